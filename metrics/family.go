@@ -1,0 +1,115 @@
+package metrics
+
+import "sync/atomic"
+
+// kind is a family's type.
+type kind int
+
+const (
+	kindCounter kind = iota
+	kindGauge
+	kindHistogram
+	kindSummary
+)
+
+func (k kind) String() string {
+	return [...]string{"counter", "gauge", "histogram", "summary"}[k]
+}
+
+// suffixes returns what a family's samples add to its name.
+func (k kind) suffixes() []string {
+	switch k {
+	case kindHistogram:
+		return []string{"", "_bucket", "_sum", "_count"}
+	case kindSummary:
+		return []string{"", "_sum", "_count"}
+	}
+	return []string{""}
+}
+
+// value is what one sample shows. appendValue appends at least one byte.
+type value interface {
+	appendValue(b []byte) []byte
+}
+
+// block is a piece of a family that writes its own lines: one sample, one
+// histogram, or one column of a group. In JSON each sample ends in a comma.
+type block interface {
+	appendText(b []byte) []byte
+	appendJSON(b []byte) []byte
+}
+
+// family is a name with its help, type and series.
+type family struct {
+	name       string
+	help       string
+	kind       kind
+	labelNames []string
+	taken      map[string]bool // series, by name and labels
+	text       []byte          // HELP and TYPE lines
+	json       []byte          // up to and including "samples":[
+	blocks     atomic.Pointer[[]block]
+}
+
+func newFamily(name, help string, k kind) *family {
+	help = validText(help)
+	f := &family{name: name, help: help, kind: k, taken: make(map[string]bool)}
+	f.blocks.Store(new([]block))
+
+	f.text = append(f.text, "# HELP "+name+" "...)
+	f.text = appendHelp(f.text, help)
+	f.text = append(f.text, "\n# TYPE "+name+" "+k.String()+"\n"...)
+
+	f.json = append(f.json, `{"name":"`+name+`","type":"`+k.String()+`","help":`...)
+	f.json = appendJSONString(f.json, help)
+	f.json = append(f.json, `,"samples":[`...)
+	return f
+}
+
+// appendText appends the family, or nothing if it has no series at present.
+func (f *family) appendText(b []byte) []byte {
+	start := len(b)
+	b = append(b, f.text...)
+	for _, s := range *f.blocks.Load() {
+		b = s.appendText(b)
+	}
+	if len(b) == start+len(f.text) {
+		return b[:start]
+	}
+	return b
+}
+
+func (f *family) appendJSON(b []byte) []byte {
+	b = append(b, f.json...)
+	for _, s := range *f.blocks.Load() {
+		b = s.appendJSON(b)
+	}
+	return append(trimComma(b), `]},`...)
+}
+
+// trimComma drops the comma after the last element of a list.
+func trimComma(b []byte) []byte {
+	if b[len(b)-1] == ',' {
+		return b[:len(b)-1]
+	}
+	return b
+}
+
+// sample is one line: what stands before the value, and the value.
+type sample struct {
+	text  []byte // name{labels} and a space
+	json  []byte // {"labels":{...},"value":
+	value value
+}
+
+func (s *sample) appendText(b []byte) []byte {
+	b = append(b, s.text...)
+	b = s.value.appendValue(b)
+	return append(b, '\n')
+}
+
+func (s *sample) appendJSON(b []byte) []byte {
+	b = append(b, s.json...)
+	b = appendJSONValue(b, s.value)
+	return append(b, '}', ',')
+}

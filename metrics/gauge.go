@@ -1,0 +1,79 @@
+package metrics
+
+import (
+	"math"
+	"strconv"
+	"sync/atomic"
+)
+
+// Gauge is a number that goes up and down. NaN and the infinities are values
+// like any other. The zero value is ready, but only a gauge made by a [Set] is
+// exposed. All methods are safe for concurrent use and do not allocate.
+type Gauge struct {
+	bits atomic.Uint64 // math.Float64bits
+}
+
+// Set replaces the value.
+func (g *Gauge) Set(v float64) { g.bits.Store(math.Float64bits(v)) }
+
+// SetBool sets 1 for true and 0 for false.
+func (g *Gauge) SetBool(v bool) {
+	if v {
+		g.Set(1)
+	} else {
+		g.Set(0)
+	}
+}
+
+// Add adds v, which may be negative.
+func (g *Gauge) Add(v float64) { addFloat(&g.bits, v) }
+
+// Load returns the present value.
+func (g *Gauge) Load() float64 { return math.Float64frombits(g.bits.Load()) }
+
+func (g *Gauge) appendValue(b []byte) []byte { return appendFloat(b, g.Load()) }
+
+// IntGauge is a [Gauge] of whole numbers, exact over all of int64 where a
+// float64 is exact to 2^53 only.
+type IntGauge struct {
+	v atomic.Int64
+}
+
+// Set replaces the value.
+func (g *IntGauge) Set(v int64) { g.v.Store(v) }
+
+// SetBool sets 1 for true and 0 for false.
+func (g *IntGauge) SetBool(v bool) {
+	if v {
+		g.v.Store(1)
+	} else {
+		g.v.Store(0)
+	}
+}
+
+// Add adds v, which may be negative.
+func (g *IntGauge) Add(v int64) { g.v.Add(v) }
+
+// Load returns the present value.
+func (g *IntGauge) Load() int64 { return g.v.Load() }
+
+func (g *IntGauge) appendValue(b []byte) []byte {
+	return strconv.AppendInt(b, g.v.Load(), 10)
+}
+
+// floatFunc is a gauge, or a counter with fractions, read at the scrape.
+type floatFunc func() float64
+
+func (f floatFunc) appendValue(b []byte) []byte { return appendFloat(b, f()) }
+
+// addFloat adds v to the float64 stored in bits. The loop ends because a
+// failed swap means that another goroutine's succeeded.
+func addFloat(bits *atomic.Uint64, v float64) {
+	for {
+		old := bits.Load()
+		sum := math.Float64bits(math.Float64frombits(old) + v)
+		if bits.CompareAndSwap(old, sum) {
+			return
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package metrics
+
+import (
+	"math"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// goRuntime reads the go_* families, with the names and meaning that
+// client_golang gave them. They come from runtime/metrics and
+// debug.ReadGCStats, neither of which stops the world (runtime.ReadMemStats
+// does), into memory that is used again.
+type goRuntime struct {
+	samples []metrics.Sample
+	gc      debug.GCStats
+
+	gauges   []IntGauge
+	counters []Counter
+	lastGC   Gauge
+	pauses   pauseSummary
+}
+
+// goGauges are the gauges that are sums of readings of runtime/metrics.
+var goGauges = []struct {
+	name, help string
+	from       []string
+}{
+	{"go_goroutines", "Number of goroutines that exist.",
+		[]string{"/sched/goroutines:goroutines"}},
+	{"go_threads", "Number of operating system threads that the Go runtime owns.",
+		[]string{"/sched/threads/total:threads"}},
+	{"go_sched_gomaxprocs_threads", "GOMAXPROCS: how many threads may run Go code at once.",
+		[]string{"/sched/gomaxprocs:threads"}},
+	{"go_gc_gogc_percent", "GOGC: heap growth that starts a collection, in percent.",
+		[]string{"/gc/gogc:percent"}},
+	{"go_gc_gomemlimit_bytes", "GOMEMLIMIT: soft memory limit, in bytes; 2^63-1 means none.",
+		[]string{"/gc/gomemlimit:bytes"}},
+	{"go_memstats_alloc_bytes", "Bytes of heap objects, dead ones not yet swept included.",
+		[]string{"/memory/classes/heap/objects:bytes"}},
+	{"go_memstats_sys_bytes", "Bytes obtained from the system.",
+		[]string{"/memory/classes/total:bytes"}},
+	{"go_memstats_heap_alloc_bytes", "The same as go_memstats_alloc_bytes.",
+		[]string{"/memory/classes/heap/objects:bytes"}},
+	{"go_memstats_heap_sys_bytes", "Bytes of heap obtained from the system.",
+		[]string{"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes",
+			"/memory/classes/heap/released:bytes", "/memory/classes/heap/free:bytes"}},
+	{"go_memstats_heap_idle_bytes", "Bytes of heap without objects.",
+		[]string{"/memory/classes/heap/released:bytes", "/memory/classes/heap/free:bytes"}},
+	{"go_memstats_heap_inuse_bytes", "Bytes of heap spans that hold objects.",
+		[]string{"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes"}},
+	{"go_memstats_heap_released_bytes", "Bytes of heap given back to the system.",
+		[]string{"/memory/classes/heap/released:bytes"}},
+	{"go_memstats_heap_objects", "Number of heap objects.",
+		[]string{"/gc/heap/objects:objects"}},
+	{"go_memstats_stack_inuse_bytes", "Bytes of heap used for goroutine stacks.",
+		[]string{"/memory/classes/heap/stacks:bytes"}},
+	{"go_memstats_stack_sys_bytes", "Bytes of stacks obtained from the system.",
+		[]string{"/memory/classes/heap/stacks:bytes", "/memory/classes/os-stacks:bytes"}},
+	{"go_memstats_mspan_inuse_bytes", "Bytes of mspan structures in use.",
+		[]string{"/memory/classes/metadata/mspan/inuse:bytes"}},
+	{"go_memstats_mspan_sys_bytes", "Bytes of mspan structures obtained from the system.",
+		[]string{"/memory/classes/metadata/mspan/inuse:bytes", "/memory/classes/metadata/mspan/free:bytes"}},
+	{"go_memstats_mcache_inuse_bytes", "Bytes of mcache structures in use.",
+		[]string{"/memory/classes/metadata/mcache/inuse:bytes"}},
+	{"go_memstats_mcache_sys_bytes", "Bytes of mcache structures obtained from the system.",
+		[]string{"/memory/classes/metadata/mcache/inuse:bytes", "/memory/classes/metadata/mcache/free:bytes"}},
+	{"go_memstats_buck_hash_sys_bytes", "Bytes of the profiling bucket hash table.",
+		[]string{"/memory/classes/profiling/buckets:bytes"}},
+	{"go_memstats_gc_sys_bytes", "Bytes of garbage collection metadata.",
+		[]string{"/memory/classes/metadata/other:bytes"}},
+	{"go_memstats_other_sys_bytes", "Bytes of other system allocations.",
+		[]string{"/memory/classes/other:bytes"}},
+	{"go_memstats_next_gc_bytes", "Heap size at which the next collection ends.",
+		[]string{"/gc/heap/goal:bytes"}},
+}
+
+// goCounters are the counters that are sums of readings of runtime/metrics.
+var goCounters = []struct {
+	name, help string
+	from       []string
+}{
+	{"go_memstats_alloc_bytes_total", "Bytes allocated for heap objects, freed ones included.",
+		[]string{"/gc/heap/allocs:bytes"}},
+	{"go_memstats_mallocs_total", "Heap objects allocated.",
+		[]string{"/gc/heap/allocs:objects", "/gc/heap/tiny/allocs:objects"}},
+	{"go_memstats_frees_total", "Heap objects freed.",
+		[]string{"/gc/heap/frees:objects", "/gc/heap/tiny/allocs:objects"}},
+}
+
+// AddGo adds go_info and the go_* families.
+func (s *Set) AddGo() {
+	s.NewIntGauge("go_info", "Always 1. The label tells the Go version.",
+		Label{"version", runtime.Version()}).Set(1)
+
+	g := &goRuntime{
+		gauges:   make([]IntGauge, len(goGauges)),
+		counters: make([]Counter, len(goCounters)),
+	}
+	g.gc.PauseQuantiles = make([]time.Duration, len(pauseQuantiles))
+	for i, f := range goGauges {
+		s.addValue(f.name, f.help, kindGauge, nil, &g.gauges[i])
+		g.want(f.from)
+	}
+	for i, f := range goCounters {
+		s.addValue(f.name, f.help, kindCounter, nil, &g.counters[i])
+		g.want(f.from)
+	}
+	s.addValue("go_memstats_last_gc_time_seconds",
+		"End of the last garbage collection, in seconds since 1970; 0 before the first.",
+		kindGauge, nil, &g.lastGC)
+	const pauses = "go_gc_duration_seconds"
+	g.pauses.render(pauses)
+	s.add(pauses, "How long garbage collections stopped the world; quantiles over the last 256.",
+		kindSummary, nil, &g.pauses)
+	s.addReader(g.read)
+}
+
+func (g *goRuntime) want(names []string) {
+	for _, name := range names {
+		g.samples = append(g.samples, metrics.Sample{Name: name})
+	}
+}
+
+// read takes one reading. The samples stand in the order in which AddGo asked
+// for them.
+func (g *goRuntime) read() {
+	metrics.Read(g.samples)
+	rest := g.samples
+	take := func(n int) uint64 {
+		sum := uint64(0)
+		for _, sample := range rest[:n] {
+			if sample.Value.Kind() == metrics.KindUint64 {
+				sum += sample.Value.Uint64()
+			}
+		}
+		rest = rest[n:]
+		return sum
+	}
+	for i, f := range goGauges {
+		g.gauges[i].Set(int64(min(take(len(f.from)), math.MaxInt64)))
+	}
+	for i, f := range goCounters {
+		g.counters[i].Set(take(len(f.from)))
+	}
+
+	debug.ReadGCStats(&g.gc)
+	if !g.gc.LastGC.IsZero() && g.gc.LastGC.UnixNano() != 0 {
+		g.lastGC.Set(float64(g.gc.LastGC.UnixNano()) / 1e9)
+	}
+	for i, q := range g.gc.PauseQuantiles {
+		g.pauses.quantiles[i].Set(q.Seconds())
+	}
+	g.pauses.sum.Set(g.gc.PauseTotal.Seconds())
+	g.pauses.count.Set(uint64(g.gc.NumGC))
+}
+
+// pauseQuantiles are minimum, quartiles and maximum, as debug.ReadGCStats
+// computes them.
+var pauseQuantiles = [...]string{"0", "0.25", "0.5", "0.75", "1"}
+
+// pauseSummary is the one summary there is.
+type pauseSummary struct {
+	quantiles [len(pauseQuantiles)]Gauge
+	sum       Gauge
+	count     Counter
+
+	text      [len(pauseQuantiles)][]byte
+	textSum   []byte
+	textCount []byte
+}
+
+func (p *pauseSummary) render(name string) {
+	for i, q := range pauseQuantiles {
+		p.text[i] = appendSampleName(nil, name, []Label{{"quantile", q}})
+	}
+	p.textSum = appendSampleName(nil, name+"_sum", nil)
+	p.textCount = appendSampleName(nil, name+"_count", nil)
+}
+
+func (p *pauseSummary) appendText(b []byte) []byte {
+	for i := range p.quantiles {
+		b = append(b, p.text[i]...)
+		b = append(p.quantiles[i].appendValue(b), '\n')
+	}
+	b = append(p.sum.appendValue(append(b, p.textSum...)), '\n')
+	return append(p.count.appendValue(append(b, p.textCount...)), '\n')
+}
+
+func (p *pauseSummary) appendJSON(b []byte) []byte {
+	b = append(b, `{"labels":{},"quantiles":[`...)
+	for i, q := range pauseQuantiles {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"quantile":"`...)
+		b = append(b, q...)
+		b = append(b, `","value":`...)
+		b = append(appendJSONValue(b, &p.quantiles[i]), '}')
+	}
+	b = append(b, `],"sum":`...)
+	b = appendJSONValue(b, &p.sum)
+	b = append(b, `,"count":`...)
+	b = appendJSONValue(b, &p.count)
+	return append(b, '}', ',')
+}

@@ -1,0 +1,236 @@
+package metrics
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// Group is a table of series for things that come and go: a column is a family
+// and a row is one thing (a port), whose name is the value of the group's one
+// label. Add all columns, then rows.
+//
+// The list of rows is an immutable slice behind an atomic pointer: Add and
+// Remove publish a changed copy, which suits rows that change rarely. Nothing
+// on the way of a value or a scrape takes a lock.
+type Group struct {
+	set    *Set
+	label  string
+	rows   atomic.Pointer[[]*Row]
+	names  []string // of the columns' families
+	counts [columnKinds]int
+}
+
+// columnKind says in which of a row's slices a column's values live.
+type columnKind int
+
+const (
+	columnCounter columnKind = iota
+	columnGauge
+	columnIntGauge
+	columnKinds
+)
+
+// NewGroup returns a table without columns and rows. The label tells the rows'
+// series apart.
+func (s *Set) NewGroup(label string) *Group {
+	checkLabelName(label)
+	return &Group{set: s, label: label}
+}
+
+// CounterColumn is a family of counters, one for each row.
+type CounterColumn struct{ index int }
+
+// GaugeColumn is a family of gauges, one for each row.
+type GaugeColumn struct{ index int }
+
+// IntGaugeColumn is a family of whole-number gauges, one for each row.
+type IntGaugeColumn struct{ index int }
+
+// NewCounter adds a column of counters. It panics on a bad name or one in use,
+// and if there are rows already.
+func (g *Group) NewCounter(name, help string) CounterColumn {
+	return CounterColumn{g.addColumn(name, help, kindCounter, columnCounter)}
+}
+
+// NewGauge adds a column of gauges. It panics like [Group.NewCounter].
+func (g *Group) NewGauge(name, help string) GaugeColumn {
+	return GaugeColumn{g.addColumn(name, help, kindGauge, columnGauge)}
+}
+
+// NewIntGauge adds a column of whole-number gauges. It panics like
+// [Group.NewCounter].
+func (g *Group) NewIntGauge(name, help string) IntGaugeColumn {
+	return IntGaugeColumn{g.addColumn(name, help, kindGauge, columnIntGauge)}
+}
+
+func (g *Group) addColumn(name, help string, k kind, in columnKind) int {
+	if g.rows.Load() != nil {
+		panic("metrics: column " + name + " added to a group with rows")
+	}
+	c := &column{group: g, number: len(g.names), in: in, index: g.counts[in]}
+	g.set.add(name, help, k, []Label{{Name: g.label}}, c)
+	g.names = append(g.names, name)
+	g.counts[in]++
+	return c.index
+}
+
+// Row is one thing's series.
+type Row struct {
+	group    *Group
+	value    string   // of the label, fit to be shown
+	text     [][]byte // name{label="value"} and a space, by column
+	json     []byte   // {"labels":{...},"value":
+	counters []Counter
+	gauges   []Gauge
+	ints     []IntGauge
+}
+
+// In returns the row's counter in this column. Keep it instead of asking again.
+func (c CounterColumn) In(r *Row) *Counter { return &r.counters[c.index] }
+
+// In returns the row's gauge in this column. Keep it instead of asking again.
+func (c GaugeColumn) In(r *Row) *Gauge { return &r.gauges[c.index] }
+
+// In returns the row's gauge in this column. Keep it instead of asking again.
+func (c IntGaugeColumn) In(r *Row) *IntGauge { return &r.ints[c.index] }
+
+// Add makes the series of one thing appear, at 0, and returns their row; if
+// there is a row of that name, it returns that. Safe for concurrent use.
+func (g *Group) Add(name string) *Row {
+	value := validText(name)
+	var r *Row
+	for {
+		old := g.rows.Load()
+		var rows []*Row
+		if old != nil {
+			rows = *old
+		}
+		i, found := slices.BinarySearchFunc(rows, value, compareRow)
+		if found {
+			return rows[i]
+		}
+		if r == nil {
+			r = g.newRow(value)
+		}
+		grown := make([]*Row, 0, len(rows)+1)
+		grown = append(append(append(grown, rows[:i]...), r), rows[i:]...)
+		if g.rows.CompareAndSwap(old, &grown) {
+			return r
+		}
+	}
+}
+
+func (g *Group) newRow(value string) *Row {
+	labels := []Label{{g.label, value}}
+	r := &Row{
+		group:    g,
+		value:    value,
+		json:     append(appendJSONLabels(nil, labels), `"value":`...),
+		counters: make([]Counter, g.counts[columnCounter]),
+		gauges:   make([]Gauge, g.counts[columnGauge]),
+		ints:     make([]IntGauge, g.counts[columnIntGauge]),
+	}
+	for _, name := range g.names {
+		r.text = append(r.text, slices.Clip(appendSampleName(nil, name, labels)))
+	}
+	return r
+}
+
+// Remove makes the row's series vanish. Its instruments may still be moved,
+// unseen. Removing a row twice does nothing; a row of the same name added
+// since is another row. Safe for concurrent use.
+func (r *Row) Remove() {
+	for {
+		old := r.group.rows.Load()
+		i, found := slices.BinarySearchFunc(*old, r.value, compareRow)
+		if !found || (*old)[i] != r {
+			return
+		}
+		shrunk := make([]*Row, 0, len(*old)-1)
+		shrunk = append(append(shrunk, (*old)[:i]...), (*old)[i+1:]...)
+		if r.group.rows.CompareAndSwap(old, &shrunk) {
+			return
+		}
+	}
+}
+
+// column is a group's side of a family: it writes one sample for each row.
+type column struct {
+	group  *Group
+	number int        // among all columns
+	in     columnKind // which of the row's slices
+	index  int        // in that slice
+}
+
+// value returns the instrument of row r.
+func (c *column) value(r *Row) value {
+	switch c.in {
+	case columnCounter:
+		return &r.counters[c.index]
+	case columnGauge:
+		return &r.gauges[c.index]
+	default:
+		return &r.ints[c.index]
+	}
+}
+
+func (c *column) appendText(b []byte) []byte {
+	rows := c.group.rows.Load()
+	if rows == nil {
+		return b
+	}
+	for _, r := range *rows {
+		b = append(b, r.text[c.number]...)
+		b = c.value(r).appendValue(b)
+		b = append(b, '\n')
+	}
+	return b
+}
+
+func (c *column) appendJSON(b []byte) []byte {
+	rows := c.group.rows.Load()
+	if rows == nil {
+		return b
+	}
+	for _, r := range *rows {
+		b = append(b, r.json...)
+		b = appendJSONValue(b, c.value(r))
+		b = append(b, '}', ',')
+	}
+	return b
+}
+
+func compareRow(r *Row, value string) int { return compareNatural(r.value, value) }
+
+// compareNatural orders strings as people do, digits by the number they make:
+// Ethernet2 before Ethernet10. Only equal strings compare as equal.
+func compareNatural(a, b string) int {
+	x, y := a, b
+	for x != "" && y != "" {
+		xd, yd := digits(x), digits(y)
+		if xd == 0 || yd == 0 {
+			if x[0] != y[0] {
+				return cmp.Compare(x[0], y[0])
+			}
+			x, y = x[1:], y[1:]
+			continue
+		}
+		xn, yn := strings.TrimLeft(x[:xd], "0"), strings.TrimLeft(y[:yd], "0")
+		if c := cmp.Or(cmp.Compare(len(xn), len(yn)), cmp.Compare(xn, yn)); c != 0 {
+			return c
+		}
+		x, y = x[xd:], y[yd:]
+	}
+	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(a, b))
+}
+
+// digits returns how many bytes at the start of s are digits.
+func digits[T string | []byte](s T) int {
+	n := 0
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	return n
+}

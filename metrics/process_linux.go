@@ -1,0 +1,200 @@
+package metrics
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// process reads the process_* families, with the names and meaning that
+// client_golang gave them. It needs nothing beyond /proc/self, as a unit with
+// ProcSubset=pid leaves it: CPU time comes from getrusage(2), limits from
+// getrlimit(2), and the start time is put together from clocks instead of
+// btime in /proc/stat. The two places in /proc are opened once and read again
+// from their start, so that a scrape allocates nothing.
+type process struct {
+	statm int // file descriptor of /proc/self/statm
+	fds   int // file descriptor of /proc/self/fd
+
+	usage unix.Rusage
+	buf   [4096]byte
+
+	cpuSeconds Gauge
+	resident   IntGauge
+	virtual    IntGauge
+	openFDs    IntGauge
+}
+
+// AddProcess adds the process_* families. It fails where /proc is not mounted,
+// and adds none of them then.
+func (s *Set) AddProcess() error {
+	start, err := processStart()
+	if err != nil {
+		return fmt.Errorf("read start time of process: %w", err)
+	}
+	p := new(process)
+	if p.statm, err = unix.Open("/proc/self/statm", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("open /proc/self/statm: %w", err)
+	}
+	p.fds, err = unix.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		unix.Close(p.statm)
+		return fmt.Errorf("open /proc/self/fd: %w", err)
+	}
+
+	s.addValue("process_cpu_seconds_total", "User and system CPU time spent, in seconds.",
+		kindCounter, nil, &p.cpuSeconds)
+	s.addValue("process_resident_memory_bytes", "Resident memory size, in bytes.",
+		kindGauge, nil, &p.resident)
+	s.addValue("process_virtual_memory_bytes", "Virtual memory size, in bytes.",
+		kindGauge, nil, &p.virtual)
+	s.NewGaugeFunc("process_virtual_memory_max_bytes", "Limit of the virtual memory size, in bytes.",
+		func() float64 { return limit(unix.RLIMIT_AS) })
+	s.addValue("process_open_fds", "Number of open file descriptors.",
+		kindGauge, nil, &p.openFDs)
+	s.NewGaugeFunc("process_max_fds", "Limit of the number of open file descriptors.",
+		func() float64 { return limit(unix.RLIMIT_NOFILE) })
+	s.NewGauge("process_start_time_seconds", "Start of the process, in seconds since 1970.").
+		Set(float64(start.UnixMilli()) / 1000)
+	s.addReader(p.read)
+	return nil
+}
+
+// read takes one reading. A value that cannot be read keeps the one before.
+func (p *process) read() {
+	if unix.Getrusage(unix.RUSAGE_SELF, &p.usage) == nil {
+		p.cpuSeconds.Set(seconds(p.usage.Utime) + seconds(p.usage.Stime))
+	}
+	if n, err := unix.Pread(p.statm, p.buf[:], 0); err == nil {
+		if size, resident, ok := parseStatm(p.buf[:n]); ok {
+			page := int64(os.Getpagesize())
+			p.virtual.Set(size * page)
+			p.resident.Set(resident * page)
+		}
+	}
+	if n, err := p.countFDs(); err == nil {
+		p.openFDs.Set(n)
+	}
+}
+
+// countFDs counts the entries of /proc/self/fd, the two descriptors kept for
+// these readings included.
+func (p *process) countFDs() (int64, error) {
+	if _, err := unix.Seek(p.fds, 0, unix.SEEK_SET); err != nil {
+		return 0, err
+	}
+	count := int64(0)
+	for {
+		n, err := unix.Getdents(p.fds, p.buf[:])
+		if err != nil {
+			return 0, err
+		}
+		if n == 0 {
+			return count, nil
+		}
+		count += countEntries(p.buf[:n])
+	}
+}
+
+// countEntries counts the names in a getdents64(2) buffer, but for "." and
+// "..".
+//
+//	struct linux_dirent64 {          // linux/include/linux/dirent.h
+//		u64 d_ino; s64 d_off;
+//		unsigned short d_reclen;     // offset 16
+//		unsigned char d_type;
+//		char d_name[];               // offset 19
+//	};
+func countEntries(b []byte) int64 {
+	const reclen, name = 16, 19
+	count := int64(0)
+	for len(b) > name {
+		size := int(binary.NativeEndian.Uint16(b[reclen:]))
+		if size <= name || size > len(b) {
+			break
+		}
+		if b[name] != '.' { // descriptors are numbers
+			count++
+		}
+		b = b[size:]
+	}
+	return count
+}
+
+// parseStatm returns the first two numbers of /proc/<pid>/statm, total program
+// size and resident set size in pages; proc_pid_statm(5).
+func parseStatm(b []byte) (size, resident int64, ok bool) {
+	size, b, ok = leadingNumber(b)
+	if !ok || len(b) == 0 || b[0] != ' ' {
+		return 0, 0, false
+	}
+	resident, _, ok = leadingNumber(b[1:])
+	return size, resident, ok
+}
+
+// leadingNumber returns the decimal number b starts with, and what follows.
+func leadingNumber(b []byte) (n int64, rest []byte, ok bool) {
+	i := digits(b)
+	if i == 0 || i > 18 { // 18 digits fit in 63 bits
+		return 0, b, false
+	}
+	for _, c := range b[:i] {
+		n = n*10 + int64(c-'0')
+	}
+	return n, b[i:], true
+}
+
+// processStart returns when this process started, to a hundredth of a second.
+// /proc/self/stat counts from boot, on the clock CLOCK_BOOTTIME shows; what
+// that clock and the wall clock show at the same moment gives the rest.
+func processStart() (time.Time, error) {
+	stat, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return time.Time{}, err
+	}
+	sinceBoot, err := parseStartTime(stat)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var boottime unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boottime); err != nil {
+		return time.Time{}, fmt.Errorf("read CLOCK_BOOTTIME: %w", err)
+	}
+	return time.Now().Add(sinceBoot - time.Duration(boottime.Nano())), nil
+}
+
+// parseStartTime returns field 22, starttime, of /proc/<pid>/stat;
+// proc_pid_stat(5). Field 2 is the command's name in parentheses, which may
+// contain anything, so counting begins behind the last parenthesis.
+func parseStartTime(stat []byte) (time.Duration, error) {
+	const field, afterName = 22, 3
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= field-afterName {
+		return 0, errors.New("/proc/self/stat has too few fields")
+	}
+	ticks, err := strconv.ParseInt(string(fields[field-afterName]), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("parse starttime in /proc/self/stat: %w", err)
+	}
+	// The unit is 1/USER_HZ, and USER_HZ is 100 on all our architectures
+	// (linux/include/asm-generic/param.h).
+	return time.Duration(ticks) * (time.Second / 100), nil
+}
+
+// limit returns a soft limit; "unlimited" is the largest number there is, as
+// client_golang shows it.
+func limit(resource int) float64 {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(resource, &l); err != nil {
+		return 0
+	}
+	return float64(l.Cur)
+}
+
+func seconds(t unix.Timeval) float64 { return float64(t.Nano()) / 1e9 }
