@@ -1,0 +1,154 @@
+package sonicdb
+
+// chunk is how many commands the helpers that send many put into one batch. It
+// keeps what waits unread in the sockets small whatever the number of rows.
+const chunk = 128
+
+// Keys returns the keys that match a glob pattern, in arbitrary order.
+func (c *Conn) Keys(pattern string) ([]string, error) {
+	r, err := c.Do("KEYS", pattern)
+	if err != nil {
+		return nil, err
+	}
+	if !isStrings(r) {
+		return nil, c.mismatch("an array of keys", r)
+	}
+	keys := make([]string, len(r.Array))
+	for i, k := range r.Array {
+		keys[i] = string(k.Str)
+	}
+	return keys, nil
+}
+
+// Exists returns how many of the keys exist.
+func (c *Conn) Exists(keys ...string) (int64, error) { return c.integer("EXISTS", keys...) }
+
+// Del deletes keys and returns how many there were.
+func (c *Conn) Del(keys ...string) (int64, error) { return c.integer("DEL", keys...) }
+
+func (c *Conn) integer(command string, args ...string) (int64, error) {
+	c.Command(1 + len(args))
+	c.String(command)
+	for _, a := range args {
+		c.String(a)
+	}
+	r, err := c.roundTrip()
+	if err != nil {
+		return 0, err
+	}
+	if r.Kind != Integer {
+		return 0, c.mismatch("an integer", r)
+	}
+	return r.Int, nil
+}
+
+// HSet sets fields of one hash and leaves its others alone.
+func (c *Conn) HSet(key string, fvs ...FieldValue) error {
+	c.AppendHSet(key, fvs...)
+	_, err := c.roundTrip()
+	return err
+}
+
+// AppendHSet appends what HSet sends.
+func (c *Conn) AppendHSet(key string, fvs ...FieldValue) {
+	c.Command(2 + 2*len(fvs))
+	c.String("HSET")
+	c.String(key)
+	for i := range fvs {
+		c.String(fvs[i].Field)
+		c.String(fvs[i].Value)
+	}
+}
+
+// HGetAll returns the fields of a hash in the server's order. A key that does
+// not exist has none.
+func (c *Conn) HGetAll(key string) ([]FieldValue, error) {
+	c.Send("HGETALL", key)
+	if err := c.Flush(); err != nil {
+		return nil, err
+	}
+	return c.receiveHash()
+}
+
+// RowResult is one row of HGetAllMany.
+type RowResult struct {
+	Key    string // as asked for
+	Fields []FieldValue
+	Err    error // a ServerError, such as WRONGTYPE, that concerns this row alone
+}
+
+// HGetAllMany is HGetAll for many keys, pipelined. An error reply lands in its
+// row; the error returned is one that ended the connection.
+func (c *Conn) HGetAllMany(keys []string) ([]RowResult, error) {
+	rows := make([]RowResult, len(keys))
+	for first := 0; first < len(keys); first += chunk {
+		batch := rows[first:min(first+chunk, len(rows))]
+		for i := range batch {
+			batch[i].Key = keys[first+i]
+			c.Send("HGETALL", batch[i].Key)
+		}
+		if err := c.Flush(); err != nil {
+			return nil, err
+		}
+		for i := range batch {
+			batch[i].Fields, batch[i].Err = c.receiveHash()
+			if _, ok := batch[i].Err.(ServerError); batch[i].Err != nil && !ok {
+				return nil, batch[i].Err
+			}
+		}
+	}
+	return rows, nil
+}
+
+// receiveHash receives field and value alternating.
+func (c *Conn) receiveHash() ([]FieldValue, error) {
+	r, err := c.Receive()
+	if err != nil {
+		return nil, err
+	}
+	if !isStrings(r) || len(r.Array)%2 != 0 {
+		return nil, c.mismatch("an array of fields and values", r)
+	}
+	fvs := make([]FieldValue, len(r.Array)/2)
+	for i := range fvs {
+		fvs[i] = FieldValue{Field: string(r.Array[2*i].Str), Value: string(r.Array[2*i+1].Str)}
+	}
+	return fvs, nil
+}
+
+// HMGet returns those of the named fields that the hash has, in the order asked.
+func (c *Conn) HMGet(key string, fields ...string) ([]FieldValue, error) {
+	c.Command(2 + len(fields))
+	c.String("HMGET")
+	c.String(key)
+	for _, f := range fields {
+		c.String(f)
+	}
+	r, err := c.roundTrip()
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Array) != len(fields) {
+		return nil, c.mismatch("an array with a value for each field", r)
+	}
+	var fvs []FieldValue
+	for i, v := range r.Array {
+		switch v.Kind {
+		case BulkString:
+			fvs = append(fvs, FieldValue{Field: fields[i], Value: string(v.Str)})
+		case Null:
+		default:
+			return nil, c.mismatch("a string or null for each field", &v)
+		}
+	}
+	return fvs, nil
+}
+
+func isStrings(r *Reply) bool {
+	for i := range r.Array {
+		if r.Array[i].Kind != BulkString {
+			return false
+		}
+	}
+	return r.Kind == Array
+}

@@ -1,0 +1,260 @@
+package sonicdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// defaultTimeout stands for a zero DialTimeout or IOTimeout.
+const defaultTimeout = 2 * time.Second
+
+// Options says where a server is and how long to wait for it.
+type Options struct {
+	Network string // "unix" or "tcp"
+	Address string // socket path, or host:port
+	DB      int    // number of the database
+
+	DialTimeout time.Duration // for all of Dial; 0 means 2 s
+	IOTimeout   time.Duration // longest silence within a read or write; 0 means 2 s
+
+	Username string // of an ACL user; may be empty with a password
+	Password string // empty: no AUTH is sent
+}
+
+// Conn is one connection to one database. It belongs to one goroutine; only
+// Close may be called from another.
+type Conn struct {
+	sock   timedConn
+	in     *reader
+	out    writer
+	owed   int         // replies of flushed commands not yet received
+	broken error       // set by the first failure, returned from then on
+	closed atomic.Bool // the one field that Close, from any goroutine, touches
+}
+
+// Dial connects, authenticates if there is a password, and selects the
+// database. It gives up when ctx ends or DialTimeout has passed. A refusal by
+// the server is a ServerError in the chain.
+func Dial(ctx context.Context, o Options) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeoutOr(o.DialTimeout))
+	defer cancel()
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, o.Network, o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to redis: %w", err)
+	}
+	c := newConn(nc, o.IOTimeout)
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	err = c.greet(o)
+	if !stop() {
+		err = ctx.Err() // it closed the connection, whatever greet made of that
+	}
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("open database %d of redis at %s: %w", o.DB, o.Address, err)
+	}
+	return c, nil
+}
+
+func newConn(nc net.Conn, ioTimeout time.Duration) *Conn {
+	c := &Conn{sock: timedConn{Conn: nc, timeout: timeoutOr(ioTimeout)}}
+	c.in = newReader(&c.sock)
+	return c
+}
+
+func timeoutOr(d time.Duration) time.Duration {
+	if d <= 0 {
+		return defaultTimeout
+	}
+	return d
+}
+
+// greet sends what a fresh connection needs, in one round trip.
+func (c *Conn) greet(o Options) error {
+	switch {
+	case o.Password == "":
+	case o.Username == "":
+		c.Send("AUTH", o.Password)
+	default:
+		c.Send("AUTH", o.Username, o.Password)
+	}
+	c.Send("SELECT", strconv.Itoa(o.DB))
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	for c.Pending() > 0 {
+		if _, err := c.Receive(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Command begins a command of nargs arguments, its name included. The caller
+// appends exactly that many with String, Bytes and Int. A wrong number is an
+// error of Flush, which then sends nothing and closes the connection.
+func (c *Conn) Command(nargs int) { c.out.begin(nargs) }
+
+// String appends one argument.
+func (c *Conn) String(s string) { c.out.string(s) }
+
+// Bytes appends one argument. It copies b.
+func (c *Conn) Bytes(b []byte) { c.out.bytes(b) }
+
+// Int appends one argument in decimal.
+func (c *Conn) Int(n int64) { c.out.int(n) }
+
+// Send appends one whole command.
+func (c *Conn) Send(args ...string) {
+	c.Command(len(args))
+	for _, a := range args {
+		c.String(a)
+	}
+}
+
+// Flush writes the appended commands. Once it has returned nil each of them is
+// owed a reply.
+//
+// A server that does not read while its replies wait to be read would block a
+// very long batch until IOTimeout. Redis itself is not such a server.
+func (c *Conn) Flush() error {
+	defer c.out.reset()
+	if err := c.usable(); err != nil {
+		return err
+	}
+	if c.out.check(); c.out.err != nil {
+		return c.fail(c.out.err)
+	}
+	if len(c.out.buf) == 0 {
+		return nil
+	}
+	if _, err := c.sock.Write(c.out.buf); err != nil {
+		return c.fail(fmt.Errorf("write commands: %w", err))
+	}
+	c.owed += c.out.queued
+	return nil
+}
+
+// Pending returns the number of replies still owed for commands that were
+// flushed. It is 0 once the connection has failed.
+func (c *Conn) Pending() int { return c.owed }
+
+// Receive returns the next reply, in the order of the commands; it is valid
+// until the next one is received. An error reply is returned as a ServerError.
+func (c *Conn) Receive() (*Reply, error) {
+	if err := c.usable(); err != nil {
+		return nil, err
+	}
+	if c.owed == 0 {
+		return nil, c.fail(errors.New("receive a reply: none is owed"))
+	}
+	r, err := c.in.next()
+	if err != nil {
+		return nil, c.fail(fmt.Errorf("read reply: %w", err))
+	}
+	c.owed--
+	if r.Kind == Error {
+		return nil, ServerError(r.Str)
+	}
+	return r, nil
+}
+
+// Do is one round trip: it sends one command and returns its reply. Nothing
+// else may be queued or owed.
+func (c *Conn) Do(args ...string) (*Reply, error) {
+	c.Send(args...)
+	return c.roundTrip()
+}
+
+// roundTrip flushes the one queued command and returns its reply.
+func (c *Conn) roundTrip() (*Reply, error) {
+	if err := c.Flush(); err != nil {
+		return nil, err
+	}
+	if c.owed != 1 {
+		return nil, c.fail(fmt.Errorf("round trip while %d other replies are owed", c.owed-1))
+	}
+	return c.Receive()
+}
+
+// Close closes the connection. It may be called from any goroutine, and more
+// than once; a blocked call returns with an error that is net.ErrClosed.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	return c.sock.Conn.Close()
+}
+
+func (c *Conn) usable() error {
+	if c.broken == nil && c.closed.Load() {
+		c.broken = net.ErrClosed
+	}
+	return c.broken
+}
+
+// fail closes the connection for good because of cause, and returns cause.
+func (c *Conn) fail(cause error) error {
+	if c.closed.Load() && !errors.Is(cause, net.ErrClosed) {
+		cause = fmt.Errorf("%w: %w", net.ErrClosed, cause)
+	}
+	c.Close()
+	c.owed = 0
+	c.broken = fmt.Errorf("%w earlier: %w", net.ErrClosed, cause)
+	return cause
+}
+
+// mismatch fails the connection because a reply does not fit its command.
+func (c *Conn) mismatch(want string, r *Reply) error {
+	return c.fail(&ProtocolError{Want: want, Got: r.Kind.String()})
+}
+
+// timedConn gives each read and write a deadline, and moves it only now and then:
+// reading the clock is much cheaper than setting the runtime's timers.
+// A call times out after timeout to timeout*9/8 without a byte.
+type timedConn struct {
+	net.Conn
+	timeout time.Duration
+	set     time.Time // when the deadlines were last moved
+	patient bool      // reads wait for ever
+}
+
+func (t *timedConn) Read(p []byte) (int, error) {
+	if !t.patient {
+		if err := t.extend(); err != nil {
+			return 0, err
+		}
+	}
+	return t.Conn.Read(p)
+}
+
+func (t *timedConn) Write(p []byte) (int, error) {
+	if err := t.extend(); err != nil {
+		return 0, err
+	}
+	return t.Conn.Write(p)
+}
+
+func (t *timedConn) extend() error {
+	now := time.Now()
+	if now.Sub(t.set) < t.timeout/8 {
+		return nil
+	}
+	t.set = now
+	deadline := now.Add(t.timeout + t.timeout/8)
+	if t.patient {
+		return t.Conn.SetWriteDeadline(deadline)
+	}
+	return t.Conn.SetDeadline(deadline)
+}
+
+// waitForEver takes the deadline off reads.
+func (t *timedConn) waitForEver() error {
+	t.patient = true
+	return t.Conn.SetReadDeadline(time.Time{})
+}

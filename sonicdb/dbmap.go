@@ -1,0 +1,98 @@
+package sonicdb
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+)
+
+// Map says where each of SONiC's databases is. It comes from
+// /var/run/redis/sonic-db/database_config.json (sonic-swss-common
+// common/database_config.json and common/dbconnector.h, SonicDBConfig).
+type Map struct {
+	name      string // for errors
+	databases map[string]entry
+}
+
+// entry is a database or what is wrong with its definition, which is nobody's
+// concern until that database is asked for.
+type entry struct {
+	database Database
+	err      error
+}
+
+// Database is one numbered database of a Redis server.
+type Database struct {
+	Name      string // "APPL_DB"
+	ID        int    // its number, for SELECT
+	Separator string // between table and key, ":" or "|"
+	Instance  Instance
+}
+
+// Options returns where to Dial for d, with default timeouts and no password.
+func (d Database) Options() Options {
+	return Options{Network: d.Instance.Network(), Address: d.Instance.Address(), DB: d.ID}
+}
+
+// Instance is one Redis server.
+type Instance struct {
+	Name       string // "redis"
+	Hostname   string // for TCP
+	Port       int    // for TCP
+	UnixSocket string // path; preferred if there is one, as in SONiC
+}
+
+// Network returns "unix" or "tcp".
+func (i Instance) Network() string {
+	if i.UnixSocket != "" {
+		return "unix"
+	}
+	return "tcp"
+}
+
+// Address returns the socket's path, or host:port.
+func (i Instance) Address() string {
+	if i.UnixSocket != "" {
+		return i.UnixSocket
+	}
+	return net.JoinHostPort(i.Hostname, strconv.Itoa(i.Port))
+}
+
+// Same reports whether both are reached at the same address.
+func (i Instance) Same(other Instance) bool {
+	return i.Network() == other.Network() && i.Address() == other.Address()
+}
+
+// Database returns the database of that name, or what is wrong with it.
+func (m *Map) Database(name string) (Database, error) {
+	e, ok := m.databases[name]
+	if !ok {
+		return Database{}, fmt.Errorf("%s: DATABASES.%s: missing", m.name, name)
+	}
+	return e.database, e.err
+}
+
+// StaticMap is SONiC's usual map with all databases on one server, for where
+// there is no file. network and address are as for net.Dial: "unix" and a path,
+// or "tcp" and host:port.
+func StaticMap(network, address string) *Map {
+	instance := Instance{Name: "redis"}
+	if network == "unix" {
+		instance.UnixSocket = address
+	} else if host, port, err := net.SplitHostPort(address); err == nil {
+		instance.Hostname = host
+		instance.Port, _ = strconv.Atoi(port) // 0, which Dial refuses, if it is no number
+	} else {
+		instance.Hostname = address
+	}
+	m := &Map{name: "built-in database map", databases: map[string]entry{}}
+	for _, d := range []Database{
+		{Name: "APPL_DB", ID: 0, Separator: ":"},
+		{Name: "CONFIG_DB", ID: 4, Separator: "|"},
+		{Name: "STATE_DB", ID: 6, Separator: "|"},
+	} {
+		d.Instance = instance
+		m.databases[d.Name] = entry{database: d}
+	}
+	return m
+}

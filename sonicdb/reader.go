@@ -1,0 +1,259 @@
+package sonicdb
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// reader decodes replies. A reply is gathered whole in one buffer, so that its
+// strings are slices of that buffer and need no copy.
+//
+// The buffer may move while a reply is still arriving. Positions within a reply
+// are therefore kept relative to its first byte and become slices at the end.
+type reader struct {
+	src  io.Reader
+	buf  []byte
+	r, w int // buf[r:w] is read and not yet consumed; during a parse r is the reply's first byte
+
+	// levels[n] holds the replies at nesting depth n in order of arrival,
+	// which makes the elements of each array neighbours. levels[0] has one.
+	levels   [maxNesting + 1][]Reply
+	deepest  int // highest level in use
+	elements int // of all arrays of the reply
+}
+
+func newReader(src io.Reader) *reader {
+	return &reader{src: src, buf: make([]byte, readBuffer)}
+}
+
+// next returns the next reply, valid until next is called again. Its error is
+// a *ProtocolError or comes from the source; either way the position in the
+// stream is lost.
+func (rd *reader) next() (*Reply, error) {
+	rd.reset()
+	end, err := rd.parse(0, 0)
+	if err != nil {
+		return nil, err
+	}
+	rd.resolve()
+	rd.r += end
+	return &rd.levels[0][0], nil
+}
+
+// reset forgets the previous reply, and memory that only a huge one needed.
+func (rd *reader) reset() {
+	for i := range rd.levels[:rd.deepest+1] {
+		if cap(rd.levels[i]) > keepElements {
+			rd.levels[i] = nil
+		}
+		rd.levels[i] = rd.levels[i][:0]
+	}
+	rd.deepest, rd.elements = 0, 0
+	if rd.r < rd.w {
+		return
+	}
+	rd.r, rd.w = 0, 0
+	if len(rd.buf) > keepBuffer {
+		rd.buf = make([]byte, readBuffer)
+	}
+}
+
+// parse decodes the value that begins at pos, at nesting depth level, and
+// returns where it ends. Strings and arrays are left as spans for resolve.
+func (rd *reader) parse(pos, level int) (int, error) {
+	if err := rd.need(pos + 1); err != nil {
+		return 0, err
+	}
+	kind := Kind(rd.buf[rd.r+pos])
+	switch kind {
+	case SimpleString, Error, Integer, BulkString, Array:
+	default:
+		return 0, protocolError("one of the type bytes +-:$*", rd.buf[rd.r+pos:rd.w])
+	}
+	pos++
+	end, err := rd.line(pos)
+	if err != nil {
+		return 0, err
+	}
+	line := rd.buf[rd.r+pos : rd.r+end]
+	after := end + len("\r\n")
+
+	switch kind {
+	case SimpleString, Error:
+		rd.add(level, Reply{Kind: kind, Int: span(pos, end-pos)})
+		return after, nil
+	case Integer:
+		n, ok := parseInt(line)
+		if !ok {
+			return 0, protocolError("a 64-bit integer", line)
+		}
+		rd.add(level, Reply{Kind: Integer, Int: n})
+		return after, nil
+	}
+
+	n, ok := parseInt(line)
+	switch {
+	case ok && n == -1:
+		rd.add(level, Reply{Kind: Null})
+		return after, nil
+	case kind == BulkString && ok && n >= 0 && n <= maxBulk:
+		return rd.bulk(after, int(n), level)
+	case kind == BulkString:
+		return 0, protocolError(fmt.Sprintf("a bulk string length from -1 to %d", maxBulk), line)
+	case ok && n >= 0 && n <= maxElements:
+		return rd.array(after, int(n), level)
+	}
+	return 0, protocolError(fmt.Sprintf("an array length from -1 to %d", maxElements), line)
+}
+
+// bulk takes the n bytes at pos and the CRLF behind them.
+func (rd *reader) bulk(pos, n, level int) (int, error) {
+	end := pos + n
+	if err := rd.need(end + len("\r\n")); err != nil {
+		return 0, err
+	}
+	if tail := rd.buf[rd.r+end : rd.r+end+2]; tail[0] != '\r' || tail[1] != '\n' {
+		return 0, protocolError("CRLF after a bulk string", tail)
+	}
+	rd.add(level, Reply{Kind: BulkString, Int: span(pos, n)})
+	return end + len("\r\n"), nil
+}
+
+// array takes the n elements that begin at pos.
+func (rd *reader) array(pos, n, level int) (int, error) {
+	if level == maxNesting {
+		return 0, protocolError(fmt.Sprintf("at most %d nested arrays", maxNesting), nil)
+	}
+	if rd.elements += n; rd.elements > maxElements {
+		return 0, protocolError(fmt.Sprintf("at most %d elements in a reply", maxElements), nil)
+	}
+	rd.deepest = max(rd.deepest, level+1)
+	first := len(rd.levels[level+1])
+	for range n {
+		var err error
+		if pos, err = rd.parse(pos, level+1); err != nil {
+			return 0, err
+		}
+	}
+	rd.add(level, Reply{Kind: Array, Int: span(first, n)})
+	return pos, nil
+}
+
+func (rd *reader) add(level int, r Reply) {
+	rd.levels[level] = append(rd.levels[level], r)
+}
+
+// span packs a position and a length, both below 1<<31 by the limits above.
+func span(first, n int) int64 { return int64(first)<<32 | int64(n) }
+
+// resolve turns the spans of a complete reply into slices.
+func (rd *reader) resolve() {
+	for level := range rd.levels[:rd.deepest+1] {
+		replies := rd.levels[level]
+		for i := range replies {
+			r := &replies[i]
+			first, end := int(r.Int>>32), int(r.Int>>32)+int(r.Int&0xffffffff)
+			switch r.Kind {
+			case SimpleString, Error, BulkString:
+				r.Int, r.Str = 0, rd.buf[rd.r+first:rd.r+end:rd.r+end]
+			case Array:
+				r.Int, r.Array = 0, rd.levels[level+1][first:end:end]
+			}
+		}
+	}
+}
+
+// line finds the CRLF that ends the line at pos and returns its position.
+func (rd *reader) line(pos int) (int, error) {
+	for from := pos; ; {
+		if i := bytes.IndexByte(rd.buf[rd.r+from:rd.w], '\r'); i >= 0 {
+			end := from + i
+			if end-pos > maxLine {
+				break
+			}
+			if err := rd.need(end + len("\r\n")); err != nil {
+				return 0, err
+			}
+			line, tail := rd.buf[rd.r+pos:rd.r+end], rd.buf[rd.r+end+1]
+			if tail != '\n' || bytes.IndexByte(line, '\n') >= 0 {
+				return 0, protocolError("a line ended by CRLF", rd.buf[rd.r+pos:rd.w])
+			}
+			return end, nil
+		}
+		from = rd.w - rd.r
+		if from-pos > maxLine {
+			break
+		}
+		if err := rd.need(from + 1); err != nil {
+			return 0, err
+		}
+	}
+	return 0, protocolError(fmt.Sprintf("a line of at most %d bytes", maxLine), rd.buf[rd.r+pos:rd.w])
+}
+
+// need reads until n bytes of the reply are there.
+func (rd *reader) need(n int) error {
+	for rd.w-rd.r < n {
+		if n > maxReply {
+			return protocolError(fmt.Sprintf("a reply of at most %d bytes", maxReply), nil)
+		}
+		if err := rd.fill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill reads once, making room first: by moving the unread bytes to the front,
+// else by doubling the buffer, which is full of bytes that did arrive.
+func (rd *reader) fill() error {
+	if rd.w == len(rd.buf) {
+		to := rd.buf
+		if rd.r == 0 {
+			to = make([]byte, 2*len(rd.buf))
+		}
+		rd.w = copy(to, rd.buf[rd.r:rd.w])
+		rd.buf, rd.r = to, 0
+	}
+	n, err := rd.src.Read(rd.buf[rd.w:])
+	rd.w += n
+	switch {
+	case n > 0: // an error that came along is met again by the next Read
+		return nil
+	case err == nil:
+		return io.ErrNoProgress
+	case errors.Is(err, io.EOF) && rd.w > rd.r:
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// parseInt is strconv.ParseInt without the string: an optional sign, then
+// decimal digits, within 64 bits.
+func parseInt(b []byte) (int64, bool) {
+	negative := false
+	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
+		negative, b = b[0] == '-', b[1:]
+	}
+	if len(b) == 0 {
+		return 0, false
+	}
+	var n uint64
+	for _, d := range b {
+		d -= '0'
+		// Beyond this n times ten could leave 64 bits.
+		if d > 9 || n > 1<<63/10 {
+			return 0, false
+		}
+		n = n*10 + uint64(d)
+	}
+	switch {
+	case negative && n <= 1<<63:
+		return -int64(n), true
+	case !negative && n < 1<<63:
+		return int64(n), true
+	}
+	return 0, false
+}

@@ -1,0 +1,77 @@
+package sonicdb
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// writer encodes commands, which are arrays of bulk strings, into a buffer.
+// The first misuse is kept in err; what is in the buffer must then not be sent.
+type writer struct {
+	buf     []byte
+	missing int // arguments of the last command not yet appended
+	queued  int // commands in buf
+	err     error
+}
+
+// begin starts a command of n arguments, its name included.
+func (w *writer) begin(n int) {
+	w.check()
+	if n < 1 {
+		w.misuse(fmt.Errorf("command of %d arguments", n))
+		return
+	}
+	w.buf = appendHeader(w.buf, Array, n)
+	w.missing = n
+	w.queued++
+}
+
+func (w *writer) string(s string) {
+	w.buf = append(appendHeader(w.buf, BulkString, len(s)), s...)
+	w.end()
+}
+
+func (w *writer) bytes(b []byte) {
+	w.buf = append(appendHeader(w.buf, BulkString, len(b)), b...)
+	w.end()
+}
+
+func (w *writer) int(n int64) {
+	var digits [20]byte // -9223372036854775808
+	w.bytes(strconv.AppendInt(digits[:0], n, 10))
+}
+
+func (w *writer) end() {
+	w.buf = append(w.buf, '\r', '\n')
+	if w.missing--; w.missing < 0 {
+		w.misuse(fmt.Errorf("command %d of the batch has more arguments than announced", w.queued))
+	}
+}
+
+// check notices a command that lacks arguments.
+func (w *writer) check() {
+	if w.missing > 0 {
+		w.misuse(fmt.Errorf("command %d of the batch lacks %d of its arguments", w.queued, w.missing))
+	}
+}
+
+func (w *writer) misuse(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+// reset empties the buffer, and lets go of one that only a huge batch needed.
+func (w *writer) reset() {
+	w.buf, w.missing, w.queued = w.buf[:0], 0, 0
+	if cap(w.buf) > keepBuffer {
+		w.buf = nil
+	}
+}
+
+// appendHeader appends a type byte, a length and CRLF.
+func appendHeader(b []byte, kind Kind, n int) []byte {
+	b = append(b, byte(kind))
+	b = strconv.AppendInt(b, int64(n), 10)
+	return append(b, '\r', '\n')
+}
