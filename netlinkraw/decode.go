@@ -1,0 +1,213 @@
+package netlinkraw
+
+import (
+	"bytes"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// verdict says what became of one message.
+type verdict uint8
+
+const (
+	taken     verdict = iota // decoded
+	ignored                  // of no interest
+	foreign                  // answer to somebody else's request
+	malformed                // not as the kernel writes it
+)
+
+// decode sets m to the message with header h and the given payload. Unless it
+// returns taken, m is of no use.
+func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) verdict {
+	*m = Message{Seq: h.seq}
+	switch h.typ {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		m.Type = NewLink
+		if h.typ == unix.RTM_DELLINK {
+			m.Type = DelLink
+		}
+		ours, known := dumps.part(h)
+		if !known {
+			return foreign
+		}
+		m.Dump = ours
+		if !m.Link.decode(payload) {
+			return malformed
+		}
+		return taken
+
+	case unix.NLMSG_DONE:
+		ours, known := dumps.part(h)
+		if !known || !ours {
+			return foreign
+		}
+		m.Type, m.Dump, m.Interrupted = DumpDone, true, dumps.interrupted
+		dumps.interrupted = false
+		// The kernel puts an int there, 0 or a negative errno; older ones
+		// ended some dumps without.
+		if len(payload) >= 4 {
+			m.Errno = errnoOf(payload)
+		}
+		return taken
+
+	case unix.NLMSG_ERROR:
+		if len(payload) < errorLen {
+			return malformed
+		}
+		if !dumps.owns(h) {
+			return foreign
+		}
+		m.Type, m.Dump, m.Errno = DumpDone, true, errnoOf(payload)
+		if m.Errno == 0 {
+			return ignored // an acknowledgement, not an end
+		}
+		return taken
+
+	case unix.NLMSG_OVERRUN:
+		m.Type = Overrun
+		return taken
+	}
+	return ignored // NLMSG_NOOP and whatever else
+}
+
+// errnoOf returns the error number with which the payload of an NLMSG_ERROR or
+// NLMSG_DONE begins. The kernel writes it negated.
+func errnoOf(payload []byte) syscall.Errno {
+	e := int64(int32(native.Uint32(payload)))
+	return syscall.Errno(max(e, -e))
+}
+
+// decode sets l from the payload of an RTM_NEWLINK or RTM_DELLINK and reports
+// whether it was well-formed.
+func (l *Link) decode(payload []byte) bool {
+	if len(payload) < ifinfoLen {
+		return false
+	}
+	*l = Link{
+		Family: payload[0],
+		Index:  int32(native.Uint32(payload[4:])),
+		Flags:  native.Uint32(payload[8:]),
+	}
+	if l.Index <= 0 {
+		return false
+	}
+	var hasUp, hasDown bool
+	for attrs := payload[ifinfoLen:]; len(attrs) >= attrHeaderLen; {
+		typ, value, rest, ok := cutAttr(attrs)
+		if !ok {
+			return false
+		}
+		attrs = rest
+		switch typ {
+		case unix.IFLA_IFNAME:
+			l.Name = untilNUL(value)
+			ok = len(l.Name) <= maxNameLen
+		case unix.IFLA_MTU:
+			ok = getUint32(&l.MTU, value)
+			l.HasMTU = true
+		case unix.IFLA_MASTER:
+			var master uint32
+			ok = getUint32(&master, value)
+			l.Master = int32(master)
+		case unix.IFLA_LINKINFO:
+			l.Kind, ok = decodeKind(value)
+		case unix.IFLA_CARRIER_UP_COUNT:
+			ok = getUint32(&l.CarrierUp, value)
+			hasUp = true
+		case unix.IFLA_CARRIER_DOWN_COUNT:
+			ok = getUint32(&l.CarrierDown, value)
+			hasDown = true
+		}
+		if !ok {
+			return false
+		}
+	}
+	l.HasCarrierCounts = hasUp && hasDown
+	return true
+}
+
+// decodeKind finds IFLA_INFO_KIND in the nested attributes of IFLA_LINKINFO.
+// IFLA_INFO_SLAVE_KIND beside it is the kind of the master, not of the link.
+func decodeKind(info []byte) (kind []byte, ok bool) {
+	for len(info) >= attrHeaderLen {
+		typ, value, rest, ok := cutAttr(info)
+		if !ok {
+			return nil, false
+		}
+		if typ == unix.IFLA_INFO_KIND {
+			kind = untilNUL(value)
+		}
+		info = rest
+	}
+	return kind, true
+}
+
+// untilNUL returns value up to its first NUL, or all of it. The kernel
+// terminates its strings, but a string attribute need not be.
+func untilNUL(value []byte) []byte {
+	if i := bytes.IndexByte(value, 0); i >= 0 {
+		value = value[:i]
+	}
+	return value[:len(value):len(value)]
+}
+
+// getUint32 sets dst from an attribute of exactly 4 bytes.
+func getUint32(dst *uint32, value []byte) bool {
+	if len(value) != 4 {
+		return false
+	}
+	*dst = native.Uint32(value)
+	return true
+}
+
+// dumpTracker knows which dump requests are ours, and whether the one being
+// answered was interrupted. The kernel answers one dump at a time.
+//
+// RequestLinkDump writes issued; everything else belongs to the receiver.
+type dumpTracker struct {
+	port   uint32        // our port id
+	issued atomic.Uint32 // sequence number of the newest request, 0 if none
+	any    bool          // take every dump for ours: there is no socket
+
+	seq         uint32 // of the dump being answered
+	interrupted bool   // NLM_F_DUMP_INTR was seen in it
+}
+
+// issue returns the sequence number for another request. It is never 0, which
+// is what unsolicited messages carry.
+func (d *dumpTracker) issue() uint32 {
+	for {
+		if seq := d.issued.Add(1); seq != 0 {
+			return seq
+		}
+	}
+}
+
+// part takes note of a message that may belong to a dump and reports whether it
+// belongs to ours. known is false if it claims to be an answer to us and is not.
+func (d *dumpTracker) part(h header) (ours, known bool) {
+	if h.flags&unix.NLM_F_MULTI == 0 || !d.any && h.port != d.port {
+		return false, true // a live message carries the port id of its cause
+	}
+	if !d.owns(h) {
+		return false, false
+	}
+	if h.seq != d.seq {
+		d.seq, d.interrupted = h.seq, false
+	}
+	if h.flags&unix.NLM_F_DUMP_INTR != 0 {
+		d.interrupted = true
+	}
+	return true, true
+}
+
+// owns reports whether h answers a request of ours. Comparing by distance keeps
+// that true when the counter wraps.
+func (d *dumpTracker) owns(h header) bool {
+	if d.any {
+		return true
+	}
+	return h.port == d.port && h.seq != 0 && d.issued.Load()-h.seq < 1<<31
+}

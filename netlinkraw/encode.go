@@ -1,0 +1,116 @@
+package netlinkraw
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// AppendHeader appends a struct nlmsghdr to b and returns the extended slice.
+// Its length is left 0 for [FinishMessage] to fill in.
+func AppendHeader(b []byte, msgType, flags uint16, seq, pid uint32) []byte {
+	b = native.AppendUint32(b, 0)
+	b = native.AppendUint16(b, msgType)
+	b = native.AppendUint16(b, flags)
+	b = native.AppendUint32(b, seq)
+	return native.AppendUint32(b, pid)
+}
+
+// FinishMessage writes the length of the message that begins at offset start
+// and reaches to the end of b into its header. Everything appended by this
+// package is a multiple of 4 bytes, so the next message can follow at once.
+func FinishMessage(b []byte, start int) {
+	native.PutUint32(b[start:], uint32(len(b)-start))
+}
+
+// AppendIfinfomsg appends a struct ifinfomsg. change is the mask of the flags
+// that a request means to set.
+func AppendIfinfomsg(b []byte, family uint8, index int32, flags, change uint32) []byte {
+	b = append(b, family, 0, 0, 0) // ifi_type is the kernel's to tell
+	b = native.AppendUint32(b, uint32(index))
+	b = native.AppendUint32(b, flags)
+	return native.AppendUint32(b, change)
+}
+
+// AppendAttr appends an attribute with the given value, padded to 4 bytes. The
+// value must be shorter than 64 KiB less the attribute header.
+func AppendAttr(b []byte, attrType uint16, value []byte) []byte {
+	b, start := BeginNested(b, attrType)
+	b = append(b, value...)
+	return EndNested(b, start)
+}
+
+// AppendAttrString appends an attribute with a string and its NUL.
+func AppendAttrString[S string | []byte](b []byte, attrType uint16, value S) []byte {
+	b, start := BeginNested(b, attrType)
+	b = append(b, value...)
+	b = append(b, 0)
+	return EndNested(b, start)
+}
+
+// AppendAttrUint32 appends an attribute of 4 bytes.
+func AppendAttrUint32(b []byte, attrType uint16, value uint32) []byte {
+	b, start := BeginNested(b, attrType)
+	b = native.AppendUint32(b, value)
+	return EndNested(b, start)
+}
+
+// BeginNested appends the header of an attribute whose value the caller
+// appends next, and returns its offset for [EndNested]. rtnetlink does not ask
+// for NLA_F_NESTED; a caller that wants it adds it to attrType.
+func BeginNested(b []byte, attrType uint16) ([]byte, int) {
+	start := len(b)
+	b = native.AppendUint16(b, 0)
+	return native.AppendUint16(b, attrType), start
+}
+
+// EndNested fills in the length of the attribute that begins at offset start,
+// and pads.
+func EndNested(b []byte, start int) []byte {
+	native.PutUint16(b[start:], uint16(len(b)-start))
+	for i := len(b) - start; i%alignTo != 0; i++ {
+		b = append(b, 0)
+	}
+	return b
+}
+
+// AppendLinkMessage appends a whole message of type RTM_NEWLINK or RTM_DELLINK
+// that says what l says, as the kernel would: attributes that l does not have
+// are left out.
+func AppendLinkMessage(b []byte, msgType, flags uint16, seq, pid uint32, l *Link) []byte {
+	start := len(b)
+	b = AppendHeader(b, msgType, flags, seq, pid)
+	b = AppendIfinfomsg(b, l.Family, l.Index, l.Flags, 0)
+	if len(l.Name) > 0 {
+		b = AppendAttrString(b, unix.IFLA_IFNAME, l.Name)
+	}
+	if l.HasMTU {
+		b = AppendAttrUint32(b, unix.IFLA_MTU, l.MTU)
+	}
+	if l.Master != 0 {
+		b = AppendAttrUint32(b, unix.IFLA_MASTER, uint32(l.Master))
+	}
+	if l.HasCarrierCounts {
+		b = AppendAttrUint32(b, unix.IFLA_CARRIER_UP_COUNT, l.CarrierUp)
+		b = AppendAttrUint32(b, unix.IFLA_CARRIER_DOWN_COUNT, l.CarrierDown)
+	}
+	if len(l.Kind) > 0 {
+		var info int
+		b, info = BeginNested(b, unix.IFLA_LINKINFO)
+		b = AppendAttrString(b, unix.IFLA_INFO_KIND, l.Kind)
+		b = EndNested(b, info)
+	}
+	FinishMessage(b, start)
+	return b
+}
+
+// AppendDone appends the whole message that ends a dump (NLMSG_DONE). flags is
+// NLM_F_MULTI, with NLM_F_DUMP_INTR if the dump was interrupted; errno is 0 for
+// success.
+func AppendDone(b []byte, seq, pid uint32, flags uint16, errno syscall.Errno) []byte {
+	start := len(b)
+	b = AppendHeader(b, unix.NLMSG_DONE, flags, seq, pid)
+	b = native.AppendUint32(b, uint32(-int32(errno)))
+	FinishMessage(b, start)
+	return b
+}

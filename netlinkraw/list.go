@@ -1,0 +1,115 @@
+package netlinkraw
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// listAttempts is how often ListLinks dumps if links keep coming and going,
+	// with pauses of 1, 2, 4 ... ms: half a second in all.
+	listAttempts = 10
+	// listTimeout is how long one dump may take.
+	listTimeout = 10 * time.Second
+)
+
+// ListLinks calls fn for each link of the network namespace, all from one
+// complete dump. It uses a socket of its own. An interrupted dump is repeated
+// a few times; if none is complete it returns an error and has not called fn.
+// The Link given to fn stays valid.
+func ListLinks(fn func(*Link)) error {
+	c, err := dial(Config{}, 0, slotCount, slotSize)
+	if err != nil {
+		return fmt.Errorf("list links: %w", err)
+	}
+	defer c.discard()
+
+	pause := time.Millisecond
+	for attempt := 1; ; attempt++ {
+		links, complete, err := c.dump()
+		if err != nil {
+			return fmt.Errorf("list links: %w", err)
+		}
+		if complete {
+			for i := range links {
+				fn(&links[i])
+			}
+			return nil
+		}
+		if attempt == listAttempts {
+			return fmt.Errorf("list links: dump interrupted %d times in a row", attempt)
+		}
+		time.Sleep(pause)
+		pause *= 2
+	}
+}
+
+// dump returns the links of one dump, and whether it is complete.
+func (c *Conn) dump() (links []Link, complete bool, err error) {
+	if err := c.setDeadline(time.Now().Add(listTimeout)); err != nil {
+		return nil, false, err
+	}
+	seq, err := c.RequestLinkDump()
+	if err != nil {
+		return nil, false, err
+	}
+	complete = true
+	var b Batch
+	for {
+		if err := c.Receive(&b); err != nil {
+			return nil, false, err
+		}
+		for b.Next() {
+			m := b.Message()
+			switch {
+			case m.Type == Overrun:
+				complete = false
+			case m.Seq != seq:
+			case m.Type == NewLink:
+				l := m.Link
+				l.Name, l.Kind = slices.Clone(l.Name), slices.Clone(l.Kind)
+				links = append(links, l)
+			case m.Type == DumpDone && m.Errno != 0:
+				return nil, false, fmt.Errorf("link dump: %w", m.Errno)
+			case m.Type == DumpDone:
+				return links, complete && !m.Interrupted, nil
+			}
+		}
+	}
+}
+
+// SetLinksDown takes links down, as "ip link set down" does, and returns what
+// went wrong: at most one error per link, each with the index. A link that is
+// gone is no error. It needs CAP_NET_ADMIN, and uses a socket of its own. If
+// the kernel does not answer in time, the links after that one are left alone.
+func SetLinksDown(indexes []int32) (failed []error) {
+	if len(indexes) == 0 {
+		return nil
+	}
+	r, err := DialRequester()
+	if err != nil {
+		return []error{fmt.Errorf("set links down: %w", err)}
+	}
+	defer r.Close()
+
+	var msg []byte
+	for i, index := range indexes {
+		msg = AppendHeader(msg[:0], unix.RTM_NEWLINK, 0, 0, 0)
+		msg = AppendIfinfomsg(msg, unix.AF_UNSPEC, index, 0, unix.IFF_UP)
+		FinishMessage(msg, 0)
+		err := r.Do(msg)
+		if err == nil || errors.Is(err, unix.ENODEV) {
+			continue
+		}
+		failed = append(failed, fmt.Errorf("set link %d down: %w", index, err))
+		if left := len(indexes) - i - 1; left > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			return append(failed, fmt.Errorf("set links down: %d more not tried", left))
+		}
+	}
+	return failed
+}
