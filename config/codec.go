@@ -1,0 +1,248 @@
+package config
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"portsyncd/config/toml"
+)
+
+// A codec moves one setting between its TOML value and its field in Config. The
+// constructors below are given the field as a function, so that one table can
+// serve any Config.
+type codec struct {
+	want   string                                         // "expected ..."
+	decode func(c *Config, v toml.Value) (problem string) // leaves c alone if there is one
+	encode func(c *Config) string                         // TOML text that decodes to the same
+	copy   func(dst, src *Config)
+
+	emptyIsDefault bool // "" in the file asks for the default
+}
+
+func copier[T any](field func(*Config) *T) func(dst, src *Config) {
+	return func(dst, src *Config) { *field(dst) = *field(src) }
+}
+
+func boolean(field func(*Config) *bool) codec {
+	const want = "true or false"
+	return codec{
+		want: want,
+		decode: func(c *Config, v toml.Value) string {
+			b, ok := v.Data.(bool)
+			if !ok {
+				return expected(want, v)
+			}
+			*field(c) = b
+			return ""
+		},
+		encode: func(c *Config) string { return strconv.FormatBool(*field(c)) },
+		copy:   copier(field),
+	}
+}
+
+// integer is a whole number from lo to hi of the given unit. The field holds the
+// number times scale: a time.Duration has its seconds, a size its megabytes.
+func integer[T ~int | ~int64 | ~uint16](field func(*Config) *T, lo, hi, scale int64, unit string) codec {
+	want := fmt.Sprintf("an integer from %d to %d", lo, hi)
+	if unit != "" {
+		want += " (" + unit + ")"
+	}
+	return codec{
+		want: want,
+		decode: func(c *Config, v toml.Value) string {
+			n, ok := v.Data.(int64)
+			if !ok || n < lo || n > hi {
+				return expected(want, v)
+			}
+			*field(c) = T(n * scale)
+			return ""
+		},
+		encode: func(c *Config) string { return strconv.FormatInt(int64(*field(c))/scale, 10) },
+		copy:   copier(field),
+	}
+}
+
+// number is a float from lo to hi. An integer is taken as well: nobody who
+// writes 5 instead of 5.0 means something else.
+func number(field func(*Config) *float64, lo, hi float64, unit string) codec {
+	want := fmt.Sprintf("a number from %g to %g (%s)", lo, hi, unit)
+	return codec{
+		want: want,
+		decode: func(c *Config, v toml.Value) string {
+			f := math.NaN()
+			switch data := v.Data.(type) {
+			case float64:
+				f = data
+			case int64:
+				f = float64(data)
+			}
+			if !(f >= lo && f <= hi) { // so written that NaN fails
+				return expected(want, v)
+			}
+			*field(c) = f
+			return ""
+		},
+		encode: func(c *Config) string { return formatFloat(*field(c)) },
+		copy:   copier(field),
+	}
+}
+
+// formatFloat writes a TOML float, which differs from an integer by its point or
+// exponent.
+func formatFloat(f float64) string {
+	s := strings.ToLower(strconv.FormatFloat(f, 'g', -1, 64))
+	if strings.Trim(s, "-0123456789") == "" {
+		s += ".0"
+	}
+	return s
+}
+
+// text is a string that valid accepts. If optional, "" is accepted as well.
+func text(field func(*Config) *string, want string, optional bool, valid func(string) bool) codec {
+	if optional {
+		want += ` or ""`
+	}
+	return codec{
+		want: want,
+		decode: func(c *Config, v toml.Value) string {
+			s, ok := v.Data.(string)
+			if !ok || !(s == "" && optional) && !valid(s) {
+				return expected(want, v)
+			}
+			*field(c) = s
+			return ""
+		},
+		encode: func(c *Config) string { return toml.Quote(*field(c)) },
+		copy:   copier(field),
+	}
+}
+
+// optionalPath is an absolute path, or "" for none.
+func optionalPath(field func(*Config) *string) codec {
+	return text(field, "an absolute path", true, isPath)
+}
+
+// ownPath is an absolute path; "" leaves the default, which depends on the
+// machine (see [Config.ResolvePaths]).
+func ownPath(field func(*Config) *string) codec {
+	c := optionalPath(field)
+	c.emptyIsDefault = true
+	return c
+}
+
+// enum is one of the names, in any case; the field holds its index.
+func enum[T ~uint8](field func(*Config) *T, names []string) codec {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = toml.Quote(n)
+	}
+	last := len(quoted) - 1
+	want := strings.Join(quoted[:last], ", ") + " or " + quoted[last]
+	return codec{
+		want: want,
+		decode: func(c *Config, v toml.Value) string {
+			s, ok := v.Data.(string)
+			if !ok {
+				return expected(want, v)
+			}
+			i := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, s) })
+			if i < 0 {
+				hint := nearest(s, names)
+				if hint != "" {
+					hint = toml.Quote(hint)
+				}
+				return expected(want, v) + didYouMean(hint)
+			}
+			*field(c) = T(i)
+			return ""
+		},
+		encode: func(c *Config) string { return toml.Quote(names[*field(c)]) },
+		copy:   copier(field),
+	}
+}
+
+// digest is a SHA-256 in hexadecimal. What was written is not repeated in the
+// message: it may be the secret itself, put there by mistake.
+func digest(field func(*Config) *Digest) codec {
+	const want = `a SHA-256 as 64 hexadecimal digits or ""`
+	return codec{
+		want: want,
+		decode: func(c *Config, v toml.Value) string {
+			s, ok := v.Data.(string)
+			if !ok {
+				return fmt.Sprintf("expected %s, got %s", want, toml.TypeOf(v.Data))
+			}
+			var d Digest
+			if s != "" {
+				raw, err := hex.DecodeString(s)
+				if err != nil || len(raw) != len(d) {
+					return fmt.Sprintf("expected %s, got a string of %d characters", want, utf8.RuneCountInString(s))
+				}
+				if copy(d[:], raw); !d.IsSet() {
+					return fmt.Sprintf("expected %s, got only zeros", want)
+				}
+			}
+			*field(c) = d
+			return ""
+		},
+		encode: func(c *Config) string { return toml.Quote(field(c).String()) },
+		copy:   copier(field),
+	}
+}
+
+const maxEndpoints = 16
+
+// endpoints is one address or an array of them; an empty array is none.
+func endpoints(field func(*Config) *[]Endpoint) codec {
+	const want = `"host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them`
+	return codec{
+		want: want,
+		decode: func(c *Config, v toml.Value) string {
+			values, ok := v.Data.([]toml.Value)
+			if !ok {
+				values = []toml.Value{v}
+			}
+			if len(values) > maxEndpoints {
+				return fmt.Sprintf("expected at most %d addresses, got %d", maxEndpoints, len(values))
+			}
+			list := []Endpoint{}
+			for _, v := range values {
+				s, ok := v.Data.(string)
+				if !ok {
+					return expected(want, v)
+				}
+				e, problem := parseEndpoint(s)
+				if problem != "" {
+					return expected(want, v) + ": " + problem
+				}
+				if slices.Contains(list, e) {
+					return fmt.Sprintf("address %q is listed twice", s)
+				}
+				list = append(list, e)
+			}
+			*field(c) = list
+			return ""
+		},
+		encode: func(c *Config) string {
+			list := *field(c)
+			if len(list) == 1 {
+				return toml.Quote(list[0].String())
+			}
+			quoted := make([]string, len(list))
+			for i, e := range list {
+				quoted[i] = toml.Quote(e.String())
+			}
+			return "[" + strings.Join(quoted, ", ") + "]"
+		},
+		copy: copier(field),
+	}
+}
+
+func expected(want string, v toml.Value) string {
+	return fmt.Sprintf("expected %s, got %s", want, got(v))
+}

@@ -1,0 +1,76 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// nearest returns the candidate closest to what was written, or "" if none is
+// close enough to be what was meant: at most one slip per three characters.
+func nearest(written string, candidates []string) string {
+	best, bestDistance := "", len(written)/3+1
+	if len(written) > 64 {
+		return "" // longer than any name there is, and not worth the work
+	}
+	for _, c := range candidates {
+		if d := editDistance(strings.ToLower(written), c); d < bestDistance || d == bestDistance && best == "" {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of
+// neighbours that turn a into b (optimal string alignment).
+func editDistance(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			replace := rows[i-1][j-1]
+			if a[i-1] != b[j-1] {
+				replace++
+			}
+			d := min(rows[i-1][j]+1, rows[i][j-1]+1, replace)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d = min(d, rows[i-2][j-2]+1)
+			}
+			rows[i][j] = d
+		}
+	}
+	return rows[len(a)][len(b)]
+}
+
+// didYouMean returns "; did you mean X?", or "".
+func didYouMean(name string) string {
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s?", name)
+}
+
+// elsewhere returns the full key of a setting whose name was used in the wrong
+// table, or "".
+func elsewhere(name string) string {
+	for i := range schema {
+		if schema[i].name() == name && name != "enabled" {
+			return schema[i].key
+		}
+	}
+	return ""
+}
+
+// orList ends a message about an unknown name: with the one that was probably
+// meant, else with all there are.
+func orList(hint, intro string, all []string) string {
+	if hint != "" {
+		return didYouMean(hint)
+	}
+	return "; " + intro + " " + strings.Join(all, ", ")
+}

@@ -1,0 +1,147 @@
+package toml
+
+import "strings"
+
+// value reads any value. depth is the number of tables and arrays around it.
+func (p *parser) value(depth int) (data any, ok bool) {
+	switch {
+	case p.at('"') || p.at('\''):
+		s, ok := p.string()
+		if !ok || s.bad {
+			return nil, ok
+		}
+		return s.text, true
+	case p.at('['):
+		if depth >= MaxDepth {
+			return nil, p.refusef(p.pos, "nested deeper than %d levels", MaxDepth)
+		}
+		return p.array(depth + 1)
+	case p.at('{'):
+		if depth >= MaxDepth {
+			return nil, p.refusef(p.pos, "nested deeper than %d levels", MaxDepth)
+		}
+		return p.inlineTable(depth + 1)
+	}
+	return p.scalar()
+}
+
+// array reads [value, value], with line ends, comments and a trailing comma
+// where they are allowed. One bad element makes the whole array nil.
+func (p *parser) array(depth int) (any, bool) {
+	p.pos++
+	p.open++
+	values, good := []Value{}, true
+	for {
+		p.skipToElement()
+		if p.accept(']') {
+			break
+		}
+		if p.eof() || p.at(',') {
+			return nil, p.errorf(p.pos, "expected a value or ']' in an array, got %s", p.got())
+		}
+		v := Value{Offset: p.pos}
+		var ok bool
+		if v.Data, ok = p.value(depth); !ok || p.full() {
+			return nil, false
+		}
+		good = good && v.Data != nil
+		values = append(values, v)
+		p.skipToElement()
+		if p.accept(']') {
+			break
+		}
+		if !p.accept(',') {
+			return nil, p.errorf(p.pos, "expected ',' or ']' in an array, got %s", p.got())
+		}
+	}
+	p.open--
+	if !good {
+		return nil, true
+	}
+	return values, true
+}
+
+// skipToElement passes over blanks, line ends and comments inside an array.
+func (p *parser) skipToElement() {
+	for {
+		p.skipBlanks()
+		if p.at('#') {
+			p.comment()
+		}
+		if !p.newline() {
+			return
+		}
+	}
+}
+
+// inlineTable reads { key = value, key = value }: one line, no trailing comma.
+func (p *parser) inlineTable(depth int) (any, bool) {
+	p.pos++
+	t := newTable(headed)
+	p.skipBlanks()
+	if !p.accept('}') {
+		for outer := len(p.path); ; {
+			if !p.keyValue(t, depth) || p.full() {
+				return nil, false
+			}
+			p.path = p.path[:outer]
+			p.skipBlanks()
+			if p.accept('}') {
+				break
+			}
+			if !p.accept(',') {
+				return nil, p.errorf(p.pos, "expected ',' or '}' in an inline table, got %s", p.got())
+			}
+			p.skipBlanks()
+		}
+	}
+	t.made = enclosed
+	return t, true
+}
+
+// scalar reads what has no quotes and no brackets: a boolean, a number or a date.
+func (p *parser) scalar() (any, bool) {
+	start := p.pos
+	tok := p.token()
+	switch {
+	case tok == "":
+		return nil, p.errorf(start, "expected a value, got %s", p.got())
+	case tok == "true", tok == "false":
+		return tok == "true", true
+	case looksLikeDateTime(tok):
+		if !validDateTime(tok) {
+			p.errorf(start, "invalid date or time %q", Abbreviate(tok))
+		} else {
+			p.refusef(start, "dates and times are not supported")
+		}
+		return nil, true
+	}
+	v, problem := parseNumber(tok)
+	if problem != "" {
+		p.errorf(start, "%s", problem)
+		return nil, true
+	}
+	return v, true
+}
+
+// token takes the characters up to one that ends a scalar. RFC 3339 lets a space
+// stand between date and time, the one token with a blank inside.
+func (p *parser) token() string {
+	start := p.pos
+	p.skipScalar()
+	if isDate(string(p.src[start:p.pos])) && p.pos+1 < len(p.src) && p.src[p.pos] == ' ' && isDigit(p.src[p.pos+1]) {
+		p.pos++
+		p.skipScalar()
+	}
+	return string(p.src[start:p.pos])
+}
+
+func (p *parser) skipScalar() {
+	for !p.eof() && strings.IndexByte(" \t\r\n,]}#=\"'", p.src[p.pos]) < 0 {
+		size, problem := p.char()
+		if problem != "" {
+			return
+		}
+		p.pos += size
+	}
+}

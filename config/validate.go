@@ -1,0 +1,70 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// crossCheck checks what settings ask of each other. A setting that is itself
+// bad is not held against another.
+func (d *decoder) crossCheck() {
+	m := &d.cfg.Metrics
+	d.need("metrics.tls_cert_file", m.TLSCertFile != "", "metrics.tls_key_file", m.TLSKeyFile != "")
+	d.need("metrics.tls_key_file", m.TLSKeyFile != "", "metrics.tls_cert_file", m.TLSCertFile != "")
+	d.need("metrics.tls_client_ca_file", m.TLSClientCAFile != "", "metrics.tls_cert_file", m.TLSCertFile != "")
+	d.need("metrics.basic_username", m.BasicUsername != "", "metrics.basic_password_sha256", m.BasicPasswordSHA256.IsSet())
+	d.need("metrics.basic_password_sha256", m.BasicPasswordSHA256.IsSet(), "metrics.basic_username", m.BasicUsername != "")
+	if !m.Profiling || d.mention["metrics.listen"].bad {
+		return
+	}
+	for _, e := range m.Listen {
+		if !e.IsLocal() {
+			d.reject("metrics.profiling", fmt.Sprintf("profiling is only served on loopback addresses and unix sockets, but metrics.listen has %q", e))
+			return
+		}
+	}
+}
+
+// need reports a setting that makes no sense without another.
+func (d *decoder) need(key string, isSet bool, other string, otherIsSet bool) {
+	if isSet && !otherIsSet && !d.mention[other].bad {
+		d.reject(key, "needs "+other+" as well")
+	}
+}
+
+func (d *decoder) reject(key, problem string) {
+	m := d.mention[key]
+	d.errorf(m.offset, key, "%s", problem)
+	m.bad = true
+	d.mention[key] = m
+}
+
+// exposureInDoubt reports whether a problem may concern who can read the
+// listener: a bad key of that kind, an unknown key that may have been one, or
+// broken structure outside of the other tables.
+func (d *decoder) exposureInDoubt() bool {
+	for _, e := range d.errs {
+		if s := settingOf(e.Key); s != nil {
+			if s.apply&exposure != 0 {
+				return true
+			}
+			continue
+		}
+		table, _, _ := strings.Cut(e.Key, ".")
+		if table == "metrics" || len(keysOf(table)) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// resetExposure gives the keys of that kind their defaults.
+func (d *decoder) resetExposure() {
+	standard := Default()
+	for i := range schema {
+		if s := &schema[i]; s.apply&exposure != 0 {
+			s.copy(&d.cfg, &standard)
+			delete(d.cfg.origins, s.key)
+		}
+	}
+}
