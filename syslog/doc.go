@@ -1,0 +1,24 @@
+// Package syslog is the daemon's log: an slog.Handler that writes to /dev/log as syslog(3) does, or to standard
+// output or standard error, and that never makes its caller wait. Level and output can be changed while it runs.
+//
+// # Lines
+//
+// A line is the message followed by one " key=value" for each attribute; a group's name and a dot stand before the keys in it.
+// Values (and keys) with blanks, quotes, equal signs or unprintable characters are written as Go string literals, and
+// unprintable characters of the message are escaped, so that what the kernel, Redis or an HTTP client sent us can
+// neither start a line of its own nor steer a terminal. Lines are cut at 8 KiB, on standard output at 4 KiB.
+//
+// # What happens when nobody reads
+//
+// The line is dropped and counted (Dropped). That is so when the syslog daemon's queue or the pipe on standard
+// output is full, and when /dev/log does not exist or its daemon is gone; the connection is then tried again by the
+// next line, at most once a second.
+//
+// # Concurrency
+//
+// A Handler and all that With and WithGroup derived from it share level, output, counters and socket; everything
+// is safe for concurrent use. The way to /dev/log takes no lock and does not allocate for a line of ordinary length whose
+// attributes are strings, numbers, booleans, durations and times.
+//
+// Limiter and Budget, which keep repeating lines from flooding the log, belong to one goroutine each.
+package syslog

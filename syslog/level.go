@@ -1,0 +1,125 @@
+package syslog
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// Levels with the names of SONiC's LOGGER table. slog's own four keep their values; the others stand where RFC 5424
+// puts them.
+const (
+	LevelEmerg  slog.Level = 20
+	LevelAlert  slog.Level = 16
+	LevelCrit   slog.Level = 12
+	LevelError             = slog.LevelError // 8
+	LevelWarn              = slog.LevelWarn  // 4
+	LevelNotice slog.Level = 2
+	LevelInfo              = slog.LevelInfo  // 0
+	LevelDebug             = slog.LevelDebug // -4
+)
+
+// Severity is the urgency of a line as syslog numbers it, 0 the most urgent (RFC 5424 section 6.2.1; LOG_EMERG to
+// LOG_DEBUG of syslog(3)).
+type Severity uint8
+
+// The severities, in syslog's order.
+const (
+	Emerg Severity = iota
+	Alert
+	Crit
+	Error
+	Warn
+	Notice
+	Info
+	Debug
+
+	// Severities is how many there are.
+	Severities = 8
+)
+
+// severities holds, for each severity, the name in SONiC's LOGGER table (sonic-swss-common common/logger.cpp,
+// priorityStringMap) and the level at which it begins.
+var severities = [Severities]struct {
+	name  string
+	level slog.Level
+}{
+	Emerg:  {"EMERG", LevelEmerg},
+	Alert:  {"ALERT", LevelAlert},
+	Crit:   {"CRIT", LevelCrit},
+	Error:  {"ERROR", LevelError},
+	Warn:   {"WARN", LevelWarn},
+	Notice: {"NOTICE", LevelNotice},
+	Info:   {"INFO", LevelInfo},
+	Debug:  {"DEBUG", LevelDebug},
+}
+
+// SeverityOf returns the severity of a level. A level between two named ones has the less urgent severity.
+func SeverityOf(level slog.Level) Severity {
+	for s := range Debug {
+		if level >= severities[s].level {
+			return s
+		}
+	}
+	return Debug
+}
+
+// String returns the name in SONiC's LOGGER table, such as "NOTICE".
+func (s Severity) String() string {
+	if s >= Severities {
+		return fmt.Sprintf("Severity(%d)", uint8(s))
+	}
+	return severities[s].name
+}
+
+// LevelName returns SONiC's name of the level, such as "NOTICE" where slog would print "INFO+2".
+func LevelName(level slog.Level) string { return SeverityOf(level).String() }
+
+// ParseLevel reads a LOGLEVEL of SONiC's LOGGER table: one of EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO and
+// DEBUG, upper case only, as the C++ daemons do.
+func ParseLevel(name string) (slog.Level, error) {
+	for _, s := range severities {
+		if name == s.name {
+			return s.level, nil
+		}
+	}
+	return 0, fmt.Errorf("log level %q: want EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO or DEBUG", name)
+}
+
+// ParseLevelFold is ParseLevel in upper, lower or mixed case: for levels that people type.
+func ParseLevelFold(name string) (slog.Level, error) {
+	if level, err := ParseLevel(strings.ToUpper(name)); err == nil {
+		return level, nil
+	}
+	return 0, fmt.Errorf("log level %q: want emerg, alert, crit, error, warn, notice, info or debug", name)
+}
+
+// Output is where lines go.
+type Output uint8
+
+// The outputs of SONiC's LOGGER table. The zero value is its default.
+const (
+	Syslog Output = iota // datagrams to the syslog daemon
+	Stdout
+	Stderr
+)
+
+var outputNames = [...]string{Syslog: "SYSLOG", Stdout: "STDOUT", Stderr: "STDERR"}
+
+// String returns the name in SONiC's LOGGER table, such as "SYSLOG".
+func (o Output) String() string {
+	if int(o) >= len(outputNames) {
+		return fmt.Sprintf("Output(%d)", uint8(o))
+	}
+	return outputNames[o]
+}
+
+// ParseOutput reads a LOGOUTPUT of SONiC's LOGGER table: SYSLOG, STDOUT or STDERR, upper case only.
+func ParseOutput(name string) (Output, error) {
+	for o, n := range outputNames {
+		if name == n {
+			return Output(o), nil
+		}
+	}
+	return 0, fmt.Errorf("log output %q: want SYSLOG, STDOUT or STDERR", name)
+}

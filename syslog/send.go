@@ -1,0 +1,90 @@
+package syslog
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// retryEvery is the least time between two attempts to connect to the syslog daemon.
+const retryEvery = time.Second
+
+// maxStreamLine is the longest line on standard output and error, in bytes: PIPE_BUF of linux/limits.h. A pipe that
+// polls writable has room for that much (pipe(7)).
+const maxStreamLine = 4096
+
+// socket is the connection to the syslog daemon. Its descriptor is opened once and lives as long as the process: when the daemon
+// has been restarted, the same descriptor is connected again, as connect(2) allows for datagram sockets. Thus no
+// goroutine can write to a descriptor that another one just closed, and none needs a lock.
+type socket struct {
+	path    string
+	fd      atomic.Int64 // -1 until it could be opened
+	start   time.Time    // retryAt counts from here
+	retryAt atomic.Int64 // time.Duration since start of the next attempt to connect
+}
+
+// init connects for the first time.
+func (s *socket) init(path string) {
+	s.path, s.start = path, time.Now()
+	s.fd.Store(-1)
+	s.connect()
+}
+
+// send writes the datagram and tells whether the daemon's queue took it.
+func (s *socket) send(datagram []byte) bool {
+	switch err := s.write(datagram); err {
+	case nil:
+		return true
+	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM, unix.EMSGSIZE: // no room; the connection is good
+		return false
+	}
+	// ECONNREFUSED: the daemon closed its socket. ENOTCONN: so it did earlier, or we never met it.
+	return s.connect() && s.write(datagram) == nil
+}
+
+func (s *socket) write(datagram []byte) error {
+	_, err := unix.Write(int(s.fd.Load()), datagram)
+	return err
+}
+
+// connect finds the daemon, unless somebody tried less than retryEvery ago, and tells whether it did.
+func (s *socket) connect() bool {
+	now, at := int64(time.Since(s.start)), s.retryAt.Load()
+	if now < at || !s.retryAt.CompareAndSwap(at, now+int64(retryEvery)) {
+		return false // too early, or another goroutine is at it
+	}
+	fd := int(s.fd.Load())
+	if fd < 0 {
+		var err error
+		fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return false
+		}
+		s.fd.Store(int64(fd))
+	}
+	return unix.Connect(fd, &unix.SockaddrUnix{Name: s.path}) == nil
+}
+
+// stream is standard output or standard error. The descriptor may be shared with other processes, so it cannot be
+// made non-blocking; instead it is written to only while it polls writable. The lock keeps another goroutine from filling
+// the pipe in between; since nobody waits while holding it, it makes nobody wait.
+type stream struct {
+	mu   sync.Mutex
+	file *os.File
+}
+
+// send writes the line, at most maxStreamLine bytes, and tells whether it went out whole.
+func (s *stream) send(line []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fd := int(s.file.Fd())
+	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(poll[:], 0); err != nil || n != 1 || poll[0].Revents&unix.POLLOUT == 0 {
+		return false
+	}
+	n, err := unix.Write(fd, line)
+	return err == nil && n == len(line)
+}
