@@ -43,6 +43,10 @@
 // Integers are exact up to 64 bits. JSON has no word for NaN and the
 // infinities, so these three appear as the strings "NaN", "+Inf" and "-Inf".
 //
+// # Server
+//
+// [Server] is made to be left alone with hostile clients: its comment says
+// what is limited and what gives way when a limit is reached.
 //
 // # Left out on purpose
 //

@@ -1,0 +1,274 @@
+package metrics
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/pprof"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Content types.
+const (
+	// typePrometheus is what Prometheus 3 wants to see before it reads text.
+	typePrometheus = "text/plain; version=0.0.4; charset=utf-8"
+	typeText       = "text/plain; charset=utf-8"
+	typeJSON       = "application/json"
+	typeHTML       = "text/html; charset=utf-8"
+)
+
+var (
+	offerText = mediaType{"text/plain", "0.0.4"}
+	offerJSON = mediaType{"application/json", ""}
+)
+
+// Health is an answer to "are you well?".
+type Health struct {
+	OK      bool     `json:"ok"`     // status 200, else 503
+	Status  string   `json:"status"` // one word: "healthy", "degraded", "starting"...
+	Reasons []string `json:"reasons"`
+}
+
+// route is a path with what answers it and its counters.
+type route struct {
+	handle   http.HandlerFunc // nil: nothing to be found here
+	requests map[int]*Counter // by status
+}
+
+// addRoutes sets up the paths. Every combination of path and status that can
+// happen has its series of portsyncd_http_requests_total.
+func (s *Server) addRoutes() {
+	add := func(path string, handle http.HandlerFunc, codes ...int) *route {
+		rt := &route{handle: handle, requests: make(map[int]*Counter)}
+		codes = append(codes, http.StatusUnauthorized, http.StatusMethodNotAllowed)
+		slices.Sort(codes)
+		for _, code := range codes {
+			rt.requests[code] = s.src.Set.NewCounter("portsyncd_http_requests_total",
+				"HTTP requests answered, by path and status.",
+				Label{"path", path}, Label{"code", strconv.Itoa(code)})
+		}
+		return rt
+	}
+	const (
+		ok, absent, unacceptable, unavailable = http.StatusOK, http.StatusNotFound,
+			http.StatusNotAcceptable, http.StatusServiceUnavailable
+	)
+	s.routes = map[string]*route{
+		"/":             add("/", s.handlePage, ok),
+		"/metrics":      add("/metrics", s.handleMetrics, ok, unacceptable, unavailable),
+		"/metrics.json": add("/metrics.json", s.handleMetricsJSON, ok, unacceptable, unavailable),
+		"/healthz":      add("/healthz", handleHealth(s.src.Health), ok, unavailable),
+		"/readyz":       add("/readyz", handleHealth(s.src.Ready), ok, unavailable),
+	}
+	if s.src.Ports != nil {
+		s.routes["/ports"] = add("/ports", s.handlePorts, ok, unacceptable, unavailable)
+	}
+	if s.cfg.Profiling {
+		s.pprof = add("/debug/pprof/", handleProfiling, ok,
+			http.StatusBadRequest, absent, http.StatusInternalServerError)
+	}
+	s.other = add("other", nil, absent)
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := connOf(r.Context())
+	if c == nil || !s.conns.enter(c, phaseServing) {
+		panic(http.ErrAbortHandler) // its connection is being closed
+	}
+	defer s.conns.enter(c, phaseWaiting)
+
+	rt := s.route(r.URL.Path, c)
+	sw := &statusWriter{ResponseWriter: w, conns: s.conns, conn: c, status: http.StatusOK}
+	defer func() {
+		if counter := rt.requests[sw.status]; counter != nil {
+			counter.Inc()
+		}
+	}()
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close") // rather than wait for a body
+	}
+	auth := &s.live.Load().auth
+	switch {
+	case !c.unix && !auth.allows(r):
+		auth.challenge(w.Header())
+		reply(sw, r, http.StatusUnauthorized, typeText, "credentials wanted\n")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		reply(sw, r, http.StatusMethodNotAllowed, typeText, "only GET and HEAD\n")
+	case rt.handle == nil:
+		reply(sw, r, http.StatusNotFound, typeText, "nothing here; / has links\n")
+	default:
+		rt.handle(sw, r)
+	}
+}
+
+// route returns what answers path on connection c.
+func (s *Server) route(path string, c *conn) *route {
+	if rt := s.routes[path]; rt != nil {
+		return rt
+	}
+	if s.pprof != nil && c.local && strings.HasPrefix(path, "/debug/pprof/") {
+		return s.pprof
+	}
+	return s.other
+}
+
+func (s *Server) handleMetrics(w http.ResponseWriter, r *http.Request) {
+	offers := []mediaType{offerText, offerJSON}
+	if s.live.Load().json {
+		slices.Reverse(offers)
+	}
+	i := negotiate(r.Header["Accept"], offers...)
+	switch {
+	case i < 0:
+		notAcceptable(w, r, "text/plain; version=0.0.4 or application/json")
+	case offers[i] == offerText:
+		s.answer(w, r, typePrometheus, s.src.Set.AppendText)
+	default:
+		s.answer(w, r, typeJSON, s.src.Set.AppendJSON)
+	}
+}
+
+func (s *Server) handleMetricsJSON(w http.ResponseWriter, r *http.Request) {
+	s.answerJSON(w, r, s.src.Set.AppendJSON)
+}
+
+func (s *Server) handlePorts(w http.ResponseWriter, r *http.Request) {
+	s.answerJSON(w, r, s.src.Ports)
+}
+
+func (s *Server) answerJSON(w http.ResponseWriter, r *http.Request, render func([]byte) []byte) {
+	if negotiate(r.Header["Accept"], offerJSON) < 0 {
+		notAcceptable(w, r, typeJSON)
+		return
+	}
+	s.answer(w, r, typeJSON, render)
+}
+
+// answer sends a large answer, made by render, when its turn has come.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, contentType string, render func([]byte) []byte) {
+	a := s.answers.enter(r.Context())
+	if a == nil {
+		w.Header().Set("Retry-After", "1")
+		reply(w, r, http.StatusServiceUnavailable, typeText, "too many requests at once\n")
+		return
+	}
+	defer s.answers.leave(a)
+	compress := acceptsGzip(r.Header["Accept-Encoding"])
+	s.answers.make(a, render, compress)
+	h := w.Header()
+	h.Add("Vary", "Accept")
+	h.Add("Vary", "Accept-Encoding")
+	if compress {
+		h.Set("Content-Encoding", "gzip")
+	}
+	send(w, r, http.StatusOK, contentType, a.body)
+}
+
+// handleHealth answers with what ask says; it may be nil.
+func handleHealth(ask func() Health) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		health := Health{Status: "starting", Reasons: []string{"nothing is known yet"}}
+		if ask != nil {
+			health = ask()
+		}
+		status := http.StatusOK
+		if !health.OK {
+			status = http.StatusServiceUnavailable
+		}
+		if negotiate(r.Header["Accept"], mediaType{name: "text/plain"}, offerJSON) == 1 {
+			if health.Reasons == nil {
+				health.Reasons = []string{} // [] rather than null
+			}
+			body, err := json.Marshal(health)
+			if err != nil {
+				panic(err) // a struct of strings always has a JSON form
+			}
+			reply(w, r, status, typeJSON, string(body)+"\n")
+			return
+		}
+		body := health.Status + "\n"
+		for _, reason := range health.Reasons {
+			body += "- " + reason + "\n"
+		}
+		reply(w, r, status, typeText, body)
+	}
+}
+
+func (s *Server) handlePage(w http.ResponseWriter, r *http.Request) {
+	var page bytes.Buffer
+	if err := landingPage.Execute(&page, s.cfg.Version); err != nil {
+		panic(err) // the template is ours and the buffer takes everything
+	}
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	send(w, r, http.StatusOK, typeHTML, page.Bytes())
+}
+
+// profileTime bounds a profile or trace.
+const profileTime = 5 * time.Minute
+
+// handleProfiling serves what net/http/pprof has. A profile runs for as long as
+// asked, so the server's write timeout makes room for a longer one, also where
+// pprof looks for it.
+func handleProfiling(w http.ResponseWriter, r *http.Request) {
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(profileTime))
+	r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey,
+		&http.Server{WriteTimeout: profileTime}))
+	switch strings.TrimPrefix(r.URL.Path, "/debug/pprof/") {
+	case "cmdline":
+		pprof.Cmdline(w, r)
+	case "profile":
+		pprof.Profile(w, r)
+	case "symbol":
+		pprof.Symbol(w, r)
+	case "trace":
+		pprof.Trace(w, r)
+	default:
+		pprof.Index(w, r)
+	}
+}
+
+func notAcceptable(w http.ResponseWriter, r *http.Request, offered string) {
+	reply(w, r, http.StatusNotAcceptable, typeText, "on offer: "+offered+"\n")
+}
+
+// reply sends a short answer.
+func reply(w http.ResponseWriter, r *http.Request, status int, contentType, body string) {
+	send(w, r, status, contentType, []byte(body))
+}
+
+// send sends an answer whose headers of its own are set already.
+func send(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(body) // a client that is gone has nobody to tell
+	}
+}
+
+// statusWriter notes the status, and that writing has begun.
+type statusWriter struct {
+	http.ResponseWriter
+	conns  *connTable
+	conn   *conn
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.conns.enter(w.conn, phaseWriting)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

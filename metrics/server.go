@@ -1,0 +1,310 @@
+package metrics
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Timeouts of a connection. A scrape of thousands of series takes well under a
+// millisecond; these are for bad networks, and end what is no client at all.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 10 * time.Second
+	idleTimeout       = 2 * time.Minute // longer than a usual scrape interval
+	maxHeaderBytes    = 8 << 10
+)
+
+// Limits where the configuration leaves them at 0.
+const (
+	defaultMaxConns    = 64
+	defaultMaxRequests = 8
+)
+
+// ServerConfig says where to serve what to whom. Only the fields of [Live] can
+// be changed while the server runs.
+type ServerConfig struct {
+	// Listen holds addresses: "host:port", "[v6]:port", ":port" or
+	// "unix:/absolute/path".
+	Listen []string
+	// Listeners are open already: from systemd, or from another namespace.
+	// The server closes them.
+	Listeners []net.Listener
+	// Device, unless empty, binds TCP sockets of Listen to a network device
+	// or VRF (SO_BINDTODEVICE, socket(7)).
+	Device string
+
+	// TLSCertFile and TLSKeyFile hold PEM; both or none. With them, TCP
+	// speaks TLS 1.2 or later and nothing else. The files are read again
+	// when they change.
+	TLSCertFile, TLSKeyFile string
+	// TLSClientCAFile, unless empty, demands client certificates signed by
+	// one of these authorities.
+	TLSClientCAFile string
+
+	// Profiling serves /debug/pprof/ on loopback addresses and unix sockets.
+	Profiling bool
+	// Version is shown on the landing page.
+	Version string
+
+	// MaxConns caps connections, MaxRequests the requests for large answers
+	// in work at once. 0 means 64 and 8.
+	MaxConns, MaxRequests int
+
+	Live
+}
+
+// Live is the part of the configuration that [Server.Reconfigure] changes.
+type Live struct {
+	// JSON makes /metrics answer in JSON where the client has no preference.
+	JSON bool
+	// Credentials are asked of clients that come over TCP. The zero value
+	// asks for none. A unix socket is guarded by its mode instead.
+	Credentials Credentials
+}
+
+// Sources is where answers come from. The functions are called from many
+// goroutines at once and must not wait for anything.
+type Sources struct {
+	Set *Set
+	// Health and Ready answer /healthz and /readyz. If nil, the answer is
+	// that nothing is known yet, with status 503.
+	Health, Ready func() Health
+	// Ports appends the JSON document of /ports to b. If nil, there is none.
+	Ports func(b []byte) []byte
+}
+
+// Server answers HTTP requests for /metrics, /metrics.json, /healthz, /readyz,
+// /ports and the landing page.
+//
+// It is made so that no client can hurt the daemon or another client for long:
+//
+//   - Every read and write has a deadline, headers are limited to 8 KiB, only
+//     GET and HEAD exist, and bodies are not read.
+//   - Connections are capped. When the cap is reached, a new connection takes
+//     the place of the one that has waited longest for its client to finish a
+//     request, or to start another, or to read an answer; only if there is no
+//     such connection does the new one get a 503. Slow clients thus push out
+//     each other.
+//   - Large answers in work are capped. A request waits a moment for its turn
+//     and then gets a 503; while one waits, clients that do not read their
+//     answer are cut off.
+//   - An answer is made in memory and then written, so a slow client holds a
+//     buffer and nothing else. At most half the processors make answers at
+//     the same time, so that the daemon's own work finds one free.
+//
+// An address that cannot be had is tried again in the background.
+type Server struct {
+	cfg       ServerConfig
+	endpoints []endpoint
+	src       Sources
+	log       *slog.Logger
+	live      atomic.Pointer[liveState]
+
+	http    http.Server
+	certs   *certificates // nil without TLS
+	conns   *connTable
+	answers *gate
+	routes  map[string]*route
+	other   *route
+	pprof   *route
+
+	retryMin, retryMax time.Duration
+
+	stop    context.CancelFunc
+	stopped context.Context
+	wg      sync.WaitGroup
+
+	mu    sync.Mutex
+	addrs []net.Addr
+}
+
+// liveState is Live, made ready for use.
+type liveState struct {
+	json bool
+	auth authenticator
+}
+
+// NewServer checks cfg and adds the server's own families to src.Set. It opens
+// nothing: see [Server.Start]. An error names the setting that is wrong.
+func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error) {
+	s := &Server{
+		cfg:      cfg,
+		src:      src,
+		log:      log,
+		retryMin: time.Second,
+		retryMax: 30 * time.Second,
+	}
+	for _, spec := range cfg.Listen {
+		e, err := parseEndpoint(spec)
+		if err != nil {
+			return nil, err
+		}
+		s.endpoints = append(s.endpoints, e)
+	}
+	if (cfg.TLSCertFile == "") != (cfg.TLSKeyFile == "") {
+		return nil, errors.New("TLS needs both a certificate file and a key file")
+	}
+	if cfg.TLSClientCAFile != "" && cfg.TLSCertFile == "" {
+		return nil, errors.New("TLS client certificates need a server certificate file")
+	}
+	if cfg.TLSCertFile != "" {
+		s.certs = newCertificates(cfg.TLSCertFile, cfg.TLSKeyFile, cfg.TLSClientCAFile, log)
+	}
+	if err := s.Reconfigure(cfg.Live); err != nil {
+		return nil, err
+	}
+
+	maxConns, maxRequests := cfg.MaxConns, cfg.MaxRequests
+	if maxConns <= 0 {
+		maxConns = defaultMaxConns
+	}
+	if maxRequests <= 0 {
+		maxRequests = defaultMaxRequests
+	}
+	rejected := src.Set.NewCounterVec("portsyncd_http_rejected_total",
+		"Clients turned away to protect the daemon, by reason.", "reason", rejectReasons...)
+	s.conns = newConnTable(maxConns, rejected)
+	s.answers = newGate(maxRequests, max(1, runtime.GOMAXPROCS(0)/2), s.conns, rejected)
+	s.addRoutes()
+	s.http = http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       withConn,
+		// What net/http has to say is about clients, and clients can make
+		// it say a lot.
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	// HTTP/2 would carry many requests on one connection, past the caps.
+	s.http.Protocols = new(http.Protocols)
+	s.http.Protocols.SetHTTP1(true)
+	// It runs when the listeners are closed and no connection can be added.
+	s.http.RegisterOnShutdown(s.conns.closeWaiting)
+	s.stopped, s.stop = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Reconfigure replaces the live part of the configuration. On an error nothing
+// changes.
+func (s *Server) Reconfigure(live Live) error {
+	auth, err := newAuthenticator(live.Credentials)
+	if err != nil {
+		return err
+	}
+	s.live.Store(&liveState{json: live.JSON, auth: auth})
+	return nil
+}
+
+// Start opens the configured addresses and serves in the background until
+// [Server.Shutdown]. What cannot be opened is logged once and tried again with
+// growing pauses. Call it once.
+func (s *Server) Start() {
+	for _, l := range s.cfg.Listeners {
+		s.addAddr(l.Addr())
+		s.wg.Go(func() { s.serve(l) })
+	}
+	for _, e := range s.endpoints {
+		l, err := e.listen(s.stopped, s.cfg.Device)
+		if err != nil {
+			s.log.Warn("metrics address not available, trying again in the background",
+				"listen", e.String(), "err", err)
+		} else {
+			s.addAddr(l.Addr())
+			s.log.Info("serving metrics", "listen", l.Addr().String())
+		}
+		s.wg.Go(func() { s.keepServing(e, l) })
+	}
+}
+
+// keepServing serves l; without one, or when it breaks, it opens e again.
+func (s *Server) keepServing(e endpoint, l net.Listener) {
+	for pause := s.retryMin; ; pause = min(2*pause, s.retryMax) {
+		if l != nil {
+			s.serve(l)
+			pause = s.retryMin
+		}
+		select {
+		case <-s.stopped.Done():
+			return
+		case <-time.After(pause):
+		}
+		var err error
+		if l, err = e.listen(s.stopped, s.cfg.Device); err != nil {
+			l = nil
+			s.log.Debug("metrics address still not available", "listen", e.String(), "err", err)
+			continue
+		}
+		s.addAddr(l.Addr())
+		s.log.Info("serving metrics", "listen", l.Addr().String())
+	}
+}
+
+// serve accepts connections from l until it is closed or breaks.
+func (s *Server) serve(l net.Listener) {
+	local := isLocal(l.Addr())
+	unix := l.Addr().Network() == "unix"
+	secure := s.certs != nil && !unix
+	var capped net.Listener = &cappedListener{
+		Listener: l,
+		table:    s.conns,
+		kind:     connKind{local: local, unix: unix, secure: secure},
+	}
+	if secure {
+		capped = tls.NewListener(capped, s.certs.config())
+	}
+	err := s.http.Serve(capped)
+	s.removeAddr(l.Addr())
+	if !errors.Is(err, http.ErrServerClosed) {
+		s.log.Error("metrics listener failed", "listen", l.Addr().String(), "err", err)
+	}
+}
+
+// Addrs returns the addresses that are served at present.
+func (s *Server) Addrs() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]net.Addr(nil), s.addrs...)
+}
+
+func (s *Server) addAddr(a net.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addrs = append(s.addrs, a)
+}
+
+func (s *Server) removeAddr(a net.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.addrs {
+		if s.addrs[i] == a {
+			s.addrs = append(s.addrs[:i], s.addrs[i+1:]...)
+			return
+		}
+	}
+}
+
+// Shutdown stops listening, closes connections that are not being answered,
+// and waits for the answers in work until ctx ends, when it cuts them off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stop()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("shut down metrics server: %w", err)
+		s.http.Close()
+	}
+	s.wg.Wait()
+	return err
+}

@@ -1,0 +1,51 @@
+package metrics
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// startServer serves cfg, on a loopback port unless it says otherwise, until
+// the test ends.
+func startServer(t *testing.T, cfg ServerConfig, src Sources) (s *Server, base string) {
+	t.Helper()
+	if cfg.Listen == nil && cfg.Listeners == nil {
+		cfg.Listen = []string{"127.0.0.1:0"}
+	}
+	if src.Set == nil {
+		src.Set = NewSet()
+	}
+	s, err := NewServer(cfg, src, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	addrs := s.Addrs()
+	if len(addrs) == 0 {
+		t.Fatal("server has no address")
+	}
+	return s, "http://" + addrs[0].String()
+}
+
+func TestSmoke(t *testing.T) {
+	_, base := startServer(t, ServerConfig{}, Sources{})
+	for _, p := range []string{"/", "/metrics", "/metrics.json", "/healthz", "/ports"} {
+		r, err := http.Get(base + p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(r.Body)
+		t.Log(r.Status, r.Header, string(b))
+	}
+}
