@@ -1,0 +1,175 @@
+package lab
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+var scriptCommands = []command{
+	{"eval", -3, write | noScript, cmdEval},
+	{"evalsha", -3, write | noScript, cmdEvalSHA},
+	{"script|load", 3, noScript, cmdScriptLoad},
+	{"script|exists", -3, noScript, cmdScriptExists},
+	{"script|flush", -2, noScript, cmdScriptFlush},
+}
+
+// scripts are those that the server can run and those that are loaded.
+type scripts struct {
+	known  map[string]func(ScriptCall) Reply // by exact source
+	loaded map[string]string                 // SHA1 in hex to source
+}
+
+func (s *scripts) init() {
+	s.known = make(map[string]func(ScriptCall) Reply)
+	s.registerOwn()
+	s.flush()
+}
+
+func (s *scripts) flush() { s.loaded = make(map[string]string) }
+
+// ScriptCall is one EVAL or EVALSHA, for a function that stands in for Lua.
+type ScriptCall struct {
+	Keys, Args []string // KEYS and ARGV
+	r          *request
+	sha        string
+}
+
+// Call is redis.call: it runs a command within the script. Errors come as an
+// ErrorReply, which Lua would not survive: return it.
+func (s ScriptCall) Call(argv ...string) Reply {
+	if len(argv) == 0 {
+		return s.locate("ERR Please specify at least one argument for this redis lib call")
+	}
+	cmd, problem := lookup(argv)
+	switch {
+	case cmd == nil && strings.HasPrefix(string(problem), "ERR unknown command"):
+		problem = "ERR Unknown Redis command called from script"
+	case problem != "":
+		problem = "ERR Wrong number of args calling Redis command from script"
+	case cmd.flags&noScript != 0:
+		problem = "ERR This Redis command is not allowed from script"
+	}
+	if problem != "" {
+		return s.locate(problem)
+	}
+	c := s.r.c
+	index := c.dbIndex
+	c.inLua = true
+	reply := s.r.db.call(&request{s.r.db, c, cmd, argv})
+	c.inLua, c.dbIndex = false, index // a SELECT within does not last
+	if e, isErr := reply.(ErrorReply); isErr {
+		return s.locate(e)
+	}
+	return reply
+}
+
+// locate adds where it happened, as Redis 7.0 does. Without Lua there is no
+// line to name but the first.
+func (s ScriptCall) locate(e ErrorReply) ErrorReply {
+	if strings.Contains(string(e), " script: ") {
+		return e
+	}
+	return e + ErrorReply(" script: "+s.sha+", on @user_script:1.")
+}
+
+// RegisterScript makes the server run fn for the script with exactly this
+// source. Of what Lua returns only the kinds of [Reply] are to be given back.
+// fn is called with the database locked and must not use it but through its
+// argument.
+func (db *DB) RegisterScript(source string, fn func(ScriptCall) Reply) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.scripts.known[source] = fn
+}
+
+// passThrough is the script that runs its arguments as a command, which tools
+// use to mark their commands in MONITOR by the comment line before.
+var passThrough = regexp.MustCompile(`^(--[^\n]*\n)?return redis\.call\(unpack\(ARGV\)\)\n?$`)
+
+// constant is the script that does nothing.
+var constant = regexp.MustCompile(`^(?:--[^\n]*\n)?return (\d{1,9})\n?$`)
+
+// function returns what runs for source, nil if that is not known.
+func (s *scripts) function(source string) func(ScriptCall) Reply {
+	if fn := s.known[source]; fn != nil {
+		return fn
+	}
+	if passThrough.MatchString(source) {
+		return func(s ScriptCall) Reply { return s.Call(s.Args...) }
+	}
+	if m := constant.FindStringSubmatch(source); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		return func(ScriptCall) Reply { return n }
+	}
+	return nil
+}
+
+const errNoLua = ErrorReply("ERR this server runs no Lua: only scripts registered by their exact source")
+
+// load keeps source for EVALSHA and returns its name there.
+func (s *scripts) load(source string) string {
+	sum := sha1.Sum([]byte(source))
+	name := hex.EncodeToString(sum[:])
+	s.loaded[name] = source
+	return name
+}
+
+func cmdEval(r *request) Reply {
+	if r.db.scripts.function(r.argv[1]) == nil {
+		return errNoLua
+	}
+	return runScript(r, r.argv[1])
+}
+
+func cmdEvalSHA(r *request) Reply {
+	source, has := r.db.scripts.loaded[lower(r.argv[1])]
+	if !has {
+		return ErrorReply("NOSCRIPT No matching script. Please use EVAL.")
+	}
+	return runScript(r, source)
+}
+
+func runScript(r *request, source string) Reply {
+	n, err := strconv.Atoi(r.argv[2])
+	switch {
+	case err != nil:
+		return errNotInt
+	case n > len(r.argv)-3:
+		return ErrorReply("ERR Number of keys can't be greater than number of args")
+	case n < 0:
+		return ErrorReply("ERR Number of keys can't be negative")
+	}
+	sha := r.db.scripts.load(source)
+	call := ScriptCall{Keys: r.argv[3 : 3+n], Args: r.argv[3+n:], r: r, sha: sha}
+	return r.db.scripts.function(source)(call)
+}
+
+func cmdScriptLoad(r *request) Reply {
+	if r.db.scripts.function(r.argv[2]) == nil {
+		return errNoLua
+	}
+	return r.db.scripts.load(r.argv[2])
+}
+
+func cmdScriptExists(r *request) Reply {
+	out := []Reply{}
+	for _, sha := range r.argv[2:] {
+		n := 0
+		if _, has := r.db.scripts.loaded[lower(sha)]; has {
+			n = 1
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+func cmdScriptFlush(r *request) Reply {
+	if len(r.argv) > 3 || len(r.argv) == 3 && lower(r.argv[2]) != "async" && lower(r.argv[2]) != "sync" {
+		return ErrorReply("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
+	}
+	r.db.scripts.flush()
+	return ok
+}

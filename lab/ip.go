@@ -1,0 +1,224 @@
+package lab
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/netlinkraw"
+)
+
+// IP does what the program ip does when given the words of line, for the words
+// that scenario files use:
+//
+//	link add [name] NAME type veth peer name PEER
+//	link add [name] NAME type bridge
+//	link set [dev] NAME { up | down | mtu N | name NEW | master NAME | nomaster |
+//	        address MAC | alias TEXT | txqueuelen N | promisc { on | off } } ...
+//	link del [dev] NAME
+//
+// Words may be quoted. All changes of a line are one request, so that the
+// kernel announces them as it does for ip. Anything else is an error that
+// names the word. See ip-link(8).
+func IP(line string) error { return Batch([]string{line}) }
+
+// Batch runs several lines as IP does, through one socket, until one fails.
+func Batch(lines []string) error {
+	links, err := DialLinks()
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	for i, line := range lines {
+		if err := links.runLine(line); err != nil {
+			return fmt.Errorf("line %d: ip %s: %w", i+1, line, err)
+		}
+	}
+	return nil
+}
+
+func (l *Links) runLine(line string) error {
+	words, err := splitQuoted(line)
+	if err != nil {
+		return err
+	}
+	w := wordReader{words}
+	if err := w.literal("link"); err != nil {
+		return err
+	}
+	switch verb := w.next(); verb {
+	case "add":
+		return l.runAdd(w)
+	case "set":
+		return l.runSet(w)
+	case "del", "delete":
+		w.skip("dev")
+		name, err := w.value("a name")
+		if err != nil {
+			return err
+		}
+		if err := w.end(); err != nil {
+			return err
+		}
+		return l.Delete(name)
+	default:
+		return fmt.Errorf("want add, set or del after link, got %q", verb)
+	}
+}
+
+func (l *Links) runAdd(w wordReader) error {
+	w.skip("name")
+	name, err := w.value("a name")
+	if err != nil {
+		return err
+	}
+	if err := w.literal("type"); err != nil {
+		return err
+	}
+	switch kind := w.next(); kind {
+	case "bridge":
+		if err := w.end(); err != nil {
+			return err
+		}
+		return l.AddBridge(name)
+	case "veth":
+		if err := w.literal("peer"); err != nil {
+			return err
+		}
+		if err := w.literal("name"); err != nil {
+			return err
+		}
+		peer, err := w.value("a name")
+		if err != nil {
+			return err
+		}
+		if err := w.end(); err != nil {
+			return err
+		}
+		return l.AddVeth(name, peer)
+	default:
+		return fmt.Errorf("want type veth or bridge, got %q", kind)
+	}
+}
+
+func (l *Links) runSet(w wordReader) error {
+	w.skip("dev")
+	name, err := w.value("a name")
+	if err != nil {
+		return err
+	}
+	var c linkChange
+	for len(w.words) > 0 {
+		if err := c.read(&w); err != nil {
+			return err
+		}
+	}
+	return l.change(name, &c)
+}
+
+// read takes one setting of "link set" off w.
+func (c *linkChange) read(w *wordReader) error {
+	switch word := w.next(); word {
+	case "up", "down":
+		c.setFlag(unix.IFF_UP, word == "up")
+		return nil
+	case "promisc":
+		state := w.next()
+		if state != "on" && state != "off" {
+			return fmt.Errorf("want on or off after promisc, got %q", state)
+		}
+		c.setFlag(unix.IFF_PROMISC, state == "on")
+		return nil
+	case "nomaster":
+		c.setNumber(unix.IFLA_MASTER, 0)
+		return nil
+	case "mtu":
+		return c.readNumber(w, word, unix.IFLA_MTU)
+	case "txqueuelen", "txqlen", "qlen":
+		return c.readNumber(w, word, unix.IFLA_TXQLEN)
+	case "name":
+		return c.readString(w, unix.IFLA_IFNAME)
+	case "alias":
+		return c.readString(w, unix.IFLA_IFALIAS)
+	case "master":
+		master, err := w.value("a name")
+		if err != nil {
+			return err
+		}
+		return c.setMaster(master)
+	case "address":
+		text := w.next()
+		address, err := net.ParseMAC(text)
+		if err != nil {
+			return fmt.Errorf("want a hardware address after address, got %q", text)
+		}
+		c.attrs = netlinkraw.AppendAttr(c.attrs, unix.IFLA_ADDRESS, address)
+		return nil
+	default:
+		return fmt.Errorf("unknown word %q", word)
+	}
+}
+
+func (c *linkChange) readNumber(w *wordReader, word string, attr uint16) error {
+	text := w.next()
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return fmt.Errorf("want a number after %s, got %q", word, text)
+	}
+	c.setNumber(attr, uint32(n))
+	return nil
+}
+
+func (c *linkChange) readString(w *wordReader, attr uint16) error {
+	text, err := w.value("a text")
+	if err != nil {
+		return err
+	}
+	c.setString(attr, text)
+	return nil
+}
+
+// wordReader takes words off a line.
+type wordReader struct{ words []string }
+
+// next returns the next word, "" at the end.
+func (w *wordReader) next() string {
+	if len(w.words) == 0 {
+		return ""
+	}
+	word := w.words[0]
+	w.words = w.words[1:]
+	return word
+}
+
+// value returns the next word, which must be there.
+func (w *wordReader) value(what string) (string, error) {
+	if len(w.words) == 0 {
+		return "", fmt.Errorf("want %s at the end of the line", what)
+	}
+	return w.next(), nil
+}
+
+// literal takes the next word, which must be this one.
+func (w *wordReader) literal(word string) error {
+	if got := w.next(); got != word {
+		return fmt.Errorf("want %q, got %q", word, got)
+	}
+	return nil
+}
+
+// skip takes the next word if it is this one and not the last.
+func (w *wordReader) skip(word string) {
+	if len(w.words) > 1 && w.words[0] == word {
+		w.next()
+	}
+}
+
+func (w *wordReader) end() error {
+	if len(w.words) > 0 {
+		return fmt.Errorf("unexpected word %q", w.words[0])
+	}
+	return nil
+}

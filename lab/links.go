@@ -1,0 +1,219 @@
+package lab
+
+import (
+	"fmt"
+	"net"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/netlinkraw"
+)
+
+// LinkMaker makes and changes network interfaces: [Links] those of the kernel,
+// [SimKernel] imaginary ones.
+type LinkMaker interface {
+	// AddVeth makes a pair of interfaces that are each other's cable end.
+	AddVeth(name, peer string) error
+	// Delete removes an interface, and with one of a pair the other.
+	Delete(name string) error
+	// SetUp sets the administrative state.
+	SetUp(name string, up bool) error
+	// SetMTU sets the MTU in bytes.
+	SetMTU(name string, mtu int) error
+}
+
+// Links makes and changes interfaces in the network namespace in which
+// DialLinks was called. It needs CAP_NET_ADMIN there. Each method is one
+// request to the kernel, and an error is that of the kernel with the
+// interface's name. One goroutine at a time may use it.
+type Links struct {
+	requester *netlinkraw.Requester
+	buf       []byte
+}
+
+// DialLinks opens the socket that the requests go through.
+func DialLinks() (*Links, error) {
+	r, err := netlinkraw.DialRequester()
+	if err != nil {
+		return nil, err
+	}
+	return &Links{requester: r}, nil
+}
+
+// Close closes the socket. Interfaces stay.
+func (l *Links) Close() error { return l.requester.Close() }
+
+// AddVeth makes a veth pair. Both ends are down, with an MTU of 1500.
+func (l *Links) AddVeth(name, peer string) error {
+	return l.add(name, "veth", func(b []byte) []byte {
+		// VETH_INFO_PEER is a link message within the link message.
+		// Source: include/uapi/linux/veth.h, drivers/net/veth.c veth_newlink.
+		const vethInfoPeer = 1
+		b, data := netlinkraw.BeginNested(b, unix.IFLA_INFO_DATA)
+		b, info := netlinkraw.BeginNested(b, vethInfoPeer)
+		b = netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, 0, 0, 0)
+		b = netlinkraw.AppendAttrString(b, unix.IFLA_IFNAME, peer)
+		b = netlinkraw.EndNested(b, info)
+		return netlinkraw.EndNested(b, data)
+	})
+}
+
+// AddBridge makes a bridge, which is down.
+func (l *Links) AddBridge(name string) error {
+	return l.add(name, "bridge", func(b []byte) []byte { return b })
+}
+
+func (l *Links) add(name, kind string, appendData func([]byte) []byte) error {
+	b := netlinkraw.AppendHeader(l.buf[:0], unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, 0)
+	b = netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, 0, 0, 0)
+	b = netlinkraw.AppendAttrString(b, unix.IFLA_IFNAME, name)
+	b, info := netlinkraw.BeginNested(b, unix.IFLA_LINKINFO)
+	b = netlinkraw.AppendAttrString(b, unix.IFLA_INFO_KIND, kind)
+	b = appendData(b)
+	b = netlinkraw.EndNested(b, info)
+	if err := l.do(b); err != nil {
+		return fmt.Errorf("add %s %q: %w", kind, name, err)
+	}
+	return nil
+}
+
+// Delete removes an interface; with one end of a veth pair the other goes too.
+func (l *Links) Delete(name string) error {
+	index, err := linkIndex(name)
+	if err == nil {
+		b := netlinkraw.AppendHeader(l.buf[:0], unix.RTM_DELLINK, 0, 0, 0)
+		err = l.do(netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, 0))
+	}
+	if err != nil {
+		return fmt.Errorf("delete link %q: %w", name, err)
+	}
+	return nil
+}
+
+// SetUp sets the administrative state.
+func (l *Links) SetUp(name string, up bool) error {
+	var c linkChange
+	c.setFlag(unix.IFF_UP, up)
+	return l.change(name, &c)
+}
+
+// SetMTU sets the MTU in bytes.
+func (l *Links) SetMTU(name string, mtu int) error {
+	var c linkChange
+	c.setNumber(unix.IFLA_MTU, uint32(mtu))
+	return l.change(name, &c)
+}
+
+// Rename gives an interface another name.
+func (l *Links) Rename(name, to string) error {
+	var c linkChange
+	c.setString(unix.IFLA_IFNAME, to)
+	return l.change(name, &c)
+}
+
+// SetMaster makes an interface a member of a bridge.
+func (l *Links) SetMaster(name, master string) error {
+	var c linkChange
+	if err := c.setMaster(master); err != nil {
+		return fmt.Errorf("set link %q: %w", name, err)
+	}
+	return l.change(name, &c)
+}
+
+// NoMaster takes an interface out of its bridge.
+func (l *Links) NoMaster(name string) error {
+	var c linkChange
+	c.setNumber(unix.IFLA_MASTER, 0)
+	return l.change(name, &c)
+}
+
+// SetAddress sets the hardware address.
+func (l *Links) SetAddress(name string, address net.HardwareAddr) error {
+	var c linkChange
+	c.attrs = netlinkraw.AppendAttr(c.attrs, unix.IFLA_ADDRESS, address)
+	return l.change(name, &c)
+}
+
+// SetAlias sets the text that describes an interface.
+func (l *Links) SetAlias(name, alias string) error {
+	var c linkChange
+	c.setString(unix.IFLA_IFALIAS, alias)
+	return l.change(name, &c)
+}
+
+// SetTxQueueLen sets the length of the transmit queue in packets.
+func (l *Links) SetTxQueueLen(name string, packets int) error {
+	var c linkChange
+	c.setNumber(unix.IFLA_TXQLEN, uint32(packets))
+	return l.change(name, &c)
+}
+
+// linkChange is what one RTM_NEWLINK request changes.
+type linkChange struct {
+	flags, mask uint32 // ifi_flags, ifi_change
+	attrs       []byte
+}
+
+func (c *linkChange) setFlag(flag uint32, on bool) {
+	c.mask |= flag
+	c.flags &^= flag
+	if on {
+		c.flags |= flag
+	}
+}
+
+func (c *linkChange) setNumber(attr uint16, n uint32) {
+	c.attrs = netlinkraw.AppendAttrUint32(c.attrs, attr, n)
+}
+
+func (c *linkChange) setString(attr uint16, s string) {
+	c.attrs = netlinkraw.AppendAttrString(c.attrs, attr, s)
+}
+
+func (c *linkChange) setMaster(name string) error {
+	index, err := linkIndex(name)
+	if err != nil {
+		return fmt.Errorf("master %q: %w", name, err)
+	}
+	c.setNumber(unix.IFLA_MASTER, uint32(index))
+	return nil
+}
+
+// change applies c to an interface.
+func (l *Links) change(name string, c *linkChange) error {
+	index, err := linkIndex(name)
+	if err == nil {
+		b := netlinkraw.AppendHeader(l.buf[:0], unix.RTM_NEWLINK, 0, 0, 0)
+		b = netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, index, c.flags, c.mask)
+		err = l.do(append(b, c.attrs...))
+	}
+	if err != nil {
+		return fmt.Errorf("set link %q: %w", name, err)
+	}
+	return nil
+}
+
+// do sends the message that b is but for its length.
+func (l *Links) do(b []byte) error {
+	l.buf = b
+	netlinkraw.FinishMessage(b, 0)
+	return l.requester.Do(b)
+}
+
+// linkIndex returns the index of an interface, as netdevice(7) SIOCGIFINDEX
+// tells it, or ENODEV.
+func linkIndex(name string) (int32, error) {
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, fmt.Errorf("interface name of %d bytes: %w", len(name), err)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request); err != nil {
+		return 0, err
+	}
+	return int32(request.Uint32()), nil
+}

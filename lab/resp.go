@@ -1,0 +1,227 @@
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// A Reply is the answer to one command. It holds one of
+//
+//	Status        +OK
+//	ErrorReply    -ERR ...
+//	int           :1
+//	string        $2 (a bulk string)
+//	nil           $-1 (the null bulk string)
+//	[]Reply       *2
+type Reply any
+
+// Status is a simple string such as OK.
+type Status string
+
+// ErrorReply is an error as the server spells it, code first:
+// "WRONGTYPE Operation against a key holding the wrong kind of value".
+type ErrorReply string
+
+// Error returns the text that follows the "-" on the wire.
+func (e ErrorReply) Error() string { return string(e) }
+
+// replies are several answers to one command, as SUBSCRIBE gives one per
+// channel.
+type replies []Reply
+
+// nullArray is *-1.
+type nullArray struct{}
+
+const ok = Status("OK")
+
+// appendReply appends r as RESP2 writes it.
+// Source: https://redis.io/docs/latest/develop/reference/protocol-spec/
+func appendReply(b []byte, r Reply) []byte {
+	switch r := r.(type) {
+	case nil:
+		return append(b, "$-1\r\n"...)
+	case nullArray:
+		return append(b, "*-1\r\n"...)
+	case Status:
+		return append(append(append(b, '+'), r...), "\r\n"...)
+	case ErrorReply:
+		return append(append(append(b, '-'), oneLine.Replace(string(r))...), "\r\n"...)
+	case int:
+		return appendHeader(b, ':', r)
+	case string:
+		return append(append(appendHeader(b, '$', len(r)), r...), "\r\n"...)
+	case []Reply:
+		b = appendHeader(b, '*', len(r))
+		for _, e := range r {
+			b = appendReply(b, e)
+		}
+		return b
+	case replies:
+		for _, e := range r {
+			b = appendReply(b, e)
+		}
+		return b
+	}
+	panic(fmt.Sprintf("lab: no RESP form for %T", r))
+}
+
+func appendHeader(b []byte, kind byte, n int) []byte {
+	return append(strconv.AppendInt(append(b, kind), int64(n), 10), "\r\n"...)
+}
+
+// oneLine keeps text from outside from ending an error line early.
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
+
+// bulks is an array of bulk strings.
+func bulks(ss ...string) []Reply {
+	out := make([]Reply, len(ss))
+	for i, s := range ss {
+		out[i] = s
+	}
+	return out
+}
+
+// Limits on one request. Redis' own are 64 KiB for a line and 512 MiB for an
+// argument; nothing that a switch stores comes near these.
+const (
+	maxLine    = 64 << 10 // bytes of an inline command or of a length line
+	maxBulk    = 16 << 20 // bytes of one argument
+	maxRequest = 64 << 20 // bytes of all arguments
+)
+
+// protocolError is text that is sent once, as "-ERR Protocol error: ...",
+// before the connection is closed.
+type protocolError string
+
+func (e protocolError) Error() string { return "Protocol error: " + string(e) }
+
+// requestReader reads commands as clients send them.
+type requestReader struct{ br *bufio.Reader }
+
+func newRequestReader(r io.Reader) *requestReader {
+	return &requestReader{bufio.NewReaderSize(r, maxLine)}
+}
+
+// read returns the next command: an array of bulk strings, or an inline
+// command. It is empty for an empty line or array, which is no error. What it
+// allocates is bounded by the bytes that arrived.
+func (r *requestReader) read() ([]string, error) {
+	first, err := r.br.Peek(1)
+	if err != nil {
+		return nil, err
+	}
+	if first[0] != '*' {
+		return r.readInline()
+	}
+	line, err := r.readLine("too big mbulk count string")
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.ParseInt(string(line[1:]), 10, 64)
+	if err != nil || n > math.MaxInt32 {
+		return nil, protocolError("invalid multibulk length")
+	}
+	var argv []string
+	for size := 0; n > 0; n-- {
+		arg, err := r.readBulk()
+		if err != nil {
+			return nil, err
+		}
+		// An empty argument costs memory too.
+		if size += len(arg) + 16; size > maxRequest {
+			return nil, protocolError("too big request")
+		}
+		argv = append(argv, arg)
+	}
+	return argv, nil
+}
+
+// readLine reads up to CR and drops the LF that is taken to follow, as the
+// server does. The line is valid until the next read.
+func (r *requestReader) readLine(tooLong protocolError) ([]byte, error) {
+	line, err := r.br.ReadSlice('\r')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return nil, tooLong
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The LF may have to be read from the network, which moves the buffer.
+	line = bytes.Clone(line[:len(line)-1])
+	_, err = r.br.Discard(1)
+	return line, err
+}
+
+func (r *requestReader) readBulk() (string, error) {
+	line, err := r.readLine("too big bulk count string")
+	if err != nil {
+		return "", err
+	}
+	if len(line) == 0 || line[0] != '$' {
+		got := byte('\r')
+		if len(line) > 0 {
+			got = line[0]
+		}
+		return "", protocolError(fmt.Sprintf("expected '$', got '%c'", got))
+	}
+	n, err := strconv.ParseInt(string(line[1:]), 10, 64)
+	if err != nil || n < 0 || n > maxBulk {
+		return "", protocolError("invalid bulk length")
+	}
+	var arg strings.Builder
+	if _, err := io.CopyN(&arg, r.br, n); err != nil {
+		return "", err
+	}
+	_, err = r.br.Discard(2) // CR LF, unchecked as in the server
+	return arg.String(), err
+}
+
+func (r *requestReader) readInline() ([]string, error) {
+	line, err := r.br.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return nil, protocolError("too big inline request")
+	}
+	if err != nil {
+		return nil, err
+	}
+	argv, err := splitQuoted(strings.TrimSuffix(string(line[:len(line)-1]), "\r"))
+	if err != nil {
+		return nil, protocolError("unbalanced quotes in request")
+	}
+	return argv, nil
+}
+
+// quote renders s as MONITOR and redis-cli print an argument: printable ASCII
+// as it is, the usual escapes, \xHH for the rest.
+func appendQuoted(b []byte, s string) []byte {
+	b = append(b, '"')
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case '\\', '"':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\t':
+			b = append(b, '\\', 't')
+		case '\a':
+			b = append(b, '\\', 'a')
+		case '\b':
+			b = append(b, '\\', 'b')
+		default:
+			if c < ' ' || c > '~' {
+				b = fmt.Appendf(b, "\\x%02x", c)
+			} else {
+				b = append(b, c)
+			}
+		}
+	}
+	return append(b, '"')
+}
