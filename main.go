@@ -1,0 +1,92 @@
+// Portsyncd carries the kernel's view of every front-panel port of a SONiC
+// switch into the switch's Redis databases. Without arguments it is the daemon;
+// see usage for the rest, and ARCHITECTURE.md for how it works.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// defaultConfig is where a SONiC image or a host keeps the configuration. The
+// file is optional.
+const defaultConfig = "/etc/sonic/portsyncd.conf"
+
+const usage = `usage: portsyncd [-c FILE]          run the daemon
+       portsyncd COMMAND [arguments]
+
+commands:
+  check-config [FILE]   check a configuration file and print what is in effect
+  demo                  run the daemon on a switch in a box; -h tells the options
+  version               print the version
+
+options:
+  -c FILE   configuration, default ` + defaultConfig + `; need not exist
+  -v        print the version
+  -h        print this
+`
+
+// Exit statuses. The daemon itself ends by the signal that asked it to: status
+// 0 would tell SONiC's supervisor that all is well.
+const (
+	exitOK    = 0
+	exitError = 1
+)
+
+// commands are what may follow the program's name.
+var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
+	"check-config": checkConfig,
+	"demo":         demo,
+	"version":      version,
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings as parameters; it returns the exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		if command, ok := commands[args[0]]; ok {
+			return command(args[1:], stdout, stderr)
+		}
+	}
+	flags := flag.NewFlagSet("portsyncd", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(flags.Output(), usage) }
+	file := flags.String("c", defaultConfig, "")
+	printVersion := flags.Bool("v", false, "")
+	help := flags.Bool("h", false, "")
+	switch err := flags.Parse(args); {
+	case err != nil:
+		return exitError
+	case *help:
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	case *printVersion:
+		return version(nil, stdout, stderr)
+	case flags.NArg() > 0:
+		return unknownCommand(flags.Arg(0), stderr)
+	}
+	return daemon(*file, isSet(flags, "c"), stderr)
+}
+
+// isSet reports whether a flag was given.
+func isSet(flags *flag.FlagSet, name string) (set bool) {
+	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
+}
+
+func unknownCommand(word string, stderr io.Writer) int {
+	var names []string
+	for name := range commands {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	fmt.Fprintf(stderr, "portsyncd: unknown command %q, expected one of %s\n", word, strings.Join(names, ", "))
+	return exitError
+}

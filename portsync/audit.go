@@ -1,0 +1,96 @@
+package portsync
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"portsyncd/sonicdb"
+)
+
+// Audit reads the rows of ports, which are those that were served, and lists
+// all rows of the table. Stale is a row with netdev_oper_status, so written by
+// portsyncd, whose interface does not exist; rows of others, which have state
+// only, are left alone (PROTOCOL.md D9).
+func (d *Databases) Audit(ports []*Port, exists func(name string) bool) (AuditResult, error) {
+	var res AuditResult
+	differing, err := d.differing(ports)
+	if err != nil {
+		return res, fmt.Errorf("audit STATE_DB: %w", err)
+	}
+	res.Differing = differing
+	if res.Stale, err = d.stale(exists); err != nil {
+		return res, fmt.Errorf("audit STATE_DB: %w", err)
+	}
+	return res, nil
+}
+
+// differing returns the ports whose row is not what the kernel says.
+func (d *Databases) differing(ports []*Port) ([]*Port, error) {
+	for _, p := range ports {
+		d.state.Command(6)
+		d.state.String("HMGET")
+		d.appendKey(d.state, d.statePrefix, p)
+		d.state.String(fieldState)
+		d.state.String(fieldOper)
+		d.state.String(fieldAdmin)
+		d.state.String(fieldMTU)
+	}
+	if err := d.state.Flush(); err != nil {
+		return nil, err
+	}
+	var out []*Port
+	for _, p := range ports {
+		r, err := d.state.Receive()
+		if err != nil && !isServerError(err) {
+			return nil, err
+		}
+		if err != nil || !p.matches(r) {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// matches compares the answer to HMGET with the port.
+func (p *Port) matches(r *sonicdb.Reply) bool {
+	if len(r.Array) != 4 {
+		return false
+	}
+	var mtu [20]byte
+	return string(r.Array[0].Str) == valueOK &&
+		string(r.Array[1].Str) == status(p.Oper) &&
+		string(r.Array[2].Str) == status(p.Admin) &&
+		string(r.Array[3].Str) == string(strconv.AppendUint(mtu[:0], uint64(p.MTU), 10))
+}
+
+// stale returns the names of rows that portsyncd wrote for interfaces which do
+// not exist.
+func (d *Databases) stale(exists func(name string) bool) ([]string, error) {
+	keys, err := d.state.Keys(d.stateTable.Pattern())
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, key := range keys {
+		if name, ok := d.stateTable.KeyOf(key); ok && !exists(name) {
+			names = append(names, name)
+			d.state.Send("HEXISTS", key, fieldOper)
+		}
+	}
+	if err := d.state.Flush(); err != nil {
+		return nil, err
+	}
+	var out []string
+	var failed error
+	for _, name := range names {
+		r, err := d.state.Receive()
+		switch {
+		case err == nil && r.Int == 1:
+			out = append(out, name)
+		case err != nil && !isServerError(err):
+			failed = errors.Join(failed, err)
+		}
+	}
+	return out, failed
+}

@@ -1,0 +1,39 @@
+package portsync
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// clock measures nanoseconds since the loop was made, on the monotonic clock.
+type clock struct{ base time.Time }
+
+func newClock() clock { return clock{base: time.Now()} }
+
+func (c clock) now() int64 { return int64(time.Since(c.base)) }
+
+// time turns a reading into the time of day.
+func (c clock) time(now int64) time.Time { return c.base.Add(time.Duration(now)) }
+
+// never is a deadline that does not come.
+const never = int64(1<<63 - 1)
+
+// backoff is a pause that doubles from min to max with each failure. Jitter of
+// a quarter keeps daemons that lost the same server from returning in step.
+type backoff struct {
+	min, max time.Duration
+	pause    time.Duration
+}
+
+// next returns the pause before the next try.
+func (b *backoff) next() time.Duration {
+	if b.pause == 0 {
+		b.pause = b.min
+	} else {
+		b.pause = min(2*b.pause, b.max)
+	}
+	return b.pause - time.Duration(rand.Int64N(int64(b.pause)/4+1))
+}
+
+// reset is for after a success.
+func (b *backoff) reset() { b.pause = 0 }

@@ -1,0 +1,147 @@
+package portsync
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"portsyncd/sonicdb"
+	"portsyncd/syslog"
+	"portsyncd/systemd"
+)
+
+// Connector opens the databases and keeps trying, on a goroutine of its own, so
+// that neither a slow dial nor a server that accepts and says nothing holds the
+// loop up. It lives while the loop has no connection.
+type Connector struct {
+	// Map says where the databases are. It is asked at each try: on a switch that
+	// boots, the file may come after us.
+	Map func() (*sonicdb.Map, error)
+	// Logs is set by CONFIG_DB's LOGGER row; a row without LOGLEVEL gets Level.
+	Logs     *syslog.Handler
+	Level    slog.Level
+	Log      *slog.Logger
+	Notifier *systemd.Notifier
+
+	loggerDone bool // the LOGGER row was completed once
+	everOpen   bool
+}
+
+// Pauses between tries: a Redis that comes back is noticed within half a
+// second, one that stays away costs two tries a second.
+const (
+	connectPauseMin = 20 * time.Millisecond
+	connectPauseMax = 500 * time.Millisecond
+	// complainEvery is how often a fault that lasts is logged again.
+	complainEvery = 60 * time.Second
+	// startPatience is what the service manager is asked for, three times as often.
+	startPatience = 30 * time.Second
+)
+
+// connect tries until it has a session or ctx ends, then returns nil.
+func (c *Connector) connect(ctx context.Context) *session {
+	pause := backoff{min: connectPauseMin, max: connectPauseMax}
+	complaint := syslog.Limiter{Every: complainEvery}
+	notice := syslog.Limiter{Every: startPatience / 3}
+	for {
+		s, err := c.open(ctx)
+		if err == nil {
+			c.everOpen = true
+			return s
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if ok, suppressed := complaint.Allow(time.Now()); ok {
+			c.Log.Error("no connection to the databases, trying on", "error", err, "suppressed", suppressed)
+		}
+		if ok, _ := notice.Allow(time.Now()); ok {
+			c.notifyWaiting(err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause.next()):
+		}
+	}
+}
+
+// notifyWaiting keeps the service manager from taking a wait for Redis for a
+// start that hangs.
+func (c *Connector) notifyWaiting(err error) {
+	states := []string{systemd.Status("waiting for the databases: %v", err)}
+	if !c.everOpen {
+		states = append(states, systemd.ExtendTimeout(startPatience))
+	}
+	if err := c.Notifier.Notify(states...); err != nil {
+		c.Log.Warn("cannot notify the service manager", "error", err)
+	}
+}
+
+// open makes one try.
+func (c *Connector) open(ctx context.Context) (*session, error) {
+	m, err := c.Map()
+	if err != nil {
+		return nil, err
+	}
+	dbs, err := OpenDatabases(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{store: dbs, notes: make(chan note, 4), done: make(chan struct{})}
+	if err := c.watch(ctx, m, s, dbs); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// watch completes the LOGGER row at the first opening and starts one watch for
+// each server.
+func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *Databases) error {
+	var servers []sonicdb.Instance
+	for _, name := range []string{"CONFIG_DB", "APPL_DB", "STATE_DB"} {
+		db, err := m.Database(name)
+		if err != nil {
+			return err
+		}
+		if knows(servers, db.Instance) {
+			continue
+		}
+		servers = append(servers, db.Instance)
+		conn, err := sonicdb.Dial(ctx, db.Options())
+		if err != nil {
+			return fmt.Errorf("watch the server of %s: %w", name, err)
+		}
+		w := &watch{conn: conn, notes: s.notes, done: s.done, log: c.Log}
+		s.watches = append(s.watches, w)
+		if name == "CONFIG_DB" {
+			w.logger = &loggerRow{ctx: ctx, db: db, logs: c.Logs, log: c.Log, initial: c.Level}
+			c.completeLogger(w.logger, dbs.config)
+		}
+	}
+	for _, w := range s.watches {
+		go w.run()
+	}
+	return nil
+}
+
+// completeLogger reads the LOGGER row before anything else happens. A row that
+// cannot be read leaves the log as it is; a lost connection shows elsewhere.
+func (c *Connector) completeLogger(l *loggerRow, conn *sonicdb.Conn) {
+	if err := l.applyFrom(conn, !c.loggerDone); err != nil {
+		c.Log.Error("cannot read the LOGGER row, the log stays as it is", "key", l.key(), "error", err)
+		return
+	}
+	c.loggerDone = true
+}
+
+func knows(servers []sonicdb.Instance, i sonicdb.Instance) bool {
+	for _, s := range servers {
+		if s.Same(i) {
+			return true
+		}
+	}
+	return false
+}

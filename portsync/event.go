@@ -1,0 +1,87 @@
+package portsync
+
+import (
+	"portsyncd/netlinkraw"
+
+	"golang.org/x/sys/unix"
+)
+
+// nameSize is IFNAMSIZ of include/uapi/linux/if.h: room for a name of 15 bytes
+// and its terminator.
+const nameSize = unix.IFNAMSIZ
+
+// EventKind says what an Event reports.
+type EventKind uint8
+
+// The kinds of Event. The first four come from the kernel, in the kernel's
+// order; the last two are what the databases answered to a Publish action.
+const (
+	NewLink  EventKind = iota // RTM_NEWLINK, live or part of a dump
+	DelLink                   // RTM_DELLINK
+	DumpDone                  // the end of a dump of all links
+	Overrun                   // messages were lost, and all that was queued has been read
+	Served                    // APPL_DB has the port; STATE_DB acknowledged its row
+	Unserved                  // APPL_DB has no such port; nothing was written
+)
+
+// String names the kind as the transcripts of the tests spell it.
+func (k EventKind) String() string {
+	return [...]string{"newlink", "dellink", "dumpdone", "overrun", "served", "unserved"}[k]
+}
+
+// Event is one fact that a decision rests on. It holds no pointers, so that a
+// ring of them is one allocation and costs the garbage collector nothing.
+type Event struct {
+	Kind        EventKind
+	Dump        bool  // NewLink: part of a dump
+	Interrupted bool  // DumpDone: the dump is not a consistent picture
+	Failed      bool  // DumpDone: the kernel ended the dump with an error
+	Team        bool  // link kind is "team"
+	nameLen     uint8 //
+	Index       int32 // ifindex
+	Master      int32 // ifindex of the bridge or bond, 0 if none
+	Flags       uint32
+	MTU         uint32
+	CarrierUp   uint32 // carrier changes as the kernel counts them
+	CarrierDown uint32
+	Seq         uint32 // DumpDone: which request it ends
+	name        [nameSize]byte
+	At          int64 // when the datagram was read, nanoseconds on the loop's clock
+}
+
+// Name returns the interface name. The bytes belong to the event.
+func (e *Event) Name() []byte { return e.name[:e.nameLen] }
+
+// SetName copies name into the event; what exceeds IFNAMSIZ-1 bytes is cut off.
+func (e *Event) SetName(name []byte) {
+	e.nameLen = uint8(copy(e.name[:nameSize-1], name))
+}
+
+// Admin reports IFF_UP, which STATE_DB calls admin_status.
+func (e *Event) Admin() bool { return e.Flags&unix.IFF_UP != 0 }
+
+// Oper reports IFF_RUNNING, which STATE_DB calls netdev_oper_status.
+func (e *Event) Oper() bool { return e.Flags&unix.IFF_RUNNING != 0 }
+
+// fill copies what a decision can need out of a decoded message, whose slices
+// live only until the next Receive.
+func (e *Event) fill(m *netlinkraw.Message, at int64) {
+	*e = Event{Dump: m.Dump, Seq: m.Seq, At: at}
+	switch m.Type {
+	case netlinkraw.NewLink:
+		e.Kind = NewLink
+	case netlinkraw.DelLink:
+		e.Kind = DelLink
+	case netlinkraw.DumpDone:
+		e.Kind, e.Interrupted, e.Failed = DumpDone, m.Interrupted, m.Errno != 0
+		return
+	case netlinkraw.Overrun:
+		e.Kind = Overrun
+		return
+	}
+	l := &m.Link
+	e.Index, e.Master, e.Flags, e.MTU = l.Index, l.Master, l.Flags, l.MTU
+	e.CarrierUp, e.CarrierDown = l.CarrierUp, l.CarrierDown
+	e.Team = string(l.Kind) == "team"
+	e.SetName(l.Name)
+}

@@ -1,0 +1,135 @@
+package portsync
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"portsyncd/syslog"
+)
+
+// eventLog writes the lines that operators of the C++ daemon look for, one for
+// each link message and one for what was made of it. They are bounded: rsyslog
+// in SONiC's containers drops a process beyond 20,000 lines in 300 s, errors
+// included.
+type eventLog struct {
+	log    *slog.Logger
+	clock  clock
+	budget syslog.Budget
+	notice bool // LevelNotice is enabled, asked once a turn
+
+	refused syslog.Limiter
+	dump    syslog.Limiter
+	resyncs syslog.Limiter
+
+	missing int64 // when to look for lines that were not logged; never if all were
+}
+
+// At most 1000 + 300*30 lines in 300 s, half of what rsyslog lets pass.
+const (
+	eventLinesBurst     = 1000
+	eventLinesPerSecond = 30
+)
+
+func newEventLog(log *slog.Logger, c clock) eventLog {
+	return eventLog{
+		log:     log,
+		clock:   c,
+		budget:  syslog.Budget{Burst: eventLinesBurst, PerSecond: eventLinesPerSecond},
+		refused: syslog.Limiter{Every: complainEvery},
+		dump:    syslog.Limiter{Every: complainEvery},
+		resyncs: syslog.Limiter{Every: complainEvery},
+		missing: never,
+	}
+}
+
+// allow asks for a line of the budget.
+func (e *eventLog) allow(now int64) bool {
+	if !e.log.Enabled(context.Background(), syslog.LevelNotice) {
+		return false
+	}
+	if e.budget.Allow(e.clock.time(now), syslog.LevelNotice) {
+		return true
+	}
+	if e.missing == never {
+		e.missing = now + int64(time.Second)
+	}
+	return false
+}
+
+// link is the line for a message that concerns p.
+func (e *eventLog) link(p *Port, deleted bool, now int64) {
+	if !e.allow(now) {
+		return
+	}
+	msg := "RTM_NEWLINK"
+	if deleted {
+		msg = "RTM_DELLINK"
+	}
+	e.log.LogAttrs(context.Background(), syslog.LevelNotice, msg,
+		slog.String("port", p.Name), slog.Int("ifindex", int(p.Index)),
+		slog.String("admin", status(p.Admin)), slog.String("oper", status(p.Oper)),
+		slog.Uint64("mtu", uint64(p.MTU)))
+}
+
+// written is the line for what became of a row.
+func (e *eventLog) written(p *Port, was pending, now int64) {
+	if was.del && e.allow(now) {
+		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.deleted)
+	}
+	switch {
+	case !was.set || !e.allow(now):
+	case was.result == OutcomeServed && p.Oper:
+		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.up)
+	case was.result == OutcomeServed:
+		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.down)
+	default:
+		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.unknown)
+	}
+}
+
+// lines are the log lines of a port, made once so that an event makes none.
+type lines struct{ up, down, deleted, unknown string }
+
+func newLines(name string) lines {
+	return lines{
+		up:      "Publish " + name + "(ok:up) to state db",
+		down:    "Publish " + name + "(ok:down) to state db",
+		deleted: "Delete " + name + "(ok) from state db",
+		unknown: "Cannot find " + name + " in port table",
+	}
+}
+
+// ignored is for who looks for the reason why a message led to nothing.
+func (e *eventLog) ignored(ev *Event) {
+	if e.log.Enabled(context.Background(), syslog.LevelDebug) {
+		e.log.Debug("link message led to nothing", "name", string(ev.Name()), "ifindex", ev.Index,
+			"kind", ev.Kind.String(), "master", ev.Master, "team", ev.Team)
+	}
+}
+
+// resync is the line for messages that were lost, at once and then at most one
+// a minute.
+func (e *eventLog) resync(reason string, now int64) {
+	if ok, suppressed := e.resyncs.Allow(e.clock.time(now)); ok {
+		e.log.Warn("asking the kernel for all links again", "reason", reason, "suppressed", suppressed)
+	}
+}
+
+// fault is the line for a fault that repeats.
+func (e *eventLog) fault(l *syslog.Limiter, msg string, err error, now int64) {
+	if ok, suppressed := l.Allow(e.clock.time(now)); ok {
+		e.log.Error(msg, "error", err, "suppressed", suppressed)
+	}
+}
+
+// missed says how many lines the budget kept back.
+func (e *eventLog) missed(now int64) {
+	if now < e.missing {
+		return
+	}
+	e.missing = never
+	if n := e.budget.Missed(e.clock.time(now)); n > 0 {
+		e.log.Log(context.Background(), syslog.LevelNotice, "link messages not logged", "lines", n)
+	}
+}

@@ -1,0 +1,352 @@
+package portsync
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portsyncd/systemd"
+)
+
+// OldLink is an interface that existed when the process started.
+type OldLink struct {
+	Index int32
+	Name  string
+}
+
+// Settings are what a reload of the configuration can change.
+type Settings struct {
+	AuditInterval time.Duration // between two comparisons of STATE_DB with the kernel; 0: none
+	MaxStall      time.Duration // work may wait that long before the loop counts as stuck
+}
+
+// Options is what a Loop is made of.
+type Options struct {
+	Links    Links
+	Existing []OldLink                              // interfaces Ethernet... that were there before us
+	SetDown  func(indexes []int32) (failed []error) // takes old interfaces down
+	Open     *Connector
+	Notifier *systemd.Notifier
+	Watchdog time.Duration // the service manager's patience; 0: it does not watch
+	Log      *slog.Logger
+	Status   *Status
+	Settings
+}
+
+// Loop is the one owner of port state: it takes events from the ring, asks
+// State what they mean, and writes what follows to the databases.
+type Loop struct {
+	Options
+	running atomic.Bool
+	clock   clock
+	ring    *ring
+	state   *State
+	batch   Batch
+	actions []Action // scratch
+	settled func(*Port, pending)
+
+	sessions chan *session
+	reloads  chan Settings
+	session  *session // nil while there is no connection
+	notes    chan note
+	timer    *time.Timer
+	ctx      context.Context
+	helpers  sync.WaitGroup
+
+	decision *Decision
+	ports    []PortConfig // as last read from CONFIG_DB
+	started  bool         // the start's writes are acknowledged
+	ready    bool
+
+	owes     debts
+	retry    backoff
+	ackAt    int64 // when the databases last answered
+	retryAt  int64 // not before this are failed writes tried again
+	dump     dumper
+	sweep    sweepReason // why STATE_DB is compared once the dump is complete
+	compare  bool        // the dump is complete
+	reviveAt int64
+	revive   backoff
+	auditAt  int64
+	feedAt   int64
+	lateAt   int64
+	logger   eventLog
+}
+
+// debts are effects that have been decided and not acknowledged.
+type debts struct{ produce, initDone bool }
+
+// sweepReason says why STATE_DB is to be compared with the kernel once a dump
+// is complete.
+type sweepReason string
+
+const (
+	sweepNone  sweepReason = ""
+	sweepStart sweepReason = "start"
+	sweepBack  sweepReason = "database back"
+	sweepAudit sweepReason = "audit"
+)
+
+// ringSize holds what a burst brings while the loop waits for one answer of
+// Redis; beyond it the kernel's buffer of some thousand messages is the queue.
+const ringSize = 8192
+
+// consumeMost bounds how many events one turn of the loop takes, so that
+// timers, signals and writes get their turn under any load.
+const consumeMost = 2048
+
+// Pauses of the loop.
+const (
+	retryMin, retryMax   = 20 * time.Millisecond, 500 * time.Millisecond
+	reviveMin, reviveMax = 50 * time.Millisecond, 500 * time.Millisecond
+	drainFor             = time.Second // for what is queued when the process is to end
+	lateAfter            = 60 * time.Second
+)
+
+// NewLoop makes a loop; Run runs it.
+func NewLoop(o Options) *Loop {
+	l := &Loop{
+		Options:  o,
+		clock:    newClock(),
+		ring:     newRing(ringSize),
+		state:    NewState(nil),
+		sessions: make(chan *session),
+		reloads:  make(chan Settings, 1),
+		timer:    time.NewTimer(time.Hour),
+		retry:    backoff{min: retryMin, max: retryMax},
+		revive:   backoff{min: reviveMin, max: reviveMax},
+		reviveAt: never, auditAt: never, feedAt: never, lateAt: never,
+	}
+	l.settled = l.settle
+	l.dump = newDumper()
+	l.logger = newEventLog(o.Log, l.clock)
+	return l
+}
+
+// Reload hands new settings over; the loop takes them at its next turn.
+func (l *Loop) Reload(s Settings) {
+	select {
+	case <-l.reloads: // one that was not taken yet is out of date
+	default:
+	}
+	l.reloads <- s
+}
+
+// Run is the loop. It returns when ctx ends, after what was queued has been
+// written or a second has passed; an error means that it could not run at all.
+func (l *Loop) Run(ctx context.Context) error {
+	if !l.running.CompareAndSwap(false, true) {
+		return ErrConcurrentUse
+	}
+	defer l.running.Store(false)
+
+	inner, cancel := context.WithCancel(ctx)
+	l.ctx = inner
+	reading := make(chan error, 1)
+	go func() {
+		r := reader{links: l.Links, ring: l.ring, now: l.clock.now, done: inner.Done()}
+		reading <- r.run()
+	}()
+	l.reconnect()
+	l.feed(l.clock.now())
+
+	for ctx.Err() == nil {
+		l.turn()
+	}
+	l.drain()
+	cancel()
+	if l.session != nil {
+		l.session.close()
+	}
+	l.helpers.Wait()
+	return errors.Join(l.Links.Close(), <-reading)
+}
+
+// turn is one round: events in, effects out, timers, then sleep if there is
+// nothing to do.
+func (l *Loop) turn() {
+	l.begin()
+	busy := l.started && l.consume() > 0
+	l.flush()
+	l.reconcile()
+	l.becomeReady()
+	l.due(l.clock.now())
+	l.wait(!busy)
+}
+
+// consume decides on what is in the ring and reports how much that was.
+func (l *Loop) consume() int {
+	n := 0
+	for ; n < consumeMost; n++ {
+		ev := l.ring.peek()
+		if ev == nil {
+			break
+		}
+		l.decide(ev, nil)
+		l.ring.pop()
+	}
+	if n > 0 {
+		l.Status.backlog(l.batch.Len(), l.clock.now())
+	}
+	return n
+}
+
+// decide carries out what State makes of one event.
+func (l *Loop) decide(ev *Event, port *Port) {
+	actions, err := l.state.Step(ev, port, l.actions[:0])
+	l.actions = actions
+	if err != nil {
+		panic(err) // the loop's own fault: two goroutines inside
+	}
+	l.Status.event(ev)
+	switch {
+	case ev.Kind == DumpDone:
+		l.dump.done(l.clock.now())
+	case len(actions) == 0 && ev.Kind <= DelLink:
+		l.logger.ignored(ev)
+	}
+	for _, a := range actions {
+		switch a.Kind {
+		case Publish, Delete:
+			l.batch.Add(a, ev.At)
+			l.logger.link(a.Port, a.Kind == Delete, ev.At)
+		case Redump:
+			l.resync(a.Reason)
+		case Synced:
+			l.synced()
+		case InitDone:
+			l.owes.initDone = true
+		}
+	}
+}
+
+// flush writes what is wanted, if there is a connection and no pause after a
+// failure.
+func (l *Loop) flush() {
+	if l.session == nil || !l.started || l.clock.now() < l.retryAt {
+		return
+	}
+	if l.owes.produce {
+		if !l.check(l.session.store.Produce(l.ports)) {
+			return
+		}
+		l.produced()
+	}
+	for l.batch.Len() > 0 {
+		err := l.session.store.Publish(l.batch.ports)
+		if err != nil && !isServerError(err) {
+			l.check(err)
+			return
+		}
+		l.ackAt = l.clock.now()
+		l.Status.acknowledged(l.ackAt)
+		l.batch.Settle(l.settled)
+		l.Status.backlog(l.batch.Len(), l.ackAt)
+		if !l.check(err) {
+			return
+		}
+	}
+	if l.owes.initDone && l.check(l.session.store.ProduceInitDone()) {
+		l.owes.initDone = false
+		l.initDone()
+	}
+}
+
+// check looks at the outcome of a write and reports whether to go on. After a
+// refusal what failed is tried again when the pause is over; after anything
+// else the connection is of no more use.
+func (l *Loop) check(err error) bool {
+	switch {
+	case err == nil:
+		l.retry.reset()
+		return true
+	case isServerError(err):
+		now := l.clock.now()
+		l.retryAt = now + int64(l.retry.next())
+		l.Status.writeErrors.Add(1)
+		l.logger.fault(&l.logger.refused, "the database refused a write, trying again", err, now)
+	default:
+		l.lost(err)
+	}
+	return false
+}
+
+// settle takes note of one acknowledged port.
+func (l *Loop) settle(p *Port, was pending) {
+	l.Status.written(was, l.ackAt)
+	l.logger.written(p, was, l.ackAt)
+	if was.set || was.look {
+		ev := Event{Kind: Unserved}
+		if was.result == OutcomeServed {
+			ev.Kind = Served
+		}
+		l.decide(&ev, p)
+	}
+	switch {
+	case p.Served:
+		p.revive = false
+	case p.revive && p.Index != 0 && l.reviveAt == never:
+		// APPL_DB lost a row it had; orchagent will bring that back.
+		l.reviveAt = l.ackAt + int64(l.revive.next())
+	}
+	l.state.forget(p)
+}
+
+// wait sleeps until there is something to do; with block false it only looks.
+func (l *Loop) wait(block bool) {
+	if block && l.started {
+		block = l.ring.sleep()
+		defer l.ring.awake()
+	}
+	if !block {
+		select {
+		case s := <-l.sessions:
+			l.opened(s)
+		case n := <-l.notes:
+			l.noted(n)
+		case s := <-l.reloads:
+			l.apply(s)
+		default:
+		}
+		return
+	}
+	pause := time.Duration(l.deadline() - l.clock.now())
+	l.timer.Reset(max(pause, 0))
+	select {
+	case <-l.ring.filled:
+	case <-l.timer.C:
+	case s := <-l.sessions:
+		l.opened(s)
+	case n := <-l.notes:
+		l.noted(n)
+	case s := <-l.reloads:
+		l.apply(s)
+	case <-l.ctx.Done():
+	}
+}
+
+func (l *Loop) apply(s Settings) {
+	l.Settings = s
+	l.scheduleAudit(l.clock.now())
+}
+
+// drain writes what is queued, for at most drainFor.
+func (l *Loop) drain() {
+	end := l.clock.now() + int64(drainFor)
+	for l.started && l.session != nil && l.clock.now() < end {
+		n := l.consume()
+		l.flush()
+		if n == 0 && l.batch.Len() == 0 && !l.owes.initDone {
+			return
+		}
+		if n == 0 {
+			time.Sleep(time.Millisecond) // a pause after a refusal; nothing else can come
+		}
+	}
+	if n := l.batch.Len() + l.ring.len(); n > 0 && l.started {
+		l.Log.Warn("ended before all was written", "ports", l.batch.Len(), "events", l.ring.len())
+	}
+}

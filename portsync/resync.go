@@ -1,0 +1,215 @@
+package portsync
+
+import (
+	"time"
+
+	"portsyncd/systemd"
+)
+
+// This file is how the loop gets back in step with the kernel, and its timers.
+
+// Reasons for a resync beside those of State.
+const (
+	reasonDatabaseBack = "database back"
+	reasonFlushed      = "database flushed"
+	reasonSilent       = "dump without end"
+)
+
+// Bounds of a dump. A kernel that is being flooded overruns or interrupts one
+// dump after the other; the pause grows so that reading goes before asking, and
+// stays short enough to be in step soon after the flood.
+const (
+	dumpPauseMin = 2 * time.Millisecond
+	dumpPauseMax = 50 * time.Millisecond
+	dumpPatience = 5 * time.Second
+)
+
+// dumper keeps at most one dump under way, as the kernel allows no second one
+// on a socket.
+type dumper struct {
+	wanted   bool
+	quiet    bool // the wanted one is an audit's
+	running  bool
+	at       int64 // not before this
+	deadline int64 // by then a running one has ended, or never will
+	pause    backoff
+}
+
+func newDumper() dumper {
+	return dumper{pause: backoff{min: dumpPauseMin, max: dumpPauseMax}, deadline: never}
+}
+
+// want asks for a dump that counts.
+func (d *dumper) want(now int64) {
+	d.wanted, d.quiet = true, false
+	if d.at < now {
+		d.at = now
+	}
+}
+
+// done notes the end of a dump, good or bad. Whatever comes next waits a little.
+func (d *dumper) done(now int64) {
+	d.running, d.deadline = false, never
+	d.at = now + int64(d.pause.next())
+}
+
+// due is when requestDump has something to do.
+func (d *dumper) due() int64 {
+	if d.wanted && !d.running {
+		return d.at
+	}
+	return d.deadline
+}
+
+// resync asks for all links again.
+func (l *Loop) resync(reason string) {
+	l.Status.resync(reason)
+	l.Status.synced.Store(false)
+	now := l.clock.now()
+	l.logger.resync(reason, now)
+	l.dump.want(now)
+}
+
+// requestDump sends the request that is wanted, if its time has come.
+func (l *Loop) requestDump(now int64) {
+	d := &l.dump
+	if d.running && now >= d.deadline {
+		d.done(now)
+		l.resync(reasonSilent)
+	}
+	if !d.wanted || d.running || now < d.at {
+		return
+	}
+	seq, err := l.Links.RequestLinkDump()
+	if err != nil {
+		d.at = now + int64(d.pause.next())
+		l.logger.fault(&l.logger.dump, "cannot ask the kernel for its links, trying again", err, now)
+		return
+	}
+	l.state.DumpRequested(seq, d.quiet)
+	d.wanted, d.running = false, true
+	d.deadline = now + int64(dumpPatience)
+}
+
+// synced is the end of a complete dump: the state is the kernel's.
+func (l *Loop) synced() {
+	l.dump.pause.reset()
+	l.dump.at = 0
+	l.Status.synced.Store(true)
+	l.compare = l.sweep != sweepNone
+	l.scheduleAudit(l.clock.now())
+}
+
+// reconcile compares STATE_DB with the state, after a dump and once all that
+// was wanted is written, so that only what nobody is about to mend counts as a
+// difference.
+func (l *Loop) reconcile() {
+	if !l.compare || l.session == nil || l.batch.Len() > 0 || l.clock.now() < l.retryAt {
+		return
+	}
+	res, err := l.session.store.Audit(l.state.served(), l.state.Exists)
+	if !l.check(err) {
+		return
+	}
+	now := l.clock.now()
+	for _, p := range res.Differing {
+		l.batch.Add(Action{Kind: Publish, Port: p}, now)
+	}
+	for _, name := range res.Stale {
+		l.batch.Add(Action{Kind: Delete, Port: l.state.port([]byte(name))}, now)
+	}
+	if n := len(res.Differing) + len(res.Stale); n > 0 {
+		l.Status.repairs.Add(uint64(n))
+		l.Log.Warn("STATE_DB differed from the kernel, repairing", "on", string(l.sweep),
+			"rows", len(res.Differing), "stale", len(res.Stale))
+	}
+	l.compare, l.sweep = false, sweepNone
+	l.flush()
+}
+
+// scheduleAudit sets the time of the next audit.
+func (l *Loop) scheduleAudit(now int64) {
+	l.auditAt = never
+	if l.AuditInterval > 0 {
+		l.auditAt = now + int64(l.AuditInterval)
+	}
+}
+
+// audit starts a comparison of the kernel, the state and STATE_DB. It does not
+// come between a resync and its end.
+func (l *Loop) audit(now int64) {
+	l.scheduleAudit(now)
+	if l.dump.running || l.dump.wanted || l.session == nil || l.batch.Len() > 0 {
+		return
+	}
+	l.dump.wanted, l.dump.quiet, l.dump.at = true, true, now
+	l.sweep = sweepAudit
+}
+
+// reviveRows looks again for the ports that were served before APPL_DB lost its
+// rows: orchagent pops them when it gets to it, and no link message tells us.
+func (l *Loop) reviveRows(now int64) {
+	l.reviveAt = never
+	for _, p := range l.state.ports {
+		if p.revive && p.Index != 0 {
+			l.batch.Add(Action{Kind: Publish, Port: p}, now)
+		}
+	}
+}
+
+// feed tells the watchdog that the loop is alive, unless work has been waiting
+// for too long that nothing stands in the way of.
+func (l *Loop) feed(now int64) {
+	l.feedAt = never
+	if l.Watchdog <= 0 {
+		return
+	}
+	l.feedAt = now + int64(l.Watchdog/2)
+	if stalled := l.Status.stalledFor(now); l.session != nil && l.MaxStall > 0 && stalled > l.MaxStall {
+		l.Log.Error("the loop makes no progress, the watchdog is not fed", "for", stalled)
+		return
+	}
+	l.notify(systemd.Watchdog)
+}
+
+// late names the ports that hold PortInitDone back.
+func (l *Loop) late(now int64) {
+	l.lateAt = never
+	if l.state.InitDone() {
+		return
+	}
+	l.lateAt = now + int64(lateAfter)
+	l.Log.Warn("PortInitDone waits for ports", "count", l.state.Awaited(), "ports", l.state.awaitedNames(8))
+}
+
+// due runs the timers whose time has come.
+func (l *Loop) due(now int64) {
+	if now >= l.auditAt {
+		l.audit(now)
+	}
+	if l.started && now >= l.dump.due() {
+		l.requestDump(now)
+	}
+	if now >= l.reviveAt {
+		l.reviveRows(now)
+	}
+	if now >= l.feedAt {
+		l.feed(now)
+	}
+	if now >= l.lateAt {
+		l.late(now)
+	}
+	l.logger.missed(now)
+}
+
+// deadline is when due has something to do next.
+func (l *Loop) deadline() int64 {
+	d := min(l.auditAt, l.reviveAt, l.feedAt, l.lateAt, l.logger.missing)
+	if l.started {
+		d = min(d, l.dump.due())
+	}
+	if l.session != nil && (l.batch.Len() > 0 || l.owes != debts{} || l.compare || !l.started) {
+		d = min(d, l.retryAt)
+	}
+	return d
+}

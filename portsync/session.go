@@ -1,0 +1,221 @@
+package portsync
+
+import (
+	"errors"
+	"fmt"
+
+	"portsyncd/sonicdb"
+	"portsyncd/syslog"
+	"portsyncd/systemd"
+)
+
+// This file is what the loop does when the databases come and go.
+
+var errServerGone = errors.New("the server closed the connection")
+
+// reconnect starts the search for a connection; opened gets the result.
+func (l *Loop) reconnect() {
+	l.helpers.Go(func() {
+		s := l.Open.connect(l.ctx)
+		if s == nil {
+			return
+		}
+		select {
+		case l.sessions <- s:
+		case <-l.ctx.Done():
+			s.close()
+		}
+	})
+}
+
+// opened takes a fresh connection into use.
+func (l *Loop) opened(s *session) {
+	l.session, l.notes = s, s.notes
+	l.retry.reset()
+	l.retryAt = 0
+	l.Status.connected.Store(true)
+	if l.started {
+		l.Status.reconnects.Add(1)
+		l.Log.Log(l.ctx, syslog.LevelNotice, "the databases are back")
+		l.resume(reasonDatabaseBack)
+	}
+}
+
+// lost ends a connection that failed. What was wanted stays wanted.
+func (l *Loop) lost(err error) {
+	l.Log.Error("lost the databases, ports are followed on", "error", err)
+	l.session.close()
+	l.session, l.notes = nil, nil
+	l.Status.connected.Store(false)
+	l.reconnect()
+}
+
+// noted reacts to what a watch saw.
+func (l *Loop) noted(n note) {
+	switch n {
+	case noteLost:
+		l.lost(errServerGone)
+	case noteFlushed:
+		if l.started {
+			l.Log.Warn("a database was flushed")
+			l.resume(reasonFlushed)
+		}
+	}
+}
+
+// resume brings databases that may have lost anything in step again: every
+// link is looked at anew and compared with STATE_DB. On mere reconnection
+// nothing is produced a second time; only where a marker that had been produced
+// is missing, orchagent never got it or has lost it.
+func (l *Loop) resume(reason string) {
+	for _, p := range l.state.ports {
+		p.revive = p.revive || p.Served
+	}
+	l.revive.reset()
+	l.sweep = sweepBack
+	l.resync(reason)
+	if err := l.resumeProducing(); err != nil {
+		l.check(err)
+	}
+}
+
+func (l *Loop) resumeProducing() error {
+	markers, err := l.session.store.Markers()
+	if err != nil {
+		return err
+	}
+	l.owes.initDone = l.owes.initDone || l.state.InitDone() && !markers.InitDone
+	if markers.ConfigDone {
+		return nil
+	}
+	ports, bad, err := l.session.store.Ports()
+	if err != nil {
+		return err
+	}
+	for _, err := range bad {
+		l.Log.Error("skipped a row", "error", err)
+	}
+	// A CONFIG_DB that lost its ports as well is filled again by others, sooner
+	// or later; until then the ports are what they were.
+	if len(ports) > 0 {
+		l.ports = ports
+	}
+	l.owes.produce = true
+	return nil
+}
+
+// begin makes the start, when there is a connection to make it with. It is
+// repeated as a whole if the connection goes meanwhile; the decision is made
+// once, since its own writes would change the facts.
+func (l *Loop) begin() {
+	if l.started || l.session == nil || l.clock.now() < l.retryAt {
+		return
+	}
+	if !l.check(l.start()) {
+		return
+	}
+	l.started = true
+	if !l.decision.KeepLinks {
+		l.setOldDown()
+	}
+	l.lateAt = l.clock.now() + int64(lateAfter)
+	l.Status.started.Store(true)
+}
+
+// start is PROTOCOL.md section 5 from step 3 on.
+func (l *Loop) start() error {
+	store := l.session.store
+	if l.decision == nil {
+		facts, err := store.Facts()
+		if err != nil {
+			return err
+		}
+		l.take(Decide(facts), facts)
+	}
+	d := l.decision
+	switch err := store.SetRestoreCount(d.RestoreCount); {
+	case err == nil:
+	case isServerError(err) && !sonicdb.Temporary(err):
+		l.Log.Error("restore_count is not written", "error", err)
+	default:
+		return err
+	}
+	l.dump.want(l.clock.now())
+	l.requestDump(l.clock.now())
+	if d.Produce {
+		if err := store.Produce(l.ports); err != nil {
+			return err
+		}
+		l.produced()
+	}
+	return nil
+}
+
+// take notes how the daemon starts.
+func (l *Loop) take(d Decision, facts Facts) {
+	for _, err := range facts.PortErrors {
+		l.Log.Error("skipped a row", "error", err)
+	}
+	l.decision, l.ports = &d, facts.Ports
+	for _, name := range d.Await {
+		l.state.Await(name)
+	}
+	if d.KeepLinks && (d.Kind == WarmStart || facts.InitDone) {
+		l.sweep = sweepStart // rows of interfaces that vanished while we were away
+	}
+	l.Log.Log(l.ctx, syslog.LevelNotice, d.Kind.String()+" start", "reason", d.Reason,
+		"ports", len(l.ports), "awaited", len(d.Await), "restore_count", d.RestoreCount)
+}
+
+// produced takes note that orchagent has the configuration.
+func (l *Loop) produced() {
+	l.owes.produce = false
+	l.Status.configDone.Store(true)
+	l.Log.Log(l.ctx, syslog.LevelNotice, portConfigDone, "count", len(l.ports))
+}
+
+// initDone takes note that PortInitDone is out.
+func (l *Loop) initDone() {
+	l.lateAt = never
+	l.Status.initDone.Store(true)
+	l.Log.Log(l.ctx, syslog.LevelNotice, portInitDone)
+}
+
+// setOldDown takes the interfaces of an earlier run down and has their messages
+// ignored.
+func (l *Loop) setOldDown() {
+	if len(l.Existing) == 0 {
+		return
+	}
+	var indexes []int32
+	for _, o := range l.Existing {
+		l.state.AddOld(o.Index, o.Name)
+		indexes = append(indexes, o.Index)
+	}
+	l.Log.Log(l.ctx, syslog.LevelNotice, "interfaces of an earlier run are set down and ignored",
+		"count", len(indexes))
+	for _, err := range l.SetDown(indexes) {
+		l.Log.Warn("cannot set an old interface down", "error", err)
+	}
+}
+
+// becomeReady tells the service manager, once, when the first dump is in the
+// databases.
+func (l *Loop) becomeReady() {
+	if l.ready || !l.started || l.session == nil || !l.Status.synced.Load() || l.batch.Len() > 0 {
+		return
+	}
+	l.ready = true
+	l.Status.ready.Store(true)
+	l.notify(systemd.Ready, systemd.Status("%s", l.summary()))
+}
+
+func (l *Loop) summary() string {
+	return fmt.Sprintf("%s start, %d ports configured", l.decision.Kind, len(l.ports))
+}
+
+func (l *Loop) notify(states ...string) {
+	if err := l.Notifier.Notify(states...); err != nil {
+		l.Log.Warn("cannot notify the service manager", "error", err)
+	}
+}

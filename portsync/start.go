@@ -1,0 +1,98 @@
+package portsync
+
+import (
+	"strconv"
+	"strings"
+
+	"portsyncd/sonicdb"
+)
+
+// StartKind is what SONiC's databases make of a start.
+type StartKind uint8
+
+// The kinds of start.
+const (
+	ColdStart StartKind = iota
+	WarmStart
+)
+
+// String returns "cold" or "warm".
+func (k StartKind) String() string {
+	if k == WarmStart {
+		return "warm"
+	}
+	return "cold"
+}
+
+// Facts is what the databases say before anything is written to them.
+type Facts struct {
+	SwitchType   string // DEVICE_METADATA|localhost switch_type; "" if absent
+	WarmEnabled  bool   // WARM_RESTART_ENABLE_TABLE system or swss says "true"
+	RestoreCount string // WARM_RESTART_TABLE|portsyncd restore_count; "" if absent
+	InitDone     bool   // APPL_DB has the row PortInitDone
+	Ports        []PortConfig
+	PortErrors   []error // rows of CONFIG_DB PORT that cannot be read, each named
+}
+
+// PortConfig is one row of CONFIG_DB PORT.
+type PortConfig struct {
+	Name   string
+	Fields []sonicdb.FieldValue // names cut at "@", values as they are
+	// HasAdmin: before anything was produced its row in APPL_DB had the field
+	// admin_status, so that PortInitDone need not wait for it.
+	HasAdmin bool
+}
+
+// Decision is how the daemon starts.
+type Decision struct {
+	Kind         StartKind
+	Reason       string // why this kind, for the log
+	RestoreCount string // to be written to WARM_RESTART_TABLE|portsyncd
+	// KeepLinks: interfaces that exist are served as in a warm start. Otherwise
+	// those named Ethernet... are set down and ignored (PROTOCOL.md section 6).
+	KeepLinks bool
+	Produce   bool     // hand the configuration over to orchagent
+	Await     []string // ports that PortInitDone waits for
+}
+
+// Decide follows PROTOCOL.md sections 5 to 7. A cold start that finds
+// PortInitDone in APPL_DB is a restart of this process alone: the interfaces
+// are those of the running system and are kept (defect D6).
+func Decide(f Facts) Decision {
+	count, counted := parseRestoreCount(f.RestoreCount)
+	if f.WarmEnabled && counted {
+		d := Decision{Kind: WarmStart, Reason: "warm restart is enabled", KeepLinks: true}
+		d.RestoreCount = strconv.FormatUint(uint64(count+1), 10)
+		for _, p := range f.Ports {
+			d.Await = append(d.Await, p.Name)
+		}
+		return d
+	}
+	d := Decision{Kind: ColdStart, RestoreCount: "0", Produce: true}
+	switch {
+	case f.InitDone:
+		d.Reason, d.KeepLinks = "the process alone was restarted: APPL_DB has PortInitDone", true
+	case f.SwitchType == "dpu":
+		d.Reason, d.KeepLinks = "switch_type is dpu", true
+	case f.WarmEnabled:
+		d.Reason = "warm restart is enabled, but there is no restore_count"
+	default:
+		d.Reason = "warm restart is not enabled"
+	}
+	for _, p := range f.Ports {
+		if !p.HasAdmin {
+			d.Await = append(d.Await, p.Name)
+		}
+	}
+	return d
+}
+
+// parseRestoreCount reads a plain decimal of 32 bits; anything else counts as
+// absent (defect D12).
+func parseRestoreCount(s string) (n uint32, ok bool) {
+	if s == "" || strings.Trim(s, "0123456789") != "" {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(s, 10, 32)
+	return uint32(v), err == nil
+}

@@ -1,0 +1,390 @@
+package portsync
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"slices"
+	"sync/atomic"
+)
+
+// ErrConcurrentUse is what a second goroutine gets that calls Step while
+// another one is inside.
+var ErrConcurrentUse = errors.New("port state used by two goroutines at once")
+
+// Port is what is known of one interface name. It belongs to the goroutine that
+// owns the State.
+type Port struct {
+	Name string
+
+	// The interface that has the name, as the kernel last described it. Index is
+	// 0 while there is none.
+	Index       int32
+	Admin, Oper bool
+	MTU         uint32
+	CarrierUp   uint32
+	CarrierDown uint32
+
+	Awaited bool // PortInitDone waits for it
+	Served  bool // at its last message APPL_DB had the port, and STATE_DB got its row
+
+	revive  bool // it was served until APPL_DB lost its rows
+	lines   lines
+	pending pending // belongs to the Batch
+}
+
+// ActionKind says what is to be done to a Port.
+type ActionKind uint8
+
+// The kinds of Action.
+const (
+	Publish  ActionKind = iota // set the four fields in STATE_DB, if APPL_DB has the port
+	Delete                     // delete the row in STATE_DB
+	Redump                     // ask the kernel for all links again; Reason says why
+	Synced                     // the dump is over: the state is the kernel's
+	InitDone                   // produce PortInitDone
+)
+
+// Action is one effect that Step asks for. For one port they must be carried
+// out in order; states may overtake one another, a deletion may not be skipped.
+type Action struct {
+	Kind   ActionKind
+	Port   *Port
+	Reason string
+}
+
+// Reasons for Redump.
+const (
+	reasonOverrun     = "overrun"
+	reasonInterrupted = "dump interrupted"
+	reasonFailed      = "dump failed"
+)
+
+// Ignored counts the messages that no test let pass, by the test.
+type Ignored struct {
+	Name, Team, Master, Old, Unserved uint64
+}
+
+// link is one interface of the kernel, by ifindex.
+type link struct {
+	index int32
+	seen  uint32 // the generation in which a message last showed it
+	team  bool
+	port  *Port
+}
+
+// oldLink is an interface that was there before a cold start (PROTOCOL.md
+// section 6): its messages are ignored until it is deleted.
+type oldLink struct {
+	name string
+	seen uint32
+}
+
+// State decides what each link message means. It does no I/O, reads no clock
+// and starts no goroutine; the facts come in with the events and the effects go
+// out as actions. The tests are those of LinkSync::onMsg in sonic-swss
+// portsyncd/linksync.cpp, in its order.
+//
+// A State has no mutex because one goroutine owns it; Step turns use from a
+// second one into ErrConcurrentUse.
+type State struct {
+	busy  atomic.Bool
+	ports map[string]*Port
+	links map[int32]*link
+	old   map[int32]*oldLink
+
+	awaited  int    // ports that PortInitDone waits for
+	initDone bool   // PortInitDone was asked for
+	gen      uint32 // grows with each dump request; marks what a dump has shown
+	dumpSeq  uint32 // the request whose end counts
+	lost     bool   // messages were lost since the last request
+	quiet    bool   // the dump is an audit's
+
+	Ignored Ignored
+}
+
+// NewState makes the state of a daemon that waits for the given ports and has
+// seen no link yet.
+func NewState(await []string) *State {
+	s := &State{
+		ports: make(map[string]*Port),
+		links: make(map[int32]*link),
+		old:   make(map[int32]*oldLink),
+	}
+	for _, name := range await {
+		s.Await(name)
+	}
+	return s
+}
+
+// Await adds name to the ports that PortInitDone waits for.
+func (s *State) Await(name string) {
+	if p := s.port([]byte(name)); !p.Awaited {
+		p.Awaited = true
+		s.awaited++
+	}
+}
+
+// AddOld declares an interface to be left over from an earlier run.
+func (s *State) AddOld(index int32, name string) {
+	s.old[index] = &oldLink{name: name, seen: s.gen}
+}
+
+// DumpRequested says that the kernel was asked for all links; seq is the
+// sequence number of the request. What no message shows from here to the end
+// of that dump is gone. With quiet set, a dump message that says what is known
+// already leads to nothing: an audit must not make up for a message that was
+// ignored because APPL_DB had no row (PROTOCOL.md D11).
+func (s *State) DumpRequested(seq uint32, quiet bool) {
+	s.gen++
+	s.dumpSeq, s.lost, s.quiet = seq, false, quiet
+}
+
+// served returns the ports whose rows are ours to keep right.
+func (s *State) served() []*Port {
+	var out []*Port
+	for _, p := range s.ports {
+		if p.Served {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Awaited returns how many ports PortInitDone still waits for.
+func (s *State) Awaited() int { return s.awaited }
+
+// awaitedNames returns up to most names of ports that PortInitDone waits for.
+func (s *State) awaitedNames(most int) []string {
+	var names []string
+	for name, p := range s.ports {
+		if p.Awaited {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names[:min(most, len(names))]
+}
+
+// InitDone reports whether PortInitDone was asked for.
+func (s *State) InitDone() bool { return s.initDone }
+
+// Exists reports whether an interface of that name exists, old ones included.
+func (s *State) Exists(name string) bool {
+	if p := s.ports[name]; p != nil && p.Index != 0 {
+		return true
+	}
+	for _, o := range s.old {
+		if o.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Step takes one event and appends what follows from it to out. port is nil
+// but for Served and Unserved.
+func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
+	if !s.busy.CompareAndSwap(false, true) {
+		return out, ErrConcurrentUse
+	}
+	defer s.busy.Store(false)
+	switch ev.Kind {
+	case NewLink:
+		out = s.newLink(ev, out)
+	case DelLink:
+		out = s.delLink(ev, out)
+	case DumpDone:
+		out = s.dumpDone(ev, out)
+	case Overrun:
+		s.lost = true
+		out = append(out, Action{Kind: Redump, Reason: reasonOverrun})
+	case Served:
+		port.Served = port.Index != 0
+		if port.Awaited {
+			port.Awaited = false
+			s.awaited--
+		}
+		out = s.checkInitDone(out)
+	case Unserved:
+		port.Served = false
+		s.Ignored.Unserved++
+	}
+	return out, nil
+}
+
+// newLink follows PROTOCOL.md section 8, with the rename of D7 in front.
+func (s *State) newLink(ev *Event, out []Action) []Action {
+	if o := s.old[ev.Index]; o != nil {
+		o.seen = s.gen
+		if o.name != string(ev.Name()) {
+			o.name = string(ev.Name())
+		}
+		s.Ignored.Old++
+		return out
+	}
+	l := s.links[ev.Index]
+	if l != nil && l.port.Name != string(ev.Name()) {
+		out = s.drop(l, out)
+		l = nil
+	}
+	if !watched(ev.Name()) {
+		s.Ignored.Name++
+		return out
+	}
+	p := s.port(ev.Name())
+	known := l != nil
+	if !known {
+		// Two interfaces never share a name. If another one still has it here,
+		// its deletion or rename was lost, and the row is that of the former.
+		if former := s.links[p.Index]; p.Index != 0 && former != nil {
+			out = s.drop(former, out)
+			p = s.port(ev.Name())
+		}
+		l = &link{index: ev.Index, port: p}
+		s.links[ev.Index] = l
+	}
+	l.seen = s.gen
+	// Messages of family AF_BRIDGE carry no kind; what is a team stays one.
+	l.team = l.team || ev.Team
+	p.Index = ev.Index
+	if ev.Team {
+		s.Ignored.Team++
+		return out
+	}
+	if ev.Dump && s.quiet && known && p.Admin == ev.Admin() && p.Oper == ev.Oper() && p.MTU == ev.MTU {
+		return out
+	}
+	p.Admin, p.Oper, p.MTU = ev.Admin(), ev.Oper(), ev.MTU
+	p.CarrierUp, p.CarrierDown = ev.CarrierUp, ev.CarrierDown
+	return append(out, Action{Kind: Publish, Port: p})
+}
+
+func (s *State) delLink(ev *Event, out []Action) []Action {
+	switch {
+	case !watched(ev.Name()) && s.links[ev.Index] == nil && s.old[ev.Index] == nil:
+		s.Ignored.Name++
+		return out
+	case ev.Team:
+		s.Ignored.Team++
+		s.release(s.links[ev.Index])
+		return out
+	case ev.Master != 0:
+		// It left a bridge, or is about to vanish and will be reported once more.
+		s.Ignored.Master++
+		return out
+	case s.old[ev.Index] != nil:
+		// The index can come back with another interface (D8).
+		delete(s.old, ev.Index)
+		s.Ignored.Old++
+		return out
+	}
+	if l := s.links[ev.Index]; l != nil {
+		if l.port.Name != string(ev.Name()) {
+			out = s.drop(l, out)
+		} else {
+			s.release(l)
+		}
+	}
+	if !watched(ev.Name()) {
+		s.Ignored.Name++
+		return out
+	}
+	p := s.port(ev.Name())
+	if p.Index != 0 {
+		// Another interface has the name already: a late word on the former one.
+		return out
+	}
+	return append(out, Action{Kind: Delete, Port: p})
+}
+
+// dumpDone ends a resync: what the dump did not show is gone.
+func (s *State) dumpDone(ev *Event, out []Action) []Action {
+	if ev.Seq != s.dumpSeq || s.lost {
+		return out // answered by a later request, made or about to be made
+	}
+	out = s.checkInitDone(out)
+	switch {
+	case ev.Failed:
+		return append(out, Action{Kind: Redump, Reason: reasonFailed})
+	case ev.Interrupted:
+		return append(out, Action{Kind: Redump, Reason: reasonInterrupted})
+	}
+	for _, index := range slices.Sorted(maps.Keys(s.links)) {
+		if l := s.links[index]; l.seen != s.gen {
+			out = s.drop(l, out)
+		}
+	}
+	for index, o := range s.old {
+		if o.seen != s.gen {
+			delete(s.old, index)
+		}
+	}
+	return append(out, Action{Kind: Synced})
+}
+
+// checkInitDone asks for PortInitDone, once, when no port is awaited. It is
+// called where the C++ daemon, which looks after each read of its socket, can
+// find the set empty: at the end of a dump and after a port was served.
+func (s *State) checkInitDone(out []Action) []Action {
+	if s.initDone || s.awaited > 0 {
+		return out
+	}
+	s.initDone = true
+	return append(out, Action{Kind: InitDone})
+}
+
+// drop is for an interface that lost its name or its life without a deletion
+// message: its row goes, unless another interface has the name by now.
+func (s *State) drop(l *link, out []Action) []Action {
+	p, owner := l.port, l.port.Index == l.index
+	s.release(l)
+	if owner && !l.team {
+		out = append(out, Action{Kind: Delete, Port: p})
+	}
+	return out
+}
+
+// release forgets an interface and leaves its name without one.
+func (s *State) release(l *link) {
+	if l == nil {
+		return
+	}
+	delete(s.links, l.index)
+	if p := l.port; p.Index == l.index {
+		p.Index, p.Served, p.revive = 0, false, false
+		if l.team {
+			s.forget(p)
+		}
+	}
+}
+
+// port returns the entry of a name, made on first sight.
+func (s *State) port(name []byte) *Port {
+	if p := s.ports[string(name)]; p != nil {
+		return p
+	}
+	p := &Port{Name: string(name)}
+	p.lines = newLines(p.Name)
+	s.ports[p.Name] = p
+	return p
+}
+
+// forget drops the entry of a name that nothing refers to any more, so that
+// names which come and go leave nothing behind. The batch calls it once a
+// deletion is acknowledged.
+func (s *State) forget(p *Port) {
+	if p.Index == 0 && !p.Awaited && !p.pending.queued {
+		delete(s.ports, p.Name)
+	}
+}
+
+var (
+	ethernet    = []byte("Ethernet")
+	portChannel = []byte("PortChannel")
+)
+
+// watched is the name test: Ethernet... and PortChannel..., case-sensitive.
+func watched(name []byte) bool {
+	return bytes.HasPrefix(name, ethernet) || bytes.HasPrefix(name, portChannel)
+}

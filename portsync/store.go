@@ -1,0 +1,292 @@
+package portsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"portsyncd/sonicdb"
+)
+
+// Store is what the loop needs of the switch's databases. Its methods belong to
+// the loop's goroutine; each is one or two round trips and ends within the
+// connection's deadline. An error means that the connection is of no more use,
+// unless it is a sonicdb.ServerError.
+type Store interface {
+	// Facts reads what a start depends on and writes nothing.
+	Facts() (Facts, error)
+	// SetRestoreCount writes WARM_RESTART_TABLE|portsyncd.
+	SetRestoreCount(count string) error
+	// Ports reads CONFIG_DB PORT; rows that cannot be read are in the errors.
+	Ports() ([]PortConfig, []error, error)
+	// Produce hands all ports over to orchagent, PortConfigDone last.
+	Produce(ports []PortConfig) error
+	// ProduceInitDone hands PortInitDone over.
+	ProduceInitDone() error
+	// Markers says which markers APPL_DB has, or orchagent has still to pop.
+	Markers() (Markers, error)
+	// Publish carries out what is wanted of each port and answers it.
+	Publish(ports []*Port) error
+	// Audit compares STATE_DB with the ports; see AuditResult.
+	Audit(ports []*Port, exists func(name string) bool) (AuditResult, error)
+	// Close closes the connections.
+	Close() error
+}
+
+// Markers says how far the hand-over to orchagent went.
+type Markers struct{ ConfigDone, InitDone bool }
+
+// AuditResult is what STATE_DB has wrong.
+type AuditResult struct {
+	Differing []*Port  // rows that lack a field or have another value
+	Stale     []string // rows of interfaces that do not exist, written by portsyncd
+}
+
+// Databases are the three databases of a switch with one connection each.
+type Databases struct {
+	appl, state, config *sonicdb.Conn
+
+	applTable, stateTable, configTable sonicdb.Table
+	producer                           *sonicdb.ProducerStateTable
+	metadata, warmEnable, warmState    sonicdb.Table
+
+	applPrefix, statePrefix string // of the keys of PORT_TABLE
+	shared                  bool   // APPL_DB and STATE_DB are of one instance
+	stateID                 int
+	key                     []byte // scratch
+}
+
+var _ Store = (*Databases)(nil)
+
+// Names of the tables and rows, as sonic-swss-common common/schema.h spells them.
+const (
+	portTable        = "PORT_TABLE"
+	portConfigDone   = "PortConfigDone"
+	portInitDone     = "PortInitDone"
+	daemonName       = "portsyncd"
+	fieldState       = "state"
+	fieldOper        = "netdev_oper_status"
+	fieldAdmin       = "admin_status"
+	fieldMTU         = "mtu"
+	valueOK          = "ok"
+	valueUp          = "up"
+	valueDown        = "down"
+	warmRestartTable = "WARM_RESTART_TABLE"
+)
+
+// OpenDatabases connects to APPL_DB, STATE_DB and CONFIG_DB where the map says
+// they are.
+func OpenDatabases(ctx context.Context, m *sonicdb.Map) (_ *Databases, err error) {
+	d := &Databases{}
+	defer func() {
+		if err != nil {
+			d.Close()
+		}
+	}()
+	appl, c, err := open(ctx, m, "APPL_DB")
+	if err != nil {
+		return nil, err
+	}
+	d.appl = c
+	state, c, err := open(ctx, m, "STATE_DB")
+	if err != nil {
+		return nil, err
+	}
+	d.state = c
+	config, c, err := open(ctx, m, "CONFIG_DB")
+	if err != nil {
+		return nil, err
+	}
+	d.config = c
+
+	d.applTable = sonicdb.NewTable(appl, portTable)
+	d.stateTable = sonicdb.NewTable(state, portTable)
+	d.configTable = sonicdb.NewTable(config, "PORT")
+	d.metadata = sonicdb.NewTable(config, "DEVICE_METADATA")
+	d.warmEnable = sonicdb.NewTable(state, "WARM_RESTART_ENABLE_TABLE")
+	d.warmState = sonicdb.NewTable(state, warmRestartTable)
+	d.producer = sonicdb.NewProducerStateTable(appl, portTable)
+	d.applPrefix, d.statePrefix = d.applTable.Key(""), d.stateTable.Key("")
+	d.shared = appl.Instance.Same(state.Instance)
+	d.stateID = state.ID
+	return d, nil
+}
+
+func open(ctx context.Context, m *sonicdb.Map, name string) (sonicdb.Database, *sonicdb.Conn, error) {
+	db, err := m.Database(name)
+	if err != nil {
+		return db, nil, err
+	}
+	c, err := sonicdb.Dial(ctx, db.Options())
+	if err != nil {
+		return db, nil, fmt.Errorf("connect to %s: %w", name, err)
+	}
+	return db, c, nil
+}
+
+// Close closes the connections that were opened.
+func (d *Databases) Close() error {
+	var errs []error
+	for _, c := range []*sonicdb.Conn{d.appl, d.state, d.config} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Facts reads what a start depends on. A row of the wrong type counts as absent
+// and is reported among the PortErrors.
+func (d *Databases) Facts() (Facts, error) {
+	var f Facts
+	bad := func(err error) { f.PortErrors = append(f.PortErrors, err) }
+
+	switchType, err := d.field(d.config, d.metadata.Key("localhost"), "switch_type", bad)
+	if err != nil {
+		return f, err
+	}
+	f.SwitchType = switchType
+	for _, scope := range []string{"system", "swss"} {
+		enable, err := d.field(d.state, d.warmEnable.Key(scope), "enable", bad)
+		if err != nil {
+			return f, err
+		}
+		f.WarmEnabled = f.WarmEnabled || enable == "true"
+	}
+	if f.RestoreCount, err = d.field(d.state, d.warmState.Key(daemonName), "restore_count", bad); err != nil {
+		return f, err
+	}
+	n, err := d.appl.Exists(d.applTable.Key(portInitDone))
+	if err != nil {
+		return f, fmt.Errorf("look for %s: %w", portInitDone, err)
+	}
+	f.InitDone = n > 0
+	ports, errs, err := d.Ports()
+	if err != nil {
+		return f, err
+	}
+	f.Ports, f.PortErrors = ports, append(f.PortErrors, errs...)
+	return f, nil
+}
+
+// field reads one value that the daemon uses itself, cut at a first "@".
+func (d *Databases) field(c *sonicdb.Conn, key, field string, bad func(error)) (string, error) {
+	r, err := c.Do("HGET", key, field)
+	var se sonicdb.ServerError
+	switch {
+	case errors.As(err, &se) && !sonicdb.Temporary(err):
+		bad(fmt.Errorf("read %s of %q: %w", field, key, err))
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read %s of %q: %w", field, key, err)
+	}
+	return sonicdb.Unlist(string(r.Str)), nil
+}
+
+// Ports reads the rows of CONFIG_DB PORT and whether APPL_DB has them with
+// admin_status already.
+func (d *Databases) Ports() (ports []PortConfig, bad []error, err error) {
+	keys, err := d.config.Keys(d.configTable.Pattern())
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the ports of CONFIG_DB: %w", err)
+	}
+	rows, err := d.config.HGetAllMany(keys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the ports of CONFIG_DB: %w", err)
+	}
+	for i, row := range rows {
+		name, ok := d.configTable.KeyOf(keys[i])
+		switch {
+		case !ok:
+			continue
+		case row.Err != nil:
+			bad = append(bad, fmt.Errorf("read %q of CONFIG_DB: %w", keys[i], row.Err))
+			continue
+		case len(row.Fields) == 0:
+			continue // deleted since the list was taken
+		}
+		for j := range row.Fields {
+			row.Fields[j].Field = sonicdb.Unlist(row.Fields[j].Field)
+		}
+		ports = append(ports, PortConfig{Name: name, Fields: row.Fields})
+	}
+	return ports, bad, d.lookAdmin(ports)
+}
+
+// lookAdmin notes which ports have the field admin_status in APPL_DB.
+func (d *Databases) lookAdmin(ports []PortConfig) error {
+	for i := range ports {
+		d.appl.Send("HEXISTS", d.applTable.Key(ports[i].Name), fieldAdmin)
+	}
+	if err := d.appl.Flush(); err != nil {
+		return fmt.Errorf("look for %s in APPL_DB: %w", fieldAdmin, err)
+	}
+	for i := range ports {
+		r, err := d.appl.Receive()
+		if err != nil && !isServerError(err) {
+			return fmt.Errorf("look for %s in APPL_DB: %w", fieldAdmin, err)
+		}
+		ports[i].HasAdmin = err == nil && r.Int == 1
+	}
+	return nil
+}
+
+// SetRestoreCount writes the field restore_count and leaves the others.
+func (d *Databases) SetRestoreCount(count string) error {
+	err := d.state.HSet(d.warmState.Key(daemonName), sonicdb.FieldValue{Field: "restore_count", Value: count})
+	if err != nil {
+		return fmt.Errorf("write restore_count: %w", err)
+	}
+	return nil
+}
+
+// Produce hands the ports over to orchagent and then says that these are all.
+func (d *Databases) Produce(ports []PortConfig) error {
+	rows := make([]sonicdb.Row, len(ports))
+	for i, p := range ports {
+		rows[i] = sonicdb.Row{Key: p.Name, Fields: p.Fields}
+	}
+	if err := d.producer.SetMany(d.appl, rows); err != nil {
+		return fmt.Errorf("produce the ports: %w", err)
+	}
+	count := sonicdb.FieldValue{Field: "count", Value: strconv.Itoa(len(ports))}
+	if err := d.producer.Set(d.appl, portConfigDone, []sonicdb.FieldValue{count}); err != nil {
+		return fmt.Errorf("produce %s: %w", portConfigDone, err)
+	}
+	return nil
+}
+
+// ProduceInitDone hands PortInitDone over to orchagent.
+func (d *Databases) ProduceInitDone() error {
+	lanes := sonicdb.FieldValue{Field: "lanes", Value: "0"}
+	if err := d.producer.Set(d.appl, portInitDone, []sonicdb.FieldValue{lanes}); err != nil {
+		return fmt.Errorf("produce %s: %w", portInitDone, err)
+	}
+	return nil
+}
+
+// Markers looks in the table and in the key set of what is still to be popped.
+func (d *Databases) Markers() (Markers, error) {
+	var found [4]bool
+	for _, marker := range []string{portConfigDone, portInitDone} {
+		d.appl.Send("EXISTS", d.applTable.Key(marker))
+		d.appl.Send("SISMEMBER", portTable+"_KEY_SET", marker)
+	}
+	if err := d.appl.Flush(); err != nil {
+		return Markers{}, fmt.Errorf("look for the markers in APPL_DB: %w", err)
+	}
+	for i := range found {
+		r, err := d.appl.Receive()
+		if err != nil && !isServerError(err) {
+			return Markers{}, fmt.Errorf("look for the markers in APPL_DB: %w", err)
+		}
+		found[i] = err == nil && r.Int == 1
+	}
+	return Markers{ConfigDone: found[0] || found[1], InitDone: found[2] || found[3]}, nil
+}
+
+func isServerError(err error) bool {
+	var se sonicdb.ServerError
+	return errors.As(err, &se)
+}

@@ -1,0 +1,217 @@
+package portsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"portsyncd/sonicdb"
+	"portsyncd/syslog"
+)
+
+// note is what a watch tells the loop.
+type note uint8
+
+const (
+	noteLost    note = iota // the server went away, or cut the subscription
+	noteFlushed             // a database of the server was flushed
+)
+
+// watch listens to one Redis server beside the data path: for the death of the
+// connection, which a loop that has nothing to write would not notice; for
+// flushes, which no keyspace notification reports; and, where it is CONFIG_DB's
+// server, for changes of the LOGGER row. It blocks in a read and costs nothing
+// while nothing happens. Each watch is a goroutine, stopped by closing conn.
+type watch struct {
+	conn   *sonicdb.Conn
+	logger *loggerRow // nil but for CONFIG_DB's server
+	notes  chan<- note
+	done   <-chan struct{}
+	log    *slog.Logger
+}
+
+// subscribe sets the subscriptions up; their confirmations are messages.
+func (w *watch) subscribe() error {
+	if err := w.trackFlushes(); err != nil {
+		if !isServerError(err) {
+			return fmt.Errorf("track flushes: %w", err)
+		}
+		w.log.Info("the server does not announce flushes; the audit will notice them", "error", err)
+	}
+	if w.logger != nil {
+		if err := w.conn.PSubscribe(w.logger.pattern()); err != nil {
+			return fmt.Errorf("subscribe to the LOGGER table: %w", err)
+		}
+	}
+	if err := w.conn.Subscribe(sonicdb.InvalidateChannel); err != nil {
+		return fmt.Errorf("subscribe to flushes: %w", err)
+	}
+	return nil
+}
+
+// trackFlushes makes the server announce flushes on this connection. In
+// broadcasting mode with a prefix no key has, a flush is all that is ever
+// announced (https://redis.io/docs/latest/develop/reference/client-side-caching/).
+// A server before version 6 refuses; there the audit finds what a flush took.
+func (w *watch) trackFlushes() error {
+	id, err := w.conn.Do("CLIENT", "ID")
+	if err != nil {
+		return err
+	}
+	_, err = w.conn.Do("CLIENT", "TRACKING", "ON", "REDIRECT", fmt.Sprint(id.Int),
+		"BCAST", "PREFIX", "portsyncd-no-such-key:")
+	return err
+}
+
+// run ends with the connection and then tells the loop.
+func (w *watch) run() {
+	if err := w.subscribe(); err != nil {
+		w.log.Error("cannot watch the databases", "error", err)
+		if !isServerError(err) {
+			w.tell(noteLost)
+			return
+		}
+	}
+	for {
+		m, err := w.conn.ReceiveMessage()
+		if err != nil {
+			w.tell(noteLost)
+			return
+		}
+		switch {
+		case m.Kind == sonicdb.Subscribed && w.logger != nil && m.Channel == nil,
+			m.Kind == sonicdb.Published && w.logger.concerns(&m):
+			// Read after the subscription is in force, so that no change is missed.
+			w.logger.apply()
+		case m.Kind == sonicdb.Published && string(m.Channel) == sonicdb.InvalidateChannel &&
+			m.Payload.Kind == sonicdb.Null:
+			w.tell(noteFlushed)
+		}
+	}
+}
+
+func (w *watch) tell(n note) {
+	select {
+	case w.notes <- n:
+	case <-w.done:
+	}
+}
+
+// loggerRow keeps the log in step with CONFIG_DB LOGGER|portsyncd (PROTOCOL.md
+// sections 5 and 10).
+type loggerRow struct {
+	ctx     context.Context
+	db      sonicdb.Database
+	logs    *syslog.Handler
+	log     *slog.Logger
+	initial slog.Level // what a missing LOGLEVEL is set to
+}
+
+func (l *loggerRow) key() string { return sonicdb.NewTable(l.db, "LOGGER").Key(daemonName) }
+
+func (l *loggerRow) channel() string {
+	return fmt.Sprintf("__keyspace@%d__:%s", l.db.ID, l.key())
+}
+
+// pattern is the one the C++ daemon subscribes to.
+func (l *loggerRow) pattern() string {
+	return strings.TrimSuffix(l.channel(), daemonName) + "*"
+}
+
+// concerns reports whether a message is about a write to our row; its deletion
+// changes nothing.
+func (l *loggerRow) concerns(m *sonicdb.Message) bool {
+	return l != nil && string(m.Channel) == l.channel() && string(m.Payload.Str) == "hset"
+}
+
+// apply reads the row and sets level and output by it. It uses a connection of
+// its own, made for the moment, since changes are rare.
+func (l *loggerRow) apply() {
+	c, err := sonicdb.Dial(l.ctx, l.db.Options())
+	if err == nil {
+		defer c.Close()
+		err = l.applyFrom(c, false)
+	}
+	if err != nil && l.ctx.Err() == nil {
+		l.log.Error("cannot read the LOGGER row", "key", l.key(), "error", err)
+	}
+}
+
+// applyFrom is apply over a connection to CONFIG_DB; create also adds what is
+// missing in the row.
+func (l *loggerRow) applyFrom(c *sonicdb.Conn, create bool) error {
+	row, err := c.HGetAll(l.key())
+	if err != nil {
+		return err
+	}
+	level, hasLevel := sonicdb.Lookup(row, "LOGLEVEL")
+	output, hasOutput := sonicdb.Lookup(row, "LOGOUTPUT")
+	if create && (!hasLevel || !hasOutput) {
+		if !hasLevel {
+			level = syslog.LevelName(l.initial)
+		}
+		if !hasOutput {
+			output = syslog.Syslog.String()
+		}
+		hasLevel, hasOutput = true, true
+		err = c.HSet(l.key(), sonicdb.FieldValue{Field: "LOGLEVEL", Value: level},
+			sonicdb.FieldValue{Field: "LOGOUTPUT", Value: output})
+		if err != nil {
+			return err
+		}
+	}
+	if hasLevel {
+		l.setLevel(sonicdb.Unlist(level))
+	}
+	if hasOutput {
+		l.setOutput(sonicdb.Unlist(output))
+	}
+	return nil
+}
+
+func (l *loggerRow) setLevel(name string) {
+	level, err := syslog.ParseLevel(name)
+	if err != nil {
+		l.log.Error("LOGLEVEL counts as NOTICE", "key", l.key(), "error", err)
+		level = syslog.LevelNotice
+	}
+	if l.logs.Level() != level {
+		l.logs.SetLevel(level)
+		l.log.Log(l.ctx, syslog.LevelNotice, "log level changed", "level", syslog.LevelName(level))
+	}
+}
+
+func (l *loggerRow) setOutput(name string) {
+	output, err := syslog.ParseOutput(name)
+	if err != nil {
+		l.log.Error("LOGOUTPUT counts as SYSLOG", "key", l.key(), "error", err)
+		output = syslog.Syslog
+	}
+	l.logs.SetOutput(output)
+}
+
+// session is one life of the connections to the databases.
+type session struct {
+	store   Store
+	watches []*watch
+	notes   chan note
+	done    chan struct{}
+	once    sync.Once
+}
+
+// close ends the session's connections and goroutines. Nothing is read from
+// notes afterwards.
+func (s *session) close() error {
+	var err error
+	s.once.Do(func() {
+		close(s.done)
+		err = s.store.Close()
+		for _, w := range s.watches {
+			err = errors.Join(err, w.conn.Close())
+		}
+	})
+	return err
+}
