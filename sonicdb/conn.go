@@ -84,9 +84,16 @@ func (c *Conn) greet(o Options) error {
 		c.Send("AUTH", o.Username, o.Password)
 	}
 	c.Send("SELECT", strconv.Itoa(o.DB))
-	if err := c.Flush(); err != nil {
-		return err
+	if _, err := c.sock.Write(c.out.buf); err != nil {
+		// A server with too many clients says so and hangs up without
+		// waiting for a command (redis src/networking.c, acceptCommonHandler).
+		if r, e := c.in.next(); e == nil && r.Kind == Error {
+			return ServerError(r.Str)
+		}
+		return fmt.Errorf("write commands: %w", err)
 	}
+	c.owed = c.out.queued
+	c.out.reset()
 	for c.Pending() > 0 {
 		if _, err := c.Receive(); err != nil {
 			return err

@@ -44,8 +44,8 @@ func (c *Conn) appendEval(command, script string, nkeys, nargs int) {
 // ARGV are "G", the row's key, then field and value alternating.
 //
 // The fields come first, so that a row which cannot be stored is not announced.
-// They are set in slices because Lua unpacks no more than about 8000 values at
-// once. A row without fields has no pending hash and is announced alone. The
+// They are set in slices because Lua unpacks fewer than 8000 values at once
+// (LUAI_MAXCSTACK in luaconf.h). A row without fields has no pending hash and is announced alone. The
 // message is sent only for a key that was not pending already: its consumer
 // takes all that is pending when it wakes.
 var SetScript = NewScript(`

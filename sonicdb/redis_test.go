@@ -25,6 +25,12 @@ type testRedis struct {
 // the test is skipped, unless PORTSYNCD_REQUIRE_INTEGRATION=1 forbids that.
 func startRedis(t testing.TB, args ...string) *testRedis {
 	t.Helper()
+	return startRedisUntil(t, "ready to accept connections at", args...)
+}
+
+// startRedisUntil returns as soon as the server's log has a line with awaited.
+func startRedisUntil(t testing.TB, awaited string, args ...string) *testRedis {
+	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		if os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" {
@@ -53,7 +59,7 @@ func startRedis(t testing.TB, args ...string) *testRedis {
 	var log strings.Builder
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		log.WriteString(lines.Text() + "\n")
-		if strings.Contains(lines.Text(), "ready to accept connections at "+r.socket) {
+		if strings.Contains(lines.Text(), awaited) {
 			go io.Copy(io.Discard, out)
 			return r
 		}
@@ -171,6 +177,43 @@ func TestRedisManyRows(t *testing.T) {
 			}
 		case row.Err != nil || len(row.Fields) != 1 || row.Fields[0].Value != want[row.Key]:
 			t.Errorf("row %q: got %v, %v", row.Key, row.Fields, row.Err)
+		}
+	}
+}
+
+func TestRedisPassword(t *testing.T) {
+	r := startRedis(t, "--requirepass", "secret", "--user", "sonic", "on", ">other", "~*", "&*", "+@all")
+	for _, test := range []struct{ user, password, code string }{
+		{"", "secret", ""},
+		{"sonic", "other", ""},
+		{"", "", "NOAUTH"},
+		{"", "guess", "WRONGPASS"},
+		{"sonic", "secret", "WRONGPASS"},
+	} {
+		c, err := Dial(context.Background(), Options{
+			Network: "unix", Address: r.socket, DB: 6, Username: test.user, Password: test.password,
+		})
+		var e ServerError
+		switch {
+		case test.code != "" && (!errors.As(err, &e) || e.Code() != test.code):
+			t.Errorf("%+v: got %v", test, err)
+		case test.code == "" && err != nil:
+			t.Errorf("%+v: got %v", test, err)
+		}
+		if c != nil {
+			do(t, c, "PING")
+			c.Close()
+		}
+	}
+}
+
+func TestRedisServerFull(t *testing.T) {
+	r := startRedis(t, "--maxclients", "1")
+	r.dial(t, 0)
+	for range 100 {
+		_, err := Dial(context.Background(), Options{Network: "unix", Address: r.socket})
+		if !Temporary(err) {
+			t.Fatalf("second connection: got %v, want max number of clients", err)
 		}
 	}
 }

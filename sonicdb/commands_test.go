@@ -1,0 +1,85 @@
+package sonicdb
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"testing"
+)
+
+func TestHMGet(t *testing.T) {
+	c := fake(t, func(s *fakeServer) {
+		s.expect("HMGET", "LOGGER|portsyncd", "LOGLEVEL", "LOGOUTPUT", "x")
+		s.send("*3\r\n$6\r\nNOTICE\r\n$-1\r\n$0\r\n\r\n")
+	})
+	fvs, err := c.HMGet("LOGGER|portsyncd", "LOGLEVEL", "LOGOUTPUT", "x")
+	if want := []FieldValue{{"LOGLEVEL", "NOTICE"}, {"x", ""}}; err != nil || !slices.Equal(fvs, want) {
+		t.Errorf("got %q, %v, want %q", fvs, err, want)
+	}
+}
+
+func TestExistsAndDel(t *testing.T) {
+	c := fake(t, func(s *fakeServer) {
+		s.expect("EXISTS", "a", "b")
+		s.send(":1\r\n")
+		s.expect("DEL", "a")
+		s.send(":0\r\n")
+	})
+	if n, err := c.Exists("a", "b"); err != nil || n != 1 {
+		t.Errorf("Exists: got %d, %v, want 1", n, err)
+	}
+	if n, err := c.Del("a"); err != nil || n != 0 {
+		t.Errorf("Del: got %d, %v, want 0", n, err)
+	}
+}
+
+// A reply of the wrong shape means that the two sides disagree where they are.
+func TestMismatchedRepliesPoison(t *testing.T) {
+	keys := func(c *Conn) error { _, err := c.Keys("*"); return err }
+	hgetall := func(c *Conn) error { _, err := c.HGetAll("k"); return err }
+	many := func(c *Conn) error { _, err := c.HGetAllMany([]string{"k"}); return err }
+	hmget := func(c *Conn) error { _, err := c.HMGet("k", "f"); return err }
+	exists := func(c *Conn) error { _, err := c.Exists("k"); return err }
+	for _, test := range []struct {
+		name  string
+		call  func(c *Conn) error
+		reply string
+	}{
+		{"keys: integer", keys, ":1\r\n"},
+		{"keys: null", keys, "$-1\r\n"},
+		{"keys: integers", keys, "*1\r\n:1\r\n"},
+		{"hgetall: string", hgetall, "+OK\r\n"},
+		{"hgetall: odd", hgetall, "*1\r\n$1\r\nf\r\n"},
+		{"hgetall: null value", hgetall, "*2\r\n$1\r\nf\r\n$-1\r\n"},
+		{"many: odd", many, "*1\r\n$1\r\nf\r\n"},
+		{"hmget: too few", hmget, "*0\r\n"},
+		{"hmget: integer", hmget, "*1\r\n:1\r\n"},
+		{"exists: string", exists, "+OK\r\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := fake(t, func(s *fakeServer) {
+				if _, err := s.in.next(); err != nil {
+					s.t.Error(err)
+				}
+				s.send(test.reply)
+			})
+			if err := test.call(c); !isProtocolError(err) {
+				t.Errorf("got %v, want a protocol error", err)
+			}
+			if c.usable() == nil {
+				t.Error("the connection is still usable")
+			}
+		})
+	}
+}
+
+func TestHGetAllManyLostConnection(t *testing.T) {
+	c := fake(t, func(s *fakeServer) {
+		s.expect("HGETALL", "a")
+		s.expect("HGETALL", "b")
+		s.send("-WRONGTYPE x\r\n")
+	})
+	if rows, err := c.HGetAllMany([]string{"a", "b"}); rows != nil || !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, %v, want EOF", rows, err)
+	}
+}

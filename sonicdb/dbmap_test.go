@@ -1,0 +1,161 @@
+package sonicdb
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestLoadMap(t *testing.T) {
+	m, err := LoadMap("testdata/database_config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []struct {
+		name, separator  string
+		id               int
+		network, address string
+	}{
+		{"APPL_DB", ":", 0, "unix", "/var/run/redis/redis.sock"},
+		{"COUNTERS_DB", ":", 2, "tcp", "[::1]:6380"},
+		{"CONFIG_DB", "|", 4, "unix", "/var/run/redis/redis.sock"},
+		{"STATE_DB", "|", 6, "unix", "/var/run/redis/redis.sock"},
+	} {
+		d, err := m.Database(want.name)
+		if err != nil {
+			t.Errorf("%s: %v", want.name, err)
+			continue
+		}
+		if d.Name != want.name || d.ID != want.id || d.Separator != want.separator ||
+			d.Instance.Network() != want.network || d.Instance.Address() != want.address {
+			t.Errorf("%s: got %+v, want %+v", want.name, d, want)
+		}
+		if o := d.Options(); o != (Options{Network: want.network, Address: want.address, DB: want.id}) {
+			t.Errorf("%s: got options %+v", want.name, o)
+		}
+	}
+	if _, err := m.Database("PORTS_DB"); err == nil || err.Error() != "testdata/database_config.json: DATABASES.PORTS_DB: missing" {
+		t.Errorf("unknown database: got %v", err)
+	}
+}
+
+func TestLoadMapErrors(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := LoadMap(filepath.Join(dir, "absent")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent file: got %v, want %v", err, fs.ErrNotExist)
+	}
+	if _, err := LoadMap(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("folder: got %v, want another error", err)
+	}
+	huge := filepath.Join(dir, "huge")
+	if err := os.WriteFile(huge, []byte(strings.Repeat(" ", maxMap+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadMap(huge); err == nil || !strings.Contains(err.Error(), "huge: want at most 1048576 bytes") {
+		t.Errorf("huge file: got %v", err)
+	}
+}
+
+func TestParseMapRefusesText(t *testing.T) {
+	for src, want := range map[string]string{
+		"":                                     "f:1: want a JSON object",
+		"{\n\"INSTANCES\": {},\n":              "f:3: want a JSON object",
+		"{\n\n]":                               "f:3: want a JSON object",
+		"[]":                                   "f: want a JSON object",
+		"null":                                 "f: INSTANCES: missing, want an object",
+		"{}":                                   "f: INSTANCES: missing, want an object",
+		`{"instances": {}}`:                    "f: INSTANCES: missing, want an object",
+		`{"INSTANCES": {}}`:                    "f: DATABASES: missing, want an object",
+		`{"INSTANCES": []}`:                    `f: INSTANCES: got "[]", want an object`,
+		`{"INSTANCES": {}, "DATABASES": null}`: `f: DATABASES: got "null", want an object`,
+	} {
+		if _, err := ParseMap("f", []byte(src)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: got %v, want %s", src, err, want)
+		}
+	}
+}
+
+func TestParseMapRefusesDatabase(t *testing.T) {
+	const good = `"id": 0, "separator": ":", "instance": "redis"`
+	const redis = `"hostname": "localhost", "port": 6379`
+	for _, test := range []struct{ database, instance, want string }{
+		{good, redis, ""},
+		{good, `"unix_socket_path": "/s"`, ""},
+		{good, `"unix_socket_path": "", ` + redis, ""},
+		{good + `, "later": [1, 2]`, redis, ""},
+		{`"separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing, want an integer from 0 to 2147483647`},
+		{`"ID": 0, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing`},
+		{`"id": "0", "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "\"0\"", want an integer`},
+		{`"id": -1, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "-1", want an integer`},
+		{`"id": 1.5, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "1.5", want an integer`},
+		{`"id": 2147483648, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "2147483648", want an integer`},
+		{`"id": null, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "null", want an integer`},
+		{`"id": 0, "separator": "/", "instance": "redis"`, redis, `f: DATABASES.X.separator: got "\"/\"", want ":" or "|"`},
+		{`"id": 0, "separator": "", "instance": "redis"`, redis, `f: DATABASES.X.separator: got "\"\"", want ":" or "|"`},
+		{`"id": 0, "instance": "redis"`, redis, `f: DATABASES.X.separator: missing, want a string`},
+		{`"id": 0, "separator": ":"`, redis, `f: DATABASES.X.instance: missing, want a string`},
+		{`"id": 0, "separator": ":", "instance": "redis2"`, redis, `f: INSTANCES.redis2: missing, want an object`},
+		{good, `"port": 6379`, `f: INSTANCES.redis.hostname: missing, want a string`},
+		{good, `"hostname": "localhost"`, `f: INSTANCES.redis.port: missing, want an integer from 0 to 65535`},
+		{good, `"hostname": "localhost", "port": 65536`, `f: INSTANCES.redis.port: got "65536", want an integer from 0 to 65535`},
+		{good, `"unix_socket_path": 1`, `f: INSTANCES.redis.unix_socket_path: got "1", want a string`},
+	} {
+		src := `{"INSTANCES": {"redis": {` + test.instance + `}}, "DATABASES": {"X": {` + test.database + `}, "Y": {}}}`
+		m, err := ParseMap("f", []byte(src))
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		d, err := m.Database("X")
+		switch {
+		case test.want == "" && (err != nil || d.Instance.Name != "redis"):
+			t.Errorf("%s: got %+v, %v", src, d, err)
+		case test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)):
+			t.Errorf("%s: got %v, want %s", src, err, test.want)
+		}
+		if _, err := m.Database("Y"); err == nil {
+			t.Errorf("%s: no error for a database without members", src)
+		}
+	}
+}
+
+func TestStaticMap(t *testing.T) {
+	for _, test := range []struct{ network, address, want string }{
+		{"unix", "/run/redis.sock", "/run/redis.sock"},
+		{"tcp", "127.0.0.1:6379", "127.0.0.1:6379"},
+		{"tcp", "[::1]:6380", "[::1]:6380"},
+		{"tcp", "switch", "switch:0"},
+	} {
+		m := StaticMap(test.network, test.address)
+		for name, want := range map[string]struct {
+			id        int
+			separator string
+		}{"APPL_DB": {0, ":"}, "CONFIG_DB": {4, "|"}, "STATE_DB": {6, "|"}} {
+			d, err := m.Database(name)
+			if err != nil || d.Name != name || d.ID != want.id || d.Separator != want.separator ||
+				d.Instance.Network() != test.network || d.Instance.Address() != test.want {
+				t.Errorf("%s at %s: got %+v, %v", name, test.address, d, err)
+			}
+		}
+		if _, err := m.Database("COUNTERS_DB"); err == nil || !strings.Contains(err.Error(), "COUNTERS_DB") {
+			t.Errorf("COUNTERS_DB: got %v, want an error that names it", err)
+		}
+	}
+}
+
+func TestInstanceSame(t *testing.T) {
+	a := Instance{Name: "a", UnixSocket: "/s", Hostname: "h", Port: 1}
+	for b, want := range map[Instance]bool{
+		{Name: "b", UnixSocket: "/s"}:           true, // the name does not matter, nor what is not used
+		{Name: "a", UnixSocket: "/t"}:           false,
+		{Name: "a", Hostname: "h", Port: 1}:     false,
+		{Name: "a", Hostname: "/s", Port: 6379}: false,
+	} {
+		if got := a.Same(b); got != want {
+			t.Errorf("%+v and %+v: got %v, want %v", a, b, got, want)
+		}
+	}
+}
