@@ -1,0 +1,190 @@
+package systemd
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// childRole, in the environment of a copy of this test binary, tells it what to do instead of running tests.
+const childRole = "PORTSYNCD_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch role := os.Getenv(childRole); role {
+	case "":
+		os.Exit(m.Run())
+	case "listen":
+		printListeners()
+	case "service":
+		serve()
+	default:
+		panic("unknown role " + role)
+	}
+}
+
+// printListeners is the other end of TestListeners.
+func printListeners() {
+	ls, err := Listeners()
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(0)
+	}
+	for _, l := range ls {
+		fmt.Println(l.Name, l.Addr().Network(), l.Addr())
+	}
+	for _, name := range []string{"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"} {
+		if _, set := os.LookupEnv(name); set {
+			fmt.Println(name, "is still set")
+		}
+	}
+	if again, err := Listeners(); again != nil || err != nil {
+		fmt.Println("a second call:", again, err)
+	}
+	// Once the listeners are closed, none of the manager's descriptors may keep its socket open.
+	for _, l := range ls {
+		l.Close()
+	}
+	for i := range ls {
+		if accepts, err := unix.GetsockoptInt(firstFD+i, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && accepts == 1 {
+			fmt.Println("descriptor", firstFD+i, "is still open")
+		}
+	}
+}
+
+// TestListeners hands sockets to a process of its own, as the manager does: from descriptor 3 on, LISTEN_PID being the
+// process itself.
+func TestListeners(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	path := filepath.Join(t.TempDir(), "socket")
+	local, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	datagram := newManager(t, filepath.Join(t.TempDir(), "datagram"))
+
+	tcpLine, unixLine := " tcp "+tcp.Addr().String()+"\n", " unix "+path+"\n"
+	type filer interface{ File() (*os.File, error) }
+	both := []filer{tcp.(filer), local.(filer)}
+	tests := []struct {
+		name    string
+		pid     string // "$$" in the shell is our pid
+		env     []string
+		sockets []filer
+		want    string
+	}{
+		{"two", "$$", []string{"LISTEN_FDS=2"}, both, "unknown" + tcpLine + "unknown" + unixLine},
+		{"named", "$$", []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=web:portsyncd.socket"}, both, "web" + tcpLine + "portsyncd.socket" + unixLine},
+		{"fewer", "$$", []string{"LISTEN_FDS=1", "LISTEN_FDNAMES=web"}, both, "web" + tcpLine},
+		{"none", "$$", nil, nil, ""},
+		{"other process", "1", []string{"LISTEN_FDS=2"}, both, ""},
+		{"no pid", "", []string{"LISTEN_FDS=2"}, both, ""},
+		{"bad pid", "x", []string{"LISTEN_FDS=2"}, both, "error: LISTEN_PID is \"x\": want a process id\n"},
+		{"bad count", "$$", []string{"LISTEN_FDS=two"}, both, "error: LISTEN_FDS is \"two\": want a number from 1 to 1024\n"},
+		{"names do not match", "$$", []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=web"}, both,
+			"error: LISTEN_FDNAMES is \"web\": want 2 names, as many as LISTEN_FDS says\n"},
+		{"datagram socket", "$$", []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=a:b"}, []filer{tcp.(filer), datagram},
+			"error: socket \"b\" passed by systemd as descriptor 4: not a listening stream socket\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cmd := exec.Command("sh", "-c", `LISTEN_PID=`+tt.pid+` exec "$0"`, self)
+			cmd.Env = append(os.Environ(), append(tt.env, childRole+"=listen")...)
+			for _, s := range tt.sockets {
+				file, err := s.File()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer file.Close()
+				cmd.ExtraFiles = append(cmd.ExtraFiles, file)
+			}
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			got, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("%v: %s", err, stderr.String())
+			}
+			if string(got) != tt.want {
+				t.Errorf("\n got %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestListenersBadDescriptor names descriptors that are no sockets. They must stay open: they are somebody else's.
+func TestListenersBadDescriptor(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	defer r.Close()
+	if ls, err := listeners(int(r.Fd()), "1", ""); ls != nil || !errorNames(err, "descriptor "+strconv.Itoa(int(r.Fd()))) {
+		t.Errorf("a pipe: %v, %v", ls, err)
+	}
+	if _, err := unix.FcntlInt(r.Fd(), unix.F_GETFD, 0); err != nil {
+		t.Errorf("the pipe was closed: %v", err)
+	}
+	if ls, err := listeners(1<<20, "1", ""); ls != nil || !errorNames(err, "descriptor 1048576") {
+		t.Errorf("not open: %v, %v", ls, err)
+	}
+	for _, count := range []string{"0", "-1", "1025", "9999999999999999999", "1 "} {
+		if ls, err := listeners(1<<20, count, ""); ls != nil || !errorNames(err, "LISTEN_FDS is "+strconv.Quote(count)) {
+			t.Errorf("LISTEN_FDS=%q: %v, %v", count, ls, err)
+		}
+	}
+}
+
+// TestListenersCloseOnExec checks that children do not inherit what we took over.
+func TestListenersCloseOnExec(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	// As the manager would pass it: a descriptor without the flag, in Go's hands from nowhere else.
+	fd, err := unix.Dup(int(file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ls, err := listeners(fd, "1", "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ls[0].Close()
+	raw, err := ls[0].Listener.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		if flags, err := unix.FcntlInt(fd, unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("descriptor flags %#x, %v; want FD_CLOEXEC", flags, err)
+		}
+	})
+	go net.Dial("tcp", ls[0].Addr().String())
+	conn, err := ls[0].Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
