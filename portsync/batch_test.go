@@ -1,0 +1,81 @@
+package portsync
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestBatchMerges: for one port, states overtake one another and deletions stay.
+func TestBatchMerges(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		awaited bool
+		actions []ActionKind
+		want    string
+	}{
+		{"one state", false, []ActionKind{Publish}, "set"},
+		{"two states", false, []ActionKind{Publish, Publish}, "set"},
+		{"deletion", false, []ActionKind{Delete}, "del"},
+		{"state, deletion", false, []ActionKind{Publish, Delete}, "del"},
+		{"re-creation", false, []ActionKind{Publish, Delete, Publish}, "del set"},
+		{"deleted, made, deleted", false, []ActionKind{Delete, Publish, Delete}, "del"},
+		// PortInitDone waits for the port, and it has been there.
+		{"awaited: state, deletion", true, []ActionKind{Publish, Delete}, "del look"},
+		{"awaited: re-creation", true, []ActionKind{Publish, Delete, Publish}, "del set look"},
+		{"awaited: deletion", true, []ActionKind{Delete}, "del"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &Port{Name: "Ethernet0", Awaited: c.awaited}
+			var b Batch
+			for i, kind := range c.actions {
+				b.Add(Action{Kind: kind, Port: p}, int64(i+1))
+			}
+			if b.Len() != 1 {
+				t.Fatalf("%d entries for one port", b.Len())
+			}
+			got := ""
+			for _, w := range []struct {
+				on   bool
+				word string
+			}{{p.pending.del, "del"}, {p.pending.set, "set"}, {p.pending.look, "look"}} {
+				if w.on {
+					got += " " + w.word
+				}
+			}
+			if got != " "+c.want {
+				t.Errorf("%v leaves%s, want %s", c.actions, got, c.want)
+			}
+			if p.pending.since != 1 {
+				t.Errorf("waiting since %d, want the first action's 1", p.pending.since)
+			}
+		})
+	}
+}
+
+// TestBatchSettle: what was answered goes, what failed stays wanted.
+func TestBatchSettle(t *testing.T) {
+	var b Batch
+	ports := make([]*Port, 5)
+	for i := range ports {
+		ports[i] = &Port{Name: fmt.Sprint("Ethernet", i)}
+		b.Add(Action{Kind: Publish, Port: ports[i]}, 1)
+	}
+	ports[0].Answer(OutcomeServed)
+	ports[2].Answer(OutcomeUnserved)
+	ports[4].Answer(OutcomeServed)
+	done := ""
+	b.Settle(func(p *Port, was pending) { done += fmt.Sprint(p.Name, was.result, " ") })
+	if want := "Ethernet01 Ethernet22 Ethernet41 "; done != want {
+		t.Errorf("settled %q, want %q", done, want)
+	}
+	if b.Len() != 2 || b.ports[0] != ports[1] || b.ports[1] != ports[3] || !ports[1].Set() {
+		t.Errorf("what failed is not kept as it was: %v", b.ports)
+	}
+	if ports[0].Set() {
+		t.Error("a settled port is still wanted")
+	}
+	b.Add(Action{Kind: Delete, Port: ports[1]}, 2)
+	if b.Len() != 2 || ports[1].pending.since != 1 {
+		t.Errorf("a port that failed was queued twice or forgot since when it waits")
+	}
+}

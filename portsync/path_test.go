@@ -1,0 +1,123 @@
+package portsync
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"testing"
+
+	"portsyncd/netlinkraw"
+	"portsyncd/sonicdb"
+	"portsyncd/syslog"
+
+	"golang.org/x/sys/unix"
+)
+
+// path is the whole way of an event, from the bytes of a datagram to the
+// acknowledged row, with a server that costs nothing.
+type path struct {
+	loop   *Loop
+	reader reader
+	batch  netlinkraw.Batch
+	raw    []byte
+}
+
+// newPath connects a loop to a server that answers every script call with "1".
+func newPath(tb testing.TB) *path {
+	tb.Helper()
+	address := filepath.Join(tb.TempDir(), "redis.sock")
+	listener, err := net.Listen("unix", address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go answer(c)
+		}
+	}()
+	dbs, err := OpenDatabases(context.Background(), sonicdb.StaticMap("unix", address))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { dbs.Close() })
+	logs := syslog.New(syslog.Options{SocketPath: filepath.Join(tb.TempDir(), "none"), Level: syslog.LevelNotice})
+	l := NewLoop(Options{Log: slog.New(logs), Status: &Status{}, Open: &Connector{}})
+	l.session = &session{store: dbs}
+	l.started = true
+	link := netlinkraw.Link{Index: 5, Name: []byte("Ethernet0"), Kind: []byte("veth"),
+		Flags: unix.IFF_UP, MTU: 9100, HasMTU: true}
+	return &path{
+		loop:   l,
+		reader: reader{ring: l.ring, now: l.clock.now},
+		raw:    netlinkraw.AppendLinkMessage(nil, unix.RTM_NEWLINK, 0, 0, 0, &link),
+	}
+}
+
+// answer plays the server: it recognises no more than the two commands there
+// are, each in a write of its own.
+func answer(c net.Conn) {
+	defer c.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := c.Read(buf)
+		if err != nil {
+			return
+		}
+		reply := []byte("+OK\r\n")
+		if bytes.Contains(buf[:n], []byte("EVALSHA")) {
+			reply = []byte("$1\r\n1\r\n")
+		}
+		if _, err := c.Write(reply); err != nil {
+			return
+		}
+	}
+}
+
+// event takes one datagram the whole way.
+func (p *path) event() {
+	p.batch.Load(p.raw)
+	p.reader.drain(&p.batch)
+	p.loop.consume()
+	p.loop.flush()
+}
+
+// TestEventAllocatesNothing: no garbage from a datagram to the acknowledgement
+// of its row, with the log lines at NOTICE that the reference writes.
+func TestEventAllocatesNothing(t *testing.T) {
+	p := newPath(t)
+	p.event() // the first sight of a port makes its entry
+	if n := testing.AllocsPerRun(500, p.event); n != 0 {
+		t.Errorf("%v allocations per event, want 0", n)
+	}
+	if p.loop.batch.Len() != 0 || !p.loop.state.ports["Ethernet0"].Served {
+		t.Fatal("the events did not arrive")
+	}
+}
+
+// BenchmarkEvent is the daemon's share of one event, round trip included.
+func BenchmarkEvent(b *testing.B) {
+	p := newPath(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.event()
+	}
+}
+
+// BenchmarkStep is the decision alone.
+func BenchmarkStep(b *testing.B) {
+	s := NewState(nil)
+	ev := Event{Kind: NewLink, Index: 5, MTU: 9100}
+	ev.SetName([]byte("Ethernet0"))
+	var actions []Action
+	b.ReportAllocs()
+	for b.Loop() {
+		actions, _ = s.Step(&ev, nil, actions[:0])
+	}
+}

@@ -1,0 +1,63 @@
+package portsync
+
+import (
+	"errors"
+	"testing"
+)
+
+// TestStepConcurrent: a second goroutine inside Step gets an error, not a race.
+func TestStepConcurrent(t *testing.T) {
+	s := NewState(nil)
+	s.busy.Store(true) // as it is while another goroutine is inside
+	_, err := s.Step(&Event{Kind: Overrun}, nil, nil)
+	if !errors.Is(err, ErrConcurrentUse) {
+		t.Errorf("Step while another is inside: %v, want ErrConcurrentUse", err)
+	}
+	s.busy.Store(false)
+	if _, err = s.Step(&Event{Kind: Overrun}, nil, nil); err != nil {
+		t.Errorf("Step afterwards: %v", err)
+	}
+}
+
+// TestNamesAreForgotten: names that come and go leave nothing behind, so that
+// memory is bounded by the interfaces there are.
+func TestNamesAreForgotten(t *testing.T) {
+	s := NewState(nil)
+	var b Batch
+	for i := range int32(100) {
+		var ev Event
+		ev.SetName([]byte("Ethernet" + string(rune('A'+i))))
+		for _, kind := range []EventKind{NewLink, DelLink} {
+			ev.Kind, ev.Index = kind, i+1
+			actions, err := s.Step(&ev, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range actions {
+				b.Add(a, 0)
+			}
+		}
+		for _, p := range b.ports {
+			p.Answer(OutcomeUnserved)
+		}
+		b.Settle(func(p *Port, _ pending) { s.forget(p) })
+	}
+	if len(s.ports) != 0 || len(s.links) != 0 {
+		t.Errorf("%d names and %d links are left", len(s.ports), len(s.links))
+	}
+}
+
+func TestEventName(t *testing.T) {
+	var ev Event
+	for _, c := range []struct{ in, want string }{
+		{"Ethernet0", "Ethernet0"},
+		{"", ""},
+		{"Ethernet1234567", "Ethernet1234567"},
+		{"Ethernet12345678", "Ethernet1234567"},
+	} {
+		ev.SetName([]byte(c.in))
+		if got := string(ev.Name()); got != c.want {
+			t.Errorf("SetName(%q): Name() = %q, want %q", c.in, got, c.want)
+		}
+	}
+}

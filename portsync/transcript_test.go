@@ -1,0 +1,190 @@
+package portsync
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+var update = flag.Bool("update", false, "rewrite the transcripts; commit only changes whose cause you understand")
+
+// TestTranscripts plays testdata/transcripts. A file is a list of blocks:
+// commands, a line "----", and the actions they lead to. The commands are those
+// of runCommand; each block goes on with the state of the one before.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/transcripts/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			src, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := playTranscript(t, string(src))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != string(src) {
+				t.Errorf("the transcript differs; as played:\n%s", got)
+			}
+		})
+	}
+}
+
+// playTranscript returns the transcript with the actions that really followed.
+func playTranscript(t *testing.T, src string) string {
+	var out strings.Builder
+	s := NewState(nil)
+	var actions []string
+	expected := false // inside the part that is being replaced
+	for line := range strings.Lines(src) {
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case line == "----":
+			expected = true
+			out.WriteString("----\n")
+			if len(actions) == 0 {
+				actions = []string{"nothing"}
+			}
+			for _, a := range actions {
+				out.WriteString(a + "\n")
+			}
+			actions = nil
+		case line == "":
+			expected = false
+			out.WriteString("\n")
+		case expected:
+		case strings.HasPrefix(line, "#"):
+			out.WriteString(line + "\n")
+		default:
+			out.WriteString(line + "\n")
+			actions = append(actions, runCommand(t, s, strings.Fields(line))...)
+		}
+	}
+	return out.String()
+}
+
+// runCommand carries out one of
+//
+//	await NAME...                        ports that PortInitDone waits for
+//	old IFINDEX NAME                     an interface of an earlier run
+//	dump [quiet]                         all links are asked for
+//	newlink IFINDEX NAME [word...]       words: up running mtu=N master=N team dump
+//	dellink IFINDEX NAME [word...]
+//	dumpdone [interrupted|failed] [seq=N]
+//	overrun
+//	served NAME, unserved NAME           what the databases answered
+//	exists NAME                          prints whether such an interface exists
+func runCommand(t *testing.T, s *State, words []string) []string {
+	t.Helper()
+	args := words[1:]
+	ev := Event{MTU: 1500}
+	var port *Port
+	switch words[0] {
+	case "await":
+		for _, name := range args {
+			s.Await(name)
+		}
+		return nil
+	case "old":
+		s.AddOld(int32(number(t, args[0])), args[1])
+		return nil
+	case "dump":
+		s.DumpRequested(s.dumpSeq+1, len(args) > 0 && args[0] == "quiet")
+		return nil
+	case "exists":
+		return []string{fmt.Sprintf("exists %s %v", args[0], s.Exists(args[0]))}
+	case "newlink", "dellink":
+		ev.Kind = map[string]EventKind{"newlink": NewLink, "dellink": DelLink}[words[0]]
+		ev.Index = int32(number(t, args[0]))
+		ev.SetName([]byte(args[1]))
+		args = args[2:]
+	case "dumpdone":
+		ev.Kind, ev.Seq = DumpDone, s.dumpSeq
+	case "overrun":
+		ev.Kind = Overrun
+	case "served", "unserved":
+		ev.Kind = map[string]EventKind{"served": Served, "unserved": Unserved}[words[0]]
+		if port = s.ports[args[0]]; port == nil {
+			t.Fatalf("%s: no such port", args[0])
+		}
+		args = nil
+	default:
+		t.Fatalf("unknown command %q", words[0])
+	}
+	setWords(t, &ev, args)
+	actions, err := s.Step(&ev, port, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, a := range actions {
+		out = append(out, printAction(a))
+	}
+	return out
+}
+
+func setWords(t *testing.T, ev *Event, words []string) {
+	t.Helper()
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		switch key {
+		case "up":
+			ev.Flags |= unix.IFF_UP
+		case "running":
+			ev.Flags |= unix.IFF_RUNNING
+		case "mtu":
+			ev.MTU = uint32(number(t, value))
+		case "master":
+			ev.Master = int32(number(t, value))
+		case "seq":
+			ev.Seq = uint32(number(t, value))
+		case "team":
+			ev.Team = true
+		case "dump":
+			ev.Dump = true
+		case "interrupted":
+			ev.Interrupted = true
+		case "failed":
+			ev.Failed = true
+		default:
+			t.Fatalf("unknown word %q", w)
+		}
+	}
+}
+
+func printAction(a Action) string {
+	switch a.Kind {
+	case Publish:
+		return fmt.Sprintf("publish %s admin=%s oper=%s mtu=%d", a.Port.Name, status(a.Port.Admin), status(a.Port.Oper), a.Port.MTU)
+	case Delete:
+		return "delete " + a.Port.Name
+	case Redump:
+		return "redump: " + a.Reason
+	case Synced:
+		return "synced"
+	case InitDone:
+		return "init-done"
+	}
+	return fmt.Sprintf("action %d", a.Kind)
+}
+
+func number(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
