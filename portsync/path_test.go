@@ -64,15 +64,15 @@ func newPath(tb testing.TB) *path {
 // are, each in a write of its own.
 func answer(c net.Conn) {
 	defer c.Close()
-	buf := make([]byte, 64<<10)
+	buf, script, ok, one := make([]byte, 64<<10), []byte("EVALSHA"), []byte("+OK\r\n"), []byte("$1\r\n1\r\n")
 	for {
 		n, err := c.Read(buf)
 		if err != nil {
 			return
 		}
-		reply := []byte("+OK\r\n")
-		if bytes.Contains(buf[:n], []byte("EVALSHA")) {
-			reply = []byte("$1\r\n1\r\n")
+		reply := ok
+		if bytes.Contains(buf[:n], script) {
+			reply = one
 		}
 		if _, err := c.Write(reply); err != nil {
 			return

@@ -47,8 +47,7 @@ func (d *Databases) publishScript(chunk []*Port) error {
 	c.AppendEvalSHA(&sonicdb.MirrorScript, 2*len(chunk), 1+4*len(chunk))
 	d.appendMirror(chunk)
 	r, err := roundTrip(c)
-	var refused sonicdb.ServerError
-	if errors.As(err, &refused) && refused.Code() == "NOSCRIPT" {
+	if isNoScript(err) { // the server was restarted, or somebody flushed its scripts
 		c.AppendEval(&sonicdb.MirrorScript, 2*len(chunk), 1+4*len(chunk))
 		d.appendMirror(chunk)
 		r, err = roundTrip(c)
@@ -110,6 +109,11 @@ func mirrored(chunk []*Port, answer []byte) error {
 func (d *Databases) appendKey(c *sonicdb.Conn, prefix string, p *Port) {
 	d.key = append(append(d.key[:0], prefix...), p.Name...)
 	c.Bytes(d.key)
+}
+
+func isNoScript(err error) bool {
+	var refused sonicdb.ServerError
+	return err != nil && errors.As(err, &refused) && refused.Code() == "NOSCRIPT"
 }
 
 // roundTrip sends what was appended to c and receives one reply.
