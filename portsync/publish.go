@@ -112,8 +112,8 @@ func (d *Databases) appendKey(c *sonicdb.Conn, prefix string, p *Port) {
 }
 
 func isNoScript(err error) bool {
-	var refused sonicdb.ServerError
-	return err != nil && errors.As(err, &refused) && refused.Code() == "NOSCRIPT"
+	refused, ok := errors.AsType[sonicdb.ServerError](err)
+	return ok && refused.Code() == "NOSCRIPT"
 }
 
 // roundTrip sends what was appended to c and receives one reply.

@@ -173,9 +173,8 @@ func (d *Databases) Facts() (Facts, error) {
 // field reads one value that the daemon uses itself, cut at a first "@".
 func (d *Databases) field(c *sonicdb.Conn, key, field string, bad func(error)) (string, error) {
 	r, err := c.Do("HGET", key, field)
-	var se sonicdb.ServerError
 	switch {
-	case errors.As(err, &se) && !sonicdb.Temporary(err):
+	case isServerError(err) && !sonicdb.Temporary(err):
 		bad(fmt.Errorf("read %s of %q: %w", field, key, err))
 		return "", nil
 	case err != nil:
@@ -287,6 +286,6 @@ func (d *Databases) Markers() (Markers, error) {
 }
 
 func isServerError(err error) bool {
-	var se sonicdb.ServerError
-	return errors.As(err, &se)
+	_, ok := errors.AsType[sonicdb.ServerError](err)
+	return ok
 }
