@@ -1,0 +1,210 @@
+package lab
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestInNamespace(t *testing.T) {
+	if !InNamespace(t) {
+		return
+	}
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(interfaces) != 1 || interfaces[0].Flags&net.FlagUp == 0 {
+		t.Errorf("interfaces: got %v, want lo only, up", interfaces)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if os.Geteuid() != 0 {
+		t.Errorf("user id %d, want 0", os.Geteuid())
+	}
+}
+
+func TestInNamespaceOfSubtest(t *testing.T) {
+	var ran []string
+	for _, name := range []string{"a", "a b", "a(b)/c"} {
+		t.Run(name, func(t *testing.T) {
+			if InNamespace(t) {
+				ran = append(ran, t.Name())
+			}
+		})
+	}
+	// Inside, only the one asked for may run.
+	if Inside() && len(ran) != 1 {
+		t.Errorf("ran %q, want one", ran)
+	}
+}
+
+// recorder is a T that notes how a test ended.
+type recorder struct {
+	*testing.T
+	outcome, text string
+}
+
+type ended struct{} // what recorder panics with, where testing.T ends the goroutine
+
+func (r *recorder) Fatalf(format string, args ...any) { r.end("fail", format, args) }
+func (r *recorder) Skipf(format string, args ...any)  { r.end("skip", format, args) }
+
+func (r *recorder) end(outcome, format string, args []any) {
+	r.outcome, r.text = outcome, fmt.Sprintf(format, args...)
+	panic(ended{})
+}
+
+// outcomeOf runs f with a recorder and returns how it ended.
+func outcomeOf(t *testing.T, f func(T)) *recorder {
+	r := &recorder{T: t, outcome: "pass"}
+	func() {
+		defer func() {
+			if e := recover(); e != nil && e != any(ended{}) {
+				panic(e)
+			}
+		}()
+		f(r)
+	}()
+	return r
+}
+
+// TestInNamespaceReportsOutcome has tests inside that fail, skip and panic.
+func TestInNamespaceReportsOutcome(t *testing.T) {
+	if Inside() {
+		return
+	}
+	if err := Forbidden(); err != nil {
+		Unavailable(t, err.Error())
+	}
+	t.Setenv("PORTSYNCD_LAB_TEST_VICTIM", "1")
+	for _, test := range []struct{ name, outcome, text string }{
+		{"TestVictimFails", "fail", "it went wrong"},
+		{"TestVictimSkips", "skip", "not today"},
+		{"TestVictimPanics", "fail", "boom"},
+		{"TestNoSuchTest", "fail", "no tests to run"},
+	} {
+		r := outcomeOf(t, func(rec T) { Namespaces{}.runAgain(named{rec, test.name}) })
+		if r.outcome != test.outcome || !strings.Contains(r.text, test.text) {
+			t.Errorf("%s: got %s with %q, want %s with %q", test.name, r.outcome, r.text, test.outcome, test.text)
+		}
+	}
+}
+
+// named is a T of another name.
+type named struct {
+	T
+	name string
+}
+
+func (n named) Name() string { return n.name }
+
+func victim(t *testing.T) {
+	if os.Getenv("PORTSYNCD_LAB_TEST_VICTIM") == "" || !Inside() {
+		t.Skip("only runs on behalf of TestInNamespaceReportsOutcome")
+	}
+}
+
+func TestVictimFails(t *testing.T)  { victim(t); t.Error("it went wrong") }
+func TestVictimSkips(t *testing.T)  { victim(t); t.Skip("not today") }
+func TestVictimPanics(t *testing.T) { victim(t); panic("boom") }
+
+func TestForbidden(t *testing.T) {
+	user := Namespaces{User: true}
+	if !user.Run(t) {
+		return
+	}
+	if err := user.Forbidden(); err != nil {
+		t.Errorf("while allowed: %v", err)
+	}
+	// The limit holds for the namespaces below this one (namespaces(7)).
+	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+		t.Skipf("cannot forbid user namespaces: %v", err)
+	}
+	err := user.Forbidden()
+	if err == nil || !strings.HasPrefix(err.Error(), "user namespaces are forbidden here: ") {
+		t.Errorf("while forbidden: got %v", err)
+	}
+}
+
+func TestUnavailable(t *testing.T) {
+	for value, want := range map[string]string{"": "skip", "0": "skip", "1": "fail"} {
+		t.Setenv("PORTSYNCD_REQUIRE_INTEGRATION", value)
+		if r := outcomeOf(t, func(rec T) { Unavailable(rec, "no moon") }); r.outcome != want {
+			t.Errorf("with %q: got %s, want %s", value, r.outcome, want)
+		}
+	}
+}
+
+func TestOutsideIsLeftAlone(t *testing.T) {
+	if Inside() {
+		return
+	}
+	t.Setenv(outerNetwork, networkNamespace()) // as if left over in the environment
+	if Inside() {
+		t.Error("takes the machine's own network namespace for one of the lab")
+	}
+	for name, f := range map[string]func() error{
+		"LoopbackUp": LoopbackUp,
+		"MountProc":  MountProc,
+		"MountTmpfs": func() error { return MountTmpfs(t.TempDir()) },
+	} {
+		if f() == nil {
+			t.Errorf("%s: worked outside", name)
+		}
+	}
+}
+
+func TestMountTmpfs(t *testing.T) {
+	if !InNamespace(t) {
+		return
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "below"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "redis", "sonic-db")
+	if err := MountTmpfs(path); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) }) // so that dir can be removed
+	if err := os.WriteFile(filepath.Join(path, "f"), nil, 0o644); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "below")); err == nil {
+		t.Error("nothing was mounted over the directory")
+	}
+	if err := MountTmpfs("/var/run/redis"); err != nil {
+		t.Error(err)
+	}
+	entries, err := os.ReadDir("/var/run/redis")
+	if err != nil || len(entries) != 0 {
+		t.Errorf("/var/run/redis: %v, %v, want it empty", entries, err)
+	}
+	if err := MountTmpfs("/nonexistent/x"); err == nil {
+		t.Error("mounted over the root directory")
+	}
+}
+
+func TestProcessNamespace(t *testing.T) {
+	if !(Namespaces{PID: true}).Run(t) {
+		return
+	}
+	if pid := os.Getpid(); pid != 1 {
+		t.Errorf("process id %d, want 1", pid)
+	}
+	if err := MountProc(); err != nil {
+		t.Skipf("no own /proc: %v", err)
+	}
+	if self, err := os.Readlink("/proc/self"); err != nil || self != "1" {
+		t.Errorf("/proc/self is %q, %v, want 1", self, err)
+	}
+}

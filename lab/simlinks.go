@@ -1,0 +1,138 @@
+package lab
+
+import "golang.org/x/sys/unix"
+
+// The methods by which a SimKernel is a LinkMaker. They fail as rtnetlink does.
+
+// AddVeth makes a veth pair. Both ends are down, with an MTU of 1500.
+func (k *SimKernel) AddVeth(name, peer string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, n := range []string{name, peer} {
+		switch {
+		case n == "" || n == "." || n == "..":
+			return errnoLink("add veth", name, unix.EINVAL)
+		case len(n) >= unix.IFNAMSIZ:
+			return errnoLink("add veth", name, unix.ERANGE)
+		case k.find(n) != nil || name == peer:
+			return errnoLink("add veth", name, unix.EEXIST)
+		}
+	}
+	// The peer is registered first, drivers/net/veth.c veth_newlink. Switching
+	// the carrier of each off is its first loss.
+	b := k.addLink(peer)
+	a := k.addLink(name)
+	a.peer, b.peer = b, a
+	k.announce(b, unix.RTM_NEWLINK)
+	k.announce(a, unix.RTM_NEWLINK)
+	return nil
+}
+
+func (k *SimKernel) addLink(name string) *simLink {
+	k.lastIndex++
+	l := &simLink{index: k.lastIndex, name: name, kind: "veth", mtu: 1500, carrierDown: 1}
+	k.links[l.index] = l
+	return l
+}
+
+func (k *SimKernel) find(name string) *simLink {
+	for _, l := range k.links {
+		if l.name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// Delete removes both ends of a pair. Those that are up go down first.
+func (k *SimKernel) Delete(name string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.find(name)
+	switch {
+	case l == nil:
+		return errnoLink("delete link", name, unix.ENODEV)
+	case l.peer == nil:
+		return errnoLink("delete link", name, unix.EOPNOTSUPP)
+	}
+	for _, end := range []*simLink{l, l.peer} {
+		k.setUp(end, false)
+	}
+	for _, end := range []*simLink{l, l.peer} {
+		delete(k.links, end.index)
+		k.announce(end, unix.RTM_DELLINK)
+	}
+	return nil
+}
+
+// SetUp sets the administrative state. The carrier of a pair is there while
+// both ends are up.
+func (k *SimKernel) SetUp(name string, up bool) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.find(name)
+	if l == nil {
+		return errnoLink("set link", name, unix.ENODEV)
+	}
+	k.setUp(l, up)
+	return nil
+}
+
+func (k *SimKernel) setUp(l *simLink, up bool) {
+	if l.up == up {
+		return
+	}
+	l.up = up
+	k.announce(l, unix.RTM_NEWLINK)
+	if l.peer == nil {
+		return
+	}
+	carrier := l.up && l.peer.up
+	for _, end := range []*simLink{l, l.peer} {
+		if end.carrier == carrier {
+			continue
+		}
+		end.carrier = carrier
+		if carrier {
+			end.carrierUp++
+		} else {
+			end.carrierDown++
+		}
+		k.announce(end, unix.RTM_NEWLINK)
+	}
+}
+
+// SetMTU sets the MTU in bytes, from 68 to 65535 as for a veth.
+func (k *SimKernel) SetMTU(name string, mtu int) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.find(name)
+	switch {
+	case l == nil:
+		return errnoLink("set link", name, unix.ENODEV)
+	case mtu < 68 || mtu > 65535:
+		return errnoLink("set link", name, unix.EINVAL)
+	case uint32(mtu) != l.mtu:
+		l.mtu = uint32(mtu)
+		k.announce(l, unix.RTM_NEWLINK)
+	}
+	return nil
+}
+
+// Rename gives an interface another name.
+func (k *SimKernel) Rename(name, to string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.find(name)
+	switch {
+	case l == nil:
+		return errnoLink("set link", name, unix.ENODEV)
+	case to == "" || len(to) >= unix.IFNAMSIZ:
+		return errnoLink("set link", name, unix.EINVAL)
+	case k.find(to) != nil:
+		return errnoLink("set link", name, unix.EEXIST)
+	}
+	l.name = to
+	k.announce(l, unix.RTM_NEWLINK)
+	return nil
+}
