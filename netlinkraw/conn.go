@@ -144,8 +144,8 @@ func (c *Conn) ReceiveBuffer() int { return c.granted }
 // Stats returns the counters of c. They go on counting.
 func (c *Conn) Stats() *Stats { return &c.stats }
 
-// RequestLinkDump asks the kernel for all links, without their statistics. The
-// answer comes through Receive: NewLink messages with Dump set, then a
+// RequestLinkDump asks the kernel for all links, without their IPv6 statistics.
+// The answer comes through Receive: NewLink messages with Dump set, then a
 // DumpDone, all with the sequence number seq, which is never 0. It may be
 // called while another goroutine is in Receive.
 func (c *Conn) RequestLinkDump() (seq uint32, err error) {

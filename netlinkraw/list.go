@@ -28,21 +28,28 @@ func ListLinks(fn func(*Link)) error {
 		return fmt.Errorf("list links: %w", err)
 	}
 	defer c.discard()
+	links, err := repeatDump(c.dump)
+	if err != nil {
+		return fmt.Errorf("list links: %w", err)
+	}
+	for i := range links {
+		fn(&links[i])
+	}
+	return nil
+}
 
+// repeatDump dumps until a dump is complete, within bounds.
+func repeatDump(dump func() (links []Link, complete bool, err error)) ([]Link, error) {
 	pause := time.Millisecond
 	for attempt := 1; ; attempt++ {
-		links, complete, err := c.dump()
-		if err != nil {
-			return fmt.Errorf("list links: %w", err)
-		}
-		if complete {
-			for i := range links {
-				fn(&links[i])
-			}
-			return nil
-		}
-		if attempt == listAttempts {
-			return fmt.Errorf("list links: dump interrupted %d times in a row", attempt)
+		links, complete, err := dump()
+		switch {
+		case err != nil:
+			return nil, err
+		case complete:
+			return links, nil
+		case attempt == listAttempts:
+			return nil, fmt.Errorf("dump interrupted %d times in a row", attempt)
 		}
 		time.Sleep(pause)
 		pause *= 2
@@ -97,12 +104,8 @@ func SetLinksDown(indexes []int32) (failed []error) {
 	}
 	defer r.Close()
 
-	var msg []byte
 	for i, index := range indexes {
-		msg = AppendHeader(msg[:0], unix.RTM_NEWLINK, 0, 0, 0)
-		msg = AppendIfinfomsg(msg, unix.AF_UNSPEC, index, 0, unix.IFF_UP)
-		FinishMessage(msg, 0)
-		err := r.Do(msg)
+		err := r.Do(setDownRequest(index))
 		if err == nil || errors.Is(err, unix.ENODEV) {
 			continue
 		}
@@ -112,4 +115,12 @@ func SetLinksDown(indexes []int32) (failed []error) {
 		}
 	}
 	return failed
+}
+
+// setDownRequest asks for IFF_UP to be cleared, and for nothing else.
+func setDownRequest(index int32) []byte {
+	b := AppendHeader(nil, unix.RTM_NEWLINK, 0, 0, 0)
+	b = AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, unix.IFF_UP)
+	FinishMessage(b, 0)
+	return b
 }

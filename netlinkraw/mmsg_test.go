@@ -1,0 +1,94 @@
+package netlinkraw
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The layout in mmsg.go is the one x/sys/unix takes from the kernel's headers
+// for this architecture.
+func TestMmsghdrLayout(t *testing.T) {
+	msghdr, iovec, name := reflect.TypeFor[unix.Msghdr](), reflect.TypeFor[unix.Iovec](), reflect.TypeFor[unix.RawSockaddrNetlink]()
+	f := func(typ reflect.Type, field string, want uintptr) {
+		t.Helper()
+		got, ok := typ.FieldByName(field)
+		if !ok || got.Offset != want {
+			t.Errorf("%v.%s: at %d in the kernel, %d here", typ, field, got.Offset, want)
+		}
+	}
+	f(msghdr, "Name", offName)
+	f(msghdr, "Namelen", offNamelen)
+	f(msghdr, "Iov", offIov)
+	f(msghdr, "Iovlen", offIovlen)
+	f(msghdr, "Flags", offFlags)
+	f(iovec, "Base", 0)
+	f(iovec, "Len", wordSize)
+	f(name, "Pid", offPid)
+	if n := msghdr.Size(); n != offLen || iovec.Size() != iovecLen || name.Size() != nameLen {
+		t.Errorf("sizes: msghdr %d, iovec %d, sockaddr_nl %d; want %d, %d, %d", n, iovec.Size(), name.Size(), offLen, iovecLen, nameLen)
+	}
+}
+
+// What a netlink socket sends comes out of the slots as it was, with its
+// sender; what does not fit is cut and marked, and spoils no neighbour.
+func TestSlots(t *testing.T) {
+	const n, size = 4, 64
+	open := func() (int, uint32) {
+		// NETLINK_USERSOCK lets any user talk to himself.
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_USERSOCK)
+		if err != nil {
+			t.Skipf("no NETLINK_USERSOCK: %v", err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+			t.Fatal(err)
+		}
+		addr, err := unix.Getsockname(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fd, addr.(*unix.SockaddrNetlink).Pid
+	}
+	rx, rxPort := open()
+	tx, txPort := open()
+	s, err := newSlots(n, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.free()
+
+	if got, errno := s.receive(uintptr(rx)); got != 0 || errno != unix.EAGAIN {
+		t.Fatalf("empty queue: %d, %v; want 0, EAGAIN", got, errno)
+	}
+	// Rounds of different sizes: headers are used again after short and long names.
+	for round, lengths := range [][]int{{1, size - 1, size, size + 1}, {3}, {size + 1, 2, 10 * size, 4, 5, 6}} {
+		var sent [][]byte
+		for i, length := range lengths {
+			data := bytes.Repeat([]byte{byte(16*round + i + 1)}, length)
+			sent = append(sent, data)
+			if err := unix.Sendto(tx, data, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: rxPort}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for len(sent) > 0 {
+			got, errno := s.receive(uintptr(rx))
+			if errno != 0 || got != min(n, len(sent)) {
+				t.Fatalf("round %d: received %d, %v; want %d", round, got, errno, min(n, len(sent)))
+			}
+			for i := range got {
+				data, sender, truncated := s.datagram(i)
+				want := sent[i][:min(size, len(sent[i]))]
+				if !bytes.Equal(data, want) || sender != txPort || truncated != (len(sent[i]) > size) {
+					t.Errorf("round %d, slot %d: %x from %d, truncated %t; want %x from %d", round, i, data, sender, truncated, want, txPort)
+				}
+				if cap(data) > size {
+					t.Errorf("slot %d reaches into the next one", i)
+				}
+			}
+			sent = sent[got:]
+		}
+	}
+}

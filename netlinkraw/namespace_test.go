@@ -1,0 +1,234 @@
+package netlinkraw
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tests that change links do so in a user and network namespace of their own,
+// which any user may make where the system allows it: the test binary runs
+// itself again in there, with the one test.
+
+const (
+	insideVar  = "NETLINKRAW_TEST_INSIDE"
+	requireVar = "PORTSYNCD_REQUIRE_INTEGRATION" // turns a skip into a failure
+)
+
+// insideNamespace reports whether the test runs in a namespace of its own. If
+// not, it has run there by the time it returns, and the caller returns too.
+func insideNamespace(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(insideVar) != "" {
+		return true
+	}
+	var out bytes.Buffer
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s", fmt.Sprintf("-record=%t", *record))
+	cmd.Env = append(os.Environ(), insideVar+"=1", "GORACE=atexit_sleep_ms=0") // the race detector's exit takes a second otherwise
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	if err := cmd.Start(); err != nil {
+		skip(t, "no user and network namespace of our own: %v", err)
+	}
+	err := cmd.Wait()
+	if err != nil {
+		t.Fatalf("in a namespace: %v\n%s", err, out.Bytes())
+	}
+	if bytes.Contains(out.Bytes(), []byte("--- SKIP: "+t.Name())) {
+		skip(t, "in a namespace:\n%s", out.Bytes())
+	}
+	if !bytes.Contains(out.Bytes(), []byte("--- PASS: "+t.Name())) {
+		t.Fatalf("in a namespace the test did not run:\n%s", out.Bytes())
+	}
+	t.Logf("in a namespace:\n%s", out.Bytes())
+	return false
+}
+
+// skip skips t, unless the environment says that nothing may be skipped.
+func skip(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv(requireVar) != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// links changes links in the test's namespace.
+type links struct {
+	t testing.TB
+	r *Requester
+}
+
+func newLinks(t testing.TB) *links {
+	t.Helper()
+	r, err := DialRequester()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return &links{t, r}
+}
+
+// addVeth makes a pair of links with the given names. Without a veth driver it
+// skips the test.
+func (l *links) addVeth(name, peer string) {
+	l.t.Helper()
+	if err := l.r.Do(vethRequest(name, peer)); err != nil {
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			skip(l.t, "no veth driver: %v", err)
+		}
+		l.t.Fatal(err)
+	}
+}
+
+// vethRequest is "ip link add NAME type veth peer name PEER".
+func vethRequest(name, peer string) []byte {
+	const vethInfoPeer = 1 // VETH_INFO_PEER, include/uapi/linux/veth.h
+	b := AppendHeader(nil, unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, 0)
+	b = AppendIfinfomsg(b, unix.AF_UNSPEC, 0, 0, 0)
+	b = AppendAttrString(b, unix.IFLA_IFNAME, name)
+	b, info := BeginNested(b, unix.IFLA_LINKINFO)
+	b = AppendAttrString(b, unix.IFLA_INFO_KIND, "veth")
+	b, data := BeginNested(b, unix.IFLA_INFO_DATA)
+	b, peerInfo := BeginNested(b, vethInfoPeer)
+	b = AppendIfinfomsg(b, unix.AF_UNSPEC, 0, 0, 0)
+	b = AppendAttrString(b, unix.IFLA_IFNAME, peer)
+	b = EndNested(b, peerInfo)
+	b = EndNested(b, data)
+	b = EndNested(b, info)
+	FinishMessage(b, 0)
+	return b
+}
+
+// index returns the index of the named link.
+func (l *links) index(name string) int32 {
+	l.t.Helper()
+	var index int32
+	if err := ListLinks(func(link *Link) {
+		if string(link.Name) == name {
+			index = link.Index
+		}
+	}); err != nil {
+		l.t.Fatal(err)
+	}
+	if index == 0 {
+		l.t.Fatalf("no link %q", name)
+	}
+	return index
+}
+
+func (l *links) setMTU(index int32, mtu uint32) {
+	l.t.Helper()
+	if err := l.r.Do(mtuRequest(index, mtu)); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *links) setUp(index int32) {
+	l.t.Helper()
+	b := AppendHeader(nil, unix.RTM_NEWLINK, 0, 0, 0)
+	b = AppendIfinfomsg(b, unix.AF_UNSPEC, index, unix.IFF_UP, unix.IFF_UP)
+	FinishMessage(b, 0)
+	if err := l.r.Do(b); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// mtuRequest is "ip link set ... mtu MTU".
+func mtuRequest(index int32, mtu uint32) []byte {
+	b := AppendHeader(nil, unix.RTM_NEWLINK, 0, 0, 0)
+	b = AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, 0)
+	b = AppendAttrUint32(b, unix.IFLA_MTU, mtu)
+	FinishMessage(b, 0)
+	return b
+}
+
+// testConn is a Conn with the batch it reads.
+type testConn struct {
+	*Conn
+	t testing.TB
+	b Batch
+}
+
+// dialTest is dial with a deadline, so that a test that waits in vain fails.
+func dialTest(t testing.TB, cfg Config, n, size int) *testConn {
+	t.Helper()
+	c, err := dial(cfg, unix.RTMGRP_LINK, n, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.discard)
+	if err := c.setDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return &testConn{Conn: c, t: t}
+}
+
+// until calls fn with each message that comes until fn returns true.
+func (c *testConn) until(fn func(*Message) bool) {
+	c.t.Helper()
+	for {
+		for c.b.Next() {
+			if fn(c.b.Message()) {
+				return
+			}
+		}
+		if err := c.Receive(&c.b); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// describe shows a message in one line.
+func describe(m *Message) string {
+	var s bytes.Buffer
+	s.WriteString(m.Type.String())
+	if m.Dump {
+		fmt.Fprintf(&s, " dump=%d", m.Seq)
+	}
+	if m.Interrupted {
+		s.WriteString(" interrupted")
+	}
+	if m.Errno != 0 {
+		fmt.Fprintf(&s, " errno=%d", m.Errno)
+	}
+	if m.Type != NewLink && m.Type != DelLink {
+		return s.String()
+	}
+	l := &m.Link
+	fmt.Fprintf(&s, " %d %q", l.Index, l.Name)
+	if l.Family != 0 {
+		fmt.Fprintf(&s, " family=%d", l.Family)
+	}
+	if len(l.Kind) > 0 {
+		fmt.Fprintf(&s, " kind=%s", l.Kind)
+	}
+	if l.Up() {
+		s.WriteString(" up")
+	}
+	if l.Running() {
+		s.WriteString(" running")
+	}
+	if l.HasMTU {
+		fmt.Fprintf(&s, " mtu=%d", l.MTU)
+	}
+	if l.Master != 0 {
+		fmt.Fprintf(&s, " master=%d", l.Master)
+	}
+	if l.HasCarrierCounts {
+		fmt.Fprintf(&s, " carrier=+%d-%d", l.CarrierUp, l.CarrierDown)
+	}
+	return s.String()
+}

@@ -1,0 +1,137 @@
+package netlinkraw
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestRequesterRefusesUnfinishedMessage(t *testing.T) {
+	r := newLinks(t).r
+	whole := vethRequest("a", "b")
+	for _, msg := range [][]byte{nil, whole[:15], patched(whole, 0, 0), slices.Concat(whole, whole)} {
+		if err := r.Do(msg); err == nil || errors.As(err, new(*OpError)) {
+			t.Errorf("%d bytes: %v, want an error before sending", len(msg), err)
+		}
+	}
+}
+
+// Whatever user runs the test, the kernel refuses with an errno that can be
+// asked for, and its words.
+func TestRequesterError(t *testing.T) {
+	if !insideNamespace(t) {
+		return
+	}
+	l := newLinks(t)
+	l.addVeth("Ethernet0", "peer0")
+	for _, tt := range []struct {
+		name string
+		msg  []byte
+		want syscall.Errno
+		text string
+	}{
+		{"name in use", vethRequest("Ethernet0", "peer1"), unix.EEXIST, "RTM_NEWLINK: file exists"},
+		{"no such link", setDownRequest(1 << 30), unix.ENODEV, "RTM_NEWLINK: no such device"},
+		{
+			"mtu too large", withAttrs(AppendAttrUint32(nil, unix.IFLA_MTU, 1<<30)), unix.ENODEV, // index 7
+			"RTM_NEWLINK: no such device",
+		},
+		{
+			"a reason in words", mtuRequest(l.index("Ethernet0"), 1<<30), unix.EINVAL,
+			"RTM_NEWLINK: invalid argument (mtu greater than device maximum)",
+		},
+		{"unknown type", patchedType(setDownRequest(1), 200), unix.EOPNOTSUPP, "netlink message type 200: operation not supported"},
+	} {
+		err := l.r.Do(tt.msg)
+		if !errors.Is(err, tt.want) || err.Error() != tt.text {
+			t.Errorf("%s: %v; want %q", tt.name, err, tt.text)
+		}
+	}
+}
+
+func TestSetLinksDownReportsEach(t *testing.T) {
+	if !insideNamespace(t) {
+		return
+	}
+	failed := SetLinksDown([]int32{-1, 1 << 30, 1, -2})
+	if len(failed) != 2 || !strings.Contains(failed[0].Error(), "link -1 ") || !strings.Contains(failed[1].Error(), "link -2 ") {
+		t.Errorf("got %q, want an error each for -1 and -2", failed)
+	}
+	if failed := SetLinksDown(nil); failed != nil {
+		t.Errorf("nothing to do: %q", failed)
+	}
+}
+
+func TestFindAck(t *testing.T) {
+	refused := fixture(t, "refused_mtu")[0]
+	const seq = 9
+	port := native.Uint32(refused[12:])
+	capped := errorMessage(seq, port, unix.EINVAL)
+	capped = AppendAttrString(capped, errAttrMsg, "why")
+	native.PutUint16(capped[6:], unix.NLM_F_CAPPED|unix.NLM_F_ACK_TLVS)
+	FinishMessage(capped, 0)
+
+	for _, tt := range []struct {
+		name     string
+		datagram []byte
+		errno    syscall.Errno
+		text     string
+		ok       bool
+	}{
+		{"recorded", refused, unix.EINVAL, "mtu greater than device maximum", true},
+		{"without the request", capped, unix.EINVAL, "why", true},
+		{"acknowledgement", errorMessage(seq, port, 0), 0, "", true},
+		{"after another", slices.Concat(errorMessage(6, port, unix.EPERM), errorMessage(seq, port, 0)), 0, "", true},
+		{"other request", errorMessage(6, port, 0), 0, "", false},
+		{"other port", errorMessage(seq, port+1, 0), 0, "", false},
+		{"link message", newLinkMessage(), 0, "", false},
+		{"cut short", refused[:30], 0, "", false},
+		{"request in it cut short", patchedType(refused[:headerLen+errorLen+2], unix.NLMSG_ERROR), unix.EINVAL, "", true},
+		{"text cut short", patchedType(capped[:len(capped)-6], unix.NLMSG_ERROR), unix.EINVAL, "", true},
+		{"empty", nil, 0, "", false},
+	} {
+		errno, text, ok := findAck(tt.datagram, seq, port)
+		if errno != tt.errno || text != tt.text || ok != tt.ok {
+			t.Errorf("%s: %v %q %t, want %v %q %t", tt.name, errno, text, ok, tt.errno, tt.text, tt.ok)
+		}
+	}
+}
+
+func TestListLinks(t *testing.T) {
+	var names []string
+	if err := ListLinks(func(l *Link) { names = append(names, string(l.Name)) }); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(names, "lo") {
+		t.Errorf("links %q, want lo among them", names)
+	}
+}
+
+func TestRepeatDump(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := func(completeAt, wantDumps int, wantErr bool) {
+			t.Helper()
+			dumps, start := 0, time.Now()
+			links, err := repeatDump(func() ([]Link, bool, error) {
+				dumps++
+				return make([]Link, dumps), dumps == completeAt, nil
+			})
+			if dumps != wantDumps || (err != nil) != wantErr || err == nil && len(links) != completeAt {
+				t.Errorf("complete at %d: %d dumps, %d links, %v", completeAt, dumps, len(links), err)
+			}
+			if d := time.Since(start); d > time.Second {
+				t.Errorf("complete at %d: took %v", completeAt, d)
+			}
+		}
+		f(1, 1, false)
+		f(4, 4, false)
+		f(listAttempts, listAttempts, false)
+		f(listAttempts+1, listAttempts, true)
+	})
+}
