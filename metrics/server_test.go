@@ -2,9 +2,7 @@ package metrics
 
 import (
 	"context"
-	"io"
 	"log/slog"
-	"net/http"
 	"testing"
 	"time"
 )
@@ -36,16 +34,4 @@ func startServer(t *testing.T, cfg ServerConfig, src Sources) (s *Server, base s
 		t.Fatal("server has no address")
 	}
 	return s, "http://" + addrs[0].String()
-}
-
-func TestSmoke(t *testing.T) {
-	_, base := startServer(t, ServerConfig{}, Sources{})
-	for _, p := range []string{"/", "/metrics", "/metrics.json", "/healthz", "/ports"} {
-		r, err := http.Get(base + p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, _ := io.ReadAll(r.Body)
-		t.Log(r.Status, r.Header, string(b))
-	}
 }

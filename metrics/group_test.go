@@ -1,0 +1,154 @@
+package metrics
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestCompareNatural(t *testing.T) {
+	sorted := []string{
+		"", "0", "00", "01", "1", "2", "10", "99999999999999999999998", "99999999999999999999999",
+		"Ethernet0", "Ethernet2", "Ethernet10", "Ethernet10_1", "Ethernet10_2", "Ethernet10_11",
+		"Ethernet10a", "EthernetA", "PortChannel1", "eth1/2", "eth1/10", "eth2/1",
+	}
+	for i, a := range sorted {
+		for j, b := range sorted {
+			got := compareNatural(a, b)
+			if want := i - j; got < 0 != (want < 0) || got > 0 != (want > 0) {
+				t.Errorf("compare %q with %q: %d, want the sign of %d", a, b, got, want)
+			}
+		}
+	}
+}
+
+// A sort and a binary search need an order that is total: antisymmetric,
+// transitive, and 0 for equal strings only.
+func FuzzCompareNatural(f *testing.F) {
+	f.Add("a01", "a1", "a001b")
+	f.Add("1a", "01", "1")
+	f.Add("9", ":", "/")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		ab, bc, ac := compareNatural(a, b), compareNatural(b, c), compareNatural(a, c)
+		if ab != -compareNatural(b, a) {
+			t.Errorf("%q and %q: not antisymmetric", a, b)
+		}
+		if (ab == 0) != (a == b) {
+			t.Errorf("%q and %q compare as %d", a, b, ab)
+		}
+		if ab <= 0 && bc <= 0 && ac > 0 {
+			t.Errorf("%q <= %q <= %q, but not the first and the last", a, b, c)
+		}
+	})
+}
+
+func ports(set *Set) []string {
+	var names []string
+	for line := range strings.Lines(string(set.AppendText(nil))) {
+		if _, rest, ok := strings.Cut(line, `{port="`); ok {
+			name, _, _ := strings.Cut(rest, `"`)
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func TestGroupRows(t *testing.T) {
+	set := NewSet()
+	g := set.NewGroup("port")
+	c := g.NewCounter("x_total", "help")
+	if got := ports(set); got != nil {
+		t.Errorf("ports before any was added: %v", got)
+	}
+	a := g.Add("a")
+	c.In(a).Inc()
+	if again := g.Add("a"); again != a {
+		t.Error("adding a name twice made two rows")
+	}
+	a.Remove()
+	a.Remove() // does nothing
+	if got := ports(set); got != nil {
+		t.Errorf("ports after the only one was removed: %v", got)
+	}
+	b := g.Add("a")
+	if got := c.In(b).Load(); got != 0 {
+		t.Errorf("a port that came back starts at %d, want 0", got)
+	}
+	a.Remove() // it is another row that has this name
+	c.In(a).Inc()
+	if got := ports(set); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("ports: %v, want [a]", got)
+	}
+	if got := c.In(b).Load(); got != 0 {
+		t.Errorf("the removed row's counter moved the present one's to %d", got)
+	}
+}
+
+func TestGroupKeepsOrder(t *testing.T) {
+	set := NewSet()
+	g := set.NewGroup("port")
+	g.NewCounter("x_total", "help")
+	rows := map[string]*Row{}
+	for range 2000 {
+		name := fmt.Sprintf("Ethernet%d", rand.IntN(300))
+		if r := rows[name]; r != nil {
+			r.Remove()
+			delete(rows, name)
+		} else {
+			rows[name] = g.Add(name)
+		}
+	}
+	var want []string
+	for name := range rows {
+		want = append(want, name)
+	}
+	slices.SortFunc(want, func(a, b string) int { // numbers without leading zeros
+		return cmp.Or(len(a)-len(b), strings.Compare(a, b))
+	})
+	if got := ports(set); !slices.Equal(got, want) {
+		t.Errorf("ports:\n%v, want\n%v", got, want)
+	}
+}
+
+// Rows come and go, values move and scrapes read, all at once; every scrape
+// has whole lines, in order, and the ports that are always there.
+func TestGroupConcurrency(t *testing.T) {
+	set := NewSet()
+	g := set.NewGroup("port")
+	c := g.NewCounter("x_total", "help")
+	stays := g.Add("Ethernet50")
+	var wg sync.WaitGroup
+	for w := range 4 {
+		wg.Go(func() {
+			for i := range 300 {
+				r := g.Add(fmt.Sprintf("Ethernet%d", 100*w+i%7))
+				c.In(r).Inc()
+				c.In(stays).Inc()
+				r.Remove()
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		got := ports(set)
+		if !slices.IsSortedFunc(got, compareNatural) || !slices.Contains(got, "Ethernet50") {
+			t.Fatalf("ports: %v", got)
+		}
+	}
+	if got := c.In(stays).Load(); got != 1200 {
+		t.Errorf("counter %d, want 1200", got)
+	}
+	if got := ports(set); !slices.Equal(got, []string{"Ethernet50"}) {
+		t.Errorf("ports in the end: %v", got)
+	}
+}

@@ -1,0 +1,248 @@
+package metrics
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// fetch makes one request on a connection of its own and returns the response
+// with its body read. Headers come as "Name: value".
+func fetch(t *testing.T, method, url string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	return fetchWith(t, &http.Transport{DisableCompression: true, DisableKeepAlives: true}, method, url, headers...)
+}
+
+func fetchWith(t *testing.T, rt http.RoundTripper, method, url string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Add(name, value)
+	}
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: read body: %v", method, url, err)
+	}
+	return resp, string(body)
+}
+
+func healthy() Health { return Health{OK: true, Status: "healthy"} }
+
+func degraded() Health {
+	return Health{Status: "unhealthy", Reasons: []string{"Redis: connection refused", "no progress for 12s"}}
+}
+
+func somePorts(b []byte) []byte { return append(b, `{"ports":[]}`+"\n"...) }
+
+func TestAnswers(t *testing.T) {
+	set := NewSet()
+	set.NewCounter("test_events_total", "help").Set(42)
+	_, base := startServer(t, ServerConfig{Version: "1.2<3"},
+		Sources{Set: set, Health: healthy, Ready: degraded, Ports: somePorts})
+	const (
+		text   = typePrometheus
+		plain  = "text/plain; charset=utf-8"
+		isJSON = "application/json"
+	)
+	tests := []struct {
+		method, path, accept string
+		status               int
+		contentType          string
+		contains             string
+	}{
+		{"GET", "/metrics", "", 200, text, "\ntest_events_total 42\n"},
+		{"GET", "/metrics", acceptPrometheus, 200, text, "\ntest_events_total 42\n"},
+		{"GET", "/metrics?name[]=x", "", 200, text, "\ntest_events_total 42\n"},
+		{"GET", "/metrics", "application/json", 200, isJSON, `"value":42}`},
+		{"GET", "/metrics", "text/html", 406, plain, "on offer: text/plain; version=0.0.4 or application/json"},
+		{"GET", "/metrics.json", "", 200, isJSON, `"value":42}`},
+		{"GET", "/metrics.json", "text/plain", 406, plain, "on offer: application/json"},
+		{"GET", "/healthz", "", 200, plain, "healthy\n"},
+		{"GET", "/healthz", "application/json", 200, isJSON, `{"ok":true,"status":"healthy","reasons":[]}`},
+		{"GET", "/healthz", "text/html", 200, plain, "healthy\n"},
+		{"GET", "/readyz", "", 503, plain, "unhealthy\n- Redis: connection refused\n- no progress for 12s\n"},
+		{"GET", "/readyz", "application/json", 503, isJSON, `"reasons":["Redis: connection refused","no progress for 12s"]`},
+		{"GET", "/ports", "", 200, isJSON, `{"ports":[]}`},
+		{"GET", "/ports", "text/html", 406, plain, ""},
+		{"GET", "/", acceptBrowser, 200, "text/html; charset=utf-8", "Version 1.2&lt;3."},
+		{"GET", "/", "", 200, "text/html; charset=utf-8", `<a href="/metrics">`},
+		{"GET", "/nothing", "", 404, plain, ""},
+		{"GET", "/metrics/", "", 404, plain, ""},
+		{"GET", "//metrics", "", 404, plain, ""},
+		{"GET", "/debug/pprof/", "", 404, plain, ""},
+		{"POST", "/metrics", "", 405, plain, ""},
+		{"DELETE", "/", "", 405, plain, ""},
+		{"OPTIONS", "/nothing", "", 405, plain, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.method+tt.path+" "+tt.accept, func(t *testing.T) {
+			var headers []string
+			if tt.accept != "" {
+				headers = append(headers, "Accept: "+tt.accept)
+			}
+			resp, body := fetch(t, tt.method, base+tt.path, headers...)
+			if resp.StatusCode != tt.status || resp.Header.Get("Content-Type") != tt.contentType {
+				t.Errorf("got %d %q, want %d %q", resp.StatusCode, resp.Header.Get("Content-Type"), tt.status, tt.contentType)
+			}
+			if !strings.Contains(body, tt.contains) {
+				t.Errorf("body %q, want one with %q", body, tt.contains)
+			}
+			if got := resp.Header.Get("Allow"); (got == "GET, HEAD") != (tt.status == 405) {
+				t.Errorf("Allow: %q with status %d", got, resp.StatusCode)
+			}
+			if resp.ContentLength != int64(len(body)) {
+				t.Errorf("Content-Length %d, body has %d bytes", resp.ContentLength, len(body))
+			}
+		})
+	}
+}
+
+func TestHeadIsGetWithoutBody(t *testing.T) {
+	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts})
+	for _, path := range []string{"/", "/metrics.json", "/healthz", "/readyz", "/ports", "/nothing"} {
+		get, _ := fetch(t, "GET", base+path)
+		head, body := fetch(t, "HEAD", base+path)
+		if body != "" || head.StatusCode != get.StatusCode || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {
+			t.Errorf("HEAD %s: %d %v body %q, GET: %d %v", path, head.StatusCode, head.Header, body, get.StatusCode, get.Header)
+		}
+		if path != "/metrics.json" && head.ContentLength != get.ContentLength { // it counts its own requests
+			t.Errorf("HEAD %s: Content-Length %d, GET: %d", path, head.ContentLength, get.ContentLength)
+		}
+	}
+}
+
+func TestGzip(t *testing.T) {
+	set := NewSet()
+	counter := set.NewCounter("test_events_total", "help")
+	_, base := startServer(t, ServerConfig{}, Sources{Set: set})
+	for i := range 3 { // the packer and the buffers are used again
+		counter.Inc()
+		resp, body := fetch(t, "GET", base+"/metrics", "Accept-Encoding: gzip")
+		if got := resp.Header.Get("Content-Encoding"); got != "gzip" {
+			t.Fatalf("Content-Encoding %q", got)
+		}
+		if got := strings.Join(resp.Header["Vary"], ", "); got != "Accept, Accept-Encoding" {
+			t.Errorf("Vary: %q", got)
+		}
+		z, err := gzip.NewReader(strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := io.ReadAll(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("\ntest_events_total %d\n", i+1); !bytes.Contains(plain, []byte(want)) {
+			t.Errorf("no %q in %s", want, plain)
+		}
+	}
+	resp, body := fetch(t, "GET", base+"/metrics", "Accept-Encoding: gzip;q=0")
+	if resp.Header.Get("Content-Encoding") != "" || !strings.Contains(body, "test_events_total 3") {
+		t.Errorf("refused gzip came as %q", resp.Header)
+	}
+}
+
+func TestJSONAsConfigured(t *testing.T) {
+	s, base := startServer(t, ServerConfig{Live: Live{JSON: true}}, Sources{})
+	f := func(accept, want string) {
+		t.Helper()
+		resp, _ := fetch(t, "GET", base+"/metrics", "Accept: "+accept)
+		if got := resp.Header.Get("Content-Type"); got != want {
+			t.Errorf("Accept %q: got %q, want %q", accept, got, want)
+		}
+	}
+	f("*/*", typeJSON)
+	f(acceptPrometheus, typePrometheus) // it says that it wants text
+	if err := s.Reconfigure(Live{}); err != nil {
+		t.Fatal(err)
+	}
+	f("*/*", typePrometheus)
+}
+
+func TestRequestsAreCounted(t *testing.T) {
+	set := NewSet()
+	_, base := startServer(t, ServerConfig{}, Sources{Set: set, Health: healthy})
+	fetch(t, "GET", base+"/healthz")
+	fetch(t, "GET", base+"/readyz")
+	fetch(t, "PUT", base+"/metrics")
+	fetch(t, "GET", base+"/wp-login.php")
+	fetch(t, "GET", base+"/metrics", "Accept: image/png")
+	_, body := fetch(t, "GET", base+"/metrics")
+	for _, want := range []string{
+		`{path="/healthz",code="200"} 1`, `{path="/readyz",code="503"} 1`, `{path="/metrics",code="405"} 1`,
+		`{path="other",code="404"} 1`, `{path="/metrics",code="406"} 1`, `{path="/metrics",code="200"} 0`,
+	} {
+		if !strings.Contains(body, "\nportsyncd_http_requests_total"+want+"\n") {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+}
+
+// A body is never waited for: the answer comes, and the connection ends.
+func TestBodiesAreNotRead(t *testing.T) {
+	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy})
+	body, feed := io.Pipe()
+	defer feed.Close()
+	req, _ := http.NewRequest("GET", base+"/healthz", body)
+	req.ContentLength = 1 << 40
+	resp, err := new(http.Transport).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 200 || !resp.Close {
+		t.Errorf("status %d, connection closes: %v; want 200 and true", resp.StatusCode, resp.Close)
+	}
+}
+
+func TestProfiling(t *testing.T) {
+	_, base := startServer(t, ServerConfig{Profiling: true}, Sources{})
+	resp, body := fetch(t, "GET", base+"/debug/pprof/goroutine?debug=1")
+	if resp.StatusCode != 200 || !strings.Contains(body, "goroutine profile:") {
+		t.Errorf("%d %q", resp.StatusCode, body)
+	}
+	for _, path := range []string{"", "cmdline", "symbol", "trace?seconds=0.01"} {
+		if resp, _ := fetch(t, "GET", base+"/debug/pprof/"+path); resp.StatusCode != 200 {
+			t.Errorf("%q: status %d", path, resp.StatusCode)
+		}
+	}
+}
+
+// On an address that others can reach there is no profiling.
+func TestProfilingIsLocal(t *testing.T) {
+	s, _ := startServer(t, ServerConfig{Profiling: true, Listen: []string{"0.0.0.0:0"}}, Sources{})
+	port := s.Addrs()[0].(*net.TCPAddr).Port
+	resp, _ := fetch(t, "GET", fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/", port))
+	if resp.StatusCode != 404 {
+		t.Errorf("status %d, want 404", resp.StatusCode)
+	}
+}
+
+// A profile may run longer than the write timeout of other answers, where
+// pprof by itself would refuse.
+func TestLongProfile(t *testing.T) {
+	ctx := context.WithValue(t.Context(), http.ServerContextKey, &http.Server{WriteTimeout: writeTimeout})
+	ctx, cancel := context.WithCancel(ctx)
+	cancel() // the client is gone, which ends the profile at once
+	w := httptest.NewRecorder()
+	handleProfiling(w, httptest.NewRequestWithContext(ctx, "GET", "/debug/pprof/profile?seconds=60", nil))
+	if w.Code != 200 {
+		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+}

@@ -1,0 +1,258 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestParseEndpoint(t *testing.T) {
+	good := func(spec, network, address string) {
+		t.Helper()
+		got, err := parseEndpoint(spec)
+		if want := (endpoint{network, address}); err != nil || got != want {
+			t.Errorf("%q: got %v, %v; want %v", spec, got, err, want)
+		}
+		if got.String() != spec {
+			t.Errorf("%q is shown as %q", spec, got)
+		}
+	}
+	good("127.0.0.1:9101", "tcp", "127.0.0.1:9101")
+	good("[::1]:9101", "tcp", "[::1]:9101")
+	good(":0", "tcp", ":0")
+	good("localhost:65535", "tcp", "localhost:65535")
+	good("unix:/run/portsyncd/http.sock", "unix", "/run/portsyncd/http.sock")
+
+	bad := func(spec, want string) {
+		t.Helper()
+		if got, err := parseEndpoint(spec); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, %v; want an error with %q", spec, got, err, want)
+		}
+	}
+	bad("", "want host:port")
+	bad("9101", "want host:port")
+	bad("::1:9101", "want host:port")
+	bad("localhost:", "want a port")
+	bad("localhost:http", "want a port")
+	bad("localhost:65536", "want a port")
+	bad("localhost:-1", "want a port")
+	bad("unix:", "absolute path")
+	bad("unix:relative", "absolute path")
+	bad("unix:@abstract", "absolute path")
+	bad("unix:/"+strings.Repeat("x", 107), "at most 107 bytes")
+	bad("unix:/a\x00b", "absolute path")
+}
+
+// The socket has its mode whatever the umask, and one server at a time.
+func TestListenUnix(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	e := endpoint{"unix", path}
+	l, err := e.listen(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("mode %v, %v; want 0660", info.Mode(), err)
+	}
+	if _, err := e.listen(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "served by another process") {
+		t.Errorf("listening on a socket that answers: %v", err)
+	}
+	l.Close()
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("socket left behind: %v", err)
+	}
+}
+
+func TestListenUnixReplacesStaleSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close() // as a killed process leaves it
+	fresh, err := endpoint{"unix", path}.listen(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh.Close()
+}
+
+func TestListenUnixSparesOtherFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (endpoint{"unix", path}).listen(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "not a socket") {
+		t.Errorf("listening in the place of a file: %v", err)
+	}
+	if got, err := os.ReadFile(path); string(got) != "precious" {
+		t.Errorf("file now holds %q, %v", got, err)
+	}
+}
+
+func TestListenOnDevice(t *testing.T) {
+	l, err := endpoint{"tcp", "127.0.0.1:0"}.listen(t.Context(), "lo")
+	if errors.Is(err, syscall.EPERM) {
+		t.Skip("binding to a device is not permitted here (kernels before 5.7 want CAP_NET_RAW)")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	_, err = endpoint{"tcp", "127.0.0.1:0"}.listen(t.Context(), "no-such-dev")
+	if !errors.Is(err, syscall.ENODEV) || !strings.Contains(err.Error(), `bind to device "no-such-dev"`) {
+		t.Errorf("device that does not exist: %v", err)
+	}
+}
+
+func TestIsLocal(t *testing.T) {
+	f := func(a net.Addr, want bool) {
+		t.Helper()
+		if got := isLocal(a); got != want {
+			t.Errorf("%v: %v, want %v", a, got, want)
+		}
+	}
+	f(&net.UnixAddr{Name: "/x"}, true)
+	f(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, true)
+	f(&net.TCPAddr{IP: net.IPv6loopback}, true)
+	f(&net.TCPAddr{IP: net.IPv6zero}, false)
+	f(&net.TCPAddr{}, false)
+	f(&net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}, false)
+	f(&net.IPAddr{}, false)
+}
+
+// logs is a slog.Handler that hands records to a test.
+type logs chan slog.Record
+
+func (l logs) Enabled(context.Context, slog.Level) bool { return true }
+func (l logs) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l logs) WithGroup(string) slog.Handler            { return l }
+func (l logs) Handle(_ context.Context, r slog.Record) error {
+	l <- r
+	return nil
+}
+
+// next returns the next record at or above a level.
+func (l logs) next(t *testing.T, at slog.Level) slog.Record {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		select {
+		case r := <-l:
+			if r.Level >= at {
+				return r
+			}
+		case <-deadline:
+			t.Fatal("no log record")
+		}
+	}
+}
+
+// An address in use: one warning, more attempts, and service once it is free.
+func TestAddressInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := taken.Addr().String()
+	records := make(logs, 1000)
+	s, err := NewServer(ServerConfig{Listen: []string{address}},
+		Sources{Set: NewSet(), Health: healthy}, slog.New(records))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.retryMin, s.retryMax = time.Millisecond, 4*time.Millisecond
+	s.Start()
+	defer s.Shutdown(t.Context())
+	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelWarn {
+		t.Errorf("first record %v, want a warning", r)
+	}
+	for range 5 { // attempts
+		if r := records.next(t, slog.LevelDebug); r.Level != slog.LevelDebug {
+			t.Errorf("record of a later attempt is %v, want debug", r)
+		}
+	}
+	if got := s.Addrs(); len(got) != 0 {
+		t.Errorf("addresses %v while none is served", got)
+	}
+	taken.Close()
+	if r := records.next(t, slog.LevelInfo); r.Message != "serving metrics" {
+		t.Errorf("record %q, want serving metrics", r.Message)
+	}
+	if resp, _ := fetch(t, "GET", "http://"+address+"/healthz"); resp.StatusCode != 200 {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+// Shutdown ends the attempts too, and twice is once.
+func TestShutdownWhileRetrying(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s, err := NewServer(ServerConfig{Listen: []string{taken.Addr().String()}},
+		Sources{Set: NewSet()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.retryMin = time.Hour
+	s.Start()
+	for range 2 {
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A listener that somebody else opened is served and closed.
+func TestHandedInListener(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, base := startServer(t, ServerConfig{Listeners: []net.Listener{l}}, Sources{Health: healthy})
+	if resp, _ := fetch(t, "GET", base+"/healthz"); resp.StatusCode != 200 {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+// Several addresses at once.
+func TestSeveralAddresses(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	s, base := startServer(t, ServerConfig{Listen: []string{"127.0.0.1:0", "unix:" + socket}}, Sources{Health: healthy})
+	if got := len(s.Addrs()); got != 2 {
+		t.Errorf("%d addresses, want 2", got)
+	}
+	fetch(t, "GET", base+"/healthz")
+	overUnix := &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) {
+		return net.Dial("unix", socket)
+	}}
+	fetchWith(t, overUnix, "GET", "http://unix/healthz")
+}
+
+func TestBadServerConfig(t *testing.T) {
+	f := func(cfg ServerConfig, want string) {
+		t.Helper()
+		_, err := NewServer(cfg, Sources{Set: NewSet()}, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: error %v, want one with %q", cfg, err, want)
+		}
+	}
+	f(ServerConfig{Listen: []string{"localhost:1", "x"}}, `listen address "x"`)
+	f(ServerConfig{TLSCertFile: "c"}, "both a certificate file and a key file")
+	f(ServerConfig{TLSKeyFile: "k"}, "both a certificate file and a key file")
+	f(ServerConfig{TLSClientCAFile: "a"}, "need a server certificate")
+	f(ServerConfig{Live: Live{Credentials: Credentials{BearerSHA256: "x"}}}, "bearer token")
+}

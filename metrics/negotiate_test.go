@@ -1,0 +1,122 @@
+package metrics
+
+import (
+	"testing"
+)
+
+// The Accept header of a scrape by Prometheus 3.5 with default settings, from
+// scrape/scrape.go and config/config.go there.
+const acceptPrometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6," +
+	"application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4," +
+	"text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+
+// What Firefox sends for a page.
+const acceptBrowser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+func TestNegotiate(t *testing.T) {
+	const text, json, none = 0, 1, -1
+	f := func(want int, accept ...string) {
+		t.Helper()
+		if got := negotiate(accept, offerText, offerJSON); got != want {
+			t.Errorf("Accept %q: got %d, want %d", accept, got, want)
+		}
+	}
+	f(text)
+	f(text, "")
+	f(text, "*/*")
+	f(text, acceptPrometheus)
+	f(text, acceptBrowser)
+	f(text, "text/plain")
+	f(text, "TEXT/Plain; Version=0.0.4")
+	f(text, `text/plain;version="0.0.4"`)
+	f(text, "text/*")
+	f(json, "application/json")
+	f(json, "Application/JSON")
+	f(json, "application/*, text/plain;q=0.5")
+	f(json, "text/plain;q=0.5, application/json;q=0.51")
+	f(json, "text/plain;q=0.5", "application/json") // two header lines
+	f(json, "*/*, text/plain;q=0")                  // the closest choice decides
+	f(json, "text/plain;version=1.0.0, application/json;q=0.1")
+	f(none, "text/plain;version=1.0.0")
+	f(none, "application/openmetrics-text; version=1.0.0")
+	f(none, "text/html")
+	f(none, "text/plain;q=0")
+	f(none, "*/*;q=0")
+	f(text, "garbage") // not legible: as if absent
+	f(text, "text/plain;q=2")
+	f(text, "application/json;q=x")
+	f(json, "text/plain;q=7, application/json;q=0.001")
+}
+
+func TestAcceptsGzip(t *testing.T) {
+	f := func(want bool, header ...string) {
+		t.Helper()
+		if got := acceptsGzip(header); got != want {
+			t.Errorf("Accept-Encoding %q: got %v, want %v", header, got, want)
+		}
+	}
+	f(false)
+	f(false, "")
+	f(true, "gzip")
+	f(true, "GZIP")
+	f(true, "x-gzip")
+	f(true, "deflate, gzip;q=1.0, *;q=0.5")
+	f(true, "br", "gzip")
+	f(true, "*")
+	f(false, "*;q=0")
+	f(false, "gzip;q=0")
+	f(false, "gzip; q=0.000")
+	f(false, "*, gzip;q=0")
+	f(false, "gzip;q=0, *")
+	f(true, "*;q=0, gzip")
+	f(false, "gzipped")
+	f(false, "identity")
+	f(false, "gzip;q=nonsense")
+}
+
+func TestWeightOf(t *testing.T) {
+	f := func(params string, want int, ok bool) {
+		t.Helper()
+		if got, gotOK := weightOf(params); gotOK != ok || ok && got != want {
+			t.Errorf("%q: got %d, %v; want %d, %v", params, got, gotOK, want, ok)
+		}
+	}
+	f("", 1000, true)
+	f("charset=utf-8", 1000, true)
+	f("q=1", 1000, true)
+	f("q=1.", 1000, true)
+	f("q=1.000", 1000, true)
+	f(" Q = 0.5 ", 500, true)
+	f("a=b; q=0.123", 123, true)
+	f("q=0", 0, true)
+	f("q=1.001", 0, false)
+	f("q=0.1234", 0, false)
+	f("q=-0.1", 0, false)
+	f("q=.5", 0, false)
+	f("q=1e0", 0, false)
+	f("q=", 0, false)
+	f("q", 0, false)
+}
+
+// Whatever clients send: a type that was offered or none; leaving an offer out
+// cannot make another unacceptable; and a plain wish for gzip is not lost among
+// other codings.
+func FuzzNegotiate(f *testing.F) {
+	for _, s := range []string{acceptPrometheus, acceptBrowser, "*/*;q=0", ";;,,==", "q=;q", "text/plain;version=\"", "gzip;q=0,*"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		both := negotiate([]string{header}, offerText, offerJSON)
+		text := negotiate([]string{header}, offerText)
+		json := negotiate([]string{header}, offerJSON)
+		if both < -1 || both > 1 {
+			t.Fatalf("index %d of two offers", both)
+		}
+		if (both < 0) != (text < 0 && json < 0) {
+			t.Errorf("both: %d, text alone: %d, JSON alone: %d", both, text, json)
+		}
+		if !acceptsGzip([]string{"gzip", header}) {
+			t.Errorf("gzip refused because of %q after it", header)
+		}
+	})
+}

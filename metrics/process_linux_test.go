@@ -1,0 +1,146 @@
+package metrics
+
+import (
+	"encoding/binary"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// values returns the samples without labels by name.
+func values(t *testing.T, set *Set) map[string]float64 {
+	t.Helper()
+	got := map[string]float64{}
+	for line := range strings.Lines(string(set.AppendText(nil))) {
+		if line[0] == '#' {
+			continue
+		}
+		name, number, _ := strings.Cut(strings.TrimSpace(line), " ")
+		v, err := strconv.ParseFloat(number, 64)
+		if err != nil {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		got[name] = v
+	}
+	return got
+}
+
+func TestProcessFamilies(t *testing.T) {
+	set := NewSet()
+	if err := set.AddProcess(); err != nil {
+		t.Fatal(err)
+	}
+	before := values(t, set)
+	for name, atLeast := range map[string]float64{
+		"process_resident_memory_bytes":    1 << 20,
+		"process_virtual_memory_bytes":     1 << 20,
+		"process_virtual_memory_max_bytes": 1 << 20,
+		"process_open_fds":                 5,
+		"process_max_fds":                  5,
+	} {
+		if before[name] < atLeast {
+			t.Errorf("%s is %v, want at least %v", name, before[name], atLeast)
+		}
+	}
+	if v, ok := before["process_cpu_seconds_total"]; !ok || v < 0 || v > 3600 {
+		t.Errorf("process_cpu_seconds_total is %v, present: %v", v, ok)
+	}
+	age := time.Since(time.UnixMilli(int64(before["process_start_time_seconds"] * 1000)))
+	if age < -time.Second || age > time.Hour {
+		t.Errorf("process started %v ago", age)
+	}
+
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if after := values(t, set); after["process_open_fds"] != before["process_open_fds"]+1 {
+		t.Errorf("one more open file changed process_open_fds from %v to %v",
+			before["process_open_fds"], after["process_open_fds"])
+	}
+}
+
+func TestParseStartTime(t *testing.T) {
+	// cat /proc/self/stat, Linux 6.18, 2026-11-24; the second with the command
+	// renamed to something nasty.
+	const tail = " R 7564 7564 3919 0 -1 4194304 99 0 0 0 0 0 0 0 20 0 1 0 126882 3133440 380 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+	for _, in := range []string{"7586 (cat)" + tail, "7586 (a) S 1 (b)" + tail} {
+		got, err := parseStartTime([]byte(in))
+		if want := 1268820 * time.Millisecond; err != nil || got != want {
+			t.Errorf("%q: got %v, %v; want %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "7586 (cat) R 1 2 3", strings.Replace("1 (cat)"+tail, "126882", "x", 1)} {
+		if got, err := parseStartTime([]byte(in)); err == nil {
+			t.Errorf("%q: got %v, want an error", in, got)
+		}
+	}
+}
+
+func TestParseStatm(t *testing.T) {
+	f := func(in string, size, resident int64, ok bool) {
+		t.Helper()
+		if s, r, k := parseStatm([]byte(in)); k != ok || ok && (s != size || r != resident) {
+			t.Errorf("%q: got %d, %d, %v; want %d, %d, %v", in, s, r, k, size, resident, ok)
+		}
+	}
+	f("765 418 390 5 0 123 0\n", 765, 418, true)
+	f("765 418", 765, 418, true)
+	f("765", 0, 0, false)
+	f("765 ", 0, 0, false)
+	f("", 0, 0, false)
+	f("-1 2", 0, 0, false)
+	f("1234567890123456789 2", 0, 0, false)
+}
+
+// dirents builds a getdents64 buffer.
+func dirents(names ...string) []byte {
+	var b []byte
+	for _, name := range names {
+		size := (19 + len(name) + 1 + 7) &^ 7
+		e := make([]byte, size)
+		binary.NativeEndian.PutUint16(e[16:], uint16(size))
+		copy(e[19:], name)
+		b = append(b, e...)
+	}
+	return b
+}
+
+func TestCountEntries(t *testing.T) {
+	whole := dirents(".", "..", "0", "1", "2", "1000000")
+	if got := countEntries(whole); got != 4 {
+		t.Errorf("got %d entries, want 4", got)
+	}
+	for n := range whole { // cut anywhere: no panic, never more entries
+		if got := countEntries(whole[:n]); got > 4 {
+			t.Errorf("%d of %d bytes: %d entries", n, len(whole), got)
+		}
+	}
+	if got := countEntries(slices.Concat(dirents("0"), make([]byte, 40))); got != 1 {
+		t.Errorf("entry of size 0: got %d, want 1 and an end", got)
+	}
+}
+
+func TestGoFamilies(t *testing.T) {
+	set := NewSet()
+	set.AddGo()
+	got := values(t, set)
+	for _, f := range goGauges {
+		if v, ok := got[f.name]; !ok || v == 0 && f.name != "go_memstats_heap_idle_bytes" &&
+			f.name != "go_memstats_heap_released_bytes" {
+			t.Errorf("%s is %v, present: %v", f.name, v, ok)
+		}
+	}
+	for _, f := range goCounters {
+		if _, ok := got[f.name]; !ok {
+			t.Errorf("%s is absent", f.name)
+		}
+	}
+	if got["go_gc_duration_seconds_count"] > 0 && got["go_memstats_last_gc_time_seconds"] == 0 {
+		t.Error("there were collections, but no last one")
+	}
+}
