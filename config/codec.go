@@ -16,12 +16,27 @@ import (
 // constructors below are given the field as a function, so that one table can
 // serve any Config.
 type codec struct {
-	want   string                                         // "expected ..."
-	decode func(c *Config, v toml.Value) (problem string) // leaves c alone if there is one
-	encode func(c *Config) string                         // TOML text that decodes to the same
+	want   string                                 // "expected ..."
+	decode func(c *Config, v toml.Value) *problem // leaves c alone if there is one
+	encode func(c *Config) string                 // TOML text that decodes to the same
 	copy   func(dst, src *Config)
 
 	emptyIsDefault bool // "" in the file asks for the default
+}
+
+// A problem is what is wrong with a value, or with one element of an array.
+type problem struct {
+	offset int // byte offset in the file
+	msg    string
+}
+
+func problemf(v toml.Value, format string, args ...any) *problem {
+	return &problem{v.Offset, fmt.Sprintf(format, args...)}
+}
+
+// expected is the usual problem.
+func expected(want string, v toml.Value) *problem {
+	return problemf(v, "expected %s, got %s", want, got(v))
 }
 
 func copier[T any](field func(*Config) *T) func(dst, src *Config) {
@@ -32,13 +47,13 @@ func boolean(field func(*Config) *bool) codec {
 	const want = "true or false"
 	return codec{
 		want: want,
-		decode: func(c *Config, v toml.Value) string {
+		decode: func(c *Config, v toml.Value) *problem {
 			b, ok := v.Data.(bool)
 			if !ok {
 				return expected(want, v)
 			}
 			*field(c) = b
-			return ""
+			return nil
 		},
 		encode: func(c *Config) string { return strconv.FormatBool(*field(c)) },
 		copy:   copier(field),
@@ -54,13 +69,13 @@ func integer[T ~int | ~int64 | ~uint16](field func(*Config) *T, lo, hi, scale in
 	}
 	return codec{
 		want: want,
-		decode: func(c *Config, v toml.Value) string {
+		decode: func(c *Config, v toml.Value) *problem {
 			n, ok := v.Data.(int64)
 			if !ok || n < lo || n > hi {
 				return expected(want, v)
 			}
 			*field(c) = T(n * scale)
-			return ""
+			return nil
 		},
 		encode: func(c *Config) string { return strconv.FormatInt(int64(*field(c))/scale, 10) },
 		copy:   copier(field),
@@ -73,7 +88,7 @@ func number(field func(*Config) *float64, lo, hi float64, unit string) codec {
 	want := fmt.Sprintf("a number from %g to %g (%s)", lo, hi, unit)
 	return codec{
 		want: want,
-		decode: func(c *Config, v toml.Value) string {
+		decode: func(c *Config, v toml.Value) *problem {
 			f := math.NaN()
 			switch data := v.Data.(type) {
 			case float64:
@@ -85,7 +100,7 @@ func number(field func(*Config) *float64, lo, hi float64, unit string) codec {
 				return expected(want, v)
 			}
 			*field(c) = f
-			return ""
+			return nil
 		},
 		encode: func(c *Config) string { return formatFloat(*field(c)) },
 		copy:   copier(field),
@@ -109,13 +124,13 @@ func text(field func(*Config) *string, want string, optional bool, valid func(st
 	}
 	return codec{
 		want: want,
-		decode: func(c *Config, v toml.Value) string {
+		decode: func(c *Config, v toml.Value) *problem {
 			s, ok := v.Data.(string)
 			if !ok || !(s == "" && optional) && !valid(s) {
 				return expected(want, v)
 			}
 			*field(c) = s
-			return ""
+			return nil
 		},
 		encode: func(c *Config) string { return toml.Quote(*field(c)) },
 		copy:   copier(field),
@@ -145,7 +160,7 @@ func enum[T ~uint8](field func(*Config) *T, names []string) codec {
 	want := strings.Join(quoted[:last], ", ") + " or " + quoted[last]
 	return codec{
 		want: want,
-		decode: func(c *Config, v toml.Value) string {
+		decode: func(c *Config, v toml.Value) *problem {
 			s, ok := v.Data.(string)
 			if !ok {
 				return expected(want, v)
@@ -156,10 +171,10 @@ func enum[T ~uint8](field func(*Config) *T, names []string) codec {
 				if hint != "" {
 					hint = toml.Quote(hint)
 				}
-				return expected(want, v) + didYouMean(hint)
+				return problemf(v, "expected %s, got %s%s", want, got(v), didYouMean(hint))
 			}
 			*field(c) = T(i)
-			return ""
+			return nil
 		},
 		encode: func(c *Config) string { return toml.Quote(names[*field(c)]) },
 		copy:   copier(field),
@@ -172,23 +187,23 @@ func digest(field func(*Config) *Digest) codec {
 	const want = `a SHA-256 as 64 hexadecimal digits or ""`
 	return codec{
 		want: want,
-		decode: func(c *Config, v toml.Value) string {
+		decode: func(c *Config, v toml.Value) *problem {
 			s, ok := v.Data.(string)
 			if !ok {
-				return fmt.Sprintf("expected %s, got %s", want, toml.TypeOf(v.Data))
+				return problemf(v, "expected %s, got %s", want, toml.TypeOf(v.Data))
 			}
 			var d Digest
 			if s != "" {
 				raw, err := hex.DecodeString(s)
 				if err != nil || len(raw) != len(d) {
-					return fmt.Sprintf("expected %s, got a string of %d characters", want, utf8.RuneCountInString(s))
+					return problemf(v, "expected %s, got a string of %d characters", want, utf8.RuneCountInString(s))
 				}
 				if copy(d[:], raw); !d.IsSet() {
-					return fmt.Sprintf("expected %s, got only zeros", want)
+					return problemf(v, "expected %s, got only zeros", want)
 				}
 			}
 			*field(c) = d
-			return ""
+			return nil
 		},
 		encode: func(c *Config) string { return toml.Quote(field(c).String()) },
 		copy:   copier(field),
@@ -202,13 +217,13 @@ func endpoints(field func(*Config) *[]Endpoint) codec {
 	const want = `"host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them`
 	return codec{
 		want: want,
-		decode: func(c *Config, v toml.Value) string {
+		decode: func(c *Config, v toml.Value) *problem {
 			values, ok := v.Data.([]toml.Value)
 			if !ok {
 				values = []toml.Value{v}
 			}
 			if len(values) > maxEndpoints {
-				return fmt.Sprintf("expected at most %d addresses, got %d", maxEndpoints, len(values))
+				return problemf(v, "expected at most %d addresses, got %d", maxEndpoints, len(values))
 			}
 			list := []Endpoint{}
 			for _, v := range values {
@@ -216,17 +231,17 @@ func endpoints(field func(*Config) *[]Endpoint) codec {
 				if !ok {
 					return expected(want, v)
 				}
-				e, problem := parseEndpoint(s)
-				if problem != "" {
-					return expected(want, v) + ": " + problem
+				e, why := parseEndpoint(s)
+				if why != "" {
+					return problemf(v, "expected %s, got %s: %s", want, got(v), why)
 				}
 				if slices.Contains(list, e) {
-					return fmt.Sprintf("address %q is listed twice", s)
+					return problemf(v, "address %q is listed twice", s)
 				}
 				list = append(list, e)
 			}
 			*field(c) = list
-			return ""
+			return nil
 		},
 		encode: func(c *Config) string {
 			list := *field(c)
@@ -241,8 +256,4 @@ func endpoints(field func(*Config) *[]Endpoint) codec {
 		},
 		copy: copier(field),
 	}
-}
-
-func expected(want string, v toml.Value) string {
-	return fmt.Sprintf("expected %s, got %s", want, got(v))
 }

@@ -13,18 +13,19 @@ import (
 // the rest.
 //
 // With one exception, because a default must not open what the file meant to
-// close: if a key that decides who can read the HTTP listener is bad or may have
-// been misspelt, all of those keys have their defaults, which is plain HTTP on
-// the loopback address.
+// close: if one of the keys that decide who can read the HTTP listener is bad or
+// may be misspelt, or the file is not valid TOML so that such a key may be hidden,
+// all of those keys have their defaults: plain HTTP on the loopback address.
 func Parse(name string, src []byte) (Config, error) {
 	d := &decoder{
-		name:    printable(name),
-		cfg:     Default(),
-		mention: map[string]mention{},
+		name:     printable(name),
+		cfg:      Default(),
+		mentions: map[string]mention{},
 	}
 	d.cfg.origins = map[string]origin{}
 	var problems []*toml.Error
 	d.doc, problems = toml.Parse(src)
+	d.invalid = problems != nil
 	for _, p := range problems {
 		d.errs = append(d.errs, &ParseError{d.name, p.Line, p.Col, p.Key, p.Msg})
 	}
@@ -42,11 +43,12 @@ func Parse(name string, src []byte) (Config, error) {
 
 // A decoder fills a Config from a document.
 type decoder struct {
-	name    string
-	doc     *toml.Document
-	cfg     Config
-	errs    Errors
-	mention map[string]mention // by full key
+	name     string
+	doc      *toml.Document
+	cfg      Config
+	errs     Errors
+	invalid  bool               // the file is not the TOML we read
+	mentions map[string]mention // by full key
 }
 
 // A mention is where the file speaks of a setting.
@@ -118,15 +120,15 @@ func (d *decoder) settings(table string, t *toml.Table) {
 func (d *decoder) set(s *setting, v toml.Value) {
 	m := mention{offset: v.Offset, bad: v.Data == nil}
 	if !m.bad && !(s.emptyIsDefault && v.Data == "") {
-		if problem := s.decode(&d.cfg, v); problem != "" {
-			d.errorf(v.Offset, s.key, "%s", problem)
+		if p := s.decode(&d.cfg, v); p != nil {
+			d.errorf(p.offset, s.key, "%s", p.msg)
 			m.bad = true
 		} else {
 			line, _ := d.doc.Position(v.Offset)
 			d.cfg.origins[s.key] = origin{d.name + ":" + strconv.Itoa(line), true}
 		}
 	}
-	d.mention[s.key] = m
+	d.mentions[s.key] = m
 }
 
 // printable keeps a file name with control characters from breaking lines.

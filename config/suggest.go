@@ -8,12 +8,12 @@ import (
 // nearest returns the candidate closest to what was written, or "" if none is
 // close enough to be what was meant: at most one slip per three characters.
 func nearest(written string, candidates []string) string {
-	best, bestDistance := "", len(written)/3+1
 	if len(written) > 64 {
 		return "" // longer than any name there is, and not worth the work
 	}
+	best, bestDistance := "", (len(written)+2)/3+1
 	for _, c := range candidates {
-		if d := editDistance(strings.ToLower(written), c); d < bestDistance || d == bestDistance && best == "" {
+		if d := editDistance(strings.ToLower(written), c); d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // LogLevel is a syslog severity (RFC 5424 section 6.2.1, table 2): 0 is the most
@@ -154,5 +155,5 @@ func isUsername(s string) bool {
 }
 
 func isPrintable(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) < 0
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) < 0
 }

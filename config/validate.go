@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"portsyncd/config/toml"
 )
 
 // crossCheck checks what settings ask of each other. A setting that is itself
@@ -14,7 +16,7 @@ func (d *decoder) crossCheck() {
 	d.need("metrics.tls_client_ca_file", m.TLSClientCAFile != "", "metrics.tls_cert_file", m.TLSCertFile != "")
 	d.need("metrics.basic_username", m.BasicUsername != "", "metrics.basic_password_sha256", m.BasicPasswordSHA256.IsSet())
 	d.need("metrics.basic_password_sha256", m.BasicPasswordSHA256.IsSet(), "metrics.basic_username", m.BasicUsername != "")
-	if !m.Profiling || d.mention["metrics.listen"].bad {
+	if !m.Profiling || d.mentions["metrics.listen"].bad {
 		return
 	}
 	for _, e := range m.Listen {
@@ -27,31 +29,28 @@ func (d *decoder) crossCheck() {
 
 // need reports a setting that makes no sense without another.
 func (d *decoder) need(key string, isSet bool, other string, otherIsSet bool) {
-	if isSet && !otherIsSet && !d.mention[other].bad {
+	if isSet && !otherIsSet && !d.mentions[other].bad {
 		d.reject(key, "needs "+other+" as well")
 	}
 }
 
-func (d *decoder) reject(key, problem string) {
-	m := d.mention[key]
-	d.errorf(m.offset, key, "%s", problem)
-	m.bad = true
-	d.mention[key] = m
+func (d *decoder) reject(key, why string) {
+	d.errorf(d.mentions[key].offset, key, "%s", why)
 }
 
 // exposureInDoubt reports whether a problem may concern who can read the
-// listener: a bad key of that kind, an unknown key that may have been one, or
-// broken structure outside of the other tables.
+// listener: a bad key of that kind, an unknown name that may stand for one, or
+// broken TOML, which can hide any number of keys.
 func (d *decoder) exposureInDoubt() bool {
+	if d.invalid || len(d.errs) > toml.MaxErrors {
+		return true
+	}
 	for _, e := range d.errs {
-		if s := settingOf(e.Key); s != nil {
-			if s.apply&exposure != 0 {
-				return true
-			}
-			continue
-		}
 		table, _, _ := strings.Cut(e.Key, ".")
-		if table == "metrics" || len(keysOf(table)) == 0 {
+		switch s := settingOf(e.Key); {
+		case s != nil && s.apply&exposure != 0:
+			return true
+		case s == nil && (table == "metrics" || len(keysOf(table)) == 0):
 			return true
 		}
 	}

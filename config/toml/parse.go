@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -214,10 +215,11 @@ func (p *parser) push(parts []keyPart) {
 	}
 }
 
-// Lines at which reading resumes after an error inside an array: those which
-// read as key = or as [header], and not as one more element.
+// Lines that begin with key = or are a [header], as opposed to lines that go on
+// with an array.
 var (
-	keyLine    = regexp.MustCompile(`^[ \t]*[A-Za-z0-9_"'-][^#,=\[\]{}]*=`)
+	keyLine = regexp.MustCompile(strings.ReplaceAll(`^[ \t]*K([ \t]*\.[ \t]*K)*[ \t]*=`,
+		"K", `([A-Za-z0-9_-]+|"([^"\\]|\\.)*"|'[^']*')`))
 	headerLine = regexp.MustCompile(`^[ \t]*\[\[?[^#,=\[\]{}]+\]\]?[ \t]*(#.*)?\r?$`)
 )
 
@@ -229,11 +231,8 @@ func (p *parser) resync() {
 	open := p.open
 	p.open = 0
 	for open > 0 && !p.eof() {
-		line := p.src[p.pos:]
-		if i := bytes.IndexByte(line, '\n'); i >= 0 {
-			line = line[:i]
-		}
-		if keyLine.Match(line) || headerLine.Match(line) {
+		line := p.restOfLine()
+		if p.atKeyLine() || headerLine.Match(line) {
 			return
 		}
 		p.skipLine()
@@ -243,12 +242,16 @@ func (p *parser) resync() {
 	}
 }
 
+func (p *parser) atKeyLine() bool { return keyLine.Match(p.restOfLine()) }
+
+// restOfLine returns what follows on the line, without the line feed.
+func (p *parser) restOfLine() []byte {
+	rest, _, _ := bytes.Cut(p.src[p.pos:], []byte("\n"))
+	return rest
+}
+
 func (p *parser) skipLine() {
-	if i := bytes.IndexByte(p.src[p.pos:], '\n'); i >= 0 {
-		p.pos += i + 1
-		return
-	}
-	p.pos = len(p.src)
+	p.pos = min(p.pos+len(p.restOfLine())+1, len(p.src))
 }
 
 // comment reads from # up to the line's end, and reports the first character

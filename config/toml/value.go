@@ -28,11 +28,14 @@ func (p *parser) value(depth int) (data any, ok bool) {
 // array reads [value, value], with line ends, comments and a trailing comma
 // where they are allowed. One bad element makes the whole array nil.
 func (p *parser) array(depth int) (any, bool) {
+	start, errsBefore := p.pos, len(p.errs)
 	p.pos++
 	p.open++
 	values, good := []Value{}, true
 	for {
-		p.skipToElement()
+		if p.skipToElement() && p.atKeyLine() {
+			return nil, p.notClosed(start, errsBefore)
+		}
 		if p.accept(']') {
 			break
 		}
@@ -46,11 +49,10 @@ func (p *parser) array(depth int) (any, bool) {
 		}
 		good = good && v.Data != nil
 		values = append(values, v)
-		p.skipToElement()
-		if p.accept(']') {
-			break
+		if p.skipToElement() && p.atKeyLine() {
+			return nil, p.notClosed(start, errsBefore)
 		}
-		if !p.accept(',') {
+		if !p.at(']') && !p.accept(',') {
 			return nil, p.errorf(p.pos, "expected ',' or ']' in an array, got %s", p.got())
 		}
 	}
@@ -61,16 +63,28 @@ func (p *parser) array(depth int) (any, bool) {
 	return values, true
 }
 
-// skipToElement passes over blanks, line ends and comments inside an array.
-func (p *parser) skipToElement() {
+// notClosed reports an array whose bracket was forgotten, which shows at a line
+// that begins with key =. What was taken for elements may have been statements,
+// so their errors do not count, and reading resumes after the opening line.
+func (p *parser) notClosed(start, errsBefore int) bool {
+	p.errs = p.errs[:errsBefore]
+	line, _ := p.doc.Position(p.pos)
+	p.pos = start
+	return p.errorf(start, "array is not closed, expected ']' before the key on line %d", line)
+}
+
+// skipToElement passes over blanks, line ends and comments inside an array. It
+// reports whether there was a line end.
+func (p *parser) skipToElement() (onNewLine bool) {
 	for {
 		p.skipBlanks()
 		if p.at('#') {
 			p.comment()
 		}
 		if !p.newline() {
-			return
+			return onNewLine
 		}
+		onNewLine = true
 	}
 }
 

@@ -1,0 +1,165 @@
+package config
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func mustHex(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func mustParse(t *testing.T, src string) Config {
+	t.Helper()
+	c, err := Parse("portsyncd.conf", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestEmptyFileIsDefault(t *testing.T) {
+	c := mustParse(t, "")
+	c.origins = nil
+	if want := Default(); !reflect.DeepEqual(c, want) {
+		t.Errorf("wrong settings: %v", want.Diff(c))
+	}
+}
+
+func TestEffective(t *testing.T) {
+	c := mustParse(t, "[metrics]\nlisten = [':1', 'unix:/s']\n\n[health]\nmax_failure_rate_percent = 5\n")
+	c.ResolvePaths(func(string) string { return "" }, func(dir string) bool { return dir == "/var/warmboot" })
+	var b bytes.Buffer
+	if err := c.Effective(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"[daemon]",
+		"enabled = true # default",
+		"state_file = \"/var/warmboot/portsyncd/port_state.json\" # default (/var/warmboot exists)",
+		"listen = [\":1\", \"unix:/s\"] # portsyncd.conf:2",
+		"max_failure_rate_percent = 5.0 # portsyncd.conf:5",
+	} {
+		if !slices.Contains(strings.Split(b.String(), "\n"), line) {
+			t.Errorf("no line %q in\n%s", line, b.String())
+		}
+	}
+	again := mustParse(t, b.String())
+	if d := c.Diff(again); d != nil {
+		t.Errorf("reading it back changes %v", d)
+	}
+	if err := c.Effective(brokenWriter{}); !errors.Is(err, errBroken) {
+		t.Errorf("error %v, want the writer's", err)
+	}
+}
+
+var errBroken = errors.New("broken")
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
+
+func TestDiff(t *testing.T) {
+	before := mustParse(t, "[daemon]\nlog_level = 'info'\n[metrics]\nbearer_token_sha256 = '"+hexDigest+"'\n")
+	after := mustParse(t, "[daemon]\nlog_level = 'DEBUG'\n[database]\nredis_port = 1\n[health]\nmax_stall_seconds = 10\n")
+	want := []Change{
+		{"daemon.log_level", `"info"`, `"debug"`, true},
+		{"database.redis_port", "6379", "1", false},
+		{"metrics.bearer_token_sha256", "(hidden)", `""`, true},
+	}
+	if got := before.Diff(after); !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %v\nwant %v", got, want)
+	}
+	if got := before.Diff(before); got != nil {
+		t.Errorf("a configuration differs from itself: %v", got)
+	}
+}
+
+func TestLiveKeys(t *testing.T) {
+	keys := LiveKeys()
+	for key, want := range map[string]bool{"daemon.log_level": true, "health.audit_interval_secs": true, "database.redis_host": false, "metrics.listen": false} {
+		if got := slices.Contains(keys, key); got != want {
+			t.Errorf("%s is live: %v, want %v", key, got, want)
+		}
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	c := mustParse(t, "[daemon]\n\nenabled = true\n[warm_restart]\nstate_file = ''\n")
+	tests := []struct {
+		key, want string
+		isSet     bool
+	}{
+		{"daemon.enabled", "portsyncd.conf:3", true},
+		{"daemon.log_level", "default", false},
+		{"warm_restart.state_file", "default", false},
+	}
+	for _, tt := range tests {
+		if got := c.Origin(tt.key); got != tt.want || c.IsSet(tt.key) != tt.isSet {
+			t.Errorf("%s: origin %q, set %v; want %q, %v", tt.key, got, c.IsSet(tt.key), tt.want, tt.isSet)
+		}
+	}
+}
+
+func TestEndpointIsLocal(t *testing.T) {
+	f := func(want bool, s string) {
+		t.Helper()
+		e, problem := parseEndpoint(s)
+		if problem != "" {
+			t.Fatalf("%q: %s", s, problem)
+		}
+		if e.IsLocal() != want || e.String() != s {
+			t.Errorf("%q: local %v, spelled %q; want %v", s, e.IsLocal(), e, want)
+		}
+	}
+	f(true, "127.0.0.1:9101")
+	f(true, "127.9.9.9:9101")
+	f(true, "[::1]:9101")
+	f(true, "localhost:9101")
+	f(true, "unix:/run/x")
+	f(false, ":9101")
+	f(false, "0.0.0.0:9101")
+	f(false, "[::]:9101")
+	f(false, "[fe80::1%eth0]:9101")
+	f(false, "switch.example:9101")
+	f(false, "128.0.0.1:0")
+}
+
+func TestEnumNames(t *testing.T) {
+	if Emerg.String() != "emerg" || Debug.String() != "debug" || Warn != 4 || Debug != 7 {
+		t.Error("levels are not syslog's severities")
+	}
+	if Prometheus.String() != "prometheus" || JSON.String() != "json" || Both.String() != "both" {
+		t.Error("wrong names of export formats")
+	}
+	if (Digest{}).String() != "" || (Digest{1}).String() != "01"+strings.Repeat("0", 62) {
+		t.Error("wrong spelling of a digest")
+	}
+}
+
+func TestNearest(t *testing.T) {
+	f := func(want, written string, candidates ...string) {
+		t.Helper()
+		if got := nearest(written, candidates); got != want {
+			t.Errorf("nearest(%q, %q) = %q, want %q", written, candidates, got, want)
+		}
+	}
+	f("listen", "listn", "device", "listen")
+	f("listen", "LISTEN", "device", "listen")
+	f("enabled", "enable", "enabled")
+	f("per_port", "per-port", "per_port")
+	f("redis_host", "redis_hsot", "redis_port", "redis_host")
+	f("", "foo", "bar", "listen")
+	f("", "", "a")
+	f("", strings.Repeat("a", 65), strings.Repeat("a", 64))
+}

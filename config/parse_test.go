@@ -1,0 +1,296 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/config/toml"
+)
+
+const hexDigest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" // sha256 of "test"
+
+func TestParseEverySetting(t *testing.T) {
+	c, err := Parse("portsyncd.conf", []byte(`
+daemon = { enabled = false, log_level = "WARN" }
+
+[database]
+redis_host = 'redis.example'
+redis_port = 0x1A0A
+unix_socket = "/run/redis.sock"
+config_file = ""
+
+[warm_restart]
+enabled = false
+eoiu_timeout_secs = 3_600
+state_file = "/tmp/s.json"
+history_max_restarts = 7
+
+[metrics]
+enabled = false
+save_interval_secs = 1
+retention_days = 3650
+max_file_size_mb = 1024
+export_format = "both"
+storage_path = "/tmp/m"
+listen = [
+  ":9101", # every address
+  "[::1]:9102",
+  "unix:/run/portsyncd.sock",
+]
+device = "mgmt"
+per_port = false
+tls_cert_file = "/c"
+tls_key_file = "/k"
+tls_client_ca_file = "/ca"
+bearer_token_sha256 = "`+hexDigest+`"
+basic_username = "prom"
+basic_password_sha256 = "`+strings.ToUpper(hexDigest)+`"
+
+[health]
+max_stall_seconds = 3
+max_failure_rate_percent = 5e-1
+audit_interval_secs = 0
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d Digest
+	copy(d[:], mustHex(t, hexDigest))
+	want := Config{
+		Daemon:      Daemon{Enabled: false, LogLevel: Warn},
+		Database:    Database{RedisHost: "redis.example", RedisPort: 6666, UnixSocket: "/run/redis.sock"},
+		WarmRestart: WarmRestart{EOIUTimeout: time.Hour, StateFile: "/tmp/s.json", HistoryMaxRestarts: 7},
+		Metrics: Metrics{
+			SaveInterval: time.Second, Retention: 3650 * 24 * time.Hour, MaxFileSize: 1 << 30,
+			ExportFormat: Both, StoragePath: "/tmp/m",
+			Listen:      []Endpoint{{"tcp", ":9101"}, {"tcp", "[::1]:9102"}, {"unix", "/run/portsyncd.sock"}},
+			Device:      "mgmt",
+			TLSCertFile: "/c", TLSKeyFile: "/k", TLSClientCAFile: "/ca",
+			BearerTokenSHA256: d, BasicUsername: "prom", BasicPasswordSHA256: d,
+		},
+		Health: Health{MaxStall: 3 * time.Second, MaxFailureRatePercent: 0.5},
+	}
+	for i := range schema {
+		if s := &schema[i]; s.key != "metrics.profiling" && !c.IsSet(s.key) {
+			t.Errorf("%s: not taken from the file", s.key)
+		}
+	}
+	c.origins = nil
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("wrong settings: %v", want.Diff(c))
+	}
+}
+
+// TestParseErrors has one case for each kind of problem, with the exact text.
+func TestParseErrors(t *testing.T) {
+	tests := []struct{ name, src, want string }{
+		{"unknown table", "[metrcs]\n", `f:1:2: metrcs: unknown table; did you mean metrics?`},
+		{"unknown table, none near", "[zzz]\n", `f:1:2: zzz: unknown table; the tables are daemon, database, warm_restart, metrics, health`},
+		{"unknown key", "[metrics]\nlistn = 1\n", `f:2:1: metrics.listn: unknown key; did you mean metrics.listen?`},
+		{"unknown key, swapped letters", "[database]\nreids_host = ''\n", `f:2:1: database.reids_host: unknown key; did you mean database.redis_host?`},
+		{"unknown key, none near", "[health]\nfoo = 1\n", `f:2:1: health.foo: unknown key; the keys of [health] are max_stall_seconds, max_failure_rate_percent, audit_interval_secs`},
+		{"key of another table", "[daemon]\nexport_format = 'json'\n", `f:2:1: daemon.export_format: unknown key; did you mean metrics.export_format?`},
+		{"key outside of a table", "redis_port = 1\n", `f:1:1: redis_port: unknown key outside of any table; did you mean database.redis_port?`},
+		{"key outside of a table, none near", "zzz = 1\n", `f:1:1: zzz: unknown key outside of any table; the tables are daemon, database, warm_restart, metrics, health`},
+		{"sub-table", "[metrics.tls]\ncert = ''\n", `f:1:10: metrics.tls: unknown key; the keys of [metrics] are ` + strings.Join(keysOf("metrics"), ", ")},
+		{"key that needs quotes", "[daemon]\n\"log level\" = 1\n", `f:2:1: daemon."log level": unknown key; did you mean daemon.log_level?`},
+		{"table set to a value", "health = 5\n", `f:1:10: health: expected a table, got 5`},
+
+		{"boolean", "[daemon]\nenabled = 1\n", `f:2:11: daemon.enabled: expected true or false, got 1`},
+		{"boolean in quotes", "[daemon]\nenabled = 'true'\n", `f:2:11: daemon.enabled: expected true or false, got "true"`},
+		{"integer in quotes", "[database]\nredis_port = \"6379\"\n", `f:2:14: database.redis_port: expected an integer from 1 to 65535, got "6379"`},
+		{"integer from float", "[health]\nmax_stall_seconds = 1.0\n", `f:2:21: health.max_stall_seconds: expected an integer from 1 to 3600 (seconds), got 1.0`},
+		{"integer from array", "[health]\nmax_stall_seconds = [1]\n", `f:2:21: health.max_stall_seconds: expected an integer from 1 to 3600 (seconds), got an array`},
+		{"integer from table", "[health]\nmax_stall_seconds.x = 1\n", `f:2:1: health.max_stall_seconds: expected an integer from 1 to 3600 (seconds), got a table`},
+		{"string", "[database]\nredis_host = true\n", `f:2:14: database.redis_host: expected a host name or an IP address, got true`},
+		{"enumeration", "[metrics]\nexport_format = 'promethus'\n", `f:2:17: metrics.export_format: expected "prometheus", "json" or "both", got "promethus"; did you mean "prometheus"?`},
+		{"enumeration, none near", "[metrics]\nexport_format = 'xml'\n", `f:2:17: metrics.export_format: expected "prometheus", "json" or "both", got "xml"`},
+		{"number", "[health]\nmax_failure_rate_percent = '5%'\n", `f:2:28: health.max_failure_rate_percent: expected a number from 0 to 100 (percent), got "5%"`},
+		{"number nan", "[health]\nmax_failure_rate_percent = nan\n", `f:2:28: health.max_failure_rate_percent: expected a number from 0 to 100 (percent), got nan`},
+		{"number too large", "[health]\nmax_failure_rate_percent = inf\n", `f:2:28: health.max_failure_rate_percent: expected a number from 0 to 100 (percent), got +inf`},
+		{"relative path", "[warm_restart]\nstate_file = 'x.json'\n", `f:2:14: warm_restart.state_file: expected an absolute path or "", got "x.json"`},
+		{"path with NUL", "[warm_restart]\nstate_file = \"/x\\u0000\"\n", `f:2:14: warm_restart.state_file: expected an absolute path or "", got "/x\x00"`},
+		{"host", "[database]\nredis_host = '10.0.0.300'\n", `f:2:14: database.redis_host: expected a host name or an IP address, got "10.0.0.300"`},
+		{"host empty", "[database]\nredis_host = ''\n", `f:2:14: database.redis_host: expected a host name or an IP address, got ""`},
+		{"device", "[metrics]\ndevice = 'sixteencharacter'\n", `f:2:10: metrics.device: expected an interface name of at most 15 bytes or "", got "sixteencharacter"`},
+
+		{"listen without port", "[metrics]\nlisten = 'localhost'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "localhost": missing port in address`},
+		{"listen IPv6 without brackets", "[metrics]\nlisten = '::1:9101'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "::1:9101": too many colons in address`},
+		{"listen port", "[metrics]\nlisten = ':65536'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got ":65536": a port is a number from 0 to 65535`},
+		{"listen host", "[metrics]\nlisten = 'a b:1'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "a b:1": the host is neither a name nor an IP address`},
+		{"listen socket", "[metrics]\nlisten = 'unix:run/x'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "unix:run/x": a socket's path is absolute and has at most 107 bytes`},
+		{"listen number", "[metrics]\nlisten = [9101]\n", `f:2:11: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got 9101`},
+		{"listen twice", "[metrics]\nlisten = [':1',\n ':1']\n", `f:3:2: metrics.listen: address ":1" is listed twice`},
+		{"listen too many", "[metrics]\nlisten = [" + strings.Repeat("':1',", 17) + "]\n", `f:2:10: metrics.listen: expected at most 16 addresses, got 17`},
+
+		{"digest keeps a secret", "[metrics]\nbearer_token_sha256 = 'hunter2'\n", `f:2:23: metrics.bearer_token_sha256: expected a SHA-256 as 64 hexadecimal digits or "", got a string of 7 characters`},
+		{"digest type", "[metrics]\nbearer_token_sha256 = 123456\n", `f:2:23: metrics.bearer_token_sha256: expected a SHA-256 as 64 hexadecimal digits or "", got an integer`},
+		{"digest of zeros", "[metrics]\nbearer_token_sha256 = '" + strings.Repeat("0", 64) + "'\n", `f:2:23: metrics.bearer_token_sha256: expected a SHA-256 as 64 hexadecimal digits or "", got only zeros`},
+		{"username", "[metrics]\nbasic_username = 'a:b'\nbasic_password_sha256 = '" + hexDigest + "'\n", `f:2:18: metrics.basic_username: expected a name without ':' or "", got "a:b"`},
+
+		{"certificate without key", "[metrics]\ntls_cert_file = '/c'\n", `f:2:17: metrics.tls_cert_file: needs metrics.tls_key_file as well`},
+		{"key without certificate", "[metrics]\ntls_key_file = '/k'\n", `f:2:16: metrics.tls_key_file: needs metrics.tls_cert_file as well`},
+		{"CA without certificate", "[metrics]\ntls_client_ca_file = '/a'\n", `f:2:22: metrics.tls_client_ca_file: needs metrics.tls_cert_file as well`},
+		{"user without password", "[metrics]\nbasic_username = 'u'\n", `f:2:18: metrics.basic_username: needs metrics.basic_password_sha256 as well`},
+		{"password without user", "[metrics]\nbasic_password_sha256 = '" + hexDigest + "'\n", `f:2:25: metrics.basic_password_sha256: needs metrics.basic_username as well`},
+		{"profiling in the open", "[metrics]\nprofiling = true\nlisten = ['127.0.0.1:1', ':2']\n", `f:2:13: metrics.profiling: profiling is only served on loopback addresses and unix sockets, but metrics.listen has ":2"`},
+		{"bad other side is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = 'k'\n", `f:3:16: metrics.tls_key_file: expected an absolute path or "", got "k"`},
+		{"unreadable other side is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = /k\n", `f:3:16: metrics.tls_key_file: expected a value, got /k; a string needs quotes, as in "/k"`},
+
+		{"syntax", "[daemon]\nenabled true\n", `f:2:9: daemon.enabled: expected '=' after the key, got 't'`},
+		{"duplicate key", "[daemon]\nenabled = true\n\nenabled = false\n", `f:4:1: daemon.enabled: key is already set on line 2`},
+		{"duplicate table", "[daemon]\n[health]\n[daemon]\n", `f:3:2: daemon: table is already defined on line 1`},
+		{"not supported", "[[metrics]]\n", `f:1:1: metrics: arrays of tables are not supported`},
+		{"column counts characters", "[daemon]\n\"ключ\" = 'ü' x\nlog_level = 'ß'\n", "f:2:1: daemon.\"ключ\": unknown key; the keys of [daemon] are enabled, log_level\n" +
+			"f:2:14: daemon.\"ключ\": expected the end of the line, got 'x'\n" +
+			`f:3:13: daemon.log_level: expected "emerg", "alert", "crit", "error", "warn", "notice", "info" or "debug", got "ß"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("f", []byte(tt.src))
+			var errs Errors
+			if !errors.As(err, &errs) {
+				t.Fatalf("Parse(%q) = %v, want Errors", tt.src, err)
+			}
+			if got := err.Error(); got != tt.want {
+				t.Errorf("Parse(%q)\n got %s\nwant %s", tt.src, got, tt.want)
+			}
+		})
+	}
+}
+
+// TestIntegerRanges tries each integer setting at and just beyond its limits.
+func TestIntegerRanges(t *testing.T) {
+	tests := []struct {
+		key    string
+		lo, hi int64
+	}{
+		{"database.redis_port", 1, 65535},
+		{"warm_restart.eoiu_timeout_secs", 1, 3600},
+		{"warm_restart.history_max_restarts", 1, 10000},
+		{"metrics.save_interval_secs", 1, 86400},
+		{"metrics.retention_days", 1, 3650},
+		{"metrics.max_file_size_mb", 1, 1024},
+		{"health.max_stall_seconds", 1, 3600},
+		{"health.max_failure_rate_percent", 0, 100},
+		{"health.audit_interval_secs", 0, 86400},
+	}
+	for _, tt := range tests {
+		for value, valid := range map[int64]bool{tt.lo - 1: false, tt.lo: true, tt.hi: true, tt.hi + 1: false, -1 << 63: false} {
+			c, err := Parse("f", fmt.Appendf(nil, "%s = %d", tt.key, value))
+			if (err == nil) != valid {
+				t.Errorf("%s = %d: error %v, want valid = %v", tt.key, value, err, valid)
+			}
+			standard := Default()
+			want := fmt.Sprint(value)
+			if !valid {
+				want = settingOf(tt.key).encode(&standard)
+			}
+			if got := strings.TrimSuffix(settingOf(tt.key).encode(&c), ".0"); got != strings.TrimSuffix(want, ".0") {
+				t.Errorf("%s = %d: the setting is %s, want %s", tt.key, value, got, want)
+			}
+		}
+	}
+}
+
+// TestAllErrorsInOneRun mixes syntax, types, ranges and names in one file, and
+// wants the good settings between them to hold.
+func TestAllErrorsInOneRun(t *testing.T) {
+	c, err := Parse("portsyncd.conf", []byte(`[daemon]
+enabled = maybe
+log_level = "debug"
+[databse]
+redis_port = 1
+[database]
+redis_port = 0
+redis_host = "unclosed
+config_file = "/x"
+[warm_restart
+enabled = false
+[health]
+max_stall_seconds = 1 2
+audit_interval_secs = 5
+max_failure_rate_percent = 101
+`))
+	want := `portsyncd.conf:2:11: daemon.enabled: expected a value, got maybe; a string needs quotes, as in "maybe"
+portsyncd.conf:4:2: databse: unknown table; did you mean database?
+portsyncd.conf:7:14: database.redis_port: expected an integer from 1 to 65535, got 0
+portsyncd.conf:8:14: database.redis_host: string is not closed on its line, expected "
+portsyncd.conf:10:14: warm_restart: expected ']' after the table name, got the end of the line
+portsyncd.conf:13:23: health.max_stall_seconds: expected the end of the line, got '2'
+portsyncd.conf:15:28: health.max_failure_rate_percent: expected a number from 0 to 100 (percent), got 101`
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	if c.Daemon.LogLevel != Debug || c.Database.ConfigFile != "/x" || c.Health.AuditInterval != 5*time.Second {
+		t.Errorf("a good setting is lost: %+v", c)
+	}
+	standard := Default()
+	if !c.Daemon.Enabled || c.Database.RedisPort != standard.Database.RedisPort || c.Database.RedisHost != standard.Database.RedisHost || !c.WarmRestart.Enabled || c.Health.MaxFailureRatePercent != 5 {
+		t.Errorf("a bad setting has not its default: %+v", c)
+	}
+}
+
+func TestErrorsAreBounded(t *testing.T) {
+	for _, line := range []string{"x = 1\n", "= 1\n", "[x]\n", "[daemon]\n"} {
+		_, err := Parse("f", []byte(strings.Repeat(line, 1000)))
+		var errs Errors
+		if !errors.As(err, &errs) || len(errs) > toml.MaxErrors+1 {
+			t.Fatalf("%q: %d errors, want at most %d", line, len(errs), toml.MaxErrors+1)
+		}
+	}
+	_, err := Parse("f", []byte(manyKeys(1000)))
+	var errs Errors
+	if !errors.As(err, &errs) || len(errs) != toml.MaxErrors+1 || errs[toml.MaxErrors].Msg != "too many errors, the rest is not listed" {
+		t.Errorf("1000 unknown keys: %d errors, the last is %v", len(errs), errs[len(errs)-1])
+	}
+}
+
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "k%d = 1\n", i)
+	}
+	return b.String()
+}
+
+// TestExposure: a file that fails to close the listener must not leave it open.
+func TestExposure(t *testing.T) {
+	const open = "[metrics]\nlisten = ':9101'\nbasic_username = 'u'\nbasic_password_sha256 = '" + hexDigest + "'\n"
+	tests := []struct {
+		name, src string
+		reset     bool
+	}{
+		{"no error", open, false},
+		{"error in another table", open + "[health]\nmax_stall_seconds = 0\n", false},
+		{"unknown key in another table", open + "[health]\nx = 0\n", false},
+		{"harmless key of the table", open + "save_interval_secs = 0\n", false},
+		{"bad digest", "[metrics]\nlisten = ':9101'\nbearer_token_sha256 = 'x'\n", true},
+		{"misspelt key", "[metrics]\nlisten = ':9101'\nbearer_token_sha265 = '" + hexDigest + "'\n", true},
+		{"misspelt table", "metrics.listen = ':9101'\n[metric]\nbearer_token_sha256 = '" + hexDigest + "'\n", true},
+		{"broken header", "metrics.listen = ':9101'\n[metrics\nbearer_token_sha256 = '" + hexDigest + "'\n", true},
+		{"text that swallows the rest", "[metrics]\nlisten = ':9101'\nexport_format = \"\"\"json\nbearer_token_sha256 = '" + hexDigest + "'\n", true},
+		{"too many errors to see", open + "[health]\n" + manyKeys(60), true},
+		{"certificate without key", open + "tls_cert_file = '/c'\n", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, _ := Parse("f", []byte(tt.src))
+			isDefault := reflect.DeepEqual(c.Metrics.Listen, Default().Metrics.Listen) && c.Metrics.BasicUsername == "" && !c.IsSet("metrics.listen")
+			if isDefault != tt.reset {
+				t.Errorf("listen %v, user %q, want the defaults: %v", c.Metrics.Listen, c.Metrics.BasicUsername, tt.reset)
+			}
+		})
+	}
+}
+
+func TestFileNameIsPrintable(t *testing.T) {
+	_, err := Parse("a\nb", []byte("="))
+	if want := `"a\nb":1:1: expected a key, got '='`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
