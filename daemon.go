@@ -110,6 +110,7 @@ type process struct {
 	log      *slog.Logger
 	notifier *systemd.Notifier
 	server   *metrics.Server
+	set      *metrics.Set
 	status   *portsync.Status
 	loop     *portsync.Loop
 }
@@ -125,7 +126,8 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	if err != nil {
 		d.log.Error("systemd's environment is of no use", "error", err)
 	}
-	d.status = &portsync.Status{}
+	d.set, d.status = metrics.NewSet(), &portsync.Status{}
+	families := d.families()
 	d.serve()
 	d.loop = portsync.NewLoop(portsync.Options{
 		Links:    d.links,
@@ -142,6 +144,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 		Watchdog: watchdog,
 		Log:      d.log,
 		Status:   d.status,
+		Metrics:  families,
 		Settings: settings(&d.cfg),
 	})
 	reloads := make(chan os.Signal, 1)
@@ -202,6 +205,21 @@ func (d *process) openSystemd() (watchdog time.Duration, err error) {
 	return watchdog, errors.Join(err, err2)
 }
 
+// families makes all that /metrics shows.
+func (d *process) families() *portsync.Metrics {
+	d.set.AddBuildInfo(release, revision())
+	m := portsync.NewMetrics(d.set, d.status, d.cfg.Metrics.PerPort)
+	if conn, ok := d.links.(*netlinkraw.Conn); ok {
+		portsync.ExposeNetlink(d.set, conn)
+	}
+	portsync.ExposeLog(d.set, d.logs)
+	d.set.AddGo()
+	if err := d.set.AddProcess(); err != nil {
+		d.log.Warn("no process metrics", "error", err)
+	}
+	return m
+}
+
 // serve opens the HTTP server. Nothing that is wrong with it ends the daemon.
 func (d *process) serve() {
 	handed, err := systemd.Listeners()
@@ -231,7 +249,7 @@ func (d *process) serve() {
 		}
 	}
 	d.server, err = metrics.NewServer(sc, metrics.Sources{
-		Set:    metrics.NewSet(),
+		Set:    d.set,
 		Health: d.health,
 		Ready:  d.readiness,
 	}, d.log)

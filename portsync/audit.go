@@ -22,7 +22,35 @@ func (d *Databases) Audit(ports []*Port, exists func(name string) bool) (AuditRe
 	if res.Stale, err = d.stale(exists); err != nil {
 		return res, fmt.Errorf("audit STATE_DB: %w", err)
 	}
+	if err := d.auditAppl(&res); err != nil {
+		return res, fmt.Errorf("audit APPL_DB: %w", err)
+	}
 	return res, nil
+}
+
+// auditAppl reads what decides on orchagent's own warm restart: it starts cold
+// when PortConfigDone does not announce as many ports as the table has.
+func (d *Databases) auditAppl(res *AuditResult) (err error) {
+	if res.Markers, err = d.Markers(); err != nil {
+		return err
+	}
+	count, err := d.appl.HMGet(d.applTable.Key(portConfigDone), "count")
+	if err != nil && !isServerError(err) {
+		return err
+	}
+	if len(count) == 1 {
+		res.ConfigDoneCount, _ = strconv.Atoi(count[0].Value) // what is no number announces none
+	}
+	keys, err := d.appl.Keys(d.applTable.Pattern())
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if name, ok := d.applTable.KeyOf(key); ok && name != portConfigDone && name != portInitDone {
+			res.TableRows++
+		}
+	}
+	return nil
 }
 
 // differing returns the ports whose row is not what the kernel says.

@@ -101,18 +101,18 @@ func newLines(name string) lines {
 }
 
 // ignored is for who looks for the reason why a message led to nothing.
-func (e *eventLog) ignored(ev *Event) {
-	if e.log.Enabled(context.Background(), syslog.LevelDebug) {
-		e.log.Debug("link message led to nothing", "name", string(ev.Name()), "ifindex", ev.Index,
-			"kind", ev.Kind.String(), "master", ev.Master, "team", ev.Team)
+func (e *eventLog) ignored(ev *Event, t Test) {
+	if ev.Kind <= DelLink && e.log.Enabled(context.Background(), syslog.LevelDebug) {
+		e.log.Debug("link message ignored", "test", t.String(), "name", string(ev.Name()),
+			"ifindex", ev.Index, "kind", ev.Kind.String(), "master", ev.Master)
 	}
 }
 
 // resync is the line for messages that were lost, at once and then at most one
 // a minute.
-func (e *eventLog) resync(reason string, now int64) {
+func (e *eventLog) resync(reason Reason, now int64) {
 	if ok, suppressed := e.resyncs.Allow(e.clock.time(now)); ok {
-		e.log.Warn("asking the kernel for all links again", "reason", reason, "suppressed", suppressed)
+		e.log.Warn("asking the kernel for all links again", "reason", reason.String(), "suppressed", suppressed)
 	}
 }
 

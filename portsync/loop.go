@@ -33,6 +33,7 @@ type Options struct {
 	Watchdog time.Duration // the service manager's patience; 0: it does not watch
 	Log      *slog.Logger
 	Status   *Status
+	Metrics  *Metrics
 	Settings
 }
 
@@ -190,6 +191,7 @@ func (l *Loop) consume() int {
 	}
 	if n > 0 {
 		l.Status.backlog(l.batch.Len(), l.clock.now())
+		l.Status.queued.Store(int64(l.ring.len()))
 	}
 	return n
 }
@@ -201,18 +203,21 @@ func (l *Loop) decide(ev *Event, port *Port) {
 	if err != nil {
 		panic(err) // the loop's own fault: two goroutines inside
 	}
-	l.Status.event(ev)
-	switch {
-	case ev.Kind == DumpDone:
+	l.Metrics.event(ev)
+	if ev.Kind == DumpDone {
 		l.dump.done(l.clock.now())
-	case len(actions) == 0 && ev.Kind <= DelLink:
-		l.logger.ignored(ev)
 	}
 	for _, a := range actions {
 		switch a.Kind {
 		case Publish, Delete:
 			l.batch.Add(a, ev.At)
+			if l.state.quiet && (ev.Dump || ev.Kind == DumpDone) {
+				l.Metrics.mismatches.At(mismatchKernel).Inc()
+			}
 			l.logger.link(a.Port, a.Kind == Delete, ev.At)
+		case Ignore:
+			l.Metrics.ignored.At(int(a.Test)).Inc()
+			l.logger.ignored(ev, a.Test)
 		case Redump:
 			l.resync(a.Reason)
 		case Synced:
@@ -241,8 +246,8 @@ func (l *Loop) flush() {
 			l.check(err)
 			return
 		}
-		l.ackAt = l.clock.now()
-		l.Status.acknowledged(l.ackAt)
+		l.answered()
+		l.Metrics.batch.Observe(float64(l.batch.Len()))
 		l.batch.Settle(l.settled)
 		l.Status.backlog(l.batch.Len(), l.ackAt)
 		if !l.check(err) {
@@ -266,7 +271,7 @@ func (l *Loop) check(err error) bool {
 	case isServerError(err):
 		now := l.clock.now()
 		l.retryAt = now + int64(l.retry.next())
-		l.Status.writeErrors.Add(1)
+		l.Metrics.errors.At(errorRefused).Inc()
 		l.logger.fault(&l.logger.refused, "the database refused a write, trying again", err, now)
 	default:
 		l.lost(err)
@@ -276,7 +281,7 @@ func (l *Loop) check(err error) bool {
 
 // settle takes note of one acknowledged port.
 func (l *Loop) settle(p *Port, was pending) {
-	l.Status.written(was, l.ackAt)
+	l.Metrics.written(was, l.ackAt)
 	l.logger.written(p, was, l.ackAt)
 	if was.set || was.look {
 		ev := Event{Kind: Unserved}
@@ -292,7 +297,26 @@ func (l *Loop) settle(p *Port, was pending) {
 		// APPL_DB lost a row it had; orchagent will bring that back.
 		l.reviveAt = l.ackAt + int64(l.revive.next())
 	}
+	l.show(p)
 	l.state.forget(p)
+}
+
+// show brings the port's series up to date.
+func (l *Loop) show(p *Port) {
+	l.Status.awaited.Store(int64(l.state.Awaited()))
+	if p.Served != p.shown {
+		p.shown = p.Served
+		l.Metrics.present.Add(2*bit(p.Served) - 1)
+	}
+	if l.Metrics.ports != nil {
+		l.Metrics.ports.update(p, float64(l.clock.time(l.ackAt).UnixNano())/1e9)
+	}
+}
+
+// answered notes that the databases answered.
+func (l *Loop) answered() {
+	l.ackAt = l.clock.now()
+	l.Status.answered(l.ackAt, l.clock.time(l.ackAt))
 }
 
 // wait sleeps until there is something to do; with block false it only looks.

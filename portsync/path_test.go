@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"portsyncd/metrics"
 	"portsyncd/netlinkraw"
 	"portsyncd/sonicdb"
 	"portsyncd/syslog"
@@ -48,7 +49,9 @@ func newPath(tb testing.TB) *path {
 	}
 	tb.Cleanup(func() { dbs.Close() })
 	logs := syslog.New(syslog.Options{SocketPath: filepath.Join(tb.TempDir(), "none"), Level: syslog.LevelNotice})
-	l := NewLoop(Options{Log: slog.New(logs), Status: &Status{}, Open: &Connector{}})
+	status := &Status{}
+	l := NewLoop(Options{Log: slog.New(logs), Status: status, Open: &Connector{},
+		Metrics: NewMetrics(metrics.NewSet(), status, true)})
 	l.session = &session{store: dbs}
 	l.started = true
 	link := netlinkraw.Link{Index: 5, Name: []byte("Ethernet0"), Kind: []byte("veth"),

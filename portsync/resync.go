@@ -8,13 +8,6 @@ import (
 
 // This file is how the loop gets back in step with the kernel, and its timers.
 
-// Reasons for a resync beside those of State.
-const (
-	reasonDatabaseBack = "database back"
-	reasonFlushed      = "database flushed"
-	reasonSilent       = "dump without end"
-)
-
 // Bounds of a dump. A kernel that is being flooded overruns or interrupts one
 // dump after the other; the pause grows so that reading goes before asking, and
 // stays short enough to be in step soon after the flood.
@@ -33,15 +26,17 @@ type dumper struct {
 	at       int64 // not before this
 	deadline int64 // by then a running one has ended, or never will
 	pause    backoff
+	since    int64 // when the resync under way was decided on; never if none is
 }
 
 func newDumper() dumper {
-	return dumper{pause: backoff{min: dumpPauseMin, max: dumpPauseMax}, deadline: never}
+	return dumper{pause: backoff{min: dumpPauseMin, max: dumpPauseMax}, deadline: never, since: never}
 }
 
 // want asks for a dump that counts.
 func (d *dumper) want(now int64) {
 	d.wanted, d.quiet = true, false
+	d.since = min(d.since, now)
 	if d.at < now {
 		d.at = now
 	}
@@ -62,10 +57,10 @@ func (d *dumper) due() int64 {
 }
 
 // resync asks for all links again.
-func (l *Loop) resync(reason string) {
-	l.Status.resync(reason)
-	l.Status.synced.Store(false)
+func (l *Loop) resync(reason Reason) {
 	now := l.clock.now()
+	l.Metrics.resyncs.At(int(reason)).Inc()
+	l.Status.synced.Store(false)
 	l.logger.resync(reason, now)
 	l.dump.want(now)
 }
@@ -75,7 +70,7 @@ func (l *Loop) requestDump(now int64) {
 	d := &l.dump
 	if d.running && now >= d.deadline {
 		d.done(now)
-		l.resync(reasonSilent)
+		l.resync(ReasonSilent)
 	}
 	if !d.wanted || d.running || now < d.at {
 		return
@@ -95,6 +90,10 @@ func (l *Loop) requestDump(now int64) {
 func (l *Loop) synced() {
 	l.dump.pause.reset()
 	l.dump.at = 0
+	if since := l.dump.since; since != never {
+		l.Metrics.resyncDuration.Observe(float64(l.clock.now()-since) / 1e9)
+		l.dump.since = never
+	}
 	l.Status.synced.Store(true)
 	l.compare = l.sweep != sweepNone
 	l.scheduleAudit(l.clock.now())
@@ -111,20 +110,41 @@ func (l *Loop) reconcile() {
 	if !l.check(err) {
 		return
 	}
-	now := l.clock.now()
+	l.answered()
+	audit := l.sweep == sweepAudit
+	l.compare, l.sweep = false, sweepNone
+	l.mend(&res, audit)
+	l.Metrics.configDoneCount.Set(int64(res.ConfigDoneCount))
+	l.Metrics.tableRows.Set(int64(res.TableRows))
+	if audit {
+		l.Metrics.audits.Inc()
+		if l.Status.configDone.Load() && !res.Markers.ConfigDone {
+			// Flushed, by a server that does not announce it.
+			l.Metrics.mismatches.At(mismatchAppl).Inc()
+			l.resume(ReasonFlush)
+		}
+	}
+	l.flush()
+}
+
+// mend writes what a comparison found wrong.
+func (l *Loop) mend(res *AuditResult, audit bool) {
 	for _, p := range res.Differing {
-		l.batch.Add(Action{Kind: Publish, Port: p}, now)
+		l.batch.Add(Action{Kind: Publish, Port: p}, l.ackAt)
 	}
 	for _, name := range res.Stale {
-		l.batch.Add(Action{Kind: Delete, Port: l.state.port([]byte(name))}, now)
+		l.batch.Add(Action{Kind: Delete, Port: l.state.port([]byte(name))}, l.ackAt)
 	}
-	if n := len(res.Differing) + len(res.Stale); n > 0 {
-		l.Status.repairs.Add(uint64(n))
-		l.Log.Warn("STATE_DB differed from the kernel, repairing", "on", string(l.sweep),
-			"rows", len(res.Differing), "stale", len(res.Stale))
+	n := len(res.Differing) + len(res.Stale)
+	if n == 0 {
+		return
 	}
-	l.compare, l.sweep = false, sweepNone
-	l.flush()
+	l.Metrics.repairs.At(repairRow).Add(uint64(len(res.Differing)))
+	l.Metrics.repairs.At(repairStale).Add(uint64(len(res.Stale)))
+	if audit {
+		l.Metrics.mismatches.At(mismatchState).Add(uint64(n))
+	}
+	l.Log.Warn("STATE_DB differed from the kernel, repairing", "rows", len(res.Differing), "stale", len(res.Stale))
 }
 
 // scheduleAudit sets the time of the next audit.
@@ -142,6 +162,7 @@ func (l *Loop) audit(now int64) {
 	if l.dump.running || l.dump.wanted || l.session == nil || l.batch.Len() > 0 {
 		return
 	}
+	l.Metrics.resyncs.At(int(ReasonAudit)).Inc()
 	l.dump.wanted, l.dump.quiet, l.dump.at = true, true, now
 	l.sweep = sweepAudit
 }

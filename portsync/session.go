@@ -35,14 +35,19 @@ func (l *Loop) opened(s *session) {
 	l.retryAt = 0
 	l.Status.connected.Store(true)
 	if l.started {
-		l.Status.reconnects.Add(1)
+		l.Metrics.reconnects.Inc()
 		l.Log.Log(l.ctx, syslog.LevelNotice, "the databases are back")
-		l.resume(reasonDatabaseBack)
+		l.resume(ReasonReconnect)
 	}
 }
 
 // lost ends a connection that failed. What was wanted stays wanted.
 func (l *Loop) lost(err error) {
+	kind := errorIO
+	if _, bad := errors.AsType[*sonicdb.ProtocolError](err); bad {
+		kind = errorProtocol
+	}
+	l.Metrics.errors.At(kind).Inc()
 	l.Log.Error("lost the databases, ports are followed on", "error", err)
 	l.session.close()
 	l.session, l.notes = nil, nil
@@ -58,7 +63,7 @@ func (l *Loop) noted(n note) {
 	case noteFlushed:
 		if l.started {
 			l.Log.Warn("a database was flushed")
-			l.resume(reasonFlushed)
+			l.resume(ReasonFlush)
 		}
 	}
 }
@@ -67,7 +72,7 @@ func (l *Loop) noted(n note) {
 // link is looked at anew and compared with STATE_DB. On mere reconnection
 // nothing is produced a second time; only where a marker that had been produced
 // is missing, orchagent never got it or has lost it.
-func (l *Loop) resume(reason string) {
+func (l *Loop) resume(reason Reason) {
 	for _, p := range l.state.ports {
 		p.revive = p.revive || p.Served
 	}
@@ -98,7 +103,7 @@ func (l *Loop) resumeProducing() error {
 	// A CONFIG_DB that lost its ports as well is filled again by others, sooner
 	// or later; until then the ports are what they were.
 	if len(ports) > 0 {
-		l.ports = ports
+		l.setPorts(ports)
 	}
 	l.owes.produce = true
 	return nil
@@ -140,6 +145,7 @@ func (l *Loop) start() error {
 	default:
 		return err
 	}
+	l.Metrics.resyncs.At(int(ReasonStart)).Inc()
 	l.dump.want(l.clock.now())
 	l.requestDump(l.clock.now())
 	if d.Produce {
@@ -156,15 +162,22 @@ func (l *Loop) take(d Decision, facts Facts) {
 	for _, err := range facts.PortErrors {
 		l.Log.Error("skipped a row", "error", err)
 	}
-	l.decision, l.ports = &d, facts.Ports
+	l.decision = &d
+	l.setPorts(facts.Ports)
 	for _, name := range d.Await {
 		l.state.Await(name)
 	}
+	l.Status.awaited.Store(int64(l.state.Awaited()))
 	if d.KeepLinks && (d.Kind == WarmStart || facts.InitDone) {
 		l.sweep = sweepStart // rows of interfaces that vanished while we were away
 	}
 	l.Log.Log(l.ctx, syslog.LevelNotice, d.Kind.String()+" start", "reason", d.Reason,
 		"ports", len(l.ports), "awaited", len(d.Await), "restore_count", d.RestoreCount)
+}
+
+func (l *Loop) setPorts(ports []PortConfig) {
+	l.ports = ports
+	l.Status.configured.Store(int64(len(ports)))
 }
 
 // produced takes note that orchagent has the configuration.

@@ -30,16 +30,19 @@ type Port struct {
 
 	revive  bool // it was served until APPL_DB lost its rows
 	lines   lines
-	pending pending // belongs to the Batch
+	pending pending     // belongs to the Batch
+	shown   bool        // counted among the ports present
+	series  *portSeries // belongs to Metrics; nil while it has none
 }
 
-// ActionKind says what is to be done to a Port.
+// ActionKind says what follows from an event.
 type ActionKind uint8
 
 // The kinds of Action.
 const (
 	Publish  ActionKind = iota // set the four fields in STATE_DB, if APPL_DB has the port
 	Delete                     // delete the row in STATE_DB
+	Ignore                     // nothing; Test says which test the message did not pass
 	Redump                     // ask the kernel for all links again; Reason says why
 	Synced                     // the dump is over: the state is the kernel's
 	InitDone                   // produce PortInitDone
@@ -49,20 +52,50 @@ const (
 // out in order; states may overtake one another, a deletion may not be skipped.
 type Action struct {
 	Kind   ActionKind
+	Test   Test
+	Reason Reason
 	Port   *Port
-	Reason string
 }
 
-// Reasons for Redump.
+// Test is one of the tests of PROTOCOL.md section 8 that a message can fail.
+type Test uint8
+
+// The tests, in their order.
 const (
-	reasonOverrun     = "overrun"
-	reasonInterrupted = "dump interrupted"
-	reasonFailed      = "dump failed"
+	TestName    Test = iota // the name begins with neither Ethernet nor PortChannel
+	TestTeam                // the link is of kind team
+	TestMaster              // a deletion that carries a master
+	TestOld                 // an interface of an earlier run
+	TestUnknown             // APPL_DB has no such port
+	TestKnown               // part of an audit's dump, and known already
+	numTests
 )
 
-// Ignored counts the messages that no test let pass, by the test.
-type Ignored struct {
-	Name, Team, Master, Old, Unserved uint64
+// String names the test as the label of the metric does.
+func (t Test) String() string {
+	return [numTests]string{"name", "team", "master", "old", "unknown", "known"}[t]
+}
+
+// Reason is why all links are asked for again.
+type Reason uint8
+
+// The reasons of a resync.
+const (
+	ReasonStart       Reason = iota
+	ReasonOverrun            // the kernel dropped messages
+	ReasonInterrupted        // links changed during the dump
+	ReasonFailed             // the kernel ended the dump with an error
+	ReasonSilent             // the dump did not end
+	ReasonReconnect          // the databases were away
+	ReasonFlush              // a database was flushed
+	ReasonAudit              // it is time to compare
+	numReasons
+)
+
+// String names the reason as the label of the metric does.
+func (r Reason) String() string {
+	return [numReasons]string{"start", "overrun", "dump_interrupted", "dump_failed", "dump_silent",
+		"database_back", "database_flushed", "audit"}[r]
 }
 
 // link is one interface of the kernel, by ifindex.
@@ -99,8 +132,6 @@ type State struct {
 	dumpSeq  uint32 // the request whose end counts
 	lost     bool   // messages were lost since the last request
 	quiet    bool   // the dump is an audit's
-
-	Ignored Ignored
 }
 
 // NewState makes the state of a daemon that waits for the given ports and has
@@ -198,7 +229,7 @@ func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
 		out = s.dumpDone(ev, out)
 	case Overrun:
 		s.lost = true
-		out = append(out, Action{Kind: Redump, Reason: reasonOverrun})
+		out = append(out, Action{Kind: Redump, Reason: ReasonOverrun})
 	case Served:
 		port.Served = port.Index != 0
 		if port.Awaited {
@@ -208,7 +239,7 @@ func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
 		out = s.checkInitDone(out)
 	case Unserved:
 		port.Served = false
-		s.Ignored.Unserved++
+		out = append(out, ignore(TestUnknown))
 	}
 	return out, nil
 }
@@ -220,8 +251,7 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 		if o.name != string(ev.Name()) {
 			o.name = string(ev.Name())
 		}
-		s.Ignored.Old++
-		return out
+		return append(out, ignore(TestOld))
 	}
 	l := s.links[ev.Index]
 	if l != nil && l.port.Name != string(ev.Name()) {
@@ -229,8 +259,7 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 		l = nil
 	}
 	if !watched(ev.Name()) {
-		s.Ignored.Name++
-		return out
+		return append(out, ignore(TestName))
 	}
 	p := s.port(ev.Name())
 	known := l != nil
@@ -249,11 +278,10 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	l.team = l.team || ev.Team
 	p.Index = ev.Index
 	if ev.Team {
-		s.Ignored.Team++
-		return out
+		return append(out, ignore(TestTeam))
 	}
 	if ev.Dump && s.quiet && known && p.Admin == ev.Admin() && p.Oper == ev.Oper() && p.MTU == ev.MTU {
-		return out
+		return append(out, ignore(TestKnown))
 	}
 	p.Admin, p.Oper, p.MTU = ev.Admin(), ev.Oper(), ev.MTU
 	p.CarrierUp, p.CarrierDown = ev.CarrierUp, ev.CarrierDown
@@ -263,21 +291,17 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 func (s *State) delLink(ev *Event, out []Action) []Action {
 	switch {
 	case !watched(ev.Name()) && s.links[ev.Index] == nil && s.old[ev.Index] == nil:
-		s.Ignored.Name++
-		return out
+		return append(out, ignore(TestName))
 	case ev.Team:
-		s.Ignored.Team++
 		s.release(s.links[ev.Index])
-		return out
+		return append(out, ignore(TestTeam))
 	case ev.Master != 0:
 		// It left a bridge, or is about to vanish and will be reported once more.
-		s.Ignored.Master++
-		return out
+		return append(out, ignore(TestMaster))
 	case s.old[ev.Index] != nil:
 		// The index can come back with another interface (D8).
 		delete(s.old, ev.Index)
-		s.Ignored.Old++
-		return out
+		return append(out, ignore(TestOld))
 	}
 	if l := s.links[ev.Index]; l != nil {
 		if l.port.Name != string(ev.Name()) {
@@ -287,8 +311,7 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 		}
 	}
 	if !watched(ev.Name()) {
-		s.Ignored.Name++
-		return out
+		return append(out, ignore(TestName))
 	}
 	p := s.port(ev.Name())
 	if p.Index != 0 {
@@ -306,9 +329,9 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 	out = s.checkInitDone(out)
 	switch {
 	case ev.Failed:
-		return append(out, Action{Kind: Redump, Reason: reasonFailed})
+		return append(out, Action{Kind: Redump, Reason: ReasonFailed})
 	case ev.Interrupted:
-		return append(out, Action{Kind: Redump, Reason: reasonInterrupted})
+		return append(out, Action{Kind: Redump, Reason: ReasonInterrupted})
 	}
 	for _, index := range slices.Sorted(maps.Keys(s.links)) {
 		if l := s.links[index]; l.seen != s.gen {
@@ -333,6 +356,8 @@ func (s *State) checkInitDone(out []Action) []Action {
 	s.initDone = true
 	return append(out, Action{Kind: InitDone})
 }
+
+func ignore(t Test) Action { return Action{Kind: Ignore, Test: t} }
 
 // drop is for an interface that lost its name or its life without a deletion
 // message: its row goes, unless another interface has the name by now.

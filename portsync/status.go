@@ -3,62 +3,57 @@ package portsync
 import (
 	"sync/atomic"
 	"time"
+
+	"portsyncd/metrics"
 )
 
-// Status is what others may see of the loop: the loop writes, anyone reads, and
-// nobody waits.
+// Status is what others may see of the loop's condition: the loop writes,
+// anyone reads, nobody waits. The zero value is that of a loop that has not
+// begun.
 type Status struct {
 	started    atomic.Bool // the start's writes are acknowledged
-	ready      atomic.Bool
+	ready      atomic.Bool // the initial sync is in the databases
 	connected  atomic.Bool // to the databases
 	synced     atomic.Bool // the last dump asked for is complete
 	configDone atomic.Bool
 	initDone   atomic.Bool
 
-	waitingSince atomic.Int64     // since when work has been waiting, on the loop's clock; 0: none waits
-	waiting      atomic.Int64     // ports in the batch
-	events       [8]atomic.Uint64 // by EventKind
-	resyncs      atomic.Uint64
-	repairs      atomic.Uint64
-	reconnects   atomic.Uint64
-	writes       atomic.Uint64 // rows set or deleted, acknowledged
-	writeErrors  atomic.Uint64
+	waiting      atomic.Int64 // ports in the batch
+	waitingSince atomic.Int64 // since when, or since the last answer, on the loop's clock; 0: none waits
+	queued       atomic.Int64 // events in the ring, as the loop last saw it
+	configured   atomic.Int64 // ports of CONFIG_DB
+	awaited      atomic.Int64 // ports that PortInitDone waits for
+	progress     atomic.Int64 // nanoseconds since 1970 of the last answer of the databases
 }
 
 // Health is a verdict on the daemon.
 type Health struct {
 	OK      bool
-	Reasons []string // why not, or what is still awaited
+	Reasons []string
 }
 
 // Health says whether STATE_DB is, as far as the loop knows, what the kernel
-// says. It reads atomics only.
+// says.
 func (s *Status) Health() Health {
 	var h Health
-	for _, c := range []struct {
-		ok     bool
-		reason string
-	}{
-		{s.connected.Load(), "no connection to the databases"},
-		{s.started.Load(), "the start is not complete"},
-		{s.synced.Load() || !s.started.Load(), "a dump of the kernel's links is under way"},
-	} {
-		if !c.ok {
-			h.Reasons = append(h.Reasons, c.reason)
+	add := func(bad bool, reason string) {
+		if bad {
+			h.Reasons = append(h.Reasons, reason)
 		}
 	}
+	started := s.started.Load()
+	add(!s.connected.Load(), "no connection to the databases")
+	add(!started, "the start is not complete")
+	add(started && !s.synced.Load(), "a dump of the kernel's links is under way")
 	h.OK = len(h.Reasons) == 0
 	return h
 }
 
+// Ready reports whether the initial sync is complete.
+func (s *Status) Ready() bool { return s.ready.Load() }
+
 // InitDone reports whether PortInitDone was produced.
 func (s *Status) InitDone() bool { return s.initDone.Load() }
-
-// event counts one event that was decided on.
-func (s *Status) event(ev *Event) { s.events[ev.Kind].Add(1) }
-
-// resync counts one resync.
-func (s *Status) resync(reason string) { s.resyncs.Add(1) }
 
 // backlog notes how many ports wait for the databases.
 func (s *Status) backlog(n int, now int64) {
@@ -71,15 +66,14 @@ func (s *Status) backlog(n int, now int64) {
 	}
 }
 
-// acknowledged notes that the databases answered.
-func (s *Status) acknowledged(now int64) {
+// answered notes that the databases answered, at a time on the loop's clock and
+// of the day.
+func (s *Status) answered(now int64, day time.Time) {
 	if s.waitingSince.Load() != 0 {
 		s.waitingSince.Store(now)
 	}
+	s.progress.Store(day.UnixNano())
 }
-
-// written counts an acknowledged row.
-func (s *Status) written(was pending, now int64) { s.writes.Add(1) }
 
 // stalledFor returns for how long work has been waiting without an answer.
 func (s *Status) stalledFor(now int64) time.Duration {
@@ -90,5 +84,26 @@ func (s *Status) stalledFor(now int64) time.Duration {
 	return time.Duration(now - since)
 }
 
-// Ready reports whether the initial sync is complete.
-func (s *Status) Ready() bool { return s.ready.Load() }
+// expose adds the gauges that show the status.
+func (s *Status) expose(set *metrics.Set) {
+	flag := func(name, help string, b *atomic.Bool, labels ...metrics.Label) {
+		set.NewGaugeFunc(name, help, func() float64 { return float64(bit(b.Load())) }, labels...)
+	}
+	number := func(name, help string, n *atomic.Int64) {
+		set.NewGaugeFunc(name, help, func() float64 { return float64(n.Load()) })
+	}
+	const up = "1 if the part works: database is connected, kernel has answered the last dump, start is complete."
+	flag("portsyncd_component_up", up, &s.connected, metrics.Label{Name: "component", Value: "database"})
+	flag("portsyncd_component_up", up, &s.synced, metrics.Label{Name: "component", Value: "kernel"})
+	flag("portsyncd_component_up", up, &s.started, metrics.Label{Name: "component", Value: "start"})
+	flag("portsyncd_ready", "1 once the initial sync is in the databases.", &s.ready)
+	flag("portsyncd_port_config_done", "1 once PortConfigDone was produced by this process.", &s.configDone)
+	flag("portsyncd_port_init_done", "1 once PortInitDone was produced by this process.", &s.initDone)
+	number("portsyncd_ports_configured", "Ports in CONFIG_DB when they were last read.", &s.configured)
+	number("portsyncd_ports_pending", "Ports that PortInitDone still waits for.", &s.awaited)
+	number("portsyncd_backlog_ports", "Ports whose row waits to be written.", &s.waiting)
+	number("portsyncd_backlog_events", "Link messages read and not yet decided on.", &s.queued)
+	set.NewGaugeFunc("portsyncd_last_progress_timestamp_seconds",
+		"When the databases last acknowledged something.",
+		func() float64 { return float64(s.progress.Load()) / 1e9 })
+}

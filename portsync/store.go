@@ -37,10 +37,14 @@ type Store interface {
 // Markers says how far the hand-over to orchagent went.
 type Markers struct{ ConfigDone, InitDone bool }
 
-// AuditResult is what STATE_DB has wrong.
+// AuditResult is what a comparison found.
 type AuditResult struct {
-	Differing []*Port  // rows that lack a field or have another value
+	Differing []*Port  // rows of STATE_DB that lack a field or have another value
 	Stale     []string // rows of interfaces that do not exist, written by portsyncd
+
+	Markers         Markers
+	ConfigDoneCount int // the count that PortConfigDone announces
+	TableRows       int // rows of APPL_DB PORT_TABLE without the markers
 }
 
 // Databases are the three databases of a switch with one connection each.

@@ -171,7 +171,9 @@ func printAction(a Action) string {
 	case Delete:
 		return "delete " + a.Port.Name
 	case Redump:
-		return "redump: " + a.Reason
+		return "redump: " + a.Reason.String()
+	case Ignore:
+		return "ignore: " + a.Test.String()
 	case Synced:
 		return "synced"
 	case InitDone:

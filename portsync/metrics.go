@@ -1,0 +1,175 @@
+package portsync
+
+import (
+	"strings"
+
+	"portsyncd/metrics"
+	"portsyncd/netlinkraw"
+	"portsyncd/syslog"
+)
+
+// Metrics are the families that the loop moves. What moves each one and what an
+// operator does about it is said beside it and, in the same words, in
+// README_DEPLOYMENT.md.
+type Metrics struct {
+	// events moves with each message of the kernel that was decided on.
+	events *metrics.Vec[metrics.Counter]
+	// ignored moves when a message led to nothing. "unknown" growing during
+	// operation means interfaces of ports that APPL_DB does not have.
+	ignored *metrics.Vec[metrics.Counter]
+	// resyncs moves when all links are asked for again. "overrun" often: the
+	// machine is too slow for its link events, or the receive buffer too small.
+	resyncs *metrics.Vec[metrics.Counter]
+	// resyncDuration is from the decision to resync to the end of the dump that
+	// settled it.
+	resyncDuration *metrics.Histogram
+	// repairs moves when a comparison found a row wrong and mended it: somebody
+	// else writes or deletes portsyncd's fields, or Redis lost something.
+	repairs *metrics.Vec[metrics.Counter]
+	// audits counts completed comparisons, mismatches what they found.
+	audits     *metrics.Counter
+	mismatches *metrics.Vec[metrics.Counter]
+	// latency is from the read of the datagram to the acknowledgement of its row.
+	latency *metrics.Histogram
+	// writes counts acknowledged rows, batch the ports written in one round trip.
+	writes *metrics.Vec[metrics.Counter]
+	batch  *metrics.Histogram
+	// errors moves when the databases refuse or fail: "io" with reconnects is a
+	// Redis that went away, "refused" one that is loading, full or read-only.
+	errors     *metrics.Vec[metrics.Counter]
+	reconnects *metrics.Counter
+
+	configDoneCount *metrics.IntGauge
+	tableRows       *metrics.IntGauge
+	present         *metrics.IntGauge
+
+	ports *portColumns // nil when series for each port are not wanted
+}
+
+// Indexes of the label values.
+const (
+	writeSet = iota
+	writeDelete
+)
+const (
+	repairRow = iota
+	repairStale
+)
+const (
+	mismatchKernel = iota
+	mismatchState
+	mismatchAppl
+)
+const (
+	errorIO = iota
+	errorRefused
+	errorProtocol
+)
+
+// latencyBounds reach from what one event takes on an idle machine to what a
+// restart of Redis costs.
+var latencyBounds = []float64{50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3,
+	100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10}
+
+var batchBounds = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
+
+// NewMetrics adds the loop's families to set. Those that only show what Status
+// knows are read from it at each scrape.
+func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
+	m := &Metrics{
+		events: set.NewCounterVec("portsyncd_events_total",
+			"Messages of the kernel that were decided on.", "event",
+			names(NewLink, DelLink, DumpDone, Overrun)...),
+		ignored: set.NewCounterVec("portsyncd_events_ignored_total",
+			"Messages that led to nothing, by the test they did not pass.", "reason",
+			names(TestName, TestTeam, TestMaster, TestOld, TestUnknown, TestKnown)...),
+		resyncs: set.NewCounterVec("portsyncd_resyncs_total",
+			"Times the kernel was asked for all links, by reason.", "reason",
+			names(ReasonStart, ReasonOverrun, ReasonInterrupted, ReasonFailed, ReasonSilent,
+				ReasonReconnect, ReasonFlush, ReasonAudit)...),
+		resyncDuration: set.NewHistogram("portsyncd_resync_duration_seconds",
+			"From the decision to resync to the end of the dump that settled it.", latencyBounds),
+		repairs: set.NewCounterVec("portsyncd_repairs_total",
+			"STATE_DB rows that a comparison found wrong and mended.", "kind", "row", "stale"),
+		audits: set.NewCounter("portsyncd_audits_total",
+			"Completed comparisons of STATE_DB with the kernel."),
+		mismatches: set.NewCounterVec("portsyncd_audit_mismatches_total",
+			"Differences that audits found, by where they were.", "database", "kernel", "STATE_DB", "APPL_DB"),
+		latency: set.NewHistogram("portsyncd_event_latency_seconds",
+			"From the read of a link message to the acknowledgement of its STATE_DB row.", latencyBounds),
+		writes: set.NewCounterVec("portsyncd_database_writes_total",
+			"Acknowledged writes of STATE_DB rows.", "op", "set", "delete"),
+		batch: set.NewHistogram("portsyncd_batch_ports",
+			"Ports written in one batch.", batchBounds),
+		errors: set.NewCounterVec("portsyncd_database_errors_total",
+			"Failed exchanges with the databases, by kind.", "kind", "io", "refused", "protocol"),
+		reconnects: set.NewCounter("portsyncd_database_reconnects_total",
+			"Connections made again after a loss."),
+		configDoneCount: set.NewIntGauge("portsyncd_port_config_done_count",
+			"Ports that PortConfigDone in APPL_DB announces, as the last audit read it."),
+		tableRows: set.NewIntGauge("portsyncd_port_table_rows",
+			"Ports in PORT_TABLE of APPL_DB, as the last audit counted them. "+
+				"If it is not portsyncd_port_config_done_count, a warm restart of orchagent fails."),
+		present: set.NewIntGauge("portsyncd_ports_present",
+			"Ports whose interface exists and whose row is in STATE_DB."),
+	}
+	s.expose(set)
+	if perPort {
+		m.ports = newPortColumns(set)
+	}
+	return m
+}
+
+// names spells enumeration values for labels.
+func names[T interface{ String() string }](values ...T) []string {
+	var out []string
+	for _, v := range values {
+		out = append(out, v.String())
+	}
+	return out
+}
+
+// event counts one event of the kernel.
+func (m *Metrics) event(ev *Event) {
+	if ev.Kind <= Overrun {
+		m.events.At(int(ev.Kind)).Inc()
+	}
+}
+
+// written counts one acknowledged port.
+func (m *Metrics) written(was pending, at int64) {
+	if was.del {
+		m.writes.At(writeDelete).Inc()
+	}
+	if was.set && was.result == OutcomeServed {
+		m.writes.At(writeSet).Inc()
+	}
+	m.latency.Observe(float64(at-was.since) / 1e9)
+}
+
+// ExposeNetlink adds the counters of a netlink socket.
+func ExposeNetlink(set *metrics.Set, c *netlinkraw.Conn) {
+	stats := c.Stats()
+	set.NewCounterFunc("portsyncd_netlink_datagrams_total",
+		"Datagrams read from the netlink socket.", stats.Datagrams.Load)
+	set.NewCounterFunc("portsyncd_netlink_overruns_total",
+		"Times the kernel dropped messages for want of buffer.", stats.Overruns.Load)
+	set.NewCounterFunc("portsyncd_netlink_truncated_total",
+		"Datagrams that did not fit the read buffer.", stats.Truncated.Load)
+	set.NewCounterFunc("portsyncd_netlink_forged_total",
+		"Datagrams that did not come from the kernel, dropped.", stats.Forged.Load)
+	set.NewCounterFunc("portsyncd_netlink_malformed_total",
+		"Messages that could not be decoded, skipped.", stats.Malformed.Load)
+	set.NewGaugeFunc("portsyncd_netlink_receive_buffer_bytes",
+		"Receive buffer that the kernel granted.", func() float64 { return float64(c.ReceiveBuffer()) })
+}
+
+// ExposeLog adds the counters of the log.
+func ExposeLog(set *metrics.Set, h *syslog.Handler) {
+	for s := syslog.Emerg; s <= syslog.Debug; s++ {
+		set.NewCounterFunc("portsyncd_log_lines_total", "Lines written to the log, by severity.",
+			func() uint64 { return h.Lines(s) }, metrics.Label{Name: "level", Value: strings.ToLower(s.String())})
+	}
+	set.NewCounterFunc("portsyncd_log_lines_dropped_total",
+		"Lines that nobody took at once, dropped.", h.Dropped)
+}
