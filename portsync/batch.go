@@ -5,7 +5,8 @@ type Outcome uint8
 
 // The outcomes. Whatever a Store does not set stays Failed.
 const (
-	OutcomeFailed   Outcome = iota // an error reply: to be tried again
+	OutcomeFailed   Outcome = iota // refused for the moment: to be tried again soon
+	OutcomeRefused                 // refused, such as a row of another type: to be tried again later
 	OutcomeServed                  // APPL_DB has the port; what was wanted is acknowledged
 	OutcomeUnserved                // APPL_DB has no such port; a deletion is acknowledged
 )

@@ -64,8 +64,8 @@ func TestBatchSettle(t *testing.T) {
 	ports[2].Answer(OutcomeUnserved)
 	ports[4].Answer(OutcomeServed)
 	done := ""
-	b.Settle(func(p *Port, was pending) { done += fmt.Sprint(p.Name, was.result, " ") })
-	if want := "Ethernet01 Ethernet22 Ethernet41 "; done != want {
+	b.Settle(func(p *Port, was pending) { done += fmt.Sprintf("%s %t, ", p.Name, was.result == OutcomeServed) })
+	if want := "Ethernet0 true, Ethernet2 false, Ethernet4 true, "; done != want {
 		t.Errorf("settled %q, want %q", done, want)
 	}
 	if b.Len() != 2 || b.ports[0] != ports[1] || b.ports[1] != ports[3] || !ports[1].Set() {

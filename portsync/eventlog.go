@@ -57,19 +57,20 @@ func (e *eventLog) allow(now int64) bool {
 	return false
 }
 
-// link is the line for a message that concerns p.
-func (e *eventLog) link(p *Port, deleted bool, now int64) {
-	if !e.allow(now) {
-		return
+// link is the line for a message that concerns p. A deletion has no values that
+// matter; it also stands for one that a dump or a rename gave away.
+func (e *eventLog) link(p *Port, ev *Event, deleted bool) {
+	switch {
+	case !e.allow(ev.At):
+	case deleted:
+		e.log.LogAttrs(context.Background(), syslog.LevelNotice, "RTM_DELLINK",
+			slog.String("port", p.Name), slog.Int("ifindex", int(ev.Index)))
+	default:
+		e.log.LogAttrs(context.Background(), syslog.LevelNotice, "RTM_NEWLINK",
+			slog.String("port", p.Name), slog.Int("ifindex", int(ev.Index)),
+			slog.String("admin", status(p.Admin)), slog.String("oper", status(p.Oper)),
+			slog.Uint64("mtu", uint64(p.MTU)))
 	}
-	msg := "RTM_NEWLINK"
-	if deleted {
-		msg = "RTM_DELLINK"
-	}
-	e.log.LogAttrs(context.Background(), syslog.LevelNotice, msg,
-		slog.String("port", p.Name), slog.Int("ifindex", int(p.Index)),
-		slog.String("admin", status(p.Admin)), slog.String("oper", status(p.Oper)),
-		slog.Uint64("mtu", uint64(p.MTU)))
 }
 
 // written is the line for what became of a row.
@@ -78,7 +79,7 @@ func (e *eventLog) written(p *Port, was pending, now int64) {
 		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.deleted)
 	}
 	switch {
-	case !was.set || !e.allow(now):
+	case !was.set || p.revive && was.result == OutcomeUnserved || !e.allow(now):
 	case was.result == OutcomeServed && p.Oper:
 		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.up)
 	case was.result == OutcomeServed:

@@ -214,7 +214,7 @@ func (l *Loop) decide(ev *Event, port *Port) {
 			if l.state.quiet && (ev.Dump || ev.Kind == DumpDone) {
 				l.Metrics.mismatches.At(mismatchKernel).Inc()
 			}
-			l.logger.link(a.Port, a.Kind == Delete, ev.At)
+			l.logger.link(a.Port, ev, a.Kind == Delete)
 		case Ignore:
 			l.Metrics.ignored.At(int(a.Test)).Inc()
 			l.logger.ignored(ev, a.Test)
@@ -234,34 +234,39 @@ func (l *Loop) flush() {
 	if l.session == nil || !l.started || l.clock.now() < l.retryAt {
 		return
 	}
-	if l.owes.produce {
-		if !l.check(l.session.store.Produce(l.ports)) {
-			return
-		}
+	if l.owes.produce && l.check(l.session.store.Produce(l.ports)) {
 		l.produced()
 	}
-	for l.batch.Len() > 0 {
-		err := l.session.store.Publish(l.batch.ports)
-		if err != nil && !isServerError(err) {
-			l.check(err)
-			return
-		}
-		l.answered()
-		l.Metrics.batch.Observe(float64(l.batch.Len()))
-		l.batch.Settle(l.settled)
-		l.Status.backlog(l.batch.Len(), l.ackAt)
-		if !l.check(err) {
-			return
-		}
+	if l.batch.Len() > 0 && l.session != nil {
+		l.publish()
 	}
-	if l.owes.initDone && l.check(l.session.store.ProduceInitDone()) {
+	if l.owes.initDone && l.session != nil && l.check(l.session.store.ProduceInitDone()) {
 		l.owes.initDone = false
 		l.initDone()
 	}
 }
 
-// check looks at the outcome of a write and reports whether to go on. After a
-// refusal what failed is tried again when the pause is over; after anything
+// publish writes the batch. Rows that are refused for good do not hold up the
+// others; what is refused for the moment stays in the batch.
+func (l *Loop) publish() {
+	err := l.session.store.Publish(l.batch.ports)
+	if err != nil && !isServerError(err) {
+		l.check(err)
+		return
+	}
+	l.answered()
+	l.Metrics.batch.Observe(float64(l.batch.Len()))
+	l.batch.Settle(l.settled)
+	l.Status.backlog(l.batch.Len(), l.ackAt)
+	if l.batch.Len() > 0 || err == nil {
+		l.check(err)
+		return
+	}
+	l.refusedWrite(err, l.ackAt)
+}
+
+// check looks at the outcome of an exchange and reports whether it succeeded.
+// After a refusal it is to be tried again when the pause is over; after anything
 // else the connection is of no more use.
 func (l *Loop) check(err error) bool {
 	switch {
@@ -271,31 +276,33 @@ func (l *Loop) check(err error) bool {
 	case isServerError(err):
 		now := l.clock.now()
 		l.retryAt = now + int64(l.retry.next())
-		l.Metrics.errors.At(errorRefused).Inc()
-		l.logger.fault(&l.logger.refused, "the database refused a write, trying again", err, now)
+		l.refusedWrite(err, now)
 	default:
 		l.lost(err)
 	}
 	return false
 }
 
+func (l *Loop) refusedWrite(err error, now int64) {
+	l.Metrics.errors.At(errorRefused).Inc()
+	l.logger.fault(&l.logger.refused, "the database refuses, trying again", err, now)
+}
+
 // settle takes note of one acknowledged port.
 func (l *Loop) settle(p *Port, was pending) {
 	l.Metrics.written(was, l.ackAt)
 	l.logger.written(p, was, l.ackAt)
-	if was.set || was.look {
+	p.refused = was.result == OutcomeRefused
+	if (was.set || was.look) && !p.refused {
 		ev := Event{Kind: Unserved}
 		if was.result == OutcomeServed {
 			ev.Kind = Served
 		}
 		l.decide(&ev, p)
 	}
-	switch {
-	case p.Served:
-		p.revive = false
-	case p.revive && p.Index != 0 && l.reviveAt == never:
-		// APPL_DB lost a row it had; orchagent will bring that back.
-		l.reviveAt = l.ackAt + int64(l.revive.next())
+	p.revive = p.revive && !p.Served
+	if (p.revive || p.refused) && p.Index != 0 {
+		l.scheduleRevive()
 	}
 	l.show(p)
 	l.state.forget(p)

@@ -91,18 +91,29 @@ func mirrored(chunk []*Port, answer []byte) error {
 	if len(answer) < len(chunk) {
 		return fmt.Errorf("the script answered for %d of %d ports", len(answer), len(chunk))
 	}
+	var refused error
+	if rest := answer[len(chunk):]; len(rest) > 0 {
+		refused = sonicdb.ServerError(rest[1:])
+	}
 	for i, p := range chunk {
 		switch answer[i] {
 		case '1':
 			p.Answer(OutcomeServed)
 		case '0':
 			p.Answer(OutcomeUnserved)
+		default:
+			p.Answer(refusal(refused))
 		}
 	}
-	if rest := answer[len(chunk):]; len(rest) > 1 {
-		return sonicdb.ServerError(rest[1:])
+	return refused
+}
+
+// refusal tells whether it is worth trying again soon.
+func refusal(err error) Outcome {
+	if sonicdb.Temporary(err) {
+		return OutcomeFailed
 	}
-	return nil
+	return OutcomeRefused
 }
 
 // appendKey appends the key of a port's row as one argument.
@@ -153,7 +164,7 @@ func (d *Databases) publishPipelined(chunk []*Port) error {
 			switch {
 			case err == nil:
 			case isServerError(err):
-				p.Answer(OutcomeFailed)
+				p.Answer(refusal(err))
 				refused = err
 			default:
 				return err

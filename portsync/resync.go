@@ -167,12 +167,20 @@ func (l *Loop) audit(now int64) {
 	l.sweep = sweepAudit
 }
 
-// reviveRows looks again for the ports that were served before APPL_DB lost its
-// rows: orchagent pops them when it gets to it, and no link message tells us.
+// scheduleRevive has reviveRows called, after a pause that grows.
+func (l *Loop) scheduleRevive() {
+	if l.reviveAt == never {
+		l.reviveAt = l.ackAt + int64(l.revive.next())
+	}
+}
+
+// reviveRows looks again for ports that were served before APPL_DB lost its
+// rows, since orchagent pops them when it gets to it and no link message tells
+// us, and for those whose row was refused.
 func (l *Loop) reviveRows(now int64) {
 	l.reviveAt = never
 	for _, p := range l.state.ports {
-		if p.revive && p.Index != 0 {
+		if (p.revive || p.refused) && p.Index != 0 {
 			l.batch.Add(Action{Kind: Publish, Port: p}, now)
 		}
 	}

@@ -29,6 +29,7 @@ type Port struct {
 	Served  bool // at its last message APPL_DB had the port, and STATE_DB got its row
 
 	revive  bool // it was served until APPL_DB lost its rows
+	refused bool // the databases refused its row
 	lines   lines
 	pending pending     // belongs to the Batch
 	shown   bool        // counted among the ports present
