@@ -119,7 +119,8 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 }
 
 // appendHeader appends what stands before the text of a datagram: "<PRI>Mmm dd hh:mm:ss tag[pid]: ", in local time,
-// as syslog(3) of glibc writes it and RFC 3164 section 4.1 describes it, without the host name that relays add.
+// as syslog(3) of glibc writes it and RFC 3164 section 4.1 describes it, without the host name that relays add. The
+// time zone is the one in force when the process started.
 func (s *shared) appendHeader(b []byte, severity Severity, t time.Time) []byte {
 	if t.IsZero() {
 		t = time.Now()
@@ -138,7 +139,7 @@ func (h *Handler) appendText(b []byte, r slog.Record) []byte {
 	b = append(b, h.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
 		b = appendAttr(b, h.group, a)
-		return len(b) <= maxLine
+		return true
 	})
 	return b
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -127,6 +128,8 @@ func TestDerived(t *testing.T) {
 	root := &Handler{shared: &shared{}}
 	base := root.WithAttrs([]slog.Attr{slog.Int("a", 1)}).WithGroup("g").WithAttrs([]slog.Attr{slog.Int("b", 2)})
 	left := base.WithAttrs([]slog.Attr{slog.String("side", "left")})
+	short := root.WithAttrs([]slog.Attr{slog.Int("a", 1)}) // with room for another one behind its bytes
+	one, two := short.WithAttrs([]slog.Attr{slog.Int("b", 1)}), short.WithAttrs([]slog.Attr{slog.Int("b", 2)})
 	right := base.WithGroup("").WithGroup("h").WithAttrs([]slog.Attr{slog.String("side", "right")})
 	r := slog.NewRecord(time.Time{}, LevelInfo, "m", 0)
 	r.Add("c", 3)
@@ -136,6 +139,8 @@ func TestDerived(t *testing.T) {
 	}{
 		{root, "m c=3"},
 		{base, "m a=1 g.b=2 g.c=3"},
+		{one, "m a=1 b=1 c=3"},
+		{two, "m a=1 b=2 c=3"},
 		{left, "m a=1 g.b=2 g.side=left g.c=3"},
 		{right, "m a=1 g.b=2 g.h.side=right g.h.c=3"},
 	} {
@@ -190,22 +195,34 @@ func readLine(t *testing.T, text string) map[string]any {
 	return m
 }
 
+// TestLongLines checks where long lines end, and that the memory they take depends on that and not on what was
+// to be logged.
 func TestLongLines(t *testing.T) {
 	daemon := newFakeDaemon(t)
-	h := New(Options{SocketPath: daemon.path})
-	log := slog.New(h)
+	log := slog.New(New(Options{SocketPath: daemon.path}))
+	const size = 16 << 20
+	breaks := strings.Repeat("\n", size)
 	for _, tt := range []struct {
-		name string
-		log  func()
-		end  string
+		name    string
+		message string
+		attr    slog.Attr
+		end     string
 	}{
-		{"message", func() { log.Info(strings.Repeat("x", 1<<20), "k", "v") }, "xxx..."},
-		{"value", func() { log.Info("m", "k", strings.Repeat("é", 1<<20), "l", "v") }, "éé..."},
-		{"quoted value", func() { log.Info("m", "k", strings.Repeat("\n", 1<<20)) }, "..."},
-		{"attributes", func() { log.Info("m", slog.Group("g", many(1000)...)) }, "..."},
+		{"message", strings.Repeat("x", size), slog.String("k", "v"), "xxx..."},
+		{"message to escape", breaks, slog.Attr{}, "..."},
+		{"value", "m", slog.String("k", strings.Repeat("é", size/2)), "éé..."},
+		{"value to quote", "m", slog.String("k", breaks), "..."},
+		{"key", "m", slog.Int(strings.Repeat("k", size), 1), "kkk..."},
+		{"many", "m", slog.Group("g", many(1000)...), "..."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.log()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			log.LogAttrs(context.Background(), LevelInfo, tt.message, tt.attr)
+			runtime.ReadMemStats(&after)
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 32*maxLine {
+				t.Errorf("allocated %d bytes", grown)
+			}
 			got := daemon.read(t)
 			if len(got) > maxLine || len(got) < maxLine-4 {
 				t.Errorf("%d bytes, want %d or up to a character less", len(got), maxLine)

@@ -60,7 +60,7 @@ func (l *Limiter) take(now time.Time) uint64 {
 //	}
 type Budget struct {
 	Burst     int // lines, at least 1
-	PerSecond int // lines, 0 to 1e9
+	PerSecond int // lines, at least 1
 
 	full     time.Time // when the bucket is full again; its tokens follow from that
 	missed   uint64

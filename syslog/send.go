@@ -33,16 +33,11 @@ func (s *socket) init(path string) {
 	s.connect()
 }
 
-// send writes the datagram and tells whether the daemon's queue took it.
+// send writes the datagram and tells whether the daemon's queue took it. ECONNREFUSED says that the daemon closed its
+// socket, ENOTCONN that it did so earlier or was never there; after EAGAIN, a full queue, connecting again does no
+// harm, and helps if the path belongs to another daemon by now.
 func (s *socket) send(datagram []byte) bool {
-	switch err := s.write(datagram); err {
-	case nil:
-		return true
-	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM, unix.EMSGSIZE: // no room; the connection is good
-		return false
-	}
-	// ECONNREFUSED: the daemon closed its socket. ENOTCONN: so it did earlier, or we never met it.
-	return s.connect() && s.write(datagram) == nil
+	return s.write(datagram) == nil || s.connect() && s.write(datagram) == nil
 }
 
 func (s *socket) write(datagram []byte) error {
@@ -82,9 +77,10 @@ func (s *stream) send(line []byte) bool {
 	defer s.mu.Unlock()
 	fd := int(s.file.Fd())
 	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	if n, err := unix.Poll(poll[:], 0); err != nil || n != 1 || poll[0].Revents&unix.POLLOUT == 0 {
+	if n, err := unix.Poll(poll[:], 0); err != nil || n != 1 {
 		return false
 	}
+	// A reader that is gone polls ready as well; write then fails at once.
 	n, err := unix.Write(fd, line)
 	return err == nil && n == len(line)
 }

@@ -76,8 +76,7 @@ func takeListener(fd int, name string) (net.Listener, error) {
 	if listening == 0 {
 		return nil, fmt.Errorf("not a listening stream socket")
 	}
-	unix.CloseOnExec(fd) // the manager has to pass it without
 	file := os.NewFile(uintptr(fd), name)
-	defer file.Close() // FileListener works on a duplicate
-	return net.FileListener(file)
+	defer file.Close()
+	return net.FileListener(file) // on a duplicate, which unlike what was passed has close-on-exec set
 }

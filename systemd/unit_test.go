@@ -58,6 +58,10 @@ func TestUnitFile(t *testing.T) {
 
 // TestUnit has a real systemd run the shipped unit, with this test binary as the service: see serve.
 func TestUnit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	const watchdog = 2 * time.Second
 	m := startUserManager(t)
 	self, err := os.Executable()
 	if err != nil {
@@ -78,10 +82,10 @@ Environment=%s=service
 PrivateTmp=no
 ProtectHome=no
 TimeoutStartSec=%dms
-WatchdogSec=1s
+WatchdogSec=%ds
 RestartSec=100ms
 StandardError=append:%s
-`, self, childRole, (slowStart/2).Milliseconds(), filepath.Join(m.dir, "stderr")))
+`, self, childRole, startTimeout.Milliseconds(), watchdog/time.Second, filepath.Join(m.dir, "stderr")))
 	m.write("portsyncd.socket", fmt.Sprintf("[Socket]\nListenStream=%s\nFileDescriptorName=web\n", socket))
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -98,7 +102,7 @@ StandardError=append:%s
 	if took := time.Since(began); took < slowStart {
 		t.Errorf("systemctl start took %v: it did not wait for READY=1", took)
 	}
-	const ready = `watchdog 1s, sockets ["web"], sandbox: <nil>`
+	const ready = `watchdog 2s, sockets ["web"], sandbox: <nil>`
 	m.expect(map[string]string{"ActiveState": "active", "StatusText": ready})
 
 	conn, err := net.Dial("unix", socket)
@@ -113,7 +117,7 @@ StandardError=append:%s
 	m.await(map[string]string{"ActiveState": "active", "StatusText": "reloaded"})
 
 	// The service has been fed for longer than WatchdogSec=, or else it would have been restarted by the end of this.
-	time.Sleep(time.Until(began.Add(slowStart + 1500*time.Millisecond)))
+	time.Sleep(time.Until(began.Add(slowStart + watchdog + watchdog/4)))
 	m.expect(map[string]string{"ActiveState": "active", "NRestarts": "0"})
 
 	m.systemctl("kill", "--signal=STOP", "portsyncd.service")
