@@ -143,7 +143,9 @@ func (c *Conn) Flush() error {
 	if _, err := c.sock.Write(c.out.buf); err != nil {
 		return c.fail(fmt.Errorf("write commands: %w", err))
 	}
-	c.owed += c.out.queued
+	if !c.sock.patient { // else the answers come as messages
+		c.owed += c.out.queued
+	}
 	return nil
 }
 

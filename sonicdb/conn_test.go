@@ -25,11 +25,14 @@ func TestPipeline(t *testing.T) {
 	c.String("k")
 	c.Bytes([]byte("mtu"))
 	c.Int(9100)
-	c.Send("GET", "bytes")
-	c.Send("PING")
 	if n := c.Pending(); n != 0 {
 		t.Errorf("before Flush: %d replies owed, want 0", n)
 	}
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	c.Send("GET", "bytes")
+	c.Send("PING")
 	if err := c.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +103,21 @@ func TestFailurePoisons(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The server need not wait for a Close to be rid of a connection that failed.
+func TestFailureHangsUp(t *testing.T) {
+	gone := make(chan struct{})
+	c := fake(t, func(s *fakeServer) {
+		s.expect("PING")
+		s.send("?\r\n")
+		s.waitForHangUp()
+		close(gone)
+	})
+	if _, err := c.Do("PING"); !isProtocolError(err) {
+		t.Fatalf("got %v, want a protocol error", err)
+	}
+	<-gone
 }
 
 func isProtocolError(err error) bool {
@@ -186,8 +204,12 @@ func TestTimeouts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := fake(t, func(s *fakeServer) {
 				s.expect("PING")
-				for _, b := range "+PONG\r\n" {
-					time.Sleep(defaultTimeout - time.Millisecond)
+				for i, b := range "+PONG\r\n" {
+					if i%2 == 0 { // soon after the last time that deadlines were moved
+						time.Sleep(defaultTimeout / 10)
+					} else {
+						time.Sleep(defaultTimeout - time.Millisecond)
+					}
 					s.send(string(b))
 				}
 			})

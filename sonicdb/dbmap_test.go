@@ -158,4 +158,7 @@ func TestInstanceSame(t *testing.T) {
 			t.Errorf("%+v and %+v: got %v, want %v", a, b, got, want)
 		}
 	}
+	if (Instance{UnixSocket: "h:1"}).Same(Instance{Hostname: "h", Port: 1}) {
+		t.Error("a socket of that name and a host are the same")
+	}
 }

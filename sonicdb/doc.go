@@ -7,8 +7,9 @@
 // reader.go and writer.go (the codec), conn.go (one connection), pubsub.go (a
 // connection that listens), commands.go (the few commands the daemon needs).
 // It knows no SONiC. The upper one is SONiC's naming: dbmap.go (which server,
-// number and separator a database has), table.go (keys of a table) and
-// producer.go (handing a row to its consumer). It knows no bytes.
+// number and separator a database has), table.go (keys of a table), producer.go
+// (handing a row to its consumer) and mirror.go (rows that exist as long as those
+// of another table). It knows no bytes.
 //
 // The wire format is https://redis.io/docs/latest/develop/reference/protocol-spec/
 // in version 2, the one a server speaks when it is not asked for another.

@@ -1,6 +1,9 @@
 package sonicdb
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // InvalidateChannel is where a server announces keys that changed to a client
 // with CLIENT TRACKING ... REDIRECT to a RESP2 connection
@@ -32,29 +35,29 @@ type Message struct {
 }
 
 // Subscribe asks for the messages of channels. From then on the connection can
-// only listen: ReceiveMessage and further subscriptions are allowed.
+// only listen: ReceiveMessage, further subscriptions and, by Send and Flush, their
+// opposite are allowed.
 func (c *Conn) Subscribe(channels ...string) error { return c.listen("SUBSCRIBE", channels) }
 
 // PSubscribe is Subscribe for all channels that match a glob pattern.
 func (c *Conn) PSubscribe(patterns ...string) error { return c.listen("PSUBSCRIBE", patterns) }
 
 func (c *Conn) listen(command string, names []string) error {
+	if err := c.usable(); err != nil {
+		return err
+	}
 	if c.owed > 0 || c.out.queued > 0 {
 		return c.fail(fmt.Errorf("subscribe while %d replies are owed", c.owed+c.out.queued))
+	}
+	if err := c.sock.waitForEver(); err != nil {
+		return c.fail(fmt.Errorf("subscribe: %w", err))
 	}
 	c.Command(1 + len(names))
 	c.String(command)
 	for _, n := range names {
 		c.String(n)
 	}
-	if err := c.Flush(); err != nil {
-		return err
-	}
-	c.owed = 0 // confirmations come as messages, one for each name
-	if err := c.sock.waitForEver(); err != nil {
-		return c.fail(fmt.Errorf("subscribe: %w", err))
-	}
-	return nil
+	return c.Flush()
 }
 
 // ReceiveMessage waits for the next message, for ever if need be, until Close.
@@ -65,7 +68,7 @@ func (c *Conn) ReceiveMessage() (Message, error) {
 		return Message{}, err
 	}
 	if !c.sock.patient {
-		return Message{}, c.fail(fmt.Errorf("receive a message: nothing is subscribed"))
+		return Message{}, c.fail(errors.New("receive a message: nothing is subscribed"))
 	}
 	r, err := c.in.next()
 	if err != nil {

@@ -81,6 +81,7 @@ func TestReceiveMessageWaits(t *testing.T) {
 			time.Sleep(time.Hour)
 			s.send("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nG\r\n")
 			s.expect("PSUBSCRIBE", "d", "e")
+			s.expect("UNSUBSCRIBE", "x")
 			time.Sleep(time.Hour)
 			s.send("-ERR no\r\n*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nH\r\n")
 			s.waitForHangUp()
@@ -93,6 +94,14 @@ func TestReceiveMessageWaits(t *testing.T) {
 		}
 		if err := c.PSubscribe("d", "e"); err != nil {
 			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // so that the write moves its deadline
+		c.Send("UNSUBSCRIBE", "x")
+		if err := c.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if n := c.Pending(); n != 0 {
+			t.Errorf("%d replies owed by a subscribed connection", n)
 		}
 		if _, err := c.ReceiveMessage(); err != ServerError("ERR no") {
 			t.Fatalf("error reply: got %v", err)

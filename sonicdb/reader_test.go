@@ -172,6 +172,7 @@ func TestReaderRefuses(t *testing.T) {
 		"$4294967296\r\n":           `a bulk string length`,
 		"$?\r\n":                    `a bulk string length`, // streamed, RESP3
 		"$2\r\nOKAY":                `CRLF after a bulk string`,
+		"$2\r\nOKX\n":               `CRLF after a bulk string`,
 		"$2\r\nOK\n\r":              `CRLF after a bulk string`,
 		"*-2\r\n":                   `an array length`,
 		"*1048577\r\n":              `an array length`,
@@ -256,6 +257,45 @@ func TestReaderLetsGoOfHugeReply(t *testing.T) {
 	}
 	if held := held(rd); held > keepBuffer+64*keepElements {
 		t.Errorf("the reader still holds %d bytes", held)
+	}
+}
+
+// Replies of all sizes that cross the buffer's end in all ways.
+func TestReaderLongStream(t *testing.T) {
+	var stream []byte
+	var sizes []int
+	for size := 0; len(stream) < 20*readBuffer; size = (size*5 + 3) % (readBuffer / 3) {
+		s := bytes.Repeat([]byte{'a' + byte(size%26)}, size)
+		stream = append(append(appendHeader(stream, BulkString, size), s...), "\r\n"...)
+		sizes = append(sizes, size)
+	}
+	for name, src := range map[string]io.Reader{
+		"whole": bytes.NewReader(stream),
+		"half":  iotest.HalfReader(bytes.NewReader(stream)),
+	} {
+		rd := newReader(src)
+		for i, size := range sizes {
+			r, err := rd.next()
+			if err != nil || len(r.Str) != size || bytes.Count(r.Str, []byte{'a' + byte(size%26)}) != size {
+				t.Fatalf("%s: reply %d: got %.60q, %v, want %d times %q", name, i, r.Str, err, size, 'a'+byte(size%26))
+			}
+		}
+		if len(rd.buf) != readBuffer {
+			t.Errorf("%s: the buffer grew to %d bytes", name, len(rd.buf))
+		}
+	}
+}
+
+// Appending to a part of a reply must not write into its neighbour.
+func TestReplyPartsAreApart(t *testing.T) {
+	r, err := newReader(strings.NewReader("*2\r\n*1\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n")).next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = append(r.Array[0].Array[0].Str, "xxxxxxxxxxxx"...)
+	_ = append(r.Array[0].Array, Reply{Kind: Null})
+	if got := show(r); got != `[["a"] ["b"]]` {
+		t.Errorf("got %s", got)
 	}
 }
 
