@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"portsyncd/config/toml"
@@ -76,20 +77,17 @@ func (d *decoder) tables() {
 		if len(d.errs) > toml.MaxErrors {
 			return
 		}
-		switch data := e.Value.Data.(type) {
-		case *toml.Table:
-			if len(keysOf(e.Key)) > 0 {
-				d.settings(e.Key, data)
-				continue
-			}
+		t, isTable := e.Value.Data.(*toml.Table)
+		isKnown := slices.Contains(known, e.Key)
+		switch {
+		case isKnown && isTable:
+			d.settings(e.Key, t)
+		case isKnown && e.Value.Data == nil: // was reported
+		case isKnown:
+			d.errorf(e.Value.Offset, e.Key, "expected a table, got %s", got(e.Value))
+		case isTable:
 			d.errorf(e.KeyOffset, toml.FormatKey(e.Key), "unknown table%s", orList(nearest(e.Key, known), "the tables are", known))
 		default:
-			if len(keysOf(e.Key)) > 0 {
-				if data != nil { // else it was reported
-					d.errorf(e.Value.Offset, e.Key, "expected a table, got %s", got(e.Value))
-				}
-				continue
-			}
 			d.errorf(e.KeyOffset, toml.FormatKey(e.Key), "unknown key outside of any table%s", orList(elsewhere(e.Key), "the tables are", known))
 		}
 	}

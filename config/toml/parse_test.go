@@ -130,7 +130,8 @@ func TestParseErrors(t *testing.T) {
 		{"broken array, goes on at a key", "a = [\n 'b' 'c',\n 'd'\ne.f = x", "2:6: a: expected ',' or ']' in an array, got '\\''\n4:7: e.f: expected a value, got x; a string needs quotes, as in \"x\""},
 		{"broken array, goes on at a header", "a = [\n 'b' 'c',\n[d]\ne = x", "2:6: a: expected ',' or ']' in an array, got '\\''\n4:5: d.e: expected a value, got x; a string needs quotes, as in \"x\""},
 		{"inline table with a trailing comma", "a = {b = 1,}", `1:12: a: expected a key, got '}'`},
-		{"inline table on two lines", "a = {b = 1\n}", "1:11: a: expected ',' or '}' in an inline table, got the end of the line\n2:1: expected a key, got '}'"},
+		{"inline table on several lines", "a = { # c\n b = 1,\n c = x,\n}\nd = x", "1:7: a: expected the end of the inline table on its line, got '#'\n3:6: a.c: expected a value, got x; a string needs quotes, as in \"x\"\n5:5: d: expected a value, got x; a string needs quotes, as in \"x\""},
+		{"open inline table", "a = {b = 1\nc = x", "1:11: a: expected the end of the inline table on its line, got the end of the line\n2:5: c: expected a value, got x; a string needs quotes, as in \"x\""},
 		{"inline table without commas", "a = {b = 1 c = 2}", `1:12: a: expected ',' or '}' in an inline table, got 'c'`},
 
 		{"boolean in capitals", "a = True", `1:5: a: expected a value, got True; a boolean is written true`},

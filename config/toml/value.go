@@ -89,28 +89,53 @@ func (p *parser) skipToElement() (onNewLine bool) {
 }
 
 // inlineTable reads { key = value, key = value }: one line, no trailing comma.
+// One that goes on over several lines, as later versions of TOML have it, is
+// reported once and read to its end.
 func (p *parser) inlineTable(depth int) (any, bool) {
 	p.pos++
-	t := newTable(headed)
-	p.skipBlanks()
-	if !p.accept('}') {
-		for outer := len(p.path); ; {
-			if !p.keyValue(t, depth) || p.full() {
-				return nil, false
-			}
-			p.path = p.path[:outer]
-			p.skipBlanks()
-			if p.accept('}') {
-				break
-			}
-			if !p.accept(',') {
-				return nil, p.errorf(p.pos, "expected ',' or '}' in an inline table, got %s", p.got())
-			}
-			p.skipBlanks()
+	t, outer := newTable(headed), len(p.path)
+	good := p.withinLine(true)
+	for first := true; !p.at('}') || !first && good; first = false {
+		if !p.keyValue(t, depth) || p.full() {
+			return nil, false
 		}
+		p.path = p.path[:outer]
+		end := p.pos
+		p.skipBlanks()
+		comma := p.accept(',')
+		good = p.withinLine(good)
+		if comma {
+			continue
+		}
+		if p.at('}') {
+			break
+		}
+		if good {
+			return nil, p.errorf(p.pos, "expected ',' or '}' in an inline table, got %s", p.got())
+		}
+		p.pos = end // the next line is no part of it
+		return nil, false
+	}
+	p.pos++
+	if !good {
+		return nil, true
 	}
 	t.made = enclosed
 	return t, true
+}
+
+// withinLine passes over blanks in an inline table, and over line ends and
+// comments too, which it reports unless an earlier one was: it returns false then.
+func (p *parser) withinLine(good bool) bool {
+	p.skipBlanks()
+	if !p.at('#') && !p.atNewline() {
+		return good
+	}
+	if good {
+		p.errorf(p.pos, "expected the end of the inline table on its line, got %s", p.got())
+	}
+	p.skipToElement()
+	return false
 }
 
 // scalar reads what has no quotes and no brackets: a boolean, a number or a date.
