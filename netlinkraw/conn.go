@@ -168,6 +168,23 @@ func appendDumpRequest(b []byte, seq uint32) []byte {
 	return b
 }
 
+// RequestLink asks the kernel for one link. The answer arrives as a live NewLink
+// message; none arrives if the link is gone.
+//
+// Since Linux 6.14 (rtnl_getlink, net/core/rtnetlink.c) it first has the link's
+// carrier change take effect that is still on its way to IFF_RUNNING, which a
+// dump does not. It may be called from any goroutine.
+func (c *Conn) RequestLink(index int32) error {
+	b := AppendHeader(nil, unix.RTM_GETLINK, unix.NLM_F_REQUEST, 0, 0)
+	b = AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, 0)
+	b = AppendAttrUint32(b, unix.IFLA_EXT_MASK, rtextFilterSkipStats)
+	FinishMessage(b, 0)
+	if _, err := c.file.Write(b); err != nil {
+		return fmt.Errorf("request link %d: %w", index, err)
+	}
+	return nil
+}
+
 // Receive fills b with what the kernel has queued, at least one datagram and
 // no more than fit; it waits if there is nothing. All that b held is gone. A
 // batch can turn out to hold no message of interest.

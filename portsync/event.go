@@ -63,6 +63,15 @@ func (e *Event) Admin() bool { return e.Flags&unix.IFF_UP != 0 }
 // Oper reports IFF_RUNNING, which STATE_DB calls netdev_oper_status.
 func (e *Event) Oper() bool { return e.Flags&unix.IFF_RUNNING != 0 }
 
+// unsettled reports a link that has carrier and does not run. As a rule its
+// carrier came a moment ago and the kernel has yet to act on it (linkwatch); a
+// dump that falls into this moment would have the port go down and up again in
+// STATE_DB. Asking for the link alone gives the settled state.
+func (e *Event) unsettled() bool {
+	const up = unix.IFF_UP | unix.IFF_LOWER_UP
+	return e.Flags&(up|unix.IFF_RUNNING) == up
+}
+
 // fill copies what a decision can need out of a decoded message, whose slices
 // live only until the next Receive.
 func (e *Event) fill(m *netlinkraw.Message, at int64) {

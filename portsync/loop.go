@@ -218,6 +218,8 @@ func (l *Loop) decide(ev *Event, port *Port) {
 		case Ignore:
 			l.Metrics.ignored.At(int(a.Test)).Inc()
 			l.logger.ignored(ev, a.Test)
+		case Settle:
+			l.settleLink(a.Port)
 		case Redump:
 			l.resync(a.Reason)
 		case Synced:

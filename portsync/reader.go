@@ -17,6 +17,8 @@ type Links interface {
 	// RequestLinkDump asks for all links; the answer arrives through Receive and
 	// ends with a DumpDone of the returned sequence number. Any goroutine.
 	RequestLinkDump() (seq uint32, err error)
+	// RequestLink asks for one link; the answer arrives like a live message.
+	RequestLink(index int32) error
 	// Close unblocks Receive.
 	Close() error
 }

@@ -86,6 +86,16 @@ func (l *Loop) requestDump(now int64) {
 	d.deadline = now + int64(dumpPatience)
 }
 
+// settleLink asks for the one link of a port. If the kernel cannot be asked,
+// the end of another dump will tell.
+func (l *Loop) settleLink(p *Port) {
+	if err := l.Links.RequestLink(p.Index); err != nil {
+		now := l.clock.now()
+		l.logger.fault(&l.logger.dump, "cannot ask the kernel for a link, trying again", err, now)
+		l.resync(ReasonFailed)
+	}
+}
+
 // synced is the end of a complete dump: the state is the kernel's.
 func (l *Loop) synced() {
 	l.dump.pause.reset()

@@ -44,6 +44,7 @@ const (
 	Publish  ActionKind = iota // set the four fields in STATE_DB, if APPL_DB has the port
 	Delete                     // delete the row in STATE_DB
 	Ignore                     // nothing; Test says which test the message did not pass
+	Settle                     // ask the kernel for the port's link alone
 	Redump                     // ask the kernel for all links again; Reason says why
 	Synced                     // the dump is over: the state is the kernel's
 	InitDone                   // produce PortInitDone
@@ -283,6 +284,9 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	}
 	if ev.Dump && s.quiet && known && p.Admin == ev.Admin() && p.Oper == ev.Oper() && p.MTU == ev.MTU {
 		return append(out, ignore(TestKnown))
+	}
+	if ev.Dump && ev.unsettled() {
+		return append(out, Action{Kind: Settle, Port: p})
 	}
 	p.Admin, p.Oper, p.MTU = ev.Admin(), ev.Oper(), ev.MTU
 	p.CarrierUp, p.CarrierDown = ev.CarrierUp, ev.CarrierDown

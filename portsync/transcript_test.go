@@ -80,7 +80,7 @@ func playTranscript(t *testing.T, src string) string {
 //	await NAME...                        ports that PortInitDone waits for
 //	old IFINDEX NAME                     an interface of an earlier run
 //	dump [quiet]                         all links are asked for
-//	newlink IFINDEX NAME [word...]       words: up running mtu=N master=N team dump
+//	newlink IFINDEX NAME [word...]       words: up carrier running mtu=N master=N team dump
 //	dellink IFINDEX NAME [word...]
 //	dumpdone [interrupted|failed] [seq=N]
 //	overrun
@@ -144,6 +144,8 @@ func setWords(t *testing.T, ev *Event, words []string) {
 			ev.Flags |= unix.IFF_UP
 		case "running":
 			ev.Flags |= unix.IFF_RUNNING
+		case "carrier":
+			ev.Flags |= unix.IFF_LOWER_UP
 		case "mtu":
 			ev.MTU = uint32(number(t, value))
 		case "master":
@@ -172,6 +174,8 @@ func printAction(a Action) string {
 		return "delete " + a.Port.Name
 	case Redump:
 		return "redump: " + a.Reason.String()
+	case Settle:
+		return "settle " + a.Port.Name
 	case Ignore:
 		return "ignore: " + a.Test.String()
 	case Synced:
