@@ -18,7 +18,7 @@
 //
 // A Handler and all that With and WithGroup derived from it share level, output, counters and socket; everything
 // is safe for concurrent use. The way to /dev/log takes no lock and does not allocate for a line of ordinary length whose
-// attributes are strings, numbers, booleans, durations and times.
+// attributes are strings, numbers, booleans and durations.
 //
 // Limiter and Budget, which keep repeating lines from flooding the log, belong to one goroutine each.
 package syslog
