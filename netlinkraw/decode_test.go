@@ -322,6 +322,8 @@ func TestDumpTracking(t *testing.T) {
 		{"interrupted end", 1, [][]byte{done(multi|intr, 1, port)}, []string{"DumpDone dump=1 interrupted"}, 0},
 		{"the next is not interrupted", 2, [][]byte{done(multi|intr, 1, port), link(multi, 2, port), done(multi, 2, port)},
 			[]string{"DumpDone dump=1 interrupted", `NewLink dump=2 1 ""`, "DumpDone dump=2"}, 0},
+		{"nor is the next with the same number", 1, [][]byte{done(multi|intr, 1, port), done(multi, 1, port)},
+			[]string{"DumpDone dump=1 interrupted", "DumpDone dump=1"}, 0},
 		{"the one before was never ended", 2, [][]byte{link(multi|intr, 1, port), done(multi, 2, port)},
 			[]string{`NewLink dump=1 1 ""`, "DumpDone dump=2"}, 0},
 		{"a refused request leaves the running dump alone", 2, [][]byte{link(multi|intr, 1, port), errorMessage(2, port, unix.EBUSY), done(multi, 1, port)},

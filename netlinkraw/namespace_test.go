@@ -169,11 +169,36 @@ func dialTest(t testing.TB, cfg Config, n, size int) *testConn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newTestConn(t, c)
+}
+
+func newTestConn(t testing.TB, c *Conn) *testConn {
+	t.Helper()
 	t.Cleanup(c.discard)
 	if err := c.setDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	return &testConn{Conn: c, t: t}
+}
+
+// wantQuiet checks that nothing more comes.
+func (c *testConn) wantQuiet() {
+	c.t.Helper()
+	if err := c.setDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		c.t.Fatal(err)
+	}
+	for {
+		if c.b.Next() {
+			c.t.Fatalf("unexpected: %s", describe(c.b.Message()))
+		}
+		err := c.Receive(&c.b)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
 }
 
 // until calls fn with each message that comes until fn returns true.

@@ -55,6 +55,26 @@ func TestRequesterError(t *testing.T) {
 	}
 }
 
+// An acknowledgement from another process is none.
+func TestRequesterForgedSender(t *testing.T) {
+	if !insideNamespace(t) {
+		return
+	}
+	r := newLinks(t).r
+	forger, _, err := openSocket(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(forger)
+	forged := errorMessage(r.seq+1, r.port, unix.EPERM)
+	if err := unix.Sendto(forger, forged, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: r.port}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Do(setDownRequest(1)); err != nil {
+		t.Errorf("set lo down: %v", err)
+	}
+}
+
 func TestSetLinksDownReportsEach(t *testing.T) {
 	if !insideNamespace(t) {
 		return
