@@ -295,69 +295,6 @@ func errorMessage(seq, port uint32, errno syscall.Errno) []byte {
 	return b
 }
 
-// On a socket only the answers to its own requests count.
-func TestDumpTracking(t *testing.T) {
-	const port, multi, intr = 100, unix.NLM_F_MULTI, unix.NLM_F_DUMP_INTR
-	link := func(flags uint16, seq, port uint32) []byte {
-		return AppendLinkMessage(nil, unix.RTM_NEWLINK, flags, seq, port, &Link{Index: 1})
-	}
-	done := func(flags uint16, seq, port uint32) []byte { return AppendDone(nil, seq, port, flags, 0) }
-
-	for _, tt := range []struct {
-		name    string
-		issued  uint32
-		in      [][]byte
-		want    []string
-		foreign uint64
-	}{
-		{"ours", 1, [][]byte{link(multi, 1, port), done(multi, 1, port)}, []string{`NewLink dump=1 1 ""`, "DumpDone dump=1"}, 0},
-		{"live", 1, [][]byte{link(0, 0, 0), link(0, 1, port), link(multi, 1, 5)}, []string{`NewLink 1 ""`, `NewLink 1 ""`, `NewLink 1 ""`}, 0},
-		{"not issued yet", 1, [][]byte{link(multi, 2, port), done(multi, 2, port), errorMessage(2, port, unix.EBUSY)}, nil, 3},
-		{"nothing issued", 0, [][]byte{link(multi, 0, port), done(multi, 0, port)}, nil, 2},
-		{"other port", 1, [][]byte{done(multi, 1, 5), errorMessage(1, 5, unix.EBUSY)}, nil, 2},
-		{"not multipart", 1, [][]byte{done(0, 1, port)}, nil, 1},
-		{"after the counter has wrapped", 2, [][]byte{done(multi, 1<<32-1, port)}, []string{"DumpDone dump=4294967295"}, 0},
-		{"interrupted part", 1, [][]byte{link(multi|intr, 1, port), link(multi, 1, port), done(multi, 1, port)},
-			[]string{`NewLink dump=1 1 ""`, `NewLink dump=1 1 ""`, "DumpDone dump=1 interrupted"}, 0},
-		{"interrupted end", 1, [][]byte{done(multi|intr, 1, port)}, []string{"DumpDone dump=1 interrupted"}, 0},
-		{"the next is not interrupted", 2, [][]byte{done(multi|intr, 1, port), link(multi, 2, port), done(multi, 2, port)},
-			[]string{"DumpDone dump=1 interrupted", `NewLink dump=2 1 ""`, "DumpDone dump=2"}, 0},
-		{"nor is the next with the same number", 1, [][]byte{done(multi|intr, 1, port), done(multi, 1, port)},
-			[]string{"DumpDone dump=1 interrupted", "DumpDone dump=1"}, 0},
-		{"the one before was never ended", 2, [][]byte{link(multi|intr, 1, port), done(multi, 2, port)},
-			[]string{`NewLink dump=1 1 ""`, "DumpDone dump=2"}, 0},
-		{"a refused request leaves the running dump alone", 2, [][]byte{link(multi|intr, 1, port), errorMessage(2, port, unix.EBUSY), done(multi, 1, port)},
-			[]string{`NewLink dump=1 1 ""`, "DumpDone dump=2 errno=16", "DumpDone dump=1 interrupted"}, 0},
-		{"a live message is no part", 1, [][]byte{link(multi, 1, port), link(intr, 1, port), done(multi, 1, port)},
-			[]string{`NewLink dump=1 1 ""`, `NewLink 1 ""`, "DumpDone dump=1"}, 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var b Batch
-			var stats Stats
-			dumps := dumpTracker{port: port}
-			dumps.issued.Store(tt.issued)
-			var got []string
-			for _, d := range tt.in { // what is known of a dump outlives the batch
-				b.reset(&dumps, &stats)
-				b.datagrams = append(b.datagrams, d)
-				got = append(got, decodeAll(&b)...)
-			}
-			wantLines(t, got, tt.want...)
-			if n := stats.ForeignSeq.Load(); n != tt.foreign {
-				t.Errorf("foreign: %d, want %d", n, tt.foreign)
-			}
-		})
-	}
-}
-
-func TestIssueSkipsZero(t *testing.T) {
-	var d dumpTracker
-	d.issued.Store(1<<32 - 2)
-	if a, b := d.issue(), d.issue(); a != 1<<32-1 || b != 1 {
-		t.Errorf("issued %d, %d; want 4294967295, 1", a, b)
-	}
-}
-
 func TestLoadAgain(t *testing.T) {
 	var b Batch
 	d := newLinkMessage()
