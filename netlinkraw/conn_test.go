@@ -230,6 +230,29 @@ func TestLiveChanges(t *testing.T) {
 	}
 }
 
+// RequestLink brings one live message, or none for a link that is gone.
+func TestRequestLink(t *testing.T) {
+	if !insideNamespace(t) {
+		return
+	}
+	c := dialTest(t, Config{}, slotCount, slotSize)
+	for _, index := range []int32{1, 1 << 30} {
+		if err := c.RequestLink(index); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.until(func(m *Message) bool {
+		if m.Type != NewLink || m.Dump || string(m.Link.Name) != "lo" {
+			t.Errorf("answer: %s", describe(m))
+		}
+		return true
+	})
+	c.wantQuiet()
+	if s := c.Stats(); s.ForeignSeq.Load() != 0 || s.Ignored.Load() != 1 {
+		t.Errorf("%d foreign, %d ignored; want 0 and the error", s.ForeignSeq.Load(), s.Ignored.Load())
+	}
+}
+
 // Messages are lost while nobody reads. What was queued comes first, then one
 // Overrun, and a dump from then on is complete.
 func TestOverrun(t *testing.T) {

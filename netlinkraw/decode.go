@@ -55,6 +55,9 @@ func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) verdict {
 		if len(payload) < errorLen {
 			return malformed
 		}
+		if h.seq == 0 {
+			return ignored // RequestLink for a link that is gone
+		}
 		if !dumps.owns(h) {
 			return foreign
 		}

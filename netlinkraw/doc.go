@@ -61,8 +61,9 @@
 // # Concurrency
 //
 // One goroutine at a time may call Receive and use the Batch; a second one
-// gets [ErrConcurrentUse]. RequestLinkDump, Stats, ReceiveBuffer and Close may
-// be called from any goroutine at any time. Close wakes a blocked Receive.
+// gets [ErrConcurrentUse]. RequestLinkDump, RequestLink, Stats, ReceiveBuffer
+// and Close may be called from any goroutine at any time. Close wakes a blocked
+// Receive.
 //
 // # Besides
 //
