@@ -115,6 +115,10 @@ func (l *Links) runSet(w wordReader) error {
 			return err
 		}
 	}
+	// As ip does, for its side effect.
+	if err := l.look(name); err != nil {
+		return err
+	}
 	return l.change(name, &c)
 }
 

@@ -193,6 +193,24 @@ func (l *Links) change(name string, c *linkChange) error {
 	return nil
 }
 
+// look asks the kernel about an interface. Nothing is made of the answer, but
+// the kernel brings the operational state up to date for it, which otherwise
+// may be a second late: an interface that is set up soon after it was made is
+// then announced as running although its peer is down.
+// Source: net/core/rtnetlink.c rtnl_getlink, net/core/link_watch.c
+// linkwatch_sync_dev.
+func (l *Links) look(name string) error {
+	index, err := linkIndex(name)
+	if err == nil {
+		b := netlinkraw.AppendHeader(l.buf[:0], unix.RTM_GETLINK, 0, 0, 0)
+		err = l.do(netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, 0))
+	}
+	if err != nil {
+		return fmt.Errorf("look at link %q: %w", name, err)
+	}
+	return nil
+}
+
 // do sends the message that b is but for its length.
 func (l *Links) do(b []byte) error {
 	l.buf = b
