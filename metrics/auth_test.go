@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -97,9 +96,7 @@ func TestUnauthorized(t *testing.T) {
 		t.Errorf("with the token: status %d", resp.StatusCode)
 	}
 
-	overUnix := &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) {
-		return net.Dial("unix", socket)
-	}}
+	overUnix := unixTransport(socket)
 	if resp, _ := fetchWith(t, overUnix, "GET", "http://unix/healthz"); resp.StatusCode != 200 {
 		t.Errorf("over the unix socket: status %d", resp.StatusCode)
 	}

@@ -128,46 +128,49 @@ func (s *Server) handleMetrics(w http.ResponseWriter, r *http.Request) {
 	case i < 0:
 		notAcceptable(w, r, "text/plain; version=0.0.4 or application/json")
 	case offers[i] == offerText:
-		s.answer(w, r, typePrometheus, s.src.Set.AppendText)
+		s.answer(w, r, "text", typePrometheus, s.src.Set.AppendText)
 	default:
-		s.answer(w, r, typeJSON, s.src.Set.AppendJSON)
+		s.answer(w, r, "json", typeJSON, s.src.Set.AppendJSON)
 	}
 }
 
 func (s *Server) handleMetricsJSON(w http.ResponseWriter, r *http.Request) {
-	s.answerJSON(w, r, s.src.Set.AppendJSON)
+	s.answerJSON(w, r, "json", s.src.Set.AppendJSON)
 }
 
 func (s *Server) handlePorts(w http.ResponseWriter, r *http.Request) {
-	s.answerJSON(w, r, s.src.Ports)
+	s.answerJSON(w, r, "ports", s.src.Ports)
 }
 
-func (s *Server) answerJSON(w http.ResponseWriter, r *http.Request, render func([]byte) []byte) {
+func (s *Server) answerJSON(w http.ResponseWriter, r *http.Request, name string, render func([]byte) []byte) {
 	if negotiate(r.Header["Accept"], offerJSON) < 0 {
 		notAcceptable(w, r, typeJSON)
 		return
 	}
-	s.answer(w, r, typeJSON, render)
+	s.answer(w, r, name, typeJSON, render)
 }
 
-// answer sends a large answer, made by render, when its turn has come.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, contentType string, render func([]byte) []byte) {
-	a := s.answers.enter(r.Context())
-	if a == nil {
+// answer sends a large answer, made by render, when its turn has come. The name
+// stands for what render appends.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, name, contentType string, render func([]byte) []byte) {
+	compress := acceptsGzip(r.Header["Accept-Encoding"])
+	if compress {
+		name += ".gz"
+	}
+	e := s.press.take(r.Context(), name, render, compress)
+	if e == nil {
 		w.Header().Set("Retry-After", "1")
 		reply(w, r, http.StatusServiceUnavailable, typeText, "too many requests at once\n")
 		return
 	}
-	defer s.answers.leave(a)
-	compress := acceptsGzip(r.Header["Accept-Encoding"])
-	s.answers.make(a, render, compress)
+	defer s.press.give(e)
 	h := w.Header()
 	h.Add("Vary", "Accept")
 	h.Add("Vary", "Accept-Encoding")
 	if compress {
 		h.Set("Content-Encoding", "gzip")
 	}
-	send(w, r, http.StatusOK, contentType, a.body)
+	send(w, r, http.StatusOK, contentType, e.body)
 }
 
 // handleHealth answers with what ask says; it may be nil.

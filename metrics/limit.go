@@ -24,6 +24,12 @@ const (
 	// stallTime is how long a client may take to read an answer while
 	// others wait for it. Without others it is writeTimeout.
 	stallTime = 100 * time.Millisecond
+	// youth is how long a connection may keep its place without saying
+	// anything, however many want it.
+	youth = 100 * time.Millisecond
+	// patience is how long new connections wait, one after the other, for
+	// any of them to get a place, before all are refused.
+	patience = 250 * time.Millisecond
 	// lingerTime and maxLingering bound what is spent on a refused client
 	// so that it sees the refusal: closing a socket with unread data sends
 	// a reset, which can overtake the answer.
@@ -63,10 +69,24 @@ type conn struct {
 	connKind
 	table *connTable
 
+	// listening says that the server is waiting for the client in Read. What
+	// has come but was not looked at yet, for want of a processor, is not the
+	// client's fault.
+	listening atomic.Bool
+	heard     sync.Once // the first Read
+
 	// Guarded by table.mu.
 	phase  phase
 	since  time.Time // of the phase
 	served bool      // has had a request answered
+}
+
+// Read notes whether it is the client that the server waits for.
+func (c *conn) Read(b []byte) (int, error) {
+	c.heard.Do(func() { c.table.enter(c, phaseWaiting) }) // youth begins here
+	c.listening.Store(true)
+	defer c.listening.Store(false)
+	return c.Conn.Read(b)
 }
 
 // Close gives up the connection's place.
@@ -76,8 +96,11 @@ func (c *conn) Close() error {
 }
 
 // CloseWrite lets net/http end a connection so that the client can still read
-// what was sent.
-func (c *conn) CloseWrite() error { return closeWrite(c.Conn) }
+// what was sent. Close follows half a second later.
+func (c *conn) CloseWrite() error {
+	c.table.enter(c, phaseGone)
+	return closeWrite(c.Conn)
+}
 
 func closeWrite(c net.Conn) error {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
@@ -93,8 +116,9 @@ type connTable struct {
 	max       int
 	lingering atomic.Int32
 
-	mu    sync.Mutex
-	conns map[*conn]struct{}
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	placed time.Time // when a connection last got a place
 }
 
 func newConnTable(max int, rejected *Vec[Counter]) *connTable {
@@ -102,51 +126,73 @@ func newConnTable(max int, rejected *Vec[Counter]) *connTable {
 }
 
 // admit gives nc a place, if need be another connection's, or else returns nil
-// after having refused it.
+// after having refused it. It waits while it can expect a place: the kernel's
+// queue holds what comes meanwhile, so that in a burst of connections those
+// that do have a request get to say it.
 func (t *connTable) admit(nc net.Conn, kind connKind) *conn {
-	c := &conn{Conn: nc, connKind: kind, table: t, since: time.Now()}
-	t.mu.Lock()
-	var victim *conn
-	if len(t.conns) >= t.max {
-		if victim = t.victim(); victim == nil {
-			t.mu.Unlock()
+	for {
+		c, victim, hopeless := t.place(nc, kind)
+		switch {
+		case hopeless:
 			t.rejected.At(rejectConnections).Inc()
 			t.refuse(nc, kind)
 			return nil
+		case c == nil:
+			time.Sleep(youth / 16)
+			continue
+		case victim != nil:
+			t.evict(victim)
+		}
+		return c
+	}
+}
+
+// place puts nc into the table if it can, perhaps instead of a victim, which
+// the caller must close. The case is hopeless when nobody has got a place for
+// so long that no answer in work seems to end.
+func (t *connTable) place(nc net.Conn, kind connKind) (c, victim *conn, hopeless bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if len(t.conns) >= t.max {
+		if victim = t.victim(now); victim == nil {
+			return nil, nil, now.Sub(t.placed) > patience
 		}
 		t.drop(victim)
 	}
+	c = &conn{Conn: nc, connKind: kind, table: t, since: now}
 	t.conns[c] = struct{}{}
-	t.mu.Unlock()
-
-	if victim != nil {
-		t.evict(victim)
-	}
-	return c
+	t.placed = now
+	return c, victim, false
 }
 
-// victim returns the connection to close for a newer one: the one that has
-// waited longest for its first request, else for its next one, else the one
-// that has stalled longest. The caller holds t.mu.
-func (t *connTable) victim() *conn {
+// victim returns the connection to close for a newer one, or nil. Those that
+// never had a request answered go first, then those between two requests, then
+// those that do not read; among equals, the one that has been at it longest.
+// The caller holds t.mu.
+func (t *connTable) victim(now time.Time) *conn {
 	var found *conn
-	rank := func(c *conn) int {
+	best, unproven := 0, false
+	for c := range t.conns {
+		rank, age := 0, now.Sub(c.since)
+		silent := c.listening.Load() && age > youth
 		switch {
 		case c.phase == phaseWaiting && !c.served:
-			return 3
-		case c.phase == phaseWaiting:
-			return 2
-		case c.phase == phaseWriting && time.Since(c.since) > stallTime:
-			return 1
+			unproven = true
+			if silent {
+				rank = 3
+			}
+		case c.phase == phaseWaiting && silent:
+			rank = 2
+		case c.phase == phaseWriting && age > stallTime:
+			rank = 1
 		}
-		return 0
+		if rank > best || rank > 0 && rank == best && c.since.Before(found.since) {
+			found, best = c, rank
+		}
 	}
-	best := 0
-	for c := range t.conns {
-		r := rank(c)
-		if r > best || r == best && r > 0 && c.since.Before(found.since) {
-			found, best = c, r
-		}
+	if best == 2 && unproven {
+		return nil // youth will be over before long
 	}
 	return found
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -236,9 +235,7 @@ func TestSeveralAddresses(t *testing.T) {
 		t.Errorf("%d addresses, want 2", got)
 	}
 	fetch(t, "GET", base+"/healthz")
-	overUnix := &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) {
-		return net.Dial("unix", socket)
-	}}
+	overUnix := unixTransport(socket)
 	fetchWith(t, overUnix, "GET", "http://unix/healthz")
 }
 
@@ -255,4 +252,16 @@ func TestBadServerConfig(t *testing.T) {
 	f(ServerConfig{TLSKeyFile: "k"}, "both a certificate file and a key file")
 	f(ServerConfig{TLSClientCAFile: "a"}, "need a server certificate")
 	f(ServerConfig{Live: Live{Credentials: Credentials{BearerSHA256: "x"}}}, "bearer token")
+}
+
+// An address that is accepted is shown as it was written.
+func FuzzParseEndpoint(f *testing.F) {
+	for _, s := range []string{"127.0.0.1:9101", "[::1]:0", "unix:/run/s", "unix:", ":", "a:b:c", "[]:1", ":+1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, spec string) {
+		if e, err := parseEndpoint(spec); err == nil && (e.String() != spec || e.address == "") {
+			t.Errorf("%q became %v", spec, e)
+		}
+	})
 }

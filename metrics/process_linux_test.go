@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"slices"
@@ -143,4 +144,22 @@ func TestGoFamilies(t *testing.T) {
 	if got["go_gc_duration_seconds_count"] > 0 && got["go_memstats_last_gc_time_seconds"] == 0 {
 		t.Error("there were collections, but no last one")
 	}
+}
+
+// Whatever /proc says: no panic, and no more entries than fit.
+func FuzzProc(f *testing.F) {
+	f.Add([]byte("7586 (cat) R 1 1 1 0 -1 4194304 99 0 0 0 0 0 0 0 20 0 1 0 126882 3133440\n"))
+	f.Add([]byte("765 418 390 5 0 123 0\n"))
+	f.Add(dirents(".", "..", "0", "1"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if start, err := parseStartTime(b); err == nil && bytes.Count(b, []byte{')'}) == 0 && len(bytes.Fields(b)) < 20 {
+			t.Errorf("start time %v from too few fields", start)
+		}
+		if size, resident, ok := parseStatm(b); ok && (size < 0 || resident < 0) {
+			t.Errorf("negative sizes %d, %d", size, resident)
+		}
+		if n := countEntries(b); n < 0 || n > int64(len(b)/20) {
+			t.Errorf("%d entries in %d bytes", n, len(b))
+		}
+	})
 }

@@ -26,8 +26,8 @@ const (
 
 // Limits where the configuration leaves them at 0.
 const (
-	defaultMaxConns    = 64
-	defaultMaxRequests = 8
+	defaultMaxConns   = 128
+	defaultMaxAnswers = 8
 )
 
 // ServerConfig says where to serve what to whom. Only the fields of [Live] can
@@ -56,9 +56,9 @@ type ServerConfig struct {
 	// Version is shown on the landing page.
 	Version string
 
-	// MaxConns caps connections, MaxRequests the requests for large answers
-	// in work at once. 0 means 64 and 8.
-	MaxConns, MaxRequests int
+	// MaxConns caps connections, MaxAnswers the large answers that are in
+	// memory at once. 0 means 128 and 8.
+	MaxConns, MaxAnswers int
 
 	Live
 }
@@ -95,12 +95,13 @@ type Sources struct {
 //     request, or to start another, or to read an answer; only if there is no
 //     such connection does the new one get a 503. Slow clients thus push out
 //     each other.
-//   - Large answers in work are capped. A request waits a moment for its turn
-//     and then gets a 503; while one waits, clients that do not read their
-//     answer are cut off.
-//   - An answer is made in memory and then written, so a slow client holds a
-//     buffer and nothing else. At most half the processors make answers at
-//     the same time, so that the daemon's own work finds one free.
+//   - A large answer is made in memory and then written, so a slow client
+//     holds memory and nothing else; requests that wait for the same share
+//     one. The answers in memory are capped. A request waits a moment for
+//     room and then gets a 503; while it waits, clients that do not read
+//     their answer are cut off.
+//   - At most half the processors make answers at the same time, so that the
+//     daemon's own work finds one free.
 //
 // An address that cannot be had is tried again in the background.
 type Server struct {
@@ -110,13 +111,13 @@ type Server struct {
 	log       *slog.Logger
 	live      atomic.Pointer[liveState]
 
-	http    http.Server
-	certs   *certificates // nil without TLS
-	conns   *connTable
-	answers *gate
-	routes  map[string]*route
-	other   *route
-	pprof   *route
+	http   http.Server
+	certs  *certificates // nil without TLS
+	conns  *connTable
+	press  *press
+	routes map[string]*route
+	other  *route
+	pprof  *route
 
 	retryMin, retryMax time.Duration
 
@@ -164,17 +165,17 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		return nil, err
 	}
 
-	maxConns, maxRequests := cfg.MaxConns, cfg.MaxRequests
+	maxConns, maxAnswers := cfg.MaxConns, cfg.MaxAnswers
 	if maxConns <= 0 {
 		maxConns = defaultMaxConns
 	}
-	if maxRequests <= 0 {
-		maxRequests = defaultMaxRequests
+	if maxAnswers <= 0 {
+		maxAnswers = defaultMaxAnswers
 	}
 	rejected := src.Set.NewCounterVec("portsyncd_http_rejected_total",
 		"Clients turned away to protect the daemon, by reason.", "reason", rejectReasons...)
 	s.conns = newConnTable(maxConns, rejected)
-	s.answers = newGate(maxRequests, max(1, runtime.GOMAXPROCS(0)/2), s.conns, rejected)
+	s.press = newPress(maxAnswers, max(1, runtime.GOMAXPROCS(0)/2), s.conns, rejected)
 	s.addRoutes()
 	s.http = http.Server{
 		Handler:           s,

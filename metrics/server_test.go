@@ -3,6 +3,8 @@ package metrics
 import (
 	"context"
 	"log/slog"
+	"net"
+	"net/http"
 	"testing"
 	"time"
 )
@@ -34,4 +36,14 @@ func startServer(t *testing.T, cfg ServerConfig, src Sources) (s *Server, base s
 		t.Fatal("server has no address")
 	}
 	return s, "http://" + addrs[0].String()
+}
+
+// unixTransport connects to a unix socket whatever the URL says.
+func unixTransport(socket string) *http.Transport {
+	return &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}
 }

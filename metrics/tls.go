@@ -19,6 +19,7 @@ type certificates struct {
 	log                       *slog.Logger
 
 	mu      sync.Mutex // held by handshakes only
+	read    bool       // there has been a first attempt
 	stamps  [3]fileStamp
 	current *tls.Config // nil: no usable files so far
 }
@@ -60,10 +61,10 @@ func (c *certificates) refresh() *tls.Config {
 			stamps[i] = fileStamp{info.ModTime(), info.Size()}
 		}
 	}
-	if stamps == c.stamps && c.stamps != ([3]fileStamp{}) {
+	if c.read && stamps == c.stamps {
 		return c.current
 	}
-	c.stamps = stamps
+	c.read, c.stamps = true, stamps
 	loaded, err := c.load()
 	if err != nil {
 		c.log.Error("TLS files not usable", "err", err, "keeping_previous", c.current != nil)
