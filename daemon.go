@@ -43,7 +43,7 @@ func daemon(file string, required bool, stderr io.Writer) int {
 	cfg, cfgErr := loadConfig(file, required)
 	d := &process{
 		file: file, required: required, cfg: cfg,
-		links: links, existing: existing, setDown: netlinkraw.SetLinksDown,
+		links: links, existing: existing, setDown: netlinkraw.SetLinksDown, stdout: os.Stdout,
 	}
 	if err := d.run(ctx, cfgErr); err != nil {
 		fmt.Fprintf(stderr, "portsyncd: %v\n", err)
@@ -105,6 +105,9 @@ type process struct {
 	links    portsync.Links
 	existing []portsync.OldLink
 	setDown  func([]int32) []error
+	stdout   io.Writer
+
+	listeners []net.Listener // handed over: by systemd, or by the demo
 
 	logs     *syslog.Handler
 	log      *slog.Logger
@@ -153,7 +156,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	go d.watchReloads(ctx, reloads)
 
 	if d.cfg.Daemon.Enabled {
-		fmt.Println("Listen to link messages...")
+		fmt.Fprintln(d.stdout, "Listen to link messages...") // as the C++ daemon says when it is up
 		err = d.loop.Run(ctx)
 	} else {
 		d.idle(ctx)
@@ -226,9 +229,12 @@ func (d *process) serve() {
 	if err != nil {
 		d.log.Error("the sockets handed over are of no use", "error", err)
 	}
+	for _, l := range handed {
+		d.listeners = append(d.listeners, l)
+	}
 	m := &d.cfg.Metrics
 	if !m.Enabled {
-		for _, l := range handed {
+		for _, l := range d.listeners {
 			l.Close()
 		}
 		return
@@ -238,12 +244,10 @@ func (d *process) serve() {
 		TLSCertFile: m.TLSCertFile, TLSKeyFile: m.TLSKeyFile, TLSClientCAFile: m.TLSClientCAFile,
 		Profiling: m.Profiling,
 		Version:   release,
+		Listeners: d.listeners,
 		Live:      live(m),
 	}
-	for _, l := range handed {
-		sc.Listeners = append(sc.Listeners, net.Listener(l))
-	}
-	if len(handed) == 0 {
+	if len(d.listeners) == 0 {
 		for _, e := range m.Listen {
 			sc.Listen = append(sc.Listen, e.String())
 		}
