@@ -1,0 +1,338 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/netlinkraw"
+)
+
+// TestScenarios replays what was recorded on the C++ daemon: the binary, without
+// arguments, has to have the same effects on the databases and the links. The
+// format of the files is in testdata/scenarios/README.md.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenarios/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
+			s := readScenario(t, file)
+			c := enterCell(t)
+			if c == nil {
+				return
+			}
+			databaseMap := usualMap
+			if s.DatabaseConfig != nil {
+				databaseMap = string(s.DatabaseConfig)
+			}
+			c.serve(databaseMap, newServer(t))
+			newPlayer(c, s).play()
+		})
+	}
+}
+
+// scenario is one file.
+type scenario struct {
+	Name           string
+	About          string
+	Defect         string
+	Dropped        []string
+	DatabaseConfig json.RawMessage `json:"database_config"`
+	Init           struct {
+		DB map[string]map[string]any // database, key, value
+		IP []string
+	}
+	Steps       []scenarioStep
+	Final       map[string]map[string]any
+	FinalLinks  map[string]linkFacts `json:"final_links"`
+	Alive       bool
+	Order       [][2]string
+	FreeEffects []pattern `json:"free_effects"`
+	FreeLinks   bool      `json:"free_links"`
+	FinalIgnore []pattern `json:"final_ignore"`
+}
+
+// scenarioStep has one action, and what came of it.
+type scenarioStep struct {
+	Start bool
+	Stop  string
+	Run   *struct {
+		Args []string
+		Exit int
+	}
+	Pop    bool
+	IP     lines
+	Redis  [][]string
+	WaitMS int `json:"wait_ms"`
+
+	Effects []effect
+	Links   map[string]string // nil: not prescribed
+	Loose   bool
+}
+
+// linkFacts is what final_links tells of an interface.
+type linkFacts struct {
+	Admin  string `json:"admin"`
+	MTU    int    `json:"mtu"`
+	Master string `json:"master"`
+}
+
+// lines is a string or a list of strings.
+type lines []string
+
+func (l *lines) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		*l = make(lines, 1)
+		return json.Unmarshal(b, &(*l)[0])
+	}
+	return json.Unmarshal(b, (*[]string)(l))
+}
+
+// pattern is a regular expression over "DATABASE key".
+type pattern struct{ *regexp.Regexp }
+
+func (p *pattern) UnmarshalText(b []byte) (err error) {
+	p.Regexp, err = regexp.Compile("^(?:" + string(b) + ")$")
+	return err
+}
+
+// effect is [database, operation, key, fields] with "transient" perhaps. The
+// fields are an object, a list of names (HDEL), a string (SET) or null.
+type effect struct {
+	database, op, key string
+	fields            map[string]string
+	transient         bool
+}
+
+func (e *effect) UnmarshalJSON(b []byte) error {
+	var all []any
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	if len(all) < 3 || len(all) > 5 {
+		return fmt.Errorf("effect of %d elements: %s", len(all), b)
+	}
+	e.database, _ = all[0].(string)
+	e.op, _ = all[1].(string)
+	e.key, _ = all[2].(string)
+	if len(all) > 3 {
+		e.fields = fieldsOf(all[3])
+	}
+	e.transient = len(all) == 5 && all[4] == "transient"
+	return nil
+}
+
+// fieldsOf turns a value of a scenario file into the fields of a row.
+func fieldsOf(v any) map[string]string {
+	fields := make(map[string]string)
+	switch v := v.(type) {
+	case map[string]any:
+		for f, value := range v {
+			fields[f], _ = value.(string)
+		}
+	case []any:
+		for _, f := range v {
+			name, _ := f.(string)
+			fields[name] = ""
+		}
+	case string:
+		fields[""] = v
+	}
+	return fields
+}
+
+func readScenario(t *testing.T, file string) *scenario {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := new(scenario)
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(s); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return s
+}
+
+// linkTable returns the watched interfaces of this network namespace.
+func linkTable(t *testing.T) map[string]linkFacts {
+	t.Helper()
+	names, table := make(map[int32]string), make(map[string]linkFacts)
+	masters := make(map[string]int32)
+	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		name := string(l.Name)
+		names[l.Index] = name
+		if strings.HasPrefix(name, "Ethernet") || strings.HasPrefix(name, "PortChannel") {
+			table[name] = linkFacts{Admin: upOrDown(l.Flags&unix.IFF_UP != 0), MTU: int(l.MTU)}
+			masters[name] = l.Master
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, facts := range table {
+		facts.Master = names[masters[name]]
+		table[name] = facts
+	}
+	return table
+}
+
+func upOrDown(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
+}
+
+// player plays one scenario.
+type player struct {
+	*cell
+	s        *scenario
+	daemon   *program
+	seen     *record[command]
+	taken    int // of seen, by reducer
+	reducer  *reducer
+	expected book
+	want     streams // the effects of the steps so far
+}
+
+func newPlayer(c *cell, s *scenario) *player {
+	names := make(map[int]string)
+	for _, name := range []string{"APPL_DB", "CONFIG_DB", "STATE_DB"} {
+		names[c.places[name].number] = name
+	}
+	seen, err := monitor(c.places["APPL_DB"].tcp())
+	c.do1("monitor", err)
+	return &player{cell: c, s: s, seen: seen, reducer: newReducer(names), expected: make(book), want: make(streams)}
+}
+
+// play runs the scenario and compares.
+func (p *player) play() {
+	p.t.Helper()
+	for database, rows := range p.s.Init.DB {
+		for key, value := range rows {
+			p.load(database, key, value)
+		}
+	}
+	p.ip(p.s.Init.IP...)
+	for i := range p.s.Steps {
+		step := &p.s.Steps[i]
+		p.expect(step)
+		p.act(step)
+		p.settle(i, step)
+	}
+	p.compareEffects()
+	p.compareOrder()
+	p.compareFinal()
+	if alive := p.daemon != nil && p.daemon.alive(); alive != p.s.Alive {
+		p.t.Errorf("alive at the end: %v, want %v", alive, p.s.Alive)
+	}
+}
+
+// load writes one row of init.db.
+func (p *player) load(database, key string, value any) {
+	p.t.Helper()
+	fields := fieldsOf(value)
+	args := []string{"HSET", key}
+	op := "HSET"
+	switch v := value.(type) {
+	case string:
+		args, op = []string{"SET", key, v}, "SET"
+	case []any:
+		args, op = []string{"SADD", key}, ""
+		args = slices.AppendSeq(args, maps.Keys(fields))
+	default:
+		for f, v := range fields {
+			args = append(args, f, v)
+		}
+	}
+	if len(fields) == 0 {
+		return
+	}
+	p.do(database, args...)
+	if op != "" {
+		p.expectWrite(effect{database: database, op: op, key: key, fields: fields}, item{ours: true})
+	}
+}
+
+// expect adds what a step should lead to, and first what it writes itself.
+func (p *player) expect(step *scenarioStep) {
+	for _, words := range step.Redis {
+		e := effect{database: words[0], op: strings.ToUpper(words[1]), key: words[2]}
+		switch rest := words[3:]; e.op {
+		case "HSET":
+			e.fields = pairs(rest)
+		case "HDEL":
+			e.fields = make(map[string]string)
+			for _, f := range rest {
+				e.fields[f] = ""
+			}
+		case "SET":
+			e.fields = map[string]string{"": rest[0]}
+		}
+		p.expectWrite(e, item{ours: true})
+	}
+	for _, e := range step.Effects {
+		p.expectWrite(e, item{transient: e.transient, loose: step.Loose})
+	}
+}
+
+func (p *player) expectWrite(e effect, i item) {
+	key := rowKey(e.database, e.key)
+	switch e.op {
+	case "HSET", "DEL", "HDEL", "SET":
+		var changed bool
+		i.content, changed = p.expected.apply(key, e.op, e.fields)
+		if !changed && i.ours || i.ours && isPop(key) {
+			return
+		}
+	default:
+		if i.ours {
+			return
+		}
+		i.op = operation(e.op, e.fields)
+	}
+	p.want[key] = append(p.want[key], i)
+}
+
+// act does what the step says.
+func (p *player) act(step *scenarioStep) {
+	p.t.Helper()
+	switch {
+	case step.Start:
+		p.daemon = p.startReady()
+	case step.Stop != "":
+		p.daemon.signal(unix.SignalNum("SIG" + step.Stop))
+		p.daemon.wait(patience)
+	case step.Run != nil:
+		d := p.start(launch{args: step.Run.Args})
+		if status := d.wait(patience); status.ExitStatus() != step.Run.Exit {
+			p.t.Errorf("%q: exit status %d, want %d", step.Run.Args, status.ExitStatus(), step.Run.Exit)
+		}
+	case step.Pop:
+		p.pop()
+	case step.IP != nil:
+		p.ip(step.IP...)
+	case step.Redis != nil:
+		for _, words := range step.Redis {
+			p.do(words[0], words[1:]...)
+		}
+	case step.WaitMS != 0:
+		time.Sleep(time.Duration(step.WaitMS) * time.Millisecond)
+	default:
+		p.t.Fatal("a step without an action")
+	}
+}
