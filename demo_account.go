@@ -20,14 +20,15 @@ type account struct {
 	begin time.Time
 	moved map[string]time.Time         // when a port's cable was last moved
 	shown map[string]map[string]string // rows of STATE_DB as last shown
-	made  int
-	live  bool // past the start: every change has its line
+	live  bool                         // past the start: a change can be put down to a cable
+	done  chan struct{}                // closed once PortInitDone has come
 }
 
 func newAccount(out io.Writer) *account {
 	return &account{
 		out: out, begin: time.Now(),
 		moved: make(map[string]time.Time), shown: make(map[string]map[string]string),
+		done: make(chan struct{}),
 	}
 }
 
@@ -50,10 +51,10 @@ func (a *account) orchagent(e lab.OrchEvent) {
 	case e.Step == lab.ConfigDonePopped:
 		a.say("portsyncd", "PortConfigDone: orchagent has all ports and makes their interfaces")
 	case e.Step == lab.PortCreated:
-		a.made++
 		a.say("kernel", "%s created", e.Port)
 	case e.Step == lab.InitDonePopped:
 		a.say("portsyncd", "PortInitDone: every port has its interface")
+		close(a.done)
 	}
 }
 

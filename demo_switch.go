@@ -168,9 +168,14 @@ func (d *demoRun) prepareDaemon() {
 
 // choreography waits for the start to be over.
 func (d *demoRun) choreography(ctx context.Context) error {
-	err := d.sw.DB.Await(ctx, func() bool {
-		return d.sw.DB.Hash(0, "PORT_TABLE:PortInitDone") != nil && d.differences(nil) == ""
-	})
+	err := d.sw.DB.Await(ctx, func() bool { return d.differences(nil) == "" })
+	if err == nil {
+		select {
+		case <-d.account.done:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
 	switch {
 	case err == nil:
 		d.account.started(len(d.names))
@@ -179,7 +184,7 @@ func (d *demoRun) choreography(ctx context.Context) error {
 		}
 		return nil
 	case d.once:
-		return fmt.Errorf("the start did not end within %v: %s", onceLimit, d.differences(nil))
+		return fmt.Errorf("the start did not end within %v: %w; %s", onceLimit, err, d.differences(nil))
 	}
 	return nil // Ctrl-C
 }
