@@ -149,6 +149,8 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 		Status:   d.status,
 		Metrics:  families,
 		Settings: settings(&d.cfg),
+
+		EOIUTimeout: d.cfg.WarmRestart.EOIUTimeout,
 	})
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)

@@ -53,6 +53,32 @@ func (d *Databases) auditAppl(res *AuditResult) (err error) {
 	return nil
 }
 
+// Compare looks for ports that need no write: APPL_DB has them, or has them not,
+// and STATE_DB says what the kernel says.
+func (d *Databases) Compare(ports []*Port) error {
+	for _, p := range ports {
+		p.Answer(OutcomeFailed)
+	}
+	if err := d.lookUp(ports); err != nil {
+		return fmt.Errorf("compare with APPL_DB: %w", err)
+	}
+	differing, err := d.differing(ports)
+	if err != nil {
+		return fmt.Errorf("compare with STATE_DB: %w", err)
+	}
+	for _, p := range differing {
+		if p.pending.result == OutcomeServed {
+			p.Answer(OutcomeFailed)
+		}
+	}
+	for _, p := range ports {
+		if p.Delete() {
+			p.Answer(OutcomeFailed)
+		}
+	}
+	return nil
+}
+
 // differing returns the ports whose row is not what the kernel says.
 func (d *Databases) differing(ports []*Port) ([]*Port, error) {
 	for _, p := range ports {

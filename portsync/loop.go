@@ -34,6 +34,10 @@ type Options struct {
 	Log      *slog.Logger
 	Status   *Status
 	Metrics  *Metrics
+	Recorder Recorder // nil: nothing is to survive
+	// Remembered: see Facts.
+	Remembered  bool
+	EOIUTimeout time.Duration // for the end of the initial dump
 	Settings
 }
 
@@ -46,8 +50,9 @@ type Loop struct {
 	ring    *ring
 	state   *State
 	batch   Batch
-	actions []Action // scratch
-	settled func(*Port, pending)
+	actions []Action             // scratch
+	settled func(*Port, pending) // settle, made once
+	found   func(*Port, pending) // foundRight, made once
 
 	sessions chan *session
 	reloads  chan Settings
@@ -60,7 +65,9 @@ type Loop struct {
 	decision *Decision
 	ports    []PortConfig // as last read from CONFIG_DB
 	started  bool         // the start's writes are acknowledged
-	ready    bool
+	initial  initialSync
+	gated    bool // a warm start holds its writes back until it can compare
+	gateDue  bool // the gate is to be opened as soon as there is a connection
 
 	owes     debts
 	retry    backoff
@@ -120,8 +127,9 @@ func NewLoop(o Options) *Loop {
 		retry:    backoff{min: retryMin, max: retryMax},
 		revive:   backoff{min: reviveMin, max: reviveMax},
 		reviveAt: never, auditAt: never, feedAt: never, lateAt: never,
+		initial: initialSync{eoiuAt: never},
 	}
-	l.settled = l.settle
+	l.settled, l.found = l.settle, l.foundRight
 	l.dump = newDumper()
 	l.logger = newEventLog(o.Log, l.clock)
 	return l
@@ -171,9 +179,10 @@ func (l *Loop) Run(ctx context.Context) error {
 func (l *Loop) turn() {
 	l.begin()
 	busy := l.started && l.consume() > 0
+	l.openGate()
 	l.flush()
 	l.reconcile()
-	l.becomeReady()
+	l.finishInitial()
 	l.due(l.clock.now())
 	l.wait(!busy)
 }
@@ -239,10 +248,10 @@ func (l *Loop) flush() {
 	if l.owes.produce && l.check(l.session.store.Produce(l.ports)) {
 		l.produced()
 	}
-	if l.batch.Len() > 0 && l.session != nil {
+	if l.batch.Len() > 0 && l.session != nil && !l.gated {
 		l.publish()
 	}
-	if l.owes.initDone && l.session != nil && l.check(l.session.store.ProduceInitDone()) {
+	if l.owes.initDone && !l.gated && l.session != nil && l.check(l.session.store.ProduceInitDone()) {
 		l.owes.initDone = false
 		l.initDone()
 	}
@@ -290,10 +299,19 @@ func (l *Loop) refusedWrite(err error, now int64) {
 	l.logger.fault(&l.logger.refused, "the database refuses, trying again", err, now)
 }
 
-// settle takes note of one acknowledged port.
+// settle takes note of one port whose row was acknowledged, or refused for good.
 func (l *Loop) settle(p *Port, was pending) {
 	l.Metrics.written(was, l.ackAt)
 	l.logger.written(p, was, l.ackAt)
+	l.served(p, was)
+	if was.set && p.Served && !l.initial.done {
+		l.initial.changed++
+	}
+}
+
+// served tells State what the databases know of a port, and sees to it that a
+// port which is not served and should be is looked at again.
+func (l *Loop) served(p *Port, was pending) {
 	p.refused = was.result == OutcomeRefused
 	if (was.set || was.look) && !p.refused {
 		ev := Event{Kind: Unserved}

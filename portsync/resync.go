@@ -107,13 +107,16 @@ func (l *Loop) synced() {
 	l.Status.synced.Store(true)
 	l.compare = l.sweep != sweepNone
 	l.scheduleAudit(l.clock.now())
+	if !l.initial.eoiu {
+		l.endOfInitialUpdate()
+	}
 }
 
 // reconcile compares STATE_DB with the state, after a dump and once all that
 // was wanted is written, so that only what nobody is about to mend counts as a
 // difference.
 func (l *Loop) reconcile() {
-	if !l.compare || l.session == nil || l.batch.Len() > 0 || l.clock.now() < l.retryAt {
+	if !l.compare || l.gated || l.session == nil || l.batch.Len() > 0 || l.clock.now() < l.retryAt {
 		return
 	}
 	res, err := l.session.store.Audit(l.state.served(), l.state.Exists)
@@ -122,6 +125,9 @@ func (l *Loop) reconcile() {
 	}
 	l.answered()
 	audit := l.sweep == sweepAudit
+	if !l.initial.done {
+		l.initial.deleted += len(res.Stale)
+	}
 	l.compare, l.sweep = false, sweepNone
 	l.mend(&res, audit)
 	l.Metrics.configDoneCount.Set(int64(res.ConfigDoneCount))
@@ -169,7 +175,7 @@ func (l *Loop) scheduleAudit(now int64) {
 // come between a resync and its end.
 func (l *Loop) audit(now int64) {
 	l.scheduleAudit(now)
-	if l.dump.running || l.dump.wanted || l.session == nil || l.batch.Len() > 0 {
+	if l.dump.running || l.dump.wanted || l.session == nil || l.batch.Len() > 0 || !l.initial.done {
 		return
 	}
 	l.Metrics.resyncs.At(int(ReasonAudit)).Inc()
@@ -229,6 +235,9 @@ func (l *Loop) due(now int64) {
 	if l.started && now >= l.dump.due() {
 		l.requestDump(now)
 	}
+	if now >= l.initial.eoiuAt {
+		l.eoiuTimeout()
+	}
 	if now >= l.reviveAt {
 		l.reviveRows(now)
 	}
@@ -245,9 +254,9 @@ func (l *Loop) due(now int64) {
 func (l *Loop) deadline() int64 {
 	d := min(l.auditAt, l.reviveAt, l.feedAt, l.lateAt, l.logger.missing)
 	if l.started {
-		d = min(d, l.dump.due())
+		d = min(d, l.dump.due(), l.initial.eoiuAt)
 	}
-	if l.session != nil && (l.batch.Len() > 0 || l.owes != debts{} || l.compare || !l.started) {
+	if l.session != nil && (l.batch.Len() > 0 && !l.gated || l.gateDue || l.owes != debts{} || l.compare || !l.started) {
 		d = min(d, l.retryAt)
 	}
 	return d

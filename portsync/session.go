@@ -6,7 +6,6 @@ import (
 
 	"portsyncd/sonicdb"
 	"portsyncd/syslog"
-	"portsyncd/systemd"
 )
 
 // This file is what the loop does when the databases come and go.
@@ -135,6 +134,7 @@ func (l *Loop) start() error {
 		if err != nil {
 			return err
 		}
+		facts.Remembered = l.Remembered
 		l.take(Decide(facts), facts)
 	}
 	d := l.decision
@@ -147,8 +147,9 @@ func (l *Loop) start() error {
 	}
 	l.Metrics.resyncs.At(int(ReasonStart)).Inc()
 	l.dump.want(l.clock.now())
+	l.initial.begin(l.clock.now(), l.EOIUTimeout)
 	l.requestDump(l.clock.now())
-	if d.Produce {
+	if d.Produce == ProduceAtOnce {
 		if err := store.Produce(l.ports); err != nil {
 			return err
 		}
@@ -168,9 +169,10 @@ func (l *Loop) take(d Decision, facts Facts) {
 		l.state.Await(name)
 	}
 	l.Status.awaited.Store(int64(l.state.Awaited()))
-	if d.KeepLinks && (d.Kind == WarmStart || facts.InitDone) {
-		l.sweep = sweepStart // rows of interfaces that vanished while we were away
+	if d.Sweep {
+		l.sweep = sweepStart
 	}
+	l.gated = d.Kind == WarmStart
 	l.Log.Log(l.ctx, syslog.LevelNotice, d.Kind.String()+" start", "reason", d.Reason,
 		"ports", len(l.ports), "awaited", len(d.Await), "restore_count", d.RestoreCount)
 }
@@ -210,17 +212,6 @@ func (l *Loop) setOldDown() {
 	for _, err := range l.SetDown(indexes) {
 		l.Log.Warn("cannot set an old interface down", "error", err)
 	}
-}
-
-// becomeReady tells the service manager, once, when the first dump is in the
-// databases.
-func (l *Loop) becomeReady() {
-	if l.ready || !l.started || l.session == nil || !l.Status.synced.Load() || l.batch.Len() > 0 {
-		return
-	}
-	l.ready = true
-	l.Status.ready.Store(true)
-	l.notify(systemd.Ready, systemd.Status("%s", l.summary()))
 }
 
 func (l *Loop) summary() string {

@@ -32,6 +32,10 @@ type Facts struct {
 	InitDone     bool   // APPL_DB has the row PortInitDone
 	Ports        []PortConfig
 	PortErrors   []error // rows of CONFIG_DB PORT that cannot be read, each named
+
+	// Remembered: a state file of this boot says what the ports were when this
+	// process last ran, and warm starts by it are allowed.
+	Remembered bool
 }
 
 // PortConfig is one row of CONFIG_DB PORT.
@@ -43,6 +47,16 @@ type PortConfig struct {
 	HasAdmin bool
 }
 
+// Produce says when the configuration is handed over to orchagent.
+type Produce uint8
+
+// The times to produce.
+const (
+	ProduceAtOnce    Produce = iota
+	ProduceAfterEOIU         // once the end of the initial dump has been compared
+	ProduceNever             // orchagent has it
+)
+
 // Decision is how the daemon starts.
 type Decision struct {
 	Kind         StartKind
@@ -51,29 +65,39 @@ type Decision struct {
 	// KeepLinks: interfaces that exist are served as in a warm start. Otherwise
 	// those named Ethernet... are set down and ignored (PROTOCOL.md section 6).
 	KeepLinks bool
-	Produce   bool     // hand the configuration over to orchagent
-	Await     []string // ports that PortInitDone waits for
+	Produce   Produce
+	// Sweep: STATE_DB may have rows of interfaces that vanished while we were away.
+	Sweep bool
+	Await []string // ports that PortInitDone waits for
 }
 
-// Decide follows PROTOCOL.md sections 5 to 7. A cold start that finds
-// PortInitDone in APPL_DB is a restart of this process alone: the interfaces
-// are those of the running system and are kept (defect D6).
+// Decide follows PROTOCOL.md sections 5 to 7. SONiC's databases decide what
+// happens to the interfaces: a file alone never causes a warm start where they
+// were flushed, since then no port would be created; and a lost file never takes
+// the ports of a running system down. PortInitDone in APPL_DB before anything
+// was produced means that this process alone was restarted (defect D6).
 func Decide(f Facts) Decision {
 	count, counted := parseRestoreCount(f.RestoreCount)
 	if f.WarmEnabled && counted {
-		d := Decision{Kind: WarmStart, Reason: "warm restart is enabled", KeepLinks: true}
+		d := Decision{Kind: WarmStart, Reason: "warm restart is enabled",
+			KeepLinks: true, Produce: ProduceNever, Sweep: true}
 		d.RestoreCount = strconv.FormatUint(uint64(count+1), 10)
 		for _, p := range f.Ports {
 			d.Await = append(d.Await, p.Name)
 		}
 		return d
 	}
-	d := Decision{Kind: ColdStart, RestoreCount: "0", Produce: true}
+	d := Decision{Kind: ColdStart, RestoreCount: "0"}
 	switch {
+	case f.InitDone && f.Remembered:
+		d.Kind, d.Produce, d.KeepLinks, d.Sweep = WarmStart, ProduceAfterEOIU, true, true
+		d.Reason = "the process alone was restarted and remembers its ports"
 	case f.InitDone:
-		d.Reason, d.KeepLinks = "the process alone was restarted: APPL_DB has PortInitDone", true
+		d.KeepLinks, d.Sweep = true, true
+		d.Reason = "the process alone was restarted and remembers nothing"
 	case f.SwitchType == "dpu":
-		d.Reason, d.KeepLinks = "switch_type is dpu", true
+		d.KeepLinks = true
+		d.Reason = "switch_type is dpu"
 	case f.WarmEnabled:
 		d.Reason = "warm restart is enabled, but there is no restore_count"
 	default:

@@ -173,6 +173,10 @@ func (s *State) DumpRequested(seq uint32, quiet bool) {
 	s.dumpSeq, s.lost, s.quiet = seq, false, quiet
 }
 
+// interfaces returns how many interfaces with a name of ours there are, old ones
+// apart.
+func (s *State) interfaces() int { return len(s.links) }
+
 // served returns the ports whose rows are ours to keep right.
 func (s *State) served() []*Port {
 	var out []*Port

@@ -28,6 +28,9 @@ type Store interface {
 	Markers() (Markers, error)
 	// Publish carries out what is wanted of each port and answers it.
 	Publish(ports []*Port) error
+	// Compare answers those of the ports whose row is what is wanted already, and
+	// leaves the others Failed.
+	Compare(ports []*Port) error
 	// Audit compares STATE_DB with the ports; see AuditResult.
 	Audit(ports []*Port, exists func(name string) bool) (AuditResult, error)
 	// Close closes the connections.
