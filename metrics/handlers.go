@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/pprof"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,9 +82,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // its connection is being closed
 	}
 	defer s.conns.enter(c, phaseWaiting)
+	defer s.reportPanic(r)
 
 	rt := s.route(r.URL.Path, c)
-	sw := &statusWriter{ResponseWriter: w, conns: s.conns, conn: c, status: http.StatusOK}
+	sw := &statusWriter{ResponseWriter: w, conns: s.conns, conn: c}
 	defer func() {
 		if counter := rt.requests[sw.status]; counter != nil {
 			counter.Inc()
@@ -104,6 +106,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(sw, r, http.StatusNotFound, typeText, "nothing here; / has links\n")
 	default:
 		rt.handle(sw, r)
+	}
+}
+
+// reportPanic logs the first panic of a handler, which is a mistake in the
+// program, and ends the connection after any. Left alone, net/http would log it
+// among what clients do wrong.
+func (s *Server) reportPanic(r *http.Request) {
+	switch v := recover(); v {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(v)
+	default:
+		s.panicked.Do(func() {
+			s.log.Error("panic while answering an HTTP request",
+				"path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+		})
+		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -264,13 +283,20 @@ type statusWriter struct {
 	http.ResponseWriter
 	conns  *connTable
 	conn   *conn
-	status int
+	status int // 0: no answer yet
 }
 
 func (w *statusWriter) WriteHeader(status int) {
 	w.status = status
 	w.conns.enter(w.conn, phaseWriting)
 	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK // as net/http does; only pprof leaves it to it
+	}
+	return w.ResponseWriter.Write(b)
 }
 
 // Unwrap lets http.ResponseController reach the connection.

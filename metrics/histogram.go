@@ -25,8 +25,8 @@ type Histogram struct {
 }
 
 // readAttempts bounds a scrape's wish for a sum that matches the count
-// exactly. With writers so busy that all attempts fail, sum may include an
-// observation more or less than count; buckets and count still agree.
+// exactly. With writers so busy that all attempts fail, sum may be of a few
+// observations more; buckets and count still agree.
 const readAttempts = 64
 
 func newHistogram(bounds []float64) (*Histogram, error) {
@@ -72,19 +72,24 @@ func (h *Histogram) Bounds() []float64 { return h.bounds }
 func (h *Histogram) Read(counts []uint64) ([]uint64, float64) {
 	var sum float64
 	for range readAttempts {
-		counts = counts[:0]
-		total := uint64(0)
-		for i := range h.buckets {
-			n := h.buckets[i].Load()
-			counts = append(counts, n)
-			total += n
-		}
-		sum = math.Float64frombits(h.sum.Load())
-		if h.started.Load() == total {
+		var consistent bool
+		if counts, sum, consistent = h.readOnce(counts); consistent {
 			break
 		}
 	}
 	return counts, sum
+}
+
+func (h *Histogram) readOnce(counts []uint64) (_ []uint64, sum float64, consistent bool) {
+	counts = counts[:0]
+	total := uint64(0)
+	for i := range h.buckets {
+		n := h.buckets[i].Load()
+		counts = append(counts, n)
+		total += n
+	}
+	sum = math.Float64frombits(h.sum.Load())
+	return counts, sum, h.started.Load() == total
 }
 
 // Restore replaces everything observed by counts and sum as [Histogram.Read]

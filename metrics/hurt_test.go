@@ -430,22 +430,44 @@ func TestRequestsShareAnEdition(t *testing.T) {
 	}
 }
 
-// A render that panics harms its own requests only.
+// A render that panics harms its own requests only, and the first is logged.
 func TestPanicInRender(t *testing.T) {
 	var panics atomic.Bool
 	panics.Store(true)
-	_, base := startServer(t, ServerConfig{MaxAnswers: 1}, Sources{Ports: func(b []byte) []byte {
-		if panics.Load() {
-			panic("oops")
+	records := make(logs, 1000)
+	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}, MaxAnswers: 1},
+		Sources{Set: NewSet(), Ports: func(b []byte) []byte {
+			if panics.Load() {
+				panic("oops")
+			}
+			return append(b, "{}\n"...)
+		}}, slog.New(records))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	defer s.Shutdown(t.Context())
+	base := "http://" + s.Addrs()[0].String()
+	for range 2 {
+		if _, err := new(http.Transport).RoundTrip(mustRequest(t, base+"/ports")); err == nil {
+			t.Error("a panic made an answer")
 		}
-		return append(b, "{}\n"...)
-	}})
-	if _, err := new(http.Transport).RoundTrip(mustRequest(t, base+"/ports")); err == nil {
-		t.Error("a panic made an answer")
+	}
+	if n := s.routes["/ports"].requests[200].Load(); n != 0 {
+		t.Errorf("panics counted as %d answers", n)
 	}
 	panics.Store(false)
 	if resp, body := fetch(t, "GET", base+"/ports"); resp.StatusCode != 200 || body != "{}\n" {
-		t.Errorf("after the panic: %d %q", resp.StatusCode, body)
+		t.Errorf("after the panics: %d %q", resp.StatusCode, body)
+	}
+	logged := 0
+	for len(records) > 0 {
+		if r := <-records; r.Level == slog.LevelError {
+			logged++
+		}
+	}
+	if logged != 1 {
+		t.Errorf("%d errors logged, want 1", logged)
 	}
 }
 

@@ -50,9 +50,14 @@ func (e endpoint) String() string {
 	return e.address
 }
 
+// listenTime bounds an attempt to listen: a host name may need a name server.
+const listenTime = 2 * time.Second
+
 // listen opens the endpoint. A TCP socket is bound to device unless that is
 // empty; a unix socket gets mode 0660.
 func (e endpoint) listen(ctx context.Context, device string) (net.Listener, error) {
+	ctx, cancel := context.WithTimeout(ctx, listenTime)
+	defer cancel()
 	if e.network == "unix" {
 		return e.listenUnix(ctx)
 	}

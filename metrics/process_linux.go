@@ -31,8 +31,8 @@ type process struct {
 	openFDs    IntGauge
 }
 
-// AddProcess adds the process_* families. It fails where /proc is not mounted,
-// and adds none of them then.
+// AddProcess adds the process_* families and keeps two files open for them. It
+// fails where /proc is not mounted, and adds none of them then.
 func (s *Set) AddProcess() error {
 	start, err := processStart()
 	if err != nil {

@@ -120,6 +120,7 @@ type Server struct {
 	pprof  *route
 
 	retryMin, retryMax time.Duration
+	panicked           sync.Once
 
 	stop    context.CancelFunc
 	stopped context.Context

@@ -210,13 +210,36 @@ func TestTLSClientCertificates(t *testing.T) {
 }
 
 // Files that are bad from the start do not keep the server from starting, nor
-// does it fall back to plain text; it begins to work when they are good.
+// does it fall back to plain text; it begins to work when they are good. However
+// often clients try, there is one complaint.
 func TestTLSFilesBadAtStart(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
-	s, _ := startServer(t, ServerConfig{TLSCertFile: certFile, TLSKeyFile: keyFile}, Sources{Health: healthy})
-	if name, err := handshake(s, &tls.Config{}); err == nil {
-		t.Errorf("handshake with %q without files", name)
+	records := make(logs, 1000)
+	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}, TLSCertFile: certFile, TLSKeyFile: keyFile},
+		Sources{Set: NewSet(), Health: healthy}, slog.New(records))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	defer s.Shutdown(t.Context())
+	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelError {
+		t.Errorf("first record %v, want an error", r)
+	}
+	for range 3 {
+		if name, err := handshake(s, &tls.Config{}); err == nil {
+			t.Errorf("handshake with %q without files", name)
+		}
+	}
+	if r := records.next(t, slog.LevelInfo); r.Message != "serving metrics" {
+		t.Errorf("second record %v, want serving metrics", r)
+	}
+	select {
+	case r := <-records:
+		if r.Level > slog.LevelDebug {
+			t.Errorf("another record: %v", r)
+		}
+	default:
 	}
 	c := newCertificate(t, "late", nil)
 	replace(t, certFile, c.pem)
