@@ -258,6 +258,7 @@ func (d *process) serve() {
 		Set:    d.set,
 		Health: d.health,
 		Ready:  d.readiness,
+		Ports:  d.status.AppendPorts,
 	}, d.log)
 	if err != nil {
 		d.log.Error("no HTTP server", "error", err)

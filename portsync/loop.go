@@ -335,8 +335,10 @@ func (l *Loop) show(p *Port) {
 		p.shown = p.Served
 		l.Metrics.present.Add(2*bit(p.Served) - 1)
 	}
+	day := l.clock.time(l.ackAt)
+	l.Status.ports.show(p, day)
 	if l.Metrics.ports != nil {
-		l.Metrics.ports.update(p, float64(l.clock.time(l.ackAt).UnixNano())/1e9)
+		l.Metrics.ports.update(p, float64(day.UnixNano())/1e9)
 	}
 }
 

@@ -167,6 +167,7 @@ func (l *Loop) take(d Decision, facts Facts) {
 	l.setPorts(facts.Ports)
 	for _, name := range d.Await {
 		l.state.Await(name)
+		l.Status.ports.show(l.state.ports[name], l.clock.time(l.clock.now()))
 	}
 	l.Status.awaited.Store(int64(l.state.Awaited()))
 	if d.Sweep {

@@ -34,6 +34,7 @@ type Port struct {
 	pending pending     // belongs to the Batch
 	shown   bool        // counted among the ports present
 	series  *portSeries // belongs to Metrics; nil while it has none
+	view    *portView   // belongs to Status; nil while it is not shown
 }
 
 // ActionKind says what follows from an event.

@@ -23,6 +23,7 @@ type Status struct {
 	queued       atomic.Int64 // events in the ring, as the loop last saw it
 	configured   atomic.Int64 // ports of CONFIG_DB
 	awaited      atomic.Int64 // ports that PortInitDone waits for
+	ports        portViews
 	progress     atomic.Int64 // nanoseconds since 1970 of the last answer of the databases
 }
 
