@@ -1,0 +1,32 @@
+package snapshot
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// bootIDPath holds a random UUID of the running boot (random(4)).
+const bootIDPath = "/proc/sys/kernel/random/boot_id"
+
+// BootID returns the kernel's identifier of this boot: 36 characters, of which
+// no two boots have the same. A container shares it with its host.
+func BootID() (string, error) { return readBootID(bootIDPath) }
+
+func readBootID(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read boot id: %w", err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, 64))
+	if err != nil {
+		return "", fmt.Errorf("read boot id: %w", err)
+	}
+	id := strings.TrimSuffix(string(text), "\n")
+	if len(id) != 36 || strings.Trim(id, "0123456789abcdef-") != "" {
+		return "", fmt.Errorf("read boot id: %s has %q: want a UUID", path, id)
+	}
+	return id, nil
+}

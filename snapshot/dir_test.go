@@ -1,0 +1,90 @@
+package snapshot
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestEnsureDir(t *testing.T) {
+	old := syscall.Umask(0o022)
+	defer syscall.Umask(old)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	must(t, os.Mkdir(filepath.Join(dir, "there"), 0o711))
+	must(t, os.Symlink("there", filepath.Join(dir, "link")))
+	must(t, os.Symlink("nothing", filepath.Join(dir, "dangling")))
+	must(t, os.Symlink("loop", filepath.Join(dir, "loop")))
+
+	f := func(path, want string) {
+		t.Helper()
+		if !filepath.IsAbs(path) && path != "" && path != "relative/path" {
+			path = filepath.Join(dir, path)
+		}
+		err := EnsureDir(path, 0o750)
+		if want == "" {
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		if want = strings.ReplaceAll(want, "DIR", dir); err == nil || err.Error() != want {
+			t.Errorf("error\n%v\nwant\n%s", err, want)
+		}
+	}
+	f("there", "")
+	f("link", "")
+	f("link/a/b/", "")
+	f("new/er/est", "")
+	f("", `directory "": want an absolute path`)
+	f("relative/path", `directory "relative/path": want an absolute path`)
+	f("file", `directory "DIR/file": "DIR/file" is a file: want a directory`)
+	f("file/a/b", `directory "DIR/file/a/b": "DIR/file" is a file: want a directory`)
+	f("dangling", `directory "DIR/dangling": "DIR/dangling" is a symbolic link to nothing: want a directory`)
+	f("loop", `directory "DIR/loop": stat DIR/loop: too many levels of symbolic links`)
+	f("/proc/nothing", `directory "/proc/nothing": mkdir /proc/nothing: no such file or directory`)
+
+	for name, want := range map[string]fs.FileMode{"there": 0o711, "there/a": 0o750, "there/a/b": 0o750, "new": 0o750, "new/er/est": 0o750} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, %v; want %v", name, info.Mode(), err, want)
+		}
+	}
+}
+
+func TestIsDiskTrouble(t *testing.T) {
+	wrapped := func(errno syscall.Errno) error {
+		return &fs.PathError{Op: "write", Path: "x", Err: errno}
+	}
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EACCES, syscall.ENOENT} {
+		if !IsDiskTrouble(wrapped(errno)) {
+			t.Errorf("%v is no trouble", errno)
+		}
+	}
+	for _, err := range []error{nil, io.EOF, ErrCorrupt, ErrNoGood, wrapped(syscall.EINVAL), errors.New("no space left on device")} {
+		if IsDiskTrouble(err) {
+			t.Errorf("%v is trouble", err)
+		}
+	}
+}
+
+func TestBootID(t *testing.T) {
+	id, err := BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := BootID(); id != again {
+		t.Errorf("%s, then %s", id, again)
+	}
+	path := filepath.Join(t.TempDir(), "boot_id")
+	for _, text := range []string{"", "\n", "x", id[:35], id + "0", id + "\n\n", strings.Repeat("z", 36), strings.Repeat("0", 1<<16)} {
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+		if id, err := readBootID(path); err == nil {
+			t.Errorf("%.50q is taken for %s", text, id)
+		}
+	}
+}
