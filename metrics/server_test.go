@@ -47,3 +47,12 @@ func unixTransport(socket string) *http.Transport {
 		},
 	}
 }
+
+func mustRequest(t *testing.T, url string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
