@@ -129,6 +129,12 @@ func open(ctx context.Context, m *sonicdb.Map, name string) (sonicdb.Database, *
 	if err != nil {
 		return db, nil, fmt.Errorf("connect to %s: %w", name, err)
 	}
+	// A server that is loading its data takes connections and refuses whatever
+	// comes over them. It is of use only once it answers.
+	if _, err := c.Do("PING"); err != nil {
+		c.Close()
+		return db, nil, fmt.Errorf("connect to %s: %w", name, err)
+	}
 	return db, c, nil
 }
 
