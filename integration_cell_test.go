@@ -30,6 +30,7 @@ type cell struct {
 
 	conns  map[string]*sonicdb.Conn // the test's own
 	notify int                      // counts notification sockets
+	old    map[int32]bool           // interfaces that the daemon is to ignore, by index
 }
 
 const (
@@ -95,7 +96,7 @@ func enterCell(t *testing.T) *cell {
 	if !lab.InNamespace(t) {
 		return nil
 	}
-	c := &cell{t: t, binary: path, dir: redisDir + "/cell", conns: make(map[string]*sonicdb.Conn)}
+	c := &cell{t: t, binary: path, dir: redisDir + "/cell", conns: make(map[string]*sonicdb.Conn), old: make(map[int32]bool)}
 	// The binary runs without arguments and must find nothing of this machine's
 	// in the places it looks at.
 	c.do1("private directories", errors.Join(
@@ -157,6 +158,11 @@ func (c *cell) writeMap(databaseMap string) {
 	}
 	c.do1("write the map", errors.Join(
 		os.MkdirAll(filepath.Dir(mapFile), 0o755), os.WriteFile(mapFile, []byte(databaseMap), 0o644)))
+}
+
+func (c *cell) mkdir(path string) {
+	c.t.Helper()
+	c.do1("make a directory", os.Mkdir(path, 0o755))
 }
 
 // do1 ends the test if what it was doing went wrong.

@@ -2,5 +2,7 @@
 
 package main
 
-// raceEnabled says whether the tests run under the race detector.
-const raceEnabled = false
+const (
+	raceEnabled = false // whether the tests run under the race detector
+	raceFactor  = 1     // how much slower that makes the daemon
+)

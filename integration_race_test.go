@@ -2,4 +2,7 @@
 
 package main
 
-const raceEnabled = true
+const (
+	raceEnabled = true
+	raceFactor  = 4
+)
