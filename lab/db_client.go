@@ -19,7 +19,6 @@ type client struct {
 	inMulti bool
 	dirty   bool // a queued command was refused
 	queue   [][]string
-	running bool // EXEC is running the queue
 	inLua   bool
 
 	channels set

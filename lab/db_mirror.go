@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"strconv"
 	"strings"
 
 	"portsyncd/sonicdb"
@@ -22,11 +21,9 @@ func runMirrorScript(s ScriptCall) Reply {
 			exists[i] = s.Call("EXISTS", s.Keys[2*i]) == Reply(1)
 		}
 	}
-	leave, err := s.enter(s.Args[0])
-	if err != "" {
-		return err
+	if e, isErr := s.Call("SELECT", s.Args[0]).(ErrorReply); isErr {
+		return e
 	}
-	defer leave()
 	var letters, first strings.Builder
 	for i, has := range exists {
 		e := s.mirror(has, s.Keys[2*i+1], s.Args[1+perPair*i:][:perPair])
@@ -66,16 +63,4 @@ func (s ScriptCall) pcall(argv ...string) ErrorReply {
 	e, _ := s.Call(argv...).(ErrorReply)
 	text, _, _ := strings.Cut(string(e), " script: ")
 	return ErrorReply(text)
-}
-
-// enter is redis.call('SELECT', ...) for the commands that follow in the
-// script. leave brings back the database of its caller.
-func (s ScriptCall) enter(database string) (leave func(), err ErrorReply) {
-	if e, isErr := s.Call("SELECT", database).(ErrorReply); isErr {
-		return nil, e
-	}
-	c := s.r.c
-	caller := c.dbIndex
-	c.dbIndex, _ = strconv.Atoi(database)
-	return func() { c.dbIndex = caller }, ""
 }

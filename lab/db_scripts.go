@@ -3,7 +3,6 @@ package lab
 import (
 	"crypto/sha1"
 	"encoding/hex"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -56,10 +55,9 @@ func (s ScriptCall) Call(argv ...string) Reply {
 		return s.locate(problem)
 	}
 	c := s.r.c
-	index := c.dbIndex
 	c.inLua = true
 	reply := s.r.db.call(&request{s.r.db, c, cmd, argv})
-	c.inLua, c.dbIndex = false, index // a SELECT within does not last
+	c.inLua = false
 	if e, isErr := reply.(ErrorReply); isErr {
 		return s.locate(e)
 	}
@@ -85,24 +83,24 @@ func (db *DB) RegisterScript(source string, fn func(ScriptCall) Reply) {
 	db.scripts.known[source] = fn
 }
 
-// passThrough is the script that runs its arguments as a command, which tools
-// use to mark their commands in MONITOR by the comment line before.
-var passThrough = regexp.MustCompile(`^(--[^\n]*\n)?return redis\.call\(unpack\(ARGV\)\)\n?$`)
-
-// constant is the script that does nothing.
-var constant = regexp.MustCompile(`^(?:--[^\n]*\n)?return (\d{1,9})\n?$`)
-
-// function returns what runs for source, nil if that is not known.
+// function returns what runs for source, nil if that is not known. Besides the
+// registered ones there are those of tools, which mark what they do in MONITOR
+// by a comment in the first line: one that runs its arguments as a command, and
+// one that returns a number.
 func (s *scripts) function(source string) func(ScriptCall) Reply {
 	if fn := s.known[source]; fn != nil {
 		return fn
 	}
-	if passThrough.MatchString(source) {
+	if strings.HasPrefix(source, "--") {
+		_, source, _ = strings.Cut(source, "\n")
+	}
+	if source == "return redis.call(unpack(ARGV))" {
 		return func(s ScriptCall) Reply { return s.Call(s.Args...) }
 	}
-	if m := constant.FindStringSubmatch(source); m != nil {
-		n, _ := strconv.Atoi(m[1])
-		return func(ScriptCall) Reply { return n }
+	if number, isReturn := strings.CutPrefix(source, "return "); isReturn {
+		if n, err := strconv.Atoi(number); err == nil {
+			return func(ScriptCall) Reply { return n }
+		}
 	}
 	return nil
 }
@@ -144,6 +142,8 @@ func runScript(r *request, source string) Reply {
 	}
 	sha := r.db.scripts.load(source)
 	call := ScriptCall{Keys: r.argv[3 : 3+n], Args: r.argv[3+n:], r: r, sha: sha}
+	index := r.c.dbIndex
+	defer func() { r.c.dbIndex = index }() // a SELECT within lasts no longer
 	return r.db.scripts.function(source)(call)
 }
 

@@ -10,6 +10,7 @@ import (
 func (s *scripts) registerOwn() {
 	s.known[sonicdb.SetScript.Source] = runSetScript
 	s.known[popScript.Source] = runPopScript
+	s.known[sonicdb.MirrorScript.Source] = runMirrorScript
 }
 
 // runSetScript does what sonicdb.SetScript does in Lua: KEYS are the channel,

@@ -87,8 +87,9 @@ func (o *Orchagent) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("orchagent: %w", err)
 	}
+	conn := o.conn
 	context.AfterFunc(ctx, func() {
-		o.conn.Close()
+		conn.Close()
 		subscription.Close()
 	})
 	woken, ended := make(chan struct{}, 1), make(chan error, 1)

@@ -90,6 +90,8 @@ func (n Namespaces) runAgain(t T) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = time.Second
+	// With the race detector each process would linger for a second at its end.
+	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE"))
 
 	// The child is to die with us, which the kernel ties to this thread.
 	runtime.LockOSThread()

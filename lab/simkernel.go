@@ -108,6 +108,17 @@ func (k *SimKernel) InterruptDumps(n int) {
 	k.interrupts = n
 }
 
+// RequestLink queues a live NewLink message for one link, if there is one of
+// that index.
+func (k *SimKernel) RequestLink(index int32) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l := k.links[index]; l != nil {
+		k.announce(l, unix.RTM_NEWLINK)
+	}
+	return nil
+}
+
 // RequestLinkDump queues a NewLink message for each link and a DumpDone, all
 // with the sequence number that it returns. A dump is never lost.
 func (k *SimKernel) RequestLinkDump() (seq uint32, err error) {
