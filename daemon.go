@@ -22,6 +22,7 @@ import (
 	"portsyncd/sonicdb"
 	"portsyncd/syslog"
 	"portsyncd/systemd"
+	"portsyncd/warmrestart"
 )
 
 // daemon runs until a signal asks it to end, and then ends by that signal: so
@@ -116,6 +117,8 @@ type process struct {
 	set      *metrics.Set
 	status   *portsync.Status
 	loop     *portsync.Loop
+	memory   *warmrestart.Memory
+	sampler  portsync.Sampler
 }
 
 // run starts the parts, runs the loop until ctx ends, and stops the parts in
@@ -132,6 +135,8 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	d.set, d.status = metrics.NewSet(), &portsync.Status{}
 	families := d.families()
 	d.serve()
+	d.sampler = portsync.Sampler{Status: d.status, Metrics: families}
+	d.remember()
 	d.loop = portsync.NewLoop(portsync.Options{
 		Links:    d.links,
 		Existing: d.existing,
@@ -150,8 +155,12 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 		Metrics:  families,
 		Settings: settings(&d.cfg),
 
+		Recorder:    d.memory,
 		EOIUTimeout: d.cfg.WarmRestart.EOIUTimeout,
 	})
+	remembering, forgetting := context.WithCancel(context.Background())
+	saved := make(chan struct{})
+	go func() { d.memory.Run(remembering); close(saved) }()
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
@@ -163,7 +172,10 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	} else {
 		d.idle(ctx)
 	}
-	return errors.Join(err, d.stop(ctx))
+	d.stop(ctx)
+	forgetting()
+	<-saved
+	return err
 }
 
 // openLog opens the log with the level of the file; once CONFIG_DB's LOGGER row
@@ -223,6 +235,38 @@ func (d *process) families() *portsync.Metrics {
 		d.log.Warn("no process metrics", "error", err)
 	}
 	return m
+}
+
+// remember reads what survived the last restart.
+func (d *process) remember() {
+	c := warmrestart.Config{
+		Writer: "portsyncd " + release, Log: d.log, Families: warmrestart.NewFamilies(d.set),
+		Sample: d.sample, Text: d.set.AppendText, JSON: d.set.AppendJSON,
+		Settings: memorySettings(&d.cfg),
+	}
+	if d.cfg.WarmRestart.Enabled {
+		c.StateFile = d.cfg.WarmRestart.StateFile
+	}
+	if d.cfg.Metrics.Enabled {
+		c.StoragePath = d.cfg.Metrics.StoragePath
+	}
+	d.memory = warmrestart.Open(c)
+}
+
+// memorySettings are the settings of the files that a reload can change.
+func memorySettings(cfg *config.Config) warmrestart.Settings {
+	m := &cfg.Metrics
+	return warmrestart.Settings{
+		SaveInterval: m.SaveInterval, Retention: m.Retention, MaxFileSize: m.MaxFileSize,
+		KeepRestarts: cfg.WarmRestart.HistoryMaxRestarts,
+		ExportText:   m.ExportFormat != config.JSON,
+		ExportJSON:   m.ExportFormat != config.Prometheus,
+	}
+}
+
+// sample is one line of the history.
+func (d *process) sample() []byte {
+	return d.sampler.Append(nil, time.Now(), d.health().Status)
 }
 
 // serve opens the HTTP server. Nothing that is wrong with it ends the daemon.
@@ -352,6 +396,7 @@ func (d *process) reload() {
 	}
 	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", d.file, "changes", len(changes))
 	d.loop.Reload(settings(&next))
+	d.memory.Reload(memorySettings(&next))
 	if d.server != nil {
 		if err := d.server.Reconfigure(live(&next.Metrics)); err != nil {
 			d.log.Error("the HTTP server keeps its settings", "error", err)
@@ -368,18 +413,17 @@ func (d *process) idle(ctx context.Context) {
 }
 
 // stop ends what run started.
-func (d *process) stop(ctx context.Context) error {
+func (d *process) stop(ctx context.Context) {
 	d.notify(systemd.Stopping)
 	d.log.Log(context.Background(), syslog.LevelNotice, "stopping", "cause", context.Cause(ctx))
 	if d.server == nil {
-		return nil
+		return
 	}
 	short, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := d.server.Shutdown(short); err != nil {
 		d.log.Warn("HTTP clients were cut off", "error", err)
 	}
-	return nil
 }
 
 func (d *process) notify(states ...string) {

@@ -1,10 +1,12 @@
 package portsync
 
 import (
+	"slices"
 	"time"
 
 	"portsyncd/syslog"
 	"portsyncd/systemd"
+	"portsyncd/warmrestart"
 )
 
 // This file is the initial sync: from the request of the first dump until what
@@ -25,36 +27,39 @@ func (i *initialSync) begin(now int64, timeout time.Duration) {
 	i.begun, i.eoiuAt = now, now+int64(timeout)
 }
 
-// Restart is the record of one start.
-type Restart struct {
-	At       time.Time // when the dump was requested
-	Kind     StartKind
-	Reason   string        // why this kind
-	Duration time.Duration // of the initial sync
-	EOIU     bool          // the end of the initial dump came, in time or late
-	TimedOut bool          // it did not come within the timeout
-	// Compared ports were in the dump; Changed ones had a row in STATE_DB that
-	// was not what the kernel says, and Deleted rows had no interface any more.
-	Compared, Changed, Deleted int
-}
-
 // Recorder keeps what has to survive the process. Its methods return at once:
-// the loop never waits for a disk.
+// the loop never waits for a disk. warmrestart.Memory is one.
 type Recorder interface {
+	// Remembered reports whether a good state file of this boot was found.
+	Remembered() bool
+	// Stale says that the state file does not belong to what the databases show.
+	Stale()
 	// Restarted gets the record of this start, once its initial sync is over.
-	Restarted(Restart)
-	// PortsChanged gets the ports as they are now, a copy that is the
-	// recorder's to keep.
-	PortsChanged([]PortState)
+	Restarted(warmrestart.Restart)
+	// PortsChanged gets the ports as they are now, a copy that is the recorder's
+	// to keep.
+	PortsChanged([]warmrestart.Port)
 }
 
-// PortState is a port as it was last acknowledged.
-type PortState struct {
-	Name                   string
-	Index                  int32
-	Admin, Oper            bool
-	MTU                    uint32
-	CarrierUp, CarrierDown uint32
+// recordEvery is how often the ports are handed to the recorder at most: flash
+// wears.
+const recordEvery = time.Second
+
+// recordPorts hands a copy of the ports over.
+func (l *Loop) recordPorts(now int64) {
+	l.recordAt, l.recorded = never, now
+	if l.Recorder == nil {
+		return
+	}
+	ports := make([]warmrestart.Port, 0, len(l.state.ports))
+	for _, p := range l.state.ports {
+		if p.Served {
+			ports = append(ports, warmrestart.Port{Name: p.Name, Index: p.Index, Admin: p.Admin, Oper: p.Oper,
+				MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown})
+		}
+	}
+	slices.SortFunc(ports, func(a, b warmrestart.Port) int { return compareNames(a.Name, b.Name) })
+	l.Recorder.PortsChanged(ports)
 }
 
 // endOfInitialUpdate is EOIU: the initial dump is complete.
@@ -110,12 +115,12 @@ func (l *Loop) finishInitial() {
 	i.done = true
 	now := l.clock.now()
 	took := time.Duration(now - i.begun)
-	r := Restart{
-		At: l.clock.time(i.begun), Kind: l.decision.Kind, Reason: l.decision.Reason, Duration: took,
+	r := warmrestart.Restart{
+		At: l.clock.time(i.begun), Kind: l.decision.Kind.String(), Reason: l.decision.Reason, Duration: took,
 		EOIU: i.eoiu, TimedOut: i.timedOut,
 		Compared: i.compared, Changed: i.changed, Deleted: i.deleted,
 	}
-	l.Log.Log(l.ctx, syslog.LevelNotice, "initial sync complete", "kind", r.Kind.String(), "took", took,
+	l.Log.Log(l.ctx, syslog.LevelNotice, "initial sync complete", "kind", r.Kind, "took", took,
 		"compared", r.Compared, "changed", r.Changed, "deleted", r.Deleted)
 	if l.Recorder != nil {
 		l.Recorder.Restarted(r)

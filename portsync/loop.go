@@ -25,18 +25,16 @@ type Settings struct {
 
 // Options is what a Loop is made of.
 type Options struct {
-	Links    Links
-	Existing []OldLink                              // interfaces Ethernet... that were there before us
-	SetDown  func(indexes []int32) (failed []error) // takes old interfaces down
-	Open     *Connector
-	Notifier *systemd.Notifier
-	Watchdog time.Duration // the service manager's patience; 0: it does not watch
-	Log      *slog.Logger
-	Status   *Status
-	Metrics  *Metrics
-	Recorder Recorder // nil: nothing is to survive
-	// Remembered: see Facts.
-	Remembered  bool
+	Links       Links
+	Existing    []OldLink                              // interfaces Ethernet... that were there before us
+	SetDown     func(indexes []int32) (failed []error) // takes old interfaces down
+	Open        *Connector
+	Notifier    *systemd.Notifier
+	Watchdog    time.Duration // the service manager's patience; 0: it does not watch
+	Log         *slog.Logger
+	Status      *Status
+	Metrics     *Metrics
+	Recorder    Recorder      // nil: nothing is to survive
 	EOIUTimeout time.Duration // for the end of the initial dump
 	Settings
 }
@@ -81,6 +79,8 @@ type Loop struct {
 	auditAt  int64
 	feedAt   int64
 	lateAt   int64
+	recordAt int64 // when the ports are handed to the recorder; never if they have not changed
+	recorded int64 // when they were last
 	logger   eventLog
 }
 
@@ -126,7 +126,7 @@ func NewLoop(o Options) *Loop {
 		timer:    time.NewTimer(time.Hour),
 		retry:    backoff{min: retryMin, max: retryMax},
 		revive:   backoff{min: reviveMin, max: reviveMax},
-		reviveAt: never, auditAt: never, feedAt: never, lateAt: never,
+		reviveAt: never, auditAt: never, feedAt: never, lateAt: never, recordAt: never,
 		initial: initialSync{eoiuAt: never},
 	}
 	l.settled, l.found = l.settle, l.foundRight
@@ -334,6 +334,9 @@ func (l *Loop) show(p *Port) {
 	if p.Served != p.shown {
 		p.shown = p.Served
 		l.Metrics.present.Add(2*bit(p.Served) - 1)
+	}
+	if l.recordAt == never {
+		l.recordAt = max(l.ackAt, l.recorded+int64(recordEvery))
 	}
 	day := l.clock.time(l.ackAt)
 	l.Status.ports.show(p, day)

@@ -39,6 +39,8 @@ type Metrics struct {
 	errors     *metrics.Vec[metrics.Counter]
 	reconnects *metrics.Counter
 
+	latencies latencies
+
 	configDoneCount *metrics.IntGauge
 	tableRows       *metrics.IntGauge
 	present         *metrics.IntGauge
@@ -145,6 +147,7 @@ func (m *Metrics) written(was pending, at int64) {
 		m.writes.At(writeSet).Inc()
 	}
 	m.latency.Observe(float64(at-was.since) / 1e9)
+	m.latencies.add(at - was.since)
 }
 
 // ExposeNetlink adds the counters of a netlink socket.

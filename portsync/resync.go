@@ -247,12 +247,15 @@ func (l *Loop) due(now int64) {
 	if now >= l.lateAt {
 		l.late(now)
 	}
+	if now >= l.recordAt {
+		l.recordPorts(now)
+	}
 	l.logger.missed(now)
 }
 
 // deadline is when due has something to do next.
 func (l *Loop) deadline() int64 {
-	d := min(l.auditAt, l.reviveAt, l.feedAt, l.lateAt, l.logger.missing)
+	d := min(l.auditAt, l.reviveAt, l.feedAt, l.lateAt, l.recordAt, l.logger.missing)
 	if l.started {
 		d = min(d, l.dump.due(), l.initial.eoiuAt)
 	}

@@ -134,7 +134,7 @@ func (l *Loop) start() error {
 		if err != nil {
 			return err
 		}
-		facts.Remembered = l.Remembered
+		facts.Remembered = l.Recorder != nil && l.Recorder.Remembered()
 		l.take(Decide(facts), facts)
 	}
 	d := l.decision
@@ -174,6 +174,9 @@ func (l *Loop) take(d Decision, facts Facts) {
 		l.sweep = sweepStart
 	}
 	l.gated = d.Kind == WarmStart
+	if l.Recorder != nil && d.Kind == ColdStart && !facts.InitDone {
+		l.Recorder.Stale()
+	}
 	l.Log.Log(l.ctx, syslog.LevelNotice, d.Kind.String()+" start", "reason", d.Reason,
 		"ports", len(l.ports), "awaited", len(d.Await), "restore_count", d.RestoreCount)
 }

@@ -1,0 +1,30 @@
+// Package warmrestart is what the daemon remembers over a restart: the ports as
+// they last were, the counters and durations of restarts, and their history. It
+// knows nothing of sockets.
+//
+// # Files
+//
+// The state file holds the ports. Together with SONiC's databases it decides
+// whether a start is warm; it is of no use after another boot. Under the storage
+// path lie metrics.json (restart counters, the histogram of sync durations, the
+// newest restart records), history.jsonl with a sample each save interval,
+// and the exports portsyncd.prom and metrics-export.json.
+//
+// SONiC ends the daemon with SIGKILL on a warm reboot, so everything is written
+// when it changes, at most once a second, and nothing depends on a last save.
+//
+// # Counters that survive
+//
+// A counter that comes back lower looks to Prometheus like a reset and adds its
+// whole value to increase(). A new value is therefore exposed only once it is on
+// the disk. Where there is nothing on the disk to come back to, because no file
+// could ever be written, values are exposed at once, and start at 0 with the
+// process as any other counter does.
+//
+// # Concurrency
+//
+// A Memory has one goroutine, Run, that owns all files. The methods that the
+// event loop calls hand it a copy and return at once. A full or read-only disk
+// is counted, logged once, and tried again after a growing pause; the last good
+// file stays.
+package warmrestart

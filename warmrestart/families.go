@@ -1,0 +1,81 @@
+package warmrestart
+
+import "portsyncd/metrics"
+
+// Families are the seven of the specification, and what tells how the files do.
+type Families struct {
+	// warmRestarts and coldStarts: an unexpected one of either is a daemon that
+	// died, or a switch whose databases were flushed; the log says why.
+	warmRestarts, coldStarts *metrics.Counter
+	// eoiuTimeouts moves when a kernel needs longer than eoiu_timeout_secs to list
+	// its links: look for a stuck driver.
+	eoiuDetected, eoiuTimeouts *metrics.Counter
+	// stateRecoveries and corruptions move when a file was damaged and when a
+	// backup stood in for it: look at the disk.
+	stateRecoveries, corruptions *metrics.Counter
+	// sync is from the dump request to the acknowledgement of what it brought.
+	sync *metrics.Histogram
+
+	saves      *metrics.Vec[metrics.Counter]
+	failures   *metrics.Vec[metrics.Counter]
+	savedAt    *metrics.Vec[metrics.Gauge]
+	size       *metrics.Vec[metrics.IntGauge]
+	diskFaulty *metrics.IntGauge
+}
+
+// syncBounds reach from what an empty switch takes to the 10, 50 and 100 s that
+// the specification names.
+var syncBounds = []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 50, 100}
+
+// Indexes of the label values of the file families.
+const (
+	fileState = iota
+	fileMetrics
+	fileHistory
+	fileExport
+)
+
+var fileNames = []string{"state", "metrics", "history", "export"}
+
+// NewFamilies adds the families to set.
+func NewFamilies(set *metrics.Set) *Families {
+	return &Families{
+		warmRestarts: set.NewCounter("portsyncd_warm_restarts",
+			"Starts that kept what was known, over all restarts."),
+		coldStarts: set.NewCounter("portsyncd_cold_starts",
+			"Starts from nothing, over all restarts."),
+		eoiuDetected: set.NewCounter("portsyncd_eoiu_detected",
+			"Initial dumps that were read to their end, over all restarts."),
+		eoiuTimeouts: set.NewCounter("portsyncd_eoiu_timeouts",
+			"Initial dumps that did not end in time, over all restarts."),
+		stateRecoveries: set.NewCounter("portsyncd_state_recoveries",
+			"Files that a backup stood in for, over all restarts."),
+		corruptions: set.NewCounter("portsyncd_corruptions_detected",
+			"Damaged files that were found and set aside, over all restarts."),
+		sync: set.NewHistogram("portsyncd_sync_duration_seconds",
+			"From the request of the first dump to the acknowledgement of what it brought, over all restarts.", syncBounds),
+
+		saves: set.NewCounterVec("portsyncd_snapshot_saves_total",
+			"Files written.", "file", fileNames...),
+		failures: set.NewCounterVec("portsyncd_snapshot_failures_total",
+			"Files that could not be written.", "file", fileNames...),
+		savedAt: set.NewGaugeVec("portsyncd_snapshot_saved_timestamp_seconds",
+			"When the file was last written, or read at the start; 0 if never.", "file", fileNames...),
+		size: set.NewIntGaugeVec("portsyncd_snapshot_size_bytes",
+			"Size of what was last written.", "file", fileNames...),
+		diskFaulty: set.NewIntGauge("portsyncd_disk_faulty",
+			"1 while files cannot be written."),
+	}
+}
+
+// show exposes what is durable.
+func (f *Families) show(b *metricsBody) error {
+	c := &b.Counters
+	f.warmRestarts.Set(c.WarmRestarts)
+	f.coldStarts.Set(c.ColdStarts)
+	f.eoiuDetected.Set(c.EOIUDetected)
+	f.eoiuTimeouts.Set(c.EOIUTimeouts)
+	f.stateRecoveries.Set(c.StateRecoveries)
+	f.corruptions.Set(c.CorruptionsDetected)
+	return f.sync.Restore(b.Sync.Counts, b.Sync.Sum)
+}

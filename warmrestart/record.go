@@ -1,0 +1,153 @@
+package warmrestart
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kinds of start.
+const (
+	Cold = "cold"
+	Warm = "warm"
+)
+
+// Restart is the record of one start.
+type Restart struct {
+	At       time.Time     `json:"at"`       // when the first dump was requested
+	Kind     string        `json:"kind"`     // Cold or Warm
+	Reason   string        `json:"reason"`   // why that kind
+	Duration time.Duration `json:"duration"` // of the initial sync, nanoseconds
+	EOIU     bool          `json:"eoiu"`     // the initial dump was read to its end
+	TimedOut bool          `json:"timed_out"`
+	// Compared interfaces were in the dump; Changed rows were written because
+	// STATE_DB had not what the kernel said, Deleted ones had no interface.
+	Compared int `json:"compared"`
+	Changed  int `json:"changed"`
+	Deleted  int `json:"deleted"`
+	// RecoveredFrom is the backup that stood in for a damaged state file.
+	RecoveredFrom string `json:"recovered_from,omitempty"`
+}
+
+// Port is a port as it was last acknowledged by STATE_DB.
+type Port struct {
+	Name        string `json:"name"`
+	Index       int32  `json:"ifindex"`
+	Admin       bool   `json:"admin"`
+	Oper        bool   `json:"oper"`
+	MTU         uint32 `json:"mtu"`
+	CarrierUp   uint32 `json:"carrier_up"`
+	CarrierDown uint32 `json:"carrier_down"`
+}
+
+// Schemas of the files' bodies.
+const (
+	portsSchema   = 1
+	metricsSchema = 1
+)
+
+// portsBody is the body of the state file.
+type portsBody struct {
+	Ports []Port `json:"ports"`
+}
+
+// mostPorts bounds what a state file can make us hold; a switch has some
+// hundreds.
+const mostPorts = 65536
+
+func checkPorts(_ int, body []byte) error {
+	var b portsBody
+	if err := json.Unmarshal(body, &b); err != nil {
+		return fmt.Errorf("ports: %w", err)
+	}
+	if len(b.Ports) > mostPorts {
+		return fmt.Errorf("%d ports, expected at most %d", len(b.Ports), mostPorts)
+	}
+	seen := make(map[string]bool, len(b.Ports))
+	for _, p := range b.Ports {
+		switch {
+		case p.Name == "" || len(p.Name) > 15:
+			return fmt.Errorf("port name %q, expected 1 to 15 bytes", p.Name)
+		case seen[p.Name]:
+			return fmt.Errorf("port %q is there twice", p.Name)
+		}
+		seen[p.Name] = true
+	}
+	return nil
+}
+
+// Counters are those of the specification; each only grows, over all restarts.
+type Counters struct {
+	WarmRestarts        uint64 `json:"warm_restarts"`
+	ColdStarts          uint64 `json:"cold_starts"`
+	EOIUDetected        uint64 `json:"eoiu_detected"`
+	EOIUTimeouts        uint64 `json:"eoiu_timeouts"`
+	StateRecoveries     uint64 `json:"state_recoveries"`
+	CorruptionsDetected uint64 `json:"corruptions_detected"`
+}
+
+// durations is the histogram of initial syncs: the count of each bucket, the
+// last one for +Inf, with the bounds they were counted by.
+type durations struct {
+	Bounds []float64 `json:"bounds"`
+	Counts []uint64  `json:"counts"`
+	Sum    float64   `json:"sum"`
+}
+
+// metricsBody is the body of metrics.json.
+type metricsBody struct {
+	Counters Counters  `json:"counters"`
+	Sync     durations `json:"sync_duration_seconds"`
+	Restarts []Restart `json:"restarts"` // oldest first
+}
+
+func checkMetrics(_ int, body []byte) error {
+	var b metricsBody
+	if err := json.Unmarshal(body, &b); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	if len(b.Sync.Counts) != len(b.Sync.Bounds)+1 {
+		return fmt.Errorf("histogram of %d buckets for %d bounds", len(b.Sync.Counts), len(b.Sync.Bounds))
+	}
+	if !(b.Sync.Sum >= 0) {
+		return errors.New("histogram with a negative sum")
+	}
+	for i, r := range b.Restarts {
+		if r.Kind != Cold && r.Kind != Warm {
+			return fmt.Errorf("restart %d is of kind %q, expected %q or %q", i, r.Kind, Cold, Warm)
+		}
+	}
+	return nil
+}
+
+// add counts one start.
+func (b *metricsBody) add(r Restart, keep int) {
+	if r.Kind == Warm {
+		b.Counters.WarmRestarts++
+	} else {
+		b.Counters.ColdStarts++
+	}
+	if r.EOIU {
+		b.Counters.EOIUDetected++
+	}
+	if r.TimedOut {
+		b.Counters.EOIUTimeouts++
+	}
+	seconds := r.Duration.Seconds()
+	i := 0
+	for i < len(b.Sync.Bounds) && seconds > b.Sync.Bounds[i] {
+		i++
+	}
+	b.Sync.Counts[i]++
+	b.Sync.Sum += seconds
+	b.Restarts = append(b.Restarts, r)
+	b.trim(keep)
+}
+
+// trim drops the oldest records beyond keep.
+func (b *metricsBody) trim(keep int) {
+	if n := len(b.Restarts) - keep; n > 0 {
+		b.Restarts = append([]Restart(nil), b.Restarts[n:]...)
+	}
+}
