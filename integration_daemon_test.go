@@ -38,12 +38,18 @@ type launch struct {
 // test, if it still runs.
 func (c *cell) start(l launch) *program {
 	c.t.Helper()
-	d := &program{t: c.t, stdout: new(output), stderr: new(output), states: new(record[string]), ended: make(chan struct{})}
-	d.cmd = exec.Command(c.binary, l.args...)
 	if l.ignorePipe {
 		// trap '' ignores a signal, and what is ignored stays so over exec.
-		d.cmd = exec.Command("/bin/sh", append([]string{"-c", `trap "" PIPE; exec "$0" "$@"`, c.binary}, l.args...)...)
+		return c.startCommand(l, "/bin/sh", append([]string{"-c", `trap "" PIPE; exec "$0" "$@"`, c.binary}, l.args...)...)
 	}
+	return c.startCommand(l, c.binary, l.args...)
+}
+
+// startCommand is start through another program, which runs the binary.
+func (c *cell) startCommand(l launch, name string, args ...string) *program {
+	c.t.Helper()
+	d := &program{t: c.t, stdout: new(output), stderr: new(output), states: new(record[string]), ended: make(chan struct{})}
+	d.cmd = exec.Command(name, args...)
 	d.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1"}, l.env...)
 	if !l.unwatched {
 		d.cmd.Env = append(d.cmd.Env, "NOTIFY_SOCKET="+c.listenNotify(d.states))

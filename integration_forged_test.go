@@ -1,0 +1,61 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/netlinkraw"
+)
+
+// TestForgedSender has another process send link messages to the daemon's
+// socket, as anyone with CAP_NET_ADMIN can: nothing may come of them
+// (CONVENTIONS 5.2).
+func TestForgedSender(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	c.bringUp(2)
+	victim := portName(0)
+	index := c.linkIndex(victim)
+	forged := func(typ uint16, mtu uint32) []byte {
+		return netlinkraw.AppendLinkMessage(nil, typ, 0, 0, 0, &netlinkraw.Link{
+			Index: index, Name: []byte(victim), Flags: unix.IFF_UP, MTU: mtu, HasMTU: true})
+	}
+	seen, err := monitor(c.places["STATE_DB"].tcp())
+	c.do1("monitor", err)
+
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	c.do1("open a socket", err)
+	defer unix.Close(fd)
+	port, _ := c.netlinkSocket()
+	for _, to := range []*unix.SockaddrNetlink{
+		{Family: unix.AF_NETLINK, Pid: port},
+		{Family: unix.AF_NETLINK, Groups: 1 << (unix.RTNLGRP_LINK - 1)},
+	} {
+		for _, message := range [][]byte{
+			forged(unix.RTM_NEWLINK, 9999),
+			forged(unix.RTM_DELLINK, 9999),
+			netlinkraw.AppendDone(nil, 1, port, unix.NLM_F_MULTI, 0),
+			netlinkraw.AppendDone(nil, 2, port, unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR, 0),
+			[]byte(strings.Repeat("\xff", 64)),
+		} {
+			if err := unix.Sendto(fd, message, 0, to); err != nil {
+				t.Fatalf("send to %+v: %v", to, err)
+			}
+		}
+	}
+	// What the kernel says after that has come through when this has.
+	c.ip("link set " + portName(1) + " mtu 1400")
+	c.recovered("forged messages")
+
+	commands, _ := seen.from(0)
+	for _, cmd := range commands {
+		if text := strings.Join(cmd.argv, " "); cmd.source == "lua" && (strings.Contains(text, "9999") ||
+			strings.HasPrefix(strings.ToUpper(text), "DEL ")) {
+			t.Errorf("a forged message led to %q", text)
+		}
+	}
+}
