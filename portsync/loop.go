@@ -166,6 +166,9 @@ func (l *Loop) Run(ctx context.Context) error {
 		l.turn()
 	}
 	l.drain()
+	if l.recordAt != never {
+		l.recordPorts(l.clock.now())
+	}
 	cancel()
 	if l.session != nil {
 		l.session.close()
