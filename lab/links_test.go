@@ -49,7 +49,7 @@ func awaitLinks(t *testing.T, want map[string]linkState) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer time.AfterFunc(5*time.Second, func() { conn.Close() }).Stop()
+	defer time.AfterFunc(10*time.Second, func() { conn.Close() }).Stop()
 	defer conn.Close()
 	var b netlinkraw.Batch
 	for {
@@ -169,7 +169,7 @@ func TestIP(t *testing.T) {
 		"Br":        {"bridge", true, true, 1500, ""},
 	}
 	awaitLinks(t, want)
-	if err := IP("link set p0 nomaster down promisc off"); err != nil {
+	if err := IP("link set p0 nomaster up down promisc off"); err != nil {
 		t.Error(err)
 	}
 	if err := IP("link del dev Br"); err != nil {

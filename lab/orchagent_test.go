@@ -36,7 +36,7 @@ func (a *account) report(e OrchEvent) {
 func (a *account) expect(t *testing.T, want ...string) {
 	t.Helper()
 	var got []string
-	timeout := time.After(5 * time.Second)
+	timeout := time.After(10 * time.Second)
 	for len(got) < len(want) {
 		select {
 		case e := <-a.events:

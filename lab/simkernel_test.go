@@ -115,7 +115,7 @@ func TestSimKernelIsLikeTheKernel(t *testing.T) {
 			t.Fatalf("%s: %v", step.name, err)
 		}
 		// The kernel takes its time to tell a change of carrier.
-		giveUp := time.AfterFunc(5*time.Second, func() { conn.Close() })
+		giveUp := time.AfterFunc(10*time.Second, func() { conn.Close() })
 		for !maps.Equal(ofKernel.byName(), ofSim.byName()) {
 			if err := ofKernel.receive(); err != nil {
 				t.Fatalf("%s:\n   kernel %v\nsimulated %v", step.name, ofKernel.byName(), ofSim.byName())

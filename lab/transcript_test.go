@@ -180,7 +180,7 @@ func dialPlayer(socket string) (*playerConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	nc.SetDeadline(time.Now().Add(time.Minute))
 	c := &playerConn{Conn: nc, br: bufio.NewReader(nc)}
 	fmt.Fprint(c, "CLIENT ID\r\n")
 	id, err := readRaw(c.br)
