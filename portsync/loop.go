@@ -2,7 +2,6 @@ package portsync
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -154,11 +153,8 @@ func (l *Loop) Run(ctx context.Context) error {
 
 	inner, cancel := context.WithCancel(ctx)
 	l.ctx = inner
-	reading := make(chan error, 1)
-	go func() {
-		r := reader{links: l.Links, ring: l.ring, now: l.clock.now, done: inner.Done()}
-		reading <- r.run()
-	}()
+	r := reader{links: l.Links, ring: l.ring, now: l.clock.now, done: inner.Done(), log: l.Log}
+	l.helpers.Go(r.run)
 	l.reconnect()
 	l.feed(l.clock.now())
 
@@ -173,8 +169,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	if l.session != nil {
 		l.session.close()
 	}
+	err := l.Links.Close()
 	l.helpers.Wait()
-	return errors.Join(l.Links.Close(), <-reading)
+	return err
 }
 
 // turn is one round: events in, effects out, timers, then sleep if there is

@@ -2,10 +2,12 @@ package portsync
 
 import (
 	"errors"
-	"fmt"
+	"log/slog"
 	"os"
+	"time"
 
 	"portsyncd/netlinkraw"
+	"portsyncd/syslog"
 )
 
 // Links is where link messages come from: a netlinkraw.Conn, or a simulated
@@ -31,20 +33,44 @@ type reader struct {
 	ring  *ring
 	now   func() int64
 	done  <-chan struct{}
+	log   *slog.Logger
 }
 
-// run returns nil once the source is closed.
-func (r *reader) run() error {
+// Pauses after a failed read.
+const (
+	readPauseMin = 10 * time.Millisecond
+	readPauseMax = time.Second
+)
+
+// run returns once the source is closed. No other error is expected of a socket;
+// if one comes, messages may be lost, and the loop is told so.
+func (r *reader) run() {
 	var batch netlinkraw.Batch
+	pause := backoff{min: readPauseMin, max: readPauseMax}
+	complaint := syslog.Limiter{Every: complainEvery}
 	for {
-		if err := r.links.Receive(&batch); err != nil {
-			if errors.Is(err, os.ErrClosed) {
-				return nil
+		err := r.links.Receive(&batch)
+		switch {
+		case err == nil:
+			pause.reset()
+			if !r.drain(&batch) {
+				return
 			}
-			return fmt.Errorf("read link messages: %w", err)
-		}
-		if !r.drain(&batch) {
-			return nil
+		case errors.Is(err, os.ErrClosed):
+			return
+		default:
+			if ok, suppressed := complaint.Allow(time.Now()); ok {
+				r.log.Error("cannot read link messages, trying again", "error", err, "suppressed", suppressed)
+			}
+			if !r.put(&netlinkraw.Message{Type: netlinkraw.Overrun}, r.now()) {
+				return
+			}
+			r.ring.wake()
+			select {
+			case <-time.After(pause.next()):
+			case <-r.done:
+				return
+			}
 		}
 	}
 }
@@ -53,16 +79,25 @@ func (r *reader) run() error {
 func (r *reader) drain(batch *netlinkraw.Batch) bool {
 	at := r.now()
 	for batch.Next() {
-		slot := r.ring.slot()
-		if slot == nil {
-			if !r.ring.waitRoom(r.done) {
-				return false
-			}
-			slot = r.ring.slot()
+		if !r.put(batch.Message(), at) {
+			return false
 		}
-		slot.fill(batch.Message(), at)
-		r.ring.push()
 	}
 	r.ring.wake()
+	return true
+}
+
+// put moves one message into the ring, waiting for room if there is none, and
+// reports whether to go on.
+func (r *reader) put(m *netlinkraw.Message, at int64) bool {
+	slot := r.ring.slot()
+	if slot == nil {
+		if !r.ring.waitRoom(r.done) {
+			return false
+		}
+		slot = r.ring.slot()
+	}
+	slot.fill(m, at)
+	r.ring.push()
 	return true
 }

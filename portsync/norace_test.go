@@ -1,0 +1,5 @@
+//go:build !race
+
+package portsync
+
+const raceEnabled = false
