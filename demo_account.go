@@ -134,6 +134,7 @@ func (a *account) row(c *sonicdb.Conn, key string) {
 	took := ""
 	if at, ok := a.moved[port]; ok && a.live {
 		took = fmt.Sprintf("   (%.1f ms)", time.Since(at).Seconds()*1000)
+		delete(a.moved, port)
 	}
 	a.say("STATE_DB", "%s %s%s", port, strings.Join(changes, " "), took)
 }
@@ -161,9 +162,9 @@ func (a *account) addresses(l net.Listener, socket string) {
 func (a *account) inStep(ports int, kernel bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	with := "expected"
+	as := "as it should be"
 	if kernel {
-		with = "the kernel says"
+		as = "what the kernel says"
 	}
-	a.say("demo", "STATE_DB is what %s, for %s", with, plural(ports, "port"))
+	a.say("demo", "STATE_DB is %s, for %s", as, plural(ports, "port"))
 }
