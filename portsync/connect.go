@@ -118,7 +118,9 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 		s.watches = append(s.watches, w)
 		if name == "CONFIG_DB" {
 			w.logger = &loggerRow{ctx: ctx, db: db, logs: c.Logs, log: c.Log, initial: c.Level}
-			c.completeLogger(w.logger, dbs.config)
+			if err := c.completeLogger(w.logger, dbs.config); err != nil {
+				return err
+			}
 		}
 	}
 	for _, w := range s.watches {
@@ -128,13 +130,18 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 }
 
 // completeLogger reads the LOGGER row before anything else happens. A row that
-// cannot be read leaves the log as it is; a lost connection shows elsewhere.
-func (c *Connector) completeLogger(l *loggerRow, conn *sonicdb.Conn) {
-	if err := l.applyFrom(conn, !c.loggerDone); err != nil {
+// is none leaves the log as it is; a server that is not ready is an error.
+func (c *Connector) completeLogger(l *loggerRow, conn *sonicdb.Conn) error {
+	err := l.applyFrom(conn, !c.loggerDone)
+	switch {
+	case err == nil:
+		c.loggerDone = true
+	case isServerError(err) && !sonicdb.Temporary(err):
 		c.Log.Error("cannot read the LOGGER row, the log stays as it is", "key", l.key(), "error", err)
-		return
+	default:
+		return fmt.Errorf("read the LOGGER row: %w", err)
 	}
-	c.loggerDone = true
+	return nil
 }
 
 func knows(servers []sonicdb.Instance, i sonicdb.Instance) bool {

@@ -54,6 +54,8 @@ type Loop struct {
 	sessions chan *session
 	reloads  chan Settings
 	session  *session // nil while there is no connection
+	openedAt int64
+	reopen   backoff
 	notes    chan note
 	timer    *time.Timer
 	ctx      context.Context
@@ -84,7 +86,11 @@ type Loop struct {
 }
 
 // debts are effects that have been decided and not acknowledged.
-type debts struct{ produce, initDone bool }
+type debts struct {
+	markers  bool // to find out what has to be produced again
+	produce  bool // the configuration and PortConfigDone
+	initDone bool // PortInitDone
+}
 
 // sweepReason says why STATE_DB is to be compared with the kernel once a dump
 // is complete.
@@ -123,6 +129,7 @@ func NewLoop(o Options) *Loop {
 		sessions: make(chan *session),
 		reloads:  make(chan Settings, 1),
 		timer:    time.NewTimer(time.Hour),
+		reopen:   backoff{min: sessionPauseMin, max: sessionPauseMax},
 		retry:    backoff{min: retryMin, max: retryMax},
 		revive:   backoff{min: reviveMin, max: reviveMax},
 		reviveAt: never, auditAt: never, feedAt: never, lateAt: never, recordAt: never,
@@ -155,7 +162,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.ctx = inner
 	r := reader{links: l.Links, ring: l.ring, now: l.clock.now, done: inner.Done(), log: l.Log}
 	l.helpers.Go(r.run)
-	l.reconnect()
+	l.reconnect(0)
 	l.feed(l.clock.now())
 
 	for ctx.Err() == nil {
@@ -245,8 +252,11 @@ func (l *Loop) flush() {
 	if l.session == nil || !l.started || l.clock.now() < l.retryAt {
 		return
 	}
-	if l.owes.produce && l.check(l.session.store.Produce(l.ports)) {
-		l.produced()
+	if l.owes.markers && !l.check(l.checkMarkers()) {
+		return
+	}
+	if l.owes.produce && !l.check(l.produce()) {
+		return
 	}
 	if l.batch.Len() > 0 && l.session != nil && !l.gated {
 		l.publish()

@@ -3,6 +3,7 @@ package portsync
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"portsyncd/sonicdb"
 	"portsyncd/syslog"
@@ -12,9 +13,23 @@ import (
 
 var errServerGone = errors.New("the server closed the connection")
 
-// reconnect starts the search for a connection; opened gets the result.
-func (l *Loop) reconnect() {
+// Pauses before a connection is looked for again. They grow while connections
+// are made and do not last, such as with a server that has no room for clients.
+const (
+	sessionPauseMin = 5 * time.Millisecond
+	sessionPauseMax = 500 * time.Millisecond
+	sessionLasting  = 5 * time.Second
+)
+
+// reconnect starts the search for a connection, after a pause; opened gets the
+// result.
+func (l *Loop) reconnect(pause time.Duration) {
 	l.helpers.Go(func() {
+		select {
+		case <-time.After(pause):
+		case <-l.ctx.Done():
+			return
+		}
 		s := l.Open.connect(l.ctx)
 		if s == nil {
 			return
@@ -30,6 +45,7 @@ func (l *Loop) reconnect() {
 // opened takes a fresh connection into use.
 func (l *Loop) opened(s *session) {
 	l.session, l.notes = s, s.notes
+	l.openedAt = l.clock.now()
 	l.retry.reset()
 	l.retryAt = 0
 	l.Status.connected.Store(true)
@@ -51,7 +67,10 @@ func (l *Loop) lost(err error) {
 	l.session.close()
 	l.session, l.notes = nil, nil
 	l.Status.connected.Store(false)
-	l.reconnect()
+	if l.clock.now()-l.openedAt > int64(sessionLasting) {
+		l.reopen.reset()
+	}
+	l.reconnect(l.reopen.next())
 }
 
 // noted reacts to what a watch saw.
@@ -78,18 +97,18 @@ func (l *Loop) resume(reason Reason) {
 	l.revive.reset()
 	l.sweep = sweepBack
 	l.resync(reason)
-	if err := l.resumeProducing(); err != nil {
-		l.check(err)
-	}
+	l.owes.markers = true
 }
 
-func (l *Loop) resumeProducing() error {
+// checkMarkers finds out what has to be produced again.
+func (l *Loop) checkMarkers() error {
 	markers, err := l.session.store.Markers()
 	if err != nil {
 		return err
 	}
-	l.owes.initDone = l.owes.initDone || l.state.InitDone() && !markers.InitDone
 	if markers.ConfigDone {
+		l.owes.markers = false
+		l.owes.initDone = l.owes.initDone || l.state.InitDone() && !markers.InitDone
 		return nil
 	}
 	ports, bad, err := l.session.store.Ports()
@@ -104,7 +123,8 @@ func (l *Loop) resumeProducing() error {
 	if len(ports) > 0 {
 		l.setPorts(ports)
 	}
-	l.owes.produce = true
+	l.owes.markers, l.owes.produce = false, true
+	l.owes.initDone = l.owes.initDone || l.state.InitDone() && !markers.InitDone
 	return nil
 }
 
@@ -150,11 +170,23 @@ func (l *Loop) start() error {
 	l.initial.begin(l.clock.now(), l.EOIUTimeout)
 	l.requestDump(l.clock.now())
 	if d.Produce == ProduceAtOnce {
-		if err := store.Produce(l.ports); err != nil {
-			return err
-		}
-		l.produced()
+		return l.produce()
 	}
+	return nil
+}
+
+// produce hands the configuration over to orchagent. Rows that are refused for
+// good are named in the log and hold up nobody.
+func (l *Loop) produce() error {
+	err := l.session.store.Produce(l.ports)
+	switch {
+	case err == nil:
+	case isServerError(err) && !sonicdb.Temporary(err):
+		l.Log.Error("not all ports are handed over to orchagent", "error", err)
+	default:
+		return err
+	}
+	l.produced()
 	return nil
 }
 

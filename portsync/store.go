@@ -253,20 +253,26 @@ func (d *Databases) SetRestoreCount(count string) error {
 	return nil
 }
 
-// Produce hands the ports over to orchagent and then says that these are all.
+// Produce hands the ports over to orchagent and then says that these are all. A
+// refusal that is not temporary concerns single rows: the others are handed
+// over, and so is PortConfigDone.
 func (d *Databases) Produce(ports []PortConfig) error {
 	rows := make([]sonicdb.Row, len(ports))
 	for i, p := range ports {
 		rows[i] = sonicdb.Row{Key: p.Name, Fields: p.Fields}
 	}
-	if err := d.producer.SetMany(d.appl, rows); err != nil {
-		return fmt.Errorf("produce the ports: %w", err)
+	refused := d.producer.SetMany(d.appl, rows)
+	if refused != nil {
+		refused = fmt.Errorf("produce the ports: %w", refused)
+		if !isServerError(refused) || sonicdb.Temporary(refused) {
+			return refused
+		}
 	}
 	count := sonicdb.FieldValue{Field: "count", Value: strconv.Itoa(len(ports))}
 	if err := d.producer.Set(d.appl, portConfigDone, []sonicdb.FieldValue{count}); err != nil {
 		return fmt.Errorf("produce %s: %w", portConfigDone, err)
 	}
-	return nil
+	return refused
 }
 
 // ProduceInitDone hands PortInitDone over to orchagent.
