@@ -1,0 +1,129 @@
+# What one can do here; "make help" lists it. CI (.ci/run) calls these targets.
+# Go alone is enough for build, test and demo; CONTRIBUTING.md says what the
+# others need.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+BINARY    := dist/portsyncd
+FUZZTIME  ?= 10s
+BENCHTIME ?= 1s
+PORTS     ?= 8
+PREFIX    ?= /usr
+# What is built: the daemon needs no C library.
+GOBUILD   := CGO_ENABLED=0 go build -trimpath
+# The independent player of the recorded scenarios, where it is at hand.
+REPLAY    ?= ../shared/tools/replay
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the daemon: dist/portsyncd
+	$(GOBUILD) -o $(BINARY) .
+
+.PHONY: demo
+demo: ## run the daemon on a switch in a box until Ctrl-C; PORTS=8
+	go run . demo --ports $(PORTS)
+
+.PHONY: demo-once
+demo-once: ## the demo's start alone: exit status 0 if the end state is right
+	go run . demo --once --ports $(PORTS)
+
+.PHONY: test
+test: ## all tests that can run here, as README.md says
+	go test ./...
+
+.PHONY: race
+race: ## the same under the race detector (needs a C compiler)
+	go test -race ./...
+
+.PHONY: integration
+integration: ## the same as root, where nothing may be skipped
+	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -json ./... | go run ./.ci/noskip .ci/skips
+
+.PHONY: nobody
+nobody: ## tests and demo as nobody, offline, with nothing but Go on the path
+	.ci/as-nobody
+
+.PHONY: replay
+replay: build ## the recorded scenarios by an independent player, on the built binary
+	@if [ -x $(REPLAY) ]; then \
+		echo $(REPLAY) --bin $(BINARY); $(REPLAY) --bin $(CURDIR)/$(BINARY); \
+	else \
+		echo "replay: no $(REPLAY) here; TestScenarios plays the same files"; \
+	fi
+
+.PHONY: prometheus
+prometheus: ## a real Prometheus and promtool on the running daemon
+	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -v -run '^TestPrometheus' .
+
+.PHONY: conformance
+conformance: ## the TOML suite and the Prometheus parser on our code (module bench)
+	cd bench && go vet ./... && go test ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME=10s
+	FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+.PHONY: bench
+bench: ## benchmarks, ours and beside their peers; BENCHTIME=1s
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	cd bench && go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: cover
+cover: ## what the tests reach: dist/cover.html
+	mkdir -p dist
+	go test -coverprofile dist/cover.out -coverpkg ./... ./...
+	go tool cover -html dist/cover.out -o dist/cover.html
+	go tool cover -func dist/cover.out | tail -n 1
+
+.PHONY: lint
+lint: fmt vet staticcheck ## gofmt, vet and staticcheck
+
+.PHONY: fmt
+fmt: ## fail if gofmt would change a file
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt -w these:"; echo "$$out"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet, also for 32 bits
+	go vet ./... ./.ci/noskip
+	GOARCH=arm GOARM=7 CGO_ENABLED=0 go vet ./...
+
+.PHONY: staticcheck
+staticcheck: ## staticcheck, pinned
+	go run $(STATICCHECK) ./...
+
+.PHONY: vuln
+vuln: ## known vulnerabilities of what we use (asks a database on the network)
+	go run $(GOVULNCHECK) ./...
+
+.PHONY: cross
+cross: ## build for amd64, arm64 and armv7 without cgo: dist/portsyncd-linux-*
+	GOOS=linux GOARCH=amd64 $(GOBUILD) -o $(BINARY)-linux-amd64 .
+	GOOS=linux GOARCH=arm64 $(GOBUILD) -o $(BINARY)-linux-arm64 .
+	GOOS=linux GOARCH=arm GOARM=7 $(GOBUILD) -o $(BINARY)-linux-armv7 .
+	ls -l $(BINARY)-linux-*
+
+.PHONY: install
+install: build ## install binary, unit and example file; DESTDIR=, PREFIX=/usr
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/portsyncd
+	install -D -m 644 portsyncd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/portsyncd.service
+	install -D -m 644 portsyncd.conf.example $(DESTDIR)$(PREFIX)/share/doc/portsyncd/portsyncd.conf.example
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf dist
+
+.PHONY: prerequisites
+prerequisites: ## install what the targets need beside Go (Debian, as root)
+	.ci/prerequisites
+
+.PHONY: ci
+ci: ## all that CI runs (Debian, as root)
+	.ci/run
