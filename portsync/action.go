@@ -1,0 +1,67 @@
+package portsync
+
+// ActionKind says what follows from an event.
+type ActionKind uint8
+
+// The kinds of Action.
+const (
+	Publish  ActionKind = iota // set the four fields in STATE_DB, if APPL_DB has the port
+	Delete                     // delete the row in STATE_DB
+	Ignore                     // nothing; Test says which test the message did not pass
+	Settle                     // ask the kernel for the port's link alone
+	Redump                     // ask the kernel for all links again; Reason says why
+	Synced                     // the dump is over: the state is the kernel's
+	InitDone                   // produce PortInitDone
+)
+
+// Action is one effect that Step asks for. For one port they must be carried
+// out in order; states may overtake one another, a deletion may not be skipped.
+type Action struct {
+	Kind   ActionKind
+	Test   Test
+	Reason Reason
+	Port   *Port
+}
+
+// Test is one of the tests of PROTOCOL.md section 8 that a message can fail.
+type Test uint8
+
+// The tests, in their order.
+const (
+	TestName    Test = iota // the name begins with neither Ethernet nor PortChannel
+	TestTeam                // the link is of kind team
+	TestMaster              // a deletion that carries a master
+	TestOld                 // an interface of an earlier run
+	TestUnknown             // APPL_DB has no such port
+	TestKnown               // part of an audit's dump, and known already
+	numTests
+)
+
+// String names the test as the label of the metric does.
+func (t Test) String() string {
+	return [numTests]string{"name", "team", "master", "old", "unknown", "known"}[t]
+}
+
+// Reason is why all links are asked for again.
+type Reason uint8
+
+// The reasons of a resync.
+const (
+	ReasonStart       Reason = iota
+	ReasonOverrun            // the kernel dropped messages
+	ReasonInterrupted        // links changed during the dump
+	ReasonFailed             // the kernel ended the dump with an error
+	ReasonSilent             // the dump did not end
+	ReasonReconnect          // the databases were away
+	ReasonFlush              // a database was flushed
+	ReasonAudit              // it is time to compare
+	numReasons
+)
+
+// String names the reason as the label of the metric does.
+func (r Reason) String() string {
+	return [numReasons]string{"start", "overrun", "dump_interrupted", "dump_failed", "dump_silent",
+		"database_back", "database_flushed", "audit"}[r]
+}
+
+func ignore(t Test) Action { return Action{Kind: Ignore, Test: t} }

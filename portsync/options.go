@@ -1,0 +1,36 @@
+package portsync
+
+import (
+	"log/slog"
+	"time"
+
+	"portsyncd/systemd"
+)
+
+// OldLink is an interface that existed when the process started.
+type OldLink struct {
+	Index int32
+	Name  string
+}
+
+// Settings are what a reload of the configuration can change.
+type Settings struct {
+	AuditInterval time.Duration // between two comparisons of STATE_DB with the kernel; 0: none
+	MaxStall      time.Duration // work may wait that long before the loop counts as stuck
+}
+
+// Options is what a Loop is made of.
+type Options struct {
+	Links       Links
+	Existing    []OldLink                              // interfaces Ethernet... that were there before us
+	SetDown     func(indexes []int32) (failed []error) // takes old interfaces down
+	Open        *Connector
+	Notifier    *systemd.Notifier
+	Watchdog    time.Duration // the service manager's patience; 0: it does not watch
+	Log         *slog.Logger
+	Status      *Status
+	Metrics     *Metrics
+	Recorder    Recorder      // nil: nothing is to survive
+	EOIUTimeout time.Duration // for the end of the initial dump
+	Settings
+}
