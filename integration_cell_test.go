@@ -89,6 +89,18 @@ func newLabCell(t *testing.T) (*cell, *labServer) {
 // enterCell is newCell without a map and a server.
 func enterCell(t *testing.T) *cell {
 	t.Helper()
+	c := enterBareCell(t)
+	if c != nil {
+		var err error
+		c.logs, err = openDevLog(c.dir)
+		c.do1("/dev/log", err)
+	}
+	return c
+}
+
+// enterBareCell is enterCell with the /dev of this machine.
+func enterBareCell(t *testing.T) *cell {
+	t.Helper()
 	path := binary(t) // built outside, where the build cache is
 	if !lab.Inside() {
 		t.Parallel()
@@ -103,8 +115,6 @@ func enterCell(t *testing.T) *cell {
 		lab.MountTmpfs(redisDir), lab.MountTmpfs("/var/lib/sonic"), hide("/etc/sonic"), hide("/var/warmboot"),
 		os.Mkdir(c.dir, 0o755)))
 	var err error
-	c.logs, err = openDevLog(c.dir)
-	c.do1("/dev/log", err)
 	c.links, err = lab.DialLinks()
 	c.do1("rtnetlink", err)
 	return c
@@ -287,12 +297,8 @@ func openDevLog(dir string) (*record[logLine], error) {
 		return nil, err
 	}
 	for _, name := range []string{"null", "zero", "full", "random", "urandom"} {
-		path := filepath.Join(dev, name)
-		if err := os.WriteFile(path, nil, 0o666); err != nil {
+		if err := bind("/dev/"+name, filepath.Join(dev, name)); err != nil {
 			return nil, err
-		}
-		if err := unix.Mount("/dev/"+name, path, "", unix.MS_BIND, ""); err != nil {
-			return nil, fmt.Errorf("bind /dev/%s: %w", name, err)
 		}
 	}
 	for link, target := range map[string]string{
@@ -306,6 +312,17 @@ func openDevLog(dir string) (*record[logLine], error) {
 		return nil, fmt.Errorf("bind /dev: %w", err)
 	}
 	return listenLog("/dev/log")
+}
+
+// bind makes a device appear at another path as well.
+func bind(device, path string) error {
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		return err
+	}
+	if err := unix.Mount(device, path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind %s: %w", device, err)
+	}
+	return nil
 }
 
 // awaitLog waits for a log line that has all of the words, among those that

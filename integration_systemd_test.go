@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/lab"
+)
+
+// TestSystemd has a real systemd run the shipped unit with the built binary on
+// the links and the database of a cell: a start that waits for Redis, READY=1
+// only after the sync, reload, the watchdog, and a clean stop.
+func TestSystemd(t *testing.T) {
+	c := enterBareCell(t)
+	if c == nil {
+		return
+	}
+	r := newRedis(t)
+	c.serve(usualMap, r)
+	c.configure(2)
+	c.do("APPL_DB", "SAVE")
+	r.kill()
+	c.hangUp()
+	m := c.startUserManager()
+	unit, err := os.ReadFile("portsyncd.service")
+	c.do1("read the unit", err)
+	m.write("portsyncd.service", string(unit))
+	// The binary is in a directory for temporary files, which the unit would hide.
+	m.write("portsyncd.service.d/test.conf", fmt.Sprintf(`
+[Service]
+ExecStart=
+ExecStart=%s
+PrivateTmp=no
+ProtectHome=no
+TimeoutStartSec=1s
+WatchdogSec=2s
+RestartSec=100ms
+StandardOutput=append:%[2]s/output
+StandardError=append:%[2]s/output
+`, c.binary, m.dir))
+	t.Cleanup(func() {
+		if t.Failed() {
+			status, _ := exec.Command(m.dir+"/systemctl", "status", "portsyncd.service").CombinedOutput()
+			output, _ := os.ReadFile(m.dir + "/output")
+			t.Logf("%s\noutput: %s", status, output[max(0, len(output)-4096):])
+		}
+	})
+
+	m.systemctl("start", "--no-block", "portsyncd.service")
+	m.await("StatusText", "waiting for the databases")
+	throughout(t, 1500*time.Millisecond, func() string { // longer than TimeoutStartSec=
+		if state := m.property("ActiveState"); state != "activating" {
+			return "without Redis the service is " + state
+		}
+		return ""
+	})
+	c.do1("start redis", r.again())
+	m.await("ActiveState", "active")
+	if pending := strings.Join(c.elements("APPL_DB", keySet), " "); !strings.Contains(pending, "PortConfigDone") {
+		t.Errorf("active before the configuration is handed over: %s", pending)
+	}
+	c.pop()
+	c.addPort(portName(0))
+	c.addPort(portName(1))
+	c.awaitInitDone()
+	c.recovered("start under systemd")
+
+	m.systemctl("reload", "portsyncd.service")
+	m.await("ActiveState", "active")
+
+	pid := m.property("MainPID")
+	m.systemctl("kill", "--signal=STOP", "portsyncd.service")
+	c.ip("link set "+portName(0)+" mtu 1400", "link set "+portName(1)+" down")
+	before := linkTable(t)
+	m.await("NRestarts", "1")
+	m.await("ActiveState", "active")
+	if now := m.property("MainPID"); now == pid {
+		t.Errorf("main process is still %s", pid)
+	}
+	c.recovered("restart by the watchdog")
+	if after := linkTable(t); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("links are %v, were %v", after, before)
+	}
+
+	m.systemctl("stop", "portsyncd.service")
+	for name, want := range map[string]string{"ActiveState": "inactive", "Result": "success"} {
+		if got := m.property(name); got != want {
+			t.Errorf("after stop %s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// userManager is a systemd of the test's own: see
+// systemd/testdata/user-manager.sh.
+type userManager struct {
+	t   *testing.T
+	dir string
+}
+
+func (c *cell) startUserManager() userManager {
+	c.t.Helper()
+	m := userManager{c.t, c.t.TempDir()}
+	cmd := exec.Command("sh", "systemd/testdata/user-manager.sh", m.dir)
+	stdin, err := cmd.StdinPipe()
+	c.do1("run the manager", err)
+	stdout, err := cmd.StdoutPipe()
+	c.do1("run the manager", err)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	c.do1("run the manager", cmd.Start())
+	c.t.Cleanup(func() {
+		stdin.Close()
+		cmd.Wait()
+	})
+	if line, _ := bufio.NewReader(stdout).ReadString('\n'); !strings.HasPrefix(line, "ready ") {
+		stdin.Close()
+		cmd.Wait()
+		lab.Unavailable(c.t, "no user manager: "+stderr.String())
+	}
+	return m
+}
+
+// write writes a unit file and makes the manager read it.
+func (m userManager) write(name, text string) {
+	m.t.Helper()
+	path := filepath.Join(m.dir, "units", name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	writeFile(m.t, path, text)
+	m.systemctl("daemon-reload")
+}
+
+// systemctl ends the test if the command fails.
+func (m userManager) systemctl(args ...string) string {
+	m.t.Helper()
+	out, err := exec.Command(m.dir+"/systemctl", args...).CombinedOutput()
+	if err != nil {
+		m.t.Fatalf("systemctl %q: %v\n%s", args, err, out)
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
+
+// property returns a property of the service.
+func (m userManager) property(name string) string {
+	m.t.Helper()
+	return m.systemctl("show", "--value", "--property="+name, "portsyncd.service")
+}
+
+// await waits until a property begins with want.
+func (m userManager) await(name, want string) {
+	m.t.Helper()
+	eventually(m.t, patience, func() string {
+		if got := m.property(name); !strings.HasPrefix(got, want) {
+			return fmt.Sprintf("%s is %q, want %q", name, got, want)
+		}
+		return ""
+	})
+}
