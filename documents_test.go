@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/config"
+	"portsyncd/lab"
+)
+
+// The tests of this file hold the documents to what the program does.
+
+func document(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestVersionInDocuments: whoever raises the version says what it brings.
+func TestVersionInDocuments(t *testing.T) {
+	if !strings.Contains(document(t, "README.md"), "portsyncd "+release) {
+		t.Errorf(`README.md does not mention "portsyncd %s"`, release)
+	}
+	newest := regexp.MustCompile(`(?m)^## (\S+)`).FindStringSubmatch(document(t, "CHANGELOG.md"))
+	if newest == nil || newest[1] != release {
+		t.Errorf("CHANGELOG.md begins with %q, want version %s", newest, release)
+	}
+}
+
+// TestLinksInDocuments: a link to a file of the tree leads to one.
+func TestLinksInDocuments(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	walk(t, func(name string) {
+		if path.Ext(name) != ".md" {
+			return
+		}
+		for _, m := range link.FindAllStringSubmatch(document(t, name), -1) {
+			if _, err := os.Stat(path.Join(path.Dir(name), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", name, m[1], err)
+			}
+		}
+	})
+}
+
+// rows returns the rows of Markdown tables whose first cell is one word in
+// backquotes that matches the pattern, by that word.
+func rows(t *testing.T, text, pattern string) map[string][]string {
+	t.Helper()
+	first := regexp.MustCompile("^`(" + pattern + ")`$")
+	found := make(map[string][]string)
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "|") {
+			continue
+		}
+		cells := strings.Split(strings.Trim(line, "|"), " | ")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		m := first.FindStringSubmatch(cells[0])
+		if m == nil {
+			continue
+		}
+		if found[m[1]] != nil {
+			t.Errorf("two rows for %s", m[1])
+		}
+		if i := slices.Index(cells, ""); i >= 0 {
+			t.Errorf("%s has an empty cell", m[1])
+		}
+		found[m[1]] = cells[1:]
+	}
+	return found
+}
+
+// TestSettingsInDocuments: the table of settings in README_DEPLOYMENT.md has
+// every key of the example file, with the default that stands there, and says
+// rightly whether a reload is enough.
+func TestSettingsInDocuments(t *testing.T) {
+	documented := rows(t, document(t, "README_DEPLOYMENT.md"), `[a-z_]+\.[a-z0-9_]+`)
+	example := exampleSettings(t)
+	for key, value := range example {
+		cells := documented[key]
+		if len(cells) != 3 {
+			t.Errorf("%s: want a row with default, values and effect, got %q", key, cells)
+			continue
+		}
+		if cells[0] != "`"+value+"`" {
+			t.Errorf("%s: the default is documented as %s, the example file says %s", key, cells[0], value)
+		}
+		effect := "restart"
+		if slices.Contains(config.LiveKeys(), key) {
+			effect = "reload"
+		}
+		if cells[2] != effect {
+			t.Errorf("%s: documented to take effect after %q, want %q", key, cells[2], effect)
+		}
+	}
+	for key := range documented {
+		if example[key] == "" {
+			t.Errorf("%s is documented and not in the example file", key)
+		}
+	}
+}
+
+// exampleSettings reads the keys and values of portsyncd.conf.example, as they
+// are spelled there.
+func exampleSettings(t *testing.T) map[string]string {
+	t.Helper()
+	settings, table := make(map[string]string), ""
+	for line := range strings.Lines(document(t, "portsyncd.conf.example")) {
+		line = strings.TrimSpace(line)
+		key, value, isSetting := strings.Cut(line, " = ")
+		switch {
+		case strings.HasPrefix(line, "["):
+			table = strings.Trim(line, "[]")
+		case isSetting && !strings.HasPrefix(line, "#"):
+			settings[table+"."+key] = value
+		}
+	}
+	return settings
+}
+
+// TestMetricsInDocuments: README_DEPLOYMENT.md has a row for each family that
+// the daemon exposes: what it shows, what moves it, what to do. It has none for
+// one that does not exist.
+func TestMetricsInDocuments(t *testing.T) {
+	text := document(t, "README_DEPLOYMENT.md")
+	documented := rows(t, text, `(?:portsyncd|process|go)_[a-z0-9_]+`)
+	d := startDemo(t)
+	exposed := families(d.get(t, "/metrics"))
+	if len(exposed) < 20 {
+		t.Fatalf("only %d families", len(exposed))
+	}
+	for name := range exposed {
+		if len(documented[name]) != 3 {
+			t.Errorf("%s: want a row with meaning, what moves it and what to do, got %q", name, documented[name])
+		}
+	}
+	known := func(name string) bool {
+		base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
+		// Without a kernel's socket there is nothing to count about it.
+		return exposed[name] || exposed[base] || d.simulated && strings.HasPrefix(name, "portsyncd_netlink_")
+	}
+	for name := range documented {
+		if !known(name) {
+			t.Errorf("%s is documented and not exposed", name)
+		}
+	}
+	for _, name := range regexp.MustCompile(`\bportsyncd_[a-z0-9_]+\b`).FindAllString(text, -1) {
+		if !known(name) {
+			t.Errorf("README_DEPLOYMENT.md mentions %s, which is not exposed", name)
+		}
+	}
+}
+
+// families returns the names in the TYPE lines of an exposition.
+func families(exposition string) map[string]bool {
+	names := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) `).FindAllStringSubmatch(exposition, -1) {
+		names[m[1]] = true
+	}
+	return names
+}
+
+// runningDemo is the built binary on a switch in a box, past its start.
+type runningDemo struct {
+	address   string // where it serves HTTP
+	simulated bool   // there is no kernel in it
+}
+
+// startDemo starts the demo, which ends with the test.
+func startDemo(t *testing.T) *runningDemo {
+	t.Helper()
+	cmd := exec.Command(binary(t), "demo", "--ports", "4", "--rate", "20", "--listen", "127.0.0.1:0")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d, read := new(runningDemo), make(chan error, 1)
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGINT)
+		<-read
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("demo: %v", err)
+		}
+	})
+	addresses := make(chan string, 1)
+	go func() {
+		url := regexp.MustCompile(`curl http://(\S+)/metrics`)
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() {
+			d.simulated = d.simulated || len(addresses) == 0 && strings.Contains(lines.Text(), "with simulated links")
+			if m := url.FindStringSubmatch(lines.Text()); m != nil {
+				addresses <- m[1]
+			}
+		}
+		read <- lines.Err()
+	}()
+	select {
+	case d.address = <-addresses:
+	case err := <-read:
+		read <- err
+		t.Fatal("the demo ended by itself")
+	case <-time.After(30 * time.Second):
+		t.Fatal("the demo says no address")
+	}
+	return d
+}
+
+// get fetches a page.
+func (d *runningDemo) get(t *testing.T, page string) string {
+	t.Helper()
+	text, err := fetch("http://" + d.address + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func fetch(url string) (string, error) {
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %.200s", url, resp.Status, body)
+	}
+	return string(body), err
+}
+
+// require ends the test if a command is not installed.
+func require(t *testing.T, command string) {
+	t.Helper()
+	if _, err := exec.LookPath(command); errors.Is(err, exec.ErrNotFound) {
+		lab.Unavailable(t, err.Error())
+	}
+}

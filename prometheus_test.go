@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// fixedNames are the counters whose names the specification fixes although
+// Prometheus wants "_total" at their end.
+var fixedNames = map[string]bool{
+	"portsyncd_warm_restarts": true, "portsyncd_cold_starts": true,
+	"portsyncd_eoiu_detected": true, "portsyncd_eoiu_timeouts": true,
+	"portsyncd_state_recoveries": true, "portsyncd_corruptions_detected": true,
+}
+
+// TestPrometheusTool has promtool look at what the daemon exposes: it objects to
+// the fixed names, to each of them once, and to nothing else.
+func TestPrometheusTool(t *testing.T) {
+	require(t, "promtool")
+	cmd := exec.Command("promtool", "check", "metrics")
+	cmd.Stdin = strings.NewReader(startDemo(t).get(t, "/metrics"))
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	objections := make(map[string]bool)
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		name, objection, _ := strings.Cut(line, " ")
+		expected := fixedNames[name] && objection == `counter metrics should have "_total" suffix`
+		if !expected || objections[name] {
+			t.Errorf("promtool: %s", line)
+		}
+		objections[name] = true
+	}
+	for name := range fixedNames {
+		if !objections[name] {
+			t.Errorf("promtool does not object to %s: is it exposed?", name)
+		}
+	}
+}
+
+// TestPrometheusScrape has a real Prometheus scrape the running daemon and
+// answer a query for each family that the daemon exposes.
+func TestPrometheusScrape(t *testing.T) {
+	require(t, "prometheus")
+	d := startDemo(t)
+	server := startPrometheus(t, d.address)
+	eventually(t, 30*time.Second, func() string {
+		if n, err := server.count("up == 1"); err != nil || n != 1 {
+			return fmt.Sprintf("targets up: %d, %v", n, err)
+		}
+		return ""
+	})
+	exposed := families(d.get(t, "/metrics"))
+	for name := range exposed {
+		n, err := server.count(fmt.Sprintf(`{__name__=~"%s(_bucket|_sum|_count)?"}`, name))
+		if err != nil || n == 0 {
+			t.Errorf("query for %s: %d series, %v", name, n, err)
+		}
+	}
+	// What a rule would ask: the share of writes that took less than 100 ms.
+	const ratio = `sum(portsyncd_event_latency_seconds_bucket{le="0.1"}) / sum(portsyncd_event_latency_seconds_count) >= 0`
+	if n, err := server.count(ratio); err != nil || n != 1 {
+		t.Errorf("query for a ratio: %d results, %v", n, err)
+	}
+}
+
+// prometheus is a server of its own for one test.
+type prometheus struct{ address string }
+
+// startPrometheus starts a server that scrapes target each second.
+func startPrometheus(t *testing.T, target string) *prometheus {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close() // Prometheus can only be told a port, not be handed one
+	dir := t.TempDir()
+	file := filepath.Join(dir, "prometheus.yml")
+	writeFile(t, file, fmt.Sprintf(`
+global: {scrape_interval: 1s}
+scrape_configs:
+  - job_name: portsyncd
+    static_configs: [{targets: [%q]}]
+`, target))
+	cmd := exec.Command("prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+address, "--log.level=warn")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	said := new(output)
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("prometheus said: %s", said)
+		}
+	})
+	return &prometheus{address: address}
+}
+
+// count returns how many series or values a query has for an answer.
+func (p *prometheus) count(query string) (int, error) {
+	text, err := fetch("http://" + p.address + "/api/v1/query?query=" + url.QueryEscape(query))
+	if err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Status, Error string
+		Data          struct{ Result []json.RawMessage }
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		return 0, err
+	}
+	if answer.Status != "success" {
+		return 0, fmt.Errorf("query %s: %s", query, answer.Error)
+	}
+	return len(answer.Data.Result), nil
+}
