@@ -41,7 +41,7 @@ type Metrics struct {
 
 	latencies latencies
 
-	configDoneCount *metrics.IntGauge
+	configDonePorts *metrics.IntGauge
 	tableRows       *metrics.IntGauge
 	present         *metrics.IntGauge
 
@@ -107,11 +107,11 @@ func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 			"Failed exchanges with the databases, by kind.", "kind", "io", "refused", "protocol"),
 		reconnects: set.NewCounter("portsyncd_database_reconnects_total",
 			"Connections made again after a loss."),
-		configDoneCount: set.NewIntGauge("portsyncd_port_config_done_count",
+		configDonePorts: set.NewIntGauge("portsyncd_port_config_done_ports",
 			"Ports that PortConfigDone in APPL_DB announces, as the last audit read it."),
 		tableRows: set.NewIntGauge("portsyncd_port_table_rows",
 			"Ports in PORT_TABLE of APPL_DB, as the last audit counted them. "+
-				"If it is not portsyncd_port_config_done_count, a warm restart of orchagent fails."),
+				"If it is not portsyncd_port_config_done_ports, a warm restart of orchagent fails."),
 		present: set.NewIntGauge("portsyncd_ports_present",
 			"Ports whose interface exists and whose row is in STATE_DB."),
 	}

@@ -130,7 +130,7 @@ func (l *Loop) reconcile() {
 	}
 	l.compare, l.sweep = false, sweepNone
 	l.mend(&res, audit)
-	l.Metrics.configDoneCount.Set(int64(res.ConfigDoneCount))
+	l.Metrics.configDonePorts.Set(int64(res.ConfigDoneCount))
 	l.Metrics.tableRows.Set(int64(res.TableRows))
 	if audit {
 		l.Metrics.audits.Inc()
