@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestHTTPAddresses has the daemon listen in several places, one of which is
+// taken, and one a socket that a killed process has left behind.
+func TestHTTPAddresses(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	const taken, v6 = "127.0.0.1:9102", "[::1]:9101"
+	socket, foreign := filepath.Join(c.dir, "http.sock"), filepath.Join(c.dir, "file")
+	squatter, err := net.Listen("tcp", taken)
+	c.do1("listen", err)
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	c.do1("leave a socket", err)
+	stale.SetUnlinkOnClose(false)
+	stale.Close()
+	writeFile(t, foreign, "not ours")
+	d := c.startWith(fmt.Sprintf("[metrics]\nlisten = [%q, %q, %q, %q, %q]\n",
+		httpAddress, taken, v6, "unix:"+socket, "unix:"+foreign))
+
+	newSite(t, httpAddress).await("/healthz", 200)
+	newUnixSite(t, socket).await("/healthz", 200)
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil { // there is IPv6 here
+		l.Close()
+		newSite(t, v6).await("/healthz", 200)
+	}
+	info, err := os.Stat(socket)
+	c.do1("look at the socket", err)
+	if info.Mode() != fs.ModeSocket|0o660 {
+		t.Errorf("mode of the socket is %v, want 0660", info.Mode())
+	}
+	if text, _ := os.ReadFile(foreign); string(text) != "not ours" {
+		t.Errorf("a file that was in the way is now %q", text)
+	}
+	squatter.Close()
+	newSite(t, taken).await("/healthz", 200)
+
+	warnings := 0
+	lines, _ := c.logs.from(0)
+	for _, l := range lines {
+		if l.severity() <= 4 && l.has(taken) {
+			warnings++
+		}
+	}
+	if warnings != 1 {
+		t.Errorf("%d warnings about the taken address, want one", warnings)
+	}
+	if !d.alive() {
+		t.Error("the daemon has ended")
+	}
+}
+
+// TestHTTPHandedSockets hands two sockets over as systemd does (sd_listen_fds(3)):
+// they are served instead of the configured address.
+func TestHTTPHandedSockets(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	path := filepath.Join(c.dir, "handed.sock")
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	c.do1("listen", err)
+	local, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	c.do1("listen", err)
+	local.SetUnlinkOnClose(false)
+	var files []*os.File
+	for _, l := range []interface {
+		File() (*os.File, error)
+		Close() error
+	}{tcp, local} {
+		f, err := l.File()
+		c.do1("hand over", err)
+		files = append(files, f)
+		l.Close()
+	}
+	d := c.startCommand(launch{files: files, env: []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=tcp:local"}},
+		"/bin/sh", "-c", `export LISTEN_PID=$$; exec "$0"`, c.binary)
+	for _, f := range files {
+		f.Close()
+	}
+	d.awaitReady()
+	newSite(t, tcp.Addr().String()).await("/readyz", 200)
+	newUnixSite(t, path).await("/readyz", 200)
+	if conn, err := net.Dial("tcp", httpAddress); err == nil {
+		conn.Close()
+		t.Error("it listens at the configured address too")
+	}
+}
+
+// TestHTTPDevice binds the listener to a device, which comes into being later
+// than the daemon: clients on the other end of its cable are served, those on lo
+// find nobody.
+func TestHTTPDevice(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	require(t, "ip")
+	c.startWith("[metrics]\nlisten = \":9101\"\ndevice = \"mgmt0\"\n")
+	c.awaitLog(0, patience, ":9101", "mgmt0")
+
+	const here, there = "192.0.2.1", "192.0.2.2" // RFC 5737
+	c.do1("make the device", c.links.AddVeth("mgmt0", "mgmt1"))
+	outside := newOutside(t)
+	ip(t, "link", "set", "mgmt1", "netns", strconv.Itoa(outside.thread))
+	ip(t, "address", "add", here+"/24", "dev", "mgmt0")
+	ip(t, "link", "set", "mgmt0", "up")
+	outside.run(func() {
+		ip(t, "address", "add", there+"/24", "dev", "mgmt1")
+		ip(t, "link", "set", "mgmt1", "up")
+	})
+	eventually(t, patience, func() (problem string) {
+		outside.run(func() {
+			conn, err := net.DialTimeout("tcp", here+":9101", time.Second)
+			if err != nil {
+				problem = err.Error()
+				return
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(patience))
+			fmt.Fprint(conn, "GET /healthz HTTP/1.0\r\n\r\n")
+			var got [64]byte
+			n, err := conn.Read(got[:])
+			if !strings.HasPrefix(string(got[:n]), "HTTP/1.0 200 ") {
+				problem = fmt.Sprintf("answer %q, %v", got[:n], err)
+			}
+		})
+		return problem
+	})
+	// To the device's own address the kernel itself says that the way is through
+	// the device.
+	if a, err := newSite(t, httpAddress).try(http.MethodGet, "/healthz"); err == nil {
+		t.Errorf("served at %s, which is not the device's: %d", httpAddress, a.code)
+	}
+}
+
+// outside is a thread in a network namespace of its own.
+type outside struct {
+	thread int
+	work   chan func()
+	done   chan struct{}
+}
+
+// newOutside starts the thread, which ends with the test.
+func newOutside(t *testing.T) *outside {
+	t.Helper()
+	o := &outside{work: make(chan func()), done: make(chan struct{})}
+	left := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread is of no more use to others
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		o.thread = unix.Gettid()
+		left <- err
+		for f := range o.work {
+			f()
+			o.done <- struct{}{}
+		}
+	}()
+	if err := <-left; err != nil {
+		t.Fatalf("unshare: %v", err)
+	}
+	t.Cleanup(func() { close(o.work) })
+	return o
+}
+
+// run runs f there and waits for it.
+func (o *outside) run(f func()) {
+	o.work <- f
+	<-o.done
+}
+
+// ip runs the program ip in the network namespace of the calling thread.
+func ip(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Errorf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}

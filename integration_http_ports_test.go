@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/netlinkraw"
+)
+
+// portFacts is a port in /ports.
+type portFacts struct {
+	Name        string    `json:"name"`
+	Present     bool      `json:"present"`
+	Awaited     bool      `json:"awaited"`
+	Index       int32     `json:"ifindex"`
+	Admin       string    `json:"admin"`
+	Oper        string    `json:"oper"`
+	MTU         uint32    `json:"mtu"`
+	CarrierUp   uint32    `json:"carrier_up"`
+	CarrierDown uint32    `json:"carrier_down"`
+	LastChange  time.Time `json:"last_change"`
+}
+
+// ports asks for /ports.
+func (s *site) ports() []portFacts {
+	s.t.Helper()
+	var document struct {
+		Schema int
+		Ports  []portFacts
+	}
+	if err := json.Unmarshal([]byte(s.get("/ports")), &document); err != nil || document.Schema != 1 {
+		s.t.Fatalf("/ports: schema %d, %v", document.Schema, err)
+	}
+	return document.Ports
+}
+
+// kernelPorts is the kernel's truth in the form of /ports.
+func kernelPorts(t *testing.T) []portFacts {
+	t.Helper()
+	var all []portFacts
+	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		if !strings.HasPrefix(string(l.Name), "Ethernet") {
+			return
+		}
+		all = append(all, portFacts{
+			Name: string(l.Name), Present: true, Index: l.Index, MTU: l.MTU,
+			Admin: upOrDown(l.Up()), Oper: upOrDown(l.Running()),
+			CarrierUp: l.CarrierUp, CarrierDown: l.CarrierDown,
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(all, func(a, b portFacts) int {
+		if len(a.Name) != len(b.Name) {
+			return len(a.Name) - len(b.Name)
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return all
+}
+
+// samePorts compares /ports and the series of each port with the kernel.
+func (s *site) samePorts() string {
+	s.t.Helper()
+	want, got, e := kernelPorts(s.t), s.ports(), s.scrape()
+	for i := range got {
+		got[i].LastChange = time.Time{}
+	}
+	if !slices.Equal(got, want) {
+		return fmt.Sprintf("/ports is %+v, the kernel says %+v", got, want)
+	}
+	for _, p := range want {
+		label := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(p.Name)
+		for name, value := range map[string]float64{
+			"admin_up": float64(bitOf(p.Admin)), "oper_up": float64(bitOf(p.Oper)), "mtu_bytes": float64(p.MTU),
+			"carrier_up_changes_total": float64(p.CarrierUp), "carrier_down_changes_total": float64(p.CarrierDown),
+		} {
+			full := fmt.Sprintf(`portsyncd_port_%s{port="%s"}`, name, label)
+			if v, ok := e.samples[full]; !ok || v != value {
+				return fmt.Sprintf("%s is %v (there: %v), the kernel says %v", full, v, ok, value)
+			}
+		}
+	}
+	series := 0
+	for full := range e.samples {
+		if strings.Contains(full, `{port="`) {
+			series++
+		}
+	}
+	if want := 7 * len(want); series != want { // 5, changes and last change
+		return fmt.Sprintf("%d series of ports, want %d", series, want)
+	}
+	return ""
+}
+
+func bitOf(state string) int {
+	if state == "up" {
+		return 1
+	}
+	return 0
+}
+
+// TestHTTPPorts compares what is shown of each port with the kernel while ports
+// come, change, flap and go, some under names that have to be escaped.
+func TestHTTPPorts(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	begin := time.Now()
+	c.configure(3)
+	c.startReady()
+	s := newSite(t, httpAddress)
+	for _, p := range s.ports() {
+		if p.Present || !p.Awaited || p.MTU != 0 {
+			t.Errorf("a port without an interface: %+v", p)
+		}
+	}
+	if n := len(s.ports()); n != 3 {
+		t.Errorf("%d ports are awaited, want 3", n)
+	}
+	c.plug(3)
+	odd := `Ethernet"\8`
+	c.do("APPL_DB", "HSET", "PORT_TABLE:"+odd, "lanes", "8")
+	c.addPort(odd)
+	same := func(when string) {
+		t.Helper()
+		// The kernel holds back news of a carrier for a second at most.
+		took := eventually(t, 2*inStepWithin, s.samePorts)
+		t.Logf("%s: shown after %v", when, took.Round(time.Millisecond))
+	}
+	same("all ports")
+
+	first := portName(0)
+	carrier := func() (up, down float64) {
+		e := s.scrape()
+		return e.value(t, `portsyncd_port_carrier_up_changes_total{port="`+first+`"}`),
+			e.value(t, `portsyncd_port_carrier_down_changes_total{port="`+first+`"}`)
+	}
+	up, down := carrier()
+	const flaps = 20 // faster than messages about them come
+	for i := range flaps {
+		c.do1("flap", c.links.SetUp(peerName(first), i%2 == 1))
+	}
+	c.do1("flap", c.links.SetUp(peerName(first), false))
+	same("flaps")
+	if u, d := carrier(); u != up+flaps/2 || d != down+flaps/2+1 {
+		t.Errorf("carrier came %v times more and went %v times more, want %d and %d", u-up, d-down, flaps/2, flaps/2+1)
+	}
+
+	c.ip("link set "+portName(1)+" mtu 1400", "link set "+portName(2)+" down")
+	same("MTU and admin state")
+	c.do1("delete", c.links.Delete(portName(1)))
+	c.do1("delete", c.links.Delete(odd))
+	same("two ports gone")
+	c.addPort(portName(1))
+	same("one is back")
+	for _, p := range s.ports() {
+		if p.LastChange.Before(begin) || p.LastChange.After(time.Now()) {
+			t.Errorf("%s changed last at %v", p.Name, p.LastChange)
+		}
+	}
+}
