@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -57,21 +58,23 @@ func (c *cell) unharmed(d *program) {
 	}
 }
 
-// restarted is a server that was killed and comes back with what it had, but
-// for the named database; meanwhile is what happens in between.
-func (c *cell) restarted(r *redisServer, without string, meanwhile func()) {
+// restarted kills the server, which comes back with what it had, but for the
+// named databases; meanwhile is what happens in between.
+func (c *cell) restarted(r *redisServer, meanwhile func(), without ...string) {
 	c.t.Helper()
 	c.do("APPL_DB", "SAVE")
 	r.kill()
 	c.hangUp()
 	meanwhile()
-	if without != "" {
+	if len(without) > 0 {
 		// A second server makes the file that the first will find.
-		at := c.places[without]
-		aux := &redisServer{}
-		c.do1("start a second server", aux.start(place{socket: redisDir + "/second.sock", port: at.port + 1}))
-		c.places["second"] = place{number: at.number, port: at.port + 1}
-		c.do("second", "FLUSHDB")
+		aux, port := &redisServer{}, c.places[without[0]].port+1
+		c.do1("start a second server", aux.start(place{socket: redisDir + "/second.sock", port: port}))
+		for _, name := range without {
+			c.places["second"] = place{number: c.places[name].number, port: port}
+			c.do("second", "FLUSHDB")
+			c.hangUp()
+		}
 		c.do("second", "SAVE")
 		c.hangUp()
 		aux.stop()
@@ -82,14 +85,14 @@ func (c *cell) restarted(r *redisServer, without string, meanwhile func()) {
 // TestRedisKilled kills the server while the daemon has nothing to do; the
 // server comes back with a STATE_DB that is empty, or as it was before.
 func TestRedisKilled(t *testing.T) {
-	for _, without := range []string{"STATE_DB", ""} {
-		t.Run("without_"+without, func(t *testing.T) {
+	for _, without := range [][]string{{"STATE_DB"}, {}} {
+		t.Run("without_"+strings.Join(without, "_"), func(t *testing.T) {
 			c, r := newRedisCell(t)
 			if c == nil {
 				return
 			}
 			d := c.bringUp(faultPorts)
-			c.restarted(r, without, c.disturb)
+			c.restarted(r, c.disturb, without...)
 			c.recovered("restart")
 			c.unharmed(d)
 		})
@@ -105,7 +108,7 @@ func TestRedisKilledBusy(t *testing.T) {
 	d := c.bringUp(faultPorts)
 	for range 3 {
 		stop := c.churn()
-		c.restarted(r, "STATE_DB", func() { c.ip("link set " + portName(0) + " mtu 1300") })
+		c.restarted(r, func() { c.ip("link set " + portName(0) + " mtu 1300") }, "STATE_DB")
 		stop()
 		c.recovered("restart")
 	}
@@ -123,10 +126,7 @@ func TestRedisEmpty(t *testing.T) {
 		return
 	}
 	d := c.bringUp(faultPorts)
-	r.kill()
-	c.hangUp()
-	c.do1("restart", r.again())
-	c.configure(faultPorts)
+	c.restarted(r, func() {}, "APPL_DB", "STATE_DB")
 	c.producedAgain(d)
 }
 
@@ -304,7 +304,7 @@ func TestTwoServers(t *testing.T) {
 	c.recovered("restart of STATE_DB's server")
 	c.unharmed(d)
 
-	c.restarted(first, "", func() { c.do1("set MTU", c.links.SetMTU(portName(5), 1450)) })
+	c.restarted(first, func() { c.do1("set MTU", c.links.SetMTU(portName(5), 1450)) })
 	c.recovered("restart of APPL_DB's server")
 	c.unharmed(d)
 
