@@ -134,9 +134,8 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	}
 	d.set, d.status = metrics.NewSet(), &portsync.Status{}
 	families := d.families()
-	d.serve()
-	d.sampler = portsync.Sampler{Status: d.status, Metrics: families}
-	d.remember()
+	d.remember(families)
+	d.serve() // not before: the counters that survive would be seen to start at 0
 	d.loop = portsync.NewLoop(portsync.Options{
 		Links:    d.links,
 		Existing: d.existing,
@@ -158,9 +157,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 		Recorder:    d.memory,
 		EOIUTimeout: d.cfg.WarmRestart.EOIUTimeout,
 	})
-	remembering, forgetting := context.WithCancel(context.Background())
-	saved := make(chan struct{})
-	go func() { d.memory.Run(remembering); close(saved) }()
+	saveRest := d.keepMemory()
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
@@ -173,8 +170,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 		d.idle(ctx)
 	}
 	d.stop(ctx)
-	forgetting()
-	<-saved
+	saveRest()
 	return err
 }
 
@@ -237,38 +233,6 @@ func (d *process) families() *portsync.Metrics {
 	return m
 }
 
-// remember reads what survived the last restart.
-func (d *process) remember() {
-	c := warmrestart.Config{
-		Writer: "portsyncd " + release, Log: d.log, Families: warmrestart.NewFamilies(d.set),
-		Sample: d.sample, Text: d.set.AppendText, JSON: d.set.AppendJSON,
-		Settings: memorySettings(&d.cfg),
-	}
-	if d.cfg.WarmRestart.Enabled {
-		c.StateFile = d.cfg.WarmRestart.StateFile
-	}
-	if d.cfg.Metrics.Enabled {
-		c.StoragePath = d.cfg.Metrics.StoragePath
-	}
-	d.memory = warmrestart.Open(c)
-}
-
-// memorySettings are the settings of the files that a reload can change.
-func memorySettings(cfg *config.Config) warmrestart.Settings {
-	m := &cfg.Metrics
-	return warmrestart.Settings{
-		SaveInterval: m.SaveInterval, Retention: m.Retention, MaxFileSize: m.MaxFileSize,
-		KeepRestarts: cfg.WarmRestart.HistoryMaxRestarts,
-		ExportText:   m.ExportFormat != config.JSON,
-		ExportJSON:   m.ExportFormat != config.Prometheus,
-	}
-}
-
-// sample is one line of the history.
-func (d *process) sample() []byte {
-	return d.sampler.Append(nil, time.Now(), d.health().Status)
-}
-
 // serve opens the HTTP server. Nothing that is wrong with it ends the daemon.
 func (d *process) serve() {
 	handed, err := systemd.Listeners()
@@ -324,13 +288,17 @@ func live(m *config.Metrics) metrics.Live {
 	return l
 }
 
+// health is the loop's verdict and, as a lesser evil, what the disk refuses.
 func (d *process) health() metrics.Health {
-	h := d.status.Health()
+	h, trouble := d.status.Health(), d.memory.Trouble()
 	word := "healthy"
-	if !h.OK {
+	switch {
+	case !h.OK:
 		word = "unhealthy"
+	case len(trouble) > 0:
+		word = "degraded"
 	}
-	return metrics.Health{OK: h.OK, Status: word, Reasons: h.Reasons}
+	return metrics.Health{OK: h.OK, Status: word, Reasons: append(h.Reasons, trouble...)}
 }
 
 func (d *process) readiness() metrics.Health {

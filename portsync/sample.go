@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"portsyncd/warmrestart"
 )
 
 // latencies keeps the newest observations of event latency, for quantiles that
@@ -46,16 +48,18 @@ func quantile(sorted []int64, q float64) int64 {
 
 // sample is one line of history.jsonl.
 type sample struct {
-	Time       time.Time `json:"time"`
-	Health     string    `json:"health"`
-	Events     uint64    `json:"events"`  // since the process began
-	Writes     uint64    `json:"writes"`  // likewise
-	Resyncs    uint64    `json:"resyncs"` // likewise
-	Repairs    uint64    `json:"repairs"` // likewise
-	Configured int64     `json:"ports_configured"`
-	Present    int64     `json:"ports_present"`
-	Up         int64     `json:"ports_up"`
-	Latency    *window   `json:"latency,omitempty"` // absent if there was no event
+	Time   time.Time `json:"time"`
+	Health string    `json:"health"`
+
+	Restarts   warmrestart.Counters `json:"restarts"` // over all restarts
+	Events     uint64               `json:"events"`   // since the process began
+	Writes     uint64               `json:"writes"`   // likewise
+	Resyncs    uint64               `json:"resyncs"`  // likewise
+	Repairs    uint64               `json:"repairs"`  // likewise
+	Configured int64                `json:"ports_configured"`
+	Present    int64                `json:"ports_present"`
+	Up         int64                `json:"ports_up"`
+	Latency    *window              `json:"latency,omitempty"` // absent if there was no event
 }
 
 // window is the event latency since the last sample, over Kept of Count events.
@@ -76,10 +80,10 @@ type Sampler struct {
 }
 
 // Append appends one line without its line break.
-func (s *Sampler) Append(b []byte, now time.Time, health string) []byte {
+func (s *Sampler) Append(b []byte, now time.Time, health string, restarts warmrestart.Counters) []byte {
 	m := s.Metrics
 	line := sample{
-		Time: now.UTC(), Health: health,
+		Time: now.UTC(), Health: health, Restarts: restarts,
 		Events:     m.events.At(int(NewLink)).Load() + m.events.At(int(DelLink)).Load(),
 		Writes:     m.writes.At(writeSet).Load() + m.writes.At(writeDelete).Load(),
 		Repairs:    m.repairs.At(repairRow).Load() + m.repairs.At(repairStale).Load(),

@@ -7,11 +7,11 @@
 // The state file holds the ports. Together with SONiC's databases it decides
 // whether a start is warm; it is of no use after another boot. Under the storage
 // path lie metrics.json (restart counters, the histogram of sync durations, the
-// newest restart records), history.jsonl with a sample each save interval,
-// and the exports portsyncd.prom and metrics-export.json.
+// newest restart records), history.jsonl with one sample each save interval, and
+// the exports portsyncd.prom and metrics-export.json.
 //
 // SONiC ends the daemon with SIGKILL on a warm reboot, so everything is written
-// when it changes, at most once a second, and nothing depends on a last save.
+// when it changes, and nothing depends on a last save.
 //
 // # Counters that survive
 //
@@ -21,10 +21,15 @@
 // could ever be written, values are exposed at once, and start at 0 with the
 // process as any other counter does.
 //
+// # Disk trouble
+//
+// A full, read-only or broken disk is counted, logged once, told by
+// Memory.Trouble, and tried again after a pause that grows; the last good file
+// stays. Each file has its own pause, so that one bad place does not hold up the
+// others.
+//
 // # Concurrency
 //
 // A Memory has one goroutine, Run, that owns all files. The methods that the
-// event loop calls hand it a copy and return at once. A full or read-only disk
-// is counted, logged once, and tried again after a growing pause; the last good
-// file stays.
+// event loop calls hand it a copy and return at once, however long the disk takes.
 package warmrestart

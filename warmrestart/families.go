@@ -16,26 +16,30 @@ type Families struct {
 	// sync is from the dump request to the acknowledgement of what it brought.
 	sync *metrics.Histogram
 
-	saves      *metrics.Vec[metrics.Counter]
-	failures   *metrics.Vec[metrics.Counter]
-	savedAt    *metrics.Vec[metrics.Gauge]
-	size       *metrics.Vec[metrics.IntGauge]
-	diskFaulty *metrics.IntGauge
+	// failures moves, and diskFaulty is 1, while a disk is full, read-only or
+	// broken; /healthz names the file and the reason.
+	saves, failures *metrics.Vec[metrics.Counter]
+	savedAt         *metrics.Vec[metrics.Gauge]
+	size            *metrics.Vec[metrics.IntGauge]
+	diskFaulty      *metrics.IntGauge
 }
 
 // syncBounds reach from what an empty switch takes to the 10, 50 and 100 s that
 // the specification names.
 var syncBounds = []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 50, 100}
 
-// Indexes of the label values of the file families.
+// The files, which are the label values of the families about files.
 const (
 	fileState = iota
 	fileMetrics
 	fileHistory
-	fileExport
+	fileText
+	fileJSON
+	numFiles
 )
 
-var fileNames = []string{"state", "metrics", "history", "export"}
+var fileNames = []string{fileState: "state", fileMetrics: "metrics", fileHistory: "history",
+	fileText: "export_prometheus", fileJSON: "export_json"}
 
 // NewFamilies adds the families to set.
 func NewFamilies(set *metrics.Set) *Families {
@@ -60,7 +64,7 @@ func NewFamilies(set *metrics.Set) *Families {
 		failures: set.NewCounterVec("portsyncd_snapshot_failures_total",
 			"Files that could not be written.", "file", fileNames...),
 		savedAt: set.NewGaugeVec("portsyncd_snapshot_saved_timestamp_seconds",
-			"When the file was last written, or read at the start; 0 if never.", "file", fileNames...),
+			"When this process last wrote the file; 0 if never.", "file", fileNames...),
 		size: set.NewIntGaugeVec("portsyncd_snapshot_size_bytes",
 			"Size of what was last written.", "file", fileNames...),
 		diskFaulty: set.NewIntGauge("portsyncd_disk_faulty",

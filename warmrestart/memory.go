@@ -1,7 +1,6 @@
 package warmrestart
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -16,15 +15,16 @@ import (
 
 // Config says what is remembered and where.
 type Config struct {
-	StateFile   string // of the ports; "" to remember none
-	StoragePath string // directory of metrics.json and the history; "" to keep none
+	StateFile   string // absolute path, of the ports; "" to remember none
+	StoragePath string // absolute path of the directory for all else; "" to keep nothing
 	Writer      string // name and version of the program
 	Log         *slog.Logger
 	Families    *Families
 
-	// Sample makes one line of the history, a JSON object; nil: none is kept.
-	Sample func() []byte
-	// Text and JSON render the metrics for the exports.
+	// Sample makes one line of the history, a JSON object, which is to have the
+	// field "time" and the counters; nil: no history is kept. Run calls it.
+	Sample func(Counters) []byte
+	// Text and JSON append the metrics for the exports. Run calls them.
 	Text, JSON func(b []byte) []byte
 
 	Settings
@@ -32,8 +32,8 @@ type Config struct {
 
 // Settings can change while running.
 type Settings struct {
-	SaveInterval time.Duration // between two samples, and two looks for changes
-	Retention    time.Duration // age at which history is removed
+	SaveInterval time.Duration // between two samples and exports, above 0
+	Retention    time.Duration // age at which history and backups are removed
 	MaxFileSize  int64         // bytes at which the history begins a new file
 	KeepRestarts int           // restart records kept
 	ExportText   bool          // write portsyncd.prom
@@ -48,120 +48,150 @@ const (
 	jsonFile    = "metrics-export.json"
 )
 
-// Backups kept of each whole file.
-var keepBackups = snapshot.Limits{Count: 5, Age: 30 * 24 * time.Hour, Bytes: 32 << 20, Spare: 1}
-
-// Memory is what the daemon remembers. Open makes it, Run keeps it; the other
-// methods may be called from any goroutine, but Open and Remembered belong to
-// the start.
+// Memory is what the daemon remembers. Open makes it and Run keeps it.
 type Memory struct {
 	cfg    Config
 	bootID string
 
-	ports   snapshot.File
-	metrics snapshot.File
-	history snapshot.Log
-
-	body       metricsBody
-	remembered bool   // the ports are of this boot
+	// Remembered and Stale are called by the same goroutine, which owns these.
+	remembered bool   // the state file is of this boot
 	recovered  string // the backup that stood in for the state file
-	durable    bool   // body is on the disk
-	based      bool   // there is, or was, something on the disk to come back to
 
 	restarts chan Restart
 	changes  chan []Port
 	reloads  chan Settings
-	forget   chan struct{}
+	wake     chan struct{}
+	stale    atomic.Bool // the state file is to be set aside
 
-	latest []Port // not saved yet; nil if nothing is
-	pause  time.Duration
-	faulty atomic.Bool
+	// What follows belongs to Run.
+	body    metricsBody
+	based   bool   // there is, or was, something on the disk to come back to
+	latest  []Port // not saved yet; nil if nothing is
+	ports   snapshot.File
+	metrics snapshot.File
+	history snapshot.Log
+	chores  [numFiles]chore
+	logged  []error // causes of the present trouble that the log has
+
+	trouble atomic.Pointer[[]string]
+	writing atomic.Int64 // since when the disk has been busy with one file, nanoseconds since 1970; 0: it is not
 }
 
+// openFor is how long the start waits for the disk.
+const openFor = 5 * time.Second
+
 // Open reads what there is. It never fails: what is damaged is set aside and
-// counted, and a backup or nothing takes its place.
+// counted, and a backup or nothing takes its place. From a disk that does not
+// answer nothing is remembered, and nothing is written to it in this run.
 func Open(cfg Config) *Memory {
-	m := &Memory{
-		cfg:      cfg,
-		restarts: make(chan Restart, 4),
-		changes:  make(chan []Port, 1),
-		reloads:  make(chan Settings, 1),
-		forget:   make(chan struct{}, 1),
+	opened := make(chan *Memory, 1)
+	go func() {
+		m := newMemory(cfg)
+		m.load()
+		opened <- m
+	}()
+	select {
+	case m := <-opened:
+		m.configure(cfg.Settings)
+		m.expose()
+		return m
+	case <-time.After(openFor):
 	}
-	m.body = metricsBody{Sync: durations{Bounds: syncBounds, Counts: make([]uint64, len(syncBounds)+1)}}
-	id, err := snapshot.BootID()
-	if err != nil {
-		cfg.Log.Warn("the boot has no identifier, no start will be warm by the state file", "error", err)
-	}
-	m.bootID = id
-	if cfg.StateFile != "" {
-		m.ports = m.file(cfg.StateFile, portsSchema, checkPorts)
-		m.loadPorts()
-	}
-	if cfg.StoragePath != "" {
-		m.metrics = m.file(filepath.Join(cfg.StoragePath, metricsFile), metricsSchema, checkMetrics)
-		m.loadMetrics()
-		m.history = snapshot.Log{Path: filepath.Join(cfg.StoragePath, historyFile), At: sampleTime}
-	}
+	cfg.Log.Error("the disk does not answer, nothing is remembered", "waited", openFor)
+	cfg.StateFile, cfg.StoragePath = "", ""
+	m := newMemory(cfg)
 	m.configure(cfg.Settings)
+	m.cfg.Families.diskFaulty.Set(1)
+	m.trouble.Store(&[]string{"the disk did not answer when the process started"})
 	m.expose()
 	return m
 }
 
+func newMemory(cfg Config) *Memory {
+	m := &Memory{
+		cfg:      cfg,
+		body:     newMetricsBody(),
+		restarts: make(chan Restart, 4),
+		changes:  make(chan []Port, 1),
+		reloads:  make(chan Settings, 1),
+		wake:     make(chan struct{}, 1),
+	}
+	m.makeChores()
+	return m
+}
+
+// load reads the files.
+func (m *Memory) load() {
+	id, err := snapshot.BootID()
+	if err != nil {
+		m.cfg.Log.Warn("the boot has no identifier, no start will be warm by the state file", "error", err)
+	}
+	m.bootID = id
+	m.history = snapshot.Log{Path: filepath.Join(m.cfg.StoragePath, historyFile), At: sampleTime}
+	m.ports = m.file(m.cfg.StateFile, portsSchema, checkPorts)
+	m.metrics = m.file(filepath.Join(m.cfg.StoragePath, metricsFile), metricsSchema, checkMetrics)
+	if m.cfg.StateFile != "" {
+		m.loadPorts()
+	}
+	if m.cfg.StoragePath != "" {
+		m.loadMetrics()
+	}
+}
+
 func (m *Memory) file(path string, schema int, check func(int, []byte) error) snapshot.File {
-	return snapshot.File{Path: path, Schema: schema, Writer: m.cfg.Writer, BootID: m.bootID,
-		Keep: keepBackups, Check: check}
+	return snapshot.File{Path: path, Schema: schema, Writer: m.cfg.Writer, BootID: m.bootID, Check: check}
 }
 
 // configure takes settings into use.
 func (m *Memory) configure(s Settings) {
 	m.cfg.Settings = s
-	m.body.trim(s.KeepRestarts)
+	m.ports.Keep = snapshot.Limits{Count: 5, Age: s.Retention, Bytes: 32 << 20}
+	m.metrics.Keep = m.ports.Keep
 	m.history.MaxFileSize = s.MaxFileSize
 	m.history.MaxSpan = s.Retention / 8 // a file goes as a whole once all of it is too old
-	m.history.Keep = snapshot.Limits{Count: 1 << 20, Age: s.Retention, Spare: 1}
+	m.history.Keep = snapshot.Limits{Count: 1 << 20, Age: s.Retention}
+	if m.body.trim(s.KeepRestarts) {
+		m.owe(fileMetrics)
+	}
 }
 
 // loadPorts finds out whether the ports of this boot are remembered.
 func (m *Memory) loadPorts() {
 	got, err := m.ports.Load()
-	m.report(&got, err, m.cfg.StateFile)
-	switch {
-	case err != nil:
-	case m.bootID == "" || got.BootID != m.bootID:
-		m.cfg.Log.Info("the state file is of another boot", "file", got.Source)
-	default:
-		m.remembered = true
-		m.cfg.Families.savedAt.At(fileState).Set(unix(got.SavedAt))
+	m.report(&got, err, m.ports.Path)
+	if err != nil {
+		return
 	}
-	if err == nil && got.Recovered {
+	if got.Recovered {
 		m.recovered = got.Source
 	}
+	if m.bootID == "" || got.BootID != m.bootID {
+		m.cfg.Log.Info("the state file is of another boot", "file", got.Source)
+		return
+	}
+	m.remembered = true
 }
 
 // loadMetrics takes up the counters where they were left.
 func (m *Memory) loadMetrics() {
 	got, err := m.metrics.Load()
 	m.report(&got, err, m.metrics.Path)
-	if err != nil {
-		return
+	counted := m.body.Counters // by loading itself
+	if err == nil {
+		var body metricsBody
+		if err := json.Unmarshal(got.Body, &body); err != nil {
+			panic(err) // checkMetrics has read it
+		}
+		if !slices.Equal(body.Sync.Bounds, syncBounds) {
+			body.Sync = m.body.Sync // counted by other bounds
+		}
+		m.body, m.based = body, true
+		m.body.Counters.CorruptionsDetected += counted.CorruptionsDetected
+		m.body.Counters.StateRecoveries += counted.StateRecoveries
 	}
-	found := m.body.Counters // what loading itself has counted
-	var body metricsBody
-	if err := json.Unmarshal(got.Body, &body); err != nil {
-		m.cfg.Log.Error("cannot use the stored metrics", "file", got.Source, "error", err)
-		return
+	if err != nil || counted != (Counters{}) {
+		m.owe(fileMetrics)
 	}
-	if !slices.Equal(body.Sync.Bounds, syncBounds) {
-		body.Sync = m.body.Sync // counted by other bounds
-	}
-	m.body, m.based, m.durable = body, true, true
-	if found != (Counters{}) {
-		m.body.Counters.CorruptionsDetected += found.CorruptionsDetected
-		m.body.Counters.StateRecoveries += found.StateRecoveries
-		m.durable = false
-	}
-	m.cfg.Families.savedAt.At(fileMetrics).Set(unix(got.SavedAt))
 }
 
 // report counts and logs what was wrong with a file.
@@ -184,13 +214,26 @@ func (m *Memory) report(got *snapshot.Loaded, err error, path string) {
 	}
 }
 
-// Remembered reports whether a good state file of this boot was found.
+// Remembered reports whether a good state file of this boot was found. It and
+// Stale belong to one goroutine.
 func (m *Memory) Remembered() bool { return m.remembered }
 
-// Faulty reports whether files cannot be written at present.
-func (m *Memory) Faulty() bool { return m.faulty.Load() }
+// Stale says that the state file does not belong to what the databases show: it
+// is set aside, before any later PortsChanged is written.
+func (m *Memory) Stale() {
+	if !m.remembered {
+		return
+	}
+	m.remembered = false
+	m.cfg.Log.Info("the databases were flushed, the state file is stale and set aside", "file", m.ports.Path)
+	m.stale.Store(true)
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
 
-// Restarted takes the record of this start.
+// Restarted takes the record of this start. It may be called from any goroutine.
 func (m *Memory) Restarted(r Restart) {
 	r.RecoveredFrom = m.recovered
 	select {
@@ -200,77 +243,48 @@ func (m *Memory) Restarted(r Restart) {
 }
 
 // PortsChanged takes the ports as they are now; the slice is Memory's from here.
-func (m *Memory) PortsChanged(ports []Port) {
+// It is called by one goroutine.
+func (m *Memory) PortsChanged(ports []Port) { replace(m.changes, ports) }
+
+// Reload hands new settings over. It is called by one goroutine.
+func (m *Memory) Reload(s Settings) { replace(m.reloads, s) }
+
+// replace puts v in place of what was not taken yet and is out of date. c has
+// room for one, and one goroutine sends, so it never blocks.
+func replace[T any](c chan T, v T) {
 	select {
-	case <-m.changes: // the one before was not taken yet and is out of date
+	case <-c:
 	default:
 	}
-	m.changes <- ports
+	c <- v
 }
 
-// Stale says that the state file does not belong to what the databases show: it
-// is set aside.
-func (m *Memory) Stale() {
-	select {
-	case m.forget <- struct{}{}:
-	default:
-	}
-}
+// stuckAfter is how long the disk may take with one file before that is trouble.
+const stuckAfter = 10 * time.Second
 
-// Reload hands new settings over.
-func (m *Memory) Reload(s Settings) {
-	select {
-	case <-m.reloads:
-	default:
+// Trouble says what cannot be written at present and why, a sentence for each
+// file; nil if all is well. It may be called from any goroutine.
+func (m *Memory) Trouble() []string {
+	var all []string
+	if now := m.trouble.Load(); now != nil {
+		all = *now
 	}
-	m.reloads <- s
+	if since := m.writing.Load(); since != 0 {
+		if busy := time.Duration(time.Now().UnixNano() - since); busy > stuckAfter {
+			all = append(all[:len(all):len(all)], "the disk has not answered for "+busy.Truncate(time.Second).String())
+		}
+	}
+	return all
 }
 
 // expose shows the counters, unless a restart could bring lower ones back.
 func (m *Memory) expose() {
-	if m.based && !m.durable {
+	if m.based && m.chores[fileMetrics].owed {
 		return
 	}
 	if err := m.cfg.Families.show(&m.body); err != nil {
-		m.cfg.Log.Error("cannot show the stored metrics", "error", err)
+		panic(err) // the buckets were counted by the same bounds
 	}
 }
 
-func unix(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
-
-// Run owns the files until ctx ends, and then saves what is left.
-func (m *Memory) Run(ctx context.Context) {
-	m.makeDirectories()
-	m.saveMetrics()
-	interval := time.NewTimer(m.cfg.SaveInterval)
-	defer interval.Stop()
-	var retry <-chan time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			m.finish()
-			return
-		case r := <-m.restarts:
-			m.body.add(r, m.cfg.KeepRestarts)
-			m.durable = false
-			m.saveMetrics()
-		case ports := <-m.changes:
-			m.latest = ports
-			m.savePorts()
-		case <-m.forget:
-			m.setAside()
-		case s := <-m.reloads:
-			m.configure(s)
-			interval.Reset(s.SaveInterval)
-		case <-interval.C:
-			m.periodic()
-			interval.Reset(m.cfg.SaveInterval)
-		case <-retry:
-			m.again()
-		}
-		retry = nil
-		if m.pause > 0 {
-			retry = time.After(m.pause)
-		}
-	}
-}
+func unixSeconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }

@@ -2,8 +2,8 @@ package warmrestart
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -15,11 +15,11 @@ const (
 
 // Restart is the record of one start.
 type Restart struct {
-	At       time.Time     `json:"at"`       // when the first dump was requested
-	Kind     string        `json:"kind"`     // Cold or Warm
-	Reason   string        `json:"reason"`   // why that kind
-	Duration time.Duration `json:"duration"` // of the initial sync, nanoseconds
-	EOIU     bool          `json:"eoiu"`     // the initial dump was read to its end
+	At       time.Time     `json:"at"`          // when the first dump was requested
+	Kind     string        `json:"kind"`        // Cold or Warm
+	Reason   string        `json:"reason"`      // why that kind
+	Duration time.Duration `json:"duration_ns"` // of the initial sync
+	EOIU     bool          `json:"eoiu"`        // the initial dump was read to its end
 	TimedOut bool          `json:"timed_out"`
 	// Compared interfaces were in the dump; Changed rows were written because
 	// STATE_DB had not what the kernel said, Deleted ones had no interface.
@@ -102,27 +102,55 @@ type metricsBody struct {
 	Restarts []Restart `json:"restarts"` // oldest first
 }
 
+func newMetricsBody() metricsBody {
+	return metricsBody{Sync: durations{Bounds: syncBounds, Counts: make([]uint64, len(syncBounds)+1)}}
+}
+
 func checkMetrics(_ int, body []byte) error {
 	var b metricsBody
 	if err := json.Unmarshal(body, &b); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	if len(b.Sync.Counts) != len(b.Sync.Bounds)+1 {
-		return fmt.Errorf("histogram of %d buckets for %d bounds", len(b.Sync.Counts), len(b.Sync.Bounds))
-	}
-	if !(b.Sync.Sum >= 0) {
-		return errors.New("histogram with a negative sum")
+	if err := b.Sync.check(); err != nil {
+		return err
 	}
 	for i, r := range b.Restarts {
 		if r.Kind != Cold && r.Kind != Warm {
 			return fmt.Errorf("restart %d is of kind %q, expected %q or %q", i, r.Kind, Cold, Warm)
 		}
+		if r.Duration < 0 {
+			return fmt.Errorf("restart %d took %v, expected 0 or more", i, r.Duration)
+		}
 	}
 	return nil
 }
 
+func (d *durations) check() error {
+	if len(d.Counts) != len(d.Bounds)+1 {
+		return fmt.Errorf("histogram of %d buckets for %d bounds, expected one more", len(d.Counts), len(d.Bounds))
+	}
+	for i := 1; i < len(d.Bounds); i++ {
+		if d.Bounds[i-1] >= d.Bounds[i] {
+			return fmt.Errorf("histogram with bound %v before %v, expected ascending ones", d.Bounds[i-1], d.Bounds[i])
+		}
+	}
+	if d.Sum < 0 {
+		return fmt.Errorf("histogram with sum %v, expected 0 or more", d.Sum)
+	}
+	return nil
+}
+
+func (d *durations) observe(seconds float64) {
+	i := 0
+	for i < len(d.Bounds) && seconds > d.Bounds[i] {
+		i++
+	}
+	d.Counts[i]++
+	d.Sum += seconds
+}
+
 // add counts one start.
-func (b *metricsBody) add(r Restart, keep int) {
+func (b *metricsBody) add(r Restart) {
 	if r.Kind == Warm {
 		b.Counters.WarmRestarts++
 	} else {
@@ -134,20 +162,15 @@ func (b *metricsBody) add(r Restart, keep int) {
 	if r.TimedOut {
 		b.Counters.EOIUTimeouts++
 	}
-	seconds := r.Duration.Seconds()
-	i := 0
-	for i < len(b.Sync.Bounds) && seconds > b.Sync.Bounds[i] {
-		i++
-	}
-	b.Sync.Counts[i]++
-	b.Sync.Sum += seconds
+	b.Sync.observe(r.Duration.Seconds())
 	b.Restarts = append(b.Restarts, r)
-	b.trim(keep)
 }
 
-// trim drops the oldest records beyond keep.
-func (b *metricsBody) trim(keep int) {
-	if n := len(b.Restarts) - keep; n > 0 {
-		b.Restarts = append([]Restart(nil), b.Restarts[n:]...)
+// trim drops the oldest records beyond keep, and reports whether there were any.
+func (b *metricsBody) trim(keep int) bool {
+	n := len(b.Restarts) - keep
+	if n > 0 {
+		b.Restarts = slices.Clone(b.Restarts[n:])
 	}
+	return n > 0
 }

@@ -2,162 +2,106 @@ package warmrestart
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
 	"portsyncd/snapshot"
 )
 
-// Pauses after a disk that failed.
-const (
-	pauseMin = time.Second
-	pauseMax = time.Minute
-)
+// This file is how each of the files is written. The functions return the size
+// of what was to be written, and whether it had to be.
 
-const dirMode = 0o750
-
-// makeDirectories makes the directories of all files.
-func (m *Memory) makeDirectories() {
-	if m.cfg.StateFile != "" {
-		m.done(fileState, 0, snapshot.EnsureDir(filepath.Dir(m.cfg.StateFile), dirMode), false)
-	}
-	if m.cfg.StoragePath != "" {
-		m.done(fileMetrics, 0, snapshot.EnsureDir(m.cfg.StoragePath, dirMode), false)
-	}
-}
-
-// done takes note of one write, and reports whether it succeeded.
-func (m *Memory) done(file int, size int, err error, wrote bool) bool {
-	f := m.cfg.Families
-	if err != nil {
-		f.failures.At(file).Inc()
-		f.diskFaulty.Set(1)
-		if !m.faulty.Swap(true) {
-			m.cfg.Log.Error("cannot write, the last good file stays, trying again", "file", fileNames[file], "error", err)
+// writePorts sets the state file aside if it is stale, and then writes it if
+// there is something to write.
+func (m *Memory) writePorts() (int, bool, error) {
+	if m.stale.Load() {
+		if err := m.ports.SetAside(); err != nil {
+			return 0, false, err
 		}
-		m.pause = min(max(2*m.pause, pauseMin), pauseMax)
-		return false
+		m.stale.Store(false)
 	}
-	if wrote {
-		f.saves.At(file).Inc()
-		f.savedAt.At(file).Set(unix(time.Now()))
-		f.size.At(file).Set(int64(size))
+	if m.latest == nil {
+		return 0, false, nil
 	}
-	return true
-}
-
-// recovered ends a time in which nothing could be written.
-func (m *Memory) recover() {
-	if m.faulty.Swap(false) {
-		m.cfg.Log.Warn("files can be written again")
-	}
-	m.cfg.Families.diskFaulty.Set(0)
-	m.pause = 0
-}
-
-// saveMetrics makes the counters durable and then exposes them.
-func (m *Memory) saveMetrics() bool {
-	if m.cfg.StoragePath != "" && !m.durable {
-		body, err := json.Marshal(&m.body)
-		if err == nil {
-			err = m.metrics.Save(body)
-		}
-		m.durable = m.done(fileMetrics, len(body), err, true)
-		m.based = m.based || m.durable
-	}
-	m.expose()
-	return m.durable || m.cfg.StoragePath == ""
-}
-
-// savePorts writes the state file if there is something to write.
-func (m *Memory) savePorts() bool {
-	if m.cfg.StateFile == "" || m.latest == nil {
-		return true
-	}
-	body, err := json.Marshal(portsBody{Ports: m.latest})
-	wrote := false
+	body := encode(portsBody{Ports: m.latest})
+	wrote, err := m.ports.SaveChanged(body)
 	if err == nil {
-		wrote, err = m.ports.SaveChanged(body)
+		m.latest = nil
 	}
-	if !m.done(fileState, len(body), err, wrote) {
-		return false
-	}
-	m.latest = nil
-	return true
+	return len(body), wrote, err
 }
 
-// setAside takes a state file out of the way that another life of the switch
-// left behind.
-func (m *Memory) setAside() {
-	if m.cfg.StateFile == "" || !m.remembered {
-		return
-	}
-	m.remembered = false
-	m.cfg.Log.Info("the state file is stale and set aside: the databases were flushed", "file", m.cfg.StateFile)
-	m.done(fileState, 0, m.ports.SetAside(), false)
+func (m *Memory) writeMetrics() (int, bool, error) {
+	body := encode(&m.body)
+	err := m.metrics.Save(body)
+	m.based = m.based || err == nil
+	return len(body), err == nil, err
 }
 
-// periodic is what each save interval brings: a sample, and the exports.
-func (m *Memory) periodic() bool {
-	ok := m.savePorts()
-	ok = m.saveMetrics() && ok
-	if m.cfg.StoragePath == "" {
-		return ok
-	}
-	if m.cfg.Sample != nil {
-		line := m.cfg.Sample()
-		ok = m.done(fileHistory, len(line), m.history.Append(line), true) && ok
-		if _, err := m.history.Prune(); err != nil {
-			ok = m.done(fileHistory, 0, err, false) && ok
-		}
-	}
-	if m.cfg.ExportText {
-		ok = m.export(textFile, m.cfg.Text) && ok
-	}
-	if m.cfg.ExportJSON {
-		ok = m.export(jsonFile, m.cfg.JSON) && ok
-	}
-	if ok && m.pause > 0 {
-		m.recover()
-	}
-	return ok
+func (m *Memory) writeSample() (int, bool, error) {
+	line := m.cfg.Sample(m.body.Counters)
+	err := m.history.Append(line)
+	return len(line), err == nil, err
 }
 
-// exportMode lets node_exporter read, which runs as another user.
+func (m *Memory) writeText() (int, bool, error) { return m.export(textFile, m.cfg.Text) }
+func (m *Memory) writeJSON() (int, bool, error) { return m.export(jsonFile, m.cfg.JSON) }
+
+// exportMode is for node_exporter, which runs as another user. The directory is
+// a matter between its group and that user.
 const exportMode = 0o644
 
-func (m *Memory) export(name string, render func([]byte) []byte) bool {
+func (m *Memory) export(name string, render func([]byte) []byte) (int, bool, error) {
 	data := render(nil)
 	err := snapshot.WriteFile(filepath.Join(m.cfg.StoragePath, name), data, exportMode)
-	return m.done(fileExport, len(data), err, true)
+	return len(data), err == nil, err
 }
 
-// again tries what failed before.
-func (m *Memory) again() {
-	m.makeDirectories()
-	ports, metrics := m.savePorts(), m.saveMetrics()
-	if ports && metrics {
-		m.recover()
+// removeExports removes the exports that are not wanted any more: values that
+// nobody brings up to date are worse than none.
+func (m *Memory) removeExports() {
+	if m.cfg.StoragePath == "" {
+		return
 	}
-}
-
-// finish saves what is left, once, when the process ends.
-func (m *Memory) finish() {
-	for {
-		select {
-		case r := <-m.restarts:
-			m.body.add(r, m.cfg.KeepRestarts)
-			m.durable = false
+	for _, e := range []struct {
+		file   int
+		name   string
+		wanted bool
+	}{{fileText, textFile, m.cfg.ExportText}, {fileJSON, jsonFile, m.cfg.ExportJSON}} {
+		if e.wanted {
 			continue
-		case ports := <-m.changes:
-			m.latest = ports
-			continue
-		default:
 		}
-		break
+		m.chores[e.file].owed = false
+		m.tell(e.file, nil)
+		err := os.Remove(filepath.Join(m.cfg.StoragePath, e.name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			m.cfg.Log.Warn("an export that is not wanted any more stays", "error", err)
+		}
 	}
-	m.savePorts()
-	m.saveMetrics()
+}
+
+// prune removes what is too old or too much. What cannot be removed is left to
+// the next time.
+func (m *Memory) prune() {
+	if m.cfg.StateFile != "" {
+		m.ports.Prune()
+	}
+	if m.cfg.StoragePath != "" {
+		m.metrics.Prune()
+		m.history.Prune()
+	}
+}
+
+// encode is for what always has a form: names, numbers, times.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // sampleTime reads the time of a line of the history.

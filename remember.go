@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"portsyncd/config"
+	"portsyncd/portsync"
+	"portsyncd/warmrestart"
+)
+
+// remember reads what survived the last restart.
+func (d *process) remember(families *portsync.Metrics) {
+	sampler := portsync.Sampler{Status: d.status, Metrics: families}
+	c := warmrestart.Config{
+		Writer: "portsyncd " + release, Log: d.log, Families: warmrestart.NewFamilies(d.set),
+		Sample: func(restarts warmrestart.Counters) []byte {
+			return sampler.Append(nil, time.Now(), d.health().Status, restarts)
+		},
+		Text: d.set.AppendText, JSON: d.set.AppendJSON,
+		Settings: memorySettings(&d.cfg),
+	}
+	if d.cfg.WarmRestart.Enabled {
+		c.StateFile = d.cfg.WarmRestart.StateFile
+	}
+	if d.cfg.Metrics.Enabled {
+		c.StoragePath = d.cfg.Metrics.StoragePath
+	}
+	d.memory = warmrestart.Open(c)
+}
+
+// memorySettings are the settings of the files that a reload can change.
+func memorySettings(cfg *config.Config) warmrestart.Settings {
+	m := &cfg.Metrics
+	return warmrestart.Settings{
+		SaveInterval: m.SaveInterval, Retention: m.Retention, MaxFileSize: m.MaxFileSize,
+		KeepRestarts: cfg.WarmRestart.HistoryMaxRestarts,
+		ExportText:   m.ExportFormat != config.JSON,
+		ExportJSON:   m.ExportFormat != config.Prometheus,
+	}
+}
+
+// saveFor is how long the end of the process waits for the disk. A disk that
+// hangs must not keep it from ending in time; what was saved before is good.
+const saveFor = 2 * time.Second
+
+// keepMemory has the files written, until the returned function is called, which
+// saves what is left.
+func (d *process) keepMemory() (saveRest func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	saved := make(chan struct{})
+	go func() { d.memory.Run(ctx); close(saved) }()
+	return func() {
+		cancel()
+		select {
+		case <-saved:
+		case <-time.After(saveFor):
+			d.log.Warn("the disk does not answer, ended before all was saved", "waited", saveFor)
+		}
+	}
+}

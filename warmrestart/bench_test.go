@@ -1,0 +1,96 @@
+package warmrestart
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"portsyncd/metrics"
+)
+
+// Sizes of a large switch, and of the history that is kept by default.
+const (
+	manyPorts    = 512
+	manyRestarts = 100
+)
+
+func fullPorts() []Port {
+	ports := make([]Port, manyPorts)
+	for i := range ports {
+		ports[i] = Port{Name: fmt.Sprintf("Ethernet%d", 4*i), Index: int32(i + 3), Admin: true, Oper: true,
+			MTU: 9100, CarrierUp: 17, CarrierDown: 16}
+	}
+	return ports
+}
+
+func fullMetrics() metricsBody {
+	b := newMetricsBody()
+	for range manyRestarts {
+		b.add(Restart{At: time.Now(), Kind: Warm, Reason: "the process alone was restarted and remembers its ports",
+			Duration: 5 * time.Millisecond, EOIU: true, Compared: manyPorts})
+	}
+	return b
+}
+
+// save is one save of both files.
+func save(tb testing.TB, m *Memory) {
+	m.body, m.latest = fullMetrics(), fullPorts()
+	for _, file := range []int{fileState, fileMetrics} {
+		m.owe(file)
+	}
+	m.work()
+	if got := m.Trouble(); got != nil {
+		tb.Fatal(got)
+	}
+}
+
+// benchMemory is a Memory on the disk of the temporary directory.
+func benchMemory(b *testing.B) (*Memory, Config) {
+	c := config(b.TempDir())
+	c.Log, c.Families = discard, NewFamilies(metrics.NewSet())
+	return Open(c), c
+}
+
+// BenchmarkSave is both whole files, durable, with 512 ports and a full history.
+func BenchmarkSave(b *testing.B) {
+	m, c := benchMemory(b)
+	for b.Loop() {
+		m.ports = m.file(c.StateFile, portsSchema, checkPorts) // which makes it write
+		save(b, m)
+	}
+	b.ReportMetric(float64(size(b, c.StateFile)), "state-bytes")
+	b.ReportMetric(float64(size(b, filepath.Join(c.StoragePath, metricsFile))), "metrics-bytes")
+}
+
+// BenchmarkOpen reads them.
+func BenchmarkOpen(b *testing.B) {
+	m, c := benchMemory(b)
+	save(b, m)
+	c.Log = discard
+	for b.Loop() {
+		c.Families = NewFamilies(metrics.NewSet())
+		if !Open(c).Remembered() {
+			b.Fatal("nothing is remembered")
+		}
+	}
+}
+
+// BenchmarkHandOver is what the event loop pays for a save.
+func BenchmarkHandOver(b *testing.B) {
+	m, _ := benchMemory(b)
+	ports := fullPorts()
+	b.ReportAllocs()
+	for b.Loop() {
+		m.PortsChanged(ports)
+	}
+}
+
+func size(tb testing.TB, path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return info.Size()
+}
