@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"go/ast"
 	"io"
 	"net/http"
 	"os"
@@ -55,6 +56,40 @@ func TestLinksInDocuments(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestCommandsInDocuments: a command that is said to run some tests runs one at
+// least.
+func TestCommandsInDocuments(t *testing.T) {
+	tests := make(map[string][]string) // by directory
+	for _, s := range sources(t) {
+		for _, d := range s.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") {
+				tests[s.dir] = append(tests[s.dir], f.Name.Name)
+			}
+		}
+	}
+	command := regexp.MustCompile("go test ([^`\n]*)")
+	pattern := regexp.MustCompile(`-run '?([^' ]+)'?`)
+	for _, name := range []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md"} {
+		for _, c := range command.FindAllStringSubmatch(document(t, name), -1) {
+			run := pattern.FindStringSubmatch(c[1])
+			if run == nil {
+				continue
+			}
+			top, _, _ := strings.Cut(run[1], "/") // of a subtest
+			matches, err := regexp.Compile(top)
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, c[0], err)
+				continue
+			}
+			for _, dir := range regexp.MustCompile(`(?:^| )\.(\S*)`).FindAllStringSubmatch(c[1], -1) {
+				if !slices.ContainsFunc(tests[strings.Trim(dir[1], "/")], matches.MatchString) {
+					t.Errorf("%s: %s: no such test in .%s", name, c[0], dir[1])
+				}
+			}
+		}
+	}
 }
 
 // rows returns the rows of Markdown tables whose first cell is one word in

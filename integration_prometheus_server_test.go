@@ -7,10 +7,8 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // fixedNames are the counters whose names the specification fixes although
@@ -19,59 +17,6 @@ var fixedNames = map[string]bool{
 	"portsyncd_warm_restarts": true, "portsyncd_cold_starts": true,
 	"portsyncd_eoiu_detected": true, "portsyncd_eoiu_timeouts": true,
 	"portsyncd_state_recoveries": true, "portsyncd_corruptions_detected": true,
-}
-
-// TestPrometheusTool has promtool look at what the daemon exposes: it objects to
-// the fixed names, to each of them once, and to nothing else.
-func TestPrometheusTool(t *testing.T) {
-	require(t, "promtool")
-	cmd := exec.Command("promtool", "check", "metrics")
-	cmd.Stdin = strings.NewReader(startDemo(t).get(t, "/metrics"))
-	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil {
-		t.Fatal(err)
-	}
-	objections := make(map[string]bool)
-	for line := range strings.Lines(string(out)) {
-		line = strings.TrimSpace(line)
-		name, objection, _ := strings.Cut(line, " ")
-		expected := fixedNames[name] && objection == `counter metrics should have "_total" suffix`
-		if !expected || objections[name] {
-			t.Errorf("promtool: %s", line)
-		}
-		objections[name] = true
-	}
-	for name := range fixedNames {
-		if !objections[name] {
-			t.Errorf("promtool does not object to %s: is it exposed?", name)
-		}
-	}
-}
-
-// TestPrometheusScrape has a real Prometheus scrape the running daemon and
-// answer a query for each family that the daemon exposes.
-func TestPrometheusScrape(t *testing.T) {
-	require(t, "prometheus")
-	d := startDemo(t)
-	server := startPrometheus(t, d.address)
-	eventually(t, 30*time.Second, func() string {
-		if n, err := server.count("up == 1"); err != nil || n != 1 {
-			return fmt.Sprintf("targets up: %d, %v", n, err)
-		}
-		return ""
-	})
-	exposed := families(d.get(t, "/metrics"))
-	for name := range exposed {
-		n, err := server.count(fmt.Sprintf(`{__name__=~"%s(_bucket|_sum|_count)?"}`, name))
-		if err != nil || n == 0 {
-			t.Errorf("query for %s: %d series, %v", name, n, err)
-		}
-	}
-	// What a rule would ask: the share of writes that took less than 100 ms.
-	const ratio = `sum(portsyncd_event_latency_seconds_bucket{le="0.1"}) / sum(portsyncd_event_latency_seconds_count) >= 0`
-	if n, err := server.count(ratio); err != nil || n != 1 {
-		t.Errorf("query for a ratio: %d results, %v", n, err)
-	}
 }
 
 // prometheus is a server of its own for one test.
