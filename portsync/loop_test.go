@@ -1,0 +1,301 @@
+package portsync_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"portsyncd/lab"
+	"portsyncd/metrics"
+	"portsyncd/portsync"
+	"portsyncd/sonicdb"
+	"portsyncd/syslog"
+)
+
+// bench is a loop on a simulated kernel and an in-memory database.
+type bench struct {
+	t      *testing.T
+	db     *lab.DB
+	kernel *lab.SimKernel
+	set    *metrics.Set
+	status *portsync.Status
+	loop   *portsync.Loop
+	stop   func()
+}
+
+// newBench makes the parts; two ports are configured and popped already.
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{
+		t:      t,
+		db:     lab.NewDB(lab.DBOptions{Databases: 16, Notify: "AKE"}),
+		kernel: lab.NewSimKernel(),
+		set:    metrics.NewSet(),
+		status: &portsync.Status{},
+	}
+	socket := filepath.Join(t.TempDir(), "redis.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go b.db.Serve(listener)
+	t.Cleanup(func() { b.db.Close() })
+	for _, port := range []string{"Ethernet0", "Ethernet4"} {
+		b.do(lab.ConfigDB, "HSET", "PORT|"+port, "lanes", "0")
+		b.do(lab.ApplDB, "HSET", "PORT_TABLE:"+port, "lanes", "0")
+	}
+	logs := syslog.New(syslog.Options{SocketPath: filepath.Join(t.TempDir(), "none"), Level: syslog.LevelNotice})
+	b.loop = portsync.NewLoop(portsync.Options{
+		Links:   b.kernel,
+		SetDown: func([]int32) []error { return nil },
+		Open: &portsync.Connector{
+			Map:   func() (*sonicdb.Map, error) { return sonicdb.StaticMap("unix", socket), nil },
+			Logs:  logs,
+			Level: syslog.LevelNotice,
+			Log:   slog.New(logs),
+		},
+		Log:         slog.New(logs),
+		Status:      b.status,
+		Metrics:     portsync.NewMetrics(b.set, b.status, true),
+		EOIUTimeout: 10 * time.Second,
+	})
+	return b
+}
+
+// run runs the loop until the test ends.
+func (b *bench) run() {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.loop.Run(ctx) }()
+	b.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.t.Errorf("Run: %v", err)
+		}
+	})
+	b.t.Cleanup(b.stop)
+}
+
+func (b *bench) do(db int, args ...string) {
+	b.t.Helper()
+	if _, err := b.db.Do(db, args...); err != nil {
+		b.t.Fatalf("%q: %v", args, err)
+	}
+}
+
+// must fails the test on an error of the simulated kernel.
+func (b *bench) must(errs ...error) {
+	b.t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// await waits until STATE_DB has the row with that MTU, "" for no row at all.
+func (b *bench) await(port, mtu string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	row := func() map[string]string { return b.db.Hash(lab.StateDB, "PORT_TABLE|"+port) }
+	if b.db.Await(ctx, func() bool { return row()["mtu"] == mtu }) != nil {
+		b.t.Fatalf("%s is %v, expected mtu %q", port, row(), mtu)
+	}
+}
+
+// awaitMoved waits until the counter of that series is not 0: the fault has been
+// met.
+func (b *bench) awaitMoved(series string) {
+	b.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		text := "\n" + string(b.set.AppendText(nil))
+		if strings.Contains(text, "\n"+series+" ") && !strings.Contains(text, "\n"+series+" 0\n") {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("%s did not move", series)
+		}
+	}
+}
+
+func (b *bench) awaitInitDone() {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if b.db.Await(ctx, func() bool { return b.db.Hash(lab.ApplDB, "_PORT_TABLE:PortInitDone") != nil }) != nil {
+		b.t.Fatal("no PortInitDone")
+	}
+}
+
+// start makes both ports and waits until all is said.
+func (b *bench) start() {
+	b.t.Helper()
+	b.run()
+	b.must(b.kernel.AddVeth("Ethernet0", "p0"), b.kernel.AddVeth("Ethernet4", "p4"))
+	b.await("Ethernet0", "1500")
+	b.await("Ethernet4", "1500")
+	b.awaitInitDone()
+}
+
+func TestLoopRunsOnce(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	if err := b.loop.Run(context.Background()); err != portsync.ErrConcurrentUse {
+		t.Errorf("a second Run: %v, want ErrConcurrentUse", err)
+	}
+}
+
+// TestLoopFollows: changes, a deletion and a re-creation arrive.
+func TestLoopFollows(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	b.must(b.kernel.SetMTU("Ethernet0", 9100))
+	b.await("Ethernet0", "9100")
+	b.must(b.kernel.Delete("Ethernet0"))
+	b.await("Ethernet0", "")
+	b.must(b.kernel.AddVeth("Ethernet0", "p0"))
+	b.await("Ethernet0", "1500")
+}
+
+// TestLoopOverrun: what was lost on the way is made up for, deletions too (D1).
+func TestLoopOverrun(t *testing.T) {
+	b := newBench(t)
+	b.kernel.QueueLimit = 2
+	b.start()
+	b.db.SetFault(lab.Fault{Delay: 20 * time.Millisecond}) // so that some are lost
+	for i := range 200 {
+		b.must(b.kernel.SetMTU("Ethernet0", 2000+i))
+	}
+	b.must(b.kernel.Delete("Ethernet4"))
+	b.db.SetFault(lab.Fault{})
+	b.awaitMoved(`portsyncd_resyncs_total{reason="overrun"}`)
+	b.await("Ethernet0", "2199")
+	b.await("Ethernet4", "")
+}
+
+// TestLoopDatabaseGone: what happens while the server is away is written when it
+// is back, and nothing is produced a second time (D3).
+func TestLoopDatabaseGone(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	b.do(lab.ApplDB, "DEL", "PORT_TABLE_KEY_SET", "_PORT_TABLE:PortConfigDone", "_PORT_TABLE:PortInitDone")
+	for _, marker := range []string{"PortConfigDone", "PortInitDone"} {
+		b.do(lab.ApplDB, "HSET", "PORT_TABLE:"+marker, "popped", "yes")
+	}
+	b.db.SetFault(lab.Fault{CutAfter: 1})
+	b.db.Disconnect()
+	b.awaitMoved(`portsyncd_database_errors_total{kind="io"}`)
+	b.must(b.kernel.SetMTU("Ethernet0", 9100), b.kernel.Delete("Ethernet4"))
+	b.db.SetFault(lab.Fault{})
+	b.await("Ethernet0", "9100")
+	b.await("Ethernet4", "")
+	if b.db.Hash(lab.ApplDB, "_PORT_TABLE:PortConfigDone") != nil {
+		t.Error("the configuration was produced again on mere reconnection")
+	}
+}
+
+// TestLoopFlushed: an emptied server gets everything again, and the rows come
+// back once orchagent has popped the ports.
+func TestLoopFlushed(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	b.do(lab.StateDB, "FLUSHDB")
+	b.await("Ethernet0", "1500")
+	b.do(0, "FLUSHALL")
+	b.awaitInitDone()
+	if b.db.Hash(lab.ApplDB, "_PORT_TABLE:Ethernet4") == nil {
+		t.Error("PortInitDone without the configuration before it")
+	}
+	b.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet4", "lanes", "0")
+	b.await("Ethernet4", "1500")
+}
+
+// TestLoopRefused: a server that refuses everything for a while loses nothing (D4).
+func TestLoopRefused(t *testing.T) {
+	for _, refusal := range []lab.ErrorReply{lab.Loading, lab.Busy, lab.OutOfMemory, lab.ReadOnly} {
+		t.Run(refusal.Error()[:4], func(t *testing.T) {
+			b := newBench(t)
+			b.start()
+			b.db.SetFault(lab.Fault{Error: refusal})
+			b.must(b.kernel.SetMTU("Ethernet0", 9100), b.kernel.Delete("Ethernet4"))
+			b.awaitMoved(`portsyncd_database_errors_total{kind="refused"}`)
+			b.db.SetFault(lab.Fault{})
+			b.await("Ethernet0", "9100")
+			b.await("Ethernet4", "")
+		})
+	}
+}
+
+// TestLoopLoadingAtStart: the start waits for a server that is loading.
+func TestLoopLoadingAtStart(t *testing.T) {
+	b := newBench(t)
+	b.db.SetFault(lab.Fault{Error: lab.Loading})
+	b.run()
+	b.must(b.kernel.AddVeth("Ethernet0", "p0"), b.kernel.AddVeth("Ethernet4", "p4"))
+	time.Sleep(50 * time.Millisecond) // a few tries; nothing tells that one was made
+	b.db.SetFault(lab.Fault{})
+	b.await("Ethernet0", "1500")
+	b.awaitInitDone()
+}
+
+// TestLoopScriptsFlushed: a server that forgot the scripts is sent them again.
+func TestLoopScriptsFlushed(t *testing.T) {
+	b := newBench(t)
+	b.run()
+	b.must(b.kernel.AddVeth("Ethernet0", "p0"))
+	b.await("Ethernet0", "1500")
+	b.do(0, "SCRIPT", "FLUSH")
+	b.must(b.kernel.AddVeth("Ethernet4", "p4"))
+	b.await("Ethernet4", "1500")
+	b.awaitInitDone()
+}
+
+// TestLoopRowOfAnotherType: one row that cannot be written does not hold up the
+// others, and is written once it can be.
+func TestLoopRowOfAnotherType(t *testing.T) {
+	b := newBench(t)
+	b.do(lab.StateDB, "SET", "PORT_TABLE|Ethernet0", "in the way")
+	b.run()
+	b.must(b.kernel.AddVeth("Ethernet0", "p0"), b.kernel.AddVeth("Ethernet4", "p4"))
+	b.await("Ethernet4", "1500")
+	b.awaitMoved(`portsyncd_database_errors_total{kind="refused"}`)
+	b.do(lab.StateDB, "DEL", "PORT_TABLE|Ethernet0")
+	b.await("Ethernet0", "1500")
+	b.awaitInitDone()
+}
+
+// TestLoopInterruptedDumps: dumps that prove nothing are repeated (D2).
+func TestLoopInterruptedDumps(t *testing.T) {
+	b := newBench(t)
+	b.kernel.InterruptDumps(3)
+	b.must(b.kernel.AddVeth("Ethernet0", "p0"), b.kernel.AddVeth("Ethernet4", "p4"))
+	b.run()
+	b.await("Ethernet0", "1500")
+	b.awaitInitDone()
+	deadline := time.Now().Add(10 * time.Second)
+	for !b.status.Ready() {
+		if time.Now().After(deadline) {
+			t.Fatal("the initial sync did not end")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestLoopStopsWithoutDatabase: an end is prompt in every phase.
+func TestLoopStopsWithoutDatabase(t *testing.T) {
+	b := newBench(t)
+	b.db.Close()
+	b.run()
+	begin := time.Now()
+	b.stop()
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+}
