@@ -126,7 +126,9 @@ func (l *Link) decode(payload []byte) bool {
 			return false
 		}
 	}
-	l.HasCarrierCounts = hasUp && hasDown
+	if l.HasCarrierCounts = hasUp && hasDown; !l.HasCarrierCounts {
+		l.CarrierUp, l.CarrierDown = 0, 0 // one without the other tells nothing
+	}
 	return true
 }
 
