@@ -33,6 +33,7 @@ type Loop struct {
 	decision *Decision
 	ports    []PortConfig // as last read from CONFIG_DB
 	started  bool         // the start's writes are acknowledged
+	begun    chan struct{}
 	initial  initialSync
 	gated    bool // a warm start holds its writes back until it can compare
 	gateDue  bool // the gate is to be opened as soon as there is a connection
@@ -97,6 +98,7 @@ func NewLoop(o Options) *Loop {
 		state:    NewState(nil),
 		sessions: make(chan *session),
 		reloads:  make(chan Settings, 1),
+		begun:    make(chan struct{}),
 		timer:    time.NewTimer(time.Hour),
 		reopen:   backoff{min: sessionPauseMin, max: sessionPauseMax},
 		retry:    backoff{min: retryMin, max: retryMax},
@@ -109,6 +111,10 @@ func NewLoop(o Options) *Loop {
 	l.logger = newEventLog(o.Log, l.clock)
 	return l
 }
+
+// Started is closed once the start's writes are acknowledged: orchagent has the
+// configuration, or had it all along.
+func (l *Loop) Started() <-chan struct{} { return l.begun }
 
 // Reload hands new settings over; the loop takes them at its next turn.
 func (l *Loop) Reload(s Settings) {
@@ -244,10 +250,14 @@ func (l *Loop) publish() {
 		l.check(err)
 		return
 	}
-	l.answered()
-	l.Metrics.batch.Observe(float64(l.batch.Len()))
+	l.heard()
+	waiting := l.batch.Len()
+	l.Metrics.batch.Observe(float64(waiting))
 	l.batch.Settle(l.settled)
 	l.Status.backlog(l.batch.Len(), l.ackAt)
+	if l.batch.Len() < waiting {
+		l.Status.progressed(l.clock.time(l.ackAt))
+	}
 	if l.batch.Len() > 0 || err == nil {
 		l.check(err)
 		return
@@ -262,8 +272,10 @@ func (l *Loop) check(err error) bool {
 	switch {
 	case err == nil:
 		l.retry.reset()
+		l.Status.refusing.Store(false)
 		return true
 	case isServerError(err):
+		l.Status.refusing.Store(true)
 		now := l.clock.now()
 		l.retryAt = now + int64(l.retry.next())
 		l.refusedWrite(err, now)
@@ -324,10 +336,16 @@ func (l *Loop) show(p *Port) {
 	}
 }
 
-// answered notes that the databases answered.
+// answered notes that the databases did what was asked of them.
 func (l *Loop) answered() {
+	l.heard()
+	l.Status.progressed(l.clock.time(l.ackAt))
+}
+
+// heard notes that the databases answered, be it to refuse.
+func (l *Loop) heard() {
 	l.ackAt = l.clock.now()
-	l.Status.answered(l.ackAt, l.clock.time(l.ackAt))
+	l.Status.heard(l.ackAt)
 }
 
 // wait sleeps until there is something to do; with block false it only looks.

@@ -14,6 +14,7 @@ type Status struct {
 	started    atomic.Bool // the start's writes are acknowledged
 	ready      atomic.Bool // the initial sync is in the databases
 	connected  atomic.Bool // to the databases
+	refusing   atomic.Bool // they answer and do not do what is asked of them
 	synced     atomic.Bool // the last dump asked for is complete
 	configDone atomic.Bool
 	initDone   atomic.Bool
@@ -24,7 +25,7 @@ type Status struct {
 	configured   atomic.Int64 // ports of CONFIG_DB
 	awaited      atomic.Int64 // ports that PortInitDone waits for
 	ports        portViews
-	progress     atomic.Int64 // nanoseconds since 1970 of the last answer of the databases
+	progress     atomic.Int64 // nanoseconds since 1970 of the last acknowledgement of the databases
 }
 
 // Health is a verdict on the daemon.
@@ -44,6 +45,7 @@ func (s *Status) Health() Health {
 	}
 	started := s.started.Load()
 	add(!s.connected.Load(), "no connection to the databases")
+	add(s.refusing.Load(), "the databases refuse what is to be written")
 	add(!started, "the start is not complete")
 	add(started && !s.synced.Load(), "a dump of the kernel's links is under way")
 	h.OK = len(h.Reasons) == 0
@@ -67,14 +69,16 @@ func (s *Status) backlog(n int, now int64) {
 	}
 }
 
-// answered notes that the databases answered, at a time on the loop's clock and
-// of the day.
-func (s *Status) answered(now int64, day time.Time) {
+// heard notes that the databases answered, at a time on the loop's clock: who
+// is refused does not stand still.
+func (s *Status) heard(now int64) {
 	if s.waitingSince.Load() != 0 {
 		s.waitingSince.Store(now)
 	}
-	s.progress.Store(day.UnixNano())
 }
+
+// progressed notes that the databases acknowledged something, at a time of day.
+func (s *Status) progressed(day time.Time) { s.progress.Store(day.UnixNano()) }
 
 // stalledFor returns for how long work has been waiting without an answer.
 func (s *Status) stalledFor(now int64) time.Duration {
