@@ -92,11 +92,9 @@ func (l *Loop) openGate() {
 		}
 		l.answered()
 		l.batch.Settle(l.found)
+		l.owes.produce = l.owes.produce || l.decision.Produce == ProduceAfterEOIU
 	}
 	l.gated, l.gateDue = false, false
-	if l.decision.Produce == ProduceAfterEOIU {
-		l.owes.produce = true
-	}
 }
 
 // foundRight takes note of a port whose row needed no write.
