@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -108,12 +109,13 @@ type process struct {
 	setDown  func([]int32) []error
 	stdout   io.Writer
 
-	listeners []net.Listener // handed over: by systemd, or by the demo
+	listeners []net.Listener // handed over by the demo
 
 	logs     *syslog.Handler
 	log      *slog.Logger
 	notifier *systemd.Notifier
-	server   *metrics.Server
+	lives    chan metrics.Live // what a reload changes of the HTTP server
+	latest   config.Config     // as last read; belongs to watchReloads
 	set      *metrics.Set
 	status   *portsync.Status
 	loop     *portsync.Loop
@@ -132,10 +134,13 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	if err != nil {
 		d.log.Error("systemd's environment is of no use", "error", err)
 	}
-	d.set, d.status = metrics.NewSet(), &portsync.Status{}
-	families := d.families()
+	listeners, err := d.handedListeners()
+	if err != nil {
+		d.log.Error("the sockets handed over are of no use", "error", err)
+	}
+	d.set, d.status, d.lives = metrics.NewSet(), &portsync.Status{}, make(chan metrics.Live, 1)
+	families := portsync.NewMetrics(d.set, d.status, d.cfg.Metrics.PerPort)
 	d.remember(families)
-	d.serve() // not before: the counters that survive would be seen to start at 0
 	d.loop = portsync.NewLoop(portsync.Options{
 		Links:    d.links,
 		Existing: d.existing,
@@ -162,6 +167,8 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
 	go d.watchReloads(ctx, reloads)
+	var serving sync.WaitGroup
+	serving.Go(func() { d.serve(ctx, listeners) })
 
 	if d.cfg.Daemon.Enabled {
 		fmt.Fprintln(d.stdout, "Listen to link messages...") // as the C++ daemon says when it is up
@@ -169,9 +176,21 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	} else {
 		d.idle(ctx)
 	}
-	d.stop(ctx)
+	d.notify(systemd.Stopping)
+	d.log.Log(context.Background(), syslog.LevelNotice, "stopping", "cause", context.Cause(ctx))
+	serving.Wait()
 	saveRest()
 	return err
+}
+
+// handedListeners are the sockets that systemd or the demo opened for us.
+func (d *process) handedListeners() ([]net.Listener, error) {
+	passed, err := systemd.Listeners()
+	listeners := d.listeners
+	for _, l := range passed {
+		listeners = append(listeners, l)
+	}
+	return listeners, err
 }
 
 // openLog opens the log with the level of the file; once CONFIG_DB's LOGGER row
@@ -218,96 +237,6 @@ func (d *process) openSystemd() (watchdog time.Duration, err error) {
 	return watchdog, errors.Join(err, err2)
 }
 
-// families makes all that /metrics shows.
-func (d *process) families() *portsync.Metrics {
-	d.set.AddBuildInfo(release, revision())
-	m := portsync.NewMetrics(d.set, d.status, d.cfg.Metrics.PerPort)
-	if conn, ok := d.links.(*netlinkraw.Conn); ok {
-		portsync.ExposeNetlink(d.set, conn)
-	}
-	portsync.ExposeLog(d.set, d.logs)
-	d.set.AddGo()
-	if err := d.set.AddProcess(); err != nil {
-		d.log.Warn("no process metrics", "error", err)
-	}
-	return m
-}
-
-// serve opens the HTTP server. Nothing that is wrong with it ends the daemon.
-func (d *process) serve() {
-	handed, err := systemd.Listeners()
-	if err != nil {
-		d.log.Error("the sockets handed over are of no use", "error", err)
-	}
-	for _, l := range handed {
-		d.listeners = append(d.listeners, l)
-	}
-	m := &d.cfg.Metrics
-	if !m.Enabled {
-		for _, l := range d.listeners {
-			l.Close()
-		}
-		return
-	}
-	sc := metrics.ServerConfig{
-		Device:      m.Device,
-		TLSCertFile: m.TLSCertFile, TLSKeyFile: m.TLSKeyFile, TLSClientCAFile: m.TLSClientCAFile,
-		Profiling: m.Profiling,
-		Version:   release,
-		Listeners: d.listeners,
-		Live:      live(m),
-	}
-	if len(d.listeners) == 0 {
-		for _, e := range m.Listen {
-			sc.Listen = append(sc.Listen, e.String())
-		}
-	}
-	d.server, err = metrics.NewServer(sc, metrics.Sources{
-		Set:    d.set,
-		Health: d.health,
-		Ready:  d.readiness,
-		Ports:  d.status.AppendPorts,
-	}, d.log)
-	if err != nil {
-		d.log.Error("no HTTP server", "error", err)
-		return
-	}
-	d.server.Start()
-}
-
-// live is the part of the server's configuration that a reload can change.
-func live(m *config.Metrics) metrics.Live {
-	l := metrics.Live{JSON: m.ExportFormat == config.JSON}
-	l.Credentials.BasicUser = m.BasicUsername
-	if m.BearerTokenSHA256.IsSet() {
-		l.Credentials.BearerSHA256 = m.BearerTokenSHA256.String()
-	}
-	if m.BasicPasswordSHA256.IsSet() {
-		l.Credentials.BasicSHA256 = m.BasicPasswordSHA256.String()
-	}
-	return l
-}
-
-// health is the loop's verdict and, as a lesser evil, what the disk refuses.
-func (d *process) health() metrics.Health {
-	h, trouble := d.status.Health(), d.memory.Trouble()
-	word := "healthy"
-	switch {
-	case !h.OK:
-		word = "unhealthy"
-	case len(trouble) > 0:
-		word = "degraded"
-	}
-	return metrics.Health{OK: h.OK, Status: word, Reasons: append(h.Reasons, trouble...)}
-}
-
-func (d *process) readiness() metrics.Health {
-	if !d.status.Ready() {
-		return metrics.Health{Status: "starting", Reasons: []string{"the initial sync is not complete"}}
-	}
-	return metrics.Health{OK: true, Status: "ready"}
-}
-
 // databaseMap says where the databases are: SONiC's map if there is one, else
 // the address in the configuration.
 func (d *process) databaseMap() (*sonicdb.Map, error) {
@@ -324,74 +253,12 @@ func (d *process) databaseMap() (*sonicdb.Map, error) {
 	return sonicdb.StaticMap("tcp", net.JoinHostPort(db.RedisHost, strconv.Itoa(int(db.RedisPort)))), nil
 }
 
-func settings(cfg *config.Config) portsync.Settings {
-	return portsync.Settings{
-		AuditInterval: cfg.Health.AuditInterval,
-		MaxStall:      cfg.Health.MaxStall,
-	}
-}
-
-// watchReloads re-reads the configuration at each SIGHUP.
-func (d *process) watchReloads(ctx context.Context, reloads <-chan os.Signal) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-reloads:
-			d.notify(systemd.Reloading())
-			d.reload()
-			d.notify(systemd.Ready)
-		}
-	}
-}
-
-// reload takes over what can change while running and names what cannot. A file
-// with errors changes nothing.
-func (d *process) reload() {
-	next, err := loadConfig(d.file, d.required)
-	if err != nil {
-		logConfigErrors(d.log, err)
-		d.log.Error("the configuration stays as it was", "file", d.file)
-		return
-	}
-	changes := d.cfg.Diff(next)
-	for _, c := range changes {
-		if c.Live {
-			d.log.Log(context.Background(), syslog.LevelNotice, "setting changed", "key", c.Key, "from", c.Old, "to", c.New)
-		} else {
-			d.log.Warn("setting needs a restart", "key", c.Key, "from", c.Old, "to", c.New)
-		}
-	}
-	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", d.file, "changes", len(changes))
-	d.loop.Reload(settings(&next))
-	d.memory.Reload(memorySettings(&next))
-	if d.server != nil {
-		if err := d.server.Reconfigure(live(&next.Metrics)); err != nil {
-			d.log.Error("the HTTP server keeps its settings", "error", err)
-		}
-	}
-}
-
 // idle is for daemon.enabled = false: present, and doing nothing.
 func (d *process) idle(ctx context.Context) {
 	d.log.Warn("daemon.enabled is false: ports are not synchronised")
 	d.notify(systemd.Ready, systemd.Status("disabled by configuration"))
 	<-ctx.Done()
 	d.links.Close()
-}
-
-// stop ends what run started.
-func (d *process) stop(ctx context.Context) {
-	d.notify(systemd.Stopping)
-	d.log.Log(context.Background(), syslog.LevelNotice, "stopping", "cause", context.Cause(ctx))
-	if d.server == nil {
-		return
-	}
-	short, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := d.server.Shutdown(short); err != nil {
-		d.log.Warn("HTTP clients were cut off", "error", err)
-	}
 }
 
 func (d *process) notify(states ...string) {

@@ -35,6 +35,8 @@ const (
 	connectPauseMax = 500 * time.Millisecond
 	// complainEvery is how often a fault that lasts is logged again.
 	complainEvery = 60 * time.Second
+	// subscribePatience is how long a server may take to confirm subscriptions.
+	subscribePatience = 2 * time.Second
 	// startPatience is what the service manager is asked for, three times as often.
 	startPatience = 30 * time.Second
 )
@@ -116,8 +118,14 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 		}
 		w := &watch{conn: conn, notes: s.notes, done: s.done, log: c.Log}
 		s.watches = append(s.watches, w)
-		if name == "CONFIG_DB" {
+		isConfig := name == "CONFIG_DB"
+		if isConfig {
 			w.logger = &loggerRow{ctx: ctx, db: db, logs: c.Logs, log: c.Log, initial: c.Level}
+		}
+		if err := subscribeInTime(ctx, w); err != nil {
+			return fmt.Errorf("watch the server of %s: %w", name, err)
+		}
+		if isConfig {
 			if err := c.completeLogger(w.logger, dbs.config); err != nil {
 				return err
 			}
@@ -127,6 +135,16 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 		go w.run()
 	}
 	return nil
+}
+
+// subscribeInTime closes the connection of a server that does not answer, since
+// a connection that listens has no deadline of its own.
+func subscribeInTime(ctx context.Context, w *watch) error {
+	ctx, cancel := context.WithTimeout(ctx, subscribePatience)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { w.conn.Close() })
+	defer stop()
+	return w.subscribe()
 }
 
 // completeLogger reads the LOGGER row before anything else happens. A row that

@@ -82,6 +82,7 @@ func (l *Loop) requestDump(now int64) {
 		return
 	}
 	l.state.DumpRequested(seq, d.quiet)
+	l.missed = 0
 	d.wanted, d.running = false, true
 	d.deadline = now + int64(dumpPatience)
 }
@@ -134,6 +135,10 @@ func (l *Loop) reconcile() {
 	l.Metrics.tableRows.Set(int64(res.TableRows))
 	if audit {
 		l.Metrics.audits.Inc()
+		if !l.state.lost { // else it is known why
+			l.Metrics.mismatches.At(mismatchKernel).Add(l.missed)
+		}
+		l.missed = 0
 		if l.Status.configDone.Load() && !res.Markers.ConfigDone {
 			// Flushed, by a server that does not announce it.
 			l.Metrics.mismatches.At(mismatchAppl).Inc()

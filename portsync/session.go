@@ -139,6 +139,7 @@ func (l *Loop) begin() {
 		return
 	}
 	l.started = true
+	close(l.begun)
 	if !l.decision.KeepLinks {
 		l.setOldDown()
 	}

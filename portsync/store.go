@@ -155,21 +155,20 @@ func (d *Databases) Facts() (Facts, error) {
 	var f Facts
 	bad := func(err error) { f.PortErrors = append(f.PortErrors, err) }
 
-	switchType, err := d.field(d.config, d.metadata.Key("localhost"), "switch_type", bad)
+	config, err := fields(d.config, bad, hashField{d.metadata.Key("localhost"), "switch_type"})
 	if err != nil {
 		return f, err
 	}
-	f.SwitchType = switchType
-	for _, scope := range []string{"system", "swss"} {
-		enable, err := d.field(d.state, d.warmEnable.Key(scope), "enable", bad)
-		if err != nil {
-			return f, err
-		}
-		f.WarmEnabled = f.WarmEnabled || enable == "true"
-	}
-	if f.RestoreCount, err = d.field(d.state, d.warmState.Key(daemonName), "restore_count", bad); err != nil {
+	state, err := fields(d.state, bad,
+		hashField{d.warmEnable.Key("system"), "enable"},
+		hashField{d.warmEnable.Key("swss"), "enable"},
+		hashField{d.warmState.Key(daemonName), "restore_count"})
+	if err != nil {
 		return f, err
 	}
+	f.SwitchType = config[0]
+	f.WarmEnabled = state[0] == "true" || state[1] == "true"
+	f.RestoreCount = state[2]
 	n, err := d.appl.Exists(d.applTable.Key(portInitDone))
 	if err != nil {
 		return f, fmt.Errorf("look for %s: %w", portInitDone, err)
@@ -183,17 +182,35 @@ func (d *Databases) Facts() (Facts, error) {
 	return f, nil
 }
 
-// field reads one value that the daemon uses itself, cut at a first "@".
-func (d *Databases) field(c *sonicdb.Conn, key, field string, bad func(error)) (string, error) {
-	r, err := c.Do("HGET", key, field)
-	switch {
-	case isServerError(err) && !sonicdb.Temporary(err):
-		bad(fmt.Errorf("read %s of %q: %w", field, key, err))
-		return "", nil
-	case err != nil:
-		return "", fmt.Errorf("read %s of %q: %w", field, key, err)
+// hashField is one field of one row.
+type hashField struct{ key, field string }
+
+// fields reads values that the daemon uses itself, cut at a first "@"; "" stands
+// for absent, and for a row of another type, which bad is told of.
+func fields(c *sonicdb.Conn, bad func(error), wanted ...hashField) ([]string, error) {
+	for _, w := range wanted {
+		c.Send("HGET", w.key, w.field)
 	}
-	return sonicdb.Unlist(string(r.Str)), nil
+	if err := c.Flush(); err != nil {
+		return nil, fmt.Errorf("read %q: %w", wanted[0].key, err)
+	}
+	values := make([]string, len(wanted))
+	var temporary error
+	for i, w := range wanted {
+		r, err := c.Receive()
+		switch {
+		case err == nil:
+			values[i] = sonicdb.Unlist(string(r.Str))
+			continue
+		case !isServerError(err):
+			return nil, fmt.Errorf("read %s of %q: %w", w.field, w.key, err)
+		case sonicdb.Temporary(err):
+			temporary = fmt.Errorf("read %s of %q: %w", w.field, w.key, err)
+		default:
+			bad(fmt.Errorf("read %s of %q: %w", w.field, w.key, err))
+		}
+	}
+	return values, temporary
 }
 
 // Ports reads the rows of CONFIG_DB PORT and whether APPL_DB has them with

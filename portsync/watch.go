@@ -33,23 +33,40 @@ type watch struct {
 	log    *slog.Logger
 }
 
-// subscribe sets the subscriptions up; their confirmations are messages.
+// subscribe sets the subscriptions up and returns once they are in force, so
+// that whatever is read or written afterwards cannot change unnoticed. A server
+// that refuses is watched for its death alone.
 func (w *watch) subscribe() error {
-	if err := w.trackFlushes(); err != nil {
-		if !isServerError(err) {
-			return fmt.Errorf("track flushes: %w", err)
-		}
+	err := w.trackFlushes()
+	if err == nil {
+		err = w.conn.Subscribe(sonicdb.InvalidateChannel)
+	}
+	if err == nil {
+		err = w.confirmed()
+	}
+	if isServerError(err) && !sonicdb.Temporary(err) {
 		w.log.Info("the server does not announce flushes; the audit will notice them", "error", err)
+		err = nil
 	}
-	if w.logger != nil {
-		if err := w.conn.PSubscribe(w.logger.pattern()); err != nil {
-			return fmt.Errorf("subscribe to the LOGGER table: %w", err)
+	if err == nil && w.logger != nil {
+		if err = w.conn.PSubscribe(w.logger.pattern()); err == nil {
+			err = w.confirmed()
 		}
 	}
-	if err := w.conn.Subscribe(sonicdb.InvalidateChannel); err != nil {
-		return fmt.Errorf("subscribe to flushes: %w", err)
+	if err != nil {
+		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil
+}
+
+// confirmed waits for the answer to one subscription.
+func (w *watch) confirmed() error {
+	for {
+		m, err := w.conn.ReceiveMessage()
+		if err != nil || m.Kind == sonicdb.Subscribed {
+			return err
+		}
+	}
 }
 
 // trackFlushes makes the server announce flushes on this connection. In
@@ -68,26 +85,16 @@ func (w *watch) trackFlushes() error {
 
 // run ends with the connection and then tells the loop.
 func (w *watch) run() {
-	if err := w.subscribe(); err != nil {
-		w.log.Error("cannot watch the databases", "error", err)
-		if !isServerError(err) {
-			w.tell(noteLost)
-			return
-		}
-	}
 	for {
 		m, err := w.conn.ReceiveMessage()
-		if err != nil {
+		switch {
+		case err != nil:
 			w.tell(noteLost)
 			return
-		}
-		switch {
-		case m.Kind == sonicdb.Subscribed && w.logger != nil && m.Channel == nil,
-			m.Kind == sonicdb.Published && w.logger.concerns(&m):
-			// Read after the subscription is in force, so that no change is missed.
+		case m.Kind != sonicdb.Published:
+		case w.logger.concerns(&m):
 			w.logger.apply()
-		case m.Kind == sonicdb.Published && string(m.Channel) == sonicdb.InvalidateChannel &&
-			m.Payload.Kind == sonicdb.Null:
+		case string(m.Channel) == sonicdb.InvalidateChannel && m.Payload.Kind == sonicdb.Null:
 			w.tell(noteFlushed)
 		}
 	}

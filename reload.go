@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"portsyncd/config"
+	"portsyncd/portsync"
+	"portsyncd/syslog"
+	"portsyncd/systemd"
+)
+
+// watchReloads re-reads the configuration at each SIGHUP.
+func (d *process) watchReloads(ctx context.Context, reloads <-chan os.Signal) {
+	d.latest = d.cfg
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-reloads:
+			d.notify(systemd.Reloading())
+			d.reload()
+			d.notify(systemd.Ready)
+		}
+	}
+}
+
+// reload takes over what can change while running and names what cannot. A file
+// with errors changes nothing.
+func (d *process) reload() {
+	next, err := loadConfig(d.file, d.required)
+	if err != nil {
+		logConfigErrors(d.log, err)
+		d.log.Error("the configuration stays as it was", "file", d.file)
+		return
+	}
+	changes := d.latest.Diff(next)
+	d.latest = next
+	for _, c := range changes {
+		if c.Live {
+			d.log.Log(context.Background(), syslog.LevelNotice, "setting changed", "key", c.Key, "from", c.Old, "to", c.New)
+		} else {
+			d.log.Warn("setting needs a restart", "key", c.Key, "from", c.Old, "to", c.New)
+		}
+	}
+	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", d.file, "changes", len(changes))
+	d.loop.Reload(settings(&next))
+	d.memory.Reload(memorySettings(&next))
+	select {
+	case <-d.lives: // not taken yet and out of date
+	default:
+	}
+	d.lives <- live(&next.Metrics)
+}
+
+func settings(cfg *config.Config) portsync.Settings {
+	return portsync.Settings{
+		AuditInterval: cfg.Health.AuditInterval,
+		MaxStall:      cfg.Health.MaxStall,
+	}
+}

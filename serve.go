@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"portsyncd/config"
+	"portsyncd/metrics"
+	"portsyncd/netlinkraw"
+	"portsyncd/portsync"
+)
+
+// headStart is how long the HTTP server waits for the start to hand the
+// configuration over: orchagent waits for that, nobody for the first scrape.
+const headStart = 50 * time.Millisecond
+
+// serve opens the HTTP server once the start is made, or its head start over,
+// and closes it when ctx ends. Nothing that is wrong with it ends the daemon.
+func (d *process) serve(ctx context.Context, listeners []net.Listener) {
+	select {
+	case <-d.loop.Started():
+	case <-time.After(headStart):
+	case <-ctx.Done():
+	}
+	server := d.openServer(listeners)
+	for {
+		select {
+		case <-ctx.Done():
+			closeServer(server, d.log)
+			return
+		case l := <-d.lives:
+			if server == nil {
+				continue
+			}
+			if err := server.Reconfigure(l); err != nil {
+				d.log.Error("the HTTP server keeps its settings", "error", err)
+			}
+		}
+	}
+}
+
+// openServer returns nil where there is to be none, or can be none.
+func (d *process) openServer(listeners []net.Listener) *metrics.Server {
+	m := &d.cfg.Metrics
+	if !m.Enabled {
+		for _, l := range listeners {
+			l.Close()
+		}
+		return nil
+	}
+	d.exposeProcess()
+	sc := metrics.ServerConfig{
+		Device:      m.Device,
+		TLSCertFile: m.TLSCertFile, TLSKeyFile: m.TLSKeyFile, TLSClientCAFile: m.TLSClientCAFile,
+		Profiling: m.Profiling,
+		Version:   release,
+		Listeners: listeners,
+		Live:      live(m),
+	}
+	if len(listeners) == 0 {
+		for _, e := range m.Listen {
+			sc.Listen = append(sc.Listen, e.String())
+		}
+	}
+	server, err := metrics.NewServer(sc, metrics.Sources{
+		Set:    d.set,
+		Health: d.health,
+		Ready:  d.readiness,
+		Ports:  d.status.AppendPorts,
+	}, d.log)
+	if err != nil {
+		d.log.Error("no HTTP server", "error", err)
+		return nil
+	}
+	server.Start()
+	return server
+}
+
+func closeServer(server *metrics.Server, log *slog.Logger) {
+	if server == nil {
+		return
+	}
+	short, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := server.Shutdown(short); err != nil {
+		log.Warn("HTTP clients were cut off", "error", err)
+	}
+}
+
+// exposeProcess adds what tells of the process rather than of its work.
+func (d *process) exposeProcess() {
+	d.set.AddBuildInfo(release, revision())
+	if conn, ok := d.links.(*netlinkraw.Conn); ok {
+		portsync.ExposeNetlink(d.set, conn)
+	}
+	portsync.ExposeLog(d.set, d.logs)
+	d.set.AddGo()
+	if err := d.set.AddProcess(); err != nil {
+		d.log.Warn("no process metrics", "error", err)
+	}
+}
+
+// live is the part of the server's configuration that a reload can change.
+func live(m *config.Metrics) metrics.Live {
+	l := metrics.Live{JSON: m.ExportFormat == config.JSON}
+	l.Credentials.BasicUser = m.BasicUsername
+	if m.BearerTokenSHA256.IsSet() {
+		l.Credentials.BearerSHA256 = m.BearerTokenSHA256.String()
+	}
+	if m.BasicPasswordSHA256.IsSet() {
+		l.Credentials.BasicSHA256 = m.BasicPasswordSHA256.String()
+	}
+	return l
+}
+
+// health is the loop's verdict and, as a lesser evil, what the disk refuses.
+func (d *process) health() metrics.Health {
+	h, trouble := d.status.Health(), d.memory.Trouble()
+	word := "healthy"
+	switch {
+	case !h.OK:
+		word = "unhealthy"
+	case len(trouble) > 0:
+		word = "degraded"
+	}
+	return metrics.Health{OK: h.OK, Status: word, Reasons: append(h.Reasons, trouble...)}
+}
+
+func (d *process) readiness() metrics.Health {
+	if !d.status.Ready() {
+		return metrics.Health{Status: "starting", Reasons: []string{"the initial sync is not complete"}}
+	}
+	return metrics.Health{OK: true, Status: "ready"}
+}
