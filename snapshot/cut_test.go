@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -116,6 +117,7 @@ var saveScenarios = []struct {
 func TestCutSave(t *testing.T) {
 	for _, tt := range saveScenarios {
 		t.Run(tt.name, func(t *testing.T) {
+			durable := 0 // the number of the call that makes it so
 			eachCut(t, func(t *testing.T, c *cutter) {
 				path := filepath.Join(t.TempDir(), "state.json")
 				foreign := filepath.Join(filepath.Dir(path), "state.json.bak")
@@ -129,6 +131,15 @@ func TestCutSave(t *testing.T) {
 				f := saver(path, c)
 				f.Keep = first.Keep
 				saved := f.Save(body(9)) == nil
+				if c.fault != 0 && slices.Contains(c.log[:c.at], "open") && c.log[c.at-1] != "unlink" {
+					checkNames(t, path, 3) // at once, with one backup too many at most
+				}
+				if c.cut && c.at <= durable && c.log[c.at-1] != "unlink" && saved {
+					t.Error("success was reported")
+				}
+				if !c.cut { // the first run
+					durable = lastIndex(c.log, "fsync") + 1
+				}
 				checkEither(t, OS, path, tt.before, 9, saved)
 
 				// What comes after is as if nothing had happened.
@@ -163,6 +174,15 @@ func checkEither(t *testing.T, fsys FS, path string, before, after int, onlyAfte
 	default:
 		t.Errorf("loaded %s, %v; want body %d or %d", loaded.Body, err, before, after)
 	}
+}
+
+func lastIndex(calls []string, call string) int {
+	for i := len(calls) - 1; i >= 0; i-- {
+		if calls[i] == call {
+			return i
+		}
+	}
+	return -1
 }
 
 // checkNames wants at most so many backups and nothing temporary.

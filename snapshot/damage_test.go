@@ -191,6 +191,13 @@ func TestInItsPlace(t *testing.T) {
 			tt.make(t, path)
 			mustSave(t, f, 4)
 			checkEither(t, OS, path, 0, 4, true)
+			found, err := scan(OS, path)
+			must(t, err)
+			for _, b := range found.of(backup) {
+				if !b.info.Mode().IsRegular() {
+					t.Errorf("%s is a backup: %v", b.path, b.info.Mode())
+				}
+			}
 
 			// Everything of ours goes when it is time, directories excepted.
 			f.Keep = Limits{}
@@ -204,6 +211,49 @@ func TestInItsPlace(t *testing.T) {
 			t.Errorf("left: %q", left)
 		})
 	}
+}
+
+// TestSwapped puts something in the place of a file after Load has looked at it
+// and before it opens it.
+func TestSwapped(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "other.json")
+	mustSave(t, saver(other, nil), 3)
+	f := func(name string, put func(t *testing.T, path string)) {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state.json")
+			f := saver(path, nil)
+			mustSave(t, f, 1)
+			mustSave(t, f, 2)
+			f.FS = &onLstat{FS: OS, path: path, do: func() {
+				must(t, os.Remove(path))
+				put(t, path)
+			}}
+			got, err := f.Load()
+			if err != nil || string(got.Body) != string(body(1)) {
+				t.Errorf("loaded %s, %v; want the backup", got.Body, err)
+			}
+		})
+	}
+	for _, tt := range inItsPlace {
+		f(tt.name, tt.make)
+	}
+	f("symbolic link to a good file", func(t *testing.T, path string) { must(t, os.Symlink(other, path)) })
+}
+
+// onLstat does something once after a path was looked at.
+type onLstat struct {
+	FS
+	path string
+	do   func()
+}
+
+func (o *onLstat) Lstat(path string) (fs.FileInfo, error) {
+	info, err := o.FS.Lstat(path)
+	if path == o.path && o.do != nil {
+		o.do()
+		o.do = nil
+	}
+	return info, err
 }
 
 // TestLogInItsPlace does the same to a log.

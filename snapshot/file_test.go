@@ -152,6 +152,11 @@ func TestBackups(t *testing.T) {
 	if _, err := f.Load(); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNoGood) {
 		t.Errorf("after that: %v", err)
 	}
+	// Neither is only a bad backup like nothing at all.
+	must(t, os.WriteFile(f.Path+".backup-000001", nil, 0o600))
+	if _, err := f.Load(); !errors.Is(err, ErrNoGood) || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a bad backup: %v", err)
+	}
 	// What was set aside is bounded too.
 	mustSave(t, f, 6)
 	if found, err := scan(OS, f.Path); err != nil || len(found.of(corrupt)) != 2 {
@@ -289,41 +294,57 @@ func TestSaveChanged(t *testing.T) {
 	save(2, true, "after SetAside")
 }
 
-func TestSetAside(t *testing.T) {
-	dir := t.TempDir()
-	f := saver(filepath.Join(dir, "state.json"), nil)
-	f.Now = noon
-	if err := f.SetAside(); err != nil {
-		t.Errorf("of nothing: %v", err)
+// TestStaleTemporary: what an interrupted save left is removed by the next save
+// and by Load, each for itself, and not by Peek.
+func TestStaleTemporary(t *testing.T) {
+	f := func(name string, do func(f *File), want ...string) {
+		t.Helper()
+		dir := t.TempDir()
+		file := saver(filepath.Join(dir, "state.json"), nil)
+		mustSave(t, file, 1)
+		must(t, os.WriteFile(file.Path+".tmp-7fffffffffffffff", nil, 0o600))
+		do(file)
+		if got := dirNames(t, dir); !slices.Equal(got, want) {
+			t.Errorf("%s left %q, want %q", name, got, want)
+		}
 	}
-	for n := 1; n <= 3; n++ {
-		mustSave(t, f, n)
-	}
-	if err := f.SetAside(); err != nil {
-		t.Fatal(err)
-	}
-	wantNames(t, dir, "state.json.stale-000003-"+noonStamp, "state.json.stale-000004-"+noonStamp, "state.json.stale-000005-"+noonStamp)
-	if _, err := f.Load(); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("load: %v", err)
-	}
-	mustSave(t, f, 4)
-	wantNames(t, dir, "state.json", "state.json.stale-000004-"+noonStamp, "state.json.stale-000005-"+noonStamp)
+	f("Save", func(f *File) { f.Save(body(2)) }, "state.json", "state.json.backup-000001")
+	f("Load", func(f *File) { f.Load() }, "state.json")
+	f("Peek", func(f *File) { f.Peek() }, "state.json", "state.json.tmp-7fffffffffffffff")
 }
 
-// TestCutSetAside: whatever goes wrong, the present content is found or nothing,
-// and never an older one.
-func TestCutSetAside(t *testing.T) {
-	eachCut(t, func(t *testing.T, c *cutter) {
-		path := filepath.Join(t.TempDir(), "state.json")
-		for n := 1; n <= 3; n++ {
-			mustSave(t, saver(path, quick()), n)
+// TestSaveFailsForLong: saves that fail again and again do not push the good
+// backups out.
+func TestSaveFailsForLong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	for n := 1; n <= 3; n++ {
+		mustSave(t, saver(path, nil), n)
+	}
+	for range 5 {
+		if err := saver(path, noRename{OS}).Save(body(9)); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("save: %v", err)
 		}
-		err := saver(path, c).SetAside()
-		got, lerr := saver(path, OS).Load()
-		if gone := errors.Is(lerr, fs.ErrNotExist); !gone && (err == nil || string(got.Body) != string(body(3))) {
-			t.Errorf("set aside: %v; then loaded %s, %v", err, got.Body, lerr)
+	}
+	mustSave(t, saver(path, nil), 4)
+	for want := 4; want >= 2; want-- {
+		got, err := saver(path, nil).Load()
+		if err != nil || string(got.Body) != string(body(want)) {
+			t.Fatalf("loaded %s, %v; want body %d", got.Body, err, want)
 		}
-	})
+		must(t, os.Remove(got.Source))
+	}
+}
+
+type noRename struct{ FS }
+
+func (noRename) Rename(from, to string) error { return syscall.EIO }
+
+// TestNoDirectorySync: some file systems cannot sync a directory and say so.
+func TestNoDirectorySync(t *testing.T) {
+	f := saver(filepath.Join(t.TempDir(), "state.json"), &cutter{FS: OS, at: 10, fault: syscall.EINVAL})
+	if err := f.Save(body(1)); err != nil || f.FS.(*cutter).log[9] != "fsync" {
+		t.Errorf("save: %v after %q", err, f.FS.(*cutter).log)
+	}
 }
 
 // TestUnreadable: a file that the disk does not give is not corrupt, and stays.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -81,6 +82,27 @@ func TestAppendKeepsLine(t *testing.T) {
 	must(t, l.Append(buffer[:2]))
 	if string(buffer) != `{}---` {
 		t.Errorf("buffer is %q", buffer)
+	}
+}
+
+// TestFailedSync: after a failed fsync nothing is added to that file any more. If
+// it had other lines, it is kept; however often it happens, those stay.
+func TestFailedSync(t *testing.T) {
+	dir := t.TempDir()
+	l := &Log{Path: filepath.Join(dir, "history.jsonl"), Keep: Limits{Count: 1}, Now: noon}
+	must(t, l.Append(line(1)))
+	for _, calls := range []string{"lstat open fstat pread write fsync", "lstat open fchmod write fsync", "lstat open fchmod write fsync"} {
+		c := &cutter{FS: OS, at: strings.Count(calls, " ") + 1, fault: syscall.EIO}
+		l.FS = c
+		if err := l.Append(line(2)); !errors.Is(err, syscall.EIO) || !strings.HasPrefix(strings.Join(c.log, " "), calls) {
+			t.Fatalf("append: %v after %q", err, c.log)
+		}
+		wantNames(t, dir, "history-000001-"+noonStamp+".jsonl")
+	}
+	l.FS = nil
+	must(t, l.Append(line(3)))
+	if got, _ := readAll(t, l, time.Time{}); got != `{"n":1} {"n":2} {"n":3}` {
+		t.Errorf("read %s", got)
 	}
 }
 
