@@ -76,7 +76,7 @@ func saveForEver(dir string) {
 // TestKill kills a process that saves without a break at random moments, and
 // finds what it had acknowledged, or one more.
 func TestKill(t *testing.T) {
-	kills := 50
+	kills := 30
 	if testing.Short() {
 		kills = 5
 	}
