@@ -126,3 +126,40 @@ func TestFlood(t *testing.T) {
 		t.Error("the daemon has ended")
 	}
 }
+
+// TestInterruptedDump makes interfaces come and go while the daemon dumps the
+// links, until the kernel has declared one of its dumps interrupted (PROTOCOL.md
+// D2): that one is not believed, another one is made.
+func TestInterruptedDump(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	const ports = 48 // enough for a dump of several datagrams
+	c.bringUp(ports)
+	links, quit, ended := dialLinks(t), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-quit:
+				return
+			default:
+				links.AddVeth("spare0", "spare1")
+				links.Delete("spare0")
+			}
+		}
+	}()
+	const interrupted = `portsyncd_resyncs_total{reason="dump_interrupted"}`
+	web := newSite(t, httpAddress)
+	eventually(t, patience, func() string {
+		c.do("STATE_DB", "FLUSHDB") // has the daemon dump the links
+		if web.scrape().value(t, interrupted) == 0 {
+			return "no dump was interrupted"
+		}
+		return ""
+	})
+	close(quit)
+	<-ended
+	c.recovered("interrupted dumps")
+}

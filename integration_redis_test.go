@@ -99,6 +99,24 @@ func TestRedisKilled(t *testing.T) {
 	}
 }
 
+// TestRedisOlder brings the server back with contents of some time ago: rows of
+// interfaces that are gone, and old states of those that are not.
+func TestRedisOlder(t *testing.T) {
+	c, r := newRedisCell(t)
+	if c == nil {
+		return
+	}
+	d := c.bringUp(faultPorts)
+	c.do("APPL_DB", "SAVE")
+	c.disturb()
+	c.awaitInStep(patience)
+	r.kill()
+	c.hangUp()
+	c.do1("restart", r.again())
+	c.recovered("older contents")
+	c.unharmed(d)
+}
+
 // TestRedisKilledBusy kills the server while link messages flow.
 func TestRedisKilledBusy(t *testing.T) {
 	c, r := newRedisCell(t)
