@@ -10,7 +10,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 BINARY    := dist/portsyncd
-FUZZTIME  ?= 10s
+# A number of inputs, or a time such as 5m. With a time the go command sometimes
+# ends a fuzz run with "context deadline exceeded" although nothing was found.
+FUZZTIME  ?= 100000x
 BENCHTIME ?= 1s
 PORTS     ?= 8
 PREFIX    ?= /usr
@@ -68,7 +70,7 @@ conformance: ## the TOML suite and the Prometheus parser on our code (module ben
 	cd bench && go vet ./... && go test ./...
 
 .PHONY: fuzz
-fuzz: ## each fuzz target for FUZZTIME=10s
+fuzz: ## each fuzz target for FUZZTIME=100000x inputs, or a time such as 5m
 	FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 .PHONY: bench
