@@ -31,8 +31,10 @@ import (
 // success. It returns only on an error.
 func daemon(file string, required bool, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE) // a closed stdout or Redis connection is an error, not the end
+	reloads := make(chan os.Signal, 1)
+	signal.Notify(reloads, syscall.SIGHUP) // first of all: a stray one must not end a daemon that starts
 	ctx, stop := context.WithCancelCause(context.Background())
-	go watchSignals(stop)
+	watchSignals(stop)
 
 	// The list of existing interfaces comes first of all: orchagent makes the
 	// ports' interfaces a second after our start, and one that it makes before the
@@ -46,6 +48,7 @@ func daemon(file string, required bool, stderr io.Writer) int {
 	d := &process{
 		file: file, required: required, cfg: cfg,
 		links: links, existing: existing, setDown: netlinkraw.SetLinksDown, stdout: os.Stdout,
+		reloads: reloads,
 	}
 	if err := d.run(ctx, cfgErr); err != nil {
 		fmt.Fprintf(stderr, "portsyncd: %v\n", err)
@@ -79,11 +82,12 @@ type endSignal struct{ os.Signal }
 
 func (e endSignal) Error() string { return e.String() }
 
-// watchSignals ends the daemon at the first signal that asks for it.
+// watchSignals ends the daemon at the first signal that asks for it, from its
+// return on.
 func watchSignals(stop context.CancelCauseFunc) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT)
-	stop(endSignal{<-c})
+	go func() { stop(endSignal{<-c}) }()
 }
 
 // dieBy restores the default action of the signal and raises it.
@@ -108,6 +112,7 @@ type process struct {
 	existing []portsync.OldLink
 	setDown  func([]int32) []error
 	stdout   io.Writer
+	reloads  <-chan os.Signal // asks for the configuration to be read again
 
 	listeners []net.Listener // handed over by the demo
 
@@ -163,10 +168,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 		EOIUTimeout: d.cfg.WarmRestart.EOIUTimeout,
 	})
 	saveRest := d.keepMemory()
-	reloads := make(chan os.Signal, 1)
-	signal.Notify(reloads, syscall.SIGHUP)
-	defer signal.Stop(reloads)
-	go d.watchReloads(ctx, reloads)
+	go d.watchReloads(ctx)
 	var serving sync.WaitGroup
 	serving.Go(func() { d.serve(ctx, listeners) })
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 
 	"portsyncd/config"
 	"portsyncd/portsync"
@@ -10,14 +9,19 @@ import (
 	"portsyncd/systemd"
 )
 
-// watchReloads re-reads the configuration at each SIGHUP.
-func (d *process) watchReloads(ctx context.Context, reloads <-chan os.Signal) {
+// watchReloads re-reads the configuration at each SIGHUP. The service manager is
+// told once the daemon is ready: before that, READY=1 would mean too much.
+func (d *process) watchReloads(ctx context.Context) {
 	d.latest = d.cfg
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-reloads:
+		case <-d.reloads:
+			if !d.status.Ready() {
+				d.reload()
+				continue
+			}
 			d.notify(systemd.Reloading())
 			d.reload()
 			d.notify(systemd.Ready)
