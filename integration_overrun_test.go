@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestOverrun loses messages while the daemon is held, and with them changes,
-// a deletion, a new interface and one that is made again under its name
+// TestOverrun loses messages while the daemon is held, and with them changes, a
+// deletion, a rename, a new interface and one that is made again under its name
 // (PROTOCOL.md D1; DESIGN.md section 4, promises 1 and 2).
 func TestOverrun(t *testing.T) {
 	c := newCell(t)
@@ -23,8 +23,9 @@ func TestOverrun(t *testing.T) {
 	c.do("STATE_DB", "HSET", "PORT_TABLE|"+portName(2), "speed", "100000")
 	seen, err := monitor(c.places["STATE_DB"].tcp())
 	c.do1("monitor", err)
-	added := portName(ports)
+	added, renamed := portName(ports), portName(ports+1)
 	c.do("APPL_DB", "HSET", "PORT_TABLE:"+added, "lanes", "0")
+	c.do("APPL_DB", "HSET", "PORT_TABLE:"+renamed, "lanes", "0")
 
 	d.signal(syscall.SIGSTOP)
 	c.overrun(ports)
@@ -34,6 +35,7 @@ func TestOverrun(t *testing.T) {
 	c.do1("set down", c.links.SetUp(portName(3), false))
 	c.do1("set the peer down", c.links.SetUp(peerName(portName(4)), false))
 	c.addPort(added)
+	c.ip("link set "+portName(5)+" down", "link set "+portName(5)+" name "+renamed)
 	d.signal(syscall.SIGCONT)
 	c.recovered("overrun")
 

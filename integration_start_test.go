@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,6 +36,8 @@ func TestRedisAbsent(t *testing.T) {
 	d := c.start(launch{})
 	d.awaitState(0, patience, "STATUS=waiting for the databases")
 	d.awaitState(0, patience, "EXTEND_TIMEOUT_USEC=")
+	d.signal(syscall.SIGHUP) // reads the configuration, and does not make it ready
+	c.awaitLog(0, patience, "configuration read")
 	c.addPort(portName(1))
 	throughout(t, 300*time.Millisecond, func() string {
 		if !d.alive() {
