@@ -105,7 +105,8 @@ func NewLoop(o Options) *Loop {
 		retry:    backoff{min: retryMin, max: retryMax},
 		revive:   backoff{min: reviveMin, max: reviveMax},
 		reviveAt: never, auditAt: never, feedAt: never, lateAt: never, recordAt: never,
-		initial: initialSync{eoiuAt: never},
+		initial:  initialSync{eoiuAt: never},
+		recorded: -int64(recordEvery), // the first change is handed over at once
 	}
 	l.settled, l.found = l.settle, l.foundRight
 	l.dump = newDumper()

@@ -66,6 +66,17 @@ type brokenFS struct {
 	renaming func(to string)
 }
 
+// hangingFS does not answer the first question.
+type hangingFS struct {
+	snapshot.FS
+	answer chan struct{}
+}
+
+func (h hangingFS) List(dir string, each func(string)) error {
+	<-h.answer
+	return h.FS.List(dir, each)
+}
+
 func (b *brokenFS) Open(path string, flags int, mode os.FileMode) (snapshot.Handle, error) {
 	if flags&os.O_CREATE != 0 {
 		b.creates.Add(1)
@@ -108,9 +119,8 @@ func settings() Settings {
 func open(t *testing.T, c Config) *life {
 	t.Helper()
 	l := &life{t: t, set: metrics.NewSet(), log: new(logText), fs: &brokenFS{FS: snapshot.OS}}
-	c.Log, c.Families = slog.New(slog.NewTextHandler(l.log, nil)), NewFamilies(l.set)
+	c.Log, c.Families, c.FS = slog.New(slog.NewTextHandler(l.log, nil)), NewFamilies(l.set), l.fs
 	l.Memory = Open(c)
-	l.ports.FS, l.metrics.FS, l.history.FS = l.fs, l.fs, l.fs
 	return l
 }
 

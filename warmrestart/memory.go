@@ -20,6 +20,7 @@ type Config struct {
 	Writer      string // name and version of the program
 	Log         *slog.Logger
 	Families    *Families
+	FS          snapshot.FS // nil means that of the machine
 
 	// Sample makes one line of the history, a JSON object, which is to have the
 	// field "time" and the counters; nil: no history is kept. Run calls it.
@@ -84,19 +85,23 @@ const openFor = 5 * time.Second
 // counted, and a backup or nothing takes its place. From a disk that does not
 // answer nothing is remembered, and nothing is written to it in this run.
 func Open(cfg Config) *Memory {
-	opened := make(chan *Memory, 1)
+	m, loaded := newMemory(cfg), make(chan struct{})
 	go func() {
-		m := newMemory(cfg)
 		m.load()
-		opened <- m
+		close(loaded)
 	}()
 	select {
-	case m := <-opened:
+	case <-loaded:
 		m.configure(cfg.Settings)
 		m.expose()
 		return m
 	case <-time.After(openFor):
+		return withoutDisk(cfg)
 	}
+}
+
+// withoutDisk returns a Memory that keeps nothing.
+func withoutDisk(cfg Config) *Memory {
 	cfg.Log.Error("the disk does not answer, nothing is remembered", "waited", openFor)
 	cfg.StateFile, cfg.StoragePath = "", ""
 	m := newMemory(cfg)
@@ -127,7 +132,7 @@ func (m *Memory) load() {
 		m.cfg.Log.Warn("the boot has no identifier, no start will be warm by the state file", "error", err)
 	}
 	m.bootID = id
-	m.history = snapshot.Log{Path: filepath.Join(m.cfg.StoragePath, historyFile), At: sampleTime}
+	m.history = snapshot.Log{Path: filepath.Join(m.cfg.StoragePath, historyFile), At: sampleTime, FS: m.cfg.FS}
 	m.ports = m.file(m.cfg.StateFile, portsSchema, checkPorts)
 	m.metrics = m.file(filepath.Join(m.cfg.StoragePath, metricsFile), metricsSchema, checkMetrics)
 	if m.cfg.StateFile != "" {
@@ -139,7 +144,7 @@ func (m *Memory) load() {
 }
 
 func (m *Memory) file(path string, schema int, check func(int, []byte) error) snapshot.File {
-	return snapshot.File{Path: path, Schema: schema, Writer: m.cfg.Writer, BootID: m.bootID, Check: check}
+	return snapshot.File{Path: path, Schema: schema, Writer: m.cfg.Writer, BootID: m.bootID, Check: check, FS: m.cfg.FS}
 }
 
 // configure takes settings into use.

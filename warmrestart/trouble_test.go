@@ -2,6 +2,7 @@ package warmrestart
 
 import (
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"portsyncd/metrics"
 	"portsyncd/snapshot"
 )
 
@@ -274,6 +276,46 @@ func TestHang(t *testing.T) {
 		}
 		if l = open(t, c); !l.Remembered() {
 			t.Error("the ports are not remembered")
+		}
+	})
+}
+
+// TestHangAtStart has the disk not answer from the start on: the start goes on
+// after a while and says so; an answer that comes later changes nothing.
+func TestHangAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := config(t.TempDir())
+		l := start(t, c)
+		l.Restarted(warm(time.Millisecond))
+		l.PortsChanged(somePorts(1))
+		l.stop()
+
+		set, log := metrics.NewSet(), new(logText)
+		c.Log, c.Families = slog.New(slog.NewTextHandler(log, nil)), NewFamilies(set)
+		fs := hangingFS{snapshot.OS, make(chan struct{})}
+		c.FS = fs
+		begin := time.Now()
+		l = &life{t: t, set: set, log: log, Memory: Open(c)}
+		if took := time.Since(begin); took != openFor {
+			t.Errorf("the start took %v, want %v", took, openFor)
+		}
+		l.run()
+		close(fs.answer)
+		l.Restarted(cold(time.Millisecond))
+		l.PortsChanged(somePorts(2))
+		time.Sleep(time.Hour)
+		l.wantExposed("portsyncd_warm_restarts", "0")
+		l.wantExposed("portsyncd_cold_starts", "1")
+		l.wantExposed("portsyncd_disk_faulty", "1")
+		if got := l.Trouble(); len(got) != 1 || l.Remembered() {
+			t.Errorf("trouble %q, remembered %v; want some, and nothing", got, l.Remembered())
+		}
+		if n := log.count("the disk does not answer"); n != 1 {
+			t.Errorf("%d log lines about it, want 1", n)
+		}
+		l.stop()
+		if got := stored(t, c).Counters; got.WarmRestarts != 1 || got.ColdStarts != 0 {
+			t.Errorf("stored are %+v, want what was there", got)
 		}
 	})
 }
