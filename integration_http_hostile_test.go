@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The test of this file has clients of the worst kind come to a daemon whose
+// links change all the time. All of them are on lo of a namespace.
+const (
+	hostilePorts = 32
+	hostileFor   = 2 * time.Second // each attack
+	// lateness, in seconds, is what no more events may exceed under attack than
+	// without, but for some: it is a bound of the histogram, a hundred times the
+	// usual latency, since clients and daemon share a machine that may be busy.
+	lateness, some = 0.1, 0.05
+	// memoryBound is for a daemon with all it may hold for clients; measured are
+	// some 20 MiB.
+	memoryBound = 64 << 20
+)
+
+// attacks are what hostile clients do, how many at once.
+var attacks = []struct {
+	name    string
+	clients int
+	behave  func(ctx context.Context, conn net.Conn)
+}{
+	{"a byte a second", 1000, trickleRequest},
+	{"never reading", 200, neverReadAnswers},
+	{"cut off", 50, cutRequest},
+	{"64 scrapers", 64, scrapeAgain},
+}
+
+// trickleRequest sends a request that does not end.
+func trickleRequest(ctx context.Context, conn net.Conn) {
+	for i := 0; ; i++ {
+		const request = "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Padding: "
+		b := byte('x')
+		if i < len(request) {
+			b = request[i]
+		}
+		if _, err := conn.Write([]byte{b}); err != nil || !rest(ctx, time.Second) {
+			return
+		}
+	}
+}
+
+// neverReadAnswers asks for more than all buffers between hold.
+func neverReadAnswers(ctx context.Context, conn net.Conn) {
+	io.WriteString(conn, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 200))
+	<-ctx.Done()
+}
+
+// cutRequest goes away in the middle of a request, or of the answer.
+func cutRequest(ctx context.Context, conn net.Conn) {
+	for i, request := range []string{
+		"G", "GET /metrics HTTP/1.1\r\nHo", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01",
+		"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc", "GET /" + strings.Repeat("x", 20<<10),
+	} {
+		if i == time.Now().Nanosecond()/1000%6 {
+			io.WriteString(conn, request)
+		}
+	}
+	rest(ctx, 50*time.Millisecond)
+}
+
+// scrapeAgain scrapes as fast as a client can that has something else to do.
+func scrapeAgain(ctx context.Context, conn net.Conn) {
+	buf := make([]byte, 64<<10)
+	for rest(ctx, 250*time.Millisecond) {
+		if _, err := io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			return
+		}
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
+// rest waits and reports whether ctx goes on.
+func rest(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// attack runs hostile clients until ctx ends. One that was thrown out comes back
+// a second later.
+func attack(ctx context.Context, wg *sync.WaitGroup, clients int, behave func(context.Context, net.Conn)) {
+	for range clients {
+		wg.Go(func() {
+			var d net.Dialer
+			for ctx.Err() == nil {
+				if conn, err := d.DialContext(ctx, "tcp", httpAddress); err == nil {
+					stop := context.AfterFunc(ctx, func() { conn.Close() })
+					behave(ctx, conn)
+					stop()
+					conn.Close()
+				}
+				rest(ctx, time.Second)
+			}
+		})
+	}
+}
+
+// TestHTTPHostile compares the latency of events without and with hostile
+// clients, and looks that good scrapes go on, that memory stays bounded, and that
+// all is given back.
+func TestHTTPHostile(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	d := c.bringUp(hostilePorts)
+	good := newSite(t, httpAddress)
+	before := good.scrape()
+	defer c.burst()()
+
+	quiet := c.observe(d, good, hostileFor, func(context.Context, *sync.WaitGroup) {})
+	t.Logf("no attack: %s", quiet)
+	for _, a := range attacks {
+		got := c.observe(d, good, hostileFor, func(ctx context.Context, wg *sync.WaitGroup) {
+			attack(ctx, wg, a.clients, a.behave)
+		})
+		t.Logf("%d x %s: %s", a.clients, a.name, got)
+		late, was := got.latency.above(lateness), quiet.latency.above(lateness)
+		if got.latency.count() < 100 || late > was+some {
+			t.Errorf("%s: %.1f%% of %.0f events took more than %v s, %.1f%% without", a.name,
+				100*late, got.latency.count(), lateness, 100*was)
+		}
+		if len(got.scrapes) < 3 || got.failures > 1+len(got.scrapes)/5 {
+			t.Errorf("%s: %d good scrapes, %d failed", a.name, len(got.scrapes), got.failures)
+		}
+		if got.memory > memoryBound && !raceEnabled {
+			t.Errorf("%s: %d bytes of memory", a.name, got.memory)
+		}
+	}
+	for _, name := range []string{"go_goroutines", "process_open_fds"} {
+		eventually(t, patience, func() string {
+			if is, was := good.scrape().value(t, name), before.value(t, name); is > was+4 {
+				return fmt.Sprintf("%s was %v before all attacks and is %v", name, was, is)
+			}
+			return ""
+		})
+	}
+	if !d.alive() {
+		t.Error("the daemon has ended")
+	}
+}
+
+// burst changes 64 links twenty times a second until the returned function is
+// called.
+func (c *cell) burst() (stop func()) {
+	links, quit, ended := dialLinks(c.t), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			for n := range 2 * hostilePorts {
+				links.SetMTU(portName(n%hostilePorts), 1400+(i+n/hostilePorts)%100)
+			}
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-ended
+	}
+}
+
+// observation is what was seen of a daemon for a while.
+type observation struct {
+	latency  spread
+	scrapes  []time.Duration // of a good client, ascending
+	failures int
+	memory   int // resident, at its peak
+	rejected float64
+}
+
+func (o observation) String() string {
+	n := len(o.scrapes)
+	if n == 0 {
+		return "no scrape"
+	}
+	return fmt.Sprintf("%.0f events, p50 <= %v s, p99 <= %v s; %d scrapes, median %v, slowest %v, %d failed; %.0f clients turned away; %d KiB resident",
+		o.latency.count(), o.latency.quantile(0.5), o.latency.quantile(0.99), n, o.scrapes[n/2].Round(10*time.Microsecond),
+		o.scrapes[n-1].Round(10*time.Microsecond), o.failures, o.rejected, o.memory>>10)
+}
+
+// observe has a good client scrape while attack goes on.
+func (c *cell) observe(d *program, good *site, while time.Duration, attack func(context.Context, *sync.WaitGroup)) observation {
+	c.t.Helper()
+	var o observation
+	before := good.scrape()
+	ctx, cancel := context.WithTimeout(context.Background(), while)
+	defer cancel()
+	var wg sync.WaitGroup
+	attack(ctx, &wg)
+	for rest(ctx, 50*time.Millisecond) {
+		begin := time.Now()
+		if a, err := good.try("GET", "/metrics"); err != nil || a.code != 200 {
+			o.failures++
+			continue
+		}
+		o.scrapes = append(o.scrapes, time.Since(begin))
+		o.memory = max(o.memory, residentMemory(c.t, d.cmd.Process.Pid))
+	}
+	wg.Wait()
+	slices.Sort(o.scrapes)
+	var after exposition
+	eventually(c.t, patience, func() string { // the last attackers may still hold the places
+		a, err := good.try("GET", "/metrics")
+		if err == nil && a.code == 200 {
+			after, err = parseExposition(a.body)
+		}
+		if err != nil || a.code != 200 {
+			return fmt.Sprintf("after the attack: %d, %v", a.code, err)
+		}
+		return ""
+	})
+	o.latency = after.latency().minus(before.latency())
+	for series, v := range after.samples {
+		if strings.HasPrefix(series, "portsyncd_http_rejected_total{") {
+			o.rejected += v - before.samples[series]
+		}
+	}
+	return o
+}
+
+// residentMemory is VmRSS of a process, proc_pid_status(5).
+func residentMemory(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\nVmRSS:")
+	fields := strings.Fields(rest)
+	kib, err := strconv.Atoi(fields[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
+// spread is a histogram: cumulative counts by upper bound, ascending.
+type spread []struct{ bound, count float64 }
+
+// latency is the spread of event latency.
+func (e exposition) latency() spread {
+	var s spread
+	for series, v := range e.samples {
+		if rest, ok := strings.CutPrefix(series, `portsyncd_event_latency_seconds_bucket{le="`); ok {
+			bound, _ := strconv.ParseFloat(strings.TrimSuffix(rest, `"}`), 64)
+			s = append(s, struct{ bound, count float64 }{bound, v})
+		}
+	}
+	slices.SortFunc(s, func(a, b struct{ bound, count float64 }) int {
+		if a.bound < b.bound {
+			return -1
+		}
+		return 1
+	})
+	return s
+}
+
+// minus is what came since an earlier reading.
+func (s spread) minus(earlier spread) spread {
+	d := slices.Clone(s)
+	for i := range d {
+		d[i].count -= earlier[i].count
+	}
+	return d
+}
+
+func (s spread) count() float64 { return s[len(s)-1].count }
+
+// quantile is the bound that at least q of all do not exceed.
+func (s spread) quantile(q float64) float64 {
+	for _, b := range s {
+		if b.count >= q*s.count() {
+			return b.bound
+		}
+	}
+	return math.Inf(1)
+}
+
+// above is the share that exceeds a bound.
+func (s spread) above(bound float64) float64 {
+	for _, b := range s {
+		if b.bound >= bound {
+			return 1 - b.count/s.count()
+		}
+	}
+	return 0
+}
