@@ -73,8 +73,12 @@ func (e *eventLog) link(p *Port, ev *Event, deleted bool) {
 	}
 }
 
-// written is the line for what became of a row.
+// written is the line for what became of a row. What the database refused has
+// its own, with the reason.
 func (e *eventLog) written(p *Port, was pending, now int64) {
+	if was.result == OutcomeRefused {
+		return
+	}
 	if was.del && e.allow(now) {
 		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.deleted)
 	}
