@@ -311,6 +311,9 @@ func openDevLog(dir string) (*record[logLine], error) {
 	if err := unix.Mount(dev, "/dev", "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return nil, fmt.Errorf("bind /dev: %w", err)
 	}
+	// The kernel's default are 10 datagrams, and what does not fit is lost. An
+	// ordinary user has to live with that.
+	os.WriteFile("/proc/sys/net/unix/max_dgram_qlen", []byte("10000"), 0)
 	return listenLog("/dev/log")
 }
 

@@ -287,6 +287,12 @@ func TestWrongType(t *testing.T) {
 		})
 	}
 	c.awaitLog(0, patience, "WRONGTYPE")
+	lines, _ := c.logs.from(0)
+	for _, l := range lines {
+		if l.has("Cannot find", portName(0)) {
+			t.Errorf("the log tells another reason: %s", l)
+		}
+	}
 	c.do("STATE_DB", "DEL", victim)
 	c.recovered("the string is gone")
 	c.unharmed(d)
