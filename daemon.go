@@ -39,7 +39,7 @@ func daemon(file string, required bool, stderr io.Writer) int {
 	// The list of existing interfaces comes first of all: orchagent makes the
 	// ports' interfaces a second after our start, and one that it makes before the
 	// list is taken would count as left over and be ignored.
-	links, existing, err := joinLinks()
+	links, existing, err := joinLinks(ctx)
 	if err != nil {
 		fmt.Fprintf(stderr, "portsyncd: %v\n", err)
 		return exitError
@@ -59,22 +59,27 @@ func daemon(file string, required bool, stderr io.Writer) int {
 }
 
 // joinLinks opens the netlink socket, so that no change is missed from here on,
-// and lists the interfaces that are there already.
-func joinLinks() (*netlinkraw.Conn, []portsync.OldLink, error) {
+// and lists the interfaces that are there already. While links come and go too
+// quickly for a list it tries on, until ctx ends.
+func joinLinks(ctx context.Context) (*netlinkraw.Conn, []portsync.OldLink, error) {
 	conn, err := netlinkraw.Dial(netlinkraw.Config{})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the netlink socket: %w", err)
 	}
-	var existing []portsync.OldLink
-	err = netlinkraw.ListLinks(func(l *netlinkraw.Link) {
-		if strings.HasPrefix(string(l.Name), "Ethernet") {
-			existing = append(existing, portsync.OldLink{Index: l.Index, Name: string(l.Name)})
+	for {
+		var existing []portsync.OldLink
+		err = netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+			if strings.HasPrefix(string(l.Name), "Ethernet") {
+				existing = append(existing, portsync.OldLink{Index: l.Index, Name: string(l.Name)})
+			}
+		})
+		if err == nil {
+			return conn, existing, nil
 		}
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("list the interfaces: %w", err)
+		if ctx.Err() != nil {
+			return nil, nil, fmt.Errorf("list the interfaces: %w", err)
+		}
 	}
-	return conn, existing, nil
 }
 
 // endSignal is why the daemon's context ended.
@@ -125,7 +130,6 @@ type process struct {
 	status   *portsync.Status
 	loop     *portsync.Loop
 	memory   *warmrestart.Memory
-	sampler  portsync.Sampler
 }
 
 // run starts the parts, runs the loop until ctx ends, and stops the parts in
@@ -172,14 +176,16 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	var serving sync.WaitGroup
 	serving.Go(func() { d.serve(ctx, listeners) })
 
+	defer context.AfterFunc(ctx, func() {
+		d.notify(systemd.Stopping)
+		d.log.Log(context.Background(), syslog.LevelNotice, "stopping", "cause", context.Cause(ctx))
+	})()
 	if d.cfg.Daemon.Enabled {
 		fmt.Fprintln(d.stdout, "Listen to link messages...") // as the C++ daemon says when it is up
 		err = d.loop.Run(ctx)
 	} else {
 		d.idle(ctx)
 	}
-	d.notify(systemd.Stopping)
-	d.log.Log(context.Background(), syslog.LevelNotice, "stopping", "cause", context.Cause(ctx))
 	serving.Wait()
 	saveRest()
 	return err

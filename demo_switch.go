@@ -39,7 +39,7 @@ type linkState struct {
 
 // real uses the interfaces of the present network namespace.
 func real(listener *net.TCPListener) (*demoSetup, error) {
-	conn, existing, err := joinLinks()
+	conn, existing, err := joinLinks(context.Background())
 	if err != nil {
 		return nil, err
 	}

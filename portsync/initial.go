@@ -1,7 +1,6 @@
 package portsync
 
 import (
-	"slices"
 	"time"
 
 	"portsyncd/syslog"
@@ -36,8 +35,8 @@ type Recorder interface {
 	Stale()
 	// Restarted gets the record of this start, once its initial sync is over.
 	Restarted(warmrestart.Restart)
-	// PortsChanged gets the ports as they are now, a copy that is the recorder's
-	// to keep.
+	// PortsChanged gets the ports as they are now, in any order, a copy that is the
+	// recorder's to keep.
 	PortsChanged([]warmrestart.Port)
 }
 
@@ -58,7 +57,6 @@ func (l *Loop) recordPorts(now int64) {
 				MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown})
 		}
 	}
-	slices.SortFunc(ports, func(a, b warmrestart.Port) int { return compareNames(a.Name, b.Name) })
 	l.Recorder.PortsChanged(ports)
 }
 

@@ -294,8 +294,10 @@ func (l *Loop) refusedWrite(err error, now int64) {
 
 // settle takes note of one port whose row was acknowledged, or refused for good.
 func (l *Loop) settle(p *Port, was pending) {
-	l.Metrics.written(was, l.ackAt)
-	l.logger.written(p, was, l.ackAt)
+	if was.result != OutcomeRefused {
+		l.Metrics.written(was, l.ackAt)
+		l.logger.written(p, was, l.ackAt)
+	}
 	l.served(p, was)
 	if was.set && p.Served && !l.initial.done {
 		l.initial.changed++

@@ -60,7 +60,7 @@ func (d *dumper) due() int64 {
 func (l *Loop) resync(reason Reason) {
 	now := l.clock.now()
 	l.Metrics.resyncs.At(int(reason)).Inc()
-	l.Status.synced.Store(false)
+	l.Status.lostStep(l.clock.time(now))
 	l.logger.resync(reason, now)
 	l.dump.want(now)
 }

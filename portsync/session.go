@@ -169,6 +169,7 @@ func (l *Loop) start() error {
 	l.Metrics.resyncs.At(int(ReasonStart)).Inc()
 	l.dump.want(l.clock.now())
 	l.initial.begin(l.clock.now(), l.EOIUTimeout)
+	l.Status.unsynced.Store(l.clock.time(l.clock.now()).UnixNano())
 	l.requestDump(l.clock.now())
 	if d.Produce == ProduceAtOnce {
 		return l.produce()

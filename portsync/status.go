@@ -11,11 +11,12 @@ import (
 // anyone reads, nobody waits. The zero value is that of a loop that has not
 // begun.
 type Status struct {
-	started    atomic.Bool // the start's writes are acknowledged
-	ready      atomic.Bool // the initial sync is in the databases
-	connected  atomic.Bool // to the databases
-	refusing   atomic.Bool // they answer and do not do what is asked of them
-	synced     atomic.Bool // the last dump asked for is complete
+	started    atomic.Bool  // the start's writes are acknowledged
+	ready      atomic.Bool  // the initial sync is in the databases
+	connected  atomic.Bool  // to the databases
+	refusing   atomic.Bool  // they answer and do not do what is asked of them
+	synced     atomic.Bool  // the last dump asked for is complete
+	unsynced   atomic.Int64 // nanoseconds since 1970 when it ceased to be; meant while synced is false
 	configDone atomic.Bool
 	initDone   atomic.Bool
 
@@ -34,6 +35,10 @@ type Health struct {
 	Reasons []string
 }
 
+// dumpGrace is how long a dump may take before that is worth a word; it takes
+// milliseconds.
+const dumpGrace = time.Second
+
 // Health says whether STATE_DB is, as far as the loop knows, what the kernel
 // says.
 func (s *Status) Health() Health {
@@ -47,7 +52,8 @@ func (s *Status) Health() Health {
 	add(!s.connected.Load(), "no connection to the databases")
 	add(s.refusing.Load(), "the databases refuse what is to be written")
 	add(!started, "the start is not complete")
-	add(started && !s.synced.Load(), "a dump of the kernel's links is under way")
+	add(started && !s.synced.Load() && time.Now().UnixNano()-s.unsynced.Load() > int64(dumpGrace),
+		"a dump of the kernel's links does not end")
 	h.OK = len(h.Reasons) == 0
 	return h
 }
@@ -57,6 +63,13 @@ func (s *Status) Ready() bool { return s.ready.Load() }
 
 // InitDone reports whether PortInitDone was produced.
 func (s *Status) InitDone() bool { return s.initDone.Load() }
+
+// lostStep notes that a dump is needed, at a time of day.
+func (s *Status) lostStep(day time.Time) {
+	if s.synced.Swap(false) {
+		s.unsynced.Store(day.UnixNano())
+	}
+}
 
 // backlog notes how many ports wait for the databases.
 func (s *Status) backlog(n int, now int64) {

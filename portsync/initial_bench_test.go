@@ -1,0 +1,38 @@
+package portsync
+
+import (
+	"fmt"
+	"testing"
+
+	"portsyncd/warmrestart"
+)
+
+// taker is a Recorder that costs nothing.
+type taker struct{ ports []warmrestart.Port }
+
+func (*taker) Remembered() bool                    { return false }
+func (*taker) Stale()                              {}
+func (*taker) Restarted(warmrestart.Restart)       {}
+func (t *taker) PortsChanged(p []warmrestart.Port) { t.ports = p }
+
+// BenchmarkRecordPorts is the loop's share of a save, at most once a second: the
+// disk is another goroutine's.
+func BenchmarkRecordPorts(b *testing.B) {
+	for _, ports := range []int{32, 512} {
+		b.Run(fmt.Sprint(ports), func(b *testing.B) {
+			got := new(taker)
+			l := NewLoop(Options{Recorder: got})
+			for n := range ports {
+				name := fmt.Sprintf("Ethernet%d", 4*n)
+				l.state.ports[name] = &Port{Name: name, Index: int32(n + 1), Served: true}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				l.recordPorts(0)
+			}
+			if len(got.ports) != ports {
+				b.Fatalf("%d ports are handed over, want %d", len(got.ports), ports)
+			}
+		})
+	}
+}
