@@ -247,8 +247,8 @@ func (m *Memory) Restarted(r Restart) {
 	}
 }
 
-// PortsChanged takes the ports as they are now; the slice is Memory's from here.
-// It is called by one goroutine.
+// PortsChanged takes the ports as they are now, in any order; the slice is
+// Memory's from here. It is called by one goroutine.
 func (m *Memory) PortsChanged(ports []Port) { replace(m.changes, ports) }
 
 // Reload hands new settings over. It is called by one goroutine.

@@ -18,16 +18,27 @@ type chore struct {
 	write func() (size int, wrote bool, err error)
 
 	owed  bool
-	err   error     // of the last try
-	next  time.Time // not before this, after an error
-	pause time.Duration
+	err   error         // of the last try
+	next  time.Time     // not before this
+	pause time.Duration // until then, at the last try
+	tried time.Time
 }
 
-// Pauses after a disk that failed.
+// Pauses after a disk that failed, and between saves of what changes without end.
 const (
 	pauseMin = time.Second
 	pauseMax = time.Minute
 )
+
+// rest has the next try wait, for longer each time, unless the last one was long
+// ago.
+func (c *chore) rest(now time.Time) {
+	if now.Sub(c.tried) > 2*pauseMax {
+		c.pause = 0
+	}
+	c.pause = min(max(2*c.pause, pauseMin), pauseMax)
+	c.tried, c.next = now, now.Add(c.pause)
+}
 
 // dirMode keeps out whoever is neither root nor in the directory's group.
 const dirMode = 0o750
@@ -146,12 +157,15 @@ func (m *Memory) try(file int) {
 		size, wrote, err = c.write()
 	}
 	m.writing.Store(0)
-	if err != nil {
+	c.owed = err != nil
+	switch {
+	case err != nil:
 		f.failures.At(file).Inc()
-		c.pause = min(max(2*c.pause, pauseMin), pauseMax)
-		c.next = time.Now().Add(c.pause)
-	} else {
-		c.owed, c.pause, c.next = false, 0, time.Time{}
+		c.rest(time.Now())
+	case file == fileState:
+		c.rest(time.Now()) // ports may flap all day, and flash wears
+	default:
+		c.pause, c.next = 0, time.Time{}
 	}
 	if wrote {
 		f.saves.At(file).Inc()

@@ -1,11 +1,13 @@
 package warmrestart
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"portsyncd/snapshot"
@@ -26,6 +28,7 @@ func (m *Memory) writePorts() (int, bool, error) {
 	if m.latest == nil {
 		return 0, false, nil
 	}
+	slices.SortFunc(m.latest, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) }) // the same ports, the same file
 	body := encode(portsBody{Ports: m.latest})
 	wrote, err := m.ports.SaveChanged(body)
 	if err == nil {

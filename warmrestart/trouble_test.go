@@ -1,7 +1,9 @@
 package warmrestart
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -108,6 +110,43 @@ func TestPauses(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		l.wantExposed("portsyncd_disk_faulty", "0")
+		l.stop()
+	})
+}
+
+// TestRest: ports that change without end are saved less and less often, and what
+// they are in the end is saved all the same.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := config(t.TempDir())
+		l := start(t, c)
+		flap := func(seconds int) {
+			for n := range seconds {
+				l.PortsChanged(somePorts(uint32(n)))
+				time.Sleep(time.Second)
+			}
+		}
+		saves := func() (n int) {
+			fmt.Sscan(l.exposed(`portsyncd_snapshot_saves_total{file="state"}`), &n)
+			return n
+		}
+		flap(3600)
+		if n := saves(); n < 60 || n > 66 {
+			t.Errorf("%d saves in an hour of changes, want about 64", n)
+		}
+		time.Sleep(pauseMax)
+		f := snapshot.File{Path: c.StateFile, Schema: portsSchema}
+		got, err := f.Peek()
+		must(t, err)
+		if want := encode(portsBody{somePorts(3599)}); !bytes.Equal(got.Body, want) {
+			t.Errorf("saved is %s, want %s", got.Body, want)
+		}
+		time.Sleep(time.Hour)
+		before := saves()
+		flap(1)
+		if n := saves() - before; n != 1 {
+			t.Errorf("%d saves at once after a quiet hour, want 1", n)
+		}
 		l.stop()
 	})
 }
