@@ -24,27 +24,45 @@ type site struct {
 	base   string // "http://127.0.0.1:9101"
 }
 
-// newSite returns the site at a TCP address.
+// newSite returns the site at a TCP address, once somebody listens there: the
+// daemon opens its server when the start is made.
 func newSite(t *testing.T, address string) *site {
+	t.Helper()
+	return site{t: t, base: "http://" + address}.dialing("tcp", address)
+}
+
+// newUnixSite returns the site at a unix socket, likewise.
+func newUnixSite(t *testing.T, path string) *site {
+	t.Helper()
+	return site{t: t, base: "http://localhost"}.dialing("unix", path)
+}
+
+// dialing gives s a client.
+func (s site) dialing(network, address string) *site {
+	s.t.Helper()
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, address)
+	}
+	eventually(s.t, patience, func() string {
+		conn, err := dial(s.t.Context(), "", "")
+		if err != nil {
+			return err.Error()
+		}
+		conn.Close()
+		return ""
+	})
 	transport := &http.Transport{DisableCompression: true} // gzip is for those who ask
-	t.Cleanup(transport.CloseIdleConnections)
-	return &site{t: t, base: "http://" + address, client: &http.Client{
+	transport.DialContext = dial
+	s.t.Cleanup(transport.CloseIdleConnections)
+	s.client = &http.Client{
 		Transport: transport,
 		Timeout:   patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
-	}}
-}
-
-// newUnixSite returns the site at a unix socket.
-func newUnixSite(t *testing.T, path string) *site {
-	s := newSite(t, "localhost")
-	s.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
 	}
-	return s
+	return &s
 }
 
 // answer is a whole answer to a request.

@@ -95,7 +95,7 @@ var operatorQuestions = []struct {
 	{"since when does it run?", "gauge", "process_start_time_seconds", moved},
 	{"how many goroutines?", "gauge", "go_goroutines", moved},
 	{"how many threads?", "gauge", "go_threads", moved},
-	{"how long did collections stop it?", "summary", "go_gc_duration_seconds_count", still},
+	{"how long did collections stop it?", "summary", "go_gc_duration_seconds_count", either},
 	{"how much heap?", "gauge", "go_memstats_heap_alloc_bytes", moved},
 	{"garbage?", "counter", "go_memstats_alloc_bytes_total", moved},
 
