@@ -93,7 +93,7 @@ func enterCell(t *testing.T) *cell {
 	if c != nil {
 		var err error
 		c.logs, err = openDevLog(c.dir)
-		c.do1("/dev/log", err)
+		c.must("/dev/log", err)
 	}
 	return c
 }
@@ -111,12 +111,12 @@ func enterBareCell(t *testing.T) *cell {
 	c := &cell{t: t, binary: path, dir: redisDir + "/cell", conns: make(map[string]*sonicdb.Conn), old: make(map[int32]bool)}
 	// The binary runs without arguments and must find nothing of this machine's
 	// in the places it looks at.
-	c.do1("private directories", errors.Join(
+	c.must("private directories", errors.Join(
 		lab.MountTmpfs(redisDir), lab.MountTmpfs("/var/lib/sonic"), hide("/etc/sonic"), hide("/var/warmboot"),
 		os.Mkdir(c.dir, 0o755)))
 	var err error
 	c.links, err = lab.DialLinks()
-	c.do1("rtnetlink", err)
+	c.must("rtnetlink", err)
 	return c
 }
 
@@ -133,7 +133,7 @@ func (c *cell) serve(databaseMap string, s dbServer) {
 	c.t.Helper()
 	c.writeMap(databaseMap)
 	c.server = s
-	c.do1("start the database", s.start(c.places["APPL_DB"]))
+	c.must("start the database", s.start(c.places["APPL_DB"]))
 	c.t.Cleanup(s.stop)
 }
 
@@ -160,23 +160,23 @@ func (c *cell) writeMap(databaseMap string) {
 			Instance string
 		}
 	}
-	c.do1("read the map", json.Unmarshal([]byte(databaseMap), &m))
+	c.must("read the map", json.Unmarshal([]byte(databaseMap), &m))
 	c.places = make(map[string]place)
 	for name, db := range m.Databases {
 		at := m.Instances[db.Instance]
 		c.places[name] = place{number: db.ID, socket: at.Socket, port: at.Port}
 	}
-	c.do1("write the map", errors.Join(
+	c.must("write the map", errors.Join(
 		os.MkdirAll(filepath.Dir(mapFile), 0o755), os.WriteFile(mapFile, []byte(databaseMap), 0o644)))
 }
 
 func (c *cell) mkdir(path string) {
 	c.t.Helper()
-	c.do1("make a directory", os.Mkdir(path, 0o755))
+	c.must("make a directory", os.Mkdir(path, 0o755))
 }
 
-// do1 ends the test if what it was doing went wrong.
-func (c *cell) do1(what string, err error) {
+// must ends the test if what it was doing went wrong.
+func (c *cell) must(what string, err error) {
 	c.t.Helper()
 	if err != nil {
 		c.t.Fatalf("%s: %v", what, err)
@@ -193,7 +193,7 @@ func (c *cell) conn(name string) *sonicdb.Conn {
 	at := c.places[name]
 	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{
 		Network: "tcp", Address: at.tcp(), DB: at.number, IOTimeout: patience})
-	c.do1("connect to "+name, err)
+	c.must("connect to "+name, err)
 	c.conns[name] = conn
 	return conn
 }
@@ -237,7 +237,7 @@ func (c *cell) row(database, key string) map[string]string {
 func (c *cell) exists(database, key string) bool {
 	c.t.Helper()
 	n, err := c.conn(database).Exists(key)
-	c.do1("EXISTS "+key, err)
+	c.must("EXISTS "+key, err)
 	return n == 1
 }
 
@@ -286,7 +286,7 @@ func (c *cell) pop() int {
 // ip runs lines of `ip link` in one burst.
 func (c *cell) ip(lines ...string) {
 	c.t.Helper()
-	c.do1("change links", lab.Batch(lines))
+	c.must("change links", lab.Batch(lines))
 }
 
 // openDevLog puts a /dev in place that has the few devices a program needs and

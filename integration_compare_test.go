@@ -156,7 +156,7 @@ func (p *player) differing(database string) (wrong []string) {
 func (c *cell) contents(database string) map[string]string {
 	c.t.Helper()
 	keys, err := c.conn(database).Keys("*")
-	c.do1("list the keys", err)
+	c.must("list the keys", err)
 	all := make(map[string]string)
 	for _, key := range keys {
 		switch kind := string(c.do(database, "TYPE", key).Str); kind {

@@ -59,7 +59,7 @@ func (c *cell) startCommand(l launch, name string, args ...string) *program {
 		d.cmd.Stdout = l.stdout
 	}
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	c.do1("start the binary", d.cmd.Start())
+	c.must("start the binary", d.cmd.Start())
 	go func() {
 		d.cmd.Wait()
 		close(d.ended)
@@ -97,7 +97,7 @@ func (c *cell) listenNotify(states *record[string]) (path string) {
 	c.notify++
 	path = filepath.Join(c.dir, "notify"+strconv.Itoa(c.notify))
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	c.do1("open a notification socket", err)
+	c.must("open a notification socket", err)
 	c.t.Cleanup(func() { conn.Close() })
 	go func() {
 		buf := make([]byte, 64<<10)

@@ -30,7 +30,7 @@ func (k *keeper) mountDisk() (at string) {
 	k.t.Helper()
 	at = k.dir + "/disk"
 	k.mkdir(at)
-	k.do1("mount a disk", unix.Mount("tmpfs", at, "tmpfs", 0, "size=512k"))
+	k.must("mount a disk", unix.Mount("tmpfs", at, "tmpfs", 0, "size=512k"))
 	k.state, k.storage = at+"/state/port_state.json", at+"/metrics"
 	return at
 }
@@ -94,7 +94,7 @@ func TestDiskTrouble(t *testing.T) {
 	}{
 		{"full", "no space left on device", func(k *keeper, at string) func() {
 			filler := fill(k.t, at)
-			return func() { k.do1("free the space", os.Remove(filler)) }
+			return func() { k.must("free the space", os.Remove(filler)) }
 		}},
 		{"read_only", "read-only file system", func(k *keeper, at string) func() {
 			k.remount(at, unix.MS_RDONLY)
@@ -170,7 +170,7 @@ func TestDiskBadAtStart(t *testing.T) {
 	k.recovered("start without a state directory")
 	awaitDegraded(t, filepath.Dir(k.state), "want a directory")
 	k.awaitLog(0, patience, "cannot write", filepath.Dir(k.state), "want a directory")
-	k.do1("clear the way", os.Remove(filepath.Dir(k.state)))
+	k.must("clear the way", os.Remove(filepath.Dir(k.state)))
 	awaitDegraded(t)
 	if got := k.storedPorts(); len(got) != 1 {
 		t.Errorf("the state file has %+v", got)

@@ -25,10 +25,10 @@ func TestForgedSender(t *testing.T) {
 			Index: index, Name: []byte(victim), Flags: unix.IFF_UP, MTU: mtu, HasMTU: true})
 	}
 	seen, err := monitor(c.places["STATE_DB"].tcp())
-	c.do1("monitor", err)
+	c.must("monitor", err)
 
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	c.do1("open a socket", err)
+	c.must("open a socket", err)
 	defer unix.Close(fd)
 	port, _ := c.netlinkSocket()
 	for _, to := range []*unix.SockaddrNetlink{

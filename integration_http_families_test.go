@@ -121,7 +121,7 @@ func TestFamilies(t *testing.T) {
 	s := newSite(t, httpAddress)
 
 	c.addPort(portName(faultPorts)) // nobody configured it
-	c.do1("delete", c.links.Delete(portName(faultPorts-1)))
+	c.must("delete", c.links.Delete(portName(faultPorts-1)))
 	c.awaitInStep(patience)
 	c.do("STATE_DB", "HSET", "PORT_TABLE|"+portName(1), "mtu", "1")
 	c.do("STATE_DB", "HSET", "PORT_TABLE|"+portName(99), "state", "ok", "netdev_oper_status", "up")
@@ -133,7 +133,7 @@ func TestFamilies(t *testing.T) {
 	c.awaitInStep(patience)
 
 	c.do("STATE_DB", "CONFIG", "SET", "maxmemory", "1")
-	c.do1("set MTU", c.links.SetMTU(portName(2), 1300))
+	c.must("set MTU", c.links.SetMTU(portName(2), 1300))
 	if a := s.await("/healthz", 503); !strings.Contains(a.body, "refuse") {
 		t.Errorf("health with a full database: %q", a.body)
 	}
@@ -145,7 +145,7 @@ func TestFamilies(t *testing.T) {
 	r.kill()
 	c.hangUp()
 	s.await("/healthz", 503)
-	c.do1("restart", r.again())
+	c.must("restart", r.again())
 	c.awaitInStep(patience)
 
 	s.awaitValue("portsyncd_backlog_ports", 0)

@@ -26,9 +26,9 @@ func TestHTTPAddresses(t *testing.T) {
 	const taken, v6 = "127.0.0.1:9102", "[::1]:9101"
 	socket, foreign := filepath.Join(c.dir, "http.sock"), filepath.Join(c.dir, "file")
 	squatter, err := net.Listen("tcp", taken)
-	c.do1("listen", err)
+	c.must("listen", err)
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
-	c.do1("leave a socket", err)
+	c.must("leave a socket", err)
 	stale.SetUnlinkOnClose(false)
 	stale.Close()
 	writeFile(t, foreign, "not ours")
@@ -42,7 +42,7 @@ func TestHTTPAddresses(t *testing.T) {
 		newSite(t, v6).await("/healthz", 200)
 	}
 	info, err := os.Stat(socket)
-	c.do1("look at the socket", err)
+	c.must("look at the socket", err)
 	if info.Mode() != fs.ModeSocket|0o660 {
 		t.Errorf("mode of the socket is %v, want 0660", info.Mode())
 	}
@@ -76,9 +76,9 @@ func TestHTTPHandedSockets(t *testing.T) {
 	}
 	path := filepath.Join(c.dir, "handed.sock")
 	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	c.do1("listen", err)
+	c.must("listen", err)
 	local, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	c.do1("listen", err)
+	c.must("listen", err)
 	local.SetUnlinkOnClose(false)
 	var files []*os.File
 	for _, l := range []interface {
@@ -86,7 +86,7 @@ func TestHTTPHandedSockets(t *testing.T) {
 		Close() error
 	}{tcp, local} {
 		f, err := l.File()
-		c.do1("hand over", err)
+		c.must("hand over", err)
 		files = append(files, f)
 		l.Close()
 	}
@@ -117,7 +117,7 @@ func TestHTTPDevice(t *testing.T) {
 	c.awaitLog(0, patience, ":9101", "mgmt0")
 
 	const here, there = "192.0.2.1", "192.0.2.2" // RFC 5737
-	c.do1("make the device", c.links.AddVeth("mgmt0", "mgmt1"))
+	c.must("make the device", c.links.AddVeth("mgmt0", "mgmt1"))
 	outside := newOutside(t)
 	ip(t, "link", "set", "mgmt1", "netns", strconv.Itoa(outside.thread))
 	ip(t, "address", "add", here+"/24", "dev", "mgmt0")

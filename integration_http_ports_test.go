@@ -145,9 +145,9 @@ func TestHTTPPorts(t *testing.T) {
 	up, down := carrier()
 	const flaps = 20 // faster than messages about them come
 	for i := range flaps {
-		c.do1("flap", c.links.SetUp(peerName(first), i%2 == 1))
+		c.must("flap", c.links.SetUp(peerName(first), i%2 == 1))
 	}
-	c.do1("flap", c.links.SetUp(peerName(first), false))
+	c.must("flap", c.links.SetUp(peerName(first), false))
 	same("flaps")
 	if u, d := carrier(); u != up+flaps/2 || d != down+flaps/2+1 {
 		t.Errorf("carrier came %v times more and went %v times more, want %d and %d", u-up, d-down, flaps/2, flaps/2+1)
@@ -155,8 +155,8 @@ func TestHTTPPorts(t *testing.T) {
 
 	c.ip("link set "+portName(1)+" mtu 1400", "link set "+portName(2)+" down")
 	same("MTU and admin state")
-	c.do1("delete", c.links.Delete(portName(1)))
-	c.do1("delete", c.links.Delete(odd))
+	c.must("delete", c.links.Delete(portName(1)))
+	c.must("delete", c.links.Delete(odd))
 	same("two ports gone")
 	c.addPort(portName(1))
 	same("one is back")

@@ -240,7 +240,7 @@ func TestHTTPReady(t *testing.T) {
 		e.value(t, fmt.Sprintf("portsyncd_sync_duration_seconds_bucket{le=%q}", bound))
 	}
 
-	c.do1("start redis", r.again())
+	c.must("start redis", r.again())
 	contains(s.await("/readyz", 200), "ready\n")
 	contains(s.await("/healthz", 200), "healthy\n")
 	d.awaitReady()

@@ -17,7 +17,7 @@ func TestSyslog(t *testing.T) {
 	}
 	d := c.bringUp(1)
 	c.addPort(portName(1)) // nobody configured it
-	c.do1("delete", c.links.Delete(portName(0)))
+	c.must("delete", c.links.Delete(portName(0)))
 	c.recovered("changes")
 	r.kill()
 	c.hangUp()
@@ -66,8 +66,8 @@ func TestLoggerRow(t *testing.T) {
 	change := func() {
 		t.Helper()
 		mtu++
-		c.do1("set MTU", c.links.SetMTU(peerName(portName(0)), mtu))
-		c.do1("set MTU", c.links.SetMTU(portName(0), mtu))
+		c.must("set MTU", c.links.SetMTU(peerName(portName(0)), mtu))
+		c.must("set MTU", c.links.SetMTU(portName(0), mtu))
 		c.recovered(fmt.Sprint("mtu ", mtu))
 	}
 	// comes makes changes until what where returns has a text.
@@ -129,14 +129,14 @@ func TestStuckSyslog(t *testing.T) {
 	if c == nil {
 		return
 	}
-	c.do1("remove /dev/log", os.Remove("/dev/log"))
+	c.must("remove /dev/log", os.Remove("/dev/log"))
 	stuck, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
-	c.do1("listen", err)
+	c.must("listen", err)
 	defer stuck.Close()
 	d := c.bringUp(faultPorts)
 	for i := range 50 {
 		for n := range faultPorts {
-			c.do1("set MTU", c.links.SetMTU(portName(n), 1300+i))
+			c.must("set MTU", c.links.SetMTU(portName(n), 1300+i))
 		}
 	}
 	c.recovered("stuck syslog")

@@ -94,7 +94,7 @@ func (k *keeper) storedPorts() []warmrestart.Port {
 		return nil
 	}
 	var body struct{ Ports []warmrestart.Port }
-	k.do1("read the state file", json.Unmarshal(got.Body, &body))
+	k.must("read the state file", json.Unmarshal(got.Body, &body))
 	return body.Ports
 }
 
@@ -109,9 +109,9 @@ func (k *keeper) stored() memory {
 	k.t.Helper()
 	f := snapshot.File{Path: k.storage + "/metrics.json", Schema: 1}
 	got, err := f.Peek()
-	k.do1("read metrics.json", err)
+	k.must("read metrics.json", err)
 	var m memory
-	k.do1("read metrics.json", json.Unmarshal(got.Body, &m))
+	k.must("read metrics.json", json.Unmarshal(got.Body, &m))
 	return m
 }
 
@@ -210,11 +210,11 @@ func (c *cell) watchRows() *record[touchedRow] {
 	c.t.Helper()
 	at := c.places["STATE_DB"]
 	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{Network: "tcp", Address: at.tcp(), DB: at.number, IOTimeout: patience})
-	c.do1("connect", err)
+	c.must("connect", err)
 	c.t.Cleanup(func() { conn.Close() })
-	c.do1("subscribe", conn.PSubscribe(fmt.Sprintf("__keyspace@%d__:PORT_TABLE|*", at.number)))
+	c.must("subscribe", conn.PSubscribe(fmt.Sprintf("__keyspace@%d__:PORT_TABLE|*", at.number)))
 	_, err = conn.ReceiveMessage()
-	c.do1("subscribe", err)
+	c.must("subscribe", err)
 	rows := new(record[touchedRow])
 	go func() {
 		for {
@@ -253,7 +253,7 @@ func (c *cell) untilNow(rows *record[touchedRow]) []touchedRow {
 func (c *cell) watchLinks() *record[string] {
 	c.t.Helper()
 	conn, err := netlinkraw.Dial(netlinkraw.Config{})
-	c.do1("open a netlink socket", err)
+	c.must("open a netlink socket", err)
 	c.t.Cleanup(func() { conn.Close() })
 	down := new(record[string])
 	go func() {

@@ -22,18 +22,18 @@ func TestOverrun(t *testing.T) {
 	c.do("STATE_DB", "HSET", "PORT_TABLE|"+portName(1), "speed", "100000")
 	c.do("STATE_DB", "HSET", "PORT_TABLE|"+portName(2), "speed", "100000")
 	seen, err := monitor(c.places["STATE_DB"].tcp())
-	c.do1("monitor", err)
+	c.must("monitor", err)
 	added, renamed := portName(ports), portName(ports+1)
 	c.do("APPL_DB", "HSET", "PORT_TABLE:"+added, "lanes", "0")
 	c.do("APPL_DB", "HSET", "PORT_TABLE:"+renamed, "lanes", "0")
 
 	d.signal(syscall.SIGSTOP)
 	c.overrun(ports)
-	c.do1("delete", c.links.Delete(portName(0)))
-	c.do1("delete", c.links.Delete(portName(1)))
+	c.must("delete", c.links.Delete(portName(0)))
+	c.must("delete", c.links.Delete(portName(1)))
 	c.addPort(portName(1))
-	c.do1("set down", c.links.SetUp(portName(3), false))
-	c.do1("set the peer down", c.links.SetUp(peerName(portName(4)), false))
+	c.must("set down", c.links.SetUp(portName(3), false))
+	c.must("set the peer down", c.links.SetUp(peerName(portName(4)), false))
 	c.addPort(added)
 	c.ip("link set "+portName(5)+" down", "link set "+portName(5)+" name "+renamed)
 	d.signal(syscall.SIGCONT)
@@ -81,7 +81,7 @@ func TestOverrunAtStart(t *testing.T) {
 
 	d.signal(syscall.SIGSTOP)
 	for n := range ports - 1 {
-		c.do1("add a port", c.links.AddVeth(portName(n), peerName(portName(n))))
+		c.must("add a port", c.links.AddVeth(portName(n), peerName(portName(n))))
 	}
 	c.overrun(ports)
 	d.signal(syscall.SIGCONT)
@@ -90,7 +90,7 @@ func TestOverrunAtStart(t *testing.T) {
 		t.Error("the old interface was taken for a new one")
 	}
 
-	c.do1("delete the old interface", c.links.Delete(leftOver))
+	c.must("delete the old interface", c.links.Delete(leftOver))
 	c.addPort(leftOver)
 	c.awaitInitDone()
 	c.recovered("the last port")

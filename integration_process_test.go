@@ -99,7 +99,7 @@ func TestSupervisord(t *testing.T) {
 			// LOGOUTPUT STDOUT makes it write all its log to the pipe.
 			c.do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "DEBUG", "LOGOUTPUT", "STDOUT")
 			r, w, err := os.Pipe()
-			c.do1("make a pipe", err)
+			c.must("make a pipe", err)
 			d := c.start(launch{unwatched: true, stdout: w, ignorePipe: ignored})
 			w.Close()
 			buf := make([]byte, 26)
@@ -167,9 +167,9 @@ func TestHandedListener(t *testing.T) {
 		return
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	c.do1("listen", err)
+	c.must("listen", err)
 	file, err := l.(*net.TCPListener).File()
-	c.do1("hand over", err)
+	c.must("hand over", err)
 	address := l.Addr().String()
 	l.Close()
 	// LISTEN_PID is to be the daemon's, which a shell can know.
@@ -185,7 +185,7 @@ func TestHandedListener(t *testing.T) {
 	r.kill()
 	awaitHealth(t, address, http.StatusServiceUnavailable)
 	c.hangUp()
-	c.do1("restart", r.again())
+	c.must("restart", r.again())
 	awaitHealth(t, address, http.StatusOK)
 }
 
@@ -197,7 +197,7 @@ func TestBusyPort(t *testing.T) {
 		return
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:9101")
-	c.do1("listen", err)
+	c.must("listen", err)
 	c.bringUp(1)
 	line := c.awaitLog(0, patience, "127.0.0.1:9101")
 	if line.severity() != 4 {

@@ -26,7 +26,7 @@ func awkwardSite(c *cell) *site {
 		c.addPort(name)
 	}
 	c.plug(4)
-	c.do1("delete", c.links.Delete(portName(3)))
+	c.must("delete", c.links.Delete(portName(3)))
 	c.awaitInStep(patience)
 	s := newSite(c.t, httpAddress)
 	s.awaitValue("portsyncd_port_table_rows", float64(4+len(awkwardPorts))) // the first audit

@@ -43,10 +43,10 @@ func newProxyCell(t *testing.T) (*cell, *proxy) {
 	at := c.places["APPL_DB"]
 	p := &proxy{upstream: redisDir + "/upstream.sock", links: make(map[*proxyLink]bool)}
 	s := newServer(t)
-	c.do1("start the database", s.start(place{socket: p.upstream, port: at.port}))
+	c.must("start the database", s.start(place{socket: p.upstream, port: at.port}))
 	t.Cleanup(s.stop)
 	l, err := net.Listen("unix", at.socket)
-	c.do1("start the proxy", err)
+	c.must("start the proxy", err)
 	t.Cleanup(func() { l.Close() })
 	go p.serve(l)
 	return c, p

@@ -19,12 +19,12 @@ const faultPorts = 8
 // disturb changes links while nobody can be told: every kind of change.
 func (c *cell) disturb() {
 	c.t.Helper()
-	c.do1("delete", c.links.Delete(portName(0)))
-	c.do1("delete", c.links.Delete(portName(1)))
+	c.must("delete", c.links.Delete(portName(0)))
+	c.must("delete", c.links.Delete(portName(1)))
 	c.addPort(portName(1))
-	c.do1("set down", c.links.SetUp(portName(2), false))
-	c.do1("set the peer down", c.links.SetUp(peerName(portName(3)), false))
-	c.do1("set MTU", c.links.SetMTU(portName(4), 1400))
+	c.must("set down", c.links.SetUp(portName(2), false))
+	c.must("set the peer down", c.links.SetUp(peerName(portName(3)), false))
+	c.must("set MTU", c.links.SetMTU(portName(4), 1400))
 }
 
 // churn changes links without a pause until the returned function is called.
@@ -69,7 +69,7 @@ func (c *cell) restarted(r *redisServer, meanwhile func(), without ...string) {
 	if len(without) > 0 {
 		// A second server makes the file that the first will find.
 		aux, port := &redisServer{}, c.places[without[0]].port+1
-		c.do1("start a second server", aux.start(place{socket: redisDir + "/second.sock", port: port}))
+		c.must("start a second server", aux.start(place{socket: redisDir + "/second.sock", port: port}))
 		for _, name := range without {
 			c.places["second"] = place{number: c.places[name].number, port: port}
 			c.do("second", "FLUSHDB")
@@ -79,7 +79,7 @@ func (c *cell) restarted(r *redisServer, meanwhile func(), without ...string) {
 		c.hangUp()
 		aux.stop()
 	}
-	c.do1("restart", r.again())
+	c.must("restart", r.again())
 }
 
 // TestRedisKilled kills the server while the daemon has nothing to do; the
@@ -112,7 +112,7 @@ func TestRedisOlder(t *testing.T) {
 	c.awaitInStep(patience)
 	r.kill()
 	c.hangUp()
-	c.do1("restart", r.again())
+	c.must("restart", r.again())
 	c.recovered("older contents")
 	c.unharmed(d)
 }
@@ -256,7 +256,7 @@ func TestClientKill(t *testing.T) {
 		c.do("APPL_DB", "CLIENT", "KILL", "TYPE", kind)
 		c.hangUp()
 		c.do("STATE_DB", "DEL", "PORT_TABLE|"+portName(faultPorts-1)) // what is lost is not assumed to be there
-		c.do1("set MTU", c.links.SetMTU(portName(0), 1400))
+		c.must("set MTU", c.links.SetMTU(portName(0), 1400))
 		c.recovered("CLIENT KILL TYPE " + kind)
 	}
 	c.disturb()
@@ -276,7 +276,7 @@ func TestWrongType(t *testing.T) {
 	c.do("STATE_DB", "DEL", victim)
 	c.do("STATE_DB", "SET", victim, "a string")
 	for n := range faultPorts {
-		c.do1("set MTU", c.links.SetMTU(portName(n), 1400))
+		c.must("set MTU", c.links.SetMTU(portName(n), 1400))
 	}
 	for n := 1; n < faultPorts; n++ {
 		eventually(t, inStepWithin, func() string {
@@ -317,24 +317,24 @@ func TestTwoServers(t *testing.T) {
 	first, second := newRedis(t), newRedis(t)
 	c.mkdir(redisDir + "/second")
 	c.serve(splitMap, first)
-	c.do1("start the second server", second.start(c.places["STATE_DB"]))
+	c.must("start the second server", second.start(c.places["STATE_DB"]))
 	t.Cleanup(second.stop)
 	d := c.bringUp(faultPorts)
 
 	second.kill()
 	c.hangUp()
 	c.disturb()
-	c.do1("restart", second.again())
+	c.must("restart", second.again())
 	c.recovered("restart of STATE_DB's server")
 	c.unharmed(d)
 
-	c.restarted(first, func() { c.do1("set MTU", c.links.SetMTU(portName(5), 1450)) })
+	c.restarted(first, func() { c.must("set MTU", c.links.SetMTU(portName(5), 1450)) })
 	c.recovered("restart of APPL_DB's server")
 	c.unharmed(d)
 
 	// A server that is away when the daemon is asked to end holds nobody up.
 	second.kill()
-	c.do1("set MTU", c.links.SetMTU(portName(5), 1460))
+	c.must("set MTU", c.links.SetMTU(portName(5), 1460))
 	d.signal(syscall.SIGTERM)
 	if status := d.wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %v", status)

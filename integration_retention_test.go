@@ -50,7 +50,7 @@ func (k *keeper) samples() (lines []historyLine) {
 		lines = append(lines, l)
 		return nil
 	})
-	k.do1("read the history", err)
+	k.must("read the history", err)
 	if stats.Bad > 0 {
 		k.t.Errorf("%d bad lines in the history", stats.Bad)
 	}
@@ -85,7 +85,7 @@ func (k *keeper) awaitFile(name string, there bool) {
 func (k *keeper) old(name string, days int, text string) {
 	k.t.Helper()
 	path, at := filepath.Join(k.storage, name), time.Now().AddDate(0, 0, -days)
-	k.do1("write "+name, errors.Join(
+	k.must("write "+name, errors.Join(
 		os.MkdirAll(k.storage, 0o750), os.WriteFile(path, []byte(text), 0o640), os.Chtimes(path, at, at)))
 }
 
@@ -128,9 +128,9 @@ func TestSaveInterval(t *testing.T) {
 		return ""
 	})
 	text, err := os.ReadFile(k.storage + "/history.jsonl")
-	k.do1("read the history", err)
+	k.must("read the history", err)
 	prom, err := os.ReadFile(k.storage + "/portsyncd.prom")
-	k.do1("read the export", err)
+	k.must("read the export", err)
 	last := bytes.LastIndexByte(text[:len(text)-1], '\n')
 	t.Logf("a sample has %d bytes, so a day of 288 has %d; the export of %d ports has %d",
 		len(text)-last-1, 288*(len(text)-last-1), warmPorts, len(prom))

@@ -215,7 +215,7 @@ func newPlayer(c *cell, s *scenario) *player {
 		names[c.places[name].number] = name
 	}
 	seen, err := monitor(c.places["APPL_DB"].tcp())
-	c.do1("monitor", err)
+	c.must("monitor", err)
 	return &player{cell: c, s: s, seen: seen, reducer: newReducer(names), expected: make(book), want: make(streams)}
 }
 

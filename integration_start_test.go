@@ -48,7 +48,7 @@ func TestRedisAbsent(t *testing.T) {
 	if states, _ := d.states.from(0); strings.Contains(fmt.Sprint(states), "READY=1") {
 		t.Error("ready without databases")
 	}
-	c.do1("start redis", r.again())
+	c.must("start redis", r.again())
 	c.recovered("arrival of Redis")
 	d.awaitReady()
 	eventually(t, inStepWithin, func() string {
@@ -69,7 +69,7 @@ func TestMapLater(t *testing.T) {
 		return
 	}
 	c.configure(1)
-	c.do1("remove the map", os.Remove(mapFile))
+	c.must("remove the map", os.Remove(mapFile))
 	// Without a map the address in the configuration holds, where nobody listens.
 	conf := c.dir + "/portsyncd.conf"
 	writeFile(t, conf, "[database]\nredis_port = 1\n")
@@ -77,7 +77,7 @@ func TestMapLater(t *testing.T) {
 	d.awaitState(0, patience, "STATUS=waiting for the databases")
 	for _, broken := range []string{"", "{", `{"DATABASES": {}}`, strings.Replace(usualMap, `"STATE_DB"`, `"OTHER_DB"`, 1)} {
 		n := d.states.len()
-		c.do1("write the map", os.WriteFile(mapFile, []byte(broken), 0o644))
+		c.must("write the map", os.WriteFile(mapFile, []byte(broken), 0o644))
 		throughout(t, 100*time.Millisecond, func() string {
 			if states, _ := d.states.from(n); !d.alive() || strings.Contains(fmt.Sprint(states), "READY=1") {
 				return fmt.Sprintf("with map %q: alive %v, %q", broken, d.alive(), states)
@@ -85,7 +85,7 @@ func TestMapLater(t *testing.T) {
 			return ""
 		})
 	}
-	c.do1("write the map", os.WriteFile(mapFile, []byte(usualMap), 0o644))
+	c.must("write the map", os.WriteFile(mapFile, []byte(usualMap), 0o644))
 	d.awaitState(0, inStepWithin, "READY=1")
 	if n := c.pop(); n != 2 {
 		t.Errorf("%d rows are produced, want a port and PortConfigDone", n)
@@ -274,8 +274,8 @@ func TestOldIndexReused(t *testing.T) {
 	c.startReady()
 	c.pop()
 	c.awaitLog(0, patience, "set down and ignored")
-	c.do1("delete the old interface", c.links.Delete(portName(0)))
-	c.do1("make it again", addVethIndex(portName(0), index))
+	c.must("delete the old interface", c.links.Delete(portName(0)))
+	c.must("make it again", addVethIndex(portName(0), index))
 	if got := c.linkIndex(portName(0)); got != index {
 		t.Fatalf("the new interface has index %d, want %d", got, index)
 	}

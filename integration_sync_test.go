@@ -38,14 +38,14 @@ func (c *cell) configure(ports int) {
 // addPort makes a port's interface and sets both ends of the cable up.
 func (c *cell) addPort(name string) {
 	c.t.Helper()
-	c.do1("add a port", c.links.AddVeth(name, peerName(name)))
+	c.must("add a port", c.links.AddVeth(name, peerName(name)))
 	c.setUp(name)
 }
 
 func (c *cell) setUp(name string) {
 	c.t.Helper()
-	c.do1("set a port up", c.links.SetUp(peerName(name), true))
-	c.do1("set a port up", c.links.SetUp(name, true))
+	c.must("set a port up", c.links.SetUp(peerName(name), true))
+	c.must("set a port up", c.links.SetUp(name, true))
 }
 
 // bringUp starts the daemon on a configuration of some ports and plays
@@ -132,11 +132,11 @@ func (c *cell) outOfStep() (links, problem string) {
 			}
 		}
 	})
-	c.do1("list the links", err)
+	c.must("list the links", err)
 	keys, err := c.conn("STATE_DB").Keys("PORT_TABLE|*")
-	c.do1("list the rows", err)
+	c.must("list the rows", err)
 	rows, err := c.conn("STATE_DB").HGetAllMany(keys)
-	c.do1("read the rows", err)
+	c.must("read the rows", err)
 	var wrong []string
 	have := make(map[string]map[string]string)
 	for _, row := range rows {
@@ -163,7 +163,7 @@ func (c *cell) outOfStep() (links, problem string) {
 func (c *cell) linkIndex(name string) int32 {
 	c.t.Helper()
 	var index int32
-	c.do1("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+	c.must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		if string(l.Name) == name {
 			index = l.Index
 		}
@@ -179,7 +179,7 @@ func (c *cell) linkIndex(name string) int32 {
 func (c *cell) netlinkSocket() (port uint32, drops int) {
 	c.t.Helper()
 	text, err := os.ReadFile("/proc/self/net/netlink")
-	c.do1("find the daemon's netlink socket", err)
+	c.must("find the daemon's netlink socket", err)
 	for _, line := range strings.Split(string(text), "\n")[1:] {
 		// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
 		f := strings.Fields(line)
@@ -205,7 +205,7 @@ func (c *cell) overrun(ports int) {
 	changes := 0
 	for mtu := 1500; ; mtu++ {
 		for n := range ports {
-			c.do1("change the MTU", c.links.SetMTU(portName(n), 1400+mtu%100))
+			c.must("change the MTU", c.links.SetMTU(portName(n), 1400+mtu%100))
 			changes++
 		}
 		if _, drops := c.netlinkSocket(); drops > before {

@@ -30,7 +30,7 @@ func TestSystemd(t *testing.T) {
 	c.hangUp()
 	m := c.startUserManager()
 	unit, err := os.ReadFile("portsyncd.service")
-	c.do1("read the unit", err)
+	c.must("read the unit", err)
 	m.write("portsyncd.service", string(unit))
 	// The binary is in a directory for temporary files, which the unit would hide.
 	m.write("portsyncd.service.d/test.conf", fmt.Sprintf(`
@@ -61,7 +61,7 @@ StandardError=append:%[2]s/output
 		}
 		return ""
 	})
-	c.do1("start redis", r.again())
+	c.must("start redis", r.again())
 	m.await("ActiveState", "active")
 	if pending := strings.Join(c.elements("APPL_DB", keySet), " "); !strings.Contains(pending, "PortConfigDone") {
 		t.Errorf("active before the configuration is handed over: %s", pending)
@@ -109,12 +109,12 @@ func (c *cell) startUserManager() userManager {
 	m := userManager{c.t, c.t.TempDir()}
 	cmd := exec.Command("sh", "systemd/testdata/user-manager.sh", m.dir)
 	stdin, err := cmd.StdinPipe()
-	c.do1("run the manager", err)
+	c.must("run the manager", err)
 	stdout, err := cmd.StdoutPipe()
-	c.do1("run the manager", err)
+	c.must("run the manager", err)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	c.do1("run the manager", cmd.Start())
+	c.must("run the manager", cmd.Start())
 	c.t.Cleanup(func() {
 		stdin.Close()
 		cmd.Wait()

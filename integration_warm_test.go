@@ -41,7 +41,7 @@ type before struct {
 
 func TestStartDecision(t *testing.T) {
 	lost := func(k *keeper) {
-		k.do1("lose the files", os.RemoveAll(filepath.Dir(k.state)))
+		k.must("lose the files", os.RemoveAll(filepath.Dir(k.state)))
 	}
 	alone, nothing := "the process alone was restarted and remembers its ports", "the process alone was restarted and remembers nothing"
 	for _, b := range []before{
@@ -98,20 +98,20 @@ func TestStartDecision(t *testing.T) {
 func (k *keeper) rewrite(schema int, boot string, backups int) {
 	k.t.Helper()
 	got, err := k.stateFile().Peek()
-	k.do1("read the state file", err)
+	k.must("read the state file", err)
 	for _, path := range append(k.backups(), k.state) {
-		k.do1("remove", os.Remove(path))
+		k.must("remove", os.Remove(path))
 	}
 	f := snapshot.File{Path: k.state, Schema: schema, BootID: boot, Writer: got.Writer, Keep: snapshot.Limits{Count: backups}}
 	for range 1 + backups {
-		k.do1("write the state file", f.Save(got.Body))
+		k.must("write the state file", f.Save(got.Body))
 	}
 }
 
 func (k *keeper) bootID() string {
 	k.t.Helper()
 	boot, err := snapshot.BootID()
-	k.do1("read the boot", err)
+	k.must("read the boot", err)
 	return boot
 }
 
@@ -231,7 +231,7 @@ func TestWarmChanges(t *testing.T) {
 	k.do("STATE_DB", "HSET", "PORT_TABLE|Ethernet0.10", "state", "ok") // intfmgrd's
 	down, rows := k.watchLinks(), k.watchRows()
 	commands, err := monitor(k.places["STATE_DB"].tcp())
-	k.do1("monitor", err)
+	k.must("monitor", err)
 	k.launch()
 	r := k.awaitRecord(2)
 	if r.Kind != "warm" || r.Compared != faultPorts-1 || r.Changed != 3 || r.Deleted != 1 {
