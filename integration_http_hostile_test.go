@@ -20,10 +20,11 @@ import (
 const (
 	hostilePorts = 32
 	hostileFor   = 2 * time.Second // each attack
+	calmFor      = time.Second     // before each, for comparison
 	// lateness, in seconds, is what no more events may exceed under attack than
 	// without, but for some: it is a bound of the histogram, a hundred times the
 	// usual latency, since clients and daemon share a machine that may be busy.
-	lateness, some = 0.1, 0.05
+	lateness, some = 0.1 * raceFactor, 0.05
 	// memoryBound is for a daemon with all it may hold for clients; measured are
 	// some 20 MiB.
 	memoryBound = 64 << 20
@@ -129,23 +130,23 @@ func TestHTTPHostile(t *testing.T) {
 	before := good.scrape()
 	defer c.burst()()
 
-	quiet := c.observe(d, good, hostileFor, func(context.Context, *sync.WaitGroup) {})
-	t.Logf("no attack: %s", quiet)
 	for _, a := range attacks {
-		got := c.observe(d, good, hostileFor, func(ctx context.Context, wg *sync.WaitGroup) {
-			attack(ctx, wg, a.clients, a.behave)
-		})
-		t.Logf("%d x %s: %s", a.clients, a.name, got)
-		late, was := got.latency.above(lateness), quiet.latency.above(lateness)
-		if got.latency.count() < 100 || late > was+some {
-			t.Errorf("%s: %.1f%% of %.0f events took more than %v s, %.1f%% without", a.name,
-				100*late, got.latency.count(), lateness, 100*was)
-		}
-		if len(got.scrapes) < 3 || got.failures > 1+len(got.scrapes)/5 {
-			t.Errorf("%s: %d good scrapes, %d failed", a.name, len(got.scrapes), got.failures)
-		}
-		if got.memory > memoryBound && !raceEnabled {
-			t.Errorf("%s: %d bytes of memory", a.name, got.memory)
+		// Something else on the machine looks like an attack that succeeds, but
+		// not three times in a row.
+		for try := 1; ; try++ {
+			quiet := c.observe(d, good, calmFor, func(context.Context, *sync.WaitGroup) {})
+			got := c.observe(d, good, hostileFor, func(ctx context.Context, wg *sync.WaitGroup) {
+				attack(ctx, wg, a.clients, a.behave)
+			})
+			t.Logf("%d x %s: %s\n    without: %s", a.clients, a.name, got, quiet)
+			harm := got.harm(quiet)
+			if harm == "" {
+				break
+			}
+			if try == 3 {
+				t.Errorf("%s: %s", a.name, harm)
+				break
+			}
 		}
 	}
 	for _, name := range []string{"go_goroutines", "process_open_fds"} {
@@ -193,6 +194,21 @@ type observation struct {
 	failures int
 	memory   int // resident, at its peak
 	rejected float64
+}
+
+// harm says what is too much worse than without an attack.
+func (o observation) harm(quiet observation) string {
+	late, was := o.latency.above(lateness), quiet.latency.above(lateness)
+	switch {
+	case o.latency.count() < 100 || late > was+some:
+		return fmt.Sprintf("%.1f%% of %.0f events took more than %v s, %.1f%% without",
+			100*late, o.latency.count(), lateness, 100*was)
+	case len(o.scrapes) < 3 || o.failures > 1+len(o.scrapes)/5:
+		return fmt.Sprintf("%d good scrapes, %d failed", len(o.scrapes), o.failures)
+	case o.memory > memoryBound && !raceEnabled:
+		return fmt.Sprintf("%d bytes of memory", o.memory)
+	}
+	return ""
 }
 
 func (o observation) String() string {
