@@ -10,6 +10,7 @@ import (
 	"portsyncd/metrics"
 	"portsyncd/netlinkraw"
 	"portsyncd/portsync"
+	"portsyncd/systemd"
 )
 
 // headStart is how long the HTTP server waits for the start to hand the
@@ -17,7 +18,8 @@ import (
 const headStart = 50 * time.Millisecond
 
 // serve opens the HTTP server once the start is made, or its head start over,
-// and closes it when ctx ends. Nothing that is wrong with it ends the daemon.
+// tells the service manager when the initial sync is over too, and closes the
+// server when ctx ends. Nothing that is wrong with it ends the daemon.
 func (d *process) serve(ctx context.Context, listeners []net.Listener) {
 	select {
 	case <-d.loop.Started():
@@ -25,8 +27,13 @@ func (d *process) serve(ctx context.Context, listeners []net.Listener) {
 	case <-ctx.Done():
 	}
 	server := d.openServer(listeners)
+	ready := d.loop.Ready()
 	for {
 		select {
+		case <-ready:
+			// Who waits for this may ask us at once.
+			d.notify(systemd.Ready, systemd.Status("%s", d.loop.Summary()))
+			ready = nil
 		case <-ctx.Done():
 			closeServer(server, d.log)
 			return

@@ -46,6 +46,7 @@ func (c *Connector) connect(ctx context.Context) *session {
 	pause := backoff{min: connectPauseMin, max: connectPauseMax}
 	complaint := syslog.Limiter{Every: complainEvery}
 	notice := syslog.Limiter{Every: startPatience / 3}
+	reason := ""
 	for {
 		s, err := c.open(ctx)
 		if err == nil {
@@ -54,6 +55,10 @@ func (c *Connector) connect(ctx context.Context) *session {
 		}
 		if ctx.Err() != nil {
 			return nil
+		}
+		if reason != err.Error() { // another fault, or the first
+			reason = err.Error()
+			complaint, notice = syslog.Limiter{Every: complainEvery}, syslog.Limiter{Every: startPatience / 3}
 		}
 		if ok, suppressed := complaint.Allow(time.Now()); ok {
 			c.Log.Error("no connection to the databases, trying on", "error", err, "suppressed", suppressed)

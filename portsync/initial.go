@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"portsyncd/syslog"
-	"portsyncd/systemd"
 	"portsyncd/warmrestart"
 )
 
@@ -122,5 +121,5 @@ func (l *Loop) finishInitial() {
 		l.Recorder.Restarted(r)
 	}
 	l.Status.ready.Store(true)
-	l.notify(systemd.Ready, systemd.Status("%s", l.summary()))
+	close(l.ready)
 }

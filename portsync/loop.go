@@ -2,6 +2,7 @@ package portsync
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,29 +32,32 @@ type Loop struct {
 	helpers  sync.WaitGroup
 
 	decision *Decision
-	ports    []PortConfig // as last read from CONFIG_DB
-	started  bool         // the start's writes are acknowledged
-	begun    chan struct{}
+	ports    []PortConfig  // as last read from CONFIG_DB
+	started  bool          // the start's writes are acknowledged
+	begun    chan struct{} // closed then
+	ready    chan struct{} // closed when the initial sync is over
 	initial  initialSync
 	gated    bool // a warm start holds its writes back until it can compare
 	gateDue  bool // the gate is to be opened as soon as there is a connection
 
-	owes     debts
-	retry    backoff
-	ackAt    int64 // when the databases last answered
-	retryAt  int64 // not before this are failed writes tried again
-	dump     dumper
-	sweep    sweepReason // why STATE_DB is compared once the dump is complete
-	compare  bool        // the dump is complete
-	missed   uint64      // what the dump of an audit brought and no message had
-	reviveAt int64
-	revive   backoff
-	auditAt  int64
-	feedAt   int64
-	lateAt   int64
-	recordAt int64 // when the ports are handed to the recorder; never if they have not changed
-	recorded int64 // when they were last
-	logger   eventLog
+	owes      debts
+	markersAt int64 // not before this is the debt of markers paid
+	fillBy    int64 // from then on CONFIG_DB is believed to be complete
+	retry     backoff
+	ackAt     int64 // when the databases last answered
+	retryAt   int64 // not before this are failed writes tried again
+	dump      dumper
+	sweep     sweepReason // why STATE_DB is compared once the dump is complete
+	compare   bool        // the dump is complete
+	missed    uint64      // what the dump of an audit brought and no message had
+	reviveAt  int64
+	revive    backoff
+	auditAt   int64
+	feedAt    int64
+	lateAt    int64
+	recordAt  int64 // when the ports are handed to the recorder; never if they have not changed
+	recorded  int64 // when they were last
+	logger    eventLog
 }
 
 // debts are effects that have been decided and not acknowledged.
@@ -100,6 +104,7 @@ func NewLoop(o Options) *Loop {
 		sessions: make(chan *session),
 		reloads:  make(chan Settings, 1),
 		begun:    make(chan struct{}),
+		ready:    make(chan struct{}),
 		timer:    time.NewTimer(time.Hour),
 		reopen:   backoff{min: sessionPauseMin, max: sessionPauseMax},
 		retry:    backoff{min: retryMin, max: retryMax},
@@ -117,6 +122,15 @@ func NewLoop(o Options) *Loop {
 // Started is closed once the start's writes are acknowledged: orchagent has the
 // configuration, or had it all along.
 func (l *Loop) Started() <-chan struct{} { return l.begun }
+
+// Ready is closed once the initial sync is in the databases.
+func (l *Loop) Ready() <-chan struct{} { return l.ready }
+
+// Summary says in a few words how the daemon started. It may be called once
+// Ready is closed.
+func (l *Loop) Summary() string {
+	return fmt.Sprintf("%s start, %d ports configured", l.decision.Kind, l.Status.configured.Load())
+}
 
 // Reload hands new settings over; the loop takes them at its next turn.
 func (l *Loop) Reload(s Settings) {
@@ -229,7 +243,7 @@ func (l *Loop) flush() {
 	if l.session == nil || !l.started || l.clock.now() < l.retryAt {
 		return
 	}
-	if l.owes.markers && !l.check(l.checkMarkers()) {
+	if l.owes.markers && l.clock.now() >= l.markersAt && !l.check(l.checkMarkers()) {
 		return
 	}
 	if l.owes.produce && !l.check(l.produce()) {

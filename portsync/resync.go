@@ -264,8 +264,12 @@ func (l *Loop) deadline() int64 {
 	if l.started {
 		d = min(d, l.dump.due(), l.initial.eoiuAt)
 	}
-	if l.session != nil && (l.batch.Len() > 0 && !l.gated || l.gateDue || l.owes != debts{} || l.compare || !l.started) {
+	switch {
+	case l.session == nil:
+	case l.batch.Len() > 0 && !l.gated, l.gateDue, l.compare, !l.started, l.owes.produce, l.owes.initDone:
 		d = min(d, l.retryAt)
+	case l.owes.markers:
+		d = min(d, max(l.retryAt, l.markersAt))
 	}
 	return d
 }

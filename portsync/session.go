@@ -2,7 +2,6 @@ package portsync
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"portsyncd/sonicdb"
@@ -98,7 +97,15 @@ func (l *Loop) resume(reason Reason) {
 	l.sweep = sweepBack
 	l.resync(reason)
 	l.owes.markers = true
+	l.markersAt, l.fillBy = 0, l.clock.now()+int64(fillPatience)
 }
+
+// A CONFIG_DB with fewer ports than there were is looked at again after
+// fillPause, and believed after fillPatience.
+const (
+	fillPause    = 100 * time.Millisecond
+	fillPatience = 10 * time.Second
+)
 
 // checkMarkers finds out what has to be produced again.
 func (l *Loop) checkMarkers() error {
@@ -119,8 +126,15 @@ func (l *Loop) checkMarkers() error {
 		l.Log.Error("skipped a row", "error", err)
 	}
 	// A CONFIG_DB that lost its ports as well is filled again by others, sooner
-	// or later; until then the ports are what they were.
-	if len(ports) > 0 {
+	// or later; until then the ports are what they were. One with fewer ports is
+	// perhaps being filled.
+	now := l.clock.now()
+	switch {
+	case len(ports) == 0:
+	case len(ports) < len(l.ports) && now < l.fillBy:
+		l.markersAt = now + int64(fillPause)
+		return nil
+	default:
 		l.setPorts(ports)
 	}
 	l.owes.markers, l.owes.produce = false, true
@@ -250,10 +264,6 @@ func (l *Loop) setOldDown() {
 	for _, err := range l.SetDown(indexes) {
 		l.Log.Warn("cannot set an old interface down", "error", err)
 	}
-}
-
-func (l *Loop) summary() string {
-	return fmt.Sprintf("%s start, %d ports configured", l.decision.Kind, len(l.ports))
 }
 
 func (l *Loop) notify(states ...string) {
