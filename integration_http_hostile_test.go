@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -127,6 +128,7 @@ func TestHTTPHostile(t *testing.T) {
 	}
 	d := c.bringUp(hostilePorts)
 	good := newSite(t, httpAddress)
+	good.client.Transport.(*http.Transport).DisableKeepAlives = true // it has to find a place each time
 	before := good.scrape()
 	defer c.burst()()
 
@@ -203,7 +205,7 @@ func (o observation) harm(quiet observation) string {
 	case o.latency.count() < 100 || late > was+some:
 		return fmt.Sprintf("%.1f%% of %.0f events took more than %v s, %.1f%% without",
 			100*late, o.latency.count(), lateness, 100*was)
-	case len(o.scrapes) < 3 || o.failures > 1+len(o.scrapes)/5:
+	case len(o.scrapes) < 3 || o.failures > len(o.scrapes)/2:
 		return fmt.Sprintf("%d good scrapes, %d failed", len(o.scrapes), o.failures)
 	case o.memory > memoryBound && !raceEnabled:
 		return fmt.Sprintf("%d bytes of memory", o.memory)
