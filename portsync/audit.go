@@ -22,35 +22,32 @@ func (d *Databases) Audit(ports []*Port, exists func(name string) bool) (AuditRe
 	if res.Stale, err = d.stale(exists); err != nil {
 		return res, fmt.Errorf("audit STATE_DB: %w", err)
 	}
-	if err := d.auditAppl(&res); err != nil {
-		return res, fmt.Errorf("audit APPL_DB: %w", err)
-	}
-	return res, nil
+	res.Counts, err = d.Count()
+	return res, err
 }
 
-// auditAppl reads what decides on orchagent's own warm restart: it starts cold
-// when PortConfigDone does not announce as many ports as the table has.
-func (d *Databases) auditAppl(res *AuditResult) (err error) {
-	if res.Markers, err = d.Markers(); err != nil {
-		return err
+// Count reads APPL_DB PORT_TABLE.
+func (d *Databases) Count() (c Counts, err error) {
+	if c.Markers, err = d.Markers(); err != nil {
+		return c, err
 	}
 	count, err := d.appl.HMGet(d.applTable.Key(portConfigDone), "count")
 	if err != nil && !isServerError(err) {
-		return err
+		return c, fmt.Errorf("count the ports of APPL_DB: %w", err)
 	}
 	if len(count) == 1 {
-		res.ConfigDoneCount, _ = strconv.Atoi(count[0].Value) // what is no number announces none
+		c.Announced, _ = strconv.Atoi(count[0].Value) // what is no number announces none
 	}
 	keys, err := d.appl.Keys(d.applTable.Pattern())
 	if err != nil {
-		return err
+		return c, fmt.Errorf("count the ports of APPL_DB: %w", err)
 	}
 	for _, key := range keys {
 		if name, ok := d.applTable.KeyOf(key); ok && name != portConfigDone && name != portInitDone {
-			res.TableRows++
+			c.Rows++
 		}
 	}
-	return nil
+	return c, nil
 }
 
 // Compare looks for ports that need no write: APPL_DB has them, or has them not,

@@ -121,5 +121,6 @@ func (l *Loop) finishInitial() {
 		l.Recorder.Restarted(r)
 	}
 	l.Status.ready.Store(true)
+	l.countAt = now + int64(countAfter)
 	close(l.ready)
 }

@@ -55,6 +55,7 @@ type Loop struct {
 	auditAt   int64
 	feedAt    int64
 	lateAt    int64
+	countAt   int64 // when APPL_DB is first counted
 	recordAt  int64 // when the ports are handed to the recorder; never if they have not changed
 	recorded  int64 // when they were last
 	logger    eventLog
@@ -92,6 +93,7 @@ const (
 	reviveMin, reviveMax = 50 * time.Millisecond, 500 * time.Millisecond
 	drainFor             = time.Second // for what is queued when the process is to end
 	lateAfter            = 60 * time.Second
+	countAfter           = 10 * time.Second
 )
 
 // NewLoop makes a loop; Run runs it.
@@ -109,7 +111,7 @@ func NewLoop(o Options) *Loop {
 		reopen:   backoff{min: sessionPauseMin, max: sessionPauseMax},
 		retry:    backoff{min: retryMin, max: retryMax},
 		revive:   backoff{min: reviveMin, max: reviveMax},
-		reviveAt: never, auditAt: never, feedAt: never, lateAt: never, recordAt: never,
+		reviveAt: never, auditAt: never, feedAt: never, lateAt: never, countAt: never, recordAt: never,
 		initial:  initialSync{eoiuAt: never},
 		recorded: -int64(recordEvery), // the first change is handed over at once
 	}

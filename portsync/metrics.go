@@ -108,9 +108,9 @@ func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 		reconnects: set.NewCounter("portsyncd_database_reconnects_total",
 			"Connections made again after a loss."),
 		configDonePorts: set.NewIntGauge("portsyncd_port_config_done_ports",
-			"Ports that PortConfigDone in APPL_DB announces, as the last audit read it."),
+			"Ports that PortConfigDone in APPL_DB announces, as last read."),
 		tableRows: set.NewIntGauge("portsyncd_port_table_rows",
-			"Ports in PORT_TABLE of APPL_DB, as the last audit counted them. "+
+			"Ports in PORT_TABLE of APPL_DB, as last counted. "+
 				"If it is not portsyncd_port_config_done_ports, a warm restart of orchagent fails."),
 		present: set.NewIntGauge("portsyncd_ports_present",
 			"Ports whose interface exists and whose row is in STATE_DB."),

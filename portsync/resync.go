@@ -131,8 +131,7 @@ func (l *Loop) reconcile() {
 	}
 	l.compare, l.sweep = false, sweepNone
 	l.mend(&res, audit)
-	l.Metrics.configDonePorts.Set(int64(res.ConfigDoneCount))
-	l.Metrics.tableRows.Set(int64(res.TableRows))
+	l.counted(res.Counts)
 	if audit {
 		l.Metrics.audits.Inc()
 		if !l.state.lost { // else it is known why
@@ -146,6 +145,24 @@ func (l *Loop) reconcile() {
 		}
 	}
 	l.flush()
+}
+
+// countRows reads what only an audit would show otherwise, once orchagent has had
+// time to take the ports.
+func (l *Loop) countRows(now int64) {
+	l.countAt = never
+	if l.session == nil {
+		l.countAt = now + int64(countAfter)
+		return
+	}
+	if c, err := l.session.store.Count(); l.check(err) {
+		l.counted(c)
+	}
+}
+
+func (l *Loop) counted(c Counts) {
+	l.Metrics.configDonePorts.Set(int64(c.Announced))
+	l.Metrics.tableRows.Set(int64(c.Rows))
 }
 
 // mend writes what a comparison found wrong.
@@ -252,6 +269,9 @@ func (l *Loop) due(now int64) {
 	if now >= l.lateAt {
 		l.late(now)
 	}
+	if now >= l.countAt {
+		l.countRows(now)
+	}
 	if now >= l.recordAt {
 		l.recordPorts(now)
 	}
@@ -260,7 +280,7 @@ func (l *Loop) due(now int64) {
 
 // deadline is when due has something to do next.
 func (l *Loop) deadline() int64 {
-	d := min(l.auditAt, l.reviveAt, l.feedAt, l.lateAt, l.recordAt, l.logger.missing)
+	d := min(l.auditAt, l.reviveAt, l.feedAt, l.lateAt, l.countAt, l.recordAt, l.logger.missing)
 	if l.started {
 		d = min(d, l.dump.due(), l.initial.eoiuAt)
 	}

@@ -28,6 +28,8 @@ type Store interface {
 	Markers() (Markers, error)
 	// Publish carries out what is wanted of each port and answers it.
 	Publish(ports []*Port) error
+	// Count reads what orchagent's own warm restart depends on.
+	Count() (Counts, error)
 	// Compare answers those of the ports whose row is what is wanted already, and
 	// leaves the others Failed.
 	Compare(ports []*Port) error
@@ -40,14 +42,20 @@ type Store interface {
 // Markers says how far the hand-over to orchagent went.
 type Markers struct{ ConfigDone, InitDone bool }
 
+// Counts is what decides on orchagent's own warm restart: it starts cold when
+// PortConfigDone does not announce as many ports as the table has.
+type Counts struct {
+	Markers   Markers
+	Announced int // the count that PortConfigDone announces
+	Rows      int // rows of APPL_DB PORT_TABLE without the markers
+}
+
 // AuditResult is what a comparison found.
 type AuditResult struct {
 	Differing []*Port  // rows of STATE_DB that lack a field or have another value
 	Stale     []string // rows of interfaces that do not exist, written by portsyncd
 
-	Markers         Markers
-	ConfigDoneCount int // the count that PortConfigDone announces
-	TableRows       int // rows of APPL_DB PORT_TABLE without the markers
+	Counts
 }
 
 // Databases are the three databases of a switch with one connection each.
