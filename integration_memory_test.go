@@ -191,17 +191,6 @@ func samples(text string) map[string]string {
 	return values
 }
 
-// awaitSample waits until a series has a value on /metrics.
-func awaitSample(t *testing.T, series, want string) {
-	t.Helper()
-	eventually(t, patience, func() string {
-		if got := scrape(t)[series]; got != want {
-			return fmt.Sprintf("%s is %q, want %q", series, got, want)
-		}
-		return ""
-	})
-}
-
 // touchedRow is one write to a row, as a keyspace notification tells it.
 type touchedRow struct{ key, event string }
 

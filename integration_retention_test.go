@@ -330,7 +330,7 @@ func TestHistoryMaxRestarts(t *testing.T) {
 	k.reload(d)
 	k.awaitRecord(2)
 	d.kill()
-	d = k.launch()
+	k.launch()
 	eventually(t, patience, func() string {
 		if m := k.stored(); m.Counters.WarmRestarts != 3 || len(m.Restarts) != 2 {
 			return fmt.Sprintf("%+v with %d records, want 3 warm restarts with 2", m.Counters, len(m.Restarts))

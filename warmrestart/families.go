@@ -64,7 +64,7 @@ func NewFamilies(set *metrics.Set) *Families {
 		failures: set.NewCounterVec("portsyncd_snapshot_failures_total",
 			"Files that could not be written.", "file", fileNames...),
 		savedAt: set.NewGaugeVec("portsyncd_snapshot_saved_timestamp_seconds",
-			"When this process last wrote the file; 0 if never.", "file", fileNames...),
+			"When the file was last written, or read at the start; 0 if never.", "file", fileNames...),
 		size: set.NewIntGaugeVec("portsyncd_snapshot_size_bytes",
 			"Size of what was last written.", "file", fileNames...),
 		diskFaulty: set.NewIntGauge("portsyncd_disk_faulty",

@@ -175,6 +175,7 @@ func (m *Memory) loadPorts() {
 		return
 	}
 	m.remembered = true
+	m.cfg.Families.savedAt.At(fileState).Set(unixSeconds(got.SavedAt))
 }
 
 // loadMetrics takes up the counters where they were left.
@@ -193,6 +194,7 @@ func (m *Memory) loadMetrics() {
 		m.body, m.based = body, true
 		m.body.Counters.CorruptionsDetected += counted.CorruptionsDetected
 		m.body.Counters.StateRecoveries += counted.StateRecoveries
+		m.cfg.Families.savedAt.At(fileMetrics).Set(unixSeconds(got.SavedAt))
 	}
 	if err != nil || counted != (Counters{}) {
 		m.owe(fileMetrics)

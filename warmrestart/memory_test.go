@@ -126,6 +126,9 @@ func TestRemembered(t *testing.T) {
 			if l.Remembered() != c.want {
 				t.Errorf("remembered: %v, want %v\n%s", l.Remembered(), c.want, &l.log.buf)
 			}
+			if saved := l.exposed(`portsyncd_snapshot_saved_timestamp_seconds{file="state"}`); (saved != "0") != c.want {
+				t.Errorf("the state file was last written at %s", saved)
+			}
 			// What loading found is counted, but a restart could bring lower counts
 			// back until they are saved.
 			l.run().stop()
