@@ -120,7 +120,11 @@ func (l *Loop) reconcile() {
 	if !l.compare || l.gated || l.session == nil || l.batch.Len() > 0 || l.clock.now() < l.retryAt {
 		return
 	}
-	res, err := l.session.store.Audit(l.state.served(), l.state.Exists)
+	var ports []*Port
+	if l.sweep != sweepStart { // which has written or compared every row just now
+		ports = l.state.served()
+	}
+	res, err := l.session.store.Audit(ports, l.state.Exists)
 	if !l.check(err) {
 		return
 	}
