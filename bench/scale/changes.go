@@ -1,0 +1,112 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/lab"
+	"portsyncd/netlinkraw"
+)
+
+// changer changes MTUs as fast as the kernel takes it: many requests with one
+// system call, and no acknowledgement unless one fails. One goroutine uses it.
+type changer struct {
+	fd      int
+	pending []byte
+	answer  []byte
+}
+
+func newChanger() (*changer, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	return &changer{fd: fd, answer: make([]byte, 4<<10)}, nil
+}
+
+func (c *changer) close() { unix.Close(c.fd) }
+
+// setMTU appends a request.
+func (c *changer) setMTU(index int32, mtu int) {
+	begin := len(c.pending)
+	c.pending = netlinkraw.AppendHeader(c.pending, unix.RTM_NEWLINK, unix.NLM_F_REQUEST, 0, 0)
+	c.pending = netlinkraw.AppendIfinfomsg(c.pending, unix.AF_UNSPEC, index, 0, 0)
+	c.pending = netlinkraw.AppendAttrUint32(c.pending, unix.IFLA_MTU, uint32(mtu))
+	netlinkraw.FinishMessage(c.pending, begin)
+}
+
+// flush has the kernel carry out what was appended. It has done so on return.
+func (c *changer) flush() error {
+	err := unix.Sendto(c.fd, c.pending, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	c.pending = c.pending[:0]
+	if err != nil {
+		return fmt.Errorf("change MTUs: %w", err)
+	}
+	// The kernel answers what it refuses, and nothing else.
+	n, _, err := unix.Recvfrom(c.fd, c.answer, unix.MSG_DONTWAIT)
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return nil
+	case err != nil:
+		return fmt.Errorf("change MTUs: %w", err)
+	}
+	return fmt.Errorf("change MTUs: the kernel refused one: % x", c.answer[:n])
+}
+
+// portIndexes returns the interface indexes of ports, by their numbers.
+func portIndexes(ports int) ([]int32, error) {
+	known := make(map[string]int32)
+	if err := netlinkraw.ListLinks(func(l *netlinkraw.Link) { known[string(l.Name)] = l.Index }); err != nil {
+		return nil, err
+	}
+	indexes := make([]int32, ports)
+	for i := range indexes {
+		index, ok := known[lab.PortName(i)]
+		if !ok {
+			return nil, fmt.Errorf("port %s has no interface", lab.PortName(i))
+		}
+		indexes[i] = index
+	}
+	return indexes, nil
+}
+
+// queue is what waits for the daemon in the kernel.
+type queue struct {
+	Bytes int // in the kernel's reckoning, as the limit of the receive buffer is
+	Drops int // messages lost so far
+}
+
+// readQueue looks at the one netlink socket in this network namespace that has
+// joined the link group.
+func readQueue() (queue, error) {
+	text, err := os.ReadFile("/proc/thread-self/net/netlink")
+	if err != nil {
+		return queue{}, err
+	}
+	return parseQueue(string(text))
+}
+
+// parseQueue reads /proc/net/netlink. Its columns are sk, Eth (the protocol), Pid,
+// Groups, Rmem, Wmem, Dump, Locks, Drops and Inode.
+// Source: net/netlink/af_netlink.c netlink_native_seq_show
+func parseQueue(text string) (queue, error) {
+	const linkGroup = 1 << (unix.RTNLGRP_LINK - 1)
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) != 10 || f[1] != strconv.Itoa(unix.NETLINK_ROUTE) {
+			continue
+		}
+		if groups, err := strconv.ParseUint(f[3], 16, 32); err != nil || groups&linkGroup == 0 {
+			continue
+		}
+		size, err := strconv.Atoi(f[4])
+		drops, err2 := strconv.Atoi(f[8])
+		return queue{size, drops}, errors.Join(err, err2)
+	}
+	return queue{}, errors.New("nobody listens to the link group")
+}

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+type floodOptions struct {
+	Events  int
+	Ports   int
+	Writers int
+	Every   time.Duration
+}
+
+// floodResult is what a flood did to the daemon.
+type floodResult struct {
+	Sent    int // changes that the kernel made
+	Took    time.Duration
+	Samples []sample
+	// Before and After are the daemon at rest.
+	Before, After sample
+	// Processors is how many threads may run Go code at once, and so how many
+	// goroutines the garbage collector makes for itself, at its first run.
+	Processors int
+}
+
+// sample is the daemon at one moment.
+type sample struct {
+	At         time.Duration // since the begin of the flood
+	Sent       int
+	Decided    int // messages that the daemon has decided on since its start
+	Overruns   int
+	Goroutines int
+	usage
+	queue
+}
+
+const decided = `portsyncd_events_total{event="newlink"}`
+
+// measureFlood changes MTUs at full speed. The writers are held back where the
+// daemon's queue gets long, so that nothing is lost.
+func measureFlood(ctx context.Context, binary string, o floodOptions) (r floodResult, err error) {
+	c, err := newCell(ctx, o.Ports)
+	if err != nil {
+		return r, err
+	}
+	defer c.close()
+	d, err := c.start(binary, 60)
+	if err != nil {
+		return r, err
+	}
+	if _, err := c.awaitMarker("PortConfigDone"); err != nil {
+		return r, err
+	}
+	if _, err := c.makePorts(ctx, o.Ports); err != nil {
+		return r, err
+	}
+	if err := c.inStep(o.Ports, func(int) int { return 9100 }); err != nil {
+		return r, err
+	}
+	indexes, err := portIndexes(o.Ports)
+	if err != nil {
+		return r, err
+	}
+	f := &flood{daemon: d, begin: time.Now()}
+	if r.Before, err = f.sample(); err != nil {
+		return r, err
+	}
+	page, err := d.scrape()
+	if err != nil {
+		return r, err
+	}
+	r.Processors = int(page.value("go_sched_gomaxprocs_threads"))
+	f.longest = int(page.value("portsyncd_netlink_receive_buffer_bytes")) / 4
+	if err := f.run(ctx, o, indexes, &r); err != nil {
+		return r, err
+	}
+	if err := c.inStep(o.Ports, finalMTU); err != nil {
+		return r, err
+	}
+	r.After, err = f.sample()
+	return r, err
+}
+
+// finalMTU is that of a port after the flood, and not before.
+func finalMTU(port int) int { return 8100 + port }
+
+// flood is one while it goes on.
+type flood struct {
+	daemon  *daemon
+	begin   time.Time
+	longest int // how many bytes may wait for the daemon
+	hold    atomic.Bool
+	sent    atomic.Int64
+}
+
+// sample looks at the daemon.
+func (f *flood) sample() (s sample, err error) {
+	// Before the scrape, which has a connection and goroutines of its own.
+	if s.usage, err = f.daemon.use(); err != nil {
+		return s, err
+	}
+	page, err := f.daemon.scrape()
+	if err != nil {
+		return s, err
+	}
+	if s.queue, err = readQueue(); err != nil {
+		return s, err
+	}
+	s.At, s.Sent = time.Since(f.begin), int(f.sent.Load())
+	s.Decided = int(page.value(decided))
+	s.Overruns = int(page.value("portsyncd_netlink_overruns_total"))
+	s.Goroutines = int(page.value("go_goroutines"))
+	return s, nil
+}
+
+// run makes all changes and takes samples meanwhile.
+func (f *flood) run(ctx context.Context, o floodOptions, indexes []int32, r *floodResult) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var watching, writing sync.WaitGroup
+	watched, end := context.WithCancel(ctx)
+	watching.Go(func() {
+		if err := f.watchQueue(watched); err != nil {
+			stop(err)
+		}
+	})
+	for w := range o.Writers {
+		own, begin := shares(o.Ports, o.Writers, w)
+		events, _ := shares(o.Events, o.Writers, w)
+		writing.Go(func() {
+			if err := f.write(ctx, indexes[begin:begin+own], begin, events); err != nil {
+				stop(err)
+			}
+		})
+	}
+	written := make(chan struct{})
+	go func() { writing.Wait(); close(written) }()
+	err := f.sampleUntil(written, o.Every, r)
+	stop(err)
+	<-written
+	end()
+	watching.Wait()
+	r.Sent, r.Took = int(f.sent.Load()), time.Since(f.begin)
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return err
+}
+
+// shares divides n among so many: how many the i-th gets, and the first of them.
+func shares(n, among, i int) (size, begin int) {
+	begin = n * i / among
+	return n*(i+1)/among - begin, begin
+}
+
+// sampleUntil takes a sample from time to time, and prints it.
+func (f *flood) sampleUntil(written <-chan struct{}, every time.Duration, r *floodResult) error {
+	ticks := time.NewTicker(every)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-written:
+			return nil
+		case <-ticks.C:
+		}
+		s, err := f.sample()
+		if err != nil {
+			return err
+		}
+		progress("flood: %d sent, RSS %.1f MiB, %d goroutines, %d descriptors", s.Sent, mib(s.RSS), s.Goroutines, s.Descriptors)
+		r.Samples = append(r.Samples, s)
+	}
+}
+
+// watchQueue holds the writers back while the queue is long.
+func (f *flood) watchQueue(ctx context.Context) error {
+	for ctx.Err() == nil {
+		q, err := readQueue()
+		if err != nil {
+			return err
+		}
+		f.hold.Store(q.Bytes > f.longest)
+		pause(ctx, time.Millisecond)
+	}
+	return nil
+}
+
+// write changes the MTU of some ports in turn, the first of which has the given
+// number. The last change of each is its final one.
+func (f *flood) write(ctx context.Context, indexes []int32, first, events int) error {
+	change, err := newChanger()
+	if err != nil {
+		return err
+	}
+	defer change.close()
+	for n := 0; n < events && ctx.Err() == nil; {
+		for f.hold.Load() && ctx.Err() == nil {
+			time.Sleep(200 * time.Microsecond)
+		}
+		burst := min(len(indexes), events-n)
+		for i := range burst {
+			mtu := 1500 + n/len(indexes)%5000
+			if n+i+len(indexes) >= events {
+				mtu = finalMTU(first + i)
+			}
+			change.setMTU(indexes[i], mtu)
+		}
+		if err := change.flush(); err != nil {
+			return err
+		}
+		n += burst
+		f.sent.Add(int64(burst))
+	}
+	return nil
+}
+
+// verdict says what should have been flat or complete, and is not.
+func (r *floodResult) verdict() error {
+	var wrong []error
+	before, after := r.Before, r.After
+	if got := after.Decided - before.Decided; got < r.Sent && after.Overruns == before.Overruns {
+		wrong = append(wrong, fmt.Errorf("the daemon decided on %d of %d messages", got, r.Sent))
+	}
+	if after.Overruns > before.Overruns || after.Drops > before.Drops {
+		wrong = append(wrong, fmt.Errorf("messages were lost: %d overruns", after.Overruns-before.Overruns))
+	}
+	if after.Goroutines > before.Goroutines+r.Processors {
+		wrong = append(wrong, fmt.Errorf("goroutines grew from %d to %d", before.Goroutines, after.Goroutines))
+	}
+	if after.Descriptors > before.Descriptors {
+		wrong = append(wrong, fmt.Errorf("descriptors grew from %d to %d", before.Descriptors, after.Descriptors))
+	}
+	// A heap has reached its size after the first samples; from then on it is flat.
+	const slack = 2 << 20
+	if n := len(r.Samples); n >= 4 {
+		early, late := r.Samples[n/4].RSS, r.Samples[n-1].RSS
+		if late > early+slack {
+			wrong = append(wrong, fmt.Errorf("memory grew from %.1f to %.1f MiB", mib(early), mib(late)))
+		}
+	}
+	return errors.Join(wrong...)
+}

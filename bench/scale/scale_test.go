@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/lab"
+)
+
+// inNamespace returns the path of a daemon for a test that is in namespaces, or
+// "" outside, where the test has been run then.
+func inNamespace(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		lab.Unavailable(t, "the daemon cannot be built: "+err.Error())
+	}
+	if !lab.InNamespace(t) {
+		return ""
+	}
+	binary, err := build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+// TestGrowth measures a small switch: every row of the table has a value.
+func TestGrowth(t *testing.T) {
+	binary := inNamespace(t)
+	if binary == "" {
+		return
+	}
+	r, err := measureGrowth(t.Context(), binary, growthOptions{Interfaces: 40, Ports: 8, Idle: 200 * time.Millisecond, Audits: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range growthRows {
+		switch {
+		case strings.Contains(row.name, "overrun"): // takes too long for a test
+		case strings.HasPrefix(row.name, "idle") || strings.HasPrefix(row.name, "last port"): // may be 0
+		case row.value(&r) <= 0:
+			t.Errorf("%s: %v", row.name, row.value(&r))
+		}
+	}
+}
+
+// TestFlood makes a small flood: nothing is lost, and nothing grows.
+func TestFlood(t *testing.T) {
+	binary := inNamespace(t)
+	if binary == "" {
+		return
+	}
+	const events = 4999 // does not divide among the writers
+	r, err := measureFlood(t.Context(), binary, floodOptions{Events: events, Ports: 8, Writers: 3, Every: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Sent != events {
+		t.Errorf("%d changes were made, want %d", r.Sent, events)
+	}
+	// An ordinary user has a small receive buffer, and its daemon may lose some.
+	if err := r.verdict(); err != nil && os.Getuid() == 0 {
+		t.Error(err)
+	}
+	if r.After.CPU <= r.Before.CPU || r.After.RSS == 0 || r.After.Threads == 0 || r.After.Descriptors == 0 {
+		t.Errorf("used before %+v, after %+v", r.Before.usage, r.After.usage)
+	}
+}
+
+// TestFloodEnds: a flood that is stopped says why.
+func TestFloodEnds(t *testing.T) {
+	binary := inNamespace(t)
+	if binary == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	r, err := measureFlood(ctx, binary, floodOptions{Events: 1_000_000_000, Ports: 2, Writers: 1, Every: time.Hour})
+	if err == nil || !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
+		t.Errorf("%d changes, error %v, want that of the deadline", r.Sent, err)
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	good := func() *floodResult {
+		r := &floodResult{Sent: 100, Processors: 2}
+		r.Before = sample{Decided: 10, Goroutines: 18, usage: usage{Descriptors: 19}}
+		r.After = sample{Decided: 110, Goroutines: 20, usage: usage{Descriptors: 19}}
+		for range 8 {
+			r.Samples = append(r.Samples, sample{usage: usage{RSS: 10 << 20}})
+		}
+		return r
+	}
+	for _, test := range []struct {
+		name  string
+		spoil func(r *floodResult)
+		want  string
+	}{
+		{"good", func(*floodResult) {}, ""},
+		{"memory that has grown by the second sample", func(r *floodResult) { r.Samples[0].RSS = 5 << 20 }, ""},
+		{"undecided", func(r *floodResult) { r.After.Decided = 109 }, "decided on 99 of 100"},
+		{"overrun", func(r *floodResult) { r.After.Overruns = 1 }, "1 overruns"},
+		{"drops", func(r *floodResult) { r.After.Drops = 1 }, "lost"},
+		{"goroutines", func(r *floodResult) { r.After.Goroutines = 21 }, "goroutines grew from 18 to 21"},
+		{"descriptors", func(r *floodResult) { r.After.Descriptors = 20 }, "descriptors grew from 19 to 20"},
+		{"memory", func(r *floodResult) { r.Samples[7].RSS = 13 << 20 }, "memory grew from 10.0 to 13.0 MiB"},
+	} {
+		r := good()
+		test.spoil(r)
+		err := r.verdict()
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+// TestParseQueue reads lines as Linux 6.18 shows them. The first socket is of
+// another protocol, the second has joined another group.
+func TestParseQueue(t *testing.T) {
+	const head = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"
+	const others = "0000000000000000 4   1234       00000001 7        0        0     2        7        10102\n" +
+		"0000000000000000 0   1234       00000010 8        0        0     2        8        10103\n"
+	got, err := parseQueue(head + others +
+		"0000000000000000 0   3905183246 00000001 2304     0        0     2        5        10104\n")
+	if want := (queue{2304, 5}); err != nil || got != want {
+		t.Errorf("%+v (%v), want %+v", got, err, want)
+	}
+	if got, err := parseQueue(head + others); err == nil {
+		t.Errorf("nobody listens: %+v, want an error", got)
+	}
+}
+
+func TestScrapeValue(t *testing.T) {
+	const page = scrape("# TYPE a gauge\na_total 5\na{b=\"c\"} 1.5e+06\na 7\nbad x\n")
+	for series, want := range map[string]float64{"a": 7, `a{b="c"}`: 1.5e6, "a_total": 5, "bad": 0, "none": 0} {
+		if got := page.value(series); got != want {
+			t.Errorf("%s: %v, want %v", series, got, want)
+		}
+	}
+}
+
+func TestStatusNumber(t *testing.T) {
+	const status = "Name:\tportsyncd\nVmRSS:\t   13072 kB\nvoluntary_ctxt_switches:\t41\nnonvoluntary_ctxt_switches:\t9\n"
+	for name, want := range map[string]int{"VmRSS": 13072, "voluntary_ctxt_switches": 41, "VmSwap": 0} {
+		if got := statusNumber(status, name); got != want {
+			t.Errorf("%s: %d, want %d", name, got, want)
+		}
+	}
+}
+
+// TestShares: all is given, in order, and nobody gets much more than another.
+func TestShares(t *testing.T) {
+	for _, n := range []int{4, 7, 64, 5_000_000} {
+		next := 0
+		for i := range 4 {
+			size, begin := shares(n, 4, i)
+			if begin != next || size < n/4 || size > n/4+1 {
+				t.Errorf("share %d of %d: %d from %d, want about %d from %d", i, n, size, begin, n/4, next)
+			}
+			next += size
+		}
+		if next != n {
+			t.Errorf("%d of %d given", next, n)
+		}
+	}
+}
+
+// TestPrintGrowth: medians of uneven runs, and a middle size that is 3 ms off the
+// line from 10 ms to 40 ms.
+func TestPrintGrowth(t *testing.T) {
+	ready := func(all ...time.Duration) (runs []growthResult) {
+		for _, d := range all {
+			runs = append(runs, growthResult{Ready: d * time.Millisecond})
+		}
+		return runs
+	}
+	var out bytes.Buffer
+	printGrowth(&out, 512, []size{{1000, ready(9, 900, 10)}, {2000, ready(23)}, {4000, ready(30, 50)}})
+	for line := range strings.Lines(out.String()) {
+		if words := strings.Fields(line); strings.Contains(line, "exec to READY=1") && words[0] == "cold" {
+			got := strings.Join(words[5:], " ")
+			if want := "10.0 23.0 40.0 ms 4.0 +10.00 3.0"; got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+			return
+		}
+	}
+	t.Errorf("no such row in\n%s", &out)
+}
+
+func TestParse(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"", ""},
+		{"-only flood -events 7", ""},
+		{"-only nothing", "-only"},
+		{"-interfaces 1000,", "-interfaces"},
+		{"-interfaces 100", "-interfaces"},
+		{"-ports 7 -interfaces 10", "-ports"},
+		{"-flood-ports 4 -writers 5", "-writers"},
+		{"-events 0", "-events"},
+		{"-sample 0s", "-sample"},
+	} {
+		_, _, err := parse(strings.Fields(test.args))
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: %v, want %q", test.args, err, test.want)
+		}
+	}
+}
