@@ -74,9 +74,9 @@ fuzz: ## each fuzz target for FUZZTIME=100000x inputs, or a time such as 5m
 	FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 .PHONY: bench
-bench: ## benchmarks, ours and beside their peers; BENCHTIME=1s
-	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
-	cd bench && go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+bench: ## table of benchmarks, ours and beside their peers; BENCHTIME=1s
+	@{ go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./... && \
+	   cd bench && go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...; } | awk -f bench/table.awk
 
 .PHONY: cover
 cover: ## what the tests reach: dist/cover.html

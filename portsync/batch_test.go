@@ -79,3 +79,27 @@ func TestBatchSettle(t *testing.T) {
 		t.Errorf("a port that failed was queued twice or forgot since when it waits")
 	}
 }
+
+// BenchmarkBatch merges four states of each of 64 ports and settles them: what a
+// batch costs beside the databases.
+func BenchmarkBatch(b *testing.B) {
+	ports := make([]*Port, 64)
+	for i := range ports {
+		ports[i] = &Port{Name: fmt.Sprint("Ethernet", 4*i)}
+	}
+	var batch Batch
+	settled := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		for n := range 4 * len(ports) {
+			batch.Add(Action{Kind: Publish, Port: ports[n%len(ports)]}, int64(n))
+		}
+		for _, p := range ports {
+			p.Answer(OutcomeServed)
+		}
+		batch.Settle(func(*Port, pending) { settled++ })
+	}
+	if batch.Len() != 0 || settled == 0 {
+		b.Fatalf("%d ports are left, %d settled", batch.Len(), settled)
+	}
+}
