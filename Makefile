@@ -78,6 +78,10 @@ bench: ## table of benchmarks, ours and beside their peers; BENCHTIME=1s
 	@{ go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./... && \
 	   cd bench && go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...; } | awk -f bench/table.awk
 
+.PHONY: scale
+scale: ## how the built daemon bears size and a flood of changes (root, some four minutes)
+	cd bench && go run ./scale
+
 .PHONY: cover
 cover: ## what the tests reach: dist/cover.html
 	mkdir -p dist
@@ -99,7 +103,8 @@ vet: ## go vet, also for 32 bits
 
 .PHONY: staticcheck
 staticcheck: ## staticcheck, pinned
-	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) ./... ./.ci/noskip
+	cd bench && go run $(STATICCHECK) ./...
 
 .PHONY: vuln
 vuln: ## known vulnerabilities of what we use (asks a database on the network)
