@@ -111,7 +111,7 @@ func (l *Loop) show(p *Port) {
 		l.Metrics.present.Add(2*bit(p.Served) - 1)
 	}
 	if l.recordAt == never {
-		l.recordAt = max(l.ackAt, l.recorded+int64(recordEvery))
+		l.recordAt = max(l.ackAt+int64(recordSettle), l.recorded+int64(recordEvery))
 	}
 	day := l.clock.time(l.ackAt)
 	l.Status.ports.show(p, day)

@@ -39,9 +39,12 @@ type Recorder interface {
 	PortsChanged([]warmrestart.Port)
 }
 
-// recordEvery is how often the ports are handed to the recorder at most: flash
-// wears.
-const recordEvery = time.Second
+// Ports are handed to the recorder recordSettle after a change, so that a burst
+// is one record, and at most every recordEvery: flash wears.
+const (
+	recordSettle = 200 * time.Millisecond
+	recordEvery  = time.Second
+)
 
 // recordPorts hands a copy of the ports over.
 func (l *Loop) recordPorts(now int64) {

@@ -93,7 +93,7 @@ const (
 	reviveMin, reviveMax = 50 * time.Millisecond, 500 * time.Millisecond
 	drainFor             = time.Second // for what is queued when the process is to end
 	lateAfter            = 60 * time.Second
-	countAfter           = 10 * time.Second
+	countAfter           = 30 * time.Second
 )
 
 // NewLoop makes a loop; Run runs it.
@@ -113,7 +113,7 @@ func NewLoop(o Options) *Loop {
 		revive:   backoff{min: reviveMin, max: reviveMax},
 		reviveAt: never, auditAt: never, feedAt: never, lateAt: never, countAt: never, recordAt: never,
 		initial:  initialSync{eoiuAt: never},
-		recorded: -int64(recordEvery), // the first change is handed over at once
+		recorded: -int64(recordEvery), // the first change does not wait for it
 	}
 	l.settled, l.found = l.settle, l.foundRight
 	l.dump = newDumper()
