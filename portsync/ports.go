@@ -26,16 +26,33 @@ type portView struct {
 // replaces it when a port comes or goes; readers keep the one they have.
 type portViews struct{ list atomic.Pointer[[]*portView] }
 
+// await shows ports that are waited for. It is for the start, which has all of
+// them at once.
+func (v *portViews) await(ports []*Port) {
+	list := slices.Clone(v.all())
+	for _, p := range ports {
+		if p.view == nil {
+			p.view = &portView{name: p.Name}
+			list = append(list, p.view)
+		}
+		p.view.awaited.Store(true)
+	}
+	slices.SortFunc(list, compareViews)
+	v.list.Store(&list)
+}
+
 // of returns the view of p, made on first sight.
 func (v *portViews) of(p *Port) *portView {
 	if p.view == nil {
 		p.view = &portView{name: p.Name}
-		list := append(slices.Clone(v.all()), p.view)
-		slices.SortFunc(list, func(a, b *portView) int { return compareNames(a.name, b.name) })
+		at, _ := slices.BinarySearchFunc(v.all(), p.view, compareViews)
+		list := slices.Insert(slices.Clone(v.all()), at, p.view)
 		v.list.Store(&list)
 	}
 	return p.view
 }
+
+func compareViews(a, b *portView) int { return compareNames(a.name, b.name) }
 
 // remove takes the view of p away.
 func (v *portViews) remove(p *Port) {

@@ -213,10 +213,11 @@ func (l *Loop) take(d Decision, facts Facts) {
 	}
 	l.decision = &d
 	l.setPorts(facts.Ports)
+	awaited := make([]*Port, 0, len(d.Await))
 	for _, name := range d.Await {
-		l.state.Await(name)
-		l.Status.ports.show(l.state.ports[name], l.clock.time(l.clock.now()))
+		awaited = append(awaited, l.state.Await(name))
 	}
+	l.Status.ports.await(awaited)
 	l.Status.awaited.Store(int64(l.state.Awaited()))
 	if d.Sweep {
 		l.sweep = sweepStart

@@ -87,12 +87,15 @@ func NewState(await []string) *State {
 	return s
 }
 
-// Await adds name to the ports that PortInitDone waits for.
-func (s *State) Await(name string) {
-	if p := s.port([]byte(name)); !p.Awaited {
+// Await adds name to the ports that PortInitDone waits for, and returns its
+// entry.
+func (s *State) Await(name string) *Port {
+	p := s.port([]byte(name))
+	if !p.Awaited {
 		p.Awaited = true
 		s.awaited++
 	}
+	return p
 }
 
 // AddOld declares an interface to be left over from an earlier run.

@@ -253,8 +253,24 @@ func (d *Databases) Ports() (ports []PortConfig, bad []error, err error) {
 
 // lookAdmin notes which ports have the field admin_status in APPL_DB.
 func (d *Databases) lookAdmin(ports []PortConfig) error {
+	keys := make([]string, len(ports))
 	for i := range ports {
-		d.appl.Send("HEXISTS", d.applTable.Key(ports[i].Name), fieldAdmin)
+		keys[i] = d.applTable.Key(ports[i].Name)
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	// A cold start of the service has emptied the table: mostly this one question
+	// is all.
+	n, err := d.appl.Exists(keys...)
+	if err != nil {
+		return fmt.Errorf("look for the ports in APPL_DB: %w", err)
+	}
+	if n == 0 {
+		return nil
+	}
+	for i := range ports {
+		d.appl.Send("HEXISTS", keys[i], fieldAdmin)
 	}
 	if err := d.appl.Flush(); err != nil {
 		return fmt.Errorf("look for %s in APPL_DB: %w", fieldAdmin, err)
