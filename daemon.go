@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -124,8 +125,9 @@ type process struct {
 	logs     *syslog.Handler
 	log      *slog.Logger
 	notifier *systemd.Notifier
-	lives    chan metrics.Live // what a reload changes of the HTTP server
-	latest   config.Config     // as last read; belongs to watchReloads
+	server   atomic.Pointer[metrics.Server] // nil while there is none
+	live     atomic.Pointer[metrics.Live]   // what a reload changes of it
+	latest   config.Config                  // as last read; belongs to watchReloads
 	set      *metrics.Set
 	status   *portsync.Status
 	loop     *portsync.Loop
@@ -147,7 +149,8 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	if err != nil {
 		d.log.Error("the sockets handed over are of no use", "error", err)
 	}
-	d.set, d.status, d.lives = metrics.NewSet(), &portsync.Status{}, make(chan metrics.Live, 1)
+	d.set, d.status = metrics.NewSet(), &portsync.Status{}
+	d.live.Store(live(&d.cfg.Metrics))
 	families := portsync.NewMetrics(d.set, d.status, d.cfg.Metrics.PerPort)
 	d.remember(families)
 	d.loop = portsync.NewLoop(portsync.Options{

@@ -47,14 +47,11 @@ func (d *process) reload() {
 			d.log.Warn("setting needs a restart", "key", c.Key, "from", c.Old, "to", c.New)
 		}
 	}
-	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", d.file, "changes", len(changes))
 	d.loop.Reload(settings(&next))
 	d.memory.Reload(memorySettings(&next))
-	select {
-	case <-d.lives: // not taken yet and out of date
-	default:
-	}
-	d.lives <- live(&next.Metrics)
+	d.live.Store(live(&next.Metrics))
+	d.reconfigure()
+	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", d.file, "changes", len(changes))
 }
 
 func settings(cfg *config.Config) portsync.Settings {

@@ -28,24 +28,16 @@ func (d *process) serve(ctx context.Context, listeners []net.Listener) {
 	}
 	server := d.openServer(listeners)
 	ready := d.loop.Ready()
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ready:
 			// Who waits for this may ask us at once.
 			d.notify(systemd.Ready, systemd.Status("%s", d.loop.Summary()))
 			ready = nil
 		case <-ctx.Done():
-			closeServer(server, d.log)
-			return
-		case l := <-d.lives:
-			if server == nil {
-				continue
-			}
-			if err := server.Reconfigure(l); err != nil {
-				d.log.Error("the HTTP server keeps its settings", "error", err)
-			}
 		}
 	}
+	closeServer(server, d.log)
 }
 
 // openServer returns nil where there is to be none, or can be none.
@@ -64,7 +56,7 @@ func (d *process) openServer(listeners []net.Listener) *metrics.Server {
 		Profiling: m.Profiling,
 		Version:   release,
 		Listeners: listeners,
-		Live:      live(m),
+		Live:      *d.live.Load(),
 	}
 	if len(listeners) == 0 {
 		for _, e := range m.Listen {
@@ -82,7 +74,20 @@ func (d *process) openServer(listeners []net.Listener) *metrics.Server {
 		return nil
 	}
 	server.Start()
+	d.server.Store(server)
+	d.reconfigure() // for a reload that came meanwhile
 	return server
+}
+
+// reconfigure brings the server, if there is one, up to the last reload.
+func (d *process) reconfigure() {
+	server := d.server.Load()
+	if server == nil {
+		return
+	}
+	if err := server.Reconfigure(*d.live.Load()); err != nil {
+		d.log.Error("the HTTP server keeps its settings", "error", err)
+	}
 }
 
 func closeServer(server *metrics.Server, log *slog.Logger) {
@@ -110,8 +115,8 @@ func (d *process) exposeProcess() {
 }
 
 // live is the part of the server's configuration that a reload can change.
-func live(m *config.Metrics) metrics.Live {
-	l := metrics.Live{JSON: m.ExportFormat == config.JSON}
+func live(m *config.Metrics) *metrics.Live {
+	l := &metrics.Live{JSON: m.ExportFormat == config.JSON}
 	l.Credentials.BasicUser = m.BasicUsername
 	if m.BearerTokenSHA256.IsSet() {
 		l.Credentials.BearerSHA256 = m.BearerTokenSHA256.String()

@@ -16,7 +16,6 @@ type eventLog struct {
 	log    *slog.Logger
 	clock  clock
 	budget syslog.Budget
-	notice bool // LevelNotice is enabled, asked once a turn
 
 	refused syslog.Limiter
 	dump    syslog.Limiter
