@@ -35,6 +35,8 @@ type sample struct {
 	Decided    int // messages that the daemon has decided on since its start
 	Overruns   int
 	Goroutines int
+	Heap       int // bytes, dead objects that are not yet swept included
+	Cycles     int // of the garbage collector
 	usage
 	queue
 }
@@ -115,6 +117,8 @@ func (f *flood) sample() (s sample, err error) {
 	s.Decided = int(page.value(decided))
 	s.Overruns = int(page.value("portsyncd_netlink_overruns_total"))
 	s.Goroutines = int(page.value("go_goroutines"))
+	s.Heap = int(page.value("go_memstats_alloc_bytes"))
+	s.Cycles = int(page.value("go_gc_duration_seconds_count"))
 	return s, nil
 }
 

@@ -24,7 +24,9 @@ type growthResult struct {
 	List       time.Duration // a list of all links by a program that does nothing else
 	ConfigDone time.Duration // exec to PortConfigDone, the other interfaces being there
 	Ready      time.Duration // exec to READY=1
-	InitDone   time.Duration // last port's interface to PortInitDone
+	// InitDone is from the last port's interface to PortInitDone. It can be below
+	// 0: the daemon may be quicker than this program in hearing of the interface.
+	InitDone time.Duration
 
 	IdleCPU     time.Duration // a second
 	IdleWakeups float64       // a second
@@ -109,7 +111,7 @@ func (c *cell) coldStart(ctx context.Context, binary string, o growthOptions, r 
 // rest measures the daemon while nothing happens, and then while it only audits.
 func (c *cell) rest(ctx context.Context, d *daemon, o growthOptions, r *growthResult) error {
 	progress("%d interfaces: idle for %v, then %d audits", o.Interfaces, o.Idle, o.Audits)
-	pause(ctx, 3*time.Second) // for what follows a start: saving, IPv6 of the fresh links
+	pause(ctx, 5*time.Second) // for what follows a start: saving, IPv6 of the fresh links
 	before, err := d.use()
 	if err != nil {
 		return err

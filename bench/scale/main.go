@@ -1,7 +1,7 @@
 // Command scale shows how the built daemon bears size and time. Run it as root,
 // on Linux, in the directory bench:
 //
-//	go run ./scale                                   # all, some four minutes
+//	go run ./scale                                   # all, some seven minutes
 //	go run ./scale -only growth -interfaces 1000,10000
 //	go run ./scale -only flood -events 5000000
 //
@@ -79,7 +79,7 @@ func parse(args []string) (o options, inside string, err error) {
 	f.StringVar(&o.binary, "binary", "", "`path` of the daemon; it is built if there is none")
 	f.DurationVar(&o.limit, "limit", 10*time.Minute, "longest `time` for one measurement")
 	f.IntVar(&o.growth.Ports, "ports", 512, "growth: how many of the interfaces are front-panel, even")
-	f.DurationVar(&o.growth.Idle, "idle", 10*time.Second, "growth: how long idleness is measured")
+	f.DurationVar(&o.growth.Idle, "idle", 15*time.Second, "growth: how long idleness is measured")
 	f.IntVar(&o.growth.Audits, "audits", 5, "growth: how many audits are measured, one a second")
 	f.BoolVar(&o.growth.Overrun, "overrun", true, "growth: have the kernel lose messages as well")
 	f.IntVar(&o.flood.Events, "events", 5_000_000, "flood: how many changes")

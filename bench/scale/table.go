@@ -36,8 +36,9 @@ var growthRows = []struct {
 	{"overrun: SIGCONT to all rows right", "ms", func(r *growthResult) float64 { return ms(r.InStep) }},
 	{"restart alone: exec to READY=1", "ms", func(r *growthResult) float64 { return ms(r.Restart) }},
 	{"CPU of one audit", "ms", func(r *growthResult) float64 { return ms(r.AuditCPU) }},
-	{"idle: CPU a second", "µs", func(r *growthResult) float64 { return 1e3 * ms(r.IdleCPU) }},
-	{"idle: wake-ups a second", "", func(r *growthResult) float64 { return r.IdleWakeups }},
+	{"idle, no audits: CPU a second", "µs", func(r *growthResult) float64 { return 1e3 * ms(r.IdleCPU) }},
+	{"the same with an audit each minute", "µs", func(r *growthResult) float64 { return 1e3 * ms(r.IdleCPU+r.AuditCPU/60) }},
+	{"idle, no audits: wake-ups a second", "", func(r *growthResult) float64 { return r.IdleWakeups }},
 	{"RSS with all ports", "MiB", func(r *growthResult) float64 { return mib(r.StartRSS) }},
 	{"RSS after audits", "MiB", func(r *growthResult) float64 { return mib(r.AuditRSS) }},
 	{"RSS after the overrun", "MiB", func(r *growthResult) float64 { return mib(r.EndRSS) }},
@@ -95,10 +96,10 @@ func offLine(sizes []size, value func(r *growthResult) float64, from, each float
 // printFlood prints a line for each sample.
 func printFlood(w io.Writer, o floodOptions, r floodResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "flood of %d ports\tsent\tdecided on\toverruns\tRSS, MiB\tgoroutines\tthreads\tdescriptors\tCPU, s\t\n", o.Ports)
+	fmt.Fprintf(t, "flood of %d ports\tsent\tdecided on\toverruns\tRSS, MiB\theap, MiB\tGC cycles\tgoroutines\tthreads\tdescriptors\tCPU, s\t\n", o.Ports)
 	line := func(when string, s sample) {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.1f\t%d\t%d\t%d\t%.2f\t\n", when, s.Sent, s.Decided-r.Before.Decided,
-			s.Overruns, mib(s.RSS), s.Goroutines, s.Threads, s.Descriptors, (s.CPU - r.Before.CPU).Seconds())
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.1f\t%.1f\t%d\t%d\t%d\t%d\t%.2f\t\n", when, s.Sent, s.Decided-r.Before.Decided,
+			s.Overruns, mib(s.RSS), mib(s.Heap), s.Cycles, s.Goroutines, s.Threads, s.Descriptors, (s.CPU - r.Before.CPU).Seconds())
 	}
 	line("before", r.Before)
 	for _, s := range r.Samples {
