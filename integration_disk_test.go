@@ -225,7 +225,7 @@ func TestKilledAnyTime(t *testing.T) {
 			t.Fatalf("kill %d: %+v", n, c)
 		}
 		d = k.start(launch{args: []string{"-c", k.conf}, unwatched: true})
-		time.Sleep(rand.N(100 * raceFactor * time.Millisecond)) // the moment of the kill
+		time.Sleep(rand.N(150 * raceFactor * time.Millisecond)) // the moment of the kill
 	}
 	t.Logf("%d kills: %d starts were recorded, %d state files seen, 0 unreadable", kills, starts, saves)
 	if starts < uint64(kills/5) || saves < kills/5 {

@@ -58,5 +58,7 @@ func settings(cfg *config.Config) portsync.Settings {
 	return portsync.Settings{
 		AuditInterval: cfg.Health.AuditInterval,
 		MaxStall:      cfg.Health.MaxStall,
+
+		MaxFailureRate: cfg.Health.MaxFailureRatePercent / 100,
 	}
 }

@@ -62,7 +62,7 @@ type Metrics struct {
 // Health is the table [health]: when the daemon calls itself unwell.
 type Health struct {
 	MaxStall              time.Duration // work waiting without progress, 1 s to 1 h. Default 10 s
-	MaxFailureRatePercent float64       // failed among attempted database writes, 0 to 100. Default 5
+	MaxFailureRatePercent float64       // failed among the exchanges with the databases in the last minute, 0 to 100. Default 5
 	AuditInterval         time.Duration // between comparisons of STATE_DB with the kernel, 0 (never) to 24 h. Default 60 s
 }
 

@@ -53,6 +53,7 @@ func (l *Loop) publish() {
 func (l *Loop) check(err error) bool {
 	switch {
 	case err == nil:
+		l.Status.rate.add(false, l.clock.now())
 		l.retry.reset()
 		l.Status.refusing.Store(false)
 		return true
@@ -69,6 +70,7 @@ func (l *Loop) check(err error) bool {
 
 func (l *Loop) refusedWrite(err error, now int64) {
 	l.Metrics.errors.At(errorRefused).Inc()
+	l.Status.rate.add(true, now)
 	l.logger.fault(&l.logger.refused, "the database refuses, trying again", err, now)
 }
 

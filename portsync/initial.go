@@ -42,7 +42,7 @@ type Recorder interface {
 // Ports are handed to the recorder recordSettle after a change, so that a burst
 // is one record, and at most every recordEvery: flash wears.
 const (
-	recordSettle = 200 * time.Millisecond
+	recordSettle = 50 * time.Millisecond
 	recordEvery  = time.Second
 )
 

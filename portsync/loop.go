@@ -115,6 +115,8 @@ func NewLoop(o Options) *Loop {
 		initial:  initialSync{eoiuAt: never},
 		recorded: -int64(recordEvery), // the first change does not wait for it
 	}
+	o.Status.clock = l.clock
+	o.Status.limit(o.Settings)
 	l.settled, l.found = l.settle, l.foundRight
 	l.dump = newDumper()
 	l.logger = newEventLog(o.Log, l.clock)
@@ -274,6 +276,7 @@ func (l *Loop) wait(block bool) {
 
 func (l *Loop) apply(s Settings) {
 	l.Settings = s
+	l.Status.limit(s)
 	l.scheduleAudit(l.clock.now())
 }
 

@@ -17,6 +17,10 @@ type OldLink struct {
 type Settings struct {
 	AuditInterval time.Duration // between two comparisons of STATE_DB with the kernel; 0: none
 	MaxStall      time.Duration // work may wait that long before the loop counts as stuck
+	// MaxFailureRate is the share of exchanges with the databases, 0 to 1, above
+	// which the daemon is unhealthy: over the last minute, and judged by what the
+	// rate is at least where there were few.
+	MaxFailureRate float64
 }
 
 // Options is what a Loop is made of.

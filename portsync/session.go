@@ -62,6 +62,7 @@ func (l *Loop) lost(err error) {
 		kind = errorProtocol
 	}
 	l.Metrics.errors.At(kind).Inc()
+	l.Status.rate.add(true, l.clock.now())
 	l.Log.Error("lost the databases, ports are followed on", "error", err)
 	l.session.close()
 	l.session, l.notes = nil, nil

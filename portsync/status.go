@@ -1,6 +1,8 @@
 package portsync
 
 import (
+	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +13,11 @@ import (
 // anyone reads, nobody waits. The zero value is that of a loop that has not
 // begun.
 type Status struct {
+	clock clock // the loop's; set before anyone reads
+
+	maxStall       atomic.Int64  // nanoseconds; 0: no limit
+	maxFailureRate atomic.Uint64 // bits of a float64, 0 to 1
+
 	started    atomic.Bool  // the start's writes are acknowledged
 	ready      atomic.Bool  // the initial sync is in the databases
 	connected  atomic.Bool  // to the databases
@@ -26,6 +33,7 @@ type Status struct {
 	configured   atomic.Int64 // ports of CONFIG_DB
 	awaited      atomic.Int64 // ports that PortInitDone waits for
 	ports        portViews
+	rate         failureRate
 	progress     atomic.Int64 // nanoseconds since 1970 of the last acknowledgement of the databases
 }
 
@@ -54,8 +62,21 @@ func (s *Status) Health() Health {
 	add(!started, "the start is not complete")
 	add(started && !s.synced.Load() && time.Now().UnixNano()-s.unsynced.Load() > int64(dumpGrace),
 		"a dump of the kernel's links does not end")
+	now := s.clock.now()
+	if stalled, most := s.stalledFor(now), time.Duration(s.maxStall.Load()); most > 0 && stalled > most && s.connected.Load() {
+		h.Reasons = append(h.Reasons, fmt.Sprintf("work has been waiting for %v", stalled.Truncate(time.Second)))
+	}
+	if failed, attempts := s.rate.recent(now); wilsonLower(failed, attempts) > math.Float64frombits(s.maxFailureRate.Load()) {
+		h.Reasons = append(h.Reasons, fmt.Sprintf("%d of %d exchanges with the databases failed in the last minute", failed, attempts))
+	}
 	h.OK = len(h.Reasons) == 0
 	return h
+}
+
+// limit takes the limits of health.
+func (s *Status) limit(o Settings) {
+	s.maxStall.Store(int64(o.MaxStall))
+	s.maxFailureRate.Store(math.Float64bits(o.MaxFailureRate))
 }
 
 // Ready reports whether the initial sync is complete.
