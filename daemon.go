@@ -176,20 +176,20 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	})
 	saveRest := d.keepMemory()
 	go d.watchReloads(ctx)
-	var serving sync.WaitGroup
-	serving.Go(func() { d.serve(ctx, listeners) })
-
-	defer context.AfterFunc(ctx, func() {
+	var beside sync.WaitGroup
+	beside.Go(func() { d.serve(ctx, listeners) })
+	beside.Go(func() { // said before what is queued is written
+		<-ctx.Done()
 		d.notify(systemd.Stopping)
 		d.log.Log(context.Background(), syslog.LevelNotice, "stopping", "cause", context.Cause(ctx))
-	})()
+	})
 	if d.cfg.Daemon.Enabled {
 		fmt.Fprintln(d.stdout, "Listen to link messages...") // as the C++ daemon says when it is up
 		err = d.loop.Run(ctx)
 	} else {
 		d.idle(ctx)
 	}
-	serving.Wait()
+	beside.Wait()
 	saveRest()
 	return err
 }
