@@ -8,11 +8,14 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"portsyncd/lab"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +36,75 @@ func (k *keeper) mountDisk() (at string) {
 	k.must("mount a disk", unix.Mount("tmpfs", at, "tmpfs", 0, "size=512k"))
 	k.state, k.storage = at+"/state/port_state.json", at+"/metrics"
 	return at
+}
+
+// mountQuota puts a file system with a quota there: a subvolume of btrfs, in an
+// image of its own, with a limit on its group (btrfs-qgroup(8)). It needs a loop
+// device, so root.
+func (k *keeper) mountQuota() (at string) {
+	k.t.Helper()
+	if _, err := exec.LookPath("mkfs.btrfs"); err != nil {
+		lab.Unavailable(k.t, "no mkfs.btrfs, which a disk with a quota needs")
+	}
+	image, top := k.dir+"/image", k.dir+"/btrfs"
+	k.mkdir(top)
+	at = top + "/disk"
+	run := func(command ...string) {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			lab.Unavailable(k.t, fmt.Sprintf("no disk with a quota: %q: %v: %s", command, err, out))
+		}
+	}
+	run("truncate", "-s", "128M", image)
+	run("mkfs.btrfs", "-q", image)
+	if err := k.mountImage(image, top, "btrfs"); err != nil {
+		lab.Unavailable(k.t, fmt.Sprintf("no disk with a quota: %v", err))
+	}
+	run("btrfs", "quota", "enable", top)
+	run("btrfs", "subvolume", "create", at)
+	run("btrfs", "qgroup", "limit", "1M", at)
+	k.t.Cleanup(func() { unix.Unmount(top, 0) })
+	k.state, k.storage = at+"/state/port_state.json", at+"/metrics"
+	return at
+}
+
+// mountImage mounts a file system in a file, by a loop device (loop(4)) that goes
+// with the mount. The cell's own /dev has none.
+func (k *keeper) mountImage(image, at, kind string) error {
+	devices := k.dir + "/devices"
+	k.mkdir(devices)
+	if err := unix.Mount("devtmpfs", devices, "devtmpfs", 0, ""); err != nil {
+		return fmt.Errorf("mount the devices: %w", err)
+	}
+	control, err := os.Open(devices + "/loop-control")
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+	if err != nil {
+		return fmt.Errorf("find a loop device: %w", err)
+	}
+	loop, err := os.OpenFile(fmt.Sprintf("%s/loop%d", devices, n), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer loop.Close()
+	file, err := os.OpenFile(image, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := unix.IoctlSetInt(int(loop.Fd()), unix.LOOP_SET_FD, int(file.Fd())); err != nil {
+		return fmt.Errorf("set up %s: %w", loop.Name(), err)
+	}
+	status := unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}
+	if err := unix.IoctlLoopSetStatus64(int(loop.Fd()), &status); err != nil {
+		return fmt.Errorf("set up %s: %w", loop.Name(), err)
+	}
+	if err := unix.Mount(loop.Name(), at, kind, 0, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", loop.Name(), err)
+	}
+	return nil
 }
 
 // remount makes the disk read-only or writable. It has to wait for a write that
@@ -86,17 +158,25 @@ func awaitDegraded(t *testing.T, words ...string) {
 	})
 }
 
-// TestDiskTrouble has the disk full, and then read-only.
+// TestDiskTrouble has the disk full, read-only, and over its quota.
 func TestDiskTrouble(t *testing.T) {
 	for _, c := range []struct {
 		name, says string
+		mount      func(*keeper) (at string)
 		begin      func(k *keeper, at string) (end func())
 	}{
-		{"full", "no space left on device", func(k *keeper, at string) func() {
+		{"quota", "disk quota exceeded", (*keeper).mountQuota, func(k *keeper, at string) func() {
+			filler := fill(k.t, at)
+			return func() {
+				k.must("free the space", os.Remove(filler))
+				unix.Sync() // btrfs gives it back with the next transaction
+			}
+		}},
+		{"full", "no space left on device", (*keeper).mountDisk, func(k *keeper, at string) func() {
 			filler := fill(k.t, at)
 			return func() { k.must("free the space", os.Remove(filler)) }
 		}},
-		{"read_only", "read-only file system", func(k *keeper, at string) func() {
+		{"read_only", "read-only file system", (*keeper).mountDisk, func(k *keeper, at string) func() {
 			k.remount(at, unix.MS_RDONLY)
 			return func() { k.remount(at, 0) }
 		}},
@@ -106,7 +186,7 @@ func TestDiskTrouble(t *testing.T) {
 			if k == nil {
 				return
 			}
-			at := k.mountDisk()
+			at := c.mount(k)
 			k.write("", "save_interval_secs = 1\nexport_format = \"both\"")
 			d := k.settle(warmPorts)
 			k.awaitRecord(1)
