@@ -50,6 +50,8 @@ type Loop struct {
 	sweep     sweepReason // why STATE_DB is compared once the dump is complete
 	compare   bool        // the dump is complete
 	missed    uint64      // what the dump of an audit brought and no message had
+	suspects  uint64      // changes found by audits that an overrun may yet explain
+	suspectAt int64       // when it no longer can; never if there are none
 	reviveAt  int64
 	revive    backoff
 	auditAt   int64
@@ -111,7 +113,7 @@ func NewLoop(o Options) *Loop {
 		reopen:   backoff{min: sessionPauseMin, max: sessionPauseMax},
 		retry:    backoff{min: retryMin, max: retryMax},
 		revive:   backoff{min: reviveMin, max: reviveMax},
-		reviveAt: never, auditAt: never, feedAt: never, lateAt: never, countAt: never, recordAt: never,
+		reviveAt: never, auditAt: never, feedAt: never, lateAt: never, countAt: never, suspectAt: never, recordAt: never,
 		initial:  initialSync{eoiuAt: never},
 		recorded: -int64(recordEvery), // the first change does not wait for it
 	}

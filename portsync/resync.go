@@ -59,6 +59,9 @@ func (d *dumper) due() int64 {
 // resync asks for all links again.
 func (l *Loop) resync(reason Reason) {
 	now := l.clock.now()
+	if reason == ReasonOverrun {
+		l.acquit()
+	}
 	l.Metrics.resyncs.At(int(reason)).Inc()
 	l.Status.lostStep(l.clock.time(now))
 	l.logger.resync(reason, now)
@@ -138,9 +141,7 @@ func (l *Loop) reconcile() {
 	l.counted(res.Counts)
 	if audit {
 		l.Metrics.audits.Inc()
-		if !l.state.lost { // else it is known why
-			l.Metrics.mismatches.At(mismatchKernel).Add(l.missed)
-		}
+		l.suspect(l.missed)
 		l.missed = 0
 		if l.Status.configDone.Load() && !res.Markers.ConfigDone {
 			// Flushed, by a server that does not announce it.
@@ -149,6 +150,28 @@ func (l *Loop) reconcile() {
 		}
 	}
 	l.flush()
+}
+
+// overrunLag is how much later than the dump of an audit an overrun can be told
+// that explains what it found: the kernel's queue has to be read empty first.
+const overrunLag = 2 * time.Second
+
+// suspect notes changes that an audit found and no message had told of. They
+// count as missed unless it turns out that messages were lost.
+func (l *Loop) suspect(n uint64) {
+	if n > 0 && !l.state.lost {
+		l.suspects += n
+		l.suspectAt = l.clock.now() + int64(overrunLag)
+	}
+}
+
+// acquit forgets the suspects: an overrun explains them.
+func (l *Loop) acquit() { l.suspects, l.suspectAt = 0, never }
+
+// convict counts the suspects as missed.
+func (l *Loop) convict() {
+	l.Metrics.mismatches.At(mismatchKernel).Add(l.suspects)
+	l.acquit()
 }
 
 // countRows reads what only an audit would show otherwise, once orchagent has had
@@ -273,6 +296,9 @@ func (l *Loop) due(now int64) {
 	if now >= l.lateAt {
 		l.late(now)
 	}
+	if now >= l.suspectAt {
+		l.convict()
+	}
 	if now >= l.countAt {
 		l.countRows(now)
 	}
@@ -284,7 +310,7 @@ func (l *Loop) due(now int64) {
 
 // deadline is when due has something to do next.
 func (l *Loop) deadline() int64 {
-	d := min(l.auditAt, l.reviveAt, l.feedAt, l.lateAt, l.countAt, l.recordAt, l.logger.missing)
+	d := min(l.auditAt, l.reviveAt, l.feedAt, l.lateAt, l.countAt, l.suspectAt, l.recordAt, l.logger.missing)
 	if l.started {
 		d = min(d, l.dump.due(), l.initial.eoiuAt)
 	}
