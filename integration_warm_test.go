@@ -156,6 +156,14 @@ func (k *keeper) check(b before, down *record[string], rows *record[touchedRow])
 	if recovered := strings.HasPrefix(r.RecoveredFrom, k.state+".backup-"); recovered != b.recovered {
 		t.Errorf("recovered from %q, want a backup: %v", r.RecoveredFrom, b.recovered)
 	}
+	// What is on the disk is shown a moment later.
+	eventually(t, patience, func() string {
+		const series = "portsyncd_sync_duration_seconds_count"
+		if got := scrape(t)[series]; got != fmt.Sprint(records) {
+			return fmt.Sprintf("%s is %s, want %d", series, got, records)
+		}
+		return ""
+	})
 	values := scrape(t)
 	want := map[string]string{
 		"portsyncd_corruptions_detected":        fmt.Sprint(b.corruptions),
