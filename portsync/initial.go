@@ -97,11 +97,6 @@ func (l *Loop) openGate() {
 	l.gated, l.gateDue = false, false
 }
 
-// foundRight takes note of a port whose row needed no write.
-func (l *Loop) foundRight(p *Port, was pending) {
-	l.served(p, was)
-}
-
 // finishInitial ends the initial sync once all it brought is acknowledged, and
 // tells whoever waits for that.
 func (l *Loop) finishInitial() {

@@ -19,7 +19,7 @@ type Loop struct {
 	batch   Batch
 	actions []Action             // scratch
 	settled func(*Port, pending) // settle, made once
-	found   func(*Port, pending) // foundRight, made once
+	found   func(*Port, pending) // served, for a row that needed no write, made once
 
 	sessions chan *session
 	reloads  chan Settings
@@ -119,7 +119,7 @@ func NewLoop(o Options) *Loop {
 	}
 	o.Status.clock = l.clock
 	o.Status.limit(o.Settings)
-	l.settled, l.found = l.settle, l.foundRight
+	l.settled, l.found = l.settle, l.served
 	l.dump = newDumper()
 	l.logger = newEventLog(o.Log, l.clock)
 	return l

@@ -82,9 +82,6 @@ func (s *Status) limit(o Settings) {
 // Ready reports whether the initial sync is complete.
 func (s *Status) Ready() bool { return s.ready.Load() }
 
-// InitDone reports whether PortInitDone was produced.
-func (s *Status) InitDone() bool { return s.initDone.Load() }
-
 // lostStep notes that a dump is needed, at a time of day.
 func (s *Status) lostStep(day time.Time) {
 	if s.synced.Swap(false) {
