@@ -61,12 +61,12 @@ func (l *Loop) lost(err error) {
 	if _, bad := errors.AsType[*sonicdb.ProtocolError](err); bad {
 		kind = errorProtocol
 	}
+	l.Status.connected.Store(false) // before the failure is counted: the cause comes before its effect
 	l.Metrics.errors.At(kind).Inc()
 	l.Status.rate.add(true, l.clock.now())
 	l.Log.Error("lost the databases, ports are followed on", "error", err)
 	l.session.close()
 	l.session, l.notes = nil, nil
-	l.Status.connected.Store(false)
 	if l.clock.now()-l.openedAt > int64(sessionLasting) {
 		l.reopen.reset()
 	}

@@ -37,8 +37,8 @@ type Status struct {
 	progress     atomic.Int64 // nanoseconds since 1970 of the last acknowledgement of the databases
 }
 
-// Health is a verdict on the daemon.
-type Health struct {
+// Verdict is a verdict on the loop.
+type Verdict struct {
 	OK      bool
 	Reasons []string
 }
@@ -49,8 +49,8 @@ const dumpGrace = time.Second
 
 // Health says whether STATE_DB is, as far as the loop knows, what the kernel
 // says.
-func (s *Status) Health() Health {
-	var h Health
+func (s *Status) Health() Verdict {
+	var h Verdict
 	add := func(bad bool, reason string) {
 		if bad {
 			h.Reasons = append(h.Reasons, reason)

@@ -21,6 +21,17 @@ type Restart struct {
 	Duration time.Duration `json:"duration_ns"` // of the initial sync
 	EOIU     bool          `json:"eoiu"`        // the initial dump was read to its end
 	TimedOut bool          `json:"timed_out"`
+	// EOIULatency is from the request of the first dump to its end; 0 if that
+	// did not come before the sync was over.
+	EOIULatency time.Duration `json:"eoiu_latency_ns,omitempty"`
+	// Process is when the process began; the zero time in records of writers that
+	// did not note it.
+	Process time.Time `json:"process,omitzero"`
+	// LastAlive is the last sign of life of the process before, zero if there is
+	// none on record. The downtime between the two is at most Process - LastAlive.
+	LastAlive time.Time `json:"last_alive,omitzero"`
+	// Events of the kernel were decided on during the initial sync.
+	Events uint64 `json:"events,omitempty"`
 	// Compared interfaces were in the dump; Changed rows were written because
 	// STATE_DB had not what the kernel said, Deleted ones had no interface.
 	Compared int `json:"compared"`

@@ -1,0 +1,47 @@
+package warmrestart
+
+import "time"
+
+// Sample is one line of history.jsonl: the daemon at one moment, and what
+// happened since the sample before.
+type Sample struct {
+	Time    time.Time `json:"time"`
+	Process time.Time `json:"process,omitzero"` // when the process began
+	Health  string    `json:"health"`           // "healthy", "degraded" or "unhealthy"
+	Score   int       `json:"score"`            // of health, 0 to 100
+
+	Restarts   Counters `json:"restarts"` // over all restarts
+	Events     uint64   `json:"events"`   // since the process began
+	Writes     uint64   `json:"writes"`   // likewise
+	Resyncs    uint64   `json:"resyncs"`  // likewise
+	Repairs    uint64   `json:"repairs"`  // likewise
+	Configured int64    `json:"ports_configured"`
+	Present    int64    `json:"ports_present"`
+	Up         int64    `json:"ports_up"`
+	Latency    *Latency `json:"latency,omitempty"` // nil if there was no event since the last sample
+	// Flaps are the ports whose carrier went since the last sample, the most
+	// flapping first, at most MostFlaps of them.
+	Flaps []PortFlaps `json:"flaps,omitempty"`
+}
+
+// MostFlaps is how many ports one sample names: history is bounded, storms are not.
+const MostFlaps = 32
+
+// PortFlaps is what one port did since the sample before.
+type PortFlaps struct {
+	Port  string `json:"port"`
+	Downs uint64 `json:"downs"` // times the carrier went, as the kernel counts
+	// Penalty is the port's figure of merit at the time of the sample.
+	Penalty float64 `json:"penalty"`
+}
+
+// Latency is the event latency since the sample before: nearest-rank quantiles,
+// exact over the Kept newest of Count events.
+type Latency struct {
+	Count uint64 `json:"count"`
+	Kept  int    `json:"kept"`
+	P50   int64  `json:"p50_ns"`
+	P95   int64  `json:"p95_ns"`
+	P99   int64  `json:"p99_ns"`
+	Max   int64  `json:"max_ns"`
+}
