@@ -11,14 +11,14 @@ const (
 
 // Health is a verdict on the daemon.
 type Health struct {
-	Status  string    `json:"status"` // Healthy, Degraded or Unhealthy
-	Score   int       `json:"score"`  // 100 less the deductions, at least 0
-	Since   time.Time `json:"since"`  // of Status
-	Reasons []Reason  `json:"reasons"`
+	Status  string         `json:"status"` // Healthy, Degraded or Unhealthy
+	Score   int            `json:"score"`  // 100 less the deductions, at least 0
+	Since   time.Time      `json:"since"`  // of Status
+	Reasons []HealthReason `json:"reasons"`
 }
 
-// Reason is one thing that is wrong.
-type Reason struct {
+// HealthReason is one thing that is wrong.
+type HealthReason struct {
 	Code      string    `json:"code"`      // for machines: "database_down"
 	Severity  string    `json:"severity"`  // Degraded or Unhealthy
 	Deduction int       `json:"deduction"` // from the score
