@@ -1,0 +1,59 @@
+package stats
+
+import (
+	"math"
+	"time"
+)
+
+// Figures of [Merit]. The penalty and the two thresholds are the defaults that
+// RFC 7196, table 1, lists for route flap damping, with their half-life; link
+// event damping in SONiC counts in the same unit. The ceiling is that of RFC
+// 2439, section 4.2: what decays to MeritOver within an hour, so that nothing is
+// held against a port for longer than that.
+const (
+	MeritPenalty  = 1000.0
+	MeritFlapping = 2000.0 // flapping begins above this
+	MeritOver     = 750.0  // flapping is over below this
+	MeritHalfLife = 15 * time.Minute
+	MeritCeiling  = 12000.0 // MeritOver * 2^(1 hour / MeritHalfLife)
+)
+
+// Merit is the figure of merit of RFC 2439 ("BGP Route Flap Damping"), section
+// 2.3: a penalty that grows with each loss and decays exponentially. It is for
+// watching only: nothing here suppresses a state. The zero value is a port that
+// never flapped.
+//
+// Times are nanoseconds on any clock, better one that does not jump. While it
+// stands before the last Add nothing decays; the next Add takes the clock as it
+// is. A Merit is a plain value for one goroutine; nothing allocates.
+type Merit struct {
+	penalty  float64 // at the time at
+	at       int64
+	flapping bool // as of at
+}
+
+// Add notes that the carrier went so many times, as the kernel counts, until now.
+func (m *Merit) Add(now int64, downs uint64) {
+	if downs == 0 {
+		return
+	}
+	flapping := m.Flapping(now)
+	m.penalty = min(m.At(now)+MeritPenalty*float64(downs), MeritCeiling)
+	m.at = now
+	m.flapping = flapping || m.penalty > MeritFlapping
+}
+
+// At returns the penalty, 0 to MeritCeiling.
+func (m *Merit) At(now int64) float64 {
+	age := float64(now) - float64(m.at) // which cannot overflow
+	if m.penalty == 0 || age <= 0 {
+		return m.penalty
+	}
+	return m.penalty * math.Exp2(-age/float64(MeritHalfLife))
+}
+
+// Flapping reports whether the penalty was above MeritFlapping and has not been
+// below MeritOver since.
+func (m *Merit) Flapping(now int64) bool {
+	return m.flapping && m.At(now) >= MeritOver
+}

@@ -1,0 +1,89 @@
+package stats
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// TestMerit: figures that follow from the definition: 1000 each, half of it after
+// a half-life, above 2000 and below 750.
+func TestMerit(t *testing.T) {
+	const minute = int64(time.Minute)
+	var m Merit
+	want := func(now int64, penalty float64, flapping bool) {
+		t.Helper()
+		if got := m.At(now); math.Abs(got-penalty) > 1e-6 {
+			t.Errorf("after %v the penalty is %v, want %v", time.Duration(now), got, penalty)
+		}
+		if got := m.Flapping(now); got != flapping {
+			t.Errorf("after %v, at %v, flapping is %v", time.Duration(now), penalty, got)
+		}
+	}
+	want(7*minute, 0, false)
+	m.Add(0, 0)
+	want(0, 0, false)
+	m.Add(0, 1)
+	want(0, 1000, false)
+	want(15*minute, 500, false)
+	want(45*minute, 125, false)
+	m.Add(0, 1)
+	want(0, 2000, false) // not above
+	m.Add(15*minute, 1)
+	want(15*minute, 2000, false)
+	m.Add(15*minute, 1)
+	want(15*minute, 3000, true)
+	want(30*minute, 1500, true) // below 2000, and not over
+	want(45*minute, 750, true)
+	want(45*minute+1e6, 750*math.Exp2(-1e6/float64(MeritHalfLife)), false)
+	m.Add(60*minute, 1) // over in between: begins anew
+	want(60*minute, 1375, false)
+}
+
+// TestMeritLimits: however much comes, and whatever the clock does, it is a
+// number, bounded, and over within an hour of quiet.
+func TestMeritLimits(t *testing.T) {
+	times := []int64{0, math.MaxInt64, math.MinInt64, 5, -1, 1 << 60, math.MaxInt64}
+	for _, downs := range []uint64{1, 3, 1 << 32, math.MaxUint64} {
+		var m Merit
+		for _, now := range times {
+			m.Add(now, downs)
+			for _, at := range times {
+				if p := m.At(at); !(p >= 0 && p <= MeritCeiling) {
+					t.Errorf("%d downs, at %d seen from %d: %v", downs, now, at, p)
+				}
+			}
+			if p := m.At(now); p < MeritPenalty {
+				t.Errorf("%d downs at %d: %v, want at least one penalty", downs, now, p)
+			}
+		}
+	}
+	var m Merit
+	m.Add(0, math.MaxUint64)
+	if quiet := int64(time.Hour); m.Flapping(quiet+1) == m.Flapping(quiet-int64(time.Second)) {
+		t.Errorf("at the ceiling, flapping is %v after an hour and before", m.Flapping(quiet))
+	}
+}
+
+// TestMeritClockBack: a clock that is set back neither raises the penalty nor
+// stops its decay for as long as the jump was.
+func TestMeritClockBack(t *testing.T) {
+	const now, hour = int64(1 << 60), int64(time.Hour)
+	var m Merit
+	m.Add(now, 1)
+	if p := m.At(now - hour); p != MeritPenalty {
+		t.Errorf("set back by an hour, the penalty is %v", p)
+	}
+	m.Add(now-hour, 1)
+	if p := m.At(now - hour + int64(MeritHalfLife)); math.Abs(p-MeritPenalty) > 1e-6 {
+		t.Errorf("a half-life later %v, want half of two penalties", p)
+	}
+}
+
+func TestMeritAllocates(t *testing.T) {
+	var m Merit
+	now := int64(0)
+	if n := testing.AllocsPerRun(100, func() { now++; m.Add(now, 1); m.At(now); m.Flapping(now) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
