@@ -1,7 +1,6 @@
 package portsync
 
 import (
-	"math"
 	"sync/atomic"
 	"time"
 )
@@ -46,18 +45,4 @@ func (f *failureRate) recent(now int64) (failed, attempts int64) {
 		}
 	}
 	return failed, attempts
-}
-
-// wilsonLower is the lower bound of the Wilson score interval at 95 % (Wilson,
-// "Probable inference, the law of succession, and statistical inference", JASA
-// 22, 1927): what the true rate is at least, few samples or many.
-func wilsonLower(failed, attempts int64) float64 {
-	if attempts == 0 {
-		return 0
-	}
-	const z = 1.959964
-	n, p := float64(attempts), float64(failed)/float64(attempts)
-	centre := p + z*z/(2*n)
-	spread := z * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
-	return max(0, (centre-spread)/(1+z*z/n))
 }

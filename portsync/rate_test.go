@@ -1,7 +1,6 @@
 package portsync
 
 import (
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -19,22 +18,6 @@ func TestFailureRate(t *testing.T) {
 	}
 	if failed, attempts := f.recent(1000 * second); failed != 0 || attempts != 0 {
 		t.Errorf("%d of %d long after the last, want none", failed, attempts)
-	}
-}
-
-// TestWilsonLower compares with values computed from the formula's definition:
-// the p for which (phat-p)^2 = z^2 p(1-p)/n.
-func TestWilsonLower(t *testing.T) {
-	for _, c := range []struct{ failed, attempts int64 }{{0, 10}, {1, 10}, {5, 10}, {10, 10}, {5, 100}, {300, 1000}} {
-		p := wilsonLower(c.failed, c.attempts)
-		phat, n := float64(c.failed)/float64(c.attempts), float64(c.attempts)
-		left, right := (phat-p)*(phat-p), 1.959964*1.959964*p*(1-p)/n
-		if p < 0 || p > phat || math.Abs(left-right) > 1e-12 {
-			t.Errorf("wilsonLower(%d, %d) = %v does not solve its equation: %v != %v", c.failed, c.attempts, p, left, right)
-		}
-	}
-	if p := wilsonLower(0, 0); p != 0 {
-		t.Errorf("wilsonLower of nothing is %v", p)
 	}
 }
 

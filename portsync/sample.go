@@ -2,12 +2,12 @@ package portsync
 
 import (
 	"encoding/json"
-	"math"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"portsyncd/warmrestart"
+	"portsyncd/warmrestart/stats"
 )
 
 // latencies keeps the newest observations of event latency, for quantiles that
@@ -37,13 +37,6 @@ func (l *latencies) since(from uint64) (sorted []int64, total uint64) {
 	}
 	slices.Sort(sorted)
 	return sorted, total
-}
-
-// quantile is the nearest-rank quantile (the smallest observation that at least
-// q of all do not exceed), exact over the sample.
-func quantile(sorted []int64, q float64) int64 {
-	rank := int(math.Ceil(q * float64(len(sorted))))
-	return sorted[max(rank, 1)-1]
 }
 
 // sample is one line of history.jsonl.
@@ -103,7 +96,7 @@ func (s *Sampler) Append(b []byte, now time.Time, health string, restarts warmre
 	if len(sorted) > 0 {
 		line.Latency = &window{
 			Count: total - s.from, Kept: len(sorted),
-			P50: quantile(sorted, 0.50), P95: quantile(sorted, 0.95), P99: quantile(sorted, 0.99),
+			P50: stats.Quantile(sorted, 0.50), P95: stats.Quantile(sorted, 0.95), P99: stats.Quantile(sorted, 0.99),
 			Max: sorted[len(sorted)-1],
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portsyncd/metrics"
+	"portsyncd/warmrestart/stats"
 )
 
 // Status is what others may see of the loop's condition: the loop writes,
@@ -66,11 +67,18 @@ func (s *Status) Health() Verdict {
 	if stalled, most := s.stalledFor(now), time.Duration(s.maxStall.Load()); most > 0 && stalled > most && s.connected.Load() {
 		h.Reasons = append(h.Reasons, fmt.Sprintf("work has been waiting for %v", stalled.Truncate(time.Second)))
 	}
-	if failed, attempts := s.rate.recent(now); wilsonLower(failed, attempts) > math.Float64frombits(s.maxFailureRate.Load()) {
+	if failed, attempts := s.rate.recent(now); surely(failed, attempts) > math.Float64frombits(s.maxFailureRate.Load()) {
 		h.Reasons = append(h.Reasons, fmt.Sprintf("%d of %d exchanges with the databases failed in the last minute", failed, attempts))
 	}
 	h.OK = len(h.Reasons) == 0
 	return h
+}
+
+// surely is the rate that this says there is at least: one failure of three is
+// not yet a third.
+func surely(failed, attempts int64) float64 {
+	low, _ := stats.Wilson(uint64(failed), uint64(attempts))
+	return low
 }
 
 // limit takes the limits of health.
