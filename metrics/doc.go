@@ -43,6 +43,11 @@
 // Integers are exact up to 64 bits. JSON has no word for NaN and the
 // infinities, so these three appear as the strings "NaN", "+Inf" and "-Inf".
 //
+// # Samples
+//
+// [Set.Samples] yields the same reading value by value, for whoever writes it in
+// a format of another package.
+//
 // # Server
 //
 // [Server] is made to be left alone with hostile clients: its comment says

@@ -30,6 +30,7 @@ func (k kind) suffixes() []string {
 // value is what one sample shows. appendValue appends at least one byte.
 type value interface {
 	appendValue(b []byte) []byte
+	number() float64
 }
 
 // block is a piece of a family that writes its own lines: one sample, one
@@ -37,6 +38,7 @@ type value interface {
 type block interface {
 	appendText(b []byte) []byte
 	appendJSON(b []byte) []byte
+	eachSample(name string, yield func(Sample) bool) bool // false once yield returned it
 }
 
 // family is a name with its help, type and series.
@@ -97,9 +99,10 @@ func trimComma(b []byte) []byte {
 
 // sample is one line: what stands before the value, and the value.
 type sample struct {
-	text  []byte // name{labels} and a space
-	json  []byte // {"labels":{...},"value":
-	value value
+	labels []Label
+	text   []byte // name{labels} and a space
+	json   []byte // {"labels":{...},"value":
+	value  value
 }
 
 func (s *sample) appendText(b []byte) []byte {

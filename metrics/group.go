@@ -80,6 +80,7 @@ func (g *Group) addColumn(name, help string, k kind, in columnKind) int {
 type Row struct {
 	group    *Group
 	value    string   // of the label, fit to be shown
+	labels   []Label  // the one label
 	text     [][]byte // name{label="value"} and a space, by column
 	json     []byte   // {"labels":{...},"value":
 	counters []Counter
@@ -127,6 +128,7 @@ func (g *Group) newRow(value string) *Row {
 	r := &Row{
 		group:    g,
 		value:    value,
+		labels:   labels,
 		json:     append(appendJSONLabels(nil, labels), `"value":`...),
 		counters: make([]Counter, g.counts[columnCounter]),
 		gauges:   make([]Gauge, g.counts[columnGauge]),

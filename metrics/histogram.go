@@ -111,7 +111,9 @@ func (h *Histogram) Restore(counts []uint64, sum float64) error {
 
 // histogramSeries is a histogram with its lines' beginnings.
 type histogramSeries struct {
-	h *Histogram
+	h      *Histogram
+	labels []Label
+	bounds [][]Label // labels with le, by bucket
 
 	textBuckets [][]byte // name_bucket{labels,le="..."} and a space
 	textSum     []byte
@@ -124,6 +126,7 @@ type histogramSeries struct {
 func newHistogramSeries(name string, labels []Label, h *Histogram) *histogramSeries {
 	s := &histogramSeries{
 		h:         h,
+		labels:    labels,
 		textSum:   appendSampleName(nil, name+"_sum", labels),
 		textCount: appendSampleName(nil, name+"_count", labels),
 		json:      append(appendJSONLabels(nil, labels), `"buckets":[`...),
@@ -134,6 +137,7 @@ func newHistogramSeries(name string, labels []Label, h *Histogram) *histogramSer
 			le = string(appendFloat(nil, h.bounds[i]))
 		}
 		withBound := append(slices.Clone(labels), Label{"le", le})
+		s.bounds = append(s.bounds, withBound)
 		s.textBuckets = append(s.textBuckets, appendSampleName(nil, name+"_bucket", withBound))
 		s.jsonBuckets = append(s.jsonBuckets, fmt.Appendf(nil, `{"le":"%s","count":`, le))
 	}

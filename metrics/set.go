@@ -123,9 +123,10 @@ func (s *Set) addReader(f func()) {
 func (s *Set) addValue(name, help string, k kind, labels []Label, v value) {
 	labels = validLabels(labels)
 	s.add(name, help, k, labels, &sample{
-		text:  appendSampleName(nil, name, labels),
-		json:  append(appendJSONLabels(nil, labels), `"value":`...),
-		value: v,
+		labels: labels,
+		text:   appendSampleName(nil, name, labels),
+		json:   append(appendJSONLabels(nil, labels), `"value":`...),
+		value:  v,
 	})
 }
 
