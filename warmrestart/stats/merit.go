@@ -32,6 +32,12 @@ type Merit struct {
 	flapping bool // as of at
 }
 
+// MeritOf is the figure whose At, Flapping and time were these, such as to carry
+// one over to another goroutine.
+func MeritOf(penalty float64, at int64, flapping bool) Merit {
+	return Merit{penalty: penalty, at: at, flapping: flapping}
+}
+
 // Add notes that the carrier went so many times, as the kernel counts, until now.
 func (m *Merit) Add(now int64, downs uint64) {
 	if downs == 0 {
