@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // proxy stands between the daemon and its server and breaks connections where
@@ -12,17 +14,23 @@ import (
 type proxy struct {
 	upstream string // unix socket of the server
 
-	mu    sync.Mutex
-	fault proxyFault
-	links map[*proxyLink]bool
+	mu     sync.Mutex
+	fault  proxyFault
+	passed [2]int // bytes of requests and of replies of all connections since the fault was set
+	cuts   int    // connections cut or held since then
+	links  map[*proxyLink]bool
 }
 
 // proxyFault is how connections break. Bytes count from the moment it is set.
 type proxyFault struct {
 	requests int    // bytes of requests that pass before the cut; 0: no cut
 	replies  int    // the same for replies
+	once     bool   // bytes count over all connections together, and one cut is all
 	hold     bool   // do not cut: let nothing pass any more, and stay connected
 	garbage  string // sent to the daemon just before the cut
+
+	change [2]func([]byte) []byte // what becomes of requests and of replies; nil: nothing
+	slow   time.Duration          // pause before each byte
 }
 
 // proxyLink is one connection of the daemon's.
@@ -77,13 +85,51 @@ func (p *proxy) serve(l net.Listener) {
 func (p *proxy) set(f proxyFault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fault = f
+	p.fault, p.passed, p.cuts = f, [2]int{}, 0
 	for k := range p.links {
 		k.passed = [2]int{}
 		if k.cutOrHeld {
 			p.drop(k)
 		}
 	}
+}
+
+// cutAll cuts all connections, which the fault has no part in.
+func (p *proxy) cutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k := range p.links {
+		p.drop(k)
+	}
+}
+
+// count returns how many bytes of requests and of replies passed, and how many
+// connections the fault cut or holds.
+func (p *proxy) count() (passed [2]int, cuts int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.passed, p.cuts
+}
+
+// awaitIdle waits until the daemon has its connections, and nothing has passed on
+// them for a moment.
+func (p *proxy) awaitIdle(t *testing.T) {
+	t.Helper()
+	const connections, moment = 4, 15 * time.Millisecond // one for each database, one that listens
+	var last [2]int
+	since := time.Now()
+	eventually(t, patience, func() string {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if n := len(p.links); n != connections || p.passed != last {
+			last, since = p.passed, time.Now()
+			return fmt.Sprintf("%d connections, want %d and %d bytes that passed to be all", n, connections, last)
+		}
+		if time.Since(since) < moment {
+			return "something passed a moment ago"
+		}
+		return ""
+	})
 }
 
 func (p *proxy) drop(k *proxyLink) {
@@ -101,8 +147,8 @@ func (p *proxy) pass(k *proxyLink, direction int) {
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buf)
-		n, last := p.admit(k, direction, n)
-		if _, werr := to.Write(buf[:n]); werr != nil || err != nil {
+		f, n, last := p.admit(k, direction, n)
+		if werr := f.write(to, direction, buf[:n]); werr != nil || err != nil {
 			break
 		}
 		if last {
@@ -117,20 +163,48 @@ func (p *proxy) pass(k *proxyLink, direction int) {
 	}
 }
 
-// admit returns how many of n bytes may pass, and whether these are the last.
-func (p *proxy) admit(k *proxyLink, direction, n int) (int, bool) {
+// write hands over what the fault makes of b.
+func (f *proxyFault) write(to io.Writer, direction int, b []byte) error {
+	if change := f.change[direction]; change != nil && len(b) > 0 {
+		b = change(b)
+	}
+	step := len(b)
+	if f.slow > 0 {
+		step = 1
+	}
+	for len(b) > 0 {
+		time.Sleep(f.slow)
+		if _, err := to.Write(b[:step]); err != nil {
+			return err
+		}
+		b = b[step:]
+	}
+	return nil
+}
+
+// admit returns the fault in force, how many of n bytes may pass, and whether
+// these are the last.
+func (p *proxy) admit(k *proxyLink, direction, n int) (proxyFault, int, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limit := [2]int{p.fault.requests, p.fault.replies}[direction]
-	if k.cutOrHeld {
-		return 0, true
+	passed := k.passed[direction]
+	switch {
+	case k.cutOrHeld:
+		return p.fault, 0, true
+	case p.fault.once && p.cuts > 0:
+		limit = 0
+	case p.fault.once:
+		passed = p.passed[direction]
 	}
-	if limit == 0 || k.passed[direction]+n < limit {
-		k.passed[direction] += n
-		return n, false
+	if limit > 0 && passed+n >= limit {
+		n = limit - passed
+		k.cutOrHeld = true
+		p.cuts++
 	}
-	k.cutOrHeld = true
-	return limit - k.passed[direction], true
+	k.passed[direction] += n
+	p.passed[direction] += n
+	return p.fault, n, k.cutOrHeld
 }
 
 // broken ends a connection as the fault says.
