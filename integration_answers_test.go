@@ -49,6 +49,8 @@ func TestErrorReplies(t *testing.T) {
 		{Error: lab.ReadOnly, WritesOnly: true},
 		{Error: "ERR something nobody has heard of", WritesOnly: true},
 		{Error: "NOSCRIPT No matching script. Please use EVAL.", WritesOnly: true},
+		{Error: "WRONGTYPE Operation against a key holding the wrong kind of value", WritesOnly: true},
+		{Error: "ERR max number of clients reached"},
 		{Delay: 100 * time.Millisecond},
 	} {
 		// The test's own commands would run into the fault as well.
