@@ -15,7 +15,7 @@ func (d *process) remember(families *portsync.Metrics) {
 	c := warmrestart.Config{
 		Writer: "portsyncd " + release, Log: d.log, Families: warmrestart.NewFamilies(d.set),
 		Sample: func(restarts warmrestart.Counters) []byte {
-			return sampler.Append(nil, time.Now(), d.health().Status, restarts)
+			return sampler.Append(nil, time.Now(), portsync.Health{Status: d.health().Status, Score: 100}, restarts)
 		},
 		Text: d.set.AppendText, JSON: d.set.AppendJSON,
 		Settings: memorySettings(&d.cfg),

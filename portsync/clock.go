@@ -15,6 +15,9 @@ func (c clock) now() int64 { return int64(time.Since(c.base)) }
 // time turns a reading into the time of day.
 func (c clock) time(now int64) time.Time { return c.base.Add(time.Duration(now)) }
 
+// reading turns a time of day into a reading.
+func (c clock) reading(t time.Time) int64 { return int64(t.Sub(c.base)) }
+
 // never is a deadline that does not come.
 const never = int64(1<<63 - 1)
 

@@ -24,6 +24,7 @@ type Connector struct {
 	Log      *slog.Logger
 	Notifier *systemd.Notifier
 
+	status     *Status
 	loggerDone bool // the LOGGER row was completed once
 	everOpen   bool
 }
@@ -56,6 +57,7 @@ func (c *Connector) connect(ctx context.Context) *session {
 		if ctx.Err() != nil {
 			return nil
 		}
+		c.status.sought(err)
 		if reason != err.Error() { // another fault, or the first
 			reason = err.Error()
 			complaint, notice = syslog.Limiter{Every: complainEvery}, syslog.Limiter{Every: startPatience / 3}
@@ -92,6 +94,7 @@ func (c *Connector) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.status.located(m)
 	dbs, err := OpenDatabases(ctx, m)
 	if err != nil {
 		return nil, err

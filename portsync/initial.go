@@ -14,7 +14,8 @@ import (
 type initialSync struct {
 	begun    int64 // when the dump was requested
 	eoiuAt   int64 // when it is too late for the end of the dump; never once it came or was given up
-	eoiu     bool  // the end came
+	eoiu     bool  // the end came,
+	eoiuTook int64 // so long after the request
 	timedOut bool  // it came too late, or not at all
 	done     bool
 
@@ -65,6 +66,7 @@ func (l *Loop) recordPorts(now int64) {
 // endOfInitialUpdate is EOIU: the initial dump is complete.
 func (l *Loop) endOfInitialUpdate() {
 	l.initial.eoiu, l.initial.eoiuAt = true, never
+	l.initial.eoiuTook = l.clock.now() - l.initial.begun
 	l.initial.compared = l.state.interfaces()
 	l.gateDue = true
 }
@@ -110,7 +112,8 @@ func (l *Loop) finishInitial() {
 	took := time.Duration(now - i.begun)
 	r := warmrestart.Restart{
 		At: l.clock.time(i.begun), Kind: l.decision.Kind.String(), Reason: l.decision.Reason, Duration: took,
-		EOIU: i.eoiu, TimedOut: i.timedOut,
+		EOIU: i.eoiu, TimedOut: i.timedOut, EOIULatency: time.Duration(i.eoiuTook),
+		Process: l.clock.base.Round(0), Events: l.Metrics.counts().Events,
 		Compared: i.compared, Changed: i.changed, Deleted: i.deleted,
 	}
 	l.Log.Log(l.ctx, syslog.LevelNotice, "initial sync complete", "kind", r.Kind, "took", took,
@@ -118,6 +121,7 @@ func (l *Loop) finishInitial() {
 	if l.Recorder != nil {
 		l.Recorder.Restarted(r)
 	}
+	l.Status.syncTook.Store(int64(took))
 	l.Status.ready.Store(true)
 	l.countAt = now + int64(countAfter)
 	close(l.ready)

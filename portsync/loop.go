@@ -117,8 +117,8 @@ func NewLoop(o Options) *Loop {
 		initial:  initialSync{eoiuAt: never},
 		recorded: -int64(recordEvery), // the first change does not wait for it
 	}
-	o.Status.clock = l.clock
-	o.Status.limit(o.Settings)
+	o.Status.begin(l.clock, o.Settings)
+	o.Open.status = o.Status
 	l.settled, l.found = l.settle, l.served
 	l.dump = newDumper()
 	l.logger = newEventLog(o.Log, l.clock)
@@ -224,6 +224,9 @@ func (l *Loop) decide(ev *Event, port *Port) {
 		switch a.Kind {
 		case Publish, Delete:
 			l.batch.Add(a, ev.At)
+			if v := a.Port.view; v != nil && a.Kind == Publish {
+				v.heard(a.Port, ev.At)
+			}
 			if l.state.quiet && (ev.Dump || ev.Kind == DumpDone) {
 				l.missed++
 			}

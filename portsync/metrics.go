@@ -40,6 +40,7 @@ type Metrics struct {
 	reconnects *metrics.Counter
 
 	latencies latencies
+	hour      hour
 
 	configDonePorts *metrics.IntGauge
 	tableRows       *metrics.IntGauge
@@ -115,6 +116,7 @@ func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 		present: set.NewIntGauge("portsyncd_ports_present",
 			"Ports whose interface exists and whose row is in STATE_DB."),
 	}
+	s.metrics = m
 	s.expose(set)
 	if perPort {
 		m.ports = newPortColumns(set)
@@ -136,6 +138,9 @@ func (m *Metrics) event(ev *Event) {
 	if ev.Kind <= Overrun {
 		m.events.At(int(ev.Kind)).Inc()
 	}
+	if ev.Kind <= DelLink {
+		m.hour.event(ev.At)
+	}
 }
 
 // written counts one acknowledged port.
@@ -148,6 +153,26 @@ func (m *Metrics) written(was pending, at int64) {
 	}
 	m.latency.Observe(float64(at-was.since) / 1e9)
 	m.latencies.add(at - was.since)
+	m.hour.wrote(at, at-was.since)
+}
+
+// counts are the totals since the process began.
+func (m *Metrics) counts() (c CountsView) {
+	c.Present = m.present.Load()
+	c.Events = m.events.At(int(NewLink)).Load() + m.events.At(int(DelLink)).Load()
+	c.Writes = m.writes.At(writeSet).Load() + m.writes.At(writeDelete).Load()
+	c.Repairs = m.repairs.At(repairRow).Load() + m.repairs.At(repairStale).Load()
+	c.Overruns = m.events.At(int(Overrun)).Load()
+	c.Reconnects = m.reconnects.Load()
+	for r := range numReasons {
+		if r != ReasonStart && r != ReasonAudit {
+			c.Resyncs += m.resyncs.At(int(r)).Load()
+		}
+	}
+	for _, where := range [...]int{mismatchKernel, mismatchState, mismatchAppl} {
+		c.Mismatches += m.mismatches.At(where).Load()
+	}
+	return c
 }
 
 // ExposeNetlink adds the counters of a netlink socket.

@@ -2,10 +2,13 @@ package portsync
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"portsyncd/warmrestart/stats"
 )
 
 // portView is what others may see of a port: the loop writes, anyone reads. The
@@ -20,15 +23,54 @@ type portView struct {
 	mtu        atomic.Int64
 	up, down   atomic.Int64 // carrier changes as the kernel counts them
 	lastChange atomic.Int64 // nanoseconds since 1970, 0 if none was seen
+	waitsFrom  atomic.Int64 // likewise, when PortInitDone began to wait for it
+	flaps
+}
+
+// flaps is how often the carrier of a port went, from the kernel's own count, so
+// that no lost message hides one: what messages tell of is followed, not what
+// was written.
+type flaps struct {
+	// These two belong to the loop: the interface that was last heard of, and its
+	// count.
+	ofIndex int32
+	counted uint32
+	merit   stats.Merit // likewise
+
+	downs     atomic.Uint64 // since the port is shown
+	penalty   atomic.Uint64 // bits of what merit was, on the loop's clock,
+	penaltyAt atomic.Int64  // then
+	flapping  atomic.Bool
+
+	sampled uint64 // downs at the last sample; belongs to the Sampler
+}
+
+// heard takes the count of a message that was read at a time on the loop's
+// clock. The count of another interface begins anew.
+func (f *flaps) heard(p *Port, now int64) {
+	if f.ofIndex == p.Index && p.CarrierDown > f.counted {
+		n := uint64(p.CarrierDown - f.counted)
+		f.merit.Add(now, n)
+		f.penalty.Store(math.Float64bits(f.merit.At(now)))
+		f.penaltyAt.Store(now)
+		f.flapping.Store(f.merit.Flapping(now))
+		f.downs.Add(n)
+	}
+	f.ofIndex, f.counted = p.Index, p.CarrierDown
+}
+
+// figure returns the figure of merit, for any goroutine.
+func (f *flaps) figure() stats.Merit {
+	return stats.MeritOf(math.Float64frombits(f.penalty.Load()), f.penaltyAt.Load(), f.flapping.Load())
 }
 
 // portViews is the list of all, in natural order of their names. The loop
 // replaces it when a port comes or goes; readers keep the one they have.
 type portViews struct{ list atomic.Pointer[[]*portView] }
 
-// await shows ports that are waited for. It is for the start, which has all of
-// them at once.
-func (v *portViews) await(ports []*Port) {
+// await shows ports that are waited for, from a time of day on. It is for the
+// start, which has all of them at once.
+func (v *portViews) await(ports []*Port, day time.Time) {
 	list := slices.Clone(v.all())
 	for _, p := range ports {
 		if p.view == nil {
@@ -36,6 +78,7 @@ func (v *portViews) await(ports []*Port) {
 			list = append(list, p.view)
 		}
 		p.view.awaited.Store(true)
+		p.view.waitsFrom.Store(day.UnixNano())
 	}
 	slices.SortFunc(list, compareViews)
 	v.list.Store(&list)
@@ -44,7 +87,7 @@ func (v *portViews) await(ports []*Port) {
 // of returns the view of p, made on first sight.
 func (v *portViews) of(p *Port) *portView {
 	if p.view == nil {
-		p.view = &portView{name: p.Name}
+		p.view = &portView{name: p.Name, flaps: flaps{ofIndex: p.Index, counted: p.CarrierDown}}
 		at, _ := slices.BinarySearchFunc(v.all(), p.view, compareViews)
 		list := slices.Insert(slices.Clone(v.all()), at, p.view)
 		v.list.Store(&list)
@@ -92,6 +135,23 @@ func (v *portViews) show(p *Port, day time.Time) {
 	w.up.Store(int64(p.CarrierUp))
 	w.down.Store(int64(p.CarrierDown))
 	w.lastChange.Store(day.UnixNano())
+}
+
+// view returns the port at a time on the loop's clock.
+func (v *portView) view(now int64) PortView {
+	merit := v.figure()
+	p := PortView{
+		Name: v.name, Present: v.present.Load(), Awaited: v.awaited.Load(),
+		Penalty: merit.At(now), Flapping: merit.Flapping(now),
+	}
+	if p.Present {
+		p.Index = v.index.Load()
+		p.Admin, p.Oper = status(v.admin.Load()), status(v.oper.Load())
+		p.MTU = v.mtu.Load()
+		p.CarrierUp, p.CarrierDown = v.up.Load(), v.down.Load()
+		p.LastChange = moment(v.lastChange.Load())
+	}
+	return p
 }
 
 // AppendPorts appends all ports as JSON:

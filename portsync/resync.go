@@ -106,6 +106,7 @@ func (l *Loop) synced() {
 	l.dump.at = 0
 	if since := l.dump.since; since != never {
 		l.Metrics.resyncDuration.Observe(float64(l.clock.now()-since) / 1e9)
+		l.Status.resynced.Store(l.clock.time(l.clock.now()).UnixNano())
 		l.dump.since = never
 	}
 	l.Status.synced.Store(true)
@@ -141,6 +142,7 @@ func (l *Loop) reconcile() {
 	l.counted(res.Counts)
 	if audit {
 		l.Metrics.audits.Inc()
+		l.Status.audited.Store(l.clock.time(l.ackAt).UnixNano())
 		l.suspect(l.missed)
 		l.missed = 0
 		if l.Status.configDone.Load() && !res.Markers.ConfigDone {

@@ -1,6 +1,7 @@
 package portsync
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"sync/atomic"
@@ -39,32 +40,6 @@ func (l *latencies) since(from uint64) (sorted []int64, total uint64) {
 	return sorted, total
 }
 
-// sample is one line of history.jsonl.
-type sample struct {
-	Time   time.Time `json:"time"`
-	Health string    `json:"health"`
-
-	Restarts   warmrestart.Counters `json:"restarts"` // over all restarts
-	Events     uint64               `json:"events"`   // since the process began
-	Writes     uint64               `json:"writes"`   // likewise
-	Resyncs    uint64               `json:"resyncs"`  // likewise
-	Repairs    uint64               `json:"repairs"`  // likewise
-	Configured int64                `json:"ports_configured"`
-	Present    int64                `json:"ports_present"`
-	Up         int64                `json:"ports_up"`
-	Latency    *window              `json:"latency,omitempty"` // absent if there was no event
-}
-
-// window is the event latency since the last sample, over Kept of Count events.
-type window struct {
-	Count uint64 `json:"count"`
-	Kept  int    `json:"kept"`
-	P50   int64  `json:"p50_ns"`
-	P95   int64  `json:"p95_ns"`
-	P99   int64  `json:"p99_ns"`
-	Max   int64  `json:"max_ns"`
-}
-
 // Sampler makes the lines of the history. It belongs to one goroutine.
 type Sampler struct {
 	Status  *Status
@@ -72,38 +47,56 @@ type Sampler struct {
 	from    uint64 // latencies before the last sample
 }
 
-// Append appends one line without its line break.
-func (s *Sampler) Append(b []byte, now time.Time, health string, restarts warmrestart.Counters) []byte {
-	m := s.Metrics
-	line := sample{
-		Time: now.UTC(), Health: health, Restarts: restarts,
-		Events:     m.events.At(int(NewLink)).Load() + m.events.At(int(DelLink)).Load(),
-		Writes:     m.writes.At(writeSet).Load() + m.writes.At(writeDelete).Load(),
-		Repairs:    m.repairs.At(repairRow).Load() + m.repairs.At(repairStale).Load(),
-		Configured: s.Status.configured.Load(), Present: m.present.Load(),
+// Append appends one line without its line break: a [warmrestart.Sample].
+func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart.Counters) []byte {
+	ports := s.Status.ports.all()
+	counts := s.Metrics.counts()
+	line := warmrestart.Sample{
+		Time: now.UTC(), Process: s.Status.clock.base.UTC(), Health: h.Status, Score: h.Score, Restarts: restarts,
+		Events: counts.Events, Writes: counts.Writes, Resyncs: counts.Resyncs, Repairs: counts.Repairs,
+		Configured: s.Status.configured.Load(), Present: counts.Present,
+		Latency: s.latency(),
+		Flaps:   flapsSince(ports, s.Status.clock.reading(now)),
 	}
-	for r := range numReasons {
-		if r != ReasonStart && r != ReasonAudit {
-			line.Resyncs += m.resyncs.At(int(r)).Load()
-		}
-	}
-	for _, v := range s.Status.ports.all() {
+	for _, v := range ports {
 		if v.present.Load() && v.oper.Load() {
 			line.Up++
 		}
 	}
-	sorted, total := m.latencies.since(s.from)
-	if len(sorted) > 0 {
-		line.Latency = &window{
-			Count: total - s.from, Kept: len(sorted),
-			P50: stats.Quantile(sorted, 0.50), P95: stats.Quantile(sorted, 0.95), P99: stats.Quantile(sorted, 0.99),
-			Max: sorted[len(sorted)-1],
-		}
-	}
-	s.from = total
 	out, err := json.Marshal(&line)
 	if err != nil {
-		panic(err) // plain numbers, words and a time always have a form
+		panic(err) // plain numbers, words and times always have a form
 	}
 	return append(b, out...)
+}
+
+// latency returns that of the events since the last sample.
+func (s *Sampler) latency() *warmrestart.Latency {
+	sorted, total := s.Metrics.latencies.since(s.from)
+	count := total - s.from
+	s.from = total
+	if len(sorted) == 0 {
+		return nil
+	}
+	return &warmrestart.Latency{
+		Count: count, Kept: len(sorted),
+		P50: stats.Quantile(sorted, 0.50), P95: stats.Quantile(sorted, 0.95), P99: stats.Quantile(sorted, 0.99),
+		Max: sorted[len(sorted)-1],
+	}
+}
+
+// flapsSince returns the ports whose carrier went since the last sample, most
+// often first.
+func flapsSince(ports []*portView, now int64) []warmrestart.PortFlaps {
+	var all []warmrestart.PortFlaps
+	for _, v := range ports {
+		downs := v.downs.Load()
+		if downs > v.sampled {
+			merit := v.figure()
+			all = append(all, warmrestart.PortFlaps{Port: v.name, Downs: downs - v.sampled, Penalty: merit.At(now)})
+		}
+		v.sampled = downs
+	}
+	slices.SortStableFunc(all, func(a, b warmrestart.PortFlaps) int { return cmp.Compare(b.Downs, a.Downs) })
+	return all[:min(len(all), warmrestart.MostFlaps)]
 }

@@ -47,7 +47,7 @@ func (l *Loop) opened(s *session) {
 	l.openedAt = l.clock.now()
 	l.retry.reset()
 	l.retryAt = 0
-	l.Status.connected.Store(true)
+	l.Status.found(l.clock.time(l.openedAt))
 	if l.started {
 		l.Metrics.reconnects.Inc()
 		l.Log.Log(l.ctx, syslog.LevelNotice, "the databases are back")
@@ -61,7 +61,7 @@ func (l *Loop) lost(err error) {
 	if _, bad := errors.AsType[*sonicdb.ProtocolError](err); bad {
 		kind = errorProtocol
 	}
-	l.Status.connected.Store(false) // before the failure is counted: the cause comes before its effect
+	l.Status.lost(err, l.clock.time(l.clock.now())) // before the failure is counted: the cause comes before its effect
 	l.Metrics.errors.At(kind).Inc()
 	l.Status.rate.add(true, l.clock.now())
 	l.Log.Error("lost the databases, ports are followed on", "error", err)
@@ -218,7 +218,8 @@ func (l *Loop) take(d Decision, facts Facts) {
 	for _, name := range d.Await {
 		awaited = append(awaited, l.state.Await(name))
 	}
-	l.Status.ports.await(awaited)
+	l.Status.ports.await(awaited, l.clock.time(l.clock.now()))
+	l.Status.decided.Store(l.decision)
 	l.Status.awaited.Store(int64(l.state.Awaited()))
 	if d.Sweep {
 		l.sweep = sweepStart

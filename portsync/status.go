@@ -14,7 +14,8 @@ import (
 // anyone reads, nobody waits. The zero value is that of a loop that has not
 // begun.
 type Status struct {
-	clock clock // the loop's; set before anyone reads
+	clock   clock    // the loop's; set before anyone reads
+	metrics *Metrics // likewise
 
 	maxStall       atomic.Int64  // nanoseconds; 0: no limit
 	maxFailureRate atomic.Uint64 // bits of a float64, 0 to 1
@@ -28,8 +29,15 @@ type Status struct {
 	configDone atomic.Bool
 	initDone   atomic.Bool
 
+	decided   atomic.Pointer[Decision] // nil before; never changed
+	databases atomic.Pointer[connection]
+	syncTook  atomic.Int64 // nanoseconds that the initial sync took
+	resynced  atomic.Int64 // nanoseconds since 1970 of the end of the last resync
+	audited   atomic.Int64 // likewise, of the last audit
+
 	waiting      atomic.Int64 // ports in the batch
-	waitingSince atomic.Int64 // since when, or since the last answer, on the loop's clock; 0: none waits
+	waitingFrom  atomic.Int64 // since when there were any, on the loop's clock; 0: none waits
+	waitingSince atomic.Int64 // the same, or since the last answer
 	queued       atomic.Int64 // events in the ring, as the loop last saw it
 	configured   atomic.Int64 // ports of CONFIG_DB
 	awaited      atomic.Int64 // ports that PortInitDone waits for
@@ -81,6 +89,13 @@ func surely(failed, attempts int64) float64 {
 	return low
 }
 
+// begin is for the loop, before anyone reads.
+func (s *Status) begin(c clock, o Settings) {
+	s.clock = c
+	s.databases.Store(&connection{since: c.base})
+	s.limit(o)
+}
+
 // limit takes the limits of health.
 func (s *Status) limit(o Settings) {
 	s.maxStall.Store(int64(o.MaxStall))
@@ -103,8 +118,10 @@ func (s *Status) backlog(n int, now int64) {
 	switch {
 	case n == 0:
 		s.waitingSince.Store(0)
+		s.waitingFrom.Store(0)
 	case s.waitingSince.Load() == 0:
 		s.waitingSince.Store(now)
+		s.waitingFrom.Store(now)
 	}
 }
 

@@ -1,6 +1,9 @@
 package portsync
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // View is what the daemon tells people about its work, at one moment. It is made
 // of atomics: taking it disturbs nothing.
@@ -29,6 +32,7 @@ type StartView struct {
 // PortView is one port.
 type PortView struct {
 	Name        string     `json:"name"`
+	NameHex     string     `json:"name_hex,omitempty"` // the bytes of Name in a document, where they are not UTF-8
 	Present     bool       `json:"present"`
 	Awaited     bool       `json:"awaited"` // PortInitDone waits for it
 	Admin       string     `json:"admin,omitempty"`
@@ -44,18 +48,20 @@ type PortView struct {
 
 // Pending is one thing that is waited for.
 type Pending struct {
-	What string    `json:"what"` // a port's name, "PortInitDone", "databases", "kernel", "write"
-	Why  string    `json:"why"`
-	From time.Time `json:"from"`
+	What    string    `json:"what"`               // a port's name, "start", "PortInitDone", "databases", "kernel", "write"
+	WhatHex string    `json:"what_hex,omitempty"` // likewise
+	Why     string    `json:"why"`
+	From    time.Time `json:"from"`
 }
 
-// DatabaseView is one database.
+// DatabaseView is one database. They are up together: the loop works with all of
+// them or with none, and the error says which one it was.
 type DatabaseView struct {
 	Name    string    `json:"name"`
-	Address string    `json:"address"`
+	Address string    `json:"address"` // "unix:" and a path, or host:port; "" while it is not known
 	Up      bool      `json:"up"`
-	Since   time.Time `json:"since"` // of Up, or of its loss
-	Error   string    `json:"error,omitempty"`
+	Since   time.Time `json:"since"`           // of Up, or of its loss
+	Error   string    `json:"error,omitempty"` // the last, while it is not up
 }
 
 // BacklogView is work that waits.
@@ -82,8 +88,8 @@ type CountsView struct {
 }
 
 // Minute is what happened in one minute. P50 and P99 are the upper bounds of the
-// buckets they fall into, which are at most an eighth wide; both are 0 without
-// writes.
+// buckets they fall into, which are at most an eighth wide, and no more than Max;
+// all are 0 without writes.
 type Minute struct {
 	From   time.Time `json:"from"`
 	Events uint64    `json:"events"`
@@ -91,4 +97,110 @@ type Minute struct {
 	P50    int64     `json:"p50_ns"`
 	P99    int64     `json:"p99_ns"`
 	Max    int64     `json:"max_ns"`
+}
+
+// View returns the view at a time of day. It may be called from any goroutine,
+// at any time.
+func (s *Status) View(now time.Time) View {
+	at := s.clock.reading(now)
+	c := s.connection()
+	v := View{
+		Start:     s.startView(),
+		Ports:     s.portViews(at),
+		Pending:   s.pending(&c),
+		Databases: c.view(),
+		Backlog: BacklogView{Ports: s.waiting.Load(), Events: s.queued.Load(),
+			WaitSeconds: s.waited(at).Seconds()},
+		Hour: []Minute{},
+	}
+	if s.metrics != nil {
+		v.Counts = s.metrics.counts()
+		v.Hour = s.metrics.hour.view(s.clock, at)
+	}
+	v.Counts.Configured, v.Counts.Awaited = s.configured.Load(), s.awaited.Load()
+	v.Counts.LastWritten = moment(s.progress.Load())
+	for i := range v.Ports {
+		if v.Ports[i].Oper == valueUp {
+			v.Counts.Up++
+		}
+	}
+	return v
+}
+
+func (s *Status) startView() StartView {
+	v := StartView{
+		Ready: s.ready.Load(), SyncNanos: s.syncTook.Load(),
+		ConfigDone: s.configDone.Load(), InitDone: s.initDone.Load(),
+		LastResync: moment(s.resynced.Load()), LastAudit: moment(s.audited.Load()),
+	}
+	if d := s.decided.Load(); d != nil {
+		v.Kind, v.Reason = d.Kind.String(), d.Reason
+	}
+	return v
+}
+
+func (s *Status) portViews(at int64) []PortView {
+	ports := s.ports.all()
+	all := make([]PortView, len(ports))
+	for i, p := range ports {
+		all[i] = p.view(at)
+	}
+	return all
+}
+
+// pending returns what is waited for: the cause of other waits before them, then
+// port by port.
+func (s *Status) pending(c *connection) []Pending {
+	all := []Pending{}
+	wait := func(what string, from time.Time, why string, args ...any) {
+		all = append(all, Pending{What: what, Why: fmt.Sprintf(why, args...), From: from.UTC()})
+	}
+	begun := s.clock.base
+	if !c.up {
+		why := "no connection"
+		if c.err != "" {
+			why = c.err
+		}
+		wait("databases", c.since, "%s", why)
+	}
+	if c.up && !s.started.Load() {
+		wait("start", begun, "the databases have not acknowledged what the start writes")
+	}
+	if s.started.Load() && !s.synced.Load() {
+		wait("kernel", time.Unix(0, s.unsynced.Load()), "a list of all links is under way")
+	}
+	if from := s.waitingFrom.Load(); from != 0 {
+		wait("write", s.clock.time(from), "%d rows wait for the databases", s.waiting.Load())
+	}
+	if s.decided.Load() != nil && !s.initDone.Load() {
+		wait("PortInitDone", begun, "%d of %d ports are awaited", s.awaited.Load(), s.configured.Load())
+	}
+	for _, p := range s.ports.all() {
+		switch {
+		case !p.awaited.Load():
+		case p.index.Load() == 0:
+			wait(p.name, time.Unix(0, p.waitsFrom.Load()), "it has no interface")
+		default:
+			wait(p.name, time.Unix(0, p.waitsFrom.Load()), "its interface is there, APPL_DB has no row of it")
+		}
+	}
+	return all
+}
+
+// waited returns for how long work has been waiting, answered or not.
+func (s *Status) waited(now int64) time.Duration {
+	from := s.waitingFrom.Load()
+	if from == 0 {
+		return 0
+	}
+	return max(time.Duration(now-from), 0)
+}
+
+// moment is a time of day in nanoseconds since 1970; 0 stands for none.
+func moment(ns int64) *time.Time {
+	if ns == 0 {
+		return nil
+	}
+	t := time.Unix(0, ns).UTC()
+	return &t
 }

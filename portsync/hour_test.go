@@ -1,0 +1,100 @@
+package portsync
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"portsyncd/warmrestart/stats"
+)
+
+// TestLatencyBuckets: each latency lies in its bucket, below its bound and not
+// below that of the bucket before, and no bucket is wider than an eighth.
+func TestLatencyBuckets(t *testing.T) {
+	var latencies []int64
+	for octave := range 62 {
+		for _, eighths := range []int64{8, 9, 12, 15} {
+			v := int64(1) << octave * eighths / 8
+			latencies = append(latencies, v-1, v, v+1)
+		}
+	}
+	for _, v := range append(latencies, 0, 1<<63-1) {
+		b := latencyBucket(v)
+		if b < 0 || b >= latencyBuckets {
+			t.Fatalf("%d is in bucket %d of %d", v, b, latencyBuckets)
+		}
+		if bound := bucketBound(b); v >= bound && bound != 1<<63-1 {
+			t.Errorf("%d is in bucket %d, which ends at %d", v, b, bound)
+		}
+		if b == 0 {
+			continue
+		}
+		begin, end := bucketBound(b-1), bucketBound(b)
+		if v < begin {
+			t.Errorf("%d is in bucket %d, which begins at %d", v, b, begin)
+		}
+		if b < latencyBuckets-1 && end-begin > begin/8 {
+			t.Errorf("bucket %d from %d to %d is wider than an eighth", b, begin, end)
+		}
+	}
+}
+
+// TestHour: minutes hold what happened in them, quiet ones nothing, and what is
+// older than an hour is gone. Quantiles are those of the sample, up to the width
+// of a bucket.
+func TestHour(t *testing.T) {
+	var h hour
+	c := clock{base: time.Date(2026, 11, 24, 7, 0, 0, 0, time.UTC)}
+	at := func(minute int) int64 { return int64(time.Duration(minute)*time.Minute + 3*time.Second) }
+	var sample []int64
+	for i := range int64(1000) {
+		ns := 20_000 + i*i*37
+		sample = append(sample, ns)
+		h.wrote(at(2), ns)
+	}
+	h.event(at(2))
+	h.event(at(2))
+	h.event(at(70))
+	h.event(at(6)) // it waited for an hour
+	early := h.view(c, at(3))
+	if len(early) != 4 {
+		t.Fatalf("%d minutes after 3, want 4: %+v", len(early), early)
+	}
+	m := early[2]
+	slices.Sort(sample)
+	if m.Events != 2 || m.Writes != 1000 || m.Max != sample[999] || !m.From.Equal(c.base.Add(2*time.Minute)) {
+		t.Errorf("minute 2 is %+v", m)
+	}
+	for _, q := range []struct {
+		got  int64
+		want float64
+	}{{m.P50, 0.50}, {m.P99, 0.99}} {
+		exact := stats.Quantile(sample, q.want)
+		if q.got < exact || q.got > exact+exact/8 {
+			t.Errorf("quantile %v is %d, exactly %d", q.want, q.got, exact)
+		}
+	}
+	if early[0] != (Minute{From: c.base}) {
+		t.Errorf("a quiet minute is %+v", early[0])
+	}
+	late := h.view(c, at(70))
+	if len(late) != HourMinutes || late[HourMinutes-1].Events != 2 {
+		t.Errorf("after 70 minutes: %d, the last %+v", len(late), late[len(late)-1])
+	}
+	for _, m := range late[:HourMinutes-1] {
+		if m.Events != 0 || m.Writes != 0 {
+			t.Errorf("nothing happened in %+v", m)
+		}
+	}
+}
+
+// TestHourOneWrite: with one write all quantiles are that one.
+func TestHourOneWrite(t *testing.T) {
+	for _, ns := range []int64{0, 1, 16_384, 123_456, int64(time.Minute)} {
+		var h hour
+		h.wrote(0, ns)
+		if m := h.view(clock{}, 0)[0]; m.P50 != ns || m.P99 != ns || m.Max != ns {
+			t.Errorf("one write of %d: %+v", ns, m)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package portsync_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"portsyncd/lab"
+	"portsyncd/portsync"
+)
+
+// awaitView waits until the view is as wanted.
+func (b *bench) awaitView(what string, wanted func(*portsync.View) bool) portsync.View {
+	b.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		v := b.status.View(time.Now())
+		if wanted(&v) {
+			return v
+		}
+		if time.Now().After(deadline) {
+			text, _ := json.MarshalIndent(v, "", "  ")
+			b.t.Fatalf("the view does not show %s: %s", what, text)
+		}
+	}
+}
+
+// waits returns what the view says of one that is waited for.
+func waits(v *portsync.View, what string) *portsync.Pending {
+	i := slices.IndexFunc(v.Pending, func(p portsync.Pending) bool { return p.What == what })
+	if i < 0 {
+		return nil
+	}
+	return &v.Pending[i]
+}
+
+// TestViewZero: a loop that has not begun has a view, without nil where JSON is
+// to have a list.
+func TestViewZero(t *testing.T) {
+	v := new(portsync.Status).View(time.Now())
+	if v.Ports == nil || v.Pending == nil || v.Databases == nil || v.Hour == nil {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestViewOfStart: it shows what a start waits for, and then what it came to.
+func TestViewOfStart(t *testing.T) {
+	b := newBench(t)
+	begun := time.Now()
+	b.db.SetFault(lab.Fault{Error: lab.Loading})
+	b.run()
+	v := b.awaitView("databases that are loading", func(v *portsync.View) bool {
+		return v.Databases[0].Error != "" && v.Databases[0].Address != ""
+	})
+	if p := waits(&v, "databases"); p == nil || p.Why != v.Databases[0].Error || p.From.Before(begun.Add(-time.Second)) {
+		t.Errorf("pending: %+v, databases: %+v", v.Pending, v.Databases)
+	}
+	if len(v.Databases) != 3 || v.Databases[2].Name != "CONFIG_DB" || v.Databases[2].Up || v.Start.Kind != "" {
+		t.Errorf("databases: %+v, start: %+v", v.Databases, v.Start)
+	}
+	b.db.SetFault(lab.Fault{})
+	b.must(b.kernel.AddVeth("Ethernet4", "p4"), b.kernel.SetUp("p4", true), b.kernel.SetUp("Ethernet4", true))
+	v = b.awaitView("one port that is awaited", func(v *portsync.View) bool {
+		return v.Start.Ready && v.Counts.Up == 1 && waits(v, "write") == nil
+	})
+	if p := waits(&v, "Ethernet0"); p == nil || p.Why != "it has no interface" || p.From.Before(begun.Add(-time.Second)) {
+		t.Errorf("pending: %+v", v.Pending)
+	}
+	if waits(&v, "Ethernet4") != nil || waits(&v, "PortInitDone") == nil || waits(&v, "databases") != nil {
+		t.Errorf("pending: %+v", v.Pending)
+	}
+	if s := v.Start; s.Kind != "cold" || s.Reason == "" || s.SyncNanos <= 0 || !s.ConfigDone || s.InitDone ||
+		s.LastResync == nil || s.LastAudit != nil {
+		t.Errorf("start: %+v", s)
+	}
+	if c := v.Counts; c.Configured != 2 || c.Present != 1 || c.Up != 1 || c.Events == 0 || c.Writes == 0 || c.LastWritten == nil {
+		t.Errorf("counts: %+v", c)
+	}
+	if d := v.Databases[1]; !d.Up || d.Error != "" || d.Since.Before(begun.Add(-time.Second)) {
+		t.Errorf("databases: %+v", v.Databases)
+	}
+	if len(v.Ports) != 2 || v.Ports[0].Name != "Ethernet0" || !v.Ports[0].Awaited || v.Ports[1].Oper != "up" {
+		t.Errorf("ports: %+v", v.Ports)
+	}
+	b.must(b.kernel.AddVeth("Ethernet0", "p0"))
+	v = b.awaitView("all done", func(v *portsync.View) bool { return v.Start.InitDone && len(v.Pending) == 0 })
+	total := uint64(0)
+	for _, m := range v.Hour {
+		total += m.Writes
+	}
+	if total != v.Counts.Writes {
+		t.Errorf("%d writes in the last hour, %d in all", total, v.Counts.Writes)
+	}
+}
+
+// TestViewOfRefusal: rows that wait are shown with how long they do, however
+// often the server answers that it will not have them.
+func TestViewOfRefusal(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	b.db.SetFault(lab.Fault{Error: lab.OutOfMemory, WritesOnly: true})
+	b.must(b.kernel.SetMTU("Ethernet0", 9100))
+	v := b.awaitView("a row that waits", func(v *portsync.View) bool {
+		return waits(v, "write") != nil && v.Backlog.WaitSeconds > 0.1
+	})
+	if v.Backlog.Ports != 1 {
+		t.Errorf("backlog: %+v", v.Backlog)
+	}
+	b.db.SetFault(lab.Fault{})
+	b.awaitView("no row that waits", func(v *portsync.View) bool {
+		return waits(v, "write") == nil && v.Backlog == portsync.BacklogView{}
+	})
+}
+
+// TestViewOfFlaps: the kernel's count makes the penalty, also of flaps that no
+// message told of.
+func TestViewOfFlaps(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	b.must(b.kernel.SetUp("p0", true), b.kernel.SetUp("Ethernet0", true))
+	v := b.awaitView("a port that is up", func(v *portsync.View) bool { return v.Counts.Up == 1 })
+	downs := v.Ports[0].CarrierDown
+	for range 5 {
+		b.must(b.kernel.SetUp("p0", false), b.kernel.SetUp("p0", true))
+	}
+	v = b.awaitView("five flaps", func(v *portsync.View) bool { return v.Ports[0].CarrierDown == downs+5 })
+	if p := v.Ports[0]; p.Penalty < 4900 || p.Penalty > 5000 || !p.Flapping {
+		t.Errorf("after 5 flaps: %+v", p)
+	}
+	if p := v.Ports[1]; p.Penalty != 0 || p.Flapping {
+		t.Errorf("without flaps: %+v", p)
+	}
+	if p := b.status.View(time.Now().Add(2 * time.Hour)).Ports[0]; p.Penalty > 50 || p.Flapping {
+		t.Errorf("two hours later: %+v", p)
+	}
+}
