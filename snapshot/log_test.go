@@ -252,3 +252,29 @@ func (o *onList) List(dir string, each func(name string)) error {
 	o.do()
 	return o.FS.List(dir, each)
 }
+
+// TestLast: the last whole line, whatever follows it.
+func TestLast(t *testing.T) {
+	long := strings.Repeat("x", 18)
+	for _, c := range []struct{ text, want string }{
+		{"", ""}, {"\n", ""}, {"1", ""}, {"1\n", "1"}, {"1\n2\n", "2"}, {"1\n2\n3", "2"}, {"1\n\n", ""},
+		{"1\n" + long + "\n" + long, long},
+		{strings.Repeat("0\n", 100) + long + "\n" + long, long},
+		{strings.Repeat("0\n", 100) + strings.Repeat(long, 10), ""}, // no log
+		{strings.Repeat(long, 10) + "\n", ""},                       // likewise
+	} {
+		l := &Log{Path: filepath.Join(t.TempDir(), "history.jsonl"), MaxLine: len(long)}
+		must(t, os.WriteFile(l.Path, []byte(c.text), 0o640))
+		if got, err := l.Last(); string(got) != c.want || err != nil {
+			t.Errorf("of %q: %q, %v; want %q", c.text, got, err, c.want)
+		}
+	}
+	l := &Log{Path: filepath.Join(t.TempDir(), "history.jsonl")}
+	if got, err := l.Last(); got != nil || err != nil {
+		t.Errorf("without a file: %q, %v", got, err)
+	}
+	must(t, os.Mkdir(l.Path, 0o750))
+	if got, err := l.Last(); got != nil || err == nil {
+		t.Errorf("of a directory: %q, %v", got, err)
+	}
+}

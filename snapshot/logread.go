@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -125,4 +126,37 @@ func (r *reader) next(most int) (line []byte, more int, err error) {
 		line = line[:len(line)-1]
 	}
 	return line, more, err
+}
+
+// Last returns the last whole line of the present file, nil if there is none. It
+// reads no more than two lines may have, and changes nothing.
+func (l *Log) Last() ([]byte, error) {
+	line, err := l.last()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the end of %q: %w", l.Path, err)
+	}
+	return line, nil
+}
+
+func (l *Log) last() ([]byte, error) {
+	file, info, err := openRegular(l.fs(), l.Path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	tail := make([]byte, min(info.Size(), 2*(int64(l.maxLine())+1)))
+	n, err := file.ReadAt(tail, info.Size()-int64(len(tail)))
+	if err != nil && !errors.Is(err, io.EOF) { // shorter than its size: somebody repairs it
+		return nil, err
+	}
+	whole := bytes.LastIndexByte(tail[:n], '\n')
+	if whole < 0 {
+		return nil, nil
+	}
+	tail = tail[:whole]
+	begin := bytes.LastIndexByte(tail, '\n') + 1
+	if begin == 0 && int64(n) < info.Size() {
+		return nil, nil // longer than any line
+	}
+	return tail[begin:], nil
 }

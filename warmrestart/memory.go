@@ -55,8 +55,9 @@ type Memory struct {
 	bootID string
 
 	// Remembered and Stale are called by the same goroutine, which owns these.
-	remembered bool   // the state file is of this boot
-	recovered  string // the backup that stood in for the state file
+	remembered bool      // the state file is of this boot
+	recovered  string    // the backup that stood in for the state file
+	lastAlive  time.Time // last sign of life of the process before; zero: none
 
 	restarts chan Restart
 	changes  chan []Port
@@ -75,7 +76,8 @@ type Memory struct {
 	logged  []error // causes of the present trouble that the log has
 
 	trouble atomic.Pointer[[]string]
-	writing atomic.Int64 // since when the disk has been busy with one file, nanoseconds since 1970; 0: it is not
+	known   atomic.Pointer[[]Restart] // body.Restarts, for others
+	writing atomic.Int64              // since when the disk has been busy with one file, nanoseconds since 1970; 0: it is not
 }
 
 // openFor is how long the start waits for the disk.
@@ -140,6 +142,7 @@ func (m *Memory) load() {
 	}
 	if m.cfg.StoragePath != "" {
 		m.loadMetrics()
+		m.loadHistory()
 	}
 }
 
@@ -158,6 +161,7 @@ func (m *Memory) configure(s Settings) {
 	if m.body.trim(s.KeepRestarts) {
 		m.owe(fileMetrics)
 	}
+	m.publish()
 }
 
 // loadPorts finds out whether the ports of this boot are remembered.
@@ -167,6 +171,7 @@ func (m *Memory) loadPorts() {
 	if err != nil {
 		return
 	}
+	m.wasAlive(got.SavedAt)
 	if got.Recovered {
 		m.recovered = got.Source
 	}
@@ -194,10 +199,30 @@ func (m *Memory) loadMetrics() {
 		m.body, m.based = body, true
 		m.body.Counters.CorruptionsDetected += counted.CorruptionsDetected
 		m.body.Counters.StateRecoveries += counted.StateRecoveries
+		m.wasAlive(got.SavedAt)
 		m.cfg.Families.savedAt.At(fileMetrics).Set(unixSeconds(got.SavedAt))
 	}
 	if err != nil || counted != (Counters{}) {
 		m.owe(fileMetrics)
+	}
+}
+
+// loadHistory looks when the last sample was taken.
+func (m *Memory) loadHistory() {
+	line, err := m.history.Last()
+	if err != nil {
+		m.cfg.Log.Warn("the last sample cannot be read", "error", err)
+	}
+	if at, ok := sampleTime(line); ok {
+		m.wasAlive(at)
+	}
+}
+
+// wasAlive notes a sign of life of the process before. One from the future is of
+// a clock that has been set back since.
+func (m *Memory) wasAlive(at time.Time) {
+	if at.After(m.lastAlive) && !at.After(time.Now()) {
+		m.lastAlive = at
 	}
 }
 
@@ -242,11 +267,26 @@ func (m *Memory) Stale() {
 
 // Restarted takes the record of this start. It may be called from any goroutine.
 func (m *Memory) Restarted(r Restart) {
-	r.RecoveredFrom = m.recovered
+	r.RecoveredFrom, r.LastAlive = m.recovered, m.lastAlive
 	select {
 	case m.restarts <- r:
 	default: // a process has one start
 	}
+}
+
+// Restarts returns the records that are kept, newest last. Nobody may write to
+// them. It may be called from any goroutine, and waits for nothing.
+func (m *Memory) Restarts() []Restart {
+	if known := m.known.Load(); known != nil {
+		return *known
+	}
+	return nil
+}
+
+// publish shows the records. What is appended to them later is beyond their end.
+func (m *Memory) publish() {
+	known := slices.Clip(m.body.Restarts)
+	m.known.Store(&known)
 }
 
 // PortsChanged takes the ports as they are now, in any order; the slice is

@@ -113,6 +113,7 @@ func (m *Memory) due(sampled time.Time) time.Time {
 func (m *Memory) restarted(r Restart) {
 	m.body.add(r)
 	m.body.trim(m.cfg.KeepRestarts)
+	m.publish()
 	m.owe(fileMetrics)
 	if !m.chores[fileMetrics].owed {
 		m.expose()

@@ -1,0 +1,119 @@
+package warmrestart
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 10, 5, 12, 0, 0, 0, time.UTC)
+
+// startsAt are the records of starts, so long after noon.
+func startsAt(after ...time.Duration) (all []Restart) {
+	for _, d := range after {
+		all = append(all, Restart{At: noon.Add(d), Kind: Cold})
+	}
+	return all
+}
+
+func TestRestartStorm(t *testing.T) {
+	const m, s = time.Minute, time.Second
+	for _, c := range []struct {
+		name     string
+		restarts []Restart
+		now      time.Duration
+		count    uint64 // 0: no storm
+		unit     string
+	}{
+		{"none", nil, 0, 0, ""},
+		{"one", startsAt(0), 0, 0, ""},
+		{"two", startsAt(0, m), m, 0, ""},
+		{"three at once", startsAt(0, 0, 0), 0, 3, "swss.service"},
+		{"three in 20 minutes", startsAt(0, 10*m, 20*m), 20 * m, 3, "swss.service"},
+		{"the first is 20 minutes ago", startsAt(0, 10*m, 20*m-s), 20*m + 1, 0, ""},
+		{"long ago", startsAt(0, 1, 2), time.Hour, 0, ""},
+		{"the newest of many", startsAt(-2000*m, -1000*m, 0, m, 2*m, 3*m), 4 * m, 4, "swss.service"},
+		{"by a clock set back", startsAt(0, m, 60*m, 61*m), 2 * m, 0, ""},
+		{"out of order", startsAt(2*m, 0, m), 2 * m, 3, "swss.service"},
+	} {
+		storm, ok := RestartStorm(c.restarts, noon.Add(c.now))
+		if ok != (c.count > 0) || storm.Count != c.count || !strings.Contains(storm.Text, c.unit) {
+			t.Errorf("%s: %v, %+v", c.name, ok, storm)
+		}
+		if ok && (storm.Kind != StormRestarts || storm.Limit != 3 || storm.To.Before(storm.From)) {
+			t.Errorf("%s: %+v", c.name, storm)
+		}
+	}
+	// The process began before its record, if that is known.
+	restarts := startsAt(30*m, 30*m, 30*m)
+	for i := range restarts {
+		restarts[i].Process = noon
+	}
+	if storm, ok := RestartStorm(restarts, noon.Add(31*m)); ok {
+		t.Errorf("of processes that began half an hour ago: %+v", storm)
+	}
+}
+
+// TestRestarts: the records can be read while others are added and dropped.
+func TestRestarts(t *testing.T) {
+	c := config(t.TempDir())
+	c.KeepRestarts = 2
+	for range 3 {
+		l := start(t, c)
+		l.Restarted(cold(time.Millisecond))
+		l.stop()
+	}
+	l := open(t, c)
+	before := l.Restarts()
+	if len(before) != 2 || cap(before) != 2 {
+		t.Fatalf("%d records with room for %d, want the 2 that are kept", len(before), cap(before))
+	}
+	first := before[0]
+	l.restarted(warm(time.Second))
+	if after := l.Restarts(); len(after) != 2 || after[1].Kind != Warm || after[0] != before[1] {
+		t.Errorf("after one more start: %+v", after)
+	}
+	if before[0] != first {
+		t.Errorf("the record %+v has become %+v", first, before[0])
+	}
+	if got := withoutDisk(l.cfg).Restarts(); len(got) != 0 {
+		t.Errorf("nothing remembered, and %d records", len(got))
+	}
+}
+
+// TestLastAlive: the downtime before a start begins at the newest sign of life,
+// and not in the future.
+func TestLastAlive(t *testing.T) {
+	c := config(t.TempDir())
+	l := start(t, c)
+	if !l.lastAlive.IsZero() {
+		t.Errorf("without files it was alive at %v", l.lastAlive)
+	}
+	l.Restarted(cold(time.Millisecond))
+	l.stop()
+	saved := open(t, c).lastAlive
+	if saved.IsZero() || time.Since(saved) > time.Hour {
+		t.Fatalf("with metrics.json it was alive at %v", saved)
+	}
+	for _, s := range []struct {
+		line string
+		want func() time.Time
+	}{
+		{`{"time":"2026-01-01T00:00:00Z"}`, func() time.Time { return saved }},
+		{`{"time":"9999-01-01T00:00:00Z"}`, func() time.Time { return saved }},
+		{`{"other":1}`, func() time.Time { return saved }},
+		{`{"time":"` + saved.Add(1).Format(time.RFC3339Nano) + `"}`, func() time.Time { return saved.Add(1) }},
+	} {
+		must(t, l.history.Append([]byte(s.line)))
+		next := open(t, c)
+		if !next.lastAlive.Equal(s.want()) {
+			t.Errorf("after the sample %s: alive at %v, want %v", s.line, next.lastAlive, s.want())
+		}
+	}
+	l = start(t, c)
+	l.Restarted(cold(time.Millisecond))
+	l.stop()
+	if r := stored(t, c).Restarts; !r[0].LastAlive.IsZero() || !r[1].LastAlive.Equal(saved.Add(1)) {
+		t.Errorf("records say %v and %v", r[0].LastAlive, r[1].LastAlive)
+	}
+}
