@@ -70,15 +70,15 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// walk calls f for each file of the tree, but for what git, the build and the
-// tests' recordings keep there.
+// walk calls f for each file of the tree, but for what git, the build, the
+// source archive and the tests' recordings keep there.
 func walk(t *testing.T, f func(name string)) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (name == ".git" || name == "dist" || d.Name() == "testdata" || name == filepath.Join("bench", "results")):
+		case d.IsDir() && (name == ".git" || name == "dist" || name == "vendor" || d.Name() == "testdata" || name == filepath.Join("bench", "results")):
 			return fs.SkipDir
 		case d.Type().IsRegular():
 			f(filepath.ToSlash(name))

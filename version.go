@@ -11,8 +11,16 @@ import (
 // another.
 var release = "0.1.0"
 
-// revision returns the commit the binary was built from, if the toolchain knows.
+// commit is the commit the binary was built from, where -ldflags "-X
+// main.commit=..." names it: in a source archive the toolchain cannot know.
+var commit string
+
+// revision returns the commit the binary was built from, if the build or the
+// toolchain knows.
 func revision() string {
+	if commit != "" {
+		return commit
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
