@@ -112,9 +112,10 @@ func closeWrite(c net.Conn) error {
 // connTable caps the connections of all listeners together. Its lock is held
 // for a walk over the table at most, and never by anything but HTTP.
 type connTable struct {
-	rejected  *Vec[Counter]
-	max       int
-	lingering atomic.Int32
+	rejected      *Vec[Counter]
+	max           int
+	mostLingering int
+	lingering     atomic.Int32
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
@@ -122,7 +123,7 @@ type connTable struct {
 }
 
 func newConnTable(max int, rejected *Vec[Counter]) *connTable {
-	return &connTable{rejected: rejected, max: max, conns: make(map[*conn]struct{})}
+	return &connTable{rejected: rejected, max: max, mostLingering: maxLingering, conns: make(map[*conn]struct{})}
 }
 
 // admit gives nc a place, if need be another connection's, or else returns nil
@@ -229,7 +230,7 @@ func (t *connTable) refuse(c net.Conn, kind connKind) {
 	c.SetDeadline(time.Now().Add(lingerTime))
 	io.WriteString(c, busyAnswer) // into an empty socket buffer: does not wait
 	closeWrite(c)
-	if t.lingering.Add(1) > maxLingering {
+	if int(t.lingering.Add(1)) > t.mostLingering {
 		t.lingering.Add(-1)
 		c.Close()
 		return

@@ -57,7 +57,8 @@ type ServerConfig struct {
 	Version string
 
 	// MaxConns caps connections, MaxAnswers the large answers that are in
-	// memory at once. 0 means 128 and 8.
+	// memory at once. 0 means 128, or fewer where file descriptors are few,
+	// and 8.
 	MaxConns, MaxAnswers int
 
 	Live
@@ -166,9 +167,10 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		return nil, err
 	}
 
+	mostConns, mostLingering := shareOf(descriptorLimit())
 	maxConns, maxAnswers := cfg.MaxConns, cfg.MaxAnswers
 	if maxConns <= 0 {
-		maxConns = defaultMaxConns
+		maxConns = mostConns
 	}
 	if maxAnswers <= 0 {
 		maxAnswers = defaultMaxAnswers
@@ -176,6 +178,7 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 	rejected := src.Set.NewCounterVec("portsyncd_http_rejected_total",
 		"Clients turned away to protect the daemon, by reason.", "reason", rejectReasons...)
 	s.conns = newConnTable(maxConns, rejected)
+	s.conns.mostLingering = mostLingering
 	s.press = newPress(maxAnswers, max(1, runtime.GOMAXPROCS(0)/2), s.conns, rejected)
 	s.addRoutes()
 	s.http = http.Server{

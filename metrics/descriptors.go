@@ -1,0 +1,30 @@
+package metrics
+
+import "golang.org/x/sys/unix"
+
+// ownDescriptors is how many file descriptors clients must leave to the daemon:
+// for the databases, the netlink socket, the log, files in writing and the
+// listeners. It uses some 20 of them.
+const ownDescriptors = 32
+
+// shareOf returns how many connections may be served, and how many refused ones
+// may linger, if the process may have so many file descriptors. Clients that take
+// all of them would keep the daemon from the databases.
+func shareOf(descriptors uint64) (conns, lingering int) {
+	if descriptors >= ownDescriptors+2*defaultMaxConns {
+		return defaultMaxConns, maxLingering
+	}
+	rest := max(int(descriptors), ownDescriptors) - ownDescriptors
+	lingering = min(rest/4, maxLingering)
+	return max(1, min(rest-lingering, defaultMaxConns)), lingering
+}
+
+// descriptorLimit is RLIMIT_NOFILE, getrlimit(2). The Go runtime has raised it to
+// the hard limit.
+func descriptorLimit() uint64 {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0 // unknown: few
+	}
+	return limit.Cur
+}
