@@ -27,6 +27,9 @@ type Config struct {
 	Sample func(Counters) []byte
 	// Text and JSON append the metrics for the exports. Run calls them.
 	Text, JSON func(b []byte) []byte
+	// Troubled, unless nil, is called by Run when there is something else to say in
+	// Trouble. It must not wait.
+	Troubled func()
 
 	Settings
 }
@@ -75,6 +78,7 @@ type Memory struct {
 	chores  [numFiles]chore
 	logged  []error // causes of the present trouble that the log has
 
+	debts   [numFiles]debt
 	trouble atomic.Pointer[[]string]
 	known   atomic.Pointer[[]Restart] // body.Restarts, for others
 	writing atomic.Int64              // since when the disk has been busy with one file, nanoseconds since 1970; 0: it is not

@@ -62,8 +62,7 @@ func (m *Memory) makeChores() {
 
 // owe has a file written at the next opportunity, if it is kept at all.
 func (m *Memory) owe(file int) {
-	c := &m.chores[file]
-	c.owed = c.dir != ""
+	m.setOwed(file, m.chores[file].dir != "")
 }
 
 // Run owns the files until ctx ends, and then saves what is left. It wakes up
@@ -158,7 +157,7 @@ func (m *Memory) try(file int) {
 		size, wrote, err = c.write()
 	}
 	m.writing.Store(0)
-	c.owed = err != nil
+	m.setOwed(file, err != nil)
 	switch {
 	case err != nil:
 		f.failures.At(file).Inc()
@@ -198,6 +197,9 @@ func (m *Memory) tell(file int, err error) {
 		}
 	}
 	m.trouble.Store(&trouble)
+	if m.cfg.Troubled != nil {
+		m.cfg.Troubled()
+	}
 	if len(trouble) > 0 {
 		m.cfg.Families.diskFaulty.Set(1)
 		return

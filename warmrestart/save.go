@@ -77,7 +77,7 @@ func (m *Memory) removeExports() {
 		if e.wanted {
 			continue
 		}
-		m.chores[e.file].owed = false
+		m.setOwed(e.file, false)
 		m.tell(e.file, nil)
 		err := os.Remove(filepath.Join(m.cfg.StoragePath, e.name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
