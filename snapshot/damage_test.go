@@ -286,6 +286,27 @@ func TestLogInItsPlace(t *testing.T) {
 	}
 }
 
+// TestLogLinkedElsewhere has the log's name stand for a file that somebody has under
+// another name: no byte of it changes, not even an incomplete last line.
+func TestLogLinkedElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	victim, path := filepath.Join(dir, "victim"), filepath.Join(dir, "history.jsonl")
+	const text = "somebody's text\nwithout an end"
+	must(t, os.WriteFile(victim, []byte(text), 0o600))
+	must(t, os.Link(victim, path))
+	l := history(path, nil)
+	must(t, l.Append(line(1)))
+	must(t, l.Append(line(2)))
+	got, err := os.ReadFile(victim)
+	info, serr := os.Stat(victim)
+	if err != nil || serr != nil || string(got) != text || info.Mode() != 0o600 {
+		t.Errorf("the victim is %q, %v, %v, %v", got, err, info.Mode(), serr)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != `{"n":1}`+"\n"+`{"n":2}`+"\n" {
+		t.Errorf("the log is %q, %v", got, err)
+	}
+}
+
 // TestPermission: an ordinary user finds a file of somebody else.
 func TestPermission(t *testing.T) {
 	if os.Geteuid() == 0 {

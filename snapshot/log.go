@@ -42,7 +42,8 @@ type Log struct {
 // Append adds a line, which is one JSON value without line breaks. When it
 // returns nil, the line is on the disk. On an error part of it may be in the
 // file; the next Append removes that first. The same heals a line that a power
-// cut left behind. What is no log at all is set aside.
+// cut left behind. What is no log at all is set aside; a file that has another
+// name (link(2)) is ended as if it were full.
 func (l *Log) Append(line []byte) error {
 	if err := l.append(line); err != nil {
 		return fmt.Errorf("append to %q: %w", l.Path, err)
@@ -102,6 +103,17 @@ func (l *Log) write(file Handle, size int64, line []byte) error {
 // there is none.
 func (l *Log) open() (file Handle, size int64, err error) {
 	file, info, err := openRegular(l.fs(), l.Path, os.O_RDWR|os.O_APPEND)
+	if err == nil && hasOtherNames(info) {
+		// What is appended, or cut off, would be so under the other name too: of a
+		// backup, or of whatever somebody who may write here linked to. Here it
+		// becomes an earlier part.
+		file.Close()
+		if err := l.rotate(); err != nil {
+			return nil, 0, err
+		}
+		file, err = l.create()
+		return file, 0, err
+	}
 	if err == nil {
 		size, err = l.repair(file, info.Size())
 		if err == nil {
