@@ -21,6 +21,7 @@ import (
 	"portsyncd/metrics"
 	"portsyncd/netlinkraw"
 	"portsyncd/portsync"
+	"portsyncd/push"
 	"portsyncd/sonicdb"
 	"portsyncd/syslog"
 	"portsyncd/systemd"
@@ -152,6 +153,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	d.set, d.status = metrics.NewSet(), &portsync.Status{}
 	d.live.Store(live(&d.cfg.Metrics))
 	families := portsync.NewMetrics(d.set, d.status, d.cfg.Metrics.PerPort)
+	pushFamilies := push.NewFamilies(d.set)
 	d.remember(families)
 	d.loop = portsync.NewLoop(portsync.Options{
 		Links:    d.links,
@@ -178,6 +180,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	go d.watchReloads(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { d.serve(ctx, listeners) })
+	beside.Go(func() { d.push(ctx, pushFamilies) })
 	beside.Go(func() { // said before what is queued is written
 		<-ctx.Done()
 		d.notify(systemd.Stopping)

@@ -9,6 +9,7 @@ type Config struct {
 	WarmRestart WarmRestart
 	Metrics     Metrics
 	Health      Health
+	Push        Push
 
 	origins map[string]origin // by full key; absent: the default
 }
@@ -66,6 +67,18 @@ type Health struct {
 	AuditInterval         time.Duration // between comparisons of STATE_DB with the kernel, 0 (never) to 24 h. Default 60 s
 }
 
+// Push is the table [push]: a time series database that samples are sent to.
+type Push struct {
+	URL               string        // http or https, without credentials; "": nothing is sent. Default ""
+	Interval          time.Duration // between batches, 1 s to 1 h. Default 10 s
+	Instance          string        // value of the tag instance. Default "": the host name
+	AuthorizationFile string        // absolute path of a file with the header's value. Default ""
+	CAFile            string        // absolute path of a PEM file; "": the system's authorities. Default ""
+	Device            string        // interface or VRF that connections are bound to. Default "": any
+	Gzip              bool          // compress. Default true
+	QueueBatches      int           // kept while nobody takes them, 1 to 1000. Default 60
+}
+
 // DefaultDatabaseConfig is where SONiC keeps its map of databases
 // (sonic-swss-common, common/dbconnector.h, DEFAULT_SONIC_DB_CONFIG_FILE).
 const DefaultDatabaseConfig = "/var/run/redis/sonic-db/database_config.json"
@@ -102,6 +115,11 @@ func Default() Config {
 			MaxStall:              10 * time.Second,
 			MaxFailureRatePercent: 5,
 			AuditInterval:         60 * time.Second,
+		},
+		Push: Push{
+			Interval:     10 * time.Second,
+			Gzip:         true,
+			QueueBatches: 60,
 		},
 	}
 }

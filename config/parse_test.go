@@ -54,6 +54,16 @@ basic_password_sha256 = "`+strings.ToUpper(hexDigest)+`"
 max_stall_seconds = 3
 max_failure_rate_percent = 5e-1
 audit_interval_secs = 0
+
+[push]
+url = "https://influx.example:8086/api/v2/write?org=noc&bucket=fabric"
+interval_secs = 3600
+instance = "leaf1/asic0"
+authorization_file = "/etc/sonic/push.secret"
+ca_file = "/etc/sonic/push-ca.pem"
+device = "mgmt"
+gzip = false
+queue_batches = 1000
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +83,12 @@ audit_interval_secs = 0
 			BearerTokenSHA256: d, BasicUsername: "prom", BasicPasswordSHA256: d,
 		},
 		Health: Health{MaxStall: 3 * time.Second, MaxFailureRatePercent: 0.5},
+		Push: Push{
+			URL:      "https://influx.example:8086/api/v2/write?org=noc&bucket=fabric",
+			Interval: time.Hour, Instance: "leaf1/asic0",
+			AuthorizationFile: "/etc/sonic/push.secret", CAFile: "/etc/sonic/push-ca.pem", Device: "mgmt",
+			QueueBatches: 1000,
+		},
 	}
 	for i := range schema {
 		if s := &schema[i]; s.key != "metrics.profiling" && !c.IsSet(s.key) {
@@ -89,13 +105,13 @@ audit_interval_secs = 0
 func TestParseErrors(t *testing.T) {
 	tests := []struct{ name, src, want string }{
 		{"unknown table", "[metrcs]\n", `f:1:2: metrcs: unknown table; did you mean metrics?`},
-		{"unknown table, none near", "[zzz]\n", `f:1:2: zzz: unknown table; the tables are daemon, database, warm_restart, metrics, health`},
+		{"unknown table, none near", "[zzz]\n", `f:1:2: zzz: unknown table; the tables are daemon, database, warm_restart, metrics, health, push`},
 		{"unknown key", "[metrics]\nlistn = 1\n", `f:2:1: metrics.listn: unknown key; did you mean metrics.listen?`},
 		{"unknown key, swapped letters", "[database]\nreids_host = ''\n", `f:2:1: database.reids_host: unknown key; did you mean database.redis_host?`},
 		{"unknown key, none near", "[health]\nfoo = 1\n", `f:2:1: health.foo: unknown key; the keys of [health] are max_stall_seconds, max_failure_rate_percent, audit_interval_secs`},
 		{"key of another table", "[daemon]\nexport_format = 'json'\n", `f:2:1: daemon.export_format: unknown key; did you mean metrics.export_format?`},
 		{"key outside of a table", "redis_port = 1\n", `f:1:1: redis_port: unknown key outside of any table; did you mean database.redis_port?`},
-		{"key outside of a table, none near", "zzz = 1\n", `f:1:1: zzz: unknown key outside of any table; the tables are daemon, database, warm_restart, metrics, health`},
+		{"key outside of a table, none near", "zzz = 1\n", `f:1:1: zzz: unknown key outside of any table; the tables are daemon, database, warm_restart, metrics, health, push`},
 		{"sub-table", "[metrics.tls]\ncert = ''\n", `f:1:10: metrics.tls: unknown key; the keys of [metrics] are ` + strings.Join(keysOf("metrics"), ", ")},
 		{"key that needs quotes", "[daemon]\n\"log level\" = 1\n", `f:2:1: daemon."log level": unknown key; did you mean daemon.log_level?`},
 		{"table set to a value", "health = 5\n", `f:1:10: health: expected a table, got 5`},
@@ -178,6 +194,8 @@ func TestIntegerRanges(t *testing.T) {
 		{"health.max_stall_seconds", 1, 3600},
 		{"health.max_failure_rate_percent", 0, 100},
 		{"health.audit_interval_secs", 0, 86400},
+		{"push.interval_secs", 1, 3600},
+		{"push.queue_batches", 1, 1000},
 	}
 	for _, tt := range tests {
 		for value, valid := range map[int64]bool{tt.lo - 1: false, tt.lo: true, tt.hi: true, tt.hi + 1: false, -1 << 63: false} {

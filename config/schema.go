@@ -69,6 +69,15 @@ var schema = []setting{
 	{"health.max_stall_seconds", live, integer(func(c *Config) *time.Duration { return &c.Health.MaxStall }, 1, 3600, seconds, "seconds")},
 	{"health.max_failure_rate_percent", live, number(func(c *Config) *float64 { return &c.Health.MaxFailureRatePercent }, 0, 100, "percent")},
 	{"health.audit_interval_secs", live, integer(func(c *Config) *time.Duration { return &c.Health.AuditInterval }, 0, 86400, seconds, "seconds")},
+
+	{"push.url", restart, pushURL(func(c *Config) *string { return &c.Push.URL })},
+	{"push.interval_secs", restart, integer(func(c *Config) *time.Duration { return &c.Push.Interval }, 1, 3600, seconds, "seconds")},
+	{"push.instance", restart, text(func(c *Config) *string { return &c.Push.Instance }, "a name of at most 255 bytes", true, isInstance)},
+	{"push.authorization_file", restart, optionalPath(func(c *Config) *string { return &c.Push.AuthorizationFile })},
+	{"push.ca_file", restart, optionalPath(func(c *Config) *string { return &c.Push.CAFile })},
+	{"push.device", restart, text(func(c *Config) *string { return &c.Push.Device }, "an interface name of at most 15 bytes", true, isDevice)},
+	{"push.gzip", restart, boolean(func(c *Config) *bool { return &c.Push.Gzip })},
+	{"push.queue_batches", restart, integer(func(c *Config) *int { return &c.Push.QueueBatches }, 1, 1000, 1, "batches")},
 }
 
 // settingOf returns the setting with this full key, or nil.

@@ -87,9 +87,11 @@ func (e Endpoint) IsLocal() bool {
 		return true
 	}
 	host, _, err := net.SplitHostPort(e.Address)
-	if err != nil {
-		return false
-	}
+	return err == nil && isLoopback(host)
+}
+
+// isLoopback reports whether a host is this machine.
+func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }

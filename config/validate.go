@@ -16,6 +16,12 @@ func (d *decoder) crossCheck() {
 	d.need("metrics.tls_client_ca_file", m.TLSClientCAFile != "", "metrics.tls_cert_file", m.TLSCertFile != "")
 	d.need("metrics.basic_username", m.BasicUsername != "", "metrics.basic_password_sha256", m.BasicPasswordSHA256.IsSet())
 	d.need("metrics.basic_password_sha256", m.BasicPasswordSHA256.IsSet(), "metrics.basic_username", m.BasicUsername != "")
+	d.checkProfiling()
+	d.checkPush()
+}
+
+func (d *decoder) checkProfiling() {
+	m := &d.cfg.Metrics
 	if !m.Profiling || d.mentions["metrics.listen"].bad {
 		return
 	}

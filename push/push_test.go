@@ -1,0 +1,283 @@
+package push
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"portsyncd/metrics"
+)
+
+// rig is a pusher on a clock of its own, with a receiver that does what the
+// test says.
+type rig struct {
+	*Pusher
+	set  *metrics.Set
+	logs bytes.Buffer
+	got  []*batch // what was delivered
+	sent []time.Time
+}
+
+// newRig returns a pusher that pushes each 10 s and whose requests answer
+// decides about; nil delivers.
+func newRig(t *testing.T, answer func(n int, b *batch) result) *rig {
+	t.Helper()
+	r := &rig{set: metrics.NewSet()}
+	r.set.NewCounter("portsyncd_audits_total", "Audits.").Add(1)
+	c := Config{URL: "http://receiver/write", Interval: 10 * time.Second, Instance: "leaf1", QueueBatches: 5}
+	p, err := New(c, r.set, NewFamilies(r.set), slog.New(slog.NewTextHandler(&r.logs, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Pusher = p
+	p.post = func(ctx context.Context, b *batch) result {
+		n := len(r.sent)
+		r.sent = append(r.sent, time.Now())
+		res := result{batch: b}
+		if answer != nil {
+			res = answer(n, b)
+		}
+		if res.outcome == delivered {
+			r.got = append(r.got, b)
+		}
+		return res
+	}
+	return r
+}
+
+// runFor runs the pusher for a time of its clock.
+func (r *rig) runFor(d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	r.Run(ctx)
+}
+
+// value returns what a series shows.
+func (r *rig) value(t *testing.T, name, label string) float64 {
+	t.Helper()
+	for s := range r.set.Samples() {
+		if s.Name == name && (label == "" || s.Labels[0].Value == label) {
+			return s.Value
+		}
+	}
+	t.Fatalf("no series %s %q", name, label)
+	return 0
+}
+
+func failed(b *batch, o outcome, after time.Duration) result {
+	return result{batch: b, outcome: o, err: errors.New("as the test says"), retryAfter: after}
+}
+
+// TestRun: one batch per interval, the first within one.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		begin := time.Now()
+		r.runFor(100*time.Second - time.Nanosecond)
+		if len(r.got) != 10 {
+			t.Fatalf("%d batches in 100 s, want 10", len(r.got))
+		}
+		if first := r.sent[0].Sub(begin); first >= 10*time.Second {
+			t.Errorf("the first after %v", first)
+		}
+		for i, at := range r.sent[1:] {
+			if d := at.Sub(r.sent[i]); d != 10*time.Second {
+				t.Errorf("batch %d after %v", i+1, d)
+			}
+		}
+		if !bytes.HasPrefix(r.got[0].body, []byte("portsyncd,instance=leaf1 audits_total=1,")) {
+			t.Errorf("a batch is %q", r.got[0].body)
+		}
+		if n := r.value(t, "portsyncd_push_requests_total", ""); n != 10 {
+			t.Errorf("%v requests counted", n)
+		}
+		if n := r.value(t, "portsyncd_push_samples_total", ""); n != float64(10*r.got[0].samples) {
+			t.Errorf("%v samples counted, a batch has %d", n, r.got[0].samples)
+		}
+		if at := r.value(t, "portsyncd_push_last_success_timestamp_seconds", ""); at != float64(r.sent[9].UnixMilli())/1000 {
+			t.Errorf("last success at %v, was %v", at, r.sent[9])
+		}
+		if r.logs.Len() > 0 {
+			t.Errorf("log: %s", &r.logs)
+		}
+	})
+}
+
+// TestGone: while the receiver takes nothing, the newest batches are kept, pauses
+// grow to a minute, and one line is logged. When it is back it gets what is left,
+// oldest first.
+func TestGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		r := newRig(t, func(_ int, b *batch) result {
+			if time.Since(begin) < time.Hour {
+				return failed(b, unreachable, 0)
+			}
+			return result{batch: b}
+		})
+		r.runFor(time.Hour + 65*time.Second)
+		var pauses []time.Duration
+		for i, at := range r.sent[1:] {
+			if !at.After(begin.Add(time.Hour)) {
+				pauses = append(pauses, at.Sub(r.sent[i]))
+			}
+		}
+		for i, p := range pauses {
+			whole := min(time.Second<<min(i, 10), time.Minute)
+			if p < whole/2 || p >= whole {
+				t.Errorf("pause %d is %v, want %v to %v", i, p, whole/2, whole)
+			}
+		}
+		if len(pauses) < 60 {
+			t.Errorf("%d attempts in an hour", len(pauses))
+		}
+		for i, b := range r.got[1:] {
+			if stamp(t, b) <= stamp(t, r.got[i]) {
+				t.Errorf("batch %d is older than the one before", i+1)
+			}
+		}
+		// What was kept is of the last 50 s before the receiver came back.
+		if oldest := begin.Add(time.Hour - 50*time.Second); len(r.got) < 5 || stamp(t, r.got[0]) < oldest.UnixNano() {
+			t.Errorf("%d batches delivered, the oldest of %v", len(r.got), time.Unix(0, stamp(t, r.got[0])))
+		}
+		made := 366 // one each 10 s
+		dropped := r.value(t, "portsyncd_push_dropped_batches_total", "queue_full")
+		queued := r.value(t, "portsyncd_push_queue_batches", "")
+		if all := int(dropped) + int(queued) + len(r.got); all < made || all > made+1 {
+			t.Errorf("%v dropped, %v queued, %d delivered, want %d in all", dropped, queued, len(r.got), made)
+		}
+		if n := r.value(t, "portsyncd_push_failures_total", "unreachable"); int(n) != len(r.sent)-len(r.got) {
+			t.Errorf("%v failures counted", n)
+		}
+		if lines := strings.Count(r.logs.String(), "\n"); lines != 2 || !strings.Contains(r.logs.String(), "pushed again") {
+			t.Errorf("log: %s", &r.logs)
+		}
+	})
+}
+
+// TestSlow: a request that takes minutes holds up neither samples nor the end.
+func TestSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		began := time.Now()
+		r.post = func(ctx context.Context, b *batch) result {
+			r.sent = append(r.sent, time.Now())
+			<-ctx.Done()
+			return failed(b, unreachable, 0)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan time.Time, 1)
+		go func() { r.Run(ctx); ended <- time.Now() }()
+		time.Sleep(15 * time.Minute)
+		cancel()
+		if late := (<-ended).Sub(began) - 15*time.Minute; late != 0 {
+			t.Errorf("ended %v after it was asked to", late)
+		}
+		if n := r.value(t, "portsyncd_push_dropped_batches_total", "queue_full"); n < 80 {
+			t.Errorf("%v batches dropped of 90: sampling stood still", n)
+		}
+		for i, at := range r.sent[1:] {
+			if d := at.Sub(r.sent[i]); d < requestTime {
+				t.Errorf("request %d began %v after the one before", i+1, d)
+			}
+		}
+	})
+}
+
+// TestRetryAfter: the receiver's wish is followed, within limits.
+func TestRetryAfter(t *testing.T) {
+	for _, c := range []struct{ asked, low, high time.Duration }{
+		{0, 500 * time.Millisecond, time.Second},
+		{30 * time.Second, 30 * time.Second, 30 * time.Second},
+		{24 * time.Hour, 15 * time.Minute, 15 * time.Minute},
+	} {
+		t.Run(c.asked.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, func(n int, b *batch) result {
+					if n == 0 {
+						return failed(b, overloaded, c.asked)
+					}
+					return result{batch: b}
+				})
+				r.runFor(20 * time.Minute)
+				if d := r.sent[1].Sub(r.sent[0]); d < c.low || d > c.high {
+					t.Errorf("asked for %v, the next request came after %v", c.asked, d)
+				}
+			})
+		})
+	}
+}
+
+// TestRefused: what the receiver will never take is not sent twice, and does
+// not hold up the next batch.
+func TestRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen := make(map[*batch]bool)
+		r := newRig(t, func(n int, b *batch) result {
+			if seen[b] {
+				t.Errorf("request %d repeats a batch", n)
+			}
+			seen[b] = true
+			if n < 3 {
+				return failed(b, refused, 0)
+			}
+			return result{batch: b}
+		})
+		r.runFor(100*time.Second - time.Nanosecond)
+		if len(r.got) != 7 {
+			t.Errorf("%d batches delivered, want 7", len(r.got))
+		}
+		if n := r.value(t, "portsyncd_push_dropped_batches_total", "refused"); n != 3 {
+			t.Errorf("%v batches counted as refused, want 3", n)
+		}
+	})
+}
+
+// TestGzip: compressed is the same text, and much less of it.
+func TestGzip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		ports := r.set.NewGroup("port")
+		up := ports.NewIntGauge("portsyncd_port_up", "Up.")
+		for i := range 512 {
+			up.In(ports.Add(fmt.Sprintf("Ethernet%d", i))).Set(1)
+		}
+		r.config.Gzip = true
+		r.runFor(25 * time.Second)
+		for _, b := range r.got {
+			z, err := gzip.NewReader(bytes.NewReader(b.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(z)
+			if err != nil || bytes.Count(text, []byte("port_up=1 ")) != 512 {
+				t.Errorf("%v: %.200q", err, text)
+			}
+			if len(b.body)*4 > len(text) {
+				t.Errorf("%d bytes of %d", len(b.body), len(text))
+			}
+		}
+		if len(r.got) < 2 {
+			t.Errorf("%d batches", len(r.got))
+		}
+	})
+}
+
+// stamp returns the time stamp of a batch that is not compressed.
+func stamp(t *testing.T, b *batch) int64 {
+	t.Helper()
+	line, _, _ := bytes.Cut(b.body, []byte("\n"))
+	var at int64
+	if _, err := fmt.Sscan(string(line[bytes.LastIndexByte(line, ' ')+1:]), &at); err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	return at
+}

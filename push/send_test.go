@@ -1,0 +1,322 @@
+package push
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/metrics"
+)
+
+// patience is for what takes no time on a machine that is not busy.
+const patience = 30 * time.Second
+
+func newTestSender(t *testing.T, c Config) *sender {
+	t.Helper()
+	s, err := newSender(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.client.CloseIdleConnections)
+	return s
+}
+
+// try sends one batch.
+func (s *sender) try(t *testing.T) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return s.post(ctx, &batch{[]byte("portsyncd up=1 1\n"), 1})
+}
+
+// secretFile returns a file with this content.
+func secretFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestRequest(t *testing.T) {
+	requests := make(chan *http.Request, 1)
+	bodies := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		bodies <- string(body)
+		requests <- r
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer server.Close()
+	s := newTestSender(t, Config{
+		URL: server.URL + "/api/v2/write?org=o&bucket=b", AuthorizationFile: secretFile(t, "Token hush\n"),
+		Gzip: true, UserAgent: "portsyncd/1",
+	})
+	if r := s.try(t); r.outcome != delivered || r.err != nil {
+		t.Fatalf("%v, %v", r.outcome, r.err)
+	}
+	r := <-requests
+	if body := <-bodies; body != "portsyncd up=1 1\n" {
+		t.Errorf("body %q", body)
+	}
+	if r.Method != http.MethodPost || r.RequestURI != "/api/v2/write?org=o&bucket=b" {
+		t.Errorf("%s %s", r.Method, r.RequestURI)
+	}
+	for name, want := range map[string]string{
+		"Authorization": "Token hush", "Content-Encoding": "gzip", "User-Agent": "portsyncd/1",
+		"Content-Type": "text/plain; charset=utf-8", "Idempotency-Key": "",
+	} {
+		if got := r.Header.Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestAnswers: what each answer means for the batch, and that the receiver's
+// words come through.
+func TestAnswers(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		after  string
+		want   outcome
+		asked  time.Duration
+	}{
+		{200, "", delivered, 0},
+		{204, "", delivered, 0},
+		{302, "", unauthorized, 0},
+		{400, "", refused, 0},
+		{401, "", unauthorized, 0},
+		{403, "", unauthorized, 0},
+		{404, "", unauthorized, 0},
+		{405, "", refused, 0},
+		{408, "", overloaded, 0},
+		{413, "", refused, 0},
+		{422, "", refused, 0},
+		{429, "7", overloaded, 7 * time.Second},
+		{429, "soon", overloaded, 0},
+		{500, "", overloaded, 0},
+		{503, "4000000000000", overloaded, 0},
+		{503, "2147483647", overloaded, 2147483647 * time.Second},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c.after != "" {
+				w.Header().Set("Retry-After", c.after)
+			}
+			w.WriteHeader(c.status)
+			if c.status != 204 {
+				io.WriteString(w, `{"error":"partial write"}`)
+			}
+		}))
+		r := newTestSender(t, Config{URL: server.URL}).try(t)
+		if r.outcome != c.want || r.retryAfter != c.asked {
+			t.Errorf("%d, Retry-After %q: %v, wait %v; want %v, %v", c.status, c.after, r.outcome, r.retryAfter, c.want, c.asked)
+		}
+		if c.want != delivered && (r.err == nil || !strings.Contains(r.err.Error(), "partial write")) {
+			t.Errorf("%d: error %v", c.status, r.err)
+		}
+		server.Close()
+	}
+}
+
+func TestRetryAfterDate(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"Fri, 02 Jan 2026 03:05:05 GMT": time.Minute,
+		"Fri, 02 Jan 2026 03:00:00 GMT": 0,
+		"-5":                            0,
+		"":                              0,
+	} {
+		if got := retryAfter(value, now); got != want {
+			t.Errorf("%q: %v, want %v", value, got, want)
+		}
+	}
+}
+
+// TestRedirect: neither samples nor credentials go where the receiver points.
+func TestRedirect(t *testing.T) {
+	var visits atomic.Int32
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { visits.Add(1) }))
+	defer elsewhere.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, status)
+		}))
+		s := newTestSender(t, Config{URL: server.URL, AuthorizationFile: secretFile(t, "Token hush")})
+		if r := s.try(t); r.outcome != unauthorized {
+			t.Errorf("%d: %v, %v", status, r.outcome, r.err)
+		}
+		server.Close()
+	}
+	if n := visits.Load(); n != 0 {
+		t.Errorf("%d redirects were followed", n)
+	}
+}
+
+// TestReceiverGone: no listener, an answer that never comes, one that is cut, and
+// one that is no HTTP.
+func TestReceiverGone(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		serve func(net.Conn) // nil: nobody listens
+	}{
+		{"no_listener", nil},
+		{"closed", func(net.Conn) {}},
+		{"silent", func(conn net.Conn) { io.Copy(io.Discard, conn) }},
+		{"no_HTTP", func(conn net.Conn) { io.WriteString(conn, "220 mail ready\r\n") }},
+		{"cut", func(conn net.Conn) { io.WriteString(conn, "HTTP/1.1 204 No Con") }},
+		{"endless_header", func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 204 No Content\r\n")
+			for {
+				if _, err := io.WriteString(conn, "X-More: "+strings.Repeat("x", 1000)+"\r\n"); err != nil {
+					return
+				}
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			if c.serve == nil {
+				l.Close()
+			}
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					conn.Read(make([]byte, 4096))
+					c.serve(conn)
+					conn.Close()
+				}
+			}()
+			s := newTestSender(t, Config{URL: "http://" + l.Addr().String()})
+			limit := patience
+			if c.name == "silent" {
+				limit = 50 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			if r := s.post(ctx, &batch{[]byte("x"), 1}); r.outcome != unreachable || r.err == nil {
+				t.Errorf("%v, %v", r.outcome, r.err)
+			}
+		})
+	}
+}
+
+// TestEndlessAnswer: no more of an answer is read than a word of complaint needs.
+func TestEndlessAnswer(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		for {
+			if _, err := io.WriteString(w, strings.Repeat("\x1b[2J", 1000)); err != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	r := newTestSender(t, Config{URL: server.URL}).try(t)
+	if r.outcome != refused || len(r.err.Error()) > 1000 || strings.Contains(r.err.Error(), "\x1b") {
+		t.Errorf("%v, %v", r.outcome, r.err)
+	}
+}
+
+// TestAuthorizationFile: a file of no use fails the request before it is made, and
+// nothing of the secret is in the error. It is read for each request.
+func TestAuthorizationFile(t *testing.T) {
+	var seen atomic.Pointer[string]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen.Store(new(r.Header.Get("Authorization")))
+	}))
+	defer server.Close()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string]string{
+		"absent": filepath.Join(t.TempDir(), "none"), "directory": t.TempDir(), "fifo": fifo,
+		"empty": secretFile(t, " \n"), "two lines": secretFile(t, "Token hush\nToken hush\n"),
+		"control": secretFile(t, "Token hush\x7f"), "long": secretFile(t, "hush"+strings.Repeat("x", 9000)),
+	} {
+		r := newTestSender(t, Config{URL: server.URL, AuthorizationFile: file}).try(t)
+		if r.outcome != unauthorized || r.err == nil || strings.Contains(r.err.Error(), "hush") {
+			t.Errorf("%s: %v, %v", name, r.outcome, r.err)
+		}
+	}
+	if s := seen.Load(); s != nil {
+		t.Fatalf("a request was made, with %q", *s)
+	}
+	file := secretFile(t, "Bearer one")
+	s := newTestSender(t, Config{URL: server.URL, AuthorizationFile: file})
+	for _, secret := range []string{"Bearer one", "Bearer two"} {
+		if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := s.try(t); r.outcome != delivered || *seen.Load() != secret {
+			t.Errorf("%q: %v, %v, sent %q", secret, r.outcome, r.err, *seen.Load())
+		}
+	}
+}
+
+// TestTLS: only who has a certificate of the configured authority gets anything.
+func TestTLS(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	server.StartTLS()
+	defer server.Close()
+	authority := filepath.Join(t.TempDir(), "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(authority, block, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := newTestSender(t, Config{URL: server.URL, CAFile: authority}).try(t); r.outcome != delivered {
+		t.Errorf("with the authority: %v, %v", r.outcome, r.err)
+	}
+	if r := newTestSender(t, Config{URL: server.URL}).try(t); r.outcome != unreachable {
+		t.Errorf("without the authority: %v, %v", r.outcome, r.err)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	empty := secretFile(t, "no certificate")
+	for _, c := range []Config{
+		{URL: ""}, {URL: "receiver:8086"}, {URL: "ftp://receiver"}, {URL: "http://"}, {URL: "http://hush%zz@receiver"},
+		{URL: "https://receiver", CAFile: empty}, {URL: "https://receiver", CAFile: empty + "-none"},
+	} {
+		_, err := New(c, metrics.NewSet(), nil, slog.New(slog.DiscardHandler))
+		if err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// TestDevice: connections come from the device, or from nowhere.
+func TestDevice(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	if r := newTestSender(t, Config{URL: server.URL, Device: "lo"}).try(t); r.outcome != delivered {
+		if errors.Is(r.err, syscall.EPERM) {
+			t.Skip("an ordinary user may not bind to a device here: ", r.err) // before Linux 5.7
+		}
+		t.Errorf("lo: %v, %v", r.outcome, r.err)
+	}
+	if r := newTestSender(t, Config{URL: server.URL, Device: "none0"}).try(t); r.outcome != unreachable || !strings.Contains(r.err.Error(), `"none0"`) {
+		t.Errorf("none0: %v, %v", r.outcome, r.err)
+	}
+}
