@@ -68,6 +68,9 @@ func (s *Server) addRoutes() {
 	if s.src.Ports != nil {
 		s.routes["/ports"] = add("/ports", s.handlePorts, ok, unacceptable, unavailable)
 	}
+	if s.src.Status != nil {
+		s.routes["/status"] = add("/status", s.handleStatus, ok, unacceptable, unavailable)
+	}
 	if s.cfg.Profiling {
 		s.pprof = add("/debug/pprof/", handleProfiling, ok,
 			http.StatusBadRequest, absent, http.StatusInternalServerError)
@@ -159,6 +162,10 @@ func (s *Server) handleMetricsJSON(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) handlePorts(w http.ResponseWriter, r *http.Request) {
 	s.answerJSON(w, r, "ports", s.src.Ports)
+}
+
+func (s *Server) handleStatus(w http.ResponseWriter, r *http.Request) {
+	s.answerJSON(w, r, "status", s.src.Status)
 }
 
 func (s *Server) answerJSON(w http.ResponseWriter, r *http.Request, name string, render func([]byte) []byte) {

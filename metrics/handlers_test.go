@@ -50,11 +50,13 @@ func degraded() Health {
 
 func somePorts(b []byte) []byte { return append(b, `{"ports":[]}`+"\n"...) }
 
+func someStatus(b []byte) []byte { return append(b, `{"schema":1}`+"\n"...) }
+
 func TestAnswers(t *testing.T) {
 	set := NewSet()
 	set.NewCounter("test_events_total", "help").Set(42)
 	_, base := startServer(t, ServerConfig{Version: "1.2<3"},
-		Sources{Set: set, Health: healthy, Ready: degraded, Ports: somePorts})
+		Sources{Set: set, Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus})
 	const (
 		text   = typePrometheus
 		plain  = "text/plain; charset=utf-8"
@@ -80,6 +82,8 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/readyz", "application/json", 503, isJSON, `"reasons":["Redis: connection refused","no progress for 12s"]`},
 		{"GET", "/ports", "", 200, isJSON, `{"ports":[]}`},
 		{"GET", "/ports", "text/html", 406, plain, ""},
+		{"GET", "/status", "", 200, isJSON, `{"schema":1}`},
+		{"GET", "/status", "text/html", 406, plain, ""},
 		{"GET", "/", acceptBrowser, 200, "text/html; charset=utf-8", "Version 1.2&lt;3."},
 		{"GET", "/", "", 200, "text/html; charset=utf-8", `<a href="/metrics">`},
 		{"GET", "/nothing", "", 404, plain, ""},
@@ -114,8 +118,8 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestHeadIsGetWithoutBody(t *testing.T) {
-	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts})
-	for _, path := range []string{"/", "/metrics.json", "/healthz", "/readyz", "/ports", "/nothing"} {
+	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus})
+	for _, path := range []string{"/", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/nothing"} {
 		get, _ := fetch(t, "GET", base+path)
 		head, body := fetch(t, "HEAD", base+path)
 		if body != "" || head.StatusCode != get.StatusCode || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {

@@ -80,12 +80,13 @@ type Sources struct {
 	// Health and Ready answer /healthz and /readyz. If nil, the answer is
 	// that nothing is known yet, with status 503.
 	Health, Ready func() Health
-	// Ports appends the JSON document of /ports to b. If nil, there is none.
-	Ports func(b []byte) []byte
+	// Ports and Status append the JSON documents of /ports and /status to b. If
+	// nil, there is none.
+	Ports, Status func(b []byte) []byte
 }
 
 // Server answers HTTP requests for /metrics, /metrics.json, /healthz, /readyz,
-// /ports and the landing page.
+// /ports, /status and the landing page.
 //
 // It is made so that no client can hurt the daemon or another client for long:
 //
