@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portsyncd/config"
+	"portsyncd/insight"
 	"portsyncd/metrics"
 	"portsyncd/netlinkraw"
 	"portsyncd/portsync"
@@ -68,6 +69,8 @@ func (d *process) openServer(listeners []net.Listener) *metrics.Server {
 		Health: d.health,
 		Ready:  d.readiness,
 		Ports:  d.status.AppendPorts,
+		Status: d.appendStatus,
+		Page:   d.appendPage, PagePolicy: insight.PagePolicy,
 	}, d.log)
 	if err != nil {
 		d.log.Error("no HTTP server", "error", err)
@@ -125,24 +128,4 @@ func live(m *config.Metrics) *metrics.Live {
 		l.Credentials.BasicSHA256 = m.BasicPasswordSHA256.String()
 	}
 	return l
-}
-
-// health is the loop's verdict and, as a lesser evil, what the disk refuses.
-func (d *process) health() metrics.Health {
-	h, trouble := d.status.Health(), d.memory.Trouble()
-	word := "healthy"
-	switch {
-	case !h.OK:
-		word = "unhealthy"
-	case len(trouble) > 0:
-		word = "degraded"
-	}
-	return metrics.Health{OK: h.OK, Status: word, Reasons: append(h.Reasons, trouble...)}
-}
-
-func (d *process) readiness() metrics.Health {
-	if !d.status.Ready() {
-		return metrics.Health{Status: "starting", Reasons: []string{"the initial sync is not complete"}}
-	}
-	return metrics.Health{OK: true, Status: "ready"}
 }
