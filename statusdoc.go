@@ -18,6 +18,9 @@ const statusRestarts = 50
 // goroutine.
 func (d *process) appendStatus(b []byte) []byte { return d.statusAt(time.Now()).AppendJSON(b) }
 
+// appendPage appends the page at /. It may be called from any goroutine.
+func (d *process) appendPage(b []byte) []byte { return d.statusAt(time.Now()).AppendPage(b) }
+
 // statusAt returns the daemon as it is at a time of day, the present one. It may
 // be called from any goroutine, and disturbs nothing.
 func (d *process) statusAt(now time.Time) *insight.Status {

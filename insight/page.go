@@ -37,11 +37,12 @@ func hashSource(text string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// AppendPage appends the page of s to b. All that s holds is taken for foreign
-// text. It may be called from many goroutines; an error is a mistake in the
-// template.
-func AppendPage(b []byte, s *Status) ([]byte, error) {
+// AppendPage appends the page of s. All text of s is taken for foreign. It may be
+// called from many goroutines at once.
+func (s *Status) AppendPage(b []byte) []byte {
 	page := bytes.NewBuffer(b)
-	err := pageTemplate.Execute(page, newPageView(s))
-	return page.Bytes(), err
+	if err := pageTemplate.Execute(page, newPageView(s)); err != nil {
+		panic(err) // the template is ours and the buffer takes everything
+	}
+	return page.Bytes()
 }

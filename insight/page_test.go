@@ -93,10 +93,7 @@ func switchStatus(n int) *Status {
 
 func TestTry(t *testing.T) {
 	for _, n := range []int{32, 512} {
-		b, err := AppendPage(nil, switchStatus(n))
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := switchStatus(n).AppendPage(nil)
 		os.WriteFile(fmt.Sprintf("/tmp/page%d.html", n), b, 0o644)
 		t.Log(n, len(b))
 	}
@@ -107,6 +104,6 @@ func BenchmarkPage512(b *testing.B) {
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		buf, _ = AppendPage(buf[:0], s)
+		buf = s.AppendPage(buf[:0])
 	}
 }

@@ -32,6 +32,10 @@ type Health struct {
 	OK      bool     `json:"ok"`     // status 200, else 503
 	Status  string   `json:"status"` // one word: "healthy", "degraded", "starting"...
 	Reasons []string `json:"reasons"`
+	// Detail, unless empty, is a line below the status in the form for people.
+	Detail string `json:"-"`
+	// Document, unless nil, is the form for programs in place of this one.
+	Document any `json:"-"`
 }
 
 // route is a path with what answers it and its counters.
@@ -59,7 +63,7 @@ func (s *Server) addRoutes() {
 			http.StatusNotAcceptable, http.StatusServiceUnavailable
 	)
 	s.routes = map[string]*route{
-		"/":             add("/", s.handlePage, ok),
+		"/":             add("/", s.handlePage, ok, unavailable),
 		"/metrics":      add("/metrics", s.handleMetrics, ok, unacceptable, unavailable),
 		"/metrics.json": add("/metrics.json", s.handleMetricsJSON, ok, unacceptable, unavailable),
 		"/healthz":      add("/healthz", handleHealth(s.src.Health), ok, unavailable),
@@ -199,6 +203,22 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, name, contentTyp
 	send(w, r, http.StatusOK, contentType, e.body)
 }
 
+// json is the answer for programs.
+func (h *Health) json() []byte {
+	document := h.Document
+	if document == nil {
+		if h.Reasons == nil {
+			h.Reasons = []string{} // [] rather than null
+		}
+		document = h
+	}
+	body, err := json.Marshal(document)
+	if err != nil {
+		panic(err) // words, numbers and times always have a JSON form
+	}
+	return body
+}
+
 // handleHealth answers with what ask says; it may be nil.
 func handleHealth(ask func() Health) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -211,17 +231,13 @@ func handleHealth(ask func() Health) http.HandlerFunc {
 			status = http.StatusServiceUnavailable
 		}
 		if negotiate(r.Header["Accept"], mediaType{name: "text/plain"}, offerJSON) == 1 {
-			if health.Reasons == nil {
-				health.Reasons = []string{} // [] rather than null
-			}
-			body, err := json.Marshal(health)
-			if err != nil {
-				panic(err) // a struct of strings always has a JSON form
-			}
-			reply(w, r, status, typeJSON, string(body)+"\n")
+			reply(w, r, status, typeJSON, string(health.json())+"\n")
 			return
 		}
 		body := health.Status + "\n"
+		if health.Detail != "" {
+			body += health.Detail + "\n"
+		}
 		for _, reason := range health.Reasons {
 			body += "- " + reason + "\n"
 		}
@@ -229,12 +245,20 @@ func handleHealth(ask func() Health) http.HandlerFunc {
 	}
 }
 
+// handlePage answers browsers, which all take HTML, without asking what they
+// accept.
 func (s *Server) handlePage(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Referrer-Policy", "no-referrer")
+	if s.src.Page != nil {
+		h.Set("Content-Security-Policy", s.src.PagePolicy)
+		s.answer(w, r, "page", typeHTML, s.src.Page)
+		return
+	}
 	var page bytes.Buffer
 	if err := landingPage.Execute(&page, s.cfg.Version); err != nil {
 		panic(err) // the template is ours and the buffer takes everything
 	}
-	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	send(w, r, http.StatusOK, typeHTML, page.Bytes())
 }

@@ -2,7 +2,8 @@ package metrics
 
 import "html/template"
 
-// landingPage is executed with the version.
+// landingPage is what / shows where there is no better page. It is executed with
+// the version.
 var landingPage = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">

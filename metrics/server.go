@@ -83,10 +83,15 @@ type Sources struct {
 	// Ports and Status append the JSON documents of /ports and /status to b. If
 	// nil, there is none.
 	Ports, Status func(b []byte) []byte
+	// Page appends the HTML document of / to b. If nil, a list of links stands
+	// there.
+	Page func(b []byte) []byte
+	// PagePolicy is the Content-Security-Policy of Page.
+	PagePolicy string
 }
 
 // Server answers HTTP requests for /metrics, /metrics.json, /healthz, /readyz,
-// /ports, /status and the landing page.
+// /ports, /status and the page at /.
 //
 // It is made so that no client can hurt the daemon or another client for long:
 //
