@@ -94,6 +94,18 @@ func (p *proxy) set(f proxyFault) {
 	}
 }
 
+// wasCut reports whether the fault came to pass in an exchange that seems to be
+// over. If it did not, it waits until the exchange surely is.
+func (p *proxy) wasCut(t *testing.T) bool {
+	t.Helper()
+	p.awaitIdle(t, 15*time.Millisecond)
+	if _, cuts := p.count(); cuts == 0 {
+		p.awaitIdle(t, 500*time.Millisecond)
+	}
+	_, cuts := p.count()
+	return cuts > 0
+}
+
 // cutAll cuts all connections, which the fault has no part in.
 func (p *proxy) cutAll() {
 	p.mu.Lock()
@@ -113,11 +125,11 @@ func (p *proxy) count() (passed [2]int, cuts int) {
 
 // awaitIdle waits until the daemon has its connections, and nothing has passed on
 // them for a moment. One that is cut while nobody uses it is not missed before it
-// is used, so a longer moment will do.
-func (p *proxy) awaitIdle(t *testing.T) {
+// is used, so a longer time will do.
+func (p *proxy) awaitIdle(t *testing.T, moment time.Duration) {
 	t.Helper()
 	const connections = 4 // one for each database, one that listens
-	const moment, longer = 15 * time.Millisecond, time.Second
+	const longer = time.Second
 	var last [2]int
 	since := time.Now()
 	eventually(t, patience, func() string {
