@@ -217,6 +217,22 @@ func TestLoopFlushed(t *testing.T) {
 	b.await("Ethernet4", "1500")
 }
 
+// TestLoopMessageBeforeNews: APPL_DB loses everything, and a link message comes
+// before the loop knows. The port's row is brought up to date all the same once
+// orchagent has popped the port again.
+func TestLoopMessageBeforeNews(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	b.do(lab.ApplDB, "DEL", "PORT_TABLE:Ethernet0", "PORT_TABLE:Ethernet4", "PORT_TABLE_KEY_SET", "_PORT_TABLE:PortConfigDone")
+	b.must(b.kernel.SetMTU("Ethernet0", 9100))
+	b.awaitMoved(`portsyncd_events_ignored_total{reason="unknown"}`)
+	b.db.Disconnect()
+	b.awaitMoved(`portsyncd_database_reconnects_total`)
+	b.awaitInitDone()
+	b.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet0", "lanes", "0")
+	b.await("Ethernet0", "9100")
+}
+
 // TestLoopRefused: a server that refuses everything for a while loses nothing (D4).
 func TestLoopRefused(t *testing.T) {
 	for _, refusal := range []lab.ErrorReply{lab.Loading, lab.Busy, lab.OutOfMemory, lab.ReadOnly} {

@@ -140,7 +140,20 @@ func (l *Loop) checkMarkers() error {
 	}
 	l.owes.markers, l.owes.produce = false, true
 	l.owes.initDone = l.owes.initDone || l.state.InitDone() && !markers.InitDone
+
 	return nil
+}
+
+// revivePorts has the ports that are produced again looked at until orchagent
+// has popped them. A message that came between the loss of APPL_DB and the news
+// of it has had a port count as unserved since, so that is no sign.
+func (l *Loop) revivePorts() {
+	for _, c := range l.ports {
+		if p := l.state.ports[c.Name]; p != nil && p.Index != 0 {
+			p.revive = true
+			l.scheduleRevive()
+		}
+	}
 }
 
 // begin makes the start, when there is a connection to make it with. It is
