@@ -32,6 +32,7 @@ import (
 // supervisord sees what it sees with the C++ daemon, and systemd counts it as
 // success. It returns only on an error.
 func daemon(file string, required bool, stderr io.Writer) int {
+	renouncePrivileges()
 	signal.Ignore(syscall.SIGPIPE) // a closed stdout or Redis connection is an error, not the end
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP) // first of all: a stray one must not end a daemon that starts
@@ -133,6 +134,7 @@ type process struct {
 	status   *portsync.Status
 	loop     *portsync.Loop
 	memory   *warmrestart.Memory
+	judge    *portsync.Judge
 }
 
 // run starts the parts, runs the loop until ctx ends, and stops the parts in
@@ -176,6 +178,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 		Recorder:    d.memory,
 		EOIUTimeout: d.cfg.WarmRestart.EOIUTimeout,
 	})
+	d.judge = portsync.NewJudge(d.status, d.memory, d.set)
 	saveRest := d.keepMemory()
 	go d.watchReloads(ctx)
 	var beside sync.WaitGroup
@@ -188,6 +191,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	})
 	if d.cfg.Daemon.Enabled {
 		fmt.Fprintln(d.stdout, "Listen to link messages...") // as the C++ daemon says when it is up
+		beside.Go(func() { d.judge.Watch(ctx, d.tellHealth) })
 		err = d.loop.Run(ctx)
 	} else {
 		d.idle(ctx)

@@ -15,9 +15,10 @@ func (d *process) remember(families *portsync.Metrics) {
 	c := warmrestart.Config{
 		Writer: "portsyncd " + release, Log: d.log, Families: warmrestart.NewFamilies(d.set),
 		Sample: func(restarts warmrestart.Counters) []byte {
-			return sampler.Append(nil, time.Now(), portsync.Health{Status: d.health().Status, Score: 100}, restarts)
+			return sampler.Append(nil, time.Now(), d.judge.Health(), restarts)
 		},
 		Text: d.set.AppendText, JSON: d.set.AppendJSON,
+		Troubled: func() { d.judge.Poke() },
 		Settings: memorySettings(&d.cfg),
 	}
 	if d.cfg.WarmRestart.Enabled {

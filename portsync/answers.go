@@ -55,10 +55,10 @@ func (l *Loop) check(err error) bool {
 	case err == nil:
 		l.Status.rate.add(false, l.clock.now())
 		l.retry.reset()
-		l.Status.refusing.Store(false)
+		l.Status.refuses(false)
 		return true
 	case isServerError(err):
-		l.Status.refusing.Store(true)
+		l.Status.refuses(true)
 		now := l.clock.now()
 		l.retryAt = now + int64(l.retry.next())
 		l.refusedWrite(err, now)
@@ -70,7 +70,7 @@ func (l *Loop) check(err error) bool {
 
 func (l *Loop) refusedWrite(err error, now int64) {
 	l.Metrics.errors.At(errorRefused).Inc()
-	l.Status.rate.add(true, now)
+	l.Status.failed(now)
 	l.logger.fault(&l.logger.refused, "the database refuses, trying again", err, now)
 }
 

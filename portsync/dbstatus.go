@@ -34,6 +34,7 @@ func (s *Status) found(day time.Time) {
 	c.up, c.since, c.err = true, day, ""
 	s.databases.Store(&c)
 	s.connected.Store(true)
+	s.poke()
 }
 
 // lost notes that there is none any more, and why.
@@ -42,6 +43,7 @@ func (s *Status) lost(err error, day time.Time) {
 	c.up, c.since, c.err = false, day, err.Error()
 	s.databases.Store(&c)
 	s.connected.Store(false)
+	s.poke()
 }
 
 // sought notes why a try to connect did not succeed.

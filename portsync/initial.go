@@ -123,6 +123,7 @@ func (l *Loop) finishInitial() {
 	}
 	l.Status.syncTook.Store(int64(took))
 	l.Status.ready.Store(true)
+	l.Status.poke()
 	l.countAt = now + int64(countAfter)
 	close(l.ready)
 }

@@ -61,9 +61,10 @@ func (l *Loop) resync(reason Reason) {
 	now := l.clock.now()
 	if reason == ReasonOverrun {
 		l.acquit()
+		l.Status.overrun(now)
 	}
 	l.Metrics.resyncs.At(int(reason)).Inc()
-	l.Status.lostStep(l.clock.time(now))
+	l.Status.lostStep(now)
 	l.logger.resync(reason, now)
 	l.dump.want(now)
 }
@@ -142,7 +143,7 @@ func (l *Loop) reconcile() {
 	l.counted(res.Counts)
 	if audit {
 		l.Metrics.audits.Inc()
-		l.Status.audited.Store(l.clock.time(l.ackAt).UnixNano())
+		l.Status.audit(len(res.Differing)+len(res.Stale), l.clock.time(l.ackAt))
 		l.suspect(l.missed)
 		l.missed = 0
 		if l.Status.configDone.Load() && !res.Markers.ConfigDone {
@@ -275,6 +276,7 @@ func (l *Loop) late(now int64) {
 		return
 	}
 	l.lateAt = now + int64(lateAfter)
+	l.Status.late(true)
 	l.Log.Warn("PortInitDone waits for ports", "count", l.state.Awaited(), "ports", l.state.awaitedNames(8))
 }
 

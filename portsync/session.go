@@ -63,7 +63,7 @@ func (l *Loop) lost(err error) {
 	}
 	l.Status.lost(err, l.clock.time(l.clock.now())) // before the failure is counted: the cause comes before its effect
 	l.Metrics.errors.At(kind).Inc()
-	l.Status.rate.add(true, l.clock.now())
+	l.Status.failed(l.clock.now())
 	l.Log.Error("lost the databases, ports are followed on", "error", err)
 	l.session.close()
 	l.session, l.notes = nil, nil
@@ -140,7 +140,7 @@ func (l *Loop) checkMarkers() error {
 	}
 	l.owes.markers, l.owes.produce = false, true
 	l.owes.initDone = l.owes.initDone || l.state.InitDone() && !markers.InitDone
-
+	l.revivePorts()
 	return nil
 }
 
@@ -197,7 +197,7 @@ func (l *Loop) start() error {
 	l.Metrics.resyncs.At(int(ReasonStart)).Inc()
 	l.dump.want(l.clock.now())
 	l.initial.begin(l.clock.now(), l.EOIUTimeout)
-	l.Status.unsynced.Store(l.clock.time(l.clock.now()).UnixNano())
+	l.Status.unsynced.Store(l.clock.now())
 	l.requestDump(l.clock.now())
 	if d.Produce == ProduceAtOnce {
 		return l.produce()
@@ -260,6 +260,7 @@ func (l *Loop) produced() {
 // initDone takes note that PortInitDone is out.
 func (l *Loop) initDone() {
 	l.lateAt = never
+	l.Status.late(false)
 	l.Status.initDone.Store(true)
 	l.Log.Log(l.ctx, syslog.LevelNotice, portInitDone)
 }

@@ -1,7 +1,6 @@
 package portsync
 
 import (
-	"fmt"
 	"math"
 	"sync/atomic"
 	"time"
@@ -16,6 +15,9 @@ import (
 type Status struct {
 	clock   clock    // the loop's; set before anyone reads
 	metrics *Metrics // likewise
+	// pokes has an element when there may be another verdict; the zero Status
+	// pokes nobody.
+	pokes chan struct{}
 
 	maxStall       atomic.Int64  // nanoseconds; 0: no limit
 	maxFailureRate atomic.Uint64 // bits of a float64, 0 to 1
@@ -25,9 +27,12 @@ type Status struct {
 	connected  atomic.Bool  // to the databases
 	refusing   atomic.Bool  // they answer and do not do what is asked of them
 	synced     atomic.Bool  // the last dump asked for is complete
-	unsynced   atomic.Int64 // nanoseconds since 1970 when it ceased to be; meant while synced is false
+	unsynced   atomic.Int64 // when it ceased to be, on the loop's clock; meant while synced is false
 	configDone atomic.Bool
 	initDone   atomic.Bool
+	initLate   atomic.Bool  // PortInitDone has been waiting for ports for too long
+	mismatched atomic.Int64 // rows of STATE_DB that the last audit found wrong
+	overran    atomic.Int64 // when the kernel last dropped messages, on the loop's clock; 0: never
 
 	decided   atomic.Pointer[Decision] // nil before; never changed
 	databases atomic.Pointer[connection]
@@ -46,52 +51,10 @@ type Status struct {
 	progress     atomic.Int64 // nanoseconds since 1970 of the last acknowledgement of the databases
 }
 
-// Verdict is a verdict on the loop.
-type Verdict struct {
-	OK      bool
-	Reasons []string
-}
-
-// dumpGrace is how long a dump may take before that is worth a word; it takes
-// milliseconds.
-const dumpGrace = time.Second
-
-// Health says whether STATE_DB is, as far as the loop knows, what the kernel
-// says.
-func (s *Status) Health() Verdict {
-	var h Verdict
-	add := func(bad bool, reason string) {
-		if bad {
-			h.Reasons = append(h.Reasons, reason)
-		}
-	}
-	started := s.started.Load()
-	add(!s.connected.Load(), "no connection to the databases")
-	add(s.refusing.Load(), "the databases refuse what is to be written")
-	add(!started, "the start is not complete")
-	add(started && !s.synced.Load() && time.Now().UnixNano()-s.unsynced.Load() > int64(dumpGrace),
-		"a dump of the kernel's links does not end")
-	now := s.clock.now()
-	if stalled, most := s.stalledFor(now), time.Duration(s.maxStall.Load()); most > 0 && stalled > most && s.connected.Load() {
-		h.Reasons = append(h.Reasons, fmt.Sprintf("work has been waiting for %v", stalled.Truncate(time.Second)))
-	}
-	if failed, attempts := s.rate.recent(now); surely(failed, attempts) > math.Float64frombits(s.maxFailureRate.Load()) {
-		h.Reasons = append(h.Reasons, fmt.Sprintf("%d of %d exchanges with the databases failed in the last minute", failed, attempts))
-	}
-	h.OK = len(h.Reasons) == 0
-	return h
-}
-
-// surely is the rate that this says there is at least: one failure of three is
-// not yet a third.
-func surely(failed, attempts int64) float64 {
-	low, _ := stats.Wilson(uint64(failed), uint64(attempts))
-	return low
-}
-
 // begin is for the loop, before anyone reads.
 func (s *Status) begin(c clock, o Settings) {
 	s.clock = c
+	s.pokes = make(chan struct{}, 1)
 	s.databases.Store(&connection{since: c.base})
 	s.limit(o)
 }
@@ -100,15 +63,64 @@ func (s *Status) begin(c clock, o Settings) {
 func (s *Status) limit(o Settings) {
 	s.maxStall.Store(int64(o.MaxStall))
 	s.maxFailureRate.Store(math.Float64bits(o.MaxFailureRate))
+	if o.AuditInterval == 0 {
+		s.mismatched.Store(0) // no other audit will say that it is well
+	}
+	s.poke()
+}
+
+// poke has the verdict looked at.
+func (s *Status) poke() {
+	select {
+	case s.pokes <- struct{}{}:
+	default:
+	}
 }
 
 // Ready reports whether the initial sync is complete.
 func (s *Status) Ready() bool { return s.ready.Load() }
 
-// lostStep notes that a dump is needed, at a time of day.
-func (s *Status) lostStep(day time.Time) {
-	if s.synced.Swap(false) {
-		s.unsynced.Store(day.UnixNano())
+// lostStep notes that a dump is needed, at a time on the loop's clock.
+func (s *Status) lostStep(now int64) {
+	if s.synced.Load() {
+		s.unsynced.Store(now)
+		s.synced.Store(false)
+		s.poke()
+	}
+}
+
+// refuses notes whether the databases do what is asked of them.
+func (s *Status) refuses(now bool) {
+	if s.refusing.Load() != now {
+		s.refusing.Store(now)
+		s.poke()
+	}
+}
+
+// failed notes that an exchange failed, at a time on the loop's clock.
+func (s *Status) failed(now int64) {
+	s.rate.add(true, now)
+	s.poke()
+}
+
+// overrun notes that the kernel dropped messages, at a time on the loop's clock.
+func (s *Status) overrun(now int64) {
+	s.overran.Store(max(now, 1))
+	s.poke()
+}
+
+// audit notes how many rows of STATE_DB an audit found wrong, at a time of day.
+func (s *Status) audit(wrong int, day time.Time) {
+	s.audited.Store(day.UnixNano())
+	if s.mismatched.Swap(int64(wrong)) != int64(wrong) {
+		s.poke()
+	}
+}
+
+// late notes whether PortInitDone has been waiting for too long.
+func (s *Status) late(is bool) {
+	if s.initLate.Swap(is) != is {
+		s.poke()
 	}
 }
 
@@ -143,6 +155,30 @@ func (s *Status) stalledFor(now int64) time.Duration {
 		return 0
 	}
 	return time.Duration(now - since)
+}
+
+// stalls reports whether work waits for longer than it may, with nothing in its
+// way.
+func (s *Status) stalls(now int64) bool {
+	most := time.Duration(s.maxStall.Load())
+	return most > 0 && s.stalledFor(now) > most && s.connected.Load()
+}
+
+// maxFailures is the share of exchanges above which too many fail.
+func (s *Status) maxFailures() float64 { return math.Float64frombits(s.maxFailureRate.Load()) }
+
+// failsMoreThan reports whether more than that share of the last minute's
+// exchanges failed, by what the share is at least: few tell little.
+func (s *Status) failsMoreThan(rate float64, now int64) bool {
+	failed, attempts := s.rate.recent(now)
+	low, _ := stats.Wilson(uint64(failed), uint64(attempts))
+	return low > rate
+}
+
+// uneasy reports whether something may soon be wrong for the time it takes.
+func (s *Status) uneasy() bool {
+	failed, _ := s.rate.recent(s.clock.now())
+	return failed > 0 || s.waitingSince.Load() != 0 || s.started.Load() && !s.synced.Load()
 }
 
 // expose adds the gauges that show the status.

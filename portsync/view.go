@@ -167,7 +167,7 @@ func (s *Status) pending(c *connection) []Pending {
 		wait("start", begun, "the databases have not acknowledged what the start writes")
 	}
 	if s.started.Load() && !s.synced.Load() {
-		wait("kernel", time.Unix(0, s.unsynced.Load()), "a list of all links is under way")
+		wait("kernel", s.clock.time(s.unsynced.Load()), "a list of all links is under way")
 	}
 	if from := s.waitingFrom.Load(); from != 0 {
 		wait("write", s.clock.time(from), "%d rows wait for the databases", s.waiting.Load())

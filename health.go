@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"portsyncd/metrics"
+	"portsyncd/portsync"
+	"portsyncd/syslog"
+	"portsyncd/systemd"
+)
+
+// health is the answer to /healthz: what is unhealthy is no success, so that
+// whoever looks at the status alone is told of faults and not of mere oddities.
+func (d *process) health() metrics.Health {
+	h := d.judge.Health()
+	answer := metrics.Health{
+		OK: h.Status != portsync.Unhealthy, Status: h.Status,
+		Detail: fmt.Sprintf("score %d of 100", h.Score),
+	}
+	for i := range h.Reasons {
+		answer.Reasons = append(answer.Reasons, h.Reasons[i].String())
+	}
+	answer.Document = struct {
+		OK bool `json:"ok"`
+		portsync.Health
+	}{answer.OK, h}
+	return answer
+}
+
+func (d *process) readiness() metrics.Health {
+	if !d.status.Ready() {
+		return metrics.Health{Status: "starting", Reasons: []string{"the initial sync is not complete"}}
+	}
+	return metrics.Health{OK: true, Status: "ready"}
+}
+
+// tellHealth tells the log and the service manager of another verdict, once the
+// daemon is ready: what delays a start has lines of its own.
+func (d *process) tellHealth(was, is portsync.Health) {
+	level := syslog.LevelNotice
+	switch {
+	case is.Score > was.Score:
+	case is.Status == portsync.Unhealthy:
+		level = slog.LevelError
+	case is.Status == portsync.Degraded:
+		level = slog.LevelWarn
+	}
+	d.log.Log(context.Background(), level, "health is "+is.Status, "was", was.Status,
+		"score", is.Score, "reasons", is.Codes())
+	if is.Status == portsync.Healthy {
+		d.notify(systemd.Status("%s", d.loop.Summary()))
+		return
+	}
+	texts := make([]string, len(is.Reasons))
+	for i := range is.Reasons {
+		texts[i] = is.Reasons[i].String()
+	}
+	d.notify(systemd.Status("%s, score %d: %s", is.Status, is.Score, strings.Join(texts, "; ")))
+}

@@ -1,0 +1,377 @@
+package portsync
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/metrics"
+	"portsyncd/warmrestart"
+)
+
+// kept is a Keeper with an answer for each question.
+type kept struct {
+	trouble  []string
+	overdue  string
+	restarts []warmrestart.Restart
+}
+
+func (k *kept) Trouble() []string { return k.trouble }
+func (k *kept) Overdue(now time.Time) (string, time.Time, bool) {
+	return k.overdue, now.Add(-time.Hour), k.overdue != ""
+}
+func (k *kept) Restarts() []warmrestart.Restart { return k.restarts }
+
+// wellStatus is that of a loop that has been running for an hour, without fault.
+func wellStatus() *Status {
+	s := new(Status)
+	s.begin(clock{base: time.Now().Add(-time.Hour)},
+		Settings{MaxStall: 10 * time.Second, MaxFailureRate: 0.05, AuditInterval: time.Minute})
+	s.found(time.Now())
+	for _, flag := range []interface{ Store(bool) }{&s.started, &s.ready, &s.synced, &s.initDone} {
+		flag.Store(true)
+	}
+	return s
+}
+
+func newTestJudge(s *Status, k Keeper) (*Judge, *metrics.Set) {
+	set := metrics.NewSet()
+	return NewJudge(s, k, set), set
+}
+
+// exchanges notes so many, of which some failed.
+func exchanges(s *Status, failed, all int) {
+	for i := range all {
+		s.rate.add(i < failed, s.clock.now())
+	}
+}
+
+// TestConditions: each condition has its reason, and no other.
+func TestConditions(t *testing.T) {
+	now := time.Now()
+	starts := func(n int) (all []warmrestart.Restart) {
+		for i := range n {
+			all = append(all, warmrestart.Restart{At: now.Add(-time.Duration(i) * time.Minute), Kind: warmrestart.Warm})
+		}
+		return all
+	}
+	for _, c := range []struct {
+		name string
+		set  func(s *Status, k *kept)
+		want string // the code of the one reason, "" for none
+		text string // a part of its text
+	}{
+		{"well", func(*Status, *kept) {}, "", ""},
+		{"lost", func(s *Status, _ *kept) { s.lost(errServerGone, time.Now()) }, "database_down", "closed the connection"},
+		{"refusing", func(s *Status, _ *kept) { s.refuses(true) }, "database_refusing", "refuse"},
+		{"starting", func(s *Status, _ *kept) { s.ready.Store(false) }, "start_incomplete", "not complete"},
+		{"short dump", func(s *Status, _ *kept) { s.lostStep(s.clock.now()) }, "", ""},
+		{"long dump", func(s *Status, _ *kept) { s.lostStep(s.clock.now() - int64(2*dumpGrace)) }, "dump_incomplete", "dump"},
+		{"waiting", func(s *Status, _ *kept) { s.backlog(3, s.clock.now()-int64(2*time.Second)) }, "", ""},
+		{"stalled", func(s *Status, _ *kept) { s.backlog(3, s.clock.now()-int64(20*time.Second)) }, "stalled", "waiting for 20s"},
+		{"answered", func(s *Status, _ *kept) {
+			s.backlog(3, s.clock.now()-int64(20*time.Second))
+			s.heard(s.clock.now())
+		}, "", ""},
+		{"one failure", func(s *Status, _ *kept) { exchanges(s, 1, 1) }, "failure_rate", "1 of 1"},
+		{"few failures", func(s *Status, _ *kept) { exchanges(s, 8, 100) }, "", ""}, // 8 %, but perhaps 4 %
+		{"many failures", func(s *Status, _ *kept) { exchanges(s, 20, 100) }, "failure_rate", "20 of 100"},
+		{"late", func(s *Status, _ *kept) { s.awaited.Store(3); s.late(true) }, "port_init_late", "waits for 3 ports"},
+		{"in time", func(s *Status, _ *kept) { s.late(true); s.late(false) }, "", ""},
+		{"mismatch", func(s *Status, _ *kept) { s.audit(2, time.Now()) }, "audit_mismatch", "2 rows"},
+		{"mended", func(s *Status, _ *kept) { s.audit(2, time.Now()); s.audit(0, time.Now()) }, "", ""},
+		{"audits off", func(s *Status, _ *kept) { s.audit(2, time.Now()); s.limit(Settings{}) }, "", ""},
+		{"overrun", func(s *Status, _ *kept) { s.overrun(s.clock.now()) }, "overrun", "dropped"},
+		{"old overrun", func(s *Status, _ *kept) { s.overrun(s.clock.now() - int64(overrunFor)) }, "", ""},
+		{"disk", func(_ *Status, k *kept) { k.trouble = []string{"full", "broken"} }, "disk", "full; broken"},
+		{"no disk trouble left", func(_ *Status, k *kept) { k.trouble = []string{} }, "", ""},
+		{"old snapshot", func(_ *Status, k *kept) { k.overdue = "the history" }, "snapshot_old", "the history should have been written at 20"},
+		{"restarts", func(_ *Status, k *kept) { k.restarts = starts(2) }, "", ""},
+		{"restart storm", func(_ *Status, k *kept) { k.restarts = starts(3) }, "restart_storm", "3 starts"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, k := wellStatus(), new(kept)
+			c.set(s, k)
+			j, _ := newTestJudge(s, k)
+			j.countRestarts() // as Watch does
+			h := j.Health()
+			if c.want == "" {
+				if h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
+					t.Errorf("unwell: %+v", h)
+				}
+				return
+			}
+			i := slices.IndexFunc(HealthCodes[:], func(code HealthCode) bool { return code.Code == c.want })
+			code := HealthCodes[i]
+			if len(h.Reasons) != 1 || h.Reasons[0].Code != c.want || !strings.Contains(h.Reasons[0].Text, c.text) {
+				t.Fatalf("%+v, want one reason %s with %q", h, c.want, c.text)
+			}
+			if r := h.Reasons[0]; h.Status != code.Severity || r.Severity != code.Severity || h.Score != 100-code.Deduction {
+				t.Errorf("%+v, want %+v", h, code)
+			}
+			if age := time.Since(h.Reasons[0].Since); age < 0 || age > time.Minute {
+				t.Errorf("since %v, it is %v", h.Reasons[0].Since, time.Now())
+			}
+		})
+	}
+}
+
+// TestHealthCodes: each is a word, grave or not, and costs something; the grave
+// ones come first, as whoever reads from the top expects.
+func TestHealthCodes(t *testing.T) {
+	seen, degraded := make(map[string]bool), false
+	for _, c := range HealthCodes {
+		if c.Code == "" || seen[c.Code] || c.Deduction <= 0 || c.Deduction > 100 {
+			t.Errorf("%+v", c)
+		}
+		seen[c.Code] = true
+		switch c.Severity {
+		case Degraded:
+			degraded = true
+		case Unhealthy:
+			if degraded {
+				t.Errorf("%s is grave and comes late", c.Code)
+			}
+		default:
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// TestJudgeStep: a reason comes at once and goes after it has been absent for a
+// while; what lasts stays without being begun; nothing lingers before the end of
+// the initial sync.
+func TestJudgeStep(t *testing.T) {
+	const second = int64(time.Second)
+	down, late, rate := conditions(1<<databaseDown), conditions(1<<portInitLate), conditions(1<<failureRateHigh)
+	type look struct {
+		at             int64 // in tenths of a second
+		wrong, lasting conditions
+		settled        bool
+
+		reasons conditions
+		status  string
+		score   int
+		since   int64 // of the first reason, in tenths
+		changed bool
+	}
+	for _, c := range []struct {
+		name  string
+		looks []look
+	}{
+		{"comes at once, goes after a while", []look{
+			{10, 0, 0, true, 0, Healthy, 100, 0, true}, // the first look
+			{11, down, 0, true, down, Unhealthy, 40, 11, true},
+			{12, 0, 0, true, down, Unhealthy, 40, 11, false},
+			{30, 0, 0, true, down, Unhealthy, 40, 11, false},
+			{31, 0, 0, true, 0, Healthy, 100, 0, true},
+		}},
+		{"comes and goes without flutter", []look{
+			{10, down, 0, true, down, Unhealthy, 40, 10, true},
+			{29, 0, 0, true, down, Unhealthy, 40, 10, false},
+			{30, down, 0, true, down, Unhealthy, 40, 10, false},
+			{49, 0, 0, true, down, Unhealthy, 40, 10, false},
+			{50, 0, 0, true, 0, Healthy, 100, 0, true},
+			{51, down, 0, true, down, Unhealthy, 40, 51, true},
+		}},
+		{"nothing lingers before the initial sync", []look{
+			{10, down, 0, false, down, Unhealthy, 40, 10, true},
+			{11, 0, 0, false, 0, Healthy, 100, 0, true},
+			{12, down, 0, false, down, Unhealthy, 40, 12, true},
+			{13, 0, 0, true, 0, Healthy, 100, 0, true}, // nor what was there right before its end
+		}},
+		{"lasts, and does not begin so", []look{
+			{10, 0, rate, true, 0, Healthy, 100, 0, true},
+			{20, rate, rate, true, rate, Unhealthy, 70, 20, true},
+			{90, 0, rate, true, rate, Unhealthy, 70, 20, false},
+			{100, 0, 0, true, rate, Unhealthy, 70, 20, false},
+			{110, 0, 0, true, 0, Healthy, 100, 0, true},
+			{120, 0, rate, true, 0, Healthy, 100, 0, false},
+		}},
+		{"the grave one decides, deductions add up", []look{
+			{10, late, 0, true, late, Degraded, 80, 10, true},
+			{20, late | down, 0, true, late | down, Unhealthy, 20, 20, true},
+			{30, late | down | rate, 0, true, late | down | rate, Unhealthy, 0, 20, true}, // never below 0
+			{60, late, 0, true, late, Degraded, 80, 10, true},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var j judgement
+			for _, l := range c.looks {
+				now := l.at * second / 10
+				was := j.verdict
+				changed := j.step(l.wrong, l.lasting, l.settled, now)
+				if changed != l.changed || j.reasons != l.reasons || j.status != l.status || j.score != l.score {
+					t.Fatalf("at %d: changed %v, %b %s %d, want %v, %b %s %d", l.at, changed,
+						j.reasons, j.status, j.score, l.changed, l.reasons, l.status, l.score)
+				}
+				for code := range numConditions {
+					if j.reasons.has(code) {
+						if j.since[code] != l.since*second/10 {
+							t.Errorf("at %d: since %d, want %d tenths", l.at, j.since[code], l.since)
+						}
+						break
+					}
+				}
+				if (j.from == now) != (j.status != was.status) {
+					t.Errorf("at %d: %s since %d, before it was %s", l.at, j.status, j.from, was.status)
+				}
+			}
+		})
+	}
+}
+
+// TestFailureRateHysteresis: it clears below half of what is too much.
+func TestFailureRateHysteresis(t *testing.T) {
+	s := wellStatus()
+	s.limit(Settings{MaxFailureRate: 0.4})
+	j, _ := newTestJudge(s, nil)
+	exchanges(s, 9, 10)
+	if h := j.Health(); h.Codes() != "failure_rate" {
+		t.Fatalf("%+v", h)
+	}
+	s.rate.add(false, s.clock.now())
+	exchanges(s, 0, 10) // 9 of 21, at least 24 %
+	now := s.clock.now()
+	if j.conditions(now) != 0 || j.lasting(now) == 0 {
+		t.Errorf("9 of 21: %b begin, %b last", j.conditions(now), j.lasting(now))
+	}
+	exchanges(s, 0, 20) // 9 of 41, at least 12 %
+	if j.conditions(now) != 0 || j.lasting(now) != 0 {
+		t.Errorf("9 of 41: %b begin, %b last", j.conditions(now), j.lasting(now))
+	}
+}
+
+// TestHealthOver: a reason that is over and still shown says so.
+func TestHealthOver(t *testing.T) {
+	s := wellStatus()
+	j, _ := newTestJudge(s, nil)
+	s.refuses(true)
+	j.Health()
+	s.refuses(false)
+	h := j.Health()
+	if time.Since(h.Since) < lingerFor && (h.Status != Unhealthy || h.Reasons[0].Text != "over by now") {
+		t.Errorf("%+v", h)
+	}
+	if got, want := (&HealthReason{Code: "disk", Text: "full", Deduction: 15}).String(), "disk: full (-15)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	h.Reasons = []HealthReason{{Code: "stalled"}, {Code: "disk"}}
+	if got := h.Codes(); got != "stalled,disk" {
+		t.Errorf("codes: %q", got)
+	}
+}
+
+// TestHealthGauges: what a scrape shows.
+func TestHealthGauges(t *testing.T) {
+	s, k := wellStatus(), new(kept)
+	_, set := newTestJudge(s, k)
+	check := func(healthy string, codes ...string) {
+		t.Helper()
+		text := "\n" + string(set.AppendText(nil))
+		if !strings.Contains(text, "\nportsyncd_healthy "+healthy+"\n") {
+			t.Errorf("want portsyncd_healthy %s in %s", healthy, text)
+		}
+		for _, c := range HealthCodes {
+			want := "0"
+			if slices.Contains(codes, c.Code) {
+				want = "1"
+			}
+			if series := `portsyncd_health_reason{code="` + c.Code + `"} ` + want; !strings.Contains(text, "\n"+series+"\n") {
+				t.Errorf("want %s in %s", series, text)
+			}
+		}
+	}
+	check("1")
+	k.trouble = []string{"full"}
+	check("1", "disk")
+	s.refuses(true)
+	check("0", "disk", "database_refusing")
+}
+
+// TestHealthAllocatesNothing: neither while all is well nor while it is not.
+func TestHealthAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("allocations cannot be counted under the race detector")
+	}
+	s, k := wellStatus(), new(kept)
+	j, set := newTestJudge(s, k)
+	var b []byte
+	check := func() {
+		t.Helper()
+		b = set.AppendText(b[:0])
+		if n := testing.AllocsPerRun(200, func() { b = set.AppendText(b[:0]); j.look() }); n != 0 {
+			t.Errorf("%v allocations per scrape, %+v", n, j.Health())
+		}
+	}
+	check()
+	exchanges(s, 20, 100)
+	s.overrun(s.clock.now())
+	k.trouble, k.overdue = []string{"full"}, "the history"
+	check()
+}
+
+// TestJudgeIsAskedByMany: from any goroutine, at any time.
+func TestJudgeIsAskedByMany(t *testing.T) {
+	s := wellStatus()
+	j, set := newTestJudge(s, new(kept))
+	done := make(chan struct{})
+	for range 3 {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for range 200 {
+				h := j.Health()
+				set.AppendText(nil)
+				if (h.Status == Healthy) != (len(h.Reasons) == 0) {
+					t.Errorf("%+v", h)
+				}
+			}
+		}()
+	}
+	for i := range 200 {
+		s.refuses(i%2 == 0)
+	}
+	for range 3 {
+		<-done
+	}
+}
+
+// TestWatch: it tells of changes, from the end of the initial sync on, without
+// being asked; what was wrong before and is not any more is no change.
+func TestWatch(t *testing.T) {
+	s := wellStatus()
+	s.ready.Store(false)
+	s.lost(errServerGone, time.Now())
+	j, _ := newTestJudge(s, new(kept))
+	type change struct{ was, is string }
+	told := make(chan change, 10)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		j.Watch(t.Context(), func(was, is Health) { told <- change{was.Codes(), is.Codes()} })
+	}()
+	t.Cleanup(func() { <-ended })
+	next := func(want change) {
+		t.Helper()
+		select {
+		case got := <-told:
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("told of %+v, want %+v", got, want)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("not told of %+v", want)
+		}
+	}
+	s.found(time.Now())
+	s.ready.Store(true)
+	s.refuses(true)
+	next(change{"", "database_refusing"})
+	s.audit(1, time.Now())
+	next(change{"database_refusing", "database_refusing,audit_mismatch"})
+	s.refuses(false)
+	next(change{"database_refusing,audit_mismatch", "audit_mismatch"})
+	s.audit(0, time.Now())
+	next(change{"audit_mismatch", ""})
+}

@@ -1,0 +1,196 @@
+package portsync
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"portsyncd/metrics"
+	"portsyncd/warmrestart"
+)
+
+// lingerFor is how long a reason stays after it was last there, so that one that
+// comes and goes does not make the verdict flutter.
+const lingerFor = 2 * time.Second
+
+// verdict is what is wrong, and since when, on the loop's clock.
+type verdict struct {
+	reasons conditions
+	since   [numConditions]int64
+	status  string
+	from    int64 // of status
+	score   int
+}
+
+// judgement is a verdict that follows what is wrong.
+type judgement struct {
+	verdict
+	until [numConditions]int64 // how long each reason stays at least
+}
+
+// step takes what is wrong now, and what would not begin and is not over either.
+// It reports whether the verdict has changed. With settled unset, before the
+// initial sync is over, nothing lingers.
+func (j *judgement) step(wrong, lasting conditions, settled bool, now int64) bool {
+	was := j.verdict
+	wrong |= lasting & was.reasons
+	j.reasons = 0
+	for c := range numConditions {
+		there := wrong.has(c)
+		if there {
+			j.until[c] = now
+			if settled {
+				j.until[c] += int64(lingerFor)
+			}
+		}
+		if !there && !(was.reasons.has(c) && now < j.until[c]) {
+			continue
+		}
+		j.reasons.add(c, true)
+		if !was.reasons.has(c) {
+			j.since[c] = now
+		}
+	}
+	j.weigh()
+	if j.status != was.status {
+		j.from = now
+	}
+	return j.reasons != was.reasons || j.status != was.status
+}
+
+// weigh finds the word and the score for the reasons.
+func (j *judgement) weigh() {
+	j.status, j.score = Healthy, 100
+	for c := range numConditions {
+		if !j.reasons.has(c) {
+			continue
+		}
+		j.score -= HealthCodes[c].Deduction
+		if j.status != Unhealthy {
+			j.status = HealthCodes[c].Severity
+		}
+	}
+	j.score = max(j.score, 0)
+}
+
+// Keeper is asked how what is to survive the process is kept. Its methods may be
+// called from any goroutine and do not wait. warmrestart.Memory is one.
+type Keeper interface {
+	Trouble() []string
+	Overdue(now time.Time) (what string, since time.Time, overdue bool)
+	Restarts() []warmrestart.Restart
+}
+
+// Judge says how the daemon is. Whoever asks has the verdict brought up to date,
+// from any goroutine; who asks while another one does so gets the verdict before.
+type Judge struct {
+	status   *Status
+	keeper   Keeper
+	storming atomic.Bool // as Watch last saw
+
+	busy    atomic.Bool
+	state   judgement // belongs to who has set busy
+	current atomic.Pointer[verdict]
+}
+
+// NewJudge returns the judge of a loop that was made, and adds its gauges to set.
+// Keeper may be nil.
+func NewJudge(s *Status, k Keeper, set *metrics.Set) *Judge {
+	j := &Judge{status: s, keeper: k}
+	j.look()
+	set.NewGaugeFunc("portsyncd_healthy", "1 while the daemon is healthy or degraded, 0 while it is unhealthy.",
+		func() float64 { return float64(bit(j.look().status != Unhealthy)) })
+	for c := range numConditions {
+		set.NewGaugeFunc("portsyncd_health_reason", "1 while this is a reason not to be healthy.",
+			func() float64 { return float64(bit(j.look().reasons.has(c))) },
+			metrics.Label{Name: "code", Value: HealthCodes[c].Code})
+	}
+	return j
+}
+
+// look brings the verdict up to date and returns it.
+func (j *Judge) look() *verdict {
+	if !j.busy.CompareAndSwap(false, true) {
+		return j.current.Load()
+	}
+	defer j.busy.Store(false)
+	settled, now := j.status.ready.Load(), j.status.clock.now()
+	if j.state.step(j.conditions(now), j.lasting(now), settled, now) {
+		v := j.state.verdict
+		j.current.Store(&v)
+		j.status.poke() // for Watch to tell
+	}
+	return j.current.Load()
+}
+
+// Health returns the verdict. It may be called from any goroutine.
+func (j *Judge) Health() Health { return j.health(j.look()) }
+
+func (j *Judge) health(v *verdict) Health {
+	clock := j.status.clock
+	now := clock.now()
+	wrong := j.conditions(now) | j.lasting(now)
+	h := Health{Status: v.status, Score: v.score, Since: clock.time(v.from).UTC(), Reasons: []HealthReason{}}
+	for c := range numConditions {
+		if !v.reasons.has(c) {
+			continue
+		}
+		r := HealthReason{
+			Code: HealthCodes[c].Code, Severity: HealthCodes[c].Severity, Deduction: HealthCodes[c].Deduction,
+			Text: j.text(c, now), Since: clock.time(v.since[c]).UTC(),
+		}
+		if !wrong.has(c) {
+			r.Text = "over by now"
+		}
+		h.Reasons = append(h.Reasons, r)
+	}
+	return h
+}
+
+// Poke has Watch look at once. It may be called from any goroutine.
+func (j *Judge) Poke() { j.status.poke() }
+
+// Times between two looks of Watch: while there is nothing to be seen, and while
+// something is wrong or may soon be.
+const (
+	calmEvery  = 5 * time.Second
+	alertEvery = 500 * time.Millisecond
+)
+
+// Watch looks at what is wrong until ctx ends, from the end of the initial sync
+// on, and calls tell with each verdict that differs from the one before; the
+// first counts as healthy. The loop wakes it up when something happens; beside
+// that it costs a look each five seconds.
+func (j *Judge) Watch(ctx context.Context, tell func(was, is Health)) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	told, was := (*verdict)(nil), Health{Status: Healthy, Score: 100}
+	for ctx.Err() == nil {
+		j.countRestarts()
+		v := j.look()
+		if j.status.ready.Load() && v != told && (told != nil || v.reasons != 0) {
+			is := j.health(v)
+			tell(was, is)
+			told, was = v, is
+		}
+		pause := calmEvery
+		if v.reasons != 0 || j.status.uneasy() {
+			pause = alertEvery
+		}
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-j.status.pokes:
+		}
+	}
+}
+
+// countRestarts looks whether there are too many.
+func (j *Judge) countRestarts() {
+	if j.keeper == nil {
+		return
+	}
+	_, storming := warmrestart.RestartStorm(j.keeper.Restarts(), time.Now())
+	j.storming.Store(storming)
+}
