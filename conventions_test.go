@@ -30,7 +30,7 @@ var imports = map[string][]string{
 	"insight":     {"portsync", "warmrestart", "warmrestart/stats"},
 	"lab":         {"netlinkraw", "sonicdb"},
 	"portsync":    {"metrics", "netlinkraw", "snapshot", "sonicdb", "syslog", "systemd", "warmrestart", "warmrestart/stats"},
-	"push":        {"metrics"},
+	"push":        {"metrics", "syslog"},
 	"warmrestart": {"metrics", "snapshot", "syslog", "warmrestart/stats"},
 }
 

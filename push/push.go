@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"portsyncd/metrics"
+	"portsyncd/syslog"
 )
 
 // Config says where to and how.
@@ -143,7 +144,7 @@ func (p *Pusher) settle(r *result) time.Duration {
 	switch r.outcome {
 	case delivered:
 		if p.failing != "" {
-			p.log.Info("metrics are pushed again", "url", p.config.URL)
+			p.log.Log(context.Background(), syslog.LevelNotice, "metrics are pushed again", "url", p.config.URL)
 		}
 		p.failing, p.pause = "", 0
 		return 0
