@@ -60,6 +60,19 @@ func newPrinter(t Terminal, b []byte) *printer {
 // visible returns foreign text as it may be shown.
 func (p *printer) visible(s string) string { return string(appendVisible(nil, s, p.ASCII)) }
 
+// Visible returns text that may quote anything as it may go to a terminal; with
+// ascii, to one that shows nothing else.
+func Visible(s string, ascii bool) string { return string(appendVisible(nil, s, ascii)) }
+
+// AppendNotice appends a text that may quote anything, broken into lines.
+func AppendNotice(b []byte, text string, t Terminal) []byte {
+	p := newPrinter(t, b)
+	p.flow(0, []word{{p.visible(text), bad}})
+	p.end()
+	p.cut()
+	return p.b
+}
+
 // ellipsis stands for what was left out.
 func (p *printer) ellipsis() string { return p.either("…", "~") }
 
