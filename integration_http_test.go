@@ -52,8 +52,8 @@ func TestHTTPPaths(t *testing.T) {
 		{"metrics as JSON", "GET", "/metrics", "Accept: application/json", 200, jsonText, `"portsyncd_ports_present"`},
 		{"metrics with a query", "GET", "/metrics?x=1", "", 200, prometheusText, "# HELP "},
 		{"JSON", "GET", "/metrics.json", "", 200, jsonText, `"portsyncd_ports_present"`},
-		{"health", "GET", "/healthz", "", 200, plainText, "healthy\n"},
-		{"health as JSON", "GET", "/healthz", "Accept: application/json", 200, jsonText, `{"ok":true,"status":"healthy","reasons":[]}`},
+		{"health", "GET", "/healthz", "", 200, plainText, "healthy\nscore 100 of 100\n"},
+		{"health as JSON", "GET", "/healthz", "Accept: application/json", 200, jsonText, `{"ok":true,"status":"healthy","score":100,"since":"`},
 		{"readiness", "GET", "/readyz", "", 200, plainText, "ready\n"},
 		{"readiness as JSON", "GET", "/readyz", "Accept: application/json", 200, jsonText, `{"ok":true,"status":"ready","reasons":[]}`},
 		{"ports", "GET", "/ports", "", 200, jsonText, `"name":"Ethernet4"`},
@@ -224,7 +224,14 @@ func TestHTTPReady(t *testing.T) {
 		}
 	}
 	contains(s.await("/readyz", 503), "starting\n", "- the initial sync is not complete\n")
-	contains(s.await("/healthz", 503), "unhealthy\n", "- no connection to the databases\n", "- the start is not complete\n")
+	eventually(t, patience, func() string { // the reason may be not yet known
+		a := s.await("/healthz", 503)
+		if !strings.Contains(a.body, "\n- database_down: no connection to the databases: ") {
+			return "/healthz says " + a.body
+		}
+		contains(a, "unhealthy\n", "\nscore 0 of 100\n", "\n- start_incomplete: the initial sync is not complete (-40)\n")
+		return ""
+	})
 	contains(s.ask("GET", "/readyz", "Accept: application/json"), `"ok":false`, `"reasons":["the initial sync is not complete"]`)
 	if got := s.get("/ports"); !strings.Contains(got, `"ports":[`) {
 		t.Errorf("/ports is %q", got)
@@ -250,7 +257,13 @@ func TestHTTPReady(t *testing.T) {
 
 	r.kill()
 	c.hangUp()
-	contains(s.await("/healthz", 503), "no connection to the databases")
+	eventually(t, patience, func() string {
+		if a := s.await("/healthz", 503); !strings.Contains(a.body, "\n- database_down: no connection to the databases: ") {
+			return "/healthz says " + a.body
+		}
+		return ""
+	})
 	s.awaitValue(`portsyncd_component_up{component="database"}`, 0)
+	s.awaitValue("portsyncd_healthy", 0)
 	s.await("/readyz", 200) // it has been: what is wrong since is for /healthz
 }

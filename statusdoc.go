@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"portsyncd/insight"
-	"portsyncd/portsync"
 )
 
 // began is when the process did.
@@ -33,18 +32,8 @@ func (d *process) statusAt(now time.Time) *insight.Status {
 		Schema: insight.StatusSchema, Time: now.UTC(), Version: release, Host: host,
 		// The variable tells the instances of a multi-ASIC box apart.
 		Instance: os.Getenv("NAMESPACE_ID"), PID: os.Getpid(), Process: began.UTC(),
-		Health:   d.verdict(),
+		Health:   d.judge.Health(),
 		View:     d.status.View(now),
 		Restarts: restarts[max(0, len(restarts)-statusRestarts):],
 	}
-}
-
-// verdict is the health of the loop and of the disk.
-func (d *process) verdict() portsync.Health {
-	h := d.health()
-	v := portsync.Health{Status: h.Status, Score: 100, Since: began, Reasons: []portsync.HealthReason{}}
-	for _, r := range h.Reasons {
-		v.Reasons = append(v.Reasons, portsync.HealthReason{Code: "reason", Severity: h.Status, Text: r, Since: began})
-	}
-	return v
 }

@@ -75,7 +75,8 @@ func TestConditions(t *testing.T) {
 			s.backlog(3, s.clock.now()-int64(20*time.Second))
 			s.heard(s.clock.now())
 		}, "", ""},
-		{"one failure", func(s *Status, _ *kept) { exchanges(s, 1, 1) }, "failure_rate", "1 of 1"},
+		{"two failures", func(s *Status, _ *kept) { exchanges(s, 2, 2) }, "", ""},
+		{"three failures", func(s *Status, _ *kept) { exchanges(s, 3, 3) }, "failure_rate", "3 of 3"},
 		{"few failures", func(s *Status, _ *kept) { exchanges(s, 8, 100) }, "", ""}, // 8 %, but perhaps 4 %
 		{"many failures", func(s *Status, _ *kept) { exchanges(s, 20, 100) }, "failure_rate", "20 of 100"},
 		{"late", func(s *Status, _ *kept) { s.awaited.Store(3); s.late(true) }, "port_init_late", "waits for 3 ports"},

@@ -113,7 +113,7 @@ func (l *Loop) finishInitial() {
 	r := warmrestart.Restart{
 		At: l.clock.time(i.begun), Kind: l.decision.Kind.String(), Reason: l.decision.Reason, Duration: took,
 		EOIU: i.eoiu, TimedOut: i.timedOut, EOIULatency: time.Duration(i.eoiuTook),
-		Process: l.clock.base.Round(0), Events: l.Metrics.counts().Events,
+		Process: l.clock.base.UTC(), Events: l.Metrics.counts().Events,
 		Compared: i.compared, Changed: i.changed, Deleted: i.deleted,
 	}
 	l.Log.Log(l.ctx, syslog.LevelNotice, "initial sync complete", "kind", r.Kind, "took", took,

@@ -167,12 +167,16 @@ func (s *Status) stalls(now int64) bool {
 // maxFailures is the share of exchanges above which too many fail.
 func (s *Status) maxFailures() float64 { return math.Float64frombits(s.maxFailureRate.Load()) }
 
+// fewFailures are too few to be a rate: one lost connection, which has a reason of
+// its own, is not to be held against a quiet switch for a minute.
+const fewFailures = 2
+
 // failsMoreThan reports whether more than that share of the last minute's
 // exchanges failed, by what the share is at least: few tell little.
 func (s *Status) failsMoreThan(rate float64, now int64) bool {
 	failed, attempts := s.rate.recent(now)
 	low, _ := stats.Wilson(uint64(failed), uint64(attempts))
-	return low > rate
+	return failed > fewFailures && low > rate
 }
 
 // uneasy reports whether something may soon be wrong for the time it takes.
