@@ -15,7 +15,7 @@ import (
 // ReadStats says what [Log.Read] came across.
 type ReadStats struct {
 	Files int  // read
-	Lines int  // handed over
+	Lines int  // handed over and good
 	Bad   int  // skipped: no JSON, or too long
 	Torn  bool // the last line of a file is incomplete, and skipped
 }
@@ -31,6 +31,17 @@ const maxGarbage = 1 << 20
 // memory for one line and changes nothing, so it may run while another process
 // appends. That there is no log at all is no error.
 func (l *Log) Read(since time.Time, fn func(line []byte) error) (ReadStats, error) {
+	return l.ReadRaw(since, func(line []byte) (bool, error) {
+		if !json.Valid(line) {
+			return false, nil
+		}
+		return true, fn(line)
+	})
+}
+
+// ReadRaw is Read for a caller that finds out by itself, and quicker, whether a
+// line is one: it may be any bytes, and fn reports whether it makes sense.
+func (l *Log) ReadRaw(since time.Time, fn func(line []byte) (good bool, err error)) (ReadStats, error) {
 	r := reader{fn: fn, in: bufio.NewReaderSize(nil, l.maxLine()+1)}
 	// The present file is opened before the others are listed: were it renamed
 	// in between, it would be in neither place. The other way round it is in both.
@@ -69,7 +80,7 @@ func (l *Log) Read(since time.Time, fn func(line []byte) error) (ReadStats, erro
 // reader goes through the files of one Read.
 type reader struct {
 	in      *bufio.Reader
-	fn      func(line []byte) error
+	fn      func(line []byte) (good bool, err error)
 	stats   ReadStats
 	trouble error // in reading
 	stop    error // of fn
@@ -100,12 +111,17 @@ func (r *reader) read(path string, file io.Reader) {
 		case err != nil:
 			r.note(path, err)
 			return
-		case more > 0 || !json.Valid(line):
-			r.stats.Bad++
-			garbage += len(line) + 1
 		default:
-			r.stats.Lines++
-			r.stop = r.fn(line)
+			good := false
+			if more == 0 {
+				good, r.stop = r.fn(line)
+			}
+			if good {
+				r.stats.Lines++
+			} else {
+				r.stats.Bad++
+				garbage += len(line) + 1
+			}
 		}
 	}
 }
