@@ -28,7 +28,11 @@ func Parse(name string, src []byte) (Config, error) {
 	d.doc, problems = toml.Parse(src)
 	d.invalid = problems != nil
 	for _, p := range problems {
-		d.errs = append(d.errs, &ParseError{d.name, p.Line, p.Col, p.Key, p.Msg})
+		msg := p.Msg
+		if p.Quotes && mayBeSecret(p.Key) {
+			msg = "expected a value; what is written is not one, and not shown since it may be a secret"
+		}
+		d.errs = append(d.errs, &ParseError{d.name, p.Line, p.Col, p.Key, msg})
 	}
 	d.tables()
 	d.crossCheck()

@@ -155,6 +155,8 @@ func TestParseErrors(t *testing.T) {
 		{"password without user", "[metrics]\nbasic_password_sha256 = '" + hexDigest + "'\n", `f:2:25: metrics.basic_password_sha256: needs metrics.basic_username as well`},
 		{"profiling in the open", "[metrics]\nprofiling = true\nlisten = ['127.0.0.1:1', ':2']\n", `f:2:13: metrics.profiling: profiling is only served on loopback addresses and unix sockets, but metrics.listen has ":2"`},
 		{"bad other side is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = 'k'\n", `f:3:16: metrics.tls_key_file: expected an absolute path or "", got "k"`},
+		{"secret without quotes", "[metrics]\nbearer_token_sha256 = hunter2\n", "f:2:23: metrics.bearer_token_sha256: expected a value; what is written is not one, and not shown since it may be a secret"},
+		{"secret of digits", "[metrics]\nbearer_token_sha256 = 0123\n", "f:2:23: metrics.bearer_token_sha256: expected a value; what is written is not one, and not shown since it may be a secret"},
 		{"unreadable other side is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = /k\n", `f:3:16: metrics.tls_key_file: expected a value, got /k; a string needs quotes, as in "/k"`},
 
 		{"syntax", "[daemon]\nenabled true\n", `f:2:9: daemon.enabled: expected '=' after the key, got 't'`},

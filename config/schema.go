@@ -80,6 +80,13 @@ var schema = []setting{
 	{"push.queue_batches", restart, integer(func(c *Config) *int { return &c.Push.QueueBatches }, 1, 1000, 1, "batches")},
 }
 
+// mayBeSecret reports whether a value of this full key must not be shown: it is
+// that of a secret, or of a key that may be meant to be one.
+func mayBeSecret(key string) bool {
+	s := settingOf(key)
+	return s == nil || s.apply&secret != 0
+}
+
 // settingOf returns the setting with this full key, or nil.
 func settingOf(key string) *setting {
 	for i := range schema {

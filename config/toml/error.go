@@ -18,6 +18,7 @@ type Error struct {
 	Line, Col int    // from 1; columns count characters, not bytes
 	Key       string // full path of the key or table concerned; "" outside of any
 	Msg       string
+	Quotes    bool // Msg repeats what is written as the value
 
 	unsupported bool
 }
@@ -43,6 +44,15 @@ func (p *parser) errorf(off int, format string, args ...any) bool {
 	return false
 }
 
+// quoteError is errorf with a problem that repeats what is written as the value.
+func (p *parser) quoteError(off int, problem string) {
+	n := len(p.errs)
+	p.errorf(off, "%s", problem)
+	if len(p.errs) > n {
+		p.errs[n].Quotes = true
+	}
+}
+
 // refusef records valid TOML that is not supported.
 func (p *parser) refusef(off int, format string, args ...any) bool {
 	p.report(off, true, format, args...)
@@ -58,7 +68,7 @@ func (p *parser) report(off int, unsupported bool, format string, args ...any) {
 		msg, unsupported = tooMany, false
 	}
 	line, col := p.doc.Position(off)
-	p.errs = append(p.errs, &Error{line, col, FormatKey(p.path...), msg, unsupported})
+	p.errs = append(p.errs, &Error{Line: line, Col: col, Key: FormatKey(p.path...), Msg: msg, unsupported: unsupported})
 }
 
 // full reports whether no more problems are wanted. Loops over foreign input ask

@@ -1,6 +1,9 @@
 package toml
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // value reads any value. depth is the number of tables and arrays around it.
 func (p *parser) value(depth int) (data any, ok bool) {
@@ -149,7 +152,7 @@ func (p *parser) scalar() (any, bool) {
 		return tok == "true", true
 	case looksLikeDateTime(tok):
 		if !validDateTime(tok) {
-			p.errorf(start, "invalid date or time %q", Abbreviate(tok))
+			p.quoteError(start, fmt.Sprintf("invalid date or time %q", Abbreviate(tok)))
 		} else {
 			p.refusef(start, "dates and times are not supported")
 		}
@@ -157,7 +160,7 @@ func (p *parser) scalar() (any, bool) {
 	}
 	v, problem := parseNumber(tok)
 	if problem != "" {
-		p.errorf(start, "%s", problem)
+		p.quoteError(start, problem)
 		return nil, true
 	}
 	return v, true
