@@ -117,11 +117,48 @@ cross: ## build for amd64, arm64 and armv7 without cgo: dist/portsyncd-linux-*
 	GOOS=linux GOARCH=arm GOARM=7 $(GOBUILD) -o $(BINARY)-linux-armv7 .
 	ls -l $(BINARY)-linux-*
 
+.PHONY: man
+man: ## manual pages: dist/man
+	mkdir -p dist/man
+	cp deploy/man/portsyncd.8 dist/man
+	awk -f deploy/man/settings.awk portsyncd.conf.example | \
+		sed -e '/^@SETTINGS@$$/{r /dev/stdin' -e 'd}' deploy/man/portsyncd.conf.5.in >dist/man/portsyncd.conf.5
+
 .PHONY: install
-install: build ## install binary, unit and example file; DESTDIR=, PREFIX=/usr
+install: build install-files ## install binary, unit, manual pages, example; DESTDIR=, PREFIX=/usr
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/portsyncd
-	install -D -m 644 portsyncd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/portsyncd.service
-	install -D -m 644 portsyncd.conf.example $(DESTDIR)$(PREFIX)/share/doc/portsyncd/portsyncd.conf.example
+
+# Everything but the binary, with its place below PREFIX.
+FILES := \
+	portsyncd.service:lib/systemd/system/portsyncd.service \
+	dist/man/portsyncd.8:share/man/man8/portsyncd.8 \
+	dist/man/portsyncd.conf.5:share/man/man5/portsyncd.conf.5 \
+	deploy/completion/portsyncd:share/bash-completion/completions/portsyncd \
+	portsyncd.conf.example:share/doc/portsyncd/examples/portsyncd.conf.example \
+	README_DEPLOYMENT.md:share/doc/portsyncd/README_DEPLOYMENT.md
+
+.PHONY: install-files
+install-files: man
+	for f in $(FILES); do install -D -m 644 "$${f%:*}" "$(DESTDIR)$(PREFIX)/$${f#*:}"; done
+
+.PHONY: uninstall
+uninstall: ## remove what install brought; configuration and state stay
+	for f in $(FILES); do rm -f "$(DESTDIR)$(PREFIX)/$${f#*:}"; done
+	rm -f $(DESTDIR)$(PREFIX)/bin/portsyncd
+
+.PHONY: dist
+dist: ## source archive with the modules it needs: dist/portsyncd-VERSION.tar.gz
+	deploy/dist
+
+.PHONY: deb
+deb: ## Debian packages for three architectures, built from that archive (needs dpkg-deb)
+	deploy/deb/build amd64 arm64 armhf
+
+.PHONY: dist-version deb-version
+dist-version: # for scripts and the guide
+	@sed -n 's/^var release = "\(.*\)"/\1/p' version.go
+deb-version:
+	@sed -n '1s/.*(\(.*\)).*/\1/p' deploy/deb/changelog
 
 .PHONY: clean
 clean: ## remove what was built
