@@ -57,15 +57,15 @@ func (p *printer) lasting(seconds float64) string {
 	return age(time.Duration(min(abs, most) * 1e9))
 }
 
-// percent writes a share from 0 to 1. What is not all is never said to be 100 %,
-// nor what is not nothing 0 %.
+// percent writes a share from 0 to 1 with a decimal, and with more where it would
+// be said to be 0 or 100 % and is not.
 func percent(v float64) string {
-	s := strconv.FormatFloat(100*v, 'f', 1, 64)
-	switch {
-	case v < 1 && s == "100.0":
-		s = "99.9"
-	case v > 0 && s == "0.0":
-		s = "0.1"
+	s := ""
+	for decimals := 1; decimals < 9; decimals++ {
+		s = strconv.FormatFloat(100*v, 'f', decimals, 64)
+		if whole := strings.TrimRight(s, "0"); v == 0 || v == 1 || whole != "0." && whole != "100." {
+			break
+		}
 	}
 	return strings.TrimSuffix(s, ".0") + " %"
 }

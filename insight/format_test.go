@@ -37,7 +37,7 @@ func TestLasting(t *testing.T) {
 // TestPercent: 100 % means all of them.
 func TestPercent(t *testing.T) {
 	for want, v := range map[string]float64{
-		"0 %": 0, "0.1 %": 0.00001, "8.3 %": 1. / 12, "50 %": 0.5, "99.9 %": 0.99999, "100 %": 1,
+		"0 %": 0, "0.001 %": 0.00001, "8.3 %": 1. / 12, "50 %": 0.5, "99.98 %": 0.9998, "99.9999 %": 0.999999, "100 %": 1,
 	} {
 		if got := percent(v); got != want {
 			t.Errorf("%v: %q, want %q", v, got, want)

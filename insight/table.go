@@ -9,9 +9,10 @@ type column struct {
 // gap is the distance between two columns.
 const gap = 2
 
-// table prints rows under titles. What is too wide is taken from the first
-// column, whose cells are shortened in their middle, then from the last and the
-// others, where ends are cut off.
+// table prints rows under titles. What is too wide is taken from the columns of
+// text: from the last, whose ends are cut off, from the first, whose cells are
+// shortened in their middle, then from the others. If that is not enough the last
+// columns are left out; a number is never cut.
 func (p *printer) table(columns []column, rows [][]word) {
 	widths := p.widths(columns, rows)
 	titles := make([]word, len(columns))
@@ -24,12 +25,13 @@ func (p *printer) table(columns []column, rows [][]word) {
 	}
 }
 
-// How narrow columns may become: the outer ones, which hold text, and the others.
+// How narrow columns of text may become: the outer ones, and the others.
 const (
 	leastOuter = 12
-	leastInner = 4
+	leastInner = 5
 )
 
+// widths returns the widths of as many of the columns as fit.
 func (p *printer) widths(columns []column, rows [][]word) []int {
 	widths, total := make([]int, len(columns)), -gap
 	for i, c := range columns {
@@ -40,21 +42,27 @@ func (p *printer) widths(columns []column, rows [][]word) []int {
 		total += gap + widths[i]
 	}
 	narrow := func(i, least int) {
-		less := max(min(total-p.Width, widths[i]-least), 0)
-		widths[i] -= less
-		total -= less
+		if !columns[i].right {
+			less := max(min(total-p.Width, widths[i]-least), 0)
+			widths[i] -= less
+			total -= less
+		}
 	}
 	last := len(columns) - 1
-	narrow(0, leastOuter)
 	narrow(last, leastOuter)
-	for i := 1; i < last; i++ {
-		narrow(i, max(textWidth(columns[i].title), leastInner))
+	narrow(0, leastOuter)
+	for i := last - 1; i > 0; i-- {
+		narrow(i, leastInner)
 	}
-	return widths
+	for total > p.Width && last > 0 {
+		total -= gap + widths[last]
+		last--
+	}
+	return widths[:last+1]
 }
 
 func (p *printer) row(columns []column, widths []int, cells []word) {
-	for i, c := range columns {
+	for i, c := range columns[:len(widths)] {
 		if i > 0 {
 			p.space(gap)
 		}
