@@ -2,66 +2,53 @@ package warmrestart
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
 
-// StartLimit is what an init system allows a service before it leaves it down.
-type StartLimit struct {
-	Name   string        // of the unit it is set in
-	Starts int           // 1 or more; one more within the interval is refused
-	Within time.Duration // above 0
-}
-
-// StartLimits are those that can take portsyncd down, by systemd.unit(5),
-// StartLimitIntervalSec= and StartLimitBurst=: that of the service whose container
-// an exit of portsyncd ends (sonic-buildimage,
-// files/build_templates/per_namespace/swss.service.j2), and systemd's default,
-// which portsyncd.service leaves as it is.
-var StartLimits = []StartLimit{
-	{Name: "swss.service", Starts: 3, Within: 20 * time.Minute},
-	{Name: "portsyncd.service", Starts: 5, Within: 10 * time.Second},
-}
-
-// StormRestarts and StormEvents are the kinds of a Storm.
+// Kinds of a Storm.
 const (
 	StormRestarts = "restarts"
 	StormEvents   = "events"
 )
 
-// RestartStorm reports whether so many starts lie in the time before now that a
-// start limit may refuse the next. Starts that a record gives a later time than
-// now, by a clock that was set back, do not count. systemd counts in a window that
-// it begins anew with the first start after the last one; a sliding window, as
-// here, sees a storm at least as early. It is cheap enough to be called
-// for each status.
+// SONiC starts the service whose container an exit of portsyncd ends startsAllowed
+// times in startsWithin, and then leaves it down (sonic-buildimage,
+// files/build_templates/per_namespace/swss.service.j2, StartLimitBurst= and
+// StartLimitIntervalSec=, systemd.unit(5)). portsyncd.service keeps systemd's default,
+// 5 times in 10 s, out of reach.
+const (
+	startsAllowed = 3
+	startsWithin  = 20 * time.Minute
+)
+
+// RestartStorm reports whether so many starts lie in the time before now that
+// SONiC may refuse the next. Starts that a record gives a later time than now, by a
+// clock that was set back, do not count. systemd counts in a window that it begins
+// anew with the first start after the last one; a sliding window, as here, sees a
+// storm at least as early. It is cheap enough to be called for each status.
 func RestartStorm(restarts []Restart, now time.Time) (Storm, bool) {
-	starts := make([]time.Time, 0, len(restarts))
+	var recent []time.Time
 	for i := range restarts {
-		if at := restarts[i].began(); !at.After(now) {
-			starts = append(starts, at)
+		if at := restarts[i].began(); !at.After(now) && now.Sub(at) <= startsWithin {
+			recent = append(recent, at)
 		}
 	}
-	slices.SortFunc(starts, time.Time.Compare)
-	for _, limit := range StartLimits {
-		recent := starts
-		for len(recent) > 0 && now.Sub(recent[0]) > limit.Within {
-			recent = recent[1:]
-		}
-		if len(recent) >= limit.Starts {
-			return limit.storm(recent), true
-		}
+	if len(recent) < startsAllowed {
+		return Storm{}, false
 	}
-	return Storm{}, false
+	slices.SortFunc(recent, time.Time.Compare)
+	return restartStorm(recent), true
 }
 
-// storm describes starts, ascending, that are too many.
-func (l StartLimit) storm(starts []time.Time) Storm {
+// restartStorm describes starts, ascending, that are too many.
+func restartStorm(starts []time.Time) Storm {
+	first, last := starts[0], starts[len(starts)-1]
 	return Storm{
-		Kind: StormRestarts, From: starts[0], To: starts[len(starts)-1],
-		Count: uint64(len(starts)), Limit: uint64(l.Starts),
-		Text: fmt.Sprintf("%d starts within %v of each other: after %d in %v systemd refuses to start %s again",
-			len(starts), starts[len(starts)-1].Sub(starts[0]).Round(time.Second), l.Starts, l.Within, l.Name),
+		Kind: StormRestarts, From: first, To: last, Count: uint64(len(starts)), Limit: startsAllowed,
+		Text: fmt.Sprintf("%d starts in %v: after %d in %v SONiC leaves the service down",
+			len(starts), last.Sub(first).Round(time.Second), startsAllowed, startsWithin),
 	}
 }
 
@@ -71,4 +58,72 @@ func (r *Restart) began() time.Time {
 		return r.At
 	}
 	return r.Process
+}
+
+// restartStorms returns the times, oldest first, in which each start belongs to
+// startsAllowed within startsWithin of each other.
+func restartStorms(restarts []Restart) (storms []Storm) {
+	starts := make([]time.Time, len(restarts))
+	for i := range restarts {
+		starts[i] = restarts[i].began()
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	from, to := 0, 0 // starts that are part of a storm
+	for i := startsAllowed - 1; i < len(starts); i++ {
+		first := i - (startsAllowed - 1)
+		if starts[i].Sub(starts[first]) > startsWithin {
+			continue
+		}
+		if first >= to {
+			if to > from {
+				storms = append(storms, restartStorm(starts[from:to]))
+			}
+			from = first
+		}
+		to = i + 1
+	}
+	if to > from {
+		storms = append(storms, restartStorm(starts[from:to]))
+	}
+	return storms
+}
+
+// burstRate is how many events in a second, over the whole time between two
+// samples, are a burst. A switch at rest has some in an hour, and one in which cables
+// are moved some in a second now and then.
+const burstRate = 10
+
+// bursts returns the times, oldest first, between samples of one process with more
+// than burstRate events in a second. What a process has before its first sample is
+// the dump of all links, and no burst.
+func bursts(moments []moment) (storms []Storm) {
+	for _, m := range moments {
+		seconds := float64(m.at-m.since) / 1e9
+		if m.since == m.at || float64(m.events) <= burstRate*seconds {
+			continue
+		}
+		from, to := time.Unix(0, m.since).UTC(), time.Unix(0, m.at).UTC()
+		if n := len(storms); n > 0 && !storms[n-1].To.Before(from) {
+			last := &storms[n-1]
+			last.To = to
+			last.Count += min(m.events, math.MaxUint64-last.Count)
+		} else {
+			storms = append(storms, Storm{Kind: StormEvents, From: from, To: to, Count: m.events})
+		}
+	}
+	for i := range storms {
+		s := &storms[i]
+		took := s.To.Sub(s.From)
+		s.Limit = uint64(burstRate * took.Seconds())
+		s.Text = fmt.Sprintf("%d events in %v, %.0f each second", s.Count, took.Round(time.Second), float64(s.Count)/took.Seconds())
+	}
+	return storms
+}
+
+// allStorms returns restart storms and bursts, the newest of them, oldest first.
+func allStorms(h *History) []Storm {
+	storms := append([]Storm{}, restartStorms(h.Restarts)...)
+	storms = append(storms, bursts(h.moments)...)
+	slices.SortStableFunc(storms, func(a, b Storm) int { return a.From.Compare(b.From) })
+	return storms[max(0, len(storms)-MostStorms):]
 }

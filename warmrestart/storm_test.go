@@ -1,7 +1,6 @@
 package warmrestart
 
 import (
-	"strings"
 	"testing"
 	"time"
 )
@@ -23,21 +22,20 @@ func TestRestartStorm(t *testing.T) {
 		restarts []Restart
 		now      time.Duration
 		count    uint64 // 0: no storm
-		unit     string
 	}{
-		{"none", nil, 0, 0, ""},
-		{"one", startsAt(0), 0, 0, ""},
-		{"two", startsAt(0, m), m, 0, ""},
-		{"three at once", startsAt(0, 0, 0), 0, 3, "swss.service"},
-		{"three in 20 minutes", startsAt(0, 10*m, 20*m), 20 * m, 3, "swss.service"},
-		{"the first is 20 minutes ago", startsAt(0, 10*m, 20*m-s), 20*m + 1, 0, ""},
-		{"long ago", startsAt(0, 1, 2), time.Hour, 0, ""},
-		{"the newest of many", startsAt(-2000*m, -1000*m, 0, m, 2*m, 3*m), 4 * m, 4, "swss.service"},
-		{"by a clock set back", startsAt(0, m, 60*m, 61*m), 2 * m, 0, ""},
-		{"out of order", startsAt(2*m, 0, m), 2 * m, 3, "swss.service"},
+		{"none", nil, 0, 0},
+		{"one", startsAt(0), 0, 0},
+		{"two", startsAt(0, m), m, 0},
+		{"three at once", startsAt(0, 0, 0), 0, 3},
+		{"three in 20 minutes", startsAt(0, 10*m, 20*m), 20 * m, 3},
+		{"the first is 20 minutes ago", startsAt(0, 10*m, 20*m-s), 20*m + 1, 0},
+		{"long ago", startsAt(0, 1, 2), time.Hour, 0},
+		{"the newest of many", startsAt(-2000*m, -1000*m, 0, m, 2*m, 3*m), 4 * m, 4},
+		{"by a clock set back", startsAt(0, m, 60*m, 61*m), 2 * m, 0},
+		{"out of order", startsAt(2*m, 0, m), 2 * m, 3},
 	} {
 		storm, ok := RestartStorm(c.restarts, noon.Add(c.now))
-		if ok != (c.count > 0) || storm.Count != c.count || !strings.Contains(storm.Text, c.unit) {
+		if ok != (c.count > 0) || storm.Count != c.count {
 			t.Errorf("%s: %v, %+v", c.name, ok, storm)
 		}
 		if ok && (storm.Kind != StormRestarts || storm.Limit != 3 || storm.To.Before(storm.From)) {

@@ -1,0 +1,184 @@
+package warmrestart
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"portsyncd/snapshot"
+)
+
+// moment is what is calculated from one sample.
+type moment struct {
+	at     int64  // nanoseconds since 1970
+	since  int64  // of the sample before in the same process; at if there is none
+	events uint64 // in between
+	p99    int64  // latency in nanoseconds; -1: no events
+	max    int64  // likewise
+}
+
+// samplesReader reads the samples into a History.
+type samplesReader struct {
+	h    *History
+	now  time.Time
+	line lineReader
+
+	odd     oddTimes
+	foreign int
+	dropped int // moments there was no room for
+	stride  int // of the samples that are kept
+	last    Sample
+	latency Latency // of last
+}
+
+// readLog reads a log in the order in which it was written, which tells what
+// happened between two samples whatever the clock did.
+func (r *samplesReader) readLog(path string) {
+	h := r.h
+	log := snapshot.Log{Path: path}
+	stats, err := log.ReadRaw(h.Since, func(line []byte) (bool, error) {
+		s, ok := r.line.read(line)
+		switch {
+		case ok && s == nil:
+			r.foreign++
+		case ok && !s.Time.Before(h.Since) && r.odd.accept(s.Time, r.now):
+			h.bytes += int64(len(line)) + 1
+			r.add(s)
+		}
+		return ok, nil
+	})
+	if err != nil {
+		h.problem("%v", err)
+	}
+	if stats.Bad > 0 {
+		h.problem("lines of the history that cannot be read: %d, skipped", stats.Bad)
+	}
+	if r.foreign > 0 {
+		h.problem("lines of the history that are no samples: %d, skipped", r.foreign)
+	}
+	if stats.Torn {
+		h.problem("a file of the history ends in the middle of a line, which was skipped")
+	}
+	r.finish()
+}
+
+// add takes the next sample of the file.
+func (r *samplesReader) add(s *Sample) {
+	h := r.h
+	if h.first.IsZero() || s.Time.Before(h.first) {
+		h.first = s.Time
+	}
+	if len(h.moments) == mostMoments {
+		h.moments = append(h.moments[:0], h.moments[mostMoments/2:]...)
+		r.dropped += mostMoments / 2
+	}
+	h.moments = append(h.moments, h.momentOf(s, &r.last))
+	h.takeFlaps(s)
+	r.keep(s)
+	h.SampleCount++
+	r.remember(s)
+}
+
+// remember makes s the last one. It will be overwritten by the next.
+func (r *samplesReader) remember(s *Sample) {
+	flaps := append(r.last.Flaps[:0], s.Flaps...)
+	r.last = *s
+	r.last.Flaps = flaps
+	if s.Latency != nil {
+		r.latency = *s.Latency
+		r.last.Latency = &r.latency
+	}
+}
+
+// keep keeps each so manieth sample, and half of those once there are too many.
+func (r *samplesReader) keep(s *Sample) {
+	h := r.h
+	if h.SampleCount%r.stride != 0 {
+		return
+	}
+	if len(h.Samples) == MostSamples-1 { // one is for the newest
+		for i := range h.Samples[:MostSamples/2] {
+			h.Samples[i] = h.Samples[2*i]
+		}
+		h.Samples = h.Samples[:MostSamples/2]
+		r.stride *= 2
+		if h.SampleCount%r.stride != 0 {
+			return
+		}
+	}
+	h.Samples = append(h.Samples, s.clone())
+}
+
+func (s *Sample) clone() Sample {
+	c := *s
+	c.Flaps = slices.Clone(s.Flaps)
+	if s.Latency != nil {
+		latency := *s.Latency
+		c.Latency = &latency
+	}
+	return c
+}
+
+func (r *samplesReader) finish() {
+	h := r.h
+	if h.SampleCount == 0 {
+		return
+	}
+	if (h.SampleCount-1)%r.stride != 0 {
+		h.Samples = append(h.Samples, r.last.clone())
+	}
+	if h.Counters == (Counters{}) {
+		h.Counters = r.last.Restarts
+	}
+	r.odd.tell(h, "samples")
+	if r.dropped > 0 {
+		h.problem("the oldest %d of %d samples are left out of trends, anomalies and bursts", r.dropped, h.SampleCount)
+	}
+	if r.odd.back > 0 {
+		slices.SortStableFunc(h.Samples, func(a, b Sample) int { return a.Time.Compare(b.Time) })
+		slices.SortStableFunc(h.moments, func(a, b moment) int { return cmp.Compare(a.at, b.at) })
+	}
+}
+
+// momentOf is what is calculated from a sample and the one before.
+func (h *History) momentOf(s, before *Sample) moment {
+	at := s.Time.UnixNano()
+	m := moment{at: at, since: at, p99: -1, max: -1}
+	sameProcess := !before.Time.IsZero() && before.Process.Equal(s.Process) && before.Events <= s.Events
+	if sameProcess && before.Time.Before(s.Time) {
+		m.since, m.events = before.Time.UnixNano(), s.Events-before.Events
+	}
+	if l := s.Latency; l != nil && l.P99 >= 0 && l.Max >= 0 {
+		m.p99, m.max = l.P99, l.Max
+		h.withEvents++
+		if l.Kept >= 0 && uint64(l.Kept) < l.Count {
+			h.inexact++
+		}
+	}
+	return m
+}
+
+// takeFlaps adds up what ports did.
+func (h *History) takeFlaps(s *Sample) {
+	for _, f := range s.Flaps {
+		sum := h.flapping[f.Port]
+		if sum == nil {
+			if len(h.flapping) == mostPorts {
+				continue
+			}
+			if h.flapping == nil {
+				h.flapping = make(map[string]*Flapping)
+			}
+			sum = &Flapping{Port: f.Port}
+			h.flapping[f.Port] = sum
+		}
+		sum.Downs += min(f.Downs, math.MaxUint64-sum.Downs)
+		if f.Penalty > sum.PeakPenalty || sum.PeakAt.IsZero() {
+			sum.PeakPenalty, sum.PeakAt = f.Penalty, s.Time
+		}
+		if s.Time.After(sum.Last) {
+			sum.Last = s.Time
+		}
+	}
+}
