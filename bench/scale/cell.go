@@ -25,6 +25,8 @@ type cell struct {
 	dbs    *sonicdb.Map
 	links  *lab.Links
 	cables *cables
+	server *server
+	save   int // seconds between two samples that the daemon keeps
 
 	appl, state *sonicdb.Conn
 	markers     chan marker // what was produced for orchagent
@@ -42,7 +44,7 @@ const applDB, configDB, stateDB = "APPL_DB", "CONFIG_DB", "STATE_DB"
 // newCell makes a switch whose CONFIG_DB has the given number of ports and which
 // has no interface but lo. The caller is in namespaces.
 func newCell(ctx context.Context, ports int) (c *cell, err error) {
-	c = &cell{markers: make(chan marker, 64)}
+	c = &cell{markers: make(chan marker, 64), save: 300}
 	defer func() {
 		if err != nil {
 			c.close()
@@ -66,11 +68,10 @@ func newCell(ctx context.Context, ports int) (c *cell, err error) {
 	c.cables = &cables{links: c.links, made: make(map[string]bool)}
 
 	socket := filepath.Join(c.dir, "redis.sock")
-	stop, err := startServer(socket)
-	if err != nil {
+	if c.server, err = startServer(socket); err != nil {
 		return c, err
 	}
-	c.atEnd(stop)
+	c.atEnd(func() { c.server.kill() })
 	c.dbs = sonicdb.StaticMap("unix", socket)
 	if c.appl, err = c.dial(ctx, applDB); err != nil {
 		return c, err

@@ -66,8 +66,9 @@ func (c *cell) start(binary string, auditSeconds int) (*daemon, error) {
 func (c *cell) writeConfig(auditSeconds int) (path string, err error) {
 	path = filepath.Join(c.dir, "portsyncd.conf")
 	text := fmt.Sprintf("[database]\nconfig_file = \"\"\nunix_socket = %q\n"+
-		"[warm_restart]\nstate_file = %q\n[metrics]\nstorage_path = %q\n[health]\naudit_interval_secs = %d\n",
-		filepath.Join(c.dir, "redis.sock"), filepath.Join(c.dir, "port_state.json"), filepath.Join(c.dir, "metrics"), auditSeconds)
+		"[warm_restart]\nstate_file = %q\n[metrics]\nstorage_path = %q\nsave_interval_secs = %d\n"+
+		"[health]\naudit_interval_secs = %d\n",
+		filepath.Join(c.dir, "redis.sock"), filepath.Join(c.dir, "port_state.json"), filepath.Join(c.dir, "metrics"), c.save, auditSeconds)
 	return path, os.WriteFile(path, []byte(text), 0o644)
 }
 

@@ -4,6 +4,7 @@
 //	go run ./scale                                   # all, some seven minutes
 //	go run ./scale -only growth -interfaces 1000,10000
 //	go run ./scale -only flood -events 5000000
+//	go run ./scale -only soak -soak 1h -plot soak.svg
 //
 // Growth: switches with the same front-panel ports and more and more other
 // interfaces, such as VLAN members and the links of containers. How long do the
@@ -12,6 +13,10 @@
 //
 // Flood: as many changes of links as a busy switch sees in a day, at full speed.
 // Memory, goroutines and descriptors are sampled meanwhile and have to be flat.
+//
+// Soak, only where it is asked for: a steady rate of changes and flaps for a long
+// time, while metrics and pages are fetched, files saved, redis-server restarted
+// and the configuration reloaded. What was sampled is drawn into a picture.
 //
 // Each measurement has namespaces, a database server and a daemon of its own; all
 // of it is gone at the end. The server is redis-server, or the one of package lab
@@ -49,6 +54,8 @@ type options struct {
 	limit      time.Duration
 	growth     growthOptions
 	flood      floodOptions
+	soak       soakOptions
+	plot       string
 }
 
 func main() {
@@ -73,7 +80,7 @@ func main() {
 // again, in namespaces, for one measurement.
 func parse(args []string) (o options, inside string, err error) {
 	f := flag.NewFlagSet("scale", flag.ContinueOnError)
-	f.StringVar(&o.only, "only", "", "`growth` or flood alone")
+	f.StringVar(&o.only, "only", "", "`growth`, flood or soak alone")
 	interfaces := f.String("interfaces", "1000,3000,10000", "growth: how many interfaces, `list` of sizes")
 	f.IntVar(&o.runs, "runs", 3, "growth: how often each size is measured; medians are shown")
 	f.StringVar(&o.binary, "binary", "", "`path` of the daemon; it is built if there is none")
@@ -86,6 +93,13 @@ func parse(args []string) (o options, inside string, err error) {
 	f.IntVar(&o.flood.Ports, "flood-ports", 64, "flood: how many ports change, even")
 	f.IntVar(&o.flood.Writers, "writers", 4, "flood: how many goroutines change them")
 	f.DurationVar(&o.flood.Every, "sample", 5*time.Second, "flood: `time` between samples")
+	f.DurationVar(&o.soak.Duration, "soak", time.Hour, "soak: for how long")
+	f.IntVar(&o.soak.Rate, "rate", 300, "soak: changes of MTU a second")
+	f.IntVar(&o.soak.Ports, "soak-ports", 64, "soak: how many ports change, even")
+	f.DurationVar(&o.soak.Every, "soak-sample", 5*time.Second, "soak: `time` between samples")
+	f.DurationVar(&o.soak.Restart, "soak-restart", 2*time.Minute, "soak: `time` between restarts of redis-server")
+	f.DurationVar(&o.soak.Reload, "soak-reload", 30*time.Second, "soak: `time` between reloads")
+	f.StringVar(&o.plot, "plot", "", "soak: `file` for the picture, SVG")
 	f.StringVar(&inside, "inside", "", "for this program's own use")
 	if err := f.Parse(args); err != nil {
 		return o, "", err
@@ -98,20 +112,28 @@ func parse(args []string) (o options, inside string, err error) {
 		o.interfaces = append(o.interfaces, n)
 	}
 	switch {
-	case o.only != "" && o.only != "growth" && o.only != "flood":
-		return o, "", fmt.Errorf("-only %q: want growth or flood", o.only)
-	case o.growth.Ports < 2 || o.growth.Ports%2 != 0 || o.flood.Ports < 2 || o.flood.Ports%2 != 0:
-		return o, "", errors.New("-ports and -flood-ports: want an even number of at least 2, since ports are cabled to each other")
+	case o.only != "" && o.only != "growth" && o.only != "flood" && o.only != "soak":
+		return o, "", fmt.Errorf("-only %q: want growth, flood or soak", o.only)
+	case isOdd(o.growth.Ports) || isOdd(o.flood.Ports) || isOdd(o.soak.Ports):
+		return o, "", errors.New("-ports, -flood-ports and -soak-ports: want an even number of at least 2, since ports are cabled to each other")
 	case o.flood.Writers < 1 || o.flood.Writers > o.flood.Ports:
 		return o, "", errors.New("-writers must be from 1 to -flood-ports")
 	case o.flood.Events < 1 || o.growth.Audits < 1 || o.runs < 1:
 		return o, "", errors.New("-events, -audits and -runs must be above 0")
+	case o.soak.Duration <= 0 || o.soak.Every <= 0 || o.soak.Restart <= 0 || o.soak.Reload <= 0 || o.soak.Rate < 1:
+		return o, "", errors.New("-soak, -soak-sample, -soak-restart, -soak-reload and -rate must be above 0")
 	case o.flood.Every <= 0 || o.growth.Idle <= 0:
 		return o, "", errors.New("-sample and -idle must be above 0")
 	}
 	o.growth.Interfaces = o.interfaces[0]
+	if o.only == "soak" {
+		o.limit = max(o.limit, o.soak.Duration+5*time.Minute)
+	}
 	return o, inside, nil
 }
+
+// isOdd reports whether ports cannot be cabled to each other.
+func isOdd(ports int) bool { return ports < 2 || ports%2 != 0 }
 
 // run makes all measurements and prints their tables.
 func run(ctx context.Context, o options) error {
@@ -129,6 +151,9 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	var verdicts []error
+	if o.only == "soak" {
+		return soakOnce(ctx, o)
+	}
 	if o.only != "flood" {
 		sizes, err := grow(ctx, o)
 		if err != nil {
@@ -145,6 +170,20 @@ func run(ctx context.Context, o options) error {
 		verdicts = append(verdicts, r.verdict())
 	}
 	return errors.Join(verdicts...)
+}
+
+// soakOnce makes a soak, prints what came of it and draws it.
+func soakOnce(ctx context.Context, o options) error {
+	var r soakResult
+	if err := again(ctx, o, &r, "soak"); err != nil {
+		return fmt.Errorf("soak: %w", err)
+	}
+	printSoak(os.Stdout, o.soak, &r)
+	verdict := r.verdict()
+	if o.plot != "" {
+		verdict = errors.Join(verdict, r.writePlot(o.plot, o.soak))
+	}
+	return verdict
 }
 
 // grow measures all sizes, one after the other and then again, so that a busy
@@ -211,8 +250,10 @@ func measure(ctx context.Context, what string, o options) error {
 		result, err = measureGrowth(ctx, o.binary, o.growth)
 	case "flood":
 		result, err = measureFlood(ctx, o.binary, o.flood)
+	case "soak":
+		result, err = measureSoak(ctx, o.binary, o.soak)
 	default:
-		err = fmt.Errorf("-inside %q: want growth or flood", what)
+		err = fmt.Errorf("-inside %q: want growth, flood or soak", what)
 	}
 	if err != nil {
 		return err

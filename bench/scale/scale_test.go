@@ -211,3 +211,35 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+// TestSoak makes a short soak: it is measured and drawn, and all is right after it.
+func TestSoak(t *testing.T) {
+	binary := inNamespace(t)
+	if binary == "" {
+		return
+	}
+	o := soakOptions{Duration: 2 * time.Second, Rate: 200, Ports: 8, Every: 100 * time.Millisecond,
+		Restart: time.Hour, Reload: 300 * time.Millisecond}
+	r, err := measureSoak(t.Context(), binary, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Sent == 0 || r.Flaps == 0 || r.Reloads == 0 || r.Fetches == 0 || len(r.Samples) == 0 {
+		t.Errorf("measured %d changes, %d flaps, %d reloads, %d fetches, %d samples; want some of each",
+			r.Sent, r.Flaps, r.Reloads, r.Fetches, len(r.Samples))
+	}
+	var table bytes.Buffer
+	printSoak(&table, o, &r)
+	for _, word := range []string{"RSS", "goroutines", "descriptors", "slope an hour"} {
+		if !strings.Contains(table.String(), word) {
+			t.Errorf("no %q in\n%s", word, &table)
+		}
+	}
+	picture := t.TempDir() + "/soak.svg"
+	if err := r.writePlot(picture, o); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(picture); err != nil || !bytes.Contains(text, []byte("<polyline")) {
+		t.Errorf("the picture is %q, %v", text, err)
+	}
+}

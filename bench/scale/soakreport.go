@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"portsyncd/warmrestart/stats"
+)
+
+// curves are what a soak has measured over time.
+func (r *soakResult) curves() (rss, goroutines, descriptors, p50, p99 curve) {
+	rss, goroutines = curve{name: "RSS", unit: "MiB"}, curve{name: "goroutines"}
+	descriptors = curve{name: "descriptors"}
+	p50, p99 = curve{name: "p50", unit: "µs"}, curve{name: "p99", unit: "ms"}
+	for _, s := range r.Samples {
+		rss.add(s.At, mib(s.RSS))
+		goroutines.add(s.At, float64(s.Goroutines))
+		descriptors.add(s.At, float64(s.Descriptors))
+	}
+	for _, l := range r.Latency {
+		p50.add(l.At, float64(l.P50)/1e3)
+		p99.add(l.At, float64(l.P99)/1e6)
+	}
+	return rss, goroutines, descriptors, p50, p99
+}
+
+func (c *curve) add(at time.Duration, y float64) {
+	c.at = append(c.at, at)
+	c.y = append(c.y, y)
+}
+
+// settled is the curve without its first tenth, in which heap and buffers reach
+// their size.
+func (c *curve) settled() curve {
+	n := len(c.at) / 10
+	return curve{name: c.name, unit: c.unit, at: c.at[n:], y: c.y[n:]}
+}
+
+// slope is that of the curve by Theil and Sen, for each hour.
+func (c *curve) slope() *stats.Trend {
+	points := make([]stats.Point, len(c.at))
+	for i, at := range c.at {
+		points[i] = stats.Point{X: at.Hours(), Y: c.y[i]}
+	}
+	return stats.TrendOf(points)
+}
+
+// printSoak prints what was done, and how what was measured moved.
+func printSoak(w io.Writer, o soakOptions, r *soakResult) {
+	fmt.Fprintf(w, "soak of %d ports for %v: %d changes of MTU (%.0f a second), %d flaps, %d restarts of redis-server, %d reloads, %d fetches beside %d scrapes\n",
+		o.Ports, r.Took.Round(time.Second), r.Sent, float64(r.Sent)/r.Took.Seconds(), r.Flaps, r.Restarts, r.Reloads, r.Fetches, len(r.Samples))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "\tlowest\tmedian\thighest\tslope an hour\t95 % interval\t\t\n")
+	rss, goroutines, descriptors, p50, p99 := r.curves()
+	for _, c := range []curve{rss, goroutines, descriptors, p50, p99} {
+		c = c.settled()
+		if len(c.y) == 0 {
+			fmt.Fprintf(t, "%s\tno data\t\t\t\t\t\t\n", c.name)
+			continue
+		}
+		s := stats.Summarise(c.y)
+		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t", c.name, s.Min, s.P50, s.Max)
+		if trend := c.slope(); trend != nil {
+			fmt.Fprintf(t, "%+.3f\t%+.3f to %+.3f\t", trend.Slope, trend.Low, trend.High)
+		} else {
+			fmt.Fprint(t, "no data\t\t")
+		}
+		fmt.Fprintf(t, "%s\t\n", c.unit)
+	}
+	t.Flush()
+	fmt.Fprintf(w, "CPU of the daemon %.1f µs for each change; unhealthy in %d of the daemon's own samples, %d in a row at most; all rows right at the end\n\n",
+		(r.After.CPU-r.Before.CPU).Seconds()*1e6/float64(max(r.Sent, 1)), r.Unhealthy, r.MostUnhealthy)
+}
+
+// writePlot draws the soak into a file.
+func (r *soakResult) writePlot(path string, o soakOptions) error {
+	rss, goroutines, descriptors, p50, p99 := r.curves()
+	title := fmt.Sprintf("portsyncd for %v: %d changes a second, redis-server restarted %d times, %d reloads",
+		r.Took.Round(time.Second), o.Rate, r.Restarts, r.Reloads)
+	return os.WriteFile(path, []byte(picture(title, []panel{
+		{"Resident memory", "MiB", []curve{rss}},
+		{"Goroutines and descriptors", "", []curve{goroutines, descriptors}},
+		{"Event latency, from socket to acknowledgement", "µs", []curve{p50}},
+		{"The same, p99: restarts of redis-server stand out", "ms", []curve{p99}},
+	}, r.Took)), 0o644)
+}
+
+// verdict says what has grown.
+func (r *soakResult) verdict() error {
+	var wrong []error
+	if lost := r.After.Overruns - r.Before.Overruns; lost > 0 {
+		wrong = append(wrong, fmt.Errorf("messages were lost: %d overruns", lost))
+	}
+	rss, goroutines, descriptors, _, _ := r.curves()
+	for _, limit := range []struct {
+		curve
+		most float64 // between the first and the last quarter
+	}{{rss, 2}, {goroutines, 8}, {descriptors, 8}} {
+		n := len(limit.y)
+		if n < 8 {
+			continue
+		}
+		early, late := stats.Summarise(limit.y[n/4:n/2]).P50, stats.Summarise(limit.y[n-n/4:]).P50
+		if late > early+limit.most {
+			wrong = append(wrong, fmt.Errorf("%s grew from %.1f to %.1f", limit.name, early, late))
+		}
+	}
+	return errors.Join(wrong...)
+}
