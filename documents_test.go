@@ -12,6 +12,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"portsyncd/config"
 	"portsyncd/lab"
+	"portsyncd/portsync"
 )
 
 // The tests of this file hold the documents to what the program does.
@@ -200,6 +202,23 @@ func TestMetricsInDocuments(t *testing.T) {
 		if !known(name) {
 			t.Errorf("README_DEPLOYMENT.md mentions %s, which is not exposed", name)
 		}
+	}
+}
+
+// TestHealthInDocuments: README_DEPLOYMENT.md has a row for each reason of health,
+// with its severity and deduction, and for no other.
+func TestHealthInDocuments(t *testing.T) {
+	_, section, _ := strings.Cut(document(t, "README_DEPLOYMENT.md"), "\n### Health\n")
+	section, _, _ = strings.Cut(section, "\n### ")
+	documented := rows(t, section, `[a-z_]+`)
+	for _, c := range portsync.HealthCodes {
+		cells := documented[c.Code]
+		if len(cells) != 4 || cells[0] != c.Severity || cells[1] != strconv.Itoa(c.Deduction) {
+			t.Errorf("%s: %q, want a row with %s, %d, when and what to do", c.Code, cells, c.Severity, c.Deduction)
+		}
+	}
+	if len(documented) != len(portsync.HealthCodes) {
+		t.Errorf("%d reasons are documented, there are %d", len(documented), len(portsync.HealthCodes))
 	}
 }
 
