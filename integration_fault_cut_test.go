@@ -122,6 +122,7 @@ func TestCutEveryByteOfBatch(t *testing.T) {
 					for n := range cutPorts {
 						c.must("set MTU", c.links.SetMTU(portName(n), mtu))
 					}
+					c.inStepAtOnce() // what changed is written: the exchange is over, or nearly
 					wasCut := p.wasCut(t)
 					c.inStepAtOnce()
 					c.unharmed(d)
