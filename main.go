@@ -22,6 +22,7 @@ const usage = `usage: portsyncd [-c FILE]          run the daemon
 commands:
   check-config [FILE]   check a configuration file and print what is in effect
   demo                  run the daemon on a switch in a box; -h tells the options
+  report                say how the daemon fared; -h tells the options
   status                ask the running daemon how it is; -h tells the options
   version               print the version
 
@@ -42,6 +43,7 @@ const (
 var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"check-config": checkConfig,
 	"demo":         demo,
+	"report":       reportCommand,
 	"status":       statusCommand,
 	"version":      version,
 }

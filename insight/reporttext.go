@@ -180,9 +180,9 @@ func (p *printer) trend(label string, t *warmrestart.Trend, values []float64, fo
 	p.end()
 	words := []word{{fmt.Sprintf("%s to %s,", format(lo), format(hi)), plain}}
 	switch t.Verdict {
-	case "few":
+	case warmrestart.TooFew:
 		words = append(words, word{fmt.Sprintf("%d values are too few to tell", t.N), warn})
-	case "none":
+	case warmrestart.NoTrend:
 		words = append(words, word{fmt.Sprintf("no trend in %d values (p = %s)", t.N, probability(t.P)), plain})
 	default:
 		words = append(words, word{p.visible(t.Verdict), strong},
