@@ -1,0 +1,142 @@
+package metrics
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// rawListener hands over connections of the test's own, which come from addr.
+type rawListener struct {
+	addr  net.Addr
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func newRawListener(addr net.Addr) *rawListener {
+	return &rawListener{addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (l *rawListener) Addr() net.Addr { return l.addr }
+
+func (l *rawListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *rawListener) Close() error {
+	select {
+	case <-l.done:
+	default:
+		close(l.done)
+	}
+	return nil
+}
+
+// say sends raw bytes in pieces as a client would and returns all that is
+// answered until the server has nothing more to say.
+func (l *rawListener) say(raw []byte, piece int) string {
+	client, server := net.Pipe()
+	l.conns <- server
+	var answer bytes.Buffer
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		io.Copy(&answer, client)
+	}()
+	go func() {
+		for part := range slices.Chunk(raw, piece) {
+			if _, err := client.Write(part); err != nil {
+				return // the server has had enough
+			}
+		}
+	}()
+	synctest.Wait()
+	client.Close()
+	<-read
+	return answer.String()
+}
+
+// answerCodes are the status codes that a client can get: ours, and what net/http
+// says of its own accord.
+var answerCodes = []string{"200", "400", "401", "404", "405", "406", "413", "414", "417", "431", "501", "503", "505"}
+
+// FuzzHTTP says anything to the server, as it is configured for a network and as
+// it is for a unix socket. It answers nothing or HTTP, never panics, never lets
+// anybody in without credentials, holds no connection that has ended, and serves
+// the next client. Time is synctest's, so that timeouts cost nothing.
+func FuzzHTTP(f *testing.F) {
+	for _, seed := range []string{
+		"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.0\r\n\r\n",
+		"HEAD /ports HTTP/1.1\r\nHost: x\r\nAccept: application/json;q=0.5, */*;q=0\r\nAccept-Encoding: gzip;q=1, *;q=0\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic OjoK\r\nContent-Length: -1\r\n\r\n",
+		"GET //metrics/../?%zz=%00 HTTP/1.1\r\nHost: [::1]:x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nabc",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+		"GET /debug/pprof/ HTTP/1.1\nHost: x\n" + strings.Repeat("A: b\n", 1000) + "\n",
+	} {
+		f.Add([]byte(seed), uint8(7))
+	}
+	status := regexp.MustCompile(`HTTP/1\.[01] ([0-9]{3}) `)
+	f.Fuzz(func(t *testing.T, raw []byte, piece uint8) {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			local := newRawListener(&net.UnixAddr{Net: "unix", Name: "/s"})
+			remote := newRawListener(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9101})
+			s, err := NewServer(ServerConfig{
+				Listeners: []net.Listener{local, remote},
+				Live:      Live{Credentials: Credentials{BearerSHA256: strings.Repeat("5a", 32)}},
+			}, Sources{Set: NewSet(), Health: healthy, Ports: somePorts}, slog.New(slog.NewTextHandler(&log, nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Start()
+			for _, l := range []*rawListener{local, remote} {
+				answer := l.say(raw, 1+int(piece)*8)
+				if answer != "" && !strings.HasPrefix(answer, "HTTP/1.") {
+					t.Errorf("the answer begins with %.80q", answer)
+				}
+				for _, m := range status.FindAllStringSubmatch(answer, -1) {
+					if !slices.Contains(answerCodes, m[1]) {
+						t.Errorf("status %s", m[1])
+					}
+					if m[1] == "200" && l == remote {
+						t.Errorf("somebody got in without credentials: %.200q", answer)
+					}
+				}
+			}
+			synctest.Wait()
+			if n := s.conns.count(); n > 0 {
+				t.Errorf("%d connections are held that have ended", n)
+			}
+			if got := local.say([]byte("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 100); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+				t.Errorf("the next client gets %.200q", got)
+			}
+			if err := s.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if strings.Contains(log.String(), "panic") {
+				t.Errorf("log: %s", &log)
+			}
+		})
+	})
+}
+
+// count returns how many connections have a place.
+func (t *connTable) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.conns)
+}
