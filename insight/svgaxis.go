@@ -141,6 +141,9 @@ func timeAxis(from, to time.Time) axis {
 // unix is seconds of Unix time, with its fraction.
 func unix(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }
 
+// fromUnix is its inverse, to the second.
+func fromUnix(s float64) time.Time { return time.Unix(int64(math.Floor(s)), 0) }
+
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // appendCoordinate appends a number as SVG wants it, to a hundredth.
