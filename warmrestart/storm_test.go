@@ -1,6 +1,8 @@
 package warmrestart
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -113,5 +115,76 @@ func TestLastAlive(t *testing.T) {
 	l.stop()
 	if r := stored(t, c).Restarts; !r[0].LastAlive.IsZero() || !r[1].LastAlive.Equal(saved.Add(1)) {
 		t.Errorf("records say %v and %v", r[0].LastAlive, r[1].LastAlive)
+	}
+}
+
+// TestRestartStorms compares with the definition: a start is part of a storm if it
+// and two others lie within 20 minutes of each other.
+func TestRestartStorms(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	for range 500 {
+		var restarts []Restart
+		at := time.Duration(0)
+		for range r.IntN(30) {
+			at += time.Duration(1+r.IntN(24)) * time.Minute
+			restarts = append(restarts, startsAt(at)...)
+		}
+		r.Shuffle(len(restarts), func(i, j int) { restarts[i], restarts[j] = restarts[j], restarts[i] })
+		storms := restartStorms(restarts)
+		counted := make([]uint64, len(storms))
+		for _, x := range restarts {
+			found := 0
+			for i, s := range storms {
+				if !x.At.Before(s.From) && !x.At.After(s.To) {
+					found++
+					counted[i]++
+				}
+			}
+			want := 0
+			if inStorm(x.At, restarts) {
+				want = 1
+			}
+			if found != want {
+				t.Fatalf("seed %d: of %v the start at %v is in %d of %+v, want %d", seed, restarts, x.At, found, storms, want)
+			}
+		}
+		for i, s := range storms {
+			if s.Count != counted[i] || s.Count < startsAllowed || s.Limit != startsAllowed || s.Kind != StormRestarts {
+				t.Fatalf("seed %d: of %v %d starts are in %+v", seed, restarts, counted[i], s)
+			}
+		}
+	}
+}
+
+// inStorm goes through all other pairs of starts, no two of which are at one time.
+func inStorm(x time.Time, restarts []Restart) bool {
+	for _, y := range restarts {
+		for _, z := range restarts {
+			three := []time.Time{x, y.At, z.At}
+			slices.SortFunc(three, time.Time.Compare)
+			if three[0].Before(three[1]) && three[1].Before(three[2]) && three[2].Sub(three[0]) <= startsWithin {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func TestBursts(t *testing.T) {
+	const m = time.Minute
+	other := sampleAt(50*m, 1e6)
+	other.Process = noon.Add(49 * m)
+	a := newStorage(t).samples(
+		sampleAt(0, 1e6),                                                                           // the dump of a start, perhaps
+		sampleAt(5*m, 1e6+3000), sampleAt(10*m, 1e6+3000+3001), sampleAt(15*m, 1e6+3000+3001+6000), // 10.0, 10.003 and 20 a second
+		sampleAt(20*m, 1e6+12001), sampleAt(25*m, 1e6+50000), other,
+	).analyse(time.Hour)
+	want := []Storm{
+		{StormEvents, noon.Add(5 * m), noon.Add(15 * m), 9001, 6000, "9001 events in 10m0s, 15 each second"},
+		{StormEvents, noon.Add(20 * m), noon.Add(25 * m), 37999, 3000, "37999 events in 5m0s, 127 each second"},
+	}
+	if !slices.Equal(a.Storms, want) {
+		t.Errorf("%+v, want %+v", a.Storms, want)
 	}
 }
