@@ -11,7 +11,7 @@ import (
 
 // startServer serves cfg, on a loopback port unless it says otherwise, until
 // the test ends.
-func startServer(t *testing.T, cfg ServerConfig, src Sources) (s *Server, base string) {
+func startServer(t testing.TB, cfg ServerConfig, src Sources) (s *Server, base string) {
 	t.Helper()
 	if cfg.Listen == nil && cfg.Listeners == nil {
 		cfg.Listen = []string{"127.0.0.1:0"}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"portsyncd/netlinkraw"
+)
+
+// loadLasts is how long the load of TestThousandEventsASecond goes on: a minute
+// in the one run of CI that skips nothing.
+func loadLasts() time.Duration {
+	if os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" && !raceEnabled {
+		return time.Minute
+	}
+	return 3 * time.Second
+}
+
+// countMessages counts the messages that the kernel sends about links named
+// Ethernet, with a socket of its own.
+func (c *cell) countMessages() *atomic.Int64 {
+	c.t.Helper()
+	conn, err := netlinkraw.Dial(netlinkraw.Config{})
+	c.must("open a netlink socket", err)
+	c.t.Cleanup(func() { conn.Close() })
+	count := new(atomic.Int64)
+	go func() {
+		var batch netlinkraw.Batch
+		for conn.Receive(&batch) == nil {
+			for batch.Next() {
+				m := batch.Message()
+				switch {
+				case m.Type == netlinkraw.Overrun:
+					count.Store(math.MinInt64 / 2) // whatever comes, the sum is wrong
+				case strings.HasPrefix(string(m.Link.Name), "Ethernet"):
+					count.Add(1)
+				}
+			}
+		}
+	}()
+	return count
+}
+
+// TestThousandEventsASecond holds us to a thousand link events a second without
+// loss: the daemon decides on as many messages as a second listener hears, has no
+// overrun and no resync, and STATE_DB is the kernel's in the end. It prints how
+// long the events took from the socket to Redis' acknowledgement.
+func TestThousandEventsASecond(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	const ports, rate = 32, 1000
+	c.configure(ports)
+	c.startWith("[health]\naudit_interval_secs = 0\n") // an audit's messages would be counted too
+	c.plug(ports)
+	s := newSite(t, httpAddress)
+	decided := func(e exposition) float64 {
+		return e.value(t, `portsyncd_events_total{event="newlink"}`) + e.value(t, `portsyncd_events_total{event="dellink"}`)
+	}
+	before := s.scrape()
+	heard := c.countMessages()
+
+	begin, lasts, changes := time.Now(), loadLasts(), 0
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for time.Since(begin) < lasts {
+		// What a busy machine missed is made up for.
+		for due := int(time.Since(begin).Seconds() * rate); changes < due; changes++ {
+			c.must("set MTU", c.links.SetMTU(portName(changes%ports), 1400+changes/ports%2))
+		}
+		<-tick.C
+	}
+	took := time.Since(begin)
+	c.recovered(fmt.Sprintf("%d changes in %v", changes, took.Round(time.Millisecond)))
+	after := s.scrape()
+	if buffer := after.value(t, "portsyncd_netlink_receive_buffer_bytes"); buffer < 1<<20 {
+		// Who may not ask for more (net.core.rmem_max) is overrun when the machine
+		// is busy for a moment; in step it is all the same.
+		t.Logf("the kernel grants a receive buffer of %v bytes: messages may be lost and made up for", buffer)
+		return
+	}
+	eventually(t, patience, func() string {
+		after = s.scrape()
+		if got, want := decided(after)-decided(before), float64(heard.Load()); got != want || want < float64(changes) {
+			return fmt.Sprintf("the daemon decided on %v messages, another listener heard %v, of %d changes", got, want, changes)
+		}
+		return ""
+	})
+	for _, series := range []string{"portsyncd_netlink_overruns_total", `portsyncd_resyncs_total{reason="overrun"}`,
+		`portsyncd_database_errors_total{kind="io"}`, `portsyncd_database_errors_total{kind="refused"}`} {
+		if n := after.value(t, series) - before.value(t, series); n > 0 {
+			t.Errorf("%s grew by %v", series, n)
+		}
+	}
+	latency := after.latency().minus(before.latency())
+	t.Logf("%.0f events a second for %v: %d changes, %v messages, none lost; p50 <= %v s, p99 <= %v s", float64(changes)/took.Seconds(),
+		took.Round(time.Second), changes, heard.Load(), latency.quantile(0.5), latency.quantile(0.99))
+	if p99 := latency.quantile(0.99); p99 > 1 && !raceEnabled { // a hundred times what it is on an idle machine
+		t.Errorf("p99 is above %v s", p99)
+	}
+}
+
+// TestConcurrentScrapes has many clients scrape at once while links change: each
+// answer is whole, no counter goes back between two answers to one client, and
+// each histogram is one of a moment.
+func TestConcurrentScrapes(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	const clients, scrapes = 24, 20
+	d := c.bringUp(faultPorts)
+	first := newSite(t, httpAddress)
+	stop := c.churn()
+	var wg sync.WaitGroup
+	for n := range clients {
+		s := first.dialing("tcp", httpAddress)
+		wg.Go(func() {
+			var last exposition
+			for range scrapes {
+				path := []string{"/metrics", "/metrics.json", "/ports", "/healthz"}[n%4]
+				a, err := s.try(http.MethodGet, path)
+				if err != nil || a.code != http.StatusOK {
+					t.Errorf("client %d: GET %s: %d, %v", n, path, a.code, err)
+					return
+				}
+				if path != "/metrics" {
+					if strings.HasPrefix(a.header.Get("Content-Type"), jsonText) && !json.Valid([]byte(a.body)) {
+						t.Errorf("client %d: %s is no JSON: %.200q", n, path, a.body)
+					}
+					continue
+				}
+				e, err := parseExposition(a.body)
+				if err != nil {
+					t.Errorf("client %d: %v", n, err)
+					return
+				}
+				for _, problem := range e.implausible(last) {
+					t.Errorf("client %d: %s", n, problem)
+				}
+				last = e
+			}
+		})
+	}
+	wg.Wait()
+	stop()
+	c.recovered(fmt.Sprintf("%d scrapes by %d clients at once", clients*scrapes, clients))
+	c.unharmed(d)
+}
+
+// implausible says what cannot be, in one scrape or after an earlier one.
+func (e exposition) implausible(earlier exposition) (problems []string) {
+	for _, f := range e.families {
+		below := 0.0
+		for _, series := range f.series {
+			v := e.samples[series]
+			if f.kind != "gauge" && v < earlier.samples[series] && !strings.Contains(series, "quantile=") {
+				problems = append(problems, fmt.Sprintf("%s was %v and is %v", series, earlier.samples[series], v))
+			}
+			if f.kind != "histogram" {
+				continue
+			}
+			switch {
+			case strings.Contains(series, "_bucket{"):
+				if v < below {
+					problems = append(problems, fmt.Sprintf("%s is %v, the bucket before it %v", series, v, below))
+				}
+				below = v
+			case strings.HasPrefix(series, f.name+"_count") && v != below:
+				problems = append(problems, fmt.Sprintf("%s is %v, its last bucket %v", series, v, below))
+			}
+		}
+	}
+	return problems
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/lab"
+)
+
+// These tests hold each table of the configuration to changing what the daemon
+// does. [warm_restart] is TestStartDecision's and TestHistoryMaxRestarts', the
+// files of [metrics] those of integration_retention_test.go, its listeners those
+// of integration_http_*_test.go, and the audit of [health] TestAudit's.
+
+// TestDaemonSection: enabled = false keeps a process that touches no database;
+// log_level rules until CONFIG_DB's row is read, and is what a missing row gets.
+func TestDaemonSection(t *testing.T) {
+	t.Run("enabled", func(t *testing.T) {
+		c := newCell(t)
+		if c == nil {
+			return
+		}
+		c.configure(1)
+		seen, err := monitor(c.places["STATE_DB"].tcp())
+		c.must("monitor", err)
+		d := c.startWith("[daemon]\nenabled = false\n")
+		c.addPort(portName(0))
+		newSite(t, httpAddress).get("/metrics")
+		throughout(t, 300*time.Millisecond, func() string {
+			if commands, _ := seen.from(0); len(commands) > 0 || !d.alive() {
+				return fmt.Sprintf("alive %v, commands %v", d.alive(), commands)
+			}
+			return ""
+		})
+	})
+	for level, severity := range map[string]int{"debug": 7, "error": 3} {
+		t.Run("log_level_"+level, func(t *testing.T) {
+			c := newCell(t)
+			if c == nil {
+				return
+			}
+			c.configure(1)
+			d := c.startWith(fmt.Sprintf("[daemon]\nlog_level = %q\n", level))
+			c.plug(1)
+			if row := c.row("CONFIG_DB", "LOGGER|portsyncd"); row["LOGLEVEL"] != strings.ToUpper(level) {
+				t.Errorf("the missing LOGGER row became %v", row)
+			}
+			d.diesBy(syscall.SIGTERM, "with log_level "+level)
+			lines, _ := c.logs.from(0)
+			most := 0
+			for _, l := range lines {
+				most = max(most, l.severity())
+			}
+			if most > severity || level == "debug" && most != severity {
+				t.Errorf("the lines go up to severity %d, the level is %d", most, severity)
+			}
+		})
+	}
+}
+
+// TestDatabaseSection: the map wins over the unix socket, and that over host and
+// port. What does not win leads nowhere here.
+func TestDatabaseSection(t *testing.T) {
+	for _, way := range []struct{ name, settings, databaseMap string }{
+		{"host_and_port", "config_file = \"\"\nredis_host = \"127.0.0.1\"\nredis_port = 6379\n", "{"},
+		{"unix_socket", "config_file = \"\"\nredis_port = 1\nunix_socket = \"/var/run/redis/redis.sock\"\n", "{"},
+		{"map", "redis_port = 1\nunix_socket = \"/var/run/redis/nobody.sock\"\n", usualMap},
+		{"map_elsewhere", "config_file = \"/var/run/redis/cell/map.json\"\nredis_port = 1\n", "{"},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			c := newCell(t)
+			if c == nil {
+				return
+			}
+			c.configure(1)
+			c.must("write the map", os.WriteFile(mapFile, []byte(way.databaseMap), 0o644))
+			writeFile(t, c.dir+"/map.json", usualMap)
+			c.startWith("[database]\n" + way.settings)
+			c.plug(1)
+		})
+	}
+}
+
+// TestHealthSection: max_stall_seconds is when waiting work becomes a reason to
+// call the daemon unhealthy.
+func TestHealthSection(t *testing.T) {
+	c, db := newLabCell(t)
+	if c == nil {
+		return
+	}
+	c.configure(warmPorts)
+	d := c.startWith("[health]\nmax_stall_seconds = 3600\n")
+	c.plug(warmPorts)
+	s := newSite(t, httpAddress)
+	stalls := func(limit int, code int) {
+		t.Helper()
+		c.reload(d, fmt.Sprintf("[health]\nmax_stall_seconds = %d\n", limit))
+		// Longer than the one limit, shorter than what an answer may take.
+		db.SetFault(lab.Fault{Delay: 1500 * time.Millisecond})
+		c.must("set MTU", c.links.SetMTU(portName(0), 1400+limit%100))
+		worst := ""
+		eventually(t, patience, func() string {
+			if a := s.ask(http.MethodGet, "/healthz"); a.code != http.StatusOK {
+				worst = a.body
+			}
+			if v := s.scrape().value(t, "portsyncd_backlog_ports"); v > 0 {
+				return "a port waits"
+			}
+			return ""
+		})
+		db.SetFault(lab.Fault{})
+		if (worst != "") != (code != http.StatusOK) {
+			t.Errorf("with a limit of %d s /healthz said %q at its worst, want status %d", limit, worst, code)
+		}
+		c.recovered(fmt.Sprintf("an answer of 1.5 s, the limit is %d s", limit))
+	}
+	stalls(3600, http.StatusOK)
+	stalls(1, http.StatusServiceUnavailable)
+	s.await("/healthz", http.StatusOK)
+}
