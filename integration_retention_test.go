@@ -217,6 +217,9 @@ func TestExportFormat(t *testing.T) {
 		}
 		return ""
 	})
+	if b, err := os.ReadFile(filepath.Join(k.storage, text)); err != nil || bytes.Contains(b, []byte("\ngo_")) || bytes.Contains(b, []byte("\nprocess_")) {
+		t.Errorf("exported is what node_exporter has of itself: %q, %v", b, err)
+	}
 	if info, err := os.Stat(filepath.Join(k.storage, text)); err != nil || info.Mode() != 0o644 {
 		t.Errorf("mode %v, %v; want one that node_exporter can read", info.Mode(), err)
 	}

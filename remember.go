@@ -17,7 +17,7 @@ func (d *process) remember(families *portsync.Metrics) {
 		Sample: func(restarts warmrestart.Counters) []byte {
 			return sampler.Append(nil, time.Now(), d.judge.Health(), restarts)
 		},
-		Text: d.set.AppendText, JSON: d.set.AppendJSON,
+		Text: d.appendExport, JSON: d.set.AppendJSON,
 		Troubled: func() { d.judge.Poke() },
 		Settings: memorySettings(&d.cfg),
 	}
@@ -29,6 +29,10 @@ func (d *process) remember(families *portsync.Metrics) {
 	}
 	d.memory = warmrestart.Open(c)
 }
+
+// appendExport appends what node_exporter's textfile collector serves: our own
+// families, since it has go_* and process_* of itself.
+func (d *process) appendExport(b []byte) []byte { return d.set.AppendTextOf(b, "portsyncd_") }
 
 // memorySettings are the settings of the files that a reload can change.
 func memorySettings(cfg *config.Config) warmrestart.Settings {

@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -75,10 +76,15 @@ func (s *Set) NewHistogram(name, help string, bounds []float64, labels ...Label)
 // AppendText appends all families in Prometheus text format 0.0.4 to b and
 // returns the longer slice. It is safe for concurrent use, takes no lock, and
 // allocates only when b is too small.
-func (s *Set) AppendText(b []byte) []byte {
+func (s *Set) AppendText(b []byte) []byte { return s.AppendTextOf(b, "") }
+
+// AppendTextOf is AppendText of the families whose names begin with prefix.
+func (s *Set) AppendTextOf(b []byte, prefix string) []byte {
 	s.read()
 	for _, f := range *s.families.Load() {
-		b = f.appendText(b)
+		if strings.HasPrefix(f.name, prefix) {
+			b = f.appendText(b)
+		}
 	}
 	return b
 }

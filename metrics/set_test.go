@@ -187,3 +187,16 @@ func BenchmarkGroupAdd(b *testing.B) {
 		})
 	}
 }
+
+// TestAppendTextOf leaves out whole families.
+func TestAppendTextOf(t *testing.T) {
+	s := NewSet()
+	s.NewCounter("a_x_total", "A.")
+	s.NewHistogram("b_seconds", "B.", []float64{1})
+	s.NewCounter("a_y_total", "A.").Add(2)
+	const want = "# HELP a_x_total A.\n# TYPE a_x_total counter\na_x_total 0\n" +
+		"# HELP a_y_total A.\n# TYPE a_y_total counter\na_y_total 2\n"
+	if got := string(s.AppendTextOf([]byte("# begin\n"), "a_")); got != "# begin\n"+want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
