@@ -37,12 +37,13 @@ type Event struct {
 	Interrupted bool  // DumpDone: the dump is not a consistent picture
 	Failed      bool  // DumpDone: the kernel ended the dump with an error
 	Team        bool  // link kind is "team"
+	Counted     bool  // the message has the carrier changes; one of a bridge has not
 	nameLen     uint8 //
 	Index       int32 // ifindex
 	Master      int32 // ifindex of the bridge or bond, 0 if none
 	Flags       uint32
 	MTU         uint32
-	CarrierUp   uint32 // carrier changes as the kernel counts them
+	CarrierUp   uint32 // carrier changes as the kernel counts them; 0 unless Counted
 	CarrierDown uint32
 	Seq         uint32 // DumpDone: which request it ends
 	name        [nameSize]byte
@@ -90,7 +91,7 @@ func (e *Event) fill(m *netlinkraw.Message, at int64) {
 	}
 	l := &m.Link
 	e.Index, e.Master, e.Flags, e.MTU = l.Index, l.Master, l.Flags, l.MTU
-	e.CarrierUp, e.CarrierDown = l.CarrierUp, l.CarrierDown
+	e.CarrierUp, e.CarrierDown, e.Counted = l.CarrierUp, l.CarrierDown, l.HasCarrierCounts
 	e.Team = string(l.Kind) == "team"
 	e.SetName(l.Name)
 }

@@ -55,7 +55,7 @@ func newPath(tb testing.TB) *path {
 	l.session = &session{store: dbs}
 	l.started = true
 	link := netlinkraw.Link{Index: 5, Name: []byte("Ethernet0"), Kind: []byte("veth"),
-		Flags: unix.IFF_UP, MTU: 9100, HasMTU: true}
+		Flags: unix.IFF_UP, MTU: 9100, HasMTU: true, CarrierDown: 3, HasCarrierCounts: true}
 	return &path{
 		loop:   l,
 		reader: reader{ring: l.ring, now: l.clock.now},
@@ -92,15 +92,24 @@ func (p *path) event() {
 }
 
 // TestEventAllocatesNothing: no garbage from a datagram to the acknowledgement
-// of its row, with the log lines at NOTICE that the reference writes.
+// of its row, with the log lines at NOTICE that the reference writes, and with a
+// carrier that went.
 func TestEventAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("allocations cannot be counted under the race detector")
 	}
 	p := newPath(t)
 	p.event() // the first sight of a port makes its entry
-	if n := testing.AllocsPerRun(500, p.event); n != 0 {
+	view := p.loop.state.ports["Ethernet0"].view
+	n := testing.AllocsPerRun(500, func() {
+		view.counted = 0
+		p.event()
+	})
+	if n != 0 {
 		t.Errorf("%v allocations per event, want 0", n)
+	}
+	if downs := view.downs.Load(); downs < 3*500 {
+		t.Errorf("the carrier went %d times, want thrice for each event", downs)
 	}
 	if p.loop.batch.Len() != 0 || !p.loop.state.ports["Ethernet0"].Served {
 		t.Fatal("the events did not arrive")

@@ -233,7 +233,9 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 		return append(out, Action{Kind: Settle, Port: p})
 	}
 	p.Admin, p.Oper, p.MTU = ev.Admin(), ev.Oper(), ev.MTU
-	p.CarrierUp, p.CarrierDown = ev.CarrierUp, ev.CarrierDown
+	if ev.Counted || !known {
+		p.CarrierUp, p.CarrierDown = ev.CarrierUp, ev.CarrierDown
+	}
 	return append(out, Action{Kind: Publish, Port: p})
 }
 

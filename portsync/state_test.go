@@ -61,3 +61,28 @@ func TestEventName(t *testing.T) {
 		}
 	}
 }
+
+// TestCountsStay: a message of family AF_BRIDGE has no carrier counts; those of
+// the interface stay, those of another one with its name do not.
+func TestCountsStay(t *testing.T) {
+	s := NewState(nil)
+	step := func(index int32, counted bool, downs uint32) uint32 {
+		t.Helper()
+		ev := Event{Kind: NewLink, Index: index, Counted: counted, CarrierDown: downs}
+		ev.SetName([]byte("Ethernet0"))
+		if _, err := s.Step(&ev, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		return s.ports["Ethernet0"].CarrierDown
+	}
+	for _, c := range []struct {
+		index   int32
+		counted bool
+		downs   uint32
+		want    uint32
+	}{{5, true, 7, 7}, {5, false, 0, 7}, {5, true, 8, 8}, {6, false, 0, 0}, {6, true, 1, 1}} {
+		if got := step(c.index, c.counted, c.downs); got != c.want {
+			t.Errorf("%+v: the carrier went %d times", c, got)
+		}
+	}
+}
