@@ -117,6 +117,9 @@ func NewLoop(o Options) *Loop {
 		initial:  initialSync{eoiuAt: never},
 		recorded: -int64(recordEvery), // the first change does not wait for it
 	}
+	if l.LateAfter <= 0 {
+		l.LateAfter = lateAfter
+	}
 	o.Status.begin(l.clock, o.Settings)
 	o.Open.status = o.Status
 	l.settled, l.found = l.settle, l.served

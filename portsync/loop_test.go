@@ -29,7 +29,10 @@ type bench struct {
 }
 
 // newBench makes the parts; two ports are configured and popped already.
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return newBenchWith(t, func(*portsync.Options) {}) }
+
+// newBenchWith is newBench with other options.
+func newBenchWith(t *testing.T, change func(*portsync.Options)) *bench {
 	t.Helper()
 	b := &bench{
 		t:      t,
@@ -50,7 +53,7 @@ func newBench(t *testing.T) *bench {
 		b.do(lab.ApplDB, "HSET", "PORT_TABLE:"+port, "lanes", "0")
 	}
 	logs := syslog.New(syslog.Options{SocketPath: filepath.Join(t.TempDir(), "none"), Level: syslog.LevelNotice})
-	b.loop = portsync.NewLoop(portsync.Options{
+	o := portsync.Options{
 		Links:   b.kernel,
 		SetDown: func([]int32) []error { return nil },
 		Open: &portsync.Connector{
@@ -63,7 +66,9 @@ func newBench(t *testing.T) *bench {
 		Status:      b.status,
 		Metrics:     portsync.NewMetrics(b.set, b.status, true),
 		EOIUTimeout: 10 * time.Second,
-	})
+	}
+	change(&o)
+	b.loop = portsync.NewLoop(o)
 	return b
 }
 

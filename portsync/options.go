@@ -36,5 +36,6 @@ type Options struct {
 	Metrics     *Metrics
 	Recorder    Recorder      // nil: nothing is to survive
 	EOIUTimeout time.Duration // for the end of the initial dump
+	LateAfter   time.Duration // so long after the start PortInitDone is late; 0: 60 s
 	Settings
 }

@@ -275,7 +275,7 @@ func (l *Loop) late(now int64) {
 	if l.state.InitDone() {
 		return
 	}
-	l.lateAt = now + int64(lateAfter)
+	l.lateAt = now + int64(l.LateAfter)
 	l.Status.late(true)
 	l.Log.Warn("PortInitDone waits for ports", "count", l.state.Awaited(), "ports", l.state.awaitedNames(8))
 }

@@ -171,7 +171,7 @@ func (l *Loop) begin() {
 	if !l.decision.KeepLinks {
 		l.setOldDown()
 	}
-	l.lateAt = l.clock.now() + int64(lateAfter)
+	l.lateAt = l.clock.now() + int64(l.LateAfter)
 	l.Status.started.Store(true)
 }
 
