@@ -97,13 +97,17 @@ func (l *Loop) served(p *Port, was pending) {
 		}
 		l.decide(&ev, p)
 	}
-	p.revive = p.revive && !p.Served
-	if (p.revive || p.refused) && p.Index != 0 {
+	p.revive, p.again = p.revive && !p.Served, p.again && !p.Served
+	if p.uncertain() {
 		l.scheduleRevive()
 	}
 	l.show(p)
 	l.state.forget(p)
 }
+
+// uncertain reports whether the port's interface has no row although it may be
+// due one any time, without a message that says so.
+func (p *Port) uncertain() bool { return p.Index != 0 && (p.revive || p.again || p.refused) }
 
 // show brings the port's series up to date.
 func (l *Loop) show(p *Port) {

@@ -222,6 +222,23 @@ func TestLoopFlushed(t *testing.T) {
 	b.await("Ethernet4", "1500")
 }
 
+// TestLoopRemadeBeforePop: between the loss of APPL_DB and orchagent's pop a
+// port is made again and another one for the first time.
+func TestLoopRemadeBeforePop(t *testing.T) {
+	b := newBench(t)
+	b.run()
+	b.must(b.kernel.AddVeth("Ethernet0", "p0"))
+	b.await("Ethernet0", "1500")
+	b.do(0, "FLUSHALL")
+	b.awaitMoved(`portsyncd_resyncs_total{reason="database_flushed"}`)
+	b.must(b.kernel.Delete("Ethernet0"), b.kernel.AddVeth("Ethernet0", "p0"), b.kernel.AddVeth("Ethernet4", "p4"))
+	for _, port := range []string{"Ethernet0", "Ethernet4"} {
+		b.do(lab.ApplDB, "HSET", "PORT_TABLE:"+port, "lanes", "0")
+		b.await(port, "1500")
+	}
+	b.awaitInitDone()
+}
+
 // TestLoopMessageBeforeNews: APPL_DB loses everything, and a link message comes
 // before the loop knows. The port's row is brought up to date all the same once
 // orchagent has popped the port again.

@@ -243,12 +243,12 @@ func (l *Loop) scheduleRevive() {
 }
 
 // reviveRows looks again for ports that were served before APPL_DB lost its
-// rows, since orchagent pops them when it gets to it and no link message tells
-// us, and for those whose row was refused.
+// rows or that were produced again, since orchagent pops them when it gets to it
+// and no link message tells us, and for those whose row was refused.
 func (l *Loop) reviveRows(now int64) {
 	l.reviveAt = never
 	for _, p := range l.state.ports {
-		if (p.revive || p.refused) && p.Index != 0 {
+		if p.uncertain() {
 			l.batch.Add(Action{Kind: Publish, Port: p}, now)
 		}
 	}

@@ -144,13 +144,13 @@ func (l *Loop) checkMarkers() error {
 	return nil
 }
 
-// revivePorts has the ports that are produced again looked at until orchagent
-// has popped them. A message that came between the loss of APPL_DB and the news
-// of it has had a port count as unserved since, so that is no sign.
+// revivePorts has the ports that are produced again looked at until APPL_DB has
+// them, whichever came first: a message, or the news that it had lost them.
 func (l *Loop) revivePorts() {
 	for _, c := range l.ports {
-		if p := l.state.ports[c.Name]; p != nil && p.Index != 0 {
-			p.revive = true
+		p := l.state.port([]byte(c.Name))
+		p.again = true
+		if p.Index != 0 {
 			l.scheduleRevive()
 		}
 	}

@@ -29,6 +29,7 @@ type Port struct {
 	Served  bool // at its last message APPL_DB had the port, and STATE_DB got its row
 
 	revive  bool // it was served until APPL_DB lost its rows
+	again   bool // orchagent was handed it a second time, and APPL_DB has not had it since
 	refused bool // the databases refused its row
 	lines   lines
 	pending pending     // belongs to the Batch
@@ -348,7 +349,7 @@ func (s *State) port(name []byte) *Port {
 // names which come and go leave nothing behind. The batch calls it once a
 // deletion is acknowledged.
 func (s *State) forget(p *Port) {
-	if p.Index == 0 && !p.Awaited && !p.pending.queued {
+	if p.Index == 0 && !p.Awaited && !p.again && !p.pending.queued {
 		delete(s.ports, p.Name)
 	}
 }
