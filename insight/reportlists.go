@@ -1,10 +1,14 @@
 package insight
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"portsyncd/warmrestart"
 )
 
 // mostListed is how many rows a table of the report has at most.
@@ -57,8 +61,17 @@ func (r *Report) printAnomalies(p *printer) {
 		p.section("No anomalies (modified z-score)")
 		return
 	}
+	title := "Anomalies (modified z-score)"
+	if len(all) > mostListed {
+		title += fmt.Sprintf(", the %d highest of %s", mostListed, grouped(r.Analysis.AnomaliesFound))
+		all = slices.Clone(all)
+		slices.SortStableFunc(all, func(a, b warmrestart.Anomaly) int { return cmp.Compare(b.Score, a.Score) })
+		all = all[:mostListed]
+		slices.SortStableFunc(all, func(a, b warmrestart.Anomaly) int { return a.At.Compare(b.At) })
+	}
+	p.section(title)
 	var rows [][]word
-	for _, a := range newest(p, "Anomalies (modified z-score)", all) {
+	for _, a := range all {
 		value := digits
 		if strings.HasSuffix(a.Series, "_seconds") {
 			value = p.lasting
@@ -75,9 +88,7 @@ func (r *Report) printStorms(p *printer) {
 		return
 	}
 	for _, s := range newest(p, "Storms", r.Analysis.Storms) {
-		p.flow(0, join(word{p.minute(s.From) + " to " + p.minute(s.To), plain},
-			word{fmt.Sprintf("%s %s where %s are too many", grouped(s.Count), p.visible(s.Kind), grouped(s.Limit)), warn},
-			word{p.visible(s.Text), plain}))
+		p.flow(0, []word{{p.minute(s.From) + " to " + p.minute(s.To) + ":", strong}, {p.visible(s.Text), plain}})
 		p.end()
 	}
 }
