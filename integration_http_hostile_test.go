@@ -207,7 +207,7 @@ func (o observation) harm(quiet observation) string {
 			100*late, o.latency.count(), lateness, 100*was)
 	// Under the race detector an answer takes longer to make than these clients
 	// take to ask for the next; only the races are looked for there.
-	case (len(o.scrapes) < 3 || o.failures > len(o.scrapes)/2) && !raceEnabled:
+	case (len(o.scrapes) < 3 || o.failures > len(o.scrapes)) && !raceEnabled:
 		return fmt.Sprintf("%d good scrapes, %d failed", len(o.scrapes), o.failures)
 	case o.memory > memoryBound && !raceEnabled:
 		return fmt.Sprintf("%d bytes of memory", o.memory)
