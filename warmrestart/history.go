@@ -65,8 +65,7 @@ func ReadHistory(storagePath string, since, now time.Time) (*History, error) {
 	}
 	h := &History{Since: since}
 	h.readMetrics(filepath.Join(storagePath, metricsFile), now)
-	r := samplesReader{h: h, now: now, stride: 1}
-	r.readLog(filepath.Join(storagePath, historyFile))
+	h.readSamples(filepath.Join(storagePath, historyFile), now)
 	return h, nil
 }
 
@@ -104,10 +103,14 @@ func (h *History) readMetrics(path string, now time.Time) {
 	case got.Recovered:
 		h.problem("the backup %q of %v stands in for %q", got.Source, got.SavedAt.UTC().Format(time.RFC3339), path)
 	}
+	h.takeMetrics(got.Body, now)
+}
+
+// takeMetrics takes a body that checkMetrics has passed.
+func (h *History) takeMetrics(text []byte, now time.Time) {
 	var body metricsBody
-	if err := json.Unmarshal(got.Body, &body); err != nil {
-		h.problem("%q cannot be used: %v", path, err) // though checkMetrics could read it
-		return
+	if err := json.Unmarshal(text, &body); err != nil {
+		panic(err) // checkMetrics has read it
 	}
 	h.Counters = body.Counters
 	h.takeRestarts(body.Restarts, now)

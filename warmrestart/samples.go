@@ -32,10 +32,10 @@ type samplesReader struct {
 	latency Latency // of last
 }
 
-// readLog reads a log in the order in which it was written, which tells what
+// readSamples reads a log in the order in which it was written, which tells what
 // happened between two samples whatever the clock did.
-func (r *samplesReader) readLog(path string) {
-	h := r.h
+func (h *History) readSamples(path string, now time.Time) {
+	r := samplesReader{h: h, now: now, stride: 1}
 	log := snapshot.Log{Path: path}
 	stats, err := log.ReadRaw(h.Since, func(line []byte) (bool, error) {
 		s, ok := r.line.read(line)
