@@ -28,6 +28,15 @@
 // stays. Each file has its own pause, so that one bad place does not hold up the
 // others.
 //
+// # History and analysis
+//
+// ReadHistory reads metrics.json and history.jsonl without changing them, also
+// while a daemon writes, in memory that is bounded whatever the disk holds. What
+// cannot be true or cannot be read is left out and named. Analyse calculates from
+// that; the fields of Analysis are the definitions. It never makes up a figure:
+// without data a field is nil, and few data are said to be few. A running daemon
+// needs RestartStorm only.
+//
 // # Concurrency
 //
 // A Memory has one goroutine, Run, that owns all files. The methods that the
