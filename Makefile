@@ -16,6 +16,8 @@ FUZZTIME  ?= 100000x
 BENCHTIME ?= 1s
 PORTS     ?= 8
 PREFIX    ?= /usr
+# Of the Debian packages.
+ARCHITECTURES ?= amd64 arm64 armhf
 # What is built: the daemon needs no C library.
 GOBUILD   := CGO_ENABLED=0 go build -trimpath
 # The independent player of the recorded scenarios, where it is at hand.
@@ -66,8 +68,9 @@ prometheus: ## a real Prometheus and promtool on the running daemon
 	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -v -run '^TestPrometheus' .
 
 .PHONY: conformance
-conformance: ## the TOML suite and the Prometheus parser on our code (module bench)
+conformance: ## the TOML suite, the Prometheus parser and VictoriaMetrics on our code (modules bench)
 	cd bench && go vet ./... && go test ./...
+	cd bench/victoria && go vet ./... && go test ./...
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME=100000x inputs, or a time such as 5m
@@ -105,6 +108,7 @@ vet: ## go vet, also for 32 bits
 staticcheck: ## staticcheck, pinned
 	go run $(STATICCHECK) ./... ./.ci/noskip
 	cd bench && go run $(STATICCHECK) ./...
+	cd bench/victoria && go run $(STATICCHECK) ./...
 
 .PHONY: vuln
 vuln: ## known vulnerabilities of what we use (asks a database on the network)
@@ -152,7 +156,15 @@ dist: ## source archive with the modules it needs: dist/portsyncd-VERSION.tar.gz
 
 .PHONY: deb
 deb: ## Debian packages for three architectures, built from that archive (needs dpkg-deb)
-	deploy/deb/build amd64 arm64 armhf
+	deploy/deb/build $(ARCHITECTURES)
+
+.PHONY: check-deb
+check-deb: deb ## that they are reproducible, clean, and behave in a Debian (root, lintian, mandoc, debootstrap)
+	.ci/check-deb
+
+.PHONY: check-guide
+check-guide: deb ## run the commands of README_DEPLOYMENT.md in a Debian (root, debootstrap)
+	.ci/check-guide
 
 .PHONY: dist-version deb-version
 dist-version: # for scripts and the guide
