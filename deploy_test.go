@@ -31,8 +31,13 @@ func flagsOf(t *testing.T, command string) map[string]bool {
 func TestManual(t *testing.T) {
 	page := document(t, "deploy/man/portsyncd.8")
 	described := make(map[string]bool)
-	for _, m := range regexp.MustCompile(`(?m)^\.It (Cm|Fl) (\S+)`).FindAllStringSubmatch(page, -1) {
-		described[map[string]string{"Cm": "", "Fl": "-"}[m[1]]+m[2]] = true
+	for line := range strings.Lines(page) {
+		if !strings.HasPrefix(line, ".It ") {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`(Cm|Fl) (\S+)`).FindAllStringSubmatch(line, -1) {
+			described[map[string]string{"Cm": "", "Fl": "-"}[m[1]]+m[2]] = true
+		}
 	}
 	for name := range commands {
 		if !described[name] {
