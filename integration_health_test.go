@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -233,7 +234,6 @@ func TestHealthOfExchanges(t *testing.T) {
 	d := c.startWith("[health]\nmax_failure_rate_percent = 10.0\n")
 	c.plug(faultPorts)
 	p := newPatient(c, d)
-	stop := func() {}
 	p.suffers(ailment{code: "failure_rate",
 		begin: func() {
 			db.SetFault(lab.Fault{Error: lab.OutOfMemory, WritesOnly: true})
@@ -241,10 +241,17 @@ func TestHealthOfExchanges(t *testing.T) {
 		},
 		end: func() {
 			db.SetFault(lab.Fault{})
-			stop = c.nudge(5 * time.Millisecond)
+			for n := range 200 { // one at a time, so that each is an exchange
+				mtu := strconv.Itoa(1400 + n)
+				c.must("set MTU", c.links.SetMTU(portName(0), 1400+n))
+				eventually(t, patience, func() string {
+					if got := db.Hash(c.places["STATE_DB"].number, "PORT_TABLE|"+portName(0))["mtu"]; got != mtu {
+						return "mtu is " + got + ", want " + mtu
+					}
+					return ""
+				})
+			}
 		}})
-	stop()
-	c.awaitInStep(patience)
 }
 
 // TestHealthOfAudit has another process write a port's row.
@@ -317,6 +324,8 @@ func TestHealthOfKernel(t *testing.T) {
 	if c == nil {
 		return
 	}
+	// Without lines of link messages, which could take the place of what is looked for.
+	c.do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "WARN", "LOGOUTPUT", "SYSLOG")
 	d := c.bringUp(faultPorts)
 	p := newPatient(c, d)
 	p.lines, p.states = c.logs.len(), d.states.len()
