@@ -15,6 +15,8 @@ BINARY    := dist/portsyncd
 FUZZTIME  ?= 100000x
 BENCHTIME ?= 1s
 PORTS     ?= 8
+SEQUENCES ?= 2000
+SEED      ?= 1
 PREFIX    ?= /usr
 # Of the Debian packages.
 ARCHITECTURES ?= amd64 arm64 armhf
@@ -84,6 +86,11 @@ bench: ## table of benchmarks, ours and beside their peers; BENCHTIME=1s
 .PHONY: scale
 scale: ## how the built daemon bears size and a flood of changes (root, some four minutes)
 	cd bench && go run ./scale
+
+.PHONY: model
+model: ## random histories, daemon against model; SEQUENCES=2000 SEED=1 (root, half an hour)
+	PORTSYNCD_REQUIRE_INTEGRATION=1 PORTSYNCD_MODEL_SEED=$(SEED) PORTSYNCD_MODEL_SEQUENCES=$(SEQUENCES) \
+		go test -count=1 -timeout 0 -v -run '^TestModel' . | grep -v '=== \|--- PASS'
 
 .PHONY: cover
 cover: ## what the tests reach: dist/cover.html

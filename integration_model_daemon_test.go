@@ -1,0 +1,323 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file is what a sequence does to the daemon.
+
+// startDaemon starts the daemon, also while the server is dead.
+func (r *modelRun) startDaemon(_, _ int) bool {
+	r.t.Helper()
+	if r.d != nil || r.paused {
+		return false
+	}
+	r.settle()
+	r.exec()
+	if r.down {
+		// Which interfaces are old is known from here on (D10).
+		r.d.awaitState(0, patience, "STATUS=waiting for the databases")
+		r.waiting = true
+		return true
+	}
+	r.started()
+	return true
+}
+
+// exec starts the process.
+func (r *modelRun) exec() {
+	r.t.Helper()
+	r.m.exec()
+	r.d = r.cell.start(launch{args: []string{"-c", r.conf}})
+	r.queue = nil
+	clear(r.counters)
+}
+
+// started waits for the end of a start.
+func (r *modelRun) started() {
+	r.t.Helper()
+	r.d.awaitReady()
+	r.readLinks()
+	r.m.start(r.queue)
+	r.queue = nil
+	r.settle()
+}
+
+// ended forgets a daemon that has ended.
+func (r *modelRun) ended() {
+	r.d, r.m.daemon = nil, nil
+	r.held, r.losing, r.waiting, r.revive, r.queue = false, false, false, nil, nil
+	clear(r.faults)
+	clear(r.excused)
+}
+
+// killDaemon kills the daemon, if v is 1 while it has something to do.
+func (r *modelRun) killDaemon(_, v int) bool {
+	return r.endDaemon(v, func(d *program) { d.kill() })
+}
+
+// stopDaemon asks the daemon to end, as of killDaemon.
+func (r *modelRun) stopDaemon(_, v int) bool {
+	r.t.Helper()
+	return !r.held && r.endDaemon(v, func(d *program) {
+		d.signal(syscall.SIGTERM)
+		if status := d.wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
+			r.t.Fatalf("after SIGTERM it ended with %v", status)
+		}
+	})
+}
+
+func (r *modelRun) endDaemon(v int, end func(*program)) bool {
+	r.t.Helper()
+	if r.d == nil || r.paused {
+		return false
+	}
+	if v == 0 {
+		r.settle()
+	}
+	inFlight := r.reachable() && !r.held && (len(r.queue) > 0 || len(r.faults)+len(r.excused) > 0)
+	if !inFlight {
+		end(r.d)
+		r.ended()
+		return true
+	}
+	r.readLinks()
+	var touched []string
+	for _, msg := range r.queue {
+		touched = append(touched, "STATE_DB "+statePort+msg.name)
+	}
+	before := r.m.cloneDB()
+	r.m.hear(r.queue)
+	if len(r.faults)+len(r.excused) > 0 {
+		r.m.databaseBack()
+		r.m.lookAgain()
+		// All rows of the table are written once more, or not.
+		for index := range r.m.daemon.known {
+			touched = append(touched, "STATE_DB "+statePort+r.m.daemon.known[index])
+		}
+	}
+	end(r.d)
+	r.ended()
+	r.adopt(before, touched)
+	return true
+}
+
+// adopt takes over what is in the databases after a daemon that had something
+// to do was ended: each row is what it was before or what the model says, but
+// for those that were touched, which went through states between.
+func (r *modelRun) adopt(before map[string]modelTable, touched []string) {
+	r.t.Helper()
+	for range 2 {
+		r.do("STATE_DB", "PING") // what the dead sent is dealt with by then
+	}
+	have := r.contents()
+	for database, after := range r.m.db {
+		keys := maps.Clone(after)
+		maps.Copy(keys, before[database])
+		maps.Copy(keys, have[database])
+		for key := range keys {
+			got := contentOf(have[database][key])
+			switch {
+			case got == contentOf(before[database][key]) || got == contentOf(after[key]):
+			case slices.Contains(touched, rowKey(database, key)):
+			case key == keySet && within(before[database][key], have[database][key], after[key]):
+			default:
+				r.t.Fatalf("after the end %s %s is %s, the model says %s or %s", database, key, got,
+					contentOf(before[database][key]), contentOf(after[key]))
+			}
+		}
+	}
+	r.m.db = have
+}
+
+// within reports whether b has all of a, and c all of b.
+func within(a, b, c map[string]string) bool {
+	has := func(big, small map[string]string) bool {
+		for member := range small {
+			if _, ok := big[member]; !ok {
+				return false
+			}
+		}
+		return true
+	}
+	return has(b, a) && has(c, b)
+}
+
+// stillborn kills the daemon v milliseconds after its start.
+func (r *modelRun) stillborn(_, v int) bool {
+	r.t.Helper()
+	if r.d != nil || !r.quiet() {
+		return false
+	}
+	before, up := r.m.cloneDB(), maps.Clone(r.m.up)
+	r.exec()
+	time.Sleep(time.Duration(v) * time.Millisecond) // the fault itself
+	r.d.kill()
+	r.readLinks()
+	var touched []string
+	for _, l := range r.m.links {
+		touched = append(touched, "STATE_DB "+statePort+l.name) // set down meanwhile
+	}
+	r.m.start(nil)
+	r.ended()
+	r.adopt(before, touched)
+	for index, l := range r.m.links {
+		if l.admin == up[index] {
+			r.m.up[index] = up[index]
+		}
+	}
+	return true
+}
+
+// loseFiles loses the daemon's own files while it does not run.
+func (r *modelRun) loseFiles(_, _ int) bool {
+	r.t.Helper()
+	if r.d != nil {
+		return false
+	}
+	r.forget()
+	return true
+}
+
+// hold stops the daemon.
+func (r *modelRun) hold(_, _ int) bool {
+	r.t.Helper()
+	if r.d == nil || r.held || r.waiting {
+		return false
+	}
+	r.settle()
+	r.d.signal(syscall.SIGSTOP)
+	stat := fmt.Sprintf("/proc/%d/stat", r.d.cmd.Process.Pid)
+	eventually(r.t, patience, func() string {
+		text, err := os.ReadFile(stat)
+		r.must("look at the daemon", err)
+		_, rest, _ := strings.Cut(string(text), ") ")
+		if !strings.HasPrefix(rest, "T") {
+			return "it is not stopped"
+		}
+		return ""
+	})
+	r.held = true
+	return true
+}
+
+// overflow has the kernel drop messages for the daemon, which is held: all from
+// here on, until it has read its queue.
+func (r *modelRun) overflow(_, _ int) bool {
+	r.t.Helper()
+	if !r.held || r.losing || !r.reachable() {
+		return false
+	}
+	r.limitBuffer(64 << 10)
+	_, before := r.netlinkSocket()
+	for {
+		r.serial++
+		r.must("touch the spare", r.links.SetTxQueueLen(modelSpare, 2000+r.serial))
+		if _, drops := r.netlinkSocket(); drops > before {
+			break
+		}
+	}
+	r.losing = true
+	r.faults["overrun"]++
+	return true
+}
+
+// release lets the daemon go on. After an overrun the databases have to be
+// there, since that is how one sees that it has read its queue.
+func (r *modelRun) release(_, _ int) bool {
+	r.t.Helper()
+	if !r.held || r.losing && !r.reachable() {
+		return false
+	}
+	if r.losing {
+		r.limitBuffer(16 << 20)
+	}
+	r.d.signal(syscall.SIGCONT)
+	r.held = false
+	if r.losing {
+		r.caughtUp()
+		r.losing = false
+	}
+	return true
+}
+
+// caughtUp waits until the daemon has read its queue.
+func (r *modelRun) caughtUp() {
+	r.t.Helper()
+	eventually(r.t, patience, func() string {
+		text, err := os.ReadFile("/proc/self/net/netlink")
+		r.must("look at the daemon's netlink socket", err)
+		for line := range strings.Lines(string(text)) {
+			f := strings.Fields(line)
+			if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_ROUTE) {
+				continue
+			}
+			groups, _ := strconv.ParseUint(f[3], 16, 32)
+			if groups&1 != 0 && f[4] != "0" {
+				return "its queue has " + f[4] + " bytes"
+			}
+		}
+		return ""
+	})
+}
+
+// limitBuffer sets the receive buffer of the daemon's netlink socket from
+// outside, by a copy of the descriptor.
+func (r *modelRun) limitBuffer(bytes int) {
+	r.t.Helper()
+	pid := r.d.cmd.Process.Pid
+	process, err := unix.PidfdOpen(pid, 0)
+	r.must("open the daemon's process", err)
+	defer unix.Close(process)
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	r.must("list the daemon's descriptors", err)
+	found := false
+	for _, e := range entries {
+		n, _ := strconv.Atoi(e.Name())
+		fd, err := unix.PidfdGetfd(process, n, 0)
+		if err != nil {
+			continue
+		}
+		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err == nil && protocol == unix.NETLINK_ROUTE {
+			if domain, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); domain == unix.AF_NETLINK {
+				err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes)
+				if err != nil { // an ordinary user's
+					err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
+				}
+				r.must("set the receive buffer", err)
+				found = true
+			}
+		}
+		unix.Close(fd)
+	}
+	if !found {
+		r.t.Fatal("the daemon has no netlink socket that can be limited")
+	}
+}
+
+// reload has the daemon read its configuration again: v is 1 for a good one, 2
+// for a bad one, 0 for the one that it has.
+func (r *modelRun) reload(_, v int) bool {
+	r.t.Helper()
+	if r.d == nil {
+		return false
+	}
+	switch v {
+	case 1:
+		r.serial++
+		r.writeConf(fmt.Sprintf("retention_days = %d\n", 1+r.serial%100))
+	case 2:
+		r.writeConf("no_such_key = 1\n")
+	}
+	r.d.signal(syscall.SIGHUP)
+	return true
+}

@@ -1,0 +1,383 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/netlinkraw"
+)
+
+// modelPatience is how long machine and model may differ once a fault is over.
+// The promise is a second; how long it took at most is printed. CONFIG_DB with
+// fewer ports than before is believed only after a while.
+const (
+	modelPatience = 5 * time.Second * raceFactor
+	fillPatience  = 10 * time.Second
+)
+
+// modelRun is one sequence of events on a cell and on the model beside it.
+type modelRun struct {
+	*cell
+	m       *switchModel
+	redis   *redisServer          // nil where the database is no process
+	saved   map[string]modelTable // what the server will come back with
+	conf    string
+	kernel  *netlinkraw.Requester
+	ports   map[string]*modelPort // interfaces by name
+	serial  int                   // makes names and values that were never used
+	probing string                // the present name of the probe
+
+	d       *program // nil: no daemon runs
+	waiting bool     // it has found no database yet
+	held    bool     // it is stopped
+	losing  bool     // its queue has overrun and was not read since
+	down    bool     // the server is dead
+	paused  bool     // the server is stopped
+
+	queue    []modelMessage     // sent to the daemon and not heard by the model
+	faults   map[string]int     // resyncs that have to come, by reason
+	excused  map[string]bool    // reasons of resyncs that may come
+	revive   map[string]bool    // what the model was to revive before the connection was perhaps lost
+	counters map[string]float64 // of resyncs, when both were last in step
+
+	slowest time.Duration
+	applied map[string]int
+}
+
+// modelPort is an interface as the test made it.
+type modelPort struct {
+	index  int32
+	peer   string
+	peerUp bool
+	mtu    int
+	member bool
+}
+
+const (
+	modelBridge = "br0"
+	modelSpare  = "spare" // whose messages do not matter
+	modelRDB    = redisDir + "/dump.rdb"
+)
+
+// newModelRun brings the cell into its first state: no daemon, empty databases,
+// the helpers' interfaces only.
+func newModelRun(c *cell) *modelRun {
+	c.t.Helper()
+	r := &modelRun{cell: c, m: newSwitchModel(), ports: make(map[string]*modelPort), conf: c.dir + "/model.conf",
+		faults: make(map[string]int), excused: make(map[string]bool), counters: make(map[string]float64), applied: make(map[string]int)}
+	r.redis, _ = c.server.(*redisServer)
+	if r.redis != nil {
+		c.hangUp()
+		r.redis.stop() // whatever the last sequence left of it
+		os.Remove(modelRDB)
+		c.must("start the database", r.redis.again())
+	}
+	c.do("APPL_DB", "FLUSHALL")
+	r.forget()
+	r.writeConf("")
+	var err error
+	r.kernel, err = netlinkraw.DialRequester()
+	c.must("rtnetlink", err)
+	c.t.Cleanup(func() { r.kernel.Close() })
+	c.clearLinks()
+	c.must("make the bridge", c.links.AddBridge(modelBridge))
+	c.must("set the bridge up", c.links.SetUp(modelBridge, true))
+	c.must("make the spare", c.links.AddVeth(modelSpare, "spare-peer"))
+	r.probing = "PortChannel9a" // which is never an old interface
+	c.must("make the probe", c.links.AddVeth(r.probing, "probe-peer"))
+	r.ports[r.probing] = &modelPort{index: c.linkIndex(r.probing)}
+	r.m.up[r.ports[r.probing].index] = false
+	return r
+}
+
+// clearLinks deletes all interfaces but lo.
+func (c *cell) clearLinks() {
+	c.t.Helper()
+	var names []string
+	c.must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		if string(l.Name) != "lo" {
+			names = append(names, string(l.Name))
+		}
+	}))
+	for _, name := range names {
+		c.links.Delete(name) // one of a pair takes the other along
+	}
+}
+
+// forget loses the daemon's own files.
+func (r *modelRun) forget() {
+	r.must("remove the state", os.RemoveAll(r.dir+"/model"))
+	r.mkdir(r.dir + "/model")
+}
+
+// writeConf writes the configuration. Audits would restore what the test takes
+// away, at times of their own.
+func (r *modelRun) writeConf(more string) {
+	r.t.Helper()
+	writeFile(r.t, r.conf, fmt.Sprintf("[health]\naudit_interval_secs = 0\n[warm_restart]\nstate_file = %q\n"+
+		"[metrics]\nstorage_path = %q\n%s", r.dir+"/model/port_state.json", r.dir+"/model/metrics", more))
+}
+
+// run applies the events and compares at the end, with all faults over.
+func (r *modelRun) run(events []modelEvent) {
+	r.t.Helper()
+	done := 0
+	r.t.Cleanup(func() {
+		if r.t.Failed() {
+			r.t.Logf("that was after %s", spell(events[:done]))
+		}
+	})
+	for _, e := range events {
+		apply, known := modelOps[e.do]
+		if !known {
+			r.t.Fatalf("unknown event %v", e)
+		}
+		done++
+		if apply(r, e.n, e.v) {
+			r.applied[e.do]++
+		} else {
+			r.applied["(not applicable)"]++
+		}
+	}
+	for _, op := range []string{"unpause", "back", "release", "start"} {
+		modelOps[op](r, 0, 0)
+	}
+	r.settle()
+}
+
+// reachable reports whether the databases can be asked.
+func (r *modelRun) reachable() bool { return !r.down && !r.paused }
+
+// hset is HSET on both.
+func (r *modelRun) hset(database, key string, fieldsAndValues ...string) {
+	r.t.Helper()
+	r.do(database, append([]string{"HSET", key}, fieldsAndValues...)...)
+	r.m.db[database].set(key, pairs(fieldsAndValues))
+}
+
+// del is DEL on both.
+func (r *modelRun) del(database, key string) {
+	r.t.Helper()
+	r.do(database, "DEL", key)
+	delete(r.m.db[database], key)
+}
+
+// hear notes a message that the kernel sends.
+func (r *modelRun) hear(deleted bool, name string, index int32) {
+	if r.d != nil && !r.losing {
+		r.queue = append(r.queue, modelMessage{deleted, index, name})
+	}
+}
+
+// settle waits until machine and model are in step, if they can be, and
+// compares.
+func (r *modelRun) settle() {
+	r.t.Helper()
+	r.readLinks()
+	r.checkUp()
+	switch {
+	case !r.reachable():
+	case r.d == nil || r.held:
+		r.compare(0)
+	default:
+		r.probe()
+		risen := r.awaitResyncs()
+		var fill time.Duration
+		r.m.hear(r.queue)
+		r.queue = nil
+		if risen["overrun"] {
+			r.m.dump(false)
+		}
+		if r.revive != nil && !risen["database_back"] {
+			r.m.daemon.revive = r.revive // it was not lost
+		}
+		r.revive = nil
+		if risen["database_back"] || risen["database_flushed"] {
+			if n := len(r.m.configured()); n > 0 && n < len(r.m.daemon.ports) {
+				fill = fillPatience
+			}
+			r.m.databaseBack()
+		}
+		r.m.lookAgain()
+		r.compare(fill)
+	}
+}
+
+// readLinks has the kernel bring all interfaces up to date, which otherwise may
+// take it a second, and reads them.
+func (r *modelRun) readLinks() {
+	r.t.Helper()
+	for name, p := range r.ports {
+		b := netlinkraw.AppendHeader(nil, unix.RTM_GETLINK, 0, 0, 0)
+		b = netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, p.index, 0, 0)
+		netlinkraw.FinishMessage(b, 0)
+		r.must("look at "+name, r.kernel.Do(b))
+	}
+	clear(r.m.links)
+	r.must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		if p := r.ports[string(l.Name)]; p != nil && p.index == l.Index {
+			r.m.links[l.Index] = modelLink{string(l.Name), l.Flags&unix.IFF_UP != 0, l.Flags&unix.IFF_RUNNING != 0, int(l.MTU)}
+		}
+	}))
+	if len(r.m.links) != len(r.ports) {
+		r.t.Fatalf("the kernel has %v, the test made %v", r.m.links, slices.Sorted(maps.Keys(r.ports)))
+	}
+}
+
+// checkUp looks whether the daemon left the administrative states alone, old
+// interfaces apart.
+func (r *modelRun) checkUp() {
+	r.t.Helper()
+	for index, l := range r.m.links {
+		if l.admin != r.m.up[index] {
+			r.t.Fatalf("%s is %s, and ought to be %s", l.name, upOrDown(l.admin), upOrDown(r.m.up[index]))
+		}
+	}
+}
+
+// probe waits until the daemon has dealt with all that the kernel has told it:
+// a rename at the end, which deletes the row of the old name whatever APPL_DB
+// has (D7).
+func (r *modelRun) probe() {
+	r.t.Helper()
+	p, key := r.ports[r.probing], statePort+r.probing
+	r.hset("STATE_DB", key, "state", "ok")
+	to := map[string]string{"PortChannel9a": "PortChannel9b", "PortChannel9b": "PortChannel9a"}[r.probing]
+	r.rename(r.probing, to)
+	r.m.links[p.index] = modelLink{name: to, mtu: r.m.links[p.index].mtu}
+	r.probing = to
+	eventually(r.t, modelPatience, func() string {
+		if !r.d.alive() {
+			return "the daemon has ended"
+		}
+		if r.exists("STATE_DB", key) {
+			return "a rename is not noticed"
+		}
+		return ""
+	})
+}
+
+// rename renames an interface that is down.
+func (r *modelRun) rename(name, to string) {
+	r.t.Helper()
+	r.must("rename", r.links.Rename(name, to))
+	r.ports[to] = r.ports[name]
+	delete(r.ports, name)
+	r.hear(false, to, r.ports[to].index)
+}
+
+// resyncSeries is a counter of the daemon by which the test knows that a fault
+// was noticed: what the daemon made of it is the model's to say.
+func resyncSeries(reason string) string { return `portsyncd_resyncs_total{reason="` + reason + `"}` }
+
+// awaitResyncs waits until the faults so far have been noticed and their
+// resyncs are over, and returns the reasons of all resyncs since the last time.
+func (r *modelRun) awaitResyncs() (risen map[string]bool) {
+	r.t.Helper()
+	counts, looks := make(map[string]float64), 0
+	eventually(r.t, modelPatience, func() string {
+		values := scrape(r.t)
+		for _, reason := range []string{"overrun", "database_back", "database_flushed", "dump_failed", "dump_silent", "audit"} {
+			var err error
+			counts[reason], err = strconv.ParseFloat(values[resyncSeries(reason)], 64)
+			r.must("read a counter", err)
+			if counts[reason]-r.counters[reason] < float64(r.faults[reason]) {
+				return "no resync because of " + reason
+			}
+		}
+		for series, want := range map[string]string{`portsyncd_component_up{component="kernel"}`: "1",
+			`portsyncd_component_up{component="database"}`: "1", "portsyncd_backlog_events": "0"} {
+			if values[series] != want {
+				return series + " is " + values[series]
+			}
+		}
+		if looks++; len(r.faults) > 0 && looks < 2 {
+			return "once more, lest it has counted a resync and not begun it"
+		}
+		return ""
+	})
+	risen = make(map[string]bool)
+	for reason, n := range counts {
+		if n == r.counters[reason] {
+			continue
+		}
+		risen[reason] = true
+		if r.faults[reason] == 0 && !r.excused[reason] {
+			r.t.Fatalf("a resync because of %s, and there was no reason", reason)
+		}
+	}
+	r.counters = counts
+	clear(r.faults)
+	clear(r.excused)
+	return risen
+}
+
+// compare waits until the databases are what the model says.
+func (r *modelRun) compare(more time.Duration) {
+	r.t.Helper()
+	took := eventually(r.t, modelPatience+more, func() string {
+		if r.d != nil && !r.d.alive() {
+			return fmt.Sprintf("the daemon has ended: %v", r.d.cmd.ProcessState)
+		}
+		return r.difference(r.contents())
+	})
+	if more == 0 {
+		r.slowest = max(r.slowest, took)
+	}
+}
+
+// difference spells how contents are not those of the model, "" if they are.
+func (r *modelRun) difference(have map[string]modelTable) string {
+	var wrong []string
+	for database, want := range r.m.db {
+		keys := maps.Clone(want)
+		maps.Copy(keys, have[database])
+		for key := range keys {
+			if got, want := contentOf(have[database][key]), contentOf(want[key]); got != want {
+				wrong = append(wrong, fmt.Sprintf("%s %s is %s, the model says %s", database, key, got, want))
+			}
+		}
+	}
+	slices.Sort(wrong)
+	return strings.Join(wrong, "\n")
+}
+
+// contents reads the databases whole.
+func (r *modelRun) contents() map[string]modelTable {
+	r.t.Helper()
+	all := make(map[string]modelTable)
+	for database := range r.m.db {
+		conn, table := r.conn(database), make(modelTable)
+		keys, err := conn.Keys("*")
+		r.must("list the keys", err)
+		keys = slices.DeleteFunc(keys, func(k string) bool { return k == keySet })
+		rows, err := conn.HGetAllMany(keys)
+		r.must("read the rows", err)
+		for _, row := range rows {
+			switch {
+			case row.Err != nil:
+				table[row.Key] = jammedRow
+			case len(row.Fields) > 0:
+				table[row.Key] = make(map[string]string)
+				for _, f := range row.Fields {
+					table[row.Key][f.Field] = f.Value
+				}
+			}
+		}
+		if members := r.elements(database, keySet); len(members) > 0 {
+			table[keySet] = make(map[string]string)
+			for _, m := range members {
+				table[keySet][m] = ""
+			}
+		}
+		all[database] = table
+	}
+	return all
+}

@@ -1,0 +1,382 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The model is what PROTOCOL.md says of portsyncd, with its defects mended as it
+// asks for and with the promises of DESIGN.md section 4, as plain maps. It
+// knows no time and no I/O, and shares no decision with package portsync: where
+// both agree on a random history, either both are right or both authors
+// misread the same sentence.
+
+// modelTable is a database: fields by key. A set is a row whose members are its
+// fields, a string is jammedRow.
+type modelTable map[string]map[string]string
+
+// modelLink is an interface as the kernel describes it.
+type modelLink struct {
+	name        string
+	admin, oper bool
+	mtu         int
+}
+
+// modelMessage is a link message: RTM_NEWLINK, or the RTM_DELLINK that is one.
+// What it says beside the name is what the kernel says when it has settled.
+type modelMessage struct {
+	deleted bool
+	index   int32
+	name    string
+}
+
+// modelDaemon is what a running daemon remembers.
+type modelDaemon struct {
+	existing map[int32]string // interfaces Ethernet... when it was started
+	old      map[int32]string // those of an earlier run, to be ignored
+	known    map[int32]string // interfaces by the name that was last heard of
+	ports    modelTable       // CONFIG_DB's ports as last read, by name
+	awaited  map[string]bool  // ports that PortInitDone waits for
+	initDone bool
+	served   map[string]bool // at the last message APPL_DB had the port
+	revive   map[string]bool // served until a database was lost, and not since
+	again    map[string]bool // produced again, and not served since
+	refused  map[string]bool // the row could not be written
+}
+
+// switchModel is a switch: its databases, its interfaces, and the daemon if one
+// runs.
+type switchModel struct {
+	db     map[string]modelTable
+	links  map[int32]modelLink // as the test last read them
+	up     map[int32]bool      // what the administrative state has to be
+	daemon *modelDaemon
+}
+
+// Keys that the model knows, with the usual separators.
+const (
+	applPort   = "PORT_TABLE:"
+	statePort  = "PORT_TABLE|"
+	configPort = "PORT|"
+	configDone = "PortConfigDone"
+	initDone   = "PortInitDone"
+)
+
+// jammedRow stands for a string where a row belongs: it can be deleted, not
+// written to.
+var jammedRow = map[string]string{"a string": ""}
+
+func newSwitchModel() *switchModel {
+	m := &switchModel{links: make(map[int32]modelLink), up: make(map[int32]bool)}
+	m.db = map[string]modelTable{"APPL_DB": {}, "CONFIG_DB": {}, "STATE_DB": {}}
+	return m
+}
+
+// cloneDB copies the databases.
+func (m *switchModel) cloneDB() map[string]modelTable {
+	all := make(map[string]modelTable)
+	for name, t := range m.db {
+		all[name] = make(modelTable)
+		for key, fields := range t {
+			all[name][key] = maps.Clone(fields)
+		}
+	}
+	return all
+}
+
+// set is HSET. It reports whether the row can be written.
+func (t modelTable) set(key string, fields map[string]string) bool {
+	if t.jammed(key) {
+		return false
+	}
+	if t[key] == nil {
+		t[key] = make(map[string]string)
+	}
+	maps.Copy(t[key], fields)
+	return true
+}
+
+func (t modelTable) jammed(key string) bool { return maps.Equal(t[key], jammedRow) }
+
+// hdel is HDEL of one field.
+func (t modelTable) hdel(key, field string) {
+	delete(t[key], field)
+	if len(t[key]) == 0 {
+		delete(t, key)
+	}
+}
+
+// produce is the set of a ProducerStateTable (section 4).
+func (m *switchModel) produce(key string, fields map[string]string) {
+	m.db["APPL_DB"].set(pendPrefix+key, fields)
+	m.db["APPL_DB"].set(keySet, map[string]string{key: ""})
+}
+
+// pop is orchagent's part of section 4.
+func (m *switchModel) pop() {
+	appl := m.db["APPL_DB"]
+	for key := range appl[keySet] {
+		if fields := appl[pendPrefix+key]; len(fields) > 0 {
+			appl.set(applPort+key, fields)
+		}
+		delete(appl, pendPrefix+key)
+	}
+	delete(appl, keySet)
+}
+
+// exec is the start of the process: from here on it hears messages.
+func (m *switchModel) exec() {
+	d := &modelDaemon{existing: make(map[int32]string), old: make(map[int32]string), known: make(map[int32]string),
+		awaited: make(map[string]bool), served: make(map[string]bool), revive: make(map[string]bool), again: make(map[string]bool), refused: make(map[string]bool)}
+	for index, l := range m.links {
+		if strings.HasPrefix(l.name, "Ethernet") {
+			d.existing[index] = l.name
+		}
+	}
+	m.daemon = d
+}
+
+// start is section 5 from the first connection on. Queued is what came since
+// exec.
+func (m *switchModel) start(queued []modelMessage) {
+	d, appl, config, state := m.daemon, m.db["APPL_DB"], m.db["CONFIG_DB"], m.db["STATE_DB"]
+	logger := config["LOGGER|portsyncd"]
+	if level, output := logger["LOGLEVEL"], logger["LOGOUTPUT"]; level == "" || output == "" {
+		config.set("LOGGER|portsyncd", map[string]string{
+			"LOGLEVEL": orElse(level, "NOTICE"), "LOGOUTPUT": orElse(output, "SYSLOG")})
+	}
+
+	// Section 7, with D12.
+	enabled := state["WARM_RESTART_ENABLE_TABLE|system"]["enable"] == "true" ||
+		state["WARM_RESTART_ENABLE_TABLE|swss"]["enable"] == "true"
+	count, err := strconv.ParseUint(state["WARM_RESTART_TABLE|portsyncd"]["restore_count"], 10, 32)
+	warm := enabled && err == nil
+	restoreCount := "0"
+	if warm {
+		restoreCount = strconv.FormatUint(count+1, 10)
+	}
+	state.set("WARM_RESTART_TABLE|portsyncd", map[string]string{"restore_count": restoreCount})
+
+	// D6: what is asked before anything is produced. D5: likewise.
+	alone := appl[applPort+initDone] != nil
+	d.ports = m.configured()
+	for name := range d.ports {
+		if _, shown := appl[applPort+name]["admin_status"]; warm || !shown {
+			d.awaited[name] = true
+		}
+	}
+	if !warm {
+		m.produceAll()
+	}
+	if !warm && !alone && config["DEVICE_METADATA|localhost"]["switch_type"] != "dpu" {
+		d.old = maps.Clone(d.existing) // section 6
+		for index := range d.old {
+			m.up[index] = false
+		}
+	}
+	m.hear(queued)
+	m.dump(warm || alone) // D9
+}
+
+func orElse(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}
+
+// configured is the rows of CONFIG_DB PORT as they are copied (section 3).
+func (m *switchModel) configured() modelTable {
+	ports := make(modelTable)
+	for key, fields := range m.db["CONFIG_DB"] {
+		name, isPort := strings.CutPrefix(key, configPort)
+		if !isPort {
+			continue
+		}
+		ports[name] = make(map[string]string)
+		for field, value := range fields {
+			field, _, _ = strings.Cut(field, "@")
+			ports[name][field] = value
+		}
+	}
+	return ports
+}
+
+func (m *switchModel) produceAll() {
+	for name, fields := range m.daemon.ports {
+		m.produce(name, fields)
+	}
+	m.produce(configDone, map[string]string{"count": strconv.Itoa(len(m.daemon.ports))})
+}
+
+// hear is section 8 for messages in their order.
+func (m *switchModel) hear(messages []modelMessage) {
+	for _, msg := range messages {
+		if msg.deleted {
+			m.delLink(msg.index, msg.name)
+		} else {
+			m.newLink(msg.index, msg.name)
+		}
+	}
+	if len(messages) > 0 {
+		m.checkInitDone()
+	}
+}
+
+func isPortName(name string) bool {
+	return strings.HasPrefix(name, "Ethernet") || strings.HasPrefix(name, "PortChannel")
+}
+
+func (m *switchModel) newLink(index int32, name string) {
+	d := m.daemon
+	if _, old := d.old[index]; old {
+		d.old[index] = name
+		return
+	}
+	if former, ok := d.known[index]; ok && former != name {
+		m.gone(index) // D7
+	}
+	if !isPortName(name) {
+		return
+	}
+	for other, n := range d.known {
+		if n == name && other != index {
+			m.gone(other) // made again, and the deletion was lost (D1)
+		}
+	}
+	d.known[index] = name
+	m.report(index, name)
+}
+
+// report is tests 6 of section 8: the row in APPL_DB is looked up now.
+func (m *switchModel) report(index int32, name string) {
+	d := m.daemon
+	delete(d.refused, name)
+	if m.db["APPL_DB"][applPort+name] == nil {
+		delete(d.served, name)
+		return
+	}
+	l := m.links[index]
+	if !m.db["STATE_DB"].set(statePort+name, map[string]string{"state": "ok", "admin_status": upOrDown(l.admin),
+		"netdev_oper_status": upOrDown(l.oper), "mtu": strconv.Itoa(l.mtu)}) {
+		d.refused[name] = true // D4
+		return
+	}
+	d.served[name] = true
+	delete(d.revive, name)
+	delete(d.again, name)
+	delete(d.awaited, name)
+}
+
+func (m *switchModel) delLink(index int32, name string) {
+	d := m.daemon
+	if _, old := d.old[index]; old {
+		delete(d.old, index) // D8
+		return
+	}
+	if _, known := d.known[index]; known {
+		m.gone(index)
+	}
+	if isPortName(name) {
+		delete(m.db["STATE_DB"], statePort+name)
+	}
+}
+
+// gone forgets an interface, and its row goes.
+func (m *switchModel) gone(index int32) {
+	d := m.daemon
+	name := d.known[index]
+	delete(d.known, index)
+	for _, set := range []map[string]bool{d.served, d.revive, d.refused} {
+		delete(set, name)
+	}
+	delete(m.db["STATE_DB"], statePort+name)
+}
+
+// checkInitDone is section 9.
+func (m *switchModel) checkInitDone() {
+	if d := m.daemon; !d.initDone && len(d.awaited) == 0 {
+		d.initDone = true
+		m.produce(initDone, map[string]string{"lanes": "0"})
+	}
+}
+
+// dump is a dump of all links and what is concluded from its end (D1); sweep:
+// also that rows whose interface does not exist are stale (D9).
+func (m *switchModel) dump(sweep bool) {
+	d := m.daemon
+	for _, index := range slices.Sorted(maps.Keys(m.links)) {
+		m.newLink(index, m.links[index].name)
+	}
+	for index := range d.known {
+		if _, exists := m.links[index]; !exists {
+			m.gone(index)
+		}
+	}
+	exists := make(map[string]bool)
+	for index := range d.old {
+		if l, ok := m.links[index]; ok {
+			exists[l.name] = true
+		} else {
+			delete(d.old, index)
+		}
+	}
+	for _, name := range d.known {
+		exists[name] = true
+	}
+	state := m.db["STATE_DB"]
+	for key, fields := range state {
+		name, isPort := strings.CutPrefix(key, statePort)
+		if _, ours := fields["netdev_oper_status"]; sweep && isPort && ours && !exists[name] {
+			delete(state, key)
+		}
+	}
+	m.checkInitDone()
+}
+
+// databaseLost is the moment from which on a database may have lost anything.
+// Ports that were served until then come back as soon as APPL_DB has them again
+// (DESIGN.md section 4, promise 1), without a message of theirs. So do all that
+// are produced again, also if their interface comes before orchagent has popped
+// them.
+func (m *switchModel) databaseLost() {
+	if m.daemon != nil {
+		maps.Copy(m.daemon.revive, m.daemon.served)
+	}
+}
+
+// databaseBack is what makes up for it (D3; DESIGN.md section 4, promise 6).
+func (m *switchModel) databaseBack() {
+	d, appl := m.daemon, m.db["APPL_DB"]
+	m.dump(true)
+	pending := func(marker string) bool {
+		_, isPending := appl[keySet][marker]
+		return isPending || appl[applPort+marker] != nil
+	}
+	if !pending(configDone) {
+		if ports := m.configured(); len(ports) > 0 {
+			d.ports = ports
+		}
+		m.produceAll()
+		for name := range d.ports {
+			d.again[name] = true
+		}
+	}
+	if d.initDone && !pending(initDone) {
+		m.produce(initDone, map[string]string{"lanes": "0"})
+	}
+}
+
+// lookAgain is what happens without a message: ports that a lost database took,
+// and rows that were refused.
+func (m *switchModel) lookAgain() {
+	d := m.daemon
+	for index, name := range d.known {
+		if d.revive[name] || d.again[name] || d.refused[name] {
+			m.report(index, name)
+		}
+	}
+	m.checkInitDone()
+}
