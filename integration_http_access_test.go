@@ -181,7 +181,7 @@ func TestHTTPCredentials(t *testing.T) {
 	s := newSite(t, httpAddress)
 	check := func(code int, headers ...string) {
 		t.Helper()
-		for _, path := range []string{"/metrics", "/metrics.json", "/healthz", "/readyz", "/ports", "/"} {
+		for _, path := range []string{"/metrics", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/"} {
 			a := s.ask("GET", path, headers...)
 			if a.code != code {
 				t.Errorf("GET %s %q: %d, want %d", path, headers, a.code, code)

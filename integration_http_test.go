@@ -63,6 +63,8 @@ func TestHTTPPaths(t *testing.T) {
 		{"unacceptable metrics", "GET", "/metrics", "Accept: image/png", 406, plainText, "application/json"},
 		{"refused type", "GET", "/metrics", "Accept: text/plain;q=0, application/json;q=0", 406, plainText, "application/json"},
 		{"unacceptable JSON", "GET", "/metrics.json", "Accept: text/html", 406, plainText, "application/json"},
+		{"status", "GET", "/status", "", 200, jsonText, `"name":"Ethernet4","present":true`},
+		{"unacceptable status", "GET", "/status", "Accept: text/html", 406, plainText, "application/json"},
 		{"unacceptable ports", "GET", "/ports", "Accept: text/html", 406, plainText, "application/json"},
 		{"POST", "POST", "/metrics", "", 405, plainText, "GET"},
 		{"PUT", "PUT", "/ports", "", 405, plainText, "GET"},
