@@ -241,7 +241,7 @@ func TestMoments(t *testing.T) {
 func TestThinning(t *testing.T) {
 	for _, n := range []int{1, 2, MostSamples - 1, MostSamples, MostSamples + 1, 2*MostSamples - 3, 2 * MostSamples, 7777, 4*MostSamples + 1} {
 		h := &History{}
-		r := samplesReader{h: h, stride: 1}
+		r := samplesReader{h: h, most: mostMoments, stride: 1}
 		for i := range n {
 			s := sampleAt(time.Duration(i)*time.Second, uint64(i))
 			r.add(&s)
@@ -265,17 +265,16 @@ func TestThinning(t *testing.T) {
 // TestMostMoments: a history without end takes bounded memory, and says so.
 func TestMostMoments(t *testing.T) {
 	h := &History{}
-	r := samplesReader{h: h, stride: 1}
-	s := sampleAt(0, 0)
-	for i := range mostMoments + 1 {
-		s.Time = noon.Add(time.Duration(i) * time.Second)
+	r := samplesReader{h: h, most: 100, stride: 1}
+	for i := range 201 {
+		s := sampleAt(time.Duration(i)*time.Second, 0)
 		r.add(&s)
 	}
 	r.finish()
-	if len(h.moments) != mostMoments/2+1 || h.SampleCount != mostMoments+1 || h.moments[mostMoments/2].at != s.Time.UnixNano() {
+	if len(h.moments) != 51 || h.SampleCount != 201 || h.moments[50].at != noon.Add(200*time.Second).UnixNano() {
 		t.Errorf("%d moments of %d samples", len(h.moments), h.SampleCount)
 	}
-	wantProblems(t, h, "the oldest 524288 of 1048577 samples")
+	wantProblems(t, h, "the oldest 150 of 201 samples")
 }
 
 // TestFlapsSummed adds up by port, and counts near the end of the numbers.

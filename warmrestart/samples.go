@@ -26,6 +26,7 @@ type samplesReader struct {
 
 	odd     oddTimes
 	foreign int
+	most    int // moments there is room for, an even number
 	dropped int // moments there was no room for
 	stride  int // of the samples that are kept
 	last    Sample
@@ -35,7 +36,7 @@ type samplesReader struct {
 // readSamples reads a log in the order in which it was written, which tells what
 // happened between two samples whatever the clock did.
 func (h *History) readSamples(path string, now time.Time) {
-	r := samplesReader{h: h, now: now, stride: 1}
+	r := samplesReader{h: h, now: now, most: mostMoments, stride: 1}
 	log := snapshot.Log{Path: path}
 	stats, err := log.ReadRaw(h.Since, func(line []byte) (bool, error) {
 		s, ok := r.line.read(line)
@@ -69,9 +70,9 @@ func (r *samplesReader) add(s *Sample) {
 	if h.first.IsZero() || s.Time.Before(h.first) {
 		h.first = s.Time
 	}
-	if len(h.moments) == mostMoments {
-		h.moments = append(h.moments[:0], h.moments[mostMoments/2:]...)
-		r.dropped += mostMoments / 2
+	if half := r.most / 2; len(h.moments) == 2*half {
+		h.moments = append(h.moments[:0], h.moments[half:]...)
+		r.dropped += half
 	}
 	h.moments = append(h.moments, h.momentOf(s, &r.last))
 	h.takeFlaps(s)

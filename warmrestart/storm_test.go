@@ -123,10 +123,10 @@ func TestLastAlive(t *testing.T) {
 func TestRestartStorms(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
-	for range 500 {
+	for range 200 {
 		var restarts []Restart
 		at := time.Duration(0)
-		for range r.IntN(30) {
+		for range r.IntN(20) {
 			at += time.Duration(1+r.IntN(24)) * time.Minute
 			restarts = append(restarts, startsAt(at)...)
 		}

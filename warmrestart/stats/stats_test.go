@@ -40,7 +40,7 @@ func values(r *rand.Rand, n int) []float64 {
 // share q does not exceed, in integers, where q is in hundredths.
 func TestQuantile(t *testing.T) {
 	r := random(t)
-	for n := 1; n <= 300; n++ {
+	for n := 1; n <= 120; n++ {
 		sorted := make([]int, n)
 		for i := range sorted {
 			sorted[i] = r.IntN(1 + r.IntN(n))
@@ -93,7 +93,7 @@ func TestSummariseHyndmanFan(t *testing.T) {
 // arbitrary precision, and the values are left as they were.
 func TestSummariseRandom(t *testing.T) {
 	r := random(t)
-	for range 2000 {
+	for range 1000 {
 		v := values(r, 1+r.IntN(30))
 		before := slices.Clone(v)
 		s := Summarise(v)
@@ -180,7 +180,7 @@ func TestSpreadOdd(t *testing.T) {
 		t.Errorf("%v, %+v: 11 scores %v, 1 scores %v", ok, s, s.Score(11), s.Score(1))
 	}
 	r := random(t)
-	for range 2000 {
+	for range 1000 {
 		v := values(r, r.IntN(12))
 		s, ok := SpreadOf(v)
 		if !ok {
@@ -197,7 +197,7 @@ func TestSpreadOdd(t *testing.T) {
 // TestJSON: every result has a form.
 func TestJSON(t *testing.T) {
 	r := random(t)
-	for range 500 {
+	for range 300 {
 		x, y := values(r, 1+r.IntN(12)), values(r, 12)
 		points := make([]Point, len(x))
 		for i := range x {

@@ -145,7 +145,7 @@ func naive(points []Point) (s int64, variance float64, slopes []float64) {
 
 func TestTrendBruteForce(t *testing.T) {
 	r := random(t)
-	for range 3000 {
+	for range 1000 {
 		points := make([]Point, r.IntN(40))
 		distinct := 1 + r.IntN(40)
 		for i := range points {
@@ -228,7 +228,7 @@ func TestExactP(t *testing.T) {
 func TestTrendLevel(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, n := range []int{8, 30} {
-		const tries = 2000
+		const tries = 1000
 		found, missed := 0, 0
 		for range tries {
 			y := make([]float64, n)
@@ -252,7 +252,7 @@ func TestTrendLevel(t *testing.T) {
 // TestNth compares with a sort.
 func TestNth(t *testing.T) {
 	r := random(t)
-	for range 2000 {
+	for range 500 {
 		values := make([]float64, 1+r.IntN(50))
 		for i := range values {
 			values[i] = float64(r.IntN(1 + r.IntN(50)))
@@ -293,7 +293,7 @@ func TestTrendOdd(t *testing.T) {
 // TestTrendMany: the slope of many values is that of the blocks, and right.
 func TestTrendMany(t *testing.T) {
 	r := random(t)
-	points := make([]Point, 50_000)
+	points := make([]Point, 10_000)
 	for i := range points {
 		points[i] = Point{float64(i), 3*float64(i) + 1000*r.NormFloat64()}
 	}
