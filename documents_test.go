@@ -73,7 +73,7 @@ func TestCommandsInDocuments(t *testing.T) {
 	}
 	command := regexp.MustCompile("go test ([^`\n]*)")
 	pattern := regexp.MustCompile(`-run '?([^' ]+)'?`)
-	for _, name := range []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md"} {
+	for _, name := range []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/RELIABILITY.md"} {
 		for _, c := range command.FindAllStringSubmatch(document(t, name), -1) {
 			run := pattern.FindStringSubmatch(c[1])
 			if run == nil {
@@ -89,6 +89,30 @@ func TestCommandsInDocuments(t *testing.T) {
 				if !slices.ContainsFunc(tests[strings.Trim(dir[1], "/")], matches.MatchString) {
 					t.Errorf("%s: %s: no such test in .%s", name, c[0], dir[1])
 				}
+			}
+		}
+	}
+}
+
+// TestNamesInDocuments: a test, fuzz target or benchmark that a document names
+// exists.
+func TestNamesInDocuments(t *testing.T) {
+	declared := make(map[string]bool)
+	for _, s := range sources(t) {
+		for _, d := range s.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test {
+				declared[f.Name.Name] = true
+			}
+		}
+	}
+	for _, name := range []string{"README_DEPLOYMENT.md", "docs/RELIABILITY.md"} {
+		found := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)`").FindAllStringSubmatch(document(t, name), -1)
+		if len(found) < 10 {
+			t.Errorf("%s names %d tests", name, len(found))
+		}
+		for _, m := range found {
+			if !declared[m[1]] {
+				t.Errorf("%s names %s, which does not exist", name, m[1])
 			}
 		}
 	}
