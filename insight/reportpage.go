@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 	"time"
 
 	"portsyncd/warmrestart"
@@ -46,6 +47,7 @@ type reportView struct {
 
 	Percentiles []percentileRow
 	Anomalies   []anomalyRow
+	Unlisted    string // anomalies
 	Storms      []stormRow
 	Flapping    []flappingRow
 	Counters    []tile
@@ -86,12 +88,17 @@ func newReportView(r *Report) *reportView {
 		Restarts: count(uint64(a.Restarts), "restart", "restarts"), Samples: count(uint64(a.Samples), "sample", "samples"),
 		Tiles: reportTiles(a, now), Counters: counterTiles(&a.Counters),
 		RestartPlot: historyPlot(r), LatencyPlot: sampleLatencyPlot(r), EventPlot: sampleEventPlot(r),
-		SyncTrend:     newTrendView(a.SyncTrend, "The initial sync", "takes longer and longer", "gets faster"),
-		RecoveryTrend: newTrendView(a.RecoveryTrend, "The success of warm starts", "rises", "falls"),
+		SyncTrend:     newTrendView(a.SyncTrend, "The initial sync", "takes longer", "gets faster"),
+		RecoveryTrend: newTrendView(a.RecoveryTrend, "The share of warm starts that succeed", "rises", "falls"),
 		LatencyTrend:  newTrendView(a.LatencyTrend, "The latency", "gets worse", "gets better"),
 		Rows:          restartRows(r.Restarts[max(0, len(r.Restarts)-mostRows):], now),
 	}
+	if t := a.RecoveryTrend; v.RecoveryTrend != nil { // here up is good
+		v.RecoveryTrend.Tone = map[string]string{warmrestart.Rising: "good", warmrestart.Falling: "warn"}[t.Verdict]
+	}
+	// Whoever reads a report need not know the day.
 	v.At.Text = now.UTC().Format("2006-01-02 15:04:05")
+	v.First.Text, v.Last.Text = a.First.UTC().Format("2006-01-02 15:04"), a.Last.UTC().Format("2006-01-02 15:04")
 	for _, p := range r.Problems {
 		v.Problems = append(v.Problems, visible(p))
 	}
@@ -102,6 +109,9 @@ func newReportView(r *Report) *reportView {
 	for _, x := range a.Anomalies {
 		v.Anomalies = append(v.Anomalies, anomalyRow{momentOf(x.At, now), visible(x.Series),
 			inUnit(x.Series, x.Value), inUnit(x.Series, x.Median), digits(x.Score)})
+	}
+	if n := a.AnomaliesFound - len(a.Anomalies); n > 0 {
+		v.Unlisted = grouped(n)
 	}
 	for _, x := range a.Storms {
 		v.Storms = append(v.Storms, stormRow{momentOf(x.From, now), momentOf(x.To, now), visible(x.Text)})
@@ -188,30 +198,27 @@ func newTrendView(t *warmrestart.Trend, what, rising, falling string) *trendView
 	if t == nil {
 		return nil
 	}
-	v := &trendView{Verdict: visible(t.Verdict), Text: what + " has no trend."}
+	v := &trendView{Verdict: "no trend", Text: what + " neither " + rising + " nor " + falling + "."}
 	switch t.Verdict {
-	case "rising":
-		v.Text, v.Tone = what+" "+rising+".", "warn"
-	case "falling":
-		v.Text, v.Tone = what+" "+falling+".", "good"
-	case "few":
-		v.Text = what + ": too few values to tell."
+	case warmrestart.Rising:
+		v.Verdict, v.Text, v.Tone = t.Verdict, what+" "+rising+".", "warn"
+	case warmrestart.Falling:
+		v.Verdict, v.Text, v.Tone = t.Verdict, what+" "+falling+".", "good"
+	case warmrestart.TooFew:
+		v.Verdict, v.Text = "too few", what+": "+count(uint64(t.N), "value", "values")+" cannot tell."
 	}
-	v.Figures = fmt.Sprintf("%s %s, 95 %% interval %s to %s (Theil-Sen); p = %s (Mann-Kendall, n = %s)",
-		signed(t.Slope), visible(t.Unit), signed(t.Low), signed(t.High), digits(t.P), grouped(t.N))
+	slope, per := digits, visible(t.Unit)
+	if rest, found := strings.CutPrefix(per, "seconds "); found {
+		slope, per = seconds, rest
+	}
+	v.Figures = fmt.Sprintf("Slope %s %s, 95 %% interval %s to %s (Theil-Sen); p = %s, n = %s (Mann-Kendall)",
+		slope(t.Slope), per, slope(t.Low), slope(t.High), probability(t.P), grouped(t.N))
 	return v
-}
-
-func signed(v float64) string {
-	if v > 0 {
-		return "+" + digits(v)
-	}
-	return digits(v)
 }
 
 // inUnit is a value of a series of anomalies.
 func inUnit(series string, v float64) string {
-	if series == seriesEvents {
+	if series == warmrestart.SeriesEvents {
 		return digits(v) + " /s"
 	}
 	return seconds(v)

@@ -5,18 +5,10 @@ import (
 	"html/template"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"portsyncd/warmrestart"
 	"portsyncd/warmrestart/stats"
-)
-
-// Series of anomalies, as Anomaly.Series has them.
-const (
-	seriesSync    = "sync_duration_seconds"
-	seriesLatency = "latency_p99_seconds"
-	seriesEvents  = "events_per_second"
 )
 
 // historyPlot shows each restart with the duration of its initial sync, and the
@@ -29,8 +21,8 @@ func historyPlot(r *Report) template.HTML {
 	for i := range r.Restarts {
 		places[i] = point{unix(r.Restarts[i].At), r.Restarts[i].Duration.Seconds()}
 	}
-	d := newDrawing(spanOf(places, r.Time), secondsAxis(heights(places)))
-	d.trend(places, r.Analysis.SyncTrend)
+	d := newDrawing(spanOf(places, r.Time), secondsAxis(heights(r, warmrestart.SeriesSync, places)))
+	d.trend(places, r.Analysis.SyncTrend, perStart)
 	for i, p := range places {
 		d.stem(restartTone(&r.Restarts[i]), p)
 	}
@@ -38,7 +30,7 @@ func historyPlot(r *Report) template.HTML {
 		x := &r.Restarts[i]
 		d.dot(restartTone(x), p, fmt.Sprintf("%s UTC: %s start, %s", momentOf(x.At, r.Time).Text, visible(x.Kind), seconds(p.y)))
 	}
-	d.anomalies(r, seriesSync)
+	d.anomalies(r, warmrestart.SeriesSync)
 	return d.svg(count(uint64(len(places)), "restart", "restarts") + " over time, with the duration of their initial sync")
 }
 
@@ -53,10 +45,10 @@ func sampleLatencyPlot(r *Report) template.HTML {
 	if len(places) == 0 {
 		return ""
 	}
-	d := newDrawing(spanOf(places, r.Time), secondsAxis(heights(places)))
+	d := newDrawing(spanOf(places, r.Time), secondsAxis(heights(r, warmrestart.SeriesLatency, places)))
 	d.line("fine", places)
-	d.trend(places, r.Analysis.LatencyTrend)
-	d.anomalies(r, seriesLatency)
+	d.trend(places, r.Analysis.LatencyTrend, perDay)
+	d.anomalies(r, warmrestart.SeriesLatency)
 	return d.svg("99th percentile of the latency in each of " + count(uint64(len(places)), "sample", "samples"))
 }
 
@@ -77,9 +69,12 @@ func sampleEventPlot(r *Report) template.HTML {
 	if !slices.ContainsFunc(places, func(p point) bool { return finite(p.y) }) {
 		return ""
 	}
+	for _, v := range heights(r, warmrestart.SeriesEvents, nil) {
+		most = max(most, v)
+	}
 	d := newDrawing(spanOf(places, r.Time), linearAxis(0, most, "a second"))
 	d.line("fine", places)
-	d.anomalies(r, seriesEvents)
+	d.anomalies(r, warmrestart.SeriesEvents)
 	return d.svg("Events a second between samples, at most " + digits(most))
 }
 
@@ -97,12 +92,12 @@ func stripPlot(name string, x axis, s *stats.Summary) template.HTML {
 }
 
 // trend draws the line of a trend through the points that it was made of, and
-// the lines of the ends of its confidence interval, which turn round the middle.
-func (d *drawing) trend(points []point, t *warmrestart.Trend) {
-	if t == nil || t.Verdict == "few" || len(points) < 2 {
+// what lies between the ends of its confidence interval, turned round the middle.
+func (d *drawing) trend(points []point, t *warmrestart.Trend, abscissa func([]point, int) float64) {
+	if t == nil || t.Verdict == warmrestart.TooFew || len(points) < 2 {
 		return
 	}
-	at := abscissa(points, t.Unit)
+	at := func(i int) float64 { return abscissa(points, i) }
 	above := make([]float64, len(points))
 	for i, p := range points {
 		above[i] = p.y - t.Slope*at(i)
@@ -125,17 +120,9 @@ func (d *drawing) trend(points []point, t *warmrestart.Trend) {
 	d.line("trend", along(t.Slope))
 }
 
-// abscissa returns what the slope of a trend is per: the how manieth value, or a
-// time, by the unit of the slope.
-func abscissa(points []point, unit string) func(i int) float64 {
-	per := map[string]time.Duration{"second": time.Second, "hour": time.Hour, "day": day}
-	for word, length := range per {
-		if strings.HasSuffix(unit, "per "+word) || strings.HasSuffix(unit, "a "+word) || strings.HasSuffix(unit, "/"+word) {
-			return func(i int) float64 { return (points[i].x - points[0].x) / length.Seconds() }
-		}
-	}
-	return func(i int) float64 { return float64(i) }
-}
+// perStart and perDay are what slopes are per: the how manieth restart, and time.
+func perStart(_ []point, i int) float64    { return float64(i) }
+func perDay(points []point, i int) float64 { return (points[i].x - points[0].x) / day.Seconds() }
 
 // anomalies marks those of a series.
 func (d *drawing) anomalies(r *Report, series string) {
@@ -158,10 +145,16 @@ func spanOf(points []point, now time.Time) axis {
 	return timeAxis(fromUnix(first-room), fromUnix(last))
 }
 
-func heights(points []point) []float64 {
-	all := make([]float64, len(points))
-	for i, p := range points {
-		all[i] = p.y
+// heights are the values of points, and of the anomalies of the series: samples
+// are thinned, anomalies are not.
+func heights(r *Report, series string, points []point) (all []float64) {
+	for _, p := range points {
+		all = append(all, p.y)
+	}
+	for _, x := range r.Analysis.Anomalies {
+		if x.Series == series {
+			all = append(all, x.Value)
+		}
 	}
 	return all
 }

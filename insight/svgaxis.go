@@ -44,6 +44,8 @@ func linearAxis(lo, hi float64, unit string) axis {
 	if !finite(lo) || !finite(hi) {
 		lo, hi = 0, 1
 	}
+	const most = 1e300 // so that there are numbers beyond
+	lo, hi = min(max(lo, -most), most), min(max(hi, -most), most)
 	if hi-lo <= math.Abs(lo)*1e-9 {
 		hi = lo + max(1, math.Abs(lo))
 	}
