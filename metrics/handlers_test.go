@@ -117,6 +117,25 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestHealthDocument: who knows more than words says it to people in a line of its
+// own, and to programs in a document of its own.
+func TestHealthDocument(t *testing.T) {
+	_, base := startServer(t, ServerConfig{}, Sources{Health: func() Health {
+		return Health{OK: true, Status: "degraded", Detail: "score 85", Reasons: []string{"disk: full"},
+			Document: struct {
+				Score int `json:"score"`
+			}{85}}
+	}})
+	for accept, want := range map[string]string{
+		"text/plain":       "degraded\nscore 85\n- disk: full\n",
+		"application/json": `{"score":85}` + "\n",
+	} {
+		if resp, body := fetch(t, "GET", base+"/healthz", "Accept: "+accept); resp.StatusCode != 200 || body != want {
+			t.Errorf("%s: %d %q, want %q", accept, resp.StatusCode, body, want)
+		}
+	}
+}
+
 func TestHeadIsGetWithoutBody(t *testing.T) {
 	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus})
 	for _, path := range []string{"/", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/nothing"} {
