@@ -26,18 +26,29 @@ type moment struct {
 
 // momentOf returns t as seen at now.
 func momentOf(t, now time.Time) moment {
-	if t.IsZero() {
-		return moment{Text: "never"}
-	}
 	t, now = t.UTC(), now.UTC()
-	if y := t.Year(); y < 0 || y > 9999 { // RFC 3339 has four digits
+	switch {
+	case t.IsZero():
+		return moment{Text: "never"}
+	case !inCalendar(t):
 		return moment{Text: "beyond the calendar"}
 	}
-	layout := "2006-01-02 15:04:05"
+	return moment{Exact: t.Format(time.RFC3339), Text: t.Format(layoutAt(t, now)), Ago: age(now.Sub(t))}
+}
+
+// inCalendar reports whether RFC 3339, whose years have four digits, has t, and t
+// is not the zero time.
+func inCalendar(t time.Time) bool {
+	y := t.UTC().Year()
+	return !t.IsZero() && 0 <= y && y <= 9999
+}
+
+// layoutAt leaves the date out where it is today's. Both are in UTC.
+func layoutAt(t, now time.Time) string {
 	if t.Year() == now.Year() && t.YearDay() == now.YearDay() {
-		layout = "15:04:05"
+		return "15:04:05"
 	}
-	return moment{Exact: t.Format(time.RFC3339), Text: t.Format(layout), Ago: age(now.Sub(t))}
+	return "2006-01-02 15:04:05"
 }
 
 // momentAt is momentOf for a time that may be absent.
@@ -70,6 +81,9 @@ func digits(v float64) string {
 
 // grouped is a whole number with a comma between thousands.
 func grouped[T int | int64 | uint64](n T) string {
+	if 0 <= n && n < 1000 {
+		return strconv.Itoa(int(n))
+	}
 	s := fmt.Sprint(n)
 	sign := ""
 	if s[0] == '-' {

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"portsyncd/portsync"
 	"portsyncd/warmrestart"
@@ -70,110 +68,6 @@ type databaseRow struct {
 	Name, Address, Error string
 	Up                   bool
 	Since                moment
-}
-
-// panelView is the front panel.
-type panelView struct {
-	Prefix string // of all names; a cell shows the rest
-	Dense  bool   // too many cells for large ones
-	States []stateCount
-	Ports  []portRow
-}
-
-// stateCount is how many ports are in a state.
-type stateCount struct {
-	State string
-	Count int
-}
-
-// portRow is a port as a cell and as a row of the table.
-type portRow struct {
-	Number             int // from 0, for links within the page
-	Name, Short, State string
-	Admin, Oper        string
-	MTU, Ups, Downs    string
-	Changed            moment
-	Penalty            string
-	Flapping           bool
-}
-
-// States of a port on the panel. They are words for people and CSS classes.
-const (
-	stateUp       = "up"
-	stateDown     = "down"
-	stateOff      = "off"      // administratively down
-	stateWaiting  = "waiting"  // PortInitDone waits for it
-	stateAbsent   = "absent"   // no interface, and nothing waits for it
-	stateFlapping = "flapping" // beside one of the others
-)
-
-// panelStates are all of them, in the order in which they are counted.
-var panelStates = []string{stateUp, stateDown, stateOff, stateWaiting, stateAbsent, stateFlapping}
-
-func portState(p *portsync.PortView) string {
-	switch {
-	case p.Awaited:
-		return stateWaiting
-	case !p.Present:
-		return stateAbsent
-	case p.Oper == "up":
-		return stateUp
-	case p.Admin == "down":
-		return stateOff
-	}
-	return stateDown
-}
-
-// denseFrom is the number of ports from which on cells are small.
-const denseFrom = 129
-
-func newPanel(ports []portsync.PortView, now time.Time) panelView {
-	p := panelView{Dense: len(ports) >= denseFrom, Ports: make([]portRow, len(ports))}
-	count := make(map[string]int)
-	for i := range ports {
-		in, out := &ports[i], &p.Ports[i]
-		*out = portRow{
-			Number: i, Name: visible(in.Name), State: portState(in), Flapping: in.Flapping,
-			Admin: visible(in.Admin), Oper: visible(in.Oper), Changed: momentAt(in.LastChange, now),
-			Ups: grouped(in.CarrierUp), Downs: grouped(in.CarrierDown),
-		}
-		if in.Present {
-			out.MTU = strconv.FormatInt(in.MTU, 10)
-		}
-		if in.Penalty >= 0.5 {
-			out.Penalty = digits(in.Penalty)
-		}
-		if i == 0 {
-			p.Prefix = strings.TrimRightFunc(out.Name, unicode.IsDigit)
-		}
-		p.Prefix = commonPrefix(p.Prefix, out.Name)
-		count[out.State]++
-		if in.Flapping {
-			count[stateFlapping]++
-		}
-	}
-	for i := range p.Ports {
-		row := &p.Ports[i]
-		if row.Short = row.Name[len(p.Prefix):]; row.Short == "" {
-			row.Short = row.Name
-		}
-	}
-	for _, s := range panelStates {
-		p.States = append(p.States, stateCount{s, count[s]})
-	}
-	return p
-}
-
-// commonPrefix is what a and b begin with, in whole characters.
-func commonPrefix(a, b string) string {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	for n > 0 && n < len(a) && !utf8.RuneStart(a[n]) {
-		n--
-	}
-	return a[:n]
 }
 
 func newHealthView(h *portsync.Health, now time.Time) healthView {
