@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,10 +14,9 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// loadLasts is how long the load of TestThousandEventsASecond goes on: a minute
-// in the one run of CI that skips nothing.
+// loadLasts is how long the load of TestThousandEventsASecond goes on.
 func loadLasts() time.Duration {
-	if os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" && !raceEnabled {
+	if thorough() {
 		return time.Minute
 	}
 	return 3 * time.Second
