@@ -25,21 +25,26 @@ type prometheus struct{ address string }
 // startPrometheus starts a server that scrapes target each second.
 func startPrometheus(t *testing.T, target string) *prometheus {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close() // Prometheus can only be told a port, not be handed one
-	dir := t.TempDir()
-	file := filepath.Join(dir, "prometheus.yml")
+	file := filepath.Join(t.TempDir(), "prometheus.yml")
 	writeFile(t, file, fmt.Sprintf(`
 global: {scrape_interval: 1s}
 scrape_configs:
   - job_name: portsyncd
     static_configs: [{targets: [%q]}]
 `, target))
-	cmd := exec.Command("prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+	return startPrometheusWith(t, file)
+}
+
+// startPrometheusWith starts a server with a configuration.
+func startPrometheusWith(t *testing.T, file string) *prometheus {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close() // Prometheus can only be told a port, not be handed one
+	cmd := exec.Command("prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(t.TempDir(), "data"),
 		"--web.listen-address="+address, "--log.level=warn")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	said := new(output)
