@@ -32,11 +32,11 @@ func TestPageShows(t *testing.T) {
 	d := readPage(t, s)
 	text := strings.Join(strings.Fields(d.text), " ")
 	for _, want := range []string{
-		"leaf-14 1", "portsyncd 0.1.0", "PID 812", "up 2d 3h", "degraded score 75 of 100", "2026-03-14 12:00:05 UTC",
+		"leaf-14 1", "portsyncd 0.1.0", "PID 812", "up 2d 3h", "degraded score 65 of 100", "2026-03-14 12:00:05 UTC",
 		"Ports up 25 of 32 configured", "Waiting 1 Ethernet44", "Databases 2 / 3", "32 ports; each name begins with Ethernet",
 		"all 32", "up 25", "down 2", "off 4", "waiting 1", "absent 0", "flapping 1",
 		"Ethernet 20 down", "Ethernet 44 waiting", "Ethernet 28 off", "Ethernet 80 up ⇅ flapping", "Ethernet80 up up up 9100 412 411 ",
-		"degraded the storage takes no more: no space left on device disk_full , for 1m 30s −15", "init_late , for 4m −10", "Score 75",
+		"degraded metrics.json cannot be written: no space left on device disk , for 1m 30s −15", "port_init_late , for 4m −20", "Score 65",
 		"Ethernet44 no interface yet; PortInitDone waits for it 4m",
 		"STATE_DB lost", "connection refused", "APPL_DB up",
 		"This start was warm : the daemon alone restarted: PortInitDone and a state file of this boot are there; its initial sync took 41.3 ms.",

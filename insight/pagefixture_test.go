@@ -22,9 +22,9 @@ func switchStatus(n int) *Status {
 	random := rand.New(rand.NewPCG(1, uint64(n)))
 	s := &Status{
 		Schema: StatusSchema, Time: noon, Version: "0.1.0", Host: "leaf-14", PID: 812, Process: ago(51 * time.Hour),
-		Health: portsync.Health{Status: portsync.Degraded, Score: 75, Since: ago(4 * time.Minute), Reasons: []portsync.HealthReason{
-			{Code: "init_late", Severity: portsync.Degraded, Deduction: 10, Text: "PortInitDone is late: 1 port has no interface", Since: ago(4 * time.Minute)},
-			{Code: "disk_full", Severity: portsync.Degraded, Deduction: 15, Text: "the storage takes no more: no space left on device", Since: ago(90 * time.Second)},
+		Health: portsync.Health{Status: portsync.Degraded, Score: 65, Since: ago(4 * time.Minute), Reasons: []portsync.HealthReason{
+			{Code: "port_init_late", Severity: portsync.Degraded, Deduction: 20, Text: "PortInitDone waits for 1 port for 4 minutes: Ethernet44", Since: ago(4 * time.Minute)},
+			{Code: "disk", Severity: portsync.Degraded, Deduction: 15, Text: "metrics.json cannot be written: no space left on device", Since: ago(90 * time.Second)},
 		}},
 		View: portsync.View{
 			Start: portsync.StartView{Kind: warmrestart.Warm, Reason: "the daemon alone restarted: PortInitDone and a state file of this boot are there",
