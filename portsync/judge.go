@@ -153,7 +153,7 @@ func (j *Judge) Poke() { j.status.poke() }
 // Times between two looks of Watch: while there is nothing to be seen, and while
 // something is wrong or may soon be.
 const (
-	calmEvery  = 5 * time.Second
+	calmEvery  = 10 * time.Second
 	alertEvery = 500 * time.Millisecond
 )
 
