@@ -33,7 +33,6 @@ import (
 // success. It returns only on an error.
 func daemon(file string, required bool, stderr io.Writer) int {
 	renouncePrivileges()
-	renouncePrivileges()
 	signal.Ignore(syscall.SIGPIPE) // a closed stdout or Redis connection is an error, not the end
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP) // first of all: a stray one must not end a daemon that starts
