@@ -156,7 +156,7 @@ func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
 	if a.EventsPerRestart != nil {
 		tiles[3].Value, tiles[3].Note = digits(*a.EventsPerRestart), "mean"
 	}
-	if up := &a.Uptime; up.Share != nil {
+	if up := &a.Uptime; up.Share != nil && up.Observed >= time.Second {
 		tiles[4].Value = percent(*up.Share)
 		tiles[4].Note = "at least, of " + age(up.Observed) + "; down for at most " + age(up.Down)
 	}
