@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -154,5 +157,63 @@ func TestDebianVersion(t *testing.T) {
 	m := regexp.MustCompile(`^portsyncd \((\S+)-\d+\) `).FindStringSubmatch(document(t, "deploy/deb/changelog"))
 	if m == nil || m[1] != release {
 		t.Errorf("deploy/deb/changelog begins with version %q, want %s-1 or later", m, release)
+	}
+}
+
+// TestSwitchConfig: the configuration for a switch is accepted, as it is and
+// with everything in it that is commented out.
+func TestSwitchConfig(t *testing.T) {
+	as := document(t, "deploy/sonic/portsyncd.conf")
+	all := regexp.MustCompile(`(?m)^#([a-z])`).ReplaceAllString(as, "$1")
+	if as == all {
+		t.Error("nothing in it is commented out")
+	}
+	for name, text := range map[string]string{"as it is": as, "all of it": all} {
+		file := filepath.Join(t.TempDir(), "portsyncd.conf")
+		writeFile(t, file, text)
+		var stdout, stderr bytes.Buffer
+		if status := checkConfig([]string{file}, &stdout, &stderr); status != exitOK {
+			t.Errorf("%s: %s", name, stderr.String())
+		}
+	}
+}
+
+// TestMigration: the hook for image upgrades brings the configuration along
+// once, complains of errors in it, and overwrites nothing.
+func TestMigration(t *testing.T) {
+	require(t, "cp") // and with it the other commands that it needs
+	const good, bad = "[metrics]\nper_port = false\n", "[metrics]\nper_port = 0\n"
+	for _, c := range []struct {
+		name     string
+		old, new string // contents; "" means that there is no such file
+		want     string
+		says     string
+	}{
+		{"nothing to bring", "", "", "", "nothing to bring"},
+		{"brought", good, "", good, "brought"},
+		{"with errors", bad, "", bad, ":2:12: metrics.per_port: expected true or false"},
+		{"there already", good, bad, bad, "is there already"},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+			old, new := t.TempDir(), t.TempDir()
+			for dir, text := range map[string]string{old: c.old, new: c.new} {
+				if text != "" {
+					writeFile(t, filepath.Join(dir, "portsyncd.conf"), text)
+				}
+			}
+			cmd := exec.Command("sh", "deploy/sonic/migrate-portsyncd", old, new)
+			cmd.Env = append(os.Environ(), fmt.Sprintf("PATH=%s:%s", filepath.Dir(binary(t)), os.Getenv("PATH")))
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), c.says) {
+				t.Errorf("%v, says %q, want %q", err, out, c.says)
+			}
+			got, err := os.ReadFile(filepath.Join(new, "portsyncd.conf"))
+			if string(got) != c.want || c.want != "" && err != nil {
+				t.Errorf("the new file is %q, %v, want %q", got, err, c.want)
+			}
+			if entries, _ := os.ReadDir(new); len(entries) > 1 {
+				t.Errorf("files are left over: %v", entries)
+			}
+		})
 	}
 }

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// supervisor is a real supervisord that has the program section of a SONiC
+// image, with the built binary in it.
+type supervisor struct {
+	c    *cell
+	conf string
+	log  string // path of its own log
+}
+
+// supervisorPatience is how long supervisord and supervisorctl may take: each
+// question starts an interpreter, which takes a while on a busy machine.
+const supervisorPatience = 3 * patience
+
+// startSupervisor starts supervisord with deploy/sonic/supervisord.conf and more
+// lines for the section, which win over those in it.
+func (c *cell) startSupervisor(more ...string) *supervisor {
+	c.t.Helper()
+	require(c.t, "supervisord")
+	require(c.t, "supervisorctl")
+	s := &supervisor{c: c, conf: filepath.Join(c.dir, "supervisord.conf"), log: filepath.Join(c.dir, "supervisord.log")}
+	var section []string
+	for line := range strings.Lines(document(c.t, "deploy/sonic/supervisord.conf")) {
+		key, _, isOption := strings.Cut(line, "=")
+		replaced := false
+		for _, m := range more {
+			replaced = replaced || strings.HasPrefix(m, key+"=")
+		}
+		if !isOption || !replaced {
+			section = append(section, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	text := strings.Join(append(section, more...), "\n") + "\n"
+	text = strings.Replace(text, "command=/usr/bin/portsyncd\n", "command="+c.binary+"\n", 1)
+	writeFile(c.t, s.conf, fmt.Sprintf(`
+[supervisord]
+nodaemon=true
+user=root
+logfile=%[1]s/supervisord.log
+pidfile=%[1]s/supervisord.pid
+childlogdir=%[1]s
+[unix_http_server]
+file=%[1]s/supervisor.sock
+[supervisorctl]
+serverurl=unix://%[1]s/supervisor.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+%[2]s`, c.dir, text))
+	d := c.startCommand(launch{unwatched: true}, "supervisord", "-c", s.conf)
+	c.t.Cleanup(func() {
+		if c.t.Failed() {
+			log, _ := os.ReadFile(s.log)
+			c.t.Logf("supervisord: %s", log)
+		}
+		// So that its child ends with it, before it is killed.
+		d.cmd.Process.Signal(syscall.SIGTERM)
+		d.wait(supervisorPatience)
+	})
+	eventually(c.t, supervisorPatience, func() string {
+		if out := s.ctl("status"); !strings.HasPrefix(out, "portsyncd ") {
+			return "supervisord answers " + out
+		}
+		return ""
+	})
+	return s
+}
+
+// ctl runs supervisorctl, whose exit status is 3 for a program that does not
+// run.
+func (s *supervisor) ctl(args ...string) string {
+	s.c.t.Helper()
+	out, _ := exec.Command("supervisorctl", append([]string{"-c", s.conf}, args...)...).CombinedOutput()
+	return strings.TrimSpace(string(out))
+}
+
+// awaitStatus waits until supervisord gives the program this state, and returns
+// the process's id where it has one.
+func (s *supervisor) awaitStatus(want string) (pid int) {
+	s.c.t.Helper()
+	eventually(s.c.t, supervisorPatience, func() string {
+		// portsyncd    RUNNING   pid 4711, uptime 0:00:01
+		words := strings.Fields(s.ctl("status", "portsyncd"))
+		if len(words) < 2 || words[1] != want {
+			return fmt.Sprintf("status is %q, want %s", words, want)
+		}
+		if len(words) > 3 && words[2] == "pid" {
+			pid, _ = strconv.Atoi(strings.TrimSuffix(words[3], ","))
+		}
+		return ""
+	})
+	return pid
+}
+
+// awaitLogged waits until supervisord has logged something about the program.
+func (s *supervisor) awaitLogged(want string) {
+	s.c.t.Helper()
+	eventually(s.c.t, supervisorPatience, func() string {
+		if log, _ := os.ReadFile(s.log); !strings.Contains(string(log), want) {
+			return fmt.Sprintf("supervisord has not logged %q", want)
+		}
+		return ""
+	})
+}
+
+// TestSupervisordSection has a real supervisord run the daemon by the section
+// that a SONiC image has (PROTOCOL.md section 1, CONVENTIONS.md 1.2 to 1.5): it
+// counts as running after a second, ends by SIGTERM within 5 s as the C++ daemon
+// does, is not restarted by supervisord when it is killed, and can be started
+// again by hand with all ports kept.
+func TestSupervisordSection(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	c.configure(2)
+	s := c.startSupervisor()
+
+	s.ctl("start", "portsyncd")
+	pid := s.awaitStatus("RUNNING")
+	s.awaitLogged("process has stayed up for > than 1 seconds (startsecs)")
+	eventually(t, patience, func() string {
+		if c.pop(); !c.exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+			return "no PortConfigDone"
+		}
+		return ""
+	})
+	c.addPort(portName(0))
+	c.addPort(portName(1))
+	c.awaitInitDone()
+	c.recovered("start under supervisord")
+	// What the daemon logs itself has its severity. What it prints comes
+	// through supervisord, and has that of supervisord.
+	c.awaitLog(0, patience, "PortInitDone")
+	c.awaitLog(0, patience, "Listen to link messages...")
+
+	t.Run("killed", func(t *testing.T) {
+		before := linkTable(t)
+		syscall.Kill(pid, syscall.SIGKILL)
+		s.awaitStatus("EXITED")
+		s.awaitLogged("exited: portsyncd (terminated by SIGKILL; not expected)")
+		s.ctl("start", "portsyncd")
+		if now := s.awaitStatus("RUNNING"); now == pid {
+			t.Errorf("the process is still %d", pid)
+		}
+		c.recovered("kill and start")
+		if after := linkTable(t); fmt.Sprint(after) != fmt.Sprint(before) {
+			t.Errorf("links are %v, were %v", after, before)
+		}
+	})
+	t.Run("stopped", func(t *testing.T) {
+		begin := time.Now()
+		if out := s.ctl("stop", "portsyncd"); out != "portsyncd: stopped" {
+			t.Errorf("supervisorctl stop says %q", out)
+		}
+		// Beyond 10 s (stopwaitsecs) supervisord would kill it.
+		t.Logf("stopped after %v", time.Since(begin).Round(time.Millisecond))
+		s.awaitStatus("STOPPED")
+		// As the C++ daemon, which has no handler for it.
+		s.awaitLogged("stopped: portsyncd (terminated by SIGTERM)")
+		if log, _ := os.ReadFile(s.log); strings.Contains(string(log), "killing 'portsyncd'") {
+			t.Error("supervisord had to kill it")
+		}
+	})
+}
+
+// TestSupervisordRestart is for images whose section has autorestart: a daemon
+// that was killed is started again by supervisord itself, as often as it takes,
+// and no port goes down.
+func TestSupervisordRestart(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	c.configure(1)
+	s := c.startSupervisor("autostart=true", "autorestart=unexpected")
+	pid := s.awaitStatus("RUNNING")
+	eventually(t, patience, func() string {
+		if c.pop(); !c.exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+			return "no PortConfigDone"
+		}
+		return ""
+	})
+	c.addPort(portName(0))
+	c.awaitInitDone()
+	c.recovered("start")
+	before := linkTable(t)
+	for range 2 {
+		killed := pid
+		syscall.Kill(killed, syscall.SIGKILL)
+		eventually(t, supervisorPatience, func() string {
+			if pid = s.awaitStatus("RUNNING"); pid == killed {
+				return "the killed process still counts as running"
+			}
+			return ""
+		})
+		c.recovered("restart by supervisord")
+	}
+	if after := linkTable(t); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("links are %v, were %v", after, before)
+	}
+}
