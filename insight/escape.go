@@ -13,11 +13,16 @@ import (
 // seen to be there: what could steer the terminal, turn the direction of
 // writing, hide, or join with its neighbour, is spelled out.
 
-// appendVisible appends s with a backslash sequence for each byte and character
-// that is not plain to see: \\ for the backslash, \xff for a byte that is not
-// UTF-8, \u202e or \U000e0001 for a character, so that different texts look
-// different. With ascii, everything beyond ASCII is spelled so.
-func appendVisible(b []byte, s string, ascii bool) []byte {
+// Visible returns text that may quote anything as it may go to a terminal or onto
+// a page: with a backslash sequence for each byte and character that is not plain
+// to see, \\ for the backslash, \xff for a byte that is not UTF-8, \u202e or
+// \U000e0001 for a character, so that different texts look different. With ascii,
+// for a terminal that shows nothing else, everything beyond ASCII is spelled so.
+func Visible(s string, ascii bool) string {
+	if isPlainASCII(s) {
+		return s
+	}
+	var b []byte
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
@@ -37,7 +42,16 @@ func appendVisible(b []byte, s string, ascii bool) []byte {
 		}
 		i += size
 	}
-	return b
+	return string(b)
+}
+
+func isPlainASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 func appendHex(b []byte, v uint32, digits int) []byte {

@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-func TestAppendVisible(t *testing.T) {
+func TestVisible(t *testing.T) {
 	f := func(s, want, ascii string) {
 		t.Helper()
-		if got := string(appendVisible(nil, s, false)); got != want {
+		if got := Visible(s, false); got != want {
 			t.Errorf("%q is shown as %q, want %q", s, got, want)
 		}
-		if got := string(appendVisible(nil, s, true)); got != ascii {
+		if got := Visible(s, true); got != ascii {
 			t.Errorf("%q is shown in ASCII as %q, want %q", s, got, ascii)
 		}
 	}
@@ -77,7 +77,7 @@ func FuzzVisible(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, ascii := range []bool{false, true} {
-			shown := string(appendVisible(nil, s, ascii))
+			shown := Visible(s, ascii)
 			for _, r := range shown {
 				if r < ' ' || r == 0x7f || ascii && r > 0x7f || unicode.In(r, unicode.C, unicode.M, unicode.Zl, unicode.Zp) {
 					t.Errorf("%q is shown with %q", s, r)

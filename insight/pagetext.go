@@ -7,15 +7,9 @@ import (
 	"time"
 )
 
-// visible returns s as appendVisible spells it.
-func visible(s string) string {
-	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] >= 0x7f || s[i] == '\\' {
-			return string(appendVisible(nil, s, false))
-		}
-	}
-	return s
-}
+// visible returns foreign text as it may be shown on a page, which escapes it for
+// HTML besides.
+func visible(s string) string { return Visible(s, false) }
 
 // moment is a time as a page shows it: exact for programs, short for people.
 type moment struct {

@@ -58,11 +58,7 @@ func newPrinter(t Terminal, b []byte) *printer {
 }
 
 // visible returns foreign text as it may be shown.
-func (p *printer) visible(s string) string { return string(appendVisible(nil, s, p.ASCII)) }
-
-// Visible returns text that may quote anything as it may go to a terminal; with
-// ascii, to one that shows nothing else.
-func Visible(s string, ascii bool) string { return string(appendVisible(nil, s, ascii)) }
+func (p *printer) visible(s string) string { return Visible(s, p.ASCII) }
 
 // AppendNotice appends a text that may quote anything, broken into lines.
 func AppendNotice(b []byte, text string, t Terminal) []byte {
