@@ -90,7 +90,7 @@ scale: ## how the built daemon bears size and a flood of changes (root, some fou
 .PHONY: model
 model: ## random histories, daemon against model; SEQUENCES=2000 SEED=1 (root, half an hour)
 	PORTSYNCD_REQUIRE_INTEGRATION=1 PORTSYNCD_MODEL_SEED=$(SEED) PORTSYNCD_MODEL_SEQUENCES=$(SEQUENCES) \
-		go test -count=1 -timeout 0 -v -run '^TestModel' . | grep -v '=== \|--- PASS'
+		go test -count=1 -timeout 0 -v -run '^TestModel' . | grep --line-buffered -v '=== \|--- PASS'
 
 .PHONY: cover
 cover: ## what the tests reach: dist/cover.html

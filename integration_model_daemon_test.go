@@ -38,6 +38,7 @@ func (r *modelRun) exec() {
 	r.t.Helper()
 	r.m.exec()
 	r.d = r.cell.start(launch{args: []string{"-c", r.conf}})
+	r.sent()
 	r.queue = nil
 	clear(r.counters)
 }
@@ -47,8 +48,7 @@ func (r *modelRun) started() {
 	r.t.Helper()
 	r.d.awaitReady()
 	r.readLinks()
-	r.m.start(r.queue)
-	r.queue = nil
+	r.m.start(r.sent())
 	r.settle()
 }
 
@@ -84,26 +84,21 @@ func (r *modelRun) endDaemon(v int, end func(*program)) bool {
 	if v == 0 {
 		r.settle()
 	}
-	inFlight := r.reachable() && !r.held && (len(r.queue) > 0 || len(r.faults)+len(r.excused) > 0)
-	if !inFlight {
+	if v == 0 || r.held || !r.reachable() {
 		end(r.d)
 		r.ended()
 		return true
 	}
 	r.readLinks()
-	var touched []string
-	for _, msg := range r.queue {
-		touched = append(touched, "STATE_DB "+statePort+msg.name)
-	}
 	before := r.m.cloneDB()
-	r.m.hear(r.queue)
+	r.m.hear(append(r.queue, r.sent()...))
 	if len(r.faults)+len(r.excused) > 0 {
 		r.m.databaseBack()
-		r.m.lookAgain()
-		// All rows of the table are written once more, or not.
-		for index := range r.m.daemon.known {
-			touched = append(touched, "STATE_DB "+statePort+r.m.daemon.known[index])
-		}
+	}
+	r.m.lookAgain()
+	var touched []string // each row may be any of those that it went through
+	for _, name := range modelNames {
+		touched = append(touched, rowKey("STATE_DB", statePort+name))
 	}
 	end(r.d)
 	r.ended()
@@ -137,6 +132,7 @@ func (r *modelRun) adopt(before map[string]modelTable, touched []string) {
 		}
 	}
 	r.m.db = have
+	r.inStep()
 }
 
 // within reports whether b has all of a, and c all of b.
@@ -165,7 +161,7 @@ func (r *modelRun) stillborn(_, v int) bool {
 	r.readLinks()
 	var touched []string
 	for _, l := range r.m.links {
-		touched = append(touched, "STATE_DB "+statePort+l.name) // set down meanwhile
+		touched = append(touched, rowKey("STATE_DB", statePort+l.name)) // set down meanwhile
 	}
 	r.m.start(nil)
 	r.ended()
@@ -217,14 +213,12 @@ func (r *modelRun) overflow(_, _ int) bool {
 	if !r.held || r.losing || !r.reachable() {
 		return false
 	}
-	r.limitBuffer(64 << 10)
-	_, before := r.netlinkSocket()
-	for {
+	r.queue = append(r.queue, r.sent()...)
+	port := r.limitBuffer(64 << 10)
+	_, before := r.netlinkQueue(port)
+	for drops := before; drops == before; _, drops = r.netlinkQueue(port) {
 		r.serial++
 		r.must("touch the spare", r.links.SetTxQueueLen(modelSpare, 2000+r.serial))
-		if _, drops := r.netlinkSocket(); drops > before {
-			break
-		}
 	}
 	r.losing = true
 	r.faults["overrun"]++
@@ -238,41 +232,27 @@ func (r *modelRun) release(_, _ int) bool {
 	if !r.held || r.losing && !r.reachable() {
 		return false
 	}
-	if r.losing {
-		r.limitBuffer(16 << 20)
-	}
-	r.d.signal(syscall.SIGCONT)
 	r.held = false
-	if r.losing {
-		r.caughtUp()
-		r.losing = false
+	if !r.losing {
+		r.d.signal(syscall.SIGCONT)
+		return true
 	}
-	return true
-}
-
-// caughtUp waits until the daemon has read its queue.
-func (r *modelRun) caughtUp() {
-	r.t.Helper()
+	port := r.limitBuffer(16 << 20)
+	r.d.signal(syscall.SIGCONT)
 	eventually(r.t, patience, func() string {
-		text, err := os.ReadFile("/proc/self/net/netlink")
-		r.must("look at the daemon's netlink socket", err)
-		for line := range strings.Lines(string(text)) {
-			f := strings.Fields(line)
-			if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_ROUTE) {
-				continue
-			}
-			groups, _ := strconv.ParseUint(f[3], 16, 32)
-			if groups&1 != 0 && f[4] != "0" {
-				return "its queue has " + f[4] + " bytes"
-			}
+		if bytes, _ := r.netlinkQueue(port); bytes != 0 {
+			return fmt.Sprintf("the daemon's netlink queue has %d bytes", bytes)
 		}
 		return ""
 	})
+	r.sent() // and lost
+	r.losing = false
+	return true
 }
 
 // limitBuffer sets the receive buffer of the daemon's netlink socket from
-// outside, by a copy of the descriptor.
-func (r *modelRun) limitBuffer(bytes int) {
+// outside, by a copy of the descriptor, and returns the socket's port id.
+func (r *modelRun) limitBuffer(bytes int) (port uint32) {
 	r.t.Helper()
 	pid := r.d.cmd.Process.Pid
 	process, err := unix.PidfdOpen(pid, 0)
@@ -280,28 +260,47 @@ func (r *modelRun) limitBuffer(bytes int) {
 	defer unix.Close(process)
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	r.must("list the daemon's descriptors", err)
-	found := false
 	for _, e := range entries {
 		n, _ := strconv.Atoi(e.Name())
 		fd, err := unix.PidfdGetfd(process, n, 0)
 		if err != nil {
-			continue
+			continue // it is no socket, or none any more
 		}
-		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err == nil && protocol == unix.NETLINK_ROUTE {
-			if domain, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); domain == unix.AF_NETLINK {
-				err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes)
-				if err != nil { // an ordinary user's
-					err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
-				}
-				r.must("set the receive buffer", err)
-				found = true
+		address, err := unix.Getsockname(fd)
+		if netlink, ok := address.(*unix.SockaddrNetlink); err == nil && ok {
+			port = netlink.Pid
+			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes)
+			if err != nil { // an ordinary user's
+				err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
 			}
+			r.must("set the receive buffer", err)
 		}
 		unix.Close(fd)
 	}
-	if !found {
-		r.t.Fatal("the daemon has no netlink socket that can be limited")
+	if port == 0 {
+		r.t.Fatal("the daemon has no netlink socket")
 	}
+	return port
+}
+
+// netlinkQueue is what the kernel tells of a netlink socket
+// (/proc/net/netlink).
+func (r *modelRun) netlinkQueue(port uint32) (bytes, drops int) {
+	r.t.Helper()
+	text, err := os.ReadFile("/proc/self/net/netlink")
+	r.must("look at the netlink sockets", err)
+	for line := range strings.Lines(string(text)) {
+		// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+		f := strings.Fields(line)
+		if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_ROUTE) || f[2] != strconv.FormatUint(uint64(port), 10) {
+			continue
+		}
+		bytes, _ = strconv.Atoi(f[4])
+		drops, _ = strconv.Atoi(f[8])
+		return bytes, drops
+	}
+	r.t.Fatalf("no netlink socket with port id %d", port)
+	return 0, 0
 }
 
 // reload has the daemon read its configuration again: v is 1 for a good one, 2

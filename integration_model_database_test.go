@@ -20,6 +20,13 @@ func (r *modelRun) quiet() bool {
 	return r.reachable()
 }
 
+// own ends what the test itself did to STATE_DB: it is no deed of the daemon's.
+func (r *modelRun) own() bool {
+	r.t.Helper()
+	r.inStep()
+	return true
+}
+
 func (r *modelRun) popAll(_, _ int) bool {
 	r.t.Helper()
 	if !r.quiet() {
@@ -78,7 +85,7 @@ func (r *modelRun) foreign(n, v int) bool {
 	} else {
 		r.hset("STATE_DB", key, "speed", strconv.Itoa(v))
 	}
-	return true
+	return r.own()
 }
 
 // steal removes a row of STATE_DB, or one of its fields if v is 1.
@@ -94,7 +101,7 @@ func (r *modelRun) steal(n, v int) bool {
 	} else {
 		r.del("STATE_DB", key)
 	}
-	return true
+	return r.own()
 }
 
 // jam puts a string where a row belongs; a steal ends that.
@@ -106,7 +113,7 @@ func (r *modelRun) jam(n, _ int) bool {
 	key := statePort + modelNames[n]
 	r.do("STATE_DB", "SET", key, "a string")
 	r.m.db["STATE_DB"][key] = maps.Clone(jammedRow)
-	return true
+	return r.own()
 }
 
 // setFlag sets or unsets SONiC's warm restart flag, of the system (n is 0) or of
@@ -204,7 +211,7 @@ func (r *modelRun) flush(_, v int) bool {
 		for name := range r.m.db {
 			clear(r.m.db[name])
 		}
-		return true
+		return r.own()
 	}
 	// APPL_DB first: else the news of the one could find the ports of the other.
 	for i, name := range []string{"APPL_DB", "STATE_DB"} {
@@ -214,7 +221,7 @@ func (r *modelRun) flush(_, v int) bool {
 			clear(r.m.db[name])
 		}
 	}
-	return true
+	return r.own()
 }
 
 // save has the server write what a restart of it will bring back.
@@ -237,6 +244,7 @@ func (r *modelRun) killServer(_, _ int) bool {
 	r.quiet()
 	r.hangUp()
 	r.redis.kill()
+	r.rows, r.heard = nil, 0
 	r.down, r.paused = true, false
 	r.lost()
 	return true
@@ -256,6 +264,7 @@ func (r *modelRun) back(_, _ int) bool {
 	}
 	r.m.db = saved
 	r.saved = r.m.cloneDB()
+	r.listen()
 	if r.waiting {
 		r.waiting = false
 		r.started()
@@ -321,6 +330,7 @@ func (r *modelRun) cut(_, v int) bool {
 	}
 	r.do("APPL_DB", "CLIENT", "KILL", "TYPE", []string{"normal", "pubsub"}[v%2])
 	r.hangUp()
+	r.listen()
 	r.lost()
 	return true
 }

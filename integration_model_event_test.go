@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +30,7 @@ var modelOps = map[string]func(r *modelRun, n, v int) bool{
 	"create": (*modelRun).create, "delete": (*modelRun).remove, "recreate": (*modelRun).recreate,
 	"reindex": (*modelRun).reindex, "rename": (*modelRun).renamePort, "swap": (*modelRun).swap,
 	"up": (*modelRun).setPortUp, "peer": (*modelRun).setPeerUp, "flap": (*modelRun).flap,
-	"mtu": (*modelRun).setMTU, "touch": (*modelRun).touchPort, "member": (*modelRun).setMember, "bridge": (*modelRun).remakeBridge,
+	"mtu": (*modelRun).setMTU, "touch": (*modelRun).touch, "member": (*modelRun).setMember, "bridge": (*modelRun).remakeBridge,
 	// Databases.
 	"pop": (*modelRun).popAll, "row": (*modelRun).setRow, "config": (*modelRun).setConfig, "foreign": (*modelRun).foreign,
 	"steal": (*modelRun).steal, "jam": (*modelRun).jam, "flag": (*modelRun).setFlag, "count": (*modelRun).setCount,
@@ -75,7 +74,6 @@ func (r *modelRun) createIndex(n, v int, index int32) bool {
 	p.index = index
 	r.ports[name] = p
 	r.m.up[index] = false
-	r.hear(false, name, index)
 	if v&2 != 0 {
 		r.setPeerUp(n, 1)
 	}
@@ -114,10 +112,6 @@ func (r *modelRun) remove(n, _ int) bool {
 	r.must("delete", r.links.Delete(name))
 	delete(r.ports, name)
 	delete(r.m.up, p.index)
-	r.hear(true, name, p.index)
-	if p.member {
-		r.touchMembers()
-	}
 	return true
 }
 
@@ -179,23 +173,18 @@ func (r *modelRun) setPortUp(n, v int) bool {
 	}
 	r.must("set up or down", r.links.SetUp(name, v == 1))
 	r.m.up[p.index] = v == 1
-	r.hear(false, name, p.index)
 	return true
 }
 
 // setPeerUp sets the administrative state of the other end to v: the carrier.
-// A port that is down is not told.
 func (r *modelRun) setPeerUp(n, v int) bool {
 	r.t.Helper()
-	name, p := r.present(n)
+	_, p := r.present(n)
 	if p == nil || p.peerUp == (v == 1) {
 		return false
 	}
 	r.must("set the peer up or down", r.links.SetUp(p.peer, v == 1))
 	p.peerUp = v == 1
-	if r.m.up[p.index] {
-		r.hear(false, name, p.index)
-	}
 	return true
 }
 
@@ -223,25 +212,18 @@ func (r *modelRun) setMTU(n, v int) bool {
 	}
 	r.must("set the MTU", r.links.SetMTU(name, v))
 	p.mtu = v
-	r.hear(false, name, p.index)
 	return true
 }
 
-// touchPort has the kernel send a message that says nothing new.
-func (r *modelRun) touchPort(n, _ int) bool {
+// touch has the kernel send a message that says nothing new.
+func (r *modelRun) touch(n, _ int) bool {
 	r.t.Helper()
 	name, p := r.present(n)
 	if p != nil {
-		r.touch(name, p)
+		r.serial++
+		r.must("touch", r.links.SetTxQueueLen(name, 2000+r.serial))
 	}
 	return p != nil
-}
-
-func (r *modelRun) touch(name string, p *modelPort) {
-	r.t.Helper()
-	r.serial++
-	r.must("touch", r.links.SetTxQueueLen(name, 2000+r.serial))
-	r.hear(false, name, p.index)
 }
 
 // setMember makes a port a member of the bridge, or takes it out.
@@ -257,37 +239,16 @@ func (r *modelRun) setMember(n, v int) bool {
 		r.must("leave the bridge", r.links.NoMaster(name))
 	}
 	p.member = v == 1
-	r.touch(name, p)
-	r.touchMembers()
 	return true
-}
-
-// touchMembers makes it certain that all members of the bridge had a message:
-// the kernel may have made them promiscuous, or not.
-func (r *modelRun) touchMembers() {
-	r.t.Helper()
-	for name, p := range r.ports {
-		if p.member {
-			r.touch(name, p)
-		}
-	}
 }
 
 // remakeBridge deletes the bridge, which releases its members, and makes
 // another one.
 func (r *modelRun) remakeBridge(_, _ int) bool {
 	r.t.Helper()
-	var released []string
 	r.must("delete the bridge", r.links.Delete(modelBridge))
-	for name, p := range r.ports {
-		if p.member {
-			p.member = false
-			released = append(released, name)
-		}
-	}
-	slices.Sort(released)
-	for _, name := range released {
-		r.touch(name, r.ports[name])
+	for _, p := range r.ports {
+		p.member = false
 	}
 	r.must("make the bridge", r.links.AddBridge(modelBridge))
 	r.must("set the bridge up", r.links.SetUp(modelBridge, true))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -20,7 +19,8 @@ import (
 //	PORTSYNCD_MODEL_SEED       first seed, by default 1
 //	PORTSYNCD_MODEL_SEQUENCES  how many sequences, each of the next seed
 //
-// A sequence that fails is shrunk and printed as Go; put it into modelFound.
+// The first sequence of a cell that fails is shrunk, unless -short is set, and
+// printed as Go; put it into modelFound.
 func TestModel(t *testing.T) {
 	first, sequences := number(t, "PORTSYNCD_MODEL_SEED", 1), number(t, "PORTSYNCD_MODEL_SEQUENCES", modelQuick)
 	t.Logf("PORTSYNCD_MODEL_SEED=%d PORTSYNCD_MODEL_SEQUENCES=%d", first, sequences)
@@ -41,8 +41,8 @@ func TestModel(t *testing.T) {
 }
 
 const (
-	modelQuick = 40 // sequences of a run that asks for nothing
-	modelChunk = 20 // sequences in one cell
+	modelQuick = 32 // sequences of a run that asks for nothing
+	modelChunk = 16 // sequences in one cell
 )
 
 func number(t *testing.T, variable string, otherwise int) int {
@@ -85,6 +85,13 @@ var modelFound = map[string][]modelEvent{
 		{"config", 1, 2}, {"create", 1, 1}, {"start", 0, 0}, {"flush", 0, 0}, {"reindex", 1, 3},
 		{"pop", 0, 0},
 	},
+	// The row of an old interface of an earlier run is stale if STATE_DB is compared
+	// between its deletion and the creation of the next one, else it is not: no
+	// fault of the daemon's, which the model has to bear.
+	"stale_row_of_an_old_interface": {
+		{"config", 0, 2}, {"start", 0, 0}, {"pop", 0, 0}, {"create", 0, 2}, {"kill", 0, 0},
+		{"start", 0, 0}, {"cut", 0, 1}, {"delete", 0, 0}, {"create", 0, 1},
+	},
 	"made_between_flush_and_pop": {
 		{"config", 0, 2}, {"start", 0, 0}, {"flush", 0, 3}, {"create", 0, 1}, {"pop", 0, 0},
 	},
@@ -107,12 +114,9 @@ func (s *tally) play(t *testing.T, c *cell, name string, events []modelEvent) {
 		s.took += time.Since(begin)
 		return
 	}
-	s.failed++
-	tries := 80
-	if !testing.Short() && flag.Lookup("test.timeout") != nil {
-		if end, ok := t.Deadline(); ok {
-			tries = min(tries, int(time.Until(end)/(2*modelPatience)))
-		}
+	if s.failed++; s.failed > 1 || testing.Short() {
+		t.Errorf("%s fails, not shrunk:\n%s", name, spell(events))
+		return
 	}
 	n := 0
 	fails := func(some []modelEvent) bool {
@@ -123,7 +127,7 @@ func (s *tally) play(t *testing.T, c *cell, name string, events []modelEvent) {
 		t.Errorf("%s failed, and not when it was repeated:\n%s", name, spell(events))
 		return
 	}
-	t.Errorf("%s fails; shrunk:\n%s", name, spell(shrink(events, fails, tries)))
+	t.Errorf("%s fails; shrunk:\n%s", name, spell(shrink(events, fails, 60)))
 }
 
 // try plays a sequence in a cell without anything of earlier ones.

@@ -24,12 +24,14 @@ type modelLink struct {
 	mtu         int
 }
 
-// modelMessage is a link message: RTM_NEWLINK, or the RTM_DELLINK that is one.
-// What it says beside the name is what the kernel says when it has settled.
+// modelMessage is a link message of any address family, RTM_NEWLINK or
+// RTM_DELLINK. The state that it tells is taken from the kernel once that has
+// settled: of several messages the last one counts.
 type modelMessage struct {
-	deleted bool
-	index   int32
-	name    string
+	deleted  bool
+	index    int32
+	name     string
+	enslaved bool // it carries a master
 }
 
 // modelDaemon is what a running daemon remembers.
@@ -49,10 +51,15 @@ type modelDaemon struct {
 // switchModel is a switch: its databases, its interfaces, and the daemon if one
 // runs.
 type switchModel struct {
-	db     map[string]modelTable
-	links  map[int32]modelLink // as the test last read them
-	up     map[int32]bool      // what the administrative state has to be
-	daemon *modelDaemon
+	db    map[string]modelTable
+	links map[int32]modelLink // as the test last read them
+	up    map[int32]bool      // what the administrative state has to be
+	// deleted are the rows of STATE_DB that the daemon was to delete, if there was
+	// one; the test clears it.
+	deleted map[string]bool
+	// sweeping: an interface is missed as soon as it is gone, not at the end.
+	sweeping bool
+	daemon   *modelDaemon
 }
 
 // Keys that the model knows, with the usual separators.
@@ -69,7 +76,7 @@ const (
 var jammedRow = map[string]string{"a string": ""}
 
 func newSwitchModel() *switchModel {
-	m := &switchModel{links: make(map[int32]modelLink), up: make(map[int32]bool)}
+	m := &switchModel{links: make(map[int32]modelLink), up: make(map[int32]bool), deleted: make(map[string]bool)}
 	m.db = map[string]modelTable{"APPL_DB": {}, "CONFIG_DB": {}, "STATE_DB": {}}
 	return m
 }
@@ -84,6 +91,19 @@ func (m *switchModel) cloneDB() map[string]modelTable {
 		}
 	}
 	return all
+}
+
+// clone copies the model.
+func (m *switchModel) clone() *switchModel {
+	c := *m
+	c.db, c.links, c.up, c.deleted = m.cloneDB(), maps.Clone(m.links), maps.Clone(m.up), maps.Clone(m.deleted)
+	if m.daemon != nil {
+		d := *m.daemon
+		d.old, d.known, d.awaited = maps.Clone(d.old), maps.Clone(d.known), maps.Clone(d.awaited)
+		d.served, d.revive, d.again, d.refused = maps.Clone(d.served), maps.Clone(d.revive), maps.Clone(d.again), maps.Clone(d.refused)
+		c.daemon = &d
+	}
+	return &c
 }
 
 // set is HSET. It reports whether the row can be written.
@@ -214,10 +234,11 @@ func (m *switchModel) produceAll() {
 // hear is section 8 for messages in their order.
 func (m *switchModel) hear(messages []modelMessage) {
 	for _, msg := range messages {
-		if msg.deleted {
-			m.delLink(msg.index, msg.name)
-		} else {
+		switch {
+		case !msg.deleted:
 			m.newLink(msg.index, msg.name)
+		case !msg.enslaved: // it left a bridge, or there will be another one
+			m.delLink(msg.index, msg.name)
 		}
 	}
 	if len(messages) > 0 {
@@ -274,14 +295,23 @@ func (m *switchModel) delLink(index int32, name string) {
 	d := m.daemon
 	if _, old := d.old[index]; old {
 		delete(d.old, index) // D8
+		if m.sweeping {
+			m.sweep()
+		}
 		return
 	}
 	if _, known := d.known[index]; known {
 		m.gone(index)
 	}
 	if isPortName(name) {
-		delete(m.db["STATE_DB"], statePort+name)
+		m.deleteRow(statePort + name)
 	}
+}
+
+// deleteRow deletes a row of STATE_DB for all to see.
+func (m *switchModel) deleteRow(key string) {
+	m.deleted[key] = true
+	delete(m.db["STATE_DB"], key)
 }
 
 // gone forgets an interface, and its row goes.
@@ -292,7 +322,7 @@ func (m *switchModel) gone(index int32) {
 	for _, set := range []map[string]bool{d.served, d.revive, d.refused} {
 		delete(set, name)
 	}
-	delete(m.db["STATE_DB"], statePort+name)
+	m.deleteRow(statePort + name)
 }
 
 // checkInitDone is section 9.
@@ -315,25 +345,31 @@ func (m *switchModel) dump(sweep bool) {
 			m.gone(index)
 		}
 	}
-	exists := make(map[string]bool)
 	for index := range d.old {
-		if l, ok := m.links[index]; ok {
-			exists[l.name] = true
-		} else {
+		if _, exists := m.links[index]; !exists {
 			delete(d.old, index)
 		}
 	}
-	for _, name := range d.known {
-		exists[name] = true
-	}
-	state := m.db["STATE_DB"]
-	for key, fields := range state {
-		name, isPort := strings.CutPrefix(key, statePort)
-		if _, ours := fields["netdev_oper_status"]; sweep && isPort && ours && !exists[name] {
-			delete(state, key)
-		}
+	if sweep {
+		m.sweep()
 	}
 	m.checkInitDone()
+}
+
+// sweep deletes the daemon's rows of interfaces that do not exist (D9).
+func (m *switchModel) sweep() {
+	exists := make(map[string]bool)
+	for _, names := range []map[int32]string{m.daemon.known, m.daemon.old} {
+		for _, name := range names {
+			exists[name] = true
+		}
+	}
+	for key, fields := range m.db["STATE_DB"] {
+		name, isPort := strings.CutPrefix(key, statePort)
+		if _, ours := fields["netdev_oper_status"]; isPort && ours && !exists[name] {
+			m.deleteRow(key)
+		}
+	}
 }
 
 // databaseLost is the moment from which on a database may have lost anything.
