@@ -65,6 +65,9 @@ func TestRequest(t *testing.T) {
 		URL: server.URL + "/api/v2/write?org=o&bucket=b", AuthorizationFile: secretFile(t, "Token hush\n"),
 		Gzip: true, UserAgent: "portsyncd/1",
 	})
+	if s.client.Transport.(*http.Transport).Proxy != nil {
+		t.Error("a proxy of the environment would get what is sent") // loopback, as here, never goes through one
+	}
 	if r := s.try(t); r.outcome != delivered || r.err != nil {
 		t.Fatalf("%v, %v", r.outcome, r.err)
 	}
