@@ -164,7 +164,7 @@ func readSettings(cfg *config.Config) warmrestart.ReadSettings {
 	return warmrestart.ReadSettings{
 		EOIUTimeout: cfg.WarmRestart.EOIUTimeout, KeepRestarts: cfg.WarmRestart.HistoryMaxRestarts,
 		SaveInterval: cfg.Metrics.SaveInterval, Retention: cfg.Metrics.Retention, MaxFileSize: cfg.Metrics.MaxFileSize,
-		MaxStall: cfg.Health.MaxStall,
+		MaxStall: cfg.Health.MaxStall, MaxFailures: cfg.Health.MaxFailureRatePercent / 100,
 	}
 }
 

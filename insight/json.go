@@ -1,13 +1,12 @@
 package insight
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"portsyncd/portsync"
+	"portsyncd/warmrestart"
 )
 
 // AppendJSON appends s as one JSON document and a line end. The document is
@@ -20,10 +19,10 @@ func (s *Status) AppendJSON(b []byte) []byte {
 	d.Ports, d.Pending = list(s.Ports), list(s.Pending)
 	d.Health.Reasons, d.Restarts, d.Databases, d.Hour = list(s.Health.Reasons), list(s.Restarts), list(s.Databases), list(s.Hour)
 	for i := range d.Ports {
-		d.Ports[i].NameHex = hexUnlessUTF8(d.Ports[i].Name)
+		d.Ports[i].NameHex = warmrestart.HexUnlessUTF8(d.Ports[i].Name)
 	}
 	for i := range d.Pending {
-		d.Pending[i].WhatHex = hexUnlessUTF8(d.Pending[i].What)
+		d.Pending[i].WhatHex = warmrestart.HexUnlessUTF8(d.Pending[i].What)
 	}
 	text, err := json.Marshal(&d)
 	if err != nil {
@@ -43,13 +42,6 @@ func (r *Report) AppendJSON(b []byte) ([]byte, error) {
 		return b, fmt.Errorf("write the report as JSON: %w", err)
 	}
 	return append(AppendASCII(b, text), '\n'), nil
-}
-
-func hexUnlessUTF8(s string) string {
-	if utf8.ValidString(s) {
-		return ""
-	}
-	return hex.EncodeToString([]byte(s))
 }
 
 // AppendASCII appends JSON with escapes in the place of all characters that are
@@ -110,18 +102,8 @@ func DecodeStatus(text []byte) (*Status, error) {
 }
 
 // restore gives a name the bytes that the document says it has.
-func restore(name, digits *string) error {
-	if *digits == "" {
-		return nil
-	}
-	whole, err := hex.DecodeString(*digits)
-	if err != nil || toUnicode(string(whole)) != *name {
-		return fmt.Errorf("name %q has the bytes %q in hexadecimal, expected those of the name", *name, *digits)
-	}
-	*name, *digits = string(whole), ""
-	return nil
+func restore(name, digits *string) (err error) {
+	*name, err = warmrestart.RestoreName(*name, *digits)
+	*digits = ""
+	return err
 }
-
-// toUnicode is what encoding/json makes of a string: U+FFFD for each byte that is
-// no UTF-8.
-func toUnicode(s string) string { return strings.Map(func(r rune) rune { return r }, s) }

@@ -149,24 +149,25 @@ func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
 		rateTile("Warm starts that succeeded", a.Recovery),
 		rateTile("Damaged files recovered", a.Corruption),
 		rateTile("Dumps not in time", a.Timeouts),
+		rateTile("Exchanges that failed", a.Failures),
 		{Name: "Events per restart", Value: "no data"},
 		{Name: "Uptime", Value: "no data"},
 		{Name: "Last healthy restart", Value: "no data"},
 	}
 	if a.EventsPerRestart != nil {
-		tiles[3].Value, tiles[3].Note = digits(*a.EventsPerRestart), "mean"
+		tiles[4].Value, tiles[4].Note = digits(*a.EventsPerRestart), "mean"
 	}
 	if up := &a.Uptime; up.Share != nil && up.Observed >= time.Second {
-		tiles[4].Value = percent(*up.Share)
-		tiles[4].Note = "at least, of " + age(up.Observed) + "; down for at most " + age(up.Down)
+		tiles[5].Value = percent(*up.Share)
+		tiles[5].Note = "at least, of " + age(up.Observed) + "; down for at most " + age(up.Down)
 	}
 	if last := a.LastHealthyRestart; last != nil {
 		m := momentOf(*last, now)
-		tiles[5].Value, tiles[5].Note = m.Ago+" ago", m.Text
+		tiles[6].Value, tiles[6].Note = m.Ago+" ago", m.Text
 	}
 	if a.Healthy != nil && !*a.Healthy {
-		tiles[5].Tone = "warn"
-		tiles[5].Note += "; the newest was not"
+		tiles[6].Tone = "warn"
+		tiles[6].Note += "; the newest was not"
 	}
 	return tiles
 }

@@ -28,6 +28,7 @@ func monthReport() *Report {
 			Recovery:       &stats.Rate{Count: 20, Of: 22, Value: 20. / 22, Low: .7218, High: .9747, Few: true},
 			Corruption:     &stats.Rate{Count: 1, Of: 1, Value: 1, Low: .2065, High: 1, Few: true},
 			Timeouts:       &stats.Rate{Count: 2, Of: 24, Value: 2. / 24, Low: .0232, High: .2585, Few: true},
+			Failures:       &stats.Rate{Count: 3, Of: 81234, Value: 3. / 81234, Low: .0000126, High: .000109},
 			Uptime:         warmrestart.Uptime{Observed: days * day, Down: 93 * time.Second, Share: new(1 - 93/(30*86400.))},
 			Healthy:        new(true), LastHealthyRestart: at(ago(26 * time.Hour)), EventsPerRestart: new(412.25),
 			Sync:         &stats.Summary{N: 24, Min: .021, Max: 10, Mean: .91, P50: .058, P95: .14, P99: 10, Few: true},
@@ -146,8 +147,8 @@ func TestReportPageIsAlone(t *testing.T) {
 // TestReportPageWithoutData: what is not known is neither 0 nor 100 %.
 func TestReportPageWithoutData(t *testing.T) {
 	d := readReport(t, &Report{Time: noon, Analysis: &warmrestart.Analysis{}})
-	if n := strings.Count(d.text, noData); n != 6 {
-		t.Errorf("%d times %q, want for each of 6 figures", n, noData)
+	if n := strings.Count(d.text, noData); n != 7 {
+		t.Errorf("%d times %q, want for each of 7 figures", n, noData)
 	}
 	for _, want := range []string{"No restart is on record", "No sample has a latency", "No value is far from the others", "No carrier was lost", "Nothing stands out"} {
 		if !strings.Contains(d.text, want) {
@@ -186,7 +187,7 @@ func foreignReport(text string, n int64, v float64) *Report {
 	trend := &warmrestart.Trend{Trend: stats.Trend{N: int(n), P: v, Slope: v, Low: v, High: -v}, Unit: text, Verdict: "odd " + text}
 	r := &Report{Time: noon, Version: text, Host: text, Storage: text, Problems: []string{text}, Analysis: &warmrestart.Analysis{
 		First: when, Last: when, Restarts: int(n), Counters: warmrestart.Counters{WarmRestarts: uint64(n)},
-		Recovery: rate, Corruption: rate, Timeouts: rate, EventsPerRestart: &v, LastHealthyRestart: &when,
+		Recovery: rate, Corruption: rate, Timeouts: rate, Failures: rate, EventsPerRestart: &v, LastHealthyRestart: &when,
 		Uptime: warmrestart.Uptime{Observed: time.Duration(n), Down: time.Duration(-n), Share: &v},
 		Sync:   summary, EOIU: summary, RecoveryTrend: trend, SyncTrend: trend, LatencyTrend: trend,
 		Anomalies: []warmrestart.Anomaly{{At: when, Series: text, Value: v}, {At: when, Series: warmrestart.SeriesSync, Value: v},

@@ -107,6 +107,7 @@ func (r *Report) printRates(p *printer) {
 	add("warm starts that succeeded", a.Recovery)
 	add("damaged files recovered", a.Corruption)
 	add("starts that timed out", a.Timeouts)
+	add("exchanges that failed", a.Failures)
 	if a.EventsPerRestart != nil {
 		rows = append(rows, []word{{"events per restart", plain}, {digits(*a.EventsPerRestart), strong}, {}, {}, {}})
 	} else {

@@ -102,7 +102,7 @@ func TestNoData(t *testing.T) {
 	r := emptyReport()
 	r.Analysis.Restarts = 1
 	text := string(r.AppendText(nil, Terminal{}))
-	if n := strings.Count(text, noData); n != 12 {
+	if n := strings.Count(text, noData); n != 13 {
 		t.Errorf("%d times %q in\n%s", n, noData, text)
 	}
 	if strings.Contains(text, "%") && strings.Contains(strings.ReplaceAll(text, "95 %", ""), "%") {

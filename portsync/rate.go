@@ -7,8 +7,10 @@ import (
 
 // failureRate counts exchanges with the databases, and those that failed, over
 // the last minute: six buckets of ten seconds, the oldest of which is being
-// replaced. The loop adds, anyone reads.
+// replaced; and since the process began. The loop adds, anyone reads.
 type failureRate struct {
+	attempts, failed atomic.Uint64
+
 	buckets [rateBuckets]struct {
 		slot             atomic.Int64 // which ten seconds it counts
 		attempts, failed atomic.Int64
@@ -30,7 +32,9 @@ func (f *failureRate) add(failed bool, now int64) {
 		b.slot.Store(slot)
 	}
 	b.attempts.Add(1)
+	f.attempts.Add(1)
 	if failed {
+		f.failed.Add(1)
 		b.failed.Add(1)
 	}
 }

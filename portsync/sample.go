@@ -54,6 +54,7 @@ func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart
 	line := warmrestart.Sample{
 		Time: now.UTC(), Process: s.Status.clock.base.UTC(), Health: h.Status, Score: h.Score, Restarts: restarts,
 		Events: counts.Events, Writes: counts.Writes, Resyncs: counts.Resyncs, Repairs: counts.Repairs,
+		Exchanges: s.Status.rate.attempts.Load(), Failed: s.Status.rate.failed.Load(),
 		Configured: s.Status.configured.Load(), Present: counts.Present,
 		Latency: s.latency(),
 		Flaps:   flapsSince(ports, s.Status.clock.reading(now)),
@@ -93,7 +94,8 @@ func flapsSince(ports []*portView, now int64) []warmrestart.PortFlaps {
 		downs := v.downs.Load()
 		if downs > v.sampled {
 			merit := v.figure()
-			all = append(all, warmrestart.PortFlaps{Port: v.name, Downs: downs - v.sampled, Penalty: merit.At(now)})
+			all = append(all, warmrestart.PortFlaps{Port: v.name, PortHex: warmrestart.HexUnlessUTF8(v.name),
+				Downs: downs - v.sampled, Penalty: merit.At(now)})
 		}
 		v.sampled = downs
 	}

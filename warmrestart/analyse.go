@@ -23,6 +23,7 @@ func Analyse(h *History, o AnalysisOptions) *Analysis {
 	}
 	a.observe(h)
 	a.Corruption = stats.RateOf(h.Counters.StateRecoveries, h.Counters.CorruptionsDetected)
+	a.Failures = stats.RateOf(h.failures.failed, h.failures.exchanges)
 	a.starts(h.Restarts)
 	a.LatencyTrend = trendOf(hourly(h.moments), "seconds per day")
 	a.findAnomalies(h)

@@ -33,6 +33,9 @@ type Analysis struct {
 	Corruption *stats.Rate `json:"corruption_recovery_rate"`
 	// Timeouts is the share of all starts whose dump did not end in time.
 	Timeouts *stats.Rate `json:"eoiu_timeout_rate"`
+	// Failures is the share of exchanges with the databases that failed, between
+	// samples of one process.
+	Failures *stats.Rate `json:"exchange_failure_rate"`
 
 	// EventsPerRestart is the mean number of link messages during the initial sync,
 	// of the starts that noted it.
@@ -119,6 +122,7 @@ type Storm struct {
 // Flapping is a port whose carrier came and went.
 type Flapping struct {
 	Port        string    `json:"port"`
+	PortHex     string    `json:"port_hex,omitempty"`
 	Downs       uint64    `json:"downs"`        // in the samples considered
 	PeakPenalty float64   `json:"peak_penalty"` // the highest figure of merit in a sample
 	PeakAt      time.Time `json:"peak_at"`

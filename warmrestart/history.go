@@ -50,7 +50,8 @@ type History struct {
 	bytes      int64     // of their lines
 	inexact    int       // samples whose quantiles are of a part of the events
 	withEvents int       // samples that have quantiles
-	flapping   map[string]*Flapping
+	failures   failures
+	flapping   map[string]*Flapping // by the bytes of the port's name
 }
 
 // ReadHistory reads what a daemon with this storage path has written: metrics.json,

@@ -34,12 +34,12 @@ func benchHistory(b *testing.B, samples int) (s storage, bytes int64) {
 	for i := range samples {
 		line.Time = noon.Add(-time.Duration(samples-1-i) * 5 * time.Minute)
 		line.Events += r.Uint64N(100)
-		line.Writes = line.Events
+		line.Writes, line.Exchanges = line.Events, line.Events
 		p99 := int64(1e6 * math.Exp(r.NormFloat64()))
 		line.Latency = &Latency{Count: 50, Kept: 50, P50: p99 / 4, P95: p99 / 2, P99: p99, Max: 2 * p99}
 		line.Flaps = line.Flaps[:0]
 		for range r.IntN(4) {
-			line.Flaps = append(line.Flaps, PortFlaps{fmt.Sprintf("Ethernet%d", 4*r.IntN(manyPorts)), 1 + r.Uint64N(3), 1000 * (1 + r.Float64())})
+			line.Flaps = append(line.Flaps, PortFlaps{Port: fmt.Sprintf("Ethernet%d", 4*r.IntN(manyPorts)), Downs: 1 + r.Uint64N(3), Penalty: 1000 * (1 + r.Float64())})
 		}
 		w.Write(append(encode(&line), '\n'))
 	}

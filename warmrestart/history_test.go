@@ -280,16 +280,63 @@ func TestMostMoments(t *testing.T) {
 // TestFlapsSummed adds up by port, and counts near the end of the numbers.
 func TestFlapsSummed(t *testing.T) {
 	first, second := sampleAt(0, 0), sampleAt(time.Minute, 0)
-	first.Flaps = []PortFlaps{{"Ethernet0", 3, 3000}, {"Ethernet4", 1 << 63, 1000}}
-	second.Flaps = []PortFlaps{{"Ethernet4", 1 << 63, 900}, {"Ethernet0", 1, 2500}, {"Ethernet8", 1, 3000}}
+	first.Flaps = []PortFlaps{{Port: "Ethernet0", Downs: 3, Penalty: 3000}, {Port: "Ethernet4", Downs: 1 << 63, Penalty: 1000}}
+	second.Flaps = []PortFlaps{{Port: "Ethernet4", Downs: 1 << 63, Penalty: 900}, {Port: "Ethernet0", Downs: 1, Penalty: 2500}, {Port: "Ethernet8", Downs: 1, Penalty: 3000}}
 	a := Analyse(newStorage(t).samples(first, second).read(time.Time{}, time.Hour), AnalysisOptions{})
 	want := []Flapping{
-		{"Ethernet0", 4, 3000, first.Time, second.Time},
-		{"Ethernet8", 1, 3000, second.Time, second.Time},
-		{"Ethernet4", 1<<64 - 1, 1000, first.Time, second.Time},
+		{Port: "Ethernet0", Downs: 4, PeakPenalty: 3000, PeakAt: first.Time, Last: second.Time},
+		{Port: "Ethernet8", Downs: 1, PeakPenalty: 3000, PeakAt: second.Time, Last: second.Time},
+		{Port: "Ethernet4", Downs: 1<<64 - 1, PeakPenalty: 1000, PeakAt: first.Time, Last: second.Time},
 	}
 	if !slices.Equal(a.Flapping, want) {
 		t.Errorf("%+v, want %+v", a.Flapping, want)
+	}
+}
+
+// TestFlapsOfAnyName: ports whose names JSON cannot say are not taken for one.
+func TestFlapsOfAnyName(t *testing.T) {
+	s := sampleAt(0, 0)
+	for i, name := range []string{"Ethernet\xff", "Ethernet\xfe", "Ethernet\ufffd"} {
+		s.Flaps = append(s.Flaps, PortFlaps{Port: name, PortHex: HexUnlessUTF8(name), Downs: 1, Penalty: 1000 * float64(3-i)})
+	}
+	s.Flaps = append(s.Flaps, PortFlaps{Port: "Ethernet0", PortHex: "zz", Downs: 1})
+	a := Analyse(newStorage(t).samples(s).read(time.Time{}, time.Hour), AnalysisOptions{})
+	var got []string
+	for _, f := range a.Flapping {
+		got = append(got, f.Port+" "+f.PortHex)
+	}
+	want := []string{"Ethernet\xff 45746865726e6574ff", "Ethernet\xfe 45746865726e6574fe", "Ethernet\ufffd ", "Ethernet0 "}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestFailures: exchanges that failed are counted between samples of one process,
+// and the worst time is found by what its rate is at least.
+func TestFailures(t *testing.T) {
+	const m = time.Minute
+	at := func(after time.Duration, process time.Time, failed, exchanges uint64) Sample {
+		s := sampleAt(after, 0)
+		s.Process, s.Failed, s.Exchanges = process, failed, exchanges
+		return s
+	}
+	one, two := noon, noon.Add(5*m)
+	h := newStorage(t).samples(
+		at(1*m, one, 90, 100), // before the first sample of a process
+		at(2*m, one, 91, 101), // one of one
+		at(3*m, one, 100, 201),
+		at(4*m, one, 100, 201),   // nothing
+		at(6*m, two, 5, 10),      // likewise of another process
+		at(7*m, two, 3, 20),      // less: no two of these are of one process
+		at(8*m, two, 3, 1<<63),   // many
+		at(9*m, two, 3, 1<<63-1), // less again
+	).read(time.Time{}, time.Hour)
+	f := h.failures
+	if f.failed != 10 || f.exchanges != 101+(1<<63-20) {
+		t.Errorf("%d of %d failed", f.failed, f.exchanges)
+	}
+	if f.worst == nil || f.worst.Count != 1 || f.worst.Of != 1 || !f.worstAt.Equal(noon.Add(2*m)) {
+		t.Errorf("worst is %+v at %v", f.worst, f.worstAt)
 	}
 }
 

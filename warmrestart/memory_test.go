@@ -386,3 +386,17 @@ func TestStateBody(t *testing.T) {
 		t.Errorf("ports %+v", b.Ports)
 	}
 }
+
+// TestStateOfAnyName: names of any bytes do not make the state file look damaged.
+func TestStateOfAnyName(t *testing.T) {
+	c := config(t.TempDir())
+	l := start(t, c)
+	l.PortsChanged([]Port{{Name: "Ethernet\xff\xff\xff\xff\xff\xff\xff"}, {Name: "Ethernet\xfe"}, {Name: "Ethernet\xff"}, {Name: "Ethernet\ufffd"}})
+	l.stop()
+	l = start(t, c)
+	if !l.Remembered() {
+		t.Errorf("the ports are not remembered: %s", &l.log.buf)
+	}
+	l.stop()
+	l.wantExposed("portsyncd_corruptions_detected", "0")
+}

@@ -17,6 +17,7 @@ type ReadSettings struct {
 	Retention    time.Duration // metrics.retention_days
 	MaxFileSize  int64         // metrics.max_file_size_mb, in bytes
 	MaxStall     time.Duration // health.max_stall_seconds
+	MaxFailures  float64       // health.max_failure_rate_percent, 0 to 1
 }
 
 // recommend returns what the figures ask for, each with the figure. What is not
@@ -25,6 +26,7 @@ func recommend(a *Analysis, h *History, s *ReadSettings) []Recommendation {
 	r := recommendations{analysis: a, history: h, settings: s, all: []Recommendation{}}
 	r.eoiuTimeout()
 	r.maxStall()
+	r.maxFailures()
 	r.historySize()
 	r.saveInterval()
 	r.keepRestarts()
@@ -96,6 +98,18 @@ func (r *recommendations) maxStall() {
 	r.add("health.max_stall_seconds", "find out why the databases answer so late, or raise it: beyond it the watchdog is not fed",
 		"in %d of %d samples an event waited for more than half of %v, once for %v",
 		near, len(r.history.moments), limit, time.Duration(longest).Round(time.Millisecond))
+}
+
+// maxFailures compares with the worst time between two samples, by what the rate
+// was at least, as health does with a minute.
+func (r *recommendations) maxFailures() {
+	limit, f := r.settings.MaxFailures, &r.history.failures
+	if limit <= 0 || f.worst == nil || f.worst.Low <= limit {
+		return
+	}
+	r.add("health.max_failure_rate_percent", "find out why the databases failed, or raise it",
+		"before %s, %d of %d exchanges failed, which is %.2g %% at least; in all it was %d of %d",
+		f.worstAt.UTC().Format(time.DateTime), f.worst.Count, f.worst.Of, 100*f.worst.Low, f.failed, f.exchanges)
 }
 
 // mostHistory is how many bytes of history are much on the flash of a switch.

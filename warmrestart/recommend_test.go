@@ -9,7 +9,7 @@ import (
 // someSettings are the defaults.
 var someSettings = ReadSettings{
 	EOIUTimeout: 10 * time.Second, KeepRestarts: 100, SaveInterval: 300 * time.Second,
-	Retention: 30 * 24 * time.Hour, MaxFileSize: 100 << 20, MaxStall: 10 * time.Second,
+	Retention: 30 * 24 * time.Hour, MaxFileSize: 100 << 20, MaxStall: 10 * time.Second, MaxFailures: 0.05,
 }
 
 // analyse is of the history read an hour after noon, or later.
@@ -61,6 +61,9 @@ func TestRecommendations(t *testing.T) {
 		{"too few to say so", starts(5, plainStart), nil, func(s *ReadSettings) { s.EOIUTimeout = time.Hour }, "none", nil},
 		{"slow databases", nil, samples(30, time.Minute, func(i int, s *Sample) { s.Latency.Max = int64(i%10) * 1e9 }), nil,
 			"health.max_stall_seconds", []string{"in 12 of 30 samples", "half of 10s", "once for 9s"}},
+		{"failing databases", nil, samples(30, time.Minute, func(i int, s *Sample) { s.Exchanges, s.Failed = 100*uint64(i), 20*uint64(i/10) }), nil,
+			"health.max_failure_rate_percent", []string{"20 of 100 exchanges failed", "13 % at least", "in all it was 40 of 2900", "before 2026-10-05 12:10:00"}},
+		{"failing now and then", nil, samples(30, time.Minute, func(i int, s *Sample) { s.Exchanges, s.Failed = 100*uint64(i), uint64(i) }), nil, "none", nil},
 		{"slow once", nil, samples(30, time.Minute, func(i int, s *Sample) { s.Latency.Max = int64(i/29) * 9e9 }), nil, "none", nil},
 		{"a sample each second", nil, samples(10_000, 10*time.Second, plainSample), func(s *ReadSettings) { s.SaveInterval, s.Retention = 10*time.Second, 100*day },
 			"metrics.save_interval_secs", []string{"raise it to 60", "MiB each day", "in the 100 days", "each 10s"}},
@@ -77,7 +80,7 @@ func TestRecommendations(t *testing.T) {
 		{"slower", starts(30, func(i int, r *Restart) { r.Duration += time.Duration(i) * time.Millisecond }), nil, nil,
 			"", []string{"slower", "over 30 starts it grew by 1ms each (95 %: 1ms to 1ms; p = "}},
 		{"flapping", nil, samples(30, time.Minute, func(i int, s *Sample) {
-			s.Flaps = []PortFlaps{{"Ethernet0", 1, 1500}, {"Ethernet4", 2, 2001 + float64(i)}}
+			s.Flaps = []PortFlaps{{Port: "Ethernet0", Downs: 1, Penalty: 1500}, {Port: "Ethernet4", Downs: 2, Penalty: 2001 + float64(i)}}
 		}), nil, "", []string{"cable", `1 ports were flapping; the worst is "Ethernet4", whose carrier went 60 times, last at 2026-10-05 12:29:00`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -50,6 +50,7 @@ type Port struct {
 	MTU         uint32 `json:"mtu"`
 	CarrierUp   uint32 `json:"carrier_up"`
 	CarrierDown uint32 `json:"carrier_down"`
+	NameHex     string `json:"name_hex,omitempty"` // by HexUnlessUTF8; for the file
 }
 
 // Schemas of the files' bodies.
@@ -77,13 +78,16 @@ func checkPorts(_ int, body []byte) error {
 	}
 	seen := make(map[string]bool, len(b.Ports))
 	for _, p := range b.Ports {
+		name, err := RestoreName(p.Name, p.NameHex)
 		switch {
-		case p.Name == "" || len(p.Name) > 15:
-			return fmt.Errorf("port name %q, expected 1 to 15 bytes", p.Name)
-		case seen[p.Name]:
-			return fmt.Errorf("port %q is there twice", p.Name)
+		case err != nil:
+			return err
+		case name == "" || len(name) > 15:
+			return fmt.Errorf("port name %q, expected 1 to 15 bytes", name)
+		case seen[name]:
+			return fmt.Errorf("port %q is there twice", name)
 		}
-		seen[p.Name] = true
+		seen[name] = true
 	}
 	return nil
 }

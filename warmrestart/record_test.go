@@ -22,6 +22,9 @@ func TestCheck(t *testing.T) {
 		{"a negative MTU", checkPorts, `{"ports":[{"name":"Ethernet0","mtu":-1}]}`, "mtu"},
 		{"no name", checkPorts, `{"ports":[{"mtu":1}]}`, `port name "", expected 1 to 15 bytes`},
 		{"a long name", checkPorts, `{"ports":[{"name":"Ethernet12345678"}]}`, `"Ethernet12345678", expected 1 to 15 bytes`},
+		{"names of any bytes", checkPorts, `{"ports":[{"name":"a\ufffd","name_hex":"61ff"},{"name":"a\ufffd","name_hex":"61fe"}]}`, ""},
+		{"a long name of any bytes", checkPorts, `{"ports":[{"name":"` + strings.Repeat(`\ufffd`, 15) + `","name_hex":"` + strings.Repeat("ff", 15) + `"}]}`, ""},
+		{"bytes of another name", checkPorts, `{"ports":[{"name":"a","name_hex":"62"}]}`, `name "a" has the bytes "62"`},
 		{"a name twice", checkPorts, `{"ports":[{"name":"a"},{"name":"a"}]}`, `"a" is there twice`},
 		{"too many", checkPorts, many, "65537 ports, expected at most 65536"},
 

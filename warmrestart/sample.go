@@ -10,11 +10,14 @@ type Sample struct {
 	Health  string    `json:"health"`           // "healthy", "degraded" or "unhealthy"
 	Score   int       `json:"score"`            // of health, 0 to 100
 
-	Restarts   Counters `json:"restarts"` // over all restarts
-	Events     uint64   `json:"events"`   // since the process began
-	Writes     uint64   `json:"writes"`   // likewise
-	Resyncs    uint64   `json:"resyncs"`  // likewise
-	Repairs    uint64   `json:"repairs"`  // likewise
+	Restarts Counters `json:"restarts"` // over all restarts
+	Events   uint64   `json:"events"`   // since the process began
+	Writes   uint64   `json:"writes"`   // likewise
+	Resyncs  uint64   `json:"resyncs"`  // likewise
+	Repairs  uint64   `json:"repairs"`  // likewise
+	// Exchanges with the databases since the process began, and those that failed.
+	Exchanges  uint64   `json:"exchanges"`
+	Failed     uint64   `json:"failed"`
 	Configured int64    `json:"ports_configured"`
 	Present    int64    `json:"ports_present"`
 	Up         int64    `json:"ports_up"`
@@ -33,6 +36,7 @@ type PortFlaps struct {
 	Downs uint64 `json:"downs"` // times the carrier went, as the kernel counts
 	// Penalty is the port's figure of merit at the time of the sample.
 	Penalty float64 `json:"penalty"`
+	PortHex string  `json:"port_hex,omitempty"` // by HexUnlessUTF8
 }
 
 // Latency is the event latency since the sample before: nearest-rank quantiles,

@@ -45,7 +45,7 @@ const longestName = 64
 // that the samples kept are of a size that fits.
 func (s *Sample) bounded() bool {
 	for _, f := range s.Flaps {
-		if len(f.Port) > longestName {
+		if len(f.Port) > longestName || len(f.PortHex) > longestName {
 			return false
 		}
 	}
@@ -67,6 +67,8 @@ func (r *lineReader) plain(line []byte) bool {
 		p.count(`,"writes":`, &s.Writes) &&
 		p.count(`,"resyncs":`, &s.Resyncs) &&
 		p.count(`,"repairs":`, &s.Repairs) &&
+		p.count(`,"exchanges":`, &s.Exchanges) &&
+		p.count(`,"failed":`, &s.Failed) &&
 		integer(&p, `,"ports_configured":`, &s.Configured) &&
 		integer(&p, `,"ports_present":`, &s.Present) &&
 		integer(&p, `,"ports_up":`, &s.Up)

@@ -15,10 +15,10 @@ import (
 func fullSample() Sample {
 	return Sample{
 		Time: noon, Process: noon.Add(-time.Hour), Health: "degraded", Score: 70,
-		Restarts: Counters{1, 2, 3, 4, 5, 6}, Events: math.MaxUint64, Writes: 1 << 63, Resyncs: 7, Repairs: 8,
+		Restarts: Counters{1, 2, 3, 4, 5, 6}, Events: math.MaxUint64, Writes: 1 << 63, Resyncs: 7, Repairs: 8, Exchanges: 1 << 62, Failed: 12,
 		Configured: 9, Present: 10, Up: 11,
 		Latency: &Latency{Count: 5000, Kept: 4096, P50: 1, P95: 2, P99: 3, Max: math.MaxInt64},
-		Flaps:   []PortFlaps{{"Ethernet0", 12, 1234.5}, {"Ethernet4", 1, 1000}},
+		Flaps:   []PortFlaps{{Port: "Ethernet0", Downs: 12, Penalty: 1234.5}, {Port: "Ethernet4", Downs: 1, Penalty: 1000}},
 	}
 }
 
@@ -60,7 +60,7 @@ func TestUnusualLines(t *testing.T) {
 		replace(`"p50_ns":1`, `"p50_ns":9223372036854775808`), replace(`"kept":4096`, `"kept":4294967296`),
 		replace(`1234.5`, `1.2345e3`), replace(`1234.5`, `1234.`), replace(`1234.5`, `.5`), replace(`1234.5`, `01.5`),
 		replace(`1234.5`, `1.2.3`), replace(`1234.5`, `-1`), replace(`1234.5`, `0.5`), replace(`1234.5`, strings.Repeat("9", 400)),
-		replace(`Ethernet0`, "Ethernet\xff"), replace(`Ethernet0`, "Ethernet\x01"), replace(`Ethernet0`, `\u003cscript\u003e`),
+		replace(`Ethernet0`, "Ethernet\xff"), replace(`1234.5`, `1234.5,"port_hex":"45ff"`), replace(`Ethernet0`, "Ethernet\x01"), replace(`Ethernet0`, `\u003cscript\u003e`),
 		replace(`Ethernet0`, ``), replace(`Ethernet0`, "€"), replace(`2026-10-05T12:00:00Z`, `2026-10-05T12:00:00+02:00`),
 		replace(`2026-10-05T12:00:00Z`, `2026-10-05 12:00:00`), replace(`2026-10-05T12:00:00Z`, `0001-01-01T00:00:00Z`),
 		replace(`[{"port"`, `[null,{"port"`), `{"time":"2026-10-05T12:00:00Z"}`, `{"other":1}`, `{}`, `null`, `7`, ``, `{`,

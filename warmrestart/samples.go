@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portsyncd/snapshot"
+	"portsyncd/warmrestart/stats"
 )
 
 // moment is what is calculated from one sample.
@@ -75,6 +76,7 @@ func (r *samplesReader) add(s *Sample) {
 		r.dropped += half
 	}
 	h.moments = append(h.moments, h.momentOf(s, &r.last))
+	h.failures.add(s, &r.last)
 	h.takeFlaps(s)
 	r.keep(s)
 	h.SampleCount++
@@ -146,8 +148,7 @@ func (r *samplesReader) finish() {
 func (h *History) momentOf(s, before *Sample) moment {
 	at := s.Time.UnixNano()
 	m := moment{at: at, since: at, p99: -1, max: -1}
-	sameProcess := !before.Time.IsZero() && before.Process.Equal(s.Process) && before.Events <= s.Events
-	if sameProcess && before.Time.Before(s.Time) {
+	if s.follows(before) && before.Events <= s.Events && before.Time.Before(s.Time) {
 		m.since, m.events = before.Time.UnixNano(), s.Events-before.Events
 	}
 	if l := s.Latency; l != nil && l.P99 >= 0 && l.Max >= 0 {
@@ -160,10 +161,39 @@ func (h *History) momentOf(s, before *Sample) moment {
 	return m
 }
 
+// follows reports whether a sample is of the same process as the one before.
+func (s *Sample) follows(before *Sample) bool {
+	return !before.Time.IsZero() && before.Process.Equal(s.Process)
+}
+
+// failures is how exchanges with the databases went.
+type failures struct {
+	failed, exchanges uint64
+	worst             *stats.Rate // between two samples, by what it is at least; nil: none failed
+	worstAt           time.Time   // of the later of them
+}
+
+// add takes what happened between two samples of one process.
+func (f *failures) add(s, before *Sample) {
+	if !s.follows(before) || s.Exchanges <= before.Exchanges || s.Failed < before.Failed {
+		return
+	}
+	r := stats.RateOf(s.Failed-before.Failed, s.Exchanges-before.Exchanges)
+	f.failed += min(r.Count, math.MaxUint64-f.failed)
+	f.exchanges += min(r.Of, math.MaxUint64-f.exchanges)
+	if r.Count > 0 && (f.worst == nil || r.Low > f.worst.Low) {
+		f.worst, f.worstAt = r, s.Time
+	}
+}
+
 // takeFlaps adds up what ports did.
 func (h *History) takeFlaps(s *Sample) {
 	for _, f := range s.Flaps {
-		sum := h.flapping[f.Port]
+		name, err := RestoreName(f.Port, f.PortHex)
+		if err != nil {
+			name = f.Port
+		}
+		sum := h.flapping[name]
 		if sum == nil {
 			if len(h.flapping) == mostPorts {
 				continue
@@ -171,8 +201,8 @@ func (h *History) takeFlaps(s *Sample) {
 			if h.flapping == nil {
 				h.flapping = make(map[string]*Flapping)
 			}
-			sum = &Flapping{Port: f.Port}
-			h.flapping[f.Port] = sum
+			sum = &Flapping{Port: name, PortHex: HexUnlessUTF8(name)}
+			h.flapping[name] = sum
 		}
 		sum.Downs += min(f.Downs, math.MaxUint64-sum.Downs)
 		if f.Penalty > sum.PeakPenalty || sum.PeakAt.IsZero() {

@@ -29,6 +29,9 @@ func (m *Memory) writePorts() (int, bool, error) {
 		return 0, false, nil
 	}
 	slices.SortFunc(m.latest, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) }) // the same ports, the same file
+	for i := range m.latest {
+		m.latest[i].NameHex = HexUnlessUTF8(m.latest[i].Name)
+	}
 	body := encode(portsBody{Ports: m.latest})
 	wrote, err := m.ports.SaveChanged(body)
 	if err == nil {
