@@ -151,16 +151,18 @@ func (j *Judge) health(v *verdict) Health {
 func (j *Judge) Poke() { j.status.poke() }
 
 // Times between two looks of Watch: while there is nothing to be seen, and while
-// something is wrong or may soon be.
+// something is wrong or may soon be. Each look wakes up an idle process, and what
+// begins without poking is rare: a write or a disk that takes long. Whoever asks,
+// such as Prometheus, looks too.
 const (
-	calmEvery  = 10 * time.Second
+	calmEvery  = 30 * time.Second
 	alertEvery = 500 * time.Millisecond
 )
 
 // Watch looks at what is wrong until ctx ends, from the end of the initial sync
 // on, and calls tell with each verdict that differs from the one before; the
 // first counts as healthy. The loop wakes it up when something happens; beside
-// that it costs a look each five seconds.
+// that it looks each calmEvery.
 func (j *Judge) Watch(ctx context.Context, tell func(was, is Health)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
