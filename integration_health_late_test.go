@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"portsyncd/lab"
+)
+
+// provoke does something again and again until a reason shows.
+func (p *patient) provoke(code string, limit time.Duration, something func()) {
+	p.cell.t.Helper()
+	eventually(p.cell.t, limit, func() string {
+		something()
+		a, err := p.try("GET", "/healthz")
+		if err != nil || !strings.Contains(a.body, "\n- "+code+": ") {
+			return fmt.Sprintf("/healthz answers %d %q, %v, want %s", a.code, a.body, err, code)
+		}
+		return ""
+	})
+}
+
+// TestHealthOfDumps makes interfaces without a pause, so that for a second the
+// kernel declares each dump interrupted.
+func TestHealthOfDumps(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	c.configure(faultPorts)
+	d := c.startWith("[health]\naudit_interval_secs = 0\n")
+	c.plug(faultPorts)
+	stop := func() {}
+	p := newPatient(c, d)
+	p.suffers(ailment{code: "dump_incomplete",
+		begin: func() {
+			stop = c.multiply()
+			p.provoke("dump_incomplete", 3*patience, func() {
+				c.do("STATE_DB", "FLUSHDB") // has the daemon dump the links, unless it still does
+			})
+		},
+		end:    func() { stop() },
+		recurs: true})
+	c.recovered("dumps that were interrupted for a second")
+	c.unharmed(d)
+}
+
+// multiply makes more and more interfaces until the returned function is called:
+// the more there are the longer a dump takes, and so is interrupted however the
+// machine shares its time.
+func (c *cell) multiply() (stop func()) {
+	const most = 3000
+	quit := make(chan struct{})
+	var all sync.WaitGroup
+	for n := range 2 {
+		links := dialLinks(c.t)
+		all.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-quit:
+					return
+				default:
+				}
+				name := fmt.Sprintf("spare%d.%d", n, i%most)
+				if i >= most {
+					links.Delete(name)
+				}
+				links.AddVeth(name, name+"p")
+			}
+		})
+	}
+	return func() {
+		close(quit)
+		all.Wait()
+	}
+}
+
+// TestHealthOfPortInitDone keeps back the interface of one port for the minute
+// that PortInitDone is waited for.
+func TestHealthOfPortInitDone(t *testing.T) {
+	if !thorough() && !lab.Inside() {
+		t.Skip("takes a minute: with PORTSYNCD_REQUIRE_INTEGRATION=1 only; TestHealthOfPortInitDone in portsync waits for less")
+	}
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	c.configure(2)
+	d := c.startWith("")
+	c.pop()
+	c.addPort(portName(1))
+	p := newPatient(c, d)
+	p.suffers(ailment{code: "port_init_late",
+		begin: func() { p.provoke("port_init_late", time.Minute+patience, func() {}) },
+		end: func() {
+			c.addPort(portName(0))
+			c.awaitInitDone()
+		},
+		recurs: true})
+	c.awaitInStep(patience)
+	c.unharmed(d)
+}
