@@ -178,7 +178,6 @@ func newKnownNames(e exposition) *knownNames {
 }
 
 var (
-	quoted      = regexp.MustCompile(`"[^"]*"`)
 	inBrackets  = regexp.MustCompile(`\[[^\]]*\]`)
 	labelLists  = regexp.MustCompile(`\b(?:by|on|without|ignoring|group_left|group_right) *\(([^)]*)\)`)
 	metricName  = regexp.MustCompile(`([a-zA-Z_:][\w:]*)\s*(\(|\{[^}]*\})?`)
