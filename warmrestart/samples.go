@@ -178,10 +178,13 @@ func (f *failures) add(s, before *Sample) {
 	if !s.follows(before) || s.Exchanges <= before.Exchanges || s.Failed < before.Failed {
 		return
 	}
-	r := stats.RateOf(s.Failed-before.Failed, s.Exchanges-before.Exchanges)
-	f.failed += min(r.Count, math.MaxUint64-f.failed)
-	f.exchanges += min(r.Of, math.MaxUint64-f.exchanges)
-	if r.Count > 0 && (f.worst == nil || r.Low > f.worst.Low) {
+	failed, exchanges := s.Failed-before.Failed, s.Exchanges-before.Exchanges
+	f.failed += min(failed, math.MaxUint64-f.failed)
+	f.exchanges += min(exchanges, math.MaxUint64-f.exchanges)
+	if failed == 0 {
+		return
+	}
+	if r := stats.RateOf(failed, exchanges); f.worst == nil || r.Low > f.worst.Low {
 		f.worst, f.worstAt = r, s.Time
 	}
 }
