@@ -23,8 +23,8 @@ func (p *patient) provoke(code string, limit time.Duration, something func()) {
 	})
 }
 
-// TestHealthOfDumps makes interfaces without a pause, so that for a second the
-// kernel declares each dump interrupted.
+// TestHealthOfDumps has interfaces come and go without a pause, so that for a
+// second the kernel declares each dump interrupted.
 func TestHealthOfDumps(t *testing.T) {
 	c := newCell(t)
 	if c == nil {
@@ -37,7 +37,7 @@ func TestHealthOfDumps(t *testing.T) {
 	p := newPatient(c, d)
 	p.suffers(ailment{code: "dump_incomplete",
 		begin: func() {
-			stop = c.multiply()
+			stop = c.comeAndGo()
 			p.provoke("dump_incomplete", 3*patience, func() {
 				c.do("STATE_DB", "FLUSHDB") // has the daemon dump the links, unless it still does
 			})
@@ -48,14 +48,15 @@ func TestHealthOfDumps(t *testing.T) {
 	c.unharmed(d)
 }
 
-// multiply makes more and more interfaces until the returned function is called:
-// the more there are the longer a dump takes, and so is interrupted however the
-// machine shares its time.
-func (c *cell) multiply() (stop func()) {
-	const most = 3000
+// comeAndGo makes and deletes interfaces until the returned function is called.
+// There are so many at it that one always waits for the kernel's lock, which a dump
+// gives away after each of its datagrams, and so many interfaces that these are
+// some dozens.
+func (c *cell) comeAndGo() (stop func()) {
+	const workers, each = 8, 50
 	quit := make(chan struct{})
 	var all sync.WaitGroup
-	for n := range 2 {
+	for n := range workers {
 		links := dialLinks(c.t)
 		all.Go(func() {
 			for i := 0; ; i++ {
@@ -64,8 +65,8 @@ func (c *cell) multiply() (stop func()) {
 					return
 				default:
 				}
-				name := fmt.Sprintf("spare%d.%d", n, i%most)
-				if i >= most {
+				name := fmt.Sprintf("spare%d.%d", n, i%each)
+				if i >= each {
 					links.Delete(name)
 				}
 				links.AddVeth(name, name+"p")
