@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,13 +103,15 @@ func TestHealthSection(t *testing.T) {
 		c.reload(d, fmt.Sprintf("[health]\nmax_stall_seconds = %d\n", limit))
 		// Longer than the one limit, shorter than what an answer may take.
 		db.SetFault(lab.Fault{Delay: 1500 * time.Millisecond})
-		c.must("set MTU", c.links.SetMTU(portName(0), 1400+limit%100))
+		mtu := 1400 + limit%100
+		c.must("set MTU", c.links.SetMTU(portName(0), mtu))
 		worst := ""
 		eventually(t, patience, func() string {
 			if a := s.ask(http.MethodGet, "/healthz"); a.code != http.StatusOK {
 				worst = a.body
 			}
-			if v := s.scrape().value(t, "portsyncd_backlog_ports"); v > 0 {
+			row := db.Hash(c.places["STATE_DB"].number, "PORT_TABLE|"+portName(0))
+			if v := s.scrape().value(t, "portsyncd_backlog_ports"); v > 0 || row["mtu"] != strconv.Itoa(mtu) {
 				return "a port waits"
 			}
 			return ""
