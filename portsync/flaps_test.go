@@ -61,9 +61,11 @@ func TestSamplerFlaps(t *testing.T) {
 		s.ports.show(p, time.Now())
 		ports = append(ports, p)
 	}
-	if line := take(); line.Flaps != nil || line.Latency != nil {
+	if line := take(); line.Flaps != nil || line.Latency != nil || line.Exchanges != 0 || line.Failed != 0 {
 		t.Errorf("nothing happened: %+v", line)
 	}
+	s.rate.add(false, s.clock.now())
+	s.failed(s.clock.now())
 	for i, p := range ports {
 		p.CarrierDown += uint32(i)
 		p.view.heard(p, s.clock.now())
@@ -71,6 +73,9 @@ func TestSamplerFlaps(t *testing.T) {
 	m.hour.wrote(s.clock.now(), 5)
 	m.latencies.add(5)
 	line := take()
+	if line.Exchanges != 2 || line.Failed != 1 {
+		t.Errorf("%d of %d exchanges failed, want 1 of 2", line.Failed, line.Exchanges)
+	}
 	last := len(ports) - 1
 	if len(line.Flaps) != warmrestart.MostFlaps || line.Flaps[0].Port != ports[last].Name ||
 		line.Flaps[0].Downs != uint64(last) || line.Flaps[0].Penalty < 1000 {
@@ -81,7 +86,14 @@ func TestSamplerFlaps(t *testing.T) {
 	}
 	ports[3].CarrierDown++
 	ports[3].view.heard(ports[3], s.clock.now())
-	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].Port != "Ethernet3" || line.Flaps[0].Downs != 1 {
+	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].Port != "Ethernet3" || line.Flaps[0].Downs != 1 || line.Flaps[0].PortHex != "" {
+		t.Errorf("%+v", line.Flaps)
+	}
+	odd := &Port{Name: "Ethernet\xff", Index: 99, Served: true}
+	s.ports.show(odd, time.Now())
+	odd.CarrierDown++
+	odd.view.heard(odd, s.clock.now())
+	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].PortHex != "45746865726e6574ff" {
 		t.Errorf("%+v", line.Flaps)
 	}
 }
