@@ -52,7 +52,7 @@ func eventfulReport() *Report {
 			{At: r.Restarts[7].At, Series: "sync_duration_seconds", Value: 10, Median: 0.025, Score: 674.5},
 			{At: r.Restarts[8].At, Series: "events_per_second", Value: 1234.5, Median: 2, Score: 4.2}},
 		Storms: []warmrestart.Storm{{Kind: "restarts", From: r.Restarts[3].At, To: r.Restarts[3].At.Add(10 * time.Minute), Count: 4, Limit: 3,
-			Text: "4 starts in 10m0s: after 3 in 20m0s SONiC leaves the service down"}},
+			Text: "4 starts in 10m0s: after 3 in 20 minutes SONiC leaves the service down"}},
 		Recommendations: []warmrestart.Recommendation{
 			{Setting: "warm_restart.eoiu_timeout_secs", Text: "set it to 2", Why: "the dump ended within 34 ms in 99 % of 29 starts, and the limit is 10 s"},
 			{Text: "look at the cable of Ethernet\x1b[2J", Why: "it went down 1,234 times"}},

@@ -184,7 +184,7 @@ func (r *recommendations) restartStorm() {
 		}
 	}
 	if n > 0 {
-		r.add("", "look in the log for what ended the process", "%d times there were many starts; from %s on %s",
+		r.add("", "look in the log for what ended the process", "times with many starts: %d; the worst from %s on: %s",
 			n, worst.From.UTC().Format(time.DateTime), worst.Text)
 	}
 }
@@ -215,7 +215,7 @@ func (r *recommendations) flapping() {
 	}
 	if n > 0 {
 		worst := &r.analysis.Flapping[0]
-		r.add("", "check cable, optics and the peer of the ports that flap", "%d ports were flapping; the worst is %q, whose carrier went %d times, last at %s",
+		r.add("", "check cable, optics and the peer of the ports that flap", "ports that were flapping: %d; the worst is %s, whose carrier went %d times, last at %s",
 			n, worst.Port, worst.Downs, worst.Last.UTC().Format(time.DateTime))
 	}
 }

@@ -47,8 +47,8 @@ func restartStorm(starts []time.Time) Storm {
 	first, last := starts[0], starts[len(starts)-1]
 	return Storm{
 		Kind: StormRestarts, From: first, To: last, Count: uint64(len(starts)), Limit: startsAllowed,
-		Text: fmt.Sprintf("%d starts in %v: after %d in %v SONiC leaves the service down",
-			len(starts), last.Sub(first).Round(time.Second), startsAllowed, startsWithin),
+		Text: fmt.Sprintf("%d starts in %v: after %d in %.0f minutes SONiC leaves the service down",
+			len(starts), last.Sub(first).Round(time.Second), startsAllowed, startsWithin.Minutes()),
 	}
 }
 
