@@ -161,7 +161,7 @@ func (j *Judge) text(c condition, now int64) string {
 		failed, attempts := s.rate.recent(now)
 		return fmt.Sprintf("%d of %d exchanges with the databases failed in the last minute", failed, attempts)
 	case portInitLate:
-		return fmt.Sprintf("PortInitDone still waits for %d ports", s.awaited.Load())
+		return fmt.Sprintf("ports that PortInitDone still waits for: %d", s.awaited.Load())
 	case auditMismatch:
 		return fmt.Sprintf("the last audit found %d rows of STATE_DB wrong", s.mismatched.Load())
 	case overrun:

@@ -79,7 +79,7 @@ func TestConditions(t *testing.T) {
 		{"three failures", func(s *Status, _ *kept) { exchanges(s, 3, 3) }, "failure_rate", "3 of 3"},
 		{"few failures", func(s *Status, _ *kept) { exchanges(s, 8, 100) }, "", ""}, // 8 %, but perhaps 4 %
 		{"many failures", func(s *Status, _ *kept) { exchanges(s, 20, 100) }, "failure_rate", "20 of 100"},
-		{"late", func(s *Status, _ *kept) { s.awaited.Store(3); s.late(true) }, "port_init_late", "waits for 3 ports"},
+		{"late", func(s *Status, _ *kept) { s.awaited.Store(3); s.late(true) }, "port_init_late", "waits for: 3"},
 		{"in time", func(s *Status, _ *kept) { s.late(true); s.late(false) }, "", ""},
 		{"mismatch", func(s *Status, _ *kept) { s.audit(2, time.Now()) }, "audit_mismatch", "2 rows"},
 		{"mended", func(s *Status, _ *kept) { s.audit(2, time.Now()); s.audit(0, time.Now()) }, "", ""},

@@ -58,7 +58,7 @@ func TestHealthOfPortInitDone(t *testing.T) {
 	j := portsync.NewJudge(b.status, nil, b.set)
 	b.must(b.kernel.AddVeth("Ethernet4", "p4"))
 	h := b.awaitHealth(j, "port_init_late")
-	if h.Status != portsync.Degraded || h.Score != 80 || !strings.Contains(h.Reasons[0].Text, "1 ports") {
+	if h.Status != portsync.Degraded || h.Score != 80 || !strings.HasSuffix(h.Reasons[0].Text, "waits for: 1") {
 		t.Errorf("%+v", h)
 	}
 	if v := b.series("port_init_late"); v != "1" {
