@@ -23,6 +23,17 @@ func (p *patient) provoke(code string, limit time.Duration, something func()) {
 	})
 }
 
+// outlast waits until a reason is gone.
+func (p *patient) outlast(code string, limit time.Duration) {
+	p.cell.t.Helper()
+	eventually(p.cell.t, limit, func() string {
+		if a, err := p.try("GET", "/healthz"); err != nil || strings.Contains(a.body, "\n- "+code+": ") {
+			return fmt.Sprintf("/healthz answers %d %q, %v", a.code, a.body, err)
+		}
+		return ""
+	})
+}
+
 // TestHealthOfDumps has interfaces come and go without a pause, so that for a
 // second the kernel declares each dump interrupted.
 func TestHealthOfDumps(t *testing.T) {
