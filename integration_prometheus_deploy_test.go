@@ -67,7 +67,7 @@ func (p *prometheus) awaitScrapes(t *testing.T, n int) {
 
 // deployedInstance is what the relabelling of the configurations makes of the
 // address of the daemon in a cell.
-const deployedInstance = "127"
+const deployedInstance = "127.0.0.1"
 
 // TestPrometheusConfigurations has a real Prometheus scrape a daemon as
 // prometheus.yml says, and what it writes for node_exporter's textfile collector
@@ -83,7 +83,7 @@ func TestPrometheusConfigurations(t *testing.T) {
 		c.startReady()
 		c.plug(2)
 		p := startDeployed(t, copyPrometheusDir(t), "prometheus.yml", httpAddress)
-		p.awaitOne(t, `portsyncd_ports_present{job="portsyncd", instance="127"} == 2`)
+		p.awaitOne(t, `portsyncd_ports_present{job="portsyncd", instance="127.0.0.1"} == 2`)
 		p.awaitOne(t, `instance:portsyncd_port_oper_up:sum == 2`)
 	})
 	t.Run("textfile", func(t *testing.T) {
@@ -104,7 +104,7 @@ func TestPrometheusConfigurations(t *testing.T) {
 		k.must("start node_exporter", exporter.Start())
 		k.t.Cleanup(func() { exporter.Process.Kill(); exporter.Wait() })
 		p := startDeployed(t, copyPrometheusDir(t), "prometheus-textfile.yml", "127.0.0.1:9101")
-		p.awaitOne(t, `portsyncd_ports_present{job="portsyncd", instance="127"} == 2`)
+		p.awaitOne(t, `portsyncd_ports_present{job="portsyncd", instance="127.0.0.1"} == 2`)
 		if n, err := p.count(`node_scrape_collector_success`); n != 0 || err != nil {
 			t.Errorf("%d series of node_exporter in the job portsyncd, %v", n, err)
 		}
