@@ -125,7 +125,7 @@ func TestSupervisordSection(t *testing.T) {
 		return
 	}
 	c.configure(2)
-	s := c.startSupervisor()
+	s := c.startSupervisor("stopwaitsecs=5") // not the 10 that SONiC allows; then supervisord kills
 
 	s.ctl("start", "portsyncd")
 	pid := s.awaitStatus("RUNNING")
@@ -164,7 +164,6 @@ func TestSupervisordSection(t *testing.T) {
 		if out := s.ctl("stop", "portsyncd"); out != "portsyncd: stopped" {
 			t.Errorf("supervisorctl stop says %q", out)
 		}
-		// Beyond 10 s (stopwaitsecs) supervisord would kill it.
 		t.Logf("stopped after %v", time.Since(begin).Round(time.Millisecond))
 		s.awaitStatus("STOPPED")
 		// As the C++ daemon, which has no handler for it.
