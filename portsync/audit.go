@@ -135,9 +135,9 @@ func (d *Databases) stale(exists func(name string) bool) ([]string, error) {
 	var out []string
 	var failed error
 	for _, name := range names {
-		r, err := d.state.Receive()
+		ours, err := d.state.ReceiveBool()
 		switch {
-		case err == nil && r.Int == 1:
+		case ours:
 			out = append(out, name)
 		case err != nil && !isServerError(err):
 			failed = errors.Join(failed, err)

@@ -195,9 +195,9 @@ func (d *Databases) lookUp(chunk []*Port) error {
 		if !p.Lookup() {
 			continue
 		}
-		r, err := d.appl.Receive()
+		known, err := d.appl.ReceiveBool()
 		switch {
-		case err == nil && r.Int == 1:
+		case known:
 			p.Answer(OutcomeServed)
 		case err == nil:
 		case isServerError(err):

@@ -276,11 +276,11 @@ func (d *Databases) lookAdmin(ports []PortConfig) error {
 		return fmt.Errorf("look for %s in APPL_DB: %w", fieldAdmin, err)
 	}
 	for i := range ports {
-		r, err := d.appl.Receive()
+		has, err := d.appl.ReceiveBool()
 		if err != nil && !isServerError(err) {
 			return fmt.Errorf("look for %s in APPL_DB: %w", fieldAdmin, err)
 		}
-		ports[i].HasAdmin = err == nil && r.Int == 1
+		ports[i].HasAdmin = has
 	}
 	return nil
 }
@@ -335,12 +335,19 @@ func (d *Databases) Markers() (Markers, error) {
 	if err := d.appl.Flush(); err != nil {
 		return Markers{}, fmt.Errorf("look for the markers in APPL_DB: %w", err)
 	}
+	var refused error
 	for i := range found {
-		r, err := d.appl.Receive()
-		if err != nil && !isServerError(err) {
+		there, err := d.appl.ReceiveBool()
+		switch {
+		case sonicdb.Temporary(err):
+			refused = err // to be asked again: a marker taken for absent is produced a second time
+		case err != nil && !isServerError(err):
 			return Markers{}, fmt.Errorf("look for the markers in APPL_DB: %w", err)
 		}
-		found[i] = err == nil && r.Int == 1
+		found[i] = there
+	}
+	if refused != nil {
+		return Markers{}, fmt.Errorf("look for the markers in APPL_DB: %w", refused)
 	}
 	return Markers{ConfigDone: found[0] || found[1], InitDone: found[2] || found[3]}, nil
 }

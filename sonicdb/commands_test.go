@@ -40,6 +40,14 @@ func TestMismatchedRepliesPoison(t *testing.T) {
 	many := func(c *Conn) error { _, err := c.HGetAllMany([]string{"k"}); return err }
 	hmget := func(c *Conn) error { _, err := c.HMGet("k", "f"); return err }
 	exists := func(c *Conn) error { _, err := c.Exists("k"); return err }
+	flag := func(c *Conn) error {
+		c.Send("HEXISTS", "k", "f")
+		if err := c.Flush(); err != nil {
+			return err
+		}
+		_, err := c.ReceiveBool()
+		return err
+	}
 	for _, test := range []struct {
 		name  string
 		call  func(c *Conn) error
@@ -55,6 +63,9 @@ func TestMismatchedRepliesPoison(t *testing.T) {
 		{"hmget: too few", hmget, "*0\r\n"},
 		{"hmget: integer", hmget, "*1\r\n:1\r\n"},
 		{"exists: string", exists, "+OK\r\n"},
+		{"bool: string", flag, "+OK\r\n"},
+		{"bool: another integer", flag, ":8\r\n"},
+		{"bool: below 0", flag, ":-1\r\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := fake(t, func(s *fakeServer) {

@@ -173,6 +173,22 @@ func (c *Conn) Receive() (*Reply, error) {
 	return r, nil
 }
 
+// ReceiveBool receives the reply of a command such as HEXISTS, which answers 1
+// or 0. Another integer is no answer, and a protocol error: who believed it could
+// take what is there for absent.
+func (c *Conn) ReceiveBool() (bool, error) {
+	r, err := c.Receive()
+	switch {
+	case err != nil:
+		return false, err
+	case r.Kind != Integer:
+		return false, c.mismatch("0 or 1", r)
+	case r.Int != 0 && r.Int != 1:
+		return false, c.fail(&ProtocolError{Want: "0 or 1", Got: strconv.FormatInt(r.Int, 10)})
+	}
+	return r.Int == 1, nil
+}
+
 // Do is one round trip: it sends one command and returns its reply. Nothing
 // else may be queued or owed.
 func (c *Conn) Do(args ...string) (*Reply, error) {
