@@ -70,7 +70,7 @@ func (r *modelRun) stopDaemon(_, v int) bool {
 	r.t.Helper()
 	return !r.held && r.endDaemon(v, func(d *program) {
 		d.signal(syscall.SIGTERM)
-		if status := d.wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
+		if status := d.wait(5 * time.Second * raceFactor); status.Signal() != syscall.SIGTERM {
 			r.t.Fatalf("after SIGTERM it ended with %v", status)
 		}
 	})

@@ -8,6 +8,7 @@ type sequenceMaker struct {
 	*rand.Rand
 	events []modelEvent
 	exists [7]bool // interfaces, by name of modelNames
+	member [7]bool // of the bridge
 	runs   bool    // the daemon
 }
 
@@ -23,12 +24,15 @@ func modelSequence(seed uint64) []modelEvent {
 
 func (g *sequenceMaker) add(do string, n, v int) {
 	switch do {
-	case "create":
-		g.exists[n] = true
+	case "create", "recreate", "reindex":
+		g.exists[n], g.member[n] = true, false
 	case "delete":
-		g.exists[n] = false
+		g.exists[n], g.member[n] = false, false
 	case "rename":
 		g.exists[n], g.exists[v] = false, true
+		g.member[n], g.member[v] = false, g.member[n]
+	case "member":
+		g.member[n] = v == 1
 	case "start":
 		g.runs = true
 	case "kill", "term":
@@ -87,7 +91,12 @@ func (g *sequenceMaker) begin() {
 	pop := func() { g.add("pop", 0, 0) }
 	g.draw(
 		weighted{6, func() { start(); pop(); create(); pop() }}, // a cold start of the service
-		weighted{2, func() { create(); start(); pop() }},        // with left-over interfaces
+		weighted{2, func() { // with left-over interfaces
+			g.perhaps(1, 4, func() { g.add("dpu", 0, 1) })
+			create()
+			start()
+			pop()
+		}},
 		weighted{2, func() { // a warm restart
 			g.add("flag", g.IntN(2), 1)
 			g.add("count", 0, 1)
@@ -111,7 +120,7 @@ func (g *sequenceMaker) part() {
 		weighted{30, func() { g.links(1 + g.IntN(5)); g.add("settle", 0, 0) }},
 		weighted{10, func() { g.links(1 + g.IntN(3)) }},
 		weighted{24, g.database},
-		weighted{8, g.restart},
+		weighted{11, g.restart},
 		weighted{8, g.held},
 		weighted{6, g.serverDead},
 		weighted{5, g.serverPaused},
@@ -141,7 +150,7 @@ func (g *sequenceMaker) links(count int) {
 			weighted{4, func() { g.add("flap", n, 1+g.IntN(4)) }},
 			weighted{8, func() { g.add("mtu", n, 1280+g.IntN(9)) }},
 			weighted{5, func() { g.add("touch", n, 0) }},
-			weighted{6, func() { g.add("member", n, 1-g.IntN(3)/2) }},
+			weighted{8, func() { g.add("member", n, bit(!g.member[n])) }},
 			weighted{1, func() { g.add("bridge", 0, 0) }},
 		)
 	}
@@ -169,8 +178,13 @@ func (g *sequenceMaker) database() {
 		weighted{5, func() { g.add("config", n, 1+g.IntN(3)) }},
 		weighted{1, func() { g.add("config", n, 0) }},
 		weighted{6, func() { g.add("foreign", n, g.IntN(100)) }},
-		weighted{5, func() { g.add("steal", n, g.IntN(2)) }},
-		weighted{2, func() { g.add("jam", n, 0); g.links(1 + g.IntN(3)); g.add("steal", n, 0) }},
+		weighted{5, func() { g.add("steal", n, g.IntN(2)); g.perhaps(1, 2, func() { g.add("touch", n, 0) }) }},
+		weighted{3, func() {
+			g.add("jam", n, 0)
+			g.perhaps(2, 3, func() { g.add("touch", n, 0) })
+			g.links(g.IntN(3))
+			g.add("steal", n, 0)
+		}},
 		weighted{1, func() { g.add("dpu", 0, g.IntN(2)) }},
 		weighted{1, func() { g.add("logger", 0, g.IntN(2)) }},
 	)
@@ -196,6 +210,7 @@ func (g *sequenceMaker) restart() {
 		weighted{1, func() { g.add("flag", g.IntN(2), g.IntN(4)) }},
 		weighted{1, func() { g.add("count", 0, g.IntN(4)) }},
 		weighted{2, func() { g.add("flag", g.IntN(2), 1); g.add("count", 0, 1) }},
+		weighted{1, func() { g.add("dpu", 0, g.IntN(2)) }},
 		weighted{1, func() { g.add("forget", 0, 0) }},
 		weighted{2, func() { g.add("flush", 0, g.IntN(3)) }}, // as by a cold start of the service
 		weighted{1, func() { g.add("stillborn", 0, g.IntN(25)); g.meanwhile() }},

@@ -46,6 +46,7 @@ type modelRun struct {
 	heard  int                 // of rows, when both were last in step
 	before map[string]bool     // rows of STATE_DB's table then
 	deaf   bool                // the record has a gap since then
+	dumped bool                // a dump between lost messages and later ones has shown what the model has not seen
 
 	told   *record[modelMessage] // what the kernel sends
 	read   int                   // of told
@@ -208,6 +209,7 @@ func (r *modelRun) settle() {
 			r.early.sweep()
 			r.early.sweeping = true
 		}
+		r.dumped = risen["overrun"]
 		var fill time.Duration
 		if n := len(r.m.configured()); back && n > 0 && n < len(r.m.daemon.ports) {
 			fill = fillPatience
