@@ -94,6 +94,29 @@ func TestCommandsInDocuments(t *testing.T) {
 	}
 }
 
+// TestTargetsInDocuments: a target of the Makefile that a document names exists.
+func TestTargetsInDocuments(t *testing.T) {
+	targets := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^([a-z -]+):(?: |$)`).FindAllStringSubmatch(document(t, "Makefile"), -1) {
+		for _, name := range strings.Fields(m[1]) {
+			targets[name] = true
+		}
+	}
+	// In backquotes, in $(...), or on a line that is no prose.
+	command := regexp.MustCompile("(?m)[`(]make (?:-s )?([a-z][a-z-]*)|^make ([a-z][a-z-]*)(?:$| +#| [A-Z]+=)")
+	named := 0
+	for _, file := range []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/RELIABILITY.md"} {
+		for _, m := range command.FindAllStringSubmatch(document(t, file), -1) {
+			if named++; !targets[m[1]+m[2]] {
+				t.Errorf("%s names %q, which the Makefile does not have", file, m[0])
+			}
+		}
+	}
+	if named < 10 {
+		t.Errorf("the documents name %d targets", named)
+	}
+}
+
 // TestNamesInDocuments: a test, fuzz target or benchmark that a document names
 // exists.
 func TestNamesInDocuments(t *testing.T) {
