@@ -139,6 +139,9 @@ man: ## manual pages: dist/man
 install: build install-files ## install binary, unit, manual pages, example; DESTDIR=, PREFIX=/usr
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/portsyncd
 
+# Rules for a Prometheus and dashboards for a Grafana, wherever these run.
+MONITORING := $(wildcard deploy/prometheus/*.* deploy/prometheus/*/*.yml deploy/grafana/*.json)
+
 # Everything but the binary, with its place below PREFIX.
 FILES := \
 	portsyncd.service:lib/systemd/system/portsyncd.service \
@@ -146,7 +149,8 @@ FILES := \
 	dist/man/portsyncd.conf.5:share/man/man5/portsyncd.conf.5 \
 	deploy/completion/portsyncd:share/bash-completion/completions/portsyncd \
 	portsyncd.conf.example:share/doc/portsyncd/examples/portsyncd.conf.example \
-	README_DEPLOYMENT.md:share/doc/portsyncd/README_DEPLOYMENT.md
+	README_DEPLOYMENT.md:share/doc/portsyncd/README_DEPLOYMENT.md \
+	$(foreach f,$(MONITORING),$(f):share/doc/portsyncd/examples/$(f:deploy/%=%))
 
 .PHONY: install-files
 install-files: man
