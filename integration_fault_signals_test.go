@@ -38,7 +38,7 @@ func TestStopInEveryPhase(t *testing.T) {
 			c.configure(cutPorts)
 			step := 500
 			if direction == "replies" {
-				step = 100
+				step = 40
 			}
 			if !thorough() {
 				step *= 2

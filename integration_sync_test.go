@@ -174,6 +174,22 @@ func (c *cell) linkIndex(name string) int32 {
 	return index
 }
 
+// awaitRunning waits until the kernel says so of an interface: it follows the
+// carrier when it finds the time (net/core/link_watch.c).
+func (c *cell) awaitRunning(name string, running bool) {
+	c.t.Helper()
+	eventually(c.t, patience, func() string {
+		is := false
+		c.must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+			is = is || string(l.Name) == name && l.Flags&unix.IFF_RUNNING != 0
+		}))
+		if is != running {
+			return fmt.Sprintf("%s runs: %v, want %v", name, is, running)
+		}
+		return ""
+	})
+}
+
 // netlinkSocket is what the kernel tells of the daemon's socket in the group of
 // link messages (/proc/net/netlink).
 func (c *cell) netlinkSocket() (port uint32, drops int) {

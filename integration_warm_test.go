@@ -236,6 +236,9 @@ func TestWarmChanges(t *testing.T) {
 	d.kill()
 	k.pop()
 	k.disturb()
+	k.awaitRunning(portName(1), true) // before the start, lest it counts otherwise
+	k.awaitRunning(portName(2), false)
+	k.awaitRunning(portName(3), false)
 	k.do("STATE_DB", "HSET", "PORT_TABLE|Ethernet0.10", "state", "ok") // intfmgrd's
 	down, rows := k.watchLinks(), k.watchRows()
 	commands, err := monitor(k.places["STATE_DB"].tcp())
