@@ -21,7 +21,7 @@ func BenchmarkRecordPorts(b *testing.B) {
 	for _, ports := range []int{32, 512} {
 		b.Run(fmt.Sprint(ports), func(b *testing.B) {
 			got := new(taker)
-			l := NewLoop(Options{Recorder: got, Status: &Status{}})
+			l := NewLoop(Options{Recorder: got, Open: new(Connector), Status: new(Status)})
 			for n := range ports {
 				name := fmt.Sprintf("Ethernet%d", 4*n)
 				l.state.ports[name] = &Port{Name: name, Index: int32(n + 1), Served: true}
