@@ -159,6 +159,20 @@ const (
 	alertEvery = 500 * time.Millisecond
 )
 
+// slow are reasons that last for minutes by their nature: nobody waits for their
+// end, and a daemon that was restarted often is to be as quiet as any other.
+const slow conditions = 1<<restartStorm | 1<<overrun
+
+// pause is how long Watch may sleep after a look with that verdict.
+func (j *Judge) pause(v *verdict) time.Duration {
+	now := j.status.clock.now()
+	over := v.reasons &^ (j.conditions(now) | j.lasting(now)) // they linger
+	if v.reasons&^slow != 0 || over != 0 || j.status.uneasy() {
+		return alertEvery
+	}
+	return calmEvery
+}
+
 // Watch looks at what is wrong until ctx ends, from the end of the initial sync
 // on, and calls tell with each verdict that differs from the one before; the
 // first counts as healthy. The loop wakes it up when something happens; beside
@@ -175,11 +189,7 @@ func (j *Judge) Watch(ctx context.Context, tell func(was, is Health)) {
 			tell(was, is)
 			told, was = v, is
 		}
-		pause := calmEvery
-		if v.reasons != 0 || j.status.uneasy() {
-			pause = alertEvery
-		}
-		timer.Reset(pause)
+		timer.Reset(j.pause(v))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
