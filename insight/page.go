@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"html/template"
+	"sync"
 )
 
 //go:embed page.html
@@ -19,10 +20,14 @@ var pageScript string
 //go:embed style.css
 var pageStyle string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"style":  func() template.HTML { return template.HTML("<style>" + pageStyle + "</style>") },
-	"script": func() template.HTML { return template.HTML("<script>" + pageScript + "</script>") },
-}).Parse(pageSource))
+// pageTemplate is parsed when it is first wanted: the daemon starts without it,
+// and most daemons never show a page.
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"style":  func() template.HTML { return template.HTML("<style>" + pageStyle + "</style>") },
+		"script": func() template.HTML { return template.HTML("<script>" + pageScript + "</script>") },
+	}).Parse(pageSource))
+})
 
 // PagePolicy is the Content-Security-Policy of the page: its own style and
 // script, known by their hash, and requests to where it came from. There is no
@@ -41,7 +46,7 @@ func hashSource(text string) string {
 // called from many goroutines at once.
 func (s *Status) AppendPage(b []byte) []byte {
 	page := bytes.NewBuffer(b)
-	if err := pageTemplate.Execute(page, newPageView(s)); err != nil {
+	if err := pageTemplate().Execute(page, newPageView(s)); err != nil {
 		panic(err) // the template is ours and the buffer takes everything
 	}
 	return page.Bytes()

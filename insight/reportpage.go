@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"portsyncd/warmrestart"
@@ -15,18 +16,20 @@ import (
 //go:embed report.html
 var reportSource string
 
-var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-	"style": func() template.HTML { return template.HTML("<style>" + pageStyle + "</style>") },
-	// It is in the file itself, which comes without headers.
-	"policy": func() string {
-		return "default-src 'none'; img-src data:; style-src " + hashSource(pageStyle) + "; base-uri 'none'; form-action 'none'"
-	},
-}).Parse(reportSource))
+var reportTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"style": func() template.HTML { return template.HTML("<style>" + pageStyle + "</style>") },
+		// It is in the file itself, which comes without headers.
+		"policy": func() string {
+			return "default-src 'none'; img-src data:; style-src " + hashSource(pageStyle) + "; base-uri 'none'; form-action 'none'"
+		},
+	}).Parse(reportSource))
+})
 
 // WriteReportPage writes r as one HTML file that needs nothing else: no script, no
 // network. All text of r is taken for foreign. An error is that of w.
 func WriteReportPage(w io.Writer, r *Report) error {
-	if err := reportTemplate.Execute(w, newReportView(r)); err != nil {
+	if err := reportTemplate().Execute(w, newReportView(r)); err != nil {
 		return fmt.Errorf("write the page of the report: %w", err)
 	}
 	return nil

@@ -256,7 +256,7 @@ func (s *Server) handlePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var page bytes.Buffer
-	if err := landingPage.Execute(&page, s.cfg.Version); err != nil {
+	if err := landingPage().Execute(&page, s.cfg.Version); err != nil {
 		panic(err) // the template is ours and the buffer takes everything
 	}
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")

@@ -1,10 +1,15 @@
 package metrics
 
-import "html/template"
+import (
+	"html/template"
+	"sync"
+)
 
 // landingPage is what / shows where there is no better page. It is executed with
 // the version.
-var landingPage = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+var landingPage = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(landingSource)) })
+
+const landingSource = `<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -20,4 +25,4 @@ var landingPage = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <li><a href="/ports">/ports</a>: every port as JSON
 </ul>
 </html>
-`))
+`
