@@ -92,6 +92,11 @@ model: ## random histories, daemon against model; SEQUENCES=2000 SEED=1 (root, h
 	PORTSYNCD_REQUIRE_INTEGRATION=1 PORTSYNCD_MODEL_SEED=$(SEED) PORTSYNCD_MODEL_SEQUENCES=$(SEQUENCES) \
 		go test -count=1 -timeout 0 -v -run '^TestModel' . | grep --line-buffered -v '=== \|--- PASS'
 
+.PHONY: soak
+soak: ## an hour of changes, scrapes, saves, reloads and restarts of redis-server: dist/soak.svg
+	mkdir -p dist
+	cd bench && go run ./scale -only soak -plot ../dist/soak.svg
+
 .PHONY: cover
 cover: ## what the tests reach: dist/cover.html
 	mkdir -p dist
