@@ -54,7 +54,7 @@ func (r *modelRun) started() {
 
 // ended forgets a daemon that has ended.
 func (r *modelRun) ended() {
-	r.d, r.m.daemon = nil, nil
+	r.d, r.m.daemon, r.early = nil, nil, nil
 	r.held, r.losing, r.waiting, r.revive, r.queue = false, false, false, nil, nil
 	clear(r.faults)
 	clear(r.excused)
@@ -247,6 +247,12 @@ func (r *modelRun) release(_, _ int) bool {
 	})
 	r.sent() // and lost
 	r.losing = false
+	// The dump that makes up for it may come before later messages or after them.
+	r.readLinks()
+	r.m.hear(r.queue)
+	r.queue = nil
+	r.early = r.m.clone()
+	r.early.dump(false)
 	return true
 }
 
@@ -284,23 +290,24 @@ func (r *modelRun) limitBuffer(bytes int) (port uint32) {
 }
 
 // netlinkQueue is what the kernel tells of a netlink socket
-// (/proc/net/netlink).
+// (/proc/net/netlink). A reading can lack a socket while others come and go.
 func (r *modelRun) netlinkQueue(port uint32) (bytes, drops int) {
 	r.t.Helper()
-	text, err := os.ReadFile("/proc/self/net/netlink")
-	r.must("look at the netlink sockets", err)
-	for line := range strings.Lines(string(text)) {
-		// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
-		f := strings.Fields(line)
-		if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_ROUTE) || f[2] != strconv.FormatUint(uint64(port), 10) {
-			continue
+	eventually(r.t, patience, func() string {
+		text, err := os.ReadFile("/proc/self/net/netlink")
+		r.must("look at the netlink sockets", err)
+		for line := range strings.Lines(string(text)) {
+			// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+			f := strings.Fields(line)
+			if len(f) >= 10 && f[1] == strconv.Itoa(unix.NETLINK_ROUTE) && f[2] == strconv.FormatUint(uint64(port), 10) {
+				bytes, _ = strconv.Atoi(f[4])
+				drops, _ = strconv.Atoi(f[8])
+				return ""
+			}
 		}
-		bytes, _ = strconv.Atoi(f[4])
-		drops, _ = strconv.Atoi(f[8])
-		return bytes, drops
-	}
-	r.t.Fatalf("no netlink socket with port id %d", port)
-	return 0, 0
+		return fmt.Sprintf("no netlink socket with port id %d", port)
+	})
+	return bytes, drops
 }
 
 // reload has the daemon read its configuration again: v is 1 for a good one, 2

@@ -123,6 +123,7 @@ func (g *sequenceMaker) part() {
 		weighted{11, g.restart},
 		weighted{8, g.held},
 		weighted{6, g.serverDead},
+		weighted{2, g.rowLost},
 		weighted{5, g.serverPaused},
 		weighted{6, func() { g.add("flush", 0, g.IntN(4)); g.links(g.IntN(3)); g.add("pop", 0, 0) }},
 		weighted{2, func() { g.add("stall", 0, 10+g.IntN(100)); g.links(1 + g.IntN(3)) }},
@@ -177,7 +178,8 @@ func (g *sequenceMaker) database() {
 		weighted{4, func() { g.add("row", n, 0) }},
 		weighted{5, func() { g.add("config", n, 1+g.IntN(3)) }},
 		weighted{1, func() { g.add("config", n, 0) }},
-		weighted{6, func() { g.add("foreign", n, g.IntN(100)) }},
+		weighted{5, func() { g.add("foreign", n, g.IntN(100)) }},
+		weighted{2, func() { g.add("foreign", 5, 0) }},
 		weighted{5, func() { g.add("steal", n, g.IntN(2)); g.perhaps(1, 2, func() { g.add("touch", n, 0) }) }},
 		weighted{3, func() {
 			g.add("jam", n, 0)
@@ -209,7 +211,7 @@ func (g *sequenceMaker) restart() {
 		weighted{4, func() {}},
 		weighted{1, func() { g.add("flag", g.IntN(2), g.IntN(4)) }},
 		weighted{1, func() { g.add("count", 0, g.IntN(4)) }},
-		weighted{2, func() { g.add("flag", g.IntN(2), 1); g.add("count", 0, 1) }},
+		weighted{3, func() { g.add("flag", g.IntN(2), 1); g.add("count", 0, 1+g.IntN(3)) }},
 		weighted{1, func() { g.add("dpu", 0, g.IntN(2)) }},
 		weighted{1, func() { g.add("forget", 0, 0) }},
 		weighted{2, func() { g.add("flush", 0, g.IntN(3)) }}, // as by a cold start of the service
@@ -250,6 +252,19 @@ func (g *sequenceMaker) serverDead() {
 	g.add("back", 0, 0)
 	g.perhaps(1, 8, func() { g.add("release", 0, 0) })
 	g.perhaps(1, 2, func() { g.add("pop", 0, 0) })
+}
+
+// rowLost has a server come back without a port that was added at run time.
+func (g *sequenceMaker) rowLost() {
+	n := g.name()
+	g.add("save", 0, 0)
+	g.add("row", n, 1)
+	g.add("create", n, 3)
+	g.add("touch", n, 0)
+	g.add("die", 0, 0)
+	g.add("back", 0, 0)
+	g.perhaps(1, 2, func() { g.add("touch", n, 0) })
+	g.add("row", n, 1)
 }
 
 // serverPaused stops the server for a while, with writes under way.

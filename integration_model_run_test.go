@@ -46,7 +46,6 @@ type modelRun struct {
 	heard  int                 // of rows, when both were last in step
 	before map[string]bool     // rows of STATE_DB's table then
 	deaf   bool                // the record has a gap since then
-	dumped bool                // a dump between lost messages and later ones has shown what the model has not seen
 
 	told   *record[modelMessage] // what the kernel sends
 	read   int                   // of told
@@ -205,11 +204,12 @@ func (r *modelRun) settle() {
 		r.revive = nil
 		if back {
 			// STATE_DB is compared with the kernel somewhere between the messages.
-			r.early = r.m.clone()
+			if r.early == nil {
+				r.early = r.m.clone()
+			}
 			r.early.sweep()
 			r.early.sweeping = true
 		}
-		r.dumped = risen["overrun"]
 		var fill time.Duration
 		if n := len(r.m.configured()); back && n > 0 && n < len(r.m.daemon.ports) {
 			fill = fillPatience
@@ -236,6 +236,7 @@ func (r *modelRun) settle() {
 func (r *modelRun) both(do func(*switchModel)) {
 	do(r.m)
 	if r.early != nil {
+		r.early.links = r.m.links
 		do(r.early)
 	}
 }
@@ -382,7 +383,6 @@ func (r *modelRun) hearLate() {
 	if late := r.soFar(); len(late) > 0 {
 		r.readFacts()
 		r.both(func(m *switchModel) {
-			m.links = r.m.links
 			m.hear(late)
 			m.lookAgain()
 		})

@@ -63,7 +63,7 @@ func (r *modelRun) listen() {
 func (r *modelRun) inStep() {
 	r.t.Helper()
 	r.upToNow()
-	r.before, r.deaf, r.dumped = make(map[string]bool), false, false
+	r.before, r.deaf = make(map[string]bool), false
 	for key := range r.m.db["STATE_DB"] {
 		r.before[key] = true
 	}
@@ -99,7 +99,7 @@ func (r *modelRun) checkDeletions() {
 	r.t.Helper()
 	gone := r.upToNow()
 	for key := range gone {
-		if !r.dumped && !r.m.deleted[key] && (r.early == nil || !r.early.deleted[key]) {
+		if !r.m.deleted[key] && (r.early == nil || !r.early.deleted[key]) {
 			r.t.Fatalf("%s was deleted, and there was no reason", key)
 		}
 	}
