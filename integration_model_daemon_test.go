@@ -215,6 +215,12 @@ func (r *modelRun) overflow(_, _ int) bool {
 	}
 	r.queue = append(r.queue, r.sent()...)
 	port := r.limitBuffer(64 << 10)
+	if port == 0 {
+		if os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" {
+			r.t.Fatal("the daemon's netlink socket cannot be reached")
+		}
+		return false
+	}
 	_, before := r.netlinkQueue(port)
 	for drops := before; drops == before; _, drops = r.netlinkQueue(port) {
 		r.serial++
@@ -257,7 +263,8 @@ func (r *modelRun) release(_, _ int) bool {
 }
 
 // limitBuffer sets the receive buffer of the daemon's netlink socket from
-// outside, by a copy of the descriptor, and returns the socket's port id.
+// outside, by a copy of the descriptor, and returns the socket's port id, 0 if
+// there was none that could be copied.
 func (r *modelRun) limitBuffer(bytes int) (port uint32) {
 	r.t.Helper()
 	pid := r.d.cmd.Process.Pid
@@ -282,9 +289,6 @@ func (r *modelRun) limitBuffer(bytes int) (port uint32) {
 			r.must("set the receive buffer", err)
 		}
 		unix.Close(fd)
-	}
-	if port == 0 {
-		r.t.Fatal("the daemon has no netlink socket")
 	}
 	return port
 }

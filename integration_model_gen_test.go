@@ -43,7 +43,7 @@ func (g *sequenceMaker) add(do string, n, v int) {
 
 // name draws a name, mostly of a usual port.
 func (g *sequenceMaker) name() int {
-	if g.IntN(4) > 0 {
+	if g.IntN(3) > 0 {
 		return g.IntN(4)
 	}
 	return g.IntN(len(modelNames))
