@@ -137,8 +137,9 @@ func (c *cell) rest(ctx context.Context, d *daemon, o growthOptions, r *growthRe
 	if before, err = d.use(); err != nil {
 		return err
 	}
-	// The scrape at the end is left out of the CPU time: it comes after it.
-	pause(ctx, time.Duration(o.Audits)*time.Second)
+	// The scrape at the end is left out of the CPU time: it comes after it. The
+	// half of a second is for the last audit to end in.
+	pause(ctx, time.Duration(o.Audits)*time.Second+time.Second/2)
 	if after, err = d.use(); err != nil {
 		return err
 	}
