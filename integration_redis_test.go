@@ -27,8 +27,12 @@ func (c *cell) disturb() {
 	c.must("set MTU", c.links.SetMTU(portName(4), 1400))
 }
 
-// churn changes links without a pause until the returned function is called.
-func (c *cell) churn() (stop func()) {
+// churn changes links that disturb leaves alone.
+func (c *cell) churn() (stop func()) { return c.churnPorts(5, 3) }
+
+// churnPorts changes some ports' links without a pause until the returned function
+// is called.
+func (c *cell) churnPorts(first, ports int) (stop func()) {
 	links, quit, ended := dialLinks(c.t), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -37,7 +41,7 @@ func (c *cell) churn() (stop func()) {
 			case <-quit:
 				return
 			default:
-				links.SetMTU(portName(5+i%3), 1400+i%100)
+				links.SetMTU(portName(first+i%ports), 1400+i%100)
 			}
 		}
 	}()

@@ -192,7 +192,7 @@ func TestSwappedWhileWriting(t *testing.T) {
 	k.write("", "save_interval_secs = 1\nexport_format = \"both\"")
 	d := k.settle(warmPorts)
 	k.awaitRecord(1)
-	stop := k.churnFew()
+	stop := k.churnPorts(0, warmPorts)
 	swaps := 0
 	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); swaps++ {
 		path, trap := k.written()[swaps%5], traps[rand.N(2)] // a link of either kind
@@ -213,25 +213,5 @@ func TestSwappedWhileWriting(t *testing.T) {
 	v.check("the end")
 	if text, err := os.ReadFile(k.state); err != nil || bytes.Contains(text, []byte("somebody's")) {
 		t.Errorf("the state file is %q, %v", text, err)
-	}
-}
-
-// churnFew is churn for a switch of few ports.
-func (c *cell) churnFew() (stop func()) {
-	links, quit, ended := dialLinks(c.t), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for i := 0; ; i++ {
-			select {
-			case <-quit:
-				return
-			default:
-				links.SetMTU(portName(i%warmPorts), 1400+i%100)
-			}
-		}
-	}()
-	return func() {
-		close(quit)
-		<-ended
 	}
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -83,6 +84,22 @@ func run(args []string, stdout, stderr io.Writer) int {
 func isSet(flags *flag.FlagSet, name string) (set bool) {
 	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
 	return set
+}
+
+// parseOptions parses a command line that has options and nothing else, for a
+// command that prints errors and help itself.
+func parseOptions(flags *flag.FlagSet, args []string) (help bool, err error) {
+	flags.SetOutput(io.Discard)
+	err = flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return true, nil
+	case err != nil:
+		return false, err
+	case flags.NArg() > 0:
+		return false, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	return false, nil
 }
 
 func unknownCommand(word string, stderr io.Writer) int {

@@ -68,21 +68,14 @@ func reportCommand(args []string, stdout, stderr io.Writer) int {
 // parse reads the command line.
 func (o *reportOptions) parse(args []string) (help bool, err error) {
 	flags := flag.NewFlagSet("report", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.file, "c", defaultConfig, "")
 	flags.StringVar(&o.storage, "storage", "", "")
 	flags.StringVar(&o.since, "since", "", "")
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.StringVar(&o.html, "html", "", "")
 	o.display.flags(flags)
-	err = flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return true, nil
-	case err != nil:
-		return false, err
-	case flags.NArg() > 0:
-		return false, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	if help, err = parseOptions(flags, args); help || err != nil {
+		return help, err
 	}
 	o.required = isSet(flags, "c")
 	return false, o.check()

@@ -89,7 +89,6 @@ func statusCommand(args []string, stdout, stderr io.Writer) int {
 // parse reads the command line.
 func (o *statusOptions) parse(args []string) (help bool, err error) {
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.file, "c", defaultConfig, "")
 	flags.StringVar(&o.address, "address", "", "")
 	flags.Var(&o.watch, "watch", "")
@@ -100,14 +99,8 @@ func (o *statusOptions) parse(args []string) (help bool, err error) {
 	flags.StringVar(&o.tokenFile, "token-file", "", "")
 	flags.StringVar(&o.user, "user", "", "")
 	o.display.flags(flags)
-	err = flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return true, nil
-	case err != nil:
-		return false, err
-	case flags.NArg() > 0:
-		return false, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	if help, err = parseOptions(flags, args); help || err != nil {
+		return help, err
 	}
 	o.required = isSet(flags, "c")
 	return false, o.check()
