@@ -25,12 +25,14 @@ const leafImports = "golang.org/x/sys/unix"
 // imports is which packages of ours each package may import: they point one way.
 // What is not listed may import none.
 var imports = map[string][]string{
-	"":            {"config", "insight", "lab", "metrics", "netlinkraw", "portsync", "push", "snapshot", "sonicdb", "syslog", "systemd", "warmrestart"},
-	"config":      {"config/toml"},
+	"":            {"config", "insight", "lab", "metrics", "netlinkraw", "portsync", "push", "smallfile", "snapshot", "sonicdb", "syslog", "systemd", "warmrestart"},
+	"config":      {"config/toml", "smallfile"},
 	"insight":     {"portsync", "warmrestart", "warmrestart/stats"},
 	"lab":         {"netlinkraw", "sonicdb"},
 	"portsync":    {"metrics", "netlinkraw", "snapshot", "sonicdb", "syslog", "systemd", "warmrestart", "warmrestart/stats"},
-	"push":        {"metrics", "syslog"},
+	"metrics":     {"smallfile"},
+	"push":        {"metrics", "smallfile", "syslog"},
+	"sonicdb":     {"smallfile"},
 	"warmrestart": {"metrics", "snapshot", "syslog", "warmrestart/stats"},
 }
 

@@ -99,9 +99,9 @@ func TestPushUnfit(t *testing.T) {
 		return
 	}
 	c.configure(1)
-	c.startWith("[push]\nurl = 'https://127.0.0.1/write'\nca_file = '" + c.dir + "/none.pem'\n")
+	c.startWith("[push]\nurl = 'https://127.0.0.1/write'\ninterval_secs = 1\nca_file = '" + c.dir + "/none.pem'\n")
 	c.plug(1)
-	c.awaitLog(0, patience, "metrics are not pushed", "none.pem")
+	c.awaitLog(0, patience, "cannot push metrics", "none.pem")
 	if code := newSite(t, httpAddress).ask(http.MethodGet, "/healthz").code; code != http.StatusOK {
 		t.Errorf("/healthz: status %d", code)
 	}

@@ -14,16 +14,8 @@ func (d *process) push(ctx context.Context, families *push.Families) {
 	if c.URL == "" {
 		return
 	}
-	instance := c.Instance
-	if instance == "" {
-		name, err := os.Hostname()
-		if err != nil {
-			d.log.Warn("no host name to push metrics with; set push.instance", "error", err)
-		}
-		instance = name
-	}
 	pusher, err := push.New(push.Config{
-		URL: c.URL, Interval: c.Interval, Instance: instance,
+		URL: c.URL, Interval: c.Interval, Instance: d.pushInstance(),
 		AuthorizationFile: c.AuthorizationFile, CAFile: c.CAFile, Device: c.Device,
 		Gzip: c.Gzip, QueueBatches: c.QueueBatches, UserAgent: "portsyncd/" + release,
 	}, d.set, families, d.log)
@@ -32,4 +24,25 @@ func (d *process) push(ctx context.Context, families *push.Families) {
 		return
 	}
 	pusher.Run(ctx)
+}
+
+// pushInstance returns the function that names this switch in what is pushed:
+// push.instance, or else the host name at that moment, since SONiC sets the host name
+// after the daemon has started.
+func (d *process) pushInstance() func() string {
+	if name := d.cfg.Push.Instance; name != "" {
+		return func() string { return name }
+	}
+	last := ""
+	return func() string {
+		name, err := os.Hostname()
+		if err != nil {
+			if last == "" {
+				d.log.Warn("cannot read the host name to push metrics with; set push.instance", "error", err)
+			}
+			return last
+		}
+		last = name
+		return name
+	}
 }

@@ -19,7 +19,7 @@ import (
 type Config struct {
 	URL      string        // http or https, whole, with database or bucket in its query
 	Interval time.Duration // between batches, above 0
-	Instance string        // value of the tag that tells senders apart
+	Instance func() string // called for each batch: value of the tag that tells senders apart
 
 	AuthorizationFile string // its content is the Authorization header, read for each request; "": none
 	CAFile            string // PEM, authorities for https instead of the system's; "": those
@@ -51,8 +51,7 @@ type batch struct {
 	samples int
 }
 
-// New returns a pusher of the samples of set. It fails if the URL or the file of
-// authorities is of no use.
+// New returns a pusher of the samples of set. It fails if the URL is of no use.
 func New(c Config, set *metrics.Set, f *Families, log *slog.Logger) (*Pusher, error) {
 	s, err := newSender(&c)
 	if err != nil {
@@ -106,7 +105,7 @@ func (p *Pusher) Run(ctx context.Context) {
 // sample puts a batch into the queue.
 func (p *Pusher) sample() {
 	var n int
-	p.text, n = p.lines.appendBatch(p.text[:0], p.set.Samples(), p.config.Instance, time.Now().UnixNano())
+	p.text, n = p.lines.appendBatch(p.text[:0], p.set.Samples(), p.config.Instance(), time.Now().UnixNano())
 	if n == 0 {
 		return
 	}

@@ -32,7 +32,7 @@ func newRig(t *testing.T, answer func(n int, b *batch) result) *rig {
 	t.Helper()
 	r := &rig{set: metrics.NewSet()}
 	r.set.NewCounter("portsyncd_audits_total", "Audits.").Add(1)
-	c := Config{URL: "http://receiver/write", Interval: 10 * time.Second, Instance: "leaf1", QueueBatches: 5}
+	c := Config{URL: "http://receiver/write", Interval: 10 * time.Second, Instance: func() string { return "leaf1" }, QueueBatches: 5}
 	p, err := New(c, r.set, NewFamilies(r.set), slog.New(slog.NewTextHandler(&r.logs, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +74,26 @@ func (r *rig) value(t *testing.T, name, label string) float64 {
 
 func failed(b *batch, o outcome, after time.Duration) result {
 	return result{batch: b, outcome: o, err: errors.New("as the test says"), retryAfter: after}
+}
+
+// TestInstance: each batch has the name that the switch has at that moment.
+func TestInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		asked := 0
+		r.config.Instance = func() string { asked++; return fmt.Sprintf("name%d", asked) }
+		r.runFor(30*time.Second - time.Nanosecond)
+		if len(r.got) != 3 {
+			t.Fatalf("%d batches in 30 s, want 3", len(r.got))
+		}
+		for i, b := range r.got {
+			body := string(b.body)
+			own := strings.Count(body, fmt.Sprintf(",instance=name%d", i+1))
+			if own == 0 || own != strings.Count(body, ",instance=") {
+				t.Errorf("batch %d, want the instance name%d only: %s", i, i+1, body)
+			}
+		}
+	})
 }
 
 // TestRun: one batch per interval, the first within one.

@@ -11,13 +11,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/smallfile"
 )
 
 // outcome is how a request went.
@@ -58,23 +59,13 @@ func newSender(c *Config) (*sender, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errors.New("push: the address is not an http:// or https:// URL")
 	}
-	trust := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("push: read authorities: %w", err)
-		}
-		trust.RootCAs = x509.NewCertPool()
-		if !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("push: read authorities: no certificate in %q", c.CAFile)
-		}
-	}
 	s := &sender{url: c.URL, authorization: c.AuthorizationFile, gzip: c.Gzip, userAgent: c.UserAgent}
+	d := dialer(c.Device)
 	s.client = &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  nil, // whatever the environment says
-			DialContext:            dialer(c.Device).DialContext,
-			TLSClientConfig:        trust,
+			DialContext:            d.DialContext,
+			DialTLSContext:         secureDial(d, c.CAFile),
 			TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1 will do
 			MaxIdleConns:           1,
 			IdleConnTimeout:        90 * time.Second,
@@ -85,6 +76,30 @@ func newSender(c *Config) (*sender, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return s, nil
+}
+
+// mostAuthorities bounds the file of authorities in bytes. That of a system, with
+// all the public ones, has some 200 KiB.
+const mostAuthorities = 1 << 20
+
+// secureDial returns a function that opens TLS connections. It reads the file of
+// authorities for each connection, so that a file that was replaced or repaired needs
+// no restart; caFile "" stands for the authorities of the system.
+func secureDial(d *net.Dialer, caFile string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c := &tls.Config{MinVersion: tls.VersionTLS12}
+		if caFile != "" {
+			pem, err := smallfile.Read(ctx, caFile, mostAuthorities)
+			if err != nil {
+				return nil, fmt.Errorf("read authorities: %w", err)
+			}
+			c.RootCAs = x509.NewCertPool()
+			if !c.RootCAs.AppendCertsFromPEM(pem) {
+				return nil, fmt.Errorf("read authorities: no certificate in %q", caFile)
+			}
+		}
+		return (&tls.Dialer{NetDialer: d, Config: c}).DialContext(ctx, network, address)
+	}
 }
 
 // dialer binds its connections, those of the search for an address too, to a
@@ -155,7 +170,7 @@ func (s *sender) request(ctx context.Context, b *batch) (*http.Request, error) {
 		request.Header.Set("Content-Encoding", "gzip")
 	}
 	if s.authorization != "" {
-		secret, err := readAuthorization(s.authorization)
+		secret, err := readAuthorization(ctx, s.authorization)
 		if err != nil {
 			return nil, err
 		}
@@ -166,20 +181,15 @@ func (s *sender) request(ctx context.Context, b *batch) (*http.Request, error) {
 
 // readAuthorization reads the value of a header from a file. No error repeats
 // any of it.
-func readAuthorization(name string) (string, error) {
+func readAuthorization(ctx context.Context, name string) (string, error) {
 	const most = 8 << 10
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not hold us
-	if err != nil {
-		return "", fmt.Errorf("read the authorization: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	text, err := smallfile.Read(ctx, name, most)
 	if err != nil {
 		return "", fmt.Errorf("read the authorization: %w", err)
 	}
 	secret := strings.TrimSpace(string(text))
 	unfit := func(r rune) bool { return r < ' ' || r > '~' }
-	if secret == "" || len(text) > most || strings.ContainsFunc(secret, unfit) {
+	if secret == "" || strings.ContainsFunc(secret, unfit) {
 		return "", fmt.Errorf("read the authorization: %q has not one line of at most %d printable ASCII characters", name, most)
 	}
 	return secret, nil

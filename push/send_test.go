@@ -296,11 +296,48 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestAuthoritiesFile: a file of authorities that cannot be used fails the request. A
+// file that takes its place is used for the next connection.
+func TestAuthoritiesFile(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	server.StartTLS()
+	defer server.Close()
+	authority := filepath.Join(t.TempDir(), "ca.pem")
+	s := newTestSender(t, Config{URL: server.URL, CAFile: authority})
+	try := func(when string, want outcome, text string) {
+		t.Helper()
+		r := s.try(t)
+		if r.outcome != want || want != delivered && !strings.Contains(r.err.Error(), text) {
+			t.Errorf("%s: %v, %v", when, r.outcome, r.err)
+		}
+	}
+	try("absent", unreachable, "no such file")
+	if err := syscall.Mkfifo(authority, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	try("FIFO", unreachable, "is a named pipe")
+	os.Remove(authority)
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	for _, f := range []struct {
+		when, text string
+		want       outcome
+	}{
+		{"no certificate", "no certificate", unreachable},
+		{"the authority", string(block), delivered},
+		{"too large", strings.Repeat("x", mostAuthorities+1), unreachable},
+	} {
+		if err := os.WriteFile(authority, []byte(f.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		try(f.when, f.want, map[string]string{"too large": "too large"}[f.when])
+		s.client.CloseIdleConnections()
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
-	empty := secretFile(t, "no certificate")
 	for _, c := range []Config{
 		{URL: ""}, {URL: "receiver:8086"}, {URL: "ftp://receiver"}, {URL: "http://"}, {URL: "http://hush%zz@receiver"},
-		{URL: "https://receiver", CAFile: empty}, {URL: "https://receiver", CAFile: empty + "-none"},
 	} {
 		_, err := New(c, metrics.NewSet(), nil, slog.New(slog.DiscardHandler))
 		if err == nil || strings.Contains(err.Error(), "hush") {

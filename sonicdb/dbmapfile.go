@@ -2,25 +2,22 @@ package sonicdb
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os"
+
+	"portsyncd/smallfile"
 )
 
 // maxMap bounds the size of a database map in bytes. SONiC's is about 4 KiB.
 const maxMap = 1 << 20
 
-// LoadMap reads the map from a file. A missing file is fs.ErrNotExist.
+// LoadMap reads the map from a file. A missing file is fs.ErrNotExist. LoadMap
+// returns within smallfile.Patience, even if the file system does not answer.
 func LoadMap(path string) (*Map, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read database map: %w", err)
-	}
-	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, maxMap+1))
+	src, err := smallfile.Read(context.Background(), path, maxMap)
 	if err != nil {
 		return nil, fmt.Errorf("read database map: %w", err)
 	}

@@ -122,7 +122,7 @@ func checkNames(t *testing.T, address string, gzip bool) {
 	}
 	instance := fmt.Sprintf("leaf 1, gzip=%v", gzip)
 	pusher, err := push.New(push.Config{
-		URL: "http://" + address + "/write", Interval: time.Second, Instance: instance, QueueBatches: 10, Gzip: gzip,
+		URL: "http://" + address + "/write", Interval: time.Second, Instance: func() string { return instance }, QueueBatches: 10, Gzip: gzip,
 	}, set, push.NewFamilies(set), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)

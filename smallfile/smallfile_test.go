@@ -1,0 +1,114 @@
+package smallfile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestReadRegularFile(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	must(t, os.WriteFile(path, []byte("12345"), 0o600))
+	must(t, os.Symlink("file", link))
+	for _, name := range []string{path, link} {
+		if got, err := Read(t.Context(), name, 5); err != nil || string(got) != "12345" {
+			t.Errorf("Read(%q) = %q, %v", name, got, err)
+		}
+	}
+	if _, err := Read(t.Context(), path, 4); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("5 bytes where 4 are allowed: %v", err)
+	}
+	if _, err := Read(t.Context(), filepath.Join(dir, "none"), 5); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+// TestReadOtherThanFile must end, although nobody writes to the FIFO.
+func TestReadOtherThanFile(t *testing.T) {
+	dir := t.TempDir()
+	fifo, socket := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket")
+	must(t, unix.Mkfifo(fifo, 0o600))
+	l, err := net.Listen("unix", socket)
+	must(t, err)
+	defer l.Close()
+	for path, want := range map[string]string{dir: "a directory", fifo: "a named pipe", socket: "a socket", "/dev/zero": "a device"} {
+		_, err := Read(t.Context(), path, 100)
+		if err == nil || !strings.HasSuffix(err.Error(), `" is `+want+", expected a regular file") {
+			t.Errorf("Read(%q): %v, want it to be called %s", path, err, want)
+		}
+	}
+}
+
+// TestReadIsBounded: a file larger than allowed costs no more memory than allowed.
+func TestReadIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "huge")
+	must(t, os.WriteFile(path, bytes.Repeat([]byte{1}, 4096), 0o600))
+	must(t, os.Truncate(path, 1<<40))
+	if _, err := Read(t.Context(), path, 1<<16); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a terabyte: %v", err)
+	}
+}
+
+// TestReadFromHungMount: the wait ends after Patience, one attempt at a time is left
+// behind, and the path is read again once the mount answers.
+func TestReadFromHungMount(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(path, []byte("text"), 0o600))
+	synctest.Test(t, func(t *testing.T) {
+		answer, attempts := make(chan struct{}), 0
+		r := newReader()
+		r.open = func(path string) (*os.File, error) {
+			attempts++
+			<-answer
+			return openRegular(path)
+		}
+		began := time.Now()
+		for range 3 {
+			if _, err := r.read(t.Context(), path, 100); !errors.Is(err, ErrNoAnswer) {
+				t.Errorf("hung mount: %v", err)
+			}
+		}
+		if took := time.Since(began); took != Patience || attempts != 1 {
+			t.Errorf("three reads took %v and %d attempts, want %v and 1", took, attempts, Patience)
+		}
+		close(answer)
+		synctest.Wait()
+		if got, err := r.read(t.Context(), path, 100); err != nil || string(got) != "text" {
+			t.Errorf("after the mount answered: %q, %v", got, err)
+		}
+	})
+}
+
+// TestReadEndsWithContext: the end of the context ends the wait for a hung mount.
+func TestReadEndsWithContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := make(chan struct{})
+		r := newReader()
+		r.open = func(string) (*os.File, error) { <-answer; return nil, fs.ErrNotExist }
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		began := time.Now()
+		if _, err := r.read(ctx, "file", 100); !errors.Is(err, context.Canceled) || time.Since(began) != time.Millisecond {
+			t.Errorf("read = %v after %v, want the context's error after 1ms", err, time.Since(began))
+		}
+		close(answer)
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
