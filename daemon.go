@@ -176,6 +176,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 		Settings: settings(&d.cfg),
 
 		Recorder:    d.memory,
+		NoStateFile: !d.cfg.WarmRestart.Enabled,
 		EOIUTimeout: d.cfg.WarmRestart.EOIUTimeout,
 	})
 	d.judge = portsync.NewJudge(d.status, d.memory, d.set)

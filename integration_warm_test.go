@@ -43,11 +43,11 @@ func TestStartDecision(t *testing.T) {
 	lost := func(k *keeper) {
 		k.must("lose the files", os.RemoveAll(filepath.Dir(k.state)))
 	}
-	alone, nothing := "the process alone was restarted and remembers its ports", "the process alone was restarted and remembers nothing"
+	alone, nothing := "only portsyncd was restarted; its saved state is used", "only portsyncd was restarted; it has no saved state of this boot"
 	for _, b := range []before{
 		{name: "killed", kind: "warm", reason: alone, keeps: true, produces: true},
 		{name: "file_lost", spoil: lost, kind: "cold", reason: nothing, keeps: true, produces: true},
-		{name: "file_forbidden", conf: "enabled = false", kind: "cold", reason: nothing, keeps: true, produces: true},
+		{name: "file_forbidden", conf: "enabled = false", kind: "cold", reason: "only portsyncd was restarted; warm_restart.enabled is false", keeps: true, produces: true},
 		{name: "file_damaged", kind: "warm", reason: alone, keeps: true, produces: true, aside: 1, recovered: true, corruptions: 1,
 			spoil: func(k *keeper) { damage(k.t, k.state) }},
 		{name: "newest_two_damaged", kind: "warm", reason: alone, keeps: true, produces: true, aside: 2, recovered: true, corruptions: 2,
@@ -63,14 +63,14 @@ func TestStartDecision(t *testing.T) {
 		{name: "of_a_newer_schema", kind: "cold", reason: nothing, keeps: true, produces: true, aside: 1,
 			spoil: func(k *keeper) { k.rewrite(2, k.bootID(), 0) }},
 
-		{name: "flag", flag: true, kind: "warm", reason: "warm restart is enabled", keeps: true},
-		{name: "flag_file_lost", flag: true, spoil: lost, kind: "warm", reason: "warm restart is enabled", keeps: true},
-		{name: "flag_flushed", flag: true, count: "3", flushed: true, kind: "warm", reason: "warm restart is enabled", keeps: true},
-		{name: "flag_without_count", flag: true, count: "none", kind: "warm", reason: alone, keeps: true, produces: true},
+		{name: "flag", flag: true, kind: "warm", reason: "SONiC requested a warm restart", keeps: true},
+		{name: "flag_file_lost", flag: true, spoil: lost, kind: "warm", reason: "SONiC requested a warm restart", keeps: true},
+		{name: "flag_flushed", flag: true, count: "3", flushed: true, kind: "warm", reason: "SONiC requested a warm restart", keeps: true},
+		{name: "flag_without_count", flag: true, count: "none", kind: "warm", reason: "SONiC requested a warm restart, but there is no restore_count; its saved state is used", keeps: true, produces: true},
 
-		{name: "flushed", flushed: true, kind: "cold", reason: "warm restart is not enabled", produces: true, stale: 1},
-		{name: "flushed_file_lost", flushed: true, spoil: lost, kind: "cold", reason: "warm restart is not enabled", produces: true},
-		{name: "flushed_file_damaged", flushed: true, kind: "cold", reason: "warm restart is not enabled", produces: true,
+		{name: "flushed", flushed: true, kind: "cold", reason: "SONiC did not request a warm restart", produces: true, stale: 1},
+		{name: "flushed_file_lost", flushed: true, spoil: lost, kind: "cold", reason: "SONiC did not request a warm restart", produces: true},
+		{name: "flushed_file_damaged", flushed: true, kind: "cold", reason: "SONiC did not request a warm restart", produces: true,
 			spoil: func(k *keeper) { damage(k.t, k.state) }, stale: 1, aside: 1, recovered: true, corruptions: 1},
 	} {
 		t.Run(b.name, func(t *testing.T) {

@@ -35,6 +35,7 @@ type Options struct {
 	Status      *Status
 	Metrics     *Metrics
 	Recorder    Recorder      // nil: nothing is to survive
+	NoStateFile bool          // warm_restart.enabled is false
 	EOIUTimeout time.Duration // for the end of the initial dump
 	LateAfter   time.Duration // so long after the start PortInitDone is late; 0: 60 s
 	Settings

@@ -80,7 +80,7 @@ func (l *Loop) noted(n note) {
 		l.lost(errServerGone)
 	case noteFlushed:
 		if l.started {
-			l.Log.Warn("a database was flushed")
+			l.Log.Log(l.ctx, syslog.LevelNotice, "a database was flushed")
 			l.resume(ReasonFlush)
 		}
 	}
@@ -183,6 +183,7 @@ func (l *Loop) start() error {
 		if err != nil {
 			return err
 		}
+		facts.NoStateFile = l.NoStateFile
 		facts.Remembered = l.Recorder != nil && l.Recorder.Remembered()
 		l.take(Decide(facts), facts)
 	}

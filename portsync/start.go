@@ -36,6 +36,8 @@ type Facts struct {
 	// Remembered: a state file of this boot says what the ports were when this
 	// process last ran, and warm starts by it are allowed.
 	Remembered bool
+	// NoStateFile: warm_restart.enabled is false, so there is no state file.
+	NoStateFile bool
 }
 
 // PortConfig is one row of CONFIG_DB PORT.
@@ -79,7 +81,7 @@ type Decision struct {
 func Decide(f Facts) Decision {
 	count, counted := parseRestoreCount(f.RestoreCount)
 	if f.WarmEnabled && counted {
-		d := Decision{Kind: WarmStart, Reason: "warm restart is enabled",
+		d := Decision{Kind: WarmStart, Reason: "SONiC requested a warm restart",
 			KeepLinks: true, Produce: ProduceNever, Sweep: true}
 		d.RestoreCount = strconv.FormatUint(uint64(count+1), 10)
 		for _, p := range f.Ports {
@@ -87,21 +89,14 @@ func Decide(f Facts) Decision {
 		}
 		return d
 	}
-	d := Decision{Kind: ColdStart, RestoreCount: "0"}
+	d := Decision{Kind: ColdStart, RestoreCount: "0", Reason: f.reason()}
 	switch {
 	case f.InitDone && f.Remembered:
 		d.Kind, d.Produce, d.KeepLinks, d.Sweep = WarmStart, ProduceAfterEOIU, true, true
-		d.Reason = "the process alone was restarted and remembers its ports"
 	case f.InitDone:
 		d.KeepLinks, d.Sweep = true, true
-		d.Reason = "the process alone was restarted and remembers nothing"
 	case f.SwitchType == "dpu":
 		d.KeepLinks = true
-		d.Reason = "switch_type is dpu"
-	case f.WarmEnabled:
-		d.Reason = "warm restart is enabled, but there is no restore_count"
-	default:
-		d.Reason = "warm restart is not enabled"
 	}
 	for _, p := range f.Ports {
 		if !p.HasAdmin {
@@ -109,6 +104,31 @@ func Decide(f Facts) Decision {
 		}
 	}
 	return d
+}
+
+// reason says why a start is not the warm start that SONiC can request, and what
+// decides instead.
+func (f *Facts) reason() string {
+	reason := "SONiC did not request a warm restart"
+	switch {
+	case f.WarmEnabled && f.RestoreCount == "":
+		reason = "SONiC requested a warm restart, but there is no restore_count"
+	case f.WarmEnabled:
+		reason = "SONiC requested a warm restart, but restore_count is not a number"
+	case f.InitDone:
+		reason = "only portsyncd was restarted"
+	}
+	switch {
+	case f.InitDone && f.Remembered:
+		return reason + "; its saved state is used"
+	case f.InitDone && f.NoStateFile:
+		return reason + "; warm_restart.enabled is false"
+	case f.InitDone:
+		return reason + "; it has no saved state of this boot"
+	case f.SwitchType == "dpu":
+		return reason + "; switch_type is dpu, so interfaces are kept"
+	}
+	return reason
 }
 
 // parseRestoreCount reads a plain decimal of 32 bits; anything else counts as

@@ -5,10 +5,23 @@ import (
 	"testing"
 )
 
+// TestDecide names every situation that a start can find, and what the daemon says
+// and does about it.
 func TestDecide(t *testing.T) {
 	ports := []PortConfig{{Name: "Ethernet0"}, {Name: "Ethernet4", HasAdmin: true}}
 	both, without := []string{"Ethernet0", "Ethernet4"}, []string{"Ethernet0"}
 	const once, later, never = ProduceAtOnce, ProduceAfterEOIU, ProduceNever
+	const (
+		sonic     = "SONiC requested a warm restart"
+		none      = "SONiC did not request a warm restart"
+		noCount   = sonic + ", but there is no restore_count"
+		badCount  = sonic + ", but restore_count is not a number"
+		alone     = "only portsyncd was restarted"
+		saved     = "; its saved state is used"
+		noFile    = "; it has no saved state of this boot"
+		notWanted = "; warm_restart.enabled is false"
+		dpu       = "; switch_type is dpu, so interfaces are kept"
+	)
 	for _, c := range []struct {
 		name    string
 		facts   Facts
@@ -17,26 +30,33 @@ func TestDecide(t *testing.T) {
 		keep    bool
 		produce Produce
 		await   []string
+		reason  string
 	}{
-		{"nothing set", Facts{}, ColdStart, "0", false, once, without},
-		{"count alone", Facts{RestoreCount: "7"}, ColdStart, "0", false, once, without},
-		{"dpu", Facts{SwitchType: "dpu"}, ColdStart, "0", true, once, without},
-		{"not quite dpu", Facts{SwitchType: "DPU"}, ColdStart, "0", false, once, without},
-		{"enabled without count", Facts{WarmEnabled: true}, ColdStart, "0", false, once, without},
-		{"warm", Facts{WarmEnabled: true, RestoreCount: "3"}, WarmStart, "4", true, never, both},
-		{"warm from 0", Facts{WarmEnabled: true, RestoreCount: "0"}, WarmStart, "1", true, never, both},
-		{"warm over markers", Facts{WarmEnabled: true, RestoreCount: "3", InitDone: true}, WarmStart, "4", true, never, both},
-		{"warm with file", Facts{WarmEnabled: true, RestoreCount: "3", InitDone: true, Remembered: true}, WarmStart, "4", true, never, both},
-		{"32 bit", Facts{WarmEnabled: true, RestoreCount: "4294967295"}, WarmStart, "0", true, never, both},
-		{"too large", Facts{WarmEnabled: true, RestoreCount: "4294967296"}, ColdStart, "0", false, once, without},
-		{"a word", Facts{WarmEnabled: true, RestoreCount: "abc"}, ColdStart, "0", false, once, without},
-		{"half a number", Facts{WarmEnabled: true, RestoreCount: "12abc"}, ColdStart, "0", false, once, without},
-		{"negative", Facts{WarmEnabled: true, RestoreCount: "-1"}, ColdStart, "0", false, once, without},
-		{"signed", Facts{WarmEnabled: true, RestoreCount: "+1"}, ColdStart, "0", false, once, without},
-		{"process alone, no file", Facts{InitDone: true}, ColdStart, "0", true, once, without},
-		{"process alone, file", Facts{InitDone: true, Remembered: true}, WarmStart, "0", true, later, without},
-		{"file over flushed databases", Facts{Remembered: true}, ColdStart, "0", false, once, without},
-		{"file, dpu, flushed", Facts{Remembered: true, SwitchType: "dpu"}, ColdStart, "0", true, once, without},
+		{"nothing set", Facts{}, ColdStart, "0", false, once, without, none},
+		{"count alone", Facts{RestoreCount: "7"}, ColdStart, "0", false, once, without, none},
+		{"dpu", Facts{SwitchType: "dpu"}, ColdStart, "0", true, once, without, none + dpu},
+		{"not quite dpu", Facts{SwitchType: "DPU"}, ColdStart, "0", false, once, without, none},
+		{"enabled without count", Facts{WarmEnabled: true}, ColdStart, "0", false, once, without, noCount},
+		{"warm", Facts{WarmEnabled: true, RestoreCount: "3"}, WarmStart, "4", true, never, both, sonic},
+		{"warm from 0", Facts{WarmEnabled: true, RestoreCount: "0"}, WarmStart, "1", true, never, both, sonic},
+		{"warm over markers", Facts{WarmEnabled: true, RestoreCount: "3", InitDone: true}, WarmStart, "4", true, never, both, sonic},
+		{"warm with file", Facts{WarmEnabled: true, RestoreCount: "3", InitDone: true, Remembered: true}, WarmStart, "4", true, never, both, sonic},
+		{"32 bit", Facts{WarmEnabled: true, RestoreCount: "4294967295"}, WarmStart, "0", true, never, both, sonic},
+		{"too large", Facts{WarmEnabled: true, RestoreCount: "4294967296"}, ColdStart, "0", false, once, without, badCount},
+		{"a word", Facts{WarmEnabled: true, RestoreCount: "abc"}, ColdStart, "0", false, once, without, badCount},
+		{"half a number", Facts{WarmEnabled: true, RestoreCount: "12abc"}, ColdStart, "0", false, once, without, badCount},
+		{"negative", Facts{WarmEnabled: true, RestoreCount: "-1"}, ColdStart, "0", false, once, without, badCount},
+		{"signed", Facts{WarmEnabled: true, RestoreCount: "+1"}, ColdStart, "0", false, once, without, badCount},
+		{"process alone, no file", Facts{InitDone: true}, ColdStart, "0", true, once, without, alone + noFile},
+		{"process alone, file", Facts{InitDone: true, Remembered: true}, WarmStart, "0", true, later, without, alone + saved},
+		{"process alone, file not wanted", Facts{InitDone: true, NoStateFile: true}, ColdStart, "0", true, once, without, alone + notWanted},
+		{"flushed, file not wanted", Facts{NoStateFile: true}, ColdStart, "0", false, once, without, none},
+		{"process alone, no count, file", Facts{WarmEnabled: true, InitDone: true, Remembered: true}, WarmStart, "0", true, later, without, noCount + saved},
+		{"process alone, bad count, no file", Facts{WarmEnabled: true, RestoreCount: "x", InitDone: true}, ColdStart, "0", true, once, without, badCount + noFile},
+		{"process alone, dpu", Facts{InitDone: true, SwitchType: "dpu"}, ColdStart, "0", true, once, without, alone + noFile},
+		{"no count, dpu", Facts{WarmEnabled: true, SwitchType: "dpu"}, ColdStart, "0", true, once, without, noCount + dpu},
+		{"file over flushed databases", Facts{Remembered: true}, ColdStart, "0", false, once, without, none},
+		{"file, dpu, flushed", Facts{Remembered: true, SwitchType: "dpu"}, ColdStart, "0", true, once, without, none + dpu},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.facts.Ports = ports
@@ -48,11 +68,11 @@ func TestDecide(t *testing.T) {
 			if !slices.Equal(d.Await, c.await) {
 				t.Errorf("awaits %q, want %q", d.Await, c.await)
 			}
-			if d.Sweep != (c.keep && c.facts.SwitchType != "dpu") {
+			if d.Sweep != (c.keep && (c.facts.InitDone || c.kind == WarmStart)) {
 				t.Errorf("sweeps: %v", d.Sweep)
 			}
-			if d.Reason == "" {
-				t.Error("no reason given")
+			if d.Reason != c.reason {
+				t.Errorf("reason %q, want %q", d.Reason, c.reason)
 			}
 		})
 	}
