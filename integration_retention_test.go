@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"portsyncd/config"
+	"portsyncd/netlinkraw"
 	"portsyncd/snapshot"
+	"portsyncd/warmrestart"
 )
 
 // These tests change each of the six settings of retention in the file and look
@@ -31,6 +33,7 @@ type historyLine struct {
 	Repairs  *uint64
 	Up       *int `json:"ports_up"`
 	Present  *int `json:"ports_present"`
+	Flaps    []warmrestart.PortFlaps
 	Latency  *struct {
 		Count uint64
 		P50   int64 `json:"p50_ns"`
@@ -68,6 +71,60 @@ func (k *keeper) awaitSamples(n int) []historyLine {
 		return ""
 	})
 	return lines
+}
+
+// TestHistoryFlaps: the samples name each time that the carrier of a port went, as the
+// kernel counts, although between two samples the port is created again, and renamed
+// away and back.
+func TestHistoryFlaps(t *testing.T) {
+	k := newKeeper(t)
+	if k == nil {
+		return
+	}
+	k.write("", "save_interval_secs = 1")
+	k.settle(2)
+	name := portName(0)
+	flap := func(times int) {
+		for range times {
+			k.must("flap", errors.Join(k.links.SetUp(peerName(name), false), k.links.SetUp(peerName(name), true)))
+		}
+		k.must("end without carrier", k.links.SetUp(peerName(name), false))
+	}
+	downs := func(name string) (n uint64) {
+		k.must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+			if string(l.Name) == name {
+				n = uint64(l.CarrierDown)
+			}
+		}))
+		return n
+	}
+	flap(5)
+	want := downs(name)
+	k.must("delete the port", k.links.Delete(name))
+	k.addPort(name)
+	flap(7)
+	k.must("rename it away and back", errors.Join(
+		k.links.SetUp(name, false), k.links.Rename(name, "eth77"), k.links.Rename("eth77", name), k.links.SetUp(name, true)))
+	flap(3)
+	again := downs(name)
+	if want < 5 || again < 10 {
+		t.Fatalf("the kernel counted %d and %d flaps, want at least 5 and 10", want, again)
+	}
+	want += again
+	eventually(t, patience, func() string {
+		got := uint64(0)
+		for _, s := range k.samples() {
+			for _, f := range s.Flaps {
+				if f.Port == name {
+					got += f.Downs
+				}
+			}
+		}
+		if got != want {
+			return fmt.Sprintf("the samples have %d flaps of %s, want %d", got, name, want)
+		}
+		return ""
+	})
 }
 
 // awaitFile waits until a file under the storage path is there, or is not.

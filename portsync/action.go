@@ -12,6 +12,7 @@ const (
 	Redump                     // ask the kernel for all links again; Reason says why
 	Synced                     // the dump is over: the state is the kernel's
 	InitDone                   // produce PortInitDone
+	Flapped                    // the port's carrier went Downs times
 )
 
 // Action is one effect that Step asks for. For one port they must be carried
@@ -21,6 +22,7 @@ type Action struct {
 	Test   Test
 	Reason Reason
 	Port   *Port
+	Downs  uint32 // Flapped: link-down transitions since the interface's previous message
 }
 
 // Test is one of the tests of PROTOCOL.md section 8 that a message can fail.

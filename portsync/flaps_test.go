@@ -3,6 +3,8 @@ package portsync
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,31 +12,112 @@ import (
 	"portsyncd/warmrestart"
 )
 
-// TestFlaps: the kernel's count is followed, whatever is lost; what went before
-// the port is shown does not count, nor does the count of another interface.
-func TestFlaps(t *testing.T) {
-	const second = int64(time.Second)
-	var v portViews
-	p := &Port{Name: "Ethernet0", Index: 5, Served: true, CarrierDown: 100}
-	v.show(p, time.Now())
-	for i, c := range []struct {
-		index int32
-		downs uint32
-		total uint64
-	}{
-		{5, 100, 0}, {5, 101, 1}, {5, 105, 5}, {5, 105, 5},
-		{6, 7, 5}, {6, 8, 6}, // the interface was made anew
-		{6, 3, 6}, {6, 4, 7}, // it went to another namespace and came back
-	} {
-		p.Index, p.CarrierDown = c.index, c.downs
-		p.view.heard(p, int64(i)*second)
-		if got := p.view.downs.Load(); got != c.total {
-			t.Fatalf("step %d: %d flaps, want %d", i, got, c.total)
+// flapsOf returns the link-down transitions that events lead to, by the port's name.
+func flapsOf(t *testing.T, s *State, events ...Event) map[string]int {
+	t.Helper()
+	sum := make(map[string]int)
+	for _, ev := range events {
+		actions, err := s.Step(&ev, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range actions {
+			if a.Kind == Flapped {
+				sum[a.Port.Name] += int(a.Downs)
+			}
 		}
 	}
-	merit := p.view.figure()
-	if got := merit.At(8 * second); got < 6900 || got > 7000 || !merit.Flapping(8*second) {
-		t.Errorf("the penalty of 7 flaps is %v, flapping %v", got, merit.Flapping(8*second))
+	return sum
+}
+
+// linkEvent is a message about a link with this link-down count.
+func linkEvent(kind EventKind, index int32, name string, downs uint32) Event {
+	ev := Event{Kind: kind, Index: index, Counted: true, CarrierDown: downs}
+	ev.SetName([]byte(name))
+	return ev
+}
+
+// TestFlaps: each message is compared with the previous one of the same link, whatever
+// becomes of the port. What a link counted before we followed it does not count.
+func TestFlaps(t *testing.T) {
+	up := func(index int32, name string, downs uint32) Event { return linkEvent(NewLink, index, name, downs) }
+	gone := func(index int32, name string) Event { return linkEvent(DelLink, index, name, 0) }
+	dumped := func(ev Event) Event { ev.Dump = true; return ev }
+	uncounted := up(5, "Ethernet0", 0)
+	uncounted.Counted = false
+	for name, c := range map[string]struct {
+		events []Event
+		want   map[string]int
+	}{
+		"quiet":                       {[]Event{up(5, "Ethernet0", 100)}, map[string]int{}},
+		"flaps":                       {[]Event{up(5, "Ethernet0", 101), up(5, "Ethernet0", 105), up(5, "Ethernet0", 105)}, map[string]int{"Ethernet0": 5}},
+		"bridge":                      {[]Event{uncounted, up(5, "Ethernet0", 101)}, map[string]int{"Ethernet0": 1}},
+		"created again":               {[]Event{up(5, "Ethernet0", 110), gone(5, "Ethernet0"), up(6, "Ethernet0", 0), up(6, "Ethernet0", 10)}, map[string]int{"Ethernet0": 20}},
+		"gone with its last flap":     {[]Event{up(5, "Ethernet0", 110), linkEvent(DelLink, 5, "Ethernet0", 111)}, map[string]int{"Ethernet0": 11}},
+		"created again in an overrun": {[]Event{up(5, "Ethernet0", 110), {Kind: Overrun}, dumped(up(6, "Ethernet0", 7))}, map[string]int{"Ethernet0": 17}},
+		"creation lost":               {[]Event{up(6, "Ethernet0", 3)}, map[string]int{"Ethernet0": 3}},
+		"renamed away and back":       {[]Event{up(5, "Ethernet0", 110), up(5, "eth7", 110), up(5, "Ethernet0", 110), up(5, "Ethernet0", 111)}, map[string]int{"Ethernet0": 11}},
+		"renamed to another port":     {[]Event{up(5, "Ethernet0", 101), up(5, "Ethernet4", 101), up(5, "Ethernet4", 103)}, map[string]int{"Ethernet0": 1, "Ethernet4": 2}},
+		"from another namespace":      {[]Event{up(4, "Ethernet4", 50), up(4, "Ethernet4", 51)}, map[string]int{"Ethernet4": 1}},
+		"count set back":              {[]Event{up(5, "Ethernet0", 3), up(5, "Ethernet0", 4)}, map[string]int{"Ethernet0": 1}},
+		"not a port":                  {[]Event{up(9, "eth0", 0), up(9, "eth0", 5)}, map[string]int{}},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			s := NewState(nil)
+			s.DumpRequested(1, false)
+			flapsOf(t, s, dumped(up(5, "Ethernet0", 100)), Event{Kind: DumpDone, Seq: 1})
+			s.DumpRequested(2, true)
+			if got := flapsOf(t, s, c.events...); !maps.Equal(got, c.want) {
+				t.Errorf("flaps %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// TestFlapsOutliveView: what a port flapped is in the next sample, although the port was
+// deleted, and the penalty stays with the name.
+func TestFlapsOutliveView(t *testing.T) {
+	s := wellStatus()
+	p := &Port{Name: "Ethernet0", Index: 5, Served: true}
+	now := s.clock.now()
+	s.ports.show(p, time.Now())
+	s.ports.flaps.of("Ethernet0").add(3, now)
+	p.Served = false
+	s.ports.show(p, time.Now())
+	s.ports.flaps.of("Ethernet0").add(4, now)
+	p.Served = true
+	s.ports.show(p, time.Now())
+	if got := flapsSince(s.ports.flaps.all(), now); len(got) != 1 || got[0].Downs != 7 {
+		t.Errorf("the sample has %+v, want 7 flaps", got)
+	}
+	if merit := p.view.figure(); merit.At(now) < 6900 || !merit.Flapping(now) {
+		t.Errorf("the penalty of 7 flaps is %v, flapping %v", merit.At(now), merit.Flapping(now))
+	}
+}
+
+// TestFlapTableIsBounded: names that come and go leave no more than mostUnshown entries.
+// Those that are shown stay, and so do those that a sample has yet to name, while there
+// is room.
+func TestFlapTableIsBounded(t *testing.T) {
+	var v portViews
+	v.show(&Port{Name: "Ethernet0", Index: 5, Served: true}, time.Now())
+	first := v.flaps.of("Ethernet0")
+	first.add(1, 0)
+	for i := range 3 * mostUnshown {
+		v.flaps.of(fmt.Sprintf("Ethernet-%d", i)).add(1, 0)
+		if n := len(v.flaps.all()); n > mostUnshown+1 || n != len(v.flaps.byName) {
+			t.Fatalf("%d entries, %d by name, after %d names", n, len(v.flaps.byName), i)
+		}
+	}
+	if v.flaps.of("Ethernet0") != first {
+		t.Error("the port that is shown was left out")
+	}
+	if got := flapsSince(v.flaps.all(), 0); len(got) != warmrestart.MostFlaps {
+		t.Errorf("a sample names %d ports, want %d", len(got), warmrestart.MostFlaps)
+	}
+	v.flaps.of("Ethernet-new").add(1, 0)
+	if n := len(v.flaps.all()); n != 2 {
+		t.Errorf("%d entries after all were sampled, want the port that is shown and the new one", n)
 	}
 }
 
@@ -67,8 +150,9 @@ func TestSamplerFlaps(t *testing.T) {
 	s.rate.add(false, s.clock.now())
 	s.failed(s.clock.now())
 	for i, p := range ports {
-		p.CarrierDown += uint32(i)
-		p.view.heard(p, s.clock.now())
+		if i > 0 {
+			p.view.add(uint64(i), s.clock.now())
+		}
 	}
 	m.hour.wrote(s.clock.now(), 5)
 	m.latencies.add(5)
@@ -84,15 +168,13 @@ func TestSamplerFlaps(t *testing.T) {
 	if l := line.Latency; l == nil || *l != (warmrestart.Latency{Count: 1, Kept: 1, P50: 5, P95: 5, P99: 5, Max: 5}) {
 		t.Errorf("latency %+v", l)
 	}
-	ports[3].CarrierDown++
-	ports[3].view.heard(ports[3], s.clock.now())
+	ports[3].view.add(1, s.clock.now())
 	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].Port != "Ethernet3" || line.Flaps[0].Downs != 1 || line.Flaps[0].PortHex != "" {
 		t.Errorf("%+v", line.Flaps)
 	}
 	odd := &Port{Name: "Ethernet\xff", Index: 99, Served: true}
 	s.ports.show(odd, time.Now())
-	odd.CarrierDown++
-	odd.view.heard(odd, s.clock.now())
+	odd.view.add(1, s.clock.now())
 	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].PortHex != "45746865726e6574ff" {
 		t.Errorf("%+v", line.Flaps)
 	}

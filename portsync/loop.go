@@ -227,9 +227,6 @@ func (l *Loop) decide(ev *Event, port *Port) {
 		switch a.Kind {
 		case Publish, Delete:
 			l.batch.Add(a, ev.At)
-			if v := a.Port.view; v != nil && a.Kind == Publish {
-				v.heard(a.Port, ev.At)
-			}
 			if l.state.quiet && (ev.Dump || ev.Kind == DumpDone) {
 				l.missed++
 			}
@@ -245,6 +242,8 @@ func (l *Loop) decide(ev *Event, port *Port) {
 			l.synced()
 		case InitDone:
 			l.owes.initDone = true
+		case Flapped:
+			l.Status.ports.flaps.of(a.Port.Name).add(uint64(a.Downs), ev.At)
 		}
 	}
 }

@@ -2,13 +2,10 @@ package portsync
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
-
-	"portsyncd/warmrestart/stats"
 )
 
 // portView is what others may see of a port: the loop writes, anyone reads. The
@@ -24,49 +21,15 @@ type portView struct {
 	up, down   atomic.Int64 // carrier changes as the kernel counts them
 	lastChange atomic.Int64 // nanoseconds since 1970, 0 if none was seen
 	waitsFrom  atomic.Int64 // likewise, when PortInitDone began to wait for it
-	flaps
-}
-
-// flaps is how often the carrier of a port went, from the kernel's own count, so
-// that no lost message hides one: what messages tell of is followed, not what
-// was written.
-type flaps struct {
-	// These two belong to the loop: the interface that was last heard of, and its
-	// count.
-	ofIndex int32
-	counted uint32
-	merit   stats.Merit // likewise
-
-	downs     atomic.Uint64 // since the port is shown
-	penalty   atomic.Uint64 // bits of what merit was, on the loop's clock,
-	penaltyAt atomic.Int64  // then
-	flapping  atomic.Bool
-
-	sampled uint64 // downs at the last sample; belongs to the Sampler
-}
-
-// heard takes the count of a message that was read at a time on the loop's
-// clock. The count of another interface begins anew.
-func (f *flaps) heard(p *Port, now int64) {
-	if f.ofIndex == p.Index && p.CarrierDown > f.counted {
-		n := uint64(p.CarrierDown - f.counted)
-		f.merit.Add(now, n)
-		f.penalty.Store(math.Float64bits(f.merit.At(now)))
-		f.penaltyAt.Store(now)
-		f.flapping.Store(f.merit.Flapping(now))
-		f.downs.Add(n)
-	}
-	f.ofIndex, f.counted = p.Index, p.CarrierDown
-}
-
-// figure returns the figure of merit, for any goroutine.
-func (f *flaps) figure() stats.Merit {
-	return stats.MeritOf(math.Float64frombits(f.penalty.Load()), f.penaltyAt.Load(), f.flapping.Load())
+	*flaps                  // of the name
 }
 
 // portViews is the list of all, in natural order of their names. The loop
 // replaces it when a port comes or goes; readers keep the one they have.
-type portViews struct{ list atomic.Pointer[[]*portView] }
+type portViews struct {
+	list  atomic.Pointer[[]*portView]
+	flaps flapTable
+}
 
 // await shows ports that are waited for, from a time of day on. It is for the
 // start, which has all of them at once.
@@ -74,7 +37,7 @@ func (v *portViews) await(ports []*Port, day time.Time) {
 	list := slices.Clone(v.all())
 	for _, p := range ports {
 		if p.view == nil {
-			p.view = &portView{name: p.Name}
+			p.view = v.view(p.Name)
 			list = append(list, p.view)
 		}
 		p.view.awaited.Store(true)
@@ -84,10 +47,17 @@ func (v *portViews) await(ports []*Port, day time.Time) {
 	v.list.Store(&list)
 }
 
+// view makes the view of a port.
+func (v *portViews) view(name string) *portView {
+	w := &portView{name: name, flaps: v.flaps.of(name)}
+	w.flaps.shown = true
+	return w
+}
+
 // of returns the view of p, made on first sight.
 func (v *portViews) of(p *Port) *portView {
 	if p.view == nil {
-		p.view = &portView{name: p.Name, flaps: flaps{ofIndex: p.Index, counted: p.CarrierDown}}
+		p.view = v.view(p.Name)
 		at, _ := slices.BinarySearchFunc(v.all(), p.view, compareViews)
 		list := slices.Insert(slices.Clone(v.all()), at, p.view)
 		v.list.Store(&list)
@@ -100,6 +70,7 @@ func compareViews(a, b *portView) int { return compareNames(a.name, b.name) }
 // remove takes the view of p away.
 func (v *portViews) remove(p *Port) {
 	list := slices.DeleteFunc(slices.Clone(v.all()), func(o *portView) bool { return o == p.view })
+	p.view.flaps.shown = false
 	p.view = nil
 	v.list.Store(&list)
 }

@@ -57,7 +57,7 @@ func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart
 		Exchanges: s.Status.rate.attempts.Load(), Failed: s.Status.rate.failed.Load(),
 		Configured: s.Status.configured.Load(), Present: counts.Present,
 		Latency: s.latency(),
-		Flaps:   flapsSince(ports, s.Status.clock.reading(now)),
+		Flaps:   flapsSince(s.Status.ports.flaps.all(), s.Status.clock.reading(now)),
 	}
 	for _, v := range ports {
 		if v.present.Load() && v.oper.Load() {
@@ -88,16 +88,16 @@ func (s *Sampler) latency() *warmrestart.Latency {
 
 // flapsSince returns the ports whose carrier went since the last sample, most
 // often first.
-func flapsSince(ports []*portView, now int64) []warmrestart.PortFlaps {
+func flapsSince(ports []*flaps, now int64) []warmrestart.PortFlaps {
 	var all []warmrestart.PortFlaps
-	for _, v := range ports {
-		downs := v.downs.Load()
-		if downs > v.sampled {
-			merit := v.figure()
-			all = append(all, warmrestart.PortFlaps{Port: v.name, PortHex: warmrestart.HexUnlessUTF8(v.name),
-				Downs: downs - v.sampled, Penalty: merit.At(now)})
+	for _, f := range ports {
+		downs, sampled := f.downs.Load(), f.sampled.Load()
+		if downs > sampled {
+			merit := f.figure()
+			all = append(all, warmrestart.PortFlaps{Port: f.name, PortHex: warmrestart.HexUnlessUTF8(f.name),
+				Downs: downs - sampled, Penalty: merit.At(now)})
 		}
-		v.sampled = downs
+		f.sampled.Store(downs)
 	}
 	slices.SortStableFunc(all, func(a, b warmrestart.PortFlaps) int { return cmp.Compare(b.Downs, a.Downs) })
 	return all[:min(len(all), warmrestart.MostFlaps)]

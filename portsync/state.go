@@ -44,6 +44,9 @@ type link struct {
 	seen  uint32 // the generation in which a message last showed it
 	team  bool
 	port  *Port
+
+	counted bool   // downs is known
+	downs   uint32 // link-down count in the last message that had one
 }
 
 // oldLink is an interface that was there before a cold start (PROTOCOL.md
@@ -72,6 +75,10 @@ type State struct {
 	dumpSeq  uint32 // the request whose end counts
 	lost     bool   // messages were lost since the last request
 	quiet    bool   // the dump is an audit's
+
+	synced bool  // a dump was complete: links that appear later and are newer were created since
+	newest int32 // the largest ifindex in any message
+	listed int32 // newest when the dump was requested
 }
 
 // NewState makes the state of a daemon that waits for the given ports and has
@@ -112,6 +119,7 @@ func (s *State) AddOld(index int32, name string) {
 func (s *State) DumpRequested(seq uint32, quiet bool) {
 	s.gen++
 	s.dumpSeq, s.lost, s.quiet = seq, false, quiet
+	s.listed = s.newest
 }
 
 // interfaces returns how many interfaces with a name of ours there are, old ones
@@ -193,6 +201,8 @@ func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
 
 // newLink follows PROTOCOL.md section 8, with the rename of D7 in front.
 func (s *State) newLink(ev *Event, out []Action) []Action {
+	created := s.created(ev)
+	s.newest = max(s.newest, ev.Index)
 	if o := s.old[ev.Index]; o != nil {
 		o.seen = s.gen
 		if o.name != string(ev.Name()) {
@@ -227,6 +237,7 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	if ev.Team {
 		return append(out, ignore(TestTeam))
 	}
+	out = l.flaps(ev, created, out)
 	if ev.Dump && s.quiet && known && p.Admin == ev.Admin() && p.Oper == ev.Oper() && p.MTU == ev.MTU {
 		return append(out, ignore(TestKnown))
 	}
@@ -238,6 +249,34 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 		p.CarrierUp, p.CarrierDown = ev.CarrierUp, ev.CarrierDown
 	}
 	return append(out, Action{Kind: Publish, Port: p})
+}
+
+// created reports whether the link of a message was created while we followed links:
+// the kernel numbers links in the order of their creation. Its count then began at 0,
+// even if the message about its creation was lost.
+func (s *State) created(ev *Event) bool {
+	before := s.newest
+	if ev.Dump {
+		before = s.listed
+	}
+	return s.synced && ev.Index > before
+}
+
+// flaps appends a Flapped action if the carrier went since the link's previous message.
+// The first message of a link that existed before says nothing of when it flapped.
+func (l *link) flaps(ev *Event, created bool, out []Action) []Action {
+	if !ev.Counted {
+		return out
+	}
+	from := l.downs
+	if !l.counted && !created {
+		from = ev.CarrierDown
+	}
+	l.counted, l.downs = true, ev.CarrierDown
+	if ev.CarrierDown <= from {
+		return out
+	}
+	return append(out, Action{Kind: Flapped, Port: l.port, Downs: ev.CarrierDown - from})
 }
 
 func (s *State) delLink(ev *Event, out []Action) []Action {
@@ -259,6 +298,7 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 		if l.port.Name != string(ev.Name()) {
 			out = s.drop(l, out)
 		} else {
+			out = l.flaps(ev, false, out)
 			s.release(l)
 		}
 	}
@@ -295,6 +335,7 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 			delete(s.old, index)
 		}
 	}
+	s.synced = true
 	return append(out, Action{Kind: Synced})
 }
 

@@ -22,8 +22,9 @@ type Sample struct {
 	Present    int64    `json:"ports_present"`
 	Up         int64    `json:"ports_up"`
 	Latency    *Latency `json:"latency,omitempty"` // nil if there was no event since the last sample
-	// Flaps are the ports whose carrier went since the last sample, the most
-	// flapping first, at most MostFlaps of them.
+	// Flaps are the interfaces with the name of a port whose carrier went since the
+	// last sample, the most flapping first, at most MostFlaps of them. One that was
+	// deleted, renamed or created again since then is among them.
 	Flaps []PortFlaps `json:"flaps,omitempty"`
 }
 
@@ -33,7 +34,7 @@ const MostFlaps = 32
 // PortFlaps is what one port did since the sample before.
 type PortFlaps struct {
 	Port  string `json:"port"`
-	Downs uint64 `json:"downs"` // times the carrier went, as the kernel counts
+	Downs uint64 `json:"downs"` // link-down transitions counted by the kernel (IFLA_CARRIER_DOWN_COUNT)
 	// Penalty is the port's figure of merit at the time of the sample.
 	Penalty float64 `json:"penalty"`
 	PortHex string  `json:"port_hex,omitempty"` // by HexUnlessUTF8
