@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"portsyncd/config"
 )
@@ -28,13 +29,33 @@ func checkConfig(args []string, stdout, stderr io.Writer) int {
 	cfg, err := loadConfig(file, required)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(stderr, "portsyncd: the daemon starts with "+instead(&cfg, err)+"; a reload keeps the settings in effect")
 		return exitError
 	}
-	if err := cfg.Effective(stdout); err != nil {
+	if err := cfg.Effective(stdout, exists); err != nil {
 		fmt.Fprintf(stderr, "portsyncd: print the settings: %v\n", err)
 		return exitError
 	}
 	return exitOK
+}
+
+// exists reports whether the daemon would take path for a file that is there.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// instead names the settings that a daemon starts with if loading cfg failed with
+// err.
+func instead(cfg *config.Config, err error) string {
+	if !errors.As(err, new(config.Errors)) {
+		return "the defaults"
+	}
+	text := "the defaults in place of the settings in error"
+	if keys := cfg.Reset(); keys != nil {
+		text += " and of " + strings.Join(keys, ", ") + ", as the errors may concern who can read the HTTP listener"
+	}
+	return text
 }
 
 // loadConfig reads the configuration and gives every path its place. What it

@@ -129,7 +129,7 @@ type process struct {
 	notifier *systemd.Notifier
 	server   atomic.Pointer[metrics.Server] // nil while there is none
 	live     atomic.Pointer[metrics.Live]   // what a reload changes of it
-	latest   config.Config                  // as last read; belongs to watchReloads
+	inEffect config.Config                  // cfg and what reloads changed; belongs to watchReloads
 	set      *metrics.Set
 	status   *portsync.Status
 	loop     *portsync.Loop
@@ -143,7 +143,7 @@ type process struct {
 // says.
 func (d *process) run(ctx context.Context, cfgErr error) error {
 	d.openLog()
-	logConfigErrors(d.log, cfgErr)
+	d.logStart(cfgErr)
 	watchdog, err := d.openSystemd()
 	if err != nil {
 		d.log.Error("systemd's environment is of no use", "error", err)
@@ -222,12 +222,9 @@ func (d *process) openLog() {
 	d.log = slog.New(d.logs)
 }
 
-// initialLevel is the level until the LOGGER row is read, and what a missing row
-// is created with.
+// initialLevel is the log level until CONFIG_DB's LOGGER row is read, and the one
+// written to a row without LOGLEVEL.
 func (d *process) initialLevel() slog.Level {
-	if !d.cfg.IsSet("daemon.log_level") {
-		return syslog.LevelNotice
-	}
 	level, err := syslog.ParseLevelFold(d.cfg.Daemon.LogLevel.String())
 	if err != nil {
 		return syslog.LevelNotice
@@ -235,16 +232,24 @@ func (d *process) initialLevel() slog.Level {
 	return level
 }
 
+// logStart logs what is wrong with the configuration the daemon starts with, and
+// what it runs with instead.
+func (d *process) logStart(cfgErr error) {
+	if cfgErr == nil {
+		return
+	}
+	logConfigErrors(d.log, cfgErr)
+	d.log.Warn("starting with "+instead(&d.cfg, cfgErr), "file", d.file)
+}
+
+// logConfigErrors logs each problem of a configuration file.
 func logConfigErrors(log *slog.Logger, err error) {
 	var all config.Errors
-	switch {
-	case err == nil:
-	case errors.As(err, &all):
-		for _, e := range all {
-			log.Error("bad configuration, the default holds", "error", e)
-		}
-	default:
-		log.Error("no configuration, the defaults hold", "error", err)
+	if !errors.As(err, &all) {
+		log.Error("cannot load the configuration", "error", err)
+	}
+	for _, e := range all {
+		log.Error("configuration error", "error", e)
 	}
 }
 

@@ -105,6 +105,8 @@ func TestCommandLine(t *testing.T) {
 		{"unknown command", []string{"nonsense"}, 1, "", `"nonsense"`},
 		{"good file", []string{"check-config", good}, 0, "log_level", ""},
 		{"bad file", []string{"check-config", bad}, 1, "", "bad.conf:2:"},
+		{"what the daemon does with it", []string{"check-config", bad}, 1, "", "starts with the defaults in place of the settings in error;"},
+		{"file that is not there", []string{"check-config", bad + ".none"}, 1, "", "starts with the defaults;"},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

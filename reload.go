@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"portsyncd/config"
 	"portsyncd/portsync"
@@ -9,10 +10,11 @@ import (
 	"portsyncd/systemd"
 )
 
-// watchReloads re-reads the configuration at each SIGHUP. The service manager is
-// told once the daemon is ready: before that, READY=1 would mean too much.
+// watchReloads reads the configuration again at each SIGHUP. The service manager
+// is notified only if the daemon is ready: before that, READY=1 would end the
+// start too early.
 func (d *process) watchReloads(ctx context.Context) {
-	d.latest = d.cfg
+	d.inEffect = d.cfg
 	for {
 		select {
 		case <-ctx.Done():
@@ -29,29 +31,50 @@ func (d *process) watchReloads(ctx context.Context) {
 	}
 }
 
-// reload takes over what can change while running and names what cannot. A file
-// with errors changes nothing.
+// reload applies the settings that can change while running and logs those that
+// cannot. A file with errors changes no setting. The HTTP server reads its files
+// again in any case.
 func (d *process) reload() {
-	next, err := loadConfig(d.file, d.required)
+	defer d.reconfigure()
+	next, err := d.reread()
 	if err != nil {
 		logConfigErrors(d.log, err)
-		d.log.Error("the configuration stays as it was", "file", d.file)
+		d.log.Error("configuration not reloaded; keeping the settings in effect", "file", d.file)
 		return
 	}
-	changes := d.latest.Diff(next)
-	d.latest = next
+	inEffect, changes := d.inEffect.Reload(next)
+	d.inEffect = inEffect
+	applied := 0
 	for _, c := range changes {
-		if c.Live {
+		switch {
+		case c.Live:
+			applied++
 			d.log.Log(context.Background(), syslog.LevelNotice, "setting changed", "key", c.Key, "from", c.Old, "to", c.New)
-		} else {
+		case c.Why != "":
+			d.log.Warn("setting needs a restart", "key", c.Key, "from", c.Old, "to", c.New, "reason", c.Why)
+		default:
 			d.log.Warn("setting needs a restart", "key", c.Key, "from", c.Old, "to", c.New)
 		}
 	}
-	d.loop.Reload(settings(&next))
-	d.memory.Reload(memorySettings(&next))
-	d.live.Store(live(&next.Metrics))
-	d.reconfigure()
-	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", d.file, "changes", len(changes))
+	d.loop.Reload(settings(&d.inEffect))
+	d.memory.Reload(memorySettings(&d.inEffect))
+	d.live.Store(live(&d.inEffect.Metrics))
+	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", d.file,
+		"changes", applied, "need_restart", len(changes)-applied)
+}
+
+var errNothingSet = errors.New("the file sets nothing: it may have been cut short; restart to go back to the defaults")
+
+// reread loads the configuration file. Once settings of a file are in effect, a
+// file that is absent or sets nothing is an error, even if no file is required:
+// an editor or a full disk may have left it so.
+func (d *process) reread() (config.Config, error) {
+	configured := !d.inEffect.SetsNothing()
+	next, err := loadConfig(d.file, d.required || configured)
+	if err == nil && configured && next.SetsNothing() {
+		err = errNothingSet
+	}
+	return next, err
 }
 
 func settings(cfg *config.Config) portsync.Settings {

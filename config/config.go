@@ -17,7 +17,7 @@ type Config struct {
 // Daemon is the table [daemon].
 type Daemon struct {
 	Enabled  bool     // false: stay alive and do nothing. Default true
-	LogLevel LogLevel // until CONFIG_DB's LOGGER row is read. Default Info
+	LogLevel LogLevel // until CONFIG_DB's LOGGER row is read; written to that row if it has no level. Default Notice
 }
 
 // Database is the table [database]: how to reach Redis where SONiC's own map of
@@ -88,7 +88,7 @@ func Default() Config {
 	return Config{
 		Daemon: Daemon{
 			Enabled:  true,
-			LogLevel: Info,
+			LogLevel: Notice,
 		},
 		Database: Database{
 			RedisHost:  "127.0.0.1",
@@ -133,6 +133,7 @@ const (
 type origin struct {
 	text   string // "file:line", or "default (reason)"
 	inFile bool
+	reset  bool // the file sets it, and an error elsewhere in the file gave it the default
 }
 
 // Origin tells where the setting with this full key came from: "default",
@@ -142,6 +143,18 @@ func (c *Config) Origin(key string) string {
 		return o.text
 	}
 	return "default"
+}
+
+// Reset returns the full keys of the settings that the file sets and that have
+// their defaults because of an error elsewhere in it (see [Parse]).
+func (c *Config) Reset() []string {
+	var keys []string
+	for i := range schema {
+		if key := schema[i].key; c.origins[key].reset {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // IsSet reports whether the file sets the key. A path set to "" is not set where

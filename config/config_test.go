@@ -40,7 +40,7 @@ func TestEffective(t *testing.T) {
 	c := mustParse(t, "[metrics]\nlisten = [':1', 'unix:/s']\n\n[health]\nmax_failure_rate_percent = 5\n")
 	c.ResolvePaths(func(string) string { return "" }, func(dir string) bool { return dir == "/var/warmboot" })
 	var b bytes.Buffer
-	if err := c.Effective(&b); err != nil {
+	if err := c.Effective(&b, nowhere); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
@@ -58,8 +58,45 @@ func TestEffective(t *testing.T) {
 	if d := c.Diff(again); d != nil {
 		t.Errorf("reading it back changes %v", d)
 	}
-	if err := c.Effective(brokenWriter{}); !errors.Is(err, errBroken) {
+	if err := c.Effective(brokenWriter{}, nowhere); !errors.Is(err, errBroken) {
 		t.Errorf("error %v, want the writer's", err)
+	}
+}
+
+func nowhere(string) bool { return false }
+
+// TestEffectiveSaysWhatIsNotUsed: a setting that another one, or a file, takes the
+// place of is not shown as if it were in effect.
+func TestEffectiveSaysWhatIsNotUsed(t *testing.T) {
+	const theMap = "; not used: " + DefaultDatabaseConfig + " exists"
+	tests := []struct {
+		name, src string
+		hasMap    bool
+		want      string
+	}{
+		{"log level", "", false, `log_level = "notice" # default; until CONFIG_DB's LOGGER row is read`},
+		{"map", "", true, "redis_port = 6379 # default" + theMap},
+		{"map before socket", "database.unix_socket = '/s'", true, `unix_socket = "/s" # portsyncd.conf:1` + theMap},
+		{"map itself", "", true, `config_file = "` + DefaultDatabaseConfig + `" # default`},
+		{"no map", "", false, "redis_port = 6379 # default"},
+		{"map turned off", "database.config_file = ''", true, "redis_port = 6379 # default"},
+		{"socket", "database.unix_socket = '/s'", false, `redis_host = "127.0.0.1" # default; not used: database.unix_socket is set`},
+		{"socket itself", "database.unix_socket = '/s'", false, `unix_socket = "/s" # portsyncd.conf:1`},
+		{"no state", "warm_restart.enabled = false", false, `state_file = "/var/lib/sonic/portsyncd/port_state.json" # default; not used: warm_restart.enabled is false`},
+		{"no metrics", "metrics.enabled = false", false, `listen = "127.0.0.1:9101" # default; not used: metrics.enabled is false`},
+		{"series are pushed", "metrics.enabled = false", false, "per_port = true # default"},
+		{"no push", "", false, "gzip = true # default; not used: push.url is empty"},
+		{"push", "push.url = 'http://h/'", false, "gzip = true # default"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := mustParse(t, tt.src)
+			var b bytes.Buffer
+			err := c.Effective(&b, func(path string) bool { return tt.hasMap && path == DefaultDatabaseConfig })
+			if lines := strings.Split(b.String(), "\n"); err != nil || !slices.Contains(lines, tt.want) {
+				t.Errorf("error %v, no line %q in\n%s", err, tt.want, b.String())
+			}
+		})
 	}
 }
 
@@ -73,9 +110,9 @@ func TestDiff(t *testing.T) {
 	before := mustParse(t, "[daemon]\nlog_level = 'info'\n[metrics]\nbearer_token_sha256 = '"+hexDigest+"'\n")
 	after := mustParse(t, "[daemon]\nlog_level = 'DEBUG'\n[database]\nredis_port = 1\n[health]\nmax_stall_seconds = 10\n")
 	want := []Change{
-		{"daemon.log_level", `"info"`, `"debug"`, true},
-		{"database.redis_port", "6379", "1", false},
-		{"metrics.bearer_token_sha256", "(hidden)", `""`, true},
+		{Key: "daemon.log_level", Old: `"info"`, New: `"debug"`},
+		{Key: "database.redis_port", Old: "6379", New: "1"},
+		{Key: "metrics.bearer_token_sha256", Old: "(hidden)", New: `""`, Live: true},
 	}
 	if got := before.Diff(after); !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %v\nwant %v", got, want)
@@ -87,7 +124,7 @@ func TestDiff(t *testing.T) {
 
 func TestLiveKeys(t *testing.T) {
 	keys := LiveKeys()
-	for key, want := range map[string]bool{"daemon.log_level": true, "health.audit_interval_secs": true, "database.redis_host": false, "metrics.listen": false} {
+	for key, want := range map[string]bool{"daemon.log_level": false, "health.audit_interval_secs": true, "database.redis_host": false, "metrics.listen": false} {
 		if got := slices.Contains(keys, key); got != want {
 			t.Errorf("%s is live: %v, want %v", key, got, want)
 		}

@@ -35,8 +35,8 @@
 //
 // # Changing settings while running
 //
-// [Config.Diff] lists what a re-read file changes, and for each setting whether
-// the running daemon can follow. Nothing in this package is shared between
+// [Config.Reload] returns what is in effect after a file was read again, and
+// lists what the file changes, with those changes that wait for a restart. Nothing in this package is shared between
 // Configs or kept between calls: any function may be called from any goroutine,
 // on a Config that nobody is changing.
 package config

@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 )
 
-// Effective writes all settings as TOML, each with a comment that tells where it
-// came from. Parse reads the same settings back. Digests of secrets are written
+// Effective writes all settings as TOML, each with a comment that says where it
+// came from and, if something else takes its place, what. exists reports whether
+// there is a file at a path. Parse reads the same settings back. Digests of secrets are written
 // out: the text is for whoever may read the configuration file.
-func (c *Config) Effective(w io.Writer) error {
+func (c *Config) Effective(w io.Writer, exists func(path string) bool) error {
 	var b bytes.Buffer
 	table := ""
+	mapExists := c.Database.ConfigFile != "" && exists(c.Database.ConfigFile)
 	for i := range schema {
 		s := &schema[i]
 		if s.table() != table {
@@ -21,10 +24,31 @@ func (c *Config) Effective(w io.Writer) error {
 			table = s.table()
 			fmt.Fprintf(&b, "[%s]\n", table)
 		}
-		fmt.Fprintf(&b, "%s = %s # %s\n", s.name(), s.encode(c), c.Origin(s.key))
+		fmt.Fprintf(&b, "%s = %s # %s%s\n", s.name(), s.encode(c), c.Origin(s.key), c.overridden(s.key, mapExists))
 	}
 	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("write settings: %w", err)
 	}
 	return nil
+}
+
+// overridden returns what takes the place of a setting, as the end of its
+// comment, or "".
+func (c *Config) overridden(key string, mapExists bool) string {
+	table, name, _ := strings.Cut(key, ".")
+	switch {
+	case key == "daemon.log_level":
+		return "; until CONFIG_DB's LOGGER row is read"
+	case table == "database" && name != "config_file" && mapExists:
+		return "; not used: " + printable(c.Database.ConfigFile) + " exists"
+	case (key == "database.redis_host" || key == "database.redis_port") && c.Database.UnixSocket != "":
+		return "; not used: database.unix_socket is set"
+	case key == "warm_restart.state_file" && !c.WarmRestart.Enabled:
+		return "; not used: warm_restart.enabled is false"
+	case table == "metrics" && name != "enabled" && name != "per_port" && !c.Metrics.Enabled:
+		return "; not used: metrics.enabled is false"
+	case table == "push" && name != "url" && c.Push.URL == "":
+		return "; not used: push.url is empty"
+	}
+	return ""
 }

@@ -26,7 +26,7 @@ max_stall_seconds = "10"
 
 func ExampleConfig_Diff() {
 	running := config.Default()
-	reread, err := config.Parse("portsyncd.conf", []byte("[daemon]\nlog_level = 'debug'\n[database]\nredis_port = 6380\n"))
+	reread, err := config.Parse("portsyncd.conf", []byte("[database]\nredis_port = 6380\n[health]\naudit_interval_secs = 5\n"))
 	if err != nil {
 		fmt.Println(err)
 	}
@@ -38,14 +38,14 @@ func ExampleConfig_Diff() {
 		fmt.Println(c.Key, "from", c.Old, "to", c.New, when)
 	}
 	// Output:
-	// daemon.log_level from "info" to "debug" at once
 	// database.redis_port from 6379 to 6380 at the next start
+	// health.audit_interval_secs from 60 to 5 at once
 }
 
 func ExampleConfig_Effective() {
 	c, _ := config.Parse("portsyncd.conf", []byte("metrics.listen = ['127.0.0.1:9101', 'unix:/run/portsyncd.sock']\n"))
 	var text strings.Builder
-	if err := c.Effective(&text); err != nil {
+	if err := c.Effective(&text, func(string) bool { return false }); err != nil {
 		fmt.Println(err)
 	}
 	for line := range strings.Lines(text.String()) {

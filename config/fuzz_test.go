@@ -57,7 +57,7 @@ func checkPositions(t *testing.T, src []byte, errs Errors) {
 func checkRoundTrip(t *testing.T, c Config) {
 	t.Helper()
 	var text bytes.Buffer
-	if err := c.Effective(&text); err != nil {
+	if err := c.Effective(&text, nowhere); err != nil {
 		t.Fatal(err)
 	}
 	again, err := Parse("effective", text.Bytes())

@@ -127,7 +127,7 @@ func (d *decoder) set(s *setting, v toml.Value) {
 			m.bad = true
 		} else {
 			line, _ := d.doc.Position(v.Offset)
-			d.cfg.origins[s.key] = origin{d.name + ":" + strconv.Itoa(line), true}
+			d.cfg.origins[s.key] = origin{text: d.name + ":" + strconv.Itoa(line), inFile: true}
 		}
 	}
 	d.mentions[s.key] = m

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -303,6 +304,9 @@ func TestExposure(t *testing.T) {
 			isDefault := reflect.DeepEqual(c.Metrics.Listen, Default().Metrics.Listen) && c.Metrics.BasicUsername == "" && !c.IsSet("metrics.listen")
 			if isDefault != tt.reset {
 				t.Errorf("listen %v, user %q, want the defaults: %v", c.Metrics.Listen, c.Metrics.BasicUsername, tt.reset)
+			}
+			if named := slices.Contains(c.Reset(), "metrics.listen"); named != tt.reset {
+				t.Errorf("Reset() = %q, want metrics.listen in it: %v", c.Reset(), tt.reset)
 			}
 		})
 	}

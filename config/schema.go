@@ -37,7 +37,7 @@ const (
 // schema lists the settings in the order in which they are shown.
 var schema = []setting{
 	{"daemon.enabled", restart, boolean(func(c *Config) *bool { return &c.Daemon.Enabled })},
-	{"daemon.log_level", live, enum(func(c *Config) *LogLevel { return &c.Daemon.LogLevel }, logLevels)},
+	{"daemon.log_level", restart, enum(func(c *Config) *LogLevel { return &c.Daemon.LogLevel }, logLevels)},
 
 	{"database.redis_host", restart, text(func(c *Config) *string { return &c.Database.RedisHost }, "a host name or an IP address", false, isHost)},
 	{"database.redis_port", restart, integer(func(c *Config) *uint16 { return &c.Database.RedisPort }, 1, 65535, 1, "")},
@@ -136,6 +136,7 @@ type Change struct {
 	Key      string
 	Old, New string // as TOML; "(hidden)" for a digest of a secret
 	Live     bool   // can have effect without a restart
+	Why      string // in what [Config.Reload] returns: why a setting that can be live waits for a restart
 }
 
 // Diff lists the settings in which next differs from c, in the order in which
@@ -151,7 +152,7 @@ func (c Config) Diff(next Config) []Change {
 		if s.apply&secret != 0 {
 			before, after = hide(before), hide(after)
 		}
-		changes = append(changes, Change{s.key, before, after, s.apply&live != 0})
+		changes = append(changes, Change{Key: s.key, Old: before, New: after, Live: s.apply&live != 0})
 	}
 	return changes
 }

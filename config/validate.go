@@ -63,13 +63,16 @@ func (d *decoder) exposureInDoubt() bool {
 	return false
 }
 
-// resetExposure gives the keys of that kind their defaults.
+// resetExposure gives the keys of that kind their defaults, and notes which of
+// them the file sets.
 func (d *decoder) resetExposure() {
 	standard := Default()
 	for i := range schema {
 		if s := &schema[i]; s.apply&exposure != 0 {
 			s.copy(&d.cfg, &standard)
-			delete(d.cfg.origins, s.key)
+			if d.cfg.IsSet(s.key) {
+				d.cfg.origins[s.key] = origin{text: "default (errors in " + d.name + ")", reset: true}
+			}
 		}
 	}
 }

@@ -1,0 +1,70 @@
+package config
+
+import "maps"
+
+// Reload returns the settings that are in effect after the running daemon, in
+// which c is in effect, has read next, and what next changes. Settings that can
+// change while the daemon runs are taken from next, the others stay.
+//
+// The HTTP listener and its protection change together or not at all: if next
+// changes a setting of the listener that needs a restart, credentials wait for
+// the restart too. Nor does a reload leave a listener without credentials that
+// had some, since the file may have been cut short.
+func (c Config) Reload(next Config) (Config, []Change) {
+	changes := c.Diff(next)
+	why := c.protectionWaits(next, changes)
+	inEffect := c
+	inEffect.origins = maps.Clone(c.origins)
+	if inEffect.origins == nil {
+		inEffect.origins = map[string]origin{}
+	}
+	for i := range schema {
+		if s := &schema[i]; s.apply&live != 0 && (s.apply&exposure == 0 || why == "") {
+			s.take(&inEffect, &next)
+		}
+	}
+	for i := range changes {
+		if s := settingOf(changes[i].Key); s.apply&exposure != 0 && s.apply&live != 0 && why != "" {
+			changes[i].Live, changes[i].Why = false, why
+		}
+	}
+	return inEffect, changes
+}
+
+// protectionWaits returns why credentials of next must wait for a restart, or "".
+func (c *Config) protectionWaits(next Config, changes []Change) string {
+	for _, ch := range changes {
+		if s := settingOf(ch.Key); s.apply&exposure != 0 && s.apply&live == 0 {
+			return "changes together with " + ch.Key
+		}
+	}
+	if c.Metrics.hasCredentials() && !next.Metrics.hasCredentials() {
+		return "a reload does not remove the last credentials"
+	}
+	return ""
+}
+
+func (m *Metrics) hasCredentials() bool {
+	return m.BearerTokenSHA256.IsSet() || m.BasicPasswordSHA256.IsSet()
+}
+
+// take copies the setting and its origin.
+func (s *setting) take(dst, src *Config) {
+	s.copy(dst, src)
+	if o, ok := src.origins[s.key]; ok {
+		dst.origins[s.key] = o
+	} else {
+		delete(dst.origins, s.key)
+	}
+}
+
+// SetsNothing reports whether the file names no setting, as an empty file or one
+// of comments does.
+func (c *Config) SetsNothing() bool {
+	for _, o := range c.origins {
+		if o.inFile {
+			return false
+		}
+	}
+	return true
+}
