@@ -135,6 +135,8 @@ type process struct {
 	loop     *portsync.Loop
 	memory   *warmrestart.Memory
 	judge    *portsync.Judge
+
+	readyTold chan struct{} // closed once READY=1 is sent
 }
 
 // run starts the parts, runs the loop until ctx ends, and stops the parts in
@@ -152,7 +154,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	if err != nil {
 		d.log.Error("the sockets handed over are of no use", "error", err)
 	}
-	d.set, d.status = metrics.NewSet(), &portsync.Status{}
+	d.set, d.status, d.readyTold = metrics.NewSet(), &portsync.Status{}, make(chan struct{})
 	d.live.Store(live(&d.cfg.Metrics))
 	families := portsync.NewMetrics(d.set, d.status, d.cfg.Metrics.PerPort)
 	pushFamilies := push.NewFamilies(d.set)
@@ -192,7 +194,9 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	})
 	if d.cfg.Daemon.Enabled {
 		fmt.Fprintln(d.stdout, "Listen to link messages...") // as the C++ daemon says when it is up
-		beside.Go(func() { d.judge.Watch(ctx, d.tellHealth) })
+		beside.Go(func() {
+			d.judge.Watch(ctx, func(was, is portsync.Health) { d.tellHealth(ctx, was, is) })
+		})
 		err = d.loop.Run(ctx)
 	} else {
 		d.idle(ctx)

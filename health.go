@@ -38,8 +38,14 @@ func (d *process) readiness() metrics.Health {
 }
 
 // tellHealth tells the log and the service manager of another verdict, once the
-// daemon is ready: what delays a start has lines of its own.
-func (d *process) tellHealth(was, is portsync.Health) {
+// daemon is ready: what delays a start has lines of its own. It waits until READY=1
+// is sent, since the status line of that message would replace the reasons.
+func (d *process) tellHealth(ctx context.Context, was, is portsync.Health) {
+	select {
+	case <-d.readyTold:
+	case <-ctx.Done():
+		return
+	}
 	level := syslog.LevelNotice
 	switch {
 	case is.Score > was.Score:
@@ -48,7 +54,7 @@ func (d *process) tellHealth(was, is portsync.Health) {
 	case is.Status == portsync.Degraded:
 		level = slog.LevelWarn
 	}
-	d.log.Log(context.Background(), level, "health is "+is.Status, "was", was.Status,
+	d.log.Log(ctx, level, "health is "+is.Status, "was", was.Status,
 		"score", is.Score, "reasons", is.Codes())
 	if is.Status == portsync.Healthy {
 		d.notify(systemd.Status("%s", d.loop.Summary()))

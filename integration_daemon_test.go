@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,8 +22,12 @@ type program struct {
 	cmd            *exec.Cmd
 	stdout, stderr *output
 	states         *record[string] // assignments sent by sd_notify, one each
+	watched        bool            // it is to feed a watchdog each feedEvery
 	ended          chan struct{}   // closed when the process has ended
 }
+
+// feedEvery is how often a daemon is to feed its watchdog: half of WATCHDOG_USEC.
+const feedEvery = 500 * time.Millisecond
 
 // launch says how a daemon is started; the zero value is as systemd would.
 type launch struct {
@@ -53,6 +58,10 @@ func (c *cell) startCommand(l launch, name string, args ...string) *program {
 	d.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1"}, l.env...)
 	if !l.unwatched {
 		d.cmd.Env = append(d.cmd.Env, "NOTIFY_SOCKET="+c.listenNotify(d.states))
+		d.watched = !slices.ContainsFunc(l.env, func(v string) bool { return strings.HasPrefix(v, "WATCHDOG_") })
+	}
+	if d.watched {
+		d.cmd.Env = append(d.cmd.Env, fmt.Sprintf("WATCHDOG_USEC=%d", 2*feedEvery.Microseconds()))
 	}
 	d.cmd.Stdout, d.cmd.Stderr, d.cmd.ExtraFiles = d.stdout, d.stderr, l.files
 	if l.stdout != nil {
@@ -124,6 +133,17 @@ func (d *program) awaitState(n int, limit time.Duration, prefix string) string {
 		d.t.Fatalf("no notification %s within %v, only %q", prefix, limit, all)
 	}
 	return state
+}
+
+// lastStatus returns the status line that the service manager shows.
+func (d *program) lastStatus() string {
+	states, _ := d.states.from(0)
+	for _, s := range slices.Backward(states) {
+		if text, ok := strings.CutPrefix(s, "STATUS="); ok {
+			return text
+		}
+	}
+	return ""
 }
 
 func (d *program) awaitReady() {

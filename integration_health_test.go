@@ -412,4 +412,7 @@ func TestHealthOfRestarts(t *testing.T) {
 		d = k.launch()
 	}
 	newPatient(k.cell, d).awaitSick("restart_storm")
+	if last := d.lastStatus(); !strings.Contains(last, "restart_storm") {
+		t.Errorf("the service manager shows %q", last)
+	}
 }

@@ -34,6 +34,7 @@ func (d *process) serve(ctx context.Context, listeners []net.Listener) {
 		case <-ready:
 			// Who waits for this may ask us at once.
 			d.notify(systemd.Ready, systemd.Status("%s", d.loop.Summary()))
+			close(d.readyTold)
 			ready = nil
 		case <-ctx.Done():
 		}
