@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"portsyncd/lab"
+	"portsyncd/metrics"
 )
 
 const demoUsage = `usage: portsyncd demo [--ports N] [--once] [--listen ADDRESS] [--rate N]
@@ -99,11 +100,11 @@ func demoFlags(args []string, stdout, stderr io.Writer) (*demoOptions, int) {
 
 // demoListener opens the address, or any free port of its host if it is taken.
 func demoListener(address string, stderr io.Writer) *net.TCPListener {
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen(metrics.TCPNetwork(address), address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		host, _, _ := net.SplitHostPort(address)
 		fmt.Fprintf(stderr, "portsyncd demo: %s is in use, taking another port\n", address)
-		l, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+		l, err = net.Listen(metrics.TCPNetwork(address), net.JoinHostPort(host, "0"))
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "portsyncd demo: no HTTP: %v\n", err)

@@ -80,6 +80,9 @@ func (s *site) try(method, path string, headers ...string) (answer, error) {
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
+		if name == "Host" {
+			request.Host = value
+		}
 		request.Header.Add(name, value)
 	}
 	response, err := s.client.Do(request)

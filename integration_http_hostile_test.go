@@ -46,7 +46,7 @@ var attacks = []struct {
 // trickleRequest sends a request that does not end.
 func trickleRequest(ctx context.Context, conn net.Conn) {
 	for i := 0; ; i++ {
-		const request = "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Padding: "
+		const request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Padding: "
 		b := byte('x')
 		if i < len(request) {
 			b = request[i]
@@ -59,15 +59,15 @@ func trickleRequest(ctx context.Context, conn net.Conn) {
 
 // neverReadAnswers asks for more than all buffers between hold.
 func neverReadAnswers(ctx context.Context, conn net.Conn) {
-	io.WriteString(conn, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 200))
+	io.WriteString(conn, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 200))
 	<-ctx.Done()
 }
 
 // cutRequest goes away in the middle of a request, or of the answer.
 func cutRequest(ctx context.Context, conn net.Conn) {
 	for i, request := range []string{
-		"G", "GET /metrics HTTP/1.1\r\nHo", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01",
-		"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc", "GET /" + strings.Repeat("x", 20<<10),
+		"G", "GET /metrics HTTP/1.1\r\nHo", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "\x16\x03\x01",
+		"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc", "GET /" + strings.Repeat("x", 20<<10),
 	} {
 		if i == time.Now().Nanosecond()/1000%6 {
 			io.WriteString(conn, request)
@@ -80,7 +80,7 @@ func cutRequest(ctx context.Context, conn net.Conn) {
 func scrapeAgain(ctx context.Context, conn net.Conn) {
 	buf := make([]byte, 64<<10)
 	for rest(ctx, 250*time.Millisecond) {
-		if _, err := io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			return
 		}
 		if _, err := conn.Read(buf); err != nil {

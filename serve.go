@@ -120,7 +120,7 @@ func (d *process) exposeProcess() {
 
 // live is the part of the server's configuration that a reload can change.
 func live(m *config.Metrics) *metrics.Live {
-	l := &metrics.Live{JSON: m.ExportFormat == config.JSON}
+	l := &metrics.Live{JSON: m.ExportFormat == config.JSON, HostNames: m.HostNames}
 	l.Credentials.BasicUser = m.BasicUsername
 	if m.BearerTokenSHA256.IsSet() {
 		l.Credentials.BearerSHA256 = m.BearerTokenSHA256.String()

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -210,11 +211,16 @@ func digest(field func(*Config) *Digest) codec {
 	}
 }
 
-const maxEndpoints = 16
+// Limits of the lists.
+const (
+	maxEndpoints = 16
+	maxHostNames = 64
+)
 
-// endpoints is one address or an array of them; an empty array is none.
-func endpoints(field func(*Config) *[]Endpoint) codec {
-	const want = `"host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them`
+// list is an array of strings, or one string for an array of one. Parse returns
+// the element that a string stands for, or what is wrong with the string; show is
+// its inverse.
+func list[T comparable](field func(*Config) *[]T, want, noun, nouns string, most int, parse func(string) (T, string), show func(T) string) codec {
 	return codec{
 		want: want,
 		decode: func(c *Config, v toml.Value) *problem {
@@ -222,21 +228,21 @@ func endpoints(field func(*Config) *[]Endpoint) codec {
 			if !ok {
 				values = []toml.Value{v}
 			}
-			if len(values) > maxEndpoints {
-				return problemf(v, "expected at most %d addresses, got %d", maxEndpoints, len(values))
+			if len(values) > most {
+				return problemf(v, "expected at most %d %s, got %d", most, nouns, len(values))
 			}
-			list := []Endpoint{}
+			list := []T{}
 			for _, v := range values {
 				s, ok := v.Data.(string)
 				if !ok {
 					return expected(want, v)
 				}
-				e, why := parseEndpoint(s)
+				e, why := parse(s)
 				if why != "" {
 					return problemf(v, "expected %s, got %s: %s", want, got(v), why)
 				}
 				if slices.Contains(list, e) {
-					return problemf(v, "address %q is listed twice", s)
+					return problemf(v, "%s %q is listed twice", noun, s)
 				}
 				list = append(list, e)
 			}
@@ -246,14 +252,31 @@ func endpoints(field func(*Config) *[]Endpoint) codec {
 		encode: func(c *Config) string {
 			list := *field(c)
 			if len(list) == 1 {
-				return toml.Quote(list[0].String())
+				return toml.Quote(show(list[0]))
 			}
 			quoted := make([]string, len(list))
 			for i, e := range list {
-				quoted[i] = toml.Quote(e.String())
+				quoted[i] = toml.Quote(show(e))
 			}
 			return "[" + strings.Join(quoted, ", ") + "]"
 		},
 		copy: copier(field),
 	}
+}
+
+// endpoints is one address or an array of them; an empty array is none.
+func endpoints(field func(*Config) *[]Endpoint) codec {
+	const want = `"host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them`
+	return list(field, want, "address", "addresses", maxEndpoints, parseEndpoint, Endpoint.String)
+}
+
+// hostNames are names that clients may have for this host.
+func hostNames(field func(*Config) *[]string) codec {
+	const want = "a host name or an array of them"
+	return list(field, want, "name", "names", maxHostNames, func(s string) (string, string) {
+		if _, err := netip.ParseAddr(s); err == nil || !isHost(s) {
+			return "", "a name has letters, digits, '-', '_' and '.', and is no IP address"
+		}
+		return strings.ToLower(strings.TrimSuffix(s, ".")), ""
+	}, func(s string) string { return s })
 }

@@ -47,6 +47,7 @@ type Metrics struct {
 	StoragePath  string        // absolute path of a directory. Default by [Config.ResolvePaths]
 
 	Listen    []Endpoint // HTTP listeners, at most 16; empty: none. Default 127.0.0.1:9101
+	HostNames []string   // names of this host, besides its own, that a client may put into the Host header, at most 64. Default none
 	Device    string     // interface or VRF the TCP listeners are bound to (SO_BINDTODEVICE). Default "": any
 	PerPort   bool       // export series for each port. Default true
 	Profiling bool       // serve /debug/pprof; only on loopback and unix sockets. Default false
@@ -109,6 +110,7 @@ func Default() Config {
 			ExportFormat: Prometheus,
 			StoragePath:  specifiedDir + "/" + storageName,
 			Listen:       []Endpoint{{"tcp", "127.0.0.1:9101"}},
+			HostNames:    []string{},
 			PerPort:      true,
 		},
 		Health: Health{

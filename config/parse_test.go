@@ -42,6 +42,7 @@ listen = [
   "[::1]:9102",
   "unix:/run/portsyncd.sock",
 ]
+host_names = ["Leaf1.example.", "leaf1"]
 device = "mgmt"
 per_port = false
 tls_cert_file = "/c"
@@ -79,6 +80,7 @@ queue_batches = 1000
 			SaveInterval: time.Second, Retention: 3650 * 24 * time.Hour, MaxFileSize: 1 << 30,
 			ExportFormat: Both, StoragePath: "/tmp/m",
 			Listen:      []Endpoint{{"tcp", ":9101"}, {"tcp", "[::1]:9102"}, {"unix", "/run/portsyncd.sock"}},
+			HostNames:   []string{"leaf1.example", "leaf1"},
 			Device:      "mgmt",
 			TLSCertFile: "/c", TLSKeyFile: "/k", TLSClientCAFile: "/ca",
 			BearerTokenSHA256: d, BasicUsername: "prom", BasicPasswordSHA256: d,
@@ -142,6 +144,9 @@ func TestParseErrors(t *testing.T) {
 		{"listen socket", "[metrics]\nlisten = 'unix:run/x'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "unix:run/x": a socket's path is absolute and has at most 107 bytes`},
 		{"listen number", "[metrics]\nlisten = [9101]\n", `f:2:11: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got 9101`},
 		{"listen twice", "[metrics]\nlisten = [':1',\n ':1']\n", `f:3:2: metrics.listen: address ":1" is listed twice`},
+		{"host name", "[metrics]\nhost_names = '192.0.2.1'\n", `f:2:14: metrics.host_names: expected a host name or an array of them, got "192.0.2.1": a name has letters, digits, '-', '_' and '.', and is no IP address`},
+		{"host name twice", "[metrics]\nhost_names = ['a', 'A']\n", `f:2:20: metrics.host_names: name "A" is listed twice`},
+		{"host names too many", "[metrics]\nhost_names = [" + strings.Repeat("'a',", 65) + "]\n", `f:2:14: metrics.host_names: expected at most 64 names, got 65`},
 		{"listen too many", "[metrics]\nlisten = [" + strings.Repeat("':1',", 17) + "]\n", `f:2:10: metrics.listen: expected at most 16 addresses, got 17`},
 
 		{"digest keeps a secret", "[metrics]\nbearer_token_sha256 = 'hunter2'\n", `f:2:23: metrics.bearer_token_sha256: expected a SHA-256 as 64 hexadecimal digits or "", got a string of 7 characters`},

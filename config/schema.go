@@ -56,6 +56,7 @@ var schema = []setting{
 	{"metrics.export_format", live, enum(func(c *Config) *ExportFormat { return &c.Metrics.ExportFormat }, exportFormats)},
 	{"metrics.storage_path", restart, ownPath(func(c *Config) *string { return &c.Metrics.StoragePath })},
 	{"metrics.listen", restart | exposure, endpoints(func(c *Config) *[]Endpoint { return &c.Metrics.Listen })},
+	{"metrics.host_names", live | exposure, hostNames(func(c *Config) *[]string { return &c.Metrics.HostNames })},
 	{"metrics.device", restart | exposure, text(func(c *Config) *string { return &c.Metrics.Device }, "an interface name of at most 15 bytes", true, isDevice)},
 	{"metrics.per_port", restart, boolean(func(c *Config) *bool { return &c.Metrics.PerPort })},
 	{"metrics.profiling", restart | exposure, boolean(func(c *Config) *bool { return &c.Metrics.Profiling })},

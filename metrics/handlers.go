@@ -23,8 +23,10 @@ const (
 )
 
 var (
-	offerText = mediaType{"text/plain", "0.0.4"}
-	offerJSON = mediaType{"application/json", ""}
+	// offerText is the exposition format. Whoever accepts a later format of
+	// Prometheus reads this one too, as every scraper does.
+	offerText = mediaType{"text/plain", "0.0.4", []string{"application/openmetrics-text", "application/vnd.google.protobuf"}}
+	offerJSON = mediaType{name: "application/json"}
 )
 
 // Health is an answer to "are you well?".
@@ -49,7 +51,7 @@ type route struct {
 func (s *Server) addRoutes() {
 	add := func(path string, handle http.HandlerFunc, codes ...int) *route {
 		rt := &route{handle: handle, requests: make(map[int]*Counter)}
-		codes = append(codes, http.StatusUnauthorized, http.StatusMethodNotAllowed)
+		codes = append(codes, http.StatusUnauthorized, http.StatusMethodNotAllowed, http.StatusMisdirectedRequest)
 		slices.Sort(codes)
 		for _, code := range codes {
 			rt.requests[code] = s.src.Set.NewCounter("portsyncd_http_requests_total",
@@ -59,21 +61,20 @@ func (s *Server) addRoutes() {
 		return rt
 	}
 	const (
-		ok, absent, unacceptable, unavailable = http.StatusOK, http.StatusNotFound,
-			http.StatusNotAcceptable, http.StatusServiceUnavailable
+		ok, absent, unavailable = http.StatusOK, http.StatusNotFound, http.StatusServiceUnavailable
 	)
 	s.routes = map[string]*route{
 		"/":             add("/", s.handlePage, ok, unavailable),
-		"/metrics":      add("/metrics", s.handleMetrics, ok, unacceptable, unavailable),
-		"/metrics.json": add("/metrics.json", s.handleMetricsJSON, ok, unacceptable, unavailable),
+		"/metrics":      add("/metrics", s.handleMetrics, ok, unavailable),
+		"/metrics.json": add("/metrics.json", s.handleMetricsJSON, ok, unavailable),
 		"/healthz":      add("/healthz", handleHealth(s.src.Health), ok, unavailable),
 		"/readyz":       add("/readyz", handleHealth(s.src.Ready), ok, unavailable),
 	}
 	if s.src.Ports != nil {
-		s.routes["/ports"] = add("/ports", s.handlePorts, ok, unacceptable, unavailable)
+		s.routes["/ports"] = add("/ports", s.handlePorts, ok, unavailable)
 	}
 	if s.src.Status != nil {
-		s.routes["/status"] = add("/status", s.handleStatus, ok, unacceptable, unavailable)
+		s.routes["/status"] = add("/status", s.handleStatus, ok, unavailable)
 	}
 	if s.cfg.Profiling {
 		s.pprof = add("/debug/pprof/", handleProfiling, ok,
@@ -103,6 +104,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	auth := &s.live.Load().auth
 	switch {
+	case !c.unix && !s.servesHost(r.Host):
+		reply(sw, r, http.StatusMisdirectedRequest, typeText, "this host is not called that in its configuration: add the name to metrics.host_names, or use an IP address\n")
 	case !c.unix && !auth.allows(r):
 		auth.challenge(w.Header())
 		reply(sw, r, http.StatusUnauthorized, typeText, "credentials wanted\n")
@@ -144,40 +147,31 @@ func (s *Server) route(path string, c *conn) *route {
 	return s.other
 }
 
+// handleMetrics answers every client: one whose Accept header names nothing that
+// there is gets text, as from other exporters.
 func (s *Server) handleMetrics(w http.ResponseWriter, r *http.Request) {
 	offers := []mediaType{offerText, offerJSON}
 	if s.live.Load().json {
 		slices.Reverse(offers)
 	}
-	i := negotiate(r.Header["Accept"], offers...)
-	switch {
-	case i < 0:
-		notAcceptable(w, r, "text/plain; version=0.0.4 or application/json")
-	case offers[i] == offerText:
-		s.answer(w, r, "text", typePrometheus, s.src.Set.AppendText)
-	default:
-		s.answer(w, r, "json", typeJSON, s.src.Set.AppendJSON)
+	w.Header().Add("Vary", "Accept")
+	if i := negotiate(r.Header["Accept"], offers...); i >= 0 && offers[i].name == offerJSON.name {
+		s.handleMetricsJSON(w, r)
+		return
 	}
+	s.answer(w, r, "text", typePrometheus, s.src.Set.AppendText)
 }
 
 func (s *Server) handleMetricsJSON(w http.ResponseWriter, r *http.Request) {
-	s.answerJSON(w, r, "json", s.src.Set.AppendJSON)
+	s.answer(w, r, "json", typeJSON, s.src.Set.AppendJSON)
 }
 
 func (s *Server) handlePorts(w http.ResponseWriter, r *http.Request) {
-	s.answerJSON(w, r, "ports", s.src.Ports)
+	s.answer(w, r, "ports", typeJSON, s.src.Ports)
 }
 
 func (s *Server) handleStatus(w http.ResponseWriter, r *http.Request) {
-	s.answerJSON(w, r, "status", s.src.Status)
-}
-
-func (s *Server) answerJSON(w http.ResponseWriter, r *http.Request, name string, render func([]byte) []byte) {
-	if negotiate(r.Header["Accept"], offerJSON) < 0 {
-		notAcceptable(w, r, typeJSON)
-		return
-	}
-	s.answer(w, r, name, typeJSON, render)
+	s.answer(w, r, "status", typeJSON, s.src.Status)
 }
 
 // answer sends a large answer, made by render, when its turn has come. The name
@@ -195,7 +189,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, name, contentTyp
 	}
 	defer s.press.give(e)
 	h := w.Header()
-	h.Add("Vary", "Accept")
 	h.Add("Vary", "Accept-Encoding")
 	if compress {
 		h.Set("Content-Encoding", "gzip")
@@ -216,7 +209,7 @@ func (h *Health) json() []byte {
 	if err != nil {
 		panic(err) // words, numbers and times always have a JSON form
 	}
-	return body
+	return asciiJSON(body)
 }
 
 // handleHealth answers with what ask says; it may be nil.
@@ -236,10 +229,10 @@ func handleHealth(ask func() Health) http.HandlerFunc {
 		}
 		body := health.Status + "\n"
 		if health.Detail != "" {
-			body += health.Detail + "\n"
+			body += validText(health.Detail) + "\n"
 		}
 		for _, reason := range health.Reasons {
-			body += "- " + reason + "\n"
+			body += "- " + strings.ReplaceAll(validText(reason), "\n", " ") + "\n"
 		}
 		reply(w, r, status, typeText, body)
 	}
@@ -285,10 +278,6 @@ func handleProfiling(w http.ResponseWriter, r *http.Request) {
 	default:
 		pprof.Index(w, r)
 	}
-}
-
-func notAcceptable(w http.ResponseWriter, r *http.Request, offered string) {
-	reply(w, r, http.StatusNotAcceptable, typeText, "on offer: "+offered+"\n")
 }
 
 // reply sends a short answer.

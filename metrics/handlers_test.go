@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -28,6 +29,9 @@ func fetchWith(t *testing.T, rt http.RoundTripper, method, url string, headers .
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
+		if name == "Host" {
+			req.Host = value
+		}
 		req.Header.Add(name, value)
 	}
 	resp, err := rt.RoundTrip(req)
@@ -72,18 +76,21 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/metrics", acceptPrometheus, 200, text, "\ntest_events_total 42\n"},
 		{"GET", "/metrics?name[]=x", "", 200, text, "\ntest_events_total 42\n"},
 		{"GET", "/metrics", "application/json", 200, isJSON, `"value":42}`},
-		{"GET", "/metrics", "text/html", 406, plain, "on offer: text/plain; version=0.0.4 or application/json"},
+		{"GET", "/metrics", "text/html", 200, text, "\ntest_events_total 42\n"},
+		{"GET", "/metrics", "application/openmetrics-text; version=1.0.0; charset=utf-8", 200, text, "\ntest_events_total 42\n"},
+		{"GET", "/metrics", "text/plain;q=0, application/json;q=0", 200, text, "\ntest_events_total 42\n"},
+		{"GET", "/metrics", ";;,q=", 200, text, "\ntest_events_total 42\n"},
 		{"GET", "/metrics.json", "", 200, isJSON, `"value":42}`},
-		{"GET", "/metrics.json", "text/plain", 406, plain, "on offer: application/json"},
+		{"GET", "/metrics.json", "text/plain", 200, isJSON, `"value":42}`},
 		{"GET", "/healthz", "", 200, plain, "healthy\n"},
 		{"GET", "/healthz", "application/json", 200, isJSON, `{"ok":true,"status":"healthy","reasons":[]}`},
 		{"GET", "/healthz", "text/html", 200, plain, "healthy\n"},
 		{"GET", "/readyz", "", 503, plain, "unhealthy\n- Redis: connection refused\n- no progress for 12s\n"},
 		{"GET", "/readyz", "application/json", 503, isJSON, `"reasons":["Redis: connection refused","no progress for 12s"]`},
 		{"GET", "/ports", "", 200, isJSON, `{"ports":[]}`},
-		{"GET", "/ports", "text/html", 406, plain, ""},
+		{"GET", "/ports", "text/html", 200, isJSON, `{"ports":[]}`},
 		{"GET", "/status", "", 200, isJSON, `{"schema":1}`},
-		{"GET", "/status", "text/html", 406, plain, ""},
+		{"GET", "/status", "text/html", 200, isJSON, `{"schema":1}`},
 		{"GET", "/", acceptBrowser, 200, "text/html; charset=utf-8", "Version 1.2&lt;3."},
 		{"GET", "/", "", 200, "text/html; charset=utf-8", `<a href="/metrics">`},
 		{"GET", "/nothing", "", 404, plain, ""},
@@ -132,6 +139,37 @@ func TestHealthDocument(t *testing.T) {
 	} {
 		if resp, body := fetch(t, "GET", base+"/healthz", "Accept: "+accept); resp.StatusCode != 200 || body != want {
 			t.Errorf("%s: %d %q, want %q", accept, resp.StatusCode, body, want)
+		}
+	}
+}
+
+// TestNothingActsOnTerminals: names and reasons that quote somebody reach no terminal
+// as they are, in either form.
+func TestNothingActsOnTerminals(t *testing.T) {
+	set := NewSet()
+	group := set.NewGroup("port")
+	group.NewIntGauge("test_port", "help")
+	const evil = "a\x1b[31m\x7f\u009b1m\u202e\U000e0001\xff"
+	group.Add(evil)
+	_, base := startServer(t, ServerConfig{}, Sources{Set: set, Health: func() Health {
+		return Health{Status: "unhealthy", Detail: evil, Reasons: []string{"disk: " + evil + "\nfaked"}}
+	}})
+	for path, want := range map[string]string{
+		"/metrics":      `test_port{port="a\\x1b[31m\\x7f\\u009b1m\\u202e\\U000e0001\\xff"} 0`,
+		"/metrics.json": `"port":"a\\x1b[31m\\x7f\\u009b1m\\u202e\\U000e0001\\xff"`,
+		"/healthz":      "unhealthy\n" + `a\x1b[31m\x7f\u009b1m\u202e\U000e0001\xff` + "\n- disk: a",
+	} {
+		for _, accept := range []string{"*/*", "application/json"} {
+			_, body := fetch(t, "GET", base+path, "Accept: "+accept)
+			if i := strings.IndexFunc(body, func(r rune) bool { return !strconv.IsPrint(r) && r != '\n' }); i >= 0 {
+				t.Errorf("%s as %s: unprintable character in %q", path, accept, body[i:])
+			}
+			if accept == "*/*" && !strings.Contains(body, want) {
+				t.Errorf("%s: no %q in %q", path, want, body)
+			}
+			if strings.Contains(body, "\nfaked") {
+				t.Errorf("%s as %s: a reason makes a line of its own", path, accept)
+			}
 		}
 	}
 }
@@ -198,6 +236,23 @@ func TestJSONAsConfigured(t *testing.T) {
 	f("*/*", typePrometheus)
 }
 
+// Whatever a client accepts, export_format = "json" or not: text, unless it names JSON
+// or anything will do.
+func TestStrangeAccept(t *testing.T) {
+	for _, asJSON := range []bool{false, true} {
+		_, base := startServer(t, ServerConfig{Live: Live{JSON: asJSON}}, Sources{})
+		for _, accept := range []string{
+			"application/openmetrics-text", "application/vnd.google.protobuf;encoding=delimited", "text/plain;q=.2",
+			"image/png", "text/plain;version=1.0.0;escaping=allow-utf-8", "*/*;q=0", "garbage", "text/plain;q=,",
+		} {
+			resp, _ := fetch(t, "GET", base+"/metrics", "Accept: "+accept)
+			if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != typePrometheus {
+				t.Errorf("JSON %t, Accept %q: %d %q, want 200 and text", asJSON, accept, resp.StatusCode, got)
+			}
+		}
+	}
+}
+
 func TestRequestsAreCounted(t *testing.T) {
 	set := NewSet()
 	_, base := startServer(t, ServerConfig{}, Sources{Set: set, Health: healthy})
@@ -205,11 +260,11 @@ func TestRequestsAreCounted(t *testing.T) {
 	fetch(t, "GET", base+"/readyz")
 	fetch(t, "PUT", base+"/metrics")
 	fetch(t, "GET", base+"/wp-login.php")
-	fetch(t, "GET", base+"/metrics", "Accept: image/png")
+	fetch(t, "GET", base+"/metrics", "Host: evil.example")
 	_, body := fetch(t, "GET", base+"/metrics")
 	for _, want := range []string{
 		`{path="/healthz",code="200"} 1`, `{path="/readyz",code="503"} 1`, `{path="/metrics",code="405"} 1`,
-		`{path="other",code="404"} 1`, `{path="/metrics",code="406"} 1`, `{path="/metrics",code="200"} 0`,
+		`{path="other",code="404"} 1`, `{path="/metrics",code="421"} 1`, `{path="/metrics",code="200"} 0`,
 	} {
 		if !strings.Contains(body, "\nportsyncd_http_requests_total"+want+"\n") {
 			t.Errorf("no %s in\n%s", want, body)

@@ -90,7 +90,7 @@ func pause(ctx context.Context, d time.Duration) {
 // trickle sends a request byte by byte and never ends it.
 func trickle(ctx context.Context, c net.Conn) {
 	for i := 0; ctx.Err() == nil; i++ {
-		const request = "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Padding: "
+		const request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Padding: "
 		b := byte('x')
 		if i < len(request) {
 			b = request[i]
@@ -104,15 +104,15 @@ func trickle(ctx context.Context, c net.Conn) {
 
 // neverRead asks for everything and reads nothing.
 func neverRead(ctx context.Context, c net.Conn) {
-	io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	pause(ctx, time.Second)
 }
 
 // cutOff goes away in the middle of its request, or of the answer.
 func cutOff(_ context.Context, c net.Conn) {
 	requests := []string{
-		"", "G", "GET /metrics HTTP/1.1\r\nHo", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
-		"GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc",
+		"", "G", "GET /metrics HTTP/1.1\r\nHo", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc",
 		"\x16\x03\x01", "GET " + strings.Repeat("x", 2*maxHeaderBytes) + " HTTP/1.1\r\n\r\n",
 	}
 	at := time.Now().Nanosecond() / 1000 % len(requests)

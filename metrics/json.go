@@ -1,6 +1,10 @@
 package metrics
 
-import "math"
+import (
+	"fmt"
+	"math"
+	"unicode/utf8"
+)
 
 // appendJSONLabels appends the beginning of a sample: {"labels":{...},
 func appendJSONLabels(b []byte, labels []Label) []byte {
@@ -33,6 +37,25 @@ func appendJSONString(b []byte, v string) []byte {
 		}
 	}
 	return append(b, '"')
+}
+
+// asciiJSON returns a JSON document with \u escapes (RFC 8259, section 7) in the place
+// of DEL and of all that is not ASCII, so that nothing in it acts on a terminal.
+func asciiJSON(text []byte) []byte {
+	var b []byte
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		text = text[n:]
+		switch {
+		case r < utf8.RuneSelf && r != 0x7f:
+			b = append(b, byte(r))
+		case r < 0x10000:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		default:
+			b = fmt.Appendf(b, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+r&0x3ff)
+		}
+	}
+	return b
 }
 
 // appendJSONFloat is appendFloat with quotes around what JSON cannot say.

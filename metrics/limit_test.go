@@ -58,7 +58,7 @@ func TestWaitingConnectionMakesRoom(t *testing.T) {
 		return c
 	}
 	ask := func(c net.Conn) string {
-		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		b := make([]byte, 4096)

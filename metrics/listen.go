@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -72,7 +73,22 @@ func (e endpoint) listen(ctx context.Context, device string) (net.Listener, erro
 			return nil
 		}
 	}
-	return lc.Listen(ctx, "tcp", e.address)
+	return lc.Listen(ctx, TCPNetwork(e.address), e.address)
+}
+
+// TCPNetwork returns the network, in the terms of [net.Listen], on which to listen at
+// "host:port": tcp4 or tcp6 if host is an address of that family, else tcp for both.
+// Package net by itself takes 0.0.0.0 and :: for both.
+func TCPNetwork(address string) string {
+	host, _, _ := net.SplitHostPort(address)
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return "tcp"
+	case ip.Unmap().Is4():
+		return "tcp4"
+	}
+	return "tcp6"
 }
 
 func (e endpoint) listenUnix(ctx context.Context) (net.Listener, error) {

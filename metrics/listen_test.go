@@ -115,6 +115,38 @@ func TestListenOnDevice(t *testing.T) {
 	}
 }
 
+// An address of one family is not opened in the other.
+func TestListenFamily(t *testing.T) {
+	f := func(host string, v4, v6 bool) {
+		t.Helper()
+		l, err := endpoint{"tcp", net.JoinHostPort(host, "0")}.listen(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		for address, want := range map[string]bool{"127.0.0.1": v4, "::1": v6} {
+			c, err := net.Dial("tcp", net.JoinHostPort(address, port))
+			if err == nil {
+				c.Close()
+			}
+			if (err == nil) != want {
+				t.Errorf("listening at %q: dial %s: %v, want success: %t", host, address, err, want)
+			}
+		}
+	}
+	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
+		t.Skip("no IPv6 here:", err)
+	} else {
+		l.Close()
+	}
+	f("0.0.0.0", true, false)
+	f("127.0.0.1", true, false)
+	f("::ffff:0.0.0.0", true, false)
+	f("::", false, true)
+	f("", true, true)
+}
+
 func TestIsLocal(t *testing.T) {
 	f := func(a net.Addr, want bool) {
 		t.Helper()

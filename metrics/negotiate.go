@@ -1,6 +1,9 @@
 package metrics
 
 import (
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -10,22 +13,25 @@ import (
 
 // mediaType is a type on offer.
 type mediaType struct {
-	name    string // "text/plain"
-	version string // what a version parameter must say, if there is one
+	name    string   // "text/plain"
+	version string   // value of the version parameter of an exact match
+	also    []string // other types whose readers can read this one
 }
 
-// negotiate returns the index of the type that the client likes best; of
-// equals, the first. Without a (legible) Accept header that is the first type
-// of all. The answer is -1 if no type is acceptable.
+// negotiate returns the index of the offer with the highest weight, the first of
+// several with the same weight, and the first of all if there is no Accept header.
+// It returns -1 if the client accepts none of them.
 func negotiate(accept []string, offers ...mediaType) int {
-	best, bestWeight, legible := -1, 0, false
+	best, bestWeight, empty := -1, 0, true
 	for i, offer := range offers {
 		weight, specific := 0, 0
 		for choice, params := range choices(accept) {
+			empty = false
 			w, ok := weightOf(params)
-			s := specificity(choice, params, offer)
-			legible = legible || ok && strings.Contains(choice, "/")
-			if ok && s > specific {
+			if !ok {
+				w = 1000 // as if there were no weight
+			}
+			if s := specificity(choice, params, offer); s > specific {
 				weight, specific = w, s
 			}
 		}
@@ -33,31 +39,29 @@ func negotiate(accept []string, offers ...mediaType) int {
 			best, bestWeight = i, weight
 		}
 	}
-	if !legible {
+	if empty {
 		return 0
 	}
 	return best
 }
 
-// specificity says how closely a choice names the offer: 0 not at all, 1 */*,
-// 2 type/*, 3 the type, 4 the type with its version. The closest choice
-// decides (RFC 9110, section 12.5.1).
+// specificity returns how closely a choice names the offer: 0 not at all, 1 */*,
+// 2 type/*, 3 the type, 4 the type with its version. The closest choice decides
+// (RFC 9110, section 12.5.1). A bare * is what some clients send for */*.
 func specificity(choice, params string, offer mediaType) int {
 	kind, _, _ := strings.Cut(offer.name, "/")
 	switch {
-	case choice == "*/*":
+	case choice == "*/*", choice == "*":
 		return 1
 	case strings.EqualFold(choice, kind+"/*"):
 		return 2
-	case !strings.EqualFold(choice, offer.name):
-		return 0
-	}
-	version, ok := parameter(params, "version")
-	switch {
-	case !ok:
+	case strings.EqualFold(choice, offer.name):
+		if version, _ := parameter(params, "version"); version != "" && version == offer.version {
+			return 4
+		}
 		return 3
-	case version == offer.version:
-		return 4
+	case slices.ContainsFunc(offer.also, func(name string) bool { return strings.EqualFold(choice, name) }):
+		return 3
 	}
 	return 0
 }
@@ -107,25 +111,17 @@ func parameter(params, name string) (string, bool) {
 	return "", false
 }
 
-// weightOf returns a choice's weight in thousandths: 1000 if there is none,
-// and false if there is one that breaks the grammar
-//
-//	qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
+// weightOf returns a choice's weight in thousandths, 0 to 1000: 1000 if there is
+// none, and false if it is not a number. It reads more than RFC 9110 allows (".2",
+// "0.12345", "7"), since a mistake in a weight must not cost a client the answer.
 func weightOf(params string) (int, bool) {
 	q, ok := parameter(params, "q")
 	if !ok {
 		return 1000, true
 	}
-	whole, fraction, _ := strings.Cut(q, ".")
-	if whole != "0" && whole != "1" || len(fraction) > 3 || digits(fraction) != len(fraction) {
+	weight, err := strconv.ParseFloat(q, 64)
+	if err != nil || math.IsNaN(weight) {
 		return 0, false
 	}
-	weight := int(whole[0] - '0')
-	for i := range 3 {
-		weight *= 10
-		if i < len(fraction) {
-			weight += int(fraction[i] - '0')
-		}
-	}
-	return weight, weight <= 1000
+	return int(math.Ceil(1000 * min(max(weight, 0), 1))), true
 }

@@ -36,16 +36,20 @@ func TestNegotiate(t *testing.T) {
 	f(json, "text/plain;q=0.5, application/json;q=0.51")
 	f(json, "text/plain;q=0.5", "application/json") // two header lines
 	f(json, "*/*, text/plain;q=0")                  // the closest choice decides
-	f(json, "text/plain;version=1.0.0, application/json;q=0.1")
-	f(none, "text/plain;version=1.0.0")
-	f(none, "application/openmetrics-text; version=1.0.0")
+	f(text, "text/plain;version=1.0.0")
+	f(text, "text/plain;version=1.0.0, application/json;q=0.1")
+	f(text, "application/openmetrics-text; version=1.0.0")
+	f(text, "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited")
+	f(json, "application/openmetrics-text;q=0.1, application/json")
 	f(none, "text/html")
 	f(none, "text/plain;q=0")
 	f(none, "*/*;q=0")
-	f(text, "garbage") // not legible: as if absent
-	f(text, "text/plain;q=2")
-	f(text, "application/json;q=x")
-	f(json, "text/plain;q=7, application/json;q=0.001")
+	f(none, "garbage")
+	f(text, "*")
+	f(json, "*, text/plain;q=.2")
+	f(text, "text/plain;q=2, application/json;q=1")
+	f(json, "application/json;q=x, text/plain;q=0.9") // as without a weight
+	f(json, "text/plain;q=.1, application/json;q=0.12345")
 }
 
 func TestAcceptsGzip(t *testing.T) {
@@ -89,11 +93,15 @@ func TestWeightOf(t *testing.T) {
 	f(" Q = 0.5 ", 500, true)
 	f("a=b; q=0.123", 123, true)
 	f("q=0", 0, true)
-	f("q=1.001", 0, false)
-	f("q=0.1234", 0, false)
-	f("q=-0.1", 0, false)
-	f("q=.5", 0, false)
-	f("q=1e0", 0, false)
+	f("q=1.001", 1000, true)
+	f("q=7", 1000, true)
+	f("q=0.1234", 124, true)
+	f("q=0.0001", 1, true)
+	f("q=-0.1", 0, true)
+	f("q=.5", 500, true)
+	f("q=1e0", 1000, true)
+	f("q=NaN", 0, false)
+	f("q=high", 0, false)
 	f("q=", 0, false)
 	f("q", 0, false)
 }

@@ -71,6 +71,10 @@ type Live struct {
 	// Credentials are asked of clients that come over TCP. The zero value
 	// asks for none. A unix socket is guarded by its mode instead.
 	Credentials Credentials
+	// HostNames are names of this host, in lower case, besides those that
+	// [Server] finds by itself. A request over TCP whose Host header has another
+	// name is refused.
+	HostNames []string
 }
 
 // Sources is where answers come from. The functions are called from many
@@ -139,8 +143,9 @@ type Server struct {
 
 // liveState is Live, made ready for use.
 type liveState struct {
-	json bool
-	auth authenticator
+	json      bool
+	auth      authenticator
+	hostNames []string
 }
 
 // NewServer checks cfg and adds the server's own families to src.Set. It opens
@@ -215,7 +220,7 @@ func (s *Server) Reconfigure(live Live) error {
 	if err != nil {
 		return err
 	}
-	s.live.Store(&liveState{json: live.JSON, auth: auth})
+	s.live.Store(&liveState{json: live.JSON, auth: auth, hostNames: live.HostNames})
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -10,7 +11,7 @@ import (
 // Label is a name and a value that tell series of one family apart.
 type Label struct {
 	Name  string // ASCII letters, digits, underscore; not "le", not "quantile"
-	Value string // any text; bytes that are not UTF-8 are shown as \xNN
+	Value string // any text; what cannot be seen is shown as \xNN or \uNNNN
 }
 
 // appendSampleName appends name{labels} and the space before the value.
@@ -65,25 +66,30 @@ func appendHelp(b []byte, v string) []byte {
 	return b
 }
 
-// validText returns v with every byte that is not part of valid UTF-8 spelled
-// as \xNN. One such byte would make Prometheus refuse the whole scrape, and an
-// interface name may hold any byte but '/' and white space (dev_valid_name in
-// linux/net/core/dev.c). A replacement character for all of them would
-// make two names one.
+// validText returns v with every byte that is not part of valid UTF-8 spelled as
+// \xNN, and every character that cannot be seen (control characters, those that turn
+// the direction of writing) as \xNN, \uNNNN or \UNNNNNNNN. An interface name may hold
+// any byte but '/' and white space (dev_valid_name in linux/net/core/dev.c), and an
+// answer of Redis any byte at all. One byte that is not UTF-8 would make Prometheus
+// refuse the whole scrape; an escape sequence would act on the terminal that shows the
+// answer. A replacement character for all of them would make two names one.
 func validText(v string) string {
-	if utf8.ValidString(v) {
+	isPlain := func(r rune) bool { return strconv.IsPrint(r) || r == '\n' }
+	if utf8.ValidString(v) && strings.IndexFunc(v, func(r rune) bool { return !isPlain(r) }) < 0 {
 		return v
 	}
-	const hex = "0123456789abcdef"
 	var out strings.Builder
 	for i := 0; i < len(v); {
 		r, n := utf8.DecodeRuneInString(v[i:])
-		if r == utf8.RuneError && n == 1 {
-			out.WriteString(`\x`)
-			out.WriteByte(hex[v[i]>>4])
-			out.WriteByte(hex[v[i]&15])
-		} else {
-			out.WriteString(v[i : i+n])
+		switch {
+		case n == 1 && (r == utf8.RuneError || !isPlain(r)):
+			fmt.Fprintf(&out, `\x%02x`, v[i])
+		case isPlain(r):
+			out.WriteRune(r)
+		case r < 0x10000:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&out, `\U%08x`, r)
 		}
 		i += n
 	}

@@ -126,10 +126,10 @@ func unescape(s string) (string, bool) {
 }
 
 // Whatever a port is called: the text is valid UTF-8, the name sits on one
-// line, and text and JSON read back as the same name, which is the port's if
-// that was valid.
+// line, nothing in it acts on a terminal, and text and JSON read back as the same name,
+// which is the port's if that was printable.
 func FuzzLabelValue(f *testing.F) {
-	for _, v := range []string{"Ethernet0", `\`, `"`, "\n", "\x00", "\xff\xfe", "a\"} 1\nfake{b=\"", "日本"} {
+	for _, v := range []string{"Ethernet0", `\`, `"`, "\n", "\x00", "\x1b[31m", "\u009b\u202e\U000e0001", "\xff\xfe", "a\"} 1\nfake{b=\"", "日本"} {
 		f.Add(v)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
@@ -150,7 +150,10 @@ func FuzzLabelValue(f *testing.F) {
 		if !ok {
 			t.Fatalf("label value does not parse: %q", text)
 		}
-		if utf8.ValidString(name) && shown != name {
+		if i := strings.IndexFunc(text, func(r rune) bool { return !strconv.IsPrint(r) && r != '\n' }); i >= 0 {
+			t.Fatalf("unprintable character in %q", text)
+		}
+		if validText(name) == name && shown != name {
 			t.Fatalf("name %q reads back as %q", name, shown)
 		}
 

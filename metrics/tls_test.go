@@ -39,6 +39,7 @@ func newCertificate(t *testing.T, name string, parent *certificate) *certificate
 		Subject:               pkix.Name{CommonName: name},
 		NotAfter:              time.Now().Add(time.Hour),
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:              []string{name + ".example"},
 		IsCA:                  parent == nil,
 		BasicConstraintsValid: true,
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 // portView is what others may see of a port: the loop writes, anyone reads. The
@@ -171,22 +172,30 @@ func (v *portView) append(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendJSONString appends s as JSON (RFC 8259 section 7). An interface name can
-// hold any byte but blanks, slash and NUL; what is not UTF-8 becomes U+FFFD.
+// appendJSONString appends s as JSON (RFC 8259 section 7), with \u escapes for all that
+// cannot be seen. An interface name can hold any byte but blanks, slash and NUL, escape
+// sequences for a terminal included; what is not UTF-8 becomes U+FFFD.
 func appendJSONString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
 	b = append(b, '"')
 	for _, r := range s {
 		switch {
 		case r == '"' || r == '\\':
 			b = append(b, '\\', byte(r))
-		case r < 0x20:
-			b = append(b, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
-		default:
-			b = append(b, string(r)...)
+		case strconv.IsPrint(r):
+			b = utf8.AppendRune(b, r)
+		case r < 0x10000:
+			b = appendUnit(b, uint16(r))
+		default: // a surrogate pair
+			b = appendUnit(appendUnit(b, uint16(0xd800+(r-0x10000)>>10)), uint16(0xdc00+r&0x3ff))
 		}
 	}
 	return append(b, '"')
+}
+
+// appendUnit appends the escape sequence of a UTF-16 code unit.
+func appendUnit(b []byte, u uint16) []byte {
+	const hex = "0123456789abcdef"
+	return append(b, '\\', 'u', hex[u>>12], hex[u>>8&15], hex[u>>4&15], hex[u&15])
 }
 
 // compareNames puts Ethernet2 before Ethernet10.

@@ -1,0 +1,88 @@
+package metrics
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A request over TCP for another host is refused, whatever it asks for and whether or
+// not it has credentials; clients of every usual kind are served.
+func TestHostHeader(t *testing.T) {
+	token := "Authorization: Bearer token"
+	socket := filepath.Join(t.TempDir(), "s")
+	_, base := startServer(t, ServerConfig{
+		Listen: []string{"127.0.0.1:0", "unix:" + socket},
+		Live:   Live{HostNames: []string{"leaf1.example"}, Credentials: Credentials{BearerSHA256: hashOf("token")}},
+	}, Sources{Health: healthy, Ports: somePorts, Status: someStatus})
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(name string, want int) {
+		t.Helper()
+		for _, path := range []string{"/", "/metrics", "/status", "/nothing"} {
+			resp, body := fetch(t, "GET", base+path, "Host: "+name, token)
+			if path == "/nothing" && want == 200 {
+				continue
+			}
+			if resp.StatusCode != want || want == 421 && !strings.Contains(body, "metrics.host_names") {
+				t.Errorf("Host %q, %s: %d %q, want %d", name, path, resp.StatusCode, body, want)
+			}
+		}
+	}
+	for _, name := range []string{
+		"localhost", "LOCALHOST:80", "localhost.", "127.0.0.1", "192.0.2.7:9101", "[::1]", "[::1]:9101", "[fe80::1%25eth0]:1",
+		"leaf1.example", "Leaf1.Example.:9101", host, strings.ToUpper(host) + ":9101",
+	} {
+		f(name, 200)
+	}
+	for _, name := range []string{
+		"evil.example", "evil.example:9101", "localhost.evil.example", "127.0.0.1.evil.example", "leaf1.example.evil.example",
+		host + ".evil.example", "1.2.3", "a:b:c", ":9101", "xlocalhost", "evil-leaf1.example",
+	} {
+		f(name, 421)
+	}
+	if resp, _ := fetch(t, "GET", base+"/metrics", "Host: evil.example"); resp.StatusCode != 421 {
+		t.Errorf("without credentials: %d, want 421", resp.StatusCode)
+	}
+	if resp, _ := fetchWith(t, unixTransport(socket), "GET", "http://anything/metrics"); resp.StatusCode != 200 {
+		t.Errorf("over the unix socket: %d", resp.StatusCode)
+	}
+}
+
+// A client of HTTP/1.0 sends no Host header.
+func TestNoHostHeader(t *testing.T) {
+	s, _ := startServer(t, ServerConfig{}, Sources{Health: healthy})
+	c, err := net.Dial("tcp", s.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET /healthz HTTP/1.0\r\n\r\n")
+	if got, err := io.ReadAll(c); !strings.HasPrefix(string(got), "HTTP/1.0 200 ") {
+		t.Errorf("answer %q, %v", got, err)
+	}
+}
+
+// A name in the certificate is one that clients have verified.
+func TestHostOfCertificate(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	c := newCertificate(t, "server", nil)
+	replace(t, certFile, c.pem)
+	replace(t, keyFile, c.keyPEM(t))
+	s, _ := startServer(t, ServerConfig{TLSCertFile: certFile, TLSKeyFile: keyFile}, Sources{Health: healthy})
+	client := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
+	for name, want := range map[string]int{"server.example": 200, "evil.example": 421} {
+		resp, _ := fetchWith(t, client, "GET", "https://"+s.Addrs()[0].String()+"/healthz", "Host: "+name)
+		if resp.StatusCode != want {
+			t.Errorf("Host %q: %d, want %d", name, resp.StatusCode, want)
+		}
+	}
+}
