@@ -1,10 +1,13 @@
 package netlinkraw
 
+import "slices"
+
 // Batch holds received datagrams and walks over the messages in them. The zero
 // value is ready for use; reuse it, it keeps what memory it needs. It must not
 // be copied, nor used by two goroutines at once.
 type Batch struct {
 	datagrams [][]byte
+	cut       []int  // which of them, counted from 1, lack their end; in ascending order
 	next      int    // index of the first datagram not begun
 	rest      []byte // of the datagram begun
 	overrun   bool   // an Overrun is due after all of them
@@ -32,7 +35,7 @@ func (b *Batch) Load(datagrams ...[]byte) {
 
 // reset empties b and says on whose account the messages to come are booked.
 func (b *Batch) reset(dumps *dumpTracker, stats *Stats) {
-	b.datagrams, b.next, b.rest, b.overrun = b.datagrams[:0], 0, nil, false
+	b.datagrams, b.cut, b.next, b.rest, b.overrun = b.datagrams[:0], b.cut[:0], 0, nil, false
 	b.msg = Message{}
 	b.dumps, b.stats = dumps, stats
 }
@@ -68,11 +71,14 @@ func (b *Batch) Next() bool {
 // decodeNext consumes one message of b.rest and reports whether b.msg holds it.
 func (b *Batch) decodeNext() bool {
 	h, payload, rest, ok := cutMessage(b.rest)
-	b.rest = rest // nil if !ok: where the next message begins is unknown
 	v := malformed
-	if ok {
+	switch {
+	case ok:
 		v = b.msg.decode(h, payload, b.dumps)
+	case slices.Contains(b.cut, b.next):
+		v = b.msg.decodeCut(b.rest, b.dumps)
 	}
+	b.rest = rest // nil if !ok: where the next message begins is unknown
 	switch v {
 	case malformed:
 		b.stats.Malformed.Add(1)

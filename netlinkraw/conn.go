@@ -37,6 +37,8 @@ type Conn struct {
 	lent      atomic.Bool // a Batch may point into slots
 	receiving atomic.Bool // guards what follows
 	slots     *slots
+	need      int                   // size of the largest datagram that did not fit; 0 if slots are large enough
+	limit     int                   // size up to which slots grow
 	overrun   bool                  // messages were lost, and not told yet
 	batch     *Batch                // of the Receive in progress
 	err       error                 // its result
@@ -57,7 +59,7 @@ func dial(cfg Config, groups uint32, n, size int) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{}
+	c := &Conn{limit: slotLimit}
 	c.dumps.port = port
 	c.poll = c.receive
 	if c.granted, err = setReceiveBuffer(fd, cfg.ReceiveBuffer); err != nil {
@@ -223,6 +225,7 @@ func (c *Conn) Receive(b *Batch) error {
 // receive is the body of Receive. It returns false to be called again when
 // the socket has become readable, true when c.batch or c.err is set.
 func (c *Conn) receive(fd uintptr) bool {
+	c.growSlots()
 	for {
 		n, errno := c.slots.receive(fd)
 		switch {
@@ -234,7 +237,7 @@ func (c *Conn) receive(fd uintptr) bool {
 			// Not told before the queue is empty: until then the kernel keeps
 			// dropping, and a dump would be as old as what is queued.
 			c.stats.Overruns.Add(1)
-			c.overrun = true
+			c.lose()
 		case errno == unix.EAGAIN && c.overrun:
 			c.batch.overrun, c.overrun = true, false
 			return true
@@ -247,22 +250,69 @@ func (c *Conn) receive(fd uintptr) bool {
 	}
 }
 
+// lose notes that messages were lost: an Overrun is due, and no dump requested
+// until now is a complete picture.
+func (c *Conn) lose() {
+	c.overrun = true
+	c.dumps.lose()
+}
+
+// growSlots makes the slots as large as the last batch turned out to need. If
+// there is no memory, larger datagrams stay unreadable.
+func (c *Conn) growSlots() {
+	if c.need == 0 {
+		return
+	}
+	n, size := slotsFor(c.slots.n, c.slots.size, c.need)
+	c.need = 0
+	larger, err := newSlots(n, size)
+	if err != nil {
+		c.limit = c.slots.size
+		return
+	}
+	c.slots.free() // the batch that points into it is over
+	c.slots = larger
+}
+
 // fillBatch hands the n datagrams just received to c.batch, save those that
 // must not be read.
 func (c *Conn) fillBatch(n int) {
 	c.lent.Store(true)
 	c.stats.Datagrams.Add(uint64(n))
 	for i := range n {
-		data, sender, truncated := c.slots.datagram(i)
+		data, sender, size := c.slots.datagram(i)
 		switch {
 		case sender != 0: // not the kernel; what it sent is no loss either
 			c.stats.Forged.Add(1)
-		case truncated:
-			c.stats.Truncated.Add(1)
-			c.overrun = true
-		default:
+		case size == len(data):
 			c.batch.datagrams = append(c.batch.datagrams, data)
+		default:
+			c.stats.Truncated.Add(1)
+			c.cutDatagram(data, size)
 		}
+	}
+}
+
+// cutDatagram handles a datagram of size bytes of which only data fitted. Slots
+// grow, and the resync that the loss leads to reads the link with larger slots.
+//
+// If slots cannot grow, asking again would have the same result. The messages
+// before the cut and the name of the link at the cut are then handed out instead,
+// and only what followed in the datagram, if anything did, counts as lost.
+func (c *Conn) cutDatagram(data []byte, size int) {
+	if size <= c.limit {
+		c.need = max(c.need, size)
+		c.lose()
+		return
+	}
+	at, end, ok := findCut(data)
+	if !ok || end < size {
+		c.lose()
+	}
+	if ok || at > 0 {
+		b := c.batch
+		b.datagrams = append(b.datagrams, data)
+		b.cut = append(b.cut, len(b.datagrams))
 	}
 }
 

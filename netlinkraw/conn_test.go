@@ -320,17 +320,24 @@ func TestOverrunsAreToldOnce(t *testing.T) {
 	l.addVeth("Ethernet0", "peer0")
 	port := l.index("Ethernet0")
 	// Too small for a link message, and a queue too small for the changes.
-	c := dialTest(t, Config{ReceiveBuffer: 16 << 10}, 2, 256)
+	c := dialTest(t, Config{ReceiveBuffer: 16 << 10}, 2, 128)
 	for i := range uint32(100) {
 		l.setMTU(port, 2000+i)
 	}
 	overruns := 0
-	c.until(func(m *Message) bool { overruns++; return m.Type == Overrun })
+	c.until(func(m *Message) bool {
+		if m.Type == Overrun {
+			overruns++
+		}
+		return m.Type == Overrun
+	})
 	if s := c.Stats(); overruns != 1 || s.Truncated.Load() < 2 || s.Overruns.Load() != 1 {
-		t.Errorf("%d messages, %d truncated, %d overruns", overruns, s.Truncated.Load(), s.Overruns.Load())
+		t.Errorf("%d overruns told, %d truncated, %d overruns", overruns, s.Truncated.Load(), s.Overruns.Load())
 	}
 	// The next loss is told again.
-	l.setMTU(port, 1500)
+	for i := range uint32(100) {
+		l.setMTU(port, 2000+i)
+	}
 	c.until(func(m *Message) bool { return m.Type == Overrun })
 }
 

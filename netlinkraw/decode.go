@@ -42,7 +42,7 @@ func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) verdict {
 		if !known || !ours {
 			return foreign
 		}
-		m.Type, m.Dump, m.Interrupted = DumpDone, true, dumps.interrupted
+		m.Type, m.Dump, m.Interrupted, m.Incomplete = DumpDone, true, dumps.interrupted, dumps.lossy(h.seq)
 		dumps.interrupted = false
 		// The kernel puts an int there, 0 or a negative errno; older ones
 		// ended some dumps without.
@@ -74,6 +74,49 @@ func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) verdict {
 	return ignored // NLMSG_NOOP and whatever else
 }
 
+// findCut returns where the message begins that the end of data cuts off, and
+// where it ends in the whole datagram. ok is false unless it is an RTM_NEWLINK
+// whose index and name can be read.
+func findCut(data []byte) (at, end int, ok bool) {
+	rest := data
+	for {
+		_, _, next, whole := cutMessage(rest)
+		if !whole {
+			break
+		}
+		rest = next
+	}
+	at = len(data) - len(rest)
+	if len(rest) < headerLen {
+		return at, at, false
+	}
+	var l Link
+	ok = native.Uint16(rest[4:]) == unix.RTM_NEWLINK && l.decodeHead(rest[headerLen:])
+	return at, at + align(int(native.Uint32(rest))), ok
+}
+
+// decodeCut sets m from the beginning of an RTM_NEWLINK.
+func (m *Message) decodeCut(data []byte, dumps *dumpTracker) verdict {
+	if len(data) < headerLen || native.Uint16(data[4:]) != unix.RTM_NEWLINK {
+		return malformed
+	}
+	h := header{
+		typ:   native.Uint16(data[4:]),
+		flags: native.Uint16(data[6:]),
+		seq:   native.Uint32(data[8:]),
+		port:  native.Uint32(data[12:]),
+	}
+	ours, known := dumps.part(h)
+	if !known {
+		return foreign
+	}
+	*m = Message{Type: Unreadable, Seq: h.seq, Dump: ours}
+	if !m.Link.decodeHead(data[headerLen:]) {
+		return malformed
+	}
+	return taken
+}
+
 // errnoOf returns the error number with which the payload of an NLMSG_ERROR or
 // NLMSG_DONE begins. The kernel writes it negated.
 func errnoOf(payload []byte) syscall.Errno {
@@ -84,15 +127,7 @@ func errnoOf(payload []byte) syscall.Errno {
 // decode sets l from the payload of an RTM_NEWLINK or RTM_DELLINK and reports
 // whether it was well-formed.
 func (l *Link) decode(payload []byte) bool {
-	if len(payload) < ifinfoLen {
-		return false
-	}
-	*l = Link{
-		Family: payload[0],
-		Index:  int32(native.Uint32(payload[4:])),
-		Flags:  native.Uint32(payload[8:]),
-	}
-	if l.Index <= 0 {
+	if !l.decodeInfo(payload) {
 		return false
 	}
 	var hasUp, hasDown bool
@@ -130,6 +165,39 @@ func (l *Link) decode(payload []byte) bool {
 		l.CarrierUp, l.CarrierDown = 0, 0 // one without the other tells nothing
 	}
 	return true
+}
+
+// decodeInfo sets l from struct ifinfomsg.
+func (l *Link) decodeInfo(payload []byte) bool {
+	if len(payload) < ifinfoLen {
+		return false
+	}
+	*l = Link{
+		Family: payload[0],
+		Index:  int32(native.Uint32(payload[4:])),
+		Flags:  native.Uint32(payload[8:]),
+	}
+	return l.Index > 0
+}
+
+// decodeHead sets index, flags and name from the beginning of a payload and
+// reports whether the name was in it. The kernel writes it first
+// (rtnl_fill_ifinfo, net/core/rtnetlink.c).
+func (l *Link) decodeHead(payload []byte) bool {
+	if !l.decodeInfo(payload) {
+		return false
+	}
+	for attrs := payload[ifinfoLen:]; ; {
+		typ, value, rest, ok := cutAttr(attrs)
+		if !ok {
+			return false
+		}
+		if typ == unix.IFLA_IFNAME {
+			l.Name = untilNUL(value)
+			return len(l.Name) > 0 && len(l.Name) <= maxNameLen
+		}
+		attrs = rest
+	}
 }
 
 // decodeKind finds IFLA_INFO_KIND in the nested attributes of IFLA_LINKINFO.

@@ -38,10 +38,18 @@
 // so a dump taken before that moment proves nothing. Receive therefore
 // remembers the loss, goes on handing out what is queued, and only when it has
 // seen the queue empty delivers one message of type [Overrun], in order, after
-// everything that survived. A datagram larger than its slot (MSG_TRUNC) is
-// dropped and ends in the same message. Making up for the loss is the caller's
+// everything that survived. Making up for the loss is the caller's
 // job: request a dump after an Overrun, take its links as the truth, and the
 // links that are not in it as gone.
+//
+// A datagram can be larger than its slot (MSG_TRUNC): a link with hundreds of
+// alternative names takes 70 KiB. The slots then grow, within 4 MiB for all of
+// them, and the loss ends in an Overrun, so that the dump after it reads the link.
+// A link message larger than the largest slot, which Linux cannot allocate, arrives
+// as [Unreadable]: with the name of the link and without its state.
+//
+// A dump during which messages were lost is Incomplete, whether its DumpDone or
+// the Overrun comes first. Conclude nothing from what it did not bring.
 //
 // A dump during which links came or went can have missed or repeated some
 // (NLM_F_DUMP_INTR). Its [DumpDone] says Interrupted: use what it brought,

@@ -17,7 +17,18 @@ type dumpTracker struct {
 
 	seq         uint32 // of the dump being answered
 	interrupted bool   // NLM_F_DUMP_INTR was seen in it
+
+	losses bool   // messages were lost at least once
+	lossAt uint32 // sequence number of the newest request at the last loss
 }
+
+// lose notes that messages were lost: what has been requested until now can lack
+// links.
+func (d *dumpTracker) lose() { d.losses, d.lossAt = true, d.issued.Load() }
+
+// lossy reports whether messages were lost since the dump seq was requested. A
+// request made between a loss and its notice counts as well.
+func (d *dumpTracker) lossy(seq uint32) bool { return d.losses && d.lossAt-seq < 1<<31 }
 
 // issue returns the sequence number for another request. It is never 0, which
 // is what unsolicited messages carry.

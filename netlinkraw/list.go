@@ -19,8 +19,9 @@ const (
 )
 
 // ListLinks calls fn for each link of the network namespace, all from one
-// complete dump. It uses a socket of its own. An interrupted dump is repeated
-// a few times; if none is complete it returns an error and has not called fn.
+// complete dump. It uses a socket of its own. An interrupted or incomplete dump
+// is repeated a few times; if none is complete it returns an error and has not
+// called fn. A link whose message is [Unreadable] has index, flags and name only.
 // The Link given to fn stays valid.
 func ListLinks(fn func(*Link)) error {
 	c, err := dial(Config{}, 0, slotCount, slotSize)
@@ -49,7 +50,7 @@ func repeatDump(dump func() (links []Link, complete bool, err error)) ([]Link, e
 		case complete:
 			return links, nil
 		case attempt == listAttempts:
-			return nil, fmt.Errorf("dump interrupted %d times in a row", attempt)
+			return nil, fmt.Errorf("dump interrupted or incomplete %d times in a row", attempt)
 		}
 		time.Sleep(pause)
 		pause *= 2
@@ -65,7 +66,6 @@ func (c *Conn) dump() (links []Link, complete bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	complete = true
 	var b Batch
 	for {
 		if err := c.Receive(&b); err != nil {
@@ -74,17 +74,15 @@ func (c *Conn) dump() (links []Link, complete bool, err error) {
 		for b.Next() {
 			m := b.Message()
 			switch {
-			case m.Type == Overrun:
-				complete = false
 			case m.Seq != seq:
-			case m.Type == NewLink:
+			case m.Type == NewLink, m.Type == Unreadable:
 				l := m.Link
 				l.Name, l.Kind = slices.Clone(l.Name), slices.Clone(l.Kind)
 				links = append(links, l)
 			case m.Type == DumpDone && m.Errno != 0:
 				return nil, false, fmt.Errorf("link dump: %w", m.Errno)
 			case m.Type == DumpDone:
-				return links, complete && !m.Interrupted, nil
+				return links, !m.Interrupted && !m.Incomplete, nil
 			}
 		}
 	}

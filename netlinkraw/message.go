@@ -12,10 +12,11 @@ type MessageType uint8
 
 // The kinds of [Message].
 const (
-	NewLink  MessageType = iota + 1 // RTM_NEWLINK: a link exists, or is as told
-	DelLink                         // RTM_DELLINK: a link is gone, or (AF_BRIDGE) left its bridge
-	DumpDone                        // the answer to RequestLinkDump has ended
-	Overrun                         // messages were lost: dump again
+	NewLink    MessageType = iota + 1 // RTM_NEWLINK: a link exists, or is as told
+	DelLink                           // RTM_DELLINK: a link is gone, or (AF_BRIDGE) left its bridge
+	DumpDone                          // the answer to RequestLinkDump has ended
+	Overrun                           // messages were lost: dump again
+	Unreadable                        // RTM_NEWLINK too large to be received: the link exists, its state is unknown
 )
 
 // String returns the name of t, such as "NewLink".
@@ -29,6 +30,8 @@ func (t MessageType) String() string {
 		return "DumpDone"
 	case Overrun:
 		return "Overrun"
+	case Unreadable:
+		return "Unreadable"
 	}
 	return "MessageType(" + strconv.Itoa(int(t)) + ")"
 }
@@ -48,10 +51,13 @@ type Message struct {
 	// Interrupted, of a DumpDone: links came or went during the dump
 	// (NLM_F_DUMP_INTR on any of its parts), so it may lack or repeat some.
 	Interrupted bool
+	// Incomplete, of a DumpDone: messages were lost since the dump was requested, so
+	// it may lack some. An Overrun was delivered before or follows.
+	Incomplete bool
 	// Errno, of a DumpDone: the dump failed, or was refused. 0 is success.
 	Errno syscall.Errno
 
-	// Link, of a NewLink or DelLink.
+	// Link, of a NewLink or DelLink. Of an Unreadable it has Index, Flags and Name.
 	Link Link
 }
 

@@ -66,14 +66,33 @@ const (
 )
 
 const (
-	// slotCount is how many datagrams one system call can bring.
+	// slotCount is the largest number of datagrams that one system call returns.
 	slotCount = 32
 
-	// slotSize is the room for one datagram. The kernel sizes the parts of a
-	// dump by what the reader offers, up to 32 KiB (netlink_recvmsg and
-	// netlink_dump in net/netlink/af_netlink.c); a live link message has 1 to 3.
+	// slotSize is the initial size of a slot. A live link message has 1 to 3 KiB,
+	// and the kernel limits the parts of a dump to what the reader offers, at most
+	// 32 KiB (netlink_recvmsg and netlink_dump in net/netlink/af_netlink.c). Neither
+	// is an upper bound: one link with alternative names (IFLA_PROP_LIST) takes up to
+	// 70 KiB, alone as in a dump, and slots grow when a datagram did not fit.
 	slotSize = 32 << 10
+
+	// slotLimit is the size up to which slots grow. Linux allocates a message with
+	// kmalloc, whose limit KMALLOC_MAX_SIZE is 4 MiB with pages of 4 KiB.
+	slotLimit = 4 << 20
+
+	// slotMemory limits the slots of one Conn together: with larger slots there
+	// are fewer.
+	slotMemory = 4 << 20
 )
+
+// slotsFor returns how many slots, at most n, and of what size hold datagrams of
+// need bytes; size is the present size.
+func slotsFor(n, size, need int) (count, grown int) {
+	for size < need {
+		size *= 2
+	}
+	return max(1, min(n, slotMemory/size)), size
+}
 
 // slots is the memory that datagrams are received into.
 type slots struct {
@@ -132,8 +151,9 @@ func (s *slots) receive(fd uintptr) (int, syscall.Errno) {
 	}
 	s.used = 0
 	// Not RawSyscall6: generating the next part of a dump waits for the
-	// kernel's rtnl lock.
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, s.base, uintptr(s.n), unix.MSG_DONTWAIT, 0, 0)
+	// kernel's rtnl lock. MSG_TRUNC makes msg_len the size of the datagram, not of
+	// what fitted.
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, s.base, uintptr(s.n), unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
@@ -142,14 +162,17 @@ func (s *slots) receive(fd uintptr) (int, syscall.Errno) {
 }
 
 // datagram returns what receive put into slot i: its bytes, valid until the
-// next receive, the port id of its sender, and whether its end was cut off.
-func (s *slots) datagram(i int) (data []byte, sender uint32, truncated bool) {
+// next receive, the port id of its sender, and the size of the datagram, which is
+// larger than len(data) if its end was cut off.
+func (s *slots) datagram(i int) (data []byte, sender uint32, size int) {
 	hdr := s.mem[i*mmsghdrLen : (i+1)*mmsghdrLen]
-	n := int(native.Uint32(hdr[offLen:]))
-	truncated = native.Uint32(hdr[offFlags:])&unix.MSG_TRUNC != 0
+	size = int(native.Uint32(hdr[offLen:]))
+	if native.Uint32(hdr[offFlags:])&unix.MSG_TRUNC != 0 {
+		size = max(size, s.size+1)
+	}
 	sender = native.Uint32(s.mem[s.names+i*nameStep+offPid:])
 	start := s.data + i*s.size
-	return s.mem[start : start+min(n, s.size) : start+s.size], sender, truncated
+	return s.mem[start : start+min(size, s.size) : start+s.size], sender, size
 }
 
 // free gives the memory back. Slices from datagram must not be used any more:

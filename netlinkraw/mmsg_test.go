@@ -79,10 +79,10 @@ func TestSlots(t *testing.T) {
 				t.Fatalf("round %d: received %d, %v; want %d", round, got, errno, min(n, len(sent)))
 			}
 			for i := range got {
-				data, sender, truncated := s.datagram(i)
+				data, sender, whole := s.datagram(i)
 				want := sent[i][:min(size, len(sent[i]))]
-				if !bytes.Equal(data, want) || sender != txPort || truncated != (len(sent[i]) > size) {
-					t.Errorf("round %d, slot %d: %x from %d, truncated %t; want %x from %d", round, i, data, sender, truncated, want, txPort)
+				if !bytes.Equal(data, want) || sender != txPort || whole != len(sent[i]) {
+					t.Errorf("round %d, slot %d: %x from %d of %d bytes; want %x from %d of %d", round, i, data, sender, whole, want, txPort, len(sent[i]))
 				}
 				if cap(data) > size {
 					t.Errorf("slot %d reaches into the next one", i)

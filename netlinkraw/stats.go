@@ -11,8 +11,8 @@ type Stats struct {
 	// Overruns moves when the kernel dropped messages for want of room
 	// (ENOBUFS): a larger receive buffer or a faster reader is wanted.
 	Overruns atomic.Uint64
-	// Truncated moves when a datagram did not fit its slot. The kernel never
-	// makes one that large; see slotSize.
+	// Truncated moves when a datagram did not fit its slot. The slots then grow;
+	// see slotSize.
 	Truncated atomic.Uint64
 	// Forged moves when some other process than the kernel sent us a datagram.
 	Forged atomic.Uint64

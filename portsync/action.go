@@ -13,6 +13,7 @@ const (
 	Synced                     // the dump is over: the state is the kernel's
 	InitDone                   // produce PortInitDone
 	Flapped                    // the port's carrier went Downs times
+	Unread                     // the message of a link could not be read: nothing is known of its state
 )
 
 // Action is one effect that Step asks for. For one port they must be carried

@@ -71,7 +71,7 @@ func (l *Loop) check(err error) bool {
 func (l *Loop) refusedWrite(err error, now int64) {
 	l.Metrics.errors.At(errorRefused).Inc()
 	l.Status.failed(now)
-	l.logger.fault(&l.logger.refused, "the database refuses, trying again", err, now)
+	l.logger.fault("Redis refused a command; retrying", err, now)
 }
 
 // settle takes note of one port whose row was acknowledged, or refused for good.

@@ -13,20 +13,21 @@ const nameSize = unix.IFNAMSIZ
 // EventKind says what an Event reports.
 type EventKind uint8
 
-// The kinds of Event. The first four come from the kernel, in the kernel's
+// The kinds of Event. The first five come from the kernel, in the kernel's
 // order; the last two are what the databases answered to a Publish action.
 const (
-	NewLink  EventKind = iota // RTM_NEWLINK, live or part of a dump
-	DelLink                   // RTM_DELLINK
-	DumpDone                  // the end of a dump of all links
-	Overrun                   // messages were lost, and all that was queued has been read
-	Served                    // APPL_DB has the port; STATE_DB acknowledged its row
-	Unserved                  // APPL_DB has no such port; nothing was written
+	NewLink    EventKind = iota // RTM_NEWLINK, live or part of a dump
+	DelLink                     // RTM_DELLINK
+	DumpDone                    // the end of a dump of all links
+	Overrun                     // messages were lost, and all that was queued has been read
+	Unreadable                  // RTM_NEWLINK too large to be received: the link exists, its state is unknown
+	Served                      // APPL_DB has the port; STATE_DB acknowledged its row
+	Unserved                    // APPL_DB has no such port; nothing was written
 )
 
 // String names the kind as the transcripts of the tests spell it.
 func (k EventKind) String() string {
-	return [...]string{"newlink", "dellink", "dumpdone", "overrun", "served", "unserved"}[k]
+	return [...]string{"newlink", "dellink", "dumpdone", "overrun", "unreadable", "served", "unserved"}[k]
 }
 
 // Event is one fact that a decision rests on. It holds no pointers, so that a
@@ -35,6 +36,7 @@ type Event struct {
 	Kind        EventKind
 	Dump        bool  // NewLink: part of a dump
 	Interrupted bool  // DumpDone: the dump is not a consistent picture
+	Incomplete  bool  // DumpDone: messages were lost since the dump was requested; an Overrun came or comes
 	Failed      bool  // DumpDone: the kernel ended the dump with an error
 	Team        bool  // link kind is "team"
 	Counted     bool  // the message has the carrier changes; one of a bridge has not
@@ -83,11 +85,13 @@ func (e *Event) fill(m *netlinkraw.Message, at int64) {
 	case netlinkraw.DelLink:
 		e.Kind = DelLink
 	case netlinkraw.DumpDone:
-		e.Kind, e.Interrupted, e.Failed = DumpDone, m.Interrupted, m.Errno != 0
+		e.Kind, e.Interrupted, e.Incomplete, e.Failed = DumpDone, m.Interrupted, m.Incomplete, m.Errno != 0
 		return
 	case netlinkraw.Overrun:
 		e.Kind = Overrun
 		return
+	case netlinkraw.Unreadable:
+		e.Kind = Unreadable
 	}
 	l := &m.Link
 	e.Index, e.Master, e.Flags, e.MTU = l.Index, l.Master, l.Flags, l.MTU

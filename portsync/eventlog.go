@@ -17,9 +17,7 @@ type eventLog struct {
 	clock  clock
 	budget syslog.Budget
 
-	refused syslog.Limiter
-	dump    syslog.Limiter
-	resyncs syslog.Limiter
+	faults syslog.Limiters // one limit for each thing that can be wrong
 
 	missing int64 // when to look for lines that were not logged; never if all were
 }
@@ -35,9 +33,7 @@ func newEventLog(log *slog.Logger, c clock) eventLog {
 		log:     log,
 		clock:   c,
 		budget:  syslog.Budget{Burst: eventLinesBurst, PerSecond: eventLinesPerSecond},
-		refused: syslog.Limiter{Every: complainEvery},
-		dump:    syslog.Limiter{Every: complainEvery},
-		resyncs: syslog.Limiter{Every: complainEvery},
+		faults:  syslog.Limiters{Every: complainEvery},
 		missing: never,
 	}
 }
@@ -112,17 +108,36 @@ func (e *eventLog) ignored(ev *Event, t Test) {
 	}
 }
 
-// resync is the line for messages that were lost, at once and then at most one
-// a minute.
+// resync logs why all links are requested again: at once, and then at most once a
+// minute for each reason. Only what the kernel lost or refused is a warning; links
+// that change during a dump and databases that come back are part of normal
+// operation.
 func (e *eventLog) resync(reason Reason, now int64) {
-	if ok, suppressed := e.resyncs.Allow(e.clock.time(now)); ok {
-		e.log.Warn("asking the kernel for all links again", "reason", reason.String(), "suppressed", suppressed)
+	level := syslog.LevelNotice
+	switch reason {
+	case ReasonOverrun, ReasonFailed, ReasonSilent:
+		level = syslog.LevelWarn
+	}
+	if ok, suppressed := e.faults.Allow(reason.String(), e.clock.time(now)); ok {
+		e.log.Log(context.Background(), level, "requesting all links from the kernel", "reason", reason.String(),
+			"suppressed", suppressed)
 	}
 }
 
-// fault is the line for a fault that repeats.
-func (e *eventLog) fault(l *syslog.Limiter, msg string, err error, now int64) {
-	if ok, suppressed := l.Allow(e.clock.time(now)); ok {
+// unreadable logs that the message of a link could not be read, at most once a
+// minute for each link.
+func (e *eventLog) unreadable(ev *Event) {
+	name := string(ev.Name())
+	if ok, suppressed := e.faults.Allow("unreadable "+name, e.clock.time(ev.At)); ok {
+		e.log.Warn("link message too large to be read; the row stays as it is", "port", name,
+			"ifindex", ev.Index, "suppressed", suppressed)
+	}
+}
+
+// fault logs an error that can repeat, at most once a minute for each message and
+// error.
+func (e *eventLog) fault(msg string, err error, now int64) {
+	if ok, suppressed := e.faults.Allow(msg+": "+err.Error(), e.clock.time(now)); ok {
 		e.log.Error(msg, "error", err, "suppressed", suppressed)
 	}
 }

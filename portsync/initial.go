@@ -104,7 +104,7 @@ func (l *Loop) openGate() {
 func (l *Loop) finishInitial() {
 	i := &l.initial
 	if i.done || !l.started || l.session == nil || l.gated || l.compare || l.batch.Len() > 0 ||
-		!(i.eoiu || i.timedOut) {
+		!(i.eoiu || i.timedOut) || i.eoiu && l.sweep == sweepStart {
 		return
 	}
 	i.done = true

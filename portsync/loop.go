@@ -244,6 +244,8 @@ func (l *Loop) decide(ev *Event, port *Port) {
 			l.owes.initDone = true
 		case Flapped:
 			l.Status.ports.flaps.of(a.Port.Name).add(uint64(a.Downs), ev.At)
+		case Unread:
+			l.logger.unreadable(ev)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 	m := &Metrics{
 		events: set.NewCounterVec("portsyncd_events_total",
 			"Messages of the kernel that were decided on.", "event",
-			names(NewLink, DelLink, DumpDone, Overrun)...),
+			names(NewLink, DelLink, DumpDone, Overrun, Unreadable)...),
 		ignored: set.NewCounterVec("portsyncd_events_ignored_total",
 			"Messages that led to nothing, by the test they did not pass.", "reason",
 			names(TestName, TestTeam, TestMaster, TestOld, TestUnknown, TestKnown)...),
@@ -135,7 +135,7 @@ func names[T interface{ String() string }](values ...T) []string {
 
 // event counts one event of the kernel.
 func (m *Metrics) event(ev *Event) {
-	if ev.Kind <= Overrun {
+	if ev.Kind <= Unreadable {
 		m.events.At(int(ev.Kind)).Inc()
 	}
 	if ev.Kind <= DelLink {
@@ -183,7 +183,7 @@ func ExposeNetlink(set *metrics.Set, c *netlinkraw.Conn) {
 	set.NewCounterFunc("portsyncd_netlink_overruns_total",
 		"Times the kernel dropped messages for want of buffer.", stats.Overruns.Load)
 	set.NewCounterFunc("portsyncd_netlink_truncated_total",
-		"Datagrams that did not fit the read buffer.", stats.Truncated.Load)
+		"Datagrams that did not fit the read buffer, which then grows.", stats.Truncated.Load)
 	set.NewCounterFunc("portsyncd_netlink_forged_total",
 		"Datagrams that did not come from the kernel, dropped.", stats.Forged.Load)
 	set.NewCounterFunc("portsyncd_netlink_malformed_total",

@@ -10,10 +10,13 @@ import (
 
 // Bounds of a dump. A kernel that is being flooded overruns or interrupts one
 // dump after the other; the pause grows so that reading goes before asking, and
-// stays short enough to be in step soon after the flood.
+// stays short enough to be in step soon after the flood. It grows until no dump
+// was wanted for dumpCalm, so that a dump that is the cause of the next one, and
+// ends well every time, is not requested without a pause.
 const (
 	dumpPauseMin = 2 * time.Millisecond
-	dumpPauseMax = 50 * time.Millisecond
+	dumpPauseMax = 500 * time.Millisecond
+	dumpCalm     = time.Second
 	dumpPatience = 5 * time.Second
 )
 
@@ -26,6 +29,7 @@ type dumper struct {
 	at       int64 // not before this
 	deadline int64 // by then a running one has ended, or never will
 	pause    backoff
+	ended    int64 // when the last one ended
 	since    int64 // when the resync under way was decided on; never if none is
 }
 
@@ -36,6 +40,9 @@ func newDumper() dumper {
 // want asks for a dump that counts.
 func (d *dumper) want(now int64) {
 	d.wanted, d.quiet = true, false
+	if !d.running && now-d.ended > int64(dumpCalm) {
+		d.pause.reset()
+	}
 	d.since = min(d.since, now)
 	if d.at < now {
 		d.at = now
@@ -44,7 +51,7 @@ func (d *dumper) want(now int64) {
 
 // done notes the end of a dump, good or bad. Whatever comes next waits a little.
 func (d *dumper) done(now int64) {
-	d.running, d.deadline = false, never
+	d.running, d.deadline, d.ended = false, never, now
 	d.at = now + int64(d.pause.next())
 }
 
@@ -67,6 +74,7 @@ func (l *Loop) resync(reason Reason) {
 	l.Status.lostStep(now)
 	l.logger.resync(reason, now)
 	l.dump.want(now)
+	l.compare = false // what the last dump showed is out of date; the next one decides
 }
 
 // requestDump sends the request that is wanted, if its time has come.
@@ -82,7 +90,7 @@ func (l *Loop) requestDump(now int64) {
 	seq, err := l.Links.RequestLinkDump()
 	if err != nil {
 		d.at = now + int64(d.pause.next())
-		l.logger.fault(&l.logger.dump, "cannot ask the kernel for its links, trying again", err, now)
+		l.logger.fault("cannot request all links; retrying", err, now)
 		return
 	}
 	l.state.DumpRequested(seq, d.quiet)
@@ -96,15 +104,13 @@ func (l *Loop) requestDump(now int64) {
 func (l *Loop) settleLink(p *Port) {
 	if err := l.Links.RequestLink(p.Index); err != nil {
 		now := l.clock.now()
-		l.logger.fault(&l.logger.dump, "cannot ask the kernel for a link, trying again", err, now)
+		l.logger.fault("cannot request a link; retrying", err, now)
 		l.resync(ReasonFailed)
 	}
 }
 
 // synced is the end of a complete dump: the state is the kernel's.
 func (l *Loop) synced() {
-	l.dump.pause.reset()
-	l.dump.at = 0
 	if since := l.dump.since; since != never {
 		l.Metrics.resyncDuration.Observe(float64(l.clock.now()-since) / 1e9)
 		l.Status.resynced.Store(l.clock.time(l.clock.now()).UnixNano())

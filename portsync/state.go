@@ -56,6 +56,13 @@ type oldLink struct {
 	seen uint32
 }
 
+// unreadLink is an interface whose last message could not be read. It exists, and
+// keeps the state and the row that it had.
+type unreadLink struct {
+	name string
+	seen uint32
+}
+
 // State decides what each link message means. It does no I/O, reads no clock
 // and starts no goroutine; the facts come in with the events and the effects go
 // out as actions. The tests are those of LinkSync::onMsg in sonic-swss
@@ -68,6 +75,9 @@ type State struct {
 	ports map[string]*Port
 	links map[int32]*link
 	old   map[int32]*oldLink
+
+	unread  map[int32]unreadLink
+	unreads int // grows with each change of unread
 
 	awaited  int    // ports that PortInitDone waits for
 	initDone bool   // PortInitDone was asked for
@@ -88,6 +98,8 @@ func NewState(await []string) *State {
 		ports: make(map[string]*Port),
 		links: make(map[int32]*link),
 		old:   make(map[int32]*oldLink),
+
+		unread: make(map[int32]unreadLink),
 	}
 	for _, name := range await {
 		s.Await(name)
@@ -165,6 +177,11 @@ func (s *State) Exists(name string) bool {
 			return true
 		}
 	}
+	for _, u := range s.unread {
+		if u.name == name {
+			return true
+		}
+	}
 	return false
 }
 
@@ -176,7 +193,7 @@ func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
 	}
 	defer s.busy.Store(false)
 	switch ev.Kind {
-	case NewLink:
+	case NewLink, Unreadable:
 		out = s.newLink(ev, out)
 	case DelLink:
 		out = s.delLink(ev, out)
@@ -210,6 +227,9 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 		}
 		return append(out, ignore(TestOld))
 	}
+	if ev.Kind == NewLink || !watched(ev.Name()) {
+		s.wasRead(ev.Index)
+	}
 	l := s.links[ev.Index]
 	if l != nil && l.port.Name != string(ev.Name()) {
 		out = s.drop(l, out)
@@ -217,6 +237,9 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	}
 	if !watched(ev.Name()) {
 		return append(out, ignore(TestName))
+	}
+	if ev.Kind == Unreadable {
+		return s.notRead(ev, l, out)
 	}
 	p := s.port(ev.Name())
 	known := l != nil
@@ -279,6 +302,37 @@ func (l *link) flaps(ev *Event, created bool, out []Action) []Action {
 	return append(out, Action{Kind: Flapped, Port: l.port, Downs: ev.CarrierDown - from})
 }
 
+// notRead is for a link of which the message says no more than that it exists.
+func (s *State) notRead(ev *Event, l *link, out []Action) []Action {
+	if l != nil {
+		l.seen = s.gen
+	}
+	name := string(ev.Name())
+	if s.unread[ev.Index].name != name {
+		s.unreads++
+	}
+	s.unread[ev.Index] = unreadLink{name: name, seen: s.gen}
+	return append(out, Action{Kind: Unread})
+}
+
+// wasRead is for a link whose message could be read, or that is gone.
+func (s *State) wasRead(index int32) {
+	if _, ok := s.unread[index]; ok {
+		delete(s.unread, index)
+		s.unreads++
+	}
+}
+
+// unreadNames returns up to most names of links whose messages cannot be read.
+func (s *State) unreadNames(most int) []string {
+	var names []string
+	for _, u := range s.unread {
+		names = append(names, u.name)
+	}
+	slices.Sort(names)
+	return names[:min(most, len(names))]
+}
+
 func (s *State) delLink(ev *Event, out []Action) []Action {
 	switch {
 	case !watched(ev.Name()) && s.links[ev.Index] == nil && s.old[ev.Index] == nil:
@@ -289,6 +343,9 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 	case ev.Master != 0:
 		// It left a bridge, or is about to vanish and will be reported once more.
 		return append(out, ignore(TestMaster))
+	}
+	s.wasRead(ev.Index)
+	switch {
 	case s.old[ev.Index] != nil:
 		// The index can come back with another interface (D8).
 		delete(s.old, ev.Index)
@@ -315,7 +372,7 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 
 // dumpDone ends a resync: what the dump did not show is gone.
 func (s *State) dumpDone(ev *Event, out []Action) []Action {
-	if ev.Seq != s.dumpSeq || s.lost {
+	if ev.Seq != s.dumpSeq || s.lost || ev.Incomplete {
 		return out // answered by a later request, made or about to be made
 	}
 	out = s.checkInitDone(out)
@@ -328,6 +385,11 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 	for _, index := range slices.Sorted(maps.Keys(s.links)) {
 		if l := s.links[index]; l.seen != s.gen {
 			out = s.drop(l, out)
+		}
+	}
+	for index, u := range s.unread {
+		if u.seen != s.gen {
+			s.wasRead(index)
 		}
 	}
 	for index, o := range s.old {

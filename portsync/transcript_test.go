@@ -82,7 +82,8 @@ func playTranscript(t *testing.T, src string) string {
 //	dump [quiet]                         all links are asked for
 //	newlink IFINDEX NAME [word...]       words: up carrier running mtu=N master=N team dump
 //	dellink IFINDEX NAME [word...]
-//	dumpdone [interrupted|failed] [seq=N]
+//	unreadable IFINDEX NAME [dump]       a message of which no more could be read
+//	dumpdone [interrupted|incomplete|failed] [seq=N]
 //	overrun
 //	served NAME, unserved NAME           what the databases answered
 //	exists NAME                          prints whether such an interface exists
@@ -105,8 +106,8 @@ func runCommand(t *testing.T, s *State, words []string) []string {
 		return nil
 	case "exists":
 		return []string{fmt.Sprintf("exists %s %v", args[0], s.Exists(args[0]))}
-	case "newlink", "dellink":
-		ev.Kind = map[string]EventKind{"newlink": NewLink, "dellink": DelLink}[words[0]]
+	case "newlink", "dellink", "unreadable":
+		ev.Kind = map[string]EventKind{"newlink": NewLink, "dellink": DelLink, "unreadable": Unreadable}[words[0]]
 		ev.Index = int32(number(t, args[0]))
 		ev.SetName([]byte(args[1]))
 		args = args[2:]
@@ -158,6 +159,8 @@ func setWords(t *testing.T, ev *Event, words []string) {
 			ev.Dump = true
 		case "interrupted":
 			ev.Interrupted = true
+		case "incomplete":
+			ev.Incomplete = true
 		case "failed":
 			ev.Failed = true
 		default:
@@ -182,6 +185,8 @@ func printAction(a Action) string {
 		return "synced"
 	case InitDone:
 		return "init-done"
+	case Unread:
+		return "unread"
 	}
 	return fmt.Sprintf("action %d", a.Kind)
 }

@@ -2,6 +2,7 @@ package syslog
 
 import (
 	"log/slog"
+	"maps"
 	"time"
 )
 
@@ -44,6 +45,45 @@ func (l *Limiter) take(now time.Time) uint64 {
 	missed := l.missed
 	l.missed, l.next = 0, now.Add(l.Every)
 	return missed
+}
+
+// maxKeys limits how many keys Limiters remembers.
+const maxKeys = 64
+
+// Limiters is a Limiter for each key, so that one fault does not suppress the line of another. A key is forgotten
+// once its next line is due and another key needs its place; while there are more than 64 keys that are not, the
+// others share one Limiter. The zero value with Every set is ready. For one goroutine.
+type Limiters struct {
+	Every time.Duration
+
+	keys   map[string]*Limiter
+	shared Limiter
+}
+
+// Allow is Limiter.Allow for one key.
+func (l *Limiters) Allow(key string, now time.Time) (log bool, missed uint64) {
+	one := l.keys[key]
+	if one == nil {
+		one = l.add(key, now)
+	}
+	return one.Allow(now)
+}
+
+// add makes room for a key and returns its Limiter, or the shared one if there is no room.
+func (l *Limiters) add(key string, now time.Time) *Limiter {
+	if l.keys == nil {
+		l.keys = make(map[string]*Limiter)
+		l.shared.Every = l.Every
+	}
+	if len(l.keys) == maxKeys {
+		maps.DeleteFunc(l.keys, func(_ string, old *Limiter) bool { return !now.Before(old.next) })
+	}
+	if len(l.keys) == maxKeys {
+		return &l.shared
+	}
+	one := &Limiter{Every: l.Every}
+	l.keys[key] = one
+	return one
 }
 
 // Budget bounds the rate of lines that the outside causes, such as one line per link message. It is a token bucket:

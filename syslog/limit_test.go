@@ -1,6 +1,7 @@
 package syslog
 
 import (
+	"strconv"
 	"testing"
 	"time"
 )
@@ -51,6 +52,42 @@ func TestLimiterMissed(t *testing.T) {
 	}
 	if log, missed := l.Allow(at(10_002)); log || missed != 0 {
 		t.Errorf("Allow just after a summary = %v, %d; want it to wait", log, missed)
+	}
+}
+
+// TestLimiters: one key does not suppress another, and a flood of keys is bounded in lines and in memory.
+func TestLimiters(t *testing.T) {
+	l := Limiters{Every: 10 * time.Second}
+	steps := []struct {
+		ms     int
+		key    string
+		log    bool
+		missed uint64
+	}{
+		{0, "flush", true, 0},
+		{1, "overrun", true, 0}, // directly after another one
+		{2, "overrun", false, 0},
+		{3, "flush", false, 0},
+		{4, "flush", false, 0},
+		{10_000, "flush", true, 2},
+		{10_001, "overrun", true, 1},
+	}
+	for _, s := range steps {
+		if log, missed := l.Allow(s.key, at(s.ms)); log != s.log || missed != s.missed {
+			t.Errorf("Allow(%q) at %d ms = %v, %d; want %v, %d", s.key, s.ms, log, missed, s.log, s.missed)
+		}
+	}
+	lines := 0
+	for i := range 10_000 {
+		if log, _ := l.Allow(strconv.Itoa(i), at(11_000)); log {
+			lines++
+		}
+	}
+	if want := maxKeys - 2 + 1; lines != want || len(l.keys) != maxKeys { // the shared one has a line as well
+		t.Errorf("10,000 keys: %d lines, %d remembered; want %d, %d", lines, len(l.keys), want, maxKeys)
+	}
+	if log, missed := l.Allow("new", at(30_000)); !log || missed != 0 || len(l.keys) != 1 {
+		t.Errorf("after a long quiet: %v, %d, %d keys; want a line and one key", log, missed, len(l.keys))
 	}
 }
 
