@@ -7,6 +7,7 @@ var keyCommands = []command{
 	{"get", 2, 0, cmdGet},
 	{"del", -2, write, cmdDel},
 	{"unlink", -2, write, cmdDel},
+	{"rename", 3, write, cmdRename},
 	{"exists", -2, 0, cmdExists},
 	{"type", 2, 0, cmdType},
 	{"keys", 2, 0, cmdKeys},
@@ -51,6 +52,21 @@ func cmdDel(r *request) Reply {
 func (r *request) remove(key string) {
 	delete(r.keys(), key)
 	r.touch(genericEvents, "del", key)
+}
+
+func cmdRename(r *request) Reply {
+	from, to := r.argv[1], r.argv[2]
+	value, had := r.keys()[from]
+	switch {
+	case !had:
+		return ErrorReply("ERR no such key")
+	case from != to:
+		delete(r.keys(), from)
+		r.keys()[to] = value
+		r.touch(genericEvents, "rename_from", from)
+		r.touch(genericEvents, "rename_to", to)
+	}
+	return ok
 }
 
 func cmdExists(r *request) Reply {

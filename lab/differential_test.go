@@ -45,7 +45,7 @@ func TestRandomCommands(t *testing.T) {
 	key := func() string { return pick("k1", "k2", "k3", "k4") }
 	word := func() string { return pick("a", "b", "c", "d", `""`, `"x y"`) }
 	command := func() string {
-		switch c := pick("SET", "GET", "DEL", "UNLINK", "EXISTS", "TYPE", "HSET", "HMSET", "HGET", "HMGET", "HGETALL",
+		switch c := pick("SET", "GET", "DEL", "UNLINK", "RENAME", "EXISTS", "TYPE", "HSET", "HMSET", "HGET", "HMGET", "HGETALL",
 			"HDEL", "HEXISTS", "HLEN", "HKEYS", "SADD", "SREM", "SPOP", "SMEMBERS", "SISMEMBER", "SCARD", "KEYS",
 			"DBSIZE", "FLUSHDB", "SELECT"); c {
 		case "SELECT":
@@ -56,6 +56,8 @@ func TestRandomCommands(t *testing.T) {
 			return pick(c, "DBSIZE", "DBSIZE", "DBSIZE")
 		case "KEYS":
 			return c + " " + pick("*", "k[12]", "k?", "[^k]*", "k[2-9]")
+		case "RENAME":
+			return c + " " + key() + " " + key()
 		case "SPOP":
 			return c + " " + key() + " 100" // all: which ones would differ
 		default:
