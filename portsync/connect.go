@@ -107,8 +107,8 @@ func (c *Connector) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// watch completes the LOGGER row at the first opening and starts one watch for
-// each server.
+// watch completes the LOGGER row at the first opening, starts one watch for each
+// server, and has CONFIG_DB PORT followed.
 func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *Databases) error {
 	var servers []sonicdb.Instance
 	for _, name := range []string{"CONFIG_DB", "APPL_DB", "STATE_DB"} {
@@ -129,6 +129,8 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 		isConfig := name == "CONFIG_DB"
 		if isConfig {
 			w.logger = &loggerRow{ctx: ctx, db: db, logs: c.Logs, log: c.Log, initial: c.Level}
+			w.ports = newFollower(ctx, db, s, c.Log)
+			s.ports = w.ports
 		}
 		if err := subscribeInTime(ctx, w); err != nil {
 			return fmt.Errorf("watch the server of %s: %w", name, err)
@@ -142,6 +144,8 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 	for _, w := range s.watches {
 		go w.run()
 	}
+	s.ports.reread() // in case rows came or went before the subscription
+	go s.ports.run()
 	return nil
 }
 

@@ -32,13 +32,15 @@ type Loop struct {
 	helpers  sync.WaitGroup
 
 	decision *Decision
-	ports    []PortConfig  // as last read from CONFIG_DB
-	started  bool          // the start's writes are acknowledged
-	begun    chan struct{} // closed then
-	ready    chan struct{} // closed when the initial sync is over
-	initial  initialSync
-	gated    bool // a warm start holds its writes back until it can compare
-	gateDue  bool // the gate is to be opened as soon as there is a connection
+	ports    []PortConfig // as last read from CONFIG_DB, to be produced
+
+	configured []string      // all ports that CONFIG_DB has now, sorted
+	started    bool          // the start's writes are acknowledged
+	begun      chan struct{} // closed then
+	ready      chan struct{} // closed when the initial sync is over
+	initial    initialSync
+	gated      bool // a warm start holds its writes back until it can compare
+	gateDue    bool // the gate is to be opened as soon as there is a connection
 
 	owes      debts
 	markersAt int64 // not before this is the debt of markers paid

@@ -236,6 +236,7 @@ func (l *Loop) audit(now int64) {
 	if l.dump.running || l.dump.wanted || l.session == nil || l.batch.Len() > 0 || !l.initial.done {
 		return
 	}
+	l.session.ports.reread() // for a server that sends no keyspace notifications
 	l.Metrics.resyncs.At(int(ReasonAudit)).Inc()
 	l.dump.wanted, l.dump.quiet, l.dump.at = true, true, now
 	l.sweep = sweepAudit

@@ -2,6 +2,7 @@ package portsync
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"portsyncd/sonicdb"
@@ -75,7 +76,7 @@ func (l *Loop) lost(err error) {
 
 // noted reacts to what a watch saw.
 func (l *Loop) noted(n note) {
-	switch n {
+	switch n.kind {
 	case noteLost:
 		l.lost(errServerGone)
 	case noteFlushed:
@@ -83,6 +84,8 @@ func (l *Loop) noted(n note) {
 			l.Log.Log(l.ctx, syslog.LevelNotice, "a database was flushed")
 			l.resume(ReasonFlush)
 		}
+	case notePorts:
+		l.configure(n.ports)
 	}
 }
 
@@ -248,7 +251,12 @@ func (l *Loop) take(d Decision, facts Facts) {
 
 func (l *Loop) setPorts(ports []PortConfig) {
 	l.ports = ports
-	l.Status.configured.Store(int64(len(ports)))
+	names := make([]string, len(ports))
+	for i := range ports {
+		names[i] = ports[i].Name
+	}
+	slices.Sort(names)
+	l.configure(names)
 }
 
 // produced takes note that orchagent has the configuration.

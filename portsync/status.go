@@ -200,7 +200,7 @@ func (s *Status) expose(set *metrics.Set) {
 	flag("portsyncd_ready", "1 once the initial sync is in the databases.", &s.ready)
 	flag("portsyncd_port_config_done", "1 once PortConfigDone was produced by this process.", &s.configDone)
 	flag("portsyncd_port_init_done", "1 once PortInitDone was produced by this process.", &s.initDone)
-	number("portsyncd_ports_configured", "Ports in CONFIG_DB when they were last read.", &s.configured)
+	number("portsyncd_ports_configured", "Ports in CONFIG_DB, rows of its table PORT.", &s.configured)
 	number("portsyncd_ports_pending", "Ports that PortInitDone still waits for.", &s.awaited)
 	number("portsyncd_backlog_ports", "Ports whose row waits to be written.", &s.waiting)
 	number("portsyncd_backlog_events", "Link messages read and not yet decided on.", &s.queued)

@@ -12,22 +12,29 @@ import (
 	"portsyncd/syslog"
 )
 
-// note is what a watch tells the loop.
-type note uint8
+// note is what a watch or the follower tells the loop.
+type note struct {
+	kind  noteKind
+	ports []string // of notePorts: all names of CONFIG_DB PORT, sorted
+}
+
+type noteKind uint8
 
 const (
-	noteLost    note = iota // the server went away, or cut the subscription
-	noteFlushed             // a database of the server was flushed
+	noteLost    noteKind = iota // the server went away, or cut the subscription
+	noteFlushed                 // a database of the server was flushed
+	notePorts                   // CONFIG_DB PORT was read
 )
 
 // watch listens to one Redis server beside the data path: for the death of the
 // connection, which a loop that has nothing to write would not notice; for
 // flushes, which no keyspace notification reports; and, where it is CONFIG_DB's
-// server, for changes of the LOGGER row. It blocks in a read and costs nothing
-// while nothing happens. Each watch is a goroutine, stopped by closing conn.
+// server, for changes of the LOGGER row and of PORT. It blocks in a read and costs
+// nothing while nothing happens. Each watch is a goroutine, stopped by closing conn.
 type watch struct {
 	conn   *sonicdb.Conn
 	logger *loggerRow // nil but for CONFIG_DB's server
+	ports  *follower  // likewise
 	notes  chan<- note
 	done   <-chan struct{}
 	log    *slog.Logger
@@ -49,14 +56,27 @@ func (w *watch) subscribe() error {
 		err = nil
 	}
 	if err == nil && w.logger != nil {
-		if err = w.conn.PSubscribe(w.logger.pattern()); err == nil {
-			err = w.confirmed()
+		err = w.follow(w.logger.pattern())
+	}
+	if err == nil && w.ports != nil {
+		err = w.follow(w.ports.pattern())
+		if isServerError(err) && !sonicdb.Temporary(err) {
+			w.log.Info("the server does not announce changes of PORT; the audit will notice them", "error", err)
+			err = nil
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil
+}
+
+// follow subscribes to all channels that match a pattern.
+func (w *watch) follow(pattern string) error {
+	if err := w.conn.PSubscribe(pattern); err != nil {
+		return err
+	}
+	return w.confirmed()
 }
 
 // confirmed waits for the answer to one subscription.
@@ -89,13 +109,16 @@ func (w *watch) run() {
 		m, err := w.conn.ReceiveMessage()
 		switch {
 		case err != nil:
-			w.tell(noteLost)
+			w.tell(note{kind: noteLost})
 			return
 		case m.Kind != sonicdb.Published:
 		case w.logger.concerns(&m):
 			w.logger.apply()
+		case w.ports.concerns(&m):
+			w.ports.reread()
 		case string(m.Channel) == sonicdb.InvalidateChannel && m.Payload.Kind == sonicdb.Null:
-			w.tell(noteFlushed)
+			w.ports.reread() // no keyspace notification reports the rows of a flushed CONFIG_DB
+			w.tell(note{kind: noteFlushed})
 		}
 	}
 }
@@ -204,6 +227,7 @@ func (l *loggerRow) setOutput(name string) {
 type session struct {
 	store   Store
 	watches []*watch
+	ports   *follower // nil in tests
 	notes   chan note
 	done    chan struct{}
 	once    sync.Once
