@@ -13,6 +13,7 @@
 //	link the old file as a backup     the same, twice by name
 //	rename over the old file          the old content or the new
 //	fsync the directory               the new content, for good
+//	write copies, with File.Copies    the new content, and backups of it
 //	remove surplus backups            the new content
 //
 // Without the first fsync a file system may do the rename before it has written

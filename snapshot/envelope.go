@@ -39,8 +39,12 @@ type envelope struct {
 	Writer  string          `json:"writer"`
 	BootID  string          `json:"boot_id"`
 	SavedAt time.Time       `json:"saved_at"`
-	Body    json.RawMessage `json:"body"`
+	Body    json.RawMessage `json:"-"`
 }
+
+// bodyStart is the member that ends the header. It cannot be part of a string in the
+// header, where a quote has a backslash before it.
+const bodyStart = `,"body":`
 
 // encode returns the bytes of the file. Body stays as it is, byte for byte.
 func (e *envelope) encode() ([]byte, error) {
@@ -81,19 +85,26 @@ func decode(text []byte, schema int) (envelope, error) {
 		return envelope{}, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
 	}
 	// From here on the bytes are as somebody meant them. Schema alone comes first,
-	// because the rest of a newer header may be of other types.
+	// because the rest of a newer header may be of other types. The header is decoded
+	// without the body, which may be large and needs no copy.
+	header, body := text, []byte(nil)
+	if i := bytes.Index(text, []byte(bodyStart)); i >= 0 {
+		header = append(text[:i:i], '}')
+		body = bytes.TrimSpace(text[i+len(bodyStart):])
+		body = bytes.TrimSpace(bytes.TrimSuffix(body, []byte("}")))
+	}
 	var first struct{ Schema int }
-	if err := json.Unmarshal(text, &first); err != nil {
+	if err := json.Unmarshal(header, &first); err != nil {
 		return envelope{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if first.Schema > schema {
 		return envelope{}, fmt.Errorf("%w: %d, and this program knows up to %d", ErrNewerSchema, first.Schema, schema)
 	}
 	var e envelope
-	if err := json.Unmarshal(text, &e); err != nil {
+	if err := json.Unmarshal(header, &e); err != nil {
 		return envelope{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if e.Schema < 1 || e.Body == nil {
+	if e.Body = body; e.Schema < 1 || !json.Valid(body) {
 		return envelope{}, fmt.Errorf("%w: no schema or no body", ErrCorrupt)
 	}
 	return e, nil

@@ -27,6 +27,11 @@ type File struct {
 	Writer string // name and version of the program
 	BootID string // of this boot, see BootID
 
+	// Copies is how many further files with the same content each save makes, as
+	// backups: as many files can be damaged together without a loss. With 0 the
+	// previous content becomes the backup, as a hard link.
+	Copies int
+
 	Mode    fs.FileMode // 0 means 0640; not subject to the umask
 	Keep    Limits      // of backups and, apart from them, of files set aside
 	MaxSize int64       // bytes of the whole file that Load reads and Save writes; 0 means 8 MiB
@@ -47,11 +52,11 @@ type digest struct {
 	size int64
 }
 
-// Save replaces the file's content and makes the previous one the newest backup.
-// body is any JSON value. When Save returns nil the new content is on the disk,
-// and backups beyond Keep are gone. On an error the old content is what the next
-// Load finds, unless it was the directory that could not be synced; then it may be
-// either. Something else than a regular file in its place is set aside.
+// Save replaces the file's content and makes the previous one the newest backup, or
+// else Copies of the new one. body is any JSON value. When Save returns nil the new
+// content and its copies are on the disk, and backups beyond Keep are gone. On an error
+// the old content is what the next Load finds, unless it was the directory or a copy
+// that could not be written; then it may be either. Something else than a regular file in its place is set aside.
 func (f *File) Save(body []byte) error {
 	f.durable = nil
 	if err := f.save(body); err != nil {
@@ -76,6 +81,15 @@ func (f *File) SaveChanged(body []byte) (bool, error) {
 	return err == nil, err
 }
 
+// Size returns the size in bytes of the file as last saved by this File, 0 if it is not
+// known.
+func (f *File) Size() int64 {
+	if f.durable == nil {
+		return 0
+	}
+	return f.durable.size
+}
+
 func (f *File) save(body []byte) error {
 	body = bytes.TrimSpace(body) // as it will be read
 	e := envelope{Schema: f.Schema, Writer: f.Writer, BootID: f.BootID, SavedAt: f.now(), Body: body}
@@ -96,11 +110,32 @@ func (f *File) save(body []byte) error {
 		mode = defaultMode
 	}
 	err = replace(f.fs(), f.Path, text, mode, func() error { return f.keepPrevious(&found) })
+	if err == nil {
+		err = f.writeCopies(&found, text, mode)
+	}
 	if err != nil {
 		return err
 	}
 	f.durable = &digest{sha256.Sum256(body), int64(len(text))}
 	return nil
+}
+
+// writeCopies writes text as backups, each a file of its own.
+func (f *File) writeCopies(found *siblings, text []byte, mode fs.FileMode) error {
+	for range f.Copies {
+		temp, err := writeTemporary(f.fs(), f.Path, text, mode)
+		if err != nil {
+			return err
+		}
+		if err := f.fs().Rename(temp, found.newName(backup, time.Time{})); err != nil {
+			f.fs().Unlink(temp)
+			return err
+		}
+	}
+	if f.Copies == 0 {
+		return nil
+	}
+	return syncDir(f.fs(), f.Path)
 }
 
 // keepPrevious makes the present content the newest backup. The file itself stays
@@ -114,7 +149,7 @@ func (f *File) keepPrevious(found *siblings) error {
 		return err
 	case !info.Mode().IsRegular():
 		return f.fs().Rename(f.Path, found.newName(corrupt, f.now()))
-	case f.Keep.Count <= 0:
+	case f.Keep.Count <= 0 || f.Copies > 0:
 		return nil
 	}
 	if backups := found.of(backup); len(backups) > 0 && os.SameFile(backups[len(backups)-1].info, info) {
@@ -132,12 +167,7 @@ func (f *File) keepPrevious(found *siblings) error {
 // links in this file system (EPERM, or ENOTSUP from FUSE), forbidden by
 // fs.protected_hardlinks (EPERM), or too many.
 func noLinks(err error) bool {
-	for _, errno := range []syscall.Errno{unix.EPERM, unix.ENOTSUP, unix.ENOSYS, unix.EMLINK} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+	return isAny(err, []syscall.Errno{unix.EPERM, unix.ENOTSUP, unix.ENOSYS, unix.EMLINK})
 }
 
 // SetAside renames the file and its backups, for a caller that knows them to be
@@ -174,14 +204,7 @@ func (f *File) setAllAside() error {
 // Prune removes backups and files set aside beyond Keep and returns their paths.
 // Save does so itself; call Prune where nothing is saved for long.
 func (f *File) Prune() (removed []string, err error) {
-	found, err := scan(f.fs(), f.Path)
-	if err != nil {
-		return nil, fmt.Errorf("prune backups of %q: %w", f.Path, err)
-	}
-	now := f.now()
-	surplus := f.Keep.surplus(found.of(backup), now)
-	surplus = append(surplus, f.Keep.surplus(found.of(corrupt, stale), now)...)
-	removed, err = unlinkAll(f.fs(), surplus)
+	removed, err = prune(f.fs(), f.Path, f.now(), f.Keep, []kind{backup}, []kind{corrupt, stale})
 	if err != nil {
 		return removed, fmt.Errorf("prune backups of %q: %w", f.Path, err)
 	}

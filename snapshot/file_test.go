@@ -339,14 +339,6 @@ type noRename struct{ FS }
 
 func (noRename) Rename(from, to string) error { return syscall.EIO }
 
-// TestNoDirectorySync: some file systems cannot sync a directory and say so.
-func TestNoDirectorySync(t *testing.T) {
-	f := saver(filepath.Join(t.TempDir(), "state.json"), &cutter{FS: OS, at: 10, fault: syscall.EINVAL})
-	if err := f.Save(body(1)); err != nil || f.FS.(*cutter).log[9] != "fsync" {
-		t.Errorf("save: %v after %q", err, f.FS.(*cutter).log)
-	}
-}
-
 // TestUnreadable: a file that the disk does not give is not corrupt, and stays.
 func TestUnreadable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")

@@ -132,6 +132,22 @@ func hasOtherNames(info fs.FileInfo) bool {
 	return ok && stat.Nlink > 1
 }
 
+// noSync are the errors by which a file system says that it has no fsync for
+// directories, not that the disk failed: EINVAL (fsync(2)), and whatever FUSE daemons,
+// overlays and network file systems answer to what they do not implement. EOPNOTSUPP is
+// ENOTSUP on Linux; 524 is the kernel's own ENOTSUPP (include/linux/errno.h), which
+// should not reach us and does.
+var noSync = []syscall.Errno{unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP, unix.ENOTTY, 524}
+
+func isAny(err error, errnos []syscall.Errno) bool {
+	for _, errno := range errnos {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
 // syncDir makes durable what was done to the names in a file's directory.
 func syncDir(fsys FS, path string) error {
 	dir, err := fsys.Open(filepath.Dir(path), os.O_RDONLY|unix.O_DIRECTORY, 0)
@@ -139,8 +155,8 @@ func syncDir(fsys FS, path string) error {
 		return err
 	}
 	err = dir.Sync()
-	if errors.Is(err, unix.EINVAL) {
-		err = nil // fsync(2): the file system has no such thing for directories
+	if isAny(err, noSync) {
+		err = nil
 	}
 	if cerr := dir.Close(); err == nil {
 		err = cerr

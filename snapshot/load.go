@@ -26,10 +26,19 @@ type Loaded struct {
 	Source    string // the path it was read from
 	Recovered bool   // that is a backup
 
-	// Problems are the files that would have come first, in the order in which
-	// they were tried.
-	Problems []Problem
+	// Tried is how many files would have come first and could not be used, Corrupt how
+	// many of them were corrupt. Problems are the first mostProblems of them, in the
+	// order in which they were tried.
+	Tried, Corrupt int
+	Problems       []Problem
 }
+
+// What one Load reads at most before it gives up, so that it needs neither much memory
+// nor much time, whatever somebody has put into the directory.
+const (
+	mostProblems = 16
+	mostRead     = 64 << 20 // bytes
+)
 
 // Problem is a file that could not be used.
 type Problem struct {
@@ -70,26 +79,35 @@ func (f *File) load(repair bool) (Loaded, error) {
 	for i := len(backups) - 1; i >= 0; i-- {
 		paths = append(paths, backups[i].path)
 	}
-	var problems []Problem
+	var got Loaded
+	left := int64(mostRead)
 	for i, path := range paths {
-		e, err := f.read(path)
+		e, err := f.read(path, &left)
 		if err == nil {
-			return Loaded{
-				Body: e.Body, Schema: e.Schema, SavedAt: e.SavedAt, BootID: e.BootID, Writer: e.Writer,
-				Source: path, Recovered: i > 0, Problems: problems,
-			}, nil
+			got.Body, got.Schema, got.SavedAt, got.BootID, got.Writer = e.Body, e.Schema, e.SavedAt, e.BootID, e.Writer
+			got.Source, got.Recovered = path, i > 0
+			return got, nil
 		}
 		p := Problem{Path: path, Err: err}
 		if repair {
 			p.Aside, p.AsideErr = f.setAside(&found, path, err)
 		}
-		problems = append(problems, p)
+		got.Tried++
+		if errors.Is(err, ErrCorrupt) {
+			got.Corrupt++
+		}
+		if len(got.Problems) < mostProblems {
+			got.Problems = append(got.Problems, p)
+		}
+		if left <= 0 {
+			break
+		}
 	}
-	return Loaded{Problems: problems}, fmt.Errorf("load %q: %w", f.Path, verdict(problems))
+	return got, fmt.Errorf("load %q: %w", f.Path, verdict(&got))
 }
 
-// read reads and checks one file.
-func (f *File) read(path string) (e envelope, err error) {
+// read reads and checks one file, and takes its size from left.
+func (f *File) read(path string, left *int64) (e envelope, err error) {
 	file, info, err := openRegular(f.fs(), path, os.O_RDONLY)
 	if odd := (notRegular{}); errors.As(err, &odd) {
 		return e, fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -102,6 +120,7 @@ func (f *File) read(path string) (e envelope, err error) {
 	if size > f.maxSize() {
 		return e, fmt.Errorf("%w: %d bytes, want at most %d", ErrCorrupt, size, f.maxSize())
 	}
+	*left -= size
 	text := make([]byte, size)
 	if _, err := io.ReadFull(file, text); err != nil {
 		return e, err // shorter than its size: somebody else writes to it
@@ -135,16 +154,19 @@ func (f *File) setAside(found *siblings, path string, why error) (aside string, 
 }
 
 // verdict sums up why nothing was good.
-func verdict(problems []Problem) error {
-	if len(problems) == 1 && errors.Is(problems[0].Err, fs.ErrNotExist) {
-		return problems[0].Err
+func verdict(got *Loaded) error {
+	if got.Tried == 1 && errors.Is(got.Problems[0].Err, fs.ErrNotExist) {
+		return got.Problems[0].Err
 	}
 	err := ErrNoGood
-	for _, p := range problems {
+	for _, p := range got.Problems {
 		if errors.Is(p.Err, fs.ErrNotExist) {
 			continue
 		}
 		err = fmt.Errorf("%w; %s: %w", err, filepath.Base(p.Path), p.Err)
+	}
+	if more := got.Tried - len(got.Problems); more > 0 {
+		err = fmt.Errorf("%w; and %d more", err, more)
 	}
 	return err
 }

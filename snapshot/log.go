@@ -219,14 +219,7 @@ func (l *Log) moveTo(k kind) error {
 // Prune removes earlier files and files set aside beyond Keep and returns their
 // paths. Call it at intervals: rotation does so too, but Keep.Age does not wait.
 func (l *Log) Prune() (removed []string, err error) {
-	found, err := scan(l.fs(), l.Path)
-	if err != nil {
-		return nil, fmt.Errorf("prune %q: %w", l.Path, err)
-	}
-	now := l.now()
-	surplus := l.Keep.surplus(found.of(rotated), now)
-	surplus = append(surplus, l.Keep.surplus(found.of(corrupt), now)...)
-	removed, err = unlinkAll(l.fs(), surplus)
+	removed, err = prune(l.fs(), l.Path, l.now(), l.Keep, []kind{rotated}, []kind{corrupt})
 	if err != nil {
 		return removed, fmt.Errorf("prune %q: %w", l.Path, err)
 	}

@@ -99,18 +99,38 @@ type siblings struct {
 	path string
 	all  []sibling
 	next uint64 // a number larger than all in use
+
+	dropped bool // there are more than all
 }
 
-// scan looks for the siblings of path. It holds no more in memory than there are
-// files of ours, however full the directory is.
+// mostSiblings bounds how many files of a kind are looked at in one scan. Where there
+// are more, as nobody but an attacker or a fault leaves them, those with the largest
+// numbers are; the others follow once these are removed.
+var mostSiblings = [...]int{backup: 1024, corrupt: 1024, newer: 1024, stale: 1024, temporary: 1024, rotated: 8192}
+
+// scan looks for the siblings of path. It needs memory for mostSiblings, however full
+// the directory is.
 func scan(fsys FS, path string) (siblings, error) {
 	found := siblings{path: path, next: 1}
 	dir, base := filepath.Split(path)
+	var counts [len(mostSiblings)]int
 	err := fsys.List(filepath.Dir(path), func(name string) {
-		if l, ok := parseName(base, name); ok {
-			found.all = append(found.all, sibling{label: l, path: dir + name})
+		l, ok := parseName(base, name)
+		if !ok {
+			return
 		}
+		if counts[l.kind] == 2*mostSiblings[l.kind] {
+			found.dropOldest(l.kind)
+			counts[l.kind] = mostSiblings[l.kind]
+		}
+		counts[l.kind]++
+		found.all = append(found.all, sibling{label: l, path: dir + name})
 	})
+	for k, n := range counts {
+		if n > mostSiblings[k] {
+			found.dropOldest(kind(k))
+		}
+	}
 	if err != nil {
 		return found, err
 	}
@@ -129,6 +149,20 @@ func scan(fsys FS, path string) (siblings, error) {
 	found.all = kept
 	slices.SortFunc(found.all, func(a, b sibling) int { return cmp.Compare(a.seq, b.seq) })
 	return found, nil
+}
+
+// dropOldest leaves as many files of a kind as may be looked at, those with the largest
+// numbers, and sets dropped.
+func (s *siblings) dropOldest(k kind) {
+	slices.SortFunc(s.all, func(a, b sibling) int { return cmp.Compare(b.seq, a.seq) })
+	n := 0
+	s.all = slices.DeleteFunc(s.all, func(f sibling) bool {
+		if f.kind == k {
+			n++
+		}
+		return f.kind == k && n > mostSiblings[k]
+	})
+	s.dropped = true
 }
 
 // of returns the siblings of some kinds, oldest first.

@@ -43,6 +43,30 @@ func (l Limits) surplus(files []sibling, now time.Time) []sibling {
 	return out
 }
 
+// mostRemoved bounds how many paths prune returns.
+const mostRemoved = 1024
+
+// prune removes the surplus of each group of kinds beside path, and returns the paths of
+// the first mostRemoved files. It goes on while there are more files than one scan looks
+// at.
+func prune(fsys FS, path string, now time.Time, keep Limits, groups ...[]kind) (removed []string, err error) {
+	for {
+		found, err := scan(fsys, path)
+		if err != nil {
+			return removed, err
+		}
+		var surplus []sibling
+		for _, kinds := range groups {
+			surplus = append(surplus, keep.surplus(found.of(kinds...), now)...)
+		}
+		gone, err := unlinkAll(fsys, surplus)
+		removed = append(removed, gone[:min(len(gone), mostRemoved-len(removed))]...)
+		if err != nil || len(gone) == 0 || !found.dropped {
+			return removed, err
+		}
+	}
+}
+
 // ages says how old each file is, given all of one kind, oldest first. A file's
 // own times may be wrong by years, as a switch without a battery-backed clock
 // starts in 1970 or so, but the order is known. So a file counts as no older

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"errors"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -22,10 +21,5 @@ var troubles = []syscall.Errno{
 // not from what was to be saved: keep the last good file, say so once, and try
 // again later.
 func IsDiskTrouble(err error) bool {
-	for _, errno := range troubles {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+	return isAny(err, troubles)
 }

@@ -1,0 +1,203 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// copier is saver with a copy of each content, and two contents kept.
+func copier(path string, fsys FS) *File {
+	f := saver(path, fsys)
+	f.Copies, f.Keep = 2, Limits{Count: 4, Spare: 2}
+	return f
+}
+
+// TestCopies: damage in place to any two of the files of the newest content loses
+// nothing, and damage to all three leaves the content before.
+func TestCopies(t *testing.T) {
+	prepare := func(t *testing.T) (path string, newest []string) {
+		path = filepath.Join(t.TempDir(), "state.json")
+		f := copier(path, quick())
+		for n := 1; n <= 3; n++ {
+			mustSave(t, f, n)
+		}
+		backups := dirNames(t, filepath.Dir(path))[1:]
+		if len(backups) != 4 {
+			t.Fatalf("backups %q, want two contents with a copy each", backups)
+		}
+		for _, name := range backups[2:] {
+			newest = append(newest, filepath.Join(filepath.Dir(path), name))
+		}
+		return path, append(newest, path)
+	}
+	for first := range 3 {
+		for second := range 3 {
+			path, newest := prepare(t)
+			for _, i := range []int{first, second} {
+				must(t, os.WriteFile(newest[i], []byte("junk"), 0o640)) // in place: the same inode
+			}
+			if got, err := copier(path, OS).Load(); err != nil || string(got.Body) != string(body(3)) {
+				t.Errorf("with files %d and %d damaged: %s, %v", first, second, got.Body, err)
+			}
+		}
+	}
+	path, newest := prepare(t)
+	for _, name := range newest {
+		must(t, os.WriteFile(name, []byte("junk"), 0o640))
+	}
+	got, err := copier(path, OS).Load()
+	if err != nil || string(got.Body) != string(body(2)) || got.Tried != 3 || got.Corrupt != 3 {
+		t.Errorf("with all three damaged: %s, %d of %d corrupt, %v", got.Body, got.Corrupt, got.Tried, err)
+	}
+}
+
+// TestPowerCutCopies: whatever survives of a save with copies is the content before or
+// the new one, and the new one if the save succeeded.
+func TestPowerCutCopies(t *testing.T) {
+	const path = "/state.json"
+	for n := 1; ; n++ {
+		disk := newMemFS()
+		mustSave(t, copier(path, disk), 3)
+		c := &cutter{FS: disk, at: n}
+		saved := copier(path, c).Save(body(9)) == nil
+		disk.survivors(func(after *memFS) { checkEither(t, after, path, 3, 9, saved) })
+		if t.Failed() {
+			t.Fatalf("at call %d of %v", n, c.log)
+		}
+		if !c.cut {
+			break
+		}
+	}
+}
+
+// TestCutCopies: a save with copies that fails at any call leaves either content, and
+// the next one is complete.
+func TestCutCopies(t *testing.T) {
+	eachCut(t, func(t *testing.T, c *cutter) {
+		path := filepath.Join(t.TempDir(), "state.json")
+		mustSave(t, copier(path, quick()), 3)
+		saved := copier(path, c).Save(body(9)) == nil
+		checkEither(t, OS, path, 3, 9, saved)
+		mustSave(t, copier(path, quick()), 10)
+		checkEither(t, OS, path, 0, 10, true)
+	})
+}
+
+// TestCrowd: files with the names of backups, more than anybody needs, cost a load
+// bounded time and memory, and the next save removes them all.
+func TestCrowd(t *testing.T) {
+	const crowd = 5000
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state.json")
+	mustSave(t, saver(path, quick()), 1)
+	for n := range crowd {
+		must(t, os.WriteFile(fmt.Sprintf("%s.backup-%06d", path, n+10), nil, 0o640))
+	}
+	must(t, os.WriteFile(path, nil, 0o640))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got, err := saver(path, nil).Peek()
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, ErrNoGood) || len(got.Problems) != mostProblems || got.Corrupt != mostSiblings[backup]+1 {
+		t.Errorf("%d problems, %d corrupt, %v", len(got.Problems), got.Corrupt, err)
+	}
+	if n := len(err.Error()); n > 4<<10 {
+		t.Errorf("the error has %d bytes", n)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
+		t.Errorf("%d MiB were allocated", used>>20)
+	}
+	f := saver(path, quick())
+	mustSave(t, f, 2)
+	if got := dirNames(t, dir); len(got) != 1+f.Keep.Count {
+		t.Errorf("%d files are left, want the file and %d backups", len(got), f.Keep.Count)
+	}
+}
+
+// TestLoadReadsNoMoreThan: a crowd of large files ends a load before it has read them
+// all.
+func TestLoadReadsNoMoreThan(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	for n := range 20 {
+		name := fmt.Sprintf("%s.backup-%06d", path, n+1)
+		must(t, os.WriteFile(name, []byte("junk"), 0o640))
+		must(t, os.Truncate(name, defaultMaxSize))
+	}
+	got, err := saver(path, nil).Peek()
+	if want := 1 + mostRead/defaultMaxSize; !errors.Is(err, ErrNoGood) || got.Tried != want {
+		t.Errorf("%d files were tried, want %d; %v", got.Tried, want, err)
+	}
+}
+
+// TestScanIsBounded: a directory of any size is scanned in bounded memory, and the
+// newest files of each kind are seen.
+func TestScanIsBounded(t *testing.T) {
+	dir := &listing{FS: OS}
+	for n := range 100_000 {
+		dir.names = append(dir.names, label{kind: backup, seq: uint64(n)}.name("state.json"), label{kind: temporary, seq: 1<<63 + uint64(n)}.name("state.json"))
+	}
+	dir.names = append(dir.names, label{kind: newer, seq: 1, stamp: noon().Truncate(time.Second)}.name("state.json"))
+	found, err := scan(dir, "/state.json")
+	must(t, err)
+	backups := found.of(backup)
+	if len(backups) != mostSiblings[backup] || backups[len(backups)-1].seq != 99_999 || len(found.of(newer)) != 1 ||
+		len(found.of(temporary)) > mostSiblings[temporary] || !found.dropped || found.next != 100_000 {
+		t.Errorf("%d backups, %d temporary, %d newer, dropped %v, next %d", len(backups), len(found.of(temporary)), len(found.of(newer)), found.dropped, found.next)
+	}
+}
+
+// listing is a directory with many names, each of which is a regular file.
+type listing struct {
+	FS
+	names []string
+}
+
+func (l *listing) List(_ string, each func(string)) error {
+	for _, name := range l.names {
+		each(name)
+	}
+	return nil
+}
+
+func (l *listing) Lstat(path string) (os.FileInfo, error) {
+	return memInfo{filepath.Base(path), &inode{}}, nil
+}
+
+// TestNoDirectorySync: a file system that has no fsync for directories, whatever it
+// answers, is not a disk that failed; one that answers EIO is.
+func TestNoDirectorySync(t *testing.T) {
+	for _, errno := range append(slices.Clone(noSync), syscall.EIO) {
+		f := saver(filepath.Join(t.TempDir(), "state.json"), noDirSync{OS, errno})
+		if err := f.Save(body(1)); (err == nil) != (errno != syscall.EIO) {
+			t.Errorf("fsync of the directory answers %v: save = %v", errno, err)
+		}
+	}
+}
+
+// noDirSync is the file system of the machine, where fsync of a directory fails.
+type noDirSync struct {
+	FS
+	errno syscall.Errno
+}
+
+func (n noDirSync) Open(path string, flags int, mode os.FileMode) (Handle, error) {
+	h, err := n.FS.Open(path, flags, mode)
+	if err == nil && flags&syscall.O_DIRECTORY != 0 {
+		return failingSync{h, n.errno}, nil
+	}
+	return h, err
+}
+
+type failingSync struct {
+	Handle
+	errno syscall.Errno
+}
+
+func (f failingSync) Sync() error { return &os.PathError{Op: "sync", Err: f.errno} }
