@@ -14,7 +14,7 @@ type kendall struct {
 	ties     bool
 }
 
-// kendallOf counts in O(n log n) (Knight, "A computer method for calculating
+// kendallOf counts S of two points or more in O(n log n) (Knight, "A computer method for calculating
 // Kendall's tau with ungrouped data", JASA 61, 1966): the pairs in which Y falls
 // are the exchanges that a sort by Y needs.
 func kendallOf(sorted []Point) kendall {
@@ -43,11 +43,9 @@ func kendallOf(sorted []Point) kendall {
 	k.s = pairs(n) - x.pairs - y.pairs + both.pairs - 2*falling
 	f := float64(n)
 	k.variance = (f*(f-1)*(2*f+5) - x.spread - y.spread) / 18
+	k.variance += float64(2*x.pairs) * float64(2*y.pairs) / (2 * f * (f - 1))
 	if n > 2 {
 		k.variance += x.triples * y.triples / (9 * f * (f - 1) * (f - 2))
-	}
-	if n > 1 {
-		k.variance += float64(2*x.pairs) * float64(2*y.pairs) / (2 * f * (f - 1))
 	}
 	return k
 }
@@ -93,14 +91,11 @@ func inversions(values, room []float64) (n int64) {
 
 // p is the two-sided probability of an S as far from 0 as this.
 func (k *kendall) p() float64 {
-	s := k.s
-	if s < 0 {
-		s = -s
-	}
-	switch {
-	case s == 0 || k.variance <= 0:
+	s := max(k.s, -k.s)
+	if s == 0 || k.variance <= 0 {
 		return 1
-	case k.n <= exactMost && !k.ties:
+	}
+	if k.n <= exactMost && !k.ties {
 		return min(1, 2*atLeast(k.n, s))
 	}
 	return math.Erfc(float64(s-1) / math.Sqrt(2*k.variance))
@@ -111,7 +106,7 @@ func (k *kendall) p() float64 {
 func atLeast(n int, s int64) float64 {
 	orders, all := []int{1}, 1 // the former by their inversions
 	for m := 2; m <= n; m++ {  // the m-th value has up to m-1 larger ones before it
-		next := make([]int, len(orders)+m-1)
+		next := make([]int, pairs(m)+1)
 		for inverted, count := range orders {
 			for more := range m {
 				next[inverted+more] += count

@@ -51,10 +51,10 @@ func (m *Merit) Add(now int64, downs uint64) {
 
 // At returns the penalty, 0 to MeritCeiling.
 func (m *Merit) At(now int64) float64 {
-	age := float64(now) - float64(m.at) // which cannot overflow
-	if m.penalty == 0 || age <= 0 {
-		return m.penalty
+	if m.penalty == 0 { // the usual case, without arithmetic
+		return 0
 	}
+	age := max(0, float64(now)-float64(m.at)) // which cannot overflow
 	return m.penalty * math.Exp2(-age/float64(MeritHalfLife))
 }
 

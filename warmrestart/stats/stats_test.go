@@ -130,6 +130,30 @@ func TestSummariseRandom(t *testing.T) {
 	}
 }
 
+// TestFew: from FewObservations on, a result has no warning.
+func TestFew(t *testing.T) {
+	v := make([]float64, FewObservations)
+	if s := Summarise(v); s.Few {
+		t.Errorf("of %d: %+v", len(v), *s)
+	}
+	if s := Summarise(v[1:]); !s.Few {
+		t.Errorf("of %d: %+v", len(v)-1, *s)
+	}
+}
+
+// TestMedian: halfway between the middle two, also if their sum is too large.
+func TestMedian(t *testing.T) {
+	const most = math.MaxFloat64
+	for _, c := range []struct {
+		sorted []float64
+		want   float64
+	}{{[]float64{1}, 1}, {[]float64{1, 2}, 1.5}, {[]float64{1, 2, 9}, 2}, {[]float64{-most, most}, 0}, {[]float64{most, most}, most}} {
+		if got := Median(c.sorted); got != c.want {
+			t.Errorf("of %v: %v, want %v", c.sorted, got, c.want)
+		}
+	}
+}
+
 func TestRateOf(t *testing.T) {
 	if r := RateOf(0, 0); r != nil {
 		t.Errorf("of none: %+v, want no data", *r)
@@ -169,15 +193,22 @@ func TestSpreadPublished(t *testing.T) {
 
 // TestSpreadOdd: half of the values equal, all of them, none.
 func TestSpreadOdd(t *testing.T) {
-	for _, none := range [][]float64{nil, {nan, inf}, {5}, {5, 5, 5}, {5, inf}} {
+	for _, none := range [][]float64{nil, {nan, inf}, {5}, {5, 5, 5}, {5, inf},
+		{0, 0, 0, 0, 0, 0, 0, 0, math.SmallestNonzeroFloat64}} { // whose mean deviation is too small for a number
 		if s, ok := SpreadOf(none); ok {
 			t.Errorf("of %v: %+v", none, s)
 		}
 	}
-	// The median deviation is 0, the mean one 1: (11-1)/(1.253314*1).
-	s, ok := SpreadOf([]float64{1, 1, 1, 1, 1, 1, 1, 1, 1, 11})
-	if !ok || math.Abs(s.Score(11)-7.97885) > 1e-5 || s.Score(1) != 0 {
-		t.Errorf("%v, %+v: 11 scores %v, 1 scores %v", ok, s, s.Score(11), s.Score(1))
+	// The median deviation is 0, the mean one 2: (21-1)/(1.253314*2).
+	s, ok := SpreadOf([]float64{1, 1, 1, 1, 1, 1, 1, 1, 1, 21})
+	if !ok || math.Abs(s.Score(21)-7.97885) > 1e-5 || s.Score(1) != 0 {
+		t.Errorf("%v, %+v: 21 scores %v, 1 scores %v", ok, s, s.Score(21), s.Score(1))
+	}
+	// A score at the limit is not beyond it.
+	for _, v := range []float64{OutlierScore, -OutlierScore} {
+		if s := (Spread{N: 1, Scale: 1}); s.IsOutlier(v) || !s.IsOutlier(1.01*v) {
+			t.Errorf("outlier at the limit: %v, beyond: %v", s.IsOutlier(v), s.IsOutlier(1.01*v))
+		}
 	}
 	r := random(t)
 	for range 1000 {

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -25,7 +26,8 @@ type Trend struct {
 }
 
 // TrendOf tests whether Y rises or falls with X; nil if there are not two
-// different X. It does not change points.
+// different X (beyond slopeMost observations: not two blocks with different X). It
+// does not change points.
 //
 // Mann-Kendall (Mann, Econometrica 13, 1945; Kendall, "Rank Correlation Methods",
 // 1975): S counts the pairs in which Y rises, less those in which it falls. Up to
@@ -50,7 +52,7 @@ const slopeMost = 1000
 func trendAt(points []Point, alpha float64) *Trend {
 	sorted := inTime(points)
 	n := len(sorted)
-	if n == 0 || sorted[0].X == sorted[n-1].X {
+	if n < 2 {
 		return nil
 	}
 	k := kendallOf(sorted)
@@ -60,6 +62,9 @@ func trendAt(points []Point, alpha float64) *Trend {
 		k = kendallOf(sorted)
 	}
 	slopes := slopesOf(sorted)
+	if len(slopes) == 0 {
+		return nil
+	}
 	c := math.Sqrt2 * math.Erfinv(1-alpha) * math.Sqrt(max(k.variance, 0))
 	m, last := max(int((float64(len(slopes))-c)/2), 1), len(slopes)-1
 	t.Slope = between(nth(slopes, last/2), nth(slopes, len(slopes)/2))
@@ -76,20 +81,14 @@ func inTime(points []Point) []Point {
 		}
 	}
 	slices.SortFunc(sorted, func(a, b Point) int {
-		switch {
-		case a.X < b.X || a.X == b.X && a.Y < b.Y:
-			return -1
-		case a == b:
-			return 0
-		}
-		return 1
+		return cmp.Or(cmp.Compare(a.X, b.X), cmp.Compare(a.Y, b.Y))
 	})
 	return sorted
 }
 
 // slopesOf returns those of all pairs with different X, in no order.
 func slopesOf(sorted []Point) []float64 {
-	slopes := make([]float64, 0, len(sorted)*(len(sorted)-1)/2)
+	slopes := make([]float64, 0, pairs(len(sorted)))
 	for i, a := range sorted {
 		for _, b := range sorted[i+1:] {
 			if a.X < b.X {
@@ -129,7 +128,7 @@ func blockMedians(sorted []Point, most int) []Point {
 // nth returns the value of rank n, counted from 0, and reorders values (Hoare,
 // "Algorithm 65: Find", CACM 4, 1961).
 func nth(values []float64, n int) float64 {
-	for left, right := 0, len(values)-1; left < right; {
+	for left, right := 0, len(values)-1; ; {
 		a, b, c := values[left], values[(left+right)/2], values[right]
 		pivot := max(min(a, b), min(max(a, b), c)) // the middle one
 		i, j := left, right
@@ -155,5 +154,4 @@ func nth(values []float64, n int) float64 {
 			return values[n]
 		}
 	}
-	return values[n]
 }

@@ -164,7 +164,7 @@ func TestTrendBruteForce(t *testing.T) {
 		}
 		sorted := inTime(points)
 		k := kendallOf(sorted)
-		if got.S != s || math.Abs(k.variance-variance) > 1e-9*(1+variance) {
+		if got.S != s || !(math.Abs(k.variance-variance) <= 1e-9*(1+variance)) { // also if it is not a number
 			t.Fatalf("%v: S %d of variance %v, want %d of %v", points, got.S, k.variance, s, variance)
 		}
 		if got.Slope != Median(slopes) || got.Low > got.Slope || got.High < got.Slope ||
@@ -223,6 +223,30 @@ func TestExactP(t *testing.T) {
 	}
 }
 
+// TestApproximateP: beyond the exact distribution's range, the approximation with
+// its continuity correction is near to it; a wrong one is off by 0.02 and more.
+func TestApproximateP(t *testing.T) {
+	const n = exactMost + 1
+	k := kendall{n: n, variance: n * (n - 1) * (2*n + 5) / 18.0}
+	for k.s = -21; k.s <= 21; k.s += 2 {
+		exact := min(1, 2*atLeast(n, max(k.s, -k.s)))
+		if got := k.p(); math.Abs(got-exact) > 0.01 {
+			t.Errorf("S = %d: p %.4f, exact is %.4f", k.s, got, exact)
+		}
+	}
+}
+
+// TestTiesP: few observations have the exact distribution only if none are tied, in
+// X or in Y. S is 5 of 6 pairs, its variance (4*3*13 - 2*1*9)/18.
+func TestTiesP(t *testing.T) {
+	want := math.Erfc(4 / math.Sqrt(2*138.0/18))
+	for _, points := range [][]Point{{{1, 1}, {2, 2}, {3, 2}, {4, 3}}, {{1, 1}, {2, 2}, {2, 3}, {3, 4}}} {
+		if got := TrendOf(points); got.S != 5 || math.Abs(got.P-want) > 1e-12 {
+			t.Errorf("%v: %+v, want p %v", points, *got, want)
+		}
+	}
+}
+
 // TestTrendLevel: without a trend, one in twenty tests at 5 % says there is one,
 // and nineteen of twenty intervals have the slope in them.
 func TestTrendLevel(t *testing.T) {
@@ -266,6 +290,43 @@ func TestNth(t *testing.T) {
 	}
 }
 
+// TestSlope: also where a difference is too large for a number.
+func TestSlope(t *testing.T) {
+	const most = math.MaxFloat64
+	for _, c := range []struct {
+		a, b Point
+		want float64
+	}{
+		{Point{1, 7}, Point{3, 2}, -2.5},
+		{Point{-3, -most}, Point{5, most}, most / 4},
+		{Point{-most, -3}, Point{most, 5}, 4 / most},
+		{Point{-most, -most}, Point{most, most / 2}, 0.75},
+		{Point{0, -most}, Point{0.5, most}, most},
+		{Point{0, most}, Point{0.5, -most}, -most},
+	} {
+		if got := slope(c.a, c.b); math.Abs(got-c.want) > 1e-12*math.Abs(c.want) {
+			t.Errorf("from %v to %v: %v, want %v", c.a, c.b, got, c.want)
+		}
+	}
+}
+
+// TestBlockMedians: as few points to a block as leave no more blocks than allowed.
+func TestBlockMedians(t *testing.T) {
+	points := []Point{{1, 5}, {2, 1}, {3, 9}, {4, 2}, {7, 4}, {9, 8}, {10, 3}}
+	for _, c := range []struct {
+		n    int
+		want []Point
+	}{
+		{3, []Point{{1, 5}, {2, 1}, {3, 9}}},
+		{6, []Point{{1.5, 3}, {3.5, 5.5}, {8, 6}}},
+		{7, []Point{{2, 5}, {7, 4}, {10, 3}}},
+	} {
+		if got := blockMedians(points[:c.n], 3); !slices.Equal(got, c.want) {
+			t.Errorf("of %d: %v, want %v", c.n, got, c.want)
+		}
+	}
+}
+
 func TestTrendOdd(t *testing.T) {
 	for _, none := range [][]Point{nil, series(1), series(nan, 1), {{1, 1}, {1, 2}, {1, 3}}, {{nan, 1}, {inf, 2}, {3, 3}}} {
 		if got := TrendOf(none); got != nil {
@@ -274,6 +335,12 @@ func TestTrendOdd(t *testing.T) {
 	}
 	if got, want := *TrendOf(series(1, 2)), (Trend{N: 2, S: 1, P: 1, Slope: 1, Low: 1, High: 1}); got != want {
 		t.Errorf("of two: %+v, want %+v", got, want)
+	}
+	// Of many at one time and one at another, no two blocks are at different times.
+	crowd := make([]Point, 10*slopeMost)
+	crowd[0].X = -1
+	if got := TrendOf(crowd); got != nil {
+		t.Errorf("of one point before a crowd: %+v, want no data", *got)
 	}
 	flat := make([]float64, 100)
 	if got, want := *TrendOf(series(flat...)), (Trend{N: 100, P: 1}); got != want {

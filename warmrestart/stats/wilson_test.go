@@ -54,6 +54,14 @@ func TestWilsonOdd(t *testing.T) {
 	if low, high := Wilson(0, 0); low != 0 || high != 1 {
 		t.Errorf("of none: %v to %v, want 0 to 1", low, high)
 	}
+	for of := uint64(1); of <= 100; of++ { // 9 of 9 would be 0.9999999999999999 at most
+		if _, high := Wilson(of, of); high != 1 {
+			t.Errorf("%d of %d: up to %v, want 1", of, of, high)
+		}
+		if low, _ := Wilson(0, of); low != 0 {
+			t.Errorf("0 of %d: from %v, want 0", of, low)
+		}
+	}
 	low, high := Wilson(7, 5)
 	if wantLow, wantHigh := Wilson(5, 5); low != wantLow || high != wantHigh {
 		t.Errorf("7 of 5: %v to %v, want that of 5 of 5", low, high)
