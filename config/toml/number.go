@@ -76,10 +76,7 @@ func convertInt(tok, digits string, base int) (any, string) {
 
 // parseFloat reads integer [. fraction] [e exponent].
 func parseFloat(tok, body string) (any, string) {
-	mantissa, exponent, hasExponent := body, "", false
-	if i := strings.IndexAny(body, "eE"); i >= 0 {
-		mantissa, exponent, hasExponent = body[:i], body[i+1:], true
-	}
+	mantissa, exponent, hasExponent := strings.Cut(strings.ToLower(body), "e")
 	whole, fraction, hasFraction := strings.Cut(mantissa, ".")
 	if problem := checkDecimal(tok, whole); problem != "" {
 		return nil, problem
@@ -121,7 +118,7 @@ func digitsOnly(s string, digit func(byte) bool) bool {
 		if digit(s[i]) {
 			continue
 		}
-		if s[i] != '_' || i == 0 || i == len(s)-1 || !digit(s[i-1]) || !digit(s[i+1]) {
+		if s[i] != '_' || i == 0 || i == len(s)-1 || s[i-1] == '_' {
 			return false
 		}
 	}

@@ -53,6 +53,7 @@ func TestParse(t *testing.T) {
 		{"floats", "a = [1.0, -0.5, 1e3, 1_0.2_5E-0_1, inf, +inf, -inf]", m{"a": l{1.0, -0.5, 1000.0, 1.025, math.Inf(1), math.Inf(1), math.Inf(-1)}}},
 		{"booleans", "a = [true, false]", m{"a": l{true, false}}},
 		{"basic string", `a = "\b\t\n\f\r\"\\\u00e9\U0001F600 é"`, m{"a": "\b\t\n\f\r\"\\é😀 é"}},
+		{"escape before a digit", `a = "\u00e9a\U0010FFFFf"`, m{"a": "éa\U0010FFFFf"}},
 		{"literal string", `a = '\n"'`, m{"a": `\n"`}},
 		{"multi-line basic", "a = \"\"\"\nx\ty\\\n   \\t\\ \t\n \n  z\r\n\"\"\"", m{"a": "x\ty\tz\r\n"}},
 		{"multi-line literal", "a = '''\r\nx\\\n'y'''", m{"a": "x\\\n'y"}},
@@ -121,6 +122,7 @@ func TestParseErrors(t *testing.T) {
 
 		{"array without commas", "a = ['b' 'c']\nd = x", "1:10: a: expected ',' or ']' in an array, got '\\''\n2:5: d: expected a value, got x; a string needs quotes, as in \"x\""},
 		{"array with two commas", "a = [1,,2]", `1:8: a: expected a value or ']' in an array, got ','`},
+		{"text after an array", "a = [1] x\n= 1", "1:9: a: expected the end of the line, got 'x'\n2:1: expected a key, got '='"},
 		{"array of bad values", "a = [x, 1,\n 01]", "1:6: a: expected a value, got x; a string needs quotes, as in \"x\"\n2:2: a: invalid number \"01\": leading zeros are not allowed"},
 		{"open array at the end", "a = [1,\n2", `2:2: a: expected ',' or ']' in an array, got the end of the file`},
 		{"open array before a key", "a = [1,\nb = x", "1:5: a: array is not closed, expected ']' before the key on line 2\n2:5: b: expected a value, got x; a string needs quotes, as in \"x\""},
@@ -149,23 +151,33 @@ func TestParseErrors(t *testing.T) {
 		{"point without fraction", "a = 1.", `1:5: a: invalid float "1.": expected digits after the point, with underscores only between them`},
 		{"point without number", "a = .5", `1:5: a: invalid number ".5": expected digits, with underscores only between them`},
 		{"exponent", "a = 1e", `1:5: a: invalid float "1e": expected digits in the exponent, with underscores only between them`},
+		{"underscore at the end", "a = 1_", `1:5: a: invalid number "1_": expected digits, with underscores only between them`},
 		{"float overflow", "a = 1e999", `1:5: a: float 1e999 does not fit into 64 bits`},
 		{"date", "a = 2026-02-28", `1:5: a: dates and times are not supported`},
+		{"date and blank at the end", "a = 2026-02-28 ", `1:5: a: dates and times are not supported`},
+		{"date and comment", "a = 2026-02-28 # c", `1:5: a: dates and times are not supported`},
 		{"date and time", "a = [2026-02-28 23:59:60.5+23:59, 07:32:00]", "1:6: a: dates and times are not supported\n1:35: a: dates and times are not supported"},
 		{"day that is none", "a = 2026-02-29", `1:5: a: invalid date or time "2026-02-29"`},
 		{"hour that is none", "a = 24:00:00", `1:5: a: invalid date or time "24:00:00"`},
+		{"start of a date", "a = 2026-", `1:5: a: invalid date or time "2026-"`},
+		{"start of a time", "a = 07:", `1:5: a: invalid date or time "07:"`},
+		{"point without fraction of a second", "a = 07:32:00.", `1:5: a: invalid date or time "07:32:00."`},
 		{"offset that is none", "a = 2026-02-28T00:00:00+1:00", `1:5: a: invalid date or time "2026-02-28T00:00:00+1:00"`},
 
 		{"open string", "a = \"b\nc = 'd", "1:5: a: string is not closed on its line, expected \"\n2:5: c: string is not closed on its line, expected '"},
 		{"open multi-line string", "a = '''b\nc = 1\n", `1:5: a: multi-line string is not closed, expected '''`},
 		{"escapes, one report per string", `a = ["\q", "\e\x41"]`, "1:7: a: \\q is not an escape; expected one of \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX \\UXXXXXXXX\n1:13: a: \\e is not an escape; expected one of \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX \\UXXXXXXXX"},
 		{"escape without digits", `a = "\u12"`, `1:6: a: expected 4 hexadecimal digits in a \u or \U escape, got 2`},
+		{"escape without digits at the end", `a = "\u12`, "1:5: a: string is not closed on its line, expected \"\n1:6: a: expected 4 hexadecimal digits in a \\u or \\U escape, got 2"},
+		{"six quotes at the end", `a = """x""""""`, `1:14: a: expected the end of the line, got '"'`},
 		{"escape of a surrogate", `a = "\ud800"`, `1:6: a: U+D800 is not a Unicode scalar value`},
 		{"escape beyond Unicode", `a = "\U00110000"`, `1:6: a: U+00110000 is not a Unicode scalar value`},
 		{"backslash at the end of a line", "a = \"b\\\n", "1:5: a: string is not closed on its line, expected \"\n1:7: a: \\ at the end of the line is only allowed in a multi-line string"},
 		{"control character in a string", "a = 'b\x01'", `1:7: a: control character U+0001 in a string`},
 		{"control character in a comment", "# \x7f \x00\na = x", "1:3: control character U+007F in a comment\n2:5: a: expected a value, got x; a string needs quotes, as in \"x\""},
 		{"bare carriage return", "a = 1\rb = 2\n", `1:6: a: expected the end of the line, got carriage return without line feed`},
+		{"bare carriage return at the end", "a = 1\r", `1:6: a: expected the end of the line, got carriage return without line feed`},
+		{"not UTF-8, the least byte", "a = '\x80'\n", `1:6: a: invalid UTF-8 byte 0x80 in a string`},
 		{"not UTF-8 in a comment", "# f\xfcr\n", `1:4: invalid UTF-8 byte 0xFC in a comment`},
 		{"not UTF-8 in a string", "a = 'f\xfcr'\n", `1:7: a: invalid UTF-8 byte 0xFC in a string`},
 		{"not UTF-8 elsewhere", "a = 1\xfc\n", `1:6: a: expected the end of the line, got invalid UTF-8 byte 0xFC`},
@@ -199,6 +211,54 @@ func TestBadValueIsPresent(t *testing.T) {
 	}
 }
 
+// TestRefusedIsPresent: an array of tables is refused, and is there for what follows.
+func TestRefusedIsPresent(t *testing.T) {
+	doc, errs := Parse([]byte("[[a.b]]\nx = 1\n[a.c]\nd = 1\n[a.b.e]\nf = 1"))
+	want := m{"a": m{"b": nil, "c": m{"d": int64(1)}}}
+	if got := plain(doc.Root); len(errs) != 1 || !reflect.DeepEqual(got, want) {
+		t.Errorf("tree %v, errors %v, want %v and one error", got, errs, want)
+	}
+}
+
+// TestQuotes: an error that repeats what is written as the value says so, since it
+// may be a secret; of others, and beyond the last one reported, there is no such word.
+func TestQuotes(t *testing.T) {
+	_, errs := Parse([]byte("a = x\nb = 2026-13-13\nc = 1 2"))
+	if len(errs) != 3 || !errs[0].Quotes || !errs[1].Quotes || errs[2].Quotes {
+		t.Errorf("%v", errs)
+	}
+	_, errs = Parse([]byte(strings.Repeat("=\n", MaxErrors-1) + "a = { # \x01\nb = x }\n"))
+	if len(errs) != MaxErrors+1 || errs[MaxErrors].Quotes {
+		t.Errorf("%d errors, the last is %+v", len(errs), *errs[len(errs)-1])
+	}
+}
+
+// TestSizeLimit: a file of the largest size is read.
+func TestSizeLimit(t *testing.T) {
+	src := "a = 1 #" + strings.Repeat("x", MaxSize)
+	if doc, errs := Parse([]byte(src[:MaxSize])); errs != nil || doc.Root.Lookup("a") == nil {
+		t.Errorf("of %d bytes: %v", MaxSize, errs)
+	}
+	if _, errs := Parse([]byte(src[:MaxSize+1])); len(errs) != 1 || !errors.Is(errs[0], errors.ErrUnsupported) {
+		t.Errorf("of %d bytes: %v", MaxSize+1, errs)
+	}
+}
+
+// TestCharacters: each byte as a part of a bare key and as a hexadecimal digit.
+func TestCharacters(t *testing.T) {
+	const hex = "0123456789abcdefABCDEF"
+	const bare = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+	for i := range 256 {
+		c := byte(i)
+		if got, want := isBare(c), strings.IndexByte(bare, c) >= 0; got != want {
+			t.Errorf("%q in a bare key: %v", c, got)
+		}
+		if got, want := isHexDigit(c), strings.IndexByte(hex, c) >= 0; got != want {
+			t.Errorf("%q as a hexadecimal digit: %v", c, got)
+		}
+	}
+}
+
 func TestNestingLimit(t *testing.T) {
 	f := func(valid bool, src string) {
 		t.Helper()
@@ -222,6 +282,9 @@ func TestNestingLimit(t *testing.T) {
 	f(true, "a = "+inline(MaxDepth/2-1))
 	f(false, "a = "+inline(MaxDepth))
 	f(false, "a = "+nest(MaxSize/2-100))
+	empty := func(n int) string { return strings.Repeat("{a=", n) + "{}" + strings.Repeat("}", n) }
+	f(true, "a = ["+empty(MaxDepth/2-2)+"]")
+	f(false, "a = ["+empty(MaxDepth/2-1)+"]")
 }
 
 // TestHostileFiles reads files of the largest size that would take minutes if
@@ -278,6 +341,23 @@ func TestTooManyErrors(t *testing.T) {
 	}
 }
 
+// TestQuote: what Quote writes is read as the same text.
+func TestQuote(t *testing.T) {
+	for s, want := range map[string]string{
+		"":              `""`,
+		" a ~":          `" a ~"`,
+		"\"\\\n\t":      `"\"\\\n\t"`,
+		"\x00\x1f\x7fé": `"\u0000\u001F\u007Fé"`,
+	} {
+		if got := Quote(s); got != want {
+			t.Errorf("Quote(%q) = %s, want %s", s, got, want)
+		}
+		if doc, errs := Parse([]byte("a = " + want)); errs != nil || doc.Root.Lookup("a").Value.Data != s {
+			t.Errorf("%s is read as %v, errors %v", want, plain(doc.Root), errs)
+		}
+	}
+}
+
 func TestFormatKey(t *testing.T) {
 	f := func(want string, path ...string) {
 		t.Helper()
@@ -290,6 +370,7 @@ func TestFormatKey(t *testing.T) {
 	f(`a.""."b.c"."\n"`, "a", "", "b.c", "\n")
 	f(strings.Repeat("a", 60)+"...", strings.Repeat("a", 61))
 	f(strings.Repeat("aaaa.", 40)+"aaaa...", slicesOf("aaaa", 128)...)
+	f("aaaaa."+strings.Repeat("aaaa.", 39)+"aaaa...", append([]string{"aaaaa"}, slicesOf("aaaa", 128)...)...) // 200 are not too long
 }
 
 func slicesOf(s string, n int) []string {
