@@ -54,6 +54,9 @@ func TestEffective(t *testing.T) {
 			t.Errorf("no line %q in\n%s", line, b.String())
 		}
 	}
+	if text := b.String(); !strings.HasPrefix(text, "[daemon]\n") || strings.Count(text, "\n\n[") != len(tables())-1 {
+		t.Errorf("want the tables with an empty line between them:\n%s", text)
+	}
 	again := mustParse(t, b.String())
 	if d := c.Diff(again); d != nil {
 		t.Errorf("reading it back changes %v", d)
@@ -199,4 +202,49 @@ func TestNearest(t *testing.T) {
 	f("", "foo", "bar", "listen")
 	f("", "", "a")
 	f("", strings.Repeat("a", 65), strings.Repeat("a", 64))
+	f(strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("a", 63))
+	// One wrong letter in one to three, two in four to six.
+	f("a", "x", "a")
+	f("abc", "abx", "abc")
+	f("", "axx", "abc")
+	f("abcd", "abxx", "abcd")
+	f("", "axxx", "abcd")
+}
+
+// TestEditDistance: insertions, deletions, replacements, and exchanges of neighbours.
+func TestEditDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0},
+		{"abc", "axc", 1}, {"abc", "ac", 1}, {"ac", "abc", 1}, {"kitten", "sitting", 3},
+		{"ab", "ba", 1}, {"xab", "xba", 1}, {"abx", "bax", 1}, {"abcd", "badc", 2},
+		{"ab", "xa", 2}, {"ab", "bx", 2}, {"ca", "abc", 3}, // exchanged letters stay neighbours
+	} {
+		if got := editDistance(c.a, c.b); got != c.want {
+			t.Errorf("from %q to %q: %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}
+
+// TestLengths: the longest that is accepted, and one character more.
+func TestLengths(t *testing.T) {
+	x := func(n int) string { return strings.Repeat("x", n) }
+	for name, c := range map[string]struct {
+		valid func(string) bool
+		most  int
+	}{
+		"host":        {isHost, 253},
+		"socket path": {func(s string) bool { return isSocketPath("/" + s[1:]) }, 107},
+		"path":        {func(s string) bool { return isPath("/" + s[1:]) }, 4095},
+		"device":      {isDevice, 15},
+		"user name":   {isUsername, 255},
+		"instance":    {isInstance, 255},
+		"URL":         {func(s string) bool { return badPushURL("http://x/"+s[9:]) == "" }, 2048},
+	} {
+		if !c.valid(x(c.most)) || c.valid(x(c.most+1)) {
+			t.Errorf("%s: of %d characters %v, of %d %v", name, c.most, c.valid(x(c.most)), c.most+1, c.valid(x(c.most+1)))
+		}
+	}
 }

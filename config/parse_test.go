@@ -187,6 +187,17 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// TestMostEndpoints: as many addresses as are accepted.
+func TestMostEndpoints(t *testing.T) {
+	var list []string
+	for port := range maxEndpoints {
+		list = append(list, fmt.Sprintf("':%d'", port+1))
+	}
+	if c := mustParse(t, "metrics.listen = ["+strings.Join(list, ", ")+"]"); len(c.Metrics.Listen) != maxEndpoints {
+		t.Errorf("%d addresses, want %d", len(c.Metrics.Listen), maxEndpoints)
+	}
+}
+
 // TestIntegerRanges tries each integer setting at and just beyond its limits.
 func TestIntegerRanges(t *testing.T) {
 	tests := []struct {
@@ -300,6 +311,7 @@ func TestExposure(t *testing.T) {
 		{"misspelt table", "metrics.listen = ':9101'\n[metric]\nbearer_token_sha256 = '" + hexDigest + "'\n", true},
 		{"broken header", "metrics.listen = ':9101'\n[metrics\nbearer_token_sha256 = '" + hexDigest + "'\n", true},
 		{"text that swallows the rest", "[metrics]\nlisten = ':9101'\nexport_format = \"\"\"json\nbearer_token_sha256 = '" + hexDigest + "'\n", true},
+		{"as many errors as are listed", open + "[health]\n" + manyKeys(toml.MaxErrors), false},
 		{"too many errors to see", open + "[health]\n" + manyKeys(60), true},
 		{"certificate without key", open + "tls_cert_file = '/c'\n", true},
 	}
@@ -318,8 +330,10 @@ func TestExposure(t *testing.T) {
 }
 
 func TestFileNameIsPrintable(t *testing.T) {
-	_, err := Parse("a\nb", []byte("="))
-	if want := `"a\nb":1:1: expected a key, got '='`; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
+	for _, name := range []string{"a\nb", "\na", "a\x00", "\xff"} {
+		_, err := Parse(name, []byte("="))
+		if want := fmt.Sprintf("%q:1:1: expected a key, got '='", name); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
