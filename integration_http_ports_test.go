@@ -14,7 +14,10 @@ import (
 // portFacts is a port in /ports.
 type portFacts struct {
 	Name        string    `json:"name"`
+	State       string    `json:"state"`
 	Present     bool      `json:"present"`
+	Written     bool      `json:"written"`
+	Configured  bool      `json:"configured"`
 	Awaited     bool      `json:"awaited"`
 	Index       int32     `json:"ifindex"`
 	Admin       string    `json:"admin"`
@@ -47,7 +50,7 @@ func kernelPorts(t *testing.T) []portFacts {
 			return
 		}
 		all = append(all, portFacts{
-			Name: string(l.Name), Present: true, Index: l.Index, MTU: l.MTU,
+			Name: string(l.Name), State: "present", Present: true, Written: true, Index: l.Index, MTU: l.MTU,
 			Admin: upOrDown(l.Up()), Oper: upOrDown(l.Running()),
 			CarrierUp: l.CarrierUp, CarrierDown: l.CarrierDown,
 		})
@@ -64,12 +67,25 @@ func kernelPorts(t *testing.T) []portFacts {
 	return all
 }
 
-// samePorts compares /ports and the series of each port with the kernel.
-func (s *site) samePorts() string {
+// samePorts compares /ports and the series of each port with the kernel. The
+// configured ports without an interface are these.
+func (s *site) samePorts(absent ...string) string {
 	s.t.Helper()
 	want, got, e := kernelPorts(s.t), s.ports(), s.scrape()
+	for _, name := range absent {
+		i := slices.IndexFunc(got, func(p portFacts) bool { return p.Name == name })
+		if i < 0 || got[i] != (portFacts{Name: name, State: "absent", Written: true, Configured: true, LastChange: got[i].LastChange}) {
+			return fmt.Sprintf("/ports is %+v, want %s to be absent", got, name)
+		}
+		got = slices.Delete(got, i, i+1)
+		for series, value := range map[string]float64{"present": 0, "written": 1, "admin_up": 0, "oper_up": 0, "mtu_bytes": 0} {
+			if v := e.value(s.t, fmt.Sprintf(`portsyncd_port_%s{port="%s"}`, series, name)); v != value {
+				return fmt.Sprintf("%s: %s is %v, want %v", name, series, v, value)
+			}
+		}
+	}
 	for i := range got {
-		got[i].LastChange = time.Time{}
+		got[i].LastChange, got[i].Configured = time.Time{}, false
 	}
 	if !slices.Equal(got, want) {
 		return fmt.Sprintf("/ports is %+v, the kernel says %+v", got, want)
@@ -79,6 +95,7 @@ func (s *site) samePorts() string {
 		for name, value := range map[string]float64{
 			"admin_up": float64(bitOf(p.Admin)), "oper_up": float64(bitOf(p.Oper)), "mtu_bytes": float64(p.MTU),
 			"carrier_up_changes_total": float64(p.CarrierUp), "carrier_down_changes_total": float64(p.CarrierDown),
+			"present": 1, "written": 1,
 		} {
 			full := fmt.Sprintf(`portsyncd_port_%s{port="%s"}`, name, label)
 			if v, ok := e.samples[full]; !ok || v != value {
@@ -92,7 +109,7 @@ func (s *site) samePorts() string {
 			series++
 		}
 	}
-	if want := 7 * len(want); series != want { // 5, changes and last change
+	if want := 9 * (len(want) + len(absent)); series != want { // 7, changes and last change
 		return fmt.Sprintf("%d series of ports, want %d", series, want)
 	}
 	return ""
@@ -128,10 +145,10 @@ func TestHTTPPorts(t *testing.T) {
 	odd := `Ethernet"\8`
 	c.do("APPL_DB", "HSET", "PORT_TABLE:"+odd, "lanes", "8")
 	c.addPort(odd)
-	same := func(when string) {
+	same := func(when string, absent ...string) {
 		t.Helper()
 		// The kernel holds back news of a carrier for a second at most.
-		took := eventually(t, 2*inStepWithin, s.samePorts)
+		took := eventually(t, 2*inStepWithin, func() string { return s.samePorts(absent...) })
 		t.Logf("%s: shown after %v", when, took.Round(time.Millisecond))
 	}
 	same("all ports")
@@ -157,7 +174,7 @@ func TestHTTPPorts(t *testing.T) {
 	same("MTU and admin state")
 	c.must("delete", c.links.Delete(portName(1)))
 	c.must("delete", c.links.Delete(odd))
-	same("two ports gone")
+	same("two ports gone", portName(1))
 	c.addPort(portName(1))
 	same("one is back")
 	for _, p := range s.ports() {

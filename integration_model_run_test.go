@@ -320,7 +320,7 @@ func (r *modelRun) awaitResyncs() (risen map[string]bool) {
 	counts, looks := make(map[string]float64), 0
 	eventually(r.t, modelPatience, func() string {
 		values := scrape(r.t)
-		for _, reason := range []string{"overrun", "database_back", "database_flushed", "dump_failed", "dump_silent", "audit"} {
+		for _, reason := range []string{"overrun", "database_back", "database_flushed", "dump_failed", "dump_silent"} {
 			var err error
 			counts[reason], err = strconv.ParseFloat(values[resyncSeries(reason)], 64)
 			r.must("read a counter", err)
@@ -376,12 +376,12 @@ func (r *modelRun) compare(more time.Duration) {
 	}
 }
 
-// unserved spells how the daemon has fewer ports with a row of its own than the
-// model, or more. A port that is looked at again may have had its row all along.
+// unserved spells how the daemon has fewer ports with an interface and a row than
+// the model, or more. A port that is looked at again may have had its row all along.
 func (r *modelRun) unserved() string {
 	r.t.Helper()
 	const series = "portsyncd_ports_present"
-	if got, want := scrape(r.t)[series], strconv.Itoa(len(r.m.daemon.served)); got != want {
+	if got, want := scrape(r.t)[series], strconv.Itoa(r.m.present()); got != want {
 		return fmt.Sprintf("%s is %s, the model has %s", series, got, want)
 	}
 	return ""

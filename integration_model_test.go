@@ -46,6 +46,17 @@ type modelDaemon struct {
 	revive   map[string]bool // served until a database was lost, and not since
 	again    map[string]bool // produced again, and not served since
 	refused  map[string]bool // the row could not be written
+	rows     map[string]bool // names whose row it has written or found, and not deleted
+}
+
+// present counts the interfaces that have a row as far as the daemon can know.
+func (m *switchModel) present() (n int) {
+	for _, name := range m.daemon.known {
+		if m.daemon.rows[name] {
+			n++
+		}
+	}
+	return n
 }
 
 // switchModel is a switch: its databases, its interfaces, and the daemon if one
@@ -101,6 +112,7 @@ func (m *switchModel) clone() *switchModel {
 		d := *m.daemon
 		d.old, d.known, d.awaited = maps.Clone(d.old), maps.Clone(d.known), maps.Clone(d.awaited)
 		d.served, d.revive, d.again, d.refused = maps.Clone(d.served), maps.Clone(d.revive), maps.Clone(d.again), maps.Clone(d.refused)
+		d.rows = maps.Clone(d.rows)
 		c.daemon = &d
 	}
 	return &c
@@ -149,7 +161,7 @@ func (m *switchModel) pop() {
 // exec is the start of the process: from here on it hears messages.
 func (m *switchModel) exec() {
 	d := &modelDaemon{existing: make(map[int32]string), old: make(map[int32]string), known: make(map[int32]string),
-		awaited: make(map[string]bool), served: make(map[string]bool), revive: make(map[string]bool), again: make(map[string]bool), refused: make(map[string]bool)}
+		awaited: make(map[string]bool), served: make(map[string]bool), revive: make(map[string]bool), again: make(map[string]bool), refused: make(map[string]bool), rows: make(map[string]bool)}
 	for index, l := range m.links {
 		if strings.HasPrefix(l.name, "Ethernet") {
 			d.existing[index] = l.name
@@ -283,9 +295,10 @@ func (m *switchModel) report(index int32, name string) {
 	if !m.db["STATE_DB"].set(statePort+name, map[string]string{"state": "ok", "admin_status": upOrDown(l.admin),
 		"netdev_oper_status": upOrDown(l.oper), "mtu": strconv.Itoa(l.mtu)}) {
 		d.refused[name] = true // D4
+		delete(d.rows, name)
 		return
 	}
-	d.served[name] = true
+	d.served[name], d.rows[name] = true, true
 	delete(d.revive, name)
 	delete(d.again, name)
 	delete(d.awaited, name)
@@ -319,7 +332,7 @@ func (m *switchModel) gone(index int32) {
 	d := m.daemon
 	name := d.known[index]
 	delete(d.known, index)
-	for _, set := range []map[string]bool{d.served, d.revive, d.refused} {
+	for _, set := range []map[string]bool{d.served, d.revive, d.refused, d.rows} {
 		delete(set, name)
 	}
 	m.deleteRow(statePort + name)
@@ -358,6 +371,16 @@ func (m *switchModel) dump(sweep bool) {
 
 // sweep deletes the daemon's rows of interfaces that do not exist (D9).
 func (m *switchModel) sweep() {
+	d := m.daemon
+	for _, name := range d.known {
+		_, there := m.db["STATE_DB"][statePort+name]
+		switch {
+		case !there:
+			delete(d.rows, name)
+		case !d.served[name] && d.ports[name] != nil:
+			d.rows[name] = true
+		}
+	}
 	exists := make(map[string]bool)
 	for _, names := range []map[int32]string{m.daemon.known, m.daemon.old} {
 		for _, name := range names {

@@ -57,14 +57,13 @@ const (
 	ReasonSilent             // the dump did not end
 	ReasonReconnect          // the databases were away
 	ReasonFlush              // a database was flushed
-	ReasonAudit              // it is time to compare
 	numReasons
 )
 
 // String names the reason as the label of the metric does.
 func (r Reason) String() string {
 	return [numReasons]string{"start", "overrun", "dump_interrupted", "dump_failed", "dump_silent",
-		"database_back", "database_flushed", "audit"}[r]
+		"database_back", "database_flushed"}[r]
 }
 
 func ignore(t Test) Action { return Action{Kind: Ignore, Test: t} }

@@ -9,18 +9,17 @@ func (l *Loop) flush() {
 	if l.session == nil || !l.started || l.clock.now() < l.retryAt {
 		return
 	}
-	if l.owes.markers && l.clock.now() >= l.markersAt && !l.check(l.checkMarkers()) {
+	if l.todo.markers && l.clock.now() >= l.markersAt && !l.check(l.checkMarkers()) {
 		return
 	}
-	if l.owes.produce && !l.check(l.produce()) {
+	if l.todo.produce && !l.check(l.produce()) {
 		return
 	}
 	if l.batch.Len() > 0 && l.session != nil && !l.gated {
 		l.publish()
 	}
-	if l.owes.initDone && !l.gated && l.session != nil && l.check(l.session.store.ProduceInitDone()) {
-		l.owes.initDone = false
-		l.initDone()
+	if l.todo.initDone && !l.gated && l.session != nil && l.check(l.session.store.ProduceInitDone()) {
+		l.producedInit()
 	}
 }
 
@@ -32,19 +31,21 @@ func (l *Loop) publish() {
 		l.check(err)
 		return
 	}
-	l.heard()
+	l.answeredAt = l.clock.now()
 	waiting := l.batch.Len()
-	l.Metrics.batch.Observe(float64(waiting))
+	l.written = 0
 	l.batch.Settle(l.settled)
-	l.Status.backlog(l.batch.Len(), l.ackAt)
+	if l.written > 0 {
+		l.Metrics.batch.Observe(float64(l.written))
+	}
 	if l.batch.Len() < waiting {
-		l.Status.progressed(l.clock.time(l.ackAt))
+		l.progressAt = l.answeredAt
 	}
 	if l.batch.Len() > 0 || err == nil {
 		l.check(err)
 		return
 	}
-	l.refusedWrite(err, l.ackAt)
+	l.refused(err)
 }
 
 // check looks at the outcome of an exchange and reports whether it succeeded.
@@ -53,32 +54,39 @@ func (l *Loop) publish() {
 func (l *Loop) check(err error) bool {
 	switch {
 	case err == nil:
-		l.Status.rate.add(false, l.clock.now())
+		l.answeredAt = l.clock.now()
+		l.progressAt = l.answeredAt
+		l.refusal = nil
 		l.retry.reset()
-		l.Status.refuses(false)
+		l.Status.rate.add(false, l.answeredAt)
 		return true
 	case isServerError(err):
-		l.Status.refuses(true)
-		now := l.clock.now()
-		l.retryAt = now + int64(l.retry.next())
-		l.refusedWrite(err, now)
+		l.refused(err)
+		words := err.Error()
+		l.refusal = &words
+		l.retryAt = l.answeredAt + int64(l.retry.next())
 	default:
 		l.lost(err)
 	}
 	return false
 }
 
-func (l *Loop) refusedWrite(err error, now int64) {
+// refused counts and logs an exchange that the databases refused, at least in
+// part.
+func (l *Loop) refused(err error) {
+	l.answeredAt = l.clock.now()
+	l.Status.rate.add(true, l.answeredAt)
 	l.Metrics.errors.At(errorRefused).Inc()
-	l.Status.failed(now)
-	l.logger.fault("Redis refused a command; retrying", err, now)
+	l.logger.fault("Redis refused a command; retrying", err, l.answeredAt)
 }
 
 // settle takes note of one port whose row was acknowledged, or refused for good.
 func (l *Loop) settle(p *Port, was pending) {
-	if was.result != OutcomeRefused {
-		l.Metrics.written(was, l.ackAt)
-		l.logger.written(p, was, l.ackAt)
+	if was.result == OutcomeRefused {
+		p.row = row{} // it is none of ours, such as one of another type
+	} else {
+		l.wrote(p, was)
+		l.logger.written(p, was, l.answeredAt)
 	}
 	l.served(p, was)
 	if was.set && p.Served && !l.initial.done {
@@ -86,54 +94,60 @@ func (l *Loop) settle(p *Port, was pending) {
 	}
 }
 
+// wrote takes note of the writes that the databases acknowledged.
+func (l *Loop) wrote(p *Port, was pending) {
+	set := was.set && was.result == OutcomeServed
+	repaired := p.repair
+	p.repair = repairNone
+	if !set && !was.del {
+		return
+	}
+	l.written++
+	if was.del {
+		l.Metrics.wrote(writeDelete, was.delAt, l.answeredAt)
+		p.row = row{}
+	}
+	if set {
+		l.Metrics.wrote(writeSet, was.setAt, l.answeredAt)
+		if p.row != rowOf(p) && !p.row.unknown {
+			p.changes++
+		}
+	}
+	switch {
+	case repaired == repairRow && set:
+		l.Metrics.repairs.At(mendedRow).Inc()
+	case repaired == repairStale && was.del:
+		l.Metrics.repairs.At(mendedStale).Inc()
+	}
+}
+
 // served tells State what the databases know of a port, and sees to it that a
 // port which is not served and should be is looked at again.
 func (l *Loop) served(p *Port, was pending) {
+	l.state.touch(p)
 	p.refused = was.result == OutcomeRefused
 	if (was.set || was.look) && !p.refused {
 		ev := Event{Kind: Unserved}
 		if was.result == OutcomeServed {
 			ev.Kind = Served
+		} else {
+			l.Metrics.ignored.At(int(TestUnknown)).Add(was.messages)
 		}
 		l.decide(&ev, p)
 	}
+	if was.set && was.result == OutcomeServed {
+		p.row, p.wasThere = rowOf(p), true
+	}
 	p.revive, p.again = p.revive && !p.Served, p.again && !p.Served
 	if p.uncertain() {
-		l.scheduleRevive()
+		l.scheduleRecheck()
 	}
-	l.show(p)
+	if l.records.at == never {
+		l.records.at = max(l.answeredAt+int64(recordSettle), l.records.last+int64(recordEvery))
+	}
 	l.state.forget(p)
 }
 
 // uncertain reports whether the port's interface has no row although it may be
 // due one any time, without a message that says so.
 func (p *Port) uncertain() bool { return p.Index != 0 && (p.revive || p.again || p.refused) }
-
-// show brings the port's series up to date.
-func (l *Loop) show(p *Port) {
-	l.Status.awaited.Store(int64(l.state.Awaited()))
-	if p.Served != p.shown {
-		p.shown = p.Served
-		l.Metrics.present.Add(2*bit(p.Served) - 1)
-	}
-	if l.recordAt == never {
-		l.recordAt = max(l.ackAt+int64(recordSettle), l.recorded+int64(recordEvery))
-	}
-	day := l.clock.time(l.ackAt)
-	l.Status.ports.show(p, day)
-	if l.Metrics.ports != nil {
-		l.Metrics.ports.update(p, float64(day.UnixNano())/1e9)
-	}
-}
-
-// answered notes that the databases did what was asked of them.
-func (l *Loop) answered() {
-	l.heard()
-	l.Status.progressed(l.clock.time(l.ackAt))
-}
-
-// heard notes that the databases answered, be it to refuse.
-func (l *Loop) heard() {
-	l.ackAt = l.clock.now()
-	l.Status.heard(l.ackAt)
-}

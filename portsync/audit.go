@@ -19,7 +19,7 @@ func (d *Databases) Audit(ports []*Port, exists func(name string) bool) (AuditRe
 		return res, fmt.Errorf("audit STATE_DB: %w", err)
 	}
 	res.Differing = differing
-	if res.Stale, err = d.stale(exists); err != nil {
+	if res.Rows, res.Stale, err = d.stale(exists); err != nil {
 		return res, fmt.Errorf("audit STATE_DB: %w", err)
 	}
 	res.Counts, err = d.Count()
@@ -115,24 +115,28 @@ func (p *Port) matches(r *sonicdb.Reply) bool {
 		string(r.Array[3].Str) == string(strconv.AppendUint(mtu[:0], uint64(p.MTU), 10))
 }
 
-// stale returns the names of rows that portsyncd wrote for interfaces which do
-// not exist.
-func (d *Databases) stale(exists func(name string) bool) ([]string, error) {
+// stale returns the names of all rows, and of those that portsyncd wrote for
+// interfaces which do not exist.
+func (d *Databases) stale(exists func(name string) bool) (rows map[string]bool, out []string, err error) {
 	keys, err := d.state.Keys(d.stateTable.Pattern())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var names []string
+	rows = make(map[string]bool, len(keys))
 	for _, key := range keys {
-		if name, ok := d.stateTable.KeyOf(key); ok && !exists(name) {
+		name, ok := d.stateTable.KeyOf(key)
+		if ok {
+			rows[name] = true
+		}
+		if ok && !exists(name) {
 			names = append(names, name)
 			d.state.Send("HEXISTS", key, fieldOper)
 		}
 	}
 	if err := d.state.Flush(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []string
 	var failed error
 	for _, name := range names {
 		ours, err := d.state.ReceiveBool()
@@ -143,5 +147,5 @@ func (d *Databases) stale(exists func(name string) bool) ([]string, error) {
 			failed = errors.Join(failed, err)
 		}
 	}
-	return out, failed
+	return rows, out, failed
 }

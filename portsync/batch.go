@@ -13,12 +13,16 @@ const (
 
 // pending is what is wanted of a port's row and not acknowledged yet.
 type pending struct {
-	queued bool // the port is in the batch
-	del    bool // delete the row
-	set    bool // then set it, if APPL_DB has the port
-	look   bool // say whether APPL_DB has it although a deletion overtook the state
-	since  int64
-	result Outcome
+	queued bool  // the port is in the batch
+	del    bool  // delete the row
+	set    bool  // then set it, if APPL_DB has the port
+	look   bool  // say whether APPL_DB has it although a deletion overtook the state
+	since  int64 // when the oldest of what is wanted was read,
+	delAt  int64 // the deletion,
+	setAt  int64 // and the state
+
+	messages uint64 // link messages merged into this, deletions apart
+	result   Outcome
 }
 
 // Delete reports whether the row is to be deleted, before anything is set.
@@ -50,15 +54,28 @@ func (b *Batch) Add(a Action, at int64) {
 	w := &a.Port.pending
 	switch a.Kind {
 	case Publish:
-		w.set = true
+		if !w.set {
+			w.set, w.setAt = true, at
+		}
 	case Delete:
-		w.look = w.look || w.set && a.Port.Awaited
-		w.set, w.del = false, true
+		if !w.del {
+			w.del, w.delAt = true, at
+		}
+		w.look = w.look || w.set
+		w.set = false
 	}
 	if !w.queued {
 		w.queued, w.since = true, at
 		b.ports = append(b.ports, a.Port)
 	}
+}
+
+// oldest returns since when the oldest port waits; 0 if none does.
+func (b *Batch) oldest() int64 {
+	if len(b.ports) == 0 {
+		return 0
+	}
+	return max(b.ports[0].pending.since, 1)
 }
 
 // Settle removes the ports that were answered and calls done for each with

@@ -16,9 +16,9 @@ func TestBatchMerges(t *testing.T) {
 		{"one state", false, []ActionKind{Publish}, "set"},
 		{"two states", false, []ActionKind{Publish, Publish}, "set"},
 		{"deletion", false, []ActionKind{Delete}, "del"},
-		{"state, deletion", false, []ActionKind{Publish, Delete}, "del"},
-		{"re-creation", false, []ActionKind{Publish, Delete, Publish}, "del set"},
-		{"deleted, made, deleted", false, []ActionKind{Delete, Publish, Delete}, "del"},
+		{"state, deletion", false, []ActionKind{Publish, Delete}, "del look"}, // whether its message is of an unknown port
+		{"re-creation", false, []ActionKind{Publish, Delete, Publish}, "del set look"},
+		{"deleted, made, deleted", false, []ActionKind{Delete, Publish, Delete}, "del look"},
 		// PortInitDone waits for the port, and it has been there.
 		{"awaited: state, deletion", true, []ActionKind{Publish, Delete}, "del look"},
 		{"awaited: re-creation", true, []ActionKind{Publish, Delete, Publish}, "del set look"},

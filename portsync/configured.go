@@ -17,7 +17,7 @@ const mostNames = 8
 func (l *Loop) configure(names []string) {
 	was := l.configured
 	l.configured = names
-	l.Status.configured.Store(int64(len(names)))
+	l.state.Configure(names)
 	if !l.started {
 		return
 	}

@@ -52,6 +52,7 @@ func (c *Connector) connect(ctx context.Context) *session {
 		s, err := c.open(ctx)
 		if err == nil {
 			c.everOpen = true
+			c.status.sought(nil)
 			return s
 		}
 		if ctx.Err() != nil {

@@ -10,72 +10,88 @@ import (
 // they are opened.
 var databaseNames = [...]string{"APPL_DB", "STATE_DB", "CONFIG_DB"}
 
-// connection is how the loop stands with its databases. It is replaced as a
-// whole, by the loop, and while it has no connection by the goroutine that looks
-// for one.
+// connection says whether the loop is connected to the databases. It belongs to
+// the loop.
 type connection struct {
 	up    bool
-	since time.Time // of up, or of its loss
-	err   string    // why there is none
-	at    [len(databaseNames)]string
+	since int64  // of up, or of the loss, on the loop's clock
+	err   string // why the last one was lost
 }
 
-// connection returns the present one; there is one from begin on.
-func (s *Status) connection() connection {
-	if c := s.databases.Load(); c != nil {
-		return *c
+// search is what the Connector knows: where the databases are, and why its last
+// try failed. It belongs to the Connector.
+type search struct {
+	at  [len(databaseNames)]string // addresses; "" while they are not known
+	err string                     // "" until a try fails, and once one has succeeded
+}
+
+// searching returns what the Connector last stored.
+func (s *Status) searching() search {
+	if r := s.search.Load(); r != nil {
+		return *r
 	}
-	return connection{}
+	return search{}
 }
 
-// found notes that there is a connection, from a time of day on.
-func (s *Status) found(day time.Time) {
-	c := s.connection()
-	c.up, c.since, c.err = true, day, ""
-	s.databases.Store(&c)
-	s.connected.Store(true)
-	s.poke()
-}
-
-// lost notes that there is none any more, and why.
-func (s *Status) lost(err error, day time.Time) {
-	c := s.connection()
-	c.up, c.since, c.err = false, day, err.Error()
-	s.databases.Store(&c)
-	s.connected.Store(false)
-	s.poke()
-}
-
-// sought notes why a try to connect did not succeed.
+// sought stores why a try to connect failed; nil: it did not.
 func (s *Status) sought(err error) {
-	c := s.connection()
-	if c.err != err.Error() {
-		c.err = err.Error()
-		s.databases.Store(&c)
+	r := s.searching()
+	was := r.err
+	r.err = ""
+	if err != nil {
+		r.err = err.Error()
+	}
+	if r.err != was {
+		s.search.Store(&r)
 	}
 }
 
-// located notes where the databases are.
+// located stores where the databases are.
 func (s *Status) located(m *sonicdb.Map) {
-	c := s.connection()
+	r := s.searching()
 	for i, name := range databaseNames {
 		db, err := m.Database(name)
 		if err != nil {
 			continue // whoever opens it says so
 		}
-		c.at[i] = db.Instance.Address()
+		r.at[i] = db.Instance.Address()
 		if db.Instance.Network() == "unix" {
-			c.at[i] = "unix:" + c.at[i]
+			r.at[i] = "unix:" + r.at[i]
 		}
 	}
-	s.databases.Store(&c)
+	if r != s.searching() {
+		s.search.Store(&r)
+	}
+}
+
+// databases is what the loop and the Connector know together.
+type databases struct {
+	up    bool
+	since time.Time
+	err   string // why there is no connection
+	at    [len(databaseNames)]string
+}
+
+// databases returns how the databases are at present. While there is no
+// connection, the reason of the last try that failed counts more than that of the
+// loss.
+func (s *Status) databases() databases {
+	r := s.searching()
+	d := databases{since: s.clock.base, at: r.at}
+	if c := s.connection.Load(); c != nil {
+		d.up, d.since, d.err = c.up, s.clock.time(c.since), c.err
+	}
+	if !d.up && r.err != "" {
+		d.err = r.err
+	}
+	return d
 }
 
 // view returns the databases, one by one.
-func (c *connection) view() []DatabaseView {
+func (d *databases) view() []DatabaseView {
 	all := make([]DatabaseView, len(databaseNames))
 	for i, name := range databaseNames {
-		all[i] = DatabaseView{Name: name, Address: c.at[i], Up: c.up, Since: c.since.UTC(), Error: c.err}
+		all[i] = DatabaseView{Name: name, Address: d.at[i], Up: d.up, Since: d.since.UTC(), Error: d.err}
 	}
 	return all
 }

@@ -61,24 +61,24 @@ func TestEachFaultIsLogged(t *testing.T) {
 // STATE_DB is compared, puts the comparison off until a dump without loss.
 func TestNoSweepAfterLoss(t *testing.T) {
 	l, _ := newLogged(t)
-	l.sweep = sweepStart
+	l.audits.sweep = sweepStart
 	l.state.DumpRequested(1, false)
 	l.decide(&Event{Kind: DumpDone, Seq: 1}, nil)
-	if !l.compare {
+	if !l.audits.compare {
 		t.Fatal("a complete dump does not lead to a comparison")
 	}
 	l.decide(&Event{Kind: Overrun}, nil)
-	if l.compare || l.sweep != sweepStart {
-		t.Errorf("after an overrun: compare %t, sweep %q; want the comparison put off", l.compare, l.sweep)
+	if l.audits.compare || l.audits.sweep != sweepStart {
+		t.Errorf("after an overrun: compare %t, sweep %q; want the comparison put off", l.audits.compare, l.audits.sweep)
 	}
 	l.state.DumpRequested(2, false)
 	l.decide(&Event{Kind: DumpDone, Seq: 2, Incomplete: true}, nil)
-	if l.compare {
+	if l.audits.compare {
 		t.Error("a dump that lost messages leads to a comparison")
 	}
 	l.state.DumpRequested(3, false)
 	l.decide(&Event{Kind: DumpDone, Seq: 3}, nil)
-	if !l.compare {
+	if !l.audits.compare {
 		t.Error("the next complete dump does not lead to a comparison")
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"portsyncd/metrics"
 	"portsyncd/warmrestart"
 )
 
@@ -77,16 +76,17 @@ func TestFlaps(t *testing.T) {
 // TestFlapsOutliveView: what a port flapped is in the next sample, although the port was
 // deleted, and the penalty stays with the name.
 func TestFlapsOutliveView(t *testing.T) {
-	s := wellStatus()
-	p := &Port{Name: "Ethernet0", Index: 5, Served: true}
+	loop := newQuietLoop()
+	s := loop.Status
+	p := &Port{Name: "Ethernet0", Index: 5, row: row{there: true}}
 	now := s.clock.now()
-	s.ports.show(p, time.Now())
+	loop.show(p)
 	s.ports.flaps.of("Ethernet0").add(3, now)
-	p.Served = false
-	s.ports.show(p, time.Now())
+	p.row.there = false
+	loop.show(p)
 	s.ports.flaps.of("Ethernet0").add(4, now)
-	p.Served = true
-	s.ports.show(p, time.Now())
+	p.row.there = true
+	loop.show(p)
 	if got := flapsSince(s.ports.flaps.all(), now); len(got) != 1 || got[0].Downs != 7 {
 		t.Errorf("the sample has %+v, want 7 flaps", got)
 	}
@@ -100,7 +100,7 @@ func TestFlapsOutliveView(t *testing.T) {
 // is room.
 func TestFlapTableIsBounded(t *testing.T) {
 	var v portViews
-	v.show(&Port{Name: "Ethernet0", Index: 5, Served: true}, time.Now())
+	v.change([]*portView{v.view("Ethernet0")})
 	first := v.flaps.of("Ethernet0")
 	first.add(1, 0)
 	for i := range 3 * mostUnshown {
@@ -124,8 +124,8 @@ func TestFlapTableIsBounded(t *testing.T) {
 // TestSamplerFlaps: a sample names what flapped since the one before, the worst
 // first, and no more than that.
 func TestSamplerFlaps(t *testing.T) {
-	s := wellStatus()
-	m := NewMetrics(metrics.NewSet(), s, false)
+	loop := newQuietLoop()
+	s, m := loop.Status, loop.Metrics
 	sampler := Sampler{Status: s, Metrics: m}
 	take := func() (line warmrestart.Sample) {
 		t.Helper()
@@ -140,22 +140,21 @@ func TestSamplerFlaps(t *testing.T) {
 	}
 	var ports []*Port
 	for i := range warmrestart.MostFlaps + 2 {
-		p := &Port{Name: fmt.Sprintf("Ethernet%d", i), Index: int32(i + 1), Served: true}
-		s.ports.show(p, time.Now())
+		p := &Port{Name: fmt.Sprintf("Ethernet%d", i), Index: int32(i + 1), Configured: true}
+		loop.show(p)
 		ports = append(ports, p)
 	}
 	if line := take(); line.Flaps != nil || line.Latency != nil || line.Exchanges != 0 || line.Failed != 0 {
 		t.Errorf("nothing happened: %+v", line)
 	}
 	s.rate.add(false, s.clock.now())
-	s.failed(s.clock.now())
+	s.rate.add(true, s.clock.now())
 	for i, p := range ports {
 		if i > 0 {
 			p.view.add(uint64(i), s.clock.now())
 		}
 	}
-	m.hour.wrote(s.clock.now(), 5)
-	m.latencies.add(5)
+	m.latency.observe(s.clock.now(), 5)
 	line := take()
 	if line.Exchanges != 2 || line.Failed != 1 {
 		t.Errorf("%d of %d exchanges failed, want 1 of 2", line.Failed, line.Exchanges)
@@ -172,8 +171,8 @@ func TestSamplerFlaps(t *testing.T) {
 	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].Port != "Ethernet3" || line.Flaps[0].Downs != 1 || line.Flaps[0].PortHex != "" {
 		t.Errorf("%+v", line.Flaps)
 	}
-	odd := &Port{Name: "Ethernet\xff", Index: 99, Served: true}
-	s.ports.show(odd, time.Now())
+	odd := &Port{Name: "Ethernet\xff", Index: 99, Configured: true}
+	loop.show(odd)
 	odd.view.add(1, s.clock.now())
 	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].PortHex != "45746865726e6574ff" {
 		t.Errorf("%+v", line.Flaps)

@@ -115,7 +115,7 @@ func (j *Judge) conditions(now int64) (all conditions) {
 	s := j.status
 	ready, synced := s.ready.Load(), s.synced.Load()
 	all.add(databaseDown, !s.connected.Load())
-	all.add(databaseRefusing, s.refusing.Load())
+	all.add(databaseRefusing, s.refusal.Load() != nil)
 	all.add(startIncomplete, !ready)
 	all.add(dumpIncomplete, !synced && s.started.Load() && now-s.unsynced.Load() > int64(dumpGrace))
 	all.add(stalled, s.stalls(now))
@@ -145,7 +145,7 @@ func (j *Judge) text(c condition, now int64) string {
 	s := j.status
 	switch c {
 	case databaseDown:
-		if why := s.connection().err; why != "" {
+		if why := s.databases().err; why != "" {
 			return "no connection to the databases: " + why
 		}
 		return "no connection to the databases"

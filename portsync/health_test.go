@@ -1,6 +1,7 @@
 package portsync
 
 import (
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,9 +28,10 @@ func (k *kept) Restarts() []warmrestart.Restart { return k.restarts }
 // wellStatus is that of a loop that has been running for an hour, without fault.
 func wellStatus() *Status {
 	s := new(Status)
-	s.begin(clock{base: time.Now().Add(-time.Hour)},
-		Settings{MaxStall: 10 * time.Second, MaxFailureRate: 0.05, AuditInterval: time.Minute})
-	s.found(time.Now())
+	s.begin(clock{base: time.Now().Add(-time.Hour)})
+	s.maxStall.Store(int64(10 * time.Second))
+	s.setMaxFailures(0.05)
+	s.connected.Store(true)
 	for _, flag := range []interface{ Store(bool) }{&s.started, &s.ready, &s.synced, &s.initDone} {
 		flag.Store(true)
 	}
@@ -39,6 +41,31 @@ func wellStatus() *Status {
 func newTestJudge(s *Status, k Keeper) (*Judge, *metrics.Set) {
 	set := metrics.NewSet()
 	return NewJudge(s, k, set), set
+}
+
+// setMaxFailures sets the limit of failsMoreThan.
+func (s *Status) setMaxFailures(rate float64) { s.maxFailureRate.Store(int64(math.Float64bits(rate))) }
+
+// refuse sets whether the databases refuse what is asked of them.
+func (s *Status) refuse(words ...string) {
+	if len(words) == 0 {
+		s.refusal.Store(nil)
+	} else {
+		s.refusal.Store(&words[0])
+	}
+	s.poke()
+}
+
+// disconnect ends the connection.
+func (s *Status) disconnect() {
+	s.connected.Store(false)
+	s.connection.Store(&connection{since: s.clock.now(), err: errServerGone.Error()})
+}
+
+// desync has the state out of step with the kernel since a time.
+func (s *Status) desync(since int64) {
+	s.synced.Store(false)
+	s.unsynced.Store(since)
 }
 
 // exchanges notes so many, of which some failed.
@@ -64,28 +91,21 @@ func TestConditions(t *testing.T) {
 		text string // a part of its text
 	}{
 		{"well", func(*Status, *kept) {}, "", ""},
-		{"lost", func(s *Status, _ *kept) { s.lost(errServerGone, time.Now()) }, "database_down", "closed the connection"},
-		{"refusing", func(s *Status, _ *kept) { s.refuses(true) }, "database_refusing", "refuse"},
+		{"lost", func(s *Status, _ *kept) { s.disconnect() }, "database_down", "closed the connection"},
+		{"refusing", func(s *Status, _ *kept) { s.refuse("OOM") }, "database_refusing", "refuse"},
 		{"starting", func(s *Status, _ *kept) { s.ready.Store(false) }, "start_incomplete", "not complete"},
-		{"short dump", func(s *Status, _ *kept) { s.lostStep(s.clock.now()) }, "", ""},
-		{"long dump", func(s *Status, _ *kept) { s.lostStep(s.clock.now() - int64(2*dumpGrace)) }, "dump_incomplete", "dump"},
-		{"waiting", func(s *Status, _ *kept) { s.backlog(3, s.clock.now()-int64(2*time.Second)) }, "", ""},
-		{"stalled", func(s *Status, _ *kept) { s.backlog(3, s.clock.now()-int64(20*time.Second)) }, "stalled", "waiting for 20s"},
-		{"answered", func(s *Status, _ *kept) {
-			s.backlog(3, s.clock.now()-int64(20*time.Second))
-			s.heard(s.clock.now())
-		}, "", ""},
+		{"short dump", func(s *Status, _ *kept) { s.desync(s.clock.now()) }, "", ""},
+		{"long dump", func(s *Status, _ *kept) { s.desync(s.clock.now() - int64(2*dumpGrace)) }, "dump_incomplete", "dump"},
+		{"waiting", func(s *Status, _ *kept) { s.stalledFrom.Store(s.clock.now() - int64(2*time.Second)) }, "", ""},
+		{"stalled", func(s *Status, _ *kept) { s.stalledFrom.Store(s.clock.now() - int64(20*time.Second)) }, "stalled", "waiting for 20s"},
 		{"two failures", func(s *Status, _ *kept) { exchanges(s, 2, 2) }, "", ""},
 		{"three failures", func(s *Status, _ *kept) { exchanges(s, 3, 3) }, "failure_rate", "3 of 3"},
 		{"few failures", func(s *Status, _ *kept) { exchanges(s, 8, 100) }, "", ""}, // 8 %, but perhaps 4 %
 		{"many failures", func(s *Status, _ *kept) { exchanges(s, 20, 100) }, "failure_rate", "20 of 100"},
-		{"late", func(s *Status, _ *kept) { s.awaited.Store(3); s.late(true) }, "port_init_late", "waits for: 3"},
-		{"in time", func(s *Status, _ *kept) { s.late(true); s.late(false) }, "", ""},
-		{"mismatch", func(s *Status, _ *kept) { s.audit(2, time.Now()) }, "audit_mismatch", "2 rows"},
-		{"mended", func(s *Status, _ *kept) { s.audit(2, time.Now()); s.audit(0, time.Now()) }, "", ""},
-		{"audits off", func(s *Status, _ *kept) { s.audit(2, time.Now()); s.limit(Settings{}) }, "", ""},
-		{"overrun", func(s *Status, _ *kept) { s.overrun(s.clock.now()) }, "overrun", "dropped"},
-		{"old overrun", func(s *Status, _ *kept) { s.overrun(s.clock.now() - int64(overrunFor)) }, "", ""},
+		{"late", func(s *Status, _ *kept) { s.awaited.Store(3); s.initLate.Store(true) }, "port_init_late", "waits for: 3"},
+		{"mismatch", func(s *Status, _ *kept) { s.mismatched.Store(2) }, "audit_mismatch", "2 rows"},
+		{"overrun", func(s *Status, _ *kept) { s.overran.Store(s.clock.now()) }, "overrun", "dropped"},
+		{"old overrun", func(s *Status, _ *kept) { s.overran.Store(s.clock.now() - int64(overrunFor)) }, "", ""},
 		{"disk", func(_ *Status, k *kept) { k.trouble = []string{"full", "broken"} }, "disk", "full; broken"},
 		{"no disk trouble left", func(_ *Status, k *kept) { k.trouble = []string{} }, "", ""},
 		{"old snapshot", func(_ *Status, k *kept) { k.overdue = "the history" }, "snapshot_old", "the history should have been written at 20"},
@@ -227,7 +247,7 @@ func TestJudgeStep(t *testing.T) {
 // TestFailureRateHysteresis: it clears below half of what is too much.
 func TestFailureRateHysteresis(t *testing.T) {
 	s := wellStatus()
-	s.limit(Settings{MaxFailureRate: 0.4})
+	s.setMaxFailures(0.4)
 	j, _ := newTestJudge(s, nil)
 	exchanges(s, 9, 10)
 	if h := j.Health(); h.Codes() != "failure_rate" {
@@ -249,9 +269,9 @@ func TestFailureRateHysteresis(t *testing.T) {
 func TestHealthOver(t *testing.T) {
 	s := wellStatus()
 	j, _ := newTestJudge(s, nil)
-	s.refuses(true)
+	s.refuse("OOM")
 	j.Health()
-	s.refuses(false)
+	s.refuse()
 	h := j.Health()
 	if time.Since(h.Since) < lingerFor && (h.Status != Unhealthy || h.Reasons[0].Text != "over by now") {
 		t.Errorf("%+v", h)
@@ -288,7 +308,7 @@ func TestHealthGauges(t *testing.T) {
 	check("1")
 	k.trouble = []string{"full"}
 	check("1", "disk")
-	s.refuses(true)
+	s.refuse("OOM")
 	check("0", "disk", "database_refusing")
 }
 
@@ -309,7 +329,7 @@ func TestHealthAllocatesNothing(t *testing.T) {
 	}
 	check()
 	exchanges(s, 20, 100)
-	s.overrun(s.clock.now())
+	s.overran.Store(s.clock.now())
 	k.trouble, k.overdue = []string{"full"}, "the history"
 	check()
 }
@@ -332,7 +352,7 @@ func TestJudgeIsAskedByMany(t *testing.T) {
 		}()
 	}
 	for i := range 200 {
-		s.refuses(i%2 == 0)
+		s.refuse(make([]string, i%2)...)
 	}
 	for range 3 {
 		<-done
@@ -344,7 +364,7 @@ func TestJudgeIsAskedByMany(t *testing.T) {
 func TestWatch(t *testing.T) {
 	s := wellStatus()
 	s.ready.Store(false)
-	s.lost(errServerGone, time.Now())
+	s.disconnect()
 	j, _ := newTestJudge(s, new(kept))
 	type change struct{ was, is string }
 	told := make(chan change, 10)
@@ -365,14 +385,16 @@ func TestWatch(t *testing.T) {
 			t.Fatalf("not told of %+v", want)
 		}
 	}
-	s.found(time.Now())
+	s.connected.Store(true)
 	s.ready.Store(true)
-	s.refuses(true)
+	s.refuse("OOM")
 	next(change{"", "database_refusing"})
-	s.audit(1, time.Now())
+	s.mismatched.Store(1)
+	s.poke()
 	next(change{"database_refusing", "database_refusing,audit_mismatch"})
-	s.refuses(false)
+	s.refuse()
 	next(change{"database_refusing,audit_mismatch", "audit_mismatch"})
-	s.audit(0, time.Now())
+	s.mismatched.Store(0)
+	s.poke()
 	next(change{"audit_mismatch", ""})
 }

@@ -18,6 +18,7 @@ type initialSync struct {
 	eoiuTook int64 // so long after the request
 	timedOut bool  // it came too late, or not at all
 	done     bool
+	took     int64 // nanoseconds from the request of the dump on
 
 	compared, changed, deleted int
 }
@@ -49,7 +50,7 @@ const (
 
 // recordPorts hands a copy of the ports over.
 func (l *Loop) recordPorts(now int64) {
-	l.recordAt, l.recorded = never, now
+	l.records = records{at: never, last: now}
 	if l.Recorder == nil {
 		return
 	}
@@ -92,24 +93,23 @@ func (l *Loop) openGate() {
 		if !l.check(l.session.store.Compare(l.batch.ports)) {
 			return
 		}
-		l.answered()
 		l.batch.Settle(l.found)
-		l.owes.produce = l.owes.produce || l.decision.Produce == ProduceAfterEOIU
+		l.todo.produce = l.todo.produce || l.decision.Produce == ProduceAfterEOIU
 	}
-	l.gated, l.gateDue = false, false
+	l.gate = gate{gateOpenedAt: l.clock.now()}
 }
 
 // finishInitial ends the initial sync once all it brought is acknowledged, and
 // tells whoever waits for that.
 func (l *Loop) finishInitial() {
 	i := &l.initial
-	if i.done || !l.started || l.session == nil || l.gated || l.compare || l.batch.Len() > 0 ||
-		!(i.eoiu || i.timedOut) || i.eoiu && l.sweep == sweepStart {
+	if i.done || !l.started || l.session == nil || l.gated || l.audits.compare || l.batch.Len() > 0 ||
+		!(i.eoiu || i.timedOut) || i.eoiu && l.audits.sweep == sweepStart {
 		return
 	}
-	i.done = true
 	now := l.clock.now()
-	took := time.Duration(now - i.begun)
+	i.done, i.took = true, now-i.begun
+	took := time.Duration(i.took)
 	r := warmrestart.Restart{
 		At: l.clock.time(i.begun), Kind: l.decision.Kind.String(), Reason: l.decision.Reason, Duration: took,
 		EOIU: i.eoiu, TimedOut: i.timedOut, EOIULatency: time.Duration(i.eoiuTook),
@@ -121,9 +121,5 @@ func (l *Loop) finishInitial() {
 	if l.Recorder != nil {
 		l.Recorder.Restarted(r)
 	}
-	l.Status.syncTook.Store(int64(took))
-	l.Status.ready.Store(true)
-	l.Status.poke()
 	l.countAt = now + int64(countAfter)
-	close(l.ready)
 }

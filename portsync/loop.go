@@ -14,62 +14,91 @@ type Loop struct {
 	Options
 	running atomic.Bool
 	clock   clock
+	timer   *time.Timer
+	ctx     context.Context
+	helpers sync.WaitGroup
+	reloads chan Settings
+	begun   chan struct{} // closed once the start's writes are acknowledged
+	ready   chan struct{} // closed when the initial sync is over
+	feedAt  int64         // when the watchdog is fed
+	logger  eventLog
+
 	ring    *ring
 	state   *State
 	batch   Batch
-	actions []Action             // scratch
 	settled func(*Port, pending) // settle, made once
 	found   func(*Port, pending) // served, for a row that needed no write, made once
+	actions []Action             // scratch
+	fresh   []*portView          // scratch
+	written int                  // ports whose row the last batch wrote or deleted
+	present int64                // ports that are PortPresent
 
-	sessions chan *session
-	reloads  chan Settings
-	session  *session // nil while there is no connection
-	openedAt int64
-	reopen   backoff
-	notes    chan note
-	timer    *time.Timer
-	ctx      context.Context
-	helpers  sync.WaitGroup
-
-	decision *Decision
-	ports    []PortConfig // as last read from CONFIG_DB, to be produced
-
-	configured []string      // all ports that CONFIG_DB has now, sorted
-	started    bool          // the start's writes are acknowledged
-	begun      chan struct{} // closed then
-	ready      chan struct{} // closed when the initial sync is over
-	initial    initialSync
-	gated      bool // a warm start holds its writes back until it can compare
-	gateDue    bool // the gate is to be opened as soon as there is a connection
-
-	owes      debts
-	markersAt int64 // not before this is the debt of markers paid
-	fillBy    int64 // from then on CONFIG_DB is believed to be complete
-	retry     backoff
-	ackAt     int64 // when the databases last answered
-	retryAt   int64 // not before this are failed writes tried again
+	redisLink
+	handover
 	dump      dumper
-	sweep     sweepReason // why STATE_DB is compared once the dump is complete
-	compare   bool        // the dump is complete
-	missed    uint64      // what the dump of an audit brought and no message had
-	suspects  uint64      // changes found by audits that an overrun may yet explain
-	suspectAt int64       // when it no longer can; never if there are none
-	reviveAt  int64
-	revive    backoff
-	auditAt   int64
-	feedAt    int64
-	lateAt    int64
-	countAt   int64 // when APPL_DB is first counted
-	recordAt  int64 // when the ports are handed to the recorder; never if they have not changed
-	recorded  int64 // when they were last
-	logger    eventLog
+	audits    audits
+	overranAt int64 // when the kernel last dropped messages
+	recheck   recheck
+	initial   initialSync
+	gate
+	records records
 }
 
-// debts are effects that have been decided and not acknowledged.
-type debts struct {
+// redisLink is the connection to the databases and what came over it.
+type redisLink struct {
+	sessions   chan *session
+	session    *session // nil while there is no connection
+	notes      chan note
+	connection connection
+	reopen     backoff
+	retry      backoff
+	retryAt    int64   // not before this are failed writes tried again
+	answeredAt int64   // when the databases last answered, be it to refuse
+	progressAt int64   // when they last acknowledged something
+	refusal    *string // what they refused last, and their words; nil if they have done something since
+}
+
+// handover is how the configuration gets from CONFIG_DB to orchagent.
+type handover struct {
+	decision   *Decision    // nil until the start is decided on
+	started    bool         // the start's writes are acknowledged
+	ports      []PortConfig // as last read from CONFIG_DB, to be produced
+	configured []string     // all ports that CONFIG_DB has now, sorted
+	todo       todo
+	markersAt  int64 // not before this are the markers looked for
+	fillBy     int64 // from then on CONFIG_DB is believed to be complete
+	configDone bool  // PortConfigDone was produced
+	initDone   bool  // PortInitDone was produced
+	initLate   bool  // PortInitDone has been waiting for ports for too long
+	lateAt     int64 // when it will have been
+	counts     Counts
+	countAt    int64 // when APPL_DB is first counted
+}
+
+// todo are effects that have been decided on and not acknowledged.
+type todo struct {
 	markers  bool // to find out what has to be produced again
 	produce  bool // the configuration and PortConfigDone
 	initDone bool // PortInitDone
+}
+
+// gate holds the writes of a warm start back until it can compare.
+type gate struct {
+	gated        bool
+	gateDue      bool // the gate is to be opened as soon as there is a connection
+	gateOpenedAt int64
+}
+
+// records is the handing over of the ports to the Recorder.
+type records struct {
+	at   int64 // when they are handed over; never if they have not changed
+	last int64 // when they were last
+}
+
+// recheck is when the rows of ports are looked at again that no message tells of.
+type recheck struct {
+	at    int64
+	pause backoff
 }
 
 // sweepReason says why STATE_DB is to be compared with the kernel once a dump
@@ -103,30 +132,35 @@ const (
 // NewLoop makes a loop; Run runs it.
 func NewLoop(o Options) *Loop {
 	l := &Loop{
-		Options:  o,
-		clock:    newClock(),
-		ring:     newRing(ringSize),
-		state:    NewState(nil),
-		sessions: make(chan *session),
-		reloads:  make(chan Settings, 1),
-		begun:    make(chan struct{}),
-		ready:    make(chan struct{}),
-		timer:    time.NewTimer(time.Hour),
-		reopen:   backoff{min: sessionPauseMin, max: sessionPauseMax},
-		retry:    backoff{min: retryMin, max: retryMax},
-		revive:   backoff{min: reviveMin, max: reviveMax},
-		reviveAt: never, auditAt: never, feedAt: never, lateAt: never, countAt: never, suspectAt: never, recordAt: never,
+		Options: o,
+		clock:   newClock(),
+		timer:   time.NewTimer(time.Hour),
+		reloads: make(chan Settings, 1),
+		begun:   make(chan struct{}),
+		ready:   make(chan struct{}),
+		feedAt:  never,
+		ring:    newRing(ringSize),
+		state:   NewState(nil),
+		redisLink: redisLink{
+			sessions: make(chan *session),
+			reopen:   backoff{min: sessionPauseMin, max: sessionPauseMax},
+			retry:    backoff{min: retryMin, max: retryMax},
+		},
+		handover: handover{lateAt: never, countAt: never},
+		dump:     newDumper(),
+		audits:   audits{at: never, explainBy: never},
+		recheck:  recheck{at: never, pause: backoff{min: reviveMin, max: reviveMax}},
 		initial:  initialSync{eoiuAt: never},
-		recorded: -int64(recordEvery), // the first change does not wait for it
+		records:  records{at: never, last: -int64(recordEvery)}, // the first change does not wait
 	}
 	if l.LateAfter <= 0 {
 		l.LateAfter = lateAfter
 	}
-	o.Status.begin(l.clock, o.Settings)
-	o.Open.status = o.Status
 	l.settled, l.found = l.settle, l.served
-	l.dump = newDumper()
 	l.logger = newEventLog(o.Log, l.clock)
+	o.Open.status = o.Status
+	o.Status.begin(l.clock)
+	l.publishStatus()
 	return l
 }
 
@@ -171,7 +205,8 @@ func (l *Loop) Run(ctx context.Context) error {
 		l.turn()
 	}
 	l.drain()
-	if l.recordAt != never {
+	l.publishStatus()
+	if l.records.at != never {
 		l.recordPorts(l.clock.now())
 	}
 	cancel()
@@ -186,14 +221,37 @@ func (l *Loop) Run(ctx context.Context) error {
 // turn is one round: events in, effects out, timers, then sleep if there is
 // nothing to do.
 func (l *Loop) turn() {
-	l.begin()
 	busy := l.started && l.consume() > 0
+	l.publishStatus()
+	l.begin()
 	l.openGate()
 	l.flush()
 	l.reconcile()
 	l.finishInitial()
 	l.due(l.clock.now())
+	l.publishStatus()
+	l.announce()
 	l.wait(!busy)
+}
+
+// announce tells those who wait for the start or the initial sync, once Status
+// says so.
+func (l *Loop) announce() {
+	if l.started {
+		closeOnce(l.begun)
+	}
+	if l.initial.done {
+		closeOnce(l.ready)
+	}
+}
+
+// closeOnce closes c unless it is closed.
+func closeOnce(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
 }
 
 // consume decides on what is in the ring and reports how much that was.
@@ -206,10 +264,6 @@ func (l *Loop) consume() int {
 		}
 		l.decide(ev, nil)
 		l.ring.pop()
-	}
-	if n > 0 {
-		l.Status.backlog(l.batch.Len(), l.clock.now())
-		l.Status.queued.Store(int64(l.ring.len()))
 	}
 	return n
 }
@@ -228,13 +282,18 @@ func (l *Loop) decide(ev *Event, port *Port) {
 	for _, a := range actions {
 		switch a.Kind {
 		case Publish, Delete:
-			l.batch.Add(a, ev.At)
+			l.want(a, ev.At)
+			if a.Kind == Publish {
+				a.Port.pending.messages++
+			}
 			if l.state.quiet && (ev.Dump || ev.Kind == DumpDone) {
-				l.missed++
+				l.audits.missed++
 			}
 			l.logger.link(a.Port, ev, a.Kind == Delete)
 		case Ignore:
-			l.Metrics.ignored.At(int(a.Test)).Inc()
+			if a.Test != TestUnknown { // served counts the messages of an unknown port
+				l.Metrics.ignored.At(int(a.Test)).Inc()
+			}
 			l.logger.ignored(ev, a.Test)
 		case Settle:
 			l.settleLink(a.Port)
@@ -243,13 +302,19 @@ func (l *Loop) decide(ev *Event, port *Port) {
 		case Synced:
 			l.synced()
 		case InitDone:
-			l.owes.initDone = true
+			l.todo.initDone = true
 		case Flapped:
 			l.Status.ports.flaps.of(a.Port.Name).add(uint64(a.Downs), ev.At)
 		case Unread:
 			l.logger.unreadable(ev)
 		}
 	}
+}
+
+// want puts an effect into the batch, wanted since a time on the loop's clock.
+func (l *Loop) want(a Action, since int64) {
+	l.batch.Add(a, since)
+	l.state.touch(a.Port)
 }
 
 // wait sleeps until there is something to do; with block false it only looks.
@@ -287,7 +352,6 @@ func (l *Loop) wait(block bool) {
 
 func (l *Loop) apply(s Settings) {
 	l.Settings = s
-	l.Status.limit(s)
 	l.scheduleAudit(l.clock.now())
 }
 
@@ -297,7 +361,7 @@ func (l *Loop) drain() {
 	for l.started && l.session != nil && l.clock.now() < end {
 		n := l.consume()
 		l.flush()
-		if n == 0 && l.batch.Len() == 0 && !l.owes.initDone {
+		if n == 0 && l.batch.Len() == 0 && !l.todo.initDone {
 			return
 		}
 		if n == 0 {

@@ -17,34 +17,27 @@ type Metrics struct {
 	// ignored moves when a message led to nothing. "unknown" growing during
 	// operation means interfaces of ports that APPL_DB does not have.
 	ignored *metrics.Vec[metrics.Counter]
-	// resyncs moves when all links are asked for again. "overrun" often: the
-	// machine is too slow for its link events, or the receive buffer too small.
+	// resyncs moves when the loop decides that it is out of step with the kernel;
+	// an audit is none. "overrun" often: the machine is too slow for its link
+	// events, or the receive buffer too small.
 	resyncs *metrics.Vec[metrics.Counter]
-	// resyncDuration is from the decision to resync to the end of the dump that
-	// settled it.
+	// resyncDuration has one observation for each resync that is over.
 	resyncDuration *metrics.Histogram
-	// repairs moves when a comparison found a row wrong and mended it: somebody
+	// repairs moves when the databases acknowledge the repair of a row: somebody
 	// else writes or deletes portsyncd's fields, or Redis lost something.
 	repairs *metrics.Vec[metrics.Counter]
 	// audits counts completed comparisons, mismatches what they found.
 	audits     *metrics.Counter
 	mismatches *metrics.Vec[metrics.Counter]
 	// latency is from the read of the datagram to the acknowledgement of its row.
-	latency *metrics.Histogram
-	// writes counts acknowledged rows, batch the ports written in one round trip.
+	latency latencyRecord
+	// writes counts acknowledged rows, batch the ports written in one batch.
 	writes *metrics.Vec[metrics.Counter]
 	batch  *metrics.Histogram
 	// errors moves when the databases refuse or fail: "io" with reconnects is a
 	// Redis that went away, "refused" one that is loading, full or read-only.
 	errors     *metrics.Vec[metrics.Counter]
 	reconnects *metrics.Counter
-
-	latencies latencies
-	hour      hour
-
-	configDonePorts *metrics.IntGauge
-	tableRows       *metrics.IntGauge
-	present         *metrics.IntGauge
 
 	ports *portColumns // nil when series for each port are not wanted
 }
@@ -55,8 +48,8 @@ const (
 	writeDelete
 )
 const (
-	repairRow = iota
-	repairStale
+	mendedRow = iota
+	mendedStale
 )
 const (
 	mismatchKernel = iota
@@ -84,37 +77,30 @@ func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 			"Messages of the kernel that were decided on.", "event",
 			names(NewLink, DelLink, DumpDone, Overrun, Unreadable)...),
 		ignored: set.NewCounterVec("portsyncd_events_ignored_total",
-			"Messages that led to nothing, by the test they did not pass.", "reason",
+			"Link messages that led to no write, by the test they did not pass.", "reason",
 			names(TestName, TestTeam, TestMaster, TestOld, TestUnknown, TestKnown)...),
 		resyncs: set.NewCounterVec("portsyncd_resyncs_total",
-			"Times the kernel was asked for all links, by reason.", "reason",
+			"Resyncs with the kernel's links, by reason, the one of the start included. Audits are not resyncs: see portsyncd_audits_total.", "reason",
 			names(ReasonStart, ReasonOverrun, ReasonInterrupted, ReasonFailed, ReasonSilent,
-				ReasonReconnect, ReasonFlush, ReasonAudit)...),
+				ReasonReconnect, ReasonFlush)...),
 		resyncDuration: set.NewHistogram("portsyncd_resync_duration_seconds",
-			"From the decision to resync to the end of the dump that settled it.", latencyBounds),
+			"From the decision to resync to the end of the dump that completed it. Each resync of portsyncd_resyncs_total is observed once, when it is over.", latencyBounds),
 		repairs: set.NewCounterVec("portsyncd_repairs_total",
-			"STATE_DB rows that a comparison found wrong and mended.", "kind", "row", "stale"),
+			"STATE_DB rows that a comparison found wrong and that were then written or deleted, by kind. Refused repairs do not count.", "kind", "row", "stale"),
 		audits: set.NewCounter("portsyncd_audits_total",
 			"Completed comparisons of STATE_DB with the kernel."),
 		mismatches: set.NewCounterVec("portsyncd_audit_mismatches_total",
 			"Differences that audits found, by where they were.", "database", "kernel", "STATE_DB", "APPL_DB"),
-		latency: set.NewHistogram("portsyncd_event_latency_seconds",
-			"From the read of a link message to the acknowledgement of its STATE_DB row.", latencyBounds),
+		latency: latencyRecord{histogram: set.NewHistogram("portsyncd_event_latency_seconds",
+			"From the read of a link message, or the decision to repair a row, to the acknowledgement of the write. Observed once for each write of portsyncd_database_writes_total.", latencyBounds)},
 		writes: set.NewCounterVec("portsyncd_database_writes_total",
-			"Acknowledged writes of STATE_DB rows.", "op", "set", "delete"),
+			"Acknowledged writes of STATE_DB rows: HSET (set) and DEL (delete).", "op", "set", "delete"),
 		batch: set.NewHistogram("portsyncd_batch_ports",
-			"Ports written in one batch.", batchBounds),
+			"Ports whose STATE_DB row was written or deleted in one batch. A batch that wrote nothing is not observed.", batchBounds),
 		errors: set.NewCounterVec("portsyncd_database_errors_total",
 			"Failed exchanges with the databases, by kind.", "kind", "io", "refused", "protocol"),
 		reconnects: set.NewCounter("portsyncd_database_reconnects_total",
 			"Connections made again after a loss."),
-		configDonePorts: set.NewIntGauge("portsyncd_port_config_done_ports",
-			"Ports that PortConfigDone in APPL_DB announces, as last read."),
-		tableRows: set.NewIntGauge("portsyncd_port_table_rows",
-			"Ports in PORT_TABLE of APPL_DB, as last counted. "+
-				"If it is not portsyncd_port_config_done_ports, a warm restart of orchagent fails."),
-		present: set.NewIntGauge("portsyncd_ports_present",
-			"Ports whose interface exists and whose row is in STATE_DB."),
 	}
 	s.metrics = m
 	s.expose(set)
@@ -139,35 +125,26 @@ func (m *Metrics) event(ev *Event) {
 		m.events.At(int(ev.Kind)).Inc()
 	}
 	if ev.Kind <= DelLink {
-		m.hour.event(ev.At)
+		m.latency.hour.event(ev.At)
 	}
 }
 
-// written counts one acknowledged port.
-func (m *Metrics) written(was pending, at int64) {
-	if was.del {
-		m.writes.At(writeDelete).Inc()
-	}
-	if was.set && was.result == OutcomeServed {
-		m.writes.At(writeSet).Inc()
-	}
-	m.latency.Observe(float64(at-was.since) / 1e9)
-	m.latencies.add(at - was.since)
-	m.hour.wrote(at, at-was.since)
+// wrote counts one acknowledged write, wanted since a time on the loop's clock
+// and acknowledged at another.
+func (m *Metrics) wrote(op int, since, at int64) {
+	m.writes.At(op).Inc()
+	m.latency.observe(at, at-since)
 }
 
 // counts are the totals since the process began.
 func (m *Metrics) counts() (c CountsView) {
-	c.Present = m.present.Load()
 	c.Events = m.events.At(int(NewLink)).Load() + m.events.At(int(DelLink)).Load()
 	c.Writes = m.writes.At(writeSet).Load() + m.writes.At(writeDelete).Load()
-	c.Repairs = m.repairs.At(repairRow).Load() + m.repairs.At(repairStale).Load()
+	c.Repairs = m.repairs.At(mendedRow).Load() + m.repairs.At(mendedStale).Load()
 	c.Overruns = m.events.At(int(Overrun)).Load()
 	c.Reconnects = m.reconnects.Load()
 	for r := range numReasons {
-		if r != ReasonStart && r != ReasonAudit {
-			c.Resyncs += m.resyncs.At(int(r)).Load()
-		}
+		c.Resyncs += m.resyncs.At(int(r)).Load()
 	}
 	for _, where := range [...]int{mismatchKernel, mismatchState, mismatchAppl} {
 		c.Mismatches += m.mismatches.At(where).Load()

@@ -53,7 +53,7 @@ func newPath(tb testing.TB) *path {
 	l := NewLoop(Options{Log: slog.New(logs), Status: status, Open: &Connector{},
 		Metrics: NewMetrics(metrics.NewSet(), status, true)})
 	l.session = &session{store: dbs}
-	l.started = true
+	l.started, l.decision = true, &Decision{}
 	link := netlinkraw.Link{Index: 5, Name: []byte("Ethernet0"), Kind: []byte("veth"),
 		Flags: unix.IFF_UP, MTU: 9100, HasMTU: true, CarrierDown: 3, HasCarrierCounts: true}
 	return &path{
@@ -88,7 +88,9 @@ func (p *path) event() {
 	p.batch.Load(p.raw)
 	p.reader.drain(&p.batch)
 	p.loop.consume()
+	p.loop.publishStatus()
 	p.loop.flush()
+	p.loop.publishStatus()
 }
 
 // TestEventAllocatesNothing: no garbage from a datagram to the acknowledgement
@@ -101,7 +103,7 @@ func TestEventAllocatesNothing(t *testing.T) {
 	p := newPath(t)
 	p.event() // the first sight of a port makes its entry
 	port := p.loop.state.ports["Ethernet0"]
-	view, link := port.view, p.loop.state.links[port.Index]
+	link := p.loop.state.links[port.Index]
 	n := testing.AllocsPerRun(500, func() {
 		link.downs = 0
 		p.event()
@@ -109,7 +111,7 @@ func TestEventAllocatesNothing(t *testing.T) {
 	if n != 0 {
 		t.Errorf("%v allocations per event, want 0", n)
 	}
-	if downs := view.downs.Load(); downs < 3*500 {
+	if downs := port.view.downs.Load(); downs < 3*500 {
 		t.Errorf("the carrier went %d times, want thrice for each event", downs)
 	}
 	if p.loop.batch.Len() != 0 || !p.loop.state.ports["Ethernet0"].Served {

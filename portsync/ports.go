@@ -9,43 +9,96 @@ import (
 	"unicode/utf8"
 )
 
-// portView is what others may see of a port: the loop writes, anyone reads. The
-// values of one port are not one reading, but each is one that was acknowledged.
-type portView struct {
-	name       string
-	present    atomic.Bool // its interface exists and its row is in STATE_DB
-	awaited    atomic.Bool // PortInitDone waits for it
-	admin      atomic.Bool
-	oper       atomic.Bool
-	index      atomic.Int64
-	mtu        atomic.Int64
-	up, down   atomic.Int64 // carrier changes as the kernel counts them
-	lastChange atomic.Int64 // nanoseconds since 1970, 0 if none was seen
-	waitsFrom  atomic.Int64 // likewise, when PortInitDone began to wait for it
-	*flaps                  // of the name
+// PortState says in one word how a port is.
+type PortState uint8
+
+// The states of a port. A port that is neither configured nor awaited and has no
+// row in STATE_DB is not shown.
+const (
+	// PortPending: the port is configured or awaited, and its interface has not
+	// come yet, or its interface has no row in STATE_DB yet: APPL_DB does not have
+	// the port, or the row waits to be written.
+	PortPending PortState = iota
+	// PortPresent: the interface exists and its row is in STATE_DB.
+	PortPresent
+	// PortAbsent: the interface existed and is gone.
+	PortAbsent
+)
+
+// String returns "pending", "present" or "absent".
+func (s PortState) String() string { return [...]string{"pending", "present", "absent"}[s] }
+
+// state returns the state of p. All that is shown of ports rests on it.
+func (p *Port) state() PortState {
+	switch {
+	case p.Index != 0 && p.row.there:
+		return PortPresent
+	case p.Index == 0 && p.wasThere:
+		return PortAbsent
+	}
+	return PortPending
 }
 
-// portViews is the list of all, in natural order of their names. The loop
-// replaces it when a port comes or goes; readers keep the one they have.
+// visible reports whether p is shown at all.
+func (p *Port) visible() bool { return p.Configured || p.Awaited || p.row.there || p.refused }
+
+// written reports whether STATE_DB has acknowledged what is shown of p: the
+// interface's values, or that there is no row where there is no interface.
+func (p *Port) written() bool {
+	switch {
+	case p.pending.queued || p.refused:
+		return false
+	case p.Index == 0:
+		return !p.row.there && !p.row.unknown
+	}
+	return p.row == rowOf(p)
+}
+
+// portView is what others may see of a port: the loop writes, anyone reads. The
+// values are the kernel's. They are not one reading; each is a true one.
+type portView struct {
+	name        string
+	state       atomic.Int64 // a PortState
+	configured  atomic.Bool
+	awaited     atomic.Bool
+	written     atomic.Bool
+	admin, oper atomic.Bool
+	index       atomic.Int64 // 0: no interface, and then no values either
+	mtu         atomic.Int64
+	up, down    atomic.Int64 // carrier changes as the kernel counts them
+	changedAt   atomic.Int64 // on the loop's clock; 0: no change was seen
+	awaitedFrom atomic.Int64 // on the loop's clock; when PortInitDone began to wait for it
+
+	*flaps      // of the name
+	gone   bool // the port is not shown any more; belongs to the loop
+}
+
+// put stores the facts of p.
+func (v *portView) put(p *Port) {
+	there := p.Index != 0
+	setFlag(&v.configured, p.Configured)
+	setFlag(&v.awaited, p.Awaited)
+	setFlag(&v.written, p.written())
+	setFlag(&v.admin, there && p.Admin)
+	setFlag(&v.oper, there && p.Oper)
+	setNumber(&v.index, int64(p.Index))
+	setNumber(&v.mtu, int64(p.MTU))
+	setNumber(&v.up, int64(p.CarrierUp))
+	setNumber(&v.down, int64(p.CarrierDown))
+	setNumber(&v.changedAt, p.ChangedAt)
+	setNumber(&v.awaitedFrom, p.awaitedFrom)
+	setNumber(&v.state, int64(p.state()))
+}
+
+// present reports whether the port is PortPresent.
+func (v *portView) present() bool { return PortState(v.state.Load()) == PortPresent }
+
+// portViews lists the views of all ports that are shown, in natural order of
+// their names. The loop replaces the list when a port comes or goes; readers keep
+// the one they have.
 type portViews struct {
 	list  atomic.Pointer[[]*portView]
 	flaps flapTable
-}
-
-// await shows ports that are waited for, from a time of day on. It is for the
-// start, which has all of them at once.
-func (v *portViews) await(ports []*Port, day time.Time) {
-	list := slices.Clone(v.all())
-	for _, p := range ports {
-		if p.view == nil {
-			p.view = v.view(p.Name)
-			list = append(list, p.view)
-		}
-		p.view.awaited.Store(true)
-		p.view.waitsFrom.Store(day.UnixNano())
-	}
-	slices.SortFunc(list, compareViews)
-	v.list.Store(&list)
 }
 
 // view makes the view of a port.
@@ -55,27 +108,6 @@ func (v *portViews) view(name string) *portView {
 	return w
 }
 
-// of returns the view of p, made on first sight.
-func (v *portViews) of(p *Port) *portView {
-	if p.view == nil {
-		p.view = v.view(p.Name)
-		at, _ := slices.BinarySearchFunc(v.all(), p.view, compareViews)
-		list := slices.Insert(slices.Clone(v.all()), at, p.view)
-		v.list.Store(&list)
-	}
-	return p.view
-}
-
-func compareViews(a, b *portView) int { return compareNames(a.name, b.name) }
-
-// remove takes the view of p away.
-func (v *portViews) remove(p *Port) {
-	list := slices.DeleteFunc(slices.Clone(v.all()), func(o *portView) bool { return o == p.view })
-	p.view.flaps.shown = false
-	p.view = nil
-	v.list.Store(&list)
-}
-
 func (v *portViews) all() []*portView {
 	if list := v.list.Load(); list != nil {
 		return *list
@@ -83,68 +115,70 @@ func (v *portViews) all() []*portView {
 	return nil
 }
 
-// show brings the view of p up to date at the given time of day. A port that is
-// neither present nor awaited has none.
-func (v *portViews) show(p *Port, day time.Time) {
-	if !p.Served && !p.Awaited {
-		if p.view != nil {
-			v.remove(p)
+// change adds the fresh views and removes those that are gone.
+func (v *portViews) change(fresh []*portView) {
+	old := v.all()
+	list := make([]*portView, 0, len(old)+len(fresh))
+	for _, o := range old {
+		if !o.gone {
+			list = append(list, o)
 		}
-		return
 	}
-	w := v.of(p)
-	changed := p.Served != w.present.Load() || p.Admin != w.admin.Load() || p.Oper != w.oper.Load() ||
-		int64(p.MTU) != w.mtu.Load() || int64(p.CarrierUp) != w.up.Load() || int64(p.CarrierDown) != w.down.Load()
-	w.present.Store(p.Served)
-	w.awaited.Store(p.Awaited)
-	w.index.Store(int64(p.Index))
-	if !changed || !p.Served {
-		return
+	list = append(list, fresh...)
+	slices.SortFunc(list, func(a, b *portView) int { return compareNames(a.name, b.name) })
+	v.list.Store(&list)
+}
+
+// counted is how many ports there are of a kind.
+type counted struct{ Present, Up int64 }
+
+// count counts the ports that are shown.
+func (v *portViews) count() (c counted) {
+	for _, p := range v.all() {
+		c.Present += bit(p.present())
+		c.Up += bit(p.oper.Load())
 	}
-	w.admin.Store(p.Admin)
-	w.oper.Store(p.Oper)
-	w.mtu.Store(int64(p.MTU))
-	w.up.Store(int64(p.CarrierUp))
-	w.down.Store(int64(p.CarrierDown))
-	w.lastChange.Store(day.UnixNano())
+	return c
 }
 
 // view returns the port at a time on the loop's clock.
-func (v *portView) view(now int64) PortView {
+func (v *portView) view(c clock, now int64) PortView {
 	merit := v.figure()
+	state := PortState(v.state.Load())
 	p := PortView{
-		Name: v.name, Present: v.present.Load(), Awaited: v.awaited.Load(),
+		Name: v.name, State: state.String(), Present: state == PortPresent, Written: v.written.Load(),
+		Configured: v.configured.Load(), Awaited: v.awaited.Load(), LastChange: c.moment(v.changedAt.Load()),
 		Penalty: merit.At(now), Flapping: merit.Flapping(now),
 	}
-	if p.Present {
-		p.Index = v.index.Load()
+	if p.Index = v.index.Load(); p.Index != 0 {
 		p.Admin, p.Oper = status(v.admin.Load()), status(v.oper.Load())
 		p.MTU = v.mtu.Load()
 		p.CarrierUp, p.CarrierDown = v.up.Load(), v.down.Load()
-		p.LastChange = moment(v.lastChange.Load())
 	}
 	return p
 }
 
 // AppendPorts appends all ports as JSON:
 //
-//	{"schema":1,"ports":[{"name":"Ethernet0","present":true,"awaited":false,"ifindex":3,
-//	  "admin":"up","oper":"up","mtu":9100,"carrier_up":1,"carrier_down":1,
-//	  "last_change":"2026-11-24T07:31:05.123456789Z"}]}
+//	{"schema":1,"ports":[{"name":"Ethernet0","state":"present","present":true,"written":true,
+//	  "configured":true,"awaited":false,"last_change":"2026-11-24T07:31:05.123456789Z",
+//	  "ifindex":3,"admin":"up","oper":"up","mtu":9100,"carrier_up":1,"carrier_down":1}]}
 //
-// An absent port has no values. It may be called from any goroutine.
+// The values are the kernel's; "written" says whether STATE_DB has acknowledged
+// them. A port without an interface has none of the second line. It may be called
+// from any goroutine.
 func (s *Status) AppendPorts(b []byte) []byte {
 	b = append(b, `{"schema":1,"ports":[`...)
 	for i, v := range s.ports.all() {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = v.append(append(b, '\n'))
+		b = v.append(append(b, '\n'), s.clock)
 	}
 	return append(b, "\n]}\n"...)
 }
 
-func (v *portView) append(b []byte) []byte {
+func (v *portView) append(b []byte, c clock) []byte {
 	number := func(key string, n int64) {
 		b = append(append(append(b, `,"`...), key...), `":`...)
 		b = strconv.AppendInt(b, n, 10)
@@ -158,16 +192,24 @@ func (v *portView) append(b []byte) []byte {
 		b = append(append(b, value...), '"')
 	}
 	b = appendJSONString(append(b, `{"name":`...), v.name)
-	flag("present", v.present.Load())
+	state := PortState(v.state.Load())
+	word("state", state.String())
+	flag("present", state == PortPresent)
+	flag("written", v.written.Load())
+	flag("configured", v.configured.Load())
 	flag("awaited", v.awaited.Load())
-	if v.present.Load() {
-		number("ifindex", v.index.Load())
+	if at := v.changedAt.Load(); at != 0 {
+		b = append(b, `,"last_change":"`...)
+		b = c.time(at).UTC().AppendFormat(b, time.RFC3339Nano)
+		b = append(b, '"')
+	}
+	if index := v.index.Load(); index != 0 {
+		number("ifindex", index)
 		word("admin", status(v.admin.Load()))
 		word("oper", status(v.oper.Load()))
 		number("mtu", v.mtu.Load())
 		number("carrier_up", v.up.Load())
 		number("carrier_down", v.down.Load())
-		word("last_change", time.Unix(0, v.lastChange.Load()).UTC().Format(time.RFC3339Nano))
 	}
 	return append(b, '}')
 }

@@ -5,31 +5,49 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"portsyncd/metrics"
 )
 
+// newQuietLoop returns a loop that talks to nobody and decides nothing by itself.
+func newQuietLoop() *Loop {
+	status := new(Status)
+	l := NewLoop(Options{Status: status, Open: new(Connector), Metrics: NewMetrics(metrics.NewSet(), status, true)})
+	l.decision = new(Decision)
+	return l
+}
+
+// show publishes ports as they are.
+func (l *Loop) show(ports ...*Port) {
+	for _, p := range ports {
+		l.state.touch(p)
+	}
+	l.publishStatus()
+}
+
 func TestAppendPorts(t *testing.T) {
-	var s Status
-	day := time.Date(2026, 11, 24, 7, 31, 5, 0, time.UTC)
-	here := &Port{Name: "Ethernet4", Index: 7, Served: true, Admin: true, MTU: 9100, CarrierUp: 1, CarrierDown: 2}
+	l := newQuietLoop()
+	l.Status.clock.base = time.Date(2026, 11, 24, 7, 31, 5, 0, time.UTC)
+	second := int64(time.Second)
+	here := &Port{Name: "Ethernet4", Index: 7, Admin: true, MTU: 9100, CarrierUp: 1, CarrierDown: 2, ChangedAt: second, Configured: true}
+	here.row = rowOf(here)
 	strange := &Port{Name: "Ethernet\"\x01\xff", Awaited: true}
-	s.ports.show(strange, day)
-	s.ports.show(here, day)
-	s.ports.show(here, day.Add(time.Hour)) // nothing has changed
+	l.show(strange, here)
 	const want = `{"schema":1,"ports":[
-{"name":"Ethernet4","present":true,"awaited":false,"ifindex":7,"admin":"up","oper":"down","mtu":9100,"carrier_up":1,"carrier_down":2,"last_change":"2026-11-24T07:31:05Z"},
-{"name":"Ethernet\"\u0001` + "\ufffd" + `","present":false,"awaited":true}
+{"name":"Ethernet4","state":"present","present":true,"written":true,"configured":true,"awaited":false,"last_change":"2026-11-24T07:31:06Z","ifindex":7,"admin":"up","oper":"down","mtu":9100,"carrier_up":1,"carrier_down":2},
+{"name":"Ethernet\"\u0001` + "\ufffd" + `","state":"pending","present":false,"written":true,"configured":false,"awaited":true}
 ]}
 `
-	got := string(s.AppendPorts(nil))
+	got := string(l.Status.AppendPorts(nil))
 	if got != want {
 		t.Errorf("AppendPorts:\n%s\nwant:\n%s", got, want)
 	}
 	if !json.Valid([]byte(got)) {
 		t.Error("that is not JSON")
 	}
-	here.Served = false
-	s.ports.show(here, day)
-	if n := len(s.ports.all()); n != 1 || here.view != nil {
+	strange.Awaited = false
+	l.show(strange)
+	if n := len(l.Status.ports.all()); n != 1 || strange.view != nil {
 		t.Errorf("%d ports are shown after one of two went", n)
 	}
 }

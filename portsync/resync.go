@@ -29,24 +29,55 @@ type dumper struct {
 	at       int64 // not before this
 	deadline int64 // by then a running one has ended, or never will
 	pause    backoff
-	ended    int64 // when the last one ended
-	since    int64 // when the resync under way was decided on; never if none is
+	ended    int64   // when the last dump ended
+	decided  []int64 // when each of the resyncs under way was decided on
+	more     int     // resyncs beyond mostDecided
+	resynced int64   // when a resync last ended
 }
+
+// mostDecided bounds dumper.decided. While a kernel interrupts dump after dump,
+// more resyncs count as decided on together with the last of these.
+const mostDecided = 1 << 12
 
 func newDumper() dumper {
-	return dumper{pause: backoff{min: dumpPauseMin, max: dumpPauseMax}, deadline: never, since: never}
+	return dumper{pause: backoff{min: dumpPauseMin, max: dumpPauseMax}, deadline: never}
 }
 
-// want asks for a dump that counts.
+// want asks for a dump that completes a resync.
 func (d *dumper) want(now int64) {
 	d.wanted, d.quiet = true, false
 	if !d.running && now-d.ended > int64(dumpCalm) {
 		d.pause.reset()
 	}
-	d.since = min(d.since, now)
+	if len(d.decided) < mostDecided {
+		d.decided = append(d.decided, max(now, 1))
+	} else {
+		d.more++
+	}
 	if d.at < now {
 		d.at = now
 	}
+}
+
+// completed ends the resyncs under way and calls observe with when each was
+// decided on.
+func (d *dumper) completed(now int64, observe func(since int64)) {
+	for i, since := range d.decided {
+		d.resynced = now
+		observe(since)
+		for ; d.more > 0 && i == mostDecided-1; d.more-- {
+			observe(since)
+		}
+	}
+	d.decided = d.decided[:0]
+}
+
+// unsynced returns since when the state is perhaps not the kernel's; 0 if it is.
+func (d *dumper) unsynced() int64 {
+	if len(d.decided) == 0 {
+		return 0
+	}
+	return d.decided[0]
 }
 
 // done notes the end of a dump, good or bad. Whatever comes next waits a little.
@@ -63,18 +94,35 @@ func (d *dumper) due() int64 {
 	return d.deadline
 }
 
+// audits are the comparisons of STATE_DB with the kernel.
+type audits struct {
+	at      int64       // when the next one begins
+	sweep   sweepReason // why STATE_DB is compared once the dump is complete
+	compare bool        // the dump is complete
+	endedAt int64       // when the last one ended
+	wrong   int64       // rows of STATE_DB that it found wrong
+
+	missed      uint64 // changes that the dump of an audit brought and no message had
+	unexplained uint64 // such changes of complete audits, which a late overrun may explain
+	explainBy   int64  // when it no longer can; never if there are none
+}
+
 // resync asks for all links again.
 func (l *Loop) resync(reason Reason) {
 	now := l.clock.now()
 	if reason == ReasonOverrun {
-		l.acquit()
-		l.Status.overrun(now)
+		l.audits.explained()
+		l.overranAt = max(now, 1)
 	}
-	l.Metrics.resyncs.At(int(reason)).Inc()
-	l.Status.lostStep(now)
+	l.needDump(reason, now)
 	l.logger.resync(reason, now)
+}
+
+// needDump counts a resync and wants the dump that completes it.
+func (l *Loop) needDump(reason Reason, now int64) {
+	l.Metrics.resyncs.At(int(reason)).Inc()
 	l.dump.want(now)
-	l.compare = false // what the last dump showed is out of date; the next one decides
+	l.audits.compare = false // what the last dump showed is out of date; the next one decides
 }
 
 // requestDump sends the request that is wanted, if its time has come.
@@ -94,7 +142,7 @@ func (l *Loop) requestDump(now int64) {
 		return
 	}
 	l.state.DumpRequested(seq, d.quiet)
-	l.missed = 0
+	l.audits.missed = 0
 	d.wanted, d.running = false, true
 	d.deadline = now + int64(dumpPatience)
 }
@@ -111,14 +159,12 @@ func (l *Loop) settleLink(p *Port) {
 
 // synced is the end of a complete dump: the state is the kernel's.
 func (l *Loop) synced() {
-	if since := l.dump.since; since != never {
-		l.Metrics.resyncDuration.Observe(float64(l.clock.now()-since) / 1e9)
-		l.Status.resynced.Store(l.clock.time(l.clock.now()).UnixNano())
-		l.dump.since = never
-	}
-	l.Status.synced.Store(true)
-	l.compare = l.sweep != sweepNone
-	l.scheduleAudit(l.clock.now())
+	now := l.clock.now()
+	l.dump.completed(now, func(since int64) {
+		l.Metrics.resyncDuration.Observe(float64(now-since) / 1e9)
+	})
+	l.audits.compare = l.audits.sweep != sweepNone
+	l.scheduleAudit(now)
 	if !l.initial.eoiu {
 		l.endOfInitialUpdate()
 	}
@@ -128,31 +174,30 @@ func (l *Loop) synced() {
 // was wanted is written, so that only what nobody is about to mend counts as a
 // difference.
 func (l *Loop) reconcile() {
-	if !l.compare || l.gated || l.session == nil || l.batch.Len() > 0 || l.clock.now() < l.retryAt {
+	if !l.audits.compare || l.gated || l.session == nil || l.batch.Len() > 0 || l.clock.now() < l.retryAt {
 		return
 	}
 	var ports []*Port
-	if l.sweep != sweepStart { // which has written or compared every row just now
+	if l.audits.sweep != sweepStart { // which has written or compared every row just now
 		ports = l.state.served()
 	}
 	res, err := l.session.store.Audit(ports, l.state.Exists)
 	if !l.check(err) {
 		return
 	}
-	l.answered()
-	audit := l.sweep == sweepAudit
+	audit := l.audits.sweep == sweepAudit
 	if !l.initial.done {
 		l.initial.deleted += len(res.Stale)
 	}
-	l.compare, l.sweep = false, sweepNone
-	l.mend(&res, audit)
-	l.counted(res.Counts)
+	l.audits.compare, l.audits.sweep = false, sweepNone
+	l.state.Swept(res.Rows)
+	l.repair(&res, audit)
+	l.counts = res.Counts
 	if audit {
 		l.Metrics.audits.Inc()
-		l.Status.audit(len(res.Differing)+len(res.Stale), l.clock.time(l.ackAt))
-		l.suspect(l.missed)
-		l.missed = 0
-		if l.Status.configDone.Load() && !res.Markers.ConfigDone {
+		l.audits.endedAt, l.audits.wrong = l.answeredAt, int64(len(res.Differing)+len(res.Stale))
+		l.audits.found(l.audits.missed, l.state.lost, l.answeredAt)
+		if l.configDone && !res.Markers.ConfigDone {
 			// Flushed, by a server that does not announce it.
 			l.Metrics.mismatches.At(mismatchAppl).Inc()
 			l.resume(ReasonFlush)
@@ -165,22 +210,23 @@ func (l *Loop) reconcile() {
 // that explains what it found: the kernel's queue has to be read empty first.
 const overrunLag = 2 * time.Second
 
-// suspect notes changes that an audit found and no message had told of. They
+// found takes the changes that an audit found and no message had told of. They
 // count as missed unless it turns out that messages were lost.
-func (l *Loop) suspect(n uint64) {
-	if n > 0 && !l.state.lost {
-		l.suspects += n
-		l.suspectAt = l.clock.now() + int64(overrunLag)
+func (a *audits) found(n uint64, lost bool, now int64) {
+	a.missed = 0
+	if n > 0 && !lost {
+		a.unexplained += n
+		a.explainBy = now + int64(overrunLag)
 	}
 }
 
-// acquit forgets the suspects: an overrun explains them.
-func (l *Loop) acquit() { l.suspects, l.suspectAt = 0, never }
+// explained forgets the changes: an overrun explains them.
+func (a *audits) explained() { a.unexplained, a.explainBy = 0, never }
 
-// convict counts the suspects as missed.
-func (l *Loop) convict() {
-	l.Metrics.mismatches.At(mismatchKernel).Add(l.suspects)
-	l.acquit()
+// countMissed counts the changes that nothing has explained.
+func (l *Loop) countMissed() {
+	l.Metrics.mismatches.At(mismatchKernel).Add(l.audits.unexplained)
+	l.audits.explained()
 }
 
 // countRows reads what only an audit would show otherwise, once orchagent has had
@@ -192,29 +238,26 @@ func (l *Loop) countRows(now int64) {
 		return
 	}
 	if c, err := l.session.store.Count(); l.check(err) {
-		l.counted(c)
+		l.counts = c
 	}
 }
 
-func (l *Loop) counted(c Counts) {
-	l.Metrics.configDonePorts.Set(int64(c.Announced))
-	l.Metrics.tableRows.Set(int64(c.Rows))
-}
-
-// mend writes what a comparison found wrong.
-func (l *Loop) mend(res *AuditResult, audit bool) {
+// repair wants the writes that put right what a comparison found wrong. They
+// count as repairs once they are acknowledged.
+func (l *Loop) repair(res *AuditResult, audit bool) {
 	for _, p := range res.Differing {
-		l.batch.Add(Action{Kind: Publish, Port: p}, l.ackAt)
+		p.repair, p.row = repairRow, row{}
+		l.want(Action{Kind: Publish, Port: p}, l.answeredAt)
 	}
 	for _, name := range res.Stale {
-		l.batch.Add(Action{Kind: Delete, Port: l.state.port([]byte(name))}, l.ackAt)
+		p := l.state.port([]byte(name))
+		p.repair, p.row = repairStale, row{there: true}
+		l.want(Action{Kind: Delete, Port: p}, l.answeredAt)
 	}
 	n := len(res.Differing) + len(res.Stale)
 	if n == 0 {
 		return
 	}
-	l.Metrics.repairs.At(repairRow).Add(uint64(len(res.Differing)))
-	l.Metrics.repairs.At(repairStale).Add(uint64(len(res.Stale)))
 	if audit {
 		l.Metrics.mismatches.At(mismatchState).Add(uint64(n))
 	}
@@ -223,9 +266,9 @@ func (l *Loop) mend(res *AuditResult, audit bool) {
 
 // scheduleAudit sets the time of the next audit.
 func (l *Loop) scheduleAudit(now int64) {
-	l.auditAt = never
+	l.audits.at = never
 	if l.AuditInterval > 0 {
-		l.auditAt = now + int64(l.AuditInterval)
+		l.audits.at = now + int64(l.AuditInterval)
 	}
 }
 
@@ -237,26 +280,25 @@ func (l *Loop) audit(now int64) {
 		return
 	}
 	l.session.ports.reread() // for a server that sends no keyspace notifications
-	l.Metrics.resyncs.At(int(ReasonAudit)).Inc()
 	l.dump.wanted, l.dump.quiet, l.dump.at = true, true, now
-	l.sweep = sweepAudit
+	l.audits.sweep = sweepAudit
 }
 
-// scheduleRevive has reviveRows called, after a pause that grows.
-func (l *Loop) scheduleRevive() {
-	if l.reviveAt == never {
-		l.reviveAt = l.ackAt + int64(l.revive.next())
+// scheduleRecheck has recheckRows called, after a pause that grows.
+func (l *Loop) scheduleRecheck() {
+	if l.recheck.at == never {
+		l.recheck.at = l.answeredAt + int64(l.recheck.pause.next())
 	}
 }
 
-// reviveRows looks again for ports that were served before APPL_DB lost its
+// recheckRows looks again for ports that were served before APPL_DB lost its
 // rows or that were produced again, since orchagent pops them when it gets to it
 // and no link message tells us, and for those whose row was refused.
-func (l *Loop) reviveRows(now int64) {
-	l.reviveAt = never
+func (l *Loop) recheckRows(now int64) {
+	l.recheck.at = never
 	for _, p := range l.state.ports {
 		if p.uncertain() {
-			l.batch.Add(Action{Kind: Publish, Port: p}, now)
+			l.want(Action{Kind: Publish, Port: p}, now)
 		}
 	}
 }
@@ -269,7 +311,7 @@ func (l *Loop) feed(now int64) {
 		return
 	}
 	l.feedAt = now + int64(l.Watchdog/2)
-	if stalled := l.Status.stalledFor(now); l.session != nil && l.MaxStall > 0 && stalled > l.MaxStall {
+	if stalled := since(l.stalledFrom(), now); l.MaxStall > 0 && stalled > l.MaxStall {
 		l.Log.Error("the loop makes no progress, the watchdog is not fed", "for", stalled)
 		return
 	}
@@ -283,13 +325,13 @@ func (l *Loop) late(now int64) {
 		return
 	}
 	l.lateAt = now + int64(l.LateAfter)
-	l.Status.late(true)
+	l.initLate = true
 	l.Log.Warn("PortInitDone waits for ports", "count", l.state.Awaited(), "ports", l.state.awaitedNames(8))
 }
 
 // due runs the timers whose time has come.
 func (l *Loop) due(now int64) {
-	if now >= l.auditAt {
+	if now >= l.audits.at {
 		l.audit(now)
 	}
 	if l.started && now >= l.dump.due() {
@@ -298,8 +340,8 @@ func (l *Loop) due(now int64) {
 	if now >= l.initial.eoiuAt {
 		l.eoiuTimeout()
 	}
-	if now >= l.reviveAt {
-		l.reviveRows(now)
+	if now >= l.recheck.at {
+		l.recheckRows(now)
 	}
 	if now >= l.feedAt {
 		l.feed(now)
@@ -307,13 +349,13 @@ func (l *Loop) due(now int64) {
 	if now >= l.lateAt {
 		l.late(now)
 	}
-	if now >= l.suspectAt {
-		l.convict()
+	if now >= l.audits.explainBy {
+		l.countMissed()
 	}
 	if now >= l.countAt {
 		l.countRows(now)
 	}
-	if now >= l.recordAt {
+	if now >= l.records.at {
 		l.recordPorts(now)
 	}
 	l.logger.missed(now)
@@ -321,15 +363,15 @@ func (l *Loop) due(now int64) {
 
 // deadline is when due has something to do next.
 func (l *Loop) deadline() int64 {
-	d := min(l.auditAt, l.reviveAt, l.feedAt, l.lateAt, l.countAt, l.suspectAt, l.recordAt, l.logger.missing)
+	d := min(l.audits.at, l.recheck.at, l.feedAt, l.lateAt, l.countAt, l.audits.explainBy, l.records.at, l.logger.missing)
 	if l.started {
 		d = min(d, l.dump.due(), l.initial.eoiuAt)
 	}
 	switch {
 	case l.session == nil:
-	case l.batch.Len() > 0 && !l.gated, l.gateDue, l.compare, !l.started, l.owes.produce, l.owes.initDone:
+	case l.batch.Len() > 0 && !l.gated, l.gateDue, l.audits.compare, !l.started, l.todo.produce, l.todo.initDone:
 		d = min(d, l.retryAt)
-	case l.owes.markers:
+	case l.todo.markers:
 		d = min(d, max(l.retryAt, l.markersAt))
 	}
 	return d

@@ -7,9 +7,26 @@ import (
 	"sync/atomic"
 	"time"
 
+	"portsyncd/metrics"
 	"portsyncd/warmrestart"
 	"portsyncd/warmrestart/stats"
 )
+
+// latencyRecord records the latency of each acknowledged write, in one call for
+// its three readers: a scrape wants cumulative buckets, a sample of the history
+// exact quantiles, /status the last hour by minutes.
+type latencyRecord struct {
+	histogram *metrics.Histogram
+	newest    latencies
+	hour      hour
+}
+
+// observe records a latency in nanoseconds at a time on the loop's clock.
+func (r *latencyRecord) observe(now, ns int64) {
+	r.histogram.Observe(float64(ns) / 1e9)
+	r.newest.add(ns)
+	r.hour.wrote(now, ns)
+}
 
 // latencies keeps the newest observations of event latency, for quantiles that
 // are exact over what is kept. The loop writes, one reader takes.
@@ -49,20 +66,14 @@ type Sampler struct {
 
 // Append appends one line without its line break: a [warmrestart.Sample].
 func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart.Counters) []byte {
-	ports := s.Status.ports.all()
-	counts := s.Metrics.counts()
+	counts, n := s.Metrics.counts(), s.Status.ports.count()
 	line := warmrestart.Sample{
 		Time: now.UTC(), Process: s.Status.clock.base.UTC(), Health: h.Status, Score: h.Score, Restarts: restarts,
 		Events: counts.Events, Writes: counts.Writes, Resyncs: counts.Resyncs, Repairs: counts.Repairs,
 		Exchanges: s.Status.rate.attempts.Load(), Failed: s.Status.rate.failed.Load(),
-		Configured: s.Status.configured.Load(), Present: counts.Present,
+		Configured: s.Status.configured.Load(), Present: n.Present, Up: n.Up,
 		Latency: s.latency(),
 		Flaps:   flapsSince(s.Status.ports.flaps.all(), s.Status.clock.reading(now)),
-	}
-	for _, v := range ports {
-		if v.present.Load() && v.oper.Load() {
-			line.Up++
-		}
 	}
 	out, err := json.Marshal(&line)
 	if err != nil {
@@ -73,7 +84,7 @@ func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart
 
 // latency returns that of the events since the last sample.
 func (s *Sampler) latency() *warmrestart.Latency {
-	sorted, total := s.Metrics.latencies.since(s.from)
+	sorted, total := s.Metrics.latency.newest.since(s.from)
 	count := total - s.from
 	s.from = total
 	if len(sorted) == 0 {

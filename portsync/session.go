@@ -45,10 +45,9 @@ func (l *Loop) reconnect(pause time.Duration) {
 // opened takes a fresh connection into use.
 func (l *Loop) opened(s *session) {
 	l.session, l.notes = s, s.notes
-	l.openedAt = l.clock.now()
+	l.connection = connection{up: true, since: l.clock.now()}
 	l.retry.reset()
 	l.retryAt = 0
-	l.Status.found(l.clock.time(l.openedAt))
 	if l.started {
 		l.Metrics.reconnects.Inc()
 		l.Log.Log(l.ctx, syslog.LevelNotice, "the databases are back")
@@ -62,15 +61,17 @@ func (l *Loop) lost(err error) {
 	if _, bad := errors.AsType[*sonicdb.ProtocolError](err); bad {
 		kind = errorProtocol
 	}
-	l.Status.lost(err, l.clock.time(l.clock.now())) // before the failure is counted: the cause comes before its effect
-	l.Metrics.errors.At(kind).Inc()
-	l.Status.failed(l.clock.now())
-	l.Log.Error("lost the databases, ports are followed on", "error", err)
-	l.session.close()
-	l.session, l.notes = nil, nil
-	if l.clock.now()-l.openedAt > int64(sessionLasting) {
+	now := l.clock.now()
+	if now-l.connection.since > int64(sessionLasting) {
 		l.reopen.reset()
 	}
+	l.session.close()
+	l.session, l.notes = nil, nil
+	l.connection = connection{since: now, err: err.Error()}
+	l.Status.rate.add(true, now)
+	l.publishStatus() // before the failure is counted: the cause is shown before its effect
+	l.Metrics.errors.At(kind).Inc()
+	l.Log.Error("Redis connection lost; still tracking links", "error", err)
 	l.reconnect(l.reopen.next())
 }
 
@@ -97,10 +98,10 @@ func (l *Loop) resume(reason Reason) {
 	for _, p := range l.state.ports {
 		p.revive = p.revive || p.Served
 	}
-	l.revive.reset()
-	l.sweep = sweepBack
+	l.recheck.pause.reset()
+	l.audits.sweep = sweepBack
 	l.resync(reason)
-	l.owes.markers = true
+	l.todo.markers = true
 	l.markersAt, l.fillBy = 0, l.clock.now()+int64(fillPatience)
 }
 
@@ -118,8 +119,8 @@ func (l *Loop) checkMarkers() error {
 		return err
 	}
 	if markers.ConfigDone {
-		l.owes.markers = false
-		l.owes.initDone = l.owes.initDone || l.state.InitDone() && !markers.InitDone
+		l.todo.markers = false
+		l.todo.initDone = l.todo.initDone || l.state.InitDone() && !markers.InitDone
 		return nil
 	}
 	ports, bad, err := l.session.store.Ports()
@@ -141,8 +142,8 @@ func (l *Loop) checkMarkers() error {
 	default:
 		l.setPorts(ports)
 	}
-	l.owes.markers, l.owes.produce = false, true
-	l.owes.initDone = l.owes.initDone || l.state.InitDone() && !markers.InitDone
+	l.todo.markers, l.todo.produce = false, true
+	l.todo.initDone = l.todo.initDone || l.state.InitDone() && !markers.InitDone
 	l.revivePorts()
 	return nil
 }
@@ -154,7 +155,7 @@ func (l *Loop) revivePorts() {
 		p := l.state.port([]byte(c.Name))
 		p.again = true
 		if p.Index != 0 {
-			l.scheduleRevive()
+			l.scheduleRecheck()
 		}
 	}
 }
@@ -170,12 +171,10 @@ func (l *Loop) begin() {
 		return
 	}
 	l.started = true
-	close(l.begun)
 	if !l.decision.KeepLinks {
 		l.setOldDown()
 	}
 	l.lateAt = l.clock.now() + int64(l.LateAfter)
-	l.Status.started.Store(true)
 }
 
 // start is PROTOCOL.md section 5 from step 3 on.
@@ -198,10 +197,8 @@ func (l *Loop) start() error {
 	default:
 		return err
 	}
-	l.Metrics.resyncs.At(int(ReasonStart)).Inc()
-	l.dump.want(l.clock.now())
+	l.needDump(ReasonStart, l.clock.now())
 	l.initial.begin(l.clock.now(), l.EOIUTimeout)
-	l.Status.unsynced.Store(l.clock.now())
 	l.requestDump(l.clock.now())
 	if d.Produce == ProduceAtOnce {
 		return l.produce()
@@ -230,16 +227,18 @@ func (l *Loop) take(d Decision, facts Facts) {
 		l.Log.Error("skipped a row", "error", err)
 	}
 	l.decision = &d
+	l.state.unswept = d.Sweep
 	l.setPorts(facts.Ports)
-	awaited := make([]*Port, 0, len(d.Await))
+	now := max(l.clock.now(), 1)
 	for _, name := range d.Await {
-		awaited = append(awaited, l.state.Await(name))
+		l.state.Await(name).awaitedFrom = now
 	}
-	l.Status.ports.await(awaited, l.clock.time(l.clock.now()))
-	l.Status.decided.Store(l.decision)
-	l.Status.awaited.Store(int64(l.state.Awaited()))
+	for _, c := range l.ports {
+		p := l.state.port([]byte(c.Name))
+		p.wasThere = c.HasAdmin // orchagent had set it up before the start
+	}
 	if d.Sweep {
-		l.sweep = sweepStart
+		l.audits.sweep = sweepStart
 	}
 	l.gated = d.Kind == WarmStart
 	if l.Recorder != nil && d.Kind == ColdStart && !facts.InitDone {
@@ -261,16 +260,15 @@ func (l *Loop) setPorts(ports []PortConfig) {
 
 // produced takes note that orchagent has the configuration.
 func (l *Loop) produced() {
-	l.owes.produce = false
-	l.Status.configDone.Store(true)
+	l.todo.produce = false
+	l.configDone = true
 	l.Log.Log(l.ctx, syslog.LevelNotice, portConfigDone, "count", len(l.ports))
 }
 
-// initDone takes note that PortInitDone is out.
-func (l *Loop) initDone() {
+// producedInit takes note that PortInitDone is out.
+func (l *Loop) producedInit() {
+	l.todo.initDone, l.initDone = false, true
 	l.lateAt = never
-	l.Status.late(false)
-	l.Status.initDone.Store(true)
 	l.Log.Log(l.ctx, syslog.LevelNotice, portInitDone)
 }
 

@@ -25,18 +25,52 @@ type Port struct {
 	CarrierUp   uint32
 	CarrierDown uint32
 
-	Awaited bool // PortInitDone waits for it
-	Served  bool // at its last message APPL_DB had the port, and STATE_DB got its row
+	ChangedAt int64 // when a message last changed one of these; 0: never
+
+	Configured bool // CONFIG_DB has a row of it
+	Awaited    bool // PortInitDone waits for it
+	Served     bool // at its last message APPL_DB had the port, and STATE_DB got its row
 
 	revive  bool // it was served until APPL_DB lost its rows
 	again   bool // orchagent was handed it a second time, and APPL_DB has not had it since
 	refused bool // the databases refused its row
 	lines   lines
-	pending pending     // belongs to the Batch
-	shown   bool        // counted among the ports present
-	series  *portSeries // belongs to Metrics; nil while it has none
-	view    *portView   // belongs to Status; nil while it is not shown
+	pending pending // belongs to the Batch
+
+	row         row    // the row in STATE_DB as the databases last acknowledged it
+	wasThere    bool   // it had a row once, or orchagent had set it up before the start
+	awaitedFrom int64  // when PortInitDone began to wait for it
+	changes     uint64 // writes that changed the row
+	repair      repair // a comparison found its row wrong, and no write has been acknowledged since
+
+	touched bool        // listed in State.touched
+	present bool        // counted among the ports that are PortPresent
+	series  *portSeries // its series; nil while it has none
+	view    *portView   // what Status shows of it; nil while it is not shown
 }
+
+// row is the row of a port in STATE_DB.
+type row struct {
+	unknown bool // an earlier run may have written it
+	there   bool // the row exists
+	admin   bool
+	oper    bool
+	mtu     uint32
+}
+
+// rowOf returns the row that STATE_DB is to have for the interface of p.
+func rowOf(p *Port) row {
+	return row{there: true, admin: p.Admin, oper: p.Oper, mtu: p.MTU}
+}
+
+// repair says what a comparison found wrong about a row.
+type repair uint8
+
+const (
+	repairNone  repair = iota
+	repairRow          // the row lacks a field or has another value
+	repairStale        // the row belongs to no interface
+)
 
 // link is one interface of the kernel, by ifindex.
 type link struct {
@@ -79,6 +113,10 @@ type State struct {
 	unread  map[int32]unreadLink
 	unreads int // grows with each change of unread
 
+	unswept bool    // STATE_DB may have rows of an earlier run
+	touched []*Port // ports whose facts may have changed since the last publication
+	now     int64   // when the event of Step was read
+
 	awaited  int    // ports that PortInitDone waits for
 	initDone bool   // PortInitDone was asked for
 	gen      uint32 // grows with each dump request; marks what a dump has shown
@@ -115,7 +153,57 @@ func (s *State) Await(name string) *Port {
 		p.Awaited = true
 		s.awaited++
 	}
+	s.touch(p)
 	return p
+}
+
+// Configure sets which ports CONFIG_DB has. The others stay only as long as they
+// have an interface or a row.
+func (s *State) Configure(names []string) {
+	configured := make(map[string]bool, len(names))
+	for _, name := range names {
+		configured[name] = true
+		if p := s.port([]byte(name)); !p.Configured {
+			p.Configured = true
+			s.touch(p)
+		}
+	}
+	for _, p := range s.ports {
+		if p.Configured && !configured[p.Name] {
+			p.Configured = false
+			s.touch(p)
+			s.forget(p)
+		}
+	}
+}
+
+// Swept takes the names of the rows that STATE_DB has, those of an earlier run and
+// those that a flushed database lost included. Rows of an earlier run that belong
+// to no interface are deleted as stale.
+func (s *State) Swept(rows map[string]bool) {
+	s.unswept = false
+	for _, p := range s.ports {
+		is := p.row
+		switch {
+		case !rows[p.Name], is.unknown && p.Index == 0:
+			is = row{}
+		case is.unknown && p.Index != 0 && p.Configured:
+			is.there = true
+		}
+		if is != p.row {
+			p.row = is
+			s.touch(p)
+		}
+	}
+}
+
+// touch has the port published at the end of the turn. Whatever changes a fact
+// of a port calls it.
+func (s *State) touch(p *Port) {
+	if !p.touched {
+		p.touched = true
+		s.touched = append(s.touched, p)
+	}
 }
 
 // AddOld declares an interface to be left over from an earlier run.
@@ -192,6 +280,7 @@ func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
 		return out, ErrConcurrentUse
 	}
 	defer s.busy.Store(false)
+	s.now = ev.At
 	switch ev.Kind {
 	case NewLink, Unreadable:
 		out = s.newLink(ev, out)
@@ -203,6 +292,7 @@ func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
 		s.lost = true
 		out = append(out, Action{Kind: Redump, Reason: ReasonOverrun})
 	case Served:
+		s.touch(port)
 		port.Served = port.Index != 0
 		if port.Awaited {
 			port.Awaited = false
@@ -210,6 +300,7 @@ func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
 		}
 		out = s.checkInitDone(out)
 	case Unserved:
+		s.touch(port)
 		port.Served = false
 		out = append(out, ignore(TestUnknown))
 	}
@@ -230,13 +321,13 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	if ev.Kind == NewLink || !watched(ev.Name()) {
 		s.wasRead(ev.Index)
 	}
-	l := s.links[ev.Index]
+	l, before := s.links[ev.Index], len(out)
 	if l != nil && l.port.Name != string(ev.Name()) {
 		out = s.drop(l, out)
 		l = nil
 	}
 	if !watched(ev.Name()) {
-		return append(out, ignore(TestName))
+		return ignored(out, before, TestName)
 	}
 	if ev.Kind == Unreadable {
 		return s.notRead(ev, l, out)
@@ -256,9 +347,10 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	l.seen = s.gen
 	// Messages of family AF_BRIDGE carry no kind; what is a team stays one.
 	l.team = l.team || ev.Team
+	s.touch(p)
 	p.Index = ev.Index
 	if ev.Team {
-		return append(out, ignore(TestTeam))
+		return ignored(out, before, TestTeam)
 	}
 	out = l.flaps(ev, created, out)
 	if ev.Dump && s.quiet && known && p.Admin == ev.Admin() && p.Oper == ev.Oper() && p.MTU == ev.MTU {
@@ -267,11 +359,31 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	if ev.Dump && ev.unsettled() {
 		return append(out, Action{Kind: Settle, Port: p})
 	}
+	s.describe(p, ev, known)
+	return append(out, Action{Kind: Publish, Port: p})
+}
+
+// describe takes the values of a message about the interface of p. This is the
+// one place that tells whether a port has changed.
+func (s *State) describe(p *Port, ev *Event, known bool) {
+	counted := ev.Counted || !known
+	if !known || p.Admin != ev.Admin() || p.Oper != ev.Oper() || p.MTU != ev.MTU ||
+		counted && (p.CarrierUp != ev.CarrierUp || p.CarrierDown != ev.CarrierDown) {
+		p.ChangedAt = ev.At
+	}
 	p.Admin, p.Oper, p.MTU = ev.Admin(), ev.Oper(), ev.MTU
-	if ev.Counted || !known {
+	if counted {
 		p.CarrierUp, p.CarrierDown = ev.CarrierUp, ev.CarrierDown
 	}
-	return append(out, Action{Kind: Publish, Port: p})
+}
+
+// ignored appends that the message failed test t, unless the message led to
+// something already: a rename deletes the row of the old name.
+func ignored(out []Action, before int, t Test) []Action {
+	if len(out) > before {
+		return out
+	}
+	return append(out, ignore(t))
 }
 
 // created reports whether the link of a message was created while we followed links:
@@ -351,6 +463,7 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 		delete(s.old, ev.Index)
 		return append(out, ignore(TestOld))
 	}
+	before := len(out)
 	if l := s.links[ev.Index]; l != nil {
 		if l.port.Name != string(ev.Name()) {
 			out = s.drop(l, out)
@@ -360,7 +473,7 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 		}
 	}
 	if !watched(ev.Name()) {
-		return append(out, ignore(TestName))
+		return ignored(out, before, TestName)
 	}
 	p := s.port(ev.Name())
 	if p.Index != 0 {
@@ -430,6 +543,8 @@ func (s *State) release(l *link) {
 	}
 	delete(s.links, l.index)
 	if p := l.port; p.Index == l.index {
+		s.touch(p)
+		p.ChangedAt = s.now
 		p.Index, p.Served, p.revive = 0, false, false
 		if l.team {
 			s.forget(p)
@@ -442,7 +557,7 @@ func (s *State) port(name []byte) *Port {
 	if p := s.ports[string(name)]; p != nil {
 		return p
 	}
-	p := &Port{Name: string(name)}
+	p := &Port{Name: string(name), row: row{unknown: s.unswept}}
 	p.lines = newLines(p.Name)
 	s.ports[p.Name] = p
 	return p
@@ -452,7 +567,7 @@ func (s *State) port(name []byte) *Port {
 // names which come and go leave nothing behind. The batch calls it once a
 // deletion is acknowledged.
 func (s *State) forget(p *Port) {
-	if p.Index == 0 && !p.Awaited && !p.again && !p.pending.queued {
+	if p.Index == 0 && !p.Configured && !p.Awaited && !p.again && !p.pending.queued {
 		delete(s.ports, p.Name)
 	}
 }

@@ -9,67 +9,66 @@ import (
 	"portsyncd/warmrestart/stats"
 )
 
-// Status is what others may see of the loop's condition: the loop writes,
-// anyone reads, nobody waits. The zero value is that of a loop that has not
-// begun.
+// Status is what others may see of the loop's condition. Reading it never waits.
+// Times are on the loop's clock, 0 for never. The zero value is that of a loop
+// that has not begun.
 type Status struct {
 	clock   clock    // the loop's; set before anyone reads
 	metrics *Metrics // likewise
-	// pokes has an element when there may be another verdict; the zero Status
-	// pokes nobody.
+	// pokes has an element when the health may have changed; the zero Status has
+	// no channel.
 	pokes chan struct{}
 
-	maxStall       atomic.Int64  // nanoseconds; 0: no limit
-	maxFailureRate atomic.Uint64 // bits of a float64, 0 to 1
+	published
+	search atomic.Pointer[search] // stored by the Connector alone
+	rate   failureRate            // counts exchanges with the databases as they end
+}
 
-	started    atomic.Bool  // the start's writes are acknowledged
-	ready      atomic.Bool  // the initial sync is in the databases
-	connected  atomic.Bool  // to the databases
-	refusing   atomic.Bool  // they answer and do not do what is asked of them
-	synced     atomic.Bool  // the last dump asked for is complete
-	unsynced   atomic.Int64 // when it ceased to be, on the loop's clock; meant while synced is false
+// published are the facts that Loop.publishStatus stores, and nobody else.
+type published struct {
+	maxStall       atomic.Int64 // nanoseconds; 0: no limit
+	maxFailureRate atomic.Int64 // bits of a float64, 0 to 1
+
+	decided    atomic.Pointer[Decision]   // nil before; never changed
+	connection atomic.Pointer[connection] // to the databases
+	connected  atomic.Bool                // the same in one word
+	refusal    atomic.Pointer[string]     // what the databases refused last and with which words; nil: nothing since
+	started    atomic.Bool                // the start's writes are acknowledged
+	ready      atomic.Bool                // the initial sync is in the databases
+	syncTook   atomic.Int64               // nanoseconds that the initial sync took
+	synced     atomic.Bool                // the last dump asked for is complete
+	unsynced   atomic.Int64               // since when it is not
+	resynced   atomic.Int64               // when a resync last ended
+	overran    atomic.Int64               // when the kernel last dropped messages
 	configDone atomic.Bool
 	initDone   atomic.Bool
+	failures   atomic.Int64 // exchanges that failed
 	initLate   atomic.Bool  // PortInitDone has been waiting for ports for too long
-	mismatched atomic.Int64 // rows of STATE_DB that the last audit found wrong
-	overran    atomic.Int64 // when the kernel last dropped messages, on the loop's clock; 0: never
+	audited    atomic.Int64 // when an audit last ended
+	mismatched atomic.Int64 // rows of STATE_DB that it found wrong
 
-	decided   atomic.Pointer[Decision] // nil before; never changed
-	databases atomic.Pointer[connection]
-	syncTook  atomic.Int64 // nanoseconds that the initial sync took
-	resynced  atomic.Int64 // nanoseconds since 1970 of the end of the last resync
-	audited   atomic.Int64 // likewise, of the last audit
+	waiting     atomic.Int64 // ports in the batch
+	waitingFrom atomic.Int64 // since when the oldest of them waits
+	stalledFrom atomic.Int64 // since when they have been waiting without an answer, and with nothing in their way
+	queued      atomic.Int64 // events in the ring, as the loop last saw it
+	progress    atomic.Int64 // when the databases last acknowledged something
 
-	waiting      atomic.Int64 // ports in the batch
-	waitingFrom  atomic.Int64 // since when there were any, on the loop's clock; 0: none waits
-	waitingSince atomic.Int64 // the same, or since the last answer
-	queued       atomic.Int64 // events in the ring, as the loop last saw it
-	configured   atomic.Int64 // ports of CONFIG_DB
-	awaited      atomic.Int64 // ports that PortInitDone waits for
-	ports        portViews
-	rate         failureRate
-	progress     atomic.Int64 // nanoseconds since 1970 of the last acknowledgement of the databases
+	configured atomic.Int64 // ports of CONFIG_DB
+	awaited    atomic.Int64 // ports that PortInitDone waits for
+	present    atomic.Int64 // ports that are PortPresent
+	ports      portViews
+
+	announced atomic.Int64 // ports that PortConfigDone announces, as last read
+	rows      atomic.Int64 // ports in APPL_DB, as last counted
 }
 
 // begin is for the loop, before anyone reads.
-func (s *Status) begin(c clock, o Settings) {
+func (s *Status) begin(c clock) {
 	s.clock = c
 	s.pokes = make(chan struct{}, 1)
-	s.databases.Store(&connection{since: c.base})
-	s.limit(o)
 }
 
-// limit takes the limits of health.
-func (s *Status) limit(o Settings) {
-	s.maxStall.Store(int64(o.MaxStall))
-	s.maxFailureRate.Store(math.Float64bits(o.MaxFailureRate))
-	if o.AuditInterval == 0 {
-		s.mismatched.Store(0) // no other audit will say that it is well
-	}
-	s.poke()
-}
-
-// poke has the verdict looked at.
+// poke has the health computed again.
 func (s *Status) poke() {
 	select {
 	case s.pokes <- struct{}{}:
@@ -80,92 +79,30 @@ func (s *Status) poke() {
 // Ready reports whether the initial sync is complete.
 func (s *Status) Ready() bool { return s.ready.Load() }
 
-// lostStep notes that a dump is needed, at a time on the loop's clock.
-func (s *Status) lostStep(now int64) {
-	if s.synced.Load() {
-		s.unsynced.Store(now)
-		s.synced.Store(false)
-		s.poke()
-	}
-}
+// stalledFor returns for how long work has been waiting without an answer and
+// with nothing in its way.
+func (s *Status) stalledFor(now int64) time.Duration { return since(s.stalledFrom.Load(), now) }
 
-// refuses notes whether the databases do what is asked of them.
-func (s *Status) refuses(now bool) {
-	if s.refusing.Load() != now {
-		s.refusing.Store(now)
-		s.poke()
-	}
-}
+// waited returns for how long the oldest row has been waiting.
+func (s *Status) waited(now int64) time.Duration { return since(s.waitingFrom.Load(), now) }
 
-// failed notes that an exchange failed, at a time on the loop's clock.
-func (s *Status) failed(now int64) {
-	s.rate.add(true, now)
-	s.poke()
-}
-
-// overrun notes that the kernel dropped messages, at a time on the loop's clock.
-func (s *Status) overrun(now int64) {
-	s.overran.Store(max(now, 1))
-	s.poke()
-}
-
-// audit notes how many rows of STATE_DB an audit found wrong, at a time of day.
-func (s *Status) audit(wrong int, day time.Time) {
-	s.audited.Store(day.UnixNano())
-	if s.mismatched.Swap(int64(wrong)) != int64(wrong) {
-		s.poke()
-	}
-}
-
-// late notes whether PortInitDone has been waiting for too long.
-func (s *Status) late(is bool) {
-	if s.initLate.Swap(is) != is {
-		s.poke()
-	}
-}
-
-// backlog notes how many ports wait for the databases.
-func (s *Status) backlog(n int, now int64) {
-	s.waiting.Store(int64(n))
-	switch {
-	case n == 0:
-		s.waitingSince.Store(0)
-		s.waitingFrom.Store(0)
-	case s.waitingSince.Load() == 0:
-		s.waitingSince.Store(now)
-		s.waitingFrom.Store(now)
-	}
-}
-
-// heard notes that the databases answered, at a time on the loop's clock: who
-// is refused does not stand still.
-func (s *Status) heard(now int64) {
-	if s.waitingSince.Load() != 0 {
-		s.waitingSince.Store(now)
-	}
-}
-
-// progressed notes that the databases acknowledged something, at a time of day.
-func (s *Status) progressed(day time.Time) { s.progress.Store(day.UnixNano()) }
-
-// stalledFor returns for how long work has been waiting without an answer.
-func (s *Status) stalledFor(now int64) time.Duration {
-	since := s.waitingSince.Load()
-	if since == 0 {
+// since returns the time from a moment to another; 0 if the first is 0.
+func since(from, now int64) time.Duration {
+	if from == 0 {
 		return 0
 	}
-	return time.Duration(now - since)
+	return max(time.Duration(now-from), 0)
 }
 
 // stalls reports whether work waits for longer than it may, with nothing in its
 // way.
 func (s *Status) stalls(now int64) bool {
 	most := time.Duration(s.maxStall.Load())
-	return most > 0 && s.stalledFor(now) > most && s.connected.Load()
+	return most > 0 && s.stalledFor(now) > most
 }
 
 // maxFailures is the share of exchanges above which too many fail.
-func (s *Status) maxFailures() float64 { return math.Float64frombits(s.maxFailureRate.Load()) }
+func (s *Status) maxFailures() float64 { return math.Float64frombits(uint64(s.maxFailureRate.Load())) }
 
 // fewFailures are too few to be a rate: one lost connection, which has a reason of
 // its own, is not to be held against a quiet switch for a minute.
@@ -182,7 +119,7 @@ func (s *Status) failsMoreThan(rate float64, now int64) bool {
 // uneasy reports whether something may soon be wrong for the time it takes.
 func (s *Status) uneasy() bool {
 	failed, _ := s.rate.recent(s.clock.now())
-	return failed > 0 || s.waitingSince.Load() != 0 || s.started.Load() && !s.synced.Load()
+	return failed > 0 || s.stalledFrom.Load() != 0 || s.started.Load() && !s.synced.Load()
 }
 
 // expose adds the gauges that show the status.
@@ -201,10 +138,20 @@ func (s *Status) expose(set *metrics.Set) {
 	flag("portsyncd_port_config_done", "1 once PortConfigDone was produced by this process.", &s.configDone)
 	flag("portsyncd_port_init_done", "1 once PortInitDone was produced by this process.", &s.initDone)
 	number("portsyncd_ports_configured", "Ports in CONFIG_DB, rows of its table PORT.", &s.configured)
+	number("portsyncd_ports_present", "Ports whose interface exists and whose row is in STATE_DB.", &s.present)
 	number("portsyncd_ports_pending", "Ports that PortInitDone still waits for.", &s.awaited)
 	number("portsyncd_backlog_ports", "Ports whose row waits to be written.", &s.waiting)
 	number("portsyncd_backlog_events", "Link messages read and not yet decided on.", &s.queued)
+	number("portsyncd_port_config_done_ports", "Ports that PortConfigDone in APPL_DB announces, as last read.", &s.announced)
+	number("portsyncd_port_table_rows", "Ports in PORT_TABLE of APPL_DB, as last counted. "+
+		"If it is not portsyncd_port_config_done_ports, a warm restart of orchagent fails.", &s.rows)
 	set.NewGaugeFunc("portsyncd_last_progress_timestamp_seconds",
 		"When the databases last acknowledged something.",
-		func() float64 { return float64(s.progress.Load()) / 1e9 })
+		func() float64 {
+			at := s.progress.Load()
+			if at == 0 {
+				return 0
+			}
+			return s.clock.seconds(at)
+		})
 }

@@ -54,6 +54,8 @@ type Counts struct {
 type AuditResult struct {
 	Differing []*Port  // rows of STATE_DB that lack a field or have another value
 	Stale     []string // rows of interfaces that do not exist, written by portsyncd
+	// Rows are the names of all rows of STATE_DB PORT_TABLE.
+	Rows map[string]bool
 
 	Counts
 }

@@ -33,8 +33,11 @@ type StartView struct {
 type PortView struct {
 	Name        string     `json:"name"`
 	NameHex     string     `json:"name_hex,omitempty"` // the bytes of Name in a document, where they are not UTF-8
-	Present     bool       `json:"present"`
-	Awaited     bool       `json:"awaited"` // PortInitDone waits for it
+	State       string     `json:"state"`              // "present", "pending" or "absent": see PortState
+	Present     bool       `json:"present"`            // State is "present"
+	Written     bool       `json:"written"`            // STATE_DB has acknowledged what is shown
+	Configured  bool       `json:"configured"`         // CONFIG_DB has the port
+	Awaited     bool       `json:"awaited"`            // PortInitDone waits for it
 	Admin       string     `json:"admin,omitempty"`
 	Oper        string     `json:"oper,omitempty"`
 	MTU         int64      `json:"mtu,omitempty"`
@@ -103,7 +106,7 @@ type Minute struct {
 // at any time.
 func (s *Status) View(now time.Time) View {
 	at := s.clock.reading(now)
-	c := s.connection()
+	c := s.databases()
 	v := View{
 		Start:     s.startView(),
 		Ports:     s.portViews(at),
@@ -115,15 +118,12 @@ func (s *Status) View(now time.Time) View {
 	}
 	if s.metrics != nil {
 		v.Counts = s.metrics.counts()
-		v.Hour = s.metrics.hour.view(s.clock, at)
+		v.Hour = s.metrics.latency.hour.view(s.clock, at)
 	}
 	v.Counts.Configured, v.Counts.Awaited = s.configured.Load(), s.awaited.Load()
-	v.Counts.LastWritten = moment(s.progress.Load())
-	for i := range v.Ports {
-		if v.Ports[i].Oper == valueUp {
-			v.Counts.Up++
-		}
-	}
+	v.Counts.LastWritten = s.clock.moment(s.progress.Load())
+	n := s.ports.count()
+	v.Counts.Present, v.Counts.Up = n.Present, n.Up
 	return v
 }
 
@@ -131,7 +131,7 @@ func (s *Status) startView() StartView {
 	v := StartView{
 		Ready: s.ready.Load(), SyncNanos: s.syncTook.Load(),
 		ConfigDone: s.configDone.Load(), InitDone: s.initDone.Load(),
-		LastResync: moment(s.resynced.Load()), LastAudit: moment(s.audited.Load()),
+		LastResync: s.clock.moment(s.resynced.Load()), LastAudit: s.clock.moment(s.audited.Load()),
 	}
 	if d := s.decided.Load(); d != nil {
 		v.Kind, v.Reason = d.Kind.String(), d.Reason
@@ -143,14 +143,14 @@ func (s *Status) portViews(at int64) []PortView {
 	ports := s.ports.all()
 	all := make([]PortView, len(ports))
 	for i, p := range ports {
-		all[i] = p.view(at)
+		all[i] = p.view(s.clock, at)
 	}
 	return all
 }
 
 // pending returns what is waited for: the cause of other waits before them, then
 // port by port.
-func (s *Status) pending(c *connection) []Pending {
+func (s *Status) pending(c *databases) []Pending {
 	all := []Pending{}
 	wait := func(what string, from time.Time, why string, args ...any) {
 		all = append(all, Pending{What: what, Why: fmt.Sprintf(why, args...), From: from.UTC()})
@@ -176,31 +176,16 @@ func (s *Status) pending(c *connection) []Pending {
 		wait("PortInitDone", begun, "%d of %d ports are awaited", s.awaited.Load(), s.configured.Load())
 	}
 	for _, p := range s.ports.all() {
+		from := s.clock.time(p.awaitedFrom.Load())
 		switch {
 		case !p.awaited.Load():
 		case p.index.Load() == 0:
-			wait(p.name, time.Unix(0, p.waitsFrom.Load()), "it has no interface")
+			wait(p.name, from, "it has no interface")
+		case !c.up || s.refusal.Load() != nil:
+			wait(p.name, from, "its interface is there, its row is not written yet")
 		default:
-			wait(p.name, time.Unix(0, p.waitsFrom.Load()), "its interface is there, APPL_DB has no row of it")
+			wait(p.name, from, "its interface is there, APPL_DB has no row of it")
 		}
 	}
 	return all
-}
-
-// waited returns for how long work has been waiting, answered or not.
-func (s *Status) waited(now int64) time.Duration {
-	from := s.waitingFrom.Load()
-	if from == 0 {
-		return 0
-	}
-	return max(time.Duration(now-from), 0)
-}
-
-// moment is a time of day in nanoseconds since 1970; 0 stands for none.
-func moment(ns int64) *time.Time {
-	if ns == 0 {
-		return nil
-	}
-	t := time.Unix(0, ns).UTC()
-	return &t
 }
