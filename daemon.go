@@ -156,7 +156,15 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 	}
 	d.set, d.status, d.readyTold = metrics.NewSet(), &portsync.Status{}, make(chan struct{})
 	d.live.Store(live(&d.cfg.Metrics))
-	families := portsync.NewMetrics(d.set, d.status, d.cfg.Metrics.PerPort)
+	enabled, loopSet := 1.0, d.set
+	if !d.cfg.Daemon.Enabled {
+		// What the loop would count is not exposed: zeros would raise alarms.
+		enabled, loopSet = 0, metrics.NewSet()
+		d.status.Disable()
+	}
+	d.set.NewGaugeFunc("portsyncd_enabled", "1 if ports are synchronised, 0 if daemon.enabled is false.",
+		func() float64 { return enabled })
+	families := portsync.NewMetrics(loopSet, d.status, d.cfg.Metrics.PerPort)
 	pushFamilies := push.NewFamilies(d.set)
 	d.remember(families)
 	d.loop = portsync.NewLoop(portsync.Options{
@@ -283,7 +291,7 @@ func (d *process) databaseMap() (*sonicdb.Map, error) {
 
 // idle is for daemon.enabled = false: present, and doing nothing.
 func (d *process) idle(ctx context.Context) {
-	d.log.Warn("daemon.enabled is false: ports are not synchronised")
+	d.log.Log(ctx, syslog.LevelNotice, disabledText)
 	d.notify(systemd.Ready, systemd.Status("disabled by configuration"))
 	<-ctx.Done()
 	d.links.Close()

@@ -20,6 +20,9 @@ func (d *process) health() metrics.Health {
 		OK: h.Status != portsync.Unhealthy, Status: h.Status,
 		Detail: fmt.Sprintf("score %d of 100", h.Score),
 	}
+	if h.Status == portsync.Disabled {
+		answer.Detail = disabledText
+	}
 	for i := range h.Reasons {
 		answer.Reasons = append(answer.Reasons, h.Reasons[i].String())
 	}
@@ -30,7 +33,13 @@ func (d *process) health() metrics.Health {
 	return answer
 }
 
+// disabledText is what daemon.enabled = false means.
+const disabledText = "daemon.enabled is false: ports are not synchronised"
+
 func (d *process) readiness() metrics.Health {
+	if !d.cfg.Daemon.Enabled {
+		return metrics.Health{OK: true, Status: portsync.Disabled, Detail: disabledText}
+	}
 	if !d.status.Ready() {
 		return metrics.Health{Status: "starting", Reasons: []string{"the initial sync is not complete"}}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,12 +12,51 @@ import (
 	"time"
 
 	"portsyncd/lab"
+	"portsyncd/portsync"
 )
 
 // These tests hold each table of the configuration to changing what the daemon
 // does. [warm_restart] is TestStartDecision's and TestHistoryMaxRestarts', the
 // files of [metrics] those of integration_retention_test.go, its listeners those
 // of integration_http_*_test.go, and the audit of [health] TestAudit's.
+
+// checkDisabled looks at all places where a daemon says that it is disabled.
+func checkDisabled(t *testing.T, c *cell, s *site) {
+	t.Helper()
+	if a := s.ask("GET", "/healthz"); a.code != 200 || a.body != "disabled\n"+disabledText+"\n" {
+		t.Errorf("/healthz answers %d %q", a.code, a.body)
+	}
+	if a := s.ask("GET", "/readyz"); a.code != 200 || a.body != "disabled\n"+disabledText+"\n" {
+		t.Errorf("/readyz answers %d %q", a.code, a.body)
+	}
+	var h portsync.Health
+	a := s.ask("GET", "/healthz", "Accept: application/json")
+	if err := json.Unmarshal([]byte(a.body), &h); err != nil || h.Status != portsync.Disabled || h.Reasons == nil || len(h.Reasons) > 0 {
+		t.Errorf("/healthz answers %q, %v", a.body, err)
+	}
+	values := s.scrape()
+	if v := values.value(t, "portsyncd_enabled"); v != 0 {
+		t.Errorf("portsyncd_enabled is %v", v)
+	}
+	if v := values.value(t, "portsyncd_healthy"); v != 1 {
+		t.Errorf("portsyncd_healthy is %v", v)
+	}
+	for _, family := range []string{"portsyncd_ready", "portsyncd_component_up", "portsyncd_last_progress_timestamp_seconds",
+		"portsyncd_ports_configured", "portsyncd_audits_total"} { // alerts are on these
+		for series := range values.samples {
+			if series == family || strings.HasPrefix(series, family+"{") {
+				t.Errorf("%s is exposed", series)
+			}
+		}
+	}
+	if page := s.ask("GET", "/").body; !strings.Contains(page, "<b>disabled</b> <span>"+disabledText+"</span>") || strings.Contains(page, "no connection") {
+		t.Errorf("the page: %q", page)
+	}
+	if r := c.status(nil); r.code != exitOK || !strings.Contains(r.stdout, "disabled, "+disabledText) ||
+		!strings.Contains(r.stdout, "pending    nothing") || strings.Contains(r.stdout, "down") {
+		t.Errorf("portsyncd status: %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
 
 // TestDaemonSection: enabled = false keeps a process that touches no database;
 // log_level rules until CONFIG_DB's row is read, and is what a missing row gets.
@@ -31,7 +71,9 @@ func TestDaemonSection(t *testing.T) {
 		c.must("monitor", err)
 		d := c.startWith("[daemon]\nenabled = false\n")
 		c.addPort(portName(0))
-		newSite(t, httpAddress).get("/metrics")
+		s := newSite(t, httpAddress)
+		s.get("/metrics")
+		checkDisabled(t, c, s)
 		throughout(t, 300*time.Millisecond, func() string {
 			if commands, _ := seen.from(0); len(commands) > 0 || !d.alive() {
 				return fmt.Sprintf("alive %v, commands %v", d.alive(), commands)

@@ -21,6 +21,9 @@ func (d *process) remember(families *portsync.Metrics) {
 		Troubled: func() { d.judge.Poke() },
 		Settings: memorySettings(&d.cfg),
 	}
+	if !d.cfg.Daemon.Enabled {
+		c.Sample = nil // there is nothing to sample
+	}
 	if d.cfg.WarmRestart.Enabled {
 		c.StateFile = d.cfg.WarmRestart.StateFile
 	}

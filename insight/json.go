@@ -80,10 +80,10 @@ func DecodeStatus(text []byte) (*Status, error) {
 		return nil, fmt.Errorf("a status document of schema %d, expected %d", s.Schema, StatusSchema)
 	}
 	switch s.Health.Status {
-	case portsync.Healthy, portsync.Degraded, portsync.Unhealthy:
+	case portsync.Healthy, portsync.Degraded, portsync.Unhealthy, portsync.Disabled:
 	default:
-		return nil, fmt.Errorf("health is %q, expected %q, %q or %q", s.Health.Status,
-			portsync.Healthy, portsync.Degraded, portsync.Unhealthy)
+		return nil, fmt.Errorf("health is %q, expected %q, %q, %q or %q", s.Health.Status,
+			portsync.Healthy, portsync.Degraded, portsync.Unhealthy, portsync.Disabled)
 	}
 	if len(s.Ports) > mostPorts || len(s.Pending) > mostPorts {
 		return nil, fmt.Errorf("%d ports and %d pending, expected at most %d", len(s.Ports), len(s.Pending), mostPorts)

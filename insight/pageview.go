@@ -86,7 +86,7 @@ func toneOf(verdict string) string {
 	switch verdict {
 	case portsync.Healthy:
 		return "good"
-	case portsync.Degraded:
+	case portsync.Degraded, portsync.Disabled:
 		return "warn"
 	case portsync.Unhealthy:
 		return "bad"

@@ -50,7 +50,7 @@ func verdictStyle(status string) style {
 	switch status {
 	case portsync.Healthy:
 		return good
-	case portsync.Degraded:
+	case portsync.Degraded, portsync.Disabled:
 		return warn
 	}
 	return bad
@@ -59,6 +59,10 @@ func verdictStyle(status string) style {
 // printHealth prints the verdict with each reason and what it costs.
 func (s *Status) printHealth(p *printer) {
 	h := &s.Health
+	if h.Status == portsync.Disabled {
+		p.field("health", join(word{h.Status, warn}, word{p.visible(s.Start.Reason), plain})...)
+		return
+	}
 	p.field("health", join(
 		word{p.visible(h.Status), verdictStyle(h.Status)},
 		word{fmt.Sprintf("score %d of 100", h.Score), plain},
@@ -96,7 +100,10 @@ func (s *Status) printWork(p *printer) {
 
 func (s *Status) printStart(p *printer) {
 	v := &s.Start
-	if v.Kind == "" {
+	switch {
+	case s.Health.Status == portsync.Disabled:
+		return
+	case v.Kind == "":
 		p.field("start", word{"not decided", warn})
 		return
 	}

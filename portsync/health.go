@@ -13,11 +13,12 @@ const (
 	Healthy   = "healthy"
 	Degraded  = "degraded"  // ports are served; something wants a look
 	Unhealthy = "unhealthy" // STATE_DB may not be what the kernel says
+	Disabled  = "disabled"  // daemon.enabled is false: nothing is synchronised, by intent
 )
 
 // Health is a verdict on the daemon.
 type Health struct {
-	Status  string         `json:"status"` // Healthy, Degraded or Unhealthy
+	Status  string         `json:"status"` // Healthy, Degraded, Unhealthy or Disabled
 	Score   int            `json:"score"`  // 100 less the deductions, at least 0
 	Since   time.Time      `json:"since"`  // of Status
 	Reasons []HealthReason `json:"reasons"`

@@ -285,6 +285,25 @@ func TestHealthOver(t *testing.T) {
 	}
 }
 
+// TestHealthDisabled: a daemon that is not to synchronise anything is neither well
+// nor unwell, and waits for nothing.
+func TestHealthDisabled(t *testing.T) {
+	s := new(Status)
+	s.Disable()
+	s.begin(clock{base: time.Now()})
+	j, set := newTestJudge(s, new(kept))
+	if h := j.Health(); h.Status != Disabled || h.Score != 100 || h.Reasons == nil || len(h.Reasons) != 0 {
+		t.Errorf("%+v", h)
+	}
+	if text := string(set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_healthy 1\n") || strings.Contains(text, "} 1\n") {
+		t.Errorf("a scrape shows %s", text)
+	}
+	v := s.View(time.Now())
+	if v.Pending == nil || len(v.Pending) != 0 || v.Databases == nil || len(v.Databases) != 0 || !strings.Contains(v.Start.Reason, "daemon.enabled is false") {
+		t.Errorf("the view: %+v", v)
+	}
+}
+
 // TestHealthGauges: what a scrape shows.
 func TestHealthGauges(t *testing.T) {
 	s, k := wellStatus(), new(kept)

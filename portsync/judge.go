@@ -22,6 +22,9 @@ type verdict struct {
 	score   int
 }
 
+// disabled is the verdict on a daemon whose loop is not to run.
+var disabled = verdict{status: Disabled, score: 100}
+
 // judgement is a verdict that follows what is wrong.
 type judgement struct {
 	verdict
@@ -98,7 +101,7 @@ type Judge struct {
 func NewJudge(s *Status, k Keeper, set *metrics.Set) *Judge {
 	j := &Judge{status: s, keeper: k}
 	j.look()
-	set.NewGaugeFunc("portsyncd_healthy", "1 while the daemon is healthy or degraded, 0 while it is unhealthy.",
+	set.NewGaugeFunc("portsyncd_healthy", "1 while the daemon is healthy, degraded or disabled, 0 while it is unhealthy.",
 		func() float64 { return float64(bit(j.look().status != Unhealthy)) })
 	for c := range numConditions {
 		set.NewGaugeFunc("portsyncd_health_reason", "1 while this is a reason not to be healthy.",
@@ -110,6 +113,9 @@ func NewJudge(s *Status, k Keeper, set *metrics.Set) *Judge {
 
 // look brings the verdict up to date and returns it.
 func (j *Judge) look() *verdict {
+	if j.status.disabled {
+		return &disabled
+	}
 	if !j.busy.CompareAndSwap(false, true) {
 		return j.current.Load()
 	}

@@ -13,8 +13,9 @@ import (
 // Times are on the loop's clock, 0 for never. The zero value is that of a loop
 // that has not begun.
 type Status struct {
-	clock   clock    // the loop's; set before anyone reads
-	metrics *Metrics // likewise
+	clock    clock    // the loop's; set before anyone reads
+	metrics  *Metrics // likewise
+	disabled bool     // likewise: the loop is not to run
 	// pokes has an element when the health may have changed; the zero Status has
 	// no channel.
 	pokes chan struct{}
@@ -67,6 +68,9 @@ func (s *Status) begin(c clock) {
 	s.clock = c
 	s.pokes = make(chan struct{}, 1)
 }
+
+// Disable says that the loop is not to run. It is called before anyone reads.
+func (s *Status) Disable() { s.disabled = true }
 
 // poke has the health computed again.
 func (s *Status) poke() {

@@ -120,6 +120,10 @@ func (s *Status) View(now time.Time) View {
 		v.Counts = s.metrics.counts()
 		v.Hour = s.metrics.latency.hour.view(s.clock, at)
 	}
+	if s.disabled { // nothing is connected and nothing is waited for, by intent
+		v.Pending, v.Databases = []Pending{}, []DatabaseView{}
+		v.Start.Reason = "daemon.enabled is false: ports are not synchronised"
+	}
 	v.Counts.Configured, v.Counts.Awaited = s.configured.Load(), s.awaited.Load()
 	v.Counts.LastWritten = s.clock.moment(s.progress.Load())
 	n := s.ports.count()
