@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -30,8 +29,9 @@ import (
 
 // daemon runs until a signal asks it to end, and then ends by that signal: so
 // supervisord sees what it sees with the C++ daemon, and systemd counts it as
-// success. It returns only on an error.
-func daemon(file string, required bool, stderr io.Writer) int {
+// success. It returns the exit status only on an error, and as process 1, which no
+// signal of its own can end. It waits for nobody who is to read its output.
+func daemon(file string, required bool, stdout, stderr *os.File) int {
 	renouncePrivileges()
 	signal.Ignore(syscall.SIGPIPE) // a closed stdout or Redis connection is an error, not the end
 	reloads := make(chan os.Signal, 1)
@@ -42,47 +42,87 @@ func daemon(file string, required bool, stderr io.Writer) int {
 	// The list of existing interfaces comes first of all: orchagent makes the
 	// ports' interfaces a second after our start, and one that it makes before the
 	// list is taken would count as left over and be ignored.
-	links, existing, err := joinLinks(ctx)
-	if err != nil {
-		fmt.Fprintf(stderr, "portsyncd: %v\n", err)
+	logs := syslog.New(syslog.Options{Tag: "portsyncd"})
+	links, existing, err := joinLinks(ctx, func(err error) {
+		slog.New(logs).Error("cannot list the interfaces; retrying", "error", err)
+		printError(stderr, err) // without descriptors no line reaches syslog
+	})
+	if err == nil {
+		cfg, cfgErr := loadConfig(file, required)
+		d := &process{
+			file: file, required: required, cfg: cfg, logs: logs,
+			links: links, existing: existing, setDown: netlinkraw.SetLinksDown, stdout: stdout,
+			reloads: reloads,
+		}
+		err = d.run(ctx, cfgErr)
+	}
+	if err != nil && !errors.As(err, new(endSignal)) {
+		printError(stderr, err)
 		return exitError
 	}
-	cfg, cfgErr := loadConfig(file, required)
-	d := &process{
-		file: file, required: required, cfg: cfg,
-		links: links, existing: existing, setDown: netlinkraw.SetLinksDown, stdout: os.Stdout,
-		reloads: reloads,
-	}
-	if err := d.run(ctx, cfgErr); err != nil {
-		fmt.Fprintf(stderr, "portsyncd: %v\n", err)
-		return exitError
-	}
-	dieBy(context.Cause(ctx))
-	return exitError
+	return dieBy(context.Cause(ctx))
 }
 
+// printError writes the error that the daemon ends or waits with, if somebody reads.
+func printError(stderr *os.File, err error) {
+	syslog.WriteNow(stderr, fmt.Appendf(nil, "portsyncd: %v\n", err))
+}
+
+// Pauses between tries of joinLinks that a lack of resources ended.
+const (
+	joinPauseMin = 10 * time.Millisecond
+	joinPauseMax = time.Second
+)
+
 // joinLinks opens the netlink socket, so that no change is missed from here on,
-// and lists the interfaces that are there already. While links come and go too
-// quickly for a list it tries on, until ctx ends.
-func joinLinks(ctx context.Context) (*netlinkraw.Conn, []portsync.OldLink, error) {
-	conn, err := netlinkraw.Dial(netlinkraw.Config{})
-	if err != nil {
-		return nil, nil, fmt.Errorf("open the netlink socket: %w", err)
-	}
-	for {
-		var existing []portsync.OldLink
-		err = netlinkraw.ListLinks(func(l *netlinkraw.Link) {
-			if strings.HasPrefix(string(l.Name), "Ethernet") {
-				existing = append(existing, portsync.OldLink{Index: l.Index, Name: string(l.Name)})
+// and lists the interfaces that exist already. If it lacks descriptors or memory,
+// or if links change too quickly for a list, it tries again until ctx ends, and
+// then returns the cause of that. It calls failed with the first failure.
+func joinLinks(ctx context.Context, failed func(error)) (conn *netlinkraw.Conn, existing []portsync.OldLink, err error) {
+	var tell sync.Once
+	for pause := joinPauseMin; ctx.Err() == nil; pause = min(2*pause, joinPauseMax) {
+		if conn == nil {
+			conn, err = netlinkraw.Dial(netlinkraw.Config{})
+			if err != nil && !lacksResources(err) {
+				return nil, nil, fmt.Errorf("open the netlink socket: %w", err)
 			}
-		})
-		if err == nil {
-			return conn, existing, nil
 		}
-		if ctx.Err() != nil {
-			return nil, nil, fmt.Errorf("list the interfaces: %w", err)
+		if conn != nil {
+			if existing, err = listPorts(); err == nil {
+				return conn, existing, nil
+			}
+		}
+		tell.Do(func() { failed(err) })
+		if !lacksResources(err) {
+			continue // a list that was interrupted has taken its time
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
 		}
 	}
+	return nil, nil, context.Cause(ctx)
+}
+
+// listPorts returns the interfaces that are named as front-panel ports.
+func listPorts() (ports []portsync.OldLink, err error) {
+	err = netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		if strings.HasPrefix(string(l.Name), "Ethernet") {
+			ports = append(ports, portsync.OldLink{Index: l.Index, Name: string(l.Name)})
+		}
+	})
+	return ports, err
+}
+
+// lacksResources reports whether an error may pass when descriptors or memory are
+// free again.
+func lacksResources(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // endSignal is why the daemon's context ended.
@@ -98,16 +138,21 @@ func watchSignals(stop context.CancelCauseFunc) {
 	go func() { stop(endSignal{<-c}) }()
 }
 
-// dieBy restores the default action of the signal and raises it.
-func dieBy(cause error) {
+// dieBy restores the default action of the signal and raises it. As process 1,
+// which the kernel shields from its own signals (pid_namespaces(7)), it returns the
+// status that a shell shows for a process that died of the signal.
+func dieBy(cause error) int {
 	var end endSignal
 	if !errors.As(cause, &end) {
-		return
+		return exitError
 	}
 	sig := end.Signal.(syscall.Signal)
-	signal.Reset(sig)
-	syscall.Kill(os.Getpid(), sig)
-	time.Sleep(time.Second) // the signal is delivered to some thread, soon
+	if os.Getpid() != 1 {
+		signal.Reset(sig)
+		syscall.Kill(os.Getpid(), sig)
+		time.Sleep(time.Second) // the signal is delivered to some thread, soon
+	}
+	return 128 + int(sig)
 }
 
 // process is a daemon and the parts it is made of, for its order of start and
@@ -119,7 +164,7 @@ type process struct {
 	links    portsync.Links
 	existing []portsync.OldLink
 	setDown  func([]int32) []error
-	stdout   io.Writer
+	stdout   *os.File         // nil: not written to
 	reloads  <-chan os.Signal // asks for the configuration to be read again
 
 	listeners []net.Listener // handed over by the demo
@@ -201,7 +246,9 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 		d.log.Log(context.Background(), syslog.LevelNotice, "stopping", "cause", context.Cause(ctx))
 	})
 	if d.cfg.Daemon.Enabled {
-		fmt.Fprintln(d.stdout, "Listen to link messages...") // as the C++ daemon says when it is up
+		if d.stdout != nil { // as the C++ daemon says when it is up
+			syslog.WriteNow(d.stdout, []byte("Listen to link messages...\n"))
+		}
 		beside.Go(func() {
 			d.judge.Watch(ctx, func(was, is portsync.Health) { d.tellHealth(ctx, was, is) })
 		})
@@ -227,9 +274,6 @@ func (d *process) handedListeners() ([]net.Listener, error) {
 // openLog opens the log with the level of the file; once CONFIG_DB's LOGGER row
 // is read, that one rules.
 func (d *process) openLog() {
-	if d.logs == nil {
-		d.logs = syslog.New(syslog.Options{Tag: "portsyncd"})
-	}
 	d.logs.SetLevel(d.initialLevel())
 	d.log = slog.New(d.logs)
 }

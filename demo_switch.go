@@ -39,7 +39,7 @@ type linkState struct {
 
 // real uses the interfaces of the present network namespace.
 func real(listener *net.TCPListener) (*demoSetup, error) {
-	conn, existing, err := joinLinks(context.Background())
+	conn, existing, err := joinLinks(context.Background(), func(error) {})
 	if err != nil {
 		return nil, err
 	}
@@ -158,8 +158,7 @@ func (d *demoRun) prepareDaemon() {
 	cfg.WarmRestart.StateFile = filepath.Join(filepath.Dir(d.sw.ConfigFile), "port_state.json")
 	d.daemon = &process{
 		file: os.DevNull, cfg: cfg, links: d.links, existing: d.existing, setDown: d.setDown,
-		stdout: io.Discard,
-		logs:   syslog.New(syslog.Options{Output: syslog.Stderr, Level: slog.LevelWarn}),
+		logs: syslog.New(syslog.Options{Output: syslog.Stderr, Level: slog.LevelWarn}),
 	}
 	if d.listener != nil {
 		d.daemon.listeners = []net.Listener{d.listener}

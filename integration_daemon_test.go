@@ -36,6 +36,8 @@ type launch struct {
 	unwatched  bool       // no NOTIFY_SOCKET: supervisord's world
 	files      []*os.File // from file descriptor 3 on
 	stdout     *os.File   // instead of a pipe that is read
+	stderr     *os.File   // likewise
+	newPIDs    bool       // it is process 1 of a PID namespace
 	ignorePipe bool       // SIGPIPE is ignored when it starts, as by supervisord
 }
 
@@ -67,7 +69,13 @@ func (c *cell) startCommand(l launch, name string, args ...string) *program {
 	if l.stdout != nil {
 		d.cmd.Stdout = l.stdout
 	}
+	if l.stderr != nil {
+		d.cmd.Stderr = l.stderr
+	}
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if l.newPIDs {
+		d.cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
+	}
 	c.must("start the binary", d.cmd.Start())
 	go func() {
 		d.cmd.Wait()

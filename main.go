@@ -77,7 +77,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case flags.NArg() > 0:
 		return unknownCommand(flags.Arg(0), stderr)
 	}
-	return daemon(*file, isSet(flags, "c"), stderr)
+	return daemon(*file, isSet(flags, "c"), os.Stdout, os.Stderr)
 }
 
 // isSet reports whether a flag was given.

@@ -71,6 +71,14 @@ type stream struct {
 	file *os.File
 }
 
+// WriteNow writes the line, at most 4096 bytes of it, to a file that others may
+// read or not: if writing would block, nothing is written. It reports whether the
+// line went out whole.
+func WriteNow(file *os.File, line []byte) bool {
+	s := stream{file: file}
+	return s.send(line[:min(len(line), maxStreamLine)])
+}
+
 // send writes the line, at most maxStreamLine bytes, and tells whether it went out whole.
 func (s *stream) send(line []byte) bool {
 	s.mu.Lock()
