@@ -42,7 +42,7 @@ func daemon(file string, required bool, stdout, stderr *os.File) int {
 	// The list of existing interfaces comes first of all: orchagent makes the
 	// ports' interfaces a second after our start, and one that it makes before the
 	// list is taken would count as left over and be ignored.
-	logs := syslog.New(syslog.Options{Tag: "portsyncd"})
+	logs := syslog.New(syslog.Options{Tag: "portsyncd", Component: "daemon"})
 	links, existing, err := joinLinks(ctx, func(err error) {
 		slog.New(logs).Error("cannot list the interfaces; retrying", "error", err)
 		printError(stderr, err) // without descriptors no line reaches syslog
@@ -220,7 +220,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 			Map:      d.databaseMap,
 			Logs:     d.logs,
 			Level:    d.initialLevel(),
-			Log:      d.log,
+			Log:      d.component("redis"),
 			Notifier: d.notifier,
 		},
 		Notifier: d.notifier,
@@ -277,6 +277,9 @@ func (d *process) openLog() {
 	d.logs.SetLevel(d.initialLevel())
 	d.log = slog.New(d.logs)
 }
+
+// component returns the logger of one part of the daemon.
+func (d *process) component(name string) *slog.Logger { return d.log.With(syslog.ComponentKey, name) }
 
 // initialLevel is the log level until CONFIG_DB's LOGGER row is read, and the one
 // written to a row without LOGLEVEL.

@@ -48,7 +48,8 @@ func (d *process) readiness() metrics.Health {
 
 // tellHealth tells the log and the service manager of another verdict, once the
 // daemon is ready: what delays a start has lines of its own. It waits until READY=1
-// is sent, since the status line of that message would replace the reasons.
+// is sent, since the status line of that message would replace the reasons. A degraded
+// daemon is no warning: a config reload and a port breakout degrade it for a moment.
 func (d *process) tellHealth(ctx context.Context, was, is portsync.Health) {
 	select {
 	case <-d.readyTold:
@@ -60,8 +61,6 @@ func (d *process) tellHealth(ctx context.Context, was, is portsync.Health) {
 	case is.Score > was.Score:
 	case is.Status == portsync.Unhealthy:
 		level = slog.LevelError
-	case is.Status == portsync.Degraded:
-		level = slog.LevelWarn
 	}
 	d.log.Log(ctx, level, "health is "+is.Status, "was", was.Status,
 		"score", is.Score, "reasons", is.Codes())

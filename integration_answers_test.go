@@ -144,7 +144,7 @@ func TestHeldConnection(t *testing.T) {
 	d := c.bringUp(faultPorts)
 	p.set(proxyFault{replies: 3, hold: true})
 	c.must("set MTU", c.links.SetMTU(portName(0), 1400))
-	c.awaitLog(0, patience, "lost the databases")
+	c.awaitLog(0, patience, "Redis connection lost")
 	p.set(proxyFault{})
 	c.recovered("held connection")
 	c.unharmed(d)

@@ -211,10 +211,10 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// logLine is one datagram to /dev/log: "<PRI>Mmm dd hh:mm:ss TAG[PID]: TEXT".
+// logLine is one datagram to /dev/log: "<PRI>Mmm dd hh:mm:ss TAG: TEXT".
 type logLine struct {
 	pri  int    // facility * 8 + severity, RFC 3164 section 4.1.1
-	tag  string // "portsyncd[123]"
+	tag  string // "portsyncd"
 	text string
 }
 

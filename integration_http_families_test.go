@@ -85,6 +85,7 @@ var operatorQuestions = []struct {
 	{"how much is logged?", "counter", `portsyncd_log_lines_total{level="notice"}`, moved},
 	{"are there errors in the log?", "counter", `portsyncd_log_lines_total{level="error"}`, moved},
 	{"are lines lost?", "counter", "portsyncd_log_lines_dropped_total", either},
+	{"is something logged in a loop?", "counter", "portsyncd_log_lines_suppressed_total", either},
 	{"who asks?", "counter", `portsyncd_http_requests_total{path="/metrics",code="200"}`, moved},
 	{"who was turned away?", "counter", `portsyncd_http_rejected_total{reason="connections"}`, still},
 

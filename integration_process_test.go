@@ -33,7 +33,7 @@ func TestStop(t *testing.T) {
 				d := c.bringUp(faultPorts)
 				r.kill()
 				c.disturb()
-				c.awaitLog(0, patience, "lost the databases")
+				c.awaitLog(0, patience, "Redis connection lost")
 				return d
 			}},
 			{"redis_held", func(c *cell, r *redisServer) *program {
@@ -282,5 +282,5 @@ func TestAudit(t *testing.T) {
 	c.do("STATE_DB", "DEL", "PORT_TABLE|"+portName(1))
 	c.do("STATE_DB", "HSET", "PORT_TABLE|"+portName(2), "state", "ok", "netdev_oper_status", "up")
 	c.t.Logf("audit: in step after %v", c.awaitInStep(2*inStepWithin+time.Second).Round(time.Millisecond))
-	c.awaitLog(0, patience, "STATE_DB differed", "rows=2", "stale=1")
+	c.awaitLog(0, patience, "STATE_DB differs", "rows=2", "stale=1")
 }

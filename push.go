@@ -18,7 +18,7 @@ func (d *process) push(ctx context.Context, families *push.Families) {
 		URL: c.URL, Interval: c.Interval, Instance: d.pushInstance(),
 		AuthorizationFile: c.AuthorizationFile, CAFile: c.CAFile, Device: c.Device,
 		Gzip: c.Gzip, QueueBatches: c.QueueBatches, UserAgent: "portsyncd/" + release,
-	}, d.set, families, d.log)
+	}, d.set, families, d.component("push"))
 	if err != nil {
 		d.log.Error("metrics are not pushed", "error", err)
 		return

@@ -13,7 +13,7 @@ import (
 func (d *process) remember(families *portsync.Metrics) {
 	sampler := portsync.Sampler{Status: d.status, Metrics: families}
 	c := warmrestart.Config{
-		Writer: "portsyncd " + release, Log: d.log, Families: warmrestart.NewFamilies(d.set),
+		Writer: "portsyncd " + release, Log: d.component("state"), Families: warmrestart.NewFamilies(d.set),
 		Sample: func(restarts warmrestart.Counters) []byte {
 			return sampler.Append(nil, time.Now(), d.judge.Health(), restarts)
 		},

@@ -11,6 +11,7 @@ import (
 	"portsyncd/metrics"
 	"portsyncd/netlinkraw"
 	"portsyncd/portsync"
+	"portsyncd/syslog"
 	"portsyncd/systemd"
 )
 
@@ -39,7 +40,7 @@ func (d *process) serve(ctx context.Context, listeners []net.Listener) {
 		case <-ctx.Done():
 		}
 	}
-	closeServer(server, d.log)
+	closeServer(server, d.component("http"))
 }
 
 // openServer returns nil where there is to be none, or can be none.
@@ -72,7 +73,7 @@ func (d *process) openServer(listeners []net.Listener) *metrics.Server {
 		Ports:  d.status.AppendPorts,
 		Status: d.appendStatus,
 		Page:   d.appendPage, PagePolicy: insight.PagePolicy,
-	}, d.log)
+	}, d.component("http"))
 	if err != nil {
 		d.log.Error("no HTTP server", "error", err)
 		return nil
@@ -101,7 +102,7 @@ func closeServer(server *metrics.Server, log *slog.Logger) {
 	short, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := server.Shutdown(short); err != nil {
-		log.Warn("HTTP clients were cut off", "error", err)
+		log.Log(short, syslog.LevelNotice, "HTTP connections closed at stop", "error", err)
 	}
 }
 

@@ -141,6 +141,8 @@ func (l *Link) decode(payload []byte) bool {
 		case unix.IFLA_IFNAME:
 			l.Name = untilNUL(value)
 			ok = len(l.Name) <= maxNameLen
+		case unix.IFLA_ADDRESS:
+			l.Address = value[:len(value):len(value)]
 		case unix.IFLA_MTU:
 			ok = getUint32(&l.MTU, value)
 			l.HasMTU = true

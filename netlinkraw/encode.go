@@ -84,6 +84,9 @@ func AppendLinkMessage(b []byte, msgType, flags uint16, seq, pid uint32, l *Link
 	if len(l.Name) > 0 {
 		b = AppendAttrString(b, unix.IFLA_IFNAME, l.Name)
 	}
+	if len(l.Address) > 0 {
+		b = AppendAttr(b, unix.IFLA_ADDRESS, l.Address)
+	}
 	if l.HasMTU {
 		b = AppendAttrUint32(b, unix.IFLA_MTU, l.MTU)
 	}

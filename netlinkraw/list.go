@@ -77,7 +77,7 @@ func (c *Conn) dump() (links []Link, complete bool, err error) {
 			case m.Seq != seq:
 			case m.Type == NewLink, m.Type == Unreadable:
 				l := m.Link
-				l.Name, l.Kind = slices.Clone(l.Name), slices.Clone(l.Kind)
+				l.Name, l.Kind, l.Address = slices.Clone(l.Name), slices.Clone(l.Kind), slices.Clone(l.Address)
 				links = append(links, l)
 			case m.Type == DumpDone && m.Errno != 0:
 				return nil, false, fmt.Errorf("link dump: %w", m.Errno)

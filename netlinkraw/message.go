@@ -71,6 +71,8 @@ type Link struct {
 
 	// Name is IFLA_IFNAME without its NUL, at most 15 bytes; empty if absent.
 	Name []byte
+	// Address is IFLA_ADDRESS, the MAC address; empty if absent.
+	Address []byte
 	// Kind is IFLA_INFO_KIND, such as "veth" or "team"; empty for a plain
 	// device, and in every AF_BRIDGE message.
 	Kind []byte

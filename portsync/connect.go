@@ -36,6 +36,9 @@ const (
 	connectPauseMax = 500 * time.Millisecond
 	// complainEvery is how often a fault that lasts is logged again.
 	complainEvery = 60 * time.Second
+	// connectGrace is how long Redis may take to start beside us before that counts
+	// as a fault in the log.
+	connectGrace = 10 * time.Second
 	// subscribePatience is how long a server may take to confirm subscriptions.
 	subscribePatience = 2 * time.Second
 	// startPatience is what the service manager is asked for, three times as often.
@@ -45,9 +48,9 @@ const (
 // connect tries until it has a session or ctx ends, then returns nil.
 func (c *Connector) connect(ctx context.Context) *session {
 	pause := backoff{min: connectPauseMin, max: connectPauseMax}
-	complaint := syslog.Limiter{Every: complainEvery}
-	notice := syslog.Limiter{Every: startPatience / 3}
-	reason := ""
+	faults := syslog.Limiters{Every: complainEvery}
+	notices := syslog.Limiters{Every: startPatience / 3}
+	began := time.Now()
 	for {
 		s, err := c.open(ctx)
 		if err == nil {
@@ -59,14 +62,17 @@ func (c *Connector) connect(ctx context.Context) *session {
 			return nil
 		}
 		c.status.sought(err)
-		if reason != err.Error() { // another fault, or the first
-			reason = err.Error()
-			complaint, notice = syslog.Limiter{Every: complainEvery}, syslog.Limiter{Every: startPatience / 3}
+		// A database that starts beside us is part of normal operation; one that
+		// stays away is not. The two lines have limits of their own.
+		now := time.Now()
+		level, text := syslog.LevelNotice, "waiting for Redis"
+		if now.Sub(began) >= connectGrace {
+			level, text = syslog.LevelError, "cannot connect to Redis; retrying"
 		}
-		if ok, suppressed := complaint.Allow(time.Now()); ok {
-			c.Log.Error("no connection to the databases, trying on", "error", err, "suppressed", suppressed)
+		if ok, suppressed := faults.Allow(text+err.Error(), now); ok {
+			c.Log.Log(ctx, level, text, "error", err, "suppressed", suppressed)
 		}
-		if ok, _ := notice.Allow(time.Now()); ok {
+		if ok, _ := notices.Allow(err.Error(), now); ok {
 			c.notifyWaiting(err)
 		}
 		select {

@@ -10,6 +10,14 @@ import (
 // and its terminator.
 const nameSize = unix.IFNAMSIZ
 
+const (
+	// kindSize is room for a link kind; the longest in Linux, "openvswitch", has 11
+	// bytes. A longer one is cut off.
+	kindSize = 24
+	// addressSize is MAX_ADDR_LEN of include/linux/netdevice.h.
+	addressSize = 32
+)
+
 // EventKind says what an Event reports.
 type EventKind uint8
 
@@ -49,7 +57,11 @@ type Event struct {
 	CarrierDown uint32
 	Seq         uint32 // DumpDone: which request it ends
 	name        [nameSize]byte
-	At          int64 // when the datagram was read, nanoseconds on the loop's clock
+	kindLen     uint8
+	addressLen  uint8
+	linkKind    [kindSize]byte    // for the log
+	address     [addressSize]byte // likewise
+	At          int64             // when the datagram was read, nanoseconds on the loop's clock
 }
 
 // Name returns the interface name. The bytes belong to the event.
@@ -98,4 +110,6 @@ func (e *Event) fill(m *netlinkraw.Message, at int64) {
 	e.CarrierUp, e.CarrierDown, e.Counted = l.CarrierUp, l.CarrierDown, l.HasCarrierCounts
 	e.Team = string(l.Kind) == "team"
 	e.SetName(l.Name)
+	e.kindLen = uint8(copy(e.linkKind[:], l.Kind))
+	e.addressLen = uint8(copy(e.address[:], l.Address))
 }

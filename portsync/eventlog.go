@@ -8,24 +8,40 @@ import (
 	"portsyncd/syslog"
 )
 
-// eventLog writes the lines that operators of the C++ daemon look for, one for
-// each link message and one for what was made of it. They are bounded: rsyslog
-// in SONiC's containers drops a process beyond 20,000 lines in 300 s, errors
-// included.
+// eventLog writes the lines of the C++ daemon, which tests and operators look for
+// (PROTOCOL.md section 10; their texts are in eventlines.go), and lines about
+// faults that repeat.
+//
+// One link message causes two lines. The loop only copies the facts into a ring; a
+// goroutine of its own (run) makes the text and waits for the syslog daemon. A storm
+// of messages is bounded by a budget: rsyslog in SONiC's containers drops a process
+// beyond 20,000 lines in 300 s, errors included. The budget is larger than what the
+// start of a switch with 512 ports or a config reload writes, so that a line is
+// missing only in a storm, and then one line says how many are.
 type eventLog struct {
 	log    *slog.Logger
 	clock  clock
 	budget syslog.Budget
-
+	ring   *ring[logEntry]
 	faults syslog.Limiters // one limit for each thing that can be wrong
 
-	missing int64 // when to look for lines that were not logged; never if all were
+	overflow uint64 // lines for which the ring had no room
+	missing  int64  // when to look for lines that were not logged; never if all were
 }
 
-// At most 1000 + 300*30 lines in 300 s, half of what rsyslog lets pass.
 const (
-	eventLinesBurst     = 1000
-	eventLinesPerSecond = 30
+	// At most 10,000 + 300*20 lines in 300 s.
+	eventLinesBurst     = 10_000
+	eventLinesPerSecond = 20
+	// logRingSize is how many lines wait for the syslog daemon.
+	logRingSize = 4096
+)
+
+// How long a line waits for room in the syslog daemon's queue, and how long the
+// lines that are left at the end of the process wait together.
+const (
+	logPatience    = 100 * time.Millisecond
+	logEndPatience = 200 * time.Millisecond
 )
 
 func newEventLog(log *slog.Logger, c clock) eventLog {
@@ -33,70 +49,98 @@ func newEventLog(log *slog.Logger, c clock) eventLog {
 		log:     log,
 		clock:   c,
 		budget:  syslog.Budget{Burst: eventLinesBurst, PerSecond: eventLinesPerSecond},
+		ring:    newRing[logEntry](logRingSize),
 		faults:  syslog.Limiters{Every: complainEvery},
 		missing: never,
 	}
 }
 
-// allow asks for a line of the budget.
-func (e *eventLog) allow(now int64) bool {
+// entry returns a slot for one line, or nil if the line is not to be written. The
+// caller fills it and pushes it.
+func (e *eventLog) entry(now int64) *logEntry {
 	if !e.log.Enabled(context.Background(), syslog.LevelNotice) {
-		return false
+		return nil
 	}
 	if e.budget.Allow(e.clock.time(now), syslog.LevelNotice) {
-		return true
+		if slot := e.ring.slot(); slot != nil {
+			return slot
+		}
+		e.overflow++
 	}
 	if e.missing == never {
 		e.missing = now + int64(time.Second)
 	}
-	return false
+	return nil
 }
 
-// link is the line for a message that concerns p. A deletion has no values that
-// matter; it also stands for one that a dump or a rename gave away.
-func (e *eventLog) link(p *Port, ev *Event, deleted bool) {
-	switch {
-	case !e.allow(ev.At):
-	case deleted:
-		e.log.LogAttrs(context.Background(), syslog.LevelNotice, "RTM_DELLINK",
-			slog.String("port", p.Name), slog.Int("ifindex", int(ev.Index)))
-	default:
-		e.log.LogAttrs(context.Background(), syslog.LevelNotice, "RTM_NEWLINK",
-			slog.String("port", p.Name), slog.Int("ifindex", int(ev.Index)),
-			slog.String("admin", status(p.Admin)), slog.String("oper", status(p.Oper)),
-			slog.Uint64("mtu", uint64(p.MTU)))
+// put queues a line about a port, or with an empty name one about none.
+func (e *eventLog) put(kind lineKind, name string, count uint32, now int64) {
+	slot := e.entry(now)
+	if slot == nil {
+		return
+	}
+	slot.kind, slot.count, slot.ev.At = kind, count, now
+	slot.ev.nameLen = uint8(copy(slot.ev.name[:], name))
+	e.ring.push()
+}
+
+// message logs a link message, whatever becomes of it. It leaves out one that only
+// repeats, in the dump of an audit, what is known.
+func (e *eventLog) message(ev *Event, actions []Action) {
+	if ev.Kind > DelLink || !watched(ev.Name()) ||
+		len(actions) == 1 && actions[0].Kind == Ignore && actions[0].Test == TestKnown {
+		return
+	}
+	if slot := e.entry(ev.At); slot != nil {
+		slot.kind, slot.ev = lineMessage, *ev
+		e.ring.push()
 	}
 }
 
-// written is the line for what became of a row. What the database refused has
-// its own, with the reason.
+// written logs what became of a row. What the database refused has a line of its
+// own, with the reason.
 func (e *eventLog) written(p *Port, was pending, now int64) {
 	if was.result == OutcomeRefused {
 		return
 	}
-	if was.del && e.allow(now) {
-		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.deleted)
+	if was.del {
+		e.put(lineDelete, p.Name, 0, now)
 	}
 	switch {
-	case !was.set || p.revive && was.result == OutcomeUnserved || !e.allow(now):
-	case was.result == OutcomeServed && p.Oper:
-		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.up)
-	case was.result == OutcomeServed:
-		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.down)
+	case !was.set || p.revive && was.result == OutcomeUnserved:
+	case was.result == OutcomeUnserved:
+		e.put(lineUnknown, p.Name, 0, now)
+	case p.Oper:
+		e.put(lineUp, p.Name, 0, now)
 	default:
-		e.log.LogAttrs(context.Background(), syslog.LevelNotice, p.lines.unknown)
+		e.put(lineDown, p.Name, 0, now)
 	}
 }
 
-// lines are the log lines of a port, made once so that an event makes none.
-type lines struct{ up, down, deleted, unknown string }
+// flush wakes the goroutine that writes.
+func (e *eventLog) flush() { e.ring.wake() }
 
-func newLines(name string) lines {
-	return lines{
-		up:      "Publish " + name + "(ok:up) to state db",
-		down:    "Publish " + name + "(ok:down) to state db",
-		deleted: "Delete " + name + "(ok) from state db",
-		unknown: "Cannot find " + name + " in port table",
+// run writes the queued lines until done is closed, and then those that are left.
+func (e *eventLog) run(done <-chan struct{}) {
+	w := newLineWriter(e.log, e.clock)
+	for {
+		switch entry := e.ring.peek(); {
+		case entry != nil:
+			w.write(entry)
+			e.ring.pop()
+		case e.ring.sleep():
+			select {
+			case <-e.ring.filled:
+			case <-done:
+				e.ring.awake()
+				w.end = time.Now().Add(logEndPatience)
+				for entry := e.ring.peek(); entry != nil; entry = e.ring.peek() {
+					w.write(entry)
+					e.ring.pop()
+				}
+				return
+			}
+		}
 	}
 }
 
@@ -142,13 +186,15 @@ func (e *eventLog) fault(msg string, err error, now int64) {
 	}
 }
 
-// missed says how many lines the budget kept back.
+// missed logs how many lines the budget or the ring kept back.
 func (e *eventLog) missed(now int64) {
 	if now < e.missing {
 		return
 	}
 	e.missing = never
-	if n := e.budget.Missed(e.clock.time(now)); n > 0 {
-		e.log.Log(context.Background(), syslog.LevelNotice, "link messages not logged", "lines", n)
+	n := e.budget.Missed(e.clock.time(now)) + e.overflow
+	e.overflow = 0
+	if n > 0 {
+		e.log.Log(context.Background(), syslog.LevelNotice, "lines about link messages not written", "lines", n)
 	}
 }

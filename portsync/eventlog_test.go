@@ -108,3 +108,104 @@ func TestDumpsThatCauseOneAnother(t *testing.T) {
 		t.Errorf("a second dump after a quiet time waits for %v, want the least pause again", pause)
 	}
 }
+
+// TestUnreadableLinkIsNamed: in the log at once, and in health until its message can
+// be read again.
+func TestUnreadableLinkIsNamed(t *testing.T) {
+	l, out := newLogged(t)
+	named := func() string {
+		l.publishStatus()
+		if names := l.Status.unread.Load(); names != nil {
+			return *names
+		}
+		return ""
+	}
+	ev := Event{Kind: Unreadable, Index: 5}
+	ev.SetName([]byte("Ethernet0"))
+	l.decide(&ev, nil)
+	l.decide(&ev, nil)
+	if got := named(); got != "Ethernet0" {
+		t.Errorf("health names %q", got)
+	}
+	if n := strings.Count(out.String(), "too large to be read"); n != 1 || !strings.Contains(out.String(), "port=Ethernet0") {
+		t.Errorf("%d lines, want one with the name:\n%s", n, out)
+	}
+	ev.Kind = NewLink
+	if l.decide(&ev, nil); named() != "" {
+		t.Errorf("health still names %q", named())
+	}
+}
+
+// TestLines holds the texts of the C++ daemon's lines in what the recording has no
+// example of.
+func TestLines(t *testing.T) {
+	ev := Event{Kind: DelLink, Index: 5, Master: 9, Flags: 0x1002}
+	ev.SetName([]byte("PortChannel1"))
+	for _, tt := range []struct {
+		entry logEntry
+		want  string
+	}{
+		{logEntry{kind: lineMessage, ev: ev}, "onMsg: nlmsg type:17 key:PortChannel1 admin:0 oper:0 addr:none ifindex:5 master:9 flags:4098"},
+		{logEntry{kind: lineDown, ev: ev}, "onMsg: Publish PortChannel1(ok:down) to state db"},
+		{logEntry{kind: lineWarmStart, count: 4294967295}, "checkWarmStart: portsyncd doing warm start, restore count 4294967295"},
+		{logEntry{kind: lineInitDone}, "main: PortInitDone"},
+	} {
+		if got := tt.entry.kind.component() + ": " + string(tt.entry.appendText(nil)); got != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
+	}
+}
+
+// TestStormIsBounded: the lines of a start of 512 ports and of a config reload are
+// written; a storm without end stays below what rsyslog lets pass in 300 s, and one
+// line says how many are missing.
+func TestStormIsBounded(t *testing.T) {
+	const ports, rsyslogLimit = 512, 20_000
+	l, out := newLogged(t)
+	e := &l.logger
+	written := 0
+	ev := Event{Kind: NewLink, Index: 5}
+	ev.SetName([]byte("Ethernet0"))
+	message := func(at int64) {
+		ev.At = at
+		e.message(&ev, []Action{{Kind: Publish}})
+		for e.ring.peek() != nil {
+			e.ring.pop()
+			written++
+		}
+	}
+	for range ports * 8 * 2 { // 8 lines for each port, twice: generous
+		message(0)
+	}
+	if written != ports*16 {
+		t.Errorf("%d lines of a start and a reload, want all %d", written, ports*16)
+	}
+	for at := int64(0); at < int64(300*time.Second); at += int64(5 * time.Millisecond) {
+		message(at)
+		e.missed(at)
+	}
+	if written > rsyslogLimit*9/10 {
+		t.Errorf("%d lines in 300 s, want less than rsyslog's %d with room for others", written, rsyslogLimit)
+	}
+	if !strings.Contains(out.String(), "lines about link messages not written") {
+		t.Errorf("nobody says that lines are missing:\n%s", out)
+	}
+}
+
+// TestAuditIsNotLogged: a message of an audit's dump that repeats what is known has
+// no line, since the C++ daemon makes no audits.
+func TestAuditIsNotLogged(t *testing.T) {
+	l, _ := newLogged(t)
+	ev := Event{Kind: NewLink, Index: 5}
+	ev.SetName([]byte("Ethernet0"))
+	for i, actions := range [][]Action{{{Kind: Publish}}, {{Kind: Ignore, Test: TestOld}}, {{Kind: Ignore, Test: TestKnown}}} {
+		l.logger.message(&ev, actions)
+		entry := l.logger.ring.peek()
+		if want := i < 2; (entry != nil) != want {
+			t.Errorf("%v: a line: %t, want %t", actions, entry != nil, want)
+		}
+		if entry != nil {
+			l.logger.ring.pop()
+		}
+	}
+}

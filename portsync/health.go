@@ -60,6 +60,7 @@ const (
 	portInitLate
 	auditMismatch
 	overrun
+	linkUnreadable
 	diskFaulty
 	snapshotOld
 	restartStorm
@@ -85,6 +86,7 @@ var HealthCodes = [numConditions]HealthCode{
 	portInitLate:     {"port_init_late", Degraded, 20},
 	auditMismatch:    {"audit_mismatch", Degraded, 20},
 	overrun:          {"overrun", Degraded, 5},
+	linkUnreadable:   {"link_unreadable", Degraded, 10},
 	diskFaulty:       {"disk", Degraded, 15},
 	snapshotOld:      {"snapshot_old", Degraded, 10},
 	restartStorm:     {"restart_storm", Degraded, 10},
@@ -125,6 +127,7 @@ func (j *Judge) conditions(now int64) (all conditions) {
 	all.add(auditMismatch, s.mismatched.Load() > 0)
 	last := s.overran.Load()
 	all.add(overrun, last != 0 && now-last < int64(overrunFor))
+	all.add(linkUnreadable, s.unread.Load() != nil)
 	if j.keeper != nil {
 		_, _, overdue := j.keeper.Overdue(s.clock.time(now))
 		all.add(diskFaulty, len(j.keeper.Trouble()) > 0)
@@ -166,7 +169,12 @@ func (j *Judge) text(c condition, now int64) string {
 	case auditMismatch:
 		return fmt.Sprintf("the last audit found %d rows of STATE_DB wrong", s.mismatched.Load())
 	case overrun:
-		return "the kernel dropped link messages in the last minute"
+		return "link messages were dropped in the last minute"
+	case linkUnreadable:
+		if names := s.unread.Load(); names != nil {
+			return "link messages too large to be read, so these rows stay as they are: " + *names
+		}
+		return ""
 	case diskFaulty:
 		return strings.Join(j.keeper.Trouble(), "; ")
 	case snapshotOld:

@@ -106,6 +106,7 @@ func TestConditions(t *testing.T) {
 		{"mismatch", func(s *Status, _ *kept) { s.mismatched.Store(2) }, "audit_mismatch", "2 rows"},
 		{"overrun", func(s *Status, _ *kept) { s.overran.Store(s.clock.now()) }, "overrun", "dropped"},
 		{"old overrun", func(s *Status, _ *kept) { s.overran.Store(s.clock.now() - int64(overrunFor)) }, "", ""},
+		{"unreadable link", func(s *Status, _ *kept) { names := "Ethernet0"; s.unread.Store(&names) }, "link_unreadable", ": Ethernet0"},
 		{"disk", func(_ *Status, k *kept) { k.trouble = []string{"full", "broken"} }, "disk", "full; broken"},
 		{"no disk trouble left", func(_ *Status, k *kept) { k.trouble = []string{} }, "", ""},
 		{"old snapshot", func(_ *Status, k *kept) { k.overdue = "the history" }, "snapshot_old", "the history should have been written at 20"},

@@ -1,11 +1,15 @@
 package portsync
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"portsyncd/syslog"
 )
 
 // Loop is the one owner of port state: it takes events from the ring, asks
@@ -23,7 +27,7 @@ type Loop struct {
 	feedAt  int64         // when the watchdog is fed
 	logger  eventLog
 
-	ring    *ring
+	ring    *ring[Event]
 	state   *State
 	batch   Batch
 	settled func(*Port, pending) // settle, made once
@@ -35,11 +39,12 @@ type Loop struct {
 
 	redisLink
 	handover
-	dump      dumper
-	audits    audits
-	overranAt int64 // when the kernel last dropped messages
-	recheck   recheck
-	initial   initialSync
+	dump        dumper
+	audits      audits
+	unreadShown int   // the State.unreads that Status shows
+	overranAt   int64 // when the kernel last dropped messages
+	recheck     recheck
+	initial     initialSync
 	gate
 	records records
 }
@@ -131,6 +136,7 @@ const (
 
 // NewLoop makes a loop; Run runs it.
 func NewLoop(o Options) *Loop {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With(syslog.ComponentKey, "loop")
 	l := &Loop{
 		Options: o,
 		clock:   newClock(),
@@ -139,7 +145,7 @@ func NewLoop(o Options) *Loop {
 		begun:   make(chan struct{}),
 		ready:   make(chan struct{}),
 		feedAt:  never,
-		ring:    newRing(ringSize),
+		ring:    newRing[Event](ringSize),
 		state:   NewState(nil),
 		redisLink: redisLink{
 			sessions: make(chan *session),
@@ -196,8 +202,10 @@ func (l *Loop) Run(ctx context.Context) error {
 
 	inner, cancel := context.WithCancel(ctx)
 	l.ctx = inner
-	r := reader{links: l.Links, ring: l.ring, now: l.clock.now, done: inner.Done(), log: l.Log}
+	r := reader{links: l.Links, ring: l.ring, now: l.clock.now, done: inner.Done(),
+		log: l.Log.With(syslog.ComponentKey, "netlink")}
 	l.helpers.Go(r.run)
+	l.helpers.Go(func() { l.logger.run(inner.Done()) })
 	l.reconnect(0)
 	l.feed(l.clock.now())
 
@@ -231,6 +239,7 @@ func (l *Loop) turn() {
 	l.due(l.clock.now())
 	l.publishStatus()
 	l.announce()
+	l.logger.flush()
 	l.wait(!busy)
 }
 
@@ -279,6 +288,7 @@ func (l *Loop) decide(ev *Event, port *Port) {
 	if ev.Kind == DumpDone {
 		l.dump.done(l.clock.now())
 	}
+	l.logger.message(ev, actions)
 	for _, a := range actions {
 		switch a.Kind {
 		case Publish, Delete:
@@ -289,7 +299,6 @@ func (l *Loop) decide(ev *Event, port *Port) {
 			if l.state.quiet && (ev.Dump || ev.Kind == DumpDone) {
 				l.audits.missed++
 			}
-			l.logger.link(a.Port, ev, a.Kind == Delete)
 		case Ignore:
 			if a.Test != TestUnknown { // served counts the messages of an unknown port
 				l.Metrics.ignored.At(int(a.Test)).Inc()
@@ -369,6 +378,6 @@ func (l *Loop) drain() {
 		}
 	}
 	if n := l.batch.Len() + l.ring.len(); n > 0 && l.started {
-		l.Log.Warn("ended before all was written", "ports", l.batch.Len(), "events", l.ring.len())
+		l.Log.Log(context.Background(), syslog.LevelNotice, "stopped before all rows were written", "ports", l.batch.Len(), "events", l.ring.len())
 	}
 }

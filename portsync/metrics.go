@@ -177,4 +177,6 @@ func ExposeLog(set *metrics.Set, h *syslog.Handler) {
 	}
 	set.NewCounterFunc("portsyncd_log_lines_dropped_total",
 		"Lines that nobody took at once, dropped.", h.Dropped)
+	set.NewCounterFunc("portsyncd_log_lines_suppressed_total",
+		"Log lines not written because the same message was logged 10 times in that second.", h.Suppressed)
 }

@@ -101,6 +101,9 @@ func TestEventAllocatesNothing(t *testing.T) {
 		t.Skip("allocations cannot be counted under the race detector")
 	}
 	p := newPath(t)
+	done := make(chan struct{})
+	defer close(done)
+	go p.loop.logger.run(done)
 	p.event() // the first sight of a port makes its entry
 	port := p.loop.state.ports["Ethernet0"]
 	link := p.loop.state.links[port.Index]

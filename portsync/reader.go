@@ -30,7 +30,7 @@ type Links interface {
 // goroutine of its own, which ends when links is closed or done is.
 type reader struct {
 	links Links
-	ring  *ring
+	ring  *ring[Event]
 	now   func() int64
 	done  <-chan struct{}
 	log   *slog.Logger
@@ -47,7 +47,7 @@ const (
 func (r *reader) run() {
 	var batch netlinkraw.Batch
 	pause := backoff{min: readPauseMin, max: readPauseMax}
-	complaint := syslog.Limiter{Every: complainEvery}
+	complaints := syslog.Limiters{Every: complainEvery}
 	for {
 		err := r.links.Receive(&batch)
 		switch {
@@ -59,8 +59,8 @@ func (r *reader) run() {
 		case errors.Is(err, os.ErrClosed):
 			return
 		default:
-			if ok, suppressed := complaint.Allow(time.Now()); ok {
-				r.log.Error("cannot read link messages, trying again", "error", err, "suppressed", suppressed)
+			if ok, suppressed := complaints.Allow(err.Error(), time.Now()); ok {
+				r.log.Error("cannot read link messages; retrying", "error", err, "suppressed", suppressed)
 			}
 			if !r.put(&netlinkraw.Message{Type: netlinkraw.Overrun}, r.now()) {
 				return

@@ -45,6 +45,11 @@ func (l *Loop) publishStatus() {
 	changed = setFlag(&s.initLate, l.initLate && !l.initDone) || changed
 	changed = setNumber(&s.mismatched, l.mismatched()) || changed
 	changed = setNumber(&s.failures, int64(s.rate.failed.Load())) || changed
+	if l.unreadShown != l.state.unreads {
+		l.unreadShown = l.state.unreads
+		s.unread.Store(l.state.unreadNames(8))
+		changed = true
+	}
 	if s.refusal.Load() != l.refusal {
 		s.refusal.Store(l.refusal)
 		changed = true

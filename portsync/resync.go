@@ -3,6 +3,7 @@ package portsync
 import (
 	"time"
 
+	"portsyncd/syslog"
 	"portsyncd/systemd"
 )
 
@@ -261,7 +262,8 @@ func (l *Loop) repair(res *AuditResult, audit bool) {
 	if audit {
 		l.Metrics.mismatches.At(mismatchState).Add(uint64(n))
 	}
-	l.Log.Warn("STATE_DB differed from the kernel, repairing", "rows", len(res.Differing), "stale", len(res.Stale))
+	l.Log.Log(l.ctx, syslog.LevelNotice, "STATE_DB differs from the kernel; repairing it", "rows", len(res.Differing),
+		"stale", len(res.Stale))
 }
 
 // scheduleAudit sets the time of the next audit.
@@ -326,7 +328,8 @@ func (l *Loop) late(now int64) {
 	}
 	l.lateAt = now + int64(l.LateAfter)
 	l.initLate = true
-	l.Log.Warn("PortInitDone waits for ports", "count", l.state.Awaited(), "ports", l.state.awaitedNames(8))
+	l.Log.Log(l.ctx, syslog.LevelNotice, "still waiting for the interfaces of ports before PortInitDone",
+		"count", l.state.Awaited(), "ports", l.state.awaitedNames(8))
 }
 
 // due runs the timers whose time has come.

@@ -2,8 +2,8 @@ package portsync
 
 import "sync/atomic"
 
-// ring hands events from the reader goroutine to the loop: one producer, one
-// consumer, no lock. It is a power-of-two array with two counters that only
+// ring hands values from one goroutine to another, such as events from the reader
+// to the loop: one producer, one consumer, no lock. It is a power-of-two array with two counters that only
 // grow; each side writes one of them and reads the other, so a release store
 // and an acquire load (all that sync/atomic offers is stronger) order the slots.
 //
@@ -13,8 +13,8 @@ import "sync/atomic"
 //
 // The channels carry no data. Each holds at most one token that says "look
 // again", and is touched only when the other side went to sleep.
-type ring struct {
-	slots []Event
+type ring[T any] struct {
+	slots []T
 	mask  uint64
 
 	_      [56]byte // the two counters live on cache lines of their own
@@ -30,12 +30,12 @@ type ring struct {
 }
 
 // newRing makes a ring of size slots; size must be a power of two.
-func newRing(size int) *ring {
+func newRing[T any](size int) *ring[T] {
 	if size <= 0 || size&(size-1) != 0 {
 		panic("portsync: ring size is not a power of two")
 	}
-	return &ring{
-		slots:   make([]Event, size),
+	return &ring[T]{
+		slots:   make([]T, size),
 		mask:    uint64(size - 1),
 		filled:  make(chan struct{}, 1),
 		drained: make(chan struct{}, 1),
@@ -44,7 +44,7 @@ func newRing(size int) *ring {
 
 // slot returns the next free slot for the producer to fill, or nil if the ring
 // is full. The slot is the consumer's once push is called.
-func (r *ring) slot() *Event {
+func (r *ring[T]) slot() *T {
 	tail := r.tail.Load()
 	if tail-r.head.Load() == uint64(len(r.slots)) {
 		return nil
@@ -53,11 +53,11 @@ func (r *ring) slot() *Event {
 }
 
 // push hands over the slot that slot returned.
-func (r *ring) push() { r.tail.Store(r.tail.Load() + 1) }
+func (r *ring[T]) push() { r.tail.Store(r.tail.Load() + 1) }
 
 // wake rouses the consumer if it sleeps. The producer calls it once for each
 // group of pushes.
-func (r *ring) wake() {
+func (r *ring[T]) wake() {
 	if r.asleep.Load() && r.asleep.CompareAndSwap(true, false) {
 		signal(r.filled)
 	}
@@ -65,7 +65,7 @@ func (r *ring) wake() {
 
 // waitRoom blocks the producer until there is a free slot or done is closed,
 // and reports whether there is one.
-func (r *ring) waitRoom(done <-chan struct{}) bool {
+func (r *ring[T]) waitRoom(done <-chan struct{}) bool {
 	for {
 		r.full.Store(true)
 		if r.slot() != nil {
@@ -83,7 +83,7 @@ func (r *ring) waitRoom(done <-chan struct{}) bool {
 
 // peek returns the oldest event, or nil if there is none. It stays valid until
 // pop.
-func (r *ring) peek() *Event {
+func (r *ring[T]) peek() *T {
 	head := r.head.Load()
 	if head == r.tail.Load() {
 		return nil
@@ -92,7 +92,7 @@ func (r *ring) peek() *Event {
 }
 
 // pop gives the slot of the last peek back to the producer.
-func (r *ring) pop() {
+func (r *ring[T]) pop() {
 	r.head.Store(r.head.Load() + 1)
 	// Half a ring of room before the producer is roused: waking it for each
 	// slot would turn a full ring into a switch of goroutines per event.
@@ -103,7 +103,7 @@ func (r *ring) pop() {
 
 // sleep announces that the consumer will wait on filled and reports whether it
 // may: false means that events came in meanwhile.
-func (r *ring) sleep() bool {
+func (r *ring[T]) sleep() bool {
 	r.asleep.Store(true)
 	if r.peek() == nil {
 		return true
@@ -113,11 +113,11 @@ func (r *ring) sleep() bool {
 }
 
 // awake takes the announcement of sleep back after another wake-up.
-func (r *ring) awake() { r.asleep.Store(false) }
+func (r *ring[T]) awake() { r.asleep.Store(false) }
 
 // len is the number of events in the ring; exact for neither side while the
 // other moves.
-func (r *ring) len() int { return int(r.tail.Load() - r.head.Load()) }
+func (r *ring[T]) len() int { return int(r.tail.Load() - r.head.Load()) }
 
 func signal(c chan<- struct{}) {
 	select {

@@ -9,7 +9,7 @@ import (
 // both sides at work, so that it fills, empties and wraps.
 func TestRingOrder(t *testing.T) {
 	const events = 20000
-	r := newRing(8)
+	r := newRing[Event](8)
 	done := make(chan struct{})
 	go func() {
 		for i := range events {
@@ -50,7 +50,7 @@ func TestRingOrder(t *testing.T) {
 }
 
 func TestRingFull(t *testing.T) {
-	r := newRing(2)
+	r := newRing[Event](2)
 	for range 2 {
 		if r.slot() == nil {
 			t.Fatal("full too early")
@@ -75,7 +75,7 @@ func TestRingFull(t *testing.T) {
 // TestRingSleep: an event that comes between the last look and going to sleep
 // is not slept over.
 func TestRingSleep(t *testing.T) {
-	r := newRing(2)
+	r := newRing[Event](2)
 	if !r.sleep() {
 		t.Error("may not sleep on an empty ring")
 	}
@@ -93,7 +93,7 @@ func TestRingSleep(t *testing.T) {
 }
 
 func BenchmarkRing(b *testing.B) {
-	r := newRing(1024)
+	r := newRing[Event](1024)
 	b.ReportAllocs()
 	for b.Loop() {
 		r.slot().Index = 1

@@ -228,8 +228,13 @@ func (l *Loop) take(d Decision, facts Facts) {
 	}
 	l.decision = &d
 	l.state.unswept = d.Sweep
-	l.setPorts(facts.Ports)
 	now := max(l.clock.now(), 1)
+	if d.Requested() {
+		count, _ := parseRestoreCount(d.RestoreCount)
+		l.logger.put(lineWarmStart, "", count, now)
+	}
+	l.logger.put(lineConfig, "", 0, now)
+	l.setPorts(facts.Ports)
 	for _, name := range d.Await {
 		l.state.Await(name).awaitedFrom = now
 	}
@@ -262,14 +267,14 @@ func (l *Loop) setPorts(ports []PortConfig) {
 func (l *Loop) produced() {
 	l.todo.produce = false
 	l.configDone = true
-	l.Log.Log(l.ctx, syslog.LevelNotice, portConfigDone, "count", len(l.ports))
+	l.Log.Log(l.ctx, syslog.LevelNotice, "wrote "+portConfigDone, "count", len(l.ports))
 }
 
 // producedInit takes note that PortInitDone is out.
 func (l *Loop) producedInit() {
 	l.todo.initDone, l.initDone = false, true
 	l.lateAt = never
-	l.Log.Log(l.ctx, syslog.LevelNotice, portInitDone)
+	l.logger.put(lineInitDone, "", 0, l.clock.now())
 }
 
 // setOldDown takes the interfaces of an earlier run down and has their messages
@@ -286,7 +291,7 @@ func (l *Loop) setOldDown() {
 	l.Log.Log(l.ctx, syslog.LevelNotice, "interfaces of an earlier run are set down and ignored",
 		"count", len(indexes))
 	for _, err := range l.SetDown(indexes) {
-		l.Log.Warn("cannot set an old interface down", "error", err)
+		l.Log.Log(l.ctx, syslog.LevelNotice, "cannot set an old interface down", "error", err)
 	}
 }
 

@@ -73,6 +73,10 @@ type Decision struct {
 	Await []string // ports that PortInitDone waits for
 }
 
+// Requested reports whether SONiC requested a warm restart and gets one, as opposed
+// to a warm start by the saved state.
+func (d *Decision) Requested() bool { return d.Kind == WarmStart && d.Produce == ProduceNever }
+
 // Decide follows PROTOCOL.md sections 5 to 7. SONiC's databases decide what
 // happens to the interfaces: a file alone never causes a warm start where they
 // were flushed, since then no port would be created; and a lost file never takes

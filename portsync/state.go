@@ -3,8 +3,10 @@ package portsync
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -31,10 +33,9 @@ type Port struct {
 	Awaited    bool // PortInitDone waits for it
 	Served     bool // at its last message APPL_DB had the port, and STATE_DB got its row
 
-	revive  bool // it was served until APPL_DB lost its rows
-	again   bool // orchagent was handed it a second time, and APPL_DB has not had it since
-	refused bool // the databases refused its row
-	lines   lines
+	revive  bool    // it was served until APPL_DB lost its rows
+	again   bool    // orchagent was handed it a second time, and APPL_DB has not had it since
+	refused bool    // the databases refused its row
 	pending pending // belongs to the Batch
 
 	row         row    // the row in STATE_DB as the databases last acknowledged it
@@ -435,14 +436,22 @@ func (s *State) wasRead(index int32) {
 	}
 }
 
-// unreadNames returns up to most names of links whose messages cannot be read.
-func (s *State) unreadNames(most int) []string {
+// unreadNames returns up to most names of links whose messages cannot be read, or
+// nil if there is none.
+func (s *State) unreadNames(most int) *string {
+	if len(s.unread) == 0 {
+		return nil
+	}
 	var names []string
 	for _, u := range s.unread {
 		names = append(names, u.name)
 	}
 	slices.Sort(names)
-	return names[:min(most, len(names))]
+	text := strings.Join(names[:min(most, len(names))], ", ")
+	if len(names) > most {
+		text += fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return &text
 }
 
 func (s *State) delLink(ev *Event, out []Action) []Action {
@@ -558,7 +567,6 @@ func (s *State) port(name []byte) *Port {
 		return p
 	}
 	p := &Port{Name: string(name), row: row{unknown: s.unswept}}
-	p.lines = newLines(p.Name)
 	s.ports[p.Name] = p
 	return p
 }

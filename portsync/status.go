@@ -40,6 +40,7 @@ type published struct {
 	synced     atomic.Bool                // the last dump asked for is complete
 	unsynced   atomic.Int64               // since when it is not
 	resynced   atomic.Int64               // when a resync last ended
+	unread     atomic.Pointer[string]     // names of links whose messages cannot be read; nil: none
 	overran    atomic.Int64               // when the kernel last dropped messages
 	configDone atomic.Bool
 	initDone   atomic.Bool

@@ -3,6 +3,7 @@ package syslog
 import (
 	"cmp"
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"os"
 	"strconv"
@@ -17,9 +18,12 @@ const DefaultSocket = "/dev/log"
 // as it is. A line's priority is facility | severity.
 const facility = 1 << 3
 
+const defaultTag = "portsyncd"
+
 // Options says how a Handler starts. The zero value logs INFO and above to /dev/log.
 type Options struct {
-	Tag        string // stands before [pid] in syslog lines; default "portsyncd"
+	Tag        string // of syslog lines; default "portsyncd"
+	Component  string // of lines from loggers without one (ComponentKey); default the Tag
 	Level      slog.Level
 	Output     Output
 	SocketPath string   // of the syslog daemon; default DefaultSocket
@@ -27,9 +31,14 @@ type Options struct {
 	Stderr     *os.File // default os.Stderr; likewise
 }
 
+// ComponentKey is the key of the attribute that WithAttrs takes for the name of the part that logs: log.With(ComponentKey,
+// "redis") makes lines ":- redis: TEXT".
+const ComponentKey = "component"
+
 // Handler is an slog.Handler, see the package comment.
 type Handler struct {
 	shared *shared
+	prefix string // ":- COMPONENT: "
 	attrs  []byte // rendered attributes of WithAttrs, each with a blank before it
 	group  string // of WithGroup, with a dot after each: the prefix of the keys to come
 }
@@ -38,29 +47,36 @@ type Handler struct {
 type shared struct {
 	level  atomic.Int64
 	output atomic.Uint32
-	tag    string // with pid, colon and blank
+	tag    string // with colon and blank
+	rates  rates
 
 	socket         socket
 	stdout, stderr stream
 
-	lines   [Severities]atomic.Uint64
-	dropped atomic.Uint64
+	lines      [Severities]atomic.Uint64
+	dropped    atomic.Uint64
+	suppressed atomic.Uint64
 }
 
 // New returns a Handler. It tries to connect to the syslog daemon, but that there is none is no error: it is tried
 // again later.
 func New(o Options) *Handler {
 	s := &shared{
-		tag:    cmp.Or(o.Tag, "portsyncd") + "[" + strconv.Itoa(os.Getpid()) + "]: ",
+		tag:    cmp.Or(o.Tag, defaultTag) + ": ",
+		rates:  rates{limit: LinesPerSecond, seed: maphash.MakeSeed()},
 		stdout: stream{file: cmp.Or(o.Stdout, os.Stdout)},
 		stderr: stream{file: cmp.Or(o.Stderr, os.Stderr)},
 	}
 	s.socket.init(cmp.Or(o.SocketPath, DefaultSocket))
-	h := &Handler{shared: s}
+	h := &Handler{shared: s, prefix: prefix(cmp.Or(o.Component, o.Tag, defaultTag))}
 	h.SetLevel(o.Level)
 	h.SetOutput(o.Output)
 	return h
 }
+
+// prefix returns what sonic-swss-common's logger writes before each message (common/logger.h, SWSS_LOG_...): there
+// the component is the name of the function.
+func prefix(component string) string { return ":- " + component + ": " }
 
 // SetLevel sets the least urgent level that is logged.
 func (h *Handler) SetLevel(level slog.Level) { h.shared.level.Store(int64(level)) }
@@ -85,40 +101,83 @@ func (h *Handler) Lines(s Severity) uint64 {
 // Dropped returns how many lines were lost because nobody took them at once.
 func (h *Handler) Dropped() uint64 { return h.shared.dropped.Load() }
 
+// Suppressed returns how many lines were not written because the same message was logged LinesPerSecond times in that
+// second.
+func (h *Handler) Suppressed() uint64 { return h.shared.suppressed.Load() }
+
 // Enabled is part of slog.Handler.
 func (h *Handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.Level() }
 
-// Handle is part of slog.Handler. It writes the line or drops it, and always returns nil: there is nobody to tell.
+// Handle is part of slog.Handler. It writes the line, drops it, or suppresses it; it always returns nil, because the
+// caller has nobody to tell.
 func (h *Handler) Handle(_ context.Context, r slog.Record) error {
+	ok, suppressed := h.shared.rates.allow(h.prefix, r.Message, r.Time)
+	if !ok {
+		h.shared.suppressed.Add(1)
+		return nil
+	}
 	// Lines of ordinary length stay on the stack; a longer one moves to the heap as it grows.
 	var space [1024]byte
 	severity := SeverityOf(r.Level)
-	var sent bool
-	switch output := h.Output(); output {
-	case Stdout, Stderr:
-		// Whoever reads these (supervisord, journald) adds time and name.
-		line := append(space[:0], severity.String()...)
-		line = append(line, ' ')
-		line = h.appendText(line, r)
-		to := &h.shared.stdout
-		if output == Stderr {
-			to = &h.shared.stderr
-		}
-		sent = to.send(append(cut(line, maxStreamLine-1), '\n'))
-	default:
-		line := h.shared.appendHeader(space[:0], severity, r.Time)
-		line = h.appendText(line, r)
-		sent = h.shared.socket.send(cut(line, maxLine))
+	output := h.Output()
+	line := h.shared.appendStart(space[:0], output, severity, r.Time)
+	line = append(line, h.prefix...)
+	line = h.appendText(line, r)
+	if suppressed > 0 {
+		line = append(line, " suppressed="...)
+		line = strconv.AppendUint(line, suppressed, 10)
 	}
-	if sent {
-		h.shared.lines[severity].Add(1)
-	} else {
-		h.shared.dropped.Add(1)
-	}
+	h.shared.count(severity, h.shared.send(output, line, 0))
 	return nil
 }
 
-// appendHeader appends what stands before the text of a datagram: "<PRI>Mmm dd hh:mm:ss tag[pid]: ", in local time,
+// WriteLine writes one line whose component and text are complete, without the limit for equal messages. If the syslog
+// daemon's queue is full it waits until there is room, at most for the given time. It reports whether the line was
+// taken, and allocates nothing for a line of ordinary length.
+func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at time.Time, patience time.Duration) bool {
+	var space [1024]byte
+	severity := SeverityOf(level)
+	output := h.Output()
+	line := h.shared.appendStart(space[:0], output, severity, at)
+	line = append(line, ":- "...)
+	line = append(line, component...)
+	line = append(line, ": "...)
+	line = appendPrintableBytes(line, text)
+	sent := h.shared.send(output, line, patience)
+	h.shared.count(severity, sent)
+	return sent
+}
+
+// appendStart appends what stands before the text: for syslog the header, for whoever reads the streams (supervisord,
+// journald), who adds time and name, the severity.
+func (s *shared) appendStart(b []byte, output Output, severity Severity, at time.Time) []byte {
+	if output == Stdout || output == Stderr {
+		return append(append(b, severity.String()...), ' ')
+	}
+	return s.appendHeader(b, severity, at)
+}
+
+// send writes a line and tells whether it went out.
+func (s *shared) send(output Output, line []byte, patience time.Duration) bool {
+	switch output {
+	case Stdout:
+		return s.stdout.send(append(cut(line, maxStreamLine-1), '\n'))
+	case Stderr:
+		return s.stderr.send(append(cut(line, maxStreamLine-1), '\n'))
+	}
+	return s.socket.send(cut(line, maxLine), patience)
+}
+
+// count counts a line by what became of it.
+func (s *shared) count(severity Severity, sent bool) {
+	if sent {
+		s.lines[severity].Add(1)
+	} else {
+		s.dropped.Add(1)
+	}
+}
+
+// appendHeader appends what stands before the text of a datagram: "<PRI>Mmm dd hh:mm:ss tag: ", in local time,
 // as syslog(3) of glibc writes it and RFC 3164 section 4.1 describes it, without the host name that relays add. The
 // time zone is the one in force when the process started.
 func (s *shared) appendHeader(b []byte, severity Severity, t time.Time) []byte {
@@ -144,11 +203,16 @@ func (h *Handler) appendText(b []byte, r slog.Record) []byte {
 	return b
 }
 
-// WithAttrs is part of slog.Handler. The attributes are rendered here, once.
+// WithAttrs is part of slog.Handler. The attributes are rendered here, once. One with ComponentKey outside all groups
+// names the component.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	derived := *h
 	derived.attrs = append([]byte(nil), h.attrs...)
 	for _, a := range attrs {
+		if a.Key == ComponentKey && h.group == "" {
+			derived.prefix = prefix(string(appendPrintable(nil, clip(a.Value.String()))))
+			continue
+		}
 		derived.attrs = appendAttr(derived.attrs, h.group, a)
 	}
 	return &derived

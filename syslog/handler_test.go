@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
@@ -34,7 +33,7 @@ func TestAsGlibc(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		datagram, err := hex.DecodeString(fields[2])
+		datagram, err := hex.DecodeString(fields[1])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,11 +43,17 @@ func TestAsGlibc(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := &Handler{shared: &shared{tag: "portsyncd[" + fields[1] + "]: "}}
-		got := h.shared.appendHeader(nil, SeverityOf(level), when)
-		got = h.appendText(got, slog.NewRecord(when, level, "Publish Ethernet0(ok:up) to state db", 0))
-		if string(got) != want {
+		daemon := newFakeDaemon(t)
+		h := New(Options{Level: LevelDebug, SocketPath: daemon.path})
+		record := slog.NewRecord(when, level, "Publish Ethernet0(ok:up) to state db", 0)
+		h.WithAttrs([]slog.Attr{slog.String(ComponentKey, "onMsg")}).Handle(context.Background(), record)
+		if got := daemon.read(t); got != want {
 			t.Errorf("%s\n got %q\nwant %q", fields[0], got, want)
+		}
+		if !h.WriteLine(level, "onMsg", []byte("Publish Ethernet0(ok:up) to state db"), when, 0) {
+			t.Errorf("%s: WriteLine did not write", fields[0])
+		} else if got := daemon.read(t); got != want {
+			t.Errorf("%s, WriteLine\n got %q\nwant %q", fields[0], got, want)
 		}
 	}
 	if seen != Severities {
@@ -58,9 +63,9 @@ func TestAsGlibc(t *testing.T) {
 
 // TestHeader covers what the recording has no example of. strftime's %e, which glibc uses, pads the day with a blank.
 func TestHeader(t *testing.T) {
-	s := &shared{tag: "portsyncd[7]: "}
+	s := &shared{tag: "portsyncd: "}
 	got := string(s.appendHeader(nil, Error, time.Date(2026, 3, 1, 4, 5, 6, 0, time.Local)))
-	if want := "<11>Mar  1 04:05:06 portsyncd[7]: "; got != want {
+	if want := "<11>Mar  1 04:05:06 portsyncd: "; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	// A record without a time still needs a stamp: rsyslog would take the tag for one.
@@ -159,7 +164,7 @@ func TestSlogtest(t *testing.T) {
 			return New(Options{SocketPath: daemon.path})
 		},
 		func(t *testing.T) map[string]any {
-			header, text, _ := strings.Cut(daemon.read(t), "]: ")
+			header, text, _ := strings.Cut(daemon.read(t), " portsyncd: :- portsyncd: ")
 			m := readLine(t, text)
 			m[slog.LevelKey] = header
 			// An RFC 3164 line carries a time whatever the record says.
@@ -252,7 +257,7 @@ func TestLevelAndOutputChangeLive(t *testing.T) {
 
 	log.Info("too quiet")
 	log.Log(context.Background(), LevelNotice, "to syslog")
-	header, text, _ := strings.Cut(daemon.read(t), fmt.Sprintf(" other[%d]: ", os.Getpid()))
+	header, text, _ := strings.Cut(daemon.read(t), " other: :- other: ")
 	if !strings.HasPrefix(header, "<13>") || text != "to syslog port=Ethernet0" {
 		t.Errorf("syslog got %q and %q", header, text)
 	}
@@ -260,14 +265,14 @@ func TestLevelAndOutputChangeLive(t *testing.T) {
 	h.SetLevel(LevelDebug)
 	h.SetOutput(Stdout)
 	log.Debug("to stdout")
-	if got, want := readLineFrom(t, stdoutRead), "DEBUG to stdout port=Ethernet0\n"; got != want {
+	if got, want := readLineFrom(t, stdoutRead), "DEBUG :- other: to stdout port=Ethernet0\n"; got != want {
 		t.Errorf("stdout got %q, want %q", got, want)
 	}
 
 	h.SetOutput(Stderr)
 	log.Error(strings.Repeat("x", 5000))
 	got := readLineFrom(t, stderrRead)
-	if want := "ERROR xxx"; !strings.HasPrefix(got, want) || len(got) != maxStreamLine || !strings.HasSuffix(got, "xxx...\n") {
+	if want := "ERROR :- other: xxx"; !strings.HasPrefix(got, want) || len(got) != maxStreamLine || !strings.HasSuffix(got, "xxx...\n") {
 		t.Errorf("stderr got %d bytes %.20q, want %d bytes from %q on", len(got), got, maxStreamLine, want)
 	}
 

@@ -1,8 +1,10 @@
 package syslog
 
 import (
+	"hash/maphash"
 	"log/slog"
 	"maps"
+	"sync/atomic"
 	"time"
 )
 
@@ -141,4 +143,37 @@ func (b *Budget) Missed(now time.Time) uint64 {
 // cost is the time in which the bucket earns one line.
 func (b *Budget) cost() time.Duration {
 	return time.Second / time.Duration(max(b.PerSecond, 1))
+}
+
+// LinesPerSecond is how many lines with the same message a Handler writes in one second. What the outside can make the
+// daemon repeat, such as a bad value written to a database in a loop, does not fill the log. The next line of that
+// message says how many were suppressed.
+const LinesPerSecond = 10
+
+// rates counts lines by component and message, second by second. Messages that share a counter share its limit.
+type rates struct {
+	limit uint64 // lines per second
+	seed  maphash.Seed
+	slots [256]atomic.Uint64 // second << 32 | lines in it, suppressed ones included
+}
+
+// allow tells whether a line may be written, and how many before it were suppressed.
+func (r *rates) allow(component, message string, now time.Time) (ok bool, suppressed uint64) {
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	h.WriteString(component)
+	h.WriteString(message)
+	slot := &r.slots[h.Sum64()%uint64(len(r.slots))]
+	second := uint64(uint32(now.Unix()))
+	for {
+		old := slot.Load()
+		if old>>32 == second {
+			if slot.CompareAndSwap(old, old+1) {
+				return old&(1<<32-1) < r.limit, 0
+			}
+		} else if slot.CompareAndSwap(old, second<<32|1) {
+			lines := old & (1<<32 - 1)
+			return true, lines - min(lines, r.limit)
+		}
+	}
 }

@@ -35,9 +35,21 @@ func (s *socket) init(path string) {
 
 // send writes the datagram and tells whether the daemon's queue took it. ECONNREFUSED says that the daemon closed its
 // socket, ENOTCONN that it did so earlier or was never there; after EAGAIN, a full queue, connecting again does no
-// harm, and helps if the path belongs to another daemon by now.
-func (s *socket) send(datagram []byte) bool {
-	return s.write(datagram) == nil || s.connect() && s.write(datagram) == nil
+// harm, and helps if the path belongs to another daemon by now. With patience send waits that long for room in a full
+// queue.
+func (s *socket) send(datagram []byte, patience time.Duration) bool {
+	err := s.write(datagram)
+	if err == unix.EAGAIN && patience > 0 && s.waitRoom(patience) {
+		err = s.write(datagram)
+	}
+	return err == nil || s.connect() && s.write(datagram) == nil
+}
+
+// waitRoom waits until the daemon's queue has room, and reports whether it has.
+func (s *socket) waitRoom(patience time.Duration) bool {
+	poll := [1]unix.PollFd{{Fd: int32(s.fd.Load()), Events: unix.POLLOUT}}
+	n, err := unix.Poll(poll[:], int(patience.Milliseconds()))
+	return err == nil && n == 1
 }
 
 func (s *socket) write(datagram []byte) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -77,6 +78,12 @@ func readLineFrom(t testing.TB, r io.Reader) string {
 // retryNow makes the next line try to connect, as if retryEvery had passed.
 func (h *Handler) retryNow() { h.shared.socket.retryAt.Store(0) }
 
+// unlimited returns h without the limit for equal messages.
+func unlimited(h *Handler) *Handler {
+	h.shared.rates.limit = math.MaxUint32
+	return h
+}
+
 func TestDaemonRestarts(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := New(Options{SocketPath: daemon.path})
@@ -124,7 +131,7 @@ func TestNoDaemonAtFirst(t *testing.T) {
 // TestDaemonStopsReading fills the daemon's queue. That the test comes to an end shows that no line waits.
 func TestDaemonStopsReading(t *testing.T) {
 	daemon := newFakeDaemon(t)
-	h := New(Options{SocketPath: daemon.path})
+	h := unlimited(New(Options{SocketPath: daemon.path}))
 	log := slog.New(h)
 	for h.Dropped() < 3 {
 		log.Info("nobody reads")
@@ -138,11 +145,63 @@ func TestDaemonStopsReading(t *testing.T) {
 	}
 }
 
+// TestWriteLineWaits: a line with patience waits for room in a queue that is full, and no longer than its patience.
+func TestWriteLineWaits(t *testing.T) {
+	daemon := newFakeDaemon(t)
+	h := unlimited(New(Options{SocketPath: daemon.path}))
+	write := func(patience time.Duration) bool {
+		return h.WriteLine(LevelNotice, "onMsg", []byte("line"), time.Now(), patience)
+	}
+	for write(0) {
+	}
+	if write(time.Millisecond) {
+		t.Error("a line went out although the queue is full")
+	}
+	done := make(chan bool)
+	go func() { done <- write(10 * time.Second) }()
+	daemon.read(t)
+	if !<-done {
+		t.Error("the line was dropped although the daemon read")
+	}
+	if h.Dropped() != 2 {
+		t.Errorf("%d lines dropped, want 2", h.Dropped())
+	}
+}
+
+// TestEqualMessages: what is logged in a loop is bounded by message and second, and the next line says how much is
+// missing. Another message is not affected.
+func TestEqualMessages(t *testing.T) {
+	daemon := newFakeDaemon(t)
+	h := New(Options{SocketPath: daemon.path})
+	handle := func(message string, at time.Time) {
+		h.Handle(context.Background(), slog.NewRecord(at, LevelError, message, 0))
+	}
+	second := time.Date(2026, 3, 1, 4, 5, 6, 0, time.UTC)
+	for range 53_000 / 8 {
+		handle("LOGLEVEL counts as NOTICE", second)
+	}
+	for range LinesPerSecond { // room in the queue, which is short
+		daemon.read(t)
+	}
+	handle("cannot read the LOGGER row", second)
+	handle("LOGLEVEL counts as NOTICE", second.Add(time.Second))
+	var last string
+	for range 2 {
+		last = daemon.read(t)
+	}
+	if want := ": LOGLEVEL counts as NOTICE suppressed=6615"; !strings.HasSuffix(last, want) {
+		t.Errorf("the last line is %q, want %q", last, want)
+	}
+	if lines, suppressed := h.Lines(Error), h.Suppressed(); lines != LinesPerSecond+2 || suppressed != 6615 {
+		t.Errorf("%d lines, %d suppressed; want %d and 6615", lines, suppressed, LinesPerSecond+2)
+	}
+}
+
 // TestPipeStopsReading does the same with a pipe, whose descriptor is a blocking one, and checks that all lines that
 // did go out are whole.
 func TestPipeStopsReading(t *testing.T) {
 	r, w := newPipe(t)
-	h := New(Options{Output: Stdout, Stdout: w})
+	h := unlimited(New(Options{Output: Stdout, Stdout: w}))
 	log := slog.New(h)
 	text := strings.Repeat("x", 1500)
 	for h.Dropped() < 3 {
@@ -150,12 +209,12 @@ func TestPipeStopsReading(t *testing.T) {
 	}
 	in := bufio.NewReader(r)
 	for range h.Lines(Warn) {
-		if line, err := in.ReadString('\n'); err != nil || line != "WARN "+text+"\n" {
+		if line, err := in.ReadString('\n'); err != nil || line != "WARN :- portsyncd: "+text+"\n" {
 			t.Fatalf("read %d bytes, %.10q..., %v", len(line), line, err)
 		}
 	}
 	log.Warn("again")
-	if line, err := in.ReadString('\n'); line != "WARN again\n" {
+	if line, err := in.ReadString('\n'); line != "WARN :- portsyncd: again\n" {
 		t.Errorf("read %q, %v", line, err)
 	}
 }
@@ -174,7 +233,7 @@ func TestPipeReaderGone(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	const writers, each = 4, 500
 	daemon := newFakeDaemon(t)
-	h := New(Options{SocketPath: daemon.path})
+	h := unlimited(New(Options{SocketPath: daemon.path}))
 	received := make(chan uint64)
 	go func() {
 		var n uint64
@@ -224,12 +283,12 @@ func sendEnd(h *Handler) bool {
 func measure(t testing.TB, f func(name string, drain func(), log *slog.Logger)) {
 	daemon := newFakeDaemon(t)
 	buf := make([]byte, 1<<16)
-	toSocket := New(Options{SocketPath: daemon.path})
+	toSocket := unlimited(New(Options{SocketPath: daemon.path}))
 	f("syslog", func() { daemon.conn.Read(buf) }, slog.New(toSocket.WithGroup("g").WithAttrs([]slog.Attr{slog.Int("a", 1)})))
 	r, w := newPipe(t)
-	f("stdout", func() { r.Read(buf) }, slog.New(New(Options{Output: Stdout, Stdout: w})))
+	f("stdout", func() { r.Read(buf) }, slog.New(unlimited(New(Options{Output: Stdout, Stdout: w}))))
 	f("off", func() {}, slog.New(New(Options{Level: LevelError, SocketPath: daemon.path})))
-	f("nobody", func() {}, slog.New(New(Options{SocketPath: daemon.path + "-missing"})))
+	f("nobody", func() {}, slog.New(unlimited(New(Options{SocketPath: daemon.path + "-missing"}))))
 }
 
 // logFive is a line such as the daemon writes.
@@ -276,6 +335,6 @@ func ExampleHandler() {
 	log.Warn("port has no link", "port", "Ethernet0", "kind", "not \"tun\"")
 	fmt.Println(h.Lines(Warn), h.Lines(Info))
 	// Output:
-	// WARN port has no link port=Ethernet0 kind="not \"tun\""
+	// WARN :- portsyncd: port has no link port=Ethernet0 kind="not \"tun\""
 	// 1 0
 }

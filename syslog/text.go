@@ -115,6 +115,16 @@ func appendPrintable(b []byte, s string) []byte {
 	return b
 }
 
+// appendPrintableBytes is appendPrintable for bytes; for printable ASCII it allocates nothing.
+func appendPrintableBytes(b, text []byte) []byte {
+	for _, c := range text {
+		if c < ' ' || c > '~' {
+			return appendPrintable(b, string(text))
+		}
+	}
+	return append(b, text...)
+}
+
 // isPrintable tells whether r, at s[i:], is a character that shows: no control character, no separator but the ASCII blank, and no
 // byte that is not UTF-8.
 func isPrintable(s string, i int, r rune) bool {

@@ -1,0 +1,138 @@
+package portsync
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"portsyncd/syslog"
+
+	"golang.org/x/sys/unix"
+)
+
+// lineKind is one of the lines that the C++ daemon writes at NOTICE.
+type lineKind uint8
+
+const (
+	lineMessage   lineKind = iota // a link message, in ev
+	lineUp                        // a row was written; the port is up
+	lineDown                      // likewise, down
+	lineDelete                    // a row was deleted
+	lineUnknown                   // APPL_DB does not have the port
+	lineWarmStart                 // count is restore_count
+	lineConfig                    // CONFIG_DB PORT is read
+	lineInitDone                  // PortInitDone was produced
+)
+
+// logEntry is one line that is still to be written.
+type logEntry struct {
+	kind  lineKind
+	count uint32
+	ev    Event // of a lineMessage; else its name and its time
+}
+
+// component is the function of the C++ daemon that writes the line.
+func (k lineKind) component() string {
+	switch k {
+	case lineWarmStart:
+		return "checkWarmStart"
+	case lineConfig:
+		return "handlePortConfigFromConfigDB"
+	case lineInitDone:
+		return "main"
+	}
+	return "onMsg"
+}
+
+// appendText appends the text behind the component, byte for byte as PROTOCOL.md
+// section 10 has it.
+func (e *logEntry) appendText(b []byte) []byte {
+	name := e.ev.Name()
+	switch e.kind {
+	case lineMessage:
+		return e.ev.appendLine(b)
+	case lineUp:
+		return append(append(append(b, "Publish "...), name...), "(ok:up) to state db"...)
+	case lineDown:
+		return append(append(append(b, "Publish "...), name...), "(ok:down) to state db"...)
+	case lineDelete:
+		return append(append(append(b, "Delete "...), name...), "(ok) from state db"...)
+	case lineUnknown:
+		return append(append(append(b, "Cannot find "...), name...), " in port table"...)
+	case lineWarmStart:
+		b = append(b, daemonName+" doing warm start, restore count "...)
+		return strconv.AppendUint(b, uint64(e.count), 10)
+	case lineConfig:
+		return append(b, "Getting port configuration from ConfigDB..."...)
+	}
+	return append(b, portInitDone...)
+}
+
+// appendLine appends what LinkSync::onMsg writes about a message: the address as
+// nl_addr2str of libnl prints it, and the link kind if there is one.
+func (e *Event) appendLine(b []byte) []byte {
+	kind := uint64(unix.RTM_NEWLINK)
+	if e.Kind == DelLink {
+		kind = unix.RTM_DELLINK
+	}
+	b = strconv.AppendUint(append(b, "nlmsg type:"...), kind, 10)
+	b = append(append(b, " key:"...), e.Name()...)
+	b = appendFlag(append(b, " admin:"...), e.Admin())
+	b = appendFlag(append(b, " oper:"...), e.Oper())
+	b = append(b, " addr:"...)
+	if e.addressLen == 0 {
+		b = append(b, "none"...)
+	}
+	const digits = "0123456789abcdef"
+	for i, octet := range e.address[:e.addressLen] {
+		if i > 0 {
+			b = append(b, ':')
+		}
+		b = append(b, digits[octet>>4], digits[octet&15])
+	}
+	b = strconv.AppendInt(append(b, " ifindex:"...), int64(e.Index), 10)
+	b = strconv.AppendInt(append(b, " master:"...), int64(e.Master), 10)
+	if e.kindLen > 0 {
+		b = append(append(b, " type:"...), e.linkKind[:e.kindLen]...)
+	}
+	return strconv.AppendInt(append(b, " flags:"...), int64(int32(e.Flags)), 10)
+}
+
+func appendFlag(b []byte, set bool) []byte {
+	if set {
+		return append(b, '1')
+	}
+	return append(b, '0')
+}
+
+// lineWriter writes entries to the log. It belongs to one goroutine.
+type lineWriter struct {
+	log     *slog.Logger
+	handler *syslog.Handler // nil if the log has another one, as in tests
+	clock   clock
+	text    []byte
+	stuck   bool      // the last line found no room
+	end     time.Time // from then on no line waits; zero: never
+}
+
+func newLineWriter(log *slog.Logger, c clock) *lineWriter {
+	h, _ := log.Handler().(*syslog.Handler)
+	return &lineWriter{log: log, handler: h, clock: c}
+}
+
+// write writes one line. While the syslog daemon does not read, only the first line
+// waits for it; the others are dropped and counted.
+func (w *lineWriter) write(e *logEntry) {
+	w.text = e.appendText(w.text[:0])
+	at, component := w.clock.time(e.ev.At), e.kind.component()
+	if w.handler == nil {
+		w.log.Log(context.Background(), syslog.LevelNotice, string(w.text), syslog.ComponentKey, component)
+		return
+	}
+	patience := logPatience
+	if w.stuck || !w.end.IsZero() && time.Now().Add(patience).After(w.end) {
+		patience = 0
+	}
+	w.stuck = !w.handler.WriteLine(syslog.LevelNotice, component, w.text, at, patience)
+}
