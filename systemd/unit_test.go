@@ -56,6 +56,43 @@ func TestUnitFile(t *testing.T) {
 	}
 }
 
+// TestUnitSettings holds the settings of the unit that the guide and the daemon rely
+// on, which TestUnit replaces to be quick.
+func TestUnitSettings(t *testing.T) {
+	text, err := os.ReadFile(unitFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(key, "#") {
+			unit[key] = append(unit[key], value)
+		}
+	}
+	for key, want := range map[string]string{
+		"Type":              "notify",     // READY=1 ends the start
+		"WatchdogSec":       "30s",        // three times health.max_stall_seconds, which withholds WATCHDOG=1
+		"Restart":           "on-failure", // a stop that was asked for is not undone
+		"RestartSec":        "5",          // keeps five starts in 10 s, the default limit, out of reach
+		"SuccessExitStatus": "0 143",      // what the end by SIGTERM is to whoever sees an exit status
+		"TimeoutStopSec":    "10",         // twice what a stop takes at most
+		"ExecStart":         "/usr/bin/portsyncd",
+		"ExecReload":        `/bin/sh -c "kill -HUP $MAINPID"`,
+		"StateDirectory":    "sonic/portsyncd", // config.StateDir expects it
+		"ReadWritePaths":    "-/var/warmboot",
+		"WantedBy":          "multi-user.target",
+	} {
+		if got := unit[key]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s=%q, want %q once", key, got, want)
+		}
+	}
+	for _, key := range []string{"StartLimitIntervalSec", "StartLimitBurst", "TimeoutStartSec", "TimeoutSec"} {
+		if got := unit[key]; got != nil {
+			t.Errorf("%s=%q, want the default", key, got)
+		}
+	}
+}
+
 // TestUnit has a real systemd run the shipped unit, with this test binary as the service: see serve.
 func TestUnit(t *testing.T) {
 	if testing.Short() {
