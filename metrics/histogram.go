@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -24,10 +25,14 @@ type Histogram struct {
 	buckets []atomic.Uint64 // len(bounds)+1, each counts its own range only
 }
 
-// readAttempts bounds a scrape's wish for a sum that matches the count
-// exactly. With writers so busy that all attempts fail, sum may be of a few
+// readAttempts is how often a scrape tries to read a sum that matches the count
+// exactly. After yieldAfter attempts it lets a writer that was interrupted in
+// the middle run between two of them. If all attempts fail, sum may include a few
 // observations more; buckets and count still agree.
-const readAttempts = 64
+const (
+	readAttempts = 64
+	yieldAfter   = 32
+)
 
 func newHistogram(bounds []float64) (*Histogram, error) {
 	if len(bounds) == 0 {
@@ -71,7 +76,10 @@ func (h *Histogram) Bounds() []float64 { return h.bounds }
 // +Inf) to counts[:0] and returns them with the sum of the same observations.
 func (h *Histogram) Read(counts []uint64) ([]uint64, float64) {
 	var sum float64
-	for range readAttempts {
+	for attempt := range readAttempts {
+		if attempt >= yieldAfter {
+			runtime.Gosched()
+		}
 		var consistent bool
 		if counts, sum, consistent = h.readOnce(counts); consistent {
 			break

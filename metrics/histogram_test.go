@@ -1,9 +1,12 @@
 package metrics
 
 import (
+	"encoding/json"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -131,5 +134,73 @@ func TestHistogramReadNoticesObservation(t *testing.T) {
 	counts, sum, consistent := h.readOnce(nil)
 	if !consistent || counts[0] != 2 || sum != 2 {
 		t.Errorf("read %v, sum %v, consistent: %v; want 2, 2 and true", counts, sum, consistent)
+	}
+}
+
+// TestReadWaitsForObservation interrupts an observation in the middle: a reader
+// lets the writer end it and shows the whole, rather than a sum without its bucket.
+func TestReadWaitsForObservation(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the writer runs only when the reader yields
+	for range 100 {
+		h := mustHistogram(t, 1)
+		h.started.Add(1)
+		addFloat(&h.sum, 1)
+		done := make(chan struct{})
+		go func() { h.buckets[0].Add(1); close(done) }()
+		if counts, sum := h.Read(nil); counts[0] != 1 || sum != 1 {
+			t.Fatalf("read %v, sum %v; want both of the one observation", counts, sum)
+		}
+		<-done
+	}
+}
+
+// TestScrapesDuringObservations: whatever moment a scrape meets, its count is that
+// of its last bucket, and its sum has each observation that it counts.
+func TestScrapesDuringObservations(t *testing.T) {
+	set := NewSet()
+	h := set.NewHistogram("a_seconds", "help", []float64{0.5, 1})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, v := range []float64{0.5, 1, 2} {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					h.Observe(v)
+				}
+			}
+		})
+	}
+	defer wg.Wait()
+	defer close(stop)
+	var text, jsonText []byte
+	for range 3000 {
+		text, jsonText = set.AppendText(text[:0]), set.AppendJSON(jsonText[:0])
+		var half, one, all, count uint64
+		var sum float64
+		_, samples, _ := strings.Cut(string(text), "# TYPE a_seconds histogram\n")
+		if _, err := fmt.Sscanf(samples, "a_seconds_bucket{le=\"0.5\"} %d\na_seconds_bucket{le=\"1\"} %d\n"+
+			"a_seconds_bucket{le=\"+Inf\"} %d\na_seconds_sum %g\na_seconds_count %d\n", &half, &one, &all, &sum, &count); err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		if least := 0.5*float64(half) + float64(one-half) + 2*float64(all-one); half > one || one > all || count != all || sum < least {
+			t.Fatalf("buckets of %d, %d and %d, sum %v (%v at least), count %d", half, one, all, sum, least, count)
+		}
+		var document struct {
+			Families []struct {
+				Samples []struct {
+					Buckets []struct{ Count uint64 }
+					Count   uint64
+				}
+			}
+		}
+		if err := json.Unmarshal(jsonText, &document); err != nil {
+			t.Fatalf("%v in %s", err, jsonText)
+		}
+		if s := document.Families[0].Samples[0]; s.Count != s.Buckets[2].Count || s.Buckets[0].Count > s.Buckets[1].Count {
+			t.Fatalf("torn: %s", jsonText)
+		}
 	}
 }

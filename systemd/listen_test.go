@@ -154,12 +154,12 @@ func TestListenersBadDescriptor(t *testing.T) {
 
 // TestListenersCloseOnExec checks that children do not inherit what we took over.
 func TestListenersCloseOnExec(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "web")) // needs no lo
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	file, err := l.(*net.TCPListener).File()
+	file, err := l.(*net.UnixListener).File()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestListenersCloseOnExec(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ls[0].Close()
-	raw, err := ls[0].Listener.(*net.TCPListener).SyscallConn()
+	raw, err := ls[0].Listener.(*net.UnixListener).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,11 @@ func TestListenersCloseOnExec(t *testing.T) {
 			t.Errorf("descriptor flags %#x, %v; want FD_CLOEXEC", flags, err)
 		}
 	})
-	go net.Dial("tcp", ls[0].Addr().String())
+	client, err := net.Dial("unix", ls[0].Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
 	conn, err := ls[0].Accept()
 	if err != nil {
 		t.Fatal(err)
