@@ -235,7 +235,7 @@ func (d *process) run(ctx context.Context, cfgErr error) error {
 		EOIUTimeout: d.cfg.WarmRestart.EOIUTimeout,
 	})
 	d.judge = portsync.NewJudge(d.status, d.memory, d.set)
-	saveRest := d.keepMemory()
+	saveRest := d.keepMemory(ctx)
 	go d.watchReloads(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { d.serve(ctx, listeners) })

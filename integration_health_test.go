@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"portsyncd/lab"
 	"portsyncd/portsync"
 	"portsyncd/sonicdb"
+	"portsyncd/warmrestart"
 )
 
 // These tests cause what health tells of on the running daemon, one thing after
@@ -414,5 +416,43 @@ func TestHealthOfRestarts(t *testing.T) {
 	newPatient(k.cell, d).awaitSick("restart_storm")
 	if last := d.lastStatus(); !strings.Contains(last, "restart_storm") {
 		t.Errorf("the service manager shows %q", last)
+	}
+}
+
+// TestDeliberateRestarts: a daemon that is stopped and started again, and again on a warm
+// restart that SONiC requested, is healthy, in health and in the report.
+func TestDeliberateRestarts(t *testing.T) {
+	k := newKeeper(t)
+	if k == nil {
+		return
+	}
+	d := k.settle(warmPorts)
+	for n := 1; n <= 4; n++ {
+		want := warmrestart.Stopped
+		if n == 1 {
+			want = ""
+		}
+		if r := k.awaitRecord(n); r.Ended != want || r.Requested {
+			t.Errorf("start %d: %+v, want the process before to have ended %q", n, r, want)
+		}
+		d.signal(syscall.SIGTERM)
+		d.wait(patience)
+		d = k.launch()
+	}
+	k.do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|swss", "enable", "true")
+	for n := 5; n <= 7; n++ {
+		k.awaitRecord(n)
+		d.kill() // as SONiC ends the container
+		d = k.launch()
+		if r := k.awaitRecord(n + 1); !r.Requested {
+			t.Errorf("start %d: %+v, want it to be one that SONiC requested", n+1, r)
+		}
+	}
+	if a := newPatient(k.cell, d).await("/healthz", 200); a.body != "healthy\nscore 100 of 100\n" {
+		t.Errorf("/healthz says %q", a.body)
+	}
+	out, err := exec.Command(k.binary, "report", "-c", k.conf).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "No storms of restarts or events") {
+		t.Errorf("report: %v\n%s", err, out)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"portsyncd/config"
@@ -53,17 +54,20 @@ func memorySettings(cfg *config.Config) warmrestart.Settings {
 const saveFor = 2 * time.Second
 
 // keepMemory has the files written, until the returned function is called, which
-// saves what is left.
-func (d *process) keepMemory() (saveRest func()) {
+// saves what is left, and that a signal ended main if one did.
+func (d *process) keepMemory(main context.Context) (saveRest func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	saved := make(chan struct{})
 	go func() { d.memory.Run(ctx); close(saved) }()
 	return func() {
+		if errors.As(context.Cause(main), new(endSignal)) {
+			d.memory.Stopping()
+		}
 		cancel()
 		select {
 		case <-saved:
 		case <-time.After(saveFor):
-			d.log.Warn("the disk does not answer, ended before all was saved", "waited", saveFor)
+			d.log.Warn("disk does not answer; ending before all is saved", "waited", saveFor)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func TestSaveRest(t *testing.T) {
 				},
 				Settings: warmrestart.Settings{SaveInterval: time.Second, Retention: time.Hour, KeepRestarts: 1},
 			})}
-			saveRest := d.keepMemory()
+			saveRest := d.keepMemory(t.Context())
 			time.Sleep(1500 * time.Millisecond)
 			begin := time.Now()
 			saveRest()
@@ -40,7 +40,7 @@ func TestSaveRest(t *testing.T) {
 			if took := time.Since(begin); took != want {
 				t.Errorf("with a disk that hangs, %v: the end took %v, want %v", hangs, took, want)
 			}
-			if got := strings.Contains(said.String(), "the disk does not answer"); got != hangs {
+			if got := strings.Contains(said.String(), "disk does not answer"); got != hangs {
 				t.Errorf("with a disk that hangs, %v: the log says %q", hangs, &said)
 			}
 			close(answer)

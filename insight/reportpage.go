@@ -148,31 +148,32 @@ func (v *reportView) addPercentiles(a *warmrestart.Analysis) {
 }
 
 func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
+	var rates []tile
+	for i := range warmrestart.Rates {
+		d := &warmrestart.Rates[i]
+		rates = append(rates, rateTile(strings.ToUpper(d.Name[:1])+d.Name[1:], d.In(a)))
+	}
 	tiles := []tile{
-		rateTile("Warm starts that succeeded", a.Recovery),
-		rateTile("Damaged files recovered", a.Corruption),
-		rateTile("Dumps not in time", a.Timeouts),
-		rateTile("Exchanges that failed", a.Failures),
 		{Name: "Events per restart", Value: "no data"},
 		{Name: "Uptime", Value: "no data"},
 		{Name: "Last healthy restart", Value: "no data"},
 	}
 	if a.EventsPerRestart != nil {
-		tiles[4].Value, tiles[4].Note = digits(*a.EventsPerRestart), "mean"
+		tiles[0].Value, tiles[0].Note = digits(*a.EventsPerRestart), "mean"
 	}
 	if up := &a.Uptime; up.Share != nil && up.Observed >= time.Second {
-		tiles[5].Value = percent(*up.Share)
-		tiles[5].Note = "at least, of " + age(up.Observed) + "; down for at most " + age(up.Down)
+		tiles[1].Value = percent(*up.Share)
+		tiles[1].Note = "at least, of " + age(up.Observed) + "; down for at most " + age(up.Down)
 	}
 	if last := a.LastHealthyRestart; last != nil {
 		m := momentOf(*last, now)
-		tiles[6].Value, tiles[6].Note = m.Ago+" ago", m.Text
+		tiles[2].Value, tiles[2].Note = m.Ago+" ago", m.Text
 	}
 	if a.Healthy != nil && !*a.Healthy {
-		tiles[6].Tone = "warn"
-		tiles[6].Note += "; the newest was not"
+		tiles[2].Tone = "warn"
+		tiles[2].Note += "; the newest was not"
 	}
-	return tiles
+	return append(rates, tiles...)
 }
 
 // rateTile shows a rate with its interval, since few values tell little.

@@ -104,10 +104,9 @@ func (r *Report) printRates(p *printer) {
 			{grouped(rate.Count) + " of " + grouped(rate.Of), plain},
 			{percent(rate.Low) + " to " + percent(rate.High), plain}, few(rate.Few)})
 	}
-	add("warm starts that succeeded", a.Recovery)
-	add("damaged files recovered", a.Corruption)
-	add("starts that timed out", a.Timeouts)
-	add("exchanges that failed", a.Failures)
+	for i := range warmrestart.Rates {
+		add(warmrestart.Rates[i].Name, warmrestart.Rates[i].In(a))
+	}
 	if a.EventsPerRestart != nil {
 		rows = append(rows, []word{{"events per restart", plain}, {digits(*a.EventsPerRestart), strong}, {}, {}, {}})
 	} else {

@@ -111,7 +111,7 @@ func (l *Loop) finishInitial() {
 	i.done, i.took = true, now-i.begun
 	took := time.Duration(i.took)
 	r := warmrestart.Restart{
-		At: l.clock.time(i.begun), Kind: l.decision.Kind.String(), Reason: l.decision.Reason, Duration: took,
+		At: l.clock.time(i.begun), Kind: l.decision.Kind.String(), Reason: l.decision.Reason, Requested: l.decision.Requested(), Duration: took,
 		EOIU: i.eoiu, TimedOut: i.timedOut, EOIULatency: time.Duration(i.eoiuTook),
 		Process: l.clock.base.UTC(), Events: l.Metrics.counts().Events,
 		Compared: i.compared, Changed: i.changed, Deleted: i.deleted,

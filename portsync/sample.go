@@ -68,7 +68,8 @@ type Sampler struct {
 func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart.Counters) []byte {
 	counts, n := s.Metrics.counts(), s.Status.ports.count()
 	line := warmrestart.Sample{
-		Time: now.UTC(), Process: s.Status.clock.base.UTC(), Health: h.Status, Score: h.Score, Restarts: restarts,
+		Time: now.UTC(), Process: s.Status.clock.base.UTC(), Health: h.Status, Score: h.Score,
+		Restarts: restarts, RestartsSum: restarts.Checksum(),
 		Events: counts.Events, Writes: counts.Writes, Resyncs: counts.Resyncs, Repairs: counts.Repairs,
 		Exchanges: s.Status.rate.attempts.Load(), Failed: s.Status.rate.failed.Load(),
 		Configured: s.Status.configured.Load(), Present: n.Present, Up: n.Up,

@@ -81,15 +81,6 @@ func (f *File) SaveChanged(body []byte) (bool, error) {
 	return err == nil, err
 }
 
-// Size returns the size in bytes of the file as last saved by this File, 0 if it is not
-// known.
-func (f *File) Size() int64 {
-	if f.durable == nil {
-		return 0
-	}
-	return f.durable.size
-}
-
 func (f *File) save(body []byte) error {
 	body = bytes.TrimSpace(body) // as it will be read
 	e := envelope{Schema: f.Schema, Writer: f.Writer, BootID: f.BootID, SavedAt: f.now(), Body: body}

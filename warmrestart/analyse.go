@@ -22,33 +22,37 @@ func Analyse(h *History, o AnalysisOptions) *Analysis {
 		Storms: allStorms(h), Flapping: worstFlapping(h),
 	}
 	a.observe(h)
-	a.Corruption = stats.RateOf(h.Counters.StateRecoveries, h.Counters.CorruptionsDetected)
-	a.Failures = stats.RateOf(h.failures.failed, h.failures.exchanges)
-	a.starts(h.Restarts)
+	t := tally{
+		damaged: h.Counters.CorruptionsDetected, mended: h.Counters.CorruptionsRecovered,
+		exchanges: h.failures.exchanges, failed: h.failures.failed,
+	}
+	a.starts(h.Restarts, &t)
+	a.rate(&t)
 	a.LatencyTrend = trendOf(hourly(h.moments), "seconds per day")
 	a.findAnomalies(h)
 	a.Recommendations = recommend(a, h, &o.Settings) // of all the others
 	return a
 }
 
-// starts calculates what the records of restarts say.
-func (a *Analysis) starts(restarts []Restart) {
-	var warm, recovered, late, noted, events uint64
+// starts calculates what the records of restarts say, and counts them in t.
+func (a *Analysis) starts(restarts []Restart, t *tally) {
+	var noted, events uint64
 	var sync, eoiu []float64
 	var success, duration []stats.Point
 	for i := range restarts {
 		r := &restarts[i]
 		if r.Kind == Warm {
-			warm++
+			t.warm++
 			y := 0.0
 			if r.healthy() {
-				recovered++
+				t.recovered++
 				y = 1
 			}
-			success = append(success, stats.Point{X: float64(warm), Y: y})
+			success = append(success, stats.Point{X: float64(t.warm), Y: y})
 		}
+		t.starts++
 		if r.TimedOut {
-			late++
+			t.late++
 		}
 		if !r.Process.IsZero() {
 			noted++
@@ -71,8 +75,6 @@ func (a *Analysis) starts(restarts []Restart) {
 		mean := float64(events) / float64(noted)
 		a.EventsPerRestart = &mean
 	}
-	a.Recovery = stats.RateOf(recovered, warm)
-	a.Timeouts = stats.RateOf(late, uint64(len(restarts)))
 	a.Sync, a.EOIU = stats.Summarise(sync), stats.Summarise(eoiu)
 	a.RecoveryTrend = trendOf(success, "share per warm start")
 	a.SyncTrend = trendOf(duration, "seconds per start")

@@ -25,17 +25,11 @@ type Analysis struct {
 	Samples  int      `json:"samples"`
 	Counters Counters `json:"counters"` // over all time, whatever Since
 
-	// Recovery is the share of the warm starts that read the whole dump in time.
-	Recovery *stats.Rate `json:"recovery_success_rate"`
-	// Corruption is the share of damaged files, over all time, that a backup stood
-	// in for. A file that was damaged together with its backups counts once for
-	// each of them.
+	// Rates has the definitions.
+	Recovery   *stats.Rate `json:"recovery_success_rate"`
 	Corruption *stats.Rate `json:"corruption_recovery_rate"`
-	// Timeouts is the share of all starts whose dump did not end in time.
-	Timeouts *stats.Rate `json:"eoiu_timeout_rate"`
-	// Failures is the share of exchanges with the databases that failed, between
-	// samples of one process.
-	Failures *stats.Rate `json:"exchange_failure_rate"`
+	Timeouts   *stats.Rate `json:"eoiu_timeout_rate"`
+	Failures   *stats.Rate `json:"exchange_failure_rate"`
 
 	// EventsPerRestart is the mean number of link messages during the initial sync,
 	// of the starts that noted it.

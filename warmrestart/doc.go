@@ -7,7 +7,8 @@
 // The state file holds the ports. Together with SONiC's databases it decides
 // whether a start is warm; it is of no use after another boot. Under the storage
 // path lie metrics.json (restart counters, the histogram of sync durations, the
-// newest restart records), history.jsonl with one sample each save interval, and
+// newest restart records, and whether the process was stopped), two copies of it,
+// history.jsonl with one sample each save interval, and
 // the exports portsyncd.prom and metrics-export.json.
 //
 // SONiC ends the daemon with SIGKILL on a warm reboot, so everything is written

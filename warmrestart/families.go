@@ -12,7 +12,9 @@ type Families struct {
 	eoiuDetected, eoiuTimeouts *metrics.Counter
 	// stateRecoveries and corruptions move when a file was damaged and when a
 	// backup stood in for it: look at the disk.
-	stateRecoveries, corruptions *metrics.Counter
+	stateRecoveries, corruptions, corruptionsRecovered *metrics.Counter
+	// losses moves when all places that have the newest counters were damaged.
+	losses *metrics.Counter
 	// sync is from the dump request to the acknowledgement of what it brought.
 	sync *metrics.Histogram
 
@@ -45,30 +47,34 @@ var fileNames = []string{fileState: "state", fileMetrics: "metrics", fileHistory
 func NewFamilies(set *metrics.Set) *Families {
 	return &Families{
 		warmRestarts: set.NewCounter("portsyncd_warm_restarts",
-			"Starts that kept what was known, over all restarts."),
+			"Warm starts since the state was first recorded."),
 		coldStarts: set.NewCounter("portsyncd_cold_starts",
-			"Starts from nothing, over all restarts."),
+			"Cold starts since the state was first recorded."),
 		eoiuDetected: set.NewCounter("portsyncd_eoiu_detected",
-			"Initial dumps that were read to their end, over all restarts."),
+			"Starts whose initial dump was read to its end, since the state was first recorded."),
 		eoiuTimeouts: set.NewCounter("portsyncd_eoiu_timeouts",
-			"Initial dumps that did not end in time, over all restarts."),
+			"Starts whose initial dump did not end within eoiu_timeout_secs, since the state was first recorded."),
 		stateRecoveries: set.NewCounter("portsyncd_state_recoveries",
-			"Files that a backup stood in for, over all restarts."),
+			"Damaged or missing files replaced by a backup at a start, since the state was first recorded."),
 		corruptions: set.NewCounter("portsyncd_corruptions_detected",
-			"Damaged files that were found and set aside, over all restarts."),
+			"Damaged files found at a start, backups included, since the state was first recorded."),
+		corruptionsRecovered: set.NewCounter("portsyncd_corruptions_recovered",
+			"Damaged files for which a good backup was found, since the state was first recorded."),
+		losses: set.NewCounter("portsyncd_counter_losses",
+			"Starts that found the newest counters, records or sync durations damaged in all copies and went on with older ones."),
 		sync: set.NewHistogram("portsyncd_sync_duration_seconds",
-			"From the request of the first dump to the acknowledgement of what it brought, over all restarts.", syncBounds),
+			"Duration of each start's initial sync in seconds, from the request of the first dump to the acknowledgement of all rows it led to, since the state was first recorded.", syncBounds),
 
 		saves: set.NewCounterVec("portsyncd_snapshot_saves_total",
-			"Files written.", "file", fileNames...),
+			"Saves that succeeded, by file.", "file", fileNames...),
 		failures: set.NewCounterVec("portsyncd_snapshot_failures_total",
-			"Files that could not be written.", "file", fileNames...),
+			"Saves that failed, by file.", "file", fileNames...),
 		savedAt: set.NewGaugeVec("portsyncd_snapshot_saved_timestamp_seconds",
-			"When the file was last written, or read at the start; 0 if never.", "file", fileNames...),
+			"Time of the last save, or of the save that the start read; 0 if none.", "file", fileNames...),
 		size: set.NewIntGaugeVec("portsyncd_snapshot_size_bytes",
-			"Size of what was last written.", "file", fileNames...),
+			"Size of the file in bytes when it was last written; 0 if it was not yet.", "file", fileNames...),
 		diskFaulty: set.NewIntGauge("portsyncd_disk_faulty",
-			"1 while files cannot be written."),
+			"1 while a file cannot be written."),
 	}
 }
 
@@ -81,5 +87,7 @@ func (f *Families) show(b *metricsBody) error {
 	f.eoiuTimeouts.Set(c.EOIUTimeouts)
 	f.stateRecoveries.Set(c.StateRecoveries)
 	f.corruptions.Set(c.CorruptionsDetected)
+	f.corruptionsRecovered.Set(c.CorruptionsRecovered)
+	f.losses.Set(c.Losses)
 	return f.sync.Restore(b.Sync.Counts, b.Sync.Sum)
 }

@@ -102,8 +102,7 @@ func config(dir string) Config {
 		StateFile: filepath.Join(dir, "state", "port_state.json"), StoragePath: filepath.Join(dir, "metrics"),
 		Writer: "portsyncd test",
 		Sample: func(c Counters) []byte {
-			b, _ := json.Marshal(map[string]any{"time": time.Now(), "restarts": c})
-			return b
+			return encode(Sample{Time: time.Now(), Restarts: c, RestartsSum: c.Checksum()})
 		},
 		Text:     func(b []byte) []byte { return append(b, "text 1\n"...) },
 		JSON:     func(b []byte) []byte { return append(b, "{}\n"...) },
@@ -155,6 +154,8 @@ func (l *life) wantExposed(series, want string) {
 		l.t.Errorf("%s is %q, want %q", series, got, want)
 	}
 }
+
+func checkMetrics(schema int, text []byte) error { return decodeInto(new(metricsBody))(schema, text) }
 
 // stored returns the body of metrics.json.
 func stored(t *testing.T, c Config) metricsBody {

@@ -1,9 +1,9 @@
 package warmrestart
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -43,6 +43,7 @@ type History struct {
 	// read.
 	Problems []string
 
+	lost       bool      // metrics.json had newer counters than those that were read
 	stored     int       // restart records in the file, those before Since too
 	oldest     time.Time // of them
 	moments    []moment  // of the samples, by time
@@ -77,7 +78,9 @@ func listable(path string) error {
 		return err
 	}
 	defer dir.Close()
-	_, err = dir.ReadDir(-1)
+	if _, err = dir.Readdirnames(1); errors.Is(err, io.EOF) {
+		return nil
+	}
 	return err
 }
 
@@ -87,13 +90,18 @@ func (h *History) problem(format string, a ...any) {
 
 // readMetrics takes counters and restart records.
 func (h *History) readMetrics(path string, now time.Time) {
-	f := snapshot.File{Path: path, Schema: metricsSchema, Check: checkMetrics}
+	var body metricsBody
+	f := snapshot.File{Path: path, Schema: metricsSchema, Check: decodeInto(&body)}
 	got, err := f.Peek()
 	for _, p := range got.Problems {
 		if !errors.Is(p.Err, fs.ErrNotExist) {
 			h.problem("%q cannot be used: %v", p.Path, p.Err)
 		}
 	}
+	if more := got.Tried - len(got.Problems); more > 0 {
+		h.problem("%d more files beside %q cannot be used", more, path)
+	}
+	h.lost = err == nil && metricsLost(&got, err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		h.problem("there is no %q, and so no record of restarts", path)
@@ -104,17 +112,22 @@ func (h *History) readMetrics(path string, now time.Time) {
 	case got.Recovered:
 		h.problem("the backup %q of %v stands in for %q", got.Source, got.SavedAt.UTC().Format(time.RFC3339), path)
 	}
-	h.takeMetrics(got.Body, now)
-}
-
-// takeMetrics takes a body that checkMetrics has passed.
-func (h *History) takeMetrics(text []byte, now time.Time) {
-	var body metricsBody
-	if err := json.Unmarshal(text, &body); err != nil {
-		panic(err) // checkMetrics has read it
-	}
 	h.Counters = body.Counters
 	h.takeRestarts(body.Restarts, now)
+}
+
+// takeCounters brings the counters up to those of the newest sample, as a start of the
+// daemon does, whatever Since.
+func (h *History) takeCounters(log *snapshot.Log) {
+	line, _ := log.Last() // an error is the same as the one of the whole log
+	newest, ok := lastSample(line)
+	switch {
+	case ok && h.Counters.raise(newest.Restarts):
+		h.problem("metrics.json is behind the history: the counters are those of the sample of %s; records and durations of the newest starts are lost",
+			newest.Time.UTC().Format(time.RFC3339))
+	case h.lost:
+		h.problem("metrics.json and its newest copies are damaged: what they had of the newest starts may be missing")
+	}
 }
 
 // takeRestarts takes the records whose time can be true.

@@ -350,8 +350,9 @@ func FuzzReadHistory(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, body, lines []byte) {
 		h, now := &History{}, noon.Add(time.Hour)
-		if checkMetrics(metricsSchema, body) == nil {
-			h.takeMetrics(body, now)
+		if b, err := decodeMetrics(body); err == nil {
+			h.Counters = b.Counters
+			h.takeRestarts(b.Restarts, now)
 		}
 		path := filepath.Join(dir, historyFile)
 		must(t, os.WriteFile(path, lines, 0o640))

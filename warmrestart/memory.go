@@ -1,7 +1,6 @@
 package warmrestart
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -60,6 +59,7 @@ type Memory struct {
 	// Remembered and Stale are called by the same goroutine, which owns these.
 	remembered bool      // the state file is of this boot
 	recovered  string    // the backup that stood in for the state file
+	ended      string    // how the process before ended, as in Restart
 	lastAlive  time.Time // last sign of life of the process before; zero: none
 
 	restarts chan Restart
@@ -67,11 +67,13 @@ type Memory struct {
 	reloads  chan Settings
 	wake     chan struct{}
 	stale    atomic.Bool // the state file is to be set aside
+	stopped  atomic.Bool // the process ends on purpose
 
 	// What follows belongs to Run.
 	body    metricsBody
-	based   bool   // there is, or was, something on the disk to come back to
-	latest  []Port // not saved yet; nil if nothing is
+	loaded  metricsBody // what the last check of metrics.json decoded, while loading
+	based   bool        // there is, or was, something on the disk to come back to
+	latest  []Port      // not saved yet; nil if nothing is
 	ports   snapshot.File
 	metrics snapshot.File
 	history snapshot.Log
@@ -108,7 +110,7 @@ func Open(cfg Config) *Memory {
 
 // withoutDisk returns a Memory that keeps nothing.
 func withoutDisk(cfg Config) *Memory {
-	cfg.Log.Error("the disk does not answer, nothing is remembered", "waited", openFor)
+	cfg.Log.Error("disk does not answer; starting without stored state and storing nothing", "waited", openFor)
 	cfg.StateFile, cfg.StoragePath = "", ""
 	m := newMemory(cfg)
 	m.configure(cfg.Settings)
@@ -140,13 +142,16 @@ func (m *Memory) load() {
 	m.bootID = id
 	m.history = snapshot.Log{Path: filepath.Join(m.cfg.StoragePath, historyFile), At: sampleTime, FS: m.cfg.FS}
 	m.ports = m.file(m.cfg.StateFile, portsSchema, checkPorts)
-	m.metrics = m.file(filepath.Join(m.cfg.StoragePath, metricsFile), metricsSchema, checkMetrics)
+	m.metrics = m.file(filepath.Join(m.cfg.StoragePath, metricsFile), metricsSchema, decodeInto(&m.loaded))
+	m.metrics.Copies = metricsCopies
+	var found Counters
 	if m.cfg.StateFile != "" {
-		m.loadPorts()
+		found = m.loadPorts()
 	}
 	if m.cfg.StoragePath != "" {
-		m.loadMetrics()
-		m.loadHistory()
+		m.loadMetrics(found)
+	} else {
+		m.body.Counters.add(found)
 	}
 }
 
@@ -158,7 +163,8 @@ func (m *Memory) file(path string, schema int, check func(int, []byte) error) sn
 func (m *Memory) configure(s Settings) {
 	m.cfg.Settings = s
 	m.ports.Keep = snapshot.Limits{Count: 5, Age: s.Retention, Bytes: 32 << 20}
-	m.metrics.Keep = m.ports.Keep
+	// Of two contents, which are there to go back to, not to be kept for long.
+	m.metrics.Keep = snapshot.Limits{Count: 2 * metricsCopies, Age: s.Retention, Spare: metricsCopies, Bytes: 32 << 20}
 	m.history.MaxFileSize = s.MaxFileSize
 	m.history.MaxSpan = s.Retention / 8 // a file goes as a whole once all of it is too old
 	m.history.Keep = snapshot.Limits{Count: 1 << 20, Age: s.Retention}
@@ -168,58 +174,97 @@ func (m *Memory) configure(s Settings) {
 	m.publish()
 }
 
-// loadPorts finds out whether the ports of this boot are remembered.
-func (m *Memory) loadPorts() {
+// loadPorts finds out whether the ports of this boot are remembered, and returns how to
+// count what was wrong with the state file.
+func (m *Memory) loadPorts() (found Counters) {
 	got, err := m.ports.Load()
-	m.report(&got, err, m.ports.Path)
+	found = m.report(&got, err, m.ports.Path)
 	if err != nil {
-		return
+		return found
 	}
 	m.wasAlive(got.SavedAt)
 	if got.Recovered {
 		m.recovered = got.Source
 	}
 	if m.bootID == "" || got.BootID != m.bootID {
-		m.cfg.Log.Info("the state file is of another boot", "file", got.Source)
-		return
+		m.cfg.Log.Info("state file is of another boot", "file", got.Source)
+		return found
 	}
 	m.remembered = true
 	m.cfg.Families.savedAt.At(fileState).Set(unixSeconds(got.SavedAt))
+	return found
 }
 
-// loadMetrics takes up the counters where they were left.
-func (m *Memory) loadMetrics() {
+// metricsCopies is how many copies of metrics.json are kept beside it. The newest sample
+// of the history may have the counters too.
+const metricsCopies = 2
+
+// loadMetrics takes up the counters where they were left and adds found to them. It finds
+// out how the process before ended.
+func (m *Memory) loadMetrics(found Counters) {
 	got, err := m.metrics.Load()
-	m.report(&got, err, m.metrics.Path)
-	counted := m.body.Counters // by loading itself
+	found.add(m.report(&got, err, m.metrics.Path))
 	if err == nil {
-		var body metricsBody
-		if err := json.Unmarshal(got.Body, &body); err != nil {
-			panic(err) // checkMetrics has read it
+		m.body, m.based = m.loaded, true
+		if !slices.Equal(m.body.Sync.Bounds, syncBounds) {
+			m.body.Sync = newMetricsBody().Sync // counted by other bounds
 		}
-		if !slices.Equal(body.Sync.Bounds, syncBounds) {
-			body.Sync = m.body.Sync // counted by other bounds
+		switch {
+		case m.bootID != "" && got.BootID != "" && got.BootID != m.bootID:
+			m.ended = Rebooted
+		case !m.body.Stopped.IsZero():
+			m.ended = Stopped
 		}
-		m.body, m.based = body, true
-		m.body.Counters.CorruptionsDetected += counted.CorruptionsDetected
-		m.body.Counters.StateRecoveries += counted.StateRecoveries
 		m.wasAlive(got.SavedAt)
 		m.cfg.Families.savedAt.At(fileMetrics).Set(unixSeconds(got.SavedAt))
 	}
-	if err != nil || counted != (Counters{}) {
+	m.loaded = metricsBody{}
+	stored := m.body.Counters
+	m.loadHistory(metricsLost(&got, err))
+	m.body.Counters.add(found)
+	if err != nil || m.body.Counters != stored || !m.body.Stopped.IsZero() {
 		m.owe(fileMetrics)
 	}
+	m.body.Stopped = time.Time{} // before this process can end in another way
 }
 
-// loadHistory looks when the last sample was taken.
-func (m *Memory) loadHistory() {
+// metricsLost reports whether there were counters newer than those that a load found:
+// the file and all copies of its content are damaged.
+func metricsLost(got *snapshot.Loaded, err error) bool {
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return got.Recovered && got.Tried > metricsCopies
+}
+
+// loadHistory looks when the last sample was taken, and takes its counters where they
+// are ahead of those of metrics.json. lost says that metrics.json had newer ones.
+func (m *Memory) loadHistory(lost bool) {
 	line, err := m.history.Last()
 	if err != nil {
-		m.cfg.Log.Warn("the last sample cannot be read", "error", err)
+		m.cfg.Log.Warn("cannot read the last sample", "error", err)
 	}
 	if at, ok := sampleTime(line); ok {
 		m.wasAlive(at)
 	}
+	s, ok := lastSample(line)
+	switch {
+	case ok && m.body.Counters.raise(s.Restarts):
+		m.cfg.Log.Warn("metrics.json is behind the history; took the counters of its newest sample, records and durations of the newest starts are lost",
+			"sample", s.Time)
+	case lost:
+		m.cfg.Log.Error("metrics.json and its newest copies are damaged; counters, records and durations of the newest starts may be lost", "file", m.metrics.Path)
+	default:
+		return
+	}
+	grow(&m.body.Counters.Losses, 1)
+}
+
+// lastSample returns the sample of the last line, if its counters are what was written.
+func lastSample(line []byte) (*Sample, bool) {
+	var r lineReader
+	s, ok := r.read(line)
+	return s, ok && s != nil && s.RestartsSum == s.Restarts.Checksum()
 }
 
 // wasAlive notes a sign of life of the process before. One from the future is of
@@ -230,24 +275,28 @@ func (m *Memory) wasAlive(at time.Time) {
 	}
 }
 
-// report counts and logs what was wrong with a file.
-func (m *Memory) report(got *snapshot.Loaded, err error, path string) {
+// report logs what was wrong with a file and returns how to count it.
+func (m *Memory) report(got *snapshot.Loaded, err error, path string) (found Counters) {
 	for _, p := range got.Problems {
 		switch {
 		case errors.Is(p.Err, snapshot.ErrCorrupt):
-			m.body.Counters.CorruptionsDetected++
-			m.cfg.Log.Error("a file is damaged", "file", p.Path, "error", p.Err, "aside", p.Aside)
+			m.cfg.Log.Error("file is damaged", "file", p.Path, "error", p.Err, "aside", p.Aside)
 		case !errors.Is(p.Err, fs.ErrNotExist):
-			m.cfg.Log.Error("a file cannot be used", "file", p.Path, "error", p.Err, "aside", p.Aside)
+			m.cfg.Log.Error("cannot use file", "file", p.Path, "error", p.Err, "aside", p.Aside)
 		}
 	}
+	if more := got.Tried - len(got.Problems); more > 0 {
+		m.cfg.Log.Error("more files cannot be used", "file", path, "count", more)
+	}
+	found.CorruptionsDetected = uint64(got.Corrupt)
 	switch {
 	case err == nil && got.Recovered:
-		m.body.Counters.StateRecoveries++
-		m.cfg.Log.Warn("a backup stands in", "file", path, "backup", got.Source, "saved", got.SavedAt)
+		found.StateRecoveries, found.CorruptionsRecovered = 1, uint64(got.Corrupt)
+		m.cfg.Log.Warn("using a backup", "file", path, "backup", got.Source, "saved", got.SavedAt)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		m.cfg.Log.Error("nothing is remembered", "file", path, "error", err)
+		m.cfg.Log.Error("no good file and no good backup; starting without", "file", path, "error", err)
 	}
+	return found
 }
 
 // Remembered reports whether a good state file of this boot was found. It and
@@ -271,12 +320,17 @@ func (m *Memory) Stale() {
 
 // Restarted takes the record of this start. It may be called from any goroutine.
 func (m *Memory) Restarted(r Restart) {
-	r.RecoveredFrom, r.LastAlive = m.recovered, m.lastAlive
+	r.RecoveredFrom, r.LastAlive, r.Ended = m.recovered, m.lastAlive, m.ended
 	select {
 	case m.restarts <- r:
 	default: // a process has one start
 	}
 }
+
+// Stopping says that the process ends because it was asked to, so that the next start
+// does not count as one after a crash. It may be called from any goroutine, before Run's
+// context ends.
+func (m *Memory) Stopping() { m.stopped.Store(true) }
 
 // Restarts returns the records that are kept, newest last. Nobody may write to
 // them. It may be called from any goroutine, and waits for nothing.

@@ -158,7 +158,7 @@ func (r *recommendations) saveInterval() {
 // that are kept.
 func (r *recommendations) keepRestarts() {
 	h, keep := r.history, r.settings.KeepRestarts
-	starts := h.Counters.ColdStarts + h.Counters.WarmRestarts
+	starts := h.Counters.starts()
 	if keep <= 0 || h.stored < keep || starts <= uint64(h.stored) {
 		return
 	}
@@ -184,15 +184,21 @@ func (r *recommendations) restartStorm() {
 		}
 	}
 	if n > 0 {
-		r.add("", "look in the log for what ended the process", "times with many starts: %d; the worst from %s on: %s",
+		r.add("", "look in the log for the crash or the kill before each start", "times with many starts: %d; the worst from %s on: %s",
 			n, worst.From.UTC().Format(time.DateTime), worst.Text)
 	}
 }
 
 func (r *recommendations) damagedFiles() {
-	if c := r.analysis.Corruption; c != nil {
-		r.add("", "look after the disk and what else writes to the storage path", "%d files were found damaged, for %d of which a backup stood in", c.Of, c.Count)
+	c := r.analysis.Corruption
+	if c == nil {
+		return
 	}
+	why := fmt.Sprintf("%d files were found damaged, %d of them with a good backup", c.Of, c.Count)
+	if n := r.history.Counters.Losses; n > 0 {
+		why += fmt.Sprintf("; %d times the newest counters, records or durations were lost with all their copies", n)
+	}
+	r.add("", "check the disk and what else writes to the storage path", "%s", why)
 }
 
 // slowerSync is for a trend that is certain and makes a difference: by a tenth of

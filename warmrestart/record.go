@@ -3,6 +3,7 @@ package warmrestart
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -13,11 +14,22 @@ const (
 	Warm = "warm"
 )
 
+// Ways in which the process before a start ended on purpose.
+const (
+	Stopped  = "stopped"  // by SIGTERM or SIGINT
+	Rebooted = "rebooted" // with the boot it ran in
+)
+
 // Restart is the record of one start.
 type Restart struct {
-	At       time.Time     `json:"at"`          // when the first dump was requested
-	Kind     string        `json:"kind"`        // Cold or Warm
-	Reason   string        `json:"reason"`      // why that kind
+	At     time.Time `json:"at"`     // when the first dump was requested
+	Kind   string    `json:"kind"`   // Cold or Warm
+	Reason string    `json:"reason"` // why that kind
+	// Requested: SONiC requested a warm restart, so it ended the process before.
+	Requested bool `json:"requested,omitempty"`
+	// Ended is how the process before ended: Stopped, Rebooted, or "" if a crash, a
+	// SIGKILL or nothing is on record.
+	Ended    string        `json:"ended,omitempty"`
 	Duration time.Duration `json:"duration_ns"` // of the initial sync
 	EOIU     bool          `json:"eoiu"`        // the initial dump was read to its end
 	TimedOut bool          `json:"timed_out"`
@@ -40,6 +52,9 @@ type Restart struct {
 	// RecoveredFrom is the backup that stood in for a damaged state file.
 	RecoveredFrom string `json:"recovered_from,omitempty"`
 }
+
+// deliberate reports whether somebody ended the process before on purpose.
+func (r *Restart) deliberate() bool { return r.Requested || r.Ended != "" }
 
 // Port is a port as it was last acknowledged by STATE_DB.
 type Port struct {
@@ -69,12 +84,9 @@ type portsBody struct {
 const mostPorts = 65536
 
 func checkPorts(_ int, body []byte) error {
-	var b portsBody
+	var b struct{ Ports boundedPorts }
 	if err := json.Unmarshal(body, &b); err != nil {
 		return fmt.Errorf("ports: %w", err)
-	}
-	if len(b.Ports) > mostPorts {
-		return fmt.Errorf("%d ports, expected at most %d", len(b.Ports), mostPorts)
 	}
 	seen := make(map[string]bool, len(b.Ports))
 	for _, p := range b.Ports {
@@ -92,16 +104,6 @@ func checkPorts(_ int, body []byte) error {
 	return nil
 }
 
-// Counters are those of the specification; each only grows, over all restarts.
-type Counters struct {
-	WarmRestarts        uint64 `json:"warm_restarts"`
-	ColdStarts          uint64 `json:"cold_starts"`
-	EOIUDetected        uint64 `json:"eoiu_detected"`
-	EOIUTimeouts        uint64 `json:"eoiu_timeouts"`
-	StateRecoveries     uint64 `json:"state_recoveries"`
-	CorruptionsDetected uint64 `json:"corruptions_detected"`
-}
-
 // durations is the histogram of initial syncs: the count of each bucket, the
 // last one for +Inf, with the bounds they were counted by.
 type durations struct {
@@ -115,26 +117,62 @@ type metricsBody struct {
 	Counters Counters  `json:"counters"`
 	Sync     durations `json:"sync_duration_seconds"`
 	Restarts []Restart `json:"restarts"` // oldest first
+	// Stopped is when the process that saved this was stopped; the zero time while it
+	// runs, and if it ended in another way.
+	Stopped time.Time `json:"stopped,omitzero"`
 }
 
 func newMetricsBody() metricsBody {
 	return metricsBody{Sync: durations{Bounds: syncBounds, Counts: make([]uint64, len(syncBounds)+1)}}
 }
 
-func checkMetrics(_ int, body []byte) error {
-	var b metricsBody
-	if err := json.Unmarshal(body, &b); err != nil {
-		return fmt.Errorf("metrics: %w", err)
+// Bounds of what metrics.json can make us hold.
+const (
+	mostRestarts = 10000 // the largest history_max_restarts
+	mostBuckets  = 64
+	longestText  = 4 << 10 // bytes of a reason or a path
+)
+
+// decodeMetrics reads a body. It needs little more memory than the records it returns,
+// whatever the text is.
+func decodeMetrics(text []byte) (metricsBody, error) {
+	var b struct {
+		metricsBody
+		Sync struct {
+			Bounds boundedNumbers[float64]
+			Counts boundedNumbers[uint64]
+			Sum    float64
+		} `json:"sync_duration_seconds"`
+		Restarts boundedRestarts `json:"restarts"`
 	}
+	if err := json.Unmarshal(text, &b); err != nil {
+		return metricsBody{}, fmt.Errorf("metrics: %w", err)
+	}
+	b.metricsBody.Sync = durations{b.Sync.Bounds, b.Sync.Counts, b.Sync.Sum}
+	b.metricsBody.Restarts = b.Restarts
+	return b.metricsBody, b.metricsBody.check()
+}
+
+// decodeInto returns a check of a body, for snapshot.File, that stores what it decoded.
+func decodeInto(to *metricsBody) func(schema int, text []byte) error {
+	return func(_ int, text []byte) (err error) {
+		*to, err = decodeMetrics(text)
+		return err
+	}
+}
+
+func (b *metricsBody) check() error {
 	if err := b.Sync.check(); err != nil {
 		return err
 	}
 	for i, r := range b.Restarts {
-		if r.Kind != Cold && r.Kind != Warm {
-			return fmt.Errorf("restart %d is of kind %q, expected %q or %q", i, r.Kind, Cold, Warm)
-		}
-		if r.Duration < 0 {
+		switch {
+		case r.Kind != Cold && r.Kind != Warm:
+			return fmt.Errorf("restart %d is of kind %.20q, expected %q or %q", i, r.Kind, Cold, Warm)
+		case r.Duration < 0:
 			return fmt.Errorf("restart %d took %v, expected 0 or more", i, r.Duration)
+		case max(len(r.Reason), len(r.Ended), len(r.RecoveredFrom)) > longestText:
+			return fmt.Errorf("restart %d has a text of more than %d bytes", i, longestText)
 		}
 	}
 	return nil
@@ -149,13 +187,28 @@ func (d *durations) check() error {
 			return fmt.Errorf("histogram with bound %v before %v, expected ascending ones", d.Bounds[i-1], d.Bounds[i])
 		}
 	}
+	total := uint64(0)
+	for _, n := range d.Counts {
+		if n > math.MaxUint64-total {
+			return fmt.Errorf("histogram of more than %d observations", uint64(math.MaxUint64))
+		}
+		total += n
+	}
 	if d.Sum < 0 {
 		return fmt.Errorf("histogram with sum %v, expected 0 or more", d.Sum)
 	}
 	return nil
 }
 
+// observe counts one duration, unless the histogram is full: its count must not wrap.
 func (d *durations) observe(seconds float64) {
+	total := uint64(0)
+	for _, n := range d.Counts {
+		total += n
+	}
+	if total == math.MaxUint64 {
+		return
+	}
 	i := 0
 	for i < len(d.Bounds) && seconds > d.Bounds[i] {
 		i++
@@ -167,15 +220,15 @@ func (d *durations) observe(seconds float64) {
 // add counts one start.
 func (b *metricsBody) add(r Restart) {
 	if r.Kind == Warm {
-		b.Counters.WarmRestarts++
+		grow(&b.Counters.WarmRestarts, 1)
 	} else {
-		b.Counters.ColdStarts++
+		grow(&b.Counters.ColdStarts, 1)
 	}
 	if r.EOIU {
-		b.Counters.EOIUDetected++
+		grow(&b.Counters.EOIUDetected, 1)
 	}
 	if r.TimedOut {
-		b.Counters.EOIUTimeouts++
+		grow(&b.Counters.EOIUTimeouts, 1)
 	}
 	b.Sync.observe(r.Duration.Seconds())
 	b.Restarts = append(b.Restarts, r)

@@ -26,7 +26,7 @@ func TestCheck(t *testing.T) {
 		{"a long name of any bytes", checkPorts, `{"ports":[{"name":"` + strings.Repeat(`\ufffd`, 15) + `","name_hex":"` + strings.Repeat("ff", 15) + `"}]}`, ""},
 		{"bytes of another name", checkPorts, `{"ports":[{"name":"a","name_hex":"62"}]}`, `name "a" has the bytes "62"`},
 		{"a name twice", checkPorts, `{"ports":[{"name":"a"},{"name":"a"}]}`, `"a" is there twice`},
-		{"too many", checkPorts, many, "65537 ports, expected at most 65536"},
+		{"too many", checkPorts, many, "65537 elements, expected at most 65536"},
 
 		{"metrics", checkMetrics, `{` + histogram + `}`, ""},
 		{"a record", checkMetrics, `{` + histogram + `,"restarts":[{"kind":"warm"}]}`, ""},

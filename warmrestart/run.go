@@ -14,8 +14,8 @@ import (
 // chore is one file that is written from time to time, and how that goes.
 type chore struct {
 	what  string // the file in words
-	dir   string // "" if the file is not kept
-	write func() (size int, wrote bool, err error)
+	path  string // "" if the file is not kept
+	write func() (wrote bool, err error)
 
 	owed  bool
 	err   error         // of the last try
@@ -51,18 +51,17 @@ func (m *Memory) makeChores() {
 		fileText:    {what: "the export for Prometheus", write: m.writeText},
 		fileJSON:    {what: "the export as JSON", write: m.writeJSON},
 	}
-	for i := range m.chores {
-		m.chores[i].dir = m.cfg.StoragePath
-	}
-	m.chores[fileState].dir = ""
-	if m.cfg.StateFile != "" {
-		m.chores[fileState].dir = filepath.Dir(m.cfg.StateFile)
+	m.chores[fileState].path = m.cfg.StateFile
+	if m.cfg.StoragePath != "" {
+		for file, name := range map[int]string{fileMetrics: metricsFile, fileHistory: historyFile, fileText: textFile, fileJSON: jsonFile} {
+			m.chores[file].path = filepath.Join(m.cfg.StoragePath, name)
+		}
 	}
 }
 
 // owe has a file written at the next opportunity, if it is kept at all.
 func (m *Memory) owe(file int) {
-	m.setOwed(file, m.chores[file].dir != "")
+	m.setOwed(file, m.chores[file].path != "")
 }
 
 // Run owns the files until ctx ends, and then saves what is left. It wakes up
@@ -151,10 +150,10 @@ func (m *Memory) work() {
 func (m *Memory) try(file int) {
 	c, f := &m.chores[file], m.cfg.Families
 	m.writing.Store(time.Now().UnixNano())
-	err := snapshot.EnsureDir(c.dir, dirMode)
-	size, wrote := 0, false
+	err := snapshot.EnsureDir(filepath.Dir(c.path), dirMode)
+	wrote := false
 	if err == nil {
-		size, wrote, err = c.write()
+		wrote, err = c.write()
 	}
 	m.writing.Store(0)
 	m.setOwed(file, err != nil)
@@ -170,12 +169,28 @@ func (m *Memory) try(file int) {
 	if wrote {
 		f.saves.At(file).Inc()
 		f.savedAt.At(file).Set(unixSeconds(time.Now()))
-		f.size.At(file).Set(int64(size))
+		f.size.At(file).Set(m.sizeOf(c.path))
 	}
 	m.tell(file, err)
 	if file == fileMetrics {
 		m.expose()
 	}
+}
+
+// sizeOf returns the size of a file that was just written, 0 if it is gone again.
+func (m *Memory) sizeOf(path string) int64 {
+	info, err := m.fs().Lstat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+func (m *Memory) fs() snapshot.FS {
+	if m.cfg.FS == nil {
+		return snapshot.OS
+	}
+	return m.cfg.FS
 }
 
 // tell takes note of how a try went. Each cause of trouble is logged once, until
@@ -230,6 +245,10 @@ func (m *Memory) finish() {
 		default:
 			more = false
 		}
+	}
+	if m.stopped.Load() {
+		m.body.Stopped = time.Now().UTC()
+		m.owe(fileMetrics)
 	}
 	for _, file := range []int{fileState, fileMetrics} {
 		if m.chores[file].owed {

@@ -11,10 +11,13 @@ type Sample struct {
 	Score   int       `json:"score"`            // of health, 0 to 100
 
 	Restarts Counters `json:"restarts"` // over all restarts
-	Events   uint64   `json:"events"`   // since the process began
-	Writes   uint64   `json:"writes"`   // likewise
-	Resyncs  uint64   `json:"resyncs"`  // likewise
-	Repairs  uint64   `json:"repairs"`  // likewise
+	// RestartsSum is the checksum of Restarts, by which a start knows that it can take
+	// them where metrics.json is damaged. 0 in samples of writers that did not note it.
+	RestartsSum uint32 `json:"restarts_sum,omitempty"`
+	Events      uint64 `json:"events"`  // since the process began
+	Writes      uint64 `json:"writes"`  // likewise
+	Resyncs     uint64 `json:"resyncs"` // likewise
+	Repairs     uint64 `json:"repairs"` // likewise
 	// Exchanges with the databases since the process began, and those that failed.
 	Exchanges  uint64   `json:"exchanges"`
 	Failed     uint64   `json:"failed"`

@@ -62,7 +62,11 @@ func (r *lineReader) plain(line []byte) bool {
 	}
 	ok = ok && p.word(`,"health":`) && r.name(&p, &s.Health) &&
 		integer(&p, `,"score":`, &s.Score) &&
-		p.word(`,"restarts":`) && p.counters(&s.Restarts) &&
+		p.word(`,"restarts":`) && p.counters(&s.Restarts)
+	if ok && p.word(`,"restarts_sum":`) {
+		ok = p.sum(&s.RestartsSum)
+	}
+	ok = ok &&
 		p.count(`,"events":`, &s.Events) &&
 		p.count(`,"writes":`, &s.Writes) &&
 		p.count(`,"resyncs":`, &s.Resyncs) &&
@@ -195,6 +199,14 @@ func integer[T int | int64](p *plainText, w string, to *T) bool {
 	return true
 }
 
+// sum takes a checksum.
+func (p *plainText) sum(to *uint32) bool {
+	var n uint64
+	ok := p.count("", &n) && n <= math.MaxUint32
+	*to = uint32(n)
+	return ok
+}
+
 // number takes a number that is not negative and has no exponent.
 func (p *plainText) number(to *float64) bool {
 	b, i, point := *p, 0, -1
@@ -224,6 +236,8 @@ func (p *plainText) counters(c *Counters) bool {
 		p.count(`,"eoiu_timeouts":`, &c.EOIUTimeouts) &&
 		p.count(`,"state_recoveries":`, &c.StateRecoveries) &&
 		p.count(`,"corruptions_detected":`, &c.CorruptionsDetected) &&
+		p.count(`,"corruptions_recovered":`, &c.CorruptionsRecovered) &&
+		p.count(`,"losses":`, &c.Losses) &&
 		p.word(`}`)
 }
 

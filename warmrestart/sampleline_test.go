@@ -15,7 +15,7 @@ import (
 func fullSample() Sample {
 	return Sample{
 		Time: noon, Process: noon.Add(-time.Hour), Health: "degraded", Score: 70,
-		Restarts: Counters{1, 2, 3, 4, 5, 6}, Events: math.MaxUint64, Writes: 1 << 63, Resyncs: 7, Repairs: 8, Exchanges: 1 << 62, Failed: 12,
+		Restarts: Counters{1, 2, 3, 4, 5, 6, 7, 8}, RestartsSum: math.MaxUint32, Events: math.MaxUint64, Writes: 1 << 63, Resyncs: 7, Repairs: 8, Exchanges: 1 << 62, Failed: 12,
 		Configured: 9, Present: 10, Up: 11,
 		Latency: &Latency{Count: 5000, Kept: 4096, P50: 1, P95: 2, P99: 3, Max: math.MaxInt64},
 		Flaps:   []PortFlaps{{Port: "Ethernet0", Downs: 12, Penalty: 1234.5}, {Port: "Ethernet4", Downs: 1, Penalty: 1000}},

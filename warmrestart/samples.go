@@ -53,6 +53,7 @@ func (h *History) readSamples(path string, now time.Time) {
 	if err != nil {
 		h.problem("%v", err)
 	}
+	h.takeCounters(&log)
 	if stats.Bad > 0 {
 		h.problem("lines of the history that cannot be read: %d, skipped", stats.Bad)
 	}
@@ -130,9 +131,6 @@ func (r *samplesReader) finish() {
 	}
 	if (h.SampleCount-1)%r.stride != 0 {
 		h.Samples = append(h.Samples, r.last.clone())
-	}
-	if h.Counters == (Counters{}) {
-		h.Counters = r.last.Restarts
 	}
 	r.odd.tell(h, "samples")
 	if r.dropped > 0 {

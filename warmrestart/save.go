@@ -13,20 +13,20 @@ import (
 	"portsyncd/snapshot"
 )
 
-// This file is how each of the files is written. The functions return the size
-// of what was to be written, and whether it had to be.
+// This file is how each of the files is written. The functions return whether the file
+// had to be written.
 
 // writePorts sets the state file aside if it is stale, and then writes it if
 // there is something to write.
-func (m *Memory) writePorts() (int, bool, error) {
+func (m *Memory) writePorts() (bool, error) {
 	if m.stale.Load() {
 		if err := m.ports.SetAside(); err != nil {
-			return 0, false, err
+			return false, err
 		}
 		m.stale.Store(false)
 	}
 	if m.latest == nil {
-		return 0, false, nil
+		return false, nil
 	}
 	slices.SortFunc(m.latest, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) }) // the same ports, the same file
 	for i := range m.latest {
@@ -37,33 +37,31 @@ func (m *Memory) writePorts() (int, bool, error) {
 	if err == nil {
 		m.latest = nil
 	}
-	return len(body), wrote, err
+	return wrote, err
 }
 
-func (m *Memory) writeMetrics() (int, bool, error) {
+func (m *Memory) writeMetrics() (bool, error) {
 	body := encode(&m.body)
 	err := m.metrics.Save(body)
 	m.based = m.based || err == nil
-	return len(body), err == nil, err
+	return err == nil, err
 }
 
-func (m *Memory) writeSample() (int, bool, error) {
-	line := m.cfg.Sample(m.body.Counters)
-	err := m.history.Append(line)
-	return len(line), err == nil, err
+func (m *Memory) writeSample() (bool, error) {
+	err := m.history.Append(m.cfg.Sample(m.body.Counters))
+	return err == nil, err
 }
 
-func (m *Memory) writeText() (int, bool, error) { return m.export(textFile, m.cfg.Text) }
-func (m *Memory) writeJSON() (int, bool, error) { return m.export(jsonFile, m.cfg.JSON) }
+func (m *Memory) writeText() (bool, error) { return m.export(textFile, m.cfg.Text) }
+func (m *Memory) writeJSON() (bool, error) { return m.export(jsonFile, m.cfg.JSON) }
 
 // exportMode is for node_exporter, which runs as another user. The directory is
 // a matter between its group and that user.
 const exportMode = 0o644
 
-func (m *Memory) export(name string, render func([]byte) []byte) (int, bool, error) {
-	data := render(nil)
-	err := snapshot.WriteFile(filepath.Join(m.cfg.StoragePath, name), data, exportMode)
-	return len(data), err == nil, err
+func (m *Memory) export(name string, render func([]byte) []byte) (bool, error) {
+	err := snapshot.WriteFile(filepath.Join(m.cfg.StoragePath, name), render(nil), exportMode)
+	return err == nil, err
 }
 
 // removeExports removes the exports that are not wanted any more: values that

@@ -23,15 +23,16 @@ const (
 	startsWithin  = 20 * time.Minute
 )
 
-// RestartStorm reports whether so many starts lie in the time before now that
-// SONiC may refuse the next. Starts that a record gives a later time than now, by a
+// RestartStorm reports whether so many starts that nobody asked for lie in the time before
+// now that SONiC may refuse the next. A start after a stop by SIGTERM, after a new boot,
+// or one that SONiC requested as warm does not count. Starts that a record gives a later time than now, by a
 // clock that was set back, do not count. systemd counts in a window that it begins
 // anew with the first start after the last one; a sliding window, as here, sees a
 // storm at least as early. It is cheap enough to be called for each status.
 func RestartStorm(restarts []Restart, now time.Time) (Storm, bool) {
 	var recent []time.Time
 	for i := range restarts {
-		if at := restarts[i].began(); !at.After(now) && now.Sub(at) <= startsWithin {
+		if at := restarts[i].began(); !restarts[i].deliberate() && !at.After(now) && now.Sub(at) <= startsWithin {
 			recent = append(recent, at)
 		}
 	}
@@ -47,7 +48,7 @@ func restartStorm(starts []time.Time) Storm {
 	first, last := starts[0], starts[len(starts)-1]
 	return Storm{
 		Kind: StormRestarts, From: first, To: last, Count: uint64(len(starts)), Limit: startsAllowed,
-		Text: fmt.Sprintf("%d starts in %v: after %d in %.0f minutes SONiC leaves the service down",
+		Text: fmt.Sprintf("%d starts in %v, each after a crash or a kill: after %d in %.0f minutes SONiC leaves the service down",
 			len(starts), last.Sub(first).Round(time.Second), startsAllowed, startsWithin.Minutes()),
 	}
 }
@@ -60,12 +61,14 @@ func (r *Restart) began() time.Time {
 	return r.Process
 }
 
-// restartStorms returns the times, oldest first, in which each start belongs to
-// startsAllowed within startsWithin of each other.
+// restartStorms returns the times, oldest first, in which each start that nobody asked
+// for belongs to startsAllowed of them within startsWithin of each other.
 func restartStorms(restarts []Restart) (storms []Storm) {
-	starts := make([]time.Time, len(restarts))
+	var starts []time.Time
 	for i := range restarts {
-		starts[i] = restarts[i].began()
+		if !restarts[i].deliberate() {
+			starts = append(starts, restarts[i].began())
+		}
 	}
 	slices.SortFunc(starts, time.Time.Compare)
 	from, to := 0, 0 // starts that are part of a storm

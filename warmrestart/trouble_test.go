@@ -349,7 +349,7 @@ func TestHangAtStart(t *testing.T) {
 		if got := l.Trouble(); len(got) != 1 || l.Remembered() {
 			t.Errorf("trouble %q, remembered %v; want some, and nothing", got, l.Remembered())
 		}
-		if n := log.count("the disk does not answer"); n != 1 {
+		if n := log.count("disk does not answer"); n != 1 {
 			t.Errorf("%d log lines about it, want 1", n)
 		}
 		l.stop()

@@ -241,3 +241,13 @@ func TestJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestOutlierScore: a value is an outlier beyond 3.5 scales, to either side.
+func TestOutlierScore(t *testing.T) {
+	s := Spread{N: 30, Median: 100, Scale: 2}
+	for value, want := range map[float64]bool{100: false, 106.9: false, 107.1: true, 117: true, 93.1: false, 92.9: true} {
+		if got := s.IsOutlier(value); got != want {
+			t.Errorf("%v, %v scales from the median, is an outlier: %v, want %v", value, s.Score(value), got, want)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package warmrestart
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// damages are what can happen to a file.
+var damages = []struct {
+	name string
+	do   func(path string, text []byte) error
+}{
+	{"overwritten", func(path string, text []byte) error { return os.WriteFile(path, []byte("junk"), 0o640) }},
+	{"emptied", func(path string, text []byte) error { return os.Truncate(path, 0) }},
+	{"removed", func(path string, text []byte) error { return os.Remove(path) }},
+	{"one digit changed", func(path string, text []byte) error {
+		changed := bytes.Replace(text, []byte(`"eoiu_timeouts":1`), []byte(`"eoiu_timeouts":9`), -1)
+		if bytes.Equal(changed, text) && len(text) > 0 {
+			changed[len(changed)/2] ^= 1
+		}
+		return os.WriteFile(path, changed, 0o640)
+	}},
+}
+
+// damage does one of the damages to a file in place, so that a hard link has it too.
+func damage(t *testing.T, how int, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	must(t, damages[how].do(path, text))
+}
+
+// fourStarts is a directory in which the daemon started four times; the newest start
+// alone timed out.
+func fourStarts(t *testing.T) (dir string) {
+	dir = t.TempDir()
+	c := config(dir)
+	for i, r := range []Restart{cold(time.Millisecond), warm(2 * time.Second), warm(3 * time.Second),
+		{At: time.Now(), Kind: Cold, Duration: 4 * time.Second, TimedOut: true}} {
+		l := start(t, c)
+		l.PortsChanged(somePorts(uint32(i)))
+		l.Restarted(r)
+		l.stop()
+	}
+	l := open(t, c)
+	l.owe(fileHistory)
+	l.run().stop()
+	return dir
+}
+
+// fourStartsSeries are the counters of fourStarts.
+var fourStartsSeries = map[string]string{
+	"portsyncd_warm_restarts": "2", "portsyncd_cold_starts": "2",
+	"portsyncd_eoiu_detected": "3", "portsyncd_eoiu_timeouts": "1",
+}
+
+// wantCounters compares counters, the histogram and the records with the truth.
+func (l *life) wantCounters(c Config) {
+	l.t.Helper()
+	for series, want := range fourStartsSeries {
+		l.wantExposed(series, want)
+	}
+	l.wantExposed("portsyncd_sync_duration_seconds_count", "4")
+	l.wantExposed("portsyncd_counter_losses", "0")
+	if got := stored(l.t, c); len(got.Restarts) != 4 || !got.Restarts[3].TimedOut {
+		l.t.Errorf("%d records, want 4", len(got.Restarts))
+	}
+}
+
+// TestDamage does each damage to each file alone and to each pair: no counter, duration
+// or record is lost, in the daemon and in the report.
+func TestDamage(t *testing.T) {
+	whole := fourStarts(t)
+	var names []string
+	for _, sub := range []string{"state", "metrics"} {
+		for _, name := range files(t, filepath.Join(whole, sub), "") {
+			names = append(names, filepath.Join(sub, name))
+		}
+	}
+	if len(names) < 8 {
+		t.Fatalf("only the files %q", names)
+	}
+	for how := range damages {
+		for i := range names {
+			for k := i; k < len(names); k++ { // k == i: that file alone
+				dir := t.TempDir()
+				must(t, os.CopyFS(dir, os.DirFS(whole)))
+				for _, n := range []int{i, k}[:min(1+k-i, 2)] {
+					damage(t, how, filepath.Join(dir, names[n]))
+				}
+				c := config(dir)
+				h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
+				must(t, err)
+				if n := h.Counters; n.WarmRestarts != 2 || n.ColdStarts != 2 || n.EOIUTimeouts != 1 || len(h.Restarts) != 4 {
+					t.Errorf("the report has %+v and %d records", n, len(h.Restarts))
+				}
+				l := start(t, c)
+				l.stop()
+				l.wantCounters(c)
+				if t.Failed() {
+					t.Fatalf("%s and %s %s:\n%s", names[i], names[k], damages[how].name, &l.log.buf)
+				}
+			}
+		}
+	}
+}
+
+// damageNewest damages metrics.json and all copies of its content.
+func damageNewest(t *testing.T, c Config) {
+	t.Helper()
+	all := files(t, c.StoragePath, metricsFile)
+	for _, name := range append(all[:1], all[len(all)-metricsCopies:]...) {
+		damage(t, 0, filepath.Join(c.StoragePath, name))
+	}
+}
+
+// TestDamageToAllCopies: with metrics.json and all copies damaged the counters come from
+// the history. What cannot come from there is counted and named as lost.
+func TestDamageToAllCopies(t *testing.T) {
+	c := config(fourStarts(t))
+	damageNewest(t, c)
+	l := start(t, c)
+	l.stop()
+	for series, want := range fourStartsSeries {
+		l.wantExposed(series, want)
+	}
+	l.wantExposed("portsyncd_sync_duration_seconds_count", "3")
+	l.wantExposed("portsyncd_counter_losses", "1")
+	l.wantExposed("portsyncd_corruptions_detected", "3")
+	l.wantExposed("portsyncd_corruptions_recovered", "3")
+	if l.log.count("metrics.json is behind the history") != 1 {
+		t.Errorf("the log does not name the loss: %s", &l.log.buf)
+	}
+	h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
+	must(t, err)
+	why := fmt.Sprint(Analyse(h, AnalysisOptions{Now: time.Now()}).Recommendations)
+	if !strings.Contains(why, "1 times the newest counters, records or durations were lost") {
+		t.Errorf("the report does not name the loss: %s", why)
+	}
+}
+
+// TestDamageEverywhere: with the history damaged as well the counters go back, and that
+// is counted and named.
+func TestDamageEverywhere(t *testing.T) {
+	c := config(fourStarts(t))
+	damageNewest(t, c)
+	damage(t, 3, filepath.Join(c.StoragePath, historyFile))
+	h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
+	must(t, err)
+	if problems := strings.Join(h.Problems, "\n"); !strings.Contains(problems, "may be missing") {
+		t.Errorf("the report says %s", problems)
+	}
+	l := start(t, c)
+	l.stop()
+	l.wantExposed("portsyncd_eoiu_timeouts", "0")
+	l.wantExposed("portsyncd_warm_restarts", "2")
+	l.wantExposed("portsyncd_counter_losses", "1")
+	if l.log.count("of the newest starts may be lost") != 1 {
+		t.Errorf("the log does not name the loss: %s", &l.log.buf)
+	}
+	l = start(t, c)
+	l.stop()
+	l.wantExposed("portsyncd_counter_losses", "1")
+}
+
+// TestLargeCounters: counters beyond 32 bits come back whole, and those at the largest
+// value stay there.
+func TestLargeCounters(t *testing.T) {
+	const most = ^uint64(0)
+	c := config(t.TempDir())
+	l := open(t, c)
+	l.body.Counters = Counters{1 << 40, 1<<33 + 1, 1<<34 + 2, 1<<35 + 3, 1<<36 + 4, 1<<37 + 5, 1<<38 + 6, 1<<39 + 7}
+	l.body.Sync.Counts[3] = 1 << 41
+	l.owe(fileMetrics)
+	l.run().stop()
+	l = start(t, c)
+	l.stop()
+	for series, want := range map[string]uint64{
+		"portsyncd_warm_restarts": 1 << 40, "portsyncd_cold_starts": 1<<33 + 1, "portsyncd_eoiu_detected": 1<<34 + 2,
+		"portsyncd_eoiu_timeouts": 1<<35 + 3, "portsyncd_state_recoveries": 1<<36 + 4, "portsyncd_corruptions_detected": 1<<37 + 5,
+		"portsyncd_corruptions_recovered": 1<<38 + 6, "portsyncd_counter_losses": 1<<39 + 7, "portsyncd_sync_duration_seconds_count": 1 << 41,
+	} {
+		l.wantExposed(series, fmt.Sprint(want))
+	}
+	l = open(t, c)
+	for _, counter := range l.body.Counters.all() {
+		*counter = most
+	}
+	l.body.Sync.Counts[3] = most
+	l.owe(fileMetrics)
+	l.run().stop()
+	must(t, os.WriteFile(filepath.Join(c.StoragePath, metricsFile), nil, 0o640))
+	l = start(t, c)
+	l.Restarted(Restart{At: time.Now(), Kind: Warm, EOIU: true, TimedOut: true})
+	l.Restarted(Restart{At: time.Now(), Kind: Cold, EOIU: true, TimedOut: true})
+	l.stop()
+	for _, series := range []string{"portsyncd_warm_restarts", "portsyncd_cold_starts", "portsyncd_eoiu_detected", "portsyncd_eoiu_timeouts",
+		"portsyncd_state_recoveries", "portsyncd_corruptions_detected", "portsyncd_corruptions_recovered", "portsyncd_sync_duration_seconds_count"} {
+		l.wantExposed(series, fmt.Sprint(most))
+	}
+	h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
+	must(t, err)
+	if n := h.Counters.starts(); n != most {
+		t.Errorf("the report has %d starts, want %d", n, most)
+	}
+}
