@@ -1,6 +1,7 @@
 package netlinkraw
 
 import (
+	"bytes"
 	"reflect"
 	"slices"
 	"strings"
@@ -226,6 +227,10 @@ func TestDecodeHostile(t *testing.T) {
 			datagram: withAttrs(AppendAttr(nil, unix.IFLA_LINKINFO, rawAttr(9, unix.IFLA_INFO_KIND, "team"))), malformed: 1,
 		},
 		{
+			name:     "no attribute in link info",
+			datagram: withAttrs(AppendAttr(nil, unix.IFLA_LINKINFO, rawAttr(3, unix.IFLA_INFO_KIND, ""))), malformed: 1,
+		},
+		{
 			name:     "unknown attributes",
 			datagram: withAttrs(append(AppendAttr(nil, 0x3fff, []byte("?")), name...)),
 			want:     []string{`NewLink 7 "Ethernet0"`},
@@ -353,6 +358,27 @@ func equalMessages(a, b *Message) bool {
 		}
 	}
 	return reflect.DeepEqual(x, y)
+}
+
+// Messages and attributes can be appended to others, and what a link does not have
+// takes no room.
+func TestAppend(t *testing.T) {
+	none := AppendLinkMessage(nil, unix.RTM_NEWLINK, 0, 0, 0, &Link{Index: 1})
+	if len(none) != headerLen+ifinfoLen {
+		t.Errorf("a link without attributes takes %d bytes, want %d", len(none), headerLen+ifinfoLen)
+	}
+	var b Batch
+	b.Load(AppendDone(AppendLinkMessage(none, unix.RTM_NEWLINK, 0, 0, 0, &testLink), 1, 0, unix.NLM_F_MULTI, unix.EBUSY))
+	wantLines(t, decodeAll(&b), `NewLink 1 ""`, testLinkLine, "DumpDone dump=1 errno=16")
+
+	done := AppendDone(nil, 1, 0, unix.NLM_F_MULTI, unix.EBUSY)
+	if n := int32(native.Uint32(done[headerLen:])); n != -int32(unix.EBUSY) {
+		t.Errorf("the error number is %d, want it negated", n)
+	}
+	// An attribute is padded from its own beginning.
+	if got, want := AppendAttr([]byte{1}, 2, []byte{3}), append([]byte{1}, AppendAttr(nil, 2, []byte{3})...); !bytes.Equal(got, want) {
+		t.Errorf("behind another byte: % x, want % x", got, want)
+	}
 }
 
 func TestMessageTypeString(t *testing.T) {

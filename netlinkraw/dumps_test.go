@@ -28,6 +28,7 @@ func TestDumpTracking(t *testing.T) {
 		{"other port", 1, [][]byte{done(multi, 1, 5), errorMessage(1, 5, unix.EBUSY)}, nil, 2},
 		{"not multipart", 1, [][]byte{done(0, 1, port)}, nil, 1},
 		{"after the counter has wrapped", 2, [][]byte{done(multi, 1<<32-1, port)}, []string{"DumpDone dump=4294967295"}, 0},
+		{"of the other half of the numbers", 1, [][]byte{done(multi, 1<<31+1, port), done(multi, 1<<31+2, port)}, []string{"DumpDone dump=2147483650"}, 1},
 		{"interrupted part", 1, [][]byte{link(multi|intr, 1, port), link(multi, 1, port), done(multi, 1, port)},
 			[]string{`NewLink dump=1 1 ""`, `NewLink dump=1 1 ""`, "DumpDone dump=1 interrupted"}, 0},
 		{"interrupted end", 1, [][]byte{done(multi|intr, 1, port)}, []string{"DumpDone dump=1 interrupted"}, 0},
@@ -58,6 +59,23 @@ func TestDumpTracking(t *testing.T) {
 				t.Errorf("foreign: %d, want %d", n, tt.foreign)
 			}
 		})
+	}
+}
+
+// A loss concerns the dumps that were requested before it was noticed, also when
+// their numbers wrap.
+func TestLossy(t *testing.T) {
+	var d dumpTracker
+	if d.lossy(0) || d.lossy(1) {
+		t.Error("lossy without a loss")
+	}
+	const now = 5
+	d.issued.Store(now)
+	d.lose()
+	for seq, want := range map[uint32]bool{now - 1: true, now: true, now + 1: false, 1<<32 - 1: true, now + 1<<31: false, now + 1<<31 + 1: true} {
+		if got := d.lossy(seq); got != want {
+			t.Errorf("loss at %d: dump %d is lossy: %t, want %t", now, seq, got, want)
+		}
 	}
 }
 

@@ -164,6 +164,11 @@ func TestFindCut(t *testing.T) {
 	first := AppendLinkMessage(nil, unix.RTM_NEWLINK, 0, 0, 0, &Link{Index: 1, Name: []byte("lo")})
 	link := AppendLinkMessage(nil, unix.RTM_NEWLINK, 0, 0, 0, &Link{Index: 5, Name: []byte("Ethernet0"), Kind: []byte("veth")})
 	gone := AppendLinkMessage(nil, unix.RTM_DELLINK, 0, 0, 0, &Link{Index: 5, Name: []byte("Ethernet0"), Kind: []byte("veth")})
+	named := func(name string) []byte { // with room for a message at the cut
+		attrs := append(AppendAttrString(nil, unix.IFLA_IFNAME, name), make([]byte, 100)...)
+		return withAttrs(attrs)
+	}
+	longest := strings.Repeat("x", maxNameLen)
 	head := headerLen + ifinfoLen + attrHeaderLen + len("Ethernet0\x00")
 	for _, tt := range []struct {
 		name    string
@@ -175,7 +180,11 @@ func TestFindCut(t *testing.T) {
 		{"behind another", append(first, link[:head]...), true, len(first), len(first) + len(link)},
 		{"without its name", link[:head-1], false, 0, len(link)},
 		{"without its index", link[:headerLen+4], false, 0, len(link)},
+		{"after its header", link[:headerLen], false, 0, len(link)},
 		{"within its header", link[:headerLen-1], false, 0, 0},
+		{"with an empty name", named("")[:head], false, 0, len(named(""))},
+		{"with the longest name", named(longest)[:100], true, 0, len(named(longest))},
+		{"with a longer name", named(longest + "x")[:100], false, 0, len(named(longest + "x"))},
 		{"a deletion", gone[:head], false, 0, len(gone)},
 	} {
 		if at, end, ok := findCut(tt.data); at != tt.at || end != tt.end || ok != tt.ok {

@@ -101,15 +101,21 @@ func SetLinksDown(indexes []int32) (failed []error) {
 		return []error{fmt.Errorf("set links down: %w", err)}
 	}
 	defer r.Close()
+	return setLinksDown(r.Do, indexes)
+}
 
-	for i, index := range indexes {
-		err := r.Do(setDownRequest(index))
+// setLinksDown is SetLinksDown with a function that sends one request.
+func setLinksDown(do func(request []byte) error, indexes []int32) (failed []error) {
+	for len(indexes) > 0 {
+		index := indexes[0]
+		indexes = indexes[1:]
+		err := do(setDownRequest(index))
 		if err == nil || errors.Is(err, unix.ENODEV) {
 			continue
 		}
 		failed = append(failed, fmt.Errorf("set link %d down: %w", index, err))
-		if left := len(indexes) - i - 1; left > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			return append(failed, fmt.Errorf("set links down: %d more not tried", left))
+		if len(indexes) > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			return append(failed, fmt.Errorf("set links down: %d more not tried", len(indexes)))
 		}
 	}
 	return failed

@@ -92,3 +92,39 @@ func TestSlots(t *testing.T) {
 		}
 	}
 }
+
+// Slots grow in powers of 2 up to what a datagram needs, and take no more memory
+// together than before.
+func TestSlotsFor(t *testing.T) {
+	for _, c := range []struct{ n, size, need, count, grown int }{
+		{32, slotSize, 1, 32, slotSize},
+		{32, slotSize, slotSize, 32, slotSize},
+		{32, slotSize, slotSize + 1, 32, 2 * slotSize},
+		{32, slotSize, 1 << 20, slotMemory >> 20, 1 << 20},
+		{32, slotSize, slotLimit, 1, slotLimit},
+		{32, slotSize, 2 * slotMemory, 1, 2 * slotMemory},
+		{2, slotSize, 1, 2, slotSize},
+	} {
+		if count, grown := slotsFor(c.n, c.size, c.need); count != c.count || grown != c.grown {
+			t.Errorf("slotsFor(%d, %d, %d) = %d, %d; want %d, %d", c.n, c.size, c.need, count, grown, c.count, c.grown)
+		}
+	}
+}
+
+// The parts of the memory of slots do not overlap; datagrams begin on the first
+// page boundary after the addresses.
+func TestSlotsLayout(t *testing.T) {
+	page := unix.Getpagesize()
+	for _, n := range []int{1, 2, slotCount, page / nameStep, 3 * page / nameStep} {
+		const size = 64
+		s, err := newSlots(n, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end := s.names + n*nameStep
+		if s.names != n*(mmsghdrLen+iovecLen) || s.data < end || s.data >= end+page || s.data%page != 0 || len(s.mem) != s.data+n*size {
+			t.Errorf("%d slots: addresses at %d to %d, datagrams at %d, %d bytes in all", n, s.names, end, s.data, len(s.mem))
+		}
+		s.free()
+	}
+}

@@ -122,7 +122,7 @@ func (r *Requester) receive() ([]byte, error) {
 
 // findAck looks in a datagram for the kernel's verdict on request seq.
 func findAck(datagram []byte, seq, port uint32) (errno syscall.Errno, text string, ok bool) {
-	for len(datagram) > 0 {
+	for {
 		h, payload, rest, ok := cutMessage(datagram)
 		if !ok {
 			return 0, "", false
@@ -133,7 +133,6 @@ func findAck(datagram []byte, seq, port uint32) (errno syscall.Errno, text strin
 		}
 		return errnoOf(payload), ackText(h, payload), true
 	}
-	return 0, "", false
 }
 
 // ackText returns the kernel's words in an extended acknowledgement: attributes
@@ -150,7 +149,7 @@ func ackText(h header, payload []byte) string {
 		}
 		attrs = rest
 	}
-	for len(attrs) > 0 {
+	for {
 		typ, value, rest, ok := cutAttr(attrs)
 		if !ok {
 			return ""
@@ -160,7 +159,6 @@ func ackText(h header, payload []byte) string {
 		}
 		attrs = rest
 	}
-	return ""
 }
 
 // requestName returns the name of a message type for an error text.

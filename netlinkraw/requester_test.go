@@ -1,7 +1,9 @@
 package netlinkraw
 
 import (
+	"bytes"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -85,6 +87,38 @@ func TestSetLinksDownReportsEach(t *testing.T) {
 	}
 	if failed := SetLinksDown(nil); failed != nil {
 		t.Errorf("nothing to do: %q", failed)
+	}
+}
+
+// After a request without an answer the others are left alone, and counted.
+func TestSetLinksDownWithoutAnswer(t *testing.T) {
+	late := &OpError{Op: "RTM_NEWLINK", Err: os.ErrDeadlineExceeded}
+	for _, tt := range []struct {
+		name    string
+		answers []error
+		want    []string
+	}{
+		{"all answered", []error{nil, unix.ENODEV, nil}, nil},
+		{"refused", []error{unix.EPERM, nil, unix.EBUSY}, []string{"set link 1 down: operation not permitted", "set link 3 down: device or resource busy"}},
+		{"late at once", []error{late, nil, nil}, []string{"set link 1 down: " + late.Error(), "set links down: 2 more not tried"}},
+		{"late before the last", []error{nil, late, nil}, []string{"set link 2 down: " + late.Error(), "set links down: 1 more not tried"}},
+		{"late at the last", []error{nil, nil, late}, []string{"set link 3 down: " + late.Error()}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked := 0
+			do := func(request []byte) error {
+				asked++
+				if !bytes.Equal(request, setDownRequest(int32(asked))) {
+					t.Errorf("request %d is % x", asked, request)
+				}
+				return tt.answers[asked-1]
+			}
+			var got []string
+			for _, err := range setLinksDown(do, []int32{1, 2, 3}) {
+				got = append(got, err.Error())
+			}
+			wantLines(t, got, tt.want...)
+		})
 	}
 }
 
