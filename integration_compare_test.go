@@ -20,15 +20,15 @@ const (
 // have come about, and then until the daemon has been quiet for a moment.
 func (p *player) settle(n int, step *scenarioStep) {
 	p.t.Helper()
-	begin := time.Now()
+	watch := startWatch()
 	for {
 		p.catchUp()
-		missing := p.missing(step, time.Since(begin) < strictFor)
+		missing := p.missing(step, time.Since(watch.begin) < strictFor)
 		if missing == "" {
 			break
 		}
 		ended := p.s.Alive && p.daemon != nil && step.Stop == "" && !p.daemon.alive()
-		if time.Since(begin) > settleFor || ended {
+		if watch.left(settleFor) <= 0 || ended {
 			action, _ := json.Marshal(step)
 			p.t.Fatalf("step %d %.200s: %s", n, action, missing)
 		}

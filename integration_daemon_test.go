@@ -178,10 +178,17 @@ func (d *program) alive() bool {
 // wait waits for the end of the process and returns its wait status.
 func (d *program) wait(limit time.Duration) syscall.WaitStatus {
 	d.t.Helper()
-	select {
-	case <-d.ended:
-	case <-time.After(limit):
-		d.t.Fatalf("the daemon still runs after %v", limit)
+	watch := startWatch()
+	for ended := false; !ended; {
+		left := watch.left(limit)
+		if left <= 0 {
+			d.t.Fatalf("the daemon still runs after %v", limit)
+		}
+		select {
+		case <-d.ended:
+			ended = true
+		case <-time.After(left):
+		}
 	}
 	return d.cmd.ProcessState.Sys().(syscall.WaitStatus)
 }

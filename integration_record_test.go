@@ -47,6 +47,7 @@ func (r *record[T]) from(n int) ([]T, <-chan struct{}) {
 
 // await waits until an item after the first n satisfies cond and returns it.
 func (r *record[T]) await(n int, limit time.Duration, cond func(T) bool) (item T, ok bool) {
+	watch := startWatch()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for {
@@ -60,7 +61,11 @@ func (r *record[T]) await(n int, limit time.Duration, cond func(T) bool) (item T
 		select {
 		case <-changed:
 		case <-timer.C:
-			return item, false
+			left := watch.left(limit)
+			if left <= 0 {
+				return item, false
+			}
+			timer.Reset(left)
 		}
 	}
 }
@@ -69,16 +74,16 @@ func (r *record[T]) await(n int, limit time.Duration, cond func(T) bool) (item T
 // that took; the test fails with its last answer if it takes longer than limit.
 func eventually(t *testing.T, limit time.Duration, check func() string) time.Duration {
 	t.Helper()
-	begin := time.Now()
+	watch := startWatch()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		problem := check()
-		took := time.Since(begin)
+		took := time.Since(watch.begin)
 		if problem == "" {
 			return took
 		}
-		if took > limit {
+		if watch.left(limit) <= 0 {
 			t.Fatalf("not within %v: %s", limit, problem)
 		}
 		<-tick.C

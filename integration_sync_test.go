@@ -84,24 +84,24 @@ func (c *cell) awaitInStep(limit time.Duration) (longest time.Duration) {
 	const stays = 150 * time.Millisecond
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	begin, kernel := time.Now(), ""
+	watch, kernel := startWatch(), ""
 	var since time.Time // it has been in step, if not zero
 	for {
 		links, problem := c.outOfStep()
 		now := time.Now()
 		if links != kernel {
 			if kernel != "" {
-				begin = now
+				watch = startWatch()
 			}
 			kernel = links
 		}
 		switch {
-		case problem != "" && now.Sub(begin) > limit:
+		case problem != "" && watch.left(limit) <= 0:
 			c.t.Fatalf("not within %v: %s", limit, problem)
 		case problem != "":
 			since = time.Time{}
 		case since.IsZero():
-			since, longest = now, max(longest, now.Sub(begin))
+			since, longest = now, max(longest, now.Sub(watch.begin))
 		case now.Sub(since) > stays:
 			return longest
 		}

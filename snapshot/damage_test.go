@@ -153,8 +153,8 @@ func bounded(t *testing.T, do func()) {
 	do()
 	took := time.Since(start)
 	runtime.ReadMemStats(&after)
-	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 9<<20 || took > 2*time.Second {
-		t.Errorf("took %d bytes and %v; want at most 9 MiB and 2 s", bytes, took)
+	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 9<<20 || took > 20*time.Second {
+		t.Errorf("took %d bytes and %v; want at most 9 MiB and 20 s", bytes, took)
 	} else {
 		t.Logf("%d KiB, %v", bytes>>10, took.Round(10*time.Microsecond))
 	}

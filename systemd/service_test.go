@@ -16,8 +16,8 @@ import (
 
 // slowStart is how long the first start of serve takes, more than startTimeout, the TimeoutStartSec= of TestUnit.
 const (
-	slowStart    = 2 * time.Second
-	startTimeout = 1500 * time.Millisecond
+	slowStart    = 5 * time.Second
+	startTimeout = 4 * time.Second
 )
 
 // serve is a service as portsyncd is one, run by a real systemd in TestUnit. It tells how it fares through STATUS=.

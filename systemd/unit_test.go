@@ -98,7 +98,7 @@ func TestUnit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	const watchdog = 2 * time.Second
+	const watchdog = 4 * time.Second
 	m := startUserManager(t)
 	self, err := os.Executable()
 	if err != nil {
@@ -139,7 +139,7 @@ StandardError=append:%s
 	if took := time.Since(began); took < slowStart {
 		t.Errorf("systemctl start took %v: it did not wait for READY=1", took)
 	}
-	const ready = `watchdog 2s, sockets ["web"], sandbox: <nil>`
+	const ready = `watchdog 4s, sockets ["web"], sandbox: <nil>`
 	m.expect(map[string]string{"ActiveState": "active", "StatusText": ready})
 
 	conn, err := net.Dial("unix", socket)
@@ -252,7 +252,7 @@ func (m userManager) expect(want map[string]string) {
 // await asks until the properties are as wanted, as systemctl has no command that waits for them.
 func (m userManager) await(want map[string]string) {
 	m.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		differ := m.differences(want)
 		if len(differ) == 0 {
 			return
