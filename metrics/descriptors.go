@@ -7,16 +7,11 @@ import "golang.org/x/sys/unix"
 // listeners. It uses some 20 of them.
 const ownDescriptors = 32
 
-// shareOf returns how many connections may be served, and how many refused ones
-// may linger, if the process may have so many file descriptors. Clients that take
-// all of them would keep the daemon from the databases.
-func shareOf(descriptors uint64) (conns, lingering int) {
-	if descriptors >= ownDescriptors+2*defaultMaxConns {
-		return defaultMaxConns, maxLingering
-	}
-	rest := max(int(descriptors), ownDescriptors) - ownDescriptors
-	lingering = min(rest/4, maxLingering)
-	return max(1, min(rest-lingering, defaultMaxConns)), lingering
+// shareOf returns how many connections may be served if the process may have so many
+// file descriptors. Clients that take all of them would keep the daemon from the
+// databases.
+func shareOf(descriptors uint64) int {
+	return max(1, min(int(min(descriptors, 1<<20))-ownDescriptors, defaultMaxConns))
 }
 
 // descriptorLimit is RLIMIT_NOFILE, getrlimit(2). The Go runtime has raised it to

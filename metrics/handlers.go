@@ -46,6 +46,18 @@ type route struct {
 	requests map[int]*Counter // by status
 }
 
+// ownCodes are the statuses that net/http answers with by itself, to what it cannot
+// read as a request.
+var ownCodes = []int{http.StatusBadRequest, http.StatusExpectationFailed, http.StatusRequestHeaderFieldsTooLarge,
+	http.StatusNotImplemented, http.StatusHTTPVersionNotSupported}
+
+// countOwn counts such an answer. There is no path to count it under.
+func (s *Server) countOwn(code int) {
+	if counter := s.other.requests[code]; counter != nil {
+		counter.Inc()
+	}
+}
+
 // addRoutes sets up the paths. Every combination of path and status that can
 // happen has its series of portsyncd_http_requests_total.
 func (s *Server) addRoutes() {
@@ -55,7 +67,7 @@ func (s *Server) addRoutes() {
 		slices.Sort(codes)
 		for _, code := range codes {
 			rt.requests[code] = s.src.Set.NewCounter("portsyncd_http_requests_total",
-				"HTTP requests answered, by path and status.",
+				"HTTP requests answered, by path and status; path is \"other\" for what is not served and for requests that cannot be read. Connections that were closed before their request was read are in portsyncd_http_rejected_total.",
 				Label{"path", path}, Label{"code", strconv.Itoa(code)})
 		}
 		return rt
@@ -77,23 +89,22 @@ func (s *Server) addRoutes() {
 		s.routes["/status"] = add("/status", s.handleStatus, ok, unavailable)
 	}
 	if s.cfg.Profiling {
-		s.pprof = add("/debug/pprof/", handleProfiling, ok,
-			http.StatusBadRequest, absent, http.StatusInternalServerError)
+		s.pprof = add("/debug/pprof/", s.handleProfiling, ok,
+			http.StatusBadRequest, absent, http.StatusInternalServerError, unavailable)
 	}
-	s.other = add("other", nil, absent)
+	s.other = add("other", nil, append(ownCodes, absent)...)
 }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := connOf(r.Context())
-	if c == nil || !s.conns.enter(c, phaseServing) {
+	if !c.begin() {
 		panic(http.ErrAbortHandler) // its connection is being closed
 	}
-	defer s.conns.enter(c, phaseWaiting)
 	defer s.reportPanic(r)
 
 	rt := s.route(r.URL.Path, c)
-	sw := &statusWriter{ResponseWriter: w, conns: s.conns, conn: c}
+	sw := &statusWriter{ResponseWriter: w}
 	defer func() {
 		if counter := rt.requests[sw.status]; counter != nil {
 			counter.Inc()
@@ -106,9 +117,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !c.unix && !s.servesHost(r.Host):
 		reply(sw, r, http.StatusMisdirectedRequest, typeText, "this host is not called that in its configuration: add the name to metrics.host_names, or use an IP address\n")
+		return
 	case !c.unix && !auth.allows(r):
 		auth.challenge(w.Header())
+		w.Header().Set("Connection", "close") // its place is for others
 		reply(sw, r, http.StatusUnauthorized, typeText, "credentials wanted\n")
+		return
+	}
+	if auth.needed() {
+		c.trust()
+	}
+	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		reply(sw, r, http.StatusMethodNotAllowed, typeText, "only GET and HEAD\n")
@@ -159,41 +178,40 @@ func (s *Server) handleMetrics(w http.ResponseWriter, r *http.Request) {
 		s.handleMetricsJSON(w, r)
 		return
 	}
-	s.answer(w, r, "text", typePrometheus, s.src.Set.AppendText)
+	s.answer(w, r, typePrometheus, s.src.Set.AppendText)
 }
 
 func (s *Server) handleMetricsJSON(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, r, "json", typeJSON, s.src.Set.AppendJSON)
+	s.answer(w, r, typeJSON, s.src.Set.AppendJSON)
 }
 
 func (s *Server) handlePorts(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, r, "ports", typeJSON, s.src.Ports)
+	s.answer(w, r, typeJSON, s.src.Ports)
 }
 
 func (s *Server) handleStatus(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, r, "status", typeJSON, s.src.Status)
+	s.answer(w, r, typeJSON, s.src.Status)
 }
 
-// answer sends a large answer, made by render, when its turn has come. The name
-// stands for what render appends.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, name, contentType string, render func([]byte) []byte) {
-	compress := acceptsGzip(r.Header["Accept-Encoding"])
-	if compress {
-		name += ".gz"
-	}
-	e := s.press.take(r.Context(), name, render, compress)
-	if e == nil {
+// answer sends a large answer, made by render, when there is memory for it.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, contentType string, render func([]byte) []byte) {
+	c := connOf(r.Context())
+	if !s.answers.enter(r.Context(), c) {
+		s.rejected.At(rejectRequests).Inc()
 		w.Header().Set("Retry-After", "1")
 		reply(w, r, http.StatusServiceUnavailable, typeText, "too many requests at once\n")
 		return
 	}
-	defer s.press.give(e)
-	h := w.Header()
-	h.Add("Vary", "Accept-Encoding")
+	defer s.answers.leave(c)
+	b := s.answers.buffer()
+	defer s.answers.keep(b)
+	compress := acceptsGzip(r.Header["Accept-Encoding"])
+	body := s.answers.render(b, render, compress)
+	w.Header().Add("Vary", "Accept-Encoding")
 	if compress {
-		h.Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Encoding", "gzip")
 	}
-	send(w, r, http.StatusOK, contentType, e.body)
+	send(w, r, http.StatusOK, contentType, body)
 }
 
 // json is the answer for programs.
@@ -245,7 +263,7 @@ func (s *Server) handlePage(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	if s.src.Page != nil {
 		h.Set("Content-Security-Policy", s.src.PagePolicy)
-		s.answer(w, r, "page", typeHTML, s.src.Page)
+		s.answer(w, r, typeHTML, s.src.Page)
 		return
 	}
 	var page bytes.Buffer
@@ -256,13 +274,23 @@ func (s *Server) handlePage(w http.ResponseWriter, r *http.Request) {
 	send(w, r, http.StatusOK, typeHTML, page.Bytes())
 }
 
-// profileTime bounds a profile or trace.
-const profileTime = 5 * time.Minute
+const (
+	profileTime = 5 * time.Minute // bounds a profile or trace
+	maxProfiles = 2               // at the same time: each holds a connection for as long as it takes
+)
 
 // handleProfiling serves what net/http/pprof has. A profile runs for as long as
 // asked, so the server's write timeout makes room for a longer one, also where
 // pprof looks for it.
-func handleProfiling(w http.ResponseWriter, r *http.Request) {
+func (s *Server) handleProfiling(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.profiles <- struct{}{}:
+		defer func() { <-s.profiles }()
+	default:
+		w.Header().Set("Retry-After", "30")
+		reply(w, r, http.StatusServiceUnavailable, typeText, "other profiles are being taken\n")
+		return
+	}
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(profileTime))
 	r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey,
 		&http.Server{WriteTimeout: profileTime}))
@@ -298,17 +326,14 @@ func send(w http.ResponseWriter, r *http.Request, status int, contentType string
 	}
 }
 
-// statusWriter notes the status, and that writing has begun.
+// statusWriter notes the status.
 type statusWriter struct {
 	http.ResponseWriter
-	conns  *connTable
-	conn   *conn
 	status int // 0: no answer yet
 }
 
 func (w *statusWriter) WriteHeader(status int) {
 	w.status = status
-	w.conns.enter(w.conn, phaseWriting)
 	w.ResponseWriter.WriteHeader(status)
 }
 

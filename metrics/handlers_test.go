@@ -319,7 +319,7 @@ func TestLongProfile(t *testing.T) {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel() // the client is gone, which ends the profile at once
 	w := httptest.NewRecorder()
-	handleProfiling(w, httptest.NewRequestWithContext(ctx, "GET", "/debug/pprof/profile?seconds=60", nil))
+	(&Server{profiles: make(chan struct{}, 1)}).handleProfiling(w, httptest.NewRequestWithContext(ctx, "GET", "/debug/pprof/profile?seconds=60", nil))
 	if w.Code != 200 {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}

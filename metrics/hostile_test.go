@@ -210,9 +210,7 @@ func TestHostileClients(t *testing.T) {
 			most := 0
 			wg.Go(func() {
 				for ctx.Err() == nil {
-					s.conns.mu.Lock()
-					most = max(most, len(s.conns.conns))
-					s.conns.mu.Unlock()
+					most = max(most, s.conns.count())
 					pause(ctx, time.Millisecond)
 				}
 			})
@@ -248,15 +246,13 @@ func (s *target) waitIdle(t *testing.T) {
 	t.Helper()
 	deadline := time.After(writeTimeout + time.Second)
 	for {
-		s.conns.mu.Lock()
-		conns := len(s.conns.conns)
-		s.conns.mu.Unlock()
-		if conns == 0 && len(s.press.places) == 0 && len(s.press.workers) == cap(s.press.workers) {
+		conns := s.conns.count()
+		if conns == 0 && len(s.answers.places[0])+len(s.answers.places[1]) == 0 && len(s.answers.makers) == 0 {
 			return
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("still %d connections and %d answers", conns, len(s.press.places))
+			t.Fatalf("still %d connections and %d answers", conns, len(s.answers.places[0])+len(s.answers.places[1]))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

@@ -135,8 +135,8 @@ func FuzzHTTP(f *testing.F) {
 }
 
 // count returns how many connections have a place.
-func (t *connTable) count() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.conns)
+func (l *limiter) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
 }

@@ -1,328 +1,160 @@
 package metrics
 
 import (
-	"context"
-	"crypto/tls"
-	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // Reasons of portsyncd_http_rejected_total.
 const (
-	rejectConnections = iota // a new connection found all places taken
+	rejectConnections = iota // a new connection found no place
 	rejectSlowClient         // gave its place to a newer connection
-	rejectRequests           // a request's turn did not come in time
-	rejectSlowReader         // held up others by not reading its answer
+	rejectRequests           // no memory for an answer in time
+	rejectSlowReader         // did not read its answer while others waited
 )
 
 var rejectReasons = []string{"connections", "slow_client", "requests", "slow_reader"}
 
 const (
-	// stallTime is how long a client may take to read an answer while
-	// others wait for it. Without others it is writeTimeout.
-	stallTime = 100 * time.Millisecond
-	// youth is how long a connection may keep its place without saying
-	// anything, however many want it.
-	youth = 100 * time.Millisecond
-	// patience is how long new connections wait, one after the other, for
-	// any of them to get a place, before all are refused.
-	patience = 250 * time.Millisecond
-	// lingerTime and maxLingering bound what is spent on a refused client
-	// so that it sees the refusal: closing a socket with unread data sends
-	// a reset, which can overtake the answer.
-	lingerTime   = 200 * time.Millisecond
-	maxLingering = 32
+	minWait   = 100 * time.Millisecond // how long a client may take for a request before it can lose its place
+	stallTime = 100 * time.Millisecond // how long a client may take to read 64 KiB while others wait
+	admitTime = 500 * time.Millisecond // how long connections wait for a place before all are refused
 )
 
-// busyAnswer is what a client gets that is turned away without a look at its
-// request.
-const busyAnswer = "HTTP/1.1 503 Service Unavailable\r\n" +
-	"Content-Type: text/plain; charset=utf-8\r\n" +
-	"Content-Length: 21\r\n" +
-	"Retry-After: 1\r\n" +
-	"Connection: close\r\n\r\n" +
-	"too many connections\n"
+// busyAnswer is what a client gets whose connection is refused.
+const busyAnswer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+	"Content-Length: 21\r\nRetry-After: 1\r\nConnection: close\r\n\r\ntoo many connections\n"
 
-// phase is what a connection is doing.
-type phase int
+// limiter caps the connections of all listeners together, so that no client, source
+// address or kind of client can take all places.
+type limiter struct {
+	max       int // places
+	perSource int // of these for one source address, and for all unix sockets together
+	anonymous int // of these for TCP clients that have shown no credentials
+	rejected  *Vec[Counter]
+	countOwn  func(code int) // counts an answer that net/http gave by itself
 
-const (
-	phaseWaiting phase = iota // for a request, whole or not even begun
-	phaseServing              // its request is in work
-	phaseWriting              // its answer is being written
-	phaseGone                 // closed, or about to be
-)
-
-// connKind is what a connection has from its listener.
-type connKind struct {
-	local  bool // from this host only
-	unix   bool
-	secure bool // speaks TLS
+	mu    sync.Mutex // held for a walk over the connections at most
+	conns map[*conn]struct{}
 }
 
-// conn is a connection with a place in a connTable.
-type conn struct {
-	net.Conn
-	connKind
-	table *connTable
-
-	// listening says that the server is waiting for the client in Read. What
-	// has come but was not looked at yet, for want of a processor, is not the
-	// client's fault.
-	listening atomic.Bool
-	heard     sync.Once // the first Read
-
-	// Guarded by table.mu.
-	phase  phase
-	since  time.Time // of the phase
-	served bool      // has had a request answered
+func newLimiter(max int, rejected *Vec[Counter], countOwn func(int)) *limiter {
+	return &limiter{max: max, perSource: (max + 1) / 2, anonymous: max - max/4, rejected: rejected,
+		countOwn: countOwn, conns: make(map[*conn]struct{})}
 }
 
-// Read notes whether it is the client that the server waits for.
-func (c *conn) Read(b []byte) (int, error) {
-	c.heard.Do(func() { c.table.enter(c, phaseWaiting) }) // youth begins here
-	c.listening.Store(true)
-	defer c.listening.Store(false)
-	return c.Conn.Read(b)
+// limitedListener accepts the connections that get a place.
+type limitedListener struct {
+	net.Listener
+	limiter *limiter
+	wrap    func(net.Conn) *conn
+	placed  time.Time // when a connection last got a place
 }
 
-// Close gives up the connection's place.
-func (c *conn) Close() error {
-	c.table.remove(c)
-	return c.Conn.Close()
-}
-
-// CloseWrite lets net/http end a connection so that the client can still read
-// what was sent. Close follows half a second later.
-func (c *conn) CloseWrite() error {
-	c.table.enter(c, phaseGone)
-	return closeWrite(c.Conn)
-}
-
-func closeWrite(c net.Conn) error {
-	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
-
-// connTable caps the connections of all listeners together. Its lock is held
-// for a walk over the table at most, and never by anything but HTTP.
-type connTable struct {
-	rejected      *Vec[Counter]
-	max           int
-	mostLingering int
-	lingering     atomic.Int32
-
-	mu     sync.Mutex
-	conns  map[*conn]struct{}
-	placed time.Time // when a connection last got a place
-}
-
-func newConnTable(max int, rejected *Vec[Counter]) *connTable {
-	return &connTable{rejected: rejected, max: max, mostLingering: maxLingering, conns: make(map[*conn]struct{})}
-}
-
-// admit gives nc a place, if need be another connection's, or else returns nil
-// after having refused it. It waits while it can expect a place: the kernel's
-// queue holds what comes meanwhile, so that in a burst of connections those
-// that do have a request get to say it.
-func (t *connTable) admit(nc net.Conn, kind connKind) *conn {
+// Accept waits while no place is free, since the kernel's queue holds what comes
+// meanwhile. When that has not helped for admitTime it refuses each connection.
+func (l *limitedListener) Accept() (net.Conn, error) {
 	for {
-		c, victim, hopeless := t.place(nc, kind)
-		switch {
-		case hopeless:
-			t.rejected.At(rejectConnections).Inc()
-			t.refuse(nc, kind)
-			return nil
-		case c == nil:
-			time.Sleep(youth / 16)
-			continue
-		case victim != nil:
-			t.evict(victim)
+		socket, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
 		}
-		return c
-	}
-}
-
-// place puts nc into the table if it can, perhaps instead of a victim, which
-// the caller must close. The case is hopeless when nobody has got a place for
-// so long that no answer in work seems to end.
-func (t *connTable) place(nc net.Conn, kind connKind) (c, victim *conn, hopeless bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := time.Now()
-	if len(t.conns) >= t.max {
-		if victim = t.victim(now); victim == nil {
-			return nil, nil, now.Sub(t.placed) > patience
+		c := l.wrap(socket)
+		if l.place(c) {
+			l.placed = time.Now()
+			return c, nil
 		}
-		t.drop(victim)
+		l.limiter.rejected.At(rejectConnections).Inc()
+		c.refuse()
 	}
-	c = &conn{Conn: nc, connKind: kind, table: t, since: now}
-	t.conns[c] = struct{}{}
-	t.placed = now
-	return c, victim, false
 }
 
-// victim returns the connection to close for a newer one, or nil. Those that
-// never had a request answered go first, then those between two requests, then
-// those that do not read; among equals, the one that has been at it longest.
-// The caller holds t.mu.
-func (t *connTable) victim(now time.Time) *conn {
-	var found *conn
-	best, unproven := 0, false
-	for c := range t.conns {
-		rank, age := 0, now.Sub(c.since)
-		silent := c.listening.Load() && age > youth
-		switch {
-		case c.phase == phaseWaiting && !c.served:
-			unproven = true
-			if silent {
-				rank = 3
-			}
-		case c.phase == phaseWaiting && silent:
-			rank = 2
-		case c.phase == phaseWriting && age > stallTime:
-			rank = 1
+func (l *limitedListener) place(c *conn) bool {
+	for !l.limiter.place(c) {
+		l.limiter.closeStalled()
+		if time.Since(l.placed) > admitTime {
+			return l.limiter.place(c)
 		}
-		if rank > best || rank > 0 && rank == best && c.since.Before(found.since) {
-			found, best = c, rank
-		}
+		time.Sleep(minWait / 16)
 	}
-	if best == 2 && unproven {
-		return nil // youth will be over before long
-	}
-	return found
-}
-
-// drop takes c out of the table. The caller holds t.mu and closes c.
-func (t *connTable) drop(c *conn) {
-	delete(t.conns, c)
-	if c.phase != phaseWriting {
-		c.phase = phaseGone
-	}
-}
-
-// evict closes c, which is out of the table. One that never got an answer gets
-// this one; to others it would look like the answer to their next request.
-func (t *connTable) evict(c *conn) {
-	if c.phase == phaseWriting {
-		t.rejected.At(rejectSlowReader).Inc()
-	} else {
-		t.rejected.At(rejectSlowClient).Inc()
-		if !c.served && !c.secure {
-			c.SetWriteDeadline(time.Now().Add(stallTime))
-			io.WriteString(c.Conn, busyAnswer)
-		}
-	}
-	c.Conn.Close()
-}
-
-// refuse says busyAnswer to a connection without a place and closes it.
-func (t *connTable) refuse(c net.Conn, kind connKind) {
-	if kind.secure {
-		c.Close()
-		return
-	}
-	c.SetDeadline(time.Now().Add(lingerTime))
-	io.WriteString(c, busyAnswer) // into an empty socket buffer: does not wait
-	closeWrite(c)
-	if int(t.lingering.Add(1)) > t.mostLingering {
-		t.lingering.Add(-1)
-		c.Close()
-		return
-	}
-	go func() {
-		defer t.lingering.Add(-1)
-		defer c.Close()
-		io.Copy(io.Discard, io.LimitReader(c, maxHeaderBytes))
-	}()
-}
-
-// enter changes c's phase and reports whether c still has its place.
-func (t *connTable) enter(c *conn, p phase) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, ok := t.conns[c]; !ok {
-		return false
-	}
-	if c.phase != phaseWaiting && p == phaseWaiting {
-		c.served = true
-	}
-	c.phase, c.since = p, time.Now()
 	return true
 }
 
-func (t *connTable) remove(c *conn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.conns, c)
+// place gives c a place if one of its kind is free, or if a connection of the kind can
+// be closed for it: that of the client that lets the server wait longest, one with
+// credentials or an earlier answer only if there is no other.
+func (l *limiter) place(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	same, anonymous := 0, 0
+	for o := range l.conns {
+		same += one(o.source == c.source)
+		anonymous += one(o.anonymous())
+	}
+	sameSource, noCredentials := same >= l.perSource, c.anonymous() && anonymous >= l.anonymous
+	if sameSource || noCredentials || len(l.conns) >= l.max {
+		var victim *conn
+		for o := range l.conns {
+			isRival := (!sameSource || o.source == c.source) && (!noCredentials || o.anonymous())
+			if isRival && o.silent() && (victim == nil || o.precedes(victim)) {
+				victim = o
+			}
+		}
+		if victim == nil {
+			return false
+		}
+		l.drop(victim, rejectSlowClient)
+	}
+	l.conns[c] = struct{}{}
+	return true
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// drop closes a connection and takes its place. The caller holds l.mu.
+func (l *limiter) drop(c *conn, reason int) {
+	delete(l.conns, c)
+	c.socket.Close()
+	if !c.over {
+		l.rejected.At(reason).Inc()
+	}
 }
 
 // closeStalled closes the connections whose clients do not read.
-func (t *connTable) closeStalled() {
-	for _, c := range t.take(func(c *conn) bool {
-		return c.phase == phaseWriting && time.Since(c.since) > stallTime
-	}) {
-		t.rejected.At(rejectSlowReader).Inc()
-		c.Conn.Close()
+func (l *limiter) closeStalled() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		if began := c.writing.Load(); began != 0 && time.Now().UnixNano()-began > int64(stallTime) {
+			l.drop(c, rejectSlowReader)
+		}
 	}
 }
 
 // closeWaiting closes the connections that are not being answered.
-func (t *connTable) closeWaiting() {
-	for _, c := range t.take(func(c *conn) bool { return c.phase == phaseWaiting }) {
-		c.Conn.Close()
-	}
-}
-
-// take takes the connections that match out of the table, to be closed.
-func (t *connTable) take(match func(*conn) bool) []*conn {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var taken []*conn
-	for c := range t.conns {
-		if match(c) {
-			t.drop(c)
-			taken = append(taken, c)
-		}
-	}
-	return taken
-}
-
-// cappedListener lets through the connections that get a place.
-type cappedListener struct {
-	net.Listener
-	table *connTable
-	kind  connKind
-}
-
-func (l *cappedListener) Accept() (net.Conn, error) {
-	for {
-		nc, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if c := l.table.admit(nc, l.kind); c != nil {
-			return c, nil
+func (l *limiter) closeWaiting() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		if c.waiting {
+			c.socket.Close()
 		}
 	}
 }
 
-type connKey struct{}
-
-// withConn makes the connection known to its requests.
-func withConn(ctx context.Context, nc net.Conn) context.Context {
-	if secure, ok := nc.(*tls.Conn); ok {
-		nc = secure.NetConn()
-	}
-	return context.WithValue(ctx, connKey{}, nc)
+// update calls change with the state of c locked and reports whether c has its place.
+func (l *limiter) update(c *conn, change func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change()
+	_, ok := l.conns[c]
+	return ok
 }
 
-func connOf(ctx context.Context) *conn {
-	c, _ := ctx.Value(connKey{}).(*conn)
-	return c
-}
+func (l *limiter) has(c *conn) bool { return l.update(c, func() {}) }

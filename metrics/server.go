@@ -101,18 +101,19 @@ type Sources struct {
 //
 //   - Every read and write has a deadline, headers are limited to 8 KiB, only
 //     GET and HEAD exist, and bodies are not read.
-//   - Connections are capped. When the cap is reached, a new connection takes
-//     the place of the one that has waited longest for its client to finish a
-//     request, or to start another, or to read an answer; only if there is no
-//     such connection does the new one get a 503. Slow clients thus push out
-//     each other.
-//   - A large answer is made in memory and then written, so a slow client
-//     holds memory and nothing else; requests that wait for the same share
-//     one. The answers in memory are capped. A request waits a moment for
-//     room and then gets a 503; while it waits, clients that do not read
-//     their answer are cut off.
+//   - Connections are capped: in all, for each source address, for unix sockets
+//     together, and for TCP clients that have shown no credentials, so that places are
+//     left for the others. When a cap is reached, a new connection takes the place of
+//     one that waits for its client to finish a request, or to start another, or to
+//     read an answer; if there is none, the new one gets a 503. A client without
+//     credentials is disconnected after its 401. Slow clients thus push out each other.
+//   - A large answer is made in memory and then written, so a slow client holds memory
+//     and nothing else. The answers in memory are capped. A request waits a moment for
+//     memory and then gets a 503; while it waits, clients that do not read their answer
+//     are cut off.
 //   - At most half the processors make answers at the same time, so that the
 //     daemon's own work finds one free.
+//   - Few profiles are taken at the same time.
 //
 // An address that cannot be had is tried again in the background.
 type Server struct {
@@ -122,13 +123,15 @@ type Server struct {
 	log       *slog.Logger
 	live      atomic.Pointer[liveState]
 
-	http   http.Server
-	certs  *certificates // nil without TLS
-	conns  *connTable
-	press  *press
-	routes map[string]*route
-	other  *route
-	pprof  *route
+	http     http.Server
+	certs    *certificates // nil without TLS
+	conns    *limiter
+	answers  *answers
+	profiles chan struct{} // a place for each in work
+	rejected *Vec[Counter]
+	routes   map[string]*route
+	other    *route
+	pprof    *route
 
 	retryMin, retryMax time.Duration
 	panicked           sync.Once
@@ -178,7 +181,7 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		return nil, err
 	}
 
-	mostConns, mostLingering := shareOf(descriptorLimit())
+	mostConns := shareOf(descriptorLimit())
 	maxConns, maxAnswers := cfg.MaxConns, cfg.MaxAnswers
 	if maxConns <= 0 {
 		maxConns = mostConns
@@ -186,11 +189,11 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 	if maxAnswers <= 0 {
 		maxAnswers = defaultMaxAnswers
 	}
-	rejected := src.Set.NewCounterVec("portsyncd_http_rejected_total",
+	s.rejected = src.Set.NewCounterVec("portsyncd_http_rejected_total",
 		"Clients turned away to protect the daemon, by reason.", "reason", rejectReasons...)
-	s.conns = newConnTable(maxConns, rejected)
-	s.conns.mostLingering = mostLingering
-	s.press = newPress(maxAnswers, max(1, runtime.GOMAXPROCS(0)/2), s.conns, rejected)
+	s.conns = newLimiter(maxConns, s.rejected, s.countOwn)
+	s.answers = newAnswers(maxAnswers, max(1, runtime.GOMAXPROCS(0)/2))
+	s.profiles = make(chan struct{}, maxProfiles)
 	s.addRoutes()
 	s.http = http.Server{
 		Handler:           s,
@@ -200,6 +203,9 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnContext:       withConn,
+		ConnState:         setState,
+		// "OPTIONS *" needs credentials like everything else.
+		DisableGeneralOptionsHandler: true,
 		// What net/http has to say is about clients, and clients can make
 		// it say a lot.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -270,18 +276,13 @@ func (s *Server) keepServing(e endpoint, l net.Listener) {
 
 // serve accepts connections from l until it is closed or breaks.
 func (s *Server) serve(l net.Listener) {
-	local := isLocal(l.Addr())
-	unix := l.Addr().Network() == "unix"
-	secure := s.certs != nil && !unix
-	var capped net.Listener = &cappedListener{
-		Listener: l,
-		table:    s.conns,
-		kind:     connKind{local: local, unix: unix, secure: secure},
+	var secure *tls.Config
+	if l.Addr().Network() != "unix" && s.certs != nil {
+		secure = s.certs.config()
 	}
-	if secure {
-		capped = tls.NewListener(capped, s.certs.config())
-	}
-	err := s.http.Serve(capped)
+	err := s.http.Serve(&limitedListener{Listener: l, limiter: s.conns, wrap: func(socket net.Conn) *conn {
+		return newConn(socket, l.Addr(), secure, s.conns)
+	}})
 	s.removeAddr(l.Addr())
 	if !errors.Is(err, http.ErrServerClosed) {
 		s.log.Error("metrics listener failed", "listen", l.Addr().String(), "err", err)
