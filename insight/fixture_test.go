@@ -58,7 +58,7 @@ func switchOf(n int) *Status {
 		s.Databases = append(s.Databases, portsync.DatabaseView{Name: name, Address: "unix:/var/run/redis/redis.sock", Up: true, Since: *before(74 * time.Hour)})
 	}
 	for i := range n {
-		s.Ports = append(s.Ports, portsync.PortView{Name: fmt.Sprintf("Ethernet%d", 4*i), Present: true, Admin: "up", Oper: "up",
+		s.Ports = append(s.Ports, portsync.PortView{Name: fmt.Sprintf("Ethernet%d", 4*i), State: "present", Present: true, Written: true, Admin: "up", Oper: "up",
 			MTU: 9100, Index: int64(10 + i), CarrierUp: 2, CarrierDown: 1, LastChange: before(time.Duration(i*i) * time.Second)})
 	}
 	if n > 100 {
@@ -99,7 +99,7 @@ func troubled() *Status {
 		s.Pending = append(s.Pending, portsync.Pending{What: name, Why: "it has no interface", From: *before(time.Minute)})
 		s.Ports = append(s.Ports, portsync.PortView{Name: name, Awaited: true})
 	}
-	s.Ports[3].Present, s.Ports[3].Admin, s.Ports[3].Oper = true, "up\x1b[0m", "\u202edn"
+	s.Ports[3].Present, s.Ports[3].Index, s.Ports[3].Admin, s.Ports[3].Oper = true, 3, "up\x1b[0m", "\u202edn"
 	s.Restarts[0].Reason, s.Restarts[0].TimedOut = "\x1b[31mred", true
 	return s
 }

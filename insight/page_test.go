@@ -34,7 +34,7 @@ func TestPageShows(t *testing.T) {
 	for _, want := range []string{
 		"leaf-14 1", "portsyncd 0.1.0", "PID 812", "up 2d 3h", "degraded score 65 of 100", "2026-03-14 12:00:05 UTC",
 		"Ports up 25 of 32 configured", "Waiting 1 Ethernet44", "Databases 2 / 3", "32 ports; each name begins with Ethernet",
-		"all 32", "up 25", "down 2", "off 4", "waiting 1", "absent 0", "flapping 1",
+		"all 32", "up 25", "down 2", "off 4", "waiting 1", "absent 0", "flapping 1", "unwritten 0",
 		"Ethernet 20 down", "Ethernet 44 waiting", "Ethernet 28 off", "Ethernet 80 up ⇅ flapping", "Ethernet80 up up up 9100 412 411 ",
 		"degraded metrics.json cannot be written: no space left on device disk , for 1m 30s −15", "port_init_late , for 4m −20", "Score 65",
 		"Ethernet44 no interface yet; PortInitDone waits for it 4m",
@@ -203,7 +203,7 @@ func foreignStatus(name, text string, n int64, v float64) *Status {
 	}
 	s.View = portsync.View{
 		Start:     portsync.StartView{Kind: text, Reason: text, SyncNanos: n, LastResync: &when},
-		Ports:     []portsync.PortView{{Name: "p" + name, Awaited: true}, {Name: "p" + name + text, Present: true, Admin: text, Oper: "odd " + name, MTU: n, CarrierUp: n, CarrierDown: n, LastChange: &when, Penalty: v, Flapping: true}},
+		Ports:     []portsync.PortView{{Name: "p" + name, Awaited: true}, {Name: "p" + name + text, State: "present", Present: true, Written: true, Admin: text, Oper: "odd " + name, MTU: n, CarrierUp: n, CarrierDown: n, LastChange: &when, Penalty: v, Flapping: true}},
 		Pending:   []portsync.Pending{{What: name, Why: text, From: when}},
 		Databases: []portsync.DatabaseView{{Name: name, Address: text, Error: text, Since: when}},
 		Backlog:   portsync.BacklogView{Ports: n, Events: n, WaitSeconds: v},

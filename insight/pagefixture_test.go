@@ -38,7 +38,7 @@ func switchStatus(n int) *Status {
 		},
 	}
 	for i := range n {
-		p := portsync.PortView{Name: fmt.Sprintf("Ethernet%d", 4*i), Present: true, Admin: "up", Oper: "up", MTU: 9100, Index: int64(i + 3),
+		p := portsync.PortView{Name: fmt.Sprintf("Ethernet%d", 4*i), State: "present", Present: true, Written: true, Admin: "up", Oper: "up", MTU: 9100, Index: int64(i + 3),
 			CarrierUp: 1, LastChange: at(ago(time.Duration(random.IntN(200_000)) * time.Second))}
 		switch {
 		case i%32 == 11:

@@ -31,22 +31,25 @@ type stateCount struct {
 
 // States of a port on the panel. They are words for people and CSS classes.
 const (
-	stateUp       = "up"
-	stateDown     = "down"
-	stateOff      = "off"      // administratively down
-	stateWaiting  = "waiting"  // PortInitDone waits for it
-	stateAbsent   = "absent"   // no interface, and nothing waits for it
-	stateFlapping = "flapping" // beside one of the others
+	stateUp      = "up"
+	stateDown    = "down"
+	stateOff     = "off"     // administratively down
+	stateWaiting = "waiting" // PortInitDone waits for it
+	stateAbsent  = "absent"  // no interface, and nothing waits for it
+
+	// These come beside one of the others.
+	stateFlapping  = "flapping"
+	stateUnwritten = "unwritten" // STATE_DB does not have what is shown
 )
 
 // panelStates are all of them, in the order in which they are counted.
-var panelStates = []string{stateUp, stateDown, stateOff, stateWaiting, stateAbsent, stateFlapping}
+var panelStates = []string{stateUp, stateDown, stateOff, stateWaiting, stateAbsent, stateFlapping, stateUnwritten}
 
 func portState(p *portsync.PortView) string {
 	switch {
 	case p.Awaited:
 		return stateWaiting
-	case !p.Present:
+	case p.Index == 0:
 		return stateAbsent
 	case p.Oper == "up":
 		return stateUp
@@ -54,6 +57,12 @@ func portState(p *portsync.PortView) string {
 		return stateOff
 	}
 	return stateDown
+}
+
+// unwritten reports whether the panel says that STATE_DB does not have what is shown
+// of p. There is nothing to write of a port that has not come yet.
+func unwritten(p *portsync.PortView) bool {
+	return !p.Written && (p.Index != 0 || p.State == portsync.PortAbsent.String())
 }
 
 // denseFrom is the number of ports from which on cells are small.
@@ -73,6 +82,9 @@ func newPanel(ports []portsync.PortView, now time.Time) panelView {
 		count[portState(p)]++
 		if p.Flapping {
 			count[stateFlapping]++
+		}
+		if unwritten(p) {
+			count[stateUnwritten]++
 		}
 	}
 	for _, s := range panelStates {
@@ -111,6 +123,9 @@ func appendCell(b []byte, i int, p *portsync.PortView, prefix, rest string) []by
 	if p.Flapping {
 		b = append(b, " flapping"...)
 	}
+	if unwritten(p) {
+		b = append(b, " unwritten"...)
+	}
 	b = append(b, `"><a href="#p`...)
 	b = strconv.AppendInt(b, int64(i), 10)
 	b = append(b, `"><b><i>`...)
@@ -122,6 +137,9 @@ func appendCell(b []byte, i int, p *portsync.PortView, prefix, rest string) []by
 	b = append(b, "</span>"...)
 	if p.Flapping {
 		b = append(b, " <em>⇅<i>flapping</i></em>"...)
+	}
+	if unwritten(p) {
+		b = append(b, " <i>not written yet</i>"...)
 	}
 	return append(b, "</a></li>"...)
 }
@@ -137,12 +155,15 @@ func appendRow(b []byte, i int, p *portsync.PortView, name string, now time.Time
 	b = append(b, state...)
 	b = append(b, `">`...)
 	b = append(b, state...)
+	if unwritten(p) {
+		b = append(b, ", not written yet"...)
+	}
 	b = append(b, "</td><td>"...)
 	b = appendEscaped(b, visible(p.Oper))
 	b = append(b, "</td><td>"...)
 	b = appendEscaped(b, visible(p.Admin))
 	b = append(b, `</td><td class="n">`...)
-	if p.Present {
+	if p.Index != 0 {
 		b = strconv.AppendInt(b, p.MTU, 10)
 	}
 	b = append(b, `</td><td class="n">`...)

@@ -14,11 +14,13 @@ import (
 type concern int
 
 const (
-	isAbsent   concern = iota // it is awaited and has no interface
-	isAwaited                 // PortInitDone waits for it
-	isFlapping                // its carrier comes and goes
-	isDowned                  // it should be up and is not
-	isQuiet                   // nothing
+	isAbsent    concern = iota // its interface is gone
+	isMissing                  // its interface has not come yet
+	isUnwritten                // STATE_DB does not have what is shown
+	isAwaited                  // PortInitDone waits for it
+	isFlapping                 // its carrier comes and goes
+	isDowned                   // it should be up and is not
+	isQuiet                    // nothing
 	numConcerns
 )
 
@@ -27,7 +29,9 @@ var concerns = [numConcerns]struct {
 	label string // of the list
 	style style
 }{
-	{"no interface", "absent", bad},
+	{"absent", "absent", bad},
+	{"no interface", "waiting", bad},
+	{"not written yet", "unwritten", warn},
 	{"awaited", "awaited", warn},
 	{"flapping", "flapping", warn},
 	{"no carrier", "no carrier", warn},
@@ -38,8 +42,12 @@ const linkUp = "up" // as STATE_DB and PortView spell it
 
 func concernOf(v *portsync.PortView) concern {
 	switch {
-	case !v.Present:
+	case v.Index == 0 && v.State == portsync.PortAbsent.String():
 		return isAbsent
+	case v.Index == 0:
+		return isMissing
+	case unwritten(v):
+		return isUnwritten
 	case v.Awaited:
 		return isAwaited
 	case v.Flapping:
@@ -165,8 +173,8 @@ var allPortColumns = []portColumn{
 	{140, column{"UP", true}, present(func(r *portLine) string { return grouped(r.CarrierUp) })},
 	{140, column{"DOWN", true}, present(func(r *portLine) string { return grouped(r.CarrierDown) })},
 	{110, column{"PENALTY", true}, present(func(r *portLine) string { return strconv.FormatFloat(r.Penalty, 'f', 0, 64) })},
-	{50, column{"LAST CHANGE", false}, present(lastChange)},
-	{140, column{"CHANGED AT", false}, present(changedAt)},
+	{50, column{"LAST CHANGE", false}, func(r *portLine) word { return word{lastChange(r), plain} }},
+	{140, column{"CHANGED AT", false}, func(r *portLine) word { return word{changedAt(r), plain} }},
 	{0, column{"NOTE", false}, noteCell},
 }
 
@@ -180,6 +188,9 @@ func operCell(r *portLine) word {
 
 func noteCell(r *portLine) word {
 	c := concerns[concernOf(r.PortView)]
+	if r.Index == 0 && unwritten(r.PortView) {
+		return word{c.note + ", " + concerns[isUnwritten].note, c.style}
+	}
 	return word{c.note, c.style}
 }
 
@@ -197,10 +208,11 @@ func changedAt(r *portLine) string {
 	return r.clock(*r.LastChange)
 }
 
-// present is a cell that has nothing to show for a port without an interface.
+// present is a cell that has nothing to show for a port without an interface,
+// whose values are the kernel's.
 func present(text func(r *portLine) string) func(r *portLine) word {
 	return func(r *portLine) word {
-		if !r.Present {
+		if r.Index == 0 {
 			return word{"-", plain}
 		}
 		return word{text(r), plain}

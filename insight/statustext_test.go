@@ -113,15 +113,53 @@ func TestAllPortsInAFile(t *testing.T) {
 
 func TestConcerns(t *testing.T) {
 	for want, v := range map[concern]portsync.PortView{
-		isAbsent:   {Awaited: true},
-		isAwaited:  {Present: true, Awaited: true, Flapping: true, Admin: "up", Oper: "down"},
-		isFlapping: {Present: true, Flapping: true, Admin: "up", Oper: "down"},
-		isDowned:   {Present: true, Admin: "up", Oper: "down"},
-		isQuiet:    {Present: true, Admin: "down", Oper: "down"},
+		isAbsent:    {State: "absent", Configured: true, Written: true},
+		isMissing:   {State: "pending", Awaited: true},
+		isUnwritten: {State: "pending", Index: 3, Awaited: true, Flapping: true, Admin: "up", Oper: "down"},
+		isAwaited:   {State: "present", Index: 3, Written: true, Awaited: true, Flapping: true, Admin: "up", Oper: "down"},
+		isFlapping:  {State: "present", Index: 3, Written: true, Flapping: true, Admin: "up", Oper: "down"},
+		isDowned:    {State: "present", Index: 3, Written: true, Admin: "up", Oper: "down"},
+		isQuiet:     {State: "present", Index: 3, Written: true, Admin: "down", Oper: "down"},
 	} {
 		if got := concernOf(&v); got != want {
 			t.Errorf("%+v: %q, want %q", v, concerns[got].label, concerns[want].label)
 		}
+	}
+}
+
+// TestPortsNotWritten: while Redis is away, the table, the summary and the page show
+// the kernel's state and say of which ports STATE_DB does not have it.
+func TestPortsNotWritten(t *testing.T) {
+	s := switchOf(20)
+	changed := &s.Ports[5]
+	changed.Oper, changed.Written = "down", false
+	gone := &s.Ports[6]
+	*gone = portsync.PortView{Name: gone.Name, State: "absent", Configured: true}
+	absent := &s.Ports[7]
+	*absent = portsync.PortView{Name: absent.Name, State: "absent", Configured: true, Written: true}
+	text := string(s.AppendText(nil, Terminal{Width: 120}))
+	for _, want := range []string{
+		`(?m)^unwritten +1: Ethernet20$`, `(?m)^absent +2: Ethernet24 Ethernet28$`,
+		`(?m)^Ethernet20 +down .* not written yet$`, `(?m)^Ethernet24 +- .* absent, not written yet$`, `(?m)^Ethernet28 +- .* absent$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if n := strings.Count(text, "not written yet"); n != 2 {
+		t.Errorf("%d ports are not written yet, want 2, in\n%s", n, text)
+	}
+	panel := newPanel(s.Ports, s.Time)
+	for _, want := range []string{`<li class="down unwritten">`, `<li class="absent unwritten">`, `<li class="absent">`, `<li class="up">`} {
+		if !strings.Contains(string(panel.Cells), want) {
+			t.Errorf("no %s in %s", want, panel.Cells)
+		}
+	}
+	if n := strings.Count(string(panel.Rows), ", not written yet</td>"); n != 2 {
+		t.Errorf("%d rows are not written yet, want 2, in %s", n, panel.Rows)
+	}
+	if got := panel.States[len(panel.States)-1]; got != (stateCount{stateUnwritten, 2}) {
+		t.Errorf("counted: %+v", got)
 	}
 }
 
