@@ -167,7 +167,7 @@ func counts(c *portsync.CountsView, now time.Time) []tile {
 		{Name: "Audit mismatches", Value: grouped(c.Mismatches)},
 		{Name: "Overruns", Value: grouped(c.Overruns)},
 		{Name: "Reconnects", Value: grouped(c.Reconnects)},
-		{Name: "Last progress", Value: note},
+		{Name: "Last write", Value: note},
 	}
 }
 

@@ -103,6 +103,7 @@ func (l *Loop) wrote(p *Port, was pending) {
 		return
 	}
 	l.written++
+	l.wroteAt = l.answeredAt
 	if was.del {
 		l.Metrics.wrote(writeDelete, was.delAt, l.answeredAt)
 		p.row = row{}

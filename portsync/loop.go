@@ -59,7 +59,8 @@ type redisLink struct {
 	retry      backoff
 	retryAt    int64   // not before this are failed writes tried again
 	answeredAt int64   // when the databases last answered, be it to refuse
-	progressAt int64   // when they last acknowledged something
+	progressAt int64   // when they last did what was asked of them
+	wroteAt    int64   // when they last acknowledged the write or deletion of a row
 	refusal    *string // what they refused last, and their words; nil if they have done something since
 }
 

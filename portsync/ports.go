@@ -9,51 +9,6 @@ import (
 	"unicode/utf8"
 )
 
-// PortState says in one word how a port is.
-type PortState uint8
-
-// The states of a port. A port that is neither configured nor awaited and has no
-// row in STATE_DB is not shown.
-const (
-	// PortPending: the port is configured or awaited, and its interface has not
-	// come yet, or its interface has no row in STATE_DB yet: APPL_DB does not have
-	// the port, or the row waits to be written.
-	PortPending PortState = iota
-	// PortPresent: the interface exists and its row is in STATE_DB.
-	PortPresent
-	// PortAbsent: the interface existed and is gone.
-	PortAbsent
-)
-
-// String returns "pending", "present" or "absent".
-func (s PortState) String() string { return [...]string{"pending", "present", "absent"}[s] }
-
-// state returns the state of p. All that is shown of ports rests on it.
-func (p *Port) state() PortState {
-	switch {
-	case p.Index != 0 && p.row.there:
-		return PortPresent
-	case p.Index == 0 && p.wasThere:
-		return PortAbsent
-	}
-	return PortPending
-}
-
-// visible reports whether p is shown at all.
-func (p *Port) visible() bool { return p.Configured || p.Awaited || p.row.there || p.refused }
-
-// written reports whether STATE_DB has acknowledged what is shown of p: the
-// interface's values, or that there is no row where there is no interface.
-func (p *Port) written() bool {
-	switch {
-	case p.pending.queued || p.refused:
-		return false
-	case p.Index == 0:
-		return !p.row.there && !p.row.unknown
-	}
-	return p.row == rowOf(p)
-}
-
 // portView is what others may see of a port: the loop writes, anyone reads. The
 // values are the kernel's. They are not one reading; each is a true one.
 type portView struct {
@@ -160,8 +115,8 @@ func (v *portView) view(c clock, now int64) PortView {
 
 // AppendPorts appends all ports as JSON:
 //
-//	{"schema":1,"ports":[{"name":"Ethernet0","state":"present","present":true,"written":true,
-//	  "configured":true,"awaited":false,"last_change":"2026-11-24T07:31:05.123456789Z",
+//	{"schema":1,"ports":[{"name":"Ethernet0","present":true,"awaited":false,"state":"present",
+//	  "written":true,"configured":true,"last_change":"2026-11-24T07:31:05.123456789Z",
 //	  "ifindex":3,"admin":"up","oper":"up","mtu":9100,"carrier_up":1,"carrier_down":1}]}
 //
 // The values are the kernel's; "written" says whether STATE_DB has acknowledged
@@ -193,11 +148,11 @@ func (v *portView) append(b []byte, c clock) []byte {
 	}
 	b = appendJSONString(append(b, `{"name":`...), v.name)
 	state := PortState(v.state.Load())
-	word("state", state.String())
 	flag("present", state == PortPresent)
+	flag("awaited", v.awaited.Load())
+	word("state", state.String())
 	flag("written", v.written.Load())
 	flag("configured", v.configured.Load())
-	flag("awaited", v.awaited.Load())
 	if at := v.changedAt.Load(); at != 0 {
 		b = append(b, `,"last_change":"`...)
 		b = c.time(at).UTC().AppendFormat(b, time.RFC3339Nano)

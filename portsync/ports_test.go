@@ -3,6 +3,7 @@ package portsync
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,8 +35,8 @@ func TestAppendPorts(t *testing.T) {
 	strange := &Port{Name: "Ethernet\"\x01\xff", Awaited: true}
 	l.show(strange, here)
 	const want = `{"schema":1,"ports":[
-{"name":"Ethernet4","state":"present","present":true,"written":true,"configured":true,"awaited":false,"last_change":"2026-11-24T07:31:06Z","ifindex":7,"admin":"up","oper":"down","mtu":9100,"carrier_up":1,"carrier_down":2},
-{"name":"Ethernet\"\u0001` + "\ufffd" + `","state":"pending","present":false,"written":true,"configured":false,"awaited":true}
+{"name":"Ethernet4","present":true,"awaited":false,"state":"present","written":true,"configured":true,"last_change":"2026-11-24T07:31:06Z","ifindex":7,"admin":"up","oper":"down","mtu":9100,"carrier_up":1,"carrier_down":2},
+{"name":"Ethernet\"\u0001` + "\ufffd" + `","present":false,"awaited":true,"state":"pending","written":true,"configured":false}
 ]}
 `
 	got := string(l.Status.AppendPorts(nil))
@@ -59,4 +60,14 @@ func TestCompareNames(t *testing.T) {
 	if !slices.Equal(names, want) {
 		t.Errorf("sorted: %q, want %q", names, want)
 	}
+}
+
+// exposed returns the value of a series, "" if there is none.
+func exposed(set *metrics.Set, series string) string {
+	for line := range strings.Lines(string(set.AppendText(nil))) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }

@@ -20,6 +20,7 @@ func (l *Loop) publishStatus() {
 	setNumber(&s.waitingFrom, l.batch.oldest())
 	setNumber(&s.queued, int64(l.ring.len()))
 	setNumber(&s.progress, l.progressAt)
+	setNumber(&s.wroteAt, l.wroteAt)
 	setNumber(&s.configured, int64(len(l.configured)))
 	setNumber(&s.awaited, int64(l.state.Awaited()))
 	setNumber(&s.syncTook, l.initial.took)

@@ -14,65 +14,6 @@ import (
 // another one is inside.
 var ErrConcurrentUse = errors.New("port state used by two goroutines at once")
 
-// Port is what is known of one interface name. It belongs to the goroutine that
-// owns the State.
-type Port struct {
-	Name string
-
-	// The interface that has the name, as the kernel last described it. Index is
-	// 0 while there is none.
-	Index       int32
-	Admin, Oper bool
-	MTU         uint32
-	CarrierUp   uint32
-	CarrierDown uint32
-
-	ChangedAt int64 // when a message last changed one of these; 0: never
-
-	Configured bool // CONFIG_DB has a row of it
-	Awaited    bool // PortInitDone waits for it
-	Served     bool // at its last message APPL_DB had the port, and STATE_DB got its row
-
-	revive  bool    // it was served until APPL_DB lost its rows
-	again   bool    // orchagent was handed it a second time, and APPL_DB has not had it since
-	refused bool    // the databases refused its row
-	pending pending // belongs to the Batch
-
-	row         row    // the row in STATE_DB as the databases last acknowledged it
-	wasThere    bool   // it had a row once, or orchagent had set it up before the start
-	awaitedFrom int64  // when PortInitDone began to wait for it
-	changes     uint64 // writes that changed the row
-	repair      repair // a comparison found its row wrong, and no write has been acknowledged since
-
-	touched bool        // listed in State.touched
-	present bool        // counted among the ports that are PortPresent
-	series  *portSeries // its series; nil while it has none
-	view    *portView   // what Status shows of it; nil while it is not shown
-}
-
-// row is the row of a port in STATE_DB.
-type row struct {
-	unknown bool // an earlier run may have written it
-	there   bool // the row exists
-	admin   bool
-	oper    bool
-	mtu     uint32
-}
-
-// rowOf returns the row that STATE_DB is to have for the interface of p.
-func rowOf(p *Port) row {
-	return row{there: true, admin: p.Admin, oper: p.Oper, mtu: p.MTU}
-}
-
-// repair says what a comparison found wrong about a row.
-type repair uint8
-
-const (
-	repairNone  repair = iota
-	repairRow          // the row lacks a field or has another value
-	repairStale        // the row belongs to no interface
-)
-
 // link is one interface of the kernel, by ifindex.
 type link struct {
 	index int32
@@ -156,55 +97,6 @@ func (s *State) Await(name string) *Port {
 	}
 	s.touch(p)
 	return p
-}
-
-// Configure sets which ports CONFIG_DB has. The others stay only as long as they
-// have an interface or a row.
-func (s *State) Configure(names []string) {
-	configured := make(map[string]bool, len(names))
-	for _, name := range names {
-		configured[name] = true
-		if p := s.port([]byte(name)); !p.Configured {
-			p.Configured = true
-			s.touch(p)
-		}
-	}
-	for _, p := range s.ports {
-		if p.Configured && !configured[p.Name] {
-			p.Configured = false
-			s.touch(p)
-			s.forget(p)
-		}
-	}
-}
-
-// Swept takes the names of the rows that STATE_DB has, those of an earlier run and
-// those that a flushed database lost included. Rows of an earlier run that belong
-// to no interface are deleted as stale.
-func (s *State) Swept(rows map[string]bool) {
-	s.unswept = false
-	for _, p := range s.ports {
-		is := p.row
-		switch {
-		case !rows[p.Name], is.unknown && p.Index == 0:
-			is = row{}
-		case is.unknown && p.Index != 0 && p.Configured:
-			is.there = true
-		}
-		if is != p.row {
-			p.row = is
-			s.touch(p)
-		}
-	}
-}
-
-// touch has the port published at the end of the turn. Whatever changes a fact
-// of a port calls it.
-func (s *State) touch(p *Port) {
-	if !p.touched {
-		p.touched = true
-		s.touched = append(s.touched, p)
-	}
 }
 
 // AddOld declares an interface to be left over from an earlier run.

@@ -53,7 +53,8 @@ type published struct {
 	waitingFrom atomic.Int64 // since when the oldest of them waits
 	stalledFrom atomic.Int64 // since when they have been waiting without an answer, and with nothing in their way
 	queued      atomic.Int64 // events in the ring, as the loop last saw it
-	progress    atomic.Int64 // when the databases last acknowledged something
+	progress    atomic.Int64 // when the databases last did what was asked of them
+	wroteAt     atomic.Int64 // when they last acknowledged the write or deletion of a row
 
 	configured atomic.Int64 // ports of CONFIG_DB
 	awaited    atomic.Int64 // ports that PortInitDone waits for
@@ -151,7 +152,7 @@ func (s *Status) expose(set *metrics.Set) {
 	number("portsyncd_port_table_rows", "Ports in PORT_TABLE of APPL_DB, as last counted. "+
 		"If it is not portsyncd_port_config_done_ports, a warm restart of orchagent fails.", &s.rows)
 	set.NewGaugeFunc("portsyncd_last_progress_timestamp_seconds",
-		"When the databases last acknowledged something.",
+		"When the databases last did what was asked of them, be it a read.",
 		func() float64 {
 			at := s.progress.Load()
 			if at == 0 {

@@ -33,11 +33,11 @@ type StartView struct {
 type PortView struct {
 	Name        string     `json:"name"`
 	NameHex     string     `json:"name_hex,omitempty"` // the bytes of Name in a document, where they are not UTF-8
-	State       string     `json:"state"`              // "present", "pending" or "absent": see PortState
 	Present     bool       `json:"present"`            // State is "present"
+	Awaited     bool       `json:"awaited"`            // PortInitDone waits for it
+	State       string     `json:"state"`              // "present", "pending" or "absent": see PortState
 	Written     bool       `json:"written"`            // STATE_DB has acknowledged what is shown
 	Configured  bool       `json:"configured"`         // CONFIG_DB has the port
-	Awaited     bool       `json:"awaited"`            // PortInitDone waits for it
 	Admin       string     `json:"admin,omitempty"`
 	Oper        string     `json:"oper,omitempty"`
 	MTU         int64      `json:"mtu,omitempty"`
@@ -87,7 +87,8 @@ type CountsView struct {
 	Mismatches  uint64     `json:"audit_mismatches"`
 	Overruns    uint64     `json:"overruns"`
 	Reconnects  uint64     `json:"reconnects"`
-	LastWritten *time.Time `json:"last_progress"`
+	LastWritten *time.Time `json:"last_write"`    // when STATE_DB last acknowledged a write or deletion of a row
+	Progress    *time.Time `json:"last_progress"` // when the databases last did anything that was asked of them
 }
 
 // Minute is what happened in one minute. P50 and P99 are the upper bounds of the
@@ -125,7 +126,8 @@ func (s *Status) View(now time.Time) View {
 		v.Start.Reason = "daemon.enabled is false: ports are not synchronised"
 	}
 	v.Counts.Configured, v.Counts.Awaited = s.configured.Load(), s.awaited.Load()
-	v.Counts.LastWritten = s.clock.moment(s.progress.Load())
+	v.Counts.LastWritten = s.clock.moment(s.wroteAt.Load())
+	v.Counts.Progress = s.clock.moment(s.progress.Load())
 	n := s.ports.count()
 	v.Counts.Present, v.Counts.Up = n.Present, n.Up
 	return v

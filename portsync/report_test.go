@@ -1,0 +1,297 @@
+package portsync
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/metrics"
+)
+
+// publishedFacts say for each field of Status.published what of the loop it shows:
+// change changes that and nothing else.
+var publishedFacts = map[string]struct {
+	change func(l *Loop)
+	shown  func(s *Status) any
+	want   any
+}{
+	"maxStall":       {func(l *Loop) { l.MaxStall = 7 }, numberOf(func(s *Status) loader { return &s.maxStall }), int64(7)},
+	"maxFailureRate": {func(l *Loop) { l.MaxFailureRate = 0.25 }, func(s *Status) any { return s.maxFailures() }, 0.25},
+	"decided": {func(l *Loop) { l.decision = &Decision{Kind: WarmStart, Reason: "why"} },
+		func(s *Status) any { return s.View(time.Now()).Start.Reason }, "why"},
+	"connection": {func(l *Loop) { l.connection = connection{since: 5, err: "gone"} },
+		func(s *Status) any { d := s.databases(); return []any{d.up, d.since, d.err} }, nil},
+	"connected":   {func(l *Loop) { l.connection.up = true }, flagOf(func(s *Status) flagLoader { return &s.connected }), true},
+	"refusal":     {func(l *Loop) { words := "OOM"; l.refusal = &words }, func(s *Status) any { return *s.refusal.Load() }, "OOM"},
+	"started":     {func(l *Loop) { l.started = true }, flagOf(func(s *Status) flagLoader { return &s.started }), true},
+	"ready":       {func(l *Loop) { l.initial.done = true }, func(s *Status) any { return s.Ready() }, true},
+	"syncTook":    {func(l *Loop) { l.initial.took = 8 }, func(s *Status) any { return s.View(time.Now()).Start.SyncNanos }, int64(8)},
+	"synced":      {func(l *Loop) { l.started = true }, flagOf(func(s *Status) flagLoader { return &s.synced }), true},
+	"unsynced":    {func(l *Loop) { l.dump.want(9); l.dump.want(10) }, numberOf(func(s *Status) loader { return &s.unsynced }), int64(9)},
+	"resynced":    {func(l *Loop) { l.dump.want(9); l.dump.completed(11, func(int64) {}) }, numberOf(func(s *Status) loader { return &s.resynced }), int64(11)},
+	"overran":     {func(l *Loop) { l.overranAt = 12 }, numberOf(func(s *Status) loader { return &s.overran }), int64(12)},
+	"configDone":  {func(l *Loop) { l.configDone = true }, func(s *Status) any { return s.View(time.Now()).Start.ConfigDone }, true},
+	"initDone":    {func(l *Loop) { l.initDone = true }, func(s *Status) any { return s.View(time.Now()).Start.InitDone }, true},
+	"failures":    {func(l *Loop) { l.Status.rate.add(true, 1) }, numberOf(func(s *Status) loader { return &s.failures }), int64(1)},
+	"initLate":    {func(l *Loop) { l.initLate = true }, flagOf(func(s *Status) flagLoader { return &s.initLate }), true},
+	"audited":     {func(l *Loop) { l.audits.endedAt = 13 }, numberOf(func(s *Status) loader { return &s.audited }), int64(13)},
+	"mismatched":  {func(l *Loop) { l.AuditInterval, l.audits.wrong = time.Second, 14 }, numberOf(func(s *Status) loader { return &s.mismatched }), int64(14)},
+	"waiting":     {wantOne, func(s *Status) any { return s.View(time.Now()).Backlog.Ports }, int64(1)},
+	"waitingFrom": {wantOne, func(s *Status) any { return s.waited(25) }, time.Duration(10)},
+	"stalledFrom": {func(l *Loop) { wantOne(l); l.started, l.session = true, new(session) }, func(s *Status) any { return s.stalledFor(25) }, time.Duration(10)},
+	"queued":      {func(l *Loop) { l.ring.slot(); l.ring.push() }, func(s *Status) any { return s.View(time.Now()).Backlog.Events }, int64(1)},
+	"progress":    {func(l *Loop) { l.progressAt = 16 }, numberOf(func(s *Status) loader { return &s.progress }), int64(16)},
+	"wroteAt":     {func(l *Loop) { l.wroteAt = 17 }, numberOf(func(s *Status) loader { return &s.wroteAt }), int64(17)},
+	"configured":  {func(l *Loop) { l.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
+	"awaited":     {func(l *Loop) { l.state.Await("Ethernet0") }, func(s *Status) any { return s.View(time.Now()).Counts.Awaited }, int64(1)},
+	"present":     {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
+	"ports":       {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
+	"announced":   {func(l *Loop) { l.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
+	"rows":        {func(l *Loop) { l.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
+}
+
+type (
+	loader     interface{ Load() int64 }
+	flagLoader interface{ Load() bool }
+)
+
+func numberOf(of func(s *Status) loader) func(s *Status) any {
+	return func(s *Status) any { return of(s).Load() }
+}
+
+func flagOf(of func(s *Status) flagLoader) func(s *Status) any {
+	return func(s *Status) any { return of(s).Load() }
+}
+
+// wantOne has one port wait for the databases since 15.
+func wantOne(l *Loop) {
+	l.want(Action{Kind: Publish, Port: l.state.port([]byte("Ethernet0"))}, 15)
+}
+
+// presentOne makes one port present.
+func presentOne(l *Loop) {
+	p := l.state.port([]byte("Ethernet0"))
+	p.Index = 3
+	p.row = rowOf(p)
+	l.state.touch(p)
+}
+
+// TestPublished: each fact that Status can show is published, and shown only then.
+func TestPublished(t *testing.T) {
+	fields := reflect.TypeFor[published]()
+	for i := range fields.NumField() {
+		name := fields.Field(i).Name
+		t.Run(name, func(t *testing.T) {
+			fact, ok := publishedFacts[name]
+			if !ok {
+				t.Fatal("no test that this is published")
+			}
+			l := newQuietLoop()
+			want := fact.want
+			if name == "connection" {
+				want = []any{false, l.clock.time(5), "gone"}
+			}
+			fact.change(l)
+			if name != "refusal" && reflect.DeepEqual(fact.shown(l.Status), want) {
+				t.Fatalf("shown before it is published: %v", want)
+			}
+			l.publishStatus()
+			if got := fact.shown(l.Status); !reflect.DeepEqual(got, want) {
+				t.Errorf("shown is %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// TestPublishedWakesTheWatch: whatever health depends on has it looked at.
+func TestPublishedWakesTheWatch(t *testing.T) {
+	for _, name := range []string{"maxStall", "maxFailureRate", "connection", "connected", "refusal", "started", "ready",
+		"synced", "overran", "initLate", "mismatched", "failures"} {
+		l := newQuietLoop()
+		<-l.Status.pokes // of the first publication
+		l.publishStatus()
+		if len(l.Status.pokes) != 0 {
+			t.Fatal("nothing has changed, and the watch is woken up")
+		}
+		publishedFacts[name].change(l)
+		l.publishStatus()
+		if len(l.Status.pokes) != 1 {
+			t.Errorf("%s changed, and the watch is not woken up", name)
+		}
+	}
+	l := newQuietLoop()
+	<-l.Status.pokes
+	publishedFacts["stalledFrom"].change(l)
+	l.publishStatus()
+	<-l.Status.pokes // started
+	clear(l.batch.ports)
+	l.batch.ports = l.batch.ports[:0]
+	l.publishStatus()
+	if len(l.Status.pokes) != 1 {
+		t.Error("the backlog is gone, and the watch is not woken up")
+	}
+}
+
+// TestOnePlaceStores: no code but publishStatus, and what it calls, stores facts into
+// Status. The Connector has its search, the rate counts what it is told.
+func TestOnePlaceStores(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores := regexp.MustCompile(`\b[sS]tatus\.\w+\.(Store|Swap|Add|CompareAndSwap)\(|set(Flag|Number)\(`)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") || file == "report.go" {
+			continue
+		}
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, line := range strings.Split(string(src), "\n") {
+			if stores.MatchString(line) && !(file == "ports.go" && strings.Contains(line, "(&v.")) {
+				t.Errorf("%s:%d stores into Status: %s", file, n+1, strings.TrimSpace(line))
+			}
+		}
+	}
+}
+
+// portFacts say for each fact of a port how it is changed and where it shows.
+var portFacts = []struct {
+	name   string
+	change func(p *Port)
+	view   func(v *PortView) any
+	want   any
+	series string // "" where there is none
+	value  string
+}{
+	{"admin", func(p *Port) { p.Admin = true }, func(v *PortView) any { return v.Admin }, "up", "portsyncd_port_admin_up", "1"},
+	{"oper", func(p *Port) { p.Oper = true }, func(v *PortView) any { return v.Oper }, "up", "portsyncd_port_oper_up", "1"},
+	{"mtu", func(p *Port) { p.MTU = 9216 }, func(v *PortView) any { return v.MTU }, int64(9216), "portsyncd_port_mtu_bytes", "9216"},
+	{"ifindex", func(p *Port) { p.Index = 8 }, func(v *PortView) any { return v.Index }, int64(8), "", ""},
+	{"carrier up", func(p *Port) { p.CarrierUp = 5 }, func(v *PortView) any { return v.CarrierUp }, int64(5), "portsyncd_port_carrier_up_changes_total", "5"},
+	{"carrier down", func(p *Port) { p.CarrierDown = 6 }, func(v *PortView) any { return v.CarrierDown }, int64(6), "portsyncd_port_carrier_down_changes_total", "6"},
+	{"changes", func(p *Port) { p.changes = 7 }, func(v *PortView) any { return v.MTU }, int64(1500), "portsyncd_port_changes_total", "7"},
+	{"last change", func(p *Port) { p.ChangedAt = int64(2 * time.Hour) }, func(v *PortView) any { return v.LastChange.Unix() }, int64(7200), "portsyncd_port_last_change_timestamp_seconds", "7200"},
+	{"configured", func(p *Port) { p.Configured = false }, func(v *PortView) any { return v.Configured }, false, "", ""},
+	{"awaited", func(p *Port) { p.Awaited = true }, func(v *PortView) any { return v.Awaited }, true, "", ""},
+	{"written: other values", func(p *Port) { p.MTU = 9216 }, func(v *PortView) any { return v.Written }, false, "portsyncd_port_written", "0"},
+	{"written: waits", func(p *Port) { p.pending.queued = true }, func(v *PortView) any { return v.Written }, false, "portsyncd_port_written", "0"},
+	{"written: refused", func(p *Port) { p.refused = true }, func(v *PortView) any { return v.Written }, false, "portsyncd_port_written", "0"},
+	{"state: no row", func(p *Port) { p.row = row{} }, func(v *PortView) any { return v.State }, "pending", "portsyncd_port_present", "0"},
+	{"state: no interface", func(p *Port) { p.Index = 0 }, func(v *PortView) any { return v.State }, "absent", "portsyncd_port_present", "0"},
+	{"no interface: present", func(p *Port) { p.Index = 0 }, func(v *PortView) any { return v.Present }, false, "portsyncd_ports_present", "0"},
+	{"no interface: values", func(p *Port) { p.Admin, p.Oper, p.Index = true, true, 0 }, func(v *PortView) any { return v.Admin + v.Oper }, "", "portsyncd_port_oper_up", "0"},
+	{"no interface: MTU", func(p *Port) { p.Index = 0 }, func(v *PortView) any { return v.MTU }, int64(0), "portsyncd_port_mtu_bytes", "0"},
+	{"no interface: row left", func(p *Port) { p.Index = 0 }, func(v *PortView) any { return v.Written }, false, "portsyncd_port_written", "0"},
+	{"no interface: row deleted", func(p *Port) { p.Index, p.row = 0, row{} }, func(v *PortView) any { return v.Written }, true, "portsyncd_port_written", "1"},
+	{"no interface: never there", func(p *Port) { p.Index, p.row, p.wasThere = 0, row{}, false }, func(v *PortView) any { return v.State }, "pending", "portsyncd_port_present", "0"},
+	{"no interface: unswept", func(p *Port) { p.Index, p.row = 0, row{unknown: true} }, func(v *PortView) any { return v.Written }, false, "portsyncd_port_written", "0"},
+	{"flaps", func(p *Port) {}, func(v *PortView) any { return v.Flapping }, true, "", ""},
+}
+
+// TestPublishedPorts: each fact of a port shows in the view, in /ports and in its
+// series.
+func TestPublishedPorts(t *testing.T) {
+	for _, c := range portFacts {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+			set, status := metrics.NewSet(), new(Status)
+			l := NewLoop(Options{Status: status, Open: new(Connector), Metrics: NewMetrics(set, status, true)})
+			status.clock.base = time.Unix(0, 0)
+			l.clock = status.clock
+			p := l.state.port([]byte("Ethernet0"))
+			p.Index, p.MTU, p.Configured, p.wasThere = 3, 1500, true, true
+			p.row = rowOf(p)
+			l.show(p)
+			c.change(p)
+			if c.name == "flaps" {
+				status.ports.flaps.of("Ethernet0").add(9, 1)
+			}
+			l.show(p)
+			view := status.View(time.Unix(1, 0)).Ports[0]
+			if got := c.view(&view); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("the view shows %v, want %v: %+v", got, c.want, view)
+			}
+			document := string(status.AppendPorts(nil))
+			for _, part := range []string{`"state":"` + view.State + `"`, `"written":` + boolText(view.Written),
+				`"configured":` + boolText(view.Configured), `"awaited":` + boolText(view.Awaited), `"present":` + boolText(view.Present)} {
+				if !strings.Contains(document, part) {
+					t.Errorf("no %s in %s", part, document)
+				}
+			}
+			if c.series == "" {
+				return
+			}
+			series := c.series + `{port="Ethernet0"}`
+			if c.series == "portsyncd_ports_present" {
+				series = c.series
+			}
+			if line := series + " " + c.value; !slices.Contains(strings.Split(string(set.AppendText(nil)), "\n"), line) {
+				t.Errorf("no %s in\n%s", line, set.AppendText(nil))
+			}
+		})
+	}
+}
+
+func boolText(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
+}
+
+// TestPublishedPortGoes: a port that nothing holds any more loses its view and its
+// series, and one that comes back under its name has them anew.
+func TestPublishedPortGoes(t *testing.T) {
+	set, status := metrics.NewSet(), new(Status)
+	l := NewLoop(Options{Status: status, Open: new(Connector), Metrics: NewMetrics(set, status, true)})
+	p := &Port{Name: "Ethernet0", Index: 3}
+	p.row = rowOf(p)
+	l.show(p)
+	p.Index, p.row = 0, row{}
+	again := &Port{Name: "Ethernet0", Configured: true}
+	l.show(p, again)
+	if n := len(status.ports.all()); n != 1 || status.ports.all()[0] != again.view || p.view != nil {
+		t.Errorf("%d views", n)
+	}
+	series := func() int { return strings.Count(string(set.AppendText(nil)), `{port="Ethernet0"}`) }
+	if n := series(); n != 9 {
+		t.Errorf("%d series of a port that is back, want 9", n)
+	}
+	again.Configured = false
+	l.show(again)
+	if n := series(); n != 0 || len(status.ports.all()) != 0 {
+		t.Errorf("%d series of a port that is gone", n)
+	}
+}
+
+// TestStallClock: only time in which nothing stands in the way of a write counts.
+func TestStallClock(t *testing.T) {
+	for name, c := range map[string]struct {
+		set  func(l *Loop)
+		want int64
+	}{
+		"work waits":        {func(l *Loop) {}, 15},
+		"no work":           {func(l *Loop) { l.batch.ports = nil }, 0},
+		"no connection":     {func(l *Loop) { l.session = nil }, 0},
+		"not started":       {func(l *Loop) { l.started = false }, 0},
+		"gate closed":       {func(l *Loop) { l.gated = true }, 0},
+		"gate just opened":  {func(l *Loop) { l.gateOpenedAt = 70 }, 70},
+		"Redis is back":     {func(l *Loop) { l.connection = connection{up: true, since: 80} }, 80},
+		"Redis answered":    {func(l *Loop) { l.answeredAt = 90 }, 90},
+		"older than answer": {func(l *Loop) { l.answeredAt = 3 }, 15},
+	} {
+		l := newQuietLoop()
+		wantOne(l)
+		l.started, l.session = true, new(session)
+		c.set(l)
+		if got := l.stalledFrom(); got != c.want {
+			t.Errorf("%s: stalled from %d, want %d", name, got, c.want)
+		}
+	}
+}
