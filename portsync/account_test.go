@@ -483,3 +483,26 @@ func (a *account) comparePorts(seed uint64) {
 		a.t.Fatalf("seed %d: the backlog is %d, want %d", seed, got, l.batch.Len())
 	}
 }
+
+// TestBacklogAfterGate: a restart on a quiet switch finds every row as it is to be, and
+// no backlog is left that a stall or the watchdog could be judged by.
+func TestBacklogAfterGate(t *testing.T) {
+	a := newAccount(t, "Ethernet0")
+	l := a.loop
+	l.MaxStall, l.gated = time.Nanosecond, true
+	a.store.state["Ethernet0"] = row{there: true, mtu: 1500}
+	a.link(NewLink, 5, "Ethernet0", 1500)
+	a.turn()
+	a.want("portsyncd_backlog_ports", "1")
+	if a.status.stalls(l.clock.now()) {
+		t.Error("stalled while the gate is closed")
+	}
+	l.gateDue = true
+	a.turn()
+	a.want("portsyncd_backlog_ports", "0")
+	a.want(`portsyncd_port_written{port="Ethernet0"}`, "1")
+	a.want(`portsyncd_port_changes_total{port="Ethernet0"}`, "0")
+	if a.store.sets != 0 || a.status.stalls(l.clock.now()) || l.stalledFrom() != 0 {
+		t.Errorf("%d writes, stalled %t", a.store.sets, a.status.stalls(l.clock.now()))
+	}
+}

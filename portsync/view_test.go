@@ -3,6 +3,7 @@ package portsync_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,4 +134,53 @@ func TestViewOfFlaps(t *testing.T) {
 	if p := b.status.View(time.Now().Add(2 * time.Hour)).Ports[0]; p.Penalty > 50 || p.Flapping {
 		t.Errorf("two hours later: %+v", p)
 	}
+}
+
+// TestViewWhileRedisIsAway: what is shown of a port is the kernel's state, and that it
+// is not written yet. When Redis is back nothing counts as stalled.
+func TestViewWhileRedisIsAway(t *testing.T) {
+	b := newBenchWith(t, func(o *portsync.Options) { o.MaxStall = 200 * time.Millisecond })
+	j := portsync.NewJudge(b.status, nil, b.set)
+	b.start()
+	b.must(b.kernel.SetUp("p0", true), b.kernel.SetUp("Ethernet0", true))
+	port := func(v *portsync.View, name string) *portsync.PortView {
+		return &v.Ports[slices.IndexFunc(v.Ports, func(p portsync.PortView) bool { return p.Name == name })]
+	}
+	b.awaitView("a port that is up and written", func(v *portsync.View) bool {
+		p := port(v, "Ethernet0")
+		return p.Oper == "up" && p.Written && p.State == "present"
+	})
+	b.db.SetFault(lab.Fault{CutAfter: 1})
+	b.db.Disconnect()
+	b.awaitView("no connection", func(v *portsync.View) bool { return !v.Databases[0].Up })
+	b.must(b.kernel.SetUp("p0", false), b.kernel.Delete("Ethernet4"))
+	v := b.awaitView("the kernel's state", func(v *portsync.View) bool {
+		return port(v, "Ethernet0").Oper == "down" && port(v, "Ethernet4").State == "absent"
+	})
+	if p := port(&v, "Ethernet0"); p.Written || p.State != "present" || p.Admin != "up" || p.LastChange == nil {
+		t.Errorf("%+v", p)
+	}
+	if p := port(&v, "Ethernet4"); p.Written || p.Index != 0 || p.Oper != "" || p.LastChange == nil {
+		t.Errorf("%+v", p)
+	}
+	text := string(b.set.AppendText(nil))
+	for _, line := range []string{`portsyncd_port_oper_up{port="Ethernet0"} 0`, `portsyncd_port_written{port="Ethernet0"} 0`,
+		`portsyncd_port_present{port="Ethernet4"} 0`, `portsyncd_port_written{port="Ethernet4"} 0`} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("no %s in\n%s", line, text)
+		}
+	}
+	for begin := time.Now(); time.Since(begin) < 2*200*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+		if h := j.Health(); strings.Contains(h.Codes(), "stalled") {
+			t.Fatalf("reasons %q while Redis is away", h.Codes())
+		}
+	}
+	b.db.SetFault(lab.Fault{Delay: 5 * time.Millisecond})
+	b.awaitView("all written", func(v *portsync.View) bool {
+		if h := j.Health(); strings.Contains(h.Codes(), "stalled") {
+			t.Fatalf("reasons %q although Redis is back", h.Codes())
+		}
+		p, gone := port(v, "Ethernet0"), port(v, "Ethernet4")
+		return p.Written && p.Oper == "down" && gone.Written && gone.State == "absent" && v.Backlog.Ports == 0
+	})
 }
