@@ -3,6 +3,7 @@ package portsync
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -140,5 +141,34 @@ func BenchmarkStep(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		actions, _ = s.Step(&ev, nil, actions[:0])
+	}
+}
+
+// BenchmarkPublishStatus is a turn's publication: of one port of so many that changed,
+// and of none.
+func BenchmarkPublishStatus(b *testing.B) {
+	for _, ports := range []int{1, 512} {
+		l := newQuietLoop()
+		for n := range ports {
+			p := l.state.port(fmt.Appendf(nil, "Ethernet%d", n))
+			p.Configured, p.Index = true, int32(n+1)
+			l.state.touch(p)
+		}
+		l.publishStatus()
+		p := l.state.ports["Ethernet0"]
+		b.Run(fmt.Sprintf("changed/%d", ports), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				p.MTU++
+				l.state.touch(p)
+				l.publishStatus()
+			}
+		})
+		b.Run(fmt.Sprintf("quiet/%d", ports), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				l.publishStatus()
+			}
+		})
 	}
 }

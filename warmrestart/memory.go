@@ -26,8 +26,8 @@ type Config struct {
 	Sample func(Counters) []byte
 	// Text and JSON append the metrics for the exports. Run calls them.
 	Text, JSON func(b []byte) []byte
-	// Troubled, unless nil, is called by Run when there is something else to say in
-	// Trouble. It must not wait.
+	// Troubled, unless nil, is called by Run when Trouble or Restarts return something
+	// else. It must not wait.
 	Troubled func()
 
 	Settings

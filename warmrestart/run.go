@@ -112,6 +112,9 @@ func (m *Memory) restarted(r Restart) {
 	m.body.add(r)
 	m.body.trim(m.cfg.KeepRestarts)
 	m.publish()
+	if m.cfg.Troubled != nil {
+		m.cfg.Troubled() // there may be too many
+	}
 	m.owe(fileMetrics)
 	if !m.chores[fileMetrics].owed {
 		m.expose()
