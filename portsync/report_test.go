@@ -46,13 +46,20 @@ var publishedFacts = map[string]struct {
 	"stalledFrom": {func(l *Loop) { wantOne(l); l.started, l.session = true, new(session) }, func(s *Status) any { return s.stalledFor(25) }, time.Duration(10)},
 	"queued":      {func(l *Loop) { l.ring.slot(); l.ring.push() }, func(s *Status) any { return s.View(time.Now()).Backlog.Events }, int64(1)},
 	"progress":    {func(l *Loop) { l.progressAt = 16 }, numberOf(func(s *Status) loader { return &s.progress }), int64(16)},
-	"wroteAt":     {func(l *Loop) { l.wroteAt = 17 }, numberOf(func(s *Status) loader { return &s.wroteAt }), int64(17)},
-	"configured":  {func(l *Loop) { l.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
-	"awaited":     {func(l *Loop) { l.state.Await("Ethernet0") }, func(s *Status) any { return s.View(time.Now()).Counts.Awaited }, int64(1)},
-	"present":     {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
-	"ports":       {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
-	"announced":   {func(l *Loop) { l.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
-	"rows":        {func(l *Loop) { l.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
+	"unread": {func(l *Loop) { l.state.notRead(unreadable("Ethernet0"), nil, nil) },
+		func(s *Status) any {
+			if names := s.unread.Load(); names != nil {
+				return *names
+			}
+			return ""
+		}, "Ethernet0"},
+	"wroteAt":    {func(l *Loop) { l.wroteAt = 17 }, numberOf(func(s *Status) loader { return &s.wroteAt }), int64(17)},
+	"configured": {func(l *Loop) { l.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
+	"awaited":    {func(l *Loop) { l.state.Await("Ethernet0") }, func(s *Status) any { return s.View(time.Now()).Counts.Awaited }, int64(1)},
+	"present":    {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
+	"ports":      {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
+	"announced":  {func(l *Loop) { l.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
+	"rows":       {func(l *Loop) { l.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
 }
 
 type (
@@ -66,6 +73,13 @@ func numberOf(of func(s *Status) loader) func(s *Status) any {
 
 func flagOf(of func(s *Status) flagLoader) func(s *Status) any {
 	return func(s *Status) any { return of(s).Load() }
+}
+
+// unreadable is the message of a link that is too large to be read.
+func unreadable(name string) *Event {
+	ev := &Event{Kind: Unreadable, Index: 3}
+	ev.SetName([]byte(name))
+	return ev
 }
 
 // wantOne has one port wait for the databases since 15.
@@ -111,7 +125,7 @@ func TestPublished(t *testing.T) {
 // TestPublishedWakesTheWatch: whatever health depends on has it looked at.
 func TestPublishedWakesTheWatch(t *testing.T) {
 	for _, name := range []string{"maxStall", "maxFailureRate", "connection", "connected", "refusal", "started", "ready",
-		"synced", "overran", "initLate", "mismatched", "failures"} {
+		"synced", "overran", "initLate", "mismatched", "failures", "unread"} {
 		l := newQuietLoop()
 		<-l.Status.pokes // of the first publication
 		l.publishStatus()
