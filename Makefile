@@ -22,6 +22,8 @@ PREFIX    ?= /usr
 ARCHITECTURES ?= amd64 arm64 armhf
 # What is built: the daemon needs no C library.
 GOBUILD   := CGO_ENABLED=0 go build -trimpath
+# What decides and computes, for mutation tests.
+PACKAGES  ?= ./config/toml ./config ./warmrestart/stats ./warmrestart ./sonicdb ./netlinkraw ./snapshot ./metrics ./portsync
 # The independent player of the recorded scenarios, where it is at hand.
 REPLAY    ?= ../shared/tools/replay
 
@@ -91,6 +93,10 @@ scale: ## how the built daemon bears size and a flood of changes (root, some fou
 model: ## random histories, daemon against model; SEQUENCES=2000 SEED=1 (root, half an hour)
 	PORTSYNCD_REQUIRE_INTEGRATION=1 PORTSYNCD_MODEL_SEED=$(SEED) PORTSYNCD_MODEL_SEQUENCES=$(SEQUENCES) \
 		go test -count=1 -timeout 0 -v -run '^TestModel' . | grep --line-buffered -v '=== \|--- PASS'
+
+.PHONY: mutants
+mutants: ## which changes of one operator no test notices (hours); PACKAGES=./config/toml for one
+	.ci/mutants $(PACKAGES)
 
 .PHONY: soak
 soak: ## an hour of changes, scrapes, saves, reloads and restarts of redis-server: dist/soak.svg
