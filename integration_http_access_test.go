@@ -142,7 +142,7 @@ func TestHTTPTLS(t *testing.T) {
 	for range 3 {
 		secureSite(t, second, nil).await("/healthz", 200)
 	}
-	c.awaitLog(n, patience, "TLS files not usable", "cert.pem")
+	c.awaitLog(n, patience, "cannot use TLS files", "cert.pem")
 	if lines, _ := c.logs.from(n); len(lines) > 1 {
 		t.Errorf("more than one line about a broken file: %s", lines)
 	}

@@ -80,6 +80,7 @@ func TestTLSByOpenssl(t *testing.T) {
 		{"TLS 1.2", []string{"-tls1_2"}, "Protocol  : TLSv1.2"},
 		{"TLS 1.3", []string{"-tls1_3"}, "New, TLSv1.3"},
 		{"without forward secrecy", []string{"-tls1_2", "-cipher", "AES128-SHA:AES256-SHA:AES128-GCM-SHA256"}, ""},
+		{"with CBC", []string{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-ECDSA-AES128-SHA256"}, ""},
 		{"without encryption", []string{"-tls1_2", "-cipher", "eNULL:@SECLEVEL=0"}, ""},
 		{"without authentication", []string{"-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"}, ""},
 		{"renegotiation", []string{"-tls1_2"}, "Secure Renegotiation IS supported"},

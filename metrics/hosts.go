@@ -90,9 +90,3 @@ func linesOf(path string) func(yield func([]string) bool) {
 		}
 	}
 }
-
-// isFor reports whether the certificate in force is valid for a name.
-func (c *certificates) isFor(name string) bool {
-	current := c.refresh()
-	return current != nil && current.Certificates[0].Leaf.VerifyHostname(name) == nil
-}

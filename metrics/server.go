@@ -219,12 +219,15 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 	return s, nil
 }
 
-// Reconfigure replaces the live part of the configuration. On an error nothing
-// changes.
+// Reconfigure replaces the live part of the configuration and has the TLS files read
+// again. On an error the live part stays.
 func (s *Server) Reconfigure(live Live) error {
 	auth, err := newAuthenticator(live.Credentials)
 	if err != nil {
 		return err
+	}
+	if s.certs != nil {
+		s.certs.refresh()
 	}
 	s.live.Store(&liveState{json: live.JSON, auth: auth, hostNames: live.HostNames})
 	return nil

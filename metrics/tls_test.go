@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,8 +15,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // certificate is a key with a certificate signed by parent, or by itself.
@@ -146,6 +151,112 @@ func TestTLSFilesAreReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	is("second")
+}
+
+// A replacement is noticed although size and modification time stay, and so is a change
+// of the mode or the owner that makes files readable again; a reload reports on files at
+// once, without a client.
+func TestTLSFilesOfSameStamp(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	first, second := newCertificate(t, "aaaaa", nil), newCertificate(t, "bbbbb", nil)
+	at := time.Unix(1_700_000_000, 0)
+	put := func(path string, content []byte) {
+		t.Helper()
+		content = append(content, bytes.Repeat([]byte("\n"), 2000-len(content))...)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(certFile, first.pem)
+	put(keyFile, first.keyPEM(t))
+	records := make(logs, 1000)
+	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}, TLSCertFile: certFile, TLSKeyFile: keyFile},
+		Sources{Set: NewSet(), Health: healthy}, slog.New(records))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	defer s.Shutdown(t.Context())
+	is := func(want string) {
+		t.Helper()
+		if got, err := handshake(s, &tls.Config{}); err != nil || got != want {
+			t.Errorf("server is %q, %v; want %q", got, err, want)
+		}
+	}
+	is("aaaaa")
+	put(certFile, second.pem)
+	put(keyFile, second.keyPEM(t))
+	is("bbbbb")
+
+	// What cannot be read is tried again, although nothing about it changes.
+	away := filepath.Join(dir, "away")
+	if err := os.Rename(keyFile, away); err != nil {
+		t.Fatal(err)
+	}
+	is("bbbbb")
+	put(certFile, first.pem)
+	put(away, first.keyPEM(t))
+	if err := os.Rename(away, keyFile); err != nil {
+		t.Fatal(err)
+	}
+	is("aaaaa")
+
+	put(certFile, []byte("broken"))
+	for len(records) > 0 {
+		<-records
+	}
+	if err := s.Reconfigure(Live{}); err != nil {
+		t.Fatal(err)
+	}
+	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelError || r.Message != "cannot use TLS files" {
+		t.Errorf("record at a reload: %v", r)
+	}
+}
+
+// A FIFO in the place of a file does not hold up the start or a client for long.
+func TestTLSFileIsFIFO(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	if err := unix.Mkfifo(certFile, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	s, _ := startServer(t, ServerConfig{TLSCertFile: certFile, TLSKeyFile: keyFile}, Sources{Health: healthy})
+	if name, err := handshake(s, &tls.Config{}); err == nil {
+		t.Errorf("handshake with %q without files", name)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestCipherSuites: of TLS 1.2, those with CBC and without forward secrecy are refused.
+func TestCipherSuites(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	c := newCertificate(t, "server", nil)
+	replace(t, certFile, c.pem)
+	replace(t, keyFile, c.keyPEM(t))
+	s, _ := startServer(t, ServerConfig{TLSCertFile: certFile, TLSKeyFile: keyFile}, Sources{Health: healthy})
+	accepted := 0
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		if slices.Contains(suite.SupportedVersions, tls.VersionTLS13) {
+			continue
+		}
+		_, err := handshake(s, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID}})
+		want := strings.HasPrefix(suite.Name, "TLS_ECDHE_ECDSA_") && (strings.Contains(suite.Name, "_GCM_") || strings.Contains(suite.Name, "_POLY1305_"))
+		if (err == nil) != want {
+			t.Errorf("%s: %v, want success: %t", suite.Name, err, want)
+		}
+		accepted += one(err == nil)
+	}
+	if accepted != 3 {
+		t.Errorf("%d suites accepted, want 3 for an ECDSA certificate", accepted)
+	}
 }
 
 func TestTLSVersions(t *testing.T) {
