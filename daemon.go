@@ -321,8 +321,19 @@ func (d *process) openSystemd() (watchdog time.Duration, err error) {
 }
 
 // databaseMap says where the databases are: SONiC's map if there is one, else
-// the address in the configuration.
+// the address in the configuration. The password of the configuration is for servers
+// of which SONiC's map names none.
 func (d *process) databaseMap() (*sonicdb.Map, error) {
+	db := &d.cfg.Database
+	m, err := d.addressMap()
+	if err == nil && db.PasswordFile != "" {
+		m.SetCredentials(db.User, db.PasswordFile)
+	}
+	return m, err
+}
+
+// addressMap is databaseMap without the password of the configuration.
+func (d *process) addressMap() (*sonicdb.Map, error) {
 	db := &d.cfg.Database
 	if db.ConfigFile != "" {
 		m, err := sonicdb.LoadMap(db.ConfigFile)

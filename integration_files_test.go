@@ -36,7 +36,7 @@ func TestStopWithUnreadableFiles(t *testing.T) {
 		{"hung", "the file system does not answer"},
 	}
 	uses := []struct{ name, config, log string }{
-		{"map", "[database]\nconfig_file = %q\n", "databases"},
+		{"map", "[database]\nconfig_file = %q\n", "waiting for Redis"},
 		{"authorities", "[push]\nurl = 'https://127.0.0.1/write'\ninterval_secs = 1\nca_file = %q\n", "cannot push metrics"},
 		{"authorization", "[push]\nurl = 'http://127.0.0.1/write'\ninterval_secs = 1\nauthorization_file = %q\n", "cannot push metrics"},
 		{"configuration", "", "configuration"},

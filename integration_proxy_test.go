@@ -31,6 +31,7 @@ type proxyFault struct {
 
 	change [2]func([]byte) []byte // what becomes of requests and of replies; nil: nothing
 	slow   time.Duration          // pause before each byte
+	drip   time.Duration          // pause before each byte of replies
 }
 
 // proxyLink is one connection of the daemon's.
@@ -182,12 +183,15 @@ func (f *proxyFault) write(to io.Writer, direction int, b []byte) error {
 	if change := f.change[direction]; change != nil && len(b) > 0 {
 		b = change(b)
 	}
-	step := len(b)
-	if f.slow > 0 {
+	step, pause := len(b), f.slow
+	if direction == 1 {
+		pause = max(pause, f.drip)
+	}
+	if pause > 0 {
 		step = 1
 	}
 	for len(b) > 0 {
-		time.Sleep(f.slow)
+		time.Sleep(pause)
 		if _, err := to.Write(b[:step]); err != nil {
 			return err
 		}

@@ -23,10 +23,12 @@ type Daemon struct {
 // Database is the table [database]: how to reach Redis where SONiC's own map of
 // databases is absent or turned off.
 type Database struct {
-	RedisHost  string // host name or IP address. Default "127.0.0.1"
-	RedisPort  uint16 // TCP port, 1 to 65535. Default 6379
-	UnixSocket string // absolute path, wins over host and port. Default "": use TCP
-	ConfigFile string // SONiC's database_config.json; where it exists it wins over the three above. "": never. Default DefaultDatabaseConfig
+	RedisHost    string // host name or IP address. Default "127.0.0.1"
+	RedisPort    uint16 // TCP port, 1 to 65535. Default 6379
+	UnixSocket   string // absolute path, wins over host and port. Default "": use TCP
+	User         string // ACL user, for servers of which the map names no password_path. Default "": the default user
+	PasswordFile string // absolute path of a file with the password for these servers, read at each connection. Default "": none
+	ConfigFile   string // SONiC's database_config.json; where it exists it wins over host, port and socket. "": never. Default DefaultDatabaseConfig
 }
 
 // WarmRestart is the table [warm_restart].

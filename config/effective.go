@@ -39,6 +39,10 @@ func (c *Config) overridden(key string, mapExists bool) string {
 	switch {
 	case key == "daemon.log_level":
 		return "; until CONFIG_DB's LOGGER row is read"
+	case key == "database.user" && c.Database.PasswordFile == "":
+		return "; not used: database.password_file is not set"
+	case key == "database.user", key == "database.password_file":
+		return ""
 	case table == "database" && name != "config_file" && mapExists:
 		return "; not used: " + printable(c.Database.ConfigFile) + " exists"
 	case (key == "database.redis_host" || key == "database.redis_port") && c.Database.UnixSocket != "":

@@ -22,6 +22,8 @@ daemon = { enabled = false, log_level = "WARN" }
 redis_host = 'redis.example'
 redis_port = 0x1A0A
 unix_socket = "/run/redis.sock"
+user = "sonic"
+password_file = "/etc/sonic/redis-password"
 config_file = ""
 
 [warm_restart]
@@ -74,7 +76,7 @@ queue_batches = 1000
 	copy(d[:], mustHex(t, hexDigest))
 	want := Config{
 		Daemon:      Daemon{Enabled: false, LogLevel: Warn},
-		Database:    Database{RedisHost: "redis.example", RedisPort: 6666, UnixSocket: "/run/redis.sock"},
+		Database:    Database{RedisHost: "redis.example", RedisPort: 6666, UnixSocket: "/run/redis.sock", User: "sonic", PasswordFile: "/etc/sonic/redis-password"},
 		WarmRestart: WarmRestart{EOIUTimeout: time.Hour, StateFile: "/tmp/s.json", HistoryMaxRestarts: 7},
 		Metrics: Metrics{
 			SaveInterval: time.Second, Retention: 3650 * 24 * time.Hour, MaxFileSize: 1 << 30,

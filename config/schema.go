@@ -42,6 +42,8 @@ var schema = []setting{
 	{"database.redis_host", restart, text(func(c *Config) *string { return &c.Database.RedisHost }, "a host name or an IP address", false, isHost)},
 	{"database.redis_port", restart, integer(func(c *Config) *uint16 { return &c.Database.RedisPort }, 1, 65535, 1, "")},
 	{"database.unix_socket", restart, text(func(c *Config) *string { return &c.Database.UnixSocket }, "an absolute path of at most 107 bytes", true, isSocketPath)},
+	{"database.user", restart, text(func(c *Config) *string { return &c.Database.User }, "a name without ':'", true, isUsername)},
+	{"database.password_file", restart, optionalPath(func(c *Config) *string { return &c.Database.PasswordFile })},
 	{"database.config_file", restart, optionalPath(func(c *Config) *string { return &c.Database.ConfigFile })},
 
 	{"warm_restart.enabled", restart, boolean(func(c *Config) *bool { return &c.WarmRestart.Enabled })},

@@ -127,7 +127,7 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 			continue
 		}
 		servers = append(servers, db.Instance)
-		conn, err := sonicdb.Dial(ctx, db.Options())
+		conn, err := dial(ctx, db)
 		if err != nil {
 			return fmt.Errorf("watch the server of %s: %w", name, err)
 		}

@@ -113,7 +113,7 @@ func (f *follower) sleep(pause time.Duration) bool {
 // read returns the names of the PORT rows, sorted. A key that is no hash is no
 // row.
 func (f *follower) read() ([]string, error) {
-	c, err := sonicdb.Dial(f.ctx, f.db.Options())
+	c, err := dial(f.ctx, f.db)
 	if err != nil {
 		return nil, fmt.Errorf("follow the ports of CONFIG_DB: %w", err)
 	}

@@ -203,6 +203,8 @@ func (l *Loop) Run(ctx context.Context) error {
 
 	inner, cancel := context.WithCancel(ctx)
 	l.ctx = inner
+	// An exchange that goes on when the process is to end is cut off in time.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainFor, cancel) })()
 	r := reader{links: l.Links, ring: l.ring, now: l.clock.now, done: inner.Done(),
 		log: l.Log.With(syslog.ComponentKey, "netlink")}
 	l.helpers.Go(r.run)

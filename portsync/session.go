@@ -71,7 +71,11 @@ func (l *Loop) lost(err error) {
 	l.Status.rate.add(true, now)
 	l.publishStatus() // before the failure is counted: the cause is shown before its effect
 	l.Metrics.errors.At(kind).Inc()
-	l.Log.Error("Redis connection lost; still tracking links", "error", err)
+	level := syslog.LevelError
+	if l.ctx.Err() != nil { // we closed it, to end
+		level = syslog.LevelNotice
+	}
+	l.Log.Log(l.ctx, level, "Redis connection lost; still tracking links", "error", err)
 	l.reconnect(l.reopen.next())
 }
 

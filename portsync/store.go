@@ -135,7 +135,7 @@ func open(ctx context.Context, m *sonicdb.Map, name string) (sonicdb.Database, *
 	if err != nil {
 		return db, nil, err
 	}
-	c, err := sonicdb.Dial(ctx, db.Options())
+	c, err := dial(ctx, db)
 	if err != nil {
 		return db, nil, fmt.Errorf("connect to %s: %w", name, err)
 	}

@@ -160,7 +160,7 @@ func (l *loggerRow) concerns(m *sonicdb.Message) bool {
 // apply reads the row and sets level and output by it. It uses a connection of
 // its own, made for the moment, since changes are rare.
 func (l *loggerRow) apply() {
-	c, err := sonicdb.Dial(l.ctx, l.db.Options())
+	c, err := dial(l.ctx, l.db)
 	if err == nil {
 		defer c.Close()
 		err = l.applyFrom(c, false)

@@ -145,13 +145,13 @@ func BenchmarkDeadline(b *testing.B) {
 	c := echo(b, ":0\r\n")
 	b.Run("spared", func(b *testing.B) {
 		for b.Loop() {
-			c.sock.extend()
+			c.sock.extend(time.Now(), c.sock.timeout)
 		}
 	})
 	b.Run("always", func(b *testing.B) {
 		for b.Loop() {
 			c.sock.set = time.Time{}
-			c.sock.extend()
+			c.sock.extend(time.Now(), c.sock.timeout)
 		}
 	})
 }

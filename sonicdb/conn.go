@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"portsyncd/smallfile"
 )
 
 // defaultTimeout stands for a zero DialTimeout or IOTimeout.
@@ -20,10 +24,13 @@ type Options struct {
 	DB      int    // number of the database
 
 	DialTimeout time.Duration // for all of Dial; 0 means 2 s
-	IOTimeout   time.Duration // longest silence within a read or write; 0 means 2 s
+	IOTimeout   time.Duration // for all replies to what one Flush sent; 0 means 2 s
 
 	Username string // of an ACL user; may be empty with a password
-	Password string // empty: no AUTH is sent
+	Password string // empty, and no PasswordFile: no AUTH is sent
+	// PasswordFile is read by each Dial, so that a changed password needs no
+	// restart. It replaces Password. A line break at its end does not count.
+	PasswordFile string
 }
 
 // Conn is one connection to one database. It belongs to one goroutine; only
@@ -32,9 +39,10 @@ type Conn struct {
 	sock   timedConn
 	in     *reader
 	out    writer
-	owed   int         // replies of flushed commands not yet received
-	broken error       // set by the first failure, returned from then on
-	closed atomic.Bool // the one field that Close, from any goroutine, touches
+	owed   int                         // replies of flushed commands not yet received
+	broken error                       // set by the first failure, returned from then on
+	closed atomic.Bool                 // with detach, what Close touches from any goroutine
+	detach atomic.Pointer[func() bool] // of CloseWith
 }
 
 // Dial connects, authenticates if there is a password, and selects the
@@ -43,6 +51,13 @@ type Conn struct {
 func Dial(ctx context.Context, o Options) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOr(o.DialTimeout))
 	defer cancel()
+	if o.PasswordFile != "" {
+		password, err := readPassword(ctx, o.PasswordFile)
+		if err != nil {
+			return nil, err
+		}
+		o.Password = password
+	}
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, o.Network, o.Address)
 	if err != nil {
@@ -74,6 +89,33 @@ func timeoutOr(d time.Duration) time.Duration {
 	return d
 }
 
+// maxPassword limits the size of a password file in bytes.
+const maxPassword = 64 << 10
+
+// readPassword returns the content of a password file without line breaks at its end.
+func readPassword(ctx context.Context, path string) (string, error) {
+	text, err := smallfile.Read(ctx, path, maxPassword)
+	if err != nil {
+		return "", fmt.Errorf("read redis password: %w", err)
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}
+
+// authError returns what is wrong with the reply to AUTH. A server that needs no
+// password says so, and is used without. Some errors repeat the arguments of a
+// command, which here are secret.
+func authError(err error, password string) error {
+	refused, ok := errors.AsType[ServerError](err)
+	if !ok {
+		return err
+	}
+	text := string(refused)
+	if strings.Contains(text, "without any password configured") || strings.Contains(text, "no password is set") {
+		return nil // redis src/acl.c, authCommand; before 6.0 src/server.c
+	}
+	return ServerError(strings.ReplaceAll(text, password, "(password)"))
+}
+
 // greet sends what a fresh connection needs, in one round trip.
 func (c *Conn) greet(o Options) error {
 	switch {
@@ -94,12 +136,15 @@ func (c *Conn) greet(o Options) error {
 	}
 	c.owed = c.out.queued
 	c.out.reset()
-	for c.Pending() > 0 {
+	if o.Password != "" {
 		if _, err := c.Receive(); err != nil {
-			return err
+			if err = authError(err, o.Password); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	_, err := c.Receive()
+	return err
 }
 
 // Command begins a command of nargs arguments, its name included. The caller
@@ -213,7 +258,17 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
+	if detach := c.detach.Swap(nil); detach != nil {
+		(*detach)()
+	}
 	return c.sock.Conn.Close()
+}
+
+// CloseWith has the connection closed when ctx ends. It is called once, before the
+// connection is closed.
+func (c *Conn) CloseWith(ctx context.Context) {
+	detach := context.AfterFunc(ctx, func() { c.Close() })
+	c.detach.Store(&detach)
 }
 
 func (c *Conn) usable() error {
@@ -239,39 +294,55 @@ func (c *Conn) mismatch(want string, r *Reply) error {
 	return c.fail(&ProtocolError{Want: want, Got: r.Kind.String()})
 }
 
-// timedConn gives each read and write a deadline, and moves it only now and then:
-// reading the clock is much cheaper than setting the runtime's timers.
-// A call times out after timeout to timeout*9/8 without a byte.
+// timedConn bounds each exchange: a write, and the time that all reads until the next
+// write wait together. A server that sends its reply one byte at a time gains nothing
+// by it, and a caller that was held up between two calls loses nothing. Deadlines
+// move only now and then, since reading the clock is much cheaper than setting the
+// runtime's timers: an exchange times out after timeout to timeout*9/8.
 type timedConn struct {
 	net.Conn
 	timeout time.Duration
-	set     time.Time // when the deadlines were last moved
-	patient bool      // reads wait for ever
+	set     time.Time     // when the deadlines were last moved
+	waited  time.Duration // in reads, since the last write
+	patient bool          // reads wait for ever
 }
 
 func (t *timedConn) Read(p []byte) (int, error) {
-	if !t.patient {
-		if err := t.extend(); err != nil {
-			return 0, err
-		}
+	if t.patient {
+		return t.Conn.Read(p)
 	}
-	return t.Conn.Read(p)
+	begin := time.Now()
+	left := t.timeout - t.waited
+	if left <= 0 {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if err := t.extend(begin, left); err != nil {
+		return 0, err
+	}
+	n, err := t.Conn.Read(p)
+	t.waited += time.Since(begin)
+	return n, err
 }
 
 func (t *timedConn) Write(p []byte) (int, error) {
-	if err := t.extend(); err != nil {
+	t.restart()
+	if err := t.extend(time.Now(), t.timeout); err != nil {
 		return 0, err
 	}
 	return t.Conn.Write(p)
 }
 
-func (t *timedConn) extend() error {
-	now := time.Now()
+// restart gives what comes next the whole timeout.
+func (t *timedConn) restart() { t.waited = 0 }
+
+// extend moves the deadline to left from now, or leaves it where it is if it was set
+// a moment ago.
+func (t *timedConn) extend(now time.Time, left time.Duration) error {
 	if now.Sub(t.set) < t.timeout/8 {
 		return nil
 	}
 	t.set = now
-	deadline := now.Add(t.timeout + t.timeout/8)
+	deadline := now.Add(left + t.timeout/8)
 	if t.patient {
 		return t.Conn.SetWriteDeadline(deadline)
 	}

@@ -29,9 +29,10 @@ type Database struct {
 	Instance  Instance
 }
 
-// Options returns where to Dial for d, with default timeouts and no password.
+// Options returns where and as whom to Dial for d, with default timeouts.
 func (d Database) Options() Options {
-	return Options{Network: d.Instance.Network(), Address: d.Instance.Address(), DB: d.ID}
+	i := &d.Instance
+	return Options{Network: i.Network(), Address: i.Address(), DB: d.ID, Username: i.User, PasswordFile: i.PasswordFile}
 }
 
 // Instance is one Redis server.
@@ -40,6 +41,11 @@ type Instance struct {
 	Hostname   string // for TCP
 	Port       int    // for TCP
 	UnixSocket string // path; preferred if there is one, as in SONiC
+
+	// PasswordFile is the path of a file with the password, password_path in the
+	// map; "" for a server without one. User is "" for the default user.
+	PasswordFile string
+	User         string
 }
 
 // Network returns "unix" or "tcp".
@@ -70,6 +76,17 @@ func (m *Map) Database(name string) (Database, error) {
 		return Database{}, fmt.Errorf("%s: DATABASES.%s: missing", m.name, name)
 	}
 	return e.database, e.err
+}
+
+// SetCredentials gives all instances without a password_path a user, "" for the
+// default user, and the path of a file with the password.
+func (m *Map) SetCredentials(user, passwordFile string) {
+	for name, e := range m.databases {
+		if e.database.Instance.PasswordFile == "" {
+			e.database.Instance.User, e.database.Instance.PasswordFile = user, passwordFile
+			m.databases[name] = e
+		}
+	}
 }
 
 // StaticMap is SONiC's usual map with all databases on one server, for where

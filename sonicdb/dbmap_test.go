@@ -59,6 +59,32 @@ func TestLoadMapErrors(t *testing.T) {
 	}
 }
 
+// TestParseMapCredentials: a byte order mark is skipped, and each instance has the
+// password of the map, else that of the settings.
+func TestParseMapCredentials(t *testing.T) {
+	m, err := ParseMap("f", []byte("\xef\xbb\xbf"+`{"INSTANCES": {
+		"a": {"unix_socket_path": "/a", "password_path": "/run/redis/auth/passwd"}, "b": {"unix_socket_path": "/b"}},
+		"DATABASES": {"APPL_DB": {"id": 0, "separator": ":", "instance": "a"}, "STATE_DB": {"id": 6, "separator": "|", "instance": "b"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, given := range []bool{false, true} {
+		b := Options{Network: "unix", Address: "/b", DB: 6}
+		if given {
+			m.SetCredentials("sonic", "/etc/sonic/passwd")
+			b.Username, b.PasswordFile = "sonic", "/etc/sonic/passwd"
+		}
+		for name, want := range map[string]Options{
+			"APPL_DB":  {Network: "unix", Address: "/a", PasswordFile: "/run/redis/auth/passwd"},
+			"STATE_DB": b,
+		} {
+			if d, err := m.Database(name); err != nil || d.Options() != want {
+				t.Errorf("credentials %t: %s is %+v, %v; want %+v", given, name, d.Options(), err, want)
+			}
+		}
+	}
+}
+
 func TestParseMapRefusesText(t *testing.T) {
 	for src, want := range map[string]string{
 		"":                                     "f:1: want a JSON object",

@@ -33,6 +33,8 @@ func ParseMap(name string, src []byte) (*Map, error) {
 	if len(src) > maxMap {
 		return nil, fmt.Errorf("%s: want at most %d bytes", name, maxMap)
 	}
+	// nlohmann::json, with which the C++ daemons read the map, skips a byte order mark.
+	src = bytes.TrimPrefix(src, []byte("\xef\xbb\xbf"))
 	root := object{path: name + ": "}
 	if err := json.Unmarshal(src, &root.members); err != nil {
 		return nil, jsonError(name, src, err)
@@ -85,6 +87,11 @@ func parseInstance(instances object, name string) (Instance, error) {
 		return Instance{}, err
 	}
 	i := Instance{Name: name}
+	if o.has("password_path") {
+		if i.PasswordFile, err = o.string("password_path"); err != nil {
+			return Instance{}, err
+		}
+	}
 	if o.has("unix_socket_path") {
 		if i.UnixSocket, err = o.string("unix_socket_path"); err != nil {
 			return Instance{}, err

@@ -34,6 +34,13 @@ func newReader(src io.Reader) *reader {
 func (rd *reader) next() (*Reply, error) {
 	rd.reset()
 	end, err := rd.parse(0, 0)
+	if errors.Is(err, errTooLarge) {
+		r, err := rd.skipReply()
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return r, err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -100,10 +107,14 @@ func (rd *reader) parse(pos, level int) (int, error) {
 		return after, nil
 	case kind == BulkString && ok && n >= 0 && n <= maxBulk:
 		return rd.bulk(after, int(n), level)
+	case kind == BulkString && ok && n > maxBulk && n <= maxSkippedBulk:
+		return 0, errTooLarge
 	case kind == BulkString:
 		return 0, protocolError(fmt.Sprintf("a bulk string length from -1 to %d", maxBulk), line)
 	case ok && n >= 0 && n <= maxElements:
 		return rd.array(after, int(n), level)
+	case ok && n > maxElements && n <= maxSkippedElements:
+		return 0, errTooLarge
 	}
 	return 0, protocolError(fmt.Sprintf("an array length from -1 to %d", maxElements), line)
 }
@@ -127,7 +138,7 @@ func (rd *reader) array(pos, n, level int) (int, error) {
 		return 0, protocolError(fmt.Sprintf("at most %d nested arrays", maxNesting), nil)
 	}
 	if rd.elements += n; rd.elements > maxElements {
-		return 0, protocolError(fmt.Sprintf("at most %d elements in a reply", maxElements), nil)
+		return 0, errTooLarge
 	}
 	rd.deepest = max(rd.deepest, level+1)
 	first := len(rd.levels[level+1])
@@ -197,7 +208,7 @@ func (rd *reader) line(pos int) (int, error) {
 func (rd *reader) need(n int) error {
 	for rd.w-rd.r < n {
 		if n > maxReply {
-			return protocolError(fmt.Sprintf("a reply of at most %d bytes", maxReply), nil)
+			return errTooLarge
 		}
 		if err := rd.fill(); err != nil {
 			return err

@@ -1,0 +1,120 @@
+package sonicdb
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A reply that is larger than the limits of this package is no fault of the
+// protocol: CONFIG_DB may hold a value that nobody expects. It is read past without
+// being kept, and reported as the error of its command, so that one row costs
+// itself and not the connection.
+
+// errTooLarge ends the parse of a reply that is to be skipped.
+var errTooLarge = errors.New("reply too large")
+
+const (
+	// maxSkippedBulk is the size of the largest string that Redis stores by default
+	// (proto-max-bulk-len). Whoever announces more is not believed.
+	maxSkippedBulk = 512 << 20
+	// maxSkippedElements is the number of elements of the largest array that is
+	// skipped.
+	maxSkippedElements = 64 << 20
+	// maxSkippedReply is the size of the largest reply that is skipped.
+	maxSkippedReply = 1 << 30
+	// skipStep is how many skipped bytes earn the rest of a reply another timeout.
+	skipStep = 16 << 20
+)
+
+// skipReply reads past the reply that begins at rd.r, and returns an error reply in
+// its place.
+func (rd *reader) skipReply() (*Reply, error) {
+	rd.reset()
+	size := 0
+	left := [maxNesting + 1]int{1} // values still to come, for each depth
+	for level := 0; level >= 0; {
+		if left[level] == 0 {
+			level--
+			continue
+		}
+		left[level]--
+		kind, n, length, err := rd.skipHead()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case kind == BulkString && n >= 0:
+			if err := rd.discard(n + len("\r\n")); err != nil {
+				return nil, err
+			}
+			length += n + len("\r\n")
+		case kind == Array && n > 0 && level == maxNesting:
+			return nil, protocolError(fmt.Sprintf("at most %d nested arrays", maxNesting), nil)
+		case kind == Array && n > 0:
+			level++
+			left[level] = n
+		}
+		rd.progress(size, size+length)
+		if size += length; size > maxSkippedReply {
+			return nil, protocolError(fmt.Sprintf("a reply of at most %d bytes", maxSkippedReply), nil)
+		}
+	}
+	rd.add(0, Reply{Kind: Error, Str: fmt.Appendf(nil, "reply of %d bytes is too large and was skipped", size)})
+	return &rd.levels[0][0], nil
+}
+
+// skipHead takes the first line of a value and returns its kind, the number in it
+// if it is the length of a string or an array, and how many bytes it took.
+func (rd *reader) skipHead() (kind Kind, n, length int, err error) {
+	if err := rd.need(1); err != nil {
+		return 0, 0, 0, err
+	}
+	kind = Kind(rd.buf[rd.r])
+	end, err := rd.line(1)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	line := rd.buf[rd.r+1 : rd.r+end]
+	limit := int64(maxSkippedBulk)
+	switch kind {
+	case SimpleString, Error, Integer:
+		rd.r += end + len("\r\n")
+		return kind, 0, end + len("\r\n"), nil
+	case BulkString:
+	case Array:
+		limit = maxSkippedElements
+	default:
+		return 0, 0, 0, protocolError("one of the type bytes +-:$*", rd.buf[rd.r:rd.w])
+	}
+	announced, ok := parseInt(line)
+	if !ok || announced < -1 || announced > limit {
+		return 0, 0, 0, protocolError(fmt.Sprintf("a length from -1 to %d", limit), line)
+	}
+	rd.r += end + len("\r\n")
+	return kind, int(announced), end + len("\r\n"), nil
+}
+
+// discard reads past n bytes.
+func (rd *reader) discard(n int) error {
+	for done := 0; done < n; {
+		if rd.r == rd.w {
+			rd.r, rd.w = 0, 0
+			if err := rd.fill(); err != nil {
+				return err
+			}
+		}
+		step := min(n-done, rd.w-rd.r)
+		rd.progress(done, done+step)
+		rd.r, done = rd.r+step, done+step
+	}
+	return nil
+}
+
+// progress gives the rest of the reply another timeout for each skipStep bytes that
+// have come, of which a server that sends little at a time gets none.
+func (rd *reader) progress(from, to int) {
+	timed, ok := rd.src.(*timedConn)
+	if ok && from/skipStep != to/skipStep {
+		timed.restart()
+	}
+}
