@@ -85,6 +85,18 @@ func TestParseMapCredentials(t *testing.T) {
 	}
 }
 
+// TestParseMapSize: a map of the largest size is read.
+func TestParseMapSize(t *testing.T) {
+	src := `{"INSTANCES": {}, "DATABASES": {}}`
+	src += strings.Repeat(" ", maxMap-len(src))
+	if _, err := ParseMap("f", []byte(src)); err != nil {
+		t.Errorf("%d bytes: %v", len(src), err)
+	}
+	if _, err := ParseMap("f", []byte(src+" ")); err == nil || err.Error() != "f: want at most 1048576 bytes" {
+		t.Errorf("%d bytes: got %v", len(src)+1, err)
+	}
+}
+
 func TestParseMapRefusesText(t *testing.T) {
 	for src, want := range map[string]string{
 		"":                                     "f:1: want a JSON object",
@@ -110,6 +122,8 @@ func TestParseMapRefusesDatabase(t *testing.T) {
 	for _, test := range []struct{ database, instance, want string }{
 		{good, redis, ""},
 		{good, `"unix_socket_path": "/s"`, ""},
+		{good, `"hostname": "localhost", "port": 65535`, ""},
+		{`"id": 2147483647, "separator": ":", "instance": "redis"`, redis, ""},
 		{good, `"unix_socket_path": "", ` + redis, ""},
 		{good + `, "later": [1, 2]`, redis, ""},
 		{`"separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing, want an integer from 0 to 2147483647`},

@@ -159,6 +159,7 @@ func TestReaderRefuses(t *testing.T) {
 		"+OK\n":                     ``,
 		"+O\nK\r\n":                 `a line ended by CRLF`,
 		"+OK\rX":                    `a line ended by CRLF`,
+		"+\nOK\r\n":                 `a line ended by CRLF`,
 		":\r\n":                     `a 64-bit integer`,
 		":-\r\n":                    `a 64-bit integer`,
 		":1 \r\n":                   `a 64-bit integer`,
