@@ -240,3 +240,25 @@ func reportSize(b *testing.B, page []byte) {
 	b.ReportMetric(float64(len(page)), "bytes")
 	b.ReportMetric(float64(packed.Len()), "bytes-gzip")
 }
+
+// TestPortState: each port is in one state on the panel.
+func TestPortState(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		port portsync.PortView
+	}{
+		{"absent", portsync.PortView{State: "absent", Configured: true}},
+		{"absent", portsync.PortView{State: "absent", Configured: true, Awaited: true}},
+		{"waiting", portsync.PortView{State: "pending", Configured: true}},
+		{"waiting", portsync.PortView{State: "pending", Configured: true, Awaited: true}},
+		{"up", portsync.PortView{State: "pending", Configured: true, Index: 7, Admin: "up", Oper: "up"}},
+		{"waiting", portsync.PortView{State: "present", Present: true, Awaited: true, Index: 7, Admin: "up", Oper: "up"}},
+		{"up", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "up", Oper: "up"}},
+		{"down", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "up", Oper: "down"}},
+		{"off", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "down", Oper: "down"}},
+	} {
+		if got := portState(&c.port); got != c.want {
+			t.Errorf("%+v is %q, want %q", c.port, got, c.want)
+		}
+	}
+}

@@ -34,8 +34,8 @@ const (
 	stateUp      = "up"
 	stateDown    = "down"
 	stateOff     = "off"     // administratively down
-	stateWaiting = "waiting" // PortInitDone waits for it
-	stateAbsent  = "absent"  // no interface, and nothing waits for it
+	stateWaiting = "waiting" // its interface has not come yet, or PortInitDone waits for it
+	stateAbsent  = "absent"  // its interface is gone
 
 	// These come beside one of the others.
 	stateFlapping  = "flapping"
@@ -47,10 +47,10 @@ var panelStates = []string{stateUp, stateDown, stateOff, stateWaiting, stateAbse
 
 func portState(p *portsync.PortView) string {
 	switch {
-	case p.Awaited:
-		return stateWaiting
-	case p.Index == 0:
+	case p.State == portsync.PortAbsent.String():
 		return stateAbsent
+	case p.Awaited || p.Index == 0:
+		return stateWaiting
 	case p.Oper == "up":
 		return stateUp
 	case p.Admin == "down":

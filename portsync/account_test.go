@@ -455,7 +455,14 @@ func (a *account) comparePorts(seed uint64) {
 			a.t.Fatalf("seed %d: %s is not listed", seed, p.Name)
 		}
 		is, want := p.view.view(l.clock, 0), &portView{name: p.Name, flaps: p.view.flaps}
-		want.put(p)
+		why := l.state.lackOf(p)
+		want.put(p, why)
+		if got := lack(p.view.lack.Load()); got != why {
+			a.t.Fatalf("seed %d: %s: shown is %v, want %v: %+v", seed, p.Name, got, why, p)
+		}
+		if _, absent := l.absences.since[p]; absent != (p.Configured && why == lackInterface) {
+			a.t.Fatalf("seed %d: %s counts as absent: %t: %+v", seed, p.Name, absent, p)
+		}
 		got, expected := fmt.Sprintf("%+v", is), fmt.Sprintf("%+v", want.view(l.clock, 0))
 		if is.LastChange != nil {
 			if want.changedAt.Load() != p.view.changedAt.Load() {
@@ -494,7 +501,7 @@ func TestBacklogAfterGate(t *testing.T) {
 	a.link(NewLink, 5, "Ethernet0", 1500)
 	a.turn()
 	a.want("portsyncd_backlog_ports", "1")
-	if a.status.stalls(l.clock.now()) {
+	if a.status.tooLong(a.status.stalledFor(l.clock.now())) {
 		t.Error("stalled while the gate is closed")
 	}
 	l.gateDue = true
@@ -502,7 +509,7 @@ func TestBacklogAfterGate(t *testing.T) {
 	a.want("portsyncd_backlog_ports", "0")
 	a.want(`portsyncd_port_written{port="Ethernet0"}`, "1")
 	a.want(`portsyncd_port_changes_total{port="Ethernet0"}`, "0")
-	if a.store.sets != 0 || a.status.stalls(l.clock.now()) || l.stalledFrom() != 0 {
-		t.Errorf("%d writes, stalled %t", a.store.sets, a.status.stalls(l.clock.now()))
+	if a.store.sets != 0 || a.status.tooLong(a.status.stalledFor(l.clock.now())) || l.stalledFrom() != 0 {
+		t.Errorf("%d writes, stalled %t", a.store.sets, a.status.tooLong(a.status.stalledFor(l.clock.now())))
 	}
 }

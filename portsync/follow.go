@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"portsyncd/sonicdb"
@@ -17,9 +18,14 @@ import (
 // is called, and hands the names to the loop as a note. It is a goroutine of its
 // own with a connection for each read, so that no read delays a link event.
 type follower struct {
-	ctx   context.Context
-	db    sonicdb.Database
-	wake  chan struct{} // has an element while a read is due
+	ctx  context.Context
+	db   sonicdb.Database
+	wake chan struct{} // has an element while a read is due
+
+	mu      sync.Mutex
+	deleted map[string]bool // rows deleted since the last read; guarded by mu
+	flush   bool            // all were; guarded by mu
+
 	notes chan<- note
 	done  <-chan struct{}
 	log   *slog.Logger
@@ -35,7 +41,8 @@ const (
 )
 
 func newFollower(ctx context.Context, db sonicdb.Database, s *session, log *slog.Logger) *follower {
-	return &follower{ctx: ctx, db: db, wake: make(chan struct{}, 1), notes: s.notes, done: s.done, log: log}
+	return &follower{ctx: ctx, db: db, wake: make(chan struct{}, 1), deleted: make(map[string]bool),
+		notes: s.notes, done: s.done, log: log}
 }
 
 // pattern matches the keyspace notifications of all PORT rows.
@@ -45,10 +52,49 @@ func (f *follower) pattern() string {
 
 func (f *follower) table() sonicdb.Table { return sonicdb.NewTable(f.db, "PORT") }
 
-// concerns reports whether a message is about a PORT row. The event does not
-// matter: what the rows are is read, not inferred.
+// concerns reports whether a message is about a PORT row.
 func (f *follower) concerns(m *sonicdb.Message) bool {
 	return f != nil && strings.HasPrefix(string(m.Channel), strings.TrimSuffix(f.pattern(), "*"))
+}
+
+// changed has the rows read after a message about one of them. Which rows there
+// are is read, not inferred; but a row that is deleted and added in between would
+// look as if nothing had happened.
+func (f *follower) changed(m *sonicdb.Message) {
+	switch string(m.Payload.Str) {
+	case "del", "rename_from", "expired", "evicted":
+		f.mu.Lock()
+		f.deleted[strings.TrimPrefix(string(m.Channel), strings.TrimSuffix(f.pattern(), "*"))] = true
+		f.mu.Unlock()
+	}
+	f.reread()
+}
+
+// flushed is for a database that was emptied; which one it was is not announced.
+func (f *follower) flushed() {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	f.flush = true
+	f.mu.Unlock()
+	f.reread()
+}
+
+// replaced returns which of the names had their row deleted since it was last
+// called.
+func (f *follower) replaced(names []string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for _, name := range names {
+		if f.flush || f.deleted[name] {
+			out = append(out, name)
+		}
+	}
+	clear(f.deleted)
+	f.flush = false
+	return out
 }
 
 // reread has the rows read soon. It may be called from any goroutine and does
@@ -83,7 +129,7 @@ func (f *follower) run() {
 		names, err := f.read()
 		if err == nil {
 			select {
-			case f.notes <- note{kind: notePorts, ports: names}:
+			case f.notes <- note{kind: notePorts, ports: names, replaced: f.replaced(names)}:
 			case <-f.done:
 				return
 			}

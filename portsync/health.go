@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"portsyncd/warmrestart"
 )
 
 // Words for health.
@@ -58,6 +56,7 @@ const (
 	stalled
 	failureRateHigh
 	portInitLate
+	portsMissing
 	auditMismatch
 	overrun
 	linkUnreadable
@@ -84,6 +83,7 @@ var HealthCodes = [numConditions]HealthCode{
 	stalled:          {"stalled", Unhealthy, 50},
 	failureRateHigh:  {"failure_rate", Unhealthy, 30},
 	portInitLate:     {"port_init_late", Degraded, 20},
+	portsMissing:     {"ports_missing", Degraded, 15},
 	auditMismatch:    {"audit_mismatch", Degraded, 20},
 	overrun:          {"overrun", Degraded, 5},
 	linkUnreadable:   {"link_unreadable", Degraded, 10},
@@ -112,77 +112,111 @@ const (
 	overrunFor = time.Minute
 )
 
-// conditions returns what is wrong at a time on the loop's clock. It allocates
-// nothing, unless the disk does not answer.
-func (j *Judge) conditions(now int64) (all conditions) {
+// evidence is what health is computed from. It is read once, so that a reason and
+// its text cannot contradict each other.
+type evidence struct {
+	now   int64 // on the loop's clock
+	wrong conditions
+	// lasting is what is not over yet although it would not begin now: the rate of
+	// failures has to fall below half of what is too much.
+	lasting conditions
+
+	databases        databases
+	refusal          *string
+	unsyncedFor      time.Duration
+	stalledFor       time.Duration
+	failed, attempts int64
+	awaited          int64
+	missing          *missingPorts
+	mismatched       int64
+	unread           *string
+	trouble          []string
+	overdue          string // what is
+	overdueSince     time.Time
+	storm            *string
+}
+
+// gather reads the evidence at a time on the loop's clock. It allocates nothing,
+// unless the disk does not answer.
+func (j *Judge) gather(now int64) (e evidence) {
 	s := j.status
-	ready, synced := s.ready.Load(), s.synced.Load()
-	all.add(databaseDown, !s.connected.Load())
-	all.add(databaseRefusing, s.refusal.Load() != nil)
-	all.add(startIncomplete, !ready)
-	all.add(dumpIncomplete, !synced && s.started.Load() && now-s.unsynced.Load() > int64(dumpGrace))
-	all.add(stalled, s.stalls(now))
-	all.add(failureRateHigh, s.failsMoreThan(s.maxFailures(), now))
-	all.add(portInitLate, s.initLate.Load())
-	all.add(auditMismatch, s.mismatched.Load() > 0)
-	last := s.overran.Load()
-	all.add(overrun, last != 0 && now-last < int64(overrunFor))
-	all.add(linkUnreadable, s.unread.Load() != nil)
-	if j.keeper != nil {
-		_, _, overdue := j.keeper.Overdue(s.clock.time(now))
-		all.add(diskFaulty, len(j.keeper.Trouble()) > 0)
-		all.add(snapshotOld, overdue)
+	e.now = now
+	e.databases = s.databases()
+	e.wrong.add(databaseDown, !e.databases.up)
+	e.refusal = s.refusal.Load()
+	e.wrong.add(databaseRefusing, e.refusal != nil)
+	e.wrong.add(startIncomplete, !s.ready.Load())
+	if s.started.Load() && !s.synced.Load() {
+		e.unsyncedFor = since(s.unsynced.Load(), now)
 	}
-	all.add(restartStorm, j.storming.Load())
-	return all
+	e.wrong.add(dumpIncomplete, e.unsyncedFor > dumpGrace)
+	e.stalledFor = s.stalledFor(now)
+	e.wrong.add(stalled, s.tooLong(e.stalledFor))
+	e.failed, e.attempts = s.rate.recent(now)
+	e.wrong.add(failureRateHigh, tooMany(e.failed, e.attempts, s.maxFailures()))
+	e.lasting.add(failureRateHigh, tooMany(e.failed, e.attempts, s.maxFailures()/2))
+	e.awaited = s.awaited.Load()
+	e.wrong.add(portInitLate, s.initLate.Load())
+	e.missing = s.missing.Load()
+	e.wrong.add(portsMissing, e.missing != nil)
+	e.mismatched = s.mismatched.Load()
+	e.wrong.add(auditMismatch, e.mismatched > 0)
+	last := s.overran.Load()
+	e.wrong.add(overrun, last != 0 && now-last < int64(overrunFor))
+	e.unread = s.unread.Load()
+	e.wrong.add(linkUnreadable, e.unread != nil)
+	if j.keeper != nil {
+		var overdue bool
+		e.overdue, e.overdueSince, overdue = j.keeper.Overdue(s.clock.time(now))
+		e.wrong.add(snapshotOld, overdue)
+		e.trouble = j.keeper.Trouble()
+		e.wrong.add(diskFaulty, len(e.trouble) > 0)
+	}
+	e.storm = j.storm.Load()
+	e.wrong.add(restartStorm, e.storm != nil)
+	return e
 }
 
-// lasting returns what is not over yet although it would not begin now: the rate
-// of failures has to fall below half of what is too much.
-func (j *Judge) lasting(now int64) (all conditions) {
-	all.add(failureRateHigh, j.status.failsMoreThan(j.status.maxFailures()/2, now))
-	return all
-}
+// mostOfError is how much of an error is quoted.
+const mostOfError = 200
 
-// text says in words what is wrong, at a time on the loop's clock.
-func (j *Judge) text(c condition, now int64) string {
-	s := j.status
+// text says in words what is wrong. It is asked only about what is.
+func (e *evidence) text(c condition) string {
 	switch c {
 	case databaseDown:
-		if why := s.databases().err; why != "" {
-			return "no connection to the databases: " + why
+		if e.databases.err == "" {
+			return "no connection to the databases yet"
 		}
-		return "no connection to the databases"
+		return "no connection to the databases: " + printable(e.databases.err, mostOfError)
 	case databaseRefusing:
-		return "the databases refuse what is to be written"
+		return "the databases refuse a command: " + printable(*e.refusal, mostOfError)
 	case startIncomplete:
 		return "the initial sync is not complete"
 	case dumpIncomplete:
-		return "a dump of the kernel's links does not end"
+		return fmt.Sprintf("the kernel's list of links has not been complete for %v", e.unsyncedFor.Truncate(time.Second))
 	case stalled:
-		return fmt.Sprintf("work has been waiting for %v", s.stalledFor(now).Truncate(time.Second))
+		return fmt.Sprintf("rows have been waiting for %v without an answer of the databases", e.stalledFor.Truncate(time.Second))
 	case failureRateHigh:
-		failed, attempts := s.rate.recent(now)
-		return fmt.Sprintf("%d of %d exchanges with the databases failed in the last minute", failed, attempts)
+		return fmt.Sprintf("%d of %d exchanges with the databases failed in the last minute", e.failed, e.attempts)
 	case portInitLate:
-		return fmt.Sprintf("ports that PortInitDone still waits for: %d", s.awaited.Load())
+		if e.awaited == 0 {
+			return "PortInitDone is late; it waits for no port any more"
+		}
+		return fmt.Sprintf("ports that PortInitDone still waits for: %d", e.awaited)
+	case portsMissing:
+		return e.missing.String()
 	case auditMismatch:
-		return fmt.Sprintf("the last audit found %d rows of STATE_DB wrong", s.mismatched.Load())
+		return fmt.Sprintf("the last audit found %d rows of STATE_DB wrong", e.mismatched)
 	case overrun:
 		return "link messages were dropped in the last minute"
 	case linkUnreadable:
-		if names := s.unread.Load(); names != nil {
-			return "link messages too large to be read, so these rows stay as they are: " + *names
-		}
-		return ""
+		return "link messages too large to be read, so these rows stay as they are: " + *e.unread
 	case diskFaulty:
-		return strings.Join(j.keeper.Trouble(), "; ")
+		return strings.Join(e.trouble, "; ")
 	case snapshotOld:
-		what, since, _ := j.keeper.Overdue(s.clock.time(now))
-		return fmt.Sprintf("%s should have been written at %s", what, since.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s should have been written at %s", e.overdue, e.overdueSince.UTC().Format(time.RFC3339))
 	case restartStorm:
-		storm, _ := warmrestart.RestartStorm(j.keeper.Restarts(), s.clock.time(now))
-		return storm.Text
+		return *e.storm
 	}
 	return ""
 }

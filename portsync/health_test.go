@@ -1,6 +1,7 @@
 package portsync
 
 import (
+	"errors"
 	"math"
 	"reflect"
 	"slices"
@@ -19,9 +20,12 @@ type kept struct {
 	restarts []warmrestart.Restart
 }
 
+// overdueAt is when what is overdue should have been written.
+var overdueAt = time.Date(2026, 11, 24, 7, 31, 5, 0, time.UTC)
+
 func (k *kept) Trouble() []string { return k.trouble }
 func (k *kept) Overdue(now time.Time) (string, time.Time, bool) {
-	return k.overdue, now.Add(-time.Hour), k.overdue != ""
+	return k.overdue, overdueAt, k.overdue != ""
 }
 func (k *kept) Restarts() []warmrestart.Restart { return k.restarts }
 
@@ -31,7 +35,7 @@ func wellStatus() *Status {
 	s.begin(clock{base: time.Now().Add(-time.Hour)})
 	s.maxStall.Store(int64(10 * time.Second))
 	s.setMaxFailures(0.05)
-	s.connected.Store(true)
+	s.connect()
 	for _, flag := range []interface{ Store(bool) }{&s.started, &s.ready, &s.synced, &s.initDone} {
 		flag.Store(true)
 	}
@@ -56,6 +60,12 @@ func (s *Status) refuse(words ...string) {
 	s.poke()
 }
 
+// connect begins the connection.
+func (s *Status) connect() {
+	s.connected.Store(true)
+	s.connection.Store(&connection{up: true, since: s.clock.now()})
+}
+
 // disconnect ends the connection.
 func (s *Status) disconnect() {
 	s.connected.Store(false)
@@ -75,8 +85,19 @@ func exchanges(s *Status, failed, all int) {
 	}
 }
 
-// TestConditions: each condition has its reason, and no other.
-func TestConditions(t *testing.T) {
+// advance lets time go by.
+func (s *Status) advance(d time.Duration) { s.clock.base = s.clock.base.Add(-d) }
+
+// situation is one in which health may have something to say.
+type situation struct {
+	name       string
+	begin, end func(s *Status, k *kept)
+	want       string // the code of the one reason, "" for none
+	text       string // its text
+}
+
+// situations names all of them.
+func situations() []situation {
 	now := time.Now()
 	starts := func(n int) (all []warmrestart.Restart) {
 		for i := range n {
@@ -84,38 +105,105 @@ func TestConditions(t *testing.T) {
 		}
 		return all
 	}
-	for _, c := range []struct {
-		name string
-		set  func(s *Status, k *kept)
-		want string // the code of the one reason, "" for none
-		text string // a part of its text
-	}{
-		{"well", func(*Status, *kept) {}, "", ""},
-		{"lost", func(s *Status, _ *kept) { s.disconnect() }, "database_down", "closed the connection"},
-		{"refusing", func(s *Status, _ *kept) { s.refuse("OOM") }, "database_refusing", "refuse"},
-		{"starting", func(s *Status, _ *kept) { s.ready.Store(false) }, "start_incomplete", "not complete"},
-		{"short dump", func(s *Status, _ *kept) { s.desync(s.clock.now()) }, "", ""},
-		{"long dump", func(s *Status, _ *kept) { s.desync(s.clock.now() - int64(2*dumpGrace)) }, "dump_incomplete", "dump"},
-		{"waiting", func(s *Status, _ *kept) { s.stalledFrom.Store(s.clock.now() - int64(2*time.Second)) }, "", ""},
-		{"stalled", func(s *Status, _ *kept) { s.stalledFrom.Store(s.clock.now() - int64(20*time.Second)) }, "stalled", "waiting for 20s"},
-		{"two failures", func(s *Status, _ *kept) { exchanges(s, 2, 2) }, "", ""},
-		{"three failures", func(s *Status, _ *kept) { exchanges(s, 3, 3) }, "failure_rate", "3 of 3"},
-		{"few failures", func(s *Status, _ *kept) { exchanges(s, 8, 100) }, "", ""}, // 8 %, but perhaps 4 %
-		{"many failures", func(s *Status, _ *kept) { exchanges(s, 20, 100) }, "failure_rate", "20 of 100"},
-		{"late", func(s *Status, _ *kept) { s.awaited.Store(3); s.initLate.Store(true) }, "port_init_late", "waits for: 3"},
-		{"mismatch", func(s *Status, _ *kept) { s.mismatched.Store(2) }, "audit_mismatch", "2 rows"},
-		{"overrun", func(s *Status, _ *kept) { s.overran.Store(s.clock.now()) }, "overrun", "dropped"},
-		{"old overrun", func(s *Status, _ *kept) { s.overran.Store(s.clock.now() - int64(overrunFor)) }, "", ""},
-		{"unreadable link", func(s *Status, _ *kept) { names := "Ethernet0"; s.unread.Store(&names) }, "link_unreadable", ": Ethernet0"},
-		{"disk", func(_ *Status, k *kept) { k.trouble = []string{"full", "broken"} }, "disk", "full; broken"},
-		{"no disk trouble left", func(_ *Status, k *kept) { k.trouble = []string{} }, "", ""},
-		{"old snapshot", func(_ *Status, k *kept) { k.overdue = "the history" }, "snapshot_old", "the history should have been written at 20"},
-		{"restarts", func(_ *Status, k *kept) { k.restarts = starts(2) }, "", ""},
-		{"restart storm", func(_ *Status, k *kept) { k.restarts = starts(3) }, "restart_storm", "3 starts"},
-	} {
+	storm, _ := warmrestart.RestartStorm(starts(3), now)
+	status := func(f func(s *Status)) func(*Status, *kept) { return func(s *Status, _ *kept) { f(s) } }
+	keeper := func(f func(k *kept)) func(*Status, *kept) { return func(_ *Status, k *kept) { f(k) } }
+	nothing := func(*Status, *kept) {}
+	connect := status(func(s *Status) { s.connect() })
+	accept := status(func(s *Status) { s.refuse() })
+	return []situation{
+		{"all is well", nothing, nil, "", ""},
+
+		{"no try to connect has ended", status(func(s *Status) {
+			s.connected.Store(false)
+			s.connection.Store(&connection{})
+		}), connect, "database_down", "no connection to the databases yet"},
+		{"the server closed the connection", status(func(s *Status) { s.disconnect() }), connect,
+			"database_down", "no connection to the databases: the server closed the connection"},
+		{"a try to connect failed", status(func(s *Status) {
+			s.disconnect()
+			s.sought(errors.New("connect to APPL_DB: redis: LOADING Redis is loading the dataset in memory"))
+		}), connect, "database_down", "no connection to the databases: connect to APPL_DB: redis: LOADING Redis is loading the dataset in memory"},
+		{"the server's words are long and not for terminals", status(func(s *Status) {
+			s.disconnect()
+			s.sought(errors.New("redis: \x1b[2J\n" + strings.Repeat("x", 5000)))
+		}), connect, "database_down", `no connection to the databases: redis: \x1b[2J\n` + strings.Repeat("x", mostOfError-12) + "..."},
+
+		{"a read is refused", status(func(s *Status) {
+			s.refuse("list the ports of CONFIG_DB: redis: NOPERM this user has no permissions to run the 'keys' command")
+		}), accept, "database_refusing", "the databases refuse a command: list the ports of CONFIG_DB: redis: " +
+			"NOPERM this user has no permissions to run the 'keys' command"},
+		{"a write is refused", status(func(s *Status) { s.refuse("publish to STATE_DB: redis: OOM command not allowed") }), accept,
+			"database_refusing", "the databases refuse a command: publish to STATE_DB: redis: OOM command not allowed"},
+		{"a refusal is long and not for terminals", status(func(s *Status) { s.refuse("redis: \r" + strings.Repeat("\"", 5000)) }), accept,
+			"database_refusing", `the databases refuse a command: redis: \r` + strings.Repeat("\"", mostOfError-8) + "..."},
+
+		{"the initial sync is under way", status(func(s *Status) { s.ready.Store(false) }), status(func(s *Status) { s.ready.Store(true) }),
+			"start_incomplete", "the initial sync is not complete"},
+
+		{"a list of links was asked for just now", status(func(s *Status) { s.desync(s.clock.now() - int64(dumpGrace)*9/10) }), nil, "", ""},
+		{"a list of links is not complete for long", status(func(s *Status) { s.desync(s.clock.now() - int64(2*dumpGrace)) }),
+			status(func(s *Status) { s.synced.Store(true) }),
+			"dump_incomplete", "the kernel's list of links has not been complete for 2s"},
+		{"no list of links was asked for yet", status(func(s *Status) { s.synced.Store(false); s.started.Store(false) }), nil, "", ""},
+
+		{"rows wait for a moment", status(func(s *Status) { s.stalledFrom.Store(s.clock.now() - int64(9900*time.Millisecond)) }), nil, "", ""},
+		{"rows wait for long", status(func(s *Status) { s.stalledFrom.Store(s.clock.now() - int64(20*time.Second)) }),
+			status(func(s *Status) { s.stalledFrom.Store(0) }),
+			"stalled", "rows have been waiting for 20s without an answer of the databases"},
+		{"rows may wait for ever", status(func(s *Status) {
+			s.maxStall.Store(0)
+			s.stalledFrom.Store(s.clock.now() - int64(20*time.Minute))
+		}), nil, "", ""},
+
+		{"two exchanges failed", status(func(s *Status) { exchanges(s, 2, 2) }), nil, "", ""},
+		{"three exchanges failed", status(func(s *Status) { exchanges(s, 3, 3) }), status(func(s *Status) { s.advance(time.Minute + 6*time.Second) }),
+			"failure_rate", "3 of 3 exchanges with the databases failed in the last minute"},
+		{"few exchanges failed", status(func(s *Status) { exchanges(s, 8, 100) }), nil, "", ""}, // 8 %, but perhaps 4 %
+		{"many exchanges failed", status(func(s *Status) { exchanges(s, 20, 100) }), status(func(s *Status) { exchanges(s, 0, 2000) }),
+			"failure_rate", "20 of 100 exchanges with the databases failed in the last minute"},
+
+		{"PortInitDone is late for ports", status(func(s *Status) { s.awaited.Store(3); s.initLate.Store(true) }),
+			status(func(s *Status) { s.initLate.Store(false) }), "port_init_late", "ports that PortInitDone still waits for: 3"},
+		{"PortInitDone is late and all ports have come", status(func(s *Status) { s.initLate.Store(true) }),
+			status(func(s *Status) { s.initLate.Store(false) }), "port_init_late", "PortInitDone is late; it waits for no port any more"},
+
+		{"one port is missing", status(func(s *Status) { s.missing.Store(&missingPorts{1, "Ethernet4"}) }),
+			status(func(s *Status) { s.missing.Store(nil) }), "ports_missing", "a configured port has no interface: Ethernet4"},
+		{"two ports are missing", status(func(s *Status) { s.missing.Store(&missingPorts{2, "Ethernet4, Ethernet8"}) }),
+			status(func(s *Status) { s.missing.Store(nil) }), "ports_missing", "2 configured ports have no interface: Ethernet4, Ethernet8"},
+
+		{"an audit found rows wrong", status(func(s *Status) { s.mismatched.Store(2) }), status(func(s *Status) { s.mismatched.Store(0) }),
+			"audit_mismatch", "the last audit found 2 rows of STATE_DB wrong"},
+
+		{"messages were dropped", status(func(s *Status) { s.overran.Store(s.clock.now()) }), status(func(s *Status) { s.advance(overrunFor) }),
+			"overrun", "link messages were dropped in the last minute"},
+		{"messages were dropped long ago", status(func(s *Status) { s.overran.Store(s.clock.now() - int64(overrunFor)) }), nil, "", ""},
+
+		{"a link message cannot be read", status(func(s *Status) { names := "Ethernet0"; s.unread.Store(&names) }),
+			status(func(s *Status) { s.unread.Store(nil) }), "link_unreadable",
+			"link messages too large to be read, so these rows stay as they are: Ethernet0"},
+
+		{"files cannot be written", keeper(func(k *kept) { k.trouble = []string{"full", "broken"} }), keeper(func(k *kept) { k.trouble = nil }),
+			"disk", "full; broken"},
+		{"no file is in trouble", keeper(func(k *kept) { k.trouble = []string{} }), nil, "", ""},
+		{"a file is old", keeper(func(k *kept) { k.overdue = "the history" }), keeper(func(k *kept) { k.overdue = "" }),
+			"snapshot_old", "the history should have been written at " + overdueAt.Format(time.RFC3339)},
+
+		{"there were two starts", keeper(func(k *kept) { k.restarts = starts(2) }), nil, "", ""},
+		{"there were three starts", keeper(func(k *kept) { k.restarts = starts(3) }), keeper(func(k *kept) { k.restarts = nil }),
+			"restart_storm", storm.Text},
+	}
+}
+
+// TestConditions: in each situation there is the one reason with the right words, or
+// none; it ends with its cause, says so for two seconds, and is gone then.
+func TestConditions(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, c := range situations() {
 		t.Run(c.name, func(t *testing.T) {
 			s, k := wellStatus(), new(kept)
-			c.set(s, k)
+			c.begin(s, k)
 			j, _ := newTestJudge(s, k)
 			j.countRestarts() // as Watch does
 			h := j.Health()
@@ -125,16 +213,61 @@ func TestConditions(t *testing.T) {
 				}
 				return
 			}
+			seen[c.want] = true
 			i := slices.IndexFunc(HealthCodes[:], func(code HealthCode) bool { return code.Code == c.want })
 			code := HealthCodes[i]
-			if len(h.Reasons) != 1 || h.Reasons[0].Code != c.want || !strings.Contains(h.Reasons[0].Text, c.text) {
+			if len(h.Reasons) != 1 || h.Reasons[0].Code != c.want || h.Reasons[0].Text != c.text {
 				t.Fatalf("%+v, want one reason %s with %q", h, c.want, c.text)
 			}
 			if r := h.Reasons[0]; h.Status != code.Severity || r.Severity != code.Severity || h.Score != 100-code.Deduction {
 				t.Errorf("%+v, want %+v", h, code)
 			}
-			if age := time.Since(h.Reasons[0].Since); age < 0 || age > time.Minute {
-				t.Errorf("since %v, it is %v", h.Reasons[0].Since, time.Now())
+			if age := s.clock.now() - s.clock.reading(h.Reasons[0].Since); age < 0 || age > int64(time.Minute) {
+				t.Errorf("since %v, which is %v ago", h.Reasons[0].Since, time.Duration(age))
+			}
+			before := s.clock.now()
+			c.end(s, k)
+			j.countRestarts()
+			// Nothing lingers from before the end of the initial sync.
+			if s.clock.now()-before < int64(lingerFor) && c.want != "start_incomplete" {
+				if h := j.Health(); len(h.Reasons) != 1 || h.Status != code.Severity || h.Reasons[0].Text != overText {
+					t.Errorf("right after its end: %+v, want %q", h, overText)
+				}
+				s.advance(lingerFor)
+			}
+			if h := j.Health(); h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
+				t.Errorf("after its end: %+v", h)
+			}
+		})
+	}
+	for _, code := range HealthCodes {
+		if !seen[code.Code] {
+			t.Errorf("no situation leads to %s", code.Code)
+		}
+	}
+}
+
+// TestConditionsBegin: what depends on time begins at its limit and not before.
+func TestConditionsBegin(t *testing.T) {
+	for _, c := range []struct {
+		code  string
+		begin func(s *Status)
+		limit time.Duration
+	}{
+		{"dump_incomplete", func(s *Status) { s.desync(s.clock.now()) }, dumpGrace},
+		{"stalled", func(s *Status) { s.stalledFrom.Store(s.clock.now()) }, 10 * time.Second},
+	} {
+		t.Run(c.code, func(t *testing.T) {
+			s := wellStatus()
+			j, _ := newTestJudge(s, nil)
+			c.begin(s)
+			s.advance(c.limit * 9 / 10)
+			if h := j.Health(); h.Codes() != "" {
+				t.Errorf("before its time: %+v", h)
+			}
+			s.advance(c.limit / 10)
+			if h := j.Health(); h.Codes() != c.code {
+				t.Errorf("after %v: %+v", c.limit, h)
 			}
 		})
 	}
@@ -257,26 +390,18 @@ func TestFailureRateHysteresis(t *testing.T) {
 	s.rate.add(false, s.clock.now())
 	exchanges(s, 0, 10) // 9 of 21, at least 24 %
 	now := s.clock.now()
-	if j.conditions(now) != 0 || j.lasting(now) == 0 {
-		t.Errorf("9 of 21: %b begin, %b last", j.conditions(now), j.lasting(now))
+	if e := j.gather(now); e.wrong != 0 || e.lasting == 0 {
+		t.Errorf("9 of 21: %b begin, %b last", e.wrong, e.lasting)
 	}
 	exchanges(s, 0, 20) // 9 of 41, at least 12 %
-	if j.conditions(now) != 0 || j.lasting(now) != 0 {
-		t.Errorf("9 of 41: %b begin, %b last", j.conditions(now), j.lasting(now))
+	if e := j.gather(now); e.wrong != 0 || e.lasting != 0 {
+		t.Errorf("9 of 41: %b begin, %b last", e.wrong, e.lasting)
 	}
 }
 
-// TestHealthOver: a reason that is over and still shown says so.
-func TestHealthOver(t *testing.T) {
-	s := wellStatus()
-	j, _ := newTestJudge(s, nil)
-	s.refuse("OOM")
-	j.Health()
-	s.refuse()
-	h := j.Health()
-	if time.Since(h.Since) < lingerFor && (h.Status != Unhealthy || h.Reasons[0].Text != "over by now") {
-		t.Errorf("%+v", h)
-	}
+// TestHealthWords: the forms of a reason for people.
+func TestHealthWords(t *testing.T) {
+	var h Health
 	if got, want := (&HealthReason{Code: "disk", Text: "full", Deduction: 15}).String(), "disk: full (-15)"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
@@ -405,7 +530,7 @@ func TestWatch(t *testing.T) {
 			t.Fatalf("not told of %+v", want)
 		}
 	}
-	s.connected.Store(true)
+	s.connect()
 	s.ready.Store(true)
 	s.refuse("OOM")
 	next(change{"", "database_refusing"})

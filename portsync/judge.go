@@ -13,6 +13,9 @@ import (
 // comes and goes does not make the verdict flutter.
 const lingerFor = 2 * time.Second
 
+// overText is the text of a reason in that time.
+const overText = "it has ended; the reason is dropped once it has been absent for 2 s"
+
 // verdict is what is wrong, and since when, on the loop's clock.
 type verdict struct {
 	reasons conditions
@@ -87,9 +90,9 @@ type Keeper interface {
 // Judge says how the daemon is. Whoever asks has the verdict brought up to date,
 // from any goroutine; who asks while another one does so gets the verdict before.
 type Judge struct {
-	status   *Status
-	keeper   Keeper
-	storming atomic.Bool // as Watch last saw
+	status *Status
+	keeper Keeper
+	storm  atomic.Pointer[string] // of restarts, as Watch last saw; nil: there is none
 
 	busy    atomic.Bool
 	state   judgement // belongs to who has set busy
@@ -120,8 +123,8 @@ func (j *Judge) look() *verdict {
 		return j.current.Load()
 	}
 	defer j.busy.Store(false)
-	settled, now := j.status.ready.Load(), j.status.clock.now()
-	if j.state.step(j.conditions(now), j.lasting(now), settled, now) {
+	settled, e := j.status.ready.Load(), j.gather(j.status.clock.now())
+	if j.state.step(e.wrong, e.lasting, settled, e.now) {
 		v := j.state.verdict
 		j.current.Store(&v)
 		j.status.poke() // for Watch to tell
@@ -134,8 +137,7 @@ func (j *Judge) Health() Health { return j.health(j.look()) }
 
 func (j *Judge) health(v *verdict) Health {
 	clock := j.status.clock
-	now := clock.now()
-	wrong := j.conditions(now) | j.lasting(now)
+	e := j.gather(clock.now())
 	h := Health{Status: v.status, Score: v.score, Since: clock.time(v.from).UTC(), Reasons: []HealthReason{}}
 	for c := range numConditions {
 		if !v.reasons.has(c) {
@@ -143,10 +145,10 @@ func (j *Judge) health(v *verdict) Health {
 		}
 		r := HealthReason{
 			Code: HealthCodes[c].Code, Severity: HealthCodes[c].Severity, Deduction: HealthCodes[c].Deduction,
-			Text: j.text(c, now), Since: clock.time(v.since[c]).UTC(),
+			Text: overText, Since: clock.time(v.since[c]).UTC(),
 		}
-		if !wrong.has(c) {
-			r.Text = "over by now"
+		if (e.wrong | e.lasting).has(c) {
+			r.Text = e.text(c)
 		}
 		h.Reasons = append(h.Reasons, r)
 	}
@@ -171,8 +173,8 @@ const slow conditions = 1<<restartStorm | 1<<overrun
 
 // pause is how long Watch may sleep after a look with that verdict.
 func (j *Judge) pause(v *verdict) time.Duration {
-	now := j.status.clock.now()
-	over := v.reasons &^ (j.conditions(now) | j.lasting(now)) // they linger
+	e := j.gather(j.status.clock.now())
+	over := v.reasons &^ (e.wrong | e.lasting) // they linger
 	if v.reasons&^slow != 0 || over != 0 || j.status.uneasy() {
 		return alertEvery
 	}
@@ -209,6 +211,10 @@ func (j *Judge) countRestarts() {
 	if j.keeper == nil {
 		return
 	}
-	_, storming := warmrestart.RestartStorm(j.keeper.Restarts(), time.Now())
-	j.storming.Store(storming)
+	storm, storming := warmrestart.RestartStorm(j.keeper.Restarts(), time.Now())
+	if !storming {
+		j.storm.Store(nil)
+		return
+	}
+	j.storm.Store(&storm.Text)
 }

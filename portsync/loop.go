@@ -39,6 +39,7 @@ type Loop struct {
 
 	redisLink
 	handover
+	absences    absences // ports of CONFIG_DB without an interface
 	dump        dumper
 	audits      audits
 	unreadShown int   // the State.unreads that Status shows
@@ -132,6 +133,7 @@ const (
 	reviveMin, reviveMax = 50 * time.Millisecond, 500 * time.Millisecond
 	drainFor             = time.Second // for what is queued when the process is to end
 	lateAfter            = 60 * time.Second
+	missingAfter         = 2 * time.Second
 	countAfter           = 30 * time.Second
 )
 
@@ -154,6 +156,7 @@ func NewLoop(o Options) *Loop {
 			retry:    backoff{min: retryMin, max: retryMax},
 		},
 		handover: handover{lateAt: never, countAt: never},
+		absences: newAbsences(),
 		dump:     newDumper(),
 		audits:   audits{at: never, explainBy: never},
 		recheck:  recheck{at: never, pause: backoff{min: reviveMin, max: reviveMax}},
@@ -162,6 +165,9 @@ func NewLoop(o Options) *Loop {
 	}
 	if l.LateAfter <= 0 {
 		l.LateAfter = lateAfter
+	}
+	if l.MissingAfter <= 0 {
+		l.MissingAfter = missingAfter
 	}
 	l.settled, l.found = l.settle, l.served
 	l.logger = newEventLog(o.Log, l.clock)

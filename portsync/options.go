@@ -38,5 +38,10 @@ type Options struct {
 	NoStateFile bool          // warm_restart.enabled is false
 	EOIUTimeout time.Duration // for the end of the initial dump
 	LateAfter   time.Duration // so long after the start PortInitDone is late; 0: 60 s
+	// MissingAfter is how long an interface that was there may be absent before its
+	// port counts as missing; 0: 2 s. A port breakout deletes rows and interfaces
+	// shortly after each other, in either order, and an interface that is made again
+	// with other properties is absent for a moment.
+	MissingAfter time.Duration
 	Settings
 }

@@ -24,9 +24,12 @@ type Port struct {
 	refused bool    // the databases refused its row
 	pending pending // belongs to the Batch
 
+	notApplied bool  // APPL_DB had no row of it when it was last looked up for its interface
+	expectedBy int64 // by then the interface of a row that is new in CONFIG_DB should exist; 0: no such row
+
 	row         row    // the row in STATE_DB as the databases last acknowledged it
 	wasThere    bool   // it had a row once, or orchagent had set it up before the start
-	awaitedFrom int64  // when PortInitDone began to wait for it
+	awaitedFrom int64  // when PortInitDone began to wait for it, or CONFIG_DB had its row later
 	changes     uint64 // writes that changed the row
 	repair      repair // a comparison found its row wrong, and no write has been acknowledged since
 

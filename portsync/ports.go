@@ -22,14 +22,15 @@ type portView struct {
 	mtu         atomic.Int64
 	up, down    atomic.Int64 // carrier changes as the kernel counts them
 	changedAt   atomic.Int64 // on the loop's clock; 0: no change was seen
-	awaitedFrom atomic.Int64 // on the loop's clock; when PortInitDone began to wait for it
+	awaitedFrom atomic.Int64 // on the loop's clock; since when it is waited for
 
-	*flaps      // of the name
-	gone   bool // the port is not shown any more; belongs to the loop
+	lack   atomic.Int64 // a lack
+	*flaps              // of the name
+	gone   bool         // the port is not shown any more; belongs to the loop
 }
 
-// put stores the facts of p.
-func (v *portView) put(p *Port) {
+// put stores the facts of p; why is what it lacks.
+func (v *portView) put(p *Port, why lack) {
 	there := p.Index != 0
 	setFlag(&v.configured, p.Configured)
 	setFlag(&v.awaited, p.Awaited)
@@ -42,6 +43,7 @@ func (v *portView) put(p *Port) {
 	setNumber(&v.down, int64(p.CarrierDown))
 	setNumber(&v.changedAt, p.ChangedAt)
 	setNumber(&v.awaitedFrom, p.awaitedFrom)
+	setNumber(&v.lack, int64(why))
 	setNumber(&v.state, int64(p.state()))
 }
 

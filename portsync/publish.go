@@ -29,7 +29,7 @@ func (d *Databases) Publish(ports []*Port) error {
 		switch {
 		case err == nil:
 		case isServerError(err):
-			refused = err
+			refused = fmt.Errorf("publish to STATE_DB: %w", err)
 		default:
 			return fmt.Errorf("publish to STATE_DB: %w", err)
 		}

@@ -61,6 +61,10 @@ func (l *Loop) publishStatus() {
 		setFlag(&s.connected, is.up)
 		changed = true
 	}
+	if l.findMissing(l.clock.now()) {
+		s.missing.Store(l.absences.missing)
+		changed = true
+	}
 	if changed {
 		s.poke()
 	}
@@ -94,6 +98,8 @@ func (l *Loop) publishPort(p *Port, fresh *[]*portView) (listed bool) {
 		p.present = present
 		l.present += 2*bit(present) - 1
 	}
+	why := l.state.lackOf(p)
+	l.absences.note(p, why, max(l.clock.now(), 1))
 	if !p.visible() {
 		if p.view == nil {
 			return false
@@ -114,7 +120,7 @@ func (l *Loop) publishPort(p *Port, fresh *[]*portView) (listed bool) {
 			p.series = l.Metrics.ports.add(p.Name)
 		}
 	}
-	p.view.put(p)
+	p.view.put(p, why)
 	if p.series != nil {
 		p.series.put(p, l.clock.seconds(p.ChangedAt))
 	}

@@ -57,6 +57,7 @@ var publishedFacts = map[string]struct {
 	"configured": {func(l *Loop) { l.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
 	"awaited":    {func(l *Loop) { l.state.Await("Ethernet0") }, func(s *Status) any { return s.View(time.Now()).Counts.Awaited }, int64(1)},
 	"present":    {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
+	"missing":    {missOne, func(s *Status) any { return s.missing.Load() }, &missingPorts{1, "Ethernet0"}},
 	"ports":      {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
 	"announced":  {func(l *Loop) { l.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
 	"rows":       {func(l *Loop) { l.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
@@ -95,6 +96,13 @@ func presentOne(l *Loop) {
 	l.state.touch(p)
 }
 
+// missOne has the one configured port without an interface that was there.
+func missOne(l *Loop) {
+	l.configure([]string{"Ethernet0"}, nil)
+	l.initial.eoiu, l.state.ports["Ethernet0"].wasThere = true, true
+	l.MissingAfter = 0
+}
+
 // TestPublished: each fact that Status can show is published, and shown only then.
 func TestPublished(t *testing.T) {
 	fields := reflect.TypeFor[published]()
@@ -125,7 +133,7 @@ func TestPublished(t *testing.T) {
 // TestPublishedWakesTheWatch: whatever health depends on has it looked at.
 func TestPublishedWakesTheWatch(t *testing.T) {
 	for _, name := range []string{"maxStall", "maxFailureRate", "connection", "connected", "refusal", "started", "ready",
-		"synced", "overran", "initLate", "mismatched", "failures", "unread"} {
+		"synced", "overran", "initLate", "mismatched", "failures", "unread", "missing"} {
 		l := newQuietLoop()
 		<-l.Status.pokes // of the first publication
 		l.publishStatus()

@@ -366,7 +366,7 @@ func (l *Loop) due(now int64) {
 
 // deadline is when due has something to do next.
 func (l *Loop) deadline() int64 {
-	d := min(l.audits.at, l.recheck.at, l.feedAt, l.lateAt, l.countAt, l.audits.explainBy, l.records.at, l.logger.missing)
+	d := min(l.audits.at, l.recheck.at, l.feedAt, l.lateAt, l.countAt, l.absences.at, l.audits.explainBy, l.records.at, l.logger.missing)
 	if l.started {
 		d = min(d, l.dump.due(), l.initial.eoiuAt)
 	}

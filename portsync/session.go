@@ -90,7 +90,7 @@ func (l *Loop) noted(n note) {
 			l.resume(ReasonFlush)
 		}
 	case notePorts:
-		l.configure(n.ports)
+		l.configure(n.ports, n.replaced)
 	}
 }
 
@@ -264,7 +264,7 @@ func (l *Loop) setPorts(ports []PortConfig) {
 		names[i] = ports[i].Name
 	}
 	slices.Sort(names)
-	l.configure(names)
+	l.configure(names, nil)
 }
 
 // produced takes note that orchagent has the configuration.

@@ -102,6 +102,7 @@ func (s *State) Await(name string) *Port {
 // AddOld declares an interface to be left over from an earlier run.
 func (s *State) AddOld(index int32, name string) {
 	s.old[index] = &oldLink{name: name, seen: s.gen}
+	s.touchName(name)
 }
 
 // DumpRequested says that the kernel was asked for all links; seq is the
@@ -153,10 +154,8 @@ func (s *State) Exists(name string) bool {
 	if p := s.ports[name]; p != nil && p.Index != 0 {
 		return true
 	}
-	for _, o := range s.old {
-		if o.name == name {
-			return true
-		}
+	if s.leftOver(name) {
+		return true
 	}
 	for _, u := range s.unread {
 		if u.name == name {
@@ -186,7 +185,7 @@ func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
 		out = append(out, Action{Kind: Redump, Reason: ReasonOverrun})
 	case Served:
 		s.touch(port)
-		port.Served = port.Index != 0
+		port.Served, port.notApplied = port.Index != 0, false
 		if port.Awaited {
 			port.Awaited = false
 			s.awaited--
@@ -194,7 +193,7 @@ func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
 		out = s.checkInitDone(out)
 	case Unserved:
 		s.touch(port)
-		port.Served = false
+		port.Served, port.notApplied = false, true
 		out = append(out, ignore(TestUnknown))
 	}
 	return out, nil
@@ -207,7 +206,9 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	if o := s.old[ev.Index]; o != nil {
 		o.seen = s.gen
 		if o.name != string(ev.Name()) {
+			s.touchName(o.name)
 			o.name = string(ev.Name())
+			s.touchName(o.name)
 		}
 		return append(out, ignore(TestOld))
 	}
@@ -241,6 +242,9 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	// Messages of family AF_BRIDGE carry no kind; what is a team stays one.
 	l.team = l.team || ev.Team
 	s.touch(p)
+	if p.Index != ev.Index { // another interface than before, or the first
+		p.notApplied, p.expectedBy = false, 0
+	}
 	p.Index = ev.Index
 	if ev.Team {
 		return ignored(out, before, TestTeam)
@@ -315,6 +319,7 @@ func (s *State) notRead(ev *Event, l *link, out []Action) []Action {
 	name := string(ev.Name())
 	if s.unread[ev.Index].name != name {
 		s.unreads++
+		s.touchName(name)
 	}
 	s.unread[ev.Index] = unreadLink{name: name, seen: s.gen}
 	return append(out, Action{Kind: Unread})
@@ -322,9 +327,10 @@ func (s *State) notRead(ev *Event, l *link, out []Action) []Action {
 
 // wasRead is for a link whose message could be read, or that is gone.
 func (s *State) wasRead(index int32) {
-	if _, ok := s.unread[index]; ok {
+	if u, ok := s.unread[index]; ok {
 		delete(s.unread, index)
 		s.unreads++
+		s.touchName(u.name)
 	}
 }
 
@@ -361,6 +367,7 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 	switch {
 	case s.old[ev.Index] != nil:
 		// The index can come back with another interface (D8).
+		s.touchName(s.old[ev.Index].name)
 		delete(s.old, ev.Index)
 		return append(out, ignore(TestOld))
 	}
@@ -408,6 +415,7 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 	}
 	for index, o := range s.old {
 		if o.seen != s.gen {
+			s.touchName(o.name)
 			delete(s.old, index)
 		}
 	}

@@ -56,9 +56,10 @@ type published struct {
 	progress    atomic.Int64 // when the databases last did what was asked of them
 	wroteAt     atomic.Int64 // when they last acknowledged the write or deletion of a row
 
-	configured atomic.Int64 // ports of CONFIG_DB
-	awaited    atomic.Int64 // ports that PortInitDone waits for
-	present    atomic.Int64 // ports that are PortPresent
+	configured atomic.Int64                 // ports of CONFIG_DB
+	awaited    atomic.Int64                 // ports that PortInitDone waits for
+	present    atomic.Int64                 // ports that are PortPresent
+	missing    atomic.Pointer[missingPorts] // nil: none
 	ports      portViews
 
 	announced atomic.Int64 // ports that PortConfigDone announces, as last read
@@ -100,11 +101,10 @@ func since(from, now int64) time.Duration {
 	return max(time.Duration(now-from), 0)
 }
 
-// stalls reports whether work waits for longer than it may, with nothing in its
-// way.
-func (s *Status) stalls(now int64) bool {
+// tooLong reports whether work may not wait for that long.
+func (s *Status) tooLong(waits time.Duration) bool {
 	most := time.Duration(s.maxStall.Load())
-	return most > 0 && s.stalledFor(now) > most
+	return most > 0 && waits > most
 }
 
 // maxFailures is the share of exchanges above which too many fail.
@@ -114,10 +114,9 @@ func (s *Status) maxFailures() float64 { return math.Float64frombits(uint64(s.ma
 // its own, is not to be held against a quiet switch for a minute.
 const fewFailures = 2
 
-// failsMoreThan reports whether more than that share of the last minute's
-// exchanges failed, by what the share is at least: few tell little.
-func (s *Status) failsMoreThan(rate float64, now int64) bool {
-	failed, attempts := s.rate.recent(now)
+// tooMany reports whether more than that share of the exchanges failed, by what the
+// share is at least: few tell little.
+func tooMany(failed, attempts int64, rate float64) bool {
 	low, _ := stats.Wilson(uint64(failed), uint64(attempts))
 	return failed > fewFailures && low > rate
 }
@@ -146,6 +145,14 @@ func (s *Status) expose(set *metrics.Set) {
 	number("portsyncd_ports_configured", "Ports in CONFIG_DB, rows of its table PORT.", &s.configured)
 	number("portsyncd_ports_present", "Ports whose interface exists and whose row is in STATE_DB.", &s.present)
 	number("portsyncd_ports_pending", "Ports that PortInitDone still waits for.", &s.awaited)
+	set.NewGaugeFunc("portsyncd_ports_missing",
+		"Ports in CONFIG_DB whose interface does not exist and should by now.",
+		func() float64 {
+			if m := s.missing.Load(); m != nil {
+				return float64(m.count)
+			}
+			return 0
+		})
 	number("portsyncd_backlog_ports", "Ports whose row waits to be written.", &s.waiting)
 	number("portsyncd_backlog_events", "Link messages read and not yet decided on.", &s.queued)
 	number("portsyncd_port_config_done_ports", "Ports that PortConfigDone in APPL_DB announces, as last read.", &s.announced)

@@ -173,24 +173,22 @@ func (s *Status) pending(c *databases) []Pending {
 		wait("start", begun, "the databases have not acknowledged what the start writes")
 	}
 	if s.started.Load() && !s.synced.Load() {
-		wait("kernel", s.clock.time(s.unsynced.Load()), "a list of all links is under way")
+		wait("kernel", s.clock.time(s.unsynced.Load()), "its list of all links is not complete yet")
 	}
 	if from := s.waitingFrom.Load(); from != 0 {
-		wait("write", s.clock.time(from), "%d rows wait for the databases", s.waiting.Load())
+		wait("write", s.clock.time(from), "%d rows are still to be written", s.waiting.Load())
 	}
 	if s.decided.Load() != nil && !s.initDone.Load() {
-		wait("PortInitDone", begun, "%d of %d ports are awaited", s.awaited.Load(), s.configured.Load())
+		why := "it is about to be written"
+		if n := s.awaited.Load(); n > 0 {
+			why = fmt.Sprintf("it waits for %d ports", n)
+		}
+		wait("PortInitDone", begun, "%s", why)
 	}
 	for _, p := range s.ports.all() {
-		from := s.clock.time(p.awaitedFrom.Load())
-		switch {
-		case !p.awaited.Load():
-		case p.index.Load() == 0:
-			wait(p.name, from, "it has no interface")
-		case !c.up || s.refusal.Load() != nil:
-			wait(p.name, from, "its interface is there, its row is not written yet")
-		default:
-			wait(p.name, from, "its interface is there, APPL_DB has no row of it")
+		pending := p.configured.Load() && PortState(p.state.Load()) == PortPending
+		if p.awaited.Load() || pending {
+			wait(p.name, s.clock.time(p.awaitedFrom.Load()), "%v", lack(p.lack.Load()))
 		}
 	}
 	return all

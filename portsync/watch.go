@@ -16,6 +16,9 @@ import (
 type note struct {
 	kind  noteKind
 	ports []string // of notePorts: all names of CONFIG_DB PORT, sorted
+	// replaced names those of them whose row was deleted since the read before, and
+	// is there again.
+	replaced []string
 }
 
 type noteKind uint8
@@ -115,9 +118,9 @@ func (w *watch) run() {
 		case w.logger.concerns(&m):
 			w.logger.apply()
 		case w.ports.concerns(&m):
-			w.ports.reread()
+			w.ports.changed(&m)
 		case string(m.Channel) == sonicdb.InvalidateChannel && m.Payload.Kind == sonicdb.Null:
-			w.ports.reread() // no keyspace notification reports the rows of a flushed CONFIG_DB
+			w.ports.flushed() // no keyspace notification reports the rows of a flushed CONFIG_DB
 			w.tell(note{kind: noteFlushed})
 		}
 	}

@@ -1,0 +1,73 @@
+package portsync
+
+// lack is what a port lacks for its row in STATE_DB.
+type lack uint8
+
+const (
+	lackNothing   lack = iota // it has its row
+	lackInterface             // no interface has its name
+	lackOld                   // its interface is left over from an earlier run (PROTOCOL.md section 6)
+	lackName                  // interfaces of such names are ignored
+	lackKind                  // its interface is of kind team
+	lackUnread                // the messages about its interface cannot be read
+	lackApplied               // APPL_DB had no row of it at its last message
+	lackRefused               // the databases refuse its row
+	lackWrite                 // its row is still to be written
+)
+
+// String says in words why the port has no row.
+func (k lack) String() string {
+	return [...]string{
+		lackNothing:   "its row is in STATE_DB",
+		lackInterface: "it has no interface",
+		lackOld:       "its interface is left over from an earlier run and is ignored until it is made again",
+		lackName:      "interfaces whose name begins with neither Ethernet nor PortChannel are ignored",
+		lackKind:      "its interface is of kind team and is ignored",
+		lackUnread:    "the kernel's messages about its interface cannot be read",
+		lackApplied:   "its interface exists, but APPL_DB had no row of it at its last message",
+		lackRefused:   "its interface exists, but the databases refuse its row",
+		lackWrite:     "its interface exists; its row in STATE_DB is not written yet",
+	}[k]
+}
+
+// lackOf returns what a port lacks.
+func (s *State) lackOf(p *Port) lack {
+	switch {
+	case p.Index == 0 && !watched([]byte(p.Name)):
+		return lackName
+	case p.Index == 0 && s.leftOver(p.Name):
+		return lackOld
+	case p.Index == 0 && s.Exists(p.Name):
+		return lackUnread
+	case p.Index == 0:
+		return lackInterface
+	case s.links[p.Index] != nil && s.links[p.Index].team:
+		return lackKind
+	case p.refused:
+		return lackRefused
+	case p.row.there:
+		return lackNothing
+	case p.notApplied && !p.pending.queued:
+		return lackApplied
+	}
+	return lackWrite
+}
+
+// leftOver reports whether an interface of that name is left over from an earlier
+// run.
+func (s *State) leftOver(name string) bool {
+	for _, o := range s.old {
+		if o.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// touchName has the port of a name published, if there is one: whether an
+// interface of that name is ignored has changed.
+func (s *State) touchName(name string) {
+	if p := s.ports[name]; p != nil {
+		s.touch(p)
+	}
+}

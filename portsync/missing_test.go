@@ -1,0 +1,300 @@
+package portsync_test
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"portsyncd/lab"
+	"portsyncd/portsync"
+	"portsyncd/syslog"
+)
+
+// The times of these tests: what ports have to come, what an interface may be away,
+// and what is longer than that.
+const (
+	lateAfter    = 3 * time.Second
+	missingAfter = 500 * time.Millisecond
+	long         = 800 * time.Millisecond
+)
+
+// alarms collects the lines above NOTICE.
+type alarms struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (a *alarms) Enabled(_ context.Context, l slog.Level) bool { return l > syslog.LevelNotice }
+func (a *alarms) WithAttrs([]slog.Attr) slog.Handler           { return a }
+func (a *alarms) WithGroup(string) slog.Handler                { return a }
+func (a *alarms) Handle(_ context.Context, r slog.Record) error {
+	line := r.Level.String() + " " + r.Message
+	r.Attrs(func(attr slog.Attr) bool { line += " " + attr.String(); return true })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lines = append(a.lines, line)
+	return nil
+}
+
+func (a *alarms) all() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.lines)
+}
+
+// newMissingBench is a loop with both ports that is healthy, and its judge.
+func newMissingBench(t *testing.T) (*bench, *portsync.Judge, *alarms) {
+	t.Helper()
+	a := new(alarms)
+	b := newBenchWith(t, func(o *portsync.Options) {
+		o.LateAfter, o.MissingAfter, o.Log = lateAfter, missingAfter, slog.New(a)
+		o.Open.Log = o.Log
+	})
+	b.start()
+	j := portsync.NewJudge(b.status, nil, b.set)
+	b.awaitHealth(j, "")
+	return b, j, a
+}
+
+// throughout looks for some time whether a port is ever called missing.
+func (b *bench) neverMissing(j *portsync.Judge, during time.Duration) {
+	b.t.Helper()
+	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if h := j.Health(); h.Codes() != "" {
+			b.t.Fatalf("%+v", h)
+		}
+	}
+}
+
+func (b *bench) configure(ports ...string) {
+	b.t.Helper()
+	for _, port := range ports {
+		b.do(lab.ConfigDB, "HSET", "PORT|"+port, "lanes", "0")
+	}
+}
+
+// plug has orchagent make a port: a row in APPL_DB, then the interface.
+func (b *bench) plug(ports ...string) {
+	b.t.Helper()
+	for _, port := range ports {
+		b.do(lab.ApplDB, "HSET", "PORT_TABLE:"+port, "lanes", "0")
+		b.must(b.kernel.AddVeth(port, "p"+port))
+		b.await(port, "1500")
+	}
+}
+
+// TestMissing: a configured port whose interface vanishes is named after a while,
+// until the interface is back or CONFIG_DB has the port no more.
+func TestMissing(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		do   func(b *bench)
+	}{
+		{"the interface is back", func(b *bench) { b.must(b.kernel.AddVeth("Ethernet4", "p4")) }},
+		{"the row is gone", func(b *bench) { b.do(lab.ConfigDB, "DEL", "PORT|Ethernet4") }},
+		{"CONFIG_DB is flushed", func(b *bench) { b.do(lab.ConfigDB, "FLUSHDB") }},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			t.Parallel()
+			b, j, _ := newMissingBench(t)
+			begun := time.Now()
+			b.must(b.kernel.Delete("Ethernet4"))
+			h := b.awaitHealth(j, "ports_missing")
+			if took := time.Since(begun); took < missingAfter {
+				t.Errorf("it is missing after %v already", took)
+			}
+			if h.Status != portsync.Degraded || h.Reasons[0].Text != "a configured port has no interface: Ethernet4" {
+				t.Errorf("%+v", h)
+			}
+			if text := string(b.set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_ports_missing 1\n") {
+				t.Error("portsyncd_ports_missing is not 1")
+			}
+			if p := b.port("Ethernet4"); p == nil || p.State != "absent" || p.Present || !p.Configured {
+				t.Errorf("%+v", p)
+			}
+			end.do(b)
+			b.awaitHealth(j, "")
+			if text := string(b.set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_ports_missing 0\n") {
+				t.Error("portsyncd_ports_missing is not 0")
+			}
+		})
+	}
+}
+
+// port returns what the view shows of a port, nil if it is not shown.
+func (b *bench) port(name string) *portsync.PortView {
+	v := b.status.View(time.Now())
+	for i := range v.Ports {
+		if v.Ports[i].Name == name {
+			return &v.Ports[i]
+		}
+	}
+	return nil
+}
+
+// TestMissingNames: the text names some of many ports, in order, with escapes.
+func TestMissingNames(t *testing.T) {
+	t.Parallel()
+	b, j, _ := newMissingBench(t)
+	names := []string{"Ethernet8", "Ethernet12", "Ethernet16", "Ethernet20", "Ethernet24", "Ethernet28", "Ethernet\x1b[2J",
+		"Ethernet40", "Ethernet44"}
+	b.configure(names...)
+	h := b.awaitHealth(j, "ports_missing")
+	want := `9 configured ports have no interface: Ethernet8, Ethernet12, Ethernet16, Ethernet20, Ethernet24, Ethernet28, Ethernet40, Ethernet44 and 1 more`
+	if got := h.Reasons[0].Text; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for _, name := range names[:6] {
+		b.do(lab.ConfigDB, "DEL", "PORT|"+name)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		h := j.Health()
+		if len(h.Reasons) == 1 && h.Reasons[0].Text == `3 configured ports have no interface: Ethernet40, Ethernet44, Ethernet\x1b[2J` {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", h)
+		}
+	}
+}
+
+// TestAddedLater: a port that is added is pending, and missing only when its interface
+// has not come in time.
+func TestAddedLater(t *testing.T) {
+	t.Parallel()
+	b, j, _ := newMissingBench(t)
+	begun := time.Now()
+	b.configure("Ethernet8")
+	v := b.awaitView("the port", func(v *portsync.View) bool { return waits(v, "Ethernet8") != nil })
+	if p := waits(&v, "Ethernet8"); p.Why != "it has no interface" || p.From.Before(begun.Add(-time.Second)) || p.From.After(time.Now()) {
+		t.Errorf("%+v", p)
+	}
+	if p := b.port("Ethernet8"); p == nil || p.State != "pending" || p.Awaited || v.Counts.Awaited != 0 {
+		t.Errorf("%+v, %d awaited", p, v.Counts.Awaited)
+	}
+	b.awaitHealth(j, "ports_missing")
+	if took := time.Since(begun); took < lateAfter {
+		t.Errorf("it is missing after %v", took)
+	}
+	b.plug("Ethernet8")
+	b.awaitHealth(j, "")
+	// From now on it is a port like the others.
+	b.must(b.kernel.Delete("Ethernet8"))
+	b.awaitHealth(j, "ports_missing")
+}
+
+// TestNotMissing plays what operators do, in which no port is ever missing.
+func TestNotMissing(t *testing.T) {
+	split := []string{"Ethernet4", "Ethernet5", "Ethernet6", "Ethernet7"}
+	for _, c := range []struct {
+		name string
+		do   func(b *bench, j *portsync.Judge)
+	}{
+		{"an interface is made again", func(b *bench, j *portsync.Judge) {
+			b.must(b.kernel.Delete("Ethernet4"))
+			b.neverMissing(j, missingAfter/5)
+			b.must(b.kernel.AddVeth("Ethernet4", "p4"))
+		}},
+		{"port breakout, rows first", func(b *bench, j *portsync.Judge) {
+			b.do(lab.ConfigDB, "DEL", "PORT|Ethernet4")
+			b.awaitConfigured(1)
+			b.do(lab.ApplDB, "DEL", "PORT_TABLE:Ethernet4")
+			b.must(b.kernel.Delete("Ethernet4"))
+			b.neverMissing(j, long)
+			b.configure(split...)
+			b.neverMissing(j, long)
+			b.plug(split...)
+		}},
+		{"port breakout, all at once", func(b *bench, j *portsync.Judge) {
+			b.do(lab.ConfigDB, "DEL", "PORT|Ethernet4")
+			b.do(lab.ApplDB, "DEL", "PORT_TABLE:Ethernet4")
+			b.must(b.kernel.Delete("Ethernet4"))
+			b.configure(split...) // before anyone can have read that Ethernet4 was gone
+			b.neverMissing(j, long)
+			b.plug(split...)
+		}},
+		{"port breakout, interface first", func(b *bench, j *portsync.Judge) {
+			b.must(b.kernel.Delete("Ethernet4"))
+			b.neverMissing(j, missingAfter/5)
+			b.do(lab.ConfigDB, "DEL", "PORT|Ethernet4")
+			b.neverMissing(j, long)
+			b.configure(split...)
+			b.plug(split...)
+		}},
+		{"config reload", func(b *bench, j *portsync.Judge) {
+			b.do(lab.ConfigDB, "FLUSHDB")
+			b.neverMissing(j, long)
+			b.configure("Ethernet0", "Ethernet4")
+			b.neverMissing(j, long)
+			b.must(b.kernel.Delete("Ethernet0"), b.kernel.Delete("Ethernet4"))
+			b.neverMissing(j, long)
+			b.plug("Ethernet0", "Ethernet4")
+		}},
+		{"config reload at once", func(b *bench, j *portsync.Judge) {
+			b.do(lab.ConfigDB, "FLUSHDB")
+			b.configure("Ethernet0", "Ethernet4")
+			b.must(b.kernel.Delete("Ethernet0"), b.kernel.Delete("Ethernet4"))
+			b.neverMissing(j, long)
+			b.plug("Ethernet0", "Ethernet4")
+		}},
+		{"restart of swss", func(b *bench, j *portsync.Judge) {
+			b.do(lab.ApplDB, "FLUSHDB")
+			b.do(lab.StateDB, "FLUSHDB")
+			b.neverMissing(j, long)
+			b.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet0", "lanes", "0")
+			b.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet4", "lanes", "0")
+			b.await("Ethernet0", "1500")
+			b.await("Ethernet4", "1500")
+		}},
+		{"all databases are flushed and filled again", func(b *bench, j *portsync.Judge) {
+			b.do(0, "FLUSHALL")
+			b.neverMissing(j, long)
+			b.configure("Ethernet0")
+			b.neverMissing(j, long)
+			b.configure("Ethernet4")
+			b.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet0", "lanes", "0")
+			b.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet4", "lanes", "0")
+			b.await("Ethernet0", "1500")
+			b.await("Ethernet4", "1500")
+		}},
+		{"a row whose name no port has", func(b *bench, j *portsync.Judge) {
+			b.configure("eth7")
+			b.neverMissing(j, lateAfter+long)
+			b.do(lab.ConfigDB, "DEL", "PORT|eth7")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b, j, a := newMissingBench(t)
+			c.do(b, j)
+			b.neverMissing(j, 100*time.Millisecond)
+			b.awaitView("nothing pending", func(v *portsync.View) bool { return len(v.Pending) == 0 })
+			b.stop()
+			for _, line := range a.all() {
+				t.Errorf("logged: %s", line)
+			}
+		})
+	}
+}
+
+// TestNeverThere: before PortInitDone a port that has never been there is pending,
+// whatever it lacks; one that was there and vanished is missing.
+func TestNeverThere(t *testing.T) {
+	t.Parallel()
+	b := newBenchWith(t, func(o *portsync.Options) { o.LateAfter, o.MissingAfter = time.Hour, missingAfter })
+	b.run()
+	j := portsync.NewJudge(b.status, nil, b.set)
+	b.plug("Ethernet4")
+	b.configure("Ethernet8")
+	b.awaitHealth(j, "")
+	b.neverMissing(j, long)
+	b.must(b.kernel.Delete("Ethernet4"))
+	h := b.awaitHealth(j, "ports_missing")
+	if h.Reasons[0].Text != "a configured port has no interface: Ethernet4" {
+		t.Errorf("%+v", h)
+	}
+}
