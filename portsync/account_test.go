@@ -28,6 +28,7 @@ type mapStore struct {
 	appl  map[string]bool // ports with a row in APPL_DB
 	state map[string]row
 	bad   map[string]bool // ports whose row in STATE_DB is of another type
+	deny  bool            // deletions are refused
 	err   error           // of each exchange, if it is not nil
 
 	sets, deletes, changes, batches int
@@ -58,6 +59,11 @@ func (s *mapStore) Publish(ports []*Port) error {
 		p.Answer(OutcomeUnserved)
 		if p.Lookup() && s.appl[p.Name] {
 			p.Answer(OutcomeServed)
+		}
+		if p.Delete() && s.deny {
+			p.Answer(OutcomeRefused)
+			refused = sonicdb.ServerError("NOPERM no DEL")
+			continue
 		}
 		if p.Delete() {
 			s.deletes++
@@ -378,6 +384,31 @@ func TestPresentWithoutApplRow(t *testing.T) {
 	a.want(`portsyncd_port_present{port="Ethernet8"}`, "")
 }
 
+// TestAbsentAfterRestart: a port that orchagent had set up before the start and that has
+// no interface now is absent, once the first dump has shown that; one that is awaited is
+// pending.
+func TestAbsentAfterRestart(t *testing.T) {
+	a := newAccount(t, "Ethernet0", "Ethernet4", "Ethernet8")
+	l := a.loop
+	l.ports = []PortConfig{{Name: "Ethernet0", HasAdmin: true}, {Name: "Ethernet4", HasAdmin: true}, {Name: "Ethernet8"}}
+	l.state.Await("Ethernet4")
+	states := func() (all []string) {
+		for _, p := range a.status.View(time.Now()).Ports {
+			all = append(all, p.State)
+		}
+		return all
+	}
+	a.turn()
+	if got, want := states(), []string{"pending", "pending", "pending"}; !slices.Equal(got, want) {
+		t.Errorf("before the dump: %q, want %q", got, want)
+	}
+	l.endOfInitialUpdate()
+	a.turn()
+	if got, want := states(), []string{"absent", "pending", "pending"}; !slices.Equal(got, want) {
+		t.Errorf("after the dump: %q, want %q", got, want)
+	}
+}
+
 // TestPublicationIsComplete plays random histories. After each turn everything that is
 // shown of each port is what a publication of all ports from scratch would show.
 func TestPublicationIsComplete(t *testing.T) {
@@ -395,7 +426,7 @@ func TestPublicationIsComplete(t *testing.T) {
 				a.link(kind, int32(3+r.IntN(4)), names[r.IntN(len(names))], 1500+uint32(r.IntN(3)))
 			}
 			name := names[r.IntN(4)]
-			switch r.IntN(14) {
+			switch r.IntN(15) {
 			case 0:
 				a.store.appl[name] = !a.store.appl[name]
 			case 1:
@@ -425,6 +456,8 @@ func TestPublicationIsComplete(t *testing.T) {
 				}
 			case 12:
 				l.state.unswept = true
+			case 14:
+				a.store.deny = !a.store.deny
 			case 13:
 				l.resume(ReasonFlush)
 				l.todo.markers = false

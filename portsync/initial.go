@@ -70,6 +70,13 @@ func (l *Loop) endOfInitialUpdate() {
 	l.initial.eoiuTook = l.clock.now() - l.initial.begun
 	l.initial.compared = l.state.interfaces()
 	l.gateDue = true
+	for _, c := range l.ports {
+		// Orchagent had set it up: if it has no interface now, it had one.
+		if p := l.state.ports[c.Name]; c.HasAdmin && p != nil {
+			p.wasThere = true
+			l.state.touch(p)
+		}
+	}
 }
 
 // eoiuTimeout goes on with what is known. The dump may still complete; rows of

@@ -74,7 +74,8 @@ const (
 	PortPending PortState = iota
 	// PortPresent: the interface exists and its row is in STATE_DB.
 	PortPresent
-	// PortAbsent: the interface existed and is gone.
+	// PortAbsent: the interface existed and is gone, or orchagent had set the port up
+	// before the start and the kernel has no interface for it.
 	PortAbsent
 )
 
@@ -86,14 +87,16 @@ func (p *Port) state() PortState {
 	switch {
 	case p.Index != 0 && p.row.there:
 		return PortPresent
-	case p.Index == 0 && p.wasThere:
+	case p.Index == 0 && p.wasThere && !p.Awaited:
 		return PortAbsent
 	}
 	return PortPending
 }
 
 // visible reports whether p is shown at all.
-func (p *Port) visible() bool { return p.Configured || p.Awaited || p.row.there || p.refused }
+func (p *Port) visible() bool {
+	return p.Configured || p.Awaited || p.row.there || p.refused && p.Index != 0
+}
 
 // written reports whether STATE_DB has acknowledged what is shown of p: the
 // interface's values, or that there is no row where there is no interface.

@@ -18,6 +18,7 @@ func (l *Loop) publishStatus() {
 	s := l.Status
 	setNumber(&s.waiting, int64(l.batch.Len()))
 	setNumber(&s.waitingFrom, l.batch.oldest())
+	setNumber(&s.stalledFrom, l.stalledFrom()) // which needs its time: Judge.Watch looks often enough
 	setNumber(&s.queued, int64(l.ring.len()))
 	setNumber(&s.progress, l.progressAt)
 	setNumber(&s.wroteAt, l.wroteAt)
@@ -36,8 +37,7 @@ func (l *Loop) publishStatus() {
 	}
 
 	// Health depends on these; whoever watches it is woken up.
-	changed := setNumber(&s.stalledFrom, l.stalledFrom()) && l.batch.Len() == 0
-	changed = setNumber(&s.maxStall, int64(l.MaxStall)) || changed
+	changed := setNumber(&s.maxStall, int64(l.MaxStall))
 	changed = setNumber(&s.maxFailureRate, int64(math.Float64bits(l.MaxFailureRate))) || changed
 	changed = setFlag(&s.started, l.started) || changed
 	changed = setFlag(&s.ready, l.initial.done) || changed

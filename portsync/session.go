@@ -242,10 +242,6 @@ func (l *Loop) take(d Decision, facts Facts) {
 	for _, name := range d.Await {
 		l.state.Await(name).awaitedFrom = now
 	}
-	for _, c := range l.ports {
-		p := l.state.port([]byte(c.Name))
-		p.wasThere = c.HasAdmin // orchagent had set it up before the start
-	}
 	if d.Sweep {
 		l.audits.sweep = sweepStart
 	}

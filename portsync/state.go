@@ -475,7 +475,7 @@ func (s *State) port(name []byte) *Port {
 // names which come and go leave nothing behind. The batch calls it once a
 // deletion is acknowledged.
 func (s *State) forget(p *Port) {
-	if p.Index == 0 && !p.Configured && !p.Awaited && !p.again && !p.pending.queued {
+	if p.Index == 0 && !p.visible() && !p.again && !p.pending.queued {
 		delete(s.ports, p.Name)
 	}
 }
