@@ -26,7 +26,9 @@ func (d *program) diesBy(sig syscall.Signal, when string) (took time.Duration) {
 
 // TestStopInEveryPhase holds a start up at one point of its exchange with the
 // database after the other, so that it is in each of its phases, and asks it to
-// end there: it dies of SIGTERM within 5 s (DESIGN.md section 4, promise 7).
+// end there: it dies of SIGTERM within 5 s (DESIGN.md section 4, promise 7). A start
+// in which nothing was held was longer than all phases. One that was held may be
+// ready all the same: the connection that listens can be held without harm.
 func TestStopInEveryPhase(t *testing.T) {
 	for _, direction := range directions {
 		t.Run(direction, func(t *testing.T) {
@@ -45,7 +47,7 @@ func TestStopInEveryPhase(t *testing.T) {
 			}
 			var slowest time.Duration
 			held := 0
-			for at, started := 1, false; ; at += step {
+			for at := 1; ; at += step {
 				f := proxyFault{once: true, hold: true, requests: at}
 				if direction == "replies" {
 					f = proxyFault{once: true, hold: true, replies: at}
@@ -53,16 +55,18 @@ func TestStopInEveryPhase(t *testing.T) {
 				c.do("APPL_DB", "FLUSHDB") // a start from nothing each time
 				p.set(f)
 				d := c.start(launch{args: []string{"-c", conf}})
+				cuts := 0
 				eventually(t, patience, func() string {
-					passed, cuts := p.count()
-					_, started = d.states.await(0, 0, func(s string) bool { return s == "READY=1" })
+					var passed [2]int
+					passed, cuts = p.count()
+					_, started := d.states.await(0, 0, func(s string) bool { return s == "READY=1" })
 					if cuts == 0 && !started {
 						return fmt.Sprintf("%+v: passed have %d bytes, and it is not ready", f, passed)
 					}
 					return ""
 				})
 				slowest = max(slowest, d.diesBy(syscall.SIGTERM, fmt.Sprintf("held at byte %d of the %s", at, direction)))
-				if started {
+				if cuts == 0 {
 					break
 				}
 				held++
