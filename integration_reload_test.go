@@ -92,7 +92,7 @@ func TestReloadWithoutFile(t *testing.T) {
 	c.configure(1)
 	d := c.start(launch{})
 	d.awaitReady()
-	if said := fmt.Sprint(c.hangUpReload(d)); !strings.Contains(said, "configuration read") || strings.Contains(said, "not reloaded") {
+	if said := fmt.Sprint(c.hangUpReload(d)); !strings.Contains(said, "configuration read file=none changes=0") || strings.Contains(said, "not reloaded") {
 		t.Errorf("the log: %s", said)
 	}
 }

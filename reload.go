@@ -59,7 +59,11 @@ func (d *process) reload() {
 	d.loop.Reload(settings(&d.inEffect))
 	d.memory.Reload(memorySettings(&d.inEffect))
 	d.live.Store(live(&d.inEffect.Metrics))
-	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", d.file,
+	file := d.file
+	if !exists(file) {
+		file = "none"
+	}
+	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", file,
 		"changes", applied, "need_restart", len(changes)-applied)
 }
 
