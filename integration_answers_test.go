@@ -31,7 +31,7 @@ func (c *cell) through(d *program, what string, begin, end func()) {
 	stop()
 	end()
 	c.recovered(what)
-	c.unharmed(d)
+	c.survived(d)
 }
 
 // TestErrorReplies has the server refuse everything, or every write, for a
@@ -60,6 +60,7 @@ func TestErrorReplies(t *testing.T) {
 	if n := c.logs.len(); n > 2000 {
 		t.Errorf("%d log lines: a repeating fault floods the log", n)
 	}
+	c.unharmed(d, "failure_rate")
 }
 
 // TestErrorRepliesAtStart has the server refuse while the daemon starts: with
@@ -92,6 +93,7 @@ func TestErrorRepliesAtStart(t *testing.T) {
 	}
 	c.awaitInitDone()
 	c.recovered("refused start")
+	c.unharmed(d)
 }
 
 // TestLoadingEmpty restarts the server with CONFIG_DB only, and has it load for
@@ -132,6 +134,7 @@ func TestCutConnection(t *testing.T) {
 	} {
 		c.through(d, fmt.Sprintf("%+v", f), func() { p.set(f) }, func() { p.set(proxyFault{}) })
 	}
+	c.unharmed(d, "failure_rate")
 }
 
 // TestHeldConnection has a server that stops in the middle of an answer and
@@ -163,7 +166,7 @@ func TestCutStart(t *testing.T) {
 			c.configure(faultPorts)
 			p.set(proxyFault{requests: after})
 			d := c.start(launch{})
-			c.awaitLog(0, patience, "databases") // it has noticed a cut
+			c.awaitLog(0, patience, "Redis") // it has noticed a cut
 			p.set(proxyFault{})
 			d.awaitReady()
 			if n := c.pop(); n != faultPorts+1 {
@@ -178,6 +181,7 @@ func TestCutStart(t *testing.T) {
 			}
 			c.awaitInitDone()
 			c.recovered("cut start")
+			c.unharmed(d, "failure_rate")
 		})
 	}
 }

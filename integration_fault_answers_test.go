@@ -70,6 +70,7 @@ func TestLyingServer(t *testing.T) {
 	if n := c.logs.len(); n > 2000 {
 		t.Errorf("%d log lines: a repeating fault floods the log", n)
 	}
+	c.unharmed(d, "failure_rate")
 }
 
 // TestServerFull takes the daemon's connections away and lets no new ones in

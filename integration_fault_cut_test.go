@@ -56,7 +56,7 @@ var directions = []string{"requests", "replies"}
 const cutPorts = 2
 
 // cutConfig is for daemons that are started by the hundred.
-const cutConfig = "[metrics]\nenabled = false\n[warm_restart]\nenabled = false\n"
+const cutConfig = "[warm_restart]\nenabled = false\n"
 
 // TestCutEveryByteOfStart holds a cold start to handing over each port and
 // PortConfigDone, whole and once, and to reporting the ports, wherever a cut
@@ -132,7 +132,8 @@ func TestCutEveryByteOfBatch(t *testing.T) {
 					c.inStepAtOnce() // what changed is written: the exchange is over, or nearly
 					wasCut := p.wasCut(t)
 					c.inStepAtOnce()
-					c.unharmed(d)
+					c.survived(d)
+					c.shown()
 					d.kill()
 					return wasCut
 				})

@@ -97,6 +97,7 @@ func TestFrozenDisk(t *testing.T) {
 		}
 		return ""
 	})
+	k.unharmed(d)
 
 	freeze()
 	k.ip("link set " + portName(0) + " mtu 1500")
@@ -159,6 +160,7 @@ func TestFilesOfTheFuture(t *testing.T) {
 	awaitDegraded(t)
 	k.ip("link set " + portName(0) + " mtu 1400")
 	k.recovered("files of the future")
+	k.truthful(d, "disk")
 	eventually(t, patience, func() string {
 		got, err := k.stateFile().Peek()
 		if err != nil || got.SavedAt.Year() == future.Year() {

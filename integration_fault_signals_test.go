@@ -161,5 +161,6 @@ func TestHangupsAtStart(t *testing.T) {
 	c.addPort(portName(0))
 	c.awaitInitDone()
 	c.recovered("hang-ups at the start")
+	c.unharmed(d)
 	d.diesBy(syscall.SIGTERM, "after them")
 }

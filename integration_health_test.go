@@ -80,7 +80,7 @@ func (p *patient) awaitSick(code string) {
 	t := p.cell.t
 	t.Helper()
 	reason := severityOf(t, code)
-	status, healthy, severity := http.StatusOK, 1.0, 4
+	status, healthy, severity := http.StatusOK, 1.0, 5
 	if reason.Severity == portsync.Unhealthy {
 		status, healthy, severity = http.StatusServiceUnavailable, 0, 3
 	}

@@ -38,6 +38,8 @@ func (r *modelRun) exec() {
 	r.t.Helper()
 	r.m.exec()
 	r.d = r.cell.start(launch{args: []string{"-c", r.conf}})
+	r.starts++
+	r.execed, r.overran = time.Now(), time.Time{}
 	r.sent()
 	r.queue = nil
 	clear(r.counters)

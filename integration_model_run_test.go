@@ -57,6 +57,11 @@ type modelRun struct {
 	revive   map[string]bool    // what the model was to revive before the connection was perhaps lost
 	counters map[string]float64 // of resyncs, when both were last in step
 
+	web     *site     // nil until it is asked
+	execed  time.Time // when the daemon was started
+	overran time.Time // when its last overrun was noticed; zero if there was none
+	starts  int       // that its files may know of
+
 	slowest time.Duration
 	applied map[string]int
 }
@@ -127,6 +132,7 @@ func (c *cell) clearLinks() {
 
 // forget loses the daemon's own files.
 func (r *modelRun) forget() {
+	r.starts = 0
 	r.must("remove the state", os.RemoveAll(r.dir+"/model"))
 	r.mkdir(r.dir + "/model")
 }
@@ -135,7 +141,7 @@ func (r *modelRun) forget() {
 // away, at times of their own.
 func (r *modelRun) writeConf(more string) {
 	r.t.Helper()
-	writeFile(r.t, r.conf, fmt.Sprintf("[health]\naudit_interval_secs = 0\n[warm_restart]\nstate_file = %q\n"+
+	writeFile(r.t, r.conf, fmt.Sprintf("[health]\naudit_interval_secs = 0\nmax_failure_rate_percent = 100.0\nmax_stall_seconds = 1\n[warm_restart]\nstate_file = %q\n"+
 		"[metrics]\nstorage_path = %q\n%s", r.dir+"/model/port_state.json", r.dir+"/model/metrics", more))
 }
 
@@ -164,6 +170,7 @@ func (r *modelRun) run(events []modelEvent) {
 		modelOps[op](r, 0, 0)
 	}
 	r.settle()
+	r.checkReport()
 }
 
 // reachable reports whether the databases can be asked.
@@ -219,6 +226,7 @@ func (r *modelRun) settle() {
 		r.both(func(m *switchModel) {
 			m.hear(messages)
 			if risen["overrun"] {
+				r.overran = time.Now()
 				m.dump(false)
 			}
 			if back {
@@ -368,23 +376,12 @@ func (r *modelRun) compare(more time.Duration) {
 		if wrong := r.difference(have); wrong != "" || r.d == nil || r.held {
 			return wrong
 		}
-		return r.unserved()
+		return r.untold()
 	})
 	r.m.db = have
 	if more == 0 {
 		r.slowest = max(r.slowest, took)
 	}
-}
-
-// unserved spells how the daemon has fewer ports with an interface and a row than
-// the model, or more. A port that is looked at again may have had its row all along.
-func (r *modelRun) unserved() string {
-	r.t.Helper()
-	const series = "portsyncd_ports_present"
-	if got, want := scrape(r.t)[series], strconv.Itoa(r.m.present()); got != want {
-		return fmt.Sprintf("%s is %s, the model has %s", series, got, want)
-	}
-	return ""
 }
 
 // hearLate has the model hear what the kernel sends of itself: it may take a

@@ -42,11 +42,13 @@ type modelDaemon struct {
 	ports    modelTable       // CONFIG_DB's ports as last read, by name
 	awaited  map[string]bool  // ports that PortInitDone waits for
 	initDone bool
-	served   map[string]bool // at the last message APPL_DB had the port
-	revive   map[string]bool // served until a database was lost, and not since
-	again    map[string]bool // produced again, and not served since
-	refused  map[string]bool // the row could not be written
-	rows     map[string]bool // names whose row it has written or found, and not deleted
+	served   map[string]bool      // at the last message APPL_DB had the port
+	revive   map[string]bool      // served until a database was lost, and not since
+	again    map[string]bool      // produced again, and not served since
+	refused  map[string]bool      // the row could not be written
+	rows     map[string]bool      // names whose row it has written or found, and not deleted
+	wrote    map[string]modelLink // what it wrote into each row last
+	wasThere map[string]bool      // names that had a row, or that orchagent had set up before the start
 }
 
 // present counts the interfaces that have a row as far as the daemon can know.
@@ -112,7 +114,7 @@ func (m *switchModel) clone() *switchModel {
 		d := *m.daemon
 		d.old, d.known, d.awaited = maps.Clone(d.old), maps.Clone(d.known), maps.Clone(d.awaited)
 		d.served, d.revive, d.again, d.refused = maps.Clone(d.served), maps.Clone(d.revive), maps.Clone(d.again), maps.Clone(d.refused)
-		d.rows = maps.Clone(d.rows)
+		d.rows, d.wasThere, d.wrote = maps.Clone(d.rows), maps.Clone(d.wasThere), maps.Clone(d.wrote)
 		c.daemon = &d
 	}
 	return &c
@@ -161,7 +163,7 @@ func (m *switchModel) pop() {
 // exec is the start of the process: from here on it hears messages.
 func (m *switchModel) exec() {
 	d := &modelDaemon{existing: make(map[int32]string), old: make(map[int32]string), known: make(map[int32]string),
-		awaited: make(map[string]bool), served: make(map[string]bool), revive: make(map[string]bool), again: make(map[string]bool), refused: make(map[string]bool), rows: make(map[string]bool)}
+		awaited: make(map[string]bool), served: make(map[string]bool), revive: make(map[string]bool), again: make(map[string]bool), refused: make(map[string]bool), rows: make(map[string]bool), wasThere: make(map[string]bool), wrote: make(map[string]modelLink)}
 	for index, l := range m.links {
 		if strings.HasPrefix(l.name, "Ethernet") {
 			d.existing[index] = l.name
@@ -195,10 +197,11 @@ func (m *switchModel) start(queued []modelMessage) {
 	alone := appl[applPort+initDone] != nil
 	d.ports = m.configured()
 	for name := range d.ports {
-		if _, shown := appl[applPort+name]["admin_status"]; warm || !shown {
-			d.awaited[name] = true
-		}
+		_, shown := appl[applPort+name]["admin_status"]
+		d.awaited[name] = warm || !shown
+		d.wasThere[name] = shown
 	}
+	maps.DeleteFunc(d.awaited, func(_ string, is bool) bool { return !is })
 	if !warm {
 		m.produceAll()
 	}
@@ -298,7 +301,7 @@ func (m *switchModel) report(index int32, name string) {
 		delete(d.rows, name)
 		return
 	}
-	d.served[name], d.rows[name] = true, true
+	d.served[name], d.rows[name], d.wasThere[name], d.wrote[name] = true, true, true, l
 	delete(d.revive, name)
 	delete(d.again, name)
 	delete(d.awaited, name)

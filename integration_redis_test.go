@@ -51,8 +51,16 @@ func (c *cell) churnPorts(first, ports int) (stop func()) {
 	}
 }
 
-// unharmed checks what must hold after each fault.
-func (c *cell) unharmed(d *program) {
+// unharmed checks what must hold after each fault. May are the reasons of health
+// that may outlast it.
+func (c *cell) unharmed(d *program, may ...string) {
+	c.t.Helper()
+	c.survived(d)
+	c.truthful(d, may...)
+}
+
+// survived checks that the daemon lives and has told orchagent nothing again.
+func (c *cell) survived(d *program) {
 	c.t.Helper()
 	if !d.alive() {
 		c.t.Fatalf("the daemon has ended: %v", d.cmd.ProcessState)

@@ -202,6 +202,7 @@ type player struct {
 	*cell
 	s        *scenario
 	daemon   *program
+	starts   int // of the daemon
 	seen     *record[command]
 	taken    int // of seen, by reducer
 	reducer  *reducer
@@ -237,8 +238,16 @@ func (p *player) play() {
 	p.compareEffects()
 	p.compareOrder()
 	p.compareFinal()
-	if alive := p.daemon != nil && p.daemon.alive(); alive != p.s.Alive {
+	alive := p.daemon != nil && p.daemon.alive()
+	if alive != p.s.Alive {
 		p.t.Errorf("alive at the end: %v, want %v", alive, p.s.Alive)
+	}
+	if alive {
+		var may []string
+		if p.starts > 2 {
+			may = append(may, "restart_storm")
+		}
+		p.truthful(p.daemon, may...)
 	}
 }
 
@@ -313,7 +322,7 @@ func (p *player) act(step *scenarioStep) {
 	p.t.Helper()
 	switch {
 	case step.Start:
-		p.daemon = p.startReady()
+		p.startAgain()
 	case step.Stop != "":
 		p.daemon.signal(unix.SignalNum("SIG" + step.Stop))
 		p.daemon.wait(patience)
@@ -334,5 +343,21 @@ func (p *player) act(step *scenarioStep) {
 		time.Sleep(time.Duration(step.WaitMS) * time.Millisecond)
 	default:
 		p.t.Fatal("a step without an action")
+	}
+}
+
+// startAgain starts the daemon, and notes the interfaces that it ignores from then
+// on, if it says that it does.
+func (p *player) startAgain() {
+	p.t.Helper()
+	existing, lines := p.kernelFacts(), p.logs.len()
+	p.daemon = p.startReady()
+	p.starts++
+	clear(p.old)
+	if _, ignores := p.logs.await(lines, 0, func(l logLine) bool { return l.has("an earlier run") }); !ignores {
+		return
+	}
+	for name, link := range existing {
+		p.old[link.Index] = strings.HasPrefix(name, "Ethernet")
 	}
 }

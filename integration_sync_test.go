@@ -109,10 +109,11 @@ func (c *cell) awaitInStep(limit time.Duration) (longest time.Duration) {
 	}
 }
 
-// recovered is awaitInStep within the promised second.
+// recovered is awaitInStep within the promised second, and shown.
 func (c *cell) recovered(from string) {
 	c.t.Helper()
 	c.t.Logf("%s: in step after %v", from, c.awaitInStep(inStepWithin).Round(time.Millisecond))
+	c.shown()
 }
 
 // outOfStep compares STATE_DB with a fresh dump of the kernel's links, which it

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// This file is what the daemon has to say of itself in a sequence: machine and
+// model agree on the databases, and the daemon's own words agree with both.
+
+const (
+	// modelStall is max_stall_seconds of the model's configuration.
+	modelStall = time.Second
+	// modelQuiet is longer than each threshold of it.
+	modelQuiet = modelStall + modelStall/4
+)
+
+// wanted is what the model says that the daemon has to say.
+func (r *modelRun) wanted() *wantedReport {
+	r.t.Helper()
+	d, links := r.m.daemon, r.kernelFacts()
+	w := &wantedReport{ports: make(map[string]shownPort), series: atRest(), awaited: true, pending: []string{}}
+	exists := make(map[string]bool) // as the daemon knows them: without old ones
+	for _, name := range d.known {
+		exists[name] = true
+	}
+	configured, names := r.m.configured(), make(map[string]bool)
+	for name := range configured {
+		names[name] = true
+	}
+	for _, set := range []map[string]bool{d.awaited, d.rows, d.refused} {
+		maps.Copy(names, set)
+	}
+	for name := range names {
+		p := shownPort{Name: name, State: "pending", Written: true}
+		if exists[name] {
+			p = links[name]
+			row := d.wrote[name]
+			p.Written = d.rows[name] && !d.refused[name] &&
+				p.Admin == upOrDown(row.admin) && p.Oper == upOrDown(row.oper) && int(p.MTU) == row.mtu
+		}
+		switch {
+		case exists[name] && d.rows[name]:
+			p.State = "present"
+		case exists[name]:
+			p.State = "pending"
+		case d.wasThere[name]:
+			p.State = "absent"
+		}
+		p.Configured, p.Awaited = configured[name] != nil, d.awaited[name]
+		w.ports[name] = p
+	}
+	maps.DeleteFunc(d.wasThere, func(name string, _ bool) bool { return !names[name] && !exists[name] })
+	w.series["portsyncd_ports_present"] = float64(r.m.present())
+	w.series["portsyncd_ports_pending"] = float64(len(d.awaited))
+	w.series["portsyncd_ports_configured"] = float64(len(configured))
+	w.series["portsyncd_port_init_done"] = float64(bit(d.initDone))
+	if !d.initDone {
+		w.pending = append(w.pending, "PortInitDone")
+	}
+	for name := range d.awaited {
+		w.pending = append(w.pending, name)
+	}
+	slices.Sort(w.pending)
+	r.wantedHealth(w)
+	return w
+}
+
+// wantedHealth adds the reasons of health that follow from the history.
+func (r *modelRun) wantedHealth(w *wantedReport) {
+	const minute = time.Minute
+	switch since := time.Since(r.overran); {
+	case r.overran.IsZero():
+	case since < minute-healthLingers:
+		w.must = append(w.must, "overrun")
+	case since < minute+2*healthLingers:
+		w.may = append(w.may, "overrun")
+	}
+	if time.Since(r.execed) > minute-healthLingers && !r.m.daemon.initDone {
+		w.may = append(w.may, "port_init_late")
+	}
+	for _, p := range w.ports {
+		if p.Configured && p.State == "absent" {
+			w.may = append(w.may, "ports_missing")
+		}
+	}
+	if r.starts > 2 {
+		w.may = append(w.may, "restart_storm")
+	}
+}
+
+// untold spells how what the daemon says is not what the model says, health
+// apart, of which reasons linger.
+func (r *modelRun) untold() string {
+	r.t.Helper()
+	report, err := r.site().selfReport()
+	if err != nil {
+		return err.Error()
+	}
+	if wrong := report.against(r.wanted()); wrong != "" {
+		return wrong
+	}
+	return report.disagreement()
+}
+
+// site is where the daemon serves HTTP.
+func (r *modelRun) site() *site {
+	r.t.Helper()
+	if r.web == nil {
+		r.web = newSite(r.t, httpAddress)
+	}
+	return r.web
+}
+
+// checkReport looks at all that the daemon says once reasons of health had the
+// time to go, and again after a while in which nothing happens and every
+// threshold is passed. The watchdog is fed all along.
+func (r *modelRun) checkReport() {
+	r.t.Helper()
+	problem := func() string {
+		r.hearLate()
+		return r.untrue(r.site(), r.d, r.wanted())
+	}
+	eventually(r.t, reportWithin, problem)
+	time.Sleep(modelQuiet) // the quiet time itself
+	if wrong := problem(); wrong != "" {
+		r.t.Fatalf("after %v in which nothing happened: %s", modelQuiet, wrong)
+	}
+	r.fed(r.d)
+}
