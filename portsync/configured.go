@@ -81,8 +81,12 @@ const mostOfName = 32
 func printable(s string, most int) string {
 	cut := len(s) > most
 	if cut {
-		for most > 0 && !utf8.RuneStart(s[most]) {
-			most--
+		whole := most // characters, unless the text is not UTF-8
+		for whole > most-utf8.UTFMax && whole > 0 && !utf8.RuneStart(s[whole]) {
+			whole--
+		}
+		if utf8.RuneStart(s[whole]) {
+			most = whole
 		}
 		s = s[:most]
 	}

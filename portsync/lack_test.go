@@ -1,0 +1,173 @@
+package portsync
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestLack names each situation of a port that has no row in STATE_DB, and what is
+// said of it.
+func TestLack(t *testing.T) {
+	message := func(s *State, kind EventKind, index int32, name string, team bool) {
+		ev := &Event{Kind: kind, Index: index, Team: team}
+		ev.SetName([]byte(name))
+		if _, err := s.Step(ev, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		port string
+		do   func(s *State, p *Port)
+		want string
+	}{
+		{"nothing was heard of it", "Ethernet0", func(s *State, p *Port) {}, "it has no interface"},
+		{"its interface is gone", "Ethernet0", func(s *State, p *Port) {
+			message(s, NewLink, 3, "Ethernet0", false)
+			s.Step(&Event{Kind: Unserved}, p, nil)
+			message(s, DelLink, 3, "Ethernet0", false)
+		}, "it has no interface"},
+		{"an interface with another name", "eth7", func(s *State, p *Port) { message(s, NewLink, 3, "eth7", false) },
+			"interfaces whose name begins with neither Ethernet nor PortChannel are ignored"},
+		{"an interface of an earlier run", "Ethernet0", func(s *State, p *Port) { s.AddOld(3, "Ethernet0") },
+			"its interface is left over from an earlier run and is ignored until it is made again"},
+		{"an interface of an earlier run that was renamed", "Ethernet0", func(s *State, p *Port) {
+			s.AddOld(3, "Ethernet4")
+			message(s, NewLink, 3, "Ethernet0", false)
+		}, "its interface is left over from an earlier run and is ignored until it is made again"},
+		{"an interface of an earlier run that was deleted", "Ethernet0", func(s *State, p *Port) {
+			s.AddOld(3, "Ethernet0")
+			message(s, DelLink, 3, "Ethernet0", false)
+		}, "it has no interface"},
+		{"an interface of kind team", "Ethernet0", func(s *State, p *Port) { message(s, NewLink, 3, "Ethernet0", true) },
+			"its interface is of kind team and is ignored"},
+		{"a message that cannot be read", "Ethernet0", func(s *State, p *Port) { message(s, Unreadable, 3, "Ethernet0", false) },
+			"the kernel's messages about its interface cannot be read"},
+		{"the row is to be written", "Ethernet0", func(s *State, p *Port) { message(s, NewLink, 3, "Ethernet0", false) },
+			"its interface exists; its row in STATE_DB is not written yet"},
+		{"APPL_DB had no row", "Ethernet0", func(s *State, p *Port) {
+			message(s, NewLink, 3, "Ethernet0", false)
+			s.Step(&Event{Kind: Unserved}, p, nil)
+		}, "its interface exists, but APPL_DB had no row of it at its last message"},
+		{"APPL_DB had no row, and there is another message", "Ethernet0", func(s *State, p *Port) {
+			message(s, NewLink, 3, "Ethernet0", false)
+			s.Step(&Event{Kind: Unserved}, p, nil)
+			p.pending.queued = true
+		}, "its interface exists; its row in STATE_DB is not written yet"},
+		{"APPL_DB had no row for another interface", "Ethernet0", func(s *State, p *Port) {
+			message(s, NewLink, 3, "Ethernet0", false)
+			s.Step(&Event{Kind: Unserved}, p, nil)
+			message(s, DelLink, 3, "Ethernet0", false)
+			message(s, NewLink, 4, "Ethernet0", false)
+		}, "its interface exists; its row in STATE_DB is not written yet"},
+		{"the row is refused", "Ethernet0", func(s *State, p *Port) {
+			message(s, NewLink, 3, "Ethernet0", false)
+			p.refused = true
+		}, "its interface exists, but the databases refuse its row"},
+		{"it has its row", "Ethernet0", func(s *State, p *Port) {
+			message(s, NewLink, 3, "Ethernet0", false)
+			s.Step(&Event{Kind: Served}, p, nil)
+			p.row.there = true
+		}, "its row is in STATE_DB"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := NewState(nil)
+			s.Configure([]string{c.port})
+			p := s.ports[c.port]
+			s.touched, p.touched = nil, false
+			c.do(s, p)
+			if got := s.lackOf(p).String(); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+			if s.lackOf(p) != lackInterface && c.port == "Ethernet0" && !slices.Contains(s.touched, p) {
+				t.Error("it is not published")
+			}
+		})
+	}
+}
+
+// TestPending names each situation in which something is waited for, and what is
+// said of it.
+func TestPending(t *testing.T) {
+	loading := errors.New("connect to APPL_DB: redis: LOADING Redis is loading the dataset in memory")
+	for _, c := range []struct {
+		name string
+		set  func(s *Status)
+		want []string
+	}{
+		{"all is done", func(*Status) {}, nil},
+		{"no connection yet", func(s *Status) { s.connection.Store(&connection{}) }, []string{"databases: no connection"}},
+		{"the connection was lost", func(s *Status) { s.disconnect() }, []string{"databases: the server closed the connection"}},
+		{"a try to connect failed", func(s *Status) { s.disconnect(); s.sought(loading) }, []string{"databases: " + loading.Error()}},
+		{"the start is not acknowledged", func(s *Status) { s.started.Store(false) },
+			[]string{"start: the databases have not acknowledged what the start writes"}},
+		{"links are listed", func(s *Status) { s.desync(s.clock.now()) }, []string{"kernel: its list of all links is not complete yet"}},
+		{"rows wait", func(s *Status) { s.waiting.Store(3); s.waitingFrom.Store(s.clock.now()) }, []string{"write: 3 rows are still to be written"}},
+		{"ports are awaited", func(s *Status) { s.initDone.Store(false); s.awaited.Store(2); s.configured.Store(1) },
+			[]string{"PortInitDone: it waits for 2 ports"}},
+		{"no port is awaited any more", func(s *Status) { s.initDone.Store(false) }, []string{"PortInitDone: it is about to be written"}},
+		{"a port is awaited", showPort(PortPending, lackInterface, true, true), []string{"Ethernet0: it has no interface"}},
+		{"a port is awaited that was there", showPort(PortAbsent, lackInterface, true, true), []string{"Ethernet0: it has no interface"}},
+		{"a port is awaited that CONFIG_DB has no more", showPort(PortPending, lackInterface, false, true), []string{"Ethernet0: it has no interface"}},
+		{"a port was added", showPort(PortPending, lackInterface, true, false), []string{"Ethernet0: it has no interface"}},
+		{"a port was added and is not in APPL_DB", showPort(PortPending, lackApplied, true, false),
+			[]string{"Ethernet0: its interface exists, but APPL_DB had no row of it at its last message"}},
+		{"a port is absent", showPort(PortAbsent, lackInterface, true, false), nil}, // health tells of it
+		{"a port is not configured", showPort(PortPending, lackApplied, false, false), nil},
+		{"a port is present", showPort(PortPresent, lackNothing, true, false), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := wellStatus()
+			s.decided.Store(&Decision{})
+			c.set(s)
+			var got []string
+			for _, p := range s.View(time.Now()).Pending {
+				got = append(got, p.What+": "+p.Why)
+				if age := time.Since(p.From); age < -time.Second || age > 2*time.Hour {
+					t.Errorf("%s waits since %v", p.What, p.From)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// showPort shows one port in a state.
+func showPort(state PortState, why lack, configured, awaited bool) func(s *Status) {
+	return func(s *Status) {
+		v := s.ports.view("Ethernet0")
+		v.configured.Store(configured)
+		v.awaited.Store(awaited)
+		v.awaitedFrom.Store(s.clock.now())
+		v.state.Store(int64(state))
+		v.lack.Store(int64(why))
+		s.ports.change([]*portView{v})
+	}
+}
+
+// TestPrintable: foreign text is cut and escaped, whatever it holds.
+func TestPrintable(t *testing.T) {
+	for _, c := range []struct {
+		text, want string
+		most       int
+	}{
+		{"Ethernet0", "Ethernet0", 32},
+		{"", "", 32},
+		{`a "quoted" word`, `a "quoted" word`, 32},
+		{"line\nbreak\x1b[2J\x00", `line\nbreak\x1b[2J\x00`, 32},
+		{"\xff\xfe", `\xff\xfe`, 32},
+		{"café", "café", 5},
+		{"café!", "café...", 5},
+		{"café", "caf...", 4}, // not half a character
+		{strings.Repeat("\xbf", 40), strings.Repeat(`\xbf`, 32) + "...", 32},
+	} {
+		if got := printable(c.text, c.most); got != c.want {
+			t.Errorf("printable(%q, %d): %q, want %q", c.text, c.most, got, c.want)
+		}
+	}
+}
