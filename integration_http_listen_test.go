@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -104,46 +105,70 @@ func TestHTTPHandedSockets(t *testing.T) {
 	}
 }
 
-// TestHTTPDevice binds the listener to a device, which comes into being later
-// than the daemon: clients on the other end of its cable are served, those on lo
-// find nobody.
+// TestHTTPDevice binds the listener to a device, which comes into being later than the
+// daemon, and is deleted, made again and renamed: clients on the other end of its cable
+// are served, those on lo find nobody.
 func TestHTTPDevice(t *testing.T) {
 	c := newCell(t)
 	if c == nil {
 		return
 	}
 	require(t, "ip")
-	c.startWith("[metrics]\nlisten = \":9101\"\ndevice = \"mgmt0\"\n")
+	socket := filepath.Join(c.dir, "s")
+	c.startWith(fmt.Sprintf("[metrics]\nlisten = [\":9101\", %q]\ndevice = \"mgmt0\"\n", "unix:"+socket))
 	c.awaitLog(0, patience, ":9101", "mgmt0")
 
 	const here, there = "192.0.2.1", "192.0.2.2" // RFC 5737
-	c.must("make the device", c.links.AddVeth("mgmt0", "mgmt1"))
 	outside := newOutside(t)
-	ip(t, "link", "set", "mgmt1", "netns", strconv.Itoa(outside.thread))
-	ip(t, "address", "add", here+"/24", "dev", "mgmt0")
-	ip(t, "link", "set", "mgmt0", "up")
-	outside.run(func() {
-		ip(t, "address", "add", there+"/24", "dev", "mgmt1")
-		ip(t, "link", "set", "mgmt1", "up")
-	})
-	eventually(t, patience, func() (problem string) {
+	makeDevice := func() {
+		t.Helper()
+		c.must("make the device", c.links.AddVeth("mgmt0", "mgmt1"))
+		ip(t, "link", "set", "mgmt1", "netns", strconv.Itoa(outside.thread))
+		ip(t, "address", "add", here+"/24", "dev", "mgmt0")
+		ip(t, "link", "set", "mgmt0", "up")
 		outside.run(func() {
-			conn, err := net.DialTimeout("tcp", here+":9101", time.Second)
-			if err != nil {
-				problem = err.Error()
-				return
-			}
-			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(patience))
-			fmt.Fprint(conn, "GET /healthz HTTP/1.0\r\n\r\n")
-			var got [64]byte
-			n, err := conn.Read(got[:])
-			if !strings.HasPrefix(string(got[:n]), "HTTP/1.0 200 ") {
-				problem = fmt.Sprintf("answer %q, %v", got[:n], err)
-			}
+			ip(t, "address", "add", there+"/24", "dev", "mgmt1")
+			ip(t, "link", "set", "mgmt1", "up")
 		})
-		return problem
+	}
+	awaitAnswer := func() {
+		t.Helper()
+		eventually(t, patience, func() (problem string) {
+			outside.run(func() {
+				conn, err := net.DialTimeout("tcp", here+":9101", time.Second)
+				if err != nil {
+					problem = err.Error()
+					return
+				}
+				defer conn.Close()
+				conn.SetDeadline(time.Now().Add(patience))
+				fmt.Fprint(conn, "GET /healthz HTTP/1.0\r\n\r\n")
+				got, err := io.ReadAll(conn)
+				if !strings.HasPrefix(string(got), "HTTP/1.0 200 ") || strings.Contains(string(got), "listener_down: HTTP addresses that are not served") {
+					problem = fmt.Sprintf("answer %q, %v", got, err)
+				}
+			})
+			return problem
+		})
+	}
+	makeDevice()
+	awaitAnswer()
+	// Deleted and made again, as a VRF is: it listens at the new one, and health tells
+	// those on the unix socket meanwhile.
+	c.must("delete the device", c.links.Delete("mgmt0"))
+	local := newUnixSite(t, socket)
+	eventually(t, patience, func() string {
+		if got := local.get("/healthz"); !strings.Contains(got, "listener_down: HTTP addresses that are not served: :9101: ") || !strings.Contains(got, "mgmt0") {
+			return "/healthz says " + got
+		}
+		return ""
 	})
+	makeDevice()
+	awaitAnswer()
+	// A device that is renamed is another one.
+	ip(t, "link", "set", "mgmt0", "down")
+	ip(t, "link", "set", "mgmt0", "name", "mgmt9")
+	c.awaitLog(0, patience, "HTTP listener lost; listening again", ":9101")
 	// To the device's own address the kernel itself says that the way is through
 	// the device.
 	if conn, err := net.Dial("tcp", httpAddress); err == nil {

@@ -70,6 +70,7 @@ func (d *process) openServer(listeners []net.Listener) *metrics.Server {
 		Set:    d.set,
 		Health: d.health,
 		Ready:  d.readiness,
+		Down:   d.status.SetListenersDown,
 		Ports:  d.status.AppendPorts,
 		Status: d.appendStatus,
 		Page:   d.appendPage, PagePolicy: insight.PagePolicy,

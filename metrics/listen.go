@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,7 +61,7 @@ func (e endpoint) listen(ctx context.Context, device string) (net.Listener, erro
 	ctx, cancel := context.WithTimeout(ctx, listenTime)
 	defer cancel()
 	if e.network == "unix" {
-		return e.listenUnix(ctx)
+		return e.listenUnix()
 	}
 	var lc net.ListenConfig
 	if device != "" {
@@ -91,34 +92,87 @@ func TCPNetwork(address string) string {
 	return "tcp6"
 }
 
-func (e endpoint) listenUnix(ctx context.Context) (net.Listener, error) {
+func (e endpoint) listenUnix() (net.Listener, error) {
 	if err := removeStaleSocket(e.address); err != nil {
 		return nil, err
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", e.address)
+	var l *net.UnixListener
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// The mode comes from the umask, so that no other file can take the
+		// socket's place between bind and chmod. The umask belongs to all threads
+		// that share it (unshare(2), CLONE_FS); this one ends with the goroutine.
+		runtime.LockOSThread()
+		private := unix.Unshare(unix.CLONE_FS) == nil
+		old := unix.Umask(0o117)
+		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: e.address, Net: "unix"})
+		if !private {
+			unix.Umask(old)
+		}
+	}()
+	<-done
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(e.address, 0o660); err != nil {
+	l.SetUnlinkOnClose(false) // by name alone it would remove what others have put there
+	id, _, err := idOf(e.address)
+	if err != nil {
 		l.Close()
-		return nil, fmt.Errorf("set mode of socket: %w", err)
+		return nil, fmt.Errorf("look at the socket: %w", err)
 	}
-	return l, nil
+	return &unixListener{l, e.address, id}, nil
 }
 
-// removeStaleSocket removes what a killed process left behind: a socket that
-// refuses connections. Anything else at that path is somebody's.
+// unixListener removes its socket when it is closed, if the socket is still there.
+type unixListener struct {
+	*net.UnixListener
+	path string
+	id   fileID
+}
+
+func (l *unixListener) Close() error {
+	if l.inPlace() {
+		os.Remove(l.path)
+	}
+	return l.UnixListener.Close()
+}
+
+// inPlace reports whether the path still leads to this listener.
+func (l *unixListener) inPlace() bool {
+	id, _, err := idOf(l.path)
+	return err == nil && id == l.id
+}
+
+// fileID tells a file from others that have had its name. The inode alone does not: its
+// number is used again.
+type fileID struct {
+	dev, ino uint64
+	born     unix.StatxTimestamp // zero where the file system does not know
+}
+
+// idOf returns the identity of a file, of a symbolic link itself, and its other
+// attributes.
+func idOf(path string) (fileID, *unix.Statx_t, error) {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st)
+	return fileID{uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), st.Ino, st.Btime}, &st, err
+}
+
+// removeStaleSocket removes what a killed daemon left behind: a socket of this user that
+// nobody has open. Anything else at that path belongs to somebody.
 func removeStaleSocket(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	id, st, err := idOf(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
-	}
-	if info.Mode().Type() != fs.ModeSocket {
+	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
 		return fmt.Errorf("%q exists and is not a socket", path)
+	case int(st.Uid) != os.Geteuid():
+		return fmt.Errorf("socket %q belongs to user %d", path, st.Uid)
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
@@ -128,10 +182,23 @@ func removeStaleSocket(path string) error {
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("probe socket %q: %w", path, err)
 	}
+	if isBound(path) {
+		return fmt.Errorf("socket %q is open in another process", path)
+	}
+	if now, _, err := idOf(path); err != nil || now != id {
+		return fmt.Errorf("socket %q was replaced meanwhile", path)
+	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove stale socket: %w", err)
 	}
 	return nil
+}
+
+// isBound reports whether some process has a socket bound to path, which need not
+// listen: proc_net_unix in proc_net(5).
+func isBound(path string) bool {
+	table, err := os.ReadFile("/proc/net/unix")
+	return err == nil && strings.Contains(string(table)+"\n", " "+path+"\n")
 }
 
 // isLocal reports whether only processes of this host can connect to a

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseEndpoint(t *testing.T) {
@@ -85,6 +87,133 @@ func TestListenUnixReplacesStaleSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh.Close()
+}
+
+// Whatever umask the process has: the socket gets its mode at once, other files keep
+// theirs.
+func TestListenUnixMode(t *testing.T) {
+	for _, mask := range []int{0, 0o22, 0o77, 0o777} {
+		old := unix.Umask(mask)
+		path := filepath.Join(t.TempDir(), "s")
+		unix.Umask(old)
+		unix.Umask(mask)
+		l, err := endpoint{"unix", path}.listen(t.Context(), "")
+		after := unix.Umask(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Lstat(path)
+		if err != nil || info.Mode() != fs.ModeSocket|0o660 {
+			t.Errorf("umask %03o: mode %v, %v; want 0660", mask, info.Mode(), err)
+		}
+		if after != mask {
+			t.Errorf("umask is %03o afterwards, want %03o", after, mask)
+		}
+		l.Close()
+	}
+}
+
+// A closed listener does not remove what has taken its socket's place.
+func TestCloseSparesOtherSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	ours, err := endpoint{"unix", path}.listen(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	ours.Close()
+	if c, err := net.Dial("unix", path); err != nil {
+		t.Errorf("the socket of another is gone: %v", err)
+	} else {
+		c.Close()
+	}
+}
+
+// A socket that is bound and does not listen yet refuses connections, and is not stale.
+func TestListenUnixSparesBoundSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (endpoint{"unix", path}).listen(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "open in another process") {
+		t.Errorf("listening on a bound socket: %v", err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the socket is gone: %v", err)
+	}
+}
+
+// A server listens again when its socket file is removed, renamed or replaced, says so
+// meanwhile, and never takes the place of another.
+func TestSocketFileLost(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s")
+	down := make(chan string, 100)
+	s, err := NewServer(ServerConfig{Listen: []string{"unix:" + path}},
+		Sources{Set: NewSet(), Health: healthy, Down: func(a string) { down <- a }}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.retryMin, s.retryMax = time.Millisecond, 4*time.Millisecond
+	s.Start()
+	defer s.Shutdown(t.Context())
+	next := func(want string) {
+		t.Helper()
+		for {
+			select {
+			case got := <-down:
+				if want == "" && got == "" || want != "" && strings.Contains(got, want) {
+					return
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("it does not say %q", want)
+			}
+		}
+	}
+	served := func() {
+		t.Helper()
+		next("")
+		if resp, _ := fetchWith(t, unixTransport(path), "GET", "http://x/healthz"); resp.StatusCode != 200 {
+			t.Errorf("status %d", resp.StatusCode)
+		}
+	}
+	served()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	next("was removed or replaced")
+	served()
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	next("was removed or replaced")
+	served()
+	if err := os.Chmod(path, 0o600); err != nil { // which is the administrator's business
+		t.Fatal(err)
+	}
+	theirs, err := net.Listen("unix", path+".new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+	next("is served by another process")
+	theirs.(*net.UnixListener).SetUnlinkOnClose(false)
+	theirs.Close()
+	served()
 }
 
 func TestListenUnixSparesOtherFiles(t *testing.T) {

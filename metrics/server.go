@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,6 +91,10 @@ type Sources struct {
 	// Page appends the HTML document of / to b. If nil, a list of links stands
 	// there.
 	Page func(b []byte) []byte
+	// Down is called with the addresses of Listen that are not served at present and
+	// why, each time that changes, and with "" when all are. It may be nil, and must
+	// not call the server.
+	Down func(addresses string)
 	// PagePolicy is the Content-Security-Policy of Page.
 	PagePolicy string
 }
@@ -115,7 +120,8 @@ type Sources struct {
 //     daemon's own work finds one free.
 //   - Few profiles are taken at the same time.
 //
-// An address that cannot be had is tried again in the background.
+// An address that cannot be had is tried again in the background; so is one whose
+// device or socket file is gone.
 type Server struct {
 	cfg       ServerConfig
 	endpoints []endpoint
@@ -142,6 +148,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	addrs []net.Addr
+	down  map[endpoint]string // addresses that are not served, and why
 }
 
 // liveState is Live, made ready for use.
@@ -159,7 +166,8 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		src:      src,
 		log:      log,
 		retryMin: time.Second,
-		retryMax: 30 * time.Second,
+		retryMax: 5 * time.Second,
+		down:     make(map[endpoint]string),
 	}
 	for _, spec := range cfg.Listen {
 		e, err := parseEndpoint(spec)
@@ -235,30 +243,23 @@ func (s *Server) Reconfigure(live Live) error {
 
 // Start opens the configured addresses and serves in the background until
 // [Server.Shutdown]. What cannot be opened is logged once and tried again with
-// growing pauses. Call it once.
+// growing pauses, and so is what can no longer be reached. Call it once.
 func (s *Server) Start() {
 	for _, l := range s.cfg.Listeners {
 		s.addAddr(l.Addr())
 		s.wg.Go(func() { s.serve(l) })
 	}
 	for _, e := range s.endpoints {
-		l, err := e.listen(s.stopped, s.cfg.Device)
-		if err != nil {
-			s.log.Warn("metrics address not available, trying again in the background",
-				"listen", e.String(), "err", err)
-		} else {
-			s.addAddr(l.Addr())
-			s.log.Info("serving metrics", "listen", l.Addr().String())
-		}
-		s.wg.Go(func() { s.keepServing(e, l) })
+		l, g := s.open(e, slog.LevelWarn)
+		s.wg.Go(func() { s.keepServing(e, l, g) })
 	}
 }
 
 // keepServing serves l; without one, or when it breaks, it opens e again.
-func (s *Server) keepServing(e endpoint, l net.Listener) {
+func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
 	for pause := s.retryMin; ; pause = min(2*pause, s.retryMax) {
 		if l != nil {
-			s.serve(l)
+			s.serveGuarded(e, l, g)
 			pause = s.retryMin
 		}
 		select {
@@ -266,15 +267,66 @@ func (s *Server) keepServing(e endpoint, l net.Listener) {
 			return
 		case <-time.After(pause):
 		}
-		var err error
-		if l, err = e.listen(s.stopped, s.cfg.Device); err != nil {
-			l = nil
-			s.log.Debug("metrics address still not available", "listen", e.String(), "err", err)
-			continue
-		}
-		s.addAddr(l.Addr())
-		s.log.Info("serving metrics", "listen", l.Addr().String())
+		l, g = s.open(e, slog.LevelDebug)
 	}
+}
+
+// open opens e. If it cannot, it logs that at a level and returns nil.
+func (s *Server) open(e endpoint, level slog.Level) (net.Listener, *guard) {
+	index := 0
+	if s.cfg.Device != "" {
+		index = indexOf(s.cfg.Device) // before the socket is bound to it
+	}
+	l, err := e.listen(s.stopped, s.cfg.Device)
+	if err != nil {
+		s.setDown(e, err)
+		s.log.Log(context.Background(), level, "cannot listen for HTTP; retrying", "listen", e.String(), "error", err)
+		return nil, nil
+	}
+	s.setDown(e, nil)
+	s.addAddr(l.Addr())
+	s.log.Info("serving metrics", "listen", l.Addr().String())
+	return l, guardOf(e, l, s.cfg.Device, index)
+}
+
+// serveGuarded serves l until it breaks, or until g finds that it cannot be reached.
+func (s *Server) serveGuarded(e endpoint, l net.Listener, g *guard) {
+	if g == nil {
+		s.serve(l)
+		return
+	}
+	ctx, cancel := context.WithCancel(s.stopped)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		if err := g.wait(ctx); err != nil {
+			s.setDown(e, err)
+			s.log.Warn("HTTP listener lost; listening again", "listen", e.String(), "error", err)
+			l.Close()
+		}
+	})
+	s.serve(l)
+	cancel()
+	watch.Wait()
+}
+
+// setDown records why e is not served, or with nil that it is, and reports all that are
+// not.
+func (s *Server) setDown(e endpoint, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if delete(s.down, e); err != nil {
+		s.down[e] = err.Error()
+	}
+	if s.src.Down == nil {
+		return
+	}
+	var all []string
+	for _, e := range s.endpoints {
+		if why, ok := s.down[e]; ok {
+			all = append(all, e.String()+": "+why)
+		}
+	}
+	s.src.Down(strings.Join(all, "; "))
 }
 
 // serve accepts connections from l until it is closed or breaks.
@@ -287,8 +339,8 @@ func (s *Server) serve(l net.Listener) {
 		return newConn(socket, l.Addr(), secure, s.conns)
 	}})
 	s.removeAddr(l.Addr())
-	if !errors.Is(err, http.ErrServerClosed) {
-		s.log.Error("metrics listener failed", "listen", l.Addr().String(), "err", err)
+	if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		s.log.Error("HTTP listener failed", "listen", l.Addr().String(), "error", err)
 	}
 }
 

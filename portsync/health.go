@@ -60,6 +60,7 @@ const (
 	auditMismatch
 	overrun
 	linkUnreadable
+	listenerDown
 	diskFaulty
 	snapshotOld
 	restartStorm
@@ -87,6 +88,7 @@ var HealthCodes = [numConditions]HealthCode{
 	auditMismatch:    {"audit_mismatch", Degraded, 20},
 	overrun:          {"overrun", Degraded, 5},
 	linkUnreadable:   {"link_unreadable", Degraded, 10},
+	listenerDown:     {"listener_down", Degraded, 10},
 	diskFaulty:       {"disk", Degraded, 15},
 	snapshotOld:      {"snapshot_old", Degraded, 10},
 	restartStorm:     {"restart_storm", Degraded, 10},
@@ -130,6 +132,7 @@ type evidence struct {
 	missing          *missingPorts
 	mismatched       int64
 	unread           *string
+	listeners        *string
 	trouble          []string
 	overdue          string // what is
 	overdueSince     time.Time
@@ -165,6 +168,8 @@ func (j *Judge) gather(now int64) (e evidence) {
 	e.wrong.add(overrun, last != 0 && now-last < int64(overrunFor))
 	e.unread = s.unread.Load()
 	e.wrong.add(linkUnreadable, e.unread != nil)
+	e.listeners = s.listeners.Load()
+	e.wrong.add(listenerDown, e.listeners != nil)
 	if j.keeper != nil {
 		var overdue bool
 		e.overdue, e.overdueSince, overdue = j.keeper.Overdue(s.clock.time(now))
@@ -211,6 +216,8 @@ func (e *evidence) text(c condition) string {
 		return "link messages were dropped in the last minute"
 	case linkUnreadable:
 		return "link messages too large to be read, so these rows stay as they are: " + *e.unread
+	case listenerDown:
+		return "HTTP addresses that are not served: " + *e.listeners
 	case diskFaulty:
 		return strings.Join(e.trouble, "; ")
 	case snapshotOld:

@@ -184,6 +184,10 @@ func situations() []situation {
 			status(func(s *Status) { s.unread.Store(nil) }), "link_unreadable",
 			"link messages too large to be read, so these rows stay as they are: Ethernet0"},
 
+		{"an HTTP address is not served", status(func(s *Status) { s.SetListenersDown(":9101: no such device") }),
+			status(func(s *Status) { s.SetListenersDown("") }), "listener_down",
+			"HTTP addresses that are not served: :9101: no such device"},
+
 		{"files cannot be written", keeper(func(k *kept) { k.trouble = []string{"full", "broken"} }), keeper(func(k *kept) { k.trouble = nil }),
 			"disk", "full; broken"},
 		{"no file is in trouble", keeper(func(k *kept) { k.trouble = []string{} }), nil, "", ""},

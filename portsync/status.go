@@ -40,6 +40,7 @@ type published struct {
 	synced     atomic.Bool                // the last dump asked for is complete
 	unsynced   atomic.Int64               // since when it is not
 	resynced   atomic.Int64               // when a resync last ended
+	listeners  atomic.Pointer[string]     // HTTP addresses that are not served, and why; nil: none
 	unread     atomic.Pointer[string]     // names of links whose messages cannot be read; nil: none
 	overran    atomic.Int64               // when the kernel last dropped messages
 	configDone atomic.Bool
@@ -74,6 +75,17 @@ func (s *Status) begin(c clock) {
 
 // Disable says that the loop is not to run. It is called before anyone reads.
 func (s *Status) Disable() { s.disabled = true }
+
+// SetListenersDown records the HTTP addresses that are not served at present and why,
+// "" if there is none. It may be called from any goroutine.
+func (s *Status) SetListenersDown(addresses string) {
+	if addresses == "" {
+		s.listeners.Store(nil)
+	} else {
+		s.listeners.Store(&addresses)
+	}
+	s.poke()
+}
 
 // poke has the health computed again.
 func (s *Status) poke() {
