@@ -1,0 +1,193 @@
+package portsync
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/sonicdb"
+)
+
+// TestAbsentAfterRestart: a port that orchagent had set up before the start and that has
+// no interface now is absent, once the first dump has shown that; one that is awaited is
+// pending.
+func TestAbsentAfterRestart(t *testing.T) {
+	a := newAccount(t, "Ethernet0", "Ethernet4", "Ethernet8")
+	l := a.loop
+	l.ports = []PortConfig{{Name: "Ethernet0", HasAdmin: true}, {Name: "Ethernet4", HasAdmin: true}, {Name: "Ethernet8"}}
+	l.state.Await("Ethernet4")
+	states := func() (all []string) {
+		for _, p := range a.status.View(time.Now()).Ports {
+			all = append(all, p.State)
+		}
+		return all
+	}
+	a.turn()
+	if got, want := states(), []string{"pending", "pending", "pending"}; !slices.Equal(got, want) {
+		t.Errorf("before the dump: %q, want %q", got, want)
+	}
+	l.endOfInitialUpdate()
+	a.turn()
+	if got, want := states(), []string{"absent", "pending", "pending"}; !slices.Equal(got, want) {
+		t.Errorf("after the dump: %q, want %q", got, want)
+	}
+}
+
+// TestChangeTime: the time of the last change is that of the message that changed a
+// value of the port, or made or deleted its interface.
+func TestChangeTime(t *testing.T) {
+	s := NewState(nil)
+	at := func(now int64, ev Event, want int64) {
+		t.Helper()
+		ev.At = now
+		if _, err := s.Step(&ev, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.ports["Ethernet0"].ChangedAt; got != want {
+			t.Errorf("at %d: changed at %d, want %d", now, got, want)
+		}
+	}
+	message := func(flags, mtu, up, downs uint32) Event {
+		ev := linkEvent(NewLink, 5, "Ethernet0", downs)
+		ev.Flags, ev.MTU, ev.CarrierUp = flags, mtu, up
+		return ev
+	}
+	s.Configure([]string{"Ethernet0"})
+	at(10, message(0, 1500, 0, 0), 10)
+	at(20, message(0, 1500, 0, 0), 10)
+	at(30, message(unix.IFF_UP, 1500, 0, 0), 30)
+	at(40, message(unix.IFF_UP|unix.IFF_RUNNING, 1500, 0, 0), 40)
+	at(50, message(unix.IFF_UP|unix.IFF_RUNNING, 9100, 0, 0), 50)
+	at(60, message(unix.IFF_UP|unix.IFF_RUNNING, 9100, 1, 0), 60)
+	at(70, message(unix.IFF_UP|unix.IFF_RUNNING, 9100, 1, 1), 70)
+	bridge := message(unix.IFF_UP|unix.IFF_RUNNING, 9100, 0, 0)
+	bridge.Counted = false
+	at(80, bridge, 70)
+	at(90, linkEvent(DelLink, 5, "Ethernet0", 1), 90)
+	at(100, linkEvent(NewLink, 6, "Ethernet0", 0), 100)
+	at(110, linkEvent(NewLink, 6, "eth6", 0), 110)
+}
+
+// TestPublicationIsComplete plays random histories. After each turn everything that is
+// shown of each port is what a publication of all ports from scratch would show.
+func TestPublicationIsComplete(t *testing.T) {
+	names := []string{"Ethernet0", "Ethernet4", "Ethernet8", "Ethernet12", "eth1"}
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		a := newAccount(t, names[:2]...)
+		l := a.loop
+		for range 60 {
+			for range r.IntN(4) {
+				kind := NewLink
+				if r.IntN(4) == 0 {
+					kind = DelLink
+				}
+				ev := linkEvent(kind, int32(3+r.IntN(4)), names[r.IntN(len(names))], uint32(r.IntN(9)))
+				ev.MTU, ev.Team, ev.Dump = 1500+uint32(r.IntN(3)), r.IntN(8) == 0, kind == NewLink && r.IntN(3) == 0
+				if r.IntN(3) == 0 {
+					ev.Flags = unix.IFF_UP | unix.IFF_LOWER_UP // the kernel is asked again if it is of a dump
+				}
+				a.event(ev)
+			}
+			name := names[r.IntN(4)]
+			switch r.IntN(15) {
+			case 0:
+				a.store.appl[name] = !a.store.appl[name]
+			case 1:
+				a.store.bad[name] = true
+				delete(a.store.state, name)
+			case 2:
+				delete(a.store.bad, name)
+			case 3:
+				delete(a.store.state, name)
+			case 4:
+				a.store.err = sonicdb.ServerError("OOM no memory")
+			case 5:
+				a.store.err, l.retryAt = nil, 0
+			case 6:
+				l.state.Configure(names[r.IntN(2) : r.IntN(3)+2])
+			case 7:
+				a.audit()
+			case 8:
+				l.state.Await(name)
+			case 9:
+				l.recheckRows(0)
+			case 10:
+				l.session = nil
+			case 11:
+				if l.session == nil {
+					l.session = &session{store: a.store, done: make(chan struct{})}
+				}
+			case 12:
+				l.state.unswept = true
+			case 14:
+				a.store.deny = !a.store.deny
+			case 13:
+				l.resume(ReasonFlush)
+				l.todo.markers = false
+			}
+			a.turn()
+			a.comparePorts(seed)
+		}
+	}
+}
+
+// comparePorts compares what is shown with the state of each port.
+func (a *account) comparePorts(seed uint64) {
+	a.t.Helper()
+	l := a.loop
+	present, shown := int64(0), 0
+	for _, p := range l.state.ports {
+		if p.state() == PortPresent {
+			present++
+		}
+		if p.visible() != (p.view != nil) || p.visible() != (p.series != nil) {
+			a.t.Fatalf("seed %d: %s is shown: %t, want %t: %+v", seed, p.Name, p.view != nil, p.visible(), p)
+		}
+		if p.view == nil {
+			continue
+		}
+		shown++
+		if !slices.Contains(l.Status.ports.all(), p.view) {
+			a.t.Fatalf("seed %d: %s is not listed", seed, p.Name)
+		}
+		is, want := p.view.view(l.clock, 0), &portView{name: p.Name, flaps: p.view.flaps}
+		why := l.state.lackOf(p)
+		want.put(p, why)
+		if got := lack(p.view.lack.Load()); got != why {
+			a.t.Fatalf("seed %d: %s: shown is %v, want %v: %+v", seed, p.Name, got, why, p)
+		}
+		if _, absent := l.absences.since[p]; absent != (p.Configured && why == lackInterface) {
+			a.t.Fatalf("seed %d: %s counts as absent: %t: %+v", seed, p.Name, absent, p)
+		}
+		got, expected := fmt.Sprintf("%+v", is), fmt.Sprintf("%+v", want.view(l.clock, 0))
+		if is.LastChange != nil {
+			if want.changedAt.Load() != p.view.changedAt.Load() {
+				a.t.Fatalf("seed %d: %s changed at %d, shown is %d", seed, p.Name, want.changedAt.Load(), p.view.changedAt.Load())
+			}
+			is.LastChange = nil
+			w := want.view(l.clock, 0)
+			w.LastChange = nil
+			got, expected = fmt.Sprintf("%+v", is), fmt.Sprintf("%+v", w)
+		}
+		if got != expected {
+			a.t.Fatalf("seed %d: shown is %s, want %s", seed, got, expected)
+		}
+		if p.series.written.Load() != bit(p.written()) || p.series.changes.Load() != p.changes {
+			a.t.Fatalf("seed %d: the series of %s are out of date", seed, p.Name)
+		}
+	}
+	if n := len(l.Status.ports.all()); n != shown {
+		a.t.Fatalf("seed %d: %d ports are listed, want %d", seed, n, shown)
+	}
+	if got := l.Status.present.Load(); got != present {
+		a.t.Fatalf("seed %d: %d ports present, want %d", seed, got, present)
+	}
+	if got := l.Status.waiting.Load(); got != int64(l.batch.Len()) {
+		a.t.Fatalf("seed %d: the backlog is %d, want %d", seed, got, l.batch.Len())
+	}
+}
