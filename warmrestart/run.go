@@ -206,7 +206,7 @@ func (m *Memory) tell(file int, err error) {
 	c.err = err
 	if err != nil && !slices.Contains(m.logged, cause(err)) {
 		m.logged = append(m.logged, cause(err))
-		m.cfg.Log.Error("cannot write, the last good file stays, trying again", "what", c.what, "error", err)
+		m.cfg.Log.Error("cannot write; retrying", "what", c.what, "error", err)
 	}
 	var trouble []string
 	for i := range m.chores {
