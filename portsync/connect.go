@@ -45,14 +45,16 @@ const (
 	startPatience = 30 * time.Second
 )
 
-// connect tries until it has a session or ctx ends, then returns nil.
-func (c *Connector) connect(ctx context.Context) *session {
+// connect tries until it has a session or ctx ends, then returns nil. A start needs
+// CONFIG_DB; afterwards, if its server has no other database of ours, a session can
+// do without.
+func (c *Connector) connect(ctx context.Context, needConfig bool) *session {
 	pause := backoff{min: connectPauseMin, max: connectPauseMax}
 	faults := syslog.Limiters{Every: complainEvery}
 	notices := syslog.Limiters{Every: startPatience / 3}
 	began := time.Now()
 	for {
-		s, err := c.open(ctx)
+		s, err := c.open(ctx, needConfig)
 		if err == nil {
 			c.everOpen = true
 			c.status.sought(nil)
@@ -96,18 +98,23 @@ func (c *Connector) notifyWaiting(err error) {
 }
 
 // open makes one try.
-func (c *Connector) open(ctx context.Context) (*session, error) {
+func (c *Connector) open(ctx context.Context, needConfig bool) (*session, error) {
 	m, err := c.Map()
 	if err != nil {
 		return nil, err
 	}
 	c.status.located(m)
-	dbs, err := OpenDatabases(ctx, m)
+	alone, err := configAlone(m)
+	if err != nil {
+		return nil, err
+	}
+	dbs, err := openDatabases(ctx, m, needConfig || !alone)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{store: dbs, notes: make(chan note, 4), done: make(chan struct{})}
-	if err := c.watch(ctx, m, s, dbs); err != nil {
+	ctx, s.cancel = context.WithCancel(ctx)
+	if err := c.watch(ctx, m, s, dbs, alone); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -115,10 +122,28 @@ func (c *Connector) open(ctx context.Context) (*session, error) {
 }
 
 // watch completes the LOGGER row at the first opening, starts one watch for each
-// server, and has CONFIG_DB PORT followed.
-func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *Databases) error {
-	var servers []sonicdb.Instance
-	for _, name := range []string{"CONFIG_DB", "APPL_DB", "STATE_DB"} {
+// server, and has CONFIG_DB PORT followed. If CONFIG_DB is alone on its server, a
+// configLink keeps that watch.
+func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *Databases, alone bool) error {
+	config, err := m.Database("CONFIG_DB")
+	if err != nil {
+		return err
+	}
+	s.ports = newFollower(ctx, config, s, c.Log)
+	link := &configLink{connector: c, ctx: ctx, db: config, session: s}
+	servers := []sonicdb.Instance{config.Instance}
+	if dbs.config != nil {
+		w, err := c.watchConfig(ctx, config, s, dbs.config)
+		if err != nil {
+			return fmt.Errorf("watch the server of CONFIG_DB: %w", err)
+		}
+		if alone {
+			link.watch.Store(w)
+		} else {
+			s.watches = append(s.watches, w)
+		}
+	}
+	for _, name := range []string{"APPL_DB", "STATE_DB"} {
 		db, err := m.Database(name)
 		if err != nil {
 			return err
@@ -133,27 +158,40 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 		}
 		w := &watch{conn: conn, notes: s.notes, done: s.done, log: c.Log}
 		s.watches = append(s.watches, w)
-		isConfig := name == "CONFIG_DB"
-		if isConfig {
-			w.logger = &loggerRow{ctx: ctx, db: db, logs: c.Logs, log: c.Log, initial: c.Level}
-			w.ports = newFollower(ctx, db, s, c.Log)
-			s.ports = w.ports
-		}
 		if err := subscribeInTime(ctx, w); err != nil {
 			return fmt.Errorf("watch the server of %s: %w", name, err)
-		}
-		if isConfig {
-			if err := c.completeLogger(w.logger, dbs.config); err != nil {
-				return err
-			}
 		}
 	}
 	for _, w := range s.watches {
 		go w.run()
 	}
+	c.status.lostConfig(nil)
+	if alone {
+		dbs.configLost = link.drop
+		go link.run()
+	}
 	s.ports.reread() // in case rows came or went before the subscription
 	go s.ports.run()
 	return nil
+}
+
+// watchConfig subscribes to CONFIG_DB's server and brings the log in step with the
+// LOGGER row, which it reads over conn.
+func (c *Connector) watchConfig(ctx context.Context, db sonicdb.Database, s *session, conn *sonicdb.Conn) (*watch, error) {
+	listener, err := dial(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	w := &watch{conn: listener, ports: s.ports, notes: s.notes, done: s.done, log: c.Log,
+		logger: &loggerRow{ctx: ctx, db: db, logs: c.Logs, log: c.Log, initial: c.Level}}
+	if err = subscribeInTime(ctx, w); err == nil {
+		err = c.completeLogger(w.logger, conn)
+	}
+	if err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return w, nil
 }
 
 // subscribeInTime closes the connection of a server that does not answer, since

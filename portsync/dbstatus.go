@@ -64,12 +64,28 @@ func (s *Status) located(m *sonicdb.Map) {
 	}
 }
 
+// lostConfig stores why CONFIG_DB is not connected although the others are; nil: it
+// is. A configLink calls it, and the Connector before there is one.
+func (s *Status) lostConfig(err error) {
+	var text *string
+	if err != nil {
+		t := err.Error()
+		text = &t
+	}
+	was := s.configLost.Swap(text)
+	if (was == nil) != (text == nil) {
+		s.poke()
+	}
+}
+
 // databases is what the loop and the Connector know together.
 type databases struct {
 	up    bool
 	since time.Time
 	err   string // why there is no connection
 	at    [len(databaseNames)]string
+
+	configErr string // why CONFIG_DB alone is not connected; "": it is as the others
 }
 
 // databases returns how the databases are at present. While there is no
@@ -80,6 +96,9 @@ func (s *Status) databases() databases {
 	d := databases{since: s.clock.base, at: r.at}
 	if c := s.connection.Load(); c != nil {
 		d.up, d.since, d.err = c.up, s.clock.time(c.since), c.err
+	}
+	if lost := s.configLost.Load(); lost != nil && d.up {
+		d.configErr = *lost
 	}
 	if !d.up && r.err != "" {
 		d.err = r.err
@@ -92,6 +111,9 @@ func (d *databases) view() []DatabaseView {
 	all := make([]DatabaseView, len(databaseNames))
 	for i, name := range databaseNames {
 		all[i] = DatabaseView{Name: name, Address: d.at[i], Up: d.up, Since: d.since.UTC(), Error: d.err}
+		if name == "CONFIG_DB" && d.configErr != "" {
+			all[i].Up, all[i].Error = false, d.configErr
+		}
 	}
 	return all
 }

@@ -42,7 +42,7 @@ func follow(t *testing.T, notify string) *following {
 		status: new(Status),
 	}
 	f.do("HSET", "PORT|Ethernet0", "lanes", "0")
-	s, err := c.open(t.Context())
+	s, err := c.open(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,6 +61,7 @@ const (
 	overrun
 	linkUnreadable
 	listenerDown
+	configDown
 	diskFaulty
 	snapshotOld
 	restartStorm
@@ -87,6 +88,7 @@ var HealthCodes = [numConditions]HealthCode{
 	portsMissing:     {"ports_missing", Degraded, 15},
 	auditMismatch:    {"audit_mismatch", Degraded, 20},
 	overrun:          {"overrun", Degraded, 5},
+	configDown:       {"config_db_down", Degraded, 20},
 	linkUnreadable:   {"link_unreadable", Degraded, 10},
 	listenerDown:     {"listener_down", Degraded, 10},
 	diskFaulty:       {"disk", Degraded, 15},
@@ -166,6 +168,7 @@ func (j *Judge) gather(now int64) (e evidence) {
 	e.wrong.add(auditMismatch, e.mismatched > 0)
 	last := s.overran.Load()
 	e.wrong.add(overrun, last != 0 && now-last < int64(overrunFor))
+	e.wrong.add(configDown, e.databases.configErr != "")
 	e.unread = s.unread.Load()
 	e.wrong.add(linkUnreadable, e.unread != nil)
 	e.listeners = s.listeners.Load()
@@ -214,6 +217,8 @@ func (e *evidence) text(c condition) string {
 		return fmt.Sprintf("the last audit found %d rows of STATE_DB wrong", e.mismatched)
 	case overrun:
 		return "link messages were dropped in the last minute"
+	case configDown:
+		return "CONFIG_DB is not connected; STATE_DB is written: " + printable(e.databases.configErr, mostOfError)
 	case linkUnreadable:
 		return "link messages too large to be read, so these rows stay as they are: " + *e.unread
 	case listenerDown:

@@ -180,6 +180,9 @@ func situations() []situation {
 			"overrun", "link messages were dropped in the last minute"},
 		{"messages were dropped long ago", status(func(s *Status) { s.overran.Store(s.clock.now() - int64(overrunFor)) }), nil, "", ""},
 
+		{"CONFIG_DB alone is away", status(func(s *Status) { s.lostConfig(errServerGone) }), status(func(s *Status) { s.lostConfig(nil) }),
+			"config_db_down", "CONFIG_DB is not connected; STATE_DB is written: the server closed the connection"},
+
 		{"a link message cannot be read", status(func(s *Status) { names := "Ethernet0"; s.unread.Store(&names) }),
 			status(func(s *Status) { s.unread.Store(nil) }), "link_unreadable",
 			"link messages too large to be read, so these rows stay as they are: Ethernet0"},

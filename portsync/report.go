@@ -48,7 +48,7 @@ func (l *Loop) publishStatus() {
 	changed = setNumber(&s.failures, int64(s.rate.failed.Load())) || changed
 	if l.unreadShown != l.state.unreads {
 		l.unreadShown = l.state.unreads
-		s.unread.Store(l.state.unreadNames(8))
+		s.unread.Store(l.state.unreadNames())
 		changed = true
 	}
 	if s.refusal.Load() != l.refusal {

@@ -24,13 +24,14 @@ const (
 // reconnect starts the search for a connection, after a pause; opened gets the
 // result.
 func (l *Loop) reconnect(pause time.Duration) {
+	needConfig := !l.started
 	l.helpers.Go(func() {
 		select {
 		case <-time.After(pause):
 		case <-l.ctx.Done():
 			return
 		}
-		s := l.Open.connect(l.ctx)
+		s := l.Open.connect(l.ctx, needConfig)
 		if s == nil {
 			return
 		}
@@ -89,6 +90,10 @@ func (l *Loop) noted(n note) {
 			l.Log.Log(l.ctx, syslog.LevelNotice, "a database was flushed")
 			l.resume(ReasonFlush)
 		}
+	case noteConfig:
+		if dbs, ok := l.session.store.(*Databases); ok {
+			dbs.setConfig(n.conn)
+		}
 	case notePorts:
 		l.configure(n.ports, n.replaced)
 	}
@@ -128,6 +133,10 @@ func (l *Loop) checkMarkers() error {
 		return nil
 	}
 	ports, bad, err := l.session.store.Ports()
+	if errors.Is(err, errConfigAway) && l.started {
+		l.markersAt = l.clock.now() + int64(configPause)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,8 @@ package portsync
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 )
 
@@ -334,9 +332,8 @@ func (s *State) wasRead(index int32) {
 	}
 }
 
-// unreadNames returns up to most names of links whose messages cannot be read, or
-// nil if there is none.
-func (s *State) unreadNames(most int) *string {
+// unreadNames lists the links whose messages cannot be read; nil: there is none.
+func (s *State) unreadNames() *string {
 	if len(s.unread) == 0 {
 		return nil
 	}
@@ -344,11 +341,8 @@ func (s *State) unreadNames(most int) *string {
 	for _, u := range s.unread {
 		names = append(names, u.name)
 	}
-	slices.Sort(names)
-	text := strings.Join(names[:min(most, len(names))], ", ")
-	if len(names) > most {
-		text += fmt.Sprintf(" and %d more", len(names)-most)
-	}
+	slices.SortFunc(names, compareNames)
+	text := nameList(names)
 	return &text
 }
 

@@ -21,8 +21,9 @@ type Status struct {
 	pokes chan struct{}
 
 	published
-	search atomic.Pointer[search] // stored by the Connector alone
-	rate   failureRate            // counts exchanges with the databases as they end
+	configLost atomic.Pointer[string] // why CONFIG_DB alone is not connected; nil: it is as the others
+	search     atomic.Pointer[search] // stored by the Connector alone
+	rate       failureRate            // counts exchanges with the databases as they end
 }
 
 // published are the facts that Loop.publishStatus stores, and nobody else.

@@ -63,6 +63,7 @@ type AuditResult struct {
 // Databases are the three databases of a switch with one connection each.
 type Databases struct {
 	appl, state, config *sonicdb.Conn
+	configLost          func() // CONFIG_DB has a server of its own, and config failed; nil if it has none
 
 	applTable, stateTable, configTable sonicdb.Table
 	producer                           *sonicdb.ProducerStateTable
@@ -94,7 +95,13 @@ const (
 
 // OpenDatabases connects to APPL_DB, STATE_DB and CONFIG_DB where the map says
 // they are.
-func OpenDatabases(ctx context.Context, m *sonicdb.Map) (_ *Databases, err error) {
+func OpenDatabases(ctx context.Context, m *sonicdb.Map) (*Databases, error) {
+	return openDatabases(ctx, m, true)
+}
+
+// openDatabases is OpenDatabases, without a connection to CONFIG_DB unless it is
+// needed.
+func openDatabases(ctx context.Context, m *sonicdb.Map, needConfig bool) (_ *Databases, err error) {
 	d := &Databases{}
 	defer func() {
 		if err != nil {
@@ -111,11 +118,15 @@ func OpenDatabases(ctx context.Context, m *sonicdb.Map) (_ *Databases, err error
 		return nil, err
 	}
 	d.state = c
-	config, c, err := open(ctx, m, "CONFIG_DB")
+	config, err := m.Database("CONFIG_DB")
 	if err != nil {
 		return nil, err
 	}
-	d.config = c
+	if needConfig {
+		if _, d.config, err = open(ctx, m, "CONFIG_DB"); err != nil {
+			return nil, err
+		}
+	}
 
 	d.applTable = sonicdb.NewTable(appl, portTable)
 	d.stateTable = sonicdb.NewTable(state, portTable)
@@ -226,6 +237,24 @@ func fields(c *sonicdb.Conn, bad func(error), wanted ...hashField) ([]string, er
 // Ports reads the rows of CONFIG_DB PORT and whether APPL_DB has them with
 // admin_status already.
 func (d *Databases) Ports() (ports []PortConfig, bad []error, err error) {
+	if d.config == nil {
+		return nil, nil, errConfigAway
+	}
+	ports, bad, err = d.configPorts()
+	if err != nil && !isServerError(err) && d.configLost != nil {
+		d.config.Close()
+		d.config = nil
+		d.configLost()
+		return nil, nil, fmt.Errorf("%w: %w", errConfigAway, err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return ports, bad, d.lookAdmin(ports)
+}
+
+// configPorts reads the rows of CONFIG_DB PORT.
+func (d *Databases) configPorts() (ports []PortConfig, bad []error, err error) {
 	keys, err := d.config.Keys(d.configTable.Pattern())
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the ports of CONFIG_DB: %w", err)
@@ -250,7 +279,7 @@ func (d *Databases) Ports() (ports []PortConfig, bad []error, err error) {
 		}
 		ports = append(ports, PortConfig{Name: name, Fields: row.Fields})
 	}
-	return ports, bad, d.lookAdmin(ports)
+	return ports, bad, nil
 }
 
 // lookAdmin notes which ports have the field admin_status in APPL_DB.

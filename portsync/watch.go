@@ -12,10 +12,11 @@ import (
 	"portsyncd/syslog"
 )
 
-// note is what a watch or the follower tells the loop.
+// note is what a watch, the follower or a configLink tells the loop.
 type note struct {
 	kind  noteKind
-	ports []string // of notePorts: all names of CONFIG_DB PORT, sorted
+	conn  *sonicdb.Conn // of noteConfig: to CONFIG_DB
+	ports []string      // of notePorts: all names of CONFIG_DB PORT, sorted
 	// replaced names those of them whose row was deleted since the read before, and
 	// is there again.
 	replaced []string
@@ -27,6 +28,7 @@ const (
 	noteLost    noteKind = iota // the server went away, or cut the subscription
 	noteFlushed                 // a database of the server was flushed
 	notePorts                   // CONFIG_DB PORT was read
+	noteConfig                  // CONFIG_DB's server, which has no other database of ours, is back
 )
 
 // watch listens to one Redis server beside the data path: for the death of the
@@ -108,12 +110,17 @@ func (w *watch) trackFlushes() error {
 
 // run ends with the connection and then tells the loop.
 func (w *watch) run() {
+	w.listen()
+	w.tell(note{kind: noteLost})
+}
+
+// listen acts on what the server says until the connection ends.
+func (w *watch) listen() error {
 	for {
 		m, err := w.conn.ReceiveMessage()
 		switch {
 		case err != nil:
-			w.tell(note{kind: noteLost})
-			return
+			return err
 		case m.Kind != sonicdb.Published:
 		case w.logger.concerns(&m):
 			w.logger.apply()
@@ -233,6 +240,7 @@ type session struct {
 	ports   *follower // nil in tests
 	notes   chan note
 	done    chan struct{}
+	cancel  context.CancelFunc // closes connections that the session made later; nil in tests
 	once    sync.Once
 }
 
@@ -242,6 +250,9 @@ func (s *session) close() error {
 	var err error
 	s.once.Do(func() {
 		close(s.done)
+		if s.cancel != nil {
+			s.cancel()
+		}
 		err = s.store.Close()
 		for _, w := range s.watches {
 			err = errors.Join(err, w.conn.Close())
