@@ -200,6 +200,43 @@ func TestHealthOfDatabase(t *testing.T) {
 	c.unharmed(d)
 }
 
+// TestHealthOfPorts takes the interface of a configured port away. The port stays
+// visible everywhere.
+func TestHealthOfPorts(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	c.configure(faultPorts)
+	d := c.startWith("")
+	c.plug(faultPorts)
+	p := newPatient(c, d)
+	p.suffers(ailment{code: "ports_missing",
+		begin: func() { c.must("delete a link", c.links.Delete(portName(0))) },
+		end: func() {
+			for _, path := range []string{"/ports", "/status"} {
+				if a := p.ask("GET", path); !strings.Contains(strings.ReplaceAll(a.body, " ", ""), `{"name":"`+portName(0)+`","present":false,"awaited":false,"state":"absent"`) {
+					t.Errorf("%s does not show the port as absent: %s", path, a.body)
+				}
+			}
+			if a := p.ask("GET", "/healthz"); !strings.Contains(a.body, "a configured port has no interface: "+portName(0)+" (-15)") {
+				t.Errorf("/healthz does not name the port: %s", a.body)
+			}
+			if a := p.ask("GET", "/"); !strings.Contains(a.body, `</b> <span>absent</span>`) {
+				t.Error("the page does not show the port as absent")
+			}
+			if r := c.status(nil); r.code != exitDegraded || !strings.Contains(r.stdout, "\n"+portName(0)+" ") || !strings.Contains(r.stdout, "absent") {
+				t.Errorf("portsyncd status: %d\n%s", r.code, r.stdout)
+			}
+			p.awaitValue("portsyncd_ports_missing", 1)
+			p.awaitValue(fmt.Sprintf("portsyncd_port_present{port=%q}", portName(0)), 0)
+			c.addPort(portName(0))
+		}})
+	p.awaitValue("portsyncd_ports_missing", 0)
+	c.awaitInStep(patience)
+	c.unharmed(d)
+}
+
 // TestHealthOfWork has the server take longer for each answer than work may wait,
 // and not as long as would end the connection.
 func TestHealthOfWork(t *testing.T) {
