@@ -44,7 +44,9 @@ type Reply struct {
 
 // Limits on what a server can make us hold. None of them is met by a SONiC
 // database; they bound the harm of a broken or hostile one. Memory grows with
-// the bytes that arrive, never with an announced length.
+// the bytes that arrive, never with an announced length. A reply beyond maxBulk,
+// maxReply or maxElements is read past and counts as an error reply (skip.go); one
+// beyond the others is a protocol error.
 const (
 	maxLine     = 64 << 10  // bytes of a simple string, error or number without CRLF
 	maxBulk     = 64 << 20  // bytes of one bulk string

@@ -3,10 +3,16 @@
 //
 // # Lines
 //
-// A line is the message followed by one " key=value" for each attribute; a group's name and a dot stand before the keys in it.
+// A line has the form that sonic-swss-common's logger gives to the lines of SONiC's daemons: ":- COMPONENT: TEXT", behind
+// the tag of the process without its id. A logger has the component that With(ComponentKey, name) gave it.
+//
+// The text is the message followed by one " key=value" for each attribute; a group's name and a dot stand before the keys in it.
 // Values (and keys) with blanks, quotes, equal signs or unprintable characters are written as Go string literals, and
 // unprintable characters of the message are escaped, so that what the kernel, Redis or an HTTP client sent us can
 // neither start a line of its own nor steer a terminal. Lines are cut at 8 KiB, on standard output at 4 KiB.
+//
+// The same message is written at most LinesPerSecond times in one second; the next such line has the number of those
+// suppressed. WriteLine, for callers that bound their lines themselves, is exempt.
 //
 // # What happens when nobody reads
 //
@@ -20,5 +26,5 @@
 // is safe for concurrent use. The way to /dev/log takes no lock and does not allocate for a line of ordinary length whose
 // attributes are strings, numbers, booleans and durations.
 //
-// Limiter and Budget, which keep repeating lines from flooding the log, belong to one goroutine each.
+// Limiter, Limiters and Budget, which keep repeating lines from flooding the log, belong to one goroutine each.
 package syslog
