@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -68,5 +70,71 @@ func TestStopWithUnreadableFiles(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestExportsForOthers: another user reads the exports where the daemon puts them without
+// a configuration, under its default paths and in systemd's StateDirectory, and lists
+// their directory as node_exporter does. What is private that user cannot read.
+func TestExportsForOthers(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Fatal("the test is not root in its namespaces")
+	}
+	asOther := func(name string, args ...string) error {
+		cmd := exec.Command(name, args...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%s %q: %w: %s", name, args, err, out)
+		}
+		return nil
+	}
+	if err := asOther("true"); errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) {
+		lab.Unavailable(t, "no other user in these namespaces: "+err.Error())
+	}
+	c.configure(1)
+	plugged := false
+	for dir, env := range map[string][]string{
+		"/var/lib/sonic/portsyncd": nil,
+		"/var/lib/sonic/service":   {"STATE_DIRECTORY=/var/lib/sonic/service"},
+	} {
+		if env != nil { // as systemd makes it
+			c.must("make the state directory", os.Mkdir(dir, 0o755))
+		} else if _, err := os.Stat("/var/warmboot"); err == nil {
+			dir = "/var/warmboot/portsyncd"
+		}
+		d := c.start(launch{args: []string{"-c", c.config("[metrics]\nsave_interval_secs = 1\nexport_format = 'both'\n")}, env: env})
+		d.awaitReady()
+		if !plugged {
+			plugged = true
+			c.plug(1)
+		}
+		for _, name := range []string{"portsyncd.prom", "metrics-export.json"} {
+			eventually(t, patience, func() string {
+				if err := asOther("cat", dir+"/metrics/"+name); err != nil {
+					return err.Error()
+				}
+				return ""
+			})
+		}
+		if err := asOther("ls", dir+"/metrics"); err != nil {
+			t.Error(err)
+		}
+		for _, name := range []string{"port_state.json", "metrics/metrics.json", "metrics/history.jsonl"} {
+			eventually(t, patience, func() string {
+				if _, err := os.Stat(dir + "/" + name); err != nil {
+					return err.Error()
+				}
+				return ""
+			})
+			if asOther("cat", dir+"/"+name) == nil {
+				t.Errorf("another user reads %s/%s", dir, name)
+			}
+		}
+		d.kill()
 	}
 }

@@ -351,8 +351,8 @@ func TestStoragePath(t *testing.T) {
 	if r := k.awaitRecord(1); r.Kind != "warm" {
 		t.Errorf("record %+v", r)
 	}
-	if info, err := os.Stat(k.storage); err != nil || info.Mode() != os.ModeDir|0o750 {
-		t.Errorf("mode %v, %v; want 0750", info.Mode(), err)
+	if info, err := os.Stat(k.storage); err != nil || info.Mode() != os.ModeDir|0o755 {
+		t.Errorf("mode %v, %v; want 0755", info.Mode(), err)
 	}
 	k.storage = first
 	if m := k.stored(); len(m.Restarts) != 1 {

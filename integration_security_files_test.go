@@ -160,9 +160,8 @@ func TestModesOfFiles(t *testing.T) {
 		k.awaitMode(path, want)
 	}
 	k.awaitMode(socket, fs.ModeSocket|0o660)
-	for _, dir := range []string{filepath.Dir(k.state), k.storage} {
-		k.awaitMode(dir, fs.ModeDir|0o750)
-	}
+	k.awaitMode(filepath.Dir(k.state), fs.ModeDir|0o750)
+	k.awaitMode(k.storage, fs.ModeDir|0o755)
 }
 
 // awaitMode waits until path exists with a mode.

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EnsureDir makes a directory, and those above it, if they are missing: with
-// mode, from which the umask takes, and durably. 0750 is a good mode. Of one that
+// EnsureDir makes a directory, and those above it, if they are missing: with mode,
+// whatever the umask, and durably. Of one that
 // exists it wants only that we may write there. Its error names the path and
 // what is wrong with it.
 func EnsureDir(path string, mode fs.FileMode) error {
@@ -53,6 +53,9 @@ func makeDir(path string, mode fs.FileMode) error {
 		if info, lerr := os.Lstat(path); lerr == nil && info.Mode().Type() == fs.ModeSymlink {
 			return fmt.Errorf("%q is a symbolic link to nothing: want a directory", path)
 		}
+		return err
+	}
+	if err := os.Chmod(path, mode); err != nil { // whatever the umask took
 		return err
 	}
 	return syncDir(OS, path)

@@ -12,11 +12,12 @@ import (
 )
 
 func TestEnsureDir(t *testing.T) {
-	old := syscall.Umask(0o022)
+	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
 	must(t, os.Mkdir(filepath.Join(dir, "there"), 0o711))
+	must(t, os.Chmod(filepath.Join(dir, "there"), 0o711))
 	must(t, os.Symlink("there", filepath.Join(dir, "link")))
 	must(t, os.Symlink("nothing", filepath.Join(dir, "dangling")))
 	must(t, os.Symlink("loop", filepath.Join(dir, "loop")))

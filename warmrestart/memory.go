@@ -74,6 +74,7 @@ type Memory struct {
 	loaded  metricsBody // what the last check of metrics.json decoded, while loading
 	based   bool        // there is, or was, something on the disk to come back to
 	latest  []Port      // not saved yet; nil if nothing is
+	checked bool        // whether other users can read the exports
 	ports   snapshot.File
 	metrics snapshot.File
 	history snapshot.Log

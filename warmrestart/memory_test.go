@@ -347,8 +347,8 @@ func TestNothingKept(t *testing.T) {
 	}
 }
 
-// TestDirectories are made for whoever is root or in their group, and so are the
-// files.
+// TestDirectories: the storage path, which has the exports, is open to others; the
+// directory of the state file, and all files but the exports, are not.
 func TestDirectories(t *testing.T) {
 	c := config(filepath.Join(t.TempDir(), "a", "b"))
 	l := start(t, c)
@@ -356,7 +356,7 @@ func TestDirectories(t *testing.T) {
 	l.Restarted(cold(time.Millisecond))
 	l.stop()
 	for path, want := range map[string]os.FileMode{
-		filepath.Dir(c.StateFile): os.ModeDir | 0o750, c.StoragePath: os.ModeDir | 0o750,
+		filepath.Dir(c.StateFile): os.ModeDir | 0o750, c.StoragePath: os.ModeDir | 0o755,
 		c.StateFile: 0o640, filepath.Join(c.StoragePath, metricsFile): 0o640,
 	} {
 		info, err := os.Stat(path)
@@ -399,4 +399,40 @@ func TestStateOfAnyName(t *testing.T) {
 	}
 	l.stop()
 	l.wantExposed("portsyncd_corruptions_detected", "0")
+}
+
+// TestDirectoryOnTheWay: the directory of the state file is open if the storage path is
+// below it, and a directory that keeps other users from the exports is named once.
+func TestDirectoryOnTheWay(t *testing.T) {
+	top := t.TempDir()
+	must(t, os.Chmod(filepath.Dir(top), 0o755))
+	c := config(filepath.Join(top, "a"))
+	c.StateFile, c.SaveInterval = filepath.Join(top, "a", "port_state.json"), time.Millisecond
+	life := func() *life {
+		l := start(t, c)
+		l.PortsChanged(somePorts(1))
+		for end := time.Now().Add(10 * time.Second); l.exposed(`portsyncd_snapshot_saves_total{file="export_prometheus"}`) == "0" && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		l.stop()
+		return l
+	}
+	l := life()
+	for path, want := range map[string]os.FileMode{filepath.Dir(c.StateFile): 0o755, c.StoragePath: 0o755} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, %v; want %v", path, info.Mode(), err, want)
+		}
+	}
+	if n := l.log.count("other users cannot read the exports"); n != 0 {
+		t.Errorf("log: %s", &l.log.buf)
+	}
+	must(t, os.Chmod(filepath.Dir(c.StateFile), 0o750))
+	if l := life(); l.log.count("other users cannot read the exports", filepath.Dir(c.StateFile)) != 1 {
+		t.Errorf("log: %s", &l.log.buf)
+	}
+	must(t, os.Chmod(filepath.Dir(c.StateFile), 0o755))
+	must(t, os.Chmod(c.StoragePath, 0o751)) // node_exporter lists it
+	if l := life(); l.log.count("other users cannot read the exports", c.StoragePath) != 1 {
+		t.Errorf("log: %s", &l.log.buf)
+	}
 }

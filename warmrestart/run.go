@@ -3,6 +3,7 @@ package warmrestart
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -40,8 +41,26 @@ func (c *chore) rest(now time.Time) {
 	c.tried, c.next = now, now.Add(c.pause)
 }
 
-// dirMode keeps out whoever is neither root nor in the directory's group.
-const dirMode = 0o750
+// Modes of directories that are made. The storage path has the exports, which other users
+// read and list, node_exporter for one; what is private there is so by its own mode. A
+// directory that is not on the way to it keeps out whoever is neither its owner nor in its
+// group.
+const (
+	openDirMode    = 0o755
+	privateDirMode = 0o750
+)
+
+// dirMode returns the mode of a file's directory, should it have to be made.
+func (m *Memory) dirMode(file int) fs.FileMode {
+	if file != fileState {
+		return openDirMode
+	}
+	to, err := filepath.Rel(filepath.Dir(m.cfg.StateFile), m.cfg.StoragePath)
+	if m.cfg.StoragePath == "" || err != nil || !filepath.IsLocal(to) {
+		return privateDirMode
+	}
+	return openDirMode
+}
 
 func (m *Memory) makeChores() {
 	m.chores = [numFiles]chore{
@@ -153,7 +172,7 @@ func (m *Memory) work() {
 func (m *Memory) try(file int) {
 	c, f := &m.chores[file], m.cfg.Families
 	m.writing.Store(time.Now().UnixNano())
-	err := snapshot.EnsureDir(filepath.Dir(c.path), dirMode)
+	err := snapshot.EnsureDir(filepath.Dir(c.path), m.dirMode(file))
 	wrote := false
 	if err == nil {
 		wrote, err = c.write()

@@ -2,6 +2,7 @@ package warmrestart
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"portsyncd/snapshot"
+	"portsyncd/syslog"
 )
 
 // This file is how each of the files is written. The functions return whether the file
@@ -55,13 +57,34 @@ func (m *Memory) writeSample() (bool, error) {
 func (m *Memory) writeText() (bool, error) { return m.export(textFile, m.cfg.Text) }
 func (m *Memory) writeJSON() (bool, error) { return m.export(jsonFile, m.cfg.JSON) }
 
-// exportMode is for node_exporter, which runs as another user. The directory is
-// a matter between its group and that user.
+// exportMode is for node_exporter, which runs as another user.
 const exportMode = 0o644
 
 func (m *Memory) export(name string, render func([]byte) []byte) (bool, error) {
-	err := snapshot.WriteFile(filepath.Join(m.cfg.StoragePath, name), render(nil), exportMode)
+	path := filepath.Join(m.cfg.StoragePath, name)
+	err := snapshot.WriteFile(path, render(nil), exportMode)
+	if err == nil && !m.checked {
+		m.checked = true
+		if dir := closedDir(path); dir != "" {
+			m.cfg.Log.Log(context.Background(), syslog.LevelNotice, "other users cannot read the exports; the directory keeps them out", "directory", dir)
+		}
+	}
 	return err == nil, err
+}
+
+// closedDir returns the directory that keeps other users from a file, "" if none does:
+// the one that has the file has to be readable, those above it searchable.
+func closedDir(path string) string {
+	want := fs.FileMode(0o005)
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&want != want {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+		want = 0o001
+	}
 }
 
 // removeExports removes the exports that are not wanted any more: values that
