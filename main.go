@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 )
@@ -49,7 +50,15 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"version":      version,
 }
 
+// memoryLimit is the soft limit of the Go runtime's memory in bytes, unless GOMEMLIMIT is
+// set. The daemon needs a fraction of it. The limit has garbage collected early while
+// stored files of unusual content are read.
+const memoryLimit = 40 << 20
+
 func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 

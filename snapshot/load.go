@@ -37,7 +37,7 @@ type Loaded struct {
 // nor much time, whatever somebody has put into the directory.
 const (
 	mostProblems = 16
-	mostRead     = 64 << 20 // bytes
+	mostRead     = 32 << 20 // bytes
 )
 
 // Problem is a file that could not be used.

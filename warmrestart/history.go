@@ -17,9 +17,11 @@ import (
 const (
 	// MostSamples is how many whole samples are kept.
 	MostSamples = 2000
-	// mostMoments is how many samples there are to calculate with: two years by
-	// the minute, three weeks by the second.
-	mostMoments = 1 << 20
+	// mostMoments is how many samples there are to calculate with: two and a half years
+	// by five minutes, six months by the minute.
+	mostMoments = 1 << 18
+	// mostFlapping is how many ports flaps are added up for.
+	mostFlapping = 4096
 )
 
 // Signs of life are taken for true if they are at most keepsFor old, the longest

@@ -1,6 +1,7 @@
 package warmrestart
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -44,5 +45,42 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%.80s: %v, want %q", c.body, err, c.want)
 			}
 		})
+	}
+}
+
+// TestDecodeMetricsIsBounded: a body of 8 MiB, whatever is in it, needs little more memory
+// than its text.
+func TestDecodeMetricsIsBounded(t *testing.T) {
+	const size = 8 << 20
+	const histogram = `"sync_duration_seconds":{"bounds":[],"counts":[0],"sum":0}`
+	fill := func(before, unit, after string) []byte {
+		n := (size - len(before) - len(after)) / (len(unit) + 1)
+		return []byte(before + strings.Repeat(unit+",", n-1) + unit + after)
+	}
+	for name, c := range map[string]struct {
+		text []byte
+		want string // in the error
+	}{
+		"empty records":   {fill(`{`+histogram+`,"restarts":[`, `{}`, `]}`), "expected at most 10000"},
+		"records":         {fill(`{`+histogram+`,"restarts":[`, `{"kind":"warm"}`, `]}`), "expected at most 10000"},
+		"counts":          {fill(`{"sync_duration_seconds":{"bounds":[],"counts":[`, `0`, `],"sum":0}}`), "expected at most 64"},
+		"bounds":          {fill(`{"sync_duration_seconds":{"bounds":[`, `0`, `],"counts":[],"sum":0}}`), "expected at most 64"},
+		"a long reason":   {[]byte(`{` + histogram + `,"restarts":[{"kind":"warm","reason":"` + strings.Repeat("x", size-200) + `"}]}`), "more than 4096 bytes"},
+		"many keys alike": {fill(`{`+histogram+`,`, `"restarts":[{"kind":"warm"}]`, `}`), ""},
+		"unknown values":  {fill(`{`+histogram+`,"x":[`, `{}`, `]}`), ""},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := decodeMetrics(c.text)
+		runtime.ReadMemStats(&after)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 10*size {
+			t.Errorf("%s: %d MiB were allocated", name, used>>20)
+		}
+		if held := after.HeapAlloc; held > before.HeapAlloc+4*size {
+			t.Errorf("%s: the heap grew from %d to %d MiB", name, before.HeapAlloc>>20, held>>20)
+		}
 	}
 }

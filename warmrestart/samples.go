@@ -196,7 +196,7 @@ func (h *History) takeFlaps(s *Sample) {
 		}
 		sum := h.flapping[name]
 		if sum == nil {
-			if len(h.flapping) == mostPorts {
+			if len(h.flapping) == mostFlapping {
 				continue
 			}
 			if h.flapping == nil {
