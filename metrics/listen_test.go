@@ -33,6 +33,8 @@ func TestParseEndpoint(t *testing.T) {
 	good("localhost:65535", "tcp", "localhost:65535")
 	good("unix:/run/portsyncd/http.sock", "unix", "/run/portsyncd/http.sock")
 
+	good("unix:/"+strings.Repeat("x", 106), "unix", "/"+strings.Repeat("x", 106))
+
 	bad := func(spec, want string) {
 		t.Helper()
 		if got, err := parseEndpoint(spec); err == nil || !strings.Contains(err.Error(), want) {

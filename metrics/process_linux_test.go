@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // values returns the samples without labels by name.
@@ -49,6 +52,18 @@ func TestProcessFamilies(t *testing.T) {
 	if v, ok := before["process_cpu_seconds_total"]; !ok || v < 0 || v > 3600 {
 		t.Errorf("process_cpu_seconds_total is %v, present: %v", v, ok)
 	}
+	// User and system time together, neither of which falls.
+	cpu := func() float64 {
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+			t.Fatal(err)
+		}
+		return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+	}
+	least, v := cpu(), values(t, set)["process_cpu_seconds_total"]
+	if most := cpu(); v < least-1e-6 || v > most+1e-6 {
+		t.Errorf("process_cpu_seconds_total is %v, want %v to %v", v, least, most)
+	}
 	age := time.Since(time.UnixMilli(int64(before["process_start_time_seconds"] * 1000)))
 	if age < -time.Second || age > time.Hour {
 		t.Errorf("process started %v ago", age)
@@ -75,7 +90,12 @@ func TestParseStartTime(t *testing.T) {
 			t.Errorf("%q: got %v, %v; want %v", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"", "7586 (cat) R 1 2 3", strings.Replace("1 (cat)"+tail, "126882", "x", 1)} {
+	// Field 22 is the last that is needed.
+	last := "7586 (cat)" + tail[:strings.Index(tail, " 3133440")]
+	if got, err := parseStartTime([]byte(last)); err != nil || got != 1268820*time.Millisecond {
+		t.Errorf("%q: got %v, %v", last, got, err)
+	}
+	for _, in := range []string{"", strings.TrimSuffix(last, " 126882"), "7586 (cat) R 1 2 3", strings.Replace("1 (cat)"+tail, "126882", "x", 1)} {
 		if got, err := parseStartTime([]byte(in)); err == nil {
 			t.Errorf("%q: got %v, want an error", in, got)
 		}
@@ -96,6 +116,7 @@ func TestParseStatm(t *testing.T) {
 	f("", 0, 0, false)
 	f("-1 2", 0, 0, false)
 	f("1234567890123456789 2", 0, 0, false)
+	f("123456789012345678 999999999999999999", 123456789012345678, 999999999999999999, true)
 }
 
 // dirents builds a getdents64 buffer.
@@ -141,8 +162,11 @@ func TestGoFamilies(t *testing.T) {
 			t.Errorf("%s is absent", f.name)
 		}
 	}
-	if got["go_gc_duration_seconds_count"] > 0 && got["go_memstats_last_gc_time_seconds"] == 0 {
-		t.Error("there were collections, but no last one")
+	runtime.GC()
+	got = values(t, set)
+	last := time.Unix(0, int64(got["go_memstats_last_gc_time_seconds"]*1e9))
+	if age := time.Since(last); got["go_gc_duration_seconds_count"] == 0 || age < -time.Second || age > time.Minute {
+		t.Errorf("%v collections, the last one %v ago", got["go_gc_duration_seconds_count"], age)
 	}
 }
 

@@ -39,6 +39,7 @@ func TestBadRegistrationPanics(t *testing.T) {
 		{"label twice", func(s *Set) { s.NewCounter("a", "h", Label{"x", "1"}, Label{"x", "2"}) }, "given twice"},
 		{"no bounds", func(s *Set) { s.NewHistogram("a", "h", nil) }, "without bounds"},
 		{"bounds descend", func(s *Set) { s.NewHistogram("a", "h", []float64{2, 1}) }, "ascending"},
+		{"bound twice", func(s *Set) { s.NewHistogram("a", "h", []float64{1, 1}) }, "ascending"},
 		{"infinite bound", func(s *Set) { s.NewHistogram("a", "h", []float64{1, 1 / zero}) }, "finite"},
 		{"unknown value", func(s *Set) { s.NewCounterVec("a", "h", "x", "1").With("2") }, `no series for "2"`},
 		{"late column", func(s *Set) { g := s.NewGroup("x"); g.NewGauge("a", "h"); g.Add("1"); g.NewGauge("b", "h") }, "with rows"},
