@@ -191,3 +191,28 @@ func (a *account) comparePorts(seed uint64) {
 		a.t.Fatalf("seed %d: the backlog is %d, want %d", seed, got, l.batch.Len())
 	}
 }
+
+// TestAnswerClocks: whatever the databases answer counts as an answer; what they do, as
+// progress; what they refuse is shown until they do something again.
+func TestAnswerClocks(t *testing.T) {
+	for name, exchange := range map[string]func(a *account){
+		"a batch":      func(a *account) { a.link(NewLink, 5, "Ethernet0", 1500); a.turn() },
+		"a read":       func(a *account) { a.loop.check(a.store.err) },
+		"PortInitDone": func(a *account) { a.loop.todo.initDone = true; a.turn() },
+	} {
+		a := newAccount(t, "Ethernet0")
+		l := a.loop
+		a.store.err = sonicdb.ServerError("OOM no memory")
+		l.answeredAt, l.progressAt = 0, 0
+		exchange(a)
+		refusal := a.loop.refusal
+		if l.answeredAt == 0 || l.progressAt != 0 || refusal == nil {
+			t.Errorf("%s is refused: answered at %d, progress at %d, refusal %v", name, l.answeredAt, l.progressAt, refusal)
+		}
+		a.store.err, l.retryAt, l.answeredAt = nil, 0, 0
+		exchange(a)
+		if l.answeredAt == 0 || l.progressAt == 0 || l.refusal != nil {
+			t.Errorf("%s is done: answered at %d, progress at %d, refusal %v", name, l.answeredAt, l.progressAt, l.refusal)
+		}
+	}
+}

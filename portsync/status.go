@@ -23,7 +23,10 @@ type Status struct {
 	published
 	configLost atomic.Pointer[string] // why CONFIG_DB alone is not connected; nil: it is as the others
 	search     atomic.Pointer[search] // stored by the Connector alone
-	rate       failureRate            // counts exchanges with the databases as they end
+	// listeners are the HTTP addresses that are not served, and why; nil: none. The
+	// HTTP server stores them.
+	listeners atomic.Pointer[string]
+	rate      failureRate // counts exchanges with the databases as they end
 }
 
 // published are the facts that Loop.publishStatus stores, and nobody else.
@@ -41,7 +44,6 @@ type published struct {
 	synced     atomic.Bool                // the last dump asked for is complete
 	unsynced   atomic.Int64               // since when it is not
 	resynced   atomic.Int64               // when a resync last ended
-	listeners  atomic.Pointer[string]     // HTTP addresses that are not served, and why; nil: none
 	unread     atomic.Pointer[string]     // names of links whose messages cannot be read; nil: none
 	overran    atomic.Int64               // when the kernel last dropped messages
 	configDone atomic.Bool
