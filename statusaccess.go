@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +18,17 @@ import (
 type credentials struct {
 	token          string // bearer, RFC 6750
 	user, password string // basic, RFC 7617
+}
+
+func (c *credentials) any() bool { return c.token != "" || c.user != "" }
+
+// add puts the credentials into a request.
+func (c *credentials) add(r *http.Request) {
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	} else if c.user != "" {
+		r.SetBasicAuth(c.user, c.password)
+	}
 }
 
 // access is how a daemon is to be reached, apart from the address.

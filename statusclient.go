@@ -16,7 +16,7 @@ const (
 	// askFor bounds one question to the daemon, which answers in milliseconds.
 	askFor = 5 * time.Second
 	// mostAnswer bounds what is read of an answer. One port takes some 300 bytes.
-	mostAnswer = 64 << 20
+	mostAnswer = 8 << 20
 )
 
 // target is where a daemon may be asked.
@@ -25,6 +25,7 @@ type target struct {
 	socket string // path of a unix socket; "": by TCP
 	url    string
 	client *http.Client
+	plain  func(ctx context.Context) (net.Conn, error) // opens a connection without TLS; nil for TLS and unix sockets
 }
 
 // errNobody means that no daemon answers.
@@ -53,19 +54,28 @@ func (t *target) ask(ctx context.Context, c *credentials) ([]byte, error) {
 		return nil, fmt.Errorf("ask %s: %w", t.name, err)
 	}
 	req.Header.Set("Accept", "application/json")
+	client, withheld := t.client, error(nil)
 	switch {
-	case t.socket != "": // nobody asks for any there
-	case c.token != "":
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	case c.user != "":
-		req.SetBasicAuth(c.user, c.password)
+	case t.socket != "" || !c.any(): // nobody asks for any on a unix socket
+	case t.plain != nil:
+		conn, err := t.plain(ctx)
+		if err != nil {
+			return nil, t.explain(err)
+		}
+		defer conn.Close()
+		client = newClient(&http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }})
+		if withheld = vouchFor(ctx, conn); withheld == nil {
+			c.add(req)
+		}
+	default:
+		c.add(req)
 	}
-	resp, err := t.client.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, t.explain(err)
 	}
 	defer resp.Body.Close()
-	if err := t.refusal(resp); err != nil {
+	if err := t.refusal(resp, withheld); err != nil {
 		return nil, err
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer+1))
@@ -110,16 +120,22 @@ func (t *target) explain(err error) error {
 	return fmt.Errorf("ask %s: %w", t.name, err)
 }
 
-// refusal is what an answer that is not the document means.
-func (t *target) refusal(resp *http.Response) error {
+// refusal is what an answer that is not the document means; withheld says why it was
+// asked for without the credentials that there are.
+func (t *target) refusal(resp *http.Response, withheld error) error {
 	what := "expected a portsyncd with /status"
 	switch resp.StatusCode {
 	case http.StatusOK:
 		return nil
 	case http.StatusUnauthorized:
+		if withheld != nil {
+			return fmt.Errorf("%s answers %q; the credentials were not sent: %w; expected https://, a unix socket, or a portsyncd of root or of this user on this host", t.name, resp.Status, withheld)
+		}
 		what = "expected a token in PORTSYNCD_TOKEN or --token-file, or --user with PORTSYNCD_PASSWORD"
 	case http.StatusBadRequest:
 		what = "where TLS is spoken the address is https://HOST:PORT"
+	case http.StatusMisdirectedRequest:
+		what = "the daemon does not know that host name: expected an IP address, or the name in its metrics.host_names"
 	case http.StatusServiceUnavailable:
 		what = "the daemon has too many clients"
 	}

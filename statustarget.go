@@ -108,12 +108,25 @@ func (a *access) target(name string, u *url.URL) target {
 	if !strings.HasSuffix(page.Path, statusPath) {
 		page.Path = strings.TrimSuffix(page.Path, "/") + statusPath
 	}
-	transport := &http.Transport{DialContext: d.DialContext, TLSClientConfig: a.tls(u.Hostname())}
-	return target{name: name, url: page.String(), client: newClient(transport)}
+	t := target{name: name, url: page.String(), client: newClient(&http.Transport{DialContext: d.DialContext, TLSClientConfig: a.tls(u.Hostname())})}
+	if u.Scheme == "http" {
+		port := u.Port()
+		if port == "" {
+			port = "80"
+		}
+		t.plain = func(ctx context.Context) (net.Conn, error) {
+			return d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+		}
+	}
+	return t
 }
+
+// mostHeader bounds the header of an answer, in bytes.
+const mostHeader = 64 << 10
 
 // newClient returns a client that goes nowhere but where it is sent: through no
 // proxy, and not after a redirection, which would take credentials along.
 func newClient(t *http.Transport) *http.Client {
+	t.MaxResponseHeaderBytes = mostHeader
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }

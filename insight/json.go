@@ -66,12 +66,12 @@ func AppendASCII(b, text []byte) []byte {
 	return b
 }
 
-// mostPorts bounds a document; a switch has some hundreds of ports.
-const mostPorts = 65536
-
 // DecodeStatus reads what [Status.AppendJSON] made, names of any bytes included.
 // An error says what it found in place of such a document.
 func DecodeStatus(text []byte) (*Status, error) {
+	if err := checkShape(text); err != nil {
+		return nil, fmt.Errorf("not a status document: %w", err)
+	}
 	var s Status
 	if err := json.Unmarshal(text, &s); err != nil {
 		return nil, fmt.Errorf("not a status document: %w", err)
@@ -85,9 +85,6 @@ func DecodeStatus(text []byte) (*Status, error) {
 		return nil, fmt.Errorf("health is %q, expected %q, %q, %q or %q", s.Health.Status,
 			portsync.Healthy, portsync.Degraded, portsync.Unhealthy, portsync.Disabled)
 	}
-	if len(s.Ports) > mostPorts || len(s.Pending) > mostPorts {
-		return nil, fmt.Errorf("%d ports and %d pending, expected at most %d", len(s.Ports), len(s.Pending), mostPorts)
-	}
 	for i := range s.Ports {
 		if err := restore(&s.Ports[i].Name, &s.Ports[i].NameHex); err != nil {
 			return nil, err
@@ -99,6 +96,41 @@ func DecodeStatus(text []byte) (*Status, error) {
 		}
 	}
 	return &s, nil
+}
+
+const (
+	mostDepth    = 16    // arrays and objects in each other; a status has 5
+	mostElements = 65536 // of all arrays together; a switch has some hundreds of ports
+)
+
+// checkShape bounds what JSON becomes in memory, which can be a hundred times its size:
+// an element of an array may be two bytes of text and half a kilobyte of memory.
+func checkShape(text []byte) error {
+	var inArray [mostDepth + 1]bool
+	depth, elements, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			if depth++; depth > mostDepth {
+				return fmt.Errorf("it is nested more than %d deep", mostDepth)
+			}
+			inArray[depth] = c == '['
+			elements += bit(c == '[')
+		case c == ']' || c == '}':
+			depth = max(0, depth-1)
+		case c == ',':
+			elements += bit(inArray[depth])
+		}
+		if elements > mostElements {
+			return fmt.Errorf("its arrays have more than %d elements", mostElements)
+		}
+	}
+	return nil
 }
 
 // restore gives a name the bytes that the document says it has.
