@@ -48,7 +48,7 @@ func TestValidText(t *testing.T) {
 		}
 	}
 	f("Größe", "Größe")
-	f("\uffff\U00010000", `\uffff\U00010000`)
+	f("\uffff\U000e0001", `\uffff\U000e0001`)
 	f("\xff", `\xff`)
 	f("a\xc3", `a\xc3`)
 	f("\xe2\x82x", `\xe2\x82x`)
