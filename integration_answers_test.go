@@ -57,7 +57,7 @@ func TestErrorReplies(t *testing.T) {
 		c.through(d, fmt.Sprintf("%q %v", f.Error, f.Delay),
 			func() { db.SetFault(f) }, func() { db.SetFault(lab.Fault{}) })
 	}
-	if n := c.logs.len(); n > 2000 {
+	if n := c.faultLines(); n > 2000 {
 		t.Errorf("%d log lines: a repeating fault floods the log", n)
 	}
 	c.unharmed(d, "failure_rate")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -337,4 +338,16 @@ func (c *cell) awaitLog(n int, limit time.Duration, words ...string) logLine {
 		c.t.Fatalf("no log line with %q within %v", words, limit)
 	}
 	return line
+}
+
+// faultLines returns how many log lines there are beside those about link messages,
+// which have a limit of their own.
+func (c *cell) faultLines() (n int) {
+	lines, _ := c.logs.from(0)
+	for _, l := range lines {
+		if !strings.HasPrefix(l.text, ":- onMsg: ") {
+			n++
+		}
+	}
+	return n
 }

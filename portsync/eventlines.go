@@ -131,7 +131,10 @@ func (w *lineWriter) write(e *logEntry) {
 		return
 	}
 	patience := logPatience
-	if w.stuck || !w.end.IsZero() && time.Now().Add(patience).After(w.end) {
+	if !w.end.IsZero() {
+		patience = max(0, min(patience, time.Until(w.end)))
+	}
+	if w.stuck {
 		patience = 0
 	}
 	w.stuck = !w.handler.WriteLine(syslog.LevelNotice, component, w.text, at, patience)

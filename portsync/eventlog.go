@@ -40,7 +40,7 @@ const (
 // How long a line waits for room in the syslog daemon's queue, and how long the
 // lines that are left at the end of the process wait together.
 const (
-	logPatience    = 100 * time.Millisecond
+	logPatience    = time.Second
 	logEndPatience = 200 * time.Millisecond
 )
 

@@ -3,7 +3,10 @@ package portsync
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -207,5 +210,42 @@ func TestAuditIsNotLogged(t *testing.T) {
 		if entry != nil {
 			l.logger.ring.pop()
 		}
+	}
+}
+
+// TestBurstReachesSyslog: lines that come faster than the syslog daemon reads, whose
+// queue is short, arrive all and in order; the loop does not wait for them.
+func TestBurstReachesSyslog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	daemon, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer daemon.Close()
+	h := syslog.New(syslog.Options{SocketPath: path, Level: syslog.LevelNotice})
+	e := newEventLog(slog.New(h), newClock())
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() { e.run(done); close(ended) }()
+	const burst = 2000
+	for i := range uint32(burst) {
+		e.put(lineWarmStart, "", i, 1)
+	}
+	e.flush()
+	if e.overflow != 0 {
+		t.Errorf("%d lines did not fit", e.overflow)
+	}
+	buf := make([]byte, 1024)
+	daemon.SetReadDeadline(time.Now().Add(20 * time.Second))
+	for i := range burst {
+		n, err := daemon.Read(buf)
+		if want := fmt.Sprintf("restore count %d", i); err != nil || !strings.HasSuffix(string(buf[:n]), want) {
+			t.Fatalf("line %d: %q, %v", i, buf[:n], err)
+		}
+	}
+	close(done)
+	<-ended
+	if h.Dropped() != 0 {
+		t.Errorf("%d lines dropped", h.Dropped())
 	}
 }
