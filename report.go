@@ -132,11 +132,11 @@ func makeReport(storage string, since, now time.Time, settings warmrestart.ReadS
 	}
 	known := len(h.Restarts) > 0 || h.SampleCount > 0 || h.Counters != (warmrestart.Counters{})
 	if !known {
-		names, err := os.ReadDir(storage)
+		empty, err := isEmpty(storage)
 		if err != nil {
 			return nil, fmt.Errorf("read the history: %w", err)
 		}
-		if len(names) > 0 && len(h.Problems) > 0 {
+		if !empty && len(h.Problems) > 0 {
 			return nil, fmt.Errorf("there is no history in %q: %s", storage, strings.Join(h.Problems, "; "))
 		}
 		h.Problems = nil // that a file is missing which nobody has written yet
@@ -150,6 +150,20 @@ func makeReport(storage string, since, now time.Time, settings warmrestart.ReadS
 		Analysis: warmrestart.Analyse(h, warmrestart.AnalysisOptions{Now: now.UTC(), Settings: settings}),
 		Restarts: h.Restarts, Samples: h.Samples, Problems: h.Problems,
 	}, nil
+}
+
+// isEmpty reports whether a directory has no entry. It does not read them all.
+func isEmpty(dir string) (bool, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
 }
 
 // readSettings are the settings that a recommendation may be about.
