@@ -10,9 +10,9 @@ import (
 )
 
 // These tests make the server answer badly, or only in part, while link
-// messages flow (PROTOCOL.md D3 and D4, CONVENTIONS 6.2 to 6.5). The outcome of
-// what was not answered is unknown to the daemon; within a second of the fault's
-// end STATE_DB equals the kernel.
+// messages flow (PROTOCOL.md D3 and D4). The outcome of what was not answered is
+// unknown to the daemon; within a second of the fault's end STATE_DB equals the
+// kernel.
 
 // faultLasts is how long a fault is in force: for the daemon to run into it, to
 // reconnect, and to run into it again.

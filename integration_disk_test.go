@@ -22,9 +22,9 @@ import (
 	"portsyncd/snapshot"
 )
 
-// These tests take the disk away from the daemon, or the daemon from the disk
-// (DESIGN.md section 6): ports are synchronised all the same, and the last good
-// file is there at any moment.
+// These tests take the disk away from the daemon, or the daemon from the disk:
+// ports are synchronised all the same, and the last good file is there at any
+// moment.
 
 const metricsAddress = "127.0.0.1:9101"
 

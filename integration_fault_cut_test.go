@@ -9,7 +9,7 @@ import (
 // The tests of this file cut the connection to the database once, at each byte
 // of an exchange in turn, in either direction: no place is left in which an
 // answer is half read, a request half sent, or done and not acknowledged, and of
-// which nobody knows what comes of it (DESIGN.md section 4, promises 1 and 6).
+// which nobody knows what comes of it (ARCHITECTURE.md, invariants 1 and 4).
 
 // thorough reports whether a test takes its time: in the one run of CI that skips
 // nothing.

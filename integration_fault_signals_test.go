@@ -26,9 +26,9 @@ func (d *program) diesBy(sig syscall.Signal, when string) (took time.Duration) {
 
 // TestStopInEveryPhase holds a start up at one point of its exchange with the
 // database after the other, so that it is in each of its phases, and asks it to
-// end there: it dies of SIGTERM within 5 s (DESIGN.md section 4, promise 7). A start
-// in which nothing was held was longer than all phases. One that was held may be
-// ready all the same: the connection that listens can be held without harm.
+// end there: it dies of SIGTERM within 5 s. A start in which nothing was held was
+// longer than all phases. One that was held may be ready all the same: the
+// connection that listens can be held without harm.
 func TestStopInEveryPhase(t *testing.T) {
 	for _, direction := range directions {
 		t.Run(direction, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 // TestForgedSender has another process send link messages to the daemon's
 // socket, as anyone with CAP_NET_ADMIN can: nothing may come of them but that they
-// are counted (CONVENTIONS 5.2).
+// are counted (PROTOCOL.md section 12).
 func TestForgedSender(t *testing.T) {
 	c := newCell(t)
 	if c == nil {

@@ -100,8 +100,8 @@ func secureSite(t *testing.T, server, client *authority) *site {
 func bytesOf(a, b string) ([]byte, []byte) { return []byte(a), []byte(b) }
 
 // TestHTTPTLS serves HTTPS, takes over new certificates without a restart, keeps
-// the old ones against broken files, and asks clients for theirs (CONVENTIONS
-// 3.4). A unix socket is guarded by its mode instead.
+// the old ones against broken files, and asks clients for theirs. A unix socket is
+// guarded by its mode instead.
 func TestHTTPTLS(t *testing.T) {
 	c := newCell(t)
 	if c == nil {

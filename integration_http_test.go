@@ -27,7 +27,7 @@ const acceptOfPrometheus = "Accept: application/openmetrics-text;version=1.0.0;e
 	"text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 
 // TestHTTPPaths asks a running daemon for everything it has, in every way, and
-// for what it has not (CONVENTIONS 3.1, 3.2).
+// for what it has not.
 func TestHTTPPaths(t *testing.T) {
 	c := newCell(t)
 	if c == nil {

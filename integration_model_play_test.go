@@ -13,8 +13,8 @@ import (
 
 // TestModel plays random histories of links, databases and the daemon on the
 // built binary and on the model, and compares the databases, whole, wherever
-// both can be in step. It is point by point PROTOCOL.md and the promises of
-// DESIGN.md section 4, in combinations that nobody thought of.
+// both can be in step. It is point by point PROTOCOL.md and the invariants of
+// ARCHITECTURE.md, in combinations that nobody thought of.
 //
 //	PORTSYNCD_MODEL_SEED       first seed, by default 1
 //	PORTSYNCD_MODEL_SEQUENCES  how many sequences, each of the next seed

@@ -8,7 +8,7 @@ import (
 )
 
 // The model is what PROTOCOL.md says of portsyncd, with its defects mended as it
-// asks for and with the promises of DESIGN.md section 4, as plain maps. It
+// asks for and with the invariants of ARCHITECTURE.md, as plain maps. It
 // knows no time and no I/O, and shares no decision with package portsync: where
 // both agree on a random history, either both are right or both authors
 // misread the same sentence.
@@ -400,7 +400,7 @@ func (m *switchModel) sweep() {
 
 // databaseLost is the moment from which on a database may have lost anything.
 // Ports that were served until then come back as soon as APPL_DB has them again
-// (DESIGN.md section 4, promise 1), without a message of theirs. So do all that
+// (ARCHITECTURE.md, invariant 1), without a message of theirs. So do all that
 // are produced again, also if their interface comes before orchagent has popped
 // them.
 func (m *switchModel) databaseLost() {
@@ -409,7 +409,7 @@ func (m *switchModel) databaseLost() {
 	}
 }
 
-// databaseBack is what makes up for it (D3; DESIGN.md section 4, promise 6).
+// databaseBack is what makes up for it (D3; ARCHITECTURE.md, invariant 6).
 func (m *switchModel) databaseBack() {
 	d, appl := m.daemon, m.db["APPL_DB"]
 	m.dump(true)

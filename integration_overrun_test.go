@@ -11,7 +11,7 @@ import (
 
 // TestOverrun loses messages while the daemon is held, and with them changes, a
 // deletion, a rename, a new interface and one that is made again under its name
-// (PROTOCOL.md D1; DESIGN.md section 4, promises 1 and 2).
+// (PROTOCOL.md D1; ARCHITECTURE.md, invariants 1 and 2).
 func TestOverrun(t *testing.T) {
 	c := newCell(t)
 	if c == nil {

@@ -13,8 +13,8 @@ import (
 )
 
 // TestStop asks the daemon to end in every phase of its life. It must end by
-// the same signal within 5 s (PROTOCOL.md section 10, DESIGN.md section 4,
-// promise 7): supervisord then sees what it sees with the C++ daemon.
+// the same signal within 5 s (PROTOCOL.md section 10): supervisord then sees what it
+// sees with the C++ daemon.
 func TestStop(t *testing.T) {
 	const limit = 5 * time.Second
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
@@ -262,7 +262,7 @@ func TestBrokenConfig(t *testing.T) {
 }
 
 // TestAudit has another process spoil rows of STATE_DB with no link message in
-// sight: the audit repairs them and says so (DESIGN.md section 4, promise 4).
+// sight: the audit repairs them and says so.
 func TestAudit(t *testing.T) {
 	c := newCell(t)
 	if c == nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // These tests take the database away from a running daemon (PROTOCOL.md D3 and
-// D4; DESIGN.md section 4, promises 1, 3 and 6). After each fault STATE_DB
+// D4; ARCHITECTURE.md, invariants 1, 3 and 6). After each fault STATE_DB
 // equals the kernel within a second, the process is the same, and orchagent is
 // told nothing a second time unless APPL_DB lost it.
 

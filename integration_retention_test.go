@@ -22,7 +22,7 @@ import (
 
 // These tests change each of the six settings of retention in the file and look
 // at what the daemon does, at its start and, where the setting is live, at
-// SIGHUP (DESIGN.md section 6).
+// SIGHUP.
 
 // historyLine is one sample.
 type historyLine struct {

@@ -14,8 +14,8 @@ import (
 )
 
 // These tests are about what a start finds: databases that are not there yet or
-// hold strange values, interfaces and rows of an earlier run (PROTOCOL.md D5,
-// D6, D9, D10, D12, D14; DESIGN.md section 3).
+// hold strange values, interfaces and rows of an earlier run (PROTOCOL.md D5, D6,
+// D9, D10, D12 and D14).
 
 // TestRedisAbsent starts without a server: the daemon waits, says so, asks the
 // service manager for patience, and starts when the server comes. An interface

@@ -115,7 +115,7 @@ func (s *supervisor) awaitLogged(want string) {
 }
 
 // TestSupervisordSection has a real supervisord run the daemon by the section
-// that a SONiC image has (PROTOCOL.md section 1, CONVENTIONS.md 1.2 to 1.5): it
+// that a SONiC image has (PROTOCOL.md section 1): it
 // counts as running after a second, ends by SIGTERM within 5 s as the C++ daemon
 // does, is not restarted by supervisord when it is killed, and can be started
 // again by hand with all ports kept.

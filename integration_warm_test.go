@@ -13,7 +13,7 @@ import (
 	"portsyncd/warmrestart"
 )
 
-// These tests are DESIGN.md's table of starts (section 3): a daemon that has
+// These tests try each start that portsync.Decide tells apart: a daemon that has
 // brought all ports up is killed, the databases and the files are brought into a
 // state, and the next daemon makes of it what the table says.
 
