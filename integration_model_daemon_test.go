@@ -39,6 +39,7 @@ func (r *modelRun) exec() {
 	r.m.exec()
 	r.d = r.cell.start(launch{args: []string{"-c", r.conf}})
 	r.starts++
+	r.configuredBefore = nil
 	r.execed, r.overran = time.Now(), time.Time{}
 	r.sent()
 	r.queue = nil

@@ -12,12 +12,15 @@ import (
 const (
 	// modelStall is max_stall_seconds of the model's configuration.
 	modelStall = time.Second
-	// modelQuiet is longer than each threshold of it.
-	modelQuiet = modelStall + modelStall/4
+	// modelMissing is how long the interface of a port may be away.
+	modelMissing = 2 * time.Second
+	// modelQuiet is longer than each threshold.
+	modelQuiet = max(modelStall, modelMissing) + 250*time.Millisecond
 )
 
-// wanted is what the model says that the daemon has to say.
-func (r *modelRun) wanted() *wantedReport {
+// wanted is what the model says that the daemon has to say. With quiet set, nothing
+// has happened for modelQuiet.
+func (r *modelRun) wanted(quiet bool) *wantedReport {
 	r.t.Helper()
 	d, links := r.m.daemon, r.kernelFacts()
 	w := &wantedReport{ports: make(map[string]shownPort), series: atRest(), awaited: true, pending: []string{}}
@@ -28,7 +31,11 @@ func (r *modelRun) wanted() *wantedReport {
 	configured, names := r.m.configured(), make(map[string]bool)
 	for name := range configured {
 		names[name] = true
+		if r.configuredBefore != nil && r.configuredBefore[name] == nil && !exists[name] {
+			d.expected[name] = true
+		}
 	}
+	r.configuredBefore = configured
 	for _, set := range []map[string]bool{d.awaited, d.rows, d.refused} {
 		maps.Copy(names, set)
 	}
@@ -45,7 +52,7 @@ func (r *modelRun) wanted() *wantedReport {
 			p.State = "present"
 		case exists[name]:
 			p.State = "pending"
-		case d.wasThere[name]:
+		case d.wasThere[name] && !d.awaited[name]:
 			p.State = "absent"
 		}
 		p.Configured, p.Awaited = configured[name] != nil, d.awaited[name]
@@ -59,16 +66,18 @@ func (r *modelRun) wanted() *wantedReport {
 	if !d.initDone {
 		w.pending = append(w.pending, "PortInitDone")
 	}
-	for name := range d.awaited {
-		w.pending = append(w.pending, name)
+	for name, p := range w.ports {
+		if p.Awaited || p.Configured && p.State == "pending" {
+			w.pending = append(w.pending, name)
+		}
 	}
 	slices.Sort(w.pending)
-	r.wantedHealth(w)
+	r.wantedHealth(w, quiet)
 	return w
 }
 
 // wantedHealth adds the reasons of health that follow from the history.
-func (r *modelRun) wantedHealth(w *wantedReport) {
+func (r *modelRun) wantedHealth(w *wantedReport, quiet bool) {
 	const minute = time.Minute
 	switch since := time.Since(r.overran); {
 	case r.overran.IsZero():
@@ -80,10 +89,19 @@ func (r *modelRun) wantedHealth(w *wantedReport) {
 	if time.Since(r.execed) > minute-healthLingers && !r.m.daemon.initDone {
 		w.may = append(w.may, "port_init_late")
 	}
-	for _, p := range w.ports {
-		if p.Configured && p.State == "absent" {
-			w.may = append(w.may, "ports_missing")
+	missing, ignored := 0, slices.Collect(maps.Values(r.m.daemon.old))
+	for name, p := range w.ports {
+		if p.Configured && p.State == "absent" && !r.m.daemon.expected[name] && isPortName(name) && !slices.Contains(ignored, name) {
+			missing++
 		}
+	}
+	switch long := time.Since(r.execed) > minute-healthLingers; {
+	case missing > 0 && quiet:
+		w.must = append(w.must, "ports_missing")
+	case missing > 0 || long: // or those that never were there, after a minute
+		w.may = append(w.may, "ports_missing")
+	case quiet:
+		w.series["portsyncd_ports_missing"] = 0
 	}
 	if r.starts > 2 {
 		w.may = append(w.may, "restart_storm")
@@ -98,7 +116,7 @@ func (r *modelRun) untold() string {
 	if err != nil {
 		return err.Error()
 	}
-	if wrong := report.against(r.wanted()); wrong != "" {
+	if wrong := report.against(r.wanted(false)); wrong != "" {
 		return wrong
 	}
 	return report.disagreement()
@@ -118,13 +136,13 @@ func (r *modelRun) site() *site {
 // threshold is passed. The watchdog is fed all along.
 func (r *modelRun) checkReport() {
 	r.t.Helper()
-	problem := func() string {
+	problem := func(quiet bool) string {
 		r.hearLate()
-		return r.untrue(r.site(), r.d, r.wanted())
+		return r.untrue(r.site(), r.d, r.wanted(quiet))
 	}
-	eventually(r.t, reportWithin, problem)
+	eventually(r.t, reportWithin, func() string { return problem(false) })
 	time.Sleep(modelQuiet) // the quiet time itself
-	if wrong := problem(); wrong != "" {
+	if wrong := problem(true); wrong != "" {
 		r.t.Fatalf("after %v in which nothing happened: %s", modelQuiet, wrong)
 	}
 	r.fed(r.d)

@@ -62,6 +62,8 @@ type modelRun struct {
 	overran time.Time // when its last overrun was noticed; zero if there was none
 	starts  int       // that its files may know of
 
+	configuredBefore modelTable // ports of CONFIG_DB when both were last in step; nil: the daemon was not asked yet
+
 	slowest time.Duration
 	applied map[string]int
 }
@@ -231,6 +233,11 @@ func (r *modelRun) settle() {
 			}
 			if back {
 				m.databaseBack()
+			}
+			if risen["database_flushed"] { // perhaps CONFIG_DB's, whose rows are new then
+				for name := range m.configured() {
+					m.daemon.expected[name] = true
+				}
 			}
 			m.lookAgain()
 		})

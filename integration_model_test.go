@@ -48,6 +48,7 @@ type modelDaemon struct {
 	refused  map[string]bool      // the row could not be written
 	rows     map[string]bool      // names whose row it has written or found, and not deleted
 	wrote    map[string]modelLink // what it wrote into each row last
+	expected map[string]bool      // names that were added to CONFIG_DB, and no interface of them came since
 	wasThere map[string]bool      // names that had a row, or that orchagent had set up before the start
 }
 
@@ -114,7 +115,7 @@ func (m *switchModel) clone() *switchModel {
 		d := *m.daemon
 		d.old, d.known, d.awaited = maps.Clone(d.old), maps.Clone(d.known), maps.Clone(d.awaited)
 		d.served, d.revive, d.again, d.refused = maps.Clone(d.served), maps.Clone(d.revive), maps.Clone(d.again), maps.Clone(d.refused)
-		d.rows, d.wasThere, d.wrote = maps.Clone(d.rows), maps.Clone(d.wasThere), maps.Clone(d.wrote)
+		d.rows, d.wasThere, d.wrote, d.expected = maps.Clone(d.rows), maps.Clone(d.wasThere), maps.Clone(d.wrote), maps.Clone(d.expected)
 		c.daemon = &d
 	}
 	return &c
@@ -163,7 +164,7 @@ func (m *switchModel) pop() {
 // exec is the start of the process: from here on it hears messages.
 func (m *switchModel) exec() {
 	d := &modelDaemon{existing: make(map[int32]string), old: make(map[int32]string), known: make(map[int32]string),
-		awaited: make(map[string]bool), served: make(map[string]bool), revive: make(map[string]bool), again: make(map[string]bool), refused: make(map[string]bool), rows: make(map[string]bool), wasThere: make(map[string]bool), wrote: make(map[string]modelLink)}
+		awaited: make(map[string]bool), served: make(map[string]bool), revive: make(map[string]bool), again: make(map[string]bool), refused: make(map[string]bool), rows: make(map[string]bool), wasThere: make(map[string]bool), wrote: make(map[string]modelLink), expected: make(map[string]bool)}
 	for index, l := range m.links {
 		if strings.HasPrefix(l.name, "Ethernet") {
 			d.existing[index] = l.name
@@ -281,6 +282,9 @@ func (m *switchModel) newLink(index int32, name string) {
 		if n == name && other != index {
 			m.gone(other) // made again, and the deletion was lost (D1)
 		}
+	}
+	if d.known[index] != name {
+		delete(d.expected, name)
 	}
 	d.known[index] = name
 	m.report(index, name)

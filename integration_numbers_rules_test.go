@@ -242,6 +242,7 @@ var numberRules = map[string]numberRule{
 	"portsyncd_ports_present":          always("portsyncd_ports_present", numberPorts),
 	"portsyncd_ports_configured":       always("portsyncd_ports_configured", numberPorts),
 	"portsyncd_ports_pending":          always("portsyncd_ports_pending", 0),
+	"portsyncd_ports_missing":          always("portsyncd_ports_missing", 0),
 	"portsyncd_backlog_ports":          always("portsyncd_backlog_ports", 0),
 	"portsyncd_backlog_events":         always("portsyncd_backlog_events", 0),
 	"portsyncd_enabled":                always("portsyncd_enabled", 1),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"maps"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -65,6 +66,9 @@ type statusFacts struct {
 	Health healthFacts
 	Start  struct {
 		Kind       string
+		SyncNanos  int64      `json:"sync_ns"`
+		LastResync *time.Time `json:"last_resync"`
+		LastAudit  *time.Time `json:"last_audit"`
 		Ready      bool
 		ConfigDone bool `json:"port_config_done"`
 		InitDone   bool `json:"port_init_done"`
@@ -214,9 +218,20 @@ func (r *selfReport) disagreement() string {
 	for _, db := range s.Databases {
 		differ(db.Name+" of /status and the series", bit(db.Up), m[`portsyncd_component_up{component="database"}`])
 	}
+	differ("time of a sync of /status and that it is over", bit(s.Start.SyncNanos > 0), m["portsyncd_ready"])
+	differ("last resync of /status and the series", s.Start.LastResync != nil, r.metrics.samples["portsyncd_resync_duration_seconds_count"] > 0)
+	differ("last audit of /status and the series", s.Start.LastAudit != nil, m["portsyncd_audits_total"] > 0)
+	differ("kind of start and that it is decided", s.Start.Kind != "", s.Start.Ready || s.Start.Kind != "")
+	progress, _ := s.Counts["last_progress"].(string)
+	differ("last progress of /status and the series", progress != "", m["portsyncd_last_progress_timestamp_seconds"] > 0)
 	up := 0
 	for _, p := range r.ports {
 		up += bitOf(p.Oper)
+		if changed := m[fmt.Sprintf("portsyncd_port_last_change_timestamp_seconds{port=%q}", p.Name)]; p.Index != 0 {
+			if shown := float64(p.LastChange.UnixNano()) / 1e9; math.Abs(shown-changed) > 1e-3 {
+				differ("last change of "+p.Name+" in /ports and the series", shown, changed)
+			}
+		}
 	}
 	counts := map[string]float64{
 		"ports_configured": m["portsyncd_ports_configured"],
