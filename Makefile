@@ -92,11 +92,15 @@ scale: ## how the built daemon bears size and a flood of changes (root, some fou
 .PHONY: model
 model: ## random histories, daemon against model; SEQUENCES=2000 SEED=1 (root, half an hour)
 	PORTSYNCD_REQUIRE_INTEGRATION=1 PORTSYNCD_MODEL_SEED=$(SEED) PORTSYNCD_MODEL_SEQUENCES=$(SEQUENCES) \
-		go test -count=1 -timeout 0 -v -run '^TestModel' . | grep --line-buffered -v '=== \|--- PASS'
+		go test -count=1 -timeout 0 -parallel 4 -v -run '^TestModel' . | grep --line-buffered -v '=== \|--- PASS'
 
 .PHONY: mutants
 mutants: ## which changes of one operator no test notices (hours); PACKAGES=./config/toml for one
 	.ci/mutants $(PACKAGES)
+
+.PHONY: model-mutants
+model-mutants: ## break the daemon in one place after the other: does TestModel notice? (root, an hour)
+	go run ./.ci/modelmutants
 
 .PHONY: soak
 soak: ## an hour of changes, scrapes, saves, reloads and restarts of redis-server: dist/soak.svg
@@ -119,12 +123,12 @@ fmt: ## fail if gofmt would change a file
 
 .PHONY: vet
 vet: ## go vet, also for 32 bits
-	go vet ./... ./.ci/noskip
+	go vet ./... ./.ci/noskip ./.ci/modelmutants
 	GOARCH=arm GOARM=7 CGO_ENABLED=0 go vet ./...
 
 .PHONY: staticcheck
 staticcheck: ## staticcheck, pinned
-	go run $(STATICCHECK) ./... ./.ci/noskip
+	go run $(STATICCHECK) ./... ./.ci/noskip ./.ci/modelmutants
 	cd bench && go run $(STATICCHECK) ./...
 	cd bench/victoria && go run $(STATICCHECK) ./...
 

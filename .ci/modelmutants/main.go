@@ -1,0 +1,231 @@
+// Command modelmutants breaks the daemon in one place after the other and looks
+// whether TestModel notices. It is run in the root of the project:
+//
+//	go run ./.ci/modelmutants [-sequences 24] [-seed 1] [-jobs 2] [-only REGEXP]
+//
+// The mutants are the removal of each statement that publishes something about the
+// daemon, which it finds by itself, and the changes listed in changes.txt. It
+// prints one line a mutant: the sequence that noticed it first, or "lives".
+package main
+
+import (
+	"cmp"
+	_ "embed"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// mutant is a changed line of a file.
+type mutant struct {
+	file     string
+	line     int // from 1
+	was, now string
+}
+
+func (m mutant) String() string {
+	return fmt.Sprintf("%s:%d: %s -> %s", m.file, m.line, strings.TrimSpace(m.was), cmp.Or(strings.TrimSpace(m.now), "nothing"))
+}
+
+// publishing are statements that publish something, by file.
+var publishing = map[string]*regexp.Regexp{
+	"portsync/report.go":     regexp.MustCompile(`^\t+(changed :?= )?(setNumber|setFlag|s\.\w+\.Store|s\.poke|l\.publishPorts|p\.view\.put|p\.series\.put)\(`),
+	"portsync/ports.go":      regexp.MustCompile(`^\t+(setNumber|setFlag|v\.list\.Store)\(`),
+	"portsync/portseries.go": regexp.MustCompile(`^\ts\.\w+\.Set\(`),
+	"portsync/loop.go":       regexp.MustCompile(`^\t+l\.publishStatus\(\)$`),
+	"portsync/state.go":      regexp.MustCompile(`^\t+s\.touch(Name)?\(`),
+	"portsync/answers.go":    regexp.MustCompile(`^\t+l\.state\.touch\(`),
+}
+
+// removals returns a mutant for each statement that publishes something.
+func removals() (all []mutant, err error) {
+	for file, pattern := range publishing {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if !pattern.MatchString(line) || strings.HasSuffix(line, "{") {
+				continue
+			}
+			now := ""
+			if strings.Contains(line, "changed := ") {
+				now = "\tchanged := false"
+			}
+			all = append(all, mutant{file, i + 1, line, now})
+		}
+	}
+	slices.SortFunc(all, func(a, b mutant) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })
+	return all, nil
+}
+
+// changes are mutants of another kind, three lines each: the file, "- " and a line
+// of it, "+ " and what takes its place. Blank lines separate them.
+//
+//go:embed changes.txt
+var changes string
+
+// listed returns the mutants of changes.txt. Each line has to be in its file once.
+func listed() (all []mutant, err error) {
+	for block := range strings.SplitSeq(strings.TrimSpace(changes), "\n\n") {
+		lines := strings.Split(block, "\n")
+		if len(lines) != 3 {
+			return nil, fmt.Errorf("changes.txt: not three lines: %q", block)
+		}
+		file, was, now := lines[0], strings.TrimPrefix(lines[1], "- "), strings.TrimSpace(strings.TrimPrefix(lines[2], "+"))
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		found := 0
+		for i, line := range strings.Split(string(text), "\n") {
+			if strings.TrimSpace(line) == was {
+				found++
+				all = append(all, mutant{file, i + 1, line, now})
+			}
+		}
+		if found != 1 {
+			return nil, fmt.Errorf("changes.txt: %s has %q %d times", file, was, found)
+		}
+	}
+	return all, nil
+}
+
+// build builds the daemon with a mutant.
+func (m mutant) build(dir string) (binary string, err error) {
+	text, err := os.ReadFile(m.file)
+	if err != nil {
+		return "", err
+	}
+	lines := strings.Split(string(text), "\n")
+	lines[m.line-1] = m.now
+	changed, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
+	here, err := filepath.Abs(m.file)
+	if err != nil {
+		return "", err
+	}
+	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{here: changed}})
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(changed, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(overlay, replace, 0o644); err != nil {
+		return "", err
+	}
+	binary = filepath.Join(dir, "portsyncd")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-overlay", overlay, "-o", binary, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return binary, nil
+}
+
+var failing = regexp.MustCompile(`--- FAIL: TestModel/\S*/seed_(\d+)`)
+
+// try plays sequences on a mutant and returns which of them failed first, from 1;
+// 0 if none did.
+func (m mutant) try(test string, seed, sequences int) (first int, err error) {
+	dir, err := os.MkdirTemp("", "modelmutants")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return 0, err
+	}
+	binary, err := m.build(dir)
+	if err != nil {
+		return 0, fmt.Errorf("%v does not build: %w", m, err)
+	}
+	cmd := exec.Command(test, "-test.run", "^TestModel$", "-test.short", "-test.failfast", "-test.parallel", "1", "-test.v")
+	cmd.Env = append(os.Environ(), "PORTSYNCD_TEST_BINARY="+binary, "PORTSYNCD_REQUIRE_INTEGRATION=1",
+		"PORTSYNCD_MODEL_SEED="+strconv.Itoa(seed), "PORTSYNCD_MODEL_SEQUENCES="+strconv.Itoa(sequences))
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return 0, nil
+	}
+	for _, found := range failing.FindAllSubmatch(out, -1) {
+		n, _ := strconv.Atoi(string(found[1]))
+		if n = n - seed + 1; first == 0 || n < first {
+			first = n
+		}
+	}
+	if first == 0 {
+		return 0, fmt.Errorf("no sequence failed, and the test did: %w: %s", err, out[max(0, len(out)-2000):])
+	}
+	return first, nil
+}
+
+func main() {
+	sequences, seed := flag.Int("sequences", 24, "sequences for each mutant"), flag.Int("seed", 1, "seed of the first")
+	jobs, only := flag.Int("jobs", 2, "mutants at a time"), flag.String("only", "", "mutants whose line matches")
+	list := flag.Bool("list", false, "list the mutants and try none")
+	flag.Parse()
+	all, err := removals()
+	more, err2 := listed()
+	if err != nil || err2 != nil {
+		log.Fatal(cmp.Or(err, err2))
+	}
+	wanted := regexp.MustCompile(*only)
+	all = slices.DeleteFunc(append(all, more...), func(m mutant) bool { return !wanted.MatchString(m.String()) })
+	if *list {
+		for _, m := range all {
+			fmt.Println(m)
+		}
+		return
+	}
+	dir, err := os.MkdirTemp("", "modelmutants")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	test := filepath.Join(dir, "test")
+	if out, err := exec.Command("go", "test", "-c", "-o", test, ".").CombinedOutput(); err != nil {
+		log.Fatalf("build the test: %v: %s", err, out)
+	}
+	run(all, test, *seed, *sequences, *jobs)
+}
+
+// run tries the mutants, some at a time, and prints what came of them.
+func run(all []mutant, test string, seed, sequences, jobs int) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	caught, lives, broken, last := 0, 0, 0, 0
+	slots := make(chan struct{}, jobs)
+	for _, m := range all {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			first, err := m.try(test, seed, sequences)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				broken++
+				fmt.Printf("%-10s %v: %v\n", "BROKEN", m, err)
+			case first == 0:
+				lives++
+				fmt.Printf("%-10s %v\n", "LIVES", m)
+			default:
+				caught++
+				last = max(last, first)
+				fmt.Printf("%-10s %v\n", fmt.Sprintf("seq %d", first), m)
+			}
+		})
+	}
+	wg.Wait()
+	fmt.Printf("%d mutants: %d caught, within %d sequences; %d live after %d; %d could not be tried\n",
+		len(all), caught, last, lives, sequences, broken)
+}
