@@ -172,3 +172,29 @@ func TestLongestNames(t *testing.T) {
 		t.Errorf("not read as plain: %s", encode(plain))
 	}
 }
+
+// TestMeanEvents: the mean is of all starts that have a count, in whatever order, and
+// counts do not wrap.
+func TestMeanEvents(t *testing.T) {
+	for _, c := range []struct {
+		counts []uint64
+		want   float64
+	}{{[]uint64{2, 10, 30}, 14}, {[]uint64{30, 10, 2}, 14}, {[]uint64{0, 7}, 3.5}, {[]uint64{math.MaxUint64, 7}, math.MaxUint64 / 2.0}} {
+		var all []Restart
+		for i, n := range c.counts {
+			at := noon.Add(time.Duration(i) * time.Minute)
+			all = append(all, Restart{At: at, Kind: Cold, EOIU: true, Process: at, Events: n})
+		}
+		got := newStorage(t).restarts(all...).analyse(time.Hour).EventsPerRestart
+		if got == nil || *got != c.want {
+			t.Errorf("of %v: %v, want %v", c.counts, got, c.want)
+		}
+	}
+}
+
+// TestUnixSeconds: a time as a metric shows it.
+func TestUnixSeconds(t *testing.T) {
+	if got := unixSeconds(time.Unix(1_700_000_000, 5e8)); got != 1_700_000_000.5 {
+		t.Errorf("%v, want 1700000000.5", got)
+	}
+}
