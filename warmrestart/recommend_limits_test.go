@@ -186,8 +186,11 @@ func TestMeanEvents(t *testing.T) {
 			all = append(all, Restart{At: at, Kind: Cold, EOIU: true, Process: at, Events: n})
 		}
 		got := newStorage(t).restarts(all...).analyse(time.Hour).EventsPerRestart
-		if got == nil || *got != c.want {
-			t.Errorf("of %v: %v, want %v", c.counts, got, c.want)
+		if got == nil {
+			t.Fatalf("of %v: no mean", c.counts)
+		}
+		if *got != c.want {
+			t.Errorf("of %v: %v, want %v", c.counts, *got, c.want)
 		}
 	}
 }
