@@ -134,6 +134,7 @@ func TestParseErrors(t *testing.T) {
 		{"number nan", "[health]\nmax_failure_rate_percent = nan\n", `f:2:28: health.max_failure_rate_percent: expected a number from 0 to 100 (percent), got nan`},
 		{"number too large", "[health]\nmax_failure_rate_percent = inf\n", `f:2:28: health.max_failure_rate_percent: expected a number from 0 to 100 (percent), got +inf`},
 		{"relative path", "[warm_restart]\nstate_file = 'x.json'\n", `f:2:14: warm_restart.state_file: expected an absolute path or "", got "x.json"`},
+		{"home directory", "[metrics]\nstorage_path = '~/metrics'\n", `f:2:16: metrics.storage_path: expected an absolute path or "", got "~/metrics"`},
 		{"path with NUL", "[warm_restart]\nstate_file = \"/x\\u0000\"\n", `f:2:14: warm_restart.state_file: expected an absolute path or "", got "/x\x00"`},
 		{"host", "[database]\nredis_host = '10.0.0.300'\n", `f:2:14: database.redis_host: expected a host name or an IP address, got "10.0.0.300"`},
 		{"host empty", "[database]\nredis_host = ''\n", `f:2:14: database.redis_host: expected a host name or an IP address, got ""`},

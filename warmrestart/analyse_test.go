@@ -18,8 +18,8 @@ func TestNoData(t *testing.T) {
 		must(t, err)
 		want := `{"at":"2026-10-05T12:00:00Z","restarts":0,"samples":0,` +
 			`"counters":{"warm_restarts":0,"cold_starts":0,"eoiu_detected":0,"eoiu_timeouts":0,"state_recoveries":0,"corruptions_detected":0,"corruptions_recovered":0,"losses":0},` +
-			`"recovery_success_rate":null,"corruption_recovery_rate":null,"eoiu_timeout_rate":null,"exchange_failure_rate":null,"events_per_restart":null,` +
-			`"uptime":{"process_ns":null,"observed_ns":0,"down_ns":0,"share":null},"last_healthy_restart":null,"healthy":null,` +
+			`"recovery_success_rate":null,"corruption_recovery_rate":null,"eoiu_timeout_rate":null,"exchange_failure_rate":null,"avg_events_per_restart":null,` +
+			`"uptime_estimate":{"process_ns":null,"observed_ns":0,"down_ns":0,"share":null},"last_healthy_restart":null,"is_system_healthy":null,` +
 			`"sync_duration_seconds":null,"eoiu_latency_seconds":null,"recovery_trend":null,"sync_trend":null,"latency_trend":null,` +
 			`"anomalies":[],"anomalies_found":0,"storms":[],"flapping":[],"recommendations":[]}`
 		if string(text) != want {

@@ -33,12 +33,12 @@ type Analysis struct {
 
 	// EventsPerRestart is the mean number of link messages during the initial sync,
 	// of the starts that noted it.
-	EventsPerRestart *float64 `json:"events_per_restart"`
-	Uptime           Uptime   `json:"uptime"`
+	EventsPerRestart *float64 `json:"avg_events_per_restart"`
+	Uptime           Uptime   `json:"uptime_estimate"`
 
 	// A restart is healthy if it read the whole dump in time.
 	LastHealthyRestart *time.Time `json:"last_healthy_restart"`
-	Healthy            *bool      `json:"healthy"` // the newest restart was
+	Healthy            *bool      `json:"is_system_healthy"` // the newest restart was
 
 	Sync *stats.Summary `json:"sync_duration_seconds"` // of the starts
 	EOIU *stats.Summary `json:"eoiu_latency_seconds"`  // of those whose dump ended before the sync was over
