@@ -128,7 +128,7 @@ func TestNamesInDocuments(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"README_DEPLOYMENT.md", "docs/RELIABILITY.md", "docs/PROTOCOL.md"} {
+	for _, name := range []string{"README_DEPLOYMENT.md", "docs/RELIABILITY.md", "docs/PROTOCOL.md", "docs/SPECIFICATION.md"} {
 		found := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)`").FindAllStringSubmatch(document(t, name), -1)
 		if len(found) < 10 {
 			t.Errorf("%s names %d tests", name, len(found))

@@ -13,7 +13,7 @@ import (
 	"portsyncd/warmrestart"
 )
 
-// These tests try each start that portsync.Decide tells apart: a daemon that has
+// These tests are the table of starts in docs/SPECIFICATION.md: a daemon that has
 // brought all ports up is killed, the databases and the files are brought into a
 // state, and the next daemon makes of it what the table says.
 
