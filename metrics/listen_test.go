@@ -428,3 +428,17 @@ func FuzzParseEndpoint(f *testing.F) {
 		}
 	})
 }
+
+// TestRemoveAddr: of several addresses, the one that is no longer listened on goes.
+func TestRemoveAddr(t *testing.T) {
+	one, two := &net.TCPAddr{Port: 1}, &net.TCPAddr{Port: 2}
+	s := &Server{addrs: []net.Addr{one, two}}
+	s.removeAddr(two)
+	if len(s.addrs) != 1 || s.addrs[0] != net.Addr(one) {
+		t.Errorf("%v are left, want %v", s.addrs, one)
+	}
+	s.removeAddr(two) // not there any more
+	if len(s.addrs) != 1 {
+		t.Errorf("%v are left, want %v", s.addrs, one)
+	}
+}
