@@ -143,7 +143,7 @@ func (t modelTable) hdel(key, field string) {
 	}
 }
 
-// produce is the set of a ProducerStateTable (section 4).
+// produce is the set of a ProducerStateTable (PROTOCOL.md section 4).
 func (m *switchModel) produce(key string, fields map[string]string) {
 	m.db["APPL_DB"].set(pendPrefix+key, fields)
 	m.db["APPL_DB"].set(keySet, map[string]string{key: ""})
@@ -183,7 +183,7 @@ func (m *switchModel) start(queued []modelMessage) {
 			"LOGLEVEL": orElse(level, "NOTICE"), "LOGOUTPUT": orElse(output, "SYSLOG")})
 	}
 
-	// Section 7, with D12.
+	// PROTOCOL.md section 7, with D12.
 	enabled := state["WARM_RESTART_ENABLE_TABLE|system"]["enable"] == "true" ||
 		state["WARM_RESTART_ENABLE_TABLE|swss"]["enable"] == "true"
 	count, err := strconv.ParseUint(state["WARM_RESTART_TABLE|portsyncd"]["restore_count"], 10, 32)
@@ -223,7 +223,7 @@ func orElse(value, otherwise string) string {
 	return value
 }
 
-// configured is the rows of CONFIG_DB PORT as they are copied (section 3).
+// configured is the rows of CONFIG_DB PORT as they are copied (PROTOCOL.md section 3).
 func (m *switchModel) configured() modelTable {
 	ports := make(modelTable)
 	for key, fields := range m.db["CONFIG_DB"] {
