@@ -62,6 +62,7 @@ func (r *modelRun) wanted(quiet bool) *wantedReport {
 	w.series["portsyncd_ports_present"] = float64(r.m.present())
 	w.series["portsyncd_ports_pending"] = float64(len(d.awaited))
 	w.series["portsyncd_ports_configured"] = float64(len(configured))
+	w.series["portsyncd_port_config_done"] = float64(bit(d.configDone))
 	w.series["portsyncd_port_init_done"] = float64(bit(d.initDone))
 	if !d.initDone {
 		w.pending = append(w.pending, "PortInitDone")
@@ -89,16 +90,20 @@ func (r *modelRun) wantedHealth(w *wantedReport, quiet bool) {
 	if time.Since(r.execed) > minute-healthLingers && !r.m.daemon.initDone {
 		w.may = append(w.may, "port_init_late")
 	}
-	missing, ignored := 0, slices.Collect(maps.Values(r.m.daemon.old))
+	missing, lacking, ignored := 0, 0, slices.Collect(maps.Values(r.m.daemon.old))
 	for name, p := range w.ports {
-		if p.Configured && p.State == "absent" && !r.m.daemon.expected[name] && isPortName(name) && !slices.Contains(ignored, name) {
+		switch {
+		case !p.Configured || p.Index != 0:
+		case p.State == "absent" && !r.m.daemon.expected[name] && isPortName(name) && !slices.Contains(ignored, name):
 			missing++
+		default:
+			lacking++ // and may be missing, by what was before this process
 		}
 	}
-	switch long := time.Since(r.execed) > minute-healthLingers; {
+	switch {
 	case missing > 0 && quiet:
 		w.must = append(w.must, "ports_missing")
-	case missing > 0 || long: // or those that never were there, after a minute
+	case missing+lacking > 0:
 		w.may = append(w.may, "ports_missing")
 	case quiet:
 		w.series["portsyncd_ports_missing"] = 0

@@ -36,20 +36,21 @@ type modelMessage struct {
 
 // modelDaemon is what a running daemon remembers.
 type modelDaemon struct {
-	existing map[int32]string // interfaces Ethernet... when it was started
-	old      map[int32]string // those of an earlier run, to be ignored
-	known    map[int32]string // interfaces by the name that was last heard of
-	ports    modelTable       // CONFIG_DB's ports as last read, by name
-	awaited  map[string]bool  // ports that PortInitDone waits for
-	initDone bool
-	served   map[string]bool      // at the last message APPL_DB had the port
-	revive   map[string]bool      // served until a database was lost, and not since
-	again    map[string]bool      // produced again, and not served since
-	refused  map[string]bool      // the row could not be written
-	rows     map[string]bool      // names whose row it has written or found, and not deleted
-	wrote    map[string]modelLink // what it wrote into each row last
-	expected map[string]bool      // names that were added to CONFIG_DB, and no interface of them came since
-	wasThere map[string]bool      // names that had a row, or that orchagent had set up before the start
+	existing   map[int32]string // interfaces Ethernet... when it was started
+	old        map[int32]string // those of an earlier run, to be ignored
+	known      map[int32]string // interfaces by the name that was last heard of
+	ports      modelTable       // CONFIG_DB's ports as last read, by name
+	configDone bool             // it has produced PortConfigDone
+	awaited    map[string]bool  // ports that PortInitDone waits for
+	initDone   bool
+	served     map[string]bool      // at the last message APPL_DB had the port
+	revive     map[string]bool      // served until a database was lost, and not since
+	again      map[string]bool      // produced again, and not served since
+	refused    map[string]bool      // the row could not be written
+	rows       map[string]bool      // names whose row it has written or found, and not deleted
+	wrote      map[string]modelLink // what it wrote into each row last
+	expected   map[string]bool      // names that were added to CONFIG_DB, and no interface of them came since
+	wasThere   map[string]bool      // names that had a row, or that orchagent had set up before the start
 }
 
 // present counts the interfaces that have a row as far as the daemon can know.
@@ -244,6 +245,7 @@ func (m *switchModel) produceAll() {
 	for name, fields := range m.daemon.ports {
 		m.produce(name, fields)
 	}
+	m.daemon.configDone = true
 	m.produce(configDone, map[string]string{"count": strconv.Itoa(len(m.daemon.ports))})
 }
 

@@ -222,6 +222,7 @@ func (r *selfReport) disagreement() string {
 	differ("last resync of /status and the series", s.Start.LastResync != nil, r.metrics.samples["portsyncd_resync_duration_seconds_count"] > 0)
 	differ("last audit of /status and the series", s.Start.LastAudit != nil, m["portsyncd_audits_total"] > 0)
 	differ("kind of start and that it is decided", s.Start.Kind != "", s.Start.Ready || s.Start.Kind != "")
+	differ("a time of progress and that the daemon is ready", bit(m["portsyncd_last_progress_timestamp_seconds"] > 0), m["portsyncd_ready"])
 	progress, _ := s.Counts["last_progress"].(string)
 	differ("last progress of /status and the series", progress != "", m["portsyncd_last_progress_timestamp_seconds"] > 0)
 	up := 0

@@ -211,7 +211,12 @@ func (c *cell) truthfulAt(s *site, d *program, may ...string) {
 	c.t.Helper()
 	eventually(c.t, reportWithin, func() string {
 		w := c.wantedReport()
-		w.may = may
+		w.may = slices.Clone(may)
+		for _, p := range w.ports {
+			if p.Configured && p.Index == 0 {
+				w.may = append(w.may, "ports_missing") // after a while
+			}
+		}
 		if _, drops := c.netlinkSocket(); drops > 0 {
 			w.may = append(w.may, "overrun")
 		}
