@@ -28,27 +28,35 @@ type mapStore struct {
 	bad   map[string]bool // ports whose row in STATE_DB is of another type
 	deny  bool            // deletions are refused
 	err   error           // of each exchange, if it is not nil
+	calls int             // exchanges so far
+
+	markers Markers
+	ports   []PortConfig // rows of CONFIG_DB PORT
 
 	sets, deletes, changes, batches int
 }
 
-func (s *mapStore) Facts() (Facts, error)                 { return Facts{}, s.err }
-func (s *mapStore) SetRestoreCount(string) error          { return s.err }
-func (s *mapStore) Ports() ([]PortConfig, []error, error) { return nil, nil, s.err }
-func (s *mapStore) Produce([]PortConfig) error            { return s.err }
-func (s *mapStore) ProduceInitDone() error                { return s.err }
-func (s *mapStore) Markers() (Markers, error) {
-	return Markers{ConfigDone: true, InitDone: true}, s.err
+// call begins an exchange.
+func (s *mapStore) call() error {
+	s.calls++
+	return s.err
 }
-func (s *mapStore) Count() (Counts, error) { return Counts{}, s.err }
-func (s *mapStore) Close() error           { return nil }
+
+func (s *mapStore) Facts() (Facts, error)                 { return Facts{}, s.call() }
+func (s *mapStore) SetRestoreCount(string) error          { return s.call() }
+func (s *mapStore) Ports() ([]PortConfig, []error, error) { return s.ports, nil, s.call() }
+func (s *mapStore) Produce([]PortConfig) error            { return s.call() }
+func (s *mapStore) ProduceInitDone() error                { return s.call() }
+func (s *mapStore) Markers() (Markers, error)             { return s.markers, s.call() }
+func (s *mapStore) Count() (Counts, error)                { return Counts{}, s.call() }
+func (s *mapStore) Close() error                          { return nil }
 
 func (s *mapStore) Publish(ports []*Port) error {
 	for _, p := range ports {
 		p.Answer(OutcomeFailed)
 	}
-	if s.err != nil {
-		return s.err
+	if err := s.call(); err != nil {
+		return err
 	}
 	var refused error
 	written := 0
@@ -101,7 +109,7 @@ func (s *mapStore) Compare(ports []*Port) error {
 			p.Answer(OutcomeServed)
 		}
 	}
-	return s.err
+	return s.call()
 }
 
 func (s *mapStore) Audit(ports []*Port, exists func(string) bool) (res AuditResult, err error) {
@@ -120,8 +128,8 @@ func (s *mapStore) Audit(ports []*Port, exists func(string) bool) (res AuditResu
 	for name := range s.bad {
 		res.Rows[name] = true
 	}
-	res.Markers = Markers{ConfigDone: true, InitDone: true}
-	return res, s.err
+	res.Markers = s.markers
+	return res, s.call()
 }
 
 // noLinks is a kernel that is asked and says nothing; the test says it.
@@ -134,7 +142,8 @@ func (noLinks) RequestLink(int32) error          { return nil }
 func newAccount(t *testing.T, ports ...string) *account {
 	t.Helper()
 	a := &account{t: t, set: metrics.NewSet(), status: new(Status),
-		store: &mapStore{appl: make(map[string]bool), state: make(map[string]row), bad: make(map[string]bool)}}
+		store: &mapStore{appl: make(map[string]bool), state: make(map[string]row), bad: make(map[string]bool),
+			markers: Markers{ConfigDone: true, InitDone: true}}}
 	a.loop = NewLoop(Options{Links: noLinks{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Status: a.status,
 		Open: new(Connector), Metrics: NewMetrics(a.set, a.status, true)})
 	l := a.loop

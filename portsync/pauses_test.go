@@ -1,0 +1,239 @@
+package portsync
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/sonicdb"
+)
+
+// TestRecordTime: ports are recorded recordSettle after a change and recordEvery after
+// the record before; a second change does not put the record off.
+func TestRecordTime(t *testing.T) {
+	still(t, func(a *account, now int64) {
+		l := a.loop
+		p := l.state.port([]byte("Ethernet0"))
+		for _, c := range []struct{ set, last, want int64 }{
+			{never, now - int64(time.Minute), now + int64(recordSettle)},
+			{never, now - int64(recordSettle), now - int64(recordSettle) + int64(recordEvery)},
+			{now + 7, now - int64(time.Minute), now + 7},
+		} {
+			l.answeredAt, l.records = now, records{at: c.set, last: c.last}
+			l.served(p, pending{set: true, result: OutcomeServed})
+			if l.records.at != c.want {
+				t.Errorf("with %+v the record is due at %d", c, l.records.at)
+			}
+		}
+	})
+}
+
+// TestWatchdogStall: the watchdog is fed until work has waited for longer than MaxStall.
+func TestWatchdogStall(t *testing.T) {
+	const most = 10 * time.Second
+	for name, c := range map[string]struct {
+		watchdog, max, stalled time.Duration
+		hungry                 bool
+	}{
+		"at the limit":     {time.Minute, most, most, false},
+		"beyond the limit": {time.Minute, most, most + 1, true},
+		"no limit":         {time.Minute, 0, time.Hour / 2, false},
+		"no watchdog":      {0, most, most + 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			still(t, func(a *account, now int64) {
+				l, log := a.loop, a.listen()
+				l.Watchdog, l.MaxStall = c.watchdog, c.max
+				l.answeredAt = 0
+				l.want(Action{Kind: Publish, Port: l.state.port([]byte("Ethernet0"))}, now-int64(c.stalled))
+				l.feed(now)
+				if hungry := strings.Contains(log.String(), "the watchdog is not fed"); hungry != c.hungry {
+					t.Errorf("not fed: %t, want %t", hungry, c.hungry)
+				}
+				if armed := l.feedAt != never; armed != (c.watchdog > 0) {
+					t.Errorf("fed again at %d", l.feedAt)
+				}
+			})
+		})
+	}
+}
+
+// TestReconnectPause: the pauses between connections grow while connections do not last.
+func TestReconnectPause(t *testing.T) {
+	for lasted, want := range map[time.Duration]time.Duration{
+		sessionLasting:     2 * sessionPauseMax / 8,
+		sessionLasting + 1: sessionPauseMin,
+	} {
+		still(t, func(a *account, now int64) {
+			l := a.loop
+			l.reopen.pause, l.connection.since = sessionPauseMax/8, now-int64(lasted)
+			l.lost(errServerGone)
+			if l.reopen.pause != want {
+				t.Errorf("after a connection of %v the pause is %v, want %v", lasted, l.reopen.pause, want)
+			}
+			if l.session != nil || l.connection.up || l.connection.since != now {
+				t.Errorf("the connection is %+v", l.connection)
+			}
+		})
+	}
+}
+
+// TestConnectionLostAtEnd: a connection that the daemon closed itself, to end, is no error.
+func TestConnectionLostAtEnd(t *testing.T) {
+	for ending, level := range map[bool]string{false: "level=ERROR", true: "level=INFO+2"} {
+		still(t, func(a *account, now int64) {
+			log := a.listen()
+			if ending {
+				ctx, cancel := context.WithCancel(a.loop.ctx)
+				cancel()
+				a.loop.ctx = ctx
+			}
+			a.loop.lost(errors.New("EOF"))
+			if !strings.Contains(log.String(), level+` msg="Redis connection lost`) {
+				t.Errorf("ending: %t, log: %s", ending, log)
+			}
+		})
+	}
+}
+
+// TestDrain: at the end what is queued is written; what the databases refuse for a second
+// is given up with a line in the log.
+func TestDrain(t *testing.T) {
+	for name, c := range map[string]struct {
+		set   func(a *account)
+		took  time.Duration
+		left  int
+		given bool
+	}{
+		"nothing":          {func(a *account) {}, 0, 0, false},
+		"a message":        {func(a *account) { a.link(NewLink, 5, "Ethernet0", 1500) }, 0, 0, false},
+		"PortInitDone":     {func(a *account) { a.loop.todo.initDone = true }, 0, 0, false},
+		"a refused row":    {func(a *account) { wantOne(a.loop); a.store.err = sonicdb.ServerError("OOM") }, drainFor, 1, true},
+		"a refused marker": {func(a *account) { a.loop.todo.initDone = true; a.store.err = sonicdb.ServerError("OOM") }, drainFor, 0, false},
+		"no connection":    {func(a *account) { wantOne(a.loop); a.loop.session = nil }, 0, 1, true},
+		"no start":         {func(a *account) { wantOne(a.loop); a.loop.started = false }, 0, 1, false},
+		"a pause": {func(a *account) {
+			wantOne(a.loop)
+			a.loop.retryAt = a.loop.clock.now() + int64(drainFor/2)
+		}, drainFor / 2, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			still(t, func(a *account, now int64) {
+				log := a.listen()
+				c.set(a)
+				a.loop.drain()
+				if took := time.Duration(a.loop.clock.now() - now); took != c.took {
+					t.Errorf("it took %v, want %v", took, c.took)
+				}
+				if n := a.loop.batch.Len() + a.loop.ring.len(); n != c.left {
+					t.Errorf("%d are left, want %d", n, c.left)
+				}
+				if given := strings.Contains(log.String(), "stopped before all rows were written"); given != c.given {
+					t.Errorf("given up: %t, want %t", given, c.given)
+				}
+			})
+		})
+	}
+}
+
+// TestWait: the loop sleeps until its deadline, and not at all if that is over or an event
+// is queued.
+func TestWait(t *testing.T) {
+	for name, c := range map[string]struct {
+		set   func(a *account, now int64)
+		block bool
+		want  time.Duration
+	}{
+		"a deadline":           {func(a *account, now int64) { a.loop.countAt = now + int64(time.Second) }, true, time.Second},
+		"a deadline, busy":     {func(a *account, now int64) { a.loop.countAt = now + int64(time.Second) }, false, 0},
+		"a deadline that past": {func(a *account, now int64) { a.loop.countAt = now - 1 }, true, 0},
+		"an event": {func(a *account, now int64) {
+			a.loop.countAt = now + int64(time.Second)
+			a.link(NewLink, 5, "Ethernet0", 1500)
+		}, true, 0},
+		"new settings": {func(a *account, now int64) { a.loop.Reload(Settings{AuditInterval: time.Hour}) }, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			still(t, func(a *account, now int64) {
+				c.set(a, now)
+				a.loop.wait(c.block)
+				if took := time.Duration(a.loop.clock.now() - now); took != c.want {
+					t.Errorf("it slept %v, want %v", took, c.want)
+				}
+				if l := a.loop; l.AuditInterval > 0 && l.audits.at != now+int64(l.AuditInterval) {
+					t.Errorf("the audit is due at %d", l.audits.at)
+				}
+			})
+		})
+	}
+}
+
+// TestFewerPorts: a CONFIG_DB with fewer ports than before is perhaps being filled. It is
+// looked at again after fillPause and believed after fillPatience.
+func TestFewerPorts(t *testing.T) {
+	three := []PortConfig{{Name: "Ethernet0"}, {Name: "Ethernet4"}, {Name: "Ethernet8"}}
+	for name, c := range map[string]struct {
+		now      []PortConfig
+		after    time.Duration
+		believed int // ports afterwards; 0: not yet
+	}{
+		"as many":                   {three, 0, 3},
+		"fewer":                     {three[:2], 0, 0},
+		"fewer, just before":        {three[:2], fillPatience - 1, 0},
+		"fewer, for long":           {three[:2], fillPatience, 2},
+		"none keeps what there was": {nil, 0, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			still(t, func(a *account, now int64) {
+				l := a.loop
+				l.ports = three
+				l.resume(ReasonFlush)
+				a.store.markers, a.store.ports = Markers{}, c.now
+				time.Sleep(c.after)
+				if !l.todo.markers || l.markersAt != 0 {
+					t.Fatalf("the markers are not looked for at once: %+v, %d", l.todo, l.markersAt)
+				}
+				if err := l.checkMarkers(); err != nil {
+					t.Fatal(err)
+				}
+				if c.believed == 0 {
+					if want := now + int64(c.after+fillPause); l.markersAt != want || l.todo.produce || !l.todo.markers {
+						t.Errorf("%+v, again at %d, want %d", l.todo, l.markersAt, want)
+					}
+				} else if !l.todo.produce || l.todo.markers || len(l.ports) != c.believed {
+					t.Errorf("%+v with %d ports, want %d", l.todo, len(l.ports), c.believed)
+				}
+			})
+		})
+	}
+}
+
+// TestMarkersGone: after a reconnection only what is missing is produced again, and
+// PortInitDone only if it was due before.
+func TestMarkersGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		markers Markers
+		due     bool
+		want    todo
+	}{
+		"none gone":              {Markers{ConfigDone: true, InitDone: true}, true, todo{}},
+		"PortInitDone":           {Markers{ConfigDone: true}, true, todo{initDone: true}},
+		"PortInitDone, too soon": {Markers{ConfigDone: true}, false, todo{}},
+		"PortConfigDone":         {Markers{InitDone: true}, true, todo{produce: true}},
+		"both":                   {Markers{}, true, todo{produce: true, initDone: true}},
+		"both, too soon":         {Markers{}, false, todo{produce: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			still(t, func(a *account, now int64) {
+				l := a.loop
+				l.state.initDone, a.store.markers = c.due, c.markers
+				l.todo = todo{markers: true}
+				if err := l.checkMarkers(); err != nil || l.todo != c.want {
+					t.Errorf("%+v, %v; want %+v", l.todo, err, c.want)
+				}
+			})
+		})
+	}
+}

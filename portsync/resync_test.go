@@ -1,0 +1,184 @@
+package portsync
+
+import (
+	"testing"
+	"time"
+
+	"portsyncd/metrics"
+)
+
+// TestDumpPause: the pause before a dump grows until no dump was wanted for dumpCalm
+// after the last one.
+func TestDumpPause(t *testing.T) {
+	const now, grown = int64(time.Hour), 64 * time.Millisecond
+	for name, c := range map[string]struct {
+		ended   int64
+		running bool
+		at      int64
+		pause   time.Duration
+		wantAt  int64
+	}{
+		"soon after":          {now - int64(dumpCalm), false, now + 5, grown, now + 5},
+		"calm":                {now - int64(dumpCalm) - 1, false, now - 5, 0, now},
+		"during a dump":       {now - int64(dumpCalm) - 1, true, now - 5, grown, now},
+		"just at its earlier": {now - int64(dumpCalm), false, now, grown, now},
+	} {
+		d := newDumper()
+		d.pause.pause, d.ended, d.running, d.at, d.quiet = grown, c.ended, c.running, c.at, true
+		d.want(now)
+		if d.pause.pause != c.pause || d.at != c.wantAt || !d.wanted || d.quiet {
+			t.Errorf("%s: %+v, want pause %v, at %d", name, d, c.pause, c.wantAt)
+		}
+		if d.unsynced() != now {
+			t.Errorf("%s: out of step since %d, want %d", name, d.unsynced(), now)
+		}
+	}
+}
+
+// TestManyResyncs: of resyncs that one dump completes, mostDecided have a time of their
+// own, and all are observed.
+func TestManyResyncs(t *testing.T) {
+	for _, n := range []int{0, 1, mostDecided, mostDecided + 1, mostDecided + 3} {
+		d := newDumper()
+		for i := range n {
+			d.want(int64(i))
+		}
+		if len(d.decided) > mostDecided {
+			t.Errorf("%d resyncs: %d times are kept", n, len(d.decided))
+		}
+		var seen []int64
+		d.completed(9, func(since int64) { seen = append(seen, since) })
+		if len(seen) != n || d.unsynced() != 0 || d.more != 0 || (d.resynced == 9) != (n > 0) {
+			t.Errorf("%d resyncs: %d observed, afterwards %d more, out of step since %d", n, len(seen), d.more, d.unsynced())
+		}
+		for i, since := range seen {
+			if want := int64(max(1, min(i, mostDecided-1))); since != want {
+				t.Fatalf("%d resyncs: the %dth began at %d, want %d", n, i+1, since, want)
+			}
+		}
+	}
+}
+
+// TestAuditFindsMissed: changes that the dump of an audit brings and no message told of
+// count as missed after overrunLag, unless an overrun explains them.
+func TestAuditFindsMissed(t *testing.T) {
+	const series = `portsyncd_audit_mismatches_total{database="kernel"}`
+	for name, c := range map[string]struct {
+		dumped  uint32 // MTU in the dump
+		overrun string // when messages were lost
+		want    string
+	}{
+		"as known":          {1500, "", "0"},
+		"missed":            {9100, "", "1"},
+		"overrun before":    {9100, "before the end", "0"},
+		"overrun told late": {9100, "after the end", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			still(t, func(a *account, now int64) {
+				l := a.loop
+				a.link(NewLink, 5, "Ethernet0", 1500)
+				a.turn()
+				l.audit(now)
+				l.requestDump(now)
+				ev := linkEvent(NewLink, 5, "Ethernet0", 1500%7)
+				ev.MTU, ev.Dump = c.dumped, true
+				a.event(ev)
+				if c.overrun == "before the end" {
+					a.event(Event{Kind: Overrun})
+				}
+				a.event(Event{Kind: DumpDone, Seq: 1})
+				a.turn()
+				a.turn()
+				if c.overrun == "after the end" {
+					time.Sleep(overrunLag - 1)
+					a.event(Event{Kind: Overrun})
+					a.turn()
+				}
+				time.Sleep(overrunLag - 1)
+				l.due(l.clock.now())
+				if c.overrun == "" {
+					a.want(series, "0")
+				}
+				time.Sleep(1)
+				l.due(l.clock.now())
+				a.want(series, c.want)
+			})
+		})
+	}
+}
+
+// TestFoundMissed: what an audit found waits for an explanation, unless messages are
+// known to be lost.
+func TestFoundMissed(t *testing.T) {
+	for _, c := range []struct {
+		n, unexplained uint64
+		lost           bool
+		by             int64
+	}{
+		{0, 0, false, never},
+		{0, 0, true, never},
+		{3, 3, false, 100 + int64(overrunLag)},
+		{3, 0, true, never},
+	} {
+		a := audits{explainBy: never, missed: 9}
+		a.found(c.n, c.lost, 100)
+		if a.unexplained != c.unexplained || a.explainBy != c.by || a.missed != 0 {
+			t.Errorf("%+v: %+v", c, a)
+		}
+	}
+}
+
+// TestOverrunOnLoop: messages that the kernel dropped make the daemon degraded for
+// overrunFor, although the resync after them is over.
+func TestOverrunOnLoop(t *testing.T) {
+	still(t, func(a *account, now int64) {
+		j := NewJudge(a.status, nil, metrics.NewSet())
+		codes := func(want string) {
+			t.Helper()
+			a.turn()
+			if h := j.Health(); h.Codes() != want {
+				t.Errorf("reasons %q, want %q", h.Codes(), want)
+			}
+		}
+		codes("")
+		a.event(Event{Kind: Overrun})
+		codes("overrun")
+		time.Sleep(dumpPauseMax)
+		a.loop.requestDump(a.loop.clock.now())
+		a.event(Event{Kind: DumpDone, Seq: 1})
+		codes("overrun")
+		time.Sleep(overrunFor - dumpPauseMax - 1)
+		codes("overrun")
+		time.Sleep(1 + lingerFor)
+		codes("")
+	})
+}
+
+// TestInitialTimes: the record of a start says how long the initial dump and the initial
+// sync took.
+func TestInitialTimes(t *testing.T) {
+	still(t, func(a *account, now int64) {
+		l, r := a.loop, new(countingRecorder)
+		l.Recorder, l.initial = r, initialSync{}
+		l.initial.begin(now, time.Minute)
+		if want := now + int64(time.Minute); l.initial.eoiuAt != want {
+			t.Errorf("the dump is late at %d, want %d", l.initial.eoiuAt, want)
+		}
+		wantOne(l)
+		time.Sleep(3 * time.Second)
+		l.endOfInitialUpdate()
+		l.finishInitial()
+		if l.initial.done {
+			t.Error("the initial sync is over before its row is written")
+		}
+		time.Sleep(4 * time.Second)
+		a.turn()
+		if got := r.restart; got.EOIULatency != 3*time.Second || got.Duration != 7*time.Second || !got.EOIU || got.TimedOut ||
+			!got.At.Equal(l.clock.time(now)) {
+			t.Errorf("%+v", got)
+		}
+		if want := l.clock.now() + int64(countAfter); l.countAt != want || l.initial.eoiuAt != never {
+			t.Errorf("APPL_DB is counted at %d, want %d", l.countAt, want)
+		}
+	})
+}

@@ -1,0 +1,296 @@
+package portsync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"portsyncd/sonicdb"
+	"portsyncd/syslog"
+	"portsyncd/warmrestart"
+)
+
+// still runs a test on a loop with the port Ethernet0 in time that passes only while the
+// test sleeps, an hour after the loop's start. No timer is set.
+func still(t *testing.T, f func(a *account, now int64)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, "Ethernet0")
+		l := a.loop
+		time.Sleep(time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		l.ctx = ctx
+		defer l.helpers.Wait()
+		defer cancel()
+		l.audits.at, l.audits.explainBy, l.recheck.at, l.feedAt, l.lateAt = never, never, never, never, never
+		l.countAt, l.records.at, l.absences.at, l.logger.missing, l.initial.eoiuAt = never, never, never, never, never
+		l.dump.pause.reset()
+		f(a, l.clock.now())
+	})
+}
+
+// listen returns what the loop logs from here on.
+func (a *account) listen() *bytes.Buffer {
+	out := new(bytes.Buffer)
+	a.loop.Log = slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: syslog.LevelNotice}))
+	a.loop.logger.log = a.loop.Log
+	return out
+}
+
+// askedLinks counts the requests; each ends with err.
+type askedLinks struct {
+	Links
+	dumps int
+	err   error
+}
+
+func (k *askedLinks) RequestLinkDump() (uint32, error) { k.dumps++; return uint32(k.dumps), k.err }
+func (k *askedLinks) RequestLink(int32) error          { return k.err }
+
+// countingRecorder counts the records of ports and keeps that of the start.
+type countingRecorder struct {
+	ports   int
+	restart warmrestart.Restart
+}
+
+func (r *countingRecorder) Remembered() bool                { return false }
+func (r *countingRecorder) Stale()                          {}
+func (r *countingRecorder) Restarted(x warmrestart.Restart) { r.restart = x }
+func (r *countingRecorder) PortsChanged([]warmrestart.Port) { r.ports++ }
+
+// within reports whether at is a backoff's first pause after now.
+func within(at, now int64, first time.Duration) bool {
+	return at <= now+int64(first) && at >= now+int64(first)*3/4
+}
+
+// TestTimers: each timer acts at its time, not a nanosecond before it, and once; the loop
+// wakes up for it.
+func TestTimers(t *testing.T) {
+	const pause = time.Minute
+	for _, c := range []struct {
+		name string
+		set  func(a *account, at int64)
+		did  func(a *account) int            // how often it has acted
+		then func(a *account, at int64) bool // what holds after it has
+	}{
+		{"audit",
+			func(a *account, at int64) { a.loop.audits.at, a.loop.AuditInterval = at, pause },
+			func(a *account) int { return int(bit(a.loop.dump.wanted || a.loop.dump.running)) },
+			func(a *account, at int64) bool {
+				return a.loop.audits.at == at+int64(pause) && a.loop.audits.sweep == sweepAudit && a.loop.state.quiet
+			}},
+		{"dump",
+			func(a *account, at int64) { a.loop.dump.wanted, a.loop.dump.at = true, at },
+			func(a *account) int { return a.loop.Links.(*askedLinks).dumps },
+			func(a *account, at int64) bool {
+				return a.loop.dump.running && a.loop.dump.due() == at+int64(dumpPatience)
+			}},
+		{"dump that does not end",
+			func(a *account, at int64) { a.loop.dump.running, a.loop.dump.deadline = true, at },
+			func(a *account) int { return int(a.loop.Metrics.resyncs.At(int(ReasonSilent)).Load()) },
+			func(a *account, at int64) bool {
+				return a.loop.dump.wanted && !a.loop.dump.running && within(a.loop.dump.due(), at, dumpPauseMin)
+			}},
+		{"initial dump that is late",
+			func(a *account, at int64) { a.loop.initial.eoiuAt = at },
+			func(a *account) int { return int(bit(a.loop.initial.timedOut)) },
+			func(a *account, at int64) bool { return a.loop.gateDue && a.loop.initial.eoiuAt == never }},
+		{"rows that are looked at again",
+			func(a *account, at int64) {
+				a.loop.recheck.at = at
+				p := a.loop.state.port([]byte("Ethernet0"))
+				p.Index, p.revive = 5, true
+				a.loop.gated = true // nothing else is due
+			},
+			func(a *account) int { return a.loop.batch.Len() },
+			func(a *account, at int64) bool { return a.loop.recheck.at == never }},
+		{"watchdog",
+			func(a *account, at int64) { a.loop.feedAt, a.loop.Watchdog = at, pause },
+			func(a *account) int { return int(bit(a.loop.feedAt > int64(time.Hour+time.Second))) },
+			func(a *account, at int64) bool { return a.loop.feedAt == at+int64(pause/2) }},
+		{"PortInitDone that is late",
+			func(a *account, at int64) {
+				a.loop.state.initDone, a.loop.lateAt = false, at
+				a.loop.state.Await("Ethernet4")
+			},
+			func(a *account) int { return int(bit(a.loop.initLate)) },
+			func(a *account, at int64) bool { return a.loop.lateAt == at+int64(lateAfter) }},
+		{"PortInitDone that came",
+			func(a *account, at int64) { a.loop.lateAt = at },
+			func(a *account) int { return int(bit(a.loop.lateAt == never)) },
+			func(a *account, at int64) bool { return !a.loop.initLate }},
+		{"changes that nothing explained",
+			func(a *account, at int64) { a.loop.audits.explainBy, a.loop.audits.unexplained = at, 1 },
+			func(a *account) int { return int(a.loop.Metrics.mismatches.At(mismatchKernel).Load()) },
+			func(a *account, at int64) bool { return a.loop.audits.explainBy == never }},
+		{"count of APPL_DB",
+			func(a *account, at int64) { a.loop.countAt = at },
+			func(a *account) int { return a.store.calls },
+			func(a *account, at int64) bool { return a.loop.countAt == never }},
+		{"count of APPL_DB without a connection",
+			func(a *account, at int64) { a.loop.countAt, a.loop.session = at, nil },
+			func(a *account) int { return int(bit(a.loop.countAt > int64(time.Hour+time.Second))) },
+			func(a *account, at int64) bool { return a.loop.countAt == at+int64(countAfter) }},
+		{"record of the ports",
+			func(a *account, at int64) { a.loop.records.at, a.loop.Recorder = at, new(countingRecorder) },
+			func(a *account) int { return a.loop.Recorder.(*countingRecorder).ports },
+			func(a *account, at int64) bool { return a.loop.records == records{at: never, last: at} }},
+		{"lines that were not written",
+			func(a *account, at int64) { a.loop.logger.missing, a.loop.logger.overflow = at, 1 },
+			func(a *account) int { return int(1 - a.loop.logger.overflow) },
+			func(a *account, at int64) bool { return a.loop.logger.missing == never }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			still(t, func(a *account, now int64) {
+				l := a.loop
+				l.Links = new(askedLinks)
+				at := now + int64(time.Second)
+				c.set(a, at)
+				a.store.calls = 0
+				before := c.did(a)
+				if got := l.deadline(); got != at {
+					t.Errorf("the loop wakes up at %d, want %d", got, at)
+				}
+				time.Sleep(time.Second - 1)
+				l.due(l.clock.now())
+				if n := c.did(a) - before; n != 0 {
+					t.Errorf("a nanosecond before its time it has acted %d times", n)
+				}
+				time.Sleep(1)
+				for range 3 {
+					l.due(l.clock.now())
+					if n := c.did(a) - before; n != 1 {
+						t.Fatalf("at its time it has acted %d times", n)
+					}
+				}
+				if !c.then(a, at) {
+					t.Errorf("afterwards: dump %+v, audits %+v, %+v", l.dump, l.audits, l.records)
+				}
+			})
+		})
+	}
+}
+
+// TestDeadline: the loop wakes up for work when a pause after a refusal is over, and not
+// for work that something else stands in the way of.
+func TestDeadline(t *testing.T) {
+	const retry, other = 20, 30
+	row := func(l *Loop) { wantOne(l) }
+	for name, c := range map[string]struct {
+		set  func(l *Loop)
+		want int64
+	}{
+		"nothing to do":                    {func(l *Loop) {}, never},
+		"rows":                             {row, retry},
+		"rows behind the gate":             {func(l *Loop) { row(l); l.gated = true }, never},
+		"rows without a connection":        {func(l *Loop) { row(l); l.session = nil }, never},
+		"the gate":                         {func(l *Loop) { l.gateDue = true }, retry},
+		"a comparison":                     {func(l *Loop) { l.audits.compare = true }, retry},
+		"the start":                        {func(l *Loop) { l.started = false }, retry},
+		"the configuration":                {func(l *Loop) { l.todo.produce = true }, retry},
+		"PortInitDone":                     {func(l *Loop) { l.todo.initDone = true }, retry},
+		"markers":                          {func(l *Loop) { l.todo.markers = true }, retry},
+		"markers, later":                   {func(l *Loop) { l.todo.markers, l.markersAt = true, other }, other},
+		"markers without a connection":     {func(l *Loop) { l.todo.markers, l.session = true, nil }, never},
+		"ports that may become missing":    {func(l *Loop) { l.absences.at = other }, other},
+		"a dump":                           {func(l *Loop) { l.dump.wanted, l.dump.at = true, other }, other},
+		"a dump during another":            {func(l *Loop) { l.dump.wanted, l.dump.running, l.dump.deadline = true, true, 90 }, 90},
+		"a dump and rows":                  {func(l *Loop) { row(l); l.dump.wanted, l.dump.at = true, other }, retry},
+		"a dump before the start":          {func(l *Loop) { l.started, l.session, l.dump.wanted = false, nil, true }, never},
+		"an initial dump before the start": {func(l *Loop) { l.started, l.session, l.initial.eoiuAt = false, nil, 1 }, never},
+	} {
+		t.Run(name, func(t *testing.T) {
+			still(t, func(a *account, now int64) {
+				a.loop.retryAt = retry
+				c.set(a.loop)
+				if got := a.loop.deadline(); got != c.want {
+					t.Errorf("the loop wakes up at %d, want %d", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// TestNothingBeforeRetry: while a pause after a refusal lasts, nothing is asked of the
+// databases; it is once the pause is over.
+func TestNothingBeforeRetry(t *testing.T) {
+	for name, c := range map[string]struct {
+		set func(l *Loop)
+		do  func(l *Loop)
+	}{
+		"rows":              {wantOne, (*Loop).flush},
+		"the configuration": {func(l *Loop) { l.todo.produce = true }, (*Loop).flush},
+		"PortInitDone":      {func(l *Loop) { l.todo.initDone = true }, (*Loop).flush},
+		"markers":           {func(l *Loop) { l.todo.markers = true }, (*Loop).flush},
+		"the gate":          {func(l *Loop) { l.gated, l.gateDue = true, true }, (*Loop).openGate},
+		"a comparison":      {func(l *Loop) { l.audits.compare, l.audits.sweep = true, sweepAudit }, (*Loop).reconcile},
+		"the start":         {func(l *Loop) { l.started, l.decision = false, nil }, (*Loop).begin},
+	} {
+		for _, wait := range []struct {
+			name string
+			set  func(l *Loop, at int64)
+		}{
+			{"a pause", func(l *Loop, at int64) { l.retryAt = at }},
+			{"markers are looked for later", func(l *Loop, at int64) { l.markersAt = at }},
+		} {
+			if strings.HasPrefix(wait.name, "markers") && name != "markers" {
+				continue
+			}
+			t.Run(name+", "+wait.name, func(t *testing.T) {
+				still(t, func(a *account, now int64) {
+					l := a.loop
+					c.set(l)
+					a.store.calls = 0
+					wait.set(l, now+1)
+					c.do(l)
+					if a.store.calls != 0 {
+						t.Errorf("%d exchanges before the end of the pause", a.store.calls)
+					}
+					wait.set(l, now)
+					c.do(l)
+					if a.store.calls == 0 {
+						t.Error("nothing at the end of the pause")
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestPauses: what failed or was refused is tried again after the first pause of a
+// backoff, counted from the failure.
+func TestPauses(t *testing.T) {
+	refusal := sonicdb.ServerError("OOM no memory")
+	for name, c := range map[string]struct {
+		do    func(a *account)
+		at    func(l *Loop) int64
+		first time.Duration
+	}{
+		"a refusal": {func(a *account) { a.loop.check(refusal) }, func(l *Loop) int64 { return l.retryAt }, retryMin},
+		"a refused batch": {func(a *account) { a.store.err = refusal; wantOne(a.loop); a.loop.flush() },
+			func(l *Loop) int64 { return l.retryAt }, retryMin},
+		"a row that is looked at again": {func(a *account) { a.loop.answeredAt = a.loop.clock.now(); a.loop.scheduleRecheck() },
+			func(l *Loop) int64 { return l.recheck.at }, reviveMin},
+		"a dump after another": {func(a *account) { a.loop.dump.done(a.loop.clock.now()) },
+			func(l *Loop) int64 { return l.dump.at }, dumpPauseMin},
+		"a dump that cannot be requested": {func(a *account) {
+			a.loop.Links = &askedLinks{err: errors.New("no memory")}
+			a.loop.dump.wanted = true
+			a.loop.requestDump(a.loop.clock.now())
+		}, func(l *Loop) int64 { return l.dump.due() }, dumpPauseMin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			still(t, func(a *account, now int64) {
+				c.do(a)
+				if at := c.at(a.loop); !within(at, now, c.first) {
+					t.Errorf("again after %v, want %v less up to a quarter", time.Duration(at-now), c.first)
+				}
+			})
+		})
+	}
+}
