@@ -290,16 +290,16 @@ var numberRules = map[string]numberRule{
 		return o.receiveBufferOf(o.d.cmd.Process.Pid)
 	}),
 
-	"portsyncd_warm_restarts":         none,
-	"portsyncd_cold_starts":           always("portsyncd_cold_starts", 1),
-	"portsyncd_eoiu_detected":         always("portsyncd_eoiu_detected", 1),
-	"portsyncd_eoiu_timeouts":         none,
-	"portsyncd_state_recoveries":      none,
-	"portsyncd_corruptions_detected":  none,
-	"portsyncd_corruptions_recovered": none,
-	"portsyncd_counter_losses":        none,
-	"portsyncd_sync_duration_seconds": always("portsyncd_sync_duration_seconds_count", 1),
-	"portsyncd_disk_faulty":           none,
+	"portsyncd_warm_restarts":               none,
+	"portsyncd_cold_starts":                 always("portsyncd_cold_starts", 1),
+	"portsyncd_eoiu_detected":               always("portsyncd_eoiu_detected", 1),
+	"portsyncd_eoiu_timeouts":               none,
+	"portsyncd_state_recoveries":            none,
+	"portsyncd_corruptions_detected":        none,
+	"portsyncd_corruptions_recovered_total": none,
+	"portsyncd_state_losses_total":          none,
+	"portsyncd_sync_duration_seconds":       always("portsyncd_sync_duration_seconds_count", 1),
+	"portsyncd_disk_faulty":                 none,
 
 	"portsyncd_snapshot_failures_total": none,
 	"portsyncd_snapshot_saves_total": by("portsyncd_snapshot_saves_total", "file", func(o *observed) map[string]float64 {

@@ -123,7 +123,32 @@ func TestNamesInRules(t *testing.T) {
 	}
 }
 
-// TestKnownNames: the test above finds what is wrong.
+// TestCounterNames checks that each counter has the name that Prometheus recommends,
+// except the six that the specification fixes.
+func TestCounterNames(t *testing.T) {
+	e, err := parseExposition(startDemo(t).get(t, "/metrics"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixed := 0
+	for _, f := range e.families {
+		if fixedNames[f.name] {
+			fixed++
+		} else if strings.HasSuffix(f.name, "_total") != (f.kind == "counter") {
+			t.Errorf("%s is a %s", f.name, f.kind)
+		}
+		for _, kind := range []string{"counter", "gauge", "histogram", "summary"} {
+			if slices.Contains(strings.Split(f.name, "_"), kind) {
+				t.Errorf("%s has the type %s in its name", f.name, kind)
+			}
+		}
+	}
+	if fixed != len(fixedNames) {
+		t.Errorf("%d of the %d fixed names are exposed", fixed, len(fixedNames))
+	}
+}
+
+// TestKnownNames: TestNamesInRules finds what is wrong.
 func TestKnownNames(t *testing.T) {
 	e, err := parseExposition("# HELP a_total A.\n# TYPE a_total counter\na_total{kind=\"x\"} 1\na_total{kind=\"y\"} 1\n" +
 		"# HELP b B.\n# TYPE b gauge\nb 1\n")

@@ -66,7 +66,7 @@ func (l *life) wantCounters(c Config) {
 		l.wantExposed(series, want)
 	}
 	l.wantExposed("portsyncd_sync_duration_seconds_count", "4")
-	l.wantExposed("portsyncd_counter_losses", "0")
+	l.wantExposed("portsyncd_state_losses_total", "0")
 	if got := stored(l.t, c); len(got.Restarts) != 4 || !got.Restarts[3].TimedOut {
 		l.t.Errorf("%d records, want 4", len(got.Restarts))
 	}
@@ -130,9 +130,9 @@ func TestDamageToAllCopies(t *testing.T) {
 		l.wantExposed(series, want)
 	}
 	l.wantExposed("portsyncd_sync_duration_seconds_count", "3")
-	l.wantExposed("portsyncd_counter_losses", "1")
+	l.wantExposed("portsyncd_state_losses_total", "1")
 	l.wantExposed("portsyncd_corruptions_detected", "3")
-	l.wantExposed("portsyncd_corruptions_recovered", "3")
+	l.wantExposed("portsyncd_corruptions_recovered_total", "3")
 	if l.log.count("metrics.json is behind the history") != 1 {
 		t.Errorf("the log does not name the loss: %s", &l.log.buf)
 	}
@@ -159,13 +159,13 @@ func TestDamageEverywhere(t *testing.T) {
 	l.stop()
 	l.wantExposed("portsyncd_eoiu_timeouts", "0")
 	l.wantExposed("portsyncd_warm_restarts", "2")
-	l.wantExposed("portsyncd_counter_losses", "1")
+	l.wantExposed("portsyncd_state_losses_total", "1")
 	if l.log.count("of the newest starts may be lost") != 1 {
 		t.Errorf("the log does not name the loss: %s", &l.log.buf)
 	}
 	l = start(t, c)
 	l.stop()
-	l.wantExposed("portsyncd_counter_losses", "1")
+	l.wantExposed("portsyncd_state_losses_total", "1")
 }
 
 // TestLargeCounters: counters beyond 32 bits come back whole, and those at the largest
@@ -183,7 +183,7 @@ func TestLargeCounters(t *testing.T) {
 	for series, want := range map[string]uint64{
 		"portsyncd_warm_restarts": 1 << 40, "portsyncd_cold_starts": 1<<33 + 1, "portsyncd_eoiu_detected": 1<<34 + 2,
 		"portsyncd_eoiu_timeouts": 1<<35 + 3, "portsyncd_state_recoveries": 1<<36 + 4, "portsyncd_corruptions_detected": 1<<37 + 5,
-		"portsyncd_corruptions_recovered": 1<<38 + 6, "portsyncd_counter_losses": 1<<39 + 7, "portsyncd_sync_duration_seconds_count": 1 << 41,
+		"portsyncd_corruptions_recovered_total": 1<<38 + 6, "portsyncd_state_losses_total": 1<<39 + 7, "portsyncd_sync_duration_seconds_count": 1 << 41,
 	} {
 		l.wantExposed(series, fmt.Sprint(want))
 	}
@@ -200,7 +200,7 @@ func TestLargeCounters(t *testing.T) {
 	l.Restarted(Restart{At: time.Now(), Kind: Cold, EOIU: true, TimedOut: true})
 	l.stop()
 	for _, series := range []string{"portsyncd_warm_restarts", "portsyncd_cold_starts", "portsyncd_eoiu_detected", "portsyncd_eoiu_timeouts",
-		"portsyncd_state_recoveries", "portsyncd_corruptions_detected", "portsyncd_corruptions_recovered", "portsyncd_sync_duration_seconds_count"} {
+		"portsyncd_state_recoveries", "portsyncd_corruptions_detected", "portsyncd_corruptions_recovered_total", "portsyncd_sync_duration_seconds_count"} {
 		l.wantExposed(series, fmt.Sprint(most))
 	}
 	h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())

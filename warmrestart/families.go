@@ -58,10 +58,10 @@ func NewFamilies(set *metrics.Set) *Families {
 			"Damaged or missing files replaced by a backup at a start, since the state was first recorded."),
 		corruptions: set.NewCounter("portsyncd_corruptions_detected",
 			"Damaged files found at a start, backups included, since the state was first recorded."),
-		corruptionsRecovered: set.NewCounter("portsyncd_corruptions_recovered",
+		corruptionsRecovered: set.NewCounter("portsyncd_corruptions_recovered_total",
 			"Damaged files for which a good backup was found, since the state was first recorded."),
-		losses: set.NewCounter("portsyncd_counter_losses",
-			"Starts that found the newest counters, records or sync durations damaged in all copies and went on with older ones."),
+		losses: set.NewCounter("portsyncd_state_losses_total",
+			"Starts that found the newest counters, records or sync durations damaged in all copies and went on with older ones, since the state was first recorded."),
 		sync: set.NewHistogram("portsyncd_sync_duration_seconds",
 			"Duration of each start's initial sync in seconds, from the request of the first dump to the acknowledgement of all rows it led to, since the state was first recorded.", syncBounds),
 
