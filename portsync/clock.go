@@ -47,7 +47,7 @@ func (b *backoff) next() time.Duration {
 	} else {
 		b.pause = min(2*b.pause, b.max)
 	}
-	return b.pause - time.Duration(rand.Int64N(int64(b.pause)/4+1))
+	return b.pause - rand.N(b.pause/4)
 }
 
 // reset is for after a success.

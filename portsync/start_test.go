@@ -71,6 +71,9 @@ func TestDecide(t *testing.T) {
 			if d.Sweep != (c.keep && (c.facts.InitDone || c.kind == WarmStart)) {
 				t.Errorf("sweeps: %v", d.Sweep)
 			}
+			if d.Requested() != (c.reason == sonic) {
+				t.Errorf("requested by SONiC: %t", d.Requested())
+			}
 			if d.Reason != c.reason {
 				t.Errorf("reason %q, want %q", d.Reason, c.reason)
 			}
