@@ -98,3 +98,30 @@ func TestHourOneWrite(t *testing.T) {
 		}
 	}
 }
+
+// TestHourQuantiles: a quantile is of the nearest rank, which so many writes do not exceed.
+func TestHourQuantiles(t *testing.T) {
+	const short, long = 100_000, int64(time.Second)
+	for _, c := range []struct {
+		short, long int
+		p50, p99    bool // the quantile is of a long one
+	}{
+		{1, 1, false, true},
+		{198, 2, false, false},
+		{197, 3, false, true},
+		{101, 100, false, true},
+		{100, 101, true, true},
+	} {
+		var h hour
+		for range c.short {
+			h.wrote(0, short)
+		}
+		for range c.long {
+			h.wrote(0, long)
+		}
+		m := h.view(clock{}, 0)[0]
+		if (m.P50 == long) != c.p50 || (m.P99 == long) != c.p99 || m.P50 < short || m.Max != long {
+			t.Errorf("of %d and %d: %+v", c.short, c.long, m)
+		}
+	}
+}

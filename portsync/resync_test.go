@@ -1,6 +1,7 @@
 package portsync
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -180,5 +181,32 @@ func TestInitialTimes(t *testing.T) {
 		if want := l.clock.now() + int64(countAfter); l.countAt != want || l.initial.eoiuAt != never {
 			t.Errorf("APPL_DB is counted at %d, want %d", l.countAt, want)
 		}
+	})
+}
+
+// TestAuditCounts: an audit says how many rows were wrong, those of no interface included,
+// and the next one that all are right.
+func TestAuditCounts(t *testing.T) {
+	still(t, func(a *account, now int64) {
+		l, log := a.loop, a.listen()
+		a.link(NewLink, 5, "Ethernet0", 1500)
+		a.turn()
+		a.store.state["Ethernet0"] = row{there: true}
+		a.store.state["Ethernet8"], a.store.state["Ethernet12"] = row{there: true}, row{there: true}
+		a.audit()
+		a.want(`portsyncd_audit_mismatches_total{database="STATE_DB"}`, "3")
+		if l.audits.wrong != 3 || l.audits.endedAt != now || !strings.Contains(log.String(), "rows=1 stale=2") {
+			t.Errorf("%+v, log: %s", l.audits, log)
+		}
+		a.audit()
+		a.want(`portsyncd_audit_mismatches_total{database="STATE_DB"}`, "3")
+		a.want(`portsyncd_audit_mismatches_total{database="APPL_DB"}`, "0")
+		if l.audits.wrong != 0 || l.todo.markers {
+			t.Errorf("all is right: %+v", l.audits)
+		}
+		l.configDone, a.store.markers = true, Markers{}
+		a.audit()
+		a.want(`portsyncd_audit_mismatches_total{database="APPL_DB"}`, "1")
+		a.want(`portsyncd_resyncs_total{reason="database_flushed"}`, "1")
 	})
 }

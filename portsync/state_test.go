@@ -3,6 +3,8 @@ package portsync
 import (
 	"errors"
 	"testing"
+
+	"portsyncd/netlinkraw"
 )
 
 // TestStepConcurrent: a second goroutine inside Step gets an error, not a race.
@@ -83,6 +85,46 @@ func TestCountsStay(t *testing.T) {
 	}{{5, true, 7, 7}, {5, false, 0, 7}, {5, true, 8, 8}, {6, false, 0, 0}, {6, true, 1, 1}} {
 		if got := step(c.index, c.counted, c.downs); got != c.want {
 			t.Errorf("%+v: the carrier went %d times", c, got)
+		}
+	}
+}
+
+// TestEventFill: an event has of a message what a decision can need.
+func TestEventFill(t *testing.T) {
+	link := netlinkraw.Link{Index: 5, Master: 6, Flags: 7, MTU: 8, CarrierUp: 9, CarrierDown: 10, HasCarrierCounts: true,
+		Name: []byte("Ethernet0"), Kind: []byte("team")}
+	full := Event{Index: 5, Master: 6, Flags: 7, MTU: 8, CarrierUp: 9, CarrierDown: 10, Counted: true, Team: true, At: 3, kindLen: 4}
+	copy(full.linkKind[:], "team")
+	full.SetName([]byte("Ethernet0"))
+	as := func(kind EventKind, dump bool) Event {
+		ev := full
+		ev.Kind, ev.Dump = kind, dump
+		return ev
+	}
+	veth := link
+	veth.Kind = []byte("veth")
+	other := full
+	other.Team = false
+	copy(other.linkKind[:], "veth")
+	for name, c := range map[string]struct {
+		message netlinkraw.Message
+		want    Event
+	}{
+		"a link":             {netlinkraw.Message{Type: netlinkraw.NewLink, Link: link}, as(NewLink, false)},
+		"a link of a dump":   {netlinkraw.Message{Type: netlinkraw.NewLink, Link: link, Dump: true}, as(NewLink, true)},
+		"another kind":       {netlinkraw.Message{Type: netlinkraw.NewLink, Link: veth}, other},
+		"a deletion":         {netlinkraw.Message{Type: netlinkraw.DelLink, Link: link}, as(DelLink, false)},
+		"an unreadable link": {netlinkraw.Message{Type: netlinkraw.Unreadable, Link: link}, as(Unreadable, false)},
+		"an overrun":         {netlinkraw.Message{Type: netlinkraw.Overrun}, Event{Kind: Overrun, At: 3}},
+		"a good dump":        {netlinkraw.Message{Type: netlinkraw.DumpDone, Seq: 4}, Event{Kind: DumpDone, Seq: 4, At: 3}},
+		"a failed dump":      {netlinkraw.Message{Type: netlinkraw.DumpDone, Errno: 12}, Event{Kind: DumpDone, Failed: true, At: 3}},
+		"a lossy dump": {netlinkraw.Message{Type: netlinkraw.DumpDone, Interrupted: true, Incomplete: true},
+			Event{Kind: DumpDone, Interrupted: true, Incomplete: true, At: 3}},
+	} {
+		ev := Event{Team: true, MTU: 99} // of the slot's last use
+		ev.fill(&c.message, 3)
+		if ev != c.want {
+			t.Errorf("%s: %+v, want %+v", name, ev, c.want)
 		}
 	}
 }
