@@ -144,11 +144,16 @@ func TestUnreadableLinkIsNamed(t *testing.T) {
 func TestLines(t *testing.T) {
 	ev := Event{Kind: DelLink, Index: 5, Master: 9, Flags: 0x1002}
 	ev.SetName([]byte("PortChannel1"))
+	veth := Event{Index: 6, Flags: 0x1043, addressLen: 6, kindLen: 4}
+	veth.SetName([]byte("Ethernet0"))
+	copy(veth.address[:], "\x02\x42\xac\x11\x00\xff")
+	copy(veth.linkKind[:], "veth")
 	for _, tt := range []struct {
 		entry logEntry
 		want  string
 	}{
 		{logEntry{kind: lineMessage, ev: ev}, "onMsg: nlmsg type:17 key:PortChannel1 admin:0 oper:0 addr:none ifindex:5 master:9 flags:4098"},
+		{logEntry{kind: lineMessage, ev: veth}, "onMsg: nlmsg type:16 key:Ethernet0 admin:1 oper:1 addr:02:42:ac:11:00:ff ifindex:6 master:0 type:veth flags:4163"},
 		{logEntry{kind: lineDown, ev: ev}, "onMsg: Publish PortChannel1(ok:down) to state db"},
 		{logEntry{kind: lineWarmStart, count: 4294967295}, "checkWarmStart: portsyncd doing warm start, restore count 4294967295"},
 		{logEntry{kind: lineInitDone}, "main: PortInitDone"},

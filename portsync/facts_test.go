@@ -339,22 +339,31 @@ func TestLoggerRow(t *testing.T) {
 	if row := db.Hash(lab.ConfigDB, "LOGGER|portsyncd"); row["LOGLEVEL"] != "NOTICE" || row["LOGOUTPUT"] != "SYSLOG" {
 		t.Errorf("the row is %v", row)
 	}
-	l := s.watches[0].logger
 	for _, step := range []struct {
 		level string
 		want  slog.Level
-	}{{"DEBUG", syslog.LevelDebug}, {"ERROR", syslog.LevelError}, {"nonsense", syslog.LevelNotice}} {
+	}{{"DEBUG", syslog.LevelDebug}, {"nonsense", syslog.LevelNotice}, {"ERROR", syslog.LevelError}} {
 		if _, err := db.Do(lab.ConfigDB, "HSET", "LOGGER|portsyncd", "LOGLEVEL", step.level); err != nil {
 			t.Fatal(err)
 		}
-		l.apply()
-		if got := logs.Level(); got != step.want {
-			t.Errorf("after %q the level is %v, want %v", step.level, got, step.want)
+		for end := time.Now().Add(20 * time.Second); logs.Level() != step.want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("after %q the level is %v, want %v", step.level, logs.Level(), step.want)
+			}
 		}
+	}
+	var out strings.Builder
+	l := *s.watches[0].logger
+	l.log = slog.New(slog.NewTextHandler(&out, nil))
+	if l.apply(); out.Len() != 0 {
+		t.Errorf("a row that can be read: %s", out.String())
 	}
 	db.SetFault(lab.Fault{Error: lab.Loading})
 	if err := l.applyFrom(s.store.(*Databases).config, false); !isServerError(err) {
 		t.Errorf("a row that cannot be read: %v", err)
+	}
+	if l.apply(); !strings.Contains(out.String(), "cannot read the LOGGER row") {
+		t.Errorf("a row that cannot be read: %q", out.String())
 	}
 }
 

@@ -128,3 +128,40 @@ func TestEventFill(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignDeletion: the deletion of an interface that has no name of ours concerns us if
+// we knew it by another name.
+func TestForeignDeletion(t *testing.T) {
+	gone := func(master int32, team bool) *Event {
+		ev := linkEvent(DelLink, 5, "eth5", 0)
+		ev.Master, ev.Team = master, team
+		return &ev
+	}
+	for name, c := range map[string]struct {
+		set  func(s *State)
+		ev   *Event
+		want Test
+	}{
+		"never known":                          {func(s *State) {}, gone(0, false), TestName},
+		"never known, bridge":                  {func(s *State) {}, gone(3, false), TestName},
+		"never known, team":                    {func(s *State) {}, gone(0, true), TestName},
+		"of an earlier run":                    {func(s *State) { s.AddOld(5, "Ethernet0") }, gone(0, false), TestOld},
+		"of an earlier run, leaves its bridge": {func(s *State) { s.AddOld(5, "Ethernet0") }, gone(3, false), TestMaster},
+	} {
+		s := NewState(nil)
+		c.set(s)
+		actions, err := s.Step(c.ev, nil, nil)
+		if err != nil || len(actions) != 1 || actions[0] != ignore(c.want) {
+			t.Errorf("%s: %+v, %v; want it ignored as %v", name, actions, err, c.want)
+		}
+		if kept := len(s.old) == 1; kept != (c.want == TestMaster) {
+			t.Errorf("%s: kept %t", name, kept)
+		}
+	}
+	s := NewState(nil)
+	ev := linkEvent(NewLink, 5, "Ethernet0", 0)
+	s.Step(&ev, nil, nil)
+	if actions, _ := s.Step(gone(0, false), nil, nil); len(actions) != 1 || actions[0].Kind != Delete || len(s.links) != 0 {
+		t.Errorf("renamed and deleted: %+v", actions)
+	}
+}

@@ -21,10 +21,11 @@ type stored struct {
 	appl, state *lab.DB
 }
 
-// serveLab serves an in-memory database and returns its socket.
+// serveLab serves an in-memory database, which notifies as SONiC's does, and returns its
+// socket.
 func serveLab(t *testing.T) (*lab.DB, string) {
 	t.Helper()
-	db, socket := lab.NewDB(lab.DBOptions{}), filepath.Join(t.TempDir(), "s")
+	db, socket := lab.NewDB(lab.DBOptions{Notify: "AKE"}), filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
