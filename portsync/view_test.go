@@ -99,6 +99,9 @@ func TestViewOfStart(t *testing.T) {
 func TestViewOfRefusal(t *testing.T) {
 	b := newBench(t)
 	b.start()
+	b.awaitView("the end of the initial sync", func(v *portsync.View) bool { return v.Start.Ready })
+	b.must(b.kernel.SetMTU("Ethernet4", 9000)) // the last message before the refusals
+	b.await("Ethernet4", "9000")
 	b.db.SetFault(lab.Fault{Error: lab.OutOfMemory, WritesOnly: true})
 	b.must(b.kernel.SetMTU("Ethernet0", 9100))
 	v := b.awaitView("a row that waits", func(v *portsync.View) bool {
