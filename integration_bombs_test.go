@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -94,27 +93,11 @@ func TestReportOfBombs(t *testing.T) {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			dir := t.TempDir()
 			plantBomb(t, dir+"/metrics", dir+"/port_state.json", bomb)
-			cmd := exec.Command(binary(t), "report", "--json", "--html", dir+"/page.html", "--storage", dir+"/metrics")
-			var out bytes.Buffer
-			cmd.Stdout = &out
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
+			out, code, most := runMeasured(t, binary(t), "report", "--json", "--html", dir+"/page.html", "--storage", dir+"/metrics")
+			if code != 0 || !strings.Contains(out, "expected at most") && !strings.Contains(out, "has a text of more than") {
+				t.Errorf("report: status %d, %.200s", code, out)
 			}
-			ended := make(chan error)
-			go func() { ended <- cmd.Wait() }()
-			most, err, running := int64(0), error(nil), true
-			for running {
-				select {
-				case err = <-ended:
-					running = false
-				case <-time.After(time.Millisecond):
-					most = max(most, peakOf(cmd.Process.Pid))
-				}
-			}
-			if err != nil || !strings.Contains(out.String(), "expected at most") && !strings.Contains(out.String(), "has a text of more than") {
-				t.Errorf("report: %v, %.200s", err, &out)
-			}
-			if most == 0 || most > mostMemory && !raceEnabled {
+			if most > mostMemory && !raceEnabled {
 				t.Errorf("the report took %d MiB, want at most %d", most>>20, mostMemory>>20)
 			}
 			t.Logf("the report took %d MiB", most>>20)
