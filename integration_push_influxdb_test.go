@@ -217,9 +217,6 @@ func (i *influxDB) missing(e exposition) string {
 	for series, value := range e.samples {
 		name, labels := labelsOf(series)
 		labels["instance"] = "leaf 1"
-		if port, ok := labels["port"]; ok {
-			labels["port"] = strings.ReplaceAll(port, "\x01", `\x01`) // cannot be printed
-		}
 		arrived, ok := got[seriesKey(name, labels)]
 		if !ok {
 			return "no " + seriesKey(name, labels)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -41,6 +42,33 @@ type shownPort struct {
 	CarrierUp   uint32    `json:"carrier_up"`
 	CarrierDown uint32    `json:"carrier_down"`
 	LastChange  time.Time `json:"last_change"`
+}
+
+// UnmarshalJSON takes the name from name_hex where the document has one, because JSON
+// cannot hold bytes that are not UTF-8.
+func (p *shownPort) UnmarshalJSON(text []byte) error {
+	type plain shownPort // without this method
+	document := struct {
+		*plain
+		NameHex string `json:"name_hex"`
+	}{plain: (*plain)(p)}
+	if err := json.Unmarshal(text, &document); err != nil || document.NameHex == "" {
+		return err
+	}
+	name, err := hex.DecodeString(document.NameHex)
+	p.Name = string(name)
+	return err
+}
+
+// shownName returns a port's name as labels show it: bytes that are not UTF-8, and
+// characters that cannot be seen, are spelled. It knows those of awkwardPorts.
+func shownName(name string) string {
+	return strings.NewReplacer("\xff", `\xff`, "\xfe", `\xfe`, "\x01", `\x01`).Replace(name)
+}
+
+// portLabel returns the label of a port's series in the text format.
+func portLabel(name string) string {
+	return labelText(map[string]string{"port": shownName(name)})
 }
 
 // healthFacts is /healthz as JSON.
@@ -228,7 +256,7 @@ func (r *selfReport) disagreement() string {
 	up := 0
 	for _, p := range r.ports {
 		up += bitOf(p.Oper)
-		if changed := m[fmt.Sprintf("portsyncd_port_last_change_timestamp_seconds{port=%q}", p.Name)]; p.Index != 0 {
+		if changed := m["portsyncd_port_last_change_timestamp_seconds"+portLabel(p.Name)]; p.Index != 0 {
 			if shown := float64(p.LastChange.UnixNano()) / 1e9; math.Abs(shown-changed) > 1e-3 {
 				differ("last change of "+p.Name+" in /ports and the series", shown, changed)
 			}

@@ -2,6 +2,7 @@ package portsync
 
 import (
 	"cmp"
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -122,8 +123,9 @@ func (v *portView) view(c clock, now int64) PortView {
 //	  "ifindex":3,"admin":"up","oper":"up","mtu":9100,"carrier_up":1,"carrier_down":1}]}
 //
 // The values are the kernel's; "written" says whether STATE_DB has acknowledged
-// them. A port without an interface has none of the second line. It may be called
-// from any goroutine.
+// them. A port without an interface has no members from "ifindex" on. A name that is
+// not UTF-8 is followed by "name_hex", its bytes in hexadecimal. It may be called from
+// any goroutine.
 func (s *Status) AppendPorts(b []byte) []byte {
 	b = append(b, `{"schema":1,"ports":[`...)
 	for i, v := range s.ports.all() {
@@ -149,6 +151,9 @@ func (v *portView) append(b []byte, c clock) []byte {
 		b = append(append(b, value...), '"')
 	}
 	b = appendJSONString(append(b, `{"name":`...), v.name)
+	if !utf8.ValidString(v.name) {
+		b = append(hex.AppendEncode(append(b, `,"name_hex":"`...), []byte(v.name)), '"')
+	}
 	state := PortState(v.state.Load())
 	flag("present", state == PortPresent)
 	flag("awaited", v.awaited.Load())

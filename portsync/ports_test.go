@@ -36,7 +36,7 @@ func TestAppendPorts(t *testing.T) {
 	l.show(strange, here)
 	const want = `{"schema":1,"ports":[
 {"name":"Ethernet4","present":true,"awaited":false,"state":"present","written":true,"configured":true,"last_change":"2026-11-24T07:31:06Z","ifindex":7,"admin":"up","oper":"down","mtu":9100,"carrier_up":1,"carrier_down":2},
-{"name":"Ethernet\"\u0001` + "\ufffd" + `","present":false,"awaited":true,"state":"pending","written":true,"configured":false}
+{"name":"Ethernet\"\u0001` + "\ufffd" + `","name_hex":"45746865726e65742201ff","present":false,"awaited":true,"state":"pending","written":true,"configured":false}
 ]}
 `
 	got := string(l.Status.AppendPorts(nil))
