@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"portsyncd/portsync"
 )
 
 // The tests of this file hold the rules and dashboards under deploy to what the
@@ -58,6 +61,37 @@ func TestAlertsAreComplete(t *testing.T) {
 	}
 	if alerts < 10 || len(sections) > 0 || len(tested) > 0 {
 		t.Errorf("%d alerts; sections %v and tests %v of none", alerts, sections, tested)
+	}
+}
+
+// TestAlertOfEachReason checks that each reason of health raises an alert, and that the
+// section of the runbook about that alert names the reason.
+func TestAlertOfEachReason(t *testing.T) {
+	own := map[string]string{"audit_mismatch": "PortsyncdAuditMismatch", "disk": "PortsyncdFilesNotWritten",
+		"overrun": "PortsyncdNetlinkOverruns", "ports_missing": "PortsyncdPortsMissing"}
+	exprs := make(map[string]string)
+	for _, r := range readRules(t) {
+		exprs[r.alert] = r.expr
+	}
+	m := regexp.MustCompile(`portsyncd_health_reason\{code!~"([^"]*)"\} == 1`).FindStringSubmatch(exprs["PortsyncdDegraded"])
+	if m == nil {
+		t.Fatalf("PortsyncdDegraded: expression %q", exprs["PortsyncdDegraded"])
+	}
+	if got := strings.Split(m[1], "|"); !slices.Equal(got, slices.Sorted(maps.Keys(own))) {
+		t.Errorf("PortsyncdDegraded leaves out %q; alerts of their own: %v", got, own)
+	}
+	sections := runbook(t)
+	for _, c := range portsync.HealthCodes {
+		alert := own[c.Code]
+		switch {
+		case c.Severity == portsync.Unhealthy:
+			alert = "PortsyncdUnhealthy"
+		case alert == "":
+			alert = "PortsyncdDegraded"
+		}
+		if exprs[alert] == "" || !strings.Contains(sections[alert], "`"+c.Code+"`") {
+			t.Errorf("%s: the section of %s in the runbook does not name it", c.Code, alert)
+		}
 	}
 }
 
