@@ -388,3 +388,38 @@ func TestWaitingForRedis(t *testing.T) {
 		})
 	}
 }
+
+// TestSessionOfTwoServers: each server has a watch of its own, and one that cannot be
+// watched is an error.
+func TestSessionOfTwoServers(t *testing.T) {
+	first, one := serveLab(t)
+	second, two := serveLab(t)
+	logs := syslog.New(syslog.Options{SocketPath: filepath.Join(t.TempDir(), "none"), Level: syslog.LevelNotice})
+	c := Connector{
+		Map:  func() (*sonicdb.Map, error) { return labMap(t, one, two), nil },
+		Logs: logs, Level: syslog.LevelNotice, Log: slog.New(logs), status: new(Status),
+	}
+	s, err := c.open(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if len(s.watches) != 2 || s.watches[0].logger == nil || s.watches[1].logger != nil {
+		t.Errorf("%d watches", len(s.watches))
+	}
+	for name, db := range map[string]*lab.DB{"the first server": first, "the second server": second} {
+		db.Disconnect()
+		for n := (note{kind: noteFlushed}); n.kind != noteLost; {
+			select {
+			case n = <-s.notes:
+			case <-time.After(20 * time.Second):
+				t.Fatalf("nobody says that %s has gone", name)
+			}
+		}
+	}
+	second.Close()
+	if s, err := c.open(t.Context(), true); err == nil {
+		s.close()
+		t.Error("a session without STATE_DB's server")
+	}
+}

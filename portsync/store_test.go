@@ -35,6 +35,20 @@ func serveLab(t *testing.T) (*lab.DB, string) {
 	return db, socket
 }
 
+// labMap has STATE_DB on the second server and the others on the first.
+func labMap(t *testing.T, first, second string) *sonicdb.Map {
+	t.Helper()
+	m, err := sonicdb.ParseMap("map", fmt.Appendf(nil, `{
+		"INSTANCES": {"a": {"unix_socket_path": %q}, "b": {"unix_socket_path": %q}},
+		"DATABASES": {"APPL_DB": {"id": 0, "separator": ":", "instance": "a"},
+			"CONFIG_DB": {"id": 4, "separator": "|", "instance": "a"},
+			"STATE_DB": {"id": 6, "separator": "|", "instance": "b"}}}`, first, second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 func newStored(t *testing.T, servers int) *stored {
 	t.Helper()
 	s := &stored{t: t}
@@ -44,14 +58,8 @@ func newStored(t *testing.T, servers int) *stored {
 	if servers == 2 {
 		s.state, second = serveLab(t)
 	}
-	m, err := sonicdb.ParseMap("map", fmt.Appendf(nil, `{
-		"INSTANCES": {"a": {"unix_socket_path": %q}, "b": {"unix_socket_path": %q}},
-		"DATABASES": {"APPL_DB": {"id": 0, "separator": ":", "instance": "a"},
-			"CONFIG_DB": {"id": 4, "separator": "|", "instance": "a"},
-			"STATE_DB": {"id": 6, "separator": "|", "instance": "b"}}}`, first, second))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := labMap(t, first, second)
+	var err error
 	if s.Databases, err = OpenDatabases(context.Background(), m); err != nil {
 		t.Fatal(err)
 	}
