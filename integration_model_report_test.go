@@ -52,7 +52,7 @@ func (r *modelRun) wanted(quiet bool) *wantedReport {
 			p.State = "present"
 		case exists[name]:
 			p.State = "pending"
-		case d.wasThere[name] && !d.awaited[name]:
+		case d.wasThere[name]:
 			p.State = "absent"
 		}
 		p.Configured, p.Awaited = configured[name] != nil, d.awaited[name]
@@ -90,23 +90,26 @@ func (r *modelRun) wantedHealth(w *wantedReport, quiet bool) {
 	if time.Since(r.execed) > minute-healthLingers && !r.m.daemon.initDone {
 		w.may = append(w.may, "port_init_late")
 	}
-	missing, lacking, ignored := 0, 0, slices.Collect(maps.Values(r.m.daemon.old))
+	// Missing are ports whose interface vanished. One that was added later, or whose row
+	// was replaced, has a minute to come; late counts it once the daemon has run as long.
+	missing, late, ignored := 0, 0, slices.Collect(maps.Values(r.m.daemon.old))
 	for name, p := range w.ports {
 		switch {
-		case !p.Configured || p.Index != 0:
-		case p.State == "absent" && !r.m.daemon.expected[name] && isPortName(name) && !slices.Contains(ignored, name):
+		case !p.Configured || p.Index != 0 || !isPortName(name) || slices.Contains(ignored, name):
+		case p.State == "absent" && !r.m.daemon.expected[name]:
 			missing++
-		default:
-			lacking++ // and may be missing, by what was before this process
+		case time.Since(r.execed) > minute-healthLingers && (p.State == "absent" || r.m.daemon.initDone):
+			late++
 		}
 	}
 	switch {
 	case missing > 0 && quiet:
 		w.must = append(w.must, "ports_missing")
-	case missing+lacking > 0:
+	case missing+late > 0:
 		w.may = append(w.may, "ports_missing")
-	case quiet:
-		w.series["portsyncd_ports_missing"] = 0
+	}
+	if quiet && late == 0 {
+		w.series["portsyncd_ports_missing"] = float64(missing)
 	}
 	if r.starts > 2 {
 		w.may = append(w.may, "restart_storm")

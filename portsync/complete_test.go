@@ -13,8 +13,8 @@ import (
 )
 
 // TestAbsentAfterRestart: a port that orchagent had set up before the start and that has
-// no interface now is absent, once the first dump has shown that; one that is awaited is
-// pending.
+// no interface now is absent, once the first dump has shown that, and missing, awaited (a
+// warm start) or not; one that was never there is pending.
 func TestAbsentAfterRestart(t *testing.T) {
 	a := newAccount(t, "Ethernet0", "Ethernet4", "Ethernet8")
 	l := a.loop
@@ -32,8 +32,14 @@ func TestAbsentAfterRestart(t *testing.T) {
 	}
 	l.endOfInitialUpdate()
 	a.turn()
-	if got, want := states(), []string{"absent", "pending", "pending"}; !slices.Equal(got, want) {
+	if got, want := states(), []string{"absent", "absent", "pending"}; !slices.Equal(got, want) {
 		t.Errorf("after the dump: %q, want %q", got, want)
+	}
+	l.MissingAfter = 0
+	l.absences.changed = true
+	l.findMissing(l.clock.now())
+	if got, want := l.absences.missing, (&missingPorts{2, "Ethernet0, Ethernet4"}); got == nil || *got != *want {
+		t.Errorf("missing: %+v, want %+v", got, want)
 	}
 }
 

@@ -53,7 +53,7 @@ func (l *Loop) missingFrom(p *Port, since int64) int64 {
 	switch {
 	case !l.initial.eoiu:
 		return never
-	case p.wasThere:
+	case p.vanished():
 		return max(since+int64(l.MissingAfter), p.expectedBy)
 	case !l.state.InitDone():
 		return never

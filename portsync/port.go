@@ -75,7 +75,8 @@ const (
 	// PortPresent: the interface exists and its row is in STATE_DB.
 	PortPresent
 	// PortAbsent: the interface existed and is gone, or orchagent had set the port up
-	// before the start and the kernel has no interface for it.
+	// before the start and the kernel has no interface for it. PortInitDone may wait for
+	// it.
 	PortAbsent
 )
 
@@ -87,11 +88,16 @@ func (p *Port) state() PortState {
 	switch {
 	case p.Index != 0 && p.row.there:
 		return PortPresent
-	case p.Index == 0 && p.wasThere && !p.Awaited:
+	case p.vanished():
 		return PortAbsent
 	}
 	return PortPending
 }
+
+// vanished reports whether p has no interface and had one. A port that vanished is
+// absent, and missing after a while, whether or not PortInitDone waits for it: a warm
+// start waits for all ports.
+func (p *Port) vanished() bool { return p.Index == 0 && p.wasThere }
 
 // visible reports whether p is shown at all.
 func (p *Port) visible() bool {
