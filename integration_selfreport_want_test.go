@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"portsyncd/netlinkraw"
 	"portsyncd/portsync"
+	"portsyncd/sonicdb"
 )
 
 // wantedReport is what a daemon has to say about itself.
@@ -156,17 +158,39 @@ func atRest() map[string]float64 {
 	}
 }
 
+// configuredNow returns the names of the ports that CONFIG_DB has. A key that is no
+// hash is no port.
+func (c *cell) configuredNow() map[string]bool {
+	c.t.Helper()
+	db := c.conn("CONFIG_DB")
+	keys, err := db.Keys(configPort + "*")
+	c.must("list the ports", err)
+	for _, key := range keys {
+		db.Send("HLEN", key)
+	}
+	c.must("ask for the length of the rows", db.Flush())
+	names := make(map[string]bool)
+	for _, key := range keys {
+		r, err := db.Receive()
+		var refused sonicdb.ServerError
+		if errors.As(err, &refused) {
+			continue
+		}
+		c.must("read the length of "+key, err)
+		if r.Int > 0 {
+			names[strings.TrimPrefix(key, configPort)] = true
+		}
+	}
+	return names
+}
+
 // wantedReport is what the kernel and the databases say that a daemon has to say,
 // if it has nothing left to do.
 func (c *cell) wantedReport() *wantedReport {
 	c.t.Helper()
 	w := &wantedReport{ports: make(map[string]shownPort), series: atRest()}
-	configured := make(map[string]bool)
-	keys, err := c.conn("CONFIG_DB").Keys(configPort + "*")
-	c.must("list the ports", err)
-	for _, key := range keys {
-		name := strings.TrimPrefix(key, configPort)
-		configured[name] = true
+	configured := c.configuredNow()
+	for name := range configured {
 		w.ports[name] = shownPort{Name: name, Configured: true, Written: true}
 	}
 	present := 0
