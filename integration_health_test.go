@@ -363,8 +363,6 @@ func TestHealthOfKernel(t *testing.T) {
 	if c == nil {
 		return
 	}
-	// Without lines of link messages, which could take the place of what is looked for.
-	c.do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "WARN", "LOGOUTPUT", "SYSLOG")
 	d := c.bringUp(faultPorts)
 	p := newPatient(c, d)
 	p.lines, p.states = c.logs.len(), d.states.len()
@@ -374,7 +372,6 @@ func TestHealthOfKernel(t *testing.T) {
 	p.awaitSick("overrun")
 	c.awaitInStep(patience)
 	if thorough() {
-		c.do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "NOTICE")
 		p.outlast("overrun", time.Minute+patience)
 		p.awaitWell()
 	}
