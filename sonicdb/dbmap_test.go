@@ -85,6 +85,22 @@ func TestParseMapCredentials(t *testing.T) {
 	}
 }
 
+// TestParseMapTail: what follows the map is ignored, as by the C++ daemons; a file that
+// ends within the map, or begins with something else, is refused.
+func TestParseMapTail(t *testing.T) {
+	const good = `{"INSTANCES": {}, "DATABASES": {}}`
+	for _, tail := range []string{"\n", "}", "\n\x00\x00", " {\"INSTANCES\": 1}", "\xff"} {
+		if _, err := ParseMap("f", []byte(good+tail)); err != nil {
+			t.Errorf("followed by %q: %v", tail, err)
+		}
+	}
+	for _, src := range []string{good[:len(good)-1], "x" + good, "// comment\n" + good, "\xff\xfe" + good, "\x00" + good} {
+		if _, err := ParseMap("f", []byte(src)); err == nil {
+			t.Errorf("%q is accepted", src)
+		}
+	}
+}
+
 // TestParseMapSize: a map of the largest size is read.
 func TestParseMapSize(t *testing.T) {
 	src := `{"INSTANCES": {}, "DATABASES": {}}`

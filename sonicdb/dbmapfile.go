@@ -33,11 +33,15 @@ func ParseMap(name string, src []byte) (*Map, error) {
 	if len(src) > maxMap {
 		return nil, fmt.Errorf("%s: want at most %d bytes", name, maxMap)
 	}
-	// nlohmann::json, with which the C++ daemons read the map, skips a byte order mark.
+	// The C++ daemons read the map with nlohmann::json's operator>>, which skips a byte
+	// order mark and ignores text that follows the object.
 	src = bytes.TrimPrefix(src, []byte("\xef\xbb\xbf"))
 	root := object{path: name + ": "}
 	if err := json.Unmarshal(src, &root.members); err != nil {
-		return nil, jsonError(name, src, err)
+		root.members = nil
+		if json.NewDecoder(bytes.NewReader(src)).Decode(&root.members) != nil {
+			return nil, jsonError(name, src, err)
+		}
 	}
 	instances, err := root.object("INSTANCES")
 	if err != nil {
