@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"time"
 
 	"portsyncd/config"
@@ -30,8 +32,22 @@ func (d *process) remember(families *portsync.Metrics) {
 	}
 	if d.cfg.Metrics.Enabled {
 		c.StoragePath = d.cfg.Metrics.StoragePath
+		c.MadeDirs = madeDirs(&d.cfg, os.Getenv("STATE_DIRECTORY"))
 	}
 	d.memory = warmrestart.Open(c)
+}
+
+// madeDirs returns the directories on the path of the exports that no setting names. The
+// mode of systemd's state directory is systemd's business.
+func madeDirs(cfg *config.Config, stateDirectory string) []string {
+	if cfg.IsSet("metrics.storage_path") {
+		return nil
+	}
+	storage := cfg.Metrics.StoragePath
+	if parent := filepath.Dir(storage); parent != filepath.Clean(stateDirectory) {
+		return []string{parent, storage}
+	}
+	return []string{storage}
 }
 
 // appendExport appends what node_exporter's textfile collector serves: our own

@@ -16,10 +16,13 @@ import (
 type Config struct {
 	StateFile   string // absolute path, of the ports; "" to remember none
 	StoragePath string // absolute path of the directory for all else; "" to keep nothing
-	Writer      string // name and version of the program
-	Log         *slog.Logger
-	Families    *Families
-	FS          snapshot.FS // nil means that of the machine
+	// MadeDirs are directories on the path of the exports that the daemon, not the
+	// administrator, has chosen. Earlier versions made them with mode 0750.
+	MadeDirs []string
+	Writer   string // name and version of the program
+	Log      *slog.Logger
+	Families *Families
+	FS       snapshot.FS // nil means that of the machine
 
 	// Sample makes one line of the history, a JSON object, which is to have the
 	// field "time" and the counters; nil: no history is kept. Run calls it.

@@ -436,3 +436,28 @@ func TestDirectoryOnTheWay(t *testing.T) {
 		t.Errorf("log: %s", &l.log.buf)
 	}
 }
+
+// TestDirectoriesOfEarlierVersion: directories that an earlier version closed to other
+// users are opened; what the administrator may have closed is not.
+func TestDirectoriesOfEarlierVersion(t *testing.T) {
+	for _, test := range []struct {
+		mode, want os.FileMode
+		made       bool
+	}{{0o750, 0o755, true}, {0o700, 0o700, true}, {0o710, 0o710, true}, {0o750, 0o750, false}} {
+		c := config(t.TempDir())
+		c.SaveInterval = time.Millisecond
+		must(t, os.Mkdir(c.StoragePath, 0o700))
+		must(t, os.Chmod(c.StoragePath, test.mode))
+		if test.made {
+			c.MadeDirs = []string{filepath.Join(c.StoragePath, "absent"), c.StoragePath}
+		}
+		l := start(t, c)
+		for end := time.Now().Add(10 * time.Second); l.exposed(`portsyncd_snapshot_saves_total{file="export_prometheus"}`) == "0" && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		l.stop()
+		if info, err := os.Stat(c.StoragePath); err != nil || info.Mode().Perm() != test.want {
+			t.Errorf("made %v, mode %v: mode %v, %v; want %v", test.made, test.mode, info.Mode(), err, test.want)
+		}
+	}
+}

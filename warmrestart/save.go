@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"portsyncd/snapshot"
 	"portsyncd/syslog"
 )
@@ -65,11 +67,29 @@ func (m *Memory) export(name string, render func([]byte) []byte) (bool, error) {
 	err := snapshot.WriteFile(path, render(nil), exportMode)
 	if err == nil && !m.checked {
 		m.checked = true
+		m.openMadeDirs()
 		if dir := closedDir(path); dir != "" {
 			m.cfg.Log.Log(context.Background(), syslog.LevelNotice, "other users cannot read the exports; the directory keeps them out", "directory", dir)
 		}
 	}
 	return err == nil, err
+}
+
+// openMadeDirs gives directories that an earlier version made the mode that they are made
+// with now, so that other users can read the exports after an upgrade. Any other mode,
+// and any other owner, is the administrator's choice.
+func (m *Memory) openMadeDirs() {
+	for _, dir := range m.cfg.MadeDirs {
+		var st unix.Stat_t
+		if unix.Lstat(dir, &st) != nil || st.Mode != unix.S_IFDIR|privateDirMode || int(st.Uid) != os.Geteuid() {
+			continue
+		}
+		if err := os.Chmod(dir, openDirMode); err != nil {
+			m.cfg.Log.Log(context.Background(), syslog.LevelNotice, "cannot open a directory of an earlier version to readers of the exports", "error", err)
+			continue
+		}
+		m.cfg.Log.Log(context.Background(), syslog.LevelNotice, "directory of an earlier version opened to readers of the exports", "directory", dir)
+	}
 }
 
 // closedDir returns the directory that keeps other users from a file, "" if none does:
