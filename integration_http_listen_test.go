@@ -177,6 +177,56 @@ func TestHTTPDevice(t *testing.T) {
 	}
 }
 
+// TestHTTPLinkLocal listens at a link-local address, which belongs to a device, without
+// the setting metrics.device: when the device is made again it listens at the new one.
+func TestHTTPLinkLocal(t *testing.T) {
+	c := newCell(t)
+	if c == nil {
+		return
+	}
+	require(t, "ip")
+	const address = "fe80::5"
+	outside := newOutside(t)
+	make := func() {
+		t.Helper()
+		c.must("make the device", c.links.AddVeth("mgmt0", "mgmt1"))
+		ip(t, "link", "set", "mgmt1", "netns", strconv.Itoa(outside.thread))
+		ip(t, "-6", "address", "add", address+"/64", "dev", "mgmt0", "nodad")
+		ip(t, "link", "set", "mgmt0", "up")
+		outside.run(func() {
+			ip(t, "-6", "address", "add", "fe80::6/64", "dev", "mgmt1", "nodad")
+			ip(t, "link", "set", "mgmt1", "up")
+		})
+	}
+	await := func() {
+		t.Helper()
+		eventually(t, patience, func() (problem string) {
+			outside.run(func() {
+				// Package net remembers the index of a zone, so it is asked for a number.
+				device, err := net.InterfaceByName("mgmt1")
+				if err != nil {
+					problem = err.Error()
+					return
+				}
+				conn, err := net.DialTimeout("tcp", fmt.Sprintf("[%s%%%d]:9101", address, device.Index), time.Second)
+				if err != nil {
+					problem = err.Error()
+					return
+				}
+				conn.Close()
+			})
+			return problem
+		})
+	}
+	make()
+	c.startWith("[metrics]\nlisten = \"[" + address + "%mgmt0]:9101\"\n")
+	await()
+	c.must("delete the device", c.links.Delete("mgmt0"))
+	c.awaitLog(0, patience, "HTTP listener lost; listening again", "mgmt0")
+	make()
+	await()
+}
+
 // outside is a thread in a network namespace of its own.
 type outside struct {
 	thread int

@@ -6,18 +6,20 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// A listening socket outlives what it hangs on without a word: SO_BINDTODEVICE keeps the
-// index of a device that is deleted or renamed (socket(7)), and a unix socket whose name
-// is gone can no longer be connected to. The kernel reports both events.
+// A listening socket stays open when clients can no longer reach it: SO_BINDTODEVICE and
+// the scope of a link-local address keep the index of a device that is deleted or renamed
+// (socket(7), ipv6(7)), and nobody can connect to a unix socket whose name is gone. The
+// kernel reports these events.
 
-// guardEvery is how often a guard looks without an event: a directory above the socket
+// guardEvery is how often a guard checks without an event: a directory above the socket
 // may be renamed or mounted over.
-const guardEvery = 30 * time.Second
+const guardEvery = 2 * time.Second
 
 // guard watches what a listener hangs on.
 type guard struct {
@@ -25,9 +27,38 @@ type guard struct {
 	why    func() error // nil while the listener can be reached
 }
 
-// guardOf returns the guard of a listener that e opened on device, which had the index
-// before; nil if there is nothing to watch.
-func guardOf(e endpoint, l net.Listener, device string, index int) *guard {
+// link is a device that a listener depends on, with the index it had when the listener
+// was opened; 0 if there was none.
+type link struct {
+	name  string
+	index int
+}
+
+// linksOf returns the devices that a listener of e on device depends on: that device, and
+// the zone of a link-local address.
+func linksOf(e endpoint, device string) []link {
+	var links []link
+	if e.network == "unix" {
+		return nil
+	}
+	for _, name := range []string{device, zoneOf(e.address)} {
+		if name != "" {
+			links = append(links, link{name, indexOf(name)})
+		}
+	}
+	return links
+}
+
+// zoneOf returns the zone of the IPv6 address in "[address%zone]:port", or "".
+func zoneOf(address string) string {
+	host, _, _ := net.SplitHostPort(address)
+	_, zone, _ := strings.Cut(host, "%")
+	return zone
+}
+
+// guardOf returns the guard of a listener that e opened, and that depends on links; nil
+// if there is nothing to watch.
+func guardOf(e endpoint, l net.Listener, links []link) *guard {
 	if socket, ok := l.(*unixListener); ok {
 		return &guard{events: watchFile(e.address), why: func() error {
 			if !socket.inPlace() {
@@ -36,12 +67,14 @@ func guardOf(e endpoint, l net.Listener, device string, index int) *guard {
 			return nil
 		}}
 	}
-	if device == "" {
+	if len(links) == 0 {
 		return nil
 	}
-	return &guard{events: watchLink(index), why: func() error {
-		if now := indexOf(device); now != index {
-			return fmt.Errorf("the device %q was deleted or replaced", device)
+	return &guard{events: watchLink(links[0].index), why: func() error {
+		for _, link := range links {
+			if indexOf(link.name) != link.index {
+				return fmt.Errorf("the device %q was deleted or replaced", link.name)
+			}
 		}
 		return nil
 	}}

@@ -16,8 +16,8 @@ import (
 // as if the page came from here; the header is what gives such a request away.
 
 // servesHost reports whether a request with this Host header is for this host: it has
-// an IP address, localhost, one of the configured names, a name of the certificate,
-// or one of the host's own names. Only a client of HTTP/1.0 sends no header; browsers
+// an IP address, localhost, one of the configured names, a name that the server listens
+// at, a name of the certificate, or one of the host's own names. Only a client of HTTP/1.0 sends no header; browsers
 // do not.
 func (s *Server) servesHost(header string) bool {
 	name := hostOf(header)
@@ -28,6 +28,7 @@ func (s *Server) servesHost(header string) bool {
 		return true
 	}
 	return slices.Contains(s.live.Load().hostNames, name) ||
+		slices.Contains(s.listenNames, name) ||
 		s.certs != nil && s.certs.isFor(name) ||
 		isOwnName(name)
 }

@@ -3,6 +3,7 @@ package metrics
 import (
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -83,6 +84,21 @@ func TestHostOfCertificate(t *testing.T) {
 		resp, _ := fetchWith(t, client, "GET", "https://"+s.Addrs()[0].String()+"/healthz", "Host: "+name)
 		if resp.StatusCode != want {
 			t.Errorf("Host %q: %d, want %d", name, resp.StatusCode, want)
+		}
+	}
+}
+
+// A name that the configuration has the server listen at needs no other setting.
+func TestHostOfListenAddress(t *testing.T) {
+	s, err := NewServer(ServerConfig{Listen: []string{"Leaf7.Fabric.Example.:9101", ":9102", "unix:/run/evil.example:1"}},
+		Sources{Set: NewSet()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"leaf7.fabric.example": true, "leaf7.fabric.example:9101": true,
+		"fabric.example": false, ":9102": false, "/run/evil.example": false} {
+		if got := s.servesHost(name); got != want {
+			t.Errorf("Host %q: served %v, want %v", name, got, want)
 		}
 	}
 }

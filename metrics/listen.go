@@ -74,7 +74,15 @@ func (e endpoint) listen(ctx context.Context, device string) (net.Listener, erro
 			return nil
 		}
 	}
-	return lc.Listen(ctx, TCPNetwork(e.address), e.address)
+	address := e.address
+	if zone := zoneOf(address); zone != "" {
+		// Package net remembers the index of a zone for a minute, in which the device
+		// may have been made again.
+		if index := indexOf(zone); index != 0 {
+			address = strings.Replace(address, "%"+zone+"]", fmt.Sprintf("%%%d]", index), 1)
+		}
+	}
+	return lc.Listen(ctx, TCPNetwork(e.address), address)
 }
 
 // TCPNetwork returns the network, in the terms of [net.Listen], on which to listen at

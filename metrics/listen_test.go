@@ -160,7 +160,10 @@ func TestListenUnixSparesBoundSocket(t *testing.T) {
 // A server listens again when its socket file is removed, renamed or replaced, says so
 // meanwhile, and never takes the place of another.
 func TestSocketFileLost(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "d")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(dir, "s")
 	down := make(chan string, 100)
 	s, err := NewServer(ServerConfig{Listen: []string{"unix:" + path}},
@@ -215,6 +218,12 @@ func TestSocketFileLost(t *testing.T) {
 	next("is served by another process")
 	theirs.(*net.UnixListener).SetUnlinkOnClose(false)
 	theirs.Close()
+	served()
+	// No event tells of the directory.
+	if err := errors.Join(os.Rename(dir, dir+".old"), os.Mkdir(dir, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	next("was removed or replaced")
 	served()
 }
 

@@ -125,9 +125,11 @@ type Sources struct {
 type Server struct {
 	cfg       ServerConfig
 	endpoints []endpoint
-	src       Sources
-	log       *slog.Logger
-	live      atomic.Pointer[liveState]
+	// listenNames are the hosts in Listen, as hostOf spells them.
+	listenNames []string
+	src         Sources
+	log         *slog.Logger
+	live        atomic.Pointer[liveState]
 
 	http     http.Server
 	certs    *certificates // nil without TLS
@@ -175,6 +177,9 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 			return nil, err
 		}
 		s.endpoints = append(s.endpoints, e)
+		if host, _, err := net.SplitHostPort(e.address); err == nil && host != "" && e.network == "tcp" {
+			s.listenNames = append(s.listenNames, hostOf(e.address))
+		}
 	}
 	if (cfg.TLSCertFile == "") != (cfg.TLSKeyFile == "") {
 		return nil, errors.New("TLS needs both a certificate file and a key file")
@@ -273,10 +278,7 @@ func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
 
 // open opens e. If it cannot, it logs that at a level and returns nil.
 func (s *Server) open(e endpoint, level slog.Level) (net.Listener, *guard) {
-	index := 0
-	if s.cfg.Device != "" {
-		index = indexOf(s.cfg.Device) // before the socket is bound to it
-	}
+	links := linksOf(e, s.cfg.Device) // before the socket is bound to them
 	l, err := e.listen(s.stopped, s.cfg.Device)
 	if err != nil {
 		s.setDown(e, err)
@@ -286,7 +288,7 @@ func (s *Server) open(e endpoint, level slog.Level) (net.Listener, *guard) {
 	s.setDown(e, nil)
 	s.addAddr(l.Addr())
 	s.log.Info("serving metrics", "listen", l.Addr().String())
-	return l, guardOf(e, l, s.cfg.Device, index)
+	return l, guardOf(e, l, links)
 }
 
 // serveGuarded serves l until it breaks, or until g finds that it cannot be reached.
