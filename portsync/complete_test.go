@@ -81,6 +81,7 @@ func TestChangeTime(t *testing.T) {
 // TestPublicationIsComplete plays random histories. After each turn everything that is
 // shown of each port is what a publication of all ports from scratch would show.
 func TestPublicationIsComplete(t *testing.T) {
+	t.Parallel()
 	names := []string{"Ethernet0", "Ethernet4", "Ethernet8", "Ethernet12", "eth1"}
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))

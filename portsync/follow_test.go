@@ -82,6 +82,7 @@ func (f *following) next(want ...string) {
 // TestFollow: whatever happens to the rows of PORT leads to one read, which finds
 // the rows that exist.
 func TestFollow(t *testing.T) {
+	t.Parallel()
 	f := follow(t, "AKE")
 	for _, c := range []struct {
 		name string
@@ -128,6 +129,7 @@ func TestFollowIgnoresOthers(t *testing.T) {
 // TestFollowCoalesces: a config reload that writes 512 rows over half a second leads
 // to a read each followDelay at most, and to a complete one in the end.
 func TestFollowCoalesces(t *testing.T) {
+	t.Parallel()
 	f := follow(t, "AKE")
 	var all []string
 	reads, begun := 0, time.Now()
@@ -186,6 +188,7 @@ func TestFollowWithoutNotifications(t *testing.T) {
 
 // TestFollowRetries: a read that is refused is tried again.
 func TestFollowRetries(t *testing.T) {
+	t.Parallel()
 	f := follow(t, "AKE")
 	f.db.SetFault(lab.Fault{Error: lab.Busy})
 	f.do("HSET", "PORT|Ethernet4", "lanes", "4")

@@ -406,6 +406,7 @@ func TestInterruptedDump(t *testing.T) {
 // TestEndlessInterrupts interrupts every dump: the kernel is asked at a bounded
 // rate, and the timeout ends the wait.
 func TestEndlessInterrupts(t *testing.T) {
+	t.Parallel()
 	const timeout = 500 * time.Millisecond
 	w := newWarmStart(t, timeout, func(k *slowKernel) { k.interrupts = -1 })
 	r := w.memory.await(t)

@@ -33,6 +33,7 @@ func (b *bench) series(code string) string {
 // TestHealthOfDumps: a kernel whose dumps prove nothing makes the daemon
 // unhealthy after a second, until one does.
 func TestHealthOfDumps(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.start()
 	j := portsync.NewJudge(b.status, nil, b.set)
@@ -53,6 +54,7 @@ func TestHealthOfDumps(t *testing.T) {
 // TestHealthOfPortInitDone: it is late while a port is missing, and not once
 // that one has come.
 func TestHealthOfPortInitDone(t *testing.T) {
+	t.Parallel()
 	b := newBenchWith(t, func(o *portsync.Options) { o.LateAfter = 100 * time.Millisecond })
 	b.run()
 	j := portsync.NewJudge(b.status, nil, b.set)

@@ -138,6 +138,7 @@ func TestJudgeIsAskedByMany(t *testing.T) {
 // TestWatch: it tells of changes, from the end of the initial sync on, without
 // being asked; what was wrong before and is not any more is no change.
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	s := wellStatus()
 	s.ready.Store(false)
 	s.disconnect()

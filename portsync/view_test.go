@@ -142,6 +142,7 @@ func TestViewOfFlaps(t *testing.T) {
 // TestViewWhileRedisIsAway: what is shown of a port is the kernel's state, and that it
 // is not written yet. When Redis is back nothing counts as stalled.
 func TestViewWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
 	b := newBenchWith(t, func(o *portsync.Options) { o.MaxStall = 200 * time.Millisecond })
 	j := portsync.NewJudge(b.status, nil, b.set)
 	b.start()
