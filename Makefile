@@ -24,6 +24,9 @@ ARCHITECTURES ?= amd64 arm64 armhf
 GOBUILD   := CGO_ENABLED=0 go build -trimpath
 # What decides and computes, for mutation tests.
 PACKAGES  ?= ./config/toml ./config ./warmrestart/stats ./warmrestart ./sonicdb ./netlinkraw ./snapshot ./metrics ./portsync
+# Of a package's tests, where a slow machine may need longer than go test allows by
+# default, ten minutes.
+TIMEOUT   ?= 20m
 # The independent player of the recorded scenarios, where it is at hand.
 REPLAY    ?= ../shared/tools/replay
 
@@ -49,11 +52,11 @@ test: ## all tests that can run here, as README.md says
 
 .PHONY: race
 race: ## the same under the race detector (needs a C compiler)
-	go test -race ./...
+	go test -race -timeout $(TIMEOUT) ./...
 
 .PHONY: integration
 integration: ## the same as root, where nothing may be skipped
-	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -json ./... | go run ./.ci/noskip .ci/skips
+	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -timeout $(TIMEOUT) -json ./... | go run ./.ci/noskip .ci/skips
 
 .PHONY: nobody
 nobody: ## tests and demo as nobody, offline, with nothing but Go on the path
@@ -110,7 +113,7 @@ soak: ## an hour of changes, scrapes, saves, reloads and restarts of redis-serve
 .PHONY: cover
 cover: ## what the tests reach: dist/cover.html
 	mkdir -p dist
-	go test -coverprofile dist/cover.out -coverpkg ./... ./...
+	go test -timeout $(TIMEOUT) -coverprofile dist/cover.out -coverpkg ./... ./...
 	go tool cover -html dist/cover.out -o dist/cover.html
 	go tool cover -func dist/cover.out | tail -n 1
 
