@@ -32,6 +32,7 @@ func flagsOf(t *testing.T, command string) map[string]bool {
 
 // TestManual: portsyncd(8) describes each command and each option.
 func TestManual(t *testing.T) {
+	alongside(t)
 	page := document(t, "deploy/man/portsyncd.8")
 	described := make(map[string]bool)
 	for line := range strings.Lines(page) {

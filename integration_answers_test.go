@@ -157,6 +157,7 @@ func TestHeldConnection(t *testing.T) {
 // whatever was done before the cut, the ports are produced, whole and once
 // each, and PortInitDone comes.
 func TestCutStart(t *testing.T) {
+	alongside(t)
 	for _, after := range []int{40, 400, 1500, 3000} {
 		t.Run(fmt.Sprint(after), func(t *testing.T) {
 			c, p := newProxyCell(t)

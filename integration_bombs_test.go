@@ -89,6 +89,7 @@ func peakOf(pid int) (bytes int64) {
 
 // TestReportOfBombs: a report of files that were made to take memory takes little.
 func TestReportOfBombs(t *testing.T) {
+	alongside(t)
 	for name, bomb := range bombs {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			dir := t.TempDir()

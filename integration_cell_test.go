@@ -103,9 +103,7 @@ func enterCell(t *testing.T) *cell {
 func enterBareCell(t *testing.T) *cell {
 	t.Helper()
 	path := binary(t) // built outside, where the build cache is
-	if !lab.Inside() {
-		t.Parallel()
-	}
+	alongside(t)
 	if !lab.InNamespace(t) {
 		return nil
 	}

@@ -160,6 +160,7 @@ func awaitDegraded(t *testing.T, words ...string) {
 
 // TestDiskTrouble has the disk full, read-only, and over its quota.
 func TestDiskTrouble(t *testing.T) {
+	alongside(t)
 	for _, c := range []struct {
 		name, says string
 		mount      func(*keeper) (at string)

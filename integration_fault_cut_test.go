@@ -62,6 +62,7 @@ const cutConfig = "[warm_restart]\nenabled = false\n"
 // PortConfigDone, whole and once, and to reporting the ports, wherever a cut
 // comes.
 func TestCutEveryByteOfStart(t *testing.T) {
+	alongside(t)
 	for _, direction := range directions {
 		t.Run(direction, func(t *testing.T) {
 			c, p := newProxyCell(t)
@@ -103,6 +104,7 @@ func TestCutEveryByteOfStart(t *testing.T) {
 // wherever a cut comes: in the exchange that writes a burst of changes, and in
 // the one after a loss, which connects, compares and repairs.
 func TestCutEveryByteOfBatch(t *testing.T) {
+	alongside(t)
 	for exchange, step := range map[string]int{"batch": 7, "return": 41} {
 		for _, direction := range directions {
 			t.Run(exchange+"_"+direction, func(t *testing.T) {

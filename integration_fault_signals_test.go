@@ -30,6 +30,7 @@ func (d *program) diesBy(sig syscall.Signal, when string) (took time.Duration) {
 // longer than all phases. One that was held may be ready all the same: the
 // connection that listens can be held without harm.
 func TestStopInEveryPhase(t *testing.T) {
+	alongside(t)
 	for _, direction := range directions {
 		t.Run(direction, func(t *testing.T) {
 			c, p := newProxyCell(t)

@@ -33,6 +33,7 @@ func (c *cell) mountHung(at string) {
 // place of a file that the daemon reads is named in the log, and does not delay the end
 // by SIGTERM past 5 s.
 func TestStopWithUnreadableFiles(t *testing.T) {
+	alongside(t)
 	kinds := []struct{ name, log string }{
 		{"fifo", "is a named pipe"},
 		{"hung", "the file system does not answer"},

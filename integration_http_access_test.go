@@ -227,6 +227,7 @@ func TestHTTPCredentials(t *testing.T) {
 // TestHTTPProfiling serves profiles where that is configured and local, and
 // nowhere else.
 func TestHTTPProfiling(t *testing.T) {
+	alongside(t)
 	for _, p := range []struct {
 		name, settings string
 		code           int

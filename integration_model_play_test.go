@@ -22,6 +22,7 @@ import (
 // The first sequence of a cell that fails is shrunk and printed as Go; put it into
 // modelFound. With -short the cell ends with it instead.
 func TestModel(t *testing.T) {
+	alongside(t)
 	first, sequences := number(t, "PORTSYNCD_MODEL_SEED", 1), number(t, "PORTSYNCD_MODEL_SEQUENCES", modelQuick)
 	t.Logf("PORTSYNCD_MODEL_SEED=%d PORTSYNCD_MODEL_SEQUENCES=%d", first, sequences)
 	for from := first; from < first+sequences; from += modelChunk {

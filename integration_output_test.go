@@ -63,6 +63,7 @@ func fillUp(t *testing.T, ends [2]int) *os.File {
 // and that nobody reads, the log included if CONFIG_DB sends it there: the
 // configuration is produced, ports follow, and SIGTERM ends the daemon.
 func TestFullOutput(t *testing.T) {
+	alongside(t)
 	for _, f := range []struct {
 		name string
 		make func(*testing.T) *os.File
@@ -113,6 +114,7 @@ func TestErrorWithFullOutput(t *testing.T) {
 // that it sends to itself can end it, so it ends with the status that a shell
 // shows for the signal.
 func TestProcessOne(t *testing.T) {
+	alongside(t)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			c := newCell(t)

@@ -11,6 +11,7 @@ import (
 // the settings, as the default or as an ACL user; a changed password is taken at the
 // next connection, and no password is in the log.
 func TestRedisPassword(t *testing.T) {
+	alongside(t)
 	const file = redisDir + "/cell/password"
 	ofMap := strings.Replace(usualMap, `"port": 6379,`, `"port": 6379, "password_path": "`+file+`",`, 1)
 	for _, way := range []struct{ name, settings, databaseMap, user string }{

@@ -16,6 +16,7 @@ import (
 // the same signal within 5 s (PROTOCOL.md section 10): supervisord then sees what it
 // sees with the C++ daemon.
 func TestStop(t *testing.T) {
+	alongside(t)
 	const limit = 5 * time.Second
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		for _, phase := range []struct {
@@ -89,6 +90,7 @@ func TestStop(t *testing.T) {
 // with SIGPIPE ignored and stdout a pipe, whose reader goes away as well. It
 // must live on: supervisord counts it as started after a second.
 func TestSupervisord(t *testing.T) {
+	alongside(t)
 	for _, ignored := range []bool{false, true} {
 		t.Run(fmt.Sprintf("SIGPIPE_ignored_%v", ignored), func(t *testing.T) {
 			c := newCell(t)

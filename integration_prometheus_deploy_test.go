@@ -73,6 +73,7 @@ const deployedInstance = "127.0.0.1"
 // prometheus.yml says, and what it writes for node_exporter's textfile collector
 // as prometheus-textfile.yml says. The third one is for TestPrometheusDashboards.
 func TestPrometheusConfigurations(t *testing.T) {
+	alongside(t)
 	require(t, "prometheus")
 	t.Run("plain", func(t *testing.T) {
 		c := newCell(t)

@@ -61,6 +61,7 @@ func checkDisabled(t *testing.T, c *cell, s *site) {
 // TestDaemonSection: enabled = false keeps a process that touches no database;
 // log_level rules until CONFIG_DB's row is read, and is what a missing row gets.
 func TestDaemonSection(t *testing.T) {
+	alongside(t)
 	t.Run("enabled", func(t *testing.T) {
 		c := newCell(t)
 		if c == nil {
@@ -109,6 +110,7 @@ func TestDaemonSection(t *testing.T) {
 // TestDatabaseSection: the map wins over the unix socket, and that over host and
 // port. What does not win leads nowhere here.
 func TestDatabaseSection(t *testing.T) {
+	alongside(t)
 	for _, way := range []struct{ name, settings, databaseMap string }{
 		{"host_and_port", "config_file = \"\"\nredis_host = \"127.0.0.1\"\nredis_port = 6379\n", "{"},
 		{"unix_socket", "config_file = \"\"\nredis_port = 1\nunix_socket = \"/var/run/redis/redis.sock\"\n", "{"},

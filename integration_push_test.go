@@ -15,6 +15,7 @@ import (
 // dropped, ports are synchronised as ever, and a request under way does not keep
 // the process from ending.
 func TestPushHostile(t *testing.T) {
+	alongside(t)
 	for _, r := range []struct {
 		name string
 		// serve gets a connection on which a request has been read, or nothing.

@@ -97,6 +97,7 @@ func (c *cell) restarted(r *redisServer, meanwhile func(), without ...string) {
 // TestRedisKilled kills the server while the daemon has nothing to do; the
 // server comes back with a STATE_DB that is empty, or as it was before.
 func TestRedisKilled(t *testing.T) {
+	alongside(t)
 	for _, without := range [][]string{{"STATE_DB"}, {}} {
 		t.Run("without_"+strings.Join(without, "_"), func(t *testing.T) {
 			c, r := newRedisCell(t)
@@ -211,6 +212,7 @@ func TestRedisHeld(t *testing.T) {
 // TestFlush empties databases under the daemon: STATE_DB alone, as a careless
 // operator does, or all of them.
 func TestFlush(t *testing.T) {
+	alongside(t)
 	t.Run("state", func(t *testing.T) {
 		c := newCell(t)
 		if c == nil {

@@ -12,6 +12,7 @@ import (
 // TestDrippingReplies has a server that sends each reply one byte at a time: it holds
 // up neither the loop nor the end of the process, whether the daemon connects or works.
 func TestDrippingReplies(t *testing.T) {
+	alongside(t)
 	// The shortest reply, ":1\r\n", takes longer than all of an exchange may, and no
 	// byte does.
 	drip := proxyFault{drip: 700 * time.Millisecond}

@@ -21,6 +21,7 @@ import (
 // arguments, has to have the same effects on the databases and the links. The
 // format of the files is in testdata/scenarios/README.md.
 func TestScenarios(t *testing.T) {
+	alongside(t)
 	files, err := filepath.Glob("testdata/scenarios/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)

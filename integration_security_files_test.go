@@ -73,6 +73,7 @@ func (k *keeper) written() []string {
 // nothing that blocks, changes no file of somebody else, and keeps its own in the
 // end, as regular files that only root and its group may read.
 func TestTrapsInStateDirectory(t *testing.T) {
+	alongside(t)
 	for _, trap := range traps {
 		t.Run(strings.ReplaceAll(trap.name, " ", "_"), func(t *testing.T) {
 			k := newKeeper(t)

@@ -85,6 +85,7 @@ func (c *cell) disturbFew() {
 // TestCapabilities: with the capabilities of the unit all is done that a switch
 // needs, and without any one of them something is not. Each has its case here.
 func TestCapabilities(t *testing.T) {
+	alongside(t)
 	lacks := map[string]func(t *testing.T, did privileged){
 		// rtnetlink(7): changing a link; socket(7): SO_RCVBUFFORCE.
 		"CAP_NET_ADMIN": func(t *testing.T, did privileged) {

@@ -155,6 +155,7 @@ func TestWarmStartStaleRows(t *testing.T) {
 // TestStrangeRestoreCount starts with what is no plain number (D12): it counts
 // as absent, so the start is cold.
 func TestStrangeRestoreCount(t *testing.T) {
+	alongside(t)
 	for _, count := range []string{"abc", "12abc", "-1", "+1", "1e3", " 1", "4294967296"} {
 		t.Run(count, func(t *testing.T) {
 			c := newCell(t)

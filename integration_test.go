@@ -30,11 +30,25 @@ import (
 const binaryVariable = "PORTSYNCD_TEST_BINARY"
 
 func TestMain(m *testing.M) {
+	// Most tests wait for a timer or for the daemon most of the time.
+	if err := lab.SetParallel(2); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	if dir := builtIn; dir != "" {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
+}
+
+// alongside lets a test run in parallel with others. A test whose subtests have
+// cells calls alongside too: else the tests after it wait for all its subtests.
+func alongside(t *testing.T) {
+	t.Helper()
+	if !lab.Inside() { // there is no other test
+		t.Parallel()
+	}
 }
 
 // builtIn is the directory that this process built the binary in, "" if it did

@@ -40,6 +40,7 @@ type before struct {
 }
 
 func TestStartDecision(t *testing.T) {
+	alongside(t)
 	lost := func(k *keeper) {
 		k.must("lose the files", os.RemoveAll(filepath.Dir(k.state)))
 	}
@@ -284,6 +285,7 @@ func TestWarmChanges(t *testing.T) {
 // TestWarmStartTimes logs how long a warm start takes from exec to EOIU, and that
 // it writes nothing if nothing changed.
 func TestWarmStartTimes(t *testing.T) {
+	alongside(t)
 	for _, ports := range []int{32, 128, 512} {
 		t.Run(fmt.Sprint(ports), func(t *testing.T) {
 			if testing.Short() && ports > 32 {

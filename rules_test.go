@@ -307,6 +307,7 @@ func (k *knownNames) badMatchers(name, selector string) (all []string) {
 // TestPrometheusToolRules has promtool check the configurations and rules, and
 // run the tests of the rules.
 func TestPrometheusToolRules(t *testing.T) {
+	alongside(t)
 	require(t, "promtool")
 	dir := copyPrometheusDir(t)
 	glob := func(pattern string) []string {
