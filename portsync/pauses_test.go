@@ -237,3 +237,119 @@ func TestMarkersGone(t *testing.T) {
 		})
 	}
 }
+
+// awayStore is a store whose CONFIG_DB is away.
+type awayStore struct{ *mapStore }
+
+func (awayStore) Ports() ([]PortConfig, []error, error) { return nil, nil, errConfigAway }
+
+// TestConfigAway: while CONFIG_DB alone is away it is asked again after configPause.
+func TestConfigAway(t *testing.T) {
+	still(t, func(a *account, now int64) {
+		l := a.loop
+		l.session.store, a.store.markers = awayStore{a.store}, Markers{}
+		l.todo.markers = true
+		if err := l.checkMarkers(); err != nil || l.markersAt != now+int64(configPause) || !l.todo.markers || l.todo.produce {
+			t.Errorf("%v, again at %d, %+v", err, l.markersAt, l.todo)
+		}
+	})
+}
+
+// TestStaleState: the saved state is void after a cold start over flushed databases only.
+func TestStaleState(t *testing.T) {
+	for _, c := range []struct {
+		kind  StartKind
+		facts Facts
+		stale int
+	}{
+		{ColdStart, Facts{}, 1},
+		{ColdStart, Facts{InitDone: true}, 0},
+		{WarmStart, Facts{}, 0},
+	} {
+		still(t, func(a *account, now int64) {
+			r := new(countingRecorder)
+			a.loop.Recorder = r
+			a.loop.take(Decision{Kind: c.kind}, c.facts)
+			if r.stale != c.stale || a.loop.gated != (c.kind == WarmStart) {
+				t.Errorf("%s start, %+v: void %d times, gated %t", c.kind, c.facts, r.stale, a.loop.gated)
+			}
+			a.loop.Recorder = nil
+			a.loop.take(Decision{Kind: c.kind}, c.facts) // there is none to tell
+		})
+	}
+}
+
+// TestExpectedBy: the interface of a row that is new in CONFIG_DB has LateAfter to come.
+func TestExpectedBy(t *testing.T) {
+	still(t, func(a *account, now int64) {
+		l := a.loop
+		l.configure([]string{"Ethernet0"}, nil)
+		was := *l.state.ports["Ethernet0"]
+		l.configure([]string{"Ethernet0", "Ethernet8"}, nil)
+		if p := l.state.ports["Ethernet8"]; p.expectedBy != now+int64(lateAfter) || p.awaitedFrom != now {
+			t.Errorf("expected by %d, awaited from %d", p.expectedBy, p.awaitedFrom)
+		}
+		time.Sleep(time.Second)
+		l.configure([]string{"Ethernet0", "Ethernet8"}, []string{"Ethernet8"})
+		if p := l.state.ports["Ethernet8"]; p.expectedBy != now+int64(lateAfter+time.Second) {
+			t.Errorf("replaced, and expected by %d", p.expectedBy)
+		}
+		if p := l.state.ports["Ethernet0"]; p.expectedBy != was.expectedBy {
+			t.Errorf("a row that stays is expected by %d", p.expectedBy)
+		}
+	})
+}
+
+// TestTurn: a turn takes at most consumeMost events, and sleeps only when there was none.
+func TestTurn(t *testing.T) {
+	still(t, func(a *account, now int64) {
+		l := a.loop
+		for range consumeMost + 3 {
+			a.link(NewLink, 5, "Ethernet0", 1500)
+		}
+		for _, want := range []int{consumeMost, 3, 0} {
+			if n := l.consume(); n != want {
+				t.Errorf("%d events, want %d", n, want)
+			}
+		}
+		l.flush()
+		a.link(NewLink, 5, "Ethernet0", 1500)
+		for i, want := range []time.Duration{0, time.Second} {
+			l.records.at, l.lateAt = never, l.clock.now()+int64(time.Second)
+			begun := l.clock.now()
+			l.turn()
+			if slept := time.Duration(l.clock.now() - begun); slept != want {
+				t.Errorf("turn %d sleeps %v, want %v", i+1, slept, want)
+			}
+		}
+	})
+}
+
+// TestLatencyObserved: the latency of a write is in seconds, from the read of its message.
+func TestLatencyObserved(t *testing.T) {
+	still(t, func(a *account, now int64) {
+		a.link(NewLink, 5, "Ethernet0", 1500)
+		time.Sleep(2 * time.Second)
+		a.turn()
+		a.want("portsyncd_event_latency_seconds_sum", "2")
+		a.want("portsyncd_event_latency_seconds_count", "1")
+		events := uint64(0)
+		for _, m := range a.status.View(time.Now()).Hour {
+			events += m.Events
+		}
+		if events != 1 { // the end of the dump is none
+			t.Errorf("%d link messages in the last hour, want 1", events)
+		}
+	})
+}
+
+// TestRefusedIsNotLogged: a row that was refused has no line that says it was written.
+func TestRefusedIsNotLogged(t *testing.T) {
+	for outcome, want := range map[Outcome]int{OutcomeRefused: 0, OutcomeServed: 1, OutcomeUnserved: 1} {
+		l, _ := newLogged(t)
+		l.logger.written(&Port{Name: "Ethernet0"}, pending{set: true, result: outcome}, 0)
+		if n := l.logger.ring.len(); n != want {
+			t.Errorf("outcome %d: %d lines, want %d", outcome, n, want)
+		}
+	}
+}

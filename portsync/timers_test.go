@@ -55,11 +55,12 @@ func (k *askedLinks) RequestLink(int32) error          { return k.err }
 // countingRecorder counts the records of ports and keeps that of the start.
 type countingRecorder struct {
 	ports   int
+	stale   int
 	restart warmrestart.Restart
 }
 
 func (r *countingRecorder) Remembered() bool                { return false }
-func (r *countingRecorder) Stale()                          {}
+func (r *countingRecorder) Stale()                          { r.stale++ }
 func (r *countingRecorder) Restarted(x warmrestart.Restart) { r.restart = x }
 func (r *countingRecorder) PortsChanged([]warmrestart.Port) { r.ports++ }
 
