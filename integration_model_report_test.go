@@ -111,6 +111,12 @@ func (r *modelRun) wantedHealth(w *wantedReport, quiet bool) {
 	if quiet && late == 0 {
 		w.series["portsyncd_ports_missing"] = float64(missing)
 	}
+	for name := range r.m.daemon.refused {
+		if w.ports[name].Index != 0 {
+			w.must = append(w.must, "database_refusing")
+			break
+		}
+	}
 	if r.starts > 2 {
 		w.may = append(w.may, "restart_storm")
 	}

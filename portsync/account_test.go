@@ -45,7 +45,7 @@ func (s *mapStore) call() error {
 func (s *mapStore) Facts() (Facts, error)                 { return Facts{}, s.call() }
 func (s *mapStore) SetRestoreCount(string) error          { return s.call() }
 func (s *mapStore) Ports() ([]PortConfig, []error, error) { return s.ports, nil, s.call() }
-func (s *mapStore) Produce([]PortConfig) error            { return s.call() }
+func (s *mapStore) Produce([]PortConfig) (error, error)   { return nil, s.call() }
 func (s *mapStore) ProduceInitDone() error                { return s.call() }
 func (s *mapStore) Markers() (Markers, error)             { return s.markers, s.call() }
 func (s *mapStore) Count() (Counts, error)                { return Counts{}, s.call() }

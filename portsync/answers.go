@@ -32,6 +32,9 @@ func (l *Loop) publish() {
 		return
 	}
 	l.answeredAt = l.clock.now()
+	if err != nil {
+		l.rows.refused(err.Error())
+	}
 	waiting := l.batch.Len()
 	l.written = 0
 	l.batch.Settle(l.settled)

@@ -100,7 +100,8 @@ func situations() []situation {
 	now := time.Now()
 	starts := func(n int) (all []warmrestart.Restart) {
 		for i := range n {
-			all = append(all, warmrestart.Restart{At: now.Add(-time.Duration(i) * time.Minute), Kind: warmrestart.Warm})
+			at := now.Add(-time.Duration(i) * time.Minute)
+			all = append(all, warmrestart.Restart{At: at, Kind: warmrestart.Warm, LastAlive: at.Add(-time.Second)})
 		}
 		return all
 	}

@@ -3,7 +3,6 @@ package portsync
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -63,6 +62,7 @@ type redisLink struct {
 	progressAt int64   // when they last did what was asked of them
 	wroteAt    int64   // when they last acknowledged the write or deletion of a row
 	refusal    *string // what they refused last, and their words; nil if they have done something since
+	rows       refusedRows
 }
 
 // handover is how the configuration gets from CONFIG_DB to orchagent.
@@ -185,10 +185,9 @@ func (l *Loop) Started() <-chan struct{} { return l.begun }
 func (l *Loop) Ready() <-chan struct{} { return l.ready }
 
 // Summary says in a few words how the daemon started. It may be called once
-// Ready is closed.
-func (l *Loop) Summary() string {
-	return fmt.Sprintf("%s start, %d ports configured", l.decision.Kind, l.Status.configured.Load())
-}
+// Ready is closed. The service manager shows it until health changes, so it has
+// nothing that can change before.
+func (l *Loop) Summary() string { return l.decision.Kind.String() + " start, initial sync complete" }
 
 // Reload hands new settings over; the loop takes them at its next turn.
 func (l *Loop) Reload(s Settings) {

@@ -337,3 +337,32 @@ func TestLoopStopsWithoutDatabase(t *testing.T) {
 		t.Errorf("the end took %v", took)
 	}
 }
+
+// TestLoopDenied: what the access control list forbids is told in the server's words
+// until it is permitted, and then done: the markers and the rows.
+func TestLoopDenied(t *testing.T) {
+	for _, denied := range []lab.ErrorReply{
+		"NOPERM this user has no permissions to run the 'evalsha' command",
+		"ERR The user executing the script can't run this command or subcommand",
+	} {
+		b := newBench(t)
+		b.db.SetFault(lab.Fault{Error: denied, WritesOnly: true})
+		b.run()
+		b.must(b.kernel.AddVeth("Ethernet0", "p0"), b.kernel.AddVeth("Ethernet4", "p4"))
+		b.awaitMoved(`portsyncd_database_errors_total{kind="refused"}`)
+		if v := b.status.View(time.Now()); v.Start.ConfigDone {
+			t.Errorf("%s: PortConfigDone is said to be written", denied)
+		}
+		b.db.SetFault(lab.Fault{})
+		b.await("Ethernet0", "1500")
+		b.awaitInitDone()
+		if b.db.Hash(lab.ApplDB, "_PORT_TABLE:PortConfigDone") == nil {
+			t.Errorf("%s: no PortConfigDone", denied)
+		}
+		b.db.SetFault(lab.Fault{Error: denied, WritesOnly: true})
+		b.must(b.kernel.SetMTU("Ethernet0", 9100))
+		b.awaitMoved(`portsyncd_database_errors_total{kind="refused"}`)
+		b.db.SetFault(lab.Fault{})
+		b.await("Ethernet0", "9100")
+	}
+}

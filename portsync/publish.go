@@ -110,7 +110,7 @@ func mirrored(chunk []*Port, answer []byte) error {
 
 // refusal tells whether it is worth trying again soon.
 func refusal(err error) Outcome {
-	if sonicdb.Temporary(err) {
+	if sonicdb.Temporary(err) || sonicdb.Denied(err) {
 		return OutcomeFailed
 	}
 	return OutcomeRefused

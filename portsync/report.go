@@ -51,8 +51,12 @@ func (l *Loop) publishStatus() {
 		s.unread.Store(l.state.unreadNames())
 		changed = true
 	}
-	if s.refusal.Load() != l.refusal {
-		s.refusal.Store(l.refusal)
+	refusal := l.refusal
+	if refusal == nil {
+		refusal = l.rows.describe()
+	}
+	if s.refusal.Load() != refusal {
+		s.refusal.Store(refusal)
 		changed = true
 	}
 	if c := s.connection.Load(); c == nil || *c != l.connection {
@@ -100,6 +104,7 @@ func (l *Loop) publishPort(p *Port, fresh *[]*portView) (listed bool) {
 	}
 	why := l.state.lackOf(p)
 	l.absences.note(p, why, max(l.clock.now(), 1))
+	l.rows.note(p)
 	if !p.visible() {
 		if p.view == nil {
 			return false

@@ -222,13 +222,12 @@ func (l *Loop) start() error {
 // produce hands the configuration over to orchagent. Rows that are refused for
 // good are named in the log and hold up nobody.
 func (l *Loop) produce() error {
-	err := l.session.store.Produce(l.ports)
-	switch {
-	case err == nil:
-	case isServerError(err) && !sonicdb.Temporary(err):
-		l.Log.Error("not all ports are handed over to orchagent", "error", err)
-	default:
+	skipped, err := l.session.store.Produce(l.ports)
+	if err != nil {
 		return err
+	}
+	if skipped != nil {
+		l.Log.Error("not all ports are handed over to orchagent", "error", skipped)
 	}
 	l.produced()
 	return nil

@@ -21,7 +21,7 @@ type Store interface {
 	// Ports reads CONFIG_DB PORT; rows that cannot be read are in the errors.
 	Ports() ([]PortConfig, []error, error)
 	// Produce hands all ports over to orchagent, PortConfigDone last.
-	Produce(ports []PortConfig) error
+	Produce(ports []PortConfig) (skipped, err error)
 	// ProduceInitDone hands PortInitDone over.
 	ProduceInitDone() error
 	// Markers says which markers APPL_DB has, or orchagent has still to pop.
@@ -326,25 +326,25 @@ func (d *Databases) SetRestoreCount(count string) error {
 }
 
 // Produce hands the ports over to orchagent and then says that these are all. A
-// refusal that is not temporary concerns single rows: the others are handed
-// over, and so is PortConfigDone.
-func (d *Databases) Produce(ports []PortConfig) error {
+// refusal that is neither temporary nor of the user concerns single rows: skipped
+// names them; the others are handed over, and so is PortConfigDone, unless err says
+// otherwise.
+func (d *Databases) Produce(ports []PortConfig) (skipped, err error) {
 	rows := make([]sonicdb.Row, len(ports))
 	for i, p := range ports {
 		rows[i] = sonicdb.Row{Key: p.Name, Fields: p.Fields}
 	}
-	refused := d.producer.SetMany(d.appl, rows)
-	if refused != nil {
-		refused = fmt.Errorf("produce the ports: %w", refused)
-		if !isServerError(refused) || sonicdb.Temporary(refused) {
-			return refused
+	if skipped = d.producer.SetMany(d.appl, rows); skipped != nil {
+		skipped = fmt.Errorf("produce the ports: %w", skipped)
+		if !isServerError(skipped) || sonicdb.Temporary(skipped) || sonicdb.Denied(skipped) {
+			return nil, skipped
 		}
 	}
 	count := sonicdb.FieldValue{Field: "count", Value: strconv.Itoa(len(ports))}
 	if err := d.producer.Set(d.appl, portConfigDone, []sonicdb.FieldValue{count}); err != nil {
-		return fmt.Errorf("produce %s: %w", portConfigDone, err)
+		return skipped, fmt.Errorf("produce %s: %w", portConfigDone, err)
 	}
-	return refused
+	return skipped, nil
 }
 
 // ProduceInitDone hands PortInitDone over to orchagent.

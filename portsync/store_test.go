@@ -288,8 +288,8 @@ func TestHandOver(t *testing.T) {
 			}
 		}
 		check(Markers{})
-		if err := s.Produce(ports); err != nil {
-			t.Error(err)
+		if skipped, err := s.Produce(ports); skipped != nil || err != nil {
+			t.Error(skipped, err)
 		}
 		check(Markers{ConfigDone: true})
 		if err := s.ProduceInitDone(); err != nil {
@@ -320,7 +320,7 @@ func TestStoreErrors(t *testing.T) {
 		"Facts":           func(s *stored) error { _, err := s.Facts(); return err },
 		"SetRestoreCount": func(s *stored) error { return s.SetRestoreCount("1") },
 		"Ports":           func(s *stored) error { _, _, err := s.Ports(); return err },
-		"Produce":         func(s *stored) error { return s.Produce([]PortConfig{{Name: "Ethernet0"}}) },
+		"Produce":         func(s *stored) error { _, err := s.Produce([]PortConfig{{Name: "Ethernet0"}}); return err },
 		"ProduceInitDone": func(s *stored) error { return s.ProduceInitDone() },
 		"Markers":         func(s *stored) error { _, err := s.Markers(); return err },
 		"Count":           func(s *stored) error { _, err := s.Count(); return err },

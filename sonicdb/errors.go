@@ -55,6 +55,20 @@ func Temporary(err error) bool {
 	return false
 }
 
+// Denied reports whether err holds a ServerError by which an access control list
+// forbids a command. It says nothing about the row, and ends when the operator
+// changes the list.
+func Denied(err error) bool {
+	var e ServerError
+	if !errors.As(err, &e) {
+		return false
+	}
+	// What a script may not do is an ERR since 7.0 and was wrapped before
+	// (redis 7.2 src/script.c, scriptVerifyACL; 6.0 src/scripting.c).
+	return e.Code() == "NOPERM" || e.Code() == "ERR" &&
+		(strings.Contains(string(e), ": -NOPERM ") || strings.Contains(string(e), "The user executing the script can't "))
+}
+
 // ProtocolError says that the server sent something that is no RESP2 reply,
 // breaks a limit of this package, or does not answer the command that was sent.
 type ProtocolError struct {

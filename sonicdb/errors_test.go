@@ -63,3 +63,23 @@ func TestProtocolErrorIsShort(t *testing.T) {
 		t.Errorf("keeps %d bytes of what came", len(err.Got))
 	}
 }
+
+// TestDenied: what an access control list forbids, outside and inside of scripts.
+func TestDenied(t *testing.T) {
+	for err, denied := range map[error]bool{
+		nil:    false,
+		io.EOF: false,
+		ServerError("NOPERM this user has no permissions to run the 'evalsha' command"):                                                     true,
+		ServerError("NOPERM The user executing the script can't run this command or subcommand"):                                            true,
+		ServerError("ERR The user executing the script can't run this command or subcommand"):                                               true,
+		ServerError("ERR Error running script (call to f_1): @user_script:1: @user_script: 1: -NOPERM this user has no permissions to run"): true,
+		ServerError("WRONGTYPE Operation against a key holding the wrong kind of value"):                                                    false,
+		ServerError("ERR Error running script (call to f_1): @user_script:1: WRONGTYPE Operation"):                                          false,
+		ServerError("ERR unknown command 'HSET'"):                                                                                           false,
+		errors.Join(&RowError{"PortConfigDone", ServerError("NOPERM this user has no permissions to run the 'eval' command")}):              true,
+	} {
+		if got := Denied(err); got != denied {
+			t.Errorf("%v: got %v, want %v", err, got, denied)
+		}
+	}
+}

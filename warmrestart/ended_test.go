@@ -62,6 +62,12 @@ func TestStormsOfUnwantedStarts(t *testing.T) {
 		count uint64
 	}{
 		{"crashes", func(i int, r *Restart) {}, 6},
+		{"crashes after the first start on record", func(i int, r *Restart) {
+			if i == 0 {
+				r.LastAlive = time.Time{}
+			}
+		}, 5},
+		{"starts without a process before", func(i int, r *Restart) { r.LastAlive = time.Time{} }, 0},
 		{"stops", func(i int, r *Restart) { r.Ended = Stopped }, 0},
 		{"boots", func(i int, r *Restart) { r.Ended = Rebooted }, 0},
 		{"warm restarts that SONiC requested", func(i int, r *Restart) { r.Kind, r.Requested = Warm, true }, 0},

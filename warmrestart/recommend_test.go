@@ -75,7 +75,7 @@ func TestRecommendations(t *testing.T) {
 			"metrics.save_interval_secs", []string{"lower it, to 150", "40 of 100 samples"}},
 		{"dropped records", starts(30, plainStart), nil, func(s *ReadSettings) { s.KeepRestarts = 30 },
 			"warm_restart.history_max_restarts", []string{"of 31 starts the newest 30", "4.2 days back", "kept for 30"}},
-		{"restart storm", starts(30, func(i int, r *Restart) { r.At = noon.Add(time.Duration(i) * time.Minute) }), nil, nil,
+		{"restart storm", starts(30, func(i int, r *Restart) { r.At = noon.Add(time.Duration(i) * time.Minute); r.LastAlive = r.At }), nil, nil,
 			"", []string{"many starts: 1;", "from 2026-10-05 12:00:00 on: 30 starts in 29m0s, each after a crash or a kill: after 3 in 20 minutes"}},
 		{"slower", starts(30, func(i int, r *Restart) { r.Duration += time.Duration(i) * time.Millisecond }), nil, nil,
 			"", []string{"slower", "over 30 starts it grew by 1ms each (95 %: 1ms to 1ms; p = "}},

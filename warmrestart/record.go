@@ -53,8 +53,11 @@ type Restart struct {
 	RecoveredFrom string `json:"recovered_from,omitempty"`
 }
 
-// deliberate reports whether somebody ended the process before on purpose.
-func (r *Restart) deliberate() bool { return r.Requested || r.Ended != "" }
+// crashed reports whether the process before ended by itself or by a SIGKILL that
+// SONiC did not send: there is a sign of life of it on record, and no end on purpose.
+func (r *Restart) crashed() bool {
+	return !r.LastAlive.IsZero() && !r.Requested && r.Ended == ""
+}
 
 // Port is a port as it was last acknowledged by STATE_DB.
 type Port struct {

@@ -25,14 +25,14 @@ const (
 
 // RestartStorm reports whether so many starts that nobody asked for lie in the time before
 // now that SONiC may refuse the next. A start after a stop by SIGTERM, after a new boot,
-// or one that SONiC requested as warm does not count. Starts that a record gives a later time than now, by a
+// or one that SONiC requested as warm does not count, nor does the first on record. Starts that a record gives a later time than now, by a
 // clock that was set back, do not count. systemd counts in a window that it begins
 // anew with the first start after the last one; a sliding window, as here, sees a
 // storm at least as early. It is cheap enough to be called for each status.
 func RestartStorm(restarts []Restart, now time.Time) (Storm, bool) {
 	var recent []time.Time
 	for i := range restarts {
-		if at := restarts[i].began(); !restarts[i].deliberate() && !at.After(now) && now.Sub(at) <= startsWithin {
+		if at := restarts[i].began(); restarts[i].crashed() && !at.After(now) && now.Sub(at) <= startsWithin {
 			recent = append(recent, at)
 		}
 	}
@@ -66,7 +66,7 @@ func (r *Restart) began() time.Time {
 func restartStorms(restarts []Restart) (storms []Storm) {
 	var starts []time.Time
 	for i := range restarts {
-		if !restarts[i].deliberate() {
+		if restarts[i].crashed() {
 			starts = append(starts, restarts[i].began())
 		}
 	}

@@ -9,10 +9,10 @@ import (
 
 var noon = time.Date(2026, 10, 5, 12, 0, 0, 0, time.UTC)
 
-// startsAt are the records of starts, so long after noon.
+// startsAt are the records of starts after crashes, so long after noon.
 func startsAt(after ...time.Duration) (all []Restart) {
 	for _, d := range after {
-		all = append(all, Restart{At: noon.Add(d), Kind: Cold})
+		all = append(all, Restart{At: noon.Add(d), Kind: Cold, LastAlive: noon.Add(d - time.Second)})
 	}
 	return all
 }

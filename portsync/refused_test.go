@@ -1,0 +1,37 @@
+package portsync
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestRefusedRowIsTold: a row that STATE_DB refuses for good is a refusal until it is
+// written or its interface is gone, whatever else the databases do meanwhile.
+func TestRefusedRowIsTold(t *testing.T) {
+	a := newAccount(t, "Ethernet0", "Ethernet4")
+	told := func(when, want string) {
+		t.Helper()
+		got := a.status.refusal.Load()
+		if want == "" && got != nil {
+			t.Errorf("%s: told %q", when, *got)
+		}
+		if want != "" && (got == nil || !strings.Contains(*got, want) || !strings.Contains(*got, "WRONGTYPE")) {
+			t.Errorf("%s: told %v, want %q with the words of the server", when, got, want)
+		}
+	}
+	a.store.bad = map[string]bool{"Ethernet0": true, "Ethernet4": true}
+	a.link(NewLink, 5, "Ethernet0", 1500)
+	a.link(NewLink, 6, "Ethernet4", 1500)
+	a.turn()
+	told("two rows are refused", "rows of Ethernet0, Ethernet4: ")
+	a.loop.check(nil)
+	a.turn()
+	told("the databases do something else", "rows of Ethernet0, Ethernet4: ")
+	delete(a.store.bad, "Ethernet0")
+	a.link(NewLink, 5, "Ethernet0", 1600)
+	a.turn()
+	told("one of them is written", "rows of Ethernet4: ")
+	a.link(DelLink, 6, "Ethernet4", 1500)
+	a.turn()
+	told("the interface of the other is gone", "")
+}
