@@ -63,8 +63,9 @@ func TestRedisPassword(t *testing.T) {
 	}
 }
 
-// TestNoPasswordFile: a password file that is missing is named, and used once it is
-// there.
+// TestNoPasswordFile: a server that needs no password is used although the password file
+// is missing, and also once it is there. That a server which needs one refuses, and that
+// the error names the file, is in TestPasswordFile of sonicdb.
 func TestNoPasswordFile(t *testing.T) {
 	c := newCell(t)
 	if c == nil {
@@ -73,9 +74,8 @@ func TestNoPasswordFile(t *testing.T) {
 	const file = redisDir + "/cell/password"
 	c.configure(1)
 	d := c.start(launch{args: []string{"-c", c.config(fmt.Sprintf("[database]\npassword_file = %q\n", file))}})
-	c.awaitLog(0, patience, "waiting for Redis", file)
-	writeFile(t, file, "not needed\n") // this server has no password, and says so
 	d.awaitReady()
+	writeFile(t, file, "not needed\n") // the server says so
 	c.plug(1)
 	d.signal(15)
 	d.wait(5 * time.Second)

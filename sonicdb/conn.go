@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strconv"
@@ -29,7 +30,8 @@ type Options struct {
 	Username string // of an ACL user; may be empty with a password
 	Password string // empty, and no PasswordFile: no AUTH is sent
 	// PasswordFile is read by each Dial, so that a changed password needs no
-	// restart. It replaces Password. A line break at its end does not count.
+	// restart. It replaces Password. A line break at its end does not count. If there
+	// is no such file no AUTH is sent, since the server may need none.
 	PasswordFile string
 }
 
@@ -51,9 +53,13 @@ type Conn struct {
 func Dial(ctx context.Context, o Options) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOr(o.DialTimeout))
 	defer cancel()
+	var missing error // why there is no password
 	if o.PasswordFile != "" {
 		password, err := readPassword(ctx, o.PasswordFile)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			missing = err
+		case err != nil:
 			return nil, err
 		}
 		o.Password = password
@@ -71,7 +77,11 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	}
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("open database %d of redis at %s: %w", o.DB, o.Address, err)
+		err = fmt.Errorf("open database %d of redis at %s: %w", o.DB, o.Address, err)
+		if missing != nil {
+			err = fmt.Errorf("%w; %w", err, missing)
+		}
+		return nil, err
 	}
 	return c, nil
 }

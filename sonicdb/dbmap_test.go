@@ -142,6 +142,8 @@ func TestParseMapRefusesDatabase(t *testing.T) {
 		{`"id": 2147483647, "separator": ":", "instance": "redis"`, redis, ""},
 		{good, `"unix_socket_path": "", ` + redis, ""},
 		{good + `, "later": [1, 2]`, redis, ""},
+		{good, redis + `, "password_path": null`, ""},
+		{good, redis + `, "password_path": 1`, `f: INSTANCES.redis.password_path: got "1", want a string`},
 		{`"separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing, want an integer from 0 to 2147483647`},
 		{`"ID": 0, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing`},
 		{`"id": "0", "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "\"0\"", want an integer`},

@@ -91,7 +91,7 @@ func parseInstance(instances object, name string) (Instance, error) {
 		return Instance{}, err
 	}
 	i := Instance{Name: name}
-	if o.has("password_path") {
+	if path, ok := o.members["password_path"]; ok && string(path) != "null" {
 		if i.PasswordFile, err = o.string("password_path"); err != nil {
 			return Instance{}, err
 		}

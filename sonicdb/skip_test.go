@@ -178,8 +178,22 @@ func TestPasswordFile(t *testing.T) {
 		}
 	}
 	os.Remove(path)
-	if _, err := Dial(context.Background(), Database{Instance: i}.Options()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
-		t.Errorf("no file: %v", err)
+	for _, answer := range []string{"", "-NOAUTH Authentication required.\r\n"} { // the +OK that follows is to SELECT
+		answers <- answer
+		c, err := Dial(context.Background(), Database{Instance: i}.Options())
+		if args := <-got; args[0] != "SELECT" {
+			t.Errorf("no file: sent %q", args)
+		}
+		refused, _ := errors.AsType[ServerError](err)
+		switch {
+		case err == nil:
+			c.Close()
+			if answer != "" {
+				t.Error("no file, NOAUTH: no error")
+			}
+		case answer == "" || refused.Code() != "NOAUTH" || !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path):
+			t.Errorf("no file, answer %q: %v", answer, err)
+		}
 	}
 }
 
