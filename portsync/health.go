@@ -214,7 +214,7 @@ func (e *evidence) text(c condition) string {
 	case portsMissing:
 		return e.missing.String()
 	case auditMismatch:
-		return fmt.Sprintf("the last audit found %d rows of STATE_DB wrong", e.mismatched)
+		return fmt.Sprintf("the last audit found %s of STATE_DB wrong", many(e.mismatched, "row", "rows"))
 	case overrun:
 		return "link messages were dropped in the last minute"
 	case configDown:

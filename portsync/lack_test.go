@@ -106,6 +106,7 @@ func TestPending(t *testing.T) {
 			[]string{"start: the databases have not acknowledged what the start writes"}},
 		{"links are listed", func(s *Status) { s.desync(s.clock.now()) }, []string{"kernel: its list of all links is not complete yet"}},
 		{"rows wait", func(s *Status) { s.waiting.Store(3); s.waitingFrom.Store(s.clock.now()) }, []string{"write: 3 rows are still to be written"}},
+		{"one row waits", func(s *Status) { s.waiting.Store(1); s.waitingFrom.Store(s.clock.now()) }, []string{"write: 1 row is still to be written"}},
 		{"ports are awaited", func(s *Status) { s.initDone.Store(false); s.awaited.Store(2); s.configured.Store(1) },
 			[]string{"PortInitDone: it waits for 2 ports"}},
 		{"no port is awaited any more", func(s *Status) { s.initDone.Store(false) }, []string{"PortInitDone: it is about to be written"}},
