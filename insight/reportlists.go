@@ -96,10 +96,10 @@ func (r *Report) printStorms(p *printer) {
 func (r *Report) printFlapping(p *printer) {
 	all := r.Analysis.Flapping
 	if len(all) == 0 {
-		p.section("No port flapped")
+		p.section("No link went down")
 		return
 	}
-	title := "Flapping ports"
+	title := "Ports whose link went down"
 	if len(all) > mostListed {
 		title += fmt.Sprintf(", the worst %d of %s", mostListed, grouped(len(all)))
 	}
