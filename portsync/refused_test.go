@@ -3,6 +3,8 @@ package portsync
 import (
 	"strings"
 	"testing"
+
+	"portsyncd/sonicdb"
 )
 
 // TestRefusedRowIsTold: a row that STATE_DB refuses for good is a refusal until it is
@@ -34,4 +36,18 @@ func TestRefusedRowIsTold(t *testing.T) {
 	a.link(DelLink, 6, "Ethernet4", 1500)
 	a.turn()
 	told("the interface of the other is gone", "")
+}
+
+// TestRefusal: what the server or its operator may permit soon is tried again soon, a row
+// of another type later.
+func TestRefusal(t *testing.T) {
+	for err, want := range map[sonicdb.ServerError]Outcome{
+		"OOM command not allowed": OutcomeFailed,
+		"ERR The user executing the script can't run this command or subcommand": OutcomeFailed,
+		"WRONGTYPE no hash": OutcomeRefused,
+	} {
+		if got := refusal(err); got != want {
+			t.Errorf("%v: outcome %v, want %v", err, got, want)
+		}
+	}
 }

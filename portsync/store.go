@@ -326,7 +326,7 @@ func (d *Databases) SetRestoreCount(count string) error {
 }
 
 // Produce hands the ports over to orchagent and then says that these are all. A
-// refusal that is neither temporary nor of the user concerns single rows: skipped
+// refusal that is not temporary concerns single rows: skipped
 // names them; the others are handed over, and so is PortConfigDone, unless err says
 // otherwise.
 func (d *Databases) Produce(ports []PortConfig) (skipped, err error) {
@@ -336,7 +336,7 @@ func (d *Databases) Produce(ports []PortConfig) (skipped, err error) {
 	}
 	if skipped = d.producer.SetMany(d.appl, rows); skipped != nil {
 		skipped = fmt.Errorf("produce the ports: %w", skipped)
-		if !isServerError(skipped) || sonicdb.Temporary(skipped) || sonicdb.Denied(skipped) {
+		if !isServerError(skipped) || sonicdb.Temporary(skipped) {
 			return nil, skipped
 		}
 	}
