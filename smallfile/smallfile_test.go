@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,10 +67,11 @@ func TestReadFromHungMount(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(path, []byte("text"), 0o600))
 	synctest.Test(t, func(t *testing.T) {
-		answer, attempts := make(chan struct{}), 0
+		answer := make(chan struct{})
+		var attempts atomic.Int32
 		r := newReader()
 		r.open = func(path string) (*os.File, error) {
-			attempts++
+			attempts.Add(1)
 			<-answer
 			return openRegular(path)
 		}
@@ -79,8 +81,8 @@ func TestReadFromHungMount(t *testing.T) {
 				t.Errorf("hung mount: %v", err)
 			}
 		}
-		if took := time.Since(began); took != Patience || attempts != 1 {
-			t.Errorf("three reads took %v and %d attempts, want %v and 1", took, attempts, Patience)
+		if took := time.Since(began); took != Patience || attempts.Load() != 1 {
+			t.Errorf("three reads took %v and %d attempts, want %v and 1", took, attempts.Load(), Patience)
 		}
 		close(answer)
 		synctest.Wait()
