@@ -1,6 +1,7 @@
 package portsync
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -208,5 +209,18 @@ func TestAuditCounts(t *testing.T) {
 		a.audit()
 		a.want(`portsyncd_audit_mismatches_total{database="APPL_DB"}`, "1")
 		a.want(`portsyncd_resyncs_total{reason="database_flushed"}`, "1")
+	})
+}
+
+// TestResyncDuration: a resync takes from the decision to the end of its dump, in seconds.
+func TestResyncDuration(t *testing.T) {
+	still(t, func(a *account, now int64) {
+		a.loop.needDump(ReasonOverrun, now)
+		time.Sleep(2 * time.Second)
+		a.loop.synced()
+		sum, err := strconv.ParseFloat(exposed(a.set, "portsyncd_resync_duration_seconds_sum"), 64)
+		if err != nil || sum < 1.99 || sum > 2.01 { // that of the start took no time
+			t.Errorf("%v s in all, %v; want 2", sum, err)
+		}
 	})
 }
