@@ -36,14 +36,14 @@ func TestLargeNumbers(t *testing.T) {
 		"a_total":                     fmt.Sprint(uint64(large)),
 		"b_total":                     fmt.Sprint(uint64(large - 1)),
 		`c_total{kind="one"}`:         fmt.Sprint(uint64(large - 2)),
-		"d":                           fmt.Sprint(math.MinInt64),
+		"d":                           fmt.Sprint(int64(math.MinInt64)),
 		`e_total{port="Ethernet0"}`:   fmt.Sprint(uint64(large - 3)),
-		`f{port="Ethernet0"}`:         fmt.Sprint(math.MaxInt64),
-		`g_seconds_bucket{le="1"}`:    fmt.Sprint(1<<40 + 1),
-		`g_seconds_bucket{le="+Inf"}`: fmt.Sprint(1<<40 + 1<<41 + 1),
-		"g_seconds_count":             fmt.Sprint(1<<40 + 1<<41 + 1),
+		`f{port="Ethernet0"}`:         fmt.Sprint(int64(math.MaxInt64)),
+		`g_seconds_bucket{le="1"}`:    fmt.Sprint(uint64(1<<40 + 1)),
+		`g_seconds_bucket{le="+Inf"}`: fmt.Sprint(uint64(1<<40 + 1<<41 + 1)),
+		"g_seconds_count":             fmt.Sprint(uint64(1<<40 + 1<<41 + 1)),
 		"g_seconds_sum":               "4.611686018427388e+18",
-		"h_total":                     fmt.Sprint(1<<32 + 1<<33),
+		"h_total":                     fmt.Sprint(uint64(1<<32 + 1<<33)),
 	} {
 		if !strings.Contains("\n"+text, "\n"+line+" "+value+"\n") {
 			t.Errorf("no line %s %s in the text:\n%s", line, value, text)
@@ -53,8 +53,8 @@ func TestLargeNumbers(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		fmt.Sprintf(`{"le":"1","count":%d},{"le":"+Inf","count":%d}]`, 1<<40+1, 1<<40+1<<41+1),
-		fmt.Sprintf(`"count":%d}]`, 1<<40+1<<41+1),
+		fmt.Sprintf(`{"le":"1","count":%d},{"le":"+Inf","count":%d}]`, uint64(1<<40+1), uint64(1<<40+1<<41+1)),
+		fmt.Sprintf(`"count":%d}]`, uint64(1<<40+1<<41+1)),
 	} {
 		if !strings.Contains(jsonText, want) {
 			t.Errorf("no %s in the JSON:\n%s", want, jsonText)
