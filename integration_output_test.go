@@ -157,7 +157,8 @@ func TestTooFewDescriptors(t *testing.T) {
 		if d.alive() && strings.Contains(d.stderr.String(), complaint) {
 			break
 		}
-		d.kill()
+		d.cmd.Process.Kill() // unless Go's runtime has ended it
+		<-d.ended
 	}
 	throughout(t, hold, func() string {
 		if n := strings.Count(d.stderr.String(), complaint); n != 1 || !d.alive() {
