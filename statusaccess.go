@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"portsyncd/config"
+	"portsyncd/metrics"
 )
 
 // credentials are what a daemon may ask for on TCP.
@@ -111,6 +112,7 @@ var errNotBelieved = errors.New("its certificate is not to be trusted")
 func (a *access) tls(host string) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
+		CipherSuites:       metrics.CipherSuites,
 		InsecureSkipVerify: true, // VerifyConnection does it
 		VerifyConnection:   func(cs tls.ConnectionState) error { return a.verify(cs.PeerCertificates, host) },
 		// Shown whatever authorities the daemon names, so that it can say what is

@@ -13,10 +13,10 @@ import (
 	"portsyncd/smallfile"
 )
 
-// cipherSuites are those of TLS 1.2 that are served: with forward secrecy, and none
-// with CBC, whose padding has been attacked again and again (RFC 9325, section 4.2).
-// Those of TLS 1.3 are not configurable, and all good.
-var cipherSuites = []uint16{
+// CipherSuites are the suites of TLS 1.2 that the server, package push and the status
+// command accept: with forward secrecy, and without CBC, whose padding is open to
+// attack (RFC 9325, section 4.2). The suites of TLS 1.3 cannot be configured. Read only.
+var CipherSuites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -116,7 +116,7 @@ func (c *certificates) load(texts [3][]byte) (*tls.Config, error) {
 	}
 	config := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
-		CipherSuites: cipherSuites,
+		CipherSuites: CipherSuites,
 		NextProtos:   []string{"http/1.1"},
 		Certificates: []tls.Certificate{pair},
 		// A ticket would let a client in on what was checked with files

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"portsyncd/metrics"
 	"portsyncd/smallfile"
 )
 
@@ -87,7 +88,7 @@ const mostAuthorities = 1 << 20
 // no restart; caFile "" stands for the authorities of the system.
 func secureDial(d *net.Dialer, caFile string) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		c := &tls.Config{MinVersion: tls.VersionTLS12}
+		c := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: metrics.CipherSuites}
 		if caFile != "" {
 			pem, err := smallfile.Read(ctx, caFile, mostAuthorities)
 			if err != nil {

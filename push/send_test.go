@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -277,17 +278,39 @@ func TestAuthorizationFile(t *testing.T) {
 	}
 }
 
-// TestTLS: only who has a certificate of the configured authority gets anything.
-func TestTLS(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+// newTLSReceiver starts an HTTPS server that accepts everything, and returns it with
+// the path of a file that has its certificate.
+func newTLSReceiver(t *testing.T, config *tls.Config) (server *httptest.Server, authority string) {
+	t.Helper()
+	server = httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	server.TLS = config
 	server.StartTLS()
-	defer server.Close()
-	authority := filepath.Join(t.TempDir(), "ca.pem")
+	t.Cleanup(server.Close)
+	authority = filepath.Join(t.TempDir(), "ca.pem")
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	if err := os.WriteFile(authority, block, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return server, authority
+}
+
+// TestNoCBC: a receiver that knows no suite of TLS 1.2 but those with CBC gets nothing.
+func TestNoCBC(t *testing.T) {
+	for suite, want := range map[uint16]outcome{
+		tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA:    unreachable,
+		tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: delivered,
+	} {
+		server, authority := newTLSReceiver(t, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
+		if r := newTestSender(t, Config{URL: server.URL, CAFile: authority}).try(t); r.outcome != want {
+			t.Errorf("%s: %v, %v, want %v", tls.CipherSuiteName(suite), r.outcome, r.err, want)
+		}
+	}
+}
+
+// TestTLS: only a receiver with a certificate of the configured authority gets anything.
+func TestTLS(t *testing.T) {
+	server, authority := newTLSReceiver(t, nil)
 	if r := newTestSender(t, Config{URL: server.URL, CAFile: authority}).try(t); r.outcome != delivered {
 		t.Errorf("with the authority: %v, %v", r.outcome, r.err)
 	}
