@@ -295,7 +295,10 @@ func openDevLog(dir string) (*record[logLine], error) {
 	if err := os.Mkdir(dev, 0o755); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"null", "zero", "full", "random", "urandom"} {
+	for _, name := range []string{"null", "zero", "full", "random", "urandom", "fuse"} {
+		if _, err := os.Stat("/dev/" + name); err != nil {
+			continue // not every machine has FUSE
+		}
 		if err := bind("/dev/"+name, filepath.Join(dev, name)); err != nil {
 			return nil, err
 		}
