@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -317,6 +318,14 @@ func openDevLog(dir string) (*record[logLine], error) {
 	// ordinary user has to live with that.
 	os.WriteFile("/proc/sys/net/unix/max_dgram_qlen", []byte("10000"), 0)
 	return listenLog("/dev/log")
+}
+
+// keepsLog reports whether the socket at /dev/log takes a burst of lines. An ordinary
+// user cannot raise the kernel's limit of 10 datagrams, and what does not fit is lost.
+func (c *cell) keepsLog() bool {
+	text, err := os.ReadFile("/proc/sys/net/unix/max_dgram_qlen")
+	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return err == nil && n >= 1000
 }
 
 // bind makes a device appear at another path as well.

@@ -15,6 +15,7 @@ import (
 // TestPurgeOfMountPoints: the package can be purged although the state directory, or one
 // in it, is a mount point. Their content is gone; what cannot be removed is named.
 func TestPurgeOfMountPoints(t *testing.T) {
+	require(t, "rm")
 	if !lab.InNamespace(t) {
 		return
 	}

@@ -95,10 +95,8 @@ func TestListenUnixReplacesStaleSocket(t *testing.T) {
 // theirs.
 func TestListenUnixMode(t *testing.T) {
 	for _, mask := range []int{0, 0o22, 0o77, 0o777} {
+		path := filepath.Join(t.TempDir(), "s") // its directory has the usual mode
 		old := unix.Umask(mask)
-		path := filepath.Join(t.TempDir(), "s")
-		unix.Umask(old)
-		unix.Umask(mask)
 		l, err := endpoint{"unix", path}.listen(t.Context(), "")
 		after := unix.Umask(old)
 		if err != nil {
