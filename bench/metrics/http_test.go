@@ -58,7 +58,7 @@ func benchmarkScrapes(b *testing.B, address, encoding string) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	request := fmt.Appendf(nil, "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: %s\r\n\r\n", encoding)
+	request := fmt.Appendf(nil, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: %s\r\n\r\n", encoding)
 	r := bufio.NewReaderSize(c, 64<<10)
 	b.ReportAllocs()
 	size := int64(0)
