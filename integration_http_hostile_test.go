@@ -20,8 +20,11 @@ import (
 // links change all the time. All of them are on lo of a namespace.
 const (
 	hostilePorts = 32
-	hostileFor   = 2 * time.Second // each attack
-	calmFor      = time.Second     // before each, for comparison
+	hostileFor   = 2 * time.Second // each attack, at least
+	calmFor      = time.Second     // before each, for comparison, at least
+	// observeFactor is how many times longer it may be until there are scrapes to
+	// judge by: a busy machine gives neither side much time.
+	observeFactor = 15
 	// lateness, in seconds, is what no more events may exceed under attack than
 	// without, but for some: it is a bound of the histogram, a hundred times the
 	// usual latency, since clients and daemon share a machine that may be busy.
@@ -207,7 +210,7 @@ func (o observation) harm(quiet observation) string {
 			100*late, o.latency.count(), lateness, 100*was)
 	// Under the race detector an answer takes longer to make than these clients
 	// take to ask for the next; only the races are looked for there.
-	case (len(o.scrapes) < 3 || o.failures > len(o.scrapes)) && !raceEnabled:
+	case !o.enough() && !raceEnabled:
 		return fmt.Sprintf("%d good scrapes, %d failed", len(o.scrapes), o.failures)
 	case o.memory > memoryBound && !raceEnabled:
 		return fmt.Sprintf("%d bytes of memory", o.memory)
@@ -215,34 +218,46 @@ func (o observation) harm(quiet observation) string {
 	return ""
 }
 
+// enough reports whether there are as many good scrapes as there should be.
+func (o observation) enough() bool {
+	return len(o.scrapes) >= 3 && len(o.scrapes) >= o.failures
+}
+
 func (o observation) String() string {
 	n := len(o.scrapes)
 	if n == 0 {
-		return "no scrape"
+		return fmt.Sprintf("no scrape, %d failed; %.0f clients turned away", o.failures, o.rejected)
 	}
 	return fmt.Sprintf("%.0f events, p50 <= %v s, p99 <= %v s; %d scrapes, median %v, slowest %v, %d failed; %.0f clients turned away; %d KiB resident",
 		o.latency.count(), o.latency.quantile(0.5), o.latency.quantile(0.99), n, o.scrapes[n/2].Round(10*time.Microsecond),
 		o.scrapes[n-1].Round(10*time.Microsecond), o.failures, o.rejected, o.memory>>10)
 }
 
-// observe has a good client scrape while attack goes on.
+// observe has a good client scrape while attack goes on: for a while, and until there
+// are scrapes enough.
 func (c *cell) observe(d *program, good *site, while time.Duration, attack func(context.Context, *sync.WaitGroup)) observation {
 	c.t.Helper()
 	var o observation
 	before := good.scrape()
-	ctx, cancel := context.WithTimeout(context.Background(), while)
+	longest := while
+	if !raceEnabled {
+		longest *= observeFactor
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
+	begin := time.Now()
 	var wg sync.WaitGroup
 	attack(ctx, &wg)
-	for rest(ctx, 50*time.Millisecond) {
-		begin := time.Now()
+	for (time.Since(begin) < while || !o.enough()) && rest(ctx, 50*time.Millisecond) {
+		asked := time.Now()
 		if a, err := good.try("GET", "/metrics"); err != nil || a.code != 200 {
 			o.failures++
 			continue
 		}
-		o.scrapes = append(o.scrapes, time.Since(begin))
+		o.scrapes = append(o.scrapes, time.Since(asked))
 		o.memory = max(o.memory, residentMemory(c.t, d.cmd.Process.Pid))
 	}
+	cancel()
 	wg.Wait()
 	slices.Sort(o.scrapes)
 	var after exposition

@@ -176,7 +176,7 @@ func ExposeLog(set *metrics.Set, h *syslog.Handler) {
 			func() uint64 { return h.Lines(s) }, metrics.Label{Name: "level", Value: strings.ToLower(s.String())})
 	}
 	set.NewCounterFunc("portsyncd_log_lines_dropped_total",
-		"Lines that nobody took at once, dropped.", h.Dropped)
+		"Lines that nobody took in time, dropped.", h.Dropped)
 	set.NewCounterFunc("portsyncd_log_lines_suppressed_total",
 		"Log lines not written because the same message was logged 10 times in that second.", h.Suppressed)
 }

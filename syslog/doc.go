@@ -16,15 +16,18 @@
 //
 // # What happens when nobody reads
 //
-// The line is dropped and counted (Dropped). That is so when the syslog daemon's queue or the pipe on standard
-// output is full, and when /dev/log does not exist or its daemon is gone; the connection is then tried again by the
-// next line, at most once a second.
+// While the syslog daemon's queue or the pipe on standard output is full, up to 64 lines wait for room, each for at most ten
+// seconds, and a goroutine sends them in their order; lines of WriteLine let them go first. The caller does not wait. So a
+// burst of lines of one kind does not cost the lines of other kinds.
+//
+// Any other line is dropped and counted (Dropped): when too many wait, and when /dev/log does not exist or its daemon is gone;
+// the connection is then tried again by the next line, at most once a second.
 //
 // # Concurrency
 //
 // A Handler and all that With and WithGroup derived from it share level, output, counters and socket; everything
 // is safe for concurrent use. The way to /dev/log takes no lock and does not allocate for a line of ordinary length whose
-// attributes are strings, numbers, booleans and durations.
+// attributes are strings, numbers, booleans and durations, unless the line has to wait.
 //
 // Limiter, Limiters and Budget, which keep repeating lines from flooding the log, belong to one goroutine each.
 package syslog

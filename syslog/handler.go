@@ -52,6 +52,7 @@ type shared struct {
 
 	socket         socket
 	stdout, stderr stream
+	late           late
 
 	lines      [Severities]atomic.Uint64
 	dropped    atomic.Uint64
@@ -66,6 +67,7 @@ func New(o Options) *Handler {
 		rates:  rates{limit: LinesPerSecond, seed: maphash.MakeSeed()},
 		stdout: stream{file: cmp.Or(o.Stdout, os.Stdout)},
 		stderr: stream{file: cmp.Or(o.Stderr, os.Stderr)},
+		late:   late{lines: make(chan lateLine, maxLate)},
 	}
 	s.socket.init(cmp.Or(o.SocketPath, DefaultSocket))
 	h := &Handler{shared: s, prefix: prefix(cmp.Or(o.Component, o.Tag, defaultTag))}
@@ -98,7 +100,7 @@ func (h *Handler) Lines(s Severity) uint64 {
 	return h.shared.lines[s].Load()
 }
 
-// Dropped returns how many lines were lost because nobody took them at once.
+// Dropped returns how many lines were lost because nobody took them in time.
 func (h *Handler) Dropped() uint64 { return h.shared.dropped.Load() }
 
 // Suppressed returns how many lines were not written because the same message was logged LinesPerSecond times in that
@@ -108,7 +110,7 @@ func (h *Handler) Suppressed() uint64 { return h.shared.suppressed.Load() }
 // Enabled is part of slog.Handler.
 func (h *Handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.Level() }
 
-// Handle is part of slog.Handler. It writes the line, drops it, or suppresses it; it always returns nil, because the
+// Handle is part of slog.Handler. It writes the line, has it written later, drops it, or suppresses it; it always returns nil, because the
 // caller has nobody to tell.
 func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	ok, suppressed := h.shared.rates.allow(h.prefix, r.Message, r.Time)
@@ -127,13 +129,13 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 		line = append(line, " suppressed="...)
 		line = strconv.AppendUint(line, suppressed, 10)
 	}
-	h.shared.count(severity, h.shared.send(output, line, 0))
+	h.shared.deliver(output, severity, line)
 	return nil
 }
 
 // WriteLine writes one line whose component and text are complete, without the limit for equal messages. If the syslog
-// daemon's queue is full it waits until there is room, at most for the given time. It reports whether the line was
-// taken, and allocates nothing for a line of ordinary length.
+// daemon's queue is full, or lines of Handle wait for room, it waits until there is room for it behind those, at most
+// for the given time. It reports whether the line was taken, and allocates nothing for a line of ordinary length.
 func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at time.Time, patience time.Duration) bool {
 	var space [1024]byte
 	severity := SeverityOf(level)
@@ -143,7 +145,8 @@ func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at 
 	line = append(line, component...)
 	line = append(line, ": "...)
 	line = appendPrintableBytes(line, text)
-	sent := h.shared.send(output, line, patience)
+	patience, sent := h.shared.standBack(patience)
+	sent = sent && h.shared.send(output, line, patience) == taken
 	h.shared.count(severity, sent)
 	return sent
 }
@@ -157,8 +160,8 @@ func (s *shared) appendStart(b []byte, output Output, severity Severity, at time
 	return s.appendHeader(b, severity, at)
 }
 
-// send writes a line and tells whether it went out.
-func (s *shared) send(output Output, line []byte, patience time.Duration) bool {
+// send writes a line.
+func (s *shared) send(output Output, line []byte, patience time.Duration) outcome {
 	switch output {
 	case Stdout:
 		return s.stdout.send(append(cut(line, maxStreamLine-1), '\n'))
@@ -166,6 +169,18 @@ func (s *shared) send(output Output, line []byte, patience time.Duration) bool {
 		return s.stderr.send(append(cut(line, maxStreamLine-1), '\n'))
 	}
 	return s.socket.send(cut(line, maxLine), patience)
+}
+
+// waitRoom waits until there is room for a line, at most for patience.
+func (s *shared) waitRoom(output Output, patience time.Duration) {
+	switch output {
+	case Stdout:
+		waitRoom(int(s.stdout.file.Fd()), patience)
+	case Stderr:
+		waitRoom(int(s.stderr.file.Fd()), patience)
+	default:
+		s.socket.waitRoom(patience)
+	}
 }
 
 // count counts a line by what became of it.

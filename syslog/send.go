@@ -33,23 +33,51 @@ func (s *socket) init(path string) {
 	s.connect()
 }
 
-// send writes the datagram and tells whether the daemon's queue took it. ECONNREFUSED says that the daemon closed its
+// outcome is what became of a line.
+type outcome uint8
+
+const (
+	taken outcome = iota
+	full          // there is somebody to take it, who has no room now
+	lost
+)
+
+// send writes the datagram. ECONNREFUSED says that the daemon closed its
 // socket, ENOTCONN that it did so earlier or was never there; after EAGAIN, a full queue, connecting again does no
 // harm, and helps if the path belongs to another daemon by now. With patience send waits that long for room in a full
 // queue.
-func (s *socket) send(datagram []byte, patience time.Duration) bool {
+func (s *socket) send(datagram []byte, patience time.Duration) outcome {
 	err := s.write(datagram)
 	if err == unix.EAGAIN && patience > 0 && s.waitRoom(patience) {
 		err = s.write(datagram)
 	}
-	return err == nil || s.connect() && s.write(datagram) == nil
+	if err != nil && s.connect() {
+		err = s.write(datagram)
+	}
+	switch err {
+	case nil:
+		return taken
+	case unix.EAGAIN:
+		return full
+	}
+	return lost
 }
 
 // waitRoom waits until the daemon's queue has room, and reports whether it has.
 func (s *socket) waitRoom(patience time.Duration) bool {
-	poll := [1]unix.PollFd{{Fd: int32(s.fd.Load()), Events: unix.POLLOUT}}
-	n, err := unix.Poll(poll[:], int(patience.Milliseconds()))
-	return err == nil && n == 1
+	return waitRoom(int(s.fd.Load()), patience) == taken
+}
+
+// waitRoom waits until a descriptor has room.
+func waitRoom(fd int, patience time.Duration) outcome {
+	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	switch n, err := unix.Poll(poll[:], int(patience.Milliseconds())); {
+	case err != nil:
+		return lost
+	case n == 0:
+		return full
+	}
+	return taken
 }
 
 func (s *socket) write(datagram []byte) error {
@@ -88,19 +116,20 @@ type stream struct {
 // line went out whole.
 func WriteNow(file *os.File, line []byte) bool {
 	s := stream{file: file}
-	return s.send(line[:min(len(line), maxStreamLine)])
+	return s.send(line[:min(len(line), maxStreamLine)]) == taken
 }
 
-// send writes the line, at most maxStreamLine bytes, and tells whether it went out whole.
-func (s *stream) send(line []byte) bool {
+// send writes the line, at most maxStreamLine bytes; it is taken if it went out whole.
+func (s *stream) send(line []byte) outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fd := int(s.file.Fd())
-	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	if n, err := unix.Poll(poll[:], 0); err != nil || n != 1 {
-		return false
+	if room := waitRoom(fd, 0); room != taken {
+		return room
 	}
 	// A reader that is gone polls ready as well; write then fails at once.
-	n, err := unix.Write(fd, line)
-	return err == nil && n == len(line)
+	if n, err := unix.Write(fd, line); err != nil || n != len(line) {
+		return lost
+	}
+	return taken
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -133,15 +134,64 @@ func TestDaemonStopsReading(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := unlimited(New(Options{SocketPath: daemon.path}))
 	log := slog.New(h)
-	for h.Dropped() < 3 {
+	logged := 0
+	for ; h.Dropped() < 3; logged++ {
 		log.Info("nobody reads")
 	}
-	for range h.Lines(Info) {
+	for range logged - 3 { // those that wait included
 		daemon.read(t)
 	}
 	log.Info("again") // at once: a full queue is no reason to wait with the next attempt
 	if got := daemon.read(t); !strings.HasSuffix(got, ": again") {
 		t.Errorf("got %q", got)
+	}
+	if got := h.Dropped(); got != 3 {
+		t.Errorf("Dropped() = %d, want 3: what waited was to be sent", got)
+	}
+}
+
+// TestBurstKeepsRareLines: while lines of WriteLine fill the queue all the time, the other lines get through, in their
+// order, before any more of the burst.
+func TestBurstKeepsRareLines(t *testing.T) {
+	daemon := newFakeDaemon(t)
+	h := New(Options{SocketPath: daemon.path})
+	write := func(patience time.Duration) bool {
+		return h.WriteLine(LevelNotice, "onMsg", []byte("burst"), time.Now(), patience)
+	}
+	inQueue := 0
+	for write(0) {
+		inQueue++
+	}
+	log := slog.New(h)
+	rare := []string{": health is degraded", ": requesting all links", ": cannot write"}
+	for _, text := range rare {
+		log.Warn(strings.TrimPrefix(text, ": "))
+	}
+	if write(0) {
+		t.Error("a line of the burst went out before those that waited")
+	}
+	const more = 100
+	ended := make(chan bool)
+	go func() {
+		ok := true
+		for range more {
+			ok = write(10*time.Second) && ok
+		}
+		ended <- ok
+	}()
+	for range inQueue {
+		daemon.read(t)
+	}
+	for _, want := range append(rare, slices.Repeat([]string{"onMsg: burst"}, more)...) {
+		if got := daemon.read(t); !strings.HasSuffix(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if !<-ended {
+		t.Error("lines of the burst were dropped although they were patient")
+	}
+	if got := h.Dropped(); got != 2 { // both of the burst
+		t.Errorf("Dropped() = %d, want 2", got)
 	}
 }
 
@@ -204,11 +254,12 @@ func TestPipeStopsReading(t *testing.T) {
 	h := unlimited(New(Options{Output: Stdout, Stdout: w}))
 	log := slog.New(h)
 	text := strings.Repeat("x", 1500)
-	for h.Dropped() < 3 {
+	logged := 0
+	for ; h.Dropped() < 3; logged++ {
 		log.Warn(text)
 	}
 	in := bufio.NewReader(r)
-	for range h.Lines(Warn) {
+	for range logged - 3 {
 		if line, err := in.ReadString('\n'); err != nil || line != "WARN :- portsyncd: "+text+"\n" {
 			t.Fatalf("read %d bytes, %.10q..., %v", len(line), line, err)
 		}
@@ -260,6 +311,9 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for h.shared.late.waiting.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
 	if sum := h.Lines(Info) + h.Dropped(); sum != writers*each {
 		t.Errorf("%d lines and %d dropped, want %d in all", h.Lines(Info), h.Dropped(), writers*each)
 	}
