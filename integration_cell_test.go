@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -314,18 +313,10 @@ func openDevLog(dir string) (*record[logLine], error) {
 	if err := unix.Mount(dev, "/dev", "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return nil, fmt.Errorf("bind /dev: %w", err)
 	}
-	// The kernel's default are 10 datagrams, and what does not fit is lost. An
-	// ordinary user has to live with that.
+	// The kernel's default are 10 datagrams, and of the lines about single messages what
+	// does not fit in time is lost. An ordinary user has to live with that.
 	os.WriteFile("/proc/sys/net/unix/max_dgram_qlen", []byte("10000"), 0)
 	return listenLog("/dev/log")
-}
-
-// keepsLog reports whether the socket at /dev/log takes a burst of lines. An ordinary
-// user cannot raise the kernel's limit of 10 datagrams, and what does not fit is lost.
-func (c *cell) keepsLog() bool {
-	text, err := os.ReadFile("/proc/sys/net/unix/max_dgram_qlen")
-	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-	return err == nil && n >= 1000
 }
 
 // bind makes a device appear at another path as well.

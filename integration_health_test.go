@@ -104,9 +104,6 @@ func (p *patient) awaitSick(code string) {
 		t.Errorf("%s: its series is %v, want 1", code, got)
 	}
 	p.awaitState(code, "STATUS="+reason.Severity+", score ")
-	if !p.keepsLog() {
-		return // the line may be lost among those of the links
-	}
 	line := p.awaitLog(p.lines, patience, "health is "+reason.Severity, code)
 	if line.severity() != severity {
 		t.Errorf("severity %d, want %d: %s", line.severity(), severity, line)
