@@ -23,7 +23,7 @@ ARCHITECTURES ?= amd64 arm64 armhf
 # What is built: the daemon needs no C library.
 GOBUILD   := CGO_ENABLED=0 go build -trimpath
 # What decides and computes, for mutation tests.
-PACKAGES  ?= ./config/toml ./config ./warmrestart/stats ./warmrestart ./sonicdb ./netlinkraw ./snapshot ./metrics ./portsync
+PACKAGES  ?= ./config/toml ./config ./internal/warmrestart/stats ./internal/warmrestart ./internal/sonicdb ./netlinkraw ./internal/snapshot ./metrics ./portsync
 # Of a package's tests, where a slow machine may need longer than go test allows by
 # default, ten minutes.
 TIMEOUT   ?= 20m
@@ -72,7 +72,7 @@ replay: build ## the recorded scenarios by an independent player, on the built b
 
 .PHONY: prometheus
 prometheus: ## a real Prometheus and promtool on the running daemon
-	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -v -run '^TestPrometheus' .
+	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -v -run '^TestPrometheus' ./integration/monitoring
 
 .PHONY: conformance
 conformance: ## the TOML suite, the Prometheus parser and VictoriaMetrics on our code (modules bench)
@@ -95,7 +95,7 @@ scale: ## how the built daemon bears size and a flood of changes (root, some fou
 .PHONY: model
 model: ## random histories, daemon against model; SEQUENCES=2000 SEED=1 (root, half an hour)
 	PORTSYNCD_REQUIRE_INTEGRATION=1 PORTSYNCD_MODEL_SEED=$(SEED) PORTSYNCD_MODEL_SEQUENCES=$(SEQUENCES) \
-		go test -count=1 -timeout 0 -parallel 4 -v -run '^TestModel' . | grep --line-buffered -v '=== \|--- PASS'
+		go test -count=1 -timeout 0 -parallel 4 -v -run '^TestModel' ./integration/model ./internal/conventions | grep --line-buffered -v '=== \|--- PASS'
 
 .PHONY: mutants
 mutants: ## which changes of one operator no test notices (hours); PACKAGES=./config/toml for one
@@ -197,7 +197,7 @@ check-guide: deb ## run the commands of README_DEPLOYMENT.md in a Debian (root, 
 
 .PHONY: dist-version deb-version
 dist-version: # for scripts and the guide
-	@sed -n 's/^var release = "\(.*\)"/\1/p' version.go
+	@sed -n 's/^var Release = "\(.*\)"/\1/p' internal/daemon/version.go
 deb-version:
 	@sed -n '1s/.*(\(.*\)).*/\1/p' deploy/deb/changelog
 

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"portsyncd/config/toml"
-	"portsyncd/smallfile"
+	"portsyncd/internal/smallfile"
 )
 
 // Load reads the configuration file at path and parses it as [Parse] does. If

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"portsyncd/smallfile"
+	"portsyncd/internal/smallfile"
 )
 
 // A browser sends the name that it looked up as the Host header. A web page can have

@@ -10,7 +10,7 @@ import (
 	"log/slog"
 	"sync"
 
-	"portsyncd/smallfile"
+	"portsyncd/internal/smallfile"
 )
 
 // CipherSuites are the suites of TLS 1.2 that the server, package push and the status

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"portsyncd/internal/sonicdb"
 	"portsyncd/metrics"
-	"portsyncd/sonicdb"
 )
 
 // account is a loop whose turns the test makes, on databases that are maps. The

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"portsyncd/sonicdb"
+	"portsyncd/internal/sonicdb"
 )
 
 // Audit reads the rows of ports, which are those that were served, and lists

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portsyncd/sonicdb"
+	"portsyncd/internal/sonicdb"
 )
 
 // TestAbsentAfterRestart: a port that orchagent had set up before the start and that has

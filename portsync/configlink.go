@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
 )
 
 // errConfigAway is the error of a read of CONFIG_DB while its server, which has no

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"portsyncd/syslog"
+	"portsyncd/internal/syslog"
 )
 
 // mostNames is how many ports one text names.

@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"time"
 
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
 	"portsyncd/systemd"
 )
 

@@ -3,7 +3,7 @@ package portsync
 import (
 	"time"
 
-	"portsyncd/sonicdb"
+	"portsyncd/internal/sonicdb"
 )
 
 // databaseNames are the databases that the loop works with, in the order in which

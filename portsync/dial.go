@@ -3,7 +3,7 @@ package portsync
 import (
 	"context"
 
-	"portsyncd/sonicdb"
+	"portsyncd/internal/sonicdb"
 )
 
 // dial connects to a database until ctx ends, which closes the connection: whoever

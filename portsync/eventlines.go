@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"portsyncd/syslog"
+	"portsyncd/internal/syslog"
 
 	"golang.org/x/sys/unix"
 )

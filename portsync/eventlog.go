@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"portsyncd/syslog"
+	"portsyncd/internal/syslog"
 )
 
 // eventLog writes the lines of the C++ daemon, which tests and operators look for

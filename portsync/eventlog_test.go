@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
-	"portsyncd/syslog"
 )
 
 // newLogged returns a loop without a kernel whose log is collected.

@@ -9,11 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"portsyncd/lab"
+	"portsyncd/internal/lab"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
 	"portsyncd/netlinkraw"
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
 )
 
 // TestUneasy: health is looked at often while it may change by the mere passing of time.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"portsyncd/warmrestart/stats"
+	"portsyncd/internal/warmrestart/stats"
 )
 
 // flaps counts how often the carrier of the interfaces with one name went, by the

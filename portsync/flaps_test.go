@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"portsyncd/warmrestart"
+	"portsyncd/internal/warmrestart"
 )
 
 // flapsOf returns the link-down transitions that events lead to, by the port's name.

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
 )
 
 // follower keeps the loop informed of which ports CONFIG_DB has. It reads the

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"portsyncd/lab"
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
+	"portsyncd/internal/lab"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
 )
 
 // following is a session on an in-memory database whose loop is the test.

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"portsyncd/internal/warmrestart"
 	"portsyncd/metrics"
-	"portsyncd/warmrestart"
 )
 
 // kept is a Keeper with an answer for each question.

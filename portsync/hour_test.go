@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"portsyncd/warmrestart/stats"
+	"portsyncd/internal/warmrestart/stats"
 )
 
 // TestLatencyBuckets: each latency lies in its bucket, below its bound and not

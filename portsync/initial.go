@@ -3,8 +3,8 @@ package portsync
 import (
 	"time"
 
-	"portsyncd/syslog"
-	"portsyncd/warmrestart"
+	"portsyncd/internal/syslog"
+	"portsyncd/internal/warmrestart"
 )
 
 // This file is the initial sync: from the request of the first dump until what

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"portsyncd/warmrestart"
+	"portsyncd/internal/warmrestart"
 )
 
 // taker is a Recorder that costs nothing.

@@ -16,13 +16,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portsyncd/lab"
+	"portsyncd/internal/lab"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
+	"portsyncd/internal/warmrestart"
 	"portsyncd/metrics"
 	"portsyncd/netlinkraw"
 	"portsyncd/portsync"
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
-	"portsyncd/warmrestart"
 )
 
 // slowKernel has a fixed list of links and, if it is told to, keeps the end of

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"portsyncd/internal/warmrestart"
 	"portsyncd/metrics"
-	"portsyncd/warmrestart"
 )
 
 // lingerFor is how long a reason stays after it was last there, so that one that

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"portsyncd/syslog"
+	"portsyncd/internal/syslog"
 )
 
 // Loop is the one owner of port state: it takes events from the ring, asks

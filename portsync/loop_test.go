@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"portsyncd/lab"
+	"portsyncd/internal/lab"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
 	"portsyncd/portsync"
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
 )
 
 // bench is a loop on a simulated kernel and an in-memory database.

@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"portsyncd/lab"
+	"portsyncd/internal/lab"
 )
 
 func TestMain(m *testing.M) {

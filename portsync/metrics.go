@@ -3,9 +3,9 @@ package portsync
 import (
 	"strings"
 
+	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
 	"portsyncd/netlinkraw"
-	"portsyncd/syslog"
 )
 
 // Metrics are the families that the loop moves. What moves each one and what an

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"portsyncd/lab"
+	"portsyncd/internal/lab"
+	"portsyncd/internal/syslog"
 	"portsyncd/portsync"
-	"portsyncd/syslog"
 )
 
 // The times of these tests: what ports have to come, what an interface may be away,

@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"testing"
 
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
 	"portsyncd/netlinkraw"
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
 
 	"golang.org/x/sys/unix"
 )

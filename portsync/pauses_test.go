@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"portsyncd/sonicdb"
+	"portsyncd/internal/sonicdb"
 )
 
 // TestRecordTime: ports are recorded recordSettle after a change and recordEvery after

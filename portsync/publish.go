@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"portsyncd/sonicdb"
+	"portsyncd/internal/sonicdb"
 )
 
 // Publish writes the rows of a batch. Each state is one HSET of all four

@@ -6,8 +6,8 @@ import (
 	"os"
 	"time"
 
+	"portsyncd/internal/syslog"
 	"portsyncd/netlinkraw"
-	"portsyncd/syslog"
 )
 
 // Links is where link messages come from: a netlinkraw.Conn, or a simulated

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"portsyncd/sonicdb"
+	"portsyncd/internal/sonicdb"
 )
 
 // TestRefusedRowIsTold: a row that STATE_DB refuses for good is a refusal until it is

@@ -3,7 +3,7 @@ package portsync
 import (
 	"time"
 
-	"portsyncd/syslog"
+	"portsyncd/internal/syslog"
 	"portsyncd/systemd"
 )
 

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"portsyncd/internal/warmrestart"
+	"portsyncd/internal/warmrestart/stats"
 	"portsyncd/metrics"
-	"portsyncd/warmrestart"
-	"portsyncd/warmrestart/stats"
 )
 
 // latencyRecord records the latency of each acknowledged write, in one call for

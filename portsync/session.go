@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
 )
 
 // This file is what the loop does when the databases come and go.

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"portsyncd/sonicdb"
+	"portsyncd/internal/sonicdb"
 )
 
 // StartKind is what SONiC's databases make of a start.

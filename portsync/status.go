@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"portsyncd/internal/warmrestart/stats"
 	"portsyncd/metrics"
-	"portsyncd/warmrestart/stats"
 )
 
 // Status is what others may see of the loop's condition. Reading it never waits.

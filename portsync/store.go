@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"portsyncd/sonicdb"
+	"portsyncd/internal/sonicdb"
 )
 
 // Store is what the loop needs of the switch's databases. Its methods belong to

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"testing"
 
-	"portsyncd/lab"
-	"portsyncd/sonicdb"
+	"portsyncd/internal/lab"
+	"portsyncd/internal/sonicdb"
 )
 
 // stored are databases on in-memory servers: one of all, or two of which the second has

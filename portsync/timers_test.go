@@ -10,9 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
-	"portsyncd/warmrestart"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
+	"portsyncd/internal/warmrestart"
 )
 
 // still runs a test on a loop with the port Ethernet0 in time that passes only while the

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"portsyncd/lab"
+	"portsyncd/internal/lab"
 	"portsyncd/portsync"
 )
 

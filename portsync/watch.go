@@ -8,8 +8,8 @@ import (
 	"strings"
 	"sync"
 
-	"portsyncd/sonicdb"
-	"portsyncd/syslog"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/syslog"
 )
 
 // note is what a watch, the follower or a configLink tells the loop.

@@ -192,7 +192,7 @@ func main() {
 	}
 	defer os.RemoveAll(dir)
 	test := filepath.Join(dir, "test")
-	if out, err := exec.Command("go", "test", "-c", "-o", test, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "test", "-c", "-o", test, "./integration/model").CombinedOutput(); err != nil {
 		log.Fatalf("build the test: %v: %s", err, out)
 	}
 	run(all, test, *seed, *sequences, *jobs)

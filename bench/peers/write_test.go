@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 
-	"portsyncd/sonicdb"
+	"portsyncd/internal/sonicdb"
 )
 
 // ports is how many rows one batch writes: those of a switch with 64 ports.

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portsyncd/lab"
-	"portsyncd/sonicdb"
+	"portsyncd/internal/lab"
+	"portsyncd/internal/sonicdb"
 )
 
 // patience is how long anything may take before it counts as failed.

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portsyncd/lab"
+	"portsyncd/internal/lab"
 	"portsyncd/netlinkraw"
 )
 

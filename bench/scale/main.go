@@ -42,7 +42,7 @@ import (
 	"syscall"
 	"time"
 
-	"portsyncd/lab"
+	"portsyncd/internal/lab"
 )
 
 // options is what the command line says.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"portsyncd/lab"
+	"portsyncd/internal/lab"
 )
 
 // inNamespace returns the path of a daemon for a test that is in namespaces, or

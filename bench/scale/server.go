@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"portsyncd/lab"
+	"portsyncd/internal/lab"
 )
 
 // databases is how many a SONiC device has.

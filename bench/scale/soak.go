@@ -16,8 +16,8 @@ import (
 	"syscall"
 	"time"
 
-	"portsyncd/lab"
-	"portsyncd/warmrestart"
+	"portsyncd/internal/lab"
+	"portsyncd/internal/warmrestart"
 )
 
 type soakOptions struct {

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"portsyncd/warmrestart/stats"
+	"portsyncd/internal/warmrestart/stats"
 )
 
 // curves are what a soak has measured over time.

@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"portsyncd/internal/push"
 	"portsyncd/metrics"
-	"portsyncd/push"
 )
 
 // patience is for a machine that is busy with other things.

@@ -1,0 +1,70 @@
+package faults
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/switchtest"
+	"portsyncd/netlinkraw"
+)
+
+// TestForgedSender has another process send link messages to the daemon's
+// socket, as anyone with CAP_NET_ADMIN can: nothing may come of them but that they
+// are counted (PROTOCOL.md section 12).
+func TestForgedSender(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.BringUp(2)
+	victim := switchtest.PortName(0)
+	index := c.LinkIndex(victim)
+	forged := func(typ uint16, mtu uint32) []byte {
+		return netlinkraw.AppendLinkMessage(nil, typ, 0, 0, 0, &netlinkraw.Link{
+			Index: index, Name: []byte(victim), Flags: unix.IFF_UP, MTU: mtu, HasMTU: true})
+	}
+	seen, err := switchtest.Monitor(c.Places["STATE_DB"].Tcp())
+	c.Must("monitor", err)
+
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	c.Must("open a socket", err)
+	defer unix.Close(fd)
+	port, _ := c.NetlinkSocket()
+	for _, to := range []*unix.SockaddrNetlink{
+		{Family: unix.AF_NETLINK, Pid: port},
+		{Family: unix.AF_NETLINK, Groups: 1 << (unix.RTNLGRP_LINK - 1)},
+	} {
+		for _, message := range [][]byte{
+			forged(unix.RTM_NEWLINK, 9999),
+			forged(unix.RTM_DELLINK, 9999),
+			netlinkraw.AppendDone(nil, 1, port, unix.NLM_F_MULTI, 0),
+			netlinkraw.AppendDone(nil, 2, port, unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR, 0),
+			[]byte(strings.Repeat("\xff", 64)),
+		} {
+			if err := unix.Sendto(fd, message, 0, to); err != nil {
+				t.Fatalf("send to %+v: %v", to, err)
+			}
+		}
+	}
+	// What the kernel says after that has come through when this has.
+	c.Ip("link set " + switchtest.PortName(1) + " mtu 1400")
+	c.Recovered("forged messages")
+
+	const counter, sent = "portsyncd_netlink_forged_total", "10"
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		if got := switchtest.Scrape(t)[counter]; got != sent {
+			return fmt.Sprintf("%s is %s, want %s", counter, got, sent)
+		}
+		return ""
+	})
+	commands, _ := seen.From(0)
+	for _, cmd := range commands {
+		if text := strings.Join(cmd.Argv, " "); cmd.Source == "lua" && (strings.Contains(text, "9999") ||
+			strings.HasPrefix(strings.ToUpper(text), "DEL ")) {
+			t.Errorf("a forged message led to %q", text)
+		}
+	}
+}

@@ -1,0 +1,9 @@
+package faults
+
+import (
+	"testing"
+
+	"portsyncd/internal/switchtest"
+)
+
+func TestMain(m *testing.M) { switchtest.Main(m) }

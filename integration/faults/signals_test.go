@@ -1,0 +1,154 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+// TestStopInEveryPhase holds a start up at one point of its exchange with the
+// database after the other, so that it is in each of its phases, and asks it to
+// end there: it dies of SIGTERM within 5 s. A start in which nothing was held was
+// longer than all phases. One that was held may be ready all the same: the
+// connection that listens can be held without harm.
+func TestStopInEveryPhase(t *testing.T) {
+	switchtest.Alongside(t)
+	for _, direction := range directions {
+		t.Run(direction, func(t *testing.T) {
+			c, p := switchtest.NewProxyCell(t)
+			if c == nil {
+				return
+			}
+			conf := c.Config(cutConfig)
+			c.Configure(cutPorts)
+			step := 500
+			if direction == "replies" {
+				step = 40
+			}
+			if !switchtest.Thorough() {
+				step *= 2
+			}
+			var slowest time.Duration
+			held := 0
+			for at := 1; ; at += step {
+				f := switchtest.ProxyFault{Once: true, Hold: true, Requests: at}
+				if direction == "replies" {
+					f = switchtest.ProxyFault{Once: true, Hold: true, Replies: at}
+				}
+				c.Do("APPL_DB", "FLUSHDB") // a start from nothing each time
+				p.Set(f)
+				d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+				cuts := 0
+				switchtest.Eventually(t, switchtest.Patience, func() string {
+					var passed [2]int
+					passed, cuts = p.Count()
+					_, started := d.States.Await(0, 0, func(s string) bool { return s == "READY=1" })
+					if cuts == 0 && !started {
+						return fmt.Sprintf("%+v: passed have %d bytes, and it is not ready", f, passed)
+					}
+					return ""
+				})
+				slowest = max(slowest, d.DiesBy(syscall.SIGTERM, fmt.Sprintf("held at byte %d of the %s", at, direction)))
+				if cuts == 0 {
+					break
+				}
+				held++
+				p.CutAll()
+			}
+			if held < 2 {
+				t.Errorf("held in %d phases, want more", held)
+			}
+			t.Logf("%d phases, the slowest end took %v", held, slowest.Round(time.Millisecond))
+		})
+	}
+}
+
+// TestStopAtAnyMoment asks a daemon to end so many milliseconds after it was
+// started, before the first line of main and after the last write of the start.
+func TestStopAtAnyMoment(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	conf := c.Config("")
+	c.Configure(switchtest.FaultPorts)
+	const moments = 60
+	var slowest time.Duration
+	for n := range moments {
+		c.Do("APPL_DB", "FLUSHDB")
+		d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+		time.Sleep(time.Duration(n) * time.Millisecond * switchtest.RaceFactor) // the moment
+		slowest = max(slowest, d.DiesBy(syscall.SIGTERM, fmt.Sprintf("%d ms after the start", n)))
+	}
+	t.Logf("%d moments, the slowest end took %v", moments, slowest.Round(time.Millisecond))
+}
+
+// TestHeldAndReloaded stops and continues the daemon, and asks it to read its
+// configuration again, at random moments while links flap: it lives, it is in
+// step, and the last configuration is in effect.
+func TestHeldAndReloaded(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	const holds, hangups = 40, 400
+	c.Configure(switchtest.FaultPorts)
+	d := c.StartWith("")
+	c.Plug(switchtest.FaultPorts)
+	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	random := rand.New(rand.NewPCG(1, 2))
+	stop := c.Churn()
+	for range holds {
+		d.Signal(syscall.SIGSTOP)
+		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond) // it is held
+		d.Signal(syscall.SIGCONT)
+		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond) // it goes on
+	}
+	for n := range hangups {
+		format := []string{"prometheus", "json"}[n%2]
+		c.Config(fmt.Sprintf("[metrics]\nexport_format = %q\n", format))
+		d.Signal(syscall.SIGHUP)
+	}
+	stop()
+	// The last file is of the last SIGHUP, whichever of them were one to the
+	// daemon.
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		if got := s.Ask("GET", "/metrics").Header.Get("Content-Type"); got != switchtest.JsonText {
+			return fmt.Sprintf("/metrics is %s, the last file asks for %s", got, switchtest.JsonText)
+		}
+		return ""
+	})
+	c.Recovered(fmt.Sprintf("held %d times, reloaded %d times", holds, hangups))
+	c.Unharmed(d)
+	d.DiesBy(syscall.SIGTERM, "after all that")
+}
+
+// TestHangupsAtStart sends SIGHUP without a pause from the moment that the
+// process exists: the daemon starts all the same.
+func TestHangupsAtStart(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(1)
+	// Until a program has said what is to become of it, SIGHUP ends the process
+	// (signal(7)), so it has to be ignored to begin with, which a child inherits.
+	signal.Ignore(syscall.SIGHUP)
+	d := c.Start(switchtest.Launch{})
+	deadline := time.Now().Add(200 * time.Millisecond * switchtest.RaceFactor)
+	for time.Now().Before(deadline) {
+		d.Signal(syscall.SIGHUP)
+	}
+	d.AwaitReady()
+	c.Pop()
+	c.AddPort(switchtest.PortName(0))
+	c.AwaitInitDone()
+	c.Recovered("hang-ups at the start")
+	c.Unharmed(d)
+	d.DiesBy(syscall.SIGTERM, "after them")
+}

@@ -1,0 +1,252 @@
+package health
+
+import (
+	"portsyncd/internal/switchtest"
+
+	endian "encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The observers of this file count what a daemon counts, from their own sources
+// and with none of its code: the kernel's link messages, the commands that the
+// server runs, the log, the notifications, the files and the HTTP requests.
+
+// linkNews is one link message of the kernel.
+type linkNews struct {
+	deleted  bool
+	index    int32
+	name     string
+	master   bool
+	counted  bool   // it has carrier counts
+	down     uint32 // times the carrier went
+	at       time.Time
+	datagram int // which one it came in
+}
+
+// observeLinks records the link messages of this network namespace, with a buffer
+// that is not to overrun.
+func observeLinks(c *switchtest.Cell) *switchtest.Record[linkNews] {
+	c.T.Helper()
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	c.Must("open a netlink socket", err)
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 256<<20) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 256<<20) // an ordinary user's
+	}
+	c.Must("listen to links", unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}))
+	news := new(switchtest.Record[linkNews])
+	go func() {
+		buf := make([]byte, 1<<20)
+		for datagram := 1; ; datagram++ {
+			n, err := unix.Read(fd, buf)
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil {
+				news.Add(linkNews{name: "lost: " + err.Error()})
+				return
+			}
+			messages, _ := syscall.ParseNetlinkMessage(buf[:n])
+			for i := range messages {
+				if m, ok := parseLinkNews(&messages[i]); ok {
+					m.datagram = datagram
+					news.Add(m)
+				}
+			}
+		}
+	}()
+	return news
+}
+
+// parseLinkNews reads a link message, with the parser of package syscall.
+func parseLinkNews(m *syscall.NetlinkMessage) (n linkNews, ok bool) {
+	if t := m.Header.Type; t != unix.RTM_NEWLINK && t != unix.RTM_DELLINK {
+		return n, false
+	}
+	attributes, err := syscall.ParseNetlinkRouteAttr(m)
+	if err != nil {
+		return n, false
+	}
+	n.deleted, n.at = m.Header.Type == unix.RTM_DELLINK, time.Now()
+	n.index = int32(endian.NativeEndian.Uint32(m.Data[4:])) // struct ifinfomsg
+	for _, a := range attributes {
+		switch a.Attr.Type {
+		case unix.IFLA_IFNAME:
+			n.name = strings.TrimRight(string(a.Value), "\x00")
+		case unix.IFLA_MASTER:
+			n.master = true
+		case unix.IFLA_CARRIER_DOWN_COUNT:
+			n.counted, n.down = true, endian.NativeEndian.Uint32(a.Value)
+		}
+	}
+	return n, true
+}
+
+// rowCounts is what the daemon wrote to the rows of ports, by the commands that
+// the server ran.
+type rowCounts struct {
+	sets, deletes float64            // commands that were carried out
+	refusals      float64            // exchanges of which the server refused a part
+	batches       float64            // exchanges that wrote something
+	batchPorts    float64            // ports that were written, of all batches
+	changes       map[string]float64 // sets that made or changed a row, by port
+	comparisons   float64            // of all rows with the kernel
+	commands      float64
+}
+
+// rowBook follows the rows of ports in STATE_DB through the commands of MONITOR.
+type rowBook struct {
+	rowCounts
+	state  int // number of STATE_DB
+	rows   switchtest.Book
+	jammed map[string]bool
+	script map[string]bool // ports that the script under way wrote; nil if none is
+	failed bool            // a part of it was refused
+}
+
+func newRowBook(state int) *rowBook {
+	return &rowBook{state: state, rows: make(switchtest.Book), jammed: make(map[string]bool), rowCounts: rowCounts{changes: make(map[string]float64)}}
+}
+
+// take takes the next command.
+func (b *rowBook) take(c switchtest.Command) {
+	daemon := strings.HasPrefix(c.Source, "unix:")
+	word := strings.ToLower(c.Argv[0])
+	if c.Source != "lua" {
+		b.endScript()
+		if daemon && (word == "evalsha" || word == "eval") {
+			b.script = make(map[string]bool)
+		}
+	}
+	if daemon {
+		b.commands++
+	}
+	if c.Db != b.state || len(c.Argv) < 2 {
+		return
+	}
+	port, isRow := strings.CutPrefix(c.Argv[1], switchtest.StatePort)
+	if daemon && word == "keys" && c.Argv[1] == switchtest.StatePort+"*" {
+		b.comparisons++
+	}
+	if !isRow || port == "" {
+		return
+	}
+	switch word {
+	case "set":
+		b.jammed[port] = true
+		b.rows[port] = map[string]string{"": c.Argv[2]}
+	case "del":
+		delete(b.jammed, port)
+		b.rows.Apply(port, "DEL", nil)
+		if c.Source == "lua" {
+			b.deletes++
+			b.script[port] = true
+		}
+	case "hdel":
+		b.rows.Apply(port, "HDEL", map[string]string{c.Argv[2]: ""})
+	case "hset":
+		b.set(port, switchtest.Pairs(c.Argv[2:]), c.Source == "lua")
+	}
+}
+
+func (b *rowBook) set(port string, fields map[string]string, ours bool) {
+	if b.jammed[port] {
+		b.failed = b.failed || ours
+		return
+	}
+	_, changed := b.rows.Apply(port, "HSET", fields)
+	if !ours {
+		return
+	}
+	b.sets++
+	b.script[port] = true
+	if changed {
+		b.changes[port]++
+	}
+}
+
+// endScript counts the script that has ended.
+func (b *rowBook) endScript() {
+	if b.script != nil {
+		if n := len(b.script); n > 0 {
+			b.batches++
+			b.batchPorts += float64(n)
+		}
+		b.refusals += float64(switchtest.Bit(b.failed))
+	}
+	b.script, b.failed = nil, false
+}
+
+// observeFiles counts how often each file of some directories is replaced.
+func observeFiles(c *switchtest.Cell, dirs ...string) *switchtest.Record[string] {
+	c.T.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	c.Must("watch files", err)
+	for _, dir := range dirs {
+		c.Must("make a directory", os.MkdirAll(dir, 0o755))
+		_, err := unix.InotifyAddWatch(fd, dir, unix.IN_MOVED_TO)
+		c.Must("watch "+dir, err)
+	}
+	replaced := new(switchtest.Record[string])
+	go func() {
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := unix.Read(fd, buf)
+			if err != nil {
+				return
+			}
+			// struct inotify_event of inotify(7), the length of the name at its end.
+			for rest := buf[:n]; len(rest) >= unix.SizeofInotifyEvent; {
+				end := unix.SizeofInotifyEvent + int(endian.NativeEndian.Uint32(rest[12:]))
+				replaced.Add(strings.TrimRight(string(rest[unix.SizeofInotifyEvent:end]), "\x00"))
+				rest = rest[end:]
+			}
+		}
+	}()
+	return replaced
+}
+
+// Count is how many items of a record satisfy a condition.
+func count[T any](r *switchtest.Record[T], cond func(T) bool) (n float64) {
+	items, _ := r.From(0)
+	for _, item := range items {
+		if cond(item) {
+			n++
+		}
+	}
+	return n
+}
+
+// receiveBufferOf asks the kernel for the receive buffer of a process's socket in
+// the group of link messages, by a copy of its descriptor; 0 if that is
+// forbidden.
+func receiveBufferOf(c *switchtest.Cell, pid int) (size float64) {
+	c.T.Helper()
+	process, err := unix.PidfdOpen(pid, 0)
+	c.Must("open the daemon's process", err)
+	defer unix.Close(process)
+	entries, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	c.Must("list the daemon's descriptors", err)
+	for _, e := range entries {
+		var n int
+		fmt.Sscan(filepath.Base(e), &n)
+		fd, err := unix.PidfdGetfd(process, n, 0)
+		if err != nil {
+			continue // it is no socket, or none any more
+		}
+		address, err := unix.Getsockname(fd)
+		if _, ok := address.(*unix.SockaddrNetlink); err == nil && ok {
+			bytes, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+			c.Must("ask for the receive buffer", err)
+			size = float64(bytes)
+		}
+		unix.Close(fd)
+	}
+	return size
+}

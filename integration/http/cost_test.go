@@ -1,0 +1,129 @@
+package http
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+// TestIdle counts the wake-ups of a daemon that has nothing to do, with all that
+// can be configured on and a client connected: neither metrics nor the server
+// may poll. Each wake-up of an idle Go program shows as some 35 switches, since
+// the runtime's monitor thread then naps fifty times before it sleeps again
+// (runtime/proc.go, sysmon).
+func TestIdle(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(switchtest.FaultPorts)
+	conf := c.Config(fmt.Sprintf("[metrics]\nlisten = [%q, %q]\nprofiling = true\nexport_format = \"both\"\n",
+		switchtest.HttpAddress, "unix:"+filepath.Join(c.Dir, "s")))
+	d := c.Start(switchtest.Launch{Args: []string{"-c", conf}, Env: []string{"WATCHDOG_USEC=120000000"}})
+	d.AwaitReady()
+	c.Plug(switchtest.FaultPorts)
+	s := switchtest.NewSite(t, switchtest.HttpAddress) // which keeps its connection
+	s.Get("/metrics.json")
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		if s.Scrape().Value(t, `portsyncd_snapshot_saves_total{file="state"}`) == 0 {
+			return "the ports are not saved yet"
+		}
+		return ""
+	})
+	const window, limit = 5 * time.Second, 4
+	// What is done once, such as a save that was due, may fall into a window, and a busy
+	// machine makes threads sleep that wait for one another.
+	var rate float64
+	for range 8 {
+		before := voluntarySwitches(t, d.Cmd.Process.Pid)
+		time.Sleep(window) // the measurement
+		rate = float64(voluntarySwitches(t, d.Cmd.Process.Pid)-before) / window.Seconds()
+		t.Logf("%.1f voluntary context switches a second", rate)
+		if rate <= limit {
+			return
+		}
+	}
+	t.Errorf("an idle daemon wakes up %.1f times a second, want %d at most", rate, limit)
+}
+
+// voluntarySwitches counts how often threads of a process went to sleep,
+// proc_pid_status(5).
+func voluntarySwitches(t *testing.T, pid int) int {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("threads of %d: %d, %v", pid, len(files), err)
+	}
+	sum := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // a thread that ended
+		}
+		_, rest, _ := strings.Cut(string(text), "\nvoluntary_ctxt_switches:")
+		n, err := strconv.Atoi(strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0]))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		sum += n
+	}
+	return sum
+}
+
+// TestScrapeTime times scrapes of a daemon with 512 ports on real links, each
+// over HTTP from request to last byte.
+func TestScrapeTime(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	const ports, scrapes = 512, 50
+	begin := time.Now()
+	c.Configure(ports)
+	d := c.StartReady()
+	c.Plug(ports)
+	t.Logf("%d ports in step after %v", ports, time.Since(begin).Round(time.Millisecond))
+	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	e := s.Scrape()
+	perPort := 0
+	for series := range e.Samples {
+		if strings.Contains(series, `{port="`) {
+			perPort++
+		}
+	}
+	if perPort < 3500 {
+		t.Errorf("%d series of ports, want at least 3500", perPort)
+	}
+	for _, form := range []struct{ name, path, header string }{
+		{"text", "/metrics", ""},
+		{"text, gzip", "/metrics", "Accept-Encoding: gzip"},
+		{"JSON", "/metrics.json", ""},
+		{"ports", "/ports", ""},
+	} {
+		var took []time.Duration
+		bytes := 0
+		for range scrapes {
+			headers := []string{form.header}
+			if form.header == "" {
+				headers = nil
+			}
+			begin := time.Now()
+			bytes = len(s.Get(form.path, headers...))
+			took = append(took, time.Since(begin))
+		}
+		slices.Sort(took)
+		median := took[scrapes/2]
+		t.Logf("%s: %d bytes, median %v, fastest %v, slowest %v", form.name, bytes, median, took[0], took[scrapes-1])
+		if median > 100*time.Millisecond { // of the specification
+			t.Errorf("%s: a scrape takes %v", form.name, median)
+		}
+	}
+	t.Logf("%d series, %d of them of ports; %d KiB resident", len(e.Samples), perPort, switchtest.ResidentMemory(t, d.Cmd.Process.Pid)>>10)
+}

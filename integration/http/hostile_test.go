@@ -1,0 +1,280 @@
+package http
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+// The test of this file has clients of the worst kind come to a daemon whose
+// links change all the time. All of them are on lo of a namespace.
+const (
+	hostilePorts = 32
+	hostileFor   = 2 * time.Second // each attack, at least
+	calmFor      = time.Second     // before each, for comparison, at least
+	// observeFactor is how many times longer it may be until there are scrapes to
+	// judge by: a busy machine gives neither side much time.
+	observeFactor = 15
+	// lateness, in seconds, is what no more events may exceed under attack than
+	// without, but for some: it is a bound of the histogram, a hundred times the
+	// usual latency, since clients and daemon share a machine that may be busy.
+	lateness, some = 0.1 * switchtest.RaceFactor, 0.05
+	// memoryBound is for a daemon with all it may hold for clients; measured are
+	// some 20 MiB.
+	memoryBound = 64 << 20
+)
+
+// attacks are what hostile clients do, how many at once.
+var attacks = []struct {
+	name    string
+	clients int
+	behave  func(ctx context.Context, conn net.Conn)
+}{
+	{"a byte a second", 1000, trickleRequest},
+	{"never reading", 200, neverReadAnswers},
+	{"cut off", 50, cutRequest},
+	{"64 scrapers", 64, scrapeAgain},
+}
+
+// trickleRequest sends a request that does not end.
+func trickleRequest(ctx context.Context, conn net.Conn) {
+	for i := 0; ; i++ {
+		const request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Padding: "
+		b := byte('x')
+		if i < len(request) {
+			b = request[i]
+		}
+		if _, err := conn.Write([]byte{b}); err != nil || !rest(ctx, time.Second) {
+			return
+		}
+	}
+}
+
+// neverReadAnswers asks for more than all buffers between hold.
+func neverReadAnswers(ctx context.Context, conn net.Conn) {
+	io.WriteString(conn, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 200))
+	<-ctx.Done()
+}
+
+// cutRequest goes away in the middle of a request, or of the answer.
+func cutRequest(ctx context.Context, conn net.Conn) {
+	for i, request := range []string{
+		"G", "GET /metrics HTTP/1.1\r\nHo", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "\x16\x03\x01",
+		"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc", "GET /" + strings.Repeat("x", 20<<10),
+	} {
+		if i == time.Now().Nanosecond()/1000%6 {
+			io.WriteString(conn, request)
+		}
+	}
+	rest(ctx, 50*time.Millisecond)
+}
+
+// scrapeAgain scrapes as fast as a client can that has something else to do.
+func scrapeAgain(ctx context.Context, conn net.Conn) {
+	buf := make([]byte, 64<<10)
+	for rest(ctx, 250*time.Millisecond) {
+		if _, err := io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			return
+		}
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
+// rest waits and reports whether ctx goes on.
+func rest(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// attack runs hostile clients until ctx ends. One that was thrown out comes back
+// a second later.
+func attack(ctx context.Context, wg *sync.WaitGroup, clients int, behave func(context.Context, net.Conn)) {
+	for range clients {
+		wg.Go(func() {
+			var d net.Dialer
+			for ctx.Err() == nil {
+				if conn, err := d.DialContext(ctx, "tcp", switchtest.HttpAddress); err == nil {
+					stop := context.AfterFunc(ctx, func() { conn.Close() })
+					behave(ctx, conn)
+					stop()
+					conn.Close()
+				}
+				rest(ctx, time.Second)
+			}
+		})
+	}
+}
+
+// TestHTTPHostile compares the latency of events without and with hostile
+// clients, and looks that good scrapes go on, that memory stays bounded, and that
+// all is given back.
+func TestHTTPHostile(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	d := c.BringUp(hostilePorts)
+	good := switchtest.NewSite(t, switchtest.HttpAddress)
+	good.Client.Transport.(*http.Transport).DisableKeepAlives = true // it has to find a place each time
+	before := good.Scrape()
+	defer burst(c)()
+
+	for _, a := range attacks {
+		// Something else on the machine looks like an attack that succeeds, but
+		// not three times in a row.
+		for try := 1; ; try++ {
+			quiet := observe(c, d, good, calmFor, func(context.Context, *sync.WaitGroup) {})
+			got := observe(c, d, good, hostileFor, func(ctx context.Context, wg *sync.WaitGroup) {
+				attack(ctx, wg, a.clients, a.behave)
+			})
+			t.Logf("%d x %s: %s\n    without: %s", a.clients, a.name, got, quiet)
+			harm := got.harm(quiet)
+			if harm == "" {
+				break
+			}
+			if try == 3 {
+				t.Errorf("%s: %s", a.name, harm)
+				break
+			}
+		}
+	}
+	for _, name := range []string{"go_goroutines", "process_open_fds"} {
+		switchtest.Eventually(t, switchtest.Patience, func() string {
+			if is, was := good.Scrape().Value(t, name), before.Value(t, name); is > was+4 {
+				return fmt.Sprintf("%s was %v before all attacks and is %v", name, was, is)
+			}
+			return ""
+		})
+	}
+	if !d.Alive() {
+		t.Error("the daemon has ended")
+	}
+}
+
+// burst changes 64 links twenty times a second until the returned function is
+// called.
+func burst(c *switchtest.Cell) (stop func()) {
+	links, quit, ended := switchtest.DialLinks(c.T), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			for n := range 2 * hostilePorts {
+				links.SetMTU(switchtest.PortName(n%hostilePorts), 1400+(i+n/hostilePorts)%100)
+			}
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-ended
+	}
+}
+
+// observation is what was seen of a daemon for a while.
+type observation struct {
+	latency  switchtest.Spread
+	scrapes  []time.Duration // of a good client, ascending
+	failures int
+	memory   int // resident, at its peak
+	rejected float64
+}
+
+// harm says what is too much worse than without an attack.
+func (o observation) harm(quiet observation) string {
+	late, was := o.latency.Above(lateness), quiet.latency.Above(lateness)
+	switch {
+	case o.latency.Count() < 100 || late > was+some:
+		return fmt.Sprintf("%.1f%% of %.0f events took more than %v s, %.1f%% without",
+			100*late, o.latency.Count(), lateness, 100*was)
+	// Under the race detector an answer takes longer to make than these clients
+	// take to ask for the next; only the races are looked for there.
+	case !o.enough() && !switchtest.RaceEnabled:
+		return fmt.Sprintf("%d good scrapes, %d failed", len(o.scrapes), o.failures)
+	case o.memory > memoryBound && !switchtest.RaceEnabled:
+		return fmt.Sprintf("%d bytes of memory", o.memory)
+	}
+	return ""
+}
+
+// enough reports whether there are as many good scrapes as there should be.
+func (o observation) enough() bool {
+	return len(o.scrapes) >= 3 && len(o.scrapes) >= o.failures
+}
+
+func (o observation) String() string {
+	n := len(o.scrapes)
+	if n == 0 {
+		return fmt.Sprintf("no scrape, %d failed; %.0f clients turned away", o.failures, o.rejected)
+	}
+	return fmt.Sprintf("%.0f events, p50 <= %v s, p99 <= %v s; %d scrapes, median %v, slowest %v, %d failed; %.0f clients turned away; %d KiB resident",
+		o.latency.Count(), o.latency.Quantile(0.5), o.latency.Quantile(0.99), n, o.scrapes[n/2].Round(10*time.Microsecond),
+		o.scrapes[n-1].Round(10*time.Microsecond), o.failures, o.rejected, o.memory>>10)
+}
+
+// observe has a good client scrape while attack goes on: for a while, and until there
+// are scrapes enough.
+func observe(c *switchtest.Cell, d *switchtest.Program, good *switchtest.Site, while time.Duration, attack func(context.Context, *sync.WaitGroup)) observation {
+	c.T.Helper()
+	var o observation
+	before := good.Scrape()
+	longest := while
+	if !switchtest.RaceEnabled {
+		longest *= observeFactor
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
+	begin := time.Now()
+	var wg sync.WaitGroup
+	attack(ctx, &wg)
+	for (time.Since(begin) < while || !o.enough()) && rest(ctx, 50*time.Millisecond) {
+		asked := time.Now()
+		if a, err := good.Try("GET", "/metrics"); err != nil || a.Code != 200 {
+			o.failures++
+			continue
+		}
+		o.scrapes = append(o.scrapes, time.Since(asked))
+		o.memory = max(o.memory, switchtest.ResidentMemory(c.T, d.Cmd.Process.Pid))
+	}
+	cancel()
+	wg.Wait()
+	slices.Sort(o.scrapes)
+	var after switchtest.Exposition
+	switchtest.Eventually(c.T, switchtest.Patience, func() string { // the last attackers may still hold the places
+		a, err := good.Try("GET", "/metrics")
+		if err == nil && a.Code == 200 {
+			after, err = switchtest.ParseExposition(a.Body)
+		}
+		if err != nil || a.Code != 200 {
+			return fmt.Sprintf("after the attack: %d, %v", a.Code, err)
+		}
+		return ""
+	})
+	o.latency = after.Latency().Minus(before.Latency())
+	for series, v := range after.Samples {
+		if strings.HasPrefix(series, "portsyncd_http_rejected_total{") {
+			o.rejected += v - before.Samples[series]
+		}
+	}
+	return o
+}

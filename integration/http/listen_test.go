@@ -1,0 +1,273 @@
+package http
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/switchtest"
+)
+
+// TestHTTPAddresses has the daemon listen in several places, one of which is
+// taken, and one a socket that a killed process has left behind.
+func TestHTTPAddresses(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	const taken, v6 = "127.0.0.1:9102", "[::1]:9101"
+	socket, foreign := filepath.Join(c.Dir, "http.sock"), filepath.Join(c.Dir, "file")
+	squatter, err := net.Listen("tcp", taken)
+	c.Must("listen", err)
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	c.Must("leave a socket", err)
+	stale.SetUnlinkOnClose(false)
+	stale.Close()
+	switchtest.WriteFile(t, foreign, "not ours")
+	d := c.StartWith(fmt.Sprintf("[metrics]\nlisten = [%q, %q, %q, %q, %q]\n",
+		switchtest.HttpAddress, taken, v6, "unix:"+socket, "unix:"+foreign))
+
+	switchtest.NewSite(t, switchtest.HttpAddress).Await("/healthz", 200)
+	switchtest.NewUnixSite(t, socket).Await("/healthz", 200)
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil { // there is IPv6 here
+		l.Close()
+		switchtest.NewSite(t, v6).Await("/healthz", 200)
+	}
+	info, err := os.Stat(socket)
+	c.Must("look at the socket", err)
+	if info.Mode() != fs.ModeSocket|0o660 {
+		t.Errorf("mode of the socket is %v, want 0660", info.Mode())
+	}
+	if text, _ := os.ReadFile(foreign); string(text) != "not ours" {
+		t.Errorf("a file that was in the way is now %q", text)
+	}
+	squatter.Close()
+	switchtest.NewSite(t, taken).Await("/healthz", 200)
+
+	warnings := 0
+	lines, _ := c.Logs.From(0)
+	for _, l := range lines {
+		if l.Severity() <= 4 && l.Has(taken) {
+			warnings++
+		}
+	}
+	if warnings != 1 {
+		t.Errorf("%d warnings about the taken address, want one", warnings)
+	}
+	if !d.Alive() {
+		t.Error("the daemon has ended")
+	}
+}
+
+// TestHTTPHandedSockets hands two sockets over as systemd does (sd_listen_fds(3)):
+// they are served instead of the configured address.
+func TestHTTPHandedSockets(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	path := filepath.Join(c.Dir, "handed.sock")
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	c.Must("listen", err)
+	local, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	c.Must("listen", err)
+	local.SetUnlinkOnClose(false)
+	var files []*os.File
+	for _, l := range []interface {
+		File() (*os.File, error)
+		Close() error
+	}{tcp, local} {
+		f, err := l.File()
+		c.Must("hand over", err)
+		files = append(files, f)
+		l.Close()
+	}
+	d := c.StartCommand(switchtest.Launch{Files: files, Env: []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=tcp:local"}},
+		"/bin/sh", "-c", `export LISTEN_PID=$$; exec "$0"`, c.Binary)
+	for _, f := range files {
+		f.Close()
+	}
+	d.AwaitReady()
+	switchtest.NewSite(t, tcp.Addr().String()).Await("/readyz", 200)
+	switchtest.NewUnixSite(t, path).Await("/readyz", 200)
+	if conn, err := net.Dial("tcp", switchtest.HttpAddress); err == nil {
+		conn.Close()
+		t.Error("it listens at the configured address too")
+	}
+}
+
+// TestHTTPDevice binds the listener to a device, which comes into being later than the
+// daemon, and is deleted, made again and renamed: clients on the other end of its cable
+// are served, those on lo find nobody.
+func TestHTTPDevice(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	switchtest.Require(t, "ip")
+	socket := filepath.Join(c.Dir, "s")
+	c.StartWith(fmt.Sprintf("[metrics]\nlisten = [\":9101\", %q]\ndevice = \"mgmt0\"\n", "unix:"+socket))
+	c.AwaitLog(0, switchtest.Patience, ":9101", "mgmt0")
+
+	const here, there = "192.0.2.1", "192.0.2.2" // RFC 5737
+	outside := newOutside(t)
+	makeDevice := func() {
+		t.Helper()
+		c.Must("make the device", c.Links.AddVeth("mgmt0", "mgmt1"))
+		ip(t, "link", "set", "mgmt1", "netns", strconv.Itoa(outside.thread))
+		ip(t, "address", "add", here+"/24", "dev", "mgmt0")
+		ip(t, "link", "set", "mgmt0", "up")
+		outside.run(func() {
+			ip(t, "address", "add", there+"/24", "dev", "mgmt1")
+			ip(t, "link", "set", "mgmt1", "up")
+		})
+	}
+	awaitAnswer := func() {
+		t.Helper()
+		switchtest.Eventually(t, switchtest.Patience, func() (problem string) {
+			outside.run(func() {
+				conn, err := net.DialTimeout("tcp", here+":9101", time.Second)
+				if err != nil {
+					problem = err.Error()
+					return
+				}
+				defer conn.Close()
+				conn.SetDeadline(time.Now().Add(switchtest.Patience))
+				fmt.Fprint(conn, "GET /healthz HTTP/1.0\r\n\r\n")
+				got, err := io.ReadAll(conn)
+				if !strings.HasPrefix(string(got), "HTTP/1.0 200 ") || strings.Contains(string(got), "listener_down: HTTP addresses that are not served") {
+					problem = fmt.Sprintf("answer %q, %v", got, err)
+				}
+			})
+			return problem
+		})
+	}
+	makeDevice()
+	awaitAnswer()
+	// Deleted and made again, as a VRF is: it listens at the new one, and health tells
+	// those on the unix socket meanwhile.
+	c.Must("delete the device", c.Links.Delete("mgmt0"))
+	local := switchtest.NewUnixSite(t, socket)
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		if got := local.Get("/healthz"); !strings.Contains(got, "listener_down: HTTP addresses that are not served: :9101: ") || !strings.Contains(got, "mgmt0") {
+			return "/healthz says " + got
+		}
+		return ""
+	})
+	makeDevice()
+	awaitAnswer()
+	// A device that is renamed is another one.
+	ip(t, "link", "set", "mgmt0", "down")
+	ip(t, "link", "set", "mgmt0", "name", "mgmt9")
+	c.AwaitLog(0, switchtest.Patience, "HTTP listener lost; listening again", ":9101")
+	// To the device's own address the kernel itself says that the way is through
+	// the device.
+	if conn, err := net.Dial("tcp", switchtest.HttpAddress); err == nil {
+		conn.Close()
+		t.Errorf("it listens at %s, which is not the device's", switchtest.HttpAddress)
+	}
+}
+
+// TestHTTPLinkLocal listens at a link-local address, which belongs to a device, without
+// the setting metrics.device: when the device is made again it listens at the new one.
+func TestHTTPLinkLocal(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	switchtest.Require(t, "ip")
+	const address = "fe80::5"
+	outside := newOutside(t)
+	make := func() {
+		t.Helper()
+		c.Must("make the device", c.Links.AddVeth("mgmt0", "mgmt1"))
+		ip(t, "link", "set", "mgmt1", "netns", strconv.Itoa(outside.thread))
+		ip(t, "-6", "address", "add", address+"/64", "dev", "mgmt0", "nodad")
+		ip(t, "link", "set", "mgmt0", "up")
+		outside.run(func() {
+			ip(t, "-6", "address", "add", "fe80::6/64", "dev", "mgmt1", "nodad")
+			ip(t, "link", "set", "mgmt1", "up")
+		})
+	}
+	await := func() {
+		t.Helper()
+		switchtest.Eventually(t, switchtest.Patience, func() (problem string) {
+			outside.run(func() {
+				// Package net remembers the index of a zone, so it is asked for a number.
+				device, err := net.InterfaceByName("mgmt1")
+				if err != nil {
+					problem = err.Error()
+					return
+				}
+				conn, err := net.DialTimeout("tcp", fmt.Sprintf("[%s%%%d]:9101", address, device.Index), time.Second)
+				if err != nil {
+					problem = err.Error()
+					return
+				}
+				conn.Close()
+			})
+			return problem
+		})
+	}
+	make()
+	c.StartWith("[metrics]\nlisten = \"[" + address + "%mgmt0]:9101\"\n")
+	await()
+	c.Must("delete the device", c.Links.Delete("mgmt0"))
+	c.AwaitLog(0, switchtest.Patience, "HTTP listener lost; listening again", "mgmt0")
+	make()
+	await()
+}
+
+// outside is a thread in a network namespace of its own.
+type outside struct {
+	thread int
+	work   chan func()
+	done   chan struct{}
+}
+
+// newOutside starts the thread, which ends with the test.
+func newOutside(t *testing.T) *outside {
+	t.Helper()
+	o := &outside{work: make(chan func()), done: make(chan struct{})}
+	left := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread is of no more use to others
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		o.thread = unix.Gettid()
+		left <- err
+		for f := range o.work {
+			f()
+			o.done <- struct{}{}
+		}
+	}()
+	if err := <-left; err != nil {
+		t.Fatalf("unshare: %v", err)
+	}
+	t.Cleanup(func() { close(o.work) })
+	return o
+}
+
+// Run runs f there and waits for it.
+func (o *outside) run(f func()) {
+	o.work <- f
+	<-o.done
+}
+
+// Ip runs the program ip in the network namespace of the calling thread.
+func ip(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Errorf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}

@@ -1,0 +1,247 @@
+package http
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"portsyncd/internal/switchtest"
+)
+
+// acceptOfPrometheus is what Prometheus 3 sends (scrape/scrape.go, acceptHeader).
+const acceptOfPrometheus = "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6," +
+	"application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4," +
+	"text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+
+// TestHTTPPaths asks a running daemon for everything it has, in every way, and
+// for what it has not.
+func TestHTTPPaths(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(2)
+	d := c.StartWith("")
+	c.Plug(2)
+	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	for _, r := range []struct {
+		name         string
+		method, path string
+		header       string
+		code         int
+		contentType  string
+		body         string // must be in it
+	}{
+		{"page", "GET", "/", "", 200, switchtest.HtmlText, `href="/metrics"`},
+		{"metrics", "GET", "/metrics", "", 200, switchtest.PrometheusText, "\nportsyncd_ports_present 2\n"},
+		{"metrics for Prometheus", "GET", "/metrics", acceptOfPrometheus, 200, switchtest.PrometheusText, "\nportsyncd_ports_present 2\n"},
+		{"metrics for a browser", "GET", "/metrics", "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", 200, switchtest.PrometheusText, "# HELP "},
+		{"metrics as JSON", "GET", "/metrics", "Accept: application/json", 200, switchtest.JsonText, `"portsyncd_ports_present"`},
+		{"metrics with a query", "GET", "/metrics?x=1", "", 200, switchtest.PrometheusText, "# HELP "},
+		{"JSON", "GET", "/metrics.json", "", 200, switchtest.JsonText, `"portsyncd_ports_present"`},
+		{"health", "GET", "/healthz", "", 200, switchtest.PlainText, "healthy\nscore 100 of 100\n"},
+		{"health as JSON", "GET", "/healthz", "Accept: application/json", 200, switchtest.JsonText, `{"ok":true,"status":"healthy","score":100,"since":"`},
+		{"readiness", "GET", "/readyz", "", 200, switchtest.PlainText, "ready\n"},
+		{"readiness as JSON", "GET", "/readyz", "Accept: application/json", 200, switchtest.JsonText, `{"ok":true,"status":"ready","reasons":[]}`},
+		{"ports", "GET", "/ports", "", 200, switchtest.JsonText, `"name":"Ethernet4"`},
+		{"unknown path", "GET", "/nothing", "", 404, switchtest.PlainText, "nothing"},
+		{"path below", "GET", "/metrics/", "", 404, switchtest.PlainText, "nothing"},
+		{"profiles, which nobody configured", "GET", "/debug/pprof/", "", 404, switchtest.PlainText, "nothing"},
+		{"metrics for an image viewer", "GET", "/metrics", "Accept: image/png", 200, switchtest.PrometheusText, "# HELP "},
+		{"metrics as OpenMetrics", "GET", "/metrics", "Accept: application/openmetrics-text; version=1.0.0; charset=utf-8", 200, switchtest.PrometheusText, "# HELP "},
+		{"metrics as protobuf", "GET", "/metrics", "Accept: application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", 200, switchtest.PrometheusText, "# HELP "},
+		{"refused types", "GET", "/metrics", "Accept: text/plain;q=0, application/json;q=0", 200, switchtest.PrometheusText, "# HELP "},
+		{"JSON for a browser", "GET", "/metrics.json", "Accept: text/html", 200, switchtest.JsonText, `"portsyncd_ports_present"`},
+		{"status", "GET", "/status", "", 200, switchtest.JsonText, `"name":"Ethernet4","present":true`},
+		{"ports for a browser", "GET", "/ports", "Accept: text/html", 200, switchtest.JsonText, `"name":"Ethernet4"`},
+		{"a foreign host", "GET", "/status", "Host: evil.example", 421, switchtest.PlainText, "metrics.host_names"},
+		{"an address", "GET", "/readyz", "Host: 192.0.2.7:9101", 200, switchtest.PlainText, "ready\n"},
+		{"POST", "POST", "/metrics", "", 405, switchtest.PlainText, "GET"},
+		{"PUT", "PUT", "/ports", "", 405, switchtest.PlainText, "GET"},
+		{"DELETE", "DELETE", "/nothing", "", 405, switchtest.PlainText, "GET"},
+		{"OPTIONS", "OPTIONS", "/healthz", "", 405, switchtest.PlainText, "GET"},
+	} {
+		t.Run(strings.ReplaceAll(r.name, " ", "_"), func(t *testing.T) {
+			var headers []string
+			if r.header != "" {
+				headers = []string{r.header}
+			}
+			a := s.Ask(r.method, r.path, headers...)
+			contentType := a.Header.Get("Content-Type")
+			if a.Code != r.code || contentType != r.contentType || !strings.Contains(a.Body, r.body) {
+				t.Errorf("%s %s: %d %s %.200q, want %d %s with %q", r.method, r.path, a.Code, contentType, a.Body, r.code, r.contentType, r.body)
+			}
+			if r.code == http.StatusMethodNotAllowed && a.Header.Get("Allow") != "GET, HEAD" {
+				t.Errorf("%s: Allow is %q", r.method, a.Header.Get("Allow"))
+			}
+			if r.method != http.MethodGet {
+				return
+			}
+			h := s.Ask(http.MethodHead, r.path, headers...)
+			length, _ := strconv.Atoi(h.Header.Get("Content-Length"))
+			if h.Code != r.code || h.Header.Get("Content-Type") != r.contentType || h.Body != "" || length < len(a.Body)*9/10 {
+				t.Errorf("HEAD %s: %d %v %q, GET has %d bytes", r.path, h.Code, h.Header, h.Body, len(a.Body))
+			}
+		})
+	}
+	t.Run("gzip", func(t *testing.T) { checkGzip(t, s) })
+	t.Run("both_forms", func(t *testing.T) { checkForms(t, s) })
+	t.Run("counted", func(t *testing.T) {
+		const series = `portsyncd_http_requests_total{path="/readyz",code="200"}`
+		before := s.Scrape().Value(t, series)
+		s.Get("/readyz")
+		s.AwaitValue(series, before+1)
+	})
+	t.Run("large_header", func(t *testing.T) {
+		a := s.Ask("GET", "/metrics", "X-Padding: "+strings.Repeat("x", 32<<10))
+		if a.Code != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("32 KiB of header: status %d, want 431", a.Code)
+		}
+	})
+	t.Run("no_HTTP", func(t *testing.T) {
+		if got := switchtest.SayTo(t, switchtest.HttpAddress, "hello\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+			t.Errorf("answer to nonsense: %q", got)
+		}
+	})
+	t.Run("export_format", func(t *testing.T) {
+		c.Reload(d, "[metrics]\nexport_format = \"json\"\n")
+		for header, want := range map[string]string{"Accept: */*": switchtest.JsonText, "Accept: text/plain": switchtest.PrometheusText, acceptOfPrometheus: switchtest.PrometheusText} {
+			if got := s.Ask("GET", "/metrics", header).Header.Get("Content-Type"); got != want {
+				t.Errorf("with export_format json and %q: %s, want %s", header, got, want)
+			}
+		}
+	})
+}
+
+// checkGzip asks for compressed answers and compares them with plain ones.
+func checkGzip(t *testing.T, s *switchtest.Site) {
+	for _, path := range []string{"/metrics", "/metrics.json", "/ports"} {
+		plain := s.Get(path)
+		a := s.Ask("GET", path, "Accept-Encoding: gzip")
+		if a.Header.Get("Content-Encoding") != "gzip" || !strings.Contains(fmt.Sprint(a.Header["Vary"]), "Accept-Encoding") {
+			t.Errorf("%s: not compressed: %v", path, a.Header)
+			continue
+		}
+		z, err := gzip.NewReader(strings.NewReader(a.Body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		unpacked, err := io.ReadAll(z)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		t.Logf("%s: %d bytes, %d compressed", path, len(plain), len(a.Body))
+		if n := len(unpacked); n < len(plain)*9/10 || n > len(plain)*11/10 {
+			t.Errorf("%s: %d bytes plain, %d unpacked", path, len(plain), n)
+		}
+	}
+}
+
+// checkForms compares the text with the JSON: the same families in the same
+// order, each with as many samples.
+func checkForms(t *testing.T, s *switchtest.Site) {
+	type jsonFamily struct {
+		Name, Type, Help string
+		Samples          []struct {
+			Buckets, Quantiles []any
+			Value              any
+		}
+	}
+	var document struct {
+		Schema   int
+		Families []jsonFamily
+	}
+	text := s.Scrape()
+	if err := json.Unmarshal([]byte(s.Get("/metrics.json")), &document); err != nil {
+		t.Fatal(err)
+	}
+	if document.Schema != 1 || len(document.Families) != len(text.Families) {
+		t.Fatalf("schema %d with %d families, the text has %d", document.Schema, len(document.Families), len(text.Families))
+	}
+	for i, f := range document.Families {
+		want := text.Families[i]
+		series := 0
+		for _, sample := range f.Samples {
+			switch n := len(sample.Buckets) + len(sample.Quantiles); {
+			case n > 0:
+				series += n + 2 // and sum and count
+			case sample.Value != nil:
+				series++
+			}
+		}
+		if f.Name != want.Name || f.Type != want.Kind || f.Help == "" || series != len(want.Series) {
+			t.Errorf("JSON has %s %s, %d series; the text %s %s, %d", f.Name, f.Type, series, want.Name, want.Kind, len(want.Series))
+		}
+	}
+}
+
+// TestHTTPReady starts without Redis: the daemon answers, says what is missing,
+// and shows the families of the specification from the first scrape on.
+func TestHTTPReady(t *testing.T) {
+	c, r := switchtest.NewRedisCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(1)
+	c.Do("CONFIG_DB", "SAVE")
+	r.Kill()
+	c.HangUp()
+	d := c.Start(switchtest.Launch{})
+	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	contains := func(a switchtest.Answer, words ...string) {
+		t.Helper()
+		for _, word := range words {
+			if !strings.Contains(a.Body, word) {
+				t.Errorf("no %q in %q", word, a.Body)
+			}
+		}
+	}
+	contains(s.Await("/readyz", 503), "starting\n", "- the initial sync is not complete\n")
+	switchtest.Eventually(t, switchtest.Patience, func() string { // the reason may be not yet known
+		a := s.Await("/healthz", 503)
+		if !strings.Contains(a.Body, "\n- database_down: no connection to the databases: ") {
+			return "/healthz says " + a.Body
+		}
+		contains(a, "unhealthy\n", "\nscore 0 of 100\n", "\n- start_incomplete: the initial sync is not complete (-40)\n")
+		return ""
+	})
+	contains(s.Ask("GET", "/readyz", "Accept: application/json"), `"ok":false`, `"reasons":["the initial sync is not complete"]`)
+	if got := s.Get("/ports"); !strings.Contains(got, `"ports":[`) {
+		t.Errorf("/ports is %q", got)
+	}
+	e := s.Scrape()
+	for _, name := range []string{"warm_restarts", "cold_starts", "eoiu_detected", "eoiu_timeouts", "state_recoveries",
+		"corruptions_detected", "sync_duration_seconds_count", "ready", `component_up{component="database"}`} {
+		if v := e.Value(t, "portsyncd_"+name); v != 0 {
+			t.Errorf("portsyncd_%s is %v before the start, want 0", name, v)
+		}
+	}
+	for _, bound := range []string{"10", "50", "100"} { // of the specification
+		e.Value(t, fmt.Sprintf("portsyncd_sync_duration_seconds_bucket{le=%q}", bound))
+	}
+
+	c.Must("start redis", r.Again())
+	contains(s.Await("/readyz", 200), "ready\n")
+	contains(s.Await("/healthz", 200), "healthy\n")
+	d.AwaitReady()
+	s.AwaitValue("portsyncd_ready", 1)
+	s.AwaitValue("portsyncd_ports_pending", 1)
+	s.AwaitValue("portsyncd_cold_starts", 1)
+
+	r.Kill()
+	c.HangUp()
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		if a := s.Await("/healthz", 503); !strings.Contains(a.Body, "\n- database_down: no connection to the databases: ") {
+			return "/healthz says " + a.Body
+		}
+		return ""
+	})
+	s.AwaitValue(`portsyncd_component_up{component="database"}`, 0)
+	s.AwaitValue("portsyncd_healthy", 0)
+	s.Await("/readyz", 200) // it has been: what is wrong since is for /healthz
+}

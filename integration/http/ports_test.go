@@ -1,0 +1,179 @@
+package http
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+	"portsyncd/netlinkraw"
+)
+
+// portFacts is a port in /ports.
+type portFacts struct {
+	Name        string    `json:"name"`
+	State       string    `json:"state"`
+	Present     bool      `json:"present"`
+	Written     bool      `json:"written"`
+	Configured  bool      `json:"configured"`
+	Awaited     bool      `json:"awaited"`
+	Index       int32     `json:"ifindex"`
+	Admin       string    `json:"admin"`
+	Oper        string    `json:"oper"`
+	MTU         uint32    `json:"mtu"`
+	CarrierUp   uint32    `json:"carrier_up"`
+	CarrierDown uint32    `json:"carrier_down"`
+	LastChange  time.Time `json:"last_change"`
+}
+
+// Ports asks for /ports.
+func ports(s *switchtest.Site) []portFacts {
+	s.T.Helper()
+	var document struct {
+		Schema int
+		Ports  []portFacts
+	}
+	if err := json.Unmarshal([]byte(s.Get("/ports")), &document); err != nil || document.Schema != 1 {
+		s.T.Fatalf("/ports: schema %d, %v", document.Schema, err)
+	}
+	return document.Ports
+}
+
+// kernelPorts is the kernel's truth in the form of /ports.
+func kernelPorts(t *testing.T) []portFacts {
+	t.Helper()
+	var all []portFacts
+	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		if !strings.HasPrefix(string(l.Name), "Ethernet") {
+			return
+		}
+		all = append(all, portFacts{
+			Name: string(l.Name), State: "present", Present: true, Written: true, Index: l.Index, MTU: l.MTU,
+			Admin: switchtest.UpOrDown(l.Up()), Oper: switchtest.UpOrDown(l.Running()),
+			CarrierUp: l.CarrierUp, CarrierDown: l.CarrierDown,
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(all, func(a, b portFacts) int {
+		if len(a.Name) != len(b.Name) {
+			return len(a.Name) - len(b.Name)
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return all
+}
+
+// samePorts compares /ports and the series of each port with the kernel. The
+// configured ports without an interface are these.
+func samePorts(s *switchtest.Site, absent ...string) string {
+	s.T.Helper()
+	want, got, e := kernelPorts(s.T), ports(s), s.Scrape()
+	for _, name := range absent {
+		i := slices.IndexFunc(got, func(p portFacts) bool { return p.Name == name })
+		if i < 0 || got[i] != (portFacts{Name: name, State: "absent", Written: true, Configured: true, LastChange: got[i].LastChange}) {
+			return fmt.Sprintf("/ports is %+v, want %s to be absent", got, name)
+		}
+		got = slices.Delete(got, i, i+1)
+		for series, value := range map[string]float64{"present": 0, "written": 1, "admin_up": 0, "oper_up": 0, "mtu_bytes": 0} {
+			if v := e.Value(s.T, fmt.Sprintf(`portsyncd_port_%s{port="%s"}`, series, name)); v != value {
+				return fmt.Sprintf("%s: %s is %v, want %v", name, series, v, value)
+			}
+		}
+	}
+	for i := range got {
+		got[i].LastChange, got[i].Configured = time.Time{}, false
+	}
+	if !slices.Equal(got, want) {
+		return fmt.Sprintf("/ports is %+v, the kernel says %+v", got, want)
+	}
+	for _, p := range want {
+		label := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(p.Name)
+		for name, value := range map[string]float64{
+			"admin_up": float64(switchtest.BitOf(p.Admin)), "oper_up": float64(switchtest.BitOf(p.Oper)), "mtu_bytes": float64(p.MTU),
+			"carrier_up_changes_total": float64(p.CarrierUp), "carrier_down_changes_total": float64(p.CarrierDown),
+			"present": 1, "written": 1,
+		} {
+			full := fmt.Sprintf(`portsyncd_port_%s{port="%s"}`, name, label)
+			if v, ok := e.Samples[full]; !ok || v != value {
+				return fmt.Sprintf("%s is %v (there: %v), the kernel says %v", full, v, ok, value)
+			}
+		}
+	}
+	series := 0
+	for full := range e.Samples {
+		if strings.Contains(full, `{port="`) {
+			series++
+		}
+	}
+	if want := 9 * (len(want) + len(absent)); series != want { // 7, changes and last change
+		return fmt.Sprintf("%d series of ports, want %d", series, want)
+	}
+	return ""
+}
+
+// TestHTTPPorts compares what is shown of each port with the kernel while ports
+// come, change, flap and go, some under names that have to be escaped.
+func TestHTTPPorts(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	begin := time.Now()
+	c.Configure(3)
+	c.StartReady()
+	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	for _, p := range ports(s) {
+		if p.Present || !p.Awaited || p.MTU != 0 {
+			t.Errorf("a port without an interface: %+v", p)
+		}
+	}
+	if n := len(ports(s)); n != 3 {
+		t.Errorf("%d ports are awaited, want 3", n)
+	}
+	c.Plug(3)
+	odd := `Ethernet"\8`
+	c.Do("APPL_DB", "HSET", "PORT_TABLE:"+odd, "lanes", "8")
+	c.AddPort(odd)
+	same := func(when string, absent ...string) {
+		t.Helper()
+		// The kernel holds back news of a carrier for a second at most.
+		took := switchtest.Eventually(t, 2*switchtest.InStepWithin, func() string { return samePorts(s, absent...) })
+		t.Logf("%s: shown after %v", when, took.Round(time.Millisecond))
+	}
+	same("all ports")
+
+	first := switchtest.PortName(0)
+	carrier := func() (up, down float64) {
+		e := s.Scrape()
+		return e.Value(t, `portsyncd_port_carrier_up_changes_total{port="`+first+`"}`),
+			e.Value(t, `portsyncd_port_carrier_down_changes_total{port="`+first+`"}`)
+	}
+	up, down := carrier()
+	const flaps = 20 // faster than messages about them come
+	for i := range flaps {
+		c.Must("flap", c.Links.SetUp(switchtest.PeerName(first), i%2 == 1))
+	}
+	c.Must("flap", c.Links.SetUp(switchtest.PeerName(first), false))
+	same("flaps")
+	if u, d := carrier(); u != up+flaps/2 || d != down+flaps/2+1 {
+		t.Errorf("carrier came %v times more and went %v times more, want %d and %d", u-up, d-down, flaps/2, flaps/2+1)
+	}
+
+	c.Ip("link set "+switchtest.PortName(1)+" mtu 1400", "link set "+switchtest.PortName(2)+" down")
+	same("MTU and admin state")
+	c.Must("delete", c.Links.Delete(switchtest.PortName(1)))
+	c.Must("delete", c.Links.Delete(odd))
+	same("two ports gone", switchtest.PortName(1))
+	c.AddPort(switchtest.PortName(1))
+	same("one is back")
+	for _, p := range ports(s) {
+		if p.LastChange.Before(begin) || p.LastChange.After(time.Now()) {
+			t.Errorf("%s changed last at %v", p.Name, p.LastChange)
+		}
+	}
+}

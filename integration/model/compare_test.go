@@ -1,0 +1,186 @@
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+// Times that a step is given.
+const (
+	strictFor = 500 * time.Millisecond // until also what is transient has been seen
+	settleFor = 4 * time.Second        // until what lasts has been seen
+	quietFor  = 60 * time.Millisecond  // without a command of the daemon's before going on
+)
+
+// Settle waits until the effects of all steps so far and the links of this one
+// have come about, and then until the daemon has been quiet for a moment.
+func (p *player) settle(n int, step *scenarioStep) {
+	p.T.Helper()
+	watch := switchtest.StartWatch()
+	for {
+		p.catchUp()
+		missing := p.missing(step, time.Since(watch.Begin) < strictFor)
+		if missing == "" {
+			break
+		}
+		ended := p.s.Alive && p.daemon != nil && step.Stop == "" && !p.daemon.Alive()
+		if watch.Left(settleFor) <= 0 || ended {
+			action, _ := json.Marshal(step)
+			p.T.Fatalf("step %d %.200s: %s", n, action, missing)
+		}
+		p.awaitCommand(5 * time.Millisecond)
+	}
+	for p.awaitCommand(quietFor) {
+		p.catchUp()
+	}
+}
+
+// missing says what has not come about yet, "" if all has.
+func (p *player) missing(step *scenarioStep, strict bool) string {
+	free := regexps(p.s.FreeEffects)
+	for _, key := range p.want.keys(nil, free) {
+		if got := p.reducer.effects[key]; !matches(p.want[key], got, strict) {
+			return difference(key, p.want[key], got)
+		}
+	}
+	if step.Links == nil || p.s.FreeLinks {
+		return ""
+	}
+	states := make(map[string]string)
+	for name, facts := range switchtest.LinkTable(p.T) {
+		states[name] = facts.Admin
+	}
+	if switchtest.ContentOf(states) != switchtest.ContentOf(step.Links) {
+		return fmt.Sprintf("links are %v, want %v", states, step.Links)
+	}
+	return ""
+}
+
+// awaitCommand waits for the daemon to send a command, and reports whether it
+// did before the limit.
+func (p *player) awaitCommand(limit time.Duration) bool {
+	_, ok := p.seen.Await(p.taken, limit, func(c switchtest.Command) bool { return strings.HasPrefix(c.Source, "unix:") })
+	return ok
+}
+
+// catchUp takes all commands that the server has run until this moment. MONITOR
+// shows them in their order: what comes before our mark is complete.
+func (p *player) catchUp() {
+	p.T.Helper()
+	mark := fmt.Sprintf("mark %d", p.taken)
+	p.Do("APPL_DB", "ECHO", mark)
+	isMark := func(c switchtest.Command) bool { return len(c.Argv) == 2 && c.Argv[1] == mark }
+	if _, ok := p.seen.Await(p.taken, switchtest.Patience, isMark); !ok {
+		p.T.Fatal("MONITOR has ended")
+	}
+	commands, _ := p.seen.From(p.taken)
+	for _, c := range commands {
+		p.reducer.take(c)
+	}
+	p.taken += len(commands)
+}
+
+// compareEffects compares the streams of all keys, whole.
+func (p *player) compareEffects() {
+	p.T.Helper()
+	for _, key := range p.want.keys(p.reducer.effects, regexps(p.s.FreeEffects)) {
+		if got := p.reducer.effects[key]; !matches(p.want[key], got, false) {
+			p.T.Error(difference(key, p.want[key], got))
+		}
+	}
+}
+
+// difference shows two streams.
+func difference(key string, want, got []item) string {
+	return fmt.Sprintf("effects on %s\n want %v\n  got %v", key, want, got)
+}
+
+// compareOrder checks what came before what.
+func (p *player) compareOrder() {
+	p.T.Helper()
+	for _, pair := range p.s.Order {
+		a, hasA := p.reducer.first[pair[0]]
+		b, hasB := p.reducer.first[pair[1]]
+		if hasA && hasB && a > b {
+			p.T.Errorf("%s came after %s", pair[0], pair[1])
+		}
+	}
+}
+
+// compareFinal compares the contents of the databases and the links, which may
+// take a moment to become right.
+func (p *player) compareFinal() {
+	p.T.Helper()
+	switchtest.Eventually(p.T, 2*time.Second, func() string {
+		var wrong []string
+		for _, database := range []string{"APPL_DB", "CONFIG_DB", "STATE_DB"} {
+			wrong = append(wrong, p.differing(database)...)
+		}
+		have, _ := json.Marshal(switchtest.LinkTable(p.T))
+		want, _ := json.Marshal(p.s.FinalLinks)
+		if string(have) != string(want) {
+			wrong = append(wrong, fmt.Sprintf("links are %s, want %s", have, want))
+		}
+		return strings.Join(wrong, "\n")
+	})
+}
+
+// differing compares one database with its final contents.
+func (p *player) differing(database string) (wrong []string) {
+	p.T.Helper()
+	have, want := contents(p.Cell, database), make(map[string]string)
+	for key, value := range p.s.Final[database] {
+		if set, isSet := value.([]any); isSet {
+			want[key] = fmt.Sprint(set)
+		} else {
+			want[key] = switchtest.ContentOf(fieldsOf(value))
+		}
+	}
+	ignore := regexps(p.s.FinalIgnore)
+	for _, m := range []map[string]string{have, want} {
+		for key := range m {
+			if have[key] != want[key] && !matchesAny(ignore, rowKey(database, key)) {
+				wrong = append(wrong, fmt.Sprintf("%s %s is %s, want %s", database, key, have[key], want[key]))
+			}
+		}
+	}
+	slices.Sort(wrong)
+	return slices.Compact(wrong)
+}
+
+// contents spells all that a database has.
+func contents(c *switchtest.Cell, database string) map[string]string {
+	c.T.Helper()
+	keys, err := c.Conn(database).Keys("*")
+	c.Must("list the keys", err)
+	all := make(map[string]string)
+	for _, key := range keys {
+		switch kind := string(c.Do(database, "TYPE", key).Str); kind {
+		case "hash":
+			all[key] = switchtest.ContentOf(c.Row(database, key))
+		case "set":
+			members := c.Elements(database, key)
+			slices.Sort(members)
+			all[key] = fmt.Sprint(members)
+		case "string":
+			all[key] = switchtest.ContentOf(map[string]string{"": string(c.Do(database, "GET", key).Str)})
+		default:
+			all[key] = "a " + kind
+		}
+	}
+	return all
+}
+
+func regexps(patterns []pattern) []*regexp.Regexp {
+	out := make([]*regexp.Regexp, len(patterns))
+	for i, p := range patterns {
+		out[i] = p.Regexp
+	}
+	return out
+}

@@ -1,0 +1,338 @@
+package model
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/switchtest"
+)
+
+// This file is what a sequence does to the daemon.
+
+// startDaemon starts the daemon, also while the server is dead.
+func (r *modelRun) startDaemon(_, _ int) bool {
+	r.T.Helper()
+	if r.d != nil || r.paused {
+		return false
+	}
+	r.settle()
+	r.exec()
+	if r.down {
+		// Which interfaces are old is known from here on (D10).
+		r.d.AwaitState(0, switchtest.Patience, "STATUS=waiting for the databases")
+		r.waiting = true
+		return true
+	}
+	r.started()
+	return true
+}
+
+// exec starts the process.
+func (r *modelRun) exec() {
+	r.T.Helper()
+	r.m.exec()
+	r.d = r.Cell.Start(switchtest.Launch{Args: []string{"-c", r.conf}})
+	r.starts++
+	r.configuredBefore = nil
+	r.execed, r.overran = time.Now(), time.Time{}
+	r.sent()
+	r.queue = nil
+	clear(r.counters)
+}
+
+// started waits for the end of a start.
+func (r *modelRun) started() {
+	r.T.Helper()
+	r.d.AwaitReady()
+	r.readLinks()
+	r.m.Start(r.sent())
+	r.settle()
+}
+
+// Ended forgets a daemon that has ended.
+func (r *modelRun) ended() {
+	r.d, r.m.daemon, r.early = nil, nil, nil
+	r.held, r.losing, r.waiting, r.revive, r.queue = false, false, false, nil, nil
+	clear(r.faults)
+	clear(r.excused)
+}
+
+// killDaemon kills the daemon, if v is 1 while it has something to do.
+func (r *modelRun) killDaemon(_, v int) bool {
+	return r.endDaemon(v, func(d *switchtest.Program) { d.Kill() })
+}
+
+// stopDaemon asks the daemon to end, as of killDaemon.
+func (r *modelRun) stopDaemon(_, v int) bool {
+	r.T.Helper()
+	return !r.held && r.endDaemon(v, func(d *switchtest.Program) {
+		d.Signal(syscall.SIGTERM)
+		if status := d.Wait(5 * time.Second * switchtest.RaceFactor); status.Signal() != syscall.SIGTERM {
+			r.T.Fatalf("after SIGTERM it ended with %v", status)
+		}
+	})
+}
+
+func (r *modelRun) endDaemon(v int, end func(*switchtest.Program)) bool {
+	r.T.Helper()
+	if r.d == nil || r.paused {
+		return false
+	}
+	if v == 0 {
+		r.settle()
+	}
+	if v == 0 || r.held || !r.reachable() {
+		end(r.d)
+		r.ended()
+		return true
+	}
+	r.readLinks()
+	before := r.m.cloneDB()
+	r.m.hear(append(r.queue, r.sent()...))
+	if len(r.faults)+len(r.excused) > 0 {
+		r.m.databaseBack()
+	}
+	r.m.lookAgain()
+	var touched []string // each row may be any of those that it went through
+	for _, name := range modelNames {
+		touched = append(touched, rowKey("STATE_DB", switchtest.StatePort+name))
+	}
+	end(r.d)
+	r.ended()
+	r.adopt(before, touched)
+	return true
+}
+
+// adopt takes over what is in the databases after a daemon that had something
+// to do was ended: each row is what it was before or what the model says, but
+// for those that were touched, which went through states between.
+func (r *modelRun) adopt(before map[string]modelTable, touched []string) {
+	r.T.Helper()
+	for range 2 {
+		r.Do("STATE_DB", "PING") // what the dead sent is dealt with by then
+	}
+	have := r.contents()
+	for database, after := range r.m.db {
+		keys := maps.Clone(after)
+		maps.Copy(keys, before[database])
+		maps.Copy(keys, have[database])
+		for key := range keys {
+			got := switchtest.ContentOf(have[database][key])
+			switch {
+			case got == switchtest.ContentOf(before[database][key]) || got == switchtest.ContentOf(after[key]):
+			case slices.Contains(touched, rowKey(database, key)):
+			case key == switchtest.KeySet && within(before[database][key], have[database][key], after[key]):
+			default:
+				r.T.Fatalf("after the end %s %s is %s, the model says %s or %s", database, key, got,
+					switchtest.ContentOf(before[database][key]), switchtest.ContentOf(after[key]))
+			}
+		}
+	}
+	r.m.db = have
+	r.inStep()
+}
+
+// within reports whether b has all of a, and c all of b.
+func within(a, b, c map[string]string) bool {
+	has := func(big, small map[string]string) bool {
+		for member := range small {
+			if _, ok := big[member]; !ok {
+				return false
+			}
+		}
+		return true
+	}
+	return has(b, a) && has(c, b)
+}
+
+// stillborn kills the daemon v milliseconds after its start.
+func (r *modelRun) stillborn(_, v int) bool {
+	r.T.Helper()
+	if r.d != nil || !r.quiet() {
+		return false
+	}
+	before, up := r.m.cloneDB(), maps.Clone(r.m.up)
+	r.exec()
+	time.Sleep(time.Duration(v) * time.Millisecond) // the fault itself
+	r.d.Kill()
+	r.readLinks()
+	var touched []string
+	for _, l := range r.m.links {
+		touched = append(touched, rowKey("STATE_DB", switchtest.StatePort+l.name)) // set down meanwhile
+	}
+	r.m.Start(nil)
+	r.ended()
+	r.adopt(before, touched)
+	for index, l := range r.m.links {
+		if l.admin == up[index] {
+			r.m.up[index] = up[index]
+		}
+	}
+	return true
+}
+
+// loseFiles loses the daemon's own files while it does not run.
+func (r *modelRun) loseFiles(_, _ int) bool {
+	r.T.Helper()
+	if r.d != nil {
+		return false
+	}
+	r.forget()
+	return true
+}
+
+// Hold stops the daemon.
+func (r *modelRun) hold(_, _ int) bool {
+	r.T.Helper()
+	if r.d == nil || r.held || r.waiting {
+		return false
+	}
+	r.settle()
+	r.d.Signal(syscall.SIGSTOP)
+	stat := fmt.Sprintf("/proc/%d/stat", r.d.Cmd.Process.Pid)
+	switchtest.Eventually(r.T, switchtest.Patience, func() string {
+		text, err := os.ReadFile(stat)
+		r.Must("look at the daemon", err)
+		_, rest, _ := strings.Cut(string(text), ") ")
+		if !strings.HasPrefix(rest, "T") {
+			return "it is not stopped"
+		}
+		return ""
+	})
+	r.held = true
+	return true
+}
+
+// overflow has the kernel drop messages for the daemon, which is held: all from
+// here on, until it has read its queue.
+func (r *modelRun) overflow(_, _ int) bool {
+	r.T.Helper()
+	if !r.held || r.losing || !r.reachable() {
+		return false
+	}
+	r.queue = append(r.queue, r.sent()...)
+	port := r.limitBuffer(64 << 10)
+	if port == 0 {
+		if os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" {
+			r.T.Fatal("the daemon's netlink socket cannot be reached")
+		}
+		return false
+	}
+	_, before := r.netlinkQueue(port)
+	for drops := before; drops == before; _, drops = r.netlinkQueue(port) {
+		r.serial++
+		r.Must("touch the spare", r.Links.SetTxQueueLen(switchtest.ModelSpare, 2000+r.serial))
+	}
+	r.losing = true
+	r.faults["overrun"]++
+	return true
+}
+
+// Release lets the daemon go on. After an overrun the databases have to be
+// there, since that is how one sees that it has read its queue.
+func (r *modelRun) release(_, _ int) bool {
+	r.T.Helper()
+	if !r.held || r.losing && !r.reachable() {
+		return false
+	}
+	r.held = false
+	if !r.losing {
+		r.d.Signal(syscall.SIGCONT)
+		return true
+	}
+	port := r.limitBuffer(16 << 20)
+	r.d.Signal(syscall.SIGCONT)
+	switchtest.Eventually(r.T, switchtest.Patience, func() string {
+		if bytes, _ := r.netlinkQueue(port); bytes != 0 {
+			return fmt.Sprintf("the daemon's netlink queue has %d bytes", bytes)
+		}
+		return ""
+	})
+	r.sent() // and lost
+	r.losing = false
+	// The dump that makes up for it may come before later messages or after them.
+	r.readLinks()
+	r.m.hear(r.queue)
+	r.queue = nil
+	r.early = r.m.clone()
+	r.early.dump(false)
+	return true
+}
+
+// limitBuffer sets the receive buffer of the daemon's netlink socket from
+// outside, by a copy of the descriptor, and returns the socket's port id, 0 if
+// there was none that could be copied.
+func (r *modelRun) limitBuffer(bytes int) (port uint32) {
+	r.T.Helper()
+	pid := r.d.Cmd.Process.Pid
+	process, err := unix.PidfdOpen(pid, 0)
+	r.Must("open the daemon's process", err)
+	defer unix.Close(process)
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	r.Must("list the daemon's descriptors", err)
+	for _, e := range entries {
+		n, _ := strconv.Atoi(e.Name())
+		fd, err := unix.PidfdGetfd(process, n, 0)
+		if err != nil {
+			continue // it is no socket, or none any more
+		}
+		address, err := unix.Getsockname(fd)
+		if netlink, ok := address.(*unix.SockaddrNetlink); err == nil && ok {
+			port = netlink.Pid
+			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes)
+			if err != nil { // an ordinary user's
+				err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
+			}
+			r.Must("set the receive buffer", err)
+		}
+		unix.Close(fd)
+	}
+	return port
+}
+
+// netlinkQueue is what the kernel tells of a netlink socket
+// (/proc/net/netlink). A reading can lack a socket while others come and go.
+func (r *modelRun) netlinkQueue(port uint32) (bytes, drops int) {
+	r.T.Helper()
+	switchtest.Eventually(r.T, switchtest.Patience, func() string {
+		text, err := os.ReadFile("/proc/self/net/netlink")
+		r.Must("look at the netlink sockets", err)
+		for line := range strings.Lines(string(text)) {
+			// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+			f := strings.Fields(line)
+			if len(f) >= 10 && f[1] == strconv.Itoa(unix.NETLINK_ROUTE) && f[2] == strconv.FormatUint(uint64(port), 10) {
+				bytes, _ = strconv.Atoi(f[4])
+				drops, _ = strconv.Atoi(f[8])
+				return ""
+			}
+		}
+		return fmt.Sprintf("no netlink socket with port id %d", port)
+	})
+	return bytes, drops
+}
+
+// Reload has the daemon read its configuration again: v is 1 for a good one, 2
+// for a bad one, 0 for the one that it has.
+func (r *modelRun) reload(_, v int) bool {
+	r.T.Helper()
+	if r.d == nil {
+		return false
+	}
+	switch v {
+	case 1:
+		r.serial++
+		r.writeConf(fmt.Sprintf("retention_days = %d\n", 1+r.serial%100))
+	case 2:
+		r.writeConf("no_such_key = 1\n")
+	}
+	r.d.Signal(syscall.SIGHUP)
+	return true
+}

@@ -1,0 +1,93 @@
+package model
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+
+	"portsyncd/internal/switchtest"
+)
+
+// item is one entry in the stream of effects on one key.
+type item struct {
+	content string // what the row contains after it; "" if it is no row
+	op      string // of what is no row, such as PSET+PUB, with its fields
+	ours    bool   // the test's own write, not the daemon's
+
+	// Of expected items only.
+	transient bool // may be missing
+	loose     bool // anything may come before it
+}
+
+// same reports whether two items are of the same kind and content.
+func (i item) same(o item) bool { return i.content == o.content && i.op == o.op }
+
+func (i item) String() string {
+	s := i.content + i.op
+	if i.transient {
+		s = "(" + s + ")"
+	}
+	return s
+}
+
+func rowKey(database, key string) string { return database + " " + key }
+
+// matches reports whether the observed items are what was recorded. A
+// transient item may be missing unless strict is set; one that says what the
+// row contains anyway may be missing in any case, since the write that it stands
+// for need not be made. It follows all ways at a time: at holds how many of the
+// wanted items may be behind us.
+func matches(want, got []item, strict bool) bool {
+	skip := func(at map[int]bool, present string) map[int]bool {
+		for i := range len(want) {
+			w := want[i]
+			if at[i] && (w.transient && !strict || w.content != "" && w.content == present) {
+				at[i+1] = true
+			}
+		}
+		return at
+	}
+	present := switchtest.Absent
+	at := skip(map[int]bool{0: true}, present)
+	for _, g := range got {
+		next := make(map[int]bool)
+		for i := range at {
+			if i == len(want) {
+				continue
+			}
+			if want[i].same(g) {
+				next[i+1] = true
+			}
+			if want[i].loose {
+				next[i] = true
+			}
+		}
+		if g.content != "" {
+			present = g.content
+		}
+		at = skip(next, present)
+	}
+	return at[len(want)]
+}
+
+// streams holds the items on each key in their order.
+type streams map[string][]item
+
+// keys returns the keys of both, sorted, less those that a pattern matches.
+func (s streams) keys(other streams, free []*regexp.Regexp) []string {
+	all := make(map[string]bool)
+	for _, m := range []streams{s, other} {
+		for key := range m {
+			all[key] = !matchesAny(free, key)
+		}
+	}
+	maps.DeleteFunc(all, func(_ string, wanted bool) bool { return !wanted })
+	return slices.Sorted(maps.Keys(all))
+}
+
+// matchesAny reports whether a pattern matches all of s.
+func matchesAny(patterns []*regexp.Regexp, s string) bool {
+	return slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool {
+		return p.FindString(s) == s
+	})
+}

@@ -1,0 +1,257 @@
+package model
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/switchtest"
+	"portsyncd/netlinkraw"
+)
+
+// modelEvent is one step of a sequence: what to do, to which name of modelNames
+// or of which kind, and how. Each event makes sense in each state, if only by
+// not being applicable, so that a sequence without some of its events is a
+// sequence.
+type modelEvent struct {
+	do   string
+	n, v int
+}
+
+// String spells the event as Go.
+func (e modelEvent) String() string { return fmt.Sprintf("{%q, %d, %d}", e.do, e.n, e.v) }
+
+// modelNames are the names that interfaces have; the last is none of a port.
+var modelNames = []string{"Ethernet0", "Ethernet4", "Ethernet8", "Ethernet12", "PortChannel1", "Ethernet0.10", "uplink"}
+
+// modelOps carries an event out, on the machine and on the model, and reports
+// whether it was applicable.
+var modelOps = map[string]func(r *modelRun, n, v int) bool{
+	// Interfaces. What v means is said at each function.
+	"create": (*modelRun).create, "delete": (*modelRun).remove, "recreate": (*modelRun).recreate,
+	"reindex": (*modelRun).reindex, "rename": (*modelRun).renamePort, "swap": (*modelRun).swap,
+	"up": (*modelRun).setPortUp, "peer": (*modelRun).setPeerUp, "flap": (*modelRun).flap,
+	"mtu": (*modelRun).setMTU, "touch": (*modelRun).touch, "member": (*modelRun).setMember, "bridge": (*modelRun).remakeBridge,
+	// Databases.
+	"pop": (*modelRun).popAll, "row": (*modelRun).setRow, "config": (*modelRun).setConfig, "foreign": (*modelRun).foreign,
+	"steal": (*modelRun).steal, "jam": (*modelRun).jam, "flag": (*modelRun).setFlag, "count": (*modelRun).setCount,
+	"dpu": (*modelRun).setDPU, "logger": (*modelRun).spoilLogger,
+	// Faults of the server.
+	"flush": (*modelRun).flush, "save": (*modelRun).save, "die": (*modelRun).killServer, "back": (*modelRun).back,
+	"pause": (*modelRun).pause, "unpause": (*modelRun).unpause, "stall": (*modelRun).stall, "cut": (*modelRun).cut,
+	"scripts": (*modelRun).flushScripts,
+	// The daemon.
+	"start": (*modelRun).startDaemon, "kill": (*modelRun).killDaemon, "term": (*modelRun).stopDaemon,
+	"stillborn": (*modelRun).stillborn, "forget": (*modelRun).loseFiles, "hold": (*modelRun).hold,
+	"release": (*modelRun).release, "overrun": (*modelRun).overflow, "hup": (*modelRun).reload,
+	// The test.
+	"settle": func(r *modelRun, _, _ int) bool { r.settle(); return true },
+}
+
+// present returns the interface that has a name.
+func (r *modelRun) present(n int) (name string, p *modelPort) {
+	name = modelNames[n]
+	return name, r.ports[name]
+}
+
+// create makes a pair of interfaces; v: 1 sets the port up, 2 its peer, 3 both.
+func (r *modelRun) create(n, v int) bool { return r.createIndex(n, v, 0) }
+
+// createIndex is create with an index that is asked for, if not 0.
+func (r *modelRun) createIndex(n, v int, index int32) bool {
+	r.T.Helper()
+	name, p := r.present(n)
+	if p != nil {
+		return false
+	}
+	r.serial++
+	p = &modelPort{peer: fmt.Sprintf("peer%d", r.serial), mtu: 1500}
+	if index == 0 {
+		r.Must("create", r.Links.AddVeth(name, p.peer))
+		index = r.LinkIndex(name)
+	} else {
+		r.Must("create", r.addVethIndex(name, p.peer, index))
+	}
+	p.index = index
+	r.ports[name] = p
+	r.m.up[index] = false
+	if v&2 != 0 {
+		r.setPeerUp(n, 1)
+	}
+	if v&1 != 0 {
+		r.setPortUp(n, 1)
+	}
+	return true
+}
+
+// addVethIndex makes a pair whose first end gets the index that is asked for.
+func (r *modelRun) addVethIndex(name, peer string, index int32) error {
+	const vethInfoPeer = 1 // include/uapi/linux/veth.h
+	b := netlinkraw.AppendHeader(nil, unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, 0)
+	b = netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, 0)
+	b = netlinkraw.AppendAttrString(b, unix.IFLA_IFNAME, name)
+	b, info := netlinkraw.BeginNested(b, unix.IFLA_LINKINFO)
+	b = netlinkraw.AppendAttrString(b, unix.IFLA_INFO_KIND, "veth")
+	b, data := netlinkraw.BeginNested(b, unix.IFLA_INFO_DATA)
+	b, other := netlinkraw.BeginNested(b, vethInfoPeer)
+	b = netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, 0, 0, 0)
+	b = netlinkraw.AppendAttrString(b, unix.IFLA_IFNAME, peer)
+	b = netlinkraw.EndNested(b, other)
+	b = netlinkraw.EndNested(b, data)
+	b = netlinkraw.EndNested(b, info)
+	netlinkraw.FinishMessage(b, 0)
+	return r.kernel.Do(b)
+}
+
+// remove deletes an interface.
+func (r *modelRun) remove(n, _ int) bool {
+	r.T.Helper()
+	name, p := r.present(n)
+	if p == nil {
+		return false
+	}
+	r.Must("delete", r.Links.Delete(name))
+	delete(r.ports, name)
+	delete(r.m.up, p.index)
+	return true
+}
+
+// recreate deletes an interface and makes another one of its name; v as of
+// create.
+func (r *modelRun) recreate(n, v int) bool {
+	r.T.Helper()
+	return r.remove(n, 0) && r.create(n, v)
+}
+
+// reindex is recreate with the index of the former. While a starting daemon
+// waits for the databases it would be right to leave the new interface alone
+// and right to take it for the old one, which only its index tells apart.
+func (r *modelRun) reindex(n, v int) bool {
+	r.T.Helper()
+	_, p := r.present(n)
+	return p != nil && !r.waiting && r.remove(n, 0) && r.createIndex(n, v, p.index)
+}
+
+// renamePort gives an interface the name of index v, which must be free. A
+// rename needs the interface down.
+func (r *modelRun) renamePort(n, v int) bool {
+	r.T.Helper()
+	name, p := r.present(n)
+	if _, taken := r.present(v); p == nil || taken != nil {
+		return false
+	}
+	up := r.m.up[p.index]
+	r.setPortUp(n, 0)
+	r.rename(name, modelNames[v])
+	if up {
+		r.setPortUp(v, 1)
+	}
+	return true
+}
+
+// swap exchanges the names of two interfaces, and leaves both down.
+func (r *modelRun) swap(n, v int) bool {
+	r.T.Helper()
+	a, p := r.present(n)
+	b, q := r.present(v)
+	if p == nil || q == nil || p == q {
+		return false
+	}
+	r.setPortUp(n, 0)
+	r.setPortUp(v, 0)
+	r.rename(a, "between")
+	r.rename(b, a)
+	r.rename("between", b)
+	return true
+}
+
+// setPortUp sets the administrative state to v.
+func (r *modelRun) setPortUp(n, v int) bool {
+	r.T.Helper()
+	name, p := r.present(n)
+	if p == nil || r.m.up[p.index] == (v == 1) {
+		return false
+	}
+	r.Must("set up or down", r.Links.SetUp(name, v == 1))
+	r.m.up[p.index] = v == 1
+	return true
+}
+
+// setPeerUp sets the administrative state of the other end to v: the carrier.
+func (r *modelRun) setPeerUp(n, v int) bool {
+	r.T.Helper()
+	_, p := r.present(n)
+	if p == nil || p.peerUp == (v == 1) {
+		return false
+	}
+	r.Must("set the peer up or down", r.Links.SetUp(p.peer, v == 1))
+	p.peerUp = v == 1
+	return true
+}
+
+// flap sets the port down and up, or up and down, v times.
+func (r *modelRun) flap(n, v int) bool {
+	r.T.Helper()
+	_, p := r.present(n)
+	if p == nil {
+		return false
+	}
+	for range v {
+		up := r.m.up[p.index]
+		r.setPortUp(n, switchtest.Bit(!up))
+		r.setPortUp(n, switchtest.Bit(up))
+	}
+	return true
+}
+
+// setMTU sets the MTU to v.
+func (r *modelRun) setMTU(n, v int) bool {
+	r.T.Helper()
+	name, p := r.present(n)
+	if p == nil || p.mtu == v {
+		return false
+	}
+	r.Must("set the MTU", r.Links.SetMTU(name, v))
+	p.mtu = v
+	return true
+}
+
+// touch has the kernel send a message that says nothing new.
+func (r *modelRun) touch(n, _ int) bool {
+	r.T.Helper()
+	name, p := r.present(n)
+	if p != nil {
+		r.serial++
+		r.Must("touch", r.Links.SetTxQueueLen(name, 2000+r.serial))
+	}
+	return p != nil
+}
+
+// setMember makes a port a member of the bridge, or takes it out.
+func (r *modelRun) setMember(n, v int) bool {
+	r.T.Helper()
+	name, p := r.present(n)
+	if p == nil || p.member == (v == 1) {
+		return false
+	}
+	if v == 1 {
+		r.Must("join the bridge", r.Links.SetMaster(name, switchtest.ModelBridge))
+	} else {
+		r.Must("leave the bridge", r.Links.NoMaster(name))
+	}
+	p.member = v == 1
+	return true
+}
+
+// remakeBridge deletes the bridge, which releases its members, and makes
+// another one.
+func (r *modelRun) remakeBridge(_, _ int) bool {
+	r.T.Helper()
+	r.Must("delete the bridge", r.Links.Delete(switchtest.ModelBridge))
+	for _, p := range r.ports {
+		p.member = false
+	}
+	r.Must("make the bridge", r.Links.AddBridge(switchtest.ModelBridge))
+	r.Must("set the bridge up", r.Links.SetUp(switchtest.ModelBridge, true))
+	return true
+}

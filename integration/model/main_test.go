@@ -1,0 +1,9 @@
+package model
+
+import (
+	"testing"
+
+	"portsyncd/internal/switchtest"
+)
+
+func TestMain(m *testing.M) { switchtest.Main(m) }

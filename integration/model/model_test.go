@@ -1,0 +1,439 @@
+package model
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"portsyncd/internal/switchtest"
+)
+
+// The model is what PROTOCOL.md says of portsyncd, with its defects mended as it
+// asks for and with the invariants of ARCHITECTURE.md, as plain maps. It
+// knows no time and no I/O, and shares no decision with package portsync: where
+// both agree on a random history, either both are right or both authors
+// misread the same sentence.
+
+// modelTable is a database: fields by key. A set is a row whose members are its
+// fields, a string is jammedRow.
+type modelTable map[string]map[string]string
+
+// modelLink is an interface as the kernel describes it.
+type modelLink struct {
+	name        string
+	admin, oper bool
+	mtu         int
+}
+
+// modelMessage is a link message of any address family, RTM_NEWLINK or
+// RTM_DELLINK. The state that it tells is taken from the kernel once that has
+// settled: of several messages the last one counts.
+type modelMessage struct {
+	deleted  bool
+	index    int32
+	name     string
+	enslaved bool // it carries a master
+}
+
+// modelDaemon is what a running daemon remembers.
+type modelDaemon struct {
+	existing   map[int32]string // interfaces Ethernet... when it was started
+	old        map[int32]string // those of an earlier run, to be ignored
+	known      map[int32]string // interfaces by the name that was last heard of
+	ports      modelTable       // CONFIG_DB's ports as last read, by name
+	configDone bool             // it has produced PortConfigDone
+	awaited    map[string]bool  // ports that PortInitDone waits for
+	initDone   bool
+	served     map[string]bool      // at the last message APPL_DB had the port
+	revive     map[string]bool      // served until a database was lost, and not since
+	again      map[string]bool      // produced again, and not served since
+	refused    map[string]bool      // the row could not be written
+	rows       map[string]bool      // names whose row it has written or found, and not deleted
+	wrote      map[string]modelLink // what it wrote into each row last
+	expected   map[string]bool      // names that were added to CONFIG_DB, and no interface of them came since
+	wasThere   map[string]bool      // names that had a row, or that orchagent had set up before the start
+}
+
+// present counts the interfaces that have a row as far as the daemon can know.
+func (m *switchModel) present() (n int) {
+	for _, name := range m.daemon.known {
+		if m.daemon.rows[name] {
+			n++
+		}
+	}
+	return n
+}
+
+// switchModel is a switch: its databases, its interfaces, and the daemon if one
+// runs.
+type switchModel struct {
+	db    map[string]modelTable
+	links map[int32]modelLink // as the test last read them
+	up    map[int32]bool      // what the administrative state has to be
+	// deleted are the rows of STATE_DB that the daemon was to delete, if there was
+	// one; the test clears it.
+	deleted map[string]bool
+	// sweeping: an interface is missed as soon as it is gone, not at the end.
+	sweeping bool
+	daemon   *modelDaemon
+}
+
+// jammedRow stands for a string where a row belongs: it can be deleted, not
+// written to.
+var jammedRow = map[string]string{"a string": ""}
+
+func newSwitchModel() *switchModel {
+	m := &switchModel{links: make(map[int32]modelLink), up: make(map[int32]bool), deleted: make(map[string]bool)}
+	m.db = map[string]modelTable{"APPL_DB": {}, "CONFIG_DB": {}, "STATE_DB": {}}
+	return m
+}
+
+// cloneDB copies the databases.
+func (m *switchModel) cloneDB() map[string]modelTable {
+	all := make(map[string]modelTable)
+	for name, t := range m.db {
+		all[name] = make(modelTable)
+		for key, fields := range t {
+			all[name][key] = maps.Clone(fields)
+		}
+	}
+	return all
+}
+
+// clone copies the model.
+func (m *switchModel) clone() *switchModel {
+	c := *m
+	c.db, c.links, c.up, c.deleted = m.cloneDB(), maps.Clone(m.links), maps.Clone(m.up), maps.Clone(m.deleted)
+	if m.daemon != nil {
+		d := *m.daemon
+		d.old, d.known, d.awaited = maps.Clone(d.old), maps.Clone(d.known), maps.Clone(d.awaited)
+		d.served, d.revive, d.again, d.refused = maps.Clone(d.served), maps.Clone(d.revive), maps.Clone(d.again), maps.Clone(d.refused)
+		d.rows, d.wasThere, d.wrote, d.expected = maps.Clone(d.rows), maps.Clone(d.wasThere), maps.Clone(d.wrote), maps.Clone(d.expected)
+		c.daemon = &d
+	}
+	return &c
+}
+
+// Set is HSET. It reports whether the row can be written.
+func (t modelTable) set(key string, fields map[string]string) bool {
+	if t.jammed(key) {
+		return false
+	}
+	if t[key] == nil {
+		t[key] = make(map[string]string)
+	}
+	maps.Copy(t[key], fields)
+	return true
+}
+
+func (t modelTable) jammed(key string) bool { return maps.Equal(t[key], jammedRow) }
+
+// hdel is HDEL of one field.
+func (t modelTable) hdel(key, field string) {
+	delete(t[key], field)
+	if len(t[key]) == 0 {
+		delete(t, key)
+	}
+}
+
+// produce is the set of a ProducerStateTable (PROTOCOL.md section 4).
+func (m *switchModel) produce(key string, fields map[string]string) {
+	m.db["APPL_DB"].set(switchtest.PendPrefix+key, fields)
+	m.db["APPL_DB"].set(switchtest.KeySet, map[string]string{key: ""})
+}
+
+// Pop is orchagent's part of section 4.
+func (m *switchModel) pop() {
+	appl := m.db["APPL_DB"]
+	for key := range appl[switchtest.KeySet] {
+		if fields := appl[switchtest.PendPrefix+key]; len(fields) > 0 {
+			appl.set(switchtest.ApplPort+key, fields)
+		}
+		delete(appl, switchtest.PendPrefix+key)
+	}
+	delete(appl, switchtest.KeySet)
+}
+
+// exec is the start of the process: from here on it hears messages.
+func (m *switchModel) exec() {
+	d := &modelDaemon{existing: make(map[int32]string), old: make(map[int32]string), known: make(map[int32]string),
+		awaited: make(map[string]bool), served: make(map[string]bool), revive: make(map[string]bool), again: make(map[string]bool), refused: make(map[string]bool), rows: make(map[string]bool), wasThere: make(map[string]bool), wrote: make(map[string]modelLink), expected: make(map[string]bool)}
+	for index, l := range m.links {
+		if strings.HasPrefix(l.name, "Ethernet") {
+			d.existing[index] = l.name
+		}
+	}
+	m.daemon = d
+}
+
+// Start is section 5 from the first connection on. Queued is what came since
+// exec.
+func (m *switchModel) Start(queued []modelMessage) {
+	d, appl, config, state := m.daemon, m.db["APPL_DB"], m.db["CONFIG_DB"], m.db["STATE_DB"]
+	logger := config["LOGGER|portsyncd"]
+	if level, output := logger["LOGLEVEL"], logger["LOGOUTPUT"]; level == "" || output == "" {
+		config.set("LOGGER|portsyncd", map[string]string{
+			"LOGLEVEL": orElse(level, "NOTICE"), "LOGOUTPUT": orElse(output, "SYSLOG")})
+	}
+
+	// PROTOCOL.md section 7, with D12.
+	enabled := state["WARM_RESTART_ENABLE_TABLE|system"]["enable"] == "true" ||
+		state["WARM_RESTART_ENABLE_TABLE|swss"]["enable"] == "true"
+	count, err := strconv.ParseUint(state["WARM_RESTART_TABLE|portsyncd"]["restore_count"], 10, 32)
+	warm := enabled && err == nil
+	restoreCount := "0"
+	if warm {
+		restoreCount = strconv.FormatUint(count+1, 10)
+	}
+	state.set("WARM_RESTART_TABLE|portsyncd", map[string]string{"restore_count": restoreCount})
+
+	// D6: what is asked before anything is produced. D5: likewise.
+	alone := appl[switchtest.ApplPort+switchtest.InitDone] != nil
+	d.ports = m.configured()
+	for name := range d.ports {
+		_, shown := appl[switchtest.ApplPort+name]["admin_status"]
+		d.awaited[name] = warm || !shown
+		d.wasThere[name] = shown
+	}
+	maps.DeleteFunc(d.awaited, func(_ string, is bool) bool { return !is })
+	if !warm {
+		m.produceAll()
+	}
+	if !warm && !alone && config["DEVICE_METADATA|localhost"]["switch_type"] != "dpu" {
+		d.old = maps.Clone(d.existing) // section 6
+		for index := range d.old {
+			m.up[index] = false
+		}
+	}
+	m.hear(queued)
+	m.dump(warm || alone) // D9
+}
+
+func orElse(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}
+
+// configured is the rows of CONFIG_DB PORT as they are copied (PROTOCOL.md section 3).
+func (m *switchModel) configured() modelTable {
+	ports := make(modelTable)
+	for key, fields := range m.db["CONFIG_DB"] {
+		name, isPort := strings.CutPrefix(key, switchtest.ConfigPort)
+		if !isPort {
+			continue
+		}
+		ports[name] = make(map[string]string)
+		for field, value := range fields {
+			field, _, _ = strings.Cut(field, "@")
+			ports[name][field] = value
+		}
+	}
+	return ports
+}
+
+func (m *switchModel) produceAll() {
+	for name, fields := range m.daemon.ports {
+		m.produce(name, fields)
+	}
+	m.daemon.configDone = true
+	m.produce(switchtest.ConfigDone, map[string]string{"count": strconv.Itoa(len(m.daemon.ports))})
+}
+
+// hear is section 8 for messages in their order.
+func (m *switchModel) hear(messages []modelMessage) {
+	for _, msg := range messages {
+		switch {
+		case !msg.deleted:
+			m.newLink(msg.index, msg.name)
+		case !msg.enslaved: // it left a bridge, or there will be another one
+			m.delLink(msg.index, msg.name)
+		}
+	}
+	if len(messages) > 0 {
+		m.checkInitDone()
+	}
+}
+
+func (m *switchModel) newLink(index int32, name string) {
+	d := m.daemon
+	if _, old := d.old[index]; old {
+		d.old[index] = name
+		return
+	}
+	if former, ok := d.known[index]; ok && former != name {
+		m.gone(index) // D7
+	}
+	if !switchtest.IsPortName(name) {
+		return
+	}
+	for other, n := range d.known {
+		if n == name && other != index {
+			m.gone(other) // made again, and the deletion was lost (D1)
+		}
+	}
+	if d.known[index] != name {
+		delete(d.expected, name)
+	}
+	d.known[index] = name
+	m.report(index, name)
+}
+
+// report is tests 6 of section 8: the row in APPL_DB is looked up now.
+func (m *switchModel) report(index int32, name string) {
+	d := m.daemon
+	delete(d.refused, name)
+	if m.db["APPL_DB"][switchtest.ApplPort+name] == nil {
+		delete(d.served, name)
+		return
+	}
+	l := m.links[index]
+	if !m.db["STATE_DB"].set(switchtest.StatePort+name, map[string]string{"state": "ok", "admin_status": switchtest.UpOrDown(l.admin),
+		"netdev_oper_status": switchtest.UpOrDown(l.oper), "mtu": strconv.Itoa(l.mtu)}) {
+		d.refused[name] = true // D4
+		delete(d.rows, name)
+		return
+	}
+	d.served[name], d.rows[name], d.wasThere[name], d.wrote[name] = true, true, true, l
+	delete(d.revive, name)
+	delete(d.again, name)
+	delete(d.awaited, name)
+}
+
+func (m *switchModel) delLink(index int32, name string) {
+	d := m.daemon
+	if _, old := d.old[index]; old {
+		delete(d.old, index) // D8
+		if m.sweeping {
+			m.sweep()
+		}
+		return
+	}
+	if _, known := d.known[index]; known {
+		m.gone(index)
+	}
+	if switchtest.IsPortName(name) {
+		m.deleteRow(switchtest.StatePort + name)
+	}
+}
+
+// deleteRow deletes a row of STATE_DB for all to see.
+func (m *switchModel) deleteRow(key string) {
+	m.deleted[key] = true
+	delete(m.db["STATE_DB"], key)
+}
+
+// gone forgets an interface, and its row goes.
+func (m *switchModel) gone(index int32) {
+	d := m.daemon
+	name := d.known[index]
+	delete(d.known, index)
+	for _, set := range []map[string]bool{d.served, d.revive, d.refused, d.rows} {
+		delete(set, name)
+	}
+	m.deleteRow(switchtest.StatePort + name)
+}
+
+// checkInitDone is section 9.
+func (m *switchModel) checkInitDone() {
+	if d := m.daemon; !d.initDone && len(d.awaited) == 0 {
+		d.initDone = true
+		m.produce(switchtest.InitDone, map[string]string{"lanes": "0"})
+	}
+}
+
+// dump is a dump of all links and what is concluded from its end (D1); sweep:
+// also that rows whose interface does not exist are stale (D9).
+func (m *switchModel) dump(sweep bool) {
+	d := m.daemon
+	for _, index := range slices.Sorted(maps.Keys(m.links)) {
+		m.newLink(index, m.links[index].name)
+	}
+	for index := range d.known {
+		if _, exists := m.links[index]; !exists {
+			m.gone(index)
+		}
+	}
+	for index := range d.old {
+		if _, exists := m.links[index]; !exists {
+			delete(d.old, index)
+		}
+	}
+	if sweep {
+		m.sweep()
+	}
+	m.checkInitDone()
+}
+
+// sweep deletes the daemon's rows of interfaces that do not exist (D9).
+func (m *switchModel) sweep() {
+	d := m.daemon
+	for _, name := range d.known {
+		_, there := m.db["STATE_DB"][switchtest.StatePort+name]
+		switch {
+		case !there:
+			delete(d.rows, name)
+		case !d.served[name] && d.ports[name] != nil:
+			d.rows[name] = true
+		}
+	}
+	exists := make(map[string]bool)
+	for _, names := range []map[int32]string{m.daemon.known, m.daemon.old} {
+		for _, name := range names {
+			exists[name] = true
+		}
+	}
+	for key, fields := range m.db["STATE_DB"] {
+		name, isPort := strings.CutPrefix(key, switchtest.StatePort)
+		if _, ours := fields["netdev_oper_status"]; isPort && ours && !exists[name] {
+			m.deleteRow(key)
+		}
+	}
+}
+
+// databaseLost is the moment from which on a database may have lost anything.
+// Ports that were served until then come back as soon as APPL_DB has them again
+// (ARCHITECTURE.md, invariant 1), without a message of theirs. So do all that
+// are produced again, also if their interface comes before orchagent has popped
+// them.
+func (m *switchModel) databaseLost() {
+	if m.daemon != nil {
+		maps.Copy(m.daemon.revive, m.daemon.served)
+	}
+}
+
+// databaseBack is what makes up for it (D3; ARCHITECTURE.md, invariant 6).
+func (m *switchModel) databaseBack() {
+	d, appl := m.daemon, m.db["APPL_DB"]
+	m.dump(true)
+	pending := func(marker string) bool {
+		_, isPending := appl[switchtest.KeySet][marker]
+		return isPending || appl[switchtest.ApplPort+marker] != nil
+	}
+	if !pending(switchtest.ConfigDone) {
+		if ports := m.configured(); len(ports) > 0 {
+			d.ports = ports
+		}
+		m.produceAll()
+		for name := range d.ports {
+			d.again[name] = true
+		}
+	}
+	if d.initDone && !pending(switchtest.InitDone) {
+		m.produce(switchtest.InitDone, map[string]string{"lanes": "0"})
+	}
+}
+
+// lookAgain is what happens without a message: ports that a lost database took,
+// and rows that were refused.
+func (m *switchModel) lookAgain() {
+	d := m.daemon
+	for index, name := range d.known {
+		if d.revive[name] || d.again[name] || d.refused[name] {
+			m.report(index, name)
+		}
+	}
+	m.checkInitDone()
+}

@@ -1,0 +1,164 @@
+package model
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+// TestModel plays random histories of links, databases and the daemon on the
+// built binary and on the model, and compares the databases, whole, wherever
+// both can be in step. It is point by point PROTOCOL.md and the invariants of
+// ARCHITECTURE.md, in combinations that nobody thought of.
+//
+//	PORTSYNCD_MODEL_SEED       first seed, by default 1
+//	PORTSYNCD_MODEL_SEQUENCES  how many sequences, each of the next seed
+//
+// The first sequence of a cell that fails is shrunk and printed as Go; put it into
+// modelFound. With -short the cell ends with it instead.
+func TestModel(t *testing.T) {
+	switchtest.Alongside(t)
+	first, sequences := switchtest.Number(t, "PORTSYNCD_MODEL_SEED", 1), switchtest.Number(t, "PORTSYNCD_MODEL_SEQUENCES", modelQuick)
+	t.Logf("PORTSYNCD_MODEL_SEED=%d PORTSYNCD_MODEL_SEQUENCES=%d", first, sequences)
+	for from := first; from < first+sequences; from += modelChunk {
+		to := min(from+modelChunk, first+sequences)
+		t.Run(fmt.Sprintf("seeds_%d_to_%d", from, to-1), func(t *testing.T) {
+			c := switchtest.NewCell(t)
+			if c == nil {
+				return
+			}
+			var sum tally
+			for seed := from; seed < to; seed++ {
+				sum.play(t, c, fmt.Sprintf("seed_%d", seed), modelSequence(uint64(seed)))
+				if t.Failed() && testing.Short() {
+					break
+				}
+			}
+			t.Log(&sum)
+		})
+	}
+}
+
+const (
+	modelQuick = 32 // sequences of a run that asks for nothing
+	modelChunk = 16 // sequences in one cell
+)
+
+// TestModelFound plays what TestModel has found before.
+func TestModelFound(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	var sum tally
+	for _, name := range slices.Sorted(maps.Keys(modelFound)) {
+		sum.play(t, c, name, modelFound[name])
+	}
+	t.Log(&sum)
+}
+
+// modelFound are shrunk sequences that failed once, by what they showed.
+var modelFound = map[string][]modelEvent{
+	// A link message that came between a flush of APPL_DB and the news of it made
+	// its port count as unserved, and nobody looked again once it was popped.
+	"message_before_news_of_flush": {
+		{"config", 0, 1}, {"start", 0, 0}, {"pop", 0, 0}, {"create", 0, 1}, {"hold", 0, 0},
+		{"flush", 0, 0}, {"touch", 0, 0}, {"release", 0, 0}, {"pop", 0, 0},
+	},
+	// A port made again, or for the first time, before orchagent had popped what
+	// was produced again after a flush.
+	"remade_between_flush_and_pop": {
+		{"config", 1, 2}, {"create", 1, 1}, {"start", 0, 0}, {"flush", 0, 0}, {"reindex", 1, 3},
+		{"pop", 0, 0},
+	},
+	"made_between_flush_and_pop": {
+		{"config", 0, 2}, {"start", 0, 0}, {"flush", 0, 3}, {"create", 0, 1}, {"pop", 0, 0},
+	},
+	// The row of an old interface of an earlier run is stale if STATE_DB is compared
+	// between its deletion and the creation of the next one, else it is not: no
+	// fault of the daemon's, which the model has to bear.
+	"stale_row_of_an_old_interface": {
+		{"config", 0, 2}, {"start", 0, 0}, {"pop", 0, 0}, {"create", 0, 2}, {"kill", 0, 0},
+		{"start", 0, 0}, {"cut", 0, 1}, {"delete", 0, 0}, {"create", 0, 1},
+	},
+	// What an overrun hid is shown by the dump and gone before the next comparison:
+	// again for the model to bear.
+	"foreign_row_and_lost_interface": {
+		{"start", 0, 0}, {"hold", 0, 0}, {"foreign", 3, 45}, {"overrun", 0, 0}, {"create", 3, 2},
+		{"release", 0, 0}, {"rename", 3, 6},
+	},
+	"shown_by_the_dump_and_renamed": {
+		{"start", 0, 0}, {"hold", 0, 0}, {"overrun", 0, 0}, {"create", 3, 0}, {"rename", 3, 2},
+		{"row", 2, 1}, {"release", 0, 0}, {"create", 3, 1}, {"swap", 2, 3},
+	},
+}
+
+// tally counts what was played.
+type tally struct {
+	sequences, failed int
+	applied           map[string]int
+	slowest           time.Duration
+	took              time.Duration
+}
+
+// play plays one sequence, and shrinks it if it fails.
+func (s *tally) play(t *testing.T, c *switchtest.Cell, name string, events []modelEvent) {
+	t.Helper()
+	begin := time.Now()
+	s.sequences++
+	if s.try(t, c, name, events) {
+		s.took += time.Since(begin)
+		return
+	}
+	if s.failed++; s.failed > 1 || testing.Short() {
+		t.Errorf("%s fails, not shrunk:\n%s", name, spell(events))
+		return
+	}
+	n := 0
+	fails := func(some []modelEvent) bool {
+		n++
+		return !s.try(t, c, fmt.Sprintf("%s_shrink_%d", name, n), some)
+	}
+	if !fails(events) {
+		t.Errorf("%s failed, and not when it was repeated:\n%s", name, spell(events))
+		return
+	}
+	t.Errorf("%s fails; shrunk:\n%s", name, spell(shrink(events, fails, 60)))
+}
+
+// Try plays a sequence in a cell without anything of earlier ones.
+func (s *tally) try(t *testing.T, c *switchtest.Cell, name string, events []modelEvent) bool {
+	return t.Run(name, func(t *testing.T) {
+		outer := c.T
+		c.T = t
+		t.Cleanup(func() { c.T = outer })
+		r := newModelRun(c)
+		r.run(events)
+		if s.applied == nil {
+			s.applied = make(map[string]int)
+		}
+		for do, n := range r.applied {
+			s.applied[do] += n
+		}
+		s.slowest = max(s.slowest, r.slowest)
+	})
+}
+
+// String is one line of what was played, events by how often.
+func (s *tally) String() string {
+	var words []string
+	total := 0
+	for _, do := range slices.SortedFunc(maps.Keys(s.applied), func(a, b string) int { return s.applied[b] - s.applied[a] }) {
+		words = append(words, fmt.Sprintf("%s %d", do, s.applied[do]))
+		if !strings.HasPrefix(do, "(") {
+			total += s.applied[do]
+		}
+	}
+	return fmt.Sprintf("model: %d sequences, %d failed, %d events, %v; in step after at most %v; %s",
+		s.sequences, s.failed, total, s.took.Round(time.Millisecond), s.slowest.Round(time.Millisecond), strings.Join(words, ", "))
+}

@@ -1,0 +1,165 @@
+package model
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+// This file is what the daemon has to say of itself in a sequence: machine and
+// model agree on the databases, and the daemon's own words agree with both.
+
+const (
+	// modelStall is max_stall_seconds of the model's configuration.
+	modelStall = time.Second
+	// modelMissing is how long the interface of a port may be away.
+	modelMissing = 2 * time.Second
+	// modelQuiet is longer than each threshold.
+	modelQuiet = max(modelStall, modelMissing) + 250*time.Millisecond
+)
+
+// wanted is what the model says that the daemon has to say. With quiet set, nothing
+// has happened for modelQuiet.
+func (r *modelRun) wanted(quiet bool) *switchtest.WantedReport {
+	r.T.Helper()
+	d, links := r.m.daemon, r.KernelFacts()
+	w := &switchtest.WantedReport{Ports: make(map[string]switchtest.ShownPort), Series: switchtest.AtRest(), Awaited: true, Pending: []string{}}
+	exists := make(map[string]bool) // as the daemon knows them: without old ones
+	for _, name := range d.known {
+		exists[name] = true
+	}
+	configured, names := r.m.configured(), make(map[string]bool)
+	for name := range configured {
+		names[name] = true
+		if r.configuredBefore != nil && r.configuredBefore[name] == nil && !exists[name] {
+			d.expected[name] = true
+		}
+	}
+	r.configuredBefore = configured
+	for _, set := range []map[string]bool{d.awaited, d.rows, d.refused} {
+		maps.Copy(names, set)
+	}
+	for name := range names {
+		p := switchtest.ShownPort{Name: name, State: "pending", Written: true}
+		if exists[name] {
+			p = links[name]
+			row := d.wrote[name]
+			p.Written = d.rows[name] && !d.refused[name] &&
+				p.Admin == switchtest.UpOrDown(row.admin) && p.Oper == switchtest.UpOrDown(row.oper) && int(p.MTU) == row.mtu
+		}
+		switch {
+		case exists[name] && d.rows[name]:
+			p.State = "present"
+		case exists[name]:
+			p.State = "pending"
+		case d.wasThere[name]:
+			p.State = "absent"
+		}
+		p.Configured, p.Awaited = configured[name] != nil, d.awaited[name]
+		w.Ports[name] = p
+	}
+	maps.DeleteFunc(d.wasThere, func(name string, _ bool) bool { return !names[name] && !exists[name] })
+	w.Series["portsyncd_ports_present"] = float64(r.m.present())
+	w.Series["portsyncd_ports_pending"] = float64(len(d.awaited))
+	w.Series["portsyncd_ports_configured"] = float64(len(configured))
+	w.Series["portsyncd_port_config_done"] = float64(switchtest.Bit(d.configDone))
+	w.Series["portsyncd_port_init_done"] = float64(switchtest.Bit(d.initDone))
+	if !d.initDone {
+		w.Pending = append(w.Pending, "PortInitDone")
+	}
+	for name, p := range w.Ports {
+		if p.Awaited || p.Configured && p.State == "pending" {
+			w.Pending = append(w.Pending, name)
+		}
+	}
+	slices.Sort(w.Pending)
+	r.wantedHealth(w, quiet)
+	return w
+}
+
+// wantedHealth adds the reasons of health that follow from the history.
+func (r *modelRun) wantedHealth(w *switchtest.WantedReport, quiet bool) {
+	const minute = time.Minute
+	switch since := time.Since(r.overran); {
+	case r.overran.IsZero():
+	case since < minute-switchtest.HealthLingers:
+		w.Must = append(w.Must, "overrun")
+	case since < minute+2*switchtest.HealthLingers:
+		w.May = append(w.May, "overrun")
+	}
+	if time.Since(r.execed) > minute-switchtest.HealthLingers && !r.m.daemon.initDone {
+		w.May = append(w.May, "port_init_late")
+	}
+	// Missing are ports whose interface vanished. One that was added later, or whose row
+	// was replaced, has a minute to come; late counts it once the daemon has run as long.
+	missing, late, ignored := 0, 0, slices.Collect(maps.Values(r.m.daemon.old))
+	for name, p := range w.Ports {
+		switch {
+		case !p.Configured || p.Index != 0 || !switchtest.IsPortName(name) || slices.Contains(ignored, name):
+		case p.State == "absent" && !r.m.daemon.expected[name]:
+			missing++
+		case time.Since(r.execed) > minute-switchtest.HealthLingers && (p.State == "absent" || r.m.daemon.initDone):
+			late++
+		}
+	}
+	switch {
+	case missing > 0 && quiet:
+		w.Must = append(w.Must, "ports_missing")
+	case missing+late > 0:
+		w.May = append(w.May, "ports_missing")
+	}
+	if quiet && late == 0 {
+		w.Series["portsyncd_ports_missing"] = float64(missing)
+	}
+	for name := range r.m.daemon.refused {
+		if w.Ports[name].Index != 0 {
+			w.Must = append(w.Must, "database_refusing")
+			break
+		}
+	}
+	if r.starts > 2 {
+		w.May = append(w.May, "restart_storm")
+	}
+}
+
+// untold spells how what the daemon says is not what the model says, health
+// apart, of which reasons linger.
+func (r *modelRun) untold() string {
+	r.T.Helper()
+	report, err := r.site().SelfReport()
+	if err != nil {
+		return err.Error()
+	}
+	if wrong := report.Against(r.wanted(false)); wrong != "" {
+		return wrong
+	}
+	return report.Disagreement()
+}
+
+// Site is where the daemon serves HTTP.
+func (r *modelRun) site() *switchtest.Site {
+	r.T.Helper()
+	if r.web == nil {
+		r.web = switchtest.NewSite(r.T, switchtest.HttpAddress)
+	}
+	return r.web
+}
+
+// checkReport looks at all that the daemon says once reasons of health had the
+// time to go, and again after a while in which nothing happens and every
+// threshold is passed. The watchdog is fed all along.
+func (r *modelRun) checkReport() {
+	r.T.Helper()
+	problem := func(quiet bool) string {
+		r.hearLate()
+		return r.Untrue(r.site(), r.d, r.wanted(quiet))
+	}
+	switchtest.Eventually(r.T, switchtest.ReportWithin, func() string { return problem(false) })
+	time.Sleep(modelQuiet) // the quiet time itself
+	if wrong := problem(true); wrong != "" {
+		r.T.Fatalf("after %v in which nothing happened: %s", modelQuiet, wrong)
+	}
+	r.Fed(r.d)
+}

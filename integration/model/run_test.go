@@ -1,0 +1,438 @@
+package model
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/switchtest"
+	"portsyncd/netlinkraw"
+)
+
+// modelPatience is how long machine and model may differ once a fault is over.
+// The promise is a second; how long it took at most is printed. CONFIG_DB with
+// fewer ports than before is believed only after a while.
+const (
+	modelPatience = 5 * time.Second * switchtest.RaceFactor
+	fillPatience  = 10 * time.Second
+)
+
+// modelRun is one sequence of events on a cell and on the model beside it.
+type modelRun struct {
+	*switchtest.Cell
+	m       *switchModel
+	early   *switchModel            // if not nil: rows of STATE_DB may be as in this one
+	redis   *switchtest.RedisServer // nil where the database is no process
+	saved   map[string]modelTable   // what the server will come back with
+	conf    string
+	kernel  *netlinkraw.Requester
+	ports   map[string]*modelPort // interfaces by name
+	serial  int                   // makes names and values that were never used
+	probing string                // the present name of the probe
+
+	d       *switchtest.Program // nil: no daemon runs
+	waiting bool                // it has found no database yet
+	held    bool                // it is stopped
+	losing  bool                // its queue has overrun and was not read since
+	down    bool                // the server is dead
+	paused  bool                // the server is stopped
+
+	rows   *switchtest.Record[switchtest.TouchedRow] // what subscribers of STATE_DB hear; nil while the server is down
+	heard  int                                       // of rows, when both were last in step
+	before map[string]bool                           // rows of STATE_DB's table then
+	deaf   bool                                      // the record has a gap since then
+
+	told   *switchtest.Record[modelMessage] // what the kernel sends
+	read   int                              // of told
+	marker string                           // the present name of the interface that marks a moment
+	queue  []modelMessage                   // read, sent to the daemon as well, and not heard by the model
+
+	faults   map[string]int     // resyncs that have to come, by reason
+	excused  map[string]bool    // reasons of resyncs that may come
+	revive   map[string]bool    // what the model was to revive before the connection was perhaps lost
+	counters map[string]float64 // of resyncs, when both were last in step
+
+	web     *switchtest.Site // nil until it is asked
+	execed  time.Time        // when the daemon was started
+	overran time.Time        // when its last overrun was noticed; zero if there was none
+	starts  int              // that its files may know of
+
+	configuredBefore modelTable // ports of CONFIG_DB when both were last in step; nil: the daemon was not asked yet
+
+	slowest time.Duration
+	applied map[string]int
+}
+
+// modelPort is an interface as the test made it.
+type modelPort struct {
+	index  int32
+	peer   string
+	peerUp bool
+	mtu    int
+	member bool
+}
+
+// newModelRun brings the cell into its first state: no daemon, empty databases,
+// the helpers' interfaces only.
+func newModelRun(c *switchtest.Cell) *modelRun {
+	c.T.Helper()
+	r := &modelRun{Cell: c, m: newSwitchModel(), ports: make(map[string]*modelPort), conf: c.Dir + "/model.conf",
+		faults: make(map[string]int), excused: make(map[string]bool), counters: make(map[string]float64), applied: make(map[string]int)}
+	r.redis, _ = c.Server.(*switchtest.RedisServer)
+	if r.redis != nil {
+		c.HangUp()
+		r.redis.Stop() // whatever the last sequence left of it
+		os.Remove(switchtest.ModelRDB)
+		c.Must("start the database", r.redis.Again())
+	}
+	c.Do("APPL_DB", "FLUSHALL")
+	r.listen()
+	r.forget()
+	r.writeConf("")
+	var err error
+	r.kernel, err = netlinkraw.DialRequester()
+	c.Must("rtnetlink", err)
+	c.T.Cleanup(func() { r.kernel.Close() })
+	c.ClearLinks()
+	c.Must("make the bridge", c.Links.AddBridge(switchtest.ModelBridge))
+	c.Must("set the bridge up", c.Links.SetUp(switchtest.ModelBridge, true))
+	c.Must("make the spare", c.Links.AddVeth(switchtest.ModelSpare, "spare-peer"))
+	r.marker = "mark"
+	c.Must("make the marker", c.Links.AddVeth(r.marker, "mark-peer"))
+	r.told = watchKernel(c)
+	r.probing = "PortChannel9a" // which is never an old interface
+	c.Must("make the probe", c.Links.AddVeth(r.probing, "probe-peer"))
+	r.ports[r.probing] = &modelPort{index: c.LinkIndex(r.probing)}
+	r.m.up[r.ports[r.probing].index] = false
+	return r
+}
+
+// forget loses the daemon's own files.
+func (r *modelRun) forget() {
+	r.starts = 0
+	r.Must("remove the state", os.RemoveAll(r.Dir+"/model"))
+	r.Mkdir(r.Dir + "/model")
+}
+
+// writeConf writes the configuration. Audits would restore what the test takes
+// away, at times of their own.
+func (r *modelRun) writeConf(more string) {
+	r.T.Helper()
+	switchtest.WriteFile(r.T, r.conf, fmt.Sprintf("[health]\naudit_interval_secs = 0\nmax_failure_rate_percent = 100.0\nmax_stall_seconds = 1\n[warm_restart]\nstate_file = %q\n"+
+		"[metrics]\nstorage_path = %q\n%s", r.Dir+"/model/port_state.json", r.Dir+"/model/metrics", more))
+}
+
+// Run applies the events and compares at the end, with all faults over.
+func (r *modelRun) run(events []modelEvent) {
+	r.T.Helper()
+	done := 0
+	r.T.Cleanup(func() {
+		if r.T.Failed() {
+			r.T.Logf("that was after %s", spell(events[:done]))
+		}
+	})
+	for _, e := range events {
+		apply, known := modelOps[e.do]
+		if !known {
+			r.T.Fatalf("unknown event %v", e)
+		}
+		done++
+		if apply(r, e.n, e.v) {
+			r.applied[e.do]++
+		} else {
+			r.applied["(not applicable)"]++
+		}
+	}
+	for _, op := range []string{"unpause", "back", "release", "start"} {
+		modelOps[op](r, 0, 0)
+	}
+	r.settle()
+	r.checkReport()
+}
+
+// reachable reports whether the databases can be asked.
+func (r *modelRun) reachable() bool { return !r.down && !r.paused }
+
+// hset is HSET on both.
+func (r *modelRun) hset(database, key string, fieldsAndValues ...string) {
+	r.T.Helper()
+	r.Do(database, append([]string{"HSET", key}, fieldsAndValues...)...)
+	r.m.db[database].set(key, switchtest.Pairs(fieldsAndValues))
+}
+
+// del is DEL on both.
+func (r *modelRun) del(database, key string) {
+	r.T.Helper()
+	r.Do(database, "DEL", key)
+	delete(r.m.db[database], key)
+}
+
+// Settle waits until machine and model are in step, if they can be, and
+// compares.
+func (r *modelRun) settle() {
+	r.T.Helper()
+	r.readLinks()
+	r.checkUp()
+	switch {
+	case !r.reachable():
+	case r.d == nil || r.held:
+		r.compare(0)
+		r.checkDeletions()
+	default:
+		r.probe()
+		risen := r.awaitResyncs()
+		back := risen["database_back"] || risen["database_flushed"]
+		if r.revive != nil && !risen["database_back"] {
+			r.m.daemon.revive = r.revive // it was not lost
+		}
+		r.revive = nil
+		if back {
+			// STATE_DB is compared with the kernel somewhere between the messages.
+			if r.early == nil {
+				r.early = r.m.clone()
+			}
+			r.early.sweep()
+			r.early.sweeping = true
+		}
+		var fill time.Duration
+		if n := len(r.m.configured()); back && n > 0 && n < len(r.m.daemon.ports) {
+			fill = fillPatience
+		}
+		messages := append(r.queue, r.sent()...)
+		r.queue = nil
+		r.both(func(m *switchModel) {
+			m.hear(messages)
+			if risen["overrun"] {
+				r.overran = time.Now()
+				m.dump(false)
+			}
+			if back {
+				m.databaseBack()
+			}
+			if risen["database_flushed"] { // perhaps CONFIG_DB's, whose rows are new then
+				for name := range m.configured() {
+					m.daemon.expected[name] = true
+				}
+			}
+			m.lookAgain()
+		})
+		r.compare(fill)
+		r.checkDeletions()
+		r.early = nil
+	}
+}
+
+// both does something to the model and to what it could be as well.
+func (r *modelRun) both(do func(*switchModel)) {
+	do(r.m)
+	if r.early != nil {
+		r.early.links = r.m.links
+		do(r.early)
+	}
+}
+
+// readLinks has the kernel bring all interfaces up to date, which otherwise may
+// take it a second, and reads them.
+func (r *modelRun) readLinks() {
+	r.T.Helper()
+	for name, p := range r.ports {
+		b := netlinkraw.AppendHeader(nil, unix.RTM_GETLINK, 0, 0, 0)
+		b = netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, p.index, 0, 0)
+		netlinkraw.FinishMessage(b, 0)
+		r.Must("look at "+name, r.kernel.Do(b))
+	}
+	r.readFacts()
+}
+
+// readFacts reads the interfaces as they are.
+func (r *modelRun) readFacts() {
+	r.T.Helper()
+	clear(r.m.links)
+	r.Must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		if p := r.ports[string(l.Name)]; p != nil && p.index == l.Index {
+			r.m.links[l.Index] = modelLink{string(l.Name), l.Flags&unix.IFF_UP != 0, l.Flags&unix.IFF_RUNNING != 0, int(l.MTU)}
+		}
+	}))
+	if len(r.m.links) != len(r.ports) {
+		r.T.Fatalf("the kernel has %v, the test made %v", r.m.links, slices.Sorted(maps.Keys(r.ports)))
+	}
+}
+
+// checkUp looks whether the daemon left the administrative states alone, old
+// interfaces apart.
+func (r *modelRun) checkUp() {
+	r.T.Helper()
+	for index, l := range r.m.links {
+		if l.admin != r.m.up[index] {
+			r.T.Fatalf("%s is %s, and ought to be %s", l.name, switchtest.UpOrDown(l.admin), switchtest.UpOrDown(r.m.up[index]))
+		}
+	}
+}
+
+// probe waits until the daemon has dealt with all that the kernel has told it:
+// a rename at the end, which deletes the row of the old name whatever APPL_DB
+// has (D7).
+func (r *modelRun) probe() {
+	r.T.Helper()
+	p, key := r.ports[r.probing], switchtest.StatePort+r.probing
+	r.hset("STATE_DB", key, "state", "ok")
+	to := map[string]string{"PortChannel9a": "PortChannel9b", "PortChannel9b": "PortChannel9a"}[r.probing]
+	r.rename(r.probing, to)
+	r.m.links[p.index] = modelLink{name: to, mtu: r.m.links[p.index].mtu}
+	r.probing = to
+	switchtest.Eventually(r.T, modelPatience, func() string {
+		if !r.d.Alive() {
+			return "the daemon has ended"
+		}
+		if r.Exists("STATE_DB", key) {
+			return "a rename is not noticed"
+		}
+		return ""
+	})
+}
+
+// rename renames an interface that is down.
+func (r *modelRun) rename(name, to string) {
+	r.T.Helper()
+	r.Must("rename", r.Links.Rename(name, to))
+	r.ports[to] = r.ports[name]
+	delete(r.ports, name)
+}
+
+// awaitResyncs waits until the faults so far have been noticed and their
+// resyncs are over, and returns the reasons of all resyncs since the last time.
+func (r *modelRun) awaitResyncs() (risen map[string]bool) {
+	r.T.Helper()
+	counts, looks := make(map[string]float64), 0
+	switchtest.Eventually(r.T, modelPatience, func() string {
+		values := switchtest.Scrape(r.T)
+		for _, reason := range []string{"overrun", "database_back", "database_flushed", "dump_failed", "dump_silent"} {
+			var err error
+			counts[reason], err = strconv.ParseFloat(values[switchtest.ResyncSeries(reason)], 64)
+			r.Must("read a counter", err)
+			if counts[reason]-r.counters[reason] < float64(r.faults[reason]) {
+				return "no resync because of " + reason
+			}
+		}
+		for series, want := range map[string]string{`portsyncd_component_up{component="kernel"}`: "1",
+			`portsyncd_component_up{component="database"}`: "1", "portsyncd_backlog_events": "0"} {
+			if values[series] != want {
+				return series + " is " + values[series]
+			}
+		}
+		if looks++; len(r.faults) > 0 && looks < 2 {
+			return "once more, lest it has counted a resync and not begun it"
+		}
+		return ""
+	})
+	risen = make(map[string]bool)
+	for reason, n := range counts {
+		if n == r.counters[reason] {
+			continue
+		}
+		risen[reason] = true
+		if r.faults[reason] == 0 && !r.excused[reason] {
+			r.T.Fatalf("a resync because of %s, and there was no reason", reason)
+		}
+	}
+	r.counters = counts
+	clear(r.faults)
+	clear(r.excused)
+	return risen
+}
+
+// compare waits until the databases are what the model says.
+func (r *modelRun) compare(more time.Duration) {
+	r.T.Helper()
+	var have map[string]modelTable
+	took := switchtest.Eventually(r.T, modelPatience+more, func() string {
+		if r.d != nil && !r.d.Alive() {
+			return fmt.Sprintf("the daemon has ended: %v", r.d.Cmd.ProcessState)
+		}
+		r.hearLate()
+		have = r.contents()
+		if wrong := r.difference(have); wrong != "" || r.d == nil || r.held {
+			return wrong
+		}
+		return r.untold()
+	})
+	r.m.db = have
+	if more == 0 {
+		r.slowest = max(r.slowest, took)
+	}
+}
+
+// hearLate has the model hear what the kernel sends of itself: it may take a
+// second to act on a carrier, and be about to when it is asked to.
+func (r *modelRun) hearLate() {
+	r.T.Helper()
+	if r.d == nil || r.held {
+		return
+	}
+	if late := r.soFar(); len(late) > 0 {
+		r.readFacts()
+		r.both(func(m *switchModel) {
+			m.hear(late)
+			m.lookAgain()
+		})
+	}
+}
+
+// difference spells how contents are not those of the model, "" if they are.
+func (r *modelRun) difference(have map[string]modelTable) string {
+	var wrong []string
+	for database, want := range r.m.db {
+		keys := maps.Clone(want)
+		maps.Copy(keys, have[database])
+		for key := range keys {
+			got, want := switchtest.ContentOf(have[database][key]), switchtest.ContentOf(want[key])
+			if r.early != nil && database == "STATE_DB" && got == switchtest.ContentOf(r.early.db[database][key]) {
+				continue
+			}
+			if got != want {
+				wrong = append(wrong, fmt.Sprintf("%s %s is %s, the model says %s", database, key, got, want))
+			}
+		}
+	}
+	slices.Sort(wrong)
+	return strings.Join(wrong, "\n")
+}
+
+// contents reads the databases whole.
+func (r *modelRun) contents() map[string]modelTable {
+	r.T.Helper()
+	all := make(map[string]modelTable)
+	for database := range r.m.db {
+		conn, table := r.Conn(database), make(modelTable)
+		keys, err := conn.Keys("*")
+		r.Must("list the keys", err)
+		keys = slices.DeleteFunc(keys, func(k string) bool { return k == switchtest.KeySet })
+		rows, err := conn.HGetAllMany(keys)
+		r.Must("read the rows", err)
+		for _, row := range rows {
+			switch {
+			case row.Err != nil:
+				table[row.Key] = jammedRow
+			case len(row.Fields) > 0:
+				table[row.Key] = make(map[string]string)
+				for _, f := range row.Fields {
+					table[row.Key][f.Field] = f.Value
+				}
+			}
+		}
+		if members := r.Elements(database, switchtest.KeySet); len(members) > 0 {
+			table[switchtest.KeySet] = make(map[string]string)
+			for _, m := range members {
+				table[switchtest.KeySet][m] = ""
+			}
+		}
+		all[database] = table
+	}
+	return all
+}

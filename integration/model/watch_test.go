@@ -1,0 +1,113 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+
+	"portsyncd/internal/switchtest"
+	"portsyncd/netlinkraw"
+)
+
+// This file is what a sequence hears beside the daemon: what the kernel tells it,
+// and what it tells its own subscribers.
+
+// watchKernel records the link messages that the kernel sends.
+func watchKernel(c *switchtest.Cell) *switchtest.Record[modelMessage] {
+	c.T.Helper()
+	conn, err := netlinkraw.Dial(netlinkraw.Config{})
+	c.Must("open a netlink socket", err)
+	c.T.Cleanup(func() { conn.Close() })
+	told := new(switchtest.Record[modelMessage])
+	go func() {
+		var batch netlinkraw.Batch
+		for conn.Receive(&batch) == nil {
+			for batch.Next() {
+				if m := batch.Message(); m.Type == netlinkraw.NewLink || m.Type == netlinkraw.DelLink {
+					told.Add(modelMessage{m.Type == netlinkraw.DelLink, m.Link.Index, string(m.Link.Name), m.Link.Master != 0})
+				}
+			}
+		}
+	}()
+	return told
+}
+
+// sent returns what the kernel has sent since the last time, up to this moment.
+func (r *modelRun) sent() []modelMessage {
+	r.T.Helper()
+	r.serial++
+	name := fmt.Sprintf("mark%d", r.serial)
+	r.Must("mark a moment", r.Links.Rename(r.marker, name))
+	r.marker = name
+	if _, ok := r.told.Await(r.read, switchtest.Patience, func(m modelMessage) bool { return m.name == name }); !ok {
+		r.T.Fatal("nothing is heard of the kernel")
+	}
+	return r.soFar()
+}
+
+// soFar is sent without waiting for what is under way.
+func (r *modelRun) soFar() []modelMessage {
+	messages, _ := r.told.From(r.read)
+	r.read += len(messages)
+	return messages
+}
+
+// listen begins the record of what subscribers of STATE_DB hear. The daemon may
+// be quicker.
+func (r *modelRun) listen() {
+	r.T.Helper()
+	r.rows, r.heard = r.WatchRows(), 0
+	r.inStep()
+	r.deaf = true
+}
+
+// inStep begins a period that ends with checkDeletions.
+func (r *modelRun) inStep() {
+	r.T.Helper()
+	r.upToNow()
+	r.before, r.deaf = make(map[string]bool), false
+	for key := range r.m.db["STATE_DB"] {
+		r.before[key] = true
+	}
+	clear(r.m.deleted)
+}
+
+// upToNow returns the rows of STATE_DB that were deleted since the last time.
+func (r *modelRun) upToNow() map[string]bool {
+	r.T.Helper()
+	r.serial++
+	mark := fmt.Sprintf("mark%d", r.serial)
+	// As the server itself would tell of a write.
+	r.Do("STATE_DB", "PUBLISH", fmt.Sprintf("__keyspace@%d__:%s%s", r.Places["STATE_DB"].Number, switchtest.StatePort, mark), "hset")
+	isMark := func(row switchtest.TouchedRow) bool { return row.Key == mark }
+	if _, ok := r.rows.Await(r.heard, switchtest.Patience, isMark); !ok {
+		r.T.Fatal("nothing is heard of STATE_DB")
+	}
+	all, _ := r.rows.From(r.heard)
+	r.heard += 1 + slices.IndexFunc(all, isMark)
+	gone := make(map[string]bool)
+	for _, row := range all {
+		if row.Event == "del" {
+			gone[switchtest.StatePort+row.Key] = true
+		}
+	}
+	return gone
+}
+
+// checkDeletions compares which rows subscribers have seen go since both were
+// last in step: a port that is made again shows that (section 8), one that
+// lives on never does.
+func (r *modelRun) checkDeletions() {
+	r.T.Helper()
+	gone := r.upToNow()
+	for key := range gone {
+		if !r.m.deleted[key] && (r.early == nil || !r.early.deleted[key]) {
+			r.T.Fatalf("%s was deleted, and there was no reason", key)
+		}
+	}
+	for key := range r.m.deleted {
+		if r.before[key] && !gone[key] && !r.deaf {
+			r.T.Fatalf("nobody was told that %s goes", key)
+		}
+	}
+	r.inStep()
+}

@@ -1,0 +1,271 @@
+package monitoring
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+const scrapeToken = "a long random token"
+
+// copyPrometheusDir returns a copy of deploy/prometheus with the secrets that its
+// configurations name.
+func copyPrometheusDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(prometheusDir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	switchtest.WriteFile(t, filepath.Join(dir, "secrets", "ca.pem"), switchtest.NewAuthority(t, "authority").Pem)
+	switchtest.WriteFile(t, filepath.Join(dir, "secrets", "token"), scrapeToken+"\n")
+	return dir
+}
+
+// startDeployed starts a Prometheus with one of the shipped configurations, of
+// which only the intervals are others, and this target. It waits until the target
+// was scraped twice.
+func startDeployed(t *testing.T, dir, config, target string) *prometheus {
+	t.Helper()
+	switchtest.WriteFile(t, filepath.Join(dir, "targets", "switches.yml"), "- targets: ["+strconv.Quote(target)+"]\n")
+	file := filepath.Join(dir, config)
+	text := switchtest.Document(t, file)
+	for _, interval := range []string{"scrape_interval: 15s", "scrape_interval: 60s", "evaluation_interval: 15s"} {
+		name, _, _ := strings.Cut(interval, ":")
+		text = strings.ReplaceAll(text, interval, name+": 1s")
+	}
+	switchtest.WriteFile(t, file, text)
+	p := startPrometheusWith(t, file)
+	p.awaitScrapes(t, 2)
+	return p
+}
+
+// awaitScrapes waits for so many good scrapes in the last minute.
+func (p *prometheus) awaitScrapes(t *testing.T, n int) {
+	t.Helper()
+	switchtest.Eventually(t, 6*switchtest.Patience, func() string {
+		query := fmt.Sprintf(`sum_over_time(up{job="portsyncd"}[1m]) >= %d`, n)
+		if got, err := p.count(query); err != nil || got != 1 {
+			return fmt.Sprintf("%s: %d, %v", query, got, err)
+		}
+		return ""
+	})
+}
+
+// deployedInstance is what the relabelling of the configurations makes of the
+// address of the daemon in a cell.
+const deployedInstance = "127.0.0.1"
+
+// TestPrometheusConfigurations has a real Prometheus scrape a daemon as
+// prometheus.yml says, and what it writes for node_exporter's textfile collector
+// as prometheus-textfile.yml says. The third one is for TestPrometheusDashboards.
+func TestPrometheusConfigurations(t *testing.T) {
+	switchtest.Alongside(t)
+	switchtest.Require(t, "prometheus")
+	t.Run("plain", func(t *testing.T) {
+		c := switchtest.NewCell(t)
+		if c == nil {
+			return
+		}
+		c.Configure(2)
+		c.StartReady()
+		c.Plug(2)
+		p := startDeployed(t, copyPrometheusDir(t), "prometheus.yml", switchtest.HttpAddress)
+		p.awaitOne(t, `portsyncd_ports_present{job="portsyncd", instance="127.0.0.1"} == 2`)
+		p.awaitOne(t, `instance:portsyncd_port_oper_up:sum == 2`)
+	})
+	t.Run("textfile", func(t *testing.T) {
+		switchtest.Require(t, "prometheus-node-exporter")
+		k := switchtest.NewKeeper(t)
+		if k == nil {
+			return
+		}
+		k.Write("", "save_interval_secs = 1")
+		k.Configure(2)
+		k.Launch()
+		k.Plug(2)
+		exporter := exec.Command("prometheus-node-exporter", "--web.listen-address=127.0.0.1:9100",
+			"--collector.textfile.directory="+k.Storage)
+		exporter.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		said := new(switchtest.Output)
+		exporter.Stdout, exporter.Stderr = said, said
+		k.Must("start node_exporter", exporter.Start())
+		k.T.Cleanup(func() { exporter.Process.Kill(); exporter.Wait() })
+		p := startDeployed(t, copyPrometheusDir(t), "prometheus-textfile.yml", "127.0.0.1:9101")
+		p.awaitOne(t, `portsyncd_ports_present{job="portsyncd", instance="127.0.0.1"} == 2`)
+		if n, err := p.count(`node_scrape_collector_success`); n != 0 || err != nil {
+			t.Errorf("%d series of node_exporter in the job portsyncd, %v", n, err)
+		}
+		if strings.Contains(said.String(), "error gathering") {
+			t.Errorf("node_exporter said: %s", said)
+		}
+	})
+}
+
+// awaitOne waits until a query has one result.
+func (p *prometheus) awaitOne(t *testing.T, query string) {
+	t.Helper()
+	switchtest.Eventually(t, 3*switchtest.Patience, func() string {
+		if n, err := p.count(query); err != nil || n != 1 {
+			return fmt.Sprintf("%s: %d results, %v", query, n, err)
+		}
+		return ""
+	})
+}
+
+// TestPrometheusDashboards has a real Prometheus scrape, over TLS and with a token
+// as prometheus-tls.yml says, a daemon whose ports flap and that is restarted. Each
+// query of the dashboards must have data then. All rules must be evaluated without
+// an error, and those that what happened is a case of must fire.
+func TestPrometheusDashboards(t *testing.T) {
+	switchtest.Require(t, "prometheus")
+	k := switchtest.NewKeeper(t)
+	if k == nil {
+		return
+	}
+	dir := copyPrometheusDir(t)
+	authority := switchtest.NewAuthority(t, "authority")
+	cert, key := authority.Issue("switch")
+	switchtest.WriteFile(t, dir+"/secrets/ca.pem", authority.Pem)
+	switchtest.WriteFile(t, k.Dir+"/cert.pem", cert)
+	switchtest.WriteFile(t, k.Dir+"/key.pem", key)
+	k.Write("", fmt.Sprintf("save_interval_secs = 1\ntls_cert_file = %q\ntls_key_file = %q\nbearer_token_sha256 = \"%x\"\n[health]\naudit_interval_secs = 1\n",
+		k.Dir+"/cert.pem", k.Dir+"/key.pem", sha256.Sum256([]byte(scrapeToken))))
+	k.Configure(switchtest.FaultPorts)
+	daemon := k.Launch()
+	k.Plug(switchtest.FaultPorts)
+	stop := flaps(k.Cell, switchtest.FaultPorts)
+	p := startDeployed(t, dir, "prometheus-tls.yml", switchtest.HttpAddress)
+	p.awaitScrapes(t, 4)
+	daemon.Signal(syscall.SIGTERM)
+	daemon.Wait(5 * time.Second)
+	k.Launch()
+	p.awaitScrapes(t, 9)
+	for _, alert := range []string{"PortsyncdPortFlapping", "PortsyncdRestarted"} {
+		query := fmt.Sprintf(`count(ALERTS{alertname=%q, alertstate="firing"})`, alert)
+		p.awaitOne(t, query)
+	}
+	stop()
+
+	queries := readDashboards(t)
+	for _, q := range queries {
+		switchtest.Eventually(t, 3*switchtest.Patience, func() string { return p.hasData(q) })
+	}
+	t.Logf("%d queries of dashboards have data", len(queries))
+	p.checkRules(t)
+}
+
+// flaps pulls the cables of ports in turn and puts them back, until the returned
+// function is called.
+func flaps(c *switchtest.Cell, ports int) (stop func()) {
+	c.T.Helper()
+	links, quit, ended := switchtest.DialLinks(c.T), make(chan struct{}), make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			peer := switchtest.PeerName(switchtest.PortName(i / 2 % ports))
+			if err := links.SetUp(peer, i%2 == 1); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case <-quit:
+				ended <- nil
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		c.Must("flap", <-ended)
+	}
+}
+
+// hasData says what is wrong with the answer to a query as Grafana would send it.
+func (p *prometheus) hasData(q shown) string {
+	expr := strings.NewReplacer("$__rate_interval", "10s", "$__range", "2m",
+		"$job", "portsyncd", "$instance", deployedInstance, "$port", switchtest.PortName(0)).Replace(q.expr)
+	if strings.Contains(expr, "$") {
+		return "a variable is left in " + expr
+	}
+	path := "query?query=" + url.QueryEscape(expr)
+	if !q.instant {
+		now := time.Now().Unix()
+		path = fmt.Sprintf("query_range?query=%s&start=%d&end=%d&step=1", url.QueryEscape(expr), now-120, now)
+	}
+	text, err := switchtest.Fetch("http://" + p.address + "/api/v1/" + path)
+	if err != nil {
+		return fmt.Sprintf("%s, %s: %s: %v", q.dashboard, q.title, expr, err)
+	}
+	var answer struct {
+		Data struct {
+			Result []struct {
+				Value  []any
+				Values [][]any
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		return err.Error()
+	}
+	for _, r := range answer.Data.Result {
+		for _, v := range append(r.Values, r.Value) {
+			if len(v) == 2 && isNumber(v[1]) {
+				return ""
+			}
+		}
+	}
+	return fmt.Sprintf("%s, %s: no data for %s: %.300s", q.dashboard, q.title, expr, text)
+}
+
+func isNumber(v any) bool {
+	s, _ := v.(string)
+	f, err := strconv.ParseFloat(s, 64)
+	return err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
+}
+
+// checkRules: the server knows the rules that the files have, and evaluates all
+// of them.
+func (p *prometheus) checkRules(t *testing.T) {
+	t.Helper()
+	var want, got []string
+	for _, r := range readRules(t) {
+		want = append(want, r.name())
+	}
+	var data struct {
+		Groups []struct {
+			Rules []struct{ Name, Query, Health, LastError string }
+		}
+	}
+	p.query(t, "rules", &data)
+	for _, g := range data.Groups {
+		for _, r := range g.Rules {
+			got = append(got, r.Name)
+			if r.Health != "ok" || r.LastError != "" {
+				t.Errorf("%s: %s %s", r.Name, r.Health, r.LastError)
+			}
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("rules are\n%q, want\n%q", got, want)
+	}
+}

@@ -1,0 +1,171 @@
+package monitoring
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"portsyncd/internal/switchtest"
+)
+
+// awkwardPorts are names that an interface can have and that text and JSON must
+// escape (dev_valid_name in net/core/dev.c: no slash, no colon, no blank).
+var awkwardPorts = []string{`Ethernet"\90`, "Ethernet\xff\xfe", "Ethernet\x019", "Ethernetßλ"}
+
+// awkwardSite has a daemon that has seen all kinds of events, with ports of
+// awkward names among others.
+func awkwardSite(c *switchtest.Cell) *switchtest.Site {
+	c.T.Helper()
+	c.Configure(4)
+	c.StartWith("[health]\naudit_interval_secs = 1\n")
+	for _, name := range awkwardPorts {
+		c.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", "0")
+		c.AddPort(name)
+	}
+	c.Plug(4)
+	c.Must("delete", c.Links.Delete(switchtest.PortName(3)))
+	c.AwaitInStep(switchtest.Patience)
+	s := switchtest.NewSite(c.T, switchtest.HttpAddress)
+	s.AwaitValue("portsyncd_port_table_rows", float64(4+len(awkwardPorts))) // the first audit
+	return s
+}
+
+// TestPrometheusToolDaemon has promtool look at a daemon on real links: it
+// objects to the six names that the specification fixes and to nothing else.
+func TestPrometheusToolDaemon(t *testing.T) {
+	switchtest.Require(t, "promtool")
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	cmd := exec.Command("promtool", "check", "metrics")
+	cmd.Stdin = strings.NewReader(awkwardSite(c).Get("/metrics"))
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(strings.TrimSpace(string(out)), "\n")
+	slices.Sort(got)
+	var want []string
+	for name := range fixedNames {
+		want = append(want, name+` counter metrics should have "_total" suffix`)
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("promtool objects to\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestPrometheusDaemon has a real Prometheus scrape a daemon on real links. It
+// must answer a query for each family with as many series as the daemon exposes
+// and the names of ports as they are, and know the families' types and help.
+func TestPrometheusDaemon(t *testing.T) {
+	switchtest.Require(t, "prometheus")
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	s := awkwardSite(c)
+	server := startPrometheus(t, switchtest.HttpAddress)
+	switchtest.Eventually(t, 2*switchtest.Patience, func() string {
+		// The second scrape: nothing that the first one set off is missing.
+		if n, err := server.count("count_over_time(up[5m]) >= 2"); err != nil || n != 1 {
+			return fmt.Sprintf("targets scraped twice: %d, %v", n, err)
+		}
+		return ""
+	})
+	if n, err := server.count("up == 1"); n != 1 {
+		t.Fatalf("targets up: %d, %v", n, err)
+	}
+	e := s.Scrape()
+	metadata := server.metadata(t)
+	answered := 0
+	for _, f := range e.Families {
+		got := server.series(t, f)
+		if len(got) == 0 || len(got) != len(f.Series) {
+			t.Errorf("query for %s: %d series, the daemon exposes %d", f.Name, len(got), len(f.Series))
+		}
+		answered += len(got)
+		if m := metadata[f.Name]; len(m) != 1 || m[0].Type != f.Kind || escapeHelp(m[0].Help) != f.Help {
+			t.Errorf("metadata of %s: %+v, want %s %q", f.Name, m, f.Kind, f.Help)
+		}
+	}
+	t.Logf("%d families, %d series", len(e.Families), answered)
+
+	ports := make(map[string]bool)
+	for _, labels := range server.series(t, switchtest.Family{Name: "portsyncd_port_oper_up"}) {
+		ports[labels["port"]] = true
+	}
+	want := map[string]bool{switchtest.PortName(0): true, switchtest.PortName(1): true, switchtest.PortName(2): true, switchtest.PortName(3): true} // the last is missing
+	for _, name := range awkwardPorts {
+		want[switchtest.ShownName(name)] = true
+	}
+	if !maps.Equal(ports, want) {
+		t.Errorf("Prometheus knows ports %q, want %q", slices.Collect(maps.Keys(ports)), slices.Collect(maps.Keys(want)))
+	}
+	for _, query := range []string{
+		"portsyncd_ports_present == 7",
+		"portsyncd_ports_missing == 1",
+		"portsyncd_ports_configured == 4",
+		"portsyncd_port_config_done_ports - portsyncd_port_table_rows == -4",
+		"sum(portsyncd_port_oper_up) == 7",
+		"histogram_quantile(0.99, portsyncd_event_latency_seconds_bucket) > 0",
+		"time() - portsyncd_last_progress_timestamp_seconds < 60",
+		"portsyncd_sync_duration_seconds_count == 1",
+	} {
+		if n, err := server.count(query); err != nil || n != 1 {
+			t.Errorf("%s: %d results, %v", query, n, err)
+		}
+	}
+}
+
+// escapeHelp writes help as the text format does.
+func escapeHelp(help string) string {
+	return strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(help)
+}
+
+// query asks the server's HTTP API.
+func (p *prometheus) query(t *testing.T, path string, data any) {
+	t.Helper()
+	text, err := switchtest.Fetch("http://" + p.address + "/api/v1/" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := struct{ Data any }{data}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// Series returns the labels of a family's series.
+func (p *prometheus) series(t *testing.T, f switchtest.Family) []map[string]string {
+	t.Helper()
+	selector := f.Name
+	if f.Kind == "histogram" || f.Kind == "summary" {
+		selector = fmt.Sprintf(`{__name__=~"%s(_bucket|_sum|_count)?"}`, f.Name)
+	}
+	var data struct {
+		Result []struct{ Metric map[string]string }
+	}
+	p.query(t, "query?query="+url.QueryEscape(selector), &data)
+	var all []map[string]string
+	for _, r := range data.Result {
+		all = append(all, r.Metric)
+	}
+	return all
+}
+
+// about is what Prometheus knows of a family.
+type about struct{ Type, Help string }
+
+func (p *prometheus) metadata(t *testing.T) map[string][]about {
+	t.Helper()
+	data := make(map[string][]about)
+	p.query(t, "metadata", &data)
+	return data
+}

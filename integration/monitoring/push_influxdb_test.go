@@ -1,0 +1,272 @@
+package monitoring
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+// influxDB is a server of its own for one test, with a user and a database.
+type influxDB struct {
+	c    *switchtest.Cell
+	file string // its configuration
+	cmd  *exec.Cmd
+	said switchtest.Output
+}
+
+const (
+	influxAddress = "127.0.0.1:8086"
+	influxUser    = "noc"
+	influxSecret  = "correct horse" // must show up nowhere
+)
+
+// newInfluxDB starts a server that lets nobody in but one user.
+func newInfluxDB(c *switchtest.Cell) *influxDB {
+	c.T.Helper()
+	dir := c.T.TempDir()
+	i := &influxDB{c: c, file: dir + "/influxdb.conf"}
+	switchtest.WriteFile(c.T, i.file, fmt.Sprintf(`
+reporting-disabled = true
+bind-address = "127.0.0.1:8088"
+[meta]
+dir = %q
+[data]
+dir = %q
+wal-dir = %q
+[monitor]
+store-enabled = false
+[http]
+bind-address = %q
+auth-enabled = true
+`, dir+"/meta", dir+"/data", dir+"/wal", influxAddress))
+	i.Start()
+	c.T.Cleanup(func() {
+		i.kill()
+		if c.T.Failed() {
+			c.T.Logf("influxd said: %s", &i.said)
+		}
+	})
+	i.query("CREATE USER " + influxUser + " WITH PASSWORD '" + influxSecret + "' WITH ALL PRIVILEGES")
+	i.query("CREATE DATABASE fabric")
+	return i
+}
+
+func (i *influxDB) Start() {
+	i.c.T.Helper()
+	i.cmd = exec.Command("influxd", "run", "-config", i.file)
+	i.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	i.cmd.Stdout, i.cmd.Stderr = &i.said, &i.said
+	i.c.Must("start influxd", i.cmd.Start())
+	switchtest.Eventually(i.c.T, 3*switchtest.Patience, func() string {
+		response, err := http.Get("http://" + influxAddress + "/ping")
+		if err != nil {
+			return err.Error()
+		}
+		response.Body.Close()
+		return ""
+	})
+}
+
+func (i *influxDB) kill() {
+	i.cmd.Process.Kill()
+	i.cmd.Wait()
+}
+
+// influxSeries is a series of an answer: a measurement, its tags, and rows.
+type influxSeries struct {
+	Name    string
+	Tags    map[string]string
+	Columns []string
+	Values  [][]*json.Number
+}
+
+func (i *influxDB) query(q string) []influxSeries {
+	i.c.T.Helper()
+	form := url.Values{"q": {q}, "db": {"fabric"}, "epoch": {"ms"}}
+	request, err := http.NewRequest(http.MethodPost, "http://"+influxAddress+"/query", strings.NewReader(form.Encode()))
+	i.c.Must("make a query", err)
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(influxUser, influxSecret)
+	client := http.Client{Timeout: switchtest.Patience}
+	response, err := client.Do(request)
+	i.c.Must("query", err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	i.c.Must("query", err)
+	var answer struct {
+		Error   string
+		Results []struct {
+			Error  string
+			Series []influxSeries
+		}
+	}
+	i.c.Must("query", json.Unmarshal(body, &answer))
+	if answer.Error != "" || len(answer.Results) != 1 || answer.Results[0].Error != "" {
+		i.c.T.Fatalf("%s: %s", q, body)
+	}
+	return answer.Results[0].Series
+}
+
+// newest returns the newest value of each series under its name in /metrics,
+// with labels as tags.
+func (i *influxDB) newest() map[string]float64 {
+	i.c.T.Helper()
+	all := make(map[string]float64)
+	for _, s := range i.query("SELECT * FROM portsyncd, process, go GROUP BY * ORDER BY time DESC LIMIT 1") {
+		for n, column := range s.Columns {
+			if v := s.Values[0][n]; v != nil && column != "time" {
+				f, err := v.Float64()
+				i.c.Must("read a value", err)
+				all[seriesKey(s.Name+"_"+column, s.Tags)] = f
+			}
+		}
+	}
+	return all
+}
+
+// seriesKey spells name and labels without those that are empty.
+func seriesKey(name string, labels map[string]string) string {
+	set := make(map[string]string)
+	for k, v := range labels {
+		if v != "" {
+			set[k] = v
+		}
+	}
+	return fmt.Sprintf("%s %q", name, set) // a map is printed in the order of its keys
+}
+
+var labelPair = regexp.MustCompile(`(\w+)="((?:[^"\\]|\\.)*)"`)
+
+// labelsOf reads the labels of a series of an exposition.
+func labelsOf(series string) (name string, labels map[string]string) {
+	name, rest, _ := strings.Cut(series, "{")
+	labels = make(map[string]string)
+	for _, m := range labelPair.FindAllStringSubmatch(rest, -1) {
+		labels[m[1]] = strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(m[2])
+	}
+	return name, labels
+}
+
+// TestPushInfluxDB has the daemon push to a real InfluxDB, as a user whose
+// password stands in a file. All series of /metrics must arrive, ports of awkward
+// names among them; while the server is away nothing is lost and nothing of the
+// daemon's work waits.
+func TestPushInfluxDB(t *testing.T) {
+	switchtest.Require(t, "influxd")
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	influx := newInfluxDB(c)
+	secret := c.Dir + "/push.secret"
+	header := "Basic " + base64.StdEncoding.EncodeToString([]byte(influxUser+":"+influxSecret))
+	c.Must("write the secret", os.WriteFile(secret, []byte(header+"\n"), 0o600))
+	c.Configure(2)
+	conf := fmt.Sprintf("[push]\nurl = 'http://%s/write?db=fabric'\ninterval_secs = 1\ninstance = 'leaf 1'\nauthorization_file = %q\n",
+		influxAddress, secret)
+	d := c.StartWith(conf)
+	c.Plug(2)
+	for _, name := range awkwardPorts {
+		c.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", "0")
+		c.AddPort(name)
+	}
+	c.AwaitInStep(switchtest.Patience)
+	site := switchtest.NewSite(t, switchtest.HttpAddress)
+
+	switchtest.Eventually(t, 3*switchtest.Patience, func() string { return influx.missing(site.Scrape()) })
+
+	influx.kill()
+	begin := site.Scrape()
+	awaitAtLeast(site, `portsyncd_push_failures_total{reason="unreachable"}`, begin.Samples[`portsyncd_push_failures_total{reason="unreachable"}`]+2)
+	c.AwaitLog(0, switchtest.Patience, "cannot push metrics", "unreachable")
+	c.Ip("link set " + switchtest.PortName(0) + " mtu 1400")
+	c.Recovered("receiver gone")
+	awaitAtLeast(site, "portsyncd_push_queue_batches", 3)
+	influx.Start()
+	c.AwaitLog(0, 6*switchtest.Patience, "metrics are pushed again")
+	site.AwaitValue("portsyncd_push_queue_batches", 0)
+	checkNothingLost(t, influx, site)
+
+	if out, err := exec.Command(c.Binary, "check-config", c.Dir+"/portsyncd.conf").CombinedOutput(); err != nil || strings.Contains(string(out), header[6:]) {
+		t.Errorf("check-config: %v: %s", err, out)
+	}
+	lines, _ := c.Logs.From(0)
+	for _, l := range lines {
+		if l.Has(header[6:]) || l.Has(influxSecret) {
+			t.Errorf("the log has the secret: %s", l)
+		}
+	}
+	d.Signal(syscall.SIGTERM)
+	d.Wait(5 * time.Second)
+}
+
+// missing says which series of an exposition have not arrived, or, where they do
+// not change any more, with another value.
+func (i *influxDB) missing(e switchtest.Exposition) string {
+	got := i.newest()
+	for series, value := range e.Samples {
+		name, labels := labelsOf(series)
+		labels["instance"] = "leaf 1"
+		arrived, ok := got[seriesKey(name, labels)]
+		if !ok {
+			return "no " + seriesKey(name, labels)
+		}
+		if strings.HasPrefix(name, "portsyncd_port_") && arrived != value {
+			return fmt.Sprintf("%s is %v, /metrics shows %v", series, arrived, value)
+		}
+	}
+	return ""
+}
+
+// checkNothingLost: there is a point for each batch that was delivered, and
+// between two of them no more time than between two samples.
+func checkNothingLost(t *testing.T, influx *influxDB, s *switchtest.Site) {
+	t.Helper()
+	delivered := func() int {
+		e := s.Scrape()
+		n := e.Samples["portsyncd_push_requests_total"]
+		for series, v := range e.Samples {
+			if strings.HasPrefix(series, "portsyncd_push_failures_total{") {
+				n -= v
+			}
+			if strings.HasPrefix(series, "portsyncd_push_dropped_batches_total{") && v != 0 {
+				t.Errorf("%s is %v", series, v)
+			}
+		}
+		return int(n)
+	}
+	before := delivered()
+	series := influx.query("SELECT ready FROM portsyncd")
+	after := delivered()
+	if len(series) != 1 {
+		t.Fatalf("%d series of portsyncd_ready", len(series))
+	}
+	points := series[0].Values
+	if len(points) < before || len(points) > after+1 { // one may be under way
+		t.Errorf("%d points, %d to %d batches were delivered", len(points), before, after)
+	}
+	t.Logf("%d points", len(points))
+}
+
+// awaitAtLeast waits until a series shows a value or more.
+func awaitAtLeast(s *switchtest.Site, series string, least float64) {
+	s.T.Helper()
+	switchtest.Eventually(s.T, 3*switchtest.Patience, func() string {
+		if got, ok := s.Scrape().Samples[series]; got < least || !ok {
+			return fmt.Sprintf("%s is %v (there: %v), want %v at least", series, got, ok, least)
+		}
+		return ""
+	})
+}

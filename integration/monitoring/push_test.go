@@ -1,0 +1,111 @@
+package monitoring
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+// TestPushHostile gives the daemon receivers that take nothing. Batches are
+// dropped, ports are synchronised as ever, and a request under way does not keep
+// the process from ending.
+func TestPushHostile(t *testing.T) {
+	switchtest.Alongside(t)
+	for _, r := range []struct {
+		name string
+		// serve gets a connection on which a request has been read, or nothing.
+		serve func(conn net.Conn)
+		reads bool
+		log   string
+	}{
+		{"silent", func(conn net.Conn) { io.Copy(io.Discard, conn) }, true, ""}, // reported after 10 s
+		{"deaf", func(conn net.Conn) { time.Sleep(time.Hour) }, false, ""},
+		{"trickling", func(conn net.Conn) {
+			for {
+				if _, err := io.WriteString(conn, "H"); err != nil {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}, true, ""},
+		{"busy", func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+		}, true, "overloaded"},
+		{"broken", func(conn net.Conn) {}, true, "unreachable"},
+		{"elsewhere", func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://"+switchtest.HttpAddress+"/\r\nContent-Length: 0\r\n\r\n")
+		}, true, "unauthorized"},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			c := switchtest.NewCell(t)
+			if c == nil {
+				return
+			}
+			l, err := net.Listen("tcp", "127.0.0.1:8086")
+			c.Must("listen", err)
+			c.T.Cleanup(func() { l.Close() })
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					go func() {
+						defer conn.Close()
+						if r.reads {
+							request, err := http.ReadRequest(bufio.NewReader(conn))
+							if err != nil {
+								return
+							}
+							io.Copy(io.Discard, request.Body)
+						}
+						r.serve(conn)
+					}()
+				}
+			}()
+			c.Configure(switchtest.FaultPorts)
+			d := c.StartWith("[push]\nurl = 'http://127.0.0.1:8086/write'\ninterval_secs = 1\nqueue_batches = 1\ngzip = false\n")
+			c.Plug(switchtest.FaultPorts)
+			s := switchtest.NewSite(t, switchtest.HttpAddress)
+			awaitAtLeast(s, `portsyncd_push_dropped_batches_total{reason="queue_full"}`, 1)
+			if r.log != "" {
+				c.AwaitLog(0, 3*switchtest.Patience, "cannot push metrics", r.log)
+			}
+			c.Disturb()
+			c.Recovered("the receiver is " + r.name)
+			if body := s.Get("/healthz"); !strings.HasPrefix(body, "healthy") {
+				t.Errorf("/healthz: %s", body)
+			}
+			if got := s.Scrape().Samples["portsyncd_push_samples_total"]; got != 0 {
+				t.Errorf("%v samples count as taken", got)
+			}
+			d.Signal(syscall.SIGTERM)
+			if status := d.Wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
+				t.Errorf("wait status %#x, want the end by SIGTERM", int(status))
+			}
+		})
+	}
+}
+
+// TestPushUnfit: a setting that is of no use is said once, and nothing else of the
+// daemon minds.
+func TestPushUnfit(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(1)
+	c.StartWith("[push]\nurl = 'https://127.0.0.1/write'\ninterval_secs = 1\nca_file = '" + c.Dir + "/none.pem'\n")
+	c.Plug(1)
+	c.AwaitLog(0, switchtest.Patience, "cannot push metrics", "none.pem")
+	if code := switchtest.NewSite(t, switchtest.HttpAddress).Ask(http.MethodGet, "/healthz").Code; code != http.StatusOK {
+		t.Errorf("/healthz: status %d", code)
+	}
+}

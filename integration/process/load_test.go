@@ -1,0 +1,183 @@
+package process
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+	"portsyncd/netlinkraw"
+)
+
+// loadLasts is how long the load of TestThousandEventsASecond goes on.
+func loadLasts() time.Duration {
+	if switchtest.Thorough() {
+		return time.Minute
+	}
+	return 3 * time.Second
+}
+
+// countMessages counts the messages that the kernel sends about links named
+// Ethernet, with a socket of its own.
+func countMessages(c *switchtest.Cell) *atomic.Int64 {
+	c.T.Helper()
+	conn, err := netlinkraw.Dial(netlinkraw.Config{})
+	c.Must("open a netlink socket", err)
+	c.T.Cleanup(func() { conn.Close() })
+	count := new(atomic.Int64)
+	go func() {
+		var batch netlinkraw.Batch
+		for conn.Receive(&batch) == nil {
+			for batch.Next() {
+				m := batch.Message()
+				switch {
+				case m.Type == netlinkraw.Overrun:
+					count.Store(math.MinInt64 / 2) // whatever comes, the sum is wrong
+				case strings.HasPrefix(string(m.Link.Name), "Ethernet"):
+					count.Add(1)
+				}
+			}
+		}
+	}()
+	return count
+}
+
+// TestThousandEventsASecond holds us to a thousand link events a second without
+// loss: the daemon decides on as many messages as a second listener hears, has no
+// overrun and no resync, and STATE_DB is the kernel's in the end. It prints how
+// long the events took from the socket to Redis' acknowledgement.
+func TestThousandEventsASecond(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	const ports, rate = 32, 1000
+	c.Configure(ports)
+	c.StartWith("[health]\naudit_interval_secs = 0\n") // an audit's messages would be counted too
+	c.Plug(ports)
+	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	decided := func(e switchtest.Exposition) float64 {
+		return e.Value(t, `portsyncd_events_total{event="newlink"}`) + e.Value(t, `portsyncd_events_total{event="dellink"}`)
+	}
+	before := s.Scrape()
+	heard := countMessages(c)
+
+	begin, lasts, changes := time.Now(), loadLasts(), 0
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for time.Since(begin) < lasts {
+		// What a busy machine missed is made up for.
+		for due := int(time.Since(begin).Seconds() * rate); changes < due; changes++ {
+			c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(changes%ports), 1400+changes/ports%2))
+		}
+		<-tick.C
+	}
+	took := time.Since(begin)
+	c.Recovered(fmt.Sprintf("%d changes in %v", changes, took.Round(time.Millisecond)))
+	after := s.Scrape()
+	if buffer := after.Value(t, "portsyncd_netlink_receive_buffer_bytes"); buffer < 1<<20 {
+		// Who may not ask for more (net.core.rmem_max) is overrun when the machine
+		// is busy for a moment; in step it is all the same.
+		t.Logf("the kernel grants a receive buffer of %v bytes: messages may be lost and made up for", buffer)
+		return
+	}
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		after = s.Scrape()
+		if got, want := decided(after)-decided(before), float64(heard.Load()); got != want || want < float64(changes) {
+			return fmt.Sprintf("the daemon decided on %v messages, another listener heard %v, of %d changes", got, want, changes)
+		}
+		return ""
+	})
+	for _, series := range []string{"portsyncd_netlink_overruns_total", `portsyncd_resyncs_total{reason="overrun"}`,
+		`portsyncd_database_errors_total{kind="io"}`, `portsyncd_database_errors_total{kind="refused"}`} {
+		if n := after.Value(t, series) - before.Value(t, series); n > 0 {
+			t.Errorf("%s grew by %v", series, n)
+		}
+	}
+	latency := after.Latency().Minus(before.Latency())
+	t.Logf("%.0f events a second for %v: %d changes, %v messages, none lost; p50 <= %v s, p99 <= %v s", float64(changes)/took.Seconds(),
+		took.Round(time.Second), changes, heard.Load(), latency.Quantile(0.5), latency.Quantile(0.99))
+	if p99 := latency.Quantile(0.99); p99 > 1 && !switchtest.RaceEnabled { // a hundred times what it is on an idle machine
+		t.Errorf("p99 is above %v s", p99)
+	}
+}
+
+// TestConcurrentScrapes has many clients scrape at once while links change: each
+// answer is whole, no counter goes back between two answers to one client, and
+// each histogram is one of a moment.
+func TestConcurrentScrapes(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	const clients, scrapes = 24, 20
+	d := c.BringUp(switchtest.FaultPorts)
+	first := switchtest.NewSite(t, switchtest.HttpAddress)
+	stop := c.Churn()
+	var wg sync.WaitGroup
+	for n := range clients {
+		s := first.Dialing("tcp", switchtest.HttpAddress)
+		wg.Go(func() {
+			var last switchtest.Exposition
+			for range scrapes {
+				path := []string{"/metrics", "/metrics.json", "/ports", "/healthz"}[n%4]
+				a, err := s.Try(http.MethodGet, path)
+				if err != nil || a.Code != http.StatusOK {
+					t.Errorf("client %d: GET %s: %d, %v", n, path, a.Code, err)
+					return
+				}
+				if path != "/metrics" {
+					if strings.HasPrefix(a.Header.Get("Content-Type"), switchtest.JsonText) && !json.Valid([]byte(a.Body)) {
+						t.Errorf("client %d: %s is no JSON: %.200q", n, path, a.Body)
+					}
+					continue
+				}
+				e, err := switchtest.ParseExposition(a.Body)
+				if err != nil {
+					t.Errorf("client %d: %v", n, err)
+					return
+				}
+				for _, problem := range implausible(e, last) {
+					t.Errorf("client %d: %s", n, problem)
+				}
+				last = e
+			}
+		})
+	}
+	wg.Wait()
+	stop()
+	c.Recovered(fmt.Sprintf("%d scrapes by %d clients at once", clients*scrapes, clients))
+	c.Unharmed(d)
+}
+
+// implausible says what cannot be, in one scrape or after an earlier one.
+func implausible(e switchtest.Exposition, earlier switchtest.Exposition) (problems []string) {
+	for _, f := range e.Families {
+		below := 0.0
+		for _, series := range f.Series {
+			v := e.Samples[series]
+			if f.Kind != "gauge" && v < earlier.Samples[series] && !strings.Contains(series, "quantile=") {
+				problems = append(problems, fmt.Sprintf("%s was %v and is %v", series, earlier.Samples[series], v))
+			}
+			if f.Kind != "histogram" {
+				continue
+			}
+			switch {
+			case strings.Contains(series, "_bucket{"):
+				if v < below {
+					problems = append(problems, fmt.Sprintf("%s is %v, the bucket before it %v", series, v, below))
+				}
+				below = v
+			case strings.HasPrefix(series, f.Name+"_count") && v != below:
+				problems = append(problems, fmt.Sprintf("%s is %v, its last bucket %v", series, v, below))
+			}
+		}
+	}
+	return problems
+}

@@ -1,0 +1,225 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/daemon"
+	"portsyncd/internal/switchtest"
+)
+
+// fullPipe returns the writing end of a pipe that has no room and whose reader
+// does not read.
+func fullPipe(t *testing.T) *os.File {
+	t.Helper()
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	return fillUp(t, ends)
+}
+
+// fullSocket is fullPipe for a stream socket, as the journal gives one to services.
+func fullSocket(t *testing.T) *os.File {
+	t.Helper()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fillUp(t, ends)
+}
+
+// fillUp fills the second of the two ends, and leaves it blocking, as programs
+// expect it.
+func fillUp(t *testing.T, ends [2]int) *os.File {
+	t.Helper()
+	reader, writer := os.NewFile(uintptr(ends[0]), "reader"), os.NewFile(uintptr(ends[1]), "writer")
+	t.Cleanup(func() { reader.Close(); writer.Close() })
+	if err := unix.SetNonblock(ends[1], true); err != nil {
+		t.Fatal(err)
+	}
+	for size := 4096; size > 0; {
+		switch _, err := unix.Write(ends[1], make([]byte, size)); err {
+		case nil:
+		case unix.EAGAIN:
+			size /= 2
+		default:
+			t.Fatal(err)
+		}
+	}
+	if err := unix.SetNonblock(ends[1], false); err != nil {
+		t.Fatal(err)
+	}
+	return writer
+}
+
+// TestFullOutput starts the daemon with standard output and error that are full
+// and that nobody reads, the log included if CONFIG_DB sends it there: the
+// configuration is produced, ports follow, and SIGTERM ends the daemon.
+func TestFullOutput(t *testing.T) {
+	switchtest.Alongside(t)
+	for _, f := range []struct {
+		name string
+		make func(*testing.T) *os.File
+		log  string
+	}{
+		{"pipe", fullPipe, ""},
+		{"pipe with the log", fullPipe, "STDOUT"},
+		{"stderr with the log", fullPipe, "STDERR"},
+		{"socket with the log", fullSocket, "STDOUT"},
+	} {
+		t.Run(strings.ReplaceAll(f.name, " ", "_"), func(t *testing.T) {
+			c := switchtest.NewCell(t)
+			if c == nil {
+				return
+			}
+			c.Configure(1)
+			if f.log != "" {
+				c.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "DEBUG", "LOGOUTPUT", f.log)
+			}
+			d := c.Start(switchtest.Launch{Unwatched: true, Stdout: f.make(t), Stderr: f.make(t)})
+			switchtest.Eventually(t, switchtest.Patience, func() string {
+				if c.Pop(); !c.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+					return "no PortConfigDone"
+				}
+				return ""
+			})
+			c.AddPort(switchtest.PortName(0))
+			c.AwaitInitDone()
+			c.Recovered("a start with full output")
+			d.DiesBy(syscall.SIGTERM, "with full output")
+		})
+	}
+}
+
+// TestErrorWithFullOutput: a daemon that ends by an error does not wait for a
+// reader of it.
+func TestErrorWithFullOutput(t *testing.T) {
+	full, done := fullPipe(t), make(chan struct{})
+	go func() { daemon.PrintError(full, syscall.EPERM); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(switchtest.Patience):
+		t.Error("the error waits for a reader")
+	}
+}
+
+// TestProcessOne stops a daemon that is process 1 of its container: no signal
+// that it sends to itself can end it, so it ends with the status that a shell
+// shows for the signal.
+func TestProcessOne(t *testing.T) {
+	switchtest.Alongside(t)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			c := switchtest.NewCell(t)
+			if c == nil {
+				return
+			}
+			c.Configure(1)
+			d := c.Start(switchtest.Launch{NewPIDs: true})
+			d.AwaitReady()
+			d.Signal(sig)
+			if status := d.Wait(5 * time.Second); !status.Exited() || status.ExitStatus() != 128+int(sig) {
+				t.Errorf("wait status %#x, want exit status %d", int(status), 128+int(sig))
+			}
+		})
+	}
+}
+
+// TestTooFewDescriptors starts the daemon with fewer descriptors than it needs to
+// list the interfaces: it says so once, waits without taking the processor, and ends
+// by SIGTERM.
+func TestTooFewDescriptors(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(1)
+	const complaint, hold = "portsyncd: list links: open netlink socket: too many open files", time.Second
+	var d *switchtest.Program
+	for limit := 6; ; limit++ { // with fewer Go's runtime gives up, with more it starts
+		if limit == 20 {
+			t.Fatal("with no limit does it wait for descriptors")
+		}
+		d = c.StartCommand(switchtest.Launch{}, "/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0"`, limit), c.Binary)
+		switchtest.Eventually(t, switchtest.Patience, func() string {
+			if d.Alive() && d.Stdout.String() == "" && d.Stderr.String() == "" {
+				return fmt.Sprintf("no output with %d descriptors", limit)
+			}
+			return ""
+		})
+		if d.Alive() && strings.Contains(d.Stderr.String(), complaint) {
+			break
+		}
+		d.Cmd.Process.Kill() // unless Go's runtime has ended it
+		<-d.Ended
+	}
+	switchtest.Throughout(t, hold, func() string {
+		if n := strings.Count(d.Stderr.String(), complaint); n != 1 || !d.Alive() {
+			return fmt.Sprintf("alive %v, said %d times: %q", d.Alive(), n, d.Stderr)
+		}
+		return ""
+	})
+	if used := processorTime(t, d.Cmd.Process.Pid); used > hold/3 {
+		t.Errorf("it took %v of the processor in %v", used, hold)
+	}
+	d.DiesBy(syscall.SIGTERM, "while it waits for descriptors")
+}
+
+// TestDescriptorsLater leaves JoinLinks one descriptor, which is one too few, until
+// it has complained. Then it has both the socket and the list.
+func TestDescriptorsLater(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.AddPort(switchtest.PortName(0))
+	var before unix.Rlimit
+	c.Must("get the limit", unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
+	free, err := unix.Dup(0) // the lowest
+	c.Must("find a free descriptor", err)
+	unix.Close(free)
+	c.Must("set the limit", unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free) + 1, Max: before.Max}))
+	failures := 0
+	conn, ports, err := daemon.JoinLinks(context.Background(), func(err error) {
+		failures++
+		if !errors.Is(err, unix.EMFILE) {
+			t.Errorf("it complains of %v, want %v", err, unix.EMFILE)
+		}
+		c.Must("set the limit back", unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
+	})
+	c.Must("join", err)
+	conn.Close()
+	if failures != 1 || len(ports) != 1 || ports[0].Name != switchtest.PortName(0) {
+		t.Errorf("%d failures, ports %v", failures, ports)
+	}
+}
+
+// processorTime returns the user and system time of a process, in the kernel's
+// ticks of 1/100 s (proc_pid_stat(5), fields 14 and 15).
+func processorTime(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	ticks := 0
+	for _, f := range fields[11:13] {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / 100
+}

@@ -1,0 +1,284 @@
+package process
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/switchtest"
+	"portsyncd/netlinkraw"
+)
+
+// These tests are about lines that others read: those of the C++ daemon, and those
+// above NOTICE, at which sonic-mgmt's log analyser fails a test.
+
+// recordedForms returns a pattern for each line of testdata/reference-log.txt, with
+// what differs from message to message left open.
+func recordedForms(t *testing.T) map[string]*regexp.Regexp {
+	t.Helper()
+	src, err := os.ReadFile("testdata/reference-log.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := []struct{ recorded, pattern string }{
+		{"type:16", "type:1[67]"}, {"Ethernet0", `(Ethernet|PortChannel)\S*`}, {"Ethernet12", `(Ethernet|PortChannel)\S*`},
+		{"admin:1", "admin:[01]"}, {"oper:1", "oper:[01]"}, {"2a:8e:bd:87:9c:a2", "([0-9a-f]{2}:){5}[0-9a-f]{2}"},
+		{"ifindex:3", `ifindex:\d+`}, {"master:0", `master:\d+`}, {" type:veth", `( type:\w+)?`},
+		{"flags:69699", `flags:\d+`}, {"ok:up", "ok:(up|down)"}, {"count 1", `count \d+`},
+	}
+	forms := make(map[string]*regexp.Regexp)
+	for line := range strings.Lines(string(src)) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		pattern := regexp.QuoteMeta(line)
+		for _, o := range open {
+			pattern = strings.ReplaceAll(pattern, regexp.QuoteMeta(o.recorded), o.pattern)
+		}
+		forms[line] = regexp.MustCompile("^" + pattern + "$")
+	}
+	return forms
+}
+
+// nlmsg is the line for a message that says what the kernel says now.
+func nlmsg(t *testing.T, msgType int, name string) string {
+	t.Helper()
+	line := ""
+	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		if string(l.Name) != name {
+			return
+		}
+		bit := map[bool]int{true: 1}
+		line = fmt.Sprintf("portsyncd: :- onMsg: nlmsg type:%d key:%s admin:%d oper:%d addr:%s ifindex:%d master:%d type:%s flags:%d",
+			msgType, name, bit[l.Up()], bit[l.Running()], net.HardwareAddr(l.Address), l.Index, l.Master, l.Kind, l.Flags)
+	})
+	if err != nil || line == "" {
+		t.Fatalf("link %s: %v", name, err)
+	}
+	return line
+}
+
+// TestReferenceLog: the lines of the C++ daemon, byte for byte, in the same
+// circumstances, and no other line from the functions that it names.
+func TestReferenceLog(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(2)
+	c.AddPort(switchtest.PortName(1)) // an old interface: its messages are logged and ignored
+	old := c.LinkIndex(switchtest.PortName(1))
+	from := c.Logs.Len()
+	await := func(line string) {
+		t.Helper()
+		if _, ok := c.Logs.Await(from, switchtest.Patience, func(l switchtest.LogLine) bool { return l.Tag+": "+l.Text == line && l.Severity() == 5 }); !ok {
+			lines, _ := c.Logs.From(from)
+			t.Errorf("no line %q at NOTICE in\n%v", line, lines)
+		}
+	}
+	const onMsg = "portsyncd: :- onMsg: "
+	d := c.StartReady()
+	await("portsyncd: :- handlePortConfigFromConfigDB: Getting port configuration from ConfigDB...")
+	c.Pop()
+	c.AwaitLog(from, switchtest.Patience, ":- onMsg: nlmsg type:16 key:Ethernet4 admin:0", fmt.Sprintf(" ifindex:%d ", old)) // set down
+	c.Must("delete the old interface", c.Links.Delete(switchtest.PortName(1)))
+	c.AwaitLog(from, switchtest.Patience, ":- onMsg: nlmsg type:17 key:Ethernet4 ", fmt.Sprintf(" ifindex:%d ", old))
+	for n := range 2 {
+		c.AddPort(switchtest.PortName(n))
+		c.AwaitRunning(switchtest.PortName(n), true)
+		await(nlmsg(t, unix.RTM_NEWLINK, switchtest.PortName(n)))
+		await(onMsg + "Publish " + switchtest.PortName(n) + "(ok:up) to state db")
+	}
+	await("portsyncd: :- main: PortInitDone")
+	lines, _ := c.Logs.From(from)
+	for _, l := range lines {
+		if l.Has("Publish Ethernet4", "Delete Ethernet4") {
+			t.Errorf("about an old interface: %s", l)
+		}
+	}
+
+	from = c.Logs.Len()
+	c.Must("link down", c.Links.SetUp(switchtest.PeerName(switchtest.PortName(0)), false))
+	await(onMsg + "Publish " + switchtest.PortName(0) + "(ok:down) to state db")
+	await(nlmsg(t, unix.RTM_NEWLINK, switchtest.PortName(0)))
+	c.Ip("link add bridge0 type bridge", "link set "+switchtest.PortName(0)+" master bridge0")
+	await(nlmsg(t, unix.RTM_NEWLINK, switchtest.PortName(0)))
+	c.Ip("link set "+switchtest.PortName(0)+" nomaster", "link set "+switchtest.PortName(0)+" down")
+	gone := nlmsg(t, unix.RTM_DELLINK, switchtest.PortName(0))
+	c.Must("delete", c.Links.Delete(switchtest.PortName(0)))
+	await(gone)
+	await(onMsg + "Delete " + switchtest.PortName(0) + "(ok) from state db")
+	c.AddPort(switchtest.PortName(2)) // nobody configured it
+	await(onMsg + "Cannot find " + switchtest.PortName(2) + " in port table")
+
+	c.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|swss", "enable", "true")
+	d.Kill()
+	warm := c.Logs.Len()
+	c.StartReady()
+	from = warm
+	await("portsyncd: :- checkWarmStart: portsyncd doing warm start, restore count 1")
+	await("portsyncd: :- handlePortConfigFromConfigDB: Getting port configuration from ConfigDB...")
+
+	forms := recordedForms(t)
+	seen := make(map[string]bool)
+	lines, _ = c.Logs.From(0)
+	theirs := []string{":- onMsg: ", ":- main: ", ":- checkWarmStart: ", ":- handlePortConfigFromConfigDB: "}
+	for _, l := range lines {
+		if !slices.ContainsFunc(theirs, func(form string) bool { return strings.HasPrefix(l.Text, form) }) {
+			if regexp.MustCompile("main.*PortInitDone").MatchString(l.Text) {
+				t.Errorf("sonic-mgmt would take this for the end of the start: %s", l)
+			}
+			continue
+		}
+		ok := false
+		for recorded, form := range forms {
+			if form.MatchString(l.Tag + ": " + l.Text) {
+				ok, seen[recorded] = true, true
+			}
+		}
+		if !ok || l.Pri != 1*8+5 {
+			t.Errorf("the C++ daemon writes no such line: %s", l)
+		}
+	}
+	for recorded := range forms {
+		if !seen[recorded] {
+			t.Errorf("no line of the form %q", recorded)
+		}
+	}
+}
+
+// TestQuietOperation: in normal operation nothing is logged above NOTICE.
+func TestQuietOperation(t *testing.T) {
+	c, r := switchtest.NewRedisCell(t)
+	if c == nil {
+		return
+	}
+	from := 0
+	quiet := func(what string) {
+		t.Helper()
+		lines, _ := c.Logs.From(from)
+		for _, l := range lines {
+			if l.Severity() < 5 || l.Has("ERR") {
+				t.Errorf("%s: %s", what, l)
+			}
+		}
+		if len(lines) == 0 {
+			t.Errorf("%s: no line at all", what)
+		}
+		from += len(lines)
+	}
+	flush := func() {
+		for _, name := range []string{"APPL_DB", "STATE_DB"} {
+			c.Do(name, "FLUSHDB")
+		}
+	}
+	// stop is what supervisord does.
+	stop := func(d *switchtest.Program) {
+		d.Signal(unix.SIGTERM)
+		d.Wait(switchtest.Patience)
+	}
+	up := func() *switchtest.Program {
+		d := c.StartReady()
+		c.Pop()
+		c.AwaitInitDone()
+		c.AwaitInStep(switchtest.Patience)
+		return d
+	}
+
+	d := c.BringUp(switchtest.FaultPorts)
+	quiet("cold start")
+
+	c.Ip("link set "+switchtest.PortName(0)+" down", "link set "+switchtest.PortName(0)+" up", "link set "+switchtest.PortName(1)+" mtu 1400")
+	c.AwaitInStep(switchtest.Patience)
+	quiet("link changes")
+
+	// Port breakout: one port becomes four, its interface and rows go first.
+	c.Do("CONFIG_DB", "DEL", "PORT|"+switchtest.PortName(1))
+	c.Do("APPL_DB", "DEL", "PORT_TABLE:"+switchtest.PortName(1))
+	c.Must("delete", c.Links.Delete(switchtest.PortName(1)))
+	ports := []string{switchtest.PortName(0), "Ethernet4", "Ethernet5", "Ethernet6", "Ethernet7"}
+	for n := 2; n < switchtest.FaultPorts; n++ {
+		ports = append(ports, switchtest.PortName(n))
+	}
+	for n, name := range ports[1:5] {
+		c.Do("CONFIG_DB", "HSET", "PORT|"+name, "lanes", fmt.Sprint(n), "speed", "25000")
+		c.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", fmt.Sprint(n))
+		c.AddPort(name)
+	}
+	c.AwaitInStep(switchtest.Patience)
+	quiet("port breakout")
+
+	flush() // the service scripts, while the daemon runs
+	c.AwaitLog(from, switchtest.Patience, "flushed")
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		c.Pop()
+		if !c.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
+			return "not produced again"
+		}
+		return ""
+	})
+	c.AwaitInStep(switchtest.Patience)
+	quiet("databases flushed")
+
+	// The scripts also delete rows one by one, which the audit would notice.
+	c.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(0))
+	c.Ip("link set " + switchtest.PortName(0) + " mtu 1300")
+	c.AwaitInStep(switchtest.Patience)
+	quiet("rows deleted")
+
+	stop(d) // restart of swss, config reload: orchagent makes the interfaces anew
+	flush()
+	d = c.StartReady()
+	c.Pop()
+	for _, name := range ports {
+		c.Must("delete", c.Links.Delete(name))
+		c.AddPort(name)
+	}
+	c.AwaitInitDone()
+	c.AwaitInStep(switchtest.Patience)
+	quiet("restart of swss")
+
+	// Warm reboot: SONiC kills the container, and the interfaces and databases stay.
+	c.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|system", "enable", "true")
+	d.Kill()
+	d = up()
+	quiet("warm reboot")
+	d.Kill()
+	c.Must("delete", c.Links.Delete(switchtest.PortName(0))) // an interface vanishes meanwhile
+	d = c.StartReady()
+	c.AwaitLog(from, switchtest.Patience, "initial sync complete")
+	c.AddPort(switchtest.PortName(0))
+	c.AwaitInitDone()
+	c.AwaitInStep(switchtest.Patience)
+	quiet("warm reboot with a port less")
+	c.Do("STATE_DB", "DEL", "WARM_RESTART_ENABLE_TABLE|system")
+
+	// Fast reboot: a new kernel without interfaces, and databases without rows; the
+	// database container starts beside us.
+	d.Kill()
+	flush()
+	c.Do("APPL_DB", "SAVE")
+	r.Kill()
+	c.HangUp()
+	c.ClearLinks()
+	d = c.Start(switchtest.Launch{})
+	c.AwaitLog(from, switchtest.Patience, "waiting for Redis")
+	c.Must("start redis", r.Again())
+	d.AwaitReady()
+	c.Pop()
+	for _, name := range ports {
+		c.AddPort(name)
+	}
+	c.AwaitInitDone()
+	c.AwaitInStep(switchtest.Patience)
+	quiet("fast reboot")
+	stop(d)
+	quiet("stop")
+}

@@ -1,0 +1,166 @@
+package process
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"portsyncd/config"
+	"portsyncd/internal/daemon"
+	"portsyncd/internal/switchtest"
+)
+
+// hangUpReload sends SIGHUP and waits until the daemon has said that it is ready
+// again. It returns the log lines of the reload.
+func hangUpReload(c *switchtest.Cell, d *switchtest.Program) []switchtest.LogLine {
+	c.T.Helper()
+	lines, states := c.Logs.Len(), d.States.Len()
+	d.Signal(syscall.SIGHUP)
+	d.AwaitState(states, switchtest.Patience, "RELOADING=1")
+	d.AwaitState(states, switchtest.Patience, "READY=1")
+	c.Logs.Await(lines, switchtest.Patience, func(l switchtest.LogLine) bool { return l.Has("configuration read") || l.Has("not reloaded") })
+	said, _ := c.Logs.From(lines)
+	return said
+}
+
+// TestBadReload reads a file again that is broken in one way or the other: none
+// of its settings is taken over, none of those in effect is lost, and each line
+// about it says so.
+func TestBadReload(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(1)
+	const good = "[metrics]\nexport_format = \"json\"\n"
+	conf := c.Config(good)
+	d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+	d.AwaitReady()
+	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	for _, bad := range []struct {
+		name string
+		make func()
+		says string
+	}{
+		{"error in another table", func() { c.Config("[metrics]\nexport_format = \"prometheus\"\n[health]\nmax_stall_seconds = 0\n") }, ":4:21: health.max_stall_seconds"},
+		{"not TOML", func() { c.Config("[metrics]\nexport_format = \"prometheus\"\n[health\n") }, ":3:8: health"},
+		{"unknown key", func() { c.Config("[metrics]\nexport_format = \"prometheus\"\nlistn = 1\n") }, "did you mean metrics.listen?"},
+		{"empty", func() { c.Config("") }, "the file sets nothing"},
+		{"comments", func() { c.Config("# to be filled in\n[metrics]\n") }, "the file sets nothing"},
+		{"absent", func() { c.Must("remove", os.Remove(conf)) }, "no such file"},
+		{"a directory", func() { c.Must("make a directory", os.Mkdir(conf, 0o755)) }, "is a directory"},
+	} {
+		t.Run(strings.ReplaceAll(bad.name, " ", "_"), func(t *testing.T) {
+			bad.make()
+			said := fmt.Sprint(hangUpReload(c, d))
+			for _, want := range []string{bad.says, "keeping the settings in effect"} {
+				if !strings.Contains(said, want) {
+					t.Errorf("no %q in the log: %s", want, said)
+				}
+			}
+			for _, never := range []string{"default", "setting changed", "configuration read"} {
+				if strings.Contains(strings.ReplaceAll(said, "go back to the defaults", ""), never) {
+					t.Errorf("%q in the log: %s", never, said)
+				}
+			}
+			if got := s.Ask("GET", "/metrics").Header.Get("Content-Type"); got != switchtest.JsonText {
+				t.Errorf("/metrics is %s after the reload, want %s", got, switchtest.JsonText)
+			}
+		})
+	}
+	c.Must("remove the directory", os.Remove(conf))
+	c.Config("[metrics]\nexport_format = \"prometheus\"\n")
+	if said := fmt.Sprint(hangUpReload(c, d)); !strings.Contains(said, "changes=1 need_restart=0") {
+		t.Errorf("the log of a good file: %s", said)
+	}
+	if got := s.Ask("GET", "/metrics").Header.Get("Content-Type"); got == switchtest.JsonText {
+		t.Errorf("/metrics is %s after a good file", got)
+	}
+}
+
+// TestReloadWithoutFile: a daemon that was told of no configuration file and finds
+// none reloads without a complaint.
+func TestReloadWithoutFile(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(1)
+	d := c.Start(switchtest.Launch{})
+	d.AwaitReady()
+	if said := fmt.Sprint(hangUpReload(c, d)); !strings.Contains(said, "configuration read file=none changes=0") || strings.Contains(said, "not reloaded") {
+		t.Errorf("the log: %s", said)
+	}
+}
+
+// TestVanishedFile: a file that is not required is missed once it was read.
+func TestVanishedFile(t *testing.T) {
+	d := &daemon.Process{File: filepath.Join(t.TempDir(), "portsyncd.conf"), InEffect: config.Default()}
+	if _, err := d.Reread(); err != nil {
+		t.Errorf("without a file: %v", err)
+	}
+	switchtest.WriteFile(t, d.File, "[health]\nmax_stall_seconds = 5\n")
+	next, err := d.Reread()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.InEffect, _ = d.InEffect.Reload(next)
+	if err := os.Remove(d.File); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Reread(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without the file: %v, want %v", err, fs.ErrNotExist)
+	}
+}
+
+// TestReloadKeepsProtection: no reload leaves a listener open that asked for
+// credentials, whatever became of the file; credentials wait with the listener,
+// and are applied once the file has the running listener again.
+func TestReloadKeepsProtection(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(1)
+	token := func(secret string) string {
+		return fmt.Sprintf("bearer_token_sha256 = %q\n", fmt.Sprintf("%x", sha256.Sum256([]byte(secret))))
+	}
+	const listen = "[metrics]\nlisten = \"" + switchtest.HttpAddress + "\"\n"
+	conf := c.Config(listen + token("first"))
+	d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+	d.AwaitReady()
+	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	for _, next := range []struct{ name, text, says, admitted string }{
+		{"start", "", "", "first"},
+		{"absent", "absent", "not reloaded", "first"},
+		{"empty", "", "not reloaded", "first"},
+		{"cut short", listen, "a reload does not remove the last credentials", "first"},
+		{"elsewhere without token", "[metrics]\nlisten = \"127.0.0.1:9102\"\n", "changes together with metrics.listen", "first"},
+		{"elsewhere with another token", "[metrics]\nlisten = \"127.0.0.1:9102\"\n" + token("second"), "changes together with metrics.listen", "first"},
+		{"elsewhere read again", "[metrics]\nlisten = \"127.0.0.1:9102\"\n" + token("second"), "changes together with metrics.listen", "first"},
+		{"another token", listen + token("second"), "changes=1 need_restart=0", "second"},
+	} {
+		t.Run(strings.ReplaceAll(next.name, " ", "_"), func(t *testing.T) {
+			if next.name != "start" {
+				c.Config(next.text)
+				if next.text == "absent" {
+					c.Must("remove the file", os.Remove(conf))
+				}
+				if said := fmt.Sprint(hangUpReload(c, d)); !strings.Contains(said, next.says) {
+					t.Errorf("no %q in the log: %s", next.says, said)
+				}
+			}
+			for secret, code := range map[string]int{"": 401, "first": 401, "second": 401, next.admitted: 200} {
+				if a := s.Ask("GET", "/metrics", "Authorization: Bearer "+secret); a.Code != code {
+					t.Errorf("token %q: %d, want %d", secret, a.Code, code)
+				}
+			}
+		})
+	}
+}

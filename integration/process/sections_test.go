@@ -1,0 +1,174 @@
+package process
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/internal/daemon"
+	"portsyncd/internal/lab"
+	"portsyncd/internal/switchtest"
+	"portsyncd/portsync"
+)
+
+// These tests hold each table of the configuration to changing what the daemon
+// does. [warm_restart] is TestStartDecision's and TestHistoryMaxRestarts', the
+// files of [metrics] those of integration_retention_test.go, its listeners those
+// of integration_http_*_test.go, and the audit of [health] TestAudit's.
+
+// checkDisabled looks at all places where a daemon says that it is disabled.
+func checkDisabled(t *testing.T, c *switchtest.Cell, s *switchtest.Site) {
+	t.Helper()
+	if a := s.Ask("GET", "/healthz"); a.Code != 200 || a.Body != "disabled\n"+daemon.DisabledText+"\n" {
+		t.Errorf("/healthz answers %d %q", a.Code, a.Body)
+	}
+	if a := s.Ask("GET", "/readyz"); a.Code != 200 || a.Body != "disabled\n"+daemon.DisabledText+"\n" {
+		t.Errorf("/readyz answers %d %q", a.Code, a.Body)
+	}
+	var h portsync.Health
+	a := s.Ask("GET", "/healthz", "Accept: application/json")
+	if err := json.Unmarshal([]byte(a.Body), &h); err != nil || h.Status != portsync.Disabled || h.Reasons == nil || len(h.Reasons) > 0 {
+		t.Errorf("/healthz answers %q, %v", a.Body, err)
+	}
+	values := s.Scrape()
+	if v := values.Value(t, "portsyncd_enabled"); v != 0 {
+		t.Errorf("portsyncd_enabled is %v", v)
+	}
+	if v := values.Value(t, "portsyncd_healthy"); v != 1 {
+		t.Errorf("portsyncd_healthy is %v", v)
+	}
+	for _, family := range []string{"portsyncd_ready", "portsyncd_component_up", "portsyncd_last_progress_timestamp_seconds",
+		"portsyncd_ports_configured", "portsyncd_audits_total"} { // alerts are on these
+		for series := range values.Samples {
+			if series == family || strings.HasPrefix(series, family+"{") {
+				t.Errorf("%s is exposed", series)
+			}
+		}
+	}
+	if page := s.Ask("GET", "/").Body; !strings.Contains(page, "<b>disabled</b> <span>"+daemon.DisabledText+"</span>") || strings.Contains(page, "no connection") {
+		t.Errorf("the page: %q", page)
+	}
+	if r := c.Status(nil); r.Code != daemon.ExitOK || !strings.Contains(r.Stdout, "disabled, "+daemon.DisabledText) ||
+		!strings.Contains(r.Stdout, "pending    nothing") || strings.Contains(r.Stdout, "down") {
+		t.Errorf("portsyncd status: %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+// TestDaemonSection: enabled = false keeps a process that touches no database;
+// log_level rules until CONFIG_DB's row is read, and is what a missing row gets.
+func TestDaemonSection(t *testing.T) {
+	switchtest.Alongside(t)
+	t.Run("enabled", func(t *testing.T) {
+		c := switchtest.NewCell(t)
+		if c == nil {
+			return
+		}
+		c.Configure(1)
+		seen, err := switchtest.Monitor(c.Places["STATE_DB"].Tcp())
+		c.Must("monitor", err)
+		d := c.StartWith("[daemon]\nenabled = false\n")
+		c.AddPort(switchtest.PortName(0))
+		s := switchtest.NewSite(t, switchtest.HttpAddress)
+		s.Get("/metrics")
+		checkDisabled(t, c, s)
+		switchtest.Throughout(t, 300*time.Millisecond, func() string {
+			if commands, _ := seen.From(0); len(commands) > 0 || !d.Alive() {
+				return fmt.Sprintf("alive %v, commands %v", d.Alive(), commands)
+			}
+			return ""
+		})
+	})
+	for level, severity := range map[string]int{"debug": 7, "error": 3} {
+		t.Run("log_level_"+level, func(t *testing.T) {
+			c := switchtest.NewCell(t)
+			if c == nil {
+				return
+			}
+			c.Configure(1)
+			d := c.StartWith(fmt.Sprintf("[daemon]\nlog_level = %q\n", level))
+			c.Plug(1)
+			if row := c.Row("CONFIG_DB", "LOGGER|portsyncd"); row["LOGLEVEL"] != strings.ToUpper(level) {
+				t.Errorf("the missing LOGGER row became %v", row)
+			}
+			d.DiesBy(syscall.SIGTERM, "with log_level "+level)
+			lines, _ := c.Logs.From(0)
+			most := 0
+			for _, l := range lines {
+				most = max(most, l.Severity())
+			}
+			if most > severity || level == "debug" && most != severity {
+				t.Errorf("the lines go up to severity %d, the level is %d", most, severity)
+			}
+		})
+	}
+}
+
+// TestDatabaseSection: the map wins over the unix socket, and that over host and
+// port. What does not win leads nowhere here.
+func TestDatabaseSection(t *testing.T) {
+	switchtest.Alongside(t)
+	for _, way := range []struct{ name, settings, databaseMap string }{
+		{"host_and_port", "config_file = \"\"\nredis_host = \"127.0.0.1\"\nredis_port = 6379\n", "{"},
+		{"unix_socket", "config_file = \"\"\nredis_port = 1\nunix_socket = \"/var/run/redis/redis.sock\"\n", "{"},
+		{"map", "redis_port = 1\nunix_socket = \"/var/run/redis/nobody.sock\"\n", switchtest.UsualMap},
+		{"map_elsewhere", "config_file = \"/var/run/redis/cell/map.json\"\nredis_port = 1\n", "{"},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			c := switchtest.NewCell(t)
+			if c == nil {
+				return
+			}
+			c.Configure(1)
+			c.Must("write the map", os.WriteFile(switchtest.MapFile, []byte(way.databaseMap), 0o644))
+			switchtest.WriteFile(t, c.Dir+"/map.json", switchtest.UsualMap)
+			c.StartWith("[database]\n" + way.settings)
+			c.Plug(1)
+		})
+	}
+}
+
+// TestHealthSection: max_stall_seconds is when waiting work becomes a reason to
+// call the daemon unhealthy.
+func TestHealthSection(t *testing.T) {
+	c, db := switchtest.NewLabCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(switchtest.WarmPorts)
+	d := c.StartWith("[health]\nmax_stall_seconds = 3600\n")
+	c.Plug(switchtest.WarmPorts)
+	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	stalls := func(limit int, code int) {
+		t.Helper()
+		c.Reload(d, fmt.Sprintf("[health]\nmax_stall_seconds = %d\n", limit))
+		// Longer than the one limit, shorter than what an answer may take.
+		db.SetFault(lab.Fault{Delay: 1500 * time.Millisecond})
+		mtu := 1400 + limit%100
+		c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(0), mtu))
+		worst := ""
+		switchtest.Eventually(t, switchtest.Patience, func() string {
+			if a := s.Ask(http.MethodGet, "/healthz"); a.Code != http.StatusOK {
+				worst = a.Body
+			}
+			row := db.Hash(c.Places["STATE_DB"].Number, "PORT_TABLE|"+switchtest.PortName(0))
+			if v := s.Scrape().Value(t, "portsyncd_backlog_ports"); v > 0 || row["mtu"] != strconv.Itoa(mtu) {
+				return "a port waits"
+			}
+			return ""
+		})
+		db.SetFault(lab.Fault{})
+		if (worst != "") != (code != http.StatusOK) {
+			t.Errorf("with a limit of %d s /healthz said %q at its worst, want status %d", limit, worst, code)
+		}
+		c.Recovered(fmt.Sprintf("an answer of 1.5 s, the limit is %d s", limit))
+	}
+	stalls(3600, http.StatusOK)
+	stalls(1, http.StatusServiceUnavailable)
+	s.Await("/healthz", http.StatusOK)
+}

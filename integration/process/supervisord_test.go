@@ -1,0 +1,214 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+// supervisor is a real supervisord that has the program section of a SONiC
+// image, with the built binary in it.
+type supervisor struct {
+	c    *switchtest.Cell
+	conf string
+	log  string // path of its own log
+}
+
+// supervisorPatience is how long supervisord and supervisorctl may take: each
+// question starts an interpreter, which takes a while on a busy machine.
+const supervisorPatience = 3 * switchtest.Patience
+
+// startSupervisor starts supervisord with deploy/sonic/supervisord.conf and more
+// lines for the section, which win over those in it.
+func startSupervisor(c *switchtest.Cell, more ...string) *supervisor {
+	c.T.Helper()
+	switchtest.Require(c.T, "supervisord")
+	switchtest.Require(c.T, "supervisorctl")
+	s := &supervisor{c: c, conf: filepath.Join(c.Dir, "supervisord.conf"), log: filepath.Join(c.Dir, "supervisord.log")}
+	var section []string
+	for line := range strings.Lines(switchtest.Document(c.T, "deploy/sonic/supervisord.conf")) {
+		key, _, isOption := strings.Cut(line, "=")
+		replaced := false
+		for _, m := range more {
+			replaced = replaced || strings.HasPrefix(m, key+"=")
+		}
+		if !isOption || !replaced {
+			section = append(section, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	text := strings.Join(append(section, more...), "\n") + "\n"
+	text = strings.Replace(text, "command=/usr/bin/portsyncd\n", "command="+c.Binary+"\n", 1)
+	switchtest.WriteFile(c.T, s.conf, fmt.Sprintf(`
+[supervisord]
+nodaemon=true
+user=root
+logfile=%[1]s/supervisord.log
+pidfile=%[1]s/supervisord.pid
+childlogdir=%[1]s
+[unix_http_server]
+file=%[1]s/supervisor.sock
+[supervisorctl]
+serverurl=unix://%[1]s/supervisor.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+%[2]s`, c.Dir, text))
+	d := c.StartCommand(switchtest.Launch{Unwatched: true}, "supervisord", "-c", s.conf)
+	c.T.Cleanup(func() {
+		if c.T.Failed() {
+			log, _ := os.ReadFile(s.log)
+			c.T.Logf("supervisord: %s", log)
+		}
+		// So that its child ends with it, before it is killed.
+		d.Cmd.Process.Signal(syscall.SIGTERM)
+		d.Wait(supervisorPatience)
+	})
+	switchtest.Eventually(c.T, supervisorPatience, func() string {
+		if out := s.ctl("status"); !strings.HasPrefix(out, "portsyncd ") {
+			return "supervisord answers " + out
+		}
+		return ""
+	})
+	return s
+}
+
+// ctl runs supervisorctl, whose exit status is 3 for a program that does not
+// run.
+func (s *supervisor) ctl(args ...string) string {
+	s.c.T.Helper()
+	out, _ := exec.Command("supervisorctl", append([]string{"-c", s.conf}, args...)...).CombinedOutput()
+	return strings.TrimSpace(string(out))
+}
+
+// awaitStatus waits until supervisord gives the program this state, and returns
+// the process's id where it has one.
+func (s *supervisor) awaitStatus(want string) (pid int) {
+	s.c.T.Helper()
+	switchtest.Eventually(s.c.T, supervisorPatience, func() string {
+		// portsyncd    RUNNING   pid 4711, uptime 0:00:01
+		words := strings.Fields(s.ctl("status", "portsyncd"))
+		if len(words) < 2 || words[1] != want {
+			return fmt.Sprintf("status is %q, want %s", words, want)
+		}
+		if len(words) > 3 && words[2] == "pid" {
+			pid, _ = strconv.Atoi(strings.TrimSuffix(words[3], ","))
+		}
+		return ""
+	})
+	return pid
+}
+
+// awaitLogged waits until supervisord has logged something about the program.
+func (s *supervisor) awaitLogged(want string) {
+	s.c.T.Helper()
+	switchtest.Eventually(s.c.T, supervisorPatience, func() string {
+		if log, _ := os.ReadFile(s.log); !strings.Contains(string(log), want) {
+			return fmt.Sprintf("supervisord has not logged %q", want)
+		}
+		return ""
+	})
+}
+
+// TestSupervisordSection has a real supervisord run the daemon by the section
+// that a SONiC image has (PROTOCOL.md section 1): it
+// counts as running after a second, ends by SIGTERM within 5 s as the C++ daemon
+// does, is not restarted by supervisord when it is killed, and can be started
+// again by hand with all ports kept.
+func TestSupervisordSection(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(2)
+	s := startSupervisor(c, "stopwaitsecs=5") // not the 10 that SONiC allows; then supervisord kills
+
+	s.ctl("start", "portsyncd")
+	pid := s.awaitStatus("RUNNING")
+	s.awaitLogged("process has stayed up for > than 1 seconds (startsecs)")
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		if c.Pop(); !c.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+			return "no PortConfigDone"
+		}
+		return ""
+	})
+	c.AddPort(switchtest.PortName(0))
+	c.AddPort(switchtest.PortName(1))
+	c.AwaitInitDone()
+	c.Recovered("start under supervisord")
+	// What the daemon logs itself has its severity. What it prints comes
+	// through supervisord, and has that of supervisord.
+	c.AwaitLog(0, switchtest.Patience, "PortInitDone")
+	c.AwaitLog(0, switchtest.Patience, "Listen to link messages...")
+
+	t.Run("killed", func(t *testing.T) {
+		before := switchtest.LinkTable(t)
+		syscall.Kill(pid, syscall.SIGKILL)
+		s.awaitStatus("EXITED")
+		s.awaitLogged("exited: portsyncd (terminated by SIGKILL; not expected)")
+		s.ctl("start", "portsyncd")
+		if now := s.awaitStatus("RUNNING"); now == pid {
+			t.Errorf("the process is still %d", pid)
+		}
+		c.Recovered("kill and start")
+		if after := switchtest.LinkTable(t); fmt.Sprint(after) != fmt.Sprint(before) {
+			t.Errorf("links are %v, were %v", after, before)
+		}
+	})
+	t.Run("stopped", func(t *testing.T) {
+		begin := time.Now()
+		if out := s.ctl("stop", "portsyncd"); out != "portsyncd: stopped" {
+			t.Errorf("supervisorctl stop says %q", out)
+		}
+		t.Logf("stopped after %v", time.Since(begin).Round(time.Millisecond))
+		s.awaitStatus("STOPPED")
+		// As the C++ daemon, which has no handler for it.
+		s.awaitLogged("stopped: portsyncd (terminated by SIGTERM)")
+		if log, _ := os.ReadFile(s.log); strings.Contains(string(log), "killing 'portsyncd'") {
+			t.Error("supervisord had to kill it")
+		}
+	})
+}
+
+// TestSupervisordRestart is for images whose section has autorestart: a daemon
+// that was killed is started again by supervisord itself, as often as it takes,
+// and no port goes down.
+func TestSupervisordRestart(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(1)
+	s := startSupervisor(c, "autostart=true", "autorestart=unexpected")
+	pid := s.awaitStatus("RUNNING")
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		if c.Pop(); !c.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+			return "no PortConfigDone"
+		}
+		return ""
+	})
+	c.AddPort(switchtest.PortName(0))
+	c.AwaitInitDone()
+	c.Recovered("start")
+	before := switchtest.LinkTable(t)
+	for range 2 {
+		killed := pid
+		syscall.Kill(killed, syscall.SIGKILL)
+		switchtest.Eventually(t, supervisorPatience, func() string {
+			if pid = s.awaitStatus("RUNNING"); pid == killed {
+				return "the killed process still counts as running"
+			}
+			return ""
+		})
+		c.Recovered("restart by supervisord")
+	}
+	if after := switchtest.LinkTable(t); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("links are %v, were %v", after, before)
+	}
+}

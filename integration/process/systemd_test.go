@@ -1,0 +1,167 @@
+package process
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/internal/lab"
+	"portsyncd/internal/switchtest"
+)
+
+// TestSystemd has a real systemd run the shipped unit with the built binary on
+// the links and the database of a cell: a start that waits for Redis, READY=1
+// only after the sync, reload, the watchdog, and a clean stop.
+func TestSystemd(t *testing.T) {
+	c := switchtest.EnterBareCell(t)
+	if c == nil {
+		return
+	}
+	r := switchtest.NewRedis(t)
+	c.Serve(switchtest.UsualMap, r)
+	c.Configure(2)
+	c.Do("APPL_DB", "SAVE")
+	r.Kill()
+	c.HangUp()
+	m := startUserManager(c)
+	unit, err := os.ReadFile("portsyncd.service")
+	c.Must("read the unit", err)
+	m.write("portsyncd.service", string(unit))
+	// The binary is in a directory for temporary files, which the unit would hide.
+	m.write("portsyncd.service.d/test.conf", fmt.Sprintf(`
+[Service]
+ExecStart=
+ExecStart=%s
+PrivateTmp=no
+ProtectHome=no
+TimeoutStartSec=1s
+WatchdogSec=2s
+RestartSec=100ms
+StandardOutput=append:%[2]s/output
+StandardError=append:%[2]s/output
+`, c.Binary, m.dir))
+	t.Cleanup(func() {
+		if t.Failed() {
+			status, _ := exec.Command(m.dir+"/systemctl", "status", "portsyncd.service").CombinedOutput()
+			output, _ := os.ReadFile(m.dir + "/output")
+			t.Logf("%s\noutput: %s", status, output[max(0, len(output)-4096):])
+		}
+	})
+
+	m.systemctl("start", "--no-block", "portsyncd.service")
+	m.await("StatusText", "waiting for the databases")
+	switchtest.Throughout(t, 1500*time.Millisecond, func() string { // longer than TimeoutStartSec=
+		if state := m.property("ActiveState"); state != "activating" {
+			return "without Redis the service is " + state
+		}
+		return ""
+	})
+	c.Must("start redis", r.Again())
+	m.await("ActiveState", "active")
+	if pending := strings.Join(c.Elements("APPL_DB", switchtest.KeySet), " "); !strings.Contains(pending, "PortConfigDone") {
+		t.Errorf("active before the configuration is handed over: %s", pending)
+	}
+	c.Pop()
+	c.AddPort(switchtest.PortName(0))
+	c.AddPort(switchtest.PortName(1))
+	c.AwaitInitDone()
+	c.Recovered("start under systemd")
+
+	m.systemctl("reload", "portsyncd.service")
+	m.await("ActiveState", "active")
+
+	pid := m.property("MainPID")
+	m.systemctl("kill", "--signal=STOP", "portsyncd.service")
+	c.Ip("link set "+switchtest.PortName(0)+" mtu 1400", "link set "+switchtest.PortName(1)+" down")
+	before := switchtest.LinkTable(t)
+	m.await("NRestarts", "1")
+	m.await("ActiveState", "active")
+	if now := m.property("MainPID"); now == pid {
+		t.Errorf("main process is still %s", pid)
+	}
+	c.Recovered("restart by the watchdog")
+	if after := switchtest.LinkTable(t); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("links are %v, were %v", after, before)
+	}
+
+	m.systemctl("stop", "portsyncd.service")
+	for name, want := range map[string]string{"ActiveState": "inactive", "Result": "success"} {
+		if got := m.property(name); got != want {
+			t.Errorf("after stop %s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// userManager is a systemd of the test's own: see
+// systemd/testdata/user-manager.sh.
+type userManager struct {
+	t   *testing.T
+	dir string
+}
+
+func startUserManager(c *switchtest.Cell) userManager {
+	c.T.Helper()
+	m := userManager{c.T, c.T.TempDir()}
+	cmd := exec.Command("sh", "systemd/testdata/user-manager.sh", m.dir)
+	stdin, err := cmd.StdinPipe()
+	c.Must("run the manager", err)
+	stdout, err := cmd.StdoutPipe()
+	c.Must("run the manager", err)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	c.Must("run the manager", cmd.Start())
+	c.T.Cleanup(func() {
+		stdin.Close()
+		cmd.Wait()
+	})
+	if line, _ := bufio.NewReader(stdout).ReadString('\n'); !strings.HasPrefix(line, "ready ") {
+		stdin.Close()
+		cmd.Wait()
+		lab.Unavailable(c.T, "no user manager: "+stderr.String())
+	}
+	return m
+}
+
+// Write writes a unit file and makes the manager read it.
+func (m userManager) write(name, text string) {
+	m.t.Helper()
+	path := filepath.Join(m.dir, "units", name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	switchtest.WriteFile(m.t, path, text)
+	m.systemctl("daemon-reload")
+}
+
+// systemctl ends the test if the command fails.
+func (m userManager) systemctl(args ...string) string {
+	m.t.Helper()
+	out, err := exec.Command(m.dir+"/systemctl", args...).CombinedOutput()
+	if err != nil {
+		m.t.Fatalf("systemctl %q: %v\n%s", args, err, out)
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
+
+// property returns a property of the service.
+func (m userManager) property(name string) string {
+	m.t.Helper()
+	return m.systemctl("show", "--value", "--property="+name, "portsyncd.service")
+}
+
+// Await waits until a property begins with want.
+func (m userManager) await(name, want string) {
+	m.t.Helper()
+	switchtest.Eventually(m.t, switchtest.Patience, func() string {
+		if got := m.property(name); !strings.HasPrefix(got, want) {
+			return fmt.Sprintf("%s is %q, want %q", name, got, want)
+		}
+		return ""
+	})
+}

@@ -1,0 +1,137 @@
+package security
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/internal/switchtest"
+)
+
+// mostMemory is what the daemon and the report may need at their peak, whatever the
+// files are.
+const mostMemory = 64 << 20
+
+// largestFile is a body of the size that is still read, less the envelope.
+const largestFile = 8<<20 - 400
+
+// inEnvelope puts a right checksum and a header around a body.
+func inEnvelope(body []byte) []byte {
+	tail := fmt.Appendf(nil, `,"schema":1,"writer":"w","boot_id":"b","saved_at":"2026-11-27T00:00:00Z","body":%s}`+"\n", body)
+	return fmt.Appendf(nil, `{"sha256":"%x"%s`, sha256.Sum256(tail), tail)
+}
+
+// repeat puts as many units as fit, with commas in between, between two texts.
+func repeat(before, unit, after string) []byte {
+	n := (largestFile - len(before) - len(after)) / (len(unit) + 1)
+	return fmt.Append(nil, before, strings.Repeat(unit+",", n-1), unit, after)
+}
+
+// emptyHistogram begins a body.
+const emptyHistogram = `{"sync_duration_seconds":{"bounds":[],"counts":[0],"sum":0}`
+
+// bombs are contents of metrics.json, each small for what decoding it could need.
+var bombs = map[string][]byte{
+	"empty records": repeat(emptyHistogram+`,"restarts":[`, `{}`, `]}`),
+	"long reason":   fmt.Append(nil, emptyHistogram, `,"restarts":[{"kind":"warm","reason":"`, strings.Repeat("x", largestFile-200), `"}]}`),
+}
+
+// plantBomb fills a directory with a content of metrics.json, backups of it, a state
+// file of many ports, files named like backups, and a history of long lines.
+func plantBomb(t *testing.T, storage, state string, bomb []byte) {
+	t.Helper()
+	write := func(path string, text []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, text, 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{storage, filepath.Dir(state)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := inEnvelope(bomb)
+	write(storage+"/metrics.json", text)
+	for n := range 2 {
+		write(fmt.Sprintf("%s/metrics.json.backup-%06d", storage, 9000+n), text)
+	}
+	for n := range 5000 {
+		write(fmt.Sprintf("%s/metrics.json.backup-%06d", storage, 10+n), nil)
+	}
+	write(state, inEnvelope(repeat(`{"ports":[`, `{}`, `]}`)))
+	var lines bytes.Buffer
+	for n := range 1500 {
+		fmt.Fprintf(&lines, `{"time":"2026-11-27T10:00:00Z","process":"2026-11-27T09:00:00Z","health":%q,"score":1,"restarts":{},"events":%d,"flaps":[`, strings.Repeat("h", 60), n)
+		for k := range 32 {
+			fmt.Fprintf(&lines, `%s{"port":"%060d","downs":1,"penalty":1}`, strings.Repeat(",", min(k, 1)), n*32+k)
+		}
+		lines.WriteString("]}\n")
+	}
+	write(storage+"/history.jsonl", lines.Bytes())
+}
+
+// peakOf returns the most memory that a process has had resident; 0 if it has ended. The
+// figure of wait4(2) would include that of the process that forked it.
+func peakOf(pid int) (bytes int64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(text), "VmHWM:")
+	fmt.Sscanf(after, "%d kB", &bytes)
+	return bytes << 10
+}
+
+// TestReportOfBombs: a report of files that were made to take memory takes little.
+func TestReportOfBombs(t *testing.T) {
+	switchtest.Alongside(t)
+	for name, bomb := range bombs {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			dir := t.TempDir()
+			plantBomb(t, dir+"/metrics", dir+"/port_state.json", bomb)
+			out, code, most := switchtest.RunMeasured(t, switchtest.Binary(t), "report", "--json", "--html", dir+"/page.html", "--storage", dir+"/metrics")
+			if code != 0 || !strings.Contains(out, "expected at most") && !strings.Contains(out, "has a text of more than") {
+				t.Errorf("report: status %d, %.200s", code, out)
+			}
+			if most > mostMemory && !switchtest.RaceEnabled {
+				t.Errorf("the report took %d MiB, want at most %d", most>>20, mostMemory>>20)
+			}
+			t.Logf("the report took %d MiB", most>>20)
+		})
+	}
+}
+
+// TestStartOnBombs: a daemon that starts on such files sets them aside, and takes little
+// memory for it.
+func TestStartOnBombs(t *testing.T) {
+	k := switchtest.NewKeeper(t)
+	if k == nil {
+		return
+	}
+	plantBomb(t, k.Storage, k.State, bombs["long reason"])
+	k.Configure(1)
+	d := k.Launch()
+	switchtest.Eventually(t, 4*switchtest.Patience, func() string {
+		for _, path := range []string{k.Storage + "/metrics.json", k.State} {
+			if left, _ := filepath.Glob(path + ".corrupt-*"); len(left) == 0 {
+				return path + " is not set aside"
+			}
+		}
+		return ""
+	})
+	k.Plug(1)
+	most := peakOf(d.Cmd.Process.Pid)
+	if most == 0 || most > mostMemory && !switchtest.RaceEnabled {
+		t.Errorf("the daemon took %d MiB, want at most %d", most>>20, mostMemory>>20)
+	}
+	t.Logf("the daemon took %d MiB", most>>20)
+	d.Signal(syscall.SIGTERM)
+	d.Wait(5 * time.Second)
+}

@@ -1,0 +1,219 @@
+package security
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/switchtest"
+)
+
+// victims are files of somebody else that must stay as they are.
+type victims struct {
+	t    *testing.T
+	dir  string
+	made []string
+}
+
+const victimText = "root:x:0:0:somebody's file\nwithout a line break at its end"
+
+// Add makes another file and returns its path.
+func (v *victims) add() string {
+	v.t.Helper()
+	path := fmt.Sprintf("%s/%d", v.dir, len(v.made))
+	if err := os.WriteFile(path, []byte(victimText), 0o600); err != nil {
+		v.t.Fatal(err)
+	}
+	v.made = append(v.made, path)
+	return path
+}
+
+// check looks that all are as they were.
+func (v *victims) check(when string) {
+	v.t.Helper()
+	for _, path := range v.made {
+		text, err := os.ReadFile(path)
+		info, serr := os.Lstat(path)
+		if err != nil || serr != nil || string(text) != victimText || info.Mode() != 0o600 {
+			v.t.Fatalf("%s: the file of somebody else is %q, %v, %v", when, text, info, errors.Join(err, serr))
+		}
+	}
+}
+
+// traps are what somebody who may write to the state directory can put in the
+// place of a file that the daemon writes or reads.
+var traps = []struct {
+	name string
+	set  func(path, victim string) error
+}{
+	{"symbolic link", func(path, victim string) error { return os.Symlink(victim, path) }},
+	{"hard link", func(path, victim string) error { return os.Link(victim, path) }},
+	{"symbolic link to nothing", func(path, victim string) error { return os.Symlink(victim+"-absent", path) }},
+	{"named pipe", func(path, _ string) error { return unix.Mkfifo(path, 0o666) }},
+	{"directory", func(path, _ string) error { return os.MkdirAll(path+"/full", 0o755) }},
+	{"link to a device", func(path, _ string) error { return os.Symlink("/dev/zero", path) }},
+}
+
+// written are the files that the daemon keeps.
+func written(k *switchtest.Keeper) []string {
+	return []string{k.State, k.Storage + "/metrics.json", k.Storage + "/history.jsonl",
+		k.Storage + "/portsyncd.prom", k.Storage + "/metrics-export.json"}
+}
+
+// TestTrapsInStateDirectory puts each trap in the place of each file, and of a
+// backup, before a start and while the daemon writes: it follows none, opens
+// nothing that blocks, changes no file of somebody else, and keeps its own in the
+// end, as regular files that only root and its group may read.
+func TestTrapsInStateDirectory(t *testing.T) {
+	switchtest.Alongside(t)
+	for _, trap := range traps {
+		t.Run(strings.ReplaceAll(trap.name, " ", "_"), func(t *testing.T) {
+			k := switchtest.NewKeeper(t)
+			if k == nil {
+				return
+			}
+			v := &victims{t: t, dir: k.Dir + "/elsewhere"}
+			k.Mkdir(v.dir)
+			k.Must("make the directories", errors.Join(os.MkdirAll(filepath.Dir(k.State), 0o755), os.MkdirAll(k.Storage, 0o755)))
+			for _, path := range append(written(k), k.State+".backup-000001", k.Storage+"/history-000001-20260101T000000Z.jsonl") {
+				k.Must("set a trap", trap.set(path, v.add()))
+			}
+			k.Write("", "save_interval_secs = 1\nexport_format = \"both\"")
+			d := k.Settle(switchtest.WarmPorts)
+			k.AwaitRecord(1)
+			awaitSaved(k, "history")
+			for _, path := range written(k) { // while it runs, between two saves
+				aside := fmt.Sprintf("%s/was-%d", v.dir, rand.Int64())
+				if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Fatal(err)
+				}
+				trap.set(path, v.add()) // the daemon may have been quicker
+			}
+			k.Ip("link set " + switchtest.PortName(0) + " mtu 1400")
+			k.Recovered(trap.name)
+			switchtest.Eventually(t, switchtest.Patience, func() string {
+				if got := k.StoredPorts(); len(got) != switchtest.WarmPorts || got[0].MTU != 1400 {
+					return fmt.Sprintf("the state file has %+v", got)
+				}
+				return ""
+			})
+			d.Kill()
+			v.check(trap.name)
+			if info, err := os.Lstat(k.State); err != nil || info.Mode() != 0o640 {
+				t.Errorf("%s: %v, %v, want a regular file of mode 0640", k.State, info.Mode(), err)
+			}
+			k.Launch()
+			switchtest.Eventually(t, switchtest.Patience, func() string {
+				if got := switchtest.Scrape(t)["portsyncd_warm_restarts"]; got != "1" {
+					return fmt.Sprintf("portsyncd_warm_restarts is %s, want 1", got)
+				}
+				return ""
+			})
+			v.check("the next start")
+			for n := range v.made {
+				if _, err := os.Lstat(fmt.Sprintf("%s/%d-absent", v.dir, n)); err == nil {
+					t.Error("a file was made behind a symbolic link")
+				}
+			}
+		})
+	}
+}
+
+// awaitSaved waits until a file was written by this daemon.
+func awaitSaved(k *switchtest.Keeper, file string) {
+	k.T.Helper()
+	series := fmt.Sprintf("portsyncd_snapshot_saves_total{file=%q}", file)
+	switchtest.Eventually(k.T, switchtest.Patience, func() string {
+		if n := switchtest.Scrape(k.T)[series]; n == "0" || n == "" {
+			return fmt.Sprintf("%s is %q", series, n)
+		}
+		return ""
+	})
+}
+
+// TestModesOfFiles: whatever the umask, nobody but root and its group reads what
+// is kept, except for the exports, which are for others; nobody else writes.
+func TestModesOfFiles(t *testing.T) {
+	k := switchtest.NewKeeper(t)
+	if k == nil {
+		return
+	}
+	socket := k.Dir + "/http/socket"
+	k.Mkdir(filepath.Dir(socket))
+	k.Write("", fmt.Sprintf("save_interval_secs = 1\nexport_format = \"both\"\nlisten = \"unix:%s\"", socket))
+	k.Configure(1)
+	d := k.StartCommand(switchtest.Launch{}, "/bin/sh", "-c", `umask 0; exec "$0" "$@"`, k.Binary, "-c", k.Conf)
+	d.AwaitReady()
+	k.Plug(1)
+	for _, path := range written(k) {
+		want := fs.FileMode(0o640)
+		if strings.HasSuffix(path, ".prom") || strings.HasSuffix(path, "-export.json") {
+			want = 0o644
+		}
+		awaitMode(k, path, want)
+	}
+	awaitMode(k, socket, fs.ModeSocket|0o660)
+	awaitMode(k, filepath.Dir(k.State), fs.ModeDir|0o750)
+	awaitMode(k, k.Storage, fs.ModeDir|0o755)
+}
+
+// awaitMode waits until path exists with a mode.
+func awaitMode(k *switchtest.Keeper, path string, want fs.FileMode) {
+	k.T.Helper()
+	switchtest.Eventually(k.T, switchtest.Patience, func() string {
+		info, err := os.Lstat(path)
+		if err != nil {
+			return err.Error()
+		}
+		if info.Mode() != want {
+			return fmt.Sprintf("%s has mode %v, want %v", path, info.Mode(), want)
+		}
+		return ""
+	})
+}
+
+// TestSwappedWhileWriting swaps files for links as fast as it can while the
+// daemon saves again and again, to meet it between its look and its open.
+func TestSwappedWhileWriting(t *testing.T) {
+	k := switchtest.NewKeeper(t)
+	if k == nil {
+		return
+	}
+	v := &victims{t: t, dir: k.Dir + "/elsewhere"}
+	k.Mkdir(v.dir)
+	k.Write("", "save_interval_secs = 1\nexport_format = \"both\"")
+	d := k.Settle(switchtest.WarmPorts)
+	k.AwaitRecord(1)
+	stop := k.ChurnPorts(0, switchtest.WarmPorts)
+	swaps := 0
+	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); swaps++ {
+		path, trap := written(k)[swaps%5], traps[rand.N(2)] // a link of either kind
+		temp := fmt.Sprintf("%s/link-%d", k.Dir, swaps)
+		if swaps%97 == 0 {
+			v.add()
+		}
+		k.Must("make a link", trap.set(temp, v.made[rand.N(len(v.made))]))
+		k.Must("swap", os.Rename(temp, path))
+		if swaps%50 == 0 {
+			time.Sleep(time.Millisecond) // the daemon gets a processor
+		}
+	}
+	stop()
+	v.check(fmt.Sprintf("%d swaps", swaps))
+	k.Recovered(fmt.Sprintf("%d swaps", swaps))
+	d.DiesBy(syscall.SIGTERM, "after the swaps")
+	v.check("the end")
+	if text, err := os.ReadFile(k.State); err != nil || bytes.Contains(text, []byte("somebody's")) {
+		t.Errorf("the state file is %q, %v", text, err)
+	}
+}

@@ -1,0 +1,40 @@
+package security
+
+import (
+	"bytes"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"portsyncd/internal/lab"
+	"portsyncd/internal/switchtest"
+)
+
+// TestDependencyIsPinned: go.mod names one version of the one dependency, go.sum
+// has the checksums of that version and of nothing else, nothing is replaced, and
+// what this machine would build of it is what the checksums say.
+func TestDependencyIsPinned(t *testing.T) {
+	mod := switchtest.Document(t, "go.mod")
+	version := regexp.MustCompile(`golang\.org/x/sys (v[0-9.]+)\n`).FindStringSubmatch(mod)
+	if version == nil {
+		t.Fatalf("go.mod names no version of golang.org/x/sys:\n%s", mod)
+	}
+	for _, directive := range []string{"replace", "exclude", "retract", "toolchain"} {
+		if regexp.MustCompile(`(?m)^` + directive + `\b`).MatchString(mod) {
+			t.Errorf("go.mod has a directive %q", directive)
+		}
+	}
+	checksums := regexp.MustCompile(`^golang\.org/x/sys ` + regexp.QuoteMeta(version[1]) + ` h1:\S{44}\n` +
+		`golang\.org/x/sys ` + regexp.QuoteMeta(version[1]) + `/go\.mod h1:\S{44}\n$`)
+	if sum := switchtest.Document(t, "go.sum"); !checksums.MatchString(sum) {
+		t.Errorf("go.sum has not the checksums of version %s alone:\n%s", version[1], sum)
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		lab.Unavailable(t, err.Error())
+	}
+	out, err := exec.Command("go", "mod", "verify").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "all modules verified") {
+		t.Errorf("go mod verify: %v: %s", err, bytes.TrimSpace(out))
+	}
+}

@@ -1,0 +1,244 @@
+package status
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/cli"
+	"portsyncd/internal/daemon"
+	"portsyncd/internal/lab"
+	"portsyncd/internal/statusview"
+	"portsyncd/internal/switchtest"
+	"portsyncd/portsync"
+)
+
+// someStatus is that of a healthy daemon.
+func someStatus(ports int) *statusview.Status {
+	now := time.Now().UTC()
+	s := &statusview.Status{Schema: statusview.StatusSchema, Time: now, Version: daemon.Release, Host: "leaf1", Process: now,
+		Health: portsync.Health{Status: portsync.Healthy, Score: 100, Since: now}}
+	for n := range ports {
+		s.Ports = append(s.Ports, portsync.PortView{Name: switchtest.PortName(n), Present: true, Admin: "up", Oper: "up", MTU: 9100, LastChange: &now})
+	}
+	return s
+}
+
+// serveStatus answers as a daemon with this status does, and returns where.
+func serveStatus(t *testing.T, s *statusview.Status) (address string) {
+	t.Helper()
+	body := s.AppendJSON(nil)
+	return serveFake(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/status" || r.Header.Get("Authorization") != "" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Write(body)
+	})
+}
+
+func serveFake(t *testing.T, answer http.HandlerFunc) (address string) {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// TestStatusOfStrangers: what is no portsyncd is not taken for one, does not get
+// what it did not earn, and cannot keep us.
+func TestStatusOfStrangers(t *testing.T) {
+	t.Parallel()
+	path := switchtest.Binary(t)
+	var stolen atomic.Bool
+	thief := serveFake(t, func(_ http.ResponseWriter, r *http.Request) { stolen.Store(true) })
+	for _, f := range []struct {
+		name   string
+		answer http.HandlerFunc
+		code   int
+		words  []string
+	}{
+		{"another path", http.NotFound, cli.ExitUnclear, []string{"404", "/status"}},
+		{"busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, cli.ExitUnclear, []string{"503", "too many"}},
+		{"redirection", http.RedirectHandler("http://"+thief+"/status", http.StatusFound).ServeHTTP, cli.ExitUnclear, []string{"302"}},
+		{"page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, cli.ExitUnclear, []string{"not a status document"}},
+		{"nothing", func(http.ResponseWriter, *http.Request) {}, cli.ExitUnclear, []string{"not a status document"}},
+		{"another schema", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"schema":2}`) }, cli.ExitUnclear, []string{"schema 2", "expected 1"}},
+		{"half an answer", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			fmt.Fprint(w, `{"schema":1`)
+		}, cli.ExitUnclear, []string{"unexpected EOF"}},
+		{"steering a terminal", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, "{\"schema\":1,\"health\":{\"status\":\"\u009b31m\"}}")
+		}, cli.ExitUnclear, []string{`u009b31m`}},
+	} {
+		address := serveFake(t, f.answer)
+		r := switchtest.RunCommand(t, path, []string{"PORTSYNCD_TOKEN=secret"}, "status", "--address", address)
+		r.Refuses(t, f.name, f.code, f.words...)
+		if strings.ContainsAny(r.Stderr, "\x1b\u009b") || strings.Contains(r.Stderr, "secret") {
+			t.Errorf("%s: %q", f.name, r.Stderr)
+		}
+	}
+	if stolen.Load() {
+		t.Error("a redirection was followed")
+	}
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	switchtest.RunCommand(t, path, nil, "status", "--address", mute.Addr().String()).Refuses(t, "mute", cli.ExitNoDaemon, "no answer within 5s")
+}
+
+// TestStatusWatchBlocks: away from a terminal, --watch prints one status after
+// the other, and ends with a signal and the health as its exit status.
+func TestStatusWatchBlocks(t *testing.T) {
+	t.Parallel()
+	s := someStatus(2)
+	s.Health.Status = portsync.Degraded
+	for _, args := range [][]string{{"--watch=0.1"}, {"--watch=0.1", "--json"}} {
+		out := new(switchtest.Output)
+		cmd := exec.Command(switchtest.Binary(t), append([]string{"status", "--address", serveStatus(t, s)}, args...)...)
+		cmd.Stdout, cmd.Stderr = out, out
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		begins := map[int]string{1: "portsyncd " + daemon.Release, 2: `{"schema":1,`}[len(args)]
+		switchtest.Eventually(t, switchtest.Patience, func() string {
+			if n := strings.Count(out.String(), begins); n < 3 {
+				return fmt.Sprintf("%d blocks of\n%s", n, out)
+			}
+			return ""
+		})
+		cmd.Process.Signal(syscall.SIGINT)
+		cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != cli.ExitDegraded || strings.Contains(out.String(), "\x1b") {
+			t.Errorf("%q: %v, want status %d, and no control sequences in\n%s", args, cmd.ProcessState, cli.ExitDegraded, out)
+		}
+	}
+}
+
+// openTerminal returns both ends of a pseudo-terminal of 24 lines (pty(7),
+// ioctl_tty(2)).
+func openTerminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		lab.Unavailable(t, err.Error())
+	}
+	t.Cleanup(func() { master.Close() })
+	fd := int(master.Fd())
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		slave, err = os.OpenFile(filepath.Join("/dev/pts", fmt.Sprint(n)), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		lab.Unavailable(t, "no pseudo-terminal: "+err.Error())
+	}
+	t.Cleanup(func() { slave.Close() })
+	resize(t, master, 24, 100)
+	return master, slave
+}
+
+func resize(t *testing.T, terminal *os.File, lines, columns uint16) {
+	t.Helper()
+	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: lines, Col: columns}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStatusWatchTerminal: on a terminal, --watch draws in place within the
+// lines there are, follows a change of size, and Ctrl-C brings back what was
+// there before.
+func TestStatusWatchTerminal(t *testing.T) {
+	t.Parallel()
+	address := serveStatus(t, someStatus(512))
+	master, slave := openTerminal(t)
+	before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := new(switchtest.Output)
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := master.Read(buf)
+			out.Write(buf[:n])
+			if err != nil {
+				return // the terminal is closed
+			}
+		}
+	}()
+	cmd := exec.Command(switchtest.Binary(t), "status", "--address", address, "--watch=0.1")
+	cmd.Env = []string{"LANG=C.UTF-8", "TERM=xterm"}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	frames := func(n int) (all []string) {
+		t.Helper()
+		switchtest.Eventually(t, switchtest.Patience, func() string {
+			all = strings.Split(out.String(), cli.ToTop)[1:]
+			if len(all) <= n {
+				return fmt.Sprintf("%d frames, want more than %d: %q", len(all), n, out)
+			}
+			return ""
+		})
+		return all[:len(all)-1] // the last may not be whole
+	}
+	all := frames(2)
+	if !strings.HasPrefix(out.String(), cli.EnterScreen+cli.ToTop) {
+		t.Errorf("it begins with %.60q", out)
+	}
+	for _, f := range all {
+		if n := strings.Count(f, "\n"); n > 23 || !strings.Contains(f, "more ports") || !strings.Contains(f, "\x1b[32mhealthy") || !strings.HasSuffix(f, cli.ClearRest) {
+			t.Errorf("a frame of %d lines: %q", n, f)
+		}
+	}
+	resize(t, master, 50, 60)
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		all := frames(0)
+		if n := strings.Count(all[len(all)-1], "\n"); n < 24 || n > 49 {
+			return fmt.Sprintf("%d lines after the change of size", n)
+		}
+		return ""
+	})
+	master.Write([]byte{3}) // Ctrl-C
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("ended with %v, want status 0", err)
+		}
+	case <-time.After(switchtest.Patience):
+		cmd.Process.Kill()
+		t.Fatal("Ctrl-C does not end it")
+	}
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		if !strings.HasSuffix(out.String(), cli.LeaveScreen) {
+			s := out.String()
+			return fmt.Sprintf("it ends with %q", s[max(0, len(s)-60):])
+		}
+		return ""
+	})
+	after, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	if err != nil || *after != *before {
+		t.Errorf("the terminal's settings are %+v, %v, before they were %+v", after, err, before)
+	}
+}

@@ -1,0 +1,110 @@
+package status
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"portsyncd/internal/cli"
+	"portsyncd/internal/switchtest"
+)
+
+// squatter answers every request with the same document and keeps what it is told, as a
+// program that holds a port before the daemon does.
+const squatter = `
+import os, socket, sys
+if os.geteuid() == 0: os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[3]))
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+while True:
+    c, _ = s.accept()
+    told = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.write(told, c.recv(65536)); os.close(told)
+    c.sendall(b"HTTP/1.1 %d No\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}" % int(sys.argv[2])); c.close()
+`
+
+// squat runs the squatter as a user and returns its address and the file of what it is
+// told.
+func squat(t *testing.T, uid, code int) (address, told string) {
+	t.Helper()
+	switchtest.Require(t, "python3")
+	dir, err := os.MkdirTemp("", "squat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	told = filepath.Join(dir, "told")
+	cmd := exec.Command("python3", "-c", squatter, told, fmt.Sprint(code), fmt.Sprint(uid))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	var port int
+	if _, err := fmt.Fscan(out, &port); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", port), told
+}
+
+// TestStatusKeepsCredentials: who holds the daemon's port, of whatever user, is not told
+// the token or the password, and is asked without them.
+func TestStatusKeepsCredentials(t *testing.T) {
+	t.Parallel()
+	path := switchtest.Binary(t)
+	secrets := []string{"PORTSYNCD_TOKEN=token-4711"}
+	for _, uid := range []int{65534, 0} {
+		address, told := squat(t, uid, 401)
+		r := switchtest.RunCommand(t, path, secrets, "status", "--address", address)
+		why := "the port is held by user 65534"
+		if uid == 0 || os.Geteuid() != 0 {
+			why = `the port is held by the program "python3`
+		}
+		r.Refuses(t, fmt.Sprintf("user %d", uid), cli.ExitUnclear, "401", "credentials were not sent", why)
+		r = switchtest.RunCommand(t, path, []string{"PORTSYNCD_PASSWORD=word-4711"}, "status", "--address", address, "--user", "admin")
+		r.Refuses(t, fmt.Sprintf("user %d", uid), cli.ExitUnclear, "credentials were not sent")
+		text, err := os.ReadFile(told)
+		if err != nil || strings.Count(string(text), "Host:") != 2 || strings.Contains(string(text), "Authorization") {
+			t.Errorf("user %d is told %q, %v", uid, text, err)
+		}
+	}
+	// In the clear to another host: nothing is sent, whoever answers.
+	r := switchtest.RunCommand(t, path, secrets, "status", "--address", "http://192.0.2.1:9101")
+	if strings.Contains(r.Stderr, "4711") {
+		t.Errorf("the token is repeated: %s", r.Stderr)
+	}
+}
+
+// TestStatusIsBounded: an answer that would become gigabytes in memory is refused.
+func TestStatusIsBounded(t *testing.T) {
+	t.Parallel()
+	path := switchtest.Binary(t)
+	for name, document := range map[string]string{
+		"ports":   `{"schema":1,"ports":[` + strings.Repeat("{},", 2<<20) + `{}]}`,
+		"nulls":   `{"schema":1,"pending":[` + strings.Repeat("null,", 1<<20) + `null]}`,
+		"nested":  strings.Repeat("[", 4<<20),
+		"endless": strings.Repeat(" ", cli.MostAnswer+10),
+	} {
+		address := serveFake(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, document) })
+		out, code, peak := switchtest.RunMeasured(t, path, "status", "--address", address)
+		if code != cli.ExitUnclear || len(out) > 1000 {
+			t.Errorf("%s: status %d, %.300s", name, code, out)
+		}
+		if peak > 64<<20 && !switchtest.RaceEnabled {
+			t.Errorf("%s: %d KiB of memory, want 64 MiB at most", name, peak>>10)
+		}
+		t.Logf("%s: %d KiB", name, peak>>10)
+	}
+}

@@ -1,0 +1,209 @@
+package status
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/internal/cli"
+	"portsyncd/internal/daemon"
+	"portsyncd/internal/statusview"
+	"portsyncd/internal/switchtest"
+	"portsyncd/portsync"
+)
+
+// TestStatusOfDaemon asks a running daemon where its configuration says that it
+// listens, whatever is in its way, and a daemon that is not well or not there.
+func TestStatusOfDaemon(t *testing.T) {
+	c, r := switchtest.NewRedisCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(2)
+	hash := func(secret string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(secret))) }
+	secrets := fmt.Sprintf("bearer_token_sha256 = %q\nbasic_username = \"admin\"\nbasic_password_sha256 = %q\n", hash("token"), hash("password"))
+	socket := filepath.Join(c.Dir, "s")
+	listen := fmt.Sprintf("[metrics]\nlisten = [\":9101\", %q]\n", "unix:"+socket)
+	d := c.StartWith(listen + secrets)
+	c.Plug(2)
+	switchtest.NewUnixSite(t, socket).Await("/healthz", 200)
+
+	conf := c.Config(listen + secrets)
+	c.Status(nil, "-c", conf).Answers(t, "by the socket, without credentials")
+	c.Status(nil, "--address", "unix:"+socket).Answers(t, "by the socket that is named")
+
+	// From here on the socket is not in the configuration that is read.
+	tcp := filepath.Join(c.Dir, "tcp.conf")
+	switchtest.WriteFile(t, tcp, "[metrics]\nlisten = \":9101\"\n"+secrets)
+	tokenFile := filepath.Join(c.Dir, "token")
+	switchtest.WriteFile(t, tokenFile, "token\n")
+	c.Status([]string{"PORTSYNCD_TOKEN=token"}, "-c", tcp).Answers(t, "by TCP with a token")
+	c.Status(nil, "-c", tcp, "--token-file", tokenFile).Answers(t, "by TCP with a token of a file")
+	c.Status([]string{"PORTSYNCD_PASSWORD=password"}, "-c", tcp).Answers(t, "by TCP with a password and the configured name")
+	c.Status([]string{"PORTSYNCD_PASSWORD=password"}, "--address", switchtest.HttpAddress, "--user", "admin").Answers(t, "by TCP with name and password")
+	c.Status(nil, "-c", tcp).Refuses(t, "without credentials", cli.ExitUnclear, ":9101", "401", "PORTSYNCD_TOKEN")
+	c.Status([]string{"PORTSYNCD_TOKEN=guess"}, "-c", tcp).Refuses(t, "with a wrong token", cli.ExitUnclear, "401")
+
+	text := c.Status(nil, "-c", conf, "--json")
+	s, err := statusview.DecodeStatus([]byte(text.Stdout))
+	if err != nil || text.Code != daemon.ExitOK || len(s.Ports) != 2 || s.Ports[1].Name != "Ethernet4" || s.Ports[1].Oper != "up" ||
+		s.PID != d.Cmd.Process.Pid || s.Start.Kind != "cold" || !s.Start.InitDone || len(s.Restarts) != 1 {
+		t.Errorf("status %d, %v:\n%s", text.Code, err, text.Stdout)
+	}
+
+	r.Kill()
+	c.HangUp()
+	switchtest.Eventually(t, switchtest.Patience, func() string {
+		r := c.Status(nil, "-c", conf)
+		if r.Code != cli.ExitUnhealthy || !strings.Contains(r.Stdout, "health     unhealthy") || !strings.Contains(r.Stdout, "database_down") {
+			return fmt.Sprintf("without a database: status %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+		}
+		return ""
+	})
+	d.Kill()
+	c.Status(nil, "-c", conf).Refuses(t, "without a daemon", cli.ExitNoDaemon,
+		"no daemon at unix:"+socket, "connection refused", ":9101", "expected", conf+":2")
+}
+
+// TestStatusTLS trusts the daemon's own certificate, or one by an authority that
+// is named, and shows its own to a daemon that asks.
+func TestStatusTLS(t *testing.T) {
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	c.Configure(2)
+	file := func(name, text string) string {
+		path := filepath.Join(c.Dir, name)
+		switchtest.WriteFile(t, path, text)
+		return path
+	}
+	switches, clients, others := switchtest.NewAuthority(t, "switches"), switchtest.NewAuthority(t, "clients"), switchtest.NewAuthority(t, "others")
+	cert, key := switches.Issue("switch")
+	certFile, keyFile := file("cert.pem", cert), file("key.pem", key)
+	settings := fmt.Sprintf("[metrics]\nlisten = %q\ntls_cert_file = %q\ntls_key_file = %q\ntls_client_ca_file = %q\n",
+		switchtest.HttpAddress, certFile, keyFile, file("clients.pem", clients.Pem))
+	cert, key = clients.Issue("client")
+	shown := []string{"--cert", file("client.pem", cert), "--key", file("client.key", key)}
+	ask := func(conf string, args ...string) switchtest.Ran {
+		t.Helper()
+		return c.Status(nil, append([]string{"-c", conf}, args...)...)
+	}
+	c.StartWith(settings)
+	c.Plug(2)
+	conf := c.Config(settings)
+	switchtest.SecureSite(t, switches, clients).Await("/healthz", 200)
+
+	ask(conf, shown...).Answers(t, "with the daemon's own certificate")
+	ask(conf).Refuses(t, "without a certificate of ours", cli.ExitUnclear, switchtest.HttpAddress, "--cert")
+	url := []string{"--address", "https://" + switchtest.HttpAddress}
+	elsewhere := file("elsewhere.conf", "[metrics]\n")
+	named := append([]string{"--ca", file("switches.pem", switches.Pem)}, shown...)
+	ask(elsewhere, append(url, named...)...).Answers(t, "with an authority")
+	ask(elsewhere, append(url, shown...)...).Refuses(t, "with the system's authorities", cli.ExitUnclear, "not to be trusted", "--ca")
+	wrong := append([]string{"--ca", file("others.pem", others.Pem)}, shown...)
+	ask(elsewhere, append(url, wrong...)...).Refuses(t, "with another authority", cli.ExitUnclear, "not to be trusted")
+	ask(elsewhere, "--address", switchtest.HttpAddress).Refuses(t, "without TLS", cli.ExitUnclear, "400", "https://")
+	cert, key = others.Issue("client")
+	strangers := []string{"--cert", file("stranger.pem", cert), "--key", file("stranger.key", key)}
+	ask(conf, strangers...).Refuses(t, "with a certificate of another authority", cli.ExitUnclear, switchtest.HttpAddress)
+}
+
+// TestStatusOptions: what is wrong with the command line or a file is said in one
+// line, and is no verdict on the daemon.
+func TestStatusOptions(t *testing.T) {
+	t.Parallel()
+	path := switchtest.Binary(t)
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		switchtest.WriteFile(t, filepath.Join(dir, name), text)
+		return filepath.Join(dir, name)
+	}
+	empty := file("empty", "")
+	off, nowhere := file("off.conf", "[metrics]\nenabled = false\n"), file("nowhere.conf", "[metrics]\nlisten = []\n")
+	for _, c := range []struct {
+		name  string
+		args  []string
+		words []string
+	}{
+		{"unknown option", []string{"--nonsense"}, []string{"nonsense"}},
+		{"argument", []string{"now"}, []string{`"now"`}},
+		{"no such configuration", []string{"-c", dir + "/none.conf"}, []string{"none.conf"}},
+		{"address without port", []string{"--address", "localhost"}, []string{`"localhost"`, "expected"}},
+		{"address of another kind", []string{"--address", "ftp://localhost"}, []string{"ftp", "expected"}},
+		{"relative socket", []string{"--address", "unix:s"}, []string{"unix:s", "expected"}},
+		{"secret in the address", []string{"--address", "http://admin:password@localhost:1"}, []string{"credentials"}},
+		{"watch too fast", []string{"--watch=0"}, []string{"watch", "0.1"}},
+		{"watch of nothing", []string{"--watch=NaN"}, []string{"watch", "0.1"}},
+		{"colour", []string{"--color", "red"}, []string{`"red"`, "auto"}},
+		{"width", []string{"--width", "1"}, []string{"40"}},
+		{"certificate without key", []string{"--cert", empty}, []string{"--key"}},
+		{"no certificate", []string{"--ca", empty}, []string{"empty", "PEM"}},
+		{"no token", []string{"--token-file", empty}, []string{"empty", "token"}},
+		{"name without password", []string{"--user", "admin"}, []string{"PORTSYNCD_PASSWORD"}},
+		{"metrics turned off", []string{"-c", off}, []string{"metrics.enabled"}},
+		{"no listener", []string{"-c", nowhere}, []string{"metrics.listen"}},
+	} {
+		switchtest.RunCommand(t, path, nil, append([]string{"status"}, c.args...)...).Refuses(t, c.name, cli.ExitUnclear, append(c.words, "portsyncd status: ")...)
+	}
+	help := switchtest.RunCommand(t, path, nil, "status", "-h")
+	if help.Code != daemon.ExitOK || help.Stderr != "" || !strings.HasPrefix(help.Stdout, "usage: portsyncd status") {
+		t.Errorf("help: %+v", help)
+	}
+	bad := file("bad.conf", "[metrics]\nlisten_too = 1\n")
+	r := switchtest.RunCommand(t, path, nil, "status", "-c", bad, "--address", "127.0.0.1:1")
+	if r.Code != cli.ExitNoDaemon || !strings.Contains(r.Stderr, "bad.conf:2:") || !strings.Contains(r.Stderr, "127.0.0.1:1 ") {
+		t.Errorf("with a bad setting: %+v, want it named and the daemon asked", r)
+	}
+}
+
+// TestStatusExit: the exit status is the daemon's health, and what it says in
+// foreign words does not steer the terminal.
+func TestStatusExit(t *testing.T) {
+	t.Parallel()
+	path := switchtest.Binary(t)
+	s := someStatus(512)
+	address := serveStatus(t, s)
+	best := time.Hour
+	for range 5 {
+		r := switchtest.RunCommand(t, path, nil, "status", "--address", address)
+		if r.Code != daemon.ExitOK || len(regexp.MustCompile(`(?m)^Ethernet\d+ `).FindAllString(r.Stdout, -1)) != 512 || strings.Contains(r.Stdout, "\x1b") {
+			t.Fatalf("status %d, %q\n%s", r.Code, r.Stderr, r.Stdout)
+		}
+		best = min(best, r.Took)
+	}
+	t.Logf("512 ports: %v from exec to exit, the best of 5 runs", best.Round(100*time.Microsecond))
+	if best > 2*time.Second {
+		t.Errorf("512 ports: %v, want 100 ms on a machine with nothing else to do", best)
+	}
+	for health, code := range map[string]int{portsync.Healthy: daemon.ExitOK, portsync.Degraded: cli.ExitDegraded, portsync.Unhealthy: cli.ExitUnhealthy} {
+		s := someStatus(1)
+		s.Health.Status = health
+		s.Ports[0].Name = "Eth\x1b]0;x\x07\xff"
+		s.Host = "leaf\u202e\u009b1m"
+		address := serveStatus(t, s)
+		for _, args := range [][]string{{}, {"--json"}} {
+			r := switchtest.RunCommand(t, path, nil, append([]string{"status", "--address", address}, args...)...)
+			if r.Code != code {
+				t.Errorf("%s %q: status %d, want %d", health, args, r.Code, code)
+			}
+			for i, b := range []byte(r.Stdout) {
+				if b < ' ' && b != '\n' || b >= 0x7f {
+					t.Errorf("%q: byte %#x after %q", args, b, r.Stdout[max(0, i-20):i])
+					break
+				}
+			}
+			if want := map[int]string{0: `Eth\x1b]0;x\x07\xff`, 1: `"name_hex":"4574681b5d303b7807ff"`}[len(args)]; !strings.Contains(r.Stdout, want) {
+				t.Errorf("%q: no %q in %s", args, want, r.Stdout)
+			}
+		}
+	}
+	colors := switchtest.RunCommand(t, path, []string{"NO_COLOR=1"}, "status", "--address", address, "--color", "always", "--width", "200")
+	if !strings.Contains(colors.Stdout, "\x1b[32mhealthy") || !strings.Contains(colors.Stdout, "IFINDEX") {
+		t.Errorf("with colours at 200 columns:\n%.2000s", colors.Stdout)
+	}
+}

@@ -1,0 +1,145 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/lab"
+	"portsyncd/internal/switchtest"
+)
+
+// mountHung mounts a file system whose daemon never answers, until the test ends: each
+// system call about a file in it waits, as with a network file system whose server is
+// gone.
+func mountHung(c *switchtest.Cell, at string) {
+	c.T.Helper()
+	c.Must("make the mount point", os.MkdirAll(at, 0o755))
+	daemon, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		lab.Unavailable(c.T, fmt.Sprintf("no mount that hangs: %v", err))
+	}
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", daemon.Fd(), os.Getuid(), os.Getgid())
+	c.Must("mount", unix.Mount("hung", at, "fuse", 0, options))
+	c.T.Cleanup(func() { daemon.Close() })
+}
+
+// TestStopWithUnreadableFiles: a FIFO, or a file on a mount that does not answer, in
+// place of a file that the daemon reads is named in the log, and does not delay the end
+// by SIGTERM past 5 s.
+func TestStopWithUnreadableFiles(t *testing.T) {
+	switchtest.Alongside(t)
+	kinds := []struct{ name, log string }{
+		{"fifo", "is a named pipe"},
+		{"hung", "the file system does not answer"},
+	}
+	uses := []struct{ name, config, log string }{
+		{"map", "[database]\nconfig_file = %q\n", "waiting for Redis"},
+		{"authorities", "[push]\nurl = 'https://127.0.0.1/write'\ninterval_secs = 1\nca_file = %q\n", "cannot push metrics"},
+		{"authorization", "[push]\nurl = 'http://127.0.0.1/write'\ninterval_secs = 1\nauthorization_file = %q\n", "cannot push metrics"},
+		{"configuration", "", "configuration"},
+	}
+	for _, kind := range kinds {
+		for _, use := range uses {
+			t.Run(kind.name+"_"+use.name, func(t *testing.T) {
+				c := switchtest.NewCell(t)
+				if c == nil {
+					return
+				}
+				path := c.Dir + "/fifo"
+				if kind.name == "hung" {
+					mountHung(c, c.Dir+"/hung")
+					path = c.Dir + "/hung/file"
+				} else {
+					c.Must("make a FIFO", unix.Mkfifo(path, 0o666))
+				}
+				conf := path
+				if use.config != "" {
+					conf = c.Config(fmt.Sprintf(use.config, path))
+				}
+				d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+				c.AwaitLog(0, switchtest.Patience, use.log, kind.log)
+				began := time.Now()
+				d.Signal(syscall.SIGTERM)
+				if status := d.Wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
+					t.Errorf("wait status %#x after %v, want the end by SIGTERM", int(status), time.Since(began))
+				}
+			})
+		}
+	}
+}
+
+// TestExportsForOthers: another user reads the exports where the daemon puts them without
+// a configuration, under its default paths and in systemd's StateDirectory, and lists
+// their directory as node_exporter does. What is private that user cannot read.
+func TestExportsForOthers(t *testing.T) {
+	for _, command := range []string{"true", "cat", "ls"} {
+		switchtest.Require(t, command)
+	}
+	c := switchtest.NewCell(t)
+	if c == nil {
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Fatal("the test is not root in its namespaces")
+	}
+	asOther := func(name string, args ...string) error {
+		cmd := exec.Command(name, args...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%s %q: %w: %s", name, args, err, out)
+		}
+		return nil
+	}
+	if err := asOther("true"); errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) {
+		lab.Unavailable(t, "no other user in these namespaces: "+err.Error())
+	}
+	c.Configure(1)
+	plugged := false
+	for dir, env := range map[string][]string{
+		"/var/lib/sonic/portsyncd": nil,
+		"/var/lib/sonic/service":   {"STATE_DIRECTORY=/var/lib/sonic/service"},
+	} {
+		if env != nil { // as systemd makes it
+			c.Must("make the state directory", os.Mkdir(dir, 0o755))
+		} else if _, err := os.Stat("/var/warmboot"); err == nil {
+			dir = "/var/warmboot/portsyncd"
+		}
+		d := c.Start(switchtest.Launch{Args: []string{"-c", c.Config("[metrics]\nsave_interval_secs = 1\nexport_format = 'both'\n")}, Env: env})
+		d.AwaitReady()
+		if !plugged {
+			plugged = true
+			c.Plug(1)
+		}
+		for _, name := range []string{"portsyncd.prom", "metrics-export.json"} {
+			switchtest.Eventually(t, switchtest.Patience, func() string {
+				if err := asOther("cat", dir+"/metrics/"+name); err != nil {
+					return err.Error()
+				}
+				return ""
+			})
+		}
+		if err := asOther("ls", dir+"/metrics"); err != nil {
+			t.Error(err)
+		}
+		for _, name := range []string{"port_state.json", "metrics/metrics.json", "metrics/history.jsonl"} {
+			switchtest.Eventually(t, switchtest.Patience, func() string {
+				if _, err := os.Stat(dir + "/" + name); err != nil {
+					return err.Error()
+				}
+				return ""
+			})
+			if asOther("cat", dir+"/"+name) == nil {
+				t.Errorf("another user reads %s/%s", dir, name)
+			}
+		}
+		d.Kill()
+	}
+}

@@ -1,8 +1,0 @@
-//go:build race
-
-package main
-
-const (
-	raceEnabled = true
-	raceFactor  = 4
-)

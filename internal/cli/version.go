@@ -1,0 +1,15 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+
+	"portsyncd/internal/daemon"
+)
+
+func version(_ []string, stdout, _ io.Writer) int {
+	fmt.Fprintf(stdout, "portsyncd %s (revision %s, %s, %s/%s)\n",
+		daemon.Release, daemon.Revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return daemon.ExitOK
+}

@@ -1,0 +1,214 @@
+package conventions
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The tests of this file hold the tree to the rules of ARCHITECTURE.md and
+// CONTRIBUTING.md. They read sources, they run nothing.
+
+// leafImports are what every package may import beside the standard library.
+const leafImports = "golang.org/x/sys/unix"
+
+// imports is which packages of ours each package may import: they point one way.
+// What is not listed may import none.
+var imports = map[string][]string{
+	"":                     {"internal/cli"},
+	"config":               {"config/toml", "internal/smallfile"},
+	"internal/cli":         {"config", "internal/daemon", "internal/demo", "internal/smallfile", "internal/snapshot", "internal/statusview", "internal/warmrestart", "metrics", "portsync"},
+	"internal/daemon":      {"config", "internal/push", "internal/sonicdb", "internal/statusview", "internal/syslog", "internal/warmrestart", "metrics", "netlinkraw", "portsync", "systemd"},
+	"internal/demo":        {"config", "internal/daemon", "internal/lab", "internal/sonicdb", "internal/syslog", "metrics", "netlinkraw", "portsync"},
+	"internal/lab":         {"internal/sonicdb", "netlinkraw"},
+	"internal/push":        {"internal/smallfile", "internal/syslog", "metrics"},
+	"internal/sonicdb":     {"internal/smallfile"},
+	"internal/statusview":  {"internal/warmrestart", "internal/warmrestart/stats", "portsync"},
+	"internal/warmrestart": {"internal/snapshot", "internal/syslog", "internal/warmrestart/stats", "metrics"},
+	"metrics":              {"internal/smallfile"},
+	"portsync":             {"internal/snapshot", "internal/sonicdb", "internal/syslog", "internal/warmrestart", "internal/warmrestart/stats", "metrics", "netlinkraw", "systemd"},
+}
+
+// testOnly are the packages that only tests may import, and may import all.
+var testOnly = []string{"internal/lab", "internal/switchtest"}
+
+// Source is one Go file of the product module.
+type source struct {
+	path, dir string // relative to the root, with slashes; the root's dir is ""
+	text      []byte
+	*ast.File
+	test bool
+}
+
+// sources reads the Go files of the product module: all but those of the nested
+// module bench and of directories that the go command leaves alone.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	walk(t, func(name string) {
+		if path.Ext(name) != ".go" || strings.HasPrefix(name, "bench/") || strings.HasPrefix(name, ".") {
+			return
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := path.Dir(name)
+		if dir == "." {
+			dir = ""
+		}
+		all = append(all, source{path: name, dir: dir, text: text, File: f, test: strings.HasSuffix(name, "_test.go")})
+	})
+	if len(all) < 50 {
+		t.Fatalf("only %d sources found", len(all))
+	}
+	return all
+}
+
+// walk calls f for each file of the tree, but for what git, the build, the
+// source archive and the tests' recordings keep there.
+func walk(t *testing.T, f func(name string)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (name == ".git" || name == "dist" || name == "vendor" || d.Name() == "testdata" || name == filepath.Join("bench", "results")):
+			return fs.SkipDir
+		case d.Type().IsRegular():
+			f(filepath.ToSlash(name))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOneRequirement: what runs on a switch is Go's standard library, x/sys and
+// this tree.
+func TestOneRequirement(t *testing.T) {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var required []string
+	block := false
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0:
+		case words[0] == "require" && words[1] == "(":
+			block = true
+		case words[0] == ")":
+			block = false
+		case words[0] == "require":
+			required = append(required, words[1])
+		case block:
+			required = append(required, words[0])
+		case words[0] != "module" && words[0] != "go":
+			t.Errorf("go.mod: unexpected line %q", line)
+		}
+	}
+	if !slices.Equal(required, []string{"golang.org/x/sys"}) {
+		t.Errorf("go.mod requires %q, want golang.org/x/sys alone", required)
+	}
+}
+
+// TestImports: imports point one way, and nobody goes around the type system.
+func TestImports(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, spec := range s.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !mayImport(&s, name) {
+				t.Errorf("%s imports %q", s.path, name)
+			}
+		}
+		if bytes.Contains(s.text, []byte("\n//go:linkname")) {
+			t.Errorf("%s uses a name that is not exported to it", s.path)
+		}
+	}
+}
+
+func mayImport(s *source, name string) bool {
+	own, isOurs := strings.CutPrefix(name, "portsyncd/")
+	switch {
+	case name == "unsafe" || name == "C":
+		return false
+	case isOurs && (s.test || s.dir == "internal/switchtest") && (slices.Contains(testOnly, own) || path.Dir(s.dir) == "integration" || path.Dir(s.dir) == "internal"):
+		return true
+	case isOurs && own == s.dir:
+		return s.test // an example, of package foo_test
+	case isOurs:
+		return slices.Contains(imports[s.dir], own)
+	case strings.Contains(name, "."):
+		return name == leafImports
+	}
+	return true
+}
+
+// TestPackageComments: each package has one doc comment, on one file.
+func TestPackageComments(t *testing.T) {
+	documented := make(map[string][]string)
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		files := documented[s.dir]
+		if s.Doc != nil {
+			files = append(files, s.path)
+		}
+		documented[s.dir] = files
+	}
+	for dir, files := range documented {
+		if len(files) != 1 {
+			t.Errorf("package in %q has %d doc comments %q, want 1", "./"+dir, len(files), files)
+		}
+	}
+}
+
+// fileLimit is how many lines a file may have: one subject, to be read in one
+// go.
+const fileLimit = 500
+
+func TestFileLength(t *testing.T) {
+	for _, s := range sources(t) {
+		if n := bytes.Count(s.text, []byte("\n")); n > fileLimit {
+			t.Errorf("%s has %d lines, want at most %d: it has more than one subject", s.path, n, fileLimit)
+		}
+	}
+}
+
+// TestNoLooseEnds: what is not done is not in the tree, and neither is the
+// machine that it was written on.
+func TestNoLooseEnds(t *testing.T) {
+	loose := regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|X` + `XX)\b|/wo` + `rk/|/ro` + `ot/|proxy\.golang\.` + `org`)
+	walk(t, func(name string) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if word := loose.FindString(line); word != "" {
+				t.Errorf("%s:%d: has %q", name, i+1, word)
+			}
+		}
+	})
+}

@@ -1,0 +1,250 @@
+package conventions
+
+import (
+	"go/ast"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"portsyncd/config"
+	"portsyncd/internal/daemon"
+	"portsyncd/internal/switchtest"
+	"portsyncd/portsync"
+)
+
+// The tests of this file hold the documents to what the program does.
+
+// TestVersionInDocuments: whoever raises the version says what it brings.
+func TestVersionInDocuments(t *testing.T) {
+	if !strings.Contains(switchtest.Document(t, "README.md"), "portsyncd "+daemon.Release) {
+		t.Errorf(`README.md does not mention "portsyncd %s"`, daemon.Release)
+	}
+	newest := regexp.MustCompile(`(?m)^## (\S+)`).FindStringSubmatch(switchtest.Document(t, "CHANGELOG.md"))
+	if newest == nil || newest[1] != daemon.Release {
+		t.Errorf("CHANGELOG.md begins with %q, want version %s", newest, daemon.Release)
+	}
+}
+
+// TestLinksInDocuments: a link to a file of the tree leads to one.
+func TestLinksInDocuments(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	walk(t, func(name string) {
+		if path.Ext(name) != ".md" {
+			return
+		}
+		for _, m := range link.FindAllStringSubmatch(switchtest.Document(t, name), -1) {
+			if _, err := os.Stat(path.Join(path.Dir(name), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", name, m[1], err)
+			}
+		}
+	})
+}
+
+// TestCommandsInDocuments: a command that is said to run some tests runs one at
+// least.
+func TestCommandsInDocuments(t *testing.T) {
+	tests := make(map[string][]string) // by directory
+	for _, s := range sources(t) {
+		for _, d := range s.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") {
+				tests[s.dir] = append(tests[s.dir], f.Name.Name)
+			}
+		}
+	}
+	command := regexp.MustCompile("go test ([^`\n]*)")
+	pattern := regexp.MustCompile(`-run '?([^' ]+)'?`)
+	for _, name := range []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/RELIABILITY.md"} {
+		for _, c := range command.FindAllStringSubmatch(switchtest.Document(t, name), -1) {
+			run := pattern.FindStringSubmatch(c[1])
+			if run == nil {
+				continue
+			}
+			top, _, _ := strings.Cut(run[1], "/") // of a subtest
+			matches, err := regexp.Compile(top)
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, c[0], err)
+				continue
+			}
+			for _, dir := range regexp.MustCompile(`(?:^| )\.(\S*)`).FindAllStringSubmatch(c[1], -1) {
+				under, all := strings.CutSuffix(strings.Trim(dir[1], "/"), "/...")
+				found := false
+				for where, names := range tests {
+					found = found || (where == under || all && strings.HasPrefix(where, under+"/")) && slices.ContainsFunc(names, matches.MatchString)
+				}
+				if !found {
+					t.Errorf("%s: %s: no such test in .%s", name, c[0], dir[1])
+				}
+			}
+		}
+	}
+}
+
+// TestTargetsInDocuments: a target of the Makefile that a document names exists.
+func TestTargetsInDocuments(t *testing.T) {
+	targets := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^([a-z -]+):(?: |$)`).FindAllStringSubmatch(switchtest.Document(t, "Makefile"), -1) {
+		for _, name := range strings.Fields(m[1]) {
+			targets[name] = true
+		}
+	}
+	// In backquotes, in $(...), or on a line that is no prose.
+	command := regexp.MustCompile("(?m)[`(]make (?:-s )?([a-z][a-z-]*)|^make ([a-z][a-z-]*)(?:$| +#| [A-Z]+=)")
+	named := 0
+	for _, file := range []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/RELIABILITY.md"} {
+		for _, m := range command.FindAllStringSubmatch(switchtest.Document(t, file), -1) {
+			if named++; !targets[m[1]+m[2]] {
+				t.Errorf("%s names %q, which the Makefile does not have", file, m[0])
+			}
+		}
+	}
+	if named < 10 {
+		t.Errorf("the documents name %d targets", named)
+	}
+}
+
+// TestNamesInDocuments: a test, fuzz target or benchmark that a document names
+// exists.
+func TestNamesInDocuments(t *testing.T) {
+	declared := make(map[string]bool)
+	for _, s := range sources(t) {
+		for _, d := range s.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test {
+				declared[f.Name.Name] = true
+			}
+		}
+	}
+	for _, name := range []string{"README_DEPLOYMENT.md", "docs/RELIABILITY.md", "docs/PROTOCOL.md", "docs/SPECIFICATION.md"} {
+		found := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)`").FindAllStringSubmatch(switchtest.Document(t, name), -1)
+		if len(found) < 10 {
+			t.Errorf("%s names %d tests", name, len(found))
+		}
+		for _, m := range found {
+			if !declared[m[1]] {
+				t.Errorf("%s names %s, which does not exist", name, m[1])
+			}
+		}
+	}
+}
+
+// rows returns the rows of Markdown tables whose first cell is one word in
+// backquotes that matches the pattern, by that word.
+func rows(t *testing.T, text, pattern string) map[string][]string {
+	t.Helper()
+	first := regexp.MustCompile("^`(" + pattern + ")`$")
+	found := make(map[string][]string)
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "|") {
+			continue
+		}
+		cells := strings.Split(strings.Trim(line, "|"), " | ")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		m := first.FindStringSubmatch(cells[0])
+		if m == nil {
+			continue
+		}
+		if found[m[1]] != nil {
+			t.Errorf("two rows for %s", m[1])
+		}
+		if i := slices.Index(cells, ""); i >= 0 {
+			t.Errorf("%s has an empty cell", m[1])
+		}
+		found[m[1]] = cells[1:]
+	}
+	return found
+}
+
+// TestSettingsInDocuments: the table of settings in README_DEPLOYMENT.md has
+// every key of the example file, with the default that stands there, and says
+// rightly whether a reload is enough.
+func TestSettingsInDocuments(t *testing.T) {
+	documented := rows(t, switchtest.Document(t, "README_DEPLOYMENT.md"), `[a-z_]+\.[a-z0-9_]+`)
+	example := switchtest.ExampleSettings(t)
+	for key, value := range example {
+		cells := documented[key]
+		if len(cells) != 3 {
+			t.Errorf("%s: want a row with default, values and effect, got %q", key, cells)
+			continue
+		}
+		if cells[0] != "`"+value+"`" {
+			t.Errorf("%s: the default is documented as %s, the example file says %s", key, cells[0], value)
+		}
+		effect := "restart"
+		if slices.Contains(config.LiveKeys(), key) {
+			effect = "reload"
+		}
+		if cells[2] != effect {
+			t.Errorf("%s: documented to take effect after %q, want %q", key, cells[2], effect)
+		}
+	}
+	for key := range documented {
+		if example[key] == "" {
+			t.Errorf("%s is documented and not in the example file", key)
+		}
+	}
+}
+
+// TestMetricsInDocuments: README_DEPLOYMENT.md has a row for each family that
+// the daemon exposes: what it shows, what moves it, what to do. It has none for
+// one that does not exist.
+func TestMetricsInDocuments(t *testing.T) {
+	text := switchtest.Document(t, "README_DEPLOYMENT.md")
+	documented := rows(t, text, `(?:portsyncd|process|go)_[a-z0-9_]+`)
+	d := switchtest.StartDemo(t)
+	exposed := families(d.Get(t, "/metrics"))
+	if len(exposed) < 20 {
+		t.Fatalf("only %d families", len(exposed))
+	}
+	for name := range exposed {
+		if len(documented[name]) != 3 {
+			t.Errorf("%s: want a row with meaning, what moves it and what to do, got %q", name, documented[name])
+		}
+	}
+	known := func(name string) bool {
+		base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
+		// Without a kernel's socket there is nothing to count about it.
+		return exposed[name] || exposed[base] || d.Simulated && strings.HasPrefix(name, "portsyncd_netlink_")
+	}
+	for name := range documented {
+		if !known(name) {
+			t.Errorf("%s is documented and not exposed", name)
+		}
+	}
+	for _, name := range regexp.MustCompile(`\bportsyncd_[a-z0-9_]+\b`).FindAllString(text, -1) {
+		if !known(name) {
+			t.Errorf("README_DEPLOYMENT.md mentions %s, which is not exposed", name)
+		}
+	}
+}
+
+// TestHealthInDocuments: README_DEPLOYMENT.md has a row for each reason of health,
+// with its severity and deduction, and for no other.
+func TestHealthInDocuments(t *testing.T) {
+	_, section, _ := strings.Cut(switchtest.Document(t, "README_DEPLOYMENT.md"), "\n### Health\n")
+	section, _, _ = strings.Cut(section, "\n### ")
+	documented := rows(t, section, `[a-z_]+`)
+	for _, c := range portsync.HealthCodes {
+		cells := documented[c.Code]
+		if len(cells) != 4 || cells[0] != c.Severity || cells[1] != strconv.Itoa(c.Deduction) {
+			t.Errorf("%s: %q, want a row with %s, %d, when and what to do", c.Code, cells, c.Severity, c.Deduction)
+		}
+	}
+	if len(documented) != len(portsync.HealthCodes) {
+		t.Errorf("%d reasons are documented, there are %d", len(documented), len(portsync.HealthCodes))
+	}
+}
+
+// Families returns the names in the TYPE lines of an exposition.
+func families(exposition string) map[string]bool {
+	names := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) `).FindAllStringSubmatch(exposition, -1) {
+		names[m[1]] = true
+	}
+	return names
+}

@@ -1,0 +1,66 @@
+package lab
+
+import (
+	"strings"
+
+	"portsyncd/internal/sonicdb"
+)
+
+// runMirrorScript does what sonicdb.MirrorScript does in Lua: KEYS are pairs
+// of the key that must exist and the key to write, ARGV are the database of the
+// latter and, for each pair, a word and three values.
+func runMirrorScript(s ScriptCall) Reply {
+	const perPair = 4
+	pairs := len(s.Keys) / 2
+	if len(s.Keys) != 2*pairs || len(s.Args) != 1+perPair*pairs {
+		return ErrorReply("ERR the mirror script wants pairs of keys; a database and four arguments for each pair")
+	}
+	exists := make([]bool, pairs)
+	for i := range exists {
+		if s.Args[1+perPair*i] != sonicdb.MirrorDelete {
+			exists[i] = s.Call("EXISTS", s.Keys[2*i]) == Reply(1)
+		}
+	}
+	if e, isErr := s.Call("SELECT", s.Args[0]).(ErrorReply); isErr {
+		return e
+	}
+	var letters, first strings.Builder
+	for i, has := range exists {
+		e := s.mirror(has, s.Keys[2*i+1], s.Args[1+perPair*i:][:perPair])
+		switch {
+		case e != "":
+			letters.WriteByte('E')
+			if first.Len() == 0 {
+				first.WriteString(" " + string(e))
+			}
+		case has:
+			letters.WriteByte('1')
+		default:
+			letters.WriteByte('0')
+		}
+	}
+	return letters.String() + first.String()
+}
+
+// mirror writes one row, and returns what the server had against it.
+func (s ScriptCall) mirror(exists bool, key string, args []string) ErrorReply {
+	word := args[0]
+	if word != sonicdb.MirrorSet {
+		if e := s.pcall("DEL", key); e != "" {
+			return e
+		}
+	}
+	if !exists || word != sonicdb.MirrorSet && word != sonicdb.MirrorReplace {
+		return ""
+	}
+	return s.pcall("HSET", key, "state", "ok",
+		"netdev_oper_status", args[1], "admin_status", args[2], "mtu", args[3])
+}
+
+// pcall is redis.pcall of a command whose answer matters only if it is an
+// error. That one does not say where in the script it happened.
+func (s ScriptCall) pcall(argv ...string) ErrorReply {
+	e, _ := s.Call(argv...).(ErrorReply)
+	text, _, _ := strings.Cut(string(e), " script: ")
+	return ErrorReply(text)
+}

@@ -1,0 +1,173 @@
+package sonicdb
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+
+	"portsyncd/internal/smallfile"
+)
+
+// maxMap bounds the size of a database map in bytes. SONiC's is about 4 KiB.
+const maxMap = 1 << 20
+
+// LoadMap reads the map from a file. A missing file is fs.ErrNotExist. LoadMap
+// returns within smallfile.Patience, even if the file system does not answer.
+func LoadMap(path string) (*Map, error) {
+	src, err := smallfile.Read(context.Background(), path, maxMap)
+	if err != nil {
+		return nil, fmt.Errorf("read database map: %w", err)
+	}
+	return ParseMap(path, src)
+}
+
+// ParseMap interprets the text of a database map; name stands for the file in
+// errors. A text that is no map at all is an error here. A fault in one
+// database or in its instance is an error of Map.Database for that name, since
+// the file describes many databases that are none of our business. Members
+// this package has no use for are ignored.
+func ParseMap(name string, src []byte) (*Map, error) {
+	if len(src) > maxMap {
+		return nil, fmt.Errorf("%s: want at most %d bytes", name, maxMap)
+	}
+	// The C++ daemons read the map with nlohmann::json's operator>>, which skips a byte
+	// order mark and ignores text that follows the object.
+	src = bytes.TrimPrefix(src, []byte("\xef\xbb\xbf"))
+	root := object{path: name + ": "}
+	if err := json.Unmarshal(src, &root.members); err != nil {
+		root.members = nil
+		if json.NewDecoder(bytes.NewReader(src)).Decode(&root.members) != nil {
+			return nil, jsonError(name, src, err)
+		}
+	}
+	instances, err := root.object("INSTANCES")
+	if err != nil {
+		return nil, err
+	}
+	databases, err := root.object("DATABASES")
+	if err != nil {
+		return nil, err
+	}
+	m := &Map{name: name, databases: make(map[string]entry, len(databases.members))}
+	for name := range databases.members {
+		d, err := parseDatabase(databases, instances, name)
+		m.databases[name] = entry{database: d, err: err}
+	}
+	return m, nil
+}
+
+func parseDatabase(databases, instances object, name string) (Database, error) {
+	o, err := databases.object(name)
+	if err != nil {
+		return Database{}, err
+	}
+	d := Database{Name: name}
+	if d.ID, err = o.int("id", math.MaxInt32); err != nil {
+		return Database{}, err
+	}
+	if d.Separator, err = o.string("separator"); err != nil {
+		return Database{}, err
+	}
+	if d.Separator != ":" && d.Separator != "|" {
+		return Database{}, o.wrong("separator", `":" or "|"`)
+	}
+	instance, err := o.string("instance")
+	if err != nil {
+		return Database{}, err
+	}
+	if d.Instance, err = parseInstance(instances, instance); err != nil {
+		return Database{}, err
+	}
+	return d, nil
+}
+
+// parseInstance wants a socket or else a host and a port.
+func parseInstance(instances object, name string) (Instance, error) {
+	o, err := instances.object(name)
+	if err != nil {
+		return Instance{}, err
+	}
+	i := Instance{Name: name}
+	if path, ok := o.members["password_path"]; ok && string(path) != "null" {
+		if i.PasswordFile, err = o.string("password_path"); err != nil {
+			return Instance{}, err
+		}
+	}
+	if o.has("unix_socket_path") {
+		if i.UnixSocket, err = o.string("unix_socket_path"); err != nil {
+			return Instance{}, err
+		}
+	}
+	if i.UnixSocket != "" {
+		return i, nil
+	}
+	if i.Hostname, err = o.string("hostname"); err != nil {
+		return Instance{}, err
+	}
+	if i.Port, err = o.int("port", math.MaxUint16); err != nil {
+		return Instance{}, err
+	}
+	return i, nil
+}
+
+// object is a JSON object and the way to it, which begins its errors. Unlike
+// a struct it tells "id" from "ID" and an absent member from a zero one.
+type object struct {
+	path    string // "database_config.json: DATABASES."
+	members map[string]json.RawMessage
+}
+
+func (o object) has(name string) bool {
+	_, ok := o.members[name]
+	return ok
+}
+
+func (o object) object(name string) (object, error) {
+	inner := object{path: o.path + name + "."}
+	return inner, o.decode(name, &inner.members, "an object")
+}
+
+func (o object) string(name string) (s string, err error) {
+	return s, o.decode(name, &s, "a string")
+}
+
+func (o object) int(name string, limit int) (n int, err error) {
+	want := fmt.Sprintf("an integer from 0 to %d", limit)
+	if err := o.decode(name, &n, want); err != nil {
+		return 0, err
+	}
+	if n < 0 || n > limit {
+		return 0, o.wrong(name, want)
+	}
+	return n, nil
+}
+
+func (o object) decode(name string, into any, want string) error {
+	raw, ok := o.members[name]
+	if !ok {
+		return fmt.Errorf("%s%s: missing, want %s", o.path, name, want)
+	}
+	if bytes.Equal(raw, []byte("null")) || json.Unmarshal(raw, into) != nil {
+		return o.wrong(name, want)
+	}
+	return nil
+}
+
+// wrong complains of a member's value.
+func (o object) wrong(name, want string) error {
+	got := o.members[name]
+	return fmt.Errorf("%s%s: got %q, want %s", o.path, name, got[:min(len(got), 64)], want)
+}
+
+// jsonError adds the line to what package json says of a text that is no object.
+func jsonError(name string, src []byte, err error) error {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return fmt.Errorf("%s: want a JSON object: %w", name, err)
+	}
+	line := 1 + bytes.Count(src[:min(int(syntax.Offset), len(src))], []byte("\n"))
+	return fmt.Errorf("%s:%d: want a JSON object: %w", name, line, err)
+}

@@ -1,0 +1,113 @@
+package statusview
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+func TestVisible(t *testing.T) {
+	f := func(s, want, ascii string) {
+		t.Helper()
+		if got := Visible(s, false); got != want {
+			t.Errorf("%q is shown as %q, want %q", s, got, want)
+		}
+		if got := Visible(s, true); got != ascii {
+			t.Errorf("%q is shown in ASCII as %q, want %q", s, got, ascii)
+		}
+	}
+	same := func(s string) { t.Helper(); f(s, s, s) }
+	same("")
+	same("Ethernet0")
+	same(` !"#$%&'()*+,-./:;<=>?@[]^_{|}~`)
+	f(`\`, `\\`, `\\`)
+	f("\x00\t\n\x1b\x7f", `\x00\x09\x0a\x1b\x7f`, `\x00\x09\x0a\x1b\x7f`)
+	f("\x80\xff\xc3", `\x80\xff\xc3`, `\x80\xff\xc3`)
+	f("\ufffd", "\ufffd", `\ufffd`)
+	f("ä端", "ä端", `\u00e4\u7aef`)
+	f("\u0085\u009b", `\u0085\u009b`, `\u0085\u009b`)                                                       // C1 control characters
+	f("\u00a0\u00ad\u200b\u2028\ufeff", `\u00a0\u00ad\u200b\u2028\ufeff`, `\u00a0\u00ad\u200b\u2028\ufeff`) // blanks and the invisible
+	f("\u202e\u2066\u061c", `\u202e\u2066\u061c`, `\u202e\u2066\u061c`)                                     // directions
+	f("אب", `\u05d0\u0628`, `\u05d0\u0628`)
+	f("e\u0301", `e\u0301`, `e\u0301`)
+	f("\u1160\u3164", `\u1160\u3164`, `\u1160\u3164`)
+	f("\U0001f600\U000e0001", `\U0001f600\U000e0001`, `\U0001f600\U000e0001`)
+}
+
+// unescape takes appendVisible back.
+func unescape(t *testing.T, s string) string {
+	t.Helper()
+	var b []byte
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		digits := 0
+		if r == '\\' {
+			digits = map[byte]int{'x': 2, 'u': 4, 'U': 8}[s[1]]
+		}
+		switch {
+		case digits > 0:
+			v, err := strconv.ParseUint(s[2:2+digits], 16, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if digits == 2 {
+				b = append(b, byte(v))
+			} else {
+				b = utf8.AppendRune(b, rune(v))
+			}
+			size = 2 + digits
+		case r == '\\':
+			b = append(b, '\\')
+			size = 2
+		default:
+			b = append(b, s[:size]...)
+		}
+		s = s[size:]
+	}
+	return string(b)
+}
+
+// FuzzVisible: what is shown is plain, as wide as it is said to be, and says
+// which bytes there are.
+func FuzzVisible(f *testing.F) {
+	for _, name := range hostileNames {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, ascii := range []bool{false, true} {
+			shown := Visible(s, ascii)
+			for _, r := range shown {
+				if r < ' ' || r == 0x7f || ascii && r > 0x7f || unicode.In(r, unicode.C, unicode.M, unicode.Zl, unicode.Zp) {
+					t.Errorf("%q is shown with %q", s, r)
+				}
+			}
+			if back := unescape(t, shown); back != s {
+				t.Errorf("%q is shown as %q, which says %q", s, shown, back)
+			}
+			for _, width := range []int{0, 1, 3, 10} {
+				short := shorten(shown, width, "…")
+				if textWidth(short) > width || textWidth(shown) <= width && short != shown {
+					t.Errorf("%q in %d columns is %q", shown, width, short)
+				}
+			}
+		}
+	})
+}
+
+func TestShorten(t *testing.T) {
+	f := func(s string, width int, want string) {
+		t.Helper()
+		if got := shorten(s, width, "…"); got != want {
+			t.Errorf("%q in %d columns: %q, want %q", s, width, got, want)
+		}
+	}
+	f("Ethernet0", 9, "Ethernet0")
+	f("Ethernet0", 8, "Eth…net0")
+	f("Ethernet0", 2, "…0")
+	f("Ethernet0", 1, ".")
+	f("Ethernet0", 0, "")
+	f("端口端口", 7, "端…端口"[:len("端")]+"…口")
+	f(strings.Repeat("端", 4), 8, strings.Repeat("端", 4))
+}

@@ -1,0 +1,141 @@
+package statusview
+
+import (
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"portsyncd/internal/warmrestart"
+	"portsyncd/portsync"
+)
+
+// AppendJSON appends s as one JSON document and a line end. The document is
+// ASCII, so that it may be looked at on a terminal: everything else is \u
+// escapes, <, > and & among them. JSON is Unicode (RFC 8259 section 8.1), the
+// name of a port need not be: bytes that are not UTF-8 are U+FFFD in "name" and
+// "what", and then "name_hex" and "what_hex" have all bytes in hexadecimal.
+func (s *Status) AppendJSON(b []byte) []byte {
+	d := *s
+	d.Ports, d.Pending = list(s.Ports), list(s.Pending)
+	d.Health.Reasons, d.Restarts, d.Databases, d.Hour = list(s.Health.Reasons), list(s.Restarts), list(s.Databases), list(s.Hour)
+	for i := range d.Ports {
+		d.Ports[i].NameHex = warmrestart.HexUnlessUTF8(d.Ports[i].Name)
+	}
+	for i := range d.Pending {
+		d.Pending[i].WhatHex = warmrestart.HexUnlessUTF8(d.Pending[i].What)
+	}
+	text, err := json.Marshal(&d)
+	if err != nil {
+		panic(err) // the type has a JSON form, with all that a daemon can put in it
+	}
+	return append(AppendASCII(b, text), '\n')
+}
+
+// list is a copy that is [] in JSON if there is nothing in it, never null.
+func list[T any](all []T) []T { return append([]T{}, all...) }
+
+// AppendJSON appends r as one JSON document of ASCII and a line end. An error
+// means that a figure is not a number.
+func (r *Report) AppendJSON(b []byte) ([]byte, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return b, fmt.Errorf("write the report as JSON: %w", err)
+	}
+	return append(AppendASCII(b, text), '\n'), nil
+}
+
+// AppendASCII appends JSON with escapes in the place of all characters that are
+// not ASCII, and of DEL. The text means the same.
+func AppendASCII(b, text []byte) []byte {
+	for len(text) > 0 {
+		c := text[0]
+		if c < utf8.RuneSelf && c != 0x7f {
+			b = append(b, c)
+			text = text[1:]
+			continue
+		}
+		r, size := utf8.DecodeRune(text)
+		text = text[size:]
+		if r >= 0x10000 { // a surrogate pair, RFC 8259 section 7
+			r -= 0x10000
+			b = appendHex(append(b, `\u`...), 0xd800+uint32(r>>10), 4)
+			r = 0xdc00 + r&0x3ff
+		}
+		b = appendHex(append(b, `\u`...), uint32(r), 4)
+	}
+	return b
+}
+
+// DecodeStatus reads what [Status.AppendJSON] made, names of any bytes included.
+// An error says what it found in place of such a document.
+func DecodeStatus(text []byte) (*Status, error) {
+	if err := checkShape(text); err != nil {
+		return nil, fmt.Errorf("not a status document: %w", err)
+	}
+	var s Status
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, fmt.Errorf("not a status document: %w", err)
+	}
+	if s.Schema != StatusSchema {
+		return nil, fmt.Errorf("a status document of schema %d, expected %d", s.Schema, StatusSchema)
+	}
+	switch s.Health.Status {
+	case portsync.Healthy, portsync.Degraded, portsync.Unhealthy, portsync.Disabled:
+	default:
+		return nil, fmt.Errorf("health is %q, expected %q, %q, %q or %q", s.Health.Status,
+			portsync.Healthy, portsync.Degraded, portsync.Unhealthy, portsync.Disabled)
+	}
+	for i := range s.Ports {
+		if err := restore(&s.Ports[i].Name, &s.Ports[i].NameHex); err != nil {
+			return nil, err
+		}
+	}
+	for i := range s.Pending {
+		if err := restore(&s.Pending[i].What, &s.Pending[i].WhatHex); err != nil {
+			return nil, err
+		}
+	}
+	return &s, nil
+}
+
+const (
+	mostDepth    = 16    // arrays and objects in each other; a status has 5
+	mostElements = 65536 // of all arrays together; a switch has some hundreds of ports
+)
+
+// checkShape bounds what JSON becomes in memory, which can be a hundred times its size:
+// an element of an array may be two bytes of text and half a kilobyte of memory.
+func checkShape(text []byte) error {
+	var inArray [mostDepth + 1]bool
+	depth, elements, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			if depth++; depth > mostDepth {
+				return fmt.Errorf("it is nested more than %d deep", mostDepth)
+			}
+			inArray[depth] = c == '['
+			elements += bit(c == '[')
+		case c == ']' || c == '}':
+			depth = max(0, depth-1)
+		case c == ',':
+			elements += bit(inArray[depth])
+		}
+		if elements > mostElements {
+			return fmt.Errorf("its arrays have more than %d elements", mostElements)
+		}
+	}
+	return nil
+}
+
+// restore gives a name the bytes that the document says it has.
+func restore(name, digits *string) (err error) {
+	*name, err = warmrestart.RestoreName(*name, *digits)
+	*digits = ""
+	return err
+}

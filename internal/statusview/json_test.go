@@ -1,0 +1,136 @@
+package statusview
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"portsyncd/internal/warmrestart"
+)
+
+// TestStatusJSON: what is written is read back as it was, names of any bytes
+// included, and the document is ASCII.
+func TestStatusJSON(t *testing.T) {
+	for _, s := range []*Status{switchOf(3), switchOf(512), troubled()} {
+		text := s.AppendJSON(nil)
+		for i, c := range text {
+			if c < ' ' && i < len(text)-1 || c >= 0x7f {
+				t.Fatalf("byte %#x in %.200q", c, text[max(0, i-20):])
+			}
+		}
+		got, err := DecodeStatus(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := got.AppendJSON(nil); !bytes.Equal(again, text) {
+			t.Errorf("read and written again:\n%s\nwant\n%s", again, text)
+		}
+		if !reflect.DeepEqual(got.Ports, list(s.Ports)) || !reflect.DeepEqual(got.Pending, list(s.Pending)) {
+			t.Errorf("%d ports: what is read is not what was written", len(s.Ports))
+		}
+	}
+}
+
+// TestListsInJSON: a list with nothing in it is [], which programs can go through.
+func TestListsInJSON(t *testing.T) {
+	if text := new(Status).AppendJSON(nil); bytes.Contains(text, []byte(`":null,"pending`)) || bytes.Count(text, []byte(`:[]`)) != 6 {
+		t.Errorf("%s", text)
+	}
+}
+
+// TestNamesInJSON: ports whose names are not UTF-8 are told apart, and programs
+// that know nothing of that get a string.
+func TestNamesInJSON(t *testing.T) {
+	var d struct {
+		Ports []map[string]any
+	}
+	if err := json.Unmarshal(troubled().AppendJSON(nil), &d); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[[2]any]bool)
+	for i, p := range d.Ports {
+		key := [2]any{p["name"], p["name_hex"]}
+		if seen[key] {
+			t.Errorf("%q is there twice", key)
+		}
+		seen[key] = true
+		if name := hostileNames[i]; strings.ToValidUTF8(name, "") == name && (p["name"] != name || p["name_hex"] != nil) {
+			t.Errorf("%q is %q, %v", name, p["name"], p["name_hex"])
+		}
+	}
+	if p := d.Ports[2]; p["name"] != "Ethernet\ufffd\ufffd" || p["name_hex"] != "45746865726e6574fffe" {
+		t.Errorf("%q is %q", hostileNames[2], p)
+	}
+}
+
+func TestDecodeStatusErrors(t *testing.T) {
+	good := string(switchOf(1).AppendJSON(nil))
+	f := func(text, want string) {
+		t.Helper()
+		if _, err := DecodeStatus([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60q: %v, want %q", text, err, want)
+		}
+	}
+	f("", "not a status document")
+	f("<html>", "not a status document")
+	f("{}", "schema 0, expected 1")
+	f(`{"schema":2}`, "schema 2, expected 1")
+	f(`{"schema":1}`, `health is ""`)
+	f(`{"schema":1,"health":{"status":"fine"}}`, `health is "fine", expected "healthy"`)
+	f(strings.Replace(good, `"name":"Ethernet0"`, `"name":"Ethernet0","name_hex":"zz"`, 1), `"zz"`)
+	f(strings.Replace(good, `"name":"Ethernet0"`, `"name":"Ethernet0","name_hex":"ff"`, 1), `"ff"`)
+	f(strings.Replace(good, `"mtu":9100`, `"mtu":"x"`, 1), "not a status document")
+}
+
+// TestReportJSON: a figure that is not a number is an error, not half a document.
+func TestReportJSON(t *testing.T) {
+	r := &Report{Schema: ReportSchema, Analysis: &warmrestart.Analysis{}, Storage: "/var/\u202e\x7f"}
+	text, err := r.AppendJSON(nil)
+	if err != nil || !json.Valid(text) || !strings.Contains(string(text), `"/var/\u202e\u007f"`) {
+		t.Errorf("%v, %s", err, text)
+	}
+	r.Analysis.EventsPerRestart = new(math.Inf(1))
+	if text, err := r.AppendJSON(nil); err == nil {
+		t.Errorf("infinity is %s", text)
+	}
+}
+
+// FuzzDecodeStatus: any document is either refused or can be shown, within the
+// width, and written and read again.
+func FuzzDecodeStatus(f *testing.F) {
+	const healthy = `"schema":1,"health":{"status":"healthy"}` // short, since mutations of what is long are slow
+	for _, more := range []string{
+		`"ports":[{"name":"Ethernet0","present":true,"oper":"up","last_change":"2026-11-24T12:00:00Z","penalty":1e300}]`,
+		`"ports":[{"name":"\ufffd","name_hex":"ff"}],"pending":[{"what":"x","why":"\u202e","from":"0000-01-01T00:00:00Z"}]`,
+		`"databases":[{"name":"APPL_DB","error":"\u009b1m"}],"backlog":{"ports":-1,"wait_seconds":1e308}`,
+		`"restarts":[{"kind":"warm","duration_ns":-1}],"counts":{"events":18446744073709551615}`,
+	} {
+		f.Add([]byte("{" + healthy + "," + more + "}"))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := DecodeStatus(text)
+		if err != nil {
+			return
+		}
+		for _, term := range []Terminal{{Width: 80}, {Width: 40, Height: 24, ASCII: true, Color: true}} {
+			if wrong := checkText(s.AppendText(nil, term), term); wrong != "" {
+				t.Error(wrong)
+			}
+		}
+		if _, err := DecodeStatus(s.AppendJSON(nil)); err != nil {
+			t.Errorf("cannot read again what was read: %v", err)
+		}
+	})
+}
+
+func BenchmarkStatusJSON(b *testing.B) {
+	s := switchOf(512)
+	var text []byte
+	for b.Loop() {
+		text = s.AppendJSON(text[:0])
+	}
+	b.ReportMetric(float64(len(text)), "bytes")
+}

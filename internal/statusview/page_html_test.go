@@ -1,0 +1,170 @@
+package statusview
+
+import (
+	"fmt"
+	"html"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// document is what checkHTML saw.
+type document struct {
+	tags  []string // opening tags with the names of their attributes and the value of class
+	links []string // values of href and src
+	text  string   // with a blank for each tag
+	raw   map[string][]string
+}
+
+// checkHTML reads a page by rules that are stricter than those of HTML: every
+// element is closed, every attribute is quoted, and no text has a bare < > or &.
+// What passes means the same to every parser.
+func checkHTML(page []byte) (*document, error) {
+	p := &pageReader{rest: string(page)}
+	p.raw = make(map[string][]string)
+	if err := checkCharacters(page); err != nil {
+		return nil, err
+	}
+	var found bool
+	if p.rest, found = strings.CutPrefix(p.rest, "<!DOCTYPE html>"); !found {
+		return nil, fmt.Errorf("begins with %.20q", p.rest)
+	}
+	for len(p.rest) > 0 {
+		n := strings.IndexByte(p.rest, '<')
+		if n < 0 {
+			n = len(p.rest)
+		}
+		text, err := plainText(p.rest[:n])
+		if err != nil {
+			return nil, err
+		}
+		p.words = append(p.words, text...)
+		p.words = append(p.words, ' ')
+		if p.rest = p.rest[n:]; p.rest == "" {
+			break
+		}
+		if err := p.tag(); err != nil {
+			return nil, err
+		}
+	}
+	if len(p.open) > 0 {
+		return nil, fmt.Errorf("not closed: %q", p.open)
+	}
+	p.text = string(p.words)
+	return &p.document, nil
+}
+
+func checkCharacters(page []byte) error {
+	if !utf8.Valid(page) {
+		return fmt.Errorf("not UTF-8")
+	}
+	for i, r := range string(page) {
+		if (r < ' ' || r > '~') && r != '\n' && !strconv.IsPrint(r) {
+			return fmt.Errorf("has the character %U in %.60q", r, page[max(0, i-30):])
+		}
+	}
+	return nil
+}
+
+// pageReader is where checkHTML is.
+type pageReader struct {
+	document
+	rest  string
+	open  []string
+	words []byte
+}
+
+// tag reads one tag, and the text of style and script.
+func (p *pageReader) tag() error {
+	end := strings.IndexByte(p.rest, '>')
+	if end < 0 || strings.IndexByte(p.rest[1:end], '<') >= 0 {
+		return fmt.Errorf("no tag: %.60q", p.rest)
+	}
+	inner := p.rest[1:end]
+	p.rest = p.rest[end+1:]
+	if name, closing := strings.CutPrefix(inner, "/"); closing {
+		if n := len(p.open); n == 0 || p.open[n-1] != name {
+			return fmt.Errorf("</%s> within %q", name, p.open)
+		}
+		p.open = p.open[:len(p.open)-1]
+		return nil
+	}
+	inner, selfClosing := strings.CutSuffix(inner, "/")
+	name, attributes, _ := strings.Cut(inner, " ")
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz123456") != "" {
+		return fmt.Errorf("no tag: <%s>", inner)
+	}
+	switch name {
+	case "meta", "link", "input", "br":
+	case "style", "script":
+		n := strings.Index(p.rest, "</"+name+">")
+		if n < 0 {
+			return fmt.Errorf("no end of %s", name)
+		}
+		p.raw[name] = append(p.raw[name], p.rest[:n])
+		p.rest = p.rest[n+len("</"+name+">"):]
+	default:
+		if !selfClosing {
+			p.open = append(p.open, name)
+		}
+	}
+	return p.attributes(name, attributes)
+}
+
+func (p *pageReader) attributes(name, s string) error {
+	tag := name
+	for s = strings.TrimLeft(s, " "); s != ""; s = strings.TrimLeft(s, " ") {
+		n := strings.IndexAny(s, "= ")
+		if n < 0 {
+			n = len(s)
+		}
+		attribute, value := s[:n], ""
+		if strings.Trim(attribute, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-0123456789") != "" {
+			return fmt.Errorf("no attribute: %.60q", s)
+		}
+		s = s[n:]
+		if rest, valued := strings.CutPrefix(s, `="`); valued {
+			end := strings.IndexByte(rest, '"')
+			if end < 0 {
+				return fmt.Errorf("no value: %.60q", s)
+			}
+			var err error
+			if value, err = plainText(rest[:end]); err != nil {
+				return err
+			}
+			s = rest[end+1:]
+		}
+		tag += " " + attribute
+		switch attribute {
+		case "class":
+			tag += "=" + value
+		case "href", "src":
+			p.links = append(p.links, value)
+		}
+	}
+	p.tags = append(p.tags, tag)
+	return nil
+}
+
+// entities are those that our pages have.
+var entities = []string{"&amp;", "&lt;", "&gt;", "&#34;", "&#39;", "&#43;", "&#96;"}
+
+// plainText returns text without entities.
+func plainText(s string) (string, error) {
+	if i := strings.IndexByte(s, '>'); i >= 0 {
+		return "", fmt.Errorf("bare > in %.60q", s)
+	}
+	for rest := s; ; {
+		i := strings.IndexByte(rest, '&')
+		if i < 0 {
+			break
+		}
+		rest = rest[i:]
+		if !slices.ContainsFunc(entities, func(e string) bool { return strings.HasPrefix(rest, e) }) {
+			return "", fmt.Errorf("bare & in %.60q", rest)
+		}
+		rest = rest[1:]
+	}
+	return html.UnescapeString(s), nil
+}

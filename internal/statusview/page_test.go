@@ -1,0 +1,264 @@
+package statusview
+
+import (
+	"bytes"
+	"compress/gzip"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"portsyncd/internal/warmrestart"
+	"portsyncd/portsync"
+)
+
+// readPage checks the page of s and returns it.
+func readPage(t *testing.T, s *Status) *document {
+	t.Helper()
+	d, err := checkHTML(s.AppendPage(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestPageShows: all that a status says is on its page.
+func TestPageShows(t *testing.T) {
+	s := switchStatus(32)
+	s.Instance = "1"
+	s.Databases[1].Up, s.Databases[1].Error = false, "connection refused"
+	d := readPage(t, s)
+	text := strings.Join(strings.Fields(d.text), " ")
+	for _, want := range []string{
+		"leaf-14 1", "portsyncd 0.1.0", "PID 812", "up 2d 3h", "degraded score 65 of 100", "2026-03-14 12:00:05 UTC",
+		"Ports up 25 of 32 configured", "Waiting 1 Ethernet44", "Databases 2 / 3", "32 ports; each name begins with Ethernet",
+		"all 32", "up 25", "down 2", "off 4", "waiting 1", "absent 0", "flapping 1", "unwritten 0",
+		"Ethernet 20 down", "Ethernet 44 waiting", "Ethernet 28 off", "Ethernet 80 up ⇅ flapping", "Ethernet80 up up up 9100 412 411 ",
+		"degraded metrics.json cannot be written: no space left on device disk , for 1m 30s −15", "port_init_late , for 4m −20", "Score 65",
+		"Ethernet44 no interface yet; PortInitDone waits for it 4m",
+		"STATE_DB lost", "connection refused", "APPL_DB up",
+		"This start was warm : the daemon alone restarted: PortInitDone and a state file of this boot are there; its initial sync took 41.3 ms.",
+		"9 older", "cold in", "the databases were flushed", "the dump did not end in time",
+		"Events 1,204,113", "Resyncs 3",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in the page", want)
+		}
+	}
+	for tag, want := range map[string]int{
+		"li class=up": 24, "li class=up flapping": 1, "li class=down": 2, "li class=off": 4, "li class=waiting": 1,
+		"h1": 1, "main": 1, "nav aria-label": 1,
+	} {
+		if got := countOf(d.tags, tag); got != want {
+			t.Errorf("%d times <%s>, want %d", got, tag, want)
+		}
+	}
+	for _, link := range []string{"/status", "/ports", "/metrics", "/metrics.json", "/healthz", "/readyz"} {
+		if countOf(d.links, link) != 1 {
+			t.Errorf("no link to %s", link)
+		}
+	}
+}
+
+func countOf(all []string, want string) int {
+	n := 0
+	for _, s := range all {
+		if s == want {
+			n++
+		}
+	}
+	return n
+}
+
+// TestPageKeepsToItself: the page has one style and one script, which its policy
+// names, and nothing that the policy forbids or that leads elsewhere.
+func TestPageKeepsToItself(t *testing.T) {
+	d := readPage(t, switchStatus(3))
+	for element, directive := range map[string]string{"style": "style-src ", "script": "script-src "} {
+		if len(d.raw[element]) != 1 || !strings.Contains(PagePolicy, directive+hashSource(d.raw[element][0])+";") {
+			t.Errorf("%d times %s, and %q does not name it", len(d.raw[element]), element, PagePolicy)
+		}
+	}
+	checkContained(t, d, "/", "#", "data:,")
+}
+
+// checkContained checks that a page has no style attributes and handlers, and
+// that links begin with one of prefixes.
+func checkContained(t *testing.T, d *document, prefixes ...string) {
+	t.Helper()
+	for _, tag := range d.tags {
+		if strings.Contains(tag, " style") || strings.Contains(tag, " on") {
+			t.Errorf("the policy forbids an attribute of <%s>", tag)
+		}
+	}
+	for _, link := range d.links {
+		if strings.HasPrefix(link, "//") || !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(link, p) }) {
+			t.Errorf("a link to %q", link)
+		}
+	}
+	for _, style := range d.raw["style"] {
+		if strings.Contains(style, "url(") || strings.Contains(style, "@import") {
+			t.Error("the style asks for something")
+		}
+	}
+}
+
+// TestPageFragments: what a cell of the panel leads to is there.
+func TestPageFragments(t *testing.T) {
+	page := string(switchStatus(5).AppendPage(nil))
+	d := readPage(t, switchStatus(5))
+	n := 0
+	for _, link := range d.links {
+		if id, ok := strings.CutPrefix(link, "#"); ok {
+			n++
+			if !strings.Contains(page, `id="`+id+`"`) {
+				t.Errorf("nothing is at %s", link)
+			}
+		}
+	}
+	if n != 6 {
+		t.Errorf("%d links within the page, want 5 ports and the way past the header", n)
+	}
+}
+
+func TestPageOfNothing(t *testing.T) {
+	d := readPage(t, new(Status))
+	for _, want := range []string{"No port is configured", "Nothing is waited for", "No restart is on record", "is not decided yet"} {
+		if !strings.Contains(d.text, want) {
+			t.Errorf("no %q in %q", want, d.text)
+		}
+	}
+}
+
+// TestPageOfHostileNames: names and reasons are seen as what they are.
+func TestPageOfHostileNames(t *testing.T) {
+	s := troubled()
+	d := readPage(t, s)
+	for _, name := range hostileNames {
+		if !strings.Contains(d.text, visible(name)) {
+			t.Errorf("%q is not shown", name)
+		}
+	}
+	for _, want := range []string{`leaf\u202e1 asic\x1b]0;0\x07`, `no space\x0aleft \u2028on device`, `LOADING Redis\x09is \x1b[1mloading`, `\x1b[31mred`, `\u202edn`} {
+		if !strings.Contains(d.text, want) {
+			t.Errorf("%q is not shown", want)
+		}
+	}
+}
+
+// FuzzPage puts foreign text into all places where there can be some. The page
+// must be well formed, show the text, and be made of what it is made of with
+// harmless text.
+func FuzzPage(f *testing.F) {
+	f.Add("<script>", `"><img src=x onerror=alert(1)>`)
+	f.Add("Ethernet\xff\u202e", "</title></style><!--")
+	f.Add("{{.Host}}", "javascript:alert(1)")
+	harmless, err := checkHTML(foreignStatus("x", "y", 1, 1).AppendPage(nil))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, name, text string) {
+		if name == "" || text == "" {
+			return // then an element may be left out
+		}
+		d, err := checkHTML(foreignStatus(name, text, 1, 1).AppendPage(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(d.tags, harmless.tags) || !slices.Equal(d.links, harmless.links) {
+			t.Errorf("%q and %q change what the page is made of", name, text)
+		}
+		for _, s := range []string{name, text} {
+			if !strings.Contains(d.text, visible(s)) {
+				t.Errorf("%q is not shown", s)
+			}
+		}
+	})
+}
+
+// TestPageOfAnyNumbers: no number and no time keeps a page from being well formed.
+func TestPageOfAnyNumbers(t *testing.T) {
+	random := rand.New(rand.NewPCG(4, 5))
+	values := []float64{0, 1, math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, 5e-324}
+	for range 100 {
+		n := int64(random.Uint64() >> random.IntN(64))
+		v := values[random.IntN(len(values))]
+		if _, err := checkHTML(foreignStatus("x", "y", n, v).AppendPage(nil)); err != nil {
+			t.Errorf("with %d and %v: %v", n, v, err)
+		}
+	}
+}
+
+// foreignStatus has name and text wherever a status has text, and n and v wherever
+// it has a number or a time.
+func foreignStatus(name, text string, n int64, v float64) *Status {
+	when := time.Unix(n, n)
+	health := portsync.Health{Status: "odd " + text, Score: int(n), Since: when}
+	health.Reasons = []portsync.HealthReason{{Code: text, Severity: "odd " + text, Deduction: int(n), Text: text, Since: when}}
+	s := &Status{Time: noon, Version: text, Host: name, Instance: text, PID: int(n), Process: when, Health: health}
+	if n%2 == 0 {
+		s.Time = when
+	}
+	s.View = portsync.View{
+		Start:     portsync.StartView{Kind: text, Reason: text, SyncNanos: n, LastResync: &when},
+		Ports:     []portsync.PortView{{Name: "p" + name, Awaited: true}, {Name: "p" + name + text, State: "present", Present: true, Written: true, Admin: text, Oper: "odd " + name, MTU: n, CarrierUp: n, CarrierDown: n, LastChange: &when, Penalty: v, Flapping: true}},
+		Pending:   []portsync.Pending{{What: name, Why: text, From: when}},
+		Databases: []portsync.DatabaseView{{Name: name, Address: text, Error: text, Since: when}},
+		Backlog:   portsync.BacklogView{Ports: n, Events: n, WaitSeconds: v},
+		Counts:    portsync.CountsView{Configured: n, Events: uint64(n), LastWritten: &when},
+		Hour:      []portsync.Minute{{From: when, Events: uint64(n), P50: n, P99: n, Max: n}, {From: noon, Events: 1, P99: 1}},
+	}
+	s.Restarts = []warmrestart.Restart{
+		{At: when, Kind: text, Reason: name, Duration: time.Duration(n), EOIULatency: time.Duration(n), Process: when, Compared: int(n), RecoveredFrom: text},
+		{At: noon, Kind: name, Reason: text, Duration: 1, LastAlive: when, Process: noon},
+	}
+	return s
+}
+
+// BenchmarkPage512 makes the page of a switch with 512 ports.
+func BenchmarkPage512(b *testing.B) {
+	s := switchStatus(512)
+	var page []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		page = s.AppendPage(page[:0])
+	}
+	reportSize(b, page)
+}
+
+// reportSize reports the bytes of a page, plain and as the server compresses it.
+func reportSize(b *testing.B, page []byte) {
+	var packed bytes.Buffer
+	z, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	if err != nil {
+		b.Fatal(err)
+	}
+	z.Write(page)
+	z.Close()
+	b.ReportMetric(float64(len(page)), "bytes")
+	b.ReportMetric(float64(packed.Len()), "bytes-gzip")
+}
+
+// TestPortState: each port is in one state on the panel.
+func TestPortState(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		port portsync.PortView
+	}{
+		{"absent", portsync.PortView{State: "absent", Configured: true}},
+		{"absent", portsync.PortView{State: "absent", Configured: true, Awaited: true}},
+		{"waiting", portsync.PortView{State: "pending", Configured: true}},
+		{"waiting", portsync.PortView{State: "pending", Configured: true, Awaited: true}},
+		{"up", portsync.PortView{State: "pending", Configured: true, Index: 7, Admin: "up", Oper: "up"}},
+		{"waiting", portsync.PortView{State: "present", Present: true, Awaited: true, Index: 7, Admin: "up", Oper: "up"}},
+		{"up", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "up", Oper: "up"}},
+		{"down", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "up", Oper: "down"}},
+		{"off", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "down", Oper: "down"}},
+	} {
+		if got := portState(&c.port); got != c.want {
+			t.Errorf("%+v is %q, want %q", c.port, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package statusview
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"time"
+
+	"portsyncd/internal/warmrestart"
+	"portsyncd/portsync"
+)
+
+// hourView is the last hour.
+type hourView struct {
+	Events, Peak  string // in all, and in the busiest minute
+	Worst         string // p99 of the slowest minute, "–" without writes
+	Rate, Latency template.HTML
+	Minutes       []minuteRow // newest first
+}
+
+// minuteRow is a minute in figures.
+type minuteRow struct {
+	At                          moment
+	Events, Writes, P50, P99, M string
+}
+
+func newHour(minutes []portsync.Minute, now time.Time) hourView {
+	var v hourView
+	var events, peak uint64
+	var worst int64
+	for i := len(minutes) - 1; i >= 0; i-- {
+		m := &minutes[i]
+		events += m.Events
+		peak, worst = max(peak, m.Events), max(worst, m.P99)
+		row := minuteRow{At: momentOf(m.From, now), Events: grouped(m.Events), Writes: grouped(m.Writes), P50: "–", P99: "–", M: "–"}
+		if m.P99 > 0 {
+			row.P50, row.P99, row.M = nanos(m.P50), nanos(m.P99), nanos(m.Max)
+		}
+		v.Minutes = append(v.Minutes, row)
+	}
+	v.Events, v.Peak, v.Worst = grouped(events), "busiest minute "+grouped(peak), "–"
+	if worst > 0 {
+		v.Worst = nanos(worst)
+	}
+	x := timeAxis(now.Add(-time.Hour), now)
+	v.Rate = ratePlot(minutes, x, peak)
+	v.Latency = latencyPlot(minutes, x, worst)
+	return v
+}
+
+func ratePlot(minutes []portsync.Minute, x axis, peak uint64) template.HTML {
+	d := newDrawing(x, linearAxis(0, max(4, float64(peak)), "a minute"))
+	var total uint64
+	for i := range minutes {
+		m := &minutes[i]
+		from := unix(m.From)
+		total += m.Events
+		d.bar("events", from+6, from+54, float64(m.Events))
+		d.column(from, from+60, fmt.Sprintf("%s UTC: %s events, %s writes",
+			m.From.UTC().Format("15:04"), grouped(m.Events), grouped(m.Writes)))
+	}
+	return d.svg(fmt.Sprintf("Events in each minute of the last hour: %s in all, at most %s in a minute", grouped(total), grouped(peak)))
+}
+
+func latencyPlot(minutes []portsync.Minute, x axis, worst int64) template.HTML {
+	var all []float64
+	p50, p99 := make([]point, len(minutes)), make([]point, len(minutes))
+	for i := range minutes {
+		m := &minutes[i]
+		at := unix(m.From) + 30
+		p50[i], p99[i] = point{at, math.NaN()}, point{at, math.NaN()}
+		if m.P99 > 0 {
+			p50[i].y, p99[i].y = float64(m.P50)/1e9, float64(m.P99)/1e9
+			all = append(all, p50[i].y, p99[i].y)
+		}
+	}
+	d := newDrawing(x, secondsAxis(all))
+	d.line("p99", p99)
+	d.line("p50", p50)
+	for i := range minutes {
+		m := &minutes[i]
+		if m.P99 > 0 {
+			d.column(unix(m.From), unix(m.From)+60, fmt.Sprintf("%s UTC: p50 %s, p99 %s, at most %s",
+				m.From.UTC().Format("15:04"), nanos(m.P50), nanos(m.P99), nanos(m.Max)))
+		}
+	}
+	label := "Latency of each minute of the last hour: no writes"
+	if worst > 0 {
+		label = "Latency of each minute of the last hour, p50 and p99: the worst p99 was " + nanos(worst)
+	}
+	return d.svg(label)
+}
+
+// restartPlot shows when the daemon started and how long its initial sync took.
+// It is empty where there is nothing to show.
+func restartPlot(restarts []warmrestart.Restart, now time.Time) template.HTML {
+	if len(restarts) == 0 {
+		return ""
+	}
+	from := restarts[0].At
+	took := make([]float64, 0, len(restarts))
+	for i := range restarts {
+		if restarts[i].At.Before(from) {
+			from = restarts[i].At
+		}
+		took = append(took, restarts[i].Duration.Seconds())
+	}
+	// A little room to the left, or the first would stand on the axis.
+	x := timeAxis(from.Add(-now.Sub(from)/50), now)
+	d := newDrawing(x, secondsAxis(took))
+	for i := range restarts {
+		d.stem(restartTone(&restarts[i]), point{unix(restarts[i].At), took[i]})
+	}
+	for i := range restarts {
+		r := &restarts[i]
+		d.dot(restartTone(r), point{unix(r.At), took[i]}, fmt.Sprintf("%s UTC: %s start, %s",
+			momentOf(r.At, now).Text, visible(r.Kind), seconds(took[i])))
+	}
+	return d.svg(fmt.Sprintf("%d restarts over time, with the duration of their initial sync", len(restarts)))
+}

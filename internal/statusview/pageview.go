@@ -1,0 +1,219 @@
+package statusview
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"portsyncd/internal/warmrestart"
+	"portsyncd/portsync"
+)
+
+// pageView is a Status in the words and pictures of the page. Text that came
+// from elsewhere has been through visible; escaping is the template's.
+type pageView struct {
+	Title, Host, Instance, Version string
+	At                             moment
+	PID                            int
+	Up                             string // since the process began
+
+	Health  healthView
+	Tiles   []tile
+	Panel   panelView
+	Pending []waitView
+	Start   portsync.StartView
+	Resync  moment
+	Audit   moment
+	Sync    string
+
+	Databases []databaseRow
+	Backlog   portsync.BacklogView
+	Wait      string
+	Counts    []tile
+
+	Hour     hourView
+	Timeline template.HTML
+	Recent   []restartRow // newest first
+	Older    []restartRow
+}
+
+// tile is a figure with its name.
+type tile struct {
+	Name, Value, Note string
+	Tone              string // class: "", "good", "warn", "bad"
+}
+
+type healthView struct {
+	Status, Tone string
+	Score        int
+	Since        moment
+	Reasons      []reasonRow
+}
+
+type reasonRow struct {
+	Code, Severity, Tone, Text string
+	Deduction                  int
+	Since                      moment
+}
+
+type waitView struct {
+	What, Why, For string
+}
+
+type databaseRow struct {
+	Name, Address, Error string
+	Up                   bool
+	Since                moment
+}
+
+func newHealthView(h *portsync.Health, now time.Time) healthView {
+	v := healthView{Status: visible(h.Status), Tone: toneOf(h.Status), Score: h.Score, Since: momentOf(h.Since, now)}
+	for _, r := range h.Reasons {
+		v.Reasons = append(v.Reasons, reasonRow{
+			Code: visible(r.Code), Severity: visible(r.Severity), Tone: toneOf(r.Severity), Text: visible(r.Text),
+			Deduction: r.Deduction, Since: momentOf(r.Since, now),
+		})
+	}
+	slices.SortStableFunc(v.Reasons, func(a, b reasonRow) int { return cmp.Compare(b.Deduction, a.Deduction) })
+	return v
+}
+
+func toneOf(verdict string) string {
+	switch verdict {
+	case portsync.Healthy:
+		return "good"
+	case portsync.Degraded, portsync.Disabled:
+		return "warn"
+	case portsync.Unhealthy:
+		return "bad"
+	}
+	return ""
+}
+
+func newPageView(s *Status) *pageView {
+	now := s.Time
+	v := &pageView{
+		Host: visible(s.Host), Instance: visible(s.Instance), Version: visible(s.Version), PID: s.PID,
+		At: momentOf(now, now), Up: age(now.Sub(s.Process)),
+		Health: newHealthView(&s.Health, now), Panel: newPanel(s.Ports, now),
+		Start: s.Start, Resync: momentAt(s.Start.LastResync, now), Audit: momentAt(s.Start.LastAudit, now),
+		Sync: nanos(s.Start.SyncNanos), Backlog: s.Backlog, Wait: seconds(s.Backlog.WaitSeconds),
+		Hour: newHour(s.Hour, now), Timeline: restartPlot(s.Restarts, now),
+	}
+	v.At.Text = now.UTC().Format("2006-01-02 15:04:05")
+	v.Start.Kind, v.Start.Reason = visible(s.Start.Kind), visible(s.Start.Reason)
+	v.Title = strings.TrimSpace(v.Host + " " + v.Instance)
+	for _, p := range s.Pending {
+		v.Pending = append(v.Pending, waitView{visible(p.What), visible(p.Why), age(now.Sub(p.From))})
+	}
+	for _, d := range s.Databases {
+		v.Databases = append(v.Databases, databaseRow{
+			Name: visible(d.Name), Address: visible(d.Address), Error: visible(d.Error), Up: d.Up, Since: momentOf(d.Since, now)})
+	}
+	v.Tiles = tiles(s, &v.Hour)
+	v.Counts = counts(&s.Counts, now)
+	rows := restartRows(s.Restarts, now)
+	v.Recent, v.Older = rows[:min(len(rows), recentRestarts)], rows[min(len(rows), recentRestarts):]
+	return v
+}
+
+// tiles are the figures at the top.
+func tiles(s *Status, hour *hourView) []tile {
+	c := &s.Counts
+	up := tile{Name: "Ports up", Value: grouped(c.Up), Note: "of " + grouped(c.Configured) + " configured"}
+	waiting := tile{Name: "Waiting", Value: strconv.Itoa(len(s.Pending)), Note: "nothing is awaited"}
+	if n := len(s.Pending); n > 0 {
+		waiting.Tone, waiting.Note = "warn", visible(s.Pending[0].What)
+		if n > 1 {
+			waiting.Note += fmt.Sprintf(" and %d more", n-1)
+		}
+	}
+	down := 0
+	for _, d := range s.Databases {
+		if !d.Up {
+			down++
+		}
+	}
+	databases := tile{Name: "Databases", Value: fmt.Sprintf("%d / %d", len(s.Databases)-down, len(s.Databases)), Note: "connected"}
+	if down > 0 {
+		databases.Tone = "bad"
+	}
+	backlog := tile{Name: "Backlog", Value: grouped(s.Backlog.Ports), Note: "rows to write"}
+	if s.Backlog.WaitSeconds > 0 {
+		backlog.Note += ", waiting " + seconds(s.Backlog.WaitSeconds)
+	}
+	return []tile{up, waiting, databases, backlog,
+		{Name: "Events, last hour", Value: hour.Events, Note: hour.Peak},
+		{Name: "Latency p99, worst minute", Value: hour.Worst, Note: "event to acknowledged write"},
+	}
+}
+
+// counts are the totals since the process began.
+func counts(c *portsync.CountsView, now time.Time) []tile {
+	last := momentAt(c.LastWritten, now)
+	note := last.Text
+	if last.Ago != "" {
+		note = last.Ago + " ago"
+	}
+	return []tile{
+		{Name: "Events", Value: grouped(c.Events)},
+		{Name: "Writes", Value: grouped(c.Writes)},
+		{Name: "Resyncs", Value: grouped(c.Resyncs)},
+		{Name: "Repairs", Value: grouped(c.Repairs)},
+		{Name: "Audit mismatches", Value: grouped(c.Mismatches)},
+		{Name: "Overruns", Value: grouped(c.Overruns)},
+		{Name: "Reconnects", Value: grouped(c.Reconnects)},
+		{Name: "Last write", Value: note},
+	}
+}
+
+// recentRestarts are shown without being asked for.
+const recentRestarts = 5
+
+// restartRow is one entry of the timeline.
+type restartRow struct {
+	Kind, Tone, Reason string
+	At                 moment
+	Took               string
+	Facts              []string
+}
+
+// restartRows are the restarts, newest first.
+func restartRows(restarts []warmrestart.Restart, now time.Time) []restartRow {
+	rows := make([]restartRow, 0, len(restarts))
+	for _, r := range slices.Backward(restarts) {
+		row := restartRow{Kind: visible(r.Kind), Tone: restartTone(&r), Reason: visible(r.Reason),
+			At: momentOf(r.At, now), Took: seconds(r.Duration.Seconds())}
+		fact := func(format string, args ...any) { row.Facts = append(row.Facts, fmt.Sprintf(format, args...)) }
+		switch {
+		case r.TimedOut:
+			fact("the dump did not end in time")
+		case r.EOIULatency > 0:
+			fact("dump read in %s", seconds(r.EOIULatency.Seconds()))
+		}
+		fact("%s compared, %s written, %s deleted", grouped(r.Compared), grouped(r.Changed), grouped(r.Deleted))
+		if down := r.Process.Sub(r.LastAlive); !r.Process.IsZero() && !r.LastAlive.IsZero() && down >= 0 {
+			fact("down for at most %s", seconds(down.Seconds()))
+		}
+		if r.RecoveredFrom != "" {
+			fact("state recovered from %s", visible(r.RecoveredFrom))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// restartTone is the class of a restart: how it is drawn.
+func restartTone(r *warmrestart.Restart) string {
+	switch {
+	case r.TimedOut:
+		return "late"
+	case r.Kind == warmrestart.Warm:
+		return "warm"
+	}
+	return "cold"
+}

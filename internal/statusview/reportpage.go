@@ -1,0 +1,230 @@
+package statusview
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"portsyncd/internal/warmrestart"
+	"portsyncd/internal/warmrestart/stats"
+)
+
+//go:embed report.html
+var reportSource string
+
+var reportTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"style": func() template.HTML { return template.HTML("<style>" + pageStyle + "</style>") },
+		// It is in the file itself, which comes without headers.
+		"policy": func() string {
+			return "default-src 'none'; img-src data:; style-src " + hashSource(pageStyle) + "; base-uri 'none'; form-action 'none'"
+		},
+	}).Parse(reportSource))
+})
+
+// WriteReportPage writes r as one HTML file that needs nothing else: no script, no
+// network. All text of r is taken for foreign. An error is that of w.
+func WriteReportPage(w io.Writer, r *Report) error {
+	if err := reportTemplate().Execute(w, newReportView(r)); err != nil {
+		return fmt.Errorf("write the page of the report: %w", err)
+	}
+	return nil
+}
+
+// reportView is a Report in the words and pictures of its page.
+type reportView struct {
+	Host, Version, Storage string
+	At, First, Last        moment
+	Restarts, Samples      string
+	Problems               []string
+
+	Tiles  []tile
+	Advice []warmrestart.Recommendation
+
+	RestartPlot, LatencyPlot, EventPlot    template.HTML
+	SyncTrend, RecoveryTrend, LatencyTrend *trendView
+
+	Percentiles []percentileRow
+	Anomalies   []anomalyRow
+	Unlisted    string // anomalies
+	Storms      []stormRow
+	Flapping    []flappingRow
+	Counters    []tile
+	Rows        []restartRow
+}
+
+type trendView struct{ Verdict, Tone, Text, Figures string }
+
+type percentileRow struct {
+	Name, N, Min, Mean, P50, P95, P99, Max string
+	Few                                    bool
+	Plot                                   template.HTML
+}
+
+type anomalyRow struct {
+	At                           moment
+	Series, Value, Median, Score string
+}
+
+type stormRow struct {
+	From, To moment
+	Text     string
+}
+
+type flappingRow struct {
+	Port, Downs, Penalty string
+	PeakAt, Last         moment
+}
+
+// mostRows is how many restarts the page puts in words.
+const mostRows = 200
+
+func newReportView(r *Report) *reportView {
+	a, now := r.Analysis, r.Time
+	v := &reportView{
+		Host: visible(r.Host), Version: visible(r.Version), Storage: visible(r.Storage),
+		At: momentOf(now, now), First: momentOf(a.First, now), Last: momentOf(a.Last, now),
+		Restarts: count(uint64(a.Restarts), "restart", "restarts"), Samples: count(uint64(a.Samples), "sample", "samples"),
+		Tiles: reportTiles(a, now), Counters: counterTiles(&a.Counters),
+		RestartPlot: historyPlot(r), LatencyPlot: sampleLatencyPlot(r), EventPlot: sampleEventPlot(r),
+		SyncTrend:     newTrendView(a.SyncTrend, "The initial sync", "takes longer", "gets faster"),
+		RecoveryTrend: newTrendView(a.RecoveryTrend, "The share of warm starts that succeed", "rises", "falls"),
+		LatencyTrend:  newTrendView(a.LatencyTrend, "The latency", "gets worse", "gets better"),
+		Rows:          restartRows(r.Restarts[max(0, len(r.Restarts)-mostRows):], now),
+	}
+	if t := a.RecoveryTrend; v.RecoveryTrend != nil { // here up is good
+		v.RecoveryTrend.Tone = map[string]string{warmrestart.Rising: "good", warmrestart.Falling: "warn"}[t.Verdict]
+	}
+	// Whoever reads a report need not know the day.
+	v.At.Text = now.UTC().Format("2006-01-02 15:04:05")
+	v.First.Text, v.Last.Text = a.First.UTC().Format("2006-01-02 15:04"), a.Last.UTC().Format("2006-01-02 15:04")
+	for _, p := range r.Problems {
+		v.Problems = append(v.Problems, visible(p))
+	}
+	for _, x := range a.Recommendations {
+		v.Advice = append(v.Advice, warmrestart.Recommendation{Setting: visible(x.Setting), Text: visible(x.Text), Why: visible(x.Why)})
+	}
+	v.addPercentiles(a)
+	for _, x := range a.Anomalies {
+		v.Anomalies = append(v.Anomalies, anomalyRow{momentOf(x.At, now), visible(x.Series),
+			inUnit(x.Series, x.Value), inUnit(x.Series, x.Median), digits(x.Score)})
+	}
+	if n := a.AnomaliesFound - len(a.Anomalies); n > 0 {
+		v.Unlisted = grouped(n)
+	}
+	for _, x := range a.Storms {
+		v.Storms = append(v.Storms, stormRow{momentOf(x.From, now), momentOf(x.To, now), visible(x.Text)})
+	}
+	for _, x := range a.Flapping {
+		v.Flapping = append(v.Flapping, flappingRow{visible(x.Port), grouped(x.Downs), digits(x.PeakPenalty), momentOf(x.PeakAt, now), momentOf(x.Last, now)})
+	}
+	return v
+}
+
+// addPercentiles adds what there is a summary of, on one scale.
+func (v *reportView) addPercentiles(a *warmrestart.Analysis) {
+	var ends []float64
+	for _, s := range []*stats.Summary{a.Sync, a.EOIU} {
+		if s != nil {
+			ends = append(ends, s.Min, s.Max)
+		}
+	}
+	x := secondsAxis(ends)
+	add := func(name string, s *stats.Summary) {
+		if s == nil {
+			return
+		}
+		v.Percentiles = append(v.Percentiles, percentileRow{
+			Name: name, N: grouped(s.N), Min: seconds(s.Min), Mean: seconds(s.Mean), P50: seconds(s.P50), P95: seconds(s.P95),
+			P99: seconds(s.P99), Max: seconds(s.Max), Few: s.Few, Plot: stripPlot(name, x, s),
+		})
+	}
+	add("Initial sync", a.Sync)
+	add("Dump (EOIU latency)", a.EOIU)
+}
+
+func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
+	var rates []tile
+	for i := range warmrestart.Rates {
+		d := &warmrestart.Rates[i]
+		rates = append(rates, rateTile(strings.ToUpper(d.Name[:1])+d.Name[1:], d.In(a)))
+	}
+	tiles := []tile{
+		{Name: "Events per restart", Value: "no data"},
+		{Name: "Uptime", Value: "no data"},
+		{Name: "Last healthy restart", Value: "no data"},
+	}
+	if a.EventsPerRestart != nil {
+		tiles[0].Value, tiles[0].Note = digits(*a.EventsPerRestart), "mean"
+	}
+	if up := &a.Uptime; up.Share != nil && up.Observed >= time.Second {
+		tiles[1].Value = percent(*up.Share)
+		tiles[1].Note = "at least, of " + age(up.Observed) + "; down for at most " + age(up.Down)
+	}
+	if last := a.LastHealthyRestart; last != nil {
+		m := momentOf(*last, now)
+		tiles[2].Value, tiles[2].Note = m.Ago+" ago", m.Text
+	}
+	if a.Healthy != nil && !*a.Healthy {
+		tiles[2].Tone = "warn"
+		tiles[2].Note += "; the newest was not"
+	}
+	return append(rates, tiles...)
+}
+
+// rateTile shows a rate with its interval, since few values tell little.
+func rateTile(name string, r *stats.Rate) tile {
+	if r == nil {
+		return tile{Name: name, Value: "no data"}
+	}
+	note := fmt.Sprintf("%s of %s; 95 %% interval %s to %s", grouped(r.Count), grouped(r.Of), percent(r.Low), percent(r.High))
+	if r.Few {
+		note += "; few"
+	}
+	return tile{Name: name, Value: percent(r.Value), Note: note}
+}
+
+func counterTiles(c *warmrestart.Counters) []tile {
+	return []tile{
+		{Name: "Warm restarts", Value: grouped(c.WarmRestarts)},
+		{Name: "Cold starts", Value: grouped(c.ColdStarts)},
+		{Name: "EOIU detected", Value: grouped(c.EOIUDetected)},
+		{Name: "EOIU timeouts", Value: grouped(c.EOIUTimeouts)},
+		{Name: "State recoveries", Value: grouped(c.StateRecoveries)},
+		{Name: "Corruptions detected", Value: grouped(c.CorruptionsDetected)},
+	}
+}
+
+func newTrendView(t *warmrestart.Trend, what, rising, falling string) *trendView {
+	if t == nil {
+		return nil
+	}
+	v := &trendView{Verdict: "no trend", Text: what + " neither " + rising + " nor " + falling + "."}
+	switch t.Verdict {
+	case warmrestart.Rising:
+		v.Verdict, v.Text, v.Tone = t.Verdict, what+" "+rising+".", "warn"
+	case warmrestart.Falling:
+		v.Verdict, v.Text, v.Tone = t.Verdict, what+" "+falling+".", "good"
+	case warmrestart.TooFew:
+		v.Verdict, v.Text = "too few", what+": "+count(uint64(t.N), "value", "values")+" cannot tell."
+	}
+	slope, per := digits, visible(t.Unit)
+	if rest, found := strings.CutPrefix(per, "seconds "); found {
+		slope, per = seconds, rest
+	}
+	v.Figures = fmt.Sprintf("Slope %s %s, 95 %% interval %s to %s (Theil-Sen); p = %s, n = %s (Mann-Kendall)",
+		slope(t.Slope), per, slope(t.Low), slope(t.High), probability(t.P), grouped(t.N))
+	return v
+}
+
+// inUnit is a value of a series of anomalies.
+func inUnit(series string, v float64) string {
+	if series == warmrestart.SeriesEvents {
+		return digits(v) + " /s"
+	}
+	return seconds(v)
+}

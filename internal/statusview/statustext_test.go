@@ -1,0 +1,173 @@
+package statusview
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"portsyncd/portsync"
+)
+
+// TestStatusText holds the text to files that were looked at; -update rewrites
+// them.
+func TestStatusText(t *testing.T) {
+	for _, width := range []int{80, 120, 200} {
+		for _, n := range []int{0, 3, 512} {
+			golden(t, fmt.Sprintf("status-%d-%d.txt", n, width), switchOf(n).AppendText(nil, Terminal{Width: width}))
+		}
+		golden(t, fmt.Sprintf("status-hostile-%d.txt", width), troubled().AppendText(nil, Terminal{Width: width}))
+	}
+	golden(t, "status-ascii.txt", troubled().AppendText(nil, Terminal{ASCII: true}))
+	golden(t, "status-color.txt", troubled().AppendText(nil, Terminal{Color: true}))
+	golden(t, "status-24-lines.txt", switchOf(512).AppendText(nil, Terminal{Height: 30}))
+	golden(t, "status-nothing.txt", new(Status).AppendText(nil, Terminal{}))
+}
+
+var colorSequence = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// checkText says what is wrong with text for a terminal.
+func checkText(text []byte, t Terminal) string {
+	if !t.Color && colorSequence.Match(text) {
+		return "it has colours"
+	}
+	text = colorSequence.ReplaceAll(text, nil)
+	if !utf8.Valid(text) {
+		return "it is not UTF-8"
+	}
+	width := max(t.Width, leastWidth)
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		for _, r := range line {
+			if r < ' ' || r == 0x7f || r > 0x7e && (t.ASCII || !isPlain(r) && !strings.ContainsRune("…µ–▁▂▃▄▅▆▇█", r)) {
+				return fmt.Sprintf("%q is in the line %q", r, line)
+			}
+		}
+		if n := textWidth(line); n > width {
+			return fmt.Sprintf("%d columns has the line %q", n, line)
+		}
+		if strings.HasSuffix(line, " ") {
+			return fmt.Sprintf("blanks at the end of %q", line)
+		}
+	}
+	return ""
+}
+
+// TestTextFits: whatever the terminal and whatever the names, no line is longer
+// than a line, a screen has no more lines than it has, and nothing is in it that
+// steers a terminal.
+func TestTextFits(t *testing.T) {
+	for _, s := range []*Status{switchOf(0), switchOf(1), switchOf(17), switchOf(512), troubled(), new(Status)} {
+		for _, width := range []int{1, 40, 53, 80, 111, 200, 1000} {
+			for _, term := range []Terminal{{Width: width}, {Width: width, Color: true}, {Width: width, ASCII: true}} {
+				if wrong := checkText(s.AppendText(nil, term), term); wrong != "" {
+					t.Errorf("%d ports, %+v: %s", len(s.Ports), term, wrong)
+				}
+				for _, term.Height = range []int{1, 10, 24, 50} {
+					text := s.AppendText(nil, term)
+					if wrong := checkText(text, term); wrong != "" {
+						t.Errorf("%d ports, %+v: %s", len(s.Ports), term, wrong)
+					}
+					if n := strings.Count(string(text), "\n"); n > term.Height {
+						t.Errorf("%d ports, %+v: %d lines", len(s.Ports), term, n)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestPortsOnAScreen: those that want a look are among the few that there is
+// room for, and the others are counted.
+func TestPortsOnAScreen(t *testing.T) {
+	text := string(switchOf(512).AppendText(nil, Terminal{Height: 30}))
+	_, table, _ := strings.Cut(text, "PORT ")
+	at := -1
+	for _, name := range []string{"Ethernet396 ", "Ethernet28 ", "Ethernet0 "} { // flapping, without carrier, well
+		i := strings.Index(table, name)
+		if i <= at {
+			t.Errorf("%s is not in its place in\n%s", name, table)
+		}
+		at = i
+	}
+	rows := strings.Count(table, "\n") - 2 // without titles and the last line
+	if want := fmt.Sprintf("and %d more ports, %d of them up\n", 512-rows, 512-rows-1); !strings.HasSuffix(table, want) {
+		t.Errorf("no %q at the end of\n%s", want, table)
+	}
+}
+
+// TestAllPortsInAFile: one line for each port, in the order of the document.
+func TestAllPortsInAFile(t *testing.T) {
+	s := switchOf(512)
+	rows := regexp.MustCompile(`(?m)^Ethernet(\d+) `).FindAllStringSubmatch(string(s.AppendText(nil, Terminal{})), -1)
+	if len(rows) != 512 {
+		t.Fatalf("%d lines of ports", len(rows))
+	}
+	for i, row := range rows {
+		if "Ethernet"+row[1] != s.Ports[i].Name {
+			t.Fatalf("line %d is of Ethernet%s, want %s", i, row[1], s.Ports[i].Name)
+		}
+	}
+}
+
+func TestConcerns(t *testing.T) {
+	for want, v := range map[concern]portsync.PortView{
+		isAbsent:    {State: "absent", Configured: true, Written: true},
+		isMissing:   {State: "pending", Awaited: true},
+		isUnwritten: {State: "pending", Index: 3, Awaited: true, Flapping: true, Admin: "up", Oper: "down"},
+		isAwaited:   {State: "present", Index: 3, Written: true, Awaited: true, Flapping: true, Admin: "up", Oper: "down"},
+		isFlapping:  {State: "present", Index: 3, Written: true, Flapping: true, Admin: "up", Oper: "down"},
+		isDowned:    {State: "present", Index: 3, Written: true, Admin: "up", Oper: "down"},
+		isQuiet:     {State: "present", Index: 3, Written: true, Admin: "down", Oper: "down"},
+	} {
+		if got := concernOf(&v); got != want {
+			t.Errorf("%+v: %q, want %q", v, concerns[got].label, concerns[want].label)
+		}
+	}
+}
+
+// TestPortsNotWritten: while Redis is away, the table, the summary and the page show
+// the kernel's state and say of which ports STATE_DB does not have it.
+func TestPortsNotWritten(t *testing.T) {
+	s := switchOf(20)
+	changed := &s.Ports[5]
+	changed.Oper, changed.Written = "down", false
+	gone := &s.Ports[6]
+	*gone = portsync.PortView{Name: gone.Name, State: "absent", Configured: true}
+	absent := &s.Ports[7]
+	*absent = portsync.PortView{Name: absent.Name, State: "absent", Configured: true, Written: true}
+	text := string(s.AppendText(nil, Terminal{Width: 120}))
+	for _, want := range []string{
+		`(?m)^unwritten +1: Ethernet20$`, `(?m)^absent +2: Ethernet24 Ethernet28$`,
+		`(?m)^Ethernet20 +down .* not written yet$`, `(?m)^Ethernet24 +- .* absent, not written yet$`, `(?m)^Ethernet28 +- .* absent$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if n := strings.Count(text, "not written yet"); n != 2 {
+		t.Errorf("%d ports are not written yet, want 2, in\n%s", n, text)
+	}
+	panel := newPanel(s.Ports, s.Time)
+	for _, want := range []string{`<li class="down unwritten">`, `<li class="absent unwritten">`, `<li class="absent">`, `<li class="up">`} {
+		if !strings.Contains(string(panel.Cells), want) {
+			t.Errorf("no %s in %s", want, panel.Cells)
+		}
+	}
+	if n := strings.Count(string(panel.Rows), ", not written yet</td>"); n != 2 {
+		t.Errorf("%d rows are not written yet, want 2, in %s", n, panel.Rows)
+	}
+	if got := panel.States[len(panel.States)-1]; got != (stateCount{stateUnwritten, 2}) {
+		t.Errorf("counted: %+v", got)
+	}
+}
+
+func BenchmarkStatusText(b *testing.B) {
+	s := switchOf(512)
+	var text []byte
+	for b.Loop() {
+		text = s.AppendText(text[:0], Terminal{Width: 120, Color: true})
+	}
+	b.ReportMetric(float64(len(text)), "bytes")
+}

@@ -1,0 +1,72 @@
+package switchtest
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// runningDemo is the built binary on a switch in a box, past its start.
+type runningDemo struct {
+	address   string // where it serves HTTP
+	Simulated bool   // there is no kernel in it
+}
+
+// StartDemo starts the demo, which ends with the test.
+func StartDemo(t *testing.T) *runningDemo {
+	t.Helper()
+	cmd := exec.Command(Binary(t), "demo", "--ports", "4", "--rate", "20", "--listen", "127.0.0.1:0")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d, read := new(runningDemo), make(chan error, 1)
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGINT)
+		<-read
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("demo: %v", err)
+		}
+	})
+	addresses := make(chan string, 1)
+	go func() {
+		url := regexp.MustCompile(`curl http://(\S+)/metrics`)
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() {
+			d.Simulated = d.Simulated || len(addresses) == 0 && strings.Contains(lines.Text(), "with simulated links")
+			if m := url.FindStringSubmatch(lines.Text()); m != nil {
+				addresses <- m[1]
+			}
+		}
+		read <- lines.Err()
+	}()
+	select {
+	case d.address = <-addresses:
+	case err := <-read:
+		read <- err
+		t.Fatal("the demo ended by itself")
+	case <-time.After(30 * time.Second):
+		t.Fatal("the demo says no address")
+	}
+	return d
+}
+
+// Get fetches a page.
+func (d *runningDemo) Get(t *testing.T, page string) string {
+	t.Helper()
+	text, err := Fetch("http://" + d.address + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

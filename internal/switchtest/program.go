@@ -1,0 +1,277 @@
+package switchtest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Program is one run of the built binary.
+type Program struct {
+	t              *testing.T
+	Cmd            *exec.Cmd
+	Stdout, Stderr *Output
+	States         *Record[string] // assignments sent by sd_notify, one each
+	watched        bool            // it is to feed a watchdog each FeedEvery
+	Ended          chan struct{}   // closed when the process has ended
+}
+
+// FeedEvery is how often a daemon is to feed its watchdog: half of WATCHDOG_USEC.
+const FeedEvery = 500 * time.Millisecond
+
+// Launch says how a daemon is started; the zero value is as systemd would.
+type Launch struct {
+	Args       []string
+	Env        []string
+	Unwatched  bool       // no NOTIFY_SOCKET: supervisord's world
+	Files      []*os.File // from file descriptor 3 on
+	Stdout     *os.File   // instead of a pipe that is read
+	Stderr     *os.File   // likewise
+	NewPIDs    bool       // it is process 1 of a PID namespace
+	IgnorePipe bool       // SIGPIPE is ignored when it starts, as by supervisord
+}
+
+// Start starts the daemon and does not wait for anything. It is killed with the
+// test, if it still runs.
+func (c *Cell) Start(l Launch) *Program {
+	c.T.Helper()
+	if l.IgnorePipe {
+		// trap '' ignores a signal, and what is ignored stays so over exec.
+		return c.StartCommand(l, "/bin/sh", append([]string{"-c", `trap "" PIPE; exec "$0" "$@"`, c.Binary}, l.Args...)...)
+	}
+	return c.StartCommand(l, c.Binary, l.Args...)
+}
+
+// StartCommand is start through another program, which runs the binary.
+func (c *Cell) StartCommand(l Launch, name string, args ...string) *Program {
+	c.T.Helper()
+	d := &Program{t: c.T, Stdout: new(Output), Stderr: new(Output), States: new(Record[string]), Ended: make(chan struct{})}
+	d.Cmd = exec.Command(name, args...)
+	d.Cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1"}, l.Env...)
+	if !l.Unwatched {
+		d.Cmd.Env = append(d.Cmd.Env, "NOTIFY_SOCKET="+c.listenNotify(d.States))
+		d.watched = !slices.ContainsFunc(l.Env, func(v string) bool { return strings.HasPrefix(v, "WATCHDOG_") })
+	}
+	if d.watched {
+		d.Cmd.Env = append(d.Cmd.Env, fmt.Sprintf("WATCHDOG_USEC=%d", 2*FeedEvery.Microseconds()))
+	}
+	d.Cmd.Stdout, d.Cmd.Stderr, d.Cmd.ExtraFiles = d.Stdout, d.Stderr, l.Files
+	if l.Stdout != nil {
+		d.Cmd.Stdout = l.Stdout
+	}
+	if l.Stderr != nil {
+		d.Cmd.Stderr = l.Stderr
+	}
+	d.Cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if l.NewPIDs {
+		d.Cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
+	}
+	c.Must("start the binary", d.Cmd.Start())
+	go func() {
+		d.Cmd.Wait()
+		close(d.Ended)
+	}()
+	c.T.Cleanup(func() {
+		d.Cmd.Process.Kill()
+		<-d.Ended
+		if c.T.Failed() {
+			c.report(d)
+		}
+	})
+	return d
+}
+
+// StartReady starts the daemon and waits until it says READY=1.
+func (c *Cell) StartReady() *Program {
+	c.T.Helper()
+	d := c.Start(Launch{})
+	d.AwaitReady()
+	return d
+}
+
+// report logs what the daemon said.
+func (c *Cell) report(d *Program) {
+	lines, _ := c.Logs.From(0)
+	for _, l := range lines[max(0, len(lines)-60):] {
+		c.T.Logf("syslog: %s", l)
+	}
+	c.T.Logf("daemon: %v, stdout %q, stderr %q", d.Cmd.ProcessState, d.Stdout, d.Stderr)
+}
+
+// listenNotify opens a notification socket for one daemon.
+func (c *Cell) listenNotify(states *Record[string]) (path string) {
+	c.T.Helper()
+	c.notify++
+	path = filepath.Join(c.Dir, "notify"+strconv.Itoa(c.notify))
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	c.Must("open a notification socket", err)
+	c.T.Cleanup(func() { conn.Close() })
+	go func() {
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			for _, state := range strings.Split(strings.TrimSuffix(string(buf[:n]), "\n"), "\n") {
+				states.Add(state)
+			}
+		}
+	}()
+	return path
+}
+
+// AwaitState waits for a notification that begins with prefix, among those that
+// came after the first n.
+func (d *Program) AwaitState(n int, limit time.Duration, prefix string) string {
+	d.t.Helper()
+	state, ok := d.States.Await(n, limit, func(s string) bool { return strings.HasPrefix(s, prefix) })
+	if !ok {
+		all, _ := d.States.From(0)
+		d.t.Fatalf("no notification %s within %v, only %q", prefix, limit, all)
+	}
+	return state
+}
+
+// LastStatus returns the status line that the service manager shows.
+func (d *Program) LastStatus() string {
+	states, _ := d.States.From(0)
+	for _, s := range slices.Backward(states) {
+		if text, ok := strings.CutPrefix(s, "STATUS="); ok {
+			return text
+		}
+	}
+	return ""
+}
+
+func (d *Program) AwaitReady() {
+	d.t.Helper()
+	d.AwaitState(0, Patience, "READY=1")
+}
+
+func (d *Program) Signal(sig syscall.Signal) {
+	d.t.Helper()
+	if err := d.Cmd.Process.Signal(sig); err != nil {
+		d.t.Fatalf("send %v: %v", sig, err)
+	}
+}
+
+func (d *Program) Alive() bool {
+	select {
+	case <-d.Ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Wait waits for the end of the process and returns its wait status.
+func (d *Program) Wait(limit time.Duration) syscall.WaitStatus {
+	d.t.Helper()
+	watch := StartWatch()
+	for ended := false; !ended; {
+		left := watch.Left(limit)
+		if left <= 0 {
+			d.t.Fatalf("the daemon still runs after %v", limit)
+		}
+		select {
+		case <-d.Ended:
+			ended = true
+		case <-time.After(left):
+		}
+	}
+	return d.Cmd.ProcessState.Sys().(syscall.WaitStatus)
+}
+
+// Kill ends the daemon without a warning.
+func (d *Program) Kill() {
+	d.t.Helper()
+	d.Signal(syscall.SIGKILL)
+	d.Wait(Patience)
+}
+
+// Output collects what a process writes.
+type Output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *Output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// LogLine is one datagram to /dev/log: "<PRI>Mmm dd hh:mm:ss TAG: TEXT".
+type LogLine struct {
+	Pri  int    // facility * 8 + severity, RFC 3164 section 4.1.1
+	Tag  string // "portsyncd"
+	Text string
+}
+
+func (l LogLine) String() string { return fmt.Sprintf("<%d>%s: %s", l.Pri, l.Tag, l.Text) }
+
+// Severity is 0 for emerg to 7 for debug.
+func (l LogLine) Severity() int { return l.Pri & 7 }
+
+// Has reports whether the line has all of the words.
+func (l LogLine) Has(words ...string) bool {
+	for _, word := range words {
+		if !strings.Contains(l.Text, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// parseLogLine reads a datagram; one of another form has pri -1.
+func parseLogLine(datagram string) LogLine {
+	const stamp = len("Jan _2 15:04:05 ")
+	pri, rest, ok := strings.Cut(datagram, ">")
+	n, err := strconv.Atoi(strings.TrimPrefix(pri, "<"))
+	if !ok || err != nil || len(rest) < stamp {
+		return LogLine{Pri: -1, Text: datagram}
+	}
+	if _, err := time.Parse(time.Stamp, rest[:stamp-1]); err != nil {
+		return LogLine{Pri: -1, Text: datagram}
+	}
+	tag, text, _ := strings.Cut(rest[stamp:], ": ")
+	return LogLine{Pri: n, Tag: tag, Text: strings.TrimRight(text, "\n\x00")}
+}
+
+// listenLog records what arrives at a syslog socket.
+func listenLog(path string) (*Record[LogLine], error) {
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	conn.SetReadBuffer(4 << 20)
+	lines := new(Record[LogLine])
+	go func() {
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			lines.Add(parseLogLine(string(buf[:n])))
+		}
+	}()
+	return lines, nil
+}

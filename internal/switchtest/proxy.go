@@ -1,0 +1,241 @@
+package switchtest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Proxy stands between the daemon and its server and breaks connections where
+// neither of them would.
+type Proxy struct {
+	upstream string // unix socket of the server
+
+	mu     sync.Mutex
+	fault  ProxyFault
+	passed [2]int // bytes of requests and of replies of all connections since the fault was set
+	cuts   int    // connections cut or held since then
+	links  map[*proxyLink]bool
+}
+
+// ProxyFault is how connections break. Bytes count from the moment it is set.
+type ProxyFault struct {
+	Requests int    // bytes of requests that pass before the cut; 0: no cut
+	Replies  int    // the same for replies
+	Once     bool   // bytes count over all connections together, and one cut is all
+	Hold     bool   // do not cut: let nothing pass any more, and stay connected
+	Garbage  string // sent to the daemon just before the cut
+
+	Change [2]func([]byte) []byte // what becomes of requests and of replies; nil: nothing
+	Slow   time.Duration          // pause before each byte
+	Drip   time.Duration          // pause before each byte of replies
+}
+
+// proxyLink is one connection of the daemon's.
+type proxyLink struct {
+	down, up  net.Conn
+	passed    [2]int // bytes of requests and of replies since the fault was set
+	cutOrHeld bool
+}
+
+// NewProxyCell is a cell whose daemon reaches its server through a proxy.
+func NewProxyCell(t *testing.T) (*Cell, *Proxy) {
+	t.Helper()
+	c := EnterCell(t)
+	if c == nil {
+		return nil, nil
+	}
+	c.WriteMap(UsualMap)
+	at := c.Places["APPL_DB"]
+	p := &Proxy{upstream: RedisDir + "/upstream.sock", links: make(map[*proxyLink]bool)}
+	s := NewServer(t)
+	c.Must("start the database", s.Start(place{socket: p.upstream, port: at.port}))
+	t.Cleanup(s.Stop)
+	l, err := net.Listen("unix", at.socket)
+	c.Must("start the proxy", err)
+	t.Cleanup(func() { l.Close() })
+	go p.serve(l)
+	return c, p
+}
+
+func (p *Proxy) serve(l net.Listener) {
+	for {
+		down, err := l.Accept()
+		if err != nil {
+			return
+		}
+		up, err := net.Dial("unix", p.upstream)
+		if err != nil {
+			down.Close()
+			continue
+		}
+		k := &proxyLink{down: down, up: up}
+		p.mu.Lock()
+		p.links[k] = true
+		p.mu.Unlock()
+		go p.pass(k, 0)
+		go p.pass(k, 1)
+	}
+}
+
+// Set replaces the fault, for connections that exist and those to come. Those
+// held by the one before are cut.
+func (p *Proxy) Set(f ProxyFault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault, p.passed, p.cuts = f, [2]int{}, 0
+	for k := range p.links {
+		k.passed = [2]int{}
+		if k.cutOrHeld {
+			p.drop(k)
+		}
+	}
+}
+
+// WasCut reports whether the fault came to pass in an exchange that seems to be
+// over. If it did not, it waits until the exchange surely is.
+func (p *Proxy) WasCut(t *testing.T) bool {
+	t.Helper()
+	p.AwaitIdle(t, 15*time.Millisecond)
+	if _, cuts := p.Count(); cuts == 0 {
+		p.AwaitIdle(t, 500*time.Millisecond)
+	}
+	_, cuts := p.Count()
+	return cuts > 0
+}
+
+// CutAll cuts all connections, which the fault has no part in.
+func (p *Proxy) CutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k := range p.links {
+		p.drop(k)
+	}
+}
+
+// Count returns how many bytes of requests and of replies passed, and how many
+// connections the fault cut or holds.
+func (p *Proxy) Count() (passed [2]int, cuts int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.passed, p.cuts
+}
+
+// AwaitIdle waits until the daemon has its connections, and nothing has passed on
+// them for a moment. One that is cut while nobody uses it is not missed before it
+// is used, so a longer time will do.
+func (p *Proxy) AwaitIdle(t *testing.T, moment time.Duration) {
+	t.Helper()
+	const connections = 4 // one for each database, one that listens
+	const longer = time.Second
+	var last [2]int
+	since := time.Now()
+	Eventually(t, Patience, func() string {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.passed != last {
+			last, since = p.passed, time.Now()
+		}
+		quiet := time.Since(since)
+		if quiet > moment && len(p.links) == connections || quiet > longer {
+			return ""
+		}
+		return fmt.Sprintf("%d connections, want %d, and something passed %v ago", len(p.links), connections, quiet)
+	})
+}
+
+func (p *Proxy) drop(k *proxyLink) {
+	k.down.Close()
+	k.up.Close()
+	delete(p.links, k)
+}
+
+// pass copies one direction, 0 for requests and 1 for replies, until the end.
+func (p *Proxy) pass(k *proxyLink, direction int) {
+	from, to := k.down, k.up
+	if direction == 1 {
+		from, to = to, from
+	}
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(buf)
+		f, n, last := p.admit(k, direction, n)
+		if werr := f.write(to, direction, buf[:n]); werr != nil || err != nil {
+			break
+		}
+		if last {
+			p.broken(k)
+			return
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !k.cutOrHeld {
+		p.drop(k)
+	}
+}
+
+// Write hands over what the fault makes of b.
+func (f *ProxyFault) write(to io.Writer, direction int, b []byte) error {
+	if change := f.Change[direction]; change != nil && len(b) > 0 {
+		b = change(b)
+	}
+	step, pause := len(b), f.Slow
+	if direction == 1 {
+		pause = max(pause, f.Drip)
+	}
+	if pause > 0 {
+		step = 1
+	}
+	for len(b) > 0 {
+		time.Sleep(pause)
+		if _, err := to.Write(b[:step]); err != nil {
+			return err
+		}
+		b = b[step:]
+	}
+	return nil
+}
+
+// admit returns the fault in force, how many of n bytes may pass, and whether
+// these are the last.
+func (p *Proxy) admit(k *proxyLink, direction, n int) (ProxyFault, int, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	limit := [2]int{p.fault.Requests, p.fault.Replies}[direction]
+	passed := k.passed[direction]
+	switch {
+	case k.cutOrHeld:
+		return p.fault, 0, true
+	case p.fault.Once && p.cuts > 0:
+		limit = 0
+	case p.fault.Once:
+		passed = p.passed[direction]
+	}
+	if limit > 0 && passed+n >= limit {
+		n = limit - passed
+		k.cutOrHeld = true
+		p.cuts++
+	}
+	k.passed[direction] += n
+	p.passed[direction] += n
+	return p.fault, n, k.cutOrHeld
+}
+
+// broken ends a connection as the fault says.
+func (p *Proxy) broken(k *proxyLink) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.links[k] {
+		return
+	}
+	if p.fault.Garbage != "" {
+		io.WriteString(k.down, p.fault.Garbage)
+	}
+	if !p.fault.Hold {
+		p.drop(k)
+	}
+}

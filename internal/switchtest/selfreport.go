@@ -1,0 +1,330 @@
+package switchtest
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html"
+	"maps"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"portsyncd/portsync"
+)
+
+// SelfReport is all that a daemon says about itself, read within a few
+// milliseconds.
+type SelfReport struct {
+	Health  healthFacts
+	Metrics Exposition         // /metrics
+	json    map[string]float64 // /metrics.json, by series as in the text
+	ports   []ShownPort        // /ports
+	Status  statusFacts        // /status
+	page    string             // /
+}
+
+// ShownPort is a port in /ports and in /status.
+type ShownPort struct {
+	Name        string
+	State       string
+	Present     bool
+	Written     bool
+	Configured  bool
+	Awaited     bool
+	Index       int32 `json:"ifindex"`
+	Admin, Oper string
+	MTU         uint32
+	CarrierUp   uint32    `json:"carrier_up"`
+	CarrierDown uint32    `json:"carrier_down"`
+	LastChange  time.Time `json:"last_change"`
+}
+
+// UnmarshalJSON takes the name from name_hex where the document has one, because JSON
+// cannot hold bytes that are not UTF-8.
+func (p *ShownPort) UnmarshalJSON(text []byte) error {
+	type plain ShownPort // without this method
+	document := struct {
+		*plain
+		NameHex string `json:"name_hex"`
+	}{plain: (*plain)(p)}
+	if err := json.Unmarshal(text, &document); err != nil || document.NameHex == "" {
+		return err
+	}
+	name, err := hex.DecodeString(document.NameHex)
+	p.Name = string(name)
+	return err
+}
+
+// ShownName returns a port's name as labels show it: bytes that are not UTF-8, and
+// characters that cannot be seen, are spelled. It knows those of awkwardPorts.
+func ShownName(name string) string {
+	return strings.NewReplacer("\xff", `\xff`, "\xfe", `\xfe`, "\x01", `\x01`).Replace(name)
+}
+
+// portLabel returns the label of a port's series in the text format.
+func portLabel(name string) string {
+	return labelText(map[string]string{"port": ShownName(name)})
+}
+
+// healthFacts is /healthz as JSON.
+type healthFacts struct {
+	OK      bool
+	Status  string
+	Score   int
+	Reasons []struct{ Code string }
+}
+
+// codes returns the codes of the reasons, sorted.
+func (h *healthFacts) codes() []string {
+	var all []string
+	for _, r := range h.Reasons {
+		all = append(all, r.Code)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// statusFacts is what a test looks at in /status.
+type statusFacts struct {
+	Health healthFacts
+	Start  struct {
+		Kind       string
+		SyncNanos  int64      `json:"sync_ns"`
+		LastResync *time.Time `json:"last_resync"`
+		LastAudit  *time.Time `json:"last_audit"`
+		Ready      bool
+		ConfigDone bool `json:"port_config_done"`
+		InitDone   bool `json:"port_init_done"`
+	}
+	Ports     []ShownPort
+	Pending   []struct{ What, Why string }
+	Databases []struct {
+		Name, Error string
+		Up          bool
+	}
+	Backlog struct {
+		Ports, Events int
+		WaitSeconds   float64 `json:"wait_seconds"`
+	}
+	Counts map[string]any
+	Hour   []struct{ Events, Writes float64 }
+}
+
+// SelfReport reads what the daemon says about itself.
+func (s *Site) SelfReport() (r SelfReport, err error) {
+	read := func(path string, v any, headers ...string) {
+		var a Answer
+		if err == nil {
+			a, err = s.Try(http.MethodGet, path, headers...)
+		}
+		switch {
+		case err != nil:
+		case a.Code != http.StatusOK && path != "/healthz":
+			err = fmt.Errorf("GET %s: status %d: %s", path, a.Code, a.Body)
+		case v == nil && path == "/":
+			r.page = a.Body
+		case v == nil:
+			r.Metrics, err = ParseExposition(a.Body)
+		default:
+			if err = json.Unmarshal([]byte(a.Body), v); err != nil {
+				err = fmt.Errorf("GET %s: %w: %s", path, err, a.Body)
+			}
+		}
+	}
+	var ports struct{ Ports []ShownPort }
+	var families jsonFamilies
+	read("/healthz", &r.Health, "Accept: application/json")
+	read("/metrics", nil, "Accept: text/plain")
+	read("/metrics.json", &families)
+	read("/ports", &ports)
+	read("/status", &r.Status)
+	read("/", nil)
+	r.ports, r.json = ports.Ports, families.series()
+	return r, err
+}
+
+// jsonFamilies is /metrics.json.
+type jsonFamilies struct {
+	Families []struct {
+		Name    string
+		Samples []struct {
+			Labels            map[string]string
+			Value, Count, Sum any
+		}
+	}
+}
+
+// Series returns the samples by their names in the text format. Of a histogram
+// or a summary it returns count and sum.
+func (f *jsonFamilies) series() map[string]float64 {
+	all := make(map[string]float64)
+	for _, family := range f.Families {
+		for _, sample := range family.Samples {
+			for suffix, value := range map[string]any{"": sample.Value, "_count": sample.Count, "_sum": sample.Sum} {
+				if n, ok := value.(float64); ok {
+					all[family.Name+suffix+labelText(sample.Labels)] = n
+				}
+			}
+		}
+	}
+	return all
+}
+
+// labelText spells labels as the text format does, in the order of their names,
+// but for "path" before "code".
+func labelText(labels map[string]string) string {
+	if len(labels) == 0 {
+		return ""
+	}
+	names := slices.Sorted(maps.Keys(labels))
+	if len(names) == 2 && names[0] == "code" && names[1] == "path" {
+		slices.Reverse(names)
+	}
+	var pairs []string
+	for _, name := range names {
+		value := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(labels[name])
+		pairs = append(pairs, name+`="`+value+`"`)
+	}
+	return "{" + strings.Join(pairs, ",") + "}"
+}
+
+// sum adds the samples of a family whose series begin with a prefix.
+func (e Exposition) sum(prefixes ...string) (sum float64) {
+	for series, value := range e.Samples {
+		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(series, p) }) {
+			sum += value
+		}
+	}
+	return sum
+}
+
+// restless are series that differ from one reading to the next although nothing
+// happens to ports.
+var restless = regexp.MustCompile(`^(process_|go_|portsyncd_http_|portsyncd_snapshot_|portsyncd_log_|portsyncd_push_|portsyncd_build_info)`)
+
+// Disagreement says where the documents of a report contradict one another, ""
+// if they do not.
+func (r *SelfReport) Disagreement() string {
+	var wrong []string
+	differ := func(what string, got, want any) {
+		if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
+			wrong = append(wrong, fmt.Sprintf("%s: %s and %s", what, g, w))
+		}
+	}
+	m := r.Metrics.Samples
+	differ("ports of /status and /ports", r.Status.Ports, r.ports)
+	differ("health of /status and /healthz", fmt.Sprint(r.Status.Health.Status, r.Status.Health.Score, r.Status.Health.codes()),
+		fmt.Sprint(r.Health.Status, r.Health.Score, r.Health.codes()))
+	differ("ok of /healthz and its status", r.Health.OK, r.Health.Status != portsync.Unhealthy)
+	differ("portsyncd_healthy and /healthz", m["portsyncd_healthy"], Bit(r.Health.OK))
+	score := 100
+	for _, c := range portsync.HealthCodes {
+		isReason := slices.Contains(r.Health.codes(), c.Code)
+		if isReason {
+			score -= c.Deduction
+		}
+		differ("portsyncd_health_reason of "+c.Code+" and /healthz", m[fmt.Sprintf("portsyncd_health_reason{code=%q}", c.Code)], Bit(isReason))
+	}
+	differ("score and the deductions", r.Health.Score, max(score, 0))
+
+	for series, value := range m {
+		if other, ok := r.json[series]; ok && !restless.MatchString(series) {
+			differ(series+" in JSON and text", other, value)
+		}
+	}
+	s := &r.Status
+	differ("backlog of /status and portsyncd_backlog_ports", s.Backlog.Ports, m["portsyncd_backlog_ports"])
+	differ("backlog of /status and portsyncd_backlog_events", s.Backlog.Events, m["portsyncd_backlog_events"])
+	differ("PortConfigDone of /status and the series", Bit(s.Start.ConfigDone), m["portsyncd_port_config_done"])
+	differ("PortInitDone of /status and the series", Bit(s.Start.InitDone), m["portsyncd_port_init_done"])
+	differ("ready of /status and the series", Bit(s.Start.Ready), m["portsyncd_ready"])
+	for _, db := range s.Databases {
+		differ(db.Name+" of /status and the series", Bit(db.Up), m[`portsyncd_component_up{component="database"}`])
+	}
+	differ("time of a sync of /status and that it is over", Bit(s.Start.SyncNanos > 0), m["portsyncd_ready"])
+	differ("last resync of /status and the series", s.Start.LastResync != nil, r.Metrics.Samples["portsyncd_resync_duration_seconds_count"] > 0)
+	differ("last audit of /status and the series", s.Start.LastAudit != nil, m["portsyncd_audits_total"] > 0)
+	differ("kind of start and that it is decided", s.Start.Kind != "", s.Start.Ready || s.Start.Kind != "")
+	differ("a time of progress and that the daemon is ready", Bit(m["portsyncd_last_progress_timestamp_seconds"] > 0), m["portsyncd_ready"])
+	progress, _ := s.Counts["last_progress"].(string)
+	differ("last progress of /status and the series", progress != "", m["portsyncd_last_progress_timestamp_seconds"] > 0)
+	up := 0
+	for _, p := range r.ports {
+		up += BitOf(p.Oper)
+		if changed := m["portsyncd_port_last_change_timestamp_seconds"+portLabel(p.Name)]; p.Index != 0 {
+			if shown := float64(p.LastChange.UnixNano()) / 1e9; math.Abs(shown-changed) > 1e-3 {
+				differ("last change of "+p.Name+" in /ports and the series", shown, changed)
+			}
+		}
+	}
+	counts := map[string]float64{
+		"ports_configured": m["portsyncd_ports_configured"],
+		"ports_present":    m["portsyncd_ports_present"],
+		"ports_pending":    m["portsyncd_ports_pending"],
+		"ports_up":         float64(up),
+		"events":           m[`portsyncd_events_total{event="newlink"}`] + m[`portsyncd_events_total{event="dellink"}`],
+		"writes":           r.Metrics.sum("portsyncd_database_writes_total"),
+		"resyncs":          r.Metrics.sum("portsyncd_resyncs_total"),
+		"repairs":          r.Metrics.sum("portsyncd_repairs_total"),
+		"audit_mismatches": r.Metrics.sum("portsyncd_audit_mismatches_total"),
+		"overruns":         m[`portsyncd_events_total{event="overrun"}`],
+		"reconnects":       m["portsyncd_database_reconnects_total"],
+	}
+	for name, value := range counts {
+		differ(name+" of /status and the series", s.Counts[name], value)
+	}
+	var events, writes float64
+	for _, minute := range s.Hour {
+		events, writes = events+minute.Events, writes+minute.Writes
+	}
+	if len(s.Hour) < 60 {
+		differ("events of the last hour and in all", events, counts["events"])
+		differ("writes of the last hour and in all", writes, counts["writes"])
+	}
+	wrong = append(wrong, r.pageDisagreement(counts)...)
+	slices.Sort(wrong)
+	return strings.Join(wrong, "\n")
+}
+
+// pageTile is a figure of the page with its name.
+var pageTile = regexp.MustCompile(`<dt>([^<]*)</dt><dd>(?:<b>)?([^<]*)(?:</b>)?(?: <span>([^<]*)</span>)?</dd>`)
+
+// pageDisagreement says where the page contradicts the status.
+func (r *SelfReport) pageDisagreement(counts map[string]float64) (wrong []string) {
+	differ := func(what string, got, want any) {
+		if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
+			wrong = append(wrong, fmt.Sprintf("%s on the page and in /status: %s and %s", what, g, w))
+		}
+	}
+	tiles, notes := make(map[string]string), make(map[string]string)
+	for _, m := range pageTile.FindAllStringSubmatch(r.page, -1) {
+		tiles[m[1]], notes[m[1]] = html.UnescapeString(m[2]), html.UnescapeString(m[3])
+	}
+	figure := func(text string) string {
+		return strings.Map(func(c rune) rune {
+			if c >= '0' && c <= '9' {
+				return c
+			}
+			return -1
+		}, text)
+	}
+	for tile, name := range map[string]string{"Events": "events", "Writes": "writes", "Resyncs": "resyncs", "Repairs": "repairs",
+		"Audit mismatches": "audit_mismatches", "Overruns": "overruns", "Reconnects": "reconnects", "Ports up": "ports_up"} {
+		differ(tile, figure(tiles[tile]), strconv.FormatFloat(counts[name], 'f', -1, 64))
+	}
+	differ("Waiting", tiles["Waiting"], len(r.Status.Pending))
+	differ("Backlog", figure(tiles["Backlog"]), r.Status.Backlog.Ports)
+	differ("configured", figure(notes["Ports up"]), r.Status.Counts["ports_configured"])
+	if want := fmt.Sprintf("<b>%s</b> <span>score %d of 100</span>", r.Health.Status, r.Health.Score); !strings.Contains(r.page, want) {
+		wrong = append(wrong, "the page has no "+want)
+	}
+	if n := len(r.ports); n > 0 && !strings.Contains(r.page, fmt.Sprintf(">%d ports", n)) {
+		wrong = append(wrong, fmt.Sprintf("the page does not show %d ports", n))
+	}
+	return wrong
+}

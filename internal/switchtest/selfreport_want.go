@@ -1,0 +1,292 @@
+package switchtest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/sonicdb"
+	"portsyncd/netlinkraw"
+	"portsyncd/portsync"
+)
+
+// WantedReport is what a daemon has to say about itself.
+type WantedReport struct {
+	Ports  map[string]ShownPort // by name, without the time of the last change
+	Series map[string]float64
+	Must   []string // reasons of health that there have to be
+	May    []string // and those that there may be
+	// pending are the names of what is waited for; nil: not compared.
+	Pending []string
+	// awaited is false if it is not known which ports PortInitDone waits for.
+	Awaited bool
+}
+
+// portSeries are the series of a port that follow from what /ports shows of it.
+func (p *ShownPort) portSeries() map[string]float64 {
+	values := map[string]float64{"present": float64(Bit(p.Present)), "written": float64(Bit(p.Written)),
+		"admin_up": float64(BitOf(p.Admin)), "oper_up": float64(BitOf(p.Oper)), "mtu_bytes": float64(p.MTU)}
+	if p.Index != 0 { // else they keep what they last were
+		values["carrier_up_changes_total"] = float64(p.CarrierUp)
+		values["carrier_down_changes_total"] = float64(p.CarrierDown)
+	}
+	all := make(map[string]float64)
+	for name, value := range values {
+		all["portsyncd_port_"+name+portLabel(p.Name)] = value
+	}
+	return all
+}
+
+// Against says how a report is not what is wanted, "" if it is. It does not look
+// at health.
+func (r *SelfReport) Against(w *WantedReport) string {
+	var wrong []string
+	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	series, seen, labels := maps.Clone(w.Series), make(map[string]bool), make(map[string]bool)
+	for _, got := range r.ports {
+		seen[got.Name], labels[portLabel(got.Name)] = true, true
+		want, known := w.Ports[got.Name]
+		if !known && !w.Awaited && got.Awaited { // a port that CONFIG_DB had at the start
+			want, known = ShownPort{Name: got.Name, State: "pending", Awaited: true, Written: true}, true
+		}
+		if !w.Awaited {
+			want.Awaited = got.Awaited
+		}
+		if want.State == "" && !got.Present { // the history decides whether it is pending or absent
+			want.State = got.State
+		}
+		want.Present, want.LastChange = want.State == "present", got.LastChange
+		if !known || got != want {
+			say("/ports has %+v, want %+v (wanted at all: %v)", got, want, known)
+		}
+		maps.Copy(series, want.portSeries())
+	}
+	for name := range w.Ports {
+		if !seen[name] {
+			say("/ports lacks %s", name)
+		}
+	}
+	for name, want := range series {
+		if got, ok := r.Metrics.Samples[name]; !ok || got != want {
+			say("%s is %v (there: %v), want %v", name, got, ok, want)
+		}
+	}
+	for name := range r.Metrics.Samples {
+		if at := strings.Index(name, `{port="`); at >= 0 && !labels[name[at:]] {
+			say("there is a series %s of a port that /ports lacks", name)
+		}
+	}
+	if w.Pending != nil {
+		var got []string
+		for _, p := range r.Status.Pending {
+			got = append(got, p.What)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, w.Pending) {
+			say("pending is %q, want %q", r.Status.Pending, w.Pending)
+		}
+	}
+	slices.Sort(wrong)
+	return strings.Join(wrong, "\n")
+}
+
+// sick says how the health of a report is not what is wanted.
+func (r *SelfReport) sick(w *WantedReport) string {
+	codes := r.Health.codes()
+	for _, code := range w.Must {
+		if !slices.Contains(codes, code) {
+			return fmt.Sprintf("health lacks %s: %+v", code, r.Health)
+		}
+	}
+	for _, code := range codes {
+		if !slices.Contains(w.Must, code) && !slices.Contains(w.May, code) {
+			return fmt.Sprintf("health has %s: %+v", code, r.Health)
+		}
+	}
+	return ""
+}
+
+// told says how the status line of the service manager is not what health is.
+func (d *Program) told(r *SelfReport) string {
+	text := d.LastStatus()
+	word, _, sick := strings.Cut(text, ", score ")
+	if !sick && r.Health.Status == portsync.Healthy {
+		return ""
+	}
+	for _, code := range r.Health.codes() {
+		if !strings.Contains(text, code+": ") {
+			word = "without " + code
+		}
+	}
+	if word != r.Health.Status {
+		return fmt.Sprintf("the service manager shows %q, health is %+v", text, r.Health)
+	}
+	return ""
+}
+
+// KernelFacts returns the ports of the kernel, by name, with what /ports shows of
+// each interface.
+func (c *Cell) KernelFacts() map[string]ShownPort {
+	c.T.Helper()
+	all := make(map[string]ShownPort)
+	c.Must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		name := string(l.Name)
+		if !IsPortName(name) || c.Old[l.Index] || string(l.Kind) == "team" {
+			return
+		}
+		all[name] = ShownPort{
+			Name: name, Index: l.Index, MTU: l.MTU,
+			Admin: UpOrDown(l.Flags&unix.IFF_UP != 0), Oper: UpOrDown(l.Flags&unix.IFF_RUNNING != 0),
+			CarrierUp: l.CarrierUp, CarrierDown: l.CarrierDown,
+		}
+	}))
+	return all
+}
+
+// AtRest are the series of a daemon that has nothing left to do.
+func AtRest() map[string]float64 {
+	return map[string]float64{
+		"portsyncd_backlog_ports": 0, "portsyncd_backlog_events": 0, "portsyncd_ready": 1,
+		`portsyncd_component_up{component="database"}`: 1, `portsyncd_component_up{component="kernel"}`: 1,
+		`portsyncd_component_up{component="start"}`: 1,
+	}
+}
+
+// configuredNow returns the names of the ports that CONFIG_DB has. A key that is no
+// hash is no port.
+func (c *Cell) configuredNow() map[string]bool {
+	c.T.Helper()
+	db := c.Conn("CONFIG_DB")
+	keys, err := db.Keys(ConfigPort + "*")
+	c.Must("list the ports", err)
+	for _, key := range keys {
+		db.Send("HLEN", key)
+	}
+	c.Must("ask for the length of the rows", db.Flush())
+	names := make(map[string]bool)
+	for _, key := range keys {
+		r, err := db.Receive()
+		var refused sonicdb.ServerError
+		if errors.As(err, &refused) {
+			continue
+		}
+		c.Must("read the length of "+key, err)
+		if r.Int > 0 {
+			names[strings.TrimPrefix(key, ConfigPort)] = true
+		}
+	}
+	return names
+}
+
+// WantedReport is what the kernel and the databases say that a daemon has to say,
+// if it has nothing left to do.
+func (c *Cell) WantedReport() *WantedReport {
+	c.T.Helper()
+	w := &WantedReport{Ports: make(map[string]ShownPort), Series: AtRest()}
+	configured := c.configuredNow()
+	for name := range configured {
+		w.Ports[name] = ShownPort{Name: name, Configured: true, Written: true}
+	}
+	present := 0
+	for name, p := range c.KernelFacts() {
+		row := c.Row("STATE_DB", StatePort+name)
+		p.Configured = configured[name]
+		if row["netdev_oper_status"] != "" {
+			p.State = "present"
+			present++
+		}
+		p.Written = row["netdev_oper_status"] == p.Oper && row["admin_status"] == p.Admin &&
+			row["mtu"] == strconv.Itoa(int(p.MTU)) && row["state"] == "ok"
+		if p.Configured || p.State != "" {
+			w.Ports[name] = p
+		}
+	}
+	w.Series["portsyncd_ports_present"] = float64(present)
+	w.Series["portsyncd_ports_configured"] = float64(len(configured))
+	if c.Exists("APPL_DB", ApplPort+InitDone) {
+		w.Awaited = true
+		w.Series["portsyncd_ports_pending"] = 0
+	}
+	return w
+}
+
+// ReportWithin is how long a report may take to be right, reasons of health that
+// linger included.
+const ReportWithin = HealthLingers + 2*time.Second*RaceFactor
+
+// Truthful waits until the daemon says about itself what is so, as the kernel and
+// the databases have it: all documents agree, nothing is waited for, health has no
+// reason but those that may be there, and the watchdog is fed.
+func (c *Cell) Truthful(d *Program, may ...string) {
+	c.T.Helper()
+	c.TruthfulAt(NewSite(c.T, HttpAddress), d, may...)
+}
+
+// TruthfulAt is truthful for a daemon that serves elsewhere.
+func (c *Cell) TruthfulAt(s *Site, d *Program, may ...string) {
+	c.T.Helper()
+	Eventually(c.T, ReportWithin, func() string {
+		w := c.WantedReport()
+		w.May = slices.Clone(may)
+		for _, p := range w.Ports {
+			if p.Configured && p.Index == 0 {
+				w.May = append(w.May, "ports_missing") // after a while
+			}
+		}
+		if _, drops := c.NetlinkSocket(); drops > 0 {
+			w.May = append(w.May, "overrun")
+		}
+		return c.Untrue(s, d, w)
+	})
+	c.Fed(d)
+}
+
+// Shown waits until the daemon shows the ports as the kernel and the databases have
+// them, in all of its documents. It does not look at health, of which reasons
+// linger.
+func (c *Cell) Shown() {
+	c.T.Helper()
+	s := NewSite(c.T, HttpAddress)
+	Eventually(c.T, Patience, func() string {
+		r, err := s.SelfReport()
+		if err != nil {
+			return err.Error()
+		}
+		if wrong := r.Against(c.WantedReport()); wrong != "" {
+			return wrong
+		}
+		return r.Disagreement()
+	})
+}
+
+// Untrue says what is not true of what a daemon says.
+func (c *Cell) Untrue(s *Site, d *Program, w *WantedReport) string {
+	c.T.Helper()
+	r, err := s.SelfReport()
+	if err != nil {
+		return err.Error()
+	}
+	for _, problem := range []string{r.Against(w), r.Disagreement(), r.sick(w), d.told(&r)} {
+		if problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
+// Fed waits for a sign of life to the watchdog.
+func (c *Cell) Fed(d *Program) {
+	c.T.Helper()
+	if !d.watched {
+		return
+	}
+	if _, ok := d.States.Await(d.States.Len(), 4*FeedEvery*RaceFactor, func(s string) bool { return s == "WATCHDOG=1" }); !ok {
+		c.T.Fatalf("the watchdog is not fed within %v", 4*FeedEvery*RaceFactor)
+	}
+}

@@ -1,0 +1,201 @@
+package warmrestart
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"portsyncd/internal/warmrestart/stats"
+)
+
+// AnalysisOptions are what an analysis is made with.
+type AnalysisOptions struct {
+	Now      time.Time    // of the reader's clock
+	Settings ReadSettings // to compare with
+}
+
+// Analyse calculates what a history says. The fields of Analysis are the
+// definitions, package stats has the formulas.
+func Analyse(h *History, o AnalysisOptions) *Analysis {
+	a := &Analysis{
+		At: o.Now, Since: h.Since, Restarts: len(h.Restarts), Samples: h.SampleCount, Counters: h.Counters,
+		Storms: allStorms(h), Flapping: worstFlapping(h),
+	}
+	a.observe(h)
+	t := tally{
+		damaged: h.Counters.CorruptionsDetected, mended: h.Counters.CorruptionsRecovered,
+		exchanges: h.failures.exchanges, failed: h.failures.failed,
+	}
+	a.starts(h.Restarts, &t)
+	a.rate(&t)
+	a.LatencyTrend = trendOf(hourly(h.moments), "seconds per day")
+	a.findAnomalies(h)
+	a.Recommendations = recommend(a, h, &o.Settings) // of all the others
+	return a
+}
+
+// starts calculates what the records of restarts say, and counts them in t.
+func (a *Analysis) starts(restarts []Restart, t *tally) {
+	var noted, events uint64
+	var sync, eoiu []float64
+	var success, duration []stats.Point
+	for i := range restarts {
+		r := &restarts[i]
+		if r.Kind == Warm {
+			t.warm++
+			y := 0.0
+			if r.healthy() {
+				t.recovered++
+				y = 1
+			}
+			success = append(success, stats.Point{X: float64(t.warm), Y: y})
+		}
+		t.starts++
+		if r.TimedOut {
+			t.late++
+		}
+		if !r.Process.IsZero() {
+			noted++
+			events += min(r.Events, ^uint64(0)-events)
+		}
+		if r.EOIULatency > 0 {
+			eoiu = append(eoiu, r.EOIULatency.Seconds())
+		}
+		sync = append(sync, r.Duration.Seconds())
+		duration = append(duration, stats.Point{X: float64(i), Y: r.Duration.Seconds()})
+		if r.healthy() {
+			a.LastHealthyRestart = &r.At
+		}
+	}
+	if n := len(restarts); n > 0 {
+		healthy := restarts[n-1].healthy()
+		a.Healthy = &healthy
+	}
+	if noted > 0 {
+		mean := float64(events) / float64(noted)
+		a.EventsPerRestart = &mean
+	}
+	a.Sync, a.EOIU = stats.Summarise(sync), stats.Summarise(eoiu)
+	a.RecoveryTrend = trendOf(success, "share per warm start")
+	a.SyncTrend = trendOf(duration, "seconds per start")
+}
+
+// healthy reports whether the start read the whole dump in time.
+func (r *Restart) healthy() bool { return r.EOIU && !r.TimedOut }
+
+// observe calculates from signs of life how long the daemon ran and was down.
+func (a *Analysis) observe(h *History) {
+	var newest time.Time // process
+	see := func(at time.Time) {
+		if a.First.IsZero() || at.Before(a.First) {
+			a.First = at
+		}
+		if at.After(a.Last) {
+			a.Last = at
+		}
+	}
+	for i := range h.Restarts {
+		r := &h.Restarts[i]
+		newest = r.began()
+		see(newest)
+		see(r.At)
+	}
+	if n := len(h.Samples); n > 0 {
+		see(h.first)
+		see(h.Samples[n-1].Time)
+		if p := h.Samples[n-1].Process; p.After(newest) {
+			newest = p
+		}
+	}
+	if a.First.IsZero() {
+		return
+	}
+	a.Uptime.Observed = a.Last.Sub(a.First)
+	if up := a.Last.Sub(newest); !newest.IsZero() && up >= 0 {
+		a.Uptime.Process = &up
+	}
+	for i := range h.Restarts { // by time, so that no two overlap
+		a.Uptime.Down += a.downBefore(h, i)
+	}
+	if a.Uptime.Observed > 0 {
+		share := max(0, 1-a.Uptime.Down.Seconds()/a.Uptime.Observed.Seconds())
+		a.Uptime.Share = &share
+	}
+}
+
+// downBefore is the time between the beginning of a process and the last sign of
+// life before it: what the start itself found, the end of the sync before, or a
+// sample.
+func (a *Analysis) downBefore(h *History, i int) time.Duration {
+	r := &h.Restarts[i]
+	began, alive := r.began(), a.First
+	if r.LastAlive.After(alive) {
+		alive = r.LastAlive
+	}
+	if i > 0 {
+		if done := h.Restarts[i-1].At.Add(h.Restarts[i-1].Duration); done.After(alive) {
+			alive = done
+		}
+	}
+	n, _ := slices.BinarySearchFunc(h.moments, began.UnixNano(), func(m moment, at int64) int { return cmp.Compare(m.at, at) })
+	if n > 0 {
+		if sampled := time.Unix(0, h.moments[n-1].at); sampled.After(alive) {
+			alive = sampled
+		}
+	}
+	return max(0, began.Sub(alive))
+}
+
+// Least a trend is told from: the number from which on Gilbert has the normal
+// distribution stand in for that of Mann-Kendall's S, ties or not.
+const leastForTrend = 10
+
+func trendOf(points []stats.Point, unit string) *Trend {
+	t := stats.TrendOf(points)
+	if t == nil {
+		return nil
+	}
+	trend := &Trend{Trend: *t, Unit: unit, Verdict: NoTrend}
+	switch {
+	case t.N < leastForTrend:
+		trend.Verdict = TooFew
+	case t.P <= 0.05 && t.S > 0:
+		trend.Verdict = Rising
+	case t.P <= 0.05:
+		trend.Verdict = Falling
+	}
+	return trend
+}
+
+// hourly returns the median of the p99 latencies of each hour, in seconds by days.
+// Samples that follow each other are alike, and an hour of them says little more
+// than one does.
+func hourly(moments []moment) (points []stats.Point) {
+	const hour = int64(time.Hour)
+	var values []float64
+	for i, m := range moments {
+		if m.p99 >= 0 {
+			values = append(values, float64(m.p99)/1e9)
+		}
+		last := i == len(moments)-1 || moments[i+1].at/hour != m.at/hour
+		if last && len(values) > 0 {
+			slices.Sort(values)
+			days := float64(m.at/hour-moments[0].at/hour) / 24
+			points = append(points, stats.Point{X: days, Y: stats.Median(values)})
+			values = values[:0]
+		}
+	}
+	return points
+}
+
+// worstFlapping orders ports by how bad their flapping once was.
+func worstFlapping(h *History) []Flapping {
+	all := make([]Flapping, 0, len(h.flapping))
+	for _, f := range h.flapping {
+		all = append(all, *f)
+	}
+	slices.SortFunc(all, func(a, b Flapping) int {
+		return cmp.Or(cmp.Compare(b.PeakPenalty, a.PeakPenalty), cmp.Compare(b.Downs, a.Downs), cmp.Compare(a.Port, b.Port))
+	})
+	return all[:min(len(all), MostFlapping)]
+}

@@ -1,0 +1,463 @@
+package warmrestart
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"portsyncd/internal/snapshot"
+)
+
+// TestAccumulate takes counters, histogram and records through several lives,
+// each of which ends right after its start.
+func TestAccumulate(t *testing.T) {
+	c := config(t.TempDir())
+	for _, r := range []Restart{
+		cold(3 * time.Millisecond), warm(20 * time.Second),
+		{Kind: Warm, Duration: 10 * time.Second, TimedOut: true},
+	} {
+		l := start(t, c)
+		l.Restarted(r)
+		l.stop()
+	}
+	l := open(t, c)
+	for series, want := range map[string]string{
+		"portsyncd_warm_restarts": "2", "portsyncd_cold_starts": "1",
+		"portsyncd_eoiu_detected": "2", "portsyncd_eoiu_timeouts": "1",
+		"portsyncd_state_recoveries": "0", "portsyncd_corruptions_detected": "0",
+		"portsyncd_sync_duration_seconds_sum":                 "30.003",
+		"portsyncd_sync_duration_seconds_count":               "3",
+		`portsyncd_sync_duration_seconds_bucket{le="0.0025"}`: "0",
+		`portsyncd_sync_duration_seconds_bucket{le="0.005"}`:  "1",
+		`portsyncd_sync_duration_seconds_bucket{le="10"}`:     "2", // a bound belongs to its bucket
+		`portsyncd_sync_duration_seconds_bucket{le="50"}`:     "3",
+	} {
+		l.wantExposed(series, want)
+	}
+	var kinds []string
+	for _, r := range stored(t, c).Restarts {
+		kinds = append(kinds, r.Kind)
+	}
+	if want := []string{Cold, Warm, Warm}; !slices.Equal(kinds, want) {
+		t.Errorf("records of %q, want %q", kinds, want)
+	}
+}
+
+// TestRecord: a record comes back as it was.
+func TestRecord(t *testing.T) {
+	c := config(t.TempDir())
+	want := Restart{At: time.Date(2026, 10, 5, 10, 11, 12, 13, time.UTC), Kind: Warm, Reason: `the "process" alone`,
+		Duration: 7 * time.Millisecond, EOIU: true, TimedOut: true, Compared: 32, Changed: 2, Deleted: 1}
+	l := start(t, c)
+	l.Restarted(want)
+	l.stop()
+	if got := stored(t, c).Restarts; len(got) != 1 || got[0] != want {
+		t.Errorf("records %+v, want %+v", got, want)
+	}
+}
+
+// TestRemembered is what a start makes of the state file.
+func TestRemembered(t *testing.T) {
+	damage := func(t *testing.T, path string) {
+		t.Helper()
+		text, err := os.ReadFile(path)
+		must(t, err)
+		text[len(text)/2] ^= 1
+		must(t, os.WriteFile(path, text, 0o640))
+	}
+	backups := func(t *testing.T, path string) (paths []string) {
+		for _, name := range files(t, filepath.Dir(path), filepath.Base(path)+".backup-") {
+			paths = append(paths, filepath.Join(filepath.Dir(path), name))
+		}
+		return paths
+	}
+	for _, c := range []struct {
+		name        string
+		spoil       func(t *testing.T, path string)
+		want        bool
+		corruptions string
+		recoveries  string
+	}{
+		{"good", func(t *testing.T, path string) {}, true, "0", "0"},
+		{"missing", func(t *testing.T, path string) { must(t, os.RemoveAll(filepath.Dir(path))) }, false, "0", "0"},
+		{"file lost, backups left", func(t *testing.T, path string) { must(t, os.Remove(path)) }, true, "0", "1"},
+		{"damaged", func(t *testing.T, path string) { damage(t, path) }, true, "1", "1"},
+		{"damaged with its backup", func(t *testing.T, path string) {
+			damage(t, path)
+			b := backups(t, path)
+			damage(t, b[len(b)-1])
+		}, true, "2", "1"},
+		{"all damaged", func(t *testing.T, path string) {
+			damage(t, path)
+			for _, b := range backups(t, path) {
+				damage(t, b)
+			}
+		}, false, "3", "0"},
+		{"of another boot", func(t *testing.T, path string) {
+			f := snapshot.File{Path: path, Schema: portsSchema, BootID: "11111111-2222-3333-4444-555555555555"}
+			must(t, f.Save([]byte(`{"ports":[]}`)))
+		}, false, "0", "0"},
+		{"of a newer schema", func(t *testing.T, path string) {
+			must(t, os.RemoveAll(filepath.Dir(path)))
+			must(t, os.Mkdir(filepath.Dir(path), 0o750))
+			f := snapshot.File{Path: path, Schema: portsSchema + 1}
+			must(t, f.Save([]byte(`{"ports":[]}`)))
+		}, false, "0", "0"},
+		{"a directory", func(t *testing.T, path string) {
+			must(t, os.RemoveAll(filepath.Dir(path)))
+			must(t, os.MkdirAll(path, 0o750))
+		}, false, "1", "0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conf := config(t.TempDir())
+			for mtu := range uint32(3) { // so that there are two backups
+				l := start(t, conf)
+				l.PortsChanged(somePorts(mtu))
+				l.stop()
+			}
+			c.spoil(t, conf.StateFile)
+			l := open(t, conf)
+			if l.Remembered() != c.want {
+				t.Errorf("remembered: %v, want %v\n%s", l.Remembered(), c.want, &l.log.buf)
+			}
+			if saved := l.exposed(`portsyncd_snapshot_saved_timestamp_seconds{file="state"}`); (saved != "0") != c.want {
+				t.Errorf("the state file was last written at %s", saved)
+			}
+			// What loading found is counted, but a restart could bring lower counts
+			// back until they are saved.
+			l.run().stop()
+			l.wantExposed("portsyncd_corruptions_detected", c.corruptions)
+			l.wantExposed("portsyncd_state_recoveries", c.recoveries)
+
+			// Whatever it was, this life leaves a good file.
+			l = start(t, conf)
+			l.PortsChanged(somePorts(9))
+			l.stop()
+			if l = open(t, conf); !l.Remembered() {
+				t.Error("the next life does not remember the ports")
+			}
+		})
+	}
+}
+
+// TestRecoveredFrom: the record names the backup that stood in.
+func TestRecoveredFrom(t *testing.T) {
+	c := config(t.TempDir())
+	for mtu := range uint32(2) {
+		l := start(t, c)
+		l.PortsChanged(somePorts(mtu))
+		l.stop()
+	}
+	must(t, os.Truncate(c.StateFile, 100))
+	l := start(t, c)
+	l.Restarted(warm(time.Millisecond))
+	l.stop()
+	got := stored(t, c).Restarts[0].RecoveredFrom
+	if !strings.HasPrefix(got, c.StateFile+".backup-") {
+		t.Errorf("recovered from %q, want a backup of %q", got, c.StateFile)
+	}
+	if n := l.log.count("using a backup", got); n != 1 {
+		t.Errorf("%d log lines name the backup, want 1", n)
+	}
+}
+
+// TestStale has the databases flushed: the state file goes before the ports of
+// the new life are written, in whatever order Run hears of the two.
+func TestStale(t *testing.T) {
+	for range 20 {
+		c := config(t.TempDir())
+		l := start(t, c)
+		l.PortsChanged(somePorts(1))
+		l.stop()
+
+		l = open(t, c)
+		l.Stale()
+		l.PortsChanged(somePorts(2))
+		l.run().stop()
+		dir := filepath.Dir(c.StateFile)
+		if stale := files(t, dir, "port_state.json.stale-"); len(stale) != 1 {
+			t.Fatalf("%q are set aside, want one", stale)
+		}
+		l = open(t, c)
+		if !l.Remembered() {
+			t.Fatal("the ports of the new life are set aside too")
+		}
+		if n := l.body.Counters.CorruptionsDetected; n != 0 {
+			t.Fatalf("%d corruptions are counted", n)
+		}
+	}
+}
+
+// TestStaleAlone: with nothing new to write, nothing is remembered afterwards.
+func TestStaleAlone(t *testing.T) {
+	c := config(t.TempDir())
+	for mtu := range uint32(3) {
+		l := start(t, c)
+		l.PortsChanged(somePorts(mtu))
+		l.stop()
+	}
+	l := open(t, c)
+	l.Stale()
+	l.run().stop()
+	if l = open(t, c); l.Remembered() {
+		t.Error("a backup of the stale file is remembered")
+	}
+}
+
+// TestDurableFirst looks at what is exposed at each rename to metrics.json: the
+// new value must not be there yet, and must be there afterwards.
+func TestDurableFirst(t *testing.T) {
+	c := config(t.TempDir())
+	for n := range 3 {
+		l := open(t, c)
+		l.fs.renaming = func(to string) {
+			if filepath.Base(to) == metricsFile {
+				l.wantExposed("portsyncd_cold_starts", fmt.Sprint(n))
+			}
+		}
+		l.run()
+		l.Restarted(cold(time.Millisecond))
+		l.stop()
+		l.wantExposed("portsyncd_cold_starts", fmt.Sprint(n+1))
+	}
+}
+
+// TestOtherBounds takes up metrics whose histogram was counted by other bounds:
+// it begins anew, all else goes on.
+func TestOtherBounds(t *testing.T) {
+	c := config(t.TempDir())
+	must(t, os.MkdirAll(c.StoragePath, 0o750))
+	b := metricsBody{Counters: Counters{WarmRestarts: 7}, Sync: durations{Bounds: []float64{1, 2}, Counts: []uint64{4, 2, 1}, Sum: 9}}
+	f := snapshot.File{Path: filepath.Join(c.StoragePath, metricsFile), Schema: metricsSchema}
+	must(t, f.Save(encode(b)))
+	l := start(t, c)
+	l.Restarted(warm(time.Millisecond))
+	l.stop()
+	l.wantExposed("portsyncd_warm_restarts", "8")
+	l.wantExposed("portsyncd_sync_duration_seconds_count", "1")
+	if got := stored(t, c).Sync; !slices.Equal(got.Bounds, syncBounds) {
+		t.Errorf("stored bounds %v", got.Bounds)
+	}
+}
+
+// TestKeepRestarts bounds the records: over lives, and live.
+func TestKeepRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := config(t.TempDir())
+		c.KeepRestarts = 3
+		for n := range 5 {
+			l := start(t, c)
+			r := cold(time.Millisecond)
+			r.Compared = n
+			l.Restarted(r)
+			l.stop()
+		}
+		want := func(first, n int) {
+			t.Helper()
+			got := stored(t, c).Restarts
+			if len(got) != n || got[0].Compared != first {
+				t.Errorf("%d records from %d on, want %d from %d on", len(got), got[0].Compared, n, first)
+			}
+		}
+		want(2, 3)
+		l := start(t, c)
+		s := c.Settings
+		s.KeepRestarts = 2
+		l.Reload(s)
+		synctest.Wait()
+		want(3, 2)
+		l.stop()
+		c.KeepRestarts = 1
+		start(t, c).stop()
+		want(4, 1)
+		if got := stored(t, c).Counters.ColdStarts; got != 5 {
+			t.Errorf("%d cold starts, want 5", got)
+		}
+	})
+}
+
+// TestNewerSchema: what a later version wrote is kept for it.
+func TestNewerSchema(t *testing.T) {
+	c := config(t.TempDir())
+	must(t, os.MkdirAll(c.StoragePath, 0o750))
+	path := filepath.Join(c.StoragePath, metricsFile)
+	f := snapshot.File{Path: path, Schema: metricsSchema + 1}
+	must(t, f.Save([]byte(`{"counters":{"warm_restarts":"seven"}}`)))
+	before, err := os.ReadFile(path)
+	must(t, err)
+	l := start(t, c)
+	l.Restarted(warm(time.Millisecond))
+	l.stop()
+	l.wantExposed("portsyncd_warm_restarts", "1")
+	l.wantExposed("portsyncd_corruptions_detected", "0")
+	aside := files(t, c.StoragePath, metricsFile+".newer-")
+	if len(aside) != 1 {
+		t.Fatalf("%q are set aside, want one", aside)
+	}
+	after, err := os.ReadFile(filepath.Join(c.StoragePath, aside[0]))
+	if err != nil || string(after) != string(before) {
+		t.Errorf("the file is %q, %v; was %q", after, err, before)
+	}
+}
+
+// TestNothingGood has the metrics and all their backups damaged: an empty start,
+// whose first values count the damage.
+func TestNothingGood(t *testing.T) {
+	c := config(t.TempDir())
+	for range 3 {
+		l := start(t, c)
+		l.Restarted(cold(time.Millisecond))
+		l.stop()
+	}
+	all := files(t, c.StoragePath, metricsFile)
+	for _, name := range all {
+		must(t, os.WriteFile(filepath.Join(c.StoragePath, name), nil, 0o640))
+	}
+	l := start(t, c)
+	l.Restarted(cold(time.Millisecond))
+	l.stop()
+	l.wantExposed("portsyncd_cold_starts", "1")
+	l.wantExposed("portsyncd_corruptions_detected", fmt.Sprint(len(all)))
+	l.wantExposed("portsyncd_state_recoveries", "0")
+	if aside := files(t, c.StoragePath, metricsFile+".corrupt-"); len(aside) != l.metrics.Keep.Count {
+		t.Errorf("%q are set aside, want the newest %d", aside, l.metrics.Keep.Count)
+	}
+}
+
+// TestNothingKept: without paths the counters are those of the process, and no
+// file appears anywhere.
+func TestNothingKept(t *testing.T) {
+	dir := t.TempDir()
+	c := config(dir)
+	c.StateFile, c.StoragePath = "", ""
+	l := start(t, c)
+	l.Restarted(cold(time.Millisecond))
+	l.PortsChanged(somePorts(1))
+	l.Stale()
+	l.stop()
+	l.wantExposed("portsyncd_cold_starts", "1")
+	if got := files(t, dir, ""); len(got) > 0 || l.Remembered() || l.Trouble() != nil {
+		t.Errorf("files %q, remembered %v, trouble %q", got, l.Remembered(), l.Trouble())
+	}
+}
+
+// TestDirectories: the storage path, which has the exports, is open to others; the
+// directory of the state file, and all files but the exports, are not.
+func TestDirectories(t *testing.T) {
+	c := config(filepath.Join(t.TempDir(), "a", "b"))
+	l := start(t, c)
+	l.PortsChanged(somePorts(1))
+	l.Restarted(cold(time.Millisecond))
+	l.stop()
+	for path, want := range map[string]os.FileMode{
+		filepath.Dir(c.StateFile): os.ModeDir | 0o750, c.StoragePath: os.ModeDir | 0o755,
+		c.StateFile: 0o640, filepath.Join(c.StoragePath, metricsFile): 0o640,
+	} {
+		info, err := os.Stat(path)
+		if err != nil || info.Mode() != want {
+			t.Errorf("%s: mode %v, %v; want %v", path, info.Mode(), err, want)
+		}
+	}
+}
+
+// TestStateBody holds the state file to what it is documented to have.
+func TestStateBody(t *testing.T) {
+	c := config(t.TempDir())
+	l := start(t, c)
+	l.PortsChanged(somePorts(1500))
+	l.stop()
+	f := snapshot.File{Path: c.StateFile, Schema: portsSchema, Check: checkPorts}
+	got, err := f.Peek()
+	must(t, err)
+	boot, err := snapshot.BootID()
+	must(t, err)
+	if got.Schema != 1 || got.Writer != "portsyncd test" || got.BootID != boot || time.Since(got.SavedAt) > time.Minute {
+		t.Errorf("envelope %+v", got)
+	}
+	var b portsBody
+	must(t, json.Unmarshal(got.Body, &b))
+	if !slices.Equal(b.Ports, somePorts(1500)) {
+		t.Errorf("ports %+v", b.Ports)
+	}
+}
+
+// TestStateOfAnyName: names of any bytes do not make the state file look damaged.
+func TestStateOfAnyName(t *testing.T) {
+	c := config(t.TempDir())
+	l := start(t, c)
+	l.PortsChanged([]Port{{Name: "Ethernet\xff\xff\xff\xff\xff\xff\xff"}, {Name: "Ethernet\xfe"}, {Name: "Ethernet\xff"}, {Name: "Ethernet\ufffd"}})
+	l.stop()
+	l = start(t, c)
+	if !l.Remembered() {
+		t.Errorf("the ports are not remembered: %s", &l.log.buf)
+	}
+	l.stop()
+	l.wantExposed("portsyncd_corruptions_detected", "0")
+}
+
+// TestDirectoryOnTheWay: the directory of the state file is open if the storage path is
+// below it, and a directory that keeps other users from the exports is named once.
+func TestDirectoryOnTheWay(t *testing.T) {
+	top := t.TempDir()
+	must(t, os.Chmod(filepath.Dir(top), 0o755))
+	c := config(filepath.Join(top, "a"))
+	c.StateFile, c.SaveInterval = filepath.Join(top, "a", "port_state.json"), time.Millisecond
+	life := func() *life {
+		l := start(t, c)
+		l.PortsChanged(somePorts(1))
+		for end := time.Now().Add(10 * time.Second); l.exposed(`portsyncd_snapshot_saves_total{file="export_prometheus"}`) == "0" && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		l.stop()
+		return l
+	}
+	l := life()
+	for path, want := range map[string]os.FileMode{filepath.Dir(c.StateFile): 0o755, c.StoragePath: 0o755} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, %v; want %v", path, info.Mode(), err, want)
+		}
+	}
+	if n := l.log.count("other users cannot read the exports"); n != 0 {
+		t.Errorf("log: %s", &l.log.buf)
+	}
+	must(t, os.Chmod(filepath.Dir(c.StateFile), 0o750))
+	if l := life(); l.log.count("other users cannot read the exports", filepath.Dir(c.StateFile)) != 1 {
+		t.Errorf("log: %s", &l.log.buf)
+	}
+	must(t, os.Chmod(filepath.Dir(c.StateFile), 0o755))
+	must(t, os.Chmod(c.StoragePath, 0o751)) // node_exporter lists it
+	if l := life(); l.log.count("other users cannot read the exports", c.StoragePath) != 1 {
+		t.Errorf("log: %s", &l.log.buf)
+	}
+}
+
+// TestDirectoriesOfEarlierVersion: directories that an earlier version closed to other
+// users are opened; what the administrator may have closed is not.
+func TestDirectoriesOfEarlierVersion(t *testing.T) {
+	for _, test := range []struct {
+		mode, want os.FileMode
+		made       bool
+	}{{0o750, 0o755, true}, {0o700, 0o700, true}, {0o710, 0o710, true}, {0o750, 0o750, false}} {
+		c := config(t.TempDir())
+		c.SaveInterval = time.Millisecond
+		must(t, os.Mkdir(c.StoragePath, 0o700))
+		must(t, os.Chmod(c.StoragePath, test.mode))
+		if test.made {
+			c.MadeDirs = []string{filepath.Join(c.StoragePath, "absent"), c.StoragePath}
+		}
+		l := start(t, c)
+		for end := time.Now().Add(10 * time.Second); l.exposed(`portsyncd_snapshot_saves_total{file="export_prometheus"}`) == "0" && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		l.stop()
+		if info, err := os.Stat(c.StoragePath); err != nil || info.Mode().Perm() != test.want {
+			t.Errorf("made %v, mode %v: mode %v, %v; want %v", test.made, test.mode, info.Mode(), err, test.want)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package warmrestart
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"portsyncd/internal/snapshot"
+	"portsyncd/internal/warmrestart/stats"
+)
+
+// moment is what is calculated from one sample.
+type moment struct {
+	at     int64  // nanoseconds since 1970
+	since  int64  // of the sample before in the same process; at if there is none
+	events uint64 // in between
+	p99    int64  // latency in nanoseconds; -1: no events
+	max    int64  // likewise
+}
+
+// samplesReader reads the samples into a History.
+type samplesReader struct {
+	h    *History
+	now  time.Time
+	line lineReader
+
+	odd     oddTimes
+	foreign int
+	most    int // moments there is room for, an even number
+	dropped int // moments there was no room for
+	stride  int // of the samples that are kept
+	last    Sample
+	latency Latency // of last
+}
+
+// readSamples reads a log in the order in which it was written, which tells what
+// happened between two samples whatever the clock did.
+func (h *History) readSamples(path string, now time.Time) {
+	r := samplesReader{h: h, now: now, most: mostMoments, stride: 1}
+	log := snapshot.Log{Path: path}
+	stats, err := log.ReadRaw(h.Since, func(line []byte) (bool, error) {
+		s, ok := r.line.read(line)
+		switch {
+		case ok && s == nil:
+			r.foreign++
+		case ok && !s.Time.Before(h.Since) && r.odd.accept(s.Time, r.now):
+			h.bytes += int64(len(line)) + 1
+			r.add(s)
+		}
+		return ok, nil
+	})
+	if err != nil {
+		h.problem("%v", err)
+	}
+	h.takeCounters(&log)
+	if stats.Bad > 0 {
+		h.problem("lines of the history that cannot be read: %d, skipped", stats.Bad)
+	}
+	if r.foreign > 0 {
+		h.problem("lines of the history that are no samples: %d, skipped", r.foreign)
+	}
+	if stats.Torn {
+		h.problem("a file of the history ends in the middle of a line, which was skipped")
+	}
+	r.finish()
+}
+
+// add takes the next sample of the file.
+func (r *samplesReader) add(s *Sample) {
+	h := r.h
+	if h.first.IsZero() || s.Time.Before(h.first) {
+		h.first = s.Time
+	}
+	if half := r.most / 2; len(h.moments) == 2*half {
+		h.moments = append(h.moments[:0], h.moments[half:]...)
+		r.dropped += half
+	}
+	h.moments = append(h.moments, h.momentOf(s, &r.last))
+	h.failures.add(s, &r.last)
+	h.takeFlaps(s)
+	r.keep(s)
+	h.SampleCount++
+	r.remember(s)
+}
+
+// remember makes s the last one. It will be overwritten by the next.
+func (r *samplesReader) remember(s *Sample) {
+	flaps := append(r.last.Flaps[:0], s.Flaps...)
+	r.last = *s
+	r.last.Flaps = flaps
+	if s.Latency != nil {
+		r.latency = *s.Latency
+		r.last.Latency = &r.latency
+	}
+}
+
+// keep keeps each so manieth sample, and half of those once there are too many.
+func (r *samplesReader) keep(s *Sample) {
+	h := r.h
+	if h.SampleCount%r.stride != 0 {
+		return
+	}
+	if len(h.Samples) == MostSamples-1 { // one is for the newest
+		for i := range h.Samples[:MostSamples/2] {
+			h.Samples[i] = h.Samples[2*i]
+		}
+		h.Samples = h.Samples[:MostSamples/2]
+		r.stride *= 2
+		if h.SampleCount%r.stride != 0 {
+			return
+		}
+	}
+	h.Samples = append(h.Samples, s.clone())
+}
+
+func (s *Sample) clone() Sample {
+	c := *s
+	c.Flaps = slices.Clone(s.Flaps)
+	if s.Latency != nil {
+		latency := *s.Latency
+		c.Latency = &latency
+	}
+	return c
+}
+
+func (r *samplesReader) finish() {
+	h := r.h
+	if h.SampleCount == 0 {
+		return
+	}
+	if (h.SampleCount-1)%r.stride != 0 {
+		h.Samples = append(h.Samples, r.last.clone())
+	}
+	r.odd.tell(h, "samples")
+	if r.dropped > 0 {
+		h.problem("the oldest %d of %d samples are left out of trends, anomalies and bursts", r.dropped, h.SampleCount)
+	}
+	if r.odd.back > 0 {
+		slices.SortStableFunc(h.Samples, func(a, b Sample) int { return a.Time.Compare(b.Time) })
+		slices.SortStableFunc(h.moments, func(a, b moment) int { return cmp.Compare(a.at, b.at) })
+	}
+}
+
+// momentOf is what is calculated from a sample and the one before.
+func (h *History) momentOf(s, before *Sample) moment {
+	at := s.Time.UnixNano()
+	m := moment{at: at, since: at, p99: -1, max: -1}
+	if s.follows(before) && before.Events <= s.Events && before.Time.Before(s.Time) {
+		m.since, m.events = before.Time.UnixNano(), s.Events-before.Events
+	}
+	if l := s.Latency; l != nil && l.P99 >= 0 && l.Max >= 0 {
+		m.p99, m.max = l.P99, l.Max
+		h.withEvents++
+		if l.Kept >= 0 && uint64(l.Kept) < l.Count {
+			h.inexact++
+		}
+	}
+	return m
+}
+
+// follows reports whether a sample is of the same process as the one before.
+func (s *Sample) follows(before *Sample) bool {
+	return !before.Time.IsZero() && before.Process.Equal(s.Process)
+}
+
+// failures is how exchanges with the databases went.
+type failures struct {
+	failed, exchanges uint64
+	worst             *stats.Rate // between two samples, by what it is at least; nil: none failed
+	worstAt           time.Time   // of the later of them
+}
+
+// add takes what happened between two samples of one process.
+func (f *failures) add(s, before *Sample) {
+	if !s.follows(before) || s.Exchanges <= before.Exchanges || s.Failed < before.Failed {
+		return
+	}
+	failed, exchanges := s.Failed-before.Failed, s.Exchanges-before.Exchanges
+	f.failed += min(failed, math.MaxUint64-f.failed)
+	f.exchanges += min(exchanges, math.MaxUint64-f.exchanges)
+	if failed == 0 {
+		return
+	}
+	if r := stats.RateOf(failed, exchanges); f.worst == nil || r.Low > f.worst.Low {
+		f.worst, f.worstAt = r, s.Time
+	}
+}
+
+// takeFlaps adds up what ports did.
+func (h *History) takeFlaps(s *Sample) {
+	for _, f := range s.Flaps {
+		name, err := RestoreName(f.Port, f.PortHex)
+		if err != nil {
+			name = f.Port
+		}
+		sum := h.flapping[name]
+		if sum == nil {
+			if len(h.flapping) == mostFlapping {
+				continue
+			}
+			if h.flapping == nil {
+				h.flapping = make(map[string]*Flapping)
+			}
+			sum = &Flapping{Port: name, PortHex: HexUnlessUTF8(name)}
+			h.flapping[name] = sum
+		}
+		sum.Downs += min(f.Downs, math.MaxUint64-sum.Downs)
+		if f.Penalty > sum.PeakPenalty || sum.PeakAt.IsZero() {
+			sum.PeakPenalty, sum.PeakAt = f.Penalty, s.Time
+		}
+		if s.Time.After(sum.Last) {
+			sum.Last = s.Time
+		}
+	}
+}
