@@ -66,7 +66,7 @@ func TestLoadSizeLimit(t *testing.T) {
 		if valid && err != nil {
 			t.Errorf("%d bytes: %v", size, err)
 		}
-		if want := path + ":1:1: file is larger than the limit of 1048576 bytes"; !valid && (err == nil || err.Error() != want) {
+		if want := path + ":1:1: file is larger than 1048576 bytes"; !valid && (err == nil || err.Error() != want) {
 			t.Errorf("%d bytes: %v, want %s", size, err, want)
 		}
 	}

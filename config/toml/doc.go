@@ -1,7 +1,7 @@
-// Package toml reads the part of TOML 1.0 (https://toml.io/en/v1.0.0) that a
-// configuration file of scalars needs, and refuses everything else by name.
+// Package toml parses the subset of TOML 1.0 (https://toml.io/en/v1.0.0) that a configuration file
+// of tables with scalar settings needs, and reports everything else as an error.
 //
-// # Accepted
+// # Syntax
 //
 //	file      = UTF-8, lines ended by LF or CRLF; a byte order mark may come first
 //	comment   = # to the end of the line; tab is the only control character in it
@@ -16,28 +16,22 @@
 //	array     = [value, value, ] over any number of lines, types may differ
 //	table     = [header], dotted keys, and inline { key = value } on one line
 //
-// Defining things twice is judged as TOML 1.0 does: no key is set twice, no
-// table has two headers, an inline table is complete where it stands, a dotted
-// key does not reach into a table that has a header.
+// A repeated definition is an error in the cases where TOML 1.0 makes it one: no key is set twice,
+// no table has two headers, an inline table cannot be extended, and a dotted key cannot extend a
+// table that has a header.
 //
-// # Refused although TOML 1.0 has it
+// # Not supported
 //
-// Each is recognised, so that a malformed one is reported as malformed and a
-// good one as not supported; errors.Is(err, [errors.ErrUnsupported]) tells the
-// two apart.
+// These parts of TOML 1.0 are errors:
 //
-//   - Dates and times: a switch daemon has no setting that is a moment. Calendar
-//     arithmetic that nothing reads would only be code to get wrong.
-//   - Arrays of tables ([[name]]): every table of a configuration is known by
-//     its name. Lists of scalars are arrays.
-//   - Nesting deeper than [MaxDepth], and files larger than [MaxSize]: limits of
-//     this reader, far from any real file, which bound stack and memory.
-//   - Floats whose magnitude is beyond binary64, which TOML leaves open.
+//   - dates and times, since no setting is one;
+//   - arrays of tables ([[name]]), since each table of a configuration has a fixed name;
+//   - nesting deeper than [MaxDepth] and files larger than [MaxSize], to bound stack and memory;
+//   - floats outside of the range of binary64, which TOML leaves to the implementation.
 //
 // # Errors
 //
-// One run reports every problem, up to [MaxErrors]: the reader goes on behind a
-// value it could not read, and after an error of structure at the next line that
-// can begin a statement. Only a multi-line string without an end hides what
-// follows it.
+// [Parse] reports all problems of a file, up to [MaxErrors]. After an invalid value it continues
+// behind the value, after a syntax error at the next line that can begin a statement. Only a
+// multi-line string without closing quotes hides the rest of the file.
 package toml

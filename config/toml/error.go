@@ -1,26 +1,23 @@
 package toml
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 )
 
-// MaxErrors bounds the problems reported for one file. When it is reached, one
-// more error says that reading stopped there.
+// MaxErrors is the maximum number of errors reported for one file. After that many, one more
+// error says that the rest of the file was not read.
 const MaxErrors = 50
 
-const tooMany = "too many errors, the rest of the file was not read"
+const tooMany = "too many errors; the rest of the file was not read"
 
-// An Error is one problem at one place of the file.
+// An Error is one problem at one position of the file.
 type Error struct {
 	Line, Col int    // from 1; columns count characters, not bytes
-	Key       string // full path of the key or table concerned; "" outside of any
+	Key       string // full path of the key or table; "" if the error is outside of any
 	Msg       string
-	Quotes    bool // Msg repeats what is written as the value
-
-	unsupported bool
+	Quotes    bool // Msg repeats the text of the value, which may be a secret
 }
 
 // Error returns "line:col: key: message".
@@ -31,20 +28,22 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%d:%d: %s: %s", e.Line, e.Col, e.Key, e.Msg)
 }
 
-// Is makes errors.Is(e, errors.ErrUnsupported) true for valid TOML that this
-// package refuses on purpose, as listed in the package comment.
-func (e *Error) Is(target error) bool {
-	return e.unsupported && target == errors.ErrUnsupported
-}
-
-// errorf records a problem at byte offset off, and returns false so that a
-// function can report and give up in one line.
+// errorf records an error at byte offset off. It returns false, so that a function can report an
+// error and return in one statement.
 func (p *parser) errorf(off int, format string, args ...any) bool {
-	p.report(off, false, format, args...)
+	if len(p.errs) > MaxErrors {
+		return false
+	}
+	msg := fmt.Sprintf(format, args...)
+	if p.full() {
+		msg = tooMany
+	}
+	line, col := p.doc.Position(off)
+	p.errs = append(p.errs, &Error{Line: line, Col: col, Key: FormatKey(p.path...), Msg: msg})
 	return false
 }
 
-// quoteError is errorf with a problem that repeats what is written as the value.
+// quoteError records an error whose text repeats the text of the value.
 func (p *parser) quoteError(off int, problem string) {
 	n := len(p.errs)
 	p.errorf(off, "%s", problem)
@@ -53,32 +52,13 @@ func (p *parser) quoteError(off int, problem string) {
 	}
 }
 
-// refusef records valid TOML that is not supported.
-func (p *parser) refusef(off int, format string, args ...any) bool {
-	p.report(off, true, format, args...)
-	return false
-}
-
-func (p *parser) report(off int, unsupported bool, format string, args ...any) {
-	if len(p.errs) > MaxErrors {
-		return
-	}
-	msg := fmt.Sprintf(format, args...)
-	if p.full() {
-		msg, unsupported = tooMany, false
-	}
-	line, col := p.doc.Position(off)
-	p.errs = append(p.errs, &Error{Line: line, Col: col, Key: FormatKey(p.path...), Msg: msg, unsupported: unsupported})
-}
-
-// full reports whether no more problems are wanted. Loops over foreign input ask
-// it, so that a hostile file costs no more than reading it once.
+// full reports whether the parser has recorded MaxErrors errors. Loops over the input stop then,
+// so that the time for a hostile file is bounded.
 func (p *parser) full() bool { return len(p.errs) >= MaxErrors }
 
-// Position turns a byte offset of the source into line and column, both from 1.
-// Columns count characters; an undecodable byte counts as one, the byte order
-// mark as none. The cost is proportional to the offset, hence offsets in the
-// tree and positions only for what is shown to a reader.
+// Position returns the line and column of a byte offset, both from 1. Columns count characters: an
+// invalid UTF-8 byte counts as one, a byte order mark is not counted. Position takes time
+// proportional to the offset; that is why the tree stores offsets.
 func (d *Document) Position(off int) (line, col int) {
 	before := d.src[:off]
 	line = 1
@@ -94,8 +74,8 @@ func (d *Document) Position(off int) (line, col int) {
 	return line, utf8.RuneCount(before) + 1
 }
 
-// FormatKey writes a key path for people: parts joined by dots, those that are
-// not bare keys in quotes, cut when it grows beyond a readable line.
+// FormatKey formats a key path for messages: parts joined by dots, with quotes around parts that
+// are not bare keys. Long paths are cut.
 func FormatKey(path ...string) string {
 	var b strings.Builder
 	for i, part := range path {
@@ -115,7 +95,7 @@ func FormatKey(path ...string) string {
 	return b.String()
 }
 
-// Abbreviate cuts foreign text to a length that fits into a message.
+// Abbreviate cuts s to 60 characters, for use in a message.
 func Abbreviate(s string) string {
 	const most = 60
 	n := 0

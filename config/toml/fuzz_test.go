@@ -5,9 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzParse: whatever the bytes, errors are bounded and stand inside the file,
-// only an error leaves a value empty, and every string is valid UTF-8 that Quote
-// and Parse carry unchanged.
+// FuzzParse checks for any input that the number of errors is bounded and their positions are in the
+// file, that only an error leaves a value empty, and that Parse(Quote(s)) returns each string s.
 func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		doc, errs := Parse(src)
@@ -17,7 +16,7 @@ func FuzzParse(f *testing.F) {
 		endLine, _ := doc.Position(len(src))
 		for _, e := range errs {
 			if e.Line < 1 || e.Line > endLine || e.Col < 1 || e.Col > utf8.RuneCount(src)+1 {
-				t.Errorf("position outside of the file, which has %d lines: %v", endLine, e)
+				t.Errorf("file has %d lines, error is outside: %v", endLine, e)
 			}
 		}
 		checkValue(t, doc.Root, len(errs) > 0)
@@ -29,7 +28,7 @@ func checkValue(t *testing.T, data any, mayBeNil bool) {
 	case *Table:
 		for _, e := range data.Entries() {
 			if data.Lookup(e.Key) != e {
-				t.Errorf("key %q is not found", e.Key)
+				t.Errorf("Lookup(%q) does not return the entry", e.Key)
 			}
 			checkValue(t, e.Key, mayBeNil)
 			checkValue(t, e.Value.Data, mayBeNil)
@@ -42,11 +41,11 @@ func checkValue(t *testing.T, data any, mayBeNil bool) {
 		quoted := Quote(data)
 		doc, errs := Parse([]byte(quoted + " = " + quoted))
 		if errs != nil || doc.Root.Lookup(data) == nil || doc.Root.Lookup(data).Value.Data != data {
-			t.Errorf("%q does not survive Quote: %s, %v", data, quoted, errs)
+			t.Errorf("Quote(%q) = %s, which Parse does not read back: %v", data, quoted, errs)
 		}
 	case nil:
 		if !mayBeNil {
-			t.Error("a value is missing without an error")
+			t.Error("value is nil, but Parse reported no error")
 		}
 	}
 }

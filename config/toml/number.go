@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// parseNumber reads an integer or a float. It returns an int64, a float64, or a
-// problem.
+// parseNumber parses an integer or a float. It returns an int64 or a float64, or a description of
+// the problem.
 func parseNumber(tok string) (any, string) {
 	body := strings.TrimLeft(tok, "+-")
 	sign := tok[:len(tok)-len(body)]
@@ -24,6 +24,8 @@ func parseNumber(tok string) (any, string) {
 		return math.NaN(), ""
 	case body == "" || !isDigit(body[0]) && body[0] != '.' && body[0] != '_':
 		return nil, notAValue(tok)
+	case looksLikeDate(body):
+		return nil, "expected a string, number, boolean or array, got a date or time"
 	}
 	if len(body) > 1 && body[0] == '0' && strings.IndexByte("xob", body[1]) >= 0 {
 		return parseBased(tok, sign, body)
@@ -37,7 +39,13 @@ func parseNumber(tok string) (any, string) {
 	return convertInt(tok, sign+strings.ReplaceAll(body, "_", ""), 10)
 }
 
-// notAValue explains a bare word; the usual slip is a string without quotes.
+// looksLikeDate reports whether tok begins like a date (2026-) or a time (07:).
+func looksLikeDate(tok string) bool {
+	return len(tok) >= 5 && digitsOnly(tok[:4], isDigit) && tok[4] == '-' ||
+		len(tok) >= 3 && digitsOnly(tok[:2], isDigit) && tok[2] == ':'
+}
+
+// notAValue returns the message for a bare word, which is most often a string without quotes.
 func notAValue(tok string) string {
 	short := Abbreviate(tok)
 	switch strings.ToLower(tok) {
@@ -49,7 +57,8 @@ func notAValue(tok string) string {
 	return fmt.Sprintf("expected a value, got %s; a string needs quotes, as in %q", short, short)
 }
 
-// parseBased reads 0xDEAD_BEEF, 0o755 and 0b1101, which take no sign.
+// parseBased parses an integer with a base prefix, such as 0xDEAD_BEEF, 0o755 or 0b1101. TOML
+// allows no sign before the prefix.
 func parseBased(tok, sign, body string) (any, string) {
 	base := map[byte]int{'x': 16, 'o': 8, 'b': 2}[body[1]]
 	digits := body[2:]
@@ -74,7 +83,7 @@ func convertInt(tok, digits string, base int) (any, string) {
 	return n, ""
 }
 
-// parseFloat reads integer [. fraction] [e exponent].
+// parseFloat parses integer [. fraction] [e exponent].
 func parseFloat(tok, body string) (any, string) {
 	mantissa, exponent, hasExponent := strings.Cut(strings.ToLower(body), "e")
 	whole, fraction, hasFraction := strings.Cut(mantissa, ".")
@@ -99,8 +108,9 @@ func parseFloat(tok, body string) (any, string) {
 	return f, ""
 }
 
-// checkDecimal checks the digits of a decimal integer, or of a float before its
-// point: no empty string, no leading zero, underscores only between digits.
+// checkDecimal returns a description of what is wrong with a decimal integer or the integer part
+// of a float: no digits, a leading zero, or an underscore that is not between digits. It returns
+// "" if digits is valid.
 func checkDecimal(tok, digits string) string {
 	switch {
 	case !digitsOnly(digits, isDigit):
@@ -111,8 +121,8 @@ func checkDecimal(tok, digits string) string {
 	return ""
 }
 
-// digitsOnly reports whether s is one digit or more, with single underscores
-// between digits allowed.
+// digitsOnly reports whether s consists of at least one digit. Single underscores between digits
+// are allowed.
 func digitsOnly(s string, digit func(byte) bool) bool {
 	for i := range len(s) {
 		if digit(s[i]) {

@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// MaxSize is the largest file that is read, in bytes.
+	// MaxSize is the maximum size of a file in bytes.
 	MaxSize = 1 << 20
-	// MaxDepth bounds how deep tables and arrays may nest within one statement,
-	// counting each part of a key and each bracket.
+	// MaxDepth is the maximum nesting of tables and arrays in one statement. Each part of a
+	// dotted key and each bracket counts.
 	MaxDepth = 128
 )
 
-// Parse reads a file. It always returns a document, which holds what could be
-// read; errors are sorted by position.
+// Parse parses a file. It always returns a document, with everything that is valid; the errors are
+// sorted by position.
 func Parse(src []byte) (*Document, []*Error) {
 	p := &parser{doc: &Document{Root: newTable(headed), src: src}, src: src}
 	p.table = p.doc.Root
 	if len(src) > MaxSize {
-		p.refusef(0, "file is larger than the limit of %d bytes", MaxSize)
+		p.errorf(0, "file is larger than %d bytes", MaxSize)
 		return p.doc, p.errs
 	}
 	p.document()
@@ -34,18 +34,18 @@ func Parse(src []byte) (*Document, []*Error) {
 	return p.doc, p.errs
 }
 
-// A parser walks the source once. Methods that read something report problems
-// themselves; their boolean result says whether the position after them can be
-// trusted, not whether the value was good.
+// A parser reads the source once, from start to end. Its methods record errors themselves. A
+// boolean result ok tells the caller whether parsing can continue at the current position; an
+// invalid value alone does not make it false.
 type parser struct {
 	doc  *Document
 	src  []byte
 	pos  int
 	errs []*Error
 
-	table *Table   // filled by key = value lines
-	path  []string // of the table or key being read, for messages
-	open  int      // array brackets that an error left open
+	table *Table   // table of the last [header]
+	path  []string // path of the current table or key, for messages
+	open  int      // brackets of arrays that an error left open
 }
 
 func (p *parser) document() {
@@ -56,7 +56,7 @@ func (p *parser) document() {
 	p.pos = bomLen(p.src)
 	for !p.eof() && !p.full() {
 		if !p.statement() {
-			p.resync()
+			p.skipToStatement()
 		}
 	}
 	if p.full() && !p.eof() {
@@ -64,8 +64,8 @@ func (p *parser) document() {
 	}
 }
 
-// statement reads one line: a header, a key with its value (which may go on over
-// several lines), or nothing; then an optional comment.
+// statement reads a [header], a key with its value, or an empty line, each followed by an optional
+// comment and a line end. A value may span several lines.
 func (p *parser) statement() bool {
 	p.skipBlanks()
 	switch {
@@ -91,7 +91,7 @@ func (p *parser) statement() bool {
 	return true
 }
 
-// header reads [table]. [[array of tables]] is read as well, and refused.
+// header reads [table]. It reports [[array of tables]] as not supported.
 func (p *parser) header() bool {
 	start := p.pos
 	p.path, p.table = nil, newTable(headed)
@@ -109,8 +109,8 @@ func (p *parser) header() bool {
 		return p.errorf(p.pos, "expected ']]' after the table name, got %s", p.got())
 	case array:
 		p.pos += len("]]")
-		p.refusef(start, "arrays of tables are not supported")
-		p.refuse(parts)
+		p.errorf(start, "arrays of tables are not supported")
+		p.reserve(parts)
 	case !p.accept(']'):
 		return p.errorf(p.pos, "expected ']' after the table name, got %s", p.got())
 	default:
@@ -119,9 +119,9 @@ func (p *parser) header() bool {
 	return true
 }
 
-// refuse notes the name of a refused array of tables, so that headers which
-// build on it are not reported again.
-func (p *parser) refuse(path []keyPart) {
+// reserve adds an array of tables to the tree without its data, so that headers of its sub-tables
+// are not reported too.
+func (p *parser) reserve(path []keyPart) {
 	t := p.doc.Root
 	for i, part := range path {
 		e := t.Lookup(part.name)
@@ -141,8 +141,8 @@ func (p *parser) refuse(path []keyPart) {
 	}
 }
 
-// keyValue reads key = value into t. depth is that of t within the statement.
-// The key stays in p.path, for messages about what follows; the caller cuts it.
+// keyValue reads key = value into t. depth is the nesting of t within the statement. keyValue
+// leaves the key in p.path for later messages; the caller removes it.
 func (p *parser) keyValue(t *Table, depth int) bool {
 	parts, ok := p.key(depth)
 	if !ok {
@@ -160,7 +160,7 @@ func (p *parser) keyValue(t *Table, depth int) bool {
 	return ok
 }
 
-// A keyPart is one of the names that dots join.
+// A keyPart is one part of a dotted key.
 type keyPart struct {
 	name string
 	off  int
@@ -176,7 +176,7 @@ func (p *parser) key(depth int) ([]keyPart, bool) {
 		}
 		parts = append(parts, part)
 		if depth+len(parts) > MaxDepth {
-			return nil, p.refusef(part.off, "nested deeper than %d levels", MaxDepth)
+			return nil, p.errorf(part.off, "nested deeper than %d levels", MaxDepth)
 		}
 		end := p.pos
 		p.skipBlanks()
@@ -215,18 +215,17 @@ func (p *parser) push(parts []keyPart) {
 	}
 }
 
-// Lines that begin with key = or are a [header], as opposed to lines that go on
-// with an array.
+// keyLine and headerLine match a line that begins with "key =" or is a [header]. The parser uses
+// them to find the next statement after an array without a closing bracket.
 var (
 	keyLine = regexp.MustCompile(strings.ReplaceAll(`^[ \t]*K([ \t]*\.[ \t]*K)*[ \t]*=`,
 		"K", `([A-Za-z0-9_-]+|"([^"\\]|\\.)*"|'[^']*')`))
 	headerLine = regexp.MustCompile(`^[ \t]*\[\[?[^#,=\[\]{}]+\]\]?[ \t]*(#.*)?\r?$`)
 )
 
-// resync goes to the next line after an error. If the error stood inside an
-// array, whose other lines are no statements, it goes past the closing bracket
-// or to what looks like the next statement.
-func (p *parser) resync() {
+// skipToStatement skips to the next line after an error. After an error inside an array it skips to the
+// line after the closing bracket, or to the next line that looks like a statement.
+func (p *parser) skipToStatement() {
 	p.skipLine()
 	open := p.open
 	p.open = 0
@@ -244,7 +243,7 @@ func (p *parser) resync() {
 
 func (p *parser) atKeyLine() bool { return keyLine.Match(p.restOfLine()) }
 
-// restOfLine returns what follows on the line, without the line feed.
+// restOfLine returns the rest of the line, without the line feed.
 func (p *parser) restOfLine() []byte {
 	rest, _, _ := bytes.Cut(p.src[p.pos:], []byte("\n"))
 	return rest
@@ -254,8 +253,7 @@ func (p *parser) skipLine() {
 	p.pos = min(p.pos+len(p.restOfLine())+1, len(p.src))
 }
 
-// comment reads from # up to the line's end, and reports the first character
-// that may not stand in it.
+// comment reads a comment up to the line end, and reports the first invalid character in it.
 func (p *parser) comment() {
 	for good := true; !p.eof() && !p.atNewline(); {
 		size, problem := p.char()
@@ -266,8 +264,8 @@ func (p *parser) comment() {
 	}
 }
 
-// char measures the character at the position and says what forbids it in
-// comments and strings, if anything: TOML allows valid UTF-8 without control
+// char returns the size in bytes of the character at the current position. If the character is not
+// allowed in comments and strings, problem says why: TOML allows valid UTF-8 without control
 // characters other than tab.
 func (p *parser) char() (size int, problem string) {
 	c := p.src[p.pos]
@@ -286,7 +284,7 @@ func (p *parser) char() (size int, problem string) {
 	return size, ""
 }
 
-// got describes what stands at the position, for "expected ..., got ...".
+// got describes the character at the current position, for messages.
 func (p *parser) got() string {
 	switch {
 	case p.eof():
@@ -313,7 +311,7 @@ func (p *parser) accept(c byte) bool {
 	return true
 }
 
-// newlineLen is the length of the line end at the position, 0 if there is none.
+// newlineLen returns the length of the line end at the current position, or 0 if there is none.
 func (p *parser) newlineLen() int {
 	switch {
 	case p.at('\n'):
@@ -338,7 +336,7 @@ func (p *parser) skipBlanks() {
 	}
 }
 
-// bomLen is the length of the UTF-8 byte order mark at the start of the file.
+// bomLen returns the length of the UTF-8 byte order mark at the start of src, or 0.
 func bomLen(src []byte) int {
 	if bytes.HasPrefix(src, []byte("\uFEFF")) {
 		return len("\uFEFF")

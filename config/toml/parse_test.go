@@ -1,7 +1,6 @@
 package toml
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -10,7 +9,7 @@ import (
 	"time"
 )
 
-// plain turns a tree into maps and slices that tests can write down.
+// plain converts a tree to maps and slices, for comparison.
 func plain(data any) any {
 	switch data := data.(type) {
 	case *Table:
@@ -85,8 +84,8 @@ func TestParseNaN(t *testing.T) {
 	}
 }
 
-// TestParseErrors has one case for each message, and for each thing that must
-// not be reported a second time. Errors are joined by line ends.
+// TestParseErrors checks the text and position of each error message, and that one mistake is not
+// reported twice. The expected errors are joined by line ends.
 func TestParseErrors(t *testing.T) {
 	tests := []struct{ name, src, want string }{
 		{"no key", "= 1", `1:1: expected a key, got '='`},
@@ -108,7 +107,7 @@ func TestParseErrors(t *testing.T) {
 		{"header twice", "[a]\nb = 1\n[a]\nb = 2", `3:2: a: table is already defined on line 1`},
 		{"header after its sub-table", "[a.b]\n[a]\n[a]", `3:2: a: table is already defined on line 2`},
 		{"header of a value", "a = 1\n[a.b]\nc = 1", `2:2: a.b: a is not a table: line 1 sets it to an integer`},
-		{"header of an inline table", "a = {b = {}}\n[a.b]", `2:2: a.b: the inline table a on line 1 is complete and cannot be extended`},
+		{"header of an inline table", "a = {b = {}}\n[a.b]", `2:2: a.b: the inline table a on line 1 cannot be extended`},
 		{"header of dotted keys", "a.b = 1\n[a]", `2:2: a: table is already defined on line 1`},
 		{"header of a bad value", "a = x\n[a]\nb = 1", `1:5: a: expected a value, got x; a string needs quotes, as in "x"`},
 
@@ -117,7 +116,7 @@ func TestParseErrors(t *testing.T) {
 		{"key twice in quotes", "[t]\na = 1\n'a' = 2\n", `3:1: t.a: key is already set on line 2`},
 		{"key of a value", "a = ''\na.b = 2", `2:1: a.b: a is not a table: line 1 sets it to a string`},
 		{"key of a header", "[a.b.c]\n[a]\nb.c.d = 2", `3:3: a.b.c.d: a dotted key cannot extend the table c defined on line 1`},
-		{"key of an inline table", "a.b = {}\na.b.c = 2", `2:3: a.b.c: the inline table b on line 1 is complete and cannot be extended`},
+		{"key of an inline table", "a.b = {}\na.b.c = 2", `2:3: a.b.c: the inline table b on line 1 cannot be extended`},
 		{"key twice in an inline table", "a = {b = 1, b = 2}", `1:13: a.b: key is already set on line 1`},
 
 		{"array without commas", "a = ['b' 'c']\nd = x", "1:10: a: expected ',' or ']' in an array, got '\\''\n2:5: d: expected a value, got x; a string needs quotes, as in \"x\""},
@@ -153,16 +152,12 @@ func TestParseErrors(t *testing.T) {
 		{"exponent", "a = 1e", `1:5: a: invalid float "1e": expected digits in the exponent, with underscores only between them`},
 		{"underscore at the end", "a = 1_", `1:5: a: invalid number "1_": expected digits, with underscores only between them`},
 		{"float overflow", "a = 1e999", `1:5: a: float 1e999 does not fit into 64 bits`},
-		{"date", "a = 2026-02-28", `1:5: a: dates and times are not supported`},
-		{"date and blank at the end", "a = 2026-02-28 ", `1:5: a: dates and times are not supported`},
-		{"date and comment", "a = 2026-02-28 # c", `1:5: a: dates and times are not supported`},
-		{"date and time", "a = [2026-02-28 23:59:60.5+23:59, 07:32:00]", "1:6: a: dates and times are not supported\n1:35: a: dates and times are not supported"},
-		{"day that is none", "a = 2026-02-29", `1:5: a: invalid date or time "2026-02-29"`},
-		{"hour that is none", "a = 24:00:00", `1:5: a: invalid date or time "24:00:00"`},
-		{"start of a date", "a = 2026-", `1:5: a: invalid date or time "2026-"`},
-		{"start of a time", "a = 07:", `1:5: a: invalid date or time "07:"`},
-		{"point without fraction of a second", "a = 07:32:00.", `1:5: a: invalid date or time "07:32:00."`},
-		{"offset that is none", "a = 2026-02-28T00:00:00+1:00", `1:5: a: invalid date or time "2026-02-28T00:00:00+1:00"`},
+		{"date", "a = 2026-02-28", `1:5: a: expected a string, number, boolean or array, got a date or time`},
+		{"date and comment", "a = 2026-02-28 # c", `1:5: a: expected a string, number, boolean or array, got a date or time`},
+		{"date and time", "a = [2026-02-28T23:59:60.5+23:59, 07:32:00]", "1:6: a: expected a string, number, boolean or array, got a date or time\n1:35: a: expected a string, number, boolean or array, got a date or time"},
+		{"start of a date", "a = 2026-", `1:5: a: expected a string, number, boolean or array, got a date or time`},
+		{"start of a time", "a = 07:", `1:5: a: expected a string, number, boolean or array, got a date or time`},
+		{"number with a minus sign", "a = 202-6", `1:5: a: invalid number "202-6": expected digits, with underscores only between them`},
 
 		{"open string", "a = \"b\nc = 'd", "1:5: a: string is not closed on its line, expected \"\n2:5: c: string is not closed on its line, expected '"},
 		{"open multi-line string", "a = '''b\nc = 1\n", `1:5: a: multi-line string is not closed, expected '''`},
@@ -192,9 +187,6 @@ func TestParseErrors(t *testing.T) {
 			var lines []string
 			for _, err := range errs {
 				lines = append(lines, err.Error())
-				if errors.Is(err, errors.ErrUnsupported) != strings.Contains(err.Msg, "not supported") {
-					t.Errorf("%v: wrong about being unsupported", err)
-				}
 			}
 			if got := strings.Join(lines, "\n"); got != tt.want {
 				t.Errorf("Parse(%q)\n got %s\nwant %s", tt.src, got, tt.want)
@@ -203,7 +195,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// TestBadValueIsPresent: what follows a bad value must see that it is there.
+// TestBadValueIsPresent checks that a key with an invalid value is in the tree, without data.
 func TestBadValueIsPresent(t *testing.T) {
 	doc, errs := Parse([]byte("a = [1, x]\nb = 'open\nc = 1"))
 	if len(errs) != 2 || doc.Root.Lookup("a").Value.Data != nil || doc.Root.Lookup("b").Value.Data != nil || doc.Root.Lookup("c").Value.Data != int64(1) {
@@ -211,8 +203,9 @@ func TestBadValueIsPresent(t *testing.T) {
 	}
 }
 
-// TestRefusedIsPresent: an array of tables is refused, and is there for what follows.
-func TestRefusedIsPresent(t *testing.T) {
+// TestArrayOfTablesIsPresent checks that the name of an array of tables is in the tree, so that the
+// header of a sub-table is not a second error.
+func TestArrayOfTablesIsPresent(t *testing.T) {
 	doc, errs := Parse([]byte("[[a.b]]\nx = 1\n[a.c]\nd = 1\n[a.b.e]\nf = 1"))
 	want := m{"a": m{"b": nil, "c": m{"d": int64(1)}}}
 	if got := plain(doc.Root); len(errs) != 1 || !reflect.DeepEqual(got, want) {
@@ -220,10 +213,10 @@ func TestRefusedIsPresent(t *testing.T) {
 	}
 }
 
-// TestQuotes: an error that repeats what is written as the value says so, since it
-// may be a secret; of others, and beyond the last one reported, there is no such word.
+// TestQuotes checks that Error.Quotes is set for errors that repeat the text of the value, which may
+// be a secret, and for no others.
 func TestQuotes(t *testing.T) {
-	_, errs := Parse([]byte("a = x\nb = 2026-13-13\nc = 1 2"))
+	_, errs := Parse([]byte("a = x\nb = 1_\nc = 1 2"))
 	if len(errs) != 3 || !errs[0].Quotes || !errs[1].Quotes || errs[2].Quotes {
 		t.Errorf("%v", errs)
 	}
@@ -233,18 +226,19 @@ func TestQuotes(t *testing.T) {
 	}
 }
 
-// TestSizeLimit: a file of the largest size is read.
+// TestSizeLimit checks that a file of MaxSize bytes is read and a file of one more byte is not.
 func TestSizeLimit(t *testing.T) {
 	src := "a = 1 #" + strings.Repeat("x", MaxSize)
 	if doc, errs := Parse([]byte(src[:MaxSize])); errs != nil || doc.Root.Lookup("a") == nil {
 		t.Errorf("of %d bytes: %v", MaxSize, errs)
 	}
-	if _, errs := Parse([]byte(src[:MaxSize+1])); len(errs) != 1 || !errors.Is(errs[0], errors.ErrUnsupported) {
+	if _, errs := Parse([]byte(src[:MaxSize+1])); len(errs) != 1 || errs[0].Msg != "file is larger than 1048576 bytes" {
 		t.Errorf("of %d bytes: %v", MaxSize+1, errs)
 	}
 }
 
-// TestCharacters: each byte as a part of a bare key and as a hexadecimal digit.
+// TestCharacters checks for each byte whether it may be part of a bare key and whether it is a
+// hexadecimal digit.
 func TestCharacters(t *testing.T) {
 	const hex = "0123456789abcdefABCDEF"
 	const bare = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
@@ -266,7 +260,7 @@ func TestNestingLimit(t *testing.T) {
 		if valid && errs != nil {
 			t.Errorf("%.20q: %v", src, errs[0])
 		}
-		if !valid && (len(errs) != 1 || errs[0].Msg != "nested deeper than 128 levels" || !errors.Is(errs[0], errors.ErrUnsupported)) {
+		if !valid && (len(errs) != 1 || errs[0].Msg != "nested deeper than 128 levels") {
 			t.Errorf("%.20q: %v, want one error about the nesting", src, errs)
 		}
 	}
@@ -287,8 +281,8 @@ func TestNestingLimit(t *testing.T) {
 	f(false, "a = ["+empty(MaxDepth/2-1)+"]")
 }
 
-// TestHostileFiles reads files of the largest size that would take minutes if
-// any step looked at the whole file or at all tables again.
+// TestHostileFiles checks that files of MaxSize bytes are read in seconds. They would take minutes
+// if the parser took quadratic time.
 func TestHostileFiles(t *testing.T) {
 	fill := func(first, unit, last string) string {
 		return first + strings.Repeat(unit, (MaxSize-len(first)-len(last))/len(unit)) + last
@@ -333,15 +327,15 @@ func TestHostileFiles(t *testing.T) {
 
 func TestTooManyErrors(t *testing.T) {
 	_, errs := Parse([]byte(strings.Repeat("=\n", 1000)))
-	if len(errs) != MaxErrors+1 || errs[MaxErrors].Error() != "51:1: too many errors, the rest of the file was not read" {
+	if len(errs) != MaxErrors+1 || errs[MaxErrors].Error() != "51:1: too many errors; the rest of the file was not read" {
 		t.Errorf("%d errors, the last is %v", len(errs), errs[len(errs)-1])
 	}
 	if _, errs = Parse([]byte(strings.Repeat("=\n", MaxErrors))); len(errs) != MaxErrors {
-		t.Errorf("%d errors, want %d and no word about more", len(errs), MaxErrors)
+		t.Errorf("%d errors, want %d without the one about more errors", len(errs), MaxErrors)
 	}
 }
 
-// TestQuote: what Quote writes is read as the same text.
+// TestQuote checks the output of Quote, and that Parse reads the same string back.
 func TestQuote(t *testing.T) {
 	for s, want := range map[string]string{
 		"":              `""`,
@@ -370,7 +364,7 @@ func TestFormatKey(t *testing.T) {
 	f(`a.""."b.c"."\n"`, "a", "", "b.c", "\n")
 	f(strings.Repeat("a", 60)+"...", strings.Repeat("a", 61))
 	f(strings.Repeat("aaaa.", 40)+"aaaa...", slicesOf("aaaa", 128)...)
-	f("aaaaa."+strings.Repeat("aaaa.", 39)+"aaaa...", append([]string{"aaaaa"}, slicesOf("aaaa", 128)...)...) // 200 are not too long
+	f("aaaaa."+strings.Repeat("aaaa.", 39)+"aaaa...", append([]string{"aaaaa"}, slicesOf("aaaa", 128)...)...) // exactly 200 characters before the last part
 }
 
 func slicesOf(s string, n int) []string {

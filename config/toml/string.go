@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// A stringToken is a string as read. Its end is known even if bad is set.
+// A stringToken is a string that was read to its closing quote.
 type stringToken struct {
 	text      string
 	multiline bool
-	bad       bool // something inside was reported
+	bad       bool // an error in the string was reported
 }
 
-// string reads any of the four forms. It returns false when there is no end.
+// string reads any of the four kinds of string. It returns false if the closing quote is missing.
 func (p *parser) string() (stringToken, bool) {
 	quote := p.src[p.pos]
 	if bytes.HasPrefix(p.src[p.pos:], bytes.Repeat([]byte{quote}, 3)) {
@@ -38,8 +38,8 @@ func (p *parser) string() (stringToken, bool) {
 	}
 }
 
-// multilineString reads """basic""" and ”'literal”' strings. A line end right
-// after the opening is not part of the text; line ends keep their form.
+// multilineString reads a multi-line basic or literal string, which has three quotes on each side.
+// A line end right after the opening quotes is not part of the text. Line ends are not converted.
 func (p *parser) multilineString(quote byte) (stringToken, bool) {
 	start := p.pos
 	p.pos += 3
@@ -51,7 +51,7 @@ func (p *parser) multilineString(quote byte) (stringToken, bool) {
 		case p.eof():
 			return s, p.errorf(start, "multi-line string is not closed, expected %c%c%c", quote, quote, quote)
 		case p.at(quote):
-			// Up to two quotes may stand right before the closing three.
+			// The text may end with one or two quotes, before the three that close it.
 			run := p.countQuotes(quote, 5)
 			p.pos += run
 			if run >= 3 {
@@ -78,9 +78,8 @@ func (p *parser) countQuotes(quote byte, most int) int {
 	return n
 }
 
-// continuation passes over a backslash at the end of a line, with the line end
-// and all blanks and line ends that follow. It reads nothing if the backslash
-// begins an escape.
+// continuation skips a backslash at the end of a line, together with the line end and all blanks
+// and line ends after it. It returns false and skips nothing if the backslash begins an escape.
 func (p *parser) continuation() bool {
 	start := p.pos
 	if !p.accept('\\') {
@@ -96,8 +95,8 @@ func (p *parser) continuation() bool {
 	return true
 }
 
-// stringChar appends the character or escape at the position. A forbidden one is
-// reported, one report per string, and left out.
+// stringChar appends the character or escape at the current position to text. It skips an invalid
+// one and reports it, at most once per string.
 func (p *parser) stringChar(text []byte, s *stringToken, quote byte) []byte {
 	if quote == '"' && p.at('\\') {
 		start := p.pos
@@ -125,8 +124,8 @@ func (p *parser) reportInString(s *stringToken, off int, problem string) {
 	s.bad = true
 }
 
-// escape reads a backslash and what follows. After a problem it stands behind
-// the part that it understood.
+// escape reads an escape, beginning with the backslash. If the escape is invalid, escape describes
+// the problem and stops after the valid part.
 func (p *parser) escape() (r rune, problem string) {
 	p.pos++
 	if p.eof() || p.atNewline() {
@@ -147,7 +146,7 @@ func (p *parser) escape() (r rune, problem string) {
 	}
 	size, problem := p.char()
 	if problem != "" {
-		return 0, problem + " in a string" // not consumed, and not reported twice
+		return 0, problem + " in a string" // not skipped, so that the caller handles it
 	}
 	p.pos += size
 	return 0, fmt.Sprintf(`\%s is not an escape; expected one of \b \t \n \f \r \" \\ \uXXXX \UXXXXXXXX`, p.src[p.pos-size:p.pos])
@@ -174,7 +173,7 @@ func isHexDigit(c byte) bool {
 	return isDigit(c) || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
-// Quote writes s as a basic string on one line. s must be valid UTF-8.
+// Quote returns s as a basic string on one line. s must be valid UTF-8.
 func Quote(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')

@@ -2,22 +2,22 @@ package toml
 
 import "fmt"
 
-// A Document is what Parse read.
+// A Document is a parsed file.
 type Document struct {
 	Root *Table
 	src  []byte
 }
 
-// A Value is one value and where it stands.
+// A Value is one value and its position.
 type Value struct {
-	// Data is a string, int64, float64, bool, []Value or *Table; nil where the
-	// file sets the key to something that was reported as an error.
+	// Data is a string, int64, float64, bool, []Value or *Table. It is nil if the value is
+	// invalid; Parse has reported it then.
 	Data   any
 	Offset int // byte offset, for Document.Position
 }
 
-// An Entry is one key of a table. A key that is mentioned is present even if its
-// value or its use is wrong, so that nothing is called missing that is there.
+// An Entry is one key of a table. A key with an invalid value has an entry too, so that the key is
+// not considered missing.
 type Entry struct {
 	Key       string
 	KeyOffset int // byte offset of the key's first definition
@@ -31,24 +31,24 @@ type Table struct {
 	made    origin
 }
 
-// origin is how a table came to be, which decides what may still be added.
+// origin says which syntax defined a table. It decides what may still be added to the table.
 type origin uint8
 
 const (
-	implied  origin = iota // parent of a [header]: may get its own header, once
-	headed                 // has its [header]; the root counts as headed
-	dotted                 // made by a dotted key: no header, more dotted keys
-	enclosed               // an inline table: complete
+	implied  origin = iota // parent in a [header]; may get its own header, once
+	headed                 // has its own [header], or is the root
+	dotted                 // defined by a dotted key: more dotted keys are allowed, a header is not
+	enclosed               // inline table: nothing can be added
 )
 
 func newTable(made origin) *Table {
 	return &Table{index: map[string]*Entry{}, made: made}
 }
 
-// Entries returns the entries in the order of the file. The slice is the table's.
+// Entries returns the entries in the order of the file. The caller must not change the slice.
 func (t *Table) Entries() []*Entry { return t.entries }
 
-// Lookup returns the entry of a key, or nil.
+// Lookup returns the entry of a key, or nil if the table does not have the key.
 func (t *Table) Lookup(key string) *Entry { return t.index[key] }
 
 func (t *Table) add(k keyPart, v Value) {
@@ -57,9 +57,9 @@ func (t *Table) add(k keyPart, v Value) {
 	t.index[k.name] = e
 }
 
-// openTable finds or makes the table of a header. It returns a table outside of
-// the tree when the header is wrong: the keys under it are then read and checked
-// for form without being mistaken for keys of another table.
+// openTable returns the table of a header, and creates it if necessary. For an invalid header it
+// returns a table that is not part of the tree: the keys under the header are still parsed, but
+// they are not added to another table.
 func (p *parser) openTable(path []keyPart) *Table {
 	t := p.doc.Root
 	for i, part := range path {
@@ -70,15 +70,11 @@ func (p *parser) openTable(path []keyPart) *Table {
 			t.add(part, Value{sub, part.off})
 			e = t.Lookup(part.name)
 		} else if e.Value.Data == nil {
-			return newTable(headed) // what is wrong with it has been said
+			return newTable(headed) // already reported
 		}
-		sub, ok := e.Value.Data.(*Table)
+		sub := p.extensible(e, part)
 		switch {
-		case !ok:
-			p.errorf(part.off, "%s is not a table: line %d sets it to %s", FormatKey(part.name), p.line(e), TypeOf(e.Value.Data))
-			return newTable(headed)
-		case sub.made == enclosed:
-			p.errorf(part.off, "the inline table %s on line %d is complete and cannot be extended", FormatKey(part.name), p.line(e))
+		case sub == nil:
 			return newTable(headed)
 		case last && sub.made != implied:
 			p.errorf(part.off, "table is already defined on line %d", p.line(e))
@@ -92,7 +88,7 @@ func (p *parser) openTable(path []keyPart) *Table {
 	return t
 }
 
-// define sets a key, dotted or not, in the table that is being filled.
+// define sets a key, which may be dotted, in t.
 func (p *parser) define(t *Table, path []keyPart, v Value) {
 	parents, key := path[:len(path)-1], path[len(path)-1]
 	for _, part := range parents {
@@ -103,13 +99,9 @@ func (p *parser) define(t *Table, path []keyPart, v Value) {
 		} else if e.Value.Data == nil {
 			return
 		}
-		sub, ok := e.Value.Data.(*Table)
+		sub := p.extensible(e, part)
 		switch {
-		case !ok:
-			p.errorf(part.off, "%s is not a table: line %d sets it to %s", FormatKey(part.name), p.line(e), TypeOf(e.Value.Data))
-			return
-		case sub.made == enclosed:
-			p.errorf(part.off, "the inline table %s on line %d is complete and cannot be extended", FormatKey(part.name), p.line(e))
+		case sub == nil:
 			return
 		case sub.made == headed:
 			p.errorf(part.off, "a dotted key cannot extend the table %s defined on line %d", FormatKey(part.name), p.line(e))
@@ -125,12 +117,27 @@ func (p *parser) define(t *Table, path []keyPart, v Value) {
 	t.add(key, v)
 }
 
+// extensible returns the table of e, to which part of a key refers. If e is not a table, or is an
+// inline table, extensible reports an error and returns nil.
+func (p *parser) extensible(e *Entry, part keyPart) *Table {
+	t, ok := e.Value.Data.(*Table)
+	switch {
+	case !ok:
+		p.errorf(part.off, "%s is not a table: line %d sets it to %s", FormatKey(part.name), p.line(e), TypeOf(e.Value.Data))
+		return nil
+	case t.made == enclosed:
+		p.errorf(part.off, "the inline table %s on line %d cannot be extended", FormatKey(part.name), p.line(e))
+		return nil
+	}
+	return t
+}
+
 func (p *parser) line(e *Entry) int {
 	line, _ := p.doc.Position(e.KeyOffset)
 	return line
 }
 
-// TypeOf names the type of Value.Data with its article, for messages.
+// TypeOf returns the name of the type of Value.Data with its article, for messages.
 func TypeOf(data any) string {
 	switch data.(type) {
 	case string:

@@ -1,11 +1,8 @@
 package toml
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
-// value reads any value. depth is the number of tables and arrays around it.
+// value reads any value. depth is the number of tables and arrays that enclose it.
 func (p *parser) value(depth int) (data any, ok bool) {
 	switch {
 	case p.at('"') || p.at('\''):
@@ -16,20 +13,20 @@ func (p *parser) value(depth int) (data any, ok bool) {
 		return s.text, true
 	case p.at('['):
 		if depth >= MaxDepth {
-			return nil, p.refusef(p.pos, "nested deeper than %d levels", MaxDepth)
+			return nil, p.errorf(p.pos, "nested deeper than %d levels", MaxDepth)
 		}
 		return p.array(depth + 1)
 	case p.at('{'):
 		if depth >= MaxDepth {
-			return nil, p.refusef(p.pos, "nested deeper than %d levels", MaxDepth)
+			return nil, p.errorf(p.pos, "nested deeper than %d levels", MaxDepth)
 		}
 		return p.inlineTable(depth + 1)
 	}
 	return p.scalar()
 }
 
-// array reads [value, value], with line ends, comments and a trailing comma
-// where they are allowed. One bad element makes the whole array nil.
+// array reads [value, value]. Line ends, comments and a trailing comma are allowed. If an element
+// is invalid, the whole array is nil.
 func (p *parser) array(depth int) (any, bool) {
 	start, errsBefore := p.pos, len(p.errs)
 	p.pos++
@@ -66,9 +63,9 @@ func (p *parser) array(depth int) (any, bool) {
 	return values, true
 }
 
-// notClosed reports an array whose bracket was forgotten, which shows at a line
-// that begins with key =. What was taken for elements may have been statements,
-// so their errors do not count, and reading resumes after the opening line.
+// notClosed reports an array without a closing bracket, detected at a line that begins with
+// "key =". The lines before it may be statements rather than elements, so notClosed discards their
+// errors and parsing resumes after the line with the opening bracket.
 func (p *parser) notClosed(start, errsBefore int) bool {
 	p.errs = p.errs[:errsBefore]
 	line, _ := p.doc.Position(p.pos)
@@ -76,8 +73,8 @@ func (p *parser) notClosed(start, errsBefore int) bool {
 	return p.errorf(start, "array is not closed, expected ']' before the key on line %d", line)
 }
 
-// skipToElement passes over blanks, line ends and comments inside an array. It
-// reports whether there was a line end.
+// skipToElement skips blanks, line ends and comments inside an array. It reports whether it
+// skipped a line end.
 func (p *parser) skipToElement() (onNewLine bool) {
 	for {
 		p.skipBlanks()
@@ -91,9 +88,8 @@ func (p *parser) skipToElement() (onNewLine bool) {
 	}
 }
 
-// inlineTable reads { key = value, key = value }: one line, no trailing comma.
-// One that goes on over several lines, as later versions of TOML have it, is
-// reported once and read to its end.
+// inlineTable reads { key = value, key = value } on one line, without a trailing comma. An inline
+// table over several lines, which TOML 1.1 allows, is one error and is read to its end.
 func (p *parser) inlineTable(depth int) (any, bool) {
 	p.pos++
 	t, outer := newTable(headed), len(p.path)
@@ -116,7 +112,7 @@ func (p *parser) inlineTable(depth int) (any, bool) {
 		if good {
 			return nil, p.errorf(p.pos, "expected ',' or '}' in an inline table, got %s", p.got())
 		}
-		p.pos = end // the next line is no part of it
+		p.pos = end // the next line is not part of the table
 		return nil, false
 	}
 	p.pos++
@@ -127,8 +123,9 @@ func (p *parser) inlineTable(depth int) (any, bool) {
 	return t, true
 }
 
-// withinLine passes over blanks in an inline table, and over line ends and
-// comments too, which it reports unless an earlier one was: it returns false then.
+// withinLine skips blanks, line ends and comments in an inline table. It returns false if the
+// table contains a line end or comment, and reports only the first one: good says that none was
+// found before.
 func (p *parser) withinLine(good bool) bool {
 	p.skipBlanks()
 	if !p.at('#') && !p.atNewline() {
@@ -141,7 +138,7 @@ func (p *parser) withinLine(good bool) bool {
 	return false
 }
 
-// scalar reads what has no quotes and no brackets: a boolean, a number or a date.
+// scalar reads a boolean or a number.
 func (p *parser) scalar() (any, bool) {
 	start := p.pos
 	tok := p.token()
@@ -150,13 +147,6 @@ func (p *parser) scalar() (any, bool) {
 		return nil, p.errorf(start, "expected a value, got %s", p.got())
 	case tok == "true", tok == "false":
 		return tok == "true", true
-	case looksLikeDateTime(tok):
-		if !validDateTime(tok) {
-			p.quoteError(start, fmt.Sprintf("invalid date or time %q", Abbreviate(tok)))
-		} else {
-			p.refusef(start, "dates and times are not supported")
-		}
-		return nil, true
 	}
 	v, problem := parseNumber(tok)
 	if problem != "" {
@@ -166,24 +156,15 @@ func (p *parser) scalar() (any, bool) {
 	return v, true
 }
 
-// token takes the characters up to one that ends a scalar. RFC 3339 lets a space
-// stand between date and time, the one token with a blank inside.
+// token returns the characters up to the next one that ends a scalar.
 func (p *parser) token() string {
 	start := p.pos
-	p.skipScalar()
-	if isDate(string(p.src[start:p.pos])) && p.pos+1 < len(p.src) && p.src[p.pos] == ' ' && isDigit(p.src[p.pos+1]) {
-		p.pos++
-		p.skipScalar()
-	}
-	return string(p.src[start:p.pos])
-}
-
-func (p *parser) skipScalar() {
 	for !p.eof() && strings.IndexByte(" \t\r\n,]}#=\"'", p.src[p.pos]) < 0 {
 		size, problem := p.char()
 		if problem != "" {
-			return
+			break
 		}
 		p.pos += size
 	}
+	return string(p.src[start:p.pos])
 }
