@@ -15,7 +15,7 @@
 //	reader              drains the netlink socket into the ring; Links.Close
 //	watch, one a server listens for loss, flushes and log settings; its connection
 //	connect             looks for the databases; lives only while there are none
-//	Judge.Watch         tells of another verdict on health; its context
+//	HealthMonitor.Watch         tells of another verdict on health; its context
 //
 // # The way of one event
 //

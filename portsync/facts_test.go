@@ -58,8 +58,8 @@ func TestLimitsOfHealth(t *testing.T) {
 				if over == 1 {
 					want = c.code
 				}
-				j, _ := newTestJudge(s, nil)
-				if h := j.Health(); h.Codes() != want {
+				m, _ := newTestMonitor(s, nil)
+				if h := m.Health(); h.Codes() != want {
 					t.Errorf("%s, %d beyond the limit: %q, want %q", name, over, h.Codes(), want)
 				}
 			}

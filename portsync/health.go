@@ -101,8 +101,8 @@ type conditions uint32
 
 func (s conditions) has(c condition) bool { return s>>c&1 != 0 }
 
-func (s *conditions) add(c condition, there bool) {
-	if there {
+func (s *conditions) set(c condition, on bool) {
+	if on {
 		*s |= 1 << c
 	}
 }
@@ -116,14 +116,14 @@ const (
 	overrunFor = time.Minute
 )
 
-// evidence is what health is computed from. It is read once, so that a reason and
+// observation is what health is computed from. It is read once, so that a reason and
 // its text cannot contradict each other.
-type evidence struct {
-	now   int64 // on the loop's clock
-	wrong conditions
-	// lasting is what is not over yet although it would not begin now: the rate of
+type observation struct {
+	now    int64 // on the loop's clock
+	active conditions
+	// persisting is what is not over yet although it would not begin now: the rate of
 	// failures has to fall below half of what is too much.
-	lasting conditions
+	persisting conditions
 
 	databases        databases
 	refusal          *string
@@ -141,94 +141,94 @@ type evidence struct {
 	storm            *string
 }
 
-// gather reads the evidence at a time on the loop's clock. It allocates nothing,
+// observe reads the observation at a time on the loop's clock. It allocates nothing,
 // unless the disk does not answer.
-func (j *Judge) gather(now int64) (e evidence) {
-	s := j.status
-	e.now = now
-	e.databases = s.databases()
-	e.wrong.add(databaseDown, !e.databases.up)
-	e.refusal = s.refusal.Load()
-	e.wrong.add(databaseRefusing, e.refusal != nil)
-	e.wrong.add(startIncomplete, !s.ready.Load())
+func (m *HealthMonitor) observe(now int64) (o observation) {
+	s := m.status
+	o.now = now
+	o.databases = s.databases()
+	o.active.set(databaseDown, !o.databases.up)
+	o.refusal = s.refusal.Load()
+	o.active.set(databaseRefusing, o.refusal != nil)
+	o.active.set(startIncomplete, !s.ready.Load())
 	if s.started.Load() && !s.synced.Load() {
-		e.unsyncedFor = since(s.unsynced.Load(), now)
+		o.unsyncedFor = since(s.unsynced.Load(), now)
 	}
-	e.wrong.add(dumpIncomplete, e.unsyncedFor > dumpGrace)
-	e.stalledFor = s.stalledFor(now)
-	e.wrong.add(stalled, s.tooLong(e.stalledFor))
-	e.failed, e.attempts = s.rate.recent(now)
-	e.wrong.add(failureRateHigh, tooMany(e.failed, e.attempts, s.maxFailures()))
-	e.lasting.add(failureRateHigh, tooMany(e.failed, e.attempts, s.maxFailures()/2))
-	e.awaited = s.awaited.Load()
-	e.wrong.add(portInitLate, s.initLate.Load())
-	e.missing = s.missing.Load()
-	e.wrong.add(portsMissing, e.missing != nil)
-	e.mismatched = s.mismatched.Load()
-	e.wrong.add(auditMismatch, e.mismatched > 0)
+	o.active.set(dumpIncomplete, o.unsyncedFor > dumpGrace)
+	o.stalledFor = s.stalledFor(now)
+	o.active.set(stalled, s.tooLong(o.stalledFor))
+	o.failed, o.attempts = s.rate.recent(now)
+	o.active.set(failureRateHigh, tooMany(o.failed, o.attempts, s.maxFailures()))
+	o.persisting.set(failureRateHigh, tooMany(o.failed, o.attempts, s.maxFailures()/2))
+	o.awaited = s.awaited.Load()
+	o.active.set(portInitLate, s.initLate.Load())
+	o.missing = s.missing.Load()
+	o.active.set(portsMissing, o.missing != nil)
+	o.mismatched = s.mismatched.Load()
+	o.active.set(auditMismatch, o.mismatched > 0)
 	last := s.overran.Load()
-	e.wrong.add(overrun, last != 0 && now-last < int64(overrunFor))
-	e.wrong.add(configDown, e.databases.configErr != "")
-	e.unread = s.unread.Load()
-	e.wrong.add(linkUnreadable, e.unread != nil)
-	e.listeners = s.listeners.Load()
-	e.wrong.add(listenerDown, e.listeners != nil)
-	if j.keeper != nil {
+	o.active.set(overrun, last != 0 && now-last < int64(overrunFor))
+	o.active.set(configDown, o.databases.configErr != "")
+	o.unread = s.unread.Load()
+	o.active.set(linkUnreadable, o.unread != nil)
+	o.listeners = s.listeners.Load()
+	o.active.set(listenerDown, o.listeners != nil)
+	if m.recorder != nil {
 		var overdue bool
-		e.overdue, e.overdueSince, overdue = j.keeper.Overdue(s.clock.time(now))
-		e.wrong.add(snapshotOld, overdue)
-		e.trouble = j.keeper.Trouble()
-		e.wrong.add(diskFaulty, len(e.trouble) > 0)
+		o.overdue, o.overdueSince, overdue = m.recorder.Overdue(s.clock.time(now))
+		o.active.set(snapshotOld, overdue)
+		o.trouble = m.recorder.Trouble()
+		o.active.set(diskFaulty, len(o.trouble) > 0)
 	}
-	e.storm = j.storm.Load()
-	e.wrong.add(restartStorm, e.storm != nil)
-	return e
+	o.storm = m.storm.Load()
+	o.active.set(restartStorm, o.storm != nil)
+	return o
 }
 
 // mostOfError is how much of an error is quoted.
 const mostOfError = 200
 
 // text says in words what is wrong. It is asked only about what is.
-func (e *evidence) text(c condition) string {
+func (o *observation) text(c condition) string {
 	switch c {
 	case databaseDown:
-		if e.databases.err == "" {
+		if o.databases.err == "" {
 			return "no connection to the databases yet"
 		}
-		return "no connection to the databases: " + printable(e.databases.err, mostOfError)
+		return "no connection to the databases: " + printable(o.databases.err, mostOfError)
 	case databaseRefusing:
-		return "the databases refuse a command: " + printable(*e.refusal, mostOfError)
+		return "the databases refuse a command: " + printable(*o.refusal, mostOfError)
 	case startIncomplete:
 		return "the initial sync is not complete"
 	case dumpIncomplete:
-		return fmt.Sprintf("the kernel's list of links has not been complete for %v", e.unsyncedFor.Truncate(time.Second))
+		return fmt.Sprintf("the kernel's list of links has not been complete for %v", o.unsyncedFor.Truncate(time.Second))
 	case stalled:
-		return fmt.Sprintf("rows have been waiting for %v without an answer of the databases", e.stalledFor.Truncate(time.Second))
+		return fmt.Sprintf("rows have been waiting for %v without an answer of the databases", o.stalledFor.Truncate(time.Second))
 	case failureRateHigh:
-		return fmt.Sprintf("%d of %d exchanges with the databases failed in the last minute", e.failed, e.attempts)
+		return fmt.Sprintf("%d of %d exchanges with the databases failed in the last minute", o.failed, o.attempts)
 	case portInitLate:
-		if e.awaited == 0 {
+		if o.awaited == 0 {
 			return "PortInitDone is late; it waits for no port any more"
 		}
-		return fmt.Sprintf("ports that PortInitDone still waits for: %d", e.awaited)
+		return fmt.Sprintf("ports that PortInitDone still waits for: %d", o.awaited)
 	case portsMissing:
-		return e.missing.String()
+		return o.missing.String()
 	case auditMismatch:
-		return fmt.Sprintf("the last audit found %s of STATE_DB wrong", many(e.mismatched, "row", "rows"))
+		return fmt.Sprintf("the last audit found %s of STATE_DB wrong", many(o.mismatched, "row", "rows"))
 	case overrun:
 		return "link messages were dropped in the last minute"
 	case configDown:
-		return "CONFIG_DB is not connected; STATE_DB is written: " + printable(e.databases.configErr, mostOfError)
+		return "CONFIG_DB is not connected; STATE_DB is written: " + printable(o.databases.configErr, mostOfError)
 	case linkUnreadable:
-		return "link messages too large to be read, so these rows stay as they are: " + *e.unread
+		return "link messages too large to be read, so these rows stay as they are: " + *o.unread
 	case listenerDown:
-		return "HTTP addresses that are not served: " + *e.listeners
+		return "HTTP addresses that are not served: " + *o.listeners
 	case diskFaulty:
-		return strings.Join(e.trouble, "; ")
+		return strings.Join(o.trouble, "; ")
 	case snapshotOld:
-		return fmt.Sprintf("%s should have been written at %s", e.overdue, e.overdueSince.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s should have been written at %s", o.overdue, o.overdueSince.UTC().Format(time.RFC3339))
 	case restartStorm:
-		return *e.storm
+		return *o.storm
 	}
 	return ""
 }

@@ -41,9 +41,9 @@ func wellStatus() *Status {
 	return s
 }
 
-func newTestJudge(s *Status, k Keeper) (*Judge, *metrics.Set) {
+func newTestMonitor(s *Status, r RecorderStatus) (*HealthMonitor, *metrics.Set) {
 	set := metrics.NewSet()
-	return NewJudge(s, k, set), set
+	return NewHealthMonitor(s, r, set), set
 }
 
 // setMaxFailures sets the limit of failsMoreThan.
@@ -211,9 +211,9 @@ func TestConditions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, k := wellStatus(), new(kept)
 			c.begin(s, k)
-			j, _ := newTestJudge(s, k)
-			j.countRestarts() // as Watch does
-			h := j.Health()
+			m, _ := newTestMonitor(s, k)
+			m.checkRestarts() // as Watch does
+			h := m.Health()
 			if c.want == "" {
 				if h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
 					t.Errorf("unwell: %+v", h)
@@ -234,15 +234,15 @@ func TestConditions(t *testing.T) {
 			}
 			before := s.clock.now()
 			c.end(s, k)
-			j.countRestarts()
+			m.checkRestarts()
 			// Nothing lingers from before the end of the initial sync.
-			if s.clock.now()-before < int64(lingerFor) && c.want != "start_incomplete" {
-				if h := j.Health(); len(h.Reasons) != 1 || h.Status != code.Severity || h.Reasons[0].Text != overText {
-					t.Errorf("right after its end: %+v, want %q", h, overText)
+			if s.clock.now()-before < int64(reasonHold) && c.want != "start_incomplete" {
+				if h := m.Health(); len(h.Reasons) != 1 || h.Status != code.Severity || h.Reasons[0].Text != endedText {
+					t.Errorf("right after its end: %+v, want %q", h, endedText)
 				}
-				s.advance(lingerFor)
+				s.advance(reasonHold)
 			}
-			if h := j.Health(); h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
+			if h := m.Health(); h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
 				t.Errorf("after its end: %+v", h)
 			}
 		})
@@ -266,14 +266,14 @@ func TestConditionsBegin(t *testing.T) {
 	} {
 		t.Run(c.code, func(t *testing.T) {
 			s := wellStatus()
-			j, _ := newTestJudge(s, nil)
+			m, _ := newTestMonitor(s, nil)
 			c.begin(s)
 			s.advance(c.limit * 9 / 10)
-			if h := j.Health(); h.Codes() != "" {
+			if h := m.Health(); h.Codes() != "" {
 				t.Errorf("before its time: %+v", h)
 			}
 			s.advance(c.limit / 10)
-			if h := j.Health(); h.Codes() != c.code {
+			if h := m.Health(); h.Codes() != c.code {
 				t.Errorf("after %v: %+v", c.limit, h)
 			}
 		})
@@ -320,8 +320,8 @@ func TestHealthDisabled(t *testing.T) {
 	s := new(Status)
 	s.Disable()
 	s.begin(clock{base: time.Now()})
-	j, set := newTestJudge(s, new(kept))
-	if h := j.Health(); h.Status != Disabled || h.Score != 100 || h.Reasons == nil || len(h.Reasons) != 0 {
+	m, set := newTestMonitor(s, new(kept))
+	if h := m.Health(); h.Status != Disabled || h.Score != 100 || h.Reasons == nil || len(h.Reasons) != 0 {
 		t.Errorf("%+v", h)
 	}
 	if text := string(set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_healthy 1\n") || strings.Contains(text, "} 1\n") {
@@ -336,7 +336,7 @@ func TestHealthDisabled(t *testing.T) {
 // TestHealthGauges: what a scrape shows.
 func TestHealthGauges(t *testing.T) {
 	s, k := wellStatus(), new(kept)
-	_, set := newTestJudge(s, k)
+	_, set := newTestMonitor(s, k)
 	check := func(healthy string, codes ...string) {
 		t.Helper()
 		text := "\n" + string(set.AppendText(nil))
@@ -366,13 +366,13 @@ func TestHealthAllocatesNothing(t *testing.T) {
 		t.Skip("allocations cannot be counted under the race detector")
 	}
 	s, k := wellStatus(), new(kept)
-	j, set := newTestJudge(s, k)
+	m, set := newTestMonitor(s, k)
 	var b []byte
 	check := func() {
 		t.Helper()
 		b = set.AppendText(b[:0])
-		if n := testing.AllocsPerRun(200, func() { b = set.AppendText(b[:0]); j.look() }); n != 0 {
-			t.Errorf("%v allocations per scrape, %+v", n, j.Health())
+		if n := testing.AllocsPerRun(200, func() { b = set.AppendText(b[:0]); m.evaluate() }); n != 0 {
+			t.Errorf("%v allocations per scrape, %+v", n, m.Health())
 		}
 	}
 	check()

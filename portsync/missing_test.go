@@ -46,8 +46,8 @@ func (a *alarms) all() []string {
 	return slices.Clone(a.lines)
 }
 
-// newMissingBench is a loop with both ports that is healthy, and its judge.
-func newMissingBench(t *testing.T) (*bench, *portsync.Judge, *alarms) {
+// newMissingBench is a loop with both ports that is healthy, and its health monitor.
+func newMissingBench(t *testing.T) (*bench, *portsync.HealthMonitor, *alarms) {
 	t.Helper()
 	a := new(alarms)
 	b := newBenchWith(t, func(o *portsync.Options) {
@@ -55,16 +55,16 @@ func newMissingBench(t *testing.T) (*bench, *portsync.Judge, *alarms) {
 		o.Open.Log = o.Log
 	})
 	b.start()
-	j := portsync.NewJudge(b.status, nil, b.set)
-	b.awaitHealth(j, "")
-	return b, j, a
+	m := portsync.NewHealthMonitor(b.status, nil, b.set)
+	b.awaitHealth(m, "")
+	return b, m, a
 }
 
 // throughout looks for some time whether a port is ever called missing.
-func (b *bench) neverMissing(j *portsync.Judge, during time.Duration) {
+func (b *bench) neverMissing(m *portsync.HealthMonitor, during time.Duration) {
 	b.t.Helper()
 	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if h := j.Health(); h.Codes() != "" {
+		if h := m.Health(); h.Codes() != "" {
 			b.t.Fatalf("%+v", h)
 		}
 	}
@@ -100,10 +100,10 @@ func TestMissing(t *testing.T) {
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			t.Parallel()
-			b, j, _ := newMissingBench(t)
+			b, m, _ := newMissingBench(t)
 			begun := time.Now()
 			b.must(b.kernel.Delete("Ethernet4"))
-			h := b.awaitHealth(j, "ports_missing")
+			h := b.awaitHealth(m, "ports_missing")
 			if took := time.Since(begun); took < missingAfter {
 				t.Errorf("it is missing after %v already", took)
 			}
@@ -117,7 +117,7 @@ func TestMissing(t *testing.T) {
 				t.Errorf("%+v", p)
 			}
 			end.do(b)
-			b.awaitHealth(j, "")
+			b.awaitHealth(m, "")
 			if text := string(b.set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_ports_missing 0\n") {
 				t.Error("portsyncd_ports_missing is not 0")
 			}
@@ -139,11 +139,11 @@ func (b *bench) port(name string) *portsync.PortView {
 // TestMissingNames: the text names some of many ports, in order, with escapes.
 func TestMissingNames(t *testing.T) {
 	t.Parallel()
-	b, j, _ := newMissingBench(t)
+	b, m, _ := newMissingBench(t)
 	names := []string{"Ethernet8", "Ethernet12", "Ethernet16", "Ethernet20", "Ethernet24", "Ethernet28", "Ethernet\x1b[2J",
 		"Ethernet40", "Ethernet44"}
 	b.configure(names...)
-	h := b.awaitHealth(j, "ports_missing")
+	h := b.awaitHealth(m, "ports_missing")
 	want := `9 configured ports have no interface: Ethernet8, Ethernet12, Ethernet16, Ethernet20, Ethernet24, Ethernet28, Ethernet40, Ethernet44 and 1 more`
 	if got := h.Reasons[0].Text; got != want {
 		t.Errorf("%q, want %q", got, want)
@@ -152,7 +152,7 @@ func TestMissingNames(t *testing.T) {
 		b.do(lab.ConfigDB, "DEL", "PORT|"+name)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		h := j.Health()
+		h := m.Health()
 		if len(h.Reasons) == 1 && h.Reasons[0].Text == `3 configured ports have no interface: Ethernet40, Ethernet44, Ethernet\x1b[2J` {
 			break
 		}
@@ -166,7 +166,7 @@ func TestMissingNames(t *testing.T) {
 // has not come in time.
 func TestAddedLater(t *testing.T) {
 	t.Parallel()
-	b, j, _ := newMissingBench(t)
+	b, m, _ := newMissingBench(t)
 	begun := time.Now()
 	b.configure("Ethernet8")
 	v := b.awaitView("the port", func(v *portsync.View) bool { return waits(v, "Ethernet8") != nil })
@@ -176,15 +176,15 @@ func TestAddedLater(t *testing.T) {
 	if p := b.port("Ethernet8"); p == nil || p.State != "pending" || p.Awaited || v.Counts.Awaited != 0 {
 		t.Errorf("%+v, %d awaited", p, v.Counts.Awaited)
 	}
-	b.awaitHealth(j, "ports_missing")
+	b.awaitHealth(m, "ports_missing")
 	if took := time.Since(begun); took < lateAfter {
 		t.Errorf("it is missing after %v", took)
 	}
 	b.plug("Ethernet8")
-	b.awaitHealth(j, "")
+	b.awaitHealth(m, "")
 	// From now on it is a port like the others.
 	b.must(b.kernel.Delete("Ethernet8"))
-	b.awaitHealth(j, "ports_missing")
+	b.awaitHealth(m, "ports_missing")
 }
 
 // TestNotMissing plays what operators do, in which no port is ever missing.
@@ -192,86 +192,86 @@ func TestNotMissing(t *testing.T) {
 	split := []string{"Ethernet4", "Ethernet5", "Ethernet6", "Ethernet7"}
 	for _, c := range []struct {
 		name string
-		do   func(b *bench, j *portsync.Judge)
+		do   func(b *bench, m *portsync.HealthMonitor)
 	}{
-		{"an interface is made again", func(b *bench, j *portsync.Judge) {
+		{"an interface is made again", func(b *bench, m *portsync.HealthMonitor) {
 			b.must(b.kernel.Delete("Ethernet4"))
-			b.neverMissing(j, missingAfter/5)
+			b.neverMissing(m, missingAfter/5)
 			b.must(b.kernel.AddVeth("Ethernet4", "p4"))
 		}},
-		{"port breakout, rows first", func(b *bench, j *portsync.Judge) {
+		{"port breakout, rows first", func(b *bench, m *portsync.HealthMonitor) {
 			b.do(lab.ConfigDB, "DEL", "PORT|Ethernet4")
 			b.awaitConfigured(1)
 			b.do(lab.ApplDB, "DEL", "PORT_TABLE:Ethernet4")
 			b.must(b.kernel.Delete("Ethernet4"))
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.configure(split...)
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.plug(split...)
 		}},
-		{"port breakout, all at once", func(b *bench, j *portsync.Judge) {
+		{"port breakout, all at once", func(b *bench, m *portsync.HealthMonitor) {
 			b.do(lab.ConfigDB, "DEL", "PORT|Ethernet4")
 			b.do(lab.ApplDB, "DEL", "PORT_TABLE:Ethernet4")
 			b.must(b.kernel.Delete("Ethernet4"))
 			b.configure(split...) // before anyone can have read that Ethernet4 was gone
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.plug(split...)
 		}},
-		{"port breakout, interface first", func(b *bench, j *portsync.Judge) {
+		{"port breakout, interface first", func(b *bench, m *portsync.HealthMonitor) {
 			b.must(b.kernel.Delete("Ethernet4"))
-			b.neverMissing(j, missingAfter/5)
+			b.neverMissing(m, missingAfter/5)
 			b.do(lab.ConfigDB, "DEL", "PORT|Ethernet4")
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.configure(split...)
 			b.plug(split...)
 		}},
-		{"config reload", func(b *bench, j *portsync.Judge) {
+		{"config reload", func(b *bench, m *portsync.HealthMonitor) {
 			b.do(lab.ConfigDB, "FLUSHDB")
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.configure("Ethernet0", "Ethernet4")
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.must(b.kernel.Delete("Ethernet0"), b.kernel.Delete("Ethernet4"))
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.plug("Ethernet0", "Ethernet4")
 		}},
-		{"config reload at once", func(b *bench, j *portsync.Judge) {
+		{"config reload at once", func(b *bench, m *portsync.HealthMonitor) {
 			b.do(lab.ConfigDB, "FLUSHDB")
 			b.configure("Ethernet0", "Ethernet4")
 			b.must(b.kernel.Delete("Ethernet0"), b.kernel.Delete("Ethernet4"))
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.plug("Ethernet0", "Ethernet4")
 		}},
-		{"restart of swss", func(b *bench, j *portsync.Judge) {
+		{"restart of swss", func(b *bench, m *portsync.HealthMonitor) {
 			b.do(lab.ApplDB, "FLUSHDB")
 			b.do(lab.StateDB, "FLUSHDB")
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet0", "lanes", "0")
 			b.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet4", "lanes", "0")
 			b.await("Ethernet0", "1500")
 			b.await("Ethernet4", "1500")
 		}},
-		{"all databases are flushed and filled again", func(b *bench, j *portsync.Judge) {
+		{"all databases are flushed and filled again", func(b *bench, m *portsync.HealthMonitor) {
 			b.do(0, "FLUSHALL")
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.configure("Ethernet0")
-			b.neverMissing(j, long)
+			b.neverMissing(m, long)
 			b.configure("Ethernet4")
 			b.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet0", "lanes", "0")
 			b.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet4", "lanes", "0")
 			b.await("Ethernet0", "1500")
 			b.await("Ethernet4", "1500")
 		}},
-		{"a row whose name no port has", func(b *bench, j *portsync.Judge) {
+		{"a row whose name no port has", func(b *bench, m *portsync.HealthMonitor) {
 			b.configure("eth7")
-			b.neverMissing(j, lateAfter+long)
+			b.neverMissing(m, lateAfter+long)
 			b.do(lab.ConfigDB, "DEL", "PORT|eth7")
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b, j, a := newMissingBench(t)
-			c.do(b, j)
-			b.neverMissing(j, 100*time.Millisecond)
+			b, m, a := newMissingBench(t)
+			c.do(b, m)
+			b.neverMissing(m, 100*time.Millisecond)
 			b.awaitView("nothing pending", func(v *portsync.View) bool { return len(v.Pending) == 0 })
 			b.stop()
 			for _, line := range a.all() {
@@ -287,13 +287,13 @@ func TestNeverThere(t *testing.T) {
 	t.Parallel()
 	b := newBenchWith(t, func(o *portsync.Options) { o.LateAfter, o.MissingAfter = time.Hour, missingAfter })
 	b.run()
-	j := portsync.NewJudge(b.status, nil, b.set)
+	m := portsync.NewHealthMonitor(b.status, nil, b.set)
 	b.plug("Ethernet4")
 	b.configure("Ethernet8")
-	b.awaitHealth(j, "")
-	b.neverMissing(j, long)
+	b.awaitHealth(m, "")
+	b.neverMissing(m, long)
 	b.must(b.kernel.Delete("Ethernet4"))
-	h := b.awaitHealth(j, "ports_missing")
+	h := b.awaitHealth(m, "ports_missing")
 	if h.Reasons[0].Text != "a configured port has no interface: Ethernet4" {
 		t.Errorf("%+v", h)
 	}

@@ -18,7 +18,7 @@ func (l *Loop) publishStatus() {
 	s := l.Status
 	setNumber(&s.waiting, int64(l.batch.Len()))
 	setNumber(&s.waitingFrom, l.batch.oldest())
-	setNumber(&s.stalledFrom, l.stalledFrom()) // which needs its time: Judge.Watch looks often enough
+	setNumber(&s.stalledFrom, l.stalledFrom()) // which needs its time: HealthMonitor.Watch looks often enough
 	setNumber(&s.queued, int64(l.ring.len()))
 	setNumber(&s.progress, l.progressAt)
 	setNumber(&s.wroteAt, l.wroteAt)

@@ -134,11 +134,11 @@ func TestFoundMissed(t *testing.T) {
 // overrunFor, although the resync after them is over.
 func TestOverrunOnLoop(t *testing.T) {
 	still(t, func(a *account, now int64) {
-		j := NewJudge(a.status, nil, metrics.NewSet())
+		m := NewHealthMonitor(a.status, nil, metrics.NewSet())
 		codes := func(want string) {
 			t.Helper()
 			a.turn()
-			if h := j.Health(); h.Codes() != want {
+			if h := m.Health(); h.Codes() != want {
 				t.Errorf("reasons %q, want %q", h.Codes(), want)
 			}
 		}
@@ -151,7 +151,7 @@ func TestOverrunOnLoop(t *testing.T) {
 		codes("overrun")
 		time.Sleep(overrunFor - dumpPauseMax - 1)
 		codes("overrun")
-		time.Sleep(1 + lingerFor)
+		time.Sleep(1 + reasonHold)
 		codes("")
 	})
 }

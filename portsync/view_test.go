@@ -144,7 +144,7 @@ func TestViewOfFlaps(t *testing.T) {
 func TestViewWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	b := newBenchWith(t, func(o *portsync.Options) { o.MaxStall = 200 * time.Millisecond })
-	j := portsync.NewJudge(b.status, nil, b.set)
+	m := portsync.NewHealthMonitor(b.status, nil, b.set)
 	b.start()
 	b.must(b.kernel.SetUp("p0", true), b.kernel.SetUp("Ethernet0", true))
 	port := func(v *portsync.View, name string) *portsync.PortView {
@@ -175,13 +175,13 @@ func TestViewWhileRedisIsAway(t *testing.T) {
 		}
 	}
 	for begin := time.Now(); time.Since(begin) < 2*200*time.Millisecond; time.Sleep(5 * time.Millisecond) {
-		if h := j.Health(); strings.Contains(h.Codes(), "stalled") {
+		if h := m.Health(); strings.Contains(h.Codes(), "stalled") {
 			t.Fatalf("reasons %q while Redis is away", h.Codes())
 		}
 	}
 	b.db.SetFault(lab.Fault{Delay: 5 * time.Millisecond})
 	b.awaitView("all written", func(v *portsync.View) bool {
-		if h := j.Health(); strings.Contains(h.Codes(), "stalled") {
+		if h := m.Health(); strings.Contains(h.Codes(), "stalled") {
 			t.Fatalf("reasons %q although Redis is back", h.Codes())
 		}
 		p, gone := port(v, "Ethernet0"), port(v, "Ethernet4")

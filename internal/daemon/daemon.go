@@ -179,7 +179,7 @@ type Process struct {
 	status   *portsync.Status
 	loop     *portsync.Loop
 	memory   *warmrestart.Memory
-	judge    *portsync.Judge
+	monitor  *portsync.HealthMonitor
 
 	readyTold chan struct{} // closed once READY=1 is sent
 }
@@ -234,7 +234,7 @@ func (d *Process) Run(ctx context.Context, cfgErr error) error {
 		NoStateFile: !d.Cfg.WarmRestart.Enabled,
 		EOIUTimeout: d.Cfg.WarmRestart.EOIUTimeout,
 	})
-	d.judge = portsync.NewJudge(d.status, d.memory, d.set)
+	d.monitor = portsync.NewHealthMonitor(d.status, d.memory, d.set)
 	saveRest := d.keepMemory(ctx)
 	go d.watchReloads(ctx)
 	var beside sync.WaitGroup
@@ -250,7 +250,7 @@ func (d *Process) Run(ctx context.Context, cfgErr error) error {
 			syslog.WriteNow(d.stdout, []byte("Listen to link messages...\n"))
 		}
 		beside.Go(func() {
-			d.judge.Watch(ctx, func(was, is portsync.Health) { d.tellHealth(ctx, was, is) })
+			d.monitor.Watch(ctx, func(was, is portsync.Health) { d.tellHealth(ctx, was, is) })
 		})
 		err = d.loop.Run(ctx)
 	} else {

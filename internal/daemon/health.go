@@ -15,7 +15,7 @@ import (
 // Health is the answer to /healthz: what is unhealthy is no success, so that
 // whoever looks at the status alone is told of faults and not of mere oddities.
 func (d *Process) health() metrics.Health {
-	h := d.judge.Health()
+	h := d.monitor.Health()
 	answer := metrics.Health{
 		OK: h.Status != portsync.Unhealthy, Status: h.Status,
 		Detail: fmt.Sprintf("score %d of 100", h.Score),

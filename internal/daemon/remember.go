@@ -18,10 +18,10 @@ func (d *Process) remember(families *portsync.Metrics) {
 	c := warmrestart.Config{
 		Writer: "portsyncd " + Release, Log: d.component("state"), Families: warmrestart.NewFamilies(d.set),
 		Sample: func(restarts warmrestart.Counters) []byte {
-			return sampler.Append(nil, time.Now(), d.judge.Health(), restarts)
+			return sampler.Append(nil, time.Now(), d.monitor.Health(), restarts)
 		},
 		Text: d.appendExport, JSON: d.set.AppendJSON,
-		Troubled: func() { d.judge.Poke() },
+		Troubled: func() { d.monitor.Wake() },
 		Settings: memorySettings(&d.Cfg),
 	}
 	if !d.Cfg.Daemon.Enabled {

@@ -32,7 +32,7 @@ func (d *Process) statusAt(now time.Time) *statusview.Status {
 		Schema: statusview.StatusSchema, Time: now.UTC(), Version: Release, Host: host,
 		// The variable tells the instances of a multi-ASIC box apart.
 		Instance: os.Getenv("NAMESPACE_ID"), PID: os.Getpid(), Process: began.UTC(),
-		Health:   d.judge.Health(),
+		Health:   d.monitor.Health(),
 		View:     d.status.View(now),
 		Restarts: restarts[max(0, len(restarts)-statusRestarts):],
 	}

@@ -6,35 +6,35 @@ import (
 	"time"
 )
 
-// TestJudgeStep: a reason comes at once and goes after it has been absent for a
-// while; what lasts stays without being begun; nothing lingers before the end of
-// the initial sync.
-func TestJudgeStep(t *testing.T) {
+// TestHealthTracker checks that a reason becomes active at once and is cleared reasonHold after
+// its condition ended, that a persisting condition keeps a reason active but does not start one,
+// and that no reason is held before the end of the initial sync.
+func TestHealthTracker(t *testing.T) {
 	const second = int64(time.Second)
 	down, late, rate := conditions(1<<databaseDown), conditions(1<<portInitLate), conditions(1<<failureRateHigh)
-	type look struct {
-		at             int64 // in tenths of a second
-		wrong, lasting conditions
-		settled        bool
+	type step struct {
+		at                 int64 // in tenths of a second
+		active, persisting conditions
+		ready              bool
 
 		reasons conditions
 		status  string
 		score   int
-		since   int64 // of the first reason, in tenths
+		since   int64 // of the first reason, in tenths of a second
 		changed bool
 	}
 	for _, c := range []struct {
 		name  string
-		looks []look
+		steps []step
 	}{
-		{"comes at once, goes after a while", []look{
-			{10, 0, 0, true, 0, Healthy, 100, 0, true}, // the first look
+		{"active at once, cleared after the hold time", []step{
+			{10, 0, 0, true, 0, Healthy, 100, 0, true}, // the first evaluation
 			{11, down, 0, true, down, Unhealthy, 40, 11, true},
 			{12, 0, 0, true, down, Unhealthy, 40, 11, false},
 			{30, 0, 0, true, down, Unhealthy, 40, 11, false},
 			{31, 0, 0, true, 0, Healthy, 100, 0, true},
 		}},
-		{"comes and goes without flutter", []look{
+		{"an intermittent condition is one reason", []step{
 			{10, down, 0, true, down, Unhealthy, 40, 10, true},
 			{29, 0, 0, true, down, Unhealthy, 40, 10, false},
 			{30, down, 0, true, down, Unhealthy, 40, 10, false},
@@ -42,13 +42,13 @@ func TestJudgeStep(t *testing.T) {
 			{50, 0, 0, true, 0, Healthy, 100, 0, true},
 			{51, down, 0, true, down, Unhealthy, 40, 51, true},
 		}},
-		{"nothing lingers before the initial sync", []look{
+		{"no hold time before the initial sync", []step{
 			{10, down, 0, false, down, Unhealthy, 40, 10, true},
 			{11, 0, 0, false, 0, Healthy, 100, 0, true},
 			{12, down, 0, false, down, Unhealthy, 40, 12, true},
-			{13, 0, 0, true, 0, Healthy, 100, 0, true}, // nor what was there right before its end
+			{13, 0, 0, true, 0, Healthy, 100, 0, true}, // nor for a reason from just before its end
 		}},
-		{"lasts, and does not begin so", []look{
+		{"a persisting condition does not start a reason", []step{
 			{10, 0, rate, true, 0, Healthy, 100, 0, true},
 			{20, rate, rate, true, rate, Unhealthy, 70, 20, true},
 			{90, 0, rate, true, rate, Unhealthy, 70, 20, false},
@@ -56,7 +56,7 @@ func TestJudgeStep(t *testing.T) {
 			{110, 0, 0, true, 0, Healthy, 100, 0, true},
 			{120, 0, rate, true, 0, Healthy, 100, 0, false},
 		}},
-		{"the grave one decides, deductions add up", []look{
+		{"the worst severity is the status, deductions add up", []step{
 			{10, late, 0, true, late, Degraded, 80, 10, true},
 			{20, late | down, 0, true, late | down, Unhealthy, 20, 20, true},
 			{30, late | down | rate, 0, true, late | down | rate, Unhealthy, 0, 20, true}, // never below 0
@@ -64,25 +64,25 @@ func TestJudgeStep(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var j judgement
-			for _, l := range c.looks {
-				now := l.at * second / 10
-				was := j.verdict
-				changed := j.step(l.wrong, l.lasting, l.settled, now)
-				if changed != l.changed || j.reasons != l.reasons || j.status != l.status || j.score != l.score {
-					t.Fatalf("at %d: changed %v, %b %s %d, want %v, %b %s %d", l.at, changed,
-						j.reasons, j.status, j.score, l.changed, l.reasons, l.status, l.score)
+			var tr healthTracker
+			for _, s := range c.steps {
+				now := s.at * second / 10
+				before := tr.healthState
+				changed := tr.update(s.active, s.persisting, s.ready, now)
+				if changed != s.changed || tr.reasons != s.reasons || tr.status != s.status || tr.score != s.score {
+					t.Fatalf("at %d: changed %v, reasons %b, status %s, score %d; want %v, %b, %s, %d", s.at, changed,
+						tr.reasons, tr.status, tr.score, s.changed, s.reasons, s.status, s.score)
 				}
 				for code := range numConditions {
-					if j.reasons.has(code) {
-						if j.since[code] != l.since*second/10 {
-							t.Errorf("at %d: since %d, want %d tenths", l.at, j.since[code], l.since)
+					if tr.reasons.has(code) {
+						if tr.since[code] != s.since*second/10 {
+							t.Errorf("at %d: first reason since %d, want %d tenths of a second", s.at, tr.since[code], s.since)
 						}
 						break
 					}
 				}
-				if (j.from == now) != (j.status != was.status) {
-					t.Errorf("at %d: %s since %d, before it was %s", l.at, j.status, j.from, was.status)
+				if (tr.statusSince == now) != (tr.status != before.status) {
+					t.Errorf("at %d: status %s since %d, previous status %s", s.at, tr.status, tr.statusSince, before.status)
 				}
 			}
 		})
@@ -93,33 +93,33 @@ func TestJudgeStep(t *testing.T) {
 func TestFailureRateHysteresis(t *testing.T) {
 	s := wellStatus()
 	s.setMaxFailures(0.4)
-	j, _ := newTestJudge(s, nil)
+	m, _ := newTestMonitor(s, nil)
 	exchanges(s, 9, 10)
-	if h := j.Health(); h.Codes() != "failure_rate" {
+	if h := m.Health(); h.Codes() != "failure_rate" {
 		t.Fatalf("%+v", h)
 	}
 	s.rate.add(false, s.clock.now())
 	exchanges(s, 0, 10) // 9 of 21, at least 24 %
 	now := s.clock.now()
-	if e := j.gather(now); e.wrong != 0 || e.lasting == 0 {
-		t.Errorf("9 of 21: %b begin, %b last", e.wrong, e.lasting)
+	if o := m.observe(now); o.active != 0 || o.persisting == 0 {
+		t.Errorf("9 of 21: %b begin, %b last", o.active, o.persisting)
 	}
 	exchanges(s, 0, 20) // 9 of 41, at least 12 %
-	if e := j.gather(now); e.wrong != 0 || e.lasting != 0 {
-		t.Errorf("9 of 41: %b begin, %b last", e.wrong, e.lasting)
+	if o := m.observe(now); o.active != 0 || o.persisting != 0 {
+		t.Errorf("9 of 41: %b begin, %b last", o.active, o.persisting)
 	}
 }
 
-// TestJudgeIsAskedByMany: from any goroutine, at any time.
-func TestJudgeIsAskedByMany(t *testing.T) {
+// TestHealthMonitorConcurrent: from any goroutine, at any time.
+func TestHealthMonitorConcurrent(t *testing.T) {
 	s := wellStatus()
-	j, set := newTestJudge(s, new(kept))
+	m, set := newTestMonitor(s, new(kept))
 	done := make(chan struct{})
 	for range 3 {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			for range 200 {
-				h := j.Health()
+				h := m.Health()
 				set.AppendText(nil)
 				if (h.Status == Healthy) != (len(h.Reasons) == 0) {
 					t.Errorf("%+v", h)
@@ -142,13 +142,13 @@ func TestWatch(t *testing.T) {
 	s := wellStatus()
 	s.ready.Store(false)
 	s.disconnect()
-	j, _ := newTestJudge(s, new(kept))
+	m, _ := newTestMonitor(s, new(kept))
 	type change struct{ was, is string }
 	told := make(chan change, 10)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		j.Watch(t.Context(), func(was, is Health) { told <- change{was.Codes(), is.Codes()} })
+		m.Watch(t.Context(), func(was, is Health) { told <- change{was.Codes(), is.Codes()} })
 	}()
 	t.Cleanup(func() { <-ended })
 	next := func(want change) {

@@ -10,10 +10,10 @@ import (
 
 // awaitHealth waits until the judge gives just these codes as reasons, and looks
 // whether a scrape says the same.
-func (b *bench) awaitHealth(j *portsync.Judge, codes string) portsync.Health {
+func (b *bench) awaitHealth(m *portsync.HealthMonitor, codes string) portsync.Health {
 	b.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		h := j.Health()
+		h := m.Health()
 		if h.Codes() == codes {
 			return h
 		}
@@ -36,16 +36,16 @@ func TestHealthOfDumps(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.start()
-	j := portsync.NewJudge(b.status, nil, b.set)
-	b.awaitHealth(j, "")
+	m := portsync.NewHealthMonitor(b.status, nil, b.set)
+	b.awaitHealth(m, "")
 	b.kernel.InterruptDumps(1 << 30)
 	b.do(0, "FLUSHALL") // has the daemon dump the links
-	h := b.awaitHealth(j, "dump_incomplete")
+	h := b.awaitHealth(m, "dump_incomplete")
 	if h.Status != portsync.Unhealthy || h.Score != 60 || b.series("dump_incomplete") != "1" {
 		t.Errorf("%+v, series %q", h, b.series("dump_incomplete"))
 	}
 	b.kernel.InterruptDumps(0)
-	b.awaitHealth(j, "")
+	b.awaitHealth(m, "")
 	if v := b.series("dump_incomplete"); v != "0" {
 		t.Errorf("healthy, series %q", v)
 	}
@@ -57,9 +57,9 @@ func TestHealthOfPortInitDone(t *testing.T) {
 	t.Parallel()
 	b := newBenchWith(t, func(o *portsync.Options) { o.LateAfter = 100 * time.Millisecond })
 	b.run()
-	j := portsync.NewJudge(b.status, nil, b.set)
+	m := portsync.NewHealthMonitor(b.status, nil, b.set)
 	b.must(b.kernel.AddVeth("Ethernet4", "p4"))
-	h := b.awaitHealth(j, "port_init_late")
+	h := b.awaitHealth(m, "port_init_late")
 	if h.Status != portsync.Degraded || h.Score != 80 || !strings.HasSuffix(h.Reasons[0].Text, "waits for: 1") {
 		t.Errorf("%+v", h)
 	}
@@ -68,5 +68,5 @@ func TestHealthOfPortInitDone(t *testing.T) {
 	}
 	b.must(b.kernel.AddVeth("Ethernet0", "p0"))
 	b.awaitInitDone()
-	b.awaitHealth(j, "")
+	b.awaitHealth(m, "")
 }

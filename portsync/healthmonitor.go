@@ -1,0 +1,227 @@
+package portsync
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"portsyncd/internal/warmrestart"
+	"portsyncd/metrics"
+)
+
+// reasonHold is how long a reason stays active after its condition was last true, so that a
+// condition that comes and goes does not make the health state flap.
+const reasonHold = 2 * time.Second
+
+// endedText is the text of a reason during reasonHold.
+const endedText = "the condition has ended; the reason is cleared after 2 s"
+
+// healthState is the result of an evaluation: the active reasons, and since when each has been
+// active. Times are on the loop's clock.
+type healthState struct {
+	reasons     conditions
+	since       [numConditions]int64
+	status      string
+	statusSince int64
+	score       int
+}
+
+// disabledState is the health state of a daemon that is disabled by its configuration.
+var disabledState = healthState{status: Disabled, score: 100}
+
+// healthTracker derives the health state from a series of observations.
+type healthTracker struct {
+	healthState
+	holdUntil [numConditions]int64 // a reason is not cleared before this time
+}
+
+// update takes the conditions that are active now, and those that are persisting: not bad
+// enough to become a reason, and not good enough to clear one. It reports whether the reasons
+// or the status changed. Reasons are held for reasonHold only if ready is set, which is after
+// the initial sync.
+func (t *healthTracker) update(active, persisting conditions, ready bool, now int64) bool {
+	before := t.healthState
+	active |= persisting & before.reasons
+	t.reasons = 0
+	for c := range numConditions {
+		if active.has(c) {
+			t.holdUntil[c] = now
+			if ready {
+				t.holdUntil[c] += int64(reasonHold)
+			}
+		}
+		held := before.reasons.has(c) && now < t.holdUntil[c]
+		if !active.has(c) && !held {
+			continue
+		}
+		t.reasons.set(c, true)
+		if !before.reasons.has(c) {
+			t.since[c] = now
+		}
+	}
+	t.computeStatus()
+	if t.status != before.status {
+		t.statusSince = now
+	}
+	return t.reasons != before.reasons || t.status != before.status
+}
+
+// computeStatus sets status and score from the reasons.
+func (t *healthTracker) computeStatus() {
+	t.status, t.score = Healthy, 100
+	for c := range numConditions {
+		if !t.reasons.has(c) {
+			continue
+		}
+		t.score -= HealthCodes[c].Deduction
+		if t.status != Unhealthy {
+			t.status = HealthCodes[c].Severity
+		}
+	}
+	t.score = max(t.score, 0)
+}
+
+// RecorderStatus reports how well the files that survive a restart are written. Its methods may be
+// called from any goroutine and do not block. Package warmrestart implements it.
+type RecorderStatus interface {
+	// Trouble returns a text for each file or directory that cannot be written.
+	Trouble() []string
+	// Overdue returns the name of a file that should have been written before now, and when.
+	Overdue(now time.Time) (what string, since time.Time, overdue bool)
+	// Restarts returns the recorded starts, newest last.
+	Restarts() []warmrestart.Restart
+}
+
+// HealthMonitor computes the health of the daemon. Each request evaluates the current health.
+// A request that arrives during an evaluation by another goroutine gets the previous result.
+// All methods except Watch may be called from any goroutine.
+type HealthMonitor struct {
+	status   *Status
+	recorder RecorderStatus         // nil if nothing is recorded
+	storm    atomic.Pointer[string] // text about a restart storm, set by Watch; nil if there is none
+
+	evaluating atomic.Bool
+	tracker    healthTracker // owned by the goroutine that has set evaluating
+	current    atomic.Pointer[healthState]
+}
+
+// NewHealthMonitor returns the health monitor of the loop that publishes to s, and adds the
+// health metrics to set. r may be nil.
+func NewHealthMonitor(s *Status, r RecorderStatus, set *metrics.Set) *HealthMonitor {
+	m := &HealthMonitor{status: s, recorder: r}
+	m.evaluate()
+	set.NewGaugeFunc("portsyncd_healthy",
+		"1 while the daemon is healthy, degraded or disabled, 0 while it is unhealthy.",
+		func() float64 { return float64(bit(m.evaluate().status != Unhealthy)) })
+	for c := range numConditions {
+		set.NewGaugeFunc("portsyncd_health_reason",
+			"1 while this reason lowers the health score, otherwise 0.",
+			func() float64 { return float64(bit(m.evaluate().reasons.has(c))) },
+			metrics.Label{Name: "code", Value: HealthCodes[c].Code})
+	}
+	return m
+}
+
+// evaluate computes the current health state and returns it.
+func (m *HealthMonitor) evaluate() *healthState {
+	if m.status.disabled {
+		return &disabledState
+	}
+	if !m.evaluating.CompareAndSwap(false, true) {
+		return m.current.Load()
+	}
+	defer m.evaluating.Store(false)
+	ready, o := m.status.ready.Load(), m.observe(m.status.clock.now())
+	if m.tracker.update(o.active, o.persisting, ready, o.now) {
+		s := m.tracker.healthState
+		m.current.Store(&s)
+		m.status.poke() // Watch reports the change
+	}
+	return m.current.Load()
+}
+
+// Health evaluates and returns the current health.
+func (m *HealthMonitor) Health() Health { return m.health(m.evaluate()) }
+
+func (m *HealthMonitor) health(s *healthState) Health {
+	clock := m.status.clock
+	o := m.observe(clock.now())
+	h := Health{Status: s.status, Score: s.score, Since: clock.time(s.statusSince).UTC(), Reasons: []HealthReason{}}
+	for c := range numConditions {
+		if !s.reasons.has(c) {
+			continue
+		}
+		r := HealthReason{
+			Code: HealthCodes[c].Code, Severity: HealthCodes[c].Severity, Deduction: HealthCodes[c].Deduction,
+			Text: endedText, Since: clock.time(s.since[c]).UTC(),
+		}
+		if (o.active | o.persisting).has(c) {
+			r.Text = o.text(c)
+		}
+		h.Reasons = append(h.Reasons, r)
+	}
+	return h
+}
+
+// Wake makes Watch evaluate health immediately.
+func (m *HealthMonitor) Wake() { m.status.poke() }
+
+// Intervals at which Watch evaluates health: while all is well, and while a reason is active
+// or may soon become active. Each evaluation wakes up an idle process. Most conditions wake
+// Watch when they begin; the others are rare, such as a slow write or disk, and each scrape
+// evaluates health as well.
+const (
+	idleInterval  = 30 * time.Second
+	alertInterval = 500 * time.Millisecond
+)
+
+// slowConditions last for minutes. A delay of idleInterval until they are cleared does not
+// matter, and a daemon that was restarted often should not wake up twice a second.
+const slowConditions conditions = 1<<restartStorm | 1<<overrun
+
+// interval returns the time until Watch evaluates health again, given the current state.
+func (m *HealthMonitor) interval(s *healthState) time.Duration {
+	o := m.observe(m.status.clock.now())
+	held := s.reasons &^ (o.active | o.persisting)
+	if s.reasons&^slowConditions != 0 || held != 0 || m.status.uneasy() {
+		return alertInterval
+	}
+	return idleInterval
+}
+
+// Watch evaluates health until ctx ends: when the loop wakes it, and otherwise at the interval
+// that the current state calls for. After the initial sync it calls report for each change of
+// status or reasons. The first change is from a healthy daemon.
+func (m *HealthMonitor) Watch(ctx context.Context, report func(before, now Health)) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	reported, before := (*healthState)(nil), Health{Status: Healthy, Score: 100}
+	for ctx.Err() == nil {
+		m.checkRestarts()
+		s := m.evaluate()
+		if m.status.ready.Load() && s != reported && (reported != nil || s.reasons != 0) {
+			h := m.health(s)
+			report(before, h)
+			reported, before = s, h
+		}
+		timer.Reset(m.interval(s))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-m.status.pokes:
+		}
+	}
+}
+
+// checkRestarts records whether the daemon was restarted too often.
+func (m *HealthMonitor) checkRestarts() {
+	if m.recorder == nil {
+		return
+	}
+	storm, found := warmrestart.RestartStorm(m.recorder.Restarts(), time.Now())
+	if !found {
+		m.storm.Store(nil)
+		return
+	}
+	m.storm.Store(&storm.Text)
+}
