@@ -382,7 +382,7 @@ func TestAppend(t *testing.T) {
 }
 
 func TestMessageTypeString(t *testing.T) {
-	for typ, want := range map[MessageType]string{NewLink: "NewLink", DelLink: "DelLink", DumpDone: "DumpDone", Overrun: "Overrun", 9: "MessageType(9)"} {
+	for typ, want := range map[MessageType]string{NewLink: "newlink", DelLink: "dellink", DumpDone: "dumpdone", Overrun: "overrun", 9: "MessageType(9)"} {
 		if got := typ.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}

@@ -19,19 +19,19 @@ const (
 	Unreadable                        // RTM_NEWLINK too large to be received: the link exists, its state is unknown
 )
 
-// String returns the name of t, such as "NewLink".
+// String returns the name of t, such as "newlink".
 func (t MessageType) String() string {
 	switch t {
 	case NewLink:
-		return "NewLink"
+		return "newlink"
 	case DelLink:
-		return "DelLink"
+		return "dellink"
 	case DumpDone:
-		return "DumpDone"
+		return "dumpdone"
 	case Overrun:
-		return "Overrun"
+		return "overrun"
 	case Unreadable:
-		return "Unreadable"
+		return "unreadable"
 	}
 	return "MessageType(" + strconv.Itoa(int(t)) + ")"
 }

@@ -9,6 +9,8 @@ import (
 
 	"portsyncd/internal/sonicdb"
 	"portsyncd/metrics"
+
+	"portsyncd/netlinkraw"
 )
 
 // account is a loop whose turns the test makes, on databases that are maps. The
@@ -157,7 +159,7 @@ func newAccount(t *testing.T, ports ...string) *account {
 	l.state.Configure(ports)
 	l.needDump(ReasonStart, 1)
 	l.requestDump(1)
-	a.event(Event{Kind: DumpDone, Seq: 1})
+	a.event(Event{Kind: netlinkraw.DumpDone, Seq: 1})
 	a.turn()
 	return a
 }
@@ -175,7 +177,7 @@ func (a *account) event(ev Event) {
 }
 
 // link puts a message about a link into the ring.
-func (a *account) link(kind EventKind, index int32, name string, mtu uint32) {
+func (a *account) link(kind netlinkraw.MessageType, index int32, name string, mtu uint32) {
 	a.t.Helper()
 	ev := Event{Kind: kind, Index: index, MTU: mtu, Counted: true, CarrierDown: mtu % 7}
 	ev.SetName([]byte(name))
@@ -227,28 +229,28 @@ func TestChangesCounted(t *testing.T) {
 		}
 		a.wantNumber(series, want)
 	}
-	a.link(NewLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 	step("created", 1)
-	a.link(NewLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 	step("the same again", 1)
-	ev := Event{Kind: NewLink, Index: 5, MTU: 1500, Counted: true, CarrierUp: 9, CarrierDown: 9}
+	ev := Event{Kind: netlinkraw.NewLink, Index: 5, MTU: 1500, Counted: true, CarrierUp: 9, CarrierDown: 9}
 	ev.SetName([]byte("Ethernet0"))
 	a.event(ev)
 	step("another carrier count", 1)
-	a.link(NewLink, 5, "Ethernet0", 9100)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 9100)
 	step("another MTU", 2)
-	a.link(DelLink, 5, "Ethernet0", 9100)
+	a.link(netlinkraw.DelLink, 5, "Ethernet0", 9100)
 	step("deleted", 2)
-	a.link(NewLink, 6, "Ethernet0", 9100)
+	a.link(netlinkraw.NewLink, 6, "Ethernet0", 9100)
 	step("created again", 3)
-	a.link(DelLink, 6, "Ethernet0", 9100)
-	a.link(NewLink, 7, "Ethernet0", 9100)
+	a.link(netlinkraw.DelLink, 6, "Ethernet0", 9100)
+	a.link(netlinkraw.NewLink, 7, "Ethernet0", 9100)
 	step("created again in one batch", 4)
 	a.store.state["Ethernet0"] = row{there: true}
 	a.audit()
 	step("repaired", 5)
 	a.loop.state.ports["Ethernet0"].row.unknown = true
-	a.link(NewLink, 7, "Ethernet0", 9100)
+	a.link(netlinkraw.NewLink, 7, "Ethernet0", 9100)
 	step("over a row of an earlier run", 5)
 }
 
@@ -257,14 +259,14 @@ func TestChangesCounted(t *testing.T) {
 // they wrote.
 func TestWritesCounted(t *testing.T) {
 	a := newAccount(t, "Ethernet0", "Ethernet4")
-	a.link(NewLink, 5, "Ethernet0", 1500)
-	a.link(NewLink, 6, "Ethernet4", 1500)
-	a.link(NewLink, 7, "Ethernet8", 1500) // APPL_DB has no such port
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 6, "Ethernet4", 1500)
+	a.link(netlinkraw.NewLink, 7, "Ethernet8", 1500) // APPL_DB has no such port
 	a.turn()
-	a.link(NewLink, 7, "Ethernet8", 9000)
+	a.link(netlinkraw.NewLink, 7, "Ethernet8", 9000)
 	a.turn() // writes nothing
-	a.link(DelLink, 5, "Ethernet0", 1500)
-	a.link(NewLink, 8, "Ethernet0", 1500)
+	a.link(netlinkraw.DelLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 8, "Ethernet0", 1500)
 	a.turn()
 	if a.store.sets != 3 || a.store.deletes != 1 || a.store.batches != 2 {
 		t.Fatalf("the databases saw %+v", a.store)
@@ -289,26 +291,26 @@ func TestIgnoredCounted(t *testing.T) {
 	const unknown, name = `portsyncd_events_ignored_total{reason="unknown"}`, `portsyncd_events_ignored_total{reason="name"}`
 	a := newAccount(t, "Ethernet0")
 	for mtu := range uint32(200) {
-		a.link(NewLink, 7, "Ethernet8", 1500+mtu)
+		a.link(netlinkraw.NewLink, 7, "Ethernet8", 1500+mtu)
 	}
 	a.turn()
 	a.want(unknown, "200")
-	a.link(NewLink, 7, "Ethernet8", 1500)
-	a.link(DelLink, 7, "Ethernet8", 1500)
+	a.link(netlinkraw.NewLink, 7, "Ethernet8", 1500)
+	a.link(netlinkraw.DelLink, 7, "Ethernet8", 1500)
 	a.turn()
 	a.want(unknown, "201") // the deletion led to a DEL
-	a.link(NewLink, 5, "Ethernet0", 1500)
-	a.link(DelLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.DelLink, 5, "Ethernet0", 1500)
 	a.turn()
 	a.want(unknown, "201") // the port is known, the state was overtaken
-	a.link(NewLink, 9, "eth9", 1500)
+	a.link(netlinkraw.NewLink, 9, "eth9", 1500)
 	a.turn()
 	a.want(name, "1")
-	a.link(NewLink, 5, "Ethernet0", 1500)
-	a.link(NewLink, 5, "eth5", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 5, "eth5", 1500)
 	a.turn()
 	a.want(name, "1")
-	a.link(NewLink, 5, "eth5", 1500)
+	a.link(netlinkraw.NewLink, 5, "eth5", 1500)
 	a.turn()
 	a.want(name, "2")
 }
@@ -317,7 +319,7 @@ func TestIgnoredCounted(t *testing.T) {
 func TestRepairsCounted(t *testing.T) {
 	const rows, stale = `portsyncd_repairs_total{kind="row"}`, `portsyncd_repairs_total{kind="stale"}`
 	a := newAccount(t, "Ethernet0", "Ethernet4")
-	a.link(NewLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 	a.turn()
 	delete(a.store.state, "Ethernet0")
 	a.store.bad["Ethernet0"] = true
@@ -328,7 +330,7 @@ func TestRepairsCounted(t *testing.T) {
 	a.loop.recheckRows(0)
 	a.turn()
 	a.want(rows, "1")
-	a.link(NewLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 	a.turn()
 	a.want(rows, "1") // an ordinary write
 	a.store.state["Ethernet4"] = row{there: true}
@@ -347,10 +349,10 @@ func TestResyncsCounted(t *testing.T) {
 		t.Helper()
 		a.loop.dump.at = 0
 		a.loop.requestDump(a.loop.clock.now())
-		a.event(Event{Kind: DumpDone, Seq: seq, Interrupted: interrupted})
+		a.event(Event{Kind: netlinkraw.DumpDone, Seq: seq, Interrupted: interrupted})
 		a.turn()
 	}
-	a.event(Event{Kind: Overrun})
+	a.event(Event{Kind: netlinkraw.Overrun})
 	a.turn()
 	done(1, true)
 	a.want("portsyncd_resync_duration_seconds_count", "1")
@@ -373,15 +375,15 @@ func TestResyncsCounted(t *testing.T) {
 func TestPresentWithoutApplRow(t *testing.T) {
 	a := newAccount(t)
 	a.store.appl["Ethernet8"] = true // not configured
-	a.link(NewLink, 5, "Ethernet8", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet8", 1500)
 	a.turn()
 	delete(a.store.appl, "Ethernet8")
-	a.link(NewLink, 5, "Ethernet8", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet8", 1500)
 	a.turn()
 	a.want("portsyncd_ports_present", "1")
 	a.want(`portsyncd_port_present{port="Ethernet8"}`, "1")
 	a.want(`portsyncd_port_written{port="Ethernet8"}`, "1")
-	a.link(NewLink, 5, "Ethernet8", 9000)
+	a.link(netlinkraw.NewLink, 5, "Ethernet8", 9000)
 	a.turn()
 	a.want(`portsyncd_port_written{port="Ethernet8"}`, "0")
 	a.want(`portsyncd_port_mtu_bytes{port="Ethernet8"}`, "9000")
@@ -398,7 +400,7 @@ func TestBacklogAfterGate(t *testing.T) {
 	l := a.loop
 	l.MaxStall, l.gated = time.Nanosecond, true
 	a.store.state["Ethernet0"] = row{there: true, mtu: 1500}
-	a.link(NewLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 	a.turn()
 	a.want("portsyncd_backlog_ports", "1")
 	if a.status.tooLong(a.status.stalledFor(l.clock.now())) {

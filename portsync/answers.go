@@ -131,13 +131,13 @@ func (l *Loop) served(p *Port, was pending) {
 	l.state.touch(p)
 	p.refused = was.result == OutcomeRefused
 	if (was.set || was.look) && !p.refused {
-		ev := Event{Kind: Unserved}
-		if was.result == OutcomeServed {
-			ev.Kind = Served
-		} else {
+		accepted := was.result == OutcomeServed
+		if l.state.Accept(p, accepted) {
+			l.todo.initDone = true
+		}
+		if !accepted {
 			l.Metrics.ignored.At(int(TestUnknown)).Add(was.messages)
 		}
-		l.decide(&ev, p)
 	}
 	if was.set && was.result == OutcomeServed {
 		p.row, p.wasThere = rowOf(p), true

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portsyncd/internal/sonicdb"
+
+	"portsyncd/netlinkraw"
 )
 
 // TestAbsentAfterRestart: a port that orchagent had set up before the start and that has
@@ -50,7 +52,7 @@ func TestChangeTime(t *testing.T) {
 	at := func(now int64, ev Event, want int64) {
 		t.Helper()
 		ev.At = now
-		if _, err := s.Step(&ev, nil, nil); err != nil {
+		if _, err := s.Step(&ev, nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.ports["Ethernet0"].ChangedAt; got != want {
@@ -58,7 +60,7 @@ func TestChangeTime(t *testing.T) {
 		}
 	}
 	message := func(flags, mtu, up, downs uint32) Event {
-		ev := linkEvent(NewLink, 5, "Ethernet0", downs)
+		ev := linkEvent(netlinkraw.NewLink, 5, "Ethernet0", downs)
 		ev.Flags, ev.MTU, ev.CarrierUp = flags, mtu, up
 		return ev
 	}
@@ -73,9 +75,9 @@ func TestChangeTime(t *testing.T) {
 	bridge := message(unix.IFF_UP|unix.IFF_RUNNING, 9100, 0, 0)
 	bridge.Counted = false
 	at(80, bridge, 70)
-	at(90, linkEvent(DelLink, 5, "Ethernet0", 1), 90)
-	at(100, linkEvent(NewLink, 6, "Ethernet0", 0), 100)
-	at(110, linkEvent(NewLink, 6, "eth6", 0), 110)
+	at(90, linkEvent(netlinkraw.DelLink, 5, "Ethernet0", 1), 90)
+	at(100, linkEvent(netlinkraw.NewLink, 6, "Ethernet0", 0), 100)
+	at(110, linkEvent(netlinkraw.NewLink, 6, "eth6", 0), 110)
 }
 
 // TestPublicationIsComplete plays random histories. After each turn everything that is
@@ -89,12 +91,12 @@ func TestPublicationIsComplete(t *testing.T) {
 		l := a.loop
 		for range 60 {
 			for range r.IntN(4) {
-				kind := NewLink
+				kind := netlinkraw.NewLink
 				if r.IntN(4) == 0 {
-					kind = DelLink
+					kind = netlinkraw.DelLink
 				}
 				ev := linkEvent(kind, int32(3+r.IntN(4)), names[r.IntN(len(names))], uint32(r.IntN(9)))
-				ev.MTU, ev.Team, ev.Dump = 1500+uint32(r.IntN(3)), r.IntN(8) == 0, kind == NewLink && r.IntN(3) == 0
+				ev.MTU, ev.Team, ev.Dump = 1500+uint32(r.IntN(3)), r.IntN(8) == 0, kind == netlinkraw.NewLink && r.IntN(3) == 0
 				if r.IntN(3) == 0 {
 					ev.Flags = unix.IFF_UP | unix.IFF_LOWER_UP // the kernel is asked again if it is of a dump
 				}
@@ -203,7 +205,7 @@ func (a *account) comparePorts(seed uint64) {
 // progress; what they refuse is shown until they do something again.
 func TestAnswerClocks(t *testing.T) {
 	for name, exchange := range map[string]func(a *account){
-		"a batch":      func(a *account) { a.link(NewLink, 5, "Ethernet0", 1500); a.turn() },
+		"a batch":      func(a *account) { a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500); a.turn() },
 		"a read":       func(a *account) { a.loop.check(a.store.err) },
 		"PortInitDone": func(a *account) { a.loop.todo.initDone = true; a.turn() },
 	} {

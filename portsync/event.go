@@ -18,39 +18,20 @@ const (
 	addressSize = 32
 )
 
-// EventKind says what an Event reports.
-type EventKind uint8
-
-// The kinds of Event. The first five come from the kernel, in the kernel's
-// order; the last two are what the databases answered to a Publish action.
-const (
-	NewLink    EventKind = iota // RTM_NEWLINK, live or part of a dump
-	DelLink                     // RTM_DELLINK
-	DumpDone                    // the end of a dump of all links
-	Overrun                     // messages were lost, and all that was queued has been read
-	Unreadable                  // RTM_NEWLINK too large to be received: the link exists, its state is unknown
-	Served                      // APPL_DB has the port; STATE_DB acknowledged its row
-	Unserved                    // APPL_DB has no such port; nothing was written
-)
-
-// String names the kind as the transcripts of the tests spell it.
-func (k EventKind) String() string {
-	return [...]string{"newlink", "dellink", "dumpdone", "overrun", "unreadable", "served", "unserved"}[k]
-}
-
-// Event is one fact that a decision rests on. It holds no pointers, so that a
-// ring of them is one allocation and costs the garbage collector nothing.
+// Event is one message of the kernel, reduced to what State and the log need. It
+// holds no pointers: the ring of events is one allocation that the garbage collector
+// does not scan.
 type Event struct {
-	Kind        EventKind
-	Dump        bool  // NewLink: part of a dump
-	Interrupted bool  // DumpDone: the dump is not a consistent picture
-	Incomplete  bool  // DumpDone: messages were lost since the dump was requested; an Overrun came or comes
-	Failed      bool  // DumpDone: the kernel ended the dump with an error
-	Team        bool  // link kind is "team"
-	Counted     bool  // the message has the carrier changes; one of a bridge has not
-	nameLen     uint8 //
-	Index       int32 // ifindex
-	Master      int32 // ifindex of the bridge or bond, 0 if none
+	Kind        netlinkraw.MessageType // what the message reports
+	Dump        bool                   // NewLink: part of a dump
+	Interrupted bool                   // DumpDone: the dump is not a consistent picture
+	Incomplete  bool                   // DumpDone: messages were lost since the dump was requested; an Overrun came or comes
+	Failed      bool                   // DumpDone: the kernel ended the dump with an error
+	Team        bool                   // link kind is "team"
+	Counted     bool                   // the message has the carrier changes; one of a bridge has not
+	nameLen     uint8                  //
+	Index       int32                  // ifindex
+	Master      int32                  // ifindex of the bridge or bond, 0 if none
 	Flags       uint32
 	MTU         uint32
 	CarrierUp   uint32 // carrier changes as the kernel counts them; 0 unless Counted
@@ -90,20 +71,10 @@ func (e *Event) unsettled() bool {
 // fill copies what a decision can need out of a decoded message, whose slices
 // live only until the next Receive.
 func (e *Event) fill(m *netlinkraw.Message, at int64) {
-	*e = Event{Dump: m.Dump, Seq: m.Seq, At: at}
-	switch m.Type {
-	case netlinkraw.NewLink:
-		e.Kind = NewLink
-	case netlinkraw.DelLink:
-		e.Kind = DelLink
-	case netlinkraw.DumpDone:
-		e.Kind, e.Interrupted, e.Incomplete, e.Failed = DumpDone, m.Interrupted, m.Incomplete, m.Errno != 0
+	*e = Event{Kind: m.Type, Dump: m.Dump, Seq: m.Seq, At: at}
+	if m.Type == netlinkraw.DumpDone {
+		e.Interrupted, e.Incomplete, e.Failed = m.Interrupted, m.Incomplete, m.Errno != 0
 		return
-	case netlinkraw.Overrun:
-		e.Kind = Overrun
-		return
-	case netlinkraw.Unreadable:
-		e.Kind = Unreadable
 	}
 	l := &m.Link
 	e.Index, e.Master, e.Flags, e.MTU = l.Index, l.Master, l.Flags, l.MTU

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portsyncd/internal/syslog"
+	"portsyncd/netlinkraw"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,7 +74,7 @@ func (e *logEntry) appendText(b []byte) []byte {
 // nl_addr2str of libnl prints it, and the link kind if there is one.
 func (e *Event) appendLine(b []byte) []byte {
 	kind := uint64(unix.RTM_NEWLINK)
-	if e.Kind == DelLink {
+	if e.Kind == netlinkraw.DelLink {
 		kind = unix.RTM_DELLINK
 	}
 	b = strconv.AppendUint(append(b, "nlmsg type:"...), kind, 10)

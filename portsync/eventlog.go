@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"portsyncd/internal/syslog"
+	"portsyncd/netlinkraw"
 )
 
 // eventLog writes the lines of the C++ daemon, which tests and operators look for
@@ -87,7 +88,7 @@ func (e *eventLog) put(kind lineKind, name string, count uint32, now int64) {
 // message logs a link message, whatever becomes of it. It leaves out one that only
 // repeats, in the dump of an audit, what is known.
 func (e *eventLog) message(ev *Event, actions []Action) {
-	if ev.Kind > DelLink || !watched(ev.Name()) ||
+	if ev.Kind > netlinkraw.DelLink || !watched(ev.Name()) ||
 		len(actions) == 1 && actions[0].Kind == Ignore && actions[0].Test == TestKnown {
 		return
 	}
@@ -146,7 +147,7 @@ func (e *eventLog) run(done <-chan struct{}) {
 
 // ignored is for who looks for the reason why a message led to nothing.
 func (e *eventLog) ignored(ev *Event, t Test) {
-	if ev.Kind <= DelLink && e.log.Enabled(context.Background(), syslog.LevelDebug) {
+	if ev.Kind <= netlinkraw.DelLink && e.log.Enabled(context.Background(), syslog.LevelDebug) {
 		e.log.Debug("link message ignored", "test", t.String(), "name", string(ev.Name()),
 			"ifindex", ev.Index, "kind", ev.Kind.String(), "master", ev.Master)
 	}

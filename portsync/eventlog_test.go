@@ -13,6 +13,8 @@ import (
 
 	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
+
+	"portsyncd/netlinkraw"
 )
 
 // newLogged returns a loop without a kernel whose log is collected.
@@ -66,21 +68,21 @@ func TestNoSweepAfterLoss(t *testing.T) {
 	l, _ := newLogged(t)
 	l.audits.sweep = sweepStart
 	l.state.DumpRequested(1, false)
-	l.decide(&Event{Kind: DumpDone, Seq: 1}, nil)
+	l.decide(&Event{Kind: netlinkraw.DumpDone, Seq: 1})
 	if !l.audits.compare {
 		t.Fatal("a complete dump does not lead to a comparison")
 	}
-	l.decide(&Event{Kind: Overrun}, nil)
+	l.decide(&Event{Kind: netlinkraw.Overrun})
 	if l.audits.compare || l.audits.sweep != sweepStart {
 		t.Errorf("after an overrun: compare %t, sweep %q; want the comparison put off", l.audits.compare, l.audits.sweep)
 	}
 	l.state.DumpRequested(2, false)
-	l.decide(&Event{Kind: DumpDone, Seq: 2, Incomplete: true}, nil)
+	l.decide(&Event{Kind: netlinkraw.DumpDone, Seq: 2, Incomplete: true})
 	if l.audits.compare {
 		t.Error("a dump that lost messages leads to a comparison")
 	}
 	l.state.DumpRequested(3, false)
-	l.decide(&Event{Kind: DumpDone, Seq: 3}, nil)
+	l.decide(&Event{Kind: netlinkraw.DumpDone, Seq: 3})
 	if !l.audits.compare {
 		t.Error("the next complete dump does not lead to a comparison")
 	}
@@ -123,18 +125,18 @@ func TestUnreadableLinkIsNamed(t *testing.T) {
 		}
 		return ""
 	}
-	ev := Event{Kind: Unreadable, Index: 5}
+	ev := Event{Kind: netlinkraw.Unreadable, Index: 5}
 	ev.SetName([]byte("Ethernet0"))
-	l.decide(&ev, nil)
-	l.decide(&ev, nil)
+	l.decide(&ev)
+	l.decide(&ev)
 	if got := named(); got != "Ethernet0" {
 		t.Errorf("health names %q", got)
 	}
 	if n := strings.Count(out.String(), "too large to be read"); n != 1 || !strings.Contains(out.String(), "port=Ethernet0") {
 		t.Errorf("%d lines, want one with the name:\n%s", n, out)
 	}
-	ev.Kind = NewLink
-	if l.decide(&ev, nil); named() != "" {
+	ev.Kind = netlinkraw.NewLink
+	if l.decide(&ev); named() != "" {
 		t.Errorf("health still names %q", named())
 	}
 }
@@ -142,7 +144,7 @@ func TestUnreadableLinkIsNamed(t *testing.T) {
 // TestLines holds the texts of the C++ daemon's lines in what the recording has no
 // example of.
 func TestLines(t *testing.T) {
-	ev := Event{Kind: DelLink, Index: 5, Master: 9, Flags: 0x1002}
+	ev := Event{Kind: netlinkraw.DelLink, Index: 5, Master: 9, Flags: 0x1002}
 	ev.SetName([]byte("PortChannel1"))
 	veth := Event{Index: 6, Flags: 0x1043, addressLen: 6, kindLen: 4}
 	veth.SetName([]byte("Ethernet0"))
@@ -172,7 +174,7 @@ func TestStormIsBounded(t *testing.T) {
 	l, out := newLogged(t)
 	e := &l.logger
 	written := 0
-	ev := Event{Kind: NewLink, Index: 5}
+	ev := Event{Kind: netlinkraw.NewLink, Index: 5}
 	ev.SetName([]byte("Ethernet0"))
 	message := func(at int64) {
 		ev.At = at
@@ -204,7 +206,7 @@ func TestStormIsBounded(t *testing.T) {
 // no line, since the C++ daemon makes no audits.
 func TestAuditIsNotLogged(t *testing.T) {
 	l, _ := newLogged(t)
-	ev := Event{Kind: NewLink, Index: 5}
+	ev := Event{Kind: netlinkraw.NewLink, Index: 5}
 	ev.SetName([]byte("Ethernet0"))
 	for i, actions := range [][]Action{{{Kind: Publish}}, {{Kind: Ignore, Test: TestOld}}, {{Kind: Ignore, Test: TestKnown}}} {
 		l.logger.message(&ev, actions)

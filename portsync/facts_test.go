@@ -235,7 +235,7 @@ func TestReaderWaitsForRoom(t *testing.T) {
 			t.Errorf("message %d: taken %t, %d in the ring", n+1, got, r.ring.len())
 		}
 	}
-	if ev := r.ring.peek(); ev.Kind != Overrun || ev.At != 5 {
+	if ev := r.ring.peek(); ev.Kind != netlinkraw.Overrun || ev.At != 5 {
 		t.Errorf("%+v", ev)
 	}
 }

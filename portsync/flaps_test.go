@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"portsyncd/internal/warmrestart"
+
+	"portsyncd/netlinkraw"
 )
 
 // flapsOf returns the link-down transitions that events lead to, by the port's name.
@@ -16,7 +18,7 @@ func flapsOf(t *testing.T, s *State, events ...Event) map[string]int {
 	t.Helper()
 	sum := make(map[string]int)
 	for _, ev := range events {
-		actions, err := s.Step(&ev, nil, nil)
+		actions, err := s.Step(&ev, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +32,7 @@ func flapsOf(t *testing.T, s *State, events ...Event) map[string]int {
 }
 
 // linkEvent is a message about a link with this link-down count.
-func linkEvent(kind EventKind, index int32, name string, downs uint32) Event {
+func linkEvent(kind netlinkraw.MessageType, index int32, name string, downs uint32) Event {
 	ev := Event{Kind: kind, Index: index, Counted: true, CarrierDown: downs}
 	ev.SetName([]byte(name))
 	return ev
@@ -39,8 +41,10 @@ func linkEvent(kind EventKind, index int32, name string, downs uint32) Event {
 // TestFlaps: each message is compared with the previous one of the same link, whatever
 // becomes of the port. What a link counted before we followed it does not count.
 func TestFlaps(t *testing.T) {
-	up := func(index int32, name string, downs uint32) Event { return linkEvent(NewLink, index, name, downs) }
-	gone := func(index int32, name string) Event { return linkEvent(DelLink, index, name, 0) }
+	up := func(index int32, name string, downs uint32) Event {
+		return linkEvent(netlinkraw.NewLink, index, name, downs)
+	}
+	gone := func(index int32, name string) Event { return linkEvent(netlinkraw.DelLink, index, name, 0) }
 	dumped := func(ev Event) Event { ev.Dump = true; return ev }
 	uncounted := up(5, "Ethernet0", 0)
 	uncounted.Counted = false
@@ -52,8 +56,8 @@ func TestFlaps(t *testing.T) {
 		"flaps":                       {[]Event{up(5, "Ethernet0", 101), up(5, "Ethernet0", 105), up(5, "Ethernet0", 105)}, map[string]int{"Ethernet0": 5}},
 		"bridge":                      {[]Event{uncounted, up(5, "Ethernet0", 101)}, map[string]int{"Ethernet0": 1}},
 		"created again":               {[]Event{up(5, "Ethernet0", 110), gone(5, "Ethernet0"), up(6, "Ethernet0", 0), up(6, "Ethernet0", 10)}, map[string]int{"Ethernet0": 20}},
-		"gone with its last flap":     {[]Event{up(5, "Ethernet0", 110), linkEvent(DelLink, 5, "Ethernet0", 111)}, map[string]int{"Ethernet0": 11}},
-		"created again in an overrun": {[]Event{up(5, "Ethernet0", 110), {Kind: Overrun}, dumped(up(6, "Ethernet0", 7))}, map[string]int{"Ethernet0": 17}},
+		"gone with its last flap":     {[]Event{up(5, "Ethernet0", 110), linkEvent(netlinkraw.DelLink, 5, "Ethernet0", 111)}, map[string]int{"Ethernet0": 11}},
+		"created again in an overrun": {[]Event{up(5, "Ethernet0", 110), {Kind: netlinkraw.Overrun}, dumped(up(6, "Ethernet0", 7))}, map[string]int{"Ethernet0": 17}},
 		"creation lost":               {[]Event{up(6, "Ethernet0", 3)}, map[string]int{"Ethernet0": 3}},
 		"renamed away and back":       {[]Event{up(5, "Ethernet0", 110), up(5, "eth7", 110), up(5, "Ethernet0", 110), up(5, "Ethernet0", 111)}, map[string]int{"Ethernet0": 11}},
 		"renamed to another port":     {[]Event{up(5, "Ethernet0", 101), up(5, "Ethernet4", 101), up(5, "Ethernet4", 103)}, map[string]int{"Ethernet0": 1, "Ethernet4": 2}},
@@ -64,7 +68,7 @@ func TestFlaps(t *testing.T) {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			s := NewState(nil)
 			s.DumpRequested(1, false)
-			flapsOf(t, s, dumped(up(5, "Ethernet0", 100)), Event{Kind: DumpDone, Seq: 1})
+			flapsOf(t, s, dumped(up(5, "Ethernet0", 100)), Event{Kind: netlinkraw.DumpDone, Seq: 1})
 			s.DumpRequested(2, true)
 			if got := flapsOf(t, s, c.events...); !maps.Equal(got, c.want) {
 				t.Errorf("flaps %v, want %v", got, c.want)

@@ -21,7 +21,7 @@ func (k lack) String() string {
 		lackNothing:   "its row is in STATE_DB",
 		lackInterface: "it has no interface",
 		lackOld:       "its interface is left over from an earlier run and is ignored until it is made again",
-		lackName:      "interfaces whose name begins with neither Ethernet nor PortChannel are ignored",
+		lackName:      "interfaces whose name begins with neither " + frontPanelPrefix + " nor " + lagPrefix + " are ignored",
 		lackKind:      "its interface is of kind team and is ignored",
 		lackUnread:    "the kernel's messages about its interface cannot be read",
 		lackApplied:   "its interface exists, but APPL_DB had no row of it at its last message",

@@ -6,15 +6,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"portsyncd/netlinkraw"
 )
 
 // TestLack names each situation of a port that has no row in STATE_DB, and what is
 // said of it.
 func TestLack(t *testing.T) {
-	message := func(s *State, kind EventKind, index int32, name string, team bool) {
+	message := func(s *State, kind netlinkraw.MessageType, index int32, name string, team bool) {
 		ev := &Event{Kind: kind, Index: index, Team: team}
 		ev.SetName([]byte(name))
-		if _, err := s.Step(ev, nil, nil); err != nil {
+		if _, err := s.Step(ev, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -26,50 +28,50 @@ func TestLack(t *testing.T) {
 	}{
 		{"nothing was heard of it", "Ethernet0", func(s *State, p *Port) {}, "it has no interface"},
 		{"its interface is gone", "Ethernet0", func(s *State, p *Port) {
-			message(s, NewLink, 3, "Ethernet0", false)
-			s.Step(&Event{Kind: Unserved}, p, nil)
-			message(s, DelLink, 3, "Ethernet0", false)
+			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
+			s.Accept(p, false)
+			message(s, netlinkraw.DelLink, 3, "Ethernet0", false)
 		}, "it has no interface"},
-		{"an interface with another name", "eth7", func(s *State, p *Port) { message(s, NewLink, 3, "eth7", false) },
+		{"an interface with another name", "eth7", func(s *State, p *Port) { message(s, netlinkraw.NewLink, 3, "eth7", false) },
 			"interfaces whose name begins with neither Ethernet nor PortChannel are ignored"},
 		{"an interface of an earlier run", "Ethernet0", func(s *State, p *Port) { s.AddOld(3, "Ethernet0") },
 			"its interface is left over from an earlier run and is ignored until it is made again"},
 		{"an interface of an earlier run that was renamed", "Ethernet0", func(s *State, p *Port) {
 			s.AddOld(3, "Ethernet4")
-			message(s, NewLink, 3, "Ethernet0", false)
+			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
 		}, "its interface is left over from an earlier run and is ignored until it is made again"},
 		{"an interface of an earlier run that was deleted", "Ethernet0", func(s *State, p *Port) {
 			s.AddOld(3, "Ethernet0")
-			message(s, DelLink, 3, "Ethernet0", false)
+			message(s, netlinkraw.DelLink, 3, "Ethernet0", false)
 		}, "it has no interface"},
-		{"an interface of kind team", "Ethernet0", func(s *State, p *Port) { message(s, NewLink, 3, "Ethernet0", true) },
+		{"an interface of kind team", "Ethernet0", func(s *State, p *Port) { message(s, netlinkraw.NewLink, 3, "Ethernet0", true) },
 			"its interface is of kind team and is ignored"},
-		{"a message that cannot be read", "Ethernet0", func(s *State, p *Port) { message(s, Unreadable, 3, "Ethernet0", false) },
+		{"a message that cannot be read", "Ethernet0", func(s *State, p *Port) { message(s, netlinkraw.Unreadable, 3, "Ethernet0", false) },
 			"the kernel's messages about its interface cannot be read"},
-		{"the row is to be written", "Ethernet0", func(s *State, p *Port) { message(s, NewLink, 3, "Ethernet0", false) },
+		{"the row is to be written", "Ethernet0", func(s *State, p *Port) { message(s, netlinkraw.NewLink, 3, "Ethernet0", false) },
 			"its interface exists; its row in STATE_DB is not written yet"},
 		{"APPL_DB had no row", "Ethernet0", func(s *State, p *Port) {
-			message(s, NewLink, 3, "Ethernet0", false)
-			s.Step(&Event{Kind: Unserved}, p, nil)
+			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
+			s.Accept(p, false)
 		}, "its interface exists, but APPL_DB had no row of it at its last message"},
 		{"APPL_DB had no row, and there is another message", "Ethernet0", func(s *State, p *Port) {
-			message(s, NewLink, 3, "Ethernet0", false)
-			s.Step(&Event{Kind: Unserved}, p, nil)
+			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
+			s.Accept(p, false)
 			p.pending.queued = true
 		}, "its interface exists; its row in STATE_DB is not written yet"},
 		{"APPL_DB had no row for another interface", "Ethernet0", func(s *State, p *Port) {
-			message(s, NewLink, 3, "Ethernet0", false)
-			s.Step(&Event{Kind: Unserved}, p, nil)
-			message(s, DelLink, 3, "Ethernet0", false)
-			message(s, NewLink, 4, "Ethernet0", false)
+			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
+			s.Accept(p, false)
+			message(s, netlinkraw.DelLink, 3, "Ethernet0", false)
+			message(s, netlinkraw.NewLink, 4, "Ethernet0", false)
 		}, "its interface exists; its row in STATE_DB is not written yet"},
 		{"the row is refused", "Ethernet0", func(s *State, p *Port) {
-			message(s, NewLink, 3, "Ethernet0", false)
+			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
 			p.refused = true
 		}, "its interface exists, but the databases refuse its row"},
 		{"it has its row", "Ethernet0", func(s *State, p *Port) {
-			message(s, NewLink, 3, "Ethernet0", false)
-			s.Step(&Event{Kind: Served}, p, nil)
+			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
+			s.Accept(p, true)
 			p.row.there = true
 		}, "its row is in STATE_DB"},
 	} {

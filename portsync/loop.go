@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"portsyncd/internal/syslog"
+	"portsyncd/netlinkraw"
 )
 
 // Loop is the one owner of port state: it takes events from the ring, asks
@@ -279,21 +280,21 @@ func (l *Loop) consume() int {
 		if ev == nil {
 			break
 		}
-		l.decide(ev, nil)
+		l.decide(ev)
 		l.ring.pop()
 	}
 	return n
 }
 
 // decide carries out what State makes of one event.
-func (l *Loop) decide(ev *Event, port *Port) {
-	actions, err := l.state.Step(ev, port, l.actions[:0])
+func (l *Loop) decide(ev *Event) {
+	actions, err := l.state.Step(ev, l.actions[:0])
 	l.actions = actions
 	if err != nil {
 		panic(err) // the loop's own fault: two goroutines inside
 	}
-	l.Metrics.event(ev)
-	if ev.Kind == DumpDone {
+	l.Metrics.countEvent(ev)
+	if ev.Kind == netlinkraw.DumpDone {
 		l.dump.done(l.clock.now())
 	}
 	l.logger.message(ev, actions)
@@ -304,13 +305,11 @@ func (l *Loop) decide(ev *Event, port *Port) {
 			if a.Kind == Publish {
 				a.Port.pending.messages++
 			}
-			if l.state.quiet && (ev.Dump || ev.Kind == DumpDone) {
+			if l.state.quiet && (ev.Dump || ev.Kind == netlinkraw.DumpDone) {
 				l.audits.missed++
 			}
 		case Ignore:
-			if a.Test != TestUnknown { // served counts the messages of an unknown port
-				l.Metrics.ignored.At(int(a.Test)).Inc()
-			}
+			l.Metrics.ignored.At(int(a.Test)).Inc()
 			l.logger.ignored(ev, a.Test)
 		case Settle:
 			l.settleLink(a.Port)

@@ -75,7 +75,7 @@ func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 	m := &Metrics{
 		events: set.NewCounterVec("portsyncd_events_total",
 			"Messages of the kernel that were decided on.", "event",
-			names(NewLink, DelLink, DumpDone, Overrun, Unreadable)...),
+			names(netlinkraw.NewLink, netlinkraw.DelLink, netlinkraw.DumpDone, netlinkraw.Overrun, netlinkraw.Unreadable)...),
 		ignored: set.NewCounterVec("portsyncd_events_ignored_total",
 			"Link messages that led to no write, by the test they did not pass.", "reason",
 			names(TestName, TestTeam, TestMaster, TestOld, TestUnknown, TestKnown)...),
@@ -119,12 +119,15 @@ func names[T interface{ String() string }](values ...T) []string {
 	return out
 }
 
-// event counts one event of the kernel.
-func (m *Metrics) event(ev *Event) {
-	if ev.Kind <= Unreadable {
-		m.events.At(int(ev.Kind)).Inc()
-	}
-	if ev.Kind <= DelLink {
+// event returns the counter of one kind of message.
+func (m *Metrics) event(kind netlinkraw.MessageType) *metrics.Counter {
+	return m.events.At(int(kind - netlinkraw.NewLink))
+}
+
+// countEvent counts one message of the kernel.
+func (m *Metrics) countEvent(ev *Event) {
+	m.event(ev.Kind).Inc()
+	if ev.Kind <= netlinkraw.DelLink {
 		m.latency.hour.event(ev.At)
 	}
 }
@@ -138,10 +141,10 @@ func (m *Metrics) wrote(op int, since, at int64) {
 
 // counts are the totals since the process began.
 func (m *Metrics) counts() (c CountsView) {
-	c.Events = m.events.At(int(NewLink)).Load() + m.events.At(int(DelLink)).Load()
+	c.Events = m.event(netlinkraw.NewLink).Load() + m.event(netlinkraw.DelLink).Load()
 	c.Writes = m.writes.At(writeSet).Load() + m.writes.At(writeDelete).Load()
 	c.Repairs = m.repairs.At(mendedRow).Load() + m.repairs.At(mendedStale).Load()
-	c.Overruns = m.events.At(int(Overrun)).Load()
+	c.Overruns = m.event(netlinkraw.Overrun).Load()
 	c.Reconnects = m.reconnects.Load()
 	for r := range numReasons {
 		c.Resyncs += m.resyncs.At(int(r)).Load()

@@ -135,12 +135,12 @@ func BenchmarkEvent(b *testing.B) {
 // BenchmarkStep is the decision alone.
 func BenchmarkStep(b *testing.B) {
 	s := NewState(nil)
-	ev := Event{Kind: NewLink, Index: 5, MTU: 9100}
+	ev := Event{Kind: netlinkraw.NewLink, Index: 5, MTU: 9100}
 	ev.SetName([]byte("Ethernet0"))
 	var actions []Action
 	b.ReportAllocs()
 	for b.Loop() {
-		actions, _ = s.Step(&ev, nil, actions[:0])
+		actions, _ = s.Step(&ev, actions[:0])
 	}
 }
 

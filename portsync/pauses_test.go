@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"portsyncd/internal/sonicdb"
+
+	"portsyncd/netlinkraw"
 )
 
 // TestRecordTime: ports are recorded recordSettle after a change and recordEvery after
@@ -108,7 +110,7 @@ func TestDrain(t *testing.T) {
 		given bool
 	}{
 		"nothing":          {func(a *account) {}, 0, 0, false},
-		"a message":        {func(a *account) { a.link(NewLink, 5, "Ethernet0", 1500) }, 0, 0, false},
+		"a message":        {func(a *account) { a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500) }, 0, 0, false},
 		"PortInitDone":     {func(a *account) { a.loop.todo.initDone = true }, 0, 0, false},
 		"a refused row":    {func(a *account) { wantOne(a.loop); a.store.err = sonicdb.ServerError("OOM") }, drainFor, 1, true},
 		"a refused marker": {func(a *account) { a.loop.todo.initDone = true; a.store.err = sonicdb.ServerError("OOM") }, drainFor, 0, false},
@@ -151,7 +153,7 @@ func TestWait(t *testing.T) {
 		"a deadline that past": {func(a *account, now int64) { a.loop.countAt = now - 1 }, true, 0},
 		"an event": {func(a *account, now int64) {
 			a.loop.countAt = now + int64(time.Second)
-			a.link(NewLink, 5, "Ethernet0", 1500)
+			a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		}, true, 0},
 		"new settings": {func(a *account, now int64) { a.loop.Reload(Settings{AuditInterval: time.Hour}) }, true, 0},
 	} {
@@ -305,7 +307,7 @@ func TestTurn(t *testing.T) {
 	still(t, func(a *account, now int64) {
 		l := a.loop
 		for range consumeMost + 3 {
-			a.link(NewLink, 5, "Ethernet0", 1500)
+			a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		}
 		for _, want := range []int{consumeMost, 3, 0} {
 			if n := l.consume(); n != want {
@@ -313,7 +315,7 @@ func TestTurn(t *testing.T) {
 			}
 		}
 		l.flush()
-		a.link(NewLink, 5, "Ethernet0", 1500)
+		a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		for i, want := range []time.Duration{0, time.Second} {
 			l.records.at, l.lateAt = never, l.clock.now()+int64(time.Second)
 			begun := l.clock.now()
@@ -328,7 +330,7 @@ func TestTurn(t *testing.T) {
 // TestLatencyObserved: the latency of a write is in seconds, from the read of its message.
 func TestLatencyObserved(t *testing.T) {
 	still(t, func(a *account, now int64) {
-		a.link(NewLink, 5, "Ethernet0", 1500)
+		a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		time.Sleep(2 * time.Second)
 		a.turn()
 		a.want("portsyncd_event_latency_seconds_sum", "2")

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"portsyncd/internal/sonicdb"
+
+	"portsyncd/netlinkraw"
 )
 
 // TestRefusedRowIsTold: a row that STATE_DB refuses for good is a refusal until it is
@@ -22,18 +24,18 @@ func TestRefusedRowIsTold(t *testing.T) {
 		}
 	}
 	a.store.bad = map[string]bool{"Ethernet0": true, "Ethernet4": true}
-	a.link(NewLink, 5, "Ethernet0", 1500)
-	a.link(NewLink, 6, "Ethernet4", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 6, "Ethernet4", 1500)
 	a.turn()
 	told("two rows are refused", "rows of Ethernet0, Ethernet4: ")
 	a.loop.check(nil)
 	a.turn()
 	told("the databases do something else", "rows of Ethernet0, Ethernet4: ")
 	delete(a.store.bad, "Ethernet0")
-	a.link(NewLink, 5, "Ethernet0", 1600)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1600)
 	a.turn()
 	told("one of them is written", "rows of Ethernet4: ")
-	a.link(DelLink, 6, "Ethernet4", 1500)
+	a.link(netlinkraw.DelLink, 6, "Ethernet4", 1500)
 	a.turn()
 	told("the interface of the other is gone", "")
 }

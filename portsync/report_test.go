@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"portsyncd/metrics"
+
+	"portsyncd/netlinkraw"
 )
 
 // publishedFacts say for each field of Status.published what of the loop it shows:
@@ -78,7 +80,7 @@ func flagOf(of func(s *Status) flagLoader) func(s *Status) any {
 
 // unreadable is the message of a link that is too large to be read.
 func unreadable(name string) *Event {
-	ev := &Event{Kind: Unreadable, Index: 3}
+	ev := &Event{Kind: netlinkraw.Unreadable, Index: 3}
 	ev.SetName([]byte(name))
 	return ev
 }

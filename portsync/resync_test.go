@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"portsyncd/metrics"
+
+	"portsyncd/netlinkraw"
 )
 
 // TestDumpPause: the pause before a dump grows until no dump was wanted for dumpCalm
@@ -78,22 +80,22 @@ func TestAuditFindsMissed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			still(t, func(a *account, now int64) {
 				l := a.loop
-				a.link(NewLink, 5, "Ethernet0", 1500)
+				a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 				a.turn()
 				l.audit(now)
 				l.requestDump(now)
-				ev := linkEvent(NewLink, 5, "Ethernet0", 1500%7)
+				ev := linkEvent(netlinkraw.NewLink, 5, "Ethernet0", 1500%7)
 				ev.MTU, ev.Dump = c.dumped, true
 				a.event(ev)
 				if c.overrun == "before the end" {
-					a.event(Event{Kind: Overrun})
+					a.event(Event{Kind: netlinkraw.Overrun})
 				}
-				a.event(Event{Kind: DumpDone, Seq: 1})
+				a.event(Event{Kind: netlinkraw.DumpDone, Seq: 1})
 				a.turn()
 				a.turn()
 				if c.overrun == "after the end" {
 					time.Sleep(overrunLag - 1)
-					a.event(Event{Kind: Overrun})
+					a.event(Event{Kind: netlinkraw.Overrun})
 					a.turn()
 				}
 				time.Sleep(overrunLag - 1)
@@ -143,11 +145,11 @@ func TestOverrunOnLoop(t *testing.T) {
 			}
 		}
 		codes("")
-		a.event(Event{Kind: Overrun})
+		a.event(Event{Kind: netlinkraw.Overrun})
 		codes("overrun")
 		time.Sleep(dumpPauseMax)
 		a.loop.requestDump(a.loop.clock.now())
-		a.event(Event{Kind: DumpDone, Seq: 1})
+		a.event(Event{Kind: netlinkraw.DumpDone, Seq: 1})
 		codes("overrun")
 		time.Sleep(overrunFor - dumpPauseMax - 1)
 		codes("overrun")
@@ -190,7 +192,7 @@ func TestInitialTimes(t *testing.T) {
 func TestAuditCounts(t *testing.T) {
 	still(t, func(a *account, now int64) {
 		l, log := a.loop, a.listen()
-		a.link(NewLink, 5, "Ethernet0", 1500)
+		a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		a.turn()
 		a.store.state["Ethernet0"] = row{there: true}
 		a.store.state["Ethernet8"], a.store.state["Ethernet12"] = row{there: true}, row{there: true}

@@ -1,11 +1,12 @@
 package portsync
 
 import (
-	"bytes"
 	"errors"
 	"maps"
 	"slices"
 	"sync/atomic"
+
+	"portsyncd/netlinkraw"
 )
 
 // ErrConcurrentUse is what a second goroutine gets that calls Step while
@@ -163,38 +164,38 @@ func (s *State) Exists(name string) bool {
 	return false
 }
 
-// Step takes one event and appends what follows from it to out. port is nil
-// but for Served and Unserved.
-func (s *State) Step(ev *Event, port *Port, out []Action) ([]Action, error) {
+// Step takes one message of the kernel and appends the actions that follow from it
+// to out.
+func (s *State) Step(ev *Event, out []Action) ([]Action, error) {
 	if !s.busy.CompareAndSwap(false, true) {
 		return out, ErrConcurrentUse
 	}
 	defer s.busy.Store(false)
 	s.now = ev.At
 	switch ev.Kind {
-	case NewLink, Unreadable:
+	case netlinkraw.NewLink, netlinkraw.Unreadable:
 		out = s.newLink(ev, out)
-	case DelLink:
+	case netlinkraw.DelLink:
 		out = s.delLink(ev, out)
-	case DumpDone:
+	case netlinkraw.DumpDone:
 		out = s.dumpDone(ev, out)
-	case Overrun:
+	case netlinkraw.Overrun:
 		s.lost = true
 		out = append(out, Action{Kind: Redump, Reason: ReasonOverrun})
-	case Served:
-		s.touch(port)
-		port.Served, port.notApplied = port.Index != 0, false
-		if port.Awaited {
-			port.Awaited = false
-			s.awaited--
-		}
-		out = s.checkInitDone(out)
-	case Unserved:
-		s.touch(port)
-		port.Served, port.notApplied = false, true
-		out = append(out, ignore(TestUnknown))
 	}
 	return out, nil
+}
+
+// Accept records whether APPL_DB had the port when its row was to be written. It
+// reports whether PortInitDone is due now.
+func (s *State) Accept(p *Port, accepted bool) (initDone bool) {
+	s.touch(p)
+	p.Served, p.notApplied = accepted && p.Index != 0, !accepted
+	if accepted && p.Awaited {
+		p.Awaited = false
+		s.awaited--
+	}
+	return accepted && s.initDoneDue()
 }
 
 // newLink follows PROTOCOL.md section 8, with the rename of D7 in front.
@@ -210,7 +211,7 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 		}
 		return append(out, ignore(TestOld))
 	}
-	if ev.Kind == NewLink || !watched(ev.Name()) {
+	if ev.Kind == netlinkraw.NewLink || !watched(ev.Name()) {
 		s.wasRead(ev.Index)
 	}
 	l, before := s.links[ev.Index], len(out)
@@ -221,7 +222,7 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	if !watched(ev.Name()) {
 		return ignored(out, before, TestName)
 	}
-	if ev.Kind == Unreadable {
+	if ev.Kind == netlinkraw.Unreadable {
 		return s.notRead(ev, l, out)
 	}
 	p := s.port(ev.Name())
@@ -390,7 +391,9 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 	if ev.Seq != s.dumpSeq || s.lost || ev.Incomplete {
 		return out // answered by a later request, made or about to be made
 	}
-	out = s.checkInitDone(out)
+	if s.initDoneDue() {
+		out = append(out, Action{Kind: InitDone})
+	}
 	switch {
 	case ev.Failed:
 		return append(out, Action{Kind: Redump, Reason: ReasonFailed})
@@ -417,15 +420,15 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 	return append(out, Action{Kind: Synced})
 }
 
-// checkInitDone asks for PortInitDone, once, when no port is awaited. It is
-// called where the C++ daemon, which looks after each read of its socket, can
-// find the set empty: at the end of a dump and after a port was served.
-func (s *State) checkInitDone(out []Action) []Action {
+// initDoneDue reports whether PortInitDone is due: once, when no port is pending. It
+// is called where the C++ daemon, which checks after each read of its socket, can
+// find the set empty: at the end of a dump and after a port was accepted.
+func (s *State) initDoneDue() bool {
 	if s.initDone || s.awaited > 0 {
-		return out
+		return false
 	}
 	s.initDone = true
-	return append(out, Action{Kind: InitDone})
+	return true
 }
 
 // drop is for an interface that lost its name or its life without a deletion
@@ -472,14 +475,4 @@ func (s *State) forget(p *Port) {
 	if p.Index == 0 && !p.visible() && !p.again && !p.pending.queued {
 		delete(s.ports, p.Name)
 	}
-}
-
-var (
-	ethernet    = []byte("Ethernet")
-	portChannel = []byte("PortChannel")
-)
-
-// watched is the name test: Ethernet... and PortChannel..., case-sensitive.
-func watched(name []byte) bool {
-	return bytes.HasPrefix(name, ethernet) || bytes.HasPrefix(name, portChannel)
 }

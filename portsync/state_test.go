@@ -11,12 +11,12 @@ import (
 func TestStepConcurrent(t *testing.T) {
 	s := NewState(nil)
 	s.busy.Store(true) // as it is while another goroutine is inside
-	_, err := s.Step(&Event{Kind: Overrun}, nil, nil)
+	_, err := s.Step(&Event{Kind: netlinkraw.Overrun}, nil)
 	if !errors.Is(err, ErrConcurrentUse) {
 		t.Errorf("Step while another is inside: %v, want ErrConcurrentUse", err)
 	}
 	s.busy.Store(false)
-	if _, err = s.Step(&Event{Kind: Overrun}, nil, nil); err != nil {
+	if _, err = s.Step(&Event{Kind: netlinkraw.Overrun}, nil); err != nil {
 		t.Errorf("Step afterwards: %v", err)
 	}
 }
@@ -29,9 +29,9 @@ func TestNamesAreForgotten(t *testing.T) {
 	for i := range int32(100) {
 		var ev Event
 		ev.SetName([]byte("Ethernet" + string(rune('A'+i))))
-		for _, kind := range []EventKind{NewLink, DelLink} {
+		for _, kind := range []netlinkraw.MessageType{netlinkraw.NewLink, netlinkraw.DelLink} {
 			ev.Kind, ev.Index = kind, i+1
-			actions, err := s.Step(&ev, nil, nil)
+			actions, err := s.Step(&ev, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,9 +70,9 @@ func TestCountsStay(t *testing.T) {
 	s := NewState(nil)
 	step := func(index int32, counted bool, downs uint32) uint32 {
 		t.Helper()
-		ev := Event{Kind: NewLink, Index: index, Counted: counted, CarrierDown: downs}
+		ev := Event{Kind: netlinkraw.NewLink, Index: index, Counted: counted, CarrierDown: downs}
 		ev.SetName([]byte("Ethernet0"))
-		if _, err := s.Step(&ev, nil, nil); err != nil {
+		if _, err := s.Step(&ev, nil); err != nil {
 			t.Fatal(err)
 		}
 		return s.ports["Ethernet0"].CarrierDown
@@ -96,7 +96,7 @@ func TestEventFill(t *testing.T) {
 	full := Event{Index: 5, Master: 6, Flags: 7, MTU: 8, CarrierUp: 9, CarrierDown: 10, Counted: true, Team: true, At: 3, kindLen: 4}
 	copy(full.linkKind[:], "team")
 	full.SetName([]byte("Ethernet0"))
-	as := func(kind EventKind, dump bool) Event {
+	as := func(kind netlinkraw.MessageType, dump bool) Event {
 		ev := full
 		ev.Kind, ev.Dump = kind, dump
 		return ev
@@ -110,16 +110,16 @@ func TestEventFill(t *testing.T) {
 		message netlinkraw.Message
 		want    Event
 	}{
-		"a link":             {netlinkraw.Message{Type: netlinkraw.NewLink, Link: link}, as(NewLink, false)},
-		"a link of a dump":   {netlinkraw.Message{Type: netlinkraw.NewLink, Link: link, Dump: true}, as(NewLink, true)},
+		"a link":             {netlinkraw.Message{Type: netlinkraw.NewLink, Link: link}, as(netlinkraw.NewLink, false)},
+		"a link of a dump":   {netlinkraw.Message{Type: netlinkraw.NewLink, Link: link, Dump: true}, as(netlinkraw.NewLink, true)},
 		"another kind":       {netlinkraw.Message{Type: netlinkraw.NewLink, Link: veth}, other},
-		"a deletion":         {netlinkraw.Message{Type: netlinkraw.DelLink, Link: link}, as(DelLink, false)},
-		"an unreadable link": {netlinkraw.Message{Type: netlinkraw.Unreadable, Link: link}, as(Unreadable, false)},
-		"an overrun":         {netlinkraw.Message{Type: netlinkraw.Overrun}, Event{Kind: Overrun, At: 3}},
-		"a good dump":        {netlinkraw.Message{Type: netlinkraw.DumpDone, Seq: 4}, Event{Kind: DumpDone, Seq: 4, At: 3}},
-		"a failed dump":      {netlinkraw.Message{Type: netlinkraw.DumpDone, Errno: 12}, Event{Kind: DumpDone, Failed: true, At: 3}},
+		"a deletion":         {netlinkraw.Message{Type: netlinkraw.DelLink, Link: link}, as(netlinkraw.DelLink, false)},
+		"an unreadable link": {netlinkraw.Message{Type: netlinkraw.Unreadable, Link: link}, as(netlinkraw.Unreadable, false)},
+		"an overrun":         {netlinkraw.Message{Type: netlinkraw.Overrun}, Event{Kind: netlinkraw.Overrun, At: 3}},
+		"a good dump":        {netlinkraw.Message{Type: netlinkraw.DumpDone, Seq: 4}, Event{Kind: netlinkraw.DumpDone, Seq: 4, At: 3}},
+		"a failed dump":      {netlinkraw.Message{Type: netlinkraw.DumpDone, Errno: 12}, Event{Kind: netlinkraw.DumpDone, Failed: true, At: 3}},
 		"a lossy dump": {netlinkraw.Message{Type: netlinkraw.DumpDone, Interrupted: true, Incomplete: true},
-			Event{Kind: DumpDone, Interrupted: true, Incomplete: true, At: 3}},
+			Event{Kind: netlinkraw.DumpDone, Interrupted: true, Incomplete: true, At: 3}},
 	} {
 		ev := Event{Team: true, MTU: 99} // of the slot's last use
 		ev.fill(&c.message, 3)
@@ -133,7 +133,7 @@ func TestEventFill(t *testing.T) {
 // we knew it by another name.
 func TestForeignDeletion(t *testing.T) {
 	gone := func(master int32, team bool) *Event {
-		ev := linkEvent(DelLink, 5, "eth5", 0)
+		ev := linkEvent(netlinkraw.DelLink, 5, "eth5", 0)
 		ev.Master, ev.Team = master, team
 		return &ev
 	}
@@ -150,7 +150,7 @@ func TestForeignDeletion(t *testing.T) {
 	} {
 		s := NewState(nil)
 		c.set(s)
-		actions, err := s.Step(c.ev, nil, nil)
+		actions, err := s.Step(c.ev, nil)
 		if err != nil || len(actions) != 1 || actions[0] != ignore(c.want) {
 			t.Errorf("%s: %+v, %v; want it ignored as %v", name, actions, err, c.want)
 		}
@@ -159,9 +159,9 @@ func TestForeignDeletion(t *testing.T) {
 		}
 	}
 	s := NewState(nil)
-	ev := linkEvent(NewLink, 5, "Ethernet0", 0)
-	s.Step(&ev, nil, nil)
-	if actions, _ := s.Step(gone(0, false), nil, nil); len(actions) != 1 || actions[0].Kind != Delete || len(s.links) != 0 {
+	ev := linkEvent(netlinkraw.NewLink, 5, "Ethernet0", 0)
+	s.Step(&ev, nil)
+	if actions, _ := s.Step(gone(0, false), nil); len(actions) != 1 || actions[0].Kind != Delete || len(s.links) != 0 {
 		t.Errorf("renamed and deleted: %+v", actions)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/netlinkraw"
 )
 
 var update = flag.Bool("update", false, "rewrite the transcripts; commit only changes whose cause you understand")
@@ -91,7 +93,6 @@ func runCommand(t *testing.T, s *State, words []string) []string {
 	t.Helper()
 	args := words[1:]
 	ev := Event{MTU: 1500}
-	var port *Port
 	switch words[0] {
 	case "await":
 		for _, name := range args {
@@ -107,25 +108,28 @@ func runCommand(t *testing.T, s *State, words []string) []string {
 	case "exists":
 		return []string{fmt.Sprintf("exists %s %v", args[0], s.Exists(args[0]))}
 	case "newlink", "dellink", "unreadable":
-		ev.Kind = map[string]EventKind{"newlink": NewLink, "dellink": DelLink, "unreadable": Unreadable}[words[0]]
+		ev.Kind = map[string]netlinkraw.MessageType{"newlink": netlinkraw.NewLink, "dellink": netlinkraw.DelLink, "unreadable": netlinkraw.Unreadable}[words[0]]
 		ev.Index = int32(number(t, args[0]))
 		ev.SetName([]byte(args[1]))
 		args = args[2:]
 	case "dumpdone":
-		ev.Kind, ev.Seq = DumpDone, s.dumpSeq
+		ev.Kind, ev.Seq = netlinkraw.DumpDone, s.dumpSeq
 	case "overrun":
-		ev.Kind = Overrun
+		ev.Kind = netlinkraw.Overrun
 	case "served", "unserved":
-		ev.Kind = map[string]EventKind{"served": Served, "unserved": Unserved}[words[0]]
-		if port = s.ports[args[0]]; port == nil {
+		port := s.ports[args[0]]
+		if port == nil {
 			t.Fatalf("%s: no such port", args[0])
 		}
-		args = nil
+		if s.Accept(port, words[0] == "served") {
+			return []string{printAction(Action{Kind: InitDone})}
+		}
+		return nil
 	default:
 		t.Fatalf("unknown command %q", words[0])
 	}
 	setWords(t, &ev, args)
-	actions, err := s.Step(&ev, port, nil)
+	actions, err := s.Step(&ev, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -107,7 +106,7 @@ func JoinLinks(ctx context.Context, failed func(error)) (conn *netlinkraw.Conn, 
 // listPorts returns the interfaces that are named as front-panel ports.
 func listPorts() (ports []portsync.OldLink, err error) {
 	err = netlinkraw.ListLinks(func(l *netlinkraw.Link) {
-		if strings.HasPrefix(string(l.Name), "Ethernet") {
+		if portsync.IsFrontPanel(l.Name) {
 			ports = append(ports, portsync.OldLink{Index: l.Index, Name: string(l.Name)})
 		}
 	})
