@@ -17,28 +17,28 @@ func TestMain(m *testing.M) { switchtest.Main(m) }
 // tests below integration/ use the same harness for everything else.
 func TestEndToEnd(t *testing.T) {
 	const port = "Ethernet0"
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return // the test ran in a process of its own, inside the namespaces
 	}
 
 	// A cold start hands both ports to orchagent, then waits for their interfaces.
-	c.Configure(2)
-	d := c.StartReady()
-	c.Pop() // what orchagent does to move what the daemon produced into APPL_DB's tables
-	if !c.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+	sw.ConfigurePorts(2)
+	d := sw.StartReady()
+	sw.PopPortTable() // what orchagent does to move what the daemon produced into APPL_DB's tables
+	if !sw.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
 		t.Error("the daemon is ready, and APPL_DB has no PortConfigDone")
 	}
-	if c.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
+	if sw.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
 		t.Error("APPL_DB has PortInitDone before the ports have interfaces")
 	}
 
 	// Once orchagent has made the interfaces, the initial sync is complete.
-	c.Plug(2)
+	sw.AddInterfaces(2)
 	state := func(want map[string]string) {
 		t.Helper()
 		switchtest.Eventually(t, 10*time.Second, func() string {
-			row := c.Row("STATE_DB", "PORT_TABLE|"+port)
+			row := sw.Row("STATE_DB", "PORT_TABLE|"+port)
 			for field, value := range want {
 				if row[field] != value {
 					return fmt.Sprintf("STATE_DB has %s = %q for %s, want %q", field, row[field], port, value)
@@ -50,16 +50,16 @@ func TestEndToEnd(t *testing.T) {
 	state(map[string]string{"state": "ok", "admin_status": "up", "netdev_oper_status": "up"})
 
 	// A change in the kernel reaches STATE_DB.
-	c.Must("set the MTU", c.Links.SetMTU(port, 1400))
+	sw.NoError("set the MTU", sw.Links.SetMTU(port, 1400))
 	state(map[string]string{"mtu": "1400"})
-	c.Must("set the peer down", c.Links.SetUp(switchtest.PeerName(port), false))
+	sw.NoError("set the peer down", sw.Links.SetUp(switchtest.PeerName(port), false))
 	state(map[string]string{"netdev_oper_status": "down"})
 
 	// The daemon says the same by HTTP.
-	site := switchtest.NewSite(t, "127.0.0.1:9101")
-	site.AwaitValue(`portsyncd_port_oper_up{port="Ethernet0"}`, 0)
-	site.AwaitValue("portsyncd_backlog_ports", 0)
-	if a := site.Ask("GET", "/healthz"); a.Code != 200 {
+	client := switchtest.NewClient(t, "127.0.0.1:9101")
+	client.AwaitValue(`portsyncd_port_oper_up{port="Ethernet0"}`, 0)
+	client.AwaitValue("portsyncd_backlog_ports", 0)
+	if a := client.Request("GET", "/healthz"); a.Code != 200 {
 		t.Errorf("/healthz answers %d %q", a.Code, a.Body)
 	}
 

@@ -27,86 +27,86 @@ const configApart = `{
 // the other server; health says what is missing; and ports that are configured
 // meanwhile are noticed once the server is back.
 func TestConfigServerAway(t *testing.T) {
-	c := switchtest.EnterCell(t)
-	if c == nil {
+	sw := switchtest.NewWithoutDatabase(t)
+	if sw == nil {
 		return
 	}
-	first, config := switchtest.NewRedis(t), switchtest.NewRedis(t)
-	c.Mkdir(switchtest.RedisDir + "/second")
-	c.Serve(configApart, first)
-	c.Must("start CONFIG_DB's server", config.Start(c.Places["CONFIG_DB"]))
+	first, config := switchtest.NewRedisServer(t), switchtest.NewRedisServer(t)
+	sw.Mkdir(switchtest.RedisDir + "/second")
+	sw.StartDatabase(configApart, first)
+	sw.NoError("start CONFIG_DB's server", config.Start(sw.Databases["CONFIG_DB"]))
 	t.Cleanup(config.Stop)
 
 	// A start needs CONFIG_DB, and waits for it.
-	c.Configure(switchtest.FaultPorts)
-	c.Do("CONFIG_DB", "SAVE")
-	config.Kill()
-	c.HangUp()
-	d := c.Start(switchtest.Launch{})
-	c.AwaitLog(0, switchtest.Patience, "waiting for Redis", "CONFIG_DB")
-	c.Must("start CONFIG_DB's server", config.Again())
+	sw.ConfigurePorts(switchtest.ManyPorts)
+	sw.Do("CONFIG_DB", "SAVE")
+	config.Stop()
+	sw.CloseConns()
+	d := sw.Start(switchtest.StartOptions{})
+	sw.AwaitLog(0, switchtest.Timeout, "waiting for Redis", "CONFIG_DB")
+	sw.NoError("start CONFIG_DB's server", config.Restart())
 	d.AwaitReady()
-	c.Plug(switchtest.FaultPorts)
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	sw.AddInterfaces(switchtest.ManyPorts)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 
 	mtu := 1300
 	change := func(what string, within time.Duration) time.Duration {
 		t.Helper()
 		mtu++
-		c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(1), mtu))
+		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(1), mtu))
 		// What the daemon shows of ports is compared once CONFIG_DB can be read again.
-		took := c.AwaitInStep(within).Round(time.Millisecond)
-		c.T.Logf("%s: in step after %v", what, took)
+		took := sw.AwaitInSync(within).Round(time.Millisecond)
+		sw.T.Logf("%s: in step after %v", what, took)
 		return took
 	}
 	degraded := func() {
 		t.Helper()
-		switchtest.Eventually(t, switchtest.Patience, func() string {
-			if a := s.Ask("GET", "/healthz"); a.Code != 200 || !strings.Contains(a.Body, "config_db_down") {
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
+			if a := client.Request("GET", "/healthz"); a.Code != 200 || !strings.Contains(a.Body, "config_db_down") {
 				return fmt.Sprintf("/healthz answers %d %q", a.Code, a.Body)
 			}
 			return ""
 		})
 	}
-	c.Do("CONFIG_DB", "SAVE")
-	config.Kill()
-	c.HangUp()
-	change("without CONFIG_DB", switchtest.InStepWithin)
+	sw.Do("CONFIG_DB", "SAVE")
+	config.Stop()
+	sw.CloseConns()
+	change("without CONFIG_DB", switchtest.SyncTimeout)
 	degraded()
-	c.Do("APPL_DB", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-	c.HangUp()
-	change("new connections without CONFIG_DB", switchtest.InStepWithin)
+	sw.Do("APPL_DB", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+	sw.CloseConns()
+	change("new connections without CONFIG_DB", switchtest.SyncTimeout)
 	degraded()
-	if down := c.Status(nil); !strings.Contains(down.Stdout, "CONFIG_DB") {
+	if down := sw.RunStatus(nil); !strings.Contains(down.Stdout, "CONFIG_DB") {
 		t.Errorf("portsyncd status does not mention CONFIG_DB:\n%s", down.Stdout)
 	}
 
-	from := c.Logs.Len()
-	c.Must("restart CONFIG_DB's server", config.Again())
-	c.AwaitLog(from, switchtest.Patience, "CONFIG_DB is connected again")
-	c.Do("CONFIG_DB", "HSET", "PORT|"+switchtest.PortName(20), "lanes", "20")
-	c.AwaitLog(from, switchtest.Patience, "ports of CONFIG_DB changed", switchtest.PortName(20))
-	switchtest.Eventually(t, switchtest.Patience, func() string { // so that what health says later is news
-		if a := s.Ask("GET", "/healthz"); strings.Contains(a.Body, "config_db_down") {
+	from := sw.Logs.Len()
+	sw.NoError("restart CONFIG_DB's server", config.Restart())
+	sw.AwaitLog(from, switchtest.Timeout, "CONFIG_DB is connected again")
+	sw.Do("CONFIG_DB", "HSET", "PORT|"+switchtest.PortName(20), "lanes", "20")
+	sw.AwaitLog(from, switchtest.Timeout, "ports of CONFIG_DB changed", switchtest.PortName(20))
+	switchtest.Eventually(t, switchtest.Timeout, func() string { // so that what health says later is news
+		if a := client.Request("GET", "/healthz"); strings.Contains(a.Body, "config_db_down") {
 			return fmt.Sprintf("/healthz answers %d %q", a.Code, a.Body)
 		}
 		return ""
 	})
-	c.Shown()
-	c.Unharmed(d)
+	sw.AwaitReportedPorts()
+	sw.CheckAfterFault(d)
 
 	// A server that is silent: APPL_DB has lost its rows, and what it is to get is in
 	// CONFIG_DB.
-	c.Must("hold CONFIG_DB's server", config.Cmd.Process.Signal(syscall.SIGSTOP))
-	c.Do("APPL_DB", "FLUSHDB")
-	for n := range switchtest.FaultPorts {
-		c.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(n), "lanes", fmt.Sprint(n))
+	sw.NoError("hold CONFIG_DB's server", config.Cmd.Process.Signal(syscall.SIGSTOP))
+	sw.Do("APPL_DB", "FLUSHDB")
+	for n := range switchtest.ManyPorts {
+		sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(n), "lanes", fmt.Sprint(n))
 	}
 	// An exchange with a silent server ends after 2 s, or a quarter of a second more. When
 	// it begins is up to the daemon, so what follows waits until it has ended.
-	change("CONFIG_DB silent, with the one read that waits for it", 2250*time.Millisecond+switchtest.InStepWithin)
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		if a := s.Ask("GET", "/healthz"); !strings.Contains(a.Body, "config_db_down") {
+	change("CONFIG_DB silent, with the one read that waits for it", 2250*time.Millisecond+switchtest.SyncTimeout)
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if a := client.Request("GET", "/healthz"); !strings.Contains(a.Body, "config_db_down") {
 			return fmt.Sprintf("/healthz answers %d %q", a.Code, a.Body)
 		}
 		return ""
@@ -115,18 +115,18 @@ func TestConfigServerAway(t *testing.T) {
 	// delay any one of them, but not most.
 	var took []time.Duration
 	for range 5 {
-		took = append(took, change("CONFIG_DB still silent", switchtest.InStepWithin))
+		took = append(took, change("CONFIG_DB still silent", switchtest.SyncTimeout))
 	}
 	if slices.Sort(took); took[len(took)/2] > 1500*time.Millisecond {
 		t.Errorf("changes took %v: they wait for a server that is silent", took)
 	}
-	c.Must("let CONFIG_DB's server go on", config.Cmd.Process.Signal(syscall.SIGCONT))
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		c.Pop()
-		if !c.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+	sw.NoError("let CONFIG_DB's server go on", config.Cmd.Process.Signal(syscall.SIGCONT))
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		sw.PopPortTable()
+		if !sw.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
 			return "the configuration was not produced again"
 		}
 		return ""
 	})
-	c.Recovered("the end")
+	sw.AwaitRecovery("the end")
 }

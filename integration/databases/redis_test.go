@@ -18,17 +18,17 @@ import (
 // TestRedisKilled kills the server while the daemon has nothing to do; the
 // server comes back with a STATE_DB that is empty, or as it was before.
 func TestRedisKilled(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, without := range [][]string{{"STATE_DB"}, {}} {
 		t.Run("without_"+strings.Join(without, "_"), func(t *testing.T) {
-			c, r := switchtest.NewRedisCell(t)
-			if c == nil {
+			sw, r := switchtest.NewWithRedis(t)
+			if sw == nil {
 				return
 			}
-			d := c.BringUp(switchtest.FaultPorts)
-			c.Restarted(r, c.Disturb, without...)
-			c.Recovered("restart")
-			c.Unharmed(d)
+			d := sw.BringUp(switchtest.ManyPorts)
+			sw.RestartRedis(r, sw.ChangeLinks, without...)
+			sw.AwaitRecovery("restart")
+			sw.CheckAfterFault(d)
 		})
 	}
 }
@@ -36,208 +36,208 @@ func TestRedisKilled(t *testing.T) {
 // TestRedisOlder brings the server back with contents of some time ago: rows of
 // interfaces that are gone, and old states of those that are not.
 func TestRedisOlder(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	d := c.BringUp(switchtest.FaultPorts)
-	c.Do("APPL_DB", "SAVE")
-	c.Disturb()
-	c.AwaitInStep(switchtest.Patience)
-	r.Kill()
-	c.HangUp()
-	c.Must("restart", r.Again())
-	c.Recovered("older contents")
-	c.Unharmed(d)
+	d := sw.BringUp(switchtest.ManyPorts)
+	sw.Do("APPL_DB", "SAVE")
+	sw.ChangeLinks()
+	sw.AwaitInSync(switchtest.Timeout)
+	r.Stop()
+	sw.CloseConns()
+	sw.NoError("restart", r.Restart())
+	sw.AwaitRecovery("older contents")
+	sw.CheckAfterFault(d)
 }
 
 // TestRedisKilledBusy kills the server while link messages flow.
 func TestRedisKilledBusy(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	d := c.BringUp(switchtest.FaultPorts)
+	d := sw.BringUp(switchtest.ManyPorts)
 	for range 3 {
-		stop := c.Churn()
-		c.Restarted(r, func() { c.Ip("link set " + switchtest.PortName(0) + " mtu 1300") }, "STATE_DB")
+		stop := sw.Churn()
+		sw.RestartRedis(r, func() { sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1300") }, "STATE_DB")
 		stop()
-		c.Recovered("restart")
+		sw.AwaitRecovery("restart")
 	}
-	c.Disturb()
-	c.Recovered("changes after it")
-	c.Unharmed(d)
+	sw.ChangeLinks()
+	sw.AwaitRecovery("changes after it")
+	sw.CheckAfterFault(d)
 }
 
 // TestRedisEmpty brings the server back with nothing but CONFIG_DB: the
 // configuration is produced again, without the old-interface rule, and the rows
 // come back as orchagent pops the ports.
 func TestRedisEmpty(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	d := c.BringUp(switchtest.FaultPorts)
-	c.Restarted(r, func() {}, "APPL_DB", "STATE_DB")
-	producedAgain(c, d)
+	d := sw.BringUp(switchtest.ManyPorts)
+	sw.RestartRedis(r, func() {}, "APPL_DB", "STATE_DB")
+	producedAgain(sw, d)
 }
 
 // producedAgain plays orchagent until all ports are back in APPL_DB.
-func producedAgain(c *switchtest.Cell, d *switchtest.Program) {
-	c.T.Helper()
-	took := switchtest.Eventually(c.T, switchtest.Patience, func() string {
-		c.Pop()
-		for n := range switchtest.FaultPorts {
-			if key := "PORT_TABLE:" + switchtest.PortName(n); !c.Exists("APPL_DB", key) {
+func producedAgain(sw *switchtest.Switch, d *switchtest.Daemon) {
+	sw.T.Helper()
+	took := switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
+		sw.PopPortTable()
+		for n := range switchtest.ManyPorts {
+			if key := "PORT_TABLE:" + switchtest.PortName(n); !sw.Exists("APPL_DB", key) {
 				return "no " + key
 			}
 		}
-		if row := c.Row("APPL_DB", "PORT_TABLE:PortConfigDone"); row["count"] != fmt.Sprint(switchtest.FaultPorts) {
+		if row := sw.Row("APPL_DB", "PORT_TABLE:PortConfigDone"); row["count"] != fmt.Sprint(switchtest.ManyPorts) {
 			return fmt.Sprintf("PortConfigDone is %v", row)
 		}
-		if !c.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
+		if !sw.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
 			return "no PortInitDone"
 		}
 		return ""
 	})
-	c.T.Logf("orchagent has all ports after %v", took.Round(time.Millisecond))
-	c.Recovered("after the last pop")
-	for name, facts := range switchtest.LinkTable(c.T) {
+	sw.T.Logf("orchagent has all ports after %v", took.Round(time.Millisecond))
+	sw.AwaitRecovery("after the last pop")
+	for name, facts := range switchtest.LinkStates(sw.T) {
 		if facts.Admin != "up" {
-			c.T.Errorf("%s is %s", name, facts.Admin)
+			sw.T.Errorf("%s is %s", name, facts.Admin)
 		}
 	}
-	c.Disturb()
-	c.Recovered("changes after it")
-	c.Unharmed(d)
+	sw.ChangeLinks()
+	sw.AwaitRecovery("changes after it")
+	sw.CheckAfterFault(d)
 }
 
 // TestRedisHeld lets the server keep its connections and answer nothing for
 // longer than the daemon waits for an answer.
 func TestRedisHeld(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	d := c.BringUp(switchtest.FaultPorts)
+	d := sw.BringUp(switchtest.ManyPorts)
 	r.Pause()
-	c.Disturb()
-	stop := c.Churn()
+	sw.ChangeLinks()
+	stop := sw.Churn()
 	time.Sleep(3 * time.Second) // the fault itself
 	stop()
 	r.Resume()
-	c.Recovered("held server")
-	c.Unharmed(d)
+	sw.AwaitRecovery("held server")
+	sw.CheckAfterFault(d)
 }
 
 // TestFlush empties databases under the daemon: STATE_DB alone, as a careless
 // operator does, or all of them.
 func TestFlush(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	t.Run("state", func(t *testing.T) {
-		c := switchtest.NewCell(t)
-		if c == nil {
+		sw := switchtest.New(t)
+		if sw == nil {
 			return
 		}
-		d := c.BringUp(switchtest.FaultPorts)
-		c.Do("STATE_DB", "FLUSHDB")
-		c.Recovered("FLUSHDB")
-		c.Unharmed(d)
+		d := sw.BringUp(switchtest.ManyPorts)
+		sw.Do("STATE_DB", "FLUSHDB")
+		sw.AwaitRecovery("FLUSHDB")
+		sw.CheckAfterFault(d)
 	})
 	t.Run("all", func(t *testing.T) {
-		c := switchtest.NewCell(t)
-		if c == nil {
+		sw := switchtest.New(t)
+		if sw == nil {
 			return
 		}
-		d := c.BringUp(switchtest.FaultPorts)
-		c.Do("APPL_DB", "FLUSHALL")
-		producedAgain(c, d)
+		d := sw.BringUp(switchtest.ManyPorts)
+		sw.Do("APPL_DB", "FLUSHALL")
+		producedAgain(sw, d)
 	})
 }
 
 // TestScriptFlush takes the scripts away at every stage; the C++ daemon ends
 // when that happens before PortInitDone (PROTOCOL.md section 10).
 func TestScriptFlush(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	flush := func() { c.Do("APPL_DB", "SCRIPT", "FLUSH") }
-	c.Configure(switchtest.FaultPorts)
-	d := c.StartReady()
+	flush := func() { sw.Do("APPL_DB", "SCRIPT", "FLUSH") }
+	sw.ConfigurePorts(switchtest.ManyPorts)
+	d := sw.StartReady()
 	flush()
-	c.Pop()
-	for n := range switchtest.FaultPorts {
-		c.AddPort(switchtest.PortName(n))
+	sw.PopPortTable()
+	for n := range switchtest.ManyPorts {
+		sw.AddPort(switchtest.PortName(n))
 		flush()
 	}
-	c.Recovered("flush before PortInitDone")
-	c.AwaitInitDone()
+	sw.AwaitRecovery("flush before PortInitDone")
+	sw.AwaitInitDone()
 	flush()
-	c.Disturb()
-	c.Recovered("flush after it")
-	c.Unharmed(d)
+	sw.ChangeLinks()
+	sw.AwaitRecovery("flush after it")
+	sw.CheckAfterFault(d)
 }
 
 // TestClientKill cuts the daemon's connections while the server lives on: those
 // that carry data, and those that listen.
 func TestClientKill(t *testing.T) {
-	c, _ := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, _ := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	d := c.BringUp(switchtest.FaultPorts)
+	d := sw.BringUp(switchtest.ManyPorts)
 	for _, kind := range []string{"normal", "pubsub"} {
-		c.Do("APPL_DB", "CLIENT", "KILL", "TYPE", kind)
-		c.HangUp()
-		c.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(switchtest.FaultPorts-1)) // what is lost is not assumed to be there
-		c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(0), 1400))
-		c.Recovered("CLIENT KILL TYPE " + kind)
+		sw.Do("APPL_DB", "CLIENT", "KILL", "TYPE", kind)
+		sw.CloseConns()
+		sw.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(switchtest.ManyPorts-1)) // what is lost is not assumed to be there
+		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(0), 1400))
+		sw.AwaitRecovery("CLIENT KILL TYPE " + kind)
 	}
-	c.Disturb()
-	c.Recovered("changes after it")
-	c.Unharmed(d)
+	sw.ChangeLinks()
+	sw.AwaitRecovery("changes after it")
+	sw.CheckAfterFault(d)
 }
 
 // TestWrongType puts a string where a port's row belongs: the other ports are
 // served, and so is that one once the string is gone.
 func TestWrongType(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	d := c.BringUp(switchtest.FaultPorts)
+	d := sw.BringUp(switchtest.ManyPorts)
 	victim := "PORT_TABLE|" + switchtest.PortName(0)
-	c.Do("STATE_DB", "DEL", victim)
-	c.Do("STATE_DB", "SET", victim, "a string")
-	for n := range switchtest.FaultPorts {
-		c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(n), 1400))
+	sw.Do("STATE_DB", "DEL", victim)
+	sw.Do("STATE_DB", "SET", victim, "a string")
+	for n := range switchtest.ManyPorts {
+		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(n), 1400))
 	}
-	for n := 1; n < switchtest.FaultPorts; n++ {
-		switchtest.Eventually(t, switchtest.InStepWithin, func() string {
-			if mtu := c.Row("STATE_DB", "PORT_TABLE|"+switchtest.PortName(n))["mtu"]; mtu != "1400" {
+	for n := 1; n < switchtest.ManyPorts; n++ {
+		switchtest.Eventually(t, switchtest.SyncTimeout, func() string {
+			if mtu := sw.Row("STATE_DB", "PORT_TABLE|"+switchtest.PortName(n))["mtu"]; mtu != "1400" {
 				return switchtest.PortName(n) + " has mtu " + mtu
 			}
 			return ""
 		})
 	}
-	c.AwaitLog(0, switchtest.Patience, "WRONGTYPE")
-	lines, _ := c.Logs.From(0)
+	sw.AwaitLog(0, switchtest.Timeout, "WRONGTYPE")
+	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {
 		if l.Has("Cannot find", switchtest.PortName(0)) {
 			t.Errorf("the log tells another reason: %s", l)
 		}
 	}
-	c.Do("STATE_DB", "DEL", victim)
-	c.Recovered("the string is gone")
-	c.Unharmed(d)
+	sw.Do("STATE_DB", "DEL", victim)
+	sw.AwaitRecovery("the string is gone")
+	sw.CheckAfterFault(d)
 }
 
 // TestTwoServers has APPL_DB and STATE_DB on servers of their own, where no
 // script can span both, and kills one after the other.
 func TestTwoServers(t *testing.T) {
-	c := switchtest.EnterCell(t)
-	if c == nil {
+	sw := switchtest.NewWithoutDatabase(t)
+	if sw == nil {
 		return
 	}
 	const splitMap = `{
@@ -249,27 +249,27 @@ func TestTwoServers(t *testing.T) {
     "STATE_DB": {"id": 7, "separator": "|", "instance": "redis2"}
   }
 }`
-	first, second := switchtest.NewRedis(t), switchtest.NewRedis(t)
-	c.Mkdir(switchtest.RedisDir + "/second")
-	c.Serve(splitMap, first)
-	c.Must("start the second server", second.Start(c.Places["STATE_DB"]))
+	first, second := switchtest.NewRedisServer(t), switchtest.NewRedisServer(t)
+	sw.Mkdir(switchtest.RedisDir + "/second")
+	sw.StartDatabase(splitMap, first)
+	sw.NoError("start the second server", second.Start(sw.Databases["STATE_DB"]))
 	t.Cleanup(second.Stop)
-	d := c.BringUp(switchtest.FaultPorts)
+	d := sw.BringUp(switchtest.ManyPorts)
 
-	second.Kill()
-	c.HangUp()
-	c.Disturb()
-	c.Must("restart", second.Again())
-	c.Recovered("restart of STATE_DB's server")
-	c.Unharmed(d)
+	second.Stop()
+	sw.CloseConns()
+	sw.ChangeLinks()
+	sw.NoError("restart", second.Restart())
+	sw.AwaitRecovery("restart of STATE_DB's server")
+	sw.CheckAfterFault(d)
 
-	c.Restarted(first, func() { c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(5), 1450)) })
-	c.Recovered("restart of APPL_DB's server")
-	c.Unharmed(d)
+	sw.RestartRedis(first, func() { sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(5), 1450)) })
+	sw.AwaitRecovery("restart of APPL_DB's server")
+	sw.CheckAfterFault(d)
 
 	// A server that is away when the daemon is asked to end holds nobody up.
-	second.Kill()
-	c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(5), 1460))
+	second.Stop()
+	sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(5), 1460))
 	d.Signal(syscall.SIGTERM)
 	if status := d.Wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %v", status)

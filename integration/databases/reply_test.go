@@ -14,13 +14,13 @@ import (
 // TestDrippingReplies has a server that sends each reply one byte at a time: it holds
 // up neither the loop nor the end of the process, whether the daemon connects or works.
 func TestDrippingReplies(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	// The shortest reply, ":1\r\n", takes longer than all of an exchange may, and no
 	// byte does.
 	drip := switchtest.ProxyFault{Drip: 700 * time.Millisecond}
 	awaitDrops := func(t *testing.T, p *switchtest.Proxy) {
 		t.Helper()
-		switchtest.Eventually(t, switchtest.Patience, func() string {
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
 			if passed, _ := p.Count(); passed[1] == 0 {
 				return "no reply under way"
 			}
@@ -28,59 +28,59 @@ func TestDrippingReplies(t *testing.T) {
 		})
 	}
 	t.Run("connecting", func(t *testing.T) {
-		c, p := switchtest.NewProxyCell(t)
-		if c == nil {
+		sw, p := switchtest.NewWithProxy(t)
+		if sw == nil {
 			return
 		}
-		c.Configure(1)
+		sw.ConfigurePorts(1)
 		p.Set(drip)
-		d := c.Start(switchtest.Launch{})
+		d := sw.Start(switchtest.StartOptions{})
 		awaitDrops(t, p)
-		d.DiesBy(syscall.SIGTERM, "connecting")
+		d.EndBySignal(syscall.SIGTERM, "connecting")
 	})
 	t.Run("working", func(t *testing.T) {
-		c, p := switchtest.NewProxyCell(t)
-		if c == nil {
+		sw, p := switchtest.NewWithProxy(t)
+		if sw == nil {
 			return
 		}
-		d := c.BringUp(1)
-		from := c.Logs.Len()
+		d := sw.BringUp(1)
+		from := sw.Logs.Len()
 		p.Set(drip)
-		c.Ip("link set " + switchtest.PortName(0) + " mtu 1300")
-		c.AwaitLog(from, switchtest.Patience, "Redis connection lost")
+		sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1300")
+		sw.AwaitLog(from, switchtest.Timeout, "Redis connection lost")
 		p.Set(switchtest.ProxyFault{})
 		p.CutAll()
-		c.AwaitInStep(switchtest.Patience)
+		sw.AwaitInSync(switchtest.Timeout)
 
 		p.Set(drip)
-		c.Ip("link set " + switchtest.PortName(0) + " mtu 1400")
+		sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
 		awaitDrops(t, p)
-		d.DiesBy(syscall.SIGTERM, "working")
+		d.EndBySignal(syscall.SIGTERM, "working")
 	})
 }
 
 // TestLargeConfigRow: one PORT row, and one LOGGER row, with a value above all limits
 // cost these rows alone, and the log names the port.
 func TestLargeConfigRow(t *testing.T) {
-	c, _ := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, _ := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(2)
+	sw.ConfigurePorts(2)
 	const size = 66 << 20
-	c.Do("CONFIG_DB", "EVAL", "return redis.call('HSET', KEYS[1], 'lanes', string.rep('0', tonumber(ARGV[1])))", "1",
+	sw.Do("CONFIG_DB", "EVAL", "return redis.call('HSET', KEYS[1], 'lanes', string.rep('0', tonumber(ARGV[1])))", "1",
 		"PORT|"+switchtest.PortName(2), "70000000")
-	c.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "DESCRIPTION", strings.Repeat("x", size))
-	d := c.StartReady()
-	c.AwaitLog(0, switchtest.Patience, "PORT|"+switchtest.PortName(2), "too large")
-	c.Pop()
+	sw.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "DESCRIPTION", strings.Repeat("x", size))
+	d := sw.StartReady()
+	sw.AwaitLog(0, switchtest.Timeout, "PORT|"+switchtest.PortName(2), "too large")
+	sw.PopPortTable()
 	for n := range 2 {
-		c.AddPort(switchtest.PortName(n))
+		sw.AddPort(switchtest.PortName(n))
 	}
-	c.AwaitInitDone()
-	c.Recovered("start")
-	if c.Exists("APPL_DB", "PORT_TABLE:"+switchtest.PortName(2)) {
+	sw.AwaitInitDone()
+	sw.AwaitRecovery("start")
+	if sw.Exists("APPL_DB", "PORT_TABLE:"+switchtest.PortName(2)) {
 		t.Error("the large row was handed over")
 	}
-	c.Unharmed(d)
+	sw.CheckAfterFault(d)
 }

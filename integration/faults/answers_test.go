@@ -33,8 +33,8 @@ func twice(b []byte) []byte { return bytes.Repeat(b, 2) }
 // time. Whatever the daemon believed meanwhile: when the server speaks the truth
 // again, STATE_DB equals the kernel within a second.
 func TestLyingServer(t *testing.T) {
-	c, p := switchtest.NewProxyCell(t)
-	if c == nil {
+	sw, p := switchtest.NewWithProxy(t)
+	if sw == nil {
 		return
 	}
 	replies := func(change func([]byte) []byte) switchtest.ProxyFault {
@@ -42,7 +42,7 @@ func TestLyingServer(t *testing.T) {
 	}
 	plus := func(d int) func(int) string { return func(n int) string { return strconv.Itoa(n + d) } }
 	always := func(s string) func(int) string { return func(int) string { return s } }
-	d := c.BringUp(switchtest.FaultPorts)
+	d := sw.BringUp(switchtest.ManyPorts)
 	for _, lie := range []struct {
 		name  string
 		fault switchtest.ProxyFault
@@ -61,7 +61,7 @@ func TestLyingServer(t *testing.T) {
 		{"requests twice", switchtest.ProxyFault{Change: [2]func([]byte) []byte{0: twice}}},
 		{"a byte at a time", switchtest.ProxyFault{Slow: 50 * time.Microsecond}},
 	} {
-		c.Through(d, lie.name, func() {
+		sw.ChangeLinksDuring(d, lie.name, func() {
 			p.Set(lie.fault)
 			p.CutAll() // so that it meets the lie in every exchange
 		}, func() {
@@ -69,37 +69,37 @@ func TestLyingServer(t *testing.T) {
 			p.CutAll() // what was said is still under way
 		})
 	}
-	if n := c.FaultLines(); n > 2000 {
+	if n := sw.FaultLines(); n > 2000 {
 		t.Errorf("%d log lines: a repeating fault floods the log", n)
 	}
-	c.Unharmed(d, "failure_rate")
+	sw.CheckAfterFault(d, "failure_rate")
 }
 
 // TestServerFull takes the daemon's connections away and lets no new ones in
 // ("max number of clients reached"), while links change.
 func TestServerFull(t *testing.T) {
-	c, _ := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, _ := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	d := c.BringUp(switchtest.FaultPorts)
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
-	n := c.Logs.Len()
-	c.Do("APPL_DB", "CONFIG", "SET", "maxclients", "1")
-	own := c.Conn("APPL_DB") // the one that there is to be
-	c.Do("APPL_DB", "CLIENT", "KILL", "TYPE", "pubsub")
-	c.Do("APPL_DB", "CLIENT", "KILL", "TYPE", "normal")
-	for name, conn := range c.Conns {
+	d := sw.BringUp(switchtest.ManyPorts)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
+	n := sw.Logs.Len()
+	sw.Do("APPL_DB", "CONFIG", "SET", "maxclients", "1")
+	own := sw.Conn("APPL_DB") // the one that there is to be
+	sw.Do("APPL_DB", "CLIENT", "KILL", "TYPE", "pubsub")
+	sw.Do("APPL_DB", "CLIENT", "KILL", "TYPE", "normal")
+	for name, conn := range sw.Conns {
 		if conn != own {
 			conn.Close()
-			delete(c.Conns, name)
+			delete(sw.Conns, name)
 		}
 	}
-	c.Disturb()
-	c.AwaitLog(n, switchtest.Patience, "max number of clients reached")
-	s.Await("/healthz", http.StatusServiceUnavailable)
-	c.Do("APPL_DB", "CONFIG", "SET", "maxclients", "100")
-	c.Recovered("full server")
-	s.Await("/healthz", http.StatusOK)
-	c.Unharmed(d)
+	sw.ChangeLinks()
+	sw.AwaitLog(n, switchtest.Timeout, "max number of clients reached")
+	client.AwaitCode("/healthz", http.StatusServiceUnavailable)
+	sw.Do("APPL_DB", "CONFIG", "SET", "maxclients", "100")
+	sw.AwaitRecovery("full server")
+	client.AwaitCode("/healthz", http.StatusOK)
+	sw.CheckAfterFault(d)
 }

@@ -24,7 +24,7 @@ func sweep(t *testing.T, direction string, step int, try func(f switchtest.Proxy
 	switch {
 	case os.Getenv(everyByte) == "1":
 		step = 1
-	case !switchtest.Thorough():
+	case !switchtest.LongRun():
 		step *= 3 * switchtest.RaceFactor
 	}
 	begin, tried, last := time.Now(), 0, 0
@@ -58,37 +58,37 @@ const cutConfig = "[warm_restart]\nenabled = false\n"
 // PortConfigDone, whole and once, and to reporting the ports, wherever a cut
 // comes.
 func TestCutEveryByteOfStart(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, direction := range directions {
 		t.Run(direction, func(t *testing.T) {
-			c, p := switchtest.NewProxyCell(t)
-			if c == nil {
+			sw, p := switchtest.NewWithProxy(t)
+			if sw == nil {
 				return
 			}
-			conf := c.Config(cutConfig)
+			conf := sw.WriteConfig(cutConfig)
 			sweep(t, direction, 41, func(f switchtest.ProxyFault) bool {
-				c.Do("APPL_DB", "FLUSHALL")
-				c.Configure(cutPorts)
+				sw.Do("APPL_DB", "FLUSHALL")
+				sw.ConfigurePorts(cutPorts)
 				p.Set(f)
-				d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+				d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 				d.AwaitReady()
-				if n := c.Pop(); n != cutPorts+1 {
+				if n := sw.PopPortTable(); n != cutPorts+1 {
 					t.Fatalf("%+v: %d rows are produced, want %d ports and PortConfigDone", f, n, cutPorts)
 				}
 				for n := range cutPorts {
 					name := switchtest.PortName(n)
-					if row := c.Row("APPL_DB", "PORT_TABLE:"+name); len(row) != 5 || row["mtu"] != "9100" {
+					if row := sw.Row("APPL_DB", "PORT_TABLE:"+name); len(row) != 5 || row["mtu"] != "9100" {
 						t.Fatalf("%+v: row of %s: %v", f, name, row)
 					}
-					c.Must("add a port", c.Links.AddVeth(name, switchtest.PeerName(name)))
+					sw.NoError("add a port", sw.Links.AddVeth(name, switchtest.PeerName(name)))
 				}
-				c.AwaitInitDone()
-				inStepAtOnce(c)
+				sw.AwaitInitDone()
+				inStepAtOnce(sw)
 				wasCut := p.WasCut(t)
-				inStepAtOnce(c)
+				inStepAtOnce(sw)
 				d.Kill()
 				for n := range cutPorts {
-					c.Must("delete a port", c.Links.Delete(switchtest.PortName(n)))
+					sw.NoError("delete a port", sw.Links.Delete(switchtest.PortName(n)))
 				}
 				return wasCut
 			})
@@ -100,24 +100,24 @@ func TestCutEveryByteOfStart(t *testing.T) {
 // wherever a cut comes: in the exchange that writes a burst of changes, and in
 // the one after a loss, which connects, compares and repairs.
 func TestCutEveryByteOfBatch(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for exchange, step := range map[string]int{"batch": 7, "return": 41} {
 		for _, direction := range directions {
 			t.Run(exchange+"_"+direction, func(t *testing.T) {
-				c, p := switchtest.NewProxyCell(t)
-				if c == nil {
+				sw, p := switchtest.NewWithProxy(t)
+				if sw == nil {
 					return
 				}
-				c.BringUp(cutPorts).Kill()
-				conf := c.Config(cutConfig)
+				sw.BringUp(cutPorts).Kill()
+				conf := sw.WriteConfig(cutConfig)
 				mtu := 1400
 				// Each time another daemon: one that loses connection after
 				// connection takes longer and longer to come back.
 				sweep(t, direction, step, func(f switchtest.ProxyFault) bool {
 					p.Set(switchtest.ProxyFault{})
-					d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+					d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 					d.AwaitReady()
-					c.Pop()
+					sw.PopPortTable()
 					p.AwaitIdle(t, 15*time.Millisecond)
 					p.Set(f)
 					if exchange == "return" {
@@ -125,13 +125,13 @@ func TestCutEveryByteOfBatch(t *testing.T) {
 					}
 					mtu = 1400 + (mtu+1)%100
 					for n := range cutPorts {
-						c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(n), mtu))
+						sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(n), mtu))
 					}
-					inStepAtOnce(c) // what changed is written: the exchange is over, or nearly
+					inStepAtOnce(sw) // what changed is written: the exchange is over, or nearly
 					wasCut := p.WasCut(t)
-					inStepAtOnce(c)
-					c.Survived(d)
-					c.Shown()
+					inStepAtOnce(sw)
+					sw.CheckAlive(d)
+					sw.AwaitReportedPorts()
 					d.Kill()
 					return wasCut
 				})
@@ -142,10 +142,10 @@ func TestCutEveryByteOfBatch(t *testing.T) {
 
 // inStepAtOnce waits until STATE_DB says what the kernel says, which changes no
 // link by itself meanwhile.
-func inStepAtOnce(c *switchtest.Cell) {
-	c.T.Helper()
-	switchtest.Eventually(c.T, switchtest.Patience, func() string {
-		_, problem := c.OutOfStep()
+func inStepAtOnce(sw *switchtest.Switch) {
+	sw.T.Helper()
+	switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
+		_, problem := sw.OutOfSync()
 		return problem
 	})
 }

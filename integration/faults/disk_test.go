@@ -29,39 +29,39 @@ const (
 // mountFreezer puts a file system of its own where the daemon keeps its files, and
 // returns what has it answer no write until the second function is called
 // (ioctl_fsfreeze; fsfreeze(8)). It needs a loop device, so root.
-func mountFreezer(k *switchtest.Keeper) (freeze, thaw func()) {
-	k.T.Helper()
+func mountFreezer(sw *switchtest.StorageSwitch) (freeze, thaw func()) {
+	sw.T.Helper()
 	if _, err := exec.LookPath("mkfs.btrfs"); err != nil {
-		lab.Unavailable(k.T, "no mkfs.btrfs, which a disk that freezes needs")
+		lab.Unavailable(sw.T, "no mkfs.btrfs, which a disk that freezes needs")
 	}
-	image, at := k.Dir+"/image", k.Dir+"/disk"
-	k.Mkdir(at)
-	k.Must("make an image", errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 128<<20)))
+	image, at := sw.Dir+"/image", sw.Dir+"/disk"
+	sw.Mkdir(at)
+	sw.NoError("make an image", errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 128<<20)))
 	if out, err := exec.Command("mkfs.btrfs", "-q", image).CombinedOutput(); err != nil {
-		lab.Unavailable(k.T, fmt.Sprintf("no disk that freezes: %v: %s", err, out))
+		lab.Unavailable(sw.T, fmt.Sprintf("no disk that freezes: %v: %s", err, out))
 	}
-	if err := k.MountImage(image, at, "btrfs"); err != nil {
-		lab.Unavailable(k.T, fmt.Sprintf("no disk that freezes: %v", err))
+	if err := sw.MountImage(image, at, "btrfs"); err != nil {
+		lab.Unavailable(sw.T, fmt.Sprintf("no disk that freezes: %v", err))
 	}
 	dir, err := os.Open(at)
-	k.Must("open the disk", err)
+	sw.NoError("open the disk", err)
 	frozen := false
 	freeze = func() {
-		k.Must("freeze the disk", unix.IoctlSetInt(int(dir.Fd()), ioctlFreeze, 0))
+		sw.NoError("freeze the disk", unix.IoctlSetInt(int(dir.Fd()), ioctlFreeze, 0))
 		frozen = true
 	}
 	thaw = func() {
 		if frozen {
-			k.Must("thaw the disk", unix.IoctlSetInt(int(dir.Fd()), ioctlThaw, 0))
+			sw.NoError("thaw the disk", unix.IoctlSetInt(int(dir.Fd()), ioctlThaw, 0))
 			frozen = false
 		}
 	}
-	k.T.Cleanup(func() {
+	sw.T.Cleanup(func() {
 		thaw()
 		dir.Close()
 		unix.Unmount(at, unix.MNT_DETACH)
 	})
-	k.State, k.Storage = at+"/state/port_state.json", at+"/metrics"
+	sw.StatePath, sw.StorageDir = at+"/state/port_state.json", at+"/metrics"
 	return freeze, thaw
 }
 
@@ -70,45 +70,45 @@ func mountFreezer(k *switchtest.Keeper) (freeze, thaw func()) {
 // answers again; and SIGTERM needs no more than the kernel's own wait for the
 // write that is under way.
 func TestFrozenDisk(t *testing.T) {
-	k := switchtest.NewKeeper(t)
-	if k == nil {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
 		return
 	}
-	freeze, thaw := mountFreezer(k)
-	k.Write("", "save_interval_secs = 1")
-	d := k.Settle(switchtest.WarmPorts)
-	k.AwaitRecord(1)
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	freeze, thaw := mountFreezer(sw)
+	sw.WriteSettings("", "save_interval_secs = 1")
+	d := sw.BringUpSaved(switchtest.FewPorts)
+	sw.AwaitRestarts(1)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 
 	freeze()
 	for n := range 20 {
-		k.Ip(fmt.Sprintf("link set %s mtu %d", switchtest.PortName(0), 1400+n))
-		inStepAtOnce(k.Cell)
-		s.Get("/metrics")
+		sw.IPLink(fmt.Sprintf("link set %s mtu %d", switchtest.PortName(0), 1400+n))
+		inStepAtOnce(sw.Switch)
+		client.Get("/metrics")
 	}
-	k.Recovered("20 changes on a frozen disk")
-	k.Reload(d)
-	if got := k.StoredPorts(); len(got) != switchtest.WarmPorts || got[0].MTU == 1419 {
+	sw.AwaitRecovery("20 changes on a frozen disk")
+	sw.Reload(d)
+	if got := sw.SavedPorts(); len(got) != switchtest.FewPorts || got[0].MTU == 1419 {
 		t.Errorf("a frozen disk has %+v", got)
 	}
 	thaw()
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		if got := k.StoredPorts(); len(got) != switchtest.WarmPorts || got[0].MTU != 1419 {
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if got := sw.SavedPorts(); len(got) != switchtest.FewPorts || got[0].MTU != 1419 {
 			return fmt.Sprintf("the state file has %+v", got)
 		}
 		return ""
 	})
-	k.Unharmed(d)
+	sw.CheckAfterFault(d)
 
 	freeze()
-	k.Ip("link set " + switchtest.PortName(0) + " mtu 1500")
-	k.Recovered("a change before the end")
-	n := d.States.Len()
+	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1500")
+	sw.AwaitRecovery("a change before the end")
+	n := d.Notifications.Len()
 	d.Signal(syscall.SIGTERM)
-	d.AwaitState(n, switchtest.Patience, "STOPPING=1")
+	d.AwaitNotification(n, switchtest.Timeout, "STOPPING=1")
 	time.Sleep(2500 * time.Millisecond) // it gives files 2 s; a thread in the kernel's hands cannot be killed
 	thaw()
-	if status := d.Wait(switchtest.EndsWithin); status.Signal() != syscall.SIGTERM {
+	if status := d.Wait(switchtest.ExitTimeout); status.Signal() != syscall.SIGTERM {
 		t.Errorf("wait status %#x, want the end by SIGTERM", int(status))
 	}
 }
@@ -119,39 +119,39 @@ func TestFrozenDisk(t *testing.T) {
 // can set CLOCK_REALTIME for a test alone: time_namespaces(7) leave it out. A clock
 // that jumps while the daemon runs is TestClockJumps' in package warmrestart.)
 func TestFilesOfTheFuture(t *testing.T) {
-	k := switchtest.NewKeeper(t)
-	if k == nil {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
 		return
 	}
-	k.Write("", "save_interval_secs = 1\nexport_format = \"both\"")
-	d := k.Settle(switchtest.WarmPorts)
-	k.AwaitRecord(1)
-	k.AwaitSamples(2)
+	sw.WriteSettings("", "save_interval_secs = 1\nexport_format = \"both\"")
+	d := sw.BringUpSaved(switchtest.FewPorts)
+	sw.AwaitRestarts(1)
+	sw.AwaitHistory(2)
 	d.Kill()
-	k.Pop()
+	sw.PopPortTable()
 
 	future := time.Now().AddDate(50, 0, 0)
 	year := regexp.MustCompile(`"20[0-9]{2}-`)
 	ahead := func(b []byte) []byte { return year.ReplaceAll(b, fmt.Appendf(nil, `"%d-`, future.Year())) }
-	for _, f := range []*snapshot.File{k.StateFile(), {Path: k.Storage + "/metrics.json", Schema: 1}} {
+	for _, f := range []*snapshot.File{sw.StateFile(), {Path: sw.StorageDir + "/metrics.json", Schema: 1}} {
 		got, err := f.Peek()
-		k.Must("read", err)
+		sw.NoError("read", err)
 		f.Now, f.BootID, f.Writer, f.Schema = func() time.Time { return future }, got.BootID, got.Writer, got.Schema
-		k.Must("write", errors.Join(f.Save(ahead(got.Body)), os.Chtimes(f.Path, future, future)))
+		sw.NoError("write", errors.Join(f.Save(ahead(got.Body)), os.Chtimes(f.Path, future, future)))
 	}
-	text, err := os.ReadFile(k.Storage + "/history.jsonl")
-	k.Must("read the history", err)
-	switchtest.WriteFile(t, k.Storage+"/history.jsonl", string(ahead(text)))
+	text, err := os.ReadFile(sw.StorageDir + "/history.jsonl")
+	sw.NoError("read the history", err)
+	switchtest.WriteFile(t, sw.StorageDir+"/history.jsonl", string(ahead(text)))
 	lines := strings.Count(string(text), "\n")
-	part := fmt.Sprintf("%s/history-000001-%s.jsonl", k.Storage, future.UTC().Format("20060102T150405Z"))
+	part := fmt.Sprintf("%s/history-000001-%s.jsonl", sw.StorageDir, future.UTC().Format("20060102T150405Z"))
 	switchtest.WriteFile(t, part, string(ahead(text)))
-	k.Must("date it", errors.Join(os.Chtimes(part, future, future), os.Chtimes(k.Storage+"/history.jsonl", future, future)))
+	sw.NoError("date it", errors.Join(os.Chtimes(part, future, future), os.Chtimes(sw.StorageDir+"/history.jsonl", future, future)))
 
-	d = k.Launch()
-	if r := k.AwaitRecord(2); r.Kind != "warm" || r.Changed != 0 || r.At.Year() == future.Year() {
+	d = sw.StartConfigured()
+	if r := sw.AwaitRestarts(2); r.Kind != "warm" || r.Changed != 0 || r.At.Year() == future.Year() {
 		t.Errorf("record %+v, want a warm start of today that changed nothing", r)
 	}
-	samples := k.AwaitSamples(2*lines + 2)
+	samples := sw.AwaitHistory(2*lines + 2)
 	if last := samples[len(samples)-1]; last.Time.Year() == future.Year() {
 		t.Errorf("the last sample is %+v", last)
 	}
@@ -159,20 +159,20 @@ func TestFilesOfTheFuture(t *testing.T) {
 		t.Errorf("a part of the history is gone: %v", err)
 	}
 	switchtest.AwaitDegraded(t)
-	k.Ip("link set " + switchtest.PortName(0) + " mtu 1400")
-	k.Recovered("files of the future")
-	k.Truthful(d, "disk")
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		got, err := k.StateFile().Peek()
+	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
+	sw.AwaitRecovery("files of the future")
+	sw.CheckSelfReport(d, "disk")
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		got, err := sw.StateFile().Peek()
 		if err != nil || got.SavedAt.Year() == future.Year() {
 			return fmt.Sprintf("the state file is of %v, %v", got.SavedAt, err)
 		}
 		return ""
 	})
-	for _, path := range []string{k.State, k.Storage + "/metrics.json"} {
+	for _, path := range []string{sw.StatePath, sw.StorageDir + "/metrics.json"} {
 		if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) > 0 {
 			t.Errorf("set aside as damaged: %q", aside)
 		}
 	}
-	d.DiesBy(syscall.SIGTERM, "after files of the future")
+	d.EndBySignal(syscall.SIGTERM, "after files of the future")
 }

@@ -15,24 +15,24 @@ import (
 // socket, as anyone with CAP_NET_ADMIN can: nothing may come of them but that they
 // are counted (PROTOCOL.md section 12).
 func TestForgedSender(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.BringUp(2)
+	sw.BringUp(2)
 	victim := switchtest.PortName(0)
-	index := c.LinkIndex(victim)
+	index := sw.LinkIndex(victim)
 	forged := func(typ uint16, mtu uint32) []byte {
 		return netlinkraw.AppendLinkMessage(nil, typ, 0, 0, 0, &netlinkraw.Link{
 			Index: index, Name: []byte(victim), Flags: unix.IFF_UP, MTU: mtu, HasMTU: true})
 	}
-	seen, err := switchtest.Monitor(c.Places["STATE_DB"].Tcp())
-	c.Must("monitor", err)
+	seen, err := switchtest.Monitor(sw.Databases["STATE_DB"].TCPAddress())
+	sw.NoError("monitor", err)
 
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	c.Must("open a socket", err)
+	sw.NoError("open a socket", err)
 	defer unix.Close(fd)
-	port, _ := c.NetlinkSocket()
+	port, _ := sw.NetlinkSocket()
 	for _, to := range []*unix.SockaddrNetlink{
 		{Family: unix.AF_NETLINK, Pid: port},
 		{Family: unix.AF_NETLINK, Groups: 1 << (unix.RTNLGRP_LINK - 1)},
@@ -50,11 +50,11 @@ func TestForgedSender(t *testing.T) {
 		}
 	}
 	// What the kernel says after that has come through when this has.
-	c.Ip("link set " + switchtest.PortName(1) + " mtu 1400")
-	c.Recovered("forged messages")
+	sw.IPLink("link set " + switchtest.PortName(1) + " mtu 1400")
+	sw.AwaitRecovery("forged messages")
 
 	const counter, sent = "portsyncd_netlink_forged_total", "10"
-	switchtest.Eventually(t, switchtest.Patience, func() string {
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		if got := switchtest.Scrape(t)[counter]; got != sent {
 			return fmt.Sprintf("%s is %s, want %s", counter, got, sent)
 		}
@@ -62,7 +62,7 @@ func TestForgedSender(t *testing.T) {
 	})
 	commands, _ := seen.From(0)
 	for _, cmd := range commands {
-		if text := strings.Join(cmd.Argv, " "); cmd.Source == "lua" && (strings.Contains(text, "9999") ||
+		if text := strings.Join(cmd.Args, " "); cmd.Source == "lua" && (strings.Contains(text, "9999") ||
 			strings.HasPrefix(strings.ToUpper(text), "DEL ")) {
 			t.Errorf("a forged message led to %q", text)
 		}

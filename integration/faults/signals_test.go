@@ -17,20 +17,20 @@ import (
 // longer than all phases. One that was held may be ready all the same: the
 // connection that listens can be held without harm.
 func TestStopInEveryPhase(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, direction := range directions {
 		t.Run(direction, func(t *testing.T) {
-			c, p := switchtest.NewProxyCell(t)
-			if c == nil {
+			sw, p := switchtest.NewWithProxy(t)
+			if sw == nil {
 				return
 			}
-			conf := c.Config(cutConfig)
-			c.Configure(cutPorts)
+			conf := sw.WriteConfig(cutConfig)
+			sw.ConfigurePorts(cutPorts)
 			step := 500
 			if direction == "replies" {
 				step = 40
 			}
-			if !switchtest.Thorough() {
+			if !switchtest.LongRun() {
 				step *= 2
 			}
 			var slowest time.Duration
@@ -40,20 +40,20 @@ func TestStopInEveryPhase(t *testing.T) {
 				if direction == "replies" {
 					f = switchtest.ProxyFault{Once: true, Hold: true, Replies: at}
 				}
-				c.Do("APPL_DB", "FLUSHDB") // a start from nothing each time
+				sw.Do("APPL_DB", "FLUSHDB") // a start from nothing each time
 				p.Set(f)
-				d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+				d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 				cuts := 0
-				switchtest.Eventually(t, switchtest.Patience, func() string {
+				switchtest.Eventually(t, switchtest.Timeout, func() string {
 					var passed [2]int
 					passed, cuts = p.Count()
-					_, started := d.States.Await(0, 0, func(s string) bool { return s == "READY=1" })
+					_, started := d.Notifications.Await(0, 0, func(s string) bool { return s == "READY=1" })
 					if cuts == 0 && !started {
 						return fmt.Sprintf("%+v: passed have %d bytes, and it is not ready", f, passed)
 					}
 					return ""
 				})
-				slowest = max(slowest, d.DiesBy(syscall.SIGTERM, fmt.Sprintf("held at byte %d of the %s", at, direction)))
+				slowest = max(slowest, d.EndBySignal(syscall.SIGTERM, fmt.Sprintf("held at byte %d of the %s", at, direction)))
 				if cuts == 0 {
 					break
 				}
@@ -71,19 +71,19 @@ func TestStopInEveryPhase(t *testing.T) {
 // TestStopAtAnyMoment asks a daemon to end so many milliseconds after it was
 // started, before the first line of main and after the last write of the start.
 func TestStopAtAnyMoment(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	conf := c.Config("")
-	c.Configure(switchtest.FaultPorts)
+	conf := sw.WriteConfig("")
+	sw.ConfigurePorts(switchtest.ManyPorts)
 	const moments = 60
 	var slowest time.Duration
 	for n := range moments {
-		c.Do("APPL_DB", "FLUSHDB")
-		d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+		sw.Do("APPL_DB", "FLUSHDB")
+		d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 		time.Sleep(time.Duration(n) * time.Millisecond * switchtest.RaceFactor) // the moment
-		slowest = max(slowest, d.DiesBy(syscall.SIGTERM, fmt.Sprintf("%d ms after the start", n)))
+		slowest = max(slowest, d.EndBySignal(syscall.SIGTERM, fmt.Sprintf("%d ms after the start", n)))
 	}
 	t.Logf("%d moments, the slowest end took %v", moments, slowest.Round(time.Millisecond))
 }
@@ -92,17 +92,17 @@ func TestStopAtAnyMoment(t *testing.T) {
 // configuration again, at random moments while links flap: it lives, it is in
 // step, and the last configuration is in effect.
 func TestHeldAndReloaded(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	const holds, hangups = 40, 400
-	c.Configure(switchtest.FaultPorts)
-	d := c.StartWith("")
-	c.Plug(switchtest.FaultPorts)
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	sw.ConfigurePorts(switchtest.ManyPorts)
+	d := sw.StartWith("")
+	sw.AddInterfaces(switchtest.ManyPorts)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	random := rand.New(rand.NewPCG(1, 2))
-	stop := c.Churn()
+	stop := sw.Churn()
 	for range holds {
 		d.Signal(syscall.SIGSTOP)
 		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond) // it is held
@@ -111,44 +111,44 @@ func TestHeldAndReloaded(t *testing.T) {
 	}
 	for n := range hangups {
 		format := []string{"prometheus", "json"}[n%2]
-		c.Config(fmt.Sprintf("[metrics]\nexport_format = %q\n", format))
+		sw.WriteConfig(fmt.Sprintf("[metrics]\nexport_format = %q\n", format))
 		d.Signal(syscall.SIGHUP)
 	}
 	stop()
 	// The last file is of the last SIGHUP, whichever of them were one to the
 	// daemon.
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		if got := s.Ask("GET", "/metrics").Header.Get("Content-Type"); got != switchtest.JsonText {
-			return fmt.Sprintf("/metrics is %s, the last file asks for %s", got, switchtest.JsonText)
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if got := client.Request("GET", "/metrics").Header.Get("Content-Type"); got != switchtest.JSONType {
+			return fmt.Sprintf("/metrics is %s, the last file asks for %s", got, switchtest.JSONType)
 		}
 		return ""
 	})
-	c.Recovered(fmt.Sprintf("held %d times, reloaded %d times", holds, hangups))
-	c.Unharmed(d)
-	d.DiesBy(syscall.SIGTERM, "after all that")
+	sw.AwaitRecovery(fmt.Sprintf("held %d times, reloaded %d times", holds, hangups))
+	sw.CheckAfterFault(d)
+	d.EndBySignal(syscall.SIGTERM, "after all that")
 }
 
 // TestHangupsAtStart sends SIGHUP without a pause from the moment that the
 // process exists: the daemon starts all the same.
 func TestHangupsAtStart(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(1)
+	sw.ConfigurePorts(1)
 	// Until a program has said what is to become of it, SIGHUP ends the process
 	// (signal(7)), so it has to be ignored to begin with, which a child inherits.
 	signal.Ignore(syscall.SIGHUP)
-	d := c.Start(switchtest.Launch{})
+	d := sw.Start(switchtest.StartOptions{})
 	deadline := time.Now().Add(200 * time.Millisecond * switchtest.RaceFactor)
 	for time.Now().Before(deadline) {
 		d.Signal(syscall.SIGHUP)
 	}
 	d.AwaitReady()
-	c.Pop()
-	c.AddPort(switchtest.PortName(0))
-	c.AwaitInitDone()
-	c.Recovered("hang-ups at the start")
-	c.Unharmed(d)
-	d.DiesBy(syscall.SIGTERM, "after them")
+	sw.PopPortTable()
+	sw.AddPort(switchtest.PortName(0))
+	sw.AwaitInitDone()
+	sw.AwaitRecovery("hang-ups at the start")
+	sw.CheckAfterFault(d)
+	d.EndBySignal(syscall.SIGTERM, "after them")
 }

@@ -12,10 +12,10 @@ import (
 
 // provoke does something again and again until a reason shows.
 func (p *patient) provoke(code string, limit time.Duration, something func()) {
-	p.Cell.T.Helper()
-	switchtest.Eventually(p.Cell.T, limit, func() string {
+	p.Switch.T.Helper()
+	switchtest.Eventually(p.Switch.T, limit, func() string {
 		something()
-		a, err := p.Try("GET", "/healthz")
+		a, err := p.TryRequest("GET", "/healthz")
 		if err != nil || !strings.Contains(a.Body, "\n- "+code+": ") {
 			return fmt.Sprintf("/healthz answers %d %q, %v, want %s", a.Code, a.Body, err, code)
 		}
@@ -25,9 +25,9 @@ func (p *patient) provoke(code string, limit time.Duration, something func()) {
 
 // outlast waits until a reason is gone.
 func (p *patient) outlast(code string, limit time.Duration) {
-	p.Cell.T.Helper()
-	switchtest.Eventually(p.Cell.T, limit, func() string {
-		if a, err := p.Try("GET", "/healthz"); err != nil || strings.Contains(a.Body, "\n- "+code+": ") {
+	p.Switch.T.Helper()
+	switchtest.Eventually(p.Switch.T, limit, func() string {
+		if a, err := p.TryRequest("GET", "/healthz"); err != nil || strings.Contains(a.Body, "\n- "+code+": ") {
 			return fmt.Sprintf("/healthz answers %d %q, %v", a.Code, a.Body, err)
 		}
 		return ""
@@ -37,25 +37,25 @@ func (p *patient) outlast(code string, limit time.Duration) {
 // TestHealthOfPortInitDone keeps back the interface of one port for the minute
 // that PortInitDone is waited for.
 func TestHealthOfPortInitDone(t *testing.T) {
-	if !switchtest.Thorough() && !lab.Inside() {
+	if !switchtest.LongRun() && !lab.Inside() {
 		t.Skip("takes a minute: with PORTSYNCD_REQUIRE_INTEGRATION=1 only; TestHealthOfPortInitDone in portsync waits for less")
 	}
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(2)
-	d := c.StartWith("")
-	c.Pop()
-	c.AddPort(switchtest.PortName(1))
-	p := newPatient(c, d)
+	sw.ConfigurePorts(2)
+	d := sw.StartWith("")
+	sw.PopPortTable()
+	sw.AddPort(switchtest.PortName(1))
+	p := newPatient(sw, d)
 	p.suffers(ailment{code: "port_init_late",
-		begin: func() { p.provoke("port_init_late", time.Minute+switchtest.Patience, func() {}) },
+		begin: func() { p.provoke("port_init_late", time.Minute+switchtest.Timeout, func() {}) },
 		end: func() {
-			c.AddPort(switchtest.PortName(0))
-			c.AwaitInitDone()
+			sw.AddPort(switchtest.PortName(0))
+			sw.AwaitInitDone()
 		},
 		recurs: true})
-	c.AwaitInStep(switchtest.Patience)
-	c.Unharmed(d)
+	sw.AwaitInSync(switchtest.Timeout)
+	sw.CheckAfterFault(d)
 }

@@ -32,14 +32,14 @@ type linkNews struct {
 
 // observeLinks records the link messages of this network namespace, with a buffer
 // that is not to overrun.
-func observeLinks(c *switchtest.Cell) *switchtest.Record[linkNews] {
-	c.T.Helper()
+func observeLinks(sw *switchtest.Switch) *switchtest.Record[linkNews] {
+	sw.T.Helper()
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	c.Must("open a netlink socket", err)
+	sw.NoError("open a netlink socket", err)
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 256<<20) != nil {
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 256<<20) // an ordinary user's
 	}
-	c.Must("listen to links", unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}))
+	sw.NoError("listen to links", unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}))
 	news := new(switchtest.Record[linkNews])
 	go func() {
 		buf := make([]byte, 1<<20)
@@ -104,20 +104,20 @@ type rowCounts struct {
 type rowBook struct {
 	rowCounts
 	state  int // number of STATE_DB
-	rows   switchtest.Book
+	rows   switchtest.Rows
 	jammed map[string]bool
 	script map[string]bool // ports that the script under way wrote; nil if none is
 	failed bool            // a part of it was refused
 }
 
 func newRowBook(state int) *rowBook {
-	return &rowBook{state: state, rows: make(switchtest.Book), jammed: make(map[string]bool), rowCounts: rowCounts{changes: make(map[string]float64)}}
+	return &rowBook{state: state, rows: make(switchtest.Rows), jammed: make(map[string]bool), rowCounts: rowCounts{changes: make(map[string]float64)}}
 }
 
 // take takes the next command.
-func (b *rowBook) take(c switchtest.Command) {
+func (b *rowBook) take(c switchtest.RedisCommand) {
 	daemon := strings.HasPrefix(c.Source, "unix:")
-	word := strings.ToLower(c.Argv[0])
+	word := strings.ToLower(c.Args[0])
 	if c.Source != "lua" {
 		b.endScript()
 		if daemon && (word == "evalsha" || word == "eval") {
@@ -127,11 +127,11 @@ func (b *rowBook) take(c switchtest.Command) {
 	if daemon {
 		b.commands++
 	}
-	if c.Db != b.state || len(c.Argv) < 2 {
+	if c.DB != b.state || len(c.Args) < 2 {
 		return
 	}
-	port, isRow := strings.CutPrefix(c.Argv[1], switchtest.StatePort)
-	if daemon && word == "keys" && c.Argv[1] == switchtest.StatePort+"*" {
+	port, isRow := strings.CutPrefix(c.Args[1], switchtest.StatePort)
+	if daemon && word == "keys" && c.Args[1] == switchtest.StatePort+"*" {
 		b.comparisons++
 	}
 	if !isRow || port == "" {
@@ -140,7 +140,7 @@ func (b *rowBook) take(c switchtest.Command) {
 	switch word {
 	case "set":
 		b.jammed[port] = true
-		b.rows[port] = map[string]string{"": c.Argv[2]}
+		b.rows[port] = map[string]string{"": c.Args[2]}
 	case "del":
 		delete(b.jammed, port)
 		b.rows.Apply(port, "DEL", nil)
@@ -149,9 +149,9 @@ func (b *rowBook) take(c switchtest.Command) {
 			b.script[port] = true
 		}
 	case "hdel":
-		b.rows.Apply(port, "HDEL", map[string]string{c.Argv[2]: ""})
+		b.rows.Apply(port, "HDEL", map[string]string{c.Args[2]: ""})
 	case "hset":
-		b.set(port, switchtest.Pairs(c.Argv[2:]), c.Source == "lua")
+		b.set(port, switchtest.FieldMap(c.Args[2:]), c.Source == "lua")
 	}
 }
 
@@ -178,20 +178,20 @@ func (b *rowBook) endScript() {
 			b.batches++
 			b.batchPorts += float64(n)
 		}
-		b.refusals += float64(switchtest.Bit(b.failed))
+		b.refusals += float64(switchtest.BoolToInt(b.failed))
 	}
 	b.script, b.failed = nil, false
 }
 
 // observeFiles counts how often each file of some directories is replaced.
-func observeFiles(c *switchtest.Cell, dirs ...string) *switchtest.Record[string] {
-	c.T.Helper()
+func observeFiles(sw *switchtest.Switch, dirs ...string) *switchtest.Record[string] {
+	sw.T.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
-	c.Must("watch files", err)
+	sw.NoError("watch files", err)
 	for _, dir := range dirs {
-		c.Must("make a directory", os.MkdirAll(dir, 0o755))
+		sw.NoError("make a directory", os.MkdirAll(dir, 0o755))
 		_, err := unix.InotifyAddWatch(fd, dir, unix.IN_MOVED_TO)
-		c.Must("watch "+dir, err)
+		sw.NoError("watch "+dir, err)
 	}
 	replaced := new(switchtest.Record[string])
 	go func() {
@@ -226,13 +226,13 @@ func count[T any](r *switchtest.Record[T], cond func(T) bool) (n float64) {
 // receiveBufferOf asks the kernel for the receive buffer of a process's socket in
 // the group of link messages, by a copy of its descriptor; 0 if that is
 // forbidden.
-func receiveBufferOf(c *switchtest.Cell, pid int) (size float64) {
-	c.T.Helper()
+func receiveBufferOf(sw *switchtest.Switch, pid int) (size float64) {
+	sw.T.Helper()
 	process, err := unix.PidfdOpen(pid, 0)
-	c.Must("open the daemon's process", err)
+	sw.NoError("open the daemon's process", err)
 	defer unix.Close(process)
 	entries, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-	c.Must("list the daemon's descriptors", err)
+	sw.NoError("list the daemon's descriptors", err)
 	for _, e := range entries {
 		var n int
 		fmt.Sscan(filepath.Base(e), &n)
@@ -243,7 +243,7 @@ func receiveBufferOf(c *switchtest.Cell, pid int) (size float64) {
 		address, err := unix.Getsockname(fd)
 		if _, ok := address.(*unix.SockaddrNetlink); err == nil && ok {
 			bytes, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
-			c.Must("ask for the receive buffer", err)
+			sw.NoError("ask for the receive buffer", err)
 			size = float64(bytes)
 		}
 		unix.Close(fd)

@@ -112,7 +112,7 @@ func by(name, label string, values func(o *observed) map[string]float64) numberR
 var none = numberRule{exact: func(*observed) map[string]float64 { return nil }}
 
 // perPort is the rule of a family with a series for each port.
-func perPort(name string, value func(p switchtest.ShownPort) float64) numberRule {
+func perPort(name string, value func(p switchtest.ReportedPort) float64) numberRule {
 	return by(name, "port", func(o *observed) map[string]float64 {
 		all := make(map[string]float64)
 		for n := range numberPorts {
@@ -264,15 +264,15 @@ var numberRules = map[string]numberRule{
 	}),
 	"portsyncd_last_progress_timestamp_seconds": recent("nobody but the daemon reads the clock when an answer arrives"),
 
-	"portsyncd_port_admin_up":  perPort("portsyncd_port_admin_up", func(p switchtest.ShownPort) float64 { return float64(switchtest.BitOf(p.Admin)) }),
-	"portsyncd_port_oper_up":   perPort("portsyncd_port_oper_up", func(p switchtest.ShownPort) float64 { return float64(switchtest.BitOf(p.Oper)) }),
-	"portsyncd_port_mtu_bytes": perPort("portsyncd_port_mtu_bytes", func(p switchtest.ShownPort) float64 { return float64(p.MTU) }),
-	"portsyncd_port_present":   perPort("portsyncd_port_present", func(switchtest.ShownPort) float64 { return 1 }),
-	"portsyncd_port_written":   perPort("portsyncd_port_written", func(switchtest.ShownPort) float64 { return 1 }),
+	"portsyncd_port_admin_up":  perPort("portsyncd_port_admin_up", func(p switchtest.ReportedPort) float64 { return float64(switchtest.UpToInt(p.Admin)) }),
+	"portsyncd_port_oper_up":   perPort("portsyncd_port_oper_up", func(p switchtest.ReportedPort) float64 { return float64(switchtest.UpToInt(p.Oper)) }),
+	"portsyncd_port_mtu_bytes": perPort("portsyncd_port_mtu_bytes", func(p switchtest.ReportedPort) float64 { return float64(p.MTU) }),
+	"portsyncd_port_present":   perPort("portsyncd_port_present", func(switchtest.ReportedPort) float64 { return 1 }),
+	"portsyncd_port_written":   perPort("portsyncd_port_written", func(switchtest.ReportedPort) float64 { return 1 }),
 	"portsyncd_port_carrier_up_changes_total": perPort("portsyncd_port_carrier_up_changes_total",
-		func(p switchtest.ShownPort) float64 { return float64(p.CarrierUp) }),
+		func(p switchtest.ReportedPort) float64 { return float64(p.CarrierUp) }),
 	"portsyncd_port_carrier_down_changes_total": perPort("portsyncd_port_carrier_down_changes_total",
-		func(p switchtest.ShownPort) float64 { return float64(p.CarrierDown) }),
+		func(p switchtest.ReportedPort) float64 { return float64(p.CarrierDown) }),
 	"portsyncd_port_changes_total": by("portsyncd_port_changes_total", "port", func(o *observed) map[string]float64 {
 		return o.writes.changes
 	}),
@@ -289,7 +289,7 @@ var numberRules = map[string]numberRule{
 	"portsyncd_netlink_forged_total":    none,
 	"portsyncd_netlink_malformed_total": none,
 	"portsyncd_netlink_receive_buffer_bytes": only("portsyncd_netlink_receive_buffer_bytes", func(o *observed) float64 {
-		return receiveBufferOf(o.Cell, o.d.Cmd.Process.Pid)
+		return receiveBufferOf(o.Switch, o.d.Cmd.Process.Pid)
 	}),
 
 	"portsyncd_warm_restarts":               none,

@@ -29,12 +29,12 @@ import (
 //
 //	PORTSYNCD_MODEL_SEED  seed of the storm, by default 1
 func TestEveryNumber(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	o := newObserved(c, r)
-	seed := switchtest.Number(t, "PORTSYNCD_MODEL_SEED", 1)
+	o := newObserved(sw, r)
+	seed := switchtest.EnvNumber(t, "PORTSYNCD_MODEL_SEED", 1)
 	t.Logf("PORTSYNCD_MODEL_SEED=%d", seed)
 	o.random = rand.New(rand.NewPCG(uint64(seed), 1))
 	o.Start()
@@ -55,16 +55,16 @@ const numberPorts = 8
 
 // observed is a daemon and all that is counted of it.
 type observed struct {
-	*switchtest.Cell
+	*switchtest.Switch
 	redis  *switchtest.RedisServer
 	random *rand.Rand
 	conf   string
-	d      *switchtest.Program
-	web    *switchtest.Site
+	d      *switchtest.Daemon
+	web    *switchtest.Client
 	begun  time.Time
 
 	news     *switchtest.Record[linkNews]
-	commands *switchtest.Record[switchtest.Command]
+	commands *switchtest.Record[switchtest.RedisCommand]
 	files    *switchtest.Record[string]
 	answers  *answerCount
 	answered map[string]float64 // HTTP requests answered before the last reading, by path and status
@@ -77,7 +77,7 @@ type observed struct {
 	resyncs map[string]float64
 
 	writes rowCounts // at the end
-	facts  map[string]switchtest.ShownPort
+	facts  map[string]switchtest.ReportedPort
 	final  switchtest.SelfReport
 }
 
@@ -91,10 +91,10 @@ type linkCounts struct {
 // countLinks returns what a dump of this moment shows.
 func (o *observed) countLinks() (n linkCounts) {
 	o.T.Helper()
-	o.Must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+	o.NoError("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		n.links++
-		n.nameless += float64(switchtest.Bit(!switchtest.IsPortName(string(l.Name))))
-		n.unserved += float64(switchtest.Bit(isUnserved(string(l.Name))))
+		n.nameless += float64(switchtest.BoolToInt(!switchtest.IsPortName(string(l.Name))))
+		n.unserved += float64(switchtest.BoolToInt(isUnserved(string(l.Name))))
 	}))
 	return n
 }
@@ -129,19 +129,19 @@ func (a *answerCount) counted() map[string]float64 {
 	return maps.Clone(a.answered)
 }
 
-func newObserved(c *switchtest.Cell, r *switchtest.RedisServer) *observed {
-	c.T.Helper()
-	o := &observed{Cell: c, redis: r, conf: c.Dir + "/numbers.conf", answers: &answerCount{answered: make(map[string]float64)},
+func newObserved(sw *switchtest.Switch, r *switchtest.RedisServer) *observed {
+	sw.T.Helper()
+	o := &observed{Switch: sw, redis: r, conf: sw.Dir + "/numbers.conf", answers: &answerCount{answered: make(map[string]float64)},
 		resyncs: map[string]float64{"start": 1}}
-	c.Configure(numberPorts)
-	for _, ops := range []error{c.Links.AddBridge(switchtest.ModelBridge), c.Links.AddVeth("uplink", "uplink-peer"), c.Links.AddVeth("mark", "mark-peer")} {
-		c.Must("make interfaces", ops)
+	sw.ConfigurePorts(numberPorts)
+	for _, ops := range []error{sw.Links.AddBridge(switchtest.Bridge), sw.Links.AddVeth("uplink", "uplink-peer"), sw.Links.AddVeth("mark", "mark-peer")} {
+		sw.NoError("make interfaces", ops)
 	}
-	o.news = observeLinks(c)
+	o.news = observeLinks(sw)
 	var err error
-	o.commands, err = switchtest.Monitor(c.Places["APPL_DB"].Tcp())
-	c.Must("MONITOR", err)
-	o.files = observeFiles(c, c.Dir+"/numbers", c.Dir+"/numbers/metrics")
+	o.commands, err = switchtest.Monitor(sw.Databases["APPL_DB"].TCPAddress())
+	sw.NoError("MONITOR", err)
+	o.files = observeFiles(sw, sw.Dir+"/numbers", sw.Dir+"/numbers/metrics")
 	return o
 }
 
@@ -158,12 +158,12 @@ func (o *observed) Start() {
 	o.write(0)
 	o.begun = time.Now()
 	o.countDump()
-	o.d = o.Cell.Start(switchtest.Launch{Args: []string{"-c", o.conf}})
+	o.d = o.Switch.Start(switchtest.StartOptions{Args: []string{"-c", o.conf}})
 	o.d.AwaitReady()
-	o.web = switchtest.NewSite(o.T, switchtest.HttpAddress)
-	o.answers.RoundTripper = o.web.Client.Transport
-	o.web.Client.Transport = o.answers
-	o.Pop()
+	o.web = switchtest.NewClient(o.T, switchtest.HTTPAddress)
+	o.answers.RoundTripper = o.web.HTTP.Transport
+	o.web.HTTP.Transport = o.answers
+	o.PopPortTable()
 	for n := range numberPorts {
 		o.AddPort(switchtest.PortName(n))
 	}
@@ -190,7 +190,7 @@ func (o *observed) rest() {
 		n = o.news.Len()
 		o.news.Await(n, 1100*time.Millisecond, func(linkNews) bool { return true })
 	}
-	o.TruthfulAt(o.web, o.d)
+	o.CheckSelfReportAt(o.web, o.d)
 }
 
 // storm changes links at random, n times and without a pause.
@@ -198,7 +198,7 @@ func (o *observed) storm(n int) {
 	o.T.Helper()
 	away, member := make(map[string]bool), make(map[string]bool)
 	back := func(name string) {
-		o.Must("rename back", o.Links.Rename("away-"+name, name))
+		o.NoError("rename back", o.Links.Rename("away-"+name, name))
 		delete(away, name)
 		o.SetUp(name)
 	}
@@ -210,34 +210,34 @@ func (o *observed) storm(n int) {
 		}
 		switch o.random.IntN(12) {
 		case 0:
-			o.Must("delete", o.Links.Delete(name))
+			o.NoError("delete", o.Links.Delete(name))
 			delete(member, name)
 			o.AddPort(name)
 		case 1:
-			o.Must("set down", o.Links.SetUp(name, false))
-			o.Must("rename", o.Links.Rename(name, "away-"+name))
+			o.NoError("set down", o.Links.SetUp(name, false))
+			o.NoError("rename", o.Links.Rename(name, "away-"+name))
 			away[name] = true
 		case 2:
 			if member[name] {
-				o.Must("leave the bridge", o.Links.NoMaster(name))
+				o.NoError("leave the bridge", o.Links.NoMaster(name))
 			} else {
-				o.Must("join the bridge", o.Links.SetMaster(name, switchtest.ModelBridge))
+				o.NoError("join the bridge", o.Links.SetMaster(name, switchtest.Bridge))
 			}
 			member[name] = !member[name]
 		case 3, 4:
-			o.Must("flap", o.Links.SetUp(switchtest.PeerName(name), false))
-			o.Must("flap", o.Links.SetUp(switchtest.PeerName(name), true))
+			o.NoError("flap", o.Links.SetUp(switchtest.PeerName(name), false))
+			o.NoError("flap", o.Links.SetUp(switchtest.PeerName(name), true))
 		case 5:
-			o.Must("set down", o.Links.SetUp(name, false))
-			o.Must("set up", o.Links.SetUp(name, true))
+			o.NoError("set down", o.Links.SetUp(name, false))
+			o.NoError("set up", o.Links.SetUp(name, true))
 		case 6:
-			o.Must("touch", o.Links.SetTxQueueLen(name, 1000+o.random.IntN(1000)))
+			o.NoError("touch", o.Links.SetTxQueueLen(name, 1000+o.random.IntN(1000)))
 		case 7:
-			o.Must("change the uplink", o.Links.SetMTU("uplink", 1400+o.random.IntN(100)))
+			o.NoError("change the uplink", o.Links.SetMTU("uplink", 1400+o.random.IntN(100)))
 		case 8:
-			o.Must("change the port without a row", o.Links.SetMTU(switchtest.PortName(numberPorts), 1400+o.random.IntN(100)))
+			o.NoError("change the port without a row", o.Links.SetMTU(switchtest.PortName(numberPorts), 1400+o.random.IntN(100)))
 		default:
-			o.Must("set MTU", o.Links.SetMTU(name, 1400+o.random.IntN(100)))
+			o.NoError("set MTU", o.Links.SetMTU(name, 1400+o.random.IntN(100)))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(away)) {
@@ -251,8 +251,8 @@ func (o *observed) refuse() {
 	o.T.Helper()
 	o.Do("STATE_DB", "SET", switchtest.StatePort+switchtest.PortName(1), "a string")
 	for n := range 20 {
-		o.Must("set MTU", o.Links.SetMTU(switchtest.PortName(1), 1300+n))
-		o.Must("set MTU", o.Links.SetMTU(switchtest.PortName(2), 1300+n))
+		o.NoError("set MTU", o.Links.SetMTU(switchtest.PortName(1), 1300+n))
+		o.NoError("set MTU", o.Links.SetMTU(switchtest.PortName(2), 1300+n))
 	}
 	o.web.AwaitValue(`portsyncd_port_written{port="`+switchtest.PortName(1)+`"}`, 0)
 	time.Sleep(300 * time.Millisecond) // the time for which it refuses
@@ -295,7 +295,7 @@ func (o *observed) audited() {
 	o.Do("STATE_DB", "HSET", switchtest.StatePort+switchtest.PortName(4), "admin_status", "sideways")
 	o.Do("STATE_DB", "HSET", switchtest.StatePort+switchtest.PortName(99), "state", "ok", "netdev_oper_status", "up")
 	o.reloaded(1)
-	switchtest.Eventually(o.T, switchtest.Patience, func() string {
+	switchtest.Eventually(o.T, switchtest.Timeout, func() string {
 		if n := o.web.Scrape().Samples["portsyncd_audits_total"]; n < 2 {
 			return fmt.Sprintf("%v audits", n)
 		}
@@ -309,9 +309,9 @@ func (o *observed) audited() {
 func (o *observed) reloaded(audit int) {
 	o.T.Helper()
 	o.write(audit)
-	n := o.d.States.Len()
+	n := o.d.Notifications.Len()
 	o.d.Signal(syscall.SIGHUP)
-	o.d.AwaitState(n, switchtest.Patience, "READY=1")
+	o.d.AwaitNotification(n, switchtest.Timeout, "READY=1")
 }
 
 // compare reads everything once all is quiet, and holds each family to its rule.
@@ -319,7 +319,7 @@ func (o *observed) compare() {
 	t := o.T
 	t.Helper()
 	resting := time.Now()
-	switchtest.Eventually(t, switchtest.Patience, func() string {
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		before := o.marked()
 		o.fileFacts = o.look()
 		o.answered = o.answers.counted()
@@ -368,7 +368,7 @@ func (o *observed) compare() {
 			t.Errorf("%s has a rule and is not exposed", name)
 		}
 	}
-	if wrong := o.final.Disagreement(); wrong != "" {
+	if wrong := o.final.Inconsistency(); wrong != "" {
 		t.Error(wrong)
 	}
 	o.compareHistory()
@@ -383,22 +383,22 @@ func (o *observed) marked() float64 {
 	o.marks++
 	text := fmt.Sprintf("mark %d", o.marks)
 	o.Do("APPL_DB", "ECHO", text)
-	if _, ok := o.commands.Await(0, switchtest.Patience, func(c switchtest.Command) bool { return len(c.Argv) == 2 && c.Argv[1] == text }); !ok {
+	if _, ok := o.commands.Await(0, switchtest.Timeout, func(c switchtest.RedisCommand) bool { return len(c.Args) == 2 && c.Args[1] == text }); !ok {
 		o.T.Fatal("MONITOR has ended")
 	}
-	return count(o.commands, func(c switchtest.Command) bool { return strings.HasPrefix(c.Source, "unix:") })
+	return count(o.commands, func(c switchtest.RedisCommand) bool { return strings.HasPrefix(c.Source, "unix:") })
 }
 
 // Count works out what the observers have seen.
 func (o *observed) count() {
 	o.T.Helper()
-	book := newRowBook(o.Places["STATE_DB"].Number)
+	book := newRowBook(o.Databases["STATE_DB"].Number)
 	commands, _ := o.commands.From(0)
 	for _, c := range commands {
 		book.take(c)
 	}
 	book.endScript()
-	o.writes, o.facts = book.rowCounts, o.KernelFacts()
+	o.writes, o.facts = book.rowCounts, o.KernelPorts()
 }
 
 // lastSample returns the newest line of the history.

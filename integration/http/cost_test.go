@@ -19,20 +19,20 @@ import (
 // the runtime's monitor thread then naps fifty times before it sleeps again
 // (runtime/proc.go, sysmon).
 func TestIdle(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(switchtest.FaultPorts)
-	conf := c.Config(fmt.Sprintf("[metrics]\nlisten = [%q, %q]\nprofiling = true\nexport_format = \"both\"\n",
-		switchtest.HttpAddress, "unix:"+filepath.Join(c.Dir, "s")))
-	d := c.Start(switchtest.Launch{Args: []string{"-c", conf}, Env: []string{"WATCHDOG_USEC=120000000"}})
+	sw.ConfigurePorts(switchtest.ManyPorts)
+	conf := sw.WriteConfig(fmt.Sprintf("[metrics]\nlisten = [%q, %q]\nprofiling = true\nexport_format = \"both\"\n",
+		switchtest.HTTPAddress, "unix:"+filepath.Join(sw.Dir, "s")))
+	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}, Env: []string{"WATCHDOG_USEC=120000000"}})
 	d.AwaitReady()
-	c.Plug(switchtest.FaultPorts)
-	s := switchtest.NewSite(t, switchtest.HttpAddress) // which keeps its connection
-	s.Get("/metrics.json")
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		if s.Scrape().Value(t, `portsyncd_snapshot_saves_total{file="state"}`) == 0 {
+	sw.AddInterfaces(switchtest.ManyPorts)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress) // which keeps its connection
+	client.Get("/metrics.json")
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if client.Scrape().Value(t, `portsyncd_snapshot_saves_total{file="state"}`) == 0 {
 			return "the ports are not saved yet"
 		}
 		return ""
@@ -80,18 +80,18 @@ func voluntarySwitches(t *testing.T, pid int) int {
 // TestScrapeTime times scrapes of a daemon with 512 ports on real links, each
 // over HTTP from request to last byte.
 func TestScrapeTime(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	const ports, scrapes = 512, 50
 	begin := time.Now()
-	c.Configure(ports)
-	d := c.StartReady()
-	c.Plug(ports)
+	sw.ConfigurePorts(ports)
+	d := sw.StartReady()
+	sw.AddInterfaces(ports)
 	t.Logf("%d ports in step after %v", ports, time.Since(begin).Round(time.Millisecond))
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
-	e := s.Scrape()
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
+	e := client.Scrape()
 	perPort := 0
 	for series := range e.Samples {
 		if strings.Contains(series, `{port="`) {
@@ -115,7 +115,7 @@ func TestScrapeTime(t *testing.T) {
 				headers = nil
 			}
 			begin := time.Now()
-			bytes = len(s.Get(form.path, headers...))
+			bytes = len(client.Get(form.path, headers...))
 			took = append(took, time.Since(begin))
 		}
 		slices.Sort(took)

@@ -115,45 +115,45 @@ var operatorQuestions = []struct {
 // TestFamilies breaks what can be broken and looks for the series that tell of
 // it: all exist, those of what happened have moved and the others have not.
 func TestFamilies(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(switchtest.FaultPorts)
-	d := c.StartWith("[health]\naudit_interval_secs = 1\n")
-	c.Plug(switchtest.FaultPorts)
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	sw.ConfigurePorts(switchtest.ManyPorts)
+	d := sw.StartWith("[health]\naudit_interval_secs = 1\n")
+	sw.AddInterfaces(switchtest.ManyPorts)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 
-	c.AddPort(switchtest.PortName(switchtest.FaultPorts)) // nobody configured it
-	c.Must("delete", c.Links.Delete(switchtest.PortName(switchtest.FaultPorts-1)))
-	c.AwaitInStep(switchtest.Patience)
-	c.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(1), "mtu", "1")
-	c.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(99), "state", "ok", "netdev_oper_status", "up")
-	c.AwaitInStep(switchtest.Patience)
+	sw.AddPort(switchtest.PortName(switchtest.ManyPorts)) // nobody configured it
+	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(switchtest.ManyPorts-1)))
+	sw.AwaitInSync(switchtest.Timeout)
+	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(1), "mtu", "1")
+	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(99), "state", "ok", "netdev_oper_status", "up")
+	sw.AwaitInSync(switchtest.Timeout)
 
 	d.Signal(syscall.SIGSTOP)
-	c.Overrun(switchtest.FaultPorts - 1)
+	sw.Overrun(switchtest.ManyPorts - 1)
 	d.Signal(syscall.SIGCONT)
-	c.AwaitInStep(switchtest.Patience)
+	sw.AwaitInSync(switchtest.Timeout)
 
-	c.Do("STATE_DB", "CONFIG", "SET", "maxmemory", "1")
-	c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(2), 1300))
-	if a := s.Await("/healthz", 503); !strings.Contains(a.Body, "refuse") {
+	sw.Do("STATE_DB", "CONFIG", "SET", "maxmemory", "1")
+	sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(2), 1300))
+	if a := client.AwaitCode("/healthz", 503); !strings.Contains(a.Body, "refuse") {
 		t.Errorf("health with a full database: %q", a.Body)
 	}
-	s.AwaitValue("portsyncd_backlog_ports", 1)
-	c.Do("STATE_DB", "CONFIG", "SET", "maxmemory", "0")
-	c.AwaitInStep(switchtest.Patience)
-	s.Await("/healthz", 200)
-	c.Do("APPL_DB", "SAVE")
-	r.Kill()
-	c.HangUp()
-	s.Await("/healthz", 503)
-	c.Must("restart", r.Again())
-	c.AwaitInStep(switchtest.Patience)
+	client.AwaitValue("portsyncd_backlog_ports", 1)
+	sw.Do("STATE_DB", "CONFIG", "SET", "maxmemory", "0")
+	sw.AwaitInSync(switchtest.Timeout)
+	client.AwaitCode("/healthz", 200)
+	sw.Do("APPL_DB", "SAVE")
+	r.Stop()
+	sw.CloseConns()
+	client.AwaitCode("/healthz", 503)
+	sw.NoError("restart", r.Restart())
+	sw.AwaitInSync(switchtest.Timeout)
 
-	s.AwaitValue("portsyncd_backlog_ports", 0)
-	e := s.Scrape()
+	client.AwaitValue("portsyncd_backlog_ports", 0)
+	e := client.Scrape()
 	kinds := make(map[string]string)
 	for _, f := range e.Families {
 		for _, series := range f.Series {

@@ -108,7 +108,7 @@ func attack(ctx context.Context, wg *sync.WaitGroup, clients int, behave func(co
 		wg.Go(func() {
 			var d net.Dialer
 			for ctx.Err() == nil {
-				if conn, err := d.DialContext(ctx, "tcp", switchtest.HttpAddress); err == nil {
+				if conn, err := d.DialContext(ctx, "tcp", switchtest.HTTPAddress); err == nil {
 					stop := context.AfterFunc(ctx, func() { conn.Close() })
 					behave(ctx, conn)
 					stop()
@@ -124,22 +124,22 @@ func attack(ctx context.Context, wg *sync.WaitGroup, clients int, behave func(co
 // clients, and looks that good scrapes go on, that memory stays bounded, and that
 // all is given back.
 func TestHTTPHostile(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	d := c.BringUp(hostilePorts)
-	good := switchtest.NewSite(t, switchtest.HttpAddress)
-	good.Client.Transport.(*http.Transport).DisableKeepAlives = true // it has to find a place each time
+	d := sw.BringUp(hostilePorts)
+	good := switchtest.NewClient(t, switchtest.HTTPAddress)
+	good.HTTP.Transport.(*http.Transport).DisableKeepAlives = true // it has to find a place each time
 	before := good.Scrape()
-	defer burst(c)()
+	defer burst(sw)()
 
 	for _, a := range attacks {
 		// Something else on the machine looks like an attack that succeeds, but
 		// not three times in a row.
 		for try := 1; ; try++ {
-			quiet := observe(c, d, good, calmFor, func(context.Context, *sync.WaitGroup) {})
-			got := observe(c, d, good, hostileFor, func(ctx context.Context, wg *sync.WaitGroup) {
+			quiet := observe(sw, d, good, calmFor, func(context.Context, *sync.WaitGroup) {})
+			got := observe(sw, d, good, hostileFor, func(ctx context.Context, wg *sync.WaitGroup) {
 				attack(ctx, wg, a.clients, a.behave)
 			})
 			t.Logf("%d x %s: %s\n    without: %s", a.clients, a.name, got, quiet)
@@ -154,7 +154,7 @@ func TestHTTPHostile(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"go_goroutines", "process_open_fds"} {
-		switchtest.Eventually(t, switchtest.Patience, func() string {
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
 			if is, was := good.Scrape().Value(t, name), before.Value(t, name); is > was+4 {
 				return fmt.Sprintf("%s was %v before all attacks and is %v", name, was, is)
 			}
@@ -168,8 +168,8 @@ func TestHTTPHostile(t *testing.T) {
 
 // burst changes 64 links twenty times a second until the returned function is
 // called.
-func burst(c *switchtest.Cell) (stop func()) {
-	links, quit, ended := switchtest.DialLinks(c.T), make(chan struct{}), make(chan struct{})
+func burst(sw *switchtest.Switch) (stop func()) {
+	links, quit, ended := switchtest.DialLinks(sw.T), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		tick := time.NewTicker(50 * time.Millisecond)
@@ -193,7 +193,7 @@ func burst(c *switchtest.Cell) (stop func()) {
 
 // observation is what was seen of a daemon for a while.
 type observation struct {
-	latency  switchtest.Spread
+	latency  switchtest.Histogram
 	scrapes  []time.Duration // of a good client, ascending
 	failures int
 	memory   int // resident, at its peak
@@ -202,7 +202,7 @@ type observation struct {
 
 // harm says what is too much worse than without an attack.
 func (o observation) harm(quiet observation) string {
-	late, was := o.latency.Above(lateness), quiet.latency.Above(lateness)
+	late, was := o.latency.ShareAbove(lateness), quiet.latency.ShareAbove(lateness)
 	switch {
 	case o.latency.Count() < 100 || late > was+some:
 		return fmt.Sprintf("%.1f%% of %.0f events took more than %v s, %.1f%% without",
@@ -234,8 +234,8 @@ func (o observation) String() string {
 
 // observe has a good client scrape while attack goes on: for a while, and until there
 // are scrapes enough.
-func observe(c *switchtest.Cell, d *switchtest.Program, good *switchtest.Site, while time.Duration, attack func(context.Context, *sync.WaitGroup)) observation {
-	c.T.Helper()
+func observe(sw *switchtest.Switch, d *switchtest.Daemon, good *switchtest.Client, while time.Duration, attack func(context.Context, *sync.WaitGroup)) observation {
+	sw.T.Helper()
 	var o observation
 	before := good.Scrape()
 	longest := while
@@ -249,19 +249,19 @@ func observe(c *switchtest.Cell, d *switchtest.Program, good *switchtest.Site, w
 	attack(ctx, &wg)
 	for (time.Since(begin) < while || !o.enough()) && rest(ctx, 50*time.Millisecond) {
 		asked := time.Now()
-		if a, err := good.Try("GET", "/metrics"); err != nil || a.Code != 200 {
+		if a, err := good.TryRequest("GET", "/metrics"); err != nil || a.Code != 200 {
 			o.failures++
 			continue
 		}
 		o.scrapes = append(o.scrapes, time.Since(asked))
-		o.memory = max(o.memory, switchtest.ResidentMemory(c.T, d.Cmd.Process.Pid))
+		o.memory = max(o.memory, switchtest.ResidentMemory(sw.T, d.Cmd.Process.Pid))
 	}
 	cancel()
 	wg.Wait()
 	slices.Sort(o.scrapes)
 	var after switchtest.Exposition
-	switchtest.Eventually(c.T, switchtest.Patience, func() string { // the last attackers may still hold the places
-		a, err := good.Try("GET", "/metrics")
+	switchtest.Eventually(sw.T, switchtest.Timeout, func() string { // the last attackers may still hold the places
+		a, err := good.TryRequest("GET", "/metrics")
 		if err == nil && a.Code == 200 {
 			after, err = switchtest.ParseExposition(a.Body)
 		}
@@ -270,7 +270,7 @@ func observe(c *switchtest.Cell, d *switchtest.Program, good *switchtest.Site, w
 		}
 		return ""
 	})
-	o.latency = after.Latency().Minus(before.Latency())
+	o.latency = after.EventLatency().Sub(before.EventLatency())
 	for series, v := range after.Samples {
 		if strings.HasPrefix(series, "portsyncd_http_rejected_total{") {
 			o.rejected += v - before.Samples[series]

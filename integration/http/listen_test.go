@@ -22,30 +22,30 @@ import (
 // TestHTTPAddresses has the daemon listen in several places, one of which is
 // taken, and one a socket that a killed process has left behind.
 func TestHTTPAddresses(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	const taken, v6 = "127.0.0.1:9102", "[::1]:9101"
-	socket, foreign := filepath.Join(c.Dir, "http.sock"), filepath.Join(c.Dir, "file")
+	socket, foreign := filepath.Join(sw.Dir, "http.sock"), filepath.Join(sw.Dir, "file")
 	squatter, err := net.Listen("tcp", taken)
-	c.Must("listen", err)
+	sw.NoError("listen", err)
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
-	c.Must("leave a socket", err)
+	sw.NoError("leave a socket", err)
 	stale.SetUnlinkOnClose(false)
 	stale.Close()
 	switchtest.WriteFile(t, foreign, "not ours")
-	d := c.StartWith(fmt.Sprintf("[metrics]\nlisten = [%q, %q, %q, %q, %q]\n",
-		switchtest.HttpAddress, taken, v6, "unix:"+socket, "unix:"+foreign))
+	d := sw.StartWith(fmt.Sprintf("[metrics]\nlisten = [%q, %q, %q, %q, %q]\n",
+		switchtest.HTTPAddress, taken, v6, "unix:"+socket, "unix:"+foreign))
 
-	switchtest.NewSite(t, switchtest.HttpAddress).Await("/healthz", 200)
-	switchtest.NewUnixSite(t, socket).Await("/healthz", 200)
+	switchtest.NewClient(t, switchtest.HTTPAddress).AwaitCode("/healthz", 200)
+	switchtest.NewUnixClient(t, socket).AwaitCode("/healthz", 200)
 	if l, err := net.Listen("tcp", "[::1]:0"); err == nil { // there is IPv6 here
 		l.Close()
-		switchtest.NewSite(t, v6).Await("/healthz", 200)
+		switchtest.NewClient(t, v6).AwaitCode("/healthz", 200)
 	}
 	info, err := os.Stat(socket)
-	c.Must("look at the socket", err)
+	sw.NoError("look at the socket", err)
 	if info.Mode() != fs.ModeSocket|0o660 {
 		t.Errorf("mode of the socket is %v, want 0660", info.Mode())
 	}
@@ -53,10 +53,10 @@ func TestHTTPAddresses(t *testing.T) {
 		t.Errorf("a file that was in the way is now %q", text)
 	}
 	squatter.Close()
-	switchtest.NewSite(t, taken).Await("/healthz", 200)
+	switchtest.NewClient(t, taken).AwaitCode("/healthz", 200)
 
 	warnings := 0
-	lines, _ := c.Logs.From(0)
+	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {
 		if l.Severity() <= 4 && l.Has(taken) {
 			warnings++
@@ -73,15 +73,15 @@ func TestHTTPAddresses(t *testing.T) {
 // TestHTTPHandedSockets hands two sockets over as systemd does (sd_listen_fds(3)):
 // they are served instead of the configured address.
 func TestHTTPHandedSockets(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	path := filepath.Join(c.Dir, "handed.sock")
+	path := filepath.Join(sw.Dir, "handed.sock")
 	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	c.Must("listen", err)
+	sw.NoError("listen", err)
 	local, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	c.Must("listen", err)
+	sw.NoError("listen", err)
 	local.SetUnlinkOnClose(false)
 	var files []*os.File
 	for _, l := range []interface {
@@ -89,19 +89,19 @@ func TestHTTPHandedSockets(t *testing.T) {
 		Close() error
 	}{tcp, local} {
 		f, err := l.File()
-		c.Must("hand over", err)
+		sw.NoError("hand over", err)
 		files = append(files, f)
 		l.Close()
 	}
-	d := c.StartCommand(switchtest.Launch{Files: files, Env: []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=tcp:local"}},
-		"/bin/sh", "-c", `export LISTEN_PID=$$; exec "$0"`, c.Binary)
+	d := sw.StartCommand(switchtest.StartOptions{Files: files, Env: []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=tcp:local"}},
+		"/bin/sh", "-c", `export LISTEN_PID=$$; exec "$0"`, sw.Binary)
 	for _, f := range files {
 		f.Close()
 	}
 	d.AwaitReady()
-	switchtest.NewSite(t, tcp.Addr().String()).Await("/readyz", 200)
-	switchtest.NewUnixSite(t, path).Await("/readyz", 200)
-	if conn, err := net.Dial("tcp", switchtest.HttpAddress); err == nil {
+	switchtest.NewClient(t, tcp.Addr().String()).AwaitCode("/readyz", 200)
+	switchtest.NewUnixClient(t, path).AwaitCode("/readyz", 200)
+	if conn, err := net.Dial("tcp", switchtest.HTTPAddress); err == nil {
 		conn.Close()
 		t.Error("it listens at the configured address too")
 	}
@@ -111,20 +111,20 @@ func TestHTTPHandedSockets(t *testing.T) {
 // daemon, and is deleted, made again and renamed: clients on the other end of its cable
 // are served, those on lo find nobody.
 func TestHTTPDevice(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	switchtest.Require(t, "ip")
-	socket := filepath.Join(c.Dir, "s")
-	c.StartWith(fmt.Sprintf("[metrics]\nlisten = [\":9101\", %q]\ndevice = \"mgmt0\"\n", "unix:"+socket))
-	c.AwaitLog(0, switchtest.Patience, ":9101", "mgmt0")
+	switchtest.RequireCommand(t, "ip")
+	socket := filepath.Join(sw.Dir, "s")
+	sw.StartWith(fmt.Sprintf("[metrics]\nlisten = [\":9101\", %q]\ndevice = \"mgmt0\"\n", "unix:"+socket))
+	sw.AwaitLog(0, switchtest.Timeout, ":9101", "mgmt0")
 
 	const here, there = "192.0.2.1", "192.0.2.2" // RFC 5737
 	outside := newOutside(t)
 	makeDevice := func() {
 		t.Helper()
-		c.Must("make the device", c.Links.AddVeth("mgmt0", "mgmt1"))
+		sw.NoError("make the device", sw.Links.AddVeth("mgmt0", "mgmt1"))
 		ip(t, "link", "set", "mgmt1", "netns", strconv.Itoa(outside.thread))
 		ip(t, "address", "add", here+"/24", "dev", "mgmt0")
 		ip(t, "link", "set", "mgmt0", "up")
@@ -135,7 +135,7 @@ func TestHTTPDevice(t *testing.T) {
 	}
 	awaitAnswer := func() {
 		t.Helper()
-		switchtest.Eventually(t, switchtest.Patience, func() (problem string) {
+		switchtest.Eventually(t, switchtest.Timeout, func() (problem string) {
 			outside.run(func() {
 				conn, err := net.DialTimeout("tcp", here+":9101", time.Second)
 				if err != nil {
@@ -143,7 +143,7 @@ func TestHTTPDevice(t *testing.T) {
 					return
 				}
 				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(switchtest.Patience))
+				conn.SetDeadline(time.Now().Add(switchtest.Timeout))
 				fmt.Fprint(conn, "GET /healthz HTTP/1.0\r\n\r\n")
 				got, err := io.ReadAll(conn)
 				if !strings.HasPrefix(string(got), "HTTP/1.0 200 ") || strings.Contains(string(got), "listener_down: HTTP addresses that are not served") {
@@ -157,9 +157,9 @@ func TestHTTPDevice(t *testing.T) {
 	awaitAnswer()
 	// Deleted and made again, as a VRF is: it listens at the new one, and health tells
 	// those on the unix socket meanwhile.
-	c.Must("delete the device", c.Links.Delete("mgmt0"))
-	local := switchtest.NewUnixSite(t, socket)
-	switchtest.Eventually(t, switchtest.Patience, func() string {
+	sw.NoError("delete the device", sw.Links.Delete("mgmt0"))
+	local := switchtest.NewUnixClient(t, socket)
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		if got := local.Get("/healthz"); !strings.Contains(got, "listener_down: HTTP addresses that are not served: :9101: ") || !strings.Contains(got, "mgmt0") {
 			return "/healthz says " + got
 		}
@@ -170,28 +170,28 @@ func TestHTTPDevice(t *testing.T) {
 	// A device that is renamed is another one.
 	ip(t, "link", "set", "mgmt0", "down")
 	ip(t, "link", "set", "mgmt0", "name", "mgmt9")
-	c.AwaitLog(0, switchtest.Patience, "HTTP listener lost; listening again", ":9101")
+	sw.AwaitLog(0, switchtest.Timeout, "HTTP listener lost; listening again", ":9101")
 	// To the device's own address the kernel itself says that the way is through
 	// the device.
-	if conn, err := net.Dial("tcp", switchtest.HttpAddress); err == nil {
+	if conn, err := net.Dial("tcp", switchtest.HTTPAddress); err == nil {
 		conn.Close()
-		t.Errorf("it listens at %s, which is not the device's", switchtest.HttpAddress)
+		t.Errorf("it listens at %s, which is not the device's", switchtest.HTTPAddress)
 	}
 }
 
 // TestHTTPLinkLocal listens at a link-local address, which belongs to a device, without
 // the setting metrics.device: when the device is made again it listens at the new one.
 func TestHTTPLinkLocal(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	switchtest.Require(t, "ip")
+	switchtest.RequireCommand(t, "ip")
 	const address = "fe80::5"
 	outside := newOutside(t)
 	make := func() {
 		t.Helper()
-		c.Must("make the device", c.Links.AddVeth("mgmt0", "mgmt1"))
+		sw.NoError("make the device", sw.Links.AddVeth("mgmt0", "mgmt1"))
 		ip(t, "link", "set", "mgmt1", "netns", strconv.Itoa(outside.thread))
 		ip(t, "-6", "address", "add", address+"/64", "dev", "mgmt0", "nodad")
 		ip(t, "link", "set", "mgmt0", "up")
@@ -202,7 +202,7 @@ func TestHTTPLinkLocal(t *testing.T) {
 	}
 	await := func() {
 		t.Helper()
-		switchtest.Eventually(t, switchtest.Patience, func() (problem string) {
+		switchtest.Eventually(t, switchtest.Timeout, func() (problem string) {
 			outside.run(func() {
 				// Package net remembers the index of a zone, so it is asked for a number.
 				device, err := net.InterfaceByName("mgmt1")
@@ -221,10 +221,10 @@ func TestHTTPLinkLocal(t *testing.T) {
 		})
 	}
 	make()
-	c.StartWith("[metrics]\nlisten = \"[" + address + "%mgmt0]:9101\"\n")
+	sw.StartWith("[metrics]\nlisten = \"[" + address + "%mgmt0]:9101\"\n")
 	await()
-	c.Must("delete the device", c.Links.Delete("mgmt0"))
-	c.AwaitLog(0, switchtest.Patience, "HTTP listener lost; listening again", "mgmt0")
+	sw.NoError("delete the device", sw.Links.Delete("mgmt0"))
+	sw.AwaitLog(0, switchtest.Timeout, "HTTP listener lost; listening again", "mgmt0")
 	make()
 	await()
 }

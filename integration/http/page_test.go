@@ -25,18 +25,18 @@ const pagePorts = 511 // and foreignPort
 // Chromium.
 func TestPage(t *testing.T) {
 	needBrowser(t)
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(pagePorts)
-	d := c.StartReady()
-	c.Plug(pagePorts)
-	c.Do("APPL_DB", "HSET", "PORT_TABLE:"+foreignPort, "lanes", "8")
-	c.AddPort(foreignPort)
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	sw.ConfigurePorts(pagePorts)
+	d := sw.StartReady()
+	sw.AddInterfaces(pagePorts)
+	sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+foreignPort, "lanes", "8")
+	sw.AddPort(foreignPort)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	switchtest.Eventually(t, browserPatience, func() string {
-		for _, p := range ports(s) {
+		for _, p := range ports(client) {
 			if p.Oper != "up" {
 				return p.Name + " is not up"
 			}
@@ -44,13 +44,13 @@ func TestPage(t *testing.T) {
 		return ""
 	})
 
-	b := startBrowser(t, c.Dir)
+	b := startBrowser(t, sw.Dir)
 	begin := time.Now()
-	b.visit(s.Base + "/")
+	b.visit(client.Base + "/")
 	t.Logf("the page is there after %v", time.Since(begin).Round(time.Millisecond))
 	b.until("all ports up", fmt.Sprintf(`document.querySelectorAll(".cells > .up").length === %d`, pagePorts+1))
 	t.Run("ports", func(t *testing.T) { b.with(t).checkPorts() })
-	t.Run("updates", func(t *testing.T) { b.with(t).checkUpdates(c) })
+	t.Run("updates", func(t *testing.T) { b.with(t).checkUpdates(sw) })
 	t.Run("filter", func(t *testing.T) { b.with(t).checkFilter() })
 	t.Run("keyboard", func(t *testing.T) { b.with(t).checkKeyboard() })
 	t.Run("looks", func(t *testing.T) { b.with(t).checkLooks("page") })
@@ -60,7 +60,7 @@ func TestPage(t *testing.T) {
 		}
 		requests, _ := b.requests.From(0)
 		for _, url := range requests {
-			if url != s.Base+"/" && url != "data:," {
+			if url != client.Base+"/" && url != "data:," {
 				t.Errorf("a request for %s", url)
 			}
 		}
@@ -71,7 +71,7 @@ func TestPage(t *testing.T) {
 		d.Cmd.Process.Kill()
 		b.until("the page says that it is out of date", `!document.getElementById("lost").hidden`)
 	})
-	t.Run("report", func(t *testing.T) { b.with(t).checkReport(c) })
+	t.Run("report", func(t *testing.T) { b.with(t).checkReport(sw) })
 }
 
 // with is the browser in a subtest.
@@ -108,11 +108,11 @@ func (b *browser) checkPorts() {
 
 // checkUpdates takes a link down: the page follows by itself, and leaves alone
 // what its reader has opened and focused.
-func (b *browser) checkUpdates(c *switchtest.Cell) {
+func (b *browser) checkUpdates(sw *switchtest.Switch) {
 	b.eval(nil, `window.mark = 1; document.querySelector("#panel details").open = true;
 		window.cell = document.querySelectorAll(".cells a")[3]; cell.focus()`)
 	name := switchtest.PortName(7)
-	c.Must("pull a cable", c.Links.SetUp(switchtest.PeerName(name), false))
+	sw.NoError("pull a cable", sw.Links.SetUp(switchtest.PeerName(name), false))
 	down := `[...document.querySelectorAll(".cells > .down b")].map(e => e.textContent).join() === ` + fmt.Sprintf("%q", name)
 	took := b.until(name+" is down on the page", down)
 	b.t.Logf("a link that went down was on the page after %v", took.Round(time.Millisecond))
@@ -127,7 +127,7 @@ func (b *browser) checkUpdates(c *switchtest.Cell) {
 	b.eval(nil, `document.getElementById("hold").click()`)
 	b.until("the page is held", `document.getElementById("hold").getAttribute("aria-pressed") === "true"`)
 	n := b.requests.Len()
-	switchtest.Throughout(b.t, 3*time.Second, func() string {
+	switchtest.Consistently(b.t, 3*time.Second, func() string {
 		if b.requests.Len() > n {
 			return "a request while the page is held"
 		}
@@ -238,9 +238,9 @@ func (b *browser) checkLooks(name string) {
 }
 
 // checkReport opens the page of the report on what the daemon left behind.
-func (b *browser) checkReport(c *switchtest.Cell) {
-	file := filepath.Join(c.Dir, "report.html")
-	if out, err := exec.Command(c.Binary, "report", "--html", file).CombinedOutput(); err != nil {
+func (b *browser) checkReport(sw *switchtest.Switch) {
+	file := filepath.Join(sw.Dir, "report.html")
+	if out, err := exec.Command(sw.Binary, "report", "--html", file).CombinedOutput(); err != nil {
 		b.t.Fatalf("report --html: %v\n%s", err, out)
 	}
 	b.visit("file://" + file)

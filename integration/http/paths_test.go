@@ -21,14 +21,14 @@ const acceptOfPrometheus = "Accept: application/openmetrics-text;version=1.0.0;e
 // TestHTTPPaths asks a running daemon for everything it has, in every way, and
 // for what it has not.
 func TestHTTPPaths(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(2)
-	d := c.StartWith("")
-	c.Plug(2)
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	sw.ConfigurePorts(2)
+	d := sw.StartWith("")
+	sw.AddInterfaces(2)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	for _, r := range []struct {
 		name         string
 		method, path string
@@ -37,41 +37,41 @@ func TestHTTPPaths(t *testing.T) {
 		contentType  string
 		body         string // must be in it
 	}{
-		{"page", "GET", "/", "", 200, switchtest.HtmlText, `href="/metrics"`},
-		{"metrics", "GET", "/metrics", "", 200, switchtest.PrometheusText, "\nportsyncd_ports_present 2\n"},
-		{"metrics for Prometheus", "GET", "/metrics", acceptOfPrometheus, 200, switchtest.PrometheusText, "\nportsyncd_ports_present 2\n"},
-		{"metrics for a browser", "GET", "/metrics", "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", 200, switchtest.PrometheusText, "# HELP "},
-		{"metrics as JSON", "GET", "/metrics", "Accept: application/json", 200, switchtest.JsonText, `"portsyncd_ports_present"`},
-		{"metrics with a query", "GET", "/metrics?x=1", "", 200, switchtest.PrometheusText, "# HELP "},
-		{"JSON", "GET", "/metrics.json", "", 200, switchtest.JsonText, `"portsyncd_ports_present"`},
-		{"health", "GET", "/healthz", "", 200, switchtest.PlainText, "healthy\nscore 100 of 100\n"},
-		{"health as JSON", "GET", "/healthz", "Accept: application/json", 200, switchtest.JsonText, `{"ok":true,"status":"healthy","score":100,"since":"`},
-		{"readiness", "GET", "/readyz", "", 200, switchtest.PlainText, "ready\n"},
-		{"readiness as JSON", "GET", "/readyz", "Accept: application/json", 200, switchtest.JsonText, `{"ok":true,"status":"ready","reasons":[]}`},
-		{"ports", "GET", "/ports", "", 200, switchtest.JsonText, `"name":"Ethernet4"`},
-		{"unknown path", "GET", "/nothing", "", 404, switchtest.PlainText, "nothing"},
-		{"path below", "GET", "/metrics/", "", 404, switchtest.PlainText, "nothing"},
-		{"profiles, which nobody configured", "GET", "/debug/pprof/", "", 404, switchtest.PlainText, "nothing"},
-		{"metrics for an image viewer", "GET", "/metrics", "Accept: image/png", 200, switchtest.PrometheusText, "# HELP "},
-		{"metrics as OpenMetrics", "GET", "/metrics", "Accept: application/openmetrics-text; version=1.0.0; charset=utf-8", 200, switchtest.PrometheusText, "# HELP "},
-		{"metrics as protobuf", "GET", "/metrics", "Accept: application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", 200, switchtest.PrometheusText, "# HELP "},
-		{"refused types", "GET", "/metrics", "Accept: text/plain;q=0, application/json;q=0", 200, switchtest.PrometheusText, "# HELP "},
-		{"JSON for a browser", "GET", "/metrics.json", "Accept: text/html", 200, switchtest.JsonText, `"portsyncd_ports_present"`},
-		{"status", "GET", "/status", "", 200, switchtest.JsonText, `"name":"Ethernet4","present":true`},
-		{"ports for a browser", "GET", "/ports", "Accept: text/html", 200, switchtest.JsonText, `"name":"Ethernet4"`},
-		{"a foreign host", "GET", "/status", "Host: evil.example", 421, switchtest.PlainText, "metrics.host_names"},
-		{"an address", "GET", "/readyz", "Host: 192.0.2.7:9101", 200, switchtest.PlainText, "ready\n"},
-		{"POST", "POST", "/metrics", "", 405, switchtest.PlainText, "GET"},
-		{"PUT", "PUT", "/ports", "", 405, switchtest.PlainText, "GET"},
-		{"DELETE", "DELETE", "/nothing", "", 405, switchtest.PlainText, "GET"},
-		{"OPTIONS", "OPTIONS", "/healthz", "", 405, switchtest.PlainText, "GET"},
+		{"page", "GET", "/", "", 200, switchtest.HTMLType, `href="/metrics"`},
+		{"metrics", "GET", "/metrics", "", 200, switchtest.PrometheusType, "\nportsyncd_ports_present 2\n"},
+		{"metrics for Prometheus", "GET", "/metrics", acceptOfPrometheus, 200, switchtest.PrometheusType, "\nportsyncd_ports_present 2\n"},
+		{"metrics for a browser", "GET", "/metrics", "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", 200, switchtest.PrometheusType, "# HELP "},
+		{"metrics as JSON", "GET", "/metrics", "Accept: application/json", 200, switchtest.JSONType, `"portsyncd_ports_present"`},
+		{"metrics with a query", "GET", "/metrics?x=1", "", 200, switchtest.PrometheusType, "# HELP "},
+		{"JSON", "GET", "/metrics.json", "", 200, switchtest.JSONType, `"portsyncd_ports_present"`},
+		{"health", "GET", "/healthz", "", 200, switchtest.PlainType, "healthy\nscore 100 of 100\n"},
+		{"health as JSON", "GET", "/healthz", "Accept: application/json", 200, switchtest.JSONType, `{"ok":true,"status":"healthy","score":100,"since":"`},
+		{"readiness", "GET", "/readyz", "", 200, switchtest.PlainType, "ready\n"},
+		{"readiness as JSON", "GET", "/readyz", "Accept: application/json", 200, switchtest.JSONType, `{"ok":true,"status":"ready","reasons":[]}`},
+		{"ports", "GET", "/ports", "", 200, switchtest.JSONType, `"name":"Ethernet4"`},
+		{"unknown path", "GET", "/nothing", "", 404, switchtest.PlainType, "nothing"},
+		{"path below", "GET", "/metrics/", "", 404, switchtest.PlainType, "nothing"},
+		{"profiles, which nobody configured", "GET", "/debug/pprof/", "", 404, switchtest.PlainType, "nothing"},
+		{"metrics for an image viewer", "GET", "/metrics", "Accept: image/png", 200, switchtest.PrometheusType, "# HELP "},
+		{"metrics as OpenMetrics", "GET", "/metrics", "Accept: application/openmetrics-text; version=1.0.0; charset=utf-8", 200, switchtest.PrometheusType, "# HELP "},
+		{"metrics as protobuf", "GET", "/metrics", "Accept: application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", 200, switchtest.PrometheusType, "# HELP "},
+		{"refused types", "GET", "/metrics", "Accept: text/plain;q=0, application/json;q=0", 200, switchtest.PrometheusType, "# HELP "},
+		{"JSON for a browser", "GET", "/metrics.json", "Accept: text/html", 200, switchtest.JSONType, `"portsyncd_ports_present"`},
+		{"status", "GET", "/status", "", 200, switchtest.JSONType, `"name":"Ethernet4","present":true`},
+		{"ports for a browser", "GET", "/ports", "Accept: text/html", 200, switchtest.JSONType, `"name":"Ethernet4"`},
+		{"a foreign host", "GET", "/status", "Host: evil.example", 421, switchtest.PlainType, "metrics.host_names"},
+		{"an address", "GET", "/readyz", "Host: 192.0.2.7:9101", 200, switchtest.PlainType, "ready\n"},
+		{"POST", "POST", "/metrics", "", 405, switchtest.PlainType, "GET"},
+		{"PUT", "PUT", "/ports", "", 405, switchtest.PlainType, "GET"},
+		{"DELETE", "DELETE", "/nothing", "", 405, switchtest.PlainType, "GET"},
+		{"OPTIONS", "OPTIONS", "/healthz", "", 405, switchtest.PlainType, "GET"},
 	} {
 		t.Run(strings.ReplaceAll(r.name, " ", "_"), func(t *testing.T) {
 			var headers []string
 			if r.header != "" {
 				headers = []string{r.header}
 			}
-			a := s.Ask(r.method, r.path, headers...)
+			a := client.Request(r.method, r.path, headers...)
 			contentType := a.Header.Get("Content-Type")
 			if a.Code != r.code || contentType != r.contentType || !strings.Contains(a.Body, r.body) {
 				t.Errorf("%s %s: %d %s %.200q, want %d %s with %q", r.method, r.path, a.Code, contentType, a.Body, r.code, r.contentType, r.body)
@@ -82,36 +82,36 @@ func TestHTTPPaths(t *testing.T) {
 			if r.method != http.MethodGet {
 				return
 			}
-			h := s.Ask(http.MethodHead, r.path, headers...)
+			h := client.Request(http.MethodHead, r.path, headers...)
 			length, _ := strconv.Atoi(h.Header.Get("Content-Length"))
 			if h.Code != r.code || h.Header.Get("Content-Type") != r.contentType || h.Body != "" || length < len(a.Body)*9/10 {
 				t.Errorf("HEAD %s: %d %v %q, GET has %d bytes", r.path, h.Code, h.Header, h.Body, len(a.Body))
 			}
 		})
 	}
-	t.Run("gzip", func(t *testing.T) { checkGzip(t, s) })
-	t.Run("both_forms", func(t *testing.T) { checkForms(t, s) })
+	t.Run("gzip", func(t *testing.T) { checkGzip(t, client) })
+	t.Run("both_forms", func(t *testing.T) { checkForms(t, client) })
 	t.Run("counted", func(t *testing.T) {
 		const series = `portsyncd_http_requests_total{path="/readyz",code="200"}`
-		before := s.Scrape().Value(t, series)
-		s.Get("/readyz")
-		s.AwaitValue(series, before+1)
+		before := client.Scrape().Value(t, series)
+		client.Get("/readyz")
+		client.AwaitValue(series, before+1)
 	})
 	t.Run("large_header", func(t *testing.T) {
-		a := s.Ask("GET", "/metrics", "X-Padding: "+strings.Repeat("x", 32<<10))
+		a := client.Request("GET", "/metrics", "X-Padding: "+strings.Repeat("x", 32<<10))
 		if a.Code != http.StatusRequestHeaderFieldsTooLarge {
 			t.Errorf("32 KiB of header: status %d, want 431", a.Code)
 		}
 	})
 	t.Run("no_HTTP", func(t *testing.T) {
-		if got := switchtest.SayTo(t, switchtest.HttpAddress, "hello\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+		if got := switchtest.RawRequest(t, switchtest.HTTPAddress, "hello\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 			t.Errorf("answer to nonsense: %q", got)
 		}
 	})
 	t.Run("export_format", func(t *testing.T) {
-		c.Reload(d, "[metrics]\nexport_format = \"json\"\n")
-		for header, want := range map[string]string{"Accept: */*": switchtest.JsonText, "Accept: text/plain": switchtest.PrometheusText, acceptOfPrometheus: switchtest.PrometheusText} {
-			if got := s.Ask("GET", "/metrics", header).Header.Get("Content-Type"); got != want {
+		sw.ReloadWith(d, "[metrics]\nexport_format = \"json\"\n")
+		for header, want := range map[string]string{"Accept: */*": switchtest.JSONType, "Accept: text/plain": switchtest.PrometheusType, acceptOfPrometheus: switchtest.PrometheusType} {
+			if got := client.Request("GET", "/metrics", header).Header.Get("Content-Type"); got != want {
 				t.Errorf("with export_format json and %q: %s, want %s", header, got, want)
 			}
 		}
@@ -119,10 +119,10 @@ func TestHTTPPaths(t *testing.T) {
 }
 
 // checkGzip asks for compressed answers and compares them with plain ones.
-func checkGzip(t *testing.T, s *switchtest.Site) {
+func checkGzip(t *testing.T, client *switchtest.Client) {
 	for _, path := range []string{"/metrics", "/metrics.json", "/ports"} {
-		plain := s.Get(path)
-		a := s.Ask("GET", path, "Accept-Encoding: gzip")
+		plain := client.Get(path)
+		a := client.Request("GET", path, "Accept-Encoding: gzip")
 		if a.Header.Get("Content-Encoding") != "gzip" || !strings.Contains(fmt.Sprint(a.Header["Vary"]), "Accept-Encoding") {
 			t.Errorf("%s: not compressed: %v", path, a.Header)
 			continue
@@ -144,7 +144,7 @@ func checkGzip(t *testing.T, s *switchtest.Site) {
 
 // checkForms compares the text with the JSON: the same families in the same
 // order, each with as many samples.
-func checkForms(t *testing.T, s *switchtest.Site) {
+func checkForms(t *testing.T, client *switchtest.Client) {
 	type jsonFamily struct {
 		Name, Type, Help string
 		Samples          []struct {
@@ -156,8 +156,8 @@ func checkForms(t *testing.T, s *switchtest.Site) {
 		Schema   int
 		Families []jsonFamily
 	}
-	text := s.Scrape()
-	if err := json.Unmarshal([]byte(s.Get("/metrics.json")), &document); err != nil {
+	text := client.Scrape()
+	if err := json.Unmarshal([]byte(client.Get("/metrics.json")), &document); err != nil {
 		t.Fatal(err)
 	}
 	if document.Schema != 1 || len(document.Families) != len(text.Families) {
@@ -183,17 +183,17 @@ func checkForms(t *testing.T, s *switchtest.Site) {
 // TestHTTPReady starts without Redis: the daemon answers, says what is missing,
 // and shows the families of the specification from the first scrape on.
 func TestHTTPReady(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(1)
-	c.Do("CONFIG_DB", "SAVE")
-	r.Kill()
-	c.HangUp()
-	d := c.Start(switchtest.Launch{})
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
-	contains := func(a switchtest.Answer, words ...string) {
+	sw.ConfigurePorts(1)
+	sw.Do("CONFIG_DB", "SAVE")
+	r.Stop()
+	sw.CloseConns()
+	d := sw.Start(switchtest.StartOptions{})
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
+	contains := func(a switchtest.Response, words ...string) {
 		t.Helper()
 		for _, word := range words {
 			if !strings.Contains(a.Body, word) {
@@ -201,20 +201,20 @@ func TestHTTPReady(t *testing.T) {
 			}
 		}
 	}
-	contains(s.Await("/readyz", 503), "starting\n", "- the initial sync is not complete\n")
-	switchtest.Eventually(t, switchtest.Patience, func() string { // the reason may be not yet known
-		a := s.Await("/healthz", 503)
+	contains(client.AwaitCode("/readyz", 503), "starting\n", "- the initial sync is not complete\n")
+	switchtest.Eventually(t, switchtest.Timeout, func() string { // the reason may be not yet known
+		a := client.AwaitCode("/healthz", 503)
 		if !strings.Contains(a.Body, "\n- database_down: no connection to the databases: ") {
 			return "/healthz says " + a.Body
 		}
 		contains(a, "unhealthy\n", "\nscore 0 of 100\n", "\n- start_incomplete: the initial sync is not complete (-40)\n")
 		return ""
 	})
-	contains(s.Ask("GET", "/readyz", "Accept: application/json"), `"ok":false`, `"reasons":["the initial sync is not complete"]`)
-	if got := s.Get("/ports"); !strings.Contains(got, `"ports":[`) {
+	contains(client.Request("GET", "/readyz", "Accept: application/json"), `"ok":false`, `"reasons":["the initial sync is not complete"]`)
+	if got := client.Get("/ports"); !strings.Contains(got, `"ports":[`) {
 		t.Errorf("/ports is %q", got)
 	}
-	e := s.Scrape()
+	e := client.Scrape()
 	for _, name := range []string{"warm_restarts", "cold_starts", "eoiu_detected", "eoiu_timeouts", "state_recoveries",
 		"corruptions_detected", "sync_duration_seconds_count", "ready", `component_up{component="database"}`} {
 		if v := e.Value(t, "portsyncd_"+name); v != 0 {
@@ -225,23 +225,23 @@ func TestHTTPReady(t *testing.T) {
 		e.Value(t, fmt.Sprintf("portsyncd_sync_duration_seconds_bucket{le=%q}", bound))
 	}
 
-	c.Must("start redis", r.Again())
-	contains(s.Await("/readyz", 200), "ready\n")
-	contains(s.Await("/healthz", 200), "healthy\n")
+	sw.NoError("start redis", r.Restart())
+	contains(client.AwaitCode("/readyz", 200), "ready\n")
+	contains(client.AwaitCode("/healthz", 200), "healthy\n")
 	d.AwaitReady()
-	s.AwaitValue("portsyncd_ready", 1)
-	s.AwaitValue("portsyncd_ports_pending", 1)
-	s.AwaitValue("portsyncd_cold_starts", 1)
+	client.AwaitValue("portsyncd_ready", 1)
+	client.AwaitValue("portsyncd_ports_pending", 1)
+	client.AwaitValue("portsyncd_cold_starts", 1)
 
-	r.Kill()
-	c.HangUp()
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		if a := s.Await("/healthz", 503); !strings.Contains(a.Body, "\n- database_down: no connection to the databases: ") {
+	r.Stop()
+	sw.CloseConns()
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if a := client.AwaitCode("/healthz", 503); !strings.Contains(a.Body, "\n- database_down: no connection to the databases: ") {
 			return "/healthz says " + a.Body
 		}
 		return ""
 	})
-	s.AwaitValue(`portsyncd_component_up{component="database"}`, 0)
-	s.AwaitValue("portsyncd_healthy", 0)
-	s.Await("/readyz", 200) // it has been: what is wrong since is for /healthz
+	client.AwaitValue(`portsyncd_component_up{component="database"}`, 0)
+	client.AwaitValue("portsyncd_healthy", 0)
+	client.AwaitCode("/readyz", 200) // it has been: what is wrong since is for /healthz
 }

@@ -30,14 +30,14 @@ type portFacts struct {
 }
 
 // Ports asks for /ports.
-func ports(s *switchtest.Site) []portFacts {
-	s.T.Helper()
+func ports(client *switchtest.Client) []portFacts {
+	client.T.Helper()
 	var document struct {
 		Schema int
 		Ports  []portFacts
 	}
-	if err := json.Unmarshal([]byte(s.Get("/ports")), &document); err != nil || document.Schema != 1 {
-		s.T.Fatalf("/ports: schema %d, %v", document.Schema, err)
+	if err := json.Unmarshal([]byte(client.Get("/ports")), &document); err != nil || document.Schema != 1 {
+		client.T.Fatalf("/ports: schema %d, %v", document.Schema, err)
 	}
 	return document.Ports
 }
@@ -70,9 +70,9 @@ func kernelPorts(t *testing.T) []portFacts {
 
 // samePorts compares /ports and the series of each port with the kernel. The
 // configured ports without an interface are these.
-func samePorts(s *switchtest.Site, absent ...string) string {
-	s.T.Helper()
-	want, got, e := kernelPorts(s.T), ports(s), s.Scrape()
+func samePorts(client *switchtest.Client, absent ...string) string {
+	client.T.Helper()
+	want, got, e := kernelPorts(client.T), ports(client), client.Scrape()
 	for _, name := range absent {
 		i := slices.IndexFunc(got, func(p portFacts) bool { return p.Name == name })
 		if i < 0 || got[i] != (portFacts{Name: name, State: "absent", Written: true, Configured: true, LastChange: got[i].LastChange}) {
@@ -80,7 +80,7 @@ func samePorts(s *switchtest.Site, absent ...string) string {
 		}
 		got = slices.Delete(got, i, i+1)
 		for series, value := range map[string]float64{"present": 0, "written": 1, "admin_up": 0, "oper_up": 0, "mtu_bytes": 0} {
-			if v := e.Value(s.T, fmt.Sprintf(`portsyncd_port_%s{port="%s"}`, series, name)); v != value {
+			if v := e.Value(client.T, fmt.Sprintf(`portsyncd_port_%s{port="%s"}`, series, name)); v != value {
 				return fmt.Sprintf("%s: %s is %v, want %v", name, series, v, value)
 			}
 		}
@@ -94,7 +94,7 @@ func samePorts(s *switchtest.Site, absent ...string) string {
 	for _, p := range want {
 		label := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(p.Name)
 		for name, value := range map[string]float64{
-			"admin_up": float64(switchtest.BitOf(p.Admin)), "oper_up": float64(switchtest.BitOf(p.Oper)), "mtu_bytes": float64(p.MTU),
+			"admin_up": float64(switchtest.UpToInt(p.Admin)), "oper_up": float64(switchtest.UpToInt(p.Oper)), "mtu_bytes": float64(p.MTU),
 			"carrier_up_changes_total": float64(p.CarrierUp), "carrier_down_changes_total": float64(p.CarrierDown),
 			"present": 1, "written": 1,
 		} {
@@ -119,59 +119,59 @@ func samePorts(s *switchtest.Site, absent ...string) string {
 // TestHTTPPorts compares what is shown of each port with the kernel while ports
 // come, change, flap and go, some under names that have to be escaped.
 func TestHTTPPorts(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	begin := time.Now()
-	c.Configure(3)
-	c.StartReady()
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
-	for _, p := range ports(s) {
+	sw.ConfigurePorts(3)
+	sw.StartReady()
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
+	for _, p := range ports(client) {
 		if p.Present || !p.Awaited || p.MTU != 0 {
 			t.Errorf("a port without an interface: %+v", p)
 		}
 	}
-	if n := len(ports(s)); n != 3 {
+	if n := len(ports(client)); n != 3 {
 		t.Errorf("%d ports are awaited, want 3", n)
 	}
-	c.Plug(3)
+	sw.AddInterfaces(3)
 	odd := `Ethernet"\8`
-	c.Do("APPL_DB", "HSET", "PORT_TABLE:"+odd, "lanes", "8")
-	c.AddPort(odd)
+	sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+odd, "lanes", "8")
+	sw.AddPort(odd)
 	same := func(when string, absent ...string) {
 		t.Helper()
 		// The kernel holds back news of a carrier for a second at most.
-		took := switchtest.Eventually(t, 2*switchtest.InStepWithin, func() string { return samePorts(s, absent...) })
+		took := switchtest.Eventually(t, 2*switchtest.SyncTimeout, func() string { return samePorts(client, absent...) })
 		t.Logf("%s: shown after %v", when, took.Round(time.Millisecond))
 	}
 	same("all ports")
 
 	first := switchtest.PortName(0)
 	carrier := func() (up, down float64) {
-		e := s.Scrape()
+		e := client.Scrape()
 		return e.Value(t, `portsyncd_port_carrier_up_changes_total{port="`+first+`"}`),
 			e.Value(t, `portsyncd_port_carrier_down_changes_total{port="`+first+`"}`)
 	}
 	up, down := carrier()
 	const flaps = 20 // faster than messages about them come
 	for i := range flaps {
-		c.Must("flap", c.Links.SetUp(switchtest.PeerName(first), i%2 == 1))
+		sw.NoError("flap", sw.Links.SetUp(switchtest.PeerName(first), i%2 == 1))
 	}
-	c.Must("flap", c.Links.SetUp(switchtest.PeerName(first), false))
+	sw.NoError("flap", sw.Links.SetUp(switchtest.PeerName(first), false))
 	same("flaps")
 	if u, d := carrier(); u != up+flaps/2 || d != down+flaps/2+1 {
 		t.Errorf("carrier came %v times more and went %v times more, want %d and %d", u-up, d-down, flaps/2, flaps/2+1)
 	}
 
-	c.Ip("link set "+switchtest.PortName(1)+" mtu 1400", "link set "+switchtest.PortName(2)+" down")
+	sw.IPLink("link set "+switchtest.PortName(1)+" mtu 1400", "link set "+switchtest.PortName(2)+" down")
 	same("MTU and admin state")
-	c.Must("delete", c.Links.Delete(switchtest.PortName(1)))
-	c.Must("delete", c.Links.Delete(odd))
+	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(1)))
+	sw.NoError("delete", sw.Links.Delete(odd))
 	same("two ports gone", switchtest.PortName(1))
-	c.AddPort(switchtest.PortName(1))
+	sw.AddPort(switchtest.PortName(1))
 	same("one is back")
-	for _, p := range ports(s) {
+	for _, p := range ports(client) {
 		if p.LastChange.Before(begin) || p.LastChange.After(time.Now()) {
 			t.Errorf("%s changed last at %v", p.Name, p.LastChange)
 		}

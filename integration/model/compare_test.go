@@ -22,7 +22,7 @@ const (
 // have come about, and then until the daemon has been quiet for a moment.
 func (p *player) settle(n int, step *scenarioStep) {
 	p.T.Helper()
-	watch := switchtest.StartWatch()
+	watch := switchtest.StartStopwatch()
 	for {
 		p.catchUp()
 		missing := p.missing(step, time.Since(watch.Begin) < strictFor)
@@ -53,10 +53,10 @@ func (p *player) missing(step *scenarioStep, strict bool) string {
 		return ""
 	}
 	states := make(map[string]string)
-	for name, facts := range switchtest.LinkTable(p.T) {
+	for name, facts := range switchtest.LinkStates(p.T) {
 		states[name] = facts.Admin
 	}
-	if switchtest.ContentOf(states) != switchtest.ContentOf(step.Links) {
+	if switchtest.RowText(states) != switchtest.RowText(step.Links) {
 		return fmt.Sprintf("links are %v, want %v", states, step.Links)
 	}
 	return ""
@@ -65,7 +65,7 @@ func (p *player) missing(step *scenarioStep, strict bool) string {
 // awaitCommand waits for the daemon to send a command, and reports whether it
 // did before the limit.
 func (p *player) awaitCommand(limit time.Duration) bool {
-	_, ok := p.seen.Await(p.taken, limit, func(c switchtest.Command) bool { return strings.HasPrefix(c.Source, "unix:") })
+	_, ok := p.seen.Await(p.taken, limit, func(c switchtest.RedisCommand) bool { return strings.HasPrefix(c.Source, "unix:") })
 	return ok
 }
 
@@ -75,8 +75,8 @@ func (p *player) catchUp() {
 	p.T.Helper()
 	mark := fmt.Sprintf("mark %d", p.taken)
 	p.Do("APPL_DB", "ECHO", mark)
-	isMark := func(c switchtest.Command) bool { return len(c.Argv) == 2 && c.Argv[1] == mark }
-	if _, ok := p.seen.Await(p.taken, switchtest.Patience, isMark); !ok {
+	isMark := func(c switchtest.RedisCommand) bool { return len(c.Args) == 2 && c.Args[1] == mark }
+	if _, ok := p.seen.Await(p.taken, switchtest.Timeout, isMark); !ok {
 		p.T.Fatal("MONITOR has ended")
 	}
 	commands, _ := p.seen.From(p.taken)
@@ -122,7 +122,7 @@ func (p *player) compareFinal() {
 		for _, database := range []string{"APPL_DB", "CONFIG_DB", "STATE_DB"} {
 			wrong = append(wrong, p.differing(database)...)
 		}
-		have, _ := json.Marshal(switchtest.LinkTable(p.T))
+		have, _ := json.Marshal(switchtest.LinkStates(p.T))
 		want, _ := json.Marshal(p.s.FinalLinks)
 		if string(have) != string(want) {
 			wrong = append(wrong, fmt.Sprintf("links are %s, want %s", have, want))
@@ -134,12 +134,12 @@ func (p *player) compareFinal() {
 // differing compares one database with its final contents.
 func (p *player) differing(database string) (wrong []string) {
 	p.T.Helper()
-	have, want := contents(p.Cell, database), make(map[string]string)
+	have, want := contents(p.Switch, database), make(map[string]string)
 	for key, value := range p.s.Final[database] {
 		if set, isSet := value.([]any); isSet {
 			want[key] = fmt.Sprint(set)
 		} else {
-			want[key] = switchtest.ContentOf(fieldsOf(value))
+			want[key] = switchtest.RowText(fieldsOf(value))
 		}
 	}
 	ignore := regexps(p.s.FinalIgnore)
@@ -155,21 +155,21 @@ func (p *player) differing(database string) (wrong []string) {
 }
 
 // contents spells all that a database has.
-func contents(c *switchtest.Cell, database string) map[string]string {
-	c.T.Helper()
-	keys, err := c.Conn(database).Keys("*")
-	c.Must("list the keys", err)
+func contents(sw *switchtest.Switch, database string) map[string]string {
+	sw.T.Helper()
+	keys, err := sw.Conn(database).Keys("*")
+	sw.NoError("list the keys", err)
 	all := make(map[string]string)
 	for _, key := range keys {
-		switch kind := string(c.Do(database, "TYPE", key).Str); kind {
+		switch kind := string(sw.Do(database, "TYPE", key).Str); kind {
 		case "hash":
-			all[key] = switchtest.ContentOf(c.Row(database, key))
+			all[key] = switchtest.RowText(sw.Row(database, key))
 		case "set":
-			members := c.Elements(database, key)
+			members := sw.SetMembers(database, key)
 			slices.Sort(members)
 			all[key] = fmt.Sprint(members)
 		case "string":
-			all[key] = switchtest.ContentOf(map[string]string{"": string(c.Do(database, "GET", key).Str)})
+			all[key] = switchtest.RowText(map[string]string{"": string(sw.Do(database, "GET", key).Str)})
 		default:
 			all[key] = "a " + kind
 		}

@@ -27,7 +27,7 @@ func (r *modelRun) startDaemon(_, _ int) bool {
 	r.exec()
 	if r.down {
 		// Which interfaces are old is known from here on (D10).
-		r.d.AwaitState(0, switchtest.Patience, "STATUS=waiting for the databases")
+		r.d.AwaitNotification(0, switchtest.Timeout, "STATUS=waiting for the databases")
 		r.waiting = true
 		return true
 	}
@@ -39,7 +39,7 @@ func (r *modelRun) startDaemon(_, _ int) bool {
 func (r *modelRun) exec() {
 	r.T.Helper()
 	r.m.exec()
-	r.d = r.Cell.Start(switchtest.Launch{Args: []string{"-c", r.conf}})
+	r.d = r.Switch.Start(switchtest.StartOptions{Args: []string{"-c", r.conf}})
 	r.starts++
 	r.configuredBefore = nil
 	r.execed, r.overran = time.Now(), time.Time{}
@@ -67,13 +67,13 @@ func (r *modelRun) ended() {
 
 // killDaemon kills the daemon, if v is 1 while it has something to do.
 func (r *modelRun) killDaemon(_, v int) bool {
-	return r.endDaemon(v, func(d *switchtest.Program) { d.Kill() })
+	return r.endDaemon(v, func(d *switchtest.Daemon) { d.Kill() })
 }
 
 // stopDaemon asks the daemon to end, as of killDaemon.
 func (r *modelRun) stopDaemon(_, v int) bool {
 	r.T.Helper()
-	return !r.held && r.endDaemon(v, func(d *switchtest.Program) {
+	return !r.held && r.endDaemon(v, func(d *switchtest.Daemon) {
 		d.Signal(syscall.SIGTERM)
 		if status := d.Wait(5 * time.Second * switchtest.RaceFactor); status.Signal() != syscall.SIGTERM {
 			r.T.Fatalf("after SIGTERM it ended with %v", status)
@@ -81,7 +81,7 @@ func (r *modelRun) stopDaemon(_, v int) bool {
 	})
 }
 
-func (r *modelRun) endDaemon(v int, end func(*switchtest.Program)) bool {
+func (r *modelRun) endDaemon(v int, end func(*switchtest.Daemon)) bool {
 	r.T.Helper()
 	if r.d == nil || r.paused {
 		return false
@@ -125,14 +125,14 @@ func (r *modelRun) adopt(before map[string]modelTable, touched []string) {
 		maps.Copy(keys, before[database])
 		maps.Copy(keys, have[database])
 		for key := range keys {
-			got := switchtest.ContentOf(have[database][key])
+			got := switchtest.RowText(have[database][key])
 			switch {
-			case got == switchtest.ContentOf(before[database][key]) || got == switchtest.ContentOf(after[key]):
+			case got == switchtest.RowText(before[database][key]) || got == switchtest.RowText(after[key]):
 			case slices.Contains(touched, rowKey(database, key)):
 			case key == switchtest.KeySet && within(before[database][key], have[database][key], after[key]):
 			default:
 				r.T.Fatalf("after the end %s %s is %s, the model says %s or %s", database, key, got,
-					switchtest.ContentOf(before[database][key]), switchtest.ContentOf(after[key]))
+					switchtest.RowText(before[database][key]), switchtest.RowText(after[key]))
 			}
 		}
 	}
@@ -198,9 +198,9 @@ func (r *modelRun) hold(_, _ int) bool {
 	r.settle()
 	r.d.Signal(syscall.SIGSTOP)
 	stat := fmt.Sprintf("/proc/%d/stat", r.d.Cmd.Process.Pid)
-	switchtest.Eventually(r.T, switchtest.Patience, func() string {
+	switchtest.Eventually(r.T, switchtest.Timeout, func() string {
 		text, err := os.ReadFile(stat)
-		r.Must("look at the daemon", err)
+		r.NoError("look at the daemon", err)
 		_, rest, _ := strings.Cut(string(text), ") ")
 		if !strings.HasPrefix(rest, "T") {
 			return "it is not stopped"
@@ -229,7 +229,7 @@ func (r *modelRun) overflow(_, _ int) bool {
 	_, before := r.netlinkQueue(port)
 	for drops := before; drops == before; _, drops = r.netlinkQueue(port) {
 		r.serial++
-		r.Must("touch the spare", r.Links.SetTxQueueLen(switchtest.ModelSpare, 2000+r.serial))
+		r.NoError("touch the spare", r.Links.SetTxQueueLen(switchtest.SpareLink, 2000+r.serial))
 	}
 	r.losing = true
 	r.faults["overrun"]++
@@ -250,7 +250,7 @@ func (r *modelRun) release(_, _ int) bool {
 	}
 	port := r.limitBuffer(16 << 20)
 	r.d.Signal(syscall.SIGCONT)
-	switchtest.Eventually(r.T, switchtest.Patience, func() string {
+	switchtest.Eventually(r.T, switchtest.Timeout, func() string {
 		if bytes, _ := r.netlinkQueue(port); bytes != 0 {
 			return fmt.Sprintf("the daemon's netlink queue has %d bytes", bytes)
 		}
@@ -274,10 +274,10 @@ func (r *modelRun) limitBuffer(bytes int) (port uint32) {
 	r.T.Helper()
 	pid := r.d.Cmd.Process.Pid
 	process, err := unix.PidfdOpen(pid, 0)
-	r.Must("open the daemon's process", err)
+	r.NoError("open the daemon's process", err)
 	defer unix.Close(process)
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	r.Must("list the daemon's descriptors", err)
+	r.NoError("list the daemon's descriptors", err)
 	for _, e := range entries {
 		n, _ := strconv.Atoi(e.Name())
 		fd, err := unix.PidfdGetfd(process, n, 0)
@@ -291,7 +291,7 @@ func (r *modelRun) limitBuffer(bytes int) (port uint32) {
 			if err != nil { // an ordinary user's
 				err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
 			}
-			r.Must("set the receive buffer", err)
+			r.NoError("set the receive buffer", err)
 		}
 		unix.Close(fd)
 	}
@@ -302,9 +302,9 @@ func (r *modelRun) limitBuffer(bytes int) (port uint32) {
 // (/proc/net/netlink). A reading can lack a socket while others come and go.
 func (r *modelRun) netlinkQueue(port uint32) (bytes, drops int) {
 	r.T.Helper()
-	switchtest.Eventually(r.T, switchtest.Patience, func() string {
+	switchtest.Eventually(r.T, switchtest.Timeout, func() string {
 		text, err := os.ReadFile("/proc/self/net/netlink")
-		r.Must("look at the netlink sockets", err)
+		r.NoError("look at the netlink sockets", err)
 		for line := range strings.Lines(string(text)) {
 			// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
 			f := strings.Fields(line)

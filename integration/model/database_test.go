@@ -34,7 +34,7 @@ func (r *modelRun) popAll(_, _ int) bool {
 	if !r.quiet() {
 		return false
 	}
-	r.Pop()
+	r.PopPortTable()
 	r.m.pop()
 	return true
 }
@@ -244,8 +244,8 @@ func (r *modelRun) killServer(_, _ int) bool {
 		return false
 	}
 	r.quiet()
-	r.HangUp()
-	r.redis.Kill()
+	r.CloseConns()
+	r.redis.Stop()
 	r.rows, r.heard = nil, 0
 	r.down, r.paused = true, false
 	r.lost()
@@ -258,7 +258,7 @@ func (r *modelRun) back(_, _ int) bool {
 	if !r.down {
 		return false
 	}
-	r.Must("start the database", r.redis.Again())
+	r.NoError("start the database", r.redis.Restart())
 	r.down = false
 	saved := r.saved
 	if saved == nil {
@@ -331,7 +331,7 @@ func (r *modelRun) cut(_, v int) bool {
 		return false
 	}
 	r.Do("APPL_DB", "CLIENT", "KILL", "TYPE", []string{"normal", "pubsub"}[v%2])
-	r.HangUp()
+	r.CloseConns()
 	r.listen()
 	r.lost()
 	return true

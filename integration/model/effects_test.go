@@ -47,7 +47,7 @@ func matches(want, got []item, strict bool) bool {
 		}
 		return at
 	}
-	present := switchtest.Absent
+	present := switchtest.NoRow
 	at := skip(map[int]bool{0: true}, present)
 	for _, g := range got {
 		next := make(map[int]bool)

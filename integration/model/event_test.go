@@ -67,10 +67,10 @@ func (r *modelRun) createIndex(n, v int, index int32) bool {
 	r.serial++
 	p = &modelPort{peer: fmt.Sprintf("peer%d", r.serial), mtu: 1500}
 	if index == 0 {
-		r.Must("create", r.Links.AddVeth(name, p.peer))
+		r.NoError("create", r.Links.AddVeth(name, p.peer))
 		index = r.LinkIndex(name)
 	} else {
-		r.Must("create", r.addVethIndex(name, p.peer, index))
+		r.NoError("create", r.addVethIndex(name, p.peer, index))
 	}
 	p.index = index
 	r.ports[name] = p
@@ -110,7 +110,7 @@ func (r *modelRun) remove(n, _ int) bool {
 	if p == nil {
 		return false
 	}
-	r.Must("delete", r.Links.Delete(name))
+	r.NoError("delete", r.Links.Delete(name))
 	delete(r.ports, name)
 	delete(r.m.up, p.index)
 	return true
@@ -172,7 +172,7 @@ func (r *modelRun) setPortUp(n, v int) bool {
 	if p == nil || r.m.up[p.index] == (v == 1) {
 		return false
 	}
-	r.Must("set up or down", r.Links.SetUp(name, v == 1))
+	r.NoError("set up or down", r.Links.SetUp(name, v == 1))
 	r.m.up[p.index] = v == 1
 	return true
 }
@@ -184,7 +184,7 @@ func (r *modelRun) setPeerUp(n, v int) bool {
 	if p == nil || p.peerUp == (v == 1) {
 		return false
 	}
-	r.Must("set the peer up or down", r.Links.SetUp(p.peer, v == 1))
+	r.NoError("set the peer up or down", r.Links.SetUp(p.peer, v == 1))
 	p.peerUp = v == 1
 	return true
 }
@@ -198,8 +198,8 @@ func (r *modelRun) flap(n, v int) bool {
 	}
 	for range v {
 		up := r.m.up[p.index]
-		r.setPortUp(n, switchtest.Bit(!up))
-		r.setPortUp(n, switchtest.Bit(up))
+		r.setPortUp(n, switchtest.BoolToInt(!up))
+		r.setPortUp(n, switchtest.BoolToInt(up))
 	}
 	return true
 }
@@ -211,7 +211,7 @@ func (r *modelRun) setMTU(n, v int) bool {
 	if p == nil || p.mtu == v {
 		return false
 	}
-	r.Must("set the MTU", r.Links.SetMTU(name, v))
+	r.NoError("set the MTU", r.Links.SetMTU(name, v))
 	p.mtu = v
 	return true
 }
@@ -222,7 +222,7 @@ func (r *modelRun) touch(n, _ int) bool {
 	name, p := r.present(n)
 	if p != nil {
 		r.serial++
-		r.Must("touch", r.Links.SetTxQueueLen(name, 2000+r.serial))
+		r.NoError("touch", r.Links.SetTxQueueLen(name, 2000+r.serial))
 	}
 	return p != nil
 }
@@ -235,9 +235,9 @@ func (r *modelRun) setMember(n, v int) bool {
 		return false
 	}
 	if v == 1 {
-		r.Must("join the bridge", r.Links.SetMaster(name, switchtest.ModelBridge))
+		r.NoError("join the bridge", r.Links.SetMaster(name, switchtest.Bridge))
 	} else {
-		r.Must("leave the bridge", r.Links.NoMaster(name))
+		r.NoError("leave the bridge", r.Links.NoMaster(name))
 	}
 	p.member = v == 1
 	return true
@@ -247,11 +247,11 @@ func (r *modelRun) setMember(n, v int) bool {
 // another one.
 func (r *modelRun) remakeBridge(_, _ int) bool {
 	r.T.Helper()
-	r.Must("delete the bridge", r.Links.Delete(switchtest.ModelBridge))
+	r.NoError("delete the bridge", r.Links.Delete(switchtest.Bridge))
 	for _, p := range r.ports {
 		p.member = false
 	}
-	r.Must("make the bridge", r.Links.AddBridge(switchtest.ModelBridge))
-	r.Must("set the bridge up", r.Links.SetUp(switchtest.ModelBridge, true))
+	r.NoError("make the bridge", r.Links.AddBridge(switchtest.Bridge))
+	r.NoError("set the bridge up", r.Links.SetUp(switchtest.Bridge, true))
 	return true
 }

@@ -155,7 +155,7 @@ func (g *sequenceMaker) links(count int) {
 			weighted{4, func() { g.add("flap", n, 1+g.IntN(4)) }},
 			weighted{8, func() { g.add("mtu", n, 1280+g.IntN(9)) }},
 			weighted{5, func() { g.add("touch", n, 0) }},
-			weighted{8, func() { g.add("member", n, switchtest.Bit(!g.member[n])) }},
+			weighted{8, func() { g.add("member", n, switchtest.BoolToInt(!g.member[n])) }},
 			weighted{1, func() { g.add("bridge", 0, 0) }},
 		)
 	}

@@ -22,7 +22,7 @@ func TestMatches(t *testing.T) {
 			case strings.HasPrefix(word, "["):
 				i.op = text
 			case text == "-":
-				i.content = switchtest.Absent
+				i.content = switchtest.NoRow
 			default:
 				i.content = text
 			}
@@ -67,35 +67,35 @@ func TestMatches(t *testing.T) {
 // TestReduce turns MONITOR lines into effects.
 func TestReduce(t *testing.T) {
 	const client = "unix:/redis.sock"
-	set := func(source string, words string) switchtest.Command {
-		return switchtest.Command{Db: 0, Source: source, Argv: strings.Fields(words)}
+	set := func(source string, words string) switchtest.RedisCommand {
+		return switchtest.RedisCommand{DB: 0, Source: source, Args: strings.Fields(words)}
 	}
 	for _, c := range []struct {
 		name     string
-		commands []switchtest.Command
+		commands []switchtest.RedisCommand
 		key      string
 		want     string // items, with a comma after each
 	}{
-		{"whole producer set", []switchtest.Command{
+		{"whole producer set", []switchtest.RedisCommand{
 			set(client, "EVALSHA x"), set("lua", "HSET _PORT_TABLE:E0 a 1"),
 			set("lua", "SADD PORT_TABLE_KEY_SET E0"), set("lua", "PUBLISH PORT_TABLE_CHANNEL@0 G"),
 		}, "APPL_DB PORT_TABLE:E0", `PSET+PUB {"a":"1"},`},
-		{"without message", []switchtest.Command{
+		{"without message", []switchtest.RedisCommand{
 			set(client, "EVALSHA x"), set("lua", "SADD PORT_TABLE_KEY_SET E0"), set("lua", "HSET _PORT_TABLE:E0 a 1"),
 		}, "APPL_DB PORT_TABLE:E0", `PSET {"a":"1"},`},
-		{"not atomic", []switchtest.Command{
+		{"not atomic", []switchtest.RedisCommand{
 			set(client, "HSET _PORT_TABLE:E0 a 1"), set(client, "SADD PORT_TABLE_KEY_SET E0"),
 		}, "APPL_DB PORT_TABLE:E0", ""},
-		{"not atomic, the hash shows", []switchtest.Command{
+		{"not atomic, the hash shows", []switchtest.RedisCommand{
 			set(client, "HSET _PORT_TABLE:E0 a 1"), set(client, "SADD PORT_TABLE_KEY_SET E0"),
 		}, "APPL_DB _PORT_TABLE:E0", `{"a":"1"},`},
-		{"unchanged writes are no effects", []switchtest.Command{
+		{"unchanged writes are no effects", []switchtest.RedisCommand{
 			set(client, "HSET k a 1"), set(client, "HSET k a 1"), set(client, "DEL other"), set(client, "HSET k b 2"),
 		}, "APPL_DB k", `{"a":"1"},{"a":"1","b":"2"},`},
-		{"the test's own writes count", []switchtest.Command{
+		{"the test's own writes count", []switchtest.RedisCommand{
 			set("127.0.0.1:1", "HSET k a 1"), set(client, "DEL k"),
 		}, "APPL_DB k", `{"a":"1"},nothing,`},
-		{"orchagent's do not", []switchtest.Command{
+		{"orchagent's do not", []switchtest.RedisCommand{
 			set("127.0.0.1:1", "HSET PORT_TABLE:E0 a 1"),
 		}, "APPL_DB PORT_TABLE:E0", ""},
 	} {

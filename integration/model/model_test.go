@@ -139,7 +139,7 @@ func (t modelTable) hdel(key, field string) {
 
 // produce is the set of a ProducerStateTable (PROTOCOL.md section 4).
 func (m *switchModel) produce(key string, fields map[string]string) {
-	m.db["APPL_DB"].set(switchtest.PendPrefix+key, fields)
+	m.db["APPL_DB"].set(switchtest.PendingPrefix+key, fields)
 	m.db["APPL_DB"].set(switchtest.KeySet, map[string]string{key: ""})
 }
 
@@ -147,10 +147,10 @@ func (m *switchModel) produce(key string, fields map[string]string) {
 func (m *switchModel) pop() {
 	appl := m.db["APPL_DB"]
 	for key := range appl[switchtest.KeySet] {
-		if fields := appl[switchtest.PendPrefix+key]; len(fields) > 0 {
+		if fields := appl[switchtest.PendingPrefix+key]; len(fields) > 0 {
 			appl.set(switchtest.ApplPort+key, fields)
 		}
-		delete(appl, switchtest.PendPrefix+key)
+		delete(appl, switchtest.PendingPrefix+key)
 	}
 	delete(appl, switchtest.KeySet)
 }

@@ -22,19 +22,19 @@ import (
 // The first sequence of a cell that fails is shrunk and printed as Go; put it into
 // modelFound. With -short the cell ends with it instead.
 func TestModel(t *testing.T) {
-	switchtest.Alongside(t)
-	first, sequences := switchtest.Number(t, "PORTSYNCD_MODEL_SEED", 1), switchtest.Number(t, "PORTSYNCD_MODEL_SEQUENCES", modelQuick)
+	switchtest.Parallel(t)
+	first, sequences := switchtest.EnvNumber(t, "PORTSYNCD_MODEL_SEED", 1), switchtest.EnvNumber(t, "PORTSYNCD_MODEL_SEQUENCES", modelQuick)
 	t.Logf("PORTSYNCD_MODEL_SEED=%d PORTSYNCD_MODEL_SEQUENCES=%d", first, sequences)
 	for from := first; from < first+sequences; from += modelChunk {
 		to := min(from+modelChunk, first+sequences)
 		t.Run(fmt.Sprintf("seeds_%d_to_%d", from, to-1), func(t *testing.T) {
-			c := switchtest.NewCell(t)
-			if c == nil {
+			sw := switchtest.New(t)
+			if sw == nil {
 				return
 			}
 			var sum tally
 			for seed := from; seed < to; seed++ {
-				sum.play(t, c, fmt.Sprintf("seed_%d", seed), modelSequence(uint64(seed)))
+				sum.play(t, sw, fmt.Sprintf("seed_%d", seed), modelSequence(uint64(seed)))
 				if t.Failed() && testing.Short() {
 					break
 				}
@@ -51,13 +51,13 @@ const (
 
 // TestModelFound plays what TestModel has found before.
 func TestModelFound(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	var sum tally
 	for _, name := range slices.Sorted(maps.Keys(modelFound)) {
-		sum.play(t, c, name, modelFound[name])
+		sum.play(t, sw, name, modelFound[name])
 	}
 	t.Log(&sum)
 }
@@ -107,11 +107,11 @@ type tally struct {
 }
 
 // play plays one sequence, and shrinks it if it fails.
-func (s *tally) play(t *testing.T, c *switchtest.Cell, name string, events []modelEvent) {
+func (s *tally) play(t *testing.T, sw *switchtest.Switch, name string, events []modelEvent) {
 	t.Helper()
 	begin := time.Now()
 	s.sequences++
-	if s.try(t, c, name, events) {
+	if s.try(t, sw, name, events) {
 		s.took += time.Since(begin)
 		return
 	}
@@ -122,7 +122,7 @@ func (s *tally) play(t *testing.T, c *switchtest.Cell, name string, events []mod
 	n := 0
 	fails := func(some []modelEvent) bool {
 		n++
-		return !s.try(t, c, fmt.Sprintf("%s_shrink_%d", name, n), some)
+		return !s.try(t, sw, fmt.Sprintf("%s_shrink_%d", name, n), some)
 	}
 	if !fails(events) {
 		t.Errorf("%s failed, and not when it was repeated:\n%s", name, spell(events))
@@ -132,12 +132,12 @@ func (s *tally) play(t *testing.T, c *switchtest.Cell, name string, events []mod
 }
 
 // Try plays a sequence in a cell without anything of earlier ones.
-func (s *tally) try(t *testing.T, c *switchtest.Cell, name string, events []modelEvent) bool {
+func (s *tally) try(t *testing.T, sw *switchtest.Switch, name string, events []modelEvent) bool {
 	return t.Run(name, func(t *testing.T) {
-		outer := c.T
-		c.T = t
-		t.Cleanup(func() { c.T = outer })
-		r := newModelRun(c)
+		outer := sw.T
+		sw.T = t
+		t.Cleanup(func() { sw.T = outer })
+		r := newModelRun(sw)
 		r.run(events)
 		if s.applied == nil {
 			s.applied = make(map[string]int)

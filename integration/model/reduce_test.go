@@ -14,33 +14,33 @@ import (
 type reducer struct {
 	names map[int]string // of the databases by number
 
-	rows    switchtest.Book
+	rows    switchtest.Rows
 	members map[string]bool // of sets: key and member
 	effects streams
 	first   map[string]int // key to the number of the daemon's first effect on it
 	count   int
 
-	unit   []switchtest.Command // one command, or those of a script
+	unit   []switchtest.RedisCommand // one command, or those of a script
 	script bool
 	ours   bool // the unit is the test's own
 }
 
 func newReducer(names map[int]string) *reducer {
-	return &reducer{names: names, rows: make(switchtest.Book), members: make(map[string]bool),
+	return &reducer{names: names, rows: make(switchtest.Rows), members: make(map[string]bool),
 		effects: make(streams), first: make(map[string]int)}
 }
 
 // take takes the next command. A script's effects show once the command after
 // it is taken. The daemon's MULTI would be an effect that matches nothing; in
 // the test's own, each command stands for itself.
-func (r *reducer) take(c switchtest.Command) {
+func (r *reducer) take(c switchtest.RedisCommand) {
 	if c.Source == "lua" {
 		r.unit = append(r.unit, c)
 		return
 	}
 	r.finish()
 	r.ours = strings.HasPrefix(c.Source, "127.0.0.1:")
-	word := strings.ToLower(c.Argv[0])
+	word := strings.ToLower(c.Args[0])
 	if r.script = word == "eval" || word == "evalsha"; !r.script {
 		r.unit = append(r.unit, c)
 	}
@@ -82,9 +82,9 @@ func (r *reducer) finish() {
 }
 
 // Apply carries out one command and says what it wrote.
-func (r *reducer) apply(c switchtest.Command) []write {
-	word, args := strings.ToLower(c.Argv[0]), c.Argv[1:]
-	database, known := r.names[c.Db]
+func (r *reducer) apply(c switchtest.RedisCommand) []write {
+	word, args := strings.ToLower(c.Args[0]), c.Args[1:]
+	database, known := r.names[c.DB]
 	if slices.Contains(reads, word) {
 		return nil
 	}
@@ -100,7 +100,7 @@ func (r *reducer) apply(c switchtest.Command) []write {
 	var out []write
 	switch word {
 	case "hset", "hmset":
-		out = append(out, row("HSET", switchtest.Pairs(args[1:])))
+		out = append(out, row("HSET", switchtest.FieldMap(args[1:])))
 	case "hdel":
 		gone := make(map[string]string)
 		for _, f := range args[1:] {
@@ -122,7 +122,7 @@ func (r *reducer) apply(c switchtest.Command) []write {
 			out = append(out, w)
 		}
 	default:
-		out = append(out, write{key: key, op: strings.ToUpper(strings.Join(c.Argv, " ")), changed: true})
+		out = append(out, write{key: key, op: strings.ToUpper(strings.Join(c.Args, " ")), changed: true})
 	}
 	return out
 }
@@ -136,7 +136,7 @@ func produced(writes []write) []write {
 	published := false
 	for _, w := range writes {
 		database, key, _ := strings.Cut(w.key, " ")
-		name, isPending := strings.CutPrefix(key, switchtest.PendPrefix)
+		name, isPending := strings.CutPrefix(key, switchtest.PendingPrefix)
 		switch {
 		case database == "APPL_DB" && w.op == "HSET" && isPending:
 			if fields[name] == nil {
@@ -156,7 +156,7 @@ func produced(writes []write) []write {
 			out = append(out, w)
 			continue
 		}
-		p := write{key: "APPL_DB " + switchtest.TablePrefix + name, op: "PSET", fields: fields[name], changed: w.changed || changed[name]}
+		p := write{key: "APPL_DB " + switchtest.ApplPort + name, op: "PSET", fields: fields[name], changed: w.changed || changed[name]}
 		if published {
 			p.op, published = "PSET+PUB", false
 		}
@@ -165,7 +165,7 @@ func produced(writes []write) []write {
 	}
 	// What belongs to no member is half a producer set, which matches nothing.
 	for name, f := range fields {
-		out = append(out, write{key: "APPL_DB " + switchtest.PendPrefix + name, op: "HSET", fields: f, content: switchtest.ContentOf(f), changed: true})
+		out = append(out, write{key: "APPL_DB " + switchtest.PendingPrefix + name, op: "HSET", fields: f, content: switchtest.RowText(f), changed: true})
 	}
 	if published {
 		out = append(out, write{key: "APPL_DB " + switchtest.TableChannel, op: "PUBLISH", changed: true})
@@ -195,7 +195,7 @@ func (r *reducer) emit(w write) {
 // isPop reports whether a write of the test's is what orchagent would do: the
 // streams of these keys have the daemon's producer sets only.
 func isPop(key string) bool {
-	return strings.HasPrefix(key, "APPL_DB "+switchtest.TablePrefix) || strings.HasPrefix(key, "APPL_DB "+switchtest.PendPrefix)
+	return strings.HasPrefix(key, "APPL_DB "+switchtest.ApplPort) || strings.HasPrefix(key, "APPL_DB "+switchtest.PendingPrefix)
 }
 
 // operation spells what is no write to a row.

@@ -22,10 +22,10 @@ const (
 
 // wanted is what the model says that the daemon has to say. With quiet set, nothing
 // has happened for modelQuiet.
-func (r *modelRun) wanted(quiet bool) *switchtest.WantedReport {
+func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 	r.T.Helper()
-	d, links := r.m.daemon, r.KernelFacts()
-	w := &switchtest.WantedReport{Ports: make(map[string]switchtest.ShownPort), Series: switchtest.AtRest(), Awaited: true, Pending: []string{}}
+	d, links := r.m.daemon, r.KernelPorts()
+	w := &switchtest.ExpectedReport{Ports: make(map[string]switchtest.ReportedPort), Series: switchtest.IdleSeries(), PendingKnown: true, Pending: []string{}}
 	exists := make(map[string]bool) // as the daemon knows them: without old ones
 	for _, name := range d.known {
 		exists[name] = true
@@ -42,7 +42,7 @@ func (r *modelRun) wanted(quiet bool) *switchtest.WantedReport {
 		maps.Copy(names, set)
 	}
 	for name := range names {
-		p := switchtest.ShownPort{Name: name, State: "pending", Written: true}
+		p := switchtest.ReportedPort{Name: name, State: "pending", Written: true}
 		if exists[name] {
 			p = links[name]
 			row := d.wrote[name]
@@ -64,8 +64,8 @@ func (r *modelRun) wanted(quiet bool) *switchtest.WantedReport {
 	w.Series["portsyncd_ports_present"] = float64(r.m.present())
 	w.Series["portsyncd_ports_pending"] = float64(len(d.awaited))
 	w.Series["portsyncd_ports_configured"] = float64(len(configured))
-	w.Series["portsyncd_port_config_done"] = float64(switchtest.Bit(d.configDone))
-	w.Series["portsyncd_port_init_done"] = float64(switchtest.Bit(d.initDone))
+	w.Series["portsyncd_port_config_done"] = float64(switchtest.BoolToInt(d.configDone))
+	w.Series["portsyncd_port_init_done"] = float64(switchtest.BoolToInt(d.initDone))
 	if !d.initDone {
 		w.Pending = append(w.Pending, "PortInitDone")
 	}
@@ -80,17 +80,17 @@ func (r *modelRun) wanted(quiet bool) *switchtest.WantedReport {
 }
 
 // wantedHealth adds the reasons of health that follow from the history.
-func (r *modelRun) wantedHealth(w *switchtest.WantedReport, quiet bool) {
+func (r *modelRun) wantedHealth(w *switchtest.ExpectedReport, quiet bool) {
 	const minute = time.Minute
 	switch since := time.Since(r.overran); {
 	case r.overran.IsZero():
-	case since < minute-switchtest.HealthLingers:
-		w.Must = append(w.Must, "overrun")
-	case since < minute+2*switchtest.HealthLingers:
-		w.May = append(w.May, "overrun")
+	case since < minute-switchtest.ReasonHold:
+		w.RequiredReasons = append(w.RequiredReasons, "overrun")
+	case since < minute+2*switchtest.ReasonHold:
+		w.AllowedReasons = append(w.AllowedReasons, "overrun")
 	}
-	if time.Since(r.execed) > minute-switchtest.HealthLingers && !r.m.daemon.initDone {
-		w.May = append(w.May, "port_init_late")
+	if time.Since(r.execed) > minute-switchtest.ReasonHold && !r.m.daemon.initDone {
+		w.AllowedReasons = append(w.AllowedReasons, "port_init_late")
 	}
 	// Missing are ports whose interface vanished. One that was added later, or whose row
 	// was replaced, has a minute to come; late counts it once the daemon has run as long.
@@ -100,27 +100,27 @@ func (r *modelRun) wantedHealth(w *switchtest.WantedReport, quiet bool) {
 		case !p.Configured || p.Index != 0 || !switchtest.IsPortName(name) || slices.Contains(ignored, name):
 		case p.State == "absent" && !r.m.daemon.expected[name]:
 			missing++
-		case time.Since(r.execed) > minute-switchtest.HealthLingers && (p.State == "absent" || r.m.daemon.initDone):
+		case time.Since(r.execed) > minute-switchtest.ReasonHold && (p.State == "absent" || r.m.daemon.initDone):
 			late++
 		}
 	}
 	switch {
 	case missing > 0 && quiet:
-		w.Must = append(w.Must, "ports_missing")
+		w.RequiredReasons = append(w.RequiredReasons, "ports_missing")
 	case missing+late > 0:
-		w.May = append(w.May, "ports_missing")
+		w.AllowedReasons = append(w.AllowedReasons, "ports_missing")
 	}
 	if quiet && late == 0 {
 		w.Series["portsyncd_ports_missing"] = float64(missing)
 	}
 	for name := range r.m.daemon.refused {
 		if w.Ports[name].Index != 0 {
-			w.Must = append(w.Must, "database_refusing")
+			w.RequiredReasons = append(w.RequiredReasons, "database_refusing")
 			break
 		}
 	}
 	if r.starts > 2 {
-		w.May = append(w.May, "restart_storm")
+		w.AllowedReasons = append(w.AllowedReasons, "restart_storm")
 	}
 }
 
@@ -132,17 +132,17 @@ func (r *modelRun) untold() string {
 	if err != nil {
 		return err.Error()
 	}
-	if wrong := report.Against(r.wanted(false)); wrong != "" {
+	if wrong := report.Compare(r.wanted(false)); wrong != "" {
 		return wrong
 	}
-	return report.Disagreement()
+	return report.Inconsistency()
 }
 
 // Site is where the daemon serves HTTP.
-func (r *modelRun) site() *switchtest.Site {
+func (r *modelRun) site() *switchtest.Client {
 	r.T.Helper()
 	if r.web == nil {
-		r.web = switchtest.NewSite(r.T, switchtest.HttpAddress)
+		r.web = switchtest.NewClient(r.T, switchtest.HTTPAddress)
 	}
 	return r.web
 }
@@ -154,12 +154,12 @@ func (r *modelRun) checkReport() {
 	r.T.Helper()
 	problem := func(quiet bool) string {
 		r.hearLate()
-		return r.Untrue(r.site(), r.d, r.wanted(quiet))
+		return r.SelfReportProblem(r.site(), r.d, r.wanted(quiet))
 	}
-	switchtest.Eventually(r.T, switchtest.ReportWithin, func() string { return problem(false) })
+	switchtest.Eventually(r.T, switchtest.SelfReportTimeout, func() string { return problem(false) })
 	time.Sleep(modelQuiet) // the quiet time itself
 	if wrong := problem(true); wrong != "" {
 		r.T.Fatalf("after %v in which nothing happened: %s", modelQuiet, wrong)
 	}
-	r.Fed(r.d)
+	r.AwaitWatchdog(r.d)
 }

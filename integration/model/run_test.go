@@ -25,7 +25,7 @@ const (
 
 // modelRun is one sequence of events on a cell and on the model beside it.
 type modelRun struct {
-	*switchtest.Cell
+	*switchtest.Switch
 	m       *switchModel
 	early   *switchModel            // if not nil: rows of STATE_DB may be as in this one
 	redis   *switchtest.RedisServer // nil where the database is no process
@@ -36,17 +36,17 @@ type modelRun struct {
 	serial  int                   // makes names and values that were never used
 	probing string                // the present name of the probe
 
-	d       *switchtest.Program // nil: no daemon runs
-	waiting bool                // it has found no database yet
-	held    bool                // it is stopped
-	losing  bool                // its queue has overrun and was not read since
-	down    bool                // the server is dead
-	paused  bool                // the server is stopped
+	d       *switchtest.Daemon // nil: no daemon runs
+	waiting bool               // it has found no database yet
+	held    bool               // it is stopped
+	losing  bool               // its queue has overrun and was not read since
+	down    bool               // the server is dead
+	paused  bool               // the server is stopped
 
-	rows   *switchtest.Record[switchtest.TouchedRow] // what subscribers of STATE_DB hear; nil while the server is down
-	heard  int                                       // of rows, when both were last in step
-	before map[string]bool                           // rows of STATE_DB's table then
-	deaf   bool                                      // the record has a gap since then
+	rows   *switchtest.Record[switchtest.RowEvent] // what subscribers of STATE_DB hear; nil while the server is down
+	heard  int                                     // of rows, when both were last in step
+	before map[string]bool                         // rows of STATE_DB's table then
+	deaf   bool                                    // the record has a gap since then
 
 	told   *switchtest.Record[modelMessage] // what the kernel sends
 	read   int                              // of told
@@ -58,10 +58,10 @@ type modelRun struct {
 	revive   map[string]bool    // what the model was to revive before the connection was perhaps lost
 	counters map[string]float64 // of resyncs, when both were last in step
 
-	web     *switchtest.Site // nil until it is asked
-	execed  time.Time        // when the daemon was started
-	overran time.Time        // when its last overrun was noticed; zero if there was none
-	starts  int              // that its files may know of
+	web     *switchtest.Client // nil until it is asked
+	execed  time.Time          // when the daemon was started
+	overran time.Time          // when its last overrun was noticed; zero if there was none
+	starts  int                // that its files may know of
 
 	configuredBefore modelTable // ports of CONFIG_DB when both were last in step; nil: the daemon was not asked yet
 
@@ -80,35 +80,35 @@ type modelPort struct {
 
 // newModelRun brings the cell into its first state: no daemon, empty databases,
 // the helpers' interfaces only.
-func newModelRun(c *switchtest.Cell) *modelRun {
-	c.T.Helper()
-	r := &modelRun{Cell: c, m: newSwitchModel(), ports: make(map[string]*modelPort), conf: c.Dir + "/model.conf",
+func newModelRun(sw *switchtest.Switch) *modelRun {
+	sw.T.Helper()
+	r := &modelRun{Switch: sw, m: newSwitchModel(), ports: make(map[string]*modelPort), conf: sw.Dir + "/model.conf",
 		faults: make(map[string]int), excused: make(map[string]bool), counters: make(map[string]float64), applied: make(map[string]int)}
-	r.redis, _ = c.Server.(*switchtest.RedisServer)
+	r.redis, _ = sw.Server.(*switchtest.RedisServer)
 	if r.redis != nil {
-		c.HangUp()
+		sw.CloseConns()
 		r.redis.Stop() // whatever the last sequence left of it
 		os.Remove(switchtest.ModelRDB)
-		c.Must("start the database", r.redis.Again())
+		sw.NoError("start the database", r.redis.Restart())
 	}
-	c.Do("APPL_DB", "FLUSHALL")
+	sw.Do("APPL_DB", "FLUSHALL")
 	r.listen()
 	r.forget()
 	r.writeConf("")
 	var err error
 	r.kernel, err = netlinkraw.DialRequester()
-	c.Must("rtnetlink", err)
-	c.T.Cleanup(func() { r.kernel.Close() })
-	c.ClearLinks()
-	c.Must("make the bridge", c.Links.AddBridge(switchtest.ModelBridge))
-	c.Must("set the bridge up", c.Links.SetUp(switchtest.ModelBridge, true))
-	c.Must("make the spare", c.Links.AddVeth(switchtest.ModelSpare, "spare-peer"))
+	sw.NoError("rtnetlink", err)
+	sw.T.Cleanup(func() { r.kernel.Close() })
+	sw.ClearLinks()
+	sw.NoError("make the bridge", sw.Links.AddBridge(switchtest.Bridge))
+	sw.NoError("set the bridge up", sw.Links.SetUp(switchtest.Bridge, true))
+	sw.NoError("make the spare", sw.Links.AddVeth(switchtest.SpareLink, "spare-peer"))
 	r.marker = "mark"
-	c.Must("make the marker", c.Links.AddVeth(r.marker, "mark-peer"))
-	r.told = watchKernel(c)
+	sw.NoError("make the marker", sw.Links.AddVeth(r.marker, "mark-peer"))
+	r.told = watchKernel(sw)
 	r.probing = "PortChannel9a" // which is never an old interface
-	c.Must("make the probe", c.Links.AddVeth(r.probing, "probe-peer"))
-	r.ports[r.probing] = &modelPort{index: c.LinkIndex(r.probing)}
+	sw.NoError("make the probe", sw.Links.AddVeth(r.probing, "probe-peer"))
+	r.ports[r.probing] = &modelPort{index: sw.LinkIndex(r.probing)}
 	r.m.up[r.ports[r.probing].index] = false
 	return r
 }
@@ -116,7 +116,7 @@ func newModelRun(c *switchtest.Cell) *modelRun {
 // forget loses the daemon's own files.
 func (r *modelRun) forget() {
 	r.starts = 0
-	r.Must("remove the state", os.RemoveAll(r.Dir+"/model"))
+	r.NoError("remove the state", os.RemoveAll(r.Dir+"/model"))
 	r.Mkdir(r.Dir + "/model")
 }
 
@@ -163,7 +163,7 @@ func (r *modelRun) reachable() bool { return !r.down && !r.paused }
 func (r *modelRun) hset(database, key string, fieldsAndValues ...string) {
 	r.T.Helper()
 	r.Do(database, append([]string{"HSET", key}, fieldsAndValues...)...)
-	r.m.db[database].set(key, switchtest.Pairs(fieldsAndValues))
+	r.m.db[database].set(key, switchtest.FieldMap(fieldsAndValues))
 }
 
 // del is DEL on both.
@@ -245,7 +245,7 @@ func (r *modelRun) readLinks() {
 		b := netlinkraw.AppendHeader(nil, unix.RTM_GETLINK, 0, 0, 0)
 		b = netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, p.index, 0, 0)
 		netlinkraw.FinishMessage(b, 0)
-		r.Must("look at "+name, r.kernel.Do(b))
+		r.NoError("look at "+name, r.kernel.Do(b))
 	}
 	r.readFacts()
 }
@@ -254,7 +254,7 @@ func (r *modelRun) readLinks() {
 func (r *modelRun) readFacts() {
 	r.T.Helper()
 	clear(r.m.links)
-	r.Must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+	r.NoError("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		if p := r.ports[string(l.Name)]; p != nil && p.index == l.Index {
 			r.m.links[l.Index] = modelLink{string(l.Name), l.Flags&unix.IFF_UP != 0, l.Flags&unix.IFF_RUNNING != 0, int(l.MTU)}
 		}
@@ -300,7 +300,7 @@ func (r *modelRun) probe() {
 // rename renames an interface that is down.
 func (r *modelRun) rename(name, to string) {
 	r.T.Helper()
-	r.Must("rename", r.Links.Rename(name, to))
+	r.NoError("rename", r.Links.Rename(name, to))
 	r.ports[to] = r.ports[name]
 	delete(r.ports, name)
 }
@@ -315,7 +315,7 @@ func (r *modelRun) awaitResyncs() (risen map[string]bool) {
 		for _, reason := range []string{"overrun", "database_back", "database_flushed", "dump_failed", "dump_silent"} {
 			var err error
 			counts[reason], err = strconv.ParseFloat(values[switchtest.ResyncSeries(reason)], 64)
-			r.Must("read a counter", err)
+			r.NoError("read a counter", err)
 			if counts[reason]-r.counters[reason] < float64(r.faults[reason]) {
 				return "no resync because of " + reason
 			}
@@ -391,8 +391,8 @@ func (r *modelRun) difference(have map[string]modelTable) string {
 		keys := maps.Clone(want)
 		maps.Copy(keys, have[database])
 		for key := range keys {
-			got, want := switchtest.ContentOf(have[database][key]), switchtest.ContentOf(want[key])
-			if r.early != nil && database == "STATE_DB" && got == switchtest.ContentOf(r.early.db[database][key]) {
+			got, want := switchtest.RowText(have[database][key]), switchtest.RowText(want[key])
+			if r.early != nil && database == "STATE_DB" && got == switchtest.RowText(r.early.db[database][key]) {
 				continue
 			}
 			if got != want {
@@ -411,10 +411,10 @@ func (r *modelRun) contents() map[string]modelTable {
 	for database := range r.m.db {
 		conn, table := r.Conn(database), make(modelTable)
 		keys, err := conn.Keys("*")
-		r.Must("list the keys", err)
+		r.NoError("list the keys", err)
 		keys = slices.DeleteFunc(keys, func(k string) bool { return k == switchtest.KeySet })
 		rows, err := conn.HGetAllMany(keys)
-		r.Must("read the rows", err)
+		r.NoError("read the rows", err)
 		for _, row := range rows {
 			switch {
 			case row.Err != nil:
@@ -426,7 +426,7 @@ func (r *modelRun) contents() map[string]modelTable {
 				}
 			}
 		}
-		if members := r.Elements(database, switchtest.KeySet); len(members) > 0 {
+		if members := r.SetMembers(database, switchtest.KeySet); len(members) > 0 {
 			table[switchtest.KeySet] = make(map[string]string)
 			for _, m := range members {
 				table[switchtest.KeySet][m] = ""

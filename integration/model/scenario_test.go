@@ -21,7 +21,7 @@ import (
 // arguments, has to have the same effects on the databases and the links. The
 // format of the files is in testdata/scenarios/README.md.
 func TestScenarios(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	files, err := filepath.Glob("testdata/scenarios/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)
@@ -29,16 +29,16 @@ func TestScenarios(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
 			s := readScenario(t, file)
-			c := switchtest.EnterCell(t)
-			if c == nil {
+			sw := switchtest.NewWithoutDatabase(t)
+			if sw == nil {
 				return
 			}
-			databaseMap := switchtest.UsualMap
+			databaseMap := switchtest.DefaultMap
 			if s.DatabaseConfig != nil {
 				databaseMap = string(s.DatabaseConfig)
 			}
-			c.Serve(databaseMap, switchtest.NewServer(t))
-			newPlayer(c, s).play()
+			sw.StartDatabase(databaseMap, switchtest.NewDatabaseServer(t))
+			newPlayer(sw, s).play()
 		})
 	}
 }
@@ -56,7 +56,7 @@ type scenario struct {
 	}
 	Steps       []scenarioStep
 	Final       map[string]map[string]any
-	FinalLinks  map[string]switchtest.LinkFacts `json:"final_links"`
+	FinalLinks  map[string]switchtest.LinkState `json:"final_links"`
 	Alive       bool
 	Order       [][2]string
 	FreeEffects []pattern `json:"free_effects"`
@@ -163,25 +163,25 @@ func readScenario(t *testing.T, file string) *scenario {
 
 // player plays one scenario.
 type player struct {
-	*switchtest.Cell
+	*switchtest.Switch
 	s        *scenario
-	daemon   *switchtest.Program
+	daemon   *switchtest.Daemon
 	starts   int // of the daemon
-	seen     *switchtest.Record[switchtest.Command]
+	seen     *switchtest.Record[switchtest.RedisCommand]
 	taken    int // of seen, by reducer
 	reducer  *reducer
-	expected switchtest.Book
+	expected switchtest.Rows
 	want     streams // the effects of the steps so far
 }
 
-func newPlayer(c *switchtest.Cell, s *scenario) *player {
+func newPlayer(sw *switchtest.Switch, s *scenario) *player {
 	names := make(map[int]string)
 	for _, name := range []string{"APPL_DB", "CONFIG_DB", "STATE_DB"} {
-		names[c.Places[name].Number] = name
+		names[sw.Databases[name].Number] = name
 	}
-	seen, err := switchtest.Monitor(c.Places["APPL_DB"].Tcp())
-	c.Must("monitor", err)
-	return &player{Cell: c, s: s, seen: seen, reducer: newReducer(names), expected: make(switchtest.Book), want: make(streams)}
+	seen, err := switchtest.Monitor(sw.Databases["APPL_DB"].TCPAddress())
+	sw.NoError("monitor", err)
+	return &player{Switch: sw, s: s, seen: seen, reducer: newReducer(names), expected: make(switchtest.Rows), want: make(streams)}
 }
 
 // play runs the scenario and compares.
@@ -192,7 +192,7 @@ func (p *player) play() {
 			p.load(database, key, value)
 		}
 	}
-	p.Ip(p.s.Init.IP...)
+	p.IPLink(p.s.Init.IP...)
 	for i := range p.s.Steps {
 		step := &p.s.Steps[i]
 		p.expect(step)
@@ -211,7 +211,7 @@ func (p *player) play() {
 		if p.starts > 2 {
 			may = append(may, "restart_storm")
 		}
-		p.Truthful(p.daemon, may...)
+		p.CheckSelfReport(p.daemon, may...)
 	}
 }
 
@@ -247,7 +247,7 @@ func (p *player) expect(step *scenarioStep) {
 		e := effect{database: words[0], op: strings.ToUpper(words[1]), key: words[2]}
 		switch rest := words[3:]; e.op {
 		case "HSET":
-			e.fields = switchtest.Pairs(rest)
+			e.fields = switchtest.FieldMap(rest)
 		case "HDEL":
 			e.fields = make(map[string]string)
 			for _, f := range rest {
@@ -289,16 +289,16 @@ func (p *player) act(step *scenarioStep) {
 		p.startAgain()
 	case step.Stop != "":
 		p.daemon.Signal(unix.SignalNum("SIG" + step.Stop))
-		p.daemon.Wait(switchtest.Patience)
+		p.daemon.Wait(switchtest.Timeout)
 	case step.Run != nil:
-		d := p.Start(switchtest.Launch{Args: step.Run.Args})
-		if status := d.Wait(switchtest.Patience); status.ExitStatus() != step.Run.Exit {
+		d := p.Start(switchtest.StartOptions{Args: step.Run.Args})
+		if status := d.Wait(switchtest.Timeout); status.ExitStatus() != step.Run.Exit {
 			p.T.Errorf("%q: exit status %d, want %d", step.Run.Args, status.ExitStatus(), step.Run.Exit)
 		}
 	case step.Pop:
-		p.Pop()
+		p.PopPortTable()
 	case step.IP != nil:
-		p.Ip(step.IP...)
+		p.IPLink(step.IP...)
 	case step.Redis != nil:
 		for _, words := range step.Redis {
 			p.Do(words[0], words[1:]...)
@@ -314,14 +314,14 @@ func (p *player) act(step *scenarioStep) {
 // on, if it says that it does.
 func (p *player) startAgain() {
 	p.T.Helper()
-	existing, lines := p.KernelFacts(), p.Logs.Len()
+	existing, lines := p.KernelPorts(), p.Logs.Len()
 	p.daemon = p.StartReady()
 	p.starts++
-	clear(p.Old)
+	clear(p.IgnoredLinks)
 	if _, ignores := p.Logs.Await(lines, 0, func(l switchtest.LogLine) bool { return l.Has("an earlier run") }); !ignores {
 		return
 	}
 	for name, link := range existing {
-		p.Old[link.Index] = strings.HasPrefix(name, "Ethernet")
+		p.IgnoredLinks[link.Index] = strings.HasPrefix(name, "Ethernet")
 	}
 }

@@ -12,11 +12,11 @@ import (
 // and what it tells its own subscribers.
 
 // watchKernel records the link messages that the kernel sends.
-func watchKernel(c *switchtest.Cell) *switchtest.Record[modelMessage] {
-	c.T.Helper()
+func watchKernel(sw *switchtest.Switch) *switchtest.Record[modelMessage] {
+	sw.T.Helper()
 	conn, err := netlinkraw.Dial(netlinkraw.Config{})
-	c.Must("open a netlink socket", err)
-	c.T.Cleanup(func() { conn.Close() })
+	sw.NoError("open a netlink socket", err)
+	sw.T.Cleanup(func() { conn.Close() })
 	told := new(switchtest.Record[modelMessage])
 	go func() {
 		var batch netlinkraw.Batch
@@ -36,9 +36,9 @@ func (r *modelRun) sent() []modelMessage {
 	r.T.Helper()
 	r.serial++
 	name := fmt.Sprintf("mark%d", r.serial)
-	r.Must("mark a moment", r.Links.Rename(r.marker, name))
+	r.NoError("mark a moment", r.Links.Rename(r.marker, name))
 	r.marker = name
-	if _, ok := r.told.Await(r.read, switchtest.Patience, func(m modelMessage) bool { return m.name == name }); !ok {
+	if _, ok := r.told.Await(r.read, switchtest.Timeout, func(m modelMessage) bool { return m.name == name }); !ok {
 		r.T.Fatal("nothing is heard of the kernel")
 	}
 	return r.soFar()
@@ -55,7 +55,7 @@ func (r *modelRun) soFar() []modelMessage {
 // be quicker.
 func (r *modelRun) listen() {
 	r.T.Helper()
-	r.rows, r.heard = r.WatchRows(), 0
+	r.rows, r.heard = r.WatchRowEvents(), 0
 	r.inStep()
 	r.deaf = true
 }
@@ -77,9 +77,9 @@ func (r *modelRun) upToNow() map[string]bool {
 	r.serial++
 	mark := fmt.Sprintf("mark%d", r.serial)
 	// As the server itself would tell of a write.
-	r.Do("STATE_DB", "PUBLISH", fmt.Sprintf("__keyspace@%d__:%s%s", r.Places["STATE_DB"].Number, switchtest.StatePort, mark), "hset")
-	isMark := func(row switchtest.TouchedRow) bool { return row.Key == mark }
-	if _, ok := r.rows.Await(r.heard, switchtest.Patience, isMark); !ok {
+	r.Do("STATE_DB", "PUBLISH", fmt.Sprintf("__keyspace@%d__:%s%s", r.Databases["STATE_DB"].Number, switchtest.StatePort, mark), "hset")
+	isMark := func(row switchtest.RowEvent) bool { return row.Key == mark }
+	if _, ok := r.rows.Await(r.heard, switchtest.Timeout, isMark); !ok {
 		r.T.Fatal("nothing is heard of STATE_DB")
 	}
 	all, _ := r.rows.From(r.heard)

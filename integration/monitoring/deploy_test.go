@@ -36,8 +36,8 @@ func flagsOf(t *testing.T, command string) map[string]bool {
 
 // TestManual: portsyncd(8) describes each command and each option.
 func TestManual(t *testing.T) {
-	switchtest.Alongside(t)
-	page := switchtest.Document(t, "deploy/man/portsyncd.8")
+	switchtest.Parallel(t)
+	page := switchtest.ReadFile(t, "deploy/man/portsyncd.8")
 	described := make(map[string]bool)
 	for line := range strings.Lines(page) {
 		if !strings.HasPrefix(line, ".It ") {
@@ -67,7 +67,7 @@ func TestManual(t *testing.T) {
 // TestManualOfSettings: the list of settings in portsyncd.conf(5) is made of
 // the example file, complete and in a form that a reader of mdoc takes.
 func TestManualOfSettings(t *testing.T) {
-	switchtest.Require(t, "awk")
+	switchtest.RequireCommand(t, "awk")
 	out, err := exec.Command("awk", "-f", "deploy/man/settings.awk", "portsyncd.conf.example").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestManualOfSettings(t *testing.T) {
 
 // TestCompletion has bash complete lines, with the file that is installed for it.
 func TestCompletion(t *testing.T) {
-	switchtest.Require(t, "bash")
+	switchtest.RequireCommand(t, "bash")
 	// The function is called as bash calls it: the words, and which of them
 	// the cursor is on (bash(1), "Programmable Completion").
 	complete := func(words ...string) string {
@@ -159,7 +159,7 @@ func TestCompletion(t *testing.T) {
 
 // TestDebianVersion: the package has the version of what is in it.
 func TestDebianVersion(t *testing.T) {
-	m := regexp.MustCompile(`^portsyncd \((\S+)-\d+\) `).FindStringSubmatch(switchtest.Document(t, "deploy/deb/changelog"))
+	m := regexp.MustCompile(`^portsyncd \((\S+)-\d+\) `).FindStringSubmatch(switchtest.ReadFile(t, "deploy/deb/changelog"))
 	if m == nil || m[1] != daemon.Release {
 		t.Errorf("deploy/deb/changelog begins with version %q, want %s-1 or later", m, daemon.Release)
 	}
@@ -168,7 +168,7 @@ func TestDebianVersion(t *testing.T) {
 // TestSwitchConfig: the configuration for a switch is accepted, as it is and
 // with everything in it that is commented out.
 func TestSwitchConfig(t *testing.T) {
-	as := switchtest.Document(t, "deploy/sonic/portsyncd.conf")
+	as := switchtest.ReadFile(t, "deploy/sonic/portsyncd.conf")
 	all := regexp.MustCompile(`(?m)^#([a-z])`).ReplaceAllString(as, "$1")
 	if as == all {
 		t.Error("nothing in it is commented out")
@@ -186,7 +186,7 @@ func TestSwitchConfig(t *testing.T) {
 // TestMigration: the hook for image upgrades brings the configuration along
 // once, complains of errors in it, and overwrites nothing.
 func TestMigration(t *testing.T) {
-	switchtest.Require(t, "cp") // and with it the other commands that it needs
+	switchtest.RequireCommand(t, "cp") // and with it the other commands that it needs
 	const good, bad = "[metrics]\nper_port = false\n", "[metrics]\nper_port = 0\n"
 	for _, c := range []struct {
 		name     string

@@ -32,7 +32,7 @@ func copyPrometheusDir(t *testing.T) string {
 	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	switchtest.WriteFile(t, filepath.Join(dir, "secrets", "ca.pem"), switchtest.NewAuthority(t, "authority").Pem)
+	switchtest.WriteFile(t, filepath.Join(dir, "secrets", "ca.pem"), switchtest.NewAuthority(t, "authority").PEM)
 	switchtest.WriteFile(t, filepath.Join(dir, "secrets", "token"), scrapeToken+"\n")
 	return dir
 }
@@ -44,7 +44,7 @@ func startDeployed(t *testing.T, dir, config, target string) *prometheus {
 	t.Helper()
 	switchtest.WriteFile(t, filepath.Join(dir, "targets", "switches.yml"), "- targets: ["+strconv.Quote(target)+"]\n")
 	file := filepath.Join(dir, config)
-	text := switchtest.Document(t, file)
+	text := switchtest.ReadFile(t, file)
 	for _, interval := range []string{"scrape_interval: 15s", "scrape_interval: 60s", "evaluation_interval: 15s"} {
 		name, _, _ := strings.Cut(interval, ":")
 		text = strings.ReplaceAll(text, interval, name+": 1s")
@@ -58,7 +58,7 @@ func startDeployed(t *testing.T, dir, config, target string) *prometheus {
 // awaitScrapes waits for so many good scrapes in the last minute.
 func (p *prometheus) awaitScrapes(t *testing.T, n int) {
 	t.Helper()
-	switchtest.Eventually(t, 6*switchtest.Patience, func() string {
+	switchtest.Eventually(t, 6*switchtest.Timeout, func() string {
 		query := fmt.Sprintf(`sum_over_time(up{job="portsyncd"}[1m]) >= %d`, n)
 		if got, err := p.count(query); err != nil || got != 1 {
 			return fmt.Sprintf("%s: %d, %v", query, got, err)
@@ -75,37 +75,37 @@ const deployedInstance = "127.0.0.1"
 // prometheus.yml says, and what it writes for node_exporter's textfile collector
 // as prometheus-textfile.yml says. The third one is for TestPrometheusDashboards.
 func TestPrometheusConfigurations(t *testing.T) {
-	switchtest.Alongside(t)
-	switchtest.Require(t, "prometheus")
+	switchtest.Parallel(t)
+	switchtest.RequireCommand(t, "prometheus")
 	t.Run("plain", func(t *testing.T) {
-		c := switchtest.NewCell(t)
-		if c == nil {
+		sw := switchtest.New(t)
+		if sw == nil {
 			return
 		}
-		c.Configure(2)
-		c.StartReady()
-		c.Plug(2)
-		p := startDeployed(t, copyPrometheusDir(t), "prometheus.yml", switchtest.HttpAddress)
+		sw.ConfigurePorts(2)
+		sw.StartReady()
+		sw.AddInterfaces(2)
+		p := startDeployed(t, copyPrometheusDir(t), "prometheus.yml", switchtest.HTTPAddress)
 		p.awaitOne(t, `portsyncd_ports_present{job="portsyncd", instance="127.0.0.1"} == 2`)
 		p.awaitOne(t, `instance:portsyncd_port_oper_up:sum == 2`)
 	})
 	t.Run("textfile", func(t *testing.T) {
-		switchtest.Require(t, "prometheus-node-exporter")
-		k := switchtest.NewKeeper(t)
-		if k == nil {
+		switchtest.RequireCommand(t, "prometheus-node-exporter")
+		sw := switchtest.NewWithStorage(t)
+		if sw == nil {
 			return
 		}
-		k.Write("", "save_interval_secs = 1")
-		k.Configure(2)
-		k.Launch()
-		k.Plug(2)
+		sw.WriteSettings("", "save_interval_secs = 1")
+		sw.ConfigurePorts(2)
+		sw.StartConfigured()
+		sw.AddInterfaces(2)
 		exporter := exec.Command("prometheus-node-exporter", "--web.listen-address=127.0.0.1:9100",
-			"--collector.textfile.directory="+k.Storage)
+			"--collector.textfile.directory="+sw.StorageDir)
 		exporter.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		said := new(switchtest.Output)
 		exporter.Stdout, exporter.Stderr = said, said
-		k.Must("start node_exporter", exporter.Start())
-		k.T.Cleanup(func() { exporter.Process.Kill(); exporter.Wait() })
+		sw.NoError("start node_exporter", exporter.Start())
+		sw.T.Cleanup(func() { exporter.Process.Kill(); exporter.Wait() })
 		p := startDeployed(t, copyPrometheusDir(t), "prometheus-textfile.yml", "127.0.0.1:9101")
 		p.awaitOne(t, `portsyncd_ports_present{job="portsyncd", instance="127.0.0.1"} == 2`)
 		if n, err := p.count(`node_scrape_collector_success`); n != 0 || err != nil {
@@ -120,7 +120,7 @@ func TestPrometheusConfigurations(t *testing.T) {
 // awaitOne waits until a query has one result.
 func (p *prometheus) awaitOne(t *testing.T, query string) {
 	t.Helper()
-	switchtest.Eventually(t, 3*switchtest.Patience, func() string {
+	switchtest.Eventually(t, 3*switchtest.Timeout, func() string {
 		if n, err := p.count(query); err != nil || n != 1 {
 			return fmt.Sprintf("%s: %d results, %v", query, n, err)
 		}
@@ -133,28 +133,28 @@ func (p *prometheus) awaitOne(t *testing.T, query string) {
 // query of the dashboards must have data then. All rules must be evaluated without
 // an error, and those that what happened is a case of must fire.
 func TestPrometheusDashboards(t *testing.T) {
-	switchtest.Require(t, "prometheus")
-	k := switchtest.NewKeeper(t)
-	if k == nil {
+	switchtest.RequireCommand(t, "prometheus")
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
 		return
 	}
 	dir := copyPrometheusDir(t)
 	authority := switchtest.NewAuthority(t, "authority")
 	cert, key := authority.Issue("switch")
-	switchtest.WriteFile(t, dir+"/secrets/ca.pem", authority.Pem)
-	switchtest.WriteFile(t, k.Dir+"/cert.pem", cert)
-	switchtest.WriteFile(t, k.Dir+"/key.pem", key)
-	k.Write("", fmt.Sprintf("save_interval_secs = 1\ntls_cert_file = %q\ntls_key_file = %q\nbearer_token_sha256 = \"%x\"\n[health]\naudit_interval_secs = 1\n",
-		k.Dir+"/cert.pem", k.Dir+"/key.pem", sha256.Sum256([]byte(scrapeToken))))
-	k.Configure(switchtest.FaultPorts)
-	daemon := k.Launch()
-	k.Plug(switchtest.FaultPorts)
-	stop := flaps(k.Cell, switchtest.FaultPorts)
-	p := startDeployed(t, dir, "prometheus-tls.yml", switchtest.HttpAddress)
+	switchtest.WriteFile(t, dir+"/secrets/ca.pem", authority.PEM)
+	switchtest.WriteFile(t, sw.Dir+"/cert.pem", cert)
+	switchtest.WriteFile(t, sw.Dir+"/key.pem", key)
+	sw.WriteSettings("", fmt.Sprintf("save_interval_secs = 1\ntls_cert_file = %q\ntls_key_file = %q\nbearer_token_sha256 = \"%x\"\n[health]\naudit_interval_secs = 1\n",
+		sw.Dir+"/cert.pem", sw.Dir+"/key.pem", sha256.Sum256([]byte(scrapeToken))))
+	sw.ConfigurePorts(switchtest.ManyPorts)
+	daemon := sw.StartConfigured()
+	sw.AddInterfaces(switchtest.ManyPorts)
+	stop := flaps(sw.Switch, switchtest.ManyPorts)
+	p := startDeployed(t, dir, "prometheus-tls.yml", switchtest.HTTPAddress)
 	p.awaitScrapes(t, 4)
 	daemon.Signal(syscall.SIGTERM)
 	daemon.Wait(5 * time.Second)
-	k.Launch()
+	sw.StartConfigured()
 	p.awaitScrapes(t, 9)
 	for _, alert := range []string{"PortsyncdPortFlapping", "PortsyncdRestarted"} {
 		query := fmt.Sprintf(`count(ALERTS{alertname=%q, alertstate="firing"})`, alert)
@@ -164,7 +164,7 @@ func TestPrometheusDashboards(t *testing.T) {
 
 	queries := readDashboards(t)
 	for _, q := range queries {
-		switchtest.Eventually(t, 3*switchtest.Patience, func() string { return p.hasData(q) })
+		switchtest.Eventually(t, 3*switchtest.Timeout, func() string { return p.hasData(q) })
 	}
 	t.Logf("%d queries of dashboards have data", len(queries))
 	p.checkRules(t)
@@ -172,9 +172,9 @@ func TestPrometheusDashboards(t *testing.T) {
 
 // flaps pulls the cables of ports in turn and puts them back, until the returned
 // function is called.
-func flaps(c *switchtest.Cell, ports int) (stop func()) {
-	c.T.Helper()
-	links, quit, ended := switchtest.DialLinks(c.T), make(chan struct{}), make(chan error, 1)
+func flaps(sw *switchtest.Switch, ports int) (stop func()) {
+	sw.T.Helper()
+	links, quit, ended := switchtest.DialLinks(sw.T), make(chan struct{}), make(chan error, 1)
 	go func() {
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
@@ -194,7 +194,7 @@ func flaps(c *switchtest.Cell, ports int) (stop func()) {
 	}()
 	return func() {
 		close(quit)
-		c.Must("flap", <-ended)
+		sw.NoError("flap", <-ended)
 	}
 }
 

@@ -19,32 +19,32 @@ var awkwardPorts = []string{`Ethernet"\90`, "Ethernet\xff\xfe", "Ethernet\x019",
 
 // awkwardSite has a daemon that has seen all kinds of events, with ports of
 // awkward names among others.
-func awkwardSite(c *switchtest.Cell) *switchtest.Site {
-	c.T.Helper()
-	c.Configure(4)
-	c.StartWith("[health]\naudit_interval_secs = 1\n")
+func awkwardSite(sw *switchtest.Switch) *switchtest.Client {
+	sw.T.Helper()
+	sw.ConfigurePorts(4)
+	sw.StartWith("[health]\naudit_interval_secs = 1\n")
 	for _, name := range awkwardPorts {
-		c.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", "0")
-		c.AddPort(name)
+		sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", "0")
+		sw.AddPort(name)
 	}
-	c.Plug(4)
-	c.Must("delete", c.Links.Delete(switchtest.PortName(3)))
-	c.AwaitInStep(switchtest.Patience)
-	s := switchtest.NewSite(c.T, switchtest.HttpAddress)
-	s.AwaitValue("portsyncd_port_table_rows", float64(4+len(awkwardPorts))) // the first audit
-	return s
+	sw.AddInterfaces(4)
+	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(3)))
+	sw.AwaitInSync(switchtest.Timeout)
+	client := switchtest.NewClient(sw.T, switchtest.HTTPAddress)
+	client.AwaitValue("portsyncd_port_table_rows", float64(4+len(awkwardPorts))) // the first audit
+	return client
 }
 
 // TestPrometheusToolDaemon has promtool look at a daemon on real links: it
 // objects to the six names that the specification fixes and to nothing else.
 func TestPrometheusToolDaemon(t *testing.T) {
-	switchtest.Require(t, "promtool")
-	c := switchtest.NewCell(t)
-	if c == nil {
+	switchtest.RequireCommand(t, "promtool")
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	cmd := exec.Command("promtool", "check", "metrics")
-	cmd.Stdin = strings.NewReader(awkwardSite(c).Get("/metrics"))
+	cmd.Stdin = strings.NewReader(awkwardSite(sw).Get("/metrics"))
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -65,14 +65,14 @@ func TestPrometheusToolDaemon(t *testing.T) {
 // must answer a query for each family with as many series as the daemon exposes
 // and the names of ports as they are, and know the families' types and help.
 func TestPrometheusDaemon(t *testing.T) {
-	switchtest.Require(t, "prometheus")
-	c := switchtest.NewCell(t)
-	if c == nil {
+	switchtest.RequireCommand(t, "prometheus")
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	s := awkwardSite(c)
-	server := startPrometheus(t, switchtest.HttpAddress)
-	switchtest.Eventually(t, 2*switchtest.Patience, func() string {
+	client := awkwardSite(sw)
+	server := startPrometheus(t, switchtest.HTTPAddress)
+	switchtest.Eventually(t, 2*switchtest.Timeout, func() string {
 		// The second scrape: nothing that the first one set off is missing.
 		if n, err := server.count("count_over_time(up[5m]) >= 2"); err != nil || n != 1 {
 			return fmt.Sprintf("targets scraped twice: %d, %v", n, err)
@@ -82,7 +82,7 @@ func TestPrometheusDaemon(t *testing.T) {
 	if n, err := server.count("up == 1"); n != 1 {
 		t.Fatalf("targets up: %d, %v", n, err)
 	}
-	e := s.Scrape()
+	e := client.Scrape()
 	metadata := server.metadata(t)
 	answered := 0
 	for _, f := range e.Families {
@@ -103,7 +103,7 @@ func TestPrometheusDaemon(t *testing.T) {
 	}
 	want := map[string]bool{switchtest.PortName(0): true, switchtest.PortName(1): true, switchtest.PortName(2): true, switchtest.PortName(3): true} // the last is missing
 	for _, name := range awkwardPorts {
-		want[switchtest.ShownName(name)] = true
+		want[switchtest.LabelValue(name)] = true
 	}
 	if !maps.Equal(ports, want) {
 		t.Errorf("Prometheus knows ports %q, want %q", slices.Collect(maps.Keys(ports)), slices.Collect(maps.Keys(want)))

@@ -20,7 +20,7 @@ import (
 
 // influxDB is a server of its own for one test, with a user and a database.
 type influxDB struct {
-	c    *switchtest.Cell
+	c    *switchtest.Switch
 	file string // its configuration
 	cmd  *exec.Cmd
 	said switchtest.Output
@@ -33,11 +33,11 @@ const (
 )
 
 // newInfluxDB starts a server that lets nobody in but one user.
-func newInfluxDB(c *switchtest.Cell) *influxDB {
-	c.T.Helper()
-	dir := c.T.TempDir()
-	i := &influxDB{c: c, file: dir + "/influxdb.conf"}
-	switchtest.WriteFile(c.T, i.file, fmt.Sprintf(`
+func newInfluxDB(sw *switchtest.Switch) *influxDB {
+	sw.T.Helper()
+	dir := sw.T.TempDir()
+	i := &influxDB{c: sw, file: dir + "/influxdb.conf"}
+	switchtest.WriteFile(sw.T, i.file, fmt.Sprintf(`
 reporting-disabled = true
 bind-address = "127.0.0.1:8088"
 [meta]
@@ -52,10 +52,10 @@ bind-address = %q
 auth-enabled = true
 `, dir+"/meta", dir+"/data", dir+"/wal", influxAddress))
 	i.Start()
-	c.T.Cleanup(func() {
+	sw.T.Cleanup(func() {
 		i.kill()
-		if c.T.Failed() {
-			c.T.Logf("influxd said: %s", &i.said)
+		if sw.T.Failed() {
+			sw.T.Logf("influxd said: %s", &i.said)
 		}
 	})
 	i.query("CREATE USER " + influxUser + " WITH PASSWORD '" + influxSecret + "' WITH ALL PRIVILEGES")
@@ -68,8 +68,8 @@ func (i *influxDB) Start() {
 	i.cmd = exec.Command("influxd", "run", "-config", i.file)
 	i.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	i.cmd.Stdout, i.cmd.Stderr = &i.said, &i.said
-	i.c.Must("start influxd", i.cmd.Start())
-	switchtest.Eventually(i.c.T, 3*switchtest.Patience, func() string {
+	i.c.NoError("start influxd", i.cmd.Start())
+	switchtest.Eventually(i.c.T, 3*switchtest.Timeout, func() string {
 		response, err := http.Get("http://" + influxAddress + "/ping")
 		if err != nil {
 			return err.Error()
@@ -96,15 +96,15 @@ func (i *influxDB) query(q string) []influxSeries {
 	i.c.T.Helper()
 	form := url.Values{"q": {q}, "db": {"fabric"}, "epoch": {"ms"}}
 	request, err := http.NewRequest(http.MethodPost, "http://"+influxAddress+"/query", strings.NewReader(form.Encode()))
-	i.c.Must("make a query", err)
+	i.c.NoError("make a query", err)
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(influxUser, influxSecret)
-	client := http.Client{Timeout: switchtest.Patience}
+	client := http.Client{Timeout: switchtest.Timeout}
 	response, err := client.Do(request)
-	i.c.Must("query", err)
+	i.c.NoError("query", err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	i.c.Must("query", err)
+	i.c.NoError("query", err)
 	var answer struct {
 		Error   string
 		Results []struct {
@@ -112,7 +112,7 @@ func (i *influxDB) query(q string) []influxSeries {
 			Series []influxSeries
 		}
 	}
-	i.c.Must("query", json.Unmarshal(body, &answer))
+	i.c.NoError("query", json.Unmarshal(body, &answer))
 	if answer.Error != "" || len(answer.Results) != 1 || answer.Results[0].Error != "" {
 		i.c.T.Fatalf("%s: %s", q, body)
 	}
@@ -128,7 +128,7 @@ func (i *influxDB) newest() map[string]float64 {
 		for n, column := range s.Columns {
 			if v := s.Values[0][n]; v != nil && column != "time" {
 				f, err := v.Float64()
-				i.c.Must("read a value", err)
+				i.c.NoError("read a value", err)
 				all[seriesKey(s.Name+"_"+column, s.Tags)] = f
 			}
 		}
@@ -164,45 +164,45 @@ func labelsOf(series string) (name string, labels map[string]string) {
 // names among them; while the server is away nothing is lost and nothing of the
 // daemon's work waits.
 func TestPushInfluxDB(t *testing.T) {
-	switchtest.Require(t, "influxd")
-	c := switchtest.NewCell(t)
-	if c == nil {
+	switchtest.RequireCommand(t, "influxd")
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	influx := newInfluxDB(c)
-	secret := c.Dir + "/push.secret"
+	influx := newInfluxDB(sw)
+	secret := sw.Dir + "/push.secret"
 	header := "Basic " + base64.StdEncoding.EncodeToString([]byte(influxUser+":"+influxSecret))
-	c.Must("write the secret", os.WriteFile(secret, []byte(header+"\n"), 0o600))
-	c.Configure(2)
+	sw.NoError("write the secret", os.WriteFile(secret, []byte(header+"\n"), 0o600))
+	sw.ConfigurePorts(2)
 	conf := fmt.Sprintf("[push]\nurl = 'http://%s/write?db=fabric'\ninterval_secs = 1\ninstance = 'leaf 1'\nauthorization_file = %q\n",
 		influxAddress, secret)
-	d := c.StartWith(conf)
-	c.Plug(2)
+	d := sw.StartWith(conf)
+	sw.AddInterfaces(2)
 	for _, name := range awkwardPorts {
-		c.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", "0")
-		c.AddPort(name)
+		sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", "0")
+		sw.AddPort(name)
 	}
-	c.AwaitInStep(switchtest.Patience)
-	site := switchtest.NewSite(t, switchtest.HttpAddress)
+	sw.AwaitInSync(switchtest.Timeout)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 
-	switchtest.Eventually(t, 3*switchtest.Patience, func() string { return influx.missing(site.Scrape()) })
+	switchtest.Eventually(t, 3*switchtest.Timeout, func() string { return influx.missing(client.Scrape()) })
 
 	influx.kill()
-	begin := site.Scrape()
-	awaitAtLeast(site, `portsyncd_push_failures_total{reason="unreachable"}`, begin.Samples[`portsyncd_push_failures_total{reason="unreachable"}`]+2)
-	c.AwaitLog(0, switchtest.Patience, "cannot push metrics", "unreachable")
-	c.Ip("link set " + switchtest.PortName(0) + " mtu 1400")
-	c.Recovered("receiver gone")
-	awaitAtLeast(site, "portsyncd_push_queue_batches", 3)
+	begin := client.Scrape()
+	awaitAtLeast(client, `portsyncd_push_failures_total{reason="unreachable"}`, begin.Samples[`portsyncd_push_failures_total{reason="unreachable"}`]+2)
+	sw.AwaitLog(0, switchtest.Timeout, "cannot push metrics", "unreachable")
+	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
+	sw.AwaitRecovery("receiver gone")
+	awaitAtLeast(client, "portsyncd_push_queue_batches", 3)
 	influx.Start()
-	c.AwaitLog(0, 6*switchtest.Patience, "metrics are pushed again")
-	site.AwaitValue("portsyncd_push_queue_batches", 0)
-	checkNothingLost(t, influx, site)
+	sw.AwaitLog(0, 6*switchtest.Timeout, "metrics are pushed again")
+	client.AwaitValue("portsyncd_push_queue_batches", 0)
+	checkNothingLost(t, influx, client)
 
-	if out, err := exec.Command(c.Binary, "check-config", c.Dir+"/portsyncd.conf").CombinedOutput(); err != nil || strings.Contains(string(out), header[6:]) {
+	if out, err := exec.Command(sw.Binary, "check-config", sw.Dir+"/portsyncd.conf").CombinedOutput(); err != nil || strings.Contains(string(out), header[6:]) {
 		t.Errorf("check-config: %v: %s", err, out)
 	}
-	lines, _ := c.Logs.From(0)
+	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {
 		if l.Has(header[6:]) || l.Has(influxSecret) {
 			t.Errorf("the log has the secret: %s", l)
@@ -232,10 +232,10 @@ func (i *influxDB) missing(e switchtest.Exposition) string {
 
 // checkNothingLost: there is a point for each batch that was delivered, and
 // between two of them no more time than between two samples.
-func checkNothingLost(t *testing.T, influx *influxDB, s *switchtest.Site) {
+func checkNothingLost(t *testing.T, influx *influxDB, client *switchtest.Client) {
 	t.Helper()
 	delivered := func() int {
-		e := s.Scrape()
+		e := client.Scrape()
 		n := e.Samples["portsyncd_push_requests_total"]
 		for series, v := range e.Samples {
 			if strings.HasPrefix(series, "portsyncd_push_failures_total{") {
@@ -261,10 +261,10 @@ func checkNothingLost(t *testing.T, influx *influxDB, s *switchtest.Site) {
 }
 
 // awaitAtLeast waits until a series shows a value or more.
-func awaitAtLeast(s *switchtest.Site, series string, least float64) {
-	s.T.Helper()
-	switchtest.Eventually(s.T, 3*switchtest.Patience, func() string {
-		if got, ok := s.Scrape().Samples[series]; got < least || !ok {
+func awaitAtLeast(client *switchtest.Client, series string, least float64) {
+	client.T.Helper()
+	switchtest.Eventually(client.T, 3*switchtest.Timeout, func() string {
+		if got, ok := client.Scrape().Samples[series]; got < least || !ok {
 			return fmt.Sprintf("%s is %v (there: %v), want %v at least", series, got, ok, least)
 		}
 		return ""

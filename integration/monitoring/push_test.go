@@ -17,7 +17,7 @@ import (
 // dropped, ports are synchronised as ever, and a request under way does not keep
 // the process from ending.
 func TestPushHostile(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, r := range []struct {
 		name string
 		// serve gets a connection on which a request has been read, or nothing.
@@ -40,17 +40,17 @@ func TestPushHostile(t *testing.T) {
 		}, true, "overloaded"},
 		{"broken", func(conn net.Conn) {}, true, "unreachable"},
 		{"elsewhere", func(conn net.Conn) {
-			io.WriteString(conn, "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://"+switchtest.HttpAddress+"/\r\nContent-Length: 0\r\n\r\n")
+			io.WriteString(conn, "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://"+switchtest.HTTPAddress+"/\r\nContent-Length: 0\r\n\r\n")
 		}, true, "unauthorized"},
 	} {
 		t.Run(r.name, func(t *testing.T) {
-			c := switchtest.NewCell(t)
-			if c == nil {
+			sw := switchtest.New(t)
+			if sw == nil {
 				return
 			}
 			l, err := net.Listen("tcp", "127.0.0.1:8086")
-			c.Must("listen", err)
-			c.T.Cleanup(func() { l.Close() })
+			sw.NoError("listen", err)
+			sw.T.Cleanup(func() { l.Close() })
 			go func() {
 				for {
 					conn, err := l.Accept()
@@ -70,20 +70,20 @@ func TestPushHostile(t *testing.T) {
 					}()
 				}
 			}()
-			c.Configure(switchtest.FaultPorts)
-			d := c.StartWith("[push]\nurl = 'http://127.0.0.1:8086/write'\ninterval_secs = 1\nqueue_batches = 1\ngzip = false\n")
-			c.Plug(switchtest.FaultPorts)
-			s := switchtest.NewSite(t, switchtest.HttpAddress)
-			awaitAtLeast(s, `portsyncd_push_dropped_batches_total{reason="queue_full"}`, 1)
+			sw.ConfigurePorts(switchtest.ManyPorts)
+			d := sw.StartWith("[push]\nurl = 'http://127.0.0.1:8086/write'\ninterval_secs = 1\nqueue_batches = 1\ngzip = false\n")
+			sw.AddInterfaces(switchtest.ManyPorts)
+			client := switchtest.NewClient(t, switchtest.HTTPAddress)
+			awaitAtLeast(client, `portsyncd_push_dropped_batches_total{reason="queue_full"}`, 1)
 			if r.log != "" {
-				c.AwaitLog(0, 3*switchtest.Patience, "cannot push metrics", r.log)
+				sw.AwaitLog(0, 3*switchtest.Timeout, "cannot push metrics", r.log)
 			}
-			c.Disturb()
-			c.Recovered("the receiver is " + r.name)
-			if body := s.Get("/healthz"); !strings.HasPrefix(body, "healthy") {
+			sw.ChangeLinks()
+			sw.AwaitRecovery("the receiver is " + r.name)
+			if body := client.Get("/healthz"); !strings.HasPrefix(body, "healthy") {
 				t.Errorf("/healthz: %s", body)
 			}
-			if got := s.Scrape().Samples["portsyncd_push_samples_total"]; got != 0 {
+			if got := client.Scrape().Samples["portsyncd_push_samples_total"]; got != 0 {
 				t.Errorf("%v samples count as taken", got)
 			}
 			d.Signal(syscall.SIGTERM)
@@ -97,15 +97,15 @@ func TestPushHostile(t *testing.T) {
 // TestPushUnfit: a setting that is of no use is said once, and nothing else of the
 // daemon minds.
 func TestPushUnfit(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(1)
-	c.StartWith("[push]\nurl = 'https://127.0.0.1/write'\ninterval_secs = 1\nca_file = '" + c.Dir + "/none.pem'\n")
-	c.Plug(1)
-	c.AwaitLog(0, switchtest.Patience, "cannot push metrics", "none.pem")
-	if code := switchtest.NewSite(t, switchtest.HttpAddress).Ask(http.MethodGet, "/healthz").Code; code != http.StatusOK {
+	sw.ConfigurePorts(1)
+	sw.StartWith("[push]\nurl = 'https://127.0.0.1/write'\ninterval_secs = 1\nca_file = '" + sw.Dir + "/none.pem'\n")
+	sw.AddInterfaces(1)
+	sw.AwaitLog(0, switchtest.Timeout, "cannot push metrics", "none.pem")
+	if code := switchtest.NewClient(t, switchtest.HTTPAddress).Request(http.MethodGet, "/healthz").Code; code != http.StatusOK {
 		t.Errorf("/healthz: status %d", code)
 	}
 }

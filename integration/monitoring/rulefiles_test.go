@@ -49,7 +49,7 @@ func readRuleFile(t *testing.T, file string) []rule {
 	t.Helper()
 	var rules []rule
 	block := false // an expression of several lines
-	for n, line := range strings.Split(switchtest.Document(t, file), "\n") {
+	for n, line := range strings.Split(switchtest.ReadFile(t, file), "\n") {
 		bare := strings.TrimSpace(line)
 		if m := ruleStart.FindStringSubmatch(line); m != nil {
 			r := rule{}

@@ -99,7 +99,7 @@ func TestAlertOfEachReason(t *testing.T) {
 // runbook returns the sections of the runbook by their heading.
 func runbook(t *testing.T) map[string]string {
 	t.Helper()
-	parts := strings.Split(switchtest.Document(t, prometheusDir+"/RUNBOOK.md"), "\n## ")
+	parts := strings.Split(switchtest.ReadFile(t, prometheusDir+"/RUNBOOK.md"), "\n## ")
 	sections := make(map[string]string)
 	for _, p := range parts[1:] {
 		heading, text, _ := strings.Cut(p, "\n")
@@ -113,7 +113,7 @@ func runbook(t *testing.T) map[string]string {
 func alertTests(t *testing.T) map[string][2]bool {
 	t.Helper()
 	tested := make(map[string][2]bool)
-	text := switchtest.Document(t, prometheusDir+"/tests/portsyncd-alerts_test.yml")
+	text := switchtest.ReadFile(t, prometheusDir+"/tests/portsyncd-alerts_test.yml")
 	for _, m := range regexp.MustCompile(`(?m)^      - alertname: (\w+)\n        eval_time: \w+\n        exp_alerts:( \[\]|\n          - )`).FindAllStringSubmatch(text, -1) {
 		got := tested[m[1]]
 		if m[2] == " []" {
@@ -308,8 +308,8 @@ func (k *knownNames) badMatchers(name, selector string) (all []string) {
 // TestPrometheusToolRules has promtool check the configurations and rules, and
 // run the tests of the rules.
 func TestPrometheusToolRules(t *testing.T) {
-	switchtest.Alongside(t)
-	switchtest.Require(t, "promtool")
+	switchtest.Parallel(t)
+	switchtest.RequireCommand(t, "promtool")
 	dir := copyPrometheusDir(t)
 	glob := func(pattern string) []string {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))

@@ -16,7 +16,7 @@ import (
 // TestPurgeOfMountPoints: the package can be purged although the state directory, or one
 // in it, is a mount point. Their content is gone; what cannot be removed is named.
 func TestPurgeOfMountPoints(t *testing.T) {
-	switchtest.Require(t, "rm")
+	switchtest.RequireCommand(t, "rm")
 	if !lab.InNamespace(t) {
 		return
 	}
@@ -28,8 +28,8 @@ func TestPurgeOfMountPoints(t *testing.T) {
 		}
 	}
 	must("hide the state of this machine", lab.MountTmpfs("/var/lib/sonic"))
-	must("hide its warmboot", switchtest.Hide("/var/warmboot"))
-	must("hide its configuration", switchtest.Hide("/etc/sonic"))
+	must("hide its warmboot", switchtest.HideDir("/var/warmboot"))
+	must("hide its configuration", switchtest.HideDir("/etc/sonic"))
 	purge := func() string {
 		t.Helper()
 		out, err := exec.Command("/bin/sh", "deploy/deb/postrm", "purge").CombinedOutput()

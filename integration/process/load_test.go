@@ -17,7 +17,7 @@ import (
 
 // loadLasts is how long the load of TestThousandEventsASecond goes on.
 func loadLasts() time.Duration {
-	if switchtest.Thorough() {
+	if switchtest.LongRun() {
 		return time.Minute
 	}
 	return 3 * time.Second
@@ -25,11 +25,11 @@ func loadLasts() time.Duration {
 
 // countMessages counts the messages that the kernel sends about links named
 // Ethernet, with a socket of its own.
-func countMessages(c *switchtest.Cell) *atomic.Int64 {
-	c.T.Helper()
+func countMessages(sw *switchtest.Switch) *atomic.Int64 {
+	sw.T.Helper()
 	conn, err := netlinkraw.Dial(netlinkraw.Config{})
-	c.Must("open a netlink socket", err)
-	c.T.Cleanup(func() { conn.Close() })
+	sw.NoError("open a netlink socket", err)
+	sw.T.Cleanup(func() { conn.Close() })
 	count := new(atomic.Int64)
 	go func() {
 		var batch netlinkraw.Batch
@@ -53,20 +53,20 @@ func countMessages(c *switchtest.Cell) *atomic.Int64 {
 // overrun and no resync, and STATE_DB is the kernel's in the end. It prints how
 // long the events took from the socket to Redis' acknowledgement.
 func TestThousandEventsASecond(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	const ports, rate = 32, 1000
-	c.Configure(ports)
-	c.StartWith("[health]\naudit_interval_secs = 0\n") // an audit's messages would be counted too
-	c.Plug(ports)
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	sw.ConfigurePorts(ports)
+	sw.StartWith("[health]\naudit_interval_secs = 0\n") // an audit's messages would be counted too
+	sw.AddInterfaces(ports)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	decided := func(e switchtest.Exposition) float64 {
 		return e.Value(t, `portsyncd_events_total{event="newlink"}`) + e.Value(t, `portsyncd_events_total{event="dellink"}`)
 	}
-	before := s.Scrape()
-	heard := countMessages(c)
+	before := client.Scrape()
+	heard := countMessages(sw)
 
 	begin, lasts, changes := time.Now(), loadLasts(), 0
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -74,21 +74,21 @@ func TestThousandEventsASecond(t *testing.T) {
 	for time.Since(begin) < lasts {
 		// What a busy machine missed is made up for.
 		for due := int(time.Since(begin).Seconds() * rate); changes < due; changes++ {
-			c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(changes%ports), 1400+changes/ports%2))
+			sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(changes%ports), 1400+changes/ports%2))
 		}
 		<-tick.C
 	}
 	took := time.Since(begin)
-	c.Recovered(fmt.Sprintf("%d changes in %v", changes, took.Round(time.Millisecond)))
-	after := s.Scrape()
+	sw.AwaitRecovery(fmt.Sprintf("%d changes in %v", changes, took.Round(time.Millisecond)))
+	after := client.Scrape()
 	if buffer := after.Value(t, "portsyncd_netlink_receive_buffer_bytes"); buffer < 1<<20 {
 		// Who may not ask for more (net.core.rmem_max) is overrun when the machine
 		// is busy for a moment; in step it is all the same.
 		t.Logf("the kernel grants a receive buffer of %v bytes: messages may be lost and made up for", buffer)
 		return
 	}
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		after = s.Scrape()
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		after = client.Scrape()
 		if got, want := decided(after)-decided(before), float64(heard.Load()); got != want || want < float64(changes) {
 			return fmt.Sprintf("the daemon decided on %v messages, another listener heard %v, of %d changes", got, want, changes)
 		}
@@ -100,7 +100,7 @@ func TestThousandEventsASecond(t *testing.T) {
 			t.Errorf("%s grew by %v", series, n)
 		}
 	}
-	latency := after.Latency().Minus(before.Latency())
+	latency := after.EventLatency().Sub(before.EventLatency())
 	t.Logf("%.0f events a second for %v: %d changes, %v messages, none lost; p50 <= %v s, p99 <= %v s", float64(changes)/took.Seconds(),
 		took.Round(time.Second), changes, heard.Load(), latency.Quantile(0.5), latency.Quantile(0.99))
 	if p99 := latency.Quantile(0.99); p99 > 1 && !switchtest.RaceEnabled { // a hundred times what it is on an idle machine
@@ -112,28 +112,28 @@ func TestThousandEventsASecond(t *testing.T) {
 // answer is whole, no counter goes back between two answers to one client, and
 // each histogram is one of a moment.
 func TestConcurrentScrapes(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	const clients, scrapes = 24, 20
-	d := c.BringUp(switchtest.FaultPorts)
-	first := switchtest.NewSite(t, switchtest.HttpAddress)
-	stop := c.Churn()
+	d := sw.BringUp(switchtest.ManyPorts)
+	first := switchtest.NewClient(t, switchtest.HTTPAddress)
+	stop := sw.Churn()
 	var wg sync.WaitGroup
 	for n := range clients {
-		s := first.Dialing("tcp", switchtest.HttpAddress)
+		client := first.Dial("tcp", switchtest.HTTPAddress)
 		wg.Go(func() {
 			var last switchtest.Exposition
 			for range scrapes {
 				path := []string{"/metrics", "/metrics.json", "/ports", "/healthz"}[n%4]
-				a, err := s.Try(http.MethodGet, path)
+				a, err := client.TryRequest(http.MethodGet, path)
 				if err != nil || a.Code != http.StatusOK {
 					t.Errorf("client %d: GET %s: %d, %v", n, path, a.Code, err)
 					return
 				}
 				if path != "/metrics" {
-					if strings.HasPrefix(a.Header.Get("Content-Type"), switchtest.JsonText) && !json.Valid([]byte(a.Body)) {
+					if strings.HasPrefix(a.Header.Get("Content-Type"), switchtest.JSONType) && !json.Valid([]byte(a.Body)) {
 						t.Errorf("client %d: %s is no JSON: %.200q", n, path, a.Body)
 					}
 					continue
@@ -152,8 +152,8 @@ func TestConcurrentScrapes(t *testing.T) {
 	}
 	wg.Wait()
 	stop()
-	c.Recovered(fmt.Sprintf("%d scrapes by %d clients at once", clients*scrapes, clients))
-	c.Unharmed(d)
+	sw.AwaitRecovery(fmt.Sprintf("%d scrapes by %d clients at once", clients*scrapes, clients))
+	sw.CheckAfterFault(d)
 }
 
 // implausible says what cannot be, in one scrape or after an earlier one.

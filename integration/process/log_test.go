@@ -13,13 +13,13 @@ import (
 
 // TestSyslog holds the form and the severity of lines (PROTOCOL.md section 10).
 func TestSyslog(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	c.BringUp(1)
-	r.Kill()
-	c.HangUp()
+	sw.BringUp(1)
+	r.Stop()
+	sw.CloseConns()
 	const notice, failure = 5, 3
 	for _, want := range []struct {
 		severity int
@@ -29,18 +29,18 @@ func TestSyslog(t *testing.T) {
 		{notice, ":- loop: wrote PortConfigDone"},
 		{failure, ":- loop: Redis connection lost"},
 	} {
-		line := c.AwaitLog(0, switchtest.Patience, want.text)
+		line := sw.AwaitLog(0, switchtest.Timeout, want.text)
 		const user = 1 // the facility, RFC 3164 section 4.1.1
-		if line.Pri != user*8+want.severity {
-			t.Errorf("priority %d, want %d: %s", line.Pri, user*8+want.severity, line)
+		if line.Priority != user*8+want.severity {
+			t.Errorf("priority %d, want %d: %s", line.Priority, user*8+want.severity, line)
 		}
 		if line.Tag != "portsyncd" {
 			t.Errorf("tag %q, want portsyncd without a process id", line.Tag)
 		}
 	}
-	lines, _ := c.Logs.From(0)
+	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {
-		if l.Pri < 0 || !ourForm.MatchString(l.Text) {
+		if l.Priority < 0 || !ourForm.MatchString(l.Text) {
 			t.Errorf("not in the form of RFC 3164 and of SONiC: %q", l.Text)
 		}
 	}
@@ -52,11 +52,11 @@ var ourForm = regexp.MustCompile(`^:- [A-Za-z]+: [^ ]`)
 // TestLoggerRow changes level and output in CONFIG_DB while the daemon runs
 // (PROTOCOL.md section 10): both take effect within a second.
 func TestLoggerRow(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	d := c.BringUp(1)
+	d := sw.BringUp(1)
 	const row = "LOGGER|portsyncd"
 	mtu := 1300
 	// change makes the daemon write a line at NOTICE, and one at DEBUG for the
@@ -64,14 +64,14 @@ func TestLoggerRow(t *testing.T) {
 	change := func() {
 		t.Helper()
 		mtu++
-		c.Must("set MTU", c.Links.SetMTU(switchtest.PeerName(switchtest.PortName(0)), mtu))
-		c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(0), mtu))
-		c.Recovered(fmt.Sprint("mtu ", mtu))
+		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PeerName(switchtest.PortName(0)), mtu))
+		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(0), mtu))
+		sw.AwaitRecovery(fmt.Sprint("mtu ", mtu))
 	}
 	// comes makes changes until what where returns has a text.
 	comes := func(where func() string, text string) {
 		t.Helper()
-		switchtest.Eventually(t, switchtest.InStepWithin+switchtest.InStepWithin/2, func() string {
+		switchtest.Eventually(t, switchtest.SyncTimeout+switchtest.SyncTimeout/2, func() string {
 			change()
 			if !strings.Contains(where(), text) {
 				return "no line with " + text
@@ -81,7 +81,7 @@ func TestLoggerRow(t *testing.T) {
 	}
 	syslogSince := func(n int) func() string {
 		return func() string {
-			lines, _ := c.Logs.From(n)
+			lines, _ := sw.Logs.From(n)
 			return fmt.Sprint(lines)
 		}
 	}
@@ -90,27 +90,27 @@ func TestLoggerRow(t *testing.T) {
 	if change(); strings.Contains(syslogSince(0)(), ignored) {
 		t.Error("DEBUG lines at NOTICE")
 	}
-	c.Do("CONFIG_DB", "HSET", row, "LOGLEVEL", "DEBUG")
+	sw.Do("CONFIG_DB", "HSET", row, "LOGLEVEL", "DEBUG")
 	comes(syslogSince(0), ignored)
 
-	c.Do("CONFIG_DB", "HSET", row, "LOGLEVEL", "ERROR")
-	switchtest.Eventually(t, switchtest.InStepWithin+switchtest.InStepWithin/2, func() string {
-		n := c.Logs.Len()
-		if change(); c.Logs.Len() > n {
+	sw.Do("CONFIG_DB", "HSET", row, "LOGLEVEL", "ERROR")
+	switchtest.Eventually(t, switchtest.SyncTimeout+switchtest.SyncTimeout/2, func() string {
+		n := sw.Logs.Len()
+		if change(); sw.Logs.Len() > n {
 			return "still lines: " + syslogSince(n)()
 		}
 		return ""
 	})
 
-	c.Do("CONFIG_DB", "HSET", row, "LOGLEVEL", "NOTICE", "LOGOUTPUT", "STDOUT")
+	sw.Do("CONFIG_DB", "HSET", row, "LOGLEVEL", "NOTICE", "LOGOUTPUT", "STDOUT")
 	comes(d.Stdout.String, published)
-	c.Do("CONFIG_DB", "HSET", row, "LOGOUTPUT", "STDERR")
+	sw.Do("CONFIG_DB", "HSET", row, "LOGOUTPUT", "STDERR")
 	comes(d.Stderr.String, published)
 
-	n := c.Logs.Len()
-	c.Do("CONFIG_DB", "HSET", row, "LOGLEVEL", "LOUD", "LOGOUTPUT", "PAPER")
+	n := sw.Logs.Len()
+	sw.Do("CONFIG_DB", "HSET", row, "LOGLEVEL", "LOUD", "LOGOUTPUT", "PAPER")
 	comes(syslogSince(n), published)
-	if got := switchtest.ContentOf(c.Row("CONFIG_DB", row)); got != `{"LOGLEVEL":"LOUD","LOGOUTPUT":"PAPER"}` {
+	if got := switchtest.RowText(sw.Row("CONFIG_DB", row)); got != `{"LOGLEVEL":"LOUD","LOGOUTPUT":"PAPER"}` {
 		t.Errorf("the row was corrected: %s", got)
 	}
 	for _, word := range []string{"LOUD", "PAPER"} {
@@ -123,20 +123,20 @@ func TestLoggerRow(t *testing.T) {
 // TestStuckSyslog has a /dev/log that nobody reads: its queue is soon full, and
 // ports are synchronised all the same.
 func TestStuckSyslog(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Must("remove /dev/log", os.Remove("/dev/log"))
+	sw.NoError("remove /dev/log", os.Remove("/dev/log"))
 	stuck, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
-	c.Must("listen", err)
+	sw.NoError("listen", err)
 	defer stuck.Close()
-	d := c.BringUp(switchtest.FaultPorts)
+	d := sw.BringUp(switchtest.ManyPorts)
 	for i := range 50 {
-		for n := range switchtest.FaultPorts {
-			c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(n), 1300+i))
+		for n := range switchtest.ManyPorts {
+			sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(n), 1300+i))
 		}
 	}
-	c.Recovered("stuck syslog")
-	c.Unharmed(d)
+	sw.AwaitRecovery("stuck syslog")
+	sw.CheckAfterFault(d)
 }

@@ -66,7 +66,7 @@ func fillUp(t *testing.T, ends [2]int) *os.File {
 // and that nobody reads, the log included if CONFIG_DB sends it there: the
 // configuration is produced, ports follow, and SIGTERM ends the daemon.
 func TestFullOutput(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, f := range []struct {
 		name string
 		make func(*testing.T) *os.File
@@ -78,25 +78,25 @@ func TestFullOutput(t *testing.T) {
 		{"socket with the log", fullSocket, "STDOUT"},
 	} {
 		t.Run(strings.ReplaceAll(f.name, " ", "_"), func(t *testing.T) {
-			c := switchtest.NewCell(t)
-			if c == nil {
+			sw := switchtest.New(t)
+			if sw == nil {
 				return
 			}
-			c.Configure(1)
+			sw.ConfigurePorts(1)
 			if f.log != "" {
-				c.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "DEBUG", "LOGOUTPUT", f.log)
+				sw.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "DEBUG", "LOGOUTPUT", f.log)
 			}
-			d := c.Start(switchtest.Launch{Unwatched: true, Stdout: f.make(t), Stderr: f.make(t)})
-			switchtest.Eventually(t, switchtest.Patience, func() string {
-				if c.Pop(); !c.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+			d := sw.Start(switchtest.StartOptions{NoNotifySocket: true, Stdout: f.make(t), Stderr: f.make(t)})
+			switchtest.Eventually(t, switchtest.Timeout, func() string {
+				if sw.PopPortTable(); !sw.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
 					return "no PortConfigDone"
 				}
 				return ""
 			})
-			c.AddPort(switchtest.PortName(0))
-			c.AwaitInitDone()
-			c.Recovered("a start with full output")
-			d.DiesBy(syscall.SIGTERM, "with full output")
+			sw.AddPort(switchtest.PortName(0))
+			sw.AwaitInitDone()
+			sw.AwaitRecovery("a start with full output")
+			d.EndBySignal(syscall.SIGTERM, "with full output")
 		})
 	}
 }
@@ -108,7 +108,7 @@ func TestErrorWithFullOutput(t *testing.T) {
 	go func() { daemon.PrintError(full, syscall.EPERM); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(switchtest.Patience):
+	case <-time.After(switchtest.Timeout):
 		t.Error("the error waits for a reader")
 	}
 }
@@ -117,15 +117,15 @@ func TestErrorWithFullOutput(t *testing.T) {
 // that it sends to itself can end it, so it ends with the status that a shell
 // shows for the signal.
 func TestProcessOne(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
-			c := switchtest.NewCell(t)
-			if c == nil {
+			sw := switchtest.New(t)
+			if sw == nil {
 				return
 			}
-			c.Configure(1)
-			d := c.Start(switchtest.Launch{NewPIDs: true})
+			sw.ConfigurePorts(1)
+			d := sw.Start(switchtest.StartOptions{NewPIDNamespace: true})
 			d.AwaitReady()
 			d.Signal(sig)
 			if status := d.Wait(5 * time.Second); !status.Exited() || status.ExitStatus() != 128+int(sig) {
@@ -139,19 +139,19 @@ func TestProcessOne(t *testing.T) {
 // list the interfaces: it says so once, waits without taking the processor, and ends
 // by SIGTERM.
 func TestTooFewDescriptors(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(1)
+	sw.ConfigurePorts(1)
 	const complaint, hold = "portsyncd: list links: open netlink socket: too many open files", time.Second
-	var d *switchtest.Program
+	var d *switchtest.Daemon
 	for limit := 6; ; limit++ { // with fewer Go's runtime gives up, with more it starts
 		if limit == 20 {
 			t.Fatal("with no limit does it wait for descriptors")
 		}
-		d = c.StartCommand(switchtest.Launch{}, "/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0"`, limit), c.Binary)
-		switchtest.Eventually(t, switchtest.Patience, func() string {
+		d = sw.StartCommand(switchtest.StartOptions{}, "/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0"`, limit), sw.Binary)
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
 			if d.Alive() && d.Stdout.String() == "" && d.Stderr.String() == "" {
 				return fmt.Sprintf("no output with %d descriptors", limit)
 			}
@@ -163,7 +163,7 @@ func TestTooFewDescriptors(t *testing.T) {
 		d.Cmd.Process.Kill() // unless Go's runtime has ended it
 		<-d.Ended
 	}
-	switchtest.Throughout(t, hold, func() string {
+	switchtest.Consistently(t, hold, func() string {
 		if n := strings.Count(d.Stderr.String(), complaint); n != 1 || !d.Alive() {
 			return fmt.Sprintf("alive %v, said %d times: %q", d.Alive(), n, d.Stderr)
 		}
@@ -172,32 +172,32 @@ func TestTooFewDescriptors(t *testing.T) {
 	if used := processorTime(t, d.Cmd.Process.Pid); used > hold/3 {
 		t.Errorf("it took %v of the processor in %v", used, hold)
 	}
-	d.DiesBy(syscall.SIGTERM, "while it waits for descriptors")
+	d.EndBySignal(syscall.SIGTERM, "while it waits for descriptors")
 }
 
 // TestDescriptorsLater leaves JoinLinks one descriptor, which is one too few, until
 // it has complained. Then it has both the socket and the list.
 func TestDescriptorsLater(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.AddPort(switchtest.PortName(0))
+	sw.AddPort(switchtest.PortName(0))
 	var before unix.Rlimit
-	c.Must("get the limit", unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
+	sw.NoError("get the limit", unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
 	free, err := unix.Dup(0) // the lowest
-	c.Must("find a free descriptor", err)
+	sw.NoError("find a free descriptor", err)
 	unix.Close(free)
-	c.Must("set the limit", unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free) + 1, Max: before.Max}))
+	sw.NoError("set the limit", unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free) + 1, Max: before.Max}))
 	failures := 0
 	conn, ports, err := daemon.JoinLinks(context.Background(), func(err error) {
 		failures++
 		if !errors.Is(err, unix.EMFILE) {
 			t.Errorf("it complains of %v, want %v", err, unix.EMFILE)
 		}
-		c.Must("set the limit back", unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
+		sw.NoError("set the limit back", unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
 	})
-	c.Must("join", err)
+	sw.NoError("join", err)
 	conn.Close()
 	if failures != 1 || len(ports) != 1 || ports[0].Name != switchtest.PortName(0) {
 		t.Errorf("%d failures, ports %v", failures, ports)

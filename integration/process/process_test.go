@@ -18,39 +18,39 @@ import (
 // the same signal within 5 s (PROTOCOL.md section 10): supervisord then sees what it
 // sees with the C++ daemon.
 func TestStop(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	const limit = 5 * time.Second
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		for _, phase := range []struct {
 			name  string
-			reach func(c *switchtest.Cell, r *switchtest.RedisServer) *switchtest.Program
+			reach func(sw *switchtest.Switch, r *switchtest.RedisServer) *switchtest.Daemon
 		}{
-			{"running", func(c *switchtest.Cell, r *switchtest.RedisServer) *switchtest.Program {
-				return c.BringUp(switchtest.FaultPorts)
+			{"running", func(sw *switchtest.Switch, r *switchtest.RedisServer) *switchtest.Daemon {
+				return sw.BringUp(switchtest.ManyPorts)
 			}},
-			{"without_redis", func(c *switchtest.Cell, r *switchtest.RedisServer) *switchtest.Program {
-				r.Kill()
-				d := c.Start(switchtest.Launch{})
-				d.AwaitState(0, switchtest.Patience, "STATUS=waiting for the databases")
+			{"without_redis", func(sw *switchtest.Switch, r *switchtest.RedisServer) *switchtest.Daemon {
+				r.Stop()
+				d := sw.Start(switchtest.StartOptions{})
+				d.AwaitNotification(0, switchtest.Timeout, "STATUS=waiting for the databases")
 				return d
 			}},
-			{"redis_lost", func(c *switchtest.Cell, r *switchtest.RedisServer) *switchtest.Program {
-				d := c.BringUp(switchtest.FaultPorts)
-				r.Kill()
-				c.Disturb()
-				c.AwaitLog(0, switchtest.Patience, "Redis connection lost")
+			{"redis_lost", func(sw *switchtest.Switch, r *switchtest.RedisServer) *switchtest.Daemon {
+				d := sw.BringUp(switchtest.ManyPorts)
+				r.Stop()
+				sw.ChangeLinks()
+				sw.AwaitLog(0, switchtest.Timeout, "Redis connection lost")
 				return d
 			}},
-			{"redis_held", func(c *switchtest.Cell, r *switchtest.RedisServer) *switchtest.Program {
-				d := c.BringUp(switchtest.FaultPorts)
+			{"redis_held", func(sw *switchtest.Switch, r *switchtest.RedisServer) *switchtest.Daemon {
+				d := sw.BringUp(switchtest.ManyPorts)
 				r.Pause()
-				c.Disturb()
+				sw.ChangeLinks()
 				return d
 			}},
-			{"start_held", func(c *switchtest.Cell, r *switchtest.RedisServer) *switchtest.Program {
+			{"start_held", func(sw *switchtest.Switch, r *switchtest.RedisServer) *switchtest.Daemon {
 				r.Pause()
-				d := c.Start(switchtest.Launch{})
-				switchtest.Eventually(c.T, switchtest.Patience, func() string {
+				d := sw.Start(switchtest.StartOptions{})
+				switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
 					if !strings.Contains(d.Stdout.String(), "Listen to link messages") {
 						return "not started"
 					}
@@ -58,25 +58,25 @@ func TestStop(t *testing.T) {
 				})
 				return d
 			}},
-			{"flooded", func(c *switchtest.Cell, r *switchtest.RedisServer) *switchtest.Program {
-				d := c.BringUp(switchtest.FaultPorts)
-				c.T.Cleanup(c.Churn())
+			{"flooded", func(sw *switchtest.Switch, r *switchtest.RedisServer) *switchtest.Daemon {
+				d := sw.BringUp(switchtest.ManyPorts)
+				sw.T.Cleanup(sw.Churn())
 				return d
 			}},
-			{"disabled", func(c *switchtest.Cell, r *switchtest.RedisServer) *switchtest.Program {
-				conf := c.Dir + "/portsyncd.conf"
-				switchtest.WriteFile(c.T, conf, "[daemon]\nenabled = false\n")
-				d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+			{"disabled", func(sw *switchtest.Switch, r *switchtest.RedisServer) *switchtest.Daemon {
+				conf := sw.Dir + "/portsyncd.conf"
+				switchtest.WriteFile(sw.T, conf, "[daemon]\nenabled = false\n")
+				d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 				d.AwaitReady()
 				return d
 			}},
 		} {
 			t.Run(fmt.Sprintf("%v_%s", sig, phase.name), func(t *testing.T) {
-				c, r := switchtest.NewRedisCell(t)
-				if c == nil {
+				sw, r := switchtest.NewWithRedis(t)
+				if sw == nil {
 					return
 				}
-				d := phase.reach(c, r)
+				d := phase.reach(sw, r)
 				begin := time.Now()
 				d.Signal(sig)
 				status := d.Wait(limit)
@@ -84,7 +84,7 @@ func TestStop(t *testing.T) {
 				if !status.Signaled() || status.Signal() != sig {
 					t.Errorf("wait status %#x, want the end by %v", int(status), sig)
 				}
-				d.AwaitState(0, switchtest.Patience, "STOPPING=1")
+				d.AwaitNotification(0, switchtest.Timeout, "STOPPING=1")
 			})
 		}
 	}
@@ -94,35 +94,35 @@ func TestStop(t *testing.T) {
 // with SIGPIPE ignored and stdout a pipe, whose reader goes away as well. It
 // must live on: supervisord counts it as started after a second.
 func TestSupervisord(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, ignored := range []bool{false, true} {
 		t.Run(fmt.Sprintf("SIGPIPE_ignored_%v", ignored), func(t *testing.T) {
-			c := switchtest.NewCell(t)
-			if c == nil {
+			sw := switchtest.New(t)
+			if sw == nil {
 				return
 			}
-			c.Configure(1)
+			sw.ConfigurePorts(1)
 			// LOGOUTPUT STDOUT makes it write all its log to the pipe.
-			c.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "DEBUG", "LOGOUTPUT", "STDOUT")
+			sw.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "DEBUG", "LOGOUTPUT", "STDOUT")
 			r, w, err := os.Pipe()
-			c.Must("make a pipe", err)
-			d := c.Start(switchtest.Launch{Unwatched: true, Stdout: w, IgnorePipe: ignored})
+			sw.NoError("make a pipe", err)
+			d := sw.Start(switchtest.StartOptions{NoNotifySocket: true, Stdout: w, IgnoreSIGPIPE: ignored})
 			w.Close()
 			buf := make([]byte, 26)
 			if _, err := io.ReadFull(r, buf); err != nil || string(buf) != "Listen to link messages..." {
 				t.Errorf("stdout begins with %q, %v", buf, err)
 			}
 			r.Close()
-			switchtest.Eventually(t, switchtest.Patience, func() string {
-				if c.Pop(); !c.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+			switchtest.Eventually(t, switchtest.Timeout, func() string {
+				if sw.PopPortTable(); !sw.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
 					return "no PortConfigDone"
 				}
 				return ""
 			})
-			c.AddPort(switchtest.PortName(0))
-			c.AwaitInitDone()
-			c.Recovered("broken stdout")
-			switchtest.Throughout(t, time.Second, func() string {
+			sw.AddPort(switchtest.PortName(0))
+			sw.AwaitInitDone()
+			sw.AwaitRecovery("broken stdout")
+			switchtest.Consistently(t, time.Second, func() string {
 				if !d.Alive() {
 					return "the daemon has ended: " + d.Cmd.ProcessState.String()
 				}
@@ -130,8 +130,8 @@ func TestSupervisord(t *testing.T) {
 			})
 			d.Signal(syscall.SIGPIPE)
 			d.Signal(syscall.SIGHUP)
-			c.Ip("link set " + switchtest.PortName(0) + " mtu 1400")
-			c.Recovered("SIGPIPE and SIGHUP")
+			sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
+			sw.AwaitRecovery("SIGPIPE and SIGHUP")
 			d.Signal(syscall.SIGTERM)
 			if status := d.Wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
 				t.Errorf("wait status %#x, want the end by SIGTERM", int(status))
@@ -143,7 +143,7 @@ func TestSupervisord(t *testing.T) {
 // awaitHealth waits until /healthz answers with a status code.
 func awaitHealth(t *testing.T, address string, code int) {
 	t.Helper()
-	switchtest.Eventually(t, switchtest.Patience, func() string {
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		got, body, err := switchtest.Health(address)
 		if got != code {
 			return fmt.Sprintf("/healthz answers %d %q, %v, want %d", got, body, err, code)
@@ -156,19 +156,19 @@ func awaitHealth(t *testing.T, address string, code int) {
 // (sd_listen_fds(3)), on an address of no configuration; /healthz follows the
 // fate of Redis there.
 func TestHandedListener(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	c.Must("listen", err)
+	sw.NoError("listen", err)
 	file, err := l.(*net.TCPListener).File()
-	c.Must("hand over", err)
+	sw.NoError("hand over", err)
 	address := l.Addr().String()
 	l.Close()
 	// LISTEN_PID is to be the daemon's, which a shell can know.
 	sh := `export LISTEN_PID=$$; exec "$0"`
-	d := c.StartCommand(switchtest.Launch{Files: []*os.File{file}, Env: []string{"LISTEN_FDS=1"}}, "/bin/sh", "-c", sh, c.Binary)
+	d := sw.StartCommand(switchtest.StartOptions{Files: []*os.File{file}, Env: []string{"LISTEN_FDS=1"}}, "/bin/sh", "-c", sh, sw.Binary)
 	file.Close()
 	d.AwaitReady()
 	awaitHealth(t, address, http.StatusOK)
@@ -176,30 +176,30 @@ func TestHandedListener(t *testing.T) {
 		conn.Close()
 		t.Error("it listens at the configured address too")
 	}
-	r.Kill()
+	r.Stop()
 	awaitHealth(t, address, http.StatusServiceUnavailable)
-	c.HangUp()
-	c.Must("restart", r.Again())
+	sw.CloseConns()
+	sw.NoError("restart", r.Restart())
 	awaitHealth(t, address, http.StatusOK)
 }
 
 // TestBusyPort has another program at 127.0.0.1:9101: that is one warning, and
 // the daemon serves once the port is free.
 func TestBusyPort(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:9101")
-	c.Must("listen", err)
-	c.BringUp(1)
-	line := c.AwaitLog(0, switchtest.Patience, "127.0.0.1:9101")
+	sw.NoError("listen", err)
+	sw.BringUp(1)
+	line := sw.AwaitLog(0, switchtest.Timeout, "127.0.0.1:9101")
 	if line.Severity() != 4 {
 		t.Errorf("severity %d, want a warning: %s", line.Severity(), line)
 	}
 	l.Close()
 	awaitHealth(t, "127.0.0.1:9101", http.StatusOK)
-	lines, _ := c.Logs.From(0)
+	lines, _ := sw.Logs.From(0)
 	warnings := 0
 	for _, l := range lines {
 		if l.Severity() <= 4 && l.Has("127.0.0.1:9101") {
@@ -215,35 +215,35 @@ func TestBusyPort(t *testing.T) {
 // are synchronised with the defaults. SIGHUP then takes a good file, and keeps
 // it against a bad one.
 func TestBrokenConfig(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	conf := c.Dir + "/portsyncd.conf"
+	conf := sw.Dir + "/portsyncd.conf"
 	switchtest.WriteFile(t, conf, "[daemon]\nlog_levle = \"debug\"\nenabled = 7\n[helth]\n")
-	c.Configure(1)
-	d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+	sw.ConfigurePorts(1)
+	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 	for _, at := range []string{conf + ":2:", conf + ":3:", conf + ":4:"} {
-		if line := c.AwaitLog(0, switchtest.Patience, at); line.Severity() != 3 {
+		if line := sw.AwaitLog(0, switchtest.Timeout, at); line.Severity() != 3 {
 			t.Errorf("severity %d, want error: %s", line.Severity(), line)
 		}
 	}
 	d.AwaitReady()
-	c.Pop()
-	c.AddPort(switchtest.PortName(0))
-	c.AwaitInitDone()
-	c.Recovered("broken configuration")
+	sw.PopPortTable()
+	sw.AddPort(switchtest.PortName(0))
+	sw.AwaitInitDone()
+	sw.AwaitRecovery("broken configuration")
 	awaitHealth(t, "127.0.0.1:9101", http.StatusOK)
 
 	reload := func(text string, words ...string) {
 		t.Helper()
 		switchtest.WriteFile(t, conf, text)
-		lines, states := c.Logs.Len(), d.States.Len()
+		lines, states := sw.Logs.Len(), d.Notifications.Len()
 		d.Signal(syscall.SIGHUP)
-		d.AwaitState(states, switchtest.Patience, "RELOADING=1")
-		d.AwaitState(states, switchtest.Patience, "MONOTONIC_USEC=")
-		d.AwaitState(states, switchtest.Patience, "READY=1")
-		c.AwaitLog(lines, switchtest.Patience, words...)
+		d.AwaitNotification(states, switchtest.Timeout, "RELOADING=1")
+		d.AwaitNotification(states, switchtest.Timeout, "MONOTONIC_USEC=")
+		d.AwaitNotification(states, switchtest.Timeout, "READY=1")
+		sw.AwaitLog(lines, switchtest.Timeout, words...)
 	}
 	reload("[health]\naudit_interval_secs = 1\n", "audit_interval_secs", "1")
 	reload("[health\n", conf+":1:")
@@ -251,30 +251,30 @@ func TestBrokenConfig(t *testing.T) {
 	if !d.Alive() {
 		t.Error("the daemon has ended")
 	}
-	c.Ip("link set " + switchtest.PortName(0) + " mtu 1400")
-	c.Recovered("reloads")
+	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
+	sw.AwaitRecovery("reloads")
 }
 
 // TestAudit has another process spoil rows of STATE_DB with no link message in
 // sight: the audit repairs them and says so.
 func TestAudit(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	conf := c.Dir + "/portsyncd.conf"
+	conf := sw.Dir + "/portsyncd.conf"
 	switchtest.WriteFile(t, conf, "[health]\naudit_interval_secs = 1\n")
-	c.Configure(2)
-	d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+	sw.ConfigurePorts(2)
+	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 	d.AwaitReady()
-	c.Pop()
-	c.AddPort(switchtest.PortName(0))
-	c.AddPort(switchtest.PortName(1))
-	c.AwaitInitDone()
-	c.AwaitInStep(switchtest.Patience)
-	c.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(0), "mtu", "1")
-	c.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(1))
-	c.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(2), "state", "ok", "netdev_oper_status", "up")
-	c.T.Logf("audit: in step after %v", c.AwaitInStep(2*switchtest.InStepWithin+time.Second).Round(time.Millisecond))
-	c.AwaitLog(0, switchtest.Patience, "STATE_DB differs", "rows=2", "stale=1")
+	sw.PopPortTable()
+	sw.AddPort(switchtest.PortName(0))
+	sw.AddPort(switchtest.PortName(1))
+	sw.AwaitInitDone()
+	sw.AwaitInSync(switchtest.Timeout)
+	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(0), "mtu", "1")
+	sw.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(1))
+	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(2), "state", "ok", "netdev_oper_status", "up")
+	sw.T.Logf("audit: in step after %v", sw.AwaitInSync(2*switchtest.SyncTimeout+time.Second).Round(time.Millisecond))
+	sw.AwaitLog(0, switchtest.Timeout, "STATE_DB differs", "rows=2", "stale=1")
 }

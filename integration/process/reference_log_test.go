@@ -68,67 +68,67 @@ func nlmsg(t *testing.T, msgType int, name string) string {
 // TestReferenceLog: the lines of the C++ daemon, byte for byte, in the same
 // circumstances, and no other line from the functions that it names.
 func TestReferenceLog(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(2)
-	c.AddPort(switchtest.PortName(1)) // an old interface: its messages are logged and ignored
-	old := c.LinkIndex(switchtest.PortName(1))
-	from := c.Logs.Len()
+	sw.ConfigurePorts(2)
+	sw.AddPort(switchtest.PortName(1)) // an old interface: its messages are logged and ignored
+	old := sw.LinkIndex(switchtest.PortName(1))
+	from := sw.Logs.Len()
 	await := func(line string) {
 		t.Helper()
-		if _, ok := c.Logs.Await(from, switchtest.Patience, func(l switchtest.LogLine) bool { return l.Tag+": "+l.Text == line && l.Severity() == 5 }); !ok {
-			lines, _ := c.Logs.From(from)
+		if _, ok := sw.Logs.Await(from, switchtest.Timeout, func(l switchtest.LogLine) bool { return l.Tag+": "+l.Text == line && l.Severity() == 5 }); !ok {
+			lines, _ := sw.Logs.From(from)
 			t.Errorf("no line %q at NOTICE in\n%v", line, lines)
 		}
 	}
 	const onMsg = "portsyncd: :- onMsg: "
-	d := c.StartReady()
+	d := sw.StartReady()
 	await("portsyncd: :- handlePortConfigFromConfigDB: Getting port configuration from ConfigDB...")
-	c.Pop()
-	c.AwaitLog(from, switchtest.Patience, ":- onMsg: nlmsg type:16 key:Ethernet4 admin:0", fmt.Sprintf(" ifindex:%d ", old)) // set down
-	c.Must("delete the old interface", c.Links.Delete(switchtest.PortName(1)))
-	c.AwaitLog(from, switchtest.Patience, ":- onMsg: nlmsg type:17 key:Ethernet4 ", fmt.Sprintf(" ifindex:%d ", old))
+	sw.PopPortTable()
+	sw.AwaitLog(from, switchtest.Timeout, ":- onMsg: nlmsg type:16 key:Ethernet4 admin:0", fmt.Sprintf(" ifindex:%d ", old)) // set down
+	sw.NoError("delete the old interface", sw.Links.Delete(switchtest.PortName(1)))
+	sw.AwaitLog(from, switchtest.Timeout, ":- onMsg: nlmsg type:17 key:Ethernet4 ", fmt.Sprintf(" ifindex:%d ", old))
 	for n := range 2 {
-		c.AddPort(switchtest.PortName(n))
-		c.AwaitRunning(switchtest.PortName(n), true)
+		sw.AddPort(switchtest.PortName(n))
+		sw.AwaitRunning(switchtest.PortName(n), true)
 		await(nlmsg(t, unix.RTM_NEWLINK, switchtest.PortName(n)))
 		await(onMsg + "Publish " + switchtest.PortName(n) + "(ok:up) to state db")
 	}
 	await("portsyncd: :- main: PortInitDone")
-	lines, _ := c.Logs.From(from)
+	lines, _ := sw.Logs.From(from)
 	for _, l := range lines {
 		if l.Has("Publish Ethernet4", "Delete Ethernet4") {
 			t.Errorf("about an old interface: %s", l)
 		}
 	}
 
-	from = c.Logs.Len()
-	c.Must("link down", c.Links.SetUp(switchtest.PeerName(switchtest.PortName(0)), false))
+	from = sw.Logs.Len()
+	sw.NoError("link down", sw.Links.SetUp(switchtest.PeerName(switchtest.PortName(0)), false))
 	await(onMsg + "Publish " + switchtest.PortName(0) + "(ok:down) to state db")
 	await(nlmsg(t, unix.RTM_NEWLINK, switchtest.PortName(0)))
-	c.Ip("link add bridge0 type bridge", "link set "+switchtest.PortName(0)+" master bridge0")
+	sw.IPLink("link add bridge0 type bridge", "link set "+switchtest.PortName(0)+" master bridge0")
 	await(nlmsg(t, unix.RTM_NEWLINK, switchtest.PortName(0)))
-	c.Ip("link set "+switchtest.PortName(0)+" nomaster", "link set "+switchtest.PortName(0)+" down")
+	sw.IPLink("link set "+switchtest.PortName(0)+" nomaster", "link set "+switchtest.PortName(0)+" down")
 	gone := nlmsg(t, unix.RTM_DELLINK, switchtest.PortName(0))
-	c.Must("delete", c.Links.Delete(switchtest.PortName(0)))
+	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(0)))
 	await(gone)
 	await(onMsg + "Delete " + switchtest.PortName(0) + "(ok) from state db")
-	c.AddPort(switchtest.PortName(2)) // nobody configured it
+	sw.AddPort(switchtest.PortName(2)) // nobody configured it
 	await(onMsg + "Cannot find " + switchtest.PortName(2) + " in port table")
 
-	c.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|swss", "enable", "true")
+	sw.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|swss", "enable", "true")
 	d.Kill()
-	warm := c.Logs.Len()
-	c.StartReady()
+	warm := sw.Logs.Len()
+	sw.StartReady()
 	from = warm
 	await("portsyncd: :- checkWarmStart: portsyncd doing warm start, restore count 1")
 	await("portsyncd: :- handlePortConfigFromConfigDB: Getting port configuration from ConfigDB...")
 
 	forms := recordedForms(t)
 	seen := make(map[string]bool)
-	lines, _ = c.Logs.From(0)
+	lines, _ = sw.Logs.From(0)
 	theirs := []string{":- onMsg: ", ":- main: ", ":- checkWarmStart: ", ":- handlePortConfigFromConfigDB: "}
 	for _, l := range lines {
 		if !slices.ContainsFunc(theirs, func(form string) bool { return strings.HasPrefix(l.Text, form) }) {
@@ -143,7 +143,7 @@ func TestReferenceLog(t *testing.T) {
 				ok, seen[recorded] = true, true
 			}
 		}
-		if !ok || l.Pri != 1*8+5 {
+		if !ok || l.Priority != 1*8+5 {
 			t.Errorf("the C++ daemon writes no such line: %s", l)
 		}
 	}
@@ -156,14 +156,14 @@ func TestReferenceLog(t *testing.T) {
 
 // TestQuietOperation: in normal operation nothing is logged above NOTICE.
 func TestQuietOperation(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
 	from := 0
 	quiet := func(what string) {
 		t.Helper()
-		lines, _ := c.Logs.From(from)
+		lines, _ := sw.Logs.From(from)
 		for _, l := range lines {
 			if l.Severity() < 5 || l.Has("ERR") {
 				t.Errorf("%s: %s", what, l)
@@ -176,108 +176,108 @@ func TestQuietOperation(t *testing.T) {
 	}
 	flush := func() {
 		for _, name := range []string{"APPL_DB", "STATE_DB"} {
-			c.Do(name, "FLUSHDB")
+			sw.Do(name, "FLUSHDB")
 		}
 	}
 	// stop is what supervisord does.
-	stop := func(d *switchtest.Program) {
+	stop := func(d *switchtest.Daemon) {
 		d.Signal(unix.SIGTERM)
-		d.Wait(switchtest.Patience)
+		d.Wait(switchtest.Timeout)
 	}
-	up := func() *switchtest.Program {
-		d := c.StartReady()
-		c.Pop()
-		c.AwaitInitDone()
-		c.AwaitInStep(switchtest.Patience)
+	up := func() *switchtest.Daemon {
+		d := sw.StartReady()
+		sw.PopPortTable()
+		sw.AwaitInitDone()
+		sw.AwaitInSync(switchtest.Timeout)
 		return d
 	}
 
-	d := c.BringUp(switchtest.FaultPorts)
+	d := sw.BringUp(switchtest.ManyPorts)
 	quiet("cold start")
 
-	c.Ip("link set "+switchtest.PortName(0)+" down", "link set "+switchtest.PortName(0)+" up", "link set "+switchtest.PortName(1)+" mtu 1400")
-	c.AwaitInStep(switchtest.Patience)
+	sw.IPLink("link set "+switchtest.PortName(0)+" down", "link set "+switchtest.PortName(0)+" up", "link set "+switchtest.PortName(1)+" mtu 1400")
+	sw.AwaitInSync(switchtest.Timeout)
 	quiet("link changes")
 
 	// Port breakout: one port becomes four, its interface and rows go first.
-	c.Do("CONFIG_DB", "DEL", "PORT|"+switchtest.PortName(1))
-	c.Do("APPL_DB", "DEL", "PORT_TABLE:"+switchtest.PortName(1))
-	c.Must("delete", c.Links.Delete(switchtest.PortName(1)))
+	sw.Do("CONFIG_DB", "DEL", "PORT|"+switchtest.PortName(1))
+	sw.Do("APPL_DB", "DEL", "PORT_TABLE:"+switchtest.PortName(1))
+	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(1)))
 	ports := []string{switchtest.PortName(0), "Ethernet4", "Ethernet5", "Ethernet6", "Ethernet7"}
-	for n := 2; n < switchtest.FaultPorts; n++ {
+	for n := 2; n < switchtest.ManyPorts; n++ {
 		ports = append(ports, switchtest.PortName(n))
 	}
 	for n, name := range ports[1:5] {
-		c.Do("CONFIG_DB", "HSET", "PORT|"+name, "lanes", fmt.Sprint(n), "speed", "25000")
-		c.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", fmt.Sprint(n))
-		c.AddPort(name)
+		sw.Do("CONFIG_DB", "HSET", "PORT|"+name, "lanes", fmt.Sprint(n), "speed", "25000")
+		sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", fmt.Sprint(n))
+		sw.AddPort(name)
 	}
-	c.AwaitInStep(switchtest.Patience)
+	sw.AwaitInSync(switchtest.Timeout)
 	quiet("port breakout")
 
 	flush() // the service scripts, while the daemon runs
-	c.AwaitLog(from, switchtest.Patience, "flushed")
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		c.Pop()
-		if !c.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
+	sw.AwaitLog(from, switchtest.Timeout, "flushed")
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		sw.PopPortTable()
+		if !sw.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
 			return "not produced again"
 		}
 		return ""
 	})
-	c.AwaitInStep(switchtest.Patience)
+	sw.AwaitInSync(switchtest.Timeout)
 	quiet("databases flushed")
 
 	// The scripts also delete rows one by one, which the audit would notice.
-	c.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(0))
-	c.Ip("link set " + switchtest.PortName(0) + " mtu 1300")
-	c.AwaitInStep(switchtest.Patience)
+	sw.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(0))
+	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1300")
+	sw.AwaitInSync(switchtest.Timeout)
 	quiet("rows deleted")
 
 	stop(d) // restart of swss, config reload: orchagent makes the interfaces anew
 	flush()
-	d = c.StartReady()
-	c.Pop()
+	d = sw.StartReady()
+	sw.PopPortTable()
 	for _, name := range ports {
-		c.Must("delete", c.Links.Delete(name))
-		c.AddPort(name)
+		sw.NoError("delete", sw.Links.Delete(name))
+		sw.AddPort(name)
 	}
-	c.AwaitInitDone()
-	c.AwaitInStep(switchtest.Patience)
+	sw.AwaitInitDone()
+	sw.AwaitInSync(switchtest.Timeout)
 	quiet("restart of swss")
 
 	// Warm reboot: SONiC kills the container, and the interfaces and databases stay.
-	c.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|system", "enable", "true")
+	sw.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|system", "enable", "true")
 	d.Kill()
 	d = up()
 	quiet("warm reboot")
 	d.Kill()
-	c.Must("delete", c.Links.Delete(switchtest.PortName(0))) // an interface vanishes meanwhile
-	d = c.StartReady()
-	c.AwaitLog(from, switchtest.Patience, "initial sync complete")
-	c.AddPort(switchtest.PortName(0))
-	c.AwaitInitDone()
-	c.AwaitInStep(switchtest.Patience)
+	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(0))) // an interface vanishes meanwhile
+	d = sw.StartReady()
+	sw.AwaitLog(from, switchtest.Timeout, "initial sync complete")
+	sw.AddPort(switchtest.PortName(0))
+	sw.AwaitInitDone()
+	sw.AwaitInSync(switchtest.Timeout)
 	quiet("warm reboot with a port less")
-	c.Do("STATE_DB", "DEL", "WARM_RESTART_ENABLE_TABLE|system")
+	sw.Do("STATE_DB", "DEL", "WARM_RESTART_ENABLE_TABLE|system")
 
 	// Fast reboot: a new kernel without interfaces, and databases without rows; the
 	// database container starts beside us.
 	d.Kill()
 	flush()
-	c.Do("APPL_DB", "SAVE")
-	r.Kill()
-	c.HangUp()
-	c.ClearLinks()
-	d = c.Start(switchtest.Launch{})
-	c.AwaitLog(from, switchtest.Patience, "waiting for Redis")
-	c.Must("start redis", r.Again())
+	sw.Do("APPL_DB", "SAVE")
+	r.Stop()
+	sw.CloseConns()
+	sw.ClearLinks()
+	d = sw.Start(switchtest.StartOptions{})
+	sw.AwaitLog(from, switchtest.Timeout, "waiting for Redis")
+	sw.NoError("start redis", r.Restart())
 	d.AwaitReady()
-	c.Pop()
+	sw.PopPortTable()
 	for _, name := range ports {
-		c.AddPort(name)
+		sw.AddPort(name)
 	}
-	c.AwaitInitDone()
-	c.AwaitInStep(switchtest.Patience)
+	sw.AwaitInitDone()
+	sw.AwaitInSync(switchtest.Timeout)
 	quiet("fast reboot")
 	stop(d)
 	quiet("stop")

@@ -18,14 +18,14 @@ import (
 
 // hangUpReload sends SIGHUP and waits until the daemon has said that it is ready
 // again. It returns the log lines of the reload.
-func hangUpReload(c *switchtest.Cell, d *switchtest.Program) []switchtest.LogLine {
-	c.T.Helper()
-	lines, states := c.Logs.Len(), d.States.Len()
+func hangUpReload(sw *switchtest.Switch, d *switchtest.Daemon) []switchtest.LogLine {
+	sw.T.Helper()
+	lines, states := sw.Logs.Len(), d.Notifications.Len()
 	d.Signal(syscall.SIGHUP)
-	d.AwaitState(states, switchtest.Patience, "RELOADING=1")
-	d.AwaitState(states, switchtest.Patience, "READY=1")
-	c.Logs.Await(lines, switchtest.Patience, func(l switchtest.LogLine) bool { return l.Has("configuration read") || l.Has("not reloaded") })
-	said, _ := c.Logs.From(lines)
+	d.AwaitNotification(states, switchtest.Timeout, "RELOADING=1")
+	d.AwaitNotification(states, switchtest.Timeout, "READY=1")
+	sw.Logs.Await(lines, switchtest.Timeout, func(l switchtest.LogLine) bool { return l.Has("configuration read") || l.Has("not reloaded") })
+	said, _ := sw.Logs.From(lines)
 	return said
 }
 
@@ -33,32 +33,32 @@ func hangUpReload(c *switchtest.Cell, d *switchtest.Program) []switchtest.LogLin
 // of its settings is taken over, none of those in effect is lost, and each line
 // about it says so.
 func TestBadReload(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(1)
+	sw.ConfigurePorts(1)
 	const good = "[metrics]\nexport_format = \"json\"\n"
-	conf := c.Config(good)
-	d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+	conf := sw.WriteConfig(good)
+	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 	d.AwaitReady()
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	for _, bad := range []struct {
 		name string
 		make func()
 		says string
 	}{
-		{"error in another table", func() { c.Config("[metrics]\nexport_format = \"prometheus\"\n[health]\nmax_stall_seconds = 0\n") }, ":4:21: health.max_stall_seconds"},
-		{"not TOML", func() { c.Config("[metrics]\nexport_format = \"prometheus\"\n[health\n") }, ":3:8: health"},
-		{"unknown key", func() { c.Config("[metrics]\nexport_format = \"prometheus\"\nlistn = 1\n") }, "did you mean metrics.listen?"},
-		{"empty", func() { c.Config("") }, "the file sets nothing"},
-		{"comments", func() { c.Config("# to be filled in\n[metrics]\n") }, "the file sets nothing"},
-		{"absent", func() { c.Must("remove", os.Remove(conf)) }, "no such file"},
-		{"a directory", func() { c.Must("make a directory", os.Mkdir(conf, 0o755)) }, "is a directory"},
+		{"error in another table", func() { sw.WriteConfig("[metrics]\nexport_format = \"prometheus\"\n[health]\nmax_stall_seconds = 0\n") }, ":4:21: health.max_stall_seconds"},
+		{"not TOML", func() { sw.WriteConfig("[metrics]\nexport_format = \"prometheus\"\n[health\n") }, ":3:8: health"},
+		{"unknown key", func() { sw.WriteConfig("[metrics]\nexport_format = \"prometheus\"\nlistn = 1\n") }, "did you mean metrics.listen?"},
+		{"empty", func() { sw.WriteConfig("") }, "the file sets nothing"},
+		{"comments", func() { sw.WriteConfig("# to be filled in\n[metrics]\n") }, "the file sets nothing"},
+		{"absent", func() { sw.NoError("remove", os.Remove(conf)) }, "no such file"},
+		{"a directory", func() { sw.NoError("make a directory", os.Mkdir(conf, 0o755)) }, "is a directory"},
 	} {
 		t.Run(strings.ReplaceAll(bad.name, " ", "_"), func(t *testing.T) {
 			bad.make()
-			said := fmt.Sprint(hangUpReload(c, d))
+			said := fmt.Sprint(hangUpReload(sw, d))
 			for _, want := range []string{bad.says, "keeping the settings in effect"} {
 				if !strings.Contains(said, want) {
 					t.Errorf("no %q in the log: %s", want, said)
@@ -69,17 +69,17 @@ func TestBadReload(t *testing.T) {
 					t.Errorf("%q in the log: %s", never, said)
 				}
 			}
-			if got := s.Ask("GET", "/metrics").Header.Get("Content-Type"); got != switchtest.JsonText {
-				t.Errorf("/metrics is %s after the reload, want %s", got, switchtest.JsonText)
+			if got := client.Request("GET", "/metrics").Header.Get("Content-Type"); got != switchtest.JSONType {
+				t.Errorf("/metrics is %s after the reload, want %s", got, switchtest.JSONType)
 			}
 		})
 	}
-	c.Must("remove the directory", os.Remove(conf))
-	c.Config("[metrics]\nexport_format = \"prometheus\"\n")
-	if said := fmt.Sprint(hangUpReload(c, d)); !strings.Contains(said, "changes=1 need_restart=0") {
+	sw.NoError("remove the directory", os.Remove(conf))
+	sw.WriteConfig("[metrics]\nexport_format = \"prometheus\"\n")
+	if said := fmt.Sprint(hangUpReload(sw, d)); !strings.Contains(said, "changes=1 need_restart=0") {
 		t.Errorf("the log of a good file: %s", said)
 	}
-	if got := s.Ask("GET", "/metrics").Header.Get("Content-Type"); got == switchtest.JsonText {
+	if got := client.Request("GET", "/metrics").Header.Get("Content-Type"); got == switchtest.JSONType {
 		t.Errorf("/metrics is %s after a good file", got)
 	}
 }
@@ -87,14 +87,14 @@ func TestBadReload(t *testing.T) {
 // TestReloadWithoutFile: a daemon that was told of no configuration file and finds
 // none reloads without a complaint.
 func TestReloadWithoutFile(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(1)
-	d := c.Start(switchtest.Launch{})
+	sw.ConfigurePorts(1)
+	d := sw.Start(switchtest.StartOptions{})
 	d.AwaitReady()
-	if said := fmt.Sprint(hangUpReload(c, d)); !strings.Contains(said, "configuration read file=none changes=0") || strings.Contains(said, "not reloaded") {
+	if said := fmt.Sprint(hangUpReload(sw, d)); !strings.Contains(said, "configuration read file=none changes=0") || strings.Contains(said, "not reloaded") {
 		t.Errorf("the log: %s", said)
 	}
 }
@@ -123,19 +123,19 @@ func TestVanishedFile(t *testing.T) {
 // credentials, whatever became of the file; credentials wait with the listener,
 // and are applied once the file has the running listener again.
 func TestReloadKeepsProtection(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(1)
+	sw.ConfigurePorts(1)
 	token := func(secret string) string {
 		return fmt.Sprintf("bearer_token_sha256 = %q\n", fmt.Sprintf("%x", sha256.Sum256([]byte(secret))))
 	}
-	const listen = "[metrics]\nlisten = \"" + switchtest.HttpAddress + "\"\n"
-	conf := c.Config(listen + token("first"))
-	d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
+	const listen = "[metrics]\nlisten = \"" + switchtest.HTTPAddress + "\"\n"
+	conf := sw.WriteConfig(listen + token("first"))
+	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 	d.AwaitReady()
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	for _, next := range []struct{ name, text, says, admitted string }{
 		{"start", "", "", "first"},
 		{"absent", "absent", "not reloaded", "first"},
@@ -148,16 +148,16 @@ func TestReloadKeepsProtection(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(next.name, " ", "_"), func(t *testing.T) {
 			if next.name != "start" {
-				c.Config(next.text)
+				sw.WriteConfig(next.text)
 				if next.text == "absent" {
-					c.Must("remove the file", os.Remove(conf))
+					sw.NoError("remove the file", os.Remove(conf))
 				}
-				if said := fmt.Sprint(hangUpReload(c, d)); !strings.Contains(said, next.says) {
+				if said := fmt.Sprint(hangUpReload(sw, d)); !strings.Contains(said, next.says) {
 					t.Errorf("no %q in the log: %s", next.says, said)
 				}
 			}
 			for secret, code := range map[string]int{"": 401, "first": 401, "second": 401, next.admitted: 200} {
-				if a := s.Ask("GET", "/metrics", "Authorization: Bearer "+secret); a.Code != code {
+				if a := client.Request("GET", "/metrics", "Authorization: Bearer "+secret); a.Code != code {
 					t.Errorf("token %q: %d, want %d", secret, a.Code, code)
 				}
 			}

@@ -23,20 +23,20 @@ import (
 // of integration_http_*_test.go, and the audit of [health] TestAudit's.
 
 // checkDisabled looks at all places where a daemon says that it is disabled.
-func checkDisabled(t *testing.T, c *switchtest.Cell, s *switchtest.Site) {
+func checkDisabled(t *testing.T, sw *switchtest.Switch, client *switchtest.Client) {
 	t.Helper()
-	if a := s.Ask("GET", "/healthz"); a.Code != 200 || a.Body != "disabled\n"+daemon.DisabledText+"\n" {
+	if a := client.Request("GET", "/healthz"); a.Code != 200 || a.Body != "disabled\n"+daemon.DisabledText+"\n" {
 		t.Errorf("/healthz answers %d %q", a.Code, a.Body)
 	}
-	if a := s.Ask("GET", "/readyz"); a.Code != 200 || a.Body != "disabled\n"+daemon.DisabledText+"\n" {
+	if a := client.Request("GET", "/readyz"); a.Code != 200 || a.Body != "disabled\n"+daemon.DisabledText+"\n" {
 		t.Errorf("/readyz answers %d %q", a.Code, a.Body)
 	}
 	var h portsync.Health
-	a := s.Ask("GET", "/healthz", "Accept: application/json")
+	a := client.Request("GET", "/healthz", "Accept: application/json")
 	if err := json.Unmarshal([]byte(a.Body), &h); err != nil || h.Status != portsync.Disabled || h.Reasons == nil || len(h.Reasons) > 0 {
 		t.Errorf("/healthz answers %q, %v", a.Body, err)
 	}
-	values := s.Scrape()
+	values := client.Scrape()
 	if v := values.Value(t, "portsyncd_enabled"); v != 0 {
 		t.Errorf("portsyncd_enabled is %v", v)
 	}
@@ -51,10 +51,10 @@ func checkDisabled(t *testing.T, c *switchtest.Cell, s *switchtest.Site) {
 			}
 		}
 	}
-	if page := s.Ask("GET", "/").Body; !strings.Contains(page, "<b>disabled</b> <span>"+daemon.DisabledText+"</span>") || strings.Contains(page, "no connection") {
+	if page := client.Request("GET", "/").Body; !strings.Contains(page, "<b>disabled</b> <span>"+daemon.DisabledText+"</span>") || strings.Contains(page, "no connection") {
 		t.Errorf("the page: %q", page)
 	}
-	if r := c.Status(nil); r.Code != daemon.ExitOK || !strings.Contains(r.Stdout, "disabled, "+daemon.DisabledText) ||
+	if r := sw.RunStatus(nil); r.Code != daemon.ExitOK || !strings.Contains(r.Stdout, "disabled, "+daemon.DisabledText) ||
 		!strings.Contains(r.Stdout, "pending    nothing") || strings.Contains(r.Stdout, "down") {
 		t.Errorf("portsyncd status: %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
@@ -63,21 +63,21 @@ func checkDisabled(t *testing.T, c *switchtest.Cell, s *switchtest.Site) {
 // TestDaemonSection: enabled = false keeps a process that touches no database;
 // log_level rules until CONFIG_DB's row is read, and is what a missing row gets.
 func TestDaemonSection(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	t.Run("enabled", func(t *testing.T) {
-		c := switchtest.NewCell(t)
-		if c == nil {
+		sw := switchtest.New(t)
+		if sw == nil {
 			return
 		}
-		c.Configure(1)
-		seen, err := switchtest.Monitor(c.Places["STATE_DB"].Tcp())
-		c.Must("monitor", err)
-		d := c.StartWith("[daemon]\nenabled = false\n")
-		c.AddPort(switchtest.PortName(0))
-		s := switchtest.NewSite(t, switchtest.HttpAddress)
-		s.Get("/metrics")
-		checkDisabled(t, c, s)
-		switchtest.Throughout(t, 300*time.Millisecond, func() string {
+		sw.ConfigurePorts(1)
+		seen, err := switchtest.Monitor(sw.Databases["STATE_DB"].TCPAddress())
+		sw.NoError("monitor", err)
+		d := sw.StartWith("[daemon]\nenabled = false\n")
+		sw.AddPort(switchtest.PortName(0))
+		client := switchtest.NewClient(t, switchtest.HTTPAddress)
+		client.Get("/metrics")
+		checkDisabled(t, sw, client)
+		switchtest.Consistently(t, 300*time.Millisecond, func() string {
 			if commands, _ := seen.From(0); len(commands) > 0 || !d.Alive() {
 				return fmt.Sprintf("alive %v, commands %v", d.Alive(), commands)
 			}
@@ -86,18 +86,18 @@ func TestDaemonSection(t *testing.T) {
 	})
 	for level, severity := range map[string]int{"debug": 7, "error": 3} {
 		t.Run("log_level_"+level, func(t *testing.T) {
-			c := switchtest.NewCell(t)
-			if c == nil {
+			sw := switchtest.New(t)
+			if sw == nil {
 				return
 			}
-			c.Configure(1)
-			d := c.StartWith(fmt.Sprintf("[daemon]\nlog_level = %q\n", level))
-			c.Plug(1)
-			if row := c.Row("CONFIG_DB", "LOGGER|portsyncd"); row["LOGLEVEL"] != strings.ToUpper(level) {
+			sw.ConfigurePorts(1)
+			d := sw.StartWith(fmt.Sprintf("[daemon]\nlog_level = %q\n", level))
+			sw.AddInterfaces(1)
+			if row := sw.Row("CONFIG_DB", "LOGGER|portsyncd"); row["LOGLEVEL"] != strings.ToUpper(level) {
 				t.Errorf("the missing LOGGER row became %v", row)
 			}
-			d.DiesBy(syscall.SIGTERM, "with log_level "+level)
-			lines, _ := c.Logs.From(0)
+			d.EndBySignal(syscall.SIGTERM, "with log_level "+level)
+			lines, _ := sw.Logs.From(0)
 			most := 0
 			for _, l := range lines {
 				most = max(most, l.Severity())
@@ -112,23 +112,23 @@ func TestDaemonSection(t *testing.T) {
 // TestDatabaseSection: the map wins over the unix socket, and that over host and
 // port. What does not win leads nowhere here.
 func TestDatabaseSection(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, way := range []struct{ name, settings, databaseMap string }{
 		{"host_and_port", "config_file = \"\"\nredis_host = \"127.0.0.1\"\nredis_port = 6379\n", "{"},
 		{"unix_socket", "config_file = \"\"\nredis_port = 1\nunix_socket = \"/var/run/redis/redis.sock\"\n", "{"},
-		{"map", "redis_port = 1\nunix_socket = \"/var/run/redis/nobody.sock\"\n", switchtest.UsualMap},
-		{"map_elsewhere", "config_file = \"/var/run/redis/cell/map.json\"\nredis_port = 1\n", "{"},
+		{"map", "redis_port = 1\nunix_socket = \"/var/run/redis/nobody.sock\"\n", switchtest.DefaultMap},
+		{"map_elsewhere", "config_file = \"/var/run/redis/test/map.json\"\nredis_port = 1\n", "{"},
 	} {
 		t.Run(way.name, func(t *testing.T) {
-			c := switchtest.NewCell(t)
-			if c == nil {
+			sw := switchtest.New(t)
+			if sw == nil {
 				return
 			}
-			c.Configure(1)
-			c.Must("write the map", os.WriteFile(switchtest.MapFile, []byte(way.databaseMap), 0o644))
-			switchtest.WriteFile(t, c.Dir+"/map.json", switchtest.UsualMap)
-			c.StartWith("[database]\n" + way.settings)
-			c.Plug(1)
+			sw.ConfigurePorts(1)
+			sw.NoError("write the map", os.WriteFile(switchtest.MapPath, []byte(way.databaseMap), 0o644))
+			switchtest.WriteFile(t, sw.Dir+"/map.json", switchtest.DefaultMap)
+			sw.StartWith("[database]\n" + way.settings)
+			sw.AddInterfaces(1)
 		})
 	}
 }
@@ -136,28 +136,28 @@ func TestDatabaseSection(t *testing.T) {
 // TestHealthSection: max_stall_seconds is when waiting work becomes a reason to
 // call the daemon unhealthy.
 func TestHealthSection(t *testing.T) {
-	c, db := switchtest.NewLabCell(t)
-	if c == nil {
+	sw, db := switchtest.NewWithLab(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(switchtest.WarmPorts)
-	d := c.StartWith("[health]\nmax_stall_seconds = 3600\n")
-	c.Plug(switchtest.WarmPorts)
-	s := switchtest.NewSite(t, switchtest.HttpAddress)
+	sw.ConfigurePorts(switchtest.FewPorts)
+	d := sw.StartWith("[health]\nmax_stall_seconds = 3600\n")
+	sw.AddInterfaces(switchtest.FewPorts)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	stalls := func(limit int, code int) {
 		t.Helper()
-		c.Reload(d, fmt.Sprintf("[health]\nmax_stall_seconds = %d\n", limit))
+		sw.ReloadWith(d, fmt.Sprintf("[health]\nmax_stall_seconds = %d\n", limit))
 		// Longer than the one limit, shorter than what an answer may take.
 		db.SetFault(lab.Fault{Delay: 1500 * time.Millisecond})
 		mtu := 1400 + limit%100
-		c.Must("set MTU", c.Links.SetMTU(switchtest.PortName(0), mtu))
+		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(0), mtu))
 		worst := ""
-		switchtest.Eventually(t, switchtest.Patience, func() string {
-			if a := s.Ask(http.MethodGet, "/healthz"); a.Code != http.StatusOK {
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
+			if a := client.Request(http.MethodGet, "/healthz"); a.Code != http.StatusOK {
 				worst = a.Body
 			}
-			row := db.Hash(c.Places["STATE_DB"].Number, "PORT_TABLE|"+switchtest.PortName(0))
-			if v := s.Scrape().Value(t, "portsyncd_backlog_ports"); v > 0 || row["mtu"] != strconv.Itoa(mtu) {
+			row := db.Hash(sw.Databases["STATE_DB"].Number, "PORT_TABLE|"+switchtest.PortName(0))
+			if v := client.Scrape().Value(t, "portsyncd_backlog_ports"); v > 0 || row["mtu"] != strconv.Itoa(mtu) {
 				return "a port waits"
 			}
 			return ""
@@ -166,9 +166,9 @@ func TestHealthSection(t *testing.T) {
 		if (worst != "") != (code != http.StatusOK) {
 			t.Errorf("with a limit of %d s /healthz said %q at its worst, want status %d", limit, worst, code)
 		}
-		c.Recovered(fmt.Sprintf("an answer of 1.5 s, the limit is %d s", limit))
+		sw.AwaitRecovery(fmt.Sprintf("an answer of 1.5 s, the limit is %d s", limit))
 	}
 	stalls(3600, http.StatusOK)
 	stalls(1, http.StatusServiceUnavailable)
-	s.Await("/healthz", http.StatusOK)
+	client.AwaitCode("/healthz", http.StatusOK)
 }

@@ -12,7 +12,7 @@ func TestSomeTotal(t *testing.T) {
 		"some avg10=98.34 avg60=97.68 avg300=93.28 total=2133446474\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n": 2133446474 * time.Microsecond,
 		"": 0,
 	} {
-		if got := switchtest.SomeTotal([]byte(text)); got != want {
+		if got := switchtest.ParsePressure([]byte(text)); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
@@ -21,7 +21,7 @@ func TestSomeTotal(t *testing.T) {
 // TestStopwatch: without a stall a limit is over when it has passed, with one later,
 // but not for ever.
 func TestStopwatch(t *testing.T) {
-	now := switchtest.Stalled()
+	now := switchtest.StallTime()
 	for _, w := range []struct {
 		name     string
 		took     time.Duration

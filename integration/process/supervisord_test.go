@@ -17,24 +17,24 @@ import (
 // supervisor is a real supervisord that has the program section of a SONiC
 // image, with the built binary in it.
 type supervisor struct {
-	c    *switchtest.Cell
+	c    *switchtest.Switch
 	conf string
 	log  string // path of its own log
 }
 
 // supervisorPatience is how long supervisord and supervisorctl may take: each
 // question starts an interpreter, which takes a while on a busy machine.
-const supervisorPatience = 3 * switchtest.Patience
+const supervisorPatience = 3 * switchtest.Timeout
 
 // startSupervisor starts supervisord with deploy/sonic/supervisord.conf and more
 // lines for the section, which win over those in it.
-func startSupervisor(c *switchtest.Cell, more ...string) *supervisor {
-	c.T.Helper()
-	switchtest.Require(c.T, "supervisord")
-	switchtest.Require(c.T, "supervisorctl")
-	s := &supervisor{c: c, conf: filepath.Join(c.Dir, "supervisord.conf"), log: filepath.Join(c.Dir, "supervisord.log")}
+func startSupervisor(sw *switchtest.Switch, more ...string) *supervisor {
+	sw.T.Helper()
+	switchtest.RequireCommand(sw.T, "supervisord")
+	switchtest.RequireCommand(sw.T, "supervisorctl")
+	s := &supervisor{c: sw, conf: filepath.Join(sw.Dir, "supervisord.conf"), log: filepath.Join(sw.Dir, "supervisord.log")}
 	var section []string
-	for line := range strings.Lines(switchtest.Document(c.T, "deploy/sonic/supervisord.conf")) {
+	for line := range strings.Lines(switchtest.ReadFile(sw.T, "deploy/sonic/supervisord.conf")) {
 		key, _, isOption := strings.Cut(line, "=")
 		replaced := false
 		for _, m := range more {
@@ -45,8 +45,8 @@ func startSupervisor(c *switchtest.Cell, more ...string) *supervisor {
 		}
 	}
 	text := strings.Join(append(section, more...), "\n") + "\n"
-	text = strings.Replace(text, "command=/usr/bin/portsyncd\n", "command="+c.Binary+"\n", 1)
-	switchtest.WriteFile(c.T, s.conf, fmt.Sprintf(`
+	text = strings.Replace(text, "command=/usr/bin/portsyncd\n", "command="+sw.Binary+"\n", 1)
+	switchtest.WriteFile(sw.T, s.conf, fmt.Sprintf(`
 [supervisord]
 nodaemon=true
 user=root
@@ -59,18 +59,18 @@ file=%[1]s/supervisor.sock
 serverurl=unix://%[1]s/supervisor.sock
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
-%[2]s`, c.Dir, text))
-	d := c.StartCommand(switchtest.Launch{Unwatched: true}, "supervisord", "-c", s.conf)
-	c.T.Cleanup(func() {
-		if c.T.Failed() {
+%[2]s`, sw.Dir, text))
+	d := sw.StartCommand(switchtest.StartOptions{NoNotifySocket: true}, "supervisord", "-c", s.conf)
+	sw.T.Cleanup(func() {
+		if sw.T.Failed() {
 			log, _ := os.ReadFile(s.log)
-			c.T.Logf("supervisord: %s", log)
+			sw.T.Logf("supervisord: %s", log)
 		}
 		// So that its child ends with it, before it is killed.
 		d.Cmd.Process.Signal(syscall.SIGTERM)
 		d.Wait(supervisorPatience)
 	})
-	switchtest.Eventually(c.T, supervisorPatience, func() string {
+	switchtest.Eventually(sw.T, supervisorPatience, func() string {
 		if out := s.ctl("status"); !strings.HasPrefix(out, "portsyncd ") {
 			return "supervisord answers " + out
 		}
@@ -122,33 +122,33 @@ func (s *supervisor) awaitLogged(want string) {
 // does, is not restarted by supervisord when it is killed, and can be started
 // again by hand with all ports kept.
 func TestSupervisordSection(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(2)
-	s := startSupervisor(c, "stopwaitsecs=5") // not the 10 that SONiC allows; then supervisord kills
+	sw.ConfigurePorts(2)
+	s := startSupervisor(sw, "stopwaitsecs=5") // not the 10 that SONiC allows; then supervisord kills
 
 	s.ctl("start", "portsyncd")
 	pid := s.awaitStatus("RUNNING")
 	s.awaitLogged("process has stayed up for > than 1 seconds (startsecs)")
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		if c.Pop(); !c.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if sw.PopPortTable(); !sw.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
 			return "no PortConfigDone"
 		}
 		return ""
 	})
-	c.AddPort(switchtest.PortName(0))
-	c.AddPort(switchtest.PortName(1))
-	c.AwaitInitDone()
-	c.Recovered("start under supervisord")
+	sw.AddPort(switchtest.PortName(0))
+	sw.AddPort(switchtest.PortName(1))
+	sw.AwaitInitDone()
+	sw.AwaitRecovery("start under supervisord")
 	// What the daemon logs itself has its severity. What it prints comes
 	// through supervisord, and has that of supervisord.
-	c.AwaitLog(0, switchtest.Patience, "PortInitDone")
-	c.AwaitLog(0, switchtest.Patience, "Listen to link messages...")
+	sw.AwaitLog(0, switchtest.Timeout, "PortInitDone")
+	sw.AwaitLog(0, switchtest.Timeout, "Listen to link messages...")
 
 	t.Run("killed", func(t *testing.T) {
-		before := switchtest.LinkTable(t)
+		before := switchtest.LinkStates(t)
 		syscall.Kill(pid, syscall.SIGKILL)
 		s.awaitStatus("EXITED")
 		s.awaitLogged("exited: portsyncd (terminated by SIGKILL; not expected)")
@@ -156,8 +156,8 @@ func TestSupervisordSection(t *testing.T) {
 		if now := s.awaitStatus("RUNNING"); now == pid {
 			t.Errorf("the process is still %d", pid)
 		}
-		c.Recovered("kill and start")
-		if after := switchtest.LinkTable(t); fmt.Sprint(after) != fmt.Sprint(before) {
+		sw.AwaitRecovery("kill and start")
+		if after := switchtest.LinkStates(t); fmt.Sprint(after) != fmt.Sprint(before) {
 			t.Errorf("links are %v, were %v", after, before)
 		}
 	})
@@ -180,23 +180,23 @@ func TestSupervisordSection(t *testing.T) {
 // that was killed is started again by supervisord itself, as often as it takes,
 // and no port goes down.
 func TestSupervisordRestart(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(1)
-	s := startSupervisor(c, "autostart=true", "autorestart=unexpected")
+	sw.ConfigurePorts(1)
+	s := startSupervisor(sw, "autostart=true", "autorestart=unexpected")
 	pid := s.awaitStatus("RUNNING")
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		if c.Pop(); !c.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if sw.PopPortTable(); !sw.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
 			return "no PortConfigDone"
 		}
 		return ""
 	})
-	c.AddPort(switchtest.PortName(0))
-	c.AwaitInitDone()
-	c.Recovered("start")
-	before := switchtest.LinkTable(t)
+	sw.AddPort(switchtest.PortName(0))
+	sw.AwaitInitDone()
+	sw.AwaitRecovery("start")
+	before := switchtest.LinkStates(t)
 	for range 2 {
 		killed := pid
 		syscall.Kill(killed, syscall.SIGKILL)
@@ -206,9 +206,9 @@ func TestSupervisordRestart(t *testing.T) {
 			}
 			return ""
 		})
-		c.Recovered("restart by supervisord")
+		sw.AwaitRecovery("restart by supervisord")
 	}
-	if after := switchtest.LinkTable(t); fmt.Sprint(after) != fmt.Sprint(before) {
+	if after := switchtest.LinkStates(t); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("links are %v, were %v", after, before)
 	}
 }

@@ -19,19 +19,19 @@ import (
 // the links and the database of a cell: a start that waits for Redis, READY=1
 // only after the sync, reload, the watchdog, and a clean stop.
 func TestSystemd(t *testing.T) {
-	c := switchtest.EnterBareCell(t)
-	if c == nil {
+	sw := switchtest.NewBare(t)
+	if sw == nil {
 		return
 	}
-	r := switchtest.NewRedis(t)
-	c.Serve(switchtest.UsualMap, r)
-	c.Configure(2)
-	c.Do("APPL_DB", "SAVE")
-	r.Kill()
-	c.HangUp()
-	m := startUserManager(c)
+	r := switchtest.NewRedisServer(t)
+	sw.StartDatabase(switchtest.DefaultMap, r)
+	sw.ConfigurePorts(2)
+	sw.Do("APPL_DB", "SAVE")
+	r.Stop()
+	sw.CloseConns()
+	m := startUserManager(sw)
 	unit, err := os.ReadFile("portsyncd.service")
-	c.Must("read the unit", err)
+	sw.NoError("read the unit", err)
 	m.write("portsyncd.service", string(unit))
 	// The binary is in a directory for temporary files, which the unit would hide.
 	m.write("portsyncd.service.d/test.conf", fmt.Sprintf(`
@@ -45,7 +45,7 @@ WatchdogSec=2s
 RestartSec=100ms
 StandardOutput=append:%[2]s/output
 StandardError=append:%[2]s/output
-`, c.Binary, m.dir))
+`, sw.Binary, m.dir))
 	t.Cleanup(func() {
 		if t.Failed() {
 			status, _ := exec.Command(m.dir+"/systemctl", "status", "portsyncd.service").CombinedOutput()
@@ -56,37 +56,37 @@ StandardError=append:%[2]s/output
 
 	m.systemctl("start", "--no-block", "portsyncd.service")
 	m.await("StatusText", "waiting for the databases")
-	switchtest.Throughout(t, 1500*time.Millisecond, func() string { // longer than TimeoutStartSec=
+	switchtest.Consistently(t, 1500*time.Millisecond, func() string { // longer than TimeoutStartSec=
 		if state := m.property("ActiveState"); state != "activating" {
 			return "without Redis the service is " + state
 		}
 		return ""
 	})
-	c.Must("start redis", r.Again())
+	sw.NoError("start redis", r.Restart())
 	m.await("ActiveState", "active")
-	if pending := strings.Join(c.Elements("APPL_DB", switchtest.KeySet), " "); !strings.Contains(pending, "PortConfigDone") {
+	if pending := strings.Join(sw.SetMembers("APPL_DB", switchtest.KeySet), " "); !strings.Contains(pending, "PortConfigDone") {
 		t.Errorf("active before the configuration is handed over: %s", pending)
 	}
-	c.Pop()
-	c.AddPort(switchtest.PortName(0))
-	c.AddPort(switchtest.PortName(1))
-	c.AwaitInitDone()
-	c.Recovered("start under systemd")
+	sw.PopPortTable()
+	sw.AddPort(switchtest.PortName(0))
+	sw.AddPort(switchtest.PortName(1))
+	sw.AwaitInitDone()
+	sw.AwaitRecovery("start under systemd")
 
 	m.systemctl("reload", "portsyncd.service")
 	m.await("ActiveState", "active")
 
 	pid := m.property("MainPID")
 	m.systemctl("kill", "--signal=STOP", "portsyncd.service")
-	c.Ip("link set "+switchtest.PortName(0)+" mtu 1400", "link set "+switchtest.PortName(1)+" down")
-	before := switchtest.LinkTable(t)
+	sw.IPLink("link set "+switchtest.PortName(0)+" mtu 1400", "link set "+switchtest.PortName(1)+" down")
+	before := switchtest.LinkStates(t)
 	m.await("NRestarts", "1")
 	m.await("ActiveState", "active")
 	if now := m.property("MainPID"); now == pid {
 		t.Errorf("main process is still %s", pid)
 	}
-	c.Recovered("restart by the watchdog")
-	if after := switchtest.LinkTable(t); fmt.Sprint(after) != fmt.Sprint(before) {
+	sw.AwaitRecovery("restart by the watchdog")
+	if after := switchtest.LinkStates(t); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("links are %v, were %v", after, before)
 	}
 
@@ -105,25 +105,25 @@ type userManager struct {
 	dir string
 }
 
-func startUserManager(c *switchtest.Cell) userManager {
-	c.T.Helper()
-	m := userManager{c.T, c.T.TempDir()}
+func startUserManager(sw *switchtest.Switch) userManager {
+	sw.T.Helper()
+	m := userManager{sw.T, sw.T.TempDir()}
 	cmd := exec.Command("sh", "systemd/testdata/user-manager.sh", m.dir)
 	stdin, err := cmd.StdinPipe()
-	c.Must("run the manager", err)
+	sw.NoError("run the manager", err)
 	stdout, err := cmd.StdoutPipe()
-	c.Must("run the manager", err)
+	sw.NoError("run the manager", err)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	c.Must("run the manager", cmd.Start())
-	c.T.Cleanup(func() {
+	sw.NoError("run the manager", cmd.Start())
+	sw.T.Cleanup(func() {
 		stdin.Close()
 		cmd.Wait()
 	})
 	if line, _ := bufio.NewReader(stdout).ReadString('\n'); !strings.HasPrefix(line, "ready ") {
 		stdin.Close()
 		cmd.Wait()
-		lab.Unavailable(c.T, "no user manager: "+stderr.String())
+		lab.Unavailable(sw.T, "no user manager: "+stderr.String())
 	}
 	return m
 }
@@ -158,7 +158,7 @@ func (m userManager) property(name string) string {
 // Await waits until a property begins with want.
 func (m userManager) await(name, want string) {
 	m.t.Helper()
-	switchtest.Eventually(m.t, switchtest.Patience, func() string {
+	switchtest.Eventually(m.t, switchtest.Timeout, func() string {
 		if got := m.property(name); !strings.HasPrefix(got, want) {
 			return fmt.Sprintf("%s is %q, want %q", name, got, want)
 		}

@@ -91,7 +91,7 @@ func peakOf(pid int) (bytes int64) {
 
 // TestReportOfBombs: a report of files that were made to take memory takes little.
 func TestReportOfBombs(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for name, bomb := range bombs {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			dir := t.TempDir()
@@ -111,22 +111,22 @@ func TestReportOfBombs(t *testing.T) {
 // TestStartOnBombs: a daemon that starts on such files sets them aside, and takes little
 // memory for it.
 func TestStartOnBombs(t *testing.T) {
-	k := switchtest.NewKeeper(t)
-	if k == nil {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
 		return
 	}
-	plantBomb(t, k.Storage, k.State, bombs["long reason"])
-	k.Configure(1)
-	d := k.Launch()
-	switchtest.Eventually(t, 4*switchtest.Patience, func() string {
-		for _, path := range []string{k.Storage + "/metrics.json", k.State} {
+	plantBomb(t, sw.StorageDir, sw.StatePath, bombs["long reason"])
+	sw.ConfigurePorts(1)
+	d := sw.StartConfigured()
+	switchtest.Eventually(t, 4*switchtest.Timeout, func() string {
+		for _, path := range []string{sw.StorageDir + "/metrics.json", sw.StatePath} {
 			if left, _ := filepath.Glob(path + ".corrupt-*"); len(left) == 0 {
 				return path + " is not set aside"
 			}
 		}
 		return ""
 	})
-	k.Plug(1)
+	sw.AddInterfaces(1)
 	most := peakOf(d.Cmd.Process.Pid)
 	if most == 0 || most > mostMemory && !switchtest.RaceEnabled {
 		t.Errorf("the daemon took %d MiB, want at most %d", most>>20, mostMemory>>20)

@@ -25,16 +25,16 @@ func runClient(name string, args ...string) string {
 // act on: the type is not to be guessed, nothing is kept, and the page may not
 // load anything from elsewhere or be framed by others.
 func TestHeadersByCurl(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	switchtest.Require(t, "curl")
-	c.Configure(1)
-	c.StartWith("")
-	switchtest.NewSite(t, switchtest.HttpAddress).Await("/healthz", http.StatusOK)
+	switchtest.RequireCommand(t, "curl")
+	sw.ConfigurePorts(1)
+	sw.StartWith("")
+	switchtest.NewClient(t, switchtest.HTTPAddress).AwaitCode("/healthz", http.StatusOK)
 	for _, path := range []string{"/", "/metrics", "/metrics.json", "/healthz", "/readyz", "/ports", "/absent"} {
-		got := strings.ToLower(runClient("curl", "--silent", "--show-error", "--head", "http://"+switchtest.HttpAddress+path))
+		got := strings.ToLower(runClient("curl", "--silent", "--show-error", "--head", "http://"+switchtest.HTTPAddress+path))
 		want := []string{"x-content-type-options: nosniff\r\n", "cache-control: no-store\r\n"}
 		if path == "/" {
 			want = append(want, "content-security-policy: default-src 'none'")
@@ -55,21 +55,21 @@ func TestHeadersByCurl(t *testing.T) {
 // TestTLSByOpenssl tries each version of the protocol, and ciphers of old, with
 // OpenSSL's client, and the certificate with curl.
 func TestTLSByOpenssl(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	switchtest.Require(t, "openssl")
-	switchtest.Require(t, "curl")
-	file := func(name string) string { return filepath.Join(c.Dir, name) }
+	switchtest.RequireCommand(t, "openssl")
+	switchtest.RequireCommand(t, "curl")
+	file := func(name string) string { return filepath.Join(sw.Dir, name) }
 	a := switchtest.NewAuthority(t, "authority")
 	cert, key := a.Issue("switch")
-	for name, text := range map[string]string{"cert.pem": cert, "key.pem": key, "ca.pem": a.Pem} {
+	for name, text := range map[string]string{"cert.pem": cert, "key.pem": key, "ca.pem": a.PEM} {
 		switchtest.WriteFile(t, file(name), text)
 	}
-	c.Configure(1)
-	c.StartWith(fmt.Sprintf("[metrics]\ntls_cert_file = %q\ntls_key_file = %q\n", file("cert.pem"), file("key.pem")))
-	switchtest.SecureSite(t, a, nil).Await("/healthz", http.StatusOK)
+	sw.ConfigurePorts(1)
+	sw.StartWith(fmt.Sprintf("[metrics]\ntls_cert_file = %q\ntls_key_file = %q\n", file("cert.pem"), file("key.pem")))
+	switchtest.NewTLSClient(t, a, nil).AwaitCode("/healthz", http.StatusOK)
 
 	const good = "Verify return code: 0 (ok)"
 	for _, try := range []struct {
@@ -88,7 +88,7 @@ func TestTLSByOpenssl(t *testing.T) {
 		{"renegotiation", []string{"-tls1_2"}, "Secure Renegotiation IS supported"},
 		{"compression", []string{"-tls1_2", "-comp"}, "Compression: NONE"},
 	} {
-		got := runClient("openssl", append([]string{"s_client", "-connect", switchtest.HttpAddress, "-CAfile", file("ca.pem")}, try.args...)...)
+		got := runClient("openssl", append([]string{"s_client", "-connect", switchtest.HTTPAddress, "-CAfile", file("ca.pem")}, try.args...)...)
 		switch connected := strings.Contains(got, good) && !strings.Contains(got, "Cipher is (NONE)"); {
 		case try.want == "" && connected:
 			t.Errorf("%s: the server takes it: %s", try.name, got)
@@ -96,13 +96,13 @@ func TestTLSByOpenssl(t *testing.T) {
 			t.Errorf("%s: no %q in %s", try.name, try.want, got)
 		}
 	}
-	if got := runClient("curl", "--silent", "--show-error", "--cacert", file("ca.pem"), "https://"+switchtest.HttpAddress+"/readyz"); got != "ready\n" {
+	if got := runClient("curl", "--silent", "--show-error", "--cacert", file("ca.pem"), "https://"+switchtest.HTTPAddress+"/readyz"); got != "ready\n" {
 		t.Errorf("curl that knows the authority: %s", got)
 	}
-	if got := runClient("curl", "--silent", "--show-error", "https://"+switchtest.HttpAddress+"/readyz"); !strings.Contains(got, "SSL certificate problem") {
+	if got := runClient("curl", "--silent", "--show-error", "https://"+switchtest.HTTPAddress+"/readyz"); !strings.Contains(got, "SSL certificate problem") {
 		t.Errorf("curl that does not: %s", got)
 	}
-	if got := runClient("curl", "--silent", "--show-error", "http://"+switchtest.HttpAddress+"/readyz"); strings.Contains(got, "ready\n") {
+	if got := runClient("curl", "--silent", "--show-error", "http://"+switchtest.HTTPAddress+"/readyz"); strings.Contains(got, "ready\n") {
 		t.Errorf("curl without TLS: %s", got)
 	}
 }

@@ -65,9 +65,9 @@ var traps = []struct {
 }
 
 // written are the files that the daemon keeps.
-func written(k *switchtest.Keeper) []string {
-	return []string{k.State, k.Storage + "/metrics.json", k.Storage + "/history.jsonl",
-		k.Storage + "/portsyncd.prom", k.Storage + "/metrics-export.json"}
+func written(sw *switchtest.StorageSwitch) []string {
+	return []string{sw.StatePath, sw.StorageDir + "/metrics.json", sw.StorageDir + "/history.jsonl",
+		sw.StorageDir + "/portsyncd.prom", sw.StorageDir + "/metrics-export.json"}
 }
 
 // TestTrapsInStateDirectory puts each trap in the place of each file, and of a
@@ -75,45 +75,45 @@ func written(k *switchtest.Keeper) []string {
 // nothing that blocks, changes no file of somebody else, and keeps its own in the
 // end, as regular files that only root and its group may read.
 func TestTrapsInStateDirectory(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, trap := range traps {
 		t.Run(strings.ReplaceAll(trap.name, " ", "_"), func(t *testing.T) {
-			k := switchtest.NewKeeper(t)
-			if k == nil {
+			sw := switchtest.NewWithStorage(t)
+			if sw == nil {
 				return
 			}
-			v := &victims{t: t, dir: k.Dir + "/elsewhere"}
-			k.Mkdir(v.dir)
-			k.Must("make the directories", errors.Join(os.MkdirAll(filepath.Dir(k.State), 0o755), os.MkdirAll(k.Storage, 0o755)))
-			for _, path := range append(written(k), k.State+".backup-000001", k.Storage+"/history-000001-20260101T000000Z.jsonl") {
-				k.Must("set a trap", trap.set(path, v.add()))
+			v := &victims{t: t, dir: sw.Dir + "/elsewhere"}
+			sw.Mkdir(v.dir)
+			sw.NoError("make the directories", errors.Join(os.MkdirAll(filepath.Dir(sw.StatePath), 0o755), os.MkdirAll(sw.StorageDir, 0o755)))
+			for _, path := range append(written(sw), sw.StatePath+".backup-000001", sw.StorageDir+"/history-000001-20260101T000000Z.jsonl") {
+				sw.NoError("set a trap", trap.set(path, v.add()))
 			}
-			k.Write("", "save_interval_secs = 1\nexport_format = \"both\"")
-			d := k.Settle(switchtest.WarmPorts)
-			k.AwaitRecord(1)
-			awaitSaved(k, "history")
-			for _, path := range written(k) { // while it runs, between two saves
+			sw.WriteSettings("", "save_interval_secs = 1\nexport_format = \"both\"")
+			d := sw.BringUpSaved(switchtest.FewPorts)
+			sw.AwaitRestarts(1)
+			awaitSaved(sw, "history")
+			for _, path := range written(sw) { // while it runs, between two saves
 				aside := fmt.Sprintf("%s/was-%d", v.dir, rand.Int64())
 				if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					t.Fatal(err)
 				}
 				trap.set(path, v.add()) // the daemon may have been quicker
 			}
-			k.Ip("link set " + switchtest.PortName(0) + " mtu 1400")
-			k.Recovered(trap.name)
-			switchtest.Eventually(t, switchtest.Patience, func() string {
-				if got := k.StoredPorts(); len(got) != switchtest.WarmPorts || got[0].MTU != 1400 {
+			sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
+			sw.AwaitRecovery(trap.name)
+			switchtest.Eventually(t, switchtest.Timeout, func() string {
+				if got := sw.SavedPorts(); len(got) != switchtest.FewPorts || got[0].MTU != 1400 {
 					return fmt.Sprintf("the state file has %+v", got)
 				}
 				return ""
 			})
 			d.Kill()
 			v.check(trap.name)
-			if info, err := os.Lstat(k.State); err != nil || info.Mode() != 0o640 {
-				t.Errorf("%s: %v, %v, want a regular file of mode 0640", k.State, info.Mode(), err)
+			if info, err := os.Lstat(sw.StatePath); err != nil || info.Mode() != 0o640 {
+				t.Errorf("%s: %v, %v, want a regular file of mode 0640", sw.StatePath, info.Mode(), err)
 			}
-			k.Launch()
-			switchtest.Eventually(t, switchtest.Patience, func() string {
+			sw.StartConfigured()
+			switchtest.Eventually(t, switchtest.Timeout, func() string {
 				if got := switchtest.Scrape(t)["portsyncd_warm_restarts"]; got != "1" {
 					return fmt.Sprintf("portsyncd_warm_restarts is %s, want 1", got)
 				}
@@ -130,11 +130,11 @@ func TestTrapsInStateDirectory(t *testing.T) {
 }
 
 // awaitSaved waits until a file was written by this daemon.
-func awaitSaved(k *switchtest.Keeper, file string) {
-	k.T.Helper()
+func awaitSaved(sw *switchtest.StorageSwitch, file string) {
+	sw.T.Helper()
 	series := fmt.Sprintf("portsyncd_snapshot_saves_total{file=%q}", file)
-	switchtest.Eventually(k.T, switchtest.Patience, func() string {
-		if n := switchtest.Scrape(k.T)[series]; n == "0" || n == "" {
+	switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
+		if n := switchtest.Scrape(sw.T)[series]; n == "0" || n == "" {
 			return fmt.Sprintf("%s is %q", series, n)
 		}
 		return ""
@@ -144,33 +144,33 @@ func awaitSaved(k *switchtest.Keeper, file string) {
 // TestModesOfFiles: whatever the umask, nobody but root and its group reads what
 // is kept, except for the exports, which are for others; nobody else writes.
 func TestModesOfFiles(t *testing.T) {
-	k := switchtest.NewKeeper(t)
-	if k == nil {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
 		return
 	}
-	socket := k.Dir + "/http/socket"
-	k.Mkdir(filepath.Dir(socket))
-	k.Write("", fmt.Sprintf("save_interval_secs = 1\nexport_format = \"both\"\nlisten = \"unix:%s\"", socket))
-	k.Configure(1)
-	d := k.StartCommand(switchtest.Launch{}, "/bin/sh", "-c", `umask 0; exec "$0" "$@"`, k.Binary, "-c", k.Conf)
+	socket := sw.Dir + "/http/socket"
+	sw.Mkdir(filepath.Dir(socket))
+	sw.WriteSettings("", fmt.Sprintf("save_interval_secs = 1\nexport_format = \"both\"\nlisten = \"unix:%s\"", socket))
+	sw.ConfigurePorts(1)
+	d := sw.StartCommand(switchtest.StartOptions{}, "/bin/sh", "-c", `umask 0; exec "$0" "$@"`, sw.Binary, "-c", sw.ConfigPath)
 	d.AwaitReady()
-	k.Plug(1)
-	for _, path := range written(k) {
+	sw.AddInterfaces(1)
+	for _, path := range written(sw) {
 		want := fs.FileMode(0o640)
 		if strings.HasSuffix(path, ".prom") || strings.HasSuffix(path, "-export.json") {
 			want = 0o644
 		}
-		awaitMode(k, path, want)
+		awaitMode(sw, path, want)
 	}
-	awaitMode(k, socket, fs.ModeSocket|0o660)
-	awaitMode(k, filepath.Dir(k.State), fs.ModeDir|0o750)
-	awaitMode(k, k.Storage, fs.ModeDir|0o755)
+	awaitMode(sw, socket, fs.ModeSocket|0o660)
+	awaitMode(sw, filepath.Dir(sw.StatePath), fs.ModeDir|0o750)
+	awaitMode(sw, sw.StorageDir, fs.ModeDir|0o755)
 }
 
 // awaitMode waits until path exists with a mode.
-func awaitMode(k *switchtest.Keeper, path string, want fs.FileMode) {
-	k.T.Helper()
-	switchtest.Eventually(k.T, switchtest.Patience, func() string {
+func awaitMode(sw *switchtest.StorageSwitch, path string, want fs.FileMode) {
+	sw.T.Helper()
+	switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
 		info, err := os.Lstat(path)
 		if err != nil {
 			return err.Error()
@@ -185,35 +185,35 @@ func awaitMode(k *switchtest.Keeper, path string, want fs.FileMode) {
 // TestSwappedWhileWriting swaps files for links as fast as it can while the
 // daemon saves again and again, to meet it between its look and its open.
 func TestSwappedWhileWriting(t *testing.T) {
-	k := switchtest.NewKeeper(t)
-	if k == nil {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
 		return
 	}
-	v := &victims{t: t, dir: k.Dir + "/elsewhere"}
-	k.Mkdir(v.dir)
-	k.Write("", "save_interval_secs = 1\nexport_format = \"both\"")
-	d := k.Settle(switchtest.WarmPorts)
-	k.AwaitRecord(1)
-	stop := k.ChurnPorts(0, switchtest.WarmPorts)
+	v := &victims{t: t, dir: sw.Dir + "/elsewhere"}
+	sw.Mkdir(v.dir)
+	sw.WriteSettings("", "save_interval_secs = 1\nexport_format = \"both\"")
+	d := sw.BringUpSaved(switchtest.FewPorts)
+	sw.AwaitRestarts(1)
+	stop := sw.ChurnPorts(0, switchtest.FewPorts)
 	swaps := 0
 	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); swaps++ {
-		path, trap := written(k)[swaps%5], traps[rand.N(2)] // a link of either kind
-		temp := fmt.Sprintf("%s/link-%d", k.Dir, swaps)
+		path, trap := written(sw)[swaps%5], traps[rand.N(2)] // a link of either kind
+		temp := fmt.Sprintf("%s/link-%d", sw.Dir, swaps)
 		if swaps%97 == 0 {
 			v.add()
 		}
-		k.Must("make a link", trap.set(temp, v.made[rand.N(len(v.made))]))
-		k.Must("swap", os.Rename(temp, path))
+		sw.NoError("make a link", trap.set(temp, v.made[rand.N(len(v.made))]))
+		sw.NoError("swap", os.Rename(temp, path))
 		if swaps%50 == 0 {
 			time.Sleep(time.Millisecond) // the daemon gets a processor
 		}
 	}
 	stop()
 	v.check(fmt.Sprintf("%d swaps", swaps))
-	k.Recovered(fmt.Sprintf("%d swaps", swaps))
-	d.DiesBy(syscall.SIGTERM, "after the swaps")
+	sw.AwaitRecovery(fmt.Sprintf("%d swaps", swaps))
+	d.EndBySignal(syscall.SIGTERM, "after the swaps")
 	v.check("the end")
-	if text, err := os.ReadFile(k.State); err != nil || bytes.Contains(text, []byte("somebody's")) {
+	if text, err := os.ReadFile(sw.StatePath); err != nil || bytes.Contains(text, []byte("somebody's")) {
 		t.Errorf("the state file is %q, %v", text, err)
 	}
 }

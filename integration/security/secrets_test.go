@@ -36,17 +36,17 @@ func (s secrets) absentFrom(t *testing.T, where, text string) {
 // notifications, pages, files, /proc. A digest, from which a weak password can be
 // guessed, is in check-config's output only, which is for who may read the file.
 func TestSecretsStayInside(t *testing.T) {
-	k := switchtest.NewKeeper(t)
-	if k == nil {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
 		return
 	}
 	const token, password, wrong, pushed = "token-0Hjw3kQz", "password-9XbT5fLm", "wrong-7GnR2sVc", "pushed-4MvC8dWy"
 	a := switchtest.NewAuthority(t, "authority")
 	certPEM, keyPEM := a.Issue("switch")
-	file := func(name string) string { return filepath.Join(k.Dir, name) }
+	file := func(name string) string { return filepath.Join(sw.Dir, name) }
 	switchtest.WriteFile(t, file("cert.pem"), certPEM)
-	k.Must("write the key", os.WriteFile(file("key.pem"), []byte(keyPEM), 0o600))
-	k.Must("write the authorization", os.WriteFile(file("authorization"), []byte("Token "+pushed+"\n"), 0o600))
+	sw.NoError("write the key", os.WriteFile(file("key.pem"), []byte(keyPEM), 0o600))
+	sw.NoError("write the authorization", os.WriteFile(file("authorization"), []byte("Token "+pushed+"\n"), 0o600))
 	digest := func(secret string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(secret))) }
 	basic := func(secret string) string { return base64.StdEncoding.EncodeToString([]byte("admin:" + secret)) }
 	plain := secrets{
@@ -62,13 +62,13 @@ func TestSecretsStayInside(t *testing.T) {
 	settings := fmt.Sprintf("save_interval_secs = 1\nexport_format = \"both\"\nlisten = [%q, %q]\n"+
 		"tls_cert_file = %q\ntls_key_file = %q\nbearer_token_sha256 = %q\nbasic_username = \"admin\"\nbasic_password_sha256 = %q\n"+
 		"[push]\nurl = \"http://127.0.0.1:1/write\"\ninterval_secs = 1\nauthorization_file = %q\n",
-		switchtest.HttpAddress, "unix:"+file("s"), file("cert.pem"), file("key.pem"), digest(token), digest(password), file("authorization"))
-	k.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "DEBUG", "LOGOUTPUT", "SYSLOG")
-	k.Write("", settings)
-	d := k.Settle(switchtest.WarmPorts)
+		switchtest.HTTPAddress, "unix:"+file("s"), file("cert.pem"), file("key.pem"), digest(token), digest(password), file("authorization"))
+	sw.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "DEBUG", "LOGOUTPUT", "SYSLOG")
+	sw.WriteSettings("", settings)
+	d := sw.BringUpSaved(switchtest.FewPorts)
 
-	local, remote := switchtest.NewUnixSite(t, file("s")), switchtest.SecureSite(t, a, nil)
-	local.Await("/healthz", 200)
+	local, remote := switchtest.NewUnixClient(t, file("s")), switchtest.NewTLSClient(t, a, nil)
+	local.AwaitCode("/healthz", 200)
 	paths := []string{"/", "/nothing?token=" + wrong + "&x=" + token}
 	for _, m := range regexp.MustCompile(`href="(/[^"]*)"`).FindAllStringSubmatch(local.Get("/"), -1) {
 		paths = append(paths, m[1])
@@ -76,56 +76,56 @@ func TestSecretsStayInside(t *testing.T) {
 	for _, path := range append(paths, "/metrics.json", "/metrics", "/ports", "/healthz", "/readyz") {
 		for _, header := range []string{"Authorization: Bearer " + token, "Authorization: Basic " + basic(password),
 			"Authorization: Bearer " + wrong, "Authorization: Basic " + basic(wrong), "X-Token: " + token, "Cookie: s=" + password} {
-			for _, s := range []*switchtest.Site{local, remote} {
-				got := s.Ask("GET", path, header)
-				all.absentFrom(t, s.Base+path, got.Body+fmt.Sprint(got.Header))
+			for _, client := range []*switchtest.Client{local, remote} {
+				got := client.Request("GET", path, header)
+				all.absentFrom(t, client.Base+path, got.Body+fmt.Sprint(got.Header))
 			}
 		}
 	}
-	switchtest.SayTo(t, switchtest.HttpAddress, "GET /"+token+" HTTP/1.1\r\nAuthorization: Bearer "+token+"\r\n\r\n") // no TLS: told so, or cut off
+	switchtest.RawRequest(t, switchtest.HTTPAddress, "GET /"+token+" HTTP/1.1\r\nAuthorization: Bearer "+token+"\r\n\r\n") // no TLS: told so, or cut off
 
 	// Other digests, then secrets in their place, a broken key, and the end.
-	k.Write("", strings.Replace(settings, digest(token), digest("another"), 1))
-	k.Reload(d)
+	sw.WriteSettings("", strings.Replace(settings, digest(token), digest("another"), 1))
+	sw.Reload(d)
 	for _, mistake := range []string{
 		strings.Replace(settings, digest(token), token, 1),
 		strings.Replace(settings, `"`+digest(password)+`"`, password, 1),
 		strings.Replace(settings, digest(token), token+strings.Repeat("0", 64-len(token)), 1),
 	} {
-		k.Write("", mistake)
-		k.Reload(d)
-		out, err := exec.Command(k.Binary, "check-config", k.Conf).CombinedOutput()
+		sw.WriteSettings("", mistake)
+		sw.Reload(d)
+		out, err := exec.Command(sw.Binary, "check-config", sw.ConfigPath).CombinedOutput()
 		if err == nil {
 			t.Errorf("check-config takes a secret for its digest: %s", out)
 		}
 		plain.absentFrom(t, "check-config of a bad file", string(out))
 	}
 	switchtest.WriteFile(t, file("cert.pem"), keyPEM)
-	remote.Try("GET", "/")
-	k.Write("", settings)
-	k.Reload(d)
-	out, err := exec.Command(k.Binary, "check-config", k.Conf).CombinedOutput()
-	k.Must("check-config", err)
+	remote.TryRequest("GET", "/")
+	sw.WriteSettings("", settings)
+	sw.Reload(d)
+	out, err := exec.Command(sw.Binary, "check-config", sw.ConfigPath).CombinedOutput()
+	sw.NoError("check-config", err)
 	plain.absentFrom(t, "check-config", string(out))
 	for _, name := range []string{"cmdline", "environ"} {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", d.Cmd.Process.Pid, name))
-		k.Must("read "+name, err)
+		sw.NoError("read "+name, err)
 		all.absentFrom(t, "/proc/PID/"+name, string(text))
 	}
-	k.AwaitSamples(2)
-	d.DiesBy(syscall.SIGTERM, "with secrets")
+	sw.AwaitHistory(2)
+	d.EndBySignal(syscall.SIGTERM, "with secrets")
 
-	lines, _ := k.Logs.From(0)
+	lines, _ := sw.Logs.From(0)
 	if len(lines) < 20 {
 		t.Errorf("%d log lines: too few to say anything", len(lines))
 	}
 	all.absentFrom(t, "the log", fmt.Sprint(lines))
-	states, _ := d.States.From(0)
+	states, _ := d.Notifications.From(0)
 	all.absentFrom(t, "a notification", fmt.Sprint(states))
 	all.absentFrom(t, "stdout and stderr", d.Stdout.String()+d.Stderr.String())
 	searched := 0
-	for _, dir := range []string{filepath.Dir(k.State), k.Storage} {
-		k.Must("search "+dir, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+	for _, dir := range []string{filepath.Dir(sw.StatePath), sw.StorageDir} {
+		sw.NoError("search "+dir, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 			if err != nil || !e.Type().IsRegular() {
 				return err
 			}

@@ -15,7 +15,7 @@ import (
 // has the checksums of that version and of nothing else, nothing is replaced, and
 // what this machine would build of it is what the checksums say.
 func TestDependencyIsPinned(t *testing.T) {
-	mod := switchtest.Document(t, "go.mod")
+	mod := switchtest.ReadFile(t, "go.mod")
 	version := regexp.MustCompile(`golang\.org/x/sys (v[0-9.]+)\n`).FindStringSubmatch(mod)
 	if version == nil {
 		t.Fatalf("go.mod names no version of golang.org/x/sys:\n%s", mod)
@@ -27,7 +27,7 @@ func TestDependencyIsPinned(t *testing.T) {
 	}
 	checksums := regexp.MustCompile(`^golang\.org/x/sys ` + regexp.QuoteMeta(version[1]) + ` h1:\S{44}\n` +
 		`golang\.org/x/sys ` + regexp.QuoteMeta(version[1]) + `/go\.mod h1:\S{44}\n$`)
-	if sum := switchtest.Document(t, "go.sum"); !checksums.MatchString(sum) {
+	if sum := switchtest.ReadFile(t, "go.sum"); !checksums.MatchString(sum) {
 		t.Errorf("go.sum has not the checksums of version %s alone:\n%s", version[1], sum)
 	}
 	if _, err := exec.LookPath("go"); err != nil {

@@ -22,73 +22,73 @@ import (
 // service manager for patience, and starts when the server comes. An interface
 // made while it waits is not taken for an old one (D10); one from before is.
 func TestRedisAbsent(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(2)
-	c.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(1), "lanes", "1")
-	c.Do("APPL_DB", "SAVE")
-	r.Kill()
-	c.HangUp()
-	c.AddPort(switchtest.PortName(0))
-	c.Old[c.LinkIndex(switchtest.PortName(0))] = true
+	sw.ConfigurePorts(2)
+	sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(1), "lanes", "1")
+	sw.Do("APPL_DB", "SAVE")
+	r.Stop()
+	sw.CloseConns()
+	sw.AddPort(switchtest.PortName(0))
+	sw.IgnoredLinks[sw.LinkIndex(switchtest.PortName(0))] = true
 
-	d := c.Start(switchtest.Launch{})
-	d.AwaitState(0, switchtest.Patience, "STATUS=waiting for the databases")
-	d.AwaitState(0, switchtest.Patience, "EXTEND_TIMEOUT_USEC=")
+	d := sw.Start(switchtest.StartOptions{})
+	d.AwaitNotification(0, switchtest.Timeout, "STATUS=waiting for the databases")
+	d.AwaitNotification(0, switchtest.Timeout, "EXTEND_TIMEOUT_USEC=")
 	d.Signal(syscall.SIGHUP) // reads the configuration, and does not make it ready
-	c.AwaitLog(0, switchtest.Patience, "configuration read")
-	c.AddPort(switchtest.PortName(1))
-	switchtest.Throughout(t, 300*time.Millisecond, func() string {
+	sw.AwaitLog(0, switchtest.Timeout, "configuration read")
+	sw.AddPort(switchtest.PortName(1))
+	switchtest.Consistently(t, 300*time.Millisecond, func() string {
 		if !d.Alive() {
 			return "the daemon has ended"
 		}
 		return ""
 	})
-	if states, _ := d.States.From(0); strings.Contains(fmt.Sprint(states), "READY=1") {
+	if states, _ := d.Notifications.From(0); strings.Contains(fmt.Sprint(states), "READY=1") {
 		t.Error("ready without databases")
 	}
-	c.Must("start redis", r.Again())
-	c.Recovered("arrival of Redis")
+	sw.NoError("start redis", r.Restart())
+	sw.AwaitRecovery("arrival of Redis")
 	d.AwaitReady()
-	switchtest.Eventually(t, switchtest.InStepWithin, func() string {
-		if links := switchtest.LinkTable(t); links[switchtest.PortName(0)].Admin != "down" || links[switchtest.PortName(1)].Admin != "up" {
+	switchtest.Eventually(t, switchtest.SyncTimeout, func() string {
+		if links := switchtest.LinkStates(t); links[switchtest.PortName(0)].Admin != "down" || links[switchtest.PortName(1)].Admin != "up" {
 			return fmt.Sprintf("links are %v, want the old one down and the new one up", links)
 		}
 		return ""
 	})
-	if row := c.Row("STATE_DB", "PORT_TABLE|"+switchtest.PortName(1)); row["admin_status"] != "up" {
+	if row := sw.Row("STATE_DB", "PORT_TABLE|"+switchtest.PortName(1)); row["admin_status"] != "up" {
 		t.Errorf("the new interface has the row %v", row)
 	}
 }
 
 // TestMapLater has the database map come later, first broken, then right.
 func TestMapLater(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(1)
-	c.Must("remove the map", os.Remove(switchtest.MapFile))
+	sw.ConfigurePorts(1)
+	sw.NoError("remove the map", os.Remove(switchtest.MapPath))
 	// Without a map the address in the configuration holds, where nobody listens.
-	conf := c.Dir + "/portsyncd.conf"
+	conf := sw.Dir + "/portsyncd.conf"
 	switchtest.WriteFile(t, conf, "[database]\nredis_port = 1\n")
-	d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
-	d.AwaitState(0, switchtest.Patience, "STATUS=waiting for the databases")
-	for _, broken := range []string{"", "{", `{"DATABASES": {}}`, strings.Replace(switchtest.UsualMap, `"STATE_DB"`, `"OTHER_DB"`, 1)} {
-		n := d.States.Len()
-		c.Must("write the map", os.WriteFile(switchtest.MapFile, []byte(broken), 0o644))
-		switchtest.Throughout(t, 100*time.Millisecond, func() string {
-			if states, _ := d.States.From(n); !d.Alive() || strings.Contains(fmt.Sprint(states), "READY=1") {
+	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
+	d.AwaitNotification(0, switchtest.Timeout, "STATUS=waiting for the databases")
+	for _, broken := range []string{"", "{", `{"DATABASES": {}}`, strings.Replace(switchtest.DefaultMap, `"STATE_DB"`, `"OTHER_DB"`, 1)} {
+		n := d.Notifications.Len()
+		sw.NoError("write the map", os.WriteFile(switchtest.MapPath, []byte(broken), 0o644))
+		switchtest.Consistently(t, 100*time.Millisecond, func() string {
+			if states, _ := d.Notifications.From(n); !d.Alive() || strings.Contains(fmt.Sprint(states), "READY=1") {
 				return fmt.Sprintf("with map %q: alive %v, %q", broken, d.Alive(), states)
 			}
 			return ""
 		})
 	}
-	c.Must("write the map", os.WriteFile(switchtest.MapFile, []byte(switchtest.UsualMap), 0o644))
-	d.AwaitState(0, switchtest.InStepWithin, "READY=1")
-	if n := c.Pop(); n != 2 {
+	sw.NoError("write the map", os.WriteFile(switchtest.MapPath, []byte(switchtest.DefaultMap), 0o644))
+	d.AwaitNotification(0, switchtest.SyncTimeout, "READY=1")
+	if n := sw.PopPortTable(); n != 2 {
 		t.Errorf("%d rows are produced, want a port and PortConfigDone", n)
 	}
 }
@@ -97,25 +97,25 @@ func TestMapLater(t *testing.T) {
 // interface goes down, ports and markers are produced again, rows of interfaces
 // that vanished meanwhile go (D9) and those of others stay.
 func TestProcessRestart(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	d := c.BringUp(switchtest.FaultPorts)
+	d := sw.BringUp(switchtest.ManyPorts)
 	d.Kill()
-	c.Disturb()
-	c.Do("STATE_DB", "HSET", "PORT_TABLE|Ethernet0.10", "state", "ok") // intfmgrd's
-	before := switchtest.LinkTable(t)
-	c.StartReady()
-	c.Recovered("restart of the process")
-	if after := switchtest.LinkTable(t); fmt.Sprint(after) != fmt.Sprint(before) {
+	sw.ChangeLinks()
+	sw.Do("STATE_DB", "HSET", "PORT_TABLE|Ethernet0.10", "state", "ok") // intfmgrd's
+	before := switchtest.LinkStates(t)
+	sw.StartReady()
+	sw.AwaitRecovery("restart of the process")
+	if after := switchtest.LinkStates(t); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("links are\n%v, were\n%v", after, before)
 	}
-	if !c.Exists("STATE_DB", "PORT_TABLE|Ethernet0.10") {
+	if !sw.Exists("STATE_DB", "PORT_TABLE|Ethernet0.10") {
 		t.Error("the row of another daemon is gone")
 	}
-	switchtest.Eventually(t, switchtest.InStepWithin, func() string {
-		pending := strings.Join(c.Elements("APPL_DB", switchtest.KeySet), " ")
+	switchtest.Eventually(t, switchtest.SyncTimeout, func() string {
+		pending := strings.Join(sw.SetMembers("APPL_DB", switchtest.KeySet), " ")
 		if !strings.Contains(pending, "PortConfigDone") || !strings.Contains(pending, "PortInitDone") {
 			return "pending are " + pending
 		}
@@ -126,29 +126,29 @@ func TestProcessRestart(t *testing.T) {
 // TestWarmStartStaleRows has rows of interfaces that vanished while the daemon
 // was down (D9).
 func TestWarmStartStaleRows(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(2)
-	c.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(0), "lanes", "0")
-	c.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|system", "enable", "true")
-	c.Do("STATE_DB", "HSET", "WARM_RESTART_TABLE|portsyncd", "restore_count", "4")
-	c.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(1), "state", "ok", "netdev_oper_status", "up", "admin_status", "up", "mtu", "9100")
-	c.Do("STATE_DB", "HSET", "PORT_TABLE|Ethernet0.10", "state", "ok")
-	c.AddPort(switchtest.PortName(0))
-	c.StartReady()
-	c.Recovered("warm start")
-	if c.Exists("STATE_DB", "PORT_TABLE|"+switchtest.PortName(1)) {
+	sw.ConfigurePorts(2)
+	sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(0), "lanes", "0")
+	sw.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|system", "enable", "true")
+	sw.Do("STATE_DB", "HSET", "WARM_RESTART_TABLE|portsyncd", "restore_count", "4")
+	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(1), "state", "ok", "netdev_oper_status", "up", "admin_status", "up", "mtu", "9100")
+	sw.Do("STATE_DB", "HSET", "PORT_TABLE|Ethernet0.10", "state", "ok")
+	sw.AddPort(switchtest.PortName(0))
+	sw.StartReady()
+	sw.AwaitRecovery("warm start")
+	if sw.Exists("STATE_DB", "PORT_TABLE|"+switchtest.PortName(1)) {
 		t.Error("the stale row is still there")
 	}
-	if !c.Exists("STATE_DB", "PORT_TABLE|Ethernet0.10") {
+	if !sw.Exists("STATE_DB", "PORT_TABLE|Ethernet0.10") {
 		t.Error("the row of another daemon is gone")
 	}
-	if row := c.Row("STATE_DB", "WARM_RESTART_TABLE|portsyncd"); row["restore_count"] != "5" {
+	if row := sw.Row("STATE_DB", "WARM_RESTART_TABLE|portsyncd"); row["restore_count"] != "5" {
 		t.Errorf("restore_count: %v", row)
 	}
-	if pending := c.Elements("APPL_DB", switchtest.KeySet); len(pending) > 0 {
+	if pending := sw.SetMembers("APPL_DB", switchtest.KeySet); len(pending) > 0 {
 		t.Errorf("a warm start produced %q", pending)
 	}
 }
@@ -156,21 +156,21 @@ func TestWarmStartStaleRows(t *testing.T) {
 // TestStrangeRestoreCount starts with what is no plain number (D12): it counts
 // as absent, so the start is cold.
 func TestStrangeRestoreCount(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, count := range []string{"abc", "12abc", "-1", "+1", "1e3", " 1", "4294967296"} {
 		t.Run(count, func(t *testing.T) {
-			c := switchtest.NewCell(t)
-			if c == nil {
+			sw := switchtest.New(t)
+			if sw == nil {
 				return
 			}
-			c.Configure(1)
-			c.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|swss", "enable", "true")
-			c.Do("STATE_DB", "HSET", "WARM_RESTART_TABLE|portsyncd", "restore_count", count, "state", "reconciled")
-			c.StartReady()
-			if got := switchtest.ContentOf(c.Row("STATE_DB", "WARM_RESTART_TABLE|portsyncd")); got != `{"restore_count":"0","state":"reconciled"}` {
+			sw.ConfigurePorts(1)
+			sw.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|swss", "enable", "true")
+			sw.Do("STATE_DB", "HSET", "WARM_RESTART_TABLE|portsyncd", "restore_count", count, "state", "reconciled")
+			sw.StartReady()
+			if got := switchtest.RowText(sw.Row("STATE_DB", "WARM_RESTART_TABLE|portsyncd")); got != `{"restore_count":"0","state":"reconciled"}` {
 				t.Errorf("the row is %s", got)
 			}
-			if n := c.Pop(); n != 2 {
+			if n := sw.PopPortTable(); n != 2 {
 				t.Errorf("%d rows are produced, want a port and PortConfigDone", n)
 			}
 		})
@@ -180,31 +180,31 @@ func TestStrangeRestoreCount(t *testing.T) {
 // TestBadRows starts with rows that are not hashes (D14): each is skipped with
 // an error that names it, and all else is done.
 func TestBadRows(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(3)
-	c.Do("CONFIG_DB", "DEL", "PORT|"+switchtest.PortName(1))
+	sw.ConfigurePorts(3)
+	sw.Do("CONFIG_DB", "DEL", "PORT|"+switchtest.PortName(1))
 	for _, key := range []string{"PORT|" + switchtest.PortName(1), "LOGGER|portsyncd", "DEVICE_METADATA|localhost"} {
-		c.Do("CONFIG_DB", "SET", key, "a string")
+		sw.Do("CONFIG_DB", "SET", key, "a string")
 	}
-	c.Do("STATE_DB", "SET", "WARM_RESTART_ENABLE_TABLE|system", "a string")
-	c.StartReady()
-	c.Pop()
-	if row := c.Row("APPL_DB", "PORT_TABLE:PortConfigDone"); row["count"] != "2" {
+	sw.Do("STATE_DB", "SET", "WARM_RESTART_ENABLE_TABLE|system", "a string")
+	sw.StartReady()
+	sw.PopPortTable()
+	if row := sw.Row("APPL_DB", "PORT_TABLE:PortConfigDone"); row["count"] != "2" {
 		t.Errorf("PortConfigDone is %v, want the 2 ports that could be read", row)
 	}
 	for _, n := range []int{0, 2} {
-		if !c.Exists("APPL_DB", "PORT_TABLE:"+switchtest.PortName(n)) {
+		if !sw.Exists("APPL_DB", "PORT_TABLE:"+switchtest.PortName(n)) {
 			t.Errorf("%s is not produced", switchtest.PortName(n))
 		}
-		c.AddPort(switchtest.PortName(n))
+		sw.AddPort(switchtest.PortName(n))
 	}
-	c.AwaitInitDone()
-	c.Recovered("bad rows")
+	sw.AwaitInitDone()
+	sw.AwaitRecovery("bad rows")
 	for _, key := range []string{"PORT|" + switchtest.PortName(1), "LOGGER|portsyncd", "DEVICE_METADATA|localhost", "WARM_RESTART_ENABLE_TABLE|system"} {
-		if line := c.AwaitLog(0, switchtest.Patience, key, "WRONGTYPE"); line.Severity() != 3 {
+		if line := sw.AwaitLog(0, switchtest.Timeout, key, "WRONGTYPE"); line.Severity() != 3 {
 			t.Errorf("severity %d, want error: %s", line.Severity(), line)
 		}
 	}
@@ -214,77 +214,77 @@ func TestBadRows(t *testing.T) {
 // fresh rows must not look like those of an earlier run, so PortInitDone waits
 // for the interfaces.
 func TestEagerConsumer(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	const ports = 64
-	c.Configure(ports)
-	d := c.Start(switchtest.Launch{})
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		c.Pop()
-		if !c.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
+	sw.ConfigurePorts(ports)
+	d := sw.Start(switchtest.StartOptions{})
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		sw.PopPortTable()
+		if !sw.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {
 			return "no PortConfigDone"
 		}
 		return ""
 	})
 	d.AwaitReady()
-	switchtest.Throughout(t, 200*time.Millisecond, func() string {
-		if c.Pop(); c.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
+	switchtest.Consistently(t, 200*time.Millisecond, func() string {
+		if sw.PopPortTable(); sw.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
 			return "PortInitDone without any interface"
 		}
 		return ""
 	})
 	for n := range ports {
-		c.AddPort(switchtest.PortName(n))
+		sw.AddPort(switchtest.PortName(n))
 	}
-	c.AwaitInitDone()
-	c.Recovered("64 ports")
+	sw.AwaitInitDone()
+	sw.AwaitRecovery("64 ports")
 }
 
 // TestRename renames a port (D7): the row of the old name goes, but not if
 // another interface has that name by then. A rename needs the link down.
 func TestRename(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.BringUp(2)
-	c.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(2), "lanes", "2")
-	c.Ip("link set "+switchtest.PortName(0)+" down", "link set "+switchtest.PortName(0)+" name "+switchtest.PortName(2))
-	c.Recovered("rename")
-	if c.Exists("STATE_DB", "PORT_TABLE|"+switchtest.PortName(0)) {
+	sw.BringUp(2)
+	sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(2), "lanes", "2")
+	sw.IPLink("link set "+switchtest.PortName(0)+" down", "link set "+switchtest.PortName(0)+" name "+switchtest.PortName(2))
+	sw.AwaitRecovery("rename")
+	if sw.Exists("STATE_DB", "PORT_TABLE|"+switchtest.PortName(0)) {
 		t.Error("the row of the old name is still there")
 	}
-	c.Ip("link set "+switchtest.PortName(1)+" down", "link set "+switchtest.PortName(2)+" name spare",
+	sw.IPLink("link set "+switchtest.PortName(1)+" down", "link set "+switchtest.PortName(2)+" name spare",
 		"link set "+switchtest.PortName(1)+" name "+switchtest.PortName(2), "link set spare name "+switchtest.PortName(1), "link set "+switchtest.PortName(1)+" mtu 1400")
-	c.Recovered("two names exchanged")
-	c.Ip("link set " + switchtest.PortName(1) + " name uplink")
-	c.Recovered("renamed to a name that does not matter")
+	sw.AwaitRecovery("two names exchanged")
+	sw.IPLink("link set " + switchtest.PortName(1) + " name uplink")
+	sw.AwaitRecovery("renamed to a name that does not matter")
 }
 
 // TestOldIndexReused gives the index of an old interface to a new one after it
 // was deleted (D8).
 func TestOldIndexReused(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(1)
-	c.AddPort(switchtest.PortName(0))
-	index := c.LinkIndex(switchtest.PortName(0))
-	c.StartReady()
-	c.Pop()
-	c.AwaitLog(0, switchtest.Patience, "set down and ignored")
-	c.Must("delete the old interface", c.Links.Delete(switchtest.PortName(0)))
-	c.Must("make it again", addVethIndex(switchtest.PortName(0), index))
-	if got := c.LinkIndex(switchtest.PortName(0)); got != index {
+	sw.ConfigurePorts(1)
+	sw.AddPort(switchtest.PortName(0))
+	index := sw.LinkIndex(switchtest.PortName(0))
+	sw.StartReady()
+	sw.PopPortTable()
+	sw.AwaitLog(0, switchtest.Timeout, "set down and ignored")
+	sw.NoError("delete the old interface", sw.Links.Delete(switchtest.PortName(0)))
+	sw.NoError("make it again", addVethIndex(switchtest.PortName(0), index))
+	if got := sw.LinkIndex(switchtest.PortName(0)); got != index {
 		t.Fatalf("the new interface has index %d, want %d", got, index)
 	}
-	c.Recovered("reuse of the index")
-	c.AwaitInitDone()
-	c.Ip("link set " + switchtest.PortName(0) + " mtu 1400")
-	c.Recovered("a change of it")
+	sw.AwaitRecovery("reuse of the index")
+	sw.AwaitInitDone()
+	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
+	sw.AwaitRecovery("a change of it")
 }
 
 // addVethIndex makes a veth pair whose first end gets the index that is asked

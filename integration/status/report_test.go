@@ -85,7 +85,7 @@ func contents(t *testing.T, dir string) string {
 
 // report runs "portsyncd report" on a storage, and holds it to changing nothing
 // there.
-func report(t *testing.T, dir string, args ...string) switchtest.Ran {
+func report(t *testing.T, dir string, args ...string) switchtest.CommandResult {
 	t.Helper()
 	before := contents(t, dir)
 	r := switchtest.RunCommand(t, switchtest.Binary(t), nil, append([]string{"report", "--storage", dir}, args...)...)
@@ -109,7 +109,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 
-	a := report(t, dir, "--json").Decoded(t).Analysis
+	a := report(t, dir, "--json").Report(t).Analysis
 	near := func(what string, got, want float64) {
 		t.Helper()
 		if math.Abs(got-want) > 1e-9 {
@@ -131,7 +131,7 @@ func TestReport(t *testing.T) {
 	}
 
 	for since, restarts := range map[string]int{"3d": 6, "36h": 3, time.Now().Add(-73 * time.Hour).Format(time.RFC3339): 7} {
-		d := report(t, dir, "--json", "--since", since).Decoded(t)
+		d := report(t, dir, "--json", "--since", since).Report(t)
 		if len(d.Restarts) != restarts || d.Analysis.Restarts != restarts || d.Analysis.Counters.WarmRestarts != 21 {
 			t.Errorf("since %s: %d restarts of %d ever, want %d of 21", since, len(d.Restarts), d.Analysis.Counters.WarmRestarts, restarts)
 		}
@@ -156,9 +156,9 @@ func TestReportPage(t *testing.T) {
 	if left, _ := os.ReadDir(out); len(left) != 1 {
 		t.Errorf("beside the page there is %v", left)
 	}
-	report(t, dir, "--html", out).Refuses(t, "over a directory", daemon.ExitError, out, "regular file")
-	report(t, dir, "--html", "/dev/null").Refuses(t, "over a device", daemon.ExitError, "/dev/null", "regular file")
-	report(t, dir, "--html", filepath.Join(out, "none", "x")).Refuses(t, "into no directory", daemon.ExitError, "none")
+	report(t, dir, "--html", out).CheckFailure(t, "over a directory", daemon.ExitError, out, "regular file")
+	report(t, dir, "--html", "/dev/null").CheckFailure(t, "over a device", daemon.ExitError, "/dev/null", "regular file")
+	report(t, dir, "--html", filepath.Join(out, "none", "x")).CheckFailure(t, "into no directory", daemon.ExitError, "none")
 }
 
 // TestReportOfDamage: what can be read is reported, with what is wrong; where
@@ -170,14 +170,14 @@ func TestReportOfDamage(t *testing.T) {
 	if r.Code != daemon.ExitOK || r.Stderr != "" || !strings.Contains(r.Stdout, "no restart and no sample is on record") {
 		t.Errorf("no history yet: %+v", r)
 	}
-	report(t, dir, "--storage", filepath.Join(dir, "none")).Refuses(t, "no storage", daemon.ExitError, "none", "no such file")
-	report(t, dir, "--since", "tomorrow").Refuses(t, "no time", daemon.ExitError, `"tomorrow"`, "2026-11-01")
-	report(t, dir, "now").Refuses(t, "argument", daemon.ExitError, `"now"`)
+	report(t, dir, "--storage", filepath.Join(dir, "none")).CheckFailure(t, "no storage", daemon.ExitError, "none", "no such file")
+	report(t, dir, "--since", "tomorrow").CheckFailure(t, "no time", daemon.ExitError, `"tomorrow"`, "2026-11-01")
+	report(t, dir, "now").CheckFailure(t, "argument", daemon.ExitError, `"now"`)
 
 	storeHistory(t, dir, time.Now())
 	file := filepath.Join(dir, "metrics.json")
 	switchtest.WriteFile(t, file, "\x1b[31m")
-	d := report(t, dir, "--json").Decoded(t)
+	d := report(t, dir, "--json").Report(t)
 	if problems := strings.Join(d.Problems, "\n"); len(d.Restarts) != 21 || !strings.Contains(problems, "metrics.json") || !strings.Contains(problems, "backup") {
 		t.Errorf("with a backup: %d restarts, problems %q", len(d.Restarts), d.Problems)
 	}
@@ -190,5 +190,5 @@ func TestReportOfDamage(t *testing.T) {
 		t.Errorf("without a backup: %+v", r)
 	}
 	os.Remove(filepath.Join(dir, "history.jsonl"))
-	report(t, dir).Refuses(t, "nothing that can be read", daemon.ExitError, "no history", "metrics.json")
+	report(t, dir).CheckFailure(t, "nothing that can be read", daemon.ExitError, "no history", "metrics.json")
 }

@@ -84,7 +84,7 @@ func TestStatusOfStrangers(t *testing.T) {
 	} {
 		address := serveFake(t, f.answer)
 		r := switchtest.RunCommand(t, path, []string{"PORTSYNCD_TOKEN=secret"}, "status", "--address", address)
-		r.Refuses(t, f.name, f.code, f.words...)
+		r.CheckFailure(t, f.name, f.code, f.words...)
 		if strings.ContainsAny(r.Stderr, "\x1b\u009b") || strings.Contains(r.Stderr, "secret") {
 			t.Errorf("%s: %q", f.name, r.Stderr)
 		}
@@ -97,7 +97,7 @@ func TestStatusOfStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
-	switchtest.RunCommand(t, path, nil, "status", "--address", mute.Addr().String()).Refuses(t, "mute", cli.ExitNoDaemon, "no answer within 5s")
+	switchtest.RunCommand(t, path, nil, "status", "--address", mute.Addr().String()).CheckFailure(t, "mute", cli.ExitNoDaemon, "no answer within 5s")
 }
 
 // TestStatusWatchBlocks: away from a terminal, --watch prints one status after
@@ -115,7 +115,7 @@ func TestStatusWatchBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		begins := map[int]string{1: "portsyncd " + daemon.Release, 2: `{"schema":1,`}[len(args)]
-		switchtest.Eventually(t, switchtest.Patience, func() string {
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
 			if n := strings.Count(out.String(), begins); n < 3 {
 				return fmt.Sprintf("%d blocks of\n%s", n, out)
 			}
@@ -192,7 +192,7 @@ func TestStatusWatchTerminal(t *testing.T) {
 	}
 	frames := func(n int) (all []string) {
 		t.Helper()
-		switchtest.Eventually(t, switchtest.Patience, func() string {
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
 			all = strings.Split(out.String(), cli.ToTop)[1:]
 			if len(all) <= n {
 				return fmt.Sprintf("%d frames, want more than %d: %q", len(all), n, out)
@@ -211,7 +211,7 @@ func TestStatusWatchTerminal(t *testing.T) {
 		}
 	}
 	resize(t, master, 50, 60)
-	switchtest.Eventually(t, switchtest.Patience, func() string {
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		all := frames(0)
 		if n := strings.Count(all[len(all)-1], "\n"); n < 24 || n > 49 {
 			return fmt.Sprintf("%d lines after the change of size", n)
@@ -226,11 +226,11 @@ func TestStatusWatchTerminal(t *testing.T) {
 		if err != nil {
 			t.Errorf("ended with %v, want status 0", err)
 		}
-	case <-time.After(switchtest.Patience):
+	case <-time.After(switchtest.Timeout):
 		cmd.Process.Kill()
 		t.Fatal("Ctrl-C does not end it")
 	}
-	switchtest.Eventually(t, switchtest.Patience, func() string {
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		if !strings.HasSuffix(out.String(), cli.LeaveScreen) {
 			s := out.String()
 			return fmt.Sprintf("it ends with %q", s[max(0, len(s)-60):])

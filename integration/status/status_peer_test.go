@@ -32,7 +32,7 @@ while True:
 // told.
 func squat(t *testing.T, uid, code int) (address, told string) {
 	t.Helper()
-	switchtest.Require(t, "python3")
+	switchtest.RequireCommand(t, "python3")
 	dir, err := os.MkdirTemp("", "squat")
 	if err != nil {
 		t.Fatal(err)
@@ -72,9 +72,9 @@ func TestStatusKeepsCredentials(t *testing.T) {
 		if uid == 0 || os.Geteuid() != 0 {
 			why = `the port is held by the program "python3`
 		}
-		r.Refuses(t, fmt.Sprintf("user %d", uid), cli.ExitUnclear, "401", "credentials were not sent", why)
+		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnclear, "401", "credentials were not sent", why)
 		r = switchtest.RunCommand(t, path, []string{"PORTSYNCD_PASSWORD=word-4711"}, "status", "--address", address, "--user", "admin")
-		r.Refuses(t, fmt.Sprintf("user %d", uid), cli.ExitUnclear, "credentials were not sent")
+		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnclear, "credentials were not sent")
 		text, err := os.ReadFile(told)
 		if err != nil || strings.Count(string(text), "Host:") != 2 || strings.Contains(string(text), "Authorization") {
 			t.Errorf("user %d is told %q, %v", uid, text, err)

@@ -19,66 +19,66 @@ import (
 // TestStatusOfDaemon asks a running daemon where its configuration says that it
 // listens, whatever is in its way, and a daemon that is not well or not there.
 func TestStatusOfDaemon(t *testing.T) {
-	c, r := switchtest.NewRedisCell(t)
-	if c == nil {
+	sw, r := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(2)
+	sw.ConfigurePorts(2)
 	hash := func(secret string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(secret))) }
 	secrets := fmt.Sprintf("bearer_token_sha256 = %q\nbasic_username = \"admin\"\nbasic_password_sha256 = %q\n", hash("token"), hash("password"))
-	socket := filepath.Join(c.Dir, "s")
+	socket := filepath.Join(sw.Dir, "s")
 	listen := fmt.Sprintf("[metrics]\nlisten = [\":9101\", %q]\n", "unix:"+socket)
-	d := c.StartWith(listen + secrets)
-	c.Plug(2)
-	switchtest.NewUnixSite(t, socket).Await("/healthz", 200)
+	d := sw.StartWith(listen + secrets)
+	sw.AddInterfaces(2)
+	switchtest.NewUnixClient(t, socket).AwaitCode("/healthz", 200)
 
-	conf := c.Config(listen + secrets)
-	c.Status(nil, "-c", conf).Answers(t, "by the socket, without credentials")
-	c.Status(nil, "--address", "unix:"+socket).Answers(t, "by the socket that is named")
+	conf := sw.WriteConfig(listen + secrets)
+	sw.RunStatus(nil, "-c", conf).CheckStatus(t, "by the socket, without credentials")
+	sw.RunStatus(nil, "--address", "unix:"+socket).CheckStatus(t, "by the socket that is named")
 
 	// From here on the socket is not in the configuration that is read.
-	tcp := filepath.Join(c.Dir, "tcp.conf")
+	tcp := filepath.Join(sw.Dir, "tcp.conf")
 	switchtest.WriteFile(t, tcp, "[metrics]\nlisten = \":9101\"\n"+secrets)
-	tokenFile := filepath.Join(c.Dir, "token")
+	tokenFile := filepath.Join(sw.Dir, "token")
 	switchtest.WriteFile(t, tokenFile, "token\n")
-	c.Status([]string{"PORTSYNCD_TOKEN=token"}, "-c", tcp).Answers(t, "by TCP with a token")
-	c.Status(nil, "-c", tcp, "--token-file", tokenFile).Answers(t, "by TCP with a token of a file")
-	c.Status([]string{"PORTSYNCD_PASSWORD=password"}, "-c", tcp).Answers(t, "by TCP with a password and the configured name")
-	c.Status([]string{"PORTSYNCD_PASSWORD=password"}, "--address", switchtest.HttpAddress, "--user", "admin").Answers(t, "by TCP with name and password")
-	c.Status(nil, "-c", tcp).Refuses(t, "without credentials", cli.ExitUnclear, ":9101", "401", "PORTSYNCD_TOKEN")
-	c.Status([]string{"PORTSYNCD_TOKEN=guess"}, "-c", tcp).Refuses(t, "with a wrong token", cli.ExitUnclear, "401")
+	sw.RunStatus([]string{"PORTSYNCD_TOKEN=token"}, "-c", tcp).CheckStatus(t, "by TCP with a token")
+	sw.RunStatus(nil, "-c", tcp, "--token-file", tokenFile).CheckStatus(t, "by TCP with a token of a file")
+	sw.RunStatus([]string{"PORTSYNCD_PASSWORD=password"}, "-c", tcp).CheckStatus(t, "by TCP with a password and the configured name")
+	sw.RunStatus([]string{"PORTSYNCD_PASSWORD=password"}, "--address", switchtest.HTTPAddress, "--user", "admin").CheckStatus(t, "by TCP with name and password")
+	sw.RunStatus(nil, "-c", tcp).CheckFailure(t, "without credentials", cli.ExitUnclear, ":9101", "401", "PORTSYNCD_TOKEN")
+	sw.RunStatus([]string{"PORTSYNCD_TOKEN=guess"}, "-c", tcp).CheckFailure(t, "with a wrong token", cli.ExitUnclear, "401")
 
-	text := c.Status(nil, "-c", conf, "--json")
+	text := sw.RunStatus(nil, "-c", conf, "--json")
 	s, err := statusview.DecodeStatus([]byte(text.Stdout))
 	if err != nil || text.Code != daemon.ExitOK || len(s.Ports) != 2 || s.Ports[1].Name != "Ethernet4" || s.Ports[1].Oper != "up" ||
 		s.PID != d.Cmd.Process.Pid || s.Start.Kind != "cold" || !s.Start.InitDone || len(s.Restarts) != 1 {
 		t.Errorf("status %d, %v:\n%s", text.Code, err, text.Stdout)
 	}
 
-	r.Kill()
-	c.HangUp()
-	switchtest.Eventually(t, switchtest.Patience, func() string {
-		r := c.Status(nil, "-c", conf)
+	r.Stop()
+	sw.CloseConns()
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		r := sw.RunStatus(nil, "-c", conf)
 		if r.Code != cli.ExitUnhealthy || !strings.Contains(r.Stdout, "health     unhealthy") || !strings.Contains(r.Stdout, "database_down") {
 			return fmt.Sprintf("without a database: status %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 		}
 		return ""
 	})
 	d.Kill()
-	c.Status(nil, "-c", conf).Refuses(t, "without a daemon", cli.ExitNoDaemon,
+	sw.RunStatus(nil, "-c", conf).CheckFailure(t, "without a daemon", cli.ExitNoDaemon,
 		"no daemon at unix:"+socket, "connection refused", ":9101", "expected", conf+":2")
 }
 
 // TestStatusTLS trusts the daemon's own certificate, or one by an authority that
 // is named, and shows its own to a daemon that asks.
 func TestStatusTLS(t *testing.T) {
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	c.Configure(2)
+	sw.ConfigurePorts(2)
 	file := func(name, text string) string {
-		path := filepath.Join(c.Dir, name)
+		path := filepath.Join(sw.Dir, name)
 		switchtest.WriteFile(t, path, text)
 		return path
 	}
@@ -86,31 +86,31 @@ func TestStatusTLS(t *testing.T) {
 	cert, key := switches.Issue("switch")
 	certFile, keyFile := file("cert.pem", cert), file("key.pem", key)
 	settings := fmt.Sprintf("[metrics]\nlisten = %q\ntls_cert_file = %q\ntls_key_file = %q\ntls_client_ca_file = %q\n",
-		switchtest.HttpAddress, certFile, keyFile, file("clients.pem", clients.Pem))
+		switchtest.HTTPAddress, certFile, keyFile, file("clients.pem", clients.PEM))
 	cert, key = clients.Issue("client")
 	shown := []string{"--cert", file("client.pem", cert), "--key", file("client.key", key)}
-	ask := func(conf string, args ...string) switchtest.Ran {
+	ask := func(conf string, args ...string) switchtest.CommandResult {
 		t.Helper()
-		return c.Status(nil, append([]string{"-c", conf}, args...)...)
+		return sw.RunStatus(nil, append([]string{"-c", conf}, args...)...)
 	}
-	c.StartWith(settings)
-	c.Plug(2)
-	conf := c.Config(settings)
-	switchtest.SecureSite(t, switches, clients).Await("/healthz", 200)
+	sw.StartWith(settings)
+	sw.AddInterfaces(2)
+	conf := sw.WriteConfig(settings)
+	switchtest.NewTLSClient(t, switches, clients).AwaitCode("/healthz", 200)
 
-	ask(conf, shown...).Answers(t, "with the daemon's own certificate")
-	ask(conf).Refuses(t, "without a certificate of ours", cli.ExitUnclear, switchtest.HttpAddress, "--cert")
-	url := []string{"--address", "https://" + switchtest.HttpAddress}
+	ask(conf, shown...).CheckStatus(t, "with the daemon's own certificate")
+	ask(conf).CheckFailure(t, "without a certificate of ours", cli.ExitUnclear, switchtest.HTTPAddress, "--cert")
+	url := []string{"--address", "https://" + switchtest.HTTPAddress}
 	elsewhere := file("elsewhere.conf", "[metrics]\n")
-	named := append([]string{"--ca", file("switches.pem", switches.Pem)}, shown...)
-	ask(elsewhere, append(url, named...)...).Answers(t, "with an authority")
-	ask(elsewhere, append(url, shown...)...).Refuses(t, "with the system's authorities", cli.ExitUnclear, "not to be trusted", "--ca")
-	wrong := append([]string{"--ca", file("others.pem", others.Pem)}, shown...)
-	ask(elsewhere, append(url, wrong...)...).Refuses(t, "with another authority", cli.ExitUnclear, "not to be trusted")
-	ask(elsewhere, "--address", switchtest.HttpAddress).Refuses(t, "without TLS", cli.ExitUnclear, "400", "https://")
+	named := append([]string{"--ca", file("switches.pem", switches.PEM)}, shown...)
+	ask(elsewhere, append(url, named...)...).CheckStatus(t, "with an authority")
+	ask(elsewhere, append(url, shown...)...).CheckFailure(t, "with the system's authorities", cli.ExitUnclear, "not to be trusted", "--ca")
+	wrong := append([]string{"--ca", file("others.pem", others.PEM)}, shown...)
+	ask(elsewhere, append(url, wrong...)...).CheckFailure(t, "with another authority", cli.ExitUnclear, "not to be trusted")
+	ask(elsewhere, "--address", switchtest.HTTPAddress).CheckFailure(t, "without TLS", cli.ExitUnclear, "400", "https://")
 	cert, key = others.Issue("client")
 	strangers := []string{"--cert", file("stranger.pem", cert), "--key", file("stranger.key", key)}
-	ask(conf, strangers...).Refuses(t, "with a certificate of another authority", cli.ExitUnclear, switchtest.HttpAddress)
+	ask(conf, strangers...).CheckFailure(t, "with a certificate of another authority", cli.ExitUnclear, switchtest.HTTPAddress)
 }
 
 // TestStatusOptions: what is wrong with the command line or a file is said in one
@@ -148,7 +148,7 @@ func TestStatusOptions(t *testing.T) {
 		{"metrics turned off", []string{"-c", off}, []string{"metrics.enabled"}},
 		{"no listener", []string{"-c", nowhere}, []string{"metrics.listen"}},
 	} {
-		switchtest.RunCommand(t, path, nil, append([]string{"status"}, c.args...)...).Refuses(t, c.name, cli.ExitUnclear, append(c.words, "portsyncd status: ")...)
+		switchtest.RunCommand(t, path, nil, append([]string{"status"}, c.args...)...).CheckFailure(t, c.name, cli.ExitUnclear, append(c.words, "portsyncd status: ")...)
 	}
 	help := switchtest.RunCommand(t, path, nil, "status", "-h")
 	if help.Code != daemon.ExitOK || help.Stderr != "" || !strings.HasPrefix(help.Stdout, "usage: portsyncd status") {
@@ -174,7 +174,7 @@ func TestStatusExit(t *testing.T) {
 		if r.Code != daemon.ExitOK || len(regexp.MustCompile(`(?m)^Ethernet\d+ `).FindAllString(r.Stdout, -1)) != 512 || strings.Contains(r.Stdout, "\x1b") {
 			t.Fatalf("status %d, %q\n%s", r.Code, r.Stderr, r.Stdout)
 		}
-		best = min(best, r.Took)
+		best = min(best, r.Duration)
 	}
 	t.Logf("512 ports: %v from exec to exit, the best of 5 runs", best.Round(100*time.Microsecond))
 	if best > 2*time.Second {

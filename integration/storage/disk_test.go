@@ -40,62 +40,62 @@ func fill(t *testing.T, at string) string {
 
 // TestDiskTrouble has the disk full, read-only, and over its quota.
 func TestDiskTrouble(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	for _, c := range []struct {
 		name, says string
-		mount      func(*switchtest.Keeper) (at string)
-		begin      func(k *switchtest.Keeper, at string) (end func())
+		mount      func(*switchtest.StorageSwitch) (at string)
+		begin      func(sw *switchtest.StorageSwitch, at string) (end func())
 	}{
-		{"quota", "disk quota exceeded", (*switchtest.Keeper).MountQuota, func(k *switchtest.Keeper, at string) func() {
-			filler := fill(k.T, at)
+		{"quota", "disk quota exceeded", (*switchtest.StorageSwitch).MountQuota, func(sw *switchtest.StorageSwitch, at string) func() {
+			filler := fill(sw.T, at)
 			return func() {
-				k.Must("free the space", os.Remove(filler))
+				sw.NoError("free the space", os.Remove(filler))
 				unix.Sync() // btrfs gives it back with the next transaction
 			}
 		}},
-		{"full", "no space left on device", (*switchtest.Keeper).MountDisk, func(k *switchtest.Keeper, at string) func() {
-			filler := fill(k.T, at)
-			return func() { k.Must("free the space", os.Remove(filler)) }
+		{"full", "no space left on device", (*switchtest.StorageSwitch).MountDisk, func(sw *switchtest.StorageSwitch, at string) func() {
+			filler := fill(sw.T, at)
+			return func() { sw.NoError("free the space", os.Remove(filler)) }
 		}},
-		{"read_only", "read-only file system", (*switchtest.Keeper).MountDisk, func(k *switchtest.Keeper, at string) func() {
-			k.Remount(at, unix.MS_RDONLY)
-			return func() { k.Remount(at, 0) }
+		{"read_only", "read-only file system", (*switchtest.StorageSwitch).MountDisk, func(sw *switchtest.StorageSwitch, at string) func() {
+			sw.Remount(at, unix.MS_RDONLY)
+			return func() { sw.Remount(at, 0) }
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			k := switchtest.NewKeeper(t)
-			if k == nil {
+			sw := switchtest.NewWithStorage(t)
+			if sw == nil {
 				return
 			}
-			at := c.mount(k)
-			k.Write("", "save_interval_secs = 1\nexport_format = \"both\"")
-			d := k.Settle(switchtest.WarmPorts)
-			k.AwaitRecord(1)
+			at := c.mount(sw)
+			sw.WriteSettings("", "save_interval_secs = 1\nexport_format = \"both\"")
+			d := sw.BringUpSaved(switchtest.FewPorts)
+			sw.AwaitRestarts(1)
 			switchtest.AwaitDegraded(t)
-			lines := k.Logs.Len()
-			end := c.begin(k, at)
-			k.Ip("link set " + switchtest.PortName(0) + " mtu 1400")
-			k.Recovered("change on a bad disk")
+			lines := sw.Logs.Len()
+			end := c.begin(sw, at)
+			sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
+			sw.AwaitRecovery("change on a bad disk")
 			switchtest.AwaitDegraded(t, c.says, "the state file")
-			if got := k.StoredPorts(); len(got) != switchtest.WarmPorts || got[0].MTU == 1400 {
+			if got := sw.SavedPorts(); len(got) != switchtest.FewPorts || got[0].MTU == 1400 {
 				t.Errorf("the last good file has %+v", got)
 			}
-			if m := k.Stored(); len(m.Restarts) != 1 {
+			if m := sw.ReadMetricsFile(); len(m.Restarts) != 1 {
 				t.Errorf("the last good metrics have %+v", m)
 			}
 			failures := switchtest.Scrape(t)[`portsyncd_snapshot_failures_total{file="state"}`]
-			k.Ip("link set " + switchtest.PortName(1) + " mtu 1400")
-			k.Recovered("another change")
+			sw.IPLink("link set " + switchtest.PortName(1) + " mtu 1400")
+			sw.AwaitRecovery("another change")
 			end()
 			switchtest.AwaitDegraded(t)
-			switchtest.Eventually(t, switchtest.Patience, func() string {
-				if got := k.StoredPorts(); len(got) != switchtest.WarmPorts || got[0].MTU != 1400 || got[1].MTU != 1400 {
+			switchtest.Eventually(t, switchtest.Timeout, func() string {
+				if got := sw.SavedPorts(); len(got) != switchtest.FewPorts || got[0].MTU != 1400 || got[1].MTU != 1400 {
 					return fmt.Sprintf("the state file has %+v", got)
 				}
 				return ""
 			})
-			k.AwaitLog(lines, switchtest.Patience, "files can be written again")
-			said, _ := k.Logs.From(lines)
+			sw.AwaitLog(lines, switchtest.Timeout, "files can be written again")
+			said, _ := sw.Logs.From(lines)
 			troubles := 0
 			for _, l := range said {
 				if l.Has("cannot write") {
@@ -118,22 +118,22 @@ func TestDiskTrouble(t *testing.T) {
 // TestDiskBadAtStart has a file where the directory is to be: the daemon serves
 // ports as ever, says what is wrong, and mends it when it can.
 func TestDiskBadAtStart(t *testing.T) {
-	k := switchtest.NewKeeper(t)
-	if k == nil {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
 		return
 	}
-	switchtest.WriteFile(t, filepath.Dir(k.State), "in the way")
-	k.Configure(1)
-	d := k.Launch()
-	k.Pop()
-	k.AddPort(switchtest.PortName(0))
-	k.AwaitInitDone()
-	k.Recovered("start without a state directory")
-	switchtest.AwaitDegraded(t, filepath.Dir(k.State), "want a directory")
-	k.AwaitLog(0, switchtest.Patience, "cannot write", filepath.Dir(k.State), "want a directory")
-	k.Must("clear the way", os.Remove(filepath.Dir(k.State)))
+	switchtest.WriteFile(t, filepath.Dir(sw.StatePath), "in the way")
+	sw.ConfigurePorts(1)
+	d := sw.StartConfigured()
+	sw.PopPortTable()
+	sw.AddPort(switchtest.PortName(0))
+	sw.AwaitInitDone()
+	sw.AwaitRecovery("start without a state directory")
+	switchtest.AwaitDegraded(t, filepath.Dir(sw.StatePath), "want a directory")
+	sw.AwaitLog(0, switchtest.Timeout, "cannot write", filepath.Dir(sw.StatePath), "want a directory")
+	sw.NoError("clear the way", os.Remove(filepath.Dir(sw.StatePath)))
 	switchtest.AwaitDegraded(t)
-	if got := k.StoredPorts(); len(got) != 1 {
+	if got := sw.SavedPorts(); len(got) != 1 {
 		t.Errorf("the state file has %+v", got)
 	}
 	d.Signal(syscall.SIGTERM)
@@ -148,32 +148,32 @@ func TestKilledAnyTime(t *testing.T) {
 	if testing.Short() || switchtest.RaceEnabled {
 		kills = 30
 	}
-	k := switchtest.NewKeeper(t)
-	if k == nil {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
 		return
 	}
-	k.Write("", "save_interval_secs = 1")
-	d := k.Settle(switchtest.FaultPorts)
-	k.AwaitRecord(1)
-	stop := k.Churn()
+	sw.WriteSettings("", "save_interval_secs = 1")
+	d := sw.BringUpSaved(switchtest.ManyPorts)
+	sw.AwaitRestarts(1)
+	stop := sw.Churn()
 	defer stop()
 	starts, saves := uint64(0), 0
 	last := time.Time{}
 	for n := range kills {
 		d.Kill()
-		got, err := k.StateFile().Peek()
+		got, err := sw.StateFile().Peek()
 		if err != nil || got.Recovered || len(got.Problems) > 0 {
 			t.Fatalf("kill %d: state file %v, %+v", n, err, got.Problems)
 		}
 		if got.SavedAt != last {
 			saves, last = saves+1, got.SavedAt
 		}
-		f := snapshot.File{Path: k.Storage + "/metrics.json", Schema: 1}
+		f := snapshot.File{Path: sw.StorageDir + "/metrics.json", Schema: 1}
 		got, err = f.Peek()
 		if err != nil || got.Recovered || len(got.Problems) > 0 {
 			t.Fatalf("kill %d: metrics %v, %+v", n, err, got.Problems)
 		}
-		var m switchtest.Memory
+		var m switchtest.MetricsFile
 		if err := json.Unmarshal(got.Body, &m); err != nil {
 			t.Fatalf("kill %d: %v", n, err)
 		}
@@ -185,14 +185,14 @@ func TestKilledAnyTime(t *testing.T) {
 		if c := m.Counters; c.CorruptionsDetected > 0 || c.StateRecoveries > 0 {
 			t.Fatalf("kill %d: %+v", n, c)
 		}
-		d = k.Start(switchtest.Launch{Args: []string{"-c", k.Conf}, Unwatched: true})
+		d = sw.Start(switchtest.StartOptions{Args: []string{"-c", sw.ConfigPath}, NoNotifySocket: true})
 		time.Sleep(rand.N(150 * switchtest.RaceFactor * time.Millisecond)) // the moment of the kill
 	}
 	t.Logf("%d kills: %d starts were recorded, %d state files seen, 0 unreadable", kills, starts, saves)
 	if starts < uint64(kills/5) || saves < kills/5 {
 		t.Errorf("too few saves to tell")
 	}
-	entries, err := os.ReadDir(filepath.Dir(k.State))
+	entries, err := os.ReadDir(filepath.Dir(sw.StatePath))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}

@@ -18,23 +18,23 @@ import (
 // mountHung mounts a file system whose daemon never answers, until the test ends: each
 // system call about a file in it waits, as with a network file system whose server is
 // gone.
-func mountHung(c *switchtest.Cell, at string) {
-	c.T.Helper()
-	c.Must("make the mount point", os.MkdirAll(at, 0o755))
+func mountHung(sw *switchtest.Switch, at string) {
+	sw.T.Helper()
+	sw.NoError("make the mount point", os.MkdirAll(at, 0o755))
 	daemon, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
-		lab.Unavailable(c.T, fmt.Sprintf("no mount that hangs: %v", err))
+		lab.Unavailable(sw.T, fmt.Sprintf("no mount that hangs: %v", err))
 	}
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", daemon.Fd(), os.Getuid(), os.Getgid())
-	c.Must("mount", unix.Mount("hung", at, "fuse", 0, options))
-	c.T.Cleanup(func() { daemon.Close() })
+	sw.NoError("mount", unix.Mount("hung", at, "fuse", 0, options))
+	sw.T.Cleanup(func() { daemon.Close() })
 }
 
 // TestStopWithUnreadableFiles: a FIFO, or a file on a mount that does not answer, in
 // place of a file that the daemon reads is named in the log, and does not delay the end
 // by SIGTERM past 5 s.
 func TestStopWithUnreadableFiles(t *testing.T) {
-	switchtest.Alongside(t)
+	switchtest.Parallel(t)
 	kinds := []struct{ name, log string }{
 		{"fifo", "is a named pipe"},
 		{"hung", "the file system does not answer"},
@@ -48,23 +48,23 @@ func TestStopWithUnreadableFiles(t *testing.T) {
 	for _, kind := range kinds {
 		for _, use := range uses {
 			t.Run(kind.name+"_"+use.name, func(t *testing.T) {
-				c := switchtest.NewCell(t)
-				if c == nil {
+				sw := switchtest.New(t)
+				if sw == nil {
 					return
 				}
-				path := c.Dir + "/fifo"
+				path := sw.Dir + "/fifo"
 				if kind.name == "hung" {
-					mountHung(c, c.Dir+"/hung")
-					path = c.Dir + "/hung/file"
+					mountHung(sw, sw.Dir+"/hung")
+					path = sw.Dir + "/hung/file"
 				} else {
-					c.Must("make a FIFO", unix.Mkfifo(path, 0o666))
+					sw.NoError("make a FIFO", unix.Mkfifo(path, 0o666))
 				}
 				conf := path
 				if use.config != "" {
-					conf = c.Config(fmt.Sprintf(use.config, path))
+					conf = sw.WriteConfig(fmt.Sprintf(use.config, path))
 				}
-				d := c.Start(switchtest.Launch{Args: []string{"-c", conf}})
-				c.AwaitLog(0, switchtest.Patience, use.log, kind.log)
+				d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
+				sw.AwaitLog(0, switchtest.Timeout, use.log, kind.log)
 				began := time.Now()
 				d.Signal(syscall.SIGTERM)
 				if status := d.Wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
@@ -80,10 +80,10 @@ func TestStopWithUnreadableFiles(t *testing.T) {
 // their directory as node_exporter does. What is private that user cannot read.
 func TestExportsForOthers(t *testing.T) {
 	for _, command := range []string{"true", "cat", "ls"} {
-		switchtest.Require(t, command)
+		switchtest.RequireCommand(t, command)
 	}
-	c := switchtest.NewCell(t)
-	if c == nil {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	if os.Getuid() != 0 {
@@ -101,25 +101,25 @@ func TestExportsForOthers(t *testing.T) {
 	if err := asOther("true"); errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) {
 		lab.Unavailable(t, "no other user in these namespaces: "+err.Error())
 	}
-	c.Configure(1)
+	sw.ConfigurePorts(1)
 	plugged := false
 	for dir, env := range map[string][]string{
 		"/var/lib/sonic/portsyncd": nil,
 		"/var/lib/sonic/service":   {"STATE_DIRECTORY=/var/lib/sonic/service"},
 	} {
 		if env != nil { // as systemd makes it
-			c.Must("make the state directory", os.Mkdir(dir, 0o755))
+			sw.NoError("make the state directory", os.Mkdir(dir, 0o755))
 		} else if _, err := os.Stat("/var/warmboot"); err == nil {
 			dir = "/var/warmboot/portsyncd"
 		}
-		d := c.Start(switchtest.Launch{Args: []string{"-c", c.Config("[metrics]\nsave_interval_secs = 1\nexport_format = 'both'\n")}, Env: env})
+		d := sw.Start(switchtest.StartOptions{Args: []string{"-c", sw.WriteConfig("[metrics]\nsave_interval_secs = 1\nexport_format = 'both'\n")}, Env: env})
 		d.AwaitReady()
 		if !plugged {
 			plugged = true
-			c.Plug(1)
+			sw.AddInterfaces(1)
 		}
 		for _, name := range []string{"portsyncd.prom", "metrics-export.json"} {
-			switchtest.Eventually(t, switchtest.Patience, func() string {
+			switchtest.Eventually(t, switchtest.Timeout, func() string {
 				if err := asOther("cat", dir+"/metrics/"+name); err != nil {
 					return err.Error()
 				}
@@ -130,7 +130,7 @@ func TestExportsForOthers(t *testing.T) {
 			t.Error(err)
 		}
 		for _, name := range []string{"port_state.json", "metrics/metrics.json", "metrics/history.jsonl"} {
-			switchtest.Eventually(t, switchtest.Patience, func() string {
+			switchtest.Eventually(t, switchtest.Timeout, func() string {
 				if _, err := os.Stat(dir + "/" + name); err != nil {
 					return err.Error()
 				}

@@ -16,7 +16,7 @@ import (
 // and so are the sections and defects of PROTOCOL.md and the invariants of
 // ARCHITECTURE.md that are cited by number.
 func TestCitations(t *testing.T) {
-	protocol, architecture := switchtest.Document(t, "docs/PROTOCOL.md"), switchtest.Document(t, "ARCHITECTURE.md")
+	protocol, architecture := switchtest.ReadFile(t, "docs/PROTOCOL.md"), switchtest.ReadFile(t, "ARCHITECTURE.md")
 	_, invariants, _ := strings.Cut(architecture, "\n## Invariants\n")
 	invariants, _, _ = strings.Cut(invariants, "\n## ")
 	numbered := []struct {
@@ -51,7 +51,7 @@ func TestCitations(t *testing.T) {
 	lineBreak := regexp.MustCompile(`\s*\n\s*(?://|#)?\s*`)
 	cited := 0
 	for _, name := range citing {
-		text := lineBreak.ReplaceAllString(switchtest.Document(t, name), " ")
+		text := lineBreak.ReplaceAllString(switchtest.ReadFile(t, name), " ")
 		for _, d := range regexp.MustCompile(`\b[A-Z][A-Z_]{3,}\.md\b`).FindAllString(text, -1) {
 			if !documents[d] {
 				t.Errorf("%s cites %s, which is not in the tree", name, d)
@@ -80,7 +80,7 @@ func TestScenariosInDocuments(t *testing.T) {
 		t.Fatalf("%q, %v", names, err)
 	}
 	var cited []string
-	for _, m := range regexp.MustCompile(`\[([a-z]+(?:_[a-z]+)*(?:,\s+[a-z_]+)*)\](?:[^(]|$)`).FindAllStringSubmatch(switchtest.Document(t, "docs/PROTOCOL.md"), -1) {
+	for _, m := range regexp.MustCompile(`\[([a-z]+(?:_[a-z]+)*(?:,\s+[a-z_]+)*)\](?:[^(]|$)`).FindAllStringSubmatch(switchtest.ReadFile(t, "docs/PROTOCOL.md"), -1) {
 		for _, name := range strings.Split(m[1], ",") {
 			name = strings.TrimSpace(name)
 			cited = append(cited, name)

@@ -12,7 +12,7 @@ import (
 
 // TestRatesInDocuments: the guide has the definition of each rate as the code has it.
 func TestRatesInDocuments(t *testing.T) {
-	guide := switchtest.Document(t, "README_DEPLOYMENT.md")
+	guide := switchtest.ReadFile(t, "README_DEPLOYMENT.md")
 	for _, d := range warmrestart.Rates {
 		if row := fmt.Sprintf("\n| %s | `%s` | %s | %s |\n", d.Name, d.Key, d.Count, d.Of); !strings.Contains(guide, row) {
 			t.Errorf("README_DEPLOYMENT.md has no row %s", row)

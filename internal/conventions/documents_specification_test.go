@@ -22,7 +22,7 @@ type sourceNames struct {
 func readSourceNames(t *testing.T) *sourceNames {
 	t.Helper()
 	p := &sourceNames{identifiers: map[string]bool{}, tests: map[string]bool{},
-		unit: switchtest.Document(t, "portsyncd.service"), settings: switchtest.ExampleSettings(t)}
+		unit: switchtest.ReadFile(t, "portsyncd.service"), settings: switchtest.ExampleSettings(t)}
 	var text strings.Builder
 	for _, s := range sources(t) {
 		if !s.test {
@@ -96,7 +96,7 @@ func (p *sourceNames) has(name string) bool {
 // "held by", each name exists in the program, and each row names a test that exists.
 func TestSpecification(t *testing.T) {
 	p := readSourceNames(t)
-	text := switchtest.Document(t, "docs/SPECIFICATION.md")
+	text := switchtest.ReadFile(t, "docs/SPECIFICATION.md")
 	quoted := regexp.MustCompile("`([^`]+)`")
 	commands := []string{"portsyncd report"}
 	columns, found := []string(nil), 0

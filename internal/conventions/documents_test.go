@@ -20,10 +20,10 @@ import (
 
 // TestVersionInDocuments: whoever raises the version says what it brings.
 func TestVersionInDocuments(t *testing.T) {
-	if !strings.Contains(switchtest.Document(t, "README.md"), "portsyncd "+daemon.Release) {
+	if !strings.Contains(switchtest.ReadFile(t, "README.md"), "portsyncd "+daemon.Release) {
 		t.Errorf(`README.md does not mention "portsyncd %s"`, daemon.Release)
 	}
-	newest := regexp.MustCompile(`(?m)^## (\S+)`).FindStringSubmatch(switchtest.Document(t, "CHANGELOG.md"))
+	newest := regexp.MustCompile(`(?m)^## (\S+)`).FindStringSubmatch(switchtest.ReadFile(t, "CHANGELOG.md"))
 	if newest == nil || newest[1] != daemon.Release {
 		t.Errorf("CHANGELOG.md begins with %q, want version %s", newest, daemon.Release)
 	}
@@ -36,7 +36,7 @@ func TestLinksInDocuments(t *testing.T) {
 		if path.Ext(name) != ".md" {
 			return
 		}
-		for _, m := range link.FindAllStringSubmatch(switchtest.Document(t, name), -1) {
+		for _, m := range link.FindAllStringSubmatch(switchtest.ReadFile(t, name), -1) {
 			if _, err := os.Stat(path.Join(path.Dir(name), m[1])); err != nil {
 				t.Errorf("%s links to %s: %v", name, m[1], err)
 			}
@@ -58,7 +58,7 @@ func TestCommandsInDocuments(t *testing.T) {
 	command := regexp.MustCompile("go test ([^`\n]*)")
 	pattern := regexp.MustCompile(`-run '?([^' ]+)'?`)
 	for _, name := range []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/RELIABILITY.md"} {
-		for _, c := range command.FindAllStringSubmatch(switchtest.Document(t, name), -1) {
+		for _, c := range command.FindAllStringSubmatch(switchtest.ReadFile(t, name), -1) {
 			run := pattern.FindStringSubmatch(c[1])
 			if run == nil {
 				continue
@@ -86,7 +86,7 @@ func TestCommandsInDocuments(t *testing.T) {
 // TestTargetsInDocuments: a target of the Makefile that a document names exists.
 func TestTargetsInDocuments(t *testing.T) {
 	targets := make(map[string]bool)
-	for _, m := range regexp.MustCompile(`(?m)^([a-z -]+):(?: |$)`).FindAllStringSubmatch(switchtest.Document(t, "Makefile"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^([a-z -]+):(?: |$)`).FindAllStringSubmatch(switchtest.ReadFile(t, "Makefile"), -1) {
 		for _, name := range strings.Fields(m[1]) {
 			targets[name] = true
 		}
@@ -95,7 +95,7 @@ func TestTargetsInDocuments(t *testing.T) {
 	command := regexp.MustCompile("(?m)[`(]make (?:-s )?([a-z][a-z-]*)|^make ([a-z][a-z-]*)(?:$| +#| [A-Z]+=)")
 	named := 0
 	for _, file := range []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/RELIABILITY.md"} {
-		for _, m := range command.FindAllStringSubmatch(switchtest.Document(t, file), -1) {
+		for _, m := range command.FindAllStringSubmatch(switchtest.ReadFile(t, file), -1) {
 			if named++; !targets[m[1]+m[2]] {
 				t.Errorf("%s names %q, which the Makefile does not have", file, m[0])
 			}
@@ -118,7 +118,7 @@ func TestNamesInDocuments(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"README_DEPLOYMENT.md", "docs/RELIABILITY.md", "docs/PROTOCOL.md", "docs/SPECIFICATION.md"} {
-		found := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)`").FindAllStringSubmatch(switchtest.Document(t, name), -1)
+		found := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)`").FindAllStringSubmatch(switchtest.ReadFile(t, name), -1)
 		if len(found) < 10 {
 			t.Errorf("%s names %d tests", name, len(found))
 		}
@@ -164,7 +164,7 @@ func rows(t *testing.T, text, pattern string) map[string][]string {
 // every key of the example file, with the default that stands there, and says
 // rightly whether a reload is enough.
 func TestSettingsInDocuments(t *testing.T) {
-	documented := rows(t, switchtest.Document(t, "README_DEPLOYMENT.md"), `[a-z_]+\.[a-z0-9_]+`)
+	documented := rows(t, switchtest.ReadFile(t, "README_DEPLOYMENT.md"), `[a-z_]+\.[a-z0-9_]+`)
 	example := switchtest.ExampleSettings(t)
 	for key, value := range example {
 		cells := documented[key]
@@ -194,7 +194,7 @@ func TestSettingsInDocuments(t *testing.T) {
 // the daemon exposes: what it shows, what moves it, what to do. It has none for
 // one that does not exist.
 func TestMetricsInDocuments(t *testing.T) {
-	text := switchtest.Document(t, "README_DEPLOYMENT.md")
+	text := switchtest.ReadFile(t, "README_DEPLOYMENT.md")
 	documented := rows(t, text, `(?:portsyncd|process|go)_[a-z0-9_]+`)
 	d := switchtest.StartDemo(t)
 	exposed := families(d.Get(t, "/metrics"))
@@ -226,7 +226,7 @@ func TestMetricsInDocuments(t *testing.T) {
 // TestHealthInDocuments: README_DEPLOYMENT.md has a row for each reason of health,
 // with its severity and deduction, and for no other.
 func TestHealthInDocuments(t *testing.T) {
-	_, section, _ := strings.Cut(switchtest.Document(t, "README_DEPLOYMENT.md"), "\n### Health\n")
+	_, section, _ := strings.Cut(switchtest.ReadFile(t, "README_DEPLOYMENT.md"), "\n### Health\n")
 	section, _, _ = strings.Cut(section, "\n### ")
 	documented := rows(t, section, `[a-z_]+`)
 	for _, c := range portsync.HealthCodes {

@@ -86,7 +86,7 @@ func waitForTurn() error {
 
 // Alongside lets a test run in parallel with others. A test whose subtests have
 // cells calls alongside too: else the tests after it wait for all its subtests.
-func Alongside(t *testing.T) {
+func Parallel(t *testing.T) {
 	t.Helper()
 	if !lab.Inside() { // there is no other test
 		t.Parallel()

@@ -19,22 +19,22 @@ import (
 )
 
 // Command is one line of MONITOR.
-type Command struct {
-	Db     int
+type RedisCommand struct {
+	DB     int
 	Source string // address of the client, "unix:PATH", or "lua" within a script
-	Argv   []string
+	Args   []string
 }
 
 // monitorLine is https://redis.io/docs/latest/commands/monitor/.
 var monitorLine = regexp.MustCompile(`^\+[\d.]+ \[(\d+) ([^\]]*)\] (.*)$`)
 
 // parseCommand reads a line of MONITOR.
-func parseCommand(line string) (c Command, err error) {
+func parseCommand(line string) (c RedisCommand, err error) {
 	m := monitorLine.FindStringSubmatch(line)
 	if m == nil {
 		return c, fmt.Errorf("no line of MONITOR: %q", line)
 	}
-	c.Db, _ = strconv.Atoi(m[1])
+	c.DB, _ = strconv.Atoi(m[1])
 	c.Source = m[2]
 	for rest := m[3]; rest != ""; rest = strings.TrimPrefix(rest, " ") {
 		// Redis' sdscatrepr escapes a subset of what Go does.
@@ -46,14 +46,14 @@ func parseCommand(line string) (c Command, err error) {
 		if err != nil {
 			return c, fmt.Errorf("argument %s: %w", quoted, err)
 		}
-		c.Argv, rest = append(c.Argv, arg), rest[len(quoted):]
+		c.Args, rest = append(c.Args, arg), rest[len(quoted):]
 	}
 	return c, nil
 }
 
 // Monitor records every command that a server runs.
-func Monitor(address string) (*Record[Command], error) {
-	conn, err := net.DialTimeout("tcp", address, Patience)
+func Monitor(address string) (*Record[RedisCommand], error) {
+	conn, err := net.DialTimeout("tcp", address, Timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -61,12 +61,12 @@ func Monitor(address string) (*Record[Command], error) {
 		return nil, err
 	}
 	in := bufio.NewReader(conn)
-	conn.SetReadDeadline(time.Now().Add(Patience))
+	conn.SetReadDeadline(time.Now().Add(Timeout))
 	if ok, err := in.ReadString('\n'); ok != "+OK\r\n" {
 		return nil, fmt.Errorf("MONITOR: %q, %w", ok, err)
 	}
 	conn.SetReadDeadline(time.Time{})
-	commands := new(Record[Command])
+	commands := new(Record[RedisCommand])
 	go func() {
 		for {
 			line, err := in.ReadString('\n')
@@ -75,7 +75,7 @@ func Monitor(address string) (*Record[Command], error) {
 			}
 			c, err := parseCommand(strings.TrimSuffix(line, "\r\n"))
 			if err != nil {
-				c = Command{Argv: []string{"unreadable", err.Error()}}
+				c = RedisCommand{Args: []string{"unreadable", err.Error()}}
 			}
 			commands.Add(c)
 		}
@@ -84,16 +84,16 @@ func Monitor(address string) (*Record[Command], error) {
 }
 
 // Absent is the content of a row that does not exist.
-const Absent = "nothing"
+const NoRow = "nothing"
 
 // Book applies writes to rows. A row is a map of fields, one that is a string
 // has the one field "".
-type Book map[string]map[string]string
+type Rows map[string]map[string]string
 
 // Apply carries out HSET, HDEL, SET or DEL and returns the content of the row
 // afterwards, and whether that is another than before.
-func (b Book) Apply(key, op string, fields map[string]string) (content string, changed bool) {
-	before := ContentOf(b[key])
+func (b Rows) Apply(key, op string, fields map[string]string) (content string, changed bool) {
+	before := RowText(b[key])
 	row := maps.Clone(b[key])
 	switch op {
 	case "DEL":
@@ -113,21 +113,21 @@ func (b Book) Apply(key, op string, fields map[string]string) (content string, c
 	} else {
 		b[key] = row
 	}
-	content = ContentOf(row)
+	content = RowText(row)
 	return content, content != before
 }
 
 // ContentOf spells a row, with its fields sorted.
-func ContentOf(row map[string]string) string {
+func RowText(row map[string]string) string {
 	if len(row) == 0 {
-		return Absent
+		return NoRow
 	}
 	text, _ := json.Marshal(row)
 	return string(text)
 }
 
 // Pairs makes a map of alternating fields and values.
-func Pairs(flat []string) map[string]string {
+func FieldMap(flat []string) map[string]string {
 	m := make(map[string]string, len(flat)/2)
 	for i := 0; i+1 < len(flat); i += 2 {
 		m[flat[i]] = flat[i+1]
@@ -136,29 +136,28 @@ func Pairs(flat []string) map[string]string {
 }
 
 const (
-	KeySet       = "PORT_TABLE_KEY_SET"
-	TablePrefix  = "PORT_TABLE:"
-	PendPrefix   = "_PORT_TABLE:"
-	TableChannel = "PORT_TABLE_CHANNEL@"
+	KeySet        = "PORT_TABLE_KEY_SET"
+	PendingPrefix = "_PORT_TABLE:"
+	TableChannel  = "PORT_TABLE_CHANNEL@"
 )
 
 const (
-	ModelBridge = "br0"
-	ModelSpare  = "spare" // whose messages do not matter
-	ModelRDB    = RedisDir + "/dump.rdb"
+	Bridge    = "br0"
+	SpareLink = "spare" // whose messages do not matter
+	ModelRDB  = RedisDir + "/dump.rdb"
 )
 
 // ClearLinks deletes all interfaces but lo.
-func (c *Cell) ClearLinks() {
-	c.T.Helper()
+func (sw *Switch) ClearLinks() {
+	sw.T.Helper()
 	var names []string
-	c.Must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+	sw.NoError("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		if string(l.Name) != "lo" {
 			names = append(names, string(l.Name))
 		}
 	}))
 	for _, name := range names {
-		c.Links.Delete(name) // one of a pair takes the other along
+		sw.Links.Delete(name) // one of a pair takes the other along
 	}
 }
 
@@ -167,22 +166,22 @@ func (c *Cell) ClearLinks() {
 func ResyncSeries(reason string) string { return `portsyncd_resyncs_total{reason="` + reason + `"}` }
 
 // LinkFacts is what final_links tells of an interface.
-type LinkFacts struct {
+type LinkState struct {
 	Admin  string `json:"admin"`
 	MTU    int    `json:"mtu"`
 	Master string `json:"master"`
 }
 
 // LinkTable returns the watched interfaces of this network namespace.
-func LinkTable(t *testing.T) map[string]LinkFacts {
+func LinkStates(t *testing.T) map[string]LinkState {
 	t.Helper()
-	names, table := make(map[int32]string), make(map[string]LinkFacts)
+	names, table := make(map[int32]string), make(map[string]LinkState)
 	masters := make(map[string]int32)
 	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		name := string(l.Name)
 		names[l.Index] = name
 		if strings.HasPrefix(name, "Ethernet") || strings.HasPrefix(name, "PortChannel") {
-			table[name] = LinkFacts{Admin: UpOrDown(l.Flags&unix.IFF_UP != 0), MTU: int(l.MTU)}
+			table[name] = LinkState{Admin: UpOrDown(l.Flags&unix.IFF_UP != 0), MTU: int(l.MTU)}
 			masters[name] = l.Master
 		}
 	})
@@ -203,7 +202,7 @@ func UpOrDown(up bool) string {
 	return "down"
 }
 
-func Number(t *testing.T, variable string, otherwise int) int {
+func EnvNumber(t *testing.T, variable string, otherwise int) int {
 	t.Helper()
 	text := os.Getenv(variable)
 	if text == "" {

@@ -12,13 +12,13 @@ import (
 )
 
 // runningDemo is the built binary on a switch in a box, past its start.
-type runningDemo struct {
+type Demo struct {
 	address   string // where it serves HTTP
 	Simulated bool   // there is no kernel in it
 }
 
 // StartDemo starts the demo, which ends with the test.
-func StartDemo(t *testing.T) *runningDemo {
+func StartDemo(t *testing.T) *Demo {
 	t.Helper()
 	cmd := exec.Command(Binary(t), "demo", "--ports", "4", "--rate", "20", "--listen", "127.0.0.1:0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -30,7 +30,7 @@ func StartDemo(t *testing.T) *runningDemo {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	d, read := new(runningDemo), make(chan error, 1)
+	d, read := new(Demo), make(chan error, 1)
 	t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGINT)
 		<-read
@@ -62,7 +62,7 @@ func StartDemo(t *testing.T) *runningDemo {
 }
 
 // Get fetches a page.
-func (d *runningDemo) Get(t *testing.T, page string) string {
+func (d *Demo) Get(t *testing.T, page string) string {
 	t.Helper()
 	text, err := Fetch("http://" + d.address + page)
 	if err != nil {

@@ -15,23 +15,21 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-const MetricsAddress = "127.0.0.1:9101"
-
 // MountDisk puts a small file system where the daemon keeps its files.
-func (k *Keeper) MountDisk() (at string) {
-	k.T.Helper()
-	at = k.Dir + "/disk"
-	k.Mkdir(at)
-	k.Must("mount a disk", unix.Mount("tmpfs", at, "tmpfs", 0, "size=512k"))
-	k.State, k.Storage = at+"/state/port_state.json", at+"/metrics"
+func (sw *StorageSwitch) MountDisk() (at string) {
+	sw.T.Helper()
+	at = sw.Dir + "/disk"
+	sw.Mkdir(at)
+	sw.NoError("mount a disk", unix.Mount("tmpfs", at, "tmpfs", 0, "size=512k"))
+	sw.StatePath, sw.StorageDir = at+"/state/port_state.json", at+"/metrics"
 	return at
 }
 
 // MountImage mounts a file system in a file, by a loop device (loop(4)) that goes
 // with the mount. The cell's own /dev has none.
-func (k *Keeper) MountImage(image, at, kind string) error {
-	devices := k.Dir + "/devices"
-	k.Mkdir(devices)
+func (sw *StorageSwitch) MountImage(image, at, kind string) error {
+	devices := sw.Dir + "/devices"
+	sw.Mkdir(devices)
 	if err := unix.Mount("devtmpfs", devices, "devtmpfs", 0, ""); err != nil {
 		return fmt.Errorf("mount the devices: %w", err)
 	}
@@ -69,9 +67,9 @@ func (k *Keeper) MountImage(image, at, kind string) error {
 
 // Remount makes the disk read-only or writable. It has to wait for a write that
 // is under way.
-func (k *Keeper) Remount(at string, flags uintptr) {
-	k.T.Helper()
-	Eventually(k.T, Patience, func() string {
+func (sw *StorageSwitch) Remount(at string, flags uintptr) {
+	sw.T.Helper()
+	Eventually(sw.T, Timeout, func() string {
 		if err := unix.Mount("", at, "", unix.MS_REMOUNT|flags, ""); err != nil {
 			return err.Error()
 		}
@@ -83,8 +81,8 @@ func (k *Keeper) Remount(at string, flags uintptr) {
 // healthy if there are none.
 func AwaitDegraded(t *testing.T, words ...string) {
 	t.Helper()
-	Eventually(t, Patience, func() string {
-		code, body, err := Health(MetricsAddress)
+	Eventually(t, Timeout, func() string {
+		code, body, err := Health(HTTPAddress)
 		want := "healthy\n"
 		if len(words) > 0 {
 			want = "degraded\n"
@@ -103,7 +101,7 @@ func AwaitDegraded(t *testing.T, words ...string) {
 }
 
 // historyLine is one sample.
-type historyLine struct {
+type HistorySample struct {
 	Time     time.Time
 	Health   string
 	Restarts map[string]uint64
@@ -120,30 +118,30 @@ type historyLine struct {
 }
 
 // Samples returns the history that the daemon has written.
-func (k *Keeper) Samples() (lines []historyLine) {
-	k.T.Helper()
-	h := snapshot.Log{Path: k.Storage + "/history.jsonl"}
+func (sw *StorageSwitch) ReadHistory() (lines []HistorySample) {
+	sw.T.Helper()
+	h := snapshot.Log{Path: sw.StorageDir + "/history.jsonl"}
 	stats, err := h.Read(time.Time{}, func(text []byte) error {
-		var l historyLine
+		var l HistorySample
 		if err := json.Unmarshal(text, &l); err != nil {
 			return fmt.Errorf("sample %q: %w", text, err)
 		}
 		lines = append(lines, l)
 		return nil
 	})
-	k.Must("read the history", err)
+	sw.NoError("read the history", err)
 	if stats.Bad > 0 {
-		k.T.Errorf("%d bad lines in the history", stats.Bad)
+		sw.T.Errorf("%d bad lines in the history", stats.Bad)
 	}
 	return lines
 }
 
 // AwaitSamples waits until there are n samples at least.
-func (k *Keeper) AwaitSamples(n int) []historyLine {
-	k.T.Helper()
-	var lines []historyLine
-	Eventually(k.T, Patience, func() string {
-		if lines = k.Samples(); len(lines) < n {
+func (sw *StorageSwitch) AwaitHistory(n int) []HistorySample {
+	sw.T.Helper()
+	var lines []HistorySample
+	Eventually(sw.T, Timeout, func() string {
+		if lines = sw.ReadHistory(); len(lines) < n {
 			return fmt.Sprintf("%d samples, want %d", len(lines), n)
 		}
 		return ""

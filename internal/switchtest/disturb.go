@@ -5,26 +5,26 @@ import (
 )
 
 // FaultPorts is how many ports a switch in these tests has.
-const FaultPorts = 8
+const ManyPorts = 8
 
 // Disturb changes links while nobody can be told: every kind of change.
-func (c *Cell) Disturb() {
-	c.T.Helper()
-	c.Must("delete", c.Links.Delete(PortName(0)))
-	c.Must("delete", c.Links.Delete(PortName(1)))
-	c.AddPort(PortName(1))
-	c.Must("set down", c.Links.SetUp(PortName(2), false))
-	c.Must("set the peer down", c.Links.SetUp(PeerName(PortName(3)), false))
-	c.Must("set MTU", c.Links.SetMTU(PortName(4), 1400))
+func (sw *Switch) ChangeLinks() {
+	sw.T.Helper()
+	sw.NoError("delete", sw.Links.Delete(PortName(0)))
+	sw.NoError("delete", sw.Links.Delete(PortName(1)))
+	sw.AddPort(PortName(1))
+	sw.NoError("set down", sw.Links.SetUp(PortName(2), false))
+	sw.NoError("set the peer down", sw.Links.SetUp(PeerName(PortName(3)), false))
+	sw.NoError("set MTU", sw.Links.SetMTU(PortName(4), 1400))
 }
 
 // Churn changes links that disturb leaves alone.
-func (c *Cell) Churn() (stop func()) { return c.ChurnPorts(5, 3) }
+func (sw *Switch) Churn() (stop func()) { return sw.ChurnPorts(5, 3) }
 
 // ChurnPorts changes some ports' links without a pause until the returned function
 // is called.
-func (c *Cell) ChurnPorts(first, ports int) (stop func()) {
-	links, quit, ended := DialLinks(c.T), make(chan struct{}), make(chan struct{})
+func (sw *Switch) ChurnPorts(first, ports int) (stop func()) {
+	links, quit, ended := DialLinks(sw.T), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for i := 0; ; i++ {
@@ -44,63 +44,63 @@ func (c *Cell) ChurnPorts(first, ports int) (stop func()) {
 
 // Unharmed checks what must hold after each fault. May are the reasons of health
 // that may outlast it.
-func (c *Cell) Unharmed(d *Program, may ...string) {
-	c.T.Helper()
-	c.Survived(d)
-	c.Truthful(d, may...)
+func (sw *Switch) CheckAfterFault(d *Daemon, may ...string) {
+	sw.T.Helper()
+	sw.CheckAlive(d)
+	sw.CheckSelfReport(d, may...)
 }
 
 // Survived checks that the daemon lives and has told orchagent nothing again.
-func (c *Cell) Survived(d *Program) {
-	c.T.Helper()
+func (sw *Switch) CheckAlive(d *Daemon) {
+	sw.T.Helper()
 	if !d.Alive() {
-		c.T.Fatalf("the daemon has ended: %v", d.Cmd.ProcessState)
+		sw.T.Fatalf("the daemon has ended: %v", d.Cmd.ProcessState)
 	}
-	if pending := c.Elements("APPL_DB", KeySet); len(pending) > 0 {
-		c.T.Errorf("produced a second time: %q", pending)
+	if pending := sw.SetMembers("APPL_DB", KeySet); len(pending) > 0 {
+		sw.T.Errorf("produced a second time: %q", pending)
 	}
 }
 
 // Restarted kills the server, which comes back with what it had, but for the
 // named databases; meanwhile is what happens in between.
-func (c *Cell) Restarted(r *RedisServer, meanwhile func(), without ...string) {
-	c.T.Helper()
-	c.Do("APPL_DB", "SAVE")
-	r.Kill()
-	c.HangUp()
+func (sw *Switch) RestartRedis(r *RedisServer, meanwhile func(), without ...string) {
+	sw.T.Helper()
+	sw.Do("APPL_DB", "SAVE")
+	r.Stop()
+	sw.CloseConns()
 	meanwhile()
 	if len(without) > 0 {
 		// A second server makes the file that the first will find.
-		aux, port := &RedisServer{}, c.Places[without[0]].port+1
-		c.Must("start a second server", aux.Start(place{socket: RedisDir + "/second.sock", port: port}))
+		aux, port := &RedisServer{}, sw.Databases[without[0]].Port+1
+		sw.NoError("start a second server", aux.Start(Database{Socket: RedisDir + "/second.sock", Port: port}))
 		for _, name := range without {
-			c.Places["second"] = place{Number: c.Places[name].Number, port: port}
-			c.Do("second", "FLUSHDB")
-			c.HangUp()
+			sw.Databases["second"] = Database{Number: sw.Databases[name].Number, Port: port}
+			sw.Do("second", "FLUSHDB")
+			sw.CloseConns()
 		}
-		c.Do("second", "SAVE")
-		c.HangUp()
+		sw.Do("second", "SAVE")
+		sw.CloseConns()
 		aux.Stop()
 	}
-	c.Must("restart", r.Again())
+	sw.NoError("restart", r.Restart())
 }
 
 // FaultLasts is how long a fault is in force: for the daemon to run into it, to
 // reconnect, and to run into it again.
-const FaultLasts = 300 * time.Millisecond
+const FaultDuration = 300 * time.Millisecond
 
 // Through changes links while a fault is in force, and checks the recovery.
-func (c *Cell) Through(d *Program, what string, begin, end func()) {
-	c.T.Helper()
-	stop := c.Churn()
+func (sw *Switch) ChangeLinksDuring(d *Daemon, what string, begin, end func()) {
+	sw.T.Helper()
+	stop := sw.Churn()
 	begin()
-	c.Must("set down", c.Links.SetUp(PortName(2), false))
-	c.Must("delete", c.Links.Delete(PortName(1)))
-	time.Sleep(FaultLasts)
-	c.AddPort(PortName(1))
-	c.Must("set up", c.Links.SetUp(PortName(2), true))
+	sw.NoError("set down", sw.Links.SetUp(PortName(2), false))
+	sw.NoError("delete", sw.Links.Delete(PortName(1)))
+	time.Sleep(FaultDuration)
+	sw.AddPort(PortName(1))
+	sw.NoError("set up", sw.Links.SetUp(PortName(2), true))
 	stop()
 	end()
-	c.Recovered(what)
-	c.Survived(d)
+	sw.AwaitRecovery(what)
+	sw.CheckAlive(d)
 }

@@ -5,4 +5,4 @@ import (
 )
 
 // HealthLingers is how long a reason stays after its end.
-const HealthLingers = 2 * time.Second
+const ReasonHold = 2 * time.Second

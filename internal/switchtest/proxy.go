@@ -42,23 +42,23 @@ type proxyLink struct {
 }
 
 // NewProxyCell is a cell whose daemon reaches its server through a proxy.
-func NewProxyCell(t *testing.T) (*Cell, *Proxy) {
+func NewWithProxy(t *testing.T) (*Switch, *Proxy) {
 	t.Helper()
-	c := EnterCell(t)
-	if c == nil {
+	sw := NewWithoutDatabase(t)
+	if sw == nil {
 		return nil, nil
 	}
-	c.WriteMap(UsualMap)
-	at := c.Places["APPL_DB"]
+	sw.WriteDatabaseMap(DefaultMap)
+	at := sw.Databases["APPL_DB"]
 	p := &Proxy{upstream: RedisDir + "/upstream.sock", links: make(map[*proxyLink]bool)}
-	s := NewServer(t)
-	c.Must("start the database", s.Start(place{socket: p.upstream, port: at.port}))
+	s := NewDatabaseServer(t)
+	sw.NoError("start the database", s.Start(Database{Socket: p.upstream, Port: at.Port}))
 	t.Cleanup(s.Stop)
-	l, err := net.Listen("unix", at.socket)
-	c.Must("start the proxy", err)
+	l, err := net.Listen("unix", at.Socket)
+	sw.NoError("start the proxy", err)
 	t.Cleanup(func() { l.Close() })
 	go p.serve(l)
-	return c, p
+	return sw, p
 }
 
 func (p *Proxy) serve(l net.Listener) {
@@ -133,7 +133,7 @@ func (p *Proxy) AwaitIdle(t *testing.T, moment time.Duration) {
 	const longer = time.Second
 	var last [2]int
 	since := time.Now()
-	Eventually(t, Patience, func() string {
+	Eventually(t, Timeout, func() string {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.passed != last {

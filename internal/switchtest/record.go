@@ -7,7 +7,7 @@ import (
 )
 
 // Patience is how long a test waits for what has no limit of its own.
-const Patience = 10 * time.Second
+const Timeout = 10 * time.Second
 
 // Record is an append-only list, filled by one goroutine and looked at by
 // others: log lines, notifications, commands seen by MONITOR.
@@ -47,7 +47,7 @@ func (r *Record[T]) From(n int) ([]T, <-chan struct{}) {
 
 // Await waits until an item after the first n satisfies cond and returns it.
 func (r *Record[T]) Await(n int, limit time.Duration, cond func(T) bool) (item T, ok bool) {
-	watch := StartWatch()
+	watch := StartStopwatch()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for {
@@ -74,7 +74,7 @@ func (r *Record[T]) Await(n int, limit time.Duration, cond func(T) bool) (item T
 // that took; the test fails with its last answer if it takes longer than limit.
 func Eventually(t *testing.T, limit time.Duration, check func() string) time.Duration {
 	t.Helper()
-	watch := StartWatch()
+	watch := StartStopwatch()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -91,7 +91,7 @@ func Eventually(t *testing.T, limit time.Duration, check func() string) time.Dur
 }
 
 // Throughout fails the test if check returns anything but "" for a while.
-func Throughout(t *testing.T, while time.Duration, check func() string) {
+func Consistently(t *testing.T, while time.Duration, check func() string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -16,7 +16,7 @@ import (
 )
 
 // Decoded is the document of a run with --json.
-func (r Ran) Decoded(t *testing.T) statusview.Report {
+func (r CommandResult) Report(t *testing.T) statusview.Report {
 	t.Helper()
 	var d statusview.Report
 	if err := json.Unmarshal([]byte(r.Stdout), &d); err != nil || r.Code != daemon.ExitOK || d.Schema != statusview.ReportSchema {
@@ -30,7 +30,7 @@ func (r Ran) Decoded(t *testing.T) statusview.Report {
 // wait4(2) counts the memory of the process that forks as that of its child.
 func RunMeasured(t *testing.T, command ...string) (out string, code int, peak int64) {
 	t.Helper()
-	Require(t, "python3")
+	RequireCommand(t, "python3")
 	const small = `
 import resource, subprocess, sys
 ended = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -51,15 +51,15 @@ sys.stdout.buffer.write(ended.stdout)
 }
 
 // Ran is one run of a command to its end.
-type Ran struct {
+type CommandResult struct {
 	Code           int
 	Stdout, Stderr string
-	Took           time.Duration
+	Duration       time.Duration
 }
 
 // RunCommand runs the binary with an environment of its own, beside PATH and a
 // UTF-8 locale.
-func RunCommand(t *testing.T, binary string, env []string, args ...string) Ran {
+func RunCommand(t *testing.T, binary string, env []string, args ...string) CommandResult {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(binary, args...)
@@ -70,17 +70,17 @@ func RunCommand(t *testing.T, binary string, env []string, args ...string) Ran {
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatalf("run %q: %v", args, err)
 	}
-	return Ran{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(begun)}
+	return CommandResult{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(begun)}
 }
 
 // Status runs "portsyncd status".
-func (c *Cell) Status(env []string, args ...string) Ran {
-	c.T.Helper()
-	return RunCommand(c.T, c.Binary, env, append([]string{"status"}, args...)...)
+func (sw *Switch) RunStatus(env []string, args ...string) CommandResult {
+	sw.T.Helper()
+	return RunCommand(sw.T, sw.Binary, env, append([]string{"status"}, args...)...)
 }
 
 // Answers fails the test unless a run printed a status of two ports.
-func (r Ran) Answers(t *testing.T, what string) {
+func (r CommandResult) CheckStatus(t *testing.T, what string) {
 	t.Helper()
 	if r.Code != daemon.ExitOK || r.Stderr != "" || !strings.Contains(r.Stdout, "health     healthy") || !strings.Contains(r.Stdout, "\nEthernet4 ") {
 		t.Errorf("%s: status %d, stderr %q\n%s", what, r.Code, r.Stderr, r.Stdout)
@@ -89,7 +89,7 @@ func (r Ran) Answers(t *testing.T, what string) {
 
 // Refuses fails the test unless a run ended with code, one line on stderr that
 // has all of the words, and nothing on stdout.
-func (r Ran) Refuses(t *testing.T, what string, code int, words ...string) {
+func (r CommandResult) CheckFailure(t *testing.T, what string, code int, words ...string) {
 	t.Helper()
 	if r.Code != code || r.Stdout != "" || strings.Count(r.Stderr, "\n") != 1 {
 		t.Errorf("%s: status %d, stdout %.200q, stderr %q, want status %d and one line", what, r.Code, r.Stdout, r.Stderr, code)

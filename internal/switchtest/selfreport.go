@@ -23,13 +23,13 @@ type SelfReport struct {
 	Health  healthFacts
 	Metrics Exposition         // /metrics
 	json    map[string]float64 // /metrics.json, by series as in the text
-	ports   []ShownPort        // /ports
+	ports   []ReportedPort     // /ports
 	Status  statusFacts        // /status
 	page    string             // /
 }
 
 // ShownPort is a port in /ports and in /status.
-type ShownPort struct {
+type ReportedPort struct {
 	Name        string
 	State       string
 	Present     bool
@@ -46,8 +46,8 @@ type ShownPort struct {
 
 // UnmarshalJSON takes the name from name_hex where the document has one, because JSON
 // cannot hold bytes that are not UTF-8.
-func (p *ShownPort) UnmarshalJSON(text []byte) error {
-	type plain ShownPort // without this method
+func (p *ReportedPort) UnmarshalJSON(text []byte) error {
+	type plain ReportedPort // without this method
 	document := struct {
 		*plain
 		NameHex string `json:"name_hex"`
@@ -62,13 +62,13 @@ func (p *ShownPort) UnmarshalJSON(text []byte) error {
 
 // ShownName returns a port's name as labels show it: bytes that are not UTF-8, and
 // characters that cannot be seen, are spelled. It knows those of awkwardPorts.
-func ShownName(name string) string {
+func LabelValue(name string) string {
 	return strings.NewReplacer("\xff", `\xff`, "\xfe", `\xfe`, "\x01", `\x01`).Replace(name)
 }
 
 // portLabel returns the label of a port's series in the text format.
 func portLabel(name string) string {
-	return labelText(map[string]string{"port": ShownName(name)})
+	return labelText(map[string]string{"port": LabelValue(name)})
 }
 
 // healthFacts is /healthz as JSON.
@@ -101,7 +101,7 @@ type statusFacts struct {
 		ConfigDone bool `json:"port_config_done"`
 		InitDone   bool `json:"port_init_done"`
 	}
-	Ports     []ShownPort
+	Ports     []ReportedPort
 	Pending   []struct{ What, Why string }
 	Databases []struct {
 		Name, Error string
@@ -116,11 +116,11 @@ type statusFacts struct {
 }
 
 // SelfReport reads what the daemon says about itself.
-func (s *Site) SelfReport() (r SelfReport, err error) {
+func (client *Client) SelfReport() (r SelfReport, err error) {
 	read := func(path string, v any, headers ...string) {
-		var a Answer
+		var a Response
 		if err == nil {
-			a, err = s.Try(http.MethodGet, path, headers...)
+			a, err = client.TryRequest(http.MethodGet, path, headers...)
 		}
 		switch {
 		case err != nil:
@@ -136,7 +136,7 @@ func (s *Site) SelfReport() (r SelfReport, err error) {
 			}
 		}
 	}
-	var ports struct{ Ports []ShownPort }
+	var ports struct{ Ports []ReportedPort }
 	var families jsonFamilies
 	read("/healthz", &r.Health, "Accept: application/json")
 	read("/metrics", nil, "Accept: text/plain")
@@ -205,11 +205,11 @@ func (e Exposition) sum(prefixes ...string) (sum float64) {
 
 // restless are series that differ from one reading to the next although nothing
 // happens to ports.
-var restless = regexp.MustCompile(`^(process_|go_|portsyncd_http_|portsyncd_snapshot_|portsyncd_log_|portsyncd_push_|portsyncd_build_info)`)
+var unstableSeries = regexp.MustCompile(`^(process_|go_|portsyncd_http_|portsyncd_snapshot_|portsyncd_log_|portsyncd_push_|portsyncd_build_info)`)
 
 // Disagreement says where the documents of a report contradict one another, ""
 // if they do not.
-func (r *SelfReport) Disagreement() string {
+func (r *SelfReport) Inconsistency() string {
 	var wrong []string
 	differ := func(what string, got, want any) {
 		if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
@@ -221,41 +221,41 @@ func (r *SelfReport) Disagreement() string {
 	differ("health of /status and /healthz", fmt.Sprint(r.Status.Health.Status, r.Status.Health.Score, r.Status.Health.codes()),
 		fmt.Sprint(r.Health.Status, r.Health.Score, r.Health.codes()))
 	differ("ok of /healthz and its status", r.Health.OK, r.Health.Status != portsync.Unhealthy)
-	differ("portsyncd_healthy and /healthz", m["portsyncd_healthy"], Bit(r.Health.OK))
+	differ("portsyncd_healthy and /healthz", m["portsyncd_healthy"], BoolToInt(r.Health.OK))
 	score := 100
 	for _, c := range portsync.HealthCodes {
 		isReason := slices.Contains(r.Health.codes(), c.Code)
 		if isReason {
 			score -= c.Deduction
 		}
-		differ("portsyncd_health_reason of "+c.Code+" and /healthz", m[fmt.Sprintf("portsyncd_health_reason{code=%q}", c.Code)], Bit(isReason))
+		differ("portsyncd_health_reason of "+c.Code+" and /healthz", m[fmt.Sprintf("portsyncd_health_reason{code=%q}", c.Code)], BoolToInt(isReason))
 	}
 	differ("score and the deductions", r.Health.Score, max(score, 0))
 
 	for series, value := range m {
-		if other, ok := r.json[series]; ok && !restless.MatchString(series) {
+		if other, ok := r.json[series]; ok && !unstableSeries.MatchString(series) {
 			differ(series+" in JSON and text", other, value)
 		}
 	}
 	s := &r.Status
 	differ("backlog of /status and portsyncd_backlog_ports", s.Backlog.Ports, m["portsyncd_backlog_ports"])
 	differ("backlog of /status and portsyncd_backlog_events", s.Backlog.Events, m["portsyncd_backlog_events"])
-	differ("PortConfigDone of /status and the series", Bit(s.Start.ConfigDone), m["portsyncd_port_config_done"])
-	differ("PortInitDone of /status and the series", Bit(s.Start.InitDone), m["portsyncd_port_init_done"])
-	differ("ready of /status and the series", Bit(s.Start.Ready), m["portsyncd_ready"])
+	differ("PortConfigDone of /status and the series", BoolToInt(s.Start.ConfigDone), m["portsyncd_port_config_done"])
+	differ("PortInitDone of /status and the series", BoolToInt(s.Start.InitDone), m["portsyncd_port_init_done"])
+	differ("ready of /status and the series", BoolToInt(s.Start.Ready), m["portsyncd_ready"])
 	for _, db := range s.Databases {
-		differ(db.Name+" of /status and the series", Bit(db.Up), m[`portsyncd_component_up{component="database"}`])
+		differ(db.Name+" of /status and the series", BoolToInt(db.Up), m[`portsyncd_component_up{component="database"}`])
 	}
-	differ("time of a sync of /status and that it is over", Bit(s.Start.SyncNanos > 0), m["portsyncd_ready"])
+	differ("time of a sync of /status and that it is over", BoolToInt(s.Start.SyncNanos > 0), m["portsyncd_ready"])
 	differ("last resync of /status and the series", s.Start.LastResync != nil, r.Metrics.Samples["portsyncd_resync_duration_seconds_count"] > 0)
 	differ("last audit of /status and the series", s.Start.LastAudit != nil, m["portsyncd_audits_total"] > 0)
 	differ("kind of start and that it is decided", s.Start.Kind != "", s.Start.Ready || s.Start.Kind != "")
-	differ("a time of progress and that the daemon is ready", Bit(m["portsyncd_last_progress_timestamp_seconds"] > 0), m["portsyncd_ready"])
+	differ("a time of progress and that the daemon is ready", BoolToInt(m["portsyncd_last_progress_timestamp_seconds"] > 0), m["portsyncd_ready"])
 	progress, _ := s.Counts["last_progress"].(string)
 	differ("last progress of /status and the series", progress != "", m["portsyncd_last_progress_timestamp_seconds"] > 0)
 	up := 0
 	for _, p := range r.ports {
-		up += BitOf(p.Oper)
+		up += UpToInt(p.Oper)
 		if changed := m["portsyncd_port_last_change_timestamp_seconds"+portLabel(p.Name)]; p.Index != 0 {
 			if shown := float64(p.LastChange.UnixNano()) / 1e9; math.Abs(shown-changed) > 1e-3 {
 				differ("last change of "+p.Name+" in /ports and the series", shown, changed)
@@ -286,7 +286,7 @@ func (r *SelfReport) Disagreement() string {
 		differ("events of the last hour and in all", events, counts["events"])
 		differ("writes of the last hour and in all", writes, counts["writes"])
 	}
-	wrong = append(wrong, r.pageDisagreement(counts)...)
+	wrong = append(wrong, r.pageInconsistency(counts)...)
 	slices.Sort(wrong)
 	return strings.Join(wrong, "\n")
 }
@@ -295,7 +295,7 @@ func (r *SelfReport) Disagreement() string {
 var pageTile = regexp.MustCompile(`<dt>([^<]*)</dt><dd>(?:<b>)?([^<]*)(?:</b>)?(?: <span>([^<]*)</span>)?</dd>`)
 
 // pageDisagreement says where the page contradicts the status.
-func (r *SelfReport) pageDisagreement(counts map[string]float64) (wrong []string) {
+func (r *SelfReport) pageInconsistency(counts map[string]float64) (wrong []string) {
 	differ := func(what string, got, want any) {
 		if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
 			wrong = append(wrong, fmt.Sprintf("%s on the page and in /status: %s and %s", what, g, w))

@@ -17,21 +17,21 @@ import (
 )
 
 // WantedReport is what a daemon has to say about itself.
-type WantedReport struct {
-	Ports  map[string]ShownPort // by name, without the time of the last change
-	Series map[string]float64
-	Must   []string // reasons of health that there have to be
-	May    []string // and those that there may be
+type ExpectedReport struct {
+	Ports           map[string]ReportedPort // by name, without the time of the last change
+	Series          map[string]float64
+	RequiredReasons []string // reasons of health that there have to be
+	AllowedReasons  []string // and those that there may be
 	// pending are the names of what is waited for; nil: not compared.
 	Pending []string
 	// awaited is false if it is not known which ports PortInitDone waits for.
-	Awaited bool
+	PendingKnown bool
 }
 
 // portSeries are the series of a port that follow from what /ports shows of it.
-func (p *ShownPort) portSeries() map[string]float64 {
-	values := map[string]float64{"present": float64(Bit(p.Present)), "written": float64(Bit(p.Written)),
-		"admin_up": float64(BitOf(p.Admin)), "oper_up": float64(BitOf(p.Oper)), "mtu_bytes": float64(p.MTU)}
+func (p *ReportedPort) portSeries() map[string]float64 {
+	values := map[string]float64{"present": float64(BoolToInt(p.Present)), "written": float64(BoolToInt(p.Written)),
+		"admin_up": float64(UpToInt(p.Admin)), "oper_up": float64(UpToInt(p.Oper)), "mtu_bytes": float64(p.MTU)}
 	if p.Index != 0 { // else they keep what they last were
 		values["carrier_up_changes_total"] = float64(p.CarrierUp)
 		values["carrier_down_changes_total"] = float64(p.CarrierDown)
@@ -45,17 +45,17 @@ func (p *ShownPort) portSeries() map[string]float64 {
 
 // Against says how a report is not what is wanted, "" if it is. It does not look
 // at health.
-func (r *SelfReport) Against(w *WantedReport) string {
+func (r *SelfReport) Compare(w *ExpectedReport) string {
 	var wrong []string
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	series, seen, labels := maps.Clone(w.Series), make(map[string]bool), make(map[string]bool)
 	for _, got := range r.ports {
 		seen[got.Name], labels[portLabel(got.Name)] = true, true
 		want, known := w.Ports[got.Name]
-		if !known && !w.Awaited && got.Awaited { // a port that CONFIG_DB had at the start
-			want, known = ShownPort{Name: got.Name, State: "pending", Awaited: true, Written: true}, true
+		if !known && !w.PendingKnown && got.Awaited { // a port that CONFIG_DB had at the start
+			want, known = ReportedPort{Name: got.Name, State: "pending", Awaited: true, Written: true}, true
 		}
-		if !w.Awaited {
+		if !w.PendingKnown {
 			want.Awaited = got.Awaited
 		}
 		if want.State == "" && !got.Present { // the history decides whether it is pending or absent
@@ -97,15 +97,15 @@ func (r *SelfReport) Against(w *WantedReport) string {
 }
 
 // sick says how the health of a report is not what is wanted.
-func (r *SelfReport) sick(w *WantedReport) string {
+func (r *SelfReport) healthProblem(w *ExpectedReport) string {
 	codes := r.Health.codes()
-	for _, code := range w.Must {
+	for _, code := range w.RequiredReasons {
 		if !slices.Contains(codes, code) {
 			return fmt.Sprintf("health lacks %s: %+v", code, r.Health)
 		}
 	}
 	for _, code := range codes {
-		if !slices.Contains(w.Must, code) && !slices.Contains(w.May, code) {
+		if !slices.Contains(w.RequiredReasons, code) && !slices.Contains(w.AllowedReasons, code) {
 			return fmt.Sprintf("health has %s: %+v", code, r.Health)
 		}
 	}
@@ -113,7 +113,7 @@ func (r *SelfReport) sick(w *WantedReport) string {
 }
 
 // told says how the status line of the service manager is not what health is.
-func (d *Program) told(r *SelfReport) string {
+func (d *Daemon) statusLineProblem(r *SelfReport) string {
 	text := d.LastStatus()
 	word, _, sick := strings.Cut(text, ", score ")
 	if !sick && r.Health.Status == portsync.Healthy {
@@ -132,15 +132,15 @@ func (d *Program) told(r *SelfReport) string {
 
 // KernelFacts returns the ports of the kernel, by name, with what /ports shows of
 // each interface.
-func (c *Cell) KernelFacts() map[string]ShownPort {
-	c.T.Helper()
-	all := make(map[string]ShownPort)
-	c.Must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+func (sw *Switch) KernelPorts() map[string]ReportedPort {
+	sw.T.Helper()
+	all := make(map[string]ReportedPort)
+	sw.NoError("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		name := string(l.Name)
-		if !IsPortName(name) || c.Old[l.Index] || string(l.Kind) == "team" {
+		if !IsPortName(name) || sw.IgnoredLinks[l.Index] || string(l.Kind) == "team" {
 			return
 		}
-		all[name] = ShownPort{
+		all[name] = ReportedPort{
 			Name: name, Index: l.Index, MTU: l.MTU,
 			Admin: UpOrDown(l.Flags&unix.IFF_UP != 0), Oper: UpOrDown(l.Flags&unix.IFF_RUNNING != 0),
 			CarrierUp: l.CarrierUp, CarrierDown: l.CarrierDown,
@@ -150,7 +150,7 @@ func (c *Cell) KernelFacts() map[string]ShownPort {
 }
 
 // AtRest are the series of a daemon that has nothing left to do.
-func AtRest() map[string]float64 {
+func IdleSeries() map[string]float64 {
 	return map[string]float64{
 		"portsyncd_backlog_ports": 0, "portsyncd_backlog_events": 0, "portsyncd_ready": 1,
 		`portsyncd_component_up{component="database"}`: 1, `portsyncd_component_up{component="kernel"}`: 1,
@@ -160,15 +160,15 @@ func AtRest() map[string]float64 {
 
 // configuredNow returns the names of the ports that CONFIG_DB has. A key that is no
 // hash is no port.
-func (c *Cell) configuredNow() map[string]bool {
-	c.T.Helper()
-	db := c.Conn("CONFIG_DB")
+func (sw *Switch) configuredNow() map[string]bool {
+	sw.T.Helper()
+	db := sw.Conn("CONFIG_DB")
 	keys, err := db.Keys(ConfigPort + "*")
-	c.Must("list the ports", err)
+	sw.NoError("list the ports", err)
 	for _, key := range keys {
 		db.Send("HLEN", key)
 	}
-	c.Must("ask for the length of the rows", db.Flush())
+	sw.NoError("ask for the length of the rows", db.Flush())
 	names := make(map[string]bool)
 	for _, key := range keys {
 		r, err := db.Receive()
@@ -176,7 +176,7 @@ func (c *Cell) configuredNow() map[string]bool {
 		if errors.As(err, &refused) {
 			continue
 		}
-		c.Must("read the length of "+key, err)
+		sw.NoError("read the length of "+key, err)
 		if r.Int > 0 {
 			names[strings.TrimPrefix(key, ConfigPort)] = true
 		}
@@ -186,16 +186,16 @@ func (c *Cell) configuredNow() map[string]bool {
 
 // WantedReport is what the kernel and the databases say that a daemon has to say,
 // if it has nothing left to do.
-func (c *Cell) WantedReport() *WantedReport {
-	c.T.Helper()
-	w := &WantedReport{Ports: make(map[string]ShownPort), Series: AtRest()}
-	configured := c.configuredNow()
+func (sw *Switch) ExpectedReport() *ExpectedReport {
+	sw.T.Helper()
+	w := &ExpectedReport{Ports: make(map[string]ReportedPort), Series: IdleSeries()}
+	configured := sw.configuredNow()
 	for name := range configured {
-		w.Ports[name] = ShownPort{Name: name, Configured: true, Written: true}
+		w.Ports[name] = ReportedPort{Name: name, Configured: true, Written: true}
 	}
 	present := 0
-	for name, p := range c.KernelFacts() {
-		row := c.Row("STATE_DB", StatePort+name)
+	for name, p := range sw.KernelPorts() {
+		row := sw.Row("STATE_DB", StatePort+name)
 		p.Configured = configured[name]
 		if row["netdev_oper_status"] != "" {
 			p.State = "present"
@@ -209,8 +209,8 @@ func (c *Cell) WantedReport() *WantedReport {
 	}
 	w.Series["portsyncd_ports_present"] = float64(present)
 	w.Series["portsyncd_ports_configured"] = float64(len(configured))
-	if c.Exists("APPL_DB", ApplPort+InitDone) {
-		w.Awaited = true
+	if sw.Exists("APPL_DB", ApplPort+InitDone) {
+		w.PendingKnown = true
 		w.Series["portsyncd_ports_pending"] = 0
 	}
 	return w
@@ -218,61 +218,61 @@ func (c *Cell) WantedReport() *WantedReport {
 
 // ReportWithin is how long a report may take to be right, reasons of health that
 // linger included.
-const ReportWithin = HealthLingers + 2*time.Second*RaceFactor
+const SelfReportTimeout = ReasonHold + 2*time.Second*RaceFactor
 
 // Truthful waits until the daemon says about itself what is so, as the kernel and
 // the databases have it: all documents agree, nothing is waited for, health has no
 // reason but those that may be there, and the watchdog is fed.
-func (c *Cell) Truthful(d *Program, may ...string) {
-	c.T.Helper()
-	c.TruthfulAt(NewSite(c.T, HttpAddress), d, may...)
+func (sw *Switch) CheckSelfReport(d *Daemon, may ...string) {
+	sw.T.Helper()
+	sw.CheckSelfReportAt(NewClient(sw.T, HTTPAddress), d, may...)
 }
 
 // TruthfulAt is truthful for a daemon that serves elsewhere.
-func (c *Cell) TruthfulAt(s *Site, d *Program, may ...string) {
-	c.T.Helper()
-	Eventually(c.T, ReportWithin, func() string {
-		w := c.WantedReport()
-		w.May = slices.Clone(may)
+func (sw *Switch) CheckSelfReportAt(client *Client, d *Daemon, may ...string) {
+	sw.T.Helper()
+	Eventually(sw.T, SelfReportTimeout, func() string {
+		w := sw.ExpectedReport()
+		w.AllowedReasons = slices.Clone(may)
 		for _, p := range w.Ports {
 			if p.Configured && p.Index == 0 {
-				w.May = append(w.May, "ports_missing") // after a while
+				w.AllowedReasons = append(w.AllowedReasons, "ports_missing") // after a while
 			}
 		}
-		if _, drops := c.NetlinkSocket(); drops > 0 {
-			w.May = append(w.May, "overrun")
+		if _, drops := sw.NetlinkSocket(); drops > 0 {
+			w.AllowedReasons = append(w.AllowedReasons, "overrun")
 		}
-		return c.Untrue(s, d, w)
+		return sw.SelfReportProblem(client, d, w)
 	})
-	c.Fed(d)
+	sw.AwaitWatchdog(d)
 }
 
 // Shown waits until the daemon shows the ports as the kernel and the databases have
 // them, in all of its documents. It does not look at health, of which reasons
 // linger.
-func (c *Cell) Shown() {
-	c.T.Helper()
-	s := NewSite(c.T, HttpAddress)
-	Eventually(c.T, Patience, func() string {
-		r, err := s.SelfReport()
+func (sw *Switch) AwaitReportedPorts() {
+	sw.T.Helper()
+	client := NewClient(sw.T, HTTPAddress)
+	Eventually(sw.T, Timeout, func() string {
+		r, err := client.SelfReport()
 		if err != nil {
 			return err.Error()
 		}
-		if wrong := r.Against(c.WantedReport()); wrong != "" {
+		if wrong := r.Compare(sw.ExpectedReport()); wrong != "" {
 			return wrong
 		}
-		return r.Disagreement()
+		return r.Inconsistency()
 	})
 }
 
 // Untrue says what is not true of what a daemon says.
-func (c *Cell) Untrue(s *Site, d *Program, w *WantedReport) string {
-	c.T.Helper()
-	r, err := s.SelfReport()
+func (sw *Switch) SelfReportProblem(client *Client, d *Daemon, w *ExpectedReport) string {
+	sw.T.Helper()
+	r, err := client.SelfReport()
 	if err != nil {
 		return err.Error()
 	}
-	for _, problem := range []string{r.Against(w), r.Disagreement(), r.sick(w), d.told(&r)} {
+	for _, problem := range []string{r.Compare(w), r.Inconsistency(), r.healthProblem(w), d.statusLineProblem(&r)} {
 		if problem != "" {
 			return problem
 		}
@@ -281,12 +281,12 @@ func (c *Cell) Untrue(s *Site, d *Program, w *WantedReport) string {
 }
 
 // Fed waits for a sign of life to the watchdog.
-func (c *Cell) Fed(d *Program) {
-	c.T.Helper()
-	if !d.watched {
+func (sw *Switch) AwaitWatchdog(d *Daemon) {
+	sw.T.Helper()
+	if !d.watchdog {
 		return
 	}
-	if _, ok := d.States.Await(d.States.Len(), 4*FeedEvery*RaceFactor, func(s string) bool { return s == "WATCHDOG=1" }); !ok {
-		c.T.Fatalf("the watchdog is not fed within %v", 4*FeedEvery*RaceFactor)
+	if _, ok := d.Notifications.Await(d.Notifications.Len(), 4*WatchdogInterval*RaceFactor, func(s string) bool { return s == "WATCHDOG=1" }); !ok {
+		sw.T.Fatalf("the watchdog is not fed within %v", 4*WatchdogInterval*RaceFactor)
 	}
 }

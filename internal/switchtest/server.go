@@ -19,8 +19,8 @@ import (
 
 // dbServer is what serves the databases of a cell, at a unix socket and at a TCP
 // port.
-type dbServer interface {
-	Start(at place) error
+type DatabaseServer interface {
+	Start(at Database) error
 	Stop()
 }
 
@@ -29,18 +29,18 @@ const databases = 32
 
 // NewServer returns a real Redis, or the in-memory database where there is none
 // or PORTSYNCD_TEST_DB asks for it.
-func NewServer(t *testing.T) dbServer {
+func NewDatabaseServer(t *testing.T) DatabaseServer {
 	t.Helper()
 	switch kind := os.Getenv("PORTSYNCD_TEST_DB"); kind {
 	case "lab":
-		return newLab()
+		return newLabServer()
 	case "redis":
-		return NewRedis(t)
+		return NewRedisServer(t)
 	case "":
 		if _, err := exec.LookPath("redis-server"); err != nil && os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") != "1" {
-			return newLab()
+			return newLabServer()
 		}
-		return NewRedis(t)
+		return NewRedisServer(t)
 	default:
 		t.Fatalf("PORTSYNCD_TEST_DB is %q, want redis or lab", kind)
 		return nil
@@ -50,10 +50,10 @@ func NewServer(t *testing.T) dbServer {
 // RedisServer is a redis-server process without persistence.
 type RedisServer struct {
 	Cmd *exec.Cmd
-	at  place
+	at  Database
 }
 
-func NewRedis(t *testing.T) *RedisServer {
+func NewRedisServer(t *testing.T) *RedisServer {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil || os.Getenv("PORTSYNCD_TEST_DB") == "lab" {
 		lab.Unavailable(t, "this test needs redis-server")
@@ -62,11 +62,11 @@ func NewRedis(t *testing.T) *RedisServer {
 }
 
 // Start returns when the server takes connections.
-func (r *RedisServer) Start(at place) error {
+func (r *RedisServer) Start(at Database) error {
 	r.at = at
-	r.Cmd = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(at.port),
-		"--unixsocket", at.socket, "--unixsocketperm", "777", "--databases", strconv.Itoa(databases),
-		"--save", "", "--appendonly", "no", "--notify-keyspace-events", "AKE", "--dir", filepath.Dir(at.socket))
+	r.Cmd = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(at.Port),
+		"--unixsocket", at.Socket, "--unixsocketperm", "777", "--databases", strconv.Itoa(databases),
+		"--save", "", "--appendonly", "no", "--notify-keyspace-events", "AKE", "--dir", filepath.Dir(at.Socket))
 	r.Cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := r.Cmd.StdoutPipe()
 	if err != nil {
@@ -83,7 +83,7 @@ func (r *RedisServer) Start(at place) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("redis-server: %w: %s", r.Cmd.Wait(), &said)
-		case bytes.Contains(said.Bytes(), []byte("connections at "+at.socket)):
+		case bytes.Contains(said.Bytes(), []byte("connections at "+at.Socket)):
 			go io.Copy(io.Discard, log)
 			return nil
 		}
@@ -91,10 +91,7 @@ func (r *RedisServer) Start(at place) error {
 }
 
 // Again starts the server anew, empty, after kill.
-func (r *RedisServer) Again() error { return r.Start(r.at) }
-
-// Kill ends the server as an out-of-memory killer would.
-func (r *RedisServer) Kill() { r.Stop() }
+func (r *RedisServer) Restart() error { return r.Start(r.at) }
 
 func (r *RedisServer) Stop() {
 	r.Cmd.Process.Kill()
@@ -109,16 +106,16 @@ func (r *RedisServer) Resume() { r.Cmd.Process.Signal(syscall.SIGCONT) }
 // LabServer is the in-memory database of package lab, in this process.
 type LabServer struct{ *lab.DB }
 
-func newLab() *LabServer {
+func newLabServer() *LabServer {
 	return &LabServer{lab.NewDB(lab.DBOptions{Databases: databases, Notify: "AKE"})}
 }
 
-func (s *LabServer) Start(at place) error {
-	unixListener, err := net.Listen("unix", at.socket)
+func (s *LabServer) Start(at Database) error {
+	unixListener, err := net.Listen("unix", at.Socket)
 	if err != nil {
 		return err
 	}
-	tcpListener, err := net.Listen("tcp", at.Tcp())
+	tcpListener, err := net.Listen("tcp", at.TCPAddress())
 	if err != nil {
 		return errors.Join(err, unixListener.Close())
 	}

@@ -7,14 +7,14 @@ import (
 )
 
 // EndsWithin is how soon the daemon is to die of the signal that asks it to.
-const EndsWithin = 5 * time.Second
+const ExitTimeout = 5 * time.Second
 
 // DiesBy sends a signal and looks that the daemon dies of it in time.
-func (d *Program) DiesBy(sig syscall.Signal, when string) (took time.Duration) {
+func (d *Daemon) EndBySignal(sig syscall.Signal, when string) (took time.Duration) {
 	d.t.Helper()
 	begin := time.Now()
 	d.Signal(sig)
-	status := d.Wait(EndsWithin)
+	status := d.Wait(ExitTimeout)
 	if !status.Signaled() || status.Signal() != sig {
 		d.t.Errorf("%s: wait status %#x, want the end by %v", when, int(status), sig)
 	}
@@ -23,6 +23,6 @@ func (d *Program) DiesBy(sig syscall.Signal, when string) (took time.Duration) {
 
 // Thorough reports whether a test takes its time: in the one run of CI that skips
 // nothing.
-func Thorough() bool {
+func LongRun() bool {
 	return os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" && !RaceEnabled
 }

@@ -36,7 +36,7 @@ func StopwatchAt(started time.Time, stalled time.Duration) Stopwatch {
 	return Stopwatch{started, stalled}
 }
 
-func StartWatch() Stopwatch { return Stopwatch{time.Now(), Stalled()} }
+func StartStopwatch() Stopwatch { return Stopwatch{time.Now(), StallTime()} }
 
 // Left returns how much of limit is left at least, 0 or less if it is over.
 func (w Stopwatch) Left(limit time.Duration) time.Duration {
@@ -44,22 +44,22 @@ func (w Stopwatch) Left(limit time.Duration) time.Duration {
 	if took <= limit {
 		return limit - took
 	}
-	return min(limit-took+Stalled()-w.stalled, stallFactor*limit-took)
+	return min(limit-took+StallTime()-w.stalled, stallFactor*limit-took)
 }
 
 // Stalled returns for how long tasks of the machine have been waiting for a
 // processor or the disk since the boot: "some" of the kernel's pressure stall
 // information (Documentation/accounting/psi.rst). It is 0 if the kernel has none.
-func Stalled() time.Duration {
+func StallTime() time.Duration {
 	longest := time.Duration(0)
 	for _, resource := range []string{"cpu", "io"} {
 		text, _ := os.ReadFile("/proc/pressure/" + resource)
-		longest = max(longest, SomeTotal(text))
+		longest = max(longest, ParsePressure(text))
 	}
 	return longest
 }
 
-func SomeTotal(pressure []byte) time.Duration {
+func ParsePressure(pressure []byte) time.Duration {
 	line, _, _ := bytes.Cut(pressure, []byte("\n"))
 	_, total, _ := bytes.Cut(line, []byte("total="))
 	us, _ := strconv.ParseInt(string(total), 10, 64)

@@ -24,54 +24,54 @@ import (
 
 // Keeper is a cell whose daemon has a configuration file and keeps its files in
 // the cell's directory.
-type Keeper struct {
-	*Cell
-	Conf    string // path of the configuration file
-	State   string // path of the state file
-	Storage string // the directory of all else
+type StorageSwitch struct {
+	*Switch
+	ConfigPath string // path of the configuration file
+	StatePath  string // path of the state file
+	StorageDir string // the directory of all else
 }
 
 // NewKeeper is NewCell with a place for files.
-func NewKeeper(t *testing.T) *Keeper {
+func NewWithStorage(t *testing.T) *StorageSwitch {
 	t.Helper()
-	c := NewCell(t)
-	if c == nil {
+	sw := New(t)
+	if sw == nil {
 		return nil
 	}
-	k := &Keeper{Cell: c, Conf: c.Dir + "/portsyncd.conf", State: c.Dir + "/state/port_state.json", Storage: c.Dir + "/metrics"}
-	k.Write("", "")
-	return k
+	s := &StorageSwitch{Switch: sw, ConfigPath: sw.Dir + "/portsyncd.conf", StatePath: sw.Dir + "/state/port_state.json", StorageDir: sw.Dir + "/metrics"}
+	s.WriteSettings("", "")
+	return s
 }
 
 // Write writes the configuration file, with more keys for two of its tables.
-func (k *Keeper) Write(warmRestart, metrics string) {
-	k.T.Helper()
-	WriteFile(k.T, k.Conf, fmt.Sprintf("[warm_restart]\nstate_file = %q\n%s\n[metrics]\nstorage_path = %q\n%s\n",
-		k.State, warmRestart, k.Storage, metrics))
+func (sw *StorageSwitch) WriteSettings(warmRestart, metrics string) {
+	sw.T.Helper()
+	WriteFile(sw.T, sw.ConfigPath, fmt.Sprintf("[warm_restart]\nstate_file = %q\n%s\n[metrics]\nstorage_path = %q\n%s\n",
+		sw.StatePath, warmRestart, sw.StorageDir, metrics))
 }
 
-func (k *Keeper) Launch() *Program {
-	k.T.Helper()
-	d := k.Start(Launch{Args: []string{"-c", k.Conf}})
+func (sw *StorageSwitch) StartConfigured() *Daemon {
+	sw.T.Helper()
+	d := sw.Start(StartOptions{Args: []string{"-c", sw.ConfigPath}})
 	d.AwaitReady()
 	return d
 }
 
 // Settle is BringUp with the configuration file, until the state file has all
 // ports as they are.
-func (k *Keeper) Settle(ports int) *Program {
-	k.T.Helper()
-	k.Configure(ports)
-	d := k.Launch()
-	k.Pop()
+func (sw *StorageSwitch) BringUpSaved(ports int) *Daemon {
+	sw.T.Helper()
+	sw.ConfigurePorts(ports)
+	d := sw.StartConfigured()
+	sw.PopPortTable()
 	for n := range ports {
-		k.AddPort(PortName(n))
+		sw.AddPort(PortName(n))
 	}
-	k.AwaitInitDone()
-	k.AwaitInStep(Patience)
-	Eventually(k.T, Patience, func() string {
+	sw.AwaitInitDone()
+	sw.AwaitInSync(Timeout)
+	Eventually(sw.T, Timeout, func() string {
 		up := 0
-		for _, p := range k.StoredPorts() {
+		for _, p := range sw.SavedPorts() {
 			if p.Oper {
 				up++
 			}
@@ -85,42 +85,44 @@ func (k *Keeper) Settle(ports int) *Program {
 }
 
 // StateFile is the state file for the test to read.
-func (k *Keeper) StateFile() *snapshot.File { return &snapshot.File{Path: k.State, Schema: 1} }
+func (sw *StorageSwitch) StateFile() *snapshot.File {
+	return &snapshot.File{Path: sw.StatePath, Schema: 1}
+}
 
 // StoredPorts returns what is in the state file, nil if it is of no use.
-func (k *Keeper) StoredPorts() []warmrestart.Port {
-	got, err := k.StateFile().Peek()
+func (sw *StorageSwitch) SavedPorts() []warmrestart.Port {
+	got, err := sw.StateFile().Peek()
 	if err != nil {
 		return nil
 	}
 	var body struct{ Ports []warmrestart.Port }
-	k.Must("read the state file", json.Unmarshal(got.Body, &body))
+	sw.NoError("read the state file", json.Unmarshal(got.Body, &body))
 	return body.Ports
 }
 
 // Memory is the body of metrics.json.
-type Memory struct {
+type MetricsFile struct {
 	Counters warmrestart.Counters
 	Restarts []warmrestart.Restart
 }
 
 // Stored returns what is in metrics.json.
-func (k *Keeper) Stored() Memory {
-	k.T.Helper()
-	f := snapshot.File{Path: k.Storage + "/metrics.json", Schema: 1}
+func (sw *StorageSwitch) ReadMetricsFile() MetricsFile {
+	sw.T.Helper()
+	f := snapshot.File{Path: sw.StorageDir + "/metrics.json", Schema: 1}
 	got, err := f.Peek()
-	k.Must("read metrics.json", err)
-	var m Memory
-	k.Must("read metrics.json", json.Unmarshal(got.Body, &m))
+	sw.NoError("read metrics.json", err)
+	var m MetricsFile
+	sw.NoError("read metrics.json", json.Unmarshal(got.Body, &m))
 	return m
 }
 
 // AwaitRecord waits until there are n records of starts and returns the last.
-func (k *Keeper) AwaitRecord(n int) warmrestart.Restart {
-	k.T.Helper()
-	var m Memory
-	Eventually(k.T, Patience, func() string {
-		if m = k.Stored(); len(m.Restarts) != n {
+func (sw *StorageSwitch) AwaitRestarts(n int) warmrestart.Restart {
+	sw.T.Helper()
+	var m MetricsFile
+	Eventually(sw.T, Timeout, func() string {
+		if m = sw.ReadMetricsFile(); len(m.Restarts) != n {
 			return fmt.Sprintf("%d records, want %d", len(m.Restarts), n)
 		}
 		return ""
@@ -129,7 +131,7 @@ func (k *Keeper) AwaitRecord(n int) warmrestart.Restart {
 }
 
 // Beside returns the files beside path whose name goes on with suffix.
-func Beside(t *testing.T, path, suffix string) []string {
+func FilesWithPrefix(t *testing.T, path, suffix string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(path + suffix + "*")
 	if err != nil {
@@ -139,7 +141,7 @@ func Beside(t *testing.T, path, suffix string) []string {
 }
 
 // Damage flips a bit in the middle of a file.
-func Damage(t *testing.T, path string) {
+func CorruptFile(t *testing.T, path string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -152,11 +154,11 @@ func Damage(t *testing.T, path string) {
 }
 
 // Reload has the daemon read its configuration file again.
-func (k *Keeper) Reload(d *Program) {
-	k.T.Helper()
-	n := d.States.Len()
+func (sw *StorageSwitch) Reload(d *Daemon) {
+	sw.T.Helper()
+	n := d.Notifications.Len()
 	d.Signal(syscall.SIGHUP)
-	d.AwaitState(n, Patience, "READY=1")
+	d.AwaitNotification(n, Timeout, "READY=1")
 }
 
 // Scrape returns the values on /metrics, by series. The listener is there soon
@@ -164,7 +166,7 @@ func (k *Keeper) Reload(d *Program) {
 func Scrape(t *testing.T) map[string]string {
 	t.Helper()
 	var text []byte
-	Eventually(t, Patience, func() string {
+	Eventually(t, Timeout, func() string {
 		client := http.Client{Timeout: 2 * time.Second}
 		response, err := client.Get("http://127.0.0.1:9101/metrics")
 		if err != nil {
@@ -192,19 +194,19 @@ func Samples(text string) map[string]string {
 }
 
 // TouchedRow is one write to a row, as a keyspace notification tells it.
-type TouchedRow struct{ Key, Event string }
+type RowEvent struct{ Key, Event string }
 
 // WatchRows records writes to the rows of PORT_TABLE in STATE_DB.
-func (c *Cell) WatchRows() *Record[TouchedRow] {
-	c.T.Helper()
-	at := c.Places["STATE_DB"]
-	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{Network: "tcp", Address: at.Tcp(), DB: at.Number, IOTimeout: Patience})
-	c.Must("connect", err)
-	c.T.Cleanup(func() { conn.Close() })
-	c.Must("subscribe", conn.PSubscribe(fmt.Sprintf("__keyspace@%d__:PORT_TABLE|*", at.Number)))
+func (sw *Switch) WatchRowEvents() *Record[RowEvent] {
+	sw.T.Helper()
+	at := sw.Databases["STATE_DB"]
+	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{Network: "tcp", Address: at.TCPAddress(), DB: at.Number, IOTimeout: Timeout})
+	sw.NoError("connect", err)
+	sw.T.Cleanup(func() { conn.Close() })
+	sw.NoError("subscribe", conn.PSubscribe(fmt.Sprintf("__keyspace@%d__:PORT_TABLE|*", at.Number)))
 	_, err = conn.ReceiveMessage()
-	c.Must("subscribe", err)
-	rows := new(Record[TouchedRow])
+	sw.NoError("subscribe", err)
+	rows := new(Record[RowEvent])
 	go func() {
 		for {
 			m, err := conn.ReceiveMessage()
@@ -212,7 +214,7 @@ func (c *Cell) WatchRows() *Record[TouchedRow] {
 				return
 			}
 			_, key, _ := bytes.Cut(m.Channel, []byte("|"))
-			rows.Add(TouchedRow{string(key), string(m.Payload.Str)})
+			rows.Add(RowEvent{string(key), string(m.Payload.Str)})
 		}
 	}()
 	return rows
@@ -220,16 +222,16 @@ func (c *Cell) WatchRows() *Record[TouchedRow] {
 
 // UntilNow returns what was written so far: a write of the test's own marks the
 // end.
-func (c *Cell) UntilNow(rows *Record[TouchedRow]) []TouchedRow {
-	c.T.Helper()
+func (sw *Switch) RowEventsSoFar(rows *Record[RowEvent]) []RowEvent {
+	sw.T.Helper()
 	const mark = "mark" // a row that the daemon has no business with
 	n := rows.Len()
-	c.Do("STATE_DB", "HSET", "PORT_TABLE|"+mark, "state", "ok")
-	if _, ok := rows.Await(n, Patience, func(r TouchedRow) bool { return r.Key == mark }); !ok {
-		c.T.Fatal("no notification of the test's own write")
+	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+mark, "state", "ok")
+	if _, ok := rows.Await(n, Timeout, func(r RowEvent) bool { return r.Key == mark }); !ok {
+		sw.T.Fatal("no notification of the test's own write")
 	}
 	all, _ := rows.From(0)
-	var others []TouchedRow
+	var others []RowEvent
 	for _, r := range all {
 		if r.Key != mark {
 			others = append(others, r)
@@ -239,11 +241,11 @@ func (c *Cell) UntilNow(rows *Record[TouchedRow]) []TouchedRow {
 }
 
 // WatchLinks records the names of ports that the kernel reports as down.
-func (c *Cell) WatchLinks() *Record[string] {
-	c.T.Helper()
+func (sw *Switch) WatchLinksDown() *Record[string] {
+	sw.T.Helper()
 	conn, err := netlinkraw.Dial(netlinkraw.Config{})
-	c.Must("open a netlink socket", err)
-	c.T.Cleanup(func() { conn.Close() })
+	sw.NoError("open a netlink socket", err)
+	sw.T.Cleanup(func() { conn.Close() })
 	down := new(Record[string])
 	go func() {
 		var batch netlinkraw.Batch

@@ -18,7 +18,7 @@ import (
 
 // InStepWithin is the promise: so soon after a fault's end STATE_DB equals the
 // kernel. The race detector makes everything several times slower.
-const InStepWithin = time.Second * RaceFactor
+const SyncTimeout = time.Second * RaceFactor
 
 // PortName is the name of the n-th port, as SONiC numbers those of four lanes.
 func PortName(n int) string { return "Ethernet" + strconv.Itoa(4*n) }
@@ -27,48 +27,48 @@ func PortName(n int) string { return "Ethernet" + strconv.Itoa(4*n) }
 func PeerName(port string) string { return "peer" + strings.TrimPrefix(port, "Ethernet") }
 
 // Configure writes CONFIG_DB's rows for some ports.
-func (c *Cell) Configure(ports int) {
-	c.T.Helper()
+func (sw *Switch) ConfigurePorts(ports int) {
+	sw.T.Helper()
 	for n := range ports {
-		c.Do("CONFIG_DB", "HSET", "PORT|"+PortName(n), "lanes", strconv.Itoa(n), "alias", "etp"+strconv.Itoa(n),
+		sw.Do("CONFIG_DB", "HSET", "PORT|"+PortName(n), "lanes", strconv.Itoa(n), "alias", "etp"+strconv.Itoa(n),
 			"speed", "100000", "mtu", "9100", "admin_status", "up")
 	}
 }
 
 // AddPort makes a port's interface and sets both ends of the cable up.
-func (c *Cell) AddPort(name string) {
-	c.T.Helper()
-	c.Must("add a port", c.Links.AddVeth(name, PeerName(name)))
-	c.SetUp(name)
+func (sw *Switch) AddPort(name string) {
+	sw.T.Helper()
+	sw.NoError("add a port", sw.Links.AddVeth(name, PeerName(name)))
+	sw.SetUp(name)
 }
 
-func (c *Cell) SetUp(name string) {
-	c.T.Helper()
-	c.Must("set a port up", c.Links.SetUp(PeerName(name), true))
-	c.Must("set a port up", c.Links.SetUp(name, true))
+func (sw *Switch) SetUp(name string) {
+	sw.T.Helper()
+	sw.NoError("set a port up", sw.Links.SetUp(PeerName(name), true))
+	sw.NoError("set a port up", sw.Links.SetUp(name, true))
 }
 
 // BringUp starts the daemon on a configuration of some ports and plays
 // orchagent until all is up and reported, PortInitDone included.
-func (c *Cell) BringUp(ports int) *Program {
-	c.T.Helper()
-	c.Configure(ports)
-	d := c.StartReady()
-	c.Pop()
+func (sw *Switch) BringUp(ports int) *Daemon {
+	sw.T.Helper()
+	sw.ConfigurePorts(ports)
+	d := sw.StartReady()
+	sw.PopPortTable()
 	for n := range ports {
-		c.AddPort(PortName(n))
+		sw.AddPort(PortName(n))
 	}
-	c.AwaitInitDone()
-	c.AwaitInStep(Patience)
+	sw.AwaitInitDone()
+	sw.AwaitInSync(Timeout)
 	return d
 }
 
 // AwaitInitDone waits until PortInitDone is handed over, and pops it.
-func (c *Cell) AwaitInitDone() {
-	c.T.Helper()
-	Eventually(c.T, Patience, func() string {
-		c.Pop()
-		if !c.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
+func (sw *Switch) AwaitInitDone() {
+	sw.T.Helper()
+	Eventually(sw.T, Timeout, func() string {
+		sw.PopPortTable()
+		if !sw.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
 			return "no PortInitDone"
 		}
 		return ""
@@ -79,25 +79,25 @@ func (c *Cell) AwaitInitDone() {
 // stays so, and returns how long it took. The kernel may change a link by itself
 // meanwhile, since it takes up to a second to act on a carrier; then the limit
 // counts from there.
-func (c *Cell) AwaitInStep(limit time.Duration) (longest time.Duration) {
-	c.T.Helper()
+func (sw *Switch) AwaitInSync(limit time.Duration) (longest time.Duration) {
+	sw.T.Helper()
 	const stays = 150 * time.Millisecond
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	watch, kernel := StartWatch(), ""
+	watch, kernel := StartStopwatch(), ""
 	var since time.Time // it has been in step, if not zero
 	for {
-		links, problem := c.OutOfStep()
+		links, problem := sw.OutOfSync()
 		now := time.Now()
 		if links != kernel {
 			if kernel != "" {
-				watch = StartWatch()
+				watch = StartStopwatch()
 			}
 			kernel = links
 		}
 		switch {
 		case problem != "" && watch.Left(limit) <= 0:
-			c.T.Fatalf("not within %v: %s", limit, problem)
+			sw.T.Fatalf("not within %v: %s", limit, problem)
 		case problem != "":
 			since = time.Time{}
 		case since.IsZero():
@@ -110,21 +110,21 @@ func (c *Cell) AwaitInStep(limit time.Duration) (longest time.Duration) {
 }
 
 // Recovered is AwaitInStep within the promised second, and shown.
-func (c *Cell) Recovered(from string) {
-	c.T.Helper()
-	c.T.Logf("%s: in step after %v", from, c.AwaitInStep(InStepWithin).Round(time.Millisecond))
-	c.Shown()
+func (sw *Switch) AwaitRecovery(from string) {
+	sw.T.Helper()
+	sw.T.Logf("%s: in step after %v", from, sw.AwaitInSync(SyncTimeout).Round(time.Millisecond))
+	sw.AwaitReportedPorts()
 }
 
 // OutOfStep compares STATE_DB with a fresh dump of the kernel's links, which it
 // returns, and says what differs, "" if nothing: each port that APPL_DB has must
 // have its row, and each row that the daemon wrote its interface. Interfaces in
 // old are none of its business.
-func (c *Cell) OutOfStep() (links, problem string) {
-	c.T.Helper()
+func (sw *Switch) OutOfSync() (links, problem string) {
+	sw.T.Helper()
 	want := make(map[string]map[string]string)
 	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {
-		if strings.HasPrefix(string(l.Name), "Ethernet") && !c.Old[l.Index] {
+		if strings.HasPrefix(string(l.Name), "Ethernet") && !sw.IgnoredLinks[l.Index] {
 			want[string(l.Name)] = map[string]string{
 				"state":              "ok",
 				"admin_status":       UpOrDown(l.Flags&unix.IFF_UP != 0),
@@ -133,11 +133,11 @@ func (c *Cell) OutOfStep() (links, problem string) {
 			}
 		}
 	})
-	c.Must("list the links", err)
-	keys, err := c.Conn("STATE_DB").Keys("PORT_TABLE|*")
-	c.Must("list the rows", err)
-	rows, err := c.Conn("STATE_DB").HGetAllMany(keys)
-	c.Must("read the rows", err)
+	sw.NoError("list the links", err)
+	keys, err := sw.Conn("STATE_DB").Keys("PORT_TABLE|*")
+	sw.NoError("list the rows", err)
+	rows, err := sw.Conn("STATE_DB").HGetAllMany(keys)
+	sw.NoError("read the rows", err)
 	var wrong []string
 	have := make(map[string]map[string]string)
 	for _, row := range rows {
@@ -152,7 +152,7 @@ func (c *Cell) OutOfStep() (links, problem string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		for field, value := range want[name] {
-			if got := have[name][field]; got != value && c.Exists("APPL_DB", "PORT_TABLE:"+name) {
+			if got := have[name][field]; got != value && sw.Exists("APPL_DB", "PORT_TABLE:"+name) {
 				wrong = append(wrong, fmt.Sprintf("%s of %s is %q, the kernel says %q", field, name, got, value))
 			}
 		}
@@ -161,27 +161,27 @@ func (c *Cell) OutOfStep() (links, problem string) {
 }
 
 // LinkIndex returns the index of an interface.
-func (c *Cell) LinkIndex(name string) int32 {
-	c.T.Helper()
+func (sw *Switch) LinkIndex(name string) int32 {
+	sw.T.Helper()
 	var index int32
-	c.Must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+	sw.NoError("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		if string(l.Name) == name {
 			index = l.Index
 		}
 	}))
 	if index == 0 {
-		c.T.Fatalf("no interface %q", name)
+		sw.T.Fatalf("no interface %q", name)
 	}
 	return index
 }
 
 // AwaitRunning waits until the kernel says so of an interface: it follows the
 // carrier when it finds the time (net/core/link_watch.c).
-func (c *Cell) AwaitRunning(name string, running bool) {
-	c.T.Helper()
-	Eventually(c.T, Patience, func() string {
+func (sw *Switch) AwaitRunning(name string, running bool) {
+	sw.T.Helper()
+	Eventually(sw.T, Timeout, func() string {
 		is := false
-		c.Must("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		sw.NoError("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 			is = is || string(l.Name) == name && l.Flags&unix.IFF_RUNNING != 0
 		}))
 		if is != running {
@@ -193,10 +193,10 @@ func (c *Cell) AwaitRunning(name string, running bool) {
 
 // NetlinkSocket is what the kernel tells of the daemon's socket in the group of
 // link messages (/proc/net/netlink).
-func (c *Cell) NetlinkSocket() (port uint32, drops int) {
-	c.T.Helper()
+func (sw *Switch) NetlinkSocket() (port uint32, drops int) {
+	sw.T.Helper()
 	text, err := os.ReadFile("/proc/self/net/netlink")
-	c.Must("find the daemon's netlink socket", err)
+	sw.NoError("find the daemon's netlink socket", err)
 	for _, line := range strings.Split(string(text), "\n")[1:] {
 		// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
 		f := strings.Fields(line)
@@ -209,28 +209,28 @@ func (c *Cell) NetlinkSocket() (port uint32, drops int) {
 			return uint32(pid), drops
 		}
 	}
-	c.T.Fatal("no socket in RTNLGRP_LINK")
+	sw.T.Fatal("no socket in RTNLGRP_LINK")
 	return 0, 0
 }
 
 // Overrun changes links until the kernel has dropped messages for the daemon,
 // which is held.
-func (c *Cell) Overrun(ports int) {
-	c.T.Helper()
-	_, before := c.NetlinkSocket()
+func (sw *Switch) Overrun(ports int) {
+	sw.T.Helper()
+	_, before := sw.NetlinkSocket()
 	begin := time.Now()
 	changes := 0
 	for mtu := 1500; ; mtu++ {
 		for n := range ports {
-			c.Must("change the MTU", c.Links.SetMTU(PortName(n), 1400+mtu%100))
+			sw.NoError("change the MTU", sw.Links.SetMTU(PortName(n), 1400+mtu%100))
 			changes++
 		}
-		if _, drops := c.NetlinkSocket(); drops > before {
-			c.T.Logf("overrun after %d changes in %v", changes, time.Since(begin).Round(time.Millisecond))
+		if _, drops := sw.NetlinkSocket(); drops > before {
+			sw.T.Logf("overrun after %d changes in %v", changes, time.Since(begin).Round(time.Millisecond))
 			return
 		}
 		if changes > 1_000_000 {
-			c.T.Fatalf("no overrun after %d changes", changes)
+			sw.T.Fatalf("no overrun after %d changes", changes)
 		}
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-func BitOf(state string) int {
+func UpToInt(state string) int {
 	if state == "up" {
 		return 1
 	}
@@ -34,12 +34,12 @@ type Authority struct {
 	t    *testing.T
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	Pem  string
+	PEM  string
 }
 
 func NewAuthority(t *testing.T, name string) *Authority {
 	a := &Authority{t: t}
-	a.Pem, a.cert, a.key = a.sign(&x509.Certificate{
+	a.PEM, a.cert, a.key = a.sign(&x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	})
 	return a
@@ -86,45 +86,45 @@ func (a *Authority) Issue(name string) (certPEM, keyPEM string) {
 
 // SecureSite is the site for clients that trust server and, unless client is
 // nil, have a certificate signed by it. Each request has a connection of its own.
-func SecureSite(t *testing.T, server, client *Authority) *Site {
+func NewTLSClient(t *testing.T, server, issuer *Authority) *Client {
 	t.Helper()
-	s := NewSite(t, HttpAddress)
-	s.Base = "https://" + HttpAddress
+	client := NewClient(t, HTTPAddress)
+	client.Base = "https://" + HTTPAddress
 	roots := x509.NewCertPool()
 	roots.AddCert(server.cert)
 	config := &tls.Config{RootCAs: roots}
-	if client != nil {
-		pair, err := tls.X509KeyPair(bytesOf(client.Issue("client")))
+	if issuer != nil {
+		pair, err := tls.X509KeyPair(bytesOf(issuer.Issue("client")))
 		if err != nil {
 			t.Fatal(err)
 		}
 		// Shown whatever authorities the server names.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
-	transport := s.Client.Transport.(*http.Transport)
+	transport := client.HTTP.Transport.(*http.Transport)
 	transport.TLSClientConfig, transport.DisableKeepAlives = config, true
-	return s
+	return client
 }
 
 func bytesOf(a, b string) ([]byte, []byte) { return []byte(a), []byte(b) }
 
 // Content types of the answers.
 const (
-	PrometheusText = "text/plain; version=0.0.4; charset=utf-8"
-	PlainText      = "text/plain; charset=utf-8"
-	JsonText       = "application/json"
-	HtmlText       = "text/html; charset=utf-8"
+	PrometheusType = "text/plain; version=0.0.4; charset=utf-8"
+	PlainType      = "text/plain; charset=utf-8"
+	JSONType       = "application/json"
+	HTMLType       = "text/html; charset=utf-8"
 )
 
 // SayTo writes to a TCP address and returns all that is answered.
-func SayTo(t *testing.T, address, text string) string {
+func RawRequest(t *testing.T, address, text string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(Patience))
+	conn.SetDeadline(time.Now().Add(Timeout))
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Fatal(err)
 	}
@@ -152,11 +152,11 @@ func ResidentMemory(t *testing.T, pid int) int {
 }
 
 // Spread is a histogram: cumulative counts by upper bound, ascending.
-type Spread []struct{ bound, count float64 }
+type Histogram []struct{ bound, count float64 }
 
 // Latency is the spread of event latency.
-func (e Exposition) Latency() Spread {
-	var s Spread
+func (e Exposition) EventLatency() Histogram {
+	var s Histogram
 	for series, v := range e.Samples {
 		if rest, ok := strings.CutPrefix(series, `portsyncd_event_latency_seconds_bucket{le="`); ok {
 			bound, _ := strconv.ParseFloat(strings.TrimSuffix(rest, `"}`), 64)
@@ -173,7 +173,7 @@ func (e Exposition) Latency() Spread {
 }
 
 // Minus is what came since an earlier reading.
-func (s Spread) Minus(earlier Spread) Spread {
+func (s Histogram) Sub(earlier Histogram) Histogram {
 	d := slices.Clone(s)
 	for i := range d {
 		d[i].count -= earlier[i].count
@@ -181,10 +181,10 @@ func (s Spread) Minus(earlier Spread) Spread {
 	return d
 }
 
-func (s Spread) Count() float64 { return s[len(s)-1].count }
+func (s Histogram) Count() float64 { return s[len(s)-1].count }
 
 // Quantile is the bound that at least q of all do not exceed.
-func (s Spread) Quantile(q float64) float64 {
+func (s Histogram) Quantile(q float64) float64 {
 	for _, b := range s {
 		if b.count >= q*s.Count() {
 			return b.bound
@@ -194,7 +194,7 @@ func (s Spread) Quantile(q float64) float64 {
 }
 
 // Above is the share that exceeds a bound.
-func (s Spread) Above(bound float64) float64 {
+func (s Histogram) ShareAbove(bound float64) float64 {
 	for _, b := range s {
 		if b.bound >= bound {
 			return 1 - b.count/s.Count()

@@ -14,7 +14,7 @@ import (
 	"portsyncd/internal/lab"
 )
 
-func Document(t *testing.T, name string) string {
+func ReadFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -28,7 +28,7 @@ func Document(t *testing.T, name string) string {
 func ExampleSettings(t *testing.T) map[string]string {
 	t.Helper()
 	settings, table := make(map[string]string), ""
-	for line := range strings.Lines(Document(t, "portsyncd.conf.example")) {
+	for line := range strings.Lines(ReadFile(t, "portsyncd.conf.example")) {
 		line = strings.TrimSpace(line)
 		key, value, isSetting := strings.Cut(line, " = ")
 		switch {
@@ -56,7 +56,7 @@ func Fetch(url string) (string, error) {
 }
 
 // Require ends the test if a command is not installed.
-func Require(t *testing.T, command string) {
+func RequireCommand(t *testing.T, command string) {
 	t.Helper()
 	if _, err := exec.LookPath(command); errors.Is(err, exec.ErrNotFound) {
 		lab.Unavailable(t, err.Error())

@@ -1,9 +1,9 @@
 package switchtest
 
 // WarmPorts is how many ports a switch in these tests has.
-const WarmPorts = 3
+const FewPorts = 3
 
-func Bit(b bool) int {
+func BoolToInt(b bool) int {
 	if b {
 		return 1
 	}

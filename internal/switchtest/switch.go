@@ -20,27 +20,27 @@ import (
 // Cell is a switch for one test: namespaces in which only lo exists, empty
 // directories where a switch has its databases and its state, a syslog socket,
 // and a database server. All of it is gone when the test ends.
-type Cell struct {
-	T      *testing.T
-	Binary string
-	Dir    string           // empty, for whatever the test needs
-	Places map[string]place // where the databases are, by name
-	Server dbServer
-	Links  *lab.Links
-	Logs   *Record[LogLine] // what arrived at /dev/log
+type Switch struct {
+	T         *testing.T
+	Binary    string
+	Dir       string              // empty, for whatever the test needs
+	Databases map[string]Database // where the databases are, by name
+	Server    DatabaseServer
+	Links     *lab.Links
+	Logs      *Record[LogLine] // what arrived at /dev/log
 
-	Conns  map[string]*sonicdb.Conn // the test's own
-	notify int                      // counts notification sockets
-	Old    map[int32]bool           // interfaces that the daemon is to ignore, by index
+	Conns        map[string]*sonicdb.Conn // the test's own
+	notify       int                      // counts notification sockets
+	IgnoredLinks map[int32]bool           // interfaces that the daemon is to ignore, by index
 }
 
 const (
 	RedisDir = "/var/run/redis"
-	MapFile  = RedisDir + "/sonic-db/database_config.json"
+	MapPath  = RedisDir + "/sonic-db/database_config.json"
 )
 
 // UsualMap is the part of SONiC's database map that matters here.
-const UsualMap = `{
+const DefaultMap = `{
   "INSTANCES": {"redis": {"hostname": "127.0.0.1", "port": 6379, "unix_socket_path": "/var/run/redis/redis.sock"}},
   "DATABASES": {
     "APPL_DB": {"id": 0, "separator": ":", "instance": "redis"},
@@ -52,75 +52,75 @@ const UsualMap = `{
 
 // NewCell returns a cell for this test, or nil: then the test has been run, in
 // a process of its own, and its outcome is known.
-func NewCell(t *testing.T) *Cell {
+func New(t *testing.T) *Switch {
 	t.Helper()
-	c := EnterCell(t)
-	if c != nil {
-		c.Serve(UsualMap, NewServer(t))
+	sw := NewWithoutDatabase(t)
+	if sw != nil {
+		sw.StartDatabase(DefaultMap, NewDatabaseServer(t))
 	}
-	return c
+	return sw
 }
 
 // NewRedisCell is NewCell for a test that treats the server as only a process
 // can be treated.
-func NewRedisCell(t *testing.T) (*Cell, *RedisServer) {
+func NewWithRedis(t *testing.T) (*Switch, *RedisServer) {
 	t.Helper()
-	c := EnterCell(t)
-	if c == nil {
+	sw := NewWithoutDatabase(t)
+	if sw == nil {
 		return nil, nil
 	}
-	r := NewRedis(t)
-	c.Serve(UsualMap, r)
-	return c, r
+	r := NewRedisServer(t)
+	sw.StartDatabase(DefaultMap, r)
+	return sw, r
 }
 
 // NewLabCell is NewCell for a test that makes the server answer as a real one
 // cannot easily be made to.
-func NewLabCell(t *testing.T) (*Cell, *LabServer) {
+func NewWithLab(t *testing.T) (*Switch, *LabServer) {
 	t.Helper()
-	c := EnterCell(t)
-	if c == nil {
+	sw := NewWithoutDatabase(t)
+	if sw == nil {
 		return nil, nil
 	}
-	s := newLab()
-	c.Serve(UsualMap, s)
-	return c, s
+	s := newLabServer()
+	sw.StartDatabase(DefaultMap, s)
+	return sw, s
 }
 
 // EnterCell is NewCell without a map and a server.
-func EnterCell(t *testing.T) *Cell {
+func NewWithoutDatabase(t *testing.T) *Switch {
 	t.Helper()
-	c := EnterBareCell(t)
-	if c != nil {
+	sw := NewBare(t)
+	if sw != nil {
 		var err error
-		c.Logs, err = openDevLog(c.Dir)
-		c.Must("/dev/log", err)
+		sw.Logs, err = openDevLog(sw.Dir)
+		sw.NoError("/dev/log", err)
 	}
-	return c
+	return sw
 }
 
 // EnterBareCell is EnterCell with the /dev of this machine.
-func EnterBareCell(t *testing.T) *Cell {
+func NewBare(t *testing.T) *Switch {
 	t.Helper()
 	path := Binary(t) // built outside, where the build cache is
-	Alongside(t)
+	Parallel(t)
 	if !lab.InNamespace(t) {
 		return nil
 	}
-	c := &Cell{T: t, Binary: path, Dir: RedisDir + "/cell", Conns: make(map[string]*sonicdb.Conn), Old: make(map[int32]bool)}
+	sw := &Switch{T: t, Binary: path, Dir: RedisDir + "/test", Conns: make(map[string]*sonicdb.Conn), IgnoredLinks: make(map[int32]bool)}
 	// The binary runs without arguments and must find nothing of this machine's
 	// in the places it looks at.
-	c.Must("private directories", errors.Join(
-		lab.MountTmpfs(RedisDir), lab.MountTmpfs("/var/lib/sonic"), Hide("/etc/sonic"), Hide("/var/warmboot"),
-		os.Mkdir(c.Dir, 0o755)))
+	sw.NoError("private directories", errors.Join(
+		lab.MountTmpfs(RedisDir), lab.MountTmpfs("/var/lib/sonic"), HideDir("/etc/sonic"), HideDir("/var/warmboot"),
+		os.Mkdir(sw.Dir, 0o755)))
 	var err error
-	c.Links, err = lab.DialLinks()
-	c.Must("rtnetlink", err)
-	return c
+	sw.Links, err = lab.DialLinks()
+	sw.NoError("rtnetlink", err)
+	return sw
 }
 
 // Hide puts an empty directory over one that exists.
-func Hide(dir string) error {
+func HideDir(dir string) error {
 	if _, err := os.Stat(dir); err != nil {
 		return nil
 	}
@@ -128,27 +128,27 @@ func Hide(dir string) error {
 }
 
 // Serve writes the database map and starts the server at its first address.
-func (c *Cell) Serve(databaseMap string, s dbServer) {
-	c.T.Helper()
-	c.WriteMap(databaseMap)
-	c.Server = s
-	c.Must("start the database", s.Start(c.Places["APPL_DB"]))
-	c.T.Cleanup(s.Stop)
+func (sw *Switch) StartDatabase(databaseMap string, s DatabaseServer) {
+	sw.T.Helper()
+	sw.WriteDatabaseMap(databaseMap)
+	sw.Server = s
+	sw.NoError("start the database", s.Start(sw.Databases["APPL_DB"]))
+	sw.T.Cleanup(s.Stop)
 }
 
 // place is where a database is.
-type place struct {
+type Database struct {
 	Number int
-	socket string
-	port   int
+	Socket string
+	Port   int
 }
 
-func (p place) Tcp() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
+func (p Database) TCPAddress() string { return fmt.Sprintf("127.0.0.1:%d", p.Port) }
 
 // WriteMap makes databaseMap the map of this cell, for the daemon and for the
 // test's own connections.
-func (c *Cell) WriteMap(databaseMap string) {
-	c.T.Helper()
+func (sw *Switch) WriteDatabaseMap(databaseMap string) {
+	sw.T.Helper()
 	var m struct {
 		Instances map[string]struct {
 			Port   int
@@ -159,68 +159,68 @@ func (c *Cell) WriteMap(databaseMap string) {
 			Instance string
 		}
 	}
-	c.Must("read the map", json.Unmarshal([]byte(databaseMap), &m))
-	c.Places = make(map[string]place)
+	sw.NoError("read the map", json.Unmarshal([]byte(databaseMap), &m))
+	sw.Databases = make(map[string]Database)
 	for name, db := range m.Databases {
 		at := m.Instances[db.Instance]
-		c.Places[name] = place{Number: db.ID, socket: at.Socket, port: at.Port}
+		sw.Databases[name] = Database{Number: db.ID, Socket: at.Socket, Port: at.Port}
 	}
-	c.Must("write the map", errors.Join(
-		os.MkdirAll(filepath.Dir(MapFile), 0o755), os.WriteFile(MapFile, []byte(databaseMap), 0o644)))
+	sw.NoError("write the map", errors.Join(
+		os.MkdirAll(filepath.Dir(MapPath), 0o755), os.WriteFile(MapPath, []byte(databaseMap), 0o644)))
 }
 
-func (c *Cell) Mkdir(path string) {
-	c.T.Helper()
-	c.Must("make a directory", os.Mkdir(path, 0o755))
+func (sw *Switch) Mkdir(path string) {
+	sw.T.Helper()
+	sw.NoError("make a directory", os.Mkdir(path, 0o755))
 }
 
 // Must ends the test if what it was doing went wrong.
-func (c *Cell) Must(what string, err error) {
-	c.T.Helper()
+func (sw *Switch) NoError(what string, err error) {
+	sw.T.Helper()
 	if err != nil {
-		c.T.Fatalf("%s: %v", what, err)
+		sw.T.Fatalf("%s: %v", what, err)
 	}
 }
 
 // Conn returns the test's own connection to a database. It goes over TCP, so
 // that MONITOR tells it from the daemon's, which use the unix socket.
-func (c *Cell) Conn(name string) *sonicdb.Conn {
-	c.T.Helper()
-	if conn := c.Conns[name]; conn != nil {
+func (sw *Switch) Conn(name string) *sonicdb.Conn {
+	sw.T.Helper()
+	if conn := sw.Conns[name]; conn != nil {
 		return conn
 	}
-	at := c.Places[name]
+	at := sw.Databases[name]
 	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{
-		Network: "tcp", Address: at.Tcp(), DB: at.Number, IOTimeout: Patience})
-	c.Must("connect to "+name, err)
-	c.Conns[name] = conn
+		Network: "tcp", Address: at.TCPAddress(), DB: at.Number, IOTimeout: Timeout})
+	sw.NoError("connect to "+name, err)
+	sw.Conns[name] = conn
 	return conn
 }
 
 // HangUp closes the test's own connections, for when the server goes.
-func (c *Cell) HangUp() {
-	for name, conn := range c.Conns {
+func (sw *Switch) CloseConns() {
+	for name, conn := range sw.Conns {
 		conn.Close()
-		delete(c.Conns, name)
+		delete(sw.Conns, name)
 	}
 }
 
 // Do runs one command on a database.
-func (c *Cell) Do(database string, args ...string) *sonicdb.Reply {
-	c.T.Helper()
-	r, err := c.Conn(database).Do(args...)
+func (sw *Switch) Do(database string, args ...string) *sonicdb.Reply {
+	sw.T.Helper()
+	r, err := sw.Conn(database).Do(args...)
 	if err != nil {
-		c.T.Fatalf("%s %q: %v", database, args, err)
+		sw.T.Fatalf("%s %q: %v", database, args, err)
 	}
 	return r
 }
 
 // Row returns the fields of a hash, nil if there is none.
-func (c *Cell) Row(database, key string) map[string]string {
-	c.T.Helper()
-	fields, err := c.Conn(database).HGetAll(key)
+func (sw *Switch) Row(database, key string) map[string]string {
+	sw.T.Helper()
+	fields, err := sw.Conn(database).HGetAll(key)
 	if err != nil {
-		c.T.Fatalf("%s HGETALL %q: %v", database, key, err)
+		sw.T.Fatalf("%s HGETALL %q: %v", database, key, err)
 	}
 	if len(fields) == 0 {
 		return nil
@@ -233,18 +233,18 @@ func (c *Cell) Row(database, key string) map[string]string {
 }
 
 // Exists reports whether a database has a key.
-func (c *Cell) Exists(database, key string) bool {
-	c.T.Helper()
-	n, err := c.Conn(database).Exists(key)
-	c.Must("EXISTS "+key, err)
+func (sw *Switch) Exists(database, key string) bool {
+	sw.T.Helper()
+	n, err := sw.Conn(database).Exists(key)
+	sw.NoError("EXISTS "+key, err)
 	return n == 1
 }
 
 // Elements returns the members of a set.
-func (c *Cell) Elements(database, key string) []string {
-	c.T.Helper()
+func (sw *Switch) SetMembers(database, key string) []string {
+	sw.T.Helper()
 	var out []string
-	for _, e := range c.Do(database, "SMEMBERS", key).Array {
+	for _, e := range sw.Do(database, "SMEMBERS", key).Array {
 		out = append(out, string(e.Str))
 	}
 	return out
@@ -253,39 +253,39 @@ func (c *Cell) Elements(database, key string) []string {
 // Pop does what orchagent's consumer does to all that is pending in PORT_TABLE
 // (PROTOCOL.md section 4), each row in one atomic unit, and returns how many
 // rows there were.
-func (c *Cell) Pop() int {
-	c.T.Helper()
+func (sw *Switch) PopPortTable() int {
+	sw.T.Helper()
 	const a = "APPL_DB"
-	keys := c.Elements(a, "PORT_TABLE_KEY_SET")
+	keys := sw.SetMembers(a, "PORT_TABLE_KEY_SET")
 	deleted := make(map[string]bool)
-	for _, k := range c.Elements(a, "PORT_TABLE_DEL_SET") {
+	for _, k := range sw.SetMembers(a, "PORT_TABLE_DEL_SET") {
 		deleted[k] = true
 	}
 	for _, k := range keys {
-		pending := c.Row(a, "_PORT_TABLE:"+k)
-		c.Do(a, "MULTI")
-		c.Do(a, "SREM", "PORT_TABLE_KEY_SET", k)
+		pending := sw.Row(a, "_PORT_TABLE:"+k)
+		sw.Do(a, "MULTI")
+		sw.Do(a, "SREM", "PORT_TABLE_KEY_SET", k)
 		if deleted[k] {
-			c.Do(a, "SREM", "PORT_TABLE_DEL_SET", k)
-			c.Do(a, "DEL", "PORT_TABLE:"+k)
+			sw.Do(a, "SREM", "PORT_TABLE_DEL_SET", k)
+			sw.Do(a, "DEL", "PORT_TABLE:"+k)
 		}
 		if len(pending) > 0 {
 			hset := []string{"HSET", "PORT_TABLE:" + k}
 			for f, v := range pending {
 				hset = append(hset, f, v)
 			}
-			c.Do(a, hset...)
+			sw.Do(a, hset...)
 		}
-		c.Do(a, "DEL", "_PORT_TABLE:"+k)
-		c.Do(a, "EXEC")
+		sw.Do(a, "DEL", "_PORT_TABLE:"+k)
+		sw.Do(a, "EXEC")
 	}
 	return len(keys)
 }
 
 // Ip runs lines of `ip link` in one burst.
-func (c *Cell) Ip(lines ...string) {
-	c.T.Helper()
-	c.Must("change links", lab.Batch(lines))
+func (sw *Switch) IPLink(lines ...string) {
+	sw.T.Helper()
+	sw.NoError("change links", lab.Batch(lines))
 }
 
 // openDevLog puts a /dev in place that has the few devices a program needs and
@@ -332,19 +332,19 @@ func bind(device, path string) error {
 
 // AwaitLog waits for a log line that has all of the words, among those that
 // came after the first n.
-func (c *Cell) AwaitLog(n int, limit time.Duration, words ...string) LogLine {
-	c.T.Helper()
-	line, ok := c.Logs.Await(n, limit, func(l LogLine) bool { return l.Has(words...) })
+func (sw *Switch) AwaitLog(n int, limit time.Duration, words ...string) LogLine {
+	sw.T.Helper()
+	line, ok := sw.Logs.Await(n, limit, func(l LogLine) bool { return l.Has(words...) })
 	if !ok {
-		c.T.Fatalf("no log line with %q within %v", words, limit)
+		sw.T.Fatalf("no log line with %q within %v", words, limit)
 	}
 	return line
 }
 
 // FaultLines returns how many log lines there are beside those about link messages,
 // which have a limit of their own.
-func (c *Cell) FaultLines() (n int) {
-	lines, _ := c.Logs.From(0)
+func (sw *Switch) FaultLines() (n int) {
+	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {
 		if !strings.HasPrefix(l.Text, ":- onMsg: ") {
 			n++

@@ -17,53 +17,53 @@ import (
 )
 
 // Program is one run of the built binary.
-type Program struct {
+type Daemon struct {
 	t              *testing.T
 	Cmd            *exec.Cmd
 	Stdout, Stderr *Output
-	States         *Record[string] // assignments sent by sd_notify, one each
-	watched        bool            // it is to feed a watchdog each FeedEvery
+	Notifications  *Record[string] // assignments sent by sd_notify, one each
+	watchdog       bool            // it is to feed a watchdog each FeedEvery
 	Ended          chan struct{}   // closed when the process has ended
 }
 
 // FeedEvery is how often a daemon is to feed its watchdog: half of WATCHDOG_USEC.
-const FeedEvery = 500 * time.Millisecond
+const WatchdogInterval = 500 * time.Millisecond
 
 // Launch says how a daemon is started; the zero value is as systemd would.
-type Launch struct {
-	Args       []string
-	Env        []string
-	Unwatched  bool       // no NOTIFY_SOCKET: supervisord's world
-	Files      []*os.File // from file descriptor 3 on
-	Stdout     *os.File   // instead of a pipe that is read
-	Stderr     *os.File   // likewise
-	NewPIDs    bool       // it is process 1 of a PID namespace
-	IgnorePipe bool       // SIGPIPE is ignored when it starts, as by supervisord
+type StartOptions struct {
+	Args            []string
+	Env             []string
+	NoNotifySocket  bool       // no NOTIFY_SOCKET: supervisord's world
+	Files           []*os.File // from file descriptor 3 on
+	Stdout          *os.File   // instead of a pipe that is read
+	Stderr          *os.File   // likewise
+	NewPIDNamespace bool       // it is process 1 of a PID namespace
+	IgnoreSIGPIPE   bool       // SIGPIPE is ignored when it starts, as by supervisord
 }
 
 // Start starts the daemon and does not wait for anything. It is killed with the
 // test, if it still runs.
-func (c *Cell) Start(l Launch) *Program {
-	c.T.Helper()
-	if l.IgnorePipe {
+func (sw *Switch) Start(l StartOptions) *Daemon {
+	sw.T.Helper()
+	if l.IgnoreSIGPIPE {
 		// trap '' ignores a signal, and what is ignored stays so over exec.
-		return c.StartCommand(l, "/bin/sh", append([]string{"-c", `trap "" PIPE; exec "$0" "$@"`, c.Binary}, l.Args...)...)
+		return sw.StartCommand(l, "/bin/sh", append([]string{"-c", `trap "" PIPE; exec "$0" "$@"`, sw.Binary}, l.Args...)...)
 	}
-	return c.StartCommand(l, c.Binary, l.Args...)
+	return sw.StartCommand(l, sw.Binary, l.Args...)
 }
 
 // StartCommand is start through another program, which runs the binary.
-func (c *Cell) StartCommand(l Launch, name string, args ...string) *Program {
-	c.T.Helper()
-	d := &Program{t: c.T, Stdout: new(Output), Stderr: new(Output), States: new(Record[string]), Ended: make(chan struct{})}
+func (sw *Switch) StartCommand(l StartOptions, name string, args ...string) *Daemon {
+	sw.T.Helper()
+	d := &Daemon{t: sw.T, Stdout: new(Output), Stderr: new(Output), Notifications: new(Record[string]), Ended: make(chan struct{})}
 	d.Cmd = exec.Command(name, args...)
 	d.Cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1"}, l.Env...)
-	if !l.Unwatched {
-		d.Cmd.Env = append(d.Cmd.Env, "NOTIFY_SOCKET="+c.listenNotify(d.States))
-		d.watched = !slices.ContainsFunc(l.Env, func(v string) bool { return strings.HasPrefix(v, "WATCHDOG_") })
+	if !l.NoNotifySocket {
+		d.Cmd.Env = append(d.Cmd.Env, "NOTIFY_SOCKET="+sw.listenNotify(d.Notifications))
+		d.watchdog = !slices.ContainsFunc(l.Env, func(v string) bool { return strings.HasPrefix(v, "WATCHDOG_") })
 	}
-	if d.watched {
-		d.Cmd.Env = append(d.Cmd.Env, fmt.Sprintf("WATCHDOG_USEC=%d", 2*FeedEvery.Microseconds()))
+	if d.watchdog {
+		d.Cmd.Env = append(d.Cmd.Env, fmt.Sprintf("WATCHDOG_USEC=%d", 2*WatchdogInterval.Microseconds()))
 	}
 	d.Cmd.Stdout, d.Cmd.Stderr, d.Cmd.ExtraFiles = d.Stdout, d.Stderr, l.Files
 	if l.Stdout != nil {
@@ -73,49 +73,49 @@ func (c *Cell) StartCommand(l Launch, name string, args ...string) *Program {
 		d.Cmd.Stderr = l.Stderr
 	}
 	d.Cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if l.NewPIDs {
+	if l.NewPIDNamespace {
 		d.Cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
 	}
-	c.Must("start the binary", d.Cmd.Start())
+	sw.NoError("start the binary", d.Cmd.Start())
 	go func() {
 		d.Cmd.Wait()
 		close(d.Ended)
 	}()
-	c.T.Cleanup(func() {
+	sw.T.Cleanup(func() {
 		d.Cmd.Process.Kill()
 		<-d.Ended
-		if c.T.Failed() {
-			c.report(d)
+		if sw.T.Failed() {
+			sw.report(d)
 		}
 	})
 	return d
 }
 
 // StartReady starts the daemon and waits until it says READY=1.
-func (c *Cell) StartReady() *Program {
-	c.T.Helper()
-	d := c.Start(Launch{})
+func (sw *Switch) StartReady() *Daemon {
+	sw.T.Helper()
+	d := sw.Start(StartOptions{})
 	d.AwaitReady()
 	return d
 }
 
 // report logs what the daemon said.
-func (c *Cell) report(d *Program) {
-	lines, _ := c.Logs.From(0)
+func (sw *Switch) report(d *Daemon) {
+	lines, _ := sw.Logs.From(0)
 	for _, l := range lines[max(0, len(lines)-60):] {
-		c.T.Logf("syslog: %s", l)
+		sw.T.Logf("syslog: %s", l)
 	}
-	c.T.Logf("daemon: %v, stdout %q, stderr %q", d.Cmd.ProcessState, d.Stdout, d.Stderr)
+	sw.T.Logf("daemon: %v, stdout %q, stderr %q", d.Cmd.ProcessState, d.Stdout, d.Stderr)
 }
 
 // listenNotify opens a notification socket for one daemon.
-func (c *Cell) listenNotify(states *Record[string]) (path string) {
-	c.T.Helper()
-	c.notify++
-	path = filepath.Join(c.Dir, "notify"+strconv.Itoa(c.notify))
+func (sw *Switch) listenNotify(states *Record[string]) (path string) {
+	sw.T.Helper()
+	sw.notify++
+	path = filepath.Join(sw.Dir, "notify"+strconv.Itoa(sw.notify))
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	c.Must("open a notification socket", err)
-	c.T.Cleanup(func() { conn.Close() })
+	sw.NoError("open a notification socket", err)
+	sw.T.Cleanup(func() { conn.Close() })
 	go func() {
 		buf := make([]byte, 64<<10)
 		for {
@@ -133,19 +133,19 @@ func (c *Cell) listenNotify(states *Record[string]) (path string) {
 
 // AwaitState waits for a notification that begins with prefix, among those that
 // came after the first n.
-func (d *Program) AwaitState(n int, limit time.Duration, prefix string) string {
+func (d *Daemon) AwaitNotification(n int, limit time.Duration, prefix string) string {
 	d.t.Helper()
-	state, ok := d.States.Await(n, limit, func(s string) bool { return strings.HasPrefix(s, prefix) })
+	state, ok := d.Notifications.Await(n, limit, func(s string) bool { return strings.HasPrefix(s, prefix) })
 	if !ok {
-		all, _ := d.States.From(0)
+		all, _ := d.Notifications.From(0)
 		d.t.Fatalf("no notification %s within %v, only %q", prefix, limit, all)
 	}
 	return state
 }
 
 // LastStatus returns the status line that the service manager shows.
-func (d *Program) LastStatus() string {
-	states, _ := d.States.From(0)
+func (d *Daemon) LastStatus() string {
+	states, _ := d.Notifications.From(0)
 	for _, s := range slices.Backward(states) {
 		if text, ok := strings.CutPrefix(s, "STATUS="); ok {
 			return text
@@ -154,19 +154,19 @@ func (d *Program) LastStatus() string {
 	return ""
 }
 
-func (d *Program) AwaitReady() {
+func (d *Daemon) AwaitReady() {
 	d.t.Helper()
-	d.AwaitState(0, Patience, "READY=1")
+	d.AwaitNotification(0, Timeout, "READY=1")
 }
 
-func (d *Program) Signal(sig syscall.Signal) {
+func (d *Daemon) Signal(sig syscall.Signal) {
 	d.t.Helper()
 	if err := d.Cmd.Process.Signal(sig); err != nil {
 		d.t.Fatalf("send %v: %v", sig, err)
 	}
 }
 
-func (d *Program) Alive() bool {
+func (d *Daemon) Alive() bool {
 	select {
 	case <-d.Ended:
 		return false
@@ -176,9 +176,9 @@ func (d *Program) Alive() bool {
 }
 
 // Wait waits for the end of the process and returns its wait status.
-func (d *Program) Wait(limit time.Duration) syscall.WaitStatus {
+func (d *Daemon) Wait(limit time.Duration) syscall.WaitStatus {
 	d.t.Helper()
-	watch := StartWatch()
+	watch := StartStopwatch()
 	for ended := false; !ended; {
 		left := watch.Left(limit)
 		if left <= 0 {
@@ -194,10 +194,10 @@ func (d *Program) Wait(limit time.Duration) syscall.WaitStatus {
 }
 
 // Kill ends the daemon without a warning.
-func (d *Program) Kill() {
+func (d *Daemon) Kill() {
 	d.t.Helper()
 	d.Signal(syscall.SIGKILL)
-	d.Wait(Patience)
+	d.Wait(Timeout)
 }
 
 // Output collects what a process writes.
@@ -220,15 +220,15 @@ func (o *Output) String() string {
 
 // LogLine is one datagram to /dev/log: "<PRI>Mmm dd hh:mm:ss TAG: TEXT".
 type LogLine struct {
-	Pri  int    // facility * 8 + severity, RFC 3164 section 4.1.1
-	Tag  string // "portsyncd"
-	Text string
+	Priority int    // facility * 8 + severity, RFC 3164 section 4.1.1
+	Tag      string // "portsyncd"
+	Text     string
 }
 
-func (l LogLine) String() string { return fmt.Sprintf("<%d>%s: %s", l.Pri, l.Tag, l.Text) }
+func (l LogLine) String() string { return fmt.Sprintf("<%d>%s: %s", l.Priority, l.Tag, l.Text) }
 
 // Severity is 0 for emerg to 7 for debug.
-func (l LogLine) Severity() int { return l.Pri & 7 }
+func (l LogLine) Severity() int { return l.Priority & 7 }
 
 // Has reports whether the line has all of the words.
 func (l LogLine) Has(words ...string) bool {
@@ -246,13 +246,13 @@ func parseLogLine(datagram string) LogLine {
 	pri, rest, ok := strings.Cut(datagram, ">")
 	n, err := strconv.Atoi(strings.TrimPrefix(pri, "<"))
 	if !ok || err != nil || len(rest) < stamp {
-		return LogLine{Pri: -1, Text: datagram}
+		return LogLine{Priority: -1, Text: datagram}
 	}
 	if _, err := time.Parse(time.Stamp, rest[:stamp-1]); err != nil {
-		return LogLine{Pri: -1, Text: datagram}
+		return LogLine{Priority: -1, Text: datagram}
 	}
 	tag, text, _ := strings.Cut(rest[stamp:], ": ")
-	return LogLine{Pri: n, Tag: tag, Text: strings.TrimRight(text, "\n\x00")}
+	return LogLine{Priority: n, Tag: tag, Text: strings.TrimRight(text, "\n\x00")}
 }
 
 // listenLog records what arrives at a syslog socket.

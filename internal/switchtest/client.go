@@ -15,37 +15,37 @@ import (
 )
 
 // HttpAddress is where the daemon serves if nobody says otherwise.
-const HttpAddress = "127.0.0.1:9101"
+const HTTPAddress = "127.0.0.1:9101"
 
 // Site is a place where a daemon serves HTTP.
-type Site struct {
-	T      *testing.T
-	Client *http.Client
-	Base   string // "http://127.0.0.1:9101"
+type Client struct {
+	T    *testing.T
+	HTTP *http.Client
+	Base string // "http://127.0.0.1:9101"
 }
 
 // NewSite returns the site at a TCP address, once somebody listens there: the
 // daemon opens its server when the start is made.
-func NewSite(t *testing.T, address string) *Site {
+func NewClient(t *testing.T, address string) *Client {
 	t.Helper()
-	return Site{T: t, Base: "http://" + address}.Dialing("tcp", address)
+	return Client{T: t, Base: "http://" + address}.Dial("tcp", address)
 }
 
 // NewUnixSite returns the site at a unix socket, likewise.
-func NewUnixSite(t *testing.T, path string) *Site {
+func NewUnixClient(t *testing.T, path string) *Client {
 	t.Helper()
-	return Site{T: t, Base: "http://localhost"}.Dialing("unix", path)
+	return Client{T: t, Base: "http://localhost"}.Dial("unix", path)
 }
 
 // Dialing gives s a client.
-func (s Site) Dialing(network, address string) *Site {
-	s.T.Helper()
+func (client Client) Dial(network, address string) *Client {
+	client.T.Helper()
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, address)
 	}
-	Eventually(s.T, Patience, func() string {
-		conn, err := dial(s.T.Context(), "", "")
+	Eventually(client.T, Timeout, func() string {
+		conn, err := dial(client.T.Context(), "", "")
 		if err != nil {
 			return err.Error()
 		}
@@ -54,29 +54,29 @@ func (s Site) Dialing(network, address string) *Site {
 	})
 	transport := &http.Transport{DisableCompression: true} // gzip is for those who ask
 	transport.DialContext = dial
-	s.T.Cleanup(transport.CloseIdleConnections)
-	s.Client = &http.Client{
+	client.T.Cleanup(transport.CloseIdleConnections)
+	client.HTTP = &http.Client{
 		Transport: transport,
-		Timeout:   Patience,
+		Timeout:   Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
 	}
-	return &s
+	return &client
 }
 
 // Answer is a whole answer to a request.
-type Answer struct {
+type Response struct {
 	Code   int
 	Header http.Header
 	Body   string
 }
 
 // Try sends a request with headers, each "Name: value".
-func (s *Site) Try(method, path string, headers ...string) (Answer, error) {
-	request, err := http.NewRequest(method, s.Base+path, nil)
+func (client *Client) TryRequest(method, path string, headers ...string) (Response, error) {
+	request, err := http.NewRequest(method, client.Base+path, nil)
 	if err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
@@ -85,41 +85,41 @@ func (s *Site) Try(method, path string, headers ...string) (Answer, error) {
 		}
 		request.Header.Add(name, value)
 	}
-	response, err := s.Client.Do(request)
+	response, err := client.HTTP.Do(request)
 	if err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	return Answer{response.StatusCode, response.Header, string(body)}, err
+	return Response{response.StatusCode, response.Header, string(body)}, err
 }
 
 // Ask is try for what has to succeed, whatever the status.
-func (s *Site) Ask(method, path string, headers ...string) Answer {
-	s.T.Helper()
-	a, err := s.Try(method, path, headers...)
+func (client *Client) Request(method, path string, headers ...string) Response {
+	client.T.Helper()
+	a, err := client.TryRequest(method, path, headers...)
 	if err != nil {
-		s.T.Fatalf("%s %s %q: %v", method, path, headers, err)
+		client.T.Fatalf("%s %s %q: %v", method, path, headers, err)
 	}
 	return a
 }
 
 // Get is ask for the body of a good answer.
-func (s *Site) Get(path string, headers ...string) string {
-	s.T.Helper()
-	a := s.Ask(http.MethodGet, path, headers...)
+func (client *Client) Get(path string, headers ...string) string {
+	client.T.Helper()
+	a := client.Request(http.MethodGet, path, headers...)
 	if a.Code != http.StatusOK {
-		s.T.Fatalf("GET %s %q: status %d: %s", path, headers, a.Code, a.Body)
+		client.T.Fatalf("GET %s %q: status %d: %s", path, headers, a.Code, a.Body)
 	}
 	return a.Body
 }
 
 // Await waits until a path answers with a status code.
-func (s *Site) Await(path string, code int) Answer {
-	s.T.Helper()
-	var last Answer
-	Eventually(s.T, Patience, func() string {
-		a, err := s.Try(http.MethodGet, path)
+func (client *Client) AwaitCode(path string, code int) Response {
+	client.T.Helper()
+	var last Response
+	Eventually(client.T, Timeout, func() string {
+		a, err := client.TryRequest(http.MethodGet, path)
 		if last = a; err != nil || a.Code != code {
 			return fmt.Sprintf("GET %s: status %d %q, %v, want %d", path, a.Code, a.Body, err, code)
 		}
@@ -141,11 +141,11 @@ type Family struct {
 }
 
 // Scrape asks for /metrics.
-func (s *Site) Scrape() Exposition {
-	s.T.Helper()
-	e, err := ParseExposition(s.Get("/metrics"))
+func (client *Client) Scrape() Exposition {
+	client.T.Helper()
+	e, err := ParseExposition(client.Get("/metrics"))
 	if err != nil {
-		s.T.Fatalf("/metrics: %v", err)
+		client.T.Fatalf("/metrics: %v", err)
 	}
 	return e
 }
@@ -195,10 +195,10 @@ func (e Exposition) Value(t *testing.T, series string) float64 {
 }
 
 // AwaitValue waits until a series shows a value.
-func (s *Site) AwaitValue(series string, want float64) {
-	s.T.Helper()
-	Eventually(s.T, Patience, func() string {
-		if got, ok := s.Scrape().Samples[series]; got != want || !ok {
+func (client *Client) AwaitValue(series string, want float64) {
+	client.T.Helper()
+	Eventually(client.T, Timeout, func() string {
+		if got, ok := client.Scrape().Samples[series]; got != want || !ok {
 			return fmt.Sprintf("%s is %v (there: %v), want %v", series, got, ok, want)
 		}
 		return ""
@@ -206,38 +206,38 @@ func (s *Site) AwaitValue(series string, want float64) {
 }
 
 // Config writes the daemon's configuration and returns its path.
-func (c *Cell) Config(text string) string {
-	c.T.Helper()
-	path := c.Dir + "/portsyncd.conf"
-	WriteFile(c.T, path, text)
+func (sw *Switch) WriteConfig(text string) string {
+	sw.T.Helper()
+	path := sw.Dir + "/portsyncd.conf"
+	WriteFile(sw.T, path, text)
 	return path
 }
 
 // StartWith starts a daemon with a configuration and waits until it is ready.
-func (c *Cell) StartWith(text string) *Program {
-	c.T.Helper()
-	d := c.Start(Launch{Args: []string{"-c", c.Config(text)}})
+func (sw *Switch) StartWith(text string) *Daemon {
+	sw.T.Helper()
+	d := sw.Start(StartOptions{Args: []string{"-c", sw.WriteConfig(text)}})
 	d.AwaitReady()
 	return d
 }
 
 // Reload gives a daemon of StartWith another configuration.
-func (c *Cell) Reload(d *Program, text string) {
-	c.T.Helper()
-	c.Config(text)
-	n := d.States.Len()
+func (sw *Switch) ReloadWith(d *Daemon, text string) {
+	sw.T.Helper()
+	sw.WriteConfig(text)
+	n := d.Notifications.Len()
 	d.Signal(syscall.SIGHUP)
-	d.AwaitState(n, Patience, "READY=1")
+	d.AwaitNotification(n, Timeout, "READY=1")
 }
 
 // Plug makes the interfaces of configured ports, and waits until all is
 // reported, PortInitDone included.
-func (c *Cell) Plug(ports int) {
-	c.T.Helper()
-	c.Pop()
+func (sw *Switch) AddInterfaces(ports int) {
+	sw.T.Helper()
+	sw.PopPortTable()
 	for n := range ports {
-		c.AddPort(PortName(n))
+		sw.AddPort(PortName(n))
 	}
-	c.AwaitInitDone()
-	c.AwaitInStep(Patience * time.Duration(1+ports/64))
+	sw.AwaitInitDone()
+	sw.AwaitInSync(Timeout * time.Duration(1+ports/64))
 }
