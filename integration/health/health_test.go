@@ -103,7 +103,7 @@ func (p *patient) awaitSick(code string) {
 		t.Errorf("%s: its series is %v, want 1", code, got)
 	}
 	p.awaitState(code, "STATUS="+reason.Severity+", score ")
-	line := p.AwaitLog(p.lines, switchtest.Timeout, "health is "+reason.Severity, code)
+	line := p.AwaitLog(p.lines, switchtest.Timeout, "health ", reason.Severity, code)
 	if line.Severity() != severity {
 		t.Errorf("severity %d, want %d: %s", line.Severity(), severity, line)
 	}

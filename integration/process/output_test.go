@@ -101,18 +101,6 @@ func TestFullOutput(t *testing.T) {
 	}
 }
 
-// TestErrorWithFullOutput: a daemon that ends by an error does not wait for a
-// reader of it.
-func TestErrorWithFullOutput(t *testing.T) {
-	full, done := fullPipe(t), make(chan struct{})
-	go func() { daemon.PrintError(full, syscall.EPERM); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(switchtest.Timeout):
-		t.Error("the error waits for a reader")
-	}
-}
-
 // TestProcessOne stops a daemon that is process 1 of its container: no signal
 // that it sends to itself can end it, so it ends with the status that a shell
 // shows for the signal.
@@ -175,7 +163,7 @@ func TestTooFewDescriptors(t *testing.T) {
 	d.EndBySignal(syscall.SIGTERM, "while it waits for descriptors")
 }
 
-// TestDescriptorsLater leaves JoinLinks one descriptor, which is one too few, until
+// TestDescriptorsLater leaves OpenLinks one descriptor, which is one too few, until
 // it has complained. Then it has both the socket and the list.
 func TestDescriptorsLater(t *testing.T) {
 	sw := switchtest.New(t)
@@ -190,7 +178,7 @@ func TestDescriptorsLater(t *testing.T) {
 	unix.Close(free)
 	sw.NoError("set the limit", unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free) + 1, Max: before.Max}))
 	failures := 0
-	conn, ports, err := daemon.JoinLinks(context.Background(), func(err error) {
+	conn, ports, err := daemon.OpenLinks(context.Background(), func(err error) {
 		failures++
 		if !errors.Is(err, unix.EMFILE) {
 			t.Errorf("it complains of %v, want %v", err, unix.EMFILE)

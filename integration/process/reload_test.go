@@ -2,17 +2,12 @@ package process
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
-	"portsyncd/config"
-	"portsyncd/internal/daemon"
 	"portsyncd/internal/switchtest"
 )
 
@@ -96,26 +91,6 @@ func TestReloadWithoutFile(t *testing.T) {
 	d.AwaitReady()
 	if said := fmt.Sprint(hangUpReload(sw, d)); !strings.Contains(said, "configuration read file=none changes=0") || strings.Contains(said, "not reloaded") {
 		t.Errorf("the log: %s", said)
-	}
-}
-
-// TestVanishedFile: a file that is not required is missed once it was read.
-func TestVanishedFile(t *testing.T) {
-	d := &daemon.Process{File: filepath.Join(t.TempDir(), "portsyncd.conf"), InEffect: config.Default()}
-	if _, err := d.Reread(); err != nil {
-		t.Errorf("without a file: %v", err)
-	}
-	switchtest.WriteFile(t, d.File, "[health]\nmax_stall_seconds = 5\n")
-	next, err := d.Reread()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.InEffect, _ = d.InEffect.Reload(next)
-	if err := os.Remove(d.File); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.Reread(); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("without the file: %v, want %v", err, fs.ErrNotExist)
 	}
 }
 

@@ -25,10 +25,10 @@ import (
 // checkDisabled looks at all places where a daemon says that it is disabled.
 func checkDisabled(t *testing.T, sw *switchtest.Switch, client *switchtest.Client) {
 	t.Helper()
-	if a := client.Request("GET", "/healthz"); a.Code != 200 || a.Body != "disabled\n"+daemon.DisabledText+"\n" {
+	if a := client.Request("GET", "/healthz"); a.Code != 200 || a.Body != "disabled\n"+disabledText+"\n" {
 		t.Errorf("/healthz answers %d %q", a.Code, a.Body)
 	}
-	if a := client.Request("GET", "/readyz"); a.Code != 200 || a.Body != "disabled\n"+daemon.DisabledText+"\n" {
+	if a := client.Request("GET", "/readyz"); a.Code != 200 || a.Body != "disabled\n"+disabledText+"\n" {
 		t.Errorf("/readyz answers %d %q", a.Code, a.Body)
 	}
 	var h portsync.Health
@@ -51,14 +51,17 @@ func checkDisabled(t *testing.T, sw *switchtest.Switch, client *switchtest.Clien
 			}
 		}
 	}
-	if page := client.Request("GET", "/").Body; !strings.Contains(page, "<b>disabled</b> <span>"+daemon.DisabledText+"</span>") || strings.Contains(page, "no connection") {
+	if page := client.Request("GET", "/").Body; !strings.Contains(page, "<b>disabled</b> <span>"+disabledText+"</span>") || strings.Contains(page, "no connection") {
 		t.Errorf("the page: %q", page)
 	}
-	if r := sw.RunStatus(nil); r.Code != daemon.ExitOK || !strings.Contains(r.Stdout, "disabled, "+daemon.DisabledText) ||
+	if r := sw.RunStatus(nil); r.Code != daemon.ExitOK || !strings.Contains(r.Stdout, "disabled, "+disabledText) ||
 		!strings.Contains(r.Stdout, "pending    nothing") || strings.Contains(r.Stdout, "down") {
 		t.Errorf("portsyncd status: %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
+
+// disabledText is the text of the daemon about daemon.enabled = false.
+const disabledText = "daemon.enabled is false: ports are not synchronised"
 
 // TestDaemonSection: enabled = false keeps a process that touches no database;
 // log_level rules until CONFIG_DB's row is read, and is what a missing row gets.

@@ -25,10 +25,10 @@ func CheckConfig(args []string, stdout, stderr io.Writer) int {
 	cfg, err := daemon.LoadConfig(file, required)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
-		fmt.Fprintln(stderr, "portsyncd: the daemon starts with "+daemon.Instead(&cfg, err)+"; a reload keeps the settings in effect")
+		fmt.Fprintln(stderr, "portsyncd: the daemon starts with "+daemon.Fallback(&cfg, err)+"; a reload keeps the settings in effect")
 		return daemon.ExitError
 	}
-	if err := cfg.Effective(stdout, daemon.Exists); err != nil {
+	if err := cfg.Effective(stdout, daemon.FileExists); err != nil {
 		fmt.Fprintf(stderr, "portsyncd: print the settings: %v\n", err)
 		return daemon.ExitError
 	}

@@ -67,7 +67,7 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	case flags.NArg() > 0:
 		return unknownCommand(flags.Arg(0), stderr)
 	}
-	return daemon.Daemon(*file, isSet(flags, "c"), os.Stdout, os.Stderr)
+	return daemon.Run(*file, isSet(flags, "c"), os.Stdout, os.Stderr)
 }
 
 // isSet reports whether a flag was given.

@@ -9,28 +9,9 @@ import (
 	"portsyncd/config"
 )
 
-// Exists reports whether the daemon would take path for a file that is there.
-func Exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// Instead names the settings that a daemon starts with if loading cfg failed with
-// err.
-func Instead(cfg *config.Config, err error) string {
-	if !errors.As(err, new(config.Errors)) {
-		return "the defaults"
-	}
-	text := "the defaults in place of the settings in error"
-	if keys := cfg.Reset(); keys != nil {
-		text += " and of " + strings.Join(keys, ", ") + ", as the errors may concern who can read the HTTP listener"
-	}
-	return text
-}
-
-// LoadConfig reads the configuration and gives every path its place. What it
-// returns beside an error is usable: what was bad has its default. A missing
-// file is an error only if somebody named it.
+// LoadConfig reads a configuration file and resolves the default paths. A missing file is an
+// error only if required. The configuration returned with an error is valid: settings in error
+// have their defaults.
 func LoadConfig(file string, required bool) (config.Config, error) {
 	cfg, err := config.Load(file)
 	if errors.Is(err, fs.ErrNotExist) && !required {
@@ -41,4 +22,22 @@ func LoadConfig(file string, required bool) (config.Config, error) {
 		return err == nil && info.IsDir()
 	})
 	return cfg, err
+}
+
+// Fallback describes the settings that the daemon starts with after loading cfg returned err.
+func Fallback(cfg *config.Config, err error) string {
+	if !errors.As(err, new(config.Errors)) {
+		return "the defaults"
+	}
+	text := "the defaults in place of the settings in error"
+	if keys := cfg.Reset(); keys != nil {
+		text += " and of " + strings.Join(keys, ", ") + ", as the errors may concern who can read the HTTP listener"
+	}
+	return text
+}
+
+// FileExists reports whether path exists, or may exist but cannot be examined.
+func FileExists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }

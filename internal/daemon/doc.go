@@ -1,4 +1,6 @@
-// Package daemon starts, reloads and stops the daemon: it reads the configuration, opens
-// the netlink socket, and connects the event loop of package portsync to logging, HTTP,
-// saved state, push and the service manager.
+// Package daemon starts, reloads and stops the daemon. It reads the configuration, opens the
+// netlink socket, and connects the event loop of package portsync to the log, the HTTP server,
+// the stored state, the metrics push and the service manager.
+//
+// [Run] is the daemon of a switch. The demo sets up its own links and database and uses [New].
 package daemon

@@ -12,33 +12,34 @@ import (
 	"portsyncd/systemd"
 )
 
-// Health is the answer to /healthz: what is unhealthy is no success, so that
-// whoever looks at the status alone is told of faults and not of mere oddities.
-func (d *Process) health() metrics.Health {
+// disabledText explains the state of a daemon with daemon.enabled = false.
+const disabledText = "daemon.enabled is false: ports are not synchronised"
+
+// health returns the response of /healthz. Only an unhealthy daemon is not OK: a degraded one
+// still does its work. It may be called from any goroutine.
+func (d *Daemon) health() metrics.Health {
 	h := d.monitor.Health()
-	answer := metrics.Health{
+	response := metrics.Health{
 		OK: h.Status != portsync.Unhealthy, Status: h.Status,
 		Detail: fmt.Sprintf("score %d of 100", h.Score),
 	}
 	if h.Status == portsync.Disabled {
-		answer.Detail = DisabledText
+		response.Detail = disabledText
 	}
 	for i := range h.Reasons {
-		answer.Reasons = append(answer.Reasons, h.Reasons[i].String())
+		response.Reasons = append(response.Reasons, h.Reasons[i].String())
 	}
-	answer.Document = struct {
+	response.Document = struct {
 		OK bool `json:"ok"`
 		portsync.Health
-	}{answer.OK, h}
-	return answer
+	}{response.OK, h}
+	return response
 }
 
-// DisabledText is what daemon.enabled = false means.
-const DisabledText = "daemon.enabled is false: ports are not synchronised"
-
-func (d *Process) readiness() metrics.Health {
-	if !d.Cfg.Daemon.Enabled {
-		return metrics.Health{OK: true, Status: portsync.Disabled, Detail: DisabledText}
+// readiness returns the response of /readyz. It may be called from any goroutine.
+func (d *Daemon) readiness() metrics.Health {
+	if !d.Config.Daemon.Enabled {
+		return metrics.Health{OK: true, Status: portsync.Disabled, Detail: disabledText}
 	}
 	if !d.status.Ready() {
 		return metrics.Health{Status: "starting", Reasons: []string{"the initial sync is not complete"}}
@@ -46,24 +47,27 @@ func (d *Process) readiness() metrics.Health {
 	return metrics.Health{OK: true, Status: "ready"}
 }
 
-// tellHealth tells the log and the service manager of another verdict, once the
-// daemon is ready: what delays a start has lines of its own. It waits until READY=1
-// is sent, since the status line of that message would replace the reasons. A degraded
-// daemon is no warning: a config reload and a port breakout degrade it for a moment.
-func (d *Process) tellHealth(ctx context.Context, was, is portsync.Health) {
+// reportHealth writes a change of the health state to the log and to the status line of the
+// service manager. It first waits until READY=1 is sent, because the status line of that message
+// would replace the reasons. A change to degraded is logged as a notice and not as a warning: a
+// config reload or a port breakout degrades the daemon for a moment.
+func (d *Daemon) reportHealth(ctx context.Context, was, is portsync.Health) {
 	select {
-	case <-d.readyTold:
+	case <-d.readySent:
 	case <-ctx.Done():
 		return
 	}
 	level := syslog.LevelNotice
-	switch {
-	case is.Score > was.Score:
-	case is.Status == portsync.Unhealthy:
+	if is.Status == portsync.Unhealthy && is.Score <= was.Score {
 		level = slog.LevelError
 	}
-	d.log.Log(ctx, level, "health is "+is.Status, "was", was.Status,
-		"score", is.Score, "reasons", is.Codes())
+	if is.Status == was.Status {
+		d.log.Log(ctx, level, "health reasons changed", "status", is.Status,
+			"score", is.Score, "reasons", is.Codes())
+	} else {
+		d.log.Log(ctx, level, "health is "+is.Status, "previous", was.Status,
+			"score", is.Score, "reasons", is.Codes())
+	}
 	if is.Status == portsync.Healthy {
 		d.notify(systemd.Status("%s", d.loop.Summary()))
 		return

@@ -12,9 +12,9 @@ import (
 	"portsyncd/systemd"
 )
 
-// TestHealthToldAfterReady: no change of health is told before READY=1, whose
-// status line would replace it, and each one afterwards.
-func TestHealthToldAfterReady(t *testing.T) {
+// TestHealthReportedAfterReady checks that a change of health is not sent to the service manager
+// before READY=1, whose status line would replace it, and is sent afterwards.
+func TestHealthReportedAfterReady(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
@@ -26,7 +26,7 @@ func TestHealthToldAfterReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Process{log: slog.New(slog.DiscardHandler), notifier: notifier, readyTold: make(chan struct{})}
+	d := &Daemon{log: slog.New(slog.DiscardHandler), notifier: notifier, readySent: make(chan struct{})}
 	is := portsync.Health{Status: portsync.Degraded, Score: 90,
 		Reasons: []portsync.HealthReason{{Code: "restart_storm", Text: "3 starts", Deduction: 10}}}
 	received := func() string {
@@ -38,13 +38,13 @@ func TestHealthToldAfterReady(t *testing.T) {
 
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	d.tellHealth(ended, portsync.Health{Status: portsync.Healthy, Score: 100}, is)
+	d.reportHealth(ended, portsync.Health{Status: portsync.Healthy, Score: 100}, is)
 	if got := received(); got != "" {
-		t.Errorf("before READY=1 the service manager is told %q", got)
+		t.Errorf("before READY=1 the service manager received %q, want nothing", got)
 	}
-	close(d.readyTold)
-	d.tellHealth(t.Context(), portsync.Health{Status: portsync.Healthy, Score: 100}, is)
+	close(d.readySent)
+	d.reportHealth(t.Context(), portsync.Health{Status: portsync.Healthy, Score: 100}, is)
 	if got, want := received(), "STATUS=degraded, score 90: restart_storm: 3 starts (-10)"; got != want {
-		t.Errorf("after READY=1 the service manager is told %q, want %q", got, want)
+		t.Errorf("after READY=1 the service manager received %q, want %q", got, want)
 	}
 }

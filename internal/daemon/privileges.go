@@ -6,11 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// renouncePrivileges has the kernel grant no more to this process than it has,
-// whatever it might be made to execute: it executes nothing. Its capabilities are
-// for who starts it to limit, as the unit does: what it reads and writes may
-// belong to others than root. A build with cgo cannot reach all threads and goes
-// without.
-func renouncePrivileges() {
+// dropPrivileges sets no_new_privs (prctl(2)) on all threads: the daemon executes no program, so
+// it never needs more privileges than it has. It keeps its capabilities, since the files it reads
+// and writes may belong to other users; the systemd unit limits those. A build with cgo cannot set
+// the flag on all threads and runs without it.
+func dropPrivileges() {
 	syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
 }

@@ -7,10 +7,10 @@ import (
 	"portsyncd/internal/push"
 )
 
-// push sends samples to the database of [push] until ctx ends. Where there is
-// none, or none that can be, it returns.
-func (d *Process) push(ctx context.Context, families *push.Families) {
-	c := &d.Cfg.Push
+// pushMetrics sends samples to push.url until ctx ends. It returns at once if no URL is
+// configured or the settings are invalid.
+func (d *Daemon) pushMetrics(ctx context.Context, families *push.Families) {
+	c := &d.Config.Push
 	if c.URL == "" {
 		return
 	}
@@ -20,17 +20,17 @@ func (d *Process) push(ctx context.Context, families *push.Families) {
 		Gzip: c.Gzip, QueueBatches: c.QueueBatches, UserAgent: "portsyncd/" + Release,
 	}, d.set, families, d.component("push"))
 	if err != nil {
-		d.log.Error("metrics are not pushed", "error", err)
+		d.log.Error("cannot push metrics; continuing without", "error", err)
 		return
 	}
 	pusher.Run(ctx)
 }
 
-// pushInstance returns the function that names this switch in what is pushed:
-// push.instance, or else the host name at that moment, since SONiC sets the host name
-// after the daemon has started.
-func (d *Process) pushInstance() func() string {
-	if name := d.Cfg.Push.Instance; name != "" {
+// pushInstance returns a function that returns the instance label of pushed samples: the setting
+// push.instance or else the present host name, because SONiC may set the host name after the
+// daemon has started. The function is for one goroutine.
+func (d *Daemon) pushInstance() func() string {
+	if name := d.Config.Push.Instance; name != "" {
 		return func() string { return name }
 	}
 	last := ""
@@ -38,7 +38,7 @@ func (d *Process) pushInstance() func() string {
 		name, err := os.Hostname()
 		if err != nil {
 			if last == "" {
-				d.log.Warn("cannot read the host name to push metrics with; set push.instance", "error", err)
+				d.log.Warn("cannot read the host name for pushed metrics; set push.instance", "error", err)
 			}
 			return last
 		}

@@ -10,28 +10,28 @@ import (
 	"portsyncd/internal/lab"
 )
 
-// TestPushInstance: push.instance names the switch, or else the host name of the
-// moment.
+// TestPushInstance checks that the instance label is push.instance, or else the host name, also
+// after the host name changes.
 func TestPushInstance(t *testing.T) {
-	var d Process
-	d.Cfg.Push.Instance = "leaf1"
+	var d Daemon
+	d.Config.Push.Instance = "leaf1"
 	if got := d.pushInstance()(); got != "leaf1" {
-		t.Errorf("with push.instance the name is %q, want leaf1", got)
+		t.Errorf("with push.instance: got %q, want leaf1", got)
 	}
-	d.Cfg.Push.Instance = ""
+	d.Config.Push.Instance = ""
 	name := d.pushInstance()
 	want, err := os.Hostname()
 	if got := name(); err != nil || got != want {
-		t.Errorf("the name is %q, want the host name %q, %v", got, want, err)
+		t.Errorf("without push.instance: got %q, want the host name %q, %v", got, want, err)
 	}
-	runtime.LockOSThread() // for good: the thread has a host name of its own from here on
+	runtime.LockOSThread() // never unlocked: the thread keeps its own host name
 	if err := unix.Unshare(unix.CLONE_NEWUTS); err != nil {
-		lab.Unavailable(t, "no host name of our own: "+err.Error())
+		lab.Unavailable(t, "cannot make a UTS namespace: "+err.Error())
 	}
 	if err := unix.Sethostname([]byte("renamed")); err != nil {
 		t.Fatal(err)
 	}
 	if got := name(); got != "renamed" {
-		t.Errorf("after the host name changed the name is %q, want renamed", got)
+		t.Errorf("after the host name changed: got %q, want renamed", got)
 	}
 }

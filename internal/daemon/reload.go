@@ -10,16 +10,14 @@ import (
 	"portsyncd/systemd"
 )
 
-// watchReloads reads the configuration again at each SIGHUP. The service manager
-// is notified only if the daemon is ready: before that, READY=1 would end the
-// start too early.
-func (d *Process) watchReloads(ctx context.Context) {
-	d.InEffect = d.Cfg
+// watchReloads reloads the configuration at each SIGHUP until ctx ends. The service manager is
+// notified only if the daemon is ready: an earlier READY=1 would end the start too soon.
+func (d *Daemon) watchReloads(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-d.reloads:
+		case <-d.Reloads:
 			if !d.status.Ready() {
 				d.reload()
 				continue
@@ -31,19 +29,18 @@ func (d *Process) watchReloads(ctx context.Context) {
 	}
 }
 
-// Reload applies the settings that can change while running and logs those that
-// cannot. A file with errors changes no setting. The HTTP server reads its files
-// again in any case.
-func (d *Process) reload() {
-	defer d.reconfigure()
-	next, err := d.Reread()
+// reload applies the settings that can change at run time and logs those that need a restart. A
+// file with errors changes no setting. The HTTP server reads its certificates again in any case.
+func (d *Daemon) reload() {
+	defer d.reconfigureHTTP()
+	next, err := d.readAgain()
 	if err != nil {
 		logConfigErrors(d.log, err)
-		d.log.Error("configuration not reloaded; keeping the settings in effect", "file", d.File)
+		d.log.Error("configuration not reloaded; keeping the settings in effect", "file", d.ConfigFile)
 		return
 	}
-	inEffect, changes := d.InEffect.Reload(next)
-	d.InEffect = inEffect
+	inEffect, changes := d.inEffect.Reload(next)
+	d.inEffect = inEffect
 	applied := 0
 	for _, c := range changes {
 		switch {
@@ -56,11 +53,11 @@ func (d *Process) reload() {
 			d.log.Warn("setting needs a restart", "key", c.Key, "from", c.Old, "to", c.New)
 		}
 	}
-	d.loop.Reload(settings(&d.InEffect))
-	d.memory.Reload(memorySettings(&d.InEffect))
-	d.live.Store(live(&d.InEffect.Metrics))
-	file := d.File
-	if !Exists(file) {
+	d.loop.Reload(loopSettings(&d.inEffect))
+	d.memory.Reload(memorySettings(&d.inEffect))
+	d.live.Store(liveSettings(&d.inEffect.Metrics))
+	file := d.ConfigFile
+	if !FileExists(file) {
 		file = "none"
 	}
 	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", file,
@@ -69,19 +66,20 @@ func (d *Process) reload() {
 
 var errNothingSet = errors.New("the file sets nothing: it may have been cut short; restart to go back to the defaults")
 
-// Reread loads the configuration file. Once settings of a file are in effect, a
-// file that is absent or sets nothing is an error, even if no file is required:
-// an editor or a full disk may have left it so.
-func (d *Process) Reread() (config.Config, error) {
-	configured := !d.InEffect.SetsNothing()
-	next, err := LoadConfig(d.File, d.required || configured)
+// readAgain reads the configuration file for a reload. If settings of the file are in effect, a
+// file that is missing or sets nothing is an error even if no file is required, because an editor
+// or a full disk may have truncated the file.
+func (d *Daemon) readAgain() (config.Config, error) {
+	configured := !d.inEffect.SetsNothing()
+	next, err := LoadConfig(d.ConfigFile, d.ConfigRequired || configured)
 	if err == nil && configured && next.SetsNothing() {
 		err = errNothingSet
 	}
 	return next, err
 }
 
-func settings(cfg *config.Config) portsync.Settings {
+// loopSettings returns the settings of the event loop that a reload can change.
+func loopSettings(cfg *config.Config) portsync.Settings {
 	return portsync.Settings{
 		AuditInterval: cfg.Health.AuditInterval,
 		MaxStall:      cfg.Health.MaxStall,

@@ -1,19 +1,16 @@
 package daemon
 
-import (
-	"runtime/debug"
-)
+import "runtime/debug"
 
-// Release is the version of the source tree; -ldflags "-X portsyncd/internal/daemon.Release=..." sets
-// another.
+// Release is the version of portsyncd. The linker flag -X portsyncd/internal/daemon.Release=...
+// overrides the version.
 var Release = "0.1.0"
 
-// commit is the commit the binary was built from, where -ldflags "-X
-// portsyncd/internal/daemon.commit=..." names it: in a source archive the toolchain cannot know.
+// commit is the source commit for a build from an archive, where the toolchain has no VCS
+// information. The linker flag -X portsyncd/internal/daemon.commit=... sets the commit.
 var commit string
 
-// Revision returns the commit the binary was built from, if the build or the
-// toolchain knows.
+// Revision returns the source commit of this binary, or "unknown".
 func Revision() string {
 	if commit != "" {
 		return commit

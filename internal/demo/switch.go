@@ -40,7 +40,7 @@ type linkState struct {
 
 // real uses the interfaces of the present network namespace.
 func real(listener *net.TCPListener) (*demoSetup, error) {
-	conn, existing, err := daemon.JoinLinks(context.Background(), func(error) {})
+	conn, existing, err := daemon.OpenLinks(context.Background(), func(error) {})
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ type demoRun struct {
 	*demoSetup
 	account *account
 	sw      *lab.Switch
-	daemon  *daemon.Process
+	daemon  *daemon.Daemon
 	names   []string
 }
 
@@ -135,7 +135,7 @@ func (d *demoRun) play() (err error) {
 	parts, end := context.WithCancel(context.Background())
 	orchagent, daemon := make(chan error, 1), make(chan error, 1)
 	d.prepareDaemon()
-	go func() { daemon <- d.daemon.Run(parts, nil) }()
+	go func() { daemon <- d.daemon.Run(parts) }()
 	go func() { orchagent <- d.sw.Run(parts) }()
 
 	err = d.choreography(ctx)
@@ -157,13 +157,14 @@ func (d *demoRun) prepareDaemon() {
 	cfg.Metrics.Listen = nil
 	cfg.Metrics.StoragePath = filepath.Join(filepath.Dir(d.sw.ConfigFile), "metrics")
 	cfg.WarmRestart.StateFile = filepath.Join(filepath.Dir(d.sw.ConfigFile), "port_state.json")
-	d.daemon = &daemon.Process{
-		File: os.DevNull, Cfg: cfg, Links: d.links, Existing: d.existing, SetDown: d.setDown,
+	o := daemon.Options{
+		Config: cfg, ConfigFile: os.DevNull, Links: d.links, Existing: d.existing, SetDown: d.setDown,
 		Logs: syslog.New(syslog.Options{Output: syslog.Stderr, Level: slog.LevelWarn}),
 	}
 	if d.listener != nil {
-		d.daemon.Listeners = []net.Listener{d.listener}
+		o.Listeners = []net.Listener{d.listener}
 	}
+	d.daemon = daemon.New(o)
 }
 
 // choreography waits for the start to be over.

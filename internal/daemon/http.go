@@ -15,37 +15,32 @@ import (
 	"portsyncd/systemd"
 )
 
-// headStart is how long the HTTP server waits for the start to hand the
-// configuration over: orchagent waits for that, nobody for the first scrape.
-const headStart = 50 * time.Millisecond
+// httpDelay is the longest time that the HTTP server waits for the port configuration to be
+// written. orchagent waits for that configuration; the first scrape can come later.
+const httpDelay = 50 * time.Millisecond
 
-// Serve opens the HTTP server once the start is made, or its head start over,
-// tells the service manager when the initial sync is over too, and closes the
-// server when ctx ends. Nothing that is wrong with it ends the daemon.
-func (d *Process) serve(ctx context.Context, listeners []net.Listener) {
+// serveHTTP runs the HTTP server until ctx ends and sends READY=1 after the initial sync, with the
+// server open. Errors of the server are logged and do not stop the daemon.
+func (d *Daemon) serveHTTP(ctx context.Context, listeners []net.Listener) {
 	select {
 	case <-d.loop.Started():
-	case <-time.After(headStart):
+	case <-time.After(httpDelay):
 	case <-ctx.Done():
 	}
 	server := d.openServer(listeners)
-	ready := d.loop.Ready()
-	for ctx.Err() == nil {
-		select {
-		case <-ready:
-			// Who waits for this may ask us at once.
-			d.notify(systemd.Ready, systemd.Status("%s", d.loop.Summary()))
-			close(d.readyTold)
-			ready = nil
-		case <-ctx.Done():
-		}
+	select {
+	case <-d.loop.Ready():
+		d.notify(systemd.Ready, systemd.Status("%s", d.loop.Summary()))
+		close(d.readySent)
+		<-ctx.Done()
+	case <-ctx.Done():
 	}
 	closeServer(server, d.component("http"))
 }
 
-// openServer returns nil where there is to be none, or can be none.
-func (d *Process) openServer(listeners []net.Listener) *metrics.Server {
-	m := &d.Cfg.Metrics
+// openServer opens the HTTP server. It returns nil if HTTP is disabled or the server cannot start.
+func (d *Daemon) openServer(listeners []net.Listener) *metrics.Server {
+	m := &d.Config.Metrics
 	if !m.Enabled {
 		for _, l := range listeners {
 			l.Close()
@@ -76,26 +71,27 @@ func (d *Process) openServer(listeners []net.Listener) *metrics.Server {
 		Page:   d.appendPage, PagePolicy: statusview.PagePolicy,
 	}, d.component("http"))
 	if err != nil {
-		d.log.Error("no HTTP server", "error", err)
+		d.log.Error("cannot start the HTTP server; continuing without", "error", err)
 		return nil
 	}
 	server.Start()
 	d.server.Store(server)
-	d.reconfigure() // for a reload that came meanwhile
+	d.reconfigureHTTP() // a reload may have come before d.server was set
 	return server
 }
 
-// reconfigure brings the server, if there is one, up to the last reload.
-func (d *Process) reconfigure() {
+// reconfigureHTTP applies the settings of the last reload to the HTTP server, if it runs.
+func (d *Daemon) reconfigureHTTP() {
 	server := d.server.Load()
 	if server == nil {
 		return
 	}
 	if err := server.Reconfigure(*d.live.Load()); err != nil {
-		d.log.Error("the HTTP server keeps its settings", "error", err)
+		d.log.Error("cannot reconfigure the HTTP server; keeping its settings", "error", err)
 	}
 }
 
+// closeServer shuts the server down and gives open requests one second to finish.
 func closeServer(server *metrics.Server, log *slog.Logger) {
 	if server == nil {
 		return
@@ -103,12 +99,12 @@ func closeServer(server *metrics.Server, log *slog.Logger) {
 	short, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := server.Shutdown(short); err != nil {
-		log.Log(short, syslog.LevelNotice, "HTTP connections closed at stop", "error", err)
+		log.Log(short, syslog.LevelNotice, "HTTP requests interrupted by the stop", "error", err)
 	}
 }
 
-// exposeProcess adds what tells of the process rather than of its work.
-func (d *Process) exposeProcess() {
+// exposeProcess adds the metrics about the process: build, netlink socket, log, Go runtime, /proc.
+func (d *Daemon) exposeProcess() {
 	d.set.AddBuildInfo(Release, Revision())
 	if conn, ok := d.Links.(*netlinkraw.Conn); ok {
 		portsync.ExposeNetlink(d.set, conn)
@@ -116,12 +112,12 @@ func (d *Process) exposeProcess() {
 	portsync.ExposeLog(d.set, d.Logs)
 	d.set.AddGo()
 	if err := d.set.AddProcess(); err != nil {
-		d.log.Warn("no process metrics", "error", err)
+		d.log.Warn("cannot expose process metrics", "error", err)
 	}
 }
 
-// live is the part of the server's configuration that a reload can change.
-func live(m *config.Metrics) *metrics.Live {
+// liveSettings returns the settings of the HTTP server that a reload can change.
+func liveSettings(m *config.Metrics) *metrics.Live {
 	l := &metrics.Live{JSON: m.ExportFormat == config.JSON, HostNames: m.HostNames}
 	l.Credentials.BasicUser = m.BasicUsername
 	if m.BearerTokenSHA256.IsSet() {

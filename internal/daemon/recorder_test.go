@@ -11,15 +11,15 @@ import (
 	"portsyncd/metrics"
 )
 
-// TestSaveRest has the process end while the disk hangs: that takes no longer
-// than it may, and is said.
-func TestSaveRest(t *testing.T) {
+// TestStopWithHangingDisk checks that the end of the process waits for the disk until saveTimeout
+// and then logs that the last save is missing.
+func TestStopWithHangingDisk(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			answer := make(chan struct{})
-			var said strings.Builder
-			log := slog.New(slog.NewTextHandler(&said, nil))
-			d := &Process{log: log, memory: warmrestart.Open(warmrestart.Config{
+			var logged strings.Builder
+			log := slog.New(slog.NewTextHandler(&logged, nil))
+			d := &Daemon{log: log, memory: warmrestart.Open(warmrestart.Config{
 				StoragePath: t.TempDir(), Log: log, Families: warmrestart.NewFamilies(metrics.NewSet()),
 				Sample: func(warmrestart.Counters) []byte {
 					if hangs {
@@ -29,22 +29,22 @@ func TestSaveRest(t *testing.T) {
 				},
 				Settings: warmrestart.Settings{SaveInterval: time.Second, Retention: time.Hour, KeepRestarts: 1},
 			})}
-			saveRest := d.keepMemory(t.Context())
+			stop := d.startMemory(t.Context())
 			time.Sleep(1500 * time.Millisecond)
 			begin := time.Now()
-			saveRest()
+			stop()
 			want := time.Duration(0)
 			if hangs {
-				want = saveFor
+				want = saveTimeout
 			}
 			if took := time.Since(begin); took != want {
-				t.Errorf("with a disk that hangs, %v: the end took %v, want %v", hangs, took, want)
+				t.Errorf("hanging disk %v: stop took %v, want %v", hangs, took, want)
 			}
-			if got := strings.Contains(said.String(), "disk does not answer"); got != hangs {
-				t.Errorf("with a disk that hangs, %v: the log says %q", hangs, &said)
+			if got := strings.Contains(logged.String(), "disk does not answer"); got != hangs {
+				t.Errorf("hanging disk %v: the log is %q", hangs, &logged)
 			}
 			close(answer)
-			synctest.Wait() // until the files are let go
+			synctest.Wait() // until the files are closed
 		})
 	}
 }

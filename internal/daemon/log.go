@@ -1,0 +1,40 @@
+package daemon
+
+import (
+	"errors"
+	"log/slog"
+
+	"portsyncd/config"
+	"portsyncd/internal/syslog"
+)
+
+// openLog sets the level of the configuration. The LOGGER row of CONFIG_DB overrides that level
+// as soon as it is read.
+func (d *Daemon) openLog() {
+	d.Logs.SetLevel(d.initialLevel())
+	d.log = slog.New(d.Logs)
+}
+
+// component returns the logger of one part of the daemon.
+func (d *Daemon) component(name string) *slog.Logger { return d.log.With(syslog.ComponentKey, name) }
+
+// initialLevel returns the configured log level, which applies until the LOGGER row of CONFIG_DB
+// is read and is written to a row without LOGLEVEL.
+func (d *Daemon) initialLevel() slog.Level {
+	level, err := syslog.ParseLevelFold(d.Config.Daemon.LogLevel.String())
+	if err != nil {
+		return syslog.LevelNotice
+	}
+	return level
+}
+
+// logConfigErrors logs one line for each error of a configuration file.
+func logConfigErrors(log *slog.Logger, err error) {
+	var all config.Errors
+	if !errors.As(err, &all) {
+		log.Error("cannot load the configuration", "error", err)
+	}
+	for _, e := range all {
+		log.Error("configuration error", "error", e)
+	}
+}

@@ -1,0 +1,89 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"portsyncd/config"
+	"portsyncd/internal/warmrestart"
+	"portsyncd/portsync"
+)
+
+// openMemory reads the state that previous processes stored.
+func (d *Daemon) openMemory(families *portsync.Metrics) {
+	sampler := portsync.Sampler{Status: d.status, Metrics: families}
+	c := warmrestart.Config{
+		Writer: "portsyncd " + Release, Log: d.component("state"), Families: warmrestart.NewFamilies(d.set),
+		Sample: func(restarts warmrestart.Counters) []byte {
+			return sampler.Append(nil, time.Now(), d.monitor.Health(), restarts)
+		},
+		Text: d.appendExport, JSON: d.set.AppendJSON,
+		Troubled: func() { d.monitor.Wake() },
+		Settings: memorySettings(&d.Config),
+	}
+	if !d.Config.Daemon.Enabled {
+		c.Sample = nil // the event loop does not run
+	}
+	if d.Config.WarmRestart.Enabled {
+		c.StateFile = d.Config.WarmRestart.StateFile
+	}
+	if d.Config.Metrics.Enabled {
+		c.StoragePath = d.Config.Metrics.StoragePath
+		c.MadeDirs = madeDirs(&d.Config, os.Getenv("STATE_DIRECTORY"))
+	}
+	d.memory = warmrestart.Open(c)
+}
+
+// madeDirs returns the directories of the default storage path that the daemon creates itself,
+// with their parents first. systemd creates its state directory and sets that directory's mode.
+func madeDirs(cfg *config.Config, stateDirectory string) []string {
+	if cfg.IsSet("metrics.storage_path") {
+		return nil
+	}
+	storage := cfg.Metrics.StoragePath
+	if parent := filepath.Dir(storage); parent != filepath.Clean(stateDirectory) {
+		return []string{parent, storage}
+	}
+	return []string{storage}
+}
+
+// appendExport appends the metrics for the textfile collector of node_exporter. It leaves out go_*
+// and process_*, which node_exporter exposes for itself.
+func (d *Daemon) appendExport(b []byte) []byte { return d.set.AppendTextOf(b, "portsyncd_") }
+
+// memorySettings returns the settings of the stored files that a reload can change.
+func memorySettings(cfg *config.Config) warmrestart.Settings {
+	m := &cfg.Metrics
+	return warmrestart.Settings{
+		SaveInterval: m.SaveInterval, Retention: m.Retention, MaxFileSize: m.MaxFileSize,
+		KeepRestarts: cfg.WarmRestart.HistoryMaxRestarts,
+		ExportText:   m.ExportFormat != config.JSON,
+		ExportJSON:   m.ExportFormat != config.Prometheus,
+	}
+}
+
+// saveTimeout limits the last save at the end of the process, so that a hanging disk does not
+// delay the end. Files saved earlier remain valid.
+const saveTimeout = 2 * time.Second
+
+// startMemory starts writing the stored files. The returned function saves once more and stops;
+// it records a stop on request if a signal ended main.
+func (d *Daemon) startMemory(main context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	saved := make(chan struct{})
+	go func() { d.memory.Run(ctx); close(saved) }()
+	return func() {
+		if errors.As(context.Cause(main), new(stopSignal)) {
+			d.memory.Stopping()
+		}
+		cancel()
+		select {
+		case <-saved:
+		case <-time.After(saveTimeout):
+			d.log.Warn("disk does not answer; stopping without the last save", "timeout", saveTimeout)
+		}
+	}
+}

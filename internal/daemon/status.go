@@ -1,0 +1,38 @@
+package daemon
+
+import (
+	"os"
+	"time"
+
+	"portsyncd/internal/statusview"
+)
+
+// processStart is the start time of this process.
+var processStart = time.Now()
+
+// statusRestarts is the largest number of restarts in a status document.
+const statusRestarts = 50
+
+// appendStatus appends the JSON document of /status. It may be called from any goroutine.
+func (d *Daemon) appendStatus(b []byte) []byte { return d.statusAt(time.Now()).AppendJSON(b) }
+
+// appendPage appends the HTML page of /. It may be called from any goroutine.
+func (d *Daemon) appendPage(b []byte) []byte { return d.statusAt(time.Now()).AppendPage(b) }
+
+// statusAt returns the present state of the daemon, as of the present time now. It may be called
+// from any goroutine and does not delay the event loop.
+func (d *Daemon) statusAt(now time.Time) *statusview.Status {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	restarts := d.memory.Restarts()
+	return &statusview.Status{
+		Schema: statusview.StatusSchema, Time: now.UTC(), Version: Release, Host: host,
+		// SONiC sets NAMESPACE_ID in the containers of a multi-ASIC switch.
+		Instance: os.Getenv("NAMESPACE_ID"), PID: os.Getpid(), Process: processStart.UTC(),
+		Health:   d.monitor.Health(),
+		View:     d.status.View(now),
+		Restarts: restarts[max(0, len(restarts)-statusRestarts):],
+	}
+}
