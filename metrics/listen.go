@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/transport"
 )
 
 // endpoint is an address to listen on.
@@ -63,17 +65,7 @@ func (e endpoint) listen(ctx context.Context, device string) (net.Listener, erro
 	if e.network == "unix" {
 		return e.listenUnix()
 	}
-	var lc net.ListenConfig
-	if device != "" {
-		lc.Control = func(_, _ string, c syscall.RawConn) error {
-			var bindErr error
-			err := c.Control(func(fd uintptr) { bindErr = unix.BindToDevice(int(fd), device) })
-			if err = errors.Join(err, bindErr); err != nil {
-				return fmt.Errorf("bind to device %q: %w", device, err)
-			}
-			return nil
-		}
-	}
+	lc := net.ListenConfig{Control: transport.BindToDevice(device)}
 	address := e.address
 	if zone := zoneOf(address); zone != "" {
 		// Package net remembers the index of a zone for a minute, in which the device

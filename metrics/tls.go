@@ -4,26 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 
 	"portsyncd/internal/smallfile"
+	"portsyncd/internal/transport"
 )
-
-// CipherSuites are the suites of TLS 1.2 that the server, package push and the status
-// command accept: with forward secrecy, and without CBC, whose padding is open to
-// attack (RFC 9325, section 4.2). The suites of TLS 1.3 cannot be configured. Read only.
-var CipherSuites = []uint16{
-	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-}
-
-// maxTLSFile bounds each of the files, in bytes.
-const maxTLSFile = 1 << 20
 
 // certificates provides the TLS configuration from files that may be replaced while
 // the server runs. Each handshake reads the files, which is little beside its
@@ -102,7 +90,7 @@ func (c *certificates) read() (texts [3][]byte, err error) {
 		if name == "" {
 			continue
 		}
-		if texts[i], err = smallfile.Read(context.Background(), name, maxTLSFile); err != nil {
+		if texts[i], err = smallfile.Read(context.Background(), name, transport.MaxPEMFile); err != nil {
 			return texts, err
 		}
 	}
@@ -114,21 +102,16 @@ func (c *certificates) load(texts [3][]byte) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load certificate %q and key %q: %w", c.names[0], c.names[1], err)
 	}
-	config := &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		CipherSuites: CipherSuites,
-		NextProtos:   []string{"http/1.1"},
-		Certificates: []tls.Certificate{pair},
-		// A ticket would let a client in on what was checked with files
-		// since replaced.
-		SessionTicketsDisabled: true,
-	}
+	config := transport.TLSConfig()
+	config.NextProtos = []string{"http/1.1"}
+	config.Certificates = []tls.Certificate{pair}
+	// A ticket would admit a client that was verified with files since replaced.
+	config.SessionTicketsDisabled = true
 	if c.names[2] == "" {
 		return config, nil
 	}
-	config.ClientCAs = x509.NewCertPool()
-	if !config.ClientCAs.AppendCertsFromPEM(texts[2]) {
-		return nil, fmt.Errorf("load client certificate authorities: no certificate in %q", c.names[2])
+	if config.ClientCAs, err = transport.ParseCertPool(texts[2]); err != nil {
+		return nil, fmt.Errorf("load client certificate authorities %q: %w", c.names[2], err)
 	}
 	config.ClientAuth = tls.RequireAndVerifyClientCert
 	return config, nil

@@ -3,7 +3,6 @@ package cli
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,7 +11,7 @@ import (
 	"strings"
 
 	"portsyncd/config"
-	"portsyncd/metrics"
+	"portsyncd/internal/transport"
 )
 
 // credentials are what a daemon may ask for on TCP.
@@ -60,13 +59,12 @@ func newAccess(o *statusOptions, m *config.Metrics) (*access, error) {
 		a.pinned, a.unread = readCertificates(m.TLSCertFile)
 	}
 	if o.ca != "" {
-		certs, err := readCertificates(o.ca)
+		text, err := os.ReadFile(o.ca)
 		if err != nil {
 			return nil, fmt.Errorf("--ca: %w", err)
 		}
-		a.roots = x509.NewCertPool()
-		for _, c := range certs {
-			a.roots.AddCert(c)
+		if a.roots, err = transport.ParseCertPool(text); err != nil {
+			return nil, fmt.Errorf("--ca %q: %w", o.ca, err)
 		}
 	}
 	if (o.cert == "") != (o.key == "") {
@@ -110,20 +108,18 @@ var errNotBelieved = errors.New("its certificate is not to be trusted")
 // tls is the configuration for talking to a host. Its certificate is good if it
 // is one of the pinned, or else if an authority vouches for it and the name.
 func (a *access) tls(host string) *tls.Config {
-	return &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		CipherSuites:       metrics.CipherSuites,
-		InsecureSkipVerify: true, // VerifyConnection does it
-		VerifyConnection:   func(cs tls.ConnectionState) error { return a.verify(cs.PeerCertificates, host) },
-		// Shown whatever authorities the daemon names, so that it can say what is
-		// wrong with it.
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			if a.client == nil {
-				return new(tls.Certificate), nil
-			}
-			return a.client, nil
-		},
+	c := transport.TLSConfig()
+	c.InsecureSkipVerify = true // VerifyConnection verifies instead
+	c.VerifyConnection = func(cs tls.ConnectionState) error { return a.verify(cs.PeerCertificates, host) }
+	// The client certificate is sent whatever authorities the daemon names, so that the daemon
+	// can say why it refuses the certificate.
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if a.client == nil {
+			return new(tls.Certificate), nil
+		}
+		return a.client, nil
 	}
+	return c
 }
 
 func (a *access) verify(chain []*x509.Certificate, host string) error {
@@ -143,27 +139,13 @@ func (a *access) verify(chain []*x509.Certificate, host string) error {
 
 // readCertificates reads the certificates of a PEM file, one at least.
 func readCertificates(file string) ([]*x509.Certificate, error) {
-	rest, err := os.ReadFile(file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	var certs []*x509.Certificate
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("read %q: %w", file, err)
-		}
-		certs = append(certs, c)
-	}
-	if len(certs) == 0 {
-		return nil, fmt.Errorf("read %q: no certificate in it, expected one in PEM", file)
+	certs, err := transport.ParseCertificates(text)
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", file, err)
 	}
 	return certs, nil
 }

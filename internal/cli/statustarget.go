@@ -9,11 +9,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"portsyncd/config"
+	"portsyncd/internal/transport"
 )
 
 // configuredTargets are where the configuration says that the daemon listens:
@@ -96,14 +94,7 @@ func socketTarget(path string) target {
 
 // target is one that is reached by TCP.
 func (a *access) target(name string, u *url.URL) target {
-	d := net.Dialer{}
-	if a.device != "" {
-		d.Control = func(_, _ string, c syscall.RawConn) error {
-			var bindErr error
-			err := c.Control(func(fd uintptr) { bindErr = unix.BindToDevice(int(fd), a.device) })
-			return errors.Join(err, bindErr)
-		}
-	}
+	d := net.Dialer{Control: transport.BindToDevice(a.device)}
 	page := *u
 	if !strings.HasSuffix(page.Path, statusPath) {
 		page.Path = strings.TrimSuffix(page.Path, "/") + statusPath

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,13 +12,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"portsyncd/internal/smallfile"
-	"portsyncd/metrics"
+	"portsyncd/internal/transport"
 )
 
 // outcome is how a request went.
@@ -61,12 +57,12 @@ func newSender(c *Config) (*sender, error) {
 		return nil, errors.New("push: the address is not an http:// or https:// URL")
 	}
 	s := &sender{url: c.URL, authorization: c.AuthorizationFile, gzip: c.Gzip, userAgent: c.UserAgent}
-	d := dialer(c.Device)
+	d := newDialer(c.Device)
 	s.client = &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  nil, // whatever the environment says
 			DialContext:            d.DialContext,
-			DialTLSContext:         secureDial(d, c.CAFile),
+			DialTLSContext:         dialTLS(d, c.CAFile),
 			TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1 will do
 			MaxIdleConns:           1,
 			IdleConnTimeout:        90 * time.Second,
@@ -79,52 +75,36 @@ func newSender(c *Config) (*sender, error) {
 	return s, nil
 }
 
-// mostAuthorities bounds the file of authorities in bytes. That of a system, with
-// all the public ones, has some 200 KiB.
-const mostAuthorities = 1 << 20
-
-// secureDial returns a function that opens TLS connections. It reads the file of
-// authorities for each connection, so that a file that was replaced or repaired needs
-// no restart; caFile "" stands for the authorities of the system.
-func secureDial(d *net.Dialer, caFile string) func(ctx context.Context, network, address string) (net.Conn, error) {
+// dialTLS returns a function that opens TLS connections. The function reads caFile for each
+// connection, so that a replaced file takes effect without a restart. If caFile is "", it uses the
+// certificate authorities of the system.
+func dialTLS(d *net.Dialer, caFile string) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		c := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: metrics.CipherSuites}
+		c := transport.TLSConfig()
 		if caFile != "" {
-			pem, err := smallfile.Read(ctx, caFile, mostAuthorities)
+			text, err := smallfile.Read(ctx, caFile, transport.MaxPEMFile)
 			if err != nil {
-				return nil, fmt.Errorf("read authorities: %w", err)
+				return nil, fmt.Errorf("read certificate authorities: %w", err)
 			}
-			c.RootCAs = x509.NewCertPool()
-			if !c.RootCAs.AppendCertsFromPEM(pem) {
-				return nil, fmt.Errorf("read authorities: no certificate in %q", caFile)
+			if c.RootCAs, err = transport.ParseCertPool(text); err != nil {
+				return nil, fmt.Errorf("read certificate authorities %q: %w", caFile, err)
 			}
 		}
 		return (&tls.Dialer{NetDialer: d, Config: c}).DialContext(ctx, network, address)
 	}
 }
 
-// dialer binds its connections, those of the search for an address too, to a
-// device: SO_BINDTODEVICE of socket(7), which for a VRF is the way into it
-// (Documentation/networking/vrf.rst in the kernel).
-func dialer(device string) *net.Dialer {
+// newDialer returns a dialer whose connections, including those to name servers, are bound to a
+// device. Binding to a VRF uses its routing table (Documentation/networking/vrf.rst in the kernel).
+func newDialer(device string) *net.Dialer {
 	if device == "" {
 		return &net.Dialer{}
 	}
-	bind := func(_, _ string, conn syscall.RawConn) error {
-		var err error
-		if controlErr := conn.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), device) }); controlErr != nil {
-			return controlErr
-		}
-		if err != nil {
-			return fmt.Errorf("bind to device %q: %w", device, err)
-		}
-		return nil
+	bind := transport.BindToDevice(device)
+	return &net.Dialer{
+		Control:  bind,
+		Resolver: &net.Resolver{PreferGo: true, Dial: (&net.Dialer{Control: bind}).DialContext},
 	}
-	resolver := &net.Resolver{
-		PreferGo: true,
-		Dial:     (&net.Dialer{Control: bind}).DialContext,
-	}
-	return &net.Dialer{Control: bind, Resolver: resolver}
 }
 
 // post sends a batch and waits for the answer.

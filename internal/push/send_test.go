@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"portsyncd/internal/transport"
 	"portsyncd/metrics"
 )
 
@@ -348,7 +349,7 @@ func TestAuthoritiesFile(t *testing.T) {
 	}{
 		{"no certificate", "no certificate", unreachable},
 		{"the authority", string(block), delivered},
-		{"too large", strings.Repeat("x", mostAuthorities+1), unreachable},
+		{"too large", strings.Repeat("x", transport.MaxPEMFile+1), unreachable},
 	} {
 		if err := os.WriteFile(authority, []byte(f.text), 0o644); err != nil {
 			t.Fatal(err)
