@@ -64,9 +64,9 @@ func (s *mapStore) Publish(ports []*Port) error {
 	written := 0
 	for _, p := range ports {
 		before := s.sets + s.deletes
-		p.Answer(OutcomeUnserved)
+		p.Answer(OutcomeNotAccepted)
 		if p.Lookup() && s.appl[p.Name] {
-			p.Answer(OutcomeServed)
+			p.Answer(OutcomeAccepted)
 		}
 		if p.Delete() && s.deny {
 			p.Answer(OutcomeRefused)
@@ -106,9 +106,9 @@ func (s *mapStore) Compare(ports []*Port) error {
 		switch {
 		case p.Delete():
 		case !s.appl[p.Name]:
-			p.Answer(OutcomeUnserved)
+			p.Answer(OutcomeNotAccepted)
 		case s.state[p.Name] == rowOf(p):
-			p.Answer(OutcomeServed)
+			p.Answer(OutcomeAccepted)
 		}
 	}
 	return s.call()

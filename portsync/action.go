@@ -7,7 +7,7 @@ type ActionKind uint8
 const (
 	Publish  ActionKind = iota // set the four fields in STATE_DB, if APPL_DB has the port
 	Delete                     // delete the row in STATE_DB
-	Ignore                     // nothing; Test says which test the message did not pass
+	Ignore                     // nothing; Ignored says why
 	Settle                     // ask the kernel for the port's link alone
 	Redump                     // ask the kernel for all links again; Reason says why
 	Synced                     // the dump is over: the state is the kernel's
@@ -19,30 +19,30 @@ const (
 // Action is one effect that Step asks for. For one port they must be carried
 // out in order; states may overtake one another, a deletion may not be skipped.
 type Action struct {
-	Kind   ActionKind
-	Test   Test
-	Reason Reason
-	Port   *Port
-	Downs  uint32 // Flapped: link-down transitions since the interface's previous message
+	Kind    ActionKind
+	Ignored IgnoreReason
+	Reason  Reason
+	Port    *Port
+	Downs   uint32 // Flapped: link-down transitions since the interface's previous message
 }
 
-// Test is one of the tests of PROTOCOL.md section 8 that a message can fail.
-type Test uint8
+// IgnoreReason is the test of PROTOCOL.md section 8 that a link message did not pass.
+type IgnoreReason uint8
 
-// The tests, in their order.
+// The reasons, in the order of the tests.
 const (
-	TestName    Test = iota // the name begins with neither Ethernet nor PortChannel
-	TestTeam                // the link is of kind team
-	TestMaster              // a deletion that carries a master
-	TestOld                 // an interface of an earlier run
-	TestUnknown             // APPL_DB has no such port
-	TestKnown               // part of an audit's dump, and known already
-	numTests
+	IgnoredName    IgnoreReason = iota // the name begins with neither Ethernet nor PortChannel
+	IgnoredTeam                        // the link is of kind team
+	IgnoredMaster                      // a deletion that carries a master
+	IgnoredOld                         // an interface of an earlier run
+	IgnoredUnknown                     // APPL_DB has no such port
+	IgnoredKnown                       // part of an audit's dump, and known already
+	numIgnoreReasons
 )
 
-// String names the test as the label of the metric does.
-func (t Test) String() string {
-	return [numTests]string{"name", "team", "master", "old", "unknown", "known"}[t]
+// String returns the value of the label "reason" of portsyncd_events_ignored_total.
+func (r IgnoreReason) String() string {
+	return [numIgnoreReasons]string{"name", "team", "master", "old", "unknown", "known"}[r]
 }
 
 // Reason is why all links are asked for again.
@@ -66,4 +66,4 @@ func (r Reason) String() string {
 		"database_back", "database_flushed"}[r]
 }
 
-func ignore(t Test) Action { return Action{Kind: Ignore, Test: t} }
+func ignore(r IgnoreReason) Action { return Action{Kind: Ignore, Ignored: r} }

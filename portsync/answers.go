@@ -91,15 +91,15 @@ func (l *Loop) settle(p *Port, was pending) {
 		l.wrote(p, was)
 		l.logger.written(p, was, l.answeredAt)
 	}
-	l.served(p, was)
-	if was.set && p.Served && !l.initial.done {
+	l.accepted(p, was)
+	if was.set && p.Accepted && !l.initial.done {
 		l.initial.changed++
 	}
 }
 
 // wrote takes note of the writes that the databases acknowledged.
 func (l *Loop) wrote(p *Port, was pending) {
-	set := was.set && was.result == OutcomeServed
+	set := was.set && was.result == OutcomeAccepted
 	repaired := p.repair
 	p.repair = repairNone
 	if !set && !was.del {
@@ -127,22 +127,22 @@ func (l *Loop) wrote(p *Port, was pending) {
 
 // served tells State what the databases know of a port, and sees to it that a
 // port which is not served and should be is looked at again.
-func (l *Loop) served(p *Port, was pending) {
+func (l *Loop) accepted(p *Port, was pending) {
 	l.state.touch(p)
 	p.refused = was.result == OutcomeRefused
 	if (was.set || was.look) && !p.refused {
-		accepted := was.result == OutcomeServed
+		accepted := was.result == OutcomeAccepted
 		if l.state.Accept(p, accepted) {
 			l.todo.initDone = true
 		}
 		if !accepted {
-			l.Metrics.ignored.At(int(TestUnknown)).Add(was.messages)
+			l.Metrics.ignored.At(int(IgnoredUnknown)).Add(was.messages)
 		}
 	}
-	if was.set && was.result == OutcomeServed {
+	if was.set && was.result == OutcomeAccepted {
 		p.row, p.wasThere = rowOf(p), true
 	}
-	p.revive, p.again = p.revive && !p.Served, p.again && !p.Served
+	p.recheck, p.reproduced = p.recheck && !p.Accepted, p.reproduced && !p.Accepted
 	if p.uncertain() {
 		l.scheduleRecheck()
 	}
@@ -154,4 +154,4 @@ func (l *Loop) served(p *Port, was pending) {
 
 // uncertain reports whether the port's interface has no row although it may be
 // due one any time, without a message that says so.
-func (p *Port) uncertain() bool { return p.Index != 0 && (p.revive || p.again || p.refused) }
+func (p *Port) uncertain() bool { return p.Index != 0 && (p.recheck || p.reproduced || p.refused) }

@@ -64,7 +64,7 @@ func (d *Databases) Compare(ports []*Port) error {
 		return fmt.Errorf("compare with STATE_DB: %w", err)
 	}
 	for _, p := range differing {
-		if p.pending.result == OutcomeServed {
+		if p.pending.result == OutcomeAccepted {
 			p.Answer(OutcomeFailed)
 		}
 	}

@@ -5,10 +5,10 @@ type Outcome uint8
 
 // The outcomes. Whatever a Store does not set stays Failed.
 const (
-	OutcomeFailed   Outcome = iota // refused for the moment: to be tried again soon
-	OutcomeRefused                 // refused, such as a row of another type: to be tried again later
-	OutcomeServed                  // APPL_DB has the port; what was wanted is acknowledged
-	OutcomeUnserved                // APPL_DB has no such port; a deletion is acknowledged
+	OutcomeFailed      Outcome = iota // refused for the moment: to be tried again soon
+	OutcomeRefused                    // refused, such as a row of another type: to be tried again later
+	OutcomeAccepted                   // APPL_DB has the port; what was wanted is acknowledged
+	OutcomeNotAccepted                // APPL_DB has no such port; a deletion is acknowledged
 )
 
 // pending is what is wanted of a port's row and not acknowledged yet.

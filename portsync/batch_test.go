@@ -8,10 +8,10 @@ import (
 // TestBatchMerges: for one port, states overtake one another and deletions stay.
 func TestBatchMerges(t *testing.T) {
 	for _, c := range []struct {
-		name    string
-		awaited bool
-		actions []ActionKind
-		want    string
+		name        string
+		initPending bool
+		actions     []ActionKind
+		want        string
 	}{
 		{"one state", false, []ActionKind{Publish}, "set"},
 		{"two states", false, []ActionKind{Publish, Publish}, "set"},
@@ -20,12 +20,12 @@ func TestBatchMerges(t *testing.T) {
 		{"re-creation", false, []ActionKind{Publish, Delete, Publish}, "del set look"},
 		{"deleted, made, deleted", false, []ActionKind{Delete, Publish, Delete}, "del look"},
 		// PortInitDone waits for the port, and it has been there.
-		{"awaited: state, deletion", true, []ActionKind{Publish, Delete}, "del look"},
-		{"awaited: re-creation", true, []ActionKind{Publish, Delete, Publish}, "del set look"},
-		{"awaited: deletion", true, []ActionKind{Delete}, "del"},
+		{"init pending: state, deletion", true, []ActionKind{Publish, Delete}, "del look"},
+		{"init pending: re-creation", true, []ActionKind{Publish, Delete, Publish}, "del set look"},
+		{"init pending: deletion", true, []ActionKind{Delete}, "del"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := &Port{Name: "Ethernet0", Awaited: c.awaited}
+			p := &Port{Name: "Ethernet0", InitPending: c.initPending}
 			var b Batch
 			for i, kind := range c.actions {
 				b.Add(Action{Kind: kind, Port: p}, int64(i+1))
@@ -60,11 +60,11 @@ func TestBatchSettle(t *testing.T) {
 		ports[i] = &Port{Name: fmt.Sprint("Ethernet", i)}
 		b.Add(Action{Kind: Publish, Port: ports[i]}, 1)
 	}
-	ports[0].Answer(OutcomeServed)
-	ports[2].Answer(OutcomeUnserved)
-	ports[4].Answer(OutcomeServed)
+	ports[0].Answer(OutcomeAccepted)
+	ports[2].Answer(OutcomeNotAccepted)
+	ports[4].Answer(OutcomeAccepted)
 	done := ""
-	b.Settle(func(p *Port, was pending) { done += fmt.Sprintf("%s %t, ", p.Name, was.result == OutcomeServed) })
+	b.Settle(func(p *Port, was pending) { done += fmt.Sprintf("%s %t, ", p.Name, was.result == OutcomeAccepted) })
 	if want := "Ethernet0 true, Ethernet2 false, Ethernet4 true, "; done != want {
 		t.Errorf("settled %q, want %q", done, want)
 	}
@@ -95,7 +95,7 @@ func BenchmarkBatch(b *testing.B) {
 			batch.Add(Action{Kind: Publish, Port: ports[n%len(ports)]}, int64(n))
 		}
 		for _, p := range ports {
-			p.Answer(OutcomeServed)
+			p.Answer(OutcomeAccepted)
 		}
 		batch.Settle(func(*Port, pending) { settled++ })
 	}

@@ -21,7 +21,7 @@ func TestAbsentAfterRestart(t *testing.T) {
 	a := newAccount(t, "Ethernet0", "Ethernet4", "Ethernet8")
 	l := a.loop
 	l.ports = []PortConfig{{Name: "Ethernet0", HasAdmin: true}, {Name: "Ethernet4", HasAdmin: true}, {Name: "Ethernet8"}}
-	l.state.Await("Ethernet4")
+	l.state.AddInitPending("Ethernet4")
 	states := func() (all []string) {
 		for _, p := range a.status.View(time.Now()).Ports {
 			all = append(all, p.State)
@@ -122,7 +122,7 @@ func TestPublicationIsComplete(t *testing.T) {
 			case 7:
 				a.audit()
 			case 8:
-				l.state.Await(name)
+				l.state.AddInitPending(name)
 			case 9:
 				l.recheckRows(0)
 			case 10:

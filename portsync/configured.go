@@ -38,8 +38,8 @@ func (l *Loop) expect(names []string) {
 	for _, name := range names {
 		p := l.state.port([]byte(name))
 		p.expectedBy = now + int64(l.LateAfter)
-		if !p.Awaited {
-			p.awaitedFrom = now
+		if !p.InitPending {
+			p.pendingSince = now
 		}
 		l.state.touch(p)
 	}

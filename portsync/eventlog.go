@@ -89,7 +89,7 @@ func (e *eventLog) put(kind lineKind, name string, count uint32, now int64) {
 // repeats, in the dump of an audit, what is known.
 func (e *eventLog) message(ev *Event, actions []Action) {
 	if ev.Kind > netlinkraw.DelLink || !watched(ev.Name()) ||
-		len(actions) == 1 && actions[0].Kind == Ignore && actions[0].Test == TestKnown {
+		len(actions) == 1 && actions[0].Kind == Ignore && actions[0].Ignored == IgnoredKnown {
 		return
 	}
 	if slot := e.entry(ev.At); slot != nil {
@@ -108,8 +108,8 @@ func (e *eventLog) written(p *Port, was pending, now int64) {
 		e.put(lineDelete, p.Name, 0, now)
 	}
 	switch {
-	case !was.set || p.revive && was.result == OutcomeUnserved:
-	case was.result == OutcomeUnserved:
+	case !was.set || p.recheck && was.result == OutcomeNotAccepted:
+	case was.result == OutcomeNotAccepted:
 		e.put(lineUnknown, p.Name, 0, now)
 	case p.Oper:
 		e.put(lineUp, p.Name, 0, now)
@@ -146,9 +146,9 @@ func (e *eventLog) run(done <-chan struct{}) {
 }
 
 // ignored is for who looks for the reason why a message led to nothing.
-func (e *eventLog) ignored(ev *Event, t Test) {
+func (e *eventLog) ignored(ev *Event, r IgnoreReason) {
 	if ev.Kind <= netlinkraw.DelLink && e.log.Enabled(context.Background(), syslog.LevelDebug) {
-		e.log.Debug("link message ignored", "test", t.String(), "name", string(ev.Name()),
+		e.log.Debug("link message ignored", "reason", r.String(), "name", string(ev.Name()),
 			"ifindex", ev.Index, "kind", ev.Kind.String(), "master", ev.Master)
 	}
 }

@@ -208,7 +208,7 @@ func TestAuditIsNotLogged(t *testing.T) {
 	l, _ := newLogged(t)
 	ev := Event{Kind: netlinkraw.NewLink, Index: 5}
 	ev.SetName([]byte("Ethernet0"))
-	for i, actions := range [][]Action{{{Kind: Publish}}, {{Kind: Ignore, Test: TestOld}}, {{Kind: Ignore, Test: TestKnown}}} {
+	for i, actions := range [][]Action{{{Kind: Publish}}, {{Kind: Ignore, Ignored: IgnoredOld}}, {{Kind: Ignore, Ignored: IgnoredKnown}}} {
 		l.logger.message(&ev, actions)
 		entry := l.logger.ring.peek()
 		if want := i < 2; (entry != nil) != want {

@@ -130,7 +130,7 @@ type observation struct {
 	unsyncedFor      time.Duration
 	stalledFor       time.Duration
 	failed, attempts int64
-	awaited          int64
+	initPending      int64
 	missing          *missingPorts
 	mismatched       int64
 	unread           *string
@@ -160,7 +160,7 @@ func (m *HealthMonitor) observe(now int64) (o observation) {
 	o.failed, o.attempts = s.rate.recent(now)
 	o.active.set(failureRateHigh, tooMany(o.failed, o.attempts, s.maxFailures()))
 	o.persisting.set(failureRateHigh, tooMany(o.failed, o.attempts, s.maxFailures()/2))
-	o.awaited = s.awaited.Load()
+	o.initPending = s.initPending.Load()
 	o.active.set(portInitLate, s.initLate.Load())
 	o.missing = s.missing.Load()
 	o.active.set(portsMissing, o.missing != nil)
@@ -207,10 +207,10 @@ func (o *observation) text(c condition) string {
 	case failureRateHigh:
 		return fmt.Sprintf("%d of %d exchanges with the databases failed in the last minute", o.failed, o.attempts)
 	case portInitLate:
-		if o.awaited == 0 {
+		if o.initPending == 0 {
 			return "PortInitDone is late; it waits for no port any more"
 		}
-		return fmt.Sprintf("ports that PortInitDone still waits for: %d", o.awaited)
+		return fmt.Sprintf("ports that PortInitDone still waits for: %d", o.initPending)
 	case portsMissing:
 		return o.missing.String()
 	case auditMismatch:

@@ -163,7 +163,7 @@ func situations() []situation {
 		{"many exchanges failed", status(func(s *Status) { exchanges(s, 20, 100) }), status(func(s *Status) { exchanges(s, 0, 2000) }),
 			"failure_rate", "20 of 100 exchanges with the databases failed in the last minute"},
 
-		{"PortInitDone is late for ports", status(func(s *Status) { s.awaited.Store(3); s.initLate.Store(true) }),
+		{"PortInitDone is late for ports", status(func(s *Status) { s.initPending.Store(3); s.initLate.Store(true) }),
 			status(func(s *Status) { s.initLate.Store(false) }), "port_init_late", "ports that PortInitDone still waits for: 3"},
 		{"PortInitDone is late and all ports have come", status(func(s *Status) { s.initLate.Store(true) }),
 			status(func(s *Status) { s.initLate.Store(false) }), "port_init_late", "PortInitDone is late; it waits for no port any more"},

@@ -56,7 +56,7 @@ func (l *Loop) recordPorts(now int64) {
 	}
 	ports := make([]warmrestart.Port, 0, len(l.state.ports))
 	for _, p := range l.state.ports {
-		if p.Served {
+		if p.Accepted {
 			ports = append(ports, warmrestart.Port{Name: p.Name, Index: p.Index, Admin: p.Admin, Oper: p.Oper,
 				MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown})
 		}

@@ -24,7 +24,7 @@ func BenchmarkRecordPorts(b *testing.B) {
 			l := NewLoop(Options{Recorder: got, Open: new(Connector), Status: new(Status)})
 			for n := range ports {
 				name := fmt.Sprintf("Ethernet%d", 4*n)
-				l.state.ports[name] = &Port{Name: name, Index: int32(n + 1), Served: true}
+				l.state.ports[name] = &Port{Name: name, Index: int32(n + 1), Accepted: true}
 			}
 			b.ReportAllocs()
 			for b.Loop() {

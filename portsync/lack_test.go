@@ -109,7 +109,7 @@ func TestPending(t *testing.T) {
 		{"links are listed", func(s *Status) { s.desync(s.clock.now()) }, []string{"kernel: its list of all links is not complete yet"}},
 		{"rows wait", func(s *Status) { s.waiting.Store(3); s.waitingFrom.Store(s.clock.now()) }, []string{"write: 3 rows are still to be written"}},
 		{"one row waits", func(s *Status) { s.waiting.Store(1); s.waitingFrom.Store(s.clock.now()) }, []string{"write: 1 row is still to be written"}},
-		{"ports are awaited", func(s *Status) { s.initDone.Store(false); s.awaited.Store(2); s.configured.Store(1) },
+		{"ports are awaited", func(s *Status) { s.initDone.Store(false); s.initPending.Store(2); s.configured.Store(1) },
 			[]string{"PortInitDone: it waits for 2 ports"}},
 		{"no port is awaited any more", func(s *Status) { s.initDone.Store(false) }, []string{"PortInitDone: it is about to be written"}},
 		{"a port is awaited", showPort(PortPending, lackInterface, true, true), []string{"Ethernet0: it has no interface"}},
@@ -145,8 +145,8 @@ func showPort(state PortState, why lack, configured, awaited bool) func(s *Statu
 	return func(s *Status) {
 		v := s.ports.view("Ethernet0")
 		v.configured.Store(configured)
-		v.awaited.Store(awaited)
-		v.awaitedFrom.Store(s.clock.now())
+		v.initPending.Store(awaited)
+		v.pendingSince.Store(s.clock.now())
 		v.state.Store(int64(state))
 		v.lack.Store(int64(why))
 		s.ports.change([]*portView{v})

@@ -170,7 +170,7 @@ func NewLoop(o Options) *Loop {
 	if l.MissingAfter <= 0 {
 		l.MissingAfter = missingAfter
 	}
-	l.settled, l.found = l.settle, l.served
+	l.settled, l.found = l.settle, l.accepted
 	l.logger = newEventLog(o.Log, l.clock)
 	o.Open.status = o.Status
 	o.Status.begin(l.clock)
@@ -309,8 +309,8 @@ func (l *Loop) decide(ev *Event) {
 				l.audits.missed++
 			}
 		case Ignore:
-			l.Metrics.ignored.At(int(a.Test)).Inc()
-			l.logger.ignored(ev, a.Test)
+			l.Metrics.ignored.At(int(a.Ignored)).Inc()
+			l.logger.ignored(ev, a.Ignored)
 		case Settle:
 			l.settleLink(a.Port)
 		case Redump:

@@ -78,7 +78,7 @@ func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 			names(netlinkraw.NewLink, netlinkraw.DelLink, netlinkraw.DumpDone, netlinkraw.Overrun, netlinkraw.Unreadable)...),
 		ignored: set.NewCounterVec("portsyncd_events_ignored_total",
 			"Link messages that led to no write, by the test they did not pass.", "reason",
-			names(TestName, TestTeam, TestMaster, TestOld, TestUnknown, TestKnown)...),
+			names(IgnoredName, IgnoredTeam, IgnoredMaster, IgnoredOld, IgnoredUnknown, IgnoredKnown)...),
 		resyncs: set.NewCounterVec("portsyncd_resyncs_total",
 			"Resyncs with the kernel's links, by reason, the one of the start included. Audits are not resyncs: see portsyncd_audits_total.", "reason",
 			names(ReasonStart, ReasonOverrun, ReasonInterrupted, ReasonFailed, ReasonSilent,

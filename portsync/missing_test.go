@@ -173,8 +173,8 @@ func TestAddedLater(t *testing.T) {
 	if p := waits(&v, "Ethernet8"); p.Why != "it has no interface" || p.From.Before(begun.Add(-time.Second)) || p.From.After(time.Now()) {
 		t.Errorf("%+v", p)
 	}
-	if p := b.port("Ethernet8"); p == nil || p.State != "pending" || p.Awaited || v.Counts.Awaited != 0 {
-		t.Errorf("%+v, %d awaited", p, v.Counts.Awaited)
+	if p := b.port("Ethernet8"); p == nil || p.State != "pending" || p.InitPending || v.Counts.Pending != 0 {
+		t.Errorf("%+v, %d awaited", p, v.Counts.Pending)
 	}
 	b.awaitHealth(m, "ports_missing")
 	if took := time.Since(begun); took < lateAfter {

@@ -118,7 +118,7 @@ func TestEventAllocatesNothing(t *testing.T) {
 	if downs := port.view.downs.Load(); downs < 3*500 {
 		t.Errorf("the carrier went %d times, want thrice for each event", downs)
 	}
-	if p.loop.batch.Len() != 0 || !p.loop.state.ports["Ethernet0"].Served {
+	if p.loop.batch.Len() != 0 || !p.loop.state.ports["Ethernet0"].Accepted {
 		t.Fatal("the events did not arrive")
 	}
 }

@@ -24,7 +24,7 @@ func TestRecordTime(t *testing.T) {
 			{now + 7, now - int64(time.Minute), now + 7},
 		} {
 			l.answeredAt, l.records = now, records{at: c.set, last: c.last}
-			l.served(p, pending{set: true, result: OutcomeServed})
+			l.accepted(p, pending{set: true, result: OutcomeAccepted})
 			if l.records.at != c.want {
 				t.Errorf("with %+v the record is due at %d", c, l.records.at)
 			}
@@ -288,8 +288,8 @@ func TestExpectedBy(t *testing.T) {
 		l.configure([]string{"Ethernet0"}, nil)
 		was := *l.state.ports["Ethernet0"]
 		l.configure([]string{"Ethernet0", "Ethernet8"}, nil)
-		if p := l.state.ports["Ethernet8"]; p.expectedBy != now+int64(lateAfter) || p.awaitedFrom != now {
-			t.Errorf("expected by %d, awaited from %d", p.expectedBy, p.awaitedFrom)
+		if p := l.state.ports["Ethernet8"]; p.expectedBy != now+int64(lateAfter) || p.pendingSince != now {
+			t.Errorf("expected by %d, awaited from %d", p.expectedBy, p.pendingSince)
 		}
 		time.Sleep(time.Second)
 		l.configure([]string{"Ethernet0", "Ethernet8"}, []string{"Ethernet8"})
@@ -347,7 +347,7 @@ func TestLatencyObserved(t *testing.T) {
 
 // TestRefusedIsNotLogged: a row that was refused has no line that says it was written.
 func TestRefusedIsNotLogged(t *testing.T) {
-	for outcome, want := range map[Outcome]int{OutcomeRefused: 0, OutcomeServed: 1, OutcomeUnserved: 1} {
+	for outcome, want := range map[Outcome]int{OutcomeRefused: 0, OutcomeAccepted: 1, OutcomeNotAccepted: 1} {
 		l, _ := newLogged(t)
 		l.logger.written(&Port{Name: "Ethernet0"}, pending{set: true, result: outcome}, 0)
 		if n := l.logger.ring.len(); n != want {

@@ -15,23 +15,23 @@ type Port struct {
 
 	ChangedAt int64 // when a message last changed one of these; 0: never
 
-	Configured bool // CONFIG_DB has a row of it
-	Awaited    bool // PortInitDone waits for it
-	Served     bool // at its last message APPL_DB had the port, and STATE_DB got its row
+	Configured  bool // CONFIG_DB has a row of it
+	InitPending bool // PortInitDone waits for it
+	Accepted    bool // at its last message APPL_DB had the port, and STATE_DB got its row
 
-	revive  bool    // it was served until APPL_DB lost its rows
-	again   bool    // orchagent was handed it a second time, and APPL_DB has not had it since
-	refused bool    // the databases refused its row
-	pending pending // belongs to the Batch
+	recheck    bool    // it was served until APPL_DB lost its rows
+	reproduced bool    // orchagent was handed it a second time, and APPL_DB has not had it since
+	refused    bool    // the databases refused its row
+	pending    pending // belongs to the Batch
 
 	notApplied bool  // APPL_DB had no row of it when it was last looked up for its interface
 	expectedBy int64 // by then the interface of a row that is new in CONFIG_DB should exist; 0: no such row
 
-	row         row    // the row in STATE_DB as the databases last acknowledged it
-	wasThere    bool   // it had a row once, or orchagent had set it up before the start
-	awaitedFrom int64  // when PortInitDone began to wait for it, or CONFIG_DB had its row later
-	changes     uint64 // writes that changed the row
-	repair      repair // a comparison found its row wrong, and no write has been acknowledged since
+	row          row    // the row in STATE_DB as the databases last acknowledged it
+	wasThere     bool   // it had a row once, or orchagent had set it up before the start
+	pendingSince int64  // when PortInitDone began to wait for it, or CONFIG_DB had its row later
+	changes      uint64 // writes that changed the row
+	repair       repair // a comparison found its row wrong, and no write has been acknowledged since
 
 	touched bool        // listed in State.touched
 	present bool        // counted among the ports that are PortPresent
@@ -101,7 +101,7 @@ func (p *Port) vanished() bool { return p.Index == 0 && p.wasThere }
 
 // visible reports whether p is shown at all.
 func (p *Port) visible() bool {
-	return p.Configured || p.Awaited || p.row.there || p.refused && p.Index != 0
+	return p.Configured || p.InitPending || p.row.there || p.refused && p.Index != 0
 }
 
 // written reports whether STATE_DB has acknowledged what is shown of p: the

@@ -13,17 +13,17 @@ import (
 // portView is what others may see of a port: the loop writes, anyone reads. The
 // values are the kernel's. They are not one reading; each is a true one.
 type portView struct {
-	name        string
-	state       atomic.Int64 // a PortState
-	configured  atomic.Bool
-	awaited     atomic.Bool
-	written     atomic.Bool
-	admin, oper atomic.Bool
-	index       atomic.Int64 // 0: no interface, and then no values either
-	mtu         atomic.Int64
-	up, down    atomic.Int64 // carrier changes as the kernel counts them
-	changedAt   atomic.Int64 // on the loop's clock; 0: no change was seen
-	awaitedFrom atomic.Int64 // on the loop's clock; since when it is waited for
+	name         string
+	state        atomic.Int64 // a PortState
+	configured   atomic.Bool
+	initPending  atomic.Bool
+	written      atomic.Bool
+	admin, oper  atomic.Bool
+	index        atomic.Int64 // 0: no interface, and then no values either
+	mtu          atomic.Int64
+	up, down     atomic.Int64 // carrier changes as the kernel counts them
+	changedAt    atomic.Int64 // on the loop's clock; 0: no change was seen
+	pendingSince atomic.Int64 // on the loop's clock; since when it is waited for
 
 	lack   atomic.Int64 // a lack
 	*flaps              // of the name
@@ -34,7 +34,7 @@ type portView struct {
 func (v *portView) put(p *Port, why lack) {
 	there := p.Index != 0
 	setFlag(&v.configured, p.Configured)
-	setFlag(&v.awaited, p.Awaited)
+	setFlag(&v.initPending, p.InitPending)
 	setFlag(&v.written, p.written())
 	setFlag(&v.admin, there && p.Admin)
 	setFlag(&v.oper, there && p.Oper)
@@ -43,7 +43,7 @@ func (v *portView) put(p *Port, why lack) {
 	setNumber(&v.up, int64(p.CarrierUp))
 	setNumber(&v.down, int64(p.CarrierDown))
 	setNumber(&v.changedAt, p.ChangedAt)
-	setNumber(&v.awaitedFrom, p.awaitedFrom)
+	setNumber(&v.pendingSince, p.pendingSince)
 	setNumber(&v.lack, int64(why))
 	setNumber(&v.state, int64(p.state()))
 }
@@ -105,7 +105,7 @@ func (v *portView) view(c clock, now int64) PortView {
 	state := PortState(v.state.Load())
 	p := PortView{
 		Name: v.name, State: state.String(), Present: state == PortPresent, Written: v.written.Load(),
-		Configured: v.configured.Load(), Awaited: v.awaited.Load(), LastChange: c.moment(v.changedAt.Load()),
+		Configured: v.configured.Load(), InitPending: v.initPending.Load(), LastChange: c.moment(v.changedAt.Load()),
 		Penalty: merit.At(now), Flapping: merit.Flapping(now),
 	}
 	if p.Index = v.index.Load(); p.Index != 0 {
@@ -118,7 +118,7 @@ func (v *portView) view(c clock, now int64) PortView {
 
 // AppendPorts appends all ports as JSON:
 //
-//	{"schema":1,"ports":[{"name":"Ethernet0","present":true,"awaited":false,"state":"present",
+//	{"schema":1,"ports":[{"name":"Ethernet0","present":true,"init_pending":false,"state":"present",
 //	  "written":true,"configured":true,"last_change":"2026-11-24T07:31:05.123456789Z",
 //	  "ifindex":3,"admin":"up","oper":"up","mtu":9100,"carrier_up":1,"carrier_down":1}]}
 //
@@ -156,7 +156,7 @@ func (v *portView) append(b []byte, c clock) []byte {
 	}
 	state := PortState(v.state.Load())
 	flag("present", state == PortPresent)
-	flag("awaited", v.awaited.Load())
+	flag("init_pending", v.initPending.Load())
 	word("state", state.String())
 	flag("written", v.written.Load())
 	flag("configured", v.configured.Load())

@@ -32,11 +32,11 @@ func TestAppendPorts(t *testing.T) {
 	second := int64(time.Second)
 	here := &Port{Name: "Ethernet4", Index: 7, Admin: true, MTU: 9100, CarrierUp: 1, CarrierDown: 2, ChangedAt: second, Configured: true}
 	here.row = rowOf(here)
-	strange := &Port{Name: "Ethernet\"\x01\xff", Awaited: true}
+	strange := &Port{Name: "Ethernet\"\x01\xff", InitPending: true}
 	l.show(strange, here)
 	const want = `{"schema":1,"ports":[
-{"name":"Ethernet4","present":true,"awaited":false,"state":"present","written":true,"configured":true,"last_change":"2026-11-24T07:31:06Z","ifindex":7,"admin":"up","oper":"down","mtu":9100,"carrier_up":1,"carrier_down":2},
-{"name":"Ethernet\"\u0001` + "\ufffd" + `","name_hex":"45746865726e65742201ff","present":false,"awaited":true,"state":"pending","written":true,"configured":false}
+{"name":"Ethernet4","present":true,"init_pending":false,"state":"present","written":true,"configured":true,"last_change":"2026-11-24T07:31:06Z","ifindex":7,"admin":"up","oper":"down","mtu":9100,"carrier_up":1,"carrier_down":2},
+{"name":"Ethernet\"\u0001` + "\ufffd" + `","name_hex":"45746865726e65742201ff","present":false,"init_pending":true,"state":"pending","written":true,"configured":false}
 ]}
 `
 	got := string(l.Status.AppendPorts(nil))
@@ -46,7 +46,7 @@ func TestAppendPorts(t *testing.T) {
 	if !json.Valid([]byte(got)) {
 		t.Error("that is not JSON")
 	}
-	strange.Awaited = false
+	strange.InitPending = false
 	l.show(strange)
 	if n := len(l.Status.ports.all()); n != 1 || strange.view != nil {
 		t.Errorf("%d ports are shown after one of two went", n)

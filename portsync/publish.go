@@ -98,9 +98,9 @@ func mirrored(chunk []*Port, answer []byte) error {
 	for i, p := range chunk {
 		switch answer[i] {
 		case '1':
-			p.Answer(OutcomeServed)
+			p.Answer(OutcomeAccepted)
 		case '0':
-			p.Answer(OutcomeUnserved)
+			p.Answer(OutcomeNotAccepted)
 		default:
 			p.Answer(refusal(refused))
 		}
@@ -175,7 +175,7 @@ func (d *Databases) publishPipelined(chunk []*Port) error {
 }
 
 // writes reports whether the row is to be set and APPL_DB has the port.
-func (p *Port) writes() bool { return p.Set() && p.pending.result == OutcomeServed }
+func (p *Port) writes() bool { return p.Set() && p.pending.result == OutcomeAccepted }
 
 // lookUp answers for each port whether APPL_DB has it.
 func (d *Databases) lookUp(chunk []*Port) error {
@@ -191,14 +191,14 @@ func (d *Databases) lookUp(chunk []*Port) error {
 	}
 	var refused error
 	for _, p := range chunk {
-		p.Answer(OutcomeUnserved)
+		p.Answer(OutcomeNotAccepted)
 		if !p.Lookup() {
 			continue
 		}
 		known, err := d.appl.ReceiveBool()
 		switch {
 		case known:
-			p.Answer(OutcomeServed)
+			p.Answer(OutcomeAccepted)
 		case err == nil:
 		case isServerError(err):
 			refused = err

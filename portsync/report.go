@@ -23,7 +23,7 @@ func (l *Loop) publishStatus() {
 	setNumber(&s.progress, l.progressAt)
 	setNumber(&s.wroteAt, l.wroteAt)
 	setNumber(&s.configured, int64(len(l.configured)))
-	setNumber(&s.awaited, int64(l.state.Awaited()))
+	setNumber(&s.initPending, int64(l.state.InitPending()))
 	setNumber(&s.syncTook, l.initial.took)
 	setNumber(&s.resynced, l.dump.resynced)
 	setNumber(&s.audited, l.audits.endedAt)

@@ -55,14 +55,14 @@ var publishedFacts = map[string]struct {
 			}
 			return ""
 		}, "Ethernet0"},
-	"wroteAt":    {func(l *Loop) { l.wroteAt = 17 }, numberOf(func(s *Status) loader { return &s.wroteAt }), int64(17)},
-	"configured": {func(l *Loop) { l.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
-	"awaited":    {func(l *Loop) { l.state.Await("Ethernet0") }, func(s *Status) any { return s.View(time.Now()).Counts.Awaited }, int64(1)},
-	"present":    {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
-	"missing":    {missOne, func(s *Status) any { return s.missing.Load() }, &missingPorts{1, "Ethernet0"}},
-	"ports":      {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
-	"announced":  {func(l *Loop) { l.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
-	"rows":       {func(l *Loop) { l.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
+	"wroteAt":      {func(l *Loop) { l.wroteAt = 17 }, numberOf(func(s *Status) loader { return &s.wroteAt }), int64(17)},
+	"configured":   {func(l *Loop) { l.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
+	"init_pending": {func(l *Loop) { l.state.AddInitPending("Ethernet0") }, func(s *Status) any { return s.View(time.Now()).Counts.Pending }, int64(1)},
+	"present":      {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
+	"missing":      {missOne, func(s *Status) any { return s.missing.Load() }, &missingPorts{1, "Ethernet0"}},
+	"ports":        {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
+	"announced":    {func(l *Loop) { l.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
+	"rows":         {func(l *Loop) { l.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
 }
 
 type (
@@ -200,7 +200,7 @@ var portFacts = []struct {
 	{"changes", func(p *Port) { p.changes = 7 }, func(v *PortView) any { return v.MTU }, int64(1500), "portsyncd_port_changes_total", "7"},
 	{"last change", func(p *Port) { p.ChangedAt = int64(2 * time.Hour) }, func(v *PortView) any { return v.LastChange.Unix() }, int64(7200), "portsyncd_port_last_change_timestamp_seconds", "7200"},
 	{"configured", func(p *Port) { p.Configured = false }, func(v *PortView) any { return v.Configured }, false, "", ""},
-	{"awaited", func(p *Port) { p.Awaited = true }, func(v *PortView) any { return v.Awaited }, true, "", ""},
+	{"init pending", func(p *Port) { p.InitPending = true }, func(v *PortView) any { return v.InitPending }, true, "", ""},
 	{"written: other values", func(p *Port) { p.MTU = 9216 }, func(v *PortView) any { return v.Written }, false, "portsyncd_port_written", "0"},
 	{"written: waits", func(p *Port) { p.pending.queued = true }, func(v *PortView) any { return v.Written }, false, "portsyncd_port_written", "0"},
 	{"written: refused", func(p *Port) { p.refused = true }, func(v *PortView) any { return v.Written }, false, "portsyncd_port_written", "0"},
@@ -240,7 +240,7 @@ func TestPublishedPorts(t *testing.T) {
 			}
 			document := string(status.AppendPorts(nil))
 			for _, part := range []string{`"state":"` + view.State + `"`, `"written":` + boolText(view.Written),
-				`"configured":` + boolText(view.Configured), `"awaited":` + boolText(view.Awaited), `"present":` + boolText(view.Present)} {
+				`"configured":` + boolText(view.Configured), `"init_pending":` + boolText(view.InitPending), `"present":` + boolText(view.Present)} {
 				if !strings.Contains(document, part) {
 					t.Errorf("no %s in %s", part, document)
 				}

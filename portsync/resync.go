@@ -180,7 +180,7 @@ func (l *Loop) reconcile() {
 	}
 	var ports []*Port
 	if l.audits.sweep != sweepStart { // which has written or compared every row just now
-		ports = l.state.served()
+		ports = l.state.accepted()
 	}
 	res, err := l.session.store.Audit(ports, l.state.Exists)
 	if !l.check(err) {
@@ -329,7 +329,7 @@ func (l *Loop) late(now int64) {
 	l.lateAt = now + int64(l.LateAfter)
 	l.initLate = true
 	l.Log.Log(l.ctx, syslog.LevelNotice, "still waiting for the interfaces of ports before PortInitDone",
-		"count", l.state.Awaited(), "ports", l.state.awaitedNames(8))
+		"count", l.state.InitPending(), "ports", l.state.initPendingNames(8))
 }
 
 // due runs the timers whose time has come.

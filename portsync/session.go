@@ -105,7 +105,7 @@ func (l *Loop) noted(n note) {
 // is missing, orchagent never got it or has lost it.
 func (l *Loop) resume(reason Reason) {
 	for _, p := range l.state.ports {
-		p.revive = p.revive || p.Served
+		p.recheck = p.recheck || p.Accepted
 	}
 	l.recheck.pause.reset()
 	l.audits.sweep = sweepBack
@@ -166,7 +166,7 @@ func (l *Loop) checkMarkers() error {
 func (l *Loop) revivePorts() {
 	for _, c := range l.ports {
 		p := l.state.port([]byte(c.Name))
-		p.again = true
+		p.reproduced = true
 		if p.Index != 0 {
 			l.scheduleRecheck()
 		}
@@ -248,7 +248,7 @@ func (l *Loop) take(d Decision, facts Facts) {
 	l.logger.put(lineConfig, "", 0, now)
 	l.setPorts(facts.Ports)
 	for _, name := range d.Await {
-		l.state.Await(name).awaitedFrom = now
+		l.state.AddInitPending(name).pendingSince = now
 	}
 	if d.Sweep {
 		l.audits.sweep = sweepStart
@@ -258,7 +258,7 @@ func (l *Loop) take(d Decision, facts Facts) {
 		l.Recorder.Stale()
 	}
 	l.Log.Log(l.ctx, syslog.LevelNotice, d.Kind.String()+" start", "reason", d.Reason,
-		"ports", len(l.ports), "awaited", len(d.Await), "restore_count", d.RestoreCount)
+		"ports", len(l.ports), "pending", len(d.Await), "restore_count", d.RestoreCount)
 }
 
 func (l *Loop) setPorts(ports []PortConfig) {

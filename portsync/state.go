@@ -58,12 +58,12 @@ type State struct {
 	touched []*Port // ports whose facts may have changed since the last publication
 	now     int64   // when the event of Step was read
 
-	awaited  int    // ports that PortInitDone waits for
-	initDone bool   // PortInitDone was asked for
-	gen      uint32 // grows with each dump request; marks what a dump has shown
-	dumpSeq  uint32 // the request whose end counts
-	lost     bool   // messages were lost since the last request
-	quiet    bool   // the dump is an audit's
+	initPending int    // ports that PortInitDone waits for
+	initDone    bool   // PortInitDone was asked for
+	gen         uint32 // grows with each dump request; marks what a dump has shown
+	dumpSeq     uint32 // the request whose end counts
+	lost        bool   // messages were lost since the last request
+	quiet       bool   // the dump is an audit's
 
 	synced bool  // a dump was complete: links that appear later and are newer were created since
 	newest int32 // the largest ifindex in any message
@@ -81,18 +81,18 @@ func NewState(await []string) *State {
 		unread: make(map[int32]unreadLink),
 	}
 	for _, name := range await {
-		s.Await(name)
+		s.AddInitPending(name)
 	}
 	return s
 }
 
-// Await adds name to the ports that PortInitDone waits for, and returns its
+// AddInitPending adds name to the ports that PortInitDone waits for, and returns its
 // entry.
-func (s *State) Await(name string) *Port {
+func (s *State) AddInitPending(name string) *Port {
 	p := s.port([]byte(name))
-	if !p.Awaited {
-		p.Awaited = true
-		s.awaited++
+	if !p.InitPending {
+		p.InitPending = true
+		s.initPending++
 	}
 	s.touch(p)
 	return p
@@ -119,25 +119,25 @@ func (s *State) DumpRequested(seq uint32, quiet bool) {
 // apart.
 func (s *State) interfaces() int { return len(s.links) }
 
-// served returns the ports whose rows are ours to keep right.
-func (s *State) served() []*Port {
+// accepted returns the ports that APPL_DB has, whose rows an audit checks.
+func (s *State) accepted() []*Port {
 	var out []*Port
 	for _, p := range s.ports {
-		if p.Served {
+		if p.Accepted {
 			out = append(out, p)
 		}
 	}
 	return out
 }
 
-// Awaited returns how many ports PortInitDone still waits for.
-func (s *State) Awaited() int { return s.awaited }
+// InitPending returns how many ports PortInitDone still waits for.
+func (s *State) InitPending() int { return s.initPending }
 
-// awaitedNames returns up to most names of ports that PortInitDone waits for.
-func (s *State) awaitedNames(most int) []string {
+// initPendingNames returns up to most names of ports that PortInitDone waits for.
+func (s *State) initPendingNames(most int) []string {
 	var names []string
 	for name, p := range s.ports {
-		if p.Awaited {
+		if p.InitPending {
 			names = append(names, name)
 		}
 	}
@@ -190,10 +190,10 @@ func (s *State) Step(ev *Event, out []Action) ([]Action, error) {
 // reports whether PortInitDone is due now.
 func (s *State) Accept(p *Port, accepted bool) (initDone bool) {
 	s.touch(p)
-	p.Served, p.notApplied = accepted && p.Index != 0, !accepted
-	if accepted && p.Awaited {
-		p.Awaited = false
-		s.awaited--
+	p.Accepted, p.notApplied = accepted && p.Index != 0, !accepted
+	if accepted && p.InitPending {
+		p.InitPending = false
+		s.initPending--
 	}
 	return accepted && s.initDoneDue()
 }
@@ -209,7 +209,7 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 			o.name = string(ev.Name())
 			s.touchName(o.name)
 		}
-		return append(out, ignore(TestOld))
+		return append(out, ignore(IgnoredOld))
 	}
 	if ev.Kind == netlinkraw.NewLink || !watched(ev.Name()) {
 		s.wasRead(ev.Index)
@@ -220,7 +220,7 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 		l = nil
 	}
 	if !watched(ev.Name()) {
-		return ignored(out, before, TestName)
+		return ignored(out, before, IgnoredName)
 	}
 	if ev.Kind == netlinkraw.Unreadable {
 		return s.notRead(ev, l, out)
@@ -246,11 +246,11 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	}
 	p.Index = ev.Index
 	if ev.Team {
-		return ignored(out, before, TestTeam)
+		return ignored(out, before, IgnoredTeam)
 	}
 	out = l.flaps(ev, created, out)
 	if ev.Dump && s.quiet && known && p.Admin == ev.Admin() && p.Oper == ev.Oper() && p.MTU == ev.MTU {
-		return append(out, ignore(TestKnown))
+		return append(out, ignore(IgnoredKnown))
 	}
 	if ev.Dump && ev.unsettled() {
 		return append(out, Action{Kind: Settle, Port: p})
@@ -275,11 +275,11 @@ func (s *State) describe(p *Port, ev *Event, known bool) {
 
 // ignored appends that the message failed test t, unless the message led to
 // something already: a rename deletes the row of the old name.
-func ignored(out []Action, before int, t Test) []Action {
+func ignored(out []Action, before int, r IgnoreReason) []Action {
 	if len(out) > before {
 		return out
 	}
-	return append(out, ignore(t))
+	return append(out, ignore(r))
 }
 
 // created reports whether the link of a message was created while we followed links:
@@ -350,13 +350,13 @@ func (s *State) unreadNames() *string {
 func (s *State) delLink(ev *Event, out []Action) []Action {
 	switch {
 	case !watched(ev.Name()) && s.links[ev.Index] == nil && s.old[ev.Index] == nil:
-		return append(out, ignore(TestName))
+		return append(out, ignore(IgnoredName))
 	case ev.Team:
 		s.release(s.links[ev.Index])
-		return append(out, ignore(TestTeam))
+		return append(out, ignore(IgnoredTeam))
 	case ev.Master != 0:
 		// It left a bridge, or is about to vanish and will be reported once more.
-		return append(out, ignore(TestMaster))
+		return append(out, ignore(IgnoredMaster))
 	}
 	s.wasRead(ev.Index)
 	switch {
@@ -364,7 +364,7 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 		// The index can come back with another interface (D8).
 		s.touchName(s.old[ev.Index].name)
 		delete(s.old, ev.Index)
-		return append(out, ignore(TestOld))
+		return append(out, ignore(IgnoredOld))
 	}
 	before := len(out)
 	if l := s.links[ev.Index]; l != nil {
@@ -376,7 +376,7 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 		}
 	}
 	if !watched(ev.Name()) {
-		return ignored(out, before, TestName)
+		return ignored(out, before, IgnoredName)
 	}
 	p := s.port(ev.Name())
 	if p.Index != 0 {
@@ -424,7 +424,7 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 // is called where the C++ daemon, which checks after each read of its socket, can
 // find the set empty: at the end of a dump and after a port was accepted.
 func (s *State) initDoneDue() bool {
-	if s.initDone || s.awaited > 0 {
+	if s.initDone || s.initPending > 0 {
 		return false
 	}
 	s.initDone = true
@@ -451,7 +451,7 @@ func (s *State) release(l *link) {
 	if p := l.port; p.Index == l.index {
 		s.touch(p)
 		p.ChangedAt = s.now
-		p.Index, p.Served, p.revive = 0, false, false
+		p.Index, p.Accepted, p.recheck = 0, false, false
 		if l.team {
 			s.forget(p)
 		}
@@ -472,7 +472,7 @@ func (s *State) port(name []byte) *Port {
 // names which come and go leave nothing behind. The batch calls it once a
 // deletion is acknowledged.
 func (s *State) forget(p *Port) {
-	if p.Index == 0 && !p.visible() && !p.again && !p.pending.queued {
+	if p.Index == 0 && !p.visible() && !p.reproduced && !p.pending.queued {
 		delete(s.ports, p.Name)
 	}
 }

@@ -40,7 +40,7 @@ func TestNamesAreForgotten(t *testing.T) {
 			}
 		}
 		for _, p := range b.ports {
-			p.Answer(OutcomeUnserved)
+			p.Answer(OutcomeNotAccepted)
 		}
 		b.Settle(func(p *Port, _ pending) { s.forget(p) })
 	}
@@ -140,13 +140,13 @@ func TestForeignDeletion(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  func(s *State)
 		ev   *Event
-		want Test
+		want IgnoreReason
 	}{
-		"never known":                          {func(s *State) {}, gone(0, false), TestName},
-		"never known, bridge":                  {func(s *State) {}, gone(3, false), TestName},
-		"never known, team":                    {func(s *State) {}, gone(0, true), TestName},
-		"of an earlier run":                    {func(s *State) { s.AddOld(5, "Ethernet0") }, gone(0, false), TestOld},
-		"of an earlier run, leaves its bridge": {func(s *State) { s.AddOld(5, "Ethernet0") }, gone(3, false), TestMaster},
+		"never known":                          {func(s *State) {}, gone(0, false), IgnoredName},
+		"never known, bridge":                  {func(s *State) {}, gone(3, false), IgnoredName},
+		"never known, team":                    {func(s *State) {}, gone(0, true), IgnoredName},
+		"of an earlier run":                    {func(s *State) { s.AddOld(5, "Ethernet0") }, gone(0, false), IgnoredOld},
+		"of an earlier run, leaves its bridge": {func(s *State) { s.AddOld(5, "Ethernet0") }, gone(3, false), IgnoredMaster},
 	} {
 		s := NewState(nil)
 		c.set(s)
@@ -154,7 +154,7 @@ func TestForeignDeletion(t *testing.T) {
 		if err != nil || len(actions) != 1 || actions[0] != ignore(c.want) {
 			t.Errorf("%s: %+v, %v; want it ignored as %v", name, actions, err, c.want)
 		}
-		if kept := len(s.old) == 1; kept != (c.want == TestMaster) {
+		if kept := len(s.old) == 1; kept != (c.want == IgnoredMaster) {
 			t.Errorf("%s: kept %t", name, kept)
 		}
 	}

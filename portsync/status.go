@@ -60,11 +60,11 @@ type published struct {
 	progress    atomic.Int64 // when the databases last did what was asked of them
 	wroteAt     atomic.Int64 // when they last acknowledged the write or deletion of a row
 
-	configured atomic.Int64                 // ports of CONFIG_DB
-	awaited    atomic.Int64                 // ports that PortInitDone waits for
-	present    atomic.Int64                 // ports that are PortPresent
-	missing    atomic.Pointer[missingPorts] // nil: none
-	ports      portViews
+	configured  atomic.Int64                 // ports of CONFIG_DB
+	initPending atomic.Int64                 // ports that PortInitDone waits for
+	present     atomic.Int64                 // ports that are PortPresent
+	missing     atomic.Pointer[missingPorts] // nil: none
+	ports       portViews
 
 	announced atomic.Int64 // ports that PortConfigDone announces, as last read
 	rows      atomic.Int64 // ports in APPL_DB, as last counted
@@ -159,7 +159,7 @@ func (s *Status) expose(set *metrics.Set) {
 	flag("portsyncd_port_init_done", "1 once PortInitDone was produced by this process.", &s.initDone)
 	number("portsyncd_ports_configured", "Ports in CONFIG_DB, rows of its table PORT.", &s.configured)
 	number("portsyncd_ports_present", "Ports whose interface exists and whose row is in STATE_DB.", &s.present)
-	number("portsyncd_ports_pending", "Ports that PortInitDone still waits for.", &s.awaited)
+	number("portsyncd_ports_pending", "Ports that PortInitDone still waits for.", &s.initPending)
 	set.NewGaugeFunc("portsyncd_ports_missing",
 		"Ports in CONFIG_DB whose interface does not exist and should by now.",
 		func() float64 {

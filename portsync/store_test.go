@@ -123,15 +123,15 @@ func TestPublish(t *testing.T) {
 		after      map[string]string
 		outcome    Outcome
 	}{
-		{"Ethernet0", sonicdb.MirrorSet, true, foreign, both, OutcomeServed},
-		{"Ethernet1", sonicdb.MirrorSet, false, foreign, foreign, OutcomeUnserved},
-		{"Ethernet2", sonicdb.MirrorReplace, true, foreign, row, OutcomeServed},
-		{"Ethernet3", sonicdb.MirrorReplace, false, foreign, nil, OutcomeUnserved},
-		{"Ethernet4", sonicdb.MirrorDelete, true, foreign, nil, OutcomeUnserved},
-		{"Ethernet5", sonicdb.MirrorDeleteLook, true, foreign, nil, OutcomeServed},
-		{"Ethernet6", sonicdb.MirrorDeleteLook, false, foreign, nil, OutcomeUnserved},
+		{"Ethernet0", sonicdb.MirrorSet, true, foreign, both, OutcomeAccepted},
+		{"Ethernet1", sonicdb.MirrorSet, false, foreign, foreign, OutcomeNotAccepted},
+		{"Ethernet2", sonicdb.MirrorReplace, true, foreign, row, OutcomeAccepted},
+		{"Ethernet3", sonicdb.MirrorReplace, false, foreign, nil, OutcomeNotAccepted},
+		{"Ethernet4", sonicdb.MirrorDelete, true, foreign, nil, OutcomeNotAccepted},
+		{"Ethernet5", sonicdb.MirrorDeleteLook, true, foreign, nil, OutcomeAccepted},
+		{"Ethernet6", sonicdb.MirrorDeleteLook, false, foreign, nil, OutcomeNotAccepted},
 		{"Ethernet7", sonicdb.MirrorSet, true, nil, nil, OutcomeRefused},
-		{"Ethernet8", sonicdb.MirrorReplace, true, nil, row, OutcomeServed},
+		{"Ethernet8", sonicdb.MirrorReplace, true, nil, row, OutcomeAccepted},
 	}
 	onServers(t, func(t *testing.T, s *stored) {
 		var ports []*Port
@@ -181,7 +181,7 @@ func TestPublishRefused(t *testing.T) {
 				server.SetFault(fault)
 				for _, word := range []string{sonicdb.MirrorReplace, sonicdb.MirrorSet} {
 					p := wanted("Ethernet0", word)
-					p.Answer(OutcomeServed)
+					p.Answer(OutcomeAccepted)
 					err := s.Publish([]*Port{p})
 					if err == nil || isServerError(err) == lost || !lost && p.pending.result != OutcomeFailed {
 						t.Errorf("%s, lost %t: outcome %d, %v", which, lost, p.pending.result, err)
@@ -192,7 +192,7 @@ func TestPublishRefused(t *testing.T) {
 				}
 				server.SetFault(lab.Fault{})
 				p := wanted("Ethernet0", sonicdb.MirrorSet)
-				if err := s.Publish([]*Port{p}); err != nil || p.pending.result != OutcomeServed {
+				if err := s.Publish([]*Port{p}); err != nil || p.pending.result != OutcomeAccepted {
 					t.Errorf("%s again: outcome %d, %v", which, p.pending.result, err)
 				}
 			})
@@ -248,11 +248,11 @@ func TestAuditAndCompare(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, r := range rows {
-			if got, want := ports[i].pending.result, OutcomeFailed; (got == OutcomeServed) != r.equal || !r.equal && got != want {
+			if got, want := ports[i].pending.result, OutcomeFailed; (got == OutcomeAccepted) != r.equal || !r.equal && got != want {
 				t.Errorf("%s compares as %d", r.name, got)
 			}
 		}
-		if unknown.pending.result != OutcomeUnserved || gone.pending.result != OutcomeFailed {
+		if unknown.pending.result != OutcomeNotAccepted || gone.pending.result != OutcomeFailed {
 			t.Errorf("without a row in APPL_DB: %d; to be deleted: %d", unknown.pending.result, gone.pending.result)
 		}
 	})

@@ -105,7 +105,7 @@ func TestTimers(t *testing.T) {
 			func(a *account, at int64) {
 				a.loop.recheck.at = at
 				p := a.loop.state.port([]byte("Ethernet0"))
-				p.Index, p.revive = 5, true
+				p.Index, p.recheck = 5, true
 				a.loop.gated = true // nothing else is due
 			},
 			func(a *account) int { return a.loop.batch.Len() },
@@ -117,7 +117,7 @@ func TestTimers(t *testing.T) {
 		{"PortInitDone that is late",
 			func(a *account, at int64) {
 				a.loop.state.initDone, a.loop.lateAt = false, at
-				a.loop.state.Await("Ethernet4")
+				a.loop.state.AddInitPending("Ethernet4")
 			},
 			func(a *account) int { return int(bit(a.loop.initLate)) },
 			func(a *account, at int64) bool { return a.loop.lateAt == at+int64(lateAfter) }},

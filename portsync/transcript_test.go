@@ -96,7 +96,7 @@ func runCommand(t *testing.T, s *State, words []string) []string {
 	switch words[0] {
 	case "await":
 		for _, name := range args {
-			s.Await(name)
+			s.AddInitPending(name)
 		}
 		return nil
 	case "old":
@@ -116,12 +116,12 @@ func runCommand(t *testing.T, s *State, words []string) []string {
 		ev.Kind, ev.Seq = netlinkraw.DumpDone, s.dumpSeq
 	case "overrun":
 		ev.Kind = netlinkraw.Overrun
-	case "served", "unserved":
+	case "accepted", "not_accepted":
 		port := s.ports[args[0]]
 		if port == nil {
 			t.Fatalf("%s: no such port", args[0])
 		}
-		if s.Accept(port, words[0] == "served") {
+		if s.Accept(port, words[0] == "accepted") {
 			return []string{printAction(Action{Kind: InitDone})}
 		}
 		return nil
@@ -184,7 +184,7 @@ func printAction(a Action) string {
 	case Settle:
 		return "settle " + a.Port.Name
 	case Ignore:
-		return "ignore: " + a.Test.String()
+		return "ignore: " + a.Ignored.String()
 	case Synced:
 		return "synced"
 	case InitDone:

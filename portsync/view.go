@@ -34,7 +34,7 @@ type PortView struct {
 	Name        string     `json:"name"`
 	NameHex     string     `json:"name_hex,omitempty"` // the bytes of Name in a document, where they are not UTF-8
 	Present     bool       `json:"present"`            // State is "present"
-	Awaited     bool       `json:"awaited"`            // PortInitDone waits for it
+	InitPending bool       `json:"init_pending"`       // PortInitDone waits for it
 	State       string     `json:"state"`              // "present", "pending" or "absent": see PortState
 	Written     bool       `json:"written"`            // STATE_DB has acknowledged what is shown
 	Configured  bool       `json:"configured"`         // CONFIG_DB has the port
@@ -79,7 +79,7 @@ type CountsView struct {
 	Configured  int64      `json:"ports_configured"`
 	Present     int64      `json:"ports_present"`
 	Up          int64      `json:"ports_up"`
-	Awaited     int64      `json:"ports_pending"`
+	Pending     int64      `json:"ports_pending"`
 	Events      uint64     `json:"events"`
 	Writes      uint64     `json:"writes"`
 	Resyncs     uint64     `json:"resyncs"`
@@ -125,7 +125,7 @@ func (s *Status) View(now time.Time) View {
 		v.Pending, v.Databases = []Pending{}, []DatabaseView{}
 		v.Start.Reason = "daemon.enabled is false: ports are not synchronised"
 	}
-	v.Counts.Configured, v.Counts.Awaited = s.configured.Load(), s.awaited.Load()
+	v.Counts.Configured, v.Counts.Pending = s.configured.Load(), s.initPending.Load()
 	v.Counts.LastWritten = s.clock.moment(s.wroteAt.Load())
 	v.Counts.Progress = s.clock.moment(s.progress.Load())
 	n := s.ports.count()
@@ -180,15 +180,15 @@ func (s *Status) pending(c *databases) []Pending {
 	}
 	if s.decided.Load() != nil && !s.initDone.Load() {
 		why := "it is about to be written"
-		if n := s.awaited.Load(); n > 0 {
+		if n := s.initPending.Load(); n > 0 {
 			why = "it waits for " + many(n, "port", "ports")
 		}
 		wait("PortInitDone", begun, "%s", why)
 	}
 	for _, p := range s.ports.all() {
 		pending := p.configured.Load() && PortState(p.state.Load()) == PortPending
-		if p.awaited.Load() || pending {
-			wait(p.name, s.clock.time(p.awaitedFrom.Load()), "%v", lack(p.lack.Load()))
+		if p.initPending.Load() || pending {
+			wait(p.name, s.clock.time(p.pendingSince.Load()), "%v", lack(p.lack.Load()))
 		}
 	}
 	return all

@@ -80,7 +80,7 @@ func TestViewOfStart(t *testing.T) {
 	if d := v.Databases[1]; !d.Up || d.Error != "" || d.Since.Before(begun.Add(-time.Second)) {
 		t.Errorf("databases: %+v", v.Databases)
 	}
-	if len(v.Ports) != 2 || v.Ports[0].Name != "Ethernet0" || !v.Ports[0].Awaited || v.Ports[1].Oper != "up" {
+	if len(v.Ports) != 2 || v.Ports[0].Name != "Ethernet0" || !v.Ports[0].InitPending || v.Ports[1].Oper != "up" {
 		t.Errorf("ports: %+v", v.Ports)
 	}
 	b.must(b.kernel.AddVeth("Ethernet0", "p0"))

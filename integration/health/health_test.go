@@ -214,7 +214,7 @@ func TestHealthOfPorts(t *testing.T) {
 		begin: func() { sw.NoError("delete a link", sw.Links.Delete(switchtest.PortName(0))) },
 		end: func() {
 			for _, path := range []string{"/ports", "/status"} {
-				if a := p.Request("GET", path); !strings.Contains(strings.ReplaceAll(a.Body, " ", ""), `{"name":"`+switchtest.PortName(0)+`","present":false,"awaited":false,"state":"absent"`) {
+				if a := p.Request("GET", path); !strings.Contains(strings.ReplaceAll(a.Body, " ", ""), `{"name":"`+switchtest.PortName(0)+`","present":false,"init_pending":false,"state":"absent"`) {
 					t.Errorf("%s does not show the port as absent: %s", path, a.Body)
 				}
 			}

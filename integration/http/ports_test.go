@@ -19,7 +19,7 @@ type portFacts struct {
 	Present     bool      `json:"present"`
 	Written     bool      `json:"written"`
 	Configured  bool      `json:"configured"`
-	Awaited     bool      `json:"awaited"`
+	InitPending bool      `json:"init_pending"`
 	Index       int32     `json:"ifindex"`
 	Admin       string    `json:"admin"`
 	Oper        string    `json:"oper"`
@@ -128,12 +128,12 @@ func TestHTTPPorts(t *testing.T) {
 	sw.StartReady()
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	for _, p := range ports(client) {
-		if p.Present || !p.Awaited || p.MTU != 0 {
+		if p.Present || !p.InitPending || p.MTU != 0 {
 			t.Errorf("a port without an interface: %+v", p)
 		}
 	}
 	if n := len(ports(client)); n != 3 {
-		t.Errorf("%d ports are awaited, want 3", n)
+		t.Errorf("%d ports are pending, want 3", n)
 	}
 	sw.AddInterfaces(3)
 	odd := `Ethernet"\8`

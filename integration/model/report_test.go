@@ -57,7 +57,7 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 		case d.wasThere[name]:
 			p.State = "absent"
 		}
-		p.Configured, p.Awaited = configured[name] != nil, d.awaited[name]
+		p.Configured, p.InitPending = configured[name] != nil, d.awaited[name]
 		w.Ports[name] = p
 	}
 	maps.DeleteFunc(d.wasThere, func(name string, _ bool) bool { return !names[name] && !exists[name] })
@@ -70,7 +70,7 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 		w.Pending = append(w.Pending, "PortInitDone")
 	}
 	for name, p := range w.Ports {
-		if p.Awaited || p.Configured && p.State == "pending" {
+		if p.InitPending || p.Configured && p.State == "pending" {
 			w.Pending = append(w.Pending, name)
 		}
 	}

@@ -93,11 +93,11 @@ func troubled() *Status {
 		d.Up, d.Since, d.Error = false, *before(90 * time.Second), "LOADING Redis\tis \x1b[1mloading"
 	}
 	s.Backlog = portsync.BacklogView{Ports: 3, Events: 1, WaitSeconds: 1.25}
-	s.Counts.Awaited, s.Counts.Mismatches, s.Counts.Repairs = int64(len(hostileNames)), 1, 1
+	s.Counts.Pending, s.Counts.Mismatches, s.Counts.Repairs = int64(len(hostileNames)), 1, 1
 	s.Pending = []portsync.Pending{{What: "PortInitDone", Why: "16 of 16 ports are awaited", From: *before(75 * time.Hour)}}
 	for _, name := range hostileNames {
 		s.Pending = append(s.Pending, portsync.Pending{What: name, Why: "it has no interface", From: *before(time.Minute)})
-		s.Ports = append(s.Ports, portsync.PortView{Name: name, Awaited: true})
+		s.Ports = append(s.Ports, portsync.PortView{Name: name, InitPending: true})
 	}
 	s.Ports[3].Present, s.Ports[3].Index, s.Ports[3].Admin, s.Ports[3].Oper = true, 3, "up\x1b[0m", "\u202edn"
 	s.Restarts[0].Reason, s.Restarts[0].TimedOut = "\x1b[31mred", true

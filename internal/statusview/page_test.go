@@ -203,7 +203,7 @@ func foreignStatus(name, text string, n int64, v float64) *Status {
 	}
 	s.View = portsync.View{
 		Start:     portsync.StartView{Kind: text, Reason: text, SyncNanos: n, LastResync: &when},
-		Ports:     []portsync.PortView{{Name: "p" + name, Awaited: true}, {Name: "p" + name + text, State: "present", Present: true, Written: true, Admin: text, Oper: "odd " + name, MTU: n, CarrierUp: n, CarrierDown: n, LastChange: &when, Penalty: v, Flapping: true}},
+		Ports:     []portsync.PortView{{Name: "p" + name, InitPending: true}, {Name: "p" + name + text, State: "present", Present: true, Written: true, Admin: text, Oper: "odd " + name, MTU: n, CarrierUp: n, CarrierDown: n, LastChange: &when, Penalty: v, Flapping: true}},
 		Pending:   []portsync.Pending{{What: name, Why: text, From: when}},
 		Databases: []portsync.DatabaseView{{Name: name, Address: text, Error: text, Since: when}},
 		Backlog:   portsync.BacklogView{Ports: n, Events: n, WaitSeconds: v},
@@ -248,11 +248,11 @@ func TestPortState(t *testing.T) {
 		port portsync.PortView
 	}{
 		{"absent", portsync.PortView{State: "absent", Configured: true}},
-		{"absent", portsync.PortView{State: "absent", Configured: true, Awaited: true}},
+		{"absent", portsync.PortView{State: "absent", Configured: true, InitPending: true}},
 		{"waiting", portsync.PortView{State: "pending", Configured: true}},
-		{"waiting", portsync.PortView{State: "pending", Configured: true, Awaited: true}},
+		{"waiting", portsync.PortView{State: "pending", Configured: true, InitPending: true}},
 		{"up", portsync.PortView{State: "pending", Configured: true, Index: 7, Admin: "up", Oper: "up"}},
-		{"waiting", portsync.PortView{State: "present", Present: true, Awaited: true, Index: 7, Admin: "up", Oper: "up"}},
+		{"waiting", portsync.PortView{State: "present", Present: true, InitPending: true, Index: 7, Admin: "up", Oper: "up"}},
 		{"up", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "up", Oper: "up"}},
 		{"down", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "up", Oper: "down"}},
 		{"off", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "down", Oper: "down"}},

@@ -42,7 +42,7 @@ func switchStatus(n int) *Status {
 			CarrierUp: 1, LastChange: at(ago(time.Duration(random.IntN(200_000)) * time.Second))}
 		switch {
 		case i%32 == 11:
-			p = portsync.PortView{Name: p.Name, Awaited: true}
+			p = portsync.PortView{Name: p.Name, InitPending: true}
 			s.Pending = append(s.Pending, portsync.Pending{What: p.Name, Why: "no interface yet; PortInitDone waits for it", From: ago(4 * time.Minute)})
 		case i%16 == 5:
 			p.Oper, p.CarrierDown = "down", 1
@@ -57,7 +57,7 @@ func switchStatus(n int) *Status {
 		if p.Present {
 			s.Counts.Present++
 		} else {
-			s.Counts.Awaited++
+			s.Counts.Pending++
 		}
 		s.Ports = append(s.Ports, p)
 	}

@@ -49,7 +49,7 @@ func portState(p *portsync.PortView) string {
 	switch {
 	case p.State == portsync.PortAbsent.String():
 		return stateAbsent
-	case p.Awaited || p.Index == 0:
+	case p.InitPending || p.Index == 0:
 		return stateWaiting
 	case p.Oper == "up":
 		return stateUp

@@ -48,7 +48,7 @@ func concernOf(v *portsync.PortView) concern {
 		return isMissing
 	case unwritten(v):
 		return isUnwritten
-	case v.Awaited:
+	case v.InitPending:
 		return isAwaited
 	case v.Flapping:
 		return isFlapping

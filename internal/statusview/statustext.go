@@ -81,7 +81,7 @@ func (s *Status) printWork(p *printer) {
 	c, b := &s.Counts, &s.Backlog
 	p.field("ports", join(
 		word{grouped(c.Configured) + " configured", plain}, word{grouped(c.Present) + " present", plain},
-		word{grouped(c.Up) + " up", plain}, word{grouped(c.Awaited) + " awaited", warnIf(c.Awaited > 0)})...)
+		word{grouped(c.Up) + " up", plain}, word{grouped(c.Pending) + " awaited", warnIf(c.Pending > 0)})...)
 	p.field("last", join(s.ago("dump", s.Start.LastResync), s.ago("audit", s.Start.LastAudit),
 		s.ago("write", c.LastWritten))...)
 	s.printDatabases(p)

@@ -114,9 +114,9 @@ func TestAllPortsInAFile(t *testing.T) {
 func TestConcerns(t *testing.T) {
 	for want, v := range map[concern]portsync.PortView{
 		isAbsent:    {State: "absent", Configured: true, Written: true},
-		isMissing:   {State: "pending", Awaited: true},
-		isUnwritten: {State: "pending", Index: 3, Awaited: true, Flapping: true, Admin: "up", Oper: "down"},
-		isAwaited:   {State: "present", Index: 3, Written: true, Awaited: true, Flapping: true, Admin: "up", Oper: "down"},
+		isMissing:   {State: "pending", InitPending: true},
+		isUnwritten: {State: "pending", Index: 3, InitPending: true, Flapping: true, Admin: "up", Oper: "down"},
+		isAwaited:   {State: "present", Index: 3, Written: true, InitPending: true, Flapping: true, Admin: "up", Oper: "down"},
 		isFlapping:  {State: "present", Index: 3, Written: true, Flapping: true, Admin: "up", Oper: "down"},
 		isDowned:    {State: "present", Index: 3, Written: true, Admin: "up", Oper: "down"},
 		isQuiet:     {State: "present", Index: 3, Written: true, Admin: "down", Oper: "down"},

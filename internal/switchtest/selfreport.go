@@ -35,7 +35,7 @@ type ReportedPort struct {
 	Present     bool
 	Written     bool
 	Configured  bool
-	Awaited     bool
+	InitPending bool  `json:"init_pending"`
 	Index       int32 `json:"ifindex"`
 	Admin, Oper string
 	MTU         uint32

@@ -52,11 +52,11 @@ func (r *SelfReport) Compare(w *ExpectedReport) string {
 	for _, got := range r.ports {
 		seen[got.Name], labels[portLabel(got.Name)] = true, true
 		want, known := w.Ports[got.Name]
-		if !known && !w.PendingKnown && got.Awaited { // a port that CONFIG_DB had at the start
-			want, known = ReportedPort{Name: got.Name, State: "pending", Awaited: true, Written: true}, true
+		if !known && !w.PendingKnown && got.InitPending { // a port that CONFIG_DB had at the start
+			want, known = ReportedPort{Name: got.Name, State: "pending", InitPending: true, Written: true}, true
 		}
 		if !w.PendingKnown {
-			want.Awaited = got.Awaited
+			want.InitPending = got.InitPending
 		}
 		if want.State == "" && !got.Present { // the history decides whether it is pending or absent
 			want.State = got.State
