@@ -39,7 +39,7 @@ build: ## build the daemon: dist/portsyncd
 	$(GOBUILD) -o $(BINARY) .
 
 .PHONY: demo
-demo: ## run the daemon on a switch in a box until Ctrl-C; PORTS=8
+demo: ## run the daemon on a simulated switch until Ctrl-C; PORTS=8
 	go run . demo --ports $(PORTS)
 
 .PHONY: demo-once

@@ -23,7 +23,7 @@ const usage = `usage: portsyncd [-c FILE]          run the daemon
 
 commands:
   check-config [FILE]   check a configuration file and print what is in effect
-  demo                  run the daemon on a switch in a box; -h tells the options
+  demo                  run the daemon on a simulated switch; -h tells the options
   report                say how the daemon fared; -h tells the options
   status                ask the running daemon how it is; -h tells the options
   version               print the version
@@ -37,7 +37,7 @@ options:
 // Commands are what may follow the program's name.
 var Commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"check-config": CheckConfig,
-	"demo":         demo.Demo,
+	"demo":         demo.Run,
 	"report":       reportCommand,
 	"status":       statusCommand,
 	"version":      version,

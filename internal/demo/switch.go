@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"portsyncd/config"
@@ -20,31 +22,31 @@ import (
 	"portsyncd/portsync"
 )
 
-// demoSetup is what differs between real and simulated links.
-type demoSetup struct {
-	where    string
-	links    portsync.Links
-	existing []portsync.OldLink
-	setDown  func([]int32) []error
-	maker    lab.LinkMaker // for orchagent
-	flapper  lab.LinkMaker // for the cables
-	listener *net.TCPListener
-	kernel   func() (map[string]linkState, error) // nil: nobody to ask
+// setup holds what differs between real and simulated links.
+type setup struct {
+	where     string                               // for the title of the transcript
+	links     portsync.Links                       // for the daemon
+	existing  []portsync.OldLink                   // for the daemon
+	setDown   func([]int32) []error                // for the daemon
+	creator   lab.LinkMaker                        // for orchagent, which creates links
+	flapper   lab.LinkMaker                        // for the changes after the start
+	listener  *net.TCPListener                     // for HTTP; nil: none
+	listLinks func() (map[string]linkState, error) // by name; nil with simulated links
 }
 
-// linkState is what the kernel says of an interface.
+// linkState is the state of an interface in the kernel.
 type linkState struct {
 	admin, oper bool
 	mtu         uint32
 }
 
-// real uses the interfaces of the present network namespace.
-func real(listener *net.TCPListener) (*demoSetup, error) {
+// realLinks returns the setup for the network namespace of this process.
+func realLinks(listener *net.TCPListener) (*setup, error) {
 	conn, existing, err := daemon.OpenLinks(context.Background(), func(error) {})
 	if err != nil {
 		return nil, err
 	}
-	maker, err := lab.DialLinks()
+	creator, err := lab.DialLinks()
 	if err != nil {
 		return nil, err
 	}
@@ -52,25 +54,25 @@ func real(listener *net.TCPListener) (*demoSetup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &demoSetup{
+	return &setup{
 		where: "in a network namespace of its own",
 		links: conn, existing: existing, setDown: netlinkraw.SetLinksDown,
-		maker: maker, flapper: flapper, listener: listener, kernel: kernelLinks,
+		creator: creator, flapper: flapper, listener: listener, listLinks: listLinks,
 	}, nil
 }
 
-// Simulated uses links that exist in memory only.
-func simulated(listener *net.TCPListener) *demoSetup {
+// simulatedLinks returns the setup with links that exist in memory only.
+func simulatedLinks(listener *net.TCPListener) *setup {
 	kernel := lab.NewSimKernel()
-	return &demoSetup{
+	return &setup{
 		where: "with simulated links",
 		links: kernel, setDown: func([]int32) []error { return nil },
-		maker: kernel, flapper: kernel, listener: listener,
+		creator: kernel, flapper: kernel, listener: listener,
 	}
 }
 
-// kernelLinks asks the kernel for all interfaces.
-func kernelLinks() (map[string]linkState, error) {
+// listLinks returns the state of all interfaces of the network namespace.
+func listLinks() (map[string]linkState, error) {
 	links := make(map[string]linkState)
 	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		links[string(l.Name)] = linkState{admin: l.Up(), oper: l.Running(), mtu: l.MTU}
@@ -78,42 +80,41 @@ func kernelLinks() (map[string]linkState, error) {
 	return links, err
 }
 
-// demoRun is a demo while it runs.
-type demoRun struct {
-	*demoOptions
-	*demoSetup
-	account *account
-	sw      *lab.Switch
-	daemon  *daemon.Daemon
-	names   []string
+// demo is a running demo.
+type demo struct {
+	*options
+	*setup
+	transcript *transcript
+	sw         *lab.Switch
+	daemon     *daemon.Daemon
+	names      []string // of the ports
 }
 
-// onceLimit is how long --once may take, and settleLimit how long STATE_DB may
-// take to be what the kernel says once nothing moves any more.
 const (
-	onceLimit   = 60 * time.Second
-	settleLimit = 5 * time.Second
+	onceTimeout  = 60 * time.Second // of the start with --once
+	checkTimeout = 5 * time.Second  // of the check that STATE_DB matches the kernel at the end
 )
 
-// runDemo plays the demo and returns the exit status.
-func runDemo(o *demoOptions, setup *demoSetup, stdout, stderr io.Writer) int {
-	d := &demoRun{demoOptions: o, demoSetup: setup, account: newAccount(stdout)}
-	if err := d.play(); err != nil {
+// runDemo runs the demo and returns the exit status.
+func runDemo(o *options, s *setup, stdout, stderr io.Writer) int {
+	d := &demo{options: o, setup: s, transcript: newTranscript(stdout)}
+	if err := d.run(); err != nil {
 		fmt.Fprintf(stderr, "portsyncd demo: %v\n", err)
 		return daemon.ExitError
 	}
 	return daemon.ExitOK
 }
 
-// play starts the switch and the daemon on it, and ends both.
-func (d *demoRun) play() (err error) {
-	limit := time.Duration(0)
-	if d.once {
-		limit = onceLimit
-	}
-	ctx, stop := interruptible(limit)
+// run starts the switch and the daemon, waits for the end of the demo, and stops both.
+func (d *demo) run() (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	d.sw, err = lab.NewSwitch(lab.Options{Ports: d.ports, Links: d.maker, Report: d.account.orchagent})
+	if d.once {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, onceTimeout)
+		defer cancel()
+	}
+	d.sw, err = lab.NewSwitch(lab.Options{Ports: d.ports, Links: d.creator, Report: d.transcript.orchagentEvent})
 	if err != nil {
 		return err
 	}
@@ -121,37 +122,37 @@ func (d *demoRun) play() (err error) {
 	for i := range d.ports {
 		d.names = append(d.names, lab.PortName(i))
 	}
-	d.account.title(d.ports, d.where)
-	// Warnings and worse are shown; the account says the rest.
+	d.transcript.printTitle(len(d.names), d.where)
+	// The daemon prints warnings and errors; the transcript covers the rest.
 	if _, err := d.sw.DB.Do(4, "HSET", "LOGGER|portsyncd", "LOGLEVEL", "WARN", "LOGOUTPUT", "STDERR"); err != nil {
 		return err
 	}
-	watcher, err := d.account.watchState(ctx, d.sw.Map)
+	watcher, err := d.transcript.watchState(ctx, d.sw.Map)
 	if err != nil {
 		return err
 	}
 	defer watcher.Close()
 
-	parts, end := context.WithCancel(context.Background())
+	running, end := context.WithCancel(context.Background())
 	orchagent, daemon := make(chan error, 1), make(chan error, 1)
-	d.prepareDaemon()
-	go func() { daemon <- d.daemon.Run(parts) }()
-	go func() { orchagent <- d.sw.Run(parts) }()
+	d.makeDaemon()
+	go func() { daemon <- d.daemon.Run(running) }()
+	go func() { orchagent <- d.sw.Run(running) }()
 
-	err = d.choreography(ctx)
+	err = d.awaitStart(ctx)
 	if err == nil && !d.once {
 		d.flap(ctx)
-		fmt.Fprintln(d.account.out)
+		fmt.Fprintln(d.transcript.out)
 	}
 	if err == nil {
-		err = d.checkEnd()
+		err = d.checkEndState()
 	}
 	end()
 	return errors.Join(err, <-daemon, <-orchagent)
 }
 
-// prepareDaemon makes the daemon, configured for this switch.
-func (d *demoRun) prepareDaemon() {
+// makeDaemon makes a daemon configured for this switch.
+func (d *demo) makeDaemon() {
 	cfg := config.Default()
 	cfg.Database.ConfigFile = d.sw.ConfigFile
 	cfg.Metrics.Listen = nil
@@ -167,69 +168,69 @@ func (d *demoRun) prepareDaemon() {
 	d.daemon = daemon.New(o)
 }
 
-// choreography waits for the start to be over.
-func (d *demoRun) choreography(ctx context.Context) error {
-	err := d.sw.DB.Await(ctx, func() bool { return d.differences(nil) == "" })
+// awaitStart waits until the start is complete and all ports are up in STATE_DB. An interrupt is an
+// error only with --once.
+func (d *demo) awaitStart(ctx context.Context) error {
+	err := d.sw.DB.Await(ctx, func() bool { return d.difference(nil) == "" })
 	if err == nil {
 		select {
-		case <-d.account.done:
+		case <-d.transcript.initDone:
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
 	}
 	switch {
 	case err == nil:
-		d.account.started(len(d.names))
+		d.transcript.startComplete(len(d.names))
 		if !d.once {
-			d.account.addresses(d.listener, d.sw.Socket)
+			d.transcript.printCommands(d.listener, d.sw.Socket)
 		}
-		return nil
 	case d.once:
-		return fmt.Errorf("the start did not end within %v: %w; %s", onceLimit, err, d.differences(nil))
+		return fmt.Errorf("start not complete within %v: %w; %s", onceTimeout, err, d.difference(nil))
 	}
-	return nil // Ctrl-C
+	return nil
 }
 
-// flap makes the switch unquiet until ctx ends.
-func (d *demoRun) flap(ctx context.Context) {
+// flap changes links until ctx ends.
+func (d *demo) flap(ctx context.Context) {
 	f := lab.Flapper{
 		Links: d.flapper, Ports: d.names, MTU: 9100, Rate: d.rate,
-		Seed: uint64(time.Now().UnixNano()), Report: d.account.cable,
+		Seed: uint64(time.Now().UnixNano()), Report: d.transcript.flapEvent,
 	}
 	f.Run(ctx)
 }
 
-// checkEnd compares STATE_DB with the kernel, once nothing moves any more. The
-// kernel is asked anew each time: it may still have a carrier to act on.
-func (d *demoRun) checkEnd() error {
-	end := time.Now().Add(settleLimit)
+// checkEndState waits until STATE_DB matches the kernel, and fails after checkTimeout. It lists the
+// links again at each attempt, because the kernel may still be processing a carrier change.
+func (d *demo) checkEndState() error {
+	end := time.Now().Add(checkTimeout)
 	for {
-		var kernel map[string]linkState
-		if d.kernel != nil {
+		var links map[string]linkState
+		if d.listLinks != nil {
 			var err error
-			if kernel, err = d.kernel(); err != nil {
+			if links, err = d.listLinks(); err != nil {
 				return err
 			}
 		}
-		difference := d.differences(kernel)
+		difference := d.difference(links)
 		switch {
 		case difference == "":
-			d.account.inStep(len(d.names), kernel != nil)
+			d.transcript.endState(len(d.names), links != nil)
 			return nil
 		case time.Now().After(end):
-			return fmt.Errorf("STATE_DB is not what it should be: %s", difference)
+			return fmt.Errorf("STATE_DB differs: %s", difference)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// differences names the first port whose row is not what the kernel says or,
-// without a kernel to ask, what a port that is up shows. "" means none.
-func (d *demoRun) differences(kernel map[string]linkState) string {
+// difference describes the first port whose row in STATE_DB differs from its link, or from a port
+// that is up if links is nil. It returns "" if there is none.
+func (d *demo) difference(links map[string]linkState) string {
 	for _, name := range d.names {
 		want := linkState{admin: true, oper: true, mtu: 9100}
-		if kernel != nil {
-			want = kernel[name]
+		if links != nil {
+			want = links[name]
 		}
 		row := d.sw.DB.Hash(6, "PORT_TABLE|"+name)
 		got := fmt.Sprint(row["state"], row["admin_status"], row["netdev_oper_status"], row["mtu"])
@@ -246,4 +247,12 @@ func upDown(up bool) string {
 		return "up"
 	}
 	return "down"
+}
+
+// plural returns a number with its noun.
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
 }
