@@ -55,14 +55,14 @@ var publishedFacts = map[string]struct {
 			}
 			return ""
 		}, "Ethernet0"},
-	"wroteAt":      {func(l *Loop) { l.wroteAt = 17 }, numberOf(func(s *Status) loader { return &s.wroteAt }), int64(17)},
-	"configured":   {func(l *Loop) { l.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
-	"init_pending": {func(l *Loop) { l.state.AddInitPending("Ethernet0") }, func(s *Status) any { return s.View(time.Now()).Counts.Pending }, int64(1)},
-	"present":      {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
-	"missing":      {missOne, func(s *Status) any { return s.missing.Load() }, &missingPorts{1, "Ethernet0"}},
-	"ports":        {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
-	"announced":    {func(l *Loop) { l.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
-	"rows":         {func(l *Loop) { l.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
+	"wroteAt":     {func(l *Loop) { l.wroteAt = 17 }, numberOf(func(s *Status) loader { return &s.wroteAt }), int64(17)},
+	"configured":  {func(l *Loop) { l.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
+	"initPending": {func(l *Loop) { l.state.AddInitPending("Ethernet0") }, func(s *Status) any { return s.View(time.Now()).Counts.Pending }, int64(1)},
+	"present":     {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
+	"missing":     {missOne, func(s *Status) any { return s.missing.Load() }, &missingPorts{1, "Ethernet0"}},
+	"ports":       {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
+	"announced":   {func(l *Loop) { l.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
+	"rows":        {func(l *Loop) { l.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
 }
 
 type (

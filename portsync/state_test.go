@@ -93,7 +93,7 @@ func TestCountsStay(t *testing.T) {
 func TestEventFill(t *testing.T) {
 	link := netlinkraw.Link{Index: 5, Master: 6, Flags: 7, MTU: 8, CarrierUp: 9, CarrierDown: 10, HasCarrierCounts: true,
 		Name: []byte("Ethernet0"), Kind: []byte("team")}
-	full := Event{Index: 5, Master: 6, Flags: 7, MTU: 8, CarrierUp: 9, CarrierDown: 10, Counted: true, Team: true, At: 3, kindLen: 4}
+	full := Event{Kind: netlinkraw.NewLink, Index: 5, Master: 6, Flags: 7, MTU: 8, CarrierUp: 9, CarrierDown: 10, Counted: true, Team: true, At: 3, kindLen: 4}
 	copy(full.linkKind[:], "team")
 	full.SetName([]byte("Ethernet0"))
 	as := func(kind netlinkraw.MessageType, dump bool) Event {
