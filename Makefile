@@ -157,6 +157,9 @@ man: ## manual pages: dist/man
 install: build install-files ## install binary, unit, manual pages, example; DESTDIR=, PREFIX=/usr
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/portsyncd
 
+# Documents for operators.
+DOCUMENTS := README_DEPLOYMENT.md $(patsubst %,docs/%.md,SETTINGS METRICS HEALTH STATUS TROUBLESHOOTING THREAT_MODEL PUSH)
+
 # Rules for a Prometheus and dashboards for a Grafana, wherever these run.
 MONITORING := $(wildcard deploy/prometheus/*.* deploy/prometheus/*/*.yml deploy/grafana/*.json)
 
@@ -167,7 +170,7 @@ FILES := \
 	dist/man/portsyncd.conf.5:share/man/man5/portsyncd.conf.5 \
 	deploy/completion/portsyncd:share/bash-completion/completions/portsyncd \
 	portsyncd.conf.example:share/doc/portsyncd/examples/portsyncd.conf.example \
-	README_DEPLOYMENT.md:share/doc/portsyncd/README_DEPLOYMENT.md \
+	$(foreach f,$(DOCUMENTS),$(f):share/doc/portsyncd/$(f)) \
 	$(foreach f,$(MONITORING),$(f):share/doc/portsyncd/examples/$(f:deploy/%=%))
 
 .PHONY: install-files
@@ -192,7 +195,7 @@ check-deb: deb ## that they are reproducible, clean, and behave in a Debian (roo
 	.ci/check-deb
 
 .PHONY: check-guide
-check-guide: deb ## run the commands of README_DEPLOYMENT.md in a Debian (root, debootstrap)
+check-guide: deb ## run the commands of the operators' documents in a Debian (root, debootstrap)
 	.ci/check-guide
 
 .PHONY: dist-version deb-version

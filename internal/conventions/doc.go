@@ -1,3 +1,3 @@
-// Package conventions has tests alone: they hold the tree and its documents to the rules of
-// CONTRIBUTING.md.
+// Package conventions contains only tests. They check the source and the documents against the rules
+// of CONTRIBUTING.md.
 package conventions

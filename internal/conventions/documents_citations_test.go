@@ -12,15 +12,15 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestCitations: each document that a comment or another document cites is in the tree,
-// and so are the sections and defects of PROTOCOL.md and the invariants of
-// ARCHITECTURE.md that are cited by number.
+// TestCitations checks that each document cited in a comment or in another document exists, and that
+// the sections and defects of PROTOCOL.md and the invariants of ARCHITECTURE.md that are cited by
+// number exist.
 func TestCitations(t *testing.T) {
 	protocol, architecture := switchtest.ReadFile(t, "docs/PROTOCOL.md"), switchtest.ReadFile(t, "ARCHITECTURE.md")
 	_, invariants, _ := strings.Cut(architecture, "\n## Invariants\n")
 	invariants, _, _ = strings.Cut(invariants, "\n## ")
 	numbered := []struct {
-		citation *regexp.Regexp // its group holds the numbers
+		citation *regexp.Regexp // the group matches the numbers
 		has      func(number string) bool
 	}{
 		{regexp.MustCompile(`PROTOCOL\.md sections? (\d+(?:(?:, | and | to |, and )\d+)*)`),
@@ -54,7 +54,7 @@ func TestCitations(t *testing.T) {
 		text := lineBreak.ReplaceAllString(switchtest.ReadFile(t, name), " ")
 		for _, d := range regexp.MustCompile(`\b[A-Z][A-Z_]{3,}\.md\b`).FindAllString(text, -1) {
 			if !documents[d] {
-				t.Errorf("%s cites %s, which is not in the tree", name, d)
+				t.Errorf("%s cites %s, which does not exist", name, d)
 			}
 		}
 		for _, n := range numbered {
@@ -72,8 +72,8 @@ func TestCitations(t *testing.T) {
 	}
 }
 
-// TestScenariosInDocuments: PROTOCOL.md refers to each scenario, in brackets, and to
-// none that does not exist.
+// TestScenariosInDocuments checks that PROTOCOL.md cites each scenario in brackets, and that each
+// scenario that it cites exists.
 func TestScenariosInDocuments(t *testing.T) {
 	names, err := filepath.Glob("testdata/scenarios/*.json")
 	if err != nil || len(names) == 0 {

@@ -16,9 +16,17 @@ import (
 	"portsyncd/portsync"
 )
 
-// The tests of this file hold the documents to what the program does.
+// The tests in this file compare the documents with the program.
 
-// TestVersionInDocuments: whoever raises the version says what it brings.
+// operatorDocuments are the documents that name metrics.
+var operatorDocuments = []string{"README_DEPLOYMENT.md", "docs/HEALTH.md", "docs/METRICS.md", "docs/PUSH.md",
+	"docs/STATUS.md", "docs/TROUBLESHOOTING.md", "docs/THREAT_MODEL.md"}
+
+// commandDocuments are the documents that name go test commands and Makefile targets.
+var commandDocuments = []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md",
+	"docs/BENCHMARKS.md", "docs/BUILDING.md", "docs/RELIABILITY.md"}
+
+// TestVersionInDocuments checks that README.md and CHANGELOG.md name the current version.
 func TestVersionInDocuments(t *testing.T) {
 	if !strings.Contains(switchtest.ReadFile(t, "README.md"), "portsyncd "+daemon.Release) {
 		t.Errorf(`README.md does not mention "portsyncd %s"`, daemon.Release)
@@ -29,23 +37,39 @@ func TestVersionInDocuments(t *testing.T) {
 	}
 }
 
-// TestLinksInDocuments: a link to a file of the tree leads to one.
+// TestLinksInDocuments checks that each relative link leads to a file, and each link to a heading
+// of a document to one that it has.
 func TestLinksInDocuments(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^):]*))?\)`)
 	walk(t, func(name string) {
 		if path.Ext(name) != ".md" {
 			return
 		}
 		for _, m := range link.FindAllStringSubmatch(switchtest.ReadFile(t, name), -1) {
-			if _, err := os.Stat(path.Join(path.Dir(name), m[1])); err != nil {
+			target := name
+			if m[1] != "" {
+				target = path.Join(path.Dir(name), m[1])
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s: %v", name, m[1], err)
+			} else if m[2] != "" && !slices.Contains(anchors(switchtest.ReadFile(t, target)), m[2]) {
+				t.Errorf("%s links to %s#%s: no such heading", name, m[1], m[2])
 			}
 		}
 	})
 }
 
-// TestCommandsInDocuments: a command that is said to run some tests runs one at
-// least.
+// anchors returns the anchors of the headings of a Markdown document, as GitHub makes them.
+func anchors(text string) []string {
+	var names []string
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^a-z0-9_ -]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
+}
+
+// TestCommandsInDocuments checks that each go test command in a document selects at least one test.
 func TestCommandsInDocuments(t *testing.T) {
 	tests := make(map[string][]string) // by directory
 	for _, s := range sources(t) {
@@ -57,7 +81,7 @@ func TestCommandsInDocuments(t *testing.T) {
 	}
 	command := regexp.MustCompile("go test ([^`\n]*)")
 	pattern := regexp.MustCompile(`-run '?([^' ]+)'?`)
-	for _, name := range []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/RELIABILITY.md"} {
+	for _, name := range commandDocuments {
 		for _, c := range command.FindAllStringSubmatch(switchtest.ReadFile(t, name), -1) {
 			run := pattern.FindStringSubmatch(c[1])
 			if run == nil {
@@ -83,7 +107,7 @@ func TestCommandsInDocuments(t *testing.T) {
 	}
 }
 
-// TestTargetsInDocuments: a target of the Makefile that a document names exists.
+// TestTargetsInDocuments checks that each Makefile target that a document names exists.
 func TestTargetsInDocuments(t *testing.T) {
 	targets := make(map[string]bool)
 	for _, m := range regexp.MustCompile(`(?m)^([a-z -]+):(?: |$)`).FindAllStringSubmatch(switchtest.ReadFile(t, "Makefile"), -1) {
@@ -91,10 +115,10 @@ func TestTargetsInDocuments(t *testing.T) {
 			targets[name] = true
 		}
 	}
-	// In backquotes, in $(...), or on a line that is no prose.
+	// In backquotes, in $(...), or on a line of its own.
 	command := regexp.MustCompile("(?m)[`(]make (?:-s )?([a-z][a-z-]*)|^make ([a-z][a-z-]*)(?:$| +#| [A-Z]+=)")
 	named := 0
-	for _, file := range []string{"README.md", "README_DEPLOYMENT.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/RELIABILITY.md"} {
+	for _, file := range commandDocuments {
 		for _, m := range command.FindAllStringSubmatch(switchtest.ReadFile(t, file), -1) {
 			if named++; !targets[m[1]+m[2]] {
 				t.Errorf("%s names %q, which the Makefile does not have", file, m[0])
@@ -106,7 +130,7 @@ func TestTargetsInDocuments(t *testing.T) {
 	}
 }
 
-// TestNamesInDocuments: a test, fuzz target or benchmark that a document names
+// TestNamesInDocuments checks that each test, fuzz target and benchmark that a document names
 // exists.
 func TestNamesInDocuments(t *testing.T) {
 	declared := make(map[string]bool)
@@ -117,7 +141,7 @@ func TestNamesInDocuments(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"README_DEPLOYMENT.md", "docs/RELIABILITY.md", "docs/PROTOCOL.md", "docs/SPECIFICATION.md"} {
+	for _, name := range []string{"docs/THREAT_MODEL.md", "docs/RELIABILITY.md", "docs/PROTOCOL.md", "docs/SPECIFICATION.md"} {
 		found := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)`").FindAllStringSubmatch(switchtest.ReadFile(t, name), -1)
 		if len(found) < 10 {
 			t.Errorf("%s names %d tests", name, len(found))
@@ -130,8 +154,8 @@ func TestNamesInDocuments(t *testing.T) {
 	}
 }
 
-// rows returns the rows of Markdown tables whose first cell is one word in
-// backquotes that matches the pattern, by that word.
+// rows returns the rows of the Markdown tables in text whose first cell is one word in backquotes
+// that matches pattern. The key is that word, the value the other cells.
 func rows(t *testing.T, text, pattern string) map[string][]string {
 	t.Helper()
 	first := regexp.MustCompile("^`(" + pattern + ")`$")
@@ -160,11 +184,10 @@ func rows(t *testing.T, text, pattern string) map[string][]string {
 	return found
 }
 
-// TestSettingsInDocuments: the table of settings in README_DEPLOYMENT.md has
-// every key of the example file, with the default that stands there, and says
-// rightly whether a reload is enough.
+// TestSettingsInDocuments checks that docs/SETTINGS.md has a row for each key of the example file,
+// with the same default and the right way to apply a change.
 func TestSettingsInDocuments(t *testing.T) {
-	documented := rows(t, switchtest.ReadFile(t, "README_DEPLOYMENT.md"), `[a-z_]+\.[a-z0-9_]+`)
+	documented := rows(t, switchtest.ReadFile(t, "docs/SETTINGS.md"), `[a-z_]+\.[a-z0-9_]+`)
 	example := switchtest.ExampleSettings(t)
 	for key, value := range example {
 		cells := documented[key]
@@ -180,7 +203,7 @@ func TestSettingsInDocuments(t *testing.T) {
 			effect = "reload"
 		}
 		if cells[2] != effect {
-			t.Errorf("%s: documented to take effect after %q, want %q", key, cells[2], effect)
+			t.Errorf("%s: documented as applied by %q, want %q", key, cells[2], effect)
 		}
 	}
 	for key := range documented {
@@ -190,25 +213,23 @@ func TestSettingsInDocuments(t *testing.T) {
 	}
 }
 
-// TestMetricsInDocuments: README_DEPLOYMENT.md has a row for each family that
-// the daemon exposes: what it shows, what moves it, what to do. It has none for
-// one that does not exist.
+// TestMetricsInDocuments checks that docs/METRICS.md has a row, with meaning and use, for each
+// family of the daemon itself, and that no operator document names a family that does not exist.
 func TestMetricsInDocuments(t *testing.T) {
-	text := switchtest.ReadFile(t, "README_DEPLOYMENT.md")
-	documented := rows(t, text, `(?:portsyncd|process|go)_[a-z0-9_]+`)
+	documented := rows(t, switchtest.ReadFile(t, "docs/METRICS.md"), `(?:portsyncd|process|go)_[a-z0-9_]+`)
 	d := switchtest.StartDemo(t)
 	exposed := families(d.Get(t, "/metrics"))
 	if len(exposed) < 20 {
 		t.Fatalf("only %d families", len(exposed))
 	}
 	for name := range exposed {
-		if len(documented[name]) != 3 {
-			t.Errorf("%s: want a row with meaning, what moves it and what to do, got %q", name, documented[name])
+		if strings.HasPrefix(name, "portsyncd_") && len(documented[name]) != 2 {
+			t.Errorf("%s: want a row with meaning and use, got %q", name, documented[name])
 		}
 	}
 	known := func(name string) bool {
 		base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
-		// Without a kernel's socket there is nothing to count about it.
+		// Simulated links have no netlink socket, so its metrics are absent.
 		return exposed[name] || exposed[base] || d.Simulated && strings.HasPrefix(name, "portsyncd_netlink_")
 	}
 	for name := range documented {
@@ -216,19 +237,20 @@ func TestMetricsInDocuments(t *testing.T) {
 			t.Errorf("%s is documented and not exposed", name)
 		}
 	}
-	for _, name := range regexp.MustCompile(`\bportsyncd_[a-z0-9_]+\b`).FindAllString(text, -1) {
-		if !known(name) {
-			t.Errorf("README_DEPLOYMENT.md mentions %s, which is not exposed", name)
+	for _, file := range operatorDocuments {
+		for _, name := range regexp.MustCompile(`\bportsyncd_[a-z0-9_]*[a-z0-9]\b`).FindAllString(switchtest.ReadFile(t, file), -1) {
+			if !known(name) {
+				t.Errorf("%s mentions %s, which is not exposed", file, name)
+			}
 		}
 	}
 }
 
-// TestHealthInDocuments: README_DEPLOYMENT.md has a row for each reason of health,
-// with its severity and deduction, and for no other.
+// TestHealthInDocuments checks that docs/HEALTH.md has a row for each health reason, with its
+// severity and deduction, and no other rows.
 func TestHealthInDocuments(t *testing.T) {
-	_, section, _ := strings.Cut(switchtest.ReadFile(t, "README_DEPLOYMENT.md"), "\n### Health\n")
-	section, _, _ = strings.Cut(section, "\n### ")
-	documented := rows(t, section, `[a-z_]+`)
+	_, reasons, _ := strings.Cut(switchtest.ReadFile(t, "docs/HEALTH.md"), "\n| code |")
+	documented := rows(t, reasons, `[a-z_]+`)
 	for _, c := range portsync.HealthCodes {
 		cells := documented[c.Code]
 		if len(cells) != 4 || cells[0] != c.Severity || cells[1] != strconv.Itoa(c.Deduction) {
@@ -240,7 +262,7 @@ func TestHealthInDocuments(t *testing.T) {
 	}
 }
 
-// Families returns the names in the TYPE lines of an exposition.
+// families returns the names in the TYPE lines of an exposition.
 func families(exposition string) map[string]bool {
 	names := make(map[string]bool)
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) `).FindAllStringSubmatch(exposition, -1) {

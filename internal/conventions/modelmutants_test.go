@@ -9,8 +9,8 @@ import (
 	"portsyncd/internal/lab"
 )
 
-// TestModelMutants holds the list of make model-mutants to the code: each line that
-// it changes exists, once.
+// TestModelMutants checks that each line in the list of make model-mutants occurs exactly once in
+// the code.
 func TestModelMutants(t *testing.T) {
 	out, err := exec.Command("go", "run", "./.ci/modelmutants", "-list").CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
