@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/backoff"
 )
 
 func TestParseEndpoint(t *testing.T) {
@@ -169,7 +171,7 @@ func TestSocketFileLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.retryMin, s.retryMax = time.Millisecond, 4*time.Millisecond
+	s.retry = backoff.Backoff{Min: time.Millisecond, Max: 4 * time.Millisecond}
 	s.Start()
 	defer s.Shutdown(t.Context())
 	next := func(want string) {
@@ -341,7 +343,7 @@ func TestAddressInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.retryMin, s.retryMax = time.Millisecond, 4*time.Millisecond
+	s.retry = backoff.Backoff{Min: time.Millisecond, Max: 4 * time.Millisecond}
 	s.Start()
 	defer s.Shutdown(t.Context())
 	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelWarn {
@@ -376,7 +378,7 @@ func TestShutdownWhileRetrying(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.retryMin = time.Hour
+	s.retry = backoff.Backoff{Min: time.Hour, Max: time.Hour}
 	s.Start()
 	for range 2 {
 		if err := s.Shutdown(t.Context()); err != nil {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"portsyncd/internal/backoff"
 )
 
 // Timeouts of a connection. A scrape of thousands of series takes well under a
@@ -141,8 +143,8 @@ type Server struct {
 	other    *route
 	pprof    *route
 
-	retryMin, retryMax time.Duration
-	panicked           sync.Once
+	retry    backoff.Backoff // of an address that cannot be served; each endpoint copies it
+	panicked sync.Once
 
 	stop    context.CancelFunc
 	stopped context.Context
@@ -164,12 +166,11 @@ type liveState struct {
 // nothing: see [Server.Start]. An error names the setting that is wrong.
 func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error) {
 	s := &Server{
-		cfg:      cfg,
-		src:      src,
-		log:      log,
-		retryMin: time.Second,
-		retryMax: 5 * time.Second,
-		down:     make(map[endpoint]string),
+		cfg:   cfg,
+		src:   src,
+		log:   log,
+		retry: backoff.Backoff{Min: time.Second, Max: 5 * time.Second},
+		down:  make(map[endpoint]string),
 	}
 	for _, spec := range cfg.Listen {
 		e, err := parseEndpoint(spec)
@@ -262,15 +263,16 @@ func (s *Server) Start() {
 
 // keepServing serves l; without one, or when it breaks, it opens e again.
 func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
-	for pause := s.retryMin; ; pause = min(2*pause, s.retryMax) {
+	pause := s.retry
+	for {
 		if l != nil {
 			s.serveGuarded(e, l, g)
-			pause = s.retryMin
+			pause.Reset()
 		}
 		select {
 		case <-s.stopped.Done():
 			return
-		case <-time.After(pause):
+		case <-time.After(pause.Next()):
 		}
 		l, g = s.open(e, slog.LevelDebug)
 	}

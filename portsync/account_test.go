@@ -9,7 +9,6 @@ import (
 
 	"portsyncd/internal/sonicdb"
 	"portsyncd/metrics"
-
 	"portsyncd/netlinkraw"
 )
 

@@ -60,14 +60,14 @@ func (l *Loop) check(err error) bool {
 		l.answeredAt = l.clock.now()
 		l.progressAt = l.answeredAt
 		l.refusal = nil
-		l.retry.reset()
+		l.retry.Reset()
 		l.Status.rate.add(false, l.answeredAt)
 		return true
 	case isServerError(err):
 		l.refused(err)
 		words := err.Error()
 		l.refusal = &words
-		l.retryAt = l.answeredAt + int64(l.retry.next())
+		l.retryAt = l.answeredAt + int64(l.retry.Next())
 	default:
 		l.lost(err)
 	}

@@ -1,9 +1,6 @@
 package portsync
 
-import (
-	"math/rand/v2"
-	"time"
-)
+import "time"
 
 // clock measures nanoseconds since the loop was made, on the monotonic clock.
 type clock struct{ base time.Time }
@@ -32,23 +29,3 @@ func (c clock) reading(t time.Time) int64 { return int64(t.Sub(c.base)) }
 
 // never is a deadline that does not come.
 const never = int64(1<<63 - 1)
-
-// backoff is a pause that doubles from min to max with each failure. Jitter of
-// a quarter keeps daemons that lost the same server from returning in step.
-type backoff struct {
-	min, max time.Duration
-	pause    time.Duration
-}
-
-// next returns the pause before the next try.
-func (b *backoff) next() time.Duration {
-	if b.pause == 0 {
-		b.pause = b.min
-	} else {
-		b.pause = min(2*b.pause, b.max)
-	}
-	return b.pause - rand.N(b.pause/4)
-}
-
-// reset is for after a success.
-func (b *backoff) reset() { b.pause = 0 }

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portsyncd/internal/sonicdb"
-
 	"portsyncd/netlinkraw"
 )
 

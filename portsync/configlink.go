@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"portsyncd/internal/backoff"
 	"portsyncd/internal/sonicdb"
 	"portsyncd/internal/syslog"
 )
@@ -45,7 +46,7 @@ func configAlone(m *sonicdb.Map) (bool, error) {
 // run listens to the server, and connects again when it is lost.
 func (k *configLink) run() {
 	c := k.connector
-	pause := backoff{min: connectPauseMin, max: connectPauseMax}
+	pause := backoff.Backoff{Min: connectPauseMin, Max: connectPauseMax}
 	faults := syslog.Limiters{Every: complainEvery}
 	err := errConfigAway
 	for {
@@ -53,7 +54,7 @@ func (k *configLink) run() {
 			err = w.listen()
 			w.conn.Close()
 			k.watch.Store(nil)
-			pause.reset()
+			pause.Reset()
 		}
 		if k.ctx.Err() != nil {
 			return
@@ -63,7 +64,7 @@ func (k *configLink) run() {
 			c.Log.Error("CONFIG_DB not connected; still writing STATE_DB", "error", err, "suppressed", suppressed)
 		}
 		select {
-		case <-time.After(pause.next()):
+		case <-time.After(pause.Next()):
 		case <-k.ctx.Done():
 			return
 		}

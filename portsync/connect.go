@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"portsyncd/internal/backoff"
 	"portsyncd/internal/sonicdb"
 	"portsyncd/internal/syslog"
 	"portsyncd/systemd"
@@ -49,7 +50,7 @@ const (
 // CONFIG_DB; afterwards, if its server has no other database of ours, a session can
 // do without.
 func (c *Connector) connect(ctx context.Context, needConfig bool) *session {
-	pause := backoff{min: connectPauseMin, max: connectPauseMax}
+	pause := backoff.Backoff{Min: connectPauseMin, Max: connectPauseMax}
 	faults := syslog.Limiters{Every: complainEvery}
 	notices := syslog.Limiters{Every: startPatience / 3}
 	began := time.Now()
@@ -80,7 +81,7 @@ func (c *Connector) connect(ctx context.Context, needConfig bool) *session {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pause.next()):
+		case <-time.After(pause.Next()):
 		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
-
 	"portsyncd/netlinkraw"
 )
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"portsyncd/internal/warmrestart"
-
 	"portsyncd/netlinkraw"
 )
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"portsyncd/internal/backoff"
 	"portsyncd/internal/syslog"
 	"portsyncd/netlinkraw"
 )
@@ -56,8 +57,8 @@ type redisLink struct {
 	session    *session // nil while there is no connection
 	notes      chan note
 	connection connection
-	reopen     backoff
-	retry      backoff
+	reopen     backoff.Backoff
+	retry      backoff.Backoff
 	retryAt    int64   // not before this are failed writes tried again
 	answeredAt int64   // when the databases last answered, be it to refuse
 	progressAt int64   // when they last did what was asked of them
@@ -106,7 +107,7 @@ type records struct {
 // recheck is when the rows of ports are looked at again that no message tells of.
 type recheck struct {
 	at    int64
-	pause backoff
+	pause backoff.Backoff
 }
 
 // sweepReason says why STATE_DB is to be compared with the kernel once a dump
@@ -153,14 +154,14 @@ func NewLoop(o Options) *Loop {
 		state:   NewState(nil),
 		redisLink: redisLink{
 			sessions: make(chan *session),
-			reopen:   backoff{min: sessionPauseMin, max: sessionPauseMax},
-			retry:    backoff{min: retryMin, max: retryMax},
+			reopen:   backoff.Backoff{Min: sessionPauseMin, Max: sessionPauseMax},
+			retry:    backoff.Backoff{Min: retryMin, Max: retryMax},
 		},
 		handover: handover{lateAt: never, countAt: never},
 		absences: newAbsences(),
 		dump:     newDumper(),
 		audits:   audits{at: never, explainBy: never},
-		recheck:  recheck{at: never, pause: backoff{min: reviveMin, max: reviveMax}},
+		recheck:  recheck{at: never, pause: backoff.Backoff{Min: reviveMin, Max: reviveMax}},
 		initial:  initialSync{eoiuAt: never},
 		records:  records{at: never, last: -int64(recordEvery)}, // the first change does not wait
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"portsyncd/internal/sonicdb"
-
 	"portsyncd/netlinkraw"
 )
 
@@ -65,16 +64,17 @@ func TestWatchdogStall(t *testing.T) {
 // TestReconnectPause: the pauses between connections grow while connections do not last.
 func TestReconnectPause(t *testing.T) {
 	for lasted, want := range map[time.Duration]time.Duration{
-		sessionLasting:     2 * sessionPauseMax / 8,
+		sessionLasting:     8 * sessionPauseMin,
 		sessionLasting + 1: sessionPauseMin,
 	} {
 		still(t, func(a *account, now int64) {
 			l := a.loop
-			l.reopen.pause, l.connection.since = sessionPauseMax/8, now-int64(lasted)
-			l.lost(errServerGone)
-			if l.reopen.pause != want {
-				t.Errorf("after a connection of %v the pause is %v, want %v", lasted, l.reopen.pause, want)
+			for range 3 {
+				l.reopen.Next()
 			}
+			l.connection.since = now - int64(lasted)
+			l.lost(errServerGone)
+			wantPause(t, &l.reopen, 2*want)
 			if l.session != nil || l.connection.up || l.connection.since != now {
 				t.Errorf("the connection is %+v", l.connection)
 			}

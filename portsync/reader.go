@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"portsyncd/internal/backoff"
 	"portsyncd/internal/syslog"
 	"portsyncd/netlinkraw"
 )
@@ -46,13 +47,13 @@ const (
 // if one comes, messages may be lost, and the loop is told so.
 func (r *reader) run() {
 	var batch netlinkraw.Batch
-	pause := backoff{min: readPauseMin, max: readPauseMax}
+	pause := backoff.Backoff{Min: readPauseMin, Max: readPauseMax}
 	complaints := syslog.Limiters{Every: complainEvery}
 	for {
 		err := r.links.Receive(&batch)
 		switch {
 		case err == nil:
-			pause.reset()
+			pause.Reset()
 			if !r.drain(&batch) {
 				return
 			}
@@ -67,7 +68,7 @@ func (r *reader) run() {
 			}
 			r.ring.wake()
 			select {
-			case <-time.After(pause.next()):
+			case <-time.After(pause.Next()):
 			case <-r.done:
 				return
 			}

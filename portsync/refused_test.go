@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"portsyncd/internal/sonicdb"
-
 	"portsyncd/netlinkraw"
 )
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"portsyncd/metrics"
-
 	"portsyncd/netlinkraw"
 )
 

@@ -3,6 +3,7 @@ package portsync
 import (
 	"time"
 
+	"portsyncd/internal/backoff"
 	"portsyncd/internal/syslog"
 	"portsyncd/systemd"
 )
@@ -29,7 +30,7 @@ type dumper struct {
 	running  bool
 	at       int64 // not before this
 	deadline int64 // by then a running one has ended, or never will
-	pause    backoff
+	pause    backoff.Backoff
 	ended    int64   // when the last dump ended
 	decided  []int64 // when each of the resyncs under way was decided on
 	more     int     // resyncs beyond mostDecided
@@ -41,14 +42,14 @@ type dumper struct {
 const mostDecided = 1 << 12
 
 func newDumper() dumper {
-	return dumper{pause: backoff{min: dumpPauseMin, max: dumpPauseMax}, deadline: never}
+	return dumper{pause: backoff.Backoff{Min: dumpPauseMin, Max: dumpPauseMax}, deadline: never}
 }
 
 // want asks for a dump that completes a resync.
 func (d *dumper) want(now int64) {
 	d.wanted, d.quiet = true, false
 	if !d.running && now-d.ended > int64(dumpCalm) {
-		d.pause.reset()
+		d.pause.Reset()
 	}
 	if len(d.decided) < mostDecided {
 		d.decided = append(d.decided, max(now, 1))
@@ -84,7 +85,7 @@ func (d *dumper) unsynced() int64 {
 // done notes the end of a dump, good or bad. Whatever comes next waits a little.
 func (d *dumper) done(now int64) {
 	d.running, d.deadline, d.ended = false, never, now
-	d.at = now + int64(d.pause.next())
+	d.at = now + int64(d.pause.Next())
 }
 
 // due is when requestDump has something to do.
@@ -138,7 +139,7 @@ func (l *Loop) requestDump(now int64) {
 	}
 	seq, err := l.Links.RequestLinkDump()
 	if err != nil {
-		d.at = now + int64(d.pause.next())
+		d.at = now + int64(d.pause.Next())
 		l.logger.fault("cannot request all links; retrying", err, now)
 		return
 	}
@@ -289,7 +290,7 @@ func (l *Loop) audit(now int64) {
 // scheduleRecheck has recheckRows called, after a pause that grows.
 func (l *Loop) scheduleRecheck() {
 	if l.recheck.at == never {
-		l.recheck.at = l.answeredAt + int64(l.recheck.pause.next())
+		l.recheck.at = l.answeredAt + int64(l.recheck.pause.Next())
 	}
 }
 

@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"portsyncd/internal/backoff"
 	"portsyncd/metrics"
-
 	"portsyncd/netlinkraw"
 )
 
 // TestDumpPause: the pause before a dump grows until no dump was wanted for dumpCalm
 // after the last one.
 func TestDumpPause(t *testing.T) {
-	const now, grown = int64(time.Hour), 64 * time.Millisecond
+	const now, grown = int64(time.Hour), 8 * dumpPauseMin
 	for name, c := range map[string]struct {
 		ended   int64
 		running bool
@@ -23,19 +23,31 @@ func TestDumpPause(t *testing.T) {
 		wantAt  int64
 	}{
 		"soon after":          {now - int64(dumpCalm), false, now + 5, grown, now + 5},
-		"calm":                {now - int64(dumpCalm) - 1, false, now - 5, 0, now},
+		"calm":                {now - int64(dumpCalm) - 1, false, now - 5, dumpPauseMin, now},
 		"during a dump":       {now - int64(dumpCalm) - 1, true, now - 5, grown, now},
 		"just at its earlier": {now - int64(dumpCalm), false, now, grown, now},
 	} {
 		d := newDumper()
-		d.pause.pause, d.ended, d.running, d.at, d.quiet = grown, c.ended, c.running, c.at, true
-		d.want(now)
-		if d.pause.pause != c.pause || d.at != c.wantAt || !d.wanted || d.quiet {
-			t.Errorf("%s: %+v, want pause %v, at %d", name, d, c.pause, c.wantAt)
+		for range 3 {
+			d.pause.Next()
 		}
+		d.ended, d.running, d.at, d.quiet = c.ended, c.running, c.at, true
+		d.want(now)
+		if d.at != c.wantAt || !d.wanted || d.quiet {
+			t.Errorf("%s: %+v, want at %d", name, d, c.wantAt)
+		}
+		wantPause(t, &d.pause, c.pause)
 		if d.unsynced() != now {
 			t.Errorf("%s: out of step since %d, want %d", name, d.unsynced(), now)
 		}
+	}
+}
+
+// wantPause checks the next pause of b.
+func wantPause(t *testing.T, b *backoff.Backoff, want time.Duration) {
+	t.Helper()
+	if got := b.Next(); got > want || got < want*3/4 {
+		t.Errorf("the next pause is %v, want %v less up to a quarter", got, want)
 	}
 }
 

@@ -47,7 +47,7 @@ func (l *Loop) reconnect(pause time.Duration) {
 func (l *Loop) opened(s *session) {
 	l.session, l.notes = s, s.notes
 	l.connection = connection{up: true, since: l.clock.now()}
-	l.retry.reset()
+	l.retry.Reset()
 	l.retryAt = 0
 	if l.started {
 		l.Metrics.reconnects.Inc()
@@ -64,7 +64,7 @@ func (l *Loop) lost(err error) {
 	}
 	now := l.clock.now()
 	if now-l.connection.since > int64(sessionLasting) {
-		l.reopen.reset()
+		l.reopen.Reset()
 	}
 	l.session.close()
 	l.session, l.notes = nil, nil
@@ -77,7 +77,7 @@ func (l *Loop) lost(err error) {
 		level = syslog.LevelNotice
 	}
 	l.Log.Log(l.ctx, level, "Redis connection lost; still tracking links", "error", err)
-	l.reconnect(l.reopen.next())
+	l.reconnect(l.reopen.Next())
 }
 
 // noted reacts to what a watch saw.
@@ -107,7 +107,7 @@ func (l *Loop) resume(reason Reason) {
 	for _, p := range l.state.ports {
 		p.recheck = p.recheck || p.Accepted
 	}
-	l.recheck.pause.reset()
+	l.recheck.pause.Reset()
 	l.audits.sweep = sweepBack
 	l.resync(reason)
 	l.todo.markers = true

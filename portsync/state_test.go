@@ -103,7 +103,7 @@ func TestEventFill(t *testing.T) {
 	}
 	veth := link
 	veth.Kind = []byte("veth")
-	other := full
+	other := as(netlinkraw.NewLink, false)
 	other.Team = false
 	copy(other.linkKind[:], "veth")
 	for name, c := range map[string]struct {

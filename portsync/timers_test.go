@@ -29,7 +29,7 @@ func still(t *testing.T, f func(a *account, now int64)) {
 		defer cancel()
 		l.audits.at, l.audits.explainBy, l.recheck.at, l.feedAt, l.lateAt = never, never, never, never, never
 		l.countAt, l.records.at, l.absences.at, l.logger.missing, l.initial.eoiuAt = never, never, never, never, never
-		l.dump.pause.reset()
+		l.dump.pause.Reset()
 		f(a, l.clock.now())
 	})
 }

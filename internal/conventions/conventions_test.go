@@ -27,15 +27,15 @@ var imports = map[string][]string{
 	"":                     {"internal/cli"},
 	"config":               {"config/toml", "internal/smallfile"},
 	"internal/cli":         {"config", "internal/daemon", "internal/demo", "internal/smallfile", "internal/snapshot", "internal/statusview", "internal/transport", "internal/warmrestart", "metrics", "portsync"},
-	"internal/daemon":      {"config", "internal/push", "internal/sonicdb", "internal/statusview", "internal/syslog", "internal/warmrestart", "metrics", "netlinkraw", "portsync", "systemd"},
+	"internal/daemon":      {"config", "internal/backoff", "internal/push", "internal/sonicdb", "internal/statusview", "internal/syslog", "internal/warmrestart", "metrics", "netlinkraw", "portsync", "systemd"},
 	"internal/demo":        {"config", "internal/daemon", "internal/lab", "internal/sonicdb", "internal/syslog", "metrics", "netlinkraw", "portsync"},
 	"internal/lab":         {"internal/sonicdb", "netlinkraw"},
-	"internal/push":        {"internal/smallfile", "internal/syslog", "internal/transport", "metrics"},
+	"internal/push":        {"internal/backoff", "internal/smallfile", "internal/syslog", "internal/transport", "metrics"},
 	"internal/sonicdb":     {"internal/smallfile"},
 	"internal/statusview":  {"internal/warmrestart", "internal/warmrestart/stats", "portsync"},
 	"internal/warmrestart": {"internal/snapshot", "internal/syslog", "internal/warmrestart/stats", "metrics"},
-	"metrics":              {"internal/smallfile", "internal/transport"},
-	"portsync":             {"internal/snapshot", "internal/sonicdb", "internal/syslog", "internal/warmrestart", "internal/warmrestart/stats", "metrics", "netlinkraw", "systemd"},
+	"metrics":              {"internal/backoff", "internal/smallfile", "internal/transport"},
+	"portsync":             {"internal/backoff", "internal/snapshot", "internal/sonicdb", "internal/syslog", "internal/warmrestart", "internal/warmrestart/stats", "metrics", "netlinkraw", "systemd"},
 }
 
 // testOnly lists the packages that only tests may import.

@@ -8,14 +8,9 @@ import (
 	"syscall"
 	"time"
 
+	"portsyncd/internal/backoff"
 	"portsyncd/netlinkraw"
 	"portsyncd/portsync"
-)
-
-// Pauses between attempts of OpenLinks while descriptors or memory are short.
-const (
-	openPauseMin = 10 * time.Millisecond
-	openPauseMax = time.Second
 )
 
 // OpenLinks opens the netlink socket and then lists the existing interfaces, so that no change
@@ -24,7 +19,8 @@ const (
 // returns the cause; other errors it returns at once.
 func OpenLinks(ctx context.Context, failed func(error)) (conn *netlinkraw.Conn, existing []portsync.OldLink, err error) {
 	var report sync.Once
-	for pause := openPauseMin; ctx.Err() == nil; pause = min(2*pause, openPauseMax) {
+	pause := backoff.Backoff{Min: 10 * time.Millisecond, Max: time.Second}
+	for ctx.Err() == nil {
 		if conn == nil {
 			conn, err = netlinkraw.Dial(netlinkraw.Config{})
 			if err != nil && !lacksResources(err) {
@@ -42,7 +38,7 @@ func OpenLinks(ctx context.Context, failed func(error)) (conn *netlinkraw.Conn, 
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-time.After(pause.Next()):
 		}
 	}
 	return nil, nil, context.Cause(ctx)

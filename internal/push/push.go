@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"portsyncd/internal/backoff"
 	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
 )
@@ -42,7 +43,7 @@ type Pusher struct {
 	zip     *gzip.Writer
 	queue   []*batch // oldest first
 	failing string   // why the last request failed; "" if it did not
-	pause   time.Duration
+	pause   backoff.Backoff
 }
 
 // batch is all samples of one moment.
@@ -57,7 +58,8 @@ func New(c Config, set *metrics.Set, f *Families, log *slog.Logger) (*Pusher, er
 	if err != nil {
 		return nil, err
 	}
-	return &Pusher{config: c, set: set, families: f, log: log, post: s.post}, nil
+	return &Pusher{config: c, set: set, families: f, log: log, post: s.post,
+		pause: backoff.Backoff{Min: shortestPause, Max: longestPause}}, nil
 }
 
 // requestTime bounds one request, from the search for the address to the end of
@@ -145,18 +147,19 @@ func (p *Pusher) settle(r *result) time.Duration {
 		if p.failing != "" {
 			p.log.Log(context.Background(), syslog.LevelNotice, "metrics are pushed again", "url", p.config.URL)
 		}
-		p.failing, p.pause = "", 0
+		p.failing = ""
+		p.pause.Reset()
 		return 0
 	case refused:
 		p.report(r)
 		p.families.dropped.At(dropRefused).Inc()
-		p.pause = 0 // the next batch may be to its liking
+		p.pause.Reset() // the next batch may be to its liking
 		return min(r.retryAfter, longestAsked)
 	}
 	p.report(r)
 	p.queue = append([]*batch{r.batch}, p.queue...)
 	p.makeRoom()
-	return p.backOff(r.retryAfter)
+	return max(p.pause.Next(), min(r.retryAfter, longestAsked))
 }
 
 // report logs a failure, once for as long as its cause stays.
@@ -172,13 +175,6 @@ const (
 	longestPause  = time.Minute
 	longestAsked  = 15 * time.Minute // that Retry-After can make us wait
 )
-
-// backOff returns the pause after one more failure: at least what the receiver
-// asked for, else between half of and the whole of a time that doubles.
-func (p *Pusher) backOff(asked time.Duration) time.Duration {
-	p.pause = min(max(2*p.pause, shortestPause), longestPause)
-	return max(p.pause/2+rand.N(p.pause/2), min(asked, longestAsked))
-}
 
 // compress returns text in gzip format.
 func (p *Pusher) compress(text []byte) []byte {

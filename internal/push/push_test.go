@@ -152,8 +152,8 @@ func TestGone(t *testing.T) {
 		}
 		for i, p := range pauses {
 			whole := min(time.Second<<min(i, 10), time.Minute)
-			if p < whole/2 || p >= whole {
-				t.Errorf("pause %d is %v, want %v to %v", i, p, whole/2, whole)
+			if p < whole*3/4 || p > whole {
+				t.Errorf("pause %d is %v, want %v to %v", i, p, whole*3/4, whole)
 			}
 		}
 		if len(pauses) < 60 {
