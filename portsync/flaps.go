@@ -14,8 +14,8 @@ import (
 // had. The loop writes, anyone reads.
 type flaps struct {
 	name  string
-	merit stats.Merit // belongs to the loop
-	shown bool        // likewise: a view refers to it
+	merit stats.FlapPenalty // belongs to the loop
+	shown bool              // likewise: a view refers to it
 
 	downs     atomic.Uint64 // since the process began
 	penalty   atomic.Uint64 // bits of what merit was, on the loop's clock,
@@ -35,8 +35,8 @@ func (f *flaps) add(n uint64, now int64) {
 }
 
 // figure returns the figure of merit, for any goroutine.
-func (f *flaps) figure() stats.Merit {
-	return stats.MeritOf(math.Float64frombits(f.penalty.Load()), f.penaltyAt.Load(), f.flapping.Load())
+func (f *flaps) figure() stats.FlapPenalty {
+	return stats.NewFlapPenalty(math.Float64frombits(f.penalty.Load()), f.penaltyAt.Load(), f.flapping.Load())
 }
 
 // mostUnshown bounds how many names without a view have their flaps kept.

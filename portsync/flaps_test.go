@@ -115,8 +115,8 @@ func TestFlapTableIsBounded(t *testing.T) {
 	if v.flaps.of("Ethernet0") != first {
 		t.Error("the port that is shown was left out")
 	}
-	if got := flapsSince(v.flaps.all(), 0); len(got) != warmrestart.MostFlaps {
-		t.Errorf("a sample names %d ports, want %d", len(got), warmrestart.MostFlaps)
+	if got := flapsSince(v.flaps.all(), 0); len(got) != warmrestart.MaxFlaps {
+		t.Errorf("a sample names %d ports, want %d", len(got), warmrestart.MaxFlaps)
 	}
 	v.flaps.of("Ethernet-new").add(1, 0)
 	if n := len(v.flaps.all()); n != 2 {
@@ -142,7 +142,7 @@ func TestSamplerFlaps(t *testing.T) {
 		return line
 	}
 	var ports []*Port
-	for i := range warmrestart.MostFlaps + 2 {
+	for i := range warmrestart.MaxFlaps + 2 {
 		p := &Port{Name: fmt.Sprintf("Ethernet%d", i), Index: int32(i + 1), Configured: true}
 		loop.show(p)
 		ports = append(ports, p)
@@ -163,7 +163,7 @@ func TestSamplerFlaps(t *testing.T) {
 		t.Errorf("%d of %d exchanges failed, want 1 of 2", line.Failed, line.Exchanges)
 	}
 	last := len(ports) - 1
-	if len(line.Flaps) != warmrestart.MostFlaps || line.Flaps[0].Port != ports[last].Name ||
+	if len(line.Flaps) != warmrestart.MaxFlaps || line.Flaps[0].Port != ports[last].Name ||
 		line.Flaps[0].Downs != uint64(last) || line.Flaps[0].Penalty < 1000 {
 		t.Errorf("%+v", line.Flaps)
 	}

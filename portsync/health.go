@@ -177,7 +177,7 @@ func (m *HealthMonitor) observe(now int64) (o observation) {
 		var overdue bool
 		o.overdue, o.overdueSince, overdue = m.recorder.Overdue(s.clock.time(now))
 		o.active.set(snapshotOld, overdue)
-		o.trouble = m.recorder.Trouble()
+		o.trouble = m.recorder.Problems()
 		o.active.set(diskFaulty, len(o.trouble) > 0)
 	}
 	o.storm = m.storm.Load()

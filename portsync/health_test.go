@@ -22,7 +22,7 @@ type kept struct {
 // overdueAt is when what is overdue should have been written.
 var overdueAt = time.Date(2026, 11, 24, 7, 31, 5, 0, time.UTC)
 
-func (k *kept) Trouble() []string { return k.trouble }
+func (k *kept) Problems() []string { return k.trouble }
 func (k *kept) Overdue(now time.Time) (string, time.Time, bool) {
 	return k.overdue, overdueAt, k.overdue != ""
 }

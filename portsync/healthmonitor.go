@@ -84,8 +84,8 @@ func (t *healthTracker) computeStatus() {
 // RecorderStatus reports how well the files that survive a restart are written. Its methods may be
 // called from any goroutine and do not block. Package warmrestart implements it.
 type RecorderStatus interface {
-	// Trouble returns a text for each file or directory that cannot be written.
-	Trouble() []string
+	// Problems returns a text for each file or directory that cannot be written.
+	Problems() []string
 	// Overdue returns the name of a file that should have been written before now, and when.
 	Overdue(now time.Time) (what string, since time.Time, overdue bool)
 	// Restarts returns the recorded starts, newest last.

@@ -27,18 +27,17 @@ func (i *initialSync) begin(now int64, timeout time.Duration) {
 	i.begun, i.eoiuAt = now, now+int64(timeout)
 }
 
-// Recorder keeps what has to survive the process. Its methods return at once:
-// the loop never waits for a disk. warmrestart.Memory is one.
+// Recorder stores what has to survive a restart. Its methods do not block, so that the loop
+// never waits for the disk. warmrestart.Recorder implements it.
 type Recorder interface {
-	// Remembered reports whether a good state file of this boot was found.
-	Remembered() bool
-	// Stale says that the state file does not belong to what the databases show.
-	Stale()
-	// Restarted gets the record of this start, once its initial sync is over.
-	Restarted(warmrestart.Restart)
-	// PortsChanged gets the ports as they are now, in any order, a copy that is the
-	// recorder's to keep.
-	PortsChanged([]warmrestart.Port)
+	// HasState reports whether a good state file of this boot was found.
+	HasState() bool
+	// DiscardState tells the recorder that the state file does not match the databases.
+	DiscardState()
+	// RecordRestart stores the record of this start, once its initial sync is complete.
+	RecordRestart(warmrestart.Restart)
+	// RecordPorts stores the current ports, in any order. The recorder owns the slice.
+	RecordPorts([]warmrestart.Port)
 }
 
 // Ports are handed to the recorder recordSettle after a change, so that a burst
@@ -61,7 +60,7 @@ func (l *Loop) recordPorts(now int64) {
 				MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown})
 		}
 	}
-	l.Recorder.PortsChanged(ports)
+	l.Recorder.RecordPorts(ports)
 }
 
 // endOfInitialUpdate is EOIU: the initial dump is complete.
@@ -126,7 +125,7 @@ func (l *Loop) finishInitial() {
 	l.Log.Log(l.ctx, syslog.LevelNotice, "initial sync complete", "kind", r.Kind, "took", took,
 		"compared", r.Compared, "changed", r.Changed, "deleted", r.Deleted)
 	if l.Recorder != nil {
-		l.Recorder.Restarted(r)
+		l.Recorder.RecordRestart(r)
 	}
 	l.countAt = now + int64(countAfter)
 }

@@ -10,10 +10,10 @@ import (
 // taker is a Recorder that costs nothing.
 type taker struct{ ports []warmrestart.Port }
 
-func (*taker) Remembered() bool                    { return false }
-func (*taker) Stale()                              {}
-func (*taker) Restarted(warmrestart.Restart)       {}
-func (t *taker) PortsChanged(p []warmrestart.Port) { t.ports = p }
+func (*taker) HasState() bool                     { return false }
+func (*taker) DiscardState()                      {}
+func (*taker) RecordRestart(warmrestart.Restart)  {}
+func (t *taker) RecordPorts(p []warmrestart.Port) { t.ports = p }
 
 // BenchmarkRecordPorts is the loop's share of a save, at most once a second: the
 // disk is another goroutine's.

@@ -120,10 +120,10 @@ func (k *slowKernel) requests() int {
 // memory records what the loop has to tell; it remembers the ports.
 type memory struct{ records chan warmrestart.Restart }
 
-func (m *memory) Remembered() bool                { return true }
-func (m *memory) Stale()                          {}
-func (m *memory) Restarted(r warmrestart.Restart) { m.records <- r }
-func (m *memory) PortsChanged([]warmrestart.Port) {}
+func (m *memory) HasState() bool                      { return true }
+func (m *memory) DiscardState()                       {}
+func (m *memory) RecordRestart(r warmrestart.Restart) { m.records <- r }
+func (m *memory) RecordPorts([]warmrestart.Port)      {}
 func (m *memory) await(t *testing.T) (r warmrestart.Restart) {
 	t.Helper()
 	select {

@@ -112,5 +112,5 @@ func flapsSince(ports []*flaps, now int64) []warmrestart.PortFlaps {
 		f.sampled.Store(downs)
 	}
 	slices.SortStableFunc(all, func(a, b warmrestart.PortFlaps) int { return cmp.Compare(b.Downs, a.Downs) })
-	return all[:min(len(all), warmrestart.MostFlaps)]
+	return all[:min(len(all), warmrestart.MaxFlaps)]
 }

@@ -199,7 +199,7 @@ func (l *Loop) start() error {
 			return err
 		}
 		facts.NoStateFile = l.NoStateFile
-		facts.Remembered = l.Recorder != nil && l.Recorder.Remembered()
+		facts.Remembered = l.Recorder != nil && l.Recorder.HasState()
 		l.take(Decide(facts), facts)
 	}
 	d := l.decision
@@ -255,7 +255,7 @@ func (l *Loop) take(d Decision, facts Facts) {
 	}
 	l.gated = d.Kind == WarmStart
 	if l.Recorder != nil && d.Kind == ColdStart && !facts.InitDone {
-		l.Recorder.Stale()
+		l.Recorder.DiscardState()
 	}
 	l.Log.Log(l.ctx, syslog.LevelNotice, d.Kind.String()+" start", "reason", d.Reason,
 		"ports", len(l.ports), "pending", len(d.Await), "restore_count", d.RestoreCount)

@@ -59,10 +59,10 @@ type countingRecorder struct {
 	restart warmrestart.Restart
 }
 
-func (r *countingRecorder) Remembered() bool                { return false }
-func (r *countingRecorder) Stale()                          { r.stale++ }
-func (r *countingRecorder) Restarted(x warmrestart.Restart) { r.restart = x }
-func (r *countingRecorder) PortsChanged([]warmrestart.Port) { r.ports++ }
+func (r *countingRecorder) HasState() bool                      { return false }
+func (r *countingRecorder) DiscardState()                       { r.stale++ }
+func (r *countingRecorder) RecordRestart(x warmrestart.Restart) { r.restart = x }
+func (r *countingRecorder) RecordPorts([]warmrestart.Port)      { r.ports++ }
 
 // within reports whether at is a backoff's first pause after now.
 func within(at, now int64, first time.Duration) bool {

@@ -32,8 +32,8 @@ var imports = map[string][]string{
 	"internal/lab":         {"internal/sonicdb", "netlinkraw"},
 	"internal/push":        {"internal/backoff", "internal/smallfile", "internal/syslog", "internal/transport", "metrics"},
 	"internal/sonicdb":     {"internal/smallfile"},
-	"internal/statusview":  {"internal/warmrestart", "internal/warmrestart/stats", "portsync"},
-	"internal/warmrestart": {"internal/snapshot", "internal/syslog", "internal/warmrestart/stats", "metrics"},
+	"internal/statusview":  {"internal/jsonlimit", "internal/warmrestart", "internal/warmrestart/stats", "portsync"},
+	"internal/warmrestart": {"internal/jsonlimit", "internal/snapshot", "internal/syslog", "internal/warmrestart/stats", "metrics"},
 	"metrics":              {"internal/backoff", "internal/smallfile", "internal/transport"},
 	"portsync":             {"internal/backoff", "internal/snapshot", "internal/sonicdb", "internal/syslog", "internal/warmrestart", "internal/warmrestart/stats", "metrics", "netlinkraw", "systemd"},
 }

@@ -43,7 +43,7 @@ type Daemon struct {
 	set      *metrics.Set
 	status   *portsync.Status
 	loop     *portsync.Loop
-	memory   *warmrestart.Memory
+	recorder *warmrestart.Recorder
 	monitor  *portsync.HealthMonitor
 
 	server   atomic.Pointer[metrics.Server] // nil if HTTP is disabled or has not started
@@ -75,7 +75,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	listeners := d.takeListeners()
 	families := portsync.NewMetrics(d.loopMetrics(), d.status, d.Config.Metrics.PerPort)
 	pushFamilies := push.NewFamilies(d.set)
-	d.openMemory(families)
+	d.openRecorder(families)
 	d.loop = portsync.NewLoop(portsync.Options{
 		Links:    d.Links,
 		Existing: d.Existing,
@@ -94,12 +94,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 		Metrics:  families,
 		Settings: loopSettings(&d.Config),
 
-		Recorder:    d.memory,
+		Recorder:    d.recorder,
 		NoStateFile: !d.Config.WarmRestart.Enabled,
 		EOIUTimeout: d.Config.WarmRestart.EOIUTimeout,
 	})
-	d.monitor = portsync.NewHealthMonitor(d.status, d.memory, d.set)
-	stopMemory := d.startMemory(ctx)
+	d.monitor = portsync.NewHealthMonitor(d.status, d.recorder, d.set)
+	stopRecorder := d.startRecorder(ctx)
 	go d.watchReloads(ctx)
 
 	var parts sync.WaitGroup
@@ -123,7 +123,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.runDisabled(ctx)
 	}
 	parts.Wait()
-	stopMemory()
+	stopRecorder()
 	return err
 }
 

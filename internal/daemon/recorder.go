@@ -12,8 +12,8 @@ import (
 	"portsyncd/portsync"
 )
 
-// openMemory reads the state that previous processes stored.
-func (d *Daemon) openMemory(families *portsync.Metrics) {
+// openRecorder reads the state that previous processes stored.
+func (d *Daemon) openRecorder(families *portsync.Metrics) {
 	sampler := portsync.Sampler{Status: d.status, Metrics: families}
 	c := warmrestart.Config{
 		Writer: "portsyncd " + Release, Log: d.component("state"), Families: warmrestart.NewFamilies(d.set),
@@ -21,8 +21,8 @@ func (d *Daemon) openMemory(families *portsync.Metrics) {
 			return sampler.Append(nil, time.Now(), d.monitor.Health(), restarts)
 		},
 		Text: d.appendExport, JSON: d.set.AppendJSON,
-		Troubled: func() { d.monitor.Wake() },
-		Settings: memorySettings(&d.Config),
+		OnChange: func() { d.monitor.Wake() },
+		Settings: recorderSettings(&d.Config),
 	}
 	if !d.Config.Daemon.Enabled {
 		c.Sample = nil // the event loop does not run
@@ -34,7 +34,7 @@ func (d *Daemon) openMemory(families *portsync.Metrics) {
 		c.StoragePath = d.Config.Metrics.StoragePath
 		c.MadeDirs = madeDirs(&d.Config, os.Getenv("STATE_DIRECTORY"))
 	}
-	d.memory = warmrestart.Open(c)
+	d.recorder = warmrestart.Open(c)
 }
 
 // madeDirs returns the directories of the default storage path that the daemon creates itself,
@@ -54,8 +54,8 @@ func madeDirs(cfg *config.Config, stateDirectory string) []string {
 // and process_*, which node_exporter exposes for itself.
 func (d *Daemon) appendExport(b []byte) []byte { return d.set.AppendTextOf(b, "portsyncd_") }
 
-// memorySettings returns the settings of the stored files that a reload can change.
-func memorySettings(cfg *config.Config) warmrestart.Settings {
+// recorderSettings returns the settings of the stored files that a reload can change.
+func recorderSettings(cfg *config.Config) warmrestart.Settings {
 	m := &cfg.Metrics
 	return warmrestart.Settings{
 		SaveInterval: m.SaveInterval, Retention: m.Retention, MaxFileSize: m.MaxFileSize,
@@ -69,15 +69,15 @@ func memorySettings(cfg *config.Config) warmrestart.Settings {
 // delay the end. Files saved earlier remain valid.
 const saveTimeout = 2 * time.Second
 
-// startMemory starts writing the stored files. The returned function saves once more and stops;
+// startRecorder starts writing the stored files. The returned function saves once more and stops;
 // it records a stop on request if a signal ended main.
-func (d *Daemon) startMemory(main context.Context) (stop func()) {
+func (d *Daemon) startRecorder(main context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	saved := make(chan struct{})
-	go func() { d.memory.Run(ctx); close(saved) }()
+	go func() { d.recorder.Run(ctx); close(saved) }()
 	return func() {
 		if errors.As(context.Cause(main), new(stopSignal)) {
-			d.memory.Stopping()
+			d.recorder.RecordStop()
 		}
 		cancel()
 		select {

@@ -19,7 +19,7 @@ func TestStopWithHangingDisk(t *testing.T) {
 			answer := make(chan struct{})
 			var logged strings.Builder
 			log := slog.New(slog.NewTextHandler(&logged, nil))
-			d := &Daemon{log: log, memory: warmrestart.Open(warmrestart.Config{
+			d := &Daemon{log: log, recorder: warmrestart.Open(warmrestart.Config{
 				StoragePath: t.TempDir(), Log: log, Families: warmrestart.NewFamilies(metrics.NewSet()),
 				Sample: func(warmrestart.Counters) []byte {
 					if hangs {
@@ -29,7 +29,7 @@ func TestStopWithHangingDisk(t *testing.T) {
 				},
 				Settings: warmrestart.Settings{SaveInterval: time.Second, Retention: time.Hour, KeepRestarts: 1},
 			})}
-			stop := d.startMemory(t.Context())
+			stop := d.startRecorder(t.Context())
 			time.Sleep(1500 * time.Millisecond)
 			begin := time.Now()
 			stop()

@@ -54,7 +54,7 @@ func (d *Daemon) reload() {
 		}
 	}
 	d.loop.Reload(loopSettings(&d.inEffect))
-	d.memory.Reload(memorySettings(&d.inEffect))
+	d.recorder.Reload(recorderSettings(&d.inEffect))
 	d.live.Store(liveSettings(&d.inEffect.Metrics))
 	file := d.ConfigFile
 	if !FileExists(file) {

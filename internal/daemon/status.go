@@ -26,7 +26,7 @@ func (d *Daemon) statusAt(now time.Time) *statusview.Status {
 	if err != nil {
 		host = "unknown"
 	}
-	restarts := d.memory.Restarts()
+	restarts := d.recorder.Restarts()
 	return &statusview.Status{
 		Schema: statusview.StatusSchema, Time: now.UTC(), Version: Release, Host: host,
 		// SONiC sets NAMESPACE_ID in the containers of a multi-ASIC switch.

@@ -17,20 +17,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Patience is how long Read waits for the file system. It leaves room for a second
+// Timeout is how long Read waits for the file system. It leaves room for a second
 // attempt within the 5 s that the daemon has to end.
-const Patience = 2 * time.Second
+const Timeout = 2 * time.Second
 
-// ErrNoAnswer is the error of a file system that does not answer in time.
-var ErrNoAnswer = errors.New("the file system does not answer")
+// ErrTimeout is the error of a file system that does not answer in time.
+var ErrTimeout = errors.New("the file system does not answer")
 
 // ErrTooLarge is the error of a file with more bytes than the caller allows.
 var ErrTooLarge = errors.New("file is too large")
 
 // Read returns the content of a regular file of at most most bytes, following
-// symbolic links. It returns after Patience, or when ctx ends, even if the file
+// symbolic links. It returns after Timeout, or when ctx ends, even if the file
 // system does not answer. The attempt that hangs is left behind, and until it ends
-// every Read of the same path fails at once with ErrNoAnswer: a hung mount costs one
+// every Read of the same path fails at once with ErrTimeout: a hung mount costs one
 // goroutine, however often it is asked. Read may be called from any goroutine.
 func Read(ctx context.Context, path string, most int64) ([]byte, error) {
 	return all.read(ctx, path, most)
@@ -44,8 +44,8 @@ type result struct {
 
 // reader makes the attempts.
 type reader struct {
-	open     func(path string) (*os.File, error)
-	patience time.Duration
+	open    func(path string) (*os.File, error)
+	timeout time.Duration
 
 	mu   sync.Mutex
 	hung map[string]bool // paths whose last attempt has not ended
@@ -54,21 +54,21 @@ type reader struct {
 var all = newReader()
 
 func newReader() *reader {
-	return &reader{open: openRegular, patience: Patience, hung: make(map[string]bool)}
+	return &reader{open: openRegular, timeout: Timeout, hung: make(map[string]bool)}
 }
 
 func (r *reader) read(ctx context.Context, path string, most int64) ([]byte, error) {
 	if r.isHung(path) {
-		return nil, fmt.Errorf("read %q: %w", path, ErrNoAnswer)
+		return nil, fmt.Errorf("read %q: %w", path, ErrTimeout)
 	}
 	done := make(chan result, 1)
 	go func() {
 		text, err := r.attempt(path, most)
 		done <- result{text, err}
 	}()
-	timer := time.NewTimer(r.patience)
+	timer := time.NewTimer(r.timeout)
 	defer timer.Stop()
-	why := ErrNoAnswer
+	why := ErrTimeout
 	select {
 	case got := <-done:
 		return got.text, got.err

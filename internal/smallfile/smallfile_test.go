@@ -61,7 +61,7 @@ func TestReadIsBounded(t *testing.T) {
 	}
 }
 
-// TestReadFromHungMount: the wait ends after Patience, one attempt at a time is left
+// TestReadFromHungMount: the wait ends after Timeout, one attempt at a time is left
 // behind, and the path is read again once the mount answers.
 func TestReadFromHungMount(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
@@ -77,12 +77,12 @@ func TestReadFromHungMount(t *testing.T) {
 		}
 		began := time.Now()
 		for range 3 {
-			if _, err := r.read(t.Context(), path, 100); !errors.Is(err, ErrNoAnswer) {
+			if _, err := r.read(t.Context(), path, 100); !errors.Is(err, ErrTimeout) {
 				t.Errorf("hung mount: %v", err)
 			}
 		}
-		if took := time.Since(began); took != Patience || attempts.Load() != 1 {
-			t.Errorf("three reads took %v and %d attempts, want %v and 1", took, attempts.Load(), Patience)
+		if took := time.Since(began); took != Timeout || attempts.Load() != 1 {
+			t.Errorf("three reads took %v and %d attempts, want %v and 1", took, attempts.Load(), Timeout)
 		}
 		close(answer)
 		synctest.Wait()

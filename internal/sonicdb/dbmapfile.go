@@ -15,7 +15,7 @@ import (
 const maxMap = 1 << 20
 
 // LoadMap reads the map from a file. A missing file is fs.ErrNotExist. LoadMap
-// returns within smallfile.Patience, even if the file system does not answer.
+// returns within smallfile.Timeout, even if the file system does not answer.
 func LoadMap(path string) (*Map, error) {
 	src, err := smallfile.Read(context.Background(), path, maxMap)
 	if err != nil {

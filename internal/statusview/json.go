@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"portsyncd/internal/jsonlimit"
 	"portsyncd/internal/warmrestart"
 	"portsyncd/portsync"
 )
@@ -69,7 +70,7 @@ func AppendASCII(b, text []byte) []byte {
 // DecodeStatus reads what [Status.AppendJSON] made, names of any bytes included.
 // An error says what it found in place of such a document.
 func DecodeStatus(text []byte) (*Status, error) {
-	if err := checkShape(text); err != nil {
+	if err := statusLimits.Check(text); err != nil {
 		return nil, fmt.Errorf("not a status document: %w", err)
 	}
 	var s Status
@@ -98,40 +99,9 @@ func DecodeStatus(text []byte) (*Status, error) {
 	return &s, nil
 }
 
-const (
-	mostDepth    = 16    // arrays and objects in each other; a status has 5
-	mostElements = 65536 // of all arrays together; a switch has some hundreds of ports
-)
-
-// checkShape bounds what JSON becomes in memory, which can be a hundred times its size:
-// an element of an array may be two bytes of text and half a kilobyte of memory.
-func checkShape(text []byte) error {
-	var inArray [mostDepth + 1]bool
-	depth, elements, quoted := 0, 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '[' || c == '{':
-			if depth++; depth > mostDepth {
-				return fmt.Errorf("it is nested more than %d deep", mostDepth)
-			}
-			inArray[depth] = c == '['
-			elements += bit(c == '[')
-		case c == ']' || c == '}':
-			depth = max(0, depth-1)
-		case c == ',':
-			elements += bit(inArray[depth])
-		}
-		if elements > mostElements {
-			return fmt.Errorf("its arrays have more than %d elements", mostElements)
-		}
-	}
-	return nil
-}
+// statusLimits bound a status document. A document of a switch is nested 5 deep, and its
+// arrays have a few hundred ports.
+var statusLimits = jsonlimit.Limits{Depth: 16, Elements: 65536}
 
 // restore gives a name the bytes that the document says it has.
 func restore(name, digits *string) (err error) {

@@ -11,7 +11,7 @@ const ReportSchema = 1
 
 // MostReportSamples is how many samples a Report carries at most: a plot cannot
 // show more.
-const MostReportSamples = warmrestart.MostSamples
+const MostReportSamples = warmrestart.MaxSamples
 
 // Report is what the stored files say: what "portsyncd report" prints and its
 // page plots.

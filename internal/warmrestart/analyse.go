@@ -197,5 +197,5 @@ func worstFlapping(h *History) []Flapping {
 	slices.SortFunc(all, func(a, b Flapping) int {
 		return cmp.Or(cmp.Compare(b.PeakPenalty, a.PeakPenalty), cmp.Compare(b.Downs, a.Downs), cmp.Compare(a.Port, b.Port))
 	})
-	return all[:min(len(all), MostFlapping)]
+	return all[:min(len(all), MaxFlapping)]
 }

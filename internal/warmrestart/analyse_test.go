@@ -206,7 +206,7 @@ func TestMostAnomalies(t *testing.T) {
 		h.Restarts = append(h.Restarts, r)
 	}
 	a := Analyse(h, AnalysisOptions{Now: noon})
-	if a.AnomaliesFound != 300 || len(a.Anomalies) != MostAnomalies {
+	if a.AnomaliesFound != 300 || len(a.Anomalies) != MaxAnomalies {
 		t.Fatalf("%d of %d", len(a.Anomalies), a.AnomaliesFound)
 	}
 	for i, x := range a.Anomalies {

@@ -8,9 +8,9 @@ import (
 
 // Bounds of what an Analysis lists.
 const (
-	MostAnomalies = 100 // those that stand out most
-	MostStorms    = 100 // the newest
-	MostFlapping  = 100 // the worst
+	MaxAnomalies = 100 // those that stand out most
+	MaxStorms    = 100 // the newest
+	MaxFlapping  = 100 // the worst
 )
 
 // Analysis is what the history says. A pointer that is nil means "no data":
@@ -47,10 +47,10 @@ type Analysis struct {
 	SyncTrend     *Trend `json:"sync_trend"`     // of the sync duration, by start
 	LatencyTrend  *Trend `json:"latency_trend"`  // of the samples' p99, hour by hour
 
-	Anomalies      []Anomaly  `json:"anomalies"`       // at most MostAnomalies, oldest first
+	Anomalies      []Anomaly  `json:"anomalies"`       // at most MaxAnomalies, oldest first
 	AnomaliesFound int        `json:"anomalies_found"` // how many there are
-	Storms         []Storm    `json:"storms"`          // at most MostStorms, oldest first
-	Flapping       []Flapping `json:"flapping"`        // at most MostFlapping, worst first
+	Storms         []Storm    `json:"storms"`          // at most MaxStorms, oldest first
+	Flapping       []Flapping `json:"flapping"`        // at most MaxFlapping, worst first
 
 	Recommendations []Recommendation `json:"recommendations"`
 }

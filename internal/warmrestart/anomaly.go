@@ -34,7 +34,7 @@ func (a *Analysis) findAnomalies(h *History) {
 	}
 	a.AnomaliesFound = len(found)
 	slices.SortStableFunc(found, func(a, b Anomaly) int { return cmp.Compare(b.Score, a.Score) })
-	found = append([]Anomaly{}, found[:min(len(found), MostAnomalies)]...)
+	found = append([]Anomaly{}, found[:min(len(found), MaxAnomalies)]...)
 	slices.SortStableFunc(found, func(a, b Anomaly) int { return a.At.Compare(b.At) })
 	a.Anomalies = found
 }

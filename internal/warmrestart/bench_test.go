@@ -35,19 +35,19 @@ func fullMetrics() metricsBody {
 }
 
 // save is one save of both files.
-func save(tb testing.TB, m *Memory) {
-	m.body, m.latest = fullMetrics(), fullPorts()
+func save(tb testing.TB, m *Recorder) {
+	m.body, m.pendingPorts = fullMetrics(), fullPorts()
 	for _, file := range []int{fileState, fileMetrics} {
-		m.owe(file)
+		m.markDirty(file)
 	}
-	m.work()
-	if got := m.Trouble(); got != nil {
+	m.writeDirty()
+	if got := m.Problems(); got != nil {
 		tb.Fatal(got)
 	}
 }
 
-// benchMemory is a Memory on the disk of the temporary directory.
-func benchMemory(b *testing.B) (*Memory, Config) {
+// benchRecorder is a Recorder on the disk of the temporary directory.
+func benchRecorder(b *testing.B) (*Recorder, Config) {
 	c := config(b.TempDir())
 	c.Log, c.Families = discard, NewFamilies(metrics.NewSet())
 	return Open(c), c
@@ -55,7 +55,7 @@ func benchMemory(b *testing.B) (*Memory, Config) {
 
 // BenchmarkSave is both whole files, durable, with 512 ports and a full history.
 func BenchmarkSave(b *testing.B) {
-	m, c := benchMemory(b)
+	m, c := benchRecorder(b)
 	for b.Loop() {
 		m.ports = m.file(c.StateFile, portsSchema, checkPorts) // which makes it write
 		save(b, m)
@@ -66,12 +66,12 @@ func BenchmarkSave(b *testing.B) {
 
 // BenchmarkOpen reads them.
 func BenchmarkOpen(b *testing.B) {
-	m, c := benchMemory(b)
+	m, c := benchRecorder(b)
 	save(b, m)
 	c.Log = discard
 	for b.Loop() {
 		c.Families = NewFamilies(metrics.NewSet())
-		if !Open(c).Remembered() {
+		if !Open(c).HasState() {
 			b.Fatal("nothing is remembered")
 		}
 	}
@@ -79,11 +79,11 @@ func BenchmarkOpen(b *testing.B) {
 
 // BenchmarkHandOver is what the event loop pays for a save.
 func BenchmarkHandOver(b *testing.B) {
-	m, _ := benchMemory(b)
+	m, _ := benchRecorder(b)
 	ports := fullPorts()
 	b.ReportAllocs()
 	for b.Loop() {
-		m.PortsChanged(ports)
+		m.RecordPorts(ports)
 	}
 }
 

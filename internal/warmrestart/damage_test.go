@@ -42,14 +42,14 @@ func fourStarts(t *testing.T) (dir string) {
 	c := config(dir)
 	for i, r := range []Restart{cold(time.Millisecond), warm(2 * time.Second), warm(3 * time.Second),
 		{At: time.Now(), Kind: Cold, Duration: 4 * time.Second, TimedOut: true}} {
-		l := start(t, c)
-		l.PortsChanged(somePorts(uint32(i)))
-		l.Restarted(r)
-		l.stop()
+		p := start(t, c)
+		p.RecordPorts(somePorts(uint32(i)))
+		p.RecordRestart(r)
+		p.stop()
 	}
-	l := open(t, c)
-	l.owe(fileHistory)
-	l.run().stop()
+	p := open(t, c)
+	p.markDirty(fileHistory)
+	p.run().stop()
 	return dir
 }
 
@@ -60,15 +60,15 @@ var fourStartsSeries = map[string]string{
 }
 
 // wantCounters compares counters, the histogram and the records with the truth.
-func (l *life) wantCounters(c Config) {
-	l.t.Helper()
+func (p *process) wantCounters(c Config) {
+	p.t.Helper()
 	for series, want := range fourStartsSeries {
-		l.wantExposed(series, want)
+		p.wantExposed(series, want)
 	}
-	l.wantExposed("portsyncd_sync_duration_seconds_count", "4")
-	l.wantExposed("portsyncd_state_losses_total", "0")
-	if got := stored(l.t, c); len(got.Restarts) != 4 || !got.Restarts[3].TimedOut {
-		l.t.Errorf("%d records, want 4", len(got.Restarts))
+	p.wantExposed("portsyncd_sync_duration_seconds_count", "4")
+	p.wantExposed("portsyncd_state_losses_total", "0")
+	if got := stored(p.t, c); len(got.Restarts) != 4 || !got.Restarts[3].TimedOut {
+		p.t.Errorf("%d records, want 4", len(got.Restarts))
 	}
 }
 
@@ -99,11 +99,11 @@ func TestDamage(t *testing.T) {
 				if n := h.Counters; n.WarmRestarts != 2 || n.ColdStarts != 2 || n.EOIUTimeouts != 1 || len(h.Restarts) != 4 {
 					t.Errorf("the report has %+v and %d records", n, len(h.Restarts))
 				}
-				l := start(t, c)
-				l.stop()
-				l.wantCounters(c)
+				p := start(t, c)
+				p.stop()
+				p.wantCounters(c)
 				if t.Failed() {
-					t.Fatalf("%s and %s %s:\n%s", names[i], names[k], damages[how].name, &l.log.buf)
+					t.Fatalf("%s and %s %s:\n%s", names[i], names[k], damages[how].name, &p.log.buf)
 				}
 			}
 		}
@@ -124,17 +124,17 @@ func damageNewest(t *testing.T, c Config) {
 func TestDamageToAllCopies(t *testing.T) {
 	c := config(fourStarts(t))
 	damageNewest(t, c)
-	l := start(t, c)
-	l.stop()
+	p := start(t, c)
+	p.stop()
 	for series, want := range fourStartsSeries {
-		l.wantExposed(series, want)
+		p.wantExposed(series, want)
 	}
-	l.wantExposed("portsyncd_sync_duration_seconds_count", "3")
-	l.wantExposed("portsyncd_state_losses_total", "1")
-	l.wantExposed("portsyncd_corruptions_detected", "3")
-	l.wantExposed("portsyncd_corruptions_recovered_total", "3")
-	if l.log.count("metrics.json is behind the history") != 1 {
-		t.Errorf("the log does not name the loss: %s", &l.log.buf)
+	p.wantExposed("portsyncd_sync_duration_seconds_count", "3")
+	p.wantExposed("portsyncd_state_losses_total", "1")
+	p.wantExposed("portsyncd_corruptions_detected", "3")
+	p.wantExposed("portsyncd_corruptions_recovered_total", "3")
+	if p.log.count("metrics.json is older than the history") != 1 {
+		t.Errorf("the log does not name the loss: %s", &p.log.buf)
 	}
 	h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
 	must(t, err)
@@ -155,17 +155,17 @@ func TestDamageEverywhere(t *testing.T) {
 	if problems := strings.Join(h.Problems, "\n"); !strings.Contains(problems, "may be missing") {
 		t.Errorf("the report says %s", problems)
 	}
-	l := start(t, c)
-	l.stop()
-	l.wantExposed("portsyncd_eoiu_timeouts", "0")
-	l.wantExposed("portsyncd_warm_restarts", "2")
-	l.wantExposed("portsyncd_state_losses_total", "1")
-	if l.log.count("of the newest starts may be lost") != 1 {
-		t.Errorf("the log does not name the loss: %s", &l.log.buf)
+	p := start(t, c)
+	p.stop()
+	p.wantExposed("portsyncd_eoiu_timeouts", "0")
+	p.wantExposed("portsyncd_warm_restarts", "2")
+	p.wantExposed("portsyncd_state_losses_total", "1")
+	if p.log.count("of the newest starts may be lost") != 1 {
+		t.Errorf("the log does not name the loss: %s", &p.log.buf)
 	}
-	l = start(t, c)
-	l.stop()
-	l.wantExposed("portsyncd_state_losses_total", "1")
+	p = start(t, c)
+	p.stop()
+	p.wantExposed("portsyncd_state_losses_total", "1")
 }
 
 // TestLargeCounters: counters beyond 32 bits come back whole, and those at the largest
@@ -173,35 +173,35 @@ func TestDamageEverywhere(t *testing.T) {
 func TestLargeCounters(t *testing.T) {
 	const most = ^uint64(0)
 	c := config(t.TempDir())
-	l := open(t, c)
-	l.body.Counters = Counters{1 << 40, 1<<33 + 1, 1<<34 + 2, 1<<35 + 3, 1<<36 + 4, 1<<37 + 5, 1<<38 + 6, 1<<39 + 7}
-	l.body.Sync.Counts[3] = 1 << 41
-	l.owe(fileMetrics)
-	l.run().stop()
-	l = start(t, c)
-	l.stop()
+	p := open(t, c)
+	p.body.Counters = Counters{1 << 40, 1<<33 + 1, 1<<34 + 2, 1<<35 + 3, 1<<36 + 4, 1<<37 + 5, 1<<38 + 6, 1<<39 + 7}
+	p.body.Sync.Counts[3] = 1 << 41
+	p.markDirty(fileMetrics)
+	p.run().stop()
+	p = start(t, c)
+	p.stop()
 	for series, want := range map[string]uint64{
 		"portsyncd_warm_restarts": 1 << 40, "portsyncd_cold_starts": 1<<33 + 1, "portsyncd_eoiu_detected": 1<<34 + 2,
 		"portsyncd_eoiu_timeouts": 1<<35 + 3, "portsyncd_state_recoveries": 1<<36 + 4, "portsyncd_corruptions_detected": 1<<37 + 5,
 		"portsyncd_corruptions_recovered_total": 1<<38 + 6, "portsyncd_state_losses_total": 1<<39 + 7, "portsyncd_sync_duration_seconds_count": 1 << 41,
 	} {
-		l.wantExposed(series, fmt.Sprint(want))
+		p.wantExposed(series, fmt.Sprint(want))
 	}
-	l = open(t, c)
-	for _, counter := range l.body.Counters.all() {
+	p = open(t, c)
+	for _, counter := range p.body.Counters.all() {
 		*counter = most
 	}
-	l.body.Sync.Counts[3] = most
-	l.owe(fileMetrics)
-	l.run().stop()
+	p.body.Sync.Counts[3] = most
+	p.markDirty(fileMetrics)
+	p.run().stop()
 	must(t, os.WriteFile(filepath.Join(c.StoragePath, metricsFile), nil, 0o640))
-	l = start(t, c)
-	l.Restarted(Restart{At: time.Now(), Kind: Warm, EOIU: true, TimedOut: true})
-	l.Restarted(Restart{At: time.Now(), Kind: Cold, EOIU: true, TimedOut: true})
-	l.stop()
+	p = start(t, c)
+	p.RecordRestart(Restart{At: time.Now(), Kind: Warm, EOIU: true, TimedOut: true})
+	p.RecordRestart(Restart{At: time.Now(), Kind: Cold, EOIU: true, TimedOut: true})
+	p.stop()
 	for _, series := range []string{"portsyncd_warm_restarts", "portsyncd_cold_starts", "portsyncd_eoiu_detected", "portsyncd_eoiu_timeouts",
 		"portsyncd_state_recoveries", "portsyncd_corruptions_detected", "portsyncd_corruptions_recovered_total", "portsyncd_sync_duration_seconds_count"} {
-		l.wantExposed(series, fmt.Sprint(most))
+		p.wantExposed(series, fmt.Sprint(most))
 	}
 	h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
 	must(t, err)

@@ -25,7 +25,7 @@
 // # Disk trouble
 //
 // A full, read-only or broken disk is counted, logged once, told by
-// Memory.Trouble, and tried again after a pause that grows; the last good file
+// Recorder.Trouble, and tried again after a pause that grows; the last good file
 // stays. Each file has its own pause, so that one bad place does not hold up the
 // others.
 //
@@ -40,6 +40,6 @@
 //
 // # Concurrency
 //
-// A Memory has one goroutine, Run, that owns all files. The methods that the
+// A Recorder has one goroutine, Run, that owns all files. The methods that the
 // event loop calls hand it a copy and return at once, however long the disk takes.
 package warmrestart

@@ -15,40 +15,40 @@ import (
 // TestEnded: the record of a start says how the process before ended.
 func TestEnded(t *testing.T) {
 	c := config(t.TempDir())
-	life := func(stop bool) string {
+	process := func(stop bool) string {
 		t.Helper()
-		l := start(t, c)
-		l.Restarted(cold(time.Millisecond))
+		p := start(t, c)
+		p.RecordRestart(cold(time.Millisecond))
 		if stop {
-			l.Stopping()
+			p.RecordStop()
 		}
-		l.stop()
+		p.stop()
 		all := stored(t, c).Restarts
 		return all[len(all)-1].Ended
 	}
 	for i, want := range []string{"", Stopped, Stopped, "", ""} {
-		if got := life(i < 2); got != want {
+		if got := process(i < 2); got != want {
 			t.Errorf("start %d: the process before ended %q, want %q", i, got, want)
 		}
 	}
-	if got := life(true); got != "" {
+	if got := process(true); got != "" {
 		t.Errorf("after a crash: ended %q", got)
 	}
 	damage(t, 0, filepath.Join(c.StoragePath, metricsFile))
-	if got := life(true); got != Stopped {
+	if got := process(true); got != Stopped {
 		t.Errorf("after a stop, with metrics.json damaged: ended %q, want %q", got, Stopped)
 	}
 	// A process that crashed before its record hides the stop of the one before it.
 	start(t, c).stop()
-	if got := life(true); got != "" {
+	if got := process(true); got != "" {
 		t.Errorf("after a crash without a record: ended %q", got)
 	}
 	// Of another boot, whatever was saved last.
-	l := open(t, c)
-	l.metrics.BootID = "11111111-2222-3333-4444-555555555555"
-	l.owe(fileMetrics)
-	l.run().stop()
-	if got := life(false); got != Rebooted {
+	p := open(t, c)
+	p.metrics.BootID = "11111111-2222-3333-4444-555555555555"
+	p.markDirty(fileMetrics)
+	p.run().stop()
+	if got := process(false); got != Rebooted {
 		t.Errorf("after a boot: ended %q, want %q", got, Rebooted)
 	}
 }
@@ -128,13 +128,13 @@ func TestOldFilesGo(t *testing.T) {
 	f = snapshot.File{Path: filepath.Join(c.StoragePath, metricsFile), Schema: metricsSchema, Keep: snapshot.Limits{Count: 9}, Copies: 1}
 	body := newMetricsBody()
 	must(t, f.Save(encode(&body)))
-	l := start(t, c)
+	p := start(t, c)
 	for deadline := time.Now().Add(10 * time.Second); len(old) > 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(old[0]); errors.Is(err, fs.ErrNotExist) {
 			old = old[1:]
 		}
 	}
-	l.stop()
+	p.stop()
 	if len(old) > 0 {
 		t.Errorf("%q are older than the retention and stay", old)
 	}

@@ -19,9 +19,9 @@ import (
 	"portsyncd/metrics"
 )
 
-// life is one run of the daemon as far as a Memory sees it.
-type life struct {
-	*Memory
+// process is one run of the daemon as far as a Recorder sees it.
+type process struct {
+	*Recorder
 	t    *testing.T
 	set  *metrics.Set
 	log  *logText
@@ -114,33 +114,33 @@ func settings() Settings {
 	return Settings{SaveInterval: 300 * time.Second, Retention: 30 * 24 * time.Hour, MaxFileSize: 1 << 20, KeepRestarts: 100, ExportText: true}
 }
 
-// open begins a life that does not run yet.
-func open(t *testing.T, c Config) *life {
+// open begins a process that does not run yet.
+func open(t *testing.T, c Config) *process {
 	t.Helper()
-	l := &life{t: t, set: metrics.NewSet(), log: new(logText), fs: &brokenFS{FS: snapshot.OS}}
-	c.Log, c.Families, c.FS = slog.New(slog.NewTextHandler(l.log, nil)), NewFamilies(l.set), l.fs
-	l.Memory = Open(c)
-	return l
+	p := &process{t: t, set: metrics.NewSet(), log: new(logText), fs: &brokenFS{FS: snapshot.OS}}
+	c.Log, c.Families, c.FS = slog.New(slog.NewTextHandler(p.log, nil)), NewFamilies(p.set), p.fs
+	p.Recorder = Open(c)
+	return p
 }
 
 // run has Run own the files from here on.
-func (l *life) run() *life {
+func (p *process) run() *process {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	go func() { l.Run(ctx); close(ended) }()
-	l.stop = func() { cancel(); <-ended }
-	return l
+	go func() { p.Run(ctx); close(ended) }()
+	p.stop = func() { cancel(); <-ended }
+	return p
 }
 
 // start is open and run.
-func start(t *testing.T, c Config) *life {
+func start(t *testing.T, c Config) *process {
 	t.Helper()
 	return open(t, c).run()
 }
 
 // exposed returns the value of a series on /metrics, "" if there is none.
-func (l *life) exposed(series string) string {
-	for line := range strings.Lines(string(l.set.AppendText(nil))) {
+func (p *process) exposed(series string) string {
+	for line := range strings.Lines(string(p.set.AppendText(nil))) {
 		if value, ok := strings.CutPrefix(line, series+" "); ok {
 			return strings.TrimSpace(value)
 		}
@@ -148,10 +148,10 @@ func (l *life) exposed(series string) string {
 	return ""
 }
 
-func (l *life) wantExposed(series, want string) {
-	l.t.Helper()
-	if got := l.exposed(series); got != want {
-		l.t.Errorf("%s is %q, want %q", series, got, want)
+func (p *process) wantExposed(series, want string) {
+	p.t.Helper()
+	if got := p.exposed(series); got != want {
+		p.t.Errorf("%s is %q, want %q", series, got, want)
 	}
 }
 

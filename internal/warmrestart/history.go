@@ -15,8 +15,8 @@ import (
 
 // Bounds of what a History holds, however much there is on the disk.
 const (
-	// MostSamples is how many whole samples are kept.
-	MostSamples = 2000
+	// MaxSamples is how many whole samples are kept.
+	MaxSamples = 2000
 	// mostMoments is how many samples there are to calculate with: two and a half years
 	// by five minutes, six months by the minute.
 	mostMoments = 1 << 18
@@ -36,7 +36,7 @@ const (
 type History struct {
 	Since    time.Time // what is older was left out; zero: nothing
 	Restarts []Restart // oldest first
-	// Samples are thinned evenly to MostSamples, the newest one always among
+	// Samples are thinned evenly to MaxSamples, the newest one always among
 	// them, oldest first. SampleCount is how many there are.
 	Samples     []Sample
 	SampleCount int
@@ -147,7 +147,7 @@ func (h *History) takeRestarts(all []Restart, now time.Time) {
 			h.Restarts = append(h.Restarts, r)
 		}
 	}
-	odd.tell(h, "restart records")
+	odd.setResult(h, "restart records")
 	if odd.back > 0 {
 		slices.SortStableFunc(h.Restarts, func(a, b Restart) int { return a.At.Compare(b.At) })
 	}
@@ -180,7 +180,7 @@ func (o *oddTimes) accept(at, now time.Time) bool {
 	return true
 }
 
-func (o *oddTimes) tell(h *History, what string) {
+func (o *oddTimes) setResult(h *History, what string) {
 	if o.future > 0 {
 		h.problem("%s from the future: %d, up to %s, left out; the clock was ahead, or is behind",
 			what, o.future, o.farthest.UTC().Format(time.RFC3339))

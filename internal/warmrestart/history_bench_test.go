@@ -49,37 +49,33 @@ func benchHistory(b *testing.B, samples int) (s storage, bytes int64) {
 	return s, size(b, file.Name())
 }
 
-// BenchmarkHistory reads and analyses 30 days at the default of a sample each 5
-// minutes, and a million samples.
+// BenchmarkHistory measures reading and analysing the history that the default settings keep:
+// 30 days with a sample every 5 minutes.
 func BenchmarkHistory(b *testing.B) {
-	for _, c := range []struct {
-		name string
-		n    int
-	}{{"30 days", 8640}, {"1M", 1_000_000}} {
-		s, bytes := benchHistory(b, c.n)
-		b.Run(c.name+"/both", func(b *testing.B) {
-			b.SetBytes(bytes)
-			b.ReportAllocs()
-			for b.Loop() {
-				a := Analyse(s.read(time.Time{}, 0), AnalysisOptions{Now: noon, Settings: someSettings})
-				if a.Samples != c.n || a.Restarts != manyRestarts {
-					b.Fatal(a.Samples, a.Restarts)
-				}
+	const samples = 8640
+	s, bytes := benchHistory(b, samples)
+	b.Run("both", func(b *testing.B) {
+		b.SetBytes(bytes)
+		b.ReportAllocs()
+		for b.Loop() {
+			a := Analyse(s.read(time.Time{}, 0), AnalysisOptions{Now: noon, Settings: someSettings})
+			if a.Samples != samples || a.Restarts != manyRestarts {
+				b.Fatal(a.Samples, a.Restarts)
 			}
-		})
-		b.Run(c.name+"/read", func(b *testing.B) {
-			b.SetBytes(bytes)
-			b.ReportAllocs()
-			for b.Loop() {
-				s.read(time.Time{}, 0)
-			}
-		})
-		h := s.read(time.Time{}, 0)
-		b.Run(c.name+"/analyse", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				Analyse(h, AnalysisOptions{Now: noon, Settings: someSettings})
-			}
-		})
-	}
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		b.SetBytes(bytes)
+		b.ReportAllocs()
+		for b.Loop() {
+			s.read(time.Time{}, 0)
+		}
+	})
+	h := s.read(time.Time{}, 0)
+	b.Run("analyse", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			Analyse(h, AnalysisOptions{Now: noon, Settings: someSettings})
+		}
+	})
 }

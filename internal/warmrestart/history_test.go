@@ -1,6 +1,7 @@
 package warmrestart
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -88,13 +89,13 @@ func sampleAt(after time.Duration, events uint64) Sample {
 	return Sample{Time: noon.Add(after), Process: noon, Health: "healthy", Score: 100, Events: events}
 }
 
-// TestReadHistory: what a Memory has written is there.
+// TestReadHistory: what a Recorder has written is there.
 func TestReadHistory(t *testing.T) {
 	c := config(t.TempDir())
 	began := time.Now()
-	l := start(t, c)
-	l.Restarted(Restart{At: began, Kind: Cold, Duration: time.Second, EOIU: true, Process: began, Events: 7})
-	l.stop()
+	p := start(t, c)
+	p.RecordRestart(Restart{At: began, Kind: Cold, Duration: time.Second, EOIU: true, Process: began, Events: 7})
+	p.stop()
 	s := storage{t, c.StoragePath}
 	full := fullSample()
 	full.Time, full.Process = began, began
@@ -236,10 +237,10 @@ func TestMoments(t *testing.T) {
 	}
 }
 
-// TestThinning: however many samples, MostSamples at most are kept, evenly, and
+// TestThinning: however many samples, MaxSamples at most are kept, evenly, and
 // the newest one.
 func TestThinning(t *testing.T) {
-	for _, n := range []int{1, 2, MostSamples - 1, MostSamples, MostSamples + 1, 2*MostSamples - 3, 2 * MostSamples, 7777, 4*MostSamples + 1} {
+	for _, n := range []int{1, 2, MaxSamples - 1, MaxSamples, MaxSamples + 1, 2*MaxSamples - 3, 2 * MaxSamples, 7777, 4*MaxSamples + 1} {
 		h := &History{}
 		r := samplesReader{h: h, most: mostMoments, stride: 1}
 		for i := range n {
@@ -247,8 +248,8 @@ func TestThinning(t *testing.T) {
 			r.add(&s)
 		}
 		r.finish()
-		if h.SampleCount != n || len(h.moments) != n || len(h.Samples) > MostSamples || n < MostSamples && len(h.Samples) != n ||
-			len(h.Samples) < min(n, MostSamples/2) {
+		if h.SampleCount != n || len(h.moments) != n || len(h.Samples) > MaxSamples || n < MaxSamples && len(h.Samples) != n ||
+			len(h.Samples) < min(n, MaxSamples/2) {
 			t.Errorf("of %d samples %d are kept, %d counted", n, len(h.Samples), h.SampleCount)
 		}
 		if newest := h.Samples[len(h.Samples)-1]; newest.Events != uint64(n-1) {
@@ -369,9 +370,25 @@ func FuzzReadHistory(f *testing.F) {
 	})
 }
 
-// FuzzSampleLine: a line is read as encoding/json reads it.
+// FuzzSampleLine checks that any line is either refused or decoded to a sample within the limits
+// that survives another round through the file.
 func FuzzSampleLine(f *testing.F) {
 	f.Add(encode(fullSample()))
 	f.Add(encode(Sample{Time: noon}))
-	f.Fuzz(func(t *testing.T, line []byte) { checkLine(t, line) })
+	f.Fuzz(func(t *testing.T, line []byte) {
+		s, ok := decodeSample(line)
+		if s == nil {
+			return
+		}
+		if !ok || s.Time.IsZero() || !s.withinLimits() {
+			t.Fatalf("%q: decoded %+v, %v", line, s, ok)
+		}
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatalf("%q: decoded a sample that cannot be encoded: %v", line, err)
+		}
+		if again, ok := decodeSample(text); !ok || !bytes.Equal(encode(again), text) {
+			t.Fatalf("%q: decoded %s, and from that %+v, %v", line, text, again, ok)
+		}
+	})
 }

@@ -5,52 +5,50 @@ import (
 	"time"
 )
 
-// debt is since when a file should have been written, and from when on that is
-// too long; nanoseconds since 1970, 0 while nothing is owed. Run writes, anyone
-// reads.
-type debt struct{ since, late atomic.Int64 }
+// dirtyTime holds when a file became dirty and when its write is overdue, in nanoseconds since
+// 1970; both are 0 while the file is clean. Run writes them, any goroutine reads them.
+type dirtyTime struct{ since, overdue atomic.Int64 }
 
-// What is written each save interval may be two intervals late, as old as three.
-// Ports that change all the time are written each pauseMax.
+// Files that are written once per save interval are overdue after two more intervals. Ports
+// that keep changing are written once per maxPause.
 const (
-	lateIntervals = 2
-	latePorts     = 3 * pauseMax
+	overdueIntervals = 2
+	overduePorts     = 3 * maxPause
 )
 
-// patience is how long a file may be owed.
-func (m *Memory) patience(file int) time.Duration {
+// maxDelay returns how long a file may stay dirty before it is overdue.
+func (rec *Recorder) maxDelay(file int) time.Duration {
 	if file == fileState {
-		return latePorts
+		return overduePorts
 	}
-	return lateIntervals * m.cfg.SaveInterval
+	return overdueIntervals * rec.cfg.SaveInterval
 }
 
-// setOwed says whether a file is to be written.
-func (m *Memory) setOwed(file int, owed bool) {
-	d := &m.debts[file]
-	m.chores[file].owed = owed
+// setDirty sets whether a file has to be written.
+func (rec *Recorder) setDirty(file int, dirty bool) {
+	d := &rec.dirtyTimes[file]
+	rec.tasks[file].dirty = dirty
 	switch now := time.Now(); {
-	case !owed:
+	case !dirty:
 		d.since.Store(0)
-		d.late.Store(0)
+		d.overdue.Store(0)
 	case d.since.Load() == 0:
 		d.since.Store(now.UnixNano())
-		d.late.Store(now.Add(m.patience(file)).UnixNano())
+		d.overdue.Store(now.Add(rec.maxDelay(file)).UnixNano())
 	}
 }
 
-// Overdue returns the file that has been owed for the longest time, in words, and
-// since when, if that is too long: the ports for minutes, what is written each
-// save interval for two of them. Then a restart comes back with what is old. It
-// may be called from any goroutine and allocates nothing.
-func (m *Memory) Overdue(now time.Time) (what string, since time.Time, overdue bool) {
+// Overdue returns the name of the overdue file that has been dirty for the longest time, and
+// since when. A restart would read an outdated version of that file. Overdue may be called
+// from any goroutine and does not allocate.
+func (rec *Recorder) Overdue(now time.Time) (what string, since time.Time, overdue bool) {
 	oldest := int64(0)
-	for i := range m.debts {
-		from, late := m.debts[i].since.Load(), m.debts[i].late.Load()
-		if late == 0 || now.UnixNano() < late || oldest != 0 && from >= oldest {
+	for i := range rec.dirtyTimes {
+		from, limit := rec.dirtyTimes[i].since.Load(), rec.dirtyTimes[i].overdue.Load()
+		if limit == 0 || now.UnixNano() < limit || oldest != 0 && from >= oldest {
 			continue
 		}
-		what, oldest = m.chores[i].what, from
+		what, oldest = rec.tasks[i].what, from
 	}
 	return what, time.Unix(0, oldest), oldest != 0
 }

@@ -87,9 +87,9 @@ func TestCorruptionRate(t *testing.T) {
 	}
 	life := func() {
 		t.Helper()
-		l := start(t, c)
-		l.Restarted(cold(time.Millisecond))
-		l.stop()
+		p := start(t, c)
+		p.RecordRestart(cold(time.Millisecond))
+		p.stop()
 	}
 	metrics := filepath.Join(c.StoragePath, metricsFile)
 	life()
@@ -109,8 +109,8 @@ func TestCorruptionRate(t *testing.T) {
 	damage(t, 0, metrics)
 	life()
 	rate(1, bad+1)
-	l := open(t, c)
-	if n := l.body.Counters.StateRecoveries; n != 3 {
+	p := open(t, c)
+	if n := p.body.Counters.StateRecoveries; n != 3 {
 		t.Errorf("%d files were replaced by a backup, want 3: two missing, one damaged", n)
 	}
 }

@@ -215,7 +215,7 @@ func (r *recommendations) slowerSync() {
 func (r *recommendations) flapping() {
 	n := 0
 	for _, f := range r.history.flapping {
-		if f.PeakPenalty > stats.MeritFlapping {
+		if f.PeakPenalty > stats.FlappingThreshold {
 			n++
 		}
 	}

@@ -3,6 +3,7 @@ package warmrestart
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -118,8 +119,8 @@ func TestRecommendationLimits(t *testing.T) {
 		{"faster", (*r).slowerSync, slower(10, 0.1, 0.01, Falling), ""},
 		{"without a trend", (*r).slowerSync, &r{analysis: &Analysis{}}, ""},
 
-		{"flapping", (*r).flapping, flaps(stats.MeritFlapping+1, 0, stats.MeritCeiling), "ports that were flapping: 2;"},
-		{"not flapping", (*r).flapping, flaps(stats.MeritFlapping, 1), ""},
+		{"flapping", (*r).flapping, flaps(stats.FlappingThreshold+1, 0, stats.MaxPenalty), "ports that were flapping: 2;"},
+		{"not flapping", (*r).flapping, flaps(stats.FlappingThreshold, 1), ""},
 	} {
 		c.rule(c.r)
 		said := ""
@@ -153,23 +154,13 @@ func TestFlapsAddUp(t *testing.T) {
 	}
 }
 
-// TestLongestNames: names of the greatest length are read, by either way.
+// TestLongestNames checks that a sample with names of the maximum length is decoded.
 func TestLongestNames(t *testing.T) {
-	long := strings.Repeat("x", longestName)
-	var r lineReader
+	long := strings.Repeat("x", maxName)
 	sample := Sample{Time: noon, Health: long, Flaps: []PortFlaps{{Port: long}, {Port: long[1:] + "~", PortHex: long}, {Port: " "}}}
-	for _, line := range []string{string(encode(sample)), " " + string(encode(sample))} {
-		got, ok := r.read([]byte(line))
-		if !ok || got.Flaps[0].Port != long || got.Flaps[2].Port != " " || got.Flaps[1].PortHex != long {
-			t.Errorf("%s is read as %+v", line, got)
-		}
-	}
-	if s := (Sample{Time: noon, Flaps: []PortFlaps{{PortHex: long + "x"}}}); s.bounded() {
-		t.Error("a longer name in hexadecimal is taken")
-	}
-	plain := Sample{Time: noon, Health: " ~", Flaps: []PortFlaps{{Port: long}}}
-	if !r.plain(encode(plain)) {
-		t.Errorf("not read as plain: %s", encode(plain))
+	got, ok := decodeSample(encode(sample))
+	if !ok || !reflect.DeepEqual(*got, sample) {
+		t.Errorf("decoded %+v, %v; want %+v", got, ok, sample)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"portsyncd/internal/jsonlimit"
 )
 
 // Kinds of start.
@@ -82,12 +84,15 @@ type portsBody struct {
 	Ports []Port `json:"ports"`
 }
 
-// mostPorts bounds what a state file can make us hold; a switch has some
-// hundreds.
-const mostPorts = 65536
+// maxPorts bounds the ports of a state file. A switch has a few hundred.
+const maxPorts = 65536
 
+// checkPorts checks the body of a state file.
 func checkPorts(_ int, body []byte) error {
-	var b struct{ Ports boundedPorts }
+	if err := (jsonlimit.Limits{Depth: maxDepth, Elements: maxPorts}).Check(body); err != nil {
+		return fmt.Errorf("ports: %w", err)
+	}
+	var b portsBody
 	if err := json.Unmarshal(body, &b); err != nil {
 		return fmt.Errorf("ports: %w", err)
 	}
@@ -129,31 +134,25 @@ func newMetricsBody() metricsBody {
 	return metricsBody{Sync: durations{Bounds: syncBounds, Counts: make([]uint64, len(syncBounds)+1)}}
 }
 
-// Bounds of what metrics.json can make us hold.
+// Limits of stored JSON.
 const (
-	mostRestarts = 10000 // the largest history_max_restarts
-	mostBuckets  = 64
-	longestText  = 4 << 10 // bytes of a reason or a path
+	maxDepth    = 16
+	maxRestarts = 10000 // upper limit of warm_restart.history_max_restarts
+	maxBuckets  = 64
+	maxText     = 4 << 10 // bytes of a reason or a path
 )
 
-// decodeMetrics reads a body. It needs little more memory than the records it returns,
-// whatever the text is.
-func decodeMetrics(text []byte) (metricsBody, error) {
-	var b struct {
-		metricsBody
-		Sync struct {
-			Bounds boundedNumbers[float64]
-			Counts boundedNumbers[uint64]
-			Sum    float64
-		} `json:"sync_duration_seconds"`
-		Restarts boundedRestarts `json:"restarts"`
+// decodeMetrics decodes the body of metrics.json. Limits are checked before decoding, so that
+// a crafted file cannot make it allocate much more than the records of maxRestarts starts.
+func decodeMetrics(text []byte) (b metricsBody, err error) {
+	err = jsonlimit.Limits{Depth: maxDepth, Elements: maxRestarts + 2*maxBuckets}.Check(text)
+	if err == nil {
+		err = json.Unmarshal(text, &b)
 	}
-	if err := json.Unmarshal(text, &b); err != nil {
+	if err != nil {
 		return metricsBody{}, fmt.Errorf("metrics: %w", err)
 	}
-	b.metricsBody.Sync = durations{b.Sync.Bounds, b.Sync.Counts, b.Sync.Sum}
-	b.metricsBody.Restarts = b.Restarts
-	return b.metricsBody, b.metricsBody.check()
+	return b, b.check()
 }
 
 // decodeInto returns a check of a body, for snapshot.File, that stores what it decoded.
@@ -168,20 +167,26 @@ func (b *metricsBody) check() error {
 	if err := b.Sync.check(); err != nil {
 		return err
 	}
+	if len(b.Restarts) > maxRestarts {
+		return fmt.Errorf("%d restarts, expected at most %d", len(b.Restarts), maxRestarts)
+	}
 	for i, r := range b.Restarts {
 		switch {
 		case r.Kind != Cold && r.Kind != Warm:
 			return fmt.Errorf("restart %d is of kind %.20q, expected %q or %q", i, r.Kind, Cold, Warm)
 		case r.Duration < 0:
 			return fmt.Errorf("restart %d took %v, expected 0 or more", i, r.Duration)
-		case max(len(r.Reason), len(r.Ended), len(r.RecoveredFrom)) > longestText:
-			return fmt.Errorf("restart %d has a text of more than %d bytes", i, longestText)
+		case max(len(r.Reason), len(r.Ended), len(r.RecoveredFrom)) > maxText:
+			return fmt.Errorf("restart %d has a text of more than %d bytes", i, maxText)
 		}
 	}
 	return nil
 }
 
 func (d *durations) check() error {
+	if len(d.Bounds) >= maxBuckets {
+		return fmt.Errorf("histogram of %d bounds, expected fewer than %d", len(d.Bounds), maxBuckets)
+	}
 	if len(d.Counts) != len(d.Bounds)+1 {
 		return fmt.Errorf("histogram of %d buckets for %d bounds, expected one more", len(d.Counts), len(d.Bounds))
 	}

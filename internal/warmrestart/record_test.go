@@ -9,7 +9,7 @@ import (
 // TestCheck: what is no state of ours is refused, with a word on what is wrong.
 func TestCheck(t *testing.T) {
 	const histogram = `"sync_duration_seconds":{"bounds":[1],"counts":[0,1],"sum":2}`
-	many := `{"ports":[` + strings.Repeat(`{"name":"x"},`, mostPorts) + `{"name":"x"}]}`
+	many := `{"ports":[` + strings.Repeat(`{"name":"x"},`, maxPorts) + `{"name":"x"}]}`
 	for _, c := range []struct {
 		name  string
 		check func(int, []byte) error
@@ -27,7 +27,7 @@ func TestCheck(t *testing.T) {
 		{"a long name of any bytes", checkPorts, `{"ports":[{"name":"` + strings.Repeat(`\ufffd`, 15) + `","name_hex":"` + strings.Repeat("ff", 15) + `"}]}`, ""},
 		{"bytes of another name", checkPorts, `{"ports":[{"name":"a","name_hex":"62"}]}`, `name "a" has the bytes "62"`},
 		{"a name twice", checkPorts, `{"ports":[{"name":"a"},{"name":"a"}]}`, `"a" is there twice`},
-		{"too many", checkPorts, many, "65537 elements, expected at most 65536"},
+		{"too many", checkPorts, many, "more than 65536 elements"},
 
 		{"metrics", checkMetrics, `{` + histogram + `}`, ""},
 		{"a record", checkMetrics, `{` + histogram + `,"restarts":[{"kind":"warm"}]}`, ""},
@@ -61,13 +61,15 @@ func TestDecodeMetricsIsBounded(t *testing.T) {
 		text []byte
 		want string // in the error
 	}{
-		"empty records":   {fill(`{`+histogram+`,"restarts":[`, `{}`, `]}`), "expected at most 10000"},
-		"records":         {fill(`{`+histogram+`,"restarts":[`, `{"kind":"warm"}`, `]}`), "expected at most 10000"},
-		"counts":          {fill(`{"sync_duration_seconds":{"bounds":[],"counts":[`, `0`, `],"sum":0}}`), "expected at most 64"},
-		"bounds":          {fill(`{"sync_duration_seconds":{"bounds":[`, `0`, `],"counts":[],"sum":0}}`), "expected at most 64"},
-		"a long reason":   {[]byte(`{` + histogram + `,"restarts":[{"kind":"warm","reason":"` + strings.Repeat("x", size-200) + `"}]}`), "more than 4096 bytes"},
-		"many keys alike": {fill(`{`+histogram+`,`, `"restarts":[{"kind":"warm"}]`, `}`), ""},
-		"unknown values":  {fill(`{`+histogram+`,"x":[`, `{}`, `]}`), ""},
+		"empty records":    {fill(`{`+histogram+`,"restarts":[`, `{}`, `]}`), "more than 10128 elements"},
+		"records":          {fill(`{`+histogram+`,"restarts":[`, `{"kind":"warm"}`, `]}`), "more than 10128 elements"},
+		"counts":           {fill(`{"sync_duration_seconds":{"bounds":[],"counts":[`, `0`, `],"sum":0}}`), "more than 10128 elements"},
+		"bounds":           {fill(`{"sync_duration_seconds":{"bounds":[`, `0`, `],"counts":[],"sum":0}}`), "more than 10128 elements"},
+		"a long reason":    {[]byte(`{` + histogram + `,"restarts":[{"kind":"warm","reason":"` + strings.Repeat("x", size-200) + `"}]}`), "more than 4096 bytes"},
+		"many keys alike":  {fill(`{`+histogram+`,`, `"restarts":[{"kind":"warm"}]`, `}`), "more than 10128 elements"},
+		"unknown values":   {fill(`{`+histogram+`,"x":[`, `{}`, `]}`), "more than 10128 elements"},
+		"too many bounds":  {[]byte(`{"sync_duration_seconds":{"bounds":[` + strings.Repeat("0,", maxBuckets-1) + `0],"counts":[],"sum":0}}`), "expected fewer than 64"},
+		"too many records": {[]byte(`{` + histogram + `,"restarts":[` + strings.Repeat(`{"kind":"warm"},`, maxRestarts) + `{"kind":"warm"}]}`), "expected at most 10000"},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -12,241 +12,237 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// chore is one file that is written from time to time, and how that goes.
-type chore struct {
-	what  string // the file in words
-	path  string // "" if the file is not kept
+// task is a file that Run writes, with the result of the last attempt.
+type task struct {
+	what  string // the file, for messages
+	path  string // "" if the file is disabled
 	write func() (wrote bool, err error)
 
-	owed  bool
-	err   error         // of the last try
-	next  time.Time     // not before this
-	pause time.Duration // until then, at the last try
-	tried time.Time
+	dirty   bool          // the file has to be written
+	err     error         // result of the last attempt
+	next    time.Time     // earliest time of the next attempt
+	pause   time.Duration // between the last attempt and next
+	attempt time.Time     // time of the last attempt
 }
 
-// Pauses after a disk that failed, and between saves of what changes without end.
+// Pauses after a failed write, and between writes of ports that keep changing.
 const (
-	pauseMin = time.Second
-	pauseMax = time.Minute
+	minPause = time.Second
+	maxPause = time.Minute
 )
 
-// rest has the next try wait, for longer each time, unless the last one was long
-// ago.
-func (c *chore) rest(now time.Time) {
-	if now.Sub(c.tried) > 2*pauseMax {
-		c.pause = 0
+// backOff delays the next attempt. The pause doubles each time, and begins anew if the last
+// attempt was more than 2*maxPause ago.
+func (t *task) backOff(now time.Time) {
+	if now.Sub(t.attempt) > 2*maxPause {
+		t.pause = 0
 	}
-	c.pause = min(max(2*c.pause, pauseMin), pauseMax)
-	c.tried, c.next = now, now.Add(c.pause)
+	t.pause = min(max(2*t.pause, minPause), maxPause)
+	t.attempt, t.next = now, now.Add(t.pause)
 }
 
-// Modes of directories that are made. The storage path has the exports, which other users
-// read and list, node_exporter for one; what is private there is so by its own mode. A
-// directory that is not on the way to it keeps out whoever is neither its owner nor in its
-// group.
+// Modes of the directories that the Recorder creates. The storage path holds the exports,
+// which other users such as node_exporter list and read; the private files there are protected
+// by their own mode. A directory that is not on the path of the exports is closed to others.
 const (
 	openDirMode    = 0o755
 	privateDirMode = 0o750
 )
 
-// dirMode returns the mode of a file's directory, should it have to be made.
-func (m *Memory) dirMode(file int) fs.FileMode {
+// dirMode returns the mode with which the directory of a file is created.
+func (rec *Recorder) dirMode(file int) fs.FileMode {
 	if file != fileState {
 		return openDirMode
 	}
-	to, err := filepath.Rel(filepath.Dir(m.cfg.StateFile), m.cfg.StoragePath)
-	if m.cfg.StoragePath == "" || err != nil || !filepath.IsLocal(to) {
+	storage, err := filepath.Rel(filepath.Dir(rec.cfg.StateFile), rec.cfg.StoragePath)
+	if rec.cfg.StoragePath == "" || err != nil || !filepath.IsLocal(storage) {
 		return privateDirMode
 	}
 	return openDirMode
 }
 
-func (m *Memory) makeChores() {
-	m.chores = [numFiles]chore{
-		fileState:   {what: "the state file", write: m.writePorts},
-		fileMetrics: {what: "the metrics", write: m.writeMetrics},
-		fileHistory: {what: "the history", write: m.writeSample},
-		fileText:    {what: "the export for Prometheus", write: m.writeText},
-		fileJSON:    {what: "the export as JSON", write: m.writeJSON},
+func (rec *Recorder) makeTasks() {
+	rec.tasks = [numFiles]task{
+		fileState:   {what: "the state file", write: rec.writePorts},
+		fileMetrics: {what: "the metrics", write: rec.writeMetrics},
+		fileHistory: {what: "the history", write: rec.writeSample},
+		fileText:    {what: "the export for Prometheus", write: rec.writeText},
+		fileJSON:    {what: "the export as JSON", write: rec.writeJSON},
 	}
-	m.chores[fileState].path = m.cfg.StateFile
-	if m.cfg.StoragePath != "" {
+	rec.tasks[fileState].path = rec.cfg.StateFile
+	if rec.cfg.StoragePath != "" {
 		for file, name := range map[int]string{fileMetrics: metricsFile, fileHistory: historyFile, fileText: textFile, fileJSON: jsonFile} {
-			m.chores[file].path = filepath.Join(m.cfg.StoragePath, name)
+			rec.tasks[file].path = filepath.Join(rec.cfg.StoragePath, name)
 		}
 	}
 }
 
-// owe has a file written at the next opportunity, if it is kept at all.
-func (m *Memory) owe(file int) {
-	m.setOwed(file, m.chores[file].path != "")
+// markDirty schedules a write of the file, unless it is disabled.
+func (rec *Recorder) markDirty(file int) {
+	rec.setDirty(file, rec.tasks[file].path != "")
 }
 
-// Run owns the files until ctx ends, and then saves what is left. It wakes up
-// when something changed, once each save interval, and to try again what failed.
-func (m *Memory) Run(ctx context.Context) {
-	m.removeExports()
+// Run writes the files until ctx ends, and then writes what is still dirty. It wakes up when
+// something changed, once per save interval, and to retry failed writes.
+func (rec *Recorder) Run(ctx context.Context) {
+	rec.removeExports()
 	sampled := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		m.work()
-		timer.Reset(time.Until(m.due(sampled)))
+		rec.writeDirty()
+		timer.Reset(time.Until(rec.nextWrite(sampled)))
 		select {
 		case <-ctx.Done():
-			m.finish()
+			rec.flush()
 			return
-		case r := <-m.restarts:
-			m.restarted(r)
-		case ports := <-m.changes:
-			m.changed(ports)
-		case <-m.wake:
-			m.owe(fileState)
-		case s := <-m.reloads:
-			m.configure(s)
-			m.removeExports()
+		case r := <-rec.restarts:
+			rec.addRestart(r)
+		case ports := <-rec.changes:
+			rec.setPorts(ports)
+		case <-rec.wake:
+			rec.markDirty(fileState)
+		case s := <-rec.reloads:
+			rec.configure(s)
+			rec.removeExports()
 		case <-timer.C:
 		}
-		if now := time.Now(); now.Sub(sampled) >= m.cfg.SaveInterval {
+		if now := time.Now(); now.Sub(sampled) >= rec.cfg.SaveInterval {
 			sampled = now
-			m.periodic()
+			rec.onInterval()
 		}
 	}
 }
 
-// due is when work has something to do next.
-func (m *Memory) due(sampled time.Time) time.Time {
-	due := sampled.Add(m.cfg.SaveInterval)
-	for i := range m.chores {
-		if c := &m.chores[i]; c.owed && c.next.Before(due) {
-			due = c.next
+// nextWrite returns when the next interval or retry is due, given the time of the last sample.
+func (rec *Recorder) nextWrite(sampled time.Time) time.Time {
+	due := sampled.Add(rec.cfg.SaveInterval)
+	for i := range rec.tasks {
+		if t := &rec.tasks[i]; t.dirty && t.next.Before(due) {
+			due = t.next
 		}
 	}
 	return due
 }
 
-// restarted counts a start.
-func (m *Memory) restarted(r Restart) {
-	m.body.add(r)
-	m.body.trim(m.cfg.KeepRestarts)
-	m.publish()
-	if m.cfg.Troubled != nil {
-		m.cfg.Troubled() // there may be too many
+// addRestart counts a start and stores its record.
+func (rec *Recorder) addRestart(r Restart) {
+	rec.body.add(r)
+	rec.body.trim(rec.cfg.KeepRestarts)
+	rec.publishRestarts()
+	if rec.cfg.OnChange != nil {
+		rec.cfg.OnChange()
 	}
-	m.owe(fileMetrics)
-	if !m.chores[fileMetrics].owed {
-		m.expose()
+	rec.markDirty(fileMetrics)
+	if !rec.tasks[fileMetrics].dirty {
+		rec.expose()
 	}
 }
 
-func (m *Memory) changed(ports []Port) {
-	m.latest = ports
-	m.owe(fileState)
+func (rec *Recorder) setPorts(ports []Port) {
+	rec.pendingPorts = ports
+	rec.markDirty(fileState)
 }
 
-// periodic is what each save interval brings.
-func (m *Memory) periodic() {
-	if m.cfg.Sample != nil {
-		m.owe(fileHistory)
+// onInterval schedules the writes of a save interval and removes old files.
+func (rec *Recorder) onInterval() {
+	if rec.cfg.Sample != nil {
+		rec.markDirty(fileHistory)
 	}
-	if m.cfg.ExportText {
-		m.owe(fileText)
+	if rec.cfg.ExportText {
+		rec.markDirty(fileText)
 	}
-	if m.cfg.ExportJSON {
-		m.owe(fileJSON)
+	if rec.cfg.ExportJSON {
+		rec.markDirty(fileJSON)
 	}
-	m.prune()
+	rec.prune()
 }
 
-// work writes what is owed and not in a pause.
-func (m *Memory) work() {
-	for i := range m.chores {
-		if c := &m.chores[i]; c.owed && !time.Now().Before(c.next) {
-			m.try(i)
+// writeDirty writes the dirty files whose pause is over.
+func (rec *Recorder) writeDirty() {
+	for i := range rec.tasks {
+		if t := &rec.tasks[i]; t.dirty && !time.Now().Before(t.next) {
+			rec.writeFile(i)
 		}
 	}
 }
 
-// try writes one file, and if that fails leaves it owed, for after a pause.
-func (m *Memory) try(file int) {
-	c, f := &m.chores[file], m.cfg.Families
-	m.writing.Store(time.Now().UnixNano())
-	err := snapshot.EnsureDir(filepath.Dir(c.path), m.dirMode(file))
+// writeFile writes one file. If that fails, the file stays dirty and is retried after a pause.
+func (rec *Recorder) writeFile(file int) {
+	t, f := &rec.tasks[file], rec.cfg.Families
+	rec.busySince.Store(time.Now().UnixNano())
+	err := snapshot.EnsureDir(filepath.Dir(t.path), rec.dirMode(file))
 	wrote := false
 	if err == nil {
-		wrote, err = c.write()
+		wrote, err = t.write()
 	}
-	m.writing.Store(0)
-	m.setOwed(file, err != nil)
+	rec.busySince.Store(0)
+	rec.setDirty(file, err != nil)
 	switch {
 	case err != nil:
 		f.failures.At(file).Inc()
-		c.rest(time.Now())
+		t.backOff(time.Now())
 	case file == fileState:
-		c.rest(time.Now()) // ports may flap all day, and flash wears
+		t.backOff(time.Now()) // ports can flap all day, and flash memory wears out
 	default:
-		c.pause, c.next = 0, time.Time{}
+		t.pause, t.next = 0, time.Time{}
 	}
 	if wrote {
 		f.saves.At(file).Inc()
 		f.savedAt.At(file).Set(unixSeconds(time.Now()))
-		f.size.At(file).Set(m.sizeOf(c.path))
+		f.size.At(file).Set(rec.sizeOf(t.path))
 	}
-	m.tell(file, err)
+	rec.setResult(file, err)
 	if file == fileMetrics {
-		m.expose()
+		rec.expose()
 	}
 }
 
-// sizeOf returns the size of a file that was just written, 0 if it is gone again.
-func (m *Memory) sizeOf(path string) int64 {
-	info, err := m.fs().Lstat(path)
+// sizeOf returns the size of a file in bytes, 0 if the file cannot be read.
+func (rec *Recorder) sizeOf(path string) int64 {
+	fsys := rec.cfg.FS
+	if fsys == nil {
+		fsys = snapshot.OS
+	}
+	info, err := fsys.Lstat(path)
 	if err != nil {
 		return 0
 	}
 	return info.Size()
 }
 
-func (m *Memory) fs() snapshot.FS {
-	if m.cfg.FS == nil {
-		return snapshot.OS
-	}
-	return m.cfg.FS
-}
-
-// tell takes note of how a try went. Each cause of trouble is logged once, until
-// all files can be written again.
-func (m *Memory) tell(file int, err error) {
-	c := &m.chores[file]
-	if err == nil && c.err == nil {
+// setResult stores the result of a write and updates Problems. Each cause is logged once,
+// until all files can be written again.
+func (rec *Recorder) setResult(file int, err error) {
+	t := &rec.tasks[file]
+	if err == nil && t.err == nil {
 		return
 	}
-	c.err = err
-	if err != nil && !slices.Contains(m.logged, cause(err)) {
-		m.logged = append(m.logged, cause(err))
-		m.cfg.Log.Error("cannot write; retrying", "what", c.what, "error", err)
+	t.err = err
+	if err != nil && !slices.Contains(rec.loggedCauses, cause(err)) {
+		rec.loggedCauses = append(rec.loggedCauses, cause(err))
+		rec.cfg.Log.Error("cannot write; retrying", "what", t.what, "error", err)
 	}
-	var trouble []string
-	for i := range m.chores {
-		if c := &m.chores[i]; c.err != nil {
-			trouble = append(trouble, "cannot write "+c.what+": "+c.err.Error())
+	var problems []string
+	for i := range rec.tasks {
+		if t := &rec.tasks[i]; t.err != nil {
+			problems = append(problems, "cannot write "+t.what+": "+t.err.Error())
 		}
 	}
-	m.trouble.Store(&trouble)
-	if m.cfg.Troubled != nil {
-		m.cfg.Troubled()
+	rec.problems.Store(&problems)
+	if rec.cfg.OnChange != nil {
+		rec.cfg.OnChange()
 	}
-	if len(trouble) > 0 {
-		m.cfg.Families.diskFaulty.Set(1)
+	if len(problems) > 0 {
+		rec.cfg.Families.diskFaulty.Set(1)
 		return
 	}
-	m.cfg.Families.diskFaulty.Set(0)
-	m.logged = nil
-	m.cfg.Log.Warn("files can be written again")
+	rec.cfg.Families.diskFaulty.Set(0)
+	rec.loggedCauses = nil
+	rec.cfg.Log.Warn("files can be written again")
 }
 
-// cause is what the kernel said; nil if the trouble is of another kind.
+// cause returns the errno in err, nil if there is none.
 func cause(err error) error {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno
@@ -254,27 +250,28 @@ func cause(err error) error {
 	return nil
 }
 
-// finish saves what is left when the process ends, each file with one try.
-func (m *Memory) finish() {
+// flush receives what was handed over before the process ends, and writes the state file and
+// metrics.json if they are dirty, with one attempt each.
+func (rec *Recorder) flush() {
 	for more := true; more; {
 		select {
-		case r := <-m.restarts:
-			m.restarted(r)
-		case ports := <-m.changes:
-			m.changed(ports)
-		case <-m.wake:
-			m.owe(fileState)
+		case r := <-rec.restarts:
+			rec.addRestart(r)
+		case ports := <-rec.changes:
+			rec.setPorts(ports)
+		case <-rec.wake:
+			rec.markDirty(fileState)
 		default:
 			more = false
 		}
 	}
-	if m.stopped.Load() {
-		m.body.Stopped = time.Now().UTC()
-		m.owe(fileMetrics)
+	if rec.stopping.Load() {
+		rec.body.Stopped = time.Now().UTC()
+		rec.markDirty(fileMetrics)
 	}
 	for _, file := range []int{fileState, fileMetrics} {
-		if m.chores[file].owed {
-			m.try(file)
+		if rec.tasks[file].dirty {
+			rec.writeFile(file)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package warmrestart
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Sample is one line of history.jsonl: the daemon at one moment, and what
 // happened since the sample before.
@@ -26,13 +29,13 @@ type Sample struct {
 	Up         int64    `json:"ports_up"`
 	Latency    *Latency `json:"latency,omitempty"` // nil if there was no event since the last sample
 	// Flaps are the interfaces with the name of a port whose carrier went since the
-	// last sample, the most flapping first, at most MostFlaps of them. One that was
+	// last sample, the most flapping first, at most MaxFlaps of them. One that was
 	// deleted, renamed or created again since then is among them.
 	Flaps []PortFlaps `json:"flaps,omitempty"`
 }
 
-// MostFlaps is how many ports one sample names: history is bounded, storms are not.
-const MostFlaps = 32
+// MaxFlaps is how many ports one sample names: history is bounded, storms are not.
+const MaxFlaps = 32
 
 // PortFlaps is what one port did since the sample before.
 type PortFlaps struct {
@@ -52,4 +55,30 @@ type Latency struct {
 	P95   int64  `json:"p95_ns"`
 	P99   int64  `json:"p99_ns"`
 	Max   int64  `json:"max_ns"`
+}
+
+// decodeSample decodes a line of the history. It returns nil and true for a JSON object that is
+// not a sample, and false for anything else, including samples that exceed the limits.
+func decodeSample(line []byte) (*Sample, bool) {
+	s := new(Sample)
+	if json.Unmarshal(line, s) != nil || !s.withinLimits() {
+		return nil, false
+	}
+	if s.Time.IsZero() {
+		return nil, true
+	}
+	return s, true
+}
+
+// maxName is more than the 15 bytes of an interface name, each replaced by U+FFFD.
+const maxName = 64
+
+// withinLimits reports whether the daemon may have written a sample of this size.
+func (s *Sample) withinLimits() bool {
+	for _, f := range s.Flaps {
+		if len(f.Port) > maxName || len(f.PortHex) > maxName {
+			return false
+		}
+	}
+	return len(s.Flaps) <= MaxFlaps && len(s.Health) <= maxName
 }

@@ -21,17 +21,15 @@ type moment struct {
 
 // samplesReader reads the samples into a History.
 type samplesReader struct {
-	h    *History
-	now  time.Time
-	line lineReader
+	h   *History
+	now time.Time
 
 	odd     oddTimes
 	foreign int
 	most    int // moments there is room for, an even number
 	dropped int // moments there was no room for
 	stride  int // of the samples that are kept
-	last    Sample
-	latency Latency // of last
+	last    *Sample
 }
 
 // readSamples reads a log in the order in which it was written, which tells what
@@ -40,7 +38,7 @@ func (h *History) readSamples(path string, now time.Time) {
 	r := samplesReader{h: h, now: now, most: mostMoments, stride: 1}
 	log := snapshot.Log{Path: path}
 	stats, err := log.ReadRaw(h.Since, func(line []byte) (bool, error) {
-		s, ok := r.line.read(line)
+		s, ok := decodeSample(line)
 		switch {
 		case ok && s == nil:
 			r.foreign++
@@ -76,23 +74,12 @@ func (r *samplesReader) add(s *Sample) {
 		h.moments = append(h.moments[:0], h.moments[half:]...)
 		r.dropped += half
 	}
-	h.moments = append(h.moments, h.momentOf(s, &r.last))
-	h.failures.add(s, &r.last)
+	h.moments = append(h.moments, h.momentOf(s, r.last))
+	h.failures.add(s, r.last)
 	h.takeFlaps(s)
 	r.keep(s)
 	h.SampleCount++
-	r.remember(s)
-}
-
-// remember makes s the last one. It will be overwritten by the next.
-func (r *samplesReader) remember(s *Sample) {
-	flaps := append(r.last.Flaps[:0], s.Flaps...)
-	r.last = *s
-	r.last.Flaps = flaps
-	if s.Latency != nil {
-		r.latency = *s.Latency
-		r.last.Latency = &r.latency
-	}
+	r.last = s
 }
 
 // keep keeps each so manieth sample, and half of those once there are too many.
@@ -101,27 +88,17 @@ func (r *samplesReader) keep(s *Sample) {
 	if h.SampleCount%r.stride != 0 {
 		return
 	}
-	if len(h.Samples) == MostSamples-1 { // one is for the newest
-		for i := range h.Samples[:MostSamples/2] {
+	if len(h.Samples) == MaxSamples-1 { // one is for the newest
+		for i := range h.Samples[:MaxSamples/2] {
 			h.Samples[i] = h.Samples[2*i]
 		}
-		h.Samples = h.Samples[:MostSamples/2]
+		h.Samples = h.Samples[:MaxSamples/2]
 		r.stride *= 2
 		if h.SampleCount%r.stride != 0 {
 			return
 		}
 	}
-	h.Samples = append(h.Samples, s.clone())
-}
-
-func (s *Sample) clone() Sample {
-	c := *s
-	c.Flaps = slices.Clone(s.Flaps)
-	if s.Latency != nil {
-		latency := *s.Latency
-		c.Latency = &latency
-	}
-	return c
+	h.Samples = append(h.Samples, *s)
 }
 
 func (r *samplesReader) finish() {
@@ -130,9 +107,9 @@ func (r *samplesReader) finish() {
 		return
 	}
 	if (h.SampleCount-1)%r.stride != 0 {
-		h.Samples = append(h.Samples, r.last.clone())
+		h.Samples = append(h.Samples, *r.last)
 	}
-	r.odd.tell(h, "samples")
+	r.odd.setResult(h, "samples")
 	if r.dropped > 0 {
 		h.problem("the oldest %d of %d samples are left out of trends, anomalies and bursts", r.dropped, h.SampleCount)
 	}
@@ -161,7 +138,7 @@ func (h *History) momentOf(s, before *Sample) moment {
 
 // follows reports whether a sample is of the same process as the one before.
 func (s *Sample) follows(before *Sample) bool {
-	return !before.Time.IsZero() && before.Process.Equal(s.Process)
+	return before != nil && before.Process.Equal(s.Process)
 }
 
 // failures is how exchanges with the databases went.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,83 +16,85 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// This file is how each of the files is written. The functions return whether the file
-// had to be written.
+// The write functions of the tasks report whether they wrote to the disk.
 
-// writePorts sets the state file aside if it is stale, and then writes it if
-// there is something to write.
-func (m *Memory) writePorts() (bool, error) {
-	if m.stale.Load() {
-		if err := m.ports.SetAside(); err != nil {
+// writePorts sets a discarded state file aside and then writes the pending ports.
+func (rec *Recorder) writePorts() (bool, error) {
+	if rec.discard.Load() {
+		if err := rec.ports.SetAside(); err != nil {
 			return false, err
 		}
-		m.stale.Store(false)
+		rec.discard.Store(false)
 	}
-	if m.latest == nil {
+	if rec.pendingPorts == nil {
 		return false, nil
 	}
-	slices.SortFunc(m.latest, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) }) // the same ports, the same file
-	for i := range m.latest {
-		m.latest[i].NameHex = HexUnlessUTF8(m.latest[i].Name)
+	// Sorted, so that SaveChanged skips the write if the ports are the same.
+	slices.SortFunc(rec.pendingPorts, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) })
+	for i := range rec.pendingPorts {
+		rec.pendingPorts[i].NameHex = HexUnlessUTF8(rec.pendingPorts[i].Name)
 	}
-	body := encode(portsBody{Ports: m.latest})
-	wrote, err := m.ports.SaveChanged(body)
+	wrote, err := rec.ports.SaveChanged(encode(portsBody{Ports: rec.pendingPorts}))
 	if err == nil {
-		m.latest = nil
+		rec.pendingPorts = nil
 	}
 	return wrote, err
 }
 
-func (m *Memory) writeMetrics() (bool, error) {
-	body := encode(&m.body)
-	err := m.metrics.Save(body)
-	m.based = m.based || err == nil
+func (rec *Recorder) writeMetrics() (bool, error) {
+	err := rec.metrics.Save(encode(&rec.body))
+	rec.persisted = rec.persisted || err == nil
 	return err == nil, err
 }
 
-func (m *Memory) writeSample() (bool, error) {
-	err := m.history.Append(m.cfg.Sample(m.body.Counters))
+func (rec *Recorder) writeSample() (bool, error) {
+	err := rec.history.Append(rec.cfg.Sample(rec.body.Counters))
 	return err == nil, err
 }
 
-func (m *Memory) writeText() (bool, error) { return m.export(textFile, m.cfg.Text) }
-func (m *Memory) writeJSON() (bool, error) { return m.export(jsonFile, m.cfg.JSON) }
+func (rec *Recorder) writeText() (bool, error) { return rec.export(textFile, rec.cfg.Text) }
+func (rec *Recorder) writeJSON() (bool, error) { return rec.export(jsonFile, rec.cfg.JSON) }
 
-// exportMode is for node_exporter, which runs as another user.
+// exportMode lets node_exporter read the exports, which runs as another user.
 const exportMode = 0o644
 
-func (m *Memory) export(name string, render func([]byte) []byte) (bool, error) {
-	path := filepath.Join(m.cfg.StoragePath, name)
+func (rec *Recorder) export(name string, render func([]byte) []byte) (bool, error) {
+	path := filepath.Join(rec.cfg.StoragePath, name)
 	err := snapshot.WriteFile(path, render(nil), exportMode)
-	if err == nil && !m.checked {
-		m.checked = true
-		m.openMadeDirs()
+	if err == nil && !rec.exportsChecked {
+		rec.exportsChecked = true
+		rec.openMadeDirs()
 		if dir := closedDir(path); dir != "" {
-			m.cfg.Log.Log(context.Background(), syslog.LevelNotice, "other users cannot read the exports; the directory keeps them out", "directory", dir)
+			rec.notice("other users cannot read the exports because of the mode of a directory", "directory", dir)
 		}
 	}
 	return err == nil, err
 }
 
-// openMadeDirs gives directories that an earlier version made the mode that they are made
-// with now, so that other users can read the exports after an upgrade. Any other mode,
-// and any other owner, is the administrator's choice.
-func (m *Memory) openMadeDirs() {
-	for _, dir := range m.cfg.MadeDirs {
+func (rec *Recorder) notice(msg string, args ...any) {
+	rec.cfg.Log.Log(context.Background(), syslog.LevelNotice, msg, args...)
+}
+
+// openMadeDirs gives directories that an earlier version created the mode that directories get
+// now, so that other users can read the exports after an upgrade. A directory with another
+// mode or owner was changed by the administrator, and stays as it is.
+func (rec *Recorder) openMadeDirs() {
+	for _, dir := range rec.cfg.MadeDirs {
 		var st unix.Stat_t
 		if unix.Lstat(dir, &st) != nil || st.Mode != unix.S_IFDIR|privateDirMode || int(st.Uid) != os.Geteuid() {
 			continue
 		}
 		if err := os.Chmod(dir, openDirMode); err != nil {
-			m.cfg.Log.Log(context.Background(), syslog.LevelNotice, "cannot open a directory of an earlier version to readers of the exports", "error", err)
+			rec.notice("cannot change the mode of a directory so that other users can read the exports", "error", err)
 			continue
 		}
-		m.cfg.Log.Log(context.Background(), syslog.LevelNotice, "directory of an earlier version opened to readers of the exports", "directory", dir)
+		rec.notice("changed the mode of a directory of an earlier version so that other users can read the exports", "directory", dir)
 	}
 }
 
-// closedDir returns the directory that keeps other users from a file, "" if none does:
-// the one that has the file has to be readable, those above it searchable.
+// closedDir returns the directory that prevents other users from reading a file, "" if there
+// is none. They need read and search permission for the file's directory, and search
+// permission for those above it.
 func closedDir(path string) string {
 	want := fs.FileMode(0o005)
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
@@ -107,57 +108,46 @@ func closedDir(path string) string {
 	}
 }
 
-// removeExports removes the exports that are not wanted any more: values that
-// nobody brings up to date are worse than none.
-func (m *Memory) removeExports() {
-	if m.cfg.StoragePath == "" {
+// removeExports removes the exports that are disabled, since readers would take their last
+// values for current ones.
+func (rec *Recorder) removeExports() {
+	if rec.cfg.StoragePath == "" {
 		return
 	}
 	for _, e := range []struct {
-		file   int
-		name   string
-		wanted bool
-	}{{fileText, textFile, m.cfg.ExportText}, {fileJSON, jsonFile, m.cfg.ExportJSON}} {
-		if e.wanted {
+		file    int
+		name    string
+		enabled bool
+	}{{fileText, textFile, rec.cfg.ExportText}, {fileJSON, jsonFile, rec.cfg.ExportJSON}} {
+		if e.enabled {
 			continue
 		}
-		m.setOwed(e.file, false)
-		m.tell(e.file, nil)
-		err := os.Remove(filepath.Join(m.cfg.StoragePath, e.name))
+		rec.setDirty(e.file, false)
+		rec.setResult(e.file, nil)
+		err := os.Remove(filepath.Join(rec.cfg.StoragePath, e.name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			m.cfg.Log.Warn("an export that is not wanted any more stays", "error", err)
+			rec.cfg.Log.Warn("cannot remove a disabled export", "error", err)
 		}
 	}
 }
 
-// prune removes what is too old or too much. What cannot be removed is left to
-// the next time.
-func (m *Memory) prune() {
-	if m.cfg.StateFile != "" {
-		m.ports.Prune()
+// prune removes files beyond the limits. Files that cannot be removed are retried at the next
+// save interval.
+func (rec *Recorder) prune() {
+	if rec.cfg.StateFile != "" {
+		rec.ports.Prune()
 	}
-	if m.cfg.StoragePath != "" {
-		m.metrics.Prune()
-		m.history.Prune()
+	if rec.cfg.StoragePath != "" {
+		rec.metrics.Prune()
+		rec.history.Prune()
 	}
 }
 
-// encode is for what always has a form: names, numbers, times.
+// encode returns v as JSON. It panics if v has no JSON form.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic(err)
 	}
 	return b
-}
-
-// sampleTime reads the time of a line of the history.
-func sampleTime(line []byte) (time.Time, bool) {
-	var s struct {
-		Time time.Time `json:"time"`
-	}
-	if json.Unmarshal(line, &s) != nil || s.Time.IsZero() {
-		return time.Time{}, false
-	}
-	return s.Time, true
 }

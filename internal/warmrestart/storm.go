@@ -128,5 +128,5 @@ func allStorms(h *History) []Storm {
 	storms := append([]Storm{}, restartStorms(h.Restarts)...)
 	storms = append(storms, bursts(h.moments)...)
 	slices.SortStableFunc(storms, func(a, b Storm) int { return a.From.Compare(b.From) })
-	return storms[max(0, len(storms)-MostStorms):]
+	return storms[max(0, len(storms)-MaxStorms):]
 }

@@ -59,24 +59,24 @@ func TestRestarts(t *testing.T) {
 	c := config(t.TempDir())
 	c.KeepRestarts = 2
 	for range 3 {
-		l := start(t, c)
-		l.Restarted(cold(time.Millisecond))
-		l.stop()
+		p := start(t, c)
+		p.RecordRestart(cold(time.Millisecond))
+		p.stop()
 	}
-	l := open(t, c)
-	before := l.Restarts()
+	p := open(t, c)
+	before := p.Restarts()
 	if len(before) != 2 || cap(before) != 2 {
 		t.Fatalf("%d records with room for %d, want the 2 that are kept", len(before), cap(before))
 	}
 	first := before[0]
-	l.restarted(warm(time.Second))
-	if after := l.Restarts(); len(after) != 2 || after[1].Kind != Warm || after[0] != before[1] {
+	p.addRestart(warm(time.Second))
+	if after := p.Restarts(); len(after) != 2 || after[1].Kind != Warm || after[0] != before[1] {
 		t.Errorf("after one more start: %+v", after)
 	}
 	if before[0] != first {
 		t.Errorf("the record %+v has become %+v", first, before[0])
 	}
-	if got := withoutDisk(l.cfg).Restarts(); len(got) != 0 {
+	if got := openWithoutDisk(p.cfg).Restarts(); len(got) != 0 {
 		t.Errorf("nothing remembered, and %d records", len(got))
 	}
 }
@@ -85,12 +85,12 @@ func TestRestarts(t *testing.T) {
 // and not in the future.
 func TestLastAlive(t *testing.T) {
 	c := config(t.TempDir())
-	l := start(t, c)
-	if !l.lastAlive.IsZero() {
-		t.Errorf("without files it was alive at %v", l.lastAlive)
+	p := start(t, c)
+	if !p.lastAlive.IsZero() {
+		t.Errorf("without files it was alive at %v", p.lastAlive)
 	}
-	l.Restarted(cold(time.Millisecond))
-	l.stop()
+	p.RecordRestart(cold(time.Millisecond))
+	p.stop()
 	saved := open(t, c).lastAlive
 	if saved.IsZero() || time.Since(saved) > time.Hour {
 		t.Fatalf("with metrics.json it was alive at %v", saved)
@@ -104,15 +104,15 @@ func TestLastAlive(t *testing.T) {
 		{`{"other":1}`, func() time.Time { return saved }},
 		{`{"time":"` + saved.Add(1).Format(time.RFC3339Nano) + `"}`, func() time.Time { return saved.Add(1) }},
 	} {
-		must(t, l.history.Append([]byte(s.line)))
+		must(t, p.history.Append([]byte(s.line)))
 		next := open(t, c)
 		if !next.lastAlive.Equal(s.want()) {
 			t.Errorf("after the sample %s: alive at %v, want %v", s.line, next.lastAlive, s.want())
 		}
 	}
-	l = start(t, c)
-	l.Restarted(cold(time.Millisecond))
-	l.stop()
+	p = start(t, c)
+	p.RecordRestart(cold(time.Millisecond))
+	p.stop()
 	if r := stored(t, c).Restarts; !r[0].LastAlive.IsZero() || !r[1].LastAlive.Equal(saved.Add(1)) {
 		t.Errorf("records say %v and %v", r[0].LastAlive, r[1].LastAlive)
 	}

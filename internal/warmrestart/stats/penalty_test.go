@@ -10,7 +10,7 @@ import (
 // a half-life, above 2000 and below 750.
 func TestMerit(t *testing.T) {
 	const minute = int64(time.Minute)
-	var m Merit
+	var m FlapPenalty
 	want := func(now int64, penalty float64, flapping bool) {
 		t.Helper()
 		if got := m.At(now); math.Abs(got-penalty) > 1e-6 {
@@ -35,7 +35,7 @@ func TestMerit(t *testing.T) {
 	want(15*minute, 3000, true)
 	want(30*minute, 1500, true) // below 2000, and not over
 	want(45*minute, 750, true)
-	want(45*minute+1e6, 750*math.Exp2(-1e6/float64(MeritHalfLife)), false)
+	want(45*minute+1e6, 750*math.Exp2(-1e6/float64(PenaltyHalfLife)), false)
 	m.Add(60*minute, 1) // over in between: begins anew
 	want(60*minute, 1375, false)
 }
@@ -45,20 +45,20 @@ func TestMerit(t *testing.T) {
 func TestMeritLimits(t *testing.T) {
 	times := []int64{0, math.MaxInt64, math.MinInt64, 5, -1, 1 << 60, math.MaxInt64}
 	for _, downs := range []uint64{1, 3, 1 << 32, math.MaxUint64} {
-		var m Merit
+		var m FlapPenalty
 		for _, now := range times {
 			m.Add(now, downs)
 			for _, at := range times {
-				if p := m.At(at); !(p >= 0 && p <= MeritCeiling) {
+				if p := m.At(at); !(p >= 0 && p <= MaxPenalty) {
 					t.Errorf("%d downs, at %d seen from %d: %v", downs, now, at, p)
 				}
 			}
-			if p := m.At(now); p < MeritPenalty {
+			if p := m.At(now); p < PenaltyPerDown {
 				t.Errorf("%d downs at %d: %v, want at least one penalty", downs, now, p)
 			}
 		}
 	}
-	var m Merit
+	var m FlapPenalty
 	m.Add(0, math.MaxUint64)
 	if quiet := int64(time.Hour); m.Flapping(quiet+1) == m.Flapping(quiet-int64(time.Second)) {
 		t.Errorf("at the ceiling, flapping is %v after an hour and before", m.Flapping(quiet))
@@ -69,19 +69,19 @@ func TestMeritLimits(t *testing.T) {
 // stops its decay for as long as the jump was.
 func TestMeritClockBack(t *testing.T) {
 	const now, hour = int64(1 << 60), int64(time.Hour)
-	var m Merit
+	var m FlapPenalty
 	m.Add(now, 1)
-	if p := m.At(now - hour); p != MeritPenalty {
+	if p := m.At(now - hour); p != PenaltyPerDown {
 		t.Errorf("set back by an hour, the penalty is %v", p)
 	}
 	m.Add(now-hour, 1)
-	if p := m.At(now - hour + int64(MeritHalfLife)); math.Abs(p-MeritPenalty) > 1e-6 {
+	if p := m.At(now - hour + int64(PenaltyHalfLife)); math.Abs(p-PenaltyPerDown) > 1e-6 {
 		t.Errorf("a half-life later %v, want half of two penalties", p)
 	}
 }
 
 func TestMeritAllocates(t *testing.T) {
-	var m Merit
+	var m FlapPenalty
 	now := int64(0)
 	if n := testing.AllocsPerRun(100, func() { now++; m.Add(now, 1); m.At(now); m.Flapping(now) }); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -18,47 +18,47 @@ import (
 	"portsyncd/metrics"
 )
 
-// TestFullDisk fills the disk under a life that has something to come back to:
+// TestFullDisk fills the disk under a process that has something to come back to:
 // the new value is not exposed until it is durable.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
-		l := start(t, c)
-		l.Restarted(cold(time.Millisecond))
-		l.stop()
+		p := start(t, c)
+		p.RecordRestart(cold(time.Millisecond))
+		p.stop()
 
-		l = open(t, c)
-		l.fs.fail(unix.ENOSPC)
-		l.run()
-		l.Restarted(cold(time.Millisecond))
-		l.PortsChanged(somePorts(1))
+		p = open(t, c)
+		p.fs.fail(unix.ENOSPC)
+		p.run()
+		p.RecordRestart(cold(time.Millisecond))
+		p.RecordPorts(somePorts(1))
 		time.Sleep(10 * time.Minute)
-		l.wantExposed("portsyncd_cold_starts", "1")
-		l.wantExposed("portsyncd_sync_duration_seconds_count", "1")
-		l.wantExposed("portsyncd_disk_faulty", "1")
+		p.wantExposed("portsyncd_cold_starts", "1")
+		p.wantExposed("portsyncd_sync_duration_seconds_count", "1")
+		p.wantExposed("portsyncd_disk_faulty", "1")
 		if got := stored(t, c).Counters.ColdStarts; got != 1 {
 			t.Errorf("the last good file says %d cold starts, want 1", got)
 		}
-		trouble := strings.Join(l.Trouble(), "\n")
+		trouble := strings.Join(p.Problems(), "\n")
 		for _, what := range []string{"the state file", "the metrics", "the history"} {
 			if !strings.Contains(trouble, "cannot write "+what) || !strings.Contains(trouble, "no space left on device") {
 				t.Errorf("trouble %q does not tell of %s", trouble, what)
 			}
 		}
-		l.fs.fail(0)
-		time.Sleep(pauseMax)
-		l.wantExposed("portsyncd_cold_starts", "2")
-		l.wantExposed("portsyncd_disk_faulty", "0")
-		if got := l.Trouble(); got != nil {
+		p.fs.fail(0)
+		time.Sleep(maxPause)
+		p.wantExposed("portsyncd_cold_starts", "2")
+		p.wantExposed("portsyncd_disk_faulty", "0")
+		if got := p.Problems(); got != nil {
 			t.Errorf("trouble %q, want none", got)
 		}
-		if n := l.log.count("cannot write", "no space left on device"); n != 1 {
-			t.Errorf("%d lines about the full disk, want 1\n%s", n, &l.log.buf)
+		if n := p.log.count("cannot write", "no space left on device"); n != 1 {
+			t.Errorf("%d lines about the full disk, want 1\n%s", n, &p.log.buf)
 		}
-		if n := l.log.count("files can be written again"); n != 1 {
+		if n := p.log.count("files can be written again"); n != 1 {
 			t.Errorf("%d lines about the recovery, want 1", n)
 		}
-		l.stop()
+		p.stop()
 		if got := stored(t, c).Counters.ColdStarts; got != 2 {
 			t.Errorf("%d cold starts are stored, want 2", got)
 		}
@@ -69,15 +69,15 @@ func TestFullDisk(t *testing.T) {
 // back to, so the counters are those of the process.
 func TestNeverWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := open(t, config(t.TempDir()))
-		l.fs.fail(unix.EROFS)
-		l.run()
+		p := open(t, config(t.TempDir()))
+		p.fs.fail(unix.EROFS)
+		p.run()
 		time.Sleep(time.Second)
-		l.Restarted(cold(time.Millisecond))
-		time.Sleep(pauseMax)
-		l.wantExposed("portsyncd_cold_starts", "1")
-		l.wantExposed("portsyncd_disk_faulty", "1")
-		l.stop()
+		p.RecordRestart(cold(time.Millisecond))
+		time.Sleep(maxPause)
+		p.wantExposed("portsyncd_cold_starts", "1")
+		p.wantExposed("portsyncd_disk_faulty", "1")
+		p.stop()
 	})
 }
 
@@ -87,30 +87,30 @@ func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
 		c.SaveInterval = time.Hour
-		l := start(t, c)
-		l.Restarted(cold(time.Millisecond))
+		p := start(t, c)
+		p.RecordRestart(cold(time.Millisecond))
 		synctest.Wait()
-		l.fs.fail(unix.EIO)
-		before := l.fs.creates.Load()
+		p.fs.fail(unix.EIO)
+		before := p.fs.creates.Load()
 		for n := range 600 {
-			l.PortsChanged(somePorts(uint32(n)))
+			p.RecordPorts(somePorts(uint32(n)))
 			time.Sleep(time.Second)
 		}
 		// 1, 2, 4, 8, 16, 32 and then 60 s apart.
-		if n := l.fs.creates.Load() - before; n < 14 || n > 16 {
+		if n := p.fs.creates.Load() - before; n < 14 || n > 16 {
 			t.Errorf("%d tries in 10 minutes, want about 15", n)
 		}
-		l.wantExposed(`portsyncd_snapshot_failures_total{file="metrics"}`, "0")
-		l.fs.fail(0)
-		l.Restarted(cold(time.Millisecond))
+		p.wantExposed(`portsyncd_snapshot_failures_total{file="metrics"}`, "0")
+		p.fs.fail(0)
+		p.RecordRestart(cold(time.Millisecond))
 		synctest.Wait()
-		l.wantExposed("portsyncd_cold_starts", "2") // not held up by the state file's pause
+		p.wantExposed("portsyncd_cold_starts", "2") // not held up by the state file's pause
 		for n := range 60 {
-			l.PortsChanged(somePorts(uint32(n)))
+			p.RecordPorts(somePorts(uint32(n)))
 			time.Sleep(time.Second)
 		}
-		l.wantExposed("portsyncd_disk_faulty", "0")
-		l.stop()
+		p.wantExposed("portsyncd_disk_faulty", "0")
+		p.stop()
 	})
 }
 
@@ -119,22 +119,22 @@ func TestPauses(t *testing.T) {
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
-		l := start(t, c)
+		p := start(t, c)
 		flap := func(seconds int) {
 			for n := range seconds {
-				l.PortsChanged(somePorts(uint32(n)))
+				p.RecordPorts(somePorts(uint32(n)))
 				time.Sleep(time.Second)
 			}
 		}
 		saves := func() (n int) {
-			fmt.Sscan(l.exposed(`portsyncd_snapshot_saves_total{file="state"}`), &n)
+			fmt.Sscan(p.exposed(`portsyncd_snapshot_saves_total{file="state"}`), &n)
 			return n
 		}
 		flap(3600)
 		if n := saves(); n < 60 || n > 66 {
 			t.Errorf("%d saves in an hour of changes, want about 64", n)
 		}
-		time.Sleep(pauseMax)
+		time.Sleep(maxPause)
 		f := snapshot.File{Path: c.StateFile, Schema: portsSchema}
 		got, err := f.Peek()
 		must(t, err)
@@ -147,7 +147,7 @@ func TestRest(t *testing.T) {
 		if n := saves() - before; n != 1 {
 			t.Errorf("%d saves at once after a quiet hour, want 1", n)
 		}
-		l.stop()
+		p.stop()
 	})
 }
 
@@ -157,26 +157,26 @@ func TestNotAll(t *testing.T) {
 		c := config(t.TempDir())
 		must(t, os.MkdirAll(filepath.Dir(filepath.Dir(c.StateFile)), 0o750))
 		must(t, os.WriteFile(filepath.Dir(c.StateFile), []byte("a file"), 0o640))
-		l := start(t, c)
-		l.PortsChanged(somePorts(1))
-		l.Restarted(cold(time.Millisecond))
+		p := start(t, c)
+		p.RecordPorts(somePorts(1))
+		p.RecordRestart(cold(time.Millisecond))
 		time.Sleep(time.Hour)
-		l.wantExposed("portsyncd_cold_starts", "1")
-		l.wantExposed("portsyncd_disk_faulty", "1")
-		trouble := l.Trouble()
+		p.wantExposed("portsyncd_cold_starts", "1")
+		p.wantExposed("portsyncd_disk_faulty", "1")
+		trouble := p.Problems()
 		if len(trouble) != 1 || !strings.Contains(trouble[0], filepath.Dir(c.StateFile)) || !strings.Contains(trouble[0], "want a directory") {
 			t.Errorf("trouble %q, want a sentence with the path and what is wrong", trouble)
 		}
-		if n := l.log.count("files can be written again"); n != 0 {
+		if n := p.log.count("files can be written again"); n != 0 {
 			t.Error("the log says that files can be written again")
 		}
 		must(t, os.Remove(filepath.Dir(c.StateFile)))
-		time.Sleep(pauseMax)
-		if got := l.Trouble(); got != nil {
+		time.Sleep(maxPause)
+		if got := p.Problems(); got != nil {
 			t.Errorf("trouble %q, want none", got)
 		}
-		l.stop()
-		if l = open(t, c); !l.Remembered() {
+		p.stop()
+		if p = open(t, c); !p.HasState() {
 			t.Error("the ports are not remembered")
 		}
 	})
@@ -186,11 +186,11 @@ func TestNotAll(t *testing.T) {
 func TestRelativePath(t *testing.T) {
 	c := config(t.TempDir())
 	c.StateFile = "port_state.json"
-	l := start(t, c)
-	l.PortsChanged(somePorts(1))
-	l.stop()
-	if n := l.log.count("cannot write", "want an absolute path"); n != 1 {
-		t.Errorf("log %q", &l.log.buf)
+	p := start(t, c)
+	p.RecordPorts(somePorts(1))
+	p.stop()
+	if n := p.log.count("cannot write", "want an absolute path"); n != 1 {
+		t.Errorf("log %q", &p.log.buf)
 	}
 }
 
@@ -203,10 +203,10 @@ func TestPeriodic(t *testing.T) {
 		samples := 0
 		sample := c.Sample
 		c.Sample = func(counters Counters) []byte { samples++; return sample(counters) }
-		l := start(t, c)
-		l.Restarted(cold(time.Millisecond))
+		p := start(t, c)
+		p.RecordRestart(cold(time.Millisecond))
 		time.Sleep(time.Second)
-		creates := l.fs.creates.Load()
+		creates := p.fs.creates.Load()
 		time.Sleep(time.Hour)
 		for series, want := range map[string]string{
 			`portsyncd_snapshot_saves_total{file="history"}`:           "12",
@@ -215,12 +215,12 @@ func TestPeriodic(t *testing.T) {
 			`portsyncd_snapshot_saves_total{file="metrics"}`:           "2", // at the start, and its record
 			`portsyncd_snapshot_saves_total{file="state"}`:             "0",
 		} {
-			l.wantExposed(series, want)
+			p.wantExposed(series, want)
 		}
-		if got := l.fs.creates.Load() - creates; samples != 12 || got != 1 {
+		if got := p.fs.creates.Load() - creates; samples != 12 || got != 1 {
 			t.Errorf("%d samples and %d files made, want 12 and the history alone", samples, got)
 		}
-		l.stop()
+		p.stop()
 
 		h := snapshot.Log{Path: filepath.Join(c.StoragePath, historyFile)}
 		lines := 0
@@ -245,22 +245,22 @@ func TestPeriodic(t *testing.T) {
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
-		l := start(t, c)
+		p := start(t, c)
 		time.Sleep(time.Minute)
 		s := c.Settings
 		s.SaveInterval, s.ExportText, s.ExportJSON = 10*time.Second, false, true
 		foreign := filepath.Join(c.StoragePath, "portsyncd.prom.old")
 		must(t, os.WriteFile(foreign, nil, 0o640))
 		must(t, os.WriteFile(filepath.Join(c.StoragePath, textFile), nil, 0o640))
-		l.Reload(s)
+		p.Reload(s)
 		time.Sleep(100*time.Second + time.Millisecond) // the first sample is due at once
-		l.wantExposed(`portsyncd_snapshot_saves_total{file="history"}`, "11")
-		l.wantExposed(`portsyncd_snapshot_saves_total{file="export_json"}`, "11")
-		l.wantExposed(`portsyncd_snapshot_saves_total{file="export_prometheus"}`, "0")
+		p.wantExposed(`portsyncd_snapshot_saves_total{file="history"}`, "11")
+		p.wantExposed(`portsyncd_snapshot_saves_total{file="export_json"}`, "11")
+		p.wantExposed(`portsyncd_snapshot_saves_total{file="export_prometheus"}`, "0")
 		if got := files(t, c.StoragePath, textFile); len(got) != 1 || got[0] != "portsyncd.prom.old" {
 			t.Errorf("left are %q, want the foreign file alone", got)
 		}
-		l.stop()
+		p.stop()
 	})
 }
 
@@ -269,19 +269,19 @@ func TestDroppedExport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
 		must(t, os.MkdirAll(filepath.Join(c.StoragePath, textFile, "in the way"), 0o750))
-		l := start(t, c)
+		p := start(t, c)
 		time.Sleep(time.Hour)
-		if got := l.Trouble(); len(got) != 1 || !strings.Contains(got[0], textFile) {
+		if got := p.Problems(); len(got) != 1 || !strings.Contains(got[0], textFile) {
 			t.Errorf("trouble %q, want some with %s", got, textFile)
 		}
 		s := c.Settings
 		s.ExportText = false
-		l.Reload(s)
+		p.Reload(s)
 		time.Sleep(time.Hour)
-		if got := l.Trouble(); got != nil {
+		if got := p.Problems(); got != nil {
 			t.Errorf("trouble %q, want none", got)
 		}
-		l.stop()
+		p.stop()
 	})
 }
 
@@ -290,30 +290,30 @@ func TestDroppedExport(t *testing.T) {
 func TestHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
-		l := open(t, c)
+		p := open(t, c)
 		hang := make(chan struct{})
-		l.fs.renaming = func(string) { <-hang }
-		l.run()
+		p.fs.renaming = func(string) { <-hang }
+		p.run()
 		for n := range 100 {
-			l.PortsChanged(somePorts(uint32(n)))
-			l.Restarted(cold(0))
-			l.Reload(c.Settings)
-			l.Stale()
+			p.RecordPorts(somePorts(uint32(n)))
+			p.RecordRestart(cold(0))
+			p.Reload(c.Settings)
+			p.DiscardState()
 		}
-		time.Sleep(stuckAfter / 2)
-		if got := l.Trouble(); got != nil {
+		time.Sleep(diskTimeout / 2)
+		if got := p.Problems(); got != nil {
 			t.Errorf("trouble %q after half the time", got)
 		}
-		time.Sleep(stuckAfter)
-		if got := l.Trouble(); len(got) != 1 || got[0] != "the disk has not answered for 15s" {
+		time.Sleep(diskTimeout)
+		if got := p.Problems(); len(got) != 1 || got[0] != "the disk has not answered for 15s" {
 			t.Errorf("trouble %q, want the time without an answer", got)
 		}
 		close(hang)
-		l.stop()
-		if got := l.Trouble(); got != nil {
+		p.stop()
+		if got := p.Problems(); got != nil {
 			t.Errorf("trouble %q after the answer", got)
 		}
-		if l = open(t, c); !l.Remembered() {
+		if p = open(t, c); !p.HasState() {
 			t.Error("the ports are not remembered")
 		}
 	})
@@ -324,35 +324,35 @@ func TestHang(t *testing.T) {
 func TestHangAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
-		l := start(t, c)
-		l.Restarted(warm(time.Millisecond))
-		l.PortsChanged(somePorts(1))
-		l.stop()
+		p := start(t, c)
+		p.RecordRestart(warm(time.Millisecond))
+		p.RecordPorts(somePorts(1))
+		p.stop()
 
 		set, log := metrics.NewSet(), new(logText)
 		c.Log, c.Families = slog.New(slog.NewTextHandler(log, nil)), NewFamilies(set)
 		fs := hangingFS{snapshot.OS, make(chan struct{})}
 		c.FS = fs
 		begin := time.Now()
-		l = &life{t: t, set: set, log: log, Memory: Open(c)}
-		if took := time.Since(begin); took != openFor {
-			t.Errorf("the start took %v, want %v", took, openFor)
+		p = &process{t: t, set: set, log: log, Recorder: Open(c)}
+		if took := time.Since(begin); took != openTimeout {
+			t.Errorf("the start took %v, want %v", took, openTimeout)
 		}
-		l.run()
+		p.run()
 		close(fs.answer)
-		l.Restarted(cold(time.Millisecond))
-		l.PortsChanged(somePorts(2))
+		p.RecordRestart(cold(time.Millisecond))
+		p.RecordPorts(somePorts(2))
 		time.Sleep(time.Hour)
-		l.wantExposed("portsyncd_warm_restarts", "0")
-		l.wantExposed("portsyncd_cold_starts", "1")
-		l.wantExposed("portsyncd_disk_faulty", "1")
-		if got := l.Trouble(); len(got) != 1 || l.Remembered() {
-			t.Errorf("trouble %q, remembered %v; want some, and nothing", got, l.Remembered())
+		p.wantExposed("portsyncd_warm_restarts", "0")
+		p.wantExposed("portsyncd_cold_starts", "1")
+		p.wantExposed("portsyncd_disk_faulty", "1")
+		if got := p.Problems(); len(got) != 1 || p.HasState() {
+			t.Errorf("trouble %q, remembered %v; want some, and nothing", got, p.HasState())
 		}
 		if n := log.count("disk does not answer"); n != 1 {
 			t.Errorf("%d log lines about it, want 1", n)
 		}
-		l.stop()
+		p.stop()
 		if got := stored(t, c).Counters; got.WarmRestarts != 1 || got.ColdStarts != 0 {
 			t.Errorf("stored are %+v, want what was there", got)
 		}
@@ -365,19 +365,19 @@ func TestClockJumps(t *testing.T) {
 	must(t, os.MkdirAll(c.StoragePath, 0o750))
 	now := time.Date(2026, 10, 5, 0, 0, 0, 0, time.UTC)
 	c.Sample = func(Counters) []byte { return encode(map[string]any{"time": now}) }
-	l := open(t, c)
-	l.history.Now = func() time.Time { return now }
+	p := open(t, c)
+	p.history.Now = func() time.Time { return now }
 	sample := func(times int) {
 		t.Helper()
 		for range times {
-			l.owe(fileHistory)
-			l.work()
-			l.prune()
+			p.markDirty(fileHistory)
+			p.writeDirty()
+			p.prune()
 			now = now.Add(24 * time.Hour)
 		}
 	}
 	count := func() (lines int) {
-		_, err := l.history.Read(time.Time{}, func([]byte) error { lines++; return nil })
+		_, err := p.history.Read(time.Time{}, func([]byte) error { lines++; return nil })
 		must(t, err)
 		return lines
 	}

@@ -22,11 +22,11 @@ func TestAccumulate(t *testing.T) {
 		cold(3 * time.Millisecond), warm(20 * time.Second),
 		{Kind: Warm, Duration: 10 * time.Second, TimedOut: true},
 	} {
-		l := start(t, c)
-		l.Restarted(r)
-		l.stop()
+		p := start(t, c)
+		p.RecordRestart(r)
+		p.stop()
 	}
-	l := open(t, c)
+	p := open(t, c)
 	for series, want := range map[string]string{
 		"portsyncd_warm_restarts": "2", "portsyncd_cold_starts": "1",
 		"portsyncd_eoiu_detected": "2", "portsyncd_eoiu_timeouts": "1",
@@ -38,7 +38,7 @@ func TestAccumulate(t *testing.T) {
 		`portsyncd_sync_duration_seconds_bucket{le="10"}`:     "2", // a bound belongs to its bucket
 		`portsyncd_sync_duration_seconds_bucket{le="50"}`:     "3",
 	} {
-		l.wantExposed(series, want)
+		p.wantExposed(series, want)
 	}
 	var kinds []string
 	for _, r := range stored(t, c).Restarts {
@@ -54,9 +54,9 @@ func TestRecord(t *testing.T) {
 	c := config(t.TempDir())
 	want := Restart{At: time.Date(2026, 10, 5, 10, 11, 12, 13, time.UTC), Kind: Warm, Reason: `the "process" alone`,
 		Duration: 7 * time.Millisecond, EOIU: true, TimedOut: true, Compared: 32, Changed: 2, Deleted: 1}
-	l := start(t, c)
-	l.Restarted(want)
-	l.stop()
+	p := start(t, c)
+	p.RecordRestart(want)
+	p.stop()
 	if got := stored(t, c).Restarts; len(got) != 1 || got[0] != want {
 		t.Errorf("records %+v, want %+v", got, want)
 	}
@@ -117,30 +117,30 @@ func TestRemembered(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			conf := config(t.TempDir())
 			for mtu := range uint32(3) { // so that there are two backups
-				l := start(t, conf)
-				l.PortsChanged(somePorts(mtu))
-				l.stop()
+				p := start(t, conf)
+				p.RecordPorts(somePorts(mtu))
+				p.stop()
 			}
 			c.spoil(t, conf.StateFile)
-			l := open(t, conf)
-			if l.Remembered() != c.want {
-				t.Errorf("remembered: %v, want %v\n%s", l.Remembered(), c.want, &l.log.buf)
+			p := open(t, conf)
+			if p.HasState() != c.want {
+				t.Errorf("remembered: %v, want %v\n%s", p.HasState(), c.want, &p.log.buf)
 			}
-			if saved := l.exposed(`portsyncd_snapshot_saved_timestamp_seconds{file="state"}`); (saved != "0") != c.want {
+			if saved := p.exposed(`portsyncd_snapshot_saved_timestamp_seconds{file="state"}`); (saved != "0") != c.want {
 				t.Errorf("the state file was last written at %s", saved)
 			}
 			// What loading found is counted, but a restart could bring lower counts
 			// back until they are saved.
-			l.run().stop()
-			l.wantExposed("portsyncd_corruptions_detected", c.corruptions)
-			l.wantExposed("portsyncd_state_recoveries", c.recoveries)
+			p.run().stop()
+			p.wantExposed("portsyncd_corruptions_detected", c.corruptions)
+			p.wantExposed("portsyncd_state_recoveries", c.recoveries)
 
-			// Whatever it was, this life leaves a good file.
-			l = start(t, conf)
-			l.PortsChanged(somePorts(9))
-			l.stop()
-			if l = open(t, conf); !l.Remembered() {
-				t.Error("the next life does not remember the ports")
+			// Whatever it was, this process leaves a good file.
+			p = start(t, conf)
+			p.RecordPorts(somePorts(9))
+			p.stop()
+			if p = open(t, conf); !p.HasState() {
+				t.Error("the next process does not remember the ports")
 			}
 		})
 	}
@@ -150,45 +150,45 @@ func TestRemembered(t *testing.T) {
 func TestRecoveredFrom(t *testing.T) {
 	c := config(t.TempDir())
 	for mtu := range uint32(2) {
-		l := start(t, c)
-		l.PortsChanged(somePorts(mtu))
-		l.stop()
+		p := start(t, c)
+		p.RecordPorts(somePorts(mtu))
+		p.stop()
 	}
 	must(t, os.Truncate(c.StateFile, 100))
-	l := start(t, c)
-	l.Restarted(warm(time.Millisecond))
-	l.stop()
+	p := start(t, c)
+	p.RecordRestart(warm(time.Millisecond))
+	p.stop()
 	got := stored(t, c).Restarts[0].RecoveredFrom
 	if !strings.HasPrefix(got, c.StateFile+".backup-") {
 		t.Errorf("recovered from %q, want a backup of %q", got, c.StateFile)
 	}
-	if n := l.log.count("using a backup", got); n != 1 {
+	if n := p.log.count("using a backup", got); n != 1 {
 		t.Errorf("%d log lines name the backup, want 1", n)
 	}
 }
 
 // TestStale has the databases flushed: the state file goes before the ports of
-// the new life are written, in whatever order Run hears of the two.
+// the new process are written, in whatever order Run hears of the two.
 func TestStale(t *testing.T) {
 	for range 20 {
 		c := config(t.TempDir())
-		l := start(t, c)
-		l.PortsChanged(somePorts(1))
-		l.stop()
+		p := start(t, c)
+		p.RecordPorts(somePorts(1))
+		p.stop()
 
-		l = open(t, c)
-		l.Stale()
-		l.PortsChanged(somePorts(2))
-		l.run().stop()
+		p = open(t, c)
+		p.DiscardState()
+		p.RecordPorts(somePorts(2))
+		p.run().stop()
 		dir := filepath.Dir(c.StateFile)
 		if stale := files(t, dir, "port_state.json.stale-"); len(stale) != 1 {
 			t.Fatalf("%q are set aside, want one", stale)
 		}
-		l = open(t, c)
-		if !l.Remembered() {
-			t.Fatal("the ports of the new life are set aside too")
+		p = open(t, c)
+		if !p.HasState() {
+			t.Fatal("the ports of the new process are set aside too")
 		}
-		if n := l.body.Counters.CorruptionsDetected; n != 0 {
+		if n := p.body.Counters.CorruptionsDetected; n != 0 {
 			t.Fatalf("%d corruptions are counted", n)
 		}
 	}
@@ -198,14 +198,14 @@ func TestStale(t *testing.T) {
 func TestStaleAlone(t *testing.T) {
 	c := config(t.TempDir())
 	for mtu := range uint32(3) {
-		l := start(t, c)
-		l.PortsChanged(somePorts(mtu))
-		l.stop()
+		p := start(t, c)
+		p.RecordPorts(somePorts(mtu))
+		p.stop()
 	}
-	l := open(t, c)
-	l.Stale()
-	l.run().stop()
-	if l = open(t, c); l.Remembered() {
+	p := open(t, c)
+	p.DiscardState()
+	p.run().stop()
+	if p = open(t, c); p.HasState() {
 		t.Error("a backup of the stale file is remembered")
 	}
 }
@@ -215,16 +215,16 @@ func TestStaleAlone(t *testing.T) {
 func TestDurableFirst(t *testing.T) {
 	c := config(t.TempDir())
 	for n := range 3 {
-		l := open(t, c)
-		l.fs.renaming = func(to string) {
+		p := open(t, c)
+		p.fs.renaming = func(to string) {
 			if filepath.Base(to) == metricsFile {
-				l.wantExposed("portsyncd_cold_starts", fmt.Sprint(n))
+				p.wantExposed("portsyncd_cold_starts", fmt.Sprint(n))
 			}
 		}
-		l.run()
-		l.Restarted(cold(time.Millisecond))
-		l.stop()
-		l.wantExposed("portsyncd_cold_starts", fmt.Sprint(n+1))
+		p.run()
+		p.RecordRestart(cold(time.Millisecond))
+		p.stop()
+		p.wantExposed("portsyncd_cold_starts", fmt.Sprint(n+1))
 	}
 }
 
@@ -236,11 +236,11 @@ func TestOtherBounds(t *testing.T) {
 	b := metricsBody{Counters: Counters{WarmRestarts: 7}, Sync: durations{Bounds: []float64{1, 2}, Counts: []uint64{4, 2, 1}, Sum: 9}}
 	f := snapshot.File{Path: filepath.Join(c.StoragePath, metricsFile), Schema: metricsSchema}
 	must(t, f.Save(encode(b)))
-	l := start(t, c)
-	l.Restarted(warm(time.Millisecond))
-	l.stop()
-	l.wantExposed("portsyncd_warm_restarts", "8")
-	l.wantExposed("portsyncd_sync_duration_seconds_count", "1")
+	p := start(t, c)
+	p.RecordRestart(warm(time.Millisecond))
+	p.stop()
+	p.wantExposed("portsyncd_warm_restarts", "8")
+	p.wantExposed("portsyncd_sync_duration_seconds_count", "1")
 	if got := stored(t, c).Sync; !slices.Equal(got.Bounds, syncBounds) {
 		t.Errorf("stored bounds %v", got.Bounds)
 	}
@@ -252,11 +252,11 @@ func TestKeepRestarts(t *testing.T) {
 		c := config(t.TempDir())
 		c.KeepRestarts = 3
 		for n := range 5 {
-			l := start(t, c)
+			p := start(t, c)
 			r := cold(time.Millisecond)
 			r.Compared = n
-			l.Restarted(r)
-			l.stop()
+			p.RecordRestart(r)
+			p.stop()
 		}
 		want := func(first, n int) {
 			t.Helper()
@@ -266,13 +266,13 @@ func TestKeepRestarts(t *testing.T) {
 			}
 		}
 		want(2, 3)
-		l := start(t, c)
+		p := start(t, c)
 		s := c.Settings
 		s.KeepRestarts = 2
-		l.Reload(s)
+		p.Reload(s)
 		synctest.Wait()
 		want(3, 2)
-		l.stop()
+		p.stop()
 		c.KeepRestarts = 1
 		start(t, c).stop()
 		want(4, 1)
@@ -291,11 +291,11 @@ func TestNewerSchema(t *testing.T) {
 	must(t, f.Save([]byte(`{"counters":{"warm_restarts":"seven"}}`)))
 	before, err := os.ReadFile(path)
 	must(t, err)
-	l := start(t, c)
-	l.Restarted(warm(time.Millisecond))
-	l.stop()
-	l.wantExposed("portsyncd_warm_restarts", "1")
-	l.wantExposed("portsyncd_corruptions_detected", "0")
+	p := start(t, c)
+	p.RecordRestart(warm(time.Millisecond))
+	p.stop()
+	p.wantExposed("portsyncd_warm_restarts", "1")
+	p.wantExposed("portsyncd_corruptions_detected", "0")
 	aside := files(t, c.StoragePath, metricsFile+".newer-")
 	if len(aside) != 1 {
 		t.Fatalf("%q are set aside, want one", aside)
@@ -311,22 +311,22 @@ func TestNewerSchema(t *testing.T) {
 func TestNothingGood(t *testing.T) {
 	c := config(t.TempDir())
 	for range 3 {
-		l := start(t, c)
-		l.Restarted(cold(time.Millisecond))
-		l.stop()
+		p := start(t, c)
+		p.RecordRestart(cold(time.Millisecond))
+		p.stop()
 	}
 	all := files(t, c.StoragePath, metricsFile)
 	for _, name := range all {
 		must(t, os.WriteFile(filepath.Join(c.StoragePath, name), nil, 0o640))
 	}
-	l := start(t, c)
-	l.Restarted(cold(time.Millisecond))
-	l.stop()
-	l.wantExposed("portsyncd_cold_starts", "1")
-	l.wantExposed("portsyncd_corruptions_detected", fmt.Sprint(len(all)))
-	l.wantExposed("portsyncd_state_recoveries", "0")
-	if aside := files(t, c.StoragePath, metricsFile+".corrupt-"); len(aside) != l.metrics.Keep.Count {
-		t.Errorf("%q are set aside, want the newest %d", aside, l.metrics.Keep.Count)
+	p := start(t, c)
+	p.RecordRestart(cold(time.Millisecond))
+	p.stop()
+	p.wantExposed("portsyncd_cold_starts", "1")
+	p.wantExposed("portsyncd_corruptions_detected", fmt.Sprint(len(all)))
+	p.wantExposed("portsyncd_state_recoveries", "0")
+	if aside := files(t, c.StoragePath, metricsFile+".corrupt-"); len(aside) != p.metrics.Keep.Count {
+		t.Errorf("%q are set aside, want the newest %d", aside, p.metrics.Keep.Count)
 	}
 }
 
@@ -336,14 +336,14 @@ func TestNothingKept(t *testing.T) {
 	dir := t.TempDir()
 	c := config(dir)
 	c.StateFile, c.StoragePath = "", ""
-	l := start(t, c)
-	l.Restarted(cold(time.Millisecond))
-	l.PortsChanged(somePorts(1))
-	l.Stale()
-	l.stop()
-	l.wantExposed("portsyncd_cold_starts", "1")
-	if got := files(t, dir, ""); len(got) > 0 || l.Remembered() || l.Trouble() != nil {
-		t.Errorf("files %q, remembered %v, trouble %q", got, l.Remembered(), l.Trouble())
+	p := start(t, c)
+	p.RecordRestart(cold(time.Millisecond))
+	p.RecordPorts(somePorts(1))
+	p.DiscardState()
+	p.stop()
+	p.wantExposed("portsyncd_cold_starts", "1")
+	if got := files(t, dir, ""); len(got) > 0 || p.HasState() || p.Problems() != nil {
+		t.Errorf("files %q, remembered %v, trouble %q", got, p.HasState(), p.Problems())
 	}
 }
 
@@ -351,10 +351,10 @@ func TestNothingKept(t *testing.T) {
 // directory of the state file, and all files but the exports, are not.
 func TestDirectories(t *testing.T) {
 	c := config(filepath.Join(t.TempDir(), "a", "b"))
-	l := start(t, c)
-	l.PortsChanged(somePorts(1))
-	l.Restarted(cold(time.Millisecond))
-	l.stop()
+	p := start(t, c)
+	p.RecordPorts(somePorts(1))
+	p.RecordRestart(cold(time.Millisecond))
+	p.stop()
 	for path, want := range map[string]os.FileMode{
 		filepath.Dir(c.StateFile): os.ModeDir | 0o750, c.StoragePath: os.ModeDir | 0o755,
 		c.StateFile: 0o640, filepath.Join(c.StoragePath, metricsFile): 0o640,
@@ -369,9 +369,9 @@ func TestDirectories(t *testing.T) {
 // TestStateBody holds the state file to what it is documented to have.
 func TestStateBody(t *testing.T) {
 	c := config(t.TempDir())
-	l := start(t, c)
-	l.PortsChanged(somePorts(1500))
-	l.stop()
+	p := start(t, c)
+	p.RecordPorts(somePorts(1500))
+	p.stop()
 	f := snapshot.File{Path: c.StateFile, Schema: portsSchema, Check: checkPorts}
 	got, err := f.Peek()
 	must(t, err)
@@ -390,15 +390,15 @@ func TestStateBody(t *testing.T) {
 // TestStateOfAnyName: names of any bytes do not make the state file look damaged.
 func TestStateOfAnyName(t *testing.T) {
 	c := config(t.TempDir())
-	l := start(t, c)
-	l.PortsChanged([]Port{{Name: "Ethernet\xff\xff\xff\xff\xff\xff\xff"}, {Name: "Ethernet\xfe"}, {Name: "Ethernet\xff"}, {Name: "Ethernet\ufffd"}})
-	l.stop()
-	l = start(t, c)
-	if !l.Remembered() {
-		t.Errorf("the ports are not remembered: %s", &l.log.buf)
+	p := start(t, c)
+	p.RecordPorts([]Port{{Name: "Ethernet\xff\xff\xff\xff\xff\xff\xff"}, {Name: "Ethernet\xfe"}, {Name: "Ethernet\xff"}, {Name: "Ethernet\ufffd"}})
+	p.stop()
+	p = start(t, c)
+	if !p.HasState() {
+		t.Errorf("the ports are not remembered: %s", &p.log.buf)
 	}
-	l.stop()
-	l.wantExposed("portsyncd_corruptions_detected", "0")
+	p.stop()
+	p.wantExposed("portsyncd_corruptions_detected", "0")
 }
 
 // TestDirectoryOnTheWay: the directory of the state file is open if the storage path is
@@ -408,32 +408,32 @@ func TestDirectoryOnTheWay(t *testing.T) {
 	must(t, os.Chmod(filepath.Dir(top), 0o755))
 	c := config(filepath.Join(top, "a"))
 	c.StateFile, c.SaveInterval = filepath.Join(top, "a", "port_state.json"), time.Millisecond
-	life := func() *life {
-		l := start(t, c)
-		l.PortsChanged(somePorts(1))
-		for end := time.Now().Add(10 * time.Second); l.exposed(`portsyncd_snapshot_saves_total{file="export_prometheus"}`) == "0" && time.Now().Before(end); {
+	process := func() *process {
+		p := start(t, c)
+		p.RecordPorts(somePorts(1))
+		for end := time.Now().Add(10 * time.Second); p.exposed(`portsyncd_snapshot_saves_total{file="export_prometheus"}`) == "0" && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
-		l.stop()
-		return l
+		p.stop()
+		return p
 	}
-	l := life()
+	p := process()
 	for path, want := range map[string]os.FileMode{filepath.Dir(c.StateFile): 0o755, c.StoragePath: 0o755} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: mode %v, %v; want %v", path, info.Mode(), err, want)
 		}
 	}
-	if n := l.log.count("other users cannot read the exports"); n != 0 {
-		t.Errorf("log: %s", &l.log.buf)
+	if n := p.log.count("other users cannot read the exports"); n != 0 {
+		t.Errorf("log: %s", &p.log.buf)
 	}
 	must(t, os.Chmod(filepath.Dir(c.StateFile), 0o750))
-	if l := life(); l.log.count("other users cannot read the exports", filepath.Dir(c.StateFile)) != 1 {
-		t.Errorf("log: %s", &l.log.buf)
+	if p := process(); p.log.count("other users cannot read the exports", filepath.Dir(c.StateFile)) != 1 {
+		t.Errorf("log: %s", &p.log.buf)
 	}
 	must(t, os.Chmod(filepath.Dir(c.StateFile), 0o755))
 	must(t, os.Chmod(c.StoragePath, 0o751)) // node_exporter lists it
-	if l := life(); l.log.count("other users cannot read the exports", c.StoragePath) != 1 {
-		t.Errorf("log: %s", &l.log.buf)
+	if p := process(); p.log.count("other users cannot read the exports", c.StoragePath) != 1 {
+		t.Errorf("log: %s", &p.log.buf)
 	}
 }
 
@@ -451,11 +451,11 @@ func TestDirectoriesOfEarlierVersion(t *testing.T) {
 		if test.made {
 			c.MadeDirs = []string{filepath.Join(c.StoragePath, "absent"), c.StoragePath}
 		}
-		l := start(t, c)
-		for end := time.Now().Add(10 * time.Second); l.exposed(`portsyncd_snapshot_saves_total{file="export_prometheus"}`) == "0" && time.Now().Before(end); {
+		p := start(t, c)
+		for end := time.Now().Add(10 * time.Second); p.exposed(`portsyncd_snapshot_saves_total{file="export_prometheus"}`) == "0" && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
-		l.stop()
+		p.stop()
 		if info, err := os.Stat(c.StoragePath); err != nil || info.Mode().Perm() != test.want {
 			t.Errorf("made %v, mode %v: mode %v, %v; want %v", test.made, test.mode, info.Mode(), err, test.want)
 		}

@@ -1,0 +1,174 @@
+package warmrestart
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"portsyncd/internal/snapshot"
+)
+
+// load reads the stored files.
+func (rec *Recorder) load() {
+	id, err := snapshot.BootID()
+	if err != nil {
+		rec.cfg.Log.Warn("cannot read the boot ID; ignoring the state file", "error", err)
+	}
+	rec.bootID = id
+	rec.history = snapshot.Log{Path: filepath.Join(rec.cfg.StoragePath, historyFile), At: sampleTime, FS: rec.cfg.FS}
+	rec.ports = rec.file(rec.cfg.StateFile, portsSchema, checkPorts)
+	rec.metrics = rec.file(filepath.Join(rec.cfg.StoragePath, metricsFile), metricsSchema, decodeInto(&rec.loaded))
+	rec.metrics.Copies = metricsCopies
+	var found Counters
+	if rec.cfg.StateFile != "" {
+		found = rec.loadPorts()
+	}
+	if rec.cfg.StoragePath != "" {
+		rec.loadMetrics(found)
+	} else {
+		rec.body.Counters.add(found)
+	}
+}
+
+func (rec *Recorder) file(path string, schema int, check func(int, []byte) error) snapshot.File {
+	return snapshot.File{Path: path, Schema: schema, Writer: rec.cfg.Writer, BootID: rec.bootID, Check: check, FS: rec.cfg.FS}
+}
+
+// loadPorts reads the state file and sets hasState. It returns what to add to the counters
+// for damaged files.
+func (rec *Recorder) loadPorts() (found Counters) {
+	got, err := rec.ports.Load()
+	found = rec.logLoad(&got, err, rec.ports.Path)
+	if err != nil {
+		return found
+	}
+	rec.sawAlive(got.SavedAt)
+	if got.Recovered {
+		rec.recoveredFrom = got.Source
+	}
+	if rec.bootID == "" || got.BootID != rec.bootID {
+		rec.cfg.Log.Info("state file is from another boot; ignoring it", "file", got.Source)
+		return found
+	}
+	rec.hasState = true
+	rec.cfg.Families.savedAt.At(fileState).Set(unixSeconds(got.SavedAt))
+	return found
+}
+
+// metricsCopies is the number of copies kept beside metrics.json. The newest sample of the
+// history has the counters as well.
+const metricsCopies = 2
+
+// loadMetrics reads metrics.json and the end of the history, and adds found to the counters.
+// It also determines how the previous process ended.
+func (rec *Recorder) loadMetrics(found Counters) {
+	got, err := rec.metrics.Load()
+	found.add(rec.logLoad(&got, err, rec.metrics.Path))
+	if err == nil {
+		rec.body, rec.persisted = rec.loaded, true
+		if !slices.Equal(rec.body.Sync.Bounds, syncBounds) {
+			rec.body.Sync = newMetricsBody().Sync // counts of other buckets cannot be converted
+		}
+		switch {
+		case rec.bootID != "" && got.BootID != "" && got.BootID != rec.bootID:
+			rec.previousEnd = Rebooted
+		case !rec.body.Stopped.IsZero():
+			rec.previousEnd = Stopped
+		}
+		rec.sawAlive(got.SavedAt)
+		rec.cfg.Families.savedAt.At(fileMetrics).Set(unixSeconds(got.SavedAt))
+	}
+	rec.loaded = metricsBody{}
+	stored := rec.body.Counters
+	rec.loadHistory(metricsLost(&got, err))
+	rec.body.Counters.add(found)
+	if err != nil || rec.body.Counters != stored || !rec.body.Stopped.IsZero() {
+		rec.markDirty(fileMetrics)
+	}
+	rec.body.Stopped = time.Time{} // this process has not been stopped yet
+}
+
+// metricsLost reports whether counters newer than those of a load are lost: metrics.json and
+// all copies of its content are damaged.
+func metricsLost(got *snapshot.Loaded, err error) bool {
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return got.Recovered && got.Tried > metricsCopies
+}
+
+// loadHistory reads the last sample and takes its counters if they are larger than those of
+// metrics.json. lost is the result of metricsLost.
+func (rec *Recorder) loadHistory(lost bool) {
+	line, err := rec.history.Last()
+	if err != nil {
+		rec.cfg.Log.Warn("cannot read the last sample", "error", err)
+	}
+	if at, ok := sampleTime(line); ok {
+		rec.sawAlive(at)
+	}
+	s, ok := lastSample(line)
+	switch {
+	case ok && rec.body.Counters.raise(s.Restarts):
+		rec.cfg.Log.Warn("metrics.json is older than the history; using the counters of the newest sample, restart records and sync durations since are lost",
+			"sample", s.Time)
+	case lost:
+		rec.cfg.Log.Error("metrics.json and its newest copies are damaged; counters, restart records and sync durations of the newest starts may be lost", "file", rec.metrics.Path)
+	default:
+		return
+	}
+	grow(&rec.body.Counters.Losses, 1)
+}
+
+// lastSample decodes the last line of the history. It returns false if the counters do not
+// match their checksum.
+func lastSample(line []byte) (*Sample, bool) {
+	s, ok := decodeSample(line)
+	return s, ok && s != nil && s.RestartsSum == s.Restarts.Checksum()
+}
+
+// sampleTime returns the time of a line of the history.
+func sampleTime(line []byte) (time.Time, bool) {
+	var s struct {
+		Time time.Time `json:"time"`
+	}
+	if json.Unmarshal(line, &s) != nil || s.Time.IsZero() {
+		return time.Time{}, false
+	}
+	return s.Time, true
+}
+
+// sawAlive records a sign of life of the previous process. A time in the future was written
+// before the clock was set back, and is ignored.
+func (rec *Recorder) sawAlive(at time.Time) {
+	if at.After(rec.lastAlive) && !at.After(time.Now()) {
+		rec.lastAlive = at
+	}
+}
+
+// logLoad logs the problems of a load and returns what to add to the counters.
+func (rec *Recorder) logLoad(got *snapshot.Loaded, err error, path string) (found Counters) {
+	for _, p := range got.Problems {
+		switch {
+		case errors.Is(p.Err, snapshot.ErrCorrupt):
+			rec.cfg.Log.Error("file is damaged", "file", p.Path, "error", p.Err, "moved_to", p.Aside)
+		case !errors.Is(p.Err, fs.ErrNotExist):
+			rec.cfg.Log.Error("cannot use file", "file", p.Path, "error", p.Err, "moved_to", p.Aside)
+		}
+	}
+	if more := got.Tried - len(got.Problems); more > 0 {
+		rec.cfg.Log.Error("more files cannot be used", "file", path, "count", more)
+	}
+	found.CorruptionsDetected = uint64(got.Corrupt)
+	switch {
+	case err == nil && got.Recovered:
+		found.StateRecoveries, found.CorruptionsRecovered = 1, uint64(got.Corrupt)
+		rec.cfg.Log.Warn("using a backup", "file", path, "backup", got.Source, "saved", got.SavedAt)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		rec.cfg.Log.Error("no usable file or backup; starting empty", "file", path, "error", err)
+	}
+	return found
+}
