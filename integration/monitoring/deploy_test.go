@@ -177,7 +177,7 @@ func TestSwitchConfig(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "portsyncd.conf")
 		switchtest.WriteFile(t, file, text)
 		var stdout, stderr bytes.Buffer
-		if status := cli.CheckConfig([]string{file}, &stdout, &stderr); status != daemon.ExitOK {
+		if status := cli.Run([]string{"check-config", file}, &stdout, &stderr); status != daemon.ExitOK {
 			t.Errorf("%s: %s", name, stderr.String())
 		}
 	}

@@ -68,19 +68,19 @@ func TestStatusOfStrangers(t *testing.T) {
 		code   int
 		words  []string
 	}{
-		{"another path", http.NotFound, cli.ExitUnclear, []string{"404", "/status"}},
-		{"busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, cli.ExitUnclear, []string{"503", "too many"}},
-		{"redirection", http.RedirectHandler("http://"+thief+"/status", http.StatusFound).ServeHTTP, cli.ExitUnclear, []string{"302"}},
-		{"page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, cli.ExitUnclear, []string{"not a status document"}},
-		{"nothing", func(http.ResponseWriter, *http.Request) {}, cli.ExitUnclear, []string{"not a status document"}},
-		{"another schema", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"schema":2}`) }, cli.ExitUnclear, []string{"schema 2", "expected 1"}},
+		{"another path", http.NotFound, cli.ExitUnknown, []string{"404", "/status"}},
+		{"busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, cli.ExitUnknown, []string{"503", "too many"}},
+		{"redirection", http.RedirectHandler("http://"+thief+"/status", http.StatusFound).ServeHTTP, cli.ExitUnknown, []string{"302"}},
+		{"page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, cli.ExitUnknown, []string{"not a status document"}},
+		{"nothing", func(http.ResponseWriter, *http.Request) {}, cli.ExitUnknown, []string{"not a status document"}},
+		{"another schema", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"schema":2}`) }, cli.ExitUnknown, []string{"schema 2", "expected 1"}},
 		{"half an answer", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, `{"schema":1`)
-		}, cli.ExitUnclear, []string{"unexpected EOF"}},
+		}, cli.ExitUnknown, []string{"unexpected EOF"}},
 		{"steering a terminal", func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, "{\"schema\":1,\"health\":{\"status\":\"\u009b31m\"}}")
-		}, cli.ExitUnclear, []string{`u009b31m`}},
+		}, cli.ExitUnknown, []string{`u009b31m`}},
 	} {
 		address := serveFake(t, f.answer)
 		r := switchtest.RunCommand(t, path, []string{"PORTSYNCD_TOKEN=secret"}, "status", "--address", address)
@@ -97,7 +97,7 @@ func TestStatusOfStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
-	switchtest.RunCommand(t, path, nil, "status", "--address", mute.Addr().String()).CheckFailure(t, "mute", cli.ExitNoDaemon, "no answer within 5s")
+	switchtest.RunCommand(t, path, nil, "status", "--address", mute.Addr().String()).CheckFailure(t, "mute", cli.ExitNoDaemon, "no response within 5s")
 }
 
 // TestStatusWatchBlocks: away from a terminal, --watch prints one status after
@@ -193,7 +193,7 @@ func TestStatusWatchTerminal(t *testing.T) {
 	frames := func(n int) (all []string) {
 		t.Helper()
 		switchtest.Eventually(t, switchtest.Timeout, func() string {
-			all = strings.Split(out.String(), cli.ToTop)[1:]
+			all = strings.Split(out.String(), cli.CursorHome)[1:]
 			if len(all) <= n {
 				return fmt.Sprintf("%d frames, want more than %d: %q", len(all), n, out)
 			}
@@ -202,11 +202,11 @@ func TestStatusWatchTerminal(t *testing.T) {
 		return all[:len(all)-1] // the last may not be whole
 	}
 	all := frames(2)
-	if !strings.HasPrefix(out.String(), cli.EnterScreen+cli.ToTop) {
+	if !strings.HasPrefix(out.String(), cli.EnterScreen+cli.CursorHome) {
 		t.Errorf("it begins with %.60q", out)
 	}
 	for _, f := range all {
-		if n := strings.Count(f, "\n"); n > 23 || !strings.Contains(f, "more ports") || !strings.Contains(f, "\x1b[32mhealthy") || !strings.HasSuffix(f, cli.ClearRest) {
+		if n := strings.Count(f, "\n"); n > 23 || !strings.Contains(f, "more ports") || !strings.Contains(f, "\x1b[32mhealthy") || !strings.HasSuffix(f, cli.ClearBelow) {
 			t.Errorf("a frame of %d lines: %q", n, f)
 		}
 	}

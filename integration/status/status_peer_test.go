@@ -72,9 +72,9 @@ func TestStatusKeepsCredentials(t *testing.T) {
 		if uid == 0 || os.Geteuid() != 0 {
 			why = `the port is held by the program "python3`
 		}
-		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnclear, "401", "credentials were not sent", why)
+		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnknown, "401", "credentials were not sent", why)
 		r = switchtest.RunCommand(t, path, []string{"PORTSYNCD_PASSWORD=word-4711"}, "status", "--address", address, "--user", "admin")
-		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnclear, "credentials were not sent")
+		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnknown, "credentials were not sent")
 		text, err := os.ReadFile(told)
 		if err != nil || strings.Count(string(text), "Host:") != 2 || strings.Contains(string(text), "Authorization") {
 			t.Errorf("user %d is told %q, %v", uid, text, err)
@@ -95,11 +95,11 @@ func TestStatusIsBounded(t *testing.T) {
 		"ports":   `{"schema":1,"ports":[` + strings.Repeat("{},", 2<<20) + `{}]}`,
 		"nulls":   `{"schema":1,"pending":[` + strings.Repeat("null,", 1<<20) + `null]}`,
 		"nested":  strings.Repeat("[", 4<<20),
-		"endless": strings.Repeat(" ", cli.MostAnswer+10),
+		"endless": strings.Repeat(" ", cli.MaxResponse+10),
 	} {
 		address := serveFake(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, document) })
 		out, code, peak := switchtest.RunMeasured(t, path, "status", "--address", address)
-		if code != cli.ExitUnclear || len(out) > 1000 {
+		if code != cli.ExitUnknown || len(out) > 1000 {
 			t.Errorf("%s: status %d, %.300s", name, code, out)
 		}
 		if peak > 64<<20 && !switchtest.RaceEnabled {

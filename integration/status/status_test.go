@@ -45,8 +45,8 @@ func TestStatusOfDaemon(t *testing.T) {
 	sw.RunStatus(nil, "-c", tcp, "--token-file", tokenFile).CheckStatus(t, "by TCP with a token of a file")
 	sw.RunStatus([]string{"PORTSYNCD_PASSWORD=password"}, "-c", tcp).CheckStatus(t, "by TCP with a password and the configured name")
 	sw.RunStatus([]string{"PORTSYNCD_PASSWORD=password"}, "--address", switchtest.HTTPAddress, "--user", "admin").CheckStatus(t, "by TCP with name and password")
-	sw.RunStatus(nil, "-c", tcp).CheckFailure(t, "without credentials", cli.ExitUnclear, ":9101", "401", "PORTSYNCD_TOKEN")
-	sw.RunStatus([]string{"PORTSYNCD_TOKEN=guess"}, "-c", tcp).CheckFailure(t, "with a wrong token", cli.ExitUnclear, "401")
+	sw.RunStatus(nil, "-c", tcp).CheckFailure(t, "without credentials", cli.ExitUnknown, ":9101", "401", "PORTSYNCD_TOKEN")
+	sw.RunStatus([]string{"PORTSYNCD_TOKEN=guess"}, "-c", tcp).CheckFailure(t, "with a wrong token", cli.ExitUnknown, "401")
 
 	text := sw.RunStatus(nil, "-c", conf, "--json")
 	s, err := statusview.DecodeStatus([]byte(text.Stdout))
@@ -99,18 +99,18 @@ func TestStatusTLS(t *testing.T) {
 	switchtest.NewTLSClient(t, switches, clients).AwaitCode("/healthz", 200)
 
 	ask(conf, shown...).CheckStatus(t, "with the daemon's own certificate")
-	ask(conf).CheckFailure(t, "without a certificate of ours", cli.ExitUnclear, switchtest.HTTPAddress, "--cert")
+	ask(conf).CheckFailure(t, "without a certificate of ours", cli.ExitUnknown, switchtest.HTTPAddress, "--cert")
 	url := []string{"--address", "https://" + switchtest.HTTPAddress}
 	elsewhere := file("elsewhere.conf", "[metrics]\n")
 	named := append([]string{"--ca", file("switches.pem", switches.PEM)}, shown...)
 	ask(elsewhere, append(url, named...)...).CheckStatus(t, "with an authority")
-	ask(elsewhere, append(url, shown...)...).CheckFailure(t, "with the system's authorities", cli.ExitUnclear, "not to be trusted", "--ca")
+	ask(elsewhere, append(url, shown...)...).CheckFailure(t, "with the system's authorities", cli.ExitUnknown, "not trusted", "--ca")
 	wrong := append([]string{"--ca", file("others.pem", others.PEM)}, shown...)
-	ask(elsewhere, append(url, wrong...)...).CheckFailure(t, "with another authority", cli.ExitUnclear, "not to be trusted")
-	ask(elsewhere, "--address", switchtest.HTTPAddress).CheckFailure(t, "without TLS", cli.ExitUnclear, "400", "https://")
+	ask(elsewhere, append(url, wrong...)...).CheckFailure(t, "with another authority", cli.ExitUnknown, "not trusted")
+	ask(elsewhere, "--address", switchtest.HTTPAddress).CheckFailure(t, "without TLS", cli.ExitUnknown, "400", "https://")
 	cert, key = others.Issue("client")
 	strangers := []string{"--cert", file("stranger.pem", cert), "--key", file("stranger.key", key)}
-	ask(conf, strangers...).CheckFailure(t, "with a certificate of another authority", cli.ExitUnclear, switchtest.HTTPAddress)
+	ask(conf, strangers...).CheckFailure(t, "with a certificate of another authority", cli.ExitUnknown, switchtest.HTTPAddress)
 }
 
 // TestStatusOptions: what is wrong with the command line or a file is said in one
@@ -148,7 +148,7 @@ func TestStatusOptions(t *testing.T) {
 		{"metrics turned off", []string{"-c", off}, []string{"metrics.enabled"}},
 		{"no listener", []string{"-c", nowhere}, []string{"metrics.listen"}},
 	} {
-		switchtest.RunCommand(t, path, nil, append([]string{"status"}, c.args...)...).CheckFailure(t, c.name, cli.ExitUnclear, append(c.words, "portsyncd status: ")...)
+		switchtest.RunCommand(t, path, nil, append([]string{"status"}, c.args...)...).CheckFailure(t, c.name, cli.ExitUnknown, append(c.words, "portsyncd status: ")...)
 	}
 	help := switchtest.RunCommand(t, path, nil, "status", "-h")
 	if help.Code != daemon.ExitOK || help.Stderr != "" || !strings.HasPrefix(help.Stdout, "usage: portsyncd status") {

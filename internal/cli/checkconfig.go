@@ -8,10 +8,9 @@ import (
 	"portsyncd/internal/daemon"
 )
 
-// CheckConfig reads a configuration as the daemon would and prints what is in
-// effect, each setting with where it comes from. Status 1 means that the file
-// has errors; they are on stderr, all of them.
-func CheckConfig(args []string, stdout, stderr io.Writer) int {
+// checkConfig reads a configuration file as the daemon does and prints every setting with its value
+// and origin. It prints all errors of the file to stderr and then returns ExitError.
+func checkConfig(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("check-config", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprintln(stderr, "usage: portsyncd check-config [FILE]") }

@@ -1,4 +1,4 @@
-// Package cli is the command line of portsyncd: it starts the daemon or runs one of the commands.
+// Package cli implements the command line of portsyncd. [Run] starts the daemon or a command.
 package cli
 
 import (
@@ -12,38 +12,41 @@ import (
 
 	"portsyncd/internal/daemon"
 	"portsyncd/internal/demo"
+	"portsyncd/internal/statusview"
 )
 
-// defaultConfig is where a SONiC image or a host keeps the configuration. The
-// file is optional.
+// defaultConfig is the path of the configuration file, which is optional.
 const defaultConfig = "/etc/sonic/portsyncd.conf"
 
 const usage = `usage: portsyncd [-c FILE]          run the daemon
        portsyncd COMMAND [arguments]
 
 commands:
-  check-config [FILE]   check a configuration file and print what is in effect
-  demo                  run the daemon on a simulated switch; -h tells the options
-  report                say how the daemon fared; -h tells the options
-  status                ask the running daemon how it is; -h tells the options
+  check-config [FILE]   check a configuration file and print the effective settings
+  demo                  run the daemon on a simulated switch
+  report                analyse the stored history of the daemon
+  status                show the health and the ports of the running daemon
   version               print the version
 
+"portsyncd COMMAND -h" prints the options of a command.
+
 options:
-  -c FILE   configuration, default ` + defaultConfig + `; need not exist
+  -c FILE   configuration file, optional, default ` + defaultConfig + `
   -v        print the version
-  -h        print this
+  -h        print this help
 `
 
-// Commands are what may follow the program's name.
+// Commands are the commands by name. Each returns the exit status.
 var Commands = map[string]func(args []string, stdout, stderr io.Writer) int{
-	"check-config": CheckConfig,
+	"check-config": checkConfig,
 	"demo":         demo.Run,
 	"report":       reportCommand,
 	"status":       statusCommand,
 	"version":      version,
 }
 
-// Run runs the daemon or a command, as args say, and returns the exit status.
+// Run runs the daemon or the command that args name and returns the exit status. args do not
+// include the name of the program.
 func Run(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
 		if command, ok := Commands[args[0]]; ok {
@@ -70,14 +73,14 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	return daemon.Run(*file, isSet(flags, "c"), os.Stdout, os.Stderr)
 }
 
-// isSet reports whether a flag was given.
+// isSet reports whether the command line sets a flag.
 func isSet(flags *flag.FlagSet, name string) (set bool) {
 	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
 	return set
 }
 
-// parseOptions parses a command line that has options and nothing else, for a
-// command that prints errors and help itself.
+// parseOptions parses a command line of options without other arguments. It prints nothing; help
+// reports that -h was given.
 func parseOptions(flags *flag.FlagSet, args []string) (help bool, err error) {
 	flags.SetOutput(io.Discard)
 	err = flags.Parse(args)
@@ -92,6 +95,7 @@ func parseOptions(flags *flag.FlagSet, args []string) (help bool, err error) {
 	return false, nil
 }
 
+// unknownCommand prints the known commands and returns ExitError.
 func unknownCommand(word string, stderr io.Writer) int {
 	var names []string
 	for name := range Commands {
@@ -100,4 +104,10 @@ func unknownCommand(word string, stderr io.Writer) int {
 	slices.Sort(names)
 	fmt.Fprintf(stderr, "portsyncd: unknown command %q, expected one of %s\n", word, strings.Join(names, ", "))
 	return daemon.ExitError
+}
+
+// printError prints an error of a command in one line, with control characters escaped.
+func printError(stderr io.Writer, command string, err error) {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	fmt.Fprintf(stderr, "portsyncd %s: %s\n", command, statusview.Visible(text, !isUTF8(os.Getenv)))
 }

@@ -21,34 +21,36 @@ import (
 
 const reportUsage = `usage: portsyncd report [options]
 
-Reads what the daemon has stored of its restarts and of its work, and says how
-it went: rates, percentiles, trends, anomalies, storms, flapping ports, and what
-to change. The daemon need not run; nothing is written to its files.
+Analyse the restarts and samples that the daemon stored: rates, percentiles,
+trends, anomalies, event storms, flapping ports, and recommended settings. The
+daemon need not be running, and its files are not changed.
 
 options:
-  -c FILE               configuration, default ` + defaultConfig + `
-  --storage DIR         read there instead of in metrics.storage_path
-  --since WHEN          leave out what is older: 7d, 12h, 90m, 2026-11-01 or
-                        2026-11-01T08:00:00Z
+  -c FILE               configuration file, default ` + defaultConfig + `
+  --storage DIR         directory to read, default metrics.storage_path
+  --since WHEN          ignore older records; WHEN is an age (7d, 12h, 90m) or
+                        a time (2026-11-01 or 2026-11-01T08:00:00Z)
   --json                print one JSON document
-  --html FILE           write a page with plots, which needs no other file
-` + displayUsage + `  -h                    print this
+  --html FILE           write a self-contained HTML page with plots
+` + displayUsage + `  -h                    print this help
 
-exit status: 0 the report is made, also where there is no history yet; 1 the
-storage is missing or cannot be read, an option is bad, FILE cannot be written.
+exit status:
+  0 report printed or written, also if the history is empty
+  1 storage missing or unreadable, invalid option, or FILE not writable
 `
 
-// reportOptions are those of the command line.
+// reportOptions are the options of the command.
 type reportOptions struct {
 	display
 	file     string
-	required bool // the file was named
+	required bool // -c was given
 	storage  string
 	since    string
 	json     bool
 	html     string
 }
 
+// reportCommand prints or writes a report and returns the exit status.
 func reportCommand(args []string, stdout, stderr io.Writer) int {
 	var o reportOptions
 	help, err := o.parse(args)
@@ -60,13 +62,13 @@ func reportCommand(args []string, stdout, stderr io.Writer) int {
 		err = o.run(stdout, stderr, time.Now())
 	}
 	if err != nil {
-		complain(stderr, "report", err)
+		printError(stderr, "report", err)
 		return daemon.ExitError
 	}
 	return daemon.ExitOK
 }
 
-// parse reads the command line.
+// parse parses the command line.
 func (o *reportOptions) parse(args []string) (help bool, err error) {
 	flags := flag.NewFlagSet("report", flag.ContinueOnError)
 	flags.StringVar(&o.file, "c", defaultConfig, "")
@@ -82,14 +84,14 @@ func (o *reportOptions) parse(args []string) (help bool, err error) {
 	return false, o.check()
 }
 
-// Run makes the report and hands it out.
+// run makes the report and prints or writes it.
 func (o *reportOptions) run(stdout, stderr io.Writer, now time.Time) error {
 	cfg, err := daemon.LoadConfig(o.file, o.required)
 	switch {
 	case o.required && errors.Is(err, fs.ErrNotExist):
 		return err
 	case err != nil:
-		complain(stderr, "report", err) // the daemon would live with it too
+		printError(stderr, "report", err) // not fatal: the daemon starts with such a file as well
 	}
 	since, err := parseSince(o.since, now)
 	if err != nil {
@@ -125,22 +127,23 @@ func (o *reportOptions) run(stdout, stderr io.Writer, now time.Time) error {
 	return nil
 }
 
-// makeReport reads a storage and says what is in it.
+// makeReport analyses the history in a storage directory from since on. An empty directory is an
+// empty history.
 func makeReport(storage string, since, now time.Time, settings warmrestart.ReadSettings) (*statusview.Report, error) {
 	h, err := warmrestart.ReadHistory(storage, since, now)
 	if err != nil {
 		return nil, err
 	}
-	known := len(h.Restarts) > 0 || h.SampleCount > 0 || h.Counters != (warmrestart.Counters{})
-	if !known {
+	hasHistory := len(h.Restarts) > 0 || h.SampleCount > 0 || h.Counters != (warmrestart.Counters{})
+	if !hasHistory {
 		empty, err := isEmpty(storage)
 		if err != nil {
 			return nil, fmt.Errorf("read the history: %w", err)
 		}
 		if !empty && len(h.Problems) > 0 {
-			return nil, fmt.Errorf("there is no history in %q: %s", storage, strings.Join(h.Problems, "; "))
+			return nil, fmt.Errorf("no history in %q: %s", storage, strings.Join(h.Problems, "; "))
 		}
-		h.Problems = nil // that a file is missing which nobody has written yet
+		h.Problems = nil // missing files are normal before the daemon writes them
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -153,7 +156,7 @@ func makeReport(storage string, since, now time.Time, settings warmrestart.ReadS
 	}, nil
 }
 
-// isEmpty reports whether a directory has no entry. It does not read them all.
+// isEmpty reports whether a directory has no entries.
 func isEmpty(dir string) (bool, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -167,7 +170,7 @@ func isEmpty(dir string) (bool, error) {
 	return false, err
 }
 
-// readSettings are the settings that a recommendation may be about.
+// readSettings returns the settings that a recommendation may concern.
 func readSettings(cfg *config.Config) warmrestart.ReadSettings {
 	return warmrestart.ReadSettings{
 		EOIUTimeout: cfg.WarmRestart.EOIUTimeout, KeepRestarts: cfg.WarmRestart.HistoryMaxRestarts,
@@ -176,11 +179,11 @@ func readSettings(cfg *config.Config) warmrestart.ReadSettings {
 	}
 }
 
-// writePage writes the page of a report, whole or not at all.
+// writePage writes the HTML page of a report to a file, atomically.
 func writePage(path string, r *statusview.Report) error {
-	// A device or a pipe would be replaced by the file.
+	// The file is written by a rename, which would replace a device or a pipe.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("--html %q: it exists and is not a regular file", path)
+		return fmt.Errorf("--html %q: not a regular file", path)
 	}
 	var page bytes.Buffer
 	if err := statusview.WriteReportPage(&page, r); err != nil {
@@ -189,8 +192,8 @@ func writePage(path string, r *statusview.Report) error {
 	return snapshot.WriteFile(path, page.Bytes(), 0o644)
 }
 
-// parseSince reads a point in time: so long ago, or a date of this machine's
-// zone, or RFC 3339. The zero time stands for "".
+// parseSince parses the value of --since: an age, a date or time in the local zone, or RFC 3339.
+// It returns the zero time for "".
 func parseSince(s string, now time.Time) (since time.Time, err error) {
 	bad := fmt.Errorf("--since %q: expected 7d, 12h, 2026-11-01 or 2026-11-01T08:00:00Z, in the past", s)
 	if s == "" {
@@ -214,7 +217,7 @@ func parseSince(s string, now time.Time) (since time.Time, err error) {
 	return since.UTC(), nil
 }
 
-// parseAgo reads a duration in days or weeks, or in the units of package time.
+// parseAgo parses a duration in days or weeks, or in the units of package time.
 func parseAgo(s string) (time.Duration, bool) {
 	const day = 24 * time.Hour
 	for suffix, unit := range map[string]time.Duration{"d": day, "w": 7 * day} {

@@ -6,6 +6,7 @@ import (
 	"time"
 )
 
+// TestParseSince checks the forms of --since, and that others are refused with the expected forms.
 func TestParseSince(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for s, want := range map[string]time.Time{
@@ -21,12 +22,12 @@ func TestParseSince(t *testing.T) {
 		"2026-11-01T08:00:00+02:00": time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC),
 	} {
 		if got, err := parseSince(s, now); err != nil || !got.Equal(want) {
-			t.Errorf("%q: %v, %v, want %v", s, got, err, want)
+			t.Errorf("%q: got %v, %v, want %v", s, got, err, want)
 		}
 	}
 	for _, bad := range []string{"d", "-1d", "1", "tomorrow", "2026-13-01", "2027-01-01", "99999999999d", "65535w", "-1h", "0001-01-01T00:00:00Z", " 1d"} {
 		if got, err := parseSince(bad, now); err == nil || !strings.Contains(err.Error(), "expected 7d") {
-			t.Errorf("%q: %v, %v, want an error that says what was expected", bad, got, err)
+			t.Errorf("%q: got %v, %v, want an error with the expected forms", bad, got, err)
 		}
 	}
 }

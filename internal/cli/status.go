@@ -20,43 +20,43 @@ import (
 
 const statusUsage = `usage: portsyncd status [options]
 
-Asks the running daemon for its health, its ports and what is pending, and
-prints it. It asks where the configuration says that the daemon listens, by a
-unix socket if there is one.
+Show health, ports and pending work of the running daemon. The command connects
+to the listeners of the configuration, a unix socket first.
 
 options:
-  -c FILE               configuration, default ` + defaultConfig + `
-  --address ADDRESS     ask there: unix:/PATH, HOST:PORT or http[s]://HOST[:PORT]
-  --watch[=SECONDS]     print it again every 2 or so many seconds, until Ctrl-C
-  --json                print the daemon's own document, one a line
-` + displayUsage + `  --ca FILE             authority of the daemon's certificate; without it that of
-                        metrics.tls_cert_file is trusted, and the system's authorities
-  --cert FILE --key FILE  certificate to show to the daemon
-  --token-file FILE     bearer token; or put it into ` + tokenVariable + `
+  -c FILE               configuration file, default ` + defaultConfig + `
+  --address ADDRESS     connect to unix:/PATH, HOST:PORT or http[s]://HOST[:PORT]
+  --watch[=SECONDS]     repeat every SECONDS (default 2) until Ctrl-C
+  --json                print the JSON document of the daemon, one per line
+` + displayUsage + `  --ca FILE             trust this certificate authority (default: the certificate
+                        in metrics.tls_cert_file and the authorities of the system)
+  --cert FILE --key FILE  client certificate and its key
+  --token-file FILE     file with the bearer token (default: the token is in
+                        ` + tokenVariable + `)
   --user NAME           user name, default metrics.basic_username; the password is
-                        expected in ` + passwordVariable + `
-  -h                    print this
+                        in ` + passwordVariable + `
+  -h                    print this help
 
 exit status:
-  0 healthy, 1 degraded, 2 unhealthy, 3 no daemon answers,
-  4 it cannot be told: a bad option or file, access refused, or an answer that
-    is not portsyncd's. With --watch, that of the last answer.
+  0 healthy, 1 degraded, 2 unhealthy, 3 daemon not reachable,
+  4 unknown: invalid option or file, access denied, or not a response of
+    portsyncd. With --watch, the status of the last response.
 `
 
-// Exit statuses of status. 3 and 4 mean the same to an init script (Linux
-// Standard Base 5.0, Core, section 22.2: not running, unknown).
+// Exit statuses of the command. 3 and 4 have the meanings that the Linux Standard Base gives them
+// for init scripts (LSB 5.0, Core, section 22.2): not running, unknown.
 const (
 	ExitDegraded  = 1
 	ExitUnhealthy = 2
 	ExitNoDaemon  = 3
-	ExitUnclear   = 4
+	ExitUnknown   = 4
 )
 
-// statusOptions are those of the command line.
+// statusOptions are the options of the command.
 type statusOptions struct {
 	display
 	file      string
-	required  bool // the file was named
+	required  bool // -c was given
 	address   string
 	watch     watchFlag
 	json      bool
@@ -66,6 +66,7 @@ type statusOptions struct {
 	user      string
 }
 
+// statusCommand prints the status of the running daemon and returns the exit status.
 func statusCommand(args []string, stdout, stderr io.Writer) int {
 	var o statusOptions
 	help, err := o.parse(args)
@@ -73,21 +74,21 @@ func statusCommand(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, statusUsage)
 		return daemon.ExitOK
 	}
-	var q *inquiry
+	var q *query
 	if err == nil {
-		q, err = o.inquiry(stdout, stderr)
+		q, err = o.newQuery(stdout, stderr)
 	}
 	if err != nil {
-		complain(stderr, "status", err)
-		return ExitUnclear
+		printError(stderr, "status", err)
+		return ExitUnknown
 	}
-	if o.watch.every > 0 {
-		return q.watch(o.watch.every)
+	if o.watch.interval > 0 {
+		return q.watch(o.watch.interval)
 	}
 	return q.once(context.Background())
 }
 
-// parse reads the command line.
+// parse parses the command line.
 func (o *statusOptions) parse(args []string) (help bool, err error) {
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
 	flags.StringVar(&o.file, "c", defaultConfig, "")
@@ -107,62 +108,62 @@ func (o *statusOptions) parse(args []string) (help bool, err error) {
 	return false, o.check()
 }
 
-// watchFlag is --watch or --watch=SECONDS.
-type watchFlag struct{ every time.Duration } // 0: not given
+// watchFlag is the option --watch or --watch=SECONDS.
+type watchFlag struct{ interval time.Duration } // 0: not given
 
 const (
-	watchDefault = 2 * time.Second
-	watchLeast   = 100 * time.Millisecond
-	watchMost    = time.Hour
+	defaultInterval = 2 * time.Second
+	minInterval     = 100 * time.Millisecond
+	maxInterval     = time.Hour
 )
 
-// IsBoolFlag lets package flag take the option without a value.
+// IsBoolFlag makes package flag accept the option without a value.
 func (w *watchFlag) IsBoolFlag() bool { return true }
 
-func (w *watchFlag) String() string { return w.every.String() }
+func (w *watchFlag) String() string { return w.interval.String() }
 
-// Set is called with "true" where there is no value.
+// Set parses the value. Package flag passes "true" if there is none.
 func (w *watchFlag) Set(s string) error {
 	seconds, err := strconv.ParseFloat(s, 64)
 	switch {
 	case s == "true":
-		w.every = watchDefault
-	case err != nil || math.IsNaN(seconds) || seconds < watchLeast.Seconds() || seconds > watchMost.Seconds():
+		w.interval = defaultInterval
+	case err != nil || math.IsNaN(seconds) || seconds < minInterval.Seconds() || seconds > maxInterval.Seconds():
 		return errors.New("expected 0.1 to 3600 seconds")
 	default:
-		w.every = time.Duration(seconds * float64(time.Second))
+		w.interval = time.Duration(seconds * float64(time.Second))
 	}
 	return nil
 }
 
-// inquiry is what is asked, and how the answer is shown.
-type inquiry struct {
+// query fetches status documents from a daemon and prints them.
+type query struct {
 	targets        []target
 	credentials    credentials
-	origin         string // of the targets, for the words about a daemon that is not there
+	origin         string // of the targets, for error messages: "by metrics.listen, FILE:LINE"
 	json           bool
 	display        display
 	stdout, stderr io.Writer
 }
 
-// inquiry reads the configuration and the files that the options name. What the
-// daemon would live with, a bad setting, is only worth a word here too.
-func (o *statusOptions) inquiry(stdout, stderr io.Writer) (*inquiry, error) {
+// newQuery reads the configuration and the files of the options. Errors of settings are printed
+// and not returned, because the daemon starts with such a file as well.
+func (o *statusOptions) newQuery(stdout, stderr io.Writer) (*query, error) {
 	cfg, err := daemon.LoadConfig(o.file, o.required)
 	if o.required && errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if err != nil {
-		complain(stderr, "status", err)
+		printError(stderr, "status", err)
 	}
 	a, err := newAccess(o, &cfg.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	q := &inquiry{credentials: a.credentials, json: o.json, display: o.display, stdout: stdout, stderr: stderr}
+	q := &query{credentials: a.credentials, json: o.json, display: o.display, stdout: stdout, stderr: stderr}
 	if o.address != "" {
 		t, err := givenTarget(o.address, a)
-		q.targets, q.origin = []target{t}, "as --address says"
+		q.targets, q.origin = []target{t}, "by --address"
 		return q, err
 	}
 	q.targets, err = configuredTargets(&cfg.Metrics, a)
@@ -170,57 +171,57 @@ func (o *statusOptions) inquiry(stdout, stderr io.Writer) (*inquiry, error) {
 	return q, err
 }
 
-// Once asks and prints once, and returns the exit status.
-func (q *inquiry) once(ctx context.Context) int {
-	body, s, err := q.ask(ctx)
+// once fetches and prints one status and returns the exit status.
+func (q *query) once(ctx context.Context) int {
+	body, s, err := q.fetch(ctx)
 	if err != nil {
-		complain(q.stderr, "status", err)
+		printError(q.stderr, "status", err)
 		return exitFor(s, err)
 	}
 	t := q.display.terminal(q.stdout)
-	t.Height = 0 // what scrolls away can be scrolled back
+	t.Height = 0 // print all lines; the terminal scrolls
 	if _, err := q.stdout.Write(q.text(body, s, t)); err != nil {
-		complain(q.stderr, "status", fmt.Errorf("print the status: %w", err))
-		return ExitUnclear
+		printError(q.stderr, "status", fmt.Errorf("print the status: %w", err))
+		return ExitUnknown
 	}
 	return exitFor(s, nil)
 }
 
-// Ask returns the daemon's document, as it came and read.
-func (q *inquiry) ask(ctx context.Context) ([]byte, *statusview.Status, error) {
-	body, err := ask(ctx, q.targets, &q.credentials)
-	if errors.Is(err, errNobody) {
-		return nil, nil, fmt.Errorf("%w; expected a running portsyncd there, %s", err, q.origin)
+// fetch returns the status document of the daemon, as received and decoded.
+func (q *query) fetch(ctx context.Context) ([]byte, *statusview.Status, error) {
+	body, err := fetch(ctx, q.targets, &q.credentials)
+	if errors.Is(err, errNoDaemon) {
+		return nil, nil, fmt.Errorf("%w; expected a running portsyncd, %s", err, q.origin)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	s, err := statusview.DecodeStatus(body)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the answer of the daemon: %w", err)
+		return nil, nil, fmt.Errorf("response of the daemon: %w", err)
 	}
 	return body, s, nil
 }
 
-// Text is an answer as it is printed.
-func (q *inquiry) text(body []byte, s *statusview.Status, t statusview.Terminal) []byte {
+// text returns the output for a response.
+func (q *query) text(body []byte, s *statusview.Status, t statusview.Terminal) []byte {
 	if !q.json {
 		return s.AppendText(nil, t)
 	}
 	var line bytes.Buffer
 	if err := json.Compact(&line, body); err != nil {
-		panic(err) // it was read as JSON
+		panic(err) // DecodeStatus has parsed the document
 	}
 	return append(statusview.AppendASCII(nil, line.Bytes()), '\n')
 }
 
-// exitFor is the exit status for an answer or for the lack of one.
+// exitFor returns the exit status for a response or an error.
 func exitFor(s *statusview.Status, err error) int {
 	switch {
-	case errors.Is(err, errNobody):
+	case errors.Is(err, errNoDaemon):
 		return ExitNoDaemon
 	case err != nil:
-		return ExitUnclear
+		return ExitUnknown
 	case s.Health.Status == portsync.Degraded:
 		return ExitDegraded
 	case s.Health.Status == portsync.Unhealthy:

@@ -10,8 +10,8 @@ import (
 	"portsyncd/internal/statusview"
 )
 
-// TestConfiguredTargets: unix sockets come first, and what listens on all
-// addresses is asked on loopback.
+// TestConfiguredTargets checks the targets for settings of metrics.listen: unix sockets first, and
+// loopback addresses for listeners on all addresses.
 func TestConfiguredTargets(t *testing.T) {
 	f := func(settings, want string) {
 		t.Helper()
@@ -28,7 +28,7 @@ func TestConfiguredTargets(t *testing.T) {
 			got = append(got, err.Error())
 		}
 		if all := strings.Join(got, ", "); !strings.HasPrefix(all, want) {
-			t.Errorf("%s: %s, want %s", settings, all, want)
+			t.Errorf("%s: got %s, want %s", settings, all, want)
 		}
 	}
 	f(``, "127.0.0.1:9101 http://127.0.0.1:9101/status")
@@ -37,11 +37,12 @@ func TestConfiguredTargets(t *testing.T) {
 	f(`listen = [":9101", "0.0.0.0:1", "[::]:2"]`,
 		":9101 http://127.0.0.1:9101/status, 0.0.0.0:1 http://127.0.0.1:1/status, [::]:2 http://[::1]:2/status")
 	f("listen = \":1\"\ntls_cert_file = \"/c\"\ntls_key_file = \"/k\"", ":1 https://127.0.0.1:1/status")
-	f(`listen = "127.0.0.1:0"`, "metrics.listen leaves the port to the kernel")
+	f(`listen = "127.0.0.1:0"`, "metrics.listen has only port 0")
 	f(`listen = []`, "metrics.listen is empty")
 	f(`enabled = false`, "metrics.enabled is false")
 }
 
+// TestGivenTarget checks the forms of --address, and that an error does not repeat a password.
 func TestGivenTarget(t *testing.T) {
 	f := func(address, want string) {
 		t.Helper()
@@ -51,7 +52,7 @@ func TestGivenTarget(t *testing.T) {
 			got = err.Error()
 		}
 		if !strings.Contains(got, want) {
-			t.Errorf("%q: %q, want %q", address, got, want)
+			t.Errorf("%q: got %q, want %q", address, got, want)
 		}
 	}
 	f("localhost:9101", "http://localhost:9101 http://localhost:9101/status")
@@ -66,15 +67,16 @@ func TestGivenTarget(t *testing.T) {
 	}
 	f("http://admin:hunter2@leaf1", "credentials")
 	if _, err := givenTarget("http://admin:hunter2@leaf1", new(access)); strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("the password is repeated: %v", err)
+		t.Errorf("the error repeats the password: %v", err)
 	}
 }
 
-func TestSpeaksUTF8(t *testing.T) {
+// TestIsUTF8 checks which locale variables decide, and the names of UTF-8 locales.
+func TestIsUTF8(t *testing.T) {
 	f := func(want bool, env map[string]string) {
 		t.Helper()
-		if got := speaksUTF8(func(name string) string { return env[name] }); got != want {
-			t.Errorf("%q: %t", env, got)
+		if got := isUTF8(func(name string) string { return env[name] }); got != want {
+			t.Errorf("%q: got %t, want %t", env, got, want)
 		}
 	}
 	f(false, nil)
@@ -84,23 +86,24 @@ func TestSpeaksUTF8(t *testing.T) {
 	f(false, map[string]string{"LANG": "de_DE.ISO-8859-1"})
 }
 
-// TestFrame: a frame replaces the one before, line by line; without a daemon it
-// says so, and repeats nothing that steers the terminal.
+// TestFrame checks that the frame of an error overwrites the previous frame line by line, and that
+// control characters in the error are escaped.
 func TestFrame(t *testing.T) {
 	term := statusview.Terminal{Width: 60, Height: 3}
 	got := string(frame(term, nil, errors.New("no daemon at \x1b[2J"+strings.Repeat(" and elsewhere", 20))))
-	want := ToTop + `no daemon at \x1b[2J and elsewhere`
-	if !strings.HasPrefix(got, want) || strings.Count(got, clearLine+"\r\n") != 3 || !strings.HasSuffix(got, "\r\n"+ClearRest) {
-		t.Errorf("frame %q", got)
+	want := CursorHome + `no daemon at \x1b[2J and elsewhere`
+	if !strings.HasPrefix(got, want) || strings.Count(got, clearLine+"\r\n") != 3 || !strings.HasSuffix(got, "\r\n"+ClearBelow) {
+		t.Errorf("got frame %q, want %q at its beginning and 3 lines", got, want)
 	}
 }
 
-// TestComplain: one line, whatever is quoted.
-func TestComplain(t *testing.T) {
+// TestPrintError checks that an error of several lines with control characters is printed in one
+// line, escaped.
+func TestPrintError(t *testing.T) {
 	t.Setenv("LC_ALL", "C.UTF-8")
 	var out bytes.Buffer
-	complain(&out, "status", errors.Join(errors.New("one\x1b[1m"), errors.New("two")))
+	printError(&out, "status", errors.Join(errors.New("one\x1b[1m"), errors.New("two")))
 	if want := `portsyncd status: one\x1b[1m; two` + "\n"; out.String() != want {
-		t.Errorf("%q, want %q", &out, want)
+		t.Errorf("got %q, want %q", &out, want)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// credentials are what a daemon may ask for on TCP.
+// credentials are sent with requests over TCP, if a daemon requires them.
 type credentials struct {
 	token          string // bearer, RFC 6750
 	user, password string // basic, RFC 7617
@@ -22,7 +22,7 @@ type credentials struct {
 
 func (c *credentials) any() bool { return c.token != "" || c.user != "" }
 
-// Add puts the credentials into a request.
+// add sets the Authorization header of a request.
 func (c *credentials) add(r *http.Request) {
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
@@ -31,32 +31,31 @@ func (c *credentials) add(r *http.Request) {
 	}
 }
 
-// access is how a daemon is to be reached, apart from the address.
+// access holds what is needed to connect to a daemon besides its address.
 type access struct {
 	credentials
-	pinned []*x509.Certificate // believed as they are, whatever name is in them
-	unread error               // why there are none
-	roots  *x509.CertPool      // nil: those of the system
-	client *tls.Certificate    // shown to a daemon that asks for one
-	device string              // that the daemon's listeners are bound to
+	pinned    []*x509.Certificate // trusted certificates of the daemon, whatever names they contain
+	pinnedErr error               // error of reading them
+	roots     *x509.CertPool      // trusted authorities; nil: those of the system
+	client    *tls.Certificate    // for daemons that require one; nil: none
+	device    string              // network device to connect through; "": any
 }
 
-// Where secrets come from: a command line can be read by every user of a
-// machine.
+// Environment variables for secrets. Command lines are visible to all users of a host.
 const (
 	tokenVariable    = "PORTSYNCD_TOKEN"
 	passwordVariable = "PORTSYNCD_PASSWORD"
 )
 
-// newAccess puts together what the options, the environment and the
-// configuration say.
+// newAccess combines the options, the environment and the configuration. It reads the files that
+// they name.
 func newAccess(o *statusOptions, m *config.Metrics) (*access, error) {
 	a := &access{device: m.Device}
-	if err := a.takeCredentials(o, m); err != nil {
+	if err := a.setCredentials(o, m); err != nil {
 		return nil, err
 	}
 	if m.TLSCertFile != "" {
-		a.pinned, a.unread = readCertificates(m.TLSCertFile)
+		a.pinned, a.pinnedErr = readCertificates(m.TLSCertFile)
 	}
 	if o.ca != "" {
 		text, err := os.ReadFile(o.ca)
@@ -80,7 +79,8 @@ func newAccess(o *statusOptions, m *config.Metrics) (*access, error) {
 	return a, nil
 }
 
-func (a *access) takeCredentials(o *statusOptions, m *config.Metrics) error {
+// setCredentials sets the token and the user name and password.
+func (a *access) setCredentials(o *statusOptions, m *config.Metrics) error {
 	a.token = os.Getenv(tokenVariable)
 	if o.tokenFile != "" {
 		text, err := os.ReadFile(o.tokenFile)
@@ -89,7 +89,7 @@ func (a *access) takeCredentials(o *statusOptions, m *config.Metrics) error {
 		}
 		a.token = strings.TrimSpace(string(text))
 		if a.token == "" {
-			return fmt.Errorf("--token-file: %q is empty, expected a token", o.tokenFile)
+			return fmt.Errorf("--token-file %q: empty file, expected a token", o.tokenFile)
 		}
 	}
 	a.user, a.password = o.user, os.Getenv(passwordVariable)
@@ -102,11 +102,11 @@ func (a *access) takeCredentials(o *statusOptions, m *config.Metrics) error {
 	return nil
 }
 
-// errNotBelieved means that the daemon's certificate is none that we trust.
-var errNotBelieved = errors.New("its certificate is not to be trusted")
+// errUntrusted is the error for a certificate of the daemon that is not trusted.
+var errUntrusted = errors.New("certificate not trusted")
 
-// tls is the configuration for talking to a host. Its certificate is good if it
-// is one of the pinned, or else if an authority vouches for it and the name.
+// tls returns the configuration for connections to a host. A certificate of the daemon is trusted
+// if it is pinned, or if it is valid for the host and signed by a trusted authority.
 func (a *access) tls(host string) *tls.Config {
 	c := transport.TLSConfig()
 	c.InsecureSkipVerify = true // VerifyConnection verifies instead
@@ -122,6 +122,7 @@ func (a *access) tls(host string) *tls.Config {
 	return c
 }
 
+// verify returns an error if the certificate chain of a host is not trusted.
 func (a *access) verify(chain []*x509.Certificate, host string) error {
 	leaf := chain[0]
 	if slices.ContainsFunc(a.pinned, leaf.Equal) {
@@ -132,12 +133,12 @@ func (a *access) verify(chain []*x509.Certificate, host string) error {
 		o.Intermediates.AddCert(c)
 	}
 	if _, err := leaf.Verify(o); err != nil {
-		return errors.Join(fmt.Errorf("%w: %w", errNotBelieved, err), a.unread)
+		return errors.Join(fmt.Errorf("%w: %w", errUntrusted, err), a.pinnedErr)
 	}
 	return nil
 }
 
-// readCertificates reads the certificates of a PEM file, one at least.
+// readCertificates reads a PEM file with at least one certificate.
 func readCertificates(file string) ([]*x509.Certificate, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -13,58 +13,61 @@ import (
 )
 
 const (
-	// askFor bounds one question to the daemon, which answers in milliseconds.
-	askFor = 5 * time.Second
-	// MostAnswer bounds what is read of an answer. One port takes some 300 bytes.
-	MostAnswer = 8 << 20
+	// fetchTimeout limits a query of all targets. A daemon normally responds within milliseconds.
+	fetchTimeout = 5 * time.Second
+	// MaxResponse is the largest accepted response body in bytes. A port takes about 300 bytes.
+	MaxResponse = 8 << 20
 )
 
-// target is where a daemon may be asked.
+// target is an address at which the daemon may listen.
 type target struct {
-	name   string // as it is written in a configuration
-	socket string // path of a unix socket; "": by TCP
+	name   string // as written in the configuration or on the command line
+	socket string // path of a unix socket; "": TCP
 	url    string
 	client *http.Client
-	plain  func(ctx context.Context) (net.Conn, error) // opens a connection without TLS; nil for TLS and unix sockets
+	// dialPlain opens an unencrypted TCP connection. It is nil for TLS and unix sockets.
+	dialPlain func(ctx context.Context) (net.Conn, error)
 }
 
-// errNobody means that no daemon answers.
-var errNobody = errors.New("no daemon")
+// errNoDaemon is the error for targets at which no daemon responds.
+var errNoDaemon = errors.New("no daemon")
 
-// Ask returns the status document of the first of the targets that can be
-// reached. Is(errNobody) tells that none can.
-func ask(ctx context.Context, targets []target, c *credentials) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, askFor)
+// fetch returns the response of the first target at which a daemon responds. The error is
+// errNoDaemon if there is none.
+func fetch(ctx context.Context, targets []target, c *credentials) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	var tried []string
 	for i := range targets {
-		body, err := targets[i].ask(ctx, c)
-		if !errors.Is(err, errNobody) {
+		body, err := targets[i].fetch(ctx, c)
+		if !errors.Is(err, errNoDaemon) {
 			return body, err
 		}
 		tried = append(tried, err.Error())
 	}
-	return nil, fmt.Errorf("%w at %s", errNobody, strings.Join(tried, ", nor at "))
+	return nil, fmt.Errorf("%w at %s", errNoDaemon, strings.Join(tried, ", nor at "))
 }
 
-// Ask asks one target. An error names the target.
-func (t *target) ask(ctx context.Context, c *credentials) ([]byte, error) {
+// fetch sends a request to the target and returns the body of the response. Credentials are sent
+// over TLS, or unencrypted to a socket of portsyncd on this host; a unix socket needs none. The
+// error names the target.
+func (t *target) fetch(ctx context.Context, c *credentials) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", t.name, err)
+		return nil, fmt.Errorf("request to %s: %w", t.name, err)
 	}
 	req.Header.Set("Accept", "application/json")
 	client, withheld := t.client, error(nil)
 	switch {
-	case t.socket != "" || !c.any(): // nobody asks for any on a unix socket
-	case t.plain != nil:
-		conn, err := t.plain(ctx)
+	case t.socket != "" || !c.any():
+	case t.dialPlain != nil:
+		conn, err := t.dialPlain(ctx)
 		if err != nil {
-			return nil, t.explain(err)
+			return nil, t.explainError(err)
 		}
 		defer conn.Close()
 		client = newClient(&http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }})
-		if withheld = vouchFor(ctx, conn); withheld == nil {
+		if withheld = verifyPeer(ctx, conn); withheld == nil {
 			c.add(req)
 		}
 	default:
@@ -72,72 +75,72 @@ func (t *target) ask(ctx context.Context, c *credentials) ([]byte, error) {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, t.explain(err)
+		return nil, t.explainError(err)
 	}
 	defer resp.Body.Close()
-	if err := t.refusal(resp, withheld); err != nil {
+	if err := t.checkStatus(resp, withheld); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MostAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxResponse+1))
 	if err != nil {
-		return nil, t.explain(err)
+		return nil, t.explainError(err)
 	}
-	if len(body) > MostAnswer {
-		return nil, fmt.Errorf("%s answers with more than %d bytes", t.name, MostAnswer)
+	if len(body) > MaxResponse {
+		return nil, fmt.Errorf("response of %s is longer than %d bytes", t.name, MaxResponse)
 	}
 	return body, nil
 }
 
-// nobody is an error that is errNobody and reads as a place with a reason.
-type nobody struct {
-	at  string
-	why error
+// unreachableError is an errNoDaemon for one target.
+type unreachableError struct {
+	target string
+	err    error
 }
 
-func (n *nobody) Error() string        { return fmt.Sprintf("%s (%v)", n.at, n.why) }
-func (n *nobody) Is(target error) bool { return target == errNobody }
+func (e *unreachableError) Error() string        { return fmt.Sprintf("%s (%v)", e.target, e.err) }
+func (e *unreachableError) Is(target error) bool { return target == errNoDaemon }
 
-// explain tells a daemon that is not there, or hangs, from one that will not
-// have us.
-func (t *target) explain(err error) error {
+// explainError converts an error of a request: to an errNoDaemon if there is no daemon or it does
+// not respond, otherwise to an error that names the options to try.
+func (t *target) explainError(err error) error {
 	var op *net.OpError
 	var timeout net.Error
 	switch {
 	case errors.As(err, &op) && op.Op == "dial":
-		return &nobody{t.name, op.Err}
+		return &unreachableError{t.name, op.Err}
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return &nobody{t.name, fmt.Errorf("no answer within %v", askFor)}
-	case errors.Is(err, errNotBelieved):
-		err = fmt.Errorf("%w; --ca FILE names the authority to believe", err)
+		return &unreachableError{t.name, fmt.Errorf("no response within %v", fetchTimeout)}
+	case errors.Is(err, errUntrusted):
+		err = fmt.Errorf("%w; use --ca FILE to trust another authority", err)
 	case strings.Contains(err.Error(), "tls: certificate required"), strings.Contains(err.Error(), "tls: bad certificate"):
-		err = fmt.Errorf("%w; --cert FILE and --key FILE are shown to the daemon", err)
+		err = fmt.Errorf("%w; use --cert FILE and --key FILE for a client certificate", err)
 	}
 	if inner := (*url.Error)(nil); errors.As(err, &inner) && err == error(inner) {
-		err = inner.Err // the URL says nothing that the name does not
+		err = inner.Err // its text would repeat the target
 	}
-	return fmt.Errorf("ask %s: %w", t.name, err)
+	return fmt.Errorf("request to %s: %w", t.name, err)
 }
 
-// refusal is what an answer that is not the document means; withheld says why it was
-// asked for without the credentials that there are.
-func (t *target) refusal(resp *http.Response, withheld error) error {
-	what := "expected a portsyncd with /status"
+// checkStatus returns an error that explains the status code of a response, or nil if the code is
+// 200. withheld is the reason why the credentials were not sent, or nil.
+func (t *target) checkStatus(resp *http.Response, withheld error) error {
+	hint := "expected /status of portsyncd"
 	switch resp.StatusCode {
 	case http.StatusOK:
 		return nil
 	case http.StatusUnauthorized:
 		if withheld != nil {
-			return fmt.Errorf("%s answers %q; the credentials were not sent: %w; expected https://, a unix socket, or a portsyncd of root or of this user on this host", t.name, resp.Status, withheld)
+			return fmt.Errorf("%s responds %q; credentials were not sent: %w; use https://, a unix socket, or a portsyncd of root or of this user on this host", t.name, resp.Status, withheld)
 		}
-		what = "expected a token in PORTSYNCD_TOKEN or --token-file, or --user with PORTSYNCD_PASSWORD"
+		hint = "set a token in PORTSYNCD_TOKEN or --token-file, or use --user with PORTSYNCD_PASSWORD"
 	case http.StatusBadRequest:
-		what = "where TLS is spoken the address is https://HOST:PORT"
+		hint = "if the daemon uses TLS, the address is https://HOST:PORT"
 	case http.StatusMisdirectedRequest:
-		what = "the daemon does not know that host name: expected an IP address, or the name in its metrics.host_names"
+		hint = "host name not accepted by the daemon; use an IP address, or add the name to metrics.host_names"
 	case http.StatusServiceUnavailable:
-		what = "the daemon has too many clients"
+		hint = "the daemon has too many clients"
 	}
-	return fmt.Errorf("%s answers %q: %s", t.name, resp.Status, what)
+	return fmt.Errorf("%s responds %q: %s", t.name, resp.Status, hint)
 }

@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// vouchFor returns nil if credentials may be sent on a connection in the clear: its other
-// end is on this host, and the socket there was accepted by a portsyncd of root or of
-// this user. Whoever else holds the port could keep the credentials. It is the TCP
-// counterpart of SO_PEERCRED, from the kernel's own table.
-func vouchFor(ctx context.Context, conn net.Conn) error {
+// verifyPeer returns nil if credentials may be sent over an unencrypted connection: the peer is on
+// this host, and its socket was accepted by a portsyncd of root or of this user. Any other program
+// on the port could steal the credentials. verifyPeer does for TCP what SO_PEERCRED does for unix
+// sockets, with the socket tables of the kernel.
+func verifyPeer(ctx context.Context, conn net.Conn) error {
 	local, _ := conn.LocalAddr().(*net.TCPAddr)
 	remote, _ := conn.RemoteAddr().(*net.TCPAddr)
 	if local == nil || remote == nil || !remote.IP.IsLoopback() {
-		return errors.New("it is another host, and the connection is not encrypted")
+		return errors.New("unencrypted connection to another host")
 	}
 	for {
 		uid, inode, err := acceptedBy(remote.AddrPort(), local.AddrPort())
@@ -34,25 +34,25 @@ func vouchFor(ctx context.Context, conn net.Conn) error {
 		case inode != "0":
 			return isDaemonSocket(inode)
 		}
-		select { // not accepted yet: so far the socket belongs to nobody
+		select { // no process has accepted the connection yet
 		case <-ctx.Done():
-			return errors.New("nobody accepts the connection")
+			return errors.New("no process accepts the connection")
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
-// acceptedBy returns the owner and the inode of the socket at this host's end server of a
-// connection from client; the inode is "0" until the socket is accepted. It reads the
-// tables of proc_net(5).
+// acceptedBy returns the owner and the inode of the socket with local address server and remote
+// address client. The inode is "0" until the socket is accepted. It reads /proc/net/tcp and
+// /proc/net/tcp6 (proc_net(5)).
 func acceptedBy(server, client netip.AddrPort) (uid int, inode string, err error) {
 	for _, table := range []struct {
 		file   string
-		mapped bool // IPv4 is shown as IPv6
+		mapped bool // with IPv4 addresses mapped to IPv6
 	}{{"/proc/net/tcp", false}, {"/proc/net/tcp6", true}} {
 		text, err := os.ReadFile(table.file)
 		if err != nil {
-			continue // without IPv6 there is one table
+			continue // without IPv6, only the first table exists
 		}
 		from, to := tableAddress(server, table.mapped), tableAddress(client, table.mapped)
 		for line := range strings.Lines(string(text)) {
@@ -63,11 +63,11 @@ func acceptedBy(server, client netip.AddrPort) (uid int, inode string, err error
 			}
 		}
 	}
-	return 0, "", errors.New("the kernel's table does not show who holds the port")
+	return 0, "", errors.New("the peer's socket is not in /proc/net/tcp")
 }
 
-// tableAddress spells an address as those tables do: words of 32 bits in the order of the
-// host, then the port.
+// tableAddress formats an address as those tables do: words of 32 bits in host byte order, then the
+// port.
 func tableAddress(a netip.AddrPort, mapped bool) string {
 	ip := a.Addr().Unmap().AsSlice()
 	if mapped {
@@ -81,14 +81,15 @@ func tableAddress(a netip.AddrPort, mapped bool) string {
 	return string(fmt.Appendf(b, ":%04X", a.Port()))
 }
 
-// isDaemonSocket returns nil if a process that runs this program holds the socket with an
-// inode, or if the processes of others cannot be looked into: then root holds it.
+// isDaemonSocket returns nil if a process with the name of this program holds the socket with an
+// inode. It also returns nil if no process is found and this process cannot inspect the processes
+// of root; acceptedBy has then shown that the socket belongs to root or to this user.
 func isDaemonSocket(inode string) error {
 	own, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find the name of this program: %w", err)
+		return fmt.Errorf("find the path of this program: %w", err)
 	}
-	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is good
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the only error is a bad pattern
 	for _, link := range links {
 		if target, err := os.Readlink(link); err != nil || target != "socket:["+inode+"]" {
 			continue
@@ -106,5 +107,5 @@ func isDaemonSocket(inode string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	return errors.New("no process is seen that holds the port")
+	return errors.New("no process holds the port")
 }

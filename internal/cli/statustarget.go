@@ -14,14 +14,14 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// configuredTargets are where the configuration says that the daemon listens:
-// unix sockets first, on which no credentials are asked.
+// configuredTargets returns the addresses of metrics.listen, with unix sockets first because they
+// require no credentials.
 func configuredTargets(m *config.Metrics, a *access) ([]target, error) {
 	if !m.Enabled {
-		return nil, errors.New("metrics.enabled is false: the daemon listens nowhere")
+		return nil, errors.New("metrics.enabled is false: the daemon has no listener")
 	}
 	if len(m.Listen) == 0 {
-		return nil, errors.New("metrics.listen is empty: the daemon listens nowhere but on sockets that were handed over; --address names one")
+		return nil, errors.New("metrics.listen is empty: the daemon listens only on sockets that systemd passed; use --address")
 	}
 	scheme := "http"
 	if m.TLSCertFile != "" {
@@ -35,17 +35,18 @@ func configuredTargets(m *config.Metrics, a *access) ([]target, error) {
 		}
 		host, port, err := net.SplitHostPort(e.Address)
 		if err != nil || port == "0" {
-			continue // the kernel knows the port, nobody else
+			continue // the kernel chose the port
 		}
 		others = append(others, a.target(e.Address, &url.URL{Scheme: scheme, Host: net.JoinHostPort(reachable(host), port)}))
 	}
 	if len(sockets)+len(others) == 0 {
-		return nil, errors.New("metrics.listen leaves the port to the kernel; --address names it")
+		return nil, errors.New("metrics.listen has only port 0, which the kernel replaces by a free port; use --address")
 	}
 	return slices.Concat(sockets, others), nil
 }
 
-// reachable is the host to connect to where a listener has all addresses.
+// reachable returns the host to connect to for the host of a listener: the loopback address for a
+// listener on all addresses.
 func reachable(host string) string {
 	switch ip := net.ParseIP(host); {
 	case host == "" || ip.Equal(net.IPv4zero):
@@ -56,7 +57,7 @@ func reachable(host string) string {
 	return host
 }
 
-// givenTarget is the one that was named: unix:/path, HOST:PORT, or a URL.
+// givenTarget returns the target of --address: unix:/PATH, HOST:PORT, or a URL.
 func givenTarget(address string, a *access) (target, error) {
 	const expected = "expected unix:/PATH, HOST:PORT or http[s]://HOST[:PORT]"
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
@@ -77,13 +78,15 @@ func givenTarget(address string, a *access) (target, error) {
 		return target{}, fmt.Errorf("address %q: %s", address, expected)
 	}
 	if u.User != nil {
-		return target{}, errors.New("the address has credentials in it, which anyone could read in the list of processes: expected them in the environment")
+		return target{}, errors.New("credentials in the address are visible to all users of this host; set them in the environment")
 	}
 	return a.target(u.Scheme+"://"+u.Host+strings.TrimSuffix(u.Path, "/"), u), nil
 }
 
+// statusPath is the path of the status document.
 const statusPath = "/status"
 
+// socketTarget returns the target for a unix socket.
 func socketTarget(path string) target {
 	var d net.Dialer
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -92,7 +95,7 @@ func socketTarget(path string) target {
 	return target{name: "unix:" + path, socket: path, url: "http://portsyncd" + statusPath, client: newClient(transport)}
 }
 
-// target is one that is reached by TCP.
+// target returns the target for an http or https URL.
 func (a *access) target(name string, u *url.URL) target {
 	d := net.Dialer{Control: transport.BindToDevice(a.device)}
 	page := *u
@@ -105,19 +108,19 @@ func (a *access) target(name string, u *url.URL) target {
 		if port == "" {
 			port = "80"
 		}
-		t.plain = func(ctx context.Context) (net.Conn, error) {
+		t.dialPlain = func(ctx context.Context) (net.Conn, error) {
 			return d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 		}
 	}
 	return t
 }
 
-// mostHeader bounds the header of an answer, in bytes.
-const mostHeader = 64 << 10
+// maxHeader is the largest accepted response header in bytes.
+const maxHeader = 64 << 10
 
-// newClient returns a client that goes nowhere but where it is sent: through no
-// proxy, and not after a redirection, which would take credentials along.
+// newClient returns a client that uses no proxy and follows no redirects, since both could send
+// the credentials elsewhere.
 func newClient(t *http.Transport) *http.Client {
-	t.MaxResponseHeaderBytes = mostHeader
+	t.MaxResponseHeaderBytes = maxHeader
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }

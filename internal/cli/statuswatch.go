@@ -11,75 +11,74 @@ import (
 	"portsyncd/internal/statusview"
 )
 
-// Control sequences of xterm and its kin (ctlseqs, "DEC Private Mode Set" and
-// ECMA-48): the alternate screen keeps what was on the terminal, which comes
-// back at the end.
+// Control sequences of xterm (ECMA-48, and "DEC Private Mode Set" in xterm's ctlseqs). Leaving the
+// alternate screen restores the previous contents of the terminal.
 const (
-	EnterScreen = "\x1b[?1049h\x1b[?25l" // alternate screen, no cursor
+	EnterScreen = "\x1b[?1049h\x1b[?25l" // alternate screen, cursor hidden
 	LeaveScreen = "\x1b[?25h\x1b[?1049l"
-	ToTop       = "\x1b[H"
-	clearLine   = "\x1b[K"
-	ClearRest   = "\x1b[J"
+	CursorHome  = "\x1b[H"
+	clearLine   = "\x1b[K" // to the end of the line
+	ClearBelow  = "\x1b[J" // to the end of the screen
 )
 
-// watch asks and prints again and again, until a signal asks for the end, and
-// returns the exit status for the last answer. On a terminal it draws in place,
-// and leaves the terminal as it was; elsewhere it prints block after block.
-func (q *inquiry) watch(every time.Duration) int {
+// watch fetches and prints the status at an interval until SIGINT, SIGTERM or SIGHUP, and returns
+// the exit status of the last response. On a terminal it redraws the alternate screen; otherwise it
+// prints one block after another.
+func (q *query) watch(interval time.Duration) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	_, isTerminal := windowSize(q.stdout)
 	if isTerminal && !q.json {
-		return q.watchScreen(ctx, every)
+		return q.watchScreen(ctx, interval)
 	}
-	code := ExitUnclear
-	for between := ""; ctx.Err() == nil; {
-		body, s, err := q.ask(ctx)
+	code := ExitUnknown
+	for separator := ""; ctx.Err() == nil; {
+		body, s, err := q.fetch(ctx)
 		switch {
-		case ctx.Err() != nil: // nothing that came then is an answer
+		case ctx.Err() != nil: // the signal interrupted the request
 			return code
 		case err != nil:
-			complain(q.stderr, "status", err)
+			printError(q.stderr, "status", err)
 		default:
 			t := q.display.terminal(q.stdout)
 			t.Height = 0
-			if _, err := q.stdout.Write(append([]byte(between), q.text(body, s, t)...)); err != nil {
-				return ExitUnclear // whoever read it is gone
+			if _, err := q.stdout.Write(append([]byte(separator), q.text(body, s, t)...)); err != nil {
+				return ExitUnknown // the reader closed the pipe
 			}
 			if !q.json {
-				between = "\n"
+				separator = "\n"
 			}
 		}
 		code = exitFor(s, err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(every):
+		case <-time.After(interval):
 		}
 	}
 	return code
 }
 
-// watchScreen is watch on a terminal.
-func (q *inquiry) watchScreen(ctx context.Context, every time.Duration) int {
+// watchScreen implements watch on a terminal.
+func (q *query) watchScreen(ctx context.Context, interval time.Duration) int {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGTSTP)
 	defer signal.Stop(signals)
 	q.stdout.Write([]byte(EnterScreen))
 	defer q.stdout.Write([]byte(LeaveScreen))
-	code := ExitUnclear
+	code := ExitUnknown
 	for ctx.Err() == nil {
-		_, s, err := q.ask(ctx)
+		_, s, err := q.fetch(ctx)
 		if ctx.Err() != nil {
 			break
 		}
 		code = exitFor(s, err)
 		t := q.display.terminal(q.stdout)
 		if _, err := q.stdout.Write(frame(t, s, err)); err != nil {
-			return ExitUnclear
+			return ExitUnknown
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(every):
+		case <-time.After(interval):
 		case sig := <-signals:
 			if sig == syscall.SIGTSTP {
 				q.suspend()
@@ -89,15 +88,15 @@ func (q *inquiry) watchScreen(ctx context.Context, every time.Duration) int {
 	return code
 }
 
-// suspend gives the terminal back and stops, as Ctrl-Z asks, until somebody has
-// us go on.
-func (q *inquiry) suspend() {
+// suspend restores the terminal, stops the process as Ctrl-Z does by default, and returns after the
+// process continues.
+func (q *query) suspend() {
 	q.stdout.Write([]byte(LeaveScreen))
 	syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	q.stdout.Write([]byte(EnterScreen))
 }
 
-// frame is one screen: an answer, or why there is none.
+// frame returns the control sequences and text of one screen: a status or an error.
 func frame(t statusview.Terminal, s *statusview.Status, err error) []byte {
 	var text []byte
 	if err != nil {
@@ -105,10 +104,10 @@ func frame(t statusview.Terminal, s *statusview.Status, err error) []byte {
 	} else {
 		text = s.AppendText(nil, t)
 	}
-	b := []byte(ToTop)
+	b := []byte(CursorHome)
 	for line := range bytes.Lines(text) {
 		b = append(b, bytes.TrimSuffix(line, []byte("\n"))...)
 		b = append(b, clearLine+"\r\n"...)
 	}
-	return append(b, ClearRest...)
+	return append(b, ClearBelow...)
 }
