@@ -402,7 +402,7 @@ func TestBacklogAfterGate(t *testing.T) {
 	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 	a.turn()
 	a.want("portsyncd_backlog_ports", "1")
-	if a.status.tooLong(a.status.stalledFor(l.clock.now())) {
+	if a.status.stalledTooLong(a.status.stalledFor(l.clock.now())) {
 		t.Error("stalled while the gate is closed")
 	}
 	l.gateDue = true
@@ -410,7 +410,7 @@ func TestBacklogAfterGate(t *testing.T) {
 	a.want("portsyncd_backlog_ports", "0")
 	a.want(`portsyncd_port_written{port="Ethernet0"}`, "1")
 	a.want(`portsyncd_port_changes_total{port="Ethernet0"}`, "0")
-	if a.store.sets != 0 || a.status.tooLong(a.status.stalledFor(l.clock.now())) || l.stalledFrom() != 0 {
-		t.Errorf("%d writes, stalled %t", a.store.sets, a.status.tooLong(a.status.stalledFor(l.clock.now())))
+	if a.store.sets != 0 || a.status.stalledTooLong(a.status.stalledFor(l.clock.now())) || l.stalledFrom() != 0 {
+		t.Errorf("%d writes, stalled %t", a.store.sets, a.status.stalledTooLong(a.status.stalledFor(l.clock.now())))
 	}
 }

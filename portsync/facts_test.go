@@ -23,13 +23,13 @@ func TestUneasy(t *testing.T) {
 		want bool
 	}{
 		"all is well":                   {func(s *Status) {}, false},
-		"an exchange":                   {func(s *Status) { exchanges(s, 0, 1) }, false},
-		"a failed exchange":             {func(s *Status) { exchanges(s, 1, 1) }, true},
+		"an exchange":                   {func(s *Status) { addRequests(s, 0, 1) }, false},
+		"a failed exchange":             {func(s *Status) { addRequests(s, 1, 1) }, true},
 		"rows that wait":                {func(s *Status) { s.stalledFrom.Store(1) }, true},
 		"a dump under way":              {func(s *Status) { s.desync(1) }, true},
 		"a dump under way at the start": {func(s *Status) { s.desync(1); s.started.Store(false) }, false},
 	} {
-		s := wellStatus()
+		s := healthyStatus()
 		c.set(s)
 		if got := s.uneasy(); got != c.want {
 			t.Errorf("%s: uneasy %t, want %t", name, got, c.want)
@@ -44,16 +44,16 @@ func TestLimitsOfHealth(t *testing.T) {
 			set  func(s *Status, over int64)
 			code string
 		}{
-			"a dump":       {func(s *Status, over int64) { s.desync(s.clock.now() - int64(dumpGrace) - over) }, "dump_incomplete"},
+			"a dump":       {func(s *Status, over int64) { s.desync(s.clock.now() - int64(dumpTimeLimit) - over) }, "dump_incomplete"},
 			"rows":         {func(s *Status, over int64) { s.stalledFrom.Store(s.clock.now() - int64(10*time.Second) - over) }, "stalled"},
 			"an audit":     {func(s *Status, over int64) { s.mismatched.Store(over) }, "audit_mismatch"},
-			"an overrun":   {func(s *Status, over int64) { s.overran.Store(s.clock.now() - int64(overrunFor) + over) }, "overrun"},
-			"exchanges":    {func(s *Status, over int64) { exchanges(s, fewFailures+int(over), fewFailures+int(over)) }, "failure_rate"},
+			"an overrun":   {func(s *Status, over int64) { s.overran.Store(s.clock.now() - int64(overrunHold) + over) }, "overrun"},
+			"exchanges":    {func(s *Status, over int64) { addRequests(s, minFailures-1+int(over), minFailures-1+int(over)) }, "failure_rate"},
 			"no stall":     {func(s *Status, over int64) { s.maxStall.Store(0); s.stalledFrom.Store(1) }, ""},
 			"in no future": {func(s *Status, over int64) { s.stalledFrom.Store(s.clock.now() + over) }, ""},
 		} {
 			for over := range int64(2) {
-				s, want := wellStatus(), ""
+				s, want := healthyStatus(), ""
 				c.set(s, over)
 				if over == 1 {
 					want = c.code
@@ -270,7 +270,7 @@ func TestLinesNotWritten(t *testing.T) {
 // TestDatabaseAddresses: an address says that it is a socket, and a lost CONFIG_DB has the
 // health looked at.
 func TestDatabaseAddresses(t *testing.T) {
-	s := wellStatus()
+	s := healthyStatus()
 	for address, want := range map[string]string{"/run/redis.sock": "unix:/run/redis.sock", "10.0.0.1:6379": "10.0.0.1:6379"} {
 		network := "tcp"
 		if strings.HasPrefix(want, "unix") {
@@ -301,7 +301,7 @@ func TestDatabaseAddresses(t *testing.T) {
 
 // TestProgressTimestamp: 0 stands for never.
 func TestProgressTimestamp(t *testing.T) {
-	s, set := wellStatus(), metrics.NewSet()
+	s, set := healthyStatus(), metrics.NewSet()
 	s.expose(set)
 	s.clock.base = time.Unix(1000, 0)
 	for at, want := range map[int64]string{0: "0", int64(5 * time.Second): "1005"} {

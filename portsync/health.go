@@ -6,32 +6,32 @@ import (
 	"time"
 )
 
-// Words for health.
+// Health states.
 const (
 	Healthy   = "healthy"
-	Degraded  = "degraded"  // ports are served; something wants a look
-	Unhealthy = "unhealthy" // STATE_DB may not be what the kernel says
-	Disabled  = "disabled"  // daemon.enabled is false: nothing is synchronised, by intent
+	Degraded  = "degraded"  // STATE_DB is kept up to date, but something needs attention
+	Unhealthy = "unhealthy" // STATE_DB may differ from the kernel
+	Disabled  = "disabled"  // daemon.enabled is false; ports are not synchronised
 )
 
-// Health is a verdict on the daemon.
+// Health is the health of the daemon at one moment.
 type Health struct {
 	Status  string         `json:"status"` // Healthy, Degraded, Unhealthy or Disabled
-	Score   int            `json:"score"`  // 100 less the deductions, at least 0
+	Score   int            `json:"score"`  // 100 minus the deductions, at least 0
 	Since   time.Time      `json:"since"`  // of Status
 	Reasons []HealthReason `json:"reasons"`
 }
 
-// HealthReason is one thing that is wrong.
+// HealthReason is one cause of a score below 100.
 type HealthReason struct {
-	Code      string    `json:"code"`      // for machines: "database_down"
+	Code      string    `json:"code"`      // stable identifier, such as "database_down"
 	Severity  string    `json:"severity"`  // Degraded or Unhealthy
 	Deduction int       `json:"deduction"` // from the score
-	Text      string    `json:"text"`      // for people
+	Text      string    `json:"text"`      // human-readable description
 	Since     time.Time `json:"since"`
 }
 
-// String is a line with the code, the text and the deduction.
+// String returns the code, the text and the deduction as one line.
 func (r *HealthReason) String() string {
 	return fmt.Sprintf("%s: %s (-%d)", r.Code, r.Text, r.Deduction)
 }
@@ -45,7 +45,7 @@ func (h *Health) Codes() string {
 	return strings.Join(codes, ",")
 }
 
-// condition is something that can be wrong.
+// condition is an index into HealthCodes.
 type condition uint8
 
 const (
@@ -59,44 +59,114 @@ const (
 	portsMissing
 	auditMismatch
 	overrun
+	configDown
 	linkUnreadable
 	listenerDown
-	configDown
 	diskFaulty
 	snapshotOld
 	restartStorm
 	numConditions
 )
 
-// HealthCode says what a reason of that code does.
+// HealthCode describes one reason that lowers the health score.
 type HealthCode struct {
 	Code      string
-	Severity  string
-	Deduction int
+	Severity  string // Degraded or Unhealthy
+	Deduction int    // from the score, 1 to 100
+
+	// active reports whether the reason applies, text describes it. Observations are passed
+	// by value, because a pointer passed to a function variable would be allocated.
+	active func(o observation) bool
+	text   func(o observation) string
 }
 
-// HealthCodes are all there are, the grave ones first. README_DEPLOYMENT.md says
-// what each means and what to do.
+// HealthCodes are all reasons, unhealthy ones first. To add a reason, add a condition, an entry
+// here, what it needs to observation, and a row to the table of README_DEPLOYMENT.md.
 var HealthCodes = [numConditions]HealthCode{
-	databaseDown:     {"database_down", Unhealthy, 60},
-	databaseRefusing: {"database_refusing", Unhealthy, 50},
-	startIncomplete:  {"start_incomplete", Unhealthy, 40},
-	dumpIncomplete:   {"dump_incomplete", Unhealthy, 40},
-	stalled:          {"stalled", Unhealthy, 50},
-	failureRateHigh:  {"failure_rate", Unhealthy, 30},
-	portInitLate:     {"port_init_late", Degraded, 20},
-	portsMissing:     {"ports_missing", Degraded, 15},
-	auditMismatch:    {"audit_mismatch", Degraded, 20},
-	overrun:          {"overrun", Degraded, 5},
-	configDown:       {"config_db_down", Degraded, 20},
-	linkUnreadable:   {"link_unreadable", Degraded, 10},
-	listenerDown:     {"listener_down", Degraded, 10},
-	diskFaulty:       {"disk", Degraded, 15},
-	snapshotOld:      {"snapshot_old", Degraded, 10},
-	restartStorm:     {"restart_storm", Degraded, 10},
+	databaseDown: {"database_down", Unhealthy, 60,
+		func(o observation) bool { return !o.databases.up },
+		func(o observation) string {
+			if o.databases.err == "" {
+				return "not connected to the databases yet"
+			}
+			return "no connection to the databases: " + printable(o.databases.err, maxErrorText)
+		}},
+	databaseRefusing: {"database_refusing", Unhealthy, 50,
+		func(o observation) bool { return o.refusal != nil },
+		func(o observation) string { return "Redis refused a command: " + printable(*o.refusal, maxErrorText) }},
+	startIncomplete: {"start_incomplete", Unhealthy, 40,
+		func(o observation) bool { return !o.ready },
+		func(observation) string { return "the initial sync is not complete" }},
+	dumpIncomplete: {"dump_incomplete", Unhealthy, 40,
+		func(o observation) bool { return o.unsyncedFor > dumpTimeLimit },
+		func(o observation) string {
+			return fmt.Sprintf("no complete list of links from the kernel for %v", o.unsyncedFor.Truncate(time.Second))
+		}},
+	stalled: {"stalled", Unhealthy, 50,
+		func(o observation) bool { return o.stalled },
+		func(o observation) string {
+			return fmt.Sprintf("no reply from the databases for %v while rows wait to be written", o.stalledFor.Truncate(time.Second))
+		}},
+	failureRateHigh: {"failure_rate", Unhealthy, 30,
+		func(o observation) bool { return exceedsRate(o.failed, o.attempts, o.maxFailureRate) },
+		func(o observation) string {
+			return fmt.Sprintf("%d of %d database requests failed in the last minute", o.failed, o.attempts)
+		}},
+	portInitLate: {"port_init_late", Degraded, 20,
+		func(o observation) bool { return o.initLate },
+		func(o observation) string {
+			if o.initPending == 0 {
+				return "PortInitDone is late; no port is pending any more"
+			}
+			return fmt.Sprintf("PortInitDone is late; pending ports: %d", o.initPending)
+		}},
+	portsMissing: {"ports_missing", Degraded, 15,
+		func(o observation) bool { return o.missing != nil },
+		func(o observation) string { return o.missing.String() }},
+	auditMismatch: {"audit_mismatch", Degraded, 20,
+		func(o observation) bool { return o.mismatched > 0 },
+		func(o observation) string {
+			return "the last audit found " + plural(o.mismatched, "wrong row", "wrong rows") + " in STATE_DB"
+		}},
+	overrun: {"overrun", Degraded, 5,
+		func(o observation) bool { return o.overrun },
+		func(observation) string { return "the kernel dropped link messages in the last minute" }},
+	configDown: {"config_db_down", Degraded, 20,
+		func(o observation) bool { return o.databases.configErr != "" },
+		func(o observation) string {
+			return "no connection to CONFIG_DB; STATE_DB is still updated: " + printable(o.databases.configErr, maxErrorText)
+		}},
+	linkUnreadable: {"link_unreadable", Degraded, 10,
+		func(o observation) bool { return o.unreadable != nil },
+		func(o observation) string {
+			return "link messages are too large to read; the rows of these ports are not updated: " + *o.unreadable
+		}},
+	listenerDown: {"listener_down", Degraded, 10,
+		func(o observation) bool { return o.listeners != nil },
+		func(o observation) string { return "HTTP listeners are down: " + *o.listeners }},
+	diskFaulty: {"disk", Degraded, 15,
+		func(o observation) bool { return len(o.problems) > 0 },
+		func(o observation) string { return strings.Join(o.problems, "; ") }},
+	snapshotOld: {"snapshot_old", Degraded, 10,
+		func(o observation) bool { return o.isOverdue },
+		func(o observation) string {
+			return fmt.Sprintf("%s should have been written at %s", o.overdue, o.overdueSince.UTC().Format(time.RFC3339))
+		}},
+	restartStorm: {"restart_storm", Degraded, 10,
+		func(o observation) bool { return o.storm != nil },
+		func(o observation) string { return *o.storm }},
 }
 
-// conditions is a set of them.
+const (
+	// dumpTimeLimit is how long a dump of all links may take. It normally takes milliseconds.
+	dumpTimeLimit = time.Second
+	// overrunHold is how long the reason "overrun" stays active after an overrun.
+	overrunHold = time.Minute
+	// maxErrorText is the length in bytes to which a quoted error is cut.
+	maxErrorText = 200
+)
+
+// conditions is a set of conditions.
 type conditions uint32
 
 func (s conditions) has(c condition) bool { return s>>c&1 != 0 }
@@ -107,128 +177,78 @@ func (s *conditions) set(c condition, on bool) {
 	}
 }
 
-// Limits of what is judged by its time.
-const (
-	// dumpGrace is how long a dump may take before that is worth a word; it takes
-	// milliseconds.
-	dumpGrace = time.Second
-	// overrunFor is how long an overrun counts.
-	overrunFor = time.Minute
-)
-
-// observation is what health is computed from. It is read once, so that a reason and
-// its text cannot contradict each other.
+// observation holds the facts that health is computed from. They are read once, so that a
+// reason and its text agree.
 type observation struct {
-	now    int64 // on the loop's clock
-	active conditions
-	// persisting is what is not over yet although it would not begin now: the rate of
-	// failures has to fall below half of what is too much.
-	persisting conditions
+	now int64 // on the loop's clock
 
-	databases        databases
-	refusal          *string
-	unsyncedFor      time.Duration
-	stalledFor       time.Duration
-	failed, attempts int64
-	initPending      int64
-	missing          *missingPorts
-	mismatched       int64
-	unread           *string
-	listeners        *string
-	trouble          []string
-	overdue          string // what is
-	overdueSince     time.Time
-	storm            *string
+	databases      databases
+	refusal        *string
+	ready          bool
+	unsyncedFor    time.Duration
+	stalledFor     time.Duration
+	stalled        bool
+	failed         int64 // requests in the last minute
+	attempts       int64
+	maxFailureRate float64
+	initLate       bool
+	initPending    int64
+	missing        *missingPorts
+	mismatched     int64
+	overrun        bool
+	unreadable     *string
+	listeners      *string
+	problems       []string
+	overdue        string // name of the file that is overdue
+	overdueSince   time.Time
+	isOverdue      bool
+	storm          *string
 }
 
-// observe reads the observation at a time on the loop's clock. It allocates nothing,
-// unless the disk does not answer.
-func (m *HealthMonitor) observe(now int64) (o observation) {
+// observe reads the facts at a time on the loop's clock. It allocates nothing, unless files
+// cannot be written.
+func (m *HealthMonitor) observe(now int64) observation {
 	s := m.status
-	o.now = now
-	o.databases = s.databases()
-	o.active.set(databaseDown, !o.databases.up)
-	o.refusal = s.refusal.Load()
-	o.active.set(databaseRefusing, o.refusal != nil)
-	o.active.set(startIncomplete, !s.ready.Load())
+	o := observation{
+		now:            now,
+		databases:      s.databases(),
+		refusal:        s.refusal.Load(),
+		ready:          s.ready.Load(),
+		stalledFor:     s.stalledFor(now),
+		maxFailureRate: s.maxFailures(),
+		initLate:       s.initLate.Load(),
+		initPending:    s.initPending.Load(),
+		missing:        s.missing.Load(),
+		mismatched:     s.mismatched.Load(),
+		unreadable:     s.unread.Load(),
+		listeners:      s.listeners.Load(),
+		storm:          m.storm.Load(),
+	}
 	if s.started.Load() && !s.synced.Load() {
 		o.unsyncedFor = since(s.unsynced.Load(), now)
 	}
-	o.active.set(dumpIncomplete, o.unsyncedFor > dumpGrace)
-	o.stalledFor = s.stalledFor(now)
-	o.active.set(stalled, s.tooLong(o.stalledFor))
+	o.stalled = s.stalledTooLong(o.stalledFor)
 	o.failed, o.attempts = s.rate.recent(now)
-	o.active.set(failureRateHigh, tooMany(o.failed, o.attempts, s.maxFailures()))
-	o.persisting.set(failureRateHigh, tooMany(o.failed, o.attempts, s.maxFailures()/2))
-	o.initPending = s.initPending.Load()
-	o.active.set(portInitLate, s.initLate.Load())
-	o.missing = s.missing.Load()
-	o.active.set(portsMissing, o.missing != nil)
-	o.mismatched = s.mismatched.Load()
-	o.active.set(auditMismatch, o.mismatched > 0)
 	last := s.overran.Load()
-	o.active.set(overrun, last != 0 && now-last < int64(overrunFor))
-	o.active.set(configDown, o.databases.configErr != "")
-	o.unread = s.unread.Load()
-	o.active.set(linkUnreadable, o.unread != nil)
-	o.listeners = s.listeners.Load()
-	o.active.set(listenerDown, o.listeners != nil)
+	o.overrun = last != 0 && now-last < int64(overrunHold)
 	if m.recorder != nil {
-		var overdue bool
-		o.overdue, o.overdueSince, overdue = m.recorder.Overdue(s.clock.time(now))
-		o.active.set(snapshotOld, overdue)
-		o.trouble = m.recorder.Problems()
-		o.active.set(diskFaulty, len(o.trouble) > 0)
+		o.overdue, o.overdueSince, o.isOverdue = m.recorder.Overdue(s.clock.time(now))
+		o.problems = m.recorder.Problems()
 	}
-	o.storm = m.storm.Load()
-	o.active.set(restartStorm, o.storm != nil)
 	return o
 }
 
-// mostOfError is how much of an error is quoted.
-const mostOfError = 200
-
-// text says in words what is wrong. It is asked only about what is.
-func (o *observation) text(c condition) string {
-	switch c {
-	case databaseDown:
-		if o.databases.err == "" {
-			return "no connection to the databases yet"
-		}
-		return "no connection to the databases: " + printable(o.databases.err, mostOfError)
-	case databaseRefusing:
-		return "the databases refuse a command: " + printable(*o.refusal, mostOfError)
-	case startIncomplete:
-		return "the initial sync is not complete"
-	case dumpIncomplete:
-		return fmt.Sprintf("the kernel's list of links has not been complete for %v", o.unsyncedFor.Truncate(time.Second))
-	case stalled:
-		return fmt.Sprintf("rows have been waiting for %v without an answer of the databases", o.stalledFor.Truncate(time.Second))
-	case failureRateHigh:
-		return fmt.Sprintf("%d of %d exchanges with the databases failed in the last minute", o.failed, o.attempts)
-	case portInitLate:
-		if o.initPending == 0 {
-			return "PortInitDone is late; it waits for no port any more"
-		}
-		return fmt.Sprintf("ports that PortInitDone still waits for: %d", o.initPending)
-	case portsMissing:
-		return o.missing.String()
-	case auditMismatch:
-		return fmt.Sprintf("the last audit found %s of STATE_DB wrong", many(o.mismatched, "row", "rows"))
-	case overrun:
-		return "link messages were dropped in the last minute"
-	case configDown:
-		return "CONFIG_DB is not connected; STATE_DB is written: " + printable(o.databases.configErr, mostOfError)
-	case linkUnreadable:
-		return "link messages too large to be read, so these rows stay as they are: " + *o.unread
-	case listenerDown:
-		return "HTTP addresses that are not served: " + *o.listeners
-	case diskFaulty:
-		return strings.Join(o.trouble, "; ")
-	case snapshotOld:
-		return fmt.Sprintf("%s should have been written at %s", o.overdue, o.overdueSince.UTC().Format(time.RFC3339))
-	case restartStorm:
-		return *o.storm
+// active returns the conditions that apply.
+func (o observation) active() (active conditions) {
+	for c := range numConditions {
+		active.set(c, HealthCodes[c].active(o))
 	}
-	return ""
+	return active
+}
+
+// persisting returns the conditions that are not over yet, although they would not begin now:
+// the failure rate has to fall below half of its limit.
+func (o observation) persisting() (persisting conditions) {
+	persisting.set(failureRateHigh, exceedsRate(o.failed, o.attempts, o.maxFailureRate/2))
+	return persisting
 }

@@ -12,24 +12,24 @@ import (
 	"portsyncd/metrics"
 )
 
-// kept is a Keeper with an answer for each question.
-type kept struct {
-	trouble  []string
+// fakeRecorder is a RecorderStatus with fixed answers.
+type fakeRecorder struct {
+	problems []string
 	overdue  string
 	restarts []warmrestart.Restart
 }
 
-// overdueAt is when what is overdue should have been written.
+// overdueAt is when the overdue file should have been written.
 var overdueAt = time.Date(2026, 11, 24, 7, 31, 5, 0, time.UTC)
 
-func (k *kept) Problems() []string { return k.trouble }
-func (k *kept) Overdue(now time.Time) (string, time.Time, bool) {
-	return k.overdue, overdueAt, k.overdue != ""
+func (r *fakeRecorder) Problems() []string { return r.problems }
+func (r *fakeRecorder) Overdue(now time.Time) (string, time.Time, bool) {
+	return r.overdue, overdueAt, r.overdue != ""
 }
-func (k *kept) Restarts() []warmrestart.Restart { return k.restarts }
+func (r *fakeRecorder) Restarts() []warmrestart.Restart { return r.restarts }
 
-// wellStatus is that of a loop that has been running for an hour, without fault.
-func wellStatus() *Status {
+// healthyStatus returns the status of a loop that has been healthy for an hour.
+func healthyStatus() *Status {
 	s := new(Status)
 	s.begin(clock{base: time.Now().Add(-time.Hour)})
 	s.maxStall.Store(int64(10 * time.Second))
@@ -46,10 +46,10 @@ func newTestMonitor(s *Status, r RecorderStatus) (*HealthMonitor, *metrics.Set) 
 	return NewHealthMonitor(s, r, set), set
 }
 
-// setMaxFailures sets the limit of failsMoreThan.
+// setMaxFailures sets the limit for the failure rate.
 func (s *Status) setMaxFailures(rate float64) { s.maxFailureRate.Store(int64(math.Float64bits(rate))) }
 
-// refuse sets whether the databases refuse what is asked of them.
+// refuse sets the error of a refused command, or with no argument clears it.
 func (s *Status) refuse(words ...string) {
 	if len(words) == 0 {
 		s.refusal.Store(nil)
@@ -59,44 +59,43 @@ func (s *Status) refuse(words ...string) {
 	s.poke()
 }
 
-// connect begins the connection.
+// connect marks the databases as connected.
 func (s *Status) connect() {
 	s.connected.Store(true)
 	s.connection.Store(&connection{up: true, since: s.clock.now()})
 }
 
-// disconnect ends the connection.
+// disconnect marks the databases as disconnected.
 func (s *Status) disconnect() {
 	s.connected.Store(false)
 	s.connection.Store(&connection{since: s.clock.now(), err: errServerGone.Error()})
 }
 
-// desync has the state out of step with the kernel since a time.
+// desync marks the state as not in sync with the kernel since a time.
 func (s *Status) desync(since int64) {
 	s.synced.Store(false)
 	s.unsynced.Store(since)
 }
 
-// exchanges notes so many, of which some failed.
-func exchanges(s *Status, failed, all int) {
+// addRequests counts database requests, some of which failed.
+func addRequests(s *Status, failed, all int) {
 	for i := range all {
 		s.rate.add(i < failed, s.clock.now())
 	}
 }
 
-// advance lets time go by.
+// advance moves the clock forward.
 func (s *Status) advance(d time.Duration) { s.clock.base = s.clock.base.Add(-d) }
 
-// situation is one in which health may have something to say.
-type situation struct {
+// healthCase is a fault, or something close to one, and the reason expected for it.
+type healthCase struct {
 	name       string
-	begin, end func(s *Status, k *kept)
-	want       string // the code of the one reason, "" for none
-	text       string // its text
+	begin, end func(s *Status, k *fakeRecorder)
+	want       string // code of the only reason, "" for none
+	text       string // of the reason
 }
 
-// situations names all of them.
-func situations() []situation {
+func healthCases() []healthCase {
 	now := time.Now()
 	starts := func(n int) (all []warmrestart.Restart) {
 		for i := range n {
@@ -106,117 +105,120 @@ func situations() []situation {
 		return all
 	}
 	storm, _ := warmrestart.RestartStorm(starts(3), now)
-	status := func(f func(s *Status)) func(*Status, *kept) { return func(s *Status, _ *kept) { f(s) } }
-	keeper := func(f func(k *kept)) func(*Status, *kept) { return func(_ *Status, k *kept) { f(k) } }
-	nothing := func(*Status, *kept) {}
+	status := func(f func(s *Status)) func(*Status, *fakeRecorder) { return func(s *Status, _ *fakeRecorder) { f(s) } }
+	recorder := func(f func(r *fakeRecorder)) func(*Status, *fakeRecorder) {
+		return func(_ *Status, r *fakeRecorder) { f(r) }
+	}
+	nothing := func(*Status, *fakeRecorder) {}
 	connect := status(func(s *Status) { s.connect() })
 	accept := status(func(s *Status) { s.refuse() })
-	return []situation{
-		{"all is well", nothing, nil, "", ""},
+	return []healthCase{
+		{"no fault", nothing, nil, "", ""},
 
-		{"no try to connect has ended", status(func(s *Status) {
+		{"first connection attempt under way", status(func(s *Status) {
 			s.connected.Store(false)
 			s.connection.Store(&connection{})
-		}), connect, "database_down", "no connection to the databases yet"},
-		{"the server closed the connection", status(func(s *Status) { s.disconnect() }), connect,
+		}), connect, "database_down", "not connected to the databases yet"},
+		{"connection closed by Redis", status(func(s *Status) { s.disconnect() }), connect,
 			"database_down", "no connection to the databases: the server closed the connection"},
-		{"a try to connect failed", status(func(s *Status) {
+		{"connection attempt failed", status(func(s *Status) {
 			s.disconnect()
 			s.sought(errors.New("connect to APPL_DB: redis: LOADING Redis is loading the dataset in memory"))
 		}), connect, "database_down", "no connection to the databases: connect to APPL_DB: redis: LOADING Redis is loading the dataset in memory"},
-		{"the server's words are long and not for terminals", status(func(s *Status) {
+		{"long error with control characters", status(func(s *Status) {
 			s.disconnect()
 			s.sought(errors.New("redis: \x1b[2J\n" + strings.Repeat("x", 5000)))
-		}), connect, "database_down", `no connection to the databases: redis: \x1b[2J\n` + strings.Repeat("x", mostOfError-12) + "..."},
+		}), connect, "database_down", `no connection to the databases: redis: \x1b[2J\n` + strings.Repeat("x", maxErrorText-12) + "..."},
 
-		{"a read is refused", status(func(s *Status) {
+		{"read refused", status(func(s *Status) {
 			s.refuse("list the ports of CONFIG_DB: redis: NOPERM this user has no permissions to run the 'keys' command")
-		}), accept, "database_refusing", "the databases refuse a command: list the ports of CONFIG_DB: redis: " +
+		}), accept, "database_refusing", "Redis refused a command: list the ports of CONFIG_DB: redis: " +
 			"NOPERM this user has no permissions to run the 'keys' command"},
-		{"a write is refused", status(func(s *Status) { s.refuse("publish to STATE_DB: redis: OOM command not allowed") }), accept,
-			"database_refusing", "the databases refuse a command: publish to STATE_DB: redis: OOM command not allowed"},
-		{"a refusal is long and not for terminals", status(func(s *Status) { s.refuse("redis: \r" + strings.Repeat("\"", 5000)) }), accept,
-			"database_refusing", `the databases refuse a command: redis: \r` + strings.Repeat("\"", mostOfError-8) + "..."},
+		{"write refused", status(func(s *Status) { s.refuse("publish to STATE_DB: redis: OOM command not allowed") }), accept,
+			"database_refusing", "Redis refused a command: publish to STATE_DB: redis: OOM command not allowed"},
+		{"long refusal with control characters", status(func(s *Status) { s.refuse("redis: \r" + strings.Repeat("\"", 5000)) }), accept,
+			"database_refusing", `Redis refused a command: redis: \r` + strings.Repeat("\"", maxErrorText-8) + "..."},
 
-		{"the initial sync is under way", status(func(s *Status) { s.ready.Store(false) }), status(func(s *Status) { s.ready.Store(true) }),
+		{"initial sync under way", status(func(s *Status) { s.ready.Store(false) }), status(func(s *Status) { s.ready.Store(true) }),
 			"start_incomplete", "the initial sync is not complete"},
 
-		{"a list of links was asked for just now", status(func(s *Status) { s.desync(s.clock.now() - int64(dumpGrace)*9/10) }), nil, "", ""},
-		{"a list of links is not complete for long", status(func(s *Status) { s.desync(s.clock.now() - int64(2*dumpGrace)) }),
+		{"dump requested just now", status(func(s *Status) { s.desync(s.clock.now() - int64(dumpTimeLimit)*9/10) }), nil, "", ""},
+		{"dump incomplete for too long", status(func(s *Status) { s.desync(s.clock.now() - int64(2*dumpTimeLimit)) }),
 			status(func(s *Status) { s.synced.Store(true) }),
-			"dump_incomplete", "the kernel's list of links has not been complete for 2s"},
-		{"no list of links was asked for yet", status(func(s *Status) { s.synced.Store(false); s.started.Store(false) }), nil, "", ""},
+			"dump_incomplete", "no complete list of links from the kernel for 2s"},
+		{"no dump requested yet", status(func(s *Status) { s.synced.Store(false); s.started.Store(false) }), nil, "", ""},
 
-		{"rows wait for a moment", status(func(s *Status) { s.stalledFrom.Store(s.clock.now() - int64(9900*time.Millisecond)) }), nil, "", ""},
-		{"rows wait for long", status(func(s *Status) { s.stalledFrom.Store(s.clock.now() - int64(20*time.Second)) }),
+		{"stalled for less than the limit", status(func(s *Status) { s.stalledFrom.Store(s.clock.now() - int64(9900*time.Millisecond)) }), nil, "", ""},
+		{"stalled for longer than the limit", status(func(s *Status) { s.stalledFrom.Store(s.clock.now() - int64(20*time.Second)) }),
 			status(func(s *Status) { s.stalledFrom.Store(0) }),
-			"stalled", "rows have been waiting for 20s without an answer of the databases"},
-		{"rows may wait for ever", status(func(s *Status) {
+			"stalled", "no reply from the databases for 20s while rows wait to be written"},
+		{"stalled without a limit", status(func(s *Status) {
 			s.maxStall.Store(0)
 			s.stalledFrom.Store(s.clock.now() - int64(20*time.Minute))
 		}), nil, "", ""},
 
-		{"two exchanges failed", status(func(s *Status) { exchanges(s, 2, 2) }), nil, "", ""},
-		{"three exchanges failed", status(func(s *Status) { exchanges(s, 3, 3) }), status(func(s *Status) { s.advance(time.Minute + 6*time.Second) }),
-			"failure_rate", "3 of 3 exchanges with the databases failed in the last minute"},
-		{"few exchanges failed", status(func(s *Status) { exchanges(s, 8, 100) }), nil, "", ""}, // 8 %, but perhaps 4 %
-		{"many exchanges failed", status(func(s *Status) { exchanges(s, 20, 100) }), status(func(s *Status) { exchanges(s, 0, 2000) }),
-			"failure_rate", "20 of 100 exchanges with the databases failed in the last minute"},
+		{"two requests failed", status(func(s *Status) { addRequests(s, 2, 2) }), nil, "", ""},
+		{"three requests failed", status(func(s *Status) { addRequests(s, 3, 3) }), status(func(s *Status) { s.advance(time.Minute + 6*time.Second) }),
+			"failure_rate", "3 of 3 database requests failed in the last minute"},
+		{"few requests failed", status(func(s *Status) { addRequests(s, 8, 100) }), nil, "", ""}, // 8 %, with a lower bound of 4 %
+		{"many requests failed", status(func(s *Status) { addRequests(s, 20, 100) }), status(func(s *Status) { addRequests(s, 0, 2000) }),
+			"failure_rate", "20 of 100 database requests failed in the last minute"},
 
-		{"PortInitDone is late for ports", status(func(s *Status) { s.initPending.Store(3); s.initLate.Store(true) }),
-			status(func(s *Status) { s.initLate.Store(false) }), "port_init_late", "ports that PortInitDone still waits for: 3"},
-		{"PortInitDone is late and all ports have come", status(func(s *Status) { s.initLate.Store(true) }),
-			status(func(s *Status) { s.initLate.Store(false) }), "port_init_late", "PortInitDone is late; it waits for no port any more"},
+		{"PortInitDone late, ports pending", status(func(s *Status) { s.initPending.Store(3); s.initLate.Store(true) }),
+			status(func(s *Status) { s.initLate.Store(false) }), "port_init_late", "PortInitDone is late; pending ports: 3"},
+		{"PortInitDone late, no port pending", status(func(s *Status) { s.initLate.Store(true) }),
+			status(func(s *Status) { s.initLate.Store(false) }), "port_init_late", "PortInitDone is late; no port is pending any more"},
 
-		{"one port is missing", status(func(s *Status) { s.missing.Store(&missingPorts{1, "Ethernet4"}) }),
+		{"one port missing", status(func(s *Status) { s.missing.Store(&missingPorts{1, "Ethernet4"}) }),
 			status(func(s *Status) { s.missing.Store(nil) }), "ports_missing", "a configured port has no interface: Ethernet4"},
-		{"two ports are missing", status(func(s *Status) { s.missing.Store(&missingPorts{2, "Ethernet4, Ethernet8"}) }),
+		{"two ports missing", status(func(s *Status) { s.missing.Store(&missingPorts{2, "Ethernet4, Ethernet8"}) }),
 			status(func(s *Status) { s.missing.Store(nil) }), "ports_missing", "2 configured ports have no interface: Ethernet4, Ethernet8"},
 
-		{"an audit found rows wrong", status(func(s *Status) { s.mismatched.Store(2) }), status(func(s *Status) { s.mismatched.Store(0) }),
-			"audit_mismatch", "the last audit found 2 rows of STATE_DB wrong"},
+		{"audit found wrong rows", status(func(s *Status) { s.mismatched.Store(2) }), status(func(s *Status) { s.mismatched.Store(0) }),
+			"audit_mismatch", "the last audit found 2 wrong rows in STATE_DB"},
 
-		{"messages were dropped", status(func(s *Status) { s.overran.Store(s.clock.now()) }), status(func(s *Status) { s.advance(overrunFor) }),
-			"overrun", "link messages were dropped in the last minute"},
-		{"messages were dropped long ago", status(func(s *Status) { s.overran.Store(s.clock.now() - int64(overrunFor)) }), nil, "", ""},
+		{"messages dropped", status(func(s *Status) { s.overran.Store(s.clock.now()) }), status(func(s *Status) { s.advance(overrunHold) }),
+			"overrun", "the kernel dropped link messages in the last minute"},
+		{"messages dropped a minute ago", status(func(s *Status) { s.overran.Store(s.clock.now() - int64(overrunHold)) }), nil, "", ""},
 
-		{"CONFIG_DB alone is away", status(func(s *Status) { s.lostConfig(errServerGone) }), status(func(s *Status) { s.lostConfig(nil) }),
-			"config_db_down", "CONFIG_DB is not connected; STATE_DB is written: the server closed the connection"},
+		{"only CONFIG_DB disconnected", status(func(s *Status) { s.lostConfig(errServerGone) }), status(func(s *Status) { s.lostConfig(nil) }),
+			"config_db_down", "no connection to CONFIG_DB; STATE_DB is still updated: the server closed the connection"},
 
-		{"a link message cannot be read", status(func(s *Status) { names := "Ethernet0"; s.unread.Store(&names) }),
+		{"unreadable link message", status(func(s *Status) { names := "Ethernet0"; s.unread.Store(&names) }),
 			status(func(s *Status) { s.unread.Store(nil) }), "link_unreadable",
-			"link messages too large to be read, so these rows stay as they are: Ethernet0"},
+			"link messages are too large to read; the rows of these ports are not updated: Ethernet0"},
 
-		{"an HTTP address is not served", status(func(s *Status) { s.SetListenersDown(":9101: no such device") }),
+		{"HTTP listener down", status(func(s *Status) { s.SetListenersDown(":9101: no such device") }),
 			status(func(s *Status) { s.SetListenersDown("") }), "listener_down",
-			"HTTP addresses that are not served: :9101: no such device"},
+			"HTTP listeners are down: :9101: no such device"},
 
-		{"files cannot be written", keeper(func(k *kept) { k.trouble = []string{"full", "broken"} }), keeper(func(k *kept) { k.trouble = nil }),
+		{"files cannot be written", recorder(func(r *fakeRecorder) { r.problems = []string{"full", "broken"} }), recorder(func(r *fakeRecorder) { r.problems = nil }),
 			"disk", "full; broken"},
-		{"no file is in trouble", keeper(func(k *kept) { k.trouble = []string{} }), nil, "", ""},
-		{"a file is old", keeper(func(k *kept) { k.overdue = "the history" }), keeper(func(k *kept) { k.overdue = "" }),
+		{"no file with errors", recorder(func(r *fakeRecorder) { r.problems = []string{} }), nil, "", ""},
+		{"file overdue", recorder(func(r *fakeRecorder) { r.overdue = "the history" }), recorder(func(r *fakeRecorder) { r.overdue = "" }),
 			"snapshot_old", "the history should have been written at " + overdueAt.Format(time.RFC3339)},
 
-		{"there were two starts", keeper(func(k *kept) { k.restarts = starts(2) }), nil, "", ""},
-		{"there were three starts", keeper(func(k *kept) { k.restarts = starts(3) }), keeper(func(k *kept) { k.restarts = nil }),
+		{"two starts", recorder(func(r *fakeRecorder) { r.restarts = starts(2) }), nil, "", ""},
+		{"three starts", recorder(func(r *fakeRecorder) { r.restarts = starts(3) }), recorder(func(r *fakeRecorder) { r.restarts = nil }),
 			"restart_storm", storm.Text},
 	}
 }
 
-// TestConditions: in each situation there is the one reason with the right words, or
-// none; it ends with its cause, says so for two seconds, and is gone then.
+// TestConditions checks for each fault that health has exactly the expected reason with the
+// expected text, that the reason is held for reasonHold after the fault ended, and that health
+// is healthy again after that.
 func TestConditions(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, c := range situations() {
+	for _, c := range healthCases() {
 		t.Run(c.name, func(t *testing.T) {
-			s, k := wellStatus(), new(kept)
-			c.begin(s, k)
-			m, _ := newTestMonitor(s, k)
+			s, r := healthyStatus(), new(fakeRecorder)
+			c.begin(s, r)
+			m, _ := newTestMonitor(s, r)
 			m.checkRestarts() // as Watch does
 			h := m.Health()
 			if c.want == "" {
 				if h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
-					t.Errorf("unwell: %+v", h)
+					t.Errorf("got %+v, want no reason", h)
 				}
 				return
 			}
@@ -230,58 +232,32 @@ func TestConditions(t *testing.T) {
 				t.Errorf("%+v, want %+v", h, code)
 			}
 			if age := s.clock.now() - s.clock.reading(h.Reasons[0].Since); age < 0 || age > int64(time.Minute) {
-				t.Errorf("since %v, which is %v ago", h.Reasons[0].Since, time.Duration(age))
+				t.Errorf("reason since %v, %v ago, want less than a minute", h.Reasons[0].Since, time.Duration(age))
 			}
 			before := s.clock.now()
-			c.end(s, k)
+			c.end(s, r)
 			m.checkRestarts()
-			// Nothing lingers from before the end of the initial sync.
+			// Before the end of the initial sync no reason is held.
 			if s.clock.now()-before < int64(reasonHold) && c.want != "start_incomplete" {
 				if h := m.Health(); len(h.Reasons) != 1 || h.Status != code.Severity || h.Reasons[0].Text != endedText {
-					t.Errorf("right after its end: %+v, want %q", h, endedText)
+					t.Errorf("right after the fault ended: %+v, want text %q", h, endedText)
 				}
 				s.advance(reasonHold)
 			}
 			if h := m.Health(); h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
-				t.Errorf("after its end: %+v", h)
+				t.Errorf("after the hold time: %+v, want healthy", h)
 			}
 		})
 	}
 	for _, code := range HealthCodes {
 		if !seen[code.Code] {
-			t.Errorf("no situation leads to %s", code.Code)
+			t.Errorf("no case leads to %s", code.Code)
 		}
 	}
 }
 
-// TestConditionsBegin: what depends on time begins at its limit and not before.
-func TestConditionsBegin(t *testing.T) {
-	for _, c := range []struct {
-		code  string
-		begin func(s *Status)
-		limit time.Duration
-	}{
-		{"dump_incomplete", func(s *Status) { s.desync(s.clock.now()) }, dumpGrace},
-		{"stalled", func(s *Status) { s.stalledFrom.Store(s.clock.now()) }, 10 * time.Second},
-	} {
-		t.Run(c.code, func(t *testing.T) {
-			s := wellStatus()
-			m, _ := newTestMonitor(s, nil)
-			c.begin(s)
-			s.advance(c.limit * 9 / 10)
-			if h := m.Health(); h.Codes() != "" {
-				t.Errorf("before its time: %+v", h)
-			}
-			s.advance(c.limit / 10)
-			if h := m.Health(); h.Codes() != c.code {
-				t.Errorf("after %v: %+v", c.limit, h)
-			}
-		})
-	}
-}
-
-// TestHealthCodes: each is a word, grave or not, and costs something; the grave
-// ones come first, as whoever reads from the top expects.
+// TestHealthCodes checks that codes are unique, that deductions are in range, and that unhealthy
+// codes are listed before degraded ones.
 func TestHealthCodes(t *testing.T) {
 	seen, degraded := make(map[string]bool), false
 	for _, c := range HealthCodes {
@@ -294,7 +270,7 @@ func TestHealthCodes(t *testing.T) {
 			degraded = true
 		case Unhealthy:
 			if degraded {
-				t.Errorf("%s is grave and comes late", c.Code)
+				t.Errorf("unhealthy code %s is listed after degraded ones", c.Code)
 			}
 		default:
 			t.Errorf("%+v", c)
@@ -302,8 +278,8 @@ func TestHealthCodes(t *testing.T) {
 	}
 }
 
-// TestHealthWords: the forms of a reason for people.
-func TestHealthWords(t *testing.T) {
+// TestHealthStrings checks HealthReason.String and Health.Codes.
+func TestHealthStrings(t *testing.T) {
 	var h Health
 	if got, want := (&HealthReason{Code: "disk", Text: "full", Deduction: 15}).String(), "disk: full (-15)"; got != want {
 		t.Errorf("%q, want %q", got, want)
@@ -314,29 +290,29 @@ func TestHealthWords(t *testing.T) {
 	}
 }
 
-// TestHealthDisabled: a daemon that is not to synchronise anything is neither well
-// nor unwell, and waits for nothing.
+// TestHealthDisabled checks that a disabled daemon has the status disabled, a full score, no
+// reasons and nothing pending.
 func TestHealthDisabled(t *testing.T) {
 	s := new(Status)
 	s.Disable()
 	s.begin(clock{base: time.Now()})
-	m, set := newTestMonitor(s, new(kept))
+	m, set := newTestMonitor(s, new(fakeRecorder))
 	if h := m.Health(); h.Status != Disabled || h.Score != 100 || h.Reasons == nil || len(h.Reasons) != 0 {
 		t.Errorf("%+v", h)
 	}
 	if text := string(set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_healthy 1\n") || strings.Contains(text, "} 1\n") {
-		t.Errorf("a scrape shows %s", text)
+		t.Errorf("scrape of a disabled daemon:\n%s", text)
 	}
 	v := s.View(time.Now())
 	if v.Pending == nil || len(v.Pending) != 0 || v.Databases == nil || len(v.Databases) != 0 || !strings.Contains(v.Start.Reason, "daemon.enabled is false") {
-		t.Errorf("the view: %+v", v)
+		t.Errorf("view of a disabled daemon: %+v", v)
 	}
 }
 
-// TestHealthGauges: what a scrape shows.
+// TestHealthGauges checks portsyncd_healthy and portsyncd_health_reason with and without reasons.
 func TestHealthGauges(t *testing.T) {
-	s, k := wellStatus(), new(kept)
-	_, set := newTestMonitor(s, k)
+	s, r := healthyStatus(), new(fakeRecorder)
+	_, set := newTestMonitor(s, r)
 	check := func(healthy string, codes ...string) {
 		t.Helper()
 		text := "\n" + string(set.AppendText(nil))
@@ -354,19 +330,19 @@ func TestHealthGauges(t *testing.T) {
 		}
 	}
 	check("1")
-	k.trouble = []string{"full"}
+	r.problems = []string{"full"}
 	check("1", "disk")
 	s.refuse("OOM")
 	check("0", "disk", "database_refusing")
 }
 
-// TestHealthAllocatesNothing: neither while all is well nor while it is not.
+// TestHealthAllocatesNothing checks that an evaluation allocates nothing, with or without reasons.
 func TestHealthAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("allocations cannot be counted under the race detector")
 	}
-	s, k := wellStatus(), new(kept)
-	m, set := newTestMonitor(s, k)
+	s, r := healthyStatus(), new(fakeRecorder)
+	m, set := newTestMonitor(s, r)
 	var b []byte
 	check := func() {
 		t.Helper()
@@ -376,8 +352,8 @@ func TestHealthAllocatesNothing(t *testing.T) {
 		}
 	}
 	check()
-	exchanges(s, 20, 100)
+	addRequests(s, 20, 100)
 	s.overran.Store(s.clock.now())
-	k.trouble, k.overdue = []string{"full"}, "the history"
+	r.problems, r.overdue = []string{"full"}, "the history"
 	check()
 }

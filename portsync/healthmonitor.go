@@ -131,8 +131,8 @@ func (m *HealthMonitor) evaluate() *healthState {
 		return m.current.Load()
 	}
 	defer m.evaluating.Store(false)
-	ready, o := m.status.ready.Load(), m.observe(m.status.clock.now())
-	if m.tracker.update(o.active, o.persisting, ready, o.now) {
+	o := m.observe(m.status.clock.now())
+	if m.tracker.update(o.active(), o.persisting(), o.ready, o.now) {
 		s := m.tracker.healthState
 		m.current.Store(&s)
 		m.status.poke() // Watch reports the change
@@ -146,6 +146,7 @@ func (m *HealthMonitor) Health() Health { return m.health(m.evaluate()) }
 func (m *HealthMonitor) health(s *healthState) Health {
 	clock := m.status.clock
 	o := m.observe(clock.now())
+	now := o.active() | o.persisting()
 	h := Health{Status: s.status, Score: s.score, Since: clock.time(s.statusSince).UTC(), Reasons: []HealthReason{}}
 	for c := range numConditions {
 		if !s.reasons.has(c) {
@@ -155,8 +156,8 @@ func (m *HealthMonitor) health(s *healthState) Health {
 			Code: HealthCodes[c].Code, Severity: HealthCodes[c].Severity, Deduction: HealthCodes[c].Deduction,
 			Text: endedText, Since: clock.time(s.since[c]).UTC(),
 		}
-		if (o.active | o.persisting).has(c) {
-			r.Text = o.text(c)
+		if now.has(c) {
+			r.Text = HealthCodes[c].text(o)
 		}
 		h.Reasons = append(h.Reasons, r)
 	}
@@ -182,7 +183,7 @@ const slowConditions conditions = 1<<restartStorm | 1<<overrun
 // interval returns the time until Watch evaluates health again, given the current state.
 func (m *HealthMonitor) interval(s *healthState) time.Duration {
 	o := m.observe(m.status.clock.now())
-	held := s.reasons &^ (o.active | o.persisting)
+	held := s.reasons &^ (o.active() | o.persisting())
 	if s.reasons&^slowConditions != 0 || held != 0 || m.status.uneasy() {
 		return alertInterval
 	}

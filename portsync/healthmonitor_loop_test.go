@@ -8,8 +8,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// awaitHealth waits until the judge gives just these codes as reasons, and looks
-// whether a scrape says the same.
+// awaitHealth waits until health has exactly these reason codes.
 func (b *bench) awaitHealth(m *portsync.HealthMonitor, codes string) portsync.Health {
 	b.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -23,15 +22,15 @@ func (b *bench) awaitHealth(m *portsync.HealthMonitor, codes string) portsync.He
 	}
 }
 
-// series returns what a scrape shows of a reason.
+// series returns the value of portsyncd_health_reason for a code.
 func (b *bench) series(code string) string {
 	_, value, _ := strings.Cut(string(b.set.AppendText(nil)), `portsyncd_health_reason{code="`+code+`"} `)
 	value, _, _ = strings.Cut(value, "\n")
 	return value
 }
 
-// TestHealthOfDumps: a kernel whose dumps prove nothing makes the daemon
-// unhealthy after a second, until one does.
+// TestHealthOfDumps checks that interrupted dumps make the daemon unhealthy after a second, and
+// that a complete dump makes it healthy again.
 func TestHealthOfDumps(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -39,7 +38,7 @@ func TestHealthOfDumps(t *testing.T) {
 	m := portsync.NewHealthMonitor(b.status, nil, b.set)
 	b.awaitHealth(m, "")
 	b.kernel.InterruptDumps(1 << 30)
-	b.do(0, "FLUSHALL") // has the daemon dump the links
+	b.do(0, "FLUSHALL") // the daemon requests a dump
 	h := b.awaitHealth(m, "dump_incomplete")
 	if h.Status != portsync.Unhealthy || h.Score != 60 || b.series("dump_incomplete") != "1" {
 		t.Errorf("%+v, series %q", h, b.series("dump_incomplete"))
@@ -51,8 +50,8 @@ func TestHealthOfDumps(t *testing.T) {
 	}
 }
 
-// TestHealthOfPortInitDone: it is late while a port is missing, and not once
-// that one has come.
+// TestHealthOfPortInitDone checks that PortInitDone is late while a port has no interface, and not
+// after the interface was created.
 func TestHealthOfPortInitDone(t *testing.T) {
 	t.Parallel()
 	b := newBenchWith(t, func(o *portsync.Options) { o.LateAfter = 100 * time.Millisecond })
@@ -60,7 +59,7 @@ func TestHealthOfPortInitDone(t *testing.T) {
 	m := portsync.NewHealthMonitor(b.status, nil, b.set)
 	b.must(b.kernel.AddVeth("Ethernet4", "p4"))
 	h := b.awaitHealth(m, "port_init_late")
-	if h.Status != portsync.Degraded || h.Score != 80 || !strings.HasSuffix(h.Reasons[0].Text, "waits for: 1") {
+	if h.Status != portsync.Degraded || h.Score != 80 || !strings.HasSuffix(h.Reasons[0].Text, "pending ports: 1") {
 		t.Errorf("%+v", h)
 	}
 	if v := b.series("port_init_late"); v != "1" {

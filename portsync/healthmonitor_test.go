@@ -89,31 +89,32 @@ func TestHealthTracker(t *testing.T) {
 	}
 }
 
-// TestFailureRateHysteresis: it clears below half of what is too much.
+// TestFailureRateHysteresis checks that the reason failure_rate is cleared only below half of its limit.
 func TestFailureRateHysteresis(t *testing.T) {
-	s := wellStatus()
+	s := healthyStatus()
 	s.setMaxFailures(0.4)
 	m, _ := newTestMonitor(s, nil)
-	exchanges(s, 9, 10)
+	addRequests(s, 9, 10)
 	if h := m.Health(); h.Codes() != "failure_rate" {
 		t.Fatalf("%+v", h)
 	}
 	s.rate.add(false, s.clock.now())
-	exchanges(s, 0, 10) // 9 of 21, at least 24 %
+	addRequests(s, 0, 10) // 9 of 21, at least 24 %
 	now := s.clock.now()
-	if o := m.observe(now); o.active != 0 || o.persisting == 0 {
-		t.Errorf("9 of 21: %b begin, %b last", o.active, o.persisting)
+	if o := m.observe(now); o.active() != 0 || o.persisting() == 0 {
+		t.Errorf("9 of 21 failed: active %b, persisting %b", o.active(), o.persisting())
 	}
-	exchanges(s, 0, 20) // 9 of 41, at least 12 %
-	if o := m.observe(now); o.active != 0 || o.persisting != 0 {
-		t.Errorf("9 of 41: %b begin, %b last", o.active, o.persisting)
+	addRequests(s, 0, 20) // 9 of 41, at least 12 %
+	if o := m.observe(now); o.active() != 0 || o.persisting() != 0 {
+		t.Errorf("9 of 41 failed: active %b, persisting %b", o.active(), o.persisting())
 	}
 }
 
-// TestHealthMonitorConcurrent: from any goroutine, at any time.
+// TestHealthMonitorConcurrent checks that health and the gauges can be read by several goroutines
+// while the status changes.
 func TestHealthMonitorConcurrent(t *testing.T) {
-	s := wellStatus()
-	m, set := newTestMonitor(s, new(kept))
+	s := healthyStatus()
+	m, set := newTestMonitor(s, new(fakeRecorder))
 	done := make(chan struct{})
 	for range 3 {
 		go func() {
@@ -135,43 +136,43 @@ func TestHealthMonitorConcurrent(t *testing.T) {
 	}
 }
 
-// TestWatch: it tells of changes, from the end of the initial sync on, without
-// being asked; what was wrong before and is not any more is no change.
+// TestWatch checks that Watch reports each change from the end of the initial sync on, and not a
+// reason that was active only before.
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	s := wellStatus()
+	s := healthyStatus()
 	s.ready.Store(false)
 	s.disconnect()
-	m, _ := newTestMonitor(s, new(kept))
-	type change struct{ was, is string }
-	told := make(chan change, 10)
+	m, _ := newTestMonitor(s, new(fakeRecorder))
+	type change struct{ before, now string }
+	reported := make(chan change, 10)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		m.Watch(t.Context(), func(was, is Health) { told <- change{was.Codes(), is.Codes()} })
+		m.Watch(t.Context(), func(before, now Health) { reported <- change{before.Codes(), now.Codes()} })
 	}()
 	t.Cleanup(func() { <-ended })
-	next := func(want change) {
+	expect := func(want change) {
 		t.Helper()
 		select {
-		case got := <-told:
+		case got := <-reported:
 			if !reflect.DeepEqual(got, want) {
-				t.Errorf("told of %+v, want %+v", got, want)
+				t.Errorf("reported %+v, want %+v", got, want)
 			}
 		case <-time.After(30 * time.Second):
-			t.Fatalf("not told of %+v", want)
+			t.Fatalf("change %+v was not reported", want)
 		}
 	}
 	s.connect()
 	s.ready.Store(true)
 	s.refuse("OOM")
-	next(change{"", "database_refusing"})
+	expect(change{"", "database_refusing"})
 	s.mismatched.Store(1)
 	s.poke()
-	next(change{"database_refusing", "database_refusing,audit_mismatch"})
+	expect(change{"database_refusing", "database_refusing,audit_mismatch"})
 	s.refuse()
-	next(change{"database_refusing,audit_mismatch", "audit_mismatch"})
+	expect(change{"database_refusing,audit_mismatch", "audit_mismatch"})
 	s.mismatched.Store(0)
 	s.poke()
-	next(change{"audit_mismatch", ""})
+	expect(change{"audit_mismatch", ""})
 }

@@ -123,7 +123,7 @@ func TestPending(t *testing.T) {
 		{"a port is present", showPort(PortPresent, lackNothing, true, false), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := wellStatus()
+			s := healthyStatus()
 			s.decided.Store(&Decision{})
 			c.set(s)
 			var got []string

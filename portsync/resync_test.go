@@ -145,7 +145,7 @@ func TestFoundMissed(t *testing.T) {
 }
 
 // TestOverrunOnLoop: messages that the kernel dropped make the daemon degraded for
-// overrunFor, although the resync after them is over.
+// overrunHold, although the resync after them is over.
 func TestOverrunOnLoop(t *testing.T) {
 	still(t, func(a *account, now int64) {
 		m := NewHealthMonitor(a.status, nil, metrics.NewSet())
@@ -163,7 +163,7 @@ func TestOverrunOnLoop(t *testing.T) {
 		a.loop.requestDump(a.loop.clock.now())
 		a.event(Event{Kind: netlinkraw.DumpDone, Seq: 1})
 		codes("overrun")
-		time.Sleep(overrunFor - dumpPauseMax - 1)
+		time.Sleep(overrunHold - dumpPauseMax - 1)
 		codes("overrun")
 		time.Sleep(1 + reasonHold)
 		codes("")

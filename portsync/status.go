@@ -116,24 +116,24 @@ func since(from, now int64) time.Duration {
 	return max(time.Duration(now-from), 0)
 }
 
-// tooLong reports whether work may not wait for that long.
-func (s *Status) tooLong(waits time.Duration) bool {
-	most := time.Duration(s.maxStall.Load())
-	return most > 0 && waits > most
+// stalledTooLong reports whether d exceeds the limit for a stall.
+func (s *Status) stalledTooLong(d time.Duration) bool {
+	limit := time.Duration(s.maxStall.Load())
+	return limit > 0 && d > limit
 }
 
 // maxFailures is the share of exchanges above which too many fail.
 func (s *Status) maxFailures() float64 { return math.Float64frombits(uint64(s.maxFailureRate.Load())) }
 
-// fewFailures are too few to be a rate: one lost connection, which has a reason of
-// its own, is not to be held against a quiet switch for a minute.
-const fewFailures = 2
+// minFailures is the number of failures below which no failure rate is computed. One lost
+// connection, which is a reason of its own, should not degrade an idle switch for a minute.
+const minFailures = 3
 
-// tooMany reports whether more than that share of the exchanges failed, by what the
-// share is at least: few tell little.
-func tooMany(failed, attempts int64, rate float64) bool {
+// exceedsRate reports whether the failure rate is above limit, a share from 0 to 1. It compares
+// the lower bound of the 95% confidence interval, because a few attempts say little.
+func exceedsRate(failed, attempts int64, limit float64) bool {
 	low, _ := stats.Wilson(uint64(failed), uint64(attempts))
-	return failed > fewFailures && low > rate
+	return failed >= minFailures && low > limit
 }
 
 // uneasy reports whether something may soon be wrong for the time it takes.

@@ -176,12 +176,12 @@ func (s *Status) pending(c *databases) []Pending {
 		wait("kernel", s.clock.time(s.unsynced.Load()), "its list of all links is not complete yet")
 	}
 	if from := s.waitingFrom.Load(); from != 0 {
-		wait("write", s.clock.time(from), "%s still to be written", many(s.waiting.Load(), "row is", "rows are"))
+		wait("write", s.clock.time(from), "%s still to be written", plural(s.waiting.Load(), "row is", "rows are"))
 	}
 	if s.decided.Load() != nil && !s.initDone.Load() {
 		why := "it is about to be written"
 		if n := s.initPending.Load(); n > 0 {
-			why = "it waits for " + many(n, "port", "ports")
+			why = "it waits for " + plural(n, "port", "ports")
 		}
 		wait("PortInitDone", begun, "%s", why)
 	}
@@ -194,8 +194,8 @@ func (s *Status) pending(c *databases) []Pending {
 	return all
 }
 
-// many returns a number with the word for one or for several.
-func many(n int64, one, several string) string {
+// plural returns a number with the word for one or for several.
+func plural(n int64, one, several string) string {
 	if n == 1 {
 		return "1 " + one
 	}

@@ -146,7 +146,7 @@ func TestHTTPDevice(t *testing.T) {
 				conn.SetDeadline(time.Now().Add(switchtest.Timeout))
 				fmt.Fprint(conn, "GET /healthz HTTP/1.0\r\n\r\n")
 				got, err := io.ReadAll(conn)
-				if !strings.HasPrefix(string(got), "HTTP/1.0 200 ") || strings.Contains(string(got), "listener_down: HTTP addresses that are not served") {
+				if !strings.HasPrefix(string(got), "HTTP/1.0 200 ") || strings.Contains(string(got), "listener_down: HTTP listeners are down") {
 					problem = fmt.Sprintf("answer %q, %v", got, err)
 				}
 			})
@@ -160,7 +160,7 @@ func TestHTTPDevice(t *testing.T) {
 	sw.NoError("delete the device", sw.Links.Delete("mgmt0"))
 	local := switchtest.NewUnixClient(t, socket)
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
-		if got := local.Get("/healthz"); !strings.Contains(got, "listener_down: HTTP addresses that are not served: :9101: ") || !strings.Contains(got, "mgmt0") {
+		if got := local.Get("/healthz"); !strings.Contains(got, "listener_down: HTTP listeners are down: :9101: ") || !strings.Contains(got, "mgmt0") {
 			return "/healthz says " + got
 		}
 		return ""
