@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -67,6 +68,18 @@ func anchors(text string) []string {
 		names = append(names, strings.ReplaceAll(name, " ", "-"))
 	}
 	return names
+}
+
+// TestPathsInDocuments checks that each path in backquotes in the developers' documents exists.
+func TestPathsInDocuments(t *testing.T) {
+	quoted := regexp.MustCompile("`((?:bench|config|deploy|docs|integration|internal|metrics|netlinkraw|portsync|systemd|testdata)/[^` ]*)`")
+	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"} {
+		for _, m := range quoted.FindAllStringSubmatch(switchtest.ReadFile(t, name), -1) {
+			if found, err := filepath.Glob(m[1]); len(found) == 0 {
+				t.Errorf("%s names %s, which does not exist (%v)", name, m[1], err)
+			}
+		}
+	}
 }
 
 // TestCommandsInDocuments checks that each go test command in a document selects at least one test.

@@ -57,4 +57,14 @@
 //
 // A Conn belongs to one goroutine; only Close may be called from another. There
 // is no mutex. Values of the naming layer are immutable and may be shared.
+//
+// # Scripts and flushes
+//
+// If APPL_DB and STATE_DB share a server, one call of [MirrorScript] writes a batch: the lookup in
+// APPL_DB and the write to STATE_DB are one atomic step and take one round trip. A server that lost
+// the script gets its source with the next call.
+//
+// No keyspace notification reports FLUSHDB. The daemon uses CLIENT TRACKING in broadcasting mode with a
+// prefix that matches no key: a flush sends an invalidation message. Servers before Redis 6 lack
+// CLIENT TRACKING.
 package sonicdb
