@@ -1,21 +1,26 @@
 package switchtest
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
 
 // HttpAddress is where the daemon serves if nobody says otherwise.
 const HTTPAddress = "127.0.0.1:9101"
+
+// Content types of the answers.
+const (
+	PrometheusType = "text/plain; version=0.0.4; charset=utf-8"
+	PlainType      = "text/plain; charset=utf-8"
+	JSONType       = "application/json"
+	HTMLType       = "text/html; charset=utf-8"
+)
 
 // Site is a place where a daemon serves HTTP.
 type Client struct {
@@ -128,116 +133,70 @@ func (client *Client) AwaitCode(path string, code int) Response {
 	return last
 }
 
-// Exposition is one scrape.
-type Exposition struct {
-	Families []Family
-	Samples  map[string]float64 // by series, as written: name{label="value"}
-}
-
-// Family is a metric family of an exposition.
-type Family struct {
-	Name, Kind, Help string
-	Series           []string
-}
-
-// Scrape asks for /metrics.
-func (client *Client) Scrape() Exposition {
-	client.T.Helper()
-	e, err := ParseExposition(client.Get("/metrics"))
+// Health asks /healthz and returns the status code and the body.
+func Health(address string) (int, string, error) {
+	client := http.Client{Timeout: 2 * time.Second}
+	response, err := client.Get("http://" + address + "/healthz")
 	if err != nil {
-		client.T.Fatalf("/metrics: %v", err)
+		return 0, "", err
 	}
-	return e
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(body), err
 }
 
-// ParseExposition reads text of which HELP, TYPE and samples stand in this
-// order, each sample under its family.
-func ParseExposition(text string) (Exposition, error) {
-	e := Exposition{Samples: make(map[string]float64)}
-	lines := bufio.NewScanner(strings.NewReader(text))
-	for lines.Scan() {
-		line := lines.Text()
-		if rest, ok := strings.CutPrefix(line, "# HELP "); ok {
-			name, help, _ := strings.Cut(rest, " ")
-			e.Families = append(e.Families, Family{Name: name, Help: help})
-			continue
-		}
-		if len(e.Families) == 0 {
-			return e, fmt.Errorf("line before the first HELP: %q", line)
-		}
-		f := &e.Families[len(e.Families)-1]
-		if rest, ok := strings.CutPrefix(line, "# TYPE "+f.Name+" "); ok {
-			f.Kind = rest
-			continue
-		}
-		at := strings.LastIndexByte(line, ' ')
-		value, err := strconv.ParseFloat(line[at+1:], 64)
-		if at < 0 || err != nil || !strings.HasPrefix(line, f.Name) || f.Kind == "" {
-			return e, fmt.Errorf("in family %q: %q", f.Name, line)
-		}
-		if _, twice := e.Samples[line[:at]]; twice {
-			return e, fmt.Errorf("twice: %q", line)
-		}
-		f.Series = append(f.Series, line[:at])
-		e.Samples[line[:at]] = value
-	}
-	return e, lines.Err()
-}
-
-// Value returns what a series shows.
-func (e Exposition) Value(t *testing.T, series string) float64 {
+// AwaitDegraded waits until /healthz says degraded with all of the words, or
+// healthy if there are none.
+func AwaitDegraded(t *testing.T, words ...string) {
 	t.Helper()
-	v, ok := e.Samples[series]
-	if !ok {
-		t.Fatalf("no series %s", series)
-	}
-	return v
-}
-
-// AwaitValue waits until a series shows a value.
-func (client *Client) AwaitValue(series string, want float64) {
-	client.T.Helper()
-	Eventually(client.T, Timeout, func() string {
-		if got, ok := client.Scrape().Samples[series]; got != want || !ok {
-			return fmt.Sprintf("%s is %v (there: %v), want %v", series, got, ok, want)
+	Eventually(t, Timeout, func() string {
+		code, body, err := Health(HTTPAddress)
+		want := "healthy\n"
+		if len(words) > 0 {
+			want = "degraded\n"
+		}
+		problem := fmt.Sprintf("/healthz answers %d %q, %v, want %q with %q", code, body, err, want, words)
+		if code != http.StatusOK || !strings.HasPrefix(body, want) {
+			return problem
+		}
+		for _, w := range words {
+			if !strings.Contains(body, w) {
+				return problem
+			}
 		}
 		return ""
 	})
 }
 
-// Config writes the daemon's configuration and returns its path.
-func (sw *Switch) WriteConfig(text string) string {
-	sw.T.Helper()
-	path := sw.Dir + "/portsyncd.conf"
-	WriteFile(sw.T, path, text)
-	return path
-}
-
-// StartWith starts a daemon with a configuration and waits until it is ready.
-func (sw *Switch) StartWith(text string) *Daemon {
-	sw.T.Helper()
-	d := sw.Start(StartOptions{Args: []string{"-c", sw.WriteConfig(text)}})
-	d.AwaitReady()
-	return d
-}
-
-// Reload gives a daemon of StartWith another configuration.
-func (sw *Switch) ReloadWith(d *Daemon, text string) {
-	sw.T.Helper()
-	sw.WriteConfig(text)
-	n := d.Notifications.Len()
-	d.Signal(syscall.SIGHUP)
-	d.AwaitNotification(n, Timeout, "READY=1")
-}
-
-// Plug makes the interfaces of configured ports, and waits until all is
-// reported, PortInitDone included.
-func (sw *Switch) AddInterfaces(ports int) {
-	sw.T.Helper()
-	sw.PopPortTable()
-	for n := range ports {
-		sw.AddPort(PortName(n))
+func Fetch(url string) (string, error) {
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Get(url)
+	if err != nil {
+		return "", err
 	}
-	sw.AwaitInitDone()
-	sw.AwaitInSync(Timeout * time.Duration(1+ports/64))
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %.200s", url, resp.Status, body)
+	}
+	return string(body), err
+}
+
+// SayTo writes to a TCP address and returns all that is answered.
+func RawRequest(t *testing.T, address, text string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(Timeout))
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(got)
 }

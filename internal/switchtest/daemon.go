@@ -99,6 +99,23 @@ func (sw *Switch) StartReady() *Daemon {
 	return d
 }
 
+// StartWith starts a daemon with a configuration and waits until it is ready.
+func (sw *Switch) StartWith(text string) *Daemon {
+	sw.T.Helper()
+	d := sw.Start(StartOptions{Args: []string{"-c", sw.WriteConfig(text)}})
+	d.AwaitReady()
+	return d
+}
+
+// Reload gives a daemon of StartWith another configuration.
+func (sw *Switch) ReloadWith(d *Daemon, text string) {
+	sw.T.Helper()
+	sw.WriteConfig(text)
+	n := d.Notifications.Len()
+	d.Signal(syscall.SIGHUP)
+	d.AwaitNotification(n, Timeout, "READY=1")
+}
+
 // report logs what the daemon said.
 func (sw *Switch) report(d *Daemon) {
 	lines, _ := sw.Logs.From(0)
@@ -193,11 +210,53 @@ func (d *Daemon) Wait(limit time.Duration) syscall.WaitStatus {
 	return d.Cmd.ProcessState.Sys().(syscall.WaitStatus)
 }
 
+// EndsWithin is how soon the daemon is to die of the signal that asks it to.
+const ExitTimeout = 5 * time.Second
+
+// DiesBy sends a signal and looks that the daemon dies of it in time.
+func (d *Daemon) EndBySignal(sig syscall.Signal, when string) (took time.Duration) {
+	d.t.Helper()
+	begin := time.Now()
+	d.Signal(sig)
+	status := d.Wait(ExitTimeout)
+	if !status.Signaled() || status.Signal() != sig {
+		d.t.Errorf("%s: wait status %#x, want the end by %v", when, int(status), sig)
+	}
+	return time.Since(begin)
+}
+
 // Kill ends the daemon without a warning.
 func (d *Daemon) Kill() {
 	d.t.Helper()
 	d.Signal(syscall.SIGKILL)
 	d.Wait(Timeout)
+}
+
+// Fed waits for a sign of life to the watchdog.
+func (sw *Switch) AwaitWatchdog(d *Daemon) {
+	sw.T.Helper()
+	if !d.watchdog {
+		return
+	}
+	if _, ok := d.Notifications.Await(d.Notifications.Len(), 4*WatchdogInterval*RaceFactor, func(s string) bool { return s == "WATCHDOG=1" }); !ok {
+		sw.T.Fatalf("the watchdog is not fed within %v", 4*WatchdogInterval*RaceFactor)
+	}
+}
+
+// ResidentMemory is VmRSS of a process, proc_pid_status(5).
+func ResidentMemory(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\nVmRSS:")
+	fields := strings.Fields(rest)
+	kib, err := strconv.Atoi(fields[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
 }
 
 // Output collects what a process writes.
@@ -216,62 +275,4 @@ func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.String()
-}
-
-// LogLine is one datagram to /dev/log: "<PRI>Mmm dd hh:mm:ss TAG: TEXT".
-type LogLine struct {
-	Priority int    // facility * 8 + severity, RFC 3164 section 4.1.1
-	Tag      string // "portsyncd"
-	Text     string
-}
-
-func (l LogLine) String() string { return fmt.Sprintf("<%d>%s: %s", l.Priority, l.Tag, l.Text) }
-
-// Severity is 0 for emerg to 7 for debug.
-func (l LogLine) Severity() int { return l.Priority & 7 }
-
-// Has reports whether the line has all of the words.
-func (l LogLine) Has(words ...string) bool {
-	for _, word := range words {
-		if !strings.Contains(l.Text, word) {
-			return false
-		}
-	}
-	return true
-}
-
-// parseLogLine reads a datagram; one of another form has pri -1.
-func parseLogLine(datagram string) LogLine {
-	const stamp = len("Jan _2 15:04:05 ")
-	pri, rest, ok := strings.Cut(datagram, ">")
-	n, err := strconv.Atoi(strings.TrimPrefix(pri, "<"))
-	if !ok || err != nil || len(rest) < stamp {
-		return LogLine{Priority: -1, Text: datagram}
-	}
-	if _, err := time.Parse(time.Stamp, rest[:stamp-1]); err != nil {
-		return LogLine{Priority: -1, Text: datagram}
-	}
-	tag, text, _ := strings.Cut(rest[stamp:], ": ")
-	return LogLine{Priority: n, Tag: tag, Text: strings.TrimRight(text, "\n\x00")}
-}
-
-// listenLog records what arrives at a syslog socket.
-func listenLog(path string) (*Record[LogLine], error) {
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		return nil, err
-	}
-	conn.SetReadBuffer(4 << 20)
-	lines := new(Record[LogLine])
-	go func() {
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := conn.Read(buf)
-			if err != nil {
-				return
-			}
-			lines.Add(parseLogLine(string(buf[:n])))
-		}
-	}()
-	return lines, nil
 }

@@ -1,18 +1,12 @@
 package switchtest
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
-	"strings"
-	"testing"
-	"time"
+	"os/exec"
+	"portsyncd/internal/lab"
 
 	"golang.org/x/sys/unix"
-
-	"portsyncd/internal/snapshot"
-	"portsyncd/internal/warmrestart"
 )
 
 // MountDisk puts a small file system where the daemon keeps its files.
@@ -23,6 +17,18 @@ func (sw *StorageSwitch) MountDisk() (at string) {
 	sw.NoError("mount a disk", unix.Mount("tmpfs", at, "tmpfs", 0, "size=512k"))
 	sw.StatePath, sw.StorageDir = at+"/state/port_state.json", at+"/metrics"
 	return at
+}
+
+// Remount makes the disk read-only or writable. It has to wait for a write that
+// is under way.
+func (sw *StorageSwitch) Remount(at string, flags uintptr) {
+	sw.T.Helper()
+	Eventually(sw.T, Timeout, func() string {
+		if err := unix.Mount("", at, "", unix.MS_REMOUNT|flags, ""); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 }
 
 // MountImage mounts a file system in a file, by a loop device (loop(4)) that goes
@@ -65,86 +71,31 @@ func (sw *StorageSwitch) MountImage(image, at, kind string) error {
 	return nil
 }
 
-// Remount makes the disk read-only or writable. It has to wait for a write that
-// is under way.
-func (sw *StorageSwitch) Remount(at string, flags uintptr) {
+// MountQuota puts a file system with a quota there: a subvolume of btrfs, in an
+// image of its own, with a limit on its group (btrfs-qgroup(8)). It needs a loop
+// device, so root.
+func (sw *StorageSwitch) MountQuota() (at string) {
 	sw.T.Helper()
-	Eventually(sw.T, Timeout, func() string {
-		if err := unix.Mount("", at, "", unix.MS_REMOUNT|flags, ""); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
-}
-
-// AwaitDegraded waits until /healthz says degraded with all of the words, or
-// healthy if there are none.
-func AwaitDegraded(t *testing.T, words ...string) {
-	t.Helper()
-	Eventually(t, Timeout, func() string {
-		code, body, err := Health(HTTPAddress)
-		want := "healthy\n"
-		if len(words) > 0 {
-			want = "degraded\n"
-		}
-		problem := fmt.Sprintf("/healthz answers %d %q, %v, want %q with %q", code, body, err, want, words)
-		if code != http.StatusOK || !strings.HasPrefix(body, want) {
-			return problem
-		}
-		for _, w := range words {
-			if !strings.Contains(body, w) {
-				return problem
-			}
-		}
-		return ""
-	})
-}
-
-// historyLine is one sample.
-type HistorySample struct {
-	Time     time.Time
-	Health   string
-	Restarts map[string]uint64
-	Events   *uint64
-	Repairs  *uint64
-	Up       *int `json:"ports_up"`
-	Present  *int `json:"ports_present"`
-	Flaps    []warmrestart.PortFlaps
-	Latency  *struct {
-		Count uint64
-		P50   int64 `json:"p50_ns"`
-		P99   int64 `json:"p99_ns"`
+	if _, err := exec.LookPath("mkfs.btrfs"); err != nil {
+		lab.Unavailable(sw.T, "no mkfs.btrfs, which a disk with a quota needs")
 	}
-}
-
-// Samples returns the history that the daemon has written.
-func (sw *StorageSwitch) ReadHistory() (lines []HistorySample) {
-	sw.T.Helper()
-	h := snapshot.Log{Path: sw.StorageDir + "/history.jsonl"}
-	stats, err := h.Read(time.Time{}, func(text []byte) error {
-		var l HistorySample
-		if err := json.Unmarshal(text, &l); err != nil {
-			return fmt.Errorf("sample %q: %w", text, err)
+	image, top := sw.Dir+"/image", sw.Dir+"/btrfs"
+	sw.Mkdir(top)
+	at = top + "/disk"
+	run := func(command ...string) {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			lab.Unavailable(sw.T, fmt.Sprintf("no disk with a quota: %q: %v: %s", command, err, out))
 		}
-		lines = append(lines, l)
-		return nil
-	})
-	sw.NoError("read the history", err)
-	if stats.Bad > 0 {
-		sw.T.Errorf("%d bad lines in the history", stats.Bad)
 	}
-	return lines
-}
-
-// AwaitSamples waits until there are n samples at least.
-func (sw *StorageSwitch) AwaitHistory(n int) []HistorySample {
-	sw.T.Helper()
-	var lines []HistorySample
-	Eventually(sw.T, Timeout, func() string {
-		if lines = sw.ReadHistory(); len(lines) < n {
-			return fmt.Sprintf("%d samples, want %d", len(lines), n)
-		}
-		return ""
-	})
-	return lines
+	run("truncate", "-s", "128M", image)
+	run("mkfs.btrfs", "-q", image)
+	if err := sw.MountImage(image, top, "btrfs"); err != nil {
+		lab.Unavailable(sw.T, fmt.Sprintf("no disk with a quota: %v", err))
+	}
+	run("btrfs", "quota", "enable", top)
+	run("btrfs", "subvolume", "create", at)
+	run("btrfs", "qgroup", "limit", "1M", at)
+	sw.T.Cleanup(func() { unix.Unmount(top, 0) })
+	sw.StatePath, sw.StorageDir = at+"/state/port_state.json", at+"/metrics"
+	return at
 }

@@ -178,28 +178,6 @@ func (p *Proxy) pass(k *proxyLink, direction int) {
 	}
 }
 
-// Write hands over what the fault makes of b.
-func (f *ProxyFault) write(to io.Writer, direction int, b []byte) error {
-	if change := f.Change[direction]; change != nil && len(b) > 0 {
-		b = change(b)
-	}
-	step, pause := len(b), f.Slow
-	if direction == 1 {
-		pause = max(pause, f.Drip)
-	}
-	if pause > 0 {
-		step = 1
-	}
-	for len(b) > 0 {
-		time.Sleep(pause)
-		if _, err := to.Write(b[:step]); err != nil {
-			return err
-		}
-		b = b[step:]
-	}
-	return nil
-}
-
 // admit returns the fault in force, how many of n bytes may pass, and whether
 // these are the last.
 func (p *Proxy) admit(k *proxyLink, direction, n int) (ProxyFault, int, bool) {
@@ -238,4 +216,26 @@ func (p *Proxy) broken(k *proxyLink) {
 	if !p.fault.Hold {
 		p.drop(k)
 	}
+}
+
+// Write hands over what the fault makes of b.
+func (f *ProxyFault) write(to io.Writer, direction int, b []byte) error {
+	if change := f.Change[direction]; change != nil && len(b) > 0 {
+		b = change(b)
+	}
+	step, pause := len(b), f.Slow
+	if direction == 1 {
+		pause = max(pause, f.Drip)
+	}
+	if pause > 0 {
+		step = 1
+	}
+	for len(b) > 0 {
+		time.Sleep(pause)
+		if _, err := to.Write(b[:step]); err != nil {
+			return err
+		}
+		b = b[step:]
+	}
+	return nil
 }

@@ -2,12 +2,8 @@ package switchtest
 
 import (
 	"sync"
-	"testing"
 	"time"
 )
-
-// Patience is how long a test waits for what has no limit of its own.
-const Timeout = 10 * time.Second
 
 // Record is an append-only list, filled by one goroutine and looked at by
 // others: log lines, notifications, commands seen by MONITOR.
@@ -66,38 +62,6 @@ func (r *Record[T]) Await(n int, limit time.Duration, cond func(T) bool) (item T
 				return item, false
 			}
 			timer.Reset(left)
-		}
-	}
-}
-
-// Eventually looks again and again until check returns "", and returns how long
-// that took; the test fails with its last answer if it takes longer than limit.
-func Eventually(t *testing.T, limit time.Duration, check func() string) time.Duration {
-	t.Helper()
-	watch := StartStopwatch()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		problem := check()
-		took := time.Since(watch.Begin)
-		if problem == "" {
-			return took
-		}
-		if watch.Left(limit) <= 0 {
-			t.Fatalf("not within %v: %s", limit, problem)
-		}
-		<-tick.C
-	}
-}
-
-// Throughout fails the test if check returns anything but "" for a while.
-func Consistently(t *testing.T, while time.Duration, check func() string) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(while); time.Now().Before(end); <-tick.C {
-		if problem := check(); problem != "" {
-			t.Fatal(problem)
 		}
 	}
 }

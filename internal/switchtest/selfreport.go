@@ -4,17 +4,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"html"
 	"maps"
-	"math"
 	"net/http"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"portsyncd/portsync"
 )
 
 // SelfReport is all that a daemon says about itself, read within a few
@@ -191,140 +185,4 @@ func labelText(labels map[string]string) string {
 		pairs = append(pairs, name+`="`+value+`"`)
 	}
 	return "{" + strings.Join(pairs, ",") + "}"
-}
-
-// sum adds the samples of a family whose series begin with a prefix.
-func (e Exposition) sum(prefixes ...string) (sum float64) {
-	for series, value := range e.Samples {
-		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(series, p) }) {
-			sum += value
-		}
-	}
-	return sum
-}
-
-// restless are series that differ from one reading to the next although nothing
-// happens to ports.
-var unstableSeries = regexp.MustCompile(`^(process_|go_|portsyncd_http_|portsyncd_snapshot_|portsyncd_log_|portsyncd_push_|portsyncd_build_info)`)
-
-// Disagreement says where the documents of a report contradict one another, ""
-// if they do not.
-func (r *SelfReport) Inconsistency() string {
-	var wrong []string
-	differ := func(what string, got, want any) {
-		if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
-			wrong = append(wrong, fmt.Sprintf("%s: %s and %s", what, g, w))
-		}
-	}
-	m := r.Metrics.Samples
-	differ("ports of /status and /ports", r.Status.Ports, r.ports)
-	differ("health of /status and /healthz", fmt.Sprint(r.Status.Health.Status, r.Status.Health.Score, r.Status.Health.codes()),
-		fmt.Sprint(r.Health.Status, r.Health.Score, r.Health.codes()))
-	differ("ok of /healthz and its status", r.Health.OK, r.Health.Status != portsync.Unhealthy)
-	differ("portsyncd_healthy and /healthz", m["portsyncd_healthy"], BoolToInt(r.Health.OK))
-	score := 100
-	for _, c := range portsync.HealthCodes {
-		isReason := slices.Contains(r.Health.codes(), c.Code)
-		if isReason {
-			score -= c.Deduction
-		}
-		differ("portsyncd_health_reason of "+c.Code+" and /healthz", m[fmt.Sprintf("portsyncd_health_reason{code=%q}", c.Code)], BoolToInt(isReason))
-	}
-	differ("score and the deductions", r.Health.Score, max(score, 0))
-
-	for series, value := range m {
-		if other, ok := r.json[series]; ok && !unstableSeries.MatchString(series) {
-			differ(series+" in JSON and text", other, value)
-		}
-	}
-	s := &r.Status
-	differ("backlog of /status and portsyncd_backlog_ports", s.Backlog.Ports, m["portsyncd_backlog_ports"])
-	differ("backlog of /status and portsyncd_backlog_events", s.Backlog.Events, m["portsyncd_backlog_events"])
-	differ("PortConfigDone of /status and the series", BoolToInt(s.Start.ConfigDone), m["portsyncd_port_config_done"])
-	differ("PortInitDone of /status and the series", BoolToInt(s.Start.InitDone), m["portsyncd_port_init_done"])
-	differ("ready of /status and the series", BoolToInt(s.Start.Ready), m["portsyncd_ready"])
-	for _, db := range s.Databases {
-		differ(db.Name+" of /status and the series", BoolToInt(db.Up), m[`portsyncd_component_up{component="database"}`])
-	}
-	differ("time of a sync of /status and that it is over", BoolToInt(s.Start.SyncNanos > 0), m["portsyncd_ready"])
-	differ("last resync of /status and the series", s.Start.LastResync != nil, r.Metrics.Samples["portsyncd_resync_duration_seconds_count"] > 0)
-	differ("last audit of /status and the series", s.Start.LastAudit != nil, m["portsyncd_audits_total"] > 0)
-	differ("kind of start and that it is decided", s.Start.Kind != "", s.Start.Ready || s.Start.Kind != "")
-	differ("a time of progress and that the daemon is ready", BoolToInt(m["portsyncd_last_progress_timestamp_seconds"] > 0), m["portsyncd_ready"])
-	progress, _ := s.Counts["last_progress"].(string)
-	differ("last progress of /status and the series", progress != "", m["portsyncd_last_progress_timestamp_seconds"] > 0)
-	up := 0
-	for _, p := range r.ports {
-		up += UpToInt(p.Oper)
-		if changed := m["portsyncd_port_last_change_timestamp_seconds"+portLabel(p.Name)]; p.Index != 0 {
-			if shown := float64(p.LastChange.UnixNano()) / 1e9; math.Abs(shown-changed) > 1e-3 {
-				differ("last change of "+p.Name+" in /ports and the series", shown, changed)
-			}
-		}
-	}
-	counts := map[string]float64{
-		"ports_configured": m["portsyncd_ports_configured"],
-		"ports_present":    m["portsyncd_ports_present"],
-		"ports_pending":    m["portsyncd_ports_pending"],
-		"ports_up":         float64(up),
-		"events":           m[`portsyncd_events_total{event="newlink"}`] + m[`portsyncd_events_total{event="dellink"}`],
-		"writes":           r.Metrics.sum("portsyncd_database_writes_total"),
-		"resyncs":          r.Metrics.sum("portsyncd_resyncs_total"),
-		"repairs":          r.Metrics.sum("portsyncd_repairs_total"),
-		"audit_mismatches": r.Metrics.sum("portsyncd_audit_mismatches_total"),
-		"overruns":         m[`portsyncd_events_total{event="overrun"}`],
-		"reconnects":       m["portsyncd_database_reconnects_total"],
-	}
-	for name, value := range counts {
-		differ(name+" of /status and the series", s.Counts[name], value)
-	}
-	var events, writes float64
-	for _, minute := range s.Hour {
-		events, writes = events+minute.Events, writes+minute.Writes
-	}
-	if len(s.Hour) < 60 {
-		differ("events of the last hour and in all", events, counts["events"])
-		differ("writes of the last hour and in all", writes, counts["writes"])
-	}
-	wrong = append(wrong, r.pageInconsistency(counts)...)
-	slices.Sort(wrong)
-	return strings.Join(wrong, "\n")
-}
-
-// pageTile is a figure of the page with its name.
-var pageTile = regexp.MustCompile(`<dt>([^<]*)</dt><dd>(?:<b>)?([^<]*)(?:</b>)?(?: <span>([^<]*)</span>)?</dd>`)
-
-// pageDisagreement says where the page contradicts the status.
-func (r *SelfReport) pageInconsistency(counts map[string]float64) (wrong []string) {
-	differ := func(what string, got, want any) {
-		if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
-			wrong = append(wrong, fmt.Sprintf("%s on the page and in /status: %s and %s", what, g, w))
-		}
-	}
-	tiles, notes := make(map[string]string), make(map[string]string)
-	for _, m := range pageTile.FindAllStringSubmatch(r.page, -1) {
-		tiles[m[1]], notes[m[1]] = html.UnescapeString(m[2]), html.UnescapeString(m[3])
-	}
-	figure := func(text string) string {
-		return strings.Map(func(c rune) rune {
-			if c >= '0' && c <= '9' {
-				return c
-			}
-			return -1
-		}, text)
-	}
-	for tile, name := range map[string]string{"Events": "events", "Writes": "writes", "Resyncs": "resyncs", "Repairs": "repairs",
-		"Audit mismatches": "audit_mismatches", "Overruns": "overruns", "Reconnects": "reconnects", "Ports up": "ports_up"} {
-		differ(tile, figure(tiles[tile]), strconv.FormatFloat(counts[name], 'f', -1, 64))
-	}
-	differ("Waiting", tiles["Waiting"], len(r.Status.Pending))
-	differ("Backlog", figure(tiles["Backlog"]), r.Status.Backlog.Ports)
-	differ("configured", figure(notes["Ports up"]), r.Status.Counts["ports_configured"])
-	if want := fmt.Sprintf("<b>%s</b> <span>score %d of 100</span>", r.Health.Status, r.Health.Score); !strings.Contains(r.page, want) {
-		wrong = append(wrong, "the page has no "+want)
-	}
-	if n := len(r.ports); n > 0 && !strings.Contains(r.page, fmt.Sprintf(">%d ports", n)) {
-		wrong = append(wrong, fmt.Sprintf("the page does not show %d ports", n))
-	}
-	return wrong
 }

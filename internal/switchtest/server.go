@@ -10,11 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"portsyncd/internal/lab"
 	"strconv"
 	"syscall"
 	"testing"
-
-	"portsyncd/internal/lab"
 )
 
 // dbServer is what serves the databases of a cell, at a unix socket and at a TCP
@@ -100,7 +99,8 @@ func (r *RedisServer) Stop() {
 
 // Pause and resume hold the server up: connections stay open, and nobody
 // answers.
-func (r *RedisServer) Pause()  { r.Cmd.Process.Signal(syscall.SIGSTOP) }
+func (r *RedisServer) Pause() { r.Cmd.Process.Signal(syscall.SIGSTOP) }
+
 func (r *RedisServer) Resume() { r.Cmd.Process.Signal(syscall.SIGCONT) }
 
 // LabServer is the in-memory database of package lab, in this process.

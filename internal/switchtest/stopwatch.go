@@ -2,24 +2,10 @@ package switchtest
 
 import (
 	"bytes"
-	"io"
-	"net/http"
 	"os"
 	"strconv"
 	"time"
 )
-
-// Health asks /healthz and returns the status code and the body.
-func Health(address string) (int, string, error) {
-	client := http.Client{Timeout: 2 * time.Second}
-	response, err := client.Get("http://" + address + "/healthz")
-	if err != nil {
-		return 0, "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return response.StatusCode, string(body), err
-}
 
 // A stopwatch measures limits that a test sets itself. Time in which the machine
 // had more to run than processors, or waited for its disk, does not count, since it

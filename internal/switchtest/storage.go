@@ -1,25 +1,13 @@
 package switchtest
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
+	"portsyncd/internal/snapshot"
+	"portsyncd/internal/warmrestart"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"portsyncd/internal/snapshot"
-	"portsyncd/internal/sonicdb"
-	"portsyncd/internal/warmrestart"
-	"portsyncd/netlinkraw"
 )
 
 // Keeper is a cell whose daemon has a configuration file and keeps its files in
@@ -55,6 +43,14 @@ func (sw *StorageSwitch) StartConfigured() *Daemon {
 	d := sw.Start(StartOptions{Args: []string{"-c", sw.ConfigPath}})
 	d.AwaitReady()
 	return d
+}
+
+// Reload has the daemon read its configuration file again.
+func (sw *StorageSwitch) Reload(d *Daemon) {
+	sw.T.Helper()
+	n := d.Notifications.Len()
+	d.Signal(syscall.SIGHUP)
+	d.AwaitNotification(n, Timeout, "READY=1")
 }
 
 // Settle is BringUp with the configuration file, until the state file has all
@@ -130,138 +126,51 @@ func (sw *StorageSwitch) AwaitRestarts(n int) warmrestart.Restart {
 	return m.Restarts[n-1]
 }
 
-// Beside returns the files beside path whose name goes on with suffix.
-func FilesWithPrefix(t *testing.T, path, suffix string) []string {
-	t.Helper()
-	paths, err := filepath.Glob(path + suffix + "*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return paths
-}
-
-// Damage flips a bit in the middle of a file.
-func CorruptFile(t *testing.T, path string) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text[len(text)/2] ^= 1
-	if err := os.WriteFile(path, text, 0o640); err != nil {
-		t.Fatal(err)
+// historyLine is one sample.
+type HistorySample struct {
+	Time     time.Time
+	Health   string
+	Restarts map[string]uint64
+	Events   *uint64
+	Repairs  *uint64
+	Up       *int `json:"ports_up"`
+	Present  *int `json:"ports_present"`
+	Flaps    []warmrestart.PortFlaps
+	Latency  *struct {
+		Count uint64
+		P50   int64 `json:"p50_ns"`
+		P99   int64 `json:"p99_ns"`
 	}
 }
 
-// Reload has the daemon read its configuration file again.
-func (sw *StorageSwitch) Reload(d *Daemon) {
+// Samples returns the history that the daemon has written.
+func (sw *StorageSwitch) ReadHistory() (lines []HistorySample) {
 	sw.T.Helper()
-	n := d.Notifications.Len()
-	d.Signal(syscall.SIGHUP)
-	d.AwaitNotification(n, Timeout, "READY=1")
+	h := snapshot.Log{Path: sw.StorageDir + "/history.jsonl"}
+	stats, err := h.Read(time.Time{}, func(text []byte) error {
+		var l HistorySample
+		if err := json.Unmarshal(text, &l); err != nil {
+			return fmt.Errorf("sample %q: %w", text, err)
+		}
+		lines = append(lines, l)
+		return nil
+	})
+	sw.NoError("read the history", err)
+	if stats.Bad > 0 {
+		sw.T.Errorf("%d bad lines in the history", stats.Bad)
+	}
+	return lines
 }
 
-// Scrape returns the values on /metrics, by series. The listener is there soon
-// after the start.
-func Scrape(t *testing.T) map[string]string {
-	t.Helper()
-	var text []byte
-	Eventually(t, Timeout, func() string {
-		client := http.Client{Timeout: 2 * time.Second}
-		response, err := client.Get("http://127.0.0.1:9101/metrics")
-		if err != nil {
-			return err.Error()
-		}
-		defer response.Body.Close()
-		text, err = io.ReadAll(response.Body)
-		if err != nil || response.StatusCode != http.StatusOK {
-			return fmt.Sprintf("/metrics answers %s, %v", response.Status, err)
+// AwaitSamples waits until there are n samples at least.
+func (sw *StorageSwitch) AwaitHistory(n int) []HistorySample {
+	sw.T.Helper()
+	var lines []HistorySample
+	Eventually(sw.T, Timeout, func() string {
+		if lines = sw.ReadHistory(); len(lines) < n {
+			return fmt.Sprintf("%d samples, want %d", len(lines), n)
 		}
 		return ""
 	})
-	return Samples(string(text))
-}
-
-// Samples reads the text of an exposition.
-func Samples(text string) map[string]string {
-	values := make(map[string]string)
-	for line := range strings.Lines(text) {
-		if i := strings.LastIndexByte(line, ' '); i > 0 && line[0] != '#' {
-			values[line[:i]] = strings.TrimSpace(line[i:])
-		}
-	}
-	return values
-}
-
-// TouchedRow is one write to a row, as a keyspace notification tells it.
-type RowEvent struct{ Key, Event string }
-
-// WatchRows records writes to the rows of PORT_TABLE in STATE_DB.
-func (sw *Switch) WatchRowEvents() *Record[RowEvent] {
-	sw.T.Helper()
-	at := sw.Databases["STATE_DB"]
-	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{Network: "tcp", Address: at.TCPAddress(), DB: at.Number, IOTimeout: Timeout})
-	sw.NoError("connect", err)
-	sw.T.Cleanup(func() { conn.Close() })
-	sw.NoError("subscribe", conn.PSubscribe(fmt.Sprintf("__keyspace@%d__:PORT_TABLE|*", at.Number)))
-	_, err = conn.ReceiveMessage()
-	sw.NoError("subscribe", err)
-	rows := new(Record[RowEvent])
-	go func() {
-		for {
-			m, err := conn.ReceiveMessage()
-			if err != nil {
-				return
-			}
-			_, key, _ := bytes.Cut(m.Channel, []byte("|"))
-			rows.Add(RowEvent{string(key), string(m.Payload.Str)})
-		}
-	}()
-	return rows
-}
-
-// UntilNow returns what was written so far: a write of the test's own marks the
-// end.
-func (sw *Switch) RowEventsSoFar(rows *Record[RowEvent]) []RowEvent {
-	sw.T.Helper()
-	const mark = "mark" // a row that the daemon has no business with
-	n := rows.Len()
-	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+mark, "state", "ok")
-	if _, ok := rows.Await(n, Timeout, func(r RowEvent) bool { return r.Key == mark }); !ok {
-		sw.T.Fatal("no notification of the test's own write")
-	}
-	all, _ := rows.From(0)
-	var others []RowEvent
-	for _, r := range all {
-		if r.Key != mark {
-			others = append(others, r)
-		}
-	}
-	return others
-}
-
-// WatchLinks records the names of ports that the kernel reports as down.
-func (sw *Switch) WatchLinksDown() *Record[string] {
-	sw.T.Helper()
-	conn, err := netlinkraw.Dial(netlinkraw.Config{})
-	sw.NoError("open a netlink socket", err)
-	sw.T.Cleanup(func() { conn.Close() })
-	down := new(Record[string])
-	go func() {
-		var batch netlinkraw.Batch
-		for conn.Receive(&batch) == nil {
-			for batch.Next() {
-				m := batch.Message()
-				if m.Type != netlinkraw.NewLink && m.Type != netlinkraw.DelLink {
-					continue
-				}
-				const working = unix.IFF_UP | unix.IFF_RUNNING
-				if name := string(m.Link.Name); strings.HasPrefix(name, "Ethernet") &&
-					(m.Type == netlinkraw.DelLink || m.Link.Flags&working != working) {
-					down.Add(name)
-				}
-			}
-		}
-	}()
-	return down
+	return lines
 }

@@ -8,26 +8,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
-	"io"
-	"math"
 	"math/big"
 	"net"
 	"net/http"
-	"os"
-	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 )
-
-func UpToInt(state string) int {
-	if state == "up" {
-		return 1
-	}
-	return 0
-}
 
 // Authority signs certificates.
 type Authority struct {
@@ -107,98 +93,3 @@ func NewTLSClient(t *testing.T, server, issuer *Authority) *Client {
 }
 
 func bytesOf(a, b string) ([]byte, []byte) { return []byte(a), []byte(b) }
-
-// Content types of the answers.
-const (
-	PrometheusType = "text/plain; version=0.0.4; charset=utf-8"
-	PlainType      = "text/plain; charset=utf-8"
-	JSONType       = "application/json"
-	HTMLType       = "text/html; charset=utf-8"
-)
-
-// SayTo writes to a TCP address and returns all that is answered.
-func RawRequest(t *testing.T, address, text string) string {
-	t.Helper()
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(Timeout))
-	if _, err := io.WriteString(conn, text); err != nil {
-		t.Fatal(err)
-	}
-	got, err := io.ReadAll(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(got)
-}
-
-// ResidentMemory is VmRSS of a process, proc_pid_status(5).
-func ResidentMemory(t *testing.T, pid int) int {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), "\nVmRSS:")
-	fields := strings.Fields(rest)
-	kib, err := strconv.Atoi(fields[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib << 10
-}
-
-// Spread is a histogram: cumulative counts by upper bound, ascending.
-type Histogram []struct{ bound, count float64 }
-
-// Latency is the spread of event latency.
-func (e Exposition) EventLatency() Histogram {
-	var s Histogram
-	for series, v := range e.Samples {
-		if rest, ok := strings.CutPrefix(series, `portsyncd_event_latency_seconds_bucket{le="`); ok {
-			bound, _ := strconv.ParseFloat(strings.TrimSuffix(rest, `"}`), 64)
-			s = append(s, struct{ bound, count float64 }{bound, v})
-		}
-	}
-	slices.SortFunc(s, func(a, b struct{ bound, count float64 }) int {
-		if a.bound < b.bound {
-			return -1
-		}
-		return 1
-	})
-	return s
-}
-
-// Minus is what came since an earlier reading.
-func (s Histogram) Sub(earlier Histogram) Histogram {
-	d := slices.Clone(s)
-	for i := range d {
-		d[i].count -= earlier[i].count
-	}
-	return d
-}
-
-func (s Histogram) Count() float64 { return s[len(s)-1].count }
-
-// Quantile is the bound that at least q of all do not exceed.
-func (s Histogram) Quantile(q float64) float64 {
-	for _, b := range s {
-		if b.count >= q*s.Count() {
-			return b.bound
-		}
-	}
-	return math.Inf(1)
-}
-
-// Above is the share that exceeds a bound.
-func (s Histogram) ShareAbove(bound float64) float64 {
-	for _, b := range s {
-		if b.bound >= bound {
-			return 1 - b.count/s.Count()
-		}
-	}
-	return 0
-}

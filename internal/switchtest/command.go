@@ -7,22 +7,34 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"portsyncd/internal/daemon"
+	"portsyncd/internal/statusview"
 	"strings"
 	"testing"
 	"time"
-
-	"portsyncd/internal/daemon"
-	"portsyncd/internal/statusview"
 )
 
-// Decoded is the document of a run with --json.
-func (r CommandResult) Report(t *testing.T) statusview.Report {
+// Ran is one run of a command to its end.
+type CommandResult struct {
+	Code           int
+	Stdout, Stderr string
+	Duration       time.Duration
+}
+
+// RunCommand runs the binary with an environment of its own, beside PATH and a
+// UTF-8 locale.
+func RunCommand(t *testing.T, binary string, env []string, args ...string) CommandResult {
 	t.Helper()
-	var d statusview.Report
-	if err := json.Unmarshal([]byte(r.Stdout), &d); err != nil || r.Code != daemon.ExitOK || d.Schema != statusview.ReportSchema {
-		t.Fatalf("status %d, stderr %q, %v:\n%.2000s", r.Code, r.Stderr, err, r.Stdout)
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}, env...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	begun := time.Now()
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("run %q: %v", args, err)
 	}
-	return d
+	return CommandResult{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(begun)}
 }
 
 // RunMeasured runs a command and returns what it prints, its exit status and the most
@@ -50,33 +62,20 @@ sys.stdout.buffer.write(ended.stdout)
 	return out, code, peak << 10
 }
 
-// Ran is one run of a command to its end.
-type CommandResult struct {
-	Code           int
-	Stdout, Stderr string
-	Duration       time.Duration
-}
-
-// RunCommand runs the binary with an environment of its own, beside PATH and a
-// UTF-8 locale.
-func RunCommand(t *testing.T, binary string, env []string, args ...string) CommandResult {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(binary, args...)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}, env...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	begun := time.Now()
-	err := cmd.Run()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		t.Fatalf("run %q: %v", args, err)
-	}
-	return CommandResult{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(begun)}
-}
-
 // Status runs "portsyncd status".
 func (sw *Switch) RunStatus(env []string, args ...string) CommandResult {
 	sw.T.Helper()
 	return RunCommand(sw.T, sw.Binary, env, append([]string{"status"}, args...)...)
+}
+
+// Decoded is the document of a run with --json.
+func (r CommandResult) Report(t *testing.T) statusview.Report {
+	t.Helper()
+	var d statusview.Report
+	if err := json.Unmarshal([]byte(r.Stdout), &d); err != nil || r.Code != daemon.ExitOK || d.Schema != statusview.ReportSchema {
+		t.Fatalf("status %d, stderr %q, %v:\n%.2000s", r.Code, r.Stderr, err, r.Stdout)
+	}
+	return d
 }
 
 // Answers fails the test unless a run printed a status of two ports.

@@ -4,16 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/netlinkraw"
+	"portsyncd/portsync"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"portsyncd/internal/sonicdb"
-	"portsyncd/netlinkraw"
-	"portsyncd/portsync"
 )
 
 // WantedReport is what a daemon has to say about itself.
@@ -95,6 +94,9 @@ func (r *SelfReport) Compare(w *ExpectedReport) string {
 	slices.Sort(wrong)
 	return strings.Join(wrong, "\n")
 }
+
+// HealthLingers is how long a reason stays after its end.
+const ReasonHold = 2 * time.Second
 
 // sick says how the health of a report is not what is wanted.
 func (r *SelfReport) healthProblem(w *ExpectedReport) string {
@@ -278,15 +280,4 @@ func (sw *Switch) SelfReportProblem(client *Client, d *Daemon, w *ExpectedReport
 		}
 	}
 	return ""
-}
-
-// Fed waits for a sign of life to the watchdog.
-func (sw *Switch) AwaitWatchdog(d *Daemon) {
-	sw.T.Helper()
-	if !d.watchdog {
-		return
-	}
-	if _, ok := d.Notifications.Await(d.Notifications.Len(), 4*WatchdogInterval*RaceFactor, func(s string) bool { return s == "WATCHDOG=1" }); !ok {
-		sw.T.Fatalf("the watchdog is not fed within %v", 4*WatchdogInterval*RaceFactor)
-	}
 }

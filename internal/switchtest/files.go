@@ -1,17 +1,10 @@
 package switchtest
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"portsyncd/internal/lab"
 )
 
 func ReadFile(t *testing.T, name string) string {
@@ -21,6 +14,36 @@ func ReadFile(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+func WriteFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Beside returns the files beside path whose name goes on with suffix.
+func FilesWithPrefix(t *testing.T, path, suffix string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(path + suffix + "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// Damage flips a bit in the middle of a file.
+func CorruptFile(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)/2] ^= 1
+	if err := os.WriteFile(path, text, 0o640); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // ExampleSettings reads the keys and values of portsyncd.conf.example, as they
@@ -39,26 +62,4 @@ func ExampleSettings(t *testing.T) map[string]string {
 		}
 	}
 	return settings
-}
-
-func Fetch(url string) (string, error) {
-	client := http.Client{Timeout: 10 * time.Second}
-	resp, err := client.Get(url)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %.200s", url, resp.Status, body)
-	}
-	return string(body), err
-}
-
-// Require ends the test if a command is not installed.
-func RequireCommand(t *testing.T, command string) {
-	t.Helper()
-	if _, err := exec.LookPath(command); errors.Is(err, exec.ErrNotFound) {
-		lab.Unavailable(t, err.Error())
-	}
 }

@@ -6,12 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"portsyncd/internal/lab"
+	"strconv"
 	"sync"
 	"testing"
-
-	"golang.org/x/sys/unix"
-
-	"portsyncd/internal/lab"
 )
 
 // binaryVariable hands the path of the built binary to the test process that
@@ -64,22 +62,6 @@ func toModuleRoot() error {
 		}
 		if d == filepath.Dir(d) {
 			return fmt.Errorf("%s is not in the module portsyncd", dir)
-		}
-	}
-}
-
-// waitForTurn takes the lock that lets one package's integration tests run at a time.
-// It is held until the process ends.
-func waitForTurn() error {
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("portsyncd-integration-%d.lock", os.Getuid()))
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
-	}
-	for {
-		err = unix.Flock(fd, unix.LOCK_EX)
-		if err != unix.EINTR {
-			return os.NewSyscallError("flock", err)
 		}
 	}
 }
@@ -140,9 +122,29 @@ func Binary(t *testing.T) string {
 	return os.Getenv(binaryVariable)
 }
 
-func WriteFile(t *testing.T, path, text string) {
+// Require ends the test if a command is not installed.
+func RequireCommand(t *testing.T, command string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
+	if _, err := exec.LookPath(command); errors.Is(err, exec.ErrNotFound) {
+		lab.Unavailable(t, err.Error())
 	}
+}
+
+// Thorough reports whether a test takes its time: in the one run of CI that skips
+// nothing.
+func LongRun() bool {
+	return os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" && !RaceEnabled
+}
+
+func EnvNumber(t *testing.T, variable string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		t.Fatalf("%s is %q, want a number", variable, text)
+	}
+	return n
 }

@@ -1,0 +1,244 @@
+package switchtest
+
+import (
+	"fmt"
+	"os"
+	"portsyncd/internal/lab"
+	"portsyncd/netlinkraw"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// PortName is the name of the n-th port, as SONiC numbers those of four lanes.
+func PortName(n int) string { return "Ethernet" + strconv.Itoa(4*n) }
+
+// PeerName is the other end of its cable.
+func PeerName(port string) string { return "peer" + strings.TrimPrefix(port, "Ethernet") }
+
+func IsPortName(name string) bool {
+	return strings.HasPrefix(name, "Ethernet") || strings.HasPrefix(name, "PortChannel")
+}
+
+const (
+	Bridge    = "br0"
+	SpareLink = "spare" // whose messages do not matter
+	ModelRDB  = RedisDir + "/dump.rdb"
+)
+
+// AddPort makes a port's interface and sets both ends of the cable up.
+func (sw *Switch) AddPort(name string) {
+	sw.T.Helper()
+	sw.NoError("add a port", sw.Links.AddVeth(name, PeerName(name)))
+	sw.SetUp(name)
+}
+
+func (sw *Switch) SetUp(name string) {
+	sw.T.Helper()
+	sw.NoError("set a port up", sw.Links.SetUp(PeerName(name), true))
+	sw.NoError("set a port up", sw.Links.SetUp(name, true))
+}
+
+// ClearLinks deletes all interfaces but lo.
+func (sw *Switch) ClearLinks() {
+	sw.T.Helper()
+	var names []string
+	sw.NoError("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		if string(l.Name) != "lo" {
+			names = append(names, string(l.Name))
+		}
+	}))
+	for _, name := range names {
+		sw.Links.Delete(name) // one of a pair takes the other along
+	}
+}
+
+// LinkIndex returns the index of an interface.
+func (sw *Switch) LinkIndex(name string) int32 {
+	sw.T.Helper()
+	var index int32
+	sw.NoError("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		if string(l.Name) == name {
+			index = l.Index
+		}
+	}))
+	if index == 0 {
+		sw.T.Fatalf("no interface %q", name)
+	}
+	return index
+}
+
+// AwaitRunning waits until the kernel says so of an interface: it follows the
+// carrier when it finds the time (net/core/link_watch.c).
+func (sw *Switch) AwaitRunning(name string, running bool) {
+	sw.T.Helper()
+	Eventually(sw.T, Timeout, func() string {
+		is := false
+		sw.NoError("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+			is = is || string(l.Name) == name && l.Flags&unix.IFF_RUNNING != 0
+		}))
+		if is != running {
+			return fmt.Sprintf("%s runs: %v, want %v", name, is, running)
+		}
+		return ""
+	})
+}
+
+// LinkFacts is what final_links tells of an interface.
+type LinkState struct {
+	Admin  string `json:"admin"`
+	MTU    int    `json:"mtu"`
+	Master string `json:"master"`
+}
+
+// LinkTable returns the watched interfaces of this network namespace.
+func LinkStates(t *testing.T) map[string]LinkState {
+	t.Helper()
+	names, table := make(map[int32]string), make(map[string]LinkState)
+	masters := make(map[string]int32)
+	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {
+		name := string(l.Name)
+		names[l.Index] = name
+		if strings.HasPrefix(name, "Ethernet") || strings.HasPrefix(name, "PortChannel") {
+			table[name] = LinkState{Admin: UpOrDown(l.Flags&unix.IFF_UP != 0), MTU: int(l.MTU)}
+			masters[name] = l.Master
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, facts := range table {
+		facts.Master = names[masters[name]]
+		table[name] = facts
+	}
+	return table
+}
+
+func UpOrDown(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
+}
+
+func UpToInt(state string) int {
+	if state == "up" {
+		return 1
+	}
+	return 0
+}
+
+func BoolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// WatchLinks records the names of ports that the kernel reports as down.
+func (sw *Switch) WatchLinksDown() *Record[string] {
+	sw.T.Helper()
+	conn, err := netlinkraw.Dial(netlinkraw.Config{})
+	sw.NoError("open a netlink socket", err)
+	sw.T.Cleanup(func() { conn.Close() })
+	down := new(Record[string])
+	go func() {
+		var batch netlinkraw.Batch
+		for conn.Receive(&batch) == nil {
+			for batch.Next() {
+				m := batch.Message()
+				if m.Type != netlinkraw.NewLink && m.Type != netlinkraw.DelLink {
+					continue
+				}
+				const working = unix.IFF_UP | unix.IFF_RUNNING
+				if name := string(m.Link.Name); strings.HasPrefix(name, "Ethernet") &&
+					(m.Type == netlinkraw.DelLink || m.Link.Flags&working != working) {
+					down.Add(name)
+				}
+			}
+		}
+	}()
+	return down
+}
+
+// links of the test's own making need a socket of the goroutine's own.
+func DialLinks(t *testing.T) *lab.Links {
+	t.Helper()
+	links, err := lab.DialLinks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { links.Close() })
+	return links
+}
+
+// Churn changes links that disturb leaves alone.
+func (sw *Switch) Churn() (stop func()) { return sw.ChurnPorts(5, 3) }
+
+// ChurnPorts changes some ports' links without a pause until the returned function
+// is called.
+func (sw *Switch) ChurnPorts(first, ports int) (stop func()) {
+	links, quit, ended := DialLinks(sw.T), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-quit:
+				return
+			default:
+				links.SetMTU(PortName(first+i%ports), 1400+i%100)
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-ended
+	}
+}
+
+// NetlinkSocket is what the kernel tells of the daemon's socket in the group of
+// link messages (/proc/net/netlink).
+func (sw *Switch) NetlinkSocket() (port uint32, drops int) {
+	sw.T.Helper()
+	text, err := os.ReadFile("/proc/self/net/netlink")
+	sw.NoError("find the daemon's netlink socket", err)
+	for _, line := range strings.Split(string(text), "\n")[1:] {
+		// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+		f := strings.Fields(line)
+		if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_ROUTE) {
+			continue
+		}
+		if groups, err := strconv.ParseUint(f[3], 16, 32); err == nil && groups&1 != 0 {
+			pid, _ := strconv.ParseUint(f[2], 10, 32)
+			drops, _ = strconv.Atoi(f[8])
+			return uint32(pid), drops
+		}
+	}
+	sw.T.Fatal("no socket in RTNLGRP_LINK")
+	return 0, 0
+}
+
+// Overrun changes links until the kernel has dropped messages for the daemon,
+// which is held.
+func (sw *Switch) Overrun(ports int) {
+	sw.T.Helper()
+	_, before := sw.NetlinkSocket()
+	begin := time.Now()
+	changes := 0
+	for mtu := 1500; ; mtu++ {
+		for n := range ports {
+			sw.NoError("change the MTU", sw.Links.SetMTU(PortName(n), 1400+mtu%100))
+			changes++
+		}
+		if _, drops := sw.NetlinkSocket(); drops > before {
+			sw.T.Logf("overrun after %d changes in %v", changes, time.Since(begin).Round(time.Millisecond))
+			return
+		}
+		if changes > 1_000_000 {
+			sw.T.Fatalf("no overrun after %d changes", changes)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package switchtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"portsyncd/internal/sonicdb"
+)
+
+const (
+	KeySet        = "PORT_TABLE_KEY_SET"
+	PendingPrefix = "_PORT_TABLE:"
+	TableChannel  = "PORT_TABLE_CHANNEL@"
+)
+
+// Keys that the model knows, with the usual separators.
+const (
+	ApplPort   = "PORT_TABLE:"
+	StatePort  = "PORT_TABLE|"
+	ConfigPort = "PORT|"
+	ConfigDone = "PortConfigDone"
+	InitDone   = "PortInitDone"
+)
+
+// Absent is the content of a row that does not exist.
+const NoRow = "nothing"
+
+// Book applies writes to rows. A row is a map of fields, one that is a string
+// has the one field "".
+type Rows map[string]map[string]string
+
+// Apply carries out HSET, HDEL, SET or DEL and returns the content of the row
+// afterwards, and whether that is another than before.
+func (b Rows) Apply(key, op string, fields map[string]string) (content string, changed bool) {
+	before := RowText(b[key])
+	row := maps.Clone(b[key])
+	switch op {
+	case "DEL":
+		row = nil
+	case "SET":
+		row = maps.Clone(fields)
+	case "HDEL":
+		maps.DeleteFunc(row, func(f, _ string) bool { _, gone := fields[f]; return gone })
+	case "HSET":
+		if row == nil {
+			row = make(map[string]string)
+		}
+		maps.Copy(row, fields)
+	}
+	if len(row) == 0 {
+		delete(b, key)
+	} else {
+		b[key] = row
+	}
+	content = RowText(row)
+	return content, content != before
+}
+
+// ContentOf spells a row, with its fields sorted.
+func RowText(row map[string]string) string {
+	if len(row) == 0 {
+		return NoRow
+	}
+	text, _ := json.Marshal(row)
+	return string(text)
+}
+
+// Pairs makes a map of alternating fields and values.
+func FieldMap(flat []string) map[string]string {
+	m := make(map[string]string, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		m[flat[i]] = flat[i+1]
+	}
+	return m
+}
+
+// TouchedRow is one write to a row, as a keyspace notification tells it.
+type RowEvent struct{ Key, Event string }
+
+// WatchRows records writes to the rows of PORT_TABLE in STATE_DB.
+func (sw *Switch) WatchRowEvents() *Record[RowEvent] {
+	sw.T.Helper()
+	at := sw.Databases["STATE_DB"]
+	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{Network: "tcp", Address: at.TCPAddress(), DB: at.Number, IOTimeout: Timeout})
+	sw.NoError("connect", err)
+	sw.T.Cleanup(func() { conn.Close() })
+	sw.NoError("subscribe", conn.PSubscribe(fmt.Sprintf("__keyspace@%d__:PORT_TABLE|*", at.Number)))
+	_, err = conn.ReceiveMessage()
+	sw.NoError("subscribe", err)
+	rows := new(Record[RowEvent])
+	go func() {
+		for {
+			m, err := conn.ReceiveMessage()
+			if err != nil {
+				return
+			}
+			_, key, _ := bytes.Cut(m.Channel, []byte("|"))
+			rows.Add(RowEvent{string(key), string(m.Payload.Str)})
+		}
+	}()
+	return rows
+}
+
+// UntilNow returns what was written so far: a write of the test's own marks the
+// end.
+func (sw *Switch) RowEventsSoFar(rows *Record[RowEvent]) []RowEvent {
+	sw.T.Helper()
+	const mark = "mark" // a row that the daemon has no business with
+	n := rows.Len()
+	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+mark, "state", "ok")
+	if _, ok := rows.Await(n, Timeout, func(r RowEvent) bool { return r.Key == mark }); !ok {
+		sw.T.Fatal("no notification of the test's own write")
+	}
+	all, _ := rows.From(0)
+	var others []RowEvent
+	for _, r := range all {
+		if r.Key != mark {
+			others = append(others, r)
+		}
+	}
+	return others
+}
