@@ -62,7 +62,7 @@ func (p *patient) suffers(a ailment) {
 }
 
 // severityOf returns what a reason of a code does.
-func severityOf(t *testing.T, code string) portsync.HealthCode {
+func severityOf(t switchtest.T, code string) portsync.HealthCode {
 	t.Helper()
 	for _, c := range portsync.HealthCodes {
 		if c.Code == code {

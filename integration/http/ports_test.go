@@ -43,7 +43,7 @@ func ports(client *switchtest.Client) []portFacts {
 }
 
 // kernelPorts is the kernel's truth in the form of /ports.
-func kernelPorts(t *testing.T) []portFacts {
+func kernelPorts(t switchtest.T) []portFacts {
 	t.Helper()
 	var all []portFacts
 	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {

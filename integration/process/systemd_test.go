@@ -101,7 +101,7 @@ StandardError=append:%[2]s/output
 // userManager is a systemd of the test's own: see
 // systemd/testdata/user-manager.sh.
 type userManager struct {
-	t   *testing.T
+	t   switchtest.T
 	dir string
 }
 

@@ -23,7 +23,7 @@ import (
 // moment.
 
 // fill takes all space of a disk and returns the file that has it.
-func fill(t *testing.T, at string) string {
+func fill(t switchtest.T, at string) string {
 	t.Helper()
 	f, err := os.Create(at + "/filler")
 	if err != nil {

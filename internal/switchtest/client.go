@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -24,20 +23,20 @@ const (
 
 // Site is a place where a daemon serves HTTP.
 type Client struct {
-	T    *testing.T
+	T    T
 	HTTP *http.Client
 	Base string // "http://127.0.0.1:9101"
 }
 
 // NewSite returns the site at a TCP address, once somebody listens there: the
 // daemon opens its server when the start is made.
-func NewClient(t *testing.T, address string) *Client {
+func NewClient(t T, address string) *Client {
 	t.Helper()
 	return Client{T: t, Base: "http://" + address}.Dial("tcp", address)
 }
 
 // NewUnixSite returns the site at a unix socket, likewise.
-func NewUnixClient(t *testing.T, path string) *Client {
+func NewUnixClient(t T, path string) *Client {
 	t.Helper()
 	return Client{T: t, Base: "http://localhost"}.Dial("unix", path)
 }
@@ -147,7 +146,7 @@ func Health(address string) (int, string, error) {
 
 // AwaitDegraded waits until /healthz says degraded with all of the words, or
 // healthy if there are none.
-func AwaitDegraded(t *testing.T, words ...string) {
+func AwaitDegraded(t T, words ...string) {
 	t.Helper()
 	Eventually(t, Timeout, func() string {
 		code, body, err := Health(HTTPAddress)
@@ -183,7 +182,7 @@ func Fetch(url string) (string, error) {
 }
 
 // SayTo writes to a TCP address and returns all that is answered.
-func RawRequest(t *testing.T, address, text string) string {
+func RawRequest(t T, address, text string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {

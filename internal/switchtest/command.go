@@ -10,7 +10,6 @@ import (
 	"portsyncd/internal/daemon"
 	"portsyncd/internal/statusview"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -23,7 +22,7 @@ type CommandResult struct {
 
 // RunCommand runs the binary with an environment of its own, beside PATH and a
 // UTF-8 locale.
-func RunCommand(t *testing.T, binary string, env []string, args ...string) CommandResult {
+func RunCommand(t T, binary string, env []string, args ...string) CommandResult {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(binary, args...)
@@ -40,7 +39,7 @@ func RunCommand(t *testing.T, binary string, env []string, args ...string) Comma
 // RunMeasured runs a command and returns what it prints, its exit status and the most
 // memory that it had resident, in bytes. A small process starts the command, because
 // wait4(2) counts the memory of the process that forks as that of its child.
-func RunMeasured(t *testing.T, command ...string) (out string, code int, peak int64) {
+func RunMeasured(t T, command ...string) (out string, code int, peak int64) {
 	t.Helper()
 	RequireCommand(t, "python3")
 	const small = `
@@ -69,7 +68,7 @@ func (sw *Switch) RunStatus(env []string, args ...string) CommandResult {
 }
 
 // Decoded is the document of a run with --json.
-func (r CommandResult) Report(t *testing.T) statusview.Report {
+func (r CommandResult) Report(t T) statusview.Report {
 	t.Helper()
 	var d statusview.Report
 	if err := json.Unmarshal([]byte(r.Stdout), &d); err != nil || r.Code != daemon.ExitOK || d.Schema != statusview.ReportSchema {
@@ -79,7 +78,7 @@ func (r CommandResult) Report(t *testing.T) statusview.Report {
 }
 
 // Answers fails the test unless a run printed a status of two ports.
-func (r CommandResult) CheckStatus(t *testing.T, what string) {
+func (r CommandResult) CheckStatus(t T, what string) {
 	t.Helper()
 	if r.Code != daemon.ExitOK || r.Stderr != "" || !strings.Contains(r.Stdout, "health     healthy") || !strings.Contains(r.Stdout, "\nEthernet4 ") {
 		t.Errorf("%s: status %d, stderr %q\n%s", what, r.Code, r.Stderr, r.Stdout)
@@ -88,7 +87,7 @@ func (r CommandResult) CheckStatus(t *testing.T, what string) {
 
 // Refuses fails the test unless a run ended with code, one line on stderr that
 // has all of the words, and nothing on stdout.
-func (r CommandResult) CheckFailure(t *testing.T, what string, code int, words ...string) {
+func (r CommandResult) CheckFailure(t T, what string, code int, words ...string) {
 	t.Helper()
 	if r.Code != code || r.Stdout != "" || strings.Count(r.Stderr, "\n") != 1 {
 		t.Errorf("%s: status %d, stdout %.200q, stderr %q, want status %d and one line", what, r.Code, r.Stdout, r.Stderr, code)

@@ -12,13 +12,12 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 )
 
 // Program is one run of the built binary.
 type Daemon struct {
-	t              *testing.T
+	t              T
 	Cmd            *exec.Cmd
 	Stdout, Stderr *Output
 	Notifications  *Record[string] // assignments sent by sd_notify, one each
@@ -244,7 +243,7 @@ func (sw *Switch) AwaitWatchdog(d *Daemon) {
 }
 
 // ResidentMemory is VmRSS of a process, proc_pid_status(5).
-func ResidentMemory(t *testing.T, pid int) int {
+func ResidentMemory(t T, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

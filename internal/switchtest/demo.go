@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -18,7 +17,7 @@ type Demo struct {
 }
 
 // StartDemo starts the demo, which ends with the test.
-func StartDemo(t *testing.T) *Demo {
+func StartDemo(t T) *Demo {
 	t.Helper()
 	cmd := exec.Command(Binary(t), "demo", "--ports", "4", "--rate", "20", "--listen", "127.0.0.1:0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -62,7 +61,7 @@ func StartDemo(t *testing.T) *Demo {
 }
 
 // Get fetches a page.
-func (d *Demo) Get(t *testing.T, page string) string {
+func (d *Demo) Get(t T, page string) string {
 	t.Helper()
 	text, err := Fetch("http://" + d.address + page)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -70,7 +69,7 @@ func ParseExposition(text string) (Exposition, error) {
 }
 
 // Value returns what a series shows.
-func (e Exposition) Value(t *testing.T, series string) float64 {
+func (e Exposition) Value(t T, series string) float64 {
 	t.Helper()
 	v, ok := e.Samples[series]
 	if !ok {
@@ -158,7 +157,7 @@ func ResyncSeries(reason string) string { return `portsyncd_resyncs_total{reason
 
 // Scrape returns the values on /metrics, by series. The listener is there soon
 // after the start.
-func Scrape(t *testing.T) map[string]string {
+func Scrape(t T) map[string]string {
 	t.Helper()
 	var text []byte
 	Eventually(t, Timeout, func() string {

@@ -4,10 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 )
 
-func ReadFile(t *testing.T, name string) string {
+func ReadFile(t T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -16,7 +15,7 @@ func ReadFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-func WriteFile(t *testing.T, path, text string) {
+func WriteFile(t T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -24,7 +23,7 @@ func WriteFile(t *testing.T, path, text string) {
 }
 
 // Beside returns the files beside path whose name goes on with suffix.
-func FilesWithPrefix(t *testing.T, path, suffix string) []string {
+func FilesWithPrefix(t T, path, suffix string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(path + suffix + "*")
 	if err != nil {
@@ -34,7 +33,7 @@ func FilesWithPrefix(t *testing.T, path, suffix string) []string {
 }
 
 // Damage flips a bit in the middle of a file.
-func CorruptFile(t *testing.T, path string) {
+func CorruptFile(t T, path string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -48,7 +47,7 @@ func CorruptFile(t *testing.T, path string) {
 
 // ExampleSettings reads the keys and values of portsyncd.conf.example, as they
 // are spelled there.
-func ExampleSettings(t *testing.T) map[string]string {
+func ExampleSettings(t T) map[string]string {
 	t.Helper()
 	settings, table := make(map[string]string), ""
 	for line := range strings.Lines(ReadFile(t, "portsyncd.conf.example")) {

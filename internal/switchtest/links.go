@@ -7,7 +7,6 @@ import (
 	"portsyncd/netlinkraw"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -95,7 +94,7 @@ type LinkState struct {
 }
 
 // LinkTable returns the watched interfaces of this network namespace.
-func LinkStates(t *testing.T) map[string]LinkState {
+func LinkStates(t T) map[string]LinkState {
 	t.Helper()
 	names, table := make(map[int32]string), make(map[string]LinkState)
 	masters := make(map[string]int32)
@@ -165,7 +164,7 @@ func (sw *Switch) WatchLinksDown() *Record[string] {
 }
 
 // links of the test's own making need a socket of the goroutine's own.
-func DialLinks(t *testing.T) *lab.Links {
+func DialLinks(t T) *lab.Links {
 	t.Helper()
 	links, err := lab.DialLinks()
 	if err != nil {

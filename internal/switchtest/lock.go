@@ -1,25 +1,70 @@
 package switchtest
 
 import (
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// waitForTurn takes the lock that lets one package's integration tests run at a time.
-// It is held until the process ends.
+// waitForTurn waits until no other package of integration tests of this user runs, and
+// keeps the others waiting until the process ends. The wait counts against the time limit of
+// "go test", so it reports the process that it waits for, and gives up at the limit.
 func waitForTurn() error {
+	flag.Parse() // m.Run would do it later
+	limit := 10 * time.Minute
+	if f := flag.Lookup("test.timeout"); f != nil {
+		if d, ok := f.Value.(flag.Getter).Get().(time.Duration); ok {
+			limit = d // 0: none
+		}
+	}
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("portsyncd-integration-%d.lock", os.Getuid()))
+	return takeLock(path, limit, os.Stderr)
+}
+
+// takeLock locks the file at path, which it creates if needed, and writes into the file which
+// process holds the lock. While another process holds it, takeLock waits for limit, or without
+// a limit if that is 0. The lock is held until this process ends, however it ends.
+func takeLock(path string, limit time.Duration, progress io.Writer) error {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
+	begin, reported := time.Now(), ""
 	for {
-		err = unix.Flock(fd, unix.LOCK_EX)
-		if err != unix.EINTR {
-			return os.NewSyscallError("flock", err)
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
 		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("lock %s: %w", path, err)
+		}
+		text, _ := os.ReadFile(path)
+		holder := strings.TrimSpace(string(text))
+		if limit > 0 && time.Since(begin) >= limit {
+			return fmt.Errorf("%s still holds %s after %v; if it hangs, end it", holder, path, limit)
+		}
+		if waited := time.Since(begin); holder != reported && waited > time.Second {
+			fmt.Fprintf(progress, "waiting for the integration tests of %s\n", holder)
+			reported = holder
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
+	if waited := time.Since(begin); reported != "" {
+		fmt.Fprintf(progress, "waited %v for other integration tests\n", waited.Round(time.Second))
+	}
+	owner := fmt.Sprintf("process %d (%s)\n", os.Getpid(), filepath.Base(os.Args[0]))
+	if err := unix.Ftruncate(fd, 0); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if _, err := unix.Pwrite(fd, []byte(owner), 0); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
 }

@@ -68,7 +68,7 @@ func toModuleRoot() error {
 
 // Alongside lets a test run in parallel with others. A test whose subtests have
 // cells calls alongside too: else the tests after it wait for all its subtests.
-func Parallel(t *testing.T) {
+func Parallel(t T) {
 	t.Helper()
 	if !lab.Inside() { // there is no other test
 		t.Parallel()
@@ -110,7 +110,7 @@ var build = sync.OnceValue(func() error {
 
 // Binary returns the path of the built binary. A machine without the go command
 // cannot build it.
-func Binary(t *testing.T) string {
+func Binary(t T) string {
 	t.Helper()
 	err := build()
 	if errors.Is(err, exec.ErrNotFound) {
@@ -123,7 +123,7 @@ func Binary(t *testing.T) string {
 }
 
 // Require ends the test if a command is not installed.
-func RequireCommand(t *testing.T, command string) {
+func RequireCommand(t T, command string) {
 	t.Helper()
 	if _, err := exec.LookPath(command); errors.Is(err, exec.ErrNotFound) {
 		lab.Unavailable(t, err.Error())
@@ -136,7 +136,7 @@ func LongRun() bool {
 	return os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" && !RaceEnabled
 }
 
-func EnvNumber(t *testing.T, variable string, otherwise int) int {
+func EnvNumber(t T, variable string, otherwise int) int {
 	t.Helper()
 	text := os.Getenv(variable)
 	if text == "" {

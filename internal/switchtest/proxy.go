@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -42,7 +41,7 @@ type proxyLink struct {
 }
 
 // NewProxyCell is a cell whose daemon reaches its server through a proxy.
-func NewWithProxy(t *testing.T) (*Switch, *Proxy) {
+func NewWithProxy(t T) (*Switch, *Proxy) {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
 	if sw == nil {
@@ -97,7 +96,7 @@ func (p *Proxy) Set(f ProxyFault) {
 
 // WasCut reports whether the fault came to pass in an exchange that seems to be
 // over. If it did not, it waits until the exchange surely is.
-func (p *Proxy) WasCut(t *testing.T) bool {
+func (p *Proxy) WasCut(t T) bool {
 	t.Helper()
 	p.AwaitIdle(t, 15*time.Millisecond)
 	if _, cuts := p.Count(); cuts == 0 {
@@ -127,7 +126,7 @@ func (p *Proxy) Count() (passed [2]int, cuts int) {
 // AwaitIdle waits until the daemon has its connections, and nothing has passed on
 // them for a moment. One that is cut while nobody uses it is not missed before it
 // is used, so a longer time will do.
-func (p *Proxy) AwaitIdle(t *testing.T, moment time.Duration) {
+func (p *Proxy) AwaitIdle(t T, moment time.Duration) {
 	t.Helper()
 	const connections = 4 // one for each database, one that listens
 	const longer = time.Second

@@ -13,7 +13,6 @@ import (
 	"portsyncd/internal/lab"
 	"strconv"
 	"syscall"
-	"testing"
 )
 
 // dbServer is what serves the databases of a cell, at a unix socket and at a TCP
@@ -28,7 +27,7 @@ const databases = 32
 
 // NewServer returns a real Redis, or the in-memory database where there is none
 // or PORTSYNCD_TEST_DB asks for it.
-func NewDatabaseServer(t *testing.T) DatabaseServer {
+func NewDatabaseServer(t T) DatabaseServer {
 	t.Helper()
 	switch kind := os.Getenv("PORTSYNCD_TEST_DB"); kind {
 	case "lab":
@@ -52,7 +51,7 @@ type RedisServer struct {
 	at  Database
 }
 
-func NewRedisServer(t *testing.T) *RedisServer {
+func NewRedisServer(t T) *RedisServer {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil || os.Getenv("PORTSYNCD_TEST_DB") == "lab" {
 		lab.Unavailable(t, "this test needs redis-server")

@@ -6,7 +6,6 @@ import (
 	"portsyncd/internal/snapshot"
 	"portsyncd/internal/warmrestart"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -20,7 +19,7 @@ type StorageSwitch struct {
 }
 
 // NewKeeper is NewCell with a place for files.
-func NewWithStorage(t *testing.T) *StorageSwitch {
+func NewWithStorage(t T) *StorageSwitch {
 	t.Helper()
 	sw := New(t)
 	if sw == nil {

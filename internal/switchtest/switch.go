@@ -5,14 +5,13 @@ import (
 	"os"
 	"portsyncd/internal/lab"
 	"portsyncd/internal/sonicdb"
-	"testing"
 )
 
 // Cell is a switch for one test: namespaces in which only lo exists, empty
 // directories where a switch has its databases and its state, a syslog socket,
 // and a database server. All of it is gone when the test ends.
 type Switch struct {
-	T         *testing.T
+	T         T
 	Binary    string
 	Dir       string              // empty, for whatever the test needs
 	Databases map[string]Database // where the databases are, by name
@@ -27,7 +26,7 @@ type Switch struct {
 
 // NewCell returns a cell for this test, or nil: then the test has been run, in
 // a process of its own, and its outcome is known.
-func New(t *testing.T) *Switch {
+func New(t T) *Switch {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
 	if sw != nil {
@@ -38,7 +37,7 @@ func New(t *testing.T) *Switch {
 
 // NewRedisCell is NewCell for a test that treats the server as only a process
 // can be treated.
-func NewWithRedis(t *testing.T) (*Switch, *RedisServer) {
+func NewWithRedis(t T) (*Switch, *RedisServer) {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
 	if sw == nil {
@@ -51,7 +50,7 @@ func NewWithRedis(t *testing.T) (*Switch, *RedisServer) {
 
 // NewLabCell is NewCell for a test that makes the server answer as a real one
 // cannot easily be made to.
-func NewWithLab(t *testing.T) (*Switch, *LabServer) {
+func NewWithLab(t T) (*Switch, *LabServer) {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
 	if sw == nil {
@@ -63,7 +62,7 @@ func NewWithLab(t *testing.T) (*Switch, *LabServer) {
 }
 
 // EnterCell is NewCell without a map and a server.
-func NewWithoutDatabase(t *testing.T) *Switch {
+func NewWithoutDatabase(t T) *Switch {
 	t.Helper()
 	sw := NewBare(t)
 	if sw != nil {
@@ -75,7 +74,7 @@ func NewWithoutDatabase(t *testing.T) *Switch {
 }
 
 // EnterBareCell is EnterCell with the /dev of this machine.
-func NewBare(t *testing.T) *Switch {
+func NewBare(t T) *Switch {
 	t.Helper()
 	path := Binary(t) // built outside, where the build cache is
 	Parallel(t)

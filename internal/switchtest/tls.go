@@ -11,19 +11,18 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"testing"
 	"time"
 )
 
 // Authority signs certificates.
 type Authority struct {
-	t    *testing.T
+	t    T
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	PEM  string
 }
 
-func NewAuthority(t *testing.T, name string) *Authority {
+func NewAuthority(t T, name string) *Authority {
 	a := &Authority{t: t}
 	a.PEM, a.cert, a.key = a.sign(&x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
@@ -72,7 +71,7 @@ func (a *Authority) Issue(name string) (certPEM, keyPEM string) {
 
 // SecureSite is the site for clients that trust server and, unless client is
 // nil, have a certificate signed by it. Each request has a connection of its own.
-func NewTLSClient(t *testing.T, server, issuer *Authority) *Client {
+func NewTLSClient(t T, server, issuer *Authority) *Client {
 	t.Helper()
 	client := NewClient(t, HTTPAddress)
 	client.Base = "https://" + HTTPAddress

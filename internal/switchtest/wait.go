@@ -1,7 +1,6 @@
 package switchtest
 
 import (
-	"testing"
 	"time"
 )
 
@@ -10,7 +9,7 @@ const Timeout = 10 * time.Second
 
 // Eventually looks again and again until check returns "", and returns how long
 // that took; the test fails with its last answer if it takes longer than limit.
-func Eventually(t *testing.T, limit time.Duration, check func() string) time.Duration {
+func Eventually(t T, limit time.Duration, check func() string) time.Duration {
 	t.Helper()
 	watch := StartStopwatch()
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -29,7 +28,7 @@ func Eventually(t *testing.T, limit time.Duration, check func() string) time.Dur
 }
 
 // Throughout fails the test if check returns anything but "" for a while.
-func Consistently(t *testing.T, while time.Duration, check func() string) {
+func Consistently(t T, while time.Duration, check func() string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

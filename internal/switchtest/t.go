@@ -1,0 +1,21 @@
+package switchtest
+
+import (
+	"context"
+
+	"portsyncd/internal/lab"
+)
+
+// T is the part of *testing.T that this package uses. The command bench/scale, which is not
+// a test, has its own implementation.
+type T interface {
+	lab.T
+	Cleanup(f func())
+	Context() context.Context
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Failed() bool
+	Fatal(args ...any)
+	Parallel()
+	TempDir() string
+}
