@@ -1,8 +1,6 @@
 package health
 
 import (
-	"portsyncd/internal/switchtest"
-
 	endian "encoding/binary"
 	"fmt"
 	"os"
@@ -12,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/switchtest"
 )
 
 // The observers of this file count what a daemon counts, from their own sources

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -88,7 +87,7 @@ func newModelRun(sw *switchtest.Switch) *modelRun {
 	if r.redis != nil {
 		sw.CloseConns()
 		r.redis.Stop() // whatever the last sequence left of it
-		os.Remove(switchtest.ModelRDB)
+		os.Remove(switchtest.RedisDir + "/dump.rdb")
 		sw.NoError("start the database", r.redis.Restart())
 	}
 	sw.Do("APPL_DB", "FLUSHALL")
@@ -310,24 +309,23 @@ func (r *modelRun) rename(name, to string) {
 func (r *modelRun) awaitResyncs() (risen map[string]bool) {
 	r.T.Helper()
 	counts, looks := make(map[string]float64), 0
+	client := switchtest.NewClient(r.T, switchtest.HTTPAddress)
 	switchtest.Eventually(r.T, modelPatience, func() string {
-		values := switchtest.Scrape(r.T)
+		metrics := client.Scrape()
 		for _, reason := range []string{"overrun", "database_back", "database_flushed", "dump_failed", "dump_silent"} {
-			var err error
-			counts[reason], err = strconv.ParseFloat(values[switchtest.ResyncSeries(reason)], 64)
-			r.NoError("read a counter", err)
+			counts[reason] = metrics.Value(r.T, switchtest.ResyncSeries(reason))
 			if counts[reason]-r.counters[reason] < float64(r.faults[reason]) {
 				return "no resync because of " + reason
 			}
 		}
-		for series, want := range map[string]string{`portsyncd_component_up{component="kernel"}`: "1",
-			`portsyncd_component_up{component="database"}`: "1", "portsyncd_backlog_events": "0"} {
-			if values[series] != want {
-				return series + " is " + values[series]
+		for series, want := range map[string]float64{`portsyncd_component_up{component="kernel"}`: 1,
+			`portsyncd_component_up{component="database"}`: 1, "portsyncd_backlog_events": 0} {
+			if got := metrics.Value(r.T, series); got != want {
+				return fmt.Sprintf("%s is %v, want %v", series, got, want)
 			}
 		}
 		if looks++; len(r.faults) > 0 && looks < 2 {
-			return "once more, lest it has counted a resync and not begun it"
+			return "scraping a second time, since a resync is counted before it begins"
 		}
 		return ""
 	})

@@ -140,18 +140,6 @@ func TestSupervisord(t *testing.T) {
 	}
 }
 
-// awaitHealth waits until /healthz answers with a status code.
-func awaitHealth(t *testing.T, address string, code int) {
-	t.Helper()
-	switchtest.Eventually(t, switchtest.Timeout, func() string {
-		got, body, err := switchtest.Health(address)
-		if got != code {
-			return fmt.Sprintf("/healthz answers %d %q, %v, want %d", got, body, err, code)
-		}
-		return ""
-	})
-}
-
 // TestHandedListener hands a listener over as systemd's socket activation does
 // (sd_listen_fds(3)), on an address of no configuration; /healthz follows the
 // fate of Redis there.
@@ -171,16 +159,16 @@ func TestHandedListener(t *testing.T) {
 	d := sw.StartCommand(switchtest.StartOptions{Files: []*os.File{file}, Env: []string{"LISTEN_FDS=1"}}, "/bin/sh", "-c", sh, sw.Binary)
 	file.Close()
 	d.AwaitReady()
-	awaitHealth(t, address, http.StatusOK)
+	switchtest.NewClient(t, address).AwaitCode("/healthz", http.StatusOK)
 	if conn, err := net.Dial("tcp", "127.0.0.1:9101"); err == nil {
 		conn.Close()
 		t.Error("it listens at the configured address too")
 	}
 	r.Stop()
-	awaitHealth(t, address, http.StatusServiceUnavailable)
+	switchtest.NewClient(t, address).AwaitCode("/healthz", http.StatusServiceUnavailable)
 	sw.CloseConns()
 	sw.NoError("restart", r.Restart())
-	awaitHealth(t, address, http.StatusOK)
+	switchtest.NewClient(t, address).AwaitCode("/healthz", http.StatusOK)
 }
 
 // TestBusyPort has another program at 127.0.0.1:9101: that is one warning, and
@@ -198,7 +186,7 @@ func TestBusyPort(t *testing.T) {
 		t.Errorf("severity %d, want a warning: %s", line.Severity(), line)
 	}
 	l.Close()
-	awaitHealth(t, "127.0.0.1:9101", http.StatusOK)
+	switchtest.NewClient(t, "127.0.0.1:9101").AwaitCode("/healthz", http.StatusOK)
 	lines, _ := sw.Logs.From(0)
 	warnings := 0
 	for _, l := range lines {
@@ -233,7 +221,7 @@ func TestBrokenConfig(t *testing.T) {
 	sw.AddPort(switchtest.PortName(0))
 	sw.AwaitInitDone()
 	sw.AwaitRecovery("broken configuration")
-	awaitHealth(t, "127.0.0.1:9101", http.StatusOK)
+	switchtest.NewClient(t, "127.0.0.1:9101").AwaitCode("/healthz", http.StatusOK)
 
 	reload := func(text string, words ...string) {
 		t.Helper()

@@ -113,12 +113,7 @@ func TestTrapsInStateDirectory(t *testing.T) {
 				t.Errorf("%s: %v, %v, want a regular file of mode 0640", sw.StatePath, info.Mode(), err)
 			}
 			sw.StartConfigured()
-			switchtest.Eventually(t, switchtest.Timeout, func() string {
-				if got := switchtest.Scrape(t)["portsyncd_warm_restarts"]; got != "1" {
-					return fmt.Sprintf("portsyncd_warm_restarts is %s, want 1", got)
-				}
-				return ""
-			})
+			switchtest.NewClient(t, switchtest.HTTPAddress).AwaitValue("portsyncd_warm_restarts", 1)
 			v.check("the next start")
 			for n := range v.made {
 				if _, err := os.Lstat(fmt.Sprintf("%s/%d-absent", v.dir, n)); err == nil {
@@ -133,9 +128,10 @@ func TestTrapsInStateDirectory(t *testing.T) {
 func awaitSaved(sw *switchtest.StorageSwitch, file string) {
 	sw.T.Helper()
 	series := fmt.Sprintf("portsyncd_snapshot_saves_total{file=%q}", file)
+	client := switchtest.NewClient(sw.T, switchtest.HTTPAddress)
 	switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
-		if n := switchtest.Scrape(sw.T)[series]; n == "0" || n == "" {
-			return fmt.Sprintf("%s is %q", series, n)
+		if client.Scrape().Samples[series] == 0 {
+			return series + " is still 0"
 		}
 		return ""
 	})

@@ -48,16 +48,16 @@ func TestStartDecision(t *testing.T) {
 		{name: "file_lost", spoil: lost, kind: "cold", reason: nothing, keeps: true, produces: true},
 		{name: "file_forbidden", conf: "enabled = false", kind: "cold", reason: "only portsyncd was restarted; warm_restart.enabled is false", keeps: true, produces: true},
 		{name: "file_damaged", kind: "warm", reason: alone, keeps: true, produces: true, aside: 1, recovered: true, corruptions: 1,
-			spoil: func(sw *switchtest.StorageSwitch) { switchtest.CorruptFile(sw.T, sw.StatePath) }},
+			spoil: func(sw *switchtest.StorageSwitch) { corruptFile(sw.T, sw.StatePath) }},
 		{name: "newest_two_damaged", kind: "warm", reason: alone, keeps: true, produces: true, aside: 2, recovered: true, corruptions: 2,
 			spoil: func(sw *switchtest.StorageSwitch) {
-				switchtest.CorruptFile(sw.T, sw.StatePath)
-				switchtest.CorruptFile(sw.T, backups(sw)[1])
+				corruptFile(sw.T, sw.StatePath)
+				corruptFile(sw.T, backups(sw)[1])
 			}},
 		{name: "all_damaged", kind: "cold", reason: nothing, keeps: true, produces: true, aside: 3, corruptions: 3,
 			spoil: func(sw *switchtest.StorageSwitch) {
 				for _, path := range append(backups(sw), sw.StatePath) {
-					switchtest.CorruptFile(sw.T, path)
+					corruptFile(sw.T, path)
 				}
 			}},
 		{name: "of_another_boot", kind: "cold", reason: nothing, keeps: true, produces: true,
@@ -73,7 +73,7 @@ func TestStartDecision(t *testing.T) {
 		{name: "flushed", flushed: true, kind: "cold", reason: "SONiC did not request a warm restart", produces: true, stale: 1},
 		{name: "flushed_file_lost", flushed: true, spoil: lost, kind: "cold", reason: "SONiC did not request a warm restart", produces: true},
 		{name: "flushed_file_damaged", flushed: true, kind: "cold", reason: "SONiC did not request a warm restart", produces: true,
-			spoil: func(sw *switchtest.StorageSwitch) { switchtest.CorruptFile(sw.T, sw.StatePath) }, stale: 1, aside: 1, recovered: true, corruptions: 1},
+			spoil: func(sw *switchtest.StorageSwitch) { corruptFile(sw.T, sw.StatePath) }, stale: 1, aside: 1, recovered: true, corruptions: 1},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			sw := switchtest.NewWithStorage(t)
@@ -161,26 +161,21 @@ func check(sw *switchtest.StorageSwitch, b before, down *switchtest.Record[strin
 		t.Errorf("recovered from %q, want a backup: %v", r.RecoveredFrom, b.recovered)
 	}
 	// What is on the disk is shown a moment later.
-	switchtest.Eventually(t, switchtest.Timeout, func() string {
-		const series = "portsyncd_sync_duration_seconds_count"
-		if got := switchtest.Scrape(t)[series]; got != fmt.Sprint(records) {
-			return fmt.Sprintf("%s is %s, want %d", series, got, records)
-		}
-		return ""
-	})
-	values := switchtest.Scrape(t)
-	want := map[string]string{
-		"portsyncd_corruptions_detected":        fmt.Sprint(b.corruptions),
-		"portsyncd_state_recoveries":            fmt.Sprint(switchtest.BoolToInt(b.recovered)),
-		"portsyncd_warm_restarts":               fmt.Sprint(switchtest.BoolToInt(b.kind == warmrestart.Warm)),
-		"portsyncd_cold_starts":                 fmt.Sprint(records - switchtest.BoolToInt(b.kind == warmrestart.Warm)),
-		"portsyncd_eoiu_detected":               fmt.Sprint(records),
-		"portsyncd_eoiu_timeouts":               "0",
-		"portsyncd_sync_duration_seconds_count": fmt.Sprint(records),
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
+	client.AwaitValue("portsyncd_sync_duration_seconds_count", float64(records))
+	metrics := client.Scrape()
+	want := map[string]int{
+		"portsyncd_corruptions_detected":        b.corruptions,
+		"portsyncd_state_recoveries":            switchtest.BoolToInt(b.recovered),
+		"portsyncd_warm_restarts":               switchtest.BoolToInt(b.kind == warmrestart.Warm),
+		"portsyncd_cold_starts":                 records - switchtest.BoolToInt(b.kind == warmrestart.Warm),
+		"portsyncd_eoiu_detected":               records,
+		"portsyncd_eoiu_timeouts":               0,
+		"portsyncd_sync_duration_seconds_count": records,
 	}
 	for series, v := range want {
-		if values[series] != v {
-			t.Errorf("%s is %s, want %s", series, values[series], v)
+		if got := metrics.Value(t, series); got != float64(v) {
+			t.Errorf("%s is %v, want %d", series, got, v)
 		}
 	}
 	if n := len(switchtest.FilesWithPrefix(t, sw.StatePath, ".stale-")); (n > 0) != (b.stale > 0) {
@@ -318,5 +313,18 @@ func TestWarmStartTimes(t *testing.T) {
 					ports, took.Round(10*time.Microsecond), r.Duration.Round(10*time.Microsecond), ready.Round(10*time.Microsecond))
 			}
 		})
+	}
+}
+
+// corruptFile flips a bit in the middle of a file.
+func corruptFile(t switchtest.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)/2] ^= 1
+	if err := os.WriteFile(path, text, 0o640); err != nil {
+		t.Fatal(err)
 	}
 }

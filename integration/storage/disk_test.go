@@ -83,7 +83,7 @@ func TestDiskTrouble(t *testing.T) {
 			if m := sw.ReadMetricsFile(); len(m.Restarts) != 1 {
 				t.Errorf("the last good metrics have %+v", m)
 			}
-			failures := switchtest.Scrape(t)[`portsyncd_snapshot_failures_total{file="state"}`]
+			failures := switchtest.NewClient(t, switchtest.HTTPAddress).Scrape().Value(t, `portsyncd_snapshot_failures_total{file="state"}`)
 			sw.IPLink("link set " + switchtest.PortName(1) + " mtu 1400")
 			sw.AwaitRecovery("another change")
 			end()
@@ -105,7 +105,7 @@ func TestDiskTrouble(t *testing.T) {
 			if troubles != 1 {
 				t.Errorf("%d log lines about the trouble, want 1", troubles)
 			}
-			if failures == "0" {
+			if failures == 0 {
 				t.Error("no failure is counted")
 			}
 			if !d.Alive() {

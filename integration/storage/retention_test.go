@@ -218,8 +218,11 @@ func TestExportFormat(t *testing.T) {
 	awaitFile(sw, structured, false)
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		b, err := os.ReadFile(filepath.Join(sw.StorageDir, text))
-		values := switchtest.Samples(string(b))
-		if err != nil || values["portsyncd_cold_starts"] != "1" || values["portsyncd_ports_present"] != fmt.Sprint(switchtest.FewPorts) {
+		if err != nil {
+			return err.Error()
+		}
+		e, err := switchtest.ParseExposition(string(b))
+		if err != nil || e.Samples["portsyncd_cold_starts"] != 1 || e.Samples["portsyncd_ports_present"] != switchtest.FewPorts {
 			return fmt.Sprintf("exported are %q, %v", b, err)
 		}
 		return ""

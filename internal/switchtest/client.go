@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// HttpAddress is where the daemon serves if nobody says otherwise.
+// HTTPAddress is the default address of the daemon's HTTP server.
 const HTTPAddress = "127.0.0.1:9101"
 
 // Content types of the answers.
@@ -21,27 +21,29 @@ const (
 	HTMLType       = "text/html; charset=utf-8"
 )
 
-// Site is a place where a daemon serves HTTP.
+// Client sends HTTP requests to one daemon. It does not follow redirects and asks for gzip only if
+// a test does.
 type Client struct {
 	T    T
 	HTTP *http.Client
 	Base string // "http://127.0.0.1:9101"
 }
 
-// NewSite returns the site at a TCP address, once somebody listens there: the
-// daemon opens its server when the start is made.
+// NewClient waits until a server listens at a TCP address and returns a client for it. The daemon
+// opens its server after the initial sync.
 func NewClient(t T, address string) *Client {
 	t.Helper()
 	return Client{T: t, Base: "http://" + address}.Dial("tcp", address)
 }
 
-// NewUnixSite returns the site at a unix socket, likewise.
+// NewUnixClient is NewClient for a unix socket.
 func NewUnixClient(t T, path string) *Client {
 	t.Helper()
 	return Client{T: t, Base: "http://localhost"}.Dial("unix", path)
 }
 
-// Dialing gives s a client.
+// Dial waits until a server listens at an address and returns a copy of the client for that
+// address.
 func (client Client) Dial(network, address string) *Client {
 	client.T.Helper()
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -69,14 +71,15 @@ func (client Client) Dial(network, address string) *Client {
 	return &client
 }
 
-// Answer is a whole answer to a request.
+// Response is a complete HTTP response.
 type Response struct {
 	Code   int
 	Header http.Header
 	Body   string
 }
 
-// Try sends a request with headers, each "Name: value".
+// TryRequest sends a request with headers of the form "Name: value" and returns the response,
+// whatever its status.
 func (client *Client) TryRequest(method, path string, headers ...string) (Response, error) {
 	request, err := http.NewRequest(method, client.Base+path, nil)
 	if err != nil {
@@ -98,7 +101,7 @@ func (client *Client) TryRequest(method, path string, headers ...string) (Respon
 	return Response{response.StatusCode, response.Header, string(body)}, err
 }
 
-// Ask is try for what has to succeed, whatever the status.
+// Request is TryRequest, and ends the test if there is no response.
 func (client *Client) Request(method, path string, headers ...string) Response {
 	client.T.Helper()
 	a, err := client.TryRequest(method, path, headers...)
@@ -108,7 +111,7 @@ func (client *Client) Request(method, path string, headers ...string) Response {
 	return a
 }
 
-// Get is ask for the body of a good answer.
+// Get sends a GET request and returns the body. A status other than 200 ends the test.
 func (client *Client) Get(path string, headers ...string) string {
 	client.T.Helper()
 	a := client.Request(http.MethodGet, path, headers...)
@@ -118,7 +121,7 @@ func (client *Client) Get(path string, headers ...string) string {
 	return a.Body
 }
 
-// Await waits until a path answers with a status code.
+// AwaitCode sends GET requests until the response has a status code.
 func (client *Client) AwaitCode(path string, code int) Response {
 	client.T.Helper()
 	var last Response
@@ -132,24 +135,14 @@ func (client *Client) AwaitCode(path string, code int) Response {
 	return last
 }
 
-// Health asks /healthz and returns the status code and the body.
-func Health(address string) (int, string, error) {
-	client := http.Client{Timeout: 2 * time.Second}
-	response, err := client.Get("http://" + address + "/healthz")
-	if err != nil {
-		return 0, "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return response.StatusCode, string(body), err
-}
-
-// AwaitDegraded waits until /healthz says degraded with all of the words, or
-// healthy if there are none.
+// AwaitDegraded waits until /healthz says "degraded" and has all of the words, or "healthy" if no
+// words are given.
 func AwaitDegraded(t T, words ...string) {
 	t.Helper()
+	client := NewClient(t, HTTPAddress)
 	Eventually(t, Timeout, func() string {
-		code, body, err := Health(HTTPAddress)
+		r, err := client.TryRequest(http.MethodGet, "/healthz")
+		code, body := r.Code, r.Body
 		want := "healthy\n"
 		if len(words) > 0 {
 			want = "degraded\n"
@@ -167,6 +160,7 @@ func AwaitDegraded(t T, words ...string) {
 	})
 }
 
+// Fetch returns the body of a URL. A status other than 200 is an error.
 func Fetch(url string) (string, error) {
 	client := http.Client{Timeout: 10 * time.Second}
 	resp, err := client.Get(url)
@@ -181,7 +175,8 @@ func Fetch(url string) (string, error) {
 	return string(body), err
 }
 
-// SayTo writes to a TCP address and returns all that is answered.
+// RawRequest writes text to a TCP address and returns what the server sends until it closes the
+// connection.
 func RawRequest(t T, address, text string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)

@@ -7,21 +7,21 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"portsyncd/internal/daemon"
-	"portsyncd/internal/statusview"
 	"strings"
 	"time"
+
+	"portsyncd/internal/daemon"
+	"portsyncd/internal/statusview"
 )
 
-// Ran is one run of a command to its end.
+// CommandResult is the outcome of a command.
 type CommandResult struct {
 	Code           int
 	Stdout, Stderr string
 	Duration       time.Duration
 }
 
-// RunCommand runs the binary with an environment of its own, beside PATH and a
-// UTF-8 locale.
+// RunCommand runs the binary to its end. Its environment has PATH, a UTF-8 locale and env.
 func RunCommand(t T, binary string, env []string, args ...string) CommandResult {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -36,9 +36,9 @@ func RunCommand(t T, binary string, env []string, args ...string) CommandResult 
 	return CommandResult{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(begun)}
 }
 
-// RunMeasured runs a command and returns what it prints, its exit status and the most
-// memory that it had resident, in bytes. A small process starts the command, because
-// wait4(2) counts the memory of the process that forks as that of its child.
+// RunMeasured runs a command and returns its output, its exit status and its peak resident memory
+// in bytes. A Python process starts the command, because wait4(2) would otherwise count the memory
+// of this process before exec.
 func RunMeasured(t T, command ...string) (out string, code int, peak int64) {
 	t.Helper()
 	RequireCommand(t, "python3")
@@ -61,13 +61,13 @@ sys.stdout.buffer.write(ended.stdout)
 	return out, code, peak << 10
 }
 
-// Status runs "portsyncd status".
+// RunStatus runs "portsyncd status".
 func (sw *Switch) RunStatus(env []string, args ...string) CommandResult {
 	sw.T.Helper()
 	return RunCommand(sw.T, sw.Binary, env, append([]string{"status"}, args...)...)
 }
 
-// Decoded is the document of a run with --json.
+// Report returns the parsed output of "portsyncd report --json".
 func (r CommandResult) Report(t T) statusview.Report {
 	t.Helper()
 	var d statusview.Report
@@ -77,7 +77,8 @@ func (r CommandResult) Report(t T) statusview.Report {
 	return d
 }
 
-// Answers fails the test unless a run printed a status of two ports.
+// CheckStatus fails the test unless the command printed the status of a healthy daemon with two
+// ports.
 func (r CommandResult) CheckStatus(t T, what string) {
 	t.Helper()
 	if r.Code != daemon.ExitOK || r.Stderr != "" || !strings.Contains(r.Stdout, "health     healthy") || !strings.Contains(r.Stdout, "\nEthernet4 ") {
@@ -85,8 +86,8 @@ func (r CommandResult) CheckStatus(t T, what string) {
 	}
 }
 
-// Refuses fails the test unless a run ended with code, one line on stderr that
-// has all of the words, and nothing on stdout.
+// CheckFailure fails the test unless the command exited with code, printed nothing on stdout, and
+// printed one line on stderr that contains all of the words.
 func (r CommandResult) CheckFailure(t T, what string, code int, words ...string) {
 	t.Helper()
 	if r.Code != code || r.Stdout != "" || strings.Count(r.Stderr, "\n") != 1 {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Program is one run of the built binary.
+// Daemon is a running daemon, or one that has ended.
 type Daemon struct {
 	t              T
 	Cmd            *exec.Cmd
@@ -25,10 +25,11 @@ type Daemon struct {
 	Ended          chan struct{}   // closed when the process has ended
 }
 
-// FeedEvery is how often a daemon is to feed its watchdog: half of WATCHDOG_USEC.
+// WatchdogInterval is how often the daemon has to notify the watchdog: half of WATCHDOG_USEC.
 const WatchdogInterval = 500 * time.Millisecond
 
-// Launch says how a daemon is started; the zero value is as systemd would.
+// StartOptions says how a daemon is started. The zero value starts it as systemd does, without
+// arguments.
 type StartOptions struct {
 	Args            []string
 	Env             []string
@@ -40,8 +41,8 @@ type StartOptions struct {
 	IgnoreSIGPIPE   bool       // SIGPIPE is ignored when it starts, as by supervisord
 }
 
-// Start starts the daemon and does not wait for anything. It is killed with the
-// test, if it still runs.
+// Start starts the daemon and does not wait for it. If the daemon still runs at the end of the
+// test, it is killed; if the test failed, its last log lines are shown.
 func (sw *Switch) Start(l StartOptions) *Daemon {
 	sw.T.Helper()
 	if l.IgnoreSIGPIPE {
@@ -51,7 +52,7 @@ func (sw *Switch) Start(l StartOptions) *Daemon {
 	return sw.StartCommand(l, sw.Binary, l.Args...)
 }
 
-// StartCommand is start through another program, which runs the binary.
+// StartCommand is Start for a command that runs the binary.
 func (sw *Switch) StartCommand(l StartOptions, name string, args ...string) *Daemon {
 	sw.T.Helper()
 	d := &Daemon{t: sw.T, Stdout: new(Output), Stderr: new(Output), Notifications: new(Record[string]), Ended: make(chan struct{})}
@@ -90,7 +91,7 @@ func (sw *Switch) StartCommand(l StartOptions, name string, args ...string) *Dae
 	return d
 }
 
-// StartReady starts the daemon and waits until it says READY=1.
+// StartReady starts the daemon without a configuration file and waits for READY=1.
 func (sw *Switch) StartReady() *Daemon {
 	sw.T.Helper()
 	d := sw.Start(StartOptions{})
@@ -98,7 +99,7 @@ func (sw *Switch) StartReady() *Daemon {
 	return d
 }
 
-// StartWith starts a daemon with a configuration and waits until it is ready.
+// StartWith writes a configuration file, starts the daemon with it and waits for READY=1.
 func (sw *Switch) StartWith(text string) *Daemon {
 	sw.T.Helper()
 	d := sw.Start(StartOptions{Args: []string{"-c", sw.WriteConfig(text)}})
@@ -106,7 +107,8 @@ func (sw *Switch) StartWith(text string) *Daemon {
 	return d
 }
 
-// Reload gives a daemon of StartWith another configuration.
+// ReloadWith writes another configuration file for a daemon of StartWith, sends SIGHUP and waits
+// for READY=1.
 func (sw *Switch) ReloadWith(d *Daemon, text string) {
 	sw.T.Helper()
 	sw.WriteConfig(text)
@@ -115,7 +117,7 @@ func (sw *Switch) ReloadWith(d *Daemon, text string) {
 	d.AwaitNotification(n, Timeout, "READY=1")
 }
 
-// report logs what the daemon said.
+// report logs what the daemon logged and printed.
 func (sw *Switch) report(d *Daemon) {
 	lines, _ := sw.Logs.From(0)
 	for _, l := range lines[max(0, len(lines)-60):] {
@@ -124,7 +126,8 @@ func (sw *Switch) report(d *Daemon) {
 	sw.T.Logf("daemon: %v, stdout %q, stderr %q", d.Cmd.ProcessState, d.Stdout, d.Stderr)
 }
 
-// listenNotify opens a notification socket for one daemon.
+// listenNotify opens a notification socket for one daemon and records the assignments that it
+// receives.
 func (sw *Switch) listenNotify(states *Record[string]) (path string) {
 	sw.T.Helper()
 	sw.notify++
@@ -147,8 +150,8 @@ func (sw *Switch) listenNotify(states *Record[string]) (path string) {
 	return path
 }
 
-// AwaitState waits for a notification that begins with prefix, among those that
-// came after the first n.
+// AwaitNotification waits for an assignment that begins with prefix, among those after the first
+// n. It returns the assignment.
 func (d *Daemon) AwaitNotification(n int, limit time.Duration, prefix string) string {
 	d.t.Helper()
 	state, ok := d.Notifications.Await(n, limit, func(s string) bool { return strings.HasPrefix(s, prefix) })
@@ -159,7 +162,7 @@ func (d *Daemon) AwaitNotification(n int, limit time.Duration, prefix string) st
 	return state
 }
 
-// LastStatus returns the status line that the service manager shows.
+// LastStatus returns the last STATUS= text, or "".
 func (d *Daemon) LastStatus() string {
 	states, _ := d.Notifications.From(0)
 	for _, s := range slices.Backward(states) {
@@ -170,11 +173,13 @@ func (d *Daemon) LastStatus() string {
 	return ""
 }
 
+// AwaitReady waits for READY=1.
 func (d *Daemon) AwaitReady() {
 	d.t.Helper()
 	d.AwaitNotification(0, Timeout, "READY=1")
 }
 
+// Signal sends a signal to the daemon.
 func (d *Daemon) Signal(sig syscall.Signal) {
 	d.t.Helper()
 	if err := d.Cmd.Process.Signal(sig); err != nil {
@@ -182,6 +187,7 @@ func (d *Daemon) Signal(sig syscall.Signal) {
 	}
 }
 
+// Alive reports whether the process still runs.
 func (d *Daemon) Alive() bool {
 	select {
 	case <-d.Ended:
@@ -191,7 +197,7 @@ func (d *Daemon) Alive() bool {
 	}
 }
 
-// Wait waits for the end of the process and returns its wait status.
+// Wait waits until the process ends and returns its wait status.
 func (d *Daemon) Wait(limit time.Duration) syscall.WaitStatus {
 	d.t.Helper()
 	watch := StartStopwatch()
@@ -209,10 +215,11 @@ func (d *Daemon) Wait(limit time.Duration) syscall.WaitStatus {
 	return d.Cmd.ProcessState.Sys().(syscall.WaitStatus)
 }
 
-// EndsWithin is how soon the daemon is to die of the signal that asks it to.
+// ExitTimeout is the time within which SIGTERM or SIGINT must end the daemon.
 const ExitTimeout = 5 * time.Second
 
-// DiesBy sends a signal and looks that the daemon dies of it in time.
+// EndBySignal sends a signal, checks that it ends the process within ExitTimeout, and returns the
+// time that took.
 func (d *Daemon) EndBySignal(sig syscall.Signal, when string) (took time.Duration) {
 	d.t.Helper()
 	begin := time.Now()
@@ -224,14 +231,15 @@ func (d *Daemon) EndBySignal(sig syscall.Signal, when string) (took time.Duratio
 	return time.Since(begin)
 }
 
-// Kill ends the daemon without a warning.
+// Kill ends the daemon by SIGKILL.
 func (d *Daemon) Kill() {
 	d.t.Helper()
 	d.Signal(syscall.SIGKILL)
 	d.Wait(Timeout)
 }
 
-// Fed waits for a sign of life to the watchdog.
+// AwaitWatchdog waits for the daemon's next watchdog notification. It fails if the notification
+// comes later than four intervals.
 func (sw *Switch) AwaitWatchdog(d *Daemon) {
 	sw.T.Helper()
 	if !d.watchdog {
@@ -242,7 +250,7 @@ func (sw *Switch) AwaitWatchdog(d *Daemon) {
 	}
 }
 
-// ResidentMemory is VmRSS of a process, proc_pid_status(5).
+// ResidentMemory returns the resident memory of a process in bytes: VmRSS of proc_pid_status(5).
 func ResidentMemory(t T, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
 	"portsyncd/internal/sonicdb"
 )
 
@@ -15,7 +16,7 @@ const (
 	MapPath  = RedisDir + "/sonic-db/database_config.json"
 )
 
-// UsualMap is the part of SONiC's database map that matters here.
+// DefaultMap is the part of SONiC's database map that the daemon reads.
 const DefaultMap = `{
   "INSTANCES": {"redis": {"hostname": "127.0.0.1", "port": 6379, "unix_socket_path": "/var/run/redis/redis.sock"}},
   "DATABASES": {
@@ -26,17 +27,18 @@ const DefaultMap = `{
   "VERSION": "1.0"
 }`
 
-// place is where a database is.
+// Database is the number of a database and the addresses of its server.
 type Database struct {
 	Number int
 	Socket string
 	Port   int
 }
 
+// TCPAddress returns the address of the server as host:port.
 func (p Database) TCPAddress() string { return fmt.Sprintf("127.0.0.1:%d", p.Port) }
 
-// WriteMap makes databaseMap the map of this cell, for the daemon and for the
-// test's own connections.
+// WriteDatabaseMap writes the database map. The daemon and the test's own connections use it from
+// then on.
 func (sw *Switch) WriteDatabaseMap(databaseMap string) {
 	sw.T.Helper()
 	var m struct {
@@ -59,7 +61,8 @@ func (sw *Switch) WriteDatabaseMap(databaseMap string) {
 		os.MkdirAll(filepath.Dir(MapPath), 0o755), os.WriteFile(MapPath, []byte(databaseMap), 0o644)))
 }
 
-// Serve writes the database map and starts the server at its first address.
+// StartDatabase writes the database map and starts the server at the addresses of APPL_DB. The
+// server is stopped when the test ends.
 func (sw *Switch) StartDatabase(databaseMap string, s DatabaseServer) {
 	sw.T.Helper()
 	sw.WriteDatabaseMap(databaseMap)
@@ -68,8 +71,8 @@ func (sw *Switch) StartDatabase(databaseMap string, s DatabaseServer) {
 	sw.T.Cleanup(s.Stop)
 }
 
-// Conn returns the test's own connection to a database. It goes over TCP, so
-// that MONITOR tells it from the daemon's, which use the unix socket.
+// Conn returns the test's own connection to a database, which it opens at the first call. The
+// connection uses TCP and the daemon's use the unix socket, so that MONITOR shows which is which.
 func (sw *Switch) Conn(name string) *sonicdb.Conn {
 	sw.T.Helper()
 	if conn := sw.Conns[name]; conn != nil {
@@ -83,7 +86,7 @@ func (sw *Switch) Conn(name string) *sonicdb.Conn {
 	return conn
 }
 
-// HangUp closes the test's own connections, for when the server goes.
+// CloseConns closes the test's own connections. Call it after the server was stopped.
 func (sw *Switch) CloseConns() {
 	for name, conn := range sw.Conns {
 		conn.Close()
@@ -91,7 +94,7 @@ func (sw *Switch) CloseConns() {
 	}
 }
 
-// Do runs one command on a database.
+// Do runs a command on a database and returns its reply. An error reply ends the test.
 func (sw *Switch) Do(database string, args ...string) *sonicdb.Reply {
 	sw.T.Helper()
 	r, err := sw.Conn(database).Do(args...)
@@ -101,7 +104,7 @@ func (sw *Switch) Do(database string, args ...string) *sonicdb.Reply {
 	return r
 }
 
-// Row returns the fields of a hash, nil if there is none.
+// Row returns the fields of a hash, or nil if the key does not exist.
 func (sw *Switch) Row(database, key string) map[string]string {
 	sw.T.Helper()
 	fields, err := sw.Conn(database).HGetAll(key)
@@ -126,7 +129,7 @@ func (sw *Switch) Exists(database, key string) bool {
 	return n == 1
 }
 
-// Elements returns the members of a set.
+// SetMembers returns the members of a set.
 func (sw *Switch) SetMembers(database, key string) []string {
 	sw.T.Helper()
 	var out []string

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// runningDemo is the built binary on a switch in a box, past its start.
+// Demo is a running "portsyncd demo" that has completed its start.
 type Demo struct {
 	address   string // where it serves HTTP
 	Simulated bool   // there is no kernel in it
 }
 
-// StartDemo starts the demo, which ends with the test.
+// StartDemo starts the demo and waits for its HTTP address. The demo is ended with the test.
 func StartDemo(t T) *Demo {
 	t.Helper()
 	cmd := exec.Command(Binary(t), "demo", "--ports", "4", "--rate", "20", "--listen", "127.0.0.1:0")
@@ -60,7 +60,7 @@ func StartDemo(t T) *Demo {
 	return d
 }
 
-// Get fetches a page.
+// Get returns the body of a page.
 func (d *Demo) Get(t T, page string) string {
 	t.Helper()
 	text, err := Fetch("http://" + d.address + page)

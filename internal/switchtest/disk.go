@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"portsyncd/internal/lab"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/lab"
 )
 
-// MountDisk puts a small file system where the daemon keeps its files.
+// MountDisk mounts a file system of 512 KiB and moves the daemon's files there. It returns the
+// mount point.
 func (sw *StorageSwitch) MountDisk() (at string) {
 	sw.T.Helper()
 	at = sw.Dir + "/disk"
@@ -19,8 +21,7 @@ func (sw *StorageSwitch) MountDisk() (at string) {
 	return at
 }
 
-// Remount makes the disk read-only or writable. It has to wait for a write that
-// is under way.
+// Remount makes the disk read-only or writable. It waits for a write in progress.
 func (sw *StorageSwitch) Remount(at string, flags uintptr) {
 	sw.T.Helper()
 	Eventually(sw.T, Timeout, func() string {
@@ -31,8 +32,8 @@ func (sw *StorageSwitch) Remount(at string, flags uintptr) {
 	})
 }
 
-// MountImage mounts a file system in a file, by a loop device (loop(4)) that goes
-// with the mount. The cell's own /dev has none.
+// MountImage mounts the file system in an image through a loop device (loop(4)), which is freed
+// with the mount. The test's /dev has no loop devices, so it mounts another.
 func (sw *StorageSwitch) MountImage(image, at, kind string) error {
 	devices := sw.Dir + "/devices"
 	sw.Mkdir(devices)
@@ -71,9 +72,9 @@ func (sw *StorageSwitch) MountImage(image, at, kind string) error {
 	return nil
 }
 
-// MountQuota puts a file system with a quota there: a subvolume of btrfs, in an
-// image of its own, with a limit on its group (btrfs-qgroup(8)). It needs a loop
-// device, so root.
+// MountQuota mounts a file system with a quota of 1 MiB and moves the daemon's files there: a
+// btrfs subvolume with a limit (btrfs-qgroup(8)). It skips the test if that is not possible; a
+// loop device needs root.
 func (sw *StorageSwitch) MountQuota() (at string) {
 	sw.T.Helper()
 	if _, err := exec.LookPath("mkfs.btrfs"); err != nil {

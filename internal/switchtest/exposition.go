@@ -3,28 +3,25 @@ package switchtest
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
-// Exposition is one scrape.
+// Exposition is a parsed scrape.
 type Exposition struct {
 	Families []Family
 	Samples  map[string]float64 // by series, as written: name{label="value"}
 }
 
-// Family is a metric family of an exposition.
+// Family is a metric family of a scrape.
 type Family struct {
 	Name, Kind, Help string
 	Series           []string
 }
 
-// Scrape asks for /metrics.
+// Scrape returns the parsed response to GET /metrics.
 func (client *Client) Scrape() Exposition {
 	client.T.Helper()
 	e, err := ParseExposition(client.Get("/metrics"))
@@ -34,8 +31,8 @@ func (client *Client) Scrape() Exposition {
 	return e
 }
 
-// ParseExposition reads text of which HELP, TYPE and samples stand in this
-// order, each sample under its family.
+// ParseExposition parses Prometheus' text format. It is stricter than the format: each family has
+// HELP, then TYPE, then its samples.
 func ParseExposition(text string) (Exposition, error) {
 	e := Exposition{Samples: make(map[string]float64)}
 	lines := bufio.NewScanner(strings.NewReader(text))
@@ -68,7 +65,7 @@ func ParseExposition(text string) (Exposition, error) {
 	return e, lines.Err()
 }
 
-// Value returns what a series shows.
+// Value returns the value of a series and fails if the scrape does not have it.
 func (e Exposition) Value(t T, series string) float64 {
 	t.Helper()
 	v, ok := e.Samples[series]
@@ -78,7 +75,7 @@ func (e Exposition) Value(t T, series string) float64 {
 	return v
 }
 
-// sum adds the samples of a family whose series begin with a prefix.
+// sum returns the sum of the series that begin with one of the prefixes.
 func (e Exposition) sum(prefixes ...string) (sum float64) {
 	for series, value := range e.Samples {
 		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(series, p) }) {
@@ -88,7 +85,7 @@ func (e Exposition) sum(prefixes ...string) (sum float64) {
 	return sum
 }
 
-// AwaitValue waits until a series shows a value.
+// AwaitValue scrapes until a series has a value.
 func (client *Client) AwaitValue(series string, want float64) {
 	client.T.Helper()
 	Eventually(client.T, Timeout, func() string {
@@ -99,10 +96,10 @@ func (client *Client) AwaitValue(series string, want float64) {
 	})
 }
 
-// Spread is a histogram: cumulative counts by upper bound, ascending.
+// Histogram is a list of cumulative buckets with ascending upper bounds.
 type Histogram []struct{ bound, count float64 }
 
-// Latency is the spread of event latency.
+// EventLatency returns the histogram portsyncd_event_latency_seconds.
 func (e Exposition) EventLatency() Histogram {
 	var s Histogram
 	for series, v := range e.Samples {
@@ -120,7 +117,7 @@ func (e Exposition) EventLatency() Histogram {
 	return s
 }
 
-// Minus is what came since an earlier reading.
+// Sub returns the histogram of the observations since an earlier one.
 func (s Histogram) Sub(earlier Histogram) Histogram {
 	d := slices.Clone(s)
 	for i := range d {
@@ -129,9 +126,10 @@ func (s Histogram) Sub(earlier Histogram) Histogram {
 	return d
 }
 
+// Count returns the number of observations.
 func (s Histogram) Count() float64 { return s[len(s)-1].count }
 
-// Quantile is the bound that at least q of all do not exceed.
+// Quantile returns the upper bound of the bucket with the quantile q.
 func (s Histogram) Quantile(q float64) float64 {
 	for _, b := range s {
 		if b.count >= q*s.Count() {
@@ -141,7 +139,7 @@ func (s Histogram) Quantile(q float64) float64 {
 	return math.Inf(1)
 }
 
-// Above is the share that exceeds a bound.
+// ShareAbove returns the share of observations above a bound.
 func (s Histogram) ShareAbove(bound float64) float64 {
 	for _, b := range s {
 		if b.bound >= bound {
@@ -151,38 +149,5 @@ func (s Histogram) ShareAbove(bound float64) float64 {
 	return 0
 }
 
-// ResyncSeries is a counter of the daemon by which the test knows that a fault
-// was noticed: what the daemon made of it is the model's to say.
+// ResyncSeries returns the series that counts resyncs with a reason.
 func ResyncSeries(reason string) string { return `portsyncd_resyncs_total{reason="` + reason + `"}` }
-
-// Scrape returns the values on /metrics, by series. The listener is there soon
-// after the start.
-func Scrape(t T) map[string]string {
-	t.Helper()
-	var text []byte
-	Eventually(t, Timeout, func() string {
-		client := http.Client{Timeout: 2 * time.Second}
-		response, err := client.Get("http://127.0.0.1:9101/metrics")
-		if err != nil {
-			return err.Error()
-		}
-		defer response.Body.Close()
-		text, err = io.ReadAll(response.Body)
-		if err != nil || response.StatusCode != http.StatusOK {
-			return fmt.Sprintf("/metrics answers %s, %v", response.Status, err)
-		}
-		return ""
-	})
-	return Samples(string(text))
-}
-
-// Samples reads the text of an exposition.
-func Samples(text string) map[string]string {
-	values := make(map[string]string)
-	for line := range strings.Lines(text) {
-		if i := strings.LastIndexByte(line, ' '); i > 0 && line[0] != '#' {
-			values[line[:i]] = strings.TrimSpace(line[i:])
-		}
-	}
-	return values
-}

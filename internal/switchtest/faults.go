@@ -2,7 +2,8 @@ package switchtest
 
 import "time"
 
-// Disturb changes links while nobody can be told: every kind of change.
+// ChangeLinks makes one change of each kind: it deletes port 0, deletes and adds port 1, sets port
+// 2 down, takes the carrier of port 3 and changes the MTU of port 4.
 func (sw *Switch) ChangeLinks() {
 	sw.T.Helper()
 	sw.NoError("delete", sw.Links.Delete(PortName(0)))
@@ -13,11 +14,12 @@ func (sw *Switch) ChangeLinks() {
 	sw.NoError("set MTU", sw.Links.SetMTU(PortName(4), 1400))
 }
 
-// FaultLasts is how long a fault is in force: for the daemon to run into it, to
-// reconnect, and to run into it again.
+// FaultDuration is how long ChangeLinksDuring keeps a fault: long enough for the daemon to notice
+// it, reconnect, and notice it again.
 const FaultDuration = 300 * time.Millisecond
 
-// Through changes links while a fault is in force, and checks the recovery.
+// ChangeLinksDuring changes links between begin and end of a fault, and checks that the daemon
+// recovers. what names the fault.
 func (sw *Switch) ChangeLinksDuring(d *Daemon, what string, begin, end func()) {
 	sw.T.Helper()
 	stop := sw.Churn()
@@ -33,8 +35,8 @@ func (sw *Switch) ChangeLinksDuring(d *Daemon, what string, begin, end func()) {
 	sw.CheckAlive(d)
 }
 
-// Restarted kills the server, which comes back with what it had, but for the
-// named databases; meanwhile is what happens in between.
+// RestartRedis saves and kills the server, calls meanwhile, and starts the server again with what
+// it had. The databases named in without are empty then.
 func (sw *Switch) RestartRedis(r *RedisServer, meanwhile func(), without ...string) {
 	sw.T.Helper()
 	sw.Do("APPL_DB", "SAVE")
@@ -57,15 +59,15 @@ func (sw *Switch) RestartRedis(r *RedisServer, meanwhile func(), without ...stri
 	sw.NoError("restart", r.Restart())
 }
 
-// Unharmed checks what must hold after each fault. May are the reasons of health
-// that may outlast it.
+// CheckAfterFault checks what must hold after each fault: CheckAlive and CheckSelfReport. may
+// lists the health reasons that may remain.
 func (sw *Switch) CheckAfterFault(d *Daemon, may ...string) {
 	sw.T.Helper()
 	sw.CheckAlive(d)
 	sw.CheckSelfReport(d, may...)
 }
 
-// Survived checks that the daemon lives and has told orchagent nothing again.
+// CheckAlive checks that the daemon runs and has not produced ports in APPL_DB a second time.
 func (sw *Switch) CheckAlive(d *Daemon) {
 	sw.T.Helper()
 	if !d.Alive() {

@@ -6,6 +6,7 @@ import (
 	"strings"
 )
 
+// ReadFile returns a file's text. A relative path starts at the module's root.
 func ReadFile(t T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -15,6 +16,7 @@ func ReadFile(t T, name string) string {
 	return string(text)
 }
 
+// WriteFile writes a file with mode 0644.
 func WriteFile(t T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -22,7 +24,7 @@ func WriteFile(t T, path, text string) {
 	}
 }
 
-// Beside returns the files beside path whose name goes on with suffix.
+// FilesWithPrefix returns the files whose path is path, then suffix, then anything.
 func FilesWithPrefix(t T, path, suffix string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(path + suffix + "*")
@@ -32,21 +34,8 @@ func FilesWithPrefix(t T, path, suffix string) []string {
 	return paths
 }
 
-// Damage flips a bit in the middle of a file.
-func CorruptFile(t T, path string) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text[len(text)/2] ^= 1
-	if err := os.WriteFile(path, text, 0o640); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// ExampleSettings reads the keys and values of portsyncd.conf.example, as they
-// are spelled there.
+// ExampleSettings returns the settings of portsyncd.conf.example by "table.key", with their values
+// as the file spells them.
 func ExampleSettings(t T) map[string]string {
 	t.Helper()
 	settings, table := make(map[string]string), ""

@@ -3,38 +3,41 @@ package switchtest
 import (
 	"fmt"
 	"os"
-	"portsyncd/internal/lab"
-	"portsyncd/netlinkraw"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/lab"
+	"portsyncd/netlinkraw"
 )
 
-// PortName is the name of the n-th port, as SONiC numbers those of four lanes.
+// PortName returns the name of the n-th port. SONiC numbers ports by their first of four lanes.
 func PortName(n int) string { return "Ethernet" + strconv.Itoa(4*n) }
 
-// PeerName is the other end of its cable.
+// PeerName returns the name of the interface at the other end of a port's cable.
 func PeerName(port string) string { return "peer" + strings.TrimPrefix(port, "Ethernet") }
 
+// IsPortName reports whether the daemon watches interfaces with this name.
 func IsPortName(name string) bool {
 	return strings.HasPrefix(name, "Ethernet") || strings.HasPrefix(name, "PortChannel")
 }
 
+// Bridge is a bridge that ports can be members of. SpareLink is an interface that is not a port.
 const (
 	Bridge    = "br0"
-	SpareLink = "spare" // whose messages do not matter
-	ModelRDB  = RedisDir + "/dump.rdb"
+	SpareLink = "spare"
 )
 
-// AddPort makes a port's interface and sets both ends of the cable up.
+// AddPort makes a port's interface and its peer, and sets both up.
 func (sw *Switch) AddPort(name string) {
 	sw.T.Helper()
 	sw.NoError("add a port", sw.Links.AddVeth(name, PeerName(name)))
 	sw.SetUp(name)
 }
 
+// SetUp sets a port's interface and its peer up.
 func (sw *Switch) SetUp(name string) {
 	sw.T.Helper()
 	sw.NoError("set a port up", sw.Links.SetUp(PeerName(name), true))
@@ -55,7 +58,7 @@ func (sw *Switch) ClearLinks() {
 	}
 }
 
-// LinkIndex returns the index of an interface.
+// LinkIndex returns the index of an interface, which must exist.
 func (sw *Switch) LinkIndex(name string) int32 {
 	sw.T.Helper()
 	var index int32
@@ -70,8 +73,8 @@ func (sw *Switch) LinkIndex(name string) int32 {
 	return index
 }
 
-// AwaitRunning waits until the kernel says so of an interface: it follows the
-// carrier when it finds the time (net/core/link_watch.c).
+// AwaitRunning waits until the kernel has set or cleared IFF_RUNNING of an interface. The kernel
+// follows the carrier with a delay of up to a second (net/core/link_watch.c).
 func (sw *Switch) AwaitRunning(name string, running bool) {
 	sw.T.Helper()
 	Eventually(sw.T, Timeout, func() string {
@@ -86,14 +89,14 @@ func (sw *Switch) AwaitRunning(name string, running bool) {
 	})
 }
 
-// LinkFacts is what final_links tells of an interface.
+// LinkState is an interface as a recorded scenario describes it.
 type LinkState struct {
 	Admin  string `json:"admin"`
 	MTU    int    `json:"mtu"`
 	Master string `json:"master"`
 }
 
-// LinkTable returns the watched interfaces of this network namespace.
+// LinkStates returns the front-panel ports and port channels of the kernel by name.
 func LinkStates(t T) map[string]LinkState {
 	t.Helper()
 	names, table := make(map[int32]string), make(map[string]LinkState)
@@ -116,6 +119,7 @@ func LinkStates(t T) map[string]LinkState {
 	return table
 }
 
+// UpOrDown returns "up" or "down".
 func UpOrDown(up bool) string {
 	if up {
 		return "up"
@@ -123,6 +127,7 @@ func UpOrDown(up bool) string {
 	return "down"
 }
 
+// UpToInt returns 1 for "up", else 0.
 func UpToInt(state string) int {
 	if state == "up" {
 		return 1
@@ -130,6 +135,7 @@ func UpToInt(state string) int {
 	return 0
 }
 
+// BoolToInt returns 1 for true, 0 for false.
 func BoolToInt(b bool) int {
 	if b {
 		return 1
@@ -137,7 +143,7 @@ func BoolToInt(b bool) int {
 	return 0
 }
 
-// WatchLinks records the names of ports that the kernel reports as down.
+// WatchLinksDown records the name of a port each time the kernel reports it down or deleted.
 func (sw *Switch) WatchLinksDown() *Record[string] {
 	sw.T.Helper()
 	conn, err := netlinkraw.Dial(netlinkraw.Config{})
@@ -163,7 +169,8 @@ func (sw *Switch) WatchLinksDown() *Record[string] {
 	return down
 }
 
-// links of the test's own making need a socket of the goroutine's own.
+// DialLinks opens a netlink socket to change links. A goroutine that changes links beside the test
+// needs its own.
 func DialLinks(t T) *lab.Links {
 	t.Helper()
 	links, err := lab.DialLinks()
@@ -174,11 +181,11 @@ func DialLinks(t T) *lab.Links {
 	return links
 }
 
-// Churn changes links that disturb leaves alone.
+// Churn changes the MTU of three ports, which ChangeLinks does not touch, until the returned
+// function is called.
 func (sw *Switch) Churn() (stop func()) { return sw.ChurnPorts(5, 3) }
 
-// ChurnPorts changes some ports' links without a pause until the returned function
-// is called.
+// ChurnPorts changes the MTU of some ports without a pause until the returned function is called.
 func (sw *Switch) ChurnPorts(first, ports int) (stop func()) {
 	links, quit, ended := DialLinks(sw.T), make(chan struct{}), make(chan struct{})
 	go func() {
@@ -198,8 +205,8 @@ func (sw *Switch) ChurnPorts(first, ports int) (stop func()) {
 	}
 }
 
-// NetlinkSocket is what the kernel tells of the daemon's socket in the group of
-// link messages (/proc/net/netlink).
+// NetlinkSocket returns the port ID of the daemon's netlink socket for link messages, and the
+// number of messages that the kernel dropped for it (/proc/net/netlink).
 func (sw *Switch) NetlinkSocket() (port uint32, drops int) {
 	sw.T.Helper()
 	text, err := os.ReadFile("/proc/self/net/netlink")
@@ -220,8 +227,8 @@ func (sw *Switch) NetlinkSocket() (port uint32, drops int) {
 	return 0, 0
 }
 
-// Overrun changes links until the kernel has dropped messages for the daemon,
-// which is held.
+// Overrun changes links until the kernel drops messages for the daemon. The daemon must be stopped
+// by SIGSTOP.
 func (sw *Switch) Overrun(ports int) {
 	sw.T.Helper()
 	_, before := sw.NetlinkSocket()

@@ -6,20 +6,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"portsyncd/internal/lab"
 	"strconv"
 	"sync"
 	"testing"
+
+	"portsyncd/internal/lab"
 )
 
-// binaryVariable hands the path of the built binary to the test process that
-// runs inside namespaces.
+// binaryVariable names the environment variable with the path of the built binary. A test that
+// runs again inside namespaces inherits it.
 const binaryVariable = "PORTSYNCD_TEST_BINARY"
 
-// Main runs the tests of one package of integration tests. It is what their TestMain
-// calls: it goes to the root of the module, where testdata and the documents are, and
-// waits until no other package's integration tests run on this machine, since many of
-// them measure time.
+// Main runs the integration tests of one package and exits. TestMain calls it. It makes the
+// module's root the working directory and waits until no other package of integration tests runs
+// on this machine, because many of them measure time.
 func Main(m *testing.M) {
 	os.Exit(run(m))
 }
@@ -66,8 +66,9 @@ func toModuleRoot() error {
 	}
 }
 
-// Alongside lets a test run in parallel with others. A test whose subtests have
-// cells calls alongside too: else the tests after it wait for all its subtests.
+// Parallel lets a test run in parallel with others. New and its variants call it. A test whose
+// subtests make switches calls it as well; otherwise the tests after it wait for all of its
+// subtests.
 func Parallel(t T) {
 	t.Helper()
 	if !lab.Inside() { // there is no other test
@@ -75,12 +76,11 @@ func Parallel(t T) {
 	}
 }
 
-// builtIn is the directory that this process built the binary in, "" if it did
-// not.
+// builtIn is the directory of the binary that this process built, or "".
 var builtIn string
 
-// build builds the binary, once per test run. Under the race detector the
-// binary has it too, and ends at the first race.
+// build builds the binary once per process. Under the race detector, the binary has the race
+// detector too and exits at the first race.
 var build = sync.OnceValue(func() error {
 	if os.Getenv(binaryVariable) != "" {
 		return nil
@@ -108,8 +108,8 @@ var build = sync.OnceValue(func() error {
 	return os.Setenv(binaryVariable, binary)
 })
 
-// Binary returns the path of the built binary. A machine without the go command
-// cannot build it.
+// Binary returns the path of the built daemon. It skips the test if the go command is not
+// installed.
 func Binary(t T) string {
 	t.Helper()
 	err := build()
@@ -122,7 +122,7 @@ func Binary(t T) string {
 	return os.Getenv(binaryVariable)
 }
 
-// Require ends the test if a command is not installed.
+// RequireCommand skips the test if a command is not installed.
 func RequireCommand(t T, command string) {
 	t.Helper()
 	if _, err := exec.LookPath(command); errors.Is(err, exec.ErrNotFound) {
@@ -130,12 +130,14 @@ func RequireCommand(t T, command string) {
 	}
 }
 
-// Thorough reports whether a test takes its time: in the one run of CI that skips
-// nothing.
+// LongRun reports whether to run the long form of a test: with PORTSYNCD_REQUIRE_INTEGRATION=1,
+// without the race detector.
 func LongRun() bool {
 	return os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" && !RaceEnabled
 }
 
+// EnvNumber returns the value of an environment variable, which must be a number of at least 0, or
+// otherwise if the variable is not set.
 func EnvNumber(t T, variable string, otherwise int) int {
 	t.Helper()
 	text := os.Getenv(variable)

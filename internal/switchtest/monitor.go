@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// Command is one line of MONITOR.
+// RedisCommand is a command that MONITOR shows.
 type RedisCommand struct {
 	DB     int
 	Source string // address of the client, "unix:PATH", or "lua" within a script
 	Args   []string
 }
 
-// monitorLine is https://redis.io/docs/latest/commands/monitor/.
+// monitorLine matches a line of https://redis.io/docs/latest/commands/monitor/.
 var monitorLine = regexp.MustCompile(`^\+[\d.]+ \[(\d+) ([^\]]*)\] (.*)$`)
 
-// parseCommand reads a line of MONITOR.
+// parseCommand parses a line of MONITOR.
 func parseCommand(line string) (c RedisCommand, err error) {
 	m := monitorLine.FindStringSubmatch(line)
 	if m == nil {
@@ -43,7 +43,8 @@ func parseCommand(line string) (c RedisCommand, err error) {
 	return c, nil
 }
 
-// Monitor records every command that a server runs.
+// Monitor records every command that the server at a TCP address runs, until the server closes the
+// connection.
 func Monitor(address string) (*Record[RedisCommand], error) {
 	conn, err := net.DialTimeout("tcp", address, Timeout)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Configure writes CONFIG_DB's rows for some ports.
+// ConfigurePorts writes the CONFIG_DB rows of the first ports.
 func (sw *Switch) ConfigurePorts(ports int) {
 	sw.T.Helper()
 	for n := range ports {
@@ -14,9 +14,8 @@ func (sw *Switch) ConfigurePorts(ports int) {
 	}
 }
 
-// Pop does what orchagent's consumer does to all that is pending in PORT_TABLE
-// (PROTOCOL.md section 4), each row in one atomic unit, and returns how many
-// rows there were.
+// PopPortTable consumes what is pending in PORT_TABLE as orchagent does (docs/PROTOCOL.md section
+// 4): one transaction for each port. It returns the number of ports.
 func (sw *Switch) PopPortTable() int {
 	sw.T.Helper()
 	const a = "APPL_DB"
@@ -46,7 +45,7 @@ func (sw *Switch) PopPortTable() int {
 	return len(keys)
 }
 
-// AwaitInitDone waits until PortInitDone is handed over, and pops it.
+// AwaitInitDone consumes PORT_TABLE until APPL_DB has PortInitDone.
 func (sw *Switch) AwaitInitDone() {
 	sw.T.Helper()
 	Eventually(sw.T, Timeout, func() string {
@@ -58,8 +57,8 @@ func (sw *Switch) AwaitInitDone() {
 	})
 }
 
-// Plug makes the interfaces of configured ports, and waits until all is
-// reported, PortInitDone included.
+// AddInterfaces consumes PORT_TABLE, makes the interfaces of the first ports and sets them up. It
+// waits until APPL_DB has PortInitDone and STATE_DB agrees with the kernel.
 func (sw *Switch) AddInterfaces(ports int) {
 	sw.T.Helper()
 	sw.PopPortTable()
@@ -70,8 +69,8 @@ func (sw *Switch) AddInterfaces(ports int) {
 	sw.AwaitInSync(Timeout * time.Duration(1+ports/64))
 }
 
-// BringUp starts the daemon on a configuration of some ports and plays
-// orchagent until all is up and reported, PortInitDone included.
+// BringUp configures ports, starts the daemon and adds the ports' interfaces, as AddInterfaces
+// does.
 func (sw *Switch) BringUp(ports int) *Daemon {
 	sw.T.Helper()
 	sw.ConfigurePorts(ports)
@@ -85,8 +84,8 @@ func (sw *Switch) BringUp(ports int) *Daemon {
 	return d
 }
 
-// WarmPorts is how many ports a switch in these tests has.
+// FewPorts is the number of ports for tests of which each needs only some.
 const FewPorts = 3
 
-// FaultPorts is how many ports a switch in these tests has.
+// ManyPorts is the number of ports for tests that change each in another way, as ChangeLinks does.
 const ManyPorts = 8

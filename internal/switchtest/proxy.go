@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Proxy stands between the daemon and its server and breaks connections where
-// neither of them would.
+// Proxy forwards connections of the daemon to its server and can cut, hold, slow down or change
+// them.
 type Proxy struct {
 	upstream string // unix socket of the server
 
@@ -20,7 +20,7 @@ type Proxy struct {
 	links  map[*proxyLink]bool
 }
 
-// ProxyFault is how connections break. Bytes count from the moment it is set.
+// ProxyFault says what happens to connections. Bytes count from the call of Set.
 type ProxyFault struct {
 	Requests int    // bytes of requests that pass before the cut; 0: no cut
 	Replies  int    // the same for replies
@@ -33,14 +33,14 @@ type ProxyFault struct {
 	Drip   time.Duration          // pause before each byte of replies
 }
 
-// proxyLink is one connection of the daemon's.
+// proxyLink is one forwarded connection.
 type proxyLink struct {
 	down, up  net.Conn
 	passed    [2]int // bytes of requests and of replies since the fault was set
 	cutOrHeld bool
 }
 
-// NewProxyCell is a cell whose daemon reaches its server through a proxy.
+// NewWithProxy is New with a proxy between the daemon and the server.
 func NewWithProxy(t T) (*Switch, *Proxy) {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
@@ -80,8 +80,8 @@ func (p *Proxy) serve(l net.Listener) {
 	}
 }
 
-// Set replaces the fault, for connections that exist and those to come. Those
-// held by the one before are cut.
+// Set replaces the fault for present and future connections. Connections held by the fault before
+// are cut.
 func (p *Proxy) Set(f ProxyFault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,8 +94,8 @@ func (p *Proxy) Set(f ProxyFault) {
 	}
 }
 
-// WasCut reports whether the fault came to pass in an exchange that seems to be
-// over. If it did not, it waits until the exchange surely is.
+// WasCut waits until the daemon's exchange is over and reports whether the fault cut a connection
+// in it.
 func (p *Proxy) WasCut(t T) bool {
 	t.Helper()
 	p.AwaitIdle(t, 15*time.Millisecond)
@@ -106,7 +106,7 @@ func (p *Proxy) WasCut(t T) bool {
 	return cuts > 0
 }
 
-// CutAll cuts all connections, which the fault has no part in.
+// CutAll cuts all connections. Count does not count these cuts.
 func (p *Proxy) CutAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,17 +115,17 @@ func (p *Proxy) CutAll() {
 	}
 }
 
-// Count returns how many bytes of requests and of replies passed, and how many
-// connections the fault cut or holds.
+// Count returns the bytes of requests and of replies that passed, and the number of connections
+// that the fault cut or holds.
 func (p *Proxy) Count() (passed [2]int, cuts int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.passed, p.cuts
 }
 
-// AwaitIdle waits until the daemon has its connections, and nothing has passed on
-// them for a moment. One that is cut while nobody uses it is not missed before it
-// is used, so a longer time will do.
+// AwaitIdle waits until the daemon has all of its connections and no byte has passed for a moment.
+// The daemon notices a cut connection only when it uses it, so after a second without traffic
+// fewer connections suffice.
 func (p *Proxy) AwaitIdle(t T, moment time.Duration) {
 	t.Helper()
 	const connections = 4 // one for each database, one that listens
@@ -152,7 +152,7 @@ func (p *Proxy) drop(k *proxyLink) {
 	delete(p.links, k)
 }
 
-// pass copies one direction, 0 for requests and 1 for replies, until the end.
+// pass copies one direction of a connection, 0 for requests and 1 for replies, until its end.
 func (p *Proxy) pass(k *proxyLink, direction int) {
 	from, to := k.down, k.up
 	if direction == 1 {
@@ -177,8 +177,7 @@ func (p *Proxy) pass(k *proxyLink, direction int) {
 	}
 }
 
-// admit returns the fault in force, how many of n bytes may pass, and whether
-// these are the last.
+// admit returns the current fault, how many of n bytes may pass, and whether they are the last.
 func (p *Proxy) admit(k *proxyLink, direction, n int) (ProxyFault, int, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -202,7 +201,7 @@ func (p *Proxy) admit(k *proxyLink, direction, n int) (ProxyFault, int, bool) {
 	return p.fault, n, k.cutOrHeld
 }
 
-// broken ends a connection as the fault says.
+// broken ends or holds a connection at the limit of the fault.
 func (p *Proxy) broken(k *proxyLink) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -217,7 +216,7 @@ func (p *Proxy) broken(k *proxyLink) {
 	}
 }
 
-// Write hands over what the fault makes of b.
+// write sends b, changed and delayed as the fault says.
 func (f *ProxyFault) write(to io.Writer, direction int, b []byte) error {
 	if change := f.Change[direction]; change != nil && len(b) > 0 {
 		b = change(b)

@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// Record is an append-only list, filled by one goroutine and looked at by
-// others: log lines, notifications, commands seen by MONITOR.
+// Record is an append-only list that one goroutine fills while others read it: log lines,
+// notifications, commands of MONITOR.
 type Record[T any] struct {
 	mu      sync.Mutex
 	items   []T
 	changed chan struct{} // closed by the next add; nil if nobody waits
 }
 
+// Add appends an item.
 func (r *Record[T]) Add(item T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -23,15 +24,14 @@ func (r *Record[T]) Add(item T) {
 	}
 }
 
-// Len is a mark for from.
+// Len returns the number of items, for From and Await.
 func (r *Record[T]) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.items)
 }
 
-// From returns what follows the first n items, and a channel that is closed
-// when there is more.
+// From returns the items after the first n, and a channel that is closed when an item is added.
 func (r *Record[T]) From(n int) ([]T, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,7 +41,8 @@ func (r *Record[T]) From(n int) ([]T, <-chan struct{}) {
 	return r.items[n:len(r.items):len(r.items)], r.changed
 }
 
-// Await waits until an item after the first n satisfies cond and returns it.
+// Await waits for an item after the first n that satisfies cond and returns it. ok is false if
+// none arrived within limit.
 func (r *Record[T]) Await(n int, limit time.Duration, cond func(T) bool) (item T, ok bool) {
 	watch := StartStopwatch()
 	timer := time.NewTimer(limit)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+
 	"portsyncd/internal/sonicdb"
 )
 
@@ -24,15 +25,15 @@ const (
 	InitDone   = "PortInitDone"
 )
 
-// Absent is the content of a row that does not exist.
+// NoRow is what RowText returns for a row that does not exist.
 const NoRow = "nothing"
 
-// Book applies writes to rows. A row is a map of fields, one that is a string
-// has the one field "".
+// Rows is a copy of rows by key, which follows the commands of MONITOR. A row maps field names to
+// values. A string is a row with the one field "".
 type Rows map[string]map[string]string
 
-// Apply carries out HSET, HDEL, SET or DEL and returns the content of the row
-// afterwards, and whether that is another than before.
+// Apply applies HSET, HDEL, SET or DEL to a row. It returns the text of the row afterwards, and
+// whether the command changed the row.
 func (b Rows) Apply(key, op string, fields map[string]string) (content string, changed bool) {
 	before := RowText(b[key])
 	row := maps.Clone(b[key])
@@ -58,7 +59,7 @@ func (b Rows) Apply(key, op string, fields map[string]string) (content string, c
 	return content, content != before
 }
 
-// ContentOf spells a row, with its fields sorted.
+// RowText returns a row as JSON with sorted fields.
 func RowText(row map[string]string) string {
 	if len(row) == 0 {
 		return NoRow
@@ -67,7 +68,7 @@ func RowText(row map[string]string) string {
 	return string(text)
 }
 
-// Pairs makes a map of alternating fields and values.
+// FieldMap returns a map from a list of alternating fields and values.
 func FieldMap(flat []string) map[string]string {
 	m := make(map[string]string, len(flat)/2)
 	for i := 0; i+1 < len(flat); i += 2 {
@@ -76,10 +77,11 @@ func FieldMap(flat []string) map[string]string {
 	return m
 }
 
-// TouchedRow is one write to a row, as a keyspace notification tells it.
+// RowEvent is a keyspace notification about a row of PORT_TABLE: the port and the event, such as
+// "hset".
 type RowEvent struct{ Key, Event string }
 
-// WatchRows records writes to the rows of PORT_TABLE in STATE_DB.
+// WatchRowEvents records the keyspace notifications about PORT_TABLE in STATE_DB.
 func (sw *Switch) WatchRowEvents() *Record[RowEvent] {
 	sw.T.Helper()
 	at := sw.Databases["STATE_DB"]
@@ -103,8 +105,8 @@ func (sw *Switch) WatchRowEvents() *Record[RowEvent] {
 	return rows
 }
 
-// UntilNow returns what was written so far: a write of the test's own marks the
-// end.
+// RowEventsSoFar returns all row events up to the call. It writes a row of its own and waits for
+// the notification of that write, which it leaves out.
 func (sw *Switch) RowEventsSoFar(rows *Record[RowEvent]) []RowEvent {
 	sw.T.Helper()
 	const mark = "mark" // a row that the daemon has no business with

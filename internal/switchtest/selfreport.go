@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// SelfReport is all that a daemon says about itself, read within a few
-// milliseconds.
+// SelfReport is what a daemon reports about itself over HTTP, read within a few milliseconds.
 type SelfReport struct {
 	Health  healthFacts
 	Metrics Exposition         // /metrics
@@ -22,7 +21,7 @@ type SelfReport struct {
 	page    string             // /
 }
 
-// ShownPort is a port in /ports and in /status.
+// ReportedPort is a port in /ports and in /status.
 type ReportedPort struct {
 	Name        string
 	State       string
@@ -38,8 +37,8 @@ type ReportedPort struct {
 	LastChange  time.Time `json:"last_change"`
 }
 
-// UnmarshalJSON takes the name from name_hex where the document has one, because JSON
-// cannot hold bytes that are not UTF-8.
+// UnmarshalJSON takes the name from name_hex where the document has it, because JSON cannot hold
+// bytes that are not UTF-8.
 func (p *ReportedPort) UnmarshalJSON(text []byte) error {
 	type plain ReportedPort // without this method
 	document := struct {
@@ -54,13 +53,13 @@ func (p *ReportedPort) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// ShownName returns a port's name as labels show it: bytes that are not UTF-8, and
-// characters that cannot be seen, are spelled. It knows those of awkwardPorts.
+// LabelValue returns a port's name as label values show it. It knows the unprintable bytes that
+// these tests use in names.
 func LabelValue(name string) string {
 	return strings.NewReplacer("\xff", `\xff`, "\xfe", `\xfe`, "\x01", `\x01`).Replace(name)
 }
 
-// portLabel returns the label of a port's series in the text format.
+// portLabel returns the label set of a port's series.
 func portLabel(name string) string {
 	return labelText(map[string]string{"port": LabelValue(name)})
 }
@@ -73,7 +72,7 @@ type healthFacts struct {
 	Reasons []struct{ Code string }
 }
 
-// codes returns the codes of the reasons, sorted.
+// codes returns the sorted codes of the reasons.
 func (h *healthFacts) codes() []string {
 	var all []string
 	for _, r := range h.Reasons {
@@ -83,7 +82,7 @@ func (h *healthFacts) codes() []string {
 	return all
 }
 
-// statusFacts is what a test looks at in /status.
+// statusFacts is the part of /status that tests check.
 type statusFacts struct {
 	Health healthFacts
 	Start  struct {
@@ -109,7 +108,7 @@ type statusFacts struct {
 	Hour   []struct{ Events, Writes float64 }
 }
 
-// SelfReport reads what the daemon says about itself.
+// SelfReport requests all documents of the daemon.
 func (client *Client) SelfReport() (r SelfReport, err error) {
 	read := func(path string, v any, headers ...string) {
 		var a Response
@@ -153,8 +152,8 @@ type jsonFamilies struct {
 	}
 }
 
-// Series returns the samples by their names in the text format. Of a histogram
-// or a summary it returns count and sum.
+// series returns the samples by their names in the text format. For a histogram or a summary it
+// returns count and sum.
 func (f *jsonFamilies) series() map[string]float64 {
 	all := make(map[string]float64)
 	for _, family := range f.Families {
@@ -169,8 +168,8 @@ func (f *jsonFamilies) series() map[string]float64 {
 	return all
 }
 
-// labelText spells labels as the text format does, in the order of their names,
-// but for "path" before "code".
+// labelText returns labels as the text format writes them: sorted by name, but "path" before
+// "code".
 func labelText(labels map[string]string) string {
 	if len(labels) == 0 {
 		return ""

@@ -4,19 +4,18 @@ import (
 	"fmt"
 	"html"
 	"math"
-	"portsyncd/portsync"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"portsyncd/portsync"
 )
 
-// restless are series that differ from one reading to the next although nothing
-// happens to ports.
+// unstableSeries matches series that change between two readings although no port changes.
 var unstableSeries = regexp.MustCompile(`^(process_|go_|portsyncd_http_|portsyncd_snapshot_|portsyncd_log_|portsyncd_push_|portsyncd_build_info)`)
 
-// Disagreement says where the documents of a report contradict one another, ""
-// if they do not.
+// Inconsistency returns where the documents of a report contradict one another, or "".
 func (r *SelfReport) Inconsistency() string {
 	var wrong []string
 	differ := func(what string, got, want any) {
@@ -99,10 +98,10 @@ func (r *SelfReport) Inconsistency() string {
 	return strings.Join(wrong, "\n")
 }
 
-// pageTile is a figure of the page with its name.
+// pageTile matches a figure of the page with its name.
 var pageTile = regexp.MustCompile(`<dt>([^<]*)</dt><dd>(?:<b>)?([^<]*)(?:</b>)?(?: <span>([^<]*)</span>)?</dd>`)
 
-// pageDisagreement says where the page contradicts the status.
+// pageInconsistency returns where the page contradicts the other documents.
 func (r *SelfReport) pageInconsistency(counts map[string]float64) (wrong []string) {
 	differ := func(what string, got, want any) {
 		if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {

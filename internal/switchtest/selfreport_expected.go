@@ -4,18 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"portsyncd/internal/sonicdb"
-	"portsyncd/netlinkraw"
-	"portsyncd/portsync"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/sonicdb"
+	"portsyncd/netlinkraw"
+	"portsyncd/portsync"
 )
 
-// WantedReport is what a daemon has to say about itself.
+// ExpectedReport is what a daemon should report.
 type ExpectedReport struct {
 	Ports           map[string]ReportedPort // by name, without the time of the last change
 	Series          map[string]float64
@@ -27,7 +28,7 @@ type ExpectedReport struct {
 	PendingKnown bool
 }
 
-// portSeries are the series of a port that follow from what /ports shows of it.
+// portSeries returns the series of a port that must agree with its entry in /ports.
 func (p *ReportedPort) portSeries() map[string]float64 {
 	values := map[string]float64{"present": float64(BoolToInt(p.Present)), "written": float64(BoolToInt(p.Written)),
 		"admin_up": float64(UpToInt(p.Admin)), "oper_up": float64(UpToInt(p.Oper)), "mtu_bytes": float64(p.MTU)}
@@ -42,8 +43,7 @@ func (p *ReportedPort) portSeries() map[string]float64 {
 	return all
 }
 
-// Against says how a report is not what is wanted, "" if it is. It does not look
-// at health.
+// Compare returns how a report differs from the expected one, or "". It does not compare health.
 func (r *SelfReport) Compare(w *ExpectedReport) string {
 	var wrong []string
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
@@ -95,10 +95,10 @@ func (r *SelfReport) Compare(w *ExpectedReport) string {
 	return strings.Join(wrong, "\n")
 }
 
-// HealthLingers is how long a reason stays after its end.
+// ReasonHold is how long the daemon keeps a health reason after its cause has ended.
 const ReasonHold = 2 * time.Second
 
-// sick says how the health of a report is not what is wanted.
+// healthProblem returns which reason of a report's health is missing or not allowed, or "".
 func (r *SelfReport) healthProblem(w *ExpectedReport) string {
 	codes := r.Health.codes()
 	for _, code := range w.RequiredReasons {
@@ -114,7 +114,7 @@ func (r *SelfReport) healthProblem(w *ExpectedReport) string {
 	return ""
 }
 
-// told says how the status line of the service manager is not what health is.
+// statusLineProblem returns how the last STATUS= text contradicts the health of a report, or "".
 func (d *Daemon) statusLineProblem(r *SelfReport) string {
 	text := d.LastStatus()
 	word, _, sick := strings.Cut(text, ", score ")
@@ -132,8 +132,7 @@ func (d *Daemon) statusLineProblem(r *SelfReport) string {
 	return ""
 }
 
-// KernelFacts returns the ports of the kernel, by name, with what /ports shows of
-// each interface.
+// KernelPorts returns the ports of the kernel by name, with what /ports shows of each interface.
 func (sw *Switch) KernelPorts() map[string]ReportedPort {
 	sw.T.Helper()
 	all := make(map[string]ReportedPort)
@@ -151,7 +150,7 @@ func (sw *Switch) KernelPorts() map[string]ReportedPort {
 	return all
 }
 
-// AtRest are the series of a daemon that has nothing left to do.
+// IdleSeries returns series and their values for a daemon that has nothing to do.
 func IdleSeries() map[string]float64 {
 	return map[string]float64{
 		"portsyncd_backlog_ports": 0, "portsyncd_backlog_events": 0, "portsyncd_ready": 1,
@@ -160,8 +159,8 @@ func IdleSeries() map[string]float64 {
 	}
 }
 
-// configuredNow returns the names of the ports that CONFIG_DB has. A key that is no
-// hash is no port.
+// configuredNow returns the names of the ports in CONFIG_DB. A key that is not a hash is not a
+// port.
 func (sw *Switch) configuredNow() map[string]bool {
 	sw.T.Helper()
 	db := sw.Conn("CONFIG_DB")
@@ -186,8 +185,8 @@ func (sw *Switch) configuredNow() map[string]bool {
 	return names
 }
 
-// WantedReport is what the kernel and the databases say that a daemon has to say,
-// if it has nothing left to do.
+// ExpectedReport returns what a daemon with nothing left to do should report, from the kernel and
+// the databases.
 func (sw *Switch) ExpectedReport() *ExpectedReport {
 	sw.T.Helper()
 	w := &ExpectedReport{Ports: make(map[string]ReportedPort), Series: IdleSeries()}
@@ -218,19 +217,19 @@ func (sw *Switch) ExpectedReport() *ExpectedReport {
 	return w
 }
 
-// ReportWithin is how long a report may take to be right, reasons of health that
-// linger included.
+// SelfReportTimeout is how long a report may take to be right. It includes the time that health
+// reasons are kept.
 const SelfReportTimeout = ReasonHold + 2*time.Second*RaceFactor
 
-// Truthful waits until the daemon says about itself what is so, as the kernel and
-// the databases have it: all documents agree, nothing is waited for, health has no
-// reason but those that may be there, and the watchdog is fed.
+// CheckSelfReport waits until all that the daemon reports agrees with the kernel and the
+// databases: no port is pending, health has no reason except those in may, and the watchdog is
+// notified.
 func (sw *Switch) CheckSelfReport(d *Daemon, may ...string) {
 	sw.T.Helper()
 	sw.CheckSelfReportAt(NewClient(sw.T, HTTPAddress), d, may...)
 }
 
-// TruthfulAt is truthful for a daemon that serves elsewhere.
+// CheckSelfReportAt is CheckSelfReport for a daemon with another HTTP address.
 func (sw *Switch) CheckSelfReportAt(client *Client, d *Daemon, may ...string) {
 	sw.T.Helper()
 	Eventually(sw.T, SelfReportTimeout, func() string {
@@ -249,9 +248,8 @@ func (sw *Switch) CheckSelfReportAt(client *Client, d *Daemon, may ...string) {
 	sw.AwaitWatchdog(d)
 }
 
-// Shown waits until the daemon shows the ports as the kernel and the databases have
-// them, in all of its documents. It does not look at health, of which reasons
-// linger.
+// AwaitReportedPorts waits until all documents show the ports as the kernel and the databases have
+// them. It does not check health, because the daemon keeps reasons for a while.
 func (sw *Switch) AwaitReportedPorts() {
 	sw.T.Helper()
 	client := NewClient(sw.T, HTTPAddress)
@@ -267,7 +265,8 @@ func (sw *Switch) AwaitReportedPorts() {
 	})
 }
 
-// Untrue says what is not true of what a daemon says.
+// SelfReportProblem returns the first difference between what the daemon reports and what is
+// expected, or "".
 func (sw *Switch) SelfReportProblem(client *Client, d *Daemon, w *ExpectedReport) string {
 	sw.T.Helper()
 	r, err := client.SelfReport()

@@ -10,23 +10,23 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"portsyncd/internal/lab"
 	"strconv"
 	"syscall"
+
+	"portsyncd/internal/lab"
 )
 
-// dbServer is what serves the databases of a cell, at a unix socket and at a TCP
-// port.
+// DatabaseServer serves the databases of a switch at a unix socket and at a TCP port.
 type DatabaseServer interface {
 	Start(at Database) error
 	Stop()
 }
 
-// databases is how many a SONiC device has.
+// databases is the number of databases of a SONiC device.
 const databases = 32
 
-// NewServer returns a real Redis, or the in-memory database where there is none
-// or PORTSYNCD_TEST_DB asks for it.
+// NewDatabaseServer returns a redis-server that is not started yet, or the database of package lab
+// if redis-server is not installed or PORTSYNCD_TEST_DB=lab.
 func NewDatabaseServer(t T) DatabaseServer {
 	t.Helper()
 	switch kind := os.Getenv("PORTSYNCD_TEST_DB"); kind {
@@ -45,12 +45,14 @@ func NewDatabaseServer(t T) DatabaseServer {
 	}
 }
 
-// RedisServer is a redis-server process without persistence.
+// RedisServer is a redis-server process that saves nothing by itself.
 type RedisServer struct {
 	Cmd *exec.Cmd
 	at  Database
 }
 
+// NewRedisServer returns a server that is not started yet. It skips the test if redis-server is
+// not installed or PORTSYNCD_TEST_DB=lab.
 func NewRedisServer(t T) *RedisServer {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil || os.Getenv("PORTSYNCD_TEST_DB") == "lab" {
@@ -59,7 +61,7 @@ func NewRedisServer(t T) *RedisServer {
 	return new(RedisServer)
 }
 
-// Start returns when the server takes connections.
+// Start starts the server and returns when it accepts connections.
 func (r *RedisServer) Start(at Database) error {
 	r.at = at
 	r.Cmd = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(at.Port),
@@ -88,18 +90,19 @@ func (r *RedisServer) Start(at Database) error {
 	}
 }
 
-// Again starts the server anew, empty, after kill.
+// Restart starts the server again after Stop, with what it last saved.
 func (r *RedisServer) Restart() error { return r.Start(r.at) }
 
+// Stop kills the server. Rows that it did not save are lost.
 func (r *RedisServer) Stop() {
 	r.Cmd.Process.Kill()
 	r.Cmd.Wait()
 }
 
-// Pause and resume hold the server up: connections stay open, and nobody
-// answers.
+// Pause stops the process by SIGSTOP: connections stay open and get no replies.
 func (r *RedisServer) Pause() { r.Cmd.Process.Signal(syscall.SIGSTOP) }
 
+// Resume continues the process after Pause.
 func (r *RedisServer) Resume() { r.Cmd.Process.Signal(syscall.SIGCONT) }
 
 // LabServer is the in-memory database of package lab, in this process.
@@ -109,6 +112,7 @@ func newLabServer() *LabServer {
 	return &LabServer{lab.NewDB(lab.DBOptions{Databases: databases, Notify: "AKE"})}
 }
 
+// Start listens at the unix socket and at the TCP port.
 func (s *LabServer) Start(at Database) error {
 	unixListener, err := net.Listen("unix", at.Socket)
 	if err != nil {
@@ -123,4 +127,5 @@ func (s *LabServer) Start(at Database) error {
 	return nil
 }
 
+// Stop closes the listeners and all connections.
 func (s *LabServer) Stop() { s.Close() }

@@ -3,14 +3,15 @@ package switchtest
 import (
 	"encoding/json"
 	"fmt"
-	"portsyncd/internal/snapshot"
-	"portsyncd/internal/warmrestart"
 	"syscall"
 	"time"
+
+	"portsyncd/internal/snapshot"
+	"portsyncd/internal/warmrestart"
 )
 
-// Keeper is a cell whose daemon has a configuration file and keeps its files in
-// the cell's directory.
+// StorageSwitch is a switch whose daemon has a configuration file and keeps its files in the
+// test's directory.
 type StorageSwitch struct {
 	*Switch
 	ConfigPath string // path of the configuration file
@@ -18,7 +19,7 @@ type StorageSwitch struct {
 	StorageDir string // the directory of all else
 }
 
-// NewKeeper is NewCell with a place for files.
+// NewWithStorage is New with a configuration file and directories for the daemon's files.
 func NewWithStorage(t T) *StorageSwitch {
 	t.Helper()
 	sw := New(t)
@@ -30,13 +31,14 @@ func NewWithStorage(t T) *StorageSwitch {
 	return s
 }
 
-// Write writes the configuration file, with more keys for two of its tables.
+// WriteSettings writes the configuration file with more lines for two of its tables.
 func (sw *StorageSwitch) WriteSettings(warmRestart, metrics string) {
 	sw.T.Helper()
 	WriteFile(sw.T, sw.ConfigPath, fmt.Sprintf("[warm_restart]\nstate_file = %q\n%s\n[metrics]\nstorage_path = %q\n%s\n",
 		sw.StatePath, warmRestart, sw.StorageDir, metrics))
 }
 
+// StartConfigured starts the daemon with the configuration file and waits for READY=1.
 func (sw *StorageSwitch) StartConfigured() *Daemon {
 	sw.T.Helper()
 	d := sw.Start(StartOptions{Args: []string{"-c", sw.ConfigPath}})
@@ -44,7 +46,7 @@ func (sw *StorageSwitch) StartConfigured() *Daemon {
 	return d
 }
 
-// Reload has the daemon read its configuration file again.
+// Reload sends SIGHUP and waits for READY=1.
 func (sw *StorageSwitch) Reload(d *Daemon) {
 	sw.T.Helper()
 	n := d.Notifications.Len()
@@ -52,8 +54,8 @@ func (sw *StorageSwitch) Reload(d *Daemon) {
 	d.AwaitNotification(n, Timeout, "READY=1")
 }
 
-// Settle is BringUp with the configuration file, until the state file has all
-// ports as they are.
+// BringUpSaved is BringUp with the configuration file. It waits until the state file has all ports
+// as up.
 func (sw *StorageSwitch) BringUpSaved(ports int) *Daemon {
 	sw.T.Helper()
 	sw.ConfigurePorts(ports)
@@ -79,12 +81,12 @@ func (sw *StorageSwitch) BringUpSaved(ports int) *Daemon {
 	return d
 }
 
-// StateFile is the state file for the test to read.
+// StateFile returns the state file for the test to read.
 func (sw *StorageSwitch) StateFile() *snapshot.File {
 	return &snapshot.File{Path: sw.StatePath, Schema: 1}
 }
 
-// StoredPorts returns what is in the state file, nil if it is of no use.
+// SavedPorts returns the ports in the state file, or nil if the file cannot be read.
 func (sw *StorageSwitch) SavedPorts() []warmrestart.Port {
 	got, err := sw.StateFile().Peek()
 	if err != nil {
@@ -95,13 +97,13 @@ func (sw *StorageSwitch) SavedPorts() []warmrestart.Port {
 	return body.Ports
 }
 
-// Memory is the body of metrics.json.
+// MetricsFile is the body of metrics.json.
 type MetricsFile struct {
 	Counters warmrestart.Counters
 	Restarts []warmrestart.Restart
 }
 
-// Stored returns what is in metrics.json.
+// ReadMetricsFile returns the body of metrics.json.
 func (sw *StorageSwitch) ReadMetricsFile() MetricsFile {
 	sw.T.Helper()
 	f := snapshot.File{Path: sw.StorageDir + "/metrics.json", Schema: 1}
@@ -112,7 +114,7 @@ func (sw *StorageSwitch) ReadMetricsFile() MetricsFile {
 	return m
 }
 
-// AwaitRecord waits until there are n records of starts and returns the last.
+// AwaitRestarts waits until metrics.json has n restarts and returns the last.
 func (sw *StorageSwitch) AwaitRestarts(n int) warmrestart.Restart {
 	sw.T.Helper()
 	var m MetricsFile
@@ -125,7 +127,7 @@ func (sw *StorageSwitch) AwaitRestarts(n int) warmrestart.Restart {
 	return m.Restarts[n-1]
 }
 
-// historyLine is one sample.
+// HistorySample is a line of history.jsonl.
 type HistorySample struct {
 	Time     time.Time
 	Health   string
@@ -142,7 +144,7 @@ type HistorySample struct {
 	}
 }
 
-// Samples returns the history that the daemon has written.
+// ReadHistory returns the samples of history.jsonl and fails if a line is damaged.
 func (sw *StorageSwitch) ReadHistory() (lines []HistorySample) {
 	sw.T.Helper()
 	h := snapshot.Log{Path: sw.StorageDir + "/history.jsonl"}
@@ -161,7 +163,7 @@ func (sw *StorageSwitch) ReadHistory() (lines []HistorySample) {
 	return lines
 }
 
-// AwaitSamples waits until there are n samples at least.
+// AwaitHistory waits until history.jsonl has at least n samples.
 func (sw *StorageSwitch) AwaitHistory(n int) []HistorySample {
 	sw.T.Helper()
 	var lines []HistorySample

@@ -3,13 +3,14 @@ package switchtest
 import (
 	"errors"
 	"os"
+
 	"portsyncd/internal/lab"
 	"portsyncd/internal/sonicdb"
 )
 
-// Cell is a switch for one test: namespaces in which only lo exists, empty
-// directories where a switch has its databases and its state, a syslog socket,
-// and a database server. All of it is gone when the test ends.
+// Switch is a switch for one test: network and mount namespaces with no interface but lo, empty
+// directories in place of the switch's own for databases and state, a syslog socket, and a
+// database server. All of it is removed when the test ends.
 type Switch struct {
 	T         T
 	Binary    string
@@ -24,8 +25,9 @@ type Switch struct {
 	IgnoredLinks map[int32]bool           // interfaces that the daemon is to ignore, by index
 }
 
-// NewCell returns a cell for this test, or nil: then the test has been run, in
-// a process of its own, and its outcome is known.
+// New returns a switch with an empty database server: redis-server if it is installed, else the
+// one of package lab. Outside namespaces it runs the test again in a process of its own, reports
+// the outcome, and returns nil.
 func New(t T) *Switch {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
@@ -35,8 +37,8 @@ func New(t T) *Switch {
 	return sw
 }
 
-// NewRedisCell is NewCell for a test that treats the server as only a process
-// can be treated.
+// NewWithRedis is New with a real redis-server, for a test that pauses or kills the server. It
+// skips the test if redis-server is not installed.
 func NewWithRedis(t T) (*Switch, *RedisServer) {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
@@ -48,8 +50,8 @@ func NewWithRedis(t T) (*Switch, *RedisServer) {
 	return sw, r
 }
 
-// NewLabCell is NewCell for a test that makes the server answer as a real one
-// cannot easily be made to.
+// NewWithLab is New with the database of package lab, for a test that needs replies that a real
+// server does not give on request.
 func NewWithLab(t T) (*Switch, *LabServer) {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
@@ -61,7 +63,7 @@ func NewWithLab(t T) (*Switch, *LabServer) {
 	return sw, s
 }
 
-// EnterCell is NewCell without a map and a server.
+// NewWithoutDatabase is New without a database map and without a server.
 func NewWithoutDatabase(t T) *Switch {
 	t.Helper()
 	sw := NewBare(t)
@@ -73,7 +75,7 @@ func NewWithoutDatabase(t T) *Switch {
 	return sw
 }
 
-// EnterBareCell is EnterCell with the /dev of this machine.
+// NewBare is NewWithoutDatabase with the /dev of this machine and no syslog socket.
 func NewBare(t T) *Switch {
 	t.Helper()
 	path := Binary(t) // built outside, where the build cache is
@@ -93,7 +95,7 @@ func NewBare(t T) *Switch {
 	return sw
 }
 
-// Hide puts an empty directory over one that exists.
+// HideDir mounts an empty file system over dir, if dir exists.
 func HideDir(dir string) error {
 	if _, err := os.Stat(dir); err != nil {
 		return nil
@@ -101,7 +103,7 @@ func HideDir(dir string) error {
 	return lab.MountTmpfs(dir)
 }
 
-// Must ends the test if what it was doing went wrong.
+// NoError ends the test if err is not nil. The failure says what the test was doing.
 func (sw *Switch) NoError(what string, err error) {
 	sw.T.Helper()
 	if err != nil {
@@ -109,12 +111,13 @@ func (sw *Switch) NoError(what string, err error) {
 	}
 }
 
+// Mkdir makes a directory with mode 0755.
 func (sw *Switch) Mkdir(path string) {
 	sw.T.Helper()
 	sw.NoError("make a directory", os.Mkdir(path, 0o755))
 }
 
-// Config writes the daemon's configuration and returns its path.
+// WriteConfig writes the daemon's configuration file and returns its path.
 func (sw *Switch) WriteConfig(text string) string {
 	sw.T.Helper()
 	path := sw.Dir + "/portsyncd.conf"
@@ -122,7 +125,7 @@ func (sw *Switch) WriteConfig(text string) string {
 	return path
 }
 
-// Ip runs lines of `ip link` in one burst.
+// IPLink runs the lines as "ip link" commands in one ip process.
 func (sw *Switch) IPLink(lines ...string) {
 	sw.T.Helper()
 	sw.NoError("change links", lab.Batch(lines))

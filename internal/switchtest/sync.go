@@ -3,23 +3,23 @@ package switchtest
 import (
 	"fmt"
 	"maps"
-	"portsyncd/netlinkraw"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/netlinkraw"
 )
 
-// InStepWithin is the promise: so soon after a fault's end STATE_DB equals the
-// kernel. The race detector makes everything several times slower.
+// SyncTimeout is the promised time from the end of a fault until STATE_DB agrees with the kernel.
+// Under the race detector it is longer.
 const SyncTimeout = time.Second * RaceFactor
 
-// AwaitInStep waits until STATE_DB says what the kernel says, makes sure that it
-// stays so, and returns how long it took. The kernel may change a link by itself
-// meanwhile, since it takes up to a second to act on a carrier; then the limit
-// counts from there.
+// AwaitInSync waits until STATE_DB agrees with the kernel, checks that it still does 150 ms later,
+// and returns how long the agreement took. The limit starts again when the kernel changes a link
+// meanwhile, as it does up to a second after a change of carrier.
 func (sw *Switch) AwaitInSync(limit time.Duration) (longest time.Duration) {
 	sw.T.Helper()
 	const stays = 150 * time.Millisecond
@@ -50,17 +50,17 @@ func (sw *Switch) AwaitInSync(limit time.Duration) (longest time.Duration) {
 	}
 }
 
-// Recovered is AwaitInStep within the promised second, and shown.
+// AwaitRecovery checks that STATE_DB agrees with the kernel within SyncTimeout, and waits until
+// all HTTP documents show the ports as they are. The log says from what the daemon recovered.
 func (sw *Switch) AwaitRecovery(from string) {
 	sw.T.Helper()
 	sw.T.Logf("%s: in step after %v", from, sw.AwaitInSync(SyncTimeout).Round(time.Millisecond))
 	sw.AwaitReportedPorts()
 }
 
-// OutOfStep compares STATE_DB with a fresh dump of the kernel's links, which it
-// returns, and says what differs, "" if nothing: each port that APPL_DB has must
-// have its row, and each row that the daemon wrote its interface. Interfaces in
-// old are none of its business.
+// OutOfSync compares STATE_DB with the kernel's links. It returns the links as text, and the
+// differences, or "" if there are none: each port that APPL_DB has must have its row, and each row
+// that the daemon wrote must have its interface. IgnoredLinks are left out.
 func (sw *Switch) OutOfSync() (links, problem string) {
 	sw.T.Helper()
 	want := make(map[string]map[string]string)

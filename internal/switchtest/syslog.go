@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LogLine is one datagram to /dev/log: "<PRI>Mmm dd hh:mm:ss TAG: TEXT".
+// LogLine is a datagram to /dev/log: "<PRI>Mmm dd hh:mm:ss TAG: TEXT".
 type LogLine struct {
 	Priority int    // facility * 8 + severity, RFC 3164 section 4.1.1
 	Tag      string // "portsyncd"
@@ -21,10 +21,10 @@ type LogLine struct {
 
 func (l LogLine) String() string { return fmt.Sprintf("<%d>%s: %s", l.Priority, l.Tag, l.Text) }
 
-// Severity is 0 for emerg to 7 for debug.
+// Severity returns the syslog severity, from 0 for emerg to 7 for debug.
 func (l LogLine) Severity() int { return l.Priority & 7 }
 
-// Has reports whether the line has all of the words.
+// Has reports whether the text contains all of the words.
 func (l LogLine) Has(words ...string) bool {
 	for _, word := range words {
 		if !strings.Contains(l.Text, word) {
@@ -34,7 +34,8 @@ func (l LogLine) Has(words ...string) bool {
 	return true
 }
 
-// parseLogLine reads a datagram; one of another form has pri -1.
+// parseLogLine parses a datagram. One of another form gets priority -1 and the datagram as its
+// text.
 func parseLogLine(datagram string) LogLine {
 	const stamp = len("Jan _2 15:04:05 ")
 	pri, rest, ok := strings.Cut(datagram, ">")
@@ -49,7 +50,7 @@ func parseLogLine(datagram string) LogLine {
 	return LogLine{Priority: n, Tag: tag, Text: strings.TrimRight(text, "\n\x00")}
 }
 
-// listenLog records what arrives at a syslog socket.
+// listenLog opens a syslog socket at path and records the lines that it receives.
 func listenLog(path string) (*Record[LogLine], error) {
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
@@ -70,8 +71,8 @@ func listenLog(path string) (*Record[LogLine], error) {
 	return lines, nil
 }
 
-// openDevLog puts a /dev in place that has the few devices a program needs and
-// a syslog socket. The record gets what arrives there.
+// openDevLog mounts a /dev with the few devices that a program needs and with a syslog socket,
+// whose lines it records.
 func openDevLog(dir string) (*Record[LogLine], error) {
 	dev := filepath.Join(dir, "dev")
 	if err := os.Mkdir(dev, 0o755); err != nil {
@@ -101,7 +102,7 @@ func openDevLog(dir string) (*Record[LogLine], error) {
 	return listenLog("/dev/log")
 }
 
-// bind makes a device appear at another path as well.
+// bind mounts a device at another path.
 func bind(device, path string) error {
 	if err := os.WriteFile(path, nil, 0o666); err != nil {
 		return err
@@ -112,8 +113,8 @@ func bind(device, path string) error {
 	return nil
 }
 
-// AwaitLog waits for a log line that has all of the words, among those that
-// came after the first n.
+// AwaitLog waits for a log line that contains all of the words, among those after the first n
+// lines.
 func (sw *Switch) AwaitLog(n int, limit time.Duration, words ...string) LogLine {
 	sw.T.Helper()
 	line, ok := sw.Logs.Await(n, limit, func(l LogLine) bool { return l.Has(words...) })
@@ -123,8 +124,8 @@ func (sw *Switch) AwaitLog(n int, limit time.Duration, words ...string) LogLine 
 	return line
 }
 
-// FaultLines returns how many log lines there are beside those about link messages,
-// which have a limit of their own.
+// FaultLines returns the number of log lines that are not about single link messages. The daemon
+// limits the two kinds separately.
 func (sw *Switch) FaultLines() (n int) {
 	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Authority signs certificates.
+// Authority is a certificate authority.
 type Authority struct {
 	t    T
 	cert *x509.Certificate
@@ -22,6 +22,7 @@ type Authority struct {
 	PEM  string
 }
 
+// NewAuthority returns an authority with a fresh key.
 func NewAuthority(t T, name string) *Authority {
 	a := &Authority{t: t}
 	a.PEM, a.cert, a.key = a.sign(&x509.Certificate{
@@ -30,8 +31,8 @@ func NewAuthority(t T, name string) *Authority {
 	return a
 }
 
-// sign completes and signs a certificate, with its own key if there is no
-// authority yet.
+// sign completes and signs a certificate. Without a certificate of its own, the authority signs
+// its own.
 func (a *Authority) sign(template *x509.Certificate) (string, *x509.Certificate, *ecdsa.PrivateKey) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -55,7 +56,7 @@ func (a *Authority) sign(template *x509.Certificate) (string, *x509.Certificate,
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), cert, key
 }
 
-// Issue returns a certificate for 127.0.0.1, server or client, and its key.
+// Issue returns a certificate for 127.0.0.1, valid for servers and clients, and its key.
 func (a *Authority) Issue(name string) (certPEM, keyPEM string) {
 	a.t.Helper()
 	certPEM, _, key := a.sign(&x509.Certificate{
@@ -69,8 +70,8 @@ func (a *Authority) Issue(name string) (certPEM, keyPEM string) {
 	return certPEM, string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 }
 
-// SecureSite is the site for clients that trust server and, unless client is
-// nil, have a certificate signed by it. Each request has a connection of its own.
+// NewTLSClient returns an HTTPS client for the default address that trusts server. If issuer is
+// not nil, the client has a certificate signed by it. Each request opens a connection.
 func NewTLSClient(t T, server, issuer *Authority) *Client {
 	t.Helper()
 	client := NewClient(t, HTTPAddress)

@@ -4,11 +4,11 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what has no limit of its own.
+// Timeout is how long a test waits for a condition that has no limit of its own.
 const Timeout = 10 * time.Second
 
-// Eventually looks again and again until check returns "", and returns how long
-// that took; the test fails with its last answer if it takes longer than limit.
+// Eventually calls check every 2 ms until it returns "", and returns how long that took. If it
+// takes longer than limit, the test ends with what check returned last.
 func Eventually(t T, limit time.Duration, check func() string) time.Duration {
 	t.Helper()
 	watch := StartStopwatch()
@@ -27,7 +27,7 @@ func Eventually(t T, limit time.Duration, check func() string) time.Duration {
 	}
 }
 
-// Throughout fails the test if check returns anything but "" for a while.
+// Consistently calls check for a while and ends the test if it returns anything but "".
 func Consistently(t T, while time.Duration, check func() string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
