@@ -119,9 +119,9 @@ func (l *Loop) wrote(p *Port, was pending) {
 	}
 	switch {
 	case repaired == repairRow && set:
-		l.Metrics.repairs.At(mendedRow).Inc()
+		l.Metrics.repairs.At(repairedRow).Inc()
 	case repaired == repairStale && was.del:
-		l.Metrics.repairs.At(mendedStale).Inc()
+		l.Metrics.repairs.At(repairedStale).Inc()
 	}
 }
 

@@ -185,8 +185,10 @@ func (a *account) comparePorts(seed uint64) {
 		if got != expected {
 			a.t.Fatalf("seed %d: shown is %s, want %s", seed, got, expected)
 		}
-		if p.series.written.Load() != bit(p.written()) || p.series.changes.Load() != p.changes {
-			a.t.Fatalf("seed %d: the series of %s are out of date", seed, p.Name)
+		for i, m := range portMetrics {
+			if got, want := p.series.last[i], m.value(p, l.clock); got != want {
+				a.t.Fatalf("seed %d: %s of %s is %v, want %v", seed, m.name, p.Name, got, want)
+			}
 		}
 	}
 	if n := len(l.Status.ports.all()); n != shown {

@@ -81,7 +81,7 @@ type HealthCode struct {
 }
 
 // HealthCodes are all reasons, unhealthy ones first. To add a reason, add a condition, an entry
-// here, what it needs to observation, and a row to the table of README_DEPLOYMENT.md.
+// here, what it needs to observation, and a row to docs/HEALTH.md.
 var HealthCodes = [numConditions]HealthCode{
 	databaseDown: {"database_down", Unhealthy, 60,
 		func(o observation) bool { return !o.databases.up },

@@ -8,38 +8,23 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// Metrics are the families that the loop moves. What moves each one and what an
-// operator does about it is said beside it and, in the same words, in
-// README_DEPLOYMENT.md.
+// Metrics are the metric families that the loop updates. NewMetrics has their help texts;
+// docs/METRICS.md says how to use them.
 type Metrics struct {
-	// events moves with each message of the kernel that was decided on.
-	events *metrics.Vec[metrics.Counter]
-	// ignored moves when a message led to nothing. "unknown" growing during
-	// operation means interfaces of ports that APPL_DB does not have.
-	ignored *metrics.Vec[metrics.Counter]
-	// resyncs moves when the loop decides that it is out of step with the kernel;
-	// an audit is none. "overrun" often: the machine is too slow for its link
-	// events, or the receive buffer too small.
-	resyncs *metrics.Vec[metrics.Counter]
-	// resyncDuration has one observation for each resync that is over.
+	events         *metrics.Vec[metrics.Counter] // by netlinkraw.MessageType
+	ignored        *metrics.Vec[metrics.Counter] // by IgnoreReason
+	resyncs        *metrics.Vec[metrics.Counter] // by Reason
 	resyncDuration *metrics.Histogram
-	// repairs moves when the databases acknowledge the repair of a row: somebody
-	// else writes or deletes portsyncd's fields, or Redis lost something.
-	repairs *metrics.Vec[metrics.Counter]
-	// audits counts completed comparisons, mismatches what they found.
-	audits     *metrics.Counter
-	mismatches *metrics.Vec[metrics.Counter]
-	// latency is from the read of the datagram to the acknowledgement of its row.
-	latency latencyRecord
-	// writes counts acknowledged rows, batch the ports written in one batch.
-	writes *metrics.Vec[metrics.Counter]
-	batch  *metrics.Histogram
-	// errors moves when the databases refuse or fail: "io" with reconnects is a
-	// Redis that went away, "refused" one that is loading, full or read-only.
-	errors     *metrics.Vec[metrics.Counter]
-	reconnects *metrics.Counter
+	repairs        *metrics.Vec[metrics.Counter] // by repairedRow, repairedStale
+	audits         *metrics.Counter
+	mismatches     *metrics.Vec[metrics.Counter] // by mismatchKernel and so on
+	latency        latencyRecord                 // of acknowledged writes
+	writes         *metrics.Vec[metrics.Counter] // by writeSet, writeDelete
+	batch          *metrics.Histogram            // ports per batch
+	errors         *metrics.Vec[metrics.Counter] // by errorIO and so on
+	reconnects     *metrics.Counter
 
-	ports *portColumns // nil when series for each port are not wanted
+	ports *portColumns // nil if metrics.per_port is false
 }
 
 // Indexes of the label values.
@@ -48,8 +33,8 @@ const (
 	writeDelete
 )
 const (
-	mendedRow = iota
-	mendedStale
+	repairedRow = iota
+	repairedStale
 )
 const (
 	mismatchKernel = iota
@@ -62,45 +47,45 @@ const (
 	errorProtocol
 )
 
-// latencyBounds reach from what one event takes on an idle machine to what a
-// restart of Redis costs.
+// latencyBounds are bucket bounds in seconds, from one event on an idle machine to a restart of
+// Redis.
 var latencyBounds = []float64{50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3,
 	100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10}
 
 var batchBounds = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
 
-// NewMetrics adds the loop's families to set. Those that only show what Status
-// knows are read from it at each scrape.
+// NewMetrics adds the families of the loop to set. Gauges are read from s at each scrape. With
+// perPort, it also adds the families with one series per port.
 func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 	m := &Metrics{
 		events: set.NewCounterVec("portsyncd_events_total",
-			"Messages of the kernel that were decided on.", "event",
+			"Kernel messages processed, by type.", "event",
 			names(netlinkraw.NewLink, netlinkraw.DelLink, netlinkraw.DumpDone, netlinkraw.Overrun, netlinkraw.Unreadable)...),
 		ignored: set.NewCounterVec("portsyncd_events_ignored_total",
-			"Link messages that led to no write, by the test they did not pass.", "reason",
+			"Link messages that caused no write to STATE_DB, by reason.", "reason",
 			names(IgnoredName, IgnoredTeam, IgnoredMaster, IgnoredOld, IgnoredUnknown, IgnoredKnown)...),
 		resyncs: set.NewCounterVec("portsyncd_resyncs_total",
-			"Resyncs with the kernel's links, by reason, the one of the start included. Audits are not resyncs: see portsyncd_audits_total.", "reason",
+			"Resyncs, in which all links are read again from the kernel, by reason. Includes the resync at the start; audits are counted by portsyncd_audits_total.", "reason",
 			names(ReasonStart, ReasonOverrun, ReasonInterrupted, ReasonFailed, ReasonSilent,
 				ReasonReconnect, ReasonFlush)...),
 		resyncDuration: set.NewHistogram("portsyncd_resync_duration_seconds",
-			"From the decision to resync to the end of the dump that completed it. Each resync of portsyncd_resyncs_total is observed once, when it is over.", latencyBounds),
+			"Seconds from the decision to resync to the end of the dump that completed it. Observed once per resync.", latencyBounds),
 		repairs: set.NewCounterVec("portsyncd_repairs_total",
-			"STATE_DB rows that a comparison found wrong and that were then written or deleted, by kind. Refused repairs do not count.", "kind", "row", "stale"),
+			"STATE_DB rows that a comparison found wrong and that were repaired, by kind: written again (row) or deleted (stale). Refused repairs are not counted.", "kind", "row", "stale"),
 		audits: set.NewCounter("portsyncd_audits_total",
-			"Completed comparisons of STATE_DB with the kernel."),
+			"Completed audits, which compare STATE_DB with the kernel."),
 		mismatches: set.NewCounterVec("portsyncd_audit_mismatches_total",
-			"Differences that audits found, by where they were.", "database", "kernel", "STATE_DB", "APPL_DB"),
+			"Differences found by audits, by the database that was wrong.", "database", "kernel", "STATE_DB", "APPL_DB"),
 		latency: latencyRecord{histogram: set.NewHistogram("portsyncd_event_latency_seconds",
-			"From the read of a link message, or the decision to repair a row, to the acknowledgement of the write. Observed once for each write of portsyncd_database_writes_total.", latencyBounds)},
+			"Seconds from the read of a link message, or from the decision to repair a row, until Redis acknowledged the write. Observed once per write in portsyncd_database_writes_total.", latencyBounds)},
 		writes: set.NewCounterVec("portsyncd_database_writes_total",
-			"Acknowledged writes of STATE_DB rows: HSET (set) and DEL (delete).", "op", "set", "delete"),
+			"STATE_DB rows written (set) or deleted (delete), counted when Redis acknowledges the command.", "op", "set", "delete"),
 		batch: set.NewHistogram("portsyncd_batch_ports",
-			"Ports whose STATE_DB row was written or deleted in one batch. A batch that wrote nothing is not observed.", batchBounds),
+			"Ports whose STATE_DB row was written or deleted in one batch. Batches without a write are not observed.", batchBounds),
 		errors: set.NewCounterVec("portsyncd_database_errors_total",
-			"Failed exchanges with the databases, by kind.", "kind", "io", "refused", "protocol"),
+			"Failed database requests, by kind: the connection failed (io), Redis answered with an error (refused), or the reply was invalid (protocol).", "kind", "io", "refused", "protocol"),
 		reconnects: set.NewCounter("portsyncd_database_reconnects_total",
-			"Connections made again after a loss."),
+			"Reconnects to the databases after the connection was lost."),
 	}
 	s.metrics = m
 	s.expose(set)
@@ -110,7 +95,7 @@ func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 	return m
 }
 
-// names spells enumeration values for labels.
+// names returns the label values of an enumeration.
 func names[T interface{ String() string }](values ...T) []string {
 	var out []string
 	for _, v := range values {
@@ -132,18 +117,17 @@ func (m *Metrics) countEvent(ev *Event) {
 	}
 }
 
-// wrote counts one acknowledged write, wanted since a time on the loop's clock
-// and acknowledged at another.
+// wrote counts one write that was queued at since and acknowledged at at, on the loop's clock.
 func (m *Metrics) wrote(op int, since, at int64) {
 	m.writes.At(op).Inc()
 	m.latency.observe(at, at-since)
 }
 
-// counts are the totals since the process began.
+// counts returns the totals since the process started.
 func (m *Metrics) counts() (c CountsView) {
 	c.Events = m.event(netlinkraw.NewLink).Load() + m.event(netlinkraw.DelLink).Load()
 	c.Writes = m.writes.At(writeSet).Load() + m.writes.At(writeDelete).Load()
-	c.Repairs = m.repairs.At(mendedRow).Load() + m.repairs.At(mendedStale).Load()
+	c.Repairs = m.repairs.At(repairedRow).Load() + m.repairs.At(repairedStale).Load()
 	c.Overruns = m.event(netlinkraw.Overrun).Load()
 	c.Reconnects = m.reconnects.Load()
 	for r := range numReasons {
@@ -161,25 +145,25 @@ func ExposeNetlink(set *metrics.Set, c *netlinkraw.Conn) {
 	set.NewCounterFunc("portsyncd_netlink_datagrams_total",
 		"Datagrams read from the netlink socket.", stats.Datagrams.Load)
 	set.NewCounterFunc("portsyncd_netlink_overruns_total",
-		"Times the kernel dropped messages for want of buffer.", stats.Overruns.Load)
+		"Times the kernel dropped messages because the receive buffer was full.", stats.Overruns.Load)
 	set.NewCounterFunc("portsyncd_netlink_truncated_total",
-		"Datagrams that did not fit the read buffer, which then grows.", stats.Truncated.Load)
+		"Datagrams that were larger than the read buffer, which then grows.", stats.Truncated.Load)
 	set.NewCounterFunc("portsyncd_netlink_forged_total",
-		"Datagrams that did not come from the kernel, dropped.", stats.Forged.Load)
+		"Datagrams dropped because they did not come from the kernel.", stats.Forged.Load)
 	set.NewCounterFunc("portsyncd_netlink_malformed_total",
-		"Messages that could not be decoded, skipped.", stats.Malformed.Load)
+		"Messages skipped because they could not be decoded.", stats.Malformed.Load)
 	set.NewGaugeFunc("portsyncd_netlink_receive_buffer_bytes",
-		"Receive buffer that the kernel granted.", func() float64 { return float64(c.ReceiveBuffer()) })
+		"Size of the netlink receive buffer that the kernel granted, in bytes.", func() float64 { return float64(c.ReceiveBuffer()) })
 }
 
-// ExposeLog adds the counters of the log.
+// ExposeLog adds the counters of the log handler.
 func ExposeLog(set *metrics.Set, h *syslog.Handler) {
 	for s := syslog.Emerg; s <= syslog.Debug; s++ {
-		set.NewCounterFunc("portsyncd_log_lines_total", "Lines written to the log, by severity.",
+		set.NewCounterFunc("portsyncd_log_lines_total", "Lines written to the log, by severity level.",
 			func() uint64 { return h.Lines(s) }, metrics.Label{Name: "level", Value: strings.ToLower(s.String())})
 	}
 	set.NewCounterFunc("portsyncd_log_lines_dropped_total",
-		"Lines that nobody took in time, dropped.", h.Dropped)
+		"Log lines dropped because the syslog daemon did not accept them in time.", h.Dropped)
 	set.NewCounterFunc("portsyncd_log_lines_suppressed_total",
 		"Log lines not written because the same message was logged 10 times in that second.", h.Suppressed)
 }

@@ -2,78 +2,113 @@ package portsync
 
 import "portsyncd/metrics"
 
-// portColumns are the families with one series for each port that is shown.
-type portColumns struct {
-	group *metrics.Group
-
-	present, written       metrics.IntGaugeColumn
-	admin, oper, mtu       metrics.IntGaugeColumn
-	carrierUp, carrierDown metrics.CounterColumn
-	changes                metrics.CounterColumn
-	lastChange             metrics.GaugeColumn
+// portMetric is a metric family with one series for each port.
+type portMetric struct {
+	name, help string
+	kind       portMetricKind
+	value      func(p *Port, c clock) float64
 }
 
-func newPortColumns(set *metrics.Set) *portColumns {
-	g := set.NewGroup("port")
-	return &portColumns{
-		group: g,
-		present: g.NewIntGauge("portsyncd_port_present",
-			"1 if the port's interface exists and its row is in STATE_DB."),
-		written: g.NewIntGauge("portsyncd_port_written",
-			"1 if STATE_DB has acknowledged the port's current state, 0 while a write or deletion is outstanding."),
-		admin: g.NewIntGauge("portsyncd_port_admin_up",
-			"1 if the port is administratively up (IFF_UP), 0 if not or if it has no interface."),
-		oper: g.NewIntGauge("portsyncd_port_oper_up",
-			"1 if the port has carrier and runs (IFF_RUNNING), 0 if not or if it has no interface."),
-		mtu: g.NewIntGauge("portsyncd_port_mtu_bytes", "MTU of the port's interface, 0 if it has none."),
-		carrierUp: g.NewCounter("portsyncd_port_carrier_up_changes_total",
-			"Link-up transitions of the port's last interface, counted by the kernel (IFLA_CARRIER_UP_COUNT), lost messages included."),
-		carrierDown: g.NewCounter("portsyncd_port_carrier_down_changes_total",
-			"Link-down transitions of the port's last interface, counted by the kernel (IFLA_CARRIER_DOWN_COUNT), lost messages included."),
-		changes: g.NewCounter("portsyncd_port_changes_total",
-			"Writes of the port's STATE_DB row that changed a field or created the row."),
-		lastChange: g.NewGauge("portsyncd_port_last_change_timestamp_seconds",
-			"When a link message last changed the admin or oper state, MTU or carrier count of the port, or created or deleted its interface."),
-	}
+type portMetricKind uint8
+
+const (
+	intGauge portMetricKind = iota
+	floatGauge
+	counter
+)
+
+// portMetrics are the families with the label "port". To add one, add an entry here and a row to
+// docs/METRICS.md.
+var portMetrics = [...]portMetric{
+	{"portsyncd_port_present", "1 if the interface of the port exists and its row is in STATE_DB, otherwise 0.",
+		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.state() == PortPresent) }},
+	{"portsyncd_port_written", "1 if STATE_DB has acknowledged the current state of the port, 0 while a write or deletion is pending.",
+		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.written()) }},
+	{"portsyncd_port_admin_up", "1 if the port is administratively up (IFF_UP), 0 if it is down or has no interface.",
+		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.Index != 0 && p.Admin) }},
+	{"portsyncd_port_oper_up", "1 if the port is operationally up (IFF_RUNNING), 0 if it is down or has no interface.",
+		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.Index != 0 && p.Oper) }},
+	{"portsyncd_port_mtu_bytes", "MTU of the interface of the port, in bytes. 0 if the port has no interface.",
+		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.Index != 0) * float64(p.MTU) }},
+	{"portsyncd_port_carrier_up_changes_total", "Link-up transitions counted by the kernel (IFLA_CARRIER_UP_COUNT), including those whose messages were lost.",
+		counter, func(p *Port, _ clock) float64 { return float64(p.CarrierUp) }},
+	{"portsyncd_port_carrier_down_changes_total", "Link-down transitions counted by the kernel (IFLA_CARRIER_DOWN_COUNT), including those whose messages were lost.",
+		counter, func(p *Port, _ clock) float64 { return float64(p.CarrierDown) }},
+	{"portsyncd_port_changes_total", "Writes to the port's row in STATE_DB that created the row or changed a field.",
+		counter, func(p *Port, _ clock) float64 { return float64(p.changes) }},
+	{"portsyncd_port_last_change_timestamp_seconds", "Unix time of the last link message that changed the admin state, oper state, MTU or carrier count, or created or deleted the interface.",
+		floatGauge, func(p *Port, c clock) float64 { return c.seconds(p.ChangedAt) }},
 }
 
-// portSeries are the series of one port.
-type portSeries struct {
-	row                    *metrics.Row
-	present, written       *metrics.IntGauge
-	admin, oper, mtu       *metrics.IntGauge
-	carrierUp, carrierDown *metrics.Counter
-	changes                *metrics.Counter
-	lastChange             *metrics.Gauge
-}
+// boolValue returns 1 for true and 0 for false.
+func boolValue(b bool) float64 { return float64(bit(b)) }
 
-// put stores the facts of p; changedAt is p.ChangedAt in seconds since 1970.
-func (s *portSeries) put(p *Port, changedAt float64) {
-	there := bit(p.Index != 0)
-	s.present.Set(bit(p.state() == PortPresent))
-	s.written.Set(bit(p.written()))
-	s.admin.Set(there * bit(p.Admin))
-	s.oper.Set(there * bit(p.Oper))
-	s.mtu.Set(there * int64(p.MTU))
-	s.carrierUp.Set(uint64(p.CarrierUp))
-	s.carrierDown.Set(uint64(p.CarrierDown))
-	s.changes.Set(p.changes)
-	s.lastChange.Set(changedAt)
-}
-
-func (c *portColumns) add(name string) *portSeries {
-	r := c.group.Add(name)
-	return &portSeries{
-		row: r, present: c.present.In(r), written: c.written.In(r),
-		admin: c.admin.In(r), oper: c.oper.In(r), mtu: c.mtu.In(r),
-		carrierUp: c.carrierUp.In(r), carrierDown: c.carrierDown.In(r),
-		changes: c.changes.In(r), lastChange: c.lastChange.In(r),
-	}
-}
-
+// bit returns 1 for true and 0 for false.
 func bit(b bool) int64 {
 	if b {
 		return 1
 	}
 	return 0
+}
+
+// portColumns are the registered portMetrics.
+type portColumns struct {
+	group   *metrics.Group
+	columns []portColumn
+}
+
+// portColumn returns the function that sets the value of the column in a row.
+type portColumn func(r *metrics.Row) func(value float64)
+
+func newPortColumns(set *metrics.Set) *portColumns {
+	c := &portColumns{group: set.NewGroup("port")}
+	for i := range portMetrics {
+		c.columns = append(c.columns, portMetrics[i].register(c.group))
+	}
+	return c
+}
+
+func (m *portMetric) register(g *metrics.Group) portColumn {
+	switch m.kind {
+	case counter:
+		column := g.NewCounter(m.name, m.help)
+		return func(r *metrics.Row) func(float64) {
+			series := column.In(r)
+			return func(v float64) { series.Set(uint64(v)) }
+		}
+	case floatGauge:
+		column := g.NewGauge(m.name, m.help)
+		return func(r *metrics.Row) func(float64) { return column.In(r).Set }
+	}
+	column := g.NewIntGauge(m.name, m.help)
+	return func(r *metrics.Row) func(float64) {
+		series := column.In(r)
+		return func(v float64) { series.Set(int64(v)) }
+	}
+}
+
+// portSeries are the series of one port.
+type portSeries struct {
+	row  *metrics.Row
+	set  []func(value float64) // by index of portMetrics
+	last []float64             // values, likewise
+}
+
+// add adds the series of a port, with the value 0.
+func (c *portColumns) add(name string) *portSeries {
+	s := &portSeries{row: c.group.Add(name), last: make([]float64, len(portMetrics))}
+	for _, column := range c.columns {
+		s.set = append(s.set, column(s.row))
+	}
+	return s
+}
+
+// update sets the series to the current state of p. Most values have not changed.
+func (s *portSeries) update(p *Port, c clock) {
+	for i := range portMetrics {
+		if v := portMetrics[i].value(p, c); v != s.last[i] {
+			s.set[i](v)
+			s.last[i] = v
+		}
+	}
 }

@@ -127,7 +127,7 @@ func (l *Loop) publishPort(p *Port, fresh *[]*portView) (listed bool) {
 	}
 	p.view.put(p, why)
 	if p.series != nil {
-		p.series.put(p, l.clock.seconds(p.ChangedAt))
+		p.series.update(p, l.clock)
 	}
 	return listed
 }

@@ -280,8 +280,8 @@ func TestPublishedPortGoes(t *testing.T) {
 		t.Errorf("%d views", n)
 	}
 	series := func() int { return strings.Count(string(set.AppendText(nil)), `{port="Ethernet0"}`) }
-	if n := series(); n != 9 {
-		t.Errorf("%d series of a port that is back, want 9", n)
+	if n := series(); n != len(portMetrics) {
+		t.Errorf("%d series of a port that is back, want %d", n, len(portMetrics))
 	}
 	again.Configured = false
 	l.show(again)

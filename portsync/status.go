@@ -150,31 +150,31 @@ func (s *Status) expose(set *metrics.Set) {
 	number := func(name, help string, n *atomic.Int64) {
 		set.NewGaugeFunc(name, help, func() float64 { return float64(n.Load()) })
 	}
-	const up = "1 if the part works: database is connected, kernel has answered the last dump, start is complete."
+	const up = "1 if the component works: database (connected), kernel (last dump complete), start (first writes acknowledged)."
 	flag("portsyncd_component_up", up, &s.connected, metrics.Label{Name: "component", Value: "database"})
 	flag("portsyncd_component_up", up, &s.synced, metrics.Label{Name: "component", Value: "kernel"})
 	flag("portsyncd_component_up", up, &s.started, metrics.Label{Name: "component", Value: "start"})
-	flag("portsyncd_ready", "1 once the initial sync is in the databases.", &s.ready)
-	flag("portsyncd_port_config_done", "1 once PortConfigDone was produced by this process.", &s.configDone)
-	flag("portsyncd_port_init_done", "1 once PortInitDone was produced by this process.", &s.initDone)
-	number("portsyncd_ports_configured", "Ports in CONFIG_DB, rows of its table PORT.", &s.configured)
+	flag("portsyncd_ready", "1 after the initial sync was written to the databases.", &s.ready)
+	flag("portsyncd_port_config_done", "1 after this process wrote PortConfigDone, which it does only at a cold start.", &s.configDone)
+	flag("portsyncd_port_init_done", "1 after this process wrote PortInitDone.", &s.initDone)
+	number("portsyncd_ports_configured", "Ports in CONFIG_DB, which are the rows of its table PORT.", &s.configured)
 	number("portsyncd_ports_present", "Ports whose interface exists and whose row is in STATE_DB.", &s.present)
-	number("portsyncd_ports_pending", "Ports that PortInitDone still waits for.", &s.initPending)
+	number("portsyncd_ports_pending", "Ports that PortInitDone is waiting for.", &s.initPending)
 	set.NewGaugeFunc("portsyncd_ports_missing",
-		"Ports in CONFIG_DB whose interface does not exist and should by now.",
+		"Ports in CONFIG_DB whose interface does not exist after the allowed time.",
 		func() float64 {
 			if m := s.missing.Load(); m != nil {
 				return float64(m.count)
 			}
 			return 0
 		})
-	number("portsyncd_backlog_ports", "Ports whose row waits to be written.", &s.waiting)
-	number("portsyncd_backlog_events", "Link messages read and not yet decided on.", &s.queued)
-	number("portsyncd_port_config_done_ports", "Ports that PortConfigDone in APPL_DB announces, as last read.", &s.announced)
+	number("portsyncd_backlog_ports", "Ports whose row is waiting to be written.", &s.waiting)
+	number("portsyncd_backlog_events", "Link messages that were read and not processed yet.", &s.queued)
+	number("portsyncd_port_config_done_ports", "Number of ports in PortConfigDone of APPL_DB, as last read.", &s.announced)
 	number("portsyncd_port_table_rows", "Ports in PORT_TABLE of APPL_DB, as last counted. "+
-		"If it is not portsyncd_port_config_done_ports, a warm restart of orchagent fails.", &s.rows)
+		"If it differs from portsyncd_port_config_done_ports, orchagent cannot warm restart.", &s.rows)
 	set.NewGaugeFunc("portsyncd_last_progress_timestamp_seconds",
-		"When the databases last did what was asked of them, be it a read.",
+		"Unix time at which the databases last answered a command, a read or a write, without an error.",
 		func() float64 {
 			at := s.progress.Load()
 			if at == 0 {
