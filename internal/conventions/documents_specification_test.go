@@ -94,7 +94,7 @@ func (p *sourceNames) has(name string) bool {
 }
 
 // TestSpecification checks the tables of SPECIFICATION.md: each name in a column "here" exists in
-// the program, and each name in a column "held by" is a test.
+// the program, and each name in a column "tests" is a test.
 func TestSpecification(t *testing.T) {
 	p := readSourceNames(t)
 	text := switchtest.ReadFile(t, "docs/SPECIFICATION.md")
@@ -122,14 +122,14 @@ func TestSpecification(t *testing.T) {
 		found++
 		for i, column := range columns {
 			names := quoted.FindAllStringSubmatch(cells[i], -1)
-			if (column == "here" || column == "held by") && len(names) == 0 {
+			if (column == "here" || column == "tests") && len(names) == 0 {
 				t.Errorf("%s: %s names nothing", cells[0], column)
 			}
 			for _, m := range names {
 				switch {
 				case column == "here" && !p.has(m[1]) && !slices.Contains(commands, m[1]):
 					t.Errorf("%s: %s does not exist", cells[0], m[1])
-				case column == "held by" && !p.tests[m[1]]:
+				case column == "tests" && !p.tests[m[1]]:
 					t.Errorf("%s: test %s does not exist", cells[0], m[1])
 				}
 			}
