@@ -8,14 +8,13 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// AnalysisOptions are what an analysis is made with.
+// AnalysisOptions are the inputs of Analyse besides the history.
 type AnalysisOptions struct {
-	Now      time.Time    // of the reader's clock
-	Settings ReadSettings // to compare with
+	Now      time.Time    // current time
+	Settings ReadSettings // settings for recommendations
 }
 
-// Analyse calculates what a history says. The fields of Analysis are the
-// definitions, package stats has the formulas.
+// Analyse computes the figures that Analysis defines, with the formulas of package stats.
 func Analyse(h *History, o AnalysisOptions) *Analysis {
 	a := &Analysis{
 		At: o.Now, Since: h.Since, Restarts: len(h.Restarts), Samples: h.SampleCount, Counters: h.Counters,
@@ -23,20 +22,20 @@ func Analyse(h *History, o AnalysisOptions) *Analysis {
 	}
 	a.observe(h)
 	t := tally{
-		damaged: h.Counters.CorruptionsDetected, mended: h.Counters.CorruptionsRecovered,
+		damaged: h.Counters.CorruptionsDetected, restored: h.Counters.CorruptionsRecovered,
 		exchanges: h.failures.exchanges, failed: h.failures.failed,
 	}
 	a.starts(h.Restarts, &t)
 	a.rate(&t)
 	a.LatencyTrend = trendOf(hourly(h.moments), "seconds per day")
 	a.findAnomalies(h)
-	a.Recommendations = recommend(a, h, &o.Settings) // of all the others
+	a.Recommendations = recommend(a, h, &o.Settings) // uses the figures above
 	return a
 }
 
-// starts calculates what the records of restarts say, and counts them in t.
+// starts computes the figures of the restart records, and counts them in t.
 func (a *Analysis) starts(restarts []Restart, t *tally) {
-	var noted, events uint64
+	var withEvents, events uint64
 	var sync, eoiu []float64
 	var success, duration []stats.Point
 	for i := range restarts {
@@ -55,7 +54,7 @@ func (a *Analysis) starts(restarts []Restart, t *tally) {
 			t.late++
 		}
 		if !r.Process.IsZero() {
-			noted++
+			withEvents++
 			events += min(r.Events, ^uint64(0)-events)
 		}
 		if r.EOIULatency > 0 {
@@ -71,8 +70,8 @@ func (a *Analysis) starts(restarts []Restart, t *tally) {
 		healthy := restarts[n-1].healthy()
 		a.Healthy = &healthy
 	}
-	if noted > 0 {
-		mean := float64(events) / float64(noted)
+	if withEvents > 0 {
+		mean := float64(events) / float64(withEvents)
 		a.EventsPerRestart = &mean
 	}
 	a.Sync, a.EOIU = stats.Summarise(sync), stats.Summarise(eoiu)
@@ -80,12 +79,12 @@ func (a *Analysis) starts(restarts []Restart, t *tally) {
 	a.SyncTrend = trendOf(duration, "seconds per start")
 }
 
-// healthy reports whether the start read the whole dump in time.
+// healthy reports whether the start read the initial dump completely and in time.
 func (r *Restart) healthy() bool { return r.EOIU && !r.TimedOut }
 
-// observe calculates from signs of life how long the daemon ran and was down.
+// observe computes the times of Uptime from signs of life.
 func (a *Analysis) observe(h *History) {
-	var newest time.Time // process
+	var newest time.Time // start of the newest process
 	see := func(at time.Time) {
 		if a.First.IsZero() || at.Before(a.First) {
 			a.First = at
@@ -114,7 +113,7 @@ func (a *Analysis) observe(h *History) {
 	if up := a.Last.Sub(newest); !newest.IsZero() && up >= 0 {
 		a.Uptime.Process = &up
 	}
-	for i := range h.Restarts { // by time, so that no two overlap
+	for i := range h.Restarts { // ordered by time, so that no two downtimes overlap
 		a.Uptime.Down += a.downBefore(h, i)
 	}
 	if a.Uptime.Observed > 0 {
@@ -123,9 +122,9 @@ func (a *Analysis) observe(h *History) {
 	}
 }
 
-// downBefore is the time between the beginning of a process and the last sign of
-// life before it: what the start itself found, the end of the sync before, or a
-// sample.
+// downBefore returns the downtime before a restart: from the last sign of life to the start of the
+// process. A sign of life is the one that the start recorded, the end of the previous initial
+// sync, or a sample.
 func (a *Analysis) downBefore(h *History, i int) time.Duration {
 	r := &h.Restarts[i]
 	began, alive := r.began(), a.First
@@ -146,9 +145,9 @@ func (a *Analysis) downBefore(h *History, i int) time.Duration {
 	return max(0, began.Sub(alive))
 }
 
-// Least a trend is told from: the number from which on Gilbert has the normal
-// distribution stand in for that of Mann-Kendall's S, ties or not.
-const leastForTrend = 10
+// minForTrend is the smallest number of values for a trend: from this number on, Gilbert
+// approximates the distribution of the Mann-Kendall statistic by the normal distribution.
+const minForTrend = 10
 
 func trendOf(points []stats.Point, unit string) *Trend {
 	t := stats.TrendOf(points)
@@ -157,7 +156,7 @@ func trendOf(points []stats.Point, unit string) *Trend {
 	}
 	trend := &Trend{Trend: *t, Unit: unit, Verdict: NoTrend}
 	switch {
-	case t.N < leastForTrend:
+	case t.N < minForTrend:
 		trend.Verdict = TooFew
 	case t.P <= 0.05 && t.S > 0:
 		trend.Verdict = Rising
@@ -167,9 +166,8 @@ func trendOf(points []stats.Point, unit string) *Trend {
 	return trend
 }
 
-// hourly returns the median of the p99 latencies of each hour, in seconds by days.
-// Samples that follow each other are alike, and an hour of them says little more
-// than one does.
+// hourly returns the median of the p99 latencies of each hour, in seconds, by time in days.
+// Consecutive samples are correlated, and a trend test assumes independent values.
 func hourly(moments []moment) (points []stats.Point) {
 	const hour = int64(time.Hour)
 	var values []float64
@@ -188,7 +186,7 @@ func hourly(moments []moment) (points []stats.Point) {
 	return points
 }
 
-// worstFlapping orders ports by how bad their flapping once was.
+// worstFlapping returns the ports with the highest peak penalties, in descending order.
 func worstFlapping(h *History) []Flapping {
 	all := make([]Flapping, 0, len(h.flapping))
 	for _, f := range h.flapping {

@@ -6,68 +6,68 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// Bounds of what an Analysis lists.
+// Limits of the lists in an Analysis.
 const (
-	MaxAnomalies = 100 // those that stand out most
+	MaxAnomalies = 100 // those with the highest scores
 	MaxStorms    = 100 // the newest
-	MaxFlapping  = 100 // the worst
+	MaxFlapping  = 100 // those with the highest penalties
 )
 
-// Analysis is what the history says. A pointer that is nil means "no data":
-// nothing was recorded that could say it.
+// Analysis holds the figures of a history. A nil pointer means that there is no data for the
+// figure.
 type Analysis struct {
-	At    time.Time `json:"at"`             // when it was made
+	At    time.Time `json:"at"`             // time of the analysis
 	Since time.Time `json:"since,omitzero"` // records before this were left out
-	First time.Time `json:"first,omitzero"` // of the records considered
-	Last  time.Time `json:"last,omitzero"`  // of the records considered
-	// Restarts and Samples considered.
+	First time.Time `json:"first,omitzero"` // first sign of life in the records
+	Last  time.Time `json:"last,omitzero"`  // last sign of life in the records
+	// Numbers of records and samples analysed.
 	Restarts int      `json:"restarts"`
 	Samples  int      `json:"samples"`
-	Counters Counters `json:"counters"` // over all time, whatever Since
+	Counters Counters `json:"counters"` // since the state was first recorded, whatever Since is
 
-	// Rates has the definitions.
+	// Rates defines these.
 	Recovery   *stats.Rate `json:"recovery_success_rate"`
 	Corruption *stats.Rate `json:"corruption_recovery_rate"`
 	Timeouts   *stats.Rate `json:"eoiu_timeout_rate"`
 	Failures   *stats.Rate `json:"exchange_failure_rate"`
 
-	// EventsPerRestart is the mean number of link messages during the initial sync,
-	// of the starts that noted it.
+	// EventsPerRestart is the mean number of link messages during the initial sync, over the
+	// starts that recorded it.
 	EventsPerRestart *float64 `json:"avg_events_per_restart"`
 	Uptime           Uptime   `json:"uptime_estimate"`
 
-	// A restart is healthy if it read the whole dump in time.
+	// A restart is healthy if it read the initial dump completely and in time.
 	LastHealthyRestart *time.Time `json:"last_healthy_restart"`
-	Healthy            *bool      `json:"is_system_healthy"` // the newest restart was
+	Healthy            *bool      `json:"is_system_healthy"` // whether the newest restart was healthy
 
-	Sync *stats.Summary `json:"sync_duration_seconds"` // of the starts
-	EOIU *stats.Summary `json:"eoiu_latency_seconds"`  // of those whose dump ended before the sync was over
+	Sync *stats.Summary `json:"sync_duration_seconds"` // over all starts
+	EOIU *stats.Summary `json:"eoiu_latency_seconds"`  // over the starts whose dump ended during the initial sync
 
-	RecoveryTrend *Trend `json:"recovery_trend"` // of success (1 or 0), by warm start
-	SyncTrend     *Trend `json:"sync_trend"`     // of the sync duration, by start
-	LatencyTrend  *Trend `json:"latency_trend"`  // of the samples' p99, hour by hour
+	RecoveryTrend *Trend `json:"recovery_trend"` // success (1 or 0) by warm start
+	SyncTrend     *Trend `json:"sync_trend"`     // sync duration by start
+	LatencyTrend  *Trend `json:"latency_trend"`  // hourly median of the samples' p99 latency
 
 	Anomalies      []Anomaly  `json:"anomalies"`       // at most MaxAnomalies, oldest first
-	AnomaliesFound int        `json:"anomalies_found"` // how many there are
+	AnomaliesFound int        `json:"anomalies_found"` // total number
 	Storms         []Storm    `json:"storms"`          // at most MaxStorms, oldest first
-	Flapping       []Flapping `json:"flapping"`        // at most MaxFlapping, worst first
+	Flapping       []Flapping `json:"flapping"`        // at most MaxFlapping, by descending peak penalty
 
 	Recommendations []Recommendation `json:"recommendations"`
 }
 
-// Uptime is how long the daemon ran, estimated from signs of life: the times of
-// starts and samples, and what a start found of the run before. A process that ended
-// before its initial sync was over and before its first sample left none.
+// Uptime estimates how long the daemon ran, from signs of life: the times of starts and samples, and
+// the last sign of life that a start found. A process that ended before its initial sync was
+// complete and before its first sample left none.
 type Uptime struct {
-	// Process is from the beginning of the newest process on record to the last
-	// sign of life.
+	// Process is the time from the start of the newest recorded process to the last sign of
+	// life.
 	Process  *time.Duration `json:"process_ns"`
-	Observed time.Duration  `json:"observed_ns"` // from the first sign of life to the last
-	Down     time.Duration  `json:"down_ns"`     // at most, in Observed
-	Share    *float64       `json:"share"`       // 1 - Down/Observed: at least
+	Observed time.Duration  `json:"observed_ns"` // time from the first sign of life to the last
+	Down     time.Duration  `json:"down_ns"`     // upper bound of the downtime in Observed
+	Share    *float64       `json:"share"`       // 1 - Down/Observed: lower bound of the availability
 }
 
-// Verdicts on a Trend.
+// Values of Trend.Verdict.
 const (
 	Rising  = "rising"
 	Falling = "falling"
@@ -75,57 +75,57 @@ const (
 	TooFew  = "few"
 )
 
-// Trend is whether a series moves, and by how much.
+// Trend says whether a series rises or falls, and how fast.
 type Trend struct {
 	stats.Trend
-	Unit string `json:"unit"` // of the slope
-	// Verdict is Rising or Falling if P is at most 0.05, else NoTrend; TooFew where
-	// there are too few values to tell.
+	Unit string `json:"unit"` // unit of the slope
+	// Verdict is Rising or Falling if P is at most 0.05, TooFew if there are fewer than 10
+	// values, and NoTrend otherwise.
 	Verdict string `json:"verdict"`
 }
 
-// Series that anomalies are looked for in.
+// Values of Anomaly.Series.
 const (
-	SeriesSync    = "sync_duration_seconds" // of each start
-	SeriesEOIU    = "eoiu_latency_seconds"  // likewise
-	SeriesLatency = "latency_p99_seconds"   // of each sample
-	SeriesEvents  = "events_per_second"     // between two samples of a process
+	SeriesSync    = "sync_duration_seconds" // one value per start
+	SeriesEOIU    = "eoiu_latency_seconds"  // one value per start
+	SeriesLatency = "latency_p99_seconds"   // one value per sample
+	SeriesEvents  = "events_per_second"     // one value per pair of samples of a process
 )
 
-// Anomaly is one value far above the others.
+// Anomaly is a value of a series far above the others.
 type Anomaly struct {
 	At     time.Time `json:"at"`
-	Series string    `json:"series"` // one of the above
+	Series string    `json:"series"` // SeriesSync, SeriesEOIU, SeriesLatency or SeriesEvents
 	Value  float64   `json:"value"`
-	Median float64   `json:"median"` // of the series
-	// Score is the modified z-score: of the values for SeriesEvents, else of their
-	// logarithms.
+	Median float64   `json:"median"` // median of the series
+	// Score is the modified z-score: of the value for SeriesEvents, and of its logarithm for
+	// the other series.
 	Score float64 `json:"score"`
 }
 
-// Storm is a time of many restarts or events.
+// Storm is a period with many restarts or events.
 type Storm struct {
 	Kind  string    `json:"kind"` // StormRestarts or StormEvents
 	From  time.Time `json:"from"`
 	To    time.Time `json:"to"`
 	Count uint64    `json:"count"`
-	Limit uint64    `json:"limit"` // what is too many in that time
+	Limit uint64    `json:"limit"` // number that is too many in this period
 	Text  string    `json:"text"`
 }
 
-// Flapping is a port whose carrier came and went.
+// Flapping sums the flaps of one port.
 type Flapping struct {
 	Port        string    `json:"port"`
 	PortHex     string    `json:"port_hex,omitempty"`
-	Downs       uint64    `json:"downs"`        // in the samples considered
-	PeakPenalty float64   `json:"peak_penalty"` // the highest figure of merit in a sample
+	Downs       uint64    `json:"downs"`        // link-down transitions in the samples
+	PeakPenalty float64   `json:"peak_penalty"` // highest flap penalty in a sample
 	PeakAt      time.Time `json:"peak_at"`
-	Last        time.Time `json:"last"` // sample that names it
+	Last        time.Time `json:"last"` // time of the last sample with this port
 }
 
-// Recommendation names a setting and the figure behind it.
+// Recommendation is an advice to the administrator, with the figure that supports it.
 type Recommendation struct {
-	Setting string `json:"setting"` // key of the configuration; "" where it is none
+	Setting string `json:"setting"` // key of the setting; "" if the advice is about something else
 	Text    string `json:"text"`    // what to do
 	Why     string `json:"why"`     // the figure
 }

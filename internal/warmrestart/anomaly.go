@@ -9,11 +9,9 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// findAnomalies looks in each series for values far above the others, by the
-// modified z-score. How long something takes has no upper end and many small
-// values, so logarithms are compared, which the score is made for. Of the events
-// only rates above one in a second are looked at: on a switch at rest any event is
-// out of the ordinary.
+// findAnomalies finds values with a high modified z-score in each series. The score assumes a
+// symmetric distribution; durations have a long tail, so their logarithms are compared. Event rates
+// of up to one per second are no anomalies: on an idle switch the median is 0.
 func (a *Analysis) findAnomalies(h *History) {
 	var found []Anomaly
 	for _, s := range []series{
@@ -39,18 +37,18 @@ func (a *Analysis) findAnomalies(h *History) {
 	a.Anomalies = found
 }
 
-// rate is in events each second, NaN if there is no sample before.
+// rate returns the events per second, NaN if there is no previous sample.
 func (m moment) rate() float64 {
 	return float64(m.events) / (float64(m.at-m.since) / 1e9) // 0/0 is NaN
 }
 
-// series is values in time.
+// series is a series of values by time.
 type series struct {
 	name  string
 	n     int
-	at    func(i int) (time.Time, float64) // a value that is not a number is none
-	logs  bool                             // compare logarithms; values up to 0 are none
-	least float64                          // an anomaly is above this
+	at    func(i int) (time.Time, float64) // NaN if there is no value
+	logs  bool                             // compare logarithms; values up to 0 are ignored
+	least float64                          // anomalies are above this
 }
 
 func (s *series) anomalies() (found []Anomaly) {
@@ -58,7 +56,7 @@ func (s *series) anomalies() (found []Anomaly) {
 	for i := range values {
 		_, values[i] = s.at(i)
 		if s.logs {
-			values[i] = math.Log(values[i]) // NaN or -Inf up to 0
+			values[i] = math.Log(values[i]) // NaN or -Inf for values up to 0
 		}
 	}
 	spread, ok := stats.SpreadOf(values)

@@ -6,33 +6,33 @@ import (
 	"math"
 )
 
-// Counters are those of the specification, and what tells how far to trust them; each
-// only grows, over all restarts.
+// Counters count restarts and damaged files since the state was first recorded. They never
+// decrease.
 type Counters struct {
 	WarmRestarts    uint64 `json:"warm_restarts"`
 	ColdStarts      uint64 `json:"cold_starts"`
 	EOIUDetected    uint64 `json:"eoiu_detected"`
 	EOIUTimeouts    uint64 `json:"eoiu_timeouts"`
-	StateRecoveries uint64 `json:"state_recoveries"` // files that a backup stood in for, damaged or missing
-	// CorruptionsDetected counts damaged files, CorruptionsRecovered those of them that
-	// a good backup was found for.
+	StateRecoveries uint64 `json:"state_recoveries"` // damaged or missing files replaced by a backup
+	// CorruptionsDetected counts damaged files, and CorruptionsRecovered those of them for
+	// which a good backup was found.
 	CorruptionsDetected  uint64 `json:"corruptions_detected"`
 	CorruptionsRecovered uint64 `json:"corruptions_recovered"`
-	// Losses counts the starts of the daemon that found the newest counters, records or
-	// histogram damaged in all places, and went on with older ones or none.
+	// Losses counts starts that found all copies of the newest counters, records or histogram
+	// damaged, and went on with older ones or none.
 	Losses uint64 `json:"losses"`
 }
 
-// all returns each counter.
+// all returns pointers to all counters.
 func (c *Counters) all() []*uint64 {
 	return []*uint64{&c.WarmRestarts, &c.ColdStarts, &c.EOIUDetected, &c.EOIUTimeouts,
 		&c.StateRecoveries, &c.CorruptionsDetected, &c.CorruptionsRecovered, &c.Losses}
 }
 
-// grow adds n to a counter, which stays at its largest value rather than wrap.
+// grow adds n to a counter. A counter stays at its maximum and does not wrap.
 func grow(counter *uint64, n uint64) { *counter += min(n, math.MaxUint64-*counter) }
 
-// add adds each counter of o.
+// add adds the counters of o.
 func (c *Counters) add(o Counters) {
 	from := o.all()
 	for i, counter := range c.all() {
@@ -40,7 +40,7 @@ func (c *Counters) add(o Counters) {
 	}
 }
 
-// raise brings each counter up to that of o, and reports whether any was lower.
+// raise sets each counter to that of o if it is lower, and reports whether any was.
 func (c *Counters) raise(o Counters) (lower bool) {
 	from := o.all()
 	for i, counter := range c.all() {
@@ -50,18 +50,18 @@ func (c *Counters) raise(o Counters) (lower bool) {
 	return lower
 }
 
-// starts returns how many starts were counted.
+// starts returns the number of starts.
 func (c *Counters) starts() uint64 {
 	n := c.WarmRestarts
 	grow(&n, c.ColdStarts)
 	return n
 }
 
-// Checksum tells counters in a line of the history that were damaged from others.
+// Checksum returns a checksum of the counters, which detects damage in a line of the history.
 func (c Counters) Checksum() uint32 {
 	text, err := json.Marshal(c)
 	if err != nil {
-		panic(err) // numbers always have a form
+		panic(err) // cannot happen: numbers can always be encoded
 	}
 	return crc32.ChecksumIEEE(text)
 }

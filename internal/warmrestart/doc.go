@@ -1,45 +1,41 @@
-// Package warmrestart is what the daemon remembers over a restart: the ports as
-// they last were, the counters and durations of restarts, and their history. It
-// knows nothing of sockets.
+// Package warmrestart stores what has to survive a restart of the daemon: the ports, the counters
+// and durations of restarts, and their history. It does not open sockets.
 //
 // # Files
 //
-// The state file holds the ports. Together with SONiC's databases it decides
-// whether a start is warm; it is of no use after another boot. Under the storage
-// path lie metrics.json (restart counters, the histogram of sync durations, the
-// newest restart records, and whether the process was stopped), two copies of it,
-// history.jsonl with one sample each save interval, and
-// the exports portsyncd.prom and metrics-export.json.
+// The state file holds the ports. Together with SONiC's databases it decides whether a start is
+// warm. It is valid only in the boot that wrote it. The storage path holds the other files:
 //
-// SONiC ends the daemon with SIGKILL on a warm reboot, so everything is written
-// when it changes, and nothing depends on a last save.
+//   - metrics.json: restart counters, the histogram of sync durations, the newest restart records,
+//     and when the process was stopped; with two copies
+//   - history.jsonl: one sample per save interval
+//   - portsyncd.prom and metrics-export.json: the exports
 //
-// # Counters that survive
+// SONiC ends the daemon with SIGKILL on a warm reboot. Each file is therefore written when its
+// content changes, and nothing depends on a last save.
 //
-// A counter that comes back lower looks to Prometheus like a reset and adds its
-// whole value to increase(). A new value is therefore exposed only once it is on
-// the disk. Where there is nothing on the disk to come back to, because no file
-// could ever be written, values are exposed at once, and start at 0 with the
-// process as any other counter does.
+// # Counters
 //
-// # Disk trouble
+// Prometheus takes a counter that decreases for a reset and adds its whole value to increase().
+// A new value is therefore exposed only after it was written to the disk. If metrics.json could
+// never be written, a restart begins at 0 in any case, and values are exposed at once.
 //
-// A full, read-only or broken disk is counted, logged once, told by
-// Recorder.Trouble, and tried again after a pause that grows; the last good file
-// stays. Each file has its own pause, so that one bad place does not hold up the
-// others.
+// # Disk errors
+//
+// If a disk is full, read-only or broken, each failed write is counted, the error is logged once
+// and reported by [Recorder.Problems], and the write is retried after a pause that doubles up to a
+// minute. The last good file stays. Each file has its own pause.
 //
 // # History and analysis
 //
-// ReadHistory reads metrics.json and history.jsonl without changing them, also
-// while a daemon writes, in memory that is bounded whatever the disk holds. What
-// cannot be true or cannot be read is left out and named. Analyse calculates from
-// that; the fields of Analysis are the definitions. It never makes up a figure:
-// without data a field is nil, and few data are said to be few. A running daemon
-// needs RestartStorm only.
+// [ReadHistory] reads metrics.json and history.jsonl without changing them, in bounded memory, also
+// while a daemon writes. Damaged or impossible data is skipped and reported in History.Problems.
+// [Analyse] computes an [Analysis]; the comments of its fields define the figures. A figure without
+// data is nil, and figures of few observations are marked. A running daemon needs [RestartStorm]
+// only.
 //
 // # Concurrency
 //
-// A Recorder has one goroutine, Run, that owns all files. The methods that the
-// event loop calls hand it a copy and return at once, however long the disk takes.
+// Run is the only goroutine that accesses the files. The methods that the event loop calls hand
+// over a copy and return at once, even if the disk hangs.
 package warmrestart

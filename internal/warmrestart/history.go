@@ -13,56 +13,53 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// Bounds of what a History holds, however much there is on the disk.
+// Limits of a History, whatever is on the disk.
 const (
-	// MaxSamples is how many whole samples are kept.
+	// MaxSamples is the maximum number of whole samples.
 	MaxSamples = 2000
-	// mostMoments is how many samples there are to calculate with: two and a half years
-	// by five minutes, six months by the minute.
-	mostMoments = 1 << 18
-	// mostFlapping is how many ports flaps are added up for.
-	mostFlapping = 4096
+	// maxMoments is the maximum number of samples that figures are computed from: two and a
+	// half years with one sample every five minutes.
+	maxMoments = 1 << 18
+	// maxFlapping is the maximum number of ports whose flaps are counted.
+	maxFlapping = 4096
 )
 
-// Signs of life are taken for true if they are at most keepsFor old, the longest
-// retention there is, and at most clockSlack ahead of the reader's clock.
+// A time is plausible if it is at most maxAge old, which is the longest retention, and at most
+// clockTolerance in the future.
 const (
-	keepsFor   = 3650 * 24 * time.Hour
-	clockSlack = time.Minute
+	maxAge         = 3650 * 24 * time.Hour
+	clockTolerance = time.Minute
 )
 
-// History is what is stored of restarts and samples, for [Analyse]. ReadHistory
-// makes it; nobody writes to it.
+// History holds the stored restarts and samples, for [Analyse]. It is read-only.
 type History struct {
-	Since    time.Time // what is older was left out; zero: nothing
+	Since    time.Time // older records were left out; zero if none were
 	Restarts []Restart // oldest first
-	// Samples are thinned evenly to MaxSamples, the newest one always among
-	// them, oldest first. SampleCount is how many there are.
+	// Samples are at most MaxSamples samples, oldest first: all, or evenly spaced ones and
+	// the newest. SampleCount is the number of all.
 	Samples     []Sample
 	SampleCount int
-	Counters    Counters // over all time
-	// Problems are what was wrong with the files and did not keep them from being
-	// read.
+	Counters    Counters // since the state was first recorded
+	// Problems are sentences about damaged or missing data.
 	Problems []string
 
-	lost       bool      // metrics.json had newer counters than those that were read
-	stored     int       // restart records in the file, those before Since too
-	oldest     time.Time // of them
-	moments    []moment  // of the samples, by time
-	first      time.Time // of all samples
-	bytes      int64     // of their lines
-	inexact    int       // samples whose quantiles are of a part of the events
-	withEvents int       // samples that have quantiles
+	lost       bool      // newer counters of metrics.json are lost
+	stored     int       // restart records in the file, including those before Since
+	oldest     time.Time // time of the oldest of these records
+	moments    []moment  // figures of the samples, by time
+	first      time.Time // time of the oldest sample
+	bytes      int64     // total size of the lines of the samples
+	inexact    int       // samples whose quantiles are computed from some of the events
+	withEvents int       // samples with quantiles
 	failures   failures
 	flapping   map[string]*Flapping // by the bytes of the port's name
 }
 
-// ReadHistory reads what a daemon with this storage path has written: metrics.json,
-// or the backup that stands in for it, and history.jsonl with its earlier files.
-// It changes nothing, and may be called while the daemon runs. Records and samples
-// from before since are left out. The error is about the directory; files that are
-// missing, damaged or not to be read leave gaps, of which Problems tell. now is the
-// time by which a record can be from the future.
+// ReadHistory reads the files in a storage path: metrics.json or its newest good backup, and
+// history.jsonl with its earlier files. It changes nothing, and may be called while the daemon
+// runs. Records and samples before since are left out, and those after now are skipped.
+// ReadHistory returns an error if the directory cannot be read. Files that are missing, damaged or
+// unreadable are reported in Problems.
 func ReadHistory(storagePath string, since, now time.Time) (*History, error) {
 	if err := listable(storagePath); err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
@@ -73,7 +70,7 @@ func ReadHistory(storagePath string, since, now time.Time) (*History, error) {
 	return h, nil
 }
 
-// listable returns nil for a directory whose names can be read.
+// listable returns an error unless path is a directory that can be listed.
 func listable(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
@@ -90,49 +87,48 @@ func (h *History) problem(format string, a ...any) {
 	h.Problems = append(h.Problems, fmt.Sprintf(format, a...))
 }
 
-// readMetrics takes counters and restart records.
+// readMetrics reads counters and restart records.
 func (h *History) readMetrics(path string, now time.Time) {
 	var body metricsBody
 	f := snapshot.File{Path: path, Schema: metricsSchema, Check: decodeInto(&body)}
 	got, err := f.Peek()
 	for _, p := range got.Problems {
 		if !errors.Is(p.Err, fs.ErrNotExist) {
-			h.problem("%q cannot be used: %v", p.Path, p.Err)
+			h.problem("cannot use %q: %v", p.Path, p.Err)
 		}
 	}
 	if more := got.Tried - len(got.Problems); more > 0 {
-		h.problem("%d more files beside %q cannot be used", more, path)
+		h.problem("cannot use %d more files beside %q", more, path)
 	}
 	h.lost = err == nil && metricsLost(&got, err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		h.problem("there is no %q, and so no record of restarts", path)
+		h.problem("no restart records: %q does not exist", path)
 		return
 	case err != nil:
-		h.problem("no record of restarts can be read: %v", err)
+		h.problem("no restart records: %v", err)
 		return
 	case got.Recovered:
-		h.problem("the backup %q of %v stands in for %q", got.Source, got.SavedAt.UTC().Format(time.RFC3339), path)
+		h.problem("using the backup %q of %v instead of %q", got.Source, got.SavedAt.UTC().Format(time.RFC3339), path)
 	}
 	h.Counters = body.Counters
 	h.takeRestarts(body.Restarts, now)
 }
 
-// takeCounters brings the counters up to those of the newest sample, as a start of the
-// daemon does, whatever Since.
+// takeCounters raises the counters to those of the newest sample, as a start of the daemon does.
 func (h *History) takeCounters(log *snapshot.Log) {
-	line, _ := log.Last() // an error is the same as the one of the whole log
+	line, _ := log.Last() // readSamples reports an error of the same file
 	newest, ok := lastSample(line)
 	switch {
 	case ok && h.Counters.raise(newest.Restarts):
-		h.problem("metrics.json is behind the history: the counters are those of the sample of %s; records and durations of the newest starts are lost",
+		h.problem("metrics.json is older than the history: using the counters of the sample of %s; restart records and sync durations since are lost",
 			newest.Time.UTC().Format(time.RFC3339))
 	case h.lost:
-		h.problem("metrics.json and its newest copies are damaged: what they had of the newest starts may be missing")
+		h.problem("metrics.json and its newest copies are damaged: data of the newest starts may be missing")
 	}
 }
 
-// takeRestarts takes the records whose time can be true.
+// takeRestarts adds the records with a plausible time.
 func (h *History) takeRestarts(all []Restart, now time.Time) {
 	var odd oddTimes
 	for _, r := range all {
@@ -147,30 +143,30 @@ func (h *History) takeRestarts(all []Restart, now time.Time) {
 			h.Restarts = append(h.Restarts, r)
 		}
 	}
-	odd.setResult(h, "restart records")
+	odd.report(h, "restart records")
 	if odd.back > 0 {
 		slices.SortStableFunc(h.Restarts, func(a, b Restart) int { return a.At.Compare(b.At) })
 	}
 }
 
-// oddTimes counts what clocks that jump leave behind.
+// oddTimes counts implausible times, which are the result of a wrong clock.
 type oddTimes struct {
 	last           time.Time
-	back           int // older than the one before
-	future, before int // not taken
-	farthest       time.Time
+	back           int       // older than the previous one
+	future, before int       // skipped
+	farthest       time.Time // farthest in the future
 }
 
-// accept reports whether a time can be true, and notes whether it is in order.
+// accept reports whether a time is plausible, and counts it if it is not or is out of order.
 func (o *oddTimes) accept(at, now time.Time) bool {
 	switch {
-	case at.After(now.Add(clockSlack)):
+	case at.After(now.Add(clockTolerance)):
 		o.future++
 		if at.After(o.farthest) {
 			o.farthest = at
 		}
 		return false
-	case at.Before(now.Add(-keepsFor)):
+	case at.Before(now.Add(-maxAge)):
 		o.before++
 		return false
 	case at.Before(o.last):
@@ -180,15 +176,15 @@ func (o *oddTimes) accept(at, now time.Time) bool {
 	return true
 }
 
-func (o *oddTimes) setResult(h *History, what string) {
+func (o *oddTimes) report(h *History, what string) {
 	if o.future > 0 {
-		h.problem("%s from the future: %d, up to %s, left out; the clock was ahead, or is behind",
+		h.problem("%s skipped because their time is in the future: %d, up to %s; the clock was or is wrong",
 			what, o.future, o.farthest.UTC().Format(time.RFC3339))
 	}
 	if o.before > 0 {
-		h.problem("%s from before anything that is kept: %d, left out; the clock was wrong", what, o.before)
+		h.problem("%s skipped because they are older than the longest retention: %d; the clock was wrong", what, o.before)
 	}
 	if o.back > 0 {
-		h.problem("%s older than the one before: %d, put in order; the clock was set back", what, o.back)
+		h.problem("%s out of order, sorted by time: %d; the clock was set back", what, o.back)
 	}
 }

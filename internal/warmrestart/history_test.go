@@ -121,23 +121,23 @@ func TestReadHistoryGaps(t *testing.T) {
 		samples  int
 		problems []string
 	}{
-		{"empty", newStorage(t), 0, 0, []string{"no record of restarts"}},
-		{"only samples", newStorage(t).text(historyFile, line), 0, 1, []string{"no record of restarts"}},
+		{"empty", newStorage(t), 0, 0, []string{"no restart records"}},
+		{"only samples", newStorage(t).text(historyFile, line), 0, 1, []string{"no restart records"}},
 		{"only restarts", newStorage(t).restarts(good...), 1, 0, nil},
-		{"damaged", newStorage(t).text(metricsFile, "{"), 0, 0, []string{"cannot be used", "no record of restarts can be read"}},
+		{"damaged", newStorage(t).text(metricsFile, "{"), 0, 0, []string{"cannot use", "no restart records: load"}},
 		{"damaged, with a backup", newStorage(t).restarts(good...).restarts(good...).text(metricsFile, "{"), 1, 0,
-			[]string{"cannot be used", "stands in"}},
-		{"torn", newStorage(t).restarts(good...).text(historyFile, line+line[:20]), 1, 1, []string{"middle of a line"}},
+			[]string{"cannot use", "using the backup"}},
+		{"torn", newStorage(t).restarts(good...).text(historyFile, line+line[:20]), 1, 1, []string{"incomplete line"}},
 		{"foreign and bad lines", newStorage(t).restarts(good...).text(historyFile, "{\"a\":1}\n{}\n"+line+"\n{\"time\":1}\nx\n"), 1, 1,
-			[]string{"cannot be read: 3", "no samples: 2"}},
-		{"zeros", newStorage(t).restarts(good...).text(historyFile, line+strings.Repeat("\x00", 100)+"\n"+line), 1, 2, []string{"cannot be read: 1"}},
+			[]string{"damaged lines of the history skipped: 3", "not samples: 2"}},
+		{"zeros", newStorage(t).restarts(good...).text(historyFile, line+strings.Repeat("\x00", 100)+"\n"+line), 1, 2, []string{"damaged lines of the history skipped: 1"}},
 		{"rotated files", newStorage(t).restarts(good...).text("history-000001-20261005T110000Z.jsonl", line+line).text(historyFile, line), 1, 3, nil},
 		{"no log at all", newStorage(t).restarts(good...).text(historyFile, strings.Repeat("x\n", 1<<20)), 1, 0,
-			[]string{"are not lines", "cannot be read"}},
+			[]string{"are not lines", "damaged lines of the history skipped"}},
 		{"from another time", newStorage(t).restarts(startsAt(time.Hour, 2*time.Hour, -4000*24*time.Hour)...).
 			samples(sampleAt(time.Hour, 1), sampleAt(-4000*24*time.Hour, 1), sampleAt(0, 1), sampleAt(9e6*time.Second, 1)), 0, 1,
-			[]string{"restart records from the future: 2, up to 2026-10-05T14:00:00Z", "restart records from before",
-				"samples from the future: 2, up to 2027-01-17T16:00:00Z", "samples from before anything that is kept: 1"}},
+			[]string{"restart records skipped because their time is in the future: 2, up to 2026-10-05T14:00:00Z", "restart records skipped because they are older",
+				"samples skipped because their time is in the future: 2, up to 2027-01-17T16:00:00Z", "samples skipped because they are older than the longest retention: 1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := contents(t, c.s.dir)
@@ -179,7 +179,7 @@ func TestReadHistoryPaths(t *testing.T) {
 	// What cannot be opened as a file leaves a gap.
 	must(t, os.Mkdir(filepath.Join(s.dir, historyFile), 0o750))
 	must(t, os.Mkdir(filepath.Join(s.dir, metricsFile), 0o750))
-	wantProblems(t, s.read(time.Time{}, 0), "want a regular file", "no record of restarts", "want a regular file")
+	wantProblems(t, s.read(time.Time{}, 0), "want a regular file", "no restart records", "want a regular file")
 }
 
 // TestSince leaves out what is older, but not the counters.
@@ -199,7 +199,7 @@ func TestClockSetBack(t *testing.T) {
 	s := newStorage(t).restarts(startsAt(30*m, 10*m, 20*m)...)
 	s.samples(sampleAt(30*m, 100), sampleAt(31*m, 110), sampleAt(10*m, 130), sampleAt(11*m, 160))
 	h := s.read(time.Time{}, time.Hour)
-	wantProblems(t, h, "restart records older than the one before: 1", "samples older than the one before: 1")
+	wantProblems(t, h, "restart records out of order, sorted by time: 1", "samples out of order, sorted by time: 1")
 	var starts, samples []time.Duration
 	var events []uint64
 	for _, r := range h.Restarts {
@@ -242,7 +242,7 @@ func TestMoments(t *testing.T) {
 func TestThinning(t *testing.T) {
 	for _, n := range []int{1, 2, MaxSamples - 1, MaxSamples, MaxSamples + 1, 2*MaxSamples - 3, 2 * MaxSamples, 7777, 4*MaxSamples + 1} {
 		h := &History{}
-		r := samplesReader{h: h, most: mostMoments, stride: 1}
+		r := samplesReader{h: h, most: maxMoments, stride: 1}
 		for i := range n {
 			s := sampleAt(time.Duration(i)*time.Second, uint64(i))
 			r.add(&s)

@@ -2,27 +2,26 @@ package warmrestart
 
 import "portsyncd/internal/warmrestart/stats"
 
-// tally is what rates are made of.
+// tally holds the counts from which rates are computed.
 type tally struct {
-	starts, late    uint64 // starts considered; those of them whose dump did not end in time
-	warm, recovered uint64 // warm starts considered; those of them that were healthy
-	damaged, mended uint64 // damaged files over all time; those of them with a good backup
+	starts, late      uint64 // all starts; starts whose dump did not end in time
+	warm, recovered   uint64 // all warm starts; healthy ones
+	damaged, restored uint64 // damaged files; damaged files with a good backup
 
-	exchanges, failed uint64 // with the databases, in the samples considered
+	exchanges, failed uint64 // exchanges with the databases; failed ones
 }
 
-// RateDefinition says what a rate is: the share of Count among Of. Nothing is left out
-// of Of that could be in Count.
+// RateDefinition defines a rate as the share of Count in Of. Count is a subset of Of.
 type RateDefinition struct {
-	Key       string // in the JSON of Analysis
-	Name      string // as a report shows it
-	Count, Of string // what is counted
+	Key       string // JSON member of Analysis
+	Name      string // name in a report
+	Count, Of string // what is counted, for a report
 
 	count, of func(*tally) uint64
 	in        func(*Analysis) **stats.Rate
 }
 
-// Rates are the definitions of all rates of an Analysis, in the order of a report.
+// Rates defines the rates of an Analysis, in the order of a report.
 var Rates = []RateDefinition{
 	{
 		"recovery_success_rate", "warm starts that succeeded",
@@ -33,7 +32,7 @@ var Rates = []RateDefinition{
 	{
 		"corruption_recovery_rate", "damaged files recovered",
 		"damaged files for which a good backup was found, over all time", "damaged files, backups included, over all time",
-		func(t *tally) uint64 { return t.mended }, func(t *tally) uint64 { return t.damaged },
+		func(t *tally) uint64 { return t.restored }, func(t *tally) uint64 { return t.damaged },
 		func(a *Analysis) **stats.Rate { return &a.Corruption },
 	},
 	{
@@ -50,10 +49,10 @@ var Rates = []RateDefinition{
 	},
 }
 
-// In returns the rate in an analysis, nil if there is nothing to take a share of.
+// In returns the rate in an analysis, nil if Of is 0.
 func (d *RateDefinition) In(a *Analysis) *stats.Rate { return *d.in(a) }
 
-// rate calculates all rates.
+// rate computes all rates.
 func (a *Analysis) rate(t *tally) {
 	for i := range Rates {
 		d := &Rates[i]

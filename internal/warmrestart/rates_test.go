@@ -13,7 +13,7 @@ import (
 
 // TestRates holds each rate to its numerator and denominator, no two of which are equal.
 func TestRates(t *testing.T) {
-	tally := tally{starts: 23, late: 5, warm: 17, recovered: 11, damaged: 13, mended: 3, exchanges: 101, failed: 7}
+	tally := tally{starts: 23, late: 5, warm: 17, recovered: 11, damaged: 13, restored: 3, exchanges: 101, failed: 7}
 	var a Analysis
 	a.rate(&tally)
 	want := map[string][2]uint64{

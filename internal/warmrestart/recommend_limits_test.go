@@ -35,7 +35,7 @@ func TestRecommendationLimits(t *testing.T) {
 		h := &History{first: noon, Samples: []Sample{{Time: noon}, {Time: noon.Add(span)}}, bytes: perDay * max(days, 1)}
 		return &r{settings: &ReadSettings{Retention: 30 * day, SaveInterval: interval, MaxFileSize: file}, history: h}
 	}
-	const much = mostHistory / 32 * 32 / 30 // each day, for mostHistory in 30 days
+	const much = largeHistory / 32 * 32 / 30 // each day, for largeHistory in 30 days
 	inexact := func(interval time.Duration, inexact, of int) *r {
 		return &r{settings: &ReadSettings{SaveInterval: interval}, history: &History{inexact: inexact, withEvents: of}}
 	}
@@ -79,12 +79,12 @@ func TestRecommendationLimits(t *testing.T) {
 		{"without a timeout", (*r).eoiuTimeout, waits(0, 5.5, false), ""},
 
 		{"waits of half of the limit", (*r).maxStall, stalls(10*time.Second, 5*time.Second, 5*time.Second), ""},
-		{"waits of more", (*r).maxStall, stalls(10*time.Second, 5*time.Second+1, 0, 6*time.Second), "in 2 of 3 samples an event waited for more than half of 10s, once for 6s"},
+		{"waits of more", (*r).maxStall, stalls(10*time.Second, 5*time.Second+1, 0, 6*time.Second), "in 2 of 3 samples an event took more than half of 10s; the longest took 6s"},
 		{"one wait of more", (*r).maxStall, stalls(10*time.Second, 6*time.Second, 5*time.Second), ""},
 		{"without a limit", (*r).maxStall, stalls(0, time.Second, time.Second), ""},
 
 		{"failures at the limit", (*r).maxFailures, failing(0.05, 0.05), ""},
-		{"failures beyond it", (*r).maxFailures, failing(0.05, 0.051), "1 of 2 exchanges failed"},
+		{"failures beyond it", (*r).maxFailures, failing(0.05, 0.051), "1 of 2 exchanges before 0001-01-01 00:00:00 failed"},
 		{"without a limit of failures", (*r).maxFailures, failing(0, 0.051), ""},
 
 		{"much history", (*r).historySize, grows(much+1<<20, day, time.Minute, 0), "lower it to 26"},
@@ -92,34 +92,34 @@ func TestRecommendationLimits(t *testing.T) {
 		{"of less than a day", (*r).historySize, grows(much+1<<20, day-1, time.Minute, 0), ""},
 		{"much of each minute", (*r).historySize, grows(much+1<<20, 2*day, time.Minute-1, 0), "raise it to 60 or more"},
 		{"much of an unknown interval", (*r).historySize, grows(much+1<<20, day, 0, 0), "lower it to 26"},
-		{"as much as there may be each day", (*r).historySize, grows(mostHistory, day, time.Minute, 0), "lower it to 1,"},
-		{"more each day", (*r).historySize, grows(mostHistory+1<<20, day, time.Minute, 0), ""},
+		{"as much as there may be each day", (*r).historySize, grows(largeHistory, day, time.Minute, 0), "lower it to 1,"},
+		{"more each day", (*r).historySize, grows(largeHistory+1<<20, day, time.Minute, 0), ""},
 		{"a hundred files", (*r).historySize, grows(100<<20/30, day, time.Minute, 1<<20), ""},
-		{"more files", (*r).historySize, grows(120<<20/30, day, time.Minute, 1<<20), "raise it to 2: 120 MiB of history would be 120 files of 1 MiB"},
+		{"more files", (*r).historySize, grows(120<<20/30, day, time.Minute, 1<<20), "raise it to 2: 120 MiB of history are 120 files of 1 MiB"},
 
-		{"inexact in a tenth", (*r).saveInterval, inexact(300*time.Second, 2, 20), "lower it, to 150 for instance"},
+		{"inexact in a tenth", (*r).saveInterval, inexact(300*time.Second, 2, 20), "lower it, for example to 150"},
 		{"in less", (*r).saveInterval, inexact(300*time.Second, 2, 21), ""},
 		{"of few samples", (*r).saveInterval, inexact(300*time.Second, 19, 19), ""},
 		{"each second", (*r).saveInterval, inexact(time.Second, 20, 20), ""},
 
 		{"all records kept", (*r).keepRestarts, dropped(30, 30, 30, day, 30*day), ""},
-		{"one dropped", (*r).keepRestarts, dropped(30, 30, 31, day, 30*day), "of 31 starts the newest 30 are on record, which is 1.0 days back; samples are kept for 30"},
+		{"one dropped", (*r).keepRestarts, dropped(30, 30, 31, day, 30*day), "the newest 30 of 31 starts are recorded, which are 1.0 days; samples are kept for 30"},
 		{"room for more", (*r).keepRestarts, dropped(30, 29, 31, day, 30*day), ""},
 		{"as far back as samples", (*r).keepRestarts, dropped(30, 30, 31, 30*day, 30*day), ""},
 		{"samples for ever", (*r).keepRestarts, dropped(30, 30, 31, day, 0), ""},
 		{"as many as can be", (*r).keepRestarts, dropped(10000, 10000, 10001, day, 30*day), ""},
 		{"unknown how many", (*r).keepRestarts, dropped(0, 30, 31, day, 30*day), ""},
 
-		{"the worst storm", (*r).restartStorm, storms(5, 7, 7, 6), "times with many starts: 4; the worst from 0001-01-01 00:00:00 on: 7 starts"},
+		{"the worst storm", (*r).restartStorm, storms(5, 7, 7, 6), "restart storms: 4; the worst began at 0001-01-01 00:00:00: 7 starts"},
 		{"storms of events", (*r).restartStorm, storms(), ""},
 
-		{"slower by a tenth", (*r).slowerSync, slower(10, 0.1, 0.01, Rising), "over 10 starts it grew by 100ms each (95 %: 10ms to 0s"},
+		{"slower by a tenth", (*r).slowerSync, slower(10, 0.1, 0.01, Rising), "over 10 starts its duration grew by 100ms per start (95 %: 10ms to 0s"},
 		{"slower by less", (*r).slowerSync, slower(10, 0.099, 0.01, Rising), ""},
 		{"slower or not", (*r).slowerSync, slower(10, 0.1, 0, Rising), ""},
 		{"faster", (*r).slowerSync, slower(10, 0.1, 0.01, Falling), ""},
 		{"without a trend", (*r).slowerSync, &r{analysis: &Analysis{}}, ""},
 
-		{"flapping", (*r).flapping, flaps(stats.FlappingThreshold+1, 0, stats.MaxPenalty), "ports that were flapping: 2;"},
+		{"flapping", (*r).flapping, flaps(stats.FlappingThreshold+1, 0, stats.MaxPenalty), "flapping ports: 2;"},
 		{"not flapping", (*r).flapping, flaps(stats.FlappingThreshold, 1), ""},
 	} {
 		c.rule(c.r)

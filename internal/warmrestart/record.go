@@ -16,52 +16,51 @@ const (
 	Warm = "warm"
 )
 
-// Ways in which the process before a start ended on purpose.
+// Values of Restart.Ended.
 const (
 	Stopped  = "stopped"  // by SIGTERM or SIGINT
-	Rebooted = "rebooted" // with the boot it ran in
+	Rebooted = "rebooted" // the system was rebooted
 )
 
 // Restart is the record of one start.
 type Restart struct {
-	At     time.Time `json:"at"`     // when the first dump was requested
+	At     time.Time `json:"at"`     // time of the request of the first dump
 	Kind   string    `json:"kind"`   // Cold or Warm
-	Reason string    `json:"reason"` // why that kind
-	// Requested: SONiC requested a warm restart, so it ended the process before.
+	Reason string    `json:"reason"` // reason for the kind
+	// Requested means that SONiC requested a warm restart, and so ended the previous process.
 	Requested bool `json:"requested,omitempty"`
-	// Ended is how the process before ended: Stopped, Rebooted, or "" if a crash, a
-	// SIGKILL or nothing is on record.
+	// Ended says how the previous process ended: Stopped, Rebooted, or "" for a crash, a
+	// SIGKILL, or if there is no record of it.
 	Ended    string        `json:"ended,omitempty"`
 	Duration time.Duration `json:"duration_ns"` // of the initial sync
 	EOIU     bool          `json:"eoiu"`        // the initial dump was read to its end
 	TimedOut bool          `json:"timed_out"`
-	// EOIULatency is from the request of the first dump to its end; 0 if that
-	// did not come before the sync was over.
+	// EOIULatency is the time from the request of the first dump to its end; 0 if the dump
+	// did not end during the initial sync.
 	EOIULatency time.Duration `json:"eoiu_latency_ns,omitempty"`
-	// Process is when the process began; the zero time in records of writers that
-	// did not note it.
+	// Process is the start of the process; zero in records of versions that did not store it.
 	Process time.Time `json:"process,omitzero"`
-	// LastAlive is the last sign of life of the process before, zero if there is
-	// none on record. The downtime between the two is at most Process - LastAlive.
+	// LastAlive is the last sign of life of the previous process; zero if there is no record
+	// of it. The downtime is at most Process - LastAlive.
 	LastAlive time.Time `json:"last_alive,omitzero"`
-	// Events of the kernel were decided on during the initial sync.
+	// Events is the number of link messages processed during the initial sync.
 	Events uint64 `json:"events,omitempty"`
-	// Compared interfaces were in the dump; Changed rows were written because
-	// STATE_DB had not what the kernel said, Deleted ones had no interface.
+	// Compared is the number of interfaces in the dump. Changed counts rows of STATE_DB that
+	// differed from the kernel and were written, and Deleted rows without an interface.
 	Compared int `json:"compared"`
 	Changed  int `json:"changed"`
 	Deleted  int `json:"deleted"`
-	// RecoveredFrom is the backup that stood in for a damaged state file.
+	// RecoveredFrom is the path of the backup that replaced a damaged state file.
 	RecoveredFrom string `json:"recovered_from,omitempty"`
 }
 
-// crashed reports whether the process before ended by itself or by a SIGKILL that
-// SONiC did not send: there is a sign of life of it on record, and no end on purpose.
+// crashed reports whether the previous process crashed or was killed, other than by SONiC for a
+// warm restart: there is a sign of life of that process, and no record of its end.
 func (r *Restart) crashed() bool {
 	return !r.LastAlive.IsZero() && !r.Requested && r.Ended == ""
 }
 
-// Port is a port as it was last acknowledged by STATE_DB.
+// Port is the state of a port that STATE_DB last acknowledged.
 type Port struct {
 	Name        string `json:"name"`
 	Index       int32  `json:"ifindex"`
@@ -70,10 +69,10 @@ type Port struct {
 	MTU         uint32 `json:"mtu"`
 	CarrierUp   uint32 `json:"carrier_up"`
 	CarrierDown uint32 `json:"carrier_down"`
-	NameHex     string `json:"name_hex,omitempty"` // by HexUnlessUTF8; for the file
+	NameHex     string `json:"name_hex,omitempty"` // see HexUnlessUTF8; set when the file is written
 }
 
-// Schemas of the files' bodies.
+// Schema versions of the bodies.
 const (
 	portsSchema   = 1
 	metricsSchema = 1
@@ -105,15 +104,15 @@ func checkPorts(_ int, body []byte) error {
 		case name == "" || len(name) > 15:
 			return fmt.Errorf("port name %q, expected 1 to 15 bytes", name)
 		case seen[name]:
-			return fmt.Errorf("port %q is there twice", name)
+			return fmt.Errorf("port %q is listed twice", name)
 		}
 		seen[name] = true
 	}
 	return nil
 }
 
-// durations is the histogram of initial syncs: the count of each bucket, the
-// last one for +Inf, with the bounds they were counted by.
+// durations is the histogram of the durations of initial syncs. Counts has one element per bound
+// and one for +Inf.
 type durations struct {
 	Bounds []float64 `json:"bounds"`
 	Counts []uint64  `json:"counts"`
@@ -125,8 +124,8 @@ type metricsBody struct {
 	Counters Counters  `json:"counters"`
 	Sync     durations `json:"sync_duration_seconds"`
 	Restarts []Restart `json:"restarts"` // oldest first
-	// Stopped is when the process that saved this was stopped; the zero time while it
-	// runs, and if it ended in another way.
+	// Stopped is the time at which the process was asked to stop; zero while it runs and after
+	// any other end.
 	Stopped time.Time `json:"stopped,omitzero"`
 }
 
@@ -155,7 +154,7 @@ func decodeMetrics(text []byte) (b metricsBody, err error) {
 	return b, b.check()
 }
 
-// decodeInto returns a check of a body, for snapshot.File, that stores what it decoded.
+// decodeInto returns a check for snapshot.File that stores the decoded body in to.
 func decodeInto(to *metricsBody) func(schema int, text []byte) error {
 	return func(_ int, text []byte) (err error) {
 		*to, err = decodeMetrics(text)
@@ -173,11 +172,11 @@ func (b *metricsBody) check() error {
 	for i, r := range b.Restarts {
 		switch {
 		case r.Kind != Cold && r.Kind != Warm:
-			return fmt.Errorf("restart %d is of kind %.20q, expected %q or %q", i, r.Kind, Cold, Warm)
+			return fmt.Errorf("restart %d has the kind %.20q, expected %q or %q", i, r.Kind, Cold, Warm)
 		case r.Duration < 0:
-			return fmt.Errorf("restart %d took %v, expected 0 or more", i, r.Duration)
+			return fmt.Errorf("restart %d has the duration %v, expected 0 or more", i, r.Duration)
 		case max(len(r.Reason), len(r.Ended), len(r.RecoveredFrom)) > maxText:
-			return fmt.Errorf("restart %d has a text of more than %d bytes", i, maxText)
+			return fmt.Errorf("restart %d has a string of more than %d bytes", i, maxText)
 		}
 	}
 	return nil
@@ -185,30 +184,30 @@ func (b *metricsBody) check() error {
 
 func (d *durations) check() error {
 	if len(d.Bounds) >= maxBuckets {
-		return fmt.Errorf("histogram of %d bounds, expected fewer than %d", len(d.Bounds), maxBuckets)
+		return fmt.Errorf("histogram has %d bounds, expected fewer than %d", len(d.Bounds), maxBuckets)
 	}
 	if len(d.Counts) != len(d.Bounds)+1 {
-		return fmt.Errorf("histogram of %d buckets for %d bounds, expected one more", len(d.Counts), len(d.Bounds))
+		return fmt.Errorf("histogram has %d buckets for %d bounds, expected one bucket more", len(d.Counts), len(d.Bounds))
 	}
 	for i := 1; i < len(d.Bounds); i++ {
 		if d.Bounds[i-1] >= d.Bounds[i] {
-			return fmt.Errorf("histogram with bound %v before %v, expected ascending ones", d.Bounds[i-1], d.Bounds[i])
+			return fmt.Errorf("histogram has bound %v before %v, expected ascending bounds", d.Bounds[i-1], d.Bounds[i])
 		}
 	}
 	total := uint64(0)
 	for _, n := range d.Counts {
 		if n > math.MaxUint64-total {
-			return fmt.Errorf("histogram of more than %d observations", uint64(math.MaxUint64))
+			return fmt.Errorf("histogram has more than %d observations", uint64(math.MaxUint64))
 		}
 		total += n
 	}
 	if d.Sum < 0 {
-		return fmt.Errorf("histogram with sum %v, expected 0 or more", d.Sum)
+		return fmt.Errorf("histogram has the sum %v, expected 0 or more", d.Sum)
 	}
 	return nil
 }
 
-// observe counts one duration, unless the histogram is full: its count must not wrap.
+// observe adds a duration, unless that would make the total count wrap.
 func (d *durations) observe(seconds float64) {
 	total := uint64(0)
 	for _, n := range d.Counts {
@@ -225,7 +224,7 @@ func (d *durations) observe(seconds float64) {
 	d.Sum += seconds
 }
 
-// add counts one start.
+// add counts a start and appends its record.
 func (b *metricsBody) add(r Restart) {
 	if r.Kind == Warm {
 		grow(&b.Counters.WarmRestarts, 1)
@@ -242,7 +241,7 @@ func (b *metricsBody) add(r Restart) {
 	b.Restarts = append(b.Restarts, r)
 }
 
-// trim drops the oldest records beyond keep, and reports whether there were any.
+// trim removes the oldest records beyond keep, and reports whether it removed any.
 func (b *metricsBody) trim(keep int) bool {
 	n := len(b.Restarts) - keep
 	if n > 0 {

@@ -25,8 +25,8 @@ func TestCheck(t *testing.T) {
 		{"a long name", checkPorts, `{"ports":[{"name":"Ethernet12345678"}]}`, `"Ethernet12345678", expected 1 to 15 bytes`},
 		{"names of any bytes", checkPorts, `{"ports":[{"name":"a\ufffd","name_hex":"61ff"},{"name":"a\ufffd","name_hex":"61fe"}]}`, ""},
 		{"a long name of any bytes", checkPorts, `{"ports":[{"name":"` + strings.Repeat(`\ufffd`, 15) + `","name_hex":"` + strings.Repeat("ff", 15) + `"}]}`, ""},
-		{"bytes of another name", checkPorts, `{"ports":[{"name":"a","name_hex":"62"}]}`, `name "a" has the bytes "62"`},
-		{"a name twice", checkPorts, `{"ports":[{"name":"a"},{"name":"a"}]}`, `"a" is there twice`},
+		{"bytes of another name", checkPorts, `{"ports":[{"name":"a","name_hex":"62"}]}`, `hexadecimal "62" does not match the name "a"`},
+		{"a name twice", checkPorts, `{"ports":[{"name":"a"},{"name":"a"}]}`, `"a" is listed twice`},
 		{"too many", checkPorts, many, "more than 65536 elements"},
 
 		{"metrics", checkMetrics, `{` + histogram + `}`, ""},
@@ -36,8 +36,8 @@ func TestCheck(t *testing.T) {
 		{"bounds in disorder", checkMetrics, `{"sync_duration_seconds":{"bounds":[2,1],"counts":[0,0,0]}}`, "bound 2 before 1"},
 		{"a negative sum", checkMetrics, `{"sync_duration_seconds":{"counts":[0],"sum":-1}}`, "sum -1"},
 		{"a negative count", checkMetrics, `{"sync_duration_seconds":{"counts":[-1]}}`, "cannot unmarshal"},
-		{"a strange kind", checkMetrics, `{` + histogram + `,"restarts":[{"kind":"warm"},{"kind":"hot"}]}`, `restart 1 is of kind "hot"`},
-		{"a negative duration", checkMetrics, `{` + histogram + `,"restarts":[{"kind":"cold","duration_ns":-1}]}`, "restart 0 took -1ns"},
+		{"a strange kind", checkMetrics, `{` + histogram + `,"restarts":[{"kind":"warm"},{"kind":"hot"}]}`, `restart 1 has the kind "hot"`},
+		{"a negative duration", checkMetrics, `{` + histogram + `,"restarts":[{"kind":"cold","duration_ns":-1}]}`, "restart 0 has the duration -1ns"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := c.check(1, []byte(c.body))

@@ -5,49 +5,49 @@ import (
 	"time"
 )
 
-// Sample is one line of history.jsonl: the daemon at one moment, and what
-// happened since the sample before.
+// Sample is one line of history.jsonl: the state of the daemon at one time, and what happened
+// since the previous sample.
 type Sample struct {
 	Time    time.Time `json:"time"`
-	Process time.Time `json:"process,omitzero"` // when the process began
+	Process time.Time `json:"process,omitzero"` // start of the process
 	Health  string    `json:"health"`           // "healthy", "degraded" or "unhealthy"
-	Score   int       `json:"score"`            // of health, 0 to 100
+	Score   int       `json:"score"`            // health score, 0 to 100
 
-	Restarts Counters `json:"restarts"` // over all restarts
-	// RestartsSum is the checksum of Restarts, by which a start knows that it can take
-	// them where metrics.json is damaged. 0 in samples of writers that did not note it.
+	Restarts Counters `json:"restarts"` // since the state was first recorded
+	// RestartsSum is the checksum of Restarts. A start uses Restarts only if it matches, in case
+	// metrics.json is damaged. It is 0 in samples of versions that did not store it.
 	RestartsSum uint32 `json:"restarts_sum,omitempty"`
-	Events      uint64 `json:"events"`  // since the process began
+	Events      uint64 `json:"events"`  // since the start of the process
 	Writes      uint64 `json:"writes"`  // likewise
 	Resyncs     uint64 `json:"resyncs"` // likewise
 	Repairs     uint64 `json:"repairs"` // likewise
-	// Exchanges with the databases since the process began, and those that failed.
+	// Exchanges with the databases since the start of the process, and those that failed.
 	Exchanges  uint64   `json:"exchanges"`
 	Failed     uint64   `json:"failed"`
 	Configured int64    `json:"ports_configured"`
 	Present    int64    `json:"ports_present"`
 	Up         int64    `json:"ports_up"`
-	Latency    *Latency `json:"latency,omitempty"` // nil if there was no event since the last sample
-	// Flaps are the interfaces with the name of a port whose carrier went since the
-	// last sample, the most flapping first, at most MaxFlaps of them. One that was
-	// deleted, renamed or created again since then is among them.
+	Latency    *Latency `json:"latency,omitempty"` // nil if there was no event since the previous sample
+	// Flaps are the front-panel interfaces whose link went down since the previous sample,
+	// by descending penalty, at most MaxFlaps. They include interfaces that were deleted,
+	// renamed or created again in the meantime.
 	Flaps []PortFlaps `json:"flaps,omitempty"`
 }
 
-// MaxFlaps is how many ports one sample names: history is bounded, storms are not.
+// MaxFlaps is the maximum number of ports in Sample.Flaps.
 const MaxFlaps = 32
 
-// PortFlaps is what one port did since the sample before.
+// PortFlaps counts the link-down transitions of one port since the previous sample.
 type PortFlaps struct {
 	Port  string `json:"port"`
 	Downs uint64 `json:"downs"` // link-down transitions counted by the kernel (IFLA_CARRIER_DOWN_COUNT)
-	// Penalty is the port's figure of merit at the time of the sample.
+	// Penalty is the port's flap penalty (stats.FlapPenalty) at the time of the sample.
 	Penalty float64 `json:"penalty"`
-	PortHex string  `json:"port_hex,omitempty"` // by HexUnlessUTF8
+	PortHex string  `json:"port_hex,omitempty"` // see HexUnlessUTF8
 }
 
-// Latency is the event latency since the sample before: nearest-rank quantiles,
-// exact over the Kept newest of Count events.
+// Latency summarises the event latency since the previous sample: nearest-rank quantiles of the
+// Kept newest of Count events, in nanoseconds.
 type Latency struct {
 	Count uint64 `json:"count"`
 	Kept  int    `json:"kept"`

@@ -10,32 +10,32 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// moment is what is calculated from one sample.
+// moment holds the figures computed from one sample.
 type moment struct {
 	at     int64  // nanoseconds since 1970
-	since  int64  // of the sample before in the same process; at if there is none
-	events uint64 // in between
-	p99    int64  // latency in nanoseconds; -1: no events
+	since  int64  // time of the previous sample of the same process; equal to at if there is none
+	events uint64 // between since and at
+	p99    int64  // latency in nanoseconds; -1 if there were no events
 	max    int64  // likewise
 }
 
-// samplesReader reads the samples into a History.
+// samplesReader adds the samples of a log to a History.
 type samplesReader struct {
 	h   *History
 	now time.Time
 
 	odd     oddTimes
 	foreign int
-	most    int // moments there is room for, an even number
-	dropped int // moments there was no room for
-	stride  int // of the samples that are kept
+	most    int // maximum number of moments, even
+	dropped int // moments removed because there were more
+	stride  int // every stride-th sample is kept
 	last    *Sample
 }
 
-// readSamples reads a log in the order in which it was written, which tells what
-// happened between two samples whatever the clock did.
+// readSamples reads the history in the order in which it was written, so that the differences
+// between samples are right even if the clock was set.
 func (h *History) readSamples(path string, now time.Time) {
-	r := samplesReader{h: h, now: now, most: mostMoments, stride: 1}
+	r := samplesReader{h: h, now: now, most: maxMoments, stride: 1}
 	log := snapshot.Log{Path: path}
 	stats, err := log.ReadRaw(h.Since, func(line []byte) (bool, error) {
 		s, ok := decodeSample(line)
@@ -53,18 +53,18 @@ func (h *History) readSamples(path string, now time.Time) {
 	}
 	h.takeCounters(&log)
 	if stats.Bad > 0 {
-		h.problem("lines of the history that cannot be read: %d, skipped", stats.Bad)
+		h.problem("damaged lines of the history skipped: %d", stats.Bad)
 	}
 	if r.foreign > 0 {
-		h.problem("lines of the history that are no samples: %d, skipped", r.foreign)
+		h.problem("lines of the history skipped because they are not samples: %d", r.foreign)
 	}
 	if stats.Torn {
-		h.problem("a file of the history ends in the middle of a line, which was skipped")
+		h.problem("skipped an incomplete line at the end of a history file")
 	}
 	r.finish()
 }
 
-// add takes the next sample of the file.
+// add adds the next sample of the file.
 func (r *samplesReader) add(s *Sample) {
 	h := r.h
 	if h.first.IsZero() || s.Time.Before(h.first) {
@@ -82,13 +82,14 @@ func (r *samplesReader) add(s *Sample) {
 	r.last = s
 }
 
-// keep keeps each so manieth sample, and half of those once there are too many.
+// keep stores every stride-th sample. If there are too many, it drops half of them and doubles the
+// stride.
 func (r *samplesReader) keep(s *Sample) {
 	h := r.h
 	if h.SampleCount%r.stride != 0 {
 		return
 	}
-	if len(h.Samples) == MaxSamples-1 { // one is for the newest
+	if len(h.Samples) == MaxSamples-1 { // leave room for the newest
 		for i := range h.Samples[:MaxSamples/2] {
 			h.Samples[i] = h.Samples[2*i]
 		}
@@ -109,9 +110,9 @@ func (r *samplesReader) finish() {
 	if (h.SampleCount-1)%r.stride != 0 {
 		h.Samples = append(h.Samples, *r.last)
 	}
-	r.odd.setResult(h, "samples")
+	r.odd.report(h, "samples")
 	if r.dropped > 0 {
-		h.problem("the oldest %d of %d samples are left out of trends, anomalies and bursts", r.dropped, h.SampleCount)
+		h.problem("the oldest %d of %d samples are not included in trends, anomalies and bursts", r.dropped, h.SampleCount)
 	}
 	if r.odd.back > 0 {
 		slices.SortStableFunc(h.Samples, func(a, b Sample) int { return a.Time.Compare(b.Time) })
@@ -119,7 +120,7 @@ func (r *samplesReader) finish() {
 	}
 }
 
-// momentOf is what is calculated from a sample and the one before.
+// momentOf computes the figures of a sample, given the previous one or nil.
 func (h *History) momentOf(s, before *Sample) moment {
 	at := s.Time.UnixNano()
 	m := moment{at: at, since: at, p99: -1, max: -1}
@@ -136,19 +137,19 @@ func (h *History) momentOf(s, before *Sample) moment {
 	return m
 }
 
-// follows reports whether a sample is of the same process as the one before.
+// follows reports whether a sample is from the same process as the previous one.
 func (s *Sample) follows(before *Sample) bool {
 	return before != nil && before.Process.Equal(s.Process)
 }
 
-// failures is how exchanges with the databases went.
+// failures counts exchanges with the databases, and those that failed.
 type failures struct {
 	failed, exchanges uint64
-	worst             *stats.Rate // between two samples, by what it is at least; nil: none failed
-	worstAt           time.Time   // of the later of them
+	worst             *stats.Rate // rate between two samples with the highest lower bound; nil if none failed
+	worstAt           time.Time   // time of the later of these samples
 }
 
-// add takes what happened between two samples of one process.
+// add adds the exchanges between two samples of one process.
 func (f *failures) add(s, before *Sample) {
 	if !s.follows(before) || s.Exchanges <= before.Exchanges || s.Failed < before.Failed {
 		return
@@ -164,7 +165,7 @@ func (f *failures) add(s, before *Sample) {
 	}
 }
 
-// takeFlaps adds up what ports did.
+// takeFlaps adds the flaps of a sample to the sums by port.
 func (h *History) takeFlaps(s *Sample) {
 	for _, f := range s.Flaps {
 		name, err := RestoreName(f.Port, f.PortHex)
@@ -173,7 +174,7 @@ func (h *History) takeFlaps(s *Sample) {
 		}
 		sum := h.flapping[name]
 		if sum == nil {
-			if len(h.flapping) == mostFlapping {
+			if len(h.flapping) == maxFlapping {
 				continue
 			}
 			if h.flapping == nil {

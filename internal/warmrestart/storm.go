@@ -7,28 +7,27 @@ import (
 	"time"
 )
 
-// Kinds of a Storm.
+// Values of Storm.Kind.
 const (
 	StormRestarts = "restarts"
 	StormEvents   = "events"
 )
 
-// SONiC starts the service whose container an exit of portsyncd ends startsAllowed
-// times in startsWithin, and then leaves it down (sonic-buildimage,
-// files/build_templates/per_namespace/swss.service.j2, StartLimitBurst= and
-// StartLimitIntervalSec=, systemd.unit(5)). portsyncd.service keeps systemd's default,
-// 5 times in 10 s, out of reach.
+// An exit of portsyncd ends the swss container. SONiC starts its service at most startsAllowed times
+// within startsWithin and then leaves it down (sonic-buildimage,
+// files/build_templates/per_namespace/swss.service.j2, StartLimitBurst= and StartLimitIntervalSec=,
+// systemd.unit(5)). With portsyncd.service, RestartSec= keeps the daemon below systemd's default
+// limit of 5 starts in 10 s.
 const (
 	startsAllowed = 3
 	startsWithin  = 20 * time.Minute
 )
 
-// RestartStorm reports whether so many starts that nobody asked for lie in the time before
-// now that SONiC may refuse the next. A start after a stop by SIGTERM, after a new boot,
-// or one that SONiC requested as warm does not count, nor does the first on record. Starts that a record gives a later time than now, by a
-// clock that was set back, do not count. systemd counts in a window that it begins
-// anew with the first start after the last one; a sliding window, as here, sees a
-// storm at least as early. It is cheap enough to be called for each status.
+// RestartStorm reports whether there were so many crashes before now that SONiC may refuse the next
+// start. It does not count the first recorded start, starts after SIGTERM or a reboot, warm restarts
+// that SONiC requested, and starts with a time after now, which were recorded before the clock was
+// set back. systemd counts in fixed windows; the sliding window here detects a storm at least as
+// early. RestartStorm is fast enough to be called for each status.
 func RestartStorm(restarts []Restart, now time.Time) (Storm, bool) {
 	var recent []time.Time
 	for i := range restarts {
@@ -43,17 +42,17 @@ func RestartStorm(restarts []Restart, now time.Time) (Storm, bool) {
 	return restartStorm(recent), true
 }
 
-// restartStorm describes starts, ascending, that are too many.
+// restartStorm returns the storm of these starts, which are in ascending order.
 func restartStorm(starts []time.Time) Storm {
 	first, last := starts[0], starts[len(starts)-1]
 	return Storm{
 		Kind: StormRestarts, From: first, To: last, Count: uint64(len(starts)), Limit: startsAllowed,
-		Text: fmt.Sprintf("%d starts in %v, each after a crash or a kill: after %d in %.0f minutes SONiC leaves the service down",
+		Text: fmt.Sprintf("%d starts in %v, each after a crash or a kill; after %d in %.0f minutes SONiC leaves the service down",
 			len(starts), last.Sub(first).Round(time.Second), startsAllowed, startsWithin.Minutes()),
 	}
 }
 
-// began is when the process of a restart began, as far as is known.
+// began returns the start of the process, or the time of the first dump if that is unknown.
 func (r *Restart) began() time.Time {
 	if r.Process.IsZero() {
 		return r.At
@@ -61,8 +60,8 @@ func (r *Restart) began() time.Time {
 	return r.Process
 }
 
-// restartStorms returns the times, oldest first, in which each start that nobody asked
-// for belongs to startsAllowed of them within startsWithin of each other.
+// restartStorms returns the periods, oldest first, in which each start after a crash belongs to a
+// group of startsAllowed such starts within startsWithin.
 func restartStorms(restarts []Restart) (storms []Storm) {
 	var starts []time.Time
 	for i := range restarts {
@@ -71,7 +70,7 @@ func restartStorms(restarts []Restart) (storms []Storm) {
 		}
 	}
 	slices.SortFunc(starts, time.Time.Compare)
-	from, to := 0, 0 // starts that are part of a storm
+	from, to := 0, 0 // indexes of the current storm
 	for i := startsAllowed - 1; i < len(starts); i++ {
 		first := i - (startsAllowed - 1)
 		if starts[i].Sub(starts[first]) > startsWithin {
@@ -91,14 +90,14 @@ func restartStorms(restarts []Restart) (storms []Storm) {
 	return storms
 }
 
-// burstRate is how many events in a second, over the whole time between two
-// samples, are a burst. A switch at rest has some in an hour, and one in which cables
-// are moved some in a second now and then.
+// burstRate is the number of events per second, averaged over the time between two samples, above
+// which they are a burst. An idle switch has a few events per hour, and moving cables causes a few
+// per second for a short time.
 const burstRate = 10
 
-// bursts returns the times, oldest first, between samples of one process with more
-// than burstRate events in a second. What a process has before its first sample is
-// the dump of all links, and no burst.
+// bursts returns the periods, oldest first, between samples of one process with more than burstRate
+// events per second. The events before the first sample of a process are not counted, since they
+// include the initial dump.
 func bursts(moments []moment) (storms []Storm) {
 	for _, m := range moments {
 		seconds := float64(m.at-m.since) / 1e9
@@ -118,12 +117,12 @@ func bursts(moments []moment) (storms []Storm) {
 		s := &storms[i]
 		took := s.To.Sub(s.From)
 		s.Limit = uint64(burstRate * took.Seconds())
-		s.Text = fmt.Sprintf("%d events in %v, %.0f each second", s.Count, took.Round(time.Second), float64(s.Count)/took.Seconds())
+		s.Text = fmt.Sprintf("%d events in %v, %.0f per second", s.Count, took.Round(time.Second), float64(s.Count)/took.Seconds())
 	}
 	return storms
 }
 
-// allStorms returns restart storms and bursts, the newest of them, oldest first.
+// allStorms returns the newest MaxStorms restart storms and bursts, oldest first.
 func allStorms(h *History) []Storm {
 	storms := append([]Storm{}, restartStorms(h.Restarts)...)
 	storms = append(storms, bursts(h.moments)...)

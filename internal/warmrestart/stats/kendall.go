@@ -2,11 +2,10 @@ package stats
 
 import "math"
 
-// exactMost is up to how many observations the distribution of S is not
-// approximated.
-const exactMost = 10
+// maxExact is the maximum number of observations for which P is exact.
+const maxExact = 10
 
-// kendall is the distribution of the statistic S under no trend, and S.
+// kendall holds the Mann-Kendall statistic S and its variance if there is no trend.
 type kendall struct {
 	n        int
 	s        int64
@@ -14,9 +13,9 @@ type kendall struct {
 	ties     bool
 }
 
-// kendallOf counts S of two points or more in O(n log n) (Knight, "A computer method for calculating
-// Kendall's tau with ungrouped data", JASA 61, 1966): the pairs in which Y falls
-// are the exchanges that a sort by Y needs.
+// kendallOf computes S of at least two points in O(n log n) (Knight, "A computer method for
+// calculating Kendall's tau with ungrouped data", JASA 61, 1966): the number of pairs in which Y
+// falls is the number of exchanges that sorting by Y needs.
 func kendallOf(sorted []Point) kendall {
 	n := len(sorted)
 	ys := make([]float64, n)
@@ -38,7 +37,7 @@ func kendallOf(sorted []Point) kendall {
 	}
 	run(&x, func(i int) bool { return sorted[i-1].X == sorted[i].X })
 	run(&both, func(i int) bool { return sorted[i-1] == sorted[i] })
-	run(&y, func(i int) bool { return ys[i-1] == ys[i] }) // which are in order by now
+	run(&y, func(i int) bool { return ys[i-1] == ys[i] }) // inversions has sorted ys
 	k := kendall{n: n, ties: x.pairs+y.pairs > 0}
 	k.s = pairs(n) - x.pairs - y.pairs + both.pairs - 2*falling
 	f := float64(n)
@@ -50,7 +49,7 @@ func kendallOf(sorted []Point) kendall {
 	return k
 }
 
-// tied sums over groups of t equal values.
+// tied holds sums over groups of t equal values.
 type tied struct {
 	pairs   int64   // t(t-1)/2
 	triples float64 // t(t-1)(t-2)
@@ -66,16 +65,16 @@ func (g *tied) add(length int) {
 
 func pairs(n int) int64 { return int64(n) * int64(n-1) / 2 }
 
-// inversions sorts values, with room for as many, and returns how many pairs were
-// in descending order.
-func inversions(values, room []float64) (n int64) {
+// inversions sorts values and returns the number of pairs that were in descending order. buffer
+// must be as long as values.
+func inversions(values, buffer []float64) (n int64) {
 	if len(values) < 2 {
 		return 0
 	}
 	half := len(values) / 2
 	left, right := values[:half], values[half:]
-	n = inversions(left, room[:half]) + inversions(right, room[half:])
-	merged := room[:0]
+	n = inversions(left, buffer[:half]) + inversions(right, buffer[half:])
+	merged := buffer[:0]
 	for len(left) > 0 && len(right) > 0 {
 		if right[0] < left[0] {
 			n += int64(len(left))
@@ -89,23 +88,23 @@ func inversions(values, room []float64) (n int64) {
 	return n
 }
 
-// p is the two-sided probability of an S as far from 0 as this.
+// p returns the two-sided probability, if there is no trend, of an S at least as far from 0.
 func (k *kendall) p() float64 {
 	s := max(k.s, -k.s)
 	if s == 0 || k.variance <= 0 {
 		return 1
 	}
-	if k.n <= exactMost && !k.ties {
+	if k.n <= maxExact && !k.ties {
 		return min(1, 2*atLeast(k.n, s))
 	}
 	return math.Erfc(float64(s-1) / math.Sqrt(2*k.variance))
 }
 
-// atLeast is the exact probability, without ties and trend, that S is s or more: of
-// all orders of n values, those with at most (pairs-s)/2 inversions.
+// atLeast returns the exact probability, if there are no ties and no trend, that S is s or more: the
+// share of the orders of n values that have at most (pairs-s)/2 inversions.
 func atLeast(n int, s int64) float64 {
-	orders, all := []int{1}, 1 // the former by their inversions
-	for m := 2; m <= n; m++ {  // the m-th value has up to m-1 larger ones before it
+	orders, all := []int{1}, 1 // orders[i] is the number of orders with i inversions
+	for m := 2; m <= n; m++ {  // the m-th value adds 0 to m-1 inversions
 		next := make([]int, pairs(m)+1)
 		for inverted, count := range orders {
 			for more := range m {

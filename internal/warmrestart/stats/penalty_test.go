@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// TestMerit: figures that follow from the definition: 1000 each, half of it after
-// a half-life, above 2000 and below 750.
-func TestMerit(t *testing.T) {
+// TestFlapPenalty checks the penalty per transition, its half-life and both thresholds.
+func TestFlapPenalty(t *testing.T) {
 	const minute = int64(time.Minute)
 	var m FlapPenalty
 	want := func(now int64, penalty float64, flapping bool) {
@@ -40,9 +39,9 @@ func TestMerit(t *testing.T) {
 	want(60*minute, 1375, false)
 }
 
-// TestMeritLimits: however much comes, and whatever the clock does, it is a
-// number, bounded, and over within an hour of quiet.
-func TestMeritLimits(t *testing.T) {
+// TestFlapPenaltyLimits checks that the penalty stays within its bounds for any count and time, and
+// that a port is stable after an hour without transitions.
+func TestFlapPenaltyLimits(t *testing.T) {
 	times := []int64{0, math.MaxInt64, math.MinInt64, 5, -1, 1 << 60, math.MaxInt64}
 	for _, downs := range []uint64{1, 3, 1 << 32, math.MaxUint64} {
 		var m FlapPenalty
@@ -65,9 +64,9 @@ func TestMeritLimits(t *testing.T) {
 	}
 }
 
-// TestMeritClockBack: a clock that is set back neither raises the penalty nor
-// stops its decay for as long as the jump was.
-func TestMeritClockBack(t *testing.T) {
+// TestFlapPenaltyClockBack checks that setting the clock back does not raise the penalty, and that
+// it decays again after the next Add.
+func TestFlapPenaltyClockBack(t *testing.T) {
 	const now, hour = int64(1 << 60), int64(time.Hour)
 	var m FlapPenalty
 	m.Add(now, 1)
@@ -80,7 +79,8 @@ func TestMeritClockBack(t *testing.T) {
 	}
 }
 
-func TestMeritAllocates(t *testing.T) {
+// TestFlapPenaltyAllocates checks that the methods do not allocate.
+func TestFlapPenaltyAllocates(t *testing.T) {
 	var m FlapPenalty
 	now := int64(0)
 	if n := testing.AllocsPerRun(100, func() { now++; m.Add(now, 1); m.At(now); m.Flapping(now) }); n != 0 {

@@ -1,10 +1,9 @@
-// Package stats is the arithmetic of the analytics: quantiles, rates with their
-// interval, trends and outliers. Each function names its definition and source.
+// Package stats implements the statistics of the analysis: quantiles, rates with confidence
+// intervals, trends, outliers and the flap penalty. Each function names its source.
 //
-// There are two middles. Quantile, and with it Summary.P50, is always a value that
-// was observed; Median is halfway between the middle two, as the authors of the
-// trends and outliers have it. What is not a finite number is no observation and
-// is left out everywhere. All results are finite, and so have a form in JSON.
+// Quantile, and so Summary.P50, is always an observed value. Median is the mean of the middle two,
+// as in the sources for trends and outliers. All functions ignore values that are not finite, and
+// all results are finite, so that they can be encoded as JSON.
 package stats
 
 import (
@@ -12,23 +11,23 @@ import (
 	"slices"
 )
 
-// FewObservations is how many there are to be before a result stands without a
-// word of warning: with fewer than 20 the 95th percentile is the maximum.
+// FewObservations is the number of observations below which results are marked as uncertain. With
+// fewer than 20 observations the 95th percentile is the maximum.
 const FewObservations = 20
 
-// Summary describes a sample of observations.
+// Summary summarises a sample of observations.
 type Summary struct {
 	N    int     `json:"n"` // above 0
 	Min  float64 `json:"min"`
 	Max  float64 `json:"max"`
 	Mean float64 `json:"mean"`
-	P50  float64 `json:"p50"` // by Quantile, as the next two
+	P50  float64 `json:"p50"` // quantiles, see Quantile
 	P95  float64 `json:"p95"`
 	P99  float64 `json:"p99"`
-	Few  bool    `json:"few"` // too few observations for P95 and P99 to mean much
+	Few  bool    `json:"few"` // N is below FewObservations
 }
 
-// Summarise describes values, which it does not change; nil if there is none.
+// Summarise returns a summary of values, nil if there are none. It does not modify values.
 func Summarise(values []float64) *Summary {
 	sorted := ascending(values)
 	n := len(sorted)
@@ -42,17 +41,17 @@ func Summarise(values []float64) *Summary {
 	}
 }
 
-// Rate is a share of successes or failures with its Wilson score interval.
+// Rate is a proportion with its Wilson score interval.
 type Rate struct {
 	Count uint64  `json:"count"` // at most Of
 	Of    uint64  `json:"of"`    // above 0
 	Value float64 `json:"value"`
-	Low   float64 `json:"low"`  // of the interval at 95 %
-	High  float64 `json:"high"` // likewise
-	Few   bool    `json:"few"`  // too few observations for Value to mean much
+	Low   float64 `json:"low"`  // lower end of the 95 % interval
+	High  float64 `json:"high"` // upper end of the 95 % interval
+	Few   bool    `json:"few"`  // Of is below FewObservations
 }
 
-// RateOf returns the share of count, at most of, among of; nil if of is 0.
+// RateOf returns the rate of count in of, nil if of is 0. A count above of is reduced to of.
 func RateOf(count, of uint64) *Rate {
 	if of == 0 {
 		return nil
@@ -62,13 +61,13 @@ func RateOf(count, of uint64) *Rate {
 	return &Rate{Count: count, Of: of, Value: float64(count) / float64(of), Low: low, High: high, Few: of < FewObservations}
 }
 
-// Median is the middle of sorted, which is ascending and has at least one value,
-// or halfway between the middle two.
+// Median returns the middle value of sorted, or the mean of the middle two. sorted must be in
+// ascending order and not empty.
 func Median(sorted []float64) float64 {
 	return between(sorted[(len(sorted)-1)/2], sorted[len(sorted)/2])
 }
 
-// between is halfway between two finite numbers.
+// between returns the mean of two finite numbers, without overflow.
 func between(a, b float64) float64 {
 	if m := (a + b) / 2; isFinite(m) {
 		return m
@@ -76,7 +75,7 @@ func between(a, b float64) float64 {
 	return a/2 + b/2
 }
 
-// ascending returns the finite values in order, in a slice of its own.
+// ascending returns a sorted copy of the finite values.
 func ascending(values []float64) []float64 {
 	sorted := make([]float64, 0, len(values))
 	for _, v := range values {
@@ -88,9 +87,9 @@ func ascending(values []float64) []float64 {
 	return sorted
 }
 
-// mean is within the extremes, and of equal values exactly these. The sum is
-// compensated (Neumaier, ZAMM 54, 1974), and of halves' means where it is too
-// large for a number.
+// mean returns the mean of sorted, which is always between the smallest and the largest value. It
+// uses compensated summation (Neumaier, ZAMM 54, 1974). If the sum overflows, it combines the means
+// of two halves.
 func mean(sorted []float64) float64 {
 	n := len(sorted)
 	sum, lost := 0.0, 0.0

@@ -11,14 +11,14 @@ import (
 
 var inf, nan = math.Inf(1), math.NaN()
 
-// random returns a generator that a failure can be repeated with.
+// random returns a generator whose seed is logged, so that a failure can be reproduced.
 func random(t *testing.T) *rand.Rand {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// values returns n values of which some are equal, some enormous, some no numbers.
+// values returns n values, including equal, very large and non-finite ones.
 func values(r *rand.Rand, n int) []float64 {
 	v := make([]float64, n)
 	for i := range v {
@@ -36,8 +36,7 @@ func values(r *rand.Rand, n int) []float64 {
 	return v
 }
 
-// TestQuantile compares with the definition: the smallest value that at least the
-// share q does not exceed, in integers, where q is in hundredths.
+// TestQuantile compares Quantile with its definition in integer arithmetic, with q in percent.
 func TestQuantile(t *testing.T) {
 	r := random(t)
 	for n := 1; n <= 120; n++ {
@@ -66,8 +65,8 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// TestSummariseHyndmanFan: of 1 to 10, by the definition of type 1 in Hyndman and
-// Fan's table 1: the value of rank np, rounded up.
+// TestSummariseHyndmanFan checks the quantiles of 1 to 10 against type 1 of Hyndman and Fan's table 1:
+// the value of rank np, rounded up.
 func TestSummariseHyndmanFan(t *testing.T) {
 	got := Summarise([]float64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1, nan, inf})
 	want := Summary{N: 10, Min: 1, Max: 10, Mean: 5.5, P50: 5, P95: 10, P99: 10, Few: true}
@@ -89,8 +88,8 @@ func TestSummariseHyndmanFan(t *testing.T) {
 	}
 }
 
-// TestSummariseRandom: nothing is made up, the order holds, the mean is that of
-// arbitrary precision, and the values are left as they were.
+// TestSummariseRandom checks that quantiles are observed values in ascending order, that the mean
+// equals one computed with arbitrary precision, and that the input is not modified.
 func TestSummariseRandom(t *testing.T) {
 	r := random(t)
 	for range 1000 {
@@ -130,7 +129,7 @@ func TestSummariseRandom(t *testing.T) {
 	}
 }
 
-// TestFew: from FewObservations on, a result has no warning.
+// TestFew checks that results are marked below FewObservations and not at it.
 func TestFew(t *testing.T) {
 	v := make([]float64, FewObservations)
 	if s := Summarise(v); s.Few {
@@ -141,7 +140,7 @@ func TestFew(t *testing.T) {
 	}
 }
 
-// TestMedian: halfway between the middle two, also if their sum is too large.
+// TestMedian checks the mean of the middle two values, also if their sum overflows.
 func TestMedian(t *testing.T) {
 	const most = math.MaxFloat64
 	for _, c := range []struct {
@@ -154,6 +153,7 @@ func TestMedian(t *testing.T) {
 	}
 }
 
+// TestRateOf checks rates without observations, and with a count above the total.
 func TestRateOf(t *testing.T) {
 	if r := RateOf(0, 0); r != nil {
 		t.Errorf("of none: %+v, want no data", *r)
@@ -171,8 +171,8 @@ func TestRateOf(t *testing.T) {
 	}
 }
 
-// TestSpreadPublished: the modified z-scores that Seo prints, rounded, for the
-// method of Iglewicz and Hoaglin ("A review and comparison of methods for detecting
+// TestSpreadPublished checks the modified z-scores that Seo published for the method of Iglewicz
+// and Hoaglin ("A review and comparison of methods for detecting
 // outliers in univariate data sets", University of Pittsburgh, 2006, table 3).
 func TestSpreadPublished(t *testing.T) {
 	values := []float64{3.2, 3.4, 3.7, 3.7, 3.8, 3.9, 4, 4, 4.1, 4.2, 4.7, 4.8, 14, 15}
@@ -191,7 +191,7 @@ func TestSpreadPublished(t *testing.T) {
 	}
 }
 
-// TestSpreadOdd: half of the values equal, all of them, none.
+// TestSpreadOdd checks values of which half are equal, all are equal, or that are empty.
 func TestSpreadOdd(t *testing.T) {
 	for _, none := range [][]float64{nil, {nan, inf}, {5}, {5, 5, 5}, {5, inf},
 		{0, 0, 0, 0, 0, 0, 0, 0, math.SmallestNonzeroFloat64}} { // whose mean deviation is too small for a number
@@ -225,7 +225,7 @@ func TestSpreadOdd(t *testing.T) {
 	}
 }
 
-// TestJSON: every result has a form.
+// TestJSON checks that all results can be encoded as JSON.
 func TestJSON(t *testing.T) {
 	r := random(t)
 	for range 300 {
@@ -242,7 +242,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestOutlierScore: a value is an outlier beyond 3.5 scales, to either side.
+// TestOutlierScore checks that a value is an outlier above a score of 3.5, on both sides.
 func TestOutlierScore(t *testing.T) {
 	s := Spread{N: 30, Median: 100, Scale: 2}
 	for value, want := range map[float64]bool{100: false, 106.9: false, 107.1: true, 117: true, 93.1: false, 92.9: true} {

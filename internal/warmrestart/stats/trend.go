@@ -6,59 +6,55 @@ import (
 	"slices"
 )
 
-// Point is one observation in time.
+// Point is an observation.
 type Point struct {
-	X float64 // when, or the how manieth
+	X float64 // time or index
 	Y float64
 }
 
-// Trend is a Mann-Kendall test with the Theil-Sen slope. The test takes its
-// observations for independent. Where neighbours resemble each other, as samples
-// taken soon one after the other do, P is smaller than it should be: then no trend
-// is to be believed, and a trend is a hint.
+// Trend is the result of a Mann-Kendall test with the Theil-Sen slope. The test assumes independent
+// observations. If neighbouring observations are correlated, as samples taken at short intervals
+// are, P is too small: the absence of a trend is reliable, but its presence is only a hint.
 type Trend struct {
 	N     int     `json:"n"`
 	S     int64   `json:"s"`     // Mann-Kendall statistic
-	P     float64 `json:"p"`     // two-sided
-	Slope float64 `json:"slope"` // Theil-Sen, per unit of X
-	Low   float64 `json:"low"`   // of the slope's confidence interval at 95 %
-	High  float64 `json:"high"`  // likewise
+	P     float64 `json:"p"`     // two-sided p-value
+	Slope float64 `json:"slope"` // Theil-Sen slope per unit of X
+	Low   float64 `json:"low"`   // lower end of the 95 % confidence interval of Slope
+	High  float64 `json:"high"`  // upper end of this interval
 }
 
-// TrendOf tests whether Y rises or falls with X; nil if there are not two
-// different X (beyond slopeMost observations: not two blocks with different X). It
-// does not change points.
+// TrendOf tests whether Y rises or falls with X. It returns nil if all X are equal, or, with more
+// than maxSlopePoints points, if all blocks have the same X. It does not modify points.
 //
-// Mann-Kendall (Mann, Econometrica 13, 1945; Kendall, "Rank Correlation Methods",
-// 1975): S counts the pairs in which Y rises, less those in which it falls. Up to
-// 10 observations without ties P is exact, as Gilbert's table A18 has it
-// ("Statistical Methods for Environmental Pollution Monitoring", 1987, section
-// 16.4). Else it comes from the normal distribution with S brought nearer to 0 by
-// one (continuity) and the variance lessened by the ties of Y and, where there are
-// several observations of one time, of X (section 16.4.2 and equation 17.3).
+// Mann-Kendall (Mann, Econometrica 13, 1945; Kendall, "Rank Correlation Methods", 1975): S is the
+// number of pairs in which Y rises, minus the number in which it falls. For up to 10 observations
+// without ties P is exact, as in Gilbert's table A18 ("Statistical Methods for Environmental
+// Pollution Monitoring", 1987, section 16.4). Otherwise P comes from the normal approximation with
+// continuity correction, and with the variance corrected for ties of Y and X (section 16.4.2 and
+// equation 17.3).
 //
-// Theil-Sen (Sen, JASA 63, 1968; Gilbert, section 16.5): the median of the slopes
-// of all pairs with different X. The interval is between the slopes of rank M and
-// N'+1-M of the N' in order, M = (N'-C)/2 rounded down, where C is the normal
-// quantile times the deviation of S. With 5 observations or fewer M is 0, and the
-// interval that of all slopes.
+// Theil-Sen (Sen, JASA 63, 1968; Gilbert, section 16.5): the median of the slopes of all pairs with
+// different X. The interval is between the slopes of rank M and N'+1-M of the N' sorted slopes,
+// with M = (N'-C)/2 rounded down, where C is the normal quantile times the standard deviation of S.
+// With 5 observations or fewer, M is 0, and the interval includes all slopes.
 //
-// Beyond slopeMost observations, the slopes are those of the medians of as many
-// blocks of neighbours: pairs are as many as the square of the observations.
+// The number of pairs grows with the square of the number of points. With more than maxSlopePoints
+// points, slopes are those between the medians of maxSlopePoints blocks of neighbouring points.
 func TrendOf(points []Point) *Trend { return trendAt(points, 0.05) }
 
-const slopeMost = 1000
+const maxSlopePoints = 1000
 
 func trendAt(points []Point, alpha float64) *Trend {
-	sorted := inTime(points)
+	sorted := sortedPoints(points)
 	n := len(sorted)
 	if n < 2 {
 		return nil
 	}
 	k := kendallOf(sorted)
 	t := &Trend{N: n, S: k.s, P: k.p()}
-	if n > slopeMost {
-		sorted = blockMedians(sorted, slopeMost)
+	if n > maxSlopePoints {
+		sorted = blockMedians(sorted, maxSlopePoints)
 		k = kendallOf(sorted)
 	}
 	slopes := slopesOf(sorted)
@@ -72,8 +68,8 @@ func trendAt(points []Point, alpha float64) *Trend {
 	return t
 }
 
-// inTime returns the finite points by X, those of one X by Y.
-func inTime(points []Point) []Point {
+// sortedPoints returns a copy of the finite points, sorted by X and then Y.
+func sortedPoints(points []Point) []Point {
 	sorted := make([]Point, 0, len(points))
 	for _, p := range points {
 		if isFinite(p.X) && isFinite(p.Y) {
@@ -86,7 +82,7 @@ func inTime(points []Point) []Point {
 	return sorted
 }
 
-// slopesOf returns those of all pairs with different X, in no order.
+// slopesOf returns the slopes of all pairs with different X, unsorted.
 func slopesOf(sorted []Point) []float64 {
 	slopes := make([]float64, 0, pairs(len(sorted)))
 	for i, a := range sorted {
@@ -101,17 +97,17 @@ func slopesOf(sorted []Point) []float64 {
 
 func slope(a, b Point) float64 {
 	rise, run := b.Y-a.Y, b.X-a.X
-	if !isFinite(rise) || !isFinite(run) { // too large, though their halves are not
+	if !isFinite(rise) || !isFinite(run) { // overflow; the differences of the halves do not
 		rise, run = b.Y/2-a.Y/2, b.X/2-a.X/2
 	}
 	return min(max(rise/run, -math.MaxFloat64), math.MaxFloat64)
 }
 
-// blockMedians puts the medians of blocks of neighbours, at most so many and all
-// but one of the same size, in place of points in order of X.
-func blockMedians(sorted []Point, most int) []Point {
-	size := (len(sorted) + most - 1) / most
-	blocks := make([]Point, 0, most)
+// blockMedians divides points, sorted by X, into at most n blocks, all but the last of the same
+// size, and returns the medians of the blocks.
+func blockMedians(sorted []Point, n int) []Point {
+	size := (len(sorted) + n - 1) / n
+	blocks := make([]Point, 0, n)
 	ys := make([]float64, 0, size)
 	for block := range slices.Chunk(sorted, size) {
 		ys = ys[:0]
@@ -122,15 +118,15 @@ func blockMedians(sorted []Point, most int) []Point {
 		x := between(block[(len(block)-1)/2].X, block[len(block)/2].X)
 		blocks = append(blocks, Point{x, Median(ys)})
 	}
-	return inTime(blocks)
+	return sortedPoints(blocks)
 }
 
-// nth returns the value of rank n, counted from 0, and reorders values (Hoare,
+// nth returns the value of rank n, counted from 0, and reorders values: quickselect (Hoare,
 // "Algorithm 65: Find", CACM 4, 1961).
 func nth(values []float64, n int) float64 {
 	for left, right := 0, len(values)-1; ; {
 		a, b, c := values[left], values[(left+right)/2], values[right]
-		pivot := max(min(a, b), min(max(a, b), c)) // the middle one
+		pivot := max(min(a, b), min(max(a, b), c)) // median of three
 		i, j := left, right
 		for i <= j {
 			for values[i] < pivot {

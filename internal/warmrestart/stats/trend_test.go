@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// series numbers values from 1.
+// series returns points with these values of Y and X counting from 1.
 func series(y ...float64) []Point {
 	points := make([]Point, len(y))
 	for i := range y {
@@ -16,8 +16,7 @@ func series(y ...float64) []Point {
 	return points
 }
 
-// TestAtLeastPublished: Kendall's table of the probability of S or more, as Gilbert
-// (1987) has it in table A18.
+// TestAtLeastPublished checks probabilities of Kendall's S against table A18 of Gilbert (1987).
 func TestAtLeastPublished(t *testing.T) {
 	for _, c := range []struct {
 		n int
@@ -31,12 +30,12 @@ func TestAtLeastPublished(t *testing.T) {
 		{10, 1, .500}, {10, 11, .190}, {10, 19, .054}, {10, 23, .023},
 	} {
 		if p := atLeast(c.n, c.s); math.Abs(p-c.p) > 0.0005 {
-			t.Errorf("n = %d, S = %d: %.5f, the table has %v", c.n, c.s, p, c.p)
+			t.Errorf("n = %d, S = %d: %.5f, want %v", c.n, c.s, p, c.p)
 		}
 	}
 }
 
-// TestTrendPublished: worked examples of books and papers.
+// TestTrendPublished checks worked examples from books and papers.
 func TestTrendPublished(t *testing.T) {
 	// Environmental Protection Agency, "Guidance for Data Quality Assessment",
 	// EPA QA/G-9 (2000), box 4-16: S = 6, one-sided p = 0.117.
@@ -62,8 +61,8 @@ func TestTrendPublished(t *testing.T) {
 	}
 }
 
-// TestTrendScipy: what scipy 1.10 says of the same numbers, with ties in both:
-// kendalltau(x, y, method="asymptotic"), which knows no continuity correction, and
+// TestTrendScipy compares data with ties in X and Y with the results of scipy 1.10:
+// kendalltau(x, y, method="asymptotic"), which has no continuity correction, and
 // theilslopes(y, x, 0.95).
 func TestTrendScipy(t *testing.T) {
 	x := []float64{0, 0, 1, 2, 2, 3, 4, 5, 6, 6, 7, 8, 9, 9, 10, 11, 12, 13, 14, 15}
@@ -72,7 +71,7 @@ func TestTrendScipy(t *testing.T) {
 	for i := range x {
 		points[i] = Point{x[i], y[i]}
 	}
-	k := kendallOf(inTime(points))
+	k := kendallOf(sortedPoints(points))
 	if p := math.Erfc(float64(k.s) / math.Sqrt(2*k.variance)); math.Abs(p-0.167600600925375) > 1e-12 {
 		t.Errorf("S = %d with variance %v: p %v without continuity correction", k.s, k.variance, p)
 	}
@@ -85,7 +84,7 @@ func TestTrendScipy(t *testing.T) {
 	}
 }
 
-// naive is the trend by its definition, pair by pair.
+// naive computes a trend by its definition, pair by pair.
 func naive(points []Point) (s int64, variance float64, slopes []float64) {
 	var all []Point
 	for _, p := range points {
@@ -143,6 +142,7 @@ func naive(points []Point) (s int64, variance float64, slopes []float64) {
 	return s, variance, slopes
 }
 
+// TestTrendBruteForce compares TrendOf with naive on random points.
 func TestTrendBruteForce(t *testing.T) {
 	r := random(t)
 	for range 1000 {
@@ -162,7 +162,7 @@ func TestTrendBruteForce(t *testing.T) {
 			}
 			continue
 		}
-		sorted := inTime(points)
+		sorted := sortedPoints(points)
 		k := kendallOf(sorted)
 		if got.S != s || !(math.Abs(k.variance-variance) <= 1e-9*(1+variance)) { // also if it is not a number
 			t.Fatalf("%v: S %d of variance %v, want %d of %v", points, got.S, k.variance, s, variance)
@@ -189,7 +189,7 @@ func TestTrendBruteForce(t *testing.T) {
 	}
 }
 
-// TestExactP compares with all orders of seven values.
+// TestExactP compares P with an enumeration of all orders of seven values.
 func TestExactP(t *testing.T) {
 	y := []float64{1, 2, 3, 4, 5, 6, 7}
 	count := make(map[int64]int)
@@ -223,10 +223,10 @@ func TestExactP(t *testing.T) {
 	}
 }
 
-// TestApproximateP: beyond the exact distribution's range, the approximation with
-// its continuity correction is near to it; a wrong one is off by 0.02 and more.
+// TestApproximateP checks that the normal approximation with continuity correction is close to the
+// exact distribution. Without the correction it differs by at least 0.02.
 func TestApproximateP(t *testing.T) {
-	const n = exactMost + 1
+	const n = maxExact + 1
 	k := kendall{n: n, variance: n * (n - 1) * (2*n + 5) / 18.0}
 	for k.s = -21; k.s <= 21; k.s += 2 {
 		exact := min(1, 2*atLeast(n, max(k.s, -k.s)))
@@ -236,8 +236,8 @@ func TestApproximateP(t *testing.T) {
 	}
 }
 
-// TestTiesP: few observations have the exact distribution only if none are tied, in
-// X or in Y. S is 5 of 6 pairs, its variance (4*3*13 - 2*1*9)/18.
+// TestTiesP checks that ties in X or Y prevent the use of the exact distribution. S is 5 of 6 pairs,
+// and its variance (4*3*13 - 2*1*9)/18.
 func TestTiesP(t *testing.T) {
 	want := math.Erfc(4 / math.Sqrt(2*138.0/18))
 	for _, points := range [][]Point{{{1, 1}, {2, 2}, {3, 2}, {4, 3}}, {{1, 1}, {2, 2}, {2, 3}, {3, 4}}} {
@@ -247,8 +247,8 @@ func TestTiesP(t *testing.T) {
 	}
 }
 
-// TestTrendLevel: without a trend, one in twenty tests at 5 % says there is one,
-// and nineteen of twenty intervals have the slope in them.
+// TestTrendLevel checks that, without a trend, 5 % of the tests find one and 95 % of the intervals
+// contain the slope.
 func TestTrendLevel(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, n := range []int{8, 30} {
@@ -273,7 +273,7 @@ func TestTrendLevel(t *testing.T) {
 	}
 }
 
-// TestNth compares with a sort.
+// TestNth compares nth with sorting.
 func TestNth(t *testing.T) {
 	r := random(t)
 	for range 500 {
@@ -290,7 +290,7 @@ func TestNth(t *testing.T) {
 	}
 }
 
-// TestSlope: also where a difference is too large for a number.
+// TestSlope checks slopes, including those of differences that overflow.
 func TestSlope(t *testing.T) {
 	const most = math.MaxFloat64
 	for _, c := range []struct {
@@ -310,7 +310,7 @@ func TestSlope(t *testing.T) {
 	}
 }
 
-// TestBlockMedians: as few points to a block as leave no more blocks than allowed.
+// TestBlockMedians checks that blocks are as small as the maximum number of blocks allows.
 func TestBlockMedians(t *testing.T) {
 	points := []Point{{1, 5}, {2, 1}, {3, 9}, {4, 2}, {7, 4}, {9, 8}, {10, 3}}
 	for _, c := range []struct {
@@ -327,6 +327,7 @@ func TestBlockMedians(t *testing.T) {
 	}
 }
 
+// TestTrendOdd checks points without a trend: none, one, equal and very large ones.
 func TestTrendOdd(t *testing.T) {
 	for _, none := range [][]Point{nil, series(1), series(nan, 1), {{1, 1}, {1, 2}, {1, 3}}, {{nan, 1}, {inf, 2}, {3, 3}}} {
 		if got := TrendOf(none); got != nil {
@@ -337,7 +338,7 @@ func TestTrendOdd(t *testing.T) {
 		t.Errorf("of two: %+v, want %+v", got, want)
 	}
 	// Of many at one time and one at another, no two blocks are at different times.
-	crowd := make([]Point, 10*slopeMost)
+	crowd := make([]Point, 10*maxSlopePoints)
 	crowd[0].X = -1
 	if got := TrendOf(crowd); got != nil {
 		t.Errorf("of one point before a crowd: %+v, want no data", *got)
@@ -357,7 +358,7 @@ func TestTrendOdd(t *testing.T) {
 	}
 }
 
-// TestTrendMany: the slope of many values is that of the blocks, and right.
+// TestTrendMany checks the slope of more than maxSlopePoints points.
 func TestTrendMany(t *testing.T) {
 	r := random(t)
 	points := make([]Point, 10_000)

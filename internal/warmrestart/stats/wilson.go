@@ -2,13 +2,12 @@ package stats
 
 import "math"
 
-// z95 is the 97.5 % quantile of the normal distribution: intervals at 95 %.
+// z95 is the 97.5 % quantile of the normal distribution, for 95 % intervals.
 const z95 = 1.9599639845400545
 
-// Wilson is the Wilson score interval at 95 % (Wilson, "Probable inference, the
-// law of succession, and statistical inference", JASA 22, 1927) for the share of
-// count among of: where the true share is, few observations or many. Of none it
-// is 0 to 1. A count above of is taken for of.
+// Wilson returns the 95 % Wilson score interval (Wilson, "Probable inference, the law of succession,
+// and statistical inference", JASA 22, 1927) for the proportion count/of. It is 0 to 1 if of is 0.
+// A count above of is reduced to of.
 func Wilson(count, of uint64) (low, high float64) {
 	if of == 0 {
 		return 0, 1
@@ -19,7 +18,7 @@ func Wilson(count, of uint64) (low, high float64) {
 	centre := (p + z2/2) / (1 + z2)
 	spread := z95 / (1 + z2) * math.Sqrt(p*(1-p)/n+z2/(4*n))
 	low, high = max(0, centre-spread), min(1, centre+spread)
-	// At the ends one of the bounds is exact, whatever was rounded.
+	// At the ends one of the bounds is exact; remove the rounding error.
 	if count == 0 {
 		low = 0
 	}

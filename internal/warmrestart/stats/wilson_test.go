@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestWilsonPublished: the intervals that Newcombe prints for method 3 (score,
+// TestWilsonPublished checks the intervals that Newcombe published for method 3 (score,
 // without continuity correction) in table I of "Two-sided confidence intervals for
 // the single proportion: comparison of seven methods", Statistics in Medicine 17
 // (1998).
@@ -26,8 +26,8 @@ func TestWilsonPublished(t *testing.T) {
 	}
 }
 
-// TestWilsonSolves: both bounds solve the equation that defines them, (phat-p)^2 =
-// z^2 p(1-p)/n, and one is the mirror image of the other.
+// TestWilsonSolves checks that both bounds solve the equation that defines them, (phat-p)^2 =
+// z^2 p(1-p)/n, and that they are symmetric.
 func TestWilsonSolves(t *testing.T) {
 	for _, c := range []struct{ count, of uint64 }{
 		{1, 1}, {0, 1}, {1, 2}, {0, 10}, {1, 10}, {5, 10}, {10, 10}, {5, 100}, {300, 1000}, {7, 1 << 40},
@@ -50,6 +50,7 @@ func TestWilsonSolves(t *testing.T) {
 	}
 }
 
+// TestWilsonOdd checks 0 of 0, all of n, none of n, and a count above the total.
 func TestWilsonOdd(t *testing.T) {
 	if low, high := Wilson(0, 0); low != 0 || high != 1 {
 		t.Errorf("of none: %v to %v, want 0 to 1", low, high)
