@@ -163,22 +163,22 @@ func (a *account) comparePorts(seed uint64) {
 		if !slices.Contains(l.Status.ports.all(), p.view) {
 			a.t.Fatalf("seed %d: %s is not listed", seed, p.Name)
 		}
-		is, want := p.view.view(l.clock, 0), &portView{name: p.Name, flaps: p.view.flaps}
+		is, want := p.view.read(l.clock, 0), &publishedPort{name: p.Name, flaps: p.view.flaps}
 		why := l.state.lackOf(p)
-		want.put(p, why)
+		want.publish(p, why)
 		if got := lack(p.view.lack.Load()); got != why {
 			a.t.Fatalf("seed %d: %s: shown is %v, want %v: %+v", seed, p.Name, got, why, p)
 		}
 		if _, absent := l.absences.since[p]; absent != (p.Configured && why == lackInterface) {
 			a.t.Fatalf("seed %d: %s counts as absent: %t: %+v", seed, p.Name, absent, p)
 		}
-		got, expected := fmt.Sprintf("%+v", is), fmt.Sprintf("%+v", want.view(l.clock, 0))
+		got, expected := fmt.Sprintf("%+v", is), fmt.Sprintf("%+v", want.read(l.clock, 0))
 		if is.LastChange != nil {
 			if want.changedAt.Load() != p.view.changedAt.Load() {
 				a.t.Fatalf("seed %d: %s changed at %d, shown is %d", seed, p.Name, want.changedAt.Load(), p.view.changedAt.Load())
 			}
 			is.LastChange = nil
-			w := want.view(l.clock, 0)
+			w := want.read(l.clock, 0)
 			w.LastChange = nil
 			got, expected = fmt.Sprintf("%+v", is), fmt.Sprintf("%+v", w)
 		}

@@ -102,8 +102,8 @@ func TestFlapsOutliveView(t *testing.T) {
 // Those that are shown stay, and so do those that a sample has yet to name, while there
 // is room.
 func TestFlapTableIsBounded(t *testing.T) {
-	var v portViews
-	v.change([]*portView{v.view("Ethernet0")})
+	var v publishedPorts
+	v.change([]*publishedPort{v.add("Ethernet0")})
 	first := v.flaps.of("Ethernet0")
 	first.add(1, 0)
 	for i := range 3 * mostUnshown {

@@ -143,13 +143,13 @@ func TestPending(t *testing.T) {
 // showPort shows one port in a state.
 func showPort(state PortState, why lack, configured, awaited bool) func(s *Status) {
 	return func(s *Status) {
-		v := s.ports.view("Ethernet0")
+		v := s.ports.add("Ethernet0")
 		v.configured.Store(configured)
 		v.initPending.Store(awaited)
 		v.pendingSince.Store(s.clock.now())
 		v.state.Store(int64(state))
 		v.lack.Store(int64(why))
-		s.ports.change([]*portView{v})
+		s.ports.change([]*publishedPort{v})
 	}
 }
 

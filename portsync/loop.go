@@ -34,7 +34,7 @@ type Loop struct {
 	settled func(*Port, pending) // settle, made once
 	found   func(*Port, pending) // served, for a row that needed no write, made once
 	actions []Action             // scratch
-	fresh   []*portView          // scratch
+	fresh   []*publishedPort     // scratch
 	written int                  // ports whose row the last batch wrote or deleted
 	present int64                // ports that are PortPresent
 

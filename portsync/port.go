@@ -33,10 +33,10 @@ type Port struct {
 	changes      uint64 // writes that changed the row
 	repair       repair // a comparison found its row wrong, and no write has been acknowledged since
 
-	touched bool        // listed in State.touched
-	present bool        // counted among the ports that are PortPresent
-	series  *portSeries // its series; nil while it has none
-	view    *portView   // what Status shows of it; nil while it is not shown
+	touched bool           // listed in State.touched
+	present bool           // counted among the ports that are PortPresent
+	series  *portSeries    // its series; nil while it has none
+	view    *publishedPort // what Status shows of it; nil while it is not shown
 }
 
 // row is the row of a port in STATE_DB.

@@ -97,7 +97,7 @@ func (l *Loop) publishPorts() {
 
 // publishPort stores the facts of one port. It adds the view of a port that comes
 // to fresh, and reports whether the port comes or goes.
-func (l *Loop) publishPort(p *Port, fresh *[]*portView) (listed bool) {
+func (l *Loop) publishPort(p *Port, fresh *[]*publishedPort) (listed bool) {
 	if present := p.state() == PortPresent; present != p.present {
 		p.present = present
 		l.present += 2*bit(present) - 1
@@ -118,14 +118,14 @@ func (l *Loop) publishPort(p *Port, fresh *[]*portView) (listed bool) {
 		return true
 	}
 	if p.view == nil {
-		p.view = l.Status.ports.view(p.Name)
+		p.view = l.Status.ports.add(p.Name)
 		*fresh = append(*fresh, p.view)
 		listed = true
 		if l.Metrics.ports != nil {
 			p.series = l.Metrics.ports.add(p.Name)
 		}
 	}
-	p.view.put(p, why)
+	p.view.publish(p, why)
 	if p.series != nil {
 		p.series.update(p, l.clock)
 	}

@@ -105,9 +105,9 @@ func flapsSince(ports []*flaps, now int64) []warmrestart.PortFlaps {
 	for _, f := range ports {
 		downs, sampled := f.downs.Load(), f.sampled.Load()
 		if downs > sampled {
-			merit := f.figure()
+			penalty := f.figure()
 			all = append(all, warmrestart.PortFlaps{Port: f.name, PortHex: warmrestart.HexUnlessUTF8(f.name),
-				Downs: downs - sampled, Penalty: merit.At(now)})
+				Downs: downs - sampled, Penalty: penalty.At(now)})
 		}
 		f.sampled.Store(downs)
 	}

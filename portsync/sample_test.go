@@ -1,7 +1,6 @@
 package portsync
 
 import (
-	"encoding/json"
 	"slices"
 	"testing"
 )
@@ -47,27 +46,6 @@ func TestSampleLatency(t *testing.T) {
 			}
 		case got == nil || got.Count != uint64(n) || got.Kept != kept || got.Max != int64(n) || got.P50 != int64(n-kept+(kept+1)/2):
 			t.Errorf("of %d: %+v", n, got)
-		}
-	}
-}
-
-// TestAppendJSONString: encoding/json reads the same text, in which nothing but what
-// prints stands as it is.
-func TestAppendJSONString(t *testing.T) {
-	for s, want := range map[string]string{
-		`a"\b`:                  `"a\"\\b"`,
-		"\x00\x1f\x7f\u0085":    `"\u0000\u001f\u007f\u0085"`,
-		"é\u200b\uffff😀":        `"é\u200b\uffff😀"`,
-		"\U000e0001\U0010ffff":  `"\udb40\udc01\udbff\udfff"`,
-		"\U0001ffff\U000f0000x": `"\ud83f\udfff\udb80\udc00x"`,
-	} {
-		got := string(appendJSONString(nil, s))
-		if got != want {
-			t.Errorf("%q is written %s, want %s", s, got, want)
-		}
-		var back string
-		if err := json.Unmarshal([]byte(got), &back); err != nil || back != s {
-			t.Errorf("%s is read as %q, %v; want %q", got, back, err, s)
 		}
 	}
 }

@@ -64,7 +64,7 @@ type published struct {
 	initPending atomic.Int64                 // ports that PortInitDone waits for
 	present     atomic.Int64                 // ports that are PortPresent
 	missing     atomic.Pointer[missingPorts] // nil: none
-	ports       portViews
+	ports       publishedPorts
 
 	announced atomic.Int64 // ports that PortConfigDone announces, as last read
 	rows      atomic.Int64 // ports in APPL_DB, as last counted

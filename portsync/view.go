@@ -29,26 +29,6 @@ type StartView struct {
 	LastAudit  *time.Time `json:"last_audit"`
 }
 
-// PortView is one port.
-type PortView struct {
-	Name        string     `json:"name"`
-	NameHex     string     `json:"name_hex,omitempty"` // the bytes of Name in a document, where they are not UTF-8
-	Present     bool       `json:"present"`            // State is "present"
-	InitPending bool       `json:"init_pending"`       // PortInitDone waits for it
-	State       string     `json:"state"`              // "present", "pending" or "absent": see PortState
-	Written     bool       `json:"written"`            // STATE_DB has acknowledged what is shown
-	Configured  bool       `json:"configured"`         // CONFIG_DB has the port
-	Admin       string     `json:"admin,omitempty"`
-	Oper        string     `json:"oper,omitempty"`
-	MTU         int64      `json:"mtu,omitempty"`
-	Index       int64      `json:"ifindex,omitempty"`
-	CarrierUp   int64      `json:"carrier_up"`
-	CarrierDown int64      `json:"carrier_down"`
-	LastChange  *time.Time `json:"last_change"`
-	Penalty     float64    `json:"penalty"`  // figure of merit of its flapping, decayed to this moment
-	Flapping    bool       `json:"flapping"` // the penalty says so; it suppresses nothing
-}
-
 // Pending is one thing that is waited for.
 type Pending struct {
 	What    string    `json:"what"`               // a port's name, "start", "PortInitDone", "databases", "kernel", "write"
@@ -110,7 +90,7 @@ func (s *Status) View(now time.Time) View {
 	c := s.databases()
 	v := View{
 		Start:     s.startView(),
-		Ports:     s.portViews(at),
+		Ports:     s.Ports(now),
 		Pending:   s.pending(&c),
 		Databases: c.view(),
 		Backlog: BacklogView{Ports: s.waiting.Load(), Events: s.queued.Load(),
@@ -143,15 +123,6 @@ func (s *Status) startView() StartView {
 		v.Kind, v.Reason = d.Kind.String(), d.Reason
 	}
 	return v
-}
-
-func (s *Status) portViews(at int64) []PortView {
-	ports := s.ports.all()
-	all := make([]PortView, len(ports))
-	for i, p := range ports {
-		all[i] = p.view(s.clock, at)
-	}
-	return all
 }
 
 // pending returns what is waited for: the cause of other waits before them, then

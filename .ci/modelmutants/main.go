@@ -38,9 +38,10 @@ func (m mutant) String() string {
 
 // publishing are statements that publish something, by file.
 var publishing = map[string]*regexp.Regexp{
-	"portsync/report.go":     regexp.MustCompile(`^\t+(changed :?= )?(setNumber|setFlag|s\.\w+\.Store|s\.poke|l\.publishPorts|p\.view\.put|p\.series\.put)\(`),
-	"portsync/ports.go":      regexp.MustCompile(`^\t+(setNumber|setFlag|v\.list\.Store)\(`),
-	"portsync/portseries.go": regexp.MustCompile(`^\ts\.\w+\.Set\(`),
+	"portsync/report.go":     regexp.MustCompile(`^\t+(changed :?= )?(setNumber|setFlag|s\.\w+\.Store|s\.poke|l\.publishPorts|p\.view\.publish|p\.series\.update)\(`),
+	"portsync/ports.go":      regexp.MustCompile(`^\t+l\.list\.Store\(`),
+	"portsync/portview.go":   regexp.MustCompile(`^\t+(setNumber|setFlag)\(`),
+	"portsync/portseries.go": regexp.MustCompile(`^\t+s\.set\[`),
 	"portsync/loop.go":       regexp.MustCompile(`^\t+l\.publishStatus\(\)$`),
 	"portsync/state.go":      regexp.MustCompile(`^\t+s\.touch(Name)?\(`),
 	"portsync/answers.go":    regexp.MustCompile(`^\t+l\.state\.touch\(`),

@@ -66,7 +66,7 @@ func (d *Daemon) openServer(listeners []net.Listener) *metrics.Server {
 		Health: d.health,
 		Ready:  d.readiness,
 		Down:   d.status.SetListenersDown,
-		Ports:  d.status.AppendPorts,
+		Ports:  d.appendPorts,
 		Status: d.appendStatus,
 		Page:   d.appendPage, PagePolicy: statusview.PagePolicy,
 	}, d.component("http"))

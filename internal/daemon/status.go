@@ -16,6 +16,11 @@ const statusRestarts = 50
 // appendStatus appends the JSON document of /status. It may be called from any goroutine.
 func (d *Daemon) appendStatus(b []byte) []byte { return d.statusAt(time.Now()).AppendJSON(b) }
 
+// appendPorts appends the document of /ports. It may be called from any goroutine.
+func (d *Daemon) appendPorts(b []byte) []byte {
+	return statusview.AppendPorts(b, d.status.Ports(time.Now()))
+}
+
 // appendPage appends the HTML page of /. It may be called from any goroutine.
 func (d *Daemon) appendPage(b []byte) []byte { return d.statusAt(time.Now()).AppendPage(b) }
 

@@ -19,9 +19,7 @@ func (s *Status) AppendJSON(b []byte) []byte {
 	d := *s
 	d.Ports, d.Pending = list(s.Ports), list(s.Pending)
 	d.Health.Reasons, d.Restarts, d.Databases, d.Hour = list(s.Health.Reasons), list(s.Restarts), list(s.Databases), list(s.Hour)
-	for i := range d.Ports {
-		d.Ports[i].NameHex = warmrestart.HexUnlessUTF8(d.Ports[i].Name)
-	}
+	setNameHex(d.Ports)
 	for i := range d.Pending {
 		d.Pending[i].WhatHex = warmrestart.HexUnlessUTF8(d.Pending[i].What)
 	}
@@ -30,6 +28,31 @@ func (s *Status) AppendJSON(b []byte) []byte {
 		panic(err) // the type has a JSON form, with all that a daemon can put in it
 	}
 	return append(AppendASCII(b, text), '\n')
+}
+
+// setNameHex sets the member name_hex of ports whose names are not UTF-8.
+func setNameHex(ports []portsync.PortView) {
+	for i := range ports {
+		ports[i].NameHex = warmrestart.HexUnlessUTF8(ports[i].Name)
+	}
+}
+
+// AppendPorts appends the JSON document of /ports, with one port per line, and a line end. Ports
+// have the same form as in [Status.AppendJSON]. It sets NameHex in ports.
+func AppendPorts(b []byte, ports []portsync.PortView) []byte {
+	setNameHex(ports)
+	b = append(b, `{"schema":1,"ports":[`...)
+	for i := range ports {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		text, err := json.Marshal(&ports[i])
+		if err != nil {
+			panic(err) // a PortView without NaN or infinity always has a JSON form
+		}
+		b = AppendASCII(append(b, '\n'), text)
+	}
+	return append(b, "\n]}\n"...)
 }
 
 // list is a copy that is [] in JSON if there is nothing in it, never null.

@@ -1,0 +1,87 @@
+package portsync
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// PortView is the state of one port. It is the JSON form of a port in /ports and /status.
+//
+// To add a member, add it here, to publishedPort, and to the two methods of publishedPort.
+type PortView struct {
+	Name        string     `json:"name"`
+	NameHex     string     `json:"name_hex,omitempty"` // set in JSON if Name is not UTF-8: its bytes in hexadecimal
+	Present     bool       `json:"present"`            // State is "present"
+	InitPending bool       `json:"init_pending"`       // PortInitDone waits for the port
+	State       string     `json:"state"`              // "present", "pending" or "absent": see PortState
+	Written     bool       `json:"written"`            // STATE_DB has acknowledged this state
+	Configured  bool       `json:"configured"`         // CONFIG_DB has the port
+	Admin       string     `json:"admin,omitempty"`    // "up" or "down"; "" without an interface
+	Oper        string     `json:"oper,omitempty"`     // likewise
+	MTU         int64      `json:"mtu,omitempty"`      // in bytes; 0 without an interface
+	Index       int64      `json:"ifindex,omitempty"`  // 0 without an interface
+	CarrierUp   int64      `json:"carrier_up"`         // link-up transitions counted by the kernel
+	CarrierDown int64      `json:"carrier_down"`       // link-down transitions
+	LastChange  *time.Time `json:"last_change"`        // nil if no change was observed
+	Penalty     float64    `json:"penalty"`            // flap penalty, decayed to this moment
+	Flapping    bool       `json:"flapping"`           // the penalty exceeds the threshold; nothing is suppressed
+}
+
+// publishedPort is the state of a port that other goroutines may read. The loop writes it. A
+// reader can see fields of different moments, but each field is a value that the port had.
+type publishedPort struct {
+	name         string
+	state        atomic.Int64 // a PortState
+	configured   atomic.Bool
+	initPending  atomic.Bool
+	written      atomic.Bool
+	admin, oper  atomic.Bool
+	index        atomic.Int64 // 0 if there is no interface
+	mtu          atomic.Int64
+	up, down     atomic.Int64 // carrier transitions counted by the kernel
+	changedAt    atomic.Int64 // on the loop's clock; 0 if no change was observed
+	pendingSince atomic.Int64 // on the loop's clock
+
+	lack   atomic.Int64 // a lack
+	*flaps              // of all interfaces with this name
+	gone   bool         // the port is not listed any more; owned by the loop
+}
+
+// publish stores the state of p. why is what p lacks for a row in STATE_DB.
+func (v *publishedPort) publish(p *Port, why lack) {
+	exists := p.Index != 0
+	setFlag(&v.configured, p.Configured)
+	setFlag(&v.initPending, p.InitPending)
+	setFlag(&v.written, p.written())
+	setFlag(&v.admin, exists && p.Admin)
+	setFlag(&v.oper, exists && p.Oper)
+	setNumber(&v.index, int64(p.Index))
+	setNumber(&v.mtu, int64(p.MTU))
+	setNumber(&v.up, int64(p.CarrierUp))
+	setNumber(&v.down, int64(p.CarrierDown))
+	setNumber(&v.changedAt, p.ChangedAt)
+	setNumber(&v.pendingSince, p.pendingSince)
+	setNumber(&v.lack, int64(why))
+	setNumber(&v.state, int64(p.state()))
+}
+
+// read returns the state of the port at now, on the loop's clock. It may be called from any
+// goroutine.
+func (v *publishedPort) read(c clock, now int64) PortView {
+	penalty := v.figure()
+	state := PortState(v.state.Load())
+	p := PortView{
+		Name: v.name, State: state.String(), Present: state == PortPresent, Written: v.written.Load(),
+		Configured: v.configured.Load(), InitPending: v.initPending.Load(), LastChange: c.moment(v.changedAt.Load()),
+		Penalty: penalty.At(now), Flapping: penalty.Flapping(now),
+	}
+	if p.Index = v.index.Load(); p.Index != 0 {
+		p.Admin, p.Oper = status(v.admin.Load()), status(v.oper.Load())
+		p.MTU = v.mtu.Load()
+		p.CarrierUp, p.CarrierDown = v.up.Load(), v.down.Load()
+	}
+	return p
+}
+
+// present reports whether the port is PortPresent.
+func (v *publishedPort) present() bool { return PortState(v.state.Load()) == PortPresent }
