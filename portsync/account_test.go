@@ -149,14 +149,14 @@ func newAccount(t *testing.T, ports ...string) *account {
 		Open: new(Connector), Metrics: NewMetrics(a.set, a.status, true)})
 	l := a.loop
 	l.ctx = t.Context()
-	l.session = &session{store: a.store, done: make(chan struct{})}
-	l.connection.up = true
-	l.decision, l.started = new(Decision), true
+	l.db.session = &session{store: a.store, done: make(chan struct{})}
+	l.db.connection.up = true
+	l.initial.decision, l.initial.started = new(Decision), true
 	for _, name := range ports {
 		a.store.appl[name] = true
 	}
 	l.state.Configure(ports)
-	l.needDump(ReasonStart, 1)
+	l.dumps.resync(ReasonStart, 1)
 	l.requestDump(1)
 	a.event(Event{Kind: netlinkraw.DumpDone, Seq: 1})
 	a.turn()
@@ -346,7 +346,7 @@ func TestResyncsCounted(t *testing.T) {
 	a := newAccount(t, "Ethernet0") // the start's
 	done := func(seq uint32, interrupted bool) {
 		t.Helper()
-		a.loop.dump.at = 0
+		a.loop.dumps.at = 0
 		a.loop.requestDump(a.loop.clock.now())
 		a.event(Event{Kind: netlinkraw.DumpDone, Seq: seq, Interrupted: interrupted})
 		a.turn()
@@ -397,7 +397,7 @@ func TestPresentWithoutApplRow(t *testing.T) {
 func TestBacklogAfterGate(t *testing.T) {
 	a := newAccount(t, "Ethernet0")
 	l := a.loop
-	l.MaxStall, l.gated = time.Nanosecond, true
+	l.MaxStall, l.initial.gated = time.Nanosecond, true
 	a.store.state["Ethernet0"] = row{there: true, mtu: 1500}
 	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 	a.turn()
@@ -405,7 +405,7 @@ func TestBacklogAfterGate(t *testing.T) {
 	if a.status.stalledTooLong(a.status.stalledFor(l.clock.now())) {
 		t.Error("stalled while the gate is closed")
 	}
-	l.gateDue = true
+	l.initial.gateDue = true
 	a.turn()
 	a.want("portsyncd_backlog_ports", "0")
 	a.want(`portsyncd_port_written{port="Ethernet0"}`, "1")

@@ -1,139 +1,154 @@
 package portsync
 
-// This file is the loop's exchange with the databases: what is written, and
-// what their answers mean.
+// writer owns the batch: the backlog of rows, and the record of its writes.
+type writer struct {
+	*base
+	batch   Batch
+	written int   // ports whose row the last exchange wrote or deleted
+	wroteAt int64 // when a write or deletion of a row was last acknowledged
 
-// flush writes what is wanted, if there is a connection and no pause after a
-// failure.
-func (l *Loop) flush() {
-	if l.session == nil || !l.started || l.clock.now() < l.retryAt {
-		return
-	}
-	if l.todo.markers && l.clock.now() >= l.markersAt && !l.check(l.checkMarkers()) {
-		return
-	}
-	if l.todo.produce && !l.check(l.produce()) {
-		return
-	}
-	if l.batch.Len() > 0 && l.session != nil && !l.gated {
-		l.publish()
-	}
-	if l.todo.initDone && !l.gated && l.session != nil && l.check(l.session.store.ProduceInitDone()) {
-		l.producedInit()
-	}
+	acknowledged func(*Port, pending) // called for each port that the databases answered
+	answered     func(*Port, pending) // called instead if the row needed no write
 }
 
-// publish writes the batch. Rows that are refused for good do not hold up the
-// others; what is refused for the moment stays in the batch.
-func (l *Loop) publish() {
-	err := l.session.store.Publish(l.batch.ports)
-	if err != nil && !isServerError(err) {
-		l.check(err)
-		return
-	}
-	l.answeredAt = l.clock.now()
-	if err != nil {
-		l.rows.refused(err.Error())
-	}
-	waiting := l.batch.Len()
-	l.written = 0
-	l.batch.Settle(l.settled)
-	if l.written > 0 {
-		l.Metrics.batch.Observe(float64(l.written))
-	}
-	if l.batch.Len() < waiting {
-		l.progressAt = l.answeredAt
-	}
-	if l.batch.Len() > 0 || err == nil {
-		l.check(err)
-		return
-	}
-	l.refused(err)
+func newWriter(b *base, acknowledged, answered func(*Port, pending)) writer {
+	return writer{base: b, acknowledged: acknowledged, answered: answered}
 }
 
-// check looks at the outcome of an exchange and reports whether it succeeded.
-// After a refusal it is to be tried again when the pause is over; after anything
-// else the connection is of no more use.
-func (l *Loop) check(err error) bool {
-	switch {
-	case err == nil:
-		l.answeredAt = l.clock.now()
-		l.progressAt = l.answeredAt
-		l.refusal = nil
-		l.retry.Reset()
-		l.Status.rate.add(false, l.answeredAt)
-		return true
-	case isServerError(err):
-		l.refused(err)
-		words := err.Error()
-		l.refusal = &words
-		l.retryAt = l.answeredAt + int64(l.retry.Next())
-	default:
-		l.lost(err)
-	}
-	return false
+// add adds a row to the backlog. since is the time of the message that caused it.
+func (w *writer) add(a Action, since int64) {
+	w.batch.Add(a, since)
+	w.state.touch(a.Port)
 }
 
-// refused counts and logs an exchange that the databases refused, at least in
-// part.
-func (l *Loop) refused(err error) {
-	l.answeredAt = l.clock.now()
-	l.Status.rate.add(true, l.answeredAt)
-	l.Metrics.errors.At(errorRefused).Inc()
-	l.logger.fault("Redis refused a command; retrying", err, l.answeredAt)
+// len returns the number of ports in the backlog.
+func (w *writer) len() int { return w.batch.Len() }
+
+// settle removes the ports that the databases answered from the backlog and reports
+// whether there was one.
+func (w *writer) settle() (progress bool) {
+	before := w.len()
+	w.written = 0
+	w.batch.Settle(w.acknowledged)
+	if w.written > 0 {
+		w.Metrics.batch.Observe(float64(w.written))
+	}
+	return w.len() < before
 }
 
-// settle takes note of one port whose row was acknowledged, or refused for good.
-func (l *Loop) settle(p *Port, was pending) {
-	if was.result == OutcomeRefused {
-		p.row = row{} // it is none of ours, such as one of another type
-	} else {
-		l.wrote(p, was)
-		l.logger.written(p, was, l.answeredAt)
-	}
-	l.accepted(p, was)
-	if was.set && p.Accepted && !l.initial.done {
-		l.initial.changed++
-	}
-}
+// compared removes the ports whose rows need no write from the backlog.
+func (w *writer) compared() { w.batch.Settle(w.answered) }
 
-// wrote takes note of the writes that the databases acknowledged.
-func (l *Loop) wrote(p *Port, was pending) {
+// wrote records the acknowledged writes of a row.
+func (w *writer) wrote(p *Port, was pending, now int64) {
 	set := was.set && was.result == OutcomeAccepted
 	repaired := p.repair
 	p.repair = repairNone
 	if !set && !was.del {
 		return
 	}
-	l.written++
-	l.wroteAt = l.answeredAt
+	w.written++
+	w.wroteAt = now
 	if was.del {
-		l.Metrics.wrote(writeDelete, was.delAt, l.answeredAt)
+		w.Metrics.wrote(writeDelete, was.delAt, now)
 		p.row = row{}
 	}
 	if set {
-		l.Metrics.wrote(writeSet, was.setAt, l.answeredAt)
+		w.Metrics.wrote(writeSet, was.setAt, now)
 		if p.row != rowOf(p) && !p.row.unknown {
 			p.changes++
 		}
 	}
 	switch {
 	case repaired == repairRow && set:
-		l.Metrics.repairs.At(repairedRow).Inc()
+		w.Metrics.repairs.At(repairedRow).Inc()
 	case repaired == repairStale && was.del:
-		l.Metrics.repairs.At(repairedStale).Inc()
+		w.Metrics.repairs.At(repairedStale).Inc()
 	}
 }
 
-// served tells State what the databases know of a port, and sees to it that a
-// port which is not served and should be is looked at again.
-func (l *Loop) accepted(p *Port, was pending) {
+// flush writes what is due, if there is a connection and no pause after a refusal.
+func (l *Loop) flush() {
+	if !l.initial.started || !l.db.usable() {
+		return
+	}
+	h := &l.handover
+	if h.markersDue() && !l.db.check(l.checkMarkers()) {
+		return
+	}
+	if h.todo.produce && !l.db.check(h.produce()) {
+		return
+	}
+	if l.initial.gated {
+		return
+	}
+	if l.writes.len() > 0 {
+		l.publish()
+	}
+	if h.todo.initDone && l.db.session != nil {
+		l.db.check(h.produceInitDone())
+	}
+}
+
+// checkMarkers reads the markers. Ports that are produced again are looked up until APPL_DB
+// has them: a link message may have come before the loop knew that APPL_DB lost them.
+func (l *Loop) checkMarkers() error {
+	again, err := l.handover.checkMarkers(l.initial.started)
+	for _, c := range again {
+		p := l.state.port([]byte(c.Name))
+		p.reproduced = true
+		if p.Index != 0 {
+			l.recheck.schedule(l.db.answeredAt)
+		}
+	}
+	return err
+}
+
+// publish writes the backlog. Rows that are refused permanently do not delay the others.
+// Rows that are refused for the moment stay in the backlog.
+func (l *Loop) publish() {
+	err := l.db.session.store.Publish(l.writes.batch.ports)
+	if err != nil && !isServerError(err) {
+		l.db.check(err)
+		return
+	}
+	l.db.answered()
+	if err != nil {
+		l.shown.rows.refused(err.Error())
+	}
+	if l.writes.settle() {
+		l.db.progressed()
+	}
+	if l.writes.len() > 0 || err == nil {
+		l.db.check(err)
+		return
+	}
+	l.db.refused(err)
+}
+
+// acknowledged handles a port whose row was acknowledged or refused permanently.
+func (l *Loop) acknowledged(p *Port, was pending) {
+	if was.result == OutcomeRefused {
+		p.row = row{} // the row is not portsyncd's, such as one of another type
+	} else {
+		l.writes.wrote(p, was, l.db.answeredAt)
+		l.logger.written(p, was, l.db.answeredAt)
+	}
+	l.answered(p, was)
+	if was.set && p.Accepted {
+		l.initial.rowWritten()
+	}
+}
+
+// answered tells State whether APPL_DB has a port, and schedules another lookup if the port
+// should be accepted and is not.
+func (l *Loop) answered(p *Port, was pending) {
 	l.state.touch(p)
 	p.refused = was.result == OutcomeRefused
 	if (was.set || was.look) && !p.refused {
 		accepted := was.result == OutcomeAccepted
 		if l.state.Accept(p, accepted) {
-			l.todo.initDone = true
+			l.handover.requestInitDone()
 		}
 		if !accepted {
 			l.Metrics.ignored.At(int(IgnoredUnknown)).Add(was.messages)
@@ -144,14 +159,8 @@ func (l *Loop) accepted(p *Port, was pending) {
 	}
 	p.recheck, p.reproduced = p.recheck && !p.Accepted, p.reproduced && !p.Accepted
 	if p.uncertain() {
-		l.scheduleRecheck()
+		l.recheck.schedule(l.db.answeredAt)
 	}
-	if l.records.at == never {
-		l.records.at = max(l.answeredAt+int64(recordSettle), l.records.last+int64(recordEvery))
-	}
+	l.records.changed(l.db.answeredAt)
 	l.state.forget(p)
 }
-
-// uncertain reports whether the port's interface has no row although it may be
-// due one any time, without a message that says so.
-func (p *Port) uncertain() bool { return p.Index != 0 && (p.recheck || p.reproduced || p.refused) }

@@ -19,7 +19,7 @@ import (
 func TestAbsentAfterRestart(t *testing.T) {
 	a := newAccount(t, "Ethernet0", "Ethernet4", "Ethernet8")
 	l := a.loop
-	l.ports = []PortConfig{{Name: "Ethernet0", HasAdmin: true}, {Name: "Ethernet4", HasAdmin: true}, {Name: "Ethernet8"}}
+	l.handover.ports = []PortConfig{{Name: "Ethernet0", HasAdmin: true}, {Name: "Ethernet4", HasAdmin: true}, {Name: "Ethernet8"}}
 	l.state.AddInitPending("Ethernet4")
 	states := func() (all []string) {
 		for _, p := range a.status.View(time.Now()).Ports {
@@ -31,15 +31,15 @@ func TestAbsentAfterRestart(t *testing.T) {
 	if got, want := states(), []string{"pending", "pending", "pending"}; !slices.Equal(got, want) {
 		t.Errorf("before the dump: %q, want %q", got, want)
 	}
-	l.endOfInitialUpdate()
+	l.initial.dumpCompleted(l.handover.ports)
 	a.turn()
 	if got, want := states(), []string{"absent", "absent", "pending"}; !slices.Equal(got, want) {
 		t.Errorf("after the dump: %q, want %q", got, want)
 	}
 	l.MissingAfter = 0
-	l.absences.changed = true
-	l.findMissing(l.clock.now())
-	if got, want := l.absences.missing, (&missingPorts{2, "Ethernet0, Ethernet4"}); got == nil || *got != *want {
+	l.shown.absences.changed = true
+	l.shown.absences.find(l.clock.now(), l.initial.eoiu)
+	if got, want := l.shown.absences.missing, (&missingPorts{2, "Ethernet0, Ethernet4"}); got == nil || *got != *want {
 		t.Errorf("missing: %+v, want %+v", got, want)
 	}
 }
@@ -115,7 +115,7 @@ func TestPublicationIsComplete(t *testing.T) {
 			case 4:
 				a.store.err = sonicdb.ServerError("OOM no memory")
 			case 5:
-				a.store.err, l.retryAt = nil, 0
+				a.store.err, l.db.retryAt = nil, 0
 			case 6:
 				l.state.Configure(names[r.IntN(2) : r.IntN(3)+2])
 			case 7:
@@ -125,10 +125,10 @@ func TestPublicationIsComplete(t *testing.T) {
 			case 9:
 				l.recheckRows(0)
 			case 10:
-				l.session = nil
+				l.db.session = nil
 			case 11:
-				if l.session == nil {
-					l.session = &session{store: a.store, done: make(chan struct{})}
+				if l.db.session == nil {
+					l.db.session = &session{store: a.store, done: make(chan struct{})}
 				}
 			case 12:
 				l.state.unswept = true
@@ -136,7 +136,7 @@ func TestPublicationIsComplete(t *testing.T) {
 				a.store.deny = !a.store.deny
 			case 13:
 				l.resume(ReasonFlush)
-				l.todo.markers = false
+				l.handover.todo.markers = false
 			}
 			a.turn()
 			a.comparePorts(seed)
@@ -169,7 +169,7 @@ func (a *account) comparePorts(seed uint64) {
 		if got := lack(p.view.lack.Load()); got != why {
 			a.t.Fatalf("seed %d: %s: shown is %v, want %v: %+v", seed, p.Name, got, why, p)
 		}
-		if _, absent := l.absences.since[p]; absent != (p.Configured && why == lackInterface) {
+		if _, absent := l.shown.absences.since[p]; absent != (p.Configured && why == lackInterface) {
 			a.t.Fatalf("seed %d: %s counts as absent: %t: %+v", seed, p.Name, absent, p)
 		}
 		got, expected := fmt.Sprintf("%+v", is), fmt.Sprintf("%+v", want.read(l.clock, 0))
@@ -197,8 +197,8 @@ func (a *account) comparePorts(seed uint64) {
 	if got := l.Status.present.Load(); got != present {
 		a.t.Fatalf("seed %d: %d ports present, want %d", seed, got, present)
 	}
-	if got := l.Status.waiting.Load(); got != int64(l.batch.Len()) {
-		a.t.Fatalf("seed %d: the backlog is %d, want %d", seed, got, l.batch.Len())
+	if got := l.Status.waiting.Load(); got != int64(l.writes.batch.Len()) {
+		a.t.Fatalf("seed %d: the backlog is %d, want %d", seed, got, l.writes.batch.Len())
 	}
 }
 
@@ -207,22 +207,22 @@ func (a *account) comparePorts(seed uint64) {
 func TestAnswerClocks(t *testing.T) {
 	for name, exchange := range map[string]func(a *account){
 		"a batch":      func(a *account) { a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500); a.turn() },
-		"a read":       func(a *account) { a.loop.check(a.store.err) },
-		"PortInitDone": func(a *account) { a.loop.todo.initDone = true; a.turn() },
+		"a read":       func(a *account) { a.loop.db.check(a.store.err) },
+		"PortInitDone": func(a *account) { a.loop.handover.todo.initDone = true; a.turn() },
 	} {
 		a := newAccount(t, "Ethernet0")
 		l := a.loop
 		a.store.err = sonicdb.ServerError("OOM no memory")
-		l.answeredAt, l.progressAt = 0, 0
+		l.db.answeredAt, l.db.progressAt = 0, 0
 		exchange(a)
-		refusal := a.loop.refusal
-		if l.answeredAt == 0 || l.progressAt != 0 || refusal == nil {
-			t.Errorf("%s is refused: answered at %d, progress at %d, refusal %v", name, l.answeredAt, l.progressAt, refusal)
+		refusal := a.loop.db.refusal
+		if l.db.answeredAt == 0 || l.db.progressAt != 0 || refusal == nil {
+			t.Errorf("%s is refused: answered at %d, progress at %d, refusal %v", name, l.db.answeredAt, l.db.progressAt, refusal)
 		}
-		a.store.err, l.retryAt, l.answeredAt = nil, 0, 0
+		a.store.err, l.db.retryAt, l.db.answeredAt = nil, 0, 0
 		exchange(a)
-		if l.answeredAt == 0 || l.progressAt == 0 || l.refusal != nil {
-			t.Errorf("%s is done: answered at %d, progress at %d, refusal %v", name, l.answeredAt, l.progressAt, l.refusal)
+		if l.db.answeredAt == 0 || l.db.progressAt == 0 || l.db.refusal != nil {
+			t.Errorf("%s is done: answered at %d, progress at %d, refusal %v", name, l.db.answeredAt, l.db.progressAt, l.db.refusal)
 		}
 	}
 }

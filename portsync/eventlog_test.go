@@ -90,7 +90,7 @@ func TestNoSweepAfterLoss(t *testing.T) {
 // TestDumpsThatCauseOneAnother: dumps each of which ends well and leads to the
 // next are requested ever more seldom; after a quiet second one is requested at once.
 func TestDumpsThatCauseOneAnother(t *testing.T) {
-	d := newDumper()
+	d := newDumper(nil)
 	now, dumps := int64(time.Hour), 0
 	for end := now + int64(10*time.Second); now < end; dumps++ {
 		d.want(now)

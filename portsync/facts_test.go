@@ -72,7 +72,7 @@ func TestMismatchedNeedsAudits(t *testing.T) {
 	for interval, want := range map[time.Duration]int64{0: 0, 1: 3, -1: 0} {
 		l := newQuietLoop()
 		l.AuditInterval, l.audits.wrong = interval, 3
-		if got := l.mismatched(); got != want {
+		if got := l.audits.mismatched(); got != want {
 			t.Errorf("with an audit each %v: %d wrong, want %d", interval, got, want)
 		}
 	}
@@ -85,9 +85,9 @@ func TestFindMissing(t *testing.T) {
 		l := a.loop
 		p := l.state.port([]byte("Ethernet0"))
 		p.wasThere = true
-		l.absences = newAbsences()
-		l.findMissing(now)
-		l.absences.note(p, lackInterface, now)
+		l.shown.absences = newAbsences(&l.base)
+		l.shown.absences.find(now, l.initial.eoiu)
+		l.shown.absences.update(p, lackInterface, now)
 		steps := []struct {
 			at      int64
 			changed bool
@@ -99,27 +99,27 @@ func TestFindMissing(t *testing.T) {
 			{now + int64(missingAfter) + 1, false, true},
 		}
 		for _, s := range steps {
-			if changed := l.findMissing(s.at); changed != s.changed || (l.absences.missing != nil) != s.missing {
-				t.Errorf("after %v: changed %t, missing %v", time.Duration(s.at-now), changed, l.absences.missing)
+			if changed := l.shown.absences.find(s.at, l.initial.eoiu); changed != s.changed || (l.shown.absences.missing != nil) != s.missing {
+				t.Errorf("after %v: changed %t, missing %v", time.Duration(s.at-now), changed, l.shown.absences.missing)
 			}
 		}
-		if l.absences.at != never {
-			t.Errorf("looked at again at %d", l.absences.at)
+		if l.shown.absences.at != never {
+			t.Errorf("looked at again at %d", l.shown.absences.at)
 		}
-		l.absences.note(p, lackInterface, now+5) // as before
-		if l.findMissing(now+int64(time.Hour)) || l.absences.since[p] != now {
-			t.Errorf("a fact that is known changes something: %+v", l.absences)
+		l.shown.absences.update(p, lackInterface, now+5) // as before
+		if l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) || l.shown.absences.since[p] != now {
+			t.Errorf("a fact that is known changes something: %+v", l.shown.absences)
 		}
-		l.absences.changed = true
-		if l.findMissing(now + int64(time.Hour)) {
+		l.shown.absences.changed = true
+		if l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) {
 			t.Error("the same ports are missing, and that counts as a change")
 		}
-		l.absences.note(p, lackNothing, now)
-		if !l.findMissing(now+int64(time.Hour)) || l.absences.missing != nil {
-			t.Errorf("the port is back: %+v", l.absences)
+		l.shown.absences.update(p, lackNothing, now)
+		if !l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) || l.shown.absences.missing != nil {
+			t.Errorf("the port is back: %+v", l.shown.absences)
 		}
-		l.absences.changed = true
-		if l.findMissing(now + int64(time.Hour)) {
+		l.shown.absences.changed = true
+		if l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) {
 			t.Error("no port is missing as before, and that counts as a change")
 		}
 	})
@@ -141,8 +141,8 @@ func TestMissingFrom(t *testing.T) {
 		"never there, and expected for later": {true, false, true, expected, expected},
 	} {
 		l := newQuietLoop()
-		l.initial.eoiu, l.state.initDone = c.eoiu, c.initDone
-		if got := l.missingFrom(&Port{wasThere: c.wasThere, expectedBy: c.expectedBy}, since); got != c.want {
+		l.shown.absences.synced, l.shown.absences.initDone = c.eoiu, c.initDone
+		if got := l.shown.absences.missingFrom(&Port{wasThere: c.wasThere, expectedBy: c.expectedBy}, since); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
@@ -187,16 +187,16 @@ func TestBegin(t *testing.T) {
 			l.SetDown = func(indexes []int32) []error { down = indexes; return []error{errors.New("no such device")} }
 			l.Existing = []OldLink{{Index: 7, Name: "Ethernet0"}, {Index: 9, Name: "Ethernet4"}}
 			log := a.listen()
-			l.started, l.decision, l.lateAt = false, &Decision{KeepLinks: keep}, never
+			l.initial.started, l.initial.decision, l.handover.lateAt = false, &Decision{KeepLinks: keep}, never
 			l.begin()
-			if !l.started || l.lateAt != now+int64(lateAfter) {
-				t.Errorf("started %t, late at %d", l.started, l.lateAt)
+			if !l.initial.started || l.handover.lateAt != now+int64(lateAfter) {
+				t.Errorf("started %t, late at %d", l.initial.started, l.handover.lateAt)
 			}
 			if kept := len(down) == 0 && len(l.state.old) == 0 && !strings.Contains(log.String(), "no such device"); kept != keep {
 				t.Errorf("kept %t, want %t: set down %v, ignored %v", kept, keep, down, l.state.old)
 			}
 			l.Existing, down = nil, nil
-			l.setOldDown()
+			l.initial.setOldDown()
 			if len(down) != 0 {
 				t.Errorf("none exists, %v are set down", down)
 			}

@@ -3,129 +3,226 @@ package portsync
 import (
 	"time"
 
+	"portsyncd/internal/sonicdb"
 	"portsyncd/internal/syslog"
 	"portsyncd/internal/warmrestart"
 )
 
-// This file is the initial sync: from the request of the first dump until what
-// it brought is acknowledged by STATE_DB.
-
-// initialSync is what one start has to tell.
+// initialSync owns the start: its decision, the first dump, the writes that a warm start
+// holds back until it can compare, and the end of the initial sync, when STATE_DB has
+// acknowledged what the first dump showed.
 type initialSync struct {
-	begun    int64 // when the dump was requested
-	eoiuAt   int64 // when it is too late for the end of the dump; never once it came or was given up
-	eoiu     bool  // the end came,
-	eoiuTook int64 // so long after the request
-	timedOut bool  // it came too late, or not at all
+	*base
+	decision *Decision // nil until the start is decided on; never changed
+	started  bool      // the writes of the start are acknowledged
+
+	gated        bool  // rows are not written yet
+	gateDue      bool  // the gate is to be opened as soon as there is a connection
+	gateOpenedAt int64 // 0 before
+
+	begun    int64 // when the first dump was requested
+	eoiuAt   int64 // when the end of the dump (EOIU) is late; never once it came or was late
+	eoiu     bool  // the end of the dump came,
+	eoiuTook int64 // this long after the request
+	timedOut bool  // the end of the dump was late
 	done     bool
-	took     int64 // nanoseconds from the request of the dump on
+	took     int64 // nanoseconds from the request of the dump to done
 
 	compared, changed, deleted int
 }
 
-func (i *initialSync) begin(now int64, timeout time.Duration) {
-	i.begun, i.eoiuAt = now, now+int64(timeout)
+func newInitialSync(b *base) initialSync { return initialSync{base: b, eoiuAt: never} }
+
+// decide takes the decision. A warm start holds its writes back.
+func (i *initialSync) decide(d *Decision) {
+	i.decision = d
+	i.gated = d.Kind == WarmStart
 }
 
-// Recorder stores what has to survive a restart. Its methods do not block, so that the loop
-// never waits for the disk. warmrestart.Recorder implements it.
-type Recorder interface {
-	// HasState reports whether a good state file of this boot was found.
-	HasState() bool
-	// DiscardState tells the recorder that the state file does not match the databases.
-	DiscardState()
-	// RecordRestart stores the record of this start, once its initial sync is complete.
-	RecordRestart(warmrestart.Restart)
-	// RecordPorts stores the current ports, in any order. The recorder owns the slice.
-	RecordPorts([]warmrestart.Port)
-}
+// request precedes the request of the first dump.
+func (i *initialSync) request(now int64) { i.begun, i.eoiuAt = now, now+int64(i.EOIUTimeout) }
 
-// Ports are handed to the recorder recordSettle after a change, so that a burst
-// is one record, and at most every recordEvery: flash wears.
-const (
-	recordSettle = 50 * time.Millisecond
-	recordEvery  = time.Second
-)
+// acknowledged follows the acknowledgement of the start's writes.
+func (i *initialSync) acknowledged() { i.started = true }
 
-// recordPorts hands a copy of the ports over.
-func (l *Loop) recordPorts(now int64) {
-	l.records = records{at: never, last: now}
-	if l.Recorder == nil {
-		return
-	}
-	ports := make([]warmrestart.Port, 0, len(l.state.ports))
-	for _, p := range l.state.ports {
-		if p.Accepted {
-			ports = append(ports, warmrestart.Port{Name: p.Name, Index: p.Index, Admin: p.Admin, Oper: p.Oper,
-				MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown})
-		}
-	}
-	l.Recorder.RecordPorts(ports)
-}
-
-// endOfInitialUpdate is EOIU: the initial dump is complete.
-func (l *Loop) endOfInitialUpdate() {
-	l.initial.eoiu, l.initial.eoiuAt = true, never
-	l.initial.eoiuTook = l.clock.now() - l.initial.begun
-	l.initial.compared = l.state.interfaces()
-	l.gateDue = true
-	for _, c := range l.ports {
-		// Orchagent had set it up: if it has no interface now, it had one.
-		if p := l.state.ports[c.Name]; c.HasAdmin && p != nil {
+// dumpCompleted follows the end of the first complete dump (EOIU). ports are those of
+// CONFIG_DB at the start.
+func (i *initialSync) dumpCompleted(ports []PortConfig) {
+	i.eoiu, i.eoiuAt = true, never
+	i.eoiuTook = i.clock.now() - i.begun
+	i.compared = i.state.interfaces()
+	i.gateDue = true
+	for _, c := range ports {
+		// orchagent had set this port up: if it has no interface now, it had one.
+		if p := i.state.ports[c.Name]; c.HasAdmin && p != nil {
 			p.wasThere = true
-			l.state.touch(p)
+			i.state.touch(p)
 		}
 	}
 }
 
-// eoiuTimeout goes on with what is known. The dump may still complete; rows of
+// expire continues without the end of the first dump. The dump may still complete; rows of
 // interfaces that vanished are deleted then.
-func (l *Loop) eoiuTimeout() {
-	l.initial.timedOut, l.initial.eoiuAt = true, never
-	l.initial.compared = l.state.interfaces()
-	l.gateDue = true
-	l.Log.Warn("the kernel's initial dump did not end in time, going on with what is known",
-		"timeout", l.EOIUTimeout, "interfaces", l.initial.compared)
+func (i *initialSync) expire() {
+	i.timedOut, i.eoiuAt = true, never
+	i.compared = i.state.interfaces()
+	i.gateDue = true
+	i.Log.Warn("the kernel's initial dump did not end in time; continuing with the links known so far",
+		"timeout", i.EOIUTimeout, "interfaces", i.compared)
 }
 
-// openGate lets writes out, as soon as there is a connection. What a warm start
-// finds in STATE_DB already is settled without a write, so that no row
-// flickers; what differs stays in the batch.
-func (l *Loop) openGate() {
-	if !l.gateDue || l.session == nil || !l.started || l.clock.now() < l.retryAt {
+// gateOpened lets the writes out.
+func (i *initialSync) gateOpened() {
+	i.gated, i.gateDue, i.gateOpenedAt = false, false, i.clock.now()
+}
+
+// rowWritten counts a row that STATE_DB acknowledged.
+func (i *initialSync) rowWritten() {
+	if !i.done {
+		i.changed++
+	}
+}
+
+// rowsDeleted counts stale rows that are deleted.
+func (i *initialSync) rowsDeleted(n int) {
+	if !i.done {
+		i.deleted += n
+	}
+}
+
+// finish ends the initial sync and passes its record to the Recorder.
+func (i *initialSync) finish(now int64) {
+	i.done, i.took = true, now-i.begun
+	d, took := i.decision, time.Duration(i.took)
+	r := warmrestart.Restart{
+		At: i.clock.time(i.begun), Kind: d.Kind.String(), Reason: d.Reason, Requested: d.Requested(), Duration: took,
+		EOIU: i.eoiu, TimedOut: i.timedOut, EOIULatency: time.Duration(i.eoiuTook),
+		Process: i.clock.base.UTC(), Events: i.Metrics.counts().Events,
+		Compared: i.compared, Changed: i.changed, Deleted: i.deleted,
+	}
+	i.Log.Log(i.ctx, syslog.LevelNotice, "initial sync complete", "kind", r.Kind, "duration", took,
+		"compared", r.Compared, "changed", r.Changed, "deleted", r.Deleted)
+	if i.Recorder != nil {
+		i.Recorder.RecordRestart(r)
+	}
+}
+
+// setOldDown sets the interfaces of an earlier run down and has State ignore them.
+func (i *initialSync) setOldDown() {
+	if len(i.Existing) == 0 {
 		return
 	}
-	if l.gated {
-		if !l.check(l.session.store.Compare(l.batch.ports)) {
+	var indexes []int32
+	for _, o := range i.Existing {
+		i.state.AddOld(o.Index, o.Name)
+		indexes = append(indexes, o.Index)
+	}
+	i.Log.Log(i.ctx, syslog.LevelNotice, "interfaces of an earlier run are set down and ignored", "count", len(indexes))
+	for _, err := range i.SetDown(indexes) {
+		i.Log.Log(i.ctx, syslog.LevelNotice, "cannot set an old interface down", "error", err)
+	}
+}
+
+// begin makes the start once there is a connection. If the connection is lost meanwhile,
+// all of the start is repeated but its decision, since its own writes would change the
+// facts.
+func (l *Loop) begin() {
+	if l.initial.started || !l.db.usable() || !l.db.check(l.start()) {
+		return
+	}
+	l.initial.acknowledged()
+	l.db.startRead()
+	if !l.initial.decision.KeepLinks {
+		l.initial.setOldDown()
+	}
+	l.handover.expectInitDone(l.clock.now())
+}
+
+// start follows PROTOCOL.md section 5 from step 3 on.
+func (l *Loop) start() error {
+	store := l.db.session.store
+	if l.initial.decision == nil {
+		facts, err := store.Facts()
+		if err != nil {
+			return err
+		}
+		facts.NoStateFile = l.NoStateFile
+		facts.Remembered = l.Recorder != nil && l.Recorder.HasState()
+		l.take(Decide(facts), facts)
+	}
+	d := l.initial.decision
+	switch err := store.SetRestoreCount(d.RestoreCount); {
+	case err == nil:
+	case isServerError(err) && !sonicdb.Temporary(err):
+		l.Log.Error("cannot write restore_count", "error", err)
+	default:
+		return err
+	}
+	now := l.clock.now()
+	l.dumps.resync(ReasonStart, now)
+	l.audits.postpone()
+	l.initial.request(now)
+	l.requestDump(now)
+	if d.Produce == ProduceAtOnce {
+		return l.handover.produce()
+	}
+	return nil
+}
+
+// take takes the decision on the start and the ports of CONFIG_DB.
+func (l *Loop) take(d Decision, facts Facts) {
+	for _, err := range facts.PortErrors {
+		l.Log.Error("skipped a row", "error", err)
+	}
+	l.initial.decide(&d)
+	l.state.unswept = d.Sweep
+	now := max(l.clock.now(), 1)
+	if d.Requested() {
+		count, _ := parseRestoreCount(d.RestoreCount)
+		l.logger.put(lineWarmStart, "", count, now)
+	}
+	l.logger.put(lineConfig, "", 0, now)
+	l.handover.setPorts(facts.Ports, false)
+	for _, name := range d.Await {
+		l.state.AddInitPending(name).pendingSince = now
+	}
+	if d.Sweep {
+		l.audits.wantSweep(sweepStart)
+	}
+	if l.Recorder != nil && d.Kind == ColdStart && !facts.InitDone {
+		l.Recorder.DiscardState()
+	}
+	l.Log.Log(l.ctx, syslog.LevelNotice, d.Kind.String()+" start", "reason", d.Reason,
+		"ports", len(facts.Ports), "pending", len(d.Await), "restore_count", d.RestoreCount)
+}
+
+// openGate lets the writes of a warm start out once there is a connection. Rows that
+// STATE_DB has already need no write, so that no row flickers; the others stay in the
+// backlog.
+func (l *Loop) openGate() {
+	if !l.initial.gateDue || !l.initial.started || !l.db.usable() {
+		return
+	}
+	if l.initial.gated {
+		if !l.db.check(l.db.session.store.Compare(l.writes.batch.ports)) {
 			return
 		}
-		l.batch.Settle(l.found)
-		l.todo.produce = l.todo.produce || l.decision.Produce == ProduceAfterEOIU
+		l.writes.compared()
+		if l.initial.decision.Produce == ProduceAfterEOIU {
+			l.handover.requestProduce()
+		}
 	}
-	l.gate = gate{gateOpenedAt: l.clock.now()}
+	l.initial.gateOpened()
 }
 
-// finishInitial ends the initial sync once all it brought is acknowledged, and
-// tells whoever waits for that.
+// finishInitial ends the initial sync once all that the first dump showed is acknowledged.
 func (l *Loop) finishInitial() {
 	i := &l.initial
-	if i.done || !l.started || l.session == nil || l.gated || l.audits.compare || l.batch.Len() > 0 ||
+	if i.done || !i.started || l.db.session == nil || i.gated || l.audits.compare || l.writes.len() > 0 ||
 		!(i.eoiu || i.timedOut) || i.eoiu && l.audits.sweep == sweepStart {
 		return
 	}
 	now := l.clock.now()
-	i.done, i.took = true, now-i.begun
-	took := time.Duration(i.took)
-	r := warmrestart.Restart{
-		At: l.clock.time(i.begun), Kind: l.decision.Kind.String(), Reason: l.decision.Reason, Requested: l.decision.Requested(), Duration: took,
-		EOIU: i.eoiu, TimedOut: i.timedOut, EOIULatency: time.Duration(i.eoiuTook),
-		Process: l.clock.base.UTC(), Events: l.Metrics.counts().Events,
-		Compared: i.compared, Changed: i.changed, Deleted: i.deleted,
-	}
-	l.Log.Log(l.ctx, syslog.LevelNotice, "initial sync complete", "kind", r.Kind, "took", took,
-		"compared", r.Compared, "changed", r.Changed, "deleted", r.Deleted)
-	if l.Recorder != nil {
-		l.Recorder.RecordRestart(r)
-	}
-	l.countAt = now + int64(countAfter)
+	i.finish(now)
+	l.audits.countLater(now)
 }

@@ -28,7 +28,7 @@ func BenchmarkRecordPorts(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				l.recordPorts(0)
+				l.records.write(0)
 			}
 			if len(got.ports) != ports {
 				b.Fatalf("%d ports are handed over, want %d", len(got.ports), ports)

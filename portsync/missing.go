@@ -5,14 +5,13 @@ import (
 	"slices"
 )
 
-// missingPorts are the ports of CONFIG_DB without an interface, other than those that
-// may still get one.
+// missingPorts are the ports of CONFIG_DB whose interface does not exist and should.
 type missingPorts struct {
 	count int
-	names string // the first of them, for people
+	names string // the first of them
 }
 
-// String is a line for people.
+// String returns the text of the health reason.
 func (m *missingPorts) String() string {
 	if m.count == 1 {
 		return "a configured port has no interface: " + m.names
@@ -20,20 +19,22 @@ func (m *missingPorts) String() string {
 	return fmt.Sprintf("%d configured ports have no interface: %s", m.count, m.names)
 }
 
-// absences are the ports of CONFIG_DB without an interface.
+// absences owns the list of ports of CONFIG_DB that have no interface, and decides which of
+// them are missing.
 type absences struct {
-	since    map[*Port]int64 // of each, since when
-	changed  bool            // since missing was found
-	initDone bool            // what was known then
-	synced   bool            // likewise
-	at       int64           // when another one may be missing
+	*base
+	since    map[*Port]int64 // when each lost its interface or was first seen without one
+	changed  bool            // since is newer than missing
+	initDone bool            // State.InitDone when missing was found
+	synced   bool            // whether the first dump was complete then
+	at       int64           // when another port may become missing
 	missing  *missingPorts   // nil: no port is missing
 }
 
-func newAbsences() absences { return absences{since: make(map[*Port]int64), at: never} }
+func newAbsences(b *base) absences { return absences{base: b, since: make(map[*Port]int64), at: never} }
 
-// note takes the facts of one port.
-func (a *absences) note(p *Port, why lack, now int64) {
+// update takes the state of one port; why is what it lacks.
+func (a *absences) update(p *Port, why lack, now int64) {
 	_, was := a.since[p]
 	switch is := p.Configured && why == lackInterface; {
 	case is && !was:
@@ -46,33 +47,32 @@ func (a *absences) note(p *Port, why lack, now int64) {
 	a.changed = true
 }
 
-// missingFrom returns from when on the absence of a port is not to be expected, on
-// the loop's clock. Before PortInitDone a port that was never there is waited for,
-// and nobody knows of any before the first list of links is complete.
-func (l *Loop) missingFrom(p *Port, since int64) int64 {
+// missingFrom returns the time from which a port without an interface is missing. No port is
+// before the first dump is complete, nor before PortInitDone if it never had an interface.
+func (a *absences) missingFrom(p *Port, since int64) int64 {
 	switch {
-	case !l.initial.eoiu:
+	case !a.synced:
 		return never
 	case p.vanished():
-		return max(since+int64(l.MissingAfter), p.expectedBy)
-	case !l.state.InitDone():
+		return max(since+int64(a.MissingAfter), p.expectedBy)
+	case !a.initDone:
 		return never
 	}
-	return max(since+int64(l.LateAfter), p.expectedBy)
+	return max(since+int64(a.LateAfter), p.expectedBy)
 }
 
-// findMissing brings up to date which ports are missing, and reports whether that
-// has changed. It looks at the ports only when one may have come or gone, or when
-// a time is over.
-func (l *Loop) findMissing(now int64) bool {
-	a := &l.absences
-	if !a.changed && now < a.at && a.initDone == l.state.InitDone() && a.synced == l.initial.eoiu {
+// find brings the missing ports up to date and reports whether they have changed. synced
+// says whether the first dump is complete. It reads the list only when an absent port has
+// come or gone or when a time has passed.
+func (a *absences) find(now int64, synced bool) bool {
+	initDone := a.state.InitDone()
+	if !a.changed && now < a.at && a.initDone == initDone && a.synced == synced {
 		return false
 	}
-	a.changed, a.at, a.initDone, a.synced = false, never, l.state.InitDone(), l.initial.eoiu
+	a.changed, a.at, a.initDone, a.synced = false, never, initDone, synced
 	var names []string
 	for p, since := range a.since {
-		if from := l.missingFrom(p, since); from <= now {
+		if from := a.missingFrom(p, since); from <= now {
 			names = append(names, p.Name)
 		} else {
 			a.at = min(a.at, from)

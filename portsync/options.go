@@ -13,6 +13,9 @@ type OldLink struct {
 	Name  string
 }
 
+// missingAfter is the default of Options.MissingAfter.
+const missingAfter = 2 * time.Second
+
 // Settings are what a reload of the configuration can change.
 type Settings struct {
 	AuditInterval time.Duration // between two comparisons of STATE_DB with the kernel; 0: none

@@ -53,8 +53,8 @@ func newPath(tb testing.TB) *path {
 	status := &Status{}
 	l := NewLoop(Options{Log: slog.New(logs), Status: status, Open: &Connector{},
 		Metrics: NewMetrics(metrics.NewSet(), status, true)})
-	l.session = &session{store: dbs}
-	l.started, l.decision = true, &Decision{}
+	l.db.session = &session{store: dbs}
+	l.initial.started, l.initial.decision = true, &Decision{}
 	link := netlinkraw.Link{Index: 5, Name: []byte("Ethernet0"), Kind: []byte("veth"),
 		Flags: unix.IFF_UP, MTU: 9100, HasMTU: true, CarrierDown: 3, HasCarrierCounts: true}
 	return &path{
@@ -118,7 +118,7 @@ func TestEventAllocatesNothing(t *testing.T) {
 	if downs := port.view.downs.Load(); downs < 3*500 {
 		t.Errorf("the carrier went %d times, want thrice for each event", downs)
 	}
-	if p.loop.batch.Len() != 0 || !p.loop.state.ports["Ethernet0"].Accepted {
+	if p.loop.writes.batch.Len() != 0 || !p.loop.state.ports["Ethernet0"].Accepted {
 		t.Fatal("the events did not arrive")
 	}
 }

@@ -11,19 +11,19 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// TestRecordTime: ports are recorded recordSettle after a change and recordEvery after
+// TestRecordTime: ports are recorded recordDelay after a change and recordEvery after
 // the record before; a second change does not put the record off.
 func TestRecordTime(t *testing.T) {
 	still(t, func(a *account, now int64) {
 		l := a.loop
 		p := l.state.port([]byte("Ethernet0"))
 		for _, c := range []struct{ set, last, want int64 }{
-			{never, now - int64(time.Minute), now + int64(recordSettle)},
-			{never, now - int64(recordSettle), now - int64(recordSettle) + int64(recordEvery)},
+			{never, now - int64(time.Minute), now + int64(recordDelay)},
+			{never, now - int64(recordDelay), now - int64(recordDelay) + int64(recordEvery)},
 			{now + 7, now - int64(time.Minute), now + 7},
 		} {
-			l.answeredAt, l.records = now, records{at: c.set, last: c.last}
-			l.accepted(p, pending{set: true, result: OutcomeAccepted})
+			l.db.answeredAt, l.records = now, recorder{base: &l.base, at: c.set, last: c.last}
+			l.answered(p, pending{set: true, result: OutcomeAccepted})
 			if l.records.at != c.want {
 				t.Errorf("with %+v the record is due at %d", c, l.records.at)
 			}
@@ -47,14 +47,14 @@ func TestWatchdogStall(t *testing.T) {
 			still(t, func(a *account, now int64) {
 				l, log := a.loop, a.listen()
 				l.Watchdog, l.MaxStall = c.watchdog, c.max
-				l.answeredAt = 0
-				l.want(Action{Kind: Publish, Port: l.state.port([]byte("Ethernet0"))}, now-int64(c.stalled))
-				l.feed(now)
-				if hungry := strings.Contains(log.String(), "the watchdog is not fed"); hungry != c.hungry {
+				l.db.answeredAt = 0
+				l.writes.add(Action{Kind: Publish, Port: l.state.port([]byte("Ethernet0"))}, now-int64(c.stalled))
+				l.watchdog.feed(now, l.stalledFrom())
+				if hungry := strings.Contains(log.String(), "watchdog notification withheld"); hungry != c.hungry {
 					t.Errorf("not fed: %t, want %t", hungry, c.hungry)
 				}
-				if armed := l.feedAt != never; armed != (c.watchdog > 0) {
-					t.Errorf("fed again at %d", l.feedAt)
+				if armed := l.watchdog.at != never; armed != (c.watchdog > 0) {
+					t.Errorf("fed again at %d", l.watchdog.at)
 				}
 			})
 		})
@@ -70,13 +70,13 @@ func TestReconnectPause(t *testing.T) {
 		still(t, func(a *account, now int64) {
 			l := a.loop
 			for range 3 {
-				l.reopen.Next()
+				l.db.reopen.Next()
 			}
-			l.connection.since = now - int64(lasted)
-			l.lost(errServerGone)
-			wantPause(t, &l.reopen, 2*want)
-			if l.session != nil || l.connection.up || l.connection.since != now {
-				t.Errorf("the connection is %+v", l.connection)
+			l.db.connection.since = now - int64(lasted)
+			l.db.lose(errServerGone)
+			wantPause(t, &l.db.reopen, 2*want)
+			if l.db.session != nil || l.db.connection.up || l.db.connection.since != now {
+				t.Errorf("the connection is %+v", l.db.connection)
 			}
 		})
 	}
@@ -92,7 +92,7 @@ func TestConnectionLostAtEnd(t *testing.T) {
 				cancel()
 				a.loop.ctx = ctx
 			}
-			a.loop.lost(errors.New("EOF"))
+			a.loop.db.lose(errors.New("EOF"))
 			if !strings.Contains(log.String(), level+` msg="Redis connection lost`) {
 				t.Errorf("ending: %t, log: %s", ending, log)
 			}
@@ -111,14 +111,14 @@ func TestDrain(t *testing.T) {
 	}{
 		"nothing":          {func(a *account) {}, 0, 0, false},
 		"a message":        {func(a *account) { a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500) }, 0, 0, false},
-		"PortInitDone":     {func(a *account) { a.loop.todo.initDone = true }, 0, 0, false},
+		"PortInitDone":     {func(a *account) { a.loop.handover.todo.initDone = true }, 0, 0, false},
 		"a refused row":    {func(a *account) { wantOne(a.loop); a.store.err = sonicdb.ServerError("OOM") }, drainFor, 1, true},
-		"a refused marker": {func(a *account) { a.loop.todo.initDone = true; a.store.err = sonicdb.ServerError("OOM") }, drainFor, 0, false},
-		"no connection":    {func(a *account) { wantOne(a.loop); a.loop.session = nil }, 0, 1, true},
-		"no start":         {func(a *account) { wantOne(a.loop); a.loop.started = false }, 0, 1, false},
+		"a refused marker": {func(a *account) { a.loop.handover.todo.initDone = true; a.store.err = sonicdb.ServerError("OOM") }, drainFor, 0, false},
+		"no connection":    {func(a *account) { wantOne(a.loop); a.loop.db.session = nil }, 0, 1, true},
+		"no start":         {func(a *account) { wantOne(a.loop); a.loop.initial.started = false }, 0, 1, false},
 		"a pause": {func(a *account) {
 			wantOne(a.loop)
-			a.loop.retryAt = a.loop.clock.now() + int64(drainFor/2)
+			a.loop.db.retryAt = a.loop.clock.now() + int64(drainFor/2)
 		}, drainFor / 2, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestDrain(t *testing.T) {
 				if took := time.Duration(a.loop.clock.now() - now); took != c.took {
 					t.Errorf("it took %v, want %v", took, c.took)
 				}
-				if n := a.loop.batch.Len() + a.loop.ring.len(); n != c.left {
+				if n := a.loop.writes.batch.Len() + a.loop.ring.len(); n != c.left {
 					t.Errorf("%d are left, want %d", n, c.left)
 				}
 				if given := strings.Contains(log.String(), "stopped before all rows were written"); given != c.given {
@@ -148,11 +148,11 @@ func TestWait(t *testing.T) {
 		block bool
 		want  time.Duration
 	}{
-		"a deadline":           {func(a *account, now int64) { a.loop.countAt = now + int64(time.Second) }, true, time.Second},
-		"a deadline, busy":     {func(a *account, now int64) { a.loop.countAt = now + int64(time.Second) }, false, 0},
-		"a deadline that past": {func(a *account, now int64) { a.loop.countAt = now - 1 }, true, 0},
+		"a deadline":           {func(a *account, now int64) { a.loop.audits.countAt = now + int64(time.Second) }, true, time.Second},
+		"a deadline, busy":     {func(a *account, now int64) { a.loop.audits.countAt = now + int64(time.Second) }, false, 0},
+		"a deadline that past": {func(a *account, now int64) { a.loop.audits.countAt = now - 1 }, true, 0},
 		"an event": {func(a *account, now int64) {
-			a.loop.countAt = now + int64(time.Second)
+			a.loop.audits.countAt = now + int64(time.Second)
 			a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		}, true, 0},
 		"new settings": {func(a *account, now int64) { a.loop.Reload(Settings{AuditInterval: time.Hour}) }, true, 0},
@@ -173,7 +173,7 @@ func TestWait(t *testing.T) {
 }
 
 // TestFewerPorts: a CONFIG_DB with fewer ports than before is perhaps being filled. It is
-// looked at again after fillPause and believed after fillPatience.
+// looked at again after fillPause and believed after fillTimeout.
 func TestFewerPorts(t *testing.T) {
 	three := []PortConfig{{Name: "Ethernet0"}, {Name: "Ethernet4"}, {Name: "Ethernet8"}}
 	for name, c := range map[string]struct {
@@ -183,29 +183,29 @@ func TestFewerPorts(t *testing.T) {
 	}{
 		"as many":                   {three, 0, 3},
 		"fewer":                     {three[:2], 0, 0},
-		"fewer, just before":        {three[:2], fillPatience - 1, 0},
-		"fewer, for long":           {three[:2], fillPatience, 2},
+		"fewer, just before":        {three[:2], fillTimeout - 1, 0},
+		"fewer, for long":           {three[:2], fillTimeout, 2},
 		"none keeps what there was": {nil, 0, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			still(t, func(a *account, now int64) {
 				l := a.loop
-				l.ports = three
+				l.handover.ports = three
 				l.resume(ReasonFlush)
 				a.store.markers, a.store.ports = Markers{}, c.now
 				time.Sleep(c.after)
-				if !l.todo.markers || l.markersAt != 0 {
-					t.Fatalf("the markers are not looked for at once: %+v, %d", l.todo, l.markersAt)
+				if !l.handover.todo.markers || l.handover.markersAt != 0 {
+					t.Fatalf("the markers are not looked for at once: %+v, %d", l.handover.todo, l.handover.markersAt)
 				}
 				if err := l.checkMarkers(); err != nil {
 					t.Fatal(err)
 				}
 				if c.believed == 0 {
-					if want := now + int64(c.after+fillPause); l.markersAt != want || l.todo.produce || !l.todo.markers {
-						t.Errorf("%+v, again at %d, want %d", l.todo, l.markersAt, want)
+					if want := now + int64(c.after+fillPause); l.handover.markersAt != want || l.handover.todo.produce || !l.handover.todo.markers {
+						t.Errorf("%+v, again at %d, want %d", l.handover.todo, l.handover.markersAt, want)
 					}
-				} else if !l.todo.produce || l.todo.markers || len(l.ports) != c.believed {
-					t.Errorf("%+v with %d ports, want %d", l.todo, len(l.ports), c.believed)
+				} else if !l.handover.todo.produce || l.handover.todo.markers || len(l.handover.ports) != c.believed {
+					t.Errorf("%+v with %d ports, want %d", l.handover.todo, len(l.handover.ports), c.believed)
 				}
 			})
 		})
@@ -231,9 +231,9 @@ func TestMarkersGone(t *testing.T) {
 			still(t, func(a *account, now int64) {
 				l := a.loop
 				l.state.initDone, a.store.markers = c.due, c.markers
-				l.todo = todo{markers: true}
-				if err := l.checkMarkers(); err != nil || l.todo != c.want {
-					t.Errorf("%+v, %v; want %+v", l.todo, err, c.want)
+				l.handover.todo = todo{markers: true}
+				if err := l.checkMarkers(); err != nil || l.handover.todo != c.want {
+					t.Errorf("%+v, %v; want %+v", l.handover.todo, err, c.want)
 				}
 			})
 		})
@@ -249,10 +249,10 @@ func (awayStore) Ports() ([]PortConfig, []error, error) { return nil, nil, errCo
 func TestConfigAway(t *testing.T) {
 	still(t, func(a *account, now int64) {
 		l := a.loop
-		l.session.store, a.store.markers = awayStore{a.store}, Markers{}
-		l.todo.markers = true
-		if err := l.checkMarkers(); err != nil || l.markersAt != now+int64(configPause) || !l.todo.markers || l.todo.produce {
-			t.Errorf("%v, again at %d, %+v", err, l.markersAt, l.todo)
+		l.db.session.store, a.store.markers = awayStore{a.store}, Markers{}
+		l.handover.todo.markers = true
+		if err := l.checkMarkers(); err != nil || l.handover.markersAt != now+int64(configPause) || !l.handover.todo.markers || l.handover.todo.produce {
+			t.Errorf("%v, again at %d, %+v", err, l.handover.markersAt, l.handover.todo)
 		}
 	})
 }
@@ -272,8 +272,8 @@ func TestStaleState(t *testing.T) {
 			r := new(countingRecorder)
 			a.loop.Recorder = r
 			a.loop.take(Decision{Kind: c.kind}, c.facts)
-			if r.stale != c.stale || a.loop.gated != (c.kind == WarmStart) {
-				t.Errorf("%s start, %+v: void %d times, gated %t", c.kind, c.facts, r.stale, a.loop.gated)
+			if r.stale != c.stale || a.loop.initial.gated != (c.kind == WarmStart) {
+				t.Errorf("%s start, %+v: void %d times, gated %t", c.kind, c.facts, r.stale, a.loop.initial.gated)
 			}
 			a.loop.Recorder = nil
 			a.loop.take(Decision{Kind: c.kind}, c.facts) // there is none to tell
@@ -285,14 +285,14 @@ func TestStaleState(t *testing.T) {
 func TestExpectedBy(t *testing.T) {
 	still(t, func(a *account, now int64) {
 		l := a.loop
-		l.configure([]string{"Ethernet0"}, nil)
+		l.handover.configure([]string{"Ethernet0"}, nil, l.initial.started)
 		was := *l.state.ports["Ethernet0"]
-		l.configure([]string{"Ethernet0", "Ethernet8"}, nil)
+		l.handover.configure([]string{"Ethernet0", "Ethernet8"}, nil, l.initial.started)
 		if p := l.state.ports["Ethernet8"]; p.expectedBy != now+int64(lateAfter) || p.pendingSince != now {
 			t.Errorf("expected by %d, awaited from %d", p.expectedBy, p.pendingSince)
 		}
 		time.Sleep(time.Second)
-		l.configure([]string{"Ethernet0", "Ethernet8"}, []string{"Ethernet8"})
+		l.handover.configure([]string{"Ethernet0", "Ethernet8"}, []string{"Ethernet8"}, l.initial.started)
 		if p := l.state.ports["Ethernet8"]; p.expectedBy != now+int64(lateAfter+time.Second) {
 			t.Errorf("replaced, and expected by %d", p.expectedBy)
 		}
@@ -317,7 +317,7 @@ func TestTurn(t *testing.T) {
 		l.flush()
 		a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		for i, want := range []time.Duration{0, time.Second} {
-			l.records.at, l.lateAt = never, l.clock.now()+int64(time.Second)
+			l.records.at, l.handover.lateAt = never, l.clock.now()+int64(time.Second)
 			begun := l.clock.now()
 			l.turn()
 			if slept := time.Duration(l.clock.now() - begun); slept != want {

@@ -156,6 +156,15 @@ func (s *State) Swept(rows map[string]bool) {
 	}
 }
 
+// untouch forgets which ports were touched.
+func (s *State) untouch() {
+	for _, p := range s.touched {
+		p.touched = false
+	}
+	clear(s.touched)
+	s.touched = s.touched[:0]
+}
+
 // touch has the port published at the end of the turn. Whatever changes a fact
 // of a port calls it.
 func (s *State) touch(p *Port) {

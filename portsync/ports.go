@@ -21,6 +21,9 @@ func (l *publishedPorts) add(name string) *publishedPort {
 	return p
 }
 
+// remove marks an entry as gone. It is listed until the next call of change.
+func (l *publishedPorts) remove(p *publishedPort) { p.gone, p.flaps.shown = true, false }
+
 func (l *publishedPorts) all() []*publishedPort {
 	if list := l.list.Load(); list != nil {
 		return *list

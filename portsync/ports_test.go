@@ -14,7 +14,7 @@ import (
 func newQuietLoop() *Loop {
 	status := new(Status)
 	l := NewLoop(Options{Status: status, Open: new(Connector), Metrics: NewMetrics(metrics.NewSet(), status, true)})
-	l.decision = new(Decision)
+	l.initial.decision = new(Decision)
 	return l
 }
 

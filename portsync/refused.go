@@ -2,17 +2,17 @@ package portsync
 
 import "slices"
 
-// refusedRows are the ports whose rows STATE_DB refuses for good, such as rows of
-// another type, although their interfaces exist.
+// refusedRows owns the list of ports that have an interface and whose row STATE_DB refuses
+// permanently, such as a row of another type.
 type refusedRows struct {
 	ports   map[*Port]bool
-	words   string // of the last such refusal
-	changed bool   // since text was made
+	error   string // text of the last such refusal
+	changed bool   // text is out of date
 	text    *string
 }
 
-// note takes the facts of one port.
-func (r *refusedRows) note(p *Port) {
+// update takes the state of one port.
+func (r *refusedRows) update(p *Port) {
 	if is := p.refused && p.Index != 0; is == r.ports[p] {
 		return
 	} else if is {
@@ -26,13 +26,13 @@ func (r *refusedRows) note(p *Port) {
 	r.changed = true
 }
 
-// refused takes the words of a refusal.
-func (r *refusedRows) refused(words string) {
-	r.changed = r.changed || words != r.words
-	r.words = words
+// refused takes the error text of a refusal.
+func (r *refusedRows) refused(text string) {
+	r.changed = r.changed || text != r.error
+	r.error = text
 }
 
-// describe returns what the databases said and the names of the ports, or nil if no
+// describe returns the names of the ports and the error text of the databases, or nil if no
 // row is refused.
 func (r *refusedRows) describe() *string {
 	if !r.changed {
@@ -45,7 +45,7 @@ func (r *refusedRows) describe() *string {
 			names = append(names, p.Name)
 		}
 		slices.SortFunc(names, compareNames)
-		text := "rows of " + nameList(names) + ": " + r.words
+		text := "rows of " + nameList(names) + ": " + r.error
 		r.text = &text
 	}
 	return r.text

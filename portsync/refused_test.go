@@ -27,7 +27,7 @@ func TestRefusedRowIsTold(t *testing.T) {
 	a.link(netlinkraw.NewLink, 6, "Ethernet4", 1500)
 	a.turn()
 	told("two rows are refused", "rows of Ethernet0, Ethernet4: ")
-	a.loop.check(nil)
+	a.loop.db.check(nil)
 	a.turn()
 	told("the databases do something else", "rows of Ethernet0, Ethernet4: ")
 	delete(a.store.bad, "Ethernet0")

@@ -23,30 +23,30 @@ var publishedFacts = map[string]struct {
 }{
 	"maxStall":       {func(l *Loop) { l.MaxStall = 7 }, numberOf(func(s *Status) loader { return &s.maxStall }), int64(7)},
 	"maxFailureRate": {func(l *Loop) { l.MaxFailureRate = 0.25 }, func(s *Status) any { return s.maxFailures() }, 0.25},
-	"decided": {func(l *Loop) { l.decision = &Decision{Kind: WarmStart, Reason: "why"} },
+	"decided": {func(l *Loop) { l.initial.decision = &Decision{Kind: WarmStart, Reason: "why"} },
 		func(s *Status) any { return s.View(time.Now()).Start.Reason }, "why"},
-	"connection": {func(l *Loop) { l.connection = connection{since: 5, err: "gone"} },
+	"connection": {func(l *Loop) { l.db.connection = connection{since: 5, err: "gone"} },
 		func(s *Status) any { d := s.databases(); return []any{d.up, d.since, d.err} }, nil},
-	"connected":   {func(l *Loop) { l.connection.up = true }, flagOf(func(s *Status) flagLoader { return &s.connected }), true},
-	"refusal":     {func(l *Loop) { words := "OOM"; l.refusal = &words }, func(s *Status) any { return *s.refusal.Load() }, "OOM"},
-	"started":     {func(l *Loop) { l.started = true }, flagOf(func(s *Status) flagLoader { return &s.started }), true},
+	"connected":   {func(l *Loop) { l.db.connection.up = true }, flagOf(func(s *Status) flagLoader { return &s.connected }), true},
+	"refusal":     {func(l *Loop) { words := "OOM"; l.db.refusal = &words }, func(s *Status) any { return *s.refusal.Load() }, "OOM"},
+	"started":     {func(l *Loop) { l.initial.started = true }, flagOf(func(s *Status) flagLoader { return &s.started }), true},
 	"ready":       {func(l *Loop) { l.initial.done = true }, func(s *Status) any { return s.Ready() }, true},
 	"syncTook":    {func(l *Loop) { l.initial.took = 8 }, func(s *Status) any { return s.View(time.Now()).Start.SyncNanos }, int64(8)},
-	"synced":      {func(l *Loop) { l.started = true }, flagOf(func(s *Status) flagLoader { return &s.synced }), true},
-	"unsynced":    {func(l *Loop) { l.dump.want(9); l.dump.want(10) }, numberOf(func(s *Status) loader { return &s.unsynced }), int64(9)},
-	"resynced":    {func(l *Loop) { l.dump.want(9); l.dump.completed(11, func(int64) {}) }, numberOf(func(s *Status) loader { return &s.resynced }), int64(11)},
-	"overran":     {func(l *Loop) { l.overranAt = 12 }, numberOf(func(s *Status) loader { return &s.overran }), int64(12)},
-	"configDone":  {func(l *Loop) { l.configDone = true }, func(s *Status) any { return s.View(time.Now()).Start.ConfigDone }, true},
-	"initDone":    {func(l *Loop) { l.initDone = true }, func(s *Status) any { return s.View(time.Now()).Start.InitDone }, true},
+	"synced":      {func(l *Loop) { l.initial.started = true }, flagOf(func(s *Status) flagLoader { return &s.synced }), true},
+	"unsynced":    {func(l *Loop) { l.dumps.want(9); l.dumps.want(10) }, numberOf(func(s *Status) loader { return &s.unsynced }), int64(9)},
+	"resynced":    {func(l *Loop) { l.dumps.want(9); l.dumps.completed(11, func(int64) {}) }, numberOf(func(s *Status) loader { return &s.resynced }), int64(11)},
+	"overran":     {func(l *Loop) { l.dumps.overranAt = 12 }, numberOf(func(s *Status) loader { return &s.overran }), int64(12)},
+	"configDone":  {func(l *Loop) { l.handover.configDone = true }, func(s *Status) any { return s.View(time.Now()).Start.ConfigDone }, true},
+	"initDone":    {func(l *Loop) { l.handover.initDone = true }, func(s *Status) any { return s.View(time.Now()).Start.InitDone }, true},
 	"failures":    {func(l *Loop) { l.Status.rate.add(true, 1) }, numberOf(func(s *Status) loader { return &s.failures }), int64(1)},
-	"initLate":    {func(l *Loop) { l.initLate = true }, flagOf(func(s *Status) flagLoader { return &s.initLate }), true},
+	"initLate":    {func(l *Loop) { l.handover.initLate = true }, flagOf(func(s *Status) flagLoader { return &s.initLate }), true},
 	"audited":     {func(l *Loop) { l.audits.endedAt = 13 }, numberOf(func(s *Status) loader { return &s.audited }), int64(13)},
 	"mismatched":  {func(l *Loop) { l.AuditInterval, l.audits.wrong = time.Second, 14 }, numberOf(func(s *Status) loader { return &s.mismatched }), int64(14)},
 	"waiting":     {wantOne, func(s *Status) any { return s.View(time.Now()).Backlog.Ports }, int64(1)},
 	"waitingFrom": {wantOne, func(s *Status) any { return s.waited(25) }, time.Duration(10)},
-	"stalledFrom": {func(l *Loop) { wantOne(l); l.started, l.session = true, new(session) }, func(s *Status) any { return s.stalledFor(25) }, time.Duration(10)},
+	"stalledFrom": {func(l *Loop) { wantOne(l); l.initial.started, l.db.session = true, new(session) }, func(s *Status) any { return s.stalledFor(25) }, time.Duration(10)},
 	"queued":      {func(l *Loop) { l.ring.slot(); l.ring.push() }, func(s *Status) any { return s.View(time.Now()).Backlog.Events }, int64(1)},
-	"progress":    {func(l *Loop) { l.progressAt = 16 }, numberOf(func(s *Status) loader { return &s.progress }), int64(16)},
+	"progress":    {func(l *Loop) { l.db.progressAt = 16 }, numberOf(func(s *Status) loader { return &s.progress }), int64(16)},
 	"unread": {func(l *Loop) { l.state.notRead(unreadable("Ethernet0"), nil, nil) },
 		func(s *Status) any {
 			if names := s.unread.Load(); names != nil {
@@ -54,14 +54,14 @@ var publishedFacts = map[string]struct {
 			}
 			return ""
 		}, "Ethernet0"},
-	"wroteAt":     {func(l *Loop) { l.wroteAt = 17 }, numberOf(func(s *Status) loader { return &s.wroteAt }), int64(17)},
-	"configured":  {func(l *Loop) { l.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
+	"wroteAt":     {func(l *Loop) { l.writes.wroteAt = 17 }, numberOf(func(s *Status) loader { return &s.wroteAt }), int64(17)},
+	"configured":  {func(l *Loop) { l.handover.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
 	"initPending": {func(l *Loop) { l.state.AddInitPending("Ethernet0") }, func(s *Status) any { return s.View(time.Now()).Counts.Pending }, int64(1)},
 	"present":     {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
 	"missing":     {missOne, func(s *Status) any { return s.missing.Load() }, &missingPorts{1, "Ethernet0"}},
 	"ports":       {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
-	"announced":   {func(l *Loop) { l.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
-	"rows":        {func(l *Loop) { l.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
+	"announced":   {func(l *Loop) { l.audits.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
+	"rows":        {func(l *Loop) { l.audits.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
 }
 
 type (
@@ -86,7 +86,7 @@ func unreadable(name string) *Event {
 
 // wantOne has one port wait for the databases since 15.
 func wantOne(l *Loop) {
-	l.want(Action{Kind: Publish, Port: l.state.port([]byte("Ethernet0"))}, 15)
+	l.writes.add(Action{Kind: Publish, Port: l.state.port([]byte("Ethernet0"))}, 15)
 }
 
 // presentOne makes one port present.
@@ -99,7 +99,7 @@ func presentOne(l *Loop) {
 
 // missOne has the one configured port without an interface that was there.
 func missOne(l *Loop) {
-	l.configure([]string{"Ethernet0"}, nil)
+	l.handover.configure([]string{"Ethernet0"}, nil, l.initial.started)
 	l.initial.eoiu, l.state.ports["Ethernet0"].wasThere = true, true
 	l.MissingAfter = 0
 }
@@ -283,18 +283,18 @@ func TestStallClock(t *testing.T) {
 		want int64
 	}{
 		"work waits":        {func(l *Loop) {}, 15},
-		"no work":           {func(l *Loop) { l.batch.ports = nil }, 0},
-		"no connection":     {func(l *Loop) { l.session = nil }, 0},
-		"not started":       {func(l *Loop) { l.started = false }, 0},
-		"gate closed":       {func(l *Loop) { l.gated = true }, 0},
-		"gate just opened":  {func(l *Loop) { l.gateOpenedAt = 70 }, 70},
-		"Redis is back":     {func(l *Loop) { l.connection = connection{up: true, since: 80} }, 80},
-		"Redis answered":    {func(l *Loop) { l.answeredAt = 90 }, 90},
-		"older than answer": {func(l *Loop) { l.answeredAt = 3 }, 15},
+		"no work":           {func(l *Loop) { l.writes.batch.ports = nil }, 0},
+		"no connection":     {func(l *Loop) { l.db.session = nil }, 0},
+		"not started":       {func(l *Loop) { l.initial.started = false }, 0},
+		"gate closed":       {func(l *Loop) { l.initial.gated = true }, 0},
+		"gate just opened":  {func(l *Loop) { l.initial.gateOpenedAt = 70 }, 70},
+		"Redis is back":     {func(l *Loop) { l.db.connection = connection{up: true, since: 80} }, 80},
+		"Redis answered":    {func(l *Loop) { l.db.answeredAt = 90 }, 90},
+		"older than answer": {func(l *Loop) { l.db.answeredAt = 3 }, 15},
 	} {
 		l := newQuietLoop()
 		wantOne(l)
-		l.started, l.session = true, new(session)
+		l.initial.started, l.db.session = true, new(session)
 		c.set(l)
 		if got := l.stalledFrom(); got != c.want {
 			t.Errorf("%s: stalled from %d, want %d", name, got, c.want)

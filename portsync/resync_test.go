@@ -27,7 +27,7 @@ func TestDumpPause(t *testing.T) {
 		"during a dump":       {now - int64(dumpCalm) - 1, true, now - 5, grown, now},
 		"just at its earlier": {now - int64(dumpCalm), false, now, grown, now},
 	} {
-		d := newDumper()
+		d := newDumper(nil)
 		for range 3 {
 			d.pause.Next()
 		}
@@ -55,7 +55,7 @@ func wantPause(t *testing.T, b *backoff.Backoff, want time.Duration) {
 // own, and all are observed.
 func TestManyResyncs(t *testing.T) {
 	for _, n := range []int{0, 1, mostDecided, mostDecided + 1, mostDecided + 3} {
-		d := newDumper()
+		d := newDumper(nil)
 		for i := range n {
 			d.want(int64(i))
 		}
@@ -175,14 +175,16 @@ func TestOverrunOnLoop(t *testing.T) {
 func TestInitialTimes(t *testing.T) {
 	still(t, func(a *account, now int64) {
 		l, r := a.loop, new(countingRecorder)
-		l.Recorder, l.initial = r, initialSync{}
-		l.initial.begin(now, time.Minute)
+		l.Recorder, l.initial = r, newInitialSync(&l.base)
+		l.initial.decision, l.initial.started = new(Decision), true
+		l.EOIUTimeout = time.Minute
+		l.initial.request(now)
 		if want := now + int64(time.Minute); l.initial.eoiuAt != want {
 			t.Errorf("the dump is late at %d, want %d", l.initial.eoiuAt, want)
 		}
 		wantOne(l)
 		time.Sleep(3 * time.Second)
-		l.endOfInitialUpdate()
+		l.initial.dumpCompleted(l.handover.ports)
 		l.finishInitial()
 		if l.initial.done {
 			t.Error("the initial sync is over before its row is written")
@@ -193,8 +195,8 @@ func TestInitialTimes(t *testing.T) {
 			!got.At.Equal(l.clock.time(now)) {
 			t.Errorf("%+v", got)
 		}
-		if want := l.clock.now() + int64(countAfter); l.countAt != want || l.initial.eoiuAt != never {
-			t.Errorf("APPL_DB is counted at %d, want %d", l.countAt, want)
+		if want := l.clock.now() + int64(countAfter); l.audits.countAt != want || l.initial.eoiuAt != never {
+			t.Errorf("APPL_DB is counted at %d, want %d", l.audits.countAt, want)
 		}
 	})
 }
@@ -216,10 +218,10 @@ func TestAuditCounts(t *testing.T) {
 		a.audit()
 		a.want(`portsyncd_audit_mismatches_total{database="STATE_DB"}`, "3")
 		a.want(`portsyncd_audit_mismatches_total{database="APPL_DB"}`, "0")
-		if l.audits.wrong != 0 || l.todo.markers {
+		if l.audits.wrong != 0 || l.handover.todo.markers {
 			t.Errorf("all is right: %+v", l.audits)
 		}
-		l.configDone, a.store.markers = true, Markers{}
+		l.handover.configDone, a.store.markers = true, Markers{}
 		a.audit()
 		a.want(`portsyncd_audit_mismatches_total{database="APPL_DB"}`, "1")
 		a.want(`portsyncd_resyncs_total{reason="database_flushed"}`, "1")
@@ -229,7 +231,7 @@ func TestAuditCounts(t *testing.T) {
 // TestResyncDuration: a resync takes from the decision to the end of its dump, in seconds.
 func TestResyncDuration(t *testing.T) {
 	still(t, func(a *account, now int64) {
-		a.loop.needDump(ReasonOverrun, now)
+		a.loop.dumps.resync(ReasonOverrun, now)
 		time.Sleep(2 * time.Second)
 		a.loop.synced()
 		sum, err := strconv.ParseFloat(exposed(a.set, "portsyncd_resync_duration_seconds_sum"), 64)

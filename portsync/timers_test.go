@@ -27,9 +27,9 @@ func still(t *testing.T, f func(a *account, now int64)) {
 		l.ctx = ctx
 		defer l.helpers.Wait()
 		defer cancel()
-		l.audits.at, l.audits.explainBy, l.recheck.at, l.feedAt, l.lateAt = never, never, never, never, never
-		l.countAt, l.records.at, l.absences.at, l.logger.missing, l.initial.eoiuAt = never, never, never, never, never
-		l.dump.pause.Reset()
+		l.audits.at, l.audits.explainBy, l.recheck.at, l.watchdog.at, l.handover.lateAt = never, never, never, never, never
+		l.audits.countAt, l.records.at, l.shown.absences.at, l.logger.missing, l.initial.eoiuAt = never, never, never, never, never
+		l.dumps.pause.Reset()
 		f(a, l.clock.now())
 	})
 }
@@ -81,66 +81,66 @@ func TestTimers(t *testing.T) {
 	}{
 		{"audit",
 			func(a *account, at int64) { a.loop.audits.at, a.loop.AuditInterval = at, pause },
-			func(a *account) int { return int(bit(a.loop.dump.wanted || a.loop.dump.running)) },
+			func(a *account) int { return int(bit(a.loop.dumps.wanted || a.loop.dumps.running)) },
 			func(a *account, at int64) bool {
 				return a.loop.audits.at == at+int64(pause) && a.loop.audits.sweep == sweepAudit && a.loop.state.quiet
 			}},
 		{"dump",
-			func(a *account, at int64) { a.loop.dump.wanted, a.loop.dump.at = true, at },
+			func(a *account, at int64) { a.loop.dumps.wanted, a.loop.dumps.at = true, at },
 			func(a *account) int { return a.loop.Links.(*askedLinks).dumps },
 			func(a *account, at int64) bool {
-				return a.loop.dump.running && a.loop.dump.due() == at+int64(dumpPatience)
+				return a.loop.dumps.running && a.loop.dumps.due() == at+int64(dumpTimeout)
 			}},
 		{"dump that does not end",
-			func(a *account, at int64) { a.loop.dump.running, a.loop.dump.deadline = true, at },
+			func(a *account, at int64) { a.loop.dumps.running, a.loop.dumps.deadline = true, at },
 			func(a *account) int { return int(a.loop.Metrics.resyncs.At(int(ReasonSilent)).Load()) },
 			func(a *account, at int64) bool {
-				return a.loop.dump.wanted && !a.loop.dump.running && within(a.loop.dump.due(), at, dumpPauseMin)
+				return a.loop.dumps.wanted && !a.loop.dumps.running && within(a.loop.dumps.due(), at, dumpPauseMin)
 			}},
 		{"initial dump that is late",
 			func(a *account, at int64) { a.loop.initial.eoiuAt = at },
 			func(a *account) int { return int(bit(a.loop.initial.timedOut)) },
-			func(a *account, at int64) bool { return a.loop.gateDue && a.loop.initial.eoiuAt == never }},
+			func(a *account, at int64) bool { return a.loop.initial.gateDue && a.loop.initial.eoiuAt == never }},
 		{"rows that are looked at again",
 			func(a *account, at int64) {
 				a.loop.recheck.at = at
 				p := a.loop.state.port([]byte("Ethernet0"))
 				p.Index, p.recheck = 5, true
-				a.loop.gated = true // nothing else is due
+				a.loop.initial.gated = true // nothing else is due
 			},
-			func(a *account) int { return a.loop.batch.Len() },
+			func(a *account) int { return a.loop.writes.batch.Len() },
 			func(a *account, at int64) bool { return a.loop.recheck.at == never }},
 		{"watchdog",
-			func(a *account, at int64) { a.loop.feedAt, a.loop.Watchdog = at, pause },
-			func(a *account) int { return int(bit(a.loop.feedAt > int64(time.Hour+time.Second))) },
-			func(a *account, at int64) bool { return a.loop.feedAt == at+int64(pause/2) }},
+			func(a *account, at int64) { a.loop.watchdog.at, a.loop.Watchdog = at, pause },
+			func(a *account) int { return int(bit(a.loop.watchdog.at > int64(time.Hour+time.Second))) },
+			func(a *account, at int64) bool { return a.loop.watchdog.at == at+int64(pause/2) }},
 		{"PortInitDone that is late",
 			func(a *account, at int64) {
-				a.loop.state.initDone, a.loop.lateAt = false, at
+				a.loop.state.initDone, a.loop.handover.lateAt = false, at
 				a.loop.state.AddInitPending("Ethernet4")
 			},
-			func(a *account) int { return int(bit(a.loop.initLate)) },
-			func(a *account, at int64) bool { return a.loop.lateAt == at+int64(lateAfter) }},
+			func(a *account) int { return int(bit(a.loop.handover.initLate)) },
+			func(a *account, at int64) bool { return a.loop.handover.lateAt == at+int64(lateAfter) }},
 		{"PortInitDone that came",
-			func(a *account, at int64) { a.loop.lateAt = at },
-			func(a *account) int { return int(bit(a.loop.lateAt == never)) },
-			func(a *account, at int64) bool { return !a.loop.initLate }},
+			func(a *account, at int64) { a.loop.handover.lateAt = at },
+			func(a *account) int { return int(bit(a.loop.handover.lateAt == never)) },
+			func(a *account, at int64) bool { return !a.loop.handover.initLate }},
 		{"changes that nothing explained",
 			func(a *account, at int64) { a.loop.audits.explainBy, a.loop.audits.unexplained = at, 1 },
 			func(a *account) int { return int(a.loop.Metrics.mismatches.At(mismatchKernel).Load()) },
 			func(a *account, at int64) bool { return a.loop.audits.explainBy == never }},
 		{"count of APPL_DB",
-			func(a *account, at int64) { a.loop.countAt = at },
+			func(a *account, at int64) { a.loop.audits.countAt = at },
 			func(a *account) int { return a.store.calls },
-			func(a *account, at int64) bool { return a.loop.countAt == never }},
+			func(a *account, at int64) bool { return a.loop.audits.countAt == never }},
 		{"count of APPL_DB without a connection",
-			func(a *account, at int64) { a.loop.countAt, a.loop.session = at, nil },
-			func(a *account) int { return int(bit(a.loop.countAt > int64(time.Hour+time.Second))) },
-			func(a *account, at int64) bool { return a.loop.countAt == at+int64(countAfter) }},
+			func(a *account, at int64) { a.loop.audits.countAt, a.loop.db.session = at, nil },
+			func(a *account) int { return int(bit(a.loop.audits.countAt > int64(time.Hour+time.Second))) },
+			func(a *account, at int64) bool { return a.loop.audits.countAt == at+int64(countAfter) }},
 		{"record of the ports",
 			func(a *account, at int64) { a.loop.records.at, a.loop.Recorder = at, new(countingRecorder) },
 			func(a *account) int { return a.loop.Recorder.(*countingRecorder).ports },
-			func(a *account, at int64) bool { return a.loop.records == records{at: never, last: at} }},
+			func(a *account, at int64) bool { return a.loop.records.at == never && a.loop.records.last == at }},
 		{"lines that were not written",
 			func(a *account, at int64) { a.loop.logger.missing, a.loop.logger.overflow = at, 1 },
 			func(a *account) int { return int(1 - a.loop.logger.overflow) },
@@ -170,7 +170,7 @@ func TestTimers(t *testing.T) {
 					}
 				}
 				if !c.then(a, at) {
-					t.Errorf("afterwards: dump %+v, audits %+v, %+v", l.dump, l.audits, l.records)
+					t.Errorf("afterwards: dump %+v, audits %+v, %+v", l.dumps, l.audits, l.records)
 				}
 			})
 		})
@@ -188,26 +188,26 @@ func TestDeadline(t *testing.T) {
 	}{
 		"nothing to do":                    {func(l *Loop) {}, never},
 		"rows":                             {row, retry},
-		"rows behind the gate":             {func(l *Loop) { row(l); l.gated = true }, never},
-		"rows without a connection":        {func(l *Loop) { row(l); l.session = nil }, never},
-		"the gate":                         {func(l *Loop) { l.gateDue = true }, retry},
+		"rows behind the gate":             {func(l *Loop) { row(l); l.initial.gated = true }, never},
+		"rows without a connection":        {func(l *Loop) { row(l); l.db.session = nil }, never},
+		"the gate":                         {func(l *Loop) { l.initial.gateDue = true }, retry},
 		"a comparison":                     {func(l *Loop) { l.audits.compare = true }, retry},
-		"the start":                        {func(l *Loop) { l.started = false }, retry},
-		"the configuration":                {func(l *Loop) { l.todo.produce = true }, retry},
-		"PortInitDone":                     {func(l *Loop) { l.todo.initDone = true }, retry},
-		"markers":                          {func(l *Loop) { l.todo.markers = true }, retry},
-		"markers, later":                   {func(l *Loop) { l.todo.markers, l.markersAt = true, other }, other},
-		"markers without a connection":     {func(l *Loop) { l.todo.markers, l.session = true, nil }, never},
-		"ports that may become missing":    {func(l *Loop) { l.absences.at = other }, other},
-		"a dump":                           {func(l *Loop) { l.dump.wanted, l.dump.at = true, other }, other},
-		"a dump during another":            {func(l *Loop) { l.dump.wanted, l.dump.running, l.dump.deadline = true, true, 90 }, 90},
-		"a dump and rows":                  {func(l *Loop) { row(l); l.dump.wanted, l.dump.at = true, other }, retry},
-		"a dump before the start":          {func(l *Loop) { l.started, l.session, l.dump.wanted = false, nil, true }, never},
-		"an initial dump before the start": {func(l *Loop) { l.started, l.session, l.initial.eoiuAt = false, nil, 1 }, never},
+		"the start":                        {func(l *Loop) { l.initial.started = false }, retry},
+		"the configuration":                {func(l *Loop) { l.handover.todo.produce = true }, retry},
+		"PortInitDone":                     {func(l *Loop) { l.handover.todo.initDone = true }, retry},
+		"markers":                          {func(l *Loop) { l.handover.todo.markers = true }, retry},
+		"markers, later":                   {func(l *Loop) { l.handover.todo.markers, l.handover.markersAt = true, other }, other},
+		"markers without a connection":     {func(l *Loop) { l.handover.todo.markers, l.db.session = true, nil }, never},
+		"ports that may become missing":    {func(l *Loop) { l.shown.absences.at = other }, other},
+		"a dump":                           {func(l *Loop) { l.dumps.wanted, l.dumps.at = true, other }, other},
+		"a dump during another":            {func(l *Loop) { l.dumps.wanted, l.dumps.running, l.dumps.deadline = true, true, 90 }, 90},
+		"a dump and rows":                  {func(l *Loop) { row(l); l.dumps.wanted, l.dumps.at = true, other }, retry},
+		"a dump before the start":          {func(l *Loop) { l.initial.started, l.db.session, l.dumps.wanted = false, nil, true }, never},
+		"an initial dump before the start": {func(l *Loop) { l.initial.started, l.db.session, l.initial.eoiuAt = false, nil, 1 }, never},
 	} {
 		t.Run(name, func(t *testing.T) {
 			still(t, func(a *account, now int64) {
-				a.loop.retryAt = retry
+				a.loop.db.retryAt = retry
 				c.set(a.loop)
 				if got := a.loop.deadline(); got != c.want {
 					t.Errorf("the loop wakes up at %d, want %d", got, c.want)
@@ -225,19 +225,19 @@ func TestNothingBeforeRetry(t *testing.T) {
 		do  func(l *Loop)
 	}{
 		"rows":              {wantOne, (*Loop).flush},
-		"the configuration": {func(l *Loop) { l.todo.produce = true }, (*Loop).flush},
-		"PortInitDone":      {func(l *Loop) { l.todo.initDone = true }, (*Loop).flush},
-		"markers":           {func(l *Loop) { l.todo.markers = true }, (*Loop).flush},
-		"the gate":          {func(l *Loop) { l.gated, l.gateDue = true, true }, (*Loop).openGate},
+		"the configuration": {func(l *Loop) { l.handover.todo.produce = true }, (*Loop).flush},
+		"PortInitDone":      {func(l *Loop) { l.handover.todo.initDone = true }, (*Loop).flush},
+		"markers":           {func(l *Loop) { l.handover.todo.markers = true }, (*Loop).flush},
+		"the gate":          {func(l *Loop) { l.initial.gated, l.initial.gateDue = true, true }, (*Loop).openGate},
 		"a comparison":      {func(l *Loop) { l.audits.compare, l.audits.sweep = true, sweepAudit }, (*Loop).reconcile},
-		"the start":         {func(l *Loop) { l.started, l.decision = false, nil }, (*Loop).begin},
+		"the start":         {func(l *Loop) { l.initial.started, l.initial.decision = false, nil }, (*Loop).begin},
 	} {
 		for _, wait := range []struct {
 			name string
 			set  func(l *Loop, at int64)
 		}{
-			{"a pause", func(l *Loop, at int64) { l.retryAt = at }},
-			{"markers are looked for later", func(l *Loop, at int64) { l.markersAt = at }},
+			{"a pause", func(l *Loop, at int64) { l.db.retryAt = at }},
+			{"markers are looked for later", func(l *Loop, at int64) { l.handover.markersAt = at }},
 		} {
 			if strings.HasPrefix(wait.name, "markers") && name != "markers" {
 				continue
@@ -272,18 +272,21 @@ func TestPauses(t *testing.T) {
 		at    func(l *Loop) int64
 		first time.Duration
 	}{
-		"a refusal": {func(a *account) { a.loop.check(refusal) }, func(l *Loop) int64 { return l.retryAt }, retryMin},
+		"a refusal": {func(a *account) { a.loop.db.check(refusal) }, func(l *Loop) int64 { return l.db.retryAt }, retryMin},
 		"a refused batch": {func(a *account) { a.store.err = refusal; wantOne(a.loop); a.loop.flush() },
-			func(l *Loop) int64 { return l.retryAt }, retryMin},
-		"a row that is looked at again": {func(a *account) { a.loop.answeredAt = a.loop.clock.now(); a.loop.scheduleRecheck() },
-			func(l *Loop) int64 { return l.recheck.at }, reviveMin},
-		"a dump after another": {func(a *account) { a.loop.dump.done(a.loop.clock.now()) },
-			func(l *Loop) int64 { return l.dump.at }, dumpPauseMin},
+			func(l *Loop) int64 { return l.db.retryAt }, retryMin},
+		"a row that is looked at again": {func(a *account) {
+			a.loop.db.answeredAt = a.loop.clock.now()
+			a.loop.recheck.schedule(a.loop.db.answeredAt)
+		},
+			func(l *Loop) int64 { return l.recheck.at }, recheckMin},
+		"a dump after another": {func(a *account) { a.loop.dumps.done(a.loop.clock.now()) },
+			func(l *Loop) int64 { return l.dumps.at }, dumpPauseMin},
 		"a dump that cannot be requested": {func(a *account) {
 			a.loop.Links = &askedLinks{err: errors.New("no memory")}
-			a.loop.dump.wanted = true
+			a.loop.dumps.wanted = true
 			a.loop.requestDump(a.loop.clock.now())
-		}, func(l *Loop) int64 { return l.dump.due() }, dumpPauseMin},
+		}, func(l *Loop) int64 { return l.dumps.due() }, dumpPauseMin},
 	} {
 		t.Run(name, func(t *testing.T) {
 			still(t, func(a *account, now int64) {

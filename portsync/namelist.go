@@ -6,44 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"portsyncd/internal/syslog"
 )
 
 // mostNames is how many ports one text names.
 const mostNames = 8
-
-// configure takes the names of all PORT rows that CONFIG_DB has, sorted, and of
-// those among them that were deleted and added again.
-func (l *Loop) configure(names, replaced []string) {
-	was := l.configured
-	l.configured = names
-	l.state.Configure(names)
-	if !l.started {
-		return
-	}
-	added, removed := without(names, was), without(was, names)
-	l.expect(added)
-	l.expect(replaced)
-	if len(added)+len(removed) > 0 {
-		l.Log.Log(l.ctx, syslog.LevelNotice, "ports of CONFIG_DB changed", "configured", len(names),
-			"added", nameList(added), "removed", nameList(removed))
-	}
-}
-
-// expect gives the interfaces of rows that are new in CONFIG_DB as long to come as
-// PortInitDone has before it is late: orchagent makes them, or makes them anew.
-func (l *Loop) expect(names []string) {
-	now := max(l.clock.now(), 1)
-	for _, name := range names {
-		p := l.state.port([]byte(name))
-		p.expectedBy = now + int64(l.LateAfter)
-		if !p.InitPending {
-			p.pendingSince = now
-		}
-		l.state.touch(p)
-	}
-}
 
 // without returns the elements of a that b lacks, in natural order. Both are sorted.
 func without(a, b []string) []string {

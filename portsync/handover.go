@@ -1,0 +1,179 @@
+package portsync
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"portsyncd/internal/syslog"
+)
+
+// handover owns the ports of CONFIG_DB and what orchagent gets of them: their
+// configuration, PortConfigDone, and PortInitDone.
+type handover struct {
+	*base
+	db         *databaseLink
+	ports      []PortConfig // to be produced, as last read from CONFIG_DB
+	configured []string     // all ports that CONFIG_DB has now, sorted
+	todo       todo
+	markersAt  int64 // the markers are not read before
+	fillBy     int64 // a CONFIG_DB with fewer ports is complete from then on
+	configDone bool  // PortConfigDone was produced
+	initDone   bool  // PortInitDone was produced
+	initLate   bool  // PortInitDone is late: ports are pending for too long
+	lateAt     int64 // when it becomes late, or is logged again
+}
+
+// todo are the steps that are due and not acknowledged.
+type todo struct {
+	markers  bool // read the markers, to find what has to be produced again
+	produce  bool // produce the configuration and PortConfigDone
+	initDone bool // produce PortInitDone
+}
+
+// A CONFIG_DB with fewer ports than before is read again after fillPause, since it may be
+// being filled. After fillTimeout it counts as complete.
+const (
+	fillPause   = 100 * time.Millisecond
+	fillTimeout = 10 * time.Second
+)
+
+// lateAfter is the time after the start at which PortInitDone is late.
+const lateAfter = 60 * time.Second
+
+func newHandover(b *base, db *databaseLink) handover { return handover{base: b, db: db, lateAt: never} }
+
+// setPorts takes the rows of CONFIG_DB PORT that are to be produced.
+func (h *handover) setPorts(ports []PortConfig, started bool) {
+	h.ports = ports
+	names := make([]string, len(ports))
+	for i := range ports {
+		names[i] = ports[i].Name
+	}
+	slices.Sort(names)
+	h.configure(names, nil, started)
+}
+
+// configure takes the names of all rows of CONFIG_DB PORT, sorted, and of those that were
+// deleted and added again. After the start the interfaces of new rows are expected.
+func (h *handover) configure(names, replaced []string, started bool) {
+	was := h.configured
+	h.configured = names
+	h.state.Configure(names)
+	if !started {
+		return
+	}
+	added, removed := without(names, was), without(was, names)
+	h.expect(added)
+	h.expect(replaced)
+	if len(added)+len(removed) > 0 {
+		h.Log.Log(h.ctx, syslog.LevelNotice, "ports of CONFIG_DB changed", "configured", len(names),
+			"added", nameList(added), "removed", nameList(removed))
+	}
+}
+
+// expect gives the interfaces of new rows LateAfter to appear: orchagent creates them.
+func (h *handover) expect(names []string) {
+	now := max(h.clock.now(), 1)
+	for _, name := range names {
+		p := h.state.port([]byte(name))
+		p.expectedBy = now + int64(h.LateAfter)
+		if !p.InitPending {
+			p.pendingSince = now
+		}
+		h.state.touch(p)
+	}
+}
+
+// wantMarkers has the markers read, after an event that may have deleted them.
+func (h *handover) wantMarkers(now int64) {
+	h.todo.markers = true
+	h.markersAt, h.fillBy = 0, now+int64(fillTimeout)
+}
+
+// requestProduce has the configuration produced.
+func (h *handover) requestProduce() { h.todo.produce = true }
+
+// requestInitDone has PortInitDone produced.
+func (h *handover) requestInitDone() { h.todo.initDone = true }
+
+// markersDue reports whether the markers are to be read now.
+func (h *handover) markersDue() bool { return h.todo.markers && h.clock.now() >= h.markersAt }
+
+// checkMarkers reads the markers and decides what has to be produced again. It returns
+// the ports that are.
+func (h *handover) checkMarkers(started bool) (again []PortConfig, err error) {
+	markers, err := h.db.session.store.Markers()
+	if err != nil {
+		return nil, err
+	}
+	if !markers.ConfigDone {
+		ports, bad, err := h.db.session.store.Ports()
+		now := h.clock.now()
+		switch {
+		case errors.Is(err, errConfigAway) && started:
+			h.markersAt = now + int64(configPause)
+			return nil, nil
+		case err != nil:
+			return nil, err
+		}
+		for _, err := range bad {
+			h.Log.Error("skipped a row", "error", err)
+		}
+		switch {
+		case len(ports) == 0: // CONFIG_DB was flushed as well; keep the ports until it is filled
+		case len(ports) < len(h.ports) && now < h.fillBy:
+			h.markersAt = now + int64(fillPause)
+			return nil, nil
+		default:
+			h.setPorts(ports, started)
+		}
+		h.todo.produce, again = true, h.ports
+	}
+	h.todo.markers = false
+	if h.state.InitDone() && !markers.InitDone {
+		h.todo.initDone = true
+	}
+	return again, nil
+}
+
+// produce hands the configuration to orchagent. Rows that are refused permanently are
+// logged and do not delay the others.
+func (h *handover) produce() error {
+	skipped, err := h.db.session.store.Produce(h.ports)
+	if err != nil {
+		return err
+	}
+	if skipped != nil {
+		h.Log.Error("not all ports are handed over to orchagent", "error", skipped)
+	}
+	h.todo.produce, h.configDone = false, true
+	h.Log.Log(h.ctx, syslog.LevelNotice, "wrote "+portConfigDone, "count", len(h.ports))
+	return nil
+}
+
+// produceInitDone hands PortInitDone to orchagent.
+func (h *handover) produceInitDone() error {
+	if err := h.db.session.store.ProduceInitDone(); err != nil {
+		return err
+	}
+	h.todo.initDone, h.initDone = false, true
+	h.lateAt = never
+	h.logger.put(lineInitDone, "", 0, h.clock.now())
+	return nil
+}
+
+// expectInitDone makes PortInitDone late after LateAfter.
+func (h *handover) expectInitDone(now int64) { h.lateAt = now + int64(h.LateAfter) }
+
+// late logs the ports that delay PortInitDone.
+func (h *handover) late(now int64) {
+	h.lateAt = never
+	if h.state.InitDone() {
+		return
+	}
+	h.expectInitDone(now)
+	h.initLate = true
+	h.Log.Log(h.ctx, syslog.LevelNotice, "still waiting for the interfaces of ports before PortInitDone",
+		"count", h.state.InitPending(), "ports", h.state.initPendingNames(mostNames))
+}
