@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestFilesAreCurrent: the JSON is what the program writes.
+// TestFilesAreCurrent checks that the JSON files match the output of this program.
 func TestFilesAreCurrent(t *testing.T) {
 	files, err := os.ReadDir(".")
 	if err != nil {
@@ -34,8 +34,7 @@ func TestFilesAreCurrent(t *testing.T) {
 	}
 }
 
-// The types below are what the rules look at, read from the files and not from
-// what wrote them.
+// The types below are the parts of the JSON files that the rules check.
 type fileDashboard struct {
 	UID, Title, Description string
 	SchemaVersion           int
@@ -89,13 +88,13 @@ func read(t *testing.T, name string) *fileDashboard {
 	return d
 }
 
-// kinds are the panels whose options model.go knows.
+// kinds are the panel types that model.go supports.
 var kinds = []string{"row", "stat", "timeseries", "table", "state-timeline", "heatmap", "bargauge"}
 
 // units of Grafana's @grafana/data valueFormats that are used.
 var units = []string{"short", "s", "ops", "bytes", "decbytes", "percentunit", "dateTimeFromNow"}
 
-// TestRules: what a dashboard needs so that it can be imported, read and kept.
+// TestRules checks that Grafana can import each dashboard and that each panel is complete.
 func TestRules(t *testing.T) {
 	uids := make(map[string]string)
 	for name := range dashboards() {
@@ -128,8 +127,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// checkVariables: the data source comes first, since the others are asked of it,
-// and each variable is used.
+// checkVariables checks that the data source comes first, because the other variables use it, and that
+// each variable is used.
 func checkVariables(t *testing.T, name string, d *fileDashboard) {
 	t.Helper()
 	list := d.Templating.List
@@ -149,8 +148,7 @@ func checkVariables(t *testing.T, name string, d *fileDashboard) {
 	}
 }
 
-// checkGrid: panels have ids of their own, lie inside the grid, and not on each
-// other.
+// checkGrid checks that panels have unique ids, lie inside the grid and do not overlap.
 func checkGrid(t *testing.T, name string, d *fileDashboard) {
 	t.Helper()
 	taken, ids := make(map[[2]int]string), make(map[int]bool)
@@ -213,8 +211,8 @@ var (
 	window   = regexp.MustCompile(`\[([^\]]+)\]`)
 )
 
-// checkQuery: each query is of the chosen job, and its windows follow the zoom and
-// the interval of scrapes. A fixed window is for a table, which says so.
+// checkQuery checks that each query selects the chosen job, and that its ranges follow the zoom and the
+// scrape interval. Only a table may have a fixed range, which its title or description must mention.
 func checkQuery(t *testing.T, name, title, expr string, source fileSource) {
 	t.Helper()
 	if source.UID != "${datasource}" {

@@ -1,47 +1,47 @@
 package main
 
-// dashboard is what we say of one; model.go makes Grafana's JSON of it.
+// dashboard describes a dashboard. model.go converts it to Grafana's JSON.
 type dashboard struct {
-	uid         string // stable: links and bookmarks rest on it
+	uid         string // must not change, because links and bookmarks contain it
 	title       string
 	description string
 	variables   []variable
 	rows        []row
 }
 
-// row is a line of panels under a heading.
+// row is a row of panels under a heading.
 type row struct {
 	title  string
-	height int // of each panel, in Grafana's units of 30 pixels
+	height int // of each panel, in units of 30 pixels
 	panels []panel
 }
 
-// panel shows queries. Widths of a row's panels add up to gridWidth.
+// panel shows queries. The widths of the panels of a row add up to gridWidth.
 type panel struct {
 	title       string
-	description string // what it shows, and what is good
+	description string // what it shows, and the normal value
 	kind        string // stat, timeseries, table, state-timeline, heatmap, bargauge
-	unit        string // Grafana's name of it; "short" for plain numbers
+	unit        string // a Grafana unit; "short" for plain numbers
 	width       int
 	queries     []query
 	flag        bool              // values are 1 for yes and 0 for no
-	badIsYes    bool              // with flag: yes is what is wrong
-	zeroIsGood  bool              // anything above 0 is shown in red
-	stack       bool              // series are piled up
-	columns     map[string]string // of a table: units of columns that have their own
-	linkTo      string            // uid of the dashboard that a value leads to
+	badIsYes    bool              // with flag: 1 is shown in red
+	zeroIsGood  bool              // values above 0 are shown in red
+	stack       bool              // stack the series
+	columns     map[string]string // units of the columns of a table, if different from unit
+	linkTo      string            // uid of the dashboard to link to
 }
 
-// query is PromQL and the legend of its series. The queries of a table are
+// query is a PromQL query with the legend of its series. The queries of a table are
 // its columns, joined by instance.
 type query struct{ expr, legend string }
 
-// variable is a choice at the top of a dashboard.
+// variable is a selection at the top of a dashboard.
 type variable struct{ name, label, query string }
 
 const gridWidth = 24
 
-// The choices. Each is made among what the ones before it leave.
+// The variables. Each one depends on those before it.
 var (
 	chooseJob      = variable{"job", "Job", `label_values(portsyncd_build_info, job)`}
 	chooseInstance = variable{"instance", "Switch", `label_values(portsyncd_build_info{job="$job"}, instance)`}
@@ -56,7 +56,7 @@ func lines(title, unit, description string, queries ...query) panel {
 	return panel{kind: "timeseries", title: title, unit: unit, width: 12, description: description, queries: queries}
 }
 
-// states is a panel of flags over time.
+// states returns a panel of flags over time.
 func states(title, description string, queries ...query) panel {
 	return panel{kind: "state-timeline", title: title, unit: "short", width: 24, description: description, queries: queries, flag: true}
 }

@@ -1,61 +1,61 @@
 package main
 
-// fleet is all switches at a glance: which one wants a look.
+// fleet returns the dashboard of all switches.
 func fleet() dashboard {
 	bad := func(p panel) panel { p.zeroIsGood = true; return p }
 	return dashboard{
 		uid: "portsyncd-fleet", title: "portsyncd / Fleet",
-		description: "All switches: which one wants a look.",
+		description: "All switches, and which of them need attention.",
 		variables:   []variable{chooseJob},
 		rows: []row{
 			{"At a glance", 4, []panel{
 				stat("Switches", "short", `count(up{job="$job"})`,
-					"Switches that Prometheus knows of, whether they answer or not."),
+					"Switches among the targets of Prometheus, whether they answer or not."),
 				bad(stat("Not answering", "short", `count(up{job="$job"} == 0) or vector(0)`,
-					"Switches whose last scrape failed. Good: 0.")),
+					"Switches whose last scrape failed. Normal: 0.")),
 				bad(stat("Unhealthy", "short", `count(portsyncd_healthy{job="$job"} == 0) or vector(0)`,
-					"Switches whose daemon says that STATE_DB may not be what the kernel says. Good: 0.")),
+					"Switches whose STATE_DB may differ from the kernel. Normal: 0.")),
 				bad(stat("Starting", "short", `count(portsyncd_ready{job="$job"} == 0) or vector(0)`,
-					"Switches whose initial sync is not complete. Good: 0, but for moments after a restart.")),
+					"Switches whose initial sync is not complete. Normal: 0, except briefly after a restart.")),
 				stat("Ports up", "short", `sum(portsyncd_port_oper_up{job="$job"})`,
-					"Ports with a link, over all switches."),
-				bad(stat("Lost carriers in this range", "short",
+					"Ports with carrier, on all switches."),
+				bad(stat("Link-down transitions", "short",
 					`round(sum(increase(portsyncd_port_carrier_down_changes_total{job="$job"}[$__range])))`,
-					"Times that a port lost its carrier, over all switches, as the kernels count. Good: 0.")),
+					"Link-down transitions in the selected time range, on all switches, counted by the kernels. Normal: 0.")),
 			}},
 			{"Switches", 10, []panel{{
 				kind: "table", title: "Switches", unit: "short", width: 24, linkTo: "portsyncd-switch",
-				description: "One line for each switch; a click opens it. Healthy and ready are 1 where all is well. " +
-					"The latency is the 99th percentile from the kernel to STATE_DB within the last 5 minutes, and none without events.",
+				description: "One row for each switch; click it to open its dashboard. Healthy and Ready are normally 1. " +
+					"The latency is the 99th percentile from the kernel to STATE_DB in the last 5 minutes. It is empty without events.",
 				columns: map[string]string{"Latency p99": "s", "Uptime": "s"},
 				queries: []query{
 					{`max by (instance) (portsyncd_healthy{job="$job"})`, "Healthy"},
 					{`max by (instance) (portsyncd_ready{job="$job"})`, "Ready"},
 					{`sum by (instance) (portsyncd_port_oper_up{job="$job"})`, "Ports up"},
 					{`max by (instance) (portsyncd_ports_present{job="$job"})`, "Ports"},
-					{`round(sum by (instance) (increase(portsyncd_port_carrier_down_changes_total{job="$job"}[1h])))`, "Lost carriers, 1 h"},
+					{`round(sum by (instance) (increase(portsyncd_port_carrier_down_changes_total{job="$job"}[1h])))`, "Link down, 1 h"},
 					{`histogram_quantile(0.99, sum by (instance, le) (rate(portsyncd_event_latency_seconds_bucket{job="$job"}[5m])))`, "Latency p99"},
 					{`time() - max by (instance) (process_start_time_seconds{job="$job"})`, "Uptime"},
 				},
 			}}},
 			{"Over time", 8, []panel{
-				lines("Ports up", "short", "Ports with a link, by switch. A step down that all share is a neighbour or a line card.",
+				lines("Ports up", "short", "Ports with carrier, by switch. If several switches drop together, check a common neighbor.",
 					query{`sum by (instance) (portsyncd_port_oper_up{job="$job"})`, "{{instance}}"}),
-				lines("Lost carriers", "short", "Times that ports lost their carrier, by switch, as the kernel counts.",
+				lines("Link-down transitions", "short", "Link-down transitions by switch, counted by the kernel.",
 					query{`sum by (instance) (increase(portsyncd_port_carrier_down_changes_total{job="$job"}[$__rate_interval]))`, "{{instance}}"}),
 			}},
 			{"Databases", 8, []panel{
-				lines("Latency p99", "s", "From the kernel to STATE_DB, 99th percentile. As a rule below a millisecond.",
+				lines("Latency p99", "s", "99th percentile from the kernel to STATE_DB. Normal: less than a millisecond.",
 					query{`histogram_quantile(0.99, sum by (instance, le) (rate(portsyncd_event_latency_seconds_bucket{job="$job"}[$__rate_interval])))`, "{{instance}}"}),
-				lines("Failed exchanges", "ops", "Exchanges with the databases that failed, a second. Good: 0, but for a restart of Redis.",
+				lines("Failed exchanges", "ops", "Failed database exchanges per second. Normal: 0, except during a restart of Redis.",
 					query{`sum by (instance) (rate(portsyncd_database_errors_total{job="$job"}[$__rate_interval]))`, "{{instance}}"}),
 			}},
-			{"What stands out", 8, []panel{
+			{"Flapping ports and versions", 8, []panel{
 				{kind: "bargauge", title: "Ports that flap most", unit: "short", width: 12, linkTo: "portsyncd-port",
-					description: "The ten ports that lost their carrier most often within the range of time shown; a click opens the port.",
+					description: "The ten ports with the most link-down transitions in the selected time range. Click a port to open its dashboard.",
 					queries:     []query{{`topk(10, round(increase(portsyncd_port_carrier_down_changes_total{job="$job"}[$__range])))`, "{{instance}} {{port}}"}}},
 				{kind: "table", title: "Versions", unit: "short", width: 12,
-					description: "How many switches run which build.",
+					description: "Number of switches by version.",
 					queries:     []query{{`count by (version, revision, goversion) (portsyncd_build_info{job="$job"})`, "Switches"}}},
 			}},
 		},

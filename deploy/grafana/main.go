@@ -1,10 +1,9 @@
-// Grafana writes the dashboards of this directory from their description in Go,
-// which is shorter and easier to compare than their JSON:
+// Grafana writes the dashboards in this directory from a description in Go, which is shorter and easier
+// to review than their JSON:
 //
 //	go run ./deploy/grafana
 //
-// A test holds the files to what this program writes, and to the rules that a
-// dashboard must follow.
+// Tests compare the files with the output of this program and check them against the rules of Grafana.
 package main
 
 import (
@@ -15,7 +14,7 @@ import (
 	"path/filepath"
 )
 
-// dashboards are all there are, by the name of their file.
+// dashboards maps file names to dashboards.
 func dashboards() map[string]dashboard {
 	return map[string]dashboard{
 		"portsyncd-fleet.json":  fleet(),
@@ -39,7 +38,7 @@ func main() {
 	}
 }
 
-// render returns a dashboard as Grafana imports it.
+// render returns a dashboard in the format that Grafana imports.
 func render(d dashboard) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -3,12 +3,12 @@ package main
 // The types below are the part of Grafana's dashboard model that is used
 // (https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/).
 
-// schemaVersion is that of Grafana 10.4; newer ones convert it when they load it.
+// schemaVersion is the version of Grafana 10.4. Newer versions of Grafana convert it.
 const schemaVersion = 39
 
 type object = map[string]any
 
-// source is the data source that the viewer chose.
+// source is the data source that the viewer selects.
 var source = object{"type": "prometheus", "uid": "${datasource}"}
 
 type modelDashboard struct {
@@ -19,7 +19,7 @@ type modelDashboard struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	Version       int          `json:"version"`
 	Editable      bool         `json:"editable"`
-	GraphTooltip  int          `json:"graphTooltip"` // 1: one cross-hair for all panels
+	GraphTooltip  int          `json:"graphTooltip"` // 1: shared crosshair
 	Refresh       string       `json:"refresh"`
 	Time          object       `json:"time"`
 	Timezone      string       `json:"timezone"`
@@ -105,7 +105,7 @@ func (d *dashboard) choices() []object {
 	return list
 }
 
-// restarts marks the starts of the daemon in each panel over time.
+// restarts marks the starts of the daemon in each time series panel.
 func restarts() object {
 	return object{
 		"name": "Restarts", "datasource": source, "enable": true, "iconColor": "orange",
@@ -121,7 +121,7 @@ func (p *panel) model() modelPanel {
 		FieldConfig: object{"defaults": p.defaults(), "overrides": p.overrides()},
 		Options:     p.options(),
 	}
-	// What shows one value asks for the last one, the rest for all of the range.
+	// Panels with one value query the last one, other panels the whole range.
 	instant := p.kind == "stat" || p.kind == "table" || p.kind == "bargauge"
 	format := "time_series"
 	switch p.kind {
@@ -154,7 +154,7 @@ func (p *panel) defaults() object {
 	}
 	steps := []object{{"color": "green", "value": nil}}
 	if p.zeroIsGood {
-		// Below the smallest count there is; extrapolated ones may be below 1.
+		// Less than the smallest count. Extrapolated counts can be less than 1.
 		steps = append(steps, object{"color": "red", "value": 0.000001})
 	}
 	d["thresholds"] = object{"mode": "absolute", "steps": steps}
@@ -171,7 +171,7 @@ func (p *panel) defaults() object {
 	return d
 }
 
-// link is the address of another dashboard for what a value is about.
+// link returns the URL of the linked dashboard for a value.
 func (p *panel) link() string {
 	url := "/d/" + p.linkTo + "?var-datasource=${datasource}&var-job=${job}&${__url_time_range}&var-instance="
 	if p.kind == "table" {

@@ -1,115 +1,115 @@
 package main
 
-// oneSwitch is one daemon in depth.
+// oneSwitch returns the dashboard of one switch.
 func oneSwitch() dashboard {
 	const of = `{job="$job", instance="$instance"}`
 	rate := func(metric string) string { return `rate(` + metric + of + `[$__rate_interval])` }
 	return dashboard{
 		uid: "portsyncd-switch", title: "portsyncd / Switch",
-		description: "One switch in depth: ports, kernel, databases, process.",
+		description: "One switch: ports, kernel, databases, process.",
 		variables:   []variable{chooseJob, chooseInstance},
 		rows: []row{
 			{"Now", 4, switchNow(of)},
 			{"Health", 6, []panel{
-				states12("Parts", "Whether each part works. kernel is down for a moment at each list of links.",
+				states12("Components", "Whether each component works. kernel is 0 briefly during each resync.",
 					query{`portsyncd_component_up` + of, "{{component}}"}),
 				reasons(of),
 			}},
 			{"Ports", 8, []panel{
-				lines("Ports", "short", "Ports that are configured, that have an interface and a row, and that have a link. "+
-					"Present below configured: /ports on the switch says which are missing.",
+				lines("Ports", "short", "Configured ports, ports with an interface and a row, and ports with carrier. "+
+					"If fewer are present than configured, /ports on the switch shows which are missing.",
 					query{`portsyncd_ports_configured` + of, "configured"},
 					query{`portsyncd_ports_present` + of, "present"},
-					query{`sum(portsyncd_port_oper_up` + of + `)`, "with a link"}),
-				lines("Lost carriers", "short", "Times that a port lost its carrier, as the kernel counts; the worst ten.",
+					query{`sum(portsyncd_port_oper_up` + of + `)`, "with carrier"}),
+				lines("Link-down transitions", "short", "Link-down transitions counted by the kernel, for the ten worst ports.",
 					query{`topk(10, increase(portsyncd_port_carrier_down_changes_total` + of + `[$__rate_interval]))`, "{{port}}"}),
 			}},
 			{"Kernel", 8, []panel{
-				lines("Link messages", "ops", "Messages of the kernel that were decided on, a second.",
+				lines("Link messages", "ops", "Processed kernel messages per second.",
 					query{rate("portsyncd_events_total"), "{{event}}"}),
-				lines("Messages that led to nothing", "ops", "By the test that they did not pass. "+
-					"unknown growing during operation: an interface without a row in APPL_DB.",
+				lines("Ignored messages", "ops", "Link messages that led to no write, by reason. "+
+					"If unknown increases during operation, an interface has no row in APPL_DB.",
 					query{rate("portsyncd_events_ignored_total"), "{{reason}}"}),
 			}},
-			{"Loss and its remedy", 8, []panel{
-				lines("Lists of all links", "ops", "Times that the kernel was asked for all links, by reason. audit is regular; overrun: messages were lost.",
+			{"Loss and resync", 8, []panel{
+				lines("Resyncs", "ops", "Resyncs per second, by reason. overrun: the kernel dropped messages.",
 					query{rate("portsyncd_resyncs_total"), "{{reason}}"}),
-				lines("Trouble on the socket", "ops", "Overruns of the kernel's queue, and messages that were forged, truncated or malformed. Good: 0.",
+				lines("Socket errors", "ops", "Overruns of the kernel's queue, and forged, truncated or malformed messages. Normal: 0.",
 					query{rate("portsyncd_netlink_overruns_total"), "overruns"},
 					query{rate("portsyncd_netlink_forged_total"), "forged"},
 					query{rate("portsyncd_netlink_truncated_total"), "truncated"},
 					query{rate("portsyncd_netlink_malformed_total"), "malformed"}),
 			}},
 			{"From the kernel to STATE_DB", 8, []panel{
-				lines("Latency", "s", "From the read of a link message to the acknowledgement of its row.",
-					query{`histogram_quantile(0.5, sum by (le) (` + rate("portsyncd_event_latency_seconds_bucket") + `))`, "half of them within"},
-					query{`histogram_quantile(0.9, sum by (le) (` + rate("portsyncd_event_latency_seconds_bucket") + `))`, "9 of 10 within"},
-					query{`histogram_quantile(0.99, sum by (le) (` + rate("portsyncd_event_latency_seconds_bucket") + `))`, "99 of 100 within"}),
+				lines("Latency", "s", "Time from the read of a link message to the acknowledgement of its row.",
+					query{`histogram_quantile(0.5, sum by (le) (` + rate("portsyncd_event_latency_seconds_bucket") + `))`, "p50"},
+					query{`histogram_quantile(0.9, sum by (le) (` + rate("portsyncd_event_latency_seconds_bucket") + `))`, "p90"},
+					query{`histogram_quantile(0.99, sum by (le) (` + rate("portsyncd_event_latency_seconds_bucket") + `))`, "p99"}),
 				{kind: "heatmap", title: "Latency, all events", unit: "s", width: 12,
-					description: "The same events by bucket: two bands are two kinds of events, a rising one is a queue.",
+					description: "The same events by bucket. A rising band means that events queue up.",
 					queries:     []query{{`sum by (le) (` + rate("portsyncd_event_latency_seconds_bucket") + `)`, "{{le}}"}}},
 			}},
 			{"Databases", 8, []panel{
-				lines("Rows written", "ops", "Acknowledged writes of rows, a second.",
+				lines("Rows written", "ops", "Acknowledged writes of rows per second.",
 					query{rate("portsyncd_database_writes_total"), "{{op}}"}),
-				lines("Failures", "ops", "Failed exchanges, by kind, and connections made again, a second. Good: 0, but for a restart of Redis.",
+				lines("Failures", "ops", "Failed exchanges by kind, and reconnects, per second. Normal: 0, except during a restart of Redis.",
 					query{rate("portsyncd_database_errors_total"), "{{kind}}"},
 					query{rate("portsyncd_database_reconnects_total"), "reconnects"}),
 			}},
-			{"In step", 8, []panel{
-				lines("What waits", "short", "Ports whose row waits to be written, and messages not yet decided on. Above 0 for seconds: look at Redis.",
+			{"Backlog and audits", 8, []panel{
+				lines("Backlog", "short", "Ports whose row is pending, and messages that are not processed yet. If it is above 0 for seconds, check Redis.",
 					query{`portsyncd_backlog_ports` + of, "ports"},
 					query{`portsyncd_backlog_events` + of, "messages"}),
-				lines("Audits and what they found", "ops", "Completed comparisons of STATE_DB with the kernel, and differences by where they were. Good: no differences.",
+				lines("Audits", "ops", "Completed audits per second, and the differences that they found, by database. Normal: no differences.",
 					query{rate("portsyncd_audits_total"), "audits"},
 					query{rate("portsyncd_audit_mismatches_total"), "differences in {{database}}"}),
 			}},
 			{"Process", 8, []panel{
-				lines("CPU", "percentunit", "CPU time, in shares of one CPU.",
+				lines("CPU", "percentunit", "CPU time as a share of one CPU.",
 					query{rate("process_cpu_seconds_total"), "CPU"}),
-				lines("Memory", "bytes", "Resident memory, and what of it is heap. Growing for days: report it, with a heap profile.",
+				lines("Memory", "bytes", "Resident memory and heap in use. If they grow for days, report it with a heap profile.",
 					query{`process_resident_memory_bytes` + of, "resident"},
 					query{`go_memstats_heap_inuse_bytes` + of, "heap in use"}),
 			}},
-			{"Around it", 8, []panel{
-				lines("Log", "ops", "Lines written to the log, by level, and lines that nobody took, a second.",
+			{"Log and HTTP", 8, []panel{
+				lines("Log", "ops", "Lines written to the log by level, and dropped lines, per second.",
 					query{rate("portsyncd_log_lines_total"), "{{level}}"},
 					query{rate("portsyncd_log_lines_dropped_total"), "dropped"}),
-				lines("HTTP", "ops", "Answers by path and status, and clients turned away, a second.",
+				lines("HTTP", "ops", "Answers by path and status, and rejected clients, per second.",
 					query{`sum by (path, code) (` + rate("portsyncd_http_requests_total") + `)`, "{{path}} {{code}}"},
-					query{`sum by (reason) (` + rate("portsyncd_http_rejected_total") + `)`, "turned away: {{reason}}"}),
+					query{`sum by (reason) (` + rate("portsyncd_http_rejected_total") + `)`, "rejected: {{reason}}"}),
 			}},
 			{"Push", 8, []panel{
-				lines("Pushed samples", "ops", "Samples that the receiver of push.url took, a second. 0 where nothing is pushed.",
+				lines("Pushed samples", "ops", "Samples accepted by the receiver of push.url per second. 0 if push is disabled.",
 					query{rate("portsyncd_push_samples_total"), "samples"}),
-				lines("Trouble with pushing", "short", "Failed requests by reason and dropped batches, a second, and batches that wait. Good: 0.",
+				lines("Push failures", "short", "Failed requests by reason and dropped batches per second, and queued batches. Normal: 0.",
 					query{rate("portsyncd_push_failures_total"), "{{reason}}"},
 					query{rate("portsyncd_push_dropped_batches_total"), "dropped: {{reason}}"},
-					query{`portsyncd_push_queue_batches` + of, "waiting"}),
+					query{`portsyncd_push_queue_batches` + of, "queued"}),
 			}},
 		},
 	}
 }
 
-// switchNow is the line of single values.
+// switchNow returns the row of single values.
 func switchNow(of string) []panel {
 	flag := func(p panel) panel { p.flag = true; return p }
-	pending := stat("Ports awaited", "short", `portsyncd_ports_pending`+of, "Ports that PortInitDone still waits for. Good: 0.")
+	pending := stat("Pending ports", "short", `portsyncd_ports_pending`+of, "Ports that PortInitDone is waiting for. Normal: 0.")
 	pending.zeroIsGood = true
 	return []panel{
-		flag(stat("Healthy", "short", `portsyncd_healthy`+of, "The daemon's own judgement: STATE_DB is what the kernel says.")),
-		flag(stat("Ready", "short", `portsyncd_ready`+of, "Whether the initial sync is in the databases.")),
-		stat("Ports with a link", "short", `sum(portsyncd_port_oper_up`+of+`)`, "Ports that have carrier and run."),
+		flag(stat("Healthy", "short", `portsyncd_healthy`+of, "Whether the daemon is not unhealthy. If it is 0, STATE_DB may differ from the kernel.")),
+		flag(stat("Ready", "short", `portsyncd_ready`+of, "Whether the initial sync is complete.")),
+		stat("Ports up", "short", `sum(portsyncd_port_oper_up`+of+`)`, "Ports with carrier."),
 		pending,
-		stat("Running for", "s", `time() - process_start_time_seconds`+of, "Time since the start of the process."),
-		stat("Last answer of the databases", "s", `time() - portsyncd_last_progress_timestamp_seconds`+of,
-			"Time since the databases last acknowledged something. Good: below the interval of audits."),
+		stat("Uptime", "s", `time() - process_start_time_seconds`+of, "Time since the start of the process."),
+		stat("Last acknowledgement", "s", `time() - portsyncd_last_progress_timestamp_seconds`+of,
+			"Time since the databases last acknowledged a command. Normal: less than the audit interval."),
 	}
 }
 
-// reasons shows what the daemon has against its own health.
+// reasons returns the panel of the health reasons.
 func reasons(of string) panel {
-	p := states12("Reasons not to be healthy", "Each reason that the daemon can have, and when it had it. README_DEPLOYMENT.md says what to do.",
+	p := states12("Health reasons", "When each health reason was present. docs/HEALTH.md says what to do.",
 		query{`portsyncd_health_reason` + of, "{{code}}"})
 	p.badIsYes = true
 	return p

@@ -1,8 +1,8 @@
 package main
 
-// A table has a query for each column; its legend is the column's name. Without
-// more, Grafana would show a table for each query: these are joined by their
-// common labels, and labels that say nothing are hidden.
+// A table has one query per column, and the legend is the name of the column. Transformations join the
+// results by their common labels, because Grafana would otherwise show a table per query, and hide
+// labels without information.
 
 func (p *panel) join() []object {
 	hide := object{"Time": true, "job": true, "__name__": true}
@@ -20,7 +20,7 @@ func (p *panel) join() []object {
 	}
 }
 
-// overrides gives columns of a table their own units.
+// overrides sets the units of table columns.
 func (p *panel) overrides() []object {
 	overrides := []object{}
 	for _, q := range p.queries {
