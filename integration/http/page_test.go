@@ -66,10 +66,10 @@ func TestPage(t *testing.T) {
 		}
 		t.Logf("%d requests, all for the page", len(requests))
 	})
-	t.Run("lost", func(t *testing.T) {
+	t.Run("stale", func(t *testing.T) {
 		b := b.with(t)
 		d.Cmd.Process.Kill()
-		b.until("the page says that it is out of date", `!document.getElementById("lost").hidden`)
+		b.until("the page says that it is out of date", `!document.getElementById("stale").hidden`)
 	})
 	t.Run("report", func(t *testing.T) { b.with(t).checkReport(sw) })
 }
@@ -124,19 +124,19 @@ func (b *browser) checkUpdates(sw *switchtest.Switch) {
 	}
 	b.eval(nil, `document.querySelector("#panel details").open = false; document.activeElement.blur()`)
 
-	b.eval(nil, `document.getElementById("hold").click()`)
-	b.until("the page is held", `document.getElementById("hold").getAttribute("aria-pressed") === "true"`)
+	b.eval(nil, `document.getElementById("pause").click()`)
+	b.until("the page is paused", `document.getElementById("pause").getAttribute("aria-pressed") === "true"`)
 	n := b.requests.Len()
 	switchtest.Consistently(b.t, 3*time.Second, func() string {
 		if b.requests.Len() > n {
-			return "a request while the page is held"
+			return "a request while the page is paused"
 		}
 		return ""
 	})
-	b.eval(nil, `document.getElementById("hold").click()`)
+	b.eval(nil, `document.getElementById("pause").click()`)
 	switchtest.Eventually(b.t, browserPatience, func() string {
 		if b.requests.Len() == n {
-			return "no request after the page was held"
+			return "no request after the page was paused"
 		}
 		return ""
 	})
@@ -175,7 +175,7 @@ func (b *browser) checkKeyboard() {
 		b.eval(&stop, `(e => (e.id || e.value || e.nodeName) + (e.matches(":focus-visible") ? "" : " unseen"))(document.activeElement)`)
 		stops = append(stops, stop)
 	}
-	if got := strings.Join(stops, ", "); got != "hold, all, A" {
+	if got := strings.Join(stops, ", "); got != "pause, all, A" {
 		b.t.Errorf("the tabulator stops at %s; want the button, the filter and a port, each to be seen", got)
 	}
 }

@@ -103,7 +103,7 @@ func TestReport(t *testing.T) {
 
 	text := report(t, dir)
 	for _, want := range []string{"21 restarts, 240 samples", "95.2 %  20 of 21", "initial sync  21", "sync_duration_seconds   10 s",
-		"Ethernet4", "480", "timed out", "▁", "warm_restart.eoiu_timeout_secs:", "why: 1 of 21 starts"} {
+		"Ethernet4", "480", "timed out", "▁", "warm_restart.eoiu_timeout_secs:", "reason: 1 of 21 starts"} {
 		if text.Code != daemon.ExitOK || text.Stderr != "" || !strings.Contains(text.Stdout, want) {
 			t.Errorf("status %d, stderr %q, no %q in\n%s", text.Code, text.Stderr, want, text.Stdout)
 		}
@@ -167,7 +167,7 @@ func TestReportOfDamage(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := report(t, dir)
-	if r.Code != daemon.ExitOK || r.Stderr != "" || !strings.Contains(r.Stdout, "no restart and no sample is on record") {
+	if r.Code != daemon.ExitOK || r.Stderr != "" || !strings.Contains(r.Stdout, "no restart and no sample recorded") {
 		t.Errorf("no history yet: %+v", r)
 	}
 	report(t, dir, "--storage", filepath.Join(dir, "none")).CheckFailure(t, "no storage", daemon.ExitError, "none", "no such file")

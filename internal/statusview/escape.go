@@ -7,17 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// An interface may be named by any 15 bytes but blanks, slash, colon and NUL
-// (dev_valid_name in the kernel's net/core/dev.c), and an error or a reason may
-// quote whatever a server said. Such text reaches a terminal only as what is
-// seen to be there: what could steer the terminal, turn the direction of
-// writing, hide, or join with its neighbour, is spelled out.
+// The name of an interface can have any bytes except blanks, slash, colon and NUL (dev_valid_name in
+// net/core/dev.c of the kernel), and errors and reasons quote other programs. This file escapes such
+// text, so that control characters, bidirectional controls, invisible characters and combining
+// characters do not reach a terminal or a page.
 
-// Visible returns text that may quote anything as it may go to a terminal or onto
-// a page: with a backslash sequence for each byte and character that is not plain
-// to see, \\ for the backslash, \xff for a byte that is not UTF-8, \u202e or
-// \U000e0001 for a character, so that different texts look different. With ascii,
-// for a terminal that shows nothing else, everything beyond ASCII is spelled so.
+// Visible returns s with escape sequences for all bytes and characters that a terminal or a browser
+// may not show as one visible character: \\ for the backslash, \xff for a byte that is not UTF-8,
+// \u202e or \U000e0001 for a character. Different texts have different results. With ascii, all
+// characters that are not ASCII are escaped.
 func Visible(s string, ascii bool) string {
 	if isPlainASCII(s) {
 		return s
@@ -30,7 +28,7 @@ func Visible(s string, ascii bool) string {
 			b = append(b, `\\`...)
 		case r < utf8.RuneSelf && r >= ' ' && r != 0x7f:
 			b = append(b, byte(r))
-		case size == 1: // a control character, or no UTF-8
+		case size == 1: // a control character or invalid UTF-8
 			b = append(b, `\x`...)
 			b = appendHex(b, uint32(s[i]), 2)
 		case !ascii && isPlain(r):
@@ -45,6 +43,10 @@ func Visible(s string, ascii bool) string {
 	return string(b)
 }
 
+// visible returns foreign text for a page, not yet escaped for HTML.
+func visible(s string) string { return Visible(s, false) }
+
+// isPlainASCII reports whether s needs no escapes.
 func isPlainASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] >= 0x7f || s[i] == '\\' {
@@ -54,35 +56,37 @@ func isPlainASCII(s string) bool {
 	return true
 }
 
+// appendHex appends v with leading zeros.
 func appendHex(b []byte, v uint32, digits int) []byte {
 	s := strconv.FormatUint(uint64(v), 16)
 	return append(append(b, strings.Repeat("0", digits-len(s))...), s...)
 }
 
-// isPlain reports whether a character beyond ASCII may be shown: one whose width
-// is certain, that stands by itself, and is written from left to right. Symbols
-// other than money are not: how wide an emoji is depends on the terminal.
+// isPlain reports whether a character that is not ASCII is shown unescaped: it has a known width, does
+// not combine with others, and is written from left to right. Symbols other than currency signs are
+// escaped because the width of emoji depends on the terminal.
 func isPlain(r rune) bool {
-	return r == utf8.RuneError || // what a decoder of JSON has put in place of bad bytes
+	return r == utf8.RuneError || // in place of invalid bytes, by the JSON decoder
 		unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.Sc) && !within(r, joining) && !within(r, rightToLeft)
 }
 
-// joining are letters that are invisible or join with the letter before: fillers
-// and conjoining Hangul (Unicode 15, Scripts.txt and DerivedCoreProperties.txt).
+// joining are letters that are invisible or combine with the previous letter: fillers and conjoining
+// Hangul (Unicode 15, Scripts.txt and DerivedCoreProperties.txt).
 var joining = [][2]rune{{0x115f, 0x11ff}, {0x3164, 0x3164}, {0xd7b0, 0xd7ff}, {0xffa0, 0xffa0}}
 
-// rightToLeft are the blocks of scripts that are written so: one letter of them
-// turns around digits and punctuation that follow (UAX #9, DerivedBidiClass.txt).
+// rightToLeft are the blocks of scripts written from right to left. One such letter reverses the order
+// of the digits and punctuation after it (UAX #9, DerivedBidiClass.txt).
 var rightToLeft = [][2]rune{{0x0590, 0x08ff}, {0xfb1d, 0xfdff}, {0xfe70, 0xfeff}, {0x10800, 0x10fff}, {0x1e800, 0x1efff}}
 
-// wide are the ranges of UAX #11 (EastAsianWidth.txt, classes W and F) that have
-// letters, numbers or punctuation: two columns each.
+// wide are the ranges of letters, numbers and punctuation that are two columns wide (UAX #11,
+// EastAsianWidth.txt, classes W and F).
 var wide = [][2]rune{
 	{0x1100, 0x115e}, {0x2329, 0x232a}, {0x2e80, 0xa4cf}, {0xa960, 0xa97f}, {0xac00, 0xd7a3}, {0xf900, 0xfaff},
 	{0xfe10, 0xfe19}, {0xfe30, 0xfe6f}, {0xff00, 0xff60}, {0xffe0, 0xffe6}, {0x16fe0, 0x18dff}, {0x1aff0, 0x1b2ff},
 	{0x20000, 0x3fffd},
 }
 
+// within reports whether r is in one of the ranges, which include both ends.
 func within(r rune, ranges [][2]rune) bool {
 	for _, x := range ranges {
 		if x[0] <= r && r <= x[1] {
@@ -92,8 +96,7 @@ func within(r rune, ranges [][2]rune) bool {
 	return false
 }
 
-// textWidth is how many columns s takes; s is of our own characters, or was made
-// visible.
+// textWidth returns the width of s in columns. Foreign text in s must be escaped by Visible.
 func textWidth(s string) int {
 	n := 0
 	for _, r := range s {
@@ -109,8 +112,8 @@ func runeWidth(r rune) int {
 	return 1
 }
 
-// shorten cuts s to at most width columns, with mark in the place of what is cut
-// out of its middle: ports differ at the end of their names.
+// shorten shortens s to at most width columns. It replaces the middle by mark, since the names of
+// ports differ at the end.
 func shorten(s string, width int, mark string) string {
 	if textWidth(s) <= width {
 		return s

@@ -8,14 +8,15 @@ import (
 	"unicode/utf8"
 )
 
+// TestVisible checks which bytes and characters are escaped, with and without ASCII.
 func TestVisible(t *testing.T) {
 	f := func(s, want, ascii string) {
 		t.Helper()
 		if got := Visible(s, false); got != want {
-			t.Errorf("%q is shown as %q, want %q", s, got, want)
+			t.Errorf("Visible(%q) = %q, want %q", s, got, want)
 		}
 		if got := Visible(s, true); got != ascii {
-			t.Errorf("%q is shown in ASCII as %q, want %q", s, got, ascii)
+			t.Errorf("Visible(%q) in ASCII = %q, want %q", s, got, ascii)
 		}
 	}
 	same := func(s string) { t.Helper(); f(s, s, s) }
@@ -28,15 +29,15 @@ func TestVisible(t *testing.T) {
 	f("\ufffd", "\ufffd", `\ufffd`)
 	f("ä端", "ä端", `\u00e4\u7aef`)
 	f("\u0085\u009b", `\u0085\u009b`, `\u0085\u009b`)                                                       // C1 control characters
-	f("\u00a0\u00ad\u200b\u2028\ufeff", `\u00a0\u00ad\u200b\u2028\ufeff`, `\u00a0\u00ad\u200b\u2028\ufeff`) // blanks and the invisible
-	f("\u202e\u2066\u061c", `\u202e\u2066\u061c`, `\u202e\u2066\u061c`)                                     // directions
+	f("\u00a0\u00ad\u200b\u2028\ufeff", `\u00a0\u00ad\u200b\u2028\ufeff`, `\u00a0\u00ad\u200b\u2028\ufeff`) // special blanks and invisible characters
+	f("\u202e\u2066\u061c", `\u202e\u2066\u061c`, `\u202e\u2066\u061c`)                                     // bidirectional controls
 	f("אب", `\u05d0\u0628`, `\u05d0\u0628`)
 	f("e\u0301", `e\u0301`, `e\u0301`)
 	f("\u1160\u3164", `\u1160\u3164`, `\u1160\u3164`)
 	f("\U0001f600\U000e0001", `\U0001f600\U000e0001`, `\U0001f600\U000e0001`)
 }
 
-// unescape takes appendVisible back.
+// unescape reverses Visible.
 func unescape(t *testing.T, s string) string {
 	t.Helper()
 	var b []byte
@@ -69,8 +70,8 @@ func unescape(t *testing.T, s string) string {
 	return string(b)
 }
 
-// FuzzVisible: what is shown is plain, as wide as it is said to be, and says
-// which bytes there are.
+// FuzzVisible checks that the result of Visible has no special characters, has the computed width, and
+// can be reversed.
 func FuzzVisible(f *testing.F) {
 	for _, name := range hostileNames {
 		f.Add(name)
@@ -80,27 +81,28 @@ func FuzzVisible(f *testing.F) {
 			shown := Visible(s, ascii)
 			for _, r := range shown {
 				if r < ' ' || r == 0x7f || ascii && r > 0x7f || unicode.In(r, unicode.C, unicode.M, unicode.Zl, unicode.Zp) {
-					t.Errorf("%q is shown with %q", s, r)
+					t.Errorf("Visible(%q) has %q", s, r)
 				}
 			}
 			if back := unescape(t, shown); back != s {
-				t.Errorf("%q is shown as %q, which says %q", s, shown, back)
+				t.Errorf("Visible(%q) = %q, which unescapes to %q", s, shown, back)
 			}
 			for _, width := range []int{0, 1, 3, 10} {
 				short := shorten(shown, width, "…")
 				if textWidth(short) > width || textWidth(shown) <= width && short != shown {
-					t.Errorf("%q in %d columns is %q", shown, width, short)
+					t.Errorf("shorten(%q, %d) = %q, too wide or shortened without need", shown, width, short)
 				}
 			}
 		}
 	})
 }
 
+// TestShorten checks that the middle of a name is removed, with wide characters counted as two columns.
 func TestShorten(t *testing.T) {
 	f := func(s string, width int, want string) {
 		t.Helper()
 		if got := shorten(s, width, "…"); got != want {
-			t.Errorf("%q in %d columns: %q, want %q", s, width, got, want)
+			t.Errorf("shorten(%q, %d) = %q, want %q", s, width, got, want)
 		}
 	}
 	f("Ethernet0", 9, "Ethernet0")

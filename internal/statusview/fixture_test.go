@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares text with a file under testdata.
+// golden compares text with a file in testdata, or writes the file with -update.
 func golden(t *testing.T, name string, text []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -33,12 +33,13 @@ func golden(t *testing.T, name string, text []byte) {
 	}
 }
 
-// midday is when the fixtures are.
+// midday is the time of the fixtures.
 var midday = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
+// before returns the time d before midday.
 func before(d time.Duration) *time.Time { return new(midday.Add(-d)) }
 
-// switchOf is a healthy switch with n ports, some of them of interest.
+// switchOf returns the status of a healthy switch with n ports, some of them with issues if n > 100.
 func switchOf(n int) *Status {
 	s := &Status{
 		Schema: StatusSchema, Time: midday, Version: "0.1.0", Host: "leaf1", PID: 1234, Process: *before(75 * time.Hour),
@@ -70,15 +71,14 @@ func switchOf(n int) *Status {
 	return s
 }
 
-// hostileNames are names that a kernel gives an interface if asked to, and one
-// that is longer.
+// hostileNames are names of interfaces that need escapes. All but one are short enough for the kernel.
 var hostileNames = []string{
 	"Eth\x1b[2J\x1b[31mx", "Ethernet\r0", "Ethernet\xff\xfe", "Ethernet\xff\xfd", "Ethernet\u202e1", "Ethernet\u009b1m",
 	"<script>", `Ethernet\n`, "Ethernet端口", "Ethernetשל", "Ethernetä", "Ethernete\u0301", "Ethernet\u200b0", "Ethernet\U000e0041",
 	"Ethernet\x00\x01\x02\x03\x04\x05\x06\x07\x0e", `"Ethernet&"`,
 }
 
-// troubled is a switch where much is wrong, in foreign words.
+// troubled returns the status of a switch with many problems, with control characters in its texts.
 func troubled() *Status {
 	s := switchOf(0)
 	s.Instance = "asic\x1b]0;0\a"
@@ -94,9 +94,9 @@ func troubled() *Status {
 	}
 	s.Backlog = portsync.BacklogView{Ports: 3, Events: 1, WaitSeconds: 1.25}
 	s.Counts.Pending, s.Counts.Mismatches, s.Counts.Repairs = int64(len(hostileNames)), 1, 1
-	s.Pending = []portsync.Pending{{What: "PortInitDone", Why: "16 of 16 ports are awaited", From: *before(75 * time.Hour)}}
+	s.Pending = []portsync.Pending{{What: "PortInitDone", Why: "16 of 16 ports are pending", From: *before(75 * time.Hour)}}
 	for _, name := range hostileNames {
-		s.Pending = append(s.Pending, portsync.Pending{What: name, Why: "it has no interface", From: *before(time.Minute)})
+		s.Pending = append(s.Pending, portsync.Pending{What: name, Why: "no interface", From: *before(time.Minute)})
 		s.Ports = append(s.Ports, portsync.PortView{Name: name, InitPending: true})
 	}
 	s.Ports[3].Present, s.Ports[3].Index, s.Ports[3].Admin, s.Ports[3].Oper = true, 3, "up\x1b[0m", "\u202edn"

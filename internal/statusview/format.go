@@ -1,13 +1,14 @@
 package statusview
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// count is a number with its noun.
+// count returns a number with its noun.
 func count(n uint64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -15,9 +16,8 @@ func count(n uint64, one, many string) string {
 	return grouped(n) + " " + many
 }
 
-// age says how long something lasts or is ago, in the two largest units. What is
-// less than nothing, because clocks were read one after the other or one was
-// set, is 0s.
+// age returns a duration in its two largest units, such as "3d 4h". A negative duration, after a
+// change of the clock, is "0s".
 func age(d time.Duration) string {
 	s := int64(max(d, 0) / time.Second)
 	for _, u := range []struct {
@@ -36,8 +36,8 @@ func age(d time.Duration) string {
 	return strconv.FormatInt(s, 10) + "s"
 }
 
-// lasting is a measured time, with three digits and a unit.
-func (p *printer) lasting(seconds float64) string {
+// duration returns a measured time with three digits and a unit.
+func (p *printer) duration(seconds float64) string {
 	abs := math.Abs(seconds)
 	switch {
 	case math.IsNaN(seconds) || math.IsInf(seconds, 0):
@@ -53,12 +53,12 @@ func (p *printer) lasting(seconds float64) string {
 	case abs < 999.5:
 		return digits(seconds) + " s"
 	}
-	const most = 9.2e9 // a Duration holds no more
-	return age(time.Duration(min(abs, most) * 1e9))
+	const maxSeconds = 9.2e9 // limit of time.Duration
+	return age(time.Duration(min(abs, maxSeconds) * 1e9))
 }
 
-// percent writes a share from 0 to 1 with a decimal, and with more where it would
-// be said to be 0 or 100 % and is not.
+// percent returns a share from 0 to 1 as a percentage with one decimal, or with as many as needed to
+// show that the share is neither 0 nor 1.
 func percent(v float64) string {
 	s := ""
 	for decimals := 1; decimals < 9; decimals++ {
@@ -70,8 +70,44 @@ func percent(v float64) string {
 	return strings.TrimSuffix(s, ".0") + " %"
 }
 
-// clock is a time of day to the second, of a zone.
+// clock returns a time to the second in the zone of the terminal.
 func (p *printer) clock(t time.Time) string { return t.In(p.Zone).Format("2006-01-02 15:04:05") }
 
-// minute is a time of day to the minute.
+// minute returns a time to the minute in the zone of the terminal.
 func (p *printer) minute(t time.Time) string { return t.In(p.Zone).Format("2006-01-02 15:04") }
+
+// seconds returns a measured time for a page.
+func seconds(s float64) string { return new(printer).duration(s) }
+
+// nanos is seconds for nanoseconds.
+func nanos(n int64) string { return seconds(float64(n) / 1e9) }
+
+// digits returns a number with three significant digits, or all digits of its integer part.
+func digits(v float64) string {
+	switch a := math.Abs(v); {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return "–"
+	case a >= 99.95 && a < 1e15:
+		return grouped(int64(math.Round(v)))
+	case a >= 1e15 || a < 1e-6 && a > 0:
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64)
+	return strconv.FormatFloat(rounded, 'f', -1, 64)
+}
+
+// grouped returns an integer with commas between thousands.
+func grouped[T int | int64 | uint64](n T) string {
+	if 0 <= n && n < 1000 {
+		return strconv.Itoa(int(n))
+	}
+	s := fmt.Sprint(n)
+	sign := ""
+	if s[0] == '-' {
+		sign, s = "-", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return sign + s
+}

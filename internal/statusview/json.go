@@ -10,11 +10,10 @@ import (
 	"portsyncd/portsync"
 )
 
-// AppendJSON appends s as one JSON document and a line end. The document is
-// ASCII, so that it may be looked at on a terminal: everything else is \u
-// escapes, <, > and & among them. JSON is Unicode (RFC 8259 section 8.1), the
-// name of a port need not be: bytes that are not UTF-8 are U+FFFD in "name" and
-// "what", and then "name_hex" and "what_hex" have all bytes in hexadecimal.
+// AppendJSON appends s as one line of JSON. The line is printable ASCII and safe for a terminal; other
+// characters, and <, > and &, are \u escapes. JSON is Unicode (RFC 8259 section 8.1), but the name of
+// a port can be any bytes: invalid UTF-8 is U+FFFD in "name" and "what", and "name_hex" and "what_hex"
+// then have all bytes in hexadecimal.
 func (s *Status) AppendJSON(b []byte) []byte {
 	d := *s
 	d.Ports, d.Pending = list(s.Ports), list(s.Pending)
@@ -25,7 +24,7 @@ func (s *Status) AppendJSON(b []byte) []byte {
 	}
 	text, err := json.Marshal(&d)
 	if err != nil {
-		panic(err) // the type has a JSON form, with all that a daemon can put in it
+		panic(err) // a Status of the daemon has no values without a JSON form
 	}
 	return append(AppendASCII(b, text), '\n')
 }
@@ -55,11 +54,11 @@ func AppendPorts(b []byte, ports []portsync.PortView) []byte {
 	return append(b, "\n]}\n"...)
 }
 
-// list is a copy that is [] in JSON if there is nothing in it, never null.
+// list returns a copy of all that is not nil, which is [] in JSON and not null.
 func list[T any](all []T) []T { return append([]T{}, all...) }
 
-// AppendJSON appends r as one JSON document of ASCII and a line end. An error
-// means that a figure is not a number.
+// AppendJSON appends r as one line of JSON in ASCII. It returns an error if a figure is infinite or not
+// a number.
 func (r *Report) AppendJSON(b []byte) ([]byte, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -68,8 +67,7 @@ func (r *Report) AppendJSON(b []byte) ([]byte, error) {
 	return append(AppendASCII(b, text), '\n'), nil
 }
 
-// AppendASCII appends JSON with escapes in the place of all characters that are
-// not ASCII, and of DEL. The text means the same.
+// AppendASCII appends JSON with \u escapes for DEL and for all characters that are not ASCII.
 func AppendASCII(b, text []byte) []byte {
 	for len(text) > 0 {
 		c := text[0]
@@ -90,8 +88,8 @@ func AppendASCII(b, text []byte) []byte {
 	return b
 }
 
-// DecodeStatus reads what [Status.AppendJSON] made, names of any bytes included.
-// An error says what it found in place of such a document.
+// DecodeStatus decodes the JSON of [Status.AppendJSON]. It limits the nesting and the number of
+// elements, so that a foreign document does not exhaust memory.
 func DecodeStatus(text []byte) (*Status, error) {
 	if err := statusLimits.Check(text); err != nil {
 		return nil, fmt.Errorf("not a status document: %w", err)
@@ -126,7 +124,7 @@ func DecodeStatus(text []byte) (*Status, error) {
 // arrays have a few hundred ports.
 var statusLimits = jsonlimit.Limits{Depth: 16, Elements: 65536}
 
-// restore gives a name the bytes that the document says it has.
+// restore sets a name to the bytes in digits, if digits is not empty, and clears digits.
 func restore(name, digits *string) (err error) {
 	*name, err = warmrestart.RestoreName(*name, *digits)
 	*digits = ""

@@ -13,14 +13,14 @@ import (
 	"portsyncd/portsync"
 )
 
-// TestStatusJSON: what is written is read back as it was, names of any bytes
-// included, and the document is ASCII.
+// TestStatusJSON checks that the document is printable ASCII and that decoding returns the same status,
+// also for names that are not UTF-8.
 func TestStatusJSON(t *testing.T) {
 	for _, s := range []*Status{switchOf(3), switchOf(512), troubled()} {
 		text := s.AppendJSON(nil)
 		for i, c := range text {
 			if c < ' ' && i < len(text)-1 || c >= 0x7f {
-				t.Fatalf("byte %#x in %.200q", c, text[max(0, i-20):])
+				t.Fatalf("the document has byte %#x in %.200q", c, text[max(0, i-20):])
 			}
 		}
 		got, err := DecodeStatus(text)
@@ -28,10 +28,10 @@ func TestStatusJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		if again := got.AppendJSON(nil); !bytes.Equal(again, text) {
-			t.Errorf("read and written again:\n%s\nwant\n%s", again, text)
+			t.Errorf("encoded again:\n%s\nwant\n%s", again, text)
 		}
 		if !reflect.DeepEqual(got.Ports, list(s.Ports)) || !reflect.DeepEqual(got.Pending, list(s.Pending)) {
-			t.Errorf("%d ports: what is read is not what was written", len(s.Ports))
+			t.Errorf("%d ports: the decoded ports or pending entries differ", len(s.Ports))
 		}
 	}
 }
@@ -58,15 +58,15 @@ func TestPortsJSON(t *testing.T) {
 	}
 }
 
-// TestListsInJSON: a list with nothing in it is [], which programs can go through.
+// TestListsInJSON checks that empty lists are [] and not null.
 func TestListsInJSON(t *testing.T) {
 	if text := new(Status).AppendJSON(nil); bytes.Contains(text, []byte(`":null,"pending`)) || bytes.Count(text, []byte(`:[]`)) != 6 {
 		t.Errorf("%s", text)
 	}
 }
 
-// TestNamesInJSON: ports whose names are not UTF-8 are told apart, and programs
-// that know nothing of that get a string.
+// TestNamesInJSON checks that different names of ports have different name and name_hex, and that names
+// in UTF-8 have no name_hex.
 func TestNamesInJSON(t *testing.T) {
 	var d struct {
 		Ports []map[string]any
@@ -78,7 +78,7 @@ func TestNamesInJSON(t *testing.T) {
 	for i, p := range d.Ports {
 		key := [2]any{p["name"], p["name_hex"]}
 		if seen[key] {
-			t.Errorf("%q is there twice", key)
+			t.Errorf("%q occurs twice", key)
 		}
 		seen[key] = true
 		if name := hostileNames[i]; strings.ToValidUTF8(name, "") == name && (p["name"] != name || p["name_hex"] != nil) {
@@ -90,12 +90,13 @@ func TestNamesInJSON(t *testing.T) {
 	}
 }
 
+// TestDecodeStatusErrors checks the errors for documents that are not a status.
 func TestDecodeStatusErrors(t *testing.T) {
 	good := string(switchOf(1).AppendJSON(nil))
 	f := func(text, want string) {
 		t.Helper()
 		if _, err := DecodeStatus([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.60q: %v, want %q", text, err, want)
+			t.Errorf("DecodeStatus(%.60q): %v, want %q", text, err, want)
 		}
 	}
 	f("", "not a status document")
@@ -109,7 +110,7 @@ func TestDecodeStatusErrors(t *testing.T) {
 	f(strings.Replace(good, `"mtu":9100`, `"mtu":"x"`, 1), "not a status document")
 }
 
-// TestReportJSON: a figure that is not a number is an error, not half a document.
+// TestReportJSON checks that the report is ASCII and that an infinite figure is an error.
 func TestReportJSON(t *testing.T) {
 	r := &Report{Schema: ReportSchema, Analysis: &warmrestart.Analysis{}, Storage: "/var/\u202e\x7f"}
 	text, err := r.AppendJSON(nil)
@@ -118,14 +119,14 @@ func TestReportJSON(t *testing.T) {
 	}
 	r.Analysis.EventsPerRestart = new(math.Inf(1))
 	if text, err := r.AppendJSON(nil); err == nil {
-		t.Errorf("infinity is %s", text)
+		t.Errorf("a report with an infinite figure: %s, want an error", text)
 	}
 }
 
-// FuzzDecodeStatus: any document is either refused or can be shown, within the
-// width, and written and read again.
+// FuzzDecodeStatus checks that each accepted document can be printed within the width of the terminal
+// and can be encoded and decoded again.
 func FuzzDecodeStatus(f *testing.F) {
-	const healthy = `"schema":1,"health":{"status":"healthy"}` // short, since mutations of what is long are slow
+	const healthy = `"schema":1,"health":{"status":"healthy"}` // short, because mutating long inputs is slow
 	for _, more := range []string{
 		`"ports":[{"name":"Ethernet0","present":true,"oper":"up","last_change":"2026-11-24T12:00:00Z","penalty":1e300}]`,
 		`"ports":[{"name":"\ufffd","name_hex":"ff"}],"pending":[{"what":"x","why":"\u202e","from":"0000-01-01T00:00:00Z"}]`,
@@ -145,7 +146,7 @@ func FuzzDecodeStatus(f *testing.F) {
 			}
 		}
 		if _, err := DecodeStatus(s.AppendJSON(nil)); err != nil {
-			t.Errorf("cannot read again what was read: %v", err)
+			t.Errorf("decode the encoded status: %v", err)
 		}
 	})
 }

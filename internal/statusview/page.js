@@ -1,15 +1,14 @@
-// Asks for the page again and again and brings this one up to it, node by node,
-// so that what is focused, opened or selected stays so. While nobody looks, or
-// the button holds it, it rests.
+// Fetches the page at intervals and updates the document node by node, so that focus, selection and
+// open details are kept. Pauses while the page is hidden or the button is pressed.
 "use strict";
-const least = 2000, hold = document.getElementById("hold");
+const interval = 2000, pause = document.getElementById("pause");
 let timer;
 
 function update(old, now) {
   if (old.isEqualNode(now)) return;
   const same = old.nodeName === now.nodeName && old.id === now.id;
   if (!same || old.nodeType !== Node.ELEMENT_NODE) return old.replaceWith(now);
-  if (old === hold) return;
+  if (old === pause) return;
   for (const { name, value } of now.attributes)
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   for (const { name } of [...old.attributes])
@@ -22,30 +21,30 @@ function update(old, now) {
 async function refresh() {
   const begin = performance.now();
   try {
-    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(10000) });
-    if (!answer.ok) throw answer.status;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const response = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(10000) });
+    if (!response.ok) throw response.status;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
     page.querySelectorAll("script, noscript").forEach((node, i) => node.remove());
     update(document.body, page.body);
     document.title = page.title;
   } catch {
-    document.getElementById("lost").hidden = false;
+    document.getElementById("stale").hidden = false;
   }
-  // A slow switch is asked less often.
-  next(Math.max(least, 20 * (performance.now() - begin)));
+  // Fetch less often from a slow switch.
+  next(Math.max(interval, 20 * (performance.now() - begin)));
 }
 
 function next(wait) {
   clearTimeout(timer);
-  const held = hold.getAttribute("aria-pressed") === "true";
-  if (!document.hidden && !held) timer = setTimeout(refresh, wait);
+  const paused = pause.getAttribute("aria-pressed") === "true";
+  if (!document.hidden && !paused) timer = setTimeout(refresh, wait);
 }
 
 document.querySelectorAll("script, noscript").forEach(node => node.remove());
-hold.hidden = false;
-hold.addEventListener("click", () => {
-  hold.setAttribute("aria-pressed", hold.getAttribute("aria-pressed") !== "true");
+pause.hidden = false;
+pause.addEventListener("click", () => {
+  pause.setAttribute("aria-pressed", pause.getAttribute("aria-pressed") !== "true");
   next(0);
 });
 document.addEventListener("visibilitychange", () => next(0));
-next(least);
+next(interval);

@@ -9,17 +9,16 @@ import (
 	"unicode/utf8"
 )
 
-// document is what checkHTML saw.
+// document is a page as read by checkHTML.
 type document struct {
-	tags  []string // opening tags with the names of their attributes and the value of class
-	links []string // values of href and src
-	text  string   // with a blank for each tag
+	tags  []string // opening tags, with the names of attributes and the value of class
+	links []string // values of href and src attributes
+	text  string   // with a blank in place of each tag
 	raw   map[string][]string
 }
 
-// checkHTML reads a page by rules that are stricter than those of HTML: every
-// element is closed, every attribute is quoted, and no text has a bare < > or &.
-// What passes means the same to every parser.
+// checkHTML parses a page by stricter rules than those of HTML: every element is closed, every attribute
+// is quoted, and text has no unescaped <, > or &. All parsers read such a page in the same way.
 func checkHTML(page []byte) (*document, error) {
 	p := &pageReader{rest: string(page)}
 	p.raw = make(map[string][]string)
@@ -55,6 +54,7 @@ func checkHTML(page []byte) (*document, error) {
 	return &p.document, nil
 }
 
+// checkCharacters returns an error for a character that is not printable.
 func checkCharacters(page []byte) error {
 	if !utf8.Valid(page) {
 		return fmt.Errorf("not UTF-8")
@@ -67,7 +67,7 @@ func checkCharacters(page []byte) error {
 	return nil
 }
 
-// pageReader is where checkHTML is.
+// pageReader is the state of checkHTML.
 type pageReader struct {
 	document
 	rest  string
@@ -75,11 +75,11 @@ type pageReader struct {
 	words []byte
 }
 
-// tag reads one tag, and the text of style and script.
+// tag reads one tag, with the contents of style and script.
 func (p *pageReader) tag() error {
 	end := strings.IndexByte(p.rest, '>')
 	if end < 0 || strings.IndexByte(p.rest[1:end], '<') >= 0 {
-		return fmt.Errorf("no tag: %.60q", p.rest)
+		return fmt.Errorf("invalid tag: %.60q", p.rest)
 	}
 	inner := p.rest[1:end]
 	p.rest = p.rest[end+1:]
@@ -93,7 +93,7 @@ func (p *pageReader) tag() error {
 	inner, selfClosing := strings.CutSuffix(inner, "/")
 	name, attributes, _ := strings.Cut(inner, " ")
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz123456") != "" {
-		return fmt.Errorf("no tag: <%s>", inner)
+		return fmt.Errorf("invalid tag: <%s>", inner)
 	}
 	switch name {
 	case "meta", "link", "input", "br":
@@ -112,6 +112,7 @@ func (p *pageReader) tag() error {
 	return p.attributes(name, attributes)
 }
 
+// attributes reads the attributes of a tag.
 func (p *pageReader) attributes(name, s string) error {
 	tag := name
 	for s = strings.TrimLeft(s, " "); s != ""; s = strings.TrimLeft(s, " ") {
@@ -121,13 +122,13 @@ func (p *pageReader) attributes(name, s string) error {
 		}
 		attribute, value := s[:n], ""
 		if strings.Trim(attribute, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-0123456789") != "" {
-			return fmt.Errorf("no attribute: %.60q", s)
+			return fmt.Errorf("invalid attribute: %.60q", s)
 		}
 		s = s[n:]
 		if rest, valued := strings.CutPrefix(s, `="`); valued {
 			end := strings.IndexByte(rest, '"')
 			if end < 0 {
-				return fmt.Errorf("no value: %.60q", s)
+				return fmt.Errorf("unterminated value: %.60q", s)
 			}
 			var err error
 			if value, err = plainText(rest[:end]); err != nil {
@@ -147,10 +148,10 @@ func (p *pageReader) attributes(name, s string) error {
 	return nil
 }
 
-// entities are those that our pages have.
+// entities are the entities that html/template writes.
 var entities = []string{"&amp;", "&lt;", "&gt;", "&#34;", "&#39;", "&#43;", "&#96;"}
 
-// plainText returns text without entities.
+// plainText returns text with its entities decoded.
 func plainText(s string) (string, error) {
 	if i := strings.IndexByte(s, '>'); i >= 0 {
 		return "", fmt.Errorf("bare > in %.60q", s)

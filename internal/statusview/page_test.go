@@ -14,7 +14,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// readPage checks the page of s and returns it.
+// readPage renders the page of s, checks it with checkHTML and returns it.
 func readPage(t *testing.T, s *Status) *document {
 	t.Helper()
 	d, err := checkHTML(s.AppendPage(nil))
@@ -24,7 +24,7 @@ func readPage(t *testing.T, s *Status) *document {
 	return d
 }
 
-// TestPageShows: all that a status says is on its page.
+// TestPageShows checks that the page has the values of a status.
 func TestPageShows(t *testing.T) {
 	s := switchStatus(32)
 	s.Instance = "1"
@@ -33,35 +33,36 @@ func TestPageShows(t *testing.T) {
 	text := strings.Join(strings.Fields(d.text), " ")
 	for _, want := range []string{
 		"leaf-14 1", "portsyncd 0.1.0", "PID 812", "up 2d 3h", "degraded score 65 of 100", "2026-03-14 12:00:05 UTC",
-		"Ports up 25 of 32 configured", "Waiting 1 Ethernet44", "Databases 2 / 3", "32 ports; each name begins with Ethernet",
-		"all 32", "up 25", "down 2", "off 4", "waiting 1", "absent 0", "flapping 1", "unwritten 0",
-		"Ethernet 20 down", "Ethernet 44 waiting", "Ethernet 28 off", "Ethernet 80 up ⇅ flapping", "Ethernet80 up up up 9100 412 411 ",
+		"Ports up 25 of 32 configured", "Pending 1 Ethernet44", "Databases 2 / 3", "32 ports; all names begin with Ethernet",
+		"all 32", "up 25", "down 2", "off 4", "pending 1", "absent 0", "flapping 1", "unwritten 0",
+		"Ethernet 20 down", "Ethernet 44 pending", "Ethernet 28 off", "Ethernet 80 up ⇅ flapping", "Ethernet80 up, flapping up up 9100 412 411 3,480 ",
 		"degraded metrics.json cannot be written: no space left on device disk , for 1m 30s −15", "port_init_late , for 4m −20", "Score 65",
 		"Ethernet44 no interface yet; PortInitDone waits for it 4m",
-		"STATE_DB lost", "connection refused", "APPL_DB up",
-		"This start was warm : the daemon alone restarted: PortInitDone and a state file of this boot are there; its initial sync took 41.3 ms.",
-		"9 older", "cold in", "the databases were flushed", "the dump did not end in time",
+		"STATE_DB disconnected", "connection refused", "APPL_DB connected",
+		"This start was warm : the daemon alone restarted: PortInitDone and a state file of this boot are there; the initial sync took 41.3 ms.",
+		"9 older restarts", "cold start, initial sync", "the databases were flushed", "the dump timed out",
 		"Events 1,204,113", "Resyncs 3",
 	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("no %q in the page", want)
+			t.Errorf("the page does not have %q", want)
 		}
 	}
 	for tag, want := range map[string]int{
-		"li class=up": 24, "li class=up flapping": 1, "li class=down": 2, "li class=off": 4, "li class=waiting": 1,
+		"li class=up": 24, "li class=up flapping": 1, "li class=down": 2, "li class=off": 4, "li class=pending": 1,
 		"h1": 1, "main": 1, "nav aria-label": 1,
 	} {
 		if got := countOf(d.tags, tag); got != want {
-			t.Errorf("%d times <%s>, want %d", got, tag, want)
+			t.Errorf("%d elements <%s>, want %d", got, tag, want)
 		}
 	}
 	for _, link := range []string{"/status", "/ports", "/metrics", "/metrics.json", "/healthz", "/readyz"} {
 		if countOf(d.links, link) != 1 {
-			t.Errorf("no link to %s", link)
+			t.Errorf("want one link to %s", link)
 		}
 	}
 }
 
+// countOf returns the number of elements of all that are want.
 func countOf(all []string, want string) int {
 	n := 0
 	for _, s := range all {
@@ -72,20 +73,20 @@ func countOf(all []string, want string) int {
 	return n
 }
 
-// TestPageKeepsToItself: the page has one style and one script, which its policy
-// names, and nothing that the policy forbids or that leads elsewhere.
-func TestPageKeepsToItself(t *testing.T) {
+// TestPagePolicy checks that the page has one style and one script, both allowed by its policy, and
+// nothing that the policy forbids or that links to other servers.
+func TestPagePolicy(t *testing.T) {
 	d := readPage(t, switchStatus(3))
 	for element, directive := range map[string]string{"style": "style-src ", "script": "script-src "} {
 		if len(d.raw[element]) != 1 || !strings.Contains(PagePolicy, directive+hashSource(d.raw[element][0])+";") {
-			t.Errorf("%d times %s, and %q does not name it", len(d.raw[element]), element, PagePolicy)
+			t.Errorf("%d elements %s, want one that is allowed by %q", len(d.raw[element]), element, PagePolicy)
 		}
 	}
 	checkContained(t, d, "/", "#", "data:,")
 }
 
-// checkContained checks that a page has no style attributes and handlers, and
-// that links begin with one of prefixes.
+// checkContained checks that a page has no style attributes or event handlers, and that all links begin
+// with one of prefixes.
 func checkContained(t *testing.T, d *document, prefixes ...string) {
 	t.Helper()
 	for _, tag := range d.tags {
@@ -95,17 +96,17 @@ func checkContained(t *testing.T, d *document, prefixes ...string) {
 	}
 	for _, link := range d.links {
 		if strings.HasPrefix(link, "//") || !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(link, p) }) {
-			t.Errorf("a link to %q", link)
+			t.Errorf("unexpected link to %q", link)
 		}
 	}
 	for _, style := range d.raw["style"] {
 		if strings.Contains(style, "url(") || strings.Contains(style, "@import") {
-			t.Error("the style asks for something")
+			t.Error("the style loads a resource")
 		}
 	}
 }
 
-// TestPageFragments: what a cell of the panel leads to is there.
+// TestPageFragments checks that the targets of all links within the page exist.
 func TestPageFragments(t *testing.T) {
 	page := string(switchStatus(5).AppendPage(nil))
 	d := readPage(t, switchStatus(5))
@@ -114,43 +115,43 @@ func TestPageFragments(t *testing.T) {
 		if id, ok := strings.CutPrefix(link, "#"); ok {
 			n++
 			if !strings.Contains(page, `id="`+id+`"`) {
-				t.Errorf("nothing is at %s", link)
+				t.Errorf("no element has the id of link %s", link)
 			}
 		}
 	}
 	if n != 6 {
-		t.Errorf("%d links within the page, want 5 ports and the way past the header", n)
+		t.Errorf("%d links within the page, want 6: 5 ports and the skip link", n)
 	}
 }
 
+// TestPageOfNothing checks the texts of a page without data.
 func TestPageOfNothing(t *testing.T) {
 	d := readPage(t, new(Status))
-	for _, want := range []string{"No port is configured", "Nothing is waited for", "No restart is on record", "is not decided yet"} {
+	for _, want := range []string{"No port is configured", "Nothing is pending", "No restart is recorded", "is not decided yet"} {
 		if !strings.Contains(d.text, want) {
-			t.Errorf("no %q in %q", want, d.text)
+			t.Errorf("the page does not have %q: %q", want, d.text)
 		}
 	}
 }
 
-// TestPageOfHostileNames: names and reasons are seen as what they are.
+// TestPageOfHostileNames checks that special characters in names and texts are shown escaped.
 func TestPageOfHostileNames(t *testing.T) {
 	s := troubled()
 	d := readPage(t, s)
 	for _, name := range hostileNames {
 		if !strings.Contains(d.text, visible(name)) {
-			t.Errorf("%q is not shown", name)
+			t.Errorf("the page does not show %q", name)
 		}
 	}
 	for _, want := range []string{`leaf\u202e1 asic\x1b]0;0\x07`, `no space\x0aleft \u2028on device`, `LOADING Redis\x09is \x1b[1mloading`, `\x1b[31mred`, `\u202edn`} {
 		if !strings.Contains(d.text, want) {
-			t.Errorf("%q is not shown", want)
+			t.Errorf("the page does not show %q", want)
 		}
 	}
 }
 
-// FuzzPage puts foreign text into all places where there can be some. The page
-// must be well formed, show the text, and be made of what it is made of with
-// harmless text.
+// FuzzPage checks that foreign text in all fields is shown and does not change the elements and links of
+// the page.
 func FuzzPage(f *testing.F) {
 	f.Add("<script>", `"><img src=x onerror=alert(1)>`)
 	f.Add("Ethernet\xff\u202e", "</title></style><!--")
@@ -161,24 +162,24 @@ func FuzzPage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, text string) {
 		if name == "" || text == "" {
-			return // then an element may be left out
+			return // empty text can omit an element
 		}
 		d, err := checkHTML(foreignStatus(name, text, 1, 1).AppendPage(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(d.tags, harmless.tags) || !slices.Equal(d.links, harmless.links) {
-			t.Errorf("%q and %q change what the page is made of", name, text)
+			t.Errorf("%q and %q change the elements or links of the page", name, text)
 		}
 		for _, s := range []string{name, text} {
 			if !strings.Contains(d.text, visible(s)) {
-				t.Errorf("%q is not shown", s)
+				t.Errorf("the page does not show %q", s)
 			}
 		}
 	})
 }
 
-// TestPageOfAnyNumbers: no number and no time keeps a page from being well formed.
+// TestPageOfAnyNumbers checks that the page is well-formed with any number and time.
 func TestPageOfAnyNumbers(t *testing.T) {
 	random := rand.New(rand.NewPCG(4, 5))
 	values := []float64{0, 1, math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, 5e-324}
@@ -191,8 +192,8 @@ func TestPageOfAnyNumbers(t *testing.T) {
 	}
 }
 
-// foreignStatus has name and text wherever a status has text, and n and v wherever
-// it has a number or a time.
+// foreignStatus returns a status with name and text in all text fields, and with n and v in all numbers
+// and times.
 func foreignStatus(name, text string, n int64, v float64) *Status {
 	when := time.Unix(n, n)
 	health := portsync.Health{Status: "odd " + text, Score: int(n), Since: when}
@@ -217,7 +218,7 @@ func foreignStatus(name, text string, n int64, v float64) *Status {
 	return s
 }
 
-// BenchmarkPage512 makes the page of a switch with 512 ports.
+// BenchmarkPage512 renders the page of a switch with 512 ports.
 func BenchmarkPage512(b *testing.B) {
 	s := switchStatus(512)
 	var page []byte
@@ -228,7 +229,7 @@ func BenchmarkPage512(b *testing.B) {
 	reportSize(b, page)
 }
 
-// reportSize reports the bytes of a page, plain and as the server compresses it.
+// reportSize reports the size of a page in bytes, uncompressed and compressed.
 func reportSize(b *testing.B, page []byte) {
 	var packed bytes.Buffer
 	z, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
@@ -241,7 +242,7 @@ func reportSize(b *testing.B, page []byte) {
 	b.ReportMetric(float64(packed.Len()), "bytes-gzip")
 }
 
-// TestPortState: each port is in one state on the panel.
+// TestPortState checks the state of ports on the panel.
 func TestPortState(t *testing.T) {
 	for _, c := range []struct {
 		want string
@@ -249,16 +250,16 @@ func TestPortState(t *testing.T) {
 	}{
 		{"absent", portsync.PortView{State: "absent", Configured: true}},
 		{"absent", portsync.PortView{State: "absent", Configured: true, InitPending: true}},
-		{"waiting", portsync.PortView{State: "pending", Configured: true}},
-		{"waiting", portsync.PortView{State: "pending", Configured: true, InitPending: true}},
+		{"pending", portsync.PortView{State: "pending", Configured: true}},
+		{"pending", portsync.PortView{State: "pending", Configured: true, InitPending: true}},
 		{"up", portsync.PortView{State: "pending", Configured: true, Index: 7, Admin: "up", Oper: "up"}},
-		{"waiting", portsync.PortView{State: "present", Present: true, InitPending: true, Index: 7, Admin: "up", Oper: "up"}},
+		{"pending", portsync.PortView{State: "present", Present: true, InitPending: true, Index: 7, Admin: "up", Oper: "up"}},
 		{"up", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "up", Oper: "up"}},
 		{"down", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "up", Oper: "down"}},
 		{"off", portsync.PortView{State: "present", Present: true, Index: 7, Admin: "down", Oper: "down"}},
 	} {
 		if got := portState(&c.port); got != c.want {
-			t.Errorf("%+v is %q, want %q", c.port, got, c.want)
+			t.Errorf("portState(%+v) = %q, want %q", c.port, got, c.want)
 		}
 	}
 }

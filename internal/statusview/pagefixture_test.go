@@ -9,15 +9,16 @@ import (
 	"portsyncd/portsync"
 )
 
-// noon is the time of the documents in tests.
+// noon is the time of the fixtures of pages.
 var noon = time.Date(2026, 3, 14, 12, 0, 5, 0, time.UTC)
 
+// ago returns the time d before noon.
 func ago(d time.Duration) time.Time { return noon.Add(-d) }
 
+// at returns a pointer to t.
 func at(t time.Time) *time.Time { return &t }
 
-// switchStatus is the status of a switch with n ports, some of them in every
-// state.
+// switchStatus returns the status of a switch with n ports in all states.
 func switchStatus(n int) *Status {
 	random := rand.New(rand.NewPCG(1, uint64(n)))
 	s := &Status{

@@ -11,46 +11,47 @@ import (
 	"portsyncd/portsync"
 )
 
-// panelView is the front panel. Cells and rows are made here rather than by the
-// template, which would allocate a hundred times for each port, every two seconds
-// for each reader.
+// panelView is the front panel and the table of ports. Cells and rows are made without the template,
+// which would allocate about a hundred times per port at each request.
 type panelView struct {
-	Ports  int
-	Prefix string // of all names; a cell shows the rest
-	Dense  bool   // too many cells for large ones
-	States []stateCount
-	Cells  template.HTML // li
-	Rows   template.HTML // tr
+	Ports    int
+	Prefix   string // common prefix of all names; cells show the rest
+	Dense    bool   // cells are small because there are many
+	States   []stateCount
+	Cells    template.HTML // li elements
+	Headings template.HTML // th elements of the table
+	Rows     template.HTML // tr elements of the table
 }
 
-// stateCount is how many ports are in a state.
+// stateCount is the number of ports in a state.
 type stateCount struct {
 	State string
 	Count int
 }
 
-// States of a port on the panel. They are words for people and CSS classes.
+// States of a port on the panel. They are also CSS classes.
 const (
 	stateUp      = "up"
 	stateDown    = "down"
 	stateOff     = "off"     // administratively down
-	stateWaiting = "waiting" // its interface has not come yet, or PortInitDone waits for it
-	stateAbsent  = "absent"  // its interface is gone
+	statePending = "pending" // the interface does not exist yet, or PortInitDone waits for the port
+	stateAbsent  = "absent"  // the interface is gone
 
-	// These come beside one of the others.
+	// A port can have these in addition to one of the others.
 	stateFlapping  = "flapping"
-	stateUnwritten = "unwritten" // STATE_DB does not have what is shown
+	stateUnwritten = "unwritten" // STATE_DB does not have the state that is shown
 )
 
-// panelStates are all of them, in the order in which they are counted.
-var panelStates = []string{stateUp, stateDown, stateOff, stateWaiting, stateAbsent, stateFlapping, stateUnwritten}
+// panelStates are the states in the order of the filter buttons.
+var panelStates = []string{stateUp, stateDown, stateOff, statePending, stateAbsent, stateFlapping, stateUnwritten}
 
+// portState returns the state of a port other than flapping and unwritten.
 func portState(p *portsync.PortView) string {
 	switch {
 	case p.State == portsync.PortAbsent.String():
 		return stateAbsent
 	case p.InitPending || p.Index == 0:
-		return stateWaiting
+		return statePending
 	case p.Oper == "up":
 		return stateUp
 	case p.Admin == "down":
@@ -59,15 +60,16 @@ func portState(p *portsync.PortView) string {
 	return stateDown
 }
 
-// unwritten reports whether the panel says that STATE_DB does not have what is shown
-// of p. There is nothing to write of a port that has not come yet.
+// unwritten reports whether STATE_DB does not have the state of p that is shown. It is false for a
+// port whose interface does not exist yet, since no row is due.
 func unwritten(p *portsync.PortView) bool {
 	return !p.Written && (p.Index != 0 || p.State == portsync.PortAbsent.String())
 }
 
-// denseFrom is the number of ports from which on cells are small.
+// denseFrom is the smallest number of ports that makes the panel dense.
 const denseFrom = 129
 
+// newPanel makes the panel of the ports at time now.
 func newPanel(ports []portsync.PortView, now time.Time) panelView {
 	v := panelView{Ports: len(ports), Dense: len(ports) >= denseFrom}
 	names := make([]string, len(ports))
@@ -91,15 +93,17 @@ func newPanel(ports []portsync.PortView, now time.Time) panelView {
 		v.States = append(v.States, stateCount{s, count[s]})
 	}
 	cells, rows := make([]byte, 0, 110*len(ports)), make([]byte, 0, 300*len(ports))
+	line := portLine{printer: newPrinter(Terminal{}, nil), now: now}
 	for i := range ports {
 		cells = appendCell(cells, i, &ports[i], v.Prefix, names[i][len(v.Prefix):])
-		rows = appendRow(rows, i, &ports[i], names[i], now)
+		line.PortView = &ports[i]
+		rows = appendPortRow(rows, i, &line)
 	}
-	v.Cells, v.Rows = template.HTML(cells), template.HTML(rows)
+	v.Cells, v.Headings, v.Rows = template.HTML(cells), template.HTML(appendPortHeadings(nil)), template.HTML(rows)
 	return v
 }
 
-// commonPrefix is what a and b begin with, in whole characters.
+// commonPrefix returns the longest common prefix of a and b that ends between characters.
 func commonPrefix(a, b string) string {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {
@@ -111,8 +115,8 @@ func commonPrefix(a, b string) string {
 	return a[:n]
 }
 
-// appendCell appends the cell of port i. What all names begin with is there for
-// those who listen, and hidden from those who see.
+// appendCell appends the cell of port i. The common prefix of all names is hidden visually and kept
+// for screen readers.
 func appendCell(b []byte, i int, p *portsync.PortView, prefix, rest string) []byte {
 	if rest == "" {
 		prefix, rest = "", prefix
@@ -142,63 +146,4 @@ func appendCell(b []byte, i int, p *portsync.PortView, prefix, rest string) []by
 		b = append(b, " <i>not written yet</i>"...)
 	}
 	return append(b, "</a></li>"...)
-}
-
-// appendRow appends the row of port i, which its cell leads to.
-func appendRow(b []byte, i int, p *portsync.PortView, name string, now time.Time) []byte {
-	state := portState(p)
-	b = append(b, "\n<tr id=\"p"...)
-	b = strconv.AppendInt(b, int64(i), 10)
-	b = append(b, `"><th scope="row">`...)
-	b = appendEscaped(b, name)
-	b = append(b, `</th><td class="`...)
-	b = append(b, state...)
-	b = append(b, `">`...)
-	b = append(b, state...)
-	if unwritten(p) {
-		b = append(b, ", not written yet"...)
-	}
-	b = append(b, "</td><td>"...)
-	b = appendEscaped(b, visible(p.Oper))
-	b = append(b, "</td><td>"...)
-	b = appendEscaped(b, visible(p.Admin))
-	b = append(b, `</td><td class="n">`...)
-	if p.Index != 0 {
-		b = strconv.AppendInt(b, p.MTU, 10)
-	}
-	b = append(b, `</td><td class="n">`...)
-	b = append(b, grouped(p.CarrierUp)...)
-	b = append(b, `</td><td class="n">`...)
-	b = append(b, grouped(p.CarrierDown)...)
-	b = append(b, "</td><td>"...)
-	b = appendTime(b, p.LastChange, now)
-	b = append(b, `</td><td class="n">`...)
-	if p.Penalty >= 0.5 {
-		b = append(b, digits(p.Penalty)...)
-	}
-	if p.Flapping {
-		b = append(b, " flapping"...)
-	}
-	return append(b, "</td></tr>"...)
-}
-
-// appendTime appends a time as the template "time" writes a moment.
-func appendTime(b []byte, t *time.Time, now time.Time) []byte {
-	if t == nil || !inCalendar(*t) {
-		return append(b, momentAt(t, now).Text...)
-	}
-	b = append(b, `<time datetime="`...)
-	b = t.UTC().AppendFormat(b, time.RFC3339)
-	b = append(b, `">`...)
-	b = t.UTC().AppendFormat(b, layoutAt(t.UTC(), now.UTC()))
-	return append(b, "</time>"...)
-}
-
-// appendEscaped appends text that may stand in HTML, and in an attribute in double
-// quotes.
-func appendEscaped(b []byte, s string) []byte {
-	if !strings.ContainsAny(s, `<>&"'`) {
-		return append(b, s...)
-	}
-	return append(b, template.HTMLEscapeString(s)...)
 }

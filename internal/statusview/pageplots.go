@@ -10,20 +10,21 @@ import (
 	"portsyncd/portsync"
 )
 
-// hourView is the last hour.
+// hourView is the data of the last hour.
 type hourView struct {
-	Events, Peak  string // in all, and in the busiest minute
-	Worst         string // p99 of the slowest minute, "–" without writes
+	Events, Peak  string // total, and maximum per minute
+	Worst         string // largest p99 of a minute, "–" without writes
 	Rate, Latency template.HTML
 	Minutes       []minuteRow // newest first
 }
 
-// minuteRow is a minute in figures.
+// minuteRow is a row of the table of minutes.
 type minuteRow struct {
-	At                          moment
-	Events, Writes, P50, P99, M string
+	At                            moment
+	Events, Writes, P50, P99, Max string
 }
 
+// newHour returns the view of the minutes, which are in order of time.
 func newHour(minutes []portsync.Minute, now time.Time) hourView {
 	var v hourView
 	var events, peak uint64
@@ -32,9 +33,9 @@ func newHour(minutes []portsync.Minute, now time.Time) hourView {
 		m := &minutes[i]
 		events += m.Events
 		peak, worst = max(peak, m.Events), max(worst, m.P99)
-		row := minuteRow{At: momentOf(m.From, now), Events: grouped(m.Events), Writes: grouped(m.Writes), P50: "–", P99: "–", M: "–"}
+		row := minuteRow{At: momentOf(m.From, now), Events: grouped(m.Events), Writes: grouped(m.Writes), P50: "–", P99: "–", Max: "–"}
 		if m.P99 > 0 {
-			row.P50, row.P99, row.M = nanos(m.P50), nanos(m.P99), nanos(m.Max)
+			row.P50, row.P99, row.Max = nanos(m.P50), nanos(m.P99), nanos(m.Max)
 		}
 		v.Minutes = append(v.Minutes, row)
 	}
@@ -48,8 +49,9 @@ func newHour(minutes []portsync.Minute, now time.Time) hourView {
 	return v
 }
 
+// ratePlot plots the events of each minute.
 func ratePlot(minutes []portsync.Minute, x axis, peak uint64) template.HTML {
-	d := newDrawing(x, linearAxis(0, max(4, float64(peak)), "a minute"))
+	d := newDrawing(x, linearAxis(0, max(4, float64(peak)), "per minute"))
 	var total uint64
 	for i := range minutes {
 		m := &minutes[i]
@@ -59,9 +61,10 @@ func ratePlot(minutes []portsync.Minute, x axis, peak uint64) template.HTML {
 		d.column(from, from+60, fmt.Sprintf("%s UTC: %s events, %s writes",
 			m.From.UTC().Format("15:04"), grouped(m.Events), grouped(m.Writes)))
 	}
-	return d.svg(fmt.Sprintf("Events in each minute of the last hour: %s in all, at most %s in a minute", grouped(total), grouped(peak)))
+	return d.svg(fmt.Sprintf("Events per minute in the last hour: total %s, maximum %s", grouped(total), grouped(peak)))
 }
 
+// latencyPlot plots the p50 and p99 of each minute.
 func latencyPlot(minutes []portsync.Minute, x axis, worst int64) template.HTML {
 	var all []float64
 	p50, p99 := make([]point, len(minutes)), make([]point, len(minutes))
@@ -80,41 +83,41 @@ func latencyPlot(minutes []portsync.Minute, x axis, worst int64) template.HTML {
 	for i := range minutes {
 		m := &minutes[i]
 		if m.P99 > 0 {
-			d.column(unix(m.From), unix(m.From)+60, fmt.Sprintf("%s UTC: p50 %s, p99 %s, at most %s",
+			d.column(unix(m.From), unix(m.From)+60, fmt.Sprintf("%s UTC: p50 %s, p99 %s, maximum %s",
 				m.From.UTC().Format("15:04"), nanos(m.P50), nanos(m.P99), nanos(m.Max)))
 		}
 	}
-	label := "Latency of each minute of the last hour: no writes"
+	label := "Latency per minute in the last hour: no writes"
 	if worst > 0 {
-		label = "Latency of each minute of the last hour, p50 and p99: the worst p99 was " + nanos(worst)
+		label = "Latency per minute in the last hour, p50 and p99: largest p99 " + nanos(worst)
 	}
 	return d.svg(label)
 }
 
-// restartPlot shows when the daemon started and how long its initial sync took.
-// It is empty where there is nothing to show.
+// restartPlot plots the duration of the initial sync of each restart over time. It is empty without
+// restarts.
 func restartPlot(restarts []warmrestart.Restart, now time.Time) template.HTML {
 	if len(restarts) == 0 {
 		return ""
 	}
 	from := restarts[0].At
-	took := make([]float64, 0, len(restarts))
+	durations := make([]float64, 0, len(restarts))
 	for i := range restarts {
 		if restarts[i].At.Before(from) {
 			from = restarts[i].At
 		}
-		took = append(took, restarts[i].Duration.Seconds())
+		durations = append(durations, restarts[i].Duration.Seconds())
 	}
-	// A little room to the left, or the first would stand on the axis.
+	// Some room on the left, so that the first restart is not on the axis.
 	x := timeAxis(from.Add(-now.Sub(from)/50), now)
-	d := newDrawing(x, secondsAxis(took))
+	d := newDrawing(x, secondsAxis(durations))
 	for i := range restarts {
-		d.stem(restartTone(&restarts[i]), point{unix(restarts[i].At), took[i]})
+		d.stem(restartTone(&restarts[i]), point{unix(restarts[i].At), durations[i]})
 	}
 	for i := range restarts {
 		r := &restarts[i]
-		d.dot(restartTone(r), point{unix(r.At), took[i]}, fmt.Sprintf("%s UTC: %s start, %s",
-			momentOf(r.At, now).Text, visible(r.Kind), seconds(took[i])))
+		d.dot(restartTone(r), point{unix(r.At), durations[i]}, fmt.Sprintf("%s UTC: %s start, %s",
+			momentOf(r.At, now).Text, visible(r.Kind), seconds(durations[i])))
 	}
-	return d.svg(fmt.Sprintf("%d restarts over time, with the duration of their initial sync", len(restarts)))
+	return d.svg(fmt.Sprintf("Duration of the initial sync of %d restarts over time", len(restarts)))
 }

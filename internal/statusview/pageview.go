@@ -13,18 +13,18 @@ import (
 	"portsyncd/portsync"
 )
 
-// pageView is a Status in the words and pictures of the page. Text that came
-// from elsewhere has been through visible; escaping is the template's.
+// pageView is the data of the page's template. Foreign text has been through visible; the template
+// escapes it for HTML.
 type pageView struct {
 	Title, Host, Instance, Version string
 	At                             moment
 	PID                            int
-	Up                             string // since the process began
+	Up                             string // age of the process
 
 	Health  healthView
 	Tiles   []tile
 	Panel   panelView
-	Pending []waitView
+	Pending []pendingRow
 	Start   portsync.StartView
 	Resync  moment
 	Audit   moment
@@ -41,10 +41,10 @@ type pageView struct {
 	Older    []restartRow
 }
 
-// tile is a figure with its name.
+// tile is a named figure.
 type tile struct {
 	Name, Value, Note string
-	Tone              string // class: "", "good", "warn", "bad"
+	Tone              string // CSS class: "", "good", "warn", "bad"
 }
 
 type healthView struct {
@@ -60,7 +60,7 @@ type reasonRow struct {
 	Since                      moment
 }
 
-type waitView struct {
+type pendingRow struct {
 	What, Why, For string
 }
 
@@ -70,6 +70,7 @@ type databaseRow struct {
 	Since                moment
 }
 
+// newHealthView returns the health with the reasons in order of their deductions.
 func newHealthView(h *portsync.Health, now time.Time) healthView {
 	v := healthView{Status: visible(h.Status), Tone: toneOf(h.Status), Score: h.Score, Since: momentOf(h.Since, now)}
 	for _, r := range h.Reasons {
@@ -82,8 +83,9 @@ func newHealthView(h *portsync.Health, now time.Time) healthView {
 	return v
 }
 
-func toneOf(verdict string) string {
-	switch verdict {
+// toneOf returns the CSS class of a health status or severity.
+func toneOf(status string) string {
+	switch status {
 	case portsync.Healthy:
 		return "good"
 	case portsync.Degraded, portsync.Disabled:
@@ -94,6 +96,7 @@ func toneOf(verdict string) string {
 	return ""
 }
 
+// newPageView returns the view of s.
 func newPageView(s *Status) *pageView {
 	now := s.Time
 	v := &pageView{
@@ -108,7 +111,7 @@ func newPageView(s *Status) *pageView {
 	v.Start.Kind, v.Start.Reason = visible(s.Start.Kind), visible(s.Start.Reason)
 	v.Title = strings.TrimSpace(v.Host + " " + v.Instance)
 	for _, p := range s.Pending {
-		v.Pending = append(v.Pending, waitView{visible(p.What), visible(p.Why), age(now.Sub(p.From))})
+		v.Pending = append(v.Pending, pendingRow{visible(p.What), visible(p.Why), age(now.Sub(p.From))})
 	}
 	for _, d := range s.Databases {
 		v.Databases = append(v.Databases, databaseRow{
@@ -121,15 +124,15 @@ func newPageView(s *Status) *pageView {
 	return v
 }
 
-// tiles are the figures at the top.
+// tiles returns the figures at the top of the page.
 func tiles(s *Status, hour *hourView) []tile {
 	c := &s.Counts
 	up := tile{Name: "Ports up", Value: grouped(c.Up), Note: "of " + grouped(c.Configured) + " configured"}
-	waiting := tile{Name: "Waiting", Value: strconv.Itoa(len(s.Pending)), Note: "nothing is awaited"}
+	pending := tile{Name: "Pending", Value: strconv.Itoa(len(s.Pending))}
 	if n := len(s.Pending); n > 0 {
-		waiting.Tone, waiting.Note = "warn", visible(s.Pending[0].What)
+		pending.Tone, pending.Note = "warn", visible(s.Pending[0].What)
 		if n > 1 {
-			waiting.Note += fmt.Sprintf(" and %d more", n-1)
+			pending.Note += fmt.Sprintf(" and %d more", n-1)
 		}
 	}
 	down := 0
@@ -144,15 +147,15 @@ func tiles(s *Status, hour *hourView) []tile {
 	}
 	backlog := tile{Name: "Backlog", Value: grouped(s.Backlog.Ports), Note: "rows to write"}
 	if s.Backlog.WaitSeconds > 0 {
-		backlog.Note += ", waiting " + seconds(s.Backlog.WaitSeconds)
+		backlog.Note += ", oldest " + seconds(s.Backlog.WaitSeconds)
 	}
-	return []tile{up, waiting, databases, backlog,
+	return []tile{up, pending, databases, backlog,
 		{Name: "Events, last hour", Value: hour.Events, Note: hour.Peak},
 		{Name: "Latency p99, worst minute", Value: hour.Worst, Note: "event to acknowledged write"},
 	}
 }
 
-// counts are the totals since the process began.
+// counts returns the totals since the start of the process.
 func counts(c *portsync.CountsView, now time.Time) []tile {
 	last := momentAt(c.LastWritten, now)
 	note := last.Text
@@ -171,33 +174,33 @@ func counts(c *portsync.CountsView, now time.Time) []tile {
 	}
 }
 
-// recentRestarts are shown without being asked for.
+// recentRestarts is the number of restarts above the fold.
 const recentRestarts = 5
 
-// restartRow is one entry of the timeline.
+// restartRow is one restart in a list.
 type restartRow struct {
 	Kind, Tone, Reason string
 	At                 moment
-	Took               string
+	Duration           string
 	Facts              []string
 }
 
-// restartRows are the restarts, newest first.
+// restartRows returns the restarts, newest first.
 func restartRows(restarts []warmrestart.Restart, now time.Time) []restartRow {
 	rows := make([]restartRow, 0, len(restarts))
 	for _, r := range slices.Backward(restarts) {
 		row := restartRow{Kind: visible(r.Kind), Tone: restartTone(&r), Reason: visible(r.Reason),
-			At: momentOf(r.At, now), Took: seconds(r.Duration.Seconds())}
+			At: momentOf(r.At, now), Duration: seconds(r.Duration.Seconds())}
 		fact := func(format string, args ...any) { row.Facts = append(row.Facts, fmt.Sprintf(format, args...)) }
 		switch {
 		case r.TimedOut:
-			fact("the dump did not end in time")
+			fact("the dump timed out")
 		case r.EOIULatency > 0:
 			fact("dump read in %s", seconds(r.EOIULatency.Seconds()))
 		}
 		fact("%s compared, %s written, %s deleted", grouped(r.Compared), grouped(r.Changed), grouped(r.Deleted))
 		if down := r.Process.Sub(r.LastAlive); !r.Process.IsZero() && !r.LastAlive.IsZero() && down >= 0 {
-			fact("down for at most %s", seconds(down.Seconds()))
+			fact("down at most %s", seconds(down.Seconds()))
 		}
 		if r.RecoveredFrom != "" {
 			fact("state recovered from %s", visible(r.RecoveredFrom))
@@ -207,7 +210,7 @@ func restartRows(restarts []warmrestart.Restart, now time.Time) []restartRow {
 	return rows
 }
 
-// restartTone is the class of a restart: how it is drawn.
+// restartTone returns the CSS class of a restart.
 func restartTone(r *warmrestart.Restart) string {
 	switch {
 	case r.TimedOut:

@@ -6,28 +6,25 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// ReportSchema is the version of Report as JSON.
+// ReportSchema is the version of the JSON form of Report.
 const ReportSchema = 1
 
-// MostReportSamples is how many samples a Report carries at most: a plot cannot
-// show more.
-const MostReportSamples = warmrestart.MaxSamples
+// maxReportSamples is the largest number of samples in a Report, more than a plot can show.
+const maxReportSamples = warmrestart.MaxSamples
 
-// Report is what the stored files say: what "portsyncd report" prints and its
-// page plots.
+// Report is the analysis of the stored history: the output of "portsyncd report" and its page.
 type Report struct {
 	Schema  int       `json:"schema"`
-	Time    time.Time `json:"time"` // when it was made
+	Time    time.Time `json:"time"` // of the analysis
 	Version string    `json:"version"`
 	Host    string    `json:"host"`
 	Storage string    `json:"storage"` // the directory that was read
 
 	Analysis *warmrestart.Analysis `json:"analysis"` // never nil
-	Restarts []warmrestart.Restart `json:"restarts"` // those considered, oldest first
-	// Samples are those considered, oldest first, thinned evenly to at most
-	// MostReportSamples.
+	Restarts []warmrestart.Restart `json:"restarts"` // oldest first
+	// Samples has the oldest sample first. It is thinned evenly to at most maxReportSamples.
 	Samples []warmrestart.Sample `json:"samples"`
-	// Problems are what was wrong with the files and did not keep them from being
-	// read: skipped lines, a backup in place of a file.
+	// Problems are damages of the files that did not prevent the analysis, such as skipped lines or
+	// the use of a backup.
 	Problems []string `json:"problems"`
 }

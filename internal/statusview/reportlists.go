@@ -11,19 +11,19 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// mostListed is how many rows a table of the report has at most.
-const mostListed = 20
+// maxListed is the largest number of rows in a table of the report.
+const maxListed = 20
 
-// newest returns the last of all, as many as a table has, and prints how many
-// there are.
+// newest prints the heading of a table and returns the last elements of all, at most maxListed.
 func newest[T any](p *printer, title string, all []T) []T {
-	if len(all) > mostListed {
-		title += fmt.Sprintf(", the last %d of %s", mostListed, grouped(len(all)))
+	if len(all) > maxListed {
+		title += fmt.Sprintf(", the last %d of %s", maxListed, grouped(len(all)))
 	}
 	p.section(title)
-	return all[max(0, len(all)-mostListed):]
+	return all[max(0, len(all)-maxListed):]
 }
 
+// printRestarts prints the table of restarts.
 func (r *Report) printRestarts(p *printer) {
 	if len(r.Restarts) == 0 {
 		return
@@ -33,28 +33,29 @@ func (r *Report) printRestarts(p *printer) {
 		dump := word{"timed out", bad}
 		switch {
 		case s.EOIU && !s.TimedOut:
-			dump = word{orDash(p.lastingOrNone(s.EOIULatency)), plain}
+			dump = word{orDash(p.durationOrNone(s.EOIULatency)), plain}
 		case !s.TimedOut:
-			dump = word{"not read", warn}
+			dump = word{"not completed", warn}
 		}
 		note := p.visible(s.Reason)
 		if s.RecoveredFrom != "" {
 			note += ", recovered from " + p.visible(s.RecoveredFrom)
 		}
-		rows = append(rows, []word{{p.minute(s.At), plain}, {p.visible(s.Kind), plain}, {p.lasting(s.Duration.Seconds()), plain},
+		rows = append(rows, []word{{p.minute(s.At), plain}, {p.visible(s.Kind), plain}, {p.duration(s.Duration.Seconds()), plain},
 			dump, {grouped(s.Events), plain}, {strconv.Itoa(s.Changed + s.Deleted), plain}, {note, plain}})
 	}
 	p.table([]column{{"AT", false}, {"KIND", false}, {"SYNC", true}, {"EOIU", true}, {"EVENTS", true}, {"CHANGED", true}, {"REASON", false}}, rows)
 }
 
-// lastingOrNone is "" for a time that was not recorded.
-func (p *printer) lastingOrNone(d time.Duration) string {
+// durationOrNone returns a duration, or "" if it was not recorded.
+func (p *printer) durationOrNone(d time.Duration) string {
 	if d == 0 {
 		return ""
 	}
-	return p.lasting(d.Seconds())
+	return p.duration(d.Seconds())
 }
 
+// printAnomalies prints the table of anomalies, those with the highest scores if there are many.
 func (r *Report) printAnomalies(p *printer) {
 	all := r.Analysis.Anomalies
 	if len(all) == 0 {
@@ -62,11 +63,11 @@ func (r *Report) printAnomalies(p *printer) {
 		return
 	}
 	title := "Anomalies (modified z-score)"
-	if len(all) > mostListed {
-		title += fmt.Sprintf(", the %d highest of %s", mostListed, grouped(r.Analysis.AnomaliesFound))
+	if len(all) > maxListed {
+		title += fmt.Sprintf(", the %d highest of %s", maxListed, grouped(r.Analysis.AnomaliesFound))
 		all = slices.Clone(all)
 		slices.SortStableFunc(all, func(a, b warmrestart.Anomaly) int { return cmp.Compare(b.Score, a.Score) })
-		all = all[:mostListed]
+		all = all[:maxListed]
 		slices.SortStableFunc(all, func(a, b warmrestart.Anomaly) int { return a.At.Compare(b.At) })
 	}
 	p.section(title)
@@ -74,7 +75,7 @@ func (r *Report) printAnomalies(p *printer) {
 	for _, a := range all {
 		value := digits
 		if strings.HasSuffix(a.Series, "_seconds") {
-			value = p.lasting
+			value = p.duration
 		}
 		rows = append(rows, []word{{p.minute(a.At), plain}, {p.visible(a.Series), plain}, {value(a.Value), strong},
 			{value(a.Median), plain}, {digits(a.Score), plain}, {}})
@@ -82,6 +83,7 @@ func (r *Report) printAnomalies(p *printer) {
 	p.table([]column{{"AT", false}, {"SERIES", false}, {"VALUE", true}, {"MEDIAN", true}, {"SCORE", true}, {"", false}}, rows)
 }
 
+// printStorms prints the storms.
 func (r *Report) printStorms(p *printer) {
 	if len(r.Analysis.Storms) == 0 {
 		p.section("No storms of restarts or events")
@@ -93,29 +95,31 @@ func (r *Report) printStorms(p *printer) {
 	}
 }
 
+// printFlapping prints the table of ports with link-down transitions.
 func (r *Report) printFlapping(p *printer) {
 	all := r.Analysis.Flapping
 	if len(all) == 0 {
-		p.section("No link went down")
+		p.section("No link-down transitions")
 		return
 	}
-	title := "Ports whose link went down"
-	if len(all) > mostListed {
-		title += fmt.Sprintf(", the worst %d of %s", mostListed, grouped(len(all)))
+	title := "Ports with link-down transitions"
+	if len(all) > maxListed {
+		title += fmt.Sprintf(", the first %d of %s", maxListed, grouped(len(all)))
 	}
 	p.section(title)
 	var rows [][]word
-	for _, f := range all[:min(len(all), mostListed)] {
+	for _, f := range all[:min(len(all), maxListed)] {
 		rows = append(rows, []word{{p.visible(f.Port), plain}, {grouped(f.Downs), strong},
 			{strconv.FormatFloat(f.PeakPenalty, 'f', 0, 64), plain}, {p.minute(f.PeakAt), plain}, {p.minute(f.Last), plain}})
 	}
 	p.table([]column{{"PORT", false}, {"DOWNS", true}, {"PEAK PENALTY", true}, {"AT", false}, {"LAST", false}}, rows)
 }
 
+// printRecommendations prints the recommendations with their reasons.
 func (r *Report) printRecommendations(p *printer) {
 	all := r.Analysis.Recommendations
 	if len(all) == 0 {
-		p.section("Nothing to recommend")
+		p.section("No recommendations")
 		return
 	}
 	p.section("Recommendations")
@@ -130,7 +134,7 @@ func (r *Report) printRecommendations(p *printer) {
 		p.flow(4, words)
 		p.end()
 		p.space(4)
-		p.flow(4, []word{{"why: " + p.visible(c.Why), faint}})
+		p.flow(4, []word{{"reason: " + p.visible(c.Why), faint}})
 		p.end()
 	}
 }

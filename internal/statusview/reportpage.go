@@ -19,23 +19,23 @@ var reportSource string
 var reportTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("report").Funcs(template.FuncMap{
 		"style": func() template.HTML { return template.HTML("<style>" + pageStyle + "</style>") },
-		// It is in the file itself, which comes without headers.
+		// The policy is in the file, which is not served with headers.
 		"policy": func() string {
 			return "default-src 'none'; img-src data:; style-src " + hashSource(pageStyle) + "; base-uri 'none'; form-action 'none'"
 		},
-	}).Parse(reportSource))
+	}).Parse(commonSource + reportSource))
 })
 
-// WriteReportPage writes r as one HTML file that needs nothing else: no script, no
-// network. All text of r is taken for foreign. An error is that of w.
+// WriteReportPage writes r as a self-contained HTML page without scripts and escapes all text of r. It
+// returns the error of w.
 func WriteReportPage(w io.Writer, r *Report) error {
 	if err := reportTemplate().Execute(w, newReportView(r)); err != nil {
-		return fmt.Errorf("write the page of the report: %w", err)
+		return fmt.Errorf("write the report page: %w", err)
 	}
 	return nil
 }
 
-// reportView is a Report in the words and pictures of its page.
+// reportView is the data of the template of the report's page.
 type reportView struct {
 	Host, Version, Storage string
 	At, First, Last        moment
@@ -50,14 +50,14 @@ type reportView struct {
 
 	Percentiles []percentileRow
 	Anomalies   []anomalyRow
-	Unlisted    string // anomalies
+	Unlisted    string // number of anomalies that are not listed
 	Storms      []stormRow
 	Flapping    []flappingRow
 	Counters    []tile
 	Rows        []restartRow
 }
 
-type trendView struct{ Verdict, Tone, Text, Figures string }
+type trendView struct{ Direction, Tone, Text, Figures string }
 
 type percentileRow struct {
 	Name, N, Min, Mean, P50, P95, P99, Max string
@@ -80,9 +80,10 @@ type flappingRow struct {
 	PeakAt, Last         moment
 }
 
-// mostRows is how many restarts the page puts in words.
-const mostRows = 200
+// maxRestartRows is the largest number of restarts in the list of the page.
+const maxRestartRows = 200
 
+// newReportView returns the view of r.
 func newReportView(r *Report) *reportView {
 	a, now := r.Analysis, r.Time
 	v := &reportView{
@@ -91,15 +92,15 @@ func newReportView(r *Report) *reportView {
 		Restarts: count(uint64(a.Restarts), "restart", "restarts"), Samples: count(uint64(a.Samples), "sample", "samples"),
 		Tiles: reportTiles(a, now), Counters: counterTiles(&a.Counters),
 		RestartPlot: historyPlot(r), LatencyPlot: sampleLatencyPlot(r), EventPlot: sampleEventPlot(r),
-		SyncTrend:     newTrendView(a.SyncTrend, "The initial sync", "takes longer", "gets faster"),
-		RecoveryTrend: newTrendView(a.RecoveryTrend, "The share of warm starts that succeed", "rises", "falls"),
-		LatencyTrend:  newTrendView(a.LatencyTrend, "The latency", "gets worse", "gets better"),
-		Rows:          restartRows(r.Restarts[max(0, len(r.Restarts)-mostRows):], now),
+		SyncTrend:     newTrendView(a.SyncTrend, "The initial sync", "is getting slower", "is getting faster"),
+		RecoveryTrend: newTrendView(a.RecoveryTrend, "The success rate of warm starts", "is rising", "is falling"),
+		LatencyTrend:  newTrendView(a.LatencyTrend, "The latency", "is rising", "is falling"),
+		Rows:          restartRows(r.Restarts[max(0, len(r.Restarts)-maxRestartRows):], now),
 	}
-	if t := a.RecoveryTrend; v.RecoveryTrend != nil { // here up is good
+	if t := a.RecoveryTrend; v.RecoveryTrend != nil { // for this series, rising is good
 		v.RecoveryTrend.Tone = map[string]string{warmrestart.Rising: "good", warmrestart.Falling: "warn"}[t.Verdict]
 	}
-	// Whoever reads a report need not know the day.
+	// With dates, because a report is read on other days as well.
 	v.At.Text = now.UTC().Format("2006-01-02 15:04:05")
 	v.First.Text, v.Last.Text = a.First.UTC().Format("2006-01-02 15:04"), a.Last.UTC().Format("2006-01-02 15:04")
 	for _, p := range r.Problems {
@@ -125,7 +126,7 @@ func newReportView(r *Report) *reportView {
 	return v
 }
 
-// addPercentiles adds what there is a summary of, on one scale.
+// addPercentiles adds the summaries, with plots on one common axis.
 func (v *reportView) addPercentiles(a *warmrestart.Analysis) {
 	var ends []float64
 	for _, s := range []*stats.Summary{a.Sync, a.EOIU} {
@@ -147,6 +148,7 @@ func (v *reportView) addPercentiles(a *warmrestart.Analysis) {
 	add("Dump (EOIU latency)", a.EOIU)
 }
 
+// reportTiles returns the figures at the top of the page.
 func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
 	var rates []tile
 	for i := range warmrestart.Rates {
@@ -163,7 +165,7 @@ func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
 	}
 	if up := &a.Uptime; up.Share != nil && up.Observed >= time.Second {
 		tiles[1].Value = percent(*up.Share)
-		tiles[1].Note = "at least, of " + age(up.Observed) + "; down for at most " + age(up.Down)
+		tiles[1].Note = "or more, of " + age(up.Observed) + "; down at most " + age(up.Down)
 	}
 	if last := a.LastHealthyRestart; last != nil {
 		m := momentOf(*last, now)
@@ -171,23 +173,24 @@ func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
 	}
 	if a.Healthy != nil && !*a.Healthy {
 		tiles[2].Tone = "warn"
-		tiles[2].Note += "; the newest was not"
+		tiles[2].Note += "; the latest restart was not healthy"
 	}
 	return append(rates, tiles...)
 }
 
-// rateTile shows a rate with its interval, since few values tell little.
+// rateTile returns a rate with its confidence interval.
 func rateTile(name string, r *stats.Rate) tile {
 	if r == nil {
 		return tile{Name: name, Value: "no data"}
 	}
 	note := fmt.Sprintf("%s of %s; 95 %% interval %s to %s", grouped(r.Count), grouped(r.Of), percent(r.Low), percent(r.High))
 	if r.Few {
-		note += "; few"
+		note += "; few observations"
 	}
 	return tile{Name: name, Value: percent(r.Value), Note: note}
 }
 
+// counterTiles returns the counters since the history began.
 func counterTiles(c *warmrestart.Counters) []tile {
 	return []tile{
 		{Name: "Warm restarts", Value: grouped(c.WarmRestarts)},
@@ -199,29 +202,31 @@ func counterTiles(c *warmrestart.Counters) []tile {
 	}
 }
 
+// newTrendView returns the view of a trend, or nil without one. what names the series; rising and
+// falling are predicates for it.
 func newTrendView(t *warmrestart.Trend, what, rising, falling string) *trendView {
 	if t == nil {
 		return nil
 	}
-	v := &trendView{Verdict: "no trend", Text: what + " neither " + rising + " nor " + falling + "."}
+	v := &trendView{Direction: "no trend", Text: what + " is neither rising nor falling."}
 	switch t.Verdict {
 	case warmrestart.Rising:
-		v.Verdict, v.Text, v.Tone = t.Verdict, what+" "+rising+".", "warn"
+		v.Direction, v.Text, v.Tone = t.Verdict, what+" "+rising+".", "warn"
 	case warmrestart.Falling:
-		v.Verdict, v.Text, v.Tone = t.Verdict, what+" "+falling+".", "good"
+		v.Direction, v.Text, v.Tone = t.Verdict, what+" "+falling+".", "good"
 	case warmrestart.TooFew:
-		v.Verdict, v.Text = "too few", what+": "+count(uint64(t.N), "value", "values")+" cannot tell."
+		v.Direction, v.Text = "too few", what+": "+count(uint64(t.N), "value is", "values are")+" too few for a trend."
 	}
 	slope, per := digits, visible(t.Unit)
 	if rest, found := strings.CutPrefix(per, "seconds "); found {
 		slope, per = seconds, rest
 	}
-	v.Figures = fmt.Sprintf("Slope %s %s, 95 %% interval %s to %s (Theil-Sen); p = %s, n = %s (Mann-Kendall)",
+	v.Figures = fmt.Sprintf("Slope %s %s, 95 %% interval %s to %s (Theil-Sen); %s, n = %s (Mann-Kendall)",
 		slope(t.Slope), per, slope(t.Low), slope(t.High), probability(t.P), grouped(t.N))
 	return v
 }
 
-// inUnit is a value of a series of anomalies.
+// inUnit returns a value of a series with its unit.
 func inUnit(series string, v float64) string {
 	if series == warmrestart.SeriesEvents {
 		return digits(v) + " /s"

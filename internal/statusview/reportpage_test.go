@@ -14,7 +14,7 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// monthReport is the report of 30 days in which the initial sync got slower.
+// monthReport returns a report of 30 days with a rising duration of the initial sync.
 func monthReport() *Report {
 	random := rand.New(rand.NewPCG(2, 3))
 	const days = 30
@@ -59,8 +59,8 @@ func monthReport() *Report {
 		r.Restarts = append(r.Restarts, x)
 	}
 	events := uint64(0)
-	for i := range MostReportSamples {
-		s := warmrestart.Sample{Time: ago(time.Duration(MostReportSamples-i) * days * day / MostReportSamples), Process: ago(days * day)}
+	for i := range maxReportSamples {
+		s := warmrestart.Sample{Time: ago(time.Duration(maxReportSamples-i) * days * day / maxReportSamples), Process: ago(days * day)}
 		n := random.ExpFloat64() * 3000
 		p99 := 2e6 * (0.6 + random.ExpFloat64()*.4)
 		switch {
@@ -83,7 +83,7 @@ func monthReport() *Report {
 	return r
 }
 
-// readReport checks the page of r and returns it.
+// readReport renders the page of r, checks it with checkHTML and returns it.
 func readReport(t *testing.T, r *Report) *document {
 	t.Helper()
 	var b bytes.Buffer
@@ -97,24 +97,24 @@ func readReport(t *testing.T, r *Report) *document {
 	return d
 }
 
-// TestReportPageShows: all that a report says is on its page.
+// TestReportPageShows checks that the page has the values of a report.
 func TestReportPageShows(t *testing.T) {
 	d := readReport(t, monthReport())
 	text := strings.Join(strings.Fields(d.text), " ")
 	for _, want := range []string{
 		"leaf-14", "portsyncd 0.1.0 · from /var/warmboot/portsyncd/metrics", "24 restarts and 8,640 samples, 2026-02-12 12:00 to 2026-03-14 11:55",
 		"history.jsonl:4711: torn line skipped",
-		"Warm starts that succeeded 90.9 % 20 of 22; 95 % interval 72.2 % to 97.5 %; few", "Uptime 99.996 % at least, of 30d; down for at most 1m 33s",
+		"Warm starts that succeeded 90.9 % 20 of 22; 95 % interval 72.2 % to 97.5 %; few observations", "Uptime 99.996 % or more, of 30d; down at most 1m 33s",
 		"Events per restart 412", "Last healthy restart 1d 2h ago",
 		"Set it to 1 warm_restart.eoiu_timeout_secs the 99th percentile of 22 dumps was 31 ms",
-		"rising The initial sync takes longer. Slope 2.1 ms per start, 95 % interval 900 µs to 3.4 ms (Theil-Sen); p = 0.001, n = 24 (Mann-Kendall)",
-		"no trend The latency neither gets worse nor gets better. Slope 1 ns per day",
-		"Initial sync 24 21 ms 910 ms 58 ms 140 ms 10 s 10 s", "of few values the high percentiles mean little",
-		"sync_duration_seconds 10 s 58 ms 214", "events_per_second 147 /s 2.3 /s 92", "And 5 more",
+		"rising The initial sync is getting slower. Slope 2.1 ms per start, 95 % interval 900 µs to 3.4 ms (Theil-Sen); p = 0.001, n = 24 (Mann-Kendall)",
+		"no trend The latency is neither rising nor falling. Slope 1 ns per day",
+		"Initial sync 24 21 ms 910 ms 58 ms 140 ms 10 s 10 s", "few values: high percentiles are unreliable",
+		"sync_duration_seconds 10 s 58 ms 214", "events_per_second 147 /s 2.3 /s 92", "5 more have lower scores",
 		"5 starts within 8 s: portsyncd.service allows 5 in 10 s", "Ethernet80 1,411 11,204", "EOIU timeouts 2",
 	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("no %q in the page", want)
+			t.Errorf("the page does not have %q", want)
 		}
 	}
 	for tag, want := range map[string]int{
@@ -122,43 +122,44 @@ func TestReportPageShows(t *testing.T) {
 		"path class=line trend d": 2, "path class=area doubt d": 2, "svg class=plot role aria-label": 5,
 	} {
 		if got := countOf(d.tags, tag); got != want {
-			t.Errorf("%d times <%s>, want %d", got, tag, want)
+			t.Errorf("%d elements <%s>, want %d", got, tag, want)
 		}
 	}
 }
 
-// TestReportPageIsAlone: the file needs nothing else, and says so to the browser.
-func TestReportPageIsAlone(t *testing.T) {
+// TestReportPagePolicy checks that the page needs no other files and that its policy allows its style
+// only.
+func TestReportPagePolicy(t *testing.T) {
 	var b bytes.Buffer
 	if err := WriteReportPage(&b, monthReport()); err != nil {
 		t.Fatal(err)
 	}
 	d := readReport(t, monthReport())
 	if len(d.raw["script"]) != 0 || len(d.raw["style"]) != 1 {
-		t.Fatalf("%d scripts and %d styles, want none and one", len(d.raw["script"]), len(d.raw["style"]))
+		t.Fatalf("%d scripts and %d styles, want 0 and 1", len(d.raw["script"]), len(d.raw["style"]))
 	}
 	policy := strings.NewReplacer("&#39;", "'", "&#43;", "+").Replace(b.String())
 	if !strings.Contains(policy, `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src `+hashSource(d.raw["style"][0])+`;`) {
-		t.Error("no policy, or one that does not name the style")
+		t.Error("the page has no policy that allows its style")
 	}
 	checkContained(t, d, "#", "data:,")
 }
 
-// TestReportPageWithoutData: what is not known is neither 0 nor 100 %.
+// TestReportPageWithoutData checks that figures without observations are shown as "no data".
 func TestReportPageWithoutData(t *testing.T) {
 	d := readReport(t, &Report{Time: noon, Analysis: &warmrestart.Analysis{}})
 	if n := strings.Count(d.text, noData); n != 7 {
-		t.Errorf("%d times %q, want for each of 7 figures", n, noData)
+		t.Errorf("%d times %q, want 7", n, noData)
 	}
-	for _, want := range []string{"No restart is on record", "No sample has a latency", "No value is far from the others", "No carrier was lost", "Nothing stands out"} {
+	for _, want := range []string{"No restart is recorded", "No sample has a latency", "No anomalies", "No link-down transitions", "No recommendations"} {
 		if !strings.Contains(d.text, want) {
-			t.Errorf("no %q in the page", want)
+			t.Errorf("the page does not have %q", want)
 		}
 	}
 }
 
-// TestReportPageOfAnything: foreign text changes nothing about what a page is made
-// of, and no number or time keeps it from being well formed.
+// TestReportPageOfAnything checks that the page is well-formed with any number and time, and that foreign
+// text does not change its elements and links.
 func TestReportPageOfAnything(t *testing.T) {
 	random := rand.New(rand.NewPCG(6, 7))
 	values := []float64{0, 1, -1, math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, 5e-324}
@@ -169,17 +170,16 @@ func TestReportPageOfAnything(t *testing.T) {
 		for _, text := range hostileNames {
 			d := readReport(t, foreignReport(text, n, v))
 			if !slices.Equal(d.tags, harmless.tags) || !slices.Equal(d.links, harmless.links) {
-				t.Errorf("%q changes what the page is made of", text)
+				t.Errorf("%q changes the elements or links of the page", text)
 			}
 			if !strings.Contains(d.text, visible(text)) {
-				t.Errorf("%q is not shown", text)
+				t.Errorf("the page does not show %q", text)
 			}
 		}
 	}
 }
 
-// foreignReport has text wherever a report has text, and n and v wherever it has a
-// number or a time.
+// foreignReport returns a report with text in all text fields, and with n and v in all numbers and times.
 func foreignReport(text string, n int64, v float64) *Report {
 	when := time.Unix(n, n)
 	rate := &stats.Rate{Count: uint64(n), Of: uint64(n), Value: v, Low: v, High: v}
@@ -206,7 +206,7 @@ func foreignReport(text string, n int64, v float64) *Report {
 	return r
 }
 
-// BenchmarkReportPage writes the page of 30 days.
+// BenchmarkReportPage renders the page of a report of 30 days.
 func BenchmarkReportPage(b *testing.B) {
 	r := monthReport()
 	b.ReportAllocs()

@@ -11,74 +11,74 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// historyPlot shows each restart with the duration of its initial sync, and the
-// trend of that. It is empty without restarts.
+// historyPlot plots the duration of the initial sync of each restart and its trend. It is empty without
+// restarts.
 func historyPlot(r *Report) template.HTML {
 	if len(r.Restarts) == 0 {
 		return ""
 	}
-	places := make([]point, len(r.Restarts))
+	points := make([]point, len(r.Restarts))
 	for i := range r.Restarts {
-		places[i] = point{unix(r.Restarts[i].At), r.Restarts[i].Duration.Seconds()}
+		points[i] = point{unix(r.Restarts[i].At), r.Restarts[i].Duration.Seconds()}
 	}
-	d := newDrawing(spanOf(places, r.Time), secondsAxis(heights(r, warmrestart.SeriesSync, places)))
-	d.trend(places, r.Analysis.SyncTrend, perStart)
-	for i, p := range places {
+	d := newDrawing(spanOf(points, r.Time), secondsAxis(ordinates(r, warmrestart.SeriesSync, points)))
+	d.trend(points, r.Analysis.SyncTrend, perStart)
+	for i, p := range points {
 		d.stem(restartTone(&r.Restarts[i]), p)
 	}
-	for i, p := range places {
+	for i, p := range points {
 		x := &r.Restarts[i]
 		d.dot(restartTone(x), p, fmt.Sprintf("%s UTC: %s start, %s", momentOf(x.At, r.Time).Text, visible(x.Kind), seconds(p.y)))
 	}
 	d.anomalies(r, warmrestart.SeriesSync)
-	return d.svg(count(uint64(len(places)), "restart", "restarts") + " over time, with the duration of their initial sync")
+	return d.svg(count(uint64(len(points)), "restart", "restarts") + ", duration of the initial sync over time")
 }
 
-// sampleLatencyPlot shows the p99 of each sample that has one.
+// sampleLatencyPlot plots the p99 of each sample that has one.
 func sampleLatencyPlot(r *Report) template.HTML {
-	var places []point
+	var points []point
 	for i := range r.Samples {
 		if l := r.Samples[i].Latency; l != nil {
-			places = append(places, point{unix(r.Samples[i].Time), float64(l.P99) / 1e9})
+			points = append(points, point{unix(r.Samples[i].Time), float64(l.P99) / 1e9})
 		}
 	}
-	if len(places) == 0 {
+	if len(points) == 0 {
 		return ""
 	}
-	d := newDrawing(spanOf(places, r.Time), secondsAxis(heights(r, warmrestart.SeriesLatency, places)))
-	d.line("fine", places)
-	d.trend(places, r.Analysis.LatencyTrend, perDay)
+	d := newDrawing(spanOf(points, r.Time), secondsAxis(ordinates(r, warmrestart.SeriesLatency, points)))
+	d.line("fine", points)
+	d.trend(points, r.Analysis.LatencyTrend, perDay)
 	d.anomalies(r, warmrestart.SeriesLatency)
-	return d.svg("99th percentile of the latency in each of " + count(uint64(len(places)), "sample", "samples"))
+	return d.svg("99th percentile of the latency in each of " + count(uint64(len(points)), "sample", "samples"))
 }
 
-// sampleEventPlot shows the rate of events between samples of one process.
+// sampleEventPlot plots the rate of events between consecutive samples of one process.
 func sampleEventPlot(r *Report) template.HTML {
-	var places []point
-	most := 0.0
+	var points []point
+	highest := 0.0
 	for i := 1; i < len(r.Samples); i++ {
 		a, b := &r.Samples[i-1], &r.Samples[i]
 		passed := b.Time.Sub(a.Time).Seconds()
 		p := point{unix(b.Time), math.NaN()}
 		if a.Process.Equal(b.Process) && passed > 0 && b.Events >= a.Events {
 			p.y = float64(b.Events-a.Events) / passed
-			most = max(most, p.y)
+			highest = max(highest, p.y)
 		}
-		places = append(places, p)
+		points = append(points, p)
 	}
-	if !slices.ContainsFunc(places, func(p point) bool { return finite(p.y) }) {
+	if !slices.ContainsFunc(points, func(p point) bool { return finite(p.y) }) {
 		return ""
 	}
-	for _, v := range heights(r, warmrestart.SeriesEvents, nil) {
-		most = max(most, v)
+	for _, v := range ordinates(r, warmrestart.SeriesEvents, nil) {
+		highest = max(highest, v)
 	}
-	d := newDrawing(spanOf(places, r.Time), linearAxis(0, most, "a second"))
-	d.line("fine", places)
+	d := newDrawing(spanOf(points, r.Time), linearAxis(0, highest, "per second"))
+	d.line("fine", points)
 	d.anomalies(r, warmrestart.SeriesEvents)
-	return d.svg("Events a second between samples, at most " + digits(most))
+	return d.svg("Events per second between samples, maximum " + digits(highest))
 }
 
-// stripPlot shows a summary along an axis of time taken.
+// stripPlot plots a summary along an axis of durations.
 func stripPlot(name string, x axis, s *stats.Summary) template.HTML {
 	d := newDrawing(x, axis{lo: 0, hi: 1})
 	d.area("range", []point{{s.Min, .35}, {s.Max, .35}, {s.Max, .65}, {s.Min, .65}})
@@ -91,8 +91,8 @@ func stripPlot(name string, x axis, s *stats.Summary) template.HTML {
 	return d.svg(fmt.Sprintf("%s: %s to %s, p50 %s, p95 %s, p99 %s", name, seconds(s.Min), seconds(s.Max), seconds(s.P50), seconds(s.P95), seconds(s.P99)))
 }
 
-// trend draws the line of a trend through the points that it was made of, and
-// what lies between the ends of its confidence interval, turned round the middle.
+// trend draws the line of a trend through its points, and the area between the slopes of its confidence
+// interval, rotated about the middle point.
 func (d *drawing) trend(points []point, t *warmrestart.Trend, abscissa func([]point, int) float64) {
 	if t == nil || t.Verdict == warmrestart.TooFew || len(points) < 2 {
 		return
@@ -120,22 +120,21 @@ func (d *drawing) trend(points []point, t *warmrestart.Trend, abscissa func([]po
 	d.line("trend", along(t.Slope))
 }
 
-// perStart and perDay are what slopes are per: the how manieth restart, and time.
+// perStart and perDay return the abscissa of point i: the number of the restart, or the time in days.
 func perStart(_ []point, i int) float64    { return float64(i) }
 func perDay(points []point, i int) float64 { return (points[i].x - points[0].x) / day.Seconds() }
 
-// anomalies marks those of a series.
+// anomalies marks the anomalies of a series.
 func (d *drawing) anomalies(r *Report, series string) {
 	for _, x := range r.Analysis.Anomalies {
 		if x.Series == series {
-			d.dot("odd", point{unix(x.At), x.Value}, fmt.Sprintf("%s UTC: %s, the median is %s",
+			d.dot("odd", point{unix(x.At), x.Value}, fmt.Sprintf("%s UTC: %s, median %s",
 				momentOf(x.At, r.Time).Text, inUnit(series, x.Value), inUnit(series, x.Median)))
 		}
 	}
 }
 
-// spanOf is a time axis that has room for points, and ends at now where they do
-// not lie in the future.
+// spanOf returns a time axis for points that ends at now, or later if a point is later.
 func spanOf(points []point, now time.Time) axis {
 	first, last := math.Inf(1), unix(now)
 	for _, p := range points {
@@ -145,9 +144,9 @@ func spanOf(points []point, now time.Time) axis {
 	return timeAxis(fromUnix(first-room), fromUnix(last))
 }
 
-// heights are the values of points, and of the anomalies of the series: samples
-// are thinned, anomalies are not.
-func heights(r *Report, series string, points []point) (all []float64) {
+// ordinates returns the values of points and of the anomalies of a series. Samples are thinned, so that
+// an anomaly need not be among the points.
+func ordinates(r *Report, series string, points []point) (all []float64) {
 	for _, p := range points {
 		all = append(all, p.y)
 	}

@@ -8,12 +8,10 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// noData is printed where nothing was recorded that could tell: neither 0 nor
-// 100 %.
+// noData stands for a figure without observations.
 const noData = "no data"
 
-// AppendText appends r for people to read. How many observations a figure stands
-// on is beside it.
+// AppendText appends r as text for a terminal, with the number of observations beside each figure.
 func (r *Report) AppendText(b []byte, t Terminal) []byte {
 	p := newPrinter(t, b)
 	r.printHead(p)
@@ -34,6 +32,7 @@ func (r *Report) AppendText(b []byte, t Terminal) []byte {
 	return p.b
 }
 
+// printHead prints the source of the report, its period and the problems of the files.
 func (r *Report) printHead(p *printer) {
 	a := r.Analysis
 	p.title("portsyncd report of " + p.visible(r.Storage))
@@ -43,7 +42,7 @@ func (r *Report) printHead(p *printer) {
 		p.field("since", word{p.clock(a.Since), plain})
 	}
 	if a.Restarts == 0 && a.Samples == 0 {
-		p.field("history", word{"none: no restart and no sample is on record", warn})
+		p.field("history", word{"none: no restart and no sample recorded", warn})
 	} else {
 		p.field("history", join(word{p.minute(a.First) + " to " + p.minute(a.Last), plain},
 			word{age(a.Last.Sub(a.First)), plain},
@@ -55,36 +54,37 @@ func (r *Report) printHead(p *printer) {
 	}
 }
 
+// printUptime prints the uptime and the counters since the history began.
 func (r *Report) printUptime(p *printer) {
 	u, c := &r.Analysis.Uptime, &r.Analysis.Counters
 	process := word{"process " + noData, plain}
 	if u.Process != nil {
 		process.text = "process up for " + age(*u.Process)
 	}
-	share := word{"in all " + noData, plain}
+	share := word{"share " + noData, plain}
 	if u.Share != nil {
-		share.text = fmt.Sprintf("up for %s of %s or more, down for %s at most", percent(*u.Share), age(u.Observed), age(u.Down))
+		share.text = fmt.Sprintf("up at least %s of %s, down at most %s", percent(*u.Share), age(u.Observed), age(u.Down))
 	}
 	p.field("uptime", join(process, share)...)
-	p.field("ever", join(word{grouped(c.WarmRestarts) + " warm", plain}, word{grouped(c.ColdStarts) + " cold", plain},
-		word{grouped(c.EOIUDetected) + " dumps read to the end", plain},
+	p.field("total", join(word{grouped(c.WarmRestarts) + " warm", plain}, word{grouped(c.ColdStarts) + " cold", plain},
+		word{grouped(c.EOIUDetected) + " dumps completed", plain},
 		word{count(c.EOIUTimeouts, "timeout", "timeouts"), warnIf(c.EOIUTimeouts > 0)},
 		word{count(c.CorruptionsDetected, "damaged file", "damaged files"), warnIf(c.CorruptionsDetected > 0)},
 		word{count(c.StateRecoveries, "recovery", "recoveries") + " from a backup", plain})...)
 	newest := word{noData, plain}
 	if healthy := r.Analysis.Healthy; healthy != nil && *healthy {
-		newest = word{"went well", good}
+		newest = word{"successful", good}
 	} else if healthy != nil {
-		newest = word{"did not go well", bad}
+		newest = word{"not successful", bad}
 	}
 	last := word{}
 	if at := r.Analysis.LastHealthyRestart; at != nil {
-		last = word{"the last that did was at " + p.minute(*at), plain}
+		last = word{"last success at " + p.minute(*at), plain}
 	}
-	p.field("newest", join(newest, last)...)
+	p.field("latest", join(newest, last)...)
 }
 
-// few warns of a figure that stands on few observations.
+// few returns a warning about a figure with few observations.
 func few(yes bool) word {
 	if yes {
 		return word{"few", warn}
@@ -92,6 +92,7 @@ func few(yes bool) word {
 	return word{}
 }
 
+// printRates prints the table of rates with their Wilson intervals.
 func (r *Report) printRates(p *printer) {
 	a := r.Analysis
 	var rows [][]word
@@ -112,9 +113,10 @@ func (r *Report) printRates(p *printer) {
 	} else {
 		rows = append(rows, []word{{"events per restart", plain}, {noData, faint}, {}, {}, {}})
 	}
-	p.table([]column{{"RATE", false}, {"VALUE", true}, {"COUNT", true}, {"WILSON 95 %", false}, {"", false}}, rows)
+	p.table([]column{{"RATE", false}, {"VALUE", true}, {"COUNT", true}, {"95 % INTERVAL", false}, {"", false}}, rows)
 }
 
+// printDurations prints the table of percentiles.
 func (r *Report) printDurations(p *printer) {
 	var rows [][]word
 	add := func(name string, s *stats.Summary) {
@@ -124,7 +126,7 @@ func (r *Report) printDurations(p *printer) {
 		}
 		row := []word{{name, plain}, {strconv.Itoa(s.N), plain}}
 		for _, v := range []float64{s.Min, s.Mean, s.P50, s.P95, s.P99, s.Max} {
-			row = append(row, word{p.lasting(v), plain})
+			row = append(row, word{p.duration(v), plain})
 		}
 		rows = append(rows, append(row, few(s.Few)))
 	}
@@ -137,12 +139,13 @@ func (r *Report) printDurations(p *printer) {
 	p.table(append(columns, column{"", false}), rows)
 }
 
-// section begins a part of the report.
+// section prints an empty line and a heading.
 func (p *printer) section(title string) {
 	p.end()
 	p.title(title)
 }
 
+// printTrends prints the trends with sparklines of their series.
 func (r *Report) printTrends(p *printer) {
 	p.section("Trends (Mann-Kendall, slope by Theil-Sen)")
 	var success, durations, latencies []float64
@@ -159,14 +162,14 @@ func (r *Report) printTrends(p *printer) {
 		}
 	}
 	p.trend("recovery", r.Analysis.RecoveryTrend, success, percent)
-	p.trend("sync", r.Analysis.SyncTrend, durations, p.lasting)
-	p.trend("latency", r.Analysis.LatencyTrend, latencies, p.lasting)
+	p.trend("sync", r.Analysis.SyncTrend, durations, p.duration)
+	p.trend("latency", r.Analysis.LatencyTrend, latencies, p.duration)
 }
 
-// widestSpark is how many characters a spark line has at most.
-const widestSpark = 60
+// maxSpark is the largest width of a sparkline.
+const maxSpark = 60
 
-// trend prints the verdict on a series and the series itself.
+// trend prints the series and its trend.
 func (p *printer) trend(label string, t *warmrestart.Trend, values []float64, format func(float64) string) {
 	if t == nil || len(values) == 0 {
 		p.field(label, word{noData, faint})
@@ -175,27 +178,27 @@ func (p *printer) trend(label string, t *warmrestart.Trend, values []float64, fo
 	lo, hi := extent(values)
 	p.word(word{label, faint})
 	p.space(labelWidth - textWidth(label))
-	line := p.spark(values, min(widestSpark, p.Width-labelWidth))
+	line := p.spark(values, min(maxSpark, p.Width-labelWidth))
 	p.b = append(p.b, line...)
 	p.end()
 	words := []word{{fmt.Sprintf("%s to %s,", format(lo), format(hi)), plain}}
 	switch t.Verdict {
 	case warmrestart.TooFew:
-		words = append(words, word{fmt.Sprintf("%d values are too few to tell", t.N), warn})
+		words = append(words, word{fmt.Sprintf("%d values are too few for a trend", t.N), warn})
 	case warmrestart.NoTrend:
-		words = append(words, word{fmt.Sprintf("no trend in %d values (p = %s)", t.N, probability(t.P)), plain})
+		words = append(words, word{fmt.Sprintf("no trend in %d values (%s)", t.N, probability(t.P)), plain})
 	default:
 		words = append(words, word{p.visible(t.Verdict), strong},
-			word{fmt.Sprintf("by %s %s (95 %%: %s to %s; p = %s, %d values)", digits(t.Slope), p.visible(t.Unit),
+			word{fmt.Sprintf("by %s %s (95 %%: %s to %s; %s, %d values)", digits(t.Slope), p.visible(t.Unit),
 				digits(t.Low), digits(t.High), probability(t.P), t.N), plain})
 	}
 	p.field("", words...)
 }
 
-// probability is a p value.
+// probability returns a p-value, such as "p = 0.050".
 func probability(v float64) string {
 	if v < 0.001 {
-		return "0.001 or less"
+		return "p < 0.001"
 	}
-	return strconv.FormatFloat(v, 'f', 3, 64)
+	return "p = " + strconv.FormatFloat(v, 'f', 3, 64)
 }

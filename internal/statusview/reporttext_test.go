@@ -11,13 +11,13 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// emptyReport is that of a storage with nothing in it.
+// emptyReport returns the report of an empty storage directory.
 func emptyReport() *Report {
 	return &Report{Schema: ReportSchema, Time: midday, Version: "0.1.0", Host: "leaf1", Storage: "/var/lib/sonic/portsyncd/metrics",
 		Analysis: &warmrestart.Analysis{At: midday}}
 }
 
-// eventfulReport has something of everything.
+// eventfulReport returns a report with entries in every section.
 func eventfulReport() *Report {
 	r := emptyReport()
 	r.Problems = []string{"history.jsonl: 3 lines skipped", "metrics.json was damaged: \x1b[31m read from a backup"}
@@ -63,6 +63,7 @@ func eventfulReport() *Report {
 	return r
 }
 
+// TestReportText compares the text of reports with golden files.
 func TestReportText(t *testing.T) {
 	for _, width := range []int{80, 120, 200} {
 		golden(t, fmt.Sprintf("report-%d.txt", width), eventfulReport().AppendText(nil, Terminal{Width: width}))
@@ -71,9 +72,10 @@ func TestReportText(t *testing.T) {
 	golden(t, "report-nothing.txt", emptyReport().AppendText(nil, Terminal{}))
 }
 
-// TestReportFits is TestTextFits for reports.
+// TestReportFits checks that no line exceeds the width, that no control characters are printed, and that
+// long lists are limited.
 func TestReportFits(t *testing.T) {
-	bare := emptyReport() // with nothing in it but a sample
+	bare := emptyReport() // with one sample only
 	bare.Analysis.Samples, bare.Samples = 1, []warmrestart.Sample{{}}
 	many := eventfulReport()
 	for i := range 1000 {
@@ -90,42 +92,43 @@ func TestReportFits(t *testing.T) {
 					t.Errorf("%+v: %s", term, wrong)
 				}
 				if n := strings.Count(string(text), "\n"); n > 400 {
-					t.Errorf("%+v: %d lines", term, n)
+					t.Errorf("%+v: %d lines, want at most 400", term, n)
 				}
 			}
 		}
 	}
 }
 
-// TestNoData: what nobody recorded is neither 0 nor 100 %.
+// TestNoData checks that figures without observations are shown as "no data" and not as 0 or 100 %.
 func TestNoData(t *testing.T) {
 	r := emptyReport()
 	r.Analysis.Restarts = 1
 	text := string(r.AppendText(nil, Terminal{}))
 	if n := strings.Count(text, noData); n != 13 {
-		t.Errorf("%d times %q in\n%s", n, noData, text)
+		t.Errorf("%d times %q, want 13, in\n%s", n, noData, text)
 	}
 	if strings.Contains(text, "%") && strings.Contains(strings.ReplaceAll(text, "95 %", ""), "%") {
-		t.Errorf("a percentage of nothing in\n%s", text)
+		t.Errorf("a percentage without observations in\n%s", text)
 	}
 }
 
+// TestSpark checks levels, peaks and gaps of sparklines.
 func TestSpark(t *testing.T) {
 	p, ascii := newPrinter(Terminal{}, nil), newPrinter(Terminal{ASCII: true}, nil)
 	f := func(want string, width int, values ...float64) {
 		t.Helper()
 		if got := p.spark(values, width); got != want {
-			t.Errorf("%v in %d: %q, want %q", values, width, got, want)
+			t.Errorf("spark(%v, %d) = %q, want %q", values, width, got, want)
 		}
 	}
 	f("", 10)
 	f("▁▂▃▄▅▆▇█", 10, 0, 1, 2, 3, 4, 5, 6, 7)
 	f("▁▁▁", 10, 5, 5, 5)
 	f("█▁", 2, 9, 0, 0, 1)        // the peak of each half
-	f("▁ █", 3, 1, math.NaN(), 2) // a gap
+	f("▁ █", 3, 1, math.NaN(), 2) // NaN leaves a gap
 	f("▁█", 2, -math.MaxFloat64, math.MaxFloat64)
 	f("  ", 2, math.Inf(1), math.NaN())
 	if got := ascii.spark([]float64{0, 1, 2, 3, 4, 5, 6, 7}, 8); got != "_.-~=+*#" {
-		t.Errorf("in ASCII: %q", got)
+		t.Errorf("spark in ASCII = %q", got)
 	}
 }

@@ -2,20 +2,19 @@ package statusview
 
 import "math"
 
-// levels are the characters of a spark line, the lowest first.
+// levels are the characters of a sparkline, from low to high.
 var (
 	levels      = []rune("▁▂▃▄▅▆▇█")
 	levelsASCII = []rune("_.-~=+*#")
 )
 
-// spark draws values as one line of at most width characters, the lowest value
-// on the lowest level and the highest on the highest. Where there are more values
-// than characters each stands for the highest of its share: a peak must not
-// vanish. What is not a number leaves a gap.
+// spark returns a sparkline of at most width characters. With more values than characters, each
+// character shows the largest of its values, so that peaks remain. Values that are not finite leave
+// gaps.
 func (p *printer) spark(values []float64, width int) string {
-	draw := levels
+	chars := levels
 	if p.ASCII {
-		draw = levelsASCII
+		chars = levelsASCII
 	}
 	lo, hi := extent(values)
 	n := min(len(values), width)
@@ -26,18 +25,17 @@ func (p *printer) spark(values []float64, width int) string {
 		case math.IsInf(top, -1):
 			line[i] = ' '
 		case lo == hi:
-			line[i] = draw[0]
+			line[i] = chars[0]
 		default:
-			// Halved, since the difference of two large numbers may be too large.
+			// Halved, because the difference of two large numbers can overflow.
 			share := (top/2 - lo/2) / (hi/2 - lo/2)
-			line[i] = draw[min(int(share*float64(len(draw))), len(draw)-1)]
+			line[i] = chars[min(int(share*float64(len(chars))), len(chars)-1)]
 		}
 	}
 	return string(line)
 }
 
-// extent returns the lowest and the highest of the values that are numbers; +Inf
-// and -Inf if there are none.
+// extent returns the smallest and the largest of the finite values, or +Inf and -Inf if there are none.
 func extent(values []float64) (lo, hi float64) {
 	lo, hi = math.Inf(1), math.Inf(-1)
 	for _, v := range values {

@@ -1,6 +1,7 @@
-// Package statusview turns what the daemon knows and remembers into what people
-// read: the status document and its table, the report, and the two pages. It
-// fetches nothing and knows nothing of where the values come from.
+// Package statusview renders the state and the history of the daemon: the status as JSON, text and
+// HTML page, and the report in the same three forms. It reads no files and makes no requests.
+//
+// [portColumns] lists the columns of the table of ports, for the text and the page.
 package statusview
 
 import (
@@ -10,19 +11,19 @@ import (
 	"portsyncd/portsync"
 )
 
-// StatusSchema is the version of Status as JSON.
+// StatusSchema is the version of the JSON form of Status.
 const StatusSchema = 1
 
-// Status is the daemon at one moment: what /status serves, "portsyncd status"
-// prints and the page at / shows.
+// Status is the state of the daemon at one time: the document of /status, the output of
+// "portsyncd status" and the page at /.
 type Status struct {
 	Schema   int       `json:"schema"`
 	Time     time.Time `json:"time"`
 	Version  string    `json:"version"`
 	Host     string    `json:"host"`
-	Instance string    `json:"instance,omitempty"` // NAMESPACE_ID of a multi-ASIC box
+	Instance string    `json:"instance,omitempty"` // NAMESPACE_ID on a multi-ASIC switch
 	PID      int       `json:"pid"`
-	Process  time.Time `json:"process"` // when the process began
+	Process  time.Time `json:"process"` // start of the process
 
 	Health portsync.Health `json:"health"`
 	portsync.View

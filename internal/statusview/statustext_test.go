@@ -10,8 +10,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// TestStatusText holds the text to files that were looked at; -update rewrites
-// them.
+// TestStatusText compares the text of a status with golden files.
 func TestStatusText(t *testing.T) {
 	for _, width := range []int{80, 120, 200} {
 		for _, n := range []int{0, 3, 512} {
@@ -27,25 +26,25 @@ func TestStatusText(t *testing.T) {
 
 var colorSequence = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// checkText says what is wrong with text for a terminal.
+// checkText describes the first fault of text for a terminal, or returns "".
 func checkText(text []byte, t Terminal) string {
 	if !t.Color && colorSequence.Match(text) {
-		return "it has colours"
+		return "color sequences without Terminal.Color"
 	}
 	text = colorSequence.ReplaceAll(text, nil)
 	if !utf8.Valid(text) {
-		return "it is not UTF-8"
+		return "not UTF-8"
 	}
-	width := max(t.Width, leastWidth)
+	width := max(t.Width, minWidth)
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSuffix(line, "\n")
 		for _, r := range line {
 			if r < ' ' || r == 0x7f || r > 0x7e && (t.ASCII || !isPlain(r) && !strings.ContainsRune("…µ–▁▂▃▄▅▆▇█", r)) {
-				return fmt.Sprintf("%q is in the line %q", r, line)
+				return fmt.Sprintf("character %q in the line %q", r, line)
 			}
 		}
 		if n := textWidth(line); n > width {
-			return fmt.Sprintf("%d columns has the line %q", n, line)
+			return fmt.Sprintf("%d columns in the line %q", n, line)
 		}
 		if strings.HasSuffix(line, " ") {
 			return fmt.Sprintf("blanks at the end of %q", line)
@@ -54,9 +53,8 @@ func checkText(text []byte, t Terminal) string {
 	return ""
 }
 
-// TestTextFits: whatever the terminal and whatever the names, no line is longer
-// than a line, a screen has no more lines than it has, and nothing is in it that
-// steers a terminal.
+// TestTextFits checks for many sizes of terminals that no line exceeds the width, that the text does not
+// exceed the height, and that no control characters are printed.
 func TestTextFits(t *testing.T) {
 	for _, s := range []*Status{switchOf(0), switchOf(1), switchOf(17), switchOf(512), troubled(), new(Status)} {
 		for _, width := range []int{1, 40, 53, 80, 111, 200, 1000} {
@@ -78,31 +76,31 @@ func TestTextFits(t *testing.T) {
 	}
 }
 
-// TestPortsOnAScreen: those that want a look are among the few that there is
-// room for, and the others are counted.
+// TestPortsOnAScreen checks that ports with issues come first on a short terminal and that the hidden
+// ports are counted.
 func TestPortsOnAScreen(t *testing.T) {
 	text := string(switchOf(512).AppendText(nil, Terminal{Height: 30}))
 	_, table, _ := strings.Cut(text, "PORT ")
 	at := -1
-	for _, name := range []string{"Ethernet396 ", "Ethernet28 ", "Ethernet0 "} { // flapping, without carrier, well
+	for _, name := range []string{"Ethernet396 ", "Ethernet28 ", "Ethernet0 "} { // flapping, no carrier, no issue
 		i := strings.Index(table, name)
 		if i <= at {
-			t.Errorf("%s is not in its place in\n%s", name, table)
+			t.Errorf("%s is not in its expected position in\n%s", name, table)
 		}
 		at = i
 	}
-	rows := strings.Count(table, "\n") - 2 // without titles and the last line
+	rows := strings.Count(table, "\n") - 2 // without the headings and the last line
 	if want := fmt.Sprintf("and %d more ports, %d of them up\n", 512-rows, 512-rows-1); !strings.HasSuffix(table, want) {
 		t.Errorf("no %q at the end of\n%s", want, table)
 	}
 }
 
-// TestAllPortsInAFile: one line for each port, in the order of the document.
+// TestAllPortsInAFile checks that without a height every port has one line, in the order of the status.
 func TestAllPortsInAFile(t *testing.T) {
 	s := switchOf(512)
 	rows := regexp.MustCompile(`(?m)^Ethernet(\d+) `).FindAllStringSubmatch(string(s.AppendText(nil, Terminal{})), -1)
 	if len(rows) != 512 {
-		t.Fatalf("%d lines of ports", len(rows))
+		t.Fatalf("%d lines of ports, want 512", len(rows))
 	}
 	for i, row := range rows {
 		if "Ethernet"+row[1] != s.Ports[i].Name {
@@ -111,24 +109,24 @@ func TestAllPortsInAFile(t *testing.T) {
 	}
 }
 
-func TestConcerns(t *testing.T) {
-	for want, v := range map[concern]portsync.PortView{
-		isAbsent:    {State: "absent", Configured: true, Written: true},
-		isMissing:   {State: "pending", InitPending: true},
-		isUnwritten: {State: "pending", Index: 3, InitPending: true, Flapping: true, Admin: "up", Oper: "down"},
-		isAwaited:   {State: "present", Index: 3, Written: true, InitPending: true, Flapping: true, Admin: "up", Oper: "down"},
-		isFlapping:  {State: "present", Index: 3, Written: true, Flapping: true, Admin: "up", Oper: "down"},
-		isDowned:    {State: "present", Index: 3, Written: true, Admin: "up", Oper: "down"},
-		isQuiet:     {State: "present", Index: 3, Written: true, Admin: "down", Oper: "down"},
+// TestIssues checks which issue is reported for a port that has several.
+func TestIssues(t *testing.T) {
+	for want, v := range map[portIssue]portsync.PortView{
+		issueAbsent:      {State: "absent", Configured: true, Written: true},
+		issueNoInterface: {State: "pending", InitPending: true},
+		issueUnwritten:   {State: "pending", Index: 3, InitPending: true, Flapping: true, Admin: "up", Oper: "down"},
+		issuePending:     {State: "present", Index: 3, Written: true, InitPending: true, Flapping: true, Admin: "up", Oper: "down"},
+		issueFlapping:    {State: "present", Index: 3, Written: true, Flapping: true, Admin: "up", Oper: "down"},
+		issueNoCarrier:   {State: "present", Index: 3, Written: true, Admin: "up", Oper: "down"},
+		noIssue:          {State: "present", Index: 3, Written: true, Admin: "down", Oper: "down"},
 	} {
-		if got := concernOf(&v); got != want {
-			t.Errorf("%+v: %q, want %q", v, concerns[got].label, concerns[want].label)
+		if got := issueOf(&v); got != want {
+			t.Errorf("issueOf(%+v) = %q, want %q", v, portIssues[got].label, portIssues[want].label)
 		}
 	}
 }
 
-// TestPortsNotWritten: while Redis is away, the table, the summary and the page show
-// the kernel's state and say of which ports STATE_DB does not have it.
+// TestPortsNotWritten checks that the text and the page mark ports whose state STATE_DB does not have.
 func TestPortsNotWritten(t *testing.T) {
 	s := switchOf(20)
 	changed := &s.Ports[5]
@@ -143,11 +141,11 @@ func TestPortsNotWritten(t *testing.T) {
 		`(?m)^Ethernet20 +down .* not written yet$`, `(?m)^Ethernet24 +- .* absent, not written yet$`, `(?m)^Ethernet28 +- .* absent$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text) {
-			t.Errorf("no %s in\n%s", want, text)
+			t.Errorf("no match of %s in\n%s", want, text)
 		}
 	}
 	if n := strings.Count(text, "not written yet"); n != 2 {
-		t.Errorf("%d ports are not written yet, want 2, in\n%s", n, text)
+		t.Errorf("%d ports are marked as not written yet, want 2, in\n%s", n, text)
 	}
 	panel := newPanel(s.Ports, s.Time)
 	for _, want := range []string{`<li class="down unwritten">`, `<li class="absent unwritten">`, `<li class="absent">`, `<li class="up">`} {
@@ -156,10 +154,10 @@ func TestPortsNotWritten(t *testing.T) {
 		}
 	}
 	if n := strings.Count(string(panel.Rows), ", not written yet</td>"); n != 2 {
-		t.Errorf("%d rows are not written yet, want 2, in %s", n, panel.Rows)
+		t.Errorf("%d rows are marked as not written yet, want 2, in %s", n, panel.Rows)
 	}
 	if got := panel.States[len(panel.States)-1]; got != (stateCount{stateUnwritten, 2}) {
-		t.Errorf("counted: %+v", got)
+		t.Errorf("got count %+v, want 2 unwritten", got)
 	}
 }
 

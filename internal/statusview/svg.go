@@ -4,26 +4,22 @@ import (
 	"html/template"
 )
 
-// A drawing is a plot as inline SVG that fits every width without its text being
-// scaled: all that has a place along an axis has it in percent, and lines are in
-// a nested picture that is stretched. It has classes rather than colours, which
-// are in style.css, and no style attributes, which the page's policy forbids.
-//
-// Text that goes into it is escaped here.
+// drawing is a plot as inline SVG. It fits any width without scaling text: positions are in percent,
+// and lines are in a nested svg element that is stretched. Elements have classes, with colours in
+// style.css, and no style attributes, which the page's policy forbids. Its methods escape text.
 type drawing struct {
 	x, y  axis
 	lines []byte // path elements, in thousandths of both axes
-	marks []byte // what must not be stretched
-	hover []byte
+	marks []byte // elements that must not be stretched
+	hover []byte // elements with tooltips
 }
 
 func newDrawing(x, y axis) *drawing { return &drawing{x: x, y: y} }
 
-// point is a place in units of the axes.
+// point is a position in units of the axes.
 type point struct{ x, y float64 }
 
-// line connects points; it is interrupted where a y is no number, and a point
-// between two gaps is a dot.
+// line connects points. A y that is not finite leaves a gap, and a point between two gaps is a dot.
 func (d *drawing) line(class string, points []point) {
 	d.lines = append(d.lines, `<path class="line `+class+`" d="`...)
 	alone := false
@@ -50,7 +46,7 @@ func (d *drawing) line(class string, points []point) {
 	d.lines = append(d.lines, `"/>`...)
 }
 
-// area fills what lies within points.
+// area fills the polygon of points.
 func (d *drawing) area(class string, points []point) {
 	d.lines = append(d.lines, `<path class="area `+class+`" d="`...)
 	for i, p := range points {
@@ -60,7 +56,7 @@ func (d *drawing) area(class string, points []point) {
 	d.lines = append(d.lines, `Z"/>`...)
 }
 
-// bar fills from the bottom up to top.
+// bar fills the rectangle from the bottom of the plot to top.
 func (d *drawing) bar(class string, from, to, top float64) {
 	if d.y.share(top) == 0 {
 		return
@@ -68,24 +64,25 @@ func (d *drawing) bar(class string, from, to, top float64) {
 	d.area(class, []point{{from, d.y.lo}, {from, top}, {to, top}, {to, d.y.lo}})
 }
 
+// thousandths appends the coordinates of p in thousandths of the axes.
 func (d *drawing) thousandths(b []byte, p point) []byte {
 	b = appendCoordinate(b, 1000*d.x.share(p.x))
 	b = append(b, ' ')
 	return appendCoordinate(b, 1000-1000*d.y.share(p.y))
 }
 
-// dot marks a point. What it says appears where a pointer rests on it.
-func (d *drawing) dot(class string, p point, says string) {
+// dot marks a point and gives it a tooltip.
+func (d *drawing) dot(class string, p point, tooltip string) {
 	d.marks = append(d.marks, `<circle class="dot `+class+`" cx="`...)
 	d.marks = appendPercent(d.marks, d.x.share(p.x))
 	d.marks = append(d.marks, `" cy="`...)
 	d.marks = appendPercent(d.marks, 1-d.y.share(p.y))
 	d.marks = append(d.marks, `" r="5">`...)
-	d.marks = appendTitle(d.marks, says)
+	d.marks = appendTitle(d.marks, tooltip)
 	d.marks = append(d.marks, `</circle>`...)
 }
 
-// stem is a line from the bottom up to a point.
+// stem draws a line from the bottom of the plot to a point.
 func (d *drawing) stem(class string, p point) {
 	d.marks = append(d.marks, `<line class="stem `+class+`" y2="100%" x1="`...)
 	d.marks = appendPercent(d.marks, d.x.share(p.x))
@@ -96,19 +93,18 @@ func (d *drawing) stem(class string, p point) {
 	d.marks = append(d.marks, `"/>`...)
 }
 
-// column says something where a pointer rests between two places of the x axis.
-func (d *drawing) column(from, to float64, says string) {
+// column adds a tooltip between two values of the x axis.
+func (d *drawing) column(from, to float64, tooltip string) {
 	d.hover = append(d.hover, `<rect class="hover" height="100%" x="`...)
 	d.hover = appendPercent(d.hover, d.x.share(from))
 	d.hover = append(d.hover, `" width="`...)
 	d.hover = appendPercent(d.hover, d.x.share(to)-d.x.share(from))
 	d.hover = append(d.hover, `">`...)
-	d.hover = appendTitle(d.hover, says)
+	d.hover = appendTitle(d.hover, tooltip)
 	d.hover = append(d.hover, `</rect>`...)
 }
 
-// svg returns the picture. The label is what it shows, in words, for those who
-// cannot see it.
+// svg returns the svg element. The label describes the plot for screen readers.
 func (d *drawing) svg(label string) template.HTML {
 	b := append([]byte(nil), `<svg class="plot" role="img" aria-label="`...)
 	b = append(b, template.HTMLEscapeString(label)...)
@@ -149,12 +145,14 @@ func (d *drawing) svg(label string) template.HTML {
 	return template.HTML(b)
 }
 
+// appendPercent appends a share as a percentage.
 func appendPercent(b []byte, share float64) []byte {
 	return append(appendCoordinate(b, 100*share), '%')
 }
 
-func appendTitle(b []byte, says string) []byte {
+// appendTitle appends a title element, which browsers show as a tooltip.
+func appendTitle(b []byte, text string) []byte {
 	b = append(b, "<title>"...)
-	b = append(b, template.HTMLEscapeString(says)...)
+	b = append(b, template.HTMLEscapeString(text)...)
 	return append(b, "</title>"...)
 }

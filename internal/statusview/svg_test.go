@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// anyNumber is a number of any size, or none.
+// anyNumber returns any number, infinity or NaN.
 func anyNumber(random *rand.Rand) float64 { return math.Float64frombits(random.Uint64()) }
 
-// TestAxes: every axis has an extent and ticks in order within it, and puts all
-// values between its ends, greater ones no further down.
+// TestAxes checks for random values that an axis has a positive length and ordered ticks within its ends,
+// and that share is monotonic and between 0 and 1.
 func TestAxes(t *testing.T) {
 	random := rand.New(rand.NewPCG(8, 9))
 	for range 20_000 {
@@ -41,7 +41,7 @@ func TestAxes(t *testing.T) {
 	}
 }
 
-// labels are those of an axis, in one line.
+// labels returns the labels of an axis in one line.
 func labels(a axis) string {
 	var all []string
 	for _, t := range a.ticks {
@@ -50,6 +50,7 @@ func labels(a axis) string {
 	return strings.Join(all, " | ")
 }
 
+// TestAxisLabels checks the tick labels of axes.
 func TestAxisLabels(t *testing.T) {
 	for _, c := range []struct {
 		name, want string
@@ -75,8 +76,7 @@ func TestAxisLabels(t *testing.T) {
 	}
 }
 
-// TestLine: a line is interrupted where there is no value, and one value alone is
-// a dot.
+// TestLine checks that NaN interrupts a line and that a point between two gaps is a dot.
 func TestLine(t *testing.T) {
 	nan := math.NaN()
 	for _, c := range []struct {
@@ -101,6 +101,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// TestDigits checks the formats of numbers.
 func TestDigits(t *testing.T) {
 	for _, c := range []struct {
 		v    float64
@@ -110,12 +111,12 @@ func TestDigits(t *testing.T) {
 		{-1234.5, "-1,235"}, {.00012345, "0.000123"}, {1e-9, "1e-09"}, {1e20, "1e+20"}, {math.NaN(), "–"}, {math.Inf(-1), "–"},
 	} {
 		if got := digits(c.v); got != c.want {
-			t.Errorf("%v: %q, want %q", c.v, got, c.want)
+			t.Errorf("digits(%v) = %q, want %q", c.v, got, c.want)
 		}
 	}
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1000: "-1,000", -999: "-999", math.MinInt64: "-9,223,372,036,854,775,808"} {
 		if got := grouped(n); got != want {
-			t.Errorf("%d: %q, want %q", n, got, want)
+			t.Errorf("grouped(%d) = %q, want %q", n, got, want)
 		}
 	}
 }

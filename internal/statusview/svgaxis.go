@@ -10,18 +10,18 @@ import (
 type axis struct {
 	lo, hi float64 // lo < hi
 	log    bool    // then lo > 0
-	unit   string  // above the axis; the tick labels do not repeat it
+	unit   string  // shown above the axis
 	ticks  []tick
 }
 
-// tick is a labelled place on an axis.
+// tick is a labelled position on an axis.
 type tick struct {
 	value float64
 	label string
 }
 
-// share is where v lies, from 0 at lo to 1 at hi. What lies outside is put at the
-// nearer end, and so is what is no number, at the beginning.
+// share returns the position of v, from 0 at lo to 1 at hi. Values outside are at the nearer end, and
+// NaN is at 0.
 func (a *axis) share(v float64) float64 {
 	lo, hi := a.lo, a.hi
 	if a.log {
@@ -30,7 +30,7 @@ func (a *axis) share(v float64) float64 {
 		}
 		v, lo, hi = math.Log(v), math.Log(lo), math.Log(hi)
 	}
-	// Halves, since the distance between two numbers can be too large for one.
+	// Halved, because the difference of two large numbers can overflow.
 	s := (v/2 - lo/2) / (hi/2 - lo/2)
 	if !(s > 0) {
 		return 0
@@ -38,14 +38,14 @@ func (a *axis) share(v float64) float64 {
 	return min(s, 1)
 }
 
-// linearAxis reaches from lo to hi or somewhat beyond, with about four round
-// ticks. It needs not be given sensible ends.
+// linearAxis returns an axis that contains lo and hi, with about four round ticks. It accepts any
+// numbers.
 func linearAxis(lo, hi float64, unit string) axis {
 	if !finite(lo) || !finite(hi) {
 		lo, hi = 0, 1
 	}
-	const most = 1e300 // so that there are numbers beyond
-	lo, hi = min(max(lo, -most), most), min(max(hi, -most), most)
+	const limit = 1e300 // keeps the arithmetic below finite
+	lo, hi = min(max(lo, -limit), limit), min(max(hi, -limit), limit)
 	if hi-lo <= math.Abs(lo)*1e-9 {
 		hi = lo + max(1, math.Abs(lo))
 	}
@@ -58,7 +58,7 @@ func linearAxis(lo, hi float64, unit string) axis {
 	return a
 }
 
-// roundStep is the smallest of 1, 2, 5, 10... that is not less than step.
+// roundStep returns the smallest of ..., 1, 2, 5, 10, ... that is not less than step.
 func roundStep(step float64) float64 {
 	decade := math.Pow(10, math.Floor(math.Log10(step)))
 	for _, m := range []float64{1, 2, 5} {
@@ -69,10 +69,10 @@ func roundStep(step float64) float64 {
 	return 10 * decade
 }
 
-// secondsAxis is a logarithmic axis over whole decades that hold all of values,
-// which are seconds; those that are not above 0 do not count.
+// secondsAxis returns a logarithmic axis of whole decades for values in seconds. It ignores values that
+// are not positive.
 func secondsAxis(values []float64) axis {
-	const least, most = 1e-9, 1e9
+	const smallest, largest = 1e-9, 1e9
 	lo, hi := math.Inf(1), 0.0
 	for _, v := range values {
 		if v > 0 {
@@ -82,7 +82,7 @@ func secondsAxis(values []float64) axis {
 	if hi == 0 {
 		lo, hi = 1e-3, 1e-3
 	}
-	lo, hi = max(min(lo, most), least), max(min(hi, most), least)
+	lo, hi = max(min(lo, largest), smallest), max(min(hi, largest), smallest)
 	first, last := int(math.Floor(math.Log10(lo)+1e-9)), int(math.Ceil(math.Log10(hi)-1e-9))
 	if first == last {
 		last++
@@ -95,7 +95,7 @@ func secondsAxis(values []float64) axis {
 	return a
 }
 
-// timeSteps are the distances between ticks that people can read.
+// timeSteps are the possible distances between ticks.
 var timeSteps = []time.Duration{
 	time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
 	3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 7 * day, 14 * day, 28 * day, 91 * day, 365 * day,
@@ -103,12 +103,12 @@ var timeSteps = []time.Duration{
 
 const day = 24 * time.Hour
 
-// timeAxis reaches from one time to another, in seconds of Unix time.
+// timeAxis returns an axis of Unix time in seconds.
 func timeAxis(from, to time.Time) axis {
 	if !from.Before(to) {
 		from = to.Add(-time.Minute)
 	}
-	length := to.Sub(from) // 292 years at most
+	length := to.Sub(from) // at most 292 years
 	a := axis{lo: unix(from), hi: unix(to)}
 	step := timeSteps[len(timeSteps)-1]
 	for _, s := range timeSteps {
@@ -140,15 +140,16 @@ func timeAxis(from, to time.Time) axis {
 	return a
 }
 
-// unix is seconds of Unix time, with its fraction.
+// unix returns the Unix time of t in seconds, with its fraction.
 func unix(t time.Time) float64 { return float64(t.Unix()) + float64(t.Nanosecond())/1e9 }
 
-// fromUnix is its inverse, to the second.
+// fromUnix returns the time for a Unix time, in whole seconds.
 func fromUnix(s float64) time.Time { return time.Unix(int64(math.Floor(s)), 0) }
 
+// finite reports whether v is neither infinite nor NaN.
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// appendCoordinate appends a number as SVG wants it, to a hundredth.
+// appendCoordinate appends a number with at most two decimals.
 func appendCoordinate(b []byte, v float64) []byte {
 	return strconv.AppendFloat(b, math.Round(v*100)/100, 'f', -1, 64)
 }

@@ -1,18 +1,17 @@
 package statusview
 
-// column is one of a table.
+// column is a column of a table.
 type column struct {
 	title string
-	right bool // numbers end at the same place
+	right bool // aligned to the right, for numbers
 }
 
-// gap is the distance between two columns.
+// gap is the number of blanks between columns.
 const gap = 2
 
-// table prints rows under titles. What is too wide is taken from the columns of
-// text: from the last, whose ends are cut off, from the first, whose cells are
-// shortened in their middle, then from the others. If that is not enough the last
-// columns are left out; a number is never cut.
+// table prints titles and rows. If the table is too wide, columns of text become narrower: first the
+// last column, whose cells are cut at the end, then the first, whose cells are shortened in the
+// middle, then the others. If that is not enough, the last columns are omitted. Numbers are never cut.
 func (p *printer) table(columns []column, rows [][]word) {
 	widths := p.widths(columns, rows)
 	titles := make([]word, len(columns))
@@ -25,13 +24,13 @@ func (p *printer) table(columns []column, rows [][]word) {
 	}
 }
 
-// How narrow columns of text may become: the outer ones, and the others.
+// Smallest widths of columns of text: the first and last, and the others.
 const (
-	leastOuter = 12
-	leastInner = 5
+	minOuter = 12
+	minInner = 5
 )
 
-// widths returns the widths of as many of the columns as fit.
+// widths returns the widths of the columns that fit.
 func (p *printer) widths(columns []column, rows [][]word) []int {
 	widths, total := make([]int, len(columns)), -gap
 	for i, c := range columns {
@@ -49,10 +48,10 @@ func (p *printer) widths(columns []column, rows [][]word) []int {
 		}
 	}
 	last := len(columns) - 1
-	narrow(last, leastOuter)
-	narrow(0, leastOuter)
+	narrow(last, minOuter)
+	narrow(0, minOuter)
 	for i := last - 1; i > 0; i-- {
-		narrow(i, leastInner)
+		narrow(i, minInner)
 	}
 	for total > p.Width && last > 0 {
 		total -= gap + widths[last]
@@ -61,6 +60,7 @@ func (p *printer) widths(columns []column, rows [][]word) []int {
 	return widths[:last+1]
 }
 
+// row prints the cells of a row, as many as there are widths.
 func (p *printer) row(columns []column, widths []int, cells []word) {
 	for i, c := range columns[:len(widths)] {
 		if i > 0 {

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// Terminal is what text is made for. The zero value is a file of 80 columns.
+// Terminal has the properties of the output for text. The zero value is a file with 80 columns.
 type Terminal struct {
 	Width  int            // columns; 0: 80
-	Height int            // lines there is room for; 0: any number
-	Color  bool           // SGR sequences (ECMA-48 section 8.3.117) may be used
-	ASCII  bool           // it shows nothing beyond ASCII
-	Zone   *time.Location // of times of day; nil: UTC
+	Height int            // lines; 0: unlimited
+	Color  bool           // use SGR sequences (ECMA-48 section 8.3.117)
+	ASCII  bool           // use only ASCII characters
+	Zone   *time.Location // for times; nil: UTC
 }
 
 const (
 	defaultWidth = 80
-	leastWidth   = 40 // narrower ones wrap by themselves
+	minWidth     = 40 // narrower terminals wrap the lines
 )
 
-// style is how a word is set off, by the parameters of SGR.
+// style is the parameter of an SGR sequence, or "".
 type style string
 
 const (
@@ -31,36 +31,36 @@ const (
 	faint  style = "2"
 )
 
-// word is a piece of text that is not broken and has one style. Its text is safe
-// for a terminal.
+// word is text in one style. Foreign text in it has been escaped.
 type word struct {
 	text string
 	style
 }
 
-// printer makes text for one terminal.
+// printer formats text for a terminal.
 type printer struct {
 	Terminal
 	b     []byte
-	start int // where the text begins in b
+	start int // index in b of the first byte of the text
 	lines int
 }
 
+// newPrinter returns a printer that appends to b.
 func newPrinter(t Terminal, b []byte) *printer {
 	if t.Width <= 0 {
 		t.Width = defaultWidth
 	}
-	t.Width = max(t.Width, leastWidth)
+	t.Width = max(t.Width, minWidth)
 	if t.Zone == nil {
 		t.Zone = time.UTC
 	}
 	return &printer{Terminal: t, b: b, start: len(b)}
 }
 
-// visible returns foreign text as it may be shown.
+// visible returns foreign text, escaped for the terminal.
 func (p *printer) visible(s string) string { return Visible(s, p.ASCII) }
 
-// AppendNotice appends a text that may quote anything, broken into lines.
+// AppendNotice appends a message, escaped and broken into lines.
 func AppendNotice(b []byte, text string, t Terminal) []byte {
 	p := newPrinter(t, b)
 	p.flow(0, []word{{p.visible(text), bad}})
@@ -69,10 +69,10 @@ func AppendNotice(b []byte, text string, t Terminal) []byte {
 	return p.b
 }
 
-// ellipsis stands for what was left out.
+// ellipsis returns the mark for omitted text.
 func (p *printer) ellipsis() string { return p.either("…", "~") }
 
-// either returns a text, or another one for a terminal that knows ASCII only.
+// either returns text, or ascii for a terminal with ASCII only.
 func (p *printer) either(text, ascii string) string {
 	if p.ASCII {
 		return ascii
@@ -80,6 +80,7 @@ func (p *printer) either(text, ascii string) string {
 	return text
 }
 
+// word prints a word in its style.
 func (p *printer) word(w word) {
 	if !p.Color || w.style == plain || w.text == "" {
 		p.b = append(p.b, w.text...)
@@ -89,13 +90,14 @@ func (p *printer) word(w word) {
 	p.b = append(append(p.b, w.text...), "\x1b[0m"...)
 }
 
+// space prints n blanks.
 func (p *printer) space(n int) {
 	for range n {
 		p.b = append(p.b, ' ')
 	}
 }
 
-// end ends a line; there are no blanks before its end.
+// end ends a line and removes trailing blanks.
 func (p *printer) end() {
 	for n := len(p.b); n > 0 && p.b[n-1] == ' '; n-- {
 		p.b = p.b[:n-1]
@@ -104,7 +106,7 @@ func (p *printer) end() {
 	p.lines++
 }
 
-// cut removes the lines that the terminal has no room for.
+// cut removes the lines that exceed the height of the terminal.
 func (p *printer) cut() {
 	if p.Height <= 0 {
 		return
@@ -120,17 +122,16 @@ func (p *printer) cut() {
 	}
 }
 
-// title prints a line by itself.
+// title prints a heading.
 func (p *printer) title(s string) {
 	p.word(word{strings.TrimRight(shorten(s, p.Width, p.ellipsis()), " "), strong})
 	p.end()
 }
 
-// labelWidth is how far the values of fields are indented.
+// labelWidth is the indentation of the values of fields.
 const labelWidth = 11
 
-// field prints a label and words, with line breaks between words where the width
-// asks for them, and inside those that are too long for a line.
+// field prints a label and words, with line breaks between words and inside words longer than a line.
 func (p *printer) field(label string, words ...word) {
 	p.word(word{label, faint})
 	p.space(labelWidth - textWidth(label))
@@ -138,7 +139,7 @@ func (p *printer) field(label string, words ...word) {
 	p.end()
 }
 
-// flow prints words from the column indent on, where the cursor is.
+// flow prints words. The cursor is at the column indent, where continued lines begin as well.
 func (p *printer) flow(indent int, words []word) {
 	at := indent
 	for _, w := range words {
@@ -154,7 +155,7 @@ func (p *printer) flow(indent int, words []word) {
 					at = indent
 				}
 			}
-			for n > p.Width-indent { // no blank to break it at
+			for n > p.Width-indent { // longer than a line
 				head := prefix(part, p.Width-indent)
 				p.word(word{head, w.style})
 				p.end()
@@ -168,7 +169,7 @@ func (p *printer) flow(indent int, words []word) {
 	}
 }
 
-// prefix is as much of the beginning of s as fits into width columns.
+// prefix returns the longest prefix of s that fits into width columns.
 func prefix(s string, width int) string {
 	for i, r := range s {
 		if width -= runeWidth(r); width < 0 {
@@ -178,7 +179,7 @@ func prefix(s string, width int) string {
 	return s
 }
 
-// join puts a comma behind each word but the last, and an empty one out.
+// join removes empty words and puts commas between the others.
 func join(words ...word) []word {
 	kept := words[:0]
 	for _, w := range words {

@@ -124,7 +124,7 @@ func (r *SelfReport) pageInconsistency(counts map[string]float64) (wrong []strin
 		"Audit mismatches": "audit_mismatches", "Overruns": "overruns", "Reconnects": "reconnects", "Ports up": "ports_up"} {
 		differ(tile, figure(tiles[tile]), strconv.FormatFloat(counts[name], 'f', -1, 64))
 	}
-	differ("Waiting", tiles["Waiting"], len(r.Status.Pending))
+	differ("Pending", tiles["Pending"], len(r.Status.Pending))
 	differ("Backlog", figure(tiles["Backlog"]), r.Status.Backlog.Ports)
 	differ("configured", figure(notes["Ports up"]), r.Status.Counts["ports_configured"])
 	if want := fmt.Sprintf("<b>%s</b> <span>score %d of 100</span>", r.Health.Status, r.Health.Score); !strings.Contains(r.page, want) {

@@ -1,0 +1,211 @@
+package statusview
+
+import (
+	"html/template"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"portsyncd/portsync"
+)
+
+// portColumn is a column of the table of ports. The text of "portsyncd status" and the page both
+// have the columns of [portColumns], so a new column is one entry there.
+type portColumn struct {
+	title  string // heading
+	short  string // heading of the text, if not title
+	number bool   // aligned to the right
+	width  int    // the text has the column on terminals of at least this width; pageOnly: never
+	onPage bool
+
+	// cell returns the contents. Empty contents are "-" in the text, except in the last column.
+	cell func(l *portLine) word
+	// html appends the td element of the page. It is nil if that element has the text of cell.
+	html func(b []byte, l *portLine) []byte
+}
+
+const pageOnly = math.MaxInt
+
+// portLine is the port that a cell is for.
+type portLine struct {
+	*printer
+	now time.Time
+	*portsync.PortView
+}
+
+// portColumns are the columns from left to right. The first is the row's heading on the page.
+var portColumns = []portColumn{
+	{title: "Port", onPage: true, cell: text(func(l *portLine) string { return l.visible(l.Name) })},
+	{title: "State", width: pageOnly, onPage: true, html: appendStateCell},
+	{title: "Oper", onPage: true, cell: operCell},
+	{title: "Admin", onPage: true, cell: text(func(l *portLine) string { return l.visible(l.Admin) })},
+	{title: "MTU", width: 60, onPage: true, number: true, cell: linkNumber(func(l *portLine) int64 { return l.MTU })},
+	{title: "Ifindex", width: 110, number: true, cell: linkNumber(func(l *portLine) int64 { return l.Index })},
+	{title: "Changes", width: 70, number: true, cell: linkCount(func(l *portLine) int64 { return l.CarrierUp + l.CarrierDown })},
+	{title: "Carrier up", short: "UP", width: 140, onPage: true, number: true, cell: linkCount(func(l *portLine) int64 { return l.CarrierUp })},
+	{title: "Carrier down", short: "DOWN", width: 140, onPage: true, number: true, cell: linkCount(func(l *portLine) int64 { return l.CarrierDown })},
+	{title: "Flap penalty", short: "PENALTY", width: 110, onPage: true, number: true, cell: text(penalty)},
+	{title: "Last change", width: 50, onPage: true, cell: text(lastChange), html: appendLastChangeCell},
+	{title: "Changed at", width: 140, cell: text(changedAt)},
+	{title: "Note", cell: noteCell},
+}
+
+// heading returns the heading of the column in the text.
+func (c *portColumn) heading() string {
+	if c.short != "" {
+		return c.short
+	}
+	return strings.ToUpper(c.title)
+}
+
+// text returns a cell function for text without a style.
+func text(value func(l *portLine) string) func(l *portLine) word {
+	return func(l *portLine) word { return word{value(l), plain} }
+}
+
+// linkNumber returns a cell function for a property of the interface. The cell is empty if the port
+// has no interface.
+func linkNumber(value func(l *portLine) int64) func(l *portLine) word {
+	return func(l *portLine) word {
+		if l.Index == 0 {
+			return word{}
+		}
+		return word{strconv.FormatInt(value(l), 10), plain}
+	}
+}
+
+// linkCount is linkNumber with a comma between thousands.
+func linkCount(value func(l *portLine) int64) func(l *portLine) word {
+	return func(l *portLine) word {
+		if l.Index == 0 {
+			return word{}
+		}
+		return word{grouped(value(l)), plain}
+	}
+}
+
+func operCell(l *portLine) word {
+	st := portIssues[issueOf(l.PortView)].style
+	if st == plain && l.Oper == linkUp {
+		st = good
+	}
+	return word{l.visible(l.Oper), st}
+}
+
+// penalty returns the flap penalty, or "" if it rounds to 0.
+func penalty(l *portLine) string {
+	if l.Penalty < 0.5 {
+		return ""
+	}
+	return digits(math.Round(l.Penalty))
+}
+
+func lastChange(l *portLine) string {
+	if l.LastChange == nil {
+		return ""
+	}
+	return age(l.now.Sub(*l.LastChange)) + " ago"
+}
+
+func changedAt(l *portLine) string {
+	if l.LastChange == nil {
+		return ""
+	}
+	return l.clock(*l.LastChange)
+}
+
+func noteCell(l *portLine) word {
+	issue := portIssues[issueOf(l.PortView)]
+	if l.Index == 0 && unwritten(l.PortView) {
+		return word{issue.note + ", " + portIssues[issueUnwritten].note, issue.style}
+	}
+	return word{issue.note, issue.style}
+}
+
+// appendStateCell appends the state of the front panel.
+func appendStateCell(b []byte, l *portLine) []byte {
+	state := portState(l.PortView)
+	b = append(b, `<td class="`...)
+	b = append(b, state...)
+	b = append(b, `">`...)
+	b = append(b, state...)
+	if l.Flapping {
+		b = append(b, ", flapping"...)
+	}
+	if unwritten(l.PortView) {
+		b = append(b, ", not written yet"...)
+	}
+	return append(b, "</td>"...)
+}
+
+// appendLastChangeCell appends the time of the last change.
+func appendLastChangeCell(b []byte, l *portLine) []byte {
+	b = append(b, "<td>"...)
+	b = appendTime(b, l.LastChange, l.now)
+	return append(b, "</td>"...)
+}
+
+// appendPortHeadings appends the headings of the page's table.
+func appendPortHeadings(b []byte) []byte {
+	for i := range portColumns {
+		if c := &portColumns[i]; c.onPage {
+			b = append(b, `<th scope="col"`...)
+			if c.number {
+				b = append(b, ` class="n"`...)
+			}
+			b = append(b, '>')
+			b = append(b, c.title...)
+			b = append(b, "</th>"...)
+		}
+	}
+	return b
+}
+
+// appendPortRow appends the row of port i, to which the port's cell on the front panel links.
+func appendPortRow(b []byte, i int, l *portLine) []byte {
+	b = append(b, "\n<tr id=\"p"...)
+	b = strconv.AppendInt(b, int64(i), 10)
+	b = append(b, `">`...)
+	for j := range portColumns {
+		c := &portColumns[j]
+		switch {
+		case !c.onPage:
+		case c.html != nil:
+			b = c.html(b, l)
+		case j == 0:
+			b = append(b, `<th scope="row">`...)
+			b = appendEscaped(b, c.cell(l).text)
+			b = append(b, "</th>"...)
+		default:
+			if c.number {
+				b = append(b, `<td class="n">`...)
+			} else {
+				b = append(b, "<td>"...)
+			}
+			b = appendEscaped(b, c.cell(l).text)
+			b = append(b, "</td>"...)
+		}
+	}
+	return append(b, "</tr>"...)
+}
+
+// appendTime appends a time as the template "time" does.
+func appendTime(b []byte, t *time.Time, now time.Time) []byte {
+	if t == nil || !inCalendar(*t) {
+		return append(b, momentAt(t, now).Text...)
+	}
+	b = append(b, `<time datetime="`...)
+	b = t.UTC().AppendFormat(b, time.RFC3339)
+	b = append(b, `">`...)
+	b = t.UTC().AppendFormat(b, layoutAt(t.UTC(), now.UTC()))
+	return append(b, "</time>"...)
+}
+
+// appendEscaped appends text escaped for HTML elements and quoted attributes.
+func appendEscaped(b []byte, s string) []byte {
+	if !strings.ContainsAny(s, `<>&"'`) {
+		return append(b, s...)
+	}
+	return append(b, template.HTMLEscapeString(s)...)
+}

@@ -1,0 +1,157 @@
+package statusview
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"portsyncd/portsync"
+)
+
+// portIssue is what needs attention about a port, the most severe first.
+type portIssue int
+
+const (
+	issueAbsent      portIssue = iota // the interface is gone
+	issueNoInterface                  // the interface does not exist yet
+	issueUnwritten                    // STATE_DB does not have the state that is shown
+	issuePending                      // PortInitDone waits for the port
+	issueFlapping                     // the flap penalty is high
+	issueNoCarrier                    // administratively up without carrier
+	noIssue
+	numIssues
+)
+
+var portIssues = [numIssues]struct {
+	note  string // in the table
+	label string // of the list above the table
+	style style
+}{
+	{"absent", "absent", bad},
+	{"no interface", "missing", bad},
+	{"not written yet", "unwritten", warn},
+	{"pending", "pending", warn},
+	{"flapping", "flapping", warn},
+	{"no carrier", "no carrier", warn},
+	{"", "", plain},
+}
+
+const linkUp = "up" // value of PortView.Oper and PortView.Admin
+
+// issueOf returns the most severe issue of a port.
+func issueOf(v *portsync.PortView) portIssue {
+	switch {
+	case v.Index == 0 && v.State == portsync.PortAbsent.String():
+		return issueAbsent
+	case v.Index == 0:
+		return issueNoInterface
+	case unwritten(v):
+		return issueUnwritten
+	case v.InitPending:
+		return issuePending
+	case v.Flapping:
+		return issueFlapping
+	case v.Admin == linkUp && v.Oper != linkUp:
+		return issueNoCarrier
+	}
+	return noIssue
+}
+
+// printIssues lists the ports that need attention, unless the table of ports is short.
+func (s *Status) printIssues(p *printer) {
+	if len(s.Ports) <= longTable {
+		return
+	}
+	var names [numIssues][]string
+	for i := range s.Ports {
+		issue := issueOf(&s.Ports[i])
+		names[issue] = append(names[issue], s.Ports[i].Name)
+	}
+	for issue, all := range names[:noIssue] {
+		if len(all) > 0 {
+			p.field(portIssues[issue].label, p.nameList(all, portIssues[issue].style)...)
+		}
+	}
+}
+
+// maxNamed is the largest number of ports in a list of names.
+const maxNamed = 8
+
+// nameList returns the number of names, in a style, and the first names.
+func (p *printer) nameList(names []string, st style) []word {
+	words := []word{{strconv.Itoa(len(names)) + ":", st}}
+	for _, name := range names[:min(len(names), maxNamed)] {
+		words = append(words, word{p.visible(name), plain})
+	}
+	if more := len(names) - maxNamed; more > 0 {
+		words = append(words, word{fmt.Sprintf("and %d more", more), plain})
+	}
+	return words
+}
+
+// printPorts prints the table of ports, up to the height of the terminal.
+func (s *Status) printPorts(p *printer) {
+	if len(s.Ports) == 0 {
+		p.field("", word{"no ports", plain})
+		return
+	}
+	shown, hidden := s.choosePorts(p)
+	if len(shown) == 0 {
+		return
+	}
+	p.end()
+	var columns []column
+	rows := make([][]word, len(shown))
+	for i := range portColumns {
+		c := &portColumns[i]
+		if c.width > p.Width {
+			continue
+		}
+		columns = append(columns, column{c.heading(), c.number})
+		for j, v := range shown {
+			cell := c.cell(&portLine{p, s.Time, v})
+			if cell.text == "" && i < len(portColumns)-1 {
+				cell.text = "-"
+			}
+			rows[j] = append(rows[j], cell)
+		}
+	}
+	p.table(columns, rows)
+	if len(hidden) > 0 {
+		p.word(word{shorten(fmt.Sprintf("and %s, %d of them up", count(uint64(len(hidden)), "more port", "more ports"), countUp(hidden)),
+			p.Width, p.ellipsis()), faint})
+		p.end()
+	}
+}
+
+// choosePorts splits the ports into those that fit on the terminal and the others. If not all fit,
+// the shown ports are those with the most severe issues.
+func (s *Status) choosePorts(p *printer) (shown, hidden []*portsync.PortView) {
+	all := make([]*portsync.PortView, len(s.Ports))
+	for i := range s.Ports {
+		all[i] = &s.Ports[i]
+	}
+	room := p.Height - p.lines - 2 // an empty line and the headings
+	if p.Height == 0 || len(all) <= room {
+		return all, nil
+	}
+	room = max(room-1, 0) // for the line that counts the hidden ports
+	slices.SortStableFunc(all, func(a, b *portsync.PortView) int { return cmp.Compare(issueOf(a), issueOf(b)) })
+	return all[:room], all[room:]
+}
+
+func countUp(ports []*portsync.PortView) (n int) {
+	for _, v := range ports {
+		n += bit(v.Oper == linkUp)
+	}
+	return n
+}
+
+// orDash returns s, or "-" if s is empty.
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
