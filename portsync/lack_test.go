@@ -105,17 +105,17 @@ func TestPending(t *testing.T) {
 		{"the connection was lost", func(s *Status) { s.disconnect() }, []string{"databases: the server closed the connection"}},
 		{"a try to connect failed", func(s *Status) { s.disconnect(); s.sought(loading) }, []string{"databases: " + loading.Error()}},
 		{"the start is not acknowledged", func(s *Status) { s.started.Store(false) },
-			[]string{"start: the databases have not acknowledged what the start writes"}},
-		{"links are listed", func(s *Status) { s.desync(s.clock.now()) }, []string{"kernel: its list of all links is not complete yet"}},
-		{"rows wait", func(s *Status) { s.waiting.Store(3); s.waitingFrom.Store(s.clock.now()) }, []string{"write: 3 rows are still to be written"}},
-		{"one row waits", func(s *Status) { s.waiting.Store(1); s.waitingFrom.Store(s.clock.now()) }, []string{"write: 1 row is still to be written"}},
-		{"ports are awaited", func(s *Status) { s.initDone.Store(false); s.initPending.Store(2); s.configured.Store(1) },
-			[]string{"PortInitDone: it waits for 2 ports"}},
-		{"no port is awaited any more", func(s *Status) { s.initDone.Store(false) }, []string{"PortInitDone: it is about to be written"}},
-		{"a port is awaited", showPort(PortPending, lackInterface, true, true), []string{"Ethernet0: it has no interface"}},
-		{"a port is awaited that was there", showPort(PortAbsent, lackInterface, true, true), []string{"Ethernet0: it has no interface"}},
-		{"a port is awaited that CONFIG_DB has no more", showPort(PortPending, lackInterface, false, true), []string{"Ethernet0: it has no interface"}},
-		{"a port was added", showPort(PortPending, lackInterface, true, false), []string{"Ethernet0: it has no interface"}},
+			[]string{"start: the databases have not acknowledged the first writes yet"}},
+		{"links are listed", func(s *Status) { s.desync(s.clock.now()) }, []string{"kernel: the dump of all links is not complete"}},
+		{"rows wait", func(s *Status) { s.waiting.Store(3); s.waitingFrom.Store(s.clock.now()) }, []string{"write: 3 rows to be written"}},
+		{"one row waits", func(s *Status) { s.waiting.Store(1); s.waitingFrom.Store(s.clock.now()) }, []string{"write: 1 row to be written"}},
+		{"ports pending", func(s *Status) { s.initDone.Store(false); s.initPending.Store(2); s.configured.Store(1) },
+			[]string{"PortInitDone: 2 ports pending"}},
+		{"no port pending any more", func(s *Status) { s.initDone.Store(false) }, []string{"PortInitDone: about to be written"}},
+		{"a port pending", showPort(PortPending, lackInterface, true, true), []string{"Ethernet0: it has no interface"}},
+		{"a pending port that existed", showPort(PortAbsent, lackInterface, true, true), []string{"Ethernet0: it has no interface"}},
+		{"a pending port that was removed from CONFIG_DB", showPort(PortPending, lackInterface, false, true), []string{"Ethernet0: it has no interface"}},
+		{"a port added later", showPort(PortPending, lackInterface, true, false), []string{"Ethernet0: it has no interface"}},
 		{"a port was added and is not in APPL_DB", showPort(PortPending, lackApplied, true, false),
 			[]string{"Ethernet0: its interface exists, but APPL_DB had no row of it at its last message"}},
 		{"a port is absent", showPort(PortAbsent, lackInterface, true, false), nil}, // health tells of it
@@ -141,11 +141,11 @@ func TestPending(t *testing.T) {
 }
 
 // showPort shows one port in a state.
-func showPort(state PortState, why lack, configured, awaited bool) func(s *Status) {
+func showPort(state PortState, why lack, configured, initPending bool) func(s *Status) {
 	return func(s *Status) {
 		v := s.ports.add("Ethernet0")
 		v.configured.Store(configured)
-		v.initPending.Store(awaited)
+		v.initPending.Store(initPending)
 		v.pendingSince.Store(s.clock.now())
 		v.state.Store(int64(state))
 		v.lack.Store(int64(why))

@@ -5,56 +5,55 @@ import (
 	"time"
 )
 
-// View is what the daemon tells people about its work, at one moment. It is made
-// of atomics: taking it disturbs nothing.
+// View is the state of the loop at one moment, as /status and the page show it.
 type View struct {
 	Start     StartView      `json:"start"`
 	Ports     []PortView     `json:"ports"`     // natural order of names
-	Pending   []Pending      `json:"pending"`   // what is waited for, and for how long
+	Pending   []Pending      `json:"pending"`   // in the order of [Status.View]
 	Databases []DatabaseView `json:"databases"` // APPL_DB, STATE_DB, CONFIG_DB
 	Backlog   BacklogView    `json:"backlog"`
 	Counts    CountsView     `json:"counts"`
 	Hour      []Minute       `json:"hour"` // the last hour, oldest first
 }
 
-// StartView is how the process started.
+// StartView describes the start of the process.
 type StartView struct {
-	Kind       string     `json:"kind"`   // "cold", "warm"; "" until it is decided
-	Reason     string     `json:"reason"` // why that kind
-	Ready      bool       `json:"ready"`  // the initial sync is over
-	SyncNanos  int64      `json:"sync_ns"`
+	Kind       string     `json:"kind"`    // "cold" or "warm"; "" before the decision
+	Reason     string     `json:"reason"`  // for Kind
+	Ready      bool       `json:"ready"`   // the initial sync is complete
+	SyncNanos  int64      `json:"sync_ns"` // duration of the initial sync; 0 before its end
 	ConfigDone bool       `json:"port_config_done"`
 	InitDone   bool       `json:"port_init_done"`
-	LastResync *time.Time `json:"last_resync"` // end of the last dump that was asked for
-	LastAudit  *time.Time `json:"last_audit"`
+	LastResync *time.Time `json:"last_resync"` // end of the last resync
+	LastAudit  *time.Time `json:"last_audit"`  // end of the last audit
 }
 
-// Pending is one thing that is waited for.
+// Pending is one operation or port that is pending.
 type Pending struct {
-	What    string    `json:"what"`               // a port's name, "start", "PortInitDone", "databases", "kernel", "write"
-	WhatHex string    `json:"what_hex,omitempty"` // likewise
+	What    string    `json:"what"`               // "databases", "start", "kernel", "write", "PortInitDone", or the name of a port
+	WhatHex string    `json:"what_hex,omitempty"` // as [PortView.NameHex]
 	Why     string    `json:"why"`
-	From    time.Time `json:"from"`
+	From    time.Time `json:"from"` // pending since
 }
 
-// DatabaseView is one database. They are up together: the loop works with all of
-// them or with none, and the error says which one it was.
+// DatabaseView is the connection to one database. The loop works with APPL_DB and STATE_DB only
+// while both are connected, so the two are always up together.
 type DatabaseView struct {
 	Name    string    `json:"name"`
-	Address string    `json:"address"` // "unix:" and a path, or host:port; "" while it is not known
+	Address string    `json:"address"` // "unix:" and a path, or host:port; "" if unknown
 	Up      bool      `json:"up"`
-	Since   time.Time `json:"since"`           // of Up, or of its loss
-	Error   string    `json:"error,omitempty"` // the last, while it is not up
+	Since   time.Time `json:"since"`           // when Up last changed
+	Error   string    `json:"error,omitempty"` // why the database is not up
 }
 
-// BacklogView is work that waits.
+// BacklogView is work that has not been done yet.
 type BacklogView struct {
-	Ports       int64   `json:"ports"`  // rows to write
-	Events      int64   `json:"events"` // messages read and not decided on
-	WaitSeconds float64 `json:"wait_seconds"`
+	Ports       int64   `json:"ports"`        // rows to be written
+	Events      int64   `json:"events"`       // link messages that were read and not processed
+	WaitSeconds float64 `json:"wait_seconds"` // age of the oldest row in the backlog
 }
 
-// CountsView are totals since the process began.
+// CountsView has the current numbers of ports, and totals since the process started.
 type CountsView struct {
 	Configured  int64      `json:"ports_configured"`
 	Present     int64      `json:"ports_present"`
@@ -67,13 +66,13 @@ type CountsView struct {
 	Mismatches  uint64     `json:"audit_mismatches"`
 	Overruns    uint64     `json:"overruns"`
 	Reconnects  uint64     `json:"reconnects"`
-	LastWritten *time.Time `json:"last_write"`    // when STATE_DB last acknowledged a write or deletion of a row
-	Progress    *time.Time `json:"last_progress"` // when the databases last did anything that was asked of them
+	LastWritten *time.Time `json:"last_write"`    // last acknowledged write or deletion of a row
+	Progress    *time.Time `json:"last_progress"` // last successful database command, reads included
 }
 
-// Minute is what happened in one minute. P50 and P99 are the upper bounds of the
-// buckets they fall into, which are at most an eighth wide, and no more than Max;
-// all are 0 without writes.
+// Minute has the counts and latencies of one minute. P50 and P99 are upper bounds of histogram
+// buckets, at most 12.5% above the exact value and never above Max. They and Max are 0 without
+// writes.
 type Minute struct {
 	From   time.Time `json:"from"`
 	Events uint64    `json:"events"`
@@ -83,8 +82,8 @@ type Minute struct {
 	Max    int64     `json:"max_ns"`
 }
 
-// View returns the view at a time of day. It may be called from any goroutine,
-// at any time.
+// View returns the state at now, which should be the current time. It reads atomics only and may be
+// called from any goroutine.
 func (s *Status) View(now time.Time) View {
 	at := s.clock.reading(now)
 	c := s.databases()
@@ -101,7 +100,7 @@ func (s *Status) View(now time.Time) View {
 		v.Counts = s.metrics.counts()
 		v.Hour = s.metrics.latency.hour.view(s.clock, at)
 	}
-	if s.disabled { // nothing is connected and nothing is waited for, by intent
+	if s.disabled { // nothing is connected or pending, as configured
 		v.Pending, v.Databases = []Pending{}, []DatabaseView{}
 		v.Start.Reason = "daemon.enabled is false: ports are not synchronised"
 	}
@@ -125,47 +124,46 @@ func (s *Status) startView() StartView {
 	return v
 }
 
-// pending returns what is waited for: the cause of other waits before them, then
-// port by port.
+// pending returns what is pending: first what delays other operations, then the ports.
 func (s *Status) pending(c *databases) []Pending {
 	all := []Pending{}
-	wait := func(what string, from time.Time, why string, args ...any) {
+	add := func(what string, from time.Time, why string, args ...any) {
 		all = append(all, Pending{What: what, Why: fmt.Sprintf(why, args...), From: from.UTC()})
 	}
-	begun := s.clock.base
+	processStart := s.clock.base
 	if !c.up {
 		why := "no connection"
 		if c.err != "" {
 			why = c.err
 		}
-		wait("databases", c.since, "%s", why)
+		add("databases", c.since, "%s", why)
 	}
 	if c.up && !s.started.Load() {
-		wait("start", begun, "the databases have not acknowledged what the start writes")
+		add("start", processStart, "the databases have not acknowledged the first writes yet")
 	}
 	if s.started.Load() && !s.synced.Load() {
-		wait("kernel", s.clock.time(s.unsynced.Load()), "its list of all links is not complete yet")
+		add("kernel", s.clock.time(s.unsynced.Load()), "the dump of all links is not complete")
 	}
 	if from := s.waitingFrom.Load(); from != 0 {
-		wait("write", s.clock.time(from), "%s still to be written", plural(s.waiting.Load(), "row is", "rows are"))
+		add("write", s.clock.time(from), "%s to be written", plural(s.waiting.Load(), "row", "rows"))
 	}
 	if s.decided.Load() != nil && !s.initDone.Load() {
-		why := "it is about to be written"
+		why := "about to be written"
 		if n := s.initPending.Load(); n > 0 {
-			why = "it waits for " + plural(n, "port", "ports")
+			why = plural(n, "port", "ports") + " pending"
 		}
-		wait("PortInitDone", begun, "%s", why)
+		add("PortInitDone", processStart, "%s", why)
 	}
 	for _, p := range s.ports.all() {
 		pending := p.configured.Load() && PortState(p.state.Load()) == PortPending
 		if p.initPending.Load() || pending {
-			wait(p.name, s.clock.time(p.pendingSince.Load()), "%v", lack(p.lack.Load()))
+			add(p.name, s.clock.time(p.pendingSince.Load()), "%v", lack(p.lack.Load()))
 		}
 	}
 	return all
 }
 
-// plural returns a number with the word for one or for several.
+// plural returns n followed by one if n is 1, otherwise by several.
 func plural(n int64, one, several string) string {
 	if n == 1 {
 		return "1 " + one
