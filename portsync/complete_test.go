@@ -197,7 +197,7 @@ func (a *account) comparePorts(seed uint64) {
 	if got := l.Status.present.Load(); got != present {
 		a.t.Fatalf("seed %d: %d ports present, want %d", seed, got, present)
 	}
-	if got := l.Status.waiting.Load(); got != int64(l.writes.batch.Len()) {
+	if got := l.Status.backlog.Load(); got != int64(l.writes.batch.Len()) {
 		a.t.Fatalf("seed %d: the backlog is %d, want %d", seed, got, l.writes.batch.Len())
 	}
 }

@@ -74,7 +74,7 @@ func (s *Status) lostConfig(err error) {
 	}
 	was := s.configLost.Swap(text)
 	if (was == nil) != (text == nil) {
-		s.poke()
+		s.wake()
 	}
 }
 

@@ -25,14 +25,14 @@ func TestUneasy(t *testing.T) {
 		"all is well":                   {func(s *Status) {}, false},
 		"an exchange":                   {func(s *Status) { addRequests(s, 0, 1) }, false},
 		"a failed exchange":             {func(s *Status) { addRequests(s, 1, 1) }, true},
-		"rows that wait":                {func(s *Status) { s.stalledFrom.Store(1) }, true},
+		"rows that wait":                {func(s *Status) { s.stalledSince.Store(1) }, true},
 		"a dump under way":              {func(s *Status) { s.desync(1) }, true},
 		"a dump under way at the start": {func(s *Status) { s.desync(1); s.started.Store(false) }, false},
 	} {
 		s := healthyStatus()
 		c.set(s)
-		if got := s.uneasy(); got != c.want {
-			t.Errorf("%s: uneasy %t, want %t", name, got, c.want)
+		if got := s.mayDegrade(); got != c.want {
+			t.Errorf("%s: mayDegrade %t, want %t", name, got, c.want)
 		}
 	}
 }
@@ -45,12 +45,12 @@ func TestLimitsOfHealth(t *testing.T) {
 			code string
 		}{
 			"a dump":       {func(s *Status, over int64) { s.desync(s.clock.now() - int64(dumpTimeLimit) - over) }, "dump_incomplete"},
-			"rows":         {func(s *Status, over int64) { s.stalledFrom.Store(s.clock.now() - int64(10*time.Second) - over) }, "stalled"},
+			"rows":         {func(s *Status, over int64) { s.stalledSince.Store(s.clock.now() - int64(10*time.Second) - over) }, "stalled"},
 			"an audit":     {func(s *Status, over int64) { s.mismatched.Store(over) }, "audit_mismatch"},
-			"an overrun":   {func(s *Status, over int64) { s.overran.Store(s.clock.now() - int64(overrunHold) + over) }, "overrun"},
+			"an overrun":   {func(s *Status, over int64) { s.overrunAt.Store(s.clock.now() - int64(overrunHold) + over) }, "overrun"},
 			"exchanges":    {func(s *Status, over int64) { addRequests(s, minFailures-1+int(over), minFailures-1+int(over)) }, "failure_rate"},
-			"no stall":     {func(s *Status, over int64) { s.maxStall.Store(0); s.stalledFrom.Store(1) }, ""},
-			"in no future": {func(s *Status, over int64) { s.stalledFrom.Store(s.clock.now() + over) }, ""},
+			"no stall":     {func(s *Status, over int64) { s.maxStall.Store(0); s.stalledSince.Store(1) }, ""},
+			"in no future": {func(s *Status, over int64) { s.stalledSince.Store(s.clock.now() + over) }, ""},
 		} {
 			for over := range int64(2) {
 				s, want := healthyStatus(), ""
@@ -287,7 +287,7 @@ func TestDatabaseAddresses(t *testing.T) {
 	}{{nil, false}, {errServerGone, true}, {errConfigAway, false}, {nil, true}, {nil, false}} {
 		s.lostConfig(step.err)
 		select {
-		case <-s.pokes:
+		case <-s.wakeups:
 			if !step.poke {
 				t.Errorf("%v has the health looked at", step.err)
 			}

@@ -229,7 +229,7 @@ func (m *HealthMonitor) observe(now int64) observation {
 	}
 	o.stalled = s.stalledTooLong(o.stalledFor)
 	o.failed, o.attempts = s.rate.recent(now)
-	last := s.overran.Load()
+	last := s.overrunAt.Load()
 	o.overrun = last != 0 && now-last < int64(overrunHold)
 	if m.recorder != nil {
 		o.overdue, o.overdueSince, o.isOverdue = m.recorder.Overdue(s.clock.time(now))

@@ -56,7 +56,7 @@ func (s *Status) refuse(words ...string) {
 	} else {
 		s.refusal.Store(&words[0])
 	}
-	s.poke()
+	s.wake()
 }
 
 // connect marks the databases as connected.
@@ -148,13 +148,13 @@ func healthCases() []healthCase {
 			"dump_incomplete", "no complete list of links from the kernel for 2s"},
 		{"no dump requested yet", status(func(s *Status) { s.synced.Store(false); s.started.Store(false) }), nil, "", ""},
 
-		{"stalled for less than the limit", status(func(s *Status) { s.stalledFrom.Store(s.clock.now() - int64(9900*time.Millisecond)) }), nil, "", ""},
-		{"stalled for longer than the limit", status(func(s *Status) { s.stalledFrom.Store(s.clock.now() - int64(20*time.Second)) }),
-			status(func(s *Status) { s.stalledFrom.Store(0) }),
+		{"stalled for less than the limit", status(func(s *Status) { s.stalledSince.Store(s.clock.now() - int64(9900*time.Millisecond)) }), nil, "", ""},
+		{"stalled for longer than the limit", status(func(s *Status) { s.stalledSince.Store(s.clock.now() - int64(20*time.Second)) }),
+			status(func(s *Status) { s.stalledSince.Store(0) }),
 			"stalled", "no reply from the databases for 20s while rows wait to be written"},
 		{"stalled without a limit", status(func(s *Status) {
 			s.maxStall.Store(0)
-			s.stalledFrom.Store(s.clock.now() - int64(20*time.Minute))
+			s.stalledSince.Store(s.clock.now() - int64(20*time.Minute))
 		}), nil, "", ""},
 
 		{"two requests failed", status(func(s *Status) { addRequests(s, 2, 2) }), nil, "", ""},
@@ -177,9 +177,9 @@ func healthCases() []healthCase {
 		{"audit found wrong rows", status(func(s *Status) { s.mismatched.Store(2) }), status(func(s *Status) { s.mismatched.Store(0) }),
 			"audit_mismatch", "the last audit found 2 wrong rows in STATE_DB"},
 
-		{"messages dropped", status(func(s *Status) { s.overran.Store(s.clock.now()) }), status(func(s *Status) { s.advance(overrunHold) }),
+		{"messages dropped", status(func(s *Status) { s.overrunAt.Store(s.clock.now()) }), status(func(s *Status) { s.advance(overrunHold) }),
 			"overrun", "the kernel dropped link messages in the last minute"},
-		{"messages dropped a minute ago", status(func(s *Status) { s.overran.Store(s.clock.now() - int64(overrunHold)) }), nil, "", ""},
+		{"messages dropped a minute ago", status(func(s *Status) { s.overrunAt.Store(s.clock.now() - int64(overrunHold)) }), nil, "", ""},
 
 		{"only CONFIG_DB disconnected", status(func(s *Status) { s.lostConfig(errServerGone) }), status(func(s *Status) { s.lostConfig(nil) }),
 			"config_db_down", "no connection to CONFIG_DB; STATE_DB is still updated: the server closed the connection"},
@@ -353,7 +353,7 @@ func TestHealthAllocatesNothing(t *testing.T) {
 	}
 	check()
 	addRequests(s, 20, 100)
-	s.overran.Store(s.clock.now())
+	s.overrunAt.Store(s.clock.now())
 	r.problems, r.overdue = []string{"full"}, "the history"
 	check()
 }

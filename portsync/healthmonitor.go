@@ -135,7 +135,7 @@ func (m *HealthMonitor) evaluate() *healthState {
 	if m.tracker.update(o.active(), o.persisting(), o.ready, o.now) {
 		s := m.tracker.healthState
 		m.current.Store(&s)
-		m.status.poke() // Watch reports the change
+		m.status.wake() // Watch reports the change
 	}
 	return m.current.Load()
 }
@@ -165,7 +165,7 @@ func (m *HealthMonitor) health(s *healthState) Health {
 }
 
 // Wake makes Watch evaluate health immediately.
-func (m *HealthMonitor) Wake() { m.status.poke() }
+func (m *HealthMonitor) Wake() { m.status.wake() }
 
 // Intervals at which Watch evaluates health: while all is well, and while a reason is active
 // or may soon become active. Each evaluation wakes up an idle process. Most conditions wake
@@ -184,7 +184,7 @@ const slowConditions conditions = 1<<restartStorm | 1<<overrun
 func (m *HealthMonitor) interval(s *healthState) time.Duration {
 	o := m.observe(m.status.clock.now())
 	held := s.reasons &^ (o.active() | o.persisting())
-	if s.reasons&^slowConditions != 0 || held != 0 || m.status.uneasy() {
+	if s.reasons&^slowConditions != 0 || held != 0 || m.status.mayDegrade() {
 		return alertInterval
 	}
 	return idleInterval
@@ -209,7 +209,7 @@ func (m *HealthMonitor) Watch(ctx context.Context, report func(before, now Healt
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-m.status.pokes:
+		case <-m.status.wakeups:
 		}
 	}
 }

@@ -168,11 +168,11 @@ func TestWatch(t *testing.T) {
 	s.refuse("OOM")
 	expect(change{"", "database_refusing"})
 	s.mismatched.Store(1)
-	s.poke()
+	s.wake()
 	expect(change{"database_refusing", "database_refusing,audit_mismatch"})
 	s.refuse()
 	expect(change{"database_refusing,audit_mismatch", "audit_mismatch"})
 	s.mismatched.Store(0)
-	s.poke()
+	s.wake()
 	expect(change{"audit_mismatch", ""})
 }

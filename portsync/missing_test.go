@@ -169,8 +169,8 @@ func TestAddedLater(t *testing.T) {
 	b, m, _ := newMissingBench(t)
 	begun := time.Now()
 	b.configure("Ethernet8")
-	v := b.awaitView("the port", func(v *portsync.View) bool { return waits(v, "Ethernet8") != nil })
-	if p := waits(&v, "Ethernet8"); p.Why != "it has no interface" || p.From.Before(begun.Add(-time.Second)) || p.From.After(time.Now()) {
+	v := b.awaitView("the port", func(v *portsync.View) bool { return findPending(v, "Ethernet8") != nil })
+	if p := findPending(&v, "Ethernet8"); p.Why != "it has no interface" || p.From.Before(begun.Add(-time.Second)) || p.From.After(time.Now()) {
 		t.Errorf("%+v", p)
 	}
 	if p := b.port("Ethernet8"); p == nil || p.State != "pending" || p.InitPending || v.Counts.Pending != 0 {

@@ -25,9 +25,9 @@ func newPublisher(b *base) publisher { return publisher{base: b, absences: newAb
 func (l *Loop) publishStatus() {
 	l.shown.publishPorts()
 	s := l.Status
-	setNumber(&s.waiting, int64(l.writes.len()))
-	setNumber(&s.waitingFrom, l.writes.batch.oldest())
-	setNumber(&s.stalledFrom, l.stalledFrom()) // wakes up nobody: HealthMonitor computes a stall in time
+	setNumber(&s.backlog, int64(l.writes.len()))
+	setNumber(&s.backlogSince, l.writes.batch.oldest())
+	setNumber(&s.stalledSince, l.stalledFrom()) // wakes up nobody: HealthMonitor computes a stall in time
 	setNumber(&s.queued, int64(l.ring.len()))
 	setNumber(&s.progress, l.db.progressAt)
 	setNumber(&s.wroteAt, l.writes.wroteAt)
@@ -51,7 +51,7 @@ func (l *Loop) publishStatus() {
 	changed = setFlag(&s.started, l.initial.started) || changed
 	changed = setFlag(&s.ready, l.initial.done) || changed
 	changed = setFlag(&s.synced, l.initial.started && l.dumps.unsynced() == 0) || changed
-	changed = setNumber(&s.overran, l.dumps.overranAt) || changed
+	changed = setNumber(&s.overrunAt, l.dumps.overranAt) || changed
 	changed = setFlag(&s.initLate, l.handover.initLate && !l.handover.initDone) || changed
 	changed = setNumber(&s.mismatched, l.audits.mismatched()) || changed
 	changed = setNumber(&s.failures, int64(s.rate.failed.Load())) || changed
@@ -78,7 +78,7 @@ func (l *Loop) publishStatus() {
 		changed = true
 	}
 	if changed {
-		s.poke()
+		s.wake()
 	}
 }
 

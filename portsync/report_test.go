@@ -27,26 +27,26 @@ var publishedFacts = map[string]struct {
 		func(s *Status) any { return s.View(time.Now()).Start.Reason }, "why"},
 	"connection": {func(l *Loop) { l.db.connection = connection{since: 5, err: "gone"} },
 		func(s *Status) any { d := s.databases(); return []any{d.up, d.since, d.err} }, nil},
-	"connected":   {func(l *Loop) { l.db.connection.up = true }, flagOf(func(s *Status) flagLoader { return &s.connected }), true},
-	"refusal":     {func(l *Loop) { words := "OOM"; l.db.refusal = &words }, func(s *Status) any { return *s.refusal.Load() }, "OOM"},
-	"started":     {func(l *Loop) { l.initial.started = true }, flagOf(func(s *Status) flagLoader { return &s.started }), true},
-	"ready":       {func(l *Loop) { l.initial.done = true }, func(s *Status) any { return s.Ready() }, true},
-	"syncTook":    {func(l *Loop) { l.initial.took = 8 }, func(s *Status) any { return s.View(time.Now()).Start.SyncNanos }, int64(8)},
-	"synced":      {func(l *Loop) { l.initial.started = true }, flagOf(func(s *Status) flagLoader { return &s.synced }), true},
-	"unsynced":    {func(l *Loop) { l.dumps.want(9); l.dumps.want(10) }, numberOf(func(s *Status) loader { return &s.unsynced }), int64(9)},
-	"resynced":    {func(l *Loop) { l.dumps.want(9); l.dumps.completed(11, func(int64) {}) }, numberOf(func(s *Status) loader { return &s.resynced }), int64(11)},
-	"overran":     {func(l *Loop) { l.dumps.overranAt = 12 }, numberOf(func(s *Status) loader { return &s.overran }), int64(12)},
-	"configDone":  {func(l *Loop) { l.handover.configDone = true }, func(s *Status) any { return s.View(time.Now()).Start.ConfigDone }, true},
-	"initDone":    {func(l *Loop) { l.handover.initDone = true }, func(s *Status) any { return s.View(time.Now()).Start.InitDone }, true},
-	"failures":    {func(l *Loop) { l.Status.rate.add(true, 1) }, numberOf(func(s *Status) loader { return &s.failures }), int64(1)},
-	"initLate":    {func(l *Loop) { l.handover.initLate = true }, flagOf(func(s *Status) flagLoader { return &s.initLate }), true},
-	"audited":     {func(l *Loop) { l.audits.endedAt = 13 }, numberOf(func(s *Status) loader { return &s.audited }), int64(13)},
-	"mismatched":  {func(l *Loop) { l.AuditInterval, l.audits.wrong = time.Second, 14 }, numberOf(func(s *Status) loader { return &s.mismatched }), int64(14)},
-	"waiting":     {wantOne, func(s *Status) any { return s.View(time.Now()).Backlog.Ports }, int64(1)},
-	"waitingFrom": {wantOne, func(s *Status) any { return s.waited(25) }, time.Duration(10)},
-	"stalledFrom": {func(l *Loop) { wantOne(l); l.initial.started, l.db.session = true, new(session) }, func(s *Status) any { return s.stalledFor(25) }, time.Duration(10)},
-	"queued":      {func(l *Loop) { l.ring.slot(); l.ring.push() }, func(s *Status) any { return s.View(time.Now()).Backlog.Events }, int64(1)},
-	"progress":    {func(l *Loop) { l.db.progressAt = 16 }, numberOf(func(s *Status) loader { return &s.progress }), int64(16)},
+	"connected":    {func(l *Loop) { l.db.connection.up = true }, flagOf(func(s *Status) flagLoader { return &s.connected }), true},
+	"refusal":      {func(l *Loop) { words := "OOM"; l.db.refusal = &words }, func(s *Status) any { return *s.refusal.Load() }, "OOM"},
+	"started":      {func(l *Loop) { l.initial.started = true }, flagOf(func(s *Status) flagLoader { return &s.started }), true},
+	"ready":        {func(l *Loop) { l.initial.done = true }, func(s *Status) any { return s.Ready() }, true},
+	"syncTook":     {func(l *Loop) { l.initial.took = 8 }, func(s *Status) any { return s.View(time.Now()).Start.SyncNanos }, int64(8)},
+	"synced":       {func(l *Loop) { l.initial.started = true }, flagOf(func(s *Status) flagLoader { return &s.synced }), true},
+	"unsynced":     {func(l *Loop) { l.dumps.want(9); l.dumps.want(10) }, numberOf(func(s *Status) loader { return &s.unsynced }), int64(9)},
+	"resynced":     {func(l *Loop) { l.dumps.want(9); l.dumps.completed(11, func(int64) {}) }, numberOf(func(s *Status) loader { return &s.resynced }), int64(11)},
+	"overrunAt":    {func(l *Loop) { l.dumps.overranAt = 12 }, numberOf(func(s *Status) loader { return &s.overrunAt }), int64(12)},
+	"configDone":   {func(l *Loop) { l.handover.configDone = true }, func(s *Status) any { return s.View(time.Now()).Start.ConfigDone }, true},
+	"initDone":     {func(l *Loop) { l.handover.initDone = true }, func(s *Status) any { return s.View(time.Now()).Start.InitDone }, true},
+	"failures":     {func(l *Loop) { l.Status.rate.add(true, 1) }, numberOf(func(s *Status) loader { return &s.failures }), int64(1)},
+	"initLate":     {func(l *Loop) { l.handover.initLate = true }, flagOf(func(s *Status) flagLoader { return &s.initLate }), true},
+	"audited":      {func(l *Loop) { l.audits.endedAt = 13 }, numberOf(func(s *Status) loader { return &s.audited }), int64(13)},
+	"mismatched":   {func(l *Loop) { l.AuditInterval, l.audits.wrong = time.Second, 14 }, numberOf(func(s *Status) loader { return &s.mismatched }), int64(14)},
+	"backlog":      {wantOne, func(s *Status) any { return s.View(time.Now()).Backlog.Ports }, int64(1)},
+	"backlogSince": {wantOne, func(s *Status) any { return s.backlogAge(25) }, time.Duration(10)},
+	"stalledSince": {func(l *Loop) { wantOne(l); l.initial.started, l.db.session = true, new(session) }, func(s *Status) any { return s.stalledFor(25) }, time.Duration(10)},
+	"queued":       {func(l *Loop) { l.ring.slot(); l.ring.push() }, func(s *Status) any { return s.View(time.Now()).Backlog.Events }, int64(1)},
+	"progress":     {func(l *Loop) { l.db.progressAt = 16 }, numberOf(func(s *Status) loader { return &s.progress }), int64(16)},
 	"unread": {func(l *Loop) { l.state.notRead(unreadable("Ethernet0"), nil, nil) },
 		func(s *Status) any {
 			if names := s.unread.Load(); names != nil {
@@ -134,25 +134,25 @@ func TestPublished(t *testing.T) {
 // TestPublishedWakesTheWatch: whatever health depends on has it looked at.
 func TestPublishedWakesTheWatch(t *testing.T) {
 	for _, name := range []string{"maxStall", "maxFailureRate", "connection", "connected", "refusal", "started", "ready",
-		"synced", "overran", "initLate", "mismatched", "failures", "unread", "missing"} {
+		"synced", "overrunAt", "initLate", "mismatched", "failures", "unread", "missing"} {
 		l := newQuietLoop()
-		<-l.Status.pokes // of the first publication
+		<-l.Status.wakeups // of the first publication
 		l.publishStatus()
-		if len(l.Status.pokes) != 0 {
+		if len(l.Status.wakeups) != 0 {
 			t.Fatal("nothing has changed, and the watch is woken up")
 		}
 		publishedFacts[name].change(l)
 		l.publishStatus()
-		if len(l.Status.pokes) != 1 {
+		if len(l.Status.wakeups) != 1 {
 			t.Errorf("%s changed, and the watch is not woken up", name)
 		}
 	}
 	l := newQuietLoop()
-	<-l.Status.pokes
+	<-l.Status.wakeups
 	presentOne(l)
 	wantOne(l)
 	l.publishStatus()
-	if len(l.Status.pokes) != 0 {
+	if len(l.Status.wakeups) != 0 {
 		t.Error("an ordinary event wakes the watch up")
 	}
 }

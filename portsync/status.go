@@ -9,91 +9,86 @@ import (
 	"portsyncd/metrics"
 )
 
-// Status is what others may see of the loop's condition. Reading it never waits.
-// Times are on the loop's clock, 0 for never. The zero value is that of a loop
-// that has not begun.
+// Status is the state of the loop that other goroutines may read, without blocking. Times are on
+// the loop's clock; 0 means never. The zero value is the status of a loop that has not started.
 type Status struct {
-	clock    clock    // the loop's; set before anyone reads
-	metrics  *Metrics // likewise
-	disabled bool     // likewise: the loop is not to run
-	// pokes has an element when the health may have changed; the zero Status has
-	// no channel.
-	pokes chan struct{}
+	clock    clock         // of the loop; set before the first read
+	metrics  *Metrics      // likewise
+	disabled bool          // likewise: daemon.enabled is false
+	wakeups  chan struct{} // holds a value if health may have changed; nil in the zero Status
 
 	published
-	configLost atomic.Pointer[string] // why CONFIG_DB alone is not connected; nil: it is as the others
-	search     atomic.Pointer[search] // stored by the Connector alone
-	// listeners are the HTTP addresses that are not served, and why; nil: none. The
-	// HTTP server stores them.
-	listeners atomic.Pointer[string]
-	rate      failureRate // counts exchanges with the databases as they end
+	configLost atomic.Pointer[string] // why only CONFIG_DB is not connected; nil if it is
+	search     atomic.Pointer[search] // written only by the Connector
+	listeners  atomic.Pointer[string] // HTTP listeners that are down, with errors; nil if there are none
+	rate       failureRate            // of database requests
 }
 
-// published are the facts that Loop.publishStatus stores, and nobody else.
+// published is the part of Status that only Loop.publishStatus writes.
 type published struct {
-	maxStall       atomic.Int64 // nanoseconds; 0: no limit
+	maxStall       atomic.Int64 // nanoseconds; 0 if there is no limit
 	maxFailureRate atomic.Int64 // bits of a float64, 0 to 1
 
-	decided    atomic.Pointer[Decision]   // nil before; never changed
+	decided    atomic.Pointer[Decision]   // the start decision; nil before
 	connection atomic.Pointer[connection] // to the databases
-	connected  atomic.Bool                // the same in one word
-	refusal    atomic.Pointer[string]     // what the databases refused last and with which words; nil: nothing since
-	started    atomic.Bool                // the start's writes are acknowledged
-	ready      atomic.Bool                // the initial sync is in the databases
-	syncTook   atomic.Int64               // nanoseconds that the initial sync took
-	synced     atomic.Bool                // the last dump asked for is complete
-	unsynced   atomic.Int64               // since when it is not
+	connected  atomic.Bool                // connection.up
+	refusal    atomic.Pointer[string]     // error of the command that Redis refused; nil if it succeeded since
+	started    atomic.Bool                // the first writes are acknowledged
+	ready      atomic.Bool                // the initial sync was written to the databases
+	syncTook   atomic.Int64               // duration of the initial sync in nanoseconds
+	synced     atomic.Bool                // the last requested dump is complete
+	unsynced   atomic.Int64               // when the incomplete dump was first requested
 	resynced   atomic.Int64               // when a resync last ended
-	unread     atomic.Pointer[string]     // names of links whose messages cannot be read; nil: none
-	overran    atomic.Int64               // when the kernel last dropped messages
+	unread     atomic.Pointer[string]     // names of links whose messages cannot be read; nil if there are none
+	overrunAt  atomic.Int64               // when the kernel last dropped messages
 	configDone atomic.Bool
 	initDone   atomic.Bool
-	failures   atomic.Int64 // exchanges that failed
-	initLate   atomic.Bool  // PortInitDone has been waiting for ports for too long
+	failures   atomic.Int64 // failed database requests
+	initLate   atomic.Bool  // PortInitDone is late
 	audited    atomic.Int64 // when an audit last ended
-	mismatched atomic.Int64 // rows of STATE_DB that it found wrong
+	mismatched atomic.Int64 // wrong rows of STATE_DB found by the last audit
 
-	waiting     atomic.Int64 // ports in the batch
-	waitingFrom atomic.Int64 // since when the oldest of them waits
-	stalledFrom atomic.Int64 // since when they have been waiting without an answer, and with nothing in their way
-	queued      atomic.Int64 // events in the ring, as the loop last saw it
-	progress    atomic.Int64 // when the databases last did what was asked of them
-	wroteAt     atomic.Int64 // when they last acknowledged the write or deletion of a row
+	backlog      atomic.Int64 // ports in the batch
+	backlogSince atomic.Int64 // when the oldest of them was read
+	stalledSince atomic.Int64 // start of the stall; see Loop.stalledFrom
+	queued       atomic.Int64 // events in the ring
+	progress     atomic.Int64 // time of the last successful database command
+	wroteAt      atomic.Int64 // time of the last acknowledged write or deletion of a row
 
-	configured  atomic.Int64                 // ports of CONFIG_DB
+	configured  atomic.Int64                 // ports in CONFIG_DB
 	initPending atomic.Int64                 // ports that PortInitDone waits for
 	present     atomic.Int64                 // ports that are PortPresent
-	missing     atomic.Pointer[missingPorts] // nil: none
+	missing     atomic.Pointer[missingPorts] // nil if there are none
 	ports       publishedPorts
 
-	announced atomic.Int64 // ports that PortConfigDone announces, as last read
+	announced atomic.Int64 // number of ports in PortConfigDone, as last read
 	rows      atomic.Int64 // ports in APPL_DB, as last counted
 }
 
-// begin is for the loop, before anyone reads.
+// begin sets the clock. The loop calls it before the first read.
 func (s *Status) begin(c clock) {
 	s.clock = c
-	s.pokes = make(chan struct{}, 1)
+	s.wakeups = make(chan struct{}, 1)
 }
 
-// Disable says that the loop is not to run. It is called before anyone reads.
+// Disable marks the daemon as disabled. It must be called before the first read.
 func (s *Status) Disable() { s.disabled = true }
 
-// SetListenersDown records the HTTP addresses that are not served at present and why,
-// "" if there is none. It may be called from any goroutine.
+// SetListenersDown sets the HTTP listeners that are down, with their errors, as one text, or "" if
+// there are none. It may be called from any goroutine.
 func (s *Status) SetListenersDown(addresses string) {
 	if addresses == "" {
 		s.listeners.Store(nil)
 	} else {
 		s.listeners.Store(&addresses)
 	}
-	s.poke()
+	s.wake()
 }
 
-// poke has the health computed again.
-func (s *Status) poke() {
+// wake makes HealthMonitor.Watch evaluate health.
+func (s *Status) wake() {
 	select {
-	case s.pokes <- struct{}{}:
+	case s.wakeups <- struct{}{}:
 	default:
 	}
 }
@@ -101,14 +96,13 @@ func (s *Status) poke() {
 // Ready reports whether the initial sync is complete.
 func (s *Status) Ready() bool { return s.ready.Load() }
 
-// stalledFor returns for how long work has been waiting without an answer and
-// with nothing in its way.
-func (s *Status) stalledFor(now int64) time.Duration { return since(s.stalledFrom.Load(), now) }
+// stalledFor returns the duration of the current stall, or 0.
+func (s *Status) stalledFor(now int64) time.Duration { return since(s.stalledSince.Load(), now) }
 
-// waited returns for how long the oldest row has been waiting.
-func (s *Status) waited(now int64) time.Duration { return since(s.waitingFrom.Load(), now) }
+// backlogAge returns the age of the oldest row in the backlog, or 0.
+func (s *Status) backlogAge(now int64) time.Duration { return since(s.backlogSince.Load(), now) }
 
-// since returns the time from a moment to another; 0 if the first is 0.
+// since returns now - from, at least 0, or 0 if from is 0.
 func since(from, now int64) time.Duration {
 	if from == 0 {
 		return 0
@@ -122,7 +116,7 @@ func (s *Status) stalledTooLong(d time.Duration) bool {
 	return limit > 0 && d > limit
 }
 
-// maxFailures is the share of exchanges above which too many fail.
+// maxFailures returns the limit for the failure rate, 0 to 1.
 func (s *Status) maxFailures() float64 { return math.Float64frombits(uint64(s.maxFailureRate.Load())) }
 
 // minFailures is the number of failures below which no failure rate is computed. One lost
@@ -136,13 +130,13 @@ func exceedsRate(failed, attempts int64, limit float64) bool {
 	return failed >= minFailures && low > limit
 }
 
-// uneasy reports whether something may soon be wrong for the time it takes.
-func (s *Status) uneasy() bool {
+// mayDegrade reports whether a condition may become active just because time passes.
+func (s *Status) mayDegrade() bool {
 	failed, _ := s.rate.recent(s.clock.now())
-	return failed > 0 || s.stalledFrom.Load() != 0 || s.started.Load() && !s.synced.Load()
+	return failed > 0 || s.stalledSince.Load() != 0 || s.started.Load() && !s.synced.Load()
 }
 
-// expose adds the gauges that show the status.
+// expose adds the gauges that are read from s.
 func (s *Status) expose(set *metrics.Set) {
 	flag := func(name, help string, b *atomic.Bool, labels ...metrics.Label) {
 		set.NewGaugeFunc(name, help, func() float64 { return float64(bit(b.Load())) }, labels...)
@@ -168,7 +162,7 @@ func (s *Status) expose(set *metrics.Set) {
 			}
 			return 0
 		})
-	number("portsyncd_backlog_ports", "Ports whose row is waiting to be written.", &s.waiting)
+	number("portsyncd_backlog_ports", "Ports whose row is waiting to be written.", &s.backlog)
 	number("portsyncd_backlog_events", "Link messages that were read and not processed yet.", &s.queued)
 	number("portsyncd_port_config_done_ports", "Number of ports in PortConfigDone of APPL_DB, as last read.", &s.announced)
 	number("portsyncd_port_table_rows", "Ports in PORT_TABLE of APPL_DB, as last counted. "+

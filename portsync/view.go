@@ -92,8 +92,8 @@ func (s *Status) View(now time.Time) View {
 		Ports:     s.Ports(now),
 		Pending:   s.pending(&c),
 		Databases: c.view(),
-		Backlog: BacklogView{Ports: s.waiting.Load(), Events: s.queued.Load(),
-			WaitSeconds: s.waited(at).Seconds()},
+		Backlog: BacklogView{Ports: s.backlog.Load(), Events: s.queued.Load(),
+			WaitSeconds: s.backlogAge(at).Seconds()},
 		Hour: []Minute{},
 	}
 	if s.metrics != nil {
@@ -144,8 +144,8 @@ func (s *Status) pending(c *databases) []Pending {
 	if s.started.Load() && !s.synced.Load() {
 		add("kernel", s.clock.time(s.unsynced.Load()), "the dump of all links is not complete")
 	}
-	if from := s.waitingFrom.Load(); from != 0 {
-		add("write", s.clock.time(from), "%s to be written", plural(s.waiting.Load(), "row", "rows"))
+	if from := s.backlogSince.Load(); from != 0 {
+		add("write", s.clock.time(from), "%s to be written", plural(s.backlog.Load(), "row", "rows"))
 	}
 	if s.decided.Load() != nil && !s.initDone.Load() {
 		why := "about to be written"

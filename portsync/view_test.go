@@ -11,23 +11,23 @@ import (
 	"portsyncd/portsync"
 )
 
-// awaitView waits until the view is as wanted.
-func (b *bench) awaitView(what string, wanted func(*portsync.View) bool) portsync.View {
+// awaitView waits until cond is true for the view.
+func (b *bench) awaitView(what string, cond func(*portsync.View) bool) portsync.View {
 	b.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		v := b.status.View(time.Now())
-		if wanted(&v) {
+		if cond(&v) {
 			return v
 		}
 		if time.Now().After(deadline) {
 			text, _ := json.MarshalIndent(v, "", "  ")
-			b.t.Fatalf("the view does not show %s: %s", what, text)
+			b.t.Fatalf("timeout waiting for %s, the view is %s", what, text)
 		}
 	}
 }
 
-// waits returns what the view says of one that is waited for.
-func waits(v *portsync.View, what string) *portsync.Pending {
+// findPending returns the entry of v.Pending for what, or nil.
+func findPending(v *portsync.View, what string) *portsync.Pending {
 	i := slices.IndexFunc(v.Pending, func(p portsync.Pending) bool { return p.What == what })
 	if i < 0 {
 		return nil
@@ -35,8 +35,8 @@ func waits(v *portsync.View, what string) *portsync.Pending {
 	return &v.Pending[i]
 }
 
-// TestViewZero: a loop that has not begun has a view, without nil where JSON is
-// to have a list.
+// TestViewZero checks that the view of a loop that has not started has no nil slices, which would be
+// null in JSON.
 func TestViewZero(t *testing.T) {
 	v := new(portsync.Status).View(time.Now())
 	if v.Ports == nil || v.Pending == nil || v.Databases == nil || v.Hour == nil {
@@ -44,16 +44,17 @@ func TestViewZero(t *testing.T) {
 	}
 }
 
-// TestViewOfStart: it shows what a start waits for, and then what it came to.
+// TestViewOfStart checks the view during a start while Redis is loading, while a port is pending, and
+// after PortInitDone.
 func TestViewOfStart(t *testing.T) {
 	b := newBench(t)
-	begun := time.Now()
+	started := time.Now()
 	b.db.SetFault(lab.Fault{Error: lab.Loading})
 	b.run()
-	v := b.awaitView("databases that are loading", func(v *portsync.View) bool {
+	v := b.awaitView("the error of a loading database", func(v *portsync.View) bool {
 		return v.Databases[0].Error != "" && v.Databases[0].Address != ""
 	})
-	if p := waits(&v, "databases"); p == nil || p.Why != v.Databases[0].Error || p.From.Before(begun.Add(-time.Second)) {
+	if p := findPending(&v, "databases"); p == nil || p.Why != v.Databases[0].Error || p.From.Before(started.Add(-time.Second)) {
 		t.Errorf("pending: %+v, databases: %+v", v.Pending, v.Databases)
 	}
 	if len(v.Databases) != 3 || v.Databases[2].Name != "CONFIG_DB" || v.Databases[2].Up || v.Start.Kind != "" {
@@ -61,13 +62,13 @@ func TestViewOfStart(t *testing.T) {
 	}
 	b.db.SetFault(lab.Fault{})
 	b.must(b.kernel.AddVeth("Ethernet4", "p4"), b.kernel.SetUp("p4", true), b.kernel.SetUp("Ethernet4", true))
-	v = b.awaitView("one port that is awaited", func(v *portsync.View) bool {
-		return v.Start.Ready && v.Counts.Up == 1 && waits(v, "write") == nil
+	v = b.awaitView("one pending port", func(v *portsync.View) bool {
+		return v.Start.Ready && v.Counts.Up == 1 && findPending(v, "write") == nil
 	})
-	if p := waits(&v, "Ethernet0"); p == nil || p.Why != "it has no interface" || p.From.Before(begun.Add(-time.Second)) {
+	if p := findPending(&v, "Ethernet0"); p == nil || p.Why != "it has no interface" || p.From.Before(started.Add(-time.Second)) {
 		t.Errorf("pending: %+v", v.Pending)
 	}
-	if waits(&v, "Ethernet4") != nil || waits(&v, "PortInitDone") == nil || waits(&v, "databases") != nil {
+	if findPending(&v, "Ethernet4") != nil || findPending(&v, "PortInitDone") == nil || findPending(&v, "databases") != nil {
 		t.Errorf("pending: %+v", v.Pending)
 	}
 	if s := v.Start; s.Kind != "cold" || s.Reason == "" || s.SyncNanos <= 0 || !s.ConfigDone || s.InitDone ||
@@ -77,25 +78,24 @@ func TestViewOfStart(t *testing.T) {
 	if c := v.Counts; c.Configured != 2 || c.Present != 1 || c.Up != 1 || c.Events == 0 || c.Writes == 0 || c.LastWritten == nil {
 		t.Errorf("counts: %+v", c)
 	}
-	if d := v.Databases[1]; !d.Up || d.Error != "" || d.Since.Before(begun.Add(-time.Second)) {
+	if d := v.Databases[1]; !d.Up || d.Error != "" || d.Since.Before(started.Add(-time.Second)) {
 		t.Errorf("databases: %+v", v.Databases)
 	}
 	if len(v.Ports) != 2 || v.Ports[0].Name != "Ethernet0" || !v.Ports[0].InitPending || v.Ports[1].Oper != "up" {
 		t.Errorf("ports: %+v", v.Ports)
 	}
 	b.must(b.kernel.AddVeth("Ethernet0", "p0"))
-	v = b.awaitView("all done", func(v *portsync.View) bool { return v.Start.InitDone && len(v.Pending) == 0 })
+	v = b.awaitView("nothing pending", func(v *portsync.View) bool { return v.Start.InitDone && len(v.Pending) == 0 })
 	total := uint64(0)
 	for _, m := range v.Hour {
 		total += m.Writes
 	}
 	if total != v.Counts.Writes {
-		t.Errorf("%d writes in the last hour, %d in all", total, v.Counts.Writes)
+		t.Errorf("%d writes in the last hour, %d in total", total, v.Counts.Writes)
 	}
 }
 
-// TestViewOfRefusal: rows that wait are shown with how long they do, however
-// often the server answers that it will not have them.
+// TestViewOfRefusal checks the backlog and its age while Redis refuses a write.
 func TestViewOfRefusal(t *testing.T) {
 	b := newBench(t)
 	b.start()
@@ -104,20 +104,20 @@ func TestViewOfRefusal(t *testing.T) {
 	b.await("Ethernet4", "9000")
 	b.db.SetFault(lab.Fault{Error: lab.OutOfMemory, WritesOnly: true})
 	b.must(b.kernel.SetMTU("Ethernet0", 9100))
-	v := b.awaitView("a row that waits", func(v *portsync.View) bool {
-		return waits(v, "write") != nil && v.Backlog.WaitSeconds > 0.1
+	v := b.awaitView("one row in the backlog", func(v *portsync.View) bool {
+		return findPending(v, "write") != nil && v.Backlog.WaitSeconds > 0.1
 	})
 	if v.Backlog.Ports != 1 {
 		t.Errorf("backlog: %+v", v.Backlog)
 	}
 	b.db.SetFault(lab.Fault{})
-	b.awaitView("no row that waits", func(v *portsync.View) bool {
-		return waits(v, "write") == nil && v.Backlog == portsync.BacklogView{}
+	b.awaitView("an empty backlog", func(v *portsync.View) bool {
+		return findPending(v, "write") == nil && v.Backlog == portsync.BacklogView{}
 	})
 }
 
-// TestViewOfFlaps: the kernel's count makes the penalty, also of flaps that no
-// message told of.
+// TestViewOfFlaps checks that the flap penalty counts link-down transitions whose messages were
+// merged, and that it decays.
 func TestViewOfFlaps(t *testing.T) {
 	b := newBench(t)
 	b.start()
@@ -139,11 +139,12 @@ func TestViewOfFlaps(t *testing.T) {
 	}
 }
 
-// TestViewWhileRedisIsAway: what is shown of a port is the kernel's state, and that it
-// is not written yet. When Redis is back nothing counts as stalled.
-func TestViewWhileRedisIsAway(t *testing.T) {
+// TestViewWhileDisconnected checks that ports have the kernel's state and are not written while Redis
+// is disconnected, that all are written after the reconnect, and that health is never "stalled".
+func TestViewWhileDisconnected(t *testing.T) {
 	t.Parallel()
-	b := newBenchWith(t, func(o *portsync.Options) { o.MaxStall = 200 * time.Millisecond })
+	const maxStall = time.Second
+	b := newBenchWith(t, func(o *portsync.Options) { o.MaxStall = maxStall })
 	m := portsync.NewHealthMonitor(b.status, nil, b.set)
 	b.start()
 	b.must(b.kernel.SetUp("p0", true), b.kernel.SetUp("Ethernet0", true))
@@ -156,7 +157,7 @@ func TestViewWhileRedisIsAway(t *testing.T) {
 	})
 	b.db.SetFault(lab.Fault{CutAfter: 1})
 	b.db.Disconnect()
-	b.awaitView("no connection", func(v *portsync.View) bool { return !v.Databases[0].Up })
+	b.awaitView("the loss of the connection", func(v *portsync.View) bool { return !v.Databases[0].Up })
 	b.must(b.kernel.SetUp("p0", false), b.kernel.Delete("Ethernet4"))
 	v := b.awaitView("the kernel's state", func(v *portsync.View) bool {
 		return port(v, "Ethernet0").Oper == "down" && port(v, "Ethernet4").State == "absent"
@@ -174,15 +175,15 @@ func TestViewWhileRedisIsAway(t *testing.T) {
 			t.Errorf("no %s in\n%s", line, text)
 		}
 	}
-	for begin := time.Now(); time.Since(begin) < 2*200*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < maxStall*3/2; time.Sleep(5 * time.Millisecond) {
 		if h := m.Health(); strings.Contains(h.Codes(), "stalled") {
-			t.Fatalf("reasons %q while Redis is away", h.Codes())
+			t.Fatalf("reasons %q while Redis is disconnected, want no stall", h.Codes())
 		}
 	}
 	b.db.SetFault(lab.Fault{Delay: 5 * time.Millisecond})
 	b.awaitView("all written", func(v *portsync.View) bool {
 		if h := m.Health(); strings.Contains(h.Codes(), "stalled") {
-			t.Fatalf("reasons %q although Redis is back", h.Codes())
+			t.Fatalf("reasons %q after the reconnect, want no stall", h.Codes())
 		}
 		p, gone := port(v, "Ethernet0"), port(v, "Ethernet4")
 		return p.Written && p.Oper == "down" && gone.Written && gone.State == "absent" && v.Backlog.Ports == 0

@@ -38,7 +38,7 @@ func (m mutant) String() string {
 
 // publishing are statements that publish something, by file.
 var publishing = map[string]*regexp.Regexp{
-	"portsync/report.go":     regexp.MustCompile(`^\t+(changed :?= )?(setNumber|setFlag|s\.\w+\.Store|s\.poke|l\.shown\.publishPorts|port\.view\.publish|port\.series\.update)\(`),
+	"portsync/report.go":     regexp.MustCompile(`^\t+(changed :?= )?(setNumber|setFlag|s\.\w+\.Store|s\.wake|l\.shown\.publishPorts|port\.view\.publish|port\.series\.update)\(`),
 	"portsync/ports.go":      regexp.MustCompile(`^\t+l\.list\.Store\(`),
 	"portsync/portview.go":   regexp.MustCompile(`^\t+(setNumber|setFlag)\(`),
 	"portsync/portseries.go": regexp.MustCompile(`^\t+s\.set\[`),
