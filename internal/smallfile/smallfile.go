@@ -1,7 +1,6 @@
-// Package smallfile reads small files that somebody else maintains: settings,
-// certificates, credentials. Reading one ends in bounded time and memory, whatever
-// is in the file's place: a FIFO, a device, gigabytes, or a mount that does not
-// answer.
+// Package smallfile reads small files that administrators and other programs maintain, such as
+// settings, certificates and credentials. Time and memory are bounded, even if the path leads to a
+// FIFO, a device, a file of several gigabytes, or a mount that does not answer.
 package smallfile
 
 import (
@@ -17,85 +16,84 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Timeout is how long Read waits for the file system. It leaves room for a second
-// attempt within the 5 s that the daemon has to end.
+// Timeout is how long Read waits for the file system. The daemon has 5 s to stop, which is enough
+// for two attempts.
 const Timeout = 2 * time.Second
 
-// ErrTimeout is the error of a file system that does not answer in time.
+// ErrTimeout is returned if the file system does not answer within Timeout.
 var ErrTimeout = errors.New("the file system does not answer")
 
-// ErrTooLarge is the error of a file with more bytes than the caller allows.
+// ErrTooLarge is returned for a file larger than the limit of the caller.
 var ErrTooLarge = errors.New("file is too large")
 
-// Read returns the content of a regular file of at most most bytes, following
-// symbolic links. It returns after Timeout, or when ctx ends, even if the file
-// system does not answer. The attempt that hangs is left behind, and until it ends
-// every Read of the same path fails at once with ErrTimeout: a hung mount costs one
-// goroutine, however often it is asked. Read may be called from any goroutine.
-func Read(ctx context.Context, path string, most int64) ([]byte, error) {
-	return all.read(ctx, path, most)
+// Read returns the content of a regular file of at most maxSize bytes. It follows symbolic links.
+// If the file system does not answer, Read returns after Timeout or when ctx ends. Its goroutine
+// keeps waiting, and until it ends, further calls for the same path return ErrTimeout at once, so
+// that a hung mount blocks only one goroutine. Read may be called from any goroutine.
+func Read(ctx context.Context, path string, maxSize int64) ([]byte, error) {
+	return files.read(ctx, path, maxSize)
 }
 
-// result is what one attempt came to.
+// result is the result of one attempt.
 type result struct {
 	text []byte
 	err  error
 }
 
-// reader makes the attempts.
+// reader reads files and remembers the paths that hang.
 type reader struct {
 	open    func(path string) (*os.File, error)
 	timeout time.Duration
 
 	mu   sync.Mutex
-	hung map[string]bool // paths whose last attempt has not ended
+	hung map[string]bool // paths with an attempt that has not returned
 }
 
-var all = newReader()
+var files = newReader()
 
 func newReader() *reader {
 	return &reader{open: openRegular, timeout: Timeout, hung: make(map[string]bool)}
 }
 
-func (r *reader) read(ctx context.Context, path string, most int64) ([]byte, error) {
+func (r *reader) read(ctx context.Context, path string, maxSize int64) ([]byte, error) {
 	if r.isHung(path) {
 		return nil, fmt.Errorf("read %q: %w", path, ErrTimeout)
 	}
 	done := make(chan result, 1)
 	go func() {
-		text, err := r.attempt(path, most)
+		text, err := r.attempt(path, maxSize)
 		done <- result{text, err}
 	}()
 	timer := time.NewTimer(r.timeout)
 	defer timer.Stop()
-	why := ErrTimeout
+	cause := ErrTimeout
 	select {
 	case got := <-done:
 		return got.text, got.err
 	case <-timer.C:
 	case <-ctx.Done():
-		why = ctx.Err()
+		cause = ctx.Err()
 	}
 	r.setHung(path, true)
 	go func() {
 		<-done
 		r.setHung(path, false)
 	}()
-	return nil, fmt.Errorf("read %q: %w", path, why)
+	return nil, fmt.Errorf("read %q: %w", path, cause)
 }
 
-func (r *reader) attempt(path string, most int64) ([]byte, error) {
+func (r *reader) attempt(path string, maxSize int64) ([]byte, error) {
 	file, err := r.open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, most+1))
+	text, err := io.ReadAll(io.LimitReader(file, maxSize+1))
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(text)) > most {
-		return nil, fmt.Errorf("read %q: %w: want at most %d bytes", path, ErrTooLarge, most)
+	if int64(len(text)) > maxSize {
+		return nil, fmt.Errorf("read %q: %w: expected at most %d bytes", path, ErrTooLarge, maxSize)
 	}
 	return text, nil
 }
@@ -116,8 +114,8 @@ func (r *reader) setHung(path string, hung bool) {
 	}
 }
 
-// openRegular opens a regular file. Anything else is not even opened, since that
-// can block (a FIFO), act (a device) or never end (/dev/zero).
+// openRegular opens a regular file. It does not open anything else, because that can block (a FIFO),
+// have side effects (a device) or never end (/dev/zero).
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err == nil {
@@ -126,7 +124,7 @@ func openRegular(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The flags are for a FIFO or a terminal that took the file's place since.
+	// A FIFO or a terminal may have replaced the file since; the flags make opening it harmless.
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
@@ -141,7 +139,7 @@ func openRegular(path string) (*os.File, error) {
 	return file, nil
 }
 
-// checkRegular returns an error that names what is in the file's place.
+// checkRegular returns an error with the type of the file unless it is a regular file.
 func checkRegular(path string, mode fs.FileMode) error {
 	if mode.IsRegular() {
 		return nil

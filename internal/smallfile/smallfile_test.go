@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestReadRegularFile checks a file, a symbolic link, a file at and above the limit, and a missing one.
 func TestReadRegularFile(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
@@ -28,14 +29,14 @@ func TestReadRegularFile(t *testing.T) {
 		}
 	}
 	if _, err := Read(t.Context(), path, 4); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("5 bytes where 4 are allowed: %v", err)
+		t.Errorf("limit of 4 for a file of 5 bytes: %v, want ErrTooLarge", err)
 	}
 	if _, err := Read(t.Context(), filepath.Join(dir, "none"), 5); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no file: %v", err)
+		t.Errorf("missing file: %v, want ErrNotExist", err)
 	}
 }
 
-// TestReadOtherThanFile must end, although nobody writes to the FIFO.
+// TestReadOtherThanFile checks that reading a FIFO, a socket, a device or a directory fails at once.
 func TestReadOtherThanFile(t *testing.T) {
 	dir := t.TempDir()
 	fifo, socket := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket")
@@ -46,23 +47,23 @@ func TestReadOtherThanFile(t *testing.T) {
 	for path, want := range map[string]string{dir: "a directory", fifo: "a named pipe", socket: "a socket", "/dev/zero": "a device"} {
 		_, err := Read(t.Context(), path, 100)
 		if err == nil || !strings.HasSuffix(err.Error(), `" is `+want+", expected a regular file") {
-			t.Errorf("Read(%q): %v, want it to be called %s", path, err, want)
+			t.Errorf("Read(%q): %v, want an error that says %s", path, err, want)
 		}
 	}
 }
 
-// TestReadIsBounded: a file larger than allowed costs no more memory than allowed.
+// TestReadIsBounded checks that reading a file of a terabyte returns ErrTooLarge.
 func TestReadIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "huge")
 	must(t, os.WriteFile(path, bytes.Repeat([]byte{1}, 4096), 0o600))
 	must(t, os.Truncate(path, 1<<40))
 	if _, err := Read(t.Context(), path, 1<<16); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("a terabyte: %v", err)
+		t.Errorf("file of a terabyte: %v, want ErrTooLarge", err)
 	}
 }
 
-// TestReadFromHungMount: the wait ends after Timeout, one attempt at a time is left
-// behind, and the path is read again once the mount answers.
+// TestReadFromHungMount checks that a read of a hung mount ends after Timeout, that further reads
+// start no attempt, and that the file can be read again after the mount answered.
 func TestReadFromHungMount(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(path, []byte("text"), 0o600))
@@ -92,7 +93,7 @@ func TestReadFromHungMount(t *testing.T) {
 	})
 }
 
-// TestReadEndsWithContext: the end of the context ends the wait for a hung mount.
+// TestReadEndsWithContext checks that a read of a hung mount ends with its context.
 func TestReadEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan struct{})

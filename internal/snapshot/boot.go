@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// bootIDPath holds a random UUID of the running boot (random(4)).
+// bootIDPath contains a random UUID that the kernel generates at boot (random(4)).
 const bootIDPath = "/proc/sys/kernel/random/boot_id"
 
-// BootID returns the kernel's identifier of this boot: 36 characters, of which
-// no two boots have the same. A container shares it with its host.
+// BootID returns the kernel's UUID of this boot: 36 characters, different for each boot. A
+// container has the same boot ID as its host.
 func BootID() (string, error) { return readBootID(bootIDPath) }
 
 func readBootID(path string) (string, error) {
@@ -26,7 +26,7 @@ func readBootID(path string) (string, error) {
 	}
 	id := strings.TrimSuffix(string(text), "\n")
 	if len(id) != 36 || strings.Trim(id, "0123456789abcdef-") != "" {
-		return "", fmt.Errorf("read boot id: %s has %q: want a UUID", path, id)
+		return "", fmt.Errorf("read boot id: %s contains %q, expected a UUID", path, id)
 	}
 	return id, nil
 }

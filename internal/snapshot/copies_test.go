@@ -105,7 +105,7 @@ func TestCrowd(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	got, err := saver(path, nil).Peek()
 	runtime.ReadMemStats(&after)
-	if !errors.Is(err, ErrNoGood) || len(got.Problems) != mostProblems || got.Corrupt != mostSiblings[backup]+1 {
+	if !errors.Is(err, ErrNoGood) || len(got.Problems) != maxProblems || got.Corrupt != maxSiblings[backup]+1 {
 		t.Errorf("%d problems, %d corrupt, %v", len(got.Problems), got.Corrupt, err)
 	}
 	if n := len(err.Error()); n > 4<<10 {
@@ -131,7 +131,7 @@ func TestLoadReadsNoMoreThan(t *testing.T) {
 		must(t, os.Truncate(name, defaultMaxSize))
 	}
 	got, err := saver(path, nil).Peek()
-	if want := 1 + mostRead/defaultMaxSize; !errors.Is(err, ErrNoGood) || got.Tried != want {
+	if want := 1 + maxRead/defaultMaxSize; !errors.Is(err, ErrNoGood) || got.Tried != want {
 		t.Errorf("%d files were tried, want %d; %v", got.Tried, want, err)
 	}
 }
@@ -147,8 +147,8 @@ func TestScanIsBounded(t *testing.T) {
 	found, err := scan(dir, "/state.json")
 	must(t, err)
 	backups := found.of(backup)
-	if len(backups) != mostSiblings[backup] || backups[len(backups)-1].seq != 99_999 || len(found.of(newer)) != 1 ||
-		len(found.of(temporary)) > mostSiblings[temporary] || !found.dropped || found.next != 100_000 {
+	if len(backups) != maxSiblings[backup] || backups[len(backups)-1].seq != 99_999 || len(found.of(newer)) != 1 ||
+		len(found.of(temporary)) > maxSiblings[temporary] || !found.dropped || found.next != 100_000 {
 		t.Errorf("%d backups, %d temporary, %d newer, dropped %v, next %d", len(backups), len(found.of(temporary)), len(found.of(newer)), found.dropped, found.next)
 	}
 }

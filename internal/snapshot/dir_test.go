@@ -1,8 +1,6 @@
 package snapshot
 
 import (
-	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,33 +40,17 @@ func TestEnsureDir(t *testing.T) {
 	f("link", "")
 	f("link/a/b/", "")
 	f("new/er/est", "")
-	f("", `directory "": want an absolute path`)
-	f("relative/path", `directory "relative/path": want an absolute path`)
-	f("file", `directory "DIR/file": "DIR/file" is a file: want a directory`)
-	f("file/a/b", `directory "DIR/file/a/b": "DIR/file" is a file: want a directory`)
-	f("dangling", `directory "DIR/dangling": "DIR/dangling" is a symbolic link to nothing: want a directory`)
+	f("", `directory "", expected an absolute path`)
+	f("relative/path", `directory "relative/path", expected an absolute path`)
+	f("file", `directory "DIR/file": "DIR/file" is a file, expected a directory`)
+	f("file/a/b", `directory "DIR/file/a/b": "DIR/file" is a file, expected a directory`)
+	f("dangling", `directory "DIR/dangling": "DIR/dangling" is a broken symbolic link, expected a directory`)
 	f("loop", `directory "DIR/loop": stat DIR/loop: too many levels of symbolic links`)
 	f("/proc/nothing", `directory "/proc/nothing": mkdir /proc/nothing: no such file or directory`)
 
 	for name, want := range map[string]fs.FileMode{"there": 0o711, "there/a": 0o750, "there/a/b": 0o750, "new": 0o750, "new/er/est": 0o750} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: mode %v, %v; want %v", name, info.Mode(), err, want)
-		}
-	}
-}
-
-func TestIsDiskTrouble(t *testing.T) {
-	wrapped := func(errno syscall.Errno) error {
-		return &fs.PathError{Op: "write", Path: "x", Err: errno}
-	}
-	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EACCES, syscall.ENOENT} {
-		if !IsDiskTrouble(wrapped(errno)) {
-			t.Errorf("%v is no trouble", errno)
-		}
-	}
-	for _, err := range []error{nil, io.EOF, ErrCorrupt, ErrNoGood, wrapped(syscall.EINVAL), errors.New("no space left on device")} {
-		if IsDiskTrouble(err) {
-			t.Errorf("%v is trouble", err)
 		}
 	}
 }

@@ -14,24 +14,23 @@ import (
 //
 //	{"sha256":"<64 digits>","schema":1,"writer":"portsyncd 1.0.0","boot_id":"...","saved_at":"...","body":{...}}
 //
-// The digest is that of every byte after the quote that ends it, to the end of
-// the file, so that it covers the header as well. It can be checked by hand:
+// The digest covers all bytes after its closing quote, to the end of the file, and so the header as
+// well. To check it by hand:
 //
 //	tail -c +77 port_state.json | sha256sum
 //
-// "sha256" at this place and "schema" are for good; the rest may change with the
-// schema.
+// The position of "sha256" and the member "schema" never change. The other members may change with
+// the schema.
 const (
 	digestStart = `{"sha256":"`
 	digestEnd   = len(digestStart) + 2*sha256.Size
 )
 
-// ErrCorrupt is a file that is not what was once written: cut off, changed, or
-// something else altogether.
+// ErrCorrupt is returned for a file that was truncated or modified, or has another format.
 var ErrCorrupt = errors.New("corrupt")
 
-// ErrNewerSchema is a file that a later version wrote.
-var ErrNewerSchema = errors.New("of a newer schema")
+// ErrNewerSchema is returned for a file that a later version of the program wrote.
+var ErrNewerSchema = errors.New("newer schema")
 
 // envelope is the content of a file.
 type envelope struct {
@@ -42,14 +41,14 @@ type envelope struct {
 	Body    json.RawMessage `json:"-"`
 }
 
-// bodyStart is the member that ends the header. It cannot be part of a string in the
-// header, where a quote has a backslash before it.
+// bodyStart separates the header from the body. It cannot occur in a string of the header, where a
+// quote follows a backslash.
 const bodyStart = `,"body":`
 
-// encode returns the bytes of the file. Body stays as it is, byte for byte.
+// encode returns the content of the file. It includes Body unchanged.
 func (e *envelope) encode() ([]byte, error) {
 	if e.Schema < 1 {
-		return nil, fmt.Errorf("schema %d: want 1 or more", e.Schema)
+		return nil, fmt.Errorf("schema %d, expected 1 or more", e.Schema)
 	}
 	if !json.Valid(e.Body) {
 		return nil, errors.New("the body is not valid JSON")
@@ -66,12 +65,12 @@ func (e *envelope) encode() ([]byte, error) {
 }
 
 func quote(s string) []byte {
-	quoted, _ := json.Marshal(s) // a string always can be
+	quoted, _ := json.Marshal(s) // a string can always be encoded
 	return quoted
 }
 
-// decode is the reverse, for a reader that knows schemas up to schema. Its error
-// is ErrCorrupt or ErrNewerSchema. The body is part of text.
+// decode decodes the content of a file with a schema of at most schema. It returns ErrCorrupt or
+// ErrNewerSchema. The body shares memory with text.
 func decode(text []byte, schema int) (envelope, error) {
 	if len(text) == 0 {
 		return envelope{}, fmt.Errorf("%w: empty", ErrCorrupt)
@@ -80,13 +79,12 @@ func decode(text []byte, schema int) (envelope, error) {
 		return envelope{}, fmt.Errorf("%w: does not begin with %s and 64 digits", ErrCorrupt, digestStart)
 	}
 	sum := sha256.Sum256(text[digestEnd+1:])
-	// Compared as text: two spellings of a digest are one too many.
+	// Compared as text, so that only the lower-case form is valid.
 	if hex.EncodeToString(sum[:]) != string(text[len(digestStart):digestEnd]) {
 		return envelope{}, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
 	}
-	// From here on the bytes are as somebody meant them. Schema alone comes first,
-	// because the rest of a newer header may be of other types. The header is decoded
-	// without the body, which may be large and needs no copy.
+	// The schema is decoded first, because members of a newer header may have other types. The
+	// header is decoded without the body, which may be large.
 	header, body := text, []byte(nil)
 	if i := bytes.Index(text, []byte(bodyStart)); i >= 0 {
 		header = append(text[:i:i], '}')
@@ -98,7 +96,7 @@ func decode(text []byte, schema int) (envelope, error) {
 		return envelope{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if first.Schema > schema {
-		return envelope{}, fmt.Errorf("%w: %d, and this program knows up to %d", ErrNewerSchema, first.Schema, schema)
+		return envelope{}, fmt.Errorf("%w: %d, this program supports up to %d", ErrNewerSchema, first.Schema, schema)
 	}
 	var e envelope
 	if err := json.Unmarshal(header, &e); err != nil {

@@ -18,58 +18,58 @@ const (
 	defaultMaxSize = 8 << 20
 )
 
-// File is a JSON file with a checksum and backups. Fill in at least Path and
-// Schema, and call Load before the first save, so that a damaged file does not
-// become a backup. A File must not be used by two goroutines at a time.
+// File is a JSON file with a checksum and backups. Path and Schema are required. Call Load before the
+// first Save, which sets a damaged file aside; otherwise it becomes a backup. A File must not be
+// used by several goroutines at the same time.
 type File struct {
-	Path   string // its directory has to exist, see EnsureDir
-	Schema int    // of the bodies saved, 1 or more; that of a body loaded may be lower
+	Path   string // its directory must exist, see EnsureDir
+	Schema int    // schema of saved bodies, 1 or more; a loaded body may have a lower one
 	Writer string // name and version of the program
 	BootID string // of this boot, see BootID
 
-	// Copies is how many further files with the same content each save makes, as
-	// backups: as many files can be damaged together without a loss. With 0 the
-	// previous content becomes the backup, as a hard link.
+	// Copies is the number of backups with the same content that each save writes. That many
+	// files can be damaged without a loss. If it is 0, the previous content becomes a backup,
+	// by a hard link.
 	Copies int
 
-	Mode    fs.FileMode // 0 means 0640; not subject to the umask
-	Keep    Limits      // of backups and, apart from them, of files set aside
-	MaxSize int64       // bytes of the whole file that Load reads and Save writes; 0 means 8 MiB
+	Mode    fs.FileMode // 0 means 0640; the umask does not apply
+	Keep    Limits      // limits for backups and, separately, for files set aside
+	MaxSize int64       // maximum size of the file in bytes, for Load and Save; 0 means 8 MiB
 
-	// Check says whether a body makes sense, so that Load can look further if
-	// it does not. Its error makes the file corrupt. Nil takes every body.
+	// Check returns an error if a body is invalid. Load then treats the file as corrupt and
+	// tries the next backup. Nil accepts every body.
 	Check func(schema int, body []byte) error
 
 	FS  FS               // nil means OS
 	Now func() time.Time // nil means time.Now
 
-	durable *digest // of what surely is in the file, nil if unknown
+	durable *digest // digest of the stored content, nil if unknown
 }
 
-// digest tells what was saved: the body, and the size of the whole file.
+// digest identifies saved content: checksum of the body, and size of the file.
 type digest struct {
 	body [sha256.Size]byte
 	size int64
 }
 
-// Save replaces the file's content and makes the previous one the newest backup, or
-// else Copies of the new one. body is any JSON value. When Save returns nil the new
-// content and its copies are on the disk, and backups beyond Keep are gone. On an error
-// the old content is what the next Load finds, unless it was the directory or a copy
-// that could not be written; then it may be either. Something else than a regular file in its place is set aside.
+// Save replaces the content of the file. body is a JSON value. The previous content becomes the
+// newest backup, unless Copies is set. After Save returned nil, the new content and its copies are
+// on the disk, and backups beyond Keep are removed. After an error the next Load finds the old
+// content, or the new one if the error occurred after the rename, while syncing the directory or
+// writing copies. If the path is not a regular file, it is set aside.
 func (f *File) Save(body []byte) error {
 	f.durable = nil
 	if err := f.save(body); err != nil {
 		return fmt.Errorf("save %q: %w", f.Path, err)
 	}
-	// Durable is what was asked for; what could not be removed is tried again.
+	// An error here does not affect the saved content. The next Save tries again.
 	f.Prune()
 	return nil
 }
 
-// SaveChanged is Save if body differs from that of the last save by this File, or
-// if the file is not there any more or has another size. It reports whether it
-// wrote. Flash wears, so this is for saving at intervals.
+// SaveChanged calls Save if body differs from the last saved one, or if the file was removed or has
+// another size. It reports whether it saved. It spares flash memory if content is saved at
+// intervals.
 func (f *File) SaveChanged(body []byte) (bool, error) {
 	if d := f.durable; d != nil && d.body == sha256.Sum256(bytes.TrimSpace(body)) {
 		info, err := f.fs().Lstat(f.Path)
@@ -82,14 +82,14 @@ func (f *File) SaveChanged(body []byte) (bool, error) {
 }
 
 func (f *File) save(body []byte) error {
-	body = bytes.TrimSpace(body) // as it will be read
+	body = bytes.TrimSpace(body) // as Load returns it
 	e := envelope{Schema: f.Schema, Writer: f.Writer, BootID: f.BootID, SavedAt: f.now(), Body: body}
 	text, err := e.encode()
 	if err != nil {
 		return err
 	}
 	if size := int64(len(text)); size > f.maxSize() {
-		return fmt.Errorf("%d bytes: want at most %d, or it could not be read again", size, f.maxSize())
+		return fmt.Errorf("size is %d bytes, expected at most %d", size, f.maxSize())
 	}
 	found, err := scan(f.fs(), f.Path)
 	if err != nil {
@@ -111,7 +111,7 @@ func (f *File) save(body []byte) error {
 	return nil
 }
 
-// writeCopies writes text as backups, each a file of its own.
+// writeCopies writes Copies backups with this content.
 func (f *File) writeCopies(found *siblings, text []byte, mode fs.FileMode) error {
 	for range f.Copies {
 		temp, err := writeTemporary(f.fs(), f.Path, text, mode)
@@ -129,8 +129,8 @@ func (f *File) writeCopies(found *siblings, text []byte, mode fs.FileMode) error
 	return syncDir(f.fs(), f.Path)
 }
 
-// keepPrevious makes the present content the newest backup. The file itself stays
-// where it is, if the file system has hard links.
+// keepPrevious makes the present content the newest backup, by a hard link or else by renaming the
+// file.
 func (f *File) keepPrevious(found *siblings) error {
 	info, err := f.fs().Lstat(f.Path)
 	switch {
@@ -144,7 +144,7 @@ func (f *File) keepPrevious(found *siblings) error {
 		return nil
 	}
 	if backups := found.of(backup); len(backups) > 0 && os.SameFile(backups[len(backups)-1].info, info) {
-		return nil // a save got this far and no further
+		return nil // left by a save that was interrupted after this step
 	}
 	name := found.newName(backup, time.Time{})
 	err = f.fs().Link(f.Path, name)
@@ -154,16 +154,15 @@ func (f *File) keepPrevious(found *siblings) error {
 	return err
 }
 
-// noLinks reports whether link(2) says that it will never work here: no hard
-// links in this file system (EPERM, or ENOTSUP from FUSE), forbidden by
-// fs.protected_hardlinks (EPERM), or too many.
+// noLinks reports whether err of link(2) is permanent: the file system has no hard links (EPERM, or
+// ENOTSUP and ENOSYS from FUSE), fs.protected_hardlinks forbids them (EPERM), or there are too many
+// (EMLINK).
 func noLinks(err error) bool {
 	return isAny(err, []syscall.Errno{unix.EPERM, unix.ENOTSUP, unix.ENOSYS, unix.EMLINK})
 }
 
-// SetAside renames the file and its backups, for a caller that knows them to be
-// of no use any more, so that no later Load finds them. Keep bounds how long they
-// stay. It is no error if there is nothing.
+// SetAside renames the file and its backups, so that Load does not find them. Keep limits how long
+// they stay. It is not an error if they do not exist.
 func (f *File) SetAside() error {
 	f.durable = nil
 	if err := f.setAllAside(); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -181,8 +180,7 @@ func (f *File) setAllAside() error {
 	for _, b := range found.of(backup) {
 		paths = append(paths, b.path)
 	}
-	// The file itself is the last: were we stopped in between, a backup would
-	// otherwise take its place.
+	// The file itself is the last. Otherwise Load would use a backup after an interruption.
 	for _, path := range append(paths, f.Path) {
 		err := f.fs().Rename(path, found.newName(stale, f.now()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -192,8 +190,8 @@ func (f *File) setAllAside() error {
 	return syncDir(f.fs(), f.Path)
 }
 
-// Prune removes backups and files set aside beyond Keep and returns their paths.
-// Save does so itself; call Prune where nothing is saved for long.
+// Prune removes backups and files set aside beyond Keep, and returns their paths. Save calls it. Call
+// it at intervals if saves are rare.
 func (f *File) Prune() (removed []string, err error) {
 	removed, err = prune(f.fs(), f.Path, f.now(), f.Keep, []kind{backup}, []kind{corrupt, stale})
 	if err != nil {

@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FS is the handful of system calls that this package makes. It is there for
-// tests, which let each of them fail, or cut the power at it; [OS] is the real
-// one. Errors are those of package os, and wrap a syscall.Errno.
+// FS is the set of system calls that this package uses. Tests replace it to simulate errors and
+// power cuts; [OS] is the real one. Errors are those of package os, and wrap a syscall.Errno.
 type FS interface {
 	Open(path string, flags int, mode fs.FileMode) (Handle, error) // open(2)
 	Link(from, to string) error                                    // link(2)
@@ -22,8 +21,8 @@ type FS interface {
 	Unlink(path string) error                                      // unlink(2): not for directories
 	Lstat(path string) (fs.FileInfo, error)                        // lstat(2)
 
-	// List calls each with every name in a directory, in any order. It does not
-	// hold all of them in memory.
+	// List calls each with every name in a directory, in any order, without reading all names
+	// into memory.
 	List(dir string, each func(name string)) error
 }
 
@@ -37,7 +36,7 @@ type Handle interface {
 	Sync() error // fsync(2)
 }
 
-// OS is the file system of the machine.
+// OS is the file system of the operating system.
 var OS FS = osFS{}
 
 type osFS struct{}
@@ -45,7 +44,7 @@ type osFS struct{}
 func (osFS) Open(path string, flags int, mode fs.FileMode) (Handle, error) {
 	file, err := os.OpenFile(path, flags, mode)
 	if err != nil {
-		return nil, err // not a nil *os.File in an interface
+		return nil, err // a nil Handle, not a Handle with a nil *os.File
 	}
 	return file, nil
 }
@@ -62,7 +61,7 @@ func (osFS) Unlink(path string) error {
 }
 
 func (osFS) List(dir string, each func(name string)) error {
-	// Were it a FIFO, opening it without O_DIRECTORY would wait for a writer.
+	// Without O_DIRECTORY, opening a FIFO would block until a writer opens it.
 	file, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return err
@@ -82,7 +81,7 @@ func (osFS) List(dir string, each func(name string)) error {
 	}
 }
 
-// notRegular says what stands where a file should be.
+// notRegular is the error for a path that is not a regular file.
 type notRegular struct{ mode fs.FileMode }
 
 func (e notRegular) Error() string {
@@ -97,12 +96,12 @@ func (e notRegular) Error() string {
 	case fs.ModeSocket:
 		kind = "socket"
 	}
-	return fmt.Sprintf("is a %s: want a regular file", kind)
+	return fmt.Sprintf("is a %s, expected a regular file", kind)
 }
 
-// openRegular opens an existing file. Anything else than a regular file is not
-// even opened, since that can block (a FIFO) or act (a device); the flags are for
-// one that takes the file's place between the two calls.
+// openRegular opens an existing regular file. It does not open anything else, because that can
+// block (a FIFO) or have side effects (a device). The flags make opening one harmless that replaces
+// the file between the two calls.
 func openRegular(fsys FS, path string, flags int) (Handle, fs.FileInfo, error) {
 	info, err := fsys.Lstat(path)
 	if err != nil {
@@ -126,17 +125,16 @@ func openRegular(fsys FS, path string, flags int) (Handle, fs.FileInfo, error) {
 	return file, info, nil
 }
 
-// hasOtherNames reports whether the file has more hard links than one.
+// hasOtherNames reports whether the file has more than one hard link.
 func hasOtherNames(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Nlink > 1
 }
 
-// noSync are the errors by which a file system says that it has no fsync for
-// directories, not that the disk failed: EINVAL (fsync(2)), and whatever FUSE daemons,
-// overlays and network file systems answer to what they do not implement. EOPNOTSUPP is
-// ENOTSUP on Linux; 524 is the kernel's own ENOTSUPP (include/linux/errno.h), which
-// should not reach us and does.
+// noSync lists the errors of fsync for a directory that mean that the file system does not support
+// it: EINVAL (fsync(2)), and what FUSE daemons, overlays and network file systems return for
+// operations that they do not implement. EOPNOTSUPP equals ENOTSUP on Linux. 524 is the kernel's
+// internal ENOTSUPP (include/linux/errno.h), which some file systems return to user space.
 var noSync = []syscall.Errno{unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP, unix.ENOTTY, 524}
 
 func isAny(err error, errnos []syscall.Errno) bool {
@@ -148,7 +146,7 @@ func isAny(err error, errnos []syscall.Errno) bool {
 	return false
 }
 
-// syncDir makes durable what was done to the names in a file's directory.
+// syncDir syncs the directory of a file, which makes creations, renames and removals durable.
 func syncDir(fsys FS, path string) error {
 	dir, err := fsys.Open(filepath.Dir(path), os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {

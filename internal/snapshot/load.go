@@ -10,60 +10,55 @@ import (
 	"time"
 )
 
-// ErrNoGood is returned by Load when there is something, but nothing of use: an
-// empty start is what remains. If part of it is of a newer schema, the error is
-// ErrNewerSchema as well.
-var ErrNoGood = errors.New("no good file and no good backup")
+// ErrNoGood is returned by Load if there are files, but none that can be used. The error also wraps
+// the errors of the files, such as ErrNewerSchema.
+var ErrNoGood = errors.New("no usable file or backup")
 
-// Loaded is what [File.Load] found.
+// Loaded is the result of [File.Load].
 type Loaded struct {
-	Body    []byte    // as it was saved
-	Schema  int       // of the body, at most that of the File
-	SavedAt time.Time // by the wall clock of then
-	BootID  string    // of the boot in which it was saved
+	Body    []byte    // body that was saved
+	Schema  int       // schema of the body, at most that of the File
+	SavedAt time.Time // time of the save, by the wall clock
+	BootID  string    // boot in which it was saved
 	Writer  string
 
-	Source    string // the path it was read from
-	Recovered bool   // that is a backup
+	Source    string // path of the file that was read
+	Recovered bool   // Source is a backup
 
-	// Tried is how many files would have come first and could not be used, Corrupt how
-	// many of them were corrupt. Problems are the first mostProblems of them, in the
-	// order in which they were tried.
+	// Tried is the number of newer files that could not be used, and Corrupt the number of
+	// those that were corrupt. Problems are the first maxProblems of them, newest first.
 	Tried, Corrupt int
 	Problems       []Problem
 }
 
-// What one Load reads at most before it gives up, so that it needs neither much memory
-// nor much time, whatever somebody has put into the directory.
+// Limits of one Load, which bound its time and memory if a directory has many unusable files.
 const (
-	mostProblems = 16
-	mostRead     = 32 << 20 // bytes
+	maxProblems = 16
+	maxRead     = 32 << 20 // bytes
 )
 
 // Problem is a file that could not be used.
 type Problem struct {
 	Path string
-	// Err is ErrCorrupt, ErrNewerSchema, fs.ErrNotExist if there are only
-	// backups, or trouble in reading it.
+	// Err is ErrCorrupt, ErrNewerSchema, fs.ErrNotExist if there are only backups, or an
+	// error of the disk.
 	Err error
-	// Aside is the new name of a file set aside, "" if it was left where it is:
-	// because it is missing or unreadable, or because of AsideErr.
+	// Aside is the new path of a file that was set aside. It is "" if the file is missing or
+	// unreadable, or if renaming it failed with AsideErr.
 	Aside    string
 	AsideErr error
 }
 
-// Load reads the file or, if that is no good, its newest good backup. What is
-// corrupt or of a newer schema is set aside, and the temporary files of
-// interrupted saves are removed. Load never reads more than MaxSize of a file and
-// does not open what is not a regular one.
+// Load reads the file or, if it cannot be used, its newest good backup. It sets aside files that are
+// corrupt or have a newer schema, and removes temporary files of interrupted saves. It does not read
+// files larger than MaxSize, and does not open anything but regular files.
 //
-// If there is neither file nor backup, the error is fs.ErrNotExist. Otherwise,
-// if none is good, it is ErrNoGood, or trouble of the disk if that is why; then
-// Problems are set nevertheless.
+// Load returns fs.ErrNotExist if there is neither a file nor a backup, ErrNoGood if none can be used,
+// or an error of the disk. Problems are set in all cases.
 func (f *File) Load() (Loaded, error) { return f.load(true) }
 
-// Peek is Load without changing anything in the directory, for programs other
-// than the one that saves.
+// Peek is like Load, but changes nothing in the directory. It is for programs other than the one that
+// saves.
 func (f *File) Peek() (Loaded, error) { return f.load(false) }
 
 func (f *File) load(repair bool) (Loaded, error) {
@@ -80,7 +75,7 @@ func (f *File) load(repair bool) (Loaded, error) {
 		paths = append(paths, backups[i].path)
 	}
 	var got Loaded
-	left := int64(mostRead)
+	left := int64(maxRead)
 	for i, path := range paths {
 		e, err := f.read(path, &left)
 		if err == nil {
@@ -96,17 +91,17 @@ func (f *File) load(repair bool) (Loaded, error) {
 		if errors.Is(err, ErrCorrupt) {
 			got.Corrupt++
 		}
-		if len(got.Problems) < mostProblems {
+		if len(got.Problems) < maxProblems {
 			got.Problems = append(got.Problems, p)
 		}
 		if left <= 0 {
 			break
 		}
 	}
-	return got, fmt.Errorf("load %q: %w", f.Path, verdict(&got))
+	return got, fmt.Errorf("load %q: %w", f.Path, loadError(&got))
 }
 
-// read reads and checks one file, and takes its size from left.
+// read reads and checks one file, and subtracts its size from left.
 func (f *File) read(path string, left *int64) (e envelope, err error) {
 	file, info, err := openRegular(f.fs(), path, os.O_RDONLY)
 	if odd := (notRegular{}); errors.As(err, &odd) {
@@ -118,12 +113,12 @@ func (f *File) read(path string, left *int64) (e envelope, err error) {
 	defer file.Close()
 	size := info.Size()
 	if size > f.maxSize() {
-		return e, fmt.Errorf("%w: %d bytes, want at most %d", ErrCorrupt, size, f.maxSize())
+		return e, fmt.Errorf("%w: size is %d bytes, expected at most %d", ErrCorrupt, size, f.maxSize())
 	}
 	*left -= size
 	text := make([]byte, size)
 	if _, err := io.ReadFull(file, text); err != nil {
-		return e, err // shorter than its size: somebody else writes to it
+		return e, err // also if the file was truncated in the meantime
 	}
 	if e, err = decode(text, f.Schema); err != nil {
 		return e, err
@@ -136,13 +131,13 @@ func (f *File) read(path string, left *int64) (e envelope, err error) {
 	return e, nil
 }
 
-// setAside renames a file that proved corrupt or newer. One that could not be
-// read stays: it may well be good, and the disk is to blame.
-func (f *File) setAside(found *siblings, path string, why error) (aside string, err error) {
+// setAside renames a file that is corrupt or has a newer schema. A file that could not be read stays,
+// because it may be good.
+func (f *File) setAside(found *siblings, path string, cause error) (aside string, err error) {
 	switch {
-	case errors.Is(why, ErrNewerSchema):
+	case errors.Is(cause, ErrNewerSchema):
 		aside = found.newName(newer, f.now())
-	case errors.Is(why, ErrCorrupt):
+	case errors.Is(cause, ErrCorrupt):
 		aside = found.newName(corrupt, f.now())
 	default:
 		return "", nil
@@ -153,8 +148,8 @@ func (f *File) setAside(found *siblings, path string, why error) (aside string, 
 	return aside, nil
 }
 
-// verdict sums up why nothing was good.
-func verdict(got *Loaded) error {
+// loadError returns the error of a Load that found no usable file.
+func loadError(got *Loaded) error {
 	if got.Tried == 1 && errors.Is(got.Problems[0].Err, fs.ErrNotExist) {
 		return got.Problems[0].Err
 	}

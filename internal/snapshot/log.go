@@ -16,34 +16,32 @@ import (
 
 const defaultMaxLine = 64 << 10
 
-// Log is a file of JSON lines that only grows, until it is renamed and begun
-// anew. Nothing is kept open or in memory between two calls. A Log must not be
-// used by two goroutines at a time.
+// Log is a file of JSON lines that grows until it is rotated: renamed, and replaced by a new file. It
+// holds no descriptors or data between calls. A Log must not be used by several goroutines at the
+// same time.
 type Log struct {
-	Path string // such as .../history.jsonl; its directory has to exist
+	Path string // for example .../history.jsonl; its directory must exist
 
-	// MaxFileSize begins a new file before one gets more bytes than that; 0 means
-	// no limit.
+	// MaxFileSize is the maximum size of a file in bytes; 0 means no limit.
 	MaxFileSize int64
-	// MaxSpan begins a new file once the first line of this one is older, by At.
-	// Keep.Age removes whole files, so this is how exact it is. 0 means no limit.
+	// MaxSpan is the maximum age of the first line of a file, by At; 0 means no limit. Keep.Age
+	// removes whole files, so lines can stay for up to MaxSpan longer.
 	MaxSpan time.Duration
-	// At returns the time of a line. It is needed only for MaxSpan.
+	// At returns the time of a line. It is required for MaxSpan only.
 	At func(line []byte) (time.Time, bool)
 
-	Keep    Limits      // of earlier files and, apart from them, of files set aside
-	MaxLine int         // bytes of one line; 0 means 64 KiB
-	Mode    fs.FileMode // 0 means 0640; not subject to the umask
+	Keep    Limits      // limits for earlier files and, separately, for files set aside
+	MaxLine int         // maximum length of a line in bytes; 0 means 64 KiB
+	Mode    fs.FileMode // 0 means 0640; the umask does not apply
 
 	FS  FS               // nil means OS
 	Now func() time.Time // nil means time.Now
 }
 
-// Append adds a line, which is one JSON value without line breaks. When it
-// returns nil, the line is on the disk. On an error part of it may be in the
-// file; the next Append removes that first. The same heals a line that a power
-// cut left behind. What is no log at all is set aside; a file that has another
-// name (link(2)) is ended as if it were full.
+// Append appends a line, which must be one JSON value without line breaks. After Append returned nil,
+// the line is on the disk. After an error or a power cut the file may end in an incomplete line, which
+// the next Append removes. A file that is not a log is set aside. A file with several hard links is
+// rotated.
 func (l *Log) Append(line []byte) error {
 	if err := l.append(line); err != nil {
 		return fmt.Errorf("append to %q: %w", l.Path, err)
@@ -54,9 +52,9 @@ func (l *Log) Append(line []byte) error {
 func (l *Log) append(line []byte) error {
 	switch {
 	case len(line) > l.maxLine():
-		return fmt.Errorf("a line of %d bytes: want at most %d", len(line), l.maxLine())
+		return fmt.Errorf("line has %d bytes, expected at most %d", len(line), l.maxLine())
 	case bytes.IndexByte(line, '\n') >= 0 || !json.Valid(line):
-		return errors.New("want one JSON value without line breaks")
+		return errors.New("expected one JSON value without line breaks")
 	}
 	file, size, err := l.open()
 	if err != nil {
@@ -81,10 +79,9 @@ func (l *Log) append(line []byte) error {
 	return err
 }
 
-// write adds the line in one write, so that no reader sees lines mixed up, and
-// waits for the disk. A failed fsync is final for this file: then the next line
-// goes to another. If this is the only line, nothing is lost, and a disk that
-// fails again and again does not fill the place of good files with bad ones.
+// write appends the line with one write(2), so that readers see whole lines, and syncs. After a failed
+// fsync the file is not used any more: it is rotated, or removed if this is its only line, so that
+// a disk with repeated errors does not displace good files.
 func (l *Log) write(file Handle, size int64, line []byte) error {
 	if _, err := file.Write(append(line[:len(line):len(line)], '\n')); err != nil {
 		return err
@@ -99,14 +96,13 @@ func (l *Log) write(file Handle, size int64, line []byte) error {
 	return err
 }
 
-// open opens the file at its end, which is the end of a line. It makes it if
-// there is none.
+// open opens the file for appending and removes an incomplete last line. It creates the file if it
+// does not exist.
 func (l *Log) open() (file Handle, size int64, err error) {
 	file, info, err := openRegular(l.fs(), l.Path, os.O_RDWR|os.O_APPEND)
 	if err == nil && hasOtherNames(info) {
-		// What is appended, or cut off, would be so under the other name too: of a
-		// backup, or of whatever somebody who may write here linked to. Here it
-		// becomes an earlier part.
+		// Appending or truncating would change the file under its other names too, such
+		// as a backup or a file that another user linked here.
 		file.Close()
 		if err := l.rotate(); err != nil {
 			return nil, 0, err
@@ -134,7 +130,7 @@ func (l *Log) open() (file Handle, size int64, err error) {
 	return file, 0, err
 }
 
-// create makes an empty file. The name is durable only after syncDir.
+// create creates an empty file. Its name is durable after syncDir.
 func (l *Log) create() (Handle, error) {
 	mode := l.Mode
 	if mode == 0 {
@@ -144,16 +140,15 @@ func (l *Log) create() (Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := file.Chmod(mode); err != nil { // whatever the umask took
+	if err := file.Chmod(mode); err != nil { // Open applies the umask
 		file.Close()
 		return nil, err
 	}
 	return file, nil
 }
 
-// repair cuts off what follows the last line break, which a power cut, a full
-// disk or a kill left there, and returns the size after that. If no line that
-// long is allowed, the file is no log: ErrCorrupt.
+// repair removes an incomplete last line, which a power cut, a full disk or SIGKILL can leave, and
+// returns the new size. It returns ErrCorrupt if the last line is longer than allowed.
 func (l *Log) repair(file Handle, size int64) (int64, error) {
 	if size == 0 {
 		return 0, nil
@@ -177,11 +172,11 @@ func (l *Log) repair(file Handle, size int64) (int64, error) {
 	return size, file.Truncate(size)
 }
 
-// isFull reports whether size is beyond what a file may have.
+// isFull reports whether size exceeds MaxFileSize.
 func (l *Log) isFull(size int64) bool { return l.MaxFileSize > 0 && size > l.MaxFileSize }
 
-// isOld reports whether the first line is older than MaxSpan. So is one that far
-// in the future: either clock is wrong, and only a file that ends has an age.
+// isOld reports whether the first line is older than MaxSpan, or as far in the future, which means
+// that the clock was wrong.
 func (l *Log) isOld(file Handle) bool {
 	if l.MaxSpan <= 0 || l.At == nil {
 		return false
@@ -195,8 +190,8 @@ func (l *Log) isOld(file Handle) bool {
 	return ok && l.now().Sub(at).Abs() > l.MaxSpan
 }
 
-// rotate gives the file another name and removes the surplus. The new name has to
-// be durable before another file takes the old one.
+// rotate renames the file and prunes earlier files. The rename must be durable before a new file gets
+// the old name.
 func (l *Log) rotate() error {
 	if err := l.moveTo(rotated); err != nil {
 		return err
@@ -204,7 +199,7 @@ func (l *Log) rotate() error {
 	if err := syncDir(l.fs(), l.Path); err != nil {
 		return err
 	}
-	l.Prune() // what cannot be removed is tried again
+	l.Prune() // the next rotation retries failed removals
 	return nil
 }
 
@@ -216,8 +211,8 @@ func (l *Log) moveTo(k kind) error {
 	return l.fs().Rename(l.Path, found.newName(k, l.now()))
 }
 
-// Prune removes earlier files and files set aside beyond Keep and returns their
-// paths. Call it at intervals: rotation does so too, but Keep.Age does not wait.
+// Prune removes earlier files and files set aside beyond Keep, and returns their paths. Rotation calls
+// it. Call it at intervals as well, so that Keep.Age is applied between rotations.
 func (l *Log) Prune() (removed []string, err error) {
 	removed, err = prune(l.fs(), l.Path, l.now(), l.Keep, []kind{rotated}, []kind{corrupt})
 	if err != nil {

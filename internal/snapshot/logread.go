@@ -12,24 +12,23 @@ import (
 	"time"
 )
 
-// ReadStats says what [Log.Read] came across.
+// ReadStats counts what [Log.Read] read.
 type ReadStats struct {
-	Files int  // read
-	Lines int  // handed over and good
-	Bad   int  // skipped: no JSON, or too long
-	Torn  bool // the last line of a file is incomplete, and skipped
+	Files int  // files read
+	Lines int  // valid lines
+	Bad   int  // lines skipped because they are not JSON or too long
+	Torn  bool // an incomplete last line of a file was skipped
 }
 
-// maxGarbage is how many bytes of bad lines are read in one file. It is more than
-// what a power cut leaves, and little enough for a gigabyte of zeros.
+// maxGarbage is the maximum number of bytes of bad lines to read in one file. It is more than a power
+// cut leaves, and limits the time for a file of a gigabyte of zeros.
 const maxGarbage = 1 << 20
 
-// Read calls fn with each line, oldest first. Earlier files that were finished
-// before since are left out; within a file the caller has to choose. The line is
-// valid until fn returns. An error of fn ends Read and is returned as it is. A
-// file that cannot be read does not end it, but is in the error. Read needs
-// memory for one line and changes nothing, so it may run while another process
-// appends. That there is no log at all is no error.
+// Read calls fn with each line, oldest first. It skips files that were rotated before since; other
+// files may contain older lines. The line is valid until fn returns. If fn returns an error, Read
+// stops and returns it. If a file cannot be read, Read continues with the others and returns an error
+// at the end. It is not an error if there is no log. Read holds one line in memory and changes
+// nothing, so it may run while another process appends.
 func (l *Log) Read(since time.Time, fn func(line []byte) error) (ReadStats, error) {
 	return l.ReadRaw(since, func(line []byte) (bool, error) {
 		if !json.Valid(line) {
@@ -39,12 +38,12 @@ func (l *Log) Read(since time.Time, fn func(line []byte) error) (ReadStats, erro
 	})
 }
 
-// ReadRaw is Read for a caller that finds out by itself, and quicker, whether a
-// line is one: it may be any bytes, and fn reports whether it makes sense.
+// ReadRaw is like Read, but does not check that lines are valid JSON. fn reports whether the line is
+// good, which saves parsing it twice.
 func (l *Log) ReadRaw(since time.Time, fn func(line []byte) (good bool, err error)) (ReadStats, error) {
 	r := reader{fn: fn, in: bufio.NewReaderSize(nil, l.maxLine()+1)}
-	// The present file is opened before the others are listed: were it renamed
-	// in between, it would be in neither place. The other way round it is in both.
+	// Open the present file before listing the others. If it is rotated in between, it is found
+	// twice, which SameFile detects; in the other order it would be missed.
 	present, info, err := openRegular(l.fs(), l.Path, os.O_RDONLY)
 	if err != nil {
 		r.note(l.Path, err)
@@ -56,8 +55,8 @@ func (l *Log) ReadRaw(since time.Time, fn func(line []byte) (good bool, err erro
 		r.note(l.Path, err)
 	}
 	for _, f := range found.of(rotated) {
-		over := f.stamp.Before(since) && f.info.ModTime().Before(since)
-		if over || present != nil && os.SameFile(f.info, info) {
+		old := f.stamp.Before(since) && f.info.ModTime().Before(since)
+		if old || present != nil && os.SameFile(f.info, info) {
 			continue
 		}
 		file, _, err := openRegular(l.fs(), f.path, os.O_RDONLY)
@@ -74,27 +73,27 @@ func (l *Log) ReadRaw(since time.Time, fn func(line []byte) (good bool, err erro
 	if r.stop != nil {
 		return r.stats, r.stop
 	}
-	return r.stats, r.trouble
+	return r.stats, r.readErr
 }
 
-// reader goes through the files of one Read.
+// reader holds the state of one Read.
 type reader struct {
 	in      *bufio.Reader
 	fn      func(line []byte) (good bool, err error)
 	stats   ReadStats
-	trouble error // in reading
-	stop    error // of fn
+	readErr error // errors of files
+	stop    error // error of fn
 }
 
-// note keeps an error for the end. A file that is not there is none of ours, or
-// was pruned in the meantime.
+// note records the error of a file, unless the file does not exist, because it may have been pruned
+// in the meantime.
 func (r *reader) note(path string, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
-		r.trouble = errors.Join(r.trouble, fmt.Errorf("read %q: %w", path, err))
+		r.readErr = errors.Join(r.readErr, fmt.Errorf("read %q: %w", path, err))
 	}
 }
 
-// read hands over the lines of one file, unless fn has had enough.
+// read passes the lines of one file to fn, unless fn returned an error.
 func (r *reader) read(path string, file io.Reader) {
 	if r.stop != nil {
 		return
@@ -126,17 +125,17 @@ func (r *reader) read(path string, file io.Reader) {
 	}
 }
 
-// next returns the next line without its end. If it is too long, that is its last
-// part, and more is the size of what came before, of which next reads little more
-// than most. With io.EOF it returns what follows the last line break.
-func (r *reader) next(most int) (line []byte, more int, err error) {
+// next returns the next line without its line break. If the line is too long, next returns its last
+// part, and the size of the rest in more; it stops after about limit bytes. With io.EOF it returns
+// what follows the last line break.
+func (r *reader) next(limit int) (line []byte, more int, err error) {
 	line, err = r.in.ReadSlice('\n')
-	for errors.Is(err, bufio.ErrBufferFull) && more <= most {
+	for errors.Is(err, bufio.ErrBufferFull) && more <= limit {
 		more += len(line)
 		line, err = r.in.ReadSlice('\n')
 	}
-	if more > most || most <= 0 {
-		err = fmt.Errorf("%w: more than %d bytes are not lines of JSON", ErrCorrupt, maxGarbage)
+	if more > limit || limit <= 0 {
+		err = fmt.Errorf("%w: more than %d bytes that are not lines of JSON", ErrCorrupt, maxGarbage)
 	}
 	if err == nil {
 		line = line[:len(line)-1]
@@ -144,8 +143,8 @@ func (r *reader) next(most int) (line []byte, more int, err error) {
 	return line, more, err
 }
 
-// Last returns the last whole line of the present file, nil if there is none. It
-// reads no more than two lines may have, and changes nothing.
+// Last returns the last complete line of the present file, nil if there is none. It reads at most the
+// length of two lines, and changes nothing.
 func (l *Log) Last() ([]byte, error) {
 	line, err := l.last()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -162,7 +161,7 @@ func (l *Log) last() ([]byte, error) {
 	defer file.Close()
 	tail := make([]byte, min(info.Size(), 2*(int64(l.maxLine())+1)))
 	n, err := file.ReadAt(tail, info.Size()-int64(len(tail)))
-	if err != nil && !errors.Is(err, io.EOF) { // shorter than its size: somebody repairs it
+	if err != nil && !errors.Is(err, io.EOF) { // EOF: another process truncated the file
 		return nil, err
 	}
 	whole := bytes.LastIndexByte(tail[:n], '\n')
@@ -172,7 +171,7 @@ func (l *Log) last() ([]byte, error) {
 	tail = tail[:whole]
 	begin := bytes.LastIndexByte(tail, '\n') + 1
 	if begin == 0 && int64(n) < info.Size() {
-		return nil, nil // longer than any line
+		return nil, nil // longer than MaxLine
 	}
 	return tail[begin:], nil
 }

@@ -12,35 +12,35 @@ import (
 	"time"
 )
 
-// kind is what a file beside ours is to us.
+// kind is the purpose of a file beside another.
 type kind uint8
 
 const (
 	backup    kind = iota // an earlier content of a File
-	corrupt               // set aside, see Load
-	newer                 // set aside, see ErrNewerSchema
-	stale                 // set aside, see SetAside
+	corrupt               // set aside by Load
+	newer                 // set aside by Load, see ErrNewerSchema
+	stale                 // set aside by SetAside
 	temporary             // being written, or left by a crash
 	rotated               // an earlier part of a Log
 )
 
-// kindNames are the words in the names; a rotated file has none.
+// kindNames are the parts of file names for each kind; rotated files have none.
 var kindNames = [...]string{"backup", "corrupt", "newer", "stale", "tmp"}
 
-// maxSeq leaves numbers room to grow.
+// maxSeq is the maximum number in a name; the next one does not overflow.
 const maxSeq = 1 << 62
 
-// stampFormat is the time in a name, in UTC: ISO 8601's basic format.
+// stampFormat is the format of times in names, in UTC: ISO 8601, basic format.
 const stampFormat = "20060102T150405Z"
 
-// label is what a name says beside the base.
+// label is the information in a name besides the base.
 type label struct {
 	kind  kind
-	seq   uint64    // the order among all names with this base; for temporary any number
-	stamp time.Time // when it got the name; zero for backup and temporary
+	seq   uint64    // order among the names with this base; random for temporary files
+	stamp time.Time // time of the rename; zero for backup and temporary
 }
 
-// name is the name of the file that stands beside base.
+// name returns the name of the file beside base.
 func (l label) name(base string) string {
 	switch l.kind {
 	case backup:
@@ -55,7 +55,7 @@ func (l label) name(base string) string {
 	}
 }
 
-// parseName is the reverse of label.name. What that would not write is foreign.
+// parseName is the inverse of label.name. It returns false for names that label.name does not return.
 func parseName(base, name string) (label, bool) {
 	l, rest := label{}, ""
 	if after, ok := strings.CutPrefix(name, base+"."); ok {
@@ -83,51 +83,49 @@ func parseName(base, name string) (label, bool) {
 	if l.seq > maxSeq && l.kind != temporary {
 		return label{}, false
 	}
-	// Whatever else is wrong with it, it is not what comes back.
+	// Any other deviation, such as a missing digit, changes the name.
 	return l, l.name(base) == name
 }
 
-// sibling is a file of ours beside the one at some path.
+// sibling is a file of this package beside another one.
 type sibling struct {
 	label
 	path string
 	info fs.FileInfo
 }
 
-// siblings are the files that belong to path, oldest first.
+// siblings are the files beside path, oldest first.
 type siblings struct {
 	path string
 	all  []sibling
-	next uint64 // a number larger than all in use
+	next uint64 // number for the next name
 
-	dropped bool // there are more than all
+	dropped bool // all does not include all files
 }
 
-// mostSiblings bounds how many files of a kind are looked at in one scan. Where there
-// are more, as nobody but an attacker or a fault leaves them, those with the largest
-// numbers are; the others follow once these are removed.
-var mostSiblings = [...]int{backup: 1024, corrupt: 1024, newer: 1024, stale: 1024, temporary: 1024, rotated: 8192}
+// maxSiblings is the maximum number of files of a kind in one scan. If there are more, which only an
+// attacker or a bug can cause, the scan returns those with the largest numbers.
+var maxSiblings = [...]int{backup: 1024, corrupt: 1024, newer: 1024, stale: 1024, temporary: 1024, rotated: 8192}
 
-// scan looks for the siblings of path. It needs memory for mostSiblings, however full
-// the directory is.
+// scan finds the siblings of path. Its memory is bounded by maxSiblings.
 func scan(fsys FS, path string) (siblings, error) {
 	found := siblings{path: path, next: 1}
 	dir, base := filepath.Split(path)
-	var counts [len(mostSiblings)]int
+	var counts [len(maxSiblings)]int
 	err := fsys.List(filepath.Dir(path), func(name string) {
 		l, ok := parseName(base, name)
 		if !ok {
 			return
 		}
-		if counts[l.kind] == 2*mostSiblings[l.kind] {
+		if counts[l.kind] == 2*maxSiblings[l.kind] {
 			found.dropOldest(l.kind)
-			counts[l.kind] = mostSiblings[l.kind]
+			counts[l.kind] = maxSiblings[l.kind]
 		}
 		counts[l.kind]++
 		found.all = append(found.all, sibling{label: l, path: dir + name})
 	})
 	for k, n := range counts {
-		if n > mostSiblings[k] {
+		if n > maxSiblings[k] {
 			found.dropOldest(kind(k))
 		}
 	}
@@ -151,8 +149,8 @@ func scan(fsys FS, path string) (siblings, error) {
 	return found, nil
 }
 
-// dropOldest leaves as many files of a kind as may be looked at, those with the largest
-// numbers, and sets dropped.
+// dropOldest removes the files of a kind with the smallest numbers beyond maxSiblings, and sets
+// dropped.
 func (s *siblings) dropOldest(k kind) {
 	slices.SortFunc(s.all, func(a, b sibling) int { return cmp.Compare(b.seq, a.seq) })
 	n := 0
@@ -160,12 +158,12 @@ func (s *siblings) dropOldest(k kind) {
 		if f.kind == k {
 			n++
 		}
-		return f.kind == k && n > mostSiblings[k]
+		return f.kind == k && n > maxSiblings[k]
 	})
 	s.dropped = true
 }
 
-// of returns the siblings of some kinds, oldest first.
+// of returns the siblings of these kinds, oldest first.
 func (s *siblings) of(kinds ...kind) []sibling {
 	var some []sibling
 	for _, one := range s.all {
@@ -176,7 +174,7 @@ func (s *siblings) of(kinds ...kind) []sibling {
 	return some
 }
 
-// newName is a name for a sibling that is to be made.
+// newName returns the path for a new sibling.
 func (s *siblings) newName(k kind, now time.Time) string {
 	dir, base := filepath.Split(s.path)
 	l := label{kind: k, seq: s.next, stamp: now}
@@ -184,8 +182,8 @@ func (s *siblings) newName(k kind, now time.Time) string {
 	return dir + l.name(base)
 }
 
-// removeTemporary removes what an interrupted save left. What cannot be removed
-// is left to the next one.
+// removeTemporary removes the temporary files of interrupted saves. It ignores errors; the next save
+// tries again.
 func (s *siblings) removeTemporary(fsys FS) {
 	for _, t := range s.of(temporary) {
 		fsys.Unlink(t.path)

@@ -10,11 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WriteFile replaces a file atomically and durably, as [File.Save] does, but
-// with nothing around the data and without backups: for exports that other
-// programs read. The directory has to exist; mode is not subject to the umask.
-// On an error the file is the old one, unless it was the directory that could
-// not be synced; then it may be either.
+// WriteFile replaces a file atomically and durably, like [File.Save], but without checksum and backups.
+// It is for exports that other programs read. The directory must exist. The umask does not apply to
+// mode. After an error the file has the old content, or, if the directory could not be synced, the
+// old or the new one.
 func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	return writeFile(OS, path, data, mode)
 }
@@ -31,8 +30,8 @@ func writeFile(fsys FS, path string, data []byte, mode fs.FileMode) error {
 	return nil
 }
 
-// replace gives path another content in the steps of the package comment.
-// before is called when the new content is safe and the old one still in place.
+// replace replaces the content of path in the steps of the package comment. It calls before after the
+// new content is on the disk and before the rename.
 func replace(fsys FS, path string, data []byte, mode fs.FileMode, before func() error) error {
 	temp, err := writeTemporary(fsys, path, data, mode)
 	if err != nil {
@@ -49,13 +48,12 @@ func replace(fsys FS, path string, data []byte, mode fs.FileMode, before func() 
 	return syncDir(fsys, path)
 }
 
-// writeTemporary puts data on the disk under a name of its own, beside path
-// because a rename does not cross file systems. On an error nothing is left,
-// as far as that can be helped.
+// writeTemporary writes data to a new temporary file beside path, on the same file system so that it
+// can be renamed to path, and syncs it. After an error it removes the file.
 func writeTemporary(fsys FS, path string, data []byte, mode fs.FileMode) (temp string, err error) {
 	dir, base := filepath.Split(path)
-	// The name is random so that a second process by mistake does not write into
-	// our file while we rename it. Until it has its mode nobody else may read it.
+	// The name is random, in case a second process saves the same file by mistake. Other users
+	// must not read the file before it has its mode.
 	temp = dir + label{kind: temporary, seq: rand.Uint64()}.name(base)
 	file, err := fsys.Open(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -68,7 +66,7 @@ func writeTemporary(fsys FS, path string, data []byte, mode fs.FileMode) (temp s
 	if err == nil {
 		err = file.Sync()
 	}
-	// close(2) too can be the first to report an error, such as EDQUOT on NFS.
+	// close(2) can be the first call to report an error, such as EDQUOT on NFS.
 	if cerr := file.Close(); err == nil {
 		err = cerr
 	}

@@ -7,25 +7,25 @@ import (
 	"time"
 )
 
-// Limits say how many files of one kind are kept. The oldest go first.
+// Limits limit the files of one kind to keep. The oldest are removed first.
 type Limits struct {
-	Count int           // at most so many; 0 keeps none
-	Age   time.Duration // none older than that, except the newest Spare; 0 means no limit
-	Bytes int64         // none that brings the sum of sizes above that; 0 means no limit
-	// Spare is how many of the newest files Age never removes, whatever the
-	// clock says; at least 1.
+	Count int           // maximum number; 0 keeps none
+	Age   time.Duration // maximum age; 0 means no limit
+	Bytes int64         // maximum total size; 0 means no limit
+	// Spare is the number of newest files that Age does not apply to, in case the clock is
+	// wrong; at least 1.
 	Spare int
 }
 
-// surplus picks the files to be removed from those of one kind; both are oldest
-// first, so that a removal cut short leaves no gap.
+// surplus returns the files of one kind to remove. files and the result are oldest first, so that an
+// interrupted removal leaves the newest files.
 func (l Limits) surplus(files []sibling, now time.Time) []sibling {
 	var out []sibling
 	ages := ages(files, now)
 	count, bytes := 0, int64(0)
 	for i := len(files) - 1; i >= 0; i-- {
 		if files[i].info.IsDir() {
-			continue // none of ours, whatever its name
+			continue // not created by this package
 		}
 		newest := count < max(l.Spare, 1)
 		size := files[i].info.Size()
@@ -43,12 +43,11 @@ func (l Limits) surplus(files []sibling, now time.Time) []sibling {
 	return out
 }
 
-// mostRemoved bounds how many paths prune returns.
-const mostRemoved = 1024
+// maxRemoved is the maximum number of paths that prune returns.
+const maxRemoved = 1024
 
-// prune removes the surplus of each group of kinds beside path, and returns the paths of
-// the first mostRemoved files. It goes on while there are more files than one scan looks
-// at.
+// prune removes the surplus of each group of kinds beside path, and returns the paths of the first
+// maxRemoved files. It repeats the scan while that does not return all files.
 func prune(fsys FS, path string, now time.Time, keep Limits, groups ...[]kind) (removed []string, err error) {
 	for {
 		found, err := scan(fsys, path)
@@ -60,22 +59,21 @@ func prune(fsys FS, path string, now time.Time, keep Limits, groups ...[]kind) (
 			surplus = append(surplus, keep.surplus(found.of(kinds...), now)...)
 		}
 		gone, err := unlinkAll(fsys, surplus)
-		removed = append(removed, gone[:min(len(gone), mostRemoved-len(removed))]...)
+		removed = append(removed, gone[:min(len(gone), maxRemoved-len(removed))]...)
 		if err != nil || len(gone) == 0 || !found.dropped {
 			return removed, err
 		}
 	}
 }
 
-// ages says how old each file is, given all of one kind, oldest first. A file's
-// own times may be wrong by years, as a switch without a battery-backed clock
-// starts in 1970 or so, but the order is known. So a file counts as no older
-// than the one before it; times to come count as unknown; and what is unknown
-// throughout is 0.
+// ages returns the age of each file, given all files of one kind, oldest first. Times of files may be
+// wrong by years, since a switch without a battery-backed clock starts in 1970, but their order is
+// known. So a file is at most as old as the previous one, times in the future are ignored, and an
+// unknown age is 0.
 func ages(files []sibling, now time.Time) []time.Duration {
 	ages := make([]time.Duration, len(files))
-	var last time.Time // the latest of all times so far that can be true
-	unknown := 0       // how many files come before the first such time
+	var last time.Time // latest plausible time so far
+	unknown := 0       // number of files before the first plausible time
 	for i, f := range files {
 		for _, t := range []time.Time{f.stamp, f.info.ModTime()} {
 			if !t.After(now) && t.After(last) {
@@ -90,14 +88,13 @@ func ages(files []sibling, now time.Time) []time.Duration {
 	}
 	if unknown < len(files) {
 		for i := range unknown {
-			ages[i] = ages[unknown] // it is at least as old
+			ages[i] = ages[unknown] // they are at least as old
 		}
 	}
 	return ages
 }
 
-// unlinkAll removes files and returns the paths of those that are gone. It goes
-// on after an error.
+// unlinkAll removes files and returns the paths of the removed ones. It continues after an error.
 func unlinkAll(fsys FS, files []sibling) (removed []string, err error) {
 	for _, f := range files {
 		switch uerr := fsys.Unlink(f.path); {

@@ -164,7 +164,7 @@ func TestNotAll(t *testing.T) {
 		p.wantExposed("portsyncd_cold_starts", "1")
 		p.wantExposed("portsyncd_disk_faulty", "1")
 		trouble := p.Problems()
-		if len(trouble) != 1 || !strings.Contains(trouble[0], filepath.Dir(c.StateFile)) || !strings.Contains(trouble[0], "want a directory") {
+		if len(trouble) != 1 || !strings.Contains(trouble[0], filepath.Dir(c.StateFile)) || !strings.Contains(trouble[0], "expected a directory") {
 			t.Errorf("trouble %q, want a sentence with the path and what is wrong", trouble)
 		}
 		if n := p.log.count("files can be written again"); n != 0 {
@@ -189,7 +189,7 @@ func TestRelativePath(t *testing.T) {
 	p := start(t, c)
 	p.RecordPorts(somePorts(1))
 	p.stop()
-	if n := p.log.count("cannot write", "want an absolute path"); n != 1 {
+	if n := p.log.count("cannot write", "expected an absolute path"); n != 1 {
 		t.Errorf("log %q", &p.log.buf)
 	}
 }

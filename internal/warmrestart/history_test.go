@@ -179,7 +179,7 @@ func TestReadHistoryPaths(t *testing.T) {
 	// What cannot be opened as a file leaves a gap.
 	must(t, os.Mkdir(filepath.Join(s.dir, historyFile), 0o750))
 	must(t, os.Mkdir(filepath.Join(s.dir, metricsFile), 0o750))
-	wantProblems(t, s.read(time.Time{}, 0), "want a regular file", "no restart records", "want a regular file")
+	wantProblems(t, s.read(time.Time{}, 0), "expected a regular file", "no restart records", "expected a regular file")
 }
 
 // TestSince leaves out what is older, but not the counters.
