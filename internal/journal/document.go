@@ -1,0 +1,72 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// DocumentSchema is the version of the JSON form of a Document.
+const DocumentSchema = 1
+
+// AppendJSON appends the document as one JSON object of ASCII characters and a line end.
+func (d *Document) AppendJSON(b []byte) []byte {
+	b = append(b, `{"schema":`...)
+	b = strconv.AppendInt(b, DocumentSchema, 10)
+	b = append(b, `,"time":"`...)
+	b = d.Time.UTC().AppendFormat(b, timeFormat)
+	b = append(b, `","process":"`...)
+	b = d.Process.UTC().AppendFormat(b, timeFormat)
+	b = append(b, `","complete":`...)
+	b = strconv.AppendBool(b, d.Complete)
+	b = append(b, `,"last_seq":`...)
+	b = strconv.AppendUint(b, d.LastSeq, 10)
+	b = append(b, `,"events":[`...)
+	for i := range d.Events {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = d.Events[i].AppendJSON(b)
+	}
+	return append(b, "]}\n"...)
+}
+
+// maxCommas is more than a document of maxQuery events has.
+const maxCommas = 32 * maxQuery
+
+// DecodeDocument reads the JSON form of a Document. The text must be bounded by the caller.
+func DecodeDocument(text []byte) (*Document, error) {
+	var w struct {
+		Schema   int               `json:"schema"`
+		Time     time.Time         `json:"time"`
+		Process  time.Time         `json:"process"`
+		Complete bool              `json:"complete"`
+		LastSeq  uint64            `json:"last_seq"`
+		Events   []json.RawMessage `json:"events"`
+	}
+	// A comma can be half of an element that takes a hundred times its size in memory.
+	if n := bytes.Count(text, []byte(",")); n > maxCommas {
+		return nil, fmt.Errorf("not a document of events: %d commas, expected at most %d", n, maxCommas)
+	}
+	if err := json.Unmarshal(text, &w); err != nil {
+		return nil, fmt.Errorf("not a document of events: %w", err)
+	}
+	if w.Schema != DocumentSchema {
+		return nil, fmt.Errorf("a document of events of schema %d, expected %d", w.Schema, DocumentSchema)
+	}
+	d := &Document{Time: w.Time, Process: w.Process, Complete: w.Complete, LastSeq: w.LastSeq}
+	if len(w.Events) > maxQuery {
+		return nil, fmt.Errorf("a document of %d events, expected at most %d", len(w.Events), maxQuery)
+	}
+	var lines decoder
+	for _, text := range w.Events {
+		e, err := lines.decode(text)
+		if err != nil {
+			return nil, err
+		}
+		d.Events = append(d.Events, e)
+	}
+	return d, nil
+}

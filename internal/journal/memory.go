@@ -1,0 +1,134 @@
+package journal
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Bounds of the events in memory.
+const (
+	maxEvents      = 4096 // newest events of all ports and the daemon
+	maxPortEvents  = 8    // newest events of one port
+	maxRecentPorts = 1024 // ports with events of their own
+)
+
+// memory has the newest events. The writer adds events, and any goroutine reads them. The lock is
+// held for a copy of the events at most, and never by the event loop.
+type memory struct {
+	mu     sync.Mutex
+	events []Event // a ring once it has maxEvents
+	next   int     // index of the oldest event in a full ring
+	last   uint64  // sequence number of the newest event
+	// evicted: there were older events, in memory or in the files.
+	evicted bool
+	recent  map[string][]Event // newest events of each port, oldest first
+}
+
+// add adds the next event.
+func (m *memory) add(e *Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last = e.Seq
+	if len(m.events) < maxEvents {
+		m.events = append(m.events, *e)
+	} else {
+		m.events[m.next] = *e
+		m.next = (m.next + 1) % maxEvents
+		m.evicted = true
+	}
+	if e.Port == "" {
+		return
+	}
+	recent, known := m.recent[e.Port]
+	switch {
+	case len(recent) == maxPortEvents:
+		copy(recent, recent[1:])
+		recent = recent[:maxPortEvents-1]
+	case !known && len(m.recent) == maxRecentPorts:
+		m.evictPort()
+	}
+	if m.recent == nil {
+		m.recent = make(map[string][]Event)
+	}
+	m.recent[e.Port] = append(recent, *e)
+}
+
+// olderStored says that the files have events that are older than those in memory.
+func (m *memory) olderStored() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.evicted = true
+}
+
+// evictPort removes the events of the port whose newest event is the oldest.
+func (m *memory) evictPort() {
+	oldest, seq := "", uint64(0)
+	for name, events := range m.recent {
+		if s := events[len(events)-1].Seq; oldest == "" || s < seq {
+			oldest, seq = name, s
+		}
+	}
+	delete(m.recent, oldest)
+}
+
+// query returns the events that f selects, oldest first. complete is false if older events that f
+// selects may be in the files.
+func (m *memory) query(f *Filter) (events []Event, complete bool, last uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	oldest := uint64(0) // sequence number
+	complete = !m.evicted
+	if len(m.events) > 0 {
+		first := &m.events[m.next]
+		oldest = first.Seq
+		complete = complete || f.After >= oldest-1 && f.After > 0
+		// The clock may have been set back, so that every event has to be looked at.
+		earliest := first.Time
+		for i := range m.events {
+			if m.events[i].Time.Before(earliest) {
+				earliest = m.events[i].Time
+			}
+		}
+		complete = complete || !f.Since.IsZero() && !f.Since.Before(first.Time) && !f.Since.Before(earliest)
+	}
+	for _, name := range f.Ports {
+		for _, e := range m.recent[name] {
+			if e.Seq < oldest && f.Match(&e) {
+				events = append(events, e)
+			}
+		}
+	}
+	slices.SortFunc(events, bySeq)
+	for i := range m.events {
+		if e := &m.events[(m.next+i)%len(m.events)]; f.Match(e) {
+			events = append(events, *e)
+		}
+	}
+	if f.Limit > 0 && len(events) >= f.Limit {
+		complete = true
+	}
+	return f.newest(events), complete, m.last
+}
+
+func bySeq(a, b Event) int {
+	if a.Seq < b.Seq {
+		return -1
+	}
+	if a.Seq > b.Seq {
+		return 1
+	}
+	return 0
+}
+
+// Document is the answer to a query. Its JSON form has the members schema, time, process, complete,
+// last_seq and events.
+type Document struct {
+	Time    time.Time // of the answer
+	Process time.Time // when the daemon started
+	// Complete is false if the daemon's memory does not reach back as far as the query. Older events
+	// are in the files.
+	Complete bool
+	LastSeq  uint64 // of the newest event, whether or not the query selects it
+	Events   []Event
+}

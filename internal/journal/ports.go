@@ -1,0 +1,249 @@
+package journal
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Reasons of port events whose time is not that of the change.
+const (
+	reasonResync   = "found by a resync; the change may have happened earlier"
+	reasonDowntime = "found at the start; the change happened while the daemon was not running"
+	reasonReplaced = "another interface took its place"
+)
+
+// maxPorts bounds how many names the writer keeps state for. A switch has some hundreds of ports.
+const maxPorts = 8192
+
+// port is what the writer knows of one name.
+type port struct {
+	name  string
+	known bool // the state below was published or restored
+	// restored: the state was recorded by an earlier process.
+	restored bool
+	PortState
+	linkSince int64 // when Oper last changed, on the loop's clock; 0: not known
+	stream    stream
+}
+
+// ports turns states into events. It belongs to the writer.
+type ports struct {
+	byName map[string]*port
+	full   bool    // evict found nothing, and no stream has ended since
+	synced bool    // the initial list of links is complete
+	events []Event // result of the last call, reused
+	lost   uint64  // states of names for which there was no room
+}
+
+// get returns the entry of a name, or nil if there is no room for another name.
+func (p *ports) get(name []byte) *port {
+	if known := p.byName[string(name)]; known != nil {
+		return known
+	}
+	if len(p.byName) >= maxPorts {
+		if p.full || !p.evict() {
+			p.full = true
+			return nil
+		}
+	}
+	if p.byName == nil {
+		p.byName = make(map[string]*port)
+	}
+	added := &port{name: string(name)}
+	p.byName[added.name] = added
+	return added
+}
+
+// evict forgets the names that have no interface and no event that is still to be merged. It
+// returns false if there are none.
+func (p *ports) evict() bool {
+	before := len(p.byName)
+	for name, known := range p.byName {
+		if !known.Present && !known.stream.merging {
+			delete(p.byName, name)
+		}
+	}
+	return len(p.byName) < before
+}
+
+// restore sets the state that a port had at the end of an earlier process in the same boot.
+func (p *ports) restore(name string, state PortState) {
+	if known := p.get([]byte(name)); known != nil {
+		known.PortState, known.known, known.restored = state, true, true
+	}
+}
+
+// update takes a state and returns the port and the events that lead to the state. The events are
+// valid until the next call; their times are not set. The port is nil if there was no room for it.
+func (p *ports) update(r *record) (*port, []Event) {
+	p.events = p.events[:0]
+	known := p.get(r.name[:r.nameLen])
+	if known == nil {
+		p.lost++
+		return nil, nil
+	}
+	if r.formerLen > 0 {
+		p.rename(known, r)
+	}
+	p.compare(known, &r.PortState)
+	return known, p.events
+}
+
+// rename moves the state of the former name to the new one.
+func (p *ports) rename(to *port, r *record) {
+	from := p.byName[string(r.former[:r.formerLen])]
+	if from == nil || !from.known || !from.Present || from == to {
+		return
+	}
+	if to.known && to.Present {
+		p.add(to, Deleted, reasonReplaced)
+	}
+	to.PortState, to.known, to.restored, to.linkSince = from.PortState, true, from.restored, from.linkSince
+	from.PortState, from.restored, from.linkSince = PortState{}, false, 0
+	p.add(to, Renamed, "").Old = from.name
+}
+
+// compare appends the events between the known state of a port and the new one, and takes the new
+// one.
+func (p *ports) compare(known *port, is *PortState) {
+	was := known.PortState
+	reason := p.reasonFor(known, is)
+	first := !known.known
+	known.PortState, known.known, known.restored = *is, true, false
+	switch {
+	case first && !p.synced:
+		// The daemon found it at the start, and nothing is recorded of it.
+	case !is.Present:
+		if was.Present {
+			known.linkSince = 0
+			e := p.add(known, Deleted, reason)
+			e.Index, e.CarrierUp, e.CarrierDown = was.Index, was.CarrierUp, was.CarrierDown
+		}
+	case first || !was.Present:
+		known.linkSince = max(is.At, 1)
+		p.add(known, Created, reason)
+	case was.Index != is.Index:
+		known.linkSince = max(is.At, 1)
+		e := p.add(known, Deleted, reasonReplaced)
+		e.Index, e.Admin, e.Oper, e.MTU, e.CarrierUp, e.CarrierDown = was.Index, Unknown, Unknown, 0, was.CarrierUp, was.CarrierDown
+		p.add(known, Created, reason)
+	default:
+		p.changes(known, &was, reason)
+	}
+}
+
+// reasonFor returns why the time of an event may not be that of the change.
+func (p *ports) reasonFor(known *port, is *PortState) string {
+	switch {
+	case known.restored:
+		return reasonDowntime
+	case is.Dump:
+		return reasonResync
+	}
+	return ""
+}
+
+// changes appends the events of an interface that was there before.
+func (p *ports) changes(known *port, was *PortState, reason string) {
+	is := &known.PortState
+	if was.Admin != is.Admin {
+		p.add(known, pick(is.Admin, AdminUp, AdminDown), reason)
+	}
+	downs := uint64(0)
+	switch {
+	case !was.Counted || !is.Counted:
+		if was.Oper && !is.Oper {
+			downs = 1
+		}
+	case is.CarrierDown > was.CarrierDown: // fewer: the driver has reset the counts
+		downs = uint64(is.CarrierDown - was.CarrierDown)
+	}
+	if !is.Counted { // such a message has no counts; the last ones stay
+		is.Counted, is.CarrierUp, is.CarrierDown = was.Counted, was.CarrierUp, was.CarrierDown
+	}
+	switch {
+	case was.Oper != is.Oper:
+		e := p.add(known, pick(is.Oper, LinkUp, LinkDown), reason)
+		e.Flaps = downs
+		if known.linkSince != 0 {
+			e.After = time.Duration(is.At - known.linkSince)
+		}
+		known.linkSince = max(is.At, 1)
+	case downs > 0:
+		known.linkSince = max(is.At, 1)
+		e := p.add(known, Flapping, reason)
+		e.Flaps, e.Count = downs, 2*downs
+	}
+	if was.MTU != is.MTU {
+		e := p.add(known, MTU, reason)
+		e.Old, e.New = strconv.FormatUint(uint64(was.MTU), 10), strconv.FormatUint(uint64(is.MTU), 10)
+	}
+}
+
+// add appends an event of a port with its current state.
+func (p *ports) add(known *port, kind Kind, reason string) *Event {
+	p.events = append(p.events, Event{Kind: kind, Port: known.name, Reason: reason})
+	e := &p.events[len(p.events)-1]
+	known.describe(e)
+	return e
+}
+
+// describe sets the fields of an event that say how the interface is.
+func (known *port) describe(e *Event) {
+	if !known.Present {
+		return
+	}
+	e.Index, e.MTU = known.Index, known.MTU
+	e.Admin, e.Oper = StateOf(known.Admin), StateOf(known.Oper)
+	e.CarrierUp, e.CarrierDown = known.CarrierUp, known.CarrierDown
+}
+
+// complete says that the initial list of links is complete. It calls deleted for each port that an
+// earlier process recorded and that has no interface any more.
+func (p *ports) complete(deleted func(*port, []Event)) {
+	if p.synced {
+		return
+	}
+	p.synced = true
+	for _, name := range slices.Sorted(maps.Keys(p.byName)) {
+		known := p.byName[name]
+		if !known.restored {
+			continue
+		}
+		p.events = p.events[:0]
+		was := known.PortState
+		known.PortState, known.restored = PortState{}, false
+		if was.Present {
+			e := p.add(known, Deleted, reasonDowntime)
+			e.Index, e.CarrierUp, e.CarrierDown = was.Index, was.CarrierUp, was.CarrierDown
+			deleted(known, p.events)
+		}
+	}
+}
+
+func pick(first bool, a, b Kind) Kind {
+	if first {
+		return a
+	}
+	return b
+}
+
+// replay takes the state of a port after a stored event into states.
+func replay(states map[string]PortState, e *Event) {
+	if e.Port == "" || len(e.Port) >= nameSize {
+		return
+	}
+	if e.Kind == Renamed {
+		states[e.Old] = PortState{}
+	}
+	if e.Admin == Unknown {
+		states[e.Port] = PortState{}
+		return
+	}
+	states[e.Port] = PortState{
+		Present: true, Admin: e.Admin == Up, Oper: e.Oper == Up, Counted: e.CarrierUp|e.CarrierDown != 0,
+		Index: e.Index, MTU: e.MTU, CarrierUp: e.CarrierUp, CarrierDown: e.CarrierDown,
+	}
+}

@@ -1,0 +1,136 @@
+package journal
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Text describes the event in a few words, without its time and port: "link down after 3h2m up". It
+// may contain what a server or an administrator wrote; the caller makes it safe for its output.
+func (e *Event) Text() string {
+	var b strings.Builder
+	b.WriteString(e.what())
+	if e.Reason != "" {
+		b.WriteString(": ")
+		b.WriteString(e.Reason)
+	}
+	return b.String()
+}
+
+// what is Text without the reason.
+func (e *Event) what() string {
+	switch e.Kind {
+	case LinkUp, LinkDown:
+		return e.link()
+	case Flapping:
+		return fmt.Sprintf("flapped %s%s, now %s", times(e.Flaps), within(e.Span), either(e.Oper))
+	case Merged:
+		return fmt.Sprintf("changed %s%s, now %s", times(e.Count), within(e.Span), e.now())
+	case AdminUp, AdminDown, Created, Deleted:
+		return strings.ReplaceAll(string(e.Kind), "_", " ") + e.created()
+	case Renamed:
+		return "renamed from " + e.Old
+	case MTU:
+		return "MTU " + e.Old + " to " + e.New
+	case Health:
+		if e.Old == e.New {
+			return "health reasons changed, still " + e.New
+		}
+		return "health " + e.Old + " to " + e.New
+	case Dropped:
+		return fmt.Sprintf("%d events are missing", e.Count)
+	}
+	text := strings.ReplaceAll(string(e.Kind), "_", " ")
+	switch {
+	case e.Kind == Repair:
+		return fmt.Sprintf("%s of %d rows%s", text, e.Count, within(e.Span))
+	case e.Count > 1:
+		return fmt.Sprintf("%s %s%s", text, times(e.Count), within(e.Span))
+	case e.After > 0:
+		return text + " after " + shortly(e.After)
+	case e.New != "":
+		return text + " " + e.New
+	}
+	return text
+}
+
+// link describes a LinkUp or LinkDown.
+func (e *Event) link() string {
+	text, was := "link up", "down"
+	if e.Kind == LinkDown {
+		text, was = "link down", "up"
+	}
+	if e.Flaps > 1 {
+		return fmt.Sprintf("%s, %d link-down transitions since the previous message", text, e.Flaps)
+	}
+	if e.After > 0 {
+		text += fmt.Sprintf(" after %s %s", shortly(e.After), was)
+	}
+	return text
+}
+
+// created describes the interface of a Created event.
+func (e *Event) created() string {
+	if e.Kind != Created {
+		return ""
+	}
+	return ", " + e.now()
+}
+
+// now describes the interface.
+func (e *Event) now() string {
+	if e.Admin == Unknown {
+		return "deleted"
+	}
+	return fmt.Sprintf("admin %s, link %s, MTU %d", e.Admin, e.Oper, e.MTU)
+}
+
+// either returns the link state in words.
+func either(s State) string {
+	if s == Unknown {
+		return "deleted"
+	}
+	return s.String()
+}
+
+// times returns "once" or "n times".
+func times(n uint64) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// within returns " in 10s", or "" for changes at the same moment.
+func within(span time.Duration) string {
+	if span <= 0 {
+		return ""
+	}
+	return " in " + shortly(span)
+}
+
+// shortly returns a duration with two units at most.
+func shortly(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	case d < time.Hour:
+		return withoutZero(d.Round(time.Second).String(), "0s")
+	case d < day:
+		return withoutZero(withoutZero(d.Round(time.Minute).String(), "0s"), "0m")
+	}
+	return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+}
+
+// withoutZero removes a last unit of 0 from the text of a duration.
+func withoutZero(text, zero string) string {
+	rest := strings.TrimSuffix(text, zero)
+	if strings.HasSuffix(rest, "m") || strings.HasSuffix(rest, "h") {
+		return rest
+	}
+	return text
+}

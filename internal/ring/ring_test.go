@@ -1,0 +1,109 @@
+package ring
+
+import (
+	"runtime"
+	"testing"
+)
+
+// TestOrder checks that a consumer that sleeps between values receives all of them in order.
+func TestOrder(t *testing.T) {
+	const values = 100_000
+	r := New[int](8)
+	go func() {
+		for i := 0; i < values; {
+			slot := r.Slot()
+			if slot == nil {
+				r.Wake()
+				runtime.Gosched()
+				continue
+			}
+			*slot = i
+			r.Push()
+			if i%3 == 0 || i == values-1 {
+				r.Wake()
+			}
+			i++
+		}
+	}()
+	for want := 0; want < values; {
+		if got := r.Peek(); got != nil {
+			if *got != want {
+				t.Fatalf("value %d arrived, want %d", *got, want)
+			}
+			r.Pop()
+			want++
+		} else if r.Sleep() {
+			<-r.Filled()
+		}
+	}
+	if r.Len() != 0 || r.Peek() != nil {
+		t.Errorf("%d values left, want 0", r.Len())
+	}
+}
+
+// TestFull checks that a full ring offers no slot, and one slot after one Pop.
+func TestFull(t *testing.T) {
+	r := New[int](2)
+	for i := range 2 {
+		*r.Slot() = i
+		r.Push()
+	}
+	if r.Slot() != nil || r.Len() != 2 {
+		t.Fatalf("a full ring offers a slot; its length is %d, want 2", r.Len())
+	}
+	r.Peek()
+	r.Pop()
+	if r.Slot() == nil {
+		t.Error("no slot after Pop")
+	}
+}
+
+// TestSleepSeesValues checks that a consumer does not go to sleep while the ring has a value, and
+// that Awake makes the next Wake silent.
+func TestSleepSeesValues(t *testing.T) {
+	r := New[int](2)
+	r.Slot()
+	r.Push()
+	if r.Sleep() {
+		t.Error("Sleep allows waiting with a value in the ring")
+	}
+	r.Pop()
+	if !r.Sleep() {
+		t.Error("Sleep refuses with an empty ring")
+	}
+	r.Awake()
+	r.Wake()
+	select {
+	case <-r.Filled():
+		t.Error("Wake signals a consumer that is awake")
+	default:
+	}
+}
+
+// TestSizeIsPowerOfTwo checks that New panics for other sizes.
+func TestSizeIsPowerOfTwo(t *testing.T) {
+	for _, size := range []int{-1, 0, 3, 12} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("New accepts size %d", size)
+				}
+			}()
+			New[int](size)
+		}()
+	}
+}
+
+// TestNoAllocations checks that passing a value allocates no memory.
+func TestNoAllocations(t *testing.T) {
+	r := New[[64]byte](16)
+	if n := testing.AllocsPerRun(1000, func() {
+		r.Slot()[0]++
+		r.Push()
+		r.Wake()
+		r.Peek()
+		r.Pop()
+	}); n != 0 {
+		t.Errorf("%v allocations per value, want 0", n)
+	}
+}

@@ -1,0 +1,110 @@
+package snapshot
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// DirLock gives a directory to one process at a time, so that two daemons do not mix their files.
+// It is a flock(2) on the directory itself, which leaves no file behind and which the kernel
+// releases at the end of the process, whatever ends it. Its methods may be called from any
+// goroutine.
+type DirLock struct {
+	Path string // of the directory
+
+	mu   sync.Mutex
+	dir  *os.File // nil: not locked
+	info fs.FileInfo
+}
+
+// ErrLocked is the error of Acquire when another process has the lock.
+var ErrLocked = errors.New("another process uses the directory")
+
+// Acquire takes the lock, or returns at once with an error: one that wraps ErrLocked if another
+// process has the lock. If this process has the lock already, Acquire does nothing. If the
+// directory was replaced by another one, Acquire locks the new one. File systems without locks
+// count as locked by this process.
+func (l *DirLock) Acquire() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dir != nil {
+		if info, err := os.Stat(l.Path); err != nil || os.SameFile(info, l.info) {
+			return nil
+		}
+		l.dir.Close()
+		l.dir = nil
+	}
+	dir, err := os.OpenFile(l.Path, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	info, err := dir.Stat()
+	if err == nil {
+		err = flock(dir)
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = fmt.Errorf("%w %q%s", ErrLocked, l.Path, lockedBy(info))
+	}
+	if err != nil {
+		dir.Close()
+		return err
+	}
+	l.dir, l.info = dir, info
+	return nil
+}
+
+// Release gives the lock up. Another process can have it from then on.
+func (l *DirLock) Release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dir != nil {
+		l.dir.Close()
+		l.dir = nil
+	}
+}
+
+// noLocks are the errors of file systems that have no flock: NFS wants a descriptor that is open
+// for writing, which a directory cannot have.
+var noLocks = []syscall.Errno{unix.ENOSYS, unix.EOPNOTSUPP, unix.EINVAL, unix.EBADF, unix.ENOLCK, 524}
+
+func flock(dir *os.File) error {
+	err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if isAny(err, noLocks) {
+		return nil
+	}
+	return os.NewSyscallError("flock", err)
+}
+
+// lockedBy returns " (process 123)" if /proc/locks names the process that has locked the file, and
+// else "". The process can be in a PID namespace that hides it.
+func lockedBy(info fs.FileInfo) string {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	locks, err := os.Open("/proc/locks")
+	if !ok || err != nil {
+		return ""
+	}
+	defer locks.Close()
+	id := fmt.Sprintf("%02x:%02x:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev), stat.Ino)
+	for lines := bufio.NewScanner(locks); lines.Scan(); {
+		// 1: FLOCK ADVISORY WRITE 4711 fd:00:131 0 EOF
+		f := strings.Fields(lines.Text())
+		if len(f) == 8 && f[1] == "FLOCK" && f[5] == id {
+			if pid, err := strconv.Atoi(f[4]); err == nil && pid > 0 {
+				return fmt.Sprintf(" (process %d)", pid)
+			}
+		}
+	}
+	return ""
+}
