@@ -29,6 +29,7 @@ var imports = map[string][]string{
 	"internal/cli":         {"config", "internal/daemon", "internal/demo", "internal/smallfile", "internal/snapshot", "internal/statusview", "internal/transport", "internal/warmrestart", "metrics", "portsync"},
 	"internal/daemon":      {"config", "internal/backoff", "internal/push", "internal/sonicdb", "internal/statusview", "internal/syslog", "internal/warmrestart", "metrics", "netlinkraw", "portsync", "systemd"},
 	"internal/demo":        {"config", "internal/daemon", "internal/lab", "internal/sonicdb", "internal/syslog", "metrics", "netlinkraw", "portsync"},
+	"internal/journal":     {"internal/ring", "internal/snapshot"},
 	"internal/lab":         {"internal/sonicdb", "netlinkraw"},
 	"internal/push":        {"internal/backoff", "internal/smallfile", "internal/syslog", "internal/transport", "metrics"},
 	"internal/sonicdb":     {"internal/smallfile"},
