@@ -10,23 +10,23 @@ import (
 	"strings"
 )
 
-// Credentials says what a client must present: a bearer token or a user name
-// with its password, whichever is set; either will do if both are. Secrets are
-// kept as SHA-256, in hex, for example from
+// Credentials are what a client must send: a bearer token, or a user name and password. If both are
+// set, either is accepted. If neither is set, no credentials are needed. Secrets are configured as
+// SHA-256 in hexadecimal, as printed by
 //
 //	printf %s "$TOKEN" | sha256sum
 //
-// A plain hash resists guessing only if the secret is long and random.
+// An unsalted hash protects only secrets that are long and random.
 type Credentials struct {
 	BearerSHA256 string // of the token
 	BasicUser    string
 	BasicSHA256  string // of the password
 }
 
-// authenticator compares what clients present.
+// authenticator checks the credentials of requests.
 type authenticator struct {
-	bearer   []byte // nil: not accepted
-	user     []byte // SHA-256 of the name; nil: not accepted
+	bearer   []byte // SHA-256 of the token; nil if bearer tokens are not accepted
+	user     []byte // SHA-256 of the name; nil if passwords are not accepted
 	password []byte
 }
 
@@ -51,8 +51,8 @@ func newAuthenticator(c Credentials) (authenticator, error) {
 	return a, nil
 }
 
-// parseDigest reads 64 hex digits. It does not repeat bad input, which may be
-// the secret itself.
+// parseDigest parses 64 hexadecimal digits; "" is nil. Its error does not repeat s, which may be the
+// secret itself.
 func parseDigest(s string) ([]byte, error) {
 	if s == "" {
 		return nil, nil
@@ -69,11 +69,11 @@ func digest(s string) []byte {
 	return d[:]
 }
 
-// needed reports whether clients must present anything.
+// needed reports whether credentials are configured.
 func (a *authenticator) needed() bool { return a.bearer != nil || a.user != nil }
 
-// allows reports whether r presents what is asked for. Digests of fixed length
-// are compared in constant time, so timing tells nothing about either secret.
+// allows reports whether r has valid credentials, or none are needed. It compares digests in
+// constant time, so that its timing reveals nothing about a secret.
 func (a *authenticator) allows(r *http.Request) bool {
 	if !a.needed() {
 		return true
@@ -90,8 +90,7 @@ func (a *authenticator) allows(r *http.Request) bool {
 	return false
 }
 
-// challenge adds the headers that must accompany status 401 (RFC 9110, section
-// 11.6.1).
+// challenge sets the headers that a response with status 401 must have (RFC 9110, section 11.6.1).
 func (a *authenticator) challenge(h http.Header) {
 	if a.bearer != nil {
 		h.Add("WWW-Authenticate", `Bearer realm="portsyncd"`)

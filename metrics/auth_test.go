@@ -11,6 +11,7 @@ import (
 
 func hashOf(secret string) string { return fmt.Sprintf("%x", digest(secret)) }
 
+// TestCredentials checks which Authorization headers are accepted.
 func TestCredentials(t *testing.T) {
 	bearer := Credentials{BearerSHA256: hashOf("t0ken")}
 	basic := Credentials{BasicUser: "prom", BasicSHA256: strings.ToUpper(hashOf("pass:word"))}
@@ -22,8 +23,8 @@ func TestCredentials(t *testing.T) {
 		header string
 		ok     bool
 	}{
-		{"nothing wanted", Credentials{}, "", true},
-		{"nothing wanted, something given", Credentials{}, "Bearer x", true},
+		{"no credentials configured", Credentials{}, "", true},
+		{"no credentials configured, header sent", Credentials{}, "Bearer x", true},
 		{"no header", both, "", false},
 		{"bearer", bearer, "Bearer t0ken", true},
 		{"bearer, lower case", bearer, "bearer t0ken", true},
@@ -31,12 +32,12 @@ func TestCredentials(t *testing.T) {
 		{"bearer, the hash itself", bearer, "Bearer " + hashOf("t0ken"), false},
 		{"bearer, empty", bearer, "Bearer ", false},
 		{"bearer, no token", bearer, "Bearer", false},
-		{"bearer where basic is wanted", basic, "Bearer t0ken", false},
+		{"bearer, but basic is configured", basic, "Bearer t0ken", false},
 		{"basic", basic, basicGood, true},
 		{"basic, wrong user", basic, "Basic cHJvbjpwYXNzOndvcmQ=", false},
 		{"basic, wrong password", basic, "Basic cHJvbTpwYXNzOndvcms=", false},
 		{"basic, not base64", basic, "Basic !!!!", false},
-		{"basic where bearer is wanted", bearer, basicGood, false},
+		{"basic, but bearer is configured", bearer, basicGood, false},
 		{"either, by bearer", both, "Bearer t0ken", true},
 		{"either, by basic", both, basicGood, true},
 		{"other scheme", both, "Digest t0ken", false},
@@ -58,6 +59,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// TestBadCredentials checks the errors for invalid credentials, which must not contain a secret.
 func TestBadCredentials(t *testing.T) {
 	f := func(c Credentials, want string) {
 		t.Helper()
@@ -77,6 +79,8 @@ func TestBadCredentials(t *testing.T) {
 	f(Credentials{BasicUser: "a:b", BasicSHA256: hashOf("x")}, "no colon")
 }
 
+// TestUnauthorized checks the 401 response, access over a unix socket without credentials, and
+// changes of the credentials while the server runs.
 func TestUnauthorized(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	creds := Credentials{hashOf("t"), "u", hashOf("p")}
@@ -101,17 +105,17 @@ func TestUnauthorized(t *testing.T) {
 		t.Errorf("over the unix socket: status %d", resp.StatusCode)
 	}
 
-	// A bad change changes nothing; a good one counts from the next request.
+	// An invalid change has no effect; a valid one applies from the next request.
 	if err := s.Reconfigure(Live{Credentials: Credentials{BearerSHA256: "x"}}); err == nil {
-		t.Error("bad credentials accepted")
+		t.Error("Reconfigure accepted invalid credentials")
 	}
 	if resp, _ := fetch(t, "GET", base+"/healthz"); resp.StatusCode != 401 {
-		t.Errorf("after a bad change: status %d, want 401", resp.StatusCode)
+		t.Errorf("after an invalid change: status %d, want 401", resp.StatusCode)
 	}
 	if err := s.Reconfigure(Live{}); err != nil {
 		t.Fatal(err)
 	}
 	if resp, _ := fetch(t, "GET", base+"/healthz"); resp.StatusCode != 200 {
-		t.Errorf("after credentials were dropped: status %d, want 200", resp.StatusCode)
+		t.Errorf("after credentials were removed: status %d, want 200", resp.StatusCode)
 	}
 }

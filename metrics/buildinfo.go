@@ -2,11 +2,11 @@ package metrics
 
 import "runtime"
 
-// AddBuildInfo adds portsyncd_build_info, which is always 1 and tells in its
-// labels what is running. An unknown version or revision is "".
+// AddBuildInfo adds portsyncd_build_info, which is always 1 and has the build's version, revision
+// and Go version as labels. An unknown version or revision is "".
 func (s *Set) AddBuildInfo(version, revision string) {
 	s.NewIntGauge("portsyncd_build_info",
-		"Always 1. The labels tell which build is running.",
+		"Version, revision and Go version of the running build, as labels. Always 1.",
 		Label{"version", version},
 		Label{"revision", revision},
 		Label{"goversion", runtime.Version()},

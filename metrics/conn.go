@@ -13,39 +13,41 @@ import (
 	"time"
 )
 
-// conn is a client's connection, as net/http sees it.
+// conn is a client's connection, as passed to net/http.
 type conn struct {
-	net.Conn          // speaks TLS where the listener does
-	socket   net.Conn // below TLS
+	net.Conn // a *tls.Conn if the listener uses TLS, else the socket
+	socket   net.Conn
 	limiter  *limiter
-	local    bool   // from this host only
-	unix     bool   // over a unix socket
-	source   string // who shares limiter.perSource
+	local    bool   // the listener accepts connections from this host only
+	unix     bool   // a unix socket
+	source   string // see sourceOf; counts towards limiter.perSource
 
-	reading atomic.Bool  // the server waits for the client in Read. Bytes that came and were not read yet, for want of a processor, are not the client's fault
-	writing atomic.Int64 // when the client was last given something to read, Unix ns; 0: it has read everything
-	serving atomic.Bool  // ServeHTTP has the request, or its answer is on the way
+	// reading is true while the server waits for the client in Read. It is false while bytes
+	// that arrived wait for the server to read them, which is not the client's fault.
+	reading atomic.Bool
+	writing atomic.Int64 // start of the current Write of the socket, Unix ns; 0 if there is none
+	serving atomic.Bool  // from the start of ServeHTTP until the response is written
 
 	// Guarded by limiter.mu.
-	waiting  bool // for a request, whole or not even begun
-	since    time.Time
-	answered bool // has had an answer
-	over     bool // the server has ended it and lets the client read why
-	trusted  bool // has shown credentials or a client certificate
+	awaitingRequest bool      // the server waits for a request, or for the rest of one
+	waitingSince    time.Time // start of awaitingRequest
+	served          bool      // has had a response
+	ended           bool      // the server has ended it; the client may still read the response
+	authenticated   bool      // has sent valid credentials or a client certificate
 }
 
-// newConn returns a connection of a listener that speaks TLS unless config is nil.
+// newConn returns a connection accepted by the listener at l. It uses TLS unless config is nil.
 func newConn(socket net.Conn, l net.Addr, config *tls.Config, limiter *limiter) *conn {
 	c := &conn{Conn: socket, socket: socket, limiter: limiter, local: isLocal(l), unix: l.Network() == "unix",
-		source: sourceOf(socket.RemoteAddr()), waiting: true, since: time.Now()}
+		source: sourceOf(socket.RemoteAddr()), awaitingRequest: true, waitingSince: time.Now()}
 	if config != nil {
 		c.Conn = tls.Server(socket, config)
 	}
 	return c
 }
 
-// sourceOf returns what tells a client's host from others: its IPv4 address, or the
-// /64 of its IPv6 address, of which a host can have any number.
+// sourceOf returns a string that identifies the client's host: its IPv4 address, or the /64 prefix of
+// its IPv6 address, since a host can have any number of addresses in that prefix.
 func sourceOf(a net.Addr) string {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {
@@ -55,38 +57,40 @@ func sourceOf(a net.Addr) string {
 	if ip.Is4() || ip.IsLoopback() {
 		return ip.String()
 	}
-	prefix, _ := ip.Prefix(64) // an IPv6 address has one
+	prefix, _ := ip.Prefix(64) // cannot fail for an IPv6 address
 	return prefix.String()
 }
 
-// anonymous reports whether c is a TCP client that has shown no credentials.
-func (c *conn) anonymous() bool { return !c.unix && !c.trusted }
+// anonymous reports whether c is a TCP client that has not authenticated.
+func (c *conn) anonymous() bool { return !c.unix && !c.authenticated }
 
-// silent reports whether the client has let the server wait for minWait. The caller
-// holds limiter.mu, as for precedes.
-func (c *conn) silent() bool {
-	return c.over || c.waiting && c.reading.Load() && time.Since(c.since) > minWait
+// evictable reports whether c may be closed to admit another connection: the server has waited for a
+// request on c for more than minIdleTime. The caller holds limiter.mu.
+func (c *conn) evictable() bool {
+	return c.ended || c.awaitingRequest && c.reading.Load() && time.Since(c.waitingSince) > minIdleTime
 }
 
-// precedes reports whether c has less to lose than another silent connection.
-func (c *conn) precedes(o *conn) bool {
-	rank := func(c *conn) int { return -4*one(c.over) + one(c.answered) + 2*one(!c.anonymous()) }
-	return rank(c) < rank(o) || rank(c) == rank(o) && c.since.Before(o.since)
+// evictBefore reports whether c is closed in preference to o. The order is: ended connections,
+// anonymous ones, those without a response so far, then those that have waited longest. The caller
+// holds limiter.mu.
+func (c *conn) evictBefore(o *conn) bool {
+	rank := func(c *conn) int { return -4*boolToInt(c.ended) + boolToInt(c.served) + 2*boolToInt(!c.anonymous()) }
+	return rank(c) < rank(o) || rank(c) == rank(o) && c.waitingSince.Before(o.waitingSince)
 }
 
-// refuse sends busyAnswer and closes a connection without a place. It reads what has
-// come: closing a socket with unread data sends a reset, which can overtake the answer.
+// refuse sends busyResponse and closes a connection that was not admitted. It reads the data that has
+// arrived: closing a socket with unread data sends a reset, which can overtake the response.
 func (c *conn) refuse() {
 	if c.Conn == c.socket {
 		c.SetDeadline(time.Now().Add(time.Millisecond))
-		io.WriteString(c.socket, busyAnswer)
+		io.WriteString(c.socket, busyResponse)
 		closeWrite(c.socket)
 		c.socket.Read(make([]byte, maxHeaderBytes))
 	}
 	c.socket.Close()
 }
 
-// Read reads from the client, after the TLS handshake if there is one.
+// Read reads from the client, after the TLS handshake if the listener uses TLS.
 func (c *conn) Read(b []byte) (int, error) {
 	c.reading.Store(true)
 	defer c.reading.Store(false)
@@ -98,31 +102,31 @@ func (c *conn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// handshake does what net/http would do if it knew about TLS here.
+// handshake does the TLS handshake as net/http does for its own TLS listeners.
 func (c *conn) handshake(secure *tls.Conn) error {
 	secure.SetDeadline(time.Now().Add(readHeaderTimeout))
 	err := secure.Handshake()
 	if plain := (tls.RecordHeaderError{}); errors.As(err, &plain) && plain.Conn != nil && plain.RecordHeader[0] >= 'A' && plain.RecordHeader[0] <= 'Z' {
-		io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nTLS is spoken here: use https://\n")
-		c.limiter.countOwn(http.StatusBadRequest)
+		io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nThis port requires TLS: use https://\n")
+		c.limiter.countProtocolError(http.StatusBadRequest)
 	}
 	if err != nil {
-		return io.EOF // net/http does not answer to that
+		return io.EOF // net/http sends no response to io.EOF
 	}
 	secure.SetWriteDeadline(time.Time{})
 	secure.SetReadDeadline(time.Now().Add(readHeaderTimeout))
 	if len(secure.ConnectionState().PeerCertificates) > 0 {
-		c.trust()
+		c.setAuthenticated()
 	}
 	return nil
 }
 
-// Write writes to the client in pieces, so that one who reads slowly is told from one
-// who does not read, and counts answers that did not come from ServeHTTP.
+// Write writes to the client in pieces, to distinguish a client that reads slowly from one that does
+// not read. It also counts the responses that net/http sends itself.
 func (c *conn) Write(b []byte) (n int, err error) {
 	if !c.serving.Load() && len(b) >= 12 && bytes.HasPrefix(b, []byte("HTTP/1.")) {
 		if code, err := strconv.Atoi(string(b[9:12])); err == nil {
-			c.limiter.countOwn(code)
+			c.limiter.countProtocolError(code)
 		}
 	}
 	const piece = 64 << 10
@@ -136,16 +140,16 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// Close gives up the connection's place.
+// Close closes the connection, which then no longer counts towards the limits.
 func (c *conn) Close() error {
 	c.limiter.update(c, func() { delete(c.limiter.conns, c) })
 	return c.Conn.Close()
 }
 
-// CloseWrite lets net/http end a connection so that the client can still read what was
-// sent. Close follows half a second later.
+// CloseWrite ends the connection so that the client can still read the response. net/http calls it,
+// and calls Close half a second later.
 func (c *conn) CloseWrite() error {
-	c.limiter.update(c, func() { c.over = true })
+	c.limiter.update(c, func() { c.ended = true })
 	return closeWrite(c.Conn)
 }
 
@@ -156,31 +160,31 @@ func closeWrite(c net.Conn) error {
 	return nil
 }
 
-// trust records that the client has shown credentials.
-func (c *conn) trust() { c.limiter.update(c, func() { c.trusted = true }) }
+// setAuthenticated records that the client has sent valid credentials or a client certificate.
+func (c *conn) setAuthenticated() { c.limiter.update(c, func() { c.authenticated = true }) }
 
-// begin records that ServeHTTP has a request of c, and reports whether c still has its
-// place.
-func (c *conn) begin() bool {
+// startRequest records the start of ServeHTTP for a request on c. It returns false if c is being
+// closed.
+func (c *conn) startRequest() bool {
 	c.serving.Store(true)
-	return c.limiter.has(c)
+	return c.limiter.admitted(c)
 }
 
-// setState follows net/http: [http.Server.ConnState].
+// setState is called for each change of a connection's state: [http.Server.ConnState].
 func setState(nc net.Conn, state http.ConnState) {
 	c := nc.(*conn)
 	switch state {
 	case http.StateActive:
-		c.limiter.update(c, func() { c.waiting = false })
+		c.limiter.update(c, func() { c.awaitingRequest = false })
 	case http.StateIdle:
 		c.serving.Store(false)
-		c.limiter.update(c, func() { c.waiting, c.answered, c.since = true, true, time.Now() })
+		c.limiter.update(c, func() { c.awaitingRequest, c.served, c.waitingSince = true, true, time.Now() })
 	}
 }
 
 type connKey struct{}
 
-// withConn makes the connection known to its requests.
+// withConn adds the connection to the context of its requests, for connOf.
 func withConn(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, nc)
 }

@@ -11,20 +11,15 @@ import (
 	"time"
 )
 
-// Every answer is counted once, also those that net/http gives by itself, on plain
-// connections, TLS and unix sockets.
-func TestEveryAnswerIsCounted(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
-	c := newCertificate(t, "server", nil)
-	replace(t, certFile, c.pem)
-	replace(t, keyFile, c.keyPEM(t))
-	overTLS := ServerConfig{TLSCertFile: certFile, TLSKeyFile: keyFile}
+// TestEveryResponseIsCounted checks that each response is counted once, including those that net/http
+// sends itself, on plain TCP, TLS and unix sockets.
+func TestEveryResponseIsCounted(t *testing.T) {
+	overTLS := tlsConfig(t, newCertificate(t, "server", nil))
 	const end = " HTTP/1.1\r\nHost: localhost\r\n"
 	requests := []struct {
 		text  string
 		path  string
-		codes []string // of the answers
+		codes []string // of the responses
 	}{
 		{"GET /healthz" + end + "\r\n", "/healthz", []string{"200"}},
 		{"GET /healthz" + end + "\r\nGET /healthz" + end + "\r\nGET /healthz" + end + "\r\n", "/healthz", []string{"200", "200", "200"}},
@@ -42,7 +37,7 @@ func TestEveryAnswerIsCounted(t *testing.T) {
 		{"GET /healthz" + end + "\r\nhello\r\n\r\n", "other", []string{"200", "400"}},
 		{"POST /healthz" + end + "Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello", "/healthz", []string{"405"}},
 	}
-	for name, cfg := range map[string]ServerConfig{"plain": {}, "TLS": overTLS, "unix": {Listen: []string{"unix:" + filepath.Join(dir, "s")}}} {
+	for name, cfg := range map[string]ServerConfig{"plain": {}, "TLS": overTLS, "unix": {Listen: []string{"unix:" + filepath.Join(t.TempDir(), "s")}}} {
 		t.Run(name, func(t *testing.T) {
 			set := NewSet()
 			s, _ := startServer(t, cfg, Sources{Set: set, Health: healthy})
@@ -54,16 +49,16 @@ func TestEveryAnswerIsCounted(t *testing.T) {
 				}
 				socket.SetDeadline(time.Now().Add(10 * time.Second))
 				go io.WriteString(socket, r.text)
-				got := answersOn(t, socket, len(r.codes))
+				got := readResponses(t, socket, len(r.codes))
 				socket.Close()
 				if fmt.Sprint(got) != fmt.Sprint(r.codes) {
-					t.Errorf("%.60q: answers %q, want %q", r.text, got, r.codes)
+					t.Errorf("%.60q: responses %q, want %q", r.text, got, r.codes)
 				}
 				s.awaitCounts(t, r.text, before, r.path, r.codes)
 			}
 		})
 	}
-	t.Run("plain HTTP where TLS is spoken", func(t *testing.T) {
+	t.Run("plain HTTP to a TLS port", func(t *testing.T) {
 		s, base := startServer(t, overTLS, Sources{})
 		before := s.requestCounts()
 		if resp, _ := fetch(t, "GET", base+"/healthz"); resp.StatusCode != 400 {
@@ -73,8 +68,9 @@ func TestEveryAnswerIsCounted(t *testing.T) {
 	})
 }
 
-// answersOn reads n answers, or fewer if the server closes.
-func answersOn(t *testing.T, c net.Conn, n int) (codes []string) {
+// readResponses reads n responses, or fewer if the server closes the connection, and returns their
+// status codes.
+func readResponses(t *testing.T, c net.Conn, n int) (codes []string) {
 	t.Helper()
 	var text strings.Builder
 	b := make([]byte, 64<<10)
@@ -105,8 +101,8 @@ func (s *Server) requestCounts() map[string]uint64 {
 	return counts
 }
 
-// awaitCounts waits until all answers to a request are counted, once each: the last
-// with its path, those before as /healthz.
+// awaitCounts waits until each response is counted exactly once: the last one with path, the ones
+// before with /healthz.
 func (s *Server) awaitCounts(t *testing.T, request string, before map[string]uint64, path string, codes []string) {
 	t.Helper()
 	want := make(map[string]uint64)
@@ -127,20 +123,20 @@ func (s *Server) awaitCounts(t *testing.T, request string, before map[string]uin
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Errorf("%.60q: counts %v, want %v", request, got, want)
+			t.Errorf("%.60q: counted %v, want %v", request, got, want)
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// What asks for anything needs credentials.
+// TestOptionsNeedCredentials checks that "OPTIONS *" without credentials gets status 401.
 func TestOptionsNeedCredentials(t *testing.T) {
 	s, _ := startServer(t, ServerConfig{Live: Live{Credentials: Credentials{BearerSHA256: hashOf("token")}}}, Sources{})
 	for header, want := range map[string]string{"": "401", "Authorization: Bearer token\r\n": "405"} {
 		c := dial(t, "tcp", s.Addrs()[0].String())
 		io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n"+header+"\r\n")
-		if got := answersOn(t, c, 1); fmt.Sprint(got) != "["+want+"]" {
+		if got := readResponses(t, c, 1); fmt.Sprint(got) != "["+want+"]" {
 			t.Errorf("with %q: %v, want %s", header, got, want)
 		}
 	}

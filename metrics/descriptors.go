@@ -2,24 +2,24 @@ package metrics
 
 import "golang.org/x/sys/unix"
 
-// ownDescriptors is how many file descriptors clients must leave to the daemon:
-// for the databases, the netlink socket, the log, files in writing and the
-// listeners. It uses some 20 of them.
-const ownDescriptors = 32
+// reservedDescriptors is the number of file descriptors reserved for the daemon itself: the
+// databases, the netlink socket, the log, files being written and the listeners. The daemon uses
+// about 20.
+const reservedDescriptors = 32
 
-// shareOf returns how many connections may be served if the process may have so many
-// file descriptors. Clients that take all of them would keep the daemon from the
-// databases.
-func shareOf(descriptors uint64) int {
-	return max(1, min(int(min(descriptors, 1<<20))-ownDescriptors, defaultMaxConns))
+// connectionLimit returns the default maximum number of connections for a process that may open the
+// given number of file descriptors. Without the limit, clients could use up the descriptors that the
+// daemon needs to connect to Redis.
+func connectionLimit(descriptors uint64) int {
+	return max(1, min(int(min(descriptors, 1<<20))-reservedDescriptors, defaultMaxConns))
 }
 
-// descriptorLimit is RLIMIT_NOFILE, getrlimit(2). The Go runtime has raised it to
-// the hard limit.
-func descriptorLimit() uint64 {
+// maxDescriptors returns the maximum number of open file descriptors (RLIMIT_NOFILE, getrlimit(2)).
+// The Go runtime raises the soft limit to the hard limit at start.
+func maxDescriptors() uint64 {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 0 // unknown: few
+		return 0 // unknown: use the smallest connection limit
 	}
 	return limit.Cur
 }

@@ -2,21 +2,21 @@ package metrics
 
 import "testing"
 
-// TestShareOf: clients never get so many descriptors that the daemon lacks its
-// own, and one of them is always served.
-func TestShareOf(t *testing.T) {
+// TestConnectionLimit checks that the limit leaves reservedDescriptors to the daemon if possible, and is
+// at least 1 and at most defaultMaxConns.
+func TestConnectionLimit(t *testing.T) {
 	for descriptors := range uint64(2000) {
-		conns := shareOf(descriptors)
+		conns := connectionLimit(descriptors)
 		if conns < 1 || conns > defaultMaxConns {
-			t.Fatalf("of %d descriptors: %d connections", descriptors, conns)
+			t.Fatalf("%d descriptors: connection limit %d", descriptors, conns)
 		}
-		if left := int(descriptors) - conns; left < ownDescriptors && descriptors > ownDescriptors {
-			t.Fatalf("of %d descriptors clients may take all but %d", descriptors, left)
+		if left := int(descriptors) - conns; left < reservedDescriptors && descriptors > reservedDescriptors {
+			t.Fatalf("%d descriptors: only %d are left for the daemon", descriptors, left)
 		}
 	}
 	for _, plenty := range []uint64{1024, 1<<64 - 1} {
-		if conns := shareOf(plenty); conns != defaultMaxConns {
-			t.Errorf("of %d descriptors: %d connections", plenty, conns)
+		if conns := connectionLimit(plenty); conns != defaultMaxConns {
+			t.Errorf("%d descriptors: connection limit %d", plenty, conns)
 		}
 	}
 }

@@ -2,7 +2,7 @@ package metrics
 
 import "sync/atomic"
 
-// kind is a family's type.
+// kind is the type of a family.
 type kind int
 
 const (
@@ -16,7 +16,7 @@ func (k kind) String() string {
 	return [...]string{"counter", "gauge", "histogram", "summary"}[k]
 }
 
-// suffixes returns what a family's samples add to its name.
+// suffixes returns the suffixes that the samples of a family add to its name.
 func (k kind) suffixes() []string {
 	switch k {
 	case kindHistogram:
@@ -27,21 +27,21 @@ func (k kind) suffixes() []string {
 	return []string{""}
 }
 
-// value is what one sample shows. appendValue appends at least one byte.
+// value is the value of one sample. appendValue appends at least one byte.
 type value interface {
 	appendValue(b []byte) []byte
 	number() float64
 }
 
-// block is a piece of a family that writes its own lines: one sample, one
-// histogram, or one column of a group. In JSON each sample ends in a comma.
+// block is a part of a family: one sample, one histogram, or one column of a group. Its JSON has a
+// comma after each sample.
 type block interface {
 	appendText(b []byte) []byte
 	appendJSON(b []byte) []byte
-	eachSample(name string, yield func(Sample) bool) bool // false once yield returned it
+	eachSample(name string, yield func(Sample) bool) bool // false if yield returned false
 }
 
-// family is a name with its help, type and series.
+// family is a metric name with its help text, type and series.
 type family struct {
 	name       string
 	help       string
@@ -49,7 +49,7 @@ type family struct {
 	labelNames []string
 	taken      map[string]bool // series, by name and labels
 	text       []byte          // HELP and TYPE lines
-	json       []byte          // up to and including "samples":[
+	json       []byte          // from the start to "samples":[
 	blocks     atomic.Pointer[[]block]
 }
 
@@ -68,7 +68,7 @@ func newFamily(name, help string, k kind) *family {
 	return f
 }
 
-// appendText appends the family, or nothing if it has no series at present.
+// appendText appends the family, or nothing if the family has no series.
 func (f *family) appendText(b []byte) []byte {
 	start := len(b)
 	b = append(b, f.text...)
@@ -89,7 +89,7 @@ func (f *family) appendJSON(b []byte) []byte {
 	return append(trimComma(b), `]},`...)
 }
 
-// trimComma drops the comma after the last element of a list.
+// trimComma removes a comma at the end of b.
 func trimComma(b []byte) []byte {
 	if b[len(b)-1] == ',' {
 		return b[:len(b)-1]
@@ -97,7 +97,7 @@ func trimComma(b []byte) []byte {
 	return b
 }
 
-// sample is one line: what stands before the value, and the value.
+// sample is a series with one value, and its text up to the value.
 type sample struct {
 	labels []Label
 	text   []byte // name{labels} and a space

@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// Gauge is a number that goes up and down. NaN and the infinities are values
-// like any other. The zero value is ready, but only a gauge made by a [Set] is
-// exposed. All methods are safe for concurrent use and do not allocate.
+// Gauge is a metric that can increase and decrease. NaN and infinities are valid values. The zero
+// value is ready to use, but only a gauge of a [Set] is exported. All methods are safe for concurrent
+// use and do not allocate.
 type Gauge struct {
 	bits atomic.Uint64 // math.Float64bits
 }
@@ -28,13 +28,13 @@ func (g *Gauge) SetBool(v bool) {
 // Add adds v, which may be negative.
 func (g *Gauge) Add(v float64) { addFloat(&g.bits, v) }
 
-// Load returns the present value.
+// Load returns the current value.
 func (g *Gauge) Load() float64 { return math.Float64frombits(g.bits.Load()) }
 
 func (g *Gauge) appendValue(b []byte) []byte { return appendFloat(b, g.Load()) }
 
-// IntGauge is a [Gauge] of whole numbers, exact over all of int64 where a
-// float64 is exact to 2^53 only.
+// IntGauge is a [Gauge] for integers. It is exact for each int64, while a float64 is exact up to 2^53
+// only.
 type IntGauge struct {
 	v atomic.Int64
 }
@@ -54,20 +54,20 @@ func (g *IntGauge) SetBool(v bool) {
 // Add adds v, which may be negative.
 func (g *IntGauge) Add(v int64) { g.v.Add(v) }
 
-// Load returns the present value.
+// Load returns the current value.
 func (g *IntGauge) Load() int64 { return g.v.Load() }
 
 func (g *IntGauge) appendValue(b []byte) []byte {
 	return strconv.AppendInt(b, g.v.Load(), 10)
 }
 
-// floatFunc is a gauge, or a counter with fractions, read at the scrape.
+// floatFunc is a gauge that is computed at each scrape.
 type floatFunc func() float64
 
 func (f floatFunc) appendValue(b []byte) []byte { return appendFloat(b, f()) }
 
-// addFloat adds v to the float64 stored in bits. The loop ends because a
-// failed swap means that another goroutine's succeeded.
+// addFloat adds v to the float64 stored in bits. The loop is lock-free: a swap fails only if the swap
+// of another goroutine succeeded.
 func addFloat(bits *atomic.Uint64, v float64) {
 	for {
 		old := bits.Load()

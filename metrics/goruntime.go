@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// goRuntime reads the go_* families, with the names and meaning that
-// client_golang gave them. They come from runtime/metrics and
-// debug.ReadGCStats, neither of which stops the world (runtime.ReadMemStats
-// does), into memory that is used again.
+// goRuntime collects the go_* families, with the names and meaning that they have in client_golang.
+// It uses runtime/metrics and debug.ReadGCStats, which do not stop the world as runtime.ReadMemStats
+// does, and reuses its memory.
 type goRuntime struct {
 	samples []metrics.Sample
 	gc      debug.GCStats
@@ -22,26 +21,26 @@ type goRuntime struct {
 	pauses   pauseSummary
 }
 
-// goGauges are the gauges that are sums of readings of runtime/metrics.
+// goGauges lists the gauges. The value of each is the sum of the named values of runtime/metrics.
 var goGauges = []struct {
 	name, help string
 	from       []string
 }{
-	{"go_goroutines", "Number of goroutines that exist.",
+	{"go_goroutines", "Number of goroutines.",
 		[]string{"/sched/goroutines:goroutines"}},
 	{"go_threads", "Number of operating system threads that the Go runtime owns.",
 		[]string{"/sched/threads/total:threads"}},
-	{"go_sched_gomaxprocs_threads", "GOMAXPROCS: how many threads may run Go code at once.",
+	{"go_sched_gomaxprocs_threads", "Maximum number of threads that run Go code at the same time (GOMAXPROCS).",
 		[]string{"/sched/gomaxprocs:threads"}},
-	{"go_gc_gogc_percent", "GOGC: heap growth that starts a collection, in percent.",
+	{"go_gc_gogc_percent", "Heap growth that starts a garbage collection, in percent (GOGC).",
 		[]string{"/gc/gogc:percent"}},
-	{"go_gc_gomemlimit_bytes", "GOMEMLIMIT: soft memory limit, in bytes; 2^63-1 means none.",
+	{"go_gc_gomemlimit_bytes", "Soft memory limit of the Go runtime, in bytes; 2^63-1 if there is none (GOMEMLIMIT).",
 		[]string{"/gc/gomemlimit:bytes"}},
-	{"go_memstats_alloc_bytes", "Bytes of heap objects, dead ones not yet swept included.",
+	{"go_memstats_alloc_bytes", "Bytes of heap objects, including dead ones that are not yet swept.",
 		[]string{"/memory/classes/heap/objects:bytes"}},
 	{"go_memstats_sys_bytes", "Bytes obtained from the system.",
 		[]string{"/memory/classes/total:bytes"}},
-	{"go_memstats_heap_alloc_bytes", "The same as go_memstats_alloc_bytes.",
+	{"go_memstats_heap_alloc_bytes", "Bytes of heap objects; same as go_memstats_alloc_bytes.",
 		[]string{"/memory/classes/heap/objects:bytes"}},
 	{"go_memstats_heap_sys_bytes", "Bytes of heap obtained from the system.",
 		[]string{"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes",
@@ -50,7 +49,7 @@ var goGauges = []struct {
 		[]string{"/memory/classes/heap/released:bytes", "/memory/classes/heap/free:bytes"}},
 	{"go_memstats_heap_inuse_bytes", "Bytes of heap spans that hold objects.",
 		[]string{"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes"}},
-	{"go_memstats_heap_released_bytes", "Bytes of heap given back to the system.",
+	{"go_memstats_heap_released_bytes", "Bytes of heap returned to the system.",
 		[]string{"/memory/classes/heap/released:bytes"}},
 	{"go_memstats_heap_objects", "Number of heap objects.",
 		[]string{"/gc/heap/objects:objects"}},
@@ -72,16 +71,16 @@ var goGauges = []struct {
 		[]string{"/memory/classes/metadata/other:bytes"}},
 	{"go_memstats_other_sys_bytes", "Bytes of other system allocations.",
 		[]string{"/memory/classes/other:bytes"}},
-	{"go_memstats_next_gc_bytes", "Heap size at which the next collection ends.",
+	{"go_memstats_next_gc_bytes", "Heap size in bytes at which the next garbage collection ends.",
 		[]string{"/gc/heap/goal:bytes"}},
 }
 
-// goCounters are the counters that are sums of readings of runtime/metrics.
+// goCounters lists the counters. The value of each is the sum of the named values of runtime/metrics.
 var goCounters = []struct {
 	name, help string
 	from       []string
 }{
-	{"go_memstats_alloc_bytes_total", "Bytes allocated for heap objects, freed ones included.",
+	{"go_memstats_alloc_bytes_total", "Bytes allocated for heap objects, including freed ones.",
 		[]string{"/gc/heap/allocs:bytes"}},
 	{"go_memstats_mallocs_total", "Heap objects allocated.",
 		[]string{"/gc/heap/allocs:objects", "/gc/heap/tiny/allocs:objects"}},
@@ -91,7 +90,7 @@ var goCounters = []struct {
 
 // AddGo adds go_info and the go_* families.
 func (s *Set) AddGo() {
-	s.NewIntGauge("go_info", "Always 1. The label tells the Go version.",
+	s.NewIntGauge("go_info", "Go version, as a label. Always 1.",
 		Label{"version", runtime.Version()}).Set(1)
 
 	g := &goRuntime{
@@ -108,13 +107,13 @@ func (s *Set) AddGo() {
 		g.want(f.from)
 	}
 	s.addValue("go_memstats_last_gc_time_seconds",
-		"End of the last garbage collection, in seconds since 1970; 0 before the first.",
+		"Unix time at which the last garbage collection ended, in seconds; 0 before the first.",
 		kindGauge, nil, &g.lastGC)
 	const pauses = "go_gc_duration_seconds"
 	g.pauses.render(pauses)
-	s.add(pauses, "How long garbage collections stopped the world; quantiles over the last 256.",
+	s.add(pauses, "Stop-the-world pauses of garbage collections, in seconds. Quantiles are of the last 256 pauses.",
 		kindSummary, nil, &g.pauses)
-	s.addReader(g.read)
+	s.addCollector(g.read)
 }
 
 func (g *goRuntime) want(names []string) {
@@ -123,8 +122,7 @@ func (g *goRuntime) want(names []string) {
 	}
 }
 
-// read takes one reading. The samples stand in the order in which AddGo asked
-// for them.
+// read updates the metrics. The samples are in the order in which AddGo called want.
 func (g *goRuntime) read() {
 	metrics.Read(g.samples)
 	rest := g.samples
@@ -156,11 +154,10 @@ func (g *goRuntime) read() {
 	g.pauses.count.Set(uint64(g.gc.NumGC))
 }
 
-// pauseQuantiles are minimum, quartiles and maximum, as debug.ReadGCStats
-// computes them.
+// pauseQuantiles are the minimum, quartiles and maximum, as debug.ReadGCStats computes them.
 var pauseQuantiles = [...]string{"0", "0.25", "0.5", "0.75", "1"}
 
-// pauseSummary is the one summary there is.
+// pauseSummary is the summary go_gc_duration_seconds, the only summary in a Set.
 type pauseSummary struct {
 	quantiles [len(pauseQuantiles)]Gauge
 	sum       Gauge

@@ -7,13 +7,12 @@ import (
 	"sync/atomic"
 )
 
-// Group is a table of series for things that come and go: a column is a family
-// and a row is one thing (a port), whose name is the value of the group's one
-// label. Add all columns, then rows.
+// Group is a table of series for objects that are added and removed at run time. Each column is a
+// family, and each row is an object (a port), whose name is the value of the group's only label. All
+// columns must be added before the first row.
 //
-// The list of rows is an immutable slice behind an atomic pointer: Add and
-// Remove publish a changed copy, which suits rows that change rarely. Nothing
-// on the way of a value or a scrape takes a lock.
+// The list of rows is an immutable slice behind an atomic pointer. Add and Remove publish a modified
+// copy, which is efficient if rows change rarely. Updating a value or scraping takes no lock.
 type Group struct {
 	set    *Set
 	label  string
@@ -22,7 +21,7 @@ type Group struct {
 	counts [columnKinds]int
 }
 
-// columnKind says in which of a row's slices a column's values live.
+// columnKind is the type of a column's values, which selects the slice of a Row.
 type columnKind int
 
 const (
@@ -32,24 +31,23 @@ const (
 	columnKinds
 )
 
-// NewGroup returns a table without columns and rows. The label tells the rows'
-// series apart.
+// NewGroup returns an empty group. label is the name of the label whose value is the name of a row.
 func (s *Set) NewGroup(label string) *Group {
 	checkLabelName(label)
 	return &Group{set: s, label: label}
 }
 
-// CounterColumn is a family of counters, one for each row.
+// CounterColumn is a family with a counter for each row.
 type CounterColumn struct{ index int }
 
-// GaugeColumn is a family of gauges, one for each row.
+// GaugeColumn is a family with a gauge for each row.
 type GaugeColumn struct{ index int }
 
-// IntGaugeColumn is a family of whole-number gauges, one for each row.
+// IntGaugeColumn is a family with an integer gauge for each row.
 type IntGaugeColumn struct{ index int }
 
-// NewCounter adds a column of counters. It panics on a bad name or one in use,
-// and if there are rows already.
+// NewCounter adds a column of counters. It panics if the name is invalid or in use, or if the group
+// has rows.
 func (g *Group) NewCounter(name, help string) CounterColumn {
 	return CounterColumn{g.addColumn(name, help, kindCounter, columnCounter)}
 }
@@ -59,8 +57,7 @@ func (g *Group) NewGauge(name, help string) GaugeColumn {
 	return GaugeColumn{g.addColumn(name, help, kindGauge, columnGauge)}
 }
 
-// NewIntGauge adds a column of whole-number gauges. It panics like
-// [Group.NewCounter].
+// NewIntGauge adds a column of integer gauges. It panics like [Group.NewCounter].
 func (g *Group) NewIntGauge(name, help string) IntGaugeColumn {
 	return IntGaugeColumn{g.addColumn(name, help, kindGauge, columnIntGauge)}
 }
@@ -76,10 +73,10 @@ func (g *Group) addColumn(name, help string, k kind, in columnKind) int {
 	return c.index
 }
 
-// Row is one thing's series.
+// Row contains the series of one object.
 type Row struct {
 	group    *Group
-	value    string   // of the label, fit to be shown
+	value    string   // of the label, as returned by validText
 	labels   []Label  // the one label
 	text     [][]byte // name{label="value"} and a space, by column
 	json     []byte   // {"labels":{...},"value":
@@ -88,17 +85,17 @@ type Row struct {
 	ints     []IntGauge
 }
 
-// In returns the row's counter in this column. Keep it instead of asking again.
+// In returns the row's counter in this column. The caller should keep the pointer.
 func (c CounterColumn) In(r *Row) *Counter { return &r.counters[c.index] }
 
-// In returns the row's gauge in this column. Keep it instead of asking again.
+// In returns the row's gauge in this column. The caller should keep the pointer.
 func (c GaugeColumn) In(r *Row) *Gauge { return &r.gauges[c.index] }
 
-// In returns the row's gauge in this column. Keep it instead of asking again.
+// In returns the row's gauge in this column. The caller should keep the pointer.
 func (c IntGaugeColumn) In(r *Row) *IntGauge { return &r.ints[c.index] }
 
-// Add makes the series of one thing appear, at 0, and returns their row; if
-// there is a row of that name, it returns that. Safe for concurrent use.
+// Add adds a row whose values are 0, and returns the row. If the group has a row of that name, Add
+// returns that row. Add is safe for concurrent use.
 func (g *Group) Add(name string) *Row {
 	value := validText(name)
 	var r *Row
@@ -140,9 +137,9 @@ func (g *Group) newRow(value string) *Row {
 	return r
 }
 
-// Remove makes the row's series vanish. Its instruments may still be moved,
-// unseen. Removing a row twice does nothing; a row of the same name added
-// since is another row. Safe for concurrent use.
+// Remove removes the row and its series. The metrics of the row may still be updated, without effect.
+// Removing a row again has no effect, even if another row of the same name was added since. Remove
+// is safe for concurrent use.
 func (r *Row) Remove() {
 	for {
 		old := r.group.rows.Load()
@@ -158,15 +155,15 @@ func (r *Row) Remove() {
 	}
 }
 
-// column is a group's side of a family: it writes one sample for each row.
+// column writes the samples of one family of a group, one for each row.
 type column struct {
 	group  *Group
 	number int        // among all columns
-	in     columnKind // which of the row's slices
+	in     columnKind // selects the slice of the row
 	index  int        // in that slice
 }
 
-// value returns the instrument of row r.
+// value returns the metric of row r.
 func (c *column) value(r *Row) value {
 	switch c.in {
 	case columnCounter:
@@ -206,8 +203,8 @@ func (c *column) appendJSON(b []byte) []byte {
 
 func compareRow(r *Row, value string) int { return compareNatural(r.value, value) }
 
-// compareNatural orders strings as people do, digits by the number they make:
-// Ethernet2 before Ethernet10. Only equal strings compare as equal.
+// compareNatural compares strings in natural order, in which a sequence of digits counts as a number:
+// Ethernet2 is before Ethernet10. It returns 0 for equal strings only.
 func compareNatural(a, b string) int {
 	x, y := a, b
 	for x != "" && y != "" {
@@ -228,7 +225,7 @@ func compareNatural(a, b string) int {
 	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(a, b))
 }
 
-// digits returns how many bytes at the start of s are digits.
+// digits returns the number of digits at the start of s.
 func digits[T string | []byte](s T) int {
 	n := 0
 	for n < len(s) && s[n] >= '0' && s[n] <= '9' {

@@ -10,6 +10,7 @@ import (
 	"testing"
 )
 
+// TestCompareNatural checks the order of each pair of a sorted list.
 func TestCompareNatural(t *testing.T) {
 	sorted := []string{
 		"", "0", "00", "01", "1", "2", "10", "99999999999999999999998", "99999999999999999999999",
@@ -26,8 +27,8 @@ func TestCompareNatural(t *testing.T) {
 	}
 }
 
-// A sort and a binary search need an order that is total: antisymmetric,
-// transitive, and 0 for equal strings only.
+// FuzzCompareNatural checks that compareNatural is a total order: antisymmetric, transitive, and 0 for
+// equal strings only.
 func FuzzCompareNatural(f *testing.F) {
 	f.Add("a01", "a1", "a001b")
 	f.Add("1a", "01", "1")
@@ -41,11 +42,12 @@ func FuzzCompareNatural(f *testing.F) {
 			t.Errorf("%q and %q compare as %d", a, b, ab)
 		}
 		if ab <= 0 && bc <= 0 && ac > 0 {
-			t.Errorf("%q <= %q <= %q, but not the first and the last", a, b, c)
+			t.Errorf("%q <= %q <= %q, but the first is greater than the last", a, b, c)
 		}
 	})
 }
 
+// ports returns the label values of port in the text of set.
 func ports(set *Set) []string {
 	var names []string
 	for line := range strings.Lines(string(set.AppendText(nil))) {
@@ -57,37 +59,39 @@ func ports(set *Set) []string {
 	return names
 }
 
+// TestGroupRows checks adding, removing and adding a row again.
 func TestGroupRows(t *testing.T) {
 	set := NewSet()
 	g := set.NewGroup("port")
 	c := g.NewCounter("x_total", "help")
 	if got := ports(set); got != nil {
-		t.Errorf("ports before any was added: %v", got)
+		t.Errorf("ports before the first Add: %v", got)
 	}
 	a := g.Add("a")
 	c.In(a).Inc()
 	if again := g.Add("a"); again != a {
-		t.Error("adding a name twice made two rows")
+		t.Error("Add of an existing name returned another row")
 	}
 	a.Remove()
 	a.Remove() // does nothing
 	if got := ports(set); got != nil {
-		t.Errorf("ports after the only one was removed: %v", got)
+		t.Errorf("ports after Remove: %v", got)
 	}
 	b := g.Add("a")
 	if got := c.In(b).Load(); got != 0 {
-		t.Errorf("a port that came back starts at %d, want 0", got)
+		t.Errorf("counter of the row added again is %d, want 0", got)
 	}
-	a.Remove() // it is another row that has this name
+	a.Remove() // no effect: the name belongs to another row now
 	c.In(a).Inc()
 	if got := ports(set); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("ports: %v, want [a]", got)
 	}
 	if got := c.In(b).Load(); got != 0 {
-		t.Errorf("the removed row's counter moved the present one's to %d", got)
+		t.Errorf("updating the removed row changed the counter of the new row to %d", got)
 	}
 }
 
+// TestGroupKeepsOrder checks that rows stay in natural order over random additions and removals.
 func TestGroupKeepsOrder(t *testing.T) {
 	set := NewSet()
 	g := set.NewGroup("port")
@@ -114,20 +118,20 @@ func TestGroupKeepsOrder(t *testing.T) {
 	}
 }
 
-// Rows come and go, values move and scrapes read, all at once; every scrape
-// has whole lines, in order, and the ports that are always there.
+// TestGroupConcurrency adds, removes and updates rows during scrapes, and checks that each scrape has
+// complete lines in order, including the row that is never removed.
 func TestGroupConcurrency(t *testing.T) {
 	set := NewSet()
 	g := set.NewGroup("port")
 	c := g.NewCounter("x_total", "help")
-	stays := g.Add("Ethernet50")
+	permanent := g.Add("Ethernet50")
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {
 			for i := range 300 {
 				r := g.Add(fmt.Sprintf("Ethernet%d", 100*w+i%7))
 				c.In(r).Inc()
-				c.In(stays).Inc()
+				c.In(permanent).Inc()
 				r.Remove()
 			}
 		})
@@ -145,10 +149,10 @@ func TestGroupConcurrency(t *testing.T) {
 			t.Fatalf("ports: %v", got)
 		}
 	}
-	if got := c.In(stays).Load(); got != 1200 {
+	if got := c.In(permanent).Load(); got != 1200 {
 		t.Errorf("counter %d, want 1200", got)
 	}
 	if got := ports(set); !slices.Equal(got, []string{"Ethernet50"}) {
-		t.Errorf("ports in the end: %v", got)
+		t.Errorf("ports at the end: %v", got)
 	}
 }

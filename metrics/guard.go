@@ -12,30 +12,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A listening socket stays open when clients can no longer reach it: SO_BINDTODEVICE and
-// the scope of a link-local address keep the index of a device that is deleted or renamed
-// (socket(7), ipv6(7)), and nobody can connect to a unix socket whose name is gone. The
-// kernel reports these events.
+// A listening socket stays open when clients can no longer reach it. SO_BINDTODEVICE and the scope of
+// a link-local address refer to the index of a device, which is invalid after the device is deleted
+// or recreated (socket(7), ipv6(7)). A unix socket is unreachable once its file is removed. A guard
+// detects both.
 
-// guardEvery is how often a guard checks without an event: a directory above the socket
-// may be renamed or mounted over.
-const guardEvery = 2 * time.Second
+// guardInterval is how often a guard checks without an event: a parent directory of the socket may
+// be renamed or mounted over, which causes no event.
+const guardInterval = 2 * time.Second
 
-// guard watches what a listener hangs on.
+// guard detects that clients can no longer reach a listener.
 type guard struct {
-	events *os.File     // becomes readable when something may have happened; nil: look often
-	why    func() error // nil while the listener can be reached
+	events *os.File     // becomes readable when check may fail; nil if events are not available
+	check  func() error // returns an error if the listener is unreachable
 }
 
-// link is a device that a listener depends on, with the index it had when the listener
-// was opened; 0 if there was none.
+// link is a device that a listener depends on. index is the interface index when the listener was
+// opened, or 0 if the device did not exist.
 type link struct {
 	name  string
 	index int
 }
 
-// linksOf returns the devices that a listener of e on device depends on: that device, and
-// the zone of a link-local address.
+// linksOf returns the devices that a listener of e depends on: the device it is bound to, and the zone
+// of a link-local address.
 func linksOf(e endpoint, device string) []link {
 	var links []link
 	if e.network == "unix" {
@@ -56,11 +56,11 @@ func zoneOf(address string) string {
 	return zone
 }
 
-// guardOf returns the guard of a listener that e opened, and that depends on links; nil
-// if there is nothing to watch.
+// guardOf returns a guard for the listener l of e, which depends on links. It returns nil if l is
+// always reachable.
 func guardOf(e endpoint, l net.Listener, links []link) *guard {
 	if socket, ok := l.(*unixListener); ok {
-		return &guard{events: watchFile(e.address), why: func() error {
+		return &guard{events: watchFile(e.address), check: func() error {
 			if !socket.inPlace() {
 				return fmt.Errorf("the socket %q was removed or replaced", e.address)
 			}
@@ -70,7 +70,7 @@ func guardOf(e endpoint, l net.Listener, links []link) *guard {
 	if len(links) == 0 {
 		return nil
 	}
-	return &guard{events: watchLink(links[0].index), why: func() error {
+	return &guard{events: watchLink(links[0].index), check: func() error {
 		for _, link := range links {
 			if indexOf(link.name) != link.index {
 				return fmt.Errorf("the device %q was deleted or replaced", link.name)
@@ -80,9 +80,10 @@ func guardOf(e endpoint, l net.Listener, links []link) *guard {
 	}}
 }
 
-// wait returns why the listener cannot be reached any more, or nil when ctx ends.
+// wait blocks until the listener is unreachable, and returns the reason. It returns nil when ctx
+// ends.
 func (g *guard) wait(ctx context.Context) error {
-	every := guardEvery
+	every := guardInterval
 	if g.events != nil {
 		defer g.events.Close()
 		stop := context.AfterFunc(ctx, func() { g.events.SetReadDeadline(time.Unix(1, 0)) })
@@ -92,7 +93,7 @@ func (g *guard) wait(ctx context.Context) error {
 	}
 	buf := make([]byte, 4096)
 	for ctx.Err() == nil {
-		if err := g.why(); err != nil {
+		if err := g.check(); err != nil {
 			return err
 		}
 		if g.events == nil {
@@ -106,19 +107,20 @@ func (g *guard) wait(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		g.events.Read(buf) // whatever it says, why looks
+		g.events.Read(buf) // the content does not matter: check finds out
 	}
 	return nil
 }
 
-// watchFile returns a file that becomes readable when the file at path is removed or
-// renamed (inotify(7)), or nil.
+// watchFile returns a file that becomes readable when the file at path is removed or renamed
+// (inotify(7)). It returns nil if inotify is not available.
 func watchFile(path string) *os.File {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil
 	}
-	// IN_ATTRIB: the number of links. The inode stays while the socket is open.
+	// IN_ATTRIB reports a change of the link count. IN_DELETE_SELF is not reported while the socket is
+	// open.
 	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_ATTRIB|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_DONT_FOLLOW); err != nil {
 		unix.Close(fd)
 		return nil
@@ -126,9 +128,9 @@ func watchFile(path string) *os.File {
 	return os.NewFile(uintptr(fd), "inotify")
 }
 
-// watchLink returns a file that becomes readable when the kernel reports a change of the
-// link with an index (rtnetlink(7)), or nil. A filter in the kernel drops the messages
-// about other links, of which there may be many.
+// watchLink returns a file that becomes readable when the kernel reports a change of the link with the
+// given index (rtnetlink(7)). A socket filter drops the messages about other links, which may be
+// many. watchLink returns nil if the socket cannot be opened.
 func watchLink(index int) *os.File {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -154,7 +156,7 @@ func watchLink(index int) *os.File {
 	return os.NewFile(uintptr(fd), "rtnetlink")
 }
 
-// indexOf returns the index of a device, 0 if there is none: SIOCGIFINDEX in netdevice(7).
+// indexOf returns the index of a device (SIOCGIFINDEX, netdevice(7)), or 0 if it does not exist.
 func indexOf(device string) int {
 	request, err := unix.NewIfreq(device)
 	if err != nil {

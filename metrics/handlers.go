@@ -15,7 +15,7 @@ import (
 
 // Content types.
 const (
-	// typePrometheus is what Prometheus 3 wants to see before it reads text.
+	// typePrometheus is the content type that Prometheus 3 requires for the text format.
 	typePrometheus = "text/plain; version=0.0.4; charset=utf-8"
 	typeText       = "text/plain; charset=utf-8"
 	typeJSON       = "application/json"
@@ -23,43 +23,43 @@ const (
 )
 
 var (
-	// offerText is the exposition format. Whoever accepts a later format of
-	// Prometheus reads this one too, as every scraper does.
+	// offerText is the Prometheus text format. Scrapers that accept a later format of Prometheus
+	// also accept this one.
 	offerText = mediaType{"text/plain", "0.0.4", []string{"application/openmetrics-text", "application/vnd.google.protobuf"}}
 	offerJSON = mediaType{name: "application/json"}
 )
 
-// Health is an answer to "are you well?".
+// Health is the response of /healthz and /readyz.
 type Health struct {
-	OK      bool     `json:"ok"`     // status 200, else 503
+	OK      bool     `json:"ok"`     // the HTTP status is 200 if true, else 503
 	Status  string   `json:"status"` // one word: "healthy", "degraded", "starting"...
 	Reasons []string `json:"reasons"`
-	// Detail, unless empty, is a line below the status in the form for people.
+	// Detail is a line below the status in the text form. If empty, there is none.
 	Detail string `json:"-"`
-	// Document, unless nil, is the form for programs in place of this one.
+	// Document replaces this struct in the JSON form, unless it is nil.
 	Document any `json:"-"`
 }
 
-// route is a path with what answers it and its counters.
+// route is the handler of a path and its request counters.
 type route struct {
-	handle   http.HandlerFunc // nil: nothing to be found here
-	requests map[int]*Counter // by status
+	handle   http.HandlerFunc // nil: status 404
+	requests map[int]*Counter // by HTTP status
 }
 
-// ownCodes are the statuses that net/http answers with by itself, to what it cannot
-// read as a request.
-var ownCodes = []int{http.StatusBadRequest, http.StatusExpectationFailed, http.StatusRequestHeaderFieldsTooLarge,
+// protocolErrorCodes are the statuses of the responses that net/http sends itself, without a call of
+// ServeHTTP, because it cannot parse the request.
+var protocolErrorCodes = []int{http.StatusBadRequest, http.StatusExpectationFailed, http.StatusRequestHeaderFieldsTooLarge,
 	http.StatusNotImplemented, http.StatusHTTPVersionNotSupported}
 
-// countOwn counts such an answer. There is no path to count it under.
-func (s *Server) countOwn(code int) {
+// countProtocolError counts a response that net/http sent itself, under the path "other".
+func (s *Server) countProtocolError(code int) {
 	if counter := s.other.requests[code]; counter != nil {
 		counter.Inc()
 	}
 }
 
-// addRoutes sets up the paths. Every combination of path and status that can
-// happen has its series of portsyncd_http_requests_total.
+// addRoutes sets up the paths and, for each possible combination of path and status, a series of
+// portsyncd_http_requests_total.
 func (s *Server) addRoutes() {
 	add := func(path string, handle http.HandlerFunc, codes ...int) *route {
 		rt := &route{handle: handle, requests: make(map[int]*Counter)}
@@ -67,14 +67,12 @@ func (s *Server) addRoutes() {
 		slices.Sort(codes)
 		for _, code := range codes {
 			rt.requests[code] = s.src.Set.NewCounter("portsyncd_http_requests_total",
-				"HTTP requests answered, by path and status; path is \"other\" for what is not served and for requests that cannot be read. Connections that were closed before their request was read are in portsyncd_http_rejected_total.",
+				"HTTP responses sent, by path and status. The path is \"other\" for unknown paths and for requests that cannot be parsed. Connections closed before a request was read count in portsyncd_http_rejected_total instead.",
 				Label{"path", path}, Label{"code", strconv.Itoa(code)})
 		}
 		return rt
 	}
-	const (
-		ok, absent, unavailable = http.StatusOK, http.StatusNotFound, http.StatusServiceUnavailable
-	)
+	const ok, notFound, unavailable = http.StatusOK, http.StatusNotFound, http.StatusServiceUnavailable
 	s.routes = map[string]*route{
 		"/":             add("/", s.handlePage, ok, unavailable),
 		"/metrics":      add("/metrics", s.handleMetrics, ok, unavailable),
@@ -90,16 +88,16 @@ func (s *Server) addRoutes() {
 	}
 	if s.cfg.Profiling {
 		s.pprof = add("/debug/pprof/", s.handleProfiling, ok,
-			http.StatusBadRequest, absent, http.StatusInternalServerError, unavailable)
+			http.StatusBadRequest, notFound, http.StatusInternalServerError, unavailable)
 	}
-	s.other = add("other", nil, append(ownCodes, absent)...)
+	s.other = add("other", nil, append(protocolErrorCodes, notFound)...)
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP handles one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := connOf(r.Context())
-	if !c.begin() {
-		panic(http.ErrAbortHandler) // its connection is being closed
+	if !c.startRequest() {
+		panic(http.ErrAbortHandler) // the connection is being closed
 	}
 	defer s.reportPanic(r)
 
@@ -111,36 +109,35 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	if r.ContentLength != 0 {
-		w.Header().Set("Connection", "close") // rather than wait for a body
+		w.Header().Set("Connection", "close") // so that net/http does not wait for the body
 	}
 	auth := &s.live.Load().auth
 	switch {
 	case !c.unix && !s.servesHost(r.Host):
-		reply(sw, r, http.StatusMisdirectedRequest, typeText, "this host is not called that in its configuration: add the name to metrics.host_names, or use an IP address\n")
+		reply(sw, r, http.StatusMisdirectedRequest, typeText, "unknown host name in the Host header: add the name to metrics.host_names, or use an IP address\n")
 		return
 	case !c.unix && !auth.allows(r):
 		auth.challenge(w.Header())
-		w.Header().Set("Connection", "close") // its place is for others
-		reply(sw, r, http.StatusUnauthorized, typeText, "credentials wanted\n")
+		w.Header().Set("Connection", "close") // so that the client keeps no connection
+		reply(sw, r, http.StatusUnauthorized, typeText, "credentials required\n")
 		return
 	}
 	if auth.needed() {
-		c.trust()
+		c.setAuthenticated()
 	}
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
-		reply(sw, r, http.StatusMethodNotAllowed, typeText, "only GET and HEAD\n")
+		reply(sw, r, http.StatusMethodNotAllowed, typeText, "method not allowed; use GET or HEAD\n")
 	case rt.handle == nil:
-		reply(sw, r, http.StatusNotFound, typeText, "nothing here; / has links\n")
+		reply(sw, r, http.StatusNotFound, typeText, "not found; see / for links\n")
 	default:
 		rt.handle(sw, r)
 	}
 }
 
-// reportPanic logs the first panic of a handler, which is a mistake in the
-// program, and ends the connection after any. Left alone, net/http would log it
-// among what clients do wrong.
+// reportPanic recovers a panic of a handler, logs the first one and aborts the connection. Without it,
+// net/http would log the panic to ErrorLog, at debug level.
 func (s *Server) reportPanic(r *http.Request) {
 	switch v := recover(); v {
 	case nil:
@@ -148,14 +145,14 @@ func (s *Server) reportPanic(r *http.Request) {
 		panic(v)
 	default:
 		s.panicked.Do(func() {
-			s.log.Error("panic while answering an HTTP request",
+			s.log.Error("panic in HTTP handler; connection closed",
 				"path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 		})
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// route returns what answers path on connection c.
+// route returns the route for a path on connection c.
 func (s *Server) route(path string, c *conn) *route {
 	if rt := s.routes[path]; rt != nil {
 		return rt
@@ -166,8 +163,8 @@ func (s *Server) route(path string, c *conn) *route {
 	return s.other
 }
 
-// handleMetrics answers every client: one whose Accept header names nothing that
-// there is gets text, as from other exporters.
+// handleMetrics serves the metrics as text or JSON. Like other exporters, it sends text if the client
+// accepts neither.
 func (s *Server) handleMetrics(w http.ResponseWriter, r *http.Request) {
 	offers := []mediaType{offerText, offerJSON}
 	if s.live.Load().json {
@@ -178,35 +175,36 @@ func (s *Server) handleMetrics(w http.ResponseWriter, r *http.Request) {
 		s.handleMetricsJSON(w, r)
 		return
 	}
-	s.answer(w, r, typePrometheus, s.src.Set.AppendText)
+	s.respond(w, r, typePrometheus, s.src.Set.AppendText)
 }
 
 func (s *Server) handleMetricsJSON(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, r, typeJSON, s.src.Set.AppendJSON)
+	s.respond(w, r, typeJSON, s.src.Set.AppendJSON)
 }
 
 func (s *Server) handlePorts(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, r, typeJSON, s.src.Ports)
+	s.respond(w, r, typeJSON, s.src.Ports)
 }
 
 func (s *Server) handleStatus(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, r, typeJSON, s.src.Status)
+	s.respond(w, r, typeJSON, s.src.Status)
 }
 
-// answer sends a large answer, made by render, when there is memory for it.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, contentType string, render func([]byte) []byte) {
+// respond sends a large response, rendered by appendTo. It sends status 503 if there is no memory for
+// the response within responseTimeout.
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, contentType string, appendTo func([]byte) []byte) {
 	c := connOf(r.Context())
-	if !s.answers.enter(r.Context(), c) {
+	if !s.renderer.acquire(r.Context(), c) {
 		s.rejected.At(rejectRequests).Inc()
 		w.Header().Set("Retry-After", "1")
-		reply(w, r, http.StatusServiceUnavailable, typeText, "too many requests at once\n")
+		reply(w, r, http.StatusServiceUnavailable, typeText, "too many concurrent requests\n")
 		return
 	}
-	defer s.answers.leave(c)
-	b := s.answers.buffer()
-	defer s.answers.keep(b)
+	defer s.renderer.release(c)
+	b := s.renderer.getBuffer()
+	defer s.renderer.putBuffer(b)
 	compress := acceptsGzip(r.Header["Accept-Encoding"])
-	body := s.answers.render(b, render, compress)
+	body := s.renderer.render(b, appendTo, compress)
 	w.Header().Add("Vary", "Accept-Encoding")
 	if compress {
 		w.Header().Set("Content-Encoding", "gzip")
@@ -214,28 +212,29 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, contentType stri
 	send(w, r, http.StatusOK, contentType, body)
 }
 
-// json is the answer for programs.
+// json returns the JSON form of h.
 func (h *Health) json() []byte {
 	document := h.Document
 	if document == nil {
 		if h.Reasons == nil {
-			h.Reasons = []string{} // [] rather than null
+			h.Reasons = []string{} // [] instead of null
 		}
 		document = h
 	}
 	body, err := json.Marshal(document)
 	if err != nil {
-		panic(err) // words, numbers and times always have a JSON form
+		panic(err) // a bug: Document has a field without a JSON form
 	}
 	return asciiJSON(body)
 }
 
-// handleHealth answers with what ask says; it may be nil.
-func handleHealth(ask func() Health) http.HandlerFunc {
+// handleHealth returns a handler that serves the result of current as text or JSON. If current is nil,
+// the handler sends status 503.
+func handleHealth(current func() Health) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		health := Health{Status: "starting", Reasons: []string{"nothing is known yet"}}
-		if ask != nil {
-			health = ask()
+		health := Health{Status: "starting", Reasons: []string{"no state is known yet"}}
+		if current != nil {
+			health = current()
 		}
 		status := http.StatusOK
 		if !health.OK {
@@ -256,39 +255,38 @@ func handleHealth(ask func() Health) http.HandlerFunc {
 	}
 }
 
-// handlePage answers browsers, which all take HTML, without asking what they
-// accept.
+// handlePage serves the HTML page, whatever the Accept header says.
 func (s *Server) handlePage(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Referrer-Policy", "no-referrer")
 	if s.src.Page != nil {
 		h.Set("Content-Security-Policy", s.src.PagePolicy)
-		s.answer(w, r, typeHTML, s.src.Page)
+		s.respond(w, r, typeHTML, s.src.Page)
 		return
 	}
 	var page bytes.Buffer
 	if err := landingPage().Execute(&page, s.cfg.Version); err != nil {
-		panic(err) // the template is ours and the buffer takes everything
+		panic(err) // a bug in the template: a bytes.Buffer returns no error
 	}
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	send(w, r, http.StatusOK, typeHTML, page.Bytes())
 }
 
 const (
-	profileTime = 5 * time.Minute // bounds a profile or trace
-	maxProfiles = 2               // at the same time: each holds a connection for as long as it takes
+	profileTime = 5 * time.Minute // maximum duration of a profile or trace
+	maxProfiles = 2               // maximum number at the same time; each keeps a connection open
 )
 
-// handleProfiling serves what net/http/pprof has. A profile runs for as long as
-// asked, so the server's write timeout makes room for a longer one, also where
-// pprof looks for it.
+// handleProfiling serves the handlers of net/http/pprof. Since a client chooses the duration of a
+// profile, handleProfiling raises the write deadline to profileTime, for the connection and in the
+// [http.Server] where pprof looks for it.
 func (s *Server) handleProfiling(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.profiles <- struct{}{}:
 		defer func() { <-s.profiles }()
 	default:
 		w.Header().Set("Retry-After", "30")
-		reply(w, r, http.StatusServiceUnavailable, typeText, "other profiles are being taken\n")
+		reply(w, r, http.StatusServiceUnavailable, typeText, "too many profiles are running\n")
 		return
 	}
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(profileTime))
@@ -308,12 +306,12 @@ func (s *Server) handleProfiling(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reply sends a short answer.
+// reply sends a short response.
 func reply(w http.ResponseWriter, r *http.Request, status int, contentType, body string) {
 	send(w, r, status, contentType, []byte(body))
 }
 
-// send sends an answer whose headers of its own are set already.
+// send sends a response. The caller sets additional headers before.
 func send(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
@@ -322,14 +320,14 @@ func send(w http.ResponseWriter, r *http.Request, status int, contentType string
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		w.Write(body) // a client that is gone has nobody to tell
+		w.Write(body) // an error means that the client is gone
 	}
 }
 
-// statusWriter notes the status.
+// statusWriter is a ResponseWriter that records the status.
 type statusWriter struct {
 	http.ResponseWriter
-	status int // 0: no answer yet
+	status int // 0 before WriteHeader or Write
 }
 
 func (w *statusWriter) WriteHeader(status int) {
@@ -339,10 +337,10 @@ func (w *statusWriter) WriteHeader(status int) {
 
 func (w *statusWriter) Write(b []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK // as net/http does; only pprof leaves it to it
+		w.status = http.StatusOK // as net/http does; only pprof omits WriteHeader
 	}
 	return w.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController reach the connection.
+// Unwrap returns the wrapped writer, for http.ResponseController.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

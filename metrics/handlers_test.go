@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// fetch makes one request on a connection of its own and returns the response
-// with its body read. Headers come as "Name: value".
+// fetch makes a request on a new connection and returns the response and its body. Headers have the
+// form "Name: value".
 func fetch(t *testing.T, method, url string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	return fetchWith(t, &http.Transport{DisableCompression: true, DisableKeepAlives: true}, method, url, headers...)
@@ -56,7 +56,8 @@ func somePorts(b []byte) []byte { return append(b, `{"ports":[]}`+"\n"...) }
 
 func someStatus(b []byte) []byte { return append(b, `{"schema":1}`+"\n"...) }
 
-func TestAnswers(t *testing.T) {
+// TestResponses checks status, content type and body for each path, method and Accept header.
+func TestResponses(t *testing.T) {
 	set := NewSet()
 	set.NewCounter("test_events_total", "help").Set(42)
 	_, base := startServer(t, ServerConfig{Version: "1.2<3"},
@@ -124,8 +125,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestHealthDocument: who knows more than words says it to people in a line of its
-// own, and to programs in a document of its own.
+// TestHealthDocument checks that Detail is a line of the text form and Document the JSON form.
 func TestHealthDocument(t *testing.T) {
 	_, base := startServer(t, ServerConfig{}, Sources{Health: func() Health {
 		return Health{OK: true, Status: "degraded", Detail: "score 85", Reasons: []string{"disk: full"},
@@ -143,9 +143,9 @@ func TestHealthDocument(t *testing.T) {
 	}
 }
 
-// TestNothingActsOnTerminals: names and reasons that quote somebody reach no terminal
-// as they are, in either form.
-func TestNothingActsOnTerminals(t *testing.T) {
+// TestUnprintableCharacters checks that responses contain no escape sequences and no extra lines from
+// port names and reasons.
+func TestUnprintableCharacters(t *testing.T) {
 	set := NewSet()
 	group := set.NewGroup("port")
 	group.NewIntGauge("test_port", "help")
@@ -168,12 +168,13 @@ func TestNothingActsOnTerminals(t *testing.T) {
 				t.Errorf("%s: no %q in %q", path, want, body)
 			}
 			if strings.Contains(body, "\nfaked") {
-				t.Errorf("%s as %s: a reason makes a line of its own", path, accept)
+				t.Errorf("%s as %s: a reason has more than one line", path, accept)
 			}
 		}
 	}
 }
 
+// TestHeadIsGetWithoutBody checks that HEAD returns the headers of GET.
 func TestHeadIsGetWithoutBody(t *testing.T) {
 	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus})
 	for _, path := range []string{"/", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/nothing"} {
@@ -182,17 +183,18 @@ func TestHeadIsGetWithoutBody(t *testing.T) {
 		if body != "" || head.StatusCode != get.StatusCode || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {
 			t.Errorf("HEAD %s: %d %v body %q, GET: %d %v", path, head.StatusCode, head.Header, body, get.StatusCode, get.Header)
 		}
-		if path != "/metrics.json" && head.ContentLength != get.ContentLength { // it counts its own requests
+		if path != "/metrics.json" && head.ContentLength != get.ContentLength { // its content changes with each request
 			t.Errorf("HEAD %s: Content-Length %d, GET: %d", path, head.ContentLength, get.ContentLength)
 		}
 	}
 }
 
+// TestGzip checks compressed responses, also when buffers are reused.
 func TestGzip(t *testing.T) {
 	set := NewSet()
 	counter := set.NewCounter("test_events_total", "help")
 	_, base := startServer(t, ServerConfig{}, Sources{Set: set})
-	for i := range 3 { // the packer and the buffers are used again
+	for i := range 3 { // buffer and gzip writer are reused
 		counter.Inc()
 		resp, body := fetch(t, "GET", base+"/metrics", "Accept-Encoding: gzip")
 		if got := resp.Header.Get("Content-Encoding"); got != "gzip" {
@@ -215,10 +217,12 @@ func TestGzip(t *testing.T) {
 	}
 	resp, body := fetch(t, "GET", base+"/metrics", "Accept-Encoding: gzip;q=0")
 	if resp.Header.Get("Content-Encoding") != "" || !strings.Contains(body, "test_events_total 3") {
-		t.Errorf("refused gzip came as %q", resp.Header)
+		t.Errorf("gzip;q=0: response headers %q, want no gzip", resp.Header)
 	}
 }
 
+// TestJSONAsConfigured checks the default format of /metrics with Live.JSON, and its change while the
+// server runs.
 func TestJSONAsConfigured(t *testing.T) {
 	s, base := startServer(t, ServerConfig{Live: Live{JSON: true}}, Sources{})
 	f := func(accept, want string) {
@@ -229,15 +233,15 @@ func TestJSONAsConfigured(t *testing.T) {
 		}
 	}
 	f("*/*", typeJSON)
-	f(acceptPrometheus, typePrometheus) // it says that it wants text
+	f(acceptPrometheus, typePrometheus) // prefers text
 	if err := s.Reconfigure(Live{}); err != nil {
 		t.Fatal(err)
 	}
 	f("*/*", typePrometheus)
 }
 
-// Whatever a client accepts, export_format = "json" or not: text, unless it names JSON
-// or anything will do.
+// TestStrangeAccept checks that /metrics returns text for an Accept header that is invalid or accepts
+// neither text nor JSON.
 func TestStrangeAccept(t *testing.T) {
 	for _, asJSON := range []bool{false, true} {
 		_, base := startServer(t, ServerConfig{Live: Live{JSON: asJSON}}, Sources{})
@@ -253,6 +257,7 @@ func TestStrangeAccept(t *testing.T) {
 	}
 }
 
+// TestRequestsAreCounted checks portsyncd_http_requests_total by path and status.
 func TestRequestsAreCounted(t *testing.T) {
 	set := NewSet()
 	_, base := startServer(t, ServerConfig{}, Sources{Set: set, Health: healthy})
@@ -272,7 +277,8 @@ func TestRequestsAreCounted(t *testing.T) {
 	}
 }
 
-// A body is never waited for: the answer comes, and the connection ends.
+// TestBodiesAreNotRead checks that the server responds and closes the connection without waiting for
+// the request body.
 func TestBodiesAreNotRead(t *testing.T) {
 	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy})
 	body, feed := io.Pipe()
@@ -289,6 +295,7 @@ func TestBodiesAreNotRead(t *testing.T) {
 	}
 }
 
+// TestProfiling checks that the paths of net/http/pprof are served.
 func TestProfiling(t *testing.T) {
 	_, base := startServer(t, ServerConfig{Profiling: true}, Sources{})
 	resp, body := fetch(t, "GET", base+"/debug/pprof/goroutine?debug=1")
@@ -302,7 +309,7 @@ func TestProfiling(t *testing.T) {
 	}
 }
 
-// On an address that others can reach there is no profiling.
+// TestProfilingIsLocal checks that /debug/pprof/ is not served on a non-local listener.
 func TestProfilingIsLocal(t *testing.T) {
 	s, _ := startServer(t, ServerConfig{Profiling: true, Listen: []string{"0.0.0.0:0"}}, Sources{})
 	port := s.Addrs()[0].(*net.TCPAddr).Port
@@ -312,8 +319,8 @@ func TestProfilingIsLocal(t *testing.T) {
 	}
 }
 
-// A profile may run longer than the write timeout of other answers, where
-// pprof by itself would refuse.
+// TestLongProfile checks that a profile may take longer than writeTimeout, which net/http/pprof refuses
+// by default.
 func TestLongProfile(t *testing.T) {
 	ctx := context.WithValue(t.Context(), http.ServerContextKey, &http.Server{WriteTimeout: writeTimeout})
 	ctx, cancel := context.WithCancel(ctx)

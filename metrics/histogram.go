@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -12,23 +13,20 @@ import (
 // Histogram counts observations in buckets. All methods are safe for
 // concurrent use; Observe does not allocate.
 //
-// A scrape shows buckets, sum and count of the same observations although no
-// lock keeps writers out. Observe announces itself in started, adds to sum,
-// and counts its bucket last. A reader that adds up the buckets, then reads
-// sum, then finds started equal to the buckets' total knows that everything
-// announced was complete before it read sum, and that nothing began until
-// after. Otherwise it reads again.
+// A scrape reads buckets, sum and count of the same observations, without a lock. Observe increments
+// started, then adds to sum, then increments the bucket. A reader adds up the buckets, then reads sum,
+// then compares started with the total of the buckets. If they are equal, no observation was in
+// progress while the reader read sum. Otherwise the reader tries again.
 type Histogram struct {
-	bounds  []float64       // upper, ascending, without +Inf
-	started atomic.Uint64   // observations begun
+	bounds  []float64       // upper bounds, ascending, without +Inf
+	started atomic.Uint64   // number of observations started
 	sum     atomic.Uint64   // math.Float64bits
-	buckets []atomic.Uint64 // len(bounds)+1, each counts its own range only
+	buckets []atomic.Uint64 // len(bounds)+1, not cumulative
 }
 
-// readAttempts is how often a scrape tries to read a sum that matches the count
-// exactly. After yieldAfter attempts it lets a writer that was interrupted in
-// the middle run between two of them. If all attempts fail, sum may include a few
-// observations more; buckets and count still agree.
+// readAttempts is how many times a scrape tries to read a consistent sum and count. After yieldAfter
+// attempts it yields before each attempt, to let an interrupted writer finish. If all attempts fail,
+// the sum may include a few more observations than the count; buckets and count still agree.
 const (
 	readAttempts = 64
 	yieldAfter   = 32
@@ -36,7 +34,7 @@ const (
 
 func newHistogram(bounds []float64) (*Histogram, error) {
 	if len(bounds) == 0 {
-		return nil, fmt.Errorf("histogram without bounds")
+		return nil, errors.New("histogram has no bounds")
 	}
 	for i, v := range bounds {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -52,13 +50,13 @@ func newHistogram(bounds []float64) (*Histogram, error) {
 	}, nil
 }
 
-// Observe counts v in the first bucket whose bound is not below it. NaN is
-// ignored: it fits no bucket and would spoil the sum for good.
+// Observe counts v in the first bucket whose upper bound is at least v. It ignores NaN, which would
+// make the sum NaN forever.
 func (h *Histogram) Observe(v float64) {
 	if math.IsNaN(v) {
 		return
 	}
-	// Observations crowd in the low buckets, where a walk beats a search.
+	// Most observations are in the first buckets, where a linear search is fastest.
 	i := 0
 	for i < len(h.bounds) && v > h.bounds[i] {
 		i++
@@ -68,12 +66,12 @@ func (h *Histogram) Observe(v float64) {
 	h.buckets[i].Add(1)
 }
 
-// Bounds returns the upper bounds of the buckets, ascending, without +Inf.
-// The slice is the histogram's own: read only.
+// Bounds returns the upper bounds of the buckets, ascending, without +Inf. The caller must not change
+// the slice.
 func (h *Histogram) Bounds() []float64 { return h.bounds }
 
-// Read appends the buckets' own counts (not cumulative, the last one is for
-// +Inf) to counts[:0] and returns them with the sum of the same observations.
+// Read appends the counts of the buckets to counts[:0], and returns them with the sum of the same
+// observations. The counts are not cumulative; the last one is for +Inf.
 func (h *Histogram) Read(counts []uint64) ([]uint64, float64) {
 	var sum float64
 	for attempt := range readAttempts {
@@ -100,9 +98,9 @@ func (h *Histogram) readOnce(counts []uint64) (_ []uint64, sum float64, consiste
 	return counts, sum, h.started.Load() == total
 }
 
-// Restore replaces everything observed by counts and sum as [Histogram.Read]
-// returned them in an earlier life. It fails, and changes nothing, if the
-// number of buckets differs. It must not run while others observe.
+// Restore replaces all observations by counts and sum, as returned by [Histogram.Read], usually before
+// a restart. It fails without a change if the number of buckets differs. It must not be called
+// concurrently with Observe.
 func (h *Histogram) Restore(counts []uint64, sum float64) error {
 	if len(counts) != len(h.buckets) {
 		return fmt.Errorf("restore histogram: %d buckets, want %d", len(counts), len(h.buckets))
@@ -117,7 +115,7 @@ func (h *Histogram) Restore(counts []uint64, sum float64) error {
 	return nil
 }
 
-// histogramSeries is a histogram with its lines' beginnings.
+// histogramSeries is a histogram with the rendered text of its series.
 type histogramSeries struct {
 	h      *Histogram
 	labels []Label
@@ -152,7 +150,7 @@ func newHistogramSeries(name string, labels []Label, h *Histogram) *histogramSer
 	return s
 }
 
-// maxStackBuckets is how many buckets a scrape reads without allocating.
+// maxStackBuckets is the maximum number of buckets that a scrape reads without allocating.
 const maxStackBuckets = 64
 
 func (s *histogramSeries) appendText(b []byte) []byte {

@@ -21,13 +21,14 @@ func mustHistogram(t *testing.T, bounds ...float64) *Histogram {
 	return h
 }
 
+// TestHistogramBuckets checks in which bucket a value is counted.
 func TestHistogramBuckets(t *testing.T) {
 	f := func(v float64, want ...uint64) {
 		t.Helper()
 		h := mustHistogram(t, -1, 0, 2.5)
 		h.Observe(v)
 		if got, _ := h.Read(nil); !slices.Equal(got, want) {
-			t.Errorf("observing %v fills buckets %v, want %v", v, got, want)
+			t.Errorf("Observe(%v): buckets %v, want %v", v, got, want)
 		}
 	}
 	f(math.Inf(-1), 1, 0, 0, 0)
@@ -40,6 +41,8 @@ func TestHistogramBuckets(t *testing.T) {
 	f(math.NaN(), 0, 0, 0, 0)
 }
 
+// TestHistogramRestore checks that Restore replaces the observations, and that it fails without a change
+// for another number of buckets.
 func TestHistogramRestore(t *testing.T) {
 	h := mustHistogram(t, 1, 2)
 	h.Observe(0.5)
@@ -54,17 +57,18 @@ func TestHistogramRestore(t *testing.T) {
 	next.Observe(1.5)
 	gotCounts, gotSum := next.Read(nil)
 	if want := []uint64{1, 1, 1}; !slices.Equal(gotCounts, want) || gotSum != 7 {
-		t.Errorf("after restore and one more: %v sum %v, want %v sum 7", gotCounts, gotSum, want)
+		t.Errorf("after Restore and Observe: %v sum %v, want %v sum 7", gotCounts, gotSum, want)
 	}
 	if err := next.Restore([]uint64{1}, 1); err == nil {
-		t.Error("restored a histogram with other buckets")
+		t.Error("Restore accepted another number of buckets")
 	}
 	if gotCounts, _ := next.Read(nil); !slices.Equal(gotCounts, []uint64{1, 1, 1}) {
-		t.Errorf("a failed restore left %v", gotCounts)
+		t.Errorf("counts after a failed Restore: %v", gotCounts)
 	}
 }
 
-// Every observation is 1, so the sum of a consistent reading is its count.
+// TestHistogramReadsAreConsistent observes only the value 1 from several goroutines, and checks that a
+// consistent reading has a sum equal to its count.
 func TestHistogramReadsAreConsistent(t *testing.T) {
 	h := mustHistogram(t, 0.5, 1, 2)
 	const writers, each = 4, 5000
@@ -74,7 +78,7 @@ func TestHistogramReadsAreConsistent(t *testing.T) {
 			for i := range each {
 				h.Observe(1)
 				if i%64 == 0 {
-					runtime.Gosched() // events have pauses, too
+					runtime.Gosched() // let a reader find a moment without an observation
 				}
 			}
 		})
@@ -117,8 +121,8 @@ func TestHistogramReadsAreConsistent(t *testing.T) {
 	t.Logf("%d consistent readings", consistentReadings)
 }
 
-// The proof in Histogram's comment, step by step: a reading that falls between
-// the steps of an observation is not taken for a consistent one.
+// TestHistogramReadNoticesObservation checks that readOnce reports a reading between the steps of an
+// observation as inconsistent.
 func TestHistogramReadNoticesObservation(t *testing.T) {
 	h := mustHistogram(t, 1)
 	h.Observe(1)
@@ -138,8 +142,8 @@ func TestHistogramReadNoticesObservation(t *testing.T) {
 	}
 }
 
-// TestReadWaitsForObservation interrupts an observation in the middle: a reader
-// lets the writer end it and shows the whole, rather than a sum without its bucket.
+// TestReadWaitsForObservation checks that a reader yields to an interrupted observation and then returns
+// its sum and its bucket.
 func TestReadWaitsForObservation(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the writer runs only when the reader yields
 	for range 100 {
@@ -155,8 +159,8 @@ func TestReadWaitsForObservation(t *testing.T) {
 	}
 }
 
-// TestScrapesDuringObservations: whatever moment a scrape meets, its count is that
-// of its last bucket, and its sum has each observation that it counts.
+// TestScrapesDuringObservations checks that each scrape has a count equal to the last bucket, and a sum
+// that includes each counted observation.
 func TestScrapesDuringObservations(t *testing.T) {
 	set := NewSet()
 	h := set.NewHistogram("a_seconds", "help", []float64{0.5, 1})
@@ -177,8 +181,8 @@ func TestScrapesDuringObservations(t *testing.T) {
 	defer wg.Wait()
 	defer close(stop)
 	var text, jsonText []byte
-	// A read waits for observations to finish, which takes long where three goroutines
-	// that do nothing else share a processor.
+	// A reader waits for observations to finish, which takes long if three writers share a
+	// processor.
 	for begin, n := time.Now(), 0; n < 3000 && (n < 20 || time.Since(begin) < 2*time.Second); n++ {
 		text, jsonText = set.AppendText(text[:0]), set.AppendJSON(jsonText[:0])
 		var half, one, all, count uint64
@@ -203,7 +207,7 @@ func TestScrapesDuringObservations(t *testing.T) {
 			t.Fatalf("%v in %s", err, jsonText)
 		}
 		if s := document.Families[0].Samples[0]; s.Count != s.Buckets[2].Count || s.Buckets[0].Count > s.Buckets[1].Count {
-			t.Fatalf("torn: %s", jsonText)
+			t.Fatalf("inconsistent histogram: %s", jsonText)
 		}
 	}
 }

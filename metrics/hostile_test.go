@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// hostileClients is how many clients the attacks below use. The variable asks
-// for more, for example 1000; the attacks take the same time then.
+// hostileClients returns the number of hostile clients in the tests below. PORTSYNCD_HOSTILE_CLIENTS sets
+// another number, for example 1000.
 func hostileClients(t *testing.T) int {
 	t.Helper()
 	s := os.Getenv("PORTSYNCD_HOSTILE_CLIENTS")
@@ -33,14 +33,14 @@ func hostileClients(t *testing.T) int {
 	return n
 }
 
-// attackTime leaves a good client, on a busy machine, time to wait its turn
-// behind all hostile ones, and then some.
+// attackTime returns the duration of an attack, which is long enough for a good client to be served on
+// a busy machine.
 func attackTime(hostile int) time.Duration {
 	return time.Duration(max(hostile, 200)) * 5 * time.Millisecond
 }
 
-// target is a server under attack: on a loopback port for good clients and a
-// unix socket, whose small buffers stall at once, for those that do not read.
+// target is a server under attack. Clients that do not read use its unix socket, whose small buffers
+// stall at once; all others use its loopback port.
 type target struct {
 	*Server
 	set    *Set
@@ -48,7 +48,7 @@ type target struct {
 	socket string
 	oper   *IntGauge
 
-	lastLine string // of the families that are there from the start
+	lastLine string // of a complete scrape
 }
 
 func newTarget(t *testing.T, ports int) *target {
@@ -61,8 +61,8 @@ func newTarget(t *testing.T, ports int) *target {
 	return &target{s, set, s.Addrs()[0].String(), socket, oper.In(rows[0]), "\ntest_last_line 1\n"}
 }
 
-// attack runs n hostile clients until ctx ends. A client whose connection has
-// ended comes back a moment later.
+// attack runs n hostile clients until ctx ends. Each calls behave with a connection and reconnects
+// 200 to 300 ms after behave returns.
 func attack(ctx context.Context, wg *sync.WaitGroup, n int, network, address string, behave func(ctx context.Context, c net.Conn)) {
 	for i := range n {
 		wg.Go(func() {
@@ -87,7 +87,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// trickle sends a request byte by byte and never ends it.
+// trickle sends a request byte by byte without completing it.
 func trickle(ctx context.Context, c net.Conn) {
 	for i := 0; ctx.Err() == nil; i++ {
 		const request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Padding: "
@@ -102,13 +102,13 @@ func trickle(ctx context.Context, c net.Conn) {
 	}
 }
 
-// neverRead asks for everything and reads nothing.
+// neverRead sends a request and does not read the response.
 func neverRead(ctx context.Context, c net.Conn) {
 	io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	pause(ctx, time.Second)
 }
 
-// cutOff goes away in the middle of its request, or of the answer.
+// cutOff disconnects during its request or during the response.
 func cutOff(_ context.Context, c net.Conn) {
 	requests := []string{
 		"", "G", "GET /metrics HTTP/1.1\r\nHo", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -119,10 +119,9 @@ func cutOff(_ context.Context, c net.Conn) {
 	io.WriteString(c, requests[at])
 }
 
-// scrapes lets good clients scrape until ctx ends, each scrape on a connection
-// of its own as Prometheus does after a failure. It calls good with the number of
-// good scrapes after each of them, and returns how long these took, sorted, and the
-// errors of the others.
+// scrapes runs good clients, each of which scrapes repeatedly on new connections until ctx ends. It calls
+// good after each successful scrape with their number so far. It returns the sorted durations of the
+// successful scrapes and the errors of the others.
 func (s *target) scrapes(ctx context.Context, t *testing.T, clients int, good func(n int)) (took []time.Duration, failures []error) {
 	t.Helper()
 	var mu sync.Mutex
@@ -156,7 +155,7 @@ func first(errs []error) error {
 	return errs[0]
 }
 
-// scrape fetches /metrics and checks that it is whole.
+// scrape fetches /metrics and checks that the response is complete.
 func (s *target) scrape(t *testing.T) error {
 	client := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
 	resp, err := client.RoundTrip(mustRequest(t, "http://"+s.tcp+"/metrics"))
@@ -174,15 +173,15 @@ func (s *target) scrape(t *testing.T) error {
 	return nil
 }
 
-// memory returns what the runtime has from the system and has not given back.
+// memory returns the bytes that the Go runtime has obtained from the system and not returned.
 func memory() uint64 {
 	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64() - s[1].Value.Uint64()
 }
 
-// TestHostileClients has good clients scrape while hostile ones do their worst
-// and the daemon's own work goes on.
+// TestHostileClients checks that good clients can scrape during an attack, and that connections and
+// memory stay limited.
 func TestHostileClients(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -200,8 +199,8 @@ func TestHostileClients(t *testing.T) {
 			n := hostileClients(t)
 			runtime.GC()
 			before := memory()
-			// The attack goes on until there are scrapes to judge by: a busy machine
-			// gives neither side much time.
+			// The attack lasts until enough scrapes have succeeded, which takes longer on
+			// a busy machine.
 			ctx, cancel := context.WithTimeout(t.Context(), 10*attackTime(n))
 			defer cancel()
 			begin := time.Now()
@@ -229,17 +228,16 @@ func TestHostileClients(t *testing.T) {
 			wg.Wait()
 
 			if most > defaultMaxConns {
-				t.Errorf("%d connections, want %d at most", most, defaultMaxConns)
+				t.Errorf("%d connections, want at most %d", most, defaultMaxConns)
 			}
-			// A test machine that starves everybody makes a good client
-			// look silent now and then.
+			// On an overloaded machine the server may take a good client for an idle one.
 			if len(took) < 5 || len(failures) > len(took)/5 {
 				t.Fatalf("%d good scrapes, %d failures, first: %v", len(took), len(failures), first(failures))
 			}
-			// Both sides live in this process, so the bound allows each
-			// hostile client its goroutine and buffers.
+			// The clients run in this process too: the bound includes a goroutine and
+			// buffers for each.
 			if bound := before + 64<<20 + uint64(n)*64<<10; after > bound {
-				t.Errorf("memory grew from %d to %d bytes, want %d at most", before, after, bound)
+				t.Errorf("memory grew from %d to %d bytes, want at most %d", before, after, bound)
 			}
 			t.Logf("%d hostile clients, %d good scrapes, %d failures: median %v, slowest %v; connections %d at most; memory %+d KiB",
 				n, len(took), len(failures), took[len(took)/2], took[len(took)-1], most, (int64(after)-int64(before))/1024)
@@ -251,25 +249,25 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
-// waitIdle waits until everything the clients held has been given back.
+// waitIdle waits until no connection, response or renderer is in use.
 func (s *target) waitIdle(t *testing.T) {
 	t.Helper()
 	deadline := time.After(writeTimeout + time.Second)
 	for {
 		conns := s.conns.count()
-		if conns == 0 && len(s.answers.places[0])+len(s.answers.places[1]) == 0 && len(s.answers.makers) == 0 {
+		if conns == 0 && len(s.renderer.slots[0])+len(s.renderer.slots[1]) == 0 && len(s.renderer.cpus) == 0 {
 			return
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("still %d connections and %d answers", conns, len(s.answers.places[0])+len(s.answers.places[1]))
+			t.Fatalf("still %d connections and %d responses", conns, len(s.renderer.slots[0])+len(s.renderer.slots[1]))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
-// TestManyScrapers has 48 clients scrape at once while values move as in a
-// burst of events: nobody is turned away, and the burst goes on.
+// TestManyScrapers checks that 48 clients can scrape at the same time during a burst of updates, without
+// a rejection.
 func TestManyScrapers(t *testing.T) {
 	s := newTarget(t, 512)
 	ctx, cancel := context.WithTimeout(t.Context(), attackTime(0))
@@ -294,7 +292,7 @@ func TestManyScrapers(t *testing.T) {
 	}
 	for i, reason := range rejectReasons {
 		if n := s.conns.rejected.At(i).Load(); n != 0 {
-			t.Errorf("%d turned away: %s", n, reason)
+			t.Errorf("%d rejected: %s", n, reason)
 		}
 	}
 	t.Logf("%d scrapes: median %v, slowest %v; %d events", len(took), took[len(took)/2], took[len(took)-1], events.Load())

@@ -11,14 +11,13 @@ import (
 	"portsyncd/internal/smallfile"
 )
 
-// A browser sends the name that it looked up as the Host header. A web page can have
-// its own name resolve to this host (DNS rebinding) and could then read every answer
-// as if the page came from here; the header is what gives such a request away.
+// A web page can make its own host name resolve to this host (DNS rebinding). The browser then lets
+// the page read all responses. The server detects such requests by the Host header, which contains
+// the name of the page's host.
 
-// servesHost reports whether a request with this Host header is for this host: it has
-// an IP address, localhost, one of the configured names, a name that the server listens
-// at, a name of the certificate, or one of the host's own names. Only a client of HTTP/1.0 sends no header; browsers
-// do not.
+// servesHost reports whether the server accepts requests with the given Host header: an IP address,
+// localhost, a name from HostNames, Listen or the certificate, or a local host name. It also accepts
+// an empty header, which only HTTP/1.0 clients send, and browsers never do.
 func (s *Server) servesHost(header string) bool {
 	name := hostOf(header)
 	if header == "" || name == "localhost" {
@@ -29,12 +28,12 @@ func (s *Server) servesHost(header string) bool {
 	}
 	return slices.Contains(s.live.Load().hostNames, name) ||
 		slices.Contains(s.listenNames, name) ||
-		s.certs != nil && s.certs.isFor(name) ||
-		isOwnName(name)
+		s.certs != nil && s.certs.validFor(name) ||
+		isLocalName(name)
 }
 
-// hostOf returns the name or address in a Host header, in lower case, without the
-// port, the brackets of IPv6 and the dot of the DNS root.
+// hostOf returns the name or address in a Host header in lower case, without the port, the brackets of
+// an IPv6 address and a trailing dot.
 func hostOf(header string) string {
 	name := header
 	if host, _, err := net.SplitHostPort(header); err == nil {
@@ -45,10 +44,9 @@ func hostOf(header string) string {
 	return strings.TrimSuffix(strings.ToLower(name), ".")
 }
 
-// isOwnName reports whether name is the current host name, its first label, the host
-// name in one of the domains of resolv.conf(5), or an alias that hosts(5) gives to one
-// of these.
-func isOwnName(name string) bool {
+// isLocalName reports whether name is the host name, its first label, the host name in a domain of
+// resolv.conf(5), or an alias of one of these in hosts(5).
+func isLocalName(name string) bool {
 	host, err := os.Hostname()
 	if err != nil || host == "" {
 		return false
@@ -75,8 +73,8 @@ func isOwnName(name string) bool {
 	return false
 }
 
-// linesOf yields the words of each line of a file of the system, in lower case,
-// without comments. A file that cannot be read has none.
+// linesOf yields the words of each line of a file in lower case, without comments and empty lines. It
+// yields nothing if the file cannot be read.
 func linesOf(path string) func(yield func([]string) bool) {
 	return func(yield func([]string) bool) {
 		text, err := smallfile.Read(context.Background(), path, 1<<20)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// A request over TCP for another host is refused, whatever it asks for and whether or
-// not it has credentials; clients of every usual kind are served.
+// TestHostHeader checks that requests over TCP with a foreign name in the Host header get status 421, on
+// all paths and with or without credentials, and that requests with an own name are served.
 func TestHostHeader(t *testing.T) {
 	token := "Authorization: Bearer token"
 	socket := filepath.Join(t.TempDir(), "s")
@@ -57,7 +57,7 @@ func TestHostHeader(t *testing.T) {
 	}
 }
 
-// A client of HTTP/1.0 sends no Host header.
+// TestNoHostHeader checks that HTTP/1.0 requests without a Host header are served.
 func TestNoHostHeader(t *testing.T) {
 	s, _ := startServer(t, ServerConfig{}, Sources{Health: healthy})
 	c, err := net.Dial("tcp", s.Addrs()[0].String())
@@ -71,14 +71,9 @@ func TestNoHostHeader(t *testing.T) {
 	}
 }
 
-// A name in the certificate is one that clients have verified.
+// TestHostOfCertificate checks that the names in the certificate are accepted in the Host header.
 func TestHostOfCertificate(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
-	c := newCertificate(t, "server", nil)
-	replace(t, certFile, c.pem)
-	replace(t, keyFile, c.keyPEM(t))
-	s, _ := startServer(t, ServerConfig{TLSCertFile: certFile, TLSKeyFile: keyFile}, Sources{Health: healthy})
+	s, _ := startServer(t, tlsConfig(t, newCertificate(t, "server", nil)), Sources{Health: healthy})
 	client := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
 	for name, want := range map[string]int{"server.example": 200, "evil.example": 421} {
 		resp, _ := fetchWith(t, client, "GET", "https://"+s.Addrs()[0].String()+"/healthz", "Host: "+name)
@@ -88,7 +83,7 @@ func TestHostOfCertificate(t *testing.T) {
 	}
 }
 
-// A name that the configuration has the server listen at needs no other setting.
+// TestHostOfListenAddress checks that host names in Listen are accepted in the Host header.
 func TestHostOfListenAddress(t *testing.T) {
 	s, err := NewServer(ServerConfig{Listen: []string{"Leaf7.Fabric.Example.:9101", ":9102", "unix:/run/evil.example:1"}},
 		Sources{Set: NewSet()}, slog.New(slog.DiscardHandler))

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 )
 
-// rawListener hands over connections of the test's own, which come from addr.
+// rawListener is a listener at addr whose connections are created by the test.
 type rawListener struct {
 	addr  net.Addr
 	conns chan net.Conn
@@ -44,9 +44,9 @@ func (l *rawListener) Close() error {
 	return nil
 }
 
-// say sends raw bytes in pieces as a client would and returns all that is
-// answered until the server has nothing more to say.
-func (l *rawListener) say(raw []byte, piece int) string {
+// send sends raw bytes in pieces on a new connection, and returns all that the server has sent when all
+// goroutines are blocked.
+func (l *rawListener) send(raw []byte, piece int) string {
 	client, server := net.Pipe()
 	l.conns <- server
 	var answer bytes.Buffer
@@ -58,7 +58,7 @@ func (l *rawListener) say(raw []byte, piece int) string {
 	go func() {
 		for part := range slices.Chunk(raw, piece) {
 			if _, err := client.Write(part); err != nil {
-				return // the server has had enough
+				return // the server has closed the connection
 			}
 		}
 	}()
@@ -68,14 +68,13 @@ func (l *rawListener) say(raw []byte, piece int) string {
 	return answer.String()
 }
 
-// answerCodes are the status codes that a client can get: ours, and what net/http
-// says of its own accord.
-var answerCodes = []string{"200", "400", "401", "404", "405", "413", "414", "417", "421", "431", "501", "503", "505"}
+// statusCodes are the status codes that the server and net/http can send.
+var statusCodes = []string{"200", "400", "401", "404", "405", "413", "414", "417", "421", "431", "501", "503", "505"}
 
-// FuzzHTTP says anything to the server, as it is configured for a network and as
-// it is for a unix socket. It answers nothing or HTTP, never panics, never lets
-// anybody in without credentials, holds no connection that has ended, and serves
-// the next client. Time is synctest's, so that timeouts cost nothing.
+// FuzzHTTP sends arbitrary bytes to the server over TCP and a unix socket. It checks that the server
+// responds with HTTP or not at all, does not panic, serves no client over TCP without credentials,
+// keeps no connection that has ended, and serves the next client. It runs in a synctest bubble, so
+// that timeouts take no real time.
 func FuzzHTTP(f *testing.F) {
 	for _, seed := range []string{
 		"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.0\r\n\r\n",
@@ -104,25 +103,25 @@ func FuzzHTTP(f *testing.F) {
 			}
 			s.Start()
 			for _, l := range []*rawListener{local, remote} {
-				answer := l.say(raw, 1+int(piece)*8)
+				answer := l.send(raw, 1+int(piece)*8)
 				if answer != "" && !strings.HasPrefix(answer, "HTTP/1.") {
-					t.Errorf("the answer begins with %.80q", answer)
+					t.Errorf("the response begins with %.80q", answer)
 				}
 				for _, m := range status.FindAllStringSubmatch(answer, -1) {
-					if !slices.Contains(answerCodes, m[1]) {
-						t.Errorf("status %s", m[1])
+					if !slices.Contains(statusCodes, m[1]) {
+						t.Errorf("unexpected status %s", m[1])
 					}
 					if m[1] == "200" && l == remote {
-						t.Errorf("somebody got in without credentials: %.200q", answer)
+						t.Errorf("request served without credentials: %.200q", answer)
 					}
 				}
 			}
 			synctest.Wait()
 			if n := s.conns.count(); n > 0 {
-				t.Errorf("%d connections are held that have ended", n)
+				t.Errorf("%d connections are still open", n)
 			}
-			if got := local.say([]byte("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), 100); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
-				t.Errorf("the next client gets %.200q", got)
+			if got := local.send([]byte("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), 100); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+				t.Errorf("response to the next client: %.200q", got)
 			}
 			if err := s.Shutdown(context.Background()); err != nil {
 				t.Error(err)
@@ -134,7 +133,7 @@ func FuzzHTTP(f *testing.F) {
 	})
 }
 
-// count returns how many connections have a place.
+// count returns the number of admitted connections.
 func (l *limiter) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// appendJSONLabels appends the beginning of a sample: {"labels":{...},
+// appendJSONLabels appends the start of a sample: {"labels":{...},
 func appendJSONLabels(b []byte, labels []Label) []byte {
 	b = append(b, `{"labels":{`...)
 	for i, l := range labels {
@@ -20,8 +20,8 @@ func appendJSONLabels(b []byte, labels []Label) []byte {
 	return append(b, `},`...)
 }
 
-// appendJSONString appends v as a JSON string (RFC 8259, section 7): quote,
-// backslash and control characters are escaped. v must be valid UTF-8.
+// appendJSONString appends v as a JSON string, with quotes, backslashes and control characters escaped
+// (RFC 8259, section 7). v must be valid UTF-8.
 func appendJSONString(b []byte, v string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -39,8 +39,8 @@ func appendJSONString(b []byte, v string) []byte {
 	return append(b, '"')
 }
 
-// asciiJSON returns a JSON document with \u escapes (RFC 8259, section 7) in the place
-// of DEL and of all that is not ASCII, so that nothing in it acts on a terminal.
+// asciiJSON returns a JSON document with DEL and all non-ASCII characters replaced by \u escapes (RFC
+// 8259, section 7), so that the document contains no terminal escape sequences.
 func asciiJSON(text []byte) []byte {
 	var b []byte
 	for len(text) > 0 {
@@ -58,7 +58,7 @@ func asciiJSON(text []byte) []byte {
 	return b
 }
 
-// appendJSONFloat is appendFloat with quotes around what JSON cannot say.
+// appendJSONFloat is appendFloat with quotes around NaN and infinities, which JSON does not have.
 func appendJSONFloat(b []byte, v float64) []byte {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		b = append(b, '"')
@@ -68,8 +68,8 @@ func appendJSONFloat(b []byte, v float64) []byte {
 	return appendFloat(b, v)
 }
 
-// appendJSONValue appends v's text, in quotes if it is NaN, +Inf or -Inf. The
-// letter tells: no other number has an N or an I in its first two bytes.
+// appendJSONValue appends the text of v, with quotes if it is NaN, +Inf or -Inf. These are the only
+// values with an N as the first or an I as the second byte.
 func appendJSONValue(b []byte, v value) []byte {
 	b = append(b, '"')
 	start := len(b)

@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// TestJSONNumbers checks the JSON of integers, floats, NaN and infinities.
 func TestJSONNumbers(t *testing.T) {
 	set := NewSet()
 	set.NewCounter("a_total", "help").Set(math.MaxUint64)
@@ -31,6 +32,7 @@ func TestJSONNumbers(t *testing.T) {
 	}
 }
 
+// TestJSONOfEmptySets checks the JSON of a set without families and of a family without series.
 func TestJSONOfEmptySets(t *testing.T) {
 	set := NewSet()
 	if got, want := string(set.AppendJSON(nil)), `{"schema":1,"families":[]}`+"\n"; got != want {
@@ -46,7 +48,7 @@ func TestJSONOfEmptySets(t *testing.T) {
 	}
 }
 
-// The standard families include the only summary.
+// TestJSONOfStandardFamilies checks the JSON of the standard families, which include a summary.
 func TestJSONOfStandardFamilies(t *testing.T) {
 	set := NewSet()
 	set.AddGo()

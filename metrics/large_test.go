@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestLargeNumbers: what needs more than 32 bits, or than the 53 of a float's
-// mantissa, is shown to the last unit in text and JSON.
+// TestLargeNumbers checks that integers of more than 32 bits, and of more than the 53 bits of a float64,
+// are exact in text and JSON.
 func TestLargeNumbers(t *testing.T) {
 	const large = math.MaxUint64 - 1
 	set := NewSet()

@@ -8,52 +8,52 @@ import (
 
 // Reasons of portsyncd_http_rejected_total.
 const (
-	rejectConnections = iota // a new connection found no place
-	rejectSlowClient         // gave its place to a newer connection
-	rejectRequests           // no memory for an answer in time
-	rejectSlowReader         // did not read its answer while others waited
+	rejectConnections = iota // connection refused at a connection limit
+	rejectSlowClient         // idle connection closed to admit another
+	rejectRequests           // request refused for lack of memory for its response
+	rejectSlowReader         // connection closed because the client did not read while others waited
 )
 
 var rejectReasons = []string{"connections", "slow_client", "requests", "slow_reader"}
 
 const (
-	minWait   = 100 * time.Millisecond // how long a client may take for a request before it can lose its place
-	stallTime = 100 * time.Millisecond // how long a client may take to read 64 KiB while others wait
-	admitTime = 500 * time.Millisecond // how long connections wait for a place before all are refused
+	minIdleTime      = 100 * time.Millisecond // how long a connection must wait for a request before it can be closed to admit another
+	stallTimeout     = 100 * time.Millisecond // how long a client may take to read 64 KiB while others wait
+	admissionTimeout = 500 * time.Millisecond // how long connections wait at the connection limit before they are refused
 )
 
-// busyAnswer is what a client gets whose connection is refused.
-const busyAnswer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+// busyResponse is sent on a refused connection.
+const busyResponse = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n" +
 	"Content-Length: 21\r\nRetry-After: 1\r\nConnection: close\r\n\r\ntoo many connections\n"
 
-// limiter caps the connections of all listeners together, so that no client, source
-// address or kind of client can take all places.
+// limiter limits the number of connections over all listeners, so that no client, source address or
+// kind of client can use all connections.
 type limiter struct {
-	max       int // places
-	perSource int // of these for one source address, and for all unix sockets together
-	anonymous int // of these for TCP clients that have shown no credentials
-	rejected  *Vec[Counter]
-	countOwn  func(code int) // counts an answer that net/http gave by itself
+	max                int // total
+	perSource          int // for one source address, and for all unix sockets together
+	anonymous          int // for TCP clients that have not authenticated
+	rejected           *Vec[Counter]
+	countProtocolError func(code int) // counts a response that net/http sent itself
 
-	mu    sync.Mutex // held for a walk over the connections at most
+	mu    sync.Mutex // held at most for a loop over the connections
 	conns map[*conn]struct{}
 }
 
-func newLimiter(max int, rejected *Vec[Counter], countOwn func(int)) *limiter {
+func newLimiter(max int, rejected *Vec[Counter], countProtocolError func(int)) *limiter {
 	return &limiter{max: max, perSource: (max + 1) / 2, anonymous: max - max/4, rejected: rejected,
-		countOwn: countOwn, conns: make(map[*conn]struct{})}
+		countProtocolError: countProtocolError, conns: make(map[*conn]struct{})}
 }
 
-// limitedListener accepts the connections that get a place.
+// limitedListener returns only the connections that the limiter admits.
 type limitedListener struct {
 	net.Listener
-	limiter *limiter
-	wrap    func(net.Conn) *conn
-	placed  time.Time // when a connection last got a place
+	limiter      *limiter
+	wrap         func(net.Conn) *conn
+	lastAdmitted time.Time // when a connection was last admitted
 }
 
-// Accept waits while no place is free, since the kernel's queue holds what comes
-// meanwhile. When that has not helped for admitTime it refuses each connection.
+// Accept returns the next connection that is admitted. At a connection limit it waits, while the kernel
+// queues new connections. After admissionTimeout without an admission, it refuses connections.
 func (l *limitedListener) Accept() (net.Conn, error) {
 	for {
 		socket, err := l.Listener.Accept()
@@ -61,8 +61,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		c := l.wrap(socket)
-		if l.place(c) {
-			l.placed = time.Now()
+		if l.admit(c) {
+			l.lastAdmitted = time.Now()
 			return c, nil
 		}
 		l.limiter.rejected.At(rejectConnections).Inc()
@@ -70,85 +70,84 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *limitedListener) place(c *conn) bool {
-	for !l.limiter.place(c) {
+func (l *limitedListener) admit(c *conn) bool {
+	for !l.limiter.admit(c) {
 		l.limiter.closeStalled()
-		if time.Since(l.placed) > admitTime {
-			return l.limiter.place(c)
+		if time.Since(l.lastAdmitted) > admissionTimeout {
+			return l.limiter.admit(c)
 		}
-		time.Sleep(minWait / 16)
+		time.Sleep(minIdleTime / 16)
 	}
 	return true
 }
 
-// place gives c a place if one of its kind is free, or if a connection of the kind can
-// be closed for it: that of the client that lets the server wait longest, one with
-// credentials or an earlier answer only if there is no other.
-func (l *limiter) place(c *conn) bool {
+// admit admits c if no limit is reached, or if it can close another connection that counts towards the
+// limits that are reached. Of several it closes the first in the order of evictBefore.
+func (l *limiter) admit(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	same, anonymous := 0, 0
 	for o := range l.conns {
-		same += one(o.source == c.source)
-		anonymous += one(o.anonymous())
+		same += boolToInt(o.source == c.source)
+		anonymous += boolToInt(o.anonymous())
 	}
 	sameSource, noCredentials := same >= l.perSource, c.anonymous() && anonymous >= l.anonymous
 	if sameSource || noCredentials || len(l.conns) >= l.max {
-		var victim *conn
+		var evicted *conn
 		for o := range l.conns {
-			isRival := (!sameSource || o.source == c.source) && (!noCredentials || o.anonymous())
-			if isRival && o.silent() && (victim == nil || o.precedes(victim)) {
-				victim = o
+			counts := (!sameSource || o.source == c.source) && (!noCredentials || o.anonymous())
+			if counts && o.evictable() && (evicted == nil || o.evictBefore(evicted)) {
+				evicted = o
 			}
 		}
-		if victim == nil {
+		if evicted == nil {
 			return false
 		}
-		l.drop(victim, rejectSlowClient)
+		l.drop(evicted, rejectSlowClient)
 	}
 	l.conns[c] = struct{}{}
 	return true
 }
 
-func one(b bool) int {
+func boolToInt(b bool) int {
 	if b {
 		return 1
 	}
 	return 0
 }
 
-// drop closes a connection and takes its place. The caller holds l.mu.
+// drop closes a connection and removes it from the limiter. The caller holds l.mu.
 func (l *limiter) drop(c *conn, reason int) {
 	delete(l.conns, c)
 	c.socket.Close()
-	if !c.over {
+	if !c.ended {
 		l.rejected.At(reason).Inc()
 	}
 }
 
-// closeStalled closes the connections whose clients do not read.
+// closeStalled closes the connections of clients that have not read for stallTimeout.
 func (l *limiter) closeStalled() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.conns {
-		if began := c.writing.Load(); began != 0 && time.Now().UnixNano()-began > int64(stallTime) {
+		if began := c.writing.Load(); began != 0 && time.Now().UnixNano()-began > int64(stallTimeout) {
 			l.drop(c, rejectSlowReader)
 		}
 	}
 }
 
-// closeWaiting closes the connections that are not being answered.
+// closeWaiting closes the connections that wait for a request.
 func (l *limiter) closeWaiting() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.conns {
-		if c.waiting {
+		if c.awaitingRequest {
 			c.socket.Close()
 		}
 	}
 }
 
-// update calls change with the state of c locked and reports whether c has its place.
+// update calls change with l.mu locked, and reports whether c is admitted.
 func (l *limiter) update(c *conn, change func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,4 +156,4 @@ func (l *limiter) update(c *conn, change func()) bool {
 	return ok
 }
 
-func (l *limiter) has(c *conn) bool { return l.update(c, func() {}) }
+func (l *limiter) admitted(c *conn) bool { return l.update(c, func() {}) }

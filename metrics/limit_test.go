@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// With every place of a source taken by connections that are being served, the next
-// one gets a whole 503 and is closed, in time.
+// TestSurplusConnection checks that at the limit of a source address, with requests running on all
+// connections, a new connection gets a complete 503 within the timeout.
 func TestSurplusConnection(t *testing.T) {
 	release := make(chan struct{})
 	entered := make(chan struct{}, 2)
@@ -48,22 +48,22 @@ func TestSurplusConnection(t *testing.T) {
 	}
 }
 
-// A connection that has not asked for anything makes room for a newer one, before one
-// that has been served.
-func TestWaitingConnectionMakesRoom(t *testing.T) {
+// TestIdleConnectionIsEvicted checks that at the limit a new connection replaces one without a complete
+// request, rather than one that has had a response.
+func TestIdleConnectionIsEvicted(t *testing.T) {
 	s, _ := startServer(t, ServerConfig{MaxConns: 4}, Sources{Health: healthy})
 	address := s.Addrs()[0].String()
 	served := dial(t, "tcp", address)
 	if got := ask(t, served, "/healthz"); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 		t.Fatal(got)
 	}
-	silent := dial(t, "tcp", address)
-	io.WriteString(silent, "GET /heal")
+	idle := dial(t, "tcp", address)
+	io.WriteString(idle, "GET /heal")
 	if got := ask(t, dial(t, "tcp", address), "/healthz"); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
-		t.Errorf("newcomer got %q", got)
+		t.Errorf("new connection got %q", got)
 	}
-	if got, _ := io.ReadAll(silent); len(got) != 0 {
-		t.Errorf("silent connection got %q", got)
+	if got, _ := io.ReadAll(idle); len(got) != 0 {
+		t.Errorf("idle connection got %q", got)
 	}
 	if got := ask(t, served, "/healthz"); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 		t.Errorf("the served connection got %q", got)
@@ -84,7 +84,7 @@ func dial(t *testing.T, network, address string) net.Conn {
 	return c
 }
 
-// ask sends a request and returns the beginning of the answer.
+// ask sends a request and returns the start of the response.
 func ask(t *testing.T, c net.Conn, path string) string {
 	t.Helper()
 	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
@@ -98,8 +98,9 @@ func ask(t *testing.T, c net.Conn, path string) string {
 	return string(b[:n])
 }
 
-// TestPlace: which newcomer gets a place of eight, and whose.
-func TestPlace(t *testing.T) {
+// TestAdmit checks with a limit of eight connections whether a new one is admitted, and which other
+// connection is closed for it.
+func TestAdmit(t *testing.T) {
 	const unix = "unix"
 	held := func(source, state string) *conn { return testConn(source, state) }
 	repeat := func(n int, source, state string) (all []*conn) {
@@ -109,67 +110,68 @@ func TestPlace(t *testing.T) {
 		return all
 	}
 	tests := []struct {
-		name   string
-		there  []*conn
-		source string
-		placed bool
-		victim int // index in there; -1: nobody
+		name     string
+		open     []*conn
+		source   string
+		admitted bool
+		evicted  int // index in open; -1 if none
 	}{
-		{"room", repeat(3, "a", "busy"), "a", true, -1},
-		{"its address has its share", repeat(4, "a", "busy"), "a", false, -1},
+		{"below all limits", repeat(3, "a", "busy"), "a", true, -1},
+		{"limit of the address", repeat(4, "a", "busy"), "a", false, -1},
 		{"another address", repeat(4, "a", "busy"), "b", true, -1},
-		{"unix sockets have their share", repeat(4, unix, "busy"), unix, false, -1},
-		{"TCP although unix sockets have theirs", repeat(4, unix, "busy"), "a", true, -1},
-		{"anonymous clients have theirs", append(repeat(3, "a", "busy"), repeat(3, "b", "busy")...), "c", false, -1},
-		{"a unix socket although they have", append(repeat(3, "a", "busy"), repeat(3, "b", "busy")...), unix, true, -1},
-		{"beside clients with credentials", append(repeat(3, "a", "busy trusted"), repeat(3, "b", "busy")...), "c", true, -1},
-		{"all taken", append(repeat(4, "a", "busy trusted"), repeat(4, unix, "busy")...), "c", false, -1},
-		{"one of its address gives way", append(repeat(3, "a", "busy"), held("b", "new"), held("a", "new")), "a", true, 4},
-		{"not one that has just come", append(repeat(3, "a", "busy"), held("a", "young")), "a", false, -1},
-		{"not one whose request came and was not read", append(repeat(3, "a", "busy"), held("a", "unread")), "a", false, -1},
-		{"the one that has waited longest", append(repeat(2, "a", "busy"), held("a", "new"), held("a", "old")), "a", true, 3},
-		{"not one that had an answer if there is another", append(repeat(2, "a", "busy"), held("a", "old answered"), held("a", "new")), "a", true, 3},
-		{"one that had an answer if there is no other", append(repeat(3, "a", "busy"), held("a", "old answered")), "a", true, 3},
-		{"an anonymous one before one with credentials", append(repeat(2, "a", "busy"), held("a", "old answered trusted"), held("a", "new answered")), "a", true, 3},
-		{"one that is over before any other", append(repeat(2, "a", "busy"), held("a", "old"), held("a", "busy over answered")), "a", true, 3},
-		{"anonymous for anonymous", append(append(repeat(3, "a", "busy"), repeat(2, "b", "busy")...), held("b", "new"), held("c", "old trusted")), "c", true, 5},
+		{"limit of unix sockets", repeat(4, unix, "busy"), unix, false, -1},
+		{"TCP at the limit of unix sockets", repeat(4, unix, "busy"), "a", true, -1},
+		{"limit of anonymous clients", append(repeat(3, "a", "busy"), repeat(3, "b", "busy")...), "c", false, -1},
+		{"unix socket at the limit of anonymous clients", append(repeat(3, "a", "busy"), repeat(3, "b", "busy")...), unix, true, -1},
+		{"others are authenticated", append(repeat(3, "a", "busy authenticated"), repeat(3, "b", "busy")...), "c", true, -1},
+		{"total limit", append(repeat(4, "a", "busy authenticated"), repeat(4, unix, "busy")...), "c", false, -1},
+		{"evict from the same address", append(repeat(3, "a", "busy"), held("b", "new"), held("a", "new")), "a", true, 4},
+		{"do not evict a young connection", append(repeat(3, "a", "busy"), held("a", "young")), "a", false, -1},
+		{"do not evict a connection with an unread request", append(repeat(3, "a", "busy"), held("a", "unread")), "a", false, -1},
+		{"evict the one that waited longest", append(repeat(2, "a", "busy"), held("a", "new"), held("a", "old")), "a", true, 3},
+		{"evict one without a response first", append(repeat(2, "a", "busy"), held("a", "old served"), held("a", "new")), "a", true, 3},
+		{"evict one with a response if there is no other", append(repeat(3, "a", "busy"), held("a", "old served")), "a", true, 3},
+		{"evict an anonymous one before an authenticated one", append(repeat(2, "a", "busy"), held("a", "old served authenticated"), held("a", "new served")), "a", true, 3},
+		{"evict an ended one first", append(repeat(2, "a", "busy"), held("a", "old"), held("a", "busy ended served")), "a", true, 3},
+		{"evict an anonymous one for an anonymous one", append(append(repeat(3, "a", "busy"), repeat(2, "b", "busy")...), held("b", "new"), held("c", "old authenticated")), "c", true, 5},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLimiter(8, NewSet().NewCounterVec("x_total", "h", "reason", rejectReasons...), nil)
-			for _, c := range tt.there {
+			for _, c := range tt.open {
 				l.conns[c] = struct{}{}
 			}
 			c := testConn(tt.source, "young")
-			if got := l.place(c); got != tt.placed || got != l.has(c) {
-				t.Errorf("placed: %t, want %t", got, tt.placed)
+			if got := l.admit(c); got != tt.admitted || got != l.admitted(c) {
+				t.Errorf("admitted: %t, want %t", got, tt.admitted)
 			}
-			for i, o := range tt.there {
-				if l.has(o) == (i == tt.victim) {
-					t.Errorf("connection %d has its place: %t", i, l.has(o))
+			for i, o := range tt.open {
+				if l.admitted(o) == (i == tt.evicted) {
+					t.Errorf("connection %d is open: %t", i, l.admitted(o))
 				}
 			}
 		})
 	}
 }
 
-// testConn is a connection in a state of some of the words: busy, young, unread (with a
-// processor it would be read), new, old; answered, trusted, over.
+// testConn returns a connection whose state is described by words: busy, young, unread (a request has
+// arrived that the server has not read yet), new or old; served, authenticated, ended.
 func testConn(source, state string) *conn {
 	_, socket := net.Pipe()
 	has := func(word string) bool { return strings.Contains(state, word) }
-	c := &conn{socket: socket, source: source, unix: source == "unix", since: time.Now().Add(-time.Second),
-		waiting: !has("busy"), answered: has("answered"), over: has("over"), trusted: has("trusted")}
-	c.reading.Store(c.waiting && !has("unread"))
+	c := &conn{socket: socket, source: source, unix: source == "unix", waitingSince: time.Now().Add(-time.Second),
+		awaitingRequest: !has("busy"), served: has("served"), ended: has("ended"), authenticated: has("authenticated")}
+	c.reading.Store(c.awaitingRequest && !has("unread"))
 	switch {
 	case has("old"):
-		c.since = c.since.Add(-time.Minute)
+		c.waitingSince = c.waitingSince.Add(-time.Minute)
 	case has("young"):
-		c.since = time.Now().Add(time.Hour)
+		c.waitingSince = time.Now().Add(time.Hour)
 	}
 	return c
 }
 
+// TestSourceOf checks which addresses count as the same source.
 func TestSourceOf(t *testing.T) {
 	f := func(a, b string, same bool) {
 		t.Helper()
@@ -193,8 +195,8 @@ func TestSourceOf(t *testing.T) {
 	}
 }
 
-// Many polite clients without credentials, each with a connection and a request every
-// 80 ms, leave places to a client with credentials and to the unix socket.
+// TestAnonymousLeaveRoom checks that many clients without credentials, each with a request every 80 ms,
+// do not keep out a client with credentials or one on the unix socket.
 func TestAnonymousLeaveRoom(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	s, base := startServer(t, ServerConfig{
@@ -216,7 +218,7 @@ func TestAnonymousLeaveRoom(t *testing.T) {
 					continue
 				}
 				stop := context.AfterFunc(ctx, func() { c.Close() })
-				for { // for as long as the server lets it
+				for { // until the server closes the connection
 					io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
 					n, err := c.Read(make([]byte, 4096))
 					if n == 0 || err != nil {
@@ -235,7 +237,7 @@ func TestAnonymousLeaveRoom(t *testing.T) {
 			t.Fatalf("%d refusals in 10 s", refused.Load())
 		}
 	}
-	// Where processors are short, a good client may look silent now and then.
+	// On an overloaded machine the server may take a good client for an idle one.
 	const tries = 20
 	client := &http.Transport{DisableKeepAlives: true}
 	for name, try := range map[string]func() (*http.Response, error){
@@ -252,28 +254,29 @@ func TestAnonymousLeaveRoom(t *testing.T) {
 		for range tries {
 			if resp, err := try(); err == nil {
 				resp.Body.Close()
-				good += one(resp.StatusCode == 200)
+				good += boolToInt(resp.StatusCode == 200)
 			}
 		}
 		if good < tries*3/4 {
-			t.Errorf("%s: %d of %d requests are answered", name, good, tries)
+			t.Errorf("%s: %d of %d requests succeeded", name, good, tries)
 		}
 	}
 }
 
-// A client without credentials keeps no connection.
+// TestCloseAfterUnauthorized checks that the server closes the connection after a 401.
 func TestCloseAfterUnauthorized(t *testing.T) {
 	s, _ := startServer(t, ServerConfig{Live: Live{Credentials: Credentials{BearerSHA256: hashOf("token")}}}, Sources{Health: healthy})
 	c := dial(t, "tcp", s.Addrs()[0].String())
 	if got := ask(t, c, "/healthz"); !strings.HasPrefix(got, "HTTP/1.1 401 ") || !strings.Contains(got, "Connection: close") {
-		t.Errorf("answer %q", got)
+		t.Errorf("response %q", got)
 	}
 	if _, err := io.Copy(io.Discard, c); err != nil {
-		t.Errorf("the connection stays: %v", err)
+		t.Errorf("connection not closed: %v", err)
 	}
 }
 
-// Profiles for as long as the client likes leave room for others.
+// TestFewProfiles checks that at most maxProfiles run at the same time, and that other requests are
+// still served.
 func TestFewProfiles(t *testing.T) {
 	s, base := startServer(t, ServerConfig{Profiling: true}, Sources{Health: healthy})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -288,12 +291,12 @@ func TestFewProfiles(t *testing.T) {
 	}
 	for begun := time.Now(); len(s.profiles) < maxProfiles; runtime.Gosched() {
 		if time.Since(begun) > 10*time.Second {
-			t.Fatalf("%d profiles are being taken", len(s.profiles))
+			t.Fatalf("%d profiles are running", len(s.profiles))
 		}
 	}
 	for range 3 {
 		if resp, _ := fetch(t, "GET", base+"/debug/pprof/goroutine?seconds=200"); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
-			t.Errorf("another profile: %d %v", resp.StatusCode, resp.Header)
+			t.Errorf("additional profile: %d %v", resp.StatusCode, resp.Header)
 		}
 	}
 	if resp, _ := fetch(t, "GET", base+"/healthz"); resp.StatusCode != 200 {
@@ -301,12 +304,13 @@ func TestFewProfiles(t *testing.T) {
 	}
 }
 
-// A render that panics harms its own requests only, and the first is logged.
+// TestPanicInRender checks that a panic while rendering aborts its request only, and that the first
+// panic is logged.
 func TestPanicInRender(t *testing.T) {
 	var panics atomic.Bool
 	panics.Store(true)
 	records := make(logs, 1000)
-	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}, MaxAnswers: 1},
+	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}, MaxResponses: 1},
 		Sources{Set: NewSet(), Ports: func(b []byte) []byte {
 			if panics.Load() {
 				panic("oops")
@@ -321,11 +325,11 @@ func TestPanicInRender(t *testing.T) {
 	base := "http://" + s.Addrs()[0].String()
 	for range 2 {
 		if _, err := new(http.Transport).RoundTrip(mustRequest(t, base+"/ports")); err == nil {
-			t.Error("a panic made an answer")
+			t.Error("got a response after a panic")
 		}
 	}
 	if n := s.routes["/ports"].requests[200].Load(); n != 0 {
-		t.Errorf("panics counted as %d answers", n)
+		t.Errorf("panics counted as %d responses", n)
 	}
 	panics.Store(false)
 	if resp, body := fetch(t, "GET", base+"/ports"); resp.StatusCode != 200 || body != "{}\n" {
@@ -342,7 +346,7 @@ func TestPanicInRender(t *testing.T) {
 	}
 }
 
-// Headers beyond the limit are refused, slow ones ended.
+// TestHeaderLimit checks that a too large header gets status 431.
 func TestHeaderLimit(t *testing.T) {
 	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy})
 	resp, _ := fetch(t, "GET", base+"/healthz", "X-Padding: "+strings.Repeat("x", 2*maxHeaderBytes))
@@ -351,7 +355,7 @@ func TestHeaderLimit(t *testing.T) {
 	}
 }
 
-// Shutdown cuts off what silent clients hold, and lets an answer end.
+// TestShutdown checks that Shutdown closes idle connections and waits for a running request.
 func TestShutdown(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}}, Sources{Set: NewSet(), Health: func() Health {
@@ -371,10 +375,10 @@ func TestShutdown(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	answered := make(chan int, 1)
+	served := make(chan int, 1)
 	go func() {
 		resp, _ := fetch(t, "GET", "http://"+address+"/healthz")
-		answered <- resp.StatusCode
+		served <- resp.StatusCode
 	}()
 	<-entered
 	time.AfterFunc(50*time.Millisecond, func() { close(release) })
@@ -383,7 +387,7 @@ func TestShutdown(t *testing.T) {
 	if err := s.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
-	if got := <-answered; got != 200 {
-		t.Errorf("answer in work: status %d", got)
+	if got := <-served; got != 200 {
+		t.Errorf("running request: status %d", got)
 	}
 }

@@ -25,11 +25,10 @@ type endpoint struct {
 	address string
 }
 
-// maxUnixPath is the room in sockaddr_un.sun_path without the final NUL,
-// unix(7).
+// maxUnixPath is the size of sockaddr_un.sun_path without the terminating NUL (unix(7)).
 const maxUnixPath = 107
 
-// parseEndpoint reads one address of ServerConfig.Listen.
+// parseEndpoint parses an address of ServerConfig.Listen.
 func parseEndpoint(spec string) (endpoint, error) {
 	if path, ok := strings.CutPrefix(spec, "unix:"); ok {
 		if !strings.HasPrefix(path, "/") || len(path) > maxUnixPath || strings.IndexByte(path, 0) >= 0 {
@@ -54,13 +53,13 @@ func (e endpoint) String() string {
 	return e.address
 }
 
-// listenTime bounds an attempt to listen: a host name may need a name server.
-const listenTime = 2 * time.Second
+// listenTimeout is the timeout for opening a listener, which may need a name server.
+const listenTimeout = 2 * time.Second
 
-// listen opens the endpoint. A TCP socket is bound to device unless that is
-// empty; a unix socket gets mode 0660.
+// listen opens a listener. A TCP socket is bound to device, unless device is "". A unix socket gets
+// mode 0660.
 func (e endpoint) listen(ctx context.Context, device string) (net.Listener, error) {
-	ctx, cancel := context.WithTimeout(ctx, listenTime)
+	ctx, cancel := context.WithTimeout(ctx, listenTimeout)
 	defer cancel()
 	if e.network == "unix" {
 		return e.listenUnix()
@@ -68,8 +67,8 @@ func (e endpoint) listen(ctx context.Context, device string) (net.Listener, erro
 	lc := net.ListenConfig{Control: transport.BindToDevice(device)}
 	address := e.address
 	if zone := zoneOf(address); zone != "" {
-		// Package net remembers the index of a zone for a minute, in which the device
-		// may have been made again.
+		// Package net caches the index of a zone for a minute, but the device may have
+		// been recreated since.
 		if index := indexOf(zone); index != 0 {
 			address = strings.Replace(address, "%"+zone+"]", fmt.Sprintf("%%%d]", index), 1)
 		}
@@ -77,9 +76,9 @@ func (e endpoint) listen(ctx context.Context, device string) (net.Listener, erro
 	return lc.Listen(ctx, TCPNetwork(e.address), address)
 }
 
-// TCPNetwork returns the network, in the terms of [net.Listen], on which to listen at
-// "host:port": tcp4 or tcp6 if host is an address of that family, else tcp for both.
-// Package net by itself takes 0.0.0.0 and :: for both.
+// TCPNetwork returns the network argument of [net.Listen] for an address "host:port": tcp4 or tcp6 if
+// host is an IP address of that family, else tcp for both. With tcp, [net.Listen] would treat 0.0.0.0
+// and :: as both families.
 func TCPNetwork(address string) string {
 	host, _, _ := net.SplitHostPort(address)
 	ip, err := netip.ParseAddr(host)
@@ -101,9 +100,9 @@ func (e endpoint) listenUnix() (net.Listener, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// The mode comes from the umask, so that no other file can take the
-		// socket's place between bind and chmod. The umask belongs to all threads
-		// that share it (unshare(2), CLONE_FS); this one ends with the goroutine.
+		// The mode is set by the umask, since with chmod another file could replace the
+		// socket before. The umask is shared by all threads until unshare(2) with
+		// CLONE_FS. The locked thread ends with the goroutine.
 		runtime.LockOSThread()
 		private := unix.Unshare(unix.CLONE_FS) == nil
 		old := unix.Umask(0o117)
@@ -116,16 +115,16 @@ func (e endpoint) listenUnix() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.SetUnlinkOnClose(false) // by name alone it would remove what others have put there
+	l.SetUnlinkOnClose(false) // it would also remove another file of that name
 	id, _, err := idOf(e.address)
 	if err != nil {
 		l.Close()
-		return nil, fmt.Errorf("look at the socket: %w", err)
+		return nil, fmt.Errorf("stat socket: %w", err)
 	}
 	return &unixListener{l, e.address, id}, nil
 }
 
-// unixListener removes its socket when it is closed, if the socket is still there.
+// unixListener removes its socket file on Close, unless the file has been replaced.
 type unixListener struct {
 	*net.UnixListener
 	path string
@@ -139,29 +138,27 @@ func (l *unixListener) Close() error {
 	return l.UnixListener.Close()
 }
 
-// inPlace reports whether the path still leads to this listener.
+// inPlace reports whether the path still refers to the socket of this listener.
 func (l *unixListener) inPlace() bool {
 	id, _, err := idOf(l.path)
 	return err == nil && id == l.id
 }
 
-// fileID tells a file from others that have had its name. The inode alone does not: its
-// number is used again.
+// fileID identifies a file. The inode alone is not enough, since inode numbers are reused.
 type fileID struct {
 	dev, ino uint64
-	born     unix.StatxTimestamp // zero where the file system does not know
+	born     unix.StatxTimestamp // zero if the file system does not support it
 }
 
-// idOf returns the identity of a file, of a symbolic link itself, and its other
-// attributes.
+// idOf returns the identity and attributes of the file at path. It does not follow a symbolic link.
 func idOf(path string) (fileID, *unix.Statx_t, error) {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st)
 	return fileID{uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), st.Ino, st.Btime}, &st, err
 }
 
-// removeStaleSocket removes what a killed daemon left behind: a socket of this user that
-// nobody has open. Anything else at that path belongs to somebody.
+// removeStaleSocket removes the socket file of a killed daemon: a socket that belongs to this user and
+// is not open in any process. It returns an error if another file is at path.
 func removeStaleSocket(path string) error {
 	id, st, err := idOf(path)
 	switch {
@@ -186,7 +183,7 @@ func removeStaleSocket(path string) error {
 		return fmt.Errorf("socket %q is open in another process", path)
 	}
 	if now, _, err := idOf(path); err != nil || now != id {
-		return fmt.Errorf("socket %q was replaced meanwhile", path)
+		return fmt.Errorf("socket %q was replaced at the same time", path)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove stale socket: %w", err)
@@ -194,15 +191,14 @@ func removeStaleSocket(path string) error {
 	return nil
 }
 
-// isBound reports whether some process has a socket bound to path, which need not
-// listen: proc_net_unix in proc_net(5).
+// isBound reports whether a process has a socket bound to path, listening or not
+// (/proc/net/unix, proc_net(5)).
 func isBound(path string) bool {
 	table, err := os.ReadFile("/proc/net/unix")
 	return err == nil && strings.Contains(string(table)+"\n", " "+path+"\n")
 }
 
-// isLocal reports whether only processes of this host can connect to a
-// listener's address.
+// isLocal reports whether only processes of this host can connect to the address of a listener.
 func isLocal(a net.Addr) bool {
 	switch a := a.(type) {
 	case *net.UnixAddr:

@@ -18,6 +18,7 @@ import (
 	"portsyncd/internal/backoff"
 )
 
+// TestParseEndpoint checks valid addresses and the errors for invalid ones.
 func TestParseEndpoint(t *testing.T) {
 	good := func(spec, network, address string) {
 		t.Helper()
@@ -26,7 +27,7 @@ func TestParseEndpoint(t *testing.T) {
 			t.Errorf("%q: got %v, %v; want %v", spec, got, err, want)
 		}
 		if got.String() != spec {
-			t.Errorf("%q is shown as %q", spec, got)
+			t.Errorf("String of %q: %q", spec, got)
 		}
 	}
 	good("127.0.0.1:9101", "tcp", "127.0.0.1:9101")
@@ -57,7 +58,8 @@ func TestParseEndpoint(t *testing.T) {
 	bad("unix:/a\x00b", "absolute path")
 }
 
-// The socket has its mode whatever the umask, and one server at a time.
+// TestListenUnix checks the mode of the socket file, the error if another server listens on it, and that
+// Close removes the file.
 func TestListenUnix(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	e := endpoint{"unix", path}
@@ -70,14 +72,15 @@ func TestListenUnix(t *testing.T) {
 		t.Errorf("mode %v, %v; want 0660", info.Mode(), err)
 	}
 	if _, err := e.listen(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "served by another process") {
-		t.Errorf("listening on a socket that answers: %v", err)
+		t.Errorf("listen on the socket of another server: %v", err)
 	}
 	l.Close()
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("socket left behind: %v", err)
+		t.Errorf("socket after Close: %v, want none", err)
 	}
 }
 
+// TestListenUnixReplacesStaleSocket checks that the socket file of a killed process is replaced.
 func TestListenUnixReplacesStaleSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -85,7 +88,7 @@ func TestListenUnixReplacesStaleSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.SetUnlinkOnClose(false)
-	l.Close() // as a killed process leaves it
+	l.Close() // like a killed process
 	fresh, err := endpoint{"unix", path}.listen(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -93,11 +96,11 @@ func TestListenUnixReplacesStaleSocket(t *testing.T) {
 	fresh.Close()
 }
 
-// Whatever umask the process has: the socket gets its mode at once, other files keep
-// theirs.
+// TestListenUnixMode checks that the socket has mode 0660 with any umask, and that the umask of the
+// process does not change.
 func TestListenUnixMode(t *testing.T) {
 	for _, mask := range []int{0, 0o22, 0o77, 0o777} {
-		path := filepath.Join(t.TempDir(), "s") // its directory has the usual mode
+		path := filepath.Join(t.TempDir(), "s")
 		old := unix.Umask(mask)
 		l, err := endpoint{"unix", path}.listen(t.Context(), "")
 		after := unix.Umask(old)
@@ -115,7 +118,7 @@ func TestListenUnixMode(t *testing.T) {
 	}
 }
 
-// A closed listener does not remove what has taken its socket's place.
+// TestCloseSparesOtherSocket checks that Close does not remove a socket that replaced the own one.
 func TestCloseSparesOtherSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	ours, err := endpoint{"unix", path}.listen(t.Context(), "")
@@ -132,13 +135,14 @@ func TestCloseSparesOtherSocket(t *testing.T) {
 	defer theirs.Close()
 	ours.Close()
 	if c, err := net.Dial("unix", path); err != nil {
-		t.Errorf("the socket of another is gone: %v", err)
+		t.Errorf("dial the other socket: %v", err)
 	} else {
 		c.Close()
 	}
 }
 
-// A socket that is bound and does not listen yet refuses connections, and is not stale.
+// TestListenUnixSparesBoundSocket checks that a socket that is bound but not listening is not removed,
+// although it refuses connections like a stale one.
 func TestListenUnixSparesBoundSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -150,15 +154,16 @@ func TestListenUnixSparesBoundSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := (endpoint{"unix", path}).listen(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "open in another process") {
-		t.Errorf("listening on a bound socket: %v", err)
+		t.Errorf("listen on a bound socket: %v", err)
 	}
 	if _, err := os.Lstat(path); err != nil {
-		t.Errorf("the socket is gone: %v", err)
+		t.Errorf("stat the bound socket: %v", err)
 	}
 }
 
-// A server listens again when its socket file is removed, renamed or replaced, says so
-// meanwhile, and never takes the place of another.
+// TestSocketFileLost checks that the server reports and reopens its socket after the file was removed,
+// renamed or replaced, or its directory was renamed, and that it does not replace the socket of
+// another server.
 func TestSocketFileLost(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -183,7 +188,7 @@ func TestSocketFileLost(t *testing.T) {
 					return
 				}
 			case <-time.After(10 * time.Second):
-				t.Fatalf("it does not say %q", want)
+				t.Fatalf("Down was not called with %q", want)
 			}
 		}
 	}
@@ -205,7 +210,7 @@ func TestSocketFileLost(t *testing.T) {
 	}
 	next("was removed or replaced")
 	served()
-	if err := os.Chmod(path, 0o600); err != nil { // which is the administrator's business
+	if err := os.Chmod(path, 0o600); err != nil { // a changed mode is not reported
 		t.Fatal(err)
 	}
 	theirs, err := net.Listen("unix", path+".new")
@@ -219,7 +224,7 @@ func TestSocketFileLost(t *testing.T) {
 	theirs.(*net.UnixListener).SetUnlinkOnClose(false)
 	theirs.Close()
 	served()
-	// No event tells of the directory.
+	// The kernel reports no event for the directory.
 	if err := errors.Join(os.Rename(dir, dir+".old"), os.Mkdir(dir, 0o700)); err != nil {
 		t.Fatal(err)
 	}
@@ -227,23 +232,25 @@ func TestSocketFileLost(t *testing.T) {
 	served()
 }
 
+// TestListenUnixSparesOtherFiles checks that a regular file at the path is an error and is not changed.
 func TestListenUnixSparesOtherFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := (endpoint{"unix", path}).listen(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "not a socket") {
-		t.Errorf("listening in the place of a file: %v", err)
+		t.Errorf("listen on a regular file: %v", err)
 	}
 	if got, err := os.ReadFile(path); string(got) != "precious" {
-		t.Errorf("file now holds %q, %v", got, err)
+		t.Errorf("file content is %q, %v", got, err)
 	}
 }
 
+// TestListenOnDevice checks that a listener can be bound to lo, and the error for a missing device.
 func TestListenOnDevice(t *testing.T) {
 	l, err := endpoint{"tcp", "127.0.0.1:0"}.listen(t.Context(), "lo")
 	if errors.Is(err, syscall.EPERM) {
-		t.Skip("binding to a device is not permitted here (kernels before 5.7 want CAP_NET_RAW)")
+		t.Skip("binding to a device is not permitted here (kernels before 5.7 require CAP_NET_RAW)")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +262,7 @@ func TestListenOnDevice(t *testing.T) {
 	}
 }
 
-// An address of one family is not opened in the other.
+// TestListenFamily checks that an IPv4 address is not opened for IPv6 and vice versa.
 func TestListenFamily(t *testing.T) {
 	f := func(host string, v4, v6 bool) {
 		t.Helper()
@@ -276,7 +283,7 @@ func TestListenFamily(t *testing.T) {
 		}
 	}
 	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
-		t.Skip("no IPv6 here:", err)
+		t.Skip("IPv6 is not available:", err)
 	} else {
 		l.Close()
 	}
@@ -287,6 +294,7 @@ func TestListenFamily(t *testing.T) {
 	f("", true, true)
 }
 
+// TestIsLocal checks which listener addresses are local.
 func TestIsLocal(t *testing.T) {
 	f := func(a net.Addr, want bool) {
 		t.Helper()
@@ -303,7 +311,7 @@ func TestIsLocal(t *testing.T) {
 	f(&net.IPAddr{}, false)
 }
 
-// logs is a slog.Handler that hands records to a test.
+// logs is a slog.Handler that sends records to a channel.
 type logs chan slog.Record
 
 func (l logs) Enabled(context.Context, slog.Level) bool { return true }
@@ -314,7 +322,7 @@ func (l logs) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// next returns the next record at or above a level.
+// next returns the next record with at least the given level.
 func (l logs) next(t *testing.T, at slog.Level) slog.Record {
 	t.Helper()
 	deadline := time.After(10 * time.Second)
@@ -330,7 +338,8 @@ func (l logs) next(t *testing.T, at slog.Level) slog.Record {
 	}
 }
 
-// An address in use: one warning, more attempts, and service once it is free.
+// TestAddressInUse checks that an address in use is logged once as a warning, is retried, and is served
+// once it is free.
 func TestAddressInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -355,7 +364,7 @@ func TestAddressInUse(t *testing.T) {
 		}
 	}
 	if got := s.Addrs(); len(got) != 0 {
-		t.Errorf("addresses %v while none is served", got)
+		t.Errorf("Addrs = %v, want none", got)
 	}
 	taken.Close()
 	if r := records.next(t, slog.LevelInfo); r.Message != "serving metrics" {
@@ -366,7 +375,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 }
 
-// Shutdown ends the attempts too, and twice is once.
+// TestShutdownWhileRetrying checks that Shutdown stops the retries, and can be called twice.
 func TestShutdownWhileRetrying(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -387,7 +396,7 @@ func TestShutdownWhileRetrying(t *testing.T) {
 	}
 }
 
-// A listener that somebody else opened is served and closed.
+// TestHandedInListener checks that a listener opened by the caller is served.
 func TestHandedInListener(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -399,7 +408,7 @@ func TestHandedInListener(t *testing.T) {
 	}
 }
 
-// Several addresses at once.
+// TestSeveralAddresses checks that a TCP address and a unix socket are served at the same time.
 func TestSeveralAddresses(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	s, base := startServer(t, ServerConfig{Listen: []string{"127.0.0.1:0", "unix:" + socket}}, Sources{Health: healthy})
@@ -411,6 +420,7 @@ func TestSeveralAddresses(t *testing.T) {
 	fetchWith(t, overUnix, "GET", "http://unix/healthz")
 }
 
+// TestBadServerConfig checks the errors of NewServer for invalid configurations.
 func TestBadServerConfig(t *testing.T) {
 	f := func(cfg ServerConfig, want string) {
 		t.Helper()
@@ -426,28 +436,28 @@ func TestBadServerConfig(t *testing.T) {
 	f(ServerConfig{Live: Live{Credentials: Credentials{BearerSHA256: "x"}}}, "bearer token")
 }
 
-// An address that is accepted is shown as it was written.
+// FuzzParseEndpoint checks that String returns the parsed text of a valid address.
 func FuzzParseEndpoint(f *testing.F) {
 	for _, s := range []string{"127.0.0.1:9101", "[::1]:0", "unix:/run/s", "unix:", ":", "a:b:c", "[]:1", ":+1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, spec string) {
 		if e, err := parseEndpoint(spec); err == nil && (e.String() != spec || e.address == "") {
-			t.Errorf("%q became %v", spec, e)
+			t.Errorf("%q parsed as %v", spec, e)
 		}
 	})
 }
 
-// TestRemoveAddr: of several addresses, the one that is no longer listened on goes.
+// TestRemoveAddr checks that removeAddr removes the given address only.
 func TestRemoveAddr(t *testing.T) {
 	one, two := &net.TCPAddr{Port: 1}, &net.TCPAddr{Port: 2}
 	s := &Server{addrs: []net.Addr{one, two}}
 	s.removeAddr(two)
 	if len(s.addrs) != 1 || s.addrs[0] != net.Addr(one) {
-		t.Errorf("%v are left, want %v", s.addrs, one)
+		t.Errorf("addresses %v, want %v", s.addrs, one)
 	}
-	s.removeAddr(two) // not there any more
+	s.removeAddr(two) // no effect
 	if len(s.addrs) != 1 {
-		t.Errorf("%v are left, want %v", s.addrs, one)
+		t.Errorf("addresses %v, want %v", s.addrs, one)
 	}
 }

@@ -8,11 +8,10 @@ import (
 	"time"
 )
 
-// TestMain ends at once where 127.0.0.1 cannot be reached: half of the tests would
-// each wait for an answer.
+// TestMain fails if 127.0.0.1 is not reachable, since many tests would time out.
 func TestMain(m *testing.M) {
 	if err := reachLoopback(); err != nil {
-		fmt.Fprintf(os.Stderr, "these tests need 127.0.0.1, is lo up? %v\n", err)
+		fmt.Fprintf(os.Stderr, "tests need a reachable 127.0.0.1 (is lo up?): %v\n", err)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())

@@ -7,20 +7,19 @@ import (
 	"strings"
 )
 
-// A client says what it likes in header fields that are lists of choices, each
-// with a weight: RFC 9110, sections 12.4.2 (weights), 12.5.1 (Accept) and
-// 12.5.3 (Accept-Encoding).
+// Content negotiation follows RFC 9110, sections 12.4.2 (weights), 12.5.1 (Accept) and 12.5.3
+// (Accept-Encoding): a header is a list of choices, each with a weight.
 
-// mediaType is a type on offer.
+// mediaType is a content type that the server can send.
 type mediaType struct {
 	name    string   // "text/plain"
-	version string   // value of the version parameter of an exact match
-	also    []string // other types whose readers can read this one
+	version string   // version parameter of an exact match
+	also    []string // types whose readers also accept this one
 }
 
-// negotiate returns the index of the offer with the highest weight, the first of
-// several with the same weight, and the first of all if there is no Accept header.
-// It returns -1 if the client accepts none of them.
+// negotiate returns the index of the offer with the highest weight in the Accept header, the first one
+// of several with the same weight, or 0 if there is no Accept header. It returns -1 if the client
+// accepts none of the offers.
 func negotiate(accept []string, offers ...mediaType) int {
 	best, bestWeight, empty := -1, 0, true
 	for i, offer := range offers {
@@ -29,7 +28,7 @@ func negotiate(accept []string, offers ...mediaType) int {
 			empty = false
 			w, ok := weightOf(params)
 			if !ok {
-				w = 1000 // as if there were no weight
+				w = 1000 // an invalid weight counts as none
 			}
 			if s := specificity(choice, params, offer); s > specific {
 				weight, specific = w, s
@@ -45,9 +44,9 @@ func negotiate(accept []string, offers ...mediaType) int {
 	return best
 }
 
-// specificity returns how closely a choice names the offer: 0 not at all, 1 */*,
-// 2 type/*, 3 the type, 4 the type with its version. The closest choice decides
-// (RFC 9110, section 12.5.1). A bare * is what some clients send for */*.
+// specificity returns how precisely a choice matches the offer: 0 not at all, 1 */*, 2 type/*, 3 the
+// type, 4 the type with its version. The most precise match decides (RFC 9110, section 12.5.1). Some
+// clients send * instead of */*.
 func specificity(choice, params string, offer mediaType) int {
 	kind, _, _ := strings.Cut(offer.name, "/")
 	switch {
@@ -66,7 +65,7 @@ func specificity(choice, params string, offer mediaType) int {
 	return 0
 }
 
-// acceptsGzip reports whether the client takes gzip.
+// acceptsGzip reports whether the client accepts gzip.
 func acceptsGzip(acceptEncoding []string) bool {
 	any := false
 	for coding, params := range choices(acceptEncoding) {
@@ -82,8 +81,7 @@ func acceptsGzip(acceptEncoding []string) bool {
 	return any
 }
 
-// choices walks over the elements of a list header, each split into what is
-// chosen and its parameters.
+// choices yields the elements of a list header, each split into the choice and its parameters.
 func choices(header []string) func(yield func(choice, params string) bool) {
 	return func(yield func(choice, params string) bool) {
 		for _, line := range header {
@@ -111,9 +109,9 @@ func parameter(params, name string) (string, bool) {
 	return "", false
 }
 
-// weightOf returns a choice's weight in thousandths, 0 to 1000: 1000 if there is
-// none, and false if it is not a number. It reads more than RFC 9110 allows (".2",
-// "0.12345", "7"), since a mistake in a weight must not cost a client the answer.
+// weightOf returns the weight of a choice in thousandths, from 0 to 1000. It returns 1000 if the choice
+// has no weight, and false if the weight is not a number. To be lenient, it accepts forms that RFC
+// 9110 does not allow (".2", "0.12345", "7").
 func weightOf(params string) (int, bool) {
 	q, ok := parameter(params, "q")
 	if !ok {

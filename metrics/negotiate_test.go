@@ -4,15 +4,16 @@ import (
 	"testing"
 )
 
-// The Accept header of a scrape by Prometheus 3.5 with default settings, from
-// scrape/scrape.go and config/config.go there.
+// acceptPrometheus is the Accept header of Prometheus 3.5 with default settings (scrape/scrape.go and
+// config/config.go).
 const acceptPrometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6," +
 	"application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4," +
 	"text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 
-// What Firefox sends for a page.
+// acceptBrowser is the Accept header of Firefox for a page.
 const acceptBrowser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
+// TestNegotiate checks the choice of the content type.
 func TestNegotiate(t *testing.T) {
 	const text, json, none = 0, 1, -1
 	f := func(want int, accept ...string) {
@@ -35,7 +36,7 @@ func TestNegotiate(t *testing.T) {
 	f(json, "application/*, text/plain;q=0.5")
 	f(json, "text/plain;q=0.5, application/json;q=0.51")
 	f(json, "text/plain;q=0.5", "application/json") // two header lines
-	f(json, "*/*, text/plain;q=0")                  // the closest choice decides
+	f(json, "*/*, text/plain;q=0")                  // the most precise match decides
 	f(text, "text/plain;version=1.0.0")
 	f(text, "text/plain;version=1.0.0, application/json;q=0.1")
 	f(text, "application/openmetrics-text; version=1.0.0")
@@ -48,10 +49,11 @@ func TestNegotiate(t *testing.T) {
 	f(text, "*")
 	f(json, "*, text/plain;q=.2")
 	f(text, "text/plain;q=2, application/json;q=1")
-	f(json, "application/json;q=x, text/plain;q=0.9") // as without a weight
+	f(json, "application/json;q=x, text/plain;q=0.9") // an invalid weight counts as none
 	f(json, "text/plain;q=.1, application/json;q=0.12345")
 }
 
+// TestAcceptsGzip checks which Accept-Encoding headers accept gzip.
 func TestAcceptsGzip(t *testing.T) {
 	f := func(want bool, header ...string) {
 		t.Helper()
@@ -78,6 +80,7 @@ func TestAcceptsGzip(t *testing.T) {
 	f(false, "gzip;q=nonsense")
 }
 
+// TestWeightOf checks the parsing of weights.
 func TestWeightOf(t *testing.T) {
 	f := func(params string, want int, ok bool) {
 		t.Helper()
@@ -106,9 +109,8 @@ func TestWeightOf(t *testing.T) {
 	f("q", 0, false)
 }
 
-// Whatever clients send: a type that was offered or none; leaving an offer out
-// cannot make another unacceptable; and a plain wish for gzip is not lost among
-// other codings.
+// FuzzNegotiate checks for any header that negotiate returns a valid index, that an acceptable offer stays
+// acceptable without the other offer, and that "gzip" is accepted whatever other codings follow.
 func FuzzNegotiate(f *testing.F) {
 	for _, s := range []string{acceptPrometheus, acceptBrowser, "*/*;q=0", ";;,,==", "q=;q", "text/plain;version=\"", "gzip;q=0,*"} {
 		f.Add(s)
@@ -124,7 +126,7 @@ func FuzzNegotiate(f *testing.F) {
 			t.Errorf("both: %d, text alone: %d, JSON alone: %d", both, text, json)
 		}
 		if !acceptsGzip([]string{"gzip", header}) {
-			t.Errorf("gzip refused because of %q after it", header)
+			t.Errorf("gzip not accepted with %q after it", header)
 		}
 	})
 }

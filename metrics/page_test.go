@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPage serves a page, with its policy, plain and compressed, to whoever asks
-// for it, whatever they accept.
+// TestPage checks that / serves Sources.Page with its Content-Security-Policy, plain and compressed, for
+// any Accept header.
 func TestPage(t *testing.T) {
 	const policy = "default-src 'none'"
 	page := "<!DOCTYPE html><title>x</title>" + strings.Repeat("<p>port", 1000)

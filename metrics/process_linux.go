@@ -12,12 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process reads the process_* families, with the names and meaning that
-// client_golang gave them. It needs nothing beyond /proc/self, as a unit with
-// ProcSubset=pid leaves it: CPU time comes from getrusage(2), limits from
-// getrlimit(2), and the start time is put together from clocks instead of
-// btime in /proc/stat. The two places in /proc are opened once and read again
-// from their start, so that a scrape allocates nothing.
+// process collects the process_* families, with the names and meaning that they have in
+// client_golang. It uses only /proc/self, since a unit with ProcSubset=pid has no more: CPU time
+// comes from getrusage(2), limits from getrlimit(2), and the start time from clocks instead of btime
+// in /proc/stat. It keeps the files open, so that a scrape does not allocate.
 type process struct {
 	statm int // file descriptor of /proc/self/statm
 	fds   int // file descriptor of /proc/self/fd
@@ -31,8 +29,8 @@ type process struct {
 	openFDs    IntGauge
 }
 
-// AddProcess adds the process_* families and keeps two files open for them. It
-// fails where /proc is not mounted, and adds none of them then.
+// AddProcess adds the process_* families, and opens two files that stay open. It fails and adds none of
+// the families if /proc is not mounted.
 func (s *Set) AddProcess() error {
 	start, err := processStart()
 	if err != nil {
@@ -48,25 +46,25 @@ func (s *Set) AddProcess() error {
 		return fmt.Errorf("open /proc/self/fd: %w", err)
 	}
 
-	s.addValue("process_cpu_seconds_total", "User and system CPU time spent, in seconds.",
+	s.addValue("process_cpu_seconds_total", "User and system CPU time used, in seconds.",
 		kindCounter, nil, &p.cpuSeconds)
-	s.addValue("process_resident_memory_bytes", "Resident memory size, in bytes.",
+	s.addValue("process_resident_memory_bytes", "Size of resident memory, in bytes.",
 		kindGauge, nil, &p.resident)
-	s.addValue("process_virtual_memory_bytes", "Virtual memory size, in bytes.",
+	s.addValue("process_virtual_memory_bytes", "Size of virtual memory, in bytes.",
 		kindGauge, nil, &p.virtual)
-	s.NewGaugeFunc("process_virtual_memory_max_bytes", "Limit of the virtual memory size, in bytes.",
+	s.NewGaugeFunc("process_virtual_memory_max_bytes", "Maximum size of virtual memory, in bytes (RLIMIT_AS).",
 		func() float64 { return limit(unix.RLIMIT_AS) })
 	s.addValue("process_open_fds", "Number of open file descriptors.",
 		kindGauge, nil, &p.openFDs)
-	s.NewGaugeFunc("process_max_fds", "Limit of the number of open file descriptors.",
+	s.NewGaugeFunc("process_max_fds", "Maximum number of open file descriptors (RLIMIT_NOFILE).",
 		func() float64 { return limit(unix.RLIMIT_NOFILE) })
-	s.NewGauge("process_start_time_seconds", "Start of the process, in seconds since 1970.").
+	s.NewGauge("process_start_time_seconds", "Unix time at which the process started, in seconds.").
 		Set(float64(start.UnixMilli()) / 1000)
-	s.addReader(p.read)
+	s.addCollector(p.read)
 	return nil
 }
 
-// read takes one reading. A value that cannot be read keeps the one before.
+// read updates the metrics. A metric that cannot be read keeps its value.
 func (p *process) read() {
 	if unix.Getrusage(unix.RUSAGE_SELF, &p.usage) == nil {
 		p.cpuSeconds.Set(seconds(p.usage.Utime) + seconds(p.usage.Stime))
@@ -83,8 +81,7 @@ func (p *process) read() {
 	}
 }
 
-// countFDs counts the entries of /proc/self/fd, the two descriptors kept for
-// these readings included.
+// countFDs counts the entries of /proc/self/fd, including the two descriptors of p.
 func (p *process) countFDs() (int64, error) {
 	if _, err := unix.Seek(p.fds, 0, unix.SEEK_SET); err != nil {
 		return 0, err
@@ -102,8 +99,7 @@ func (p *process) countFDs() (int64, error) {
 	}
 }
 
-// countEntries counts the names in a getdents64(2) buffer, but for "." and
-// "..".
+// countEntries counts the names in a getdents64(2) buffer, except for "." and "..".
 //
 //	struct linux_dirent64 {          // linux/include/linux/dirent.h
 //		u64 d_ino; s64 d_off;
@@ -127,8 +123,8 @@ func countEntries(b []byte) int64 {
 	return count
 }
 
-// parseStatm returns the first two numbers of /proc/<pid>/statm, total program
-// size and resident set size in pages; proc_pid_statm(5).
+// parseStatm returns the first two numbers of /proc/<pid>/statm: virtual and resident size in pages
+// (proc_pid_statm(5)).
 func parseStatm(b []byte) (size, resident int64, ok bool) {
 	size, b, ok = leadingNumber(b)
 	if !ok || len(b) == 0 || b[0] != ' ' {
@@ -138,7 +134,7 @@ func parseStatm(b []byte) (size, resident int64, ok bool) {
 	return size, resident, ok
 }
 
-// leadingNumber returns the decimal number b starts with, and what follows.
+// leadingNumber returns the decimal number at the start of b and the rest of b.
 func leadingNumber(b []byte) (n int64, rest []byte, ok bool) {
 	i := digits(b)
 	if i == 0 || i > 18 { // 18 digits fit in 63 bits
@@ -150,9 +146,9 @@ func leadingNumber(b []byte) (n int64, rest []byte, ok bool) {
 	return n, b[i:], true
 }
 
-// processStart returns when this process started, to a hundredth of a second.
-// /proc/self/stat counts from boot, on the clock CLOCK_BOOTTIME shows; what
-// that clock and the wall clock show at the same moment gives the rest.
+// processStart returns when this process started, with a resolution of 10 ms. The start time in
+// /proc/self/stat is relative to the start of CLOCK_BOOTTIME; processStart converts it with the
+// current time of both clocks.
 func processStart() (time.Time, error) {
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
@@ -169,9 +165,9 @@ func processStart() (time.Time, error) {
 	return time.Now().Add(sinceBoot - time.Duration(boottime.Nano())), nil
 }
 
-// parseStartTime returns field 22, starttime, of /proc/<pid>/stat;
-// proc_pid_stat(5). Field 2 is the command's name in parentheses, which may
-// contain anything, so counting begins behind the last parenthesis.
+// parseStartTime returns field 22, starttime, of /proc/<pid>/stat (proc_pid_stat(5)). Field 2 is the
+// name of the command in parentheses, which may contain any character, so parseStartTime counts from
+// the last parenthesis.
 func parseStartTime(stat []byte) (time.Duration, error) {
 	const field, afterName = 22, 3
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
@@ -187,8 +183,7 @@ func parseStartTime(stat []byte) (time.Duration, error) {
 	return time.Duration(ticks) * (time.Second / 100), nil
 }
 
-// limit returns a soft limit; "unlimited" is the largest number there is, as
-// client_golang shows it.
+// limit returns a soft limit. As in client_golang, "unlimited" is the maximum uint64.
 func limit(resource int) float64 {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(resource, &l); err != nil {

@@ -32,6 +32,7 @@ func values(t *testing.T, set *Set) map[string]float64 {
 	return got
 }
 
+// TestProcessFamilies checks the values of the process_* families.
 func TestProcessFamilies(t *testing.T) {
 	set := NewSet()
 	if err := set.AddProcess(); err != nil {
@@ -52,7 +53,7 @@ func TestProcessFamilies(t *testing.T) {
 	if v, ok := before["process_cpu_seconds_total"]; !ok || v < 0 || v > 3600 {
 		t.Errorf("process_cpu_seconds_total is %v, present: %v", v, ok)
 	}
-	// User and system time together, neither of which falls.
+	// The value is the sum of user and system time, which both only increase.
 	cpu := func() float64 {
 		var u unix.Rusage
 		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
@@ -75,14 +76,15 @@ func TestProcessFamilies(t *testing.T) {
 	}
 	defer f.Close()
 	if after := values(t, set); after["process_open_fds"] != before["process_open_fds"]+1 {
-		t.Errorf("one more open file changed process_open_fds from %v to %v",
+		t.Errorf("opening a file changed process_open_fds from %v to %v",
 			before["process_open_fds"], after["process_open_fds"])
 	}
 }
 
+// TestParseStartTime checks the start time from /proc/self/stat.
 func TestParseStartTime(t *testing.T) {
-	// cat /proc/self/stat, Linux 6.18, 2026-11-24; the second with the command
-	// renamed to something nasty.
+	// cat /proc/self/stat, Linux 6.18, 2026-11-24; in the second the name of the command contains
+	// parentheses and blanks.
 	const tail = " R 7564 7564 3919 0 -1 4194304 99 0 0 0 0 0 0 0 20 0 1 0 126882 3133440 380 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 	for _, in := range []string{"7586 (cat)" + tail, "7586 (a) S 1 (b)" + tail} {
 		got, err := parseStartTime([]byte(in))
@@ -90,7 +92,7 @@ func TestParseStartTime(t *testing.T) {
 			t.Errorf("%q: got %v, %v; want %v", in, got, err, want)
 		}
 	}
-	// Field 22 is the last that is needed.
+	// Fields after 22 are not needed.
 	last := "7586 (cat)" + tail[:strings.Index(tail, " 3133440")]
 	if got, err := parseStartTime([]byte(last)); err != nil || got != 1268820*time.Millisecond {
 		t.Errorf("%q: got %v, %v", last, got, err)
@@ -102,6 +104,7 @@ func TestParseStartTime(t *testing.T) {
 	}
 }
 
+// TestParseStatm checks the sizes from /proc/self/statm.
 func TestParseStatm(t *testing.T) {
 	f := func(in string, size, resident int64, ok bool) {
 		t.Helper()
@@ -119,7 +122,7 @@ func TestParseStatm(t *testing.T) {
 	f("123456789012345678 999999999999999999", 123456789012345678, 999999999999999999, true)
 }
 
-// dirents builds a getdents64 buffer.
+// dirents returns a getdents64 buffer with the given names.
 func dirents(names ...string) []byte {
 	var b []byte
 	for _, name := range names {
@@ -132,21 +135,23 @@ func dirents(names ...string) []byte {
 	return b
 }
 
+// TestCountEntries checks the number of names in a getdents64 buffer, also in a truncated one.
 func TestCountEntries(t *testing.T) {
 	whole := dirents(".", "..", "0", "1", "2", "1000000")
 	if got := countEntries(whole); got != 4 {
 		t.Errorf("got %d entries, want 4", got)
 	}
-	for n := range whole { // cut anywhere: no panic, never more entries
+	for n := range whole { // truncated at any byte
 		if got := countEntries(whole[:n]); got > 4 {
 			t.Errorf("%d of %d bytes: %d entries", n, len(whole), got)
 		}
 	}
 	if got := countEntries(slices.Concat(dirents("0"), make([]byte, 40))); got != 1 {
-		t.Errorf("entry of size 0: got %d, want 1 and an end", got)
+		t.Errorf("entry of size 0: got %d, want 1", got)
 	}
 }
 
+// TestGoFamilies checks that all go_* families have plausible values.
 func TestGoFamilies(t *testing.T) {
 	set := NewSet()
 	set.AddGo()
@@ -159,7 +164,7 @@ func TestGoFamilies(t *testing.T) {
 	}
 	for _, f := range goCounters {
 		if _, ok := got[f.name]; !ok {
-			t.Errorf("%s is absent", f.name)
+			t.Errorf("%s is missing", f.name)
 		}
 	}
 	runtime.GC()
@@ -170,7 +175,7 @@ func TestGoFamilies(t *testing.T) {
 	}
 }
 
-// Whatever /proc says: no panic, and no more entries than fit.
+// FuzzProc checks that the parsers of /proc do not panic and return plausible values for any input.
 func FuzzProc(f *testing.F) {
 	f.Add([]byte("7586 (cat) R 1 1 1 0 -1 4194304 99 0 0 0 0 0 0 0 20 0 1 0 126882 3133440\n"))
 	f.Add([]byte("765 418 390 5 0 123 0\n"))

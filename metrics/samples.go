@@ -2,19 +2,18 @@ package metrics
 
 import "iter"
 
-// Sample is one value of one series at one moment.
+// Sample is the value of one series at one time.
 type Sample struct {
 	Name   string  // a histogram x has samples x_bucket, x_sum and x_count
-	Labels []Label // read only; with le in a bucket, quantile in a summary
-	Value  float64 // whole numbers are exact up to 2^53
+	Labels []Label // read only; includes le for a bucket, quantile for a summary
+	Value  float64 // integers are exact up to 2^53
 }
 
-// Samples yields every sample of the set, with the names, labels and values that
-// [Set.AppendText] writes, in the same order. It is safe for concurrent use and
-// takes no lock.
+// Samples yields all samples of the set, with the names, labels, values and order of
+// [Set.AppendText]. It is safe for concurrent use and takes no lock.
 func (s *Set) Samples() iter.Seq[Sample] {
 	return func(yield func(Sample) bool) {
-		s.read()
+		s.collect()
 		for _, f := range *s.families.Load() {
 			for _, b := range *f.blocks.Load() {
 				if !b.eachSample(f.name, yield) {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSamplesAreTheText: a sample for each line of the text, in the same order,
-// with the same name, labels and value.
+// TestSamplesAreTheText checks that Samples yields the same names, labels and values as the lines of
+// AppendText, in the same order.
 func TestSamplesAreTheText(t *testing.T) {
 	s := NewSet()
 	s.NewCounter("a_total", "A.").Add(3)
@@ -44,7 +44,7 @@ func TestSamplesAreTheText(t *testing.T) {
 	if string(lines) != string(text) {
 		t.Errorf("samples:\n%s\ntext:\n%s", lines, text)
 	}
-	// Whoever has enough is asked no more.
+	// The iteration stops when the loop ends.
 	for limit := range n {
 		got := 0
 		for range s.Samples() {

@@ -17,8 +17,8 @@ import (
 	"portsyncd/internal/backoff"
 )
 
-// Timeouts of a connection. A scrape of thousands of series takes well under a
-// millisecond; these are for bad networks, and end what is no client at all.
+// Timeouts of a connection. A scrape of thousands of series takes less than a millisecond; the timeouts
+// are for slow networks, and close connections that are not used.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
@@ -27,107 +27,100 @@ const (
 	maxHeaderBytes    = 8 << 10
 )
 
-// Limits where the configuration leaves them at 0.
+// Defaults of ServerConfig.
 const (
-	defaultMaxConns   = 128
-	defaultMaxAnswers = 8
+	defaultMaxConns     = 128
+	defaultMaxResponses = 8
 )
 
-// ServerConfig says where to serve what to whom. Only the fields of [Live] can
-// be changed while the server runs.
+// ServerConfig is the configuration of a [Server]. Only the fields of [Live] can be changed while the
+// server runs.
 type ServerConfig struct {
-	// Listen holds addresses: "host:port", "[v6]:port", ":port" or
-	// "unix:/absolute/path".
+	// Listen contains the addresses: "host:port", "[v6]:port", ":port" or "unix:/absolute/path".
 	Listen []string
-	// Listeners are open already: from systemd, or from another namespace.
-	// The server closes them.
+	// Listeners are listeners opened by the caller, for example by systemd. The server closes
+	// them.
 	Listeners []net.Listener
-	// Device, unless empty, binds TCP sockets of Listen to a network device
-	// or VRF (SO_BINDTODEVICE, socket(7)).
+	// Device is the network device or VRF that the TCP sockets of Listen are bound to
+	// (SO_BINDTODEVICE, socket(7)). If empty, they are not bound.
 	Device string
 
-	// TLSCertFile and TLSKeyFile hold PEM; both or none. With them, TCP
-	// speaks TLS 1.2 or later and nothing else. The files are read again
-	// when they change.
+	// TLSCertFile and TLSKeyFile are PEM files. Either both or none must be set. If set, the TCP
+	// listeners accept TLS 1.2 or later only. The server detects when the files change.
 	TLSCertFile, TLSKeyFile string
-	// TLSClientCAFile, unless empty, demands client certificates signed by
-	// one of these authorities.
+	// TLSClientCAFile is a PEM file. If set, clients must have a certificate signed by one of
+	// these authorities.
 	TLSClientCAFile string
 
-	// Profiling serves /debug/pprof/ on loopback addresses and unix sockets.
+	// Profiling enables /debug/pprof/ on loopback addresses and unix sockets.
 	Profiling bool
-	// Version is shown on the landing page.
+	// Version is the version shown on the landing page.
 	Version string
 
-	// MaxConns caps connections, MaxAnswers the large answers that are in
-	// memory at once. 0 means 128, or fewer where file descriptors are few,
-	// and 8.
-	MaxConns, MaxAnswers int
+	// MaxConns is the maximum number of connections. 0 means 128, or less if the process may open
+	// few file descriptors. MaxResponses is the maximum number of large responses in memory at
+	// the same time. 0 means 8.
+	MaxConns, MaxResponses int
 
 	Live
 }
 
-// Live is the part of the configuration that [Server.Reconfigure] changes.
+// Live is the part of the configuration that [Server.Reconfigure] can change.
 type Live struct {
-	// JSON makes /metrics answer in JSON where the client has no preference.
+	// JSON makes JSON the default format of /metrics, for clients without a preference.
 	JSON bool
-	// Credentials are asked of clients that come over TCP. The zero value
-	// asks for none. A unix socket is guarded by its mode instead.
+	// Credentials are required from clients over TCP. The zero value requires none. A unix socket
+	// is protected by its file mode instead.
 	Credentials Credentials
-	// HostNames are names of this host, in lower case, besides those that
-	// [Server] finds by itself. A request over TCP whose Host header has another
-	// name is refused.
+	// HostNames are names of this host in lower case, in addition to those that [Server]
+	// determines itself. A request over TCP with another name in the Host header is refused.
 	HostNames []string
 }
 
-// Sources is where answers come from. The functions are called from many
-// goroutines at once and must not wait for anything.
+// Sources provides the content of the responses. The functions are called concurrently from many
+// goroutines and must not block.
 type Sources struct {
 	Set *Set
-	// Health and Ready answer /healthz and /readyz. If nil, the answer is
-	// that nothing is known yet, with status 503.
+	// Health and Ready return the responses of /healthz and /readyz. If nil, the response has
+	// status 503.
 	Health, Ready func() Health
-	// Ports and Status append the JSON documents of /ports and /status to b. If
-	// nil, there is none.
+	// Ports and Status append the JSON documents of /ports and /status to b. If nil, the path
+	// does not exist.
 	Ports, Status func(b []byte) []byte
-	// Page appends the HTML document of / to b. If nil, a list of links stands
-	// there.
+	// Page appends the HTML document of / to b. If nil, / is a list of links.
 	Page func(b []byte) []byte
-	// Down is called with the addresses of Listen that are not served at present and
-	// why, each time that changes, and with "" when all are. It may be nil, and must
-	// not call the server.
-	Down func(addresses string)
 	// PagePolicy is the Content-Security-Policy of Page.
 	PagePolicy string
+	// Down is called each time a listener opens or fails. Its argument lists the addresses of
+	// Listen without a listener, each with the reason, and is "" if there are none. Down must not
+	// call the server. It may be nil.
+	Down func(addresses string)
 }
 
-// Server answers HTTP requests for /metrics, /metrics.json, /healthz, /readyz,
-// /ports, /status and the page at /.
+// Server is the HTTP server for /metrics, /metrics.json, /healthz, /readyz, /ports, /status and the
+// page at /.
 //
-// It is made so that no client can hurt the daemon or another client for long:
+// Its limits protect the daemon and other clients from hostile clients:
 //
-//   - Every read and write has a deadline, headers are limited to 8 KiB, only
-//     GET and HEAD exist, and bodies are not read.
-//   - Connections are capped: in all, for each source address, for unix sockets
-//     together, and for TCP clients that have shown no credentials, so that places are
-//     left for the others. When a cap is reached, a new connection takes the place of
-//     one that waits for its client to finish a request, or to start another, or to
-//     read an answer; if there is none, the new one gets a 503. A client without
-//     credentials is disconnected after its 401. Slow clients thus push out each other.
-//   - A large answer is made in memory and then written, so a slow client holds memory
-//     and nothing else. The answers in memory are capped. A request waits a moment for
-//     memory and then gets a 503; while it waits, clients that do not read their answer
-//     are cut off.
-//   - At most half the processors make answers at the same time, so that the
-//     daemon's own work finds one free.
-//   - Few profiles are taken at the same time.
+//   - Each read and write has a deadline. Headers are limited to 8 KiB. Only GET and HEAD are
+//     allowed, and request bodies are not read.
+//   - The number of connections is limited: in total, for each source address, for all unix sockets,
+//     and for TCP clients that have not authenticated. At a limit, the server closes a connection on
+//     which it waits for a request or for the client to read, in favour of the new connection. If
+//     there is none, the new connection gets a 503. A client with wrong credentials is disconnected
+//     after the 401.
+//   - The number of large responses in memory is limited. A request waits up to 2 s for memory, then
+//     gets a 503. Meanwhile the server disconnects clients that do not read their response.
+//   - At most half of the processors render responses at the same time, so that the others are
+//     available for the daemon's own work.
+//   - At most two profiles run at the same time.
 //
-// An address that cannot be had is tried again in the background; so is one whose
-// device or socket file is gone.
+// If an address cannot be opened, or its device or socket file is removed, the server tries again in
+// the background.
 type Server struct {
 	cfg       ServerConfig
 	endpoints []endpoint
-	// listenNames are the hosts in Listen, as hostOf spells them.
+	// listenNames are the hosts in Listen, as returned by hostOf.
 	listenNames []string
 	src         Sources
 	log         *slog.Logger
@@ -136,8 +129,8 @@ type Server struct {
 	http     http.Server
 	certs    *certificates // nil without TLS
 	conns    *limiter
-	answers  *answers
-	profiles chan struct{} // a place for each in work
+	renderer *renderer
+	profiles chan struct{} // running profiles
 	rejected *Vec[Counter]
 	routes   map[string]*route
 	other    *route
@@ -152,18 +145,18 @@ type Server struct {
 
 	mu    sync.Mutex
 	addrs []net.Addr
-	down  map[endpoint]string // addresses that are not served, and why
+	down  map[endpoint]string // addresses without a listener, with the reason
 }
 
-// liveState is Live, made ready for use.
+// liveState is the parsed form of Live.
 type liveState struct {
 	json      bool
 	auth      authenticator
 	hostNames []string
 }
 
-// NewServer checks cfg and adds the server's own families to src.Set. It opens
-// nothing: see [Server.Start]. An error names the setting that is wrong.
+// NewServer returns a server that is not listening yet: see [Server.Start]. It adds the server's own
+// metrics to src.Set. It returns an error if cfg is invalid.
 func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		cfg:   cfg,
@@ -195,18 +188,18 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		return nil, err
 	}
 
-	mostConns := shareOf(descriptorLimit())
-	maxConns, maxAnswers := cfg.MaxConns, cfg.MaxAnswers
+	mostConns := connectionLimit(maxDescriptors())
+	maxConns, maxResponses := cfg.MaxConns, cfg.MaxResponses
 	if maxConns <= 0 {
 		maxConns = mostConns
 	}
-	if maxAnswers <= 0 {
-		maxAnswers = defaultMaxAnswers
+	if maxResponses <= 0 {
+		maxResponses = defaultMaxResponses
 	}
 	s.rejected = src.Set.NewCounterVec("portsyncd_http_rejected_total",
-		"Clients turned away to protect the daemon, by reason.", "reason", rejectReasons...)
-	s.conns = newLimiter(maxConns, s.rejected, s.countOwn)
-	s.answers = newAnswers(maxAnswers, max(1, runtime.GOMAXPROCS(0)/2))
+		"Connections and requests refused or closed to protect the daemon, by reason.", "reason", rejectReasons...)
+	s.conns = newLimiter(maxConns, s.rejected, s.countProtocolError)
+	s.renderer = newRenderer(maxResponses, max(1, runtime.GOMAXPROCS(0)/2))
 	s.profiles = make(chan struct{}, maxProfiles)
 	s.addRoutes()
 	s.http = http.Server{
@@ -218,23 +211,22 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnContext:       withConn,
 		ConnState:         setState,
-		// "OPTIONS *" needs credentials like everything else.
+		// "OPTIONS *" needs credentials like any other request.
 		DisableGeneralOptionsHandler: true,
-		// What net/http has to say is about clients, and clients can make
-		// it say a lot.
+		// The errors of net/http are caused by clients, which could flood the log.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	// HTTP/2 would carry many requests on one connection, past the caps.
+	// With HTTP/2, one connection could carry many requests and evade the limits.
 	s.http.Protocols = new(http.Protocols)
 	s.http.Protocols.SetHTTP1(true)
-	// It runs when the listeners are closed and no connection can be added.
+	// closeWaiting runs after the listeners are closed, when no connection can be added.
 	s.http.RegisterOnShutdown(s.conns.closeWaiting)
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
 
-// Reconfigure replaces the live part of the configuration and has the TLS files read
-// again. On an error the live part stays.
+// Reconfigure replaces the live part of the configuration and reads the TLS files again. On an error,
+// the live part does not change.
 func (s *Server) Reconfigure(live Live) error {
 	auth, err := newAuthenticator(live.Credentials)
 	if err != nil {
@@ -247,9 +239,8 @@ func (s *Server) Reconfigure(live Live) error {
 	return nil
 }
 
-// Start opens the configured addresses and serves in the background until
-// [Server.Shutdown]. What cannot be opened is logged once and tried again with
-// growing pauses, and so is what can no longer be reached. Call it once.
+// Start opens the listeners and serves in the background until [Server.Shutdown]. An address that
+// cannot be opened is logged once and retried with increasing delays. Start must be called once.
 func (s *Server) Start() {
 	for _, l := range s.cfg.Listeners {
 		s.addAddr(l.Addr())
@@ -261,7 +252,7 @@ func (s *Server) Start() {
 	}
 }
 
-// keepServing serves l; without one, or when it breaks, it opens e again.
+// keepServing serves l until Shutdown. If l is nil or fails, it opens e again.
 func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
 	pause := s.retry
 	for {
@@ -278,9 +269,9 @@ func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
 	}
 }
 
-// open opens e. If it cannot, it logs that at a level and returns nil.
+// open opens a listener for e. If this fails, open logs the error at the given level and returns nil.
 func (s *Server) open(e endpoint, level slog.Level) (net.Listener, *guard) {
-	links := linksOf(e, s.cfg.Device) // before the socket is bound to them
+	links := linksOf(e, s.cfg.Device) // before listen, so that a later change is detected
 	l, err := e.listen(s.stopped, s.cfg.Device)
 	if err != nil {
 		s.setDown(e, err)
@@ -293,7 +284,7 @@ func (s *Server) open(e endpoint, level slog.Level) (net.Listener, *guard) {
 	return l, guardOf(e, l, links)
 }
 
-// serveGuarded serves l until it breaks, or until g finds that it cannot be reached.
+// serveGuarded serves l until l fails, or until g detects that l is unreachable.
 func (s *Server) serveGuarded(e endpoint, l net.Listener, g *guard) {
 	if g == nil {
 		s.serve(l)
@@ -304,7 +295,7 @@ func (s *Server) serveGuarded(e endpoint, l net.Listener, g *guard) {
 	watch.Go(func() {
 		if err := g.wait(ctx); err != nil {
 			s.setDown(e, err)
-			s.log.Warn("HTTP listener lost; listening again", "listen", e.String(), "error", err)
+			s.log.Warn("HTTP listener unreachable; reopening", "listen", e.String(), "error", err)
 			l.Close()
 		}
 	})
@@ -313,8 +304,8 @@ func (s *Server) serveGuarded(e endpoint, l net.Listener, g *guard) {
 	watch.Wait()
 }
 
-// setDown records why e is not served, or with nil that it is, and reports all that are
-// not.
+// setDown records the reason why e has no listener, or that it has one if err is nil, and calls
+// Sources.Down.
 func (s *Server) setDown(e endpoint, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -333,7 +324,7 @@ func (s *Server) setDown(e endpoint, err error) {
 	s.src.Down(strings.Join(all, "; "))
 }
 
-// serve accepts connections from l until it is closed or breaks.
+// serve accepts connections from l until l is closed or fails.
 func (s *Server) serve(l net.Listener) {
 	var secure *tls.Config
 	if l.Addr().Network() != "unix" && s.certs != nil {
@@ -348,7 +339,7 @@ func (s *Server) serve(l net.Listener) {
 	}
 }
 
-// Addrs returns the addresses that are served at present.
+// Addrs returns the addresses of the open listeners.
 func (s *Server) Addrs() []net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -372,8 +363,8 @@ func (s *Server) removeAddr(a net.Addr) {
 	}
 }
 
-// Shutdown stops listening, closes connections that are not being answered,
-// and waits for the answers in work until ctx ends, when it cuts them off.
+// Shutdown closes the listeners and the connections that wait for a request, and waits for the
+// running requests. When ctx ends, it closes their connections and returns an error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
 	err := s.http.Shutdown(ctx)

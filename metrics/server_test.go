@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// startServer serves cfg, on a loopback port unless it says otherwise, until
-// the test ends.
+// startServer starts a server that is shut down at the end of the test, and returns the base URL of its
+// first address. If cfg has no address, the server listens on a loopback port.
 func startServer(t testing.TB, cfg ServerConfig, src Sources) (s *Server, base string) {
 	t.Helper()
 	if cfg.Listen == nil && cfg.Listeners == nil {
@@ -38,7 +38,7 @@ func startServer(t testing.TB, cfg ServerConfig, src Sources) (s *Server, base s
 	return s, "http://" + addrs[0].String()
 }
 
-// unixTransport connects to a unix socket whatever the URL says.
+// unixTransport returns a transport that connects to a unix socket, whatever the host in the URL.
 func unixTransport(socket string) *http.Transport {
 	return &http.Transport{
 		DisableKeepAlives: true,

@@ -8,35 +8,34 @@ import (
 	"sync/atomic"
 )
 
-// Set is a collection of families that are exposed together.
+// Set is a collection of metric families that are exported together.
 //
-// The New methods panic on a bad name, a name used for something else, or a
-// series that exists: all of them are mistakes in the program, found the first
-// time it runs. They may be called at any time, also while others scrape.
+// The New methods panic if a name is invalid or in use by another family, or if the series exists,
+// since these are bugs of the program. They may be called at any time, also during a scrape.
 type Set struct {
-	mu       sync.Mutex         // held while registering, never while counting or scraping
-	owners   map[string]*family // by name of the samples: x_sum belongs to histogram x
-	families atomic.Pointer[[]*family]
-	readers  atomic.Pointer[[]func()]
+	mu         sync.Mutex         // held during registration, never during an update or a scrape
+	owners     map[string]*family // by sample name: x_sum is owned by histogram x
+	families   atomic.Pointer[[]*family]
+	collectors atomic.Pointer[[]func()]
 }
 
 // NewSet returns an empty set.
 func NewSet() *Set {
 	s := &Set{owners: make(map[string]*family)}
 	s.families.Store(new([]*family))
-	s.readers.Store(new([]func()))
+	s.collectors.Store(new([]func()))
 	return s
 }
 
-// NewCounter adds a counter. Its name should end in _total.
+// NewCounter adds a counter. Its name should end with _total.
 func (s *Set) NewCounter(name, help string, labels ...Label) *Counter {
 	c := new(Counter)
 	s.addValue(name, help, kindCounter, labels, c)
 	return c
 }
 
-// NewCounterFunc adds a counter whose value f is asked for at every scrape, by
-// the scraping goroutine: f must be safe for concurrent use and must not wait.
+// NewCounterFunc adds a counter whose value is the result of f at each scrape. f is called by the
+// goroutine of the scrape: it must be safe for concurrent use and must not block.
 func (s *Set) NewCounterFunc(name, help string, f func() uint64, labels ...Label) {
 	s.addValue(name, help, kindCounter, labels, counterFunc(f))
 }
@@ -48,21 +47,21 @@ func (s *Set) NewGauge(name, help string, labels ...Label) *Gauge {
 	return g
 }
 
-// NewIntGauge adds a gauge of whole numbers.
+// NewIntGauge adds an integer gauge.
 func (s *Set) NewIntGauge(name, help string, labels ...Label) *IntGauge {
 	g := new(IntGauge)
 	s.addValue(name, help, kindGauge, labels, g)
 	return g
 }
 
-// NewGaugeFunc adds a gauge whose value f is asked for at every scrape, by the
-// scraping goroutine: f must be safe for concurrent use and must not wait.
+// NewGaugeFunc adds a gauge whose value is the result of f at each scrape. f is called by the
+// goroutine of the scrape: it must be safe for concurrent use and must not block.
 func (s *Set) NewGaugeFunc(name, help string, f func() float64, labels ...Label) {
 	s.addValue(name, help, kindGauge, labels, floatFunc(f))
 }
 
-// NewHistogram adds a histogram with the given upper bounds, ascending and
-// finite; the bucket +Inf is implied.
+// NewHistogram adds a histogram. Its upper bounds must be finite and ascending; NewHistogram adds the
+// bucket +Inf.
 func (s *Set) NewHistogram(name, help string, bounds []float64, labels ...Label) *Histogram {
 	h, err := newHistogram(bounds)
 	if err != nil {
@@ -73,14 +72,13 @@ func (s *Set) NewHistogram(name, help string, bounds []float64, labels ...Label)
 	return h
 }
 
-// AppendText appends all families in Prometheus text format 0.0.4 to b and
-// returns the longer slice. It is safe for concurrent use, takes no lock, and
-// allocates only when b is too small.
+// AppendText appends all families in Prometheus text format 0.0.4 to b and returns the extended slice.
+// It is safe for concurrent use, takes no lock, and allocates only if b is too small.
 func (s *Set) AppendText(b []byte) []byte { return s.AppendTextOf(b, "") }
 
-// AppendTextOf is AppendText of the families whose names begin with prefix.
+// AppendTextOf is AppendText for the families whose name begins with prefix.
 func (s *Set) AppendTextOf(b []byte, prefix string) []byte {
-	s.read()
+	s.collect()
 	for _, f := range *s.families.Load() {
 		if strings.HasPrefix(f.name, prefix) {
 			b = f.appendText(b)
@@ -89,11 +87,11 @@ func (s *Set) AppendTextOf(b []byte, prefix string) []byte {
 	return b
 }
 
-// AppendJSON appends all families as one JSON object, described in the package
-// comment, to b and returns the longer slice. It is safe for concurrent use,
-// takes no lock, and allocates only when b is too small.
+// AppendJSON appends all families to b as the JSON object described in the package comment, and
+// returns the extended slice. It is safe for concurrent use, takes no lock, and allocates only if b is
+// too small.
 func (s *Set) AppendJSON(b []byte) []byte {
-	s.read()
+	s.collect()
 	b = append(b, `{"schema":1,"families":[`...)
 	for _, f := range *s.families.Load() {
 		b = f.appendJSON(b)
@@ -101,17 +99,16 @@ func (s *Set) AppendJSON(b []byte) []byte {
 	return append(trimComma(b), "]}\n"...)
 }
 
-// read lets the families that have a common source take one reading of it.
-func (s *Set) read() {
-	for _, f := range *s.readers.Load() {
+// collect calls the collectors, which update families that share a source.
+func (s *Set) collect() {
+	for _, f := range *s.collectors.Load() {
 		f()
 	}
 }
 
-// addReader has f called before every rendering and once at once, so that
-// there is a reading to show whatever happens. A scrape that finds another one
-// inside f goes on with the values there are, a moment old at most.
-func (s *Set) addReader(f func()) {
+// addCollector calls f, and registers f to be called at the start of each scrape. If f is already
+// running for another scrape, the scrape does not wait and uses the present values.
+func (s *Set) addCollector(f func()) {
 	f()
 	var busy atomic.Bool
 	guarded := func() {
@@ -122,8 +119,8 @@ func (s *Set) addReader(f func()) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	grown := append(slices.Clip(*s.readers.Load()), guarded)
-	s.readers.Store(&grown)
+	grown := append(slices.Clip(*s.collectors.Load()), guarded)
+	s.collectors.Store(&grown)
 }
 
 func (s *Set) addValue(name, help string, k kind, labels []Label, v value) {
@@ -136,7 +133,7 @@ func (s *Set) addValue(name, help string, k kind, labels []Label, v value) {
 	})
 }
 
-// add puts one series into its family, which it makes if there is none.
+// add adds a series to its family. It creates the family if necessary.
 func (s *Set) add(name, help string, k kind, labels []Label, b block) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,24 +143,24 @@ func (s *Set) add(name, help string, k kind, labels []Label, b block) {
 		f.labelNames = labelNames(labels)
 	}
 	if f.kind != k || f.help != help || !slices.Equal(f.labelNames, labelNames(labels)) {
-		panic(fmt.Sprintf("metrics: %s registered again with another type, help or set of labels", name))
+		panic(fmt.Sprintf("metrics: %s is already registered with another type, help text or set of labels", name))
 	}
 	key := string(appendSampleName(nil, name, labels))
 	if f.taken[key] {
-		panic(fmt.Sprintf("metrics: series %sregistered twice", key))
+		panic(fmt.Sprintf("metrics: series %sis already registered", key))
 	}
 	f.taken[key] = true
 	grown := append(slices.Clip(*f.blocks.Load()), b)
 	f.blocks.Store(&grown)
 }
 
-// addFamily claims the family's names and appends it. The caller holds s.mu.
+// addFamily adds a family and reserves the names of its samples. The caller holds s.mu.
 func (s *Set) addFamily(name, help string, k kind) *family {
 	if !validName(name) {
-		panic(fmt.Sprintf("metrics: bad metric name %q", name))
+		panic(fmt.Sprintf("metrics: invalid metric name %q", name))
 	}
 	if help == "" {
-		panic(fmt.Sprintf("metrics: %s has no help", name))
+		panic(fmt.Sprintf("metrics: %s has no help text", name))
 	}
 	f := newFamily(name, help, k)
 	for _, suffix := range k.suffixes() {
@@ -179,14 +176,14 @@ func (s *Set) addFamily(name, help string, k kind) *family {
 	return f
 }
 
-// validLabels returns labels with values fit to be shown. It panics on a name
-// that is bad, reserved or there twice.
+// validLabels returns a copy of labels with valid values (see validText). It panics if a name is
+// invalid, reserved or duplicate.
 func validLabels(labels []Label) []Label {
 	valid := make([]Label, 0, len(labels))
 	for _, l := range labels {
 		checkLabelName(l.Name)
 		if slices.ContainsFunc(valid, func(v Label) bool { return v.Name == l.Name }) {
-			panic(fmt.Sprintf("metrics: label %q given twice", l.Name))
+			panic(fmt.Sprintf("metrics: duplicate label %q", l.Name))
 		}
 		valid = append(valid, Label{l.Name, validText(l.Value)})
 	}
@@ -195,7 +192,7 @@ func validLabels(labels []Label) []Label {
 
 func checkLabelName(name string) {
 	if !validName(name) || name == "le" || name == "quantile" || len(name) > 1 && name[:2] == "__" {
-		panic(fmt.Sprintf("metrics: bad label name %q", name))
+		panic(fmt.Sprintf("metrics: invalid label name %q", name))
 	}
 }
 
@@ -207,9 +204,9 @@ func labelNames(labels []Label) []string {
 	return names
 }
 
-// validName reports whether name is made of ASCII letters, digits and
-// underscores and does not begin with a digit. The format also allows colons
-// in metric names, but keeps them for recording rules.
+// validName reports whether name consists of ASCII letters, digits and underscores and does not begin
+// with a digit. The format also allows colons in metric names, but they are reserved for recording
+// rules.
 func validName(name string) bool {
 	for i := 0; i < len(name); i++ {
 		c := name[i]

@@ -7,37 +7,38 @@ import (
 	"testing"
 )
 
+// TestBadRegistrationPanics checks the panic of each invalid registration.
 func TestBadRegistrationPanics(t *testing.T) {
 	tests := []struct {
 		name string
 		add  func(s *Set)
 		want string
 	}{
-		{"empty name", func(s *Set) { s.NewCounter("", "help") }, "bad metric name"},
-		{"dash", func(s *Set) { s.NewCounter("a-b", "help") }, "bad metric name"},
-		{"colon", func(s *Set) { s.NewCounter("a:b", "help") }, "bad metric name"},
-		{"digit first", func(s *Set) { s.NewCounter("1a", "help") }, "bad metric name"},
-		{"not ASCII", func(s *Set) { s.NewCounter("größe", "help") }, "bad metric name"},
+		{"empty name", func(s *Set) { s.NewCounter("", "help") }, "invalid metric name"},
+		{"dash", func(s *Set) { s.NewCounter("a-b", "help") }, "invalid metric name"},
+		{"colon", func(s *Set) { s.NewCounter("a:b", "help") }, "invalid metric name"},
+		{"digit first", func(s *Set) { s.NewCounter("1a", "help") }, "invalid metric name"},
+		{"not ASCII", func(s *Set) { s.NewCounter("größe", "help") }, "invalid metric name"},
 		{"no help", func(s *Set) { s.NewCounter("a", "") }, "no help"},
-		{"twice", func(s *Set) { s.NewCounter("a", "h"); s.NewCounter("a", "h") }, "registered twice"},
+		{"twice", func(s *Set) { s.NewCounter("a", "h"); s.NewCounter("a", "h") }, "is already registered"},
 		{"same labels twice", func(s *Set) {
 			s.NewCounter("a", "h", Label{"x", "1"})
 			s.NewCounter("a", "h", Label{"x", "1"})
-		}, "registered twice"},
+		}, "is already registered"},
 		{"labels that look the same", func(s *Set) {
 			s.NewCounter("a", "h", Label{"x", "\xff"})
 			s.NewCounter("a", "h", Label{"x", `\xff`})
-		}, "registered twice"},
-		{"other type", func(s *Set) { s.NewCounter("a", "h", Label{"x", "1"}); s.NewGauge("a", "h", Label{"x", "2"}) }, "registered again"},
-		{"other help", func(s *Set) { s.NewCounter("a", "h", Label{"x", "1"}); s.NewCounter("a", "g", Label{"x", "2"}) }, "registered again"},
-		{"other labels", func(s *Set) { s.NewCounter("a", "h", Label{"x", "1"}); s.NewCounter("a", "h") }, "registered again"},
+		}, "is already registered"},
+		{"other type", func(s *Set) { s.NewCounter("a", "h", Label{"x", "1"}); s.NewGauge("a", "h", Label{"x", "2"}) }, "already registered with another"},
+		{"other help", func(s *Set) { s.NewCounter("a", "h", Label{"x", "1"}); s.NewCounter("a", "g", Label{"x", "2"}) }, "already registered with another"},
+		{"other labels", func(s *Set) { s.NewCounter("a", "h", Label{"x", "1"}); s.NewCounter("a", "h") }, "already registered with another"},
 		{"sum of a histogram", func(s *Set) { s.NewHistogram("a", "h", []float64{1}); s.NewCounter("a_sum", "h") }, "already belongs to a"},
 		{"histogram over a count", func(s *Set) { s.NewCounter("a_count", "h"); s.NewHistogram("a", "h", []float64{1}) }, "already belongs to a_count"},
-		{"label le", func(s *Set) { s.NewCounter("a", "h", Label{"le", "1"}) }, "bad label name"},
-		{"label quantile", func(s *Set) { s.NewGroup("quantile") }, "bad label name"},
-		{"reserved label", func(s *Set) { s.NewCounter("a", "h", Label{"__name__", "1"}) }, "bad label name"},
-		{"label twice", func(s *Set) { s.NewCounter("a", "h", Label{"x", "1"}, Label{"x", "2"}) }, "given twice"},
-		{"no bounds", func(s *Set) { s.NewHistogram("a", "h", nil) }, "without bounds"},
+		{"label le", func(s *Set) { s.NewCounter("a", "h", Label{"le", "1"}) }, "invalid label name"},
+		{"label quantile", func(s *Set) { s.NewGroup("quantile") }, "invalid label name"},
+		{"reserved label", func(s *Set) { s.NewCounter("a", "h", Label{"__name__", "1"}) }, "invalid label name"},
+		{"label twice", func(s *Set) { s.NewCounter("a", "h", Label{"x", "1"}, Label{"x", "2"}) }, "duplicate label"},
+		{"no bounds", func(s *Set) { s.NewHistogram("a", "h", nil) }, "has no bounds"},
 		{"bounds descend", func(s *Set) { s.NewHistogram("a", "h", []float64{2, 1}) }, "ascending"},
 		{"bound twice", func(s *Set) { s.NewHistogram("a", "h", []float64{1, 1}) }, "ascending"},
 		{"infinite bound", func(s *Set) { s.NewHistogram("a", "h", []float64{1, 1 / zero}) }, "finite"},
@@ -58,11 +59,12 @@ func TestBadRegistrationPanics(t *testing.T) {
 
 var zero float64
 
+// TestVecWith checks that With and At return the same series, and that With panics on an unknown value.
 func TestVecWith(t *testing.T) {
 	set := NewSet()
 	v := set.NewHistogramVec("a", "h", []float64{1}, "x", "p", "q")
 	if v.With("q") != v.At(1) || v.With("p") == v.With("q") {
-		t.Error("With and At disagree")
+		t.Error("With and At return different series")
 	}
 	set.NewGaugeVec("b", "h", "x", "p").At(0).SetBool(true)
 	set.NewIntGaugeVec("c", "h", "x", "p").At(0).SetBool(true)
@@ -74,7 +76,7 @@ func TestVecWith(t *testing.T) {
 	}
 }
 
-// Families may join while others scrape.
+// TestRegisterWhileScraping checks that families can be registered during scrapes.
 func TestRegisterWhileScraping(t *testing.T) {
 	set := NewSet()
 	var wg sync.WaitGroup
@@ -98,8 +100,8 @@ func TestRegisterWhileScraping(t *testing.T) {
 	}
 }
 
-// fullSet has what a switch with the given number of ports exposes: seven
-// series per port, a histogram, and the standard families.
+// fullSet returns the metrics of a switch with the given number of ports: seven series for each port, a
+// histogram, and the standard families.
 func fullSet(tb testing.TB, ports int) (set *Set, oper IntGaugeColumn, rows []*Row) {
 	tb.Helper()
 	set = NewSet()
@@ -125,6 +127,7 @@ func fullSet(tb testing.TB, ports int) (set *Set, oper IntGaugeColumn, rows []*R
 	return set, oper, rows
 }
 
+// TestNoAllocations checks that updating a metric and rendering all of them do not allocate.
 func TestNoAllocations(t *testing.T) {
 	set, oper, rows := fullSet(t, 512)
 	counter := set.NewCounter("test_x_total", "help")
@@ -132,7 +135,7 @@ func TestNoAllocations(t *testing.T) {
 	histogram := set.NewHistogram("test_z_seconds", "help", []float64{1, 2, 3})
 	text := set.AppendText(nil)
 	if n := strings.Count(string(text), "\n"); n < 3500 {
-		t.Fatalf("only %d lines in the scrape, want 3500 series and more", n)
+		t.Fatalf("only %d lines in the scrape, want more than 3500", n)
 	}
 	jsonText := set.AppendJSON(nil)
 	tests := []struct {
@@ -169,7 +172,7 @@ func BenchmarkAppendText(b *testing.B) {
 	}
 }
 
-// BenchmarkGroupAdd is the start of a switch: all ports appear.
+// BenchmarkGroupAdd measures adding the rows of all ports, as at the start of a switch.
 func BenchmarkGroupAdd(b *testing.B) {
 	for _, ports := range []int{512, 10_000} {
 		b.Run(fmt.Sprintf("%d_ports", ports), func(b *testing.B) {
@@ -189,7 +192,7 @@ func BenchmarkGroupAdd(b *testing.B) {
 	}
 }
 
-// TestAppendTextOf leaves out whole families.
+// TestAppendTextOf checks that only the families with the prefix are appended.
 func TestAppendTextOf(t *testing.T) {
 	s := NewSet()
 	s.NewCounter("a_x_total", "A.")

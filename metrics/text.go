@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// Label is a name and a value that tell series of one family apart.
+// Label is a label of a series.
 type Label struct {
 	Name  string // ASCII letters, digits, underscore; not "le", not "quantile"
-	Value string // any text; what cannot be seen is shown as \xNN or \uNNNN
+	Value string // any text; validText escapes unprintable characters
 }
 
-// appendSampleName appends name{labels} and the space before the value.
+// appendSampleName appends name{labels} and a space.
 func appendSampleName(b []byte, name string, labels []Label) []byte {
 	b = append(b, name...)
 	if len(labels) > 0 {
@@ -33,8 +33,8 @@ func appendSampleName(b []byte, name string, labels []Label) []byte {
 	return append(b, ' ')
 }
 
-// appendLabelValue appends v with backslash, double quote and newline escaped,
-// as the text format wants it, and nothing else changed.
+// appendLabelValue appends v with backslashes, double quotes and line feeds escaped, as required by the
+// text format.
 func appendLabelValue(b []byte, v string) []byte {
 	for i := 0; i < len(v); i++ {
 		switch c := v[i]; c {
@@ -51,7 +51,7 @@ func appendLabelValue(b []byte, v string) []byte {
 	return b
 }
 
-// appendHelp appends v with backslash and newline escaped. Quotes stay.
+// appendHelp appends v with backslashes and line feeds escaped, as required by the text format.
 func appendHelp(b []byte, v string) []byte {
 	for i := 0; i < len(v); i++ {
 		switch c := v[i]; c {
@@ -66,13 +66,12 @@ func appendHelp(b []byte, v string) []byte {
 	return b
 }
 
-// validText returns v with every byte that is not part of valid UTF-8 spelled as
-// \xNN, and every character that cannot be seen (control characters, those that turn
-// the direction of writing) as \xNN, \uNNNN or \UNNNNNNNN. An interface name may hold
-// any byte but '/' and white space (dev_valid_name in linux/net/core/dev.c), and an
-// answer of Redis any byte at all. One byte that is not UTF-8 would make Prometheus
-// refuse the whole scrape; an escape sequence would act on the terminal that shows the
-// answer. A replacement character for all of them would make two names one.
+// validText returns v with invalid UTF-8 bytes replaced by \xNN, and unprintable characters other than
+// line feeds replaced by \xNN, \uNNNN or \UNNNNNNNN. An interface name may contain any byte except '/'
+// and white space (dev_valid_name in linux/net/core/dev.c), and a Redis reply any byte. A single
+// invalid byte would make Prometheus reject the scrape, and an escape sequence could control the
+// terminal that displays the text. Different names stay different, unlike with the Unicode
+// replacement character.
 func validText(v string) string {
 	isPlain := func(r rune) bool { return strconv.IsPrint(r) || r == '\n' }
 	if utf8.ValidString(v) && strings.IndexFunc(v, func(r rune) bool { return !isPlain(r) }) < 0 {
@@ -96,13 +95,12 @@ func validText(v string) string {
 	return out.String()
 }
 
-// maxDigits bounds the whole numbers that are written without an exponent:
-// below it every whole float64 is exact, as it is below 2^53.
+// maxDigits is the limit for integers written without an exponent. Below it, each integer is exact as a
+// float64 (2^53).
 const maxDigits = 1e15
 
-// appendFloat appends v in a short form that parses back to v: whole numbers
-// in digits (cheaper to write than an exponent, and easier to read), others as
-// strconv's shortest. Negative zero is written as 0.
+// appendFloat appends the shortest text that parses back to v. It writes integers below maxDigits
+// without an exponent, which is faster and easier to read, and negative zero as 0.
 func appendFloat(b []byte, v float64) []byte {
 	switch {
 	case v == math.Trunc(v) && v < maxDigits && v > -maxDigits:

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 )
 
+// TestAppendLabelValue checks the escaping of label values.
 func TestAppendLabelValue(t *testing.T) {
 	f := func(in, want string) {
 		t.Helper()
@@ -28,6 +29,7 @@ func TestAppendLabelValue(t *testing.T) {
 	f("\x00\x7f", "\x00\x7f")
 }
 
+// TestAppendHelp checks the escaping of help texts.
 func TestAppendHelp(t *testing.T) {
 	f := func(in, want string) {
 		t.Helper()
@@ -40,6 +42,7 @@ func TestAppendHelp(t *testing.T) {
 	f(`C:\`, `C:\\`)
 }
 
+// TestValidText checks the replacement of invalid UTF-8 and unprintable characters.
 func TestValidText(t *testing.T) {
 	f := func(in, want string) {
 		t.Helper()
@@ -55,6 +58,7 @@ func TestValidText(t *testing.T) {
 	f("\ufffd", "\ufffd") // the replacement character itself is valid
 }
 
+// TestAppendFloat checks the text of floats.
 func TestAppendFloat(t *testing.T) {
 	f := func(v float64, want string) {
 		t.Helper()
@@ -81,6 +85,7 @@ func TestAppendFloat(t *testing.T) {
 	f(math.Inf(-1), "-Inf")
 }
 
+// FuzzAppendFloat checks that the text of any float parses back to the float, and that its JSON is valid.
 func FuzzAppendFloat(f *testing.F) {
 	for _, v := range []float64{0, 0.1, 1e15, 1e15 - 1, 1e300, math.Inf(-1), math.NaN()} {
 		f.Add(math.Float64bits(v))
@@ -90,7 +95,7 @@ func FuzzAppendFloat(f *testing.F) {
 		text := string(appendFloat(nil, v))
 		back, err := strconv.ParseFloat(text, 64)
 		if err != nil || back != v && !(math.IsNaN(back) && math.IsNaN(v)) {
-			t.Errorf("%v is written %q and read as %v, %v", v, text, back, err)
+			t.Errorf("%v written as %q, which parses to %v, %v", v, text, back, err)
 		}
 		var inJSON any
 		if err := json.Unmarshal(appendJSONFloat(nil, v), &inJSON); err != nil {
@@ -99,8 +104,7 @@ func FuzzAppendFloat(f *testing.F) {
 	})
 }
 
-// unescape is the reader's side of appendLabelValue, after the grammar in
-// exposition_formats.md.
+// unescape is the inverse of appendLabelValue, by the grammar in exposition_formats.md.
 func unescape(s string) (string, bool) {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -126,9 +130,9 @@ func unescape(s string) (string, bool) {
 	return out.String(), true
 }
 
-// Whatever a port is called: the text is valid UTF-8, the name sits on one
-// line, nothing in it acts on a terminal, and text and JSON read back as the same name,
-// which is the port's if that was printable.
+// FuzzLabelValue checks for any port name that the text is valid UTF-8, that the name is on one line
+// without unprintable characters, and that text and JSON parse to the same name. A printable name
+// does not change.
 func FuzzLabelValue(f *testing.F) {
 	for _, v := range []string{"Ethernet0", `\`, `"`, "\n", "\x00", "\x1b[31m", "\u009b\u202e\U000e0001", "\xff\xfe", "a\"} 1\nfake{b=\"", "日本"} {
 		f.Add(v)

@@ -13,18 +13,17 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// certificates provides the TLS configuration from files that may be replaced while
-// the server runs. Each handshake reads the files, which is little beside its
-// arithmetic, and parses them if a byte has changed: size, times and inode may stay the
-// same when a file is replaced, and a file that could not be read may be readable now.
-// Files that cannot be used leave the previous ones in force, and one log line.
+// certificates provides the TLS configuration from files that may be replaced while the server runs.
+// Each handshake reads the files, which is cheap compared with the handshake itself, and parses them
+// if their content has changed. Size, times and inode are not enough to detect a change. If the files
+// cannot be used, certificates keeps the previous configuration and logs one error.
 type certificates struct {
-	names [3]string // certificate, key, authorities of clients; the last may be ""
+	names [3]string // certificate, key, client certificate authorities; the last may be ""
 	log   *slog.Logger
 
-	mu      sync.Mutex // held by handshakes only
+	mu      sync.Mutex // held during a handshake or a reload
 	texts   [3][]byte  // as last read
-	failure string     // as last logged; "": the files are good
+	failure string     // last logged error; "" if the files are valid
 	current *tls.Config
 }
 
@@ -34,7 +33,7 @@ func newCertificates(certFile, keyFile, caFile string, log *slog.Logger) *certif
 	return c
 }
 
-// config returns the configuration of a listener.
+// config returns the TLS configuration of a listener.
 func (c *certificates) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -48,8 +47,8 @@ func (c *certificates) config() *tls.Config {
 	}
 }
 
-// refresh reads the files and returns the configuration in force, which is nil until
-// they have been good once.
+// refresh reads the files and returns the current configuration. It returns nil as long as the files
+// have never been valid.
 func (c *certificates) refresh() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,7 +64,7 @@ func (c *certificates) refresh() *tls.Config {
 		var loaded *tls.Config
 		if loaded, err = c.load(texts); err == nil {
 			if c.current != nil {
-				c.log.Info("TLS files read again", "cert", c.names[0])
+				c.log.Info("TLS files reloaded", "cert", c.names[0])
 			}
 			c.texts, c.failure, c.current = texts, "", loaded
 			return loaded
@@ -78,8 +77,8 @@ func (c *certificates) refresh() *tls.Config {
 	return c.current
 }
 
-// isFor reports whether the certificate in force is valid for a name.
-func (c *certificates) isFor(name string) bool {
+// validFor reports whether the current certificate is valid for a host name.
+func (c *certificates) validFor(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.current != nil && c.current.Certificates[0].Leaf.VerifyHostname(name) == nil

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,15 +24,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// certificate is a key with a certificate signed by parent, or by itself.
+// certificate is a certificate with its private key.
 type certificate struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	pem  []byte // certificate
+	pem  []byte // of the certificate
 }
 
 var serial int64
 
+// newCertificate returns a certificate for 127.0.0.1 and name.example that is signed by parent, or a
+// self-signed one if parent is nil.
 func newCertificate(t *testing.T, name string, parent *certificate) *certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -76,10 +79,11 @@ func (c *certificate) pair() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{c.cert.Raw}, PrivateKey: c.key}
 }
 
-// replaced counts replacements, each of which gets a time of its own: the file
-// system's clock may tick too slowly to tell two writes apart.
+// replaced counts the calls of replace.
 var replaced int
 
+// replace writes a file with a new modification time, since the clock of the file system may be too
+// coarse to distinguish two writes.
 func replace(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {
@@ -92,16 +96,32 @@ func replace(t *testing.T, path string, content []byte) {
 	}
 }
 
-// handshake connects as a client and returns the server's common name.
+// tlsConfig returns a server configuration with c, whose files are in a new directory.
+func tlsConfig(t *testing.T, c *certificate) ServerConfig {
+	t.Helper()
+	dir := t.TempDir()
+	cfg := ServerConfig{TLSCertFile: filepath.Join(dir, "cert"), TLSKeyFile: filepath.Join(dir, "key")}
+	c.install(t, cfg)
+	return cfg
+}
+
+// install writes c to the TLS files of cfg.
+func (c *certificate) install(t *testing.T, cfg ServerConfig) {
+	t.Helper()
+	replace(t, cfg.TLSCertFile, c.pem)
+	replace(t, cfg.TLSKeyFile, c.keyPEM(t))
+}
+
+// handshake connects as a client and returns the common name of the server's certificate.
 func handshake(s *Server, config *tls.Config) (string, error) {
-	config.InsecureSkipVerify = true // the test looks at the certificate itself
+	config.InsecureSkipVerify = true // the tests check the common name instead
 	c, err := tls.Dial("tcp", s.Addrs()[0].String(), config)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	// In TLS 1.3 the server judges the client's certificate after the
-	// client's side of the handshake is over.
+	// In TLS 1.3 the server verifies the client's certificate after the client has completed its
+	// handshake, so an error is visible only in a later read.
 	if _, err := c.Write([]byte("GET /healthz HTTP/1.0\r\n\r\n")); err != nil {
 		return "", err
 	}
@@ -111,54 +131,65 @@ func handshake(s *Server, config *tls.Config) (string, error) {
 	return c.ConnectionState().PeerCertificates[0].Subject.CommonName, nil
 }
 
+// TestTLSFilesAreReadAgain checks that the server uses replaced TLS files, and keeps the previous ones
+// with one error in the log while certificate and key do not match or a file is missing.
 func TestTLSFilesAreReadAgain(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
 	first, second := newCertificate(t, "first", nil), newCertificate(t, "second", nil)
-	replace(t, certFile, first.pem)
-	replace(t, keyFile, first.keyPEM(t))
-
-	records := make(logs, 1000)
-	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}, TLSCertFile: certFile, TLSKeyFile: keyFile},
-		Sources{Set: NewSet(), Health: healthy}, slog.New(records))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	defer s.Shutdown(t.Context())
+	cfg := tlsConfig(t, first)
+	s, records := startTLSServer(t, cfg)
 	records.next(t, slog.LevelInfo) // serving metrics
 	is := func(want string) {
 		t.Helper()
-		if got, err := handshake(s, &tls.Config{}); err != nil || got != want {
-			t.Errorf("server is %q, %v; want %q", got, err, want)
-		}
+		checkHandshake(t, s, want)
 	}
 	is("first")
 
-	// Halfway through a replacement the old pair stays, with one complaint.
-	replace(t, certFile, second.pem)
+	replace(t, cfg.TLSCertFile, second.pem)
 	is("first")
 	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelError {
 		t.Errorf("record %v, want an error", r)
 	}
 	is("first")
-	replace(t, keyFile, second.keyPEM(t))
+	replace(t, cfg.TLSKeyFile, second.keyPEM(t))
 	is("second")
-	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelInfo || r.Message != "TLS files read again" {
-		t.Errorf("record %v, want that the files were read again", r)
+	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelInfo || r.Message != "TLS files reloaded" {
+		t.Errorf("record %v, want TLS files reloaded", r)
 	}
-	if err := os.Remove(certFile); err != nil {
+	if err := os.Remove(cfg.TLSCertFile); err != nil {
 		t.Fatal(err)
 	}
 	is("second")
 }
 
-// A replacement is noticed although size and modification time stay, and so is a change
-// of the mode or the owner that makes files readable again; a reload reports on files at
-// once, without a client.
+// startTLSServer starts a server with the TLS files of cfg and returns its log.
+func startTLSServer(t *testing.T, cfg ServerConfig) (*Server, logs) {
+	t.Helper()
+	records := make(logs, 1000)
+	cfg.Listen = []string{"127.0.0.1:0"}
+	s, err := NewServer(cfg, Sources{Set: NewSet(), Health: healthy}, slog.New(records))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(context.Background()) })
+	return s, records
+}
+
+// checkHandshake checks that a handshake succeeds with the certificate of the given common name.
+func checkHandshake(t *testing.T, s *Server, want string) {
+	t.Helper()
+	if got, err := handshake(s, &tls.Config{}); err != nil || got != want {
+		t.Errorf("handshake: certificate %q, error %v; want %q", got, err, want)
+	}
+}
+
+// TestTLSFilesOfSameStamp checks that the server detects replaced files of the same size and
+// modification time and files that become readable again, and that Reconfigure logs unusable files
+// without waiting for a client.
 func TestTLSFilesOfSameStamp(t *testing.T) {
 	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	cfg := ServerConfig{TLSCertFile: filepath.Join(dir, "cert"), TLSKeyFile: filepath.Join(dir, "key")}
+	certFile, keyFile := cfg.TLSCertFile, cfg.TLSKeyFile
 	first, second := newCertificate(t, "aaaaa", nil), newCertificate(t, "bbbbb", nil)
 	at := time.Unix(1_700_000_000, 0)
 	put := func(path string, content []byte) {
@@ -173,26 +204,17 @@ func TestTLSFilesOfSameStamp(t *testing.T) {
 	}
 	put(certFile, first.pem)
 	put(keyFile, first.keyPEM(t))
-	records := make(logs, 1000)
-	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}, TLSCertFile: certFile, TLSKeyFile: keyFile},
-		Sources{Set: NewSet(), Health: healthy}, slog.New(records))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	defer s.Shutdown(t.Context())
+	s, records := startTLSServer(t, cfg)
 	is := func(want string) {
 		t.Helper()
-		if got, err := handshake(s, &tls.Config{}); err != nil || got != want {
-			t.Errorf("server is %q, %v; want %q", got, err, want)
-		}
+		checkHandshake(t, s, want)
 	}
 	is("aaaaa")
 	put(certFile, second.pem)
 	put(keyFile, second.keyPEM(t))
 	is("bbbbb")
 
-	// What cannot be read is tried again, although nothing about it changes.
+	// The server reads the key again after it could not, although the key has not changed.
 	away := filepath.Join(dir, "away")
 	if err := os.Rename(keyFile, away); err != nil {
 		t.Fatal(err)
@@ -213,35 +235,31 @@ func TestTLSFilesOfSameStamp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelError || r.Message != "cannot use TLS files" {
-		t.Errorf("record at a reload: %v", r)
+		t.Errorf("record after Reconfigure: %v, want cannot use TLS files", r)
 	}
 }
 
-// A FIFO in the place of a file does not hold up the start or a client for long.
+// TestTLSFileIsFIFO checks that a FIFO as certificate file does not block the start or a handshake.
 func TestTLSFileIsFIFO(t *testing.T) {
 	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
-	if err := unix.Mkfifo(certFile, 0o600); err != nil {
+	cfg := ServerConfig{TLSCertFile: filepath.Join(dir, "cert"), TLSKeyFile: filepath.Join(dir, "key")}
+	if err := unix.Mkfifo(cfg.TLSCertFile, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	s, _ := startServer(t, ServerConfig{TLSCertFile: certFile, TLSKeyFile: keyFile}, Sources{Health: healthy})
+	s, _ := startServer(t, cfg, Sources{Health: healthy})
 	if name, err := handshake(s, &tls.Config{}); err == nil {
 		t.Errorf("handshake with %q without files", name)
 	}
 	if took := time.Since(begun); took > 10*time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("start and handshake took %v", took)
 	}
 }
 
-// TestCipherSuites: of TLS 1.2, those with CBC and without forward secrecy are refused.
+// TestCipherSuites checks that the server refuses cipher suites of TLS 1.2 with CBC or without forward
+// secrecy.
 func TestCipherSuites(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
-	c := newCertificate(t, "server", nil)
-	replace(t, certFile, c.pem)
-	replace(t, keyFile, c.keyPEM(t))
-	s, _ := startServer(t, ServerConfig{TLSCertFile: certFile, TLSKeyFile: keyFile}, Sources{Health: healthy})
+	s, _ := startServer(t, tlsConfig(t, newCertificate(t, "server", nil)), Sources{Health: healthy})
 	accepted := 0
 	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
 		if slices.Contains(suite.SupportedVersions, tls.VersionTLS13) {
@@ -252,20 +270,17 @@ func TestCipherSuites(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("%s: %v, want success: %t", suite.Name, err, want)
 		}
-		accepted += one(err == nil)
+		accepted += boolToInt(err == nil)
 	}
 	if accepted != 3 {
 		t.Errorf("%d suites accepted, want 3 for an ECDSA certificate", accepted)
 	}
 }
 
+// TestTLSVersions checks that the server accepts TLS 1.2 and 1.3 only, and HTTP/1.1 only.
 func TestTLSVersions(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
 	c := newCertificate(t, "server", nil)
-	replace(t, certFile, c.pem)
-	replace(t, keyFile, c.keyPEM(t))
-	s, base := startServer(t, ServerConfig{TLSCertFile: certFile, TLSKeyFile: keyFile}, Sources{Health: healthy})
+	s, base := startServer(t, tlsConfig(t, c), Sources{Health: healthy})
 
 	for version, ok := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
 		_, err := handshake(s, &tls.Config{MinVersion: version, MaxVersion: version})
@@ -276,7 +291,7 @@ func TestTLSVersions(t *testing.T) {
 	if resp, _ := fetch(t, "GET", base+"/healthz"); resp.StatusCode != 400 {
 		t.Errorf("plain HTTP on the TLS port: status %d, want 400", resp.StatusCode)
 	}
-	// HTTP/2 is not offered, even to a client that would rather have it.
+	// The server does not offer HTTP/2 to a client that prefers it.
 	roots := x509.NewCertPool()
 	roots.AddCert(c.cert)
 	client := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true, DisableKeepAlives: true}
@@ -286,55 +301,45 @@ func TestTLSVersions(t *testing.T) {
 	}
 }
 
+// TestTLSClientCertificates checks that with TLSClientCAFile only clients with a certificate of that
+// authority are accepted, also after the file was replaced.
 func TestTLSClientCertificates(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile, caFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key"), filepath.Join(dir, "ca")
-	server, ca, otherCA := newCertificate(t, "server", nil), newCertificate(t, "ca", nil), newCertificate(t, "other", nil)
-	replace(t, certFile, server.pem)
-	replace(t, keyFile, server.keyPEM(t))
-	replace(t, caFile, ca.pem)
-	s, _ := startServer(t, ServerConfig{TLSCertFile: certFile, TLSKeyFile: keyFile, TLSClientCAFile: caFile},
-		Sources{Health: healthy})
+	ca, otherCA := newCertificate(t, "ca", nil), newCertificate(t, "other", nil)
+	cfg := tlsConfig(t, newCertificate(t, "server", nil))
+	cfg.TLSClientCAFile = filepath.Join(t.TempDir(), "ca")
+	replace(t, cfg.TLSClientCAFile, ca.pem)
+	s, _ := startServer(t, cfg, Sources{Health: healthy})
 
-	good := newCertificate(t, "client", ca).pair()
-	stranger := newCertificate(t, "client", otherCA).pair()
+	client := newCertificate(t, "client", ca).pair()
+	otherClient := newCertificate(t, "client", otherCA).pair()
 	if _, err := handshake(s, &tls.Config{}); err == nil {
-		t.Error("a client without certificate got in")
+		t.Error("a client without a certificate was accepted")
 	}
-	// Presented although the server does not ask for this authority.
+	// GetClientCertificate sends the certificate even if the server does not list its authority.
 	force := func(c tls.Certificate) *tls.Config {
 		return &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c, nil }}
 	}
-	if _, err := handshake(s, force(stranger)); err == nil {
-		t.Error("a client of another authority got in")
+	if _, err := handshake(s, force(otherClient)); err == nil {
+		t.Error("a client of another authority was accepted")
 	}
-	if _, err := handshake(s, force(good)); err != nil {
-		t.Errorf("a good client was refused: %v", err)
+	if _, err := handshake(s, force(client)); err != nil {
+		t.Errorf("a client with a valid certificate was refused: %v", err)
 	}
-	// The authority is replaced: who was in is out.
-	replace(t, caFile, otherCA.pem)
-	if _, err := handshake(s, force(good)); err == nil {
-		t.Error("a client of the replaced authority got in")
+	replace(t, cfg.TLSClientCAFile, otherCA.pem)
+	if _, err := handshake(s, force(client)); err == nil {
+		t.Error("a client of the replaced authority was accepted")
 	}
-	if _, err := handshake(s, force(stranger)); err != nil {
+	if _, err := handshake(s, force(otherClient)); err != nil {
 		t.Errorf("a client of the new authority was refused: %v", err)
 	}
 }
 
-// Files that are bad from the start do not keep the server from starting, nor
-// does it fall back to plain text; it begins to work when they are good. However
-// often clients try, there is one complaint.
+// TestTLSFilesBadAtStart checks that without usable TLS files the server starts, refuses all
+// connections and logs one error, and that it accepts connections once the files are valid.
 func TestTLSFilesBadAtStart(t *testing.T) {
 	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
-	records := make(logs, 1000)
-	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}, TLSCertFile: certFile, TLSKeyFile: keyFile},
-		Sources{Set: NewSet(), Health: healthy}, slog.New(records))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	defer s.Shutdown(t.Context())
+	cfg := ServerConfig{TLSCertFile: filepath.Join(dir, "cert"), TLSKeyFile: filepath.Join(dir, "key")}
+	s, records := startTLSServer(t, cfg)
 	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelError {
 		t.Errorf("first record %v, want an error", r)
 	}
@@ -349,14 +354,10 @@ func TestTLSFilesBadAtStart(t *testing.T) {
 	select {
 	case r := <-records:
 		if r.Level > slog.LevelDebug {
-			t.Errorf("another record: %v", r)
+			t.Errorf("unexpected record: %v", r)
 		}
 	default:
 	}
-	c := newCertificate(t, "late", nil)
-	replace(t, certFile, c.pem)
-	replace(t, keyFile, c.keyPEM(t))
-	if name, err := handshake(s, &tls.Config{}); err != nil || name != "late" {
-		t.Errorf("with files: %q, %v", name, err)
-	}
+	newCertificate(t, "late", nil).install(t, cfg)
+	checkHandshake(t, s, "late")
 }

@@ -170,7 +170,7 @@ func TestHTTPDevice(t *testing.T) {
 	// A device that is renamed is another one.
 	ip(t, "link", "set", "mgmt0", "down")
 	ip(t, "link", "set", "mgmt0", "name", "mgmt9")
-	sw.AwaitLog(0, switchtest.Timeout, "HTTP listener lost; listening again", ":9101")
+	sw.AwaitLog(0, switchtest.Timeout, "HTTP listener unreachable; reopening", ":9101")
 	// To the device's own address the kernel itself says that the way is through
 	// the device.
 	if conn, err := net.Dial("tcp", switchtest.HTTPAddress); err == nil {
@@ -224,7 +224,7 @@ func TestHTTPLinkLocal(t *testing.T) {
 	sw.StartWith("[metrics]\nlisten = \"[" + address + "%mgmt0]:9101\"\n")
 	await()
 	sw.NoError("delete the device", sw.Links.Delete("mgmt0"))
-	sw.AwaitLog(0, switchtest.Timeout, "HTTP listener lost; listening again", "mgmt0")
+	sw.AwaitLog(0, switchtest.Timeout, "HTTP listener unreachable; reopening", "mgmt0")
 	make()
 	await()
 }
