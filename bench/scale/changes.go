@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portsyncd/internal/lab"
+	"portsyncd/internal/switchtest"
 	"portsyncd/netlinkraw"
 )
 
@@ -66,9 +66,9 @@ func portIndexes(ports int) ([]int32, error) {
 	}
 	indexes := make([]int32, ports)
 	for i := range indexes {
-		index, ok := known[lab.PortName(i)]
+		index, ok := known[switchtest.PortName(i)]
 		if !ok {
-			return nil, fmt.Errorf("port %s has no interface", lab.PortName(i))
+			return nil, fmt.Errorf("port %s has no interface", switchtest.PortName(i))
 		}
 		indexes[i] = index
 	}

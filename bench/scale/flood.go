@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"portsyncd/internal/switchtest"
 )
 
 type floodOptions struct {
@@ -43,49 +45,42 @@ type sample struct {
 
 const decided = `portsyncd_events_total{event="newlink"}`
 
-// measureFlood changes MTUs at full speed. The writers are held back where the
-// daemon's queue gets long, so that nothing is lost.
-func measureFlood(ctx context.Context, binary string, o floodOptions) (r floodResult, err error) {
-	c, err := newCell(ctx, o.Ports)
-	if err != nil {
-		return r, err
-	}
-	defer c.close()
-	d, err := c.start(binary, 60)
-	if err != nil {
-		return r, err
-	}
-	if _, err := c.awaitMarker("PortConfigDone"); err != nil {
-		return r, err
-	}
-	if _, err := c.makePorts(ctx, o.Ports); err != nil {
-		return r, err
-	}
-	if err := c.inStep(o.Ports, func(int) int { return 9100 }); err != nil {
+// measureFlood changes MTUs as fast as the daemon can follow. The writers pause while the
+// daemon's queue is long, so that no message is lost.
+func measureFlood(ctx context.Context, sw *switchtest.Switch, o floodOptions) (r floodResult, err error) {
+	b := newTestbed(sw, o.Ports)
+	if err := b.startWithPorts(ctx, o.Ports); err != nil {
 		return r, err
 	}
 	indexes, err := portIndexes(o.Ports)
 	if err != nil {
 		return r, err
 	}
-	f := &flood{daemon: d, begin: time.Now()}
+	f := &flood{testbed: b, begin: time.Now()}
 	if r.Before, err = f.sample(); err != nil {
 		return r, err
 	}
-	page, err := d.scrape()
-	if err != nil {
-		return r, err
-	}
-	r.Processors = int(page.value("go_sched_gomaxprocs_threads"))
-	f.longest = int(page.value("portsyncd_netlink_receive_buffer_bytes")) / 4
+	metrics := b.client.Scrape().Samples
+	r.Processors = int(metrics["go_sched_gomaxprocs_threads"])
+	f.longest = int(metrics["portsyncd_netlink_receive_buffer_bytes"]) / 4
 	if err := f.run(ctx, o, indexes, &r); err != nil {
 		return r, err
 	}
-	if err := c.inStep(o.Ports, finalMTU); err != nil {
-		return r, err
-	}
+	b.awaitMTU(o.Ports, finalMTU)
 	r.After, err = f.sample()
 	return r, err
+}
+
+// startWithPorts starts the daemon and makes the ports.
+func (b *testbed) startWithPorts(ctx context.Context, ports int) error {
+	b.start(60)
+	b.awaitProduced("PortConfigDone")
+	if _, err := b.makePorts(ctx, ports); err != nil {
+		return err
+	}
+	b.awaitReady()
+	b.awaitMTU(ports, func(int) int { return 9100 })
+	return nil
 }
 
 // finalMTU is that of a port after the flood, and not before.
@@ -93,32 +88,29 @@ func finalMTU(port int) int { return 8100 + port }
 
 // flood is one while it goes on.
 type flood struct {
-	daemon  *daemon
+	*testbed
 	begin   time.Time
 	longest int // how many bytes may wait for the daemon
 	hold    atomic.Bool
 	sent    atomic.Int64
 }
 
-// sample looks at the daemon.
+// sample measures the daemon.
 func (f *flood) sample() (s sample, err error) {
-	// Before the scrape, which has a connection and goroutines of its own.
-	if s.usage, err = f.daemon.use(); err != nil {
+	// Before the scrape, whose connection has a descriptor and goroutines.
+	if s.usage, err = readUsage(f.daemon.Cmd.Process.Pid); err != nil {
 		return s, err
 	}
-	page, err := f.daemon.scrape()
-	if err != nil {
-		return s, err
-	}
+	metrics := f.client.Scrape().Samples
 	if s.queue, err = readQueue(); err != nil {
 		return s, err
 	}
 	s.At, s.Sent = time.Since(f.begin), int(f.sent.Load())
-	s.Decided = int(page.value(decided))
-	s.Overruns = int(page.value("portsyncd_netlink_overruns_total"))
-	s.Goroutines = int(page.value("go_goroutines"))
-	s.Heap = int(page.value("go_memstats_alloc_bytes"))
-	s.Cycles = int(page.value("go_gc_duration_seconds_count"))
+	s.Decided = int(metrics[decided])
+	s.Overruns = int(metrics["portsyncd_netlink_overruns_total"])
+	s.Goroutines = int(metrics["go_goroutines"])
+	s.Heap = int(metrics["go_memstats_alloc_bytes"])
+	s.Cycles = int(metrics["go_gc_duration_seconds_count"])
 	return s, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"portsyncd/internal/switchtest"
 	"portsyncd/netlinkraw"
 )
 
@@ -41,25 +42,18 @@ type growthResult struct {
 }
 
 // measureGrowth measures one size of switch.
-func measureGrowth(ctx context.Context, binary string, o growthOptions) (r growthResult, err error) {
-	c, err := newCell(ctx, o.Ports)
-	if err != nil {
-		return r, err
-	}
-	defer c.close()
-	progress("%d interfaces: the kernel makes %d that are no ports", o.Interfaces, o.Interfaces-o.Ports)
+func measureGrowth(ctx context.Context, sw *switchtest.Switch, o growthOptions) (r growthResult, err error) {
+	b := newTestbed(sw, o.Ports)
+	progress("%d interfaces: adding %d that are not ports", o.Interfaces, o.Interfaces-o.Ports)
 	begin := time.Now()
 	for i := range (o.Interfaces - o.Ports) / 2 {
-		if err := c.links.AddVeth("veth"+strconv.Itoa(i), "eth"+strconv.Itoa(i)); err != nil {
-			return r, err
-		}
+		b.NoError("add interfaces", b.Links.AddVeth("veth"+strconv.Itoa(i), "eth"+strconv.Itoa(i)))
 		if ctx.Err() != nil {
 			return r, ctx.Err()
 		}
 	}
 	r.Make = time.Since(begin)
-	d, err := c.coldStart(ctx, binary, o, &r)
-	if err != nil {
+	if err := b.coldStart(ctx, o, &r); err != nil {
 		return r, fmt.Errorf("cold start: %w", err)
 	}
 	begin = time.Now()
@@ -67,58 +61,49 @@ func measureGrowth(ctx context.Context, binary string, o growthOptions) (r growt
 		return r, err
 	}
 	r.List = time.Since(begin)
-	if err := c.rest(ctx, d, o, &r); err != nil {
+	if err := b.rest(ctx, o, &r); err != nil {
 		return r, fmt.Errorf("idle: %w", err)
 	}
 	if o.Overrun {
-		if err := c.overrun(ctx, d, o, &r); err != nil {
+		if err := b.overrun(ctx, o, &r); err != nil {
 			return r, fmt.Errorf("overrun: %w", err)
 		}
 	}
-	if err := c.restart(binary, d, o, &r); err != nil {
-		return r, fmt.Errorf("restart: %w", err)
-	}
+	progress("%d interfaces: restart", o.Interfaces)
+	b.daemon.EndBySignal(syscall.SIGTERM, "restart")
+	b.start(0)
+	r.Restart = b.awaitReady()
 	return r, nil
 }
 
-// coldStart starts the daemon on a switch without ports and has them made.
-func (c *cell) coldStart(ctx context.Context, binary string, o growthOptions, r *growthResult) (*daemon, error) {
+// coldStart starts the daemon on a switch without ports and then makes the ports.
+func (b *testbed) coldStart(ctx context.Context, o growthOptions, r *growthResult) error {
 	progress("%d interfaces: cold start", o.Interfaces)
-	d, err := c.start(binary, 0)
-	if err != nil {
-		return nil, err
+	b.start(0)
+	r.ConfigDone = b.awaitProduced("PortConfigDone").Sub(b.started)
+	r.Ready = b.awaitReady()
+	var err error
+	if r.InitDone, err = b.makePorts(ctx, o.Ports); err != nil {
+		return err
 	}
-	configDone, err := c.awaitMarker("PortConfigDone")
-	if err != nil {
-		return nil, err
-	}
-	ready, err := d.awaitReady()
-	if err != nil {
-		return nil, err
-	}
-	r.ConfigDone, r.Ready = configDone.Sub(d.started), ready.Sub(d.started)
-	if r.InitDone, err = c.makePorts(ctx, o.Ports); err != nil {
-		return nil, err
-	}
-	if err := c.inStep(o.Ports, func(int) int { return 9100 }); err != nil {
-		return nil, err
-	}
-	u, err := d.use()
+	b.awaitMTU(o.Ports, func(int) int { return 9100 })
+	u, err := readUsage(b.daemon.Cmd.Process.Pid)
 	r.StartRSS = u.RSS
-	return d, err
+	return err
 }
 
-// rest measures the daemon while nothing happens, and then while it only audits.
-func (c *cell) rest(ctx context.Context, d *daemon, o growthOptions, r *growthResult) error {
+// rest measures the daemon while no link changes, first without audits and then with them.
+func (b *testbed) rest(ctx context.Context, o growthOptions, r *growthResult) error {
 	progress("%d interfaces: idle for %v, then %d audits", o.Interfaces, o.Idle, o.Audits)
-	pause(ctx, 5*time.Second) // for what follows a start: saving, IPv6 of the fresh links
-	before, err := d.use()
+	pid := b.daemon.Cmd.Process.Pid
+	pause(ctx, 5*time.Second) // the daemon still saves its state, the kernel still configures IPv6
+	before, err := readUsage(pid)
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
 	pause(ctx, o.Idle)
-	after, err := d.use()
+	after, err := readUsage(pid)
 	if err != nil {
 		return err
 	}
@@ -126,38 +111,29 @@ func (c *cell) rest(ctx context.Context, d *daemon, o growthOptions, r *growthRe
 	r.IdleCPU = time.Duration(float64(after.CPU-before.CPU) / seconds)
 	r.IdleWakeups = float64(after.Wakeups-before.Wakeups) / seconds
 
-	if err := c.audit(d, 1); err != nil {
-		return err
-	}
+	b.setAudit(1)
 	const audits = "portsyncd_audits_total"
-	first, err := d.await(ctx, "the first audit", func(s scrape) bool { return s.value(audits) > 0 })
-	if err != nil {
+	first := b.awaitSeries(audits, 0).Value(b.T, audits)
+	if before, err = readUsage(pid); err != nil {
 		return err
 	}
-	if before, err = d.use(); err != nil {
-		return err
-	}
-	// The scrape at the end is left out of the CPU time: it comes after it. The
-	// half of a second is for the last audit to end in.
+	// The last audit ends within the half second. The scrape comes after the CPU time is read.
 	pause(ctx, time.Duration(o.Audits)*time.Second+time.Second/2)
-	if after, err = d.use(); err != nil {
+	if after, err = readUsage(pid); err != nil {
 		return err
 	}
-	last, err := d.scrape()
-	if err != nil {
-		return err
-	}
-	n := last.value(audits) - first.value(audits)
+	n := b.client.Scrape().Value(b.T, audits) - first
 	if n < 1 {
 		return fmt.Errorf("no audit in %d seconds", o.Audits)
 	}
 	r.AuditCPU, r.AuditRSS = time.Duration(float64(after.CPU-before.CPU)/n), after.RSS
-	return c.audit(d, 0)
+	b.setAudit(0)
+	return nil
 }
 
-// overrun has the kernel drop messages, with changes in them, while the daemon is
-// held, and lets it go on.
-func (c *cell) overrun(ctx context.Context, d *daemon, o growthOptions, r *growthResult) error {
+// overrun stops the daemon, changes links until the kernel drops messages, and continues the
+// daemon.
+func (b *testbed) overrun(ctx context.Context, o growthOptions, r *growthResult) error {
 	progress("%d interfaces: overrun", o.Interfaces)
 	indexes, err := portIndexes(o.Ports)
 	if err != nil {
@@ -168,13 +144,8 @@ func (c *cell) overrun(ctx context.Context, d *daemon, o growthOptions, r *growt
 		return err
 	}
 	defer change.close()
-	before, err := d.scrape()
-	if err != nil {
-		return err
-	}
-	if err := d.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		return err
-	}
+	before := b.client.Scrape()
+	b.daemon.Signal(syscall.SIGSTOP)
 	round := func(mtu func(port int) int) error {
 		for i, index := range indexes {
 			change.setMTU(index, mtu(i))
@@ -190,47 +161,22 @@ func (c *cell) overrun(ctx context.Context, d *daemon, o growthOptions, r *growt
 			return err
 		}
 		if drops = q.Drops; mtu > 8000 || ctx.Err() != nil {
-			return fmt.Errorf("the kernel dropped nothing of %d messages", mtu*o.Ports)
+			return fmt.Errorf("the kernel dropped none of %d messages", mtu*o.Ports)
 		}
 	}
-	final := func(port int) int { return 8100 + port }
-	if err := round(final); err != nil {
+	if err := round(finalMTU); err != nil {
 		return err
 	}
-	goesOn := time.Now()
-	if err := d.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		return err
-	}
-	if err := c.inStep(o.Ports, final); err != nil {
-		return err
-	}
-	r.InStep = time.Since(goesOn)
-	const histogram = "portsyncd_resync_duration_seconds"
-	after, err := d.await(ctx, "the resync", func(s scrape) bool {
-		return s.value(histogram+"_count") > before.value(histogram+"_count")
-	})
-	if err != nil {
-		return err
-	}
-	n := after.value(histogram+"_count") - before.value(histogram+"_count")
-	r.Resync = time.Duration((after.value(histogram+"_sum") - before.value(histogram+"_sum")) / n * float64(time.Second))
-	u, err := d.use()
+	continued := time.Now()
+	b.daemon.Signal(syscall.SIGCONT)
+	b.awaitMTU(o.Ports, finalMTU)
+	r.InStep = time.Since(continued)
+	const sum, count = "portsyncd_resync_duration_seconds_sum", "portsyncd_resync_duration_seconds_count"
+	after := b.awaitSeries(count, before.Value(b.T, count))
+	n := after.Value(b.T, count) - before.Value(b.T, count)
+	r.Resync = time.Duration((after.Value(b.T, sum) - before.Value(b.T, sum)) / n * float64(time.Second))
+	u, err := readUsage(b.daemon.Cmd.Process.Pid)
 	r.EndRSS = u.RSS
-	return err
-}
-
-// restart restarts the daemon alone.
-func (c *cell) restart(binary string, d *daemon, o growthOptions, r *growthResult) error {
-	progress("%d interfaces: restart", o.Interfaces)
-	if err := d.stop(); err != nil {
-		return err
-	}
-	d, err := c.start(binary, 0)
-	if err != nil {
-		return err
-	}
-	ready, err := d.awaitReady()
-	r.Restart = ready.Sub(d.started)
 	return err
 }
 

@@ -43,6 +43,7 @@ import (
 	"time"
 
 	"portsyncd/internal/lab"
+	"portsyncd/internal/switchtest"
 )
 
 // options is what the command line says.
@@ -226,7 +227,8 @@ func again(ctx context.Context, o options, result any, what string, args ...stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
-	cmd := lab.Command(ctx, self, append(append(os.Args[1:len(os.Args):len(os.Args)], "-binary", o.binary, "-inside", what), args...)...)
+	cmd := lab.Command(ctx, self, append(append(os.Args[1:len(os.Args):len(os.Args)], "-inside", what), args...)...)
+	cmd.Env = append(cmd.Env, switchtest.BinaryVariable+"="+o.binary)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	switch {
@@ -243,15 +245,18 @@ func measure(ctx context.Context, what string, o options) error {
 	if !lab.Inside() {
 		return errors.New("-inside is for this program's own use")
 	}
+	t := &reporter{ctx: ctx}
+	defer t.cleanUp()
 	var result any
 	var err error
 	switch what {
 	case "growth":
-		result, err = measureGrowth(ctx, o.binary, o.growth)
+		result, err = measureGrowth(ctx, switchtest.New(t), o.growth)
 	case "flood":
-		result, err = measureFlood(ctx, o.binary, o.flood)
+		result, err = measureFlood(ctx, switchtest.New(t), o.flood)
 	case "soak":
-		result, err = measureSoak(ctx, o.binary, o.soak)
+		sw, redis := switchtest.NewWithRedis(t)
+		result, err = measureSoak(ctx, sw, redis, o.soak)
 	default:
 		err = fmt.Errorf("-inside %q: want growth, flood or soak", what)
 	}

@@ -4,38 +4,22 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	"portsyncd/internal/lab"
+	"portsyncd/internal/switchtest"
 )
 
-// inNamespace returns the path of a daemon for a test that is in namespaces, or
-// "" outside, where the test has been run then.
-func inNamespace(t *testing.T) string {
-	t.Helper()
-	if _, err := exec.LookPath("go"); err != nil {
-		lab.Unavailable(t, "the daemon cannot be built: "+err.Error())
-	}
-	if !lab.InNamespace(t) {
-		return ""
-	}
-	binary, err := build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return binary
-}
+func TestMain(m *testing.M) { switchtest.Main(m) }
 
 // TestGrowth measures a small switch: every row of the table has a value.
 func TestGrowth(t *testing.T) {
-	binary := inNamespace(t)
-	if binary == "" {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
-	r, err := measureGrowth(t.Context(), binary, growthOptions{Interfaces: 40, Ports: 8, Idle: 200 * time.Millisecond, Audits: 1})
+	r, err := measureGrowth(t.Context(), sw, growthOptions{Interfaces: 40, Ports: 8, Idle: 200 * time.Millisecond, Audits: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,12 +35,12 @@ func TestGrowth(t *testing.T) {
 
 // TestFlood makes a small flood: nothing is lost, and nothing grows.
 func TestFlood(t *testing.T) {
-	binary := inNamespace(t)
-	if binary == "" {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	const events = 4999 // does not divide among the writers
-	r, err := measureFlood(t.Context(), binary, floodOptions{Events: events, Ports: 8, Writers: 3, Every: 50 * time.Millisecond})
+	r, err := measureFlood(t.Context(), sw, floodOptions{Events: events, Ports: 8, Writers: 3, Every: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,13 +58,13 @@ func TestFlood(t *testing.T) {
 
 // TestFloodEnds: a flood that is stopped says why.
 func TestFloodEnds(t *testing.T) {
-	binary := inNamespace(t)
-	if binary == "" {
+	sw := switchtest.New(t)
+	if sw == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	r, err := measureFlood(ctx, binary, floodOptions{Events: 1_000_000_000, Ports: 2, Writers: 1, Every: time.Hour})
+	r, err := measureFlood(ctx, sw, floodOptions{Events: 1_000_000_000, Ports: 2, Writers: 1, Every: time.Hour})
 	if err == nil || !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
 		t.Errorf("%d changes, error %v, want that of the deadline", r.Sent, err)
 	}
@@ -132,15 +116,6 @@ func TestParseQueue(t *testing.T) {
 	}
 	if got, err := parseQueue(head + others); err == nil {
 		t.Errorf("nobody listens: %+v, want an error", got)
-	}
-}
-
-func TestScrapeValue(t *testing.T) {
-	const page = scrape("# TYPE a gauge\na_total 5\na{b=\"c\"} 1.5e+06\na 7\nbad x\n")
-	for series, want := range map[string]float64{"a": 7, `a{b="c"}`: 1.5e6, "a_total": 5, "bad": 0, "none": 0} {
-		if got := page.value(series); got != want {
-			t.Errorf("%s: %v, want %v", series, got, want)
-		}
 	}
 }
 
@@ -214,13 +189,13 @@ func TestParse(t *testing.T) {
 
 // TestSoak makes a short soak: it is measured and drawn, and all is right after it.
 func TestSoak(t *testing.T) {
-	binary := inNamespace(t)
-	if binary == "" {
+	sw, redis := switchtest.NewWithRedis(t)
+	if sw == nil {
 		return
 	}
 	o := soakOptions{Duration: 2 * time.Second, Rate: 200, Ports: 8, Every: 100 * time.Millisecond,
 		Restart: time.Hour, Reload: 300 * time.Millisecond}
-	r, err := measureSoak(t.Context(), binary, o)
+	r, err := measureSoak(t.Context(), sw, redis, o)
 	if err != nil {
 		t.Fatal(err)
 	}

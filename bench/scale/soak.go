@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -16,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"portsyncd/internal/lab"
+	"portsyncd/internal/switchtest"
 	"portsyncd/internal/warmrestart"
 )
 
@@ -56,41 +55,27 @@ const downFor = 2 * time.Second
 
 // soak is one while it goes on.
 type soak struct {
-	*cell
 	flood // its daemon and samples
+	redis *switchtest.RedisServer
 	o     soakOptions
 
 	flaps, restarts, reloads, fetches atomic.Int64
 }
 
-// measureSoak has ports change at a steady rate while metrics and pages are
-// fetched, files saved, redis-server restarted and the configuration reloaded.
-func measureSoak(ctx context.Context, binary string, o soakOptions) (r soakResult, err error) {
-	c, err := newCell(ctx, o.Ports)
-	if err != nil {
-		return r, err
-	}
-	defer c.close()
-	c.save = historyEvery
-	d, err := c.start(binary, 60)
-	if err != nil {
-		return r, err
-	}
-	if _, err := c.awaitMarker("PortConfigDone"); err != nil {
-		return r, err
-	}
-	if _, err := c.makePorts(ctx, o.Ports); err != nil {
-		return r, err
-	}
-	if _, err := d.awaitReady(); err != nil {
+// measureSoak changes ports at a steady rate while it requests metrics and pages, restarts
+// redis-server and reloads the configuration, and while the daemon saves files.
+func measureSoak(ctx context.Context, sw *switchtest.Switch, redis *switchtest.RedisServer, o soakOptions) (r soakResult, err error) {
+	b := newTestbed(sw, o.Ports)
+	b.saveEvery = historyEvery
+	if err := b.startWithPorts(ctx, o.Ports); err != nil {
 		return r, err
 	}
 	indexes, err := portIndexes(o.Ports)
 	if err != nil {
 		return r, err
 	}
-	s := &soak{cell: c, o: o}
-	s.daemon, s.begin = d, time.Now()
+	s := &soak{redis: redis, o: o}
+	s.testbed, s.begin = b, time.Now()
 	if r.Before, err = s.sample(); err != nil {
 		return r, err
 	}
@@ -98,12 +83,7 @@ func measureSoak(ctx context.Context, binary string, o soakOptions) (r soakResul
 		return r, err
 	}
 	r.Took = time.Since(s.begin)
-	if err := c.redial(ctx); err != nil {
-		return r, err
-	}
-	if err := c.inStep(o.Ports, finalMTU); err != nil {
-		return r, err
-	}
+	b.awaitMTU(o.Ports, finalMTU)
 	if r.After, err = s.sample(); err != nil {
 		return r, err
 	}
@@ -195,61 +175,41 @@ func (s *soak) change(ctx context.Context, indexes []int32) error {
 func (s *soak) flap(ctx context.Context) error {
 	port := 0
 	return each(ctx, 500*time.Millisecond, func() error {
-		name := lab.PortName(port % s.o.Ports)
+		name := switchtest.PortName(port % s.o.Ports)
 		port++
 		s.flaps.Add(1)
-		return errors.Join(s.links.SetUp(name, false), s.links.SetUp(name, true))
+		return errors.Join(s.Links.SetUp(name, false), s.Links.SetUp(name, true))
 	})
 }
 
 func (s *soak) restartServer() error {
-	if err := s.server.end(); err != nil {
-		return err
-	}
-	time.Sleep(downFor)
-	again, err := startServer(filepath.Join(s.dir, "redis.sock"))
-	if err != nil {
-		return err
-	}
-	s.server = again
+	s.RestartRedis(s.redis, func() { time.Sleep(downFor) })
 	s.restarts.Add(1)
 	return nil
 }
 
 func (s *soak) reload() error {
 	s.reloads.Add(1)
-	return s.daemon.cmd.Process.Signal(syscall.SIGHUP)
+	s.daemon.Signal(syscall.SIGHUP)
+	return nil
 }
 
-// fetch gets what people and programs look at.
+// fetch requests the documents for people and programs.
 func (s *soak) fetch() error {
 	for _, path := range []string{"/", "/healthz", "/metrics.json", "/ports", "/status"} {
-		answer, err := s.daemon.web.Get("http://127.0.0.1:9101" + path)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, answer.Body)
-		answer.Body.Close()
-		if err != nil {
-			return err
-		}
-		if answer.StatusCode != http.StatusOK && path != "/healthz" {
-			return fmt.Errorf("%s: %s", path, answer.Status)
+		if path == "/healthz" {
+			s.client.Request(http.MethodGet, path) // whatever the health
+		} else {
+			s.client.Get(path)
 		}
 		s.fetches.Add(1)
 	}
 	return nil
 }
 
-// redial makes the cell's own connections anew, after restarts of the server.
-func (c *cell) redial(ctx context.Context) (err error) {
-	c.state, err = c.dial(ctx, stateDB)
-	return err
-}
-
 // readHistory reads what the daemon wrote of its own latency and health.
 func (s *soak) readHistory(r *soakResult) error {
-	file, err := os.Open(filepath.Join(s.dir, "metrics", "history.jsonl"))
+	file, err := os.Open(filepath.Join(s.storage(), "history.jsonl"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // too short for a sample
 	}

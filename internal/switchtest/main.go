@@ -13,9 +13,9 @@ import (
 	"portsyncd/internal/lab"
 )
 
-// binaryVariable names the environment variable with the path of the built binary. A test that
+// BinaryVariable names the environment variable with the path of the built binary. A test that
 // runs again inside namespaces inherits it.
-const binaryVariable = "PORTSYNCD_TEST_BINARY"
+const BinaryVariable = "PORTSYNCD_TEST_BINARY"
 
 // Main runs the integration tests of one package and exits. TestMain calls it. It makes the
 // module's root the working directory and waits until no other package of integration tests runs
@@ -82,7 +82,7 @@ var builtIn string
 // build builds the binary once per process. Under the race detector, the binary has the race
 // detector too and exits at the first race.
 var build = sync.OnceValue(func() error {
-	if os.Getenv(binaryVariable) != "" {
+	if os.Getenv(BinaryVariable) != "" {
 		return nil
 	}
 	dir, err := os.MkdirTemp("", "portsyncd-test")
@@ -105,7 +105,7 @@ var build = sync.OnceValue(func() error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return os.Setenv(binaryVariable, binary)
+	return os.Setenv(BinaryVariable, binary)
 })
 
 // Binary returns the path of the built daemon. It skips the test if the go command is not
@@ -119,7 +119,7 @@ func Binary(t T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return os.Getenv(binaryVariable)
+	return os.Getenv(BinaryVariable)
 }
 
 // RequireCommand skips the test if a command is not installed.

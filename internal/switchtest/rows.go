@@ -1,7 +1,6 @@
 package switchtest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -77,32 +76,39 @@ func FieldMap(flat []string) map[string]string {
 	return m
 }
 
-// RowEvent is a keyspace notification about a row of PORT_TABLE: the port and the event, such as
-// "hset".
+// RowEvent is a keyspace notification about a row: its port and the event, such as "hset".
 type RowEvent struct{ Key, Event string }
 
 // WatchRowEvents records the keyspace notifications about PORT_TABLE in STATE_DB.
 func (sw *Switch) WatchRowEvents() *Record[RowEvent] {
 	sw.T.Helper()
-	at := sw.Databases["STATE_DB"]
+	return sw.WatchKeys("STATE_DB", StatePort)
+}
+
+// WatchKeys records the keyspace notifications about the keys of a database that begin with
+// prefix. Key is the rest of the key
+// (https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/).
+func (sw *Switch) WatchKeys(database, prefix string) *Record[RowEvent] {
+	sw.T.Helper()
+	at := sw.Databases[database]
 	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{Network: "tcp", Address: at.TCPAddress(), DB: at.Number, IOTimeout: Timeout})
 	sw.NoError("connect", err)
 	sw.T.Cleanup(func() { conn.Close() })
-	sw.NoError("subscribe", conn.PSubscribe(fmt.Sprintf("__keyspace@%d__:PORT_TABLE|*", at.Number)))
+	channel := fmt.Sprintf("__keyspace@%d__:", at.Number) + prefix
+	sw.NoError("subscribe", conn.PSubscribe(channel+"*"))
 	_, err = conn.ReceiveMessage()
 	sw.NoError("subscribe", err)
-	rows := new(Record[RowEvent])
+	events := new(Record[RowEvent])
 	go func() {
 		for {
 			m, err := conn.ReceiveMessage()
 			if err != nil {
 				return
 			}
-			_, key, _ := bytes.Cut(m.Channel, []byte("|"))
-			rows.Add(RowEvent{string(key), string(m.Payload.Str)})
+			events.Add(RowEvent{string(m.Channel[len(channel):]), string(m.Payload.Str)})
 		}
 	}()
-	return rows
+	return events
 }
 
 // RowEventsSoFar returns all row events up to the call. It writes a row of its own and waits for

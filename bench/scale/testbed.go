@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"portsyncd/internal/lab"
+	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/switchtest"
+)
+
+// limit is how long a step of a measurement may take before it counts as failed.
+const limit = time.Minute
+
+// testbed is a switch and its daemon for one measurement.
+type testbed struct {
+	*switchtest.Switch
+	cables    *cables
+	produced  *switchtest.Record[switchtest.RowEvent] // keys that the daemon produced in PORT_TABLE
+	saveEvery int                                     // seconds between the daemon's samples
+
+	daemon  *switchtest.Daemon
+	started time.Time
+	client  *switchtest.Client // set by awaitReady
+}
+
+// newTestbed prepares a switch whose CONFIG_DB has the given number of ports.
+func newTestbed(sw *switchtest.Switch, ports int) *testbed {
+	sw.ConfigurePorts(ports)
+	return &testbed{
+		Switch:    sw,
+		cables:    &cables{links: sw.Links, made: make(map[string]bool)},
+		produced:  sw.WatchKeys("APPL_DB", switchtest.PendingPrefix),
+		saveEvery: 300,
+	}
+}
+
+// start starts the daemon with its defaults except for the paths of its files and the seconds
+// between audits, 0 for none.
+func (b *testbed) start(auditSeconds int) {
+	file := b.writeConfig(auditSeconds)
+	b.started = time.Now()
+	// A watchdog of another process: its notifications would add to the cost of an idle daemon.
+	b.daemon = b.Start(switchtest.StartOptions{Args: []string{"-c", file}, Env: []string{"WATCHDOG_PID=1"}})
+}
+
+// writeConfig writes the daemon's configuration and returns its path.
+func (b *testbed) writeConfig(auditSeconds int) string {
+	return b.WriteConfig(fmt.Sprintf("[warm_restart]\nstate_file = %q\n"+
+		"[metrics]\nstorage_path = %q\nsave_interval_secs = %d\n[health]\naudit_interval_secs = %d\n",
+		b.Dir+"/port_state.json", b.storage(), b.saveEvery, auditSeconds))
+}
+
+// storage returns the directory of the daemon's metrics and history.
+func (b *testbed) storage() string { return filepath.Join(b.Dir, "metrics") }
+
+// setAudit changes the seconds between audits of the running daemon.
+func (b *testbed) setAudit(seconds int) {
+	b.writeConfig(seconds)
+	n := b.daemon.Notifications.Len()
+	b.daemon.Signal(syscall.SIGHUP)
+	b.daemon.AwaitNotification(n, limit, "READY=1")
+}
+
+// awaitReady waits for READY=1 of a daemon just started and returns the time since then.
+func (b *testbed) awaitReady() time.Duration {
+	b.daemon.AwaitNotification(0, limit, "READY=1")
+	ready := time.Since(b.started)
+	b.client = switchtest.NewClient(b.T, switchtest.HTTPAddress)
+	// Each scrape opens a connection, so that every scrape costs the same.
+	b.client.HTTP.Transport.(*http.Transport).DisableKeepAlives = true
+	b.client.HTTP.Timeout = limit
+	return ready
+}
+
+// awaitProduced waits until the daemon has produced a key, such as PortInitDone, and returns
+// when.
+func (b *testbed) awaitProduced(key string) time.Time {
+	b.T.Helper()
+	_, ok := b.produced.Await(0, limit, func(e switchtest.RowEvent) bool { return e.Key == key && e.Event == "hset" })
+	if !ok {
+		b.T.Fatalf("no %s within %v", key, limit)
+	}
+	return time.Now()
+}
+
+// awaitSeries scrapes until the value of a series is greater than min.
+func (b *testbed) awaitSeries(series string, min float64) switchtest.Exposition {
+	b.T.Helper()
+	var e switchtest.Exposition
+	switchtest.Eventually(b.T, limit, func() string {
+		time.Sleep(20 * time.Millisecond) // scrapes cost the daemon time
+		if e = b.client.Scrape(); e.Value(b.T, series) <= min {
+			return fmt.Sprintf("%s is still %v", series, e.Samples[series])
+		}
+		return ""
+	})
+	return e
+}
+
+// cables makes the interfaces of the ports for lab.Orchagent. Each two ports are cabled to each
+// other, so that ports are the only interfaces.
+type cables struct {
+	links *lab.Links
+	made  map[string]bool
+	last  time.Time // when the last interface was made
+}
+
+// AddVeth makes the interface of a port and of the port at the other end of its cable.
+func (c *cables) AddVeth(port, _ string) error {
+	if c.made[port] {
+		return nil
+	}
+	var lane int
+	if _, err := fmt.Sscanf(port, "Ethernet%d", &lane); err != nil {
+		return fmt.Errorf("port %q: %w", port, err)
+	}
+	first := switchtest.PortName(lane / 8 * 2)
+	second := switchtest.PortName(lane/8*2 + 1)
+	err := c.links.AddVeth(first, second)
+	c.last = time.Now()
+	c.made[first], c.made[second] = true, true
+	return err
+}
+
+// Delete returns an error: no port is deleted from APPL_DB.
+func (c *cables) Delete(port string) error { return fmt.Errorf("port %q must not be deleted", port) }
+
+// SetUp sets the state of a port. It ignores the name that lab.Orchagent gives to a port's peer.
+func (c *cables) SetUp(name string, up bool) error {
+	if !c.made[name] {
+		return nil
+	}
+	return c.links.SetUp(name, up)
+}
+
+// SetMTU sets the MTU of a port.
+func (c *cables) SetMTU(name string, mtu int) error { return c.links.SetMTU(name, mtu) }
+
+// makePorts runs an orchagent that makes the ports' interfaces. It returns the time from the
+// last interface to PortInitDone.
+func (b *testbed) makePorts(ctx context.Context, ports int) (time.Duration, error) {
+	db, err := sonicdb.StaticMap("unix", b.Databases["APPL_DB"].Socket).Database("APPL_DB")
+	if err != nil {
+		return 0, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var failed error
+	configured, all := 0, make(chan struct{})
+	agent := lab.Orchagent{ApplDB: db, Links: b.cables, Report: func(e lab.OrchEvent) {
+		failed = errors.Join(failed, e.Err)
+		if e.Step == lab.PortConfigured {
+			if configured++; configured == ports {
+				close(all)
+			}
+		}
+	}}
+	ended := make(chan error, 1)
+	go func() { ended <- agent.Run(ctx) }()
+	at := b.awaitProduced("PortInitDone")
+	select {
+	case <-all:
+	case <-time.After(limit):
+		err = fmt.Errorf("the ports are not configured within %v", limit)
+	}
+	stop()
+	err = errors.Join(err, <-ended, failed)
+	return at.Sub(b.cables.last), err
+}
+
+// awaitMTU waits until STATE_DB has each port as up and with an MTU.
+func (b *testbed) awaitMTU(ports int, mtu func(port int) int) {
+	b.T.Helper()
+	keys := make([]string, ports)
+	for i := range keys {
+		keys[i] = switchtest.StatePort + switchtest.PortName(i)
+	}
+	switchtest.Eventually(b.T, limit, func() string {
+		rows, err := b.Conn("STATE_DB").HGetAllMany(keys)
+		b.NoError("read the rows", err)
+		for i, row := range rows {
+			oper, _ := sonicdb.Lookup(row.Fields, "netdev_oper_status")
+			if got, _ := sonicdb.Lookup(row.Fields, "mtu"); got != strconv.Itoa(mtu(i)) || oper != "up" {
+				return fmt.Sprintf("%s is %v, want mtu %d", row.Key, row.Fields, mtu(i))
+			}
+		}
+		return ""
+	})
+}
