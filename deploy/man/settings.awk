@@ -1,14 +1,13 @@
-# Makes mdoc(7) of portsyncd.conf.example: a subsection for each table, an item
-# for each key with its default, and as its text the comment above the key. What
-# is indented in a comment stays as it is laid out.
+# Converts portsyncd.conf.example to mdoc(7): a subsection for each table, and an item for each key with
+# its default and the comment above it. Indented lines of a comment keep their layout.
 
-# put prints text so that roff takes it as it is.
+# put prints text and escapes it for roff.
 function put(s) {
 	gsub(/\\/, "\\e", s)
 	print s ~ /^[.']/ ? "\\&" s : s
 }
 
-# put_sentences does so with a line for each sentence, as manual pages have it.
+# put_sentences prints each sentence on a line, as usual in manual pages.
 function put_sentences(s,  at) {
 	while (at = index(s, ". ")) {
 		put(substr(s, 1, at))
@@ -20,7 +19,7 @@ function put_sentences(s,  at) {
 function begin_literal() { if (!literal) print ".Bd -literal -compact"; literal = 1 }
 function end_literal() { if (literal) print ".Ed"; literal = 0 }
 
-# print_comment prints the lines that were read since the last empty one.
+# print_comment prints the comment lines since the last empty line.
 function print_comment(  i) {
 	for (i = 1; i <= n; i++) {
 		if (comment[i] ~ /^ /) {

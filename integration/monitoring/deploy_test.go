@@ -194,10 +194,10 @@ func TestMigration(t *testing.T) {
 		want     string
 		says     string
 	}{
-		{"nothing to bring", "", "", "", "nothing to bring"},
-		{"brought", good, "", good, "brought"},
+		{"nothing to copy", "", "", "", "nothing to copy"},
+		{"copied", good, "", good, "copied"},
 		{"with errors", bad, "", bad, ":2:12: metrics.per_port: expected true or false"},
-		{"there already", good, bad, bad, "is there already"},
+		{"exists", good, bad, bad, "is not copied"},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			old, new := t.TempDir(), t.TempDir()
