@@ -1,23 +1,23 @@
 package portsync
 
-// ActionKind says what follows from an event.
+// ActionKind is the kind of an Action.
 type ActionKind uint8
 
 // The kinds of Action.
 const (
-	Publish  ActionKind = iota // set the four fields in STATE_DB, if APPL_DB has the port
-	Delete                     // delete the row in STATE_DB
-	Ignore                     // nothing; Ignored says why
-	Settle                     // ask the kernel for the port's link alone
-	Redump                     // ask the kernel for all links again; Reason says why
-	Synced                     // the dump is over: the state is the kernel's
+	Publish  ActionKind = iota // write the row of Port to STATE_DB, if APPL_DB has the port
+	Delete                     // delete the row of Port from STATE_DB
+	Ignore                     // do nothing; Ignored is the reason
+	Settle                     // request the link of Port alone from the kernel
+	Redump                     // request all links from the kernel; Reason is the reason
+	Synced                     // the dump is complete: State is in sync with the kernel
 	InitDone                   // produce PortInitDone
-	Flapped                    // the port's carrier went Downs times
-	Unread                     // the message of a link could not be read: nothing is known of its state
+	Flapped                    // the link of Port went down Downs times
+	Unread                     // a link message was too large to read
 )
 
-// Action is one effect that Step asks for. For one port they must be carried
-// out in order; states may overtake one another, a deletion may not be skipped.
+// Action is one effect that Step requires. The actions of one port must be carried out in order. A
+// Publish may be skipped if another one follows; a Delete may not.
 type Action struct {
 	Kind    ActionKind
 	Ignored IgnoreReason
@@ -32,11 +32,11 @@ type IgnoreReason uint8
 // The reasons, in the order of the tests.
 const (
 	IgnoredName    IgnoreReason = iota // the name begins with neither Ethernet nor PortChannel
-	IgnoredTeam                        // the link is of kind team
-	IgnoredMaster                      // a deletion that carries a master
-	IgnoredOld                         // an interface of an earlier run
+	IgnoredTeam                        // the link kind is team
+	IgnoredMaster                      // a deletion with a master
+	IgnoredOld                         // an interface that existed before a cold start
 	IgnoredUnknown                     // APPL_DB has no such port
-	IgnoredKnown                       // part of an audit's dump, and known already
+	IgnoredKnown                       // no news in the dump of an audit
 	numIgnoreReasons
 )
 
@@ -45,7 +45,7 @@ func (r IgnoreReason) String() string {
 	return [numIgnoreReasons]string{"name", "team", "master", "old", "unknown", "known"}[r]
 }
 
-// Reason is why all links are asked for again.
+// Reason is the reason of a resync.
 type Reason uint8
 
 // The reasons of a resync.
@@ -55,12 +55,12 @@ const (
 	ReasonInterrupted        // links changed during the dump
 	ReasonFailed             // the kernel ended the dump with an error
 	ReasonSilent             // the dump did not end
-	ReasonReconnect          // the databases were away
+	ReasonReconnect          // the connection to the databases was lost
 	ReasonFlush              // a database was flushed
 	numReasons
 )
 
-// String names the reason as the label of the metric does.
+// String returns the value of the label "reason" of portsyncd_resyncs_total.
 func (r Reason) String() string {
 	return [numReasons]string{"start", "overrun", "dump_interrupted", "dump_failed", "dump_silent",
 		"database_back", "database_flushed"}[r]

@@ -1,44 +1,42 @@
-// Package portsync keeps SONiC's databases in step with the kernel's links: it
-// decides which links matter, what is written when, and how a start, a loss of
-// messages and a loss of the databases are made up for.
+// Package portsync copies the state of the kernel's front panel links into SONiC's databases. It
+// decides which links matter, which rows are written when, and how the daemon recovers from lost
+// messages and lost connections.
 //
-// # One owner
+// # Ownership
 //
-// A Loop is the one owner of port state. It has no mutex because nobody else
-// touches it: events reach it through a ring, and what others may see of it are
-// atomics (Status, Metrics). Two guards turn a mistake into an error instead of
-// a race: Run refuses to be called twice, State.Step to be entered twice.
+// A Loop owns all port state. It has no mutex, because one goroutine runs it: events arrive through a
+// ring, and other goroutines read atomics (Status, Metrics). Two checks turn wrong use into an error
+// instead of a data race: Run cannot be called twice, and State.Step cannot be entered twice.
 //
 // The goroutines, and what ends them:
 //
-//	the caller of Run   the loop itself; the context of Run
-//	reader              drains the netlink socket into the ring; Links.Close
-//	watch, one a server listens for loss, flushes and log settings; its connection
-//	connect             looks for the databases; lives only while there are none
-//	HealthMonitor.Watch         tells of another verdict on health; its context
+//	caller of Run        runs the loop; ends with the context of Run
+//	reader               reads the netlink socket into the ring; ends with Links.Close
+//	watch                one per Redis server, detects connection loss, flushes and changed log
+//	                     settings; ends with its connection
+//	connect              connects to the databases; runs only while they are not connected
+//	event log            writes queued log lines; ends after the loop
+//	HealthMonitor.Watch  reports changes of health; ends with its context
 //
-// # The way of one event
+// # Path of an event
 //
-// The reader copies a decoded message into a slot of the ring. The loop takes
-// it, State.Step says what follows (publish, delete, ask again, nothing), the
-// Batch merges that with what is wanted of the port already, and one exchange
-// with the Store writes all that is wanted. What the databases answer is an
-// event for State again: PortInitDone rests on it.
+// The reader copies a decoded message into a slot of the ring. The loop passes it to State.Step, which
+// returns actions: publish, delete, request a link, or nothing. The Batch merges them with the pending
+// actions of the port, and one exchange with Redis writes the whole batch. State.Accept takes the
+// result for each port, which decides when PortInitDone is due.
 //
-// While one exchange is under way events gather in the ring, so the size of a
-// batch follows the backlog. A batch has one slot for each port: states of a
-// living interface overtake one another, deletions do not, and memory is bounded
-// by ports whatever happens.
+// Events that arrive during an exchange form the next batch, so the size of a batch follows the
+// backlog. A batch has one slot for each port: a new state of an interface replaces an older one, a
+// deletion is never replaced, and memory is bounded by the number of ports.
 //
-// # What is guaranteed
+// # Guarantees
 //
-//   - The last state wins. Whatever is lost (messages, a connection, an answer), the
-//     remedy is one: a dump of all links, marked and swept, and a comparison with
-//     STATE_DB where the databases may have lost something too.
-//   - A write is repeated until it is acknowledged or overtaken.
-//   - Fields of other daemons in the same row survive, but for a deletion.
-//   - The loop waits for nothing but one answer of the databases at a time, each
-//     within a deadline; never for a scrape, a disk or a log.
+//   - The last state wins. The recovery from lost messages, connections and replies is always a dump
+//     of all links, and a comparison with STATE_DB if the databases may have lost something too.
+//   - A write is repeated until it is acknowledged or replaced by a newer one.
+//   - Fields of other daemons in the same row are kept, unless the row is deleted.
+//   - The loop waits only for one database reply at a time, with a deadline. It never waits for a
+//     scrape, a disk or the log.
 //
 // # Start
 //

@@ -6,37 +6,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nameSize is IFNAMSIZ of include/uapi/linux/if.h: room for a name of 15 bytes
-// and its terminator.
+// nameSize is IFNAMSIZ of include/uapi/linux/if.h: a name of up to 15 bytes and its terminator.
 const nameSize = unix.IFNAMSIZ
 
 const (
-	// kindSize is room for a link kind; the longest in Linux, "openvswitch", has 11
-	// bytes. A longer one is cut off.
+	// kindSize is the maximum length of a link kind. The longest kind in Linux, "openvswitch",
+	// has 11 bytes. Longer kinds are cut.
 	kindSize = 24
 	// addressSize is MAX_ADDR_LEN of include/linux/netdevice.h.
 	addressSize = 32
 )
 
-// Event is one message of the kernel, reduced to what State and the log need. It
-// holds no pointers: the ring of events is one allocation that the garbage collector
-// does not scan.
+// Event is one kernel message, reduced to what State and the log need. It has no pointers, so that
+// the ring of events is one allocation that the garbage collector does not scan.
 type Event struct {
-	Kind        netlinkraw.MessageType // what the message reports
+	Kind        netlinkraw.MessageType // type of the message
 	Dump        bool                   // NewLink: part of a dump
-	Interrupted bool                   // DumpDone: the dump is not a consistent picture
-	Incomplete  bool                   // DumpDone: messages were lost since the dump was requested; an Overrun came or comes
+	Interrupted bool                   // DumpDone: links changed during the dump
+	Incomplete  bool                   // DumpDone: messages were lost since the request; an Overrun was or will be reported
 	Failed      bool                   // DumpDone: the kernel ended the dump with an error
 	Team        bool                   // link kind is "team"
-	Counted     bool                   // the message has the carrier changes; one of a bridge has not
+	Counted     bool                   // the message has carrier counts; messages of bridges have none
 	nameLen     uint8                  //
 	Index       int32                  // ifindex
 	Master      int32                  // ifindex of the bridge or bond, 0 if none
 	Flags       uint32
 	MTU         uint32
-	CarrierUp   uint32 // carrier changes as the kernel counts them; 0 unless Counted
+	CarrierUp   uint32 // link-up transitions counted by the kernel; 0 unless Counted
 	CarrierDown uint32
-	Seq         uint32 // DumpDone: which request it ends
+	Seq         uint32 // DumpDone: sequence number of the dump request
 	name        [nameSize]byte
 	kindLen     uint8
 	addressLen  uint8
@@ -45,31 +43,30 @@ type Event struct {
 	At          int64             // when the datagram was read, nanoseconds on the loop's clock
 }
 
-// Name returns the interface name. The bytes belong to the event.
+// Name returns the interface name. The slice is valid as long as the event.
 func (e *Event) Name() []byte { return e.name[:e.nameLen] }
 
-// SetName copies name into the event; what exceeds IFNAMSIZ-1 bytes is cut off.
+// SetName sets the interface name, cut to IFNAMSIZ-1 bytes.
 func (e *Event) SetName(name []byte) {
 	e.nameLen = uint8(copy(e.name[:nameSize-1], name))
 }
 
-// Admin reports IFF_UP, which STATE_DB calls admin_status.
+// Admin reports whether IFF_UP is set (admin_status in STATE_DB).
 func (e *Event) Admin() bool { return e.Flags&unix.IFF_UP != 0 }
 
-// Oper reports IFF_RUNNING, which STATE_DB calls netdev_oper_status.
+// Oper reports whether IFF_RUNNING is set (netdev_oper_status in STATE_DB).
 func (e *Event) Oper() bool { return e.Flags&unix.IFF_RUNNING != 0 }
 
-// unsettled reports a link that has carrier and does not run. As a rule its
-// carrier came a moment ago and the kernel has yet to act on it (linkwatch); a
-// dump that falls into this moment would have the port go down and up again in
-// STATE_DB. Asking for the link alone gives the settled state.
+// unsettled reports whether the link has carrier and is not running. Usually the carrier has just
+// come up and the kernel (linkwatch) has not acted on it yet. A dump at that moment would set the
+// port down in STATE_DB and up again. A request for this link alone returns the settled state.
 func (e *Event) unsettled() bool {
 	const up = unix.IFF_UP | unix.IFF_LOWER_UP
 	return e.Flags&(up|unix.IFF_RUNNING) == up
 }
 
-// fill copies what a decision can need out of a decoded message, whose slices
-// live only until the next Receive.
+// fill copies a decoded message, whose slices are valid only until the next Receive. at is the time
+// of the read on the loop's clock.
 func (e *Event) fill(m *netlinkraw.Message, at int64) {
 	*e = Event{Kind: m.Type, Dump: m.Dump, Seq: m.Seq, At: at}
 	if m.Type == netlinkraw.DumpDone {

@@ -12,28 +12,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lineKind is one of the lines that the C++ daemon writes at NOTICE.
+// lineKind is one of the lines that the C++ daemon logs at NOTICE.
 type lineKind uint8
 
 const (
-	lineMessage   lineKind = iota // a link message, in ev
-	lineUp                        // a row was written; the port is up
-	lineDown                      // likewise, down
+	lineMessage   lineKind = iota // a link message
+	lineUp                        // the row of a port that is up was written
+	lineDown                      // the row of a port that is down was written
 	lineDelete                    // a row was deleted
 	lineUnknown                   // APPL_DB does not have the port
-	lineWarmStart                 // count is restore_count
-	lineConfig                    // CONFIG_DB PORT is read
+	lineWarmStart                 // a warm start
+	lineConfig                    // the table PORT of CONFIG_DB is read
 	lineInitDone                  // PortInitDone was produced
 )
 
-// logEntry is one line that is still to be written.
+// logEntry is a queued line.
 type logEntry struct {
 	kind  lineKind
-	count uint32
-	ev    Event // of a lineMessage; else its name and its time
+	count uint32 // restore_count, for lineWarmStart
+	ev    Event  // the message; for other kinds only the name and At are set
 }
 
-// component is the function of the C++ daemon that writes the line.
+// component returns the function of the C++ daemon that logs the line.
 func (k lineKind) component() string {
 	switch k {
 	case lineWarmStart:
@@ -46,8 +46,8 @@ func (k lineKind) component() string {
 	return "onMsg"
 }
 
-// appendText appends the text behind the component, byte for byte as PROTOCOL.md
-// section 10 has it.
+// appendText appends the text after the component. It is byte for byte the text in PROTOCOL.md section
+// 10.
 func (e *logEntry) appendText(b []byte) []byte {
 	name := e.ev.Name()
 	switch e.kind {
@@ -70,8 +70,8 @@ func (e *logEntry) appendText(b []byte) []byte {
 	return append(b, portInitDone...)
 }
 
-// appendLine appends what LinkSync::onMsg writes about a message: the address as
-// nl_addr2str of libnl prints it, and the link kind if there is one.
+// appendLine appends the text that LinkSync::onMsg logs for a message. The address has the format of
+// nl_addr2str of libnl. The link kind is omitted if the link has none.
 func (e *Event) appendLine(b []byte) []byte {
 	kind := uint64(unix.RTM_NEWLINK)
 	if e.Kind == netlinkraw.DelLink {
@@ -107,14 +107,14 @@ func appendFlag(b []byte, set bool) []byte {
 	return append(b, '0')
 }
 
-// lineWriter writes entries to the log. It belongs to one goroutine.
+// lineWriter writes entries to the log. It is used by one goroutine.
 type lineWriter struct {
 	log     *slog.Logger
-	handler *syslog.Handler // nil if the log has another one, as in tests
+	handler *syslog.Handler // nil if the logger has a different handler, as in tests
 	clock   clock
 	text    []byte
-	stuck   bool      // the last line found no room
-	end     time.Time // from then on no line waits; zero: never
+	stuck   bool      // the last line was dropped
+	end     time.Time // no line waits after this time; zero means no limit
 }
 
 func newLineWriter(log *slog.Logger, c clock) *lineWriter {
@@ -122,8 +122,8 @@ func newLineWriter(log *slog.Logger, c clock) *lineWriter {
 	return &lineWriter{log: log, handler: h, clock: c}
 }
 
-// write writes one line. While the syslog daemon does not read, only the first line
-// waits for it; the others are dropped and counted.
+// write writes one line. While the syslog daemon does not accept lines, only the first line waits for
+// it. The others are dropped and counted.
 func (w *lineWriter) write(e *logEntry) {
 	w.text = e.appendText(w.text[:0])
 	at, component := w.clock.time(e.ev.At), e.kind.component()
@@ -131,12 +131,12 @@ func (w *lineWriter) write(e *logEntry) {
 		w.log.Log(context.Background(), syslog.LevelNotice, string(w.text), syslog.ComponentKey, component)
 		return
 	}
-	patience := logPatience
+	timeout := logTimeout
 	if !w.end.IsZero() {
-		patience = max(0, min(patience, time.Until(w.end)))
+		timeout = max(0, min(timeout, time.Until(w.end)))
 	}
 	if w.stuck {
-		patience = 0
+		timeout = 0
 	}
-	w.stuck = !w.handler.WriteLine(syslog.LevelNotice, component, w.text, at, patience)
+	w.stuck = !w.handler.WriteLine(syslog.LevelNotice, component, w.text, at, timeout)
 }

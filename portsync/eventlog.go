@@ -9,40 +9,38 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// eventLog writes the lines of the C++ daemon, which tests and operators look for
-// (PROTOCOL.md section 10; their texts are in eventlines.go), and lines about
-// faults that repeat.
+// eventLog logs the lines of the C++ daemon, which tests and operators search for (PROTOCOL.md section
+// 10, texts in eventlines.go), and rate-limited lines about errors.
 //
-// One link message causes two lines. The loop only copies the facts into a ring; a
-// goroutine of its own (run) makes the text and waits for the syslog daemon. A storm
-// of messages is bounded by a budget: rsyslog in SONiC's containers drops a process
-// beyond 20,000 lines in 300 s, errors included. The budget is larger than what the
-// start of a switch with 512 ports or a config reload writes, so that a line is
-// missing only in a storm, and then one line says how many are.
+// Each link message causes two lines. The loop copies the values into a ring; a separate goroutine
+// (run) formats them and waits for the syslog daemon. A budget bounds the number of lines, because
+// rsyslog in SONiC's containers drops all lines of a process, errors included, after 20,000 lines in
+// 300 s. The start of a switch with 512 ports or a config reload stays within the budget. If lines were
+// dropped, one line has their number.
 type eventLog struct {
 	log    *slog.Logger
 	clock  clock
 	budget syslog.Budget
 	ring   *ring[logEntry]
-	faults syslog.Limiters // one limit for each thing that can be wrong
+	faults syslog.Limiters // rate limits of repeated errors
 
-	overflow uint64 // lines for which the ring had no room
-	missing  int64  // when to look for lines that were not logged; never if all were
+	overflow uint64 // lines dropped because the ring was full
+	missing  int64  // when to log the number of dropped lines; never if there are none
 }
 
 const (
 	// At most 10,000 + 300*20 lines in 300 s.
 	eventLinesBurst     = 10_000
 	eventLinesPerSecond = 20
-	// logRingSize is how many lines wait for the syslog daemon.
+	// logRingSize is the number of lines that can wait for the syslog daemon.
 	logRingSize = 4096
 )
 
-// How long a line waits for room in the syslog daemon's queue, and how long the
-// lines that are left at the end of the process wait together.
 const (
-	logPatience    = time.Second
-	logEndPatience = 200 * time.Millisecond
+	// logTimeout is how long one line waits for the syslog daemon.
+	logTimeout = time.Second
+	// logEndTimeout is how long all remaining lines wait at the end of the process.
+	logEndTimeout = 200 * time.Millisecond
 )
 
 func newEventLog(log *slog.Logger, c clock) eventLog {
@@ -56,8 +54,8 @@ func newEventLog(log *slog.Logger, c clock) eventLog {
 	}
 }
 
-// entry returns a slot for one line, or nil if the line is not to be written. The
-// caller fills it and pushes it.
+// entry returns a slot of the ring for one line, or nil if the line must not be logged. The caller
+// fills the slot and pushes it.
 func (e *eventLog) entry(now int64) *logEntry {
 	if !e.log.Enabled(context.Background(), syslog.LevelNotice) {
 		return nil
@@ -74,7 +72,7 @@ func (e *eventLog) entry(now int64) *logEntry {
 	return nil
 }
 
-// put queues a line about a port, or with an empty name one about none.
+// put queues a line. name is the port, or "" for a line that is not about a port.
 func (e *eventLog) put(kind lineKind, name string, count uint32, now int64) {
 	slot := e.entry(now)
 	if slot == nil {
@@ -85,8 +83,8 @@ func (e *eventLog) put(kind lineKind, name string, count uint32, now int64) {
 	e.ring.push()
 }
 
-// message logs a link message, whatever becomes of it. It leaves out one that only
-// repeats, in the dump of an audit, what is known.
+// message logs a link message, even if the message is ignored. It skips messages without news in the
+// dump of an audit.
 func (e *eventLog) message(ev *Event, actions []Action) {
 	if ev.Kind > netlinkraw.DelLink || !watched(ev.Name()) ||
 		len(actions) == 1 && actions[0].Kind == Ignore && actions[0].Ignored == IgnoredKnown {
@@ -98,8 +96,7 @@ func (e *eventLog) message(ev *Event, actions []Action) {
 	}
 }
 
-// written logs what became of a row. What the database refused has a line of its
-// own, with the reason.
+// written logs the result of writing a row. A refused write is logged elsewhere, with its error.
 func (e *eventLog) written(p *Port, was pending, now int64) {
 	if was.result == OutcomeRefused {
 		return
@@ -118,10 +115,10 @@ func (e *eventLog) written(p *Port, was pending, now int64) {
 	}
 }
 
-// flush wakes the goroutine that writes.
+// flush wakes the goroutine of run.
 func (e *eventLog) flush() { e.ring.wake() }
 
-// run writes the queued lines until done is closed, and then those that are left.
+// run writes queued lines until done is closed, and then the remaining ones.
 func (e *eventLog) run(done <-chan struct{}) {
 	w := newLineWriter(e.log, e.clock)
 	for {
@@ -134,7 +131,7 @@ func (e *eventLog) run(done <-chan struct{}) {
 			case <-e.ring.filled:
 			case <-done:
 				e.ring.awake()
-				w.end = time.Now().Add(logEndPatience)
+				w.end = time.Now().Add(logEndTimeout)
 				for entry := e.ring.peek(); entry != nil; entry = e.ring.peek() {
 					w.write(entry)
 					e.ring.pop()
@@ -145,18 +142,16 @@ func (e *eventLog) run(done <-chan struct{}) {
 	}
 }
 
-// ignored is for who looks for the reason why a message led to nothing.
+// ignored logs at debug level why a link message was ignored.
 func (e *eventLog) ignored(ev *Event, r IgnoreReason) {
 	if ev.Kind <= netlinkraw.DelLink && e.log.Enabled(context.Background(), syslog.LevelDebug) {
-		e.log.Debug("link message ignored", "reason", r.String(), "name", string(ev.Name()),
+		e.log.Debug("link message ignored", "reason", r.String(), "port", string(ev.Name()),
 			"ifindex", ev.Index, "kind", ev.Kind.String(), "master", ev.Master)
 	}
 }
 
-// resync logs why all links are requested again: at once, and then at most once a
-// minute for each reason. Only what the kernel lost or refused is a warning; links
-// that change during a dump and databases that come back are part of normal
-// operation.
+// resync logs a resync, at most once a minute for each reason. Messages or dumps lost by the kernel are
+// warnings. Links that change during a dump, and reconnects, are part of normal operation.
 func (e *eventLog) resync(reason Reason, now int64) {
 	level := syslog.LevelNotice
 	switch reason {
@@ -169,25 +164,23 @@ func (e *eventLog) resync(reason Reason, now int64) {
 	}
 }
 
-// unreadable logs that the message of a link could not be read, at most once a
-// minute for each link.
+// unreadable logs a link message that was too large to read, at most once a minute for each link.
 func (e *eventLog) unreadable(ev *Event) {
 	name := string(ev.Name())
 	if ok, suppressed := e.faults.Allow("unreadable "+name, e.clock.time(ev.At)); ok {
-		e.log.Warn("link message too large to be read; the row stays as it is", "port", name,
+		e.log.Warn("link message too large to read; row not updated", "port", name,
 			"ifindex", ev.Index, "suppressed", suppressed)
 	}
 }
 
-// fault logs an error that can repeat, at most once a minute for each message and
-// error.
+// fault logs an error, at most once a minute for each pair of message and error.
 func (e *eventLog) fault(msg string, err error, now int64) {
 	if ok, suppressed := e.faults.Allow(msg+": "+err.Error(), e.clock.time(now)); ok {
 		e.log.Error(msg, "error", err, "suppressed", suppressed)
 	}
 }
 
-// missed logs how many lines the budget or the ring kept back.
+// missed logs the number of lines that were dropped because of the budget or the ring.
 func (e *eventLog) missed(now int64) {
 	if now < e.missing {
 		return
@@ -196,6 +189,6 @@ func (e *eventLog) missed(now int64) {
 	n := e.budget.Missed(e.clock.time(now)) + e.overflow
 	e.overflow = 0
 	if n > 0 {
-		e.log.Log(context.Background(), syslog.LevelNotice, "lines about link messages not written", "lines", n)
+		e.log.Log(context.Background(), syslog.LevelNotice, "log lines about link messages dropped", "lines", n)
 	}
 }

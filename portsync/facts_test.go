@@ -256,7 +256,7 @@ func TestLinesNotWritten(t *testing.T) {
 			t.Errorf("told at %d of %d", e.missing, e.overflow)
 		}
 		e.missed(e.missing)
-		if !strings.Contains(log.String(), "lines about link messages not written\" lines=2") {
+		if !strings.Contains(log.String(), "log lines about link messages dropped\" lines=2") {
 			t.Errorf("log: %s", log)
 		}
 		e.missing = now

@@ -6,28 +6,26 @@ import (
 	"time"
 )
 
-// hour is what happened in each of the last minutes: the loop writes, anyone
-// reads. A minute is one of the loop's clock, which never jumps. There are more
-// slots than minutes shown, so that no reader meets the one that is being
-// emptied for a minute that begins.
+// hour has counts and latencies for each of the last 60 minutes. The loop writes it, any goroutine may
+// read it. Minutes are those of the loop's monotonic clock. There are more slots than minutes, so that
+// a reader never reads the slot that the loop clears for a new minute.
 type hour struct{ slots [hourSlots]minuteSlot }
 
 const (
 	hourSlots = 64
-	// HourMinutes is how many minutes View.Hour has at most.
+	// HourMinutes is the maximum length of View.Hour.
 	HourMinutes = 60
 )
 
 type minuteSlot struct {
-	minute         atomic.Int64 // which one it is, counted from 1; 0: none yet
+	minute         atomic.Int64 // number of the minute, from 1; 0 if unused
 	events, writes atomic.Uint32
 	longest        atomic.Int64 // nanoseconds
 	latency        [latencyBuckets]atomic.Uint32
 }
 
-// Buckets of the latency: below the first octave one, then eight for each, each
-// an eighth of the octave's beginning wide, as in an HDR histogram
-// (http://hdrhistogram.org), and one for what is longer.
+// Latency buckets, as in an HDR histogram (http://hdrhistogram.org): one below the first octave, eight
+// for each octave, each as wide as an eighth of the start of the octave, and one above the last octave.
 const (
 	firstOctave    = 14 // 2^14 ns are 16 µs
 	lastOctave     = 33 // up to 2^34 ns, 17 s
@@ -35,7 +33,7 @@ const (
 	latencyBuckets = 2 + (lastOctave-firstOctave+1)<<subBits
 )
 
-// latencyBucket is the bucket of a latency in nanoseconds.
+// latencyBucket returns the bucket of a latency in nanoseconds.
 func latencyBucket(ns int64) int {
 	if ns < 1<<firstOctave {
 		return 0
@@ -45,7 +43,7 @@ func latencyBucket(ns int64) int {
 	return min(1+(octave-firstOctave)<<subBits+sub, latencyBuckets-1)
 }
 
-// bucketBound is what no latency of the bucket reaches; the last one has none.
+// bucketBound returns the upper bound of a bucket, exclusive, or the maximum for the last one.
 func bucketBound(bucket int) int64 {
 	octave, sub := firstOctave+(bucket-1)>>subBits, (bucket-1)&(1<<subBits-1)
 	switch {
@@ -57,8 +55,8 @@ func bucketBound(bucket int) int64 {
 	return 1<<octave + int64(sub+1)<<(octave-subBits)
 }
 
-// at returns the slot of the minute that has the time now, emptied if the minute
-// begins with it. What waited for more than an hour counts for a later one.
+// at returns the slot of the minute of now. It clears the slot if the minute is new. An event that is
+// older than the slots counts for the minute that uses its slot now.
 func (h *hour) at(now int64) *minuteSlot {
 	minute := minuteOf(now)
 	s := &h.slots[minute%hourSlots]
@@ -76,10 +74,10 @@ func (h *hour) at(now int64) *minuteSlot {
 
 func minuteOf(now int64) int64 { return now/int64(time.Minute) + 1 }
 
-// event notes one link message.
+// event counts one link message.
 func (h *hour) event(now int64) { h.at(now).events.Add(1) }
 
-// wrote notes one acknowledged row and its latency.
+// wrote counts one acknowledged write with its latency in nanoseconds.
 func (h *hour) wrote(now, latency int64) {
 	s := h.at(now)
 	s.writes.Add(1)
@@ -89,8 +87,8 @@ func (h *hour) wrote(now, latency int64) {
 	}
 }
 
-// view returns the minutes up to now, oldest first: HourMinutes, or as many as
-// there have been.
+// view returns the last HourMinutes minutes up to now, oldest first, or fewer if the loop started
+// later.
 func (h *hour) view(c clock, now int64) []Minute {
 	last := minuteOf(now)
 	all := make([]Minute, 0, HourMinutes)
@@ -113,7 +111,7 @@ func (s *minuteSlot) view(m *Minute) {
 		counts[i] = uint64(s.latency[i].Load())
 		total += counts[i]
 	}
-	// Nearest rank: the bucket of the smallest that so many do not exceed.
+	// Nearest rank: the bound of the bucket that has the write of that rank.
 	below := func(rank uint64) int64 {
 		for i, n := range counts {
 			if rank <= n {

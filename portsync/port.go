@@ -1,59 +1,58 @@
 package portsync
 
-// Port is what is known of one interface name. It belongs to the goroutine that
-// owns the State.
+// Port is the state of one interface name. It is owned by the goroutine that owns the State.
 type Port struct {
 	Name string
 
-	// The interface that has the name, as the kernel last described it. Index is
-	// 0 while there is none.
+	// Properties of the interface with that name, by its last message. Index is 0 if there is no
+	// such interface.
 	Index       int32
 	Admin, Oper bool
 	MTU         uint32
 	CarrierUp   uint32
 	CarrierDown uint32
 
-	ChangedAt int64 // when a message last changed one of these; 0: never
+	ChangedAt int64 // when a message last changed one of these; 0 if never
 
-	Configured  bool // CONFIG_DB has a row of it
-	InitPending bool // PortInitDone waits for it
-	Accepted    bool // at its last message APPL_DB had the port, and STATE_DB got its row
+	Configured  bool // CONFIG_DB has the port
+	InitPending bool // PortInitDone waits for the port
+	Accepted    bool // APPL_DB had the port at its last message, and its row was written to STATE_DB
 
-	recheck    bool    // it was served until APPL_DB lost its rows
-	reproduced bool    // orchagent was handed it a second time, and APPL_DB has not had it since
-	refused    bool    // the databases refused its row
-	pending    pending // belongs to the Batch
+	recheck    bool    // the port was accepted until APPL_DB lost its rows
+	reproduced bool    // the port was produced again, and APPL_DB has not had it since
+	refused    bool    // Redis refused to write the row
+	pending    pending // owned by the Batch
 
-	notApplied bool  // APPL_DB had no row of it when it was last looked up for its interface
-	expectedBy int64 // by then the interface of a row that is new in CONFIG_DB should exist; 0: no such row
+	notApplied bool  // APPL_DB did not have the port at the last lookup for its interface
+	expectedBy int64 // when the interface of a port that was added to CONFIG_DB should exist; 0 if none was added
 
-	row          row    // the row in STATE_DB as the databases last acknowledged it
-	wasThere     bool   // it had a row once, or orchagent had set it up before the start
-	pendingSince int64  // when PortInitDone began to wait for it, or CONFIG_DB had its row later
-	changes      uint64 // writes that changed the row
-	repair       repair // a comparison found its row wrong, and no write has been acknowledged since
+	row          row    // the row in STATE_DB, as last acknowledged
+	wasThere     bool   // the port had a row, or APPL_DB had the port before the start
+	pendingSince int64  // when PortInitDone began to wait for the port, or when CONFIG_DB got the port later
+	changes      uint64 // acknowledged writes that changed the row
+	repair       repair // what a comparison found wrong, until a write is acknowledged
 
 	touched bool           // listed in State.touched
-	present bool           // counted among the ports that are PortPresent
-	series  *portSeries    // its series; nil while it has none
-	view    *publishedPort // what Status shows of it; nil while it is not shown
+	present bool           // counted as PortPresent
+	series  *portSeries    // nil if the port has no series
+	view    *publishedPort // entry in Status; nil if the port is not listed
 }
 
 // row is the row of a port in STATE_DB.
 type row struct {
-	unknown bool // an earlier run may have written it
+	unknown bool // an earlier run may have written the row
 	there   bool // the row exists
 	admin   bool
 	oper    bool
 	mtu     uint32
 }
 
-// rowOf returns the row that STATE_DB is to have for the interface of p.
+// rowOf returns the row that STATE_DB should have for the interface of p.
 func rowOf(p *Port) row {
 	return row{there: true, admin: p.Admin, oper: p.Oper, mtu: p.MTU}
 }
 
-// repair says what a comparison found wrong about a row.
+// repair is what a comparison found wrong with a row.
 type repair uint8
 
 const (
@@ -62,28 +61,27 @@ const (
 	repairStale        // the row belongs to no interface
 )
 
-// PortState says in one word how a port is.
+// PortState is the state of a port in /ports, /status and the metrics.
 type PortState uint8
 
-// The states of a port. A port that is neither configured nor awaited and has no
-// row in STATE_DB is not shown.
+// The states of a port. A port is not listed if it is not configured, PortInitDone does not wait for
+// it, and it has no row in STATE_DB.
 const (
-	// PortPending: the port is configured or awaited, and its interface has not
-	// come yet, or its interface has no row in STATE_DB yet: APPL_DB does not have
-	// the port, or the row waits to be written.
+	// PortPending means that the port is configured or that PortInitDone waits for it, and that its
+	// interface or its row does not exist yet. The row does not exist if APPL_DB does not have the
+	// port, or if the write is in the backlog.
 	PortPending PortState = iota
-	// PortPresent: the interface exists and its row is in STATE_DB.
+	// PortPresent means that the interface exists and its row is in STATE_DB.
 	PortPresent
-	// PortAbsent: the interface existed and is gone, or orchagent had set the port up
-	// before the start and the kernel has no interface for it. PortInitDone may wait for
-	// it.
+	// PortAbsent means that the interface existed and is gone, or that APPL_DB had the port before
+	// the start and the kernel has no interface for it. PortInitDone can be waiting for the port.
 	PortAbsent
 )
 
 // String returns "pending", "present" or "absent".
 func (s PortState) String() string { return [...]string{"pending", "present", "absent"}[s] }
 
-// state returns the state of p. All that is shown of ports rests on it.
+// state returns the state of p, which /ports, /status and the metrics are derived from.
 func (p *Port) state() PortState {
 	switch {
 	case p.Index != 0 && p.row.there:
@@ -94,18 +92,18 @@ func (p *Port) state() PortState {
 	return PortPending
 }
 
-// vanished reports whether p has no interface and had one. A port that vanished is
-// absent, and missing after a while, whether or not PortInitDone waits for it: a warm
-// start waits for all ports.
+// vanished reports whether p had an interface and has none now. Such a port is absent, and later
+// missing, even if PortInitDone waits for it, because after a warm start PortInitDone waits for all
+// ports.
 func (p *Port) vanished() bool { return p.Index == 0 && p.wasThere }
 
-// visible reports whether p is shown at all.
+// visible reports whether p is listed.
 func (p *Port) visible() bool {
 	return p.Configured || p.InitPending || p.row.there || p.refused && p.Index != 0
 }
 
-// written reports whether STATE_DB has acknowledged what is shown of p: the
-// interface's values, or that there is no row where there is no interface.
+// written reports whether STATE_DB has acknowledged the current state of p: its values if the
+// interface exists, the deletion of its row if not.
 func (p *Port) written() bool {
 	switch {
 	case p.pending.queued || p.refused:
@@ -116,8 +114,8 @@ func (p *Port) written() bool {
 	return p.row == rowOf(p)
 }
 
-// Configure sets which ports CONFIG_DB has. The others stay only as long as they
-// have an interface or a row.
+// Configure sets the ports that CONFIG_DB has. Other ports are removed once they have no interface and
+// no row.
 func (s *State) Configure(names []string) {
 	configured := make(map[string]bool, len(names))
 	for _, name := range names {
@@ -136,9 +134,8 @@ func (s *State) Configure(names []string) {
 	}
 }
 
-// Swept takes the names of the rows that STATE_DB has, those of an earlier run and
-// those that a flushed database lost included. Rows of an earlier run that belong
-// to no interface are deleted as stale.
+// Swept updates the rows of all ports with the names of the rows that STATE_DB has. Rows can be from an
+// earlier run, or lost by a flush. Rows of an earlier run without an interface are deleted as stale.
 func (s *State) Swept(rows map[string]bool) {
 	s.unswept = false
 	for _, p := range s.ports {
@@ -165,8 +162,7 @@ func (s *State) untouch() {
 	s.touched = s.touched[:0]
 }
 
-// touch has the port published at the end of the turn. Whatever changes a fact
-// of a port calls it.
+// touch marks p to be published at the end of the turn. Each change of a port calls it.
 func (s *State) touch(p *Port) {
 	if !p.touched {
 		p.touched = true

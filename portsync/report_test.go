@@ -47,7 +47,7 @@ var publishedFacts = map[string]struct {
 	"stalledSince": {func(l *Loop) { wantOne(l); l.initial.started, l.db.session = true, new(session) }, func(s *Status) any { return s.stalledFor(25) }, time.Duration(10)},
 	"queued":       {func(l *Loop) { l.ring.slot(); l.ring.push() }, func(s *Status) any { return s.View(time.Now()).Backlog.Events }, int64(1)},
 	"progress":     {func(l *Loop) { l.db.progressAt = 16 }, numberOf(func(s *Status) loader { return &s.progress }), int64(16)},
-	"unread": {func(l *Loop) { l.state.notRead(unreadable("Ethernet0"), nil, nil) },
+	"unread": {func(l *Loop) { l.state.addUnreadable(unreadable("Ethernet0"), nil, nil) },
 		func(s *Status) any {
 			if names := s.unread.Load(); names != nil {
 				return *names

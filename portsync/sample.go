@@ -12,9 +12,8 @@ import (
 	"portsyncd/metrics"
 )
 
-// latencyRecord records the latency of each acknowledged write, in one call for
-// its three readers: a scrape wants cumulative buckets, a sample of the history
-// exact quantiles, /status the last hour by minutes.
+// latencyRecord records the latency of each acknowledged write for its three readers: a scrape reads
+// cumulative buckets, the stored history exact quantiles, and /status the last hour by minutes.
 type latencyRecord struct {
 	histogram *metrics.Histogram
 	newest    latencies
@@ -28,23 +27,23 @@ func (r *latencyRecord) observe(now, ns int64) {
 	r.hour.wrote(now, ns)
 }
 
-// latencies keeps the newest observations of event latency, for quantiles that
-// are exact over what is kept. The loop writes, one reader takes.
+// latencies keeps the newest 4096 latencies, for exact quantiles. The loop writes it, one goroutine
+// reads it.
 type latencies struct {
-	next atomic.Uint64 // observations so far
+	next atomic.Uint64 // latencies since the start
 	kept [4096]atomic.Int64
 }
 
-// add notes one latency in nanoseconds.
+// add adds a latency in nanoseconds.
 func (l *latencies) add(ns int64) {
 	n := l.next.Load()
 	l.kept[n%uint64(len(l.kept))].Store(ns)
 	l.next.Store(n + 1)
 }
 
-// since returns the observations after the first from ones that are still kept,
-// ascending, and how many there have been in all. One that is overwritten while
-// it is read shows as the newer one.
+// since returns the kept latencies without the first from ones, in ascending order, and the total
+// number of latencies since the start. A latency that is overwritten during the call may be returned as
+// the newer one.
 func (l *latencies) since(from uint64) (sorted []int64, total uint64) {
 	total = l.next.Load()
 	if size := uint64(len(l.kept)); total-from > size {
@@ -57,14 +56,14 @@ func (l *latencies) since(from uint64) (sorted []int64, total uint64) {
 	return sorted, total
 }
 
-// Sampler makes the lines of the history. It belongs to one goroutine.
+// Sampler makes the samples of the stored history. It is used by one goroutine.
 type Sampler struct {
 	Status  *Status
 	Metrics *Metrics
 	from    uint64 // latencies before the last sample
 }
 
-// Append appends one line without its line break: a [warmrestart.Sample].
+// Append appends a [warmrestart.Sample] as JSON, without a line end.
 func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart.Counters) []byte {
 	counts, n := s.Metrics.counts(), s.Status.ports.count()
 	line := warmrestart.Sample{
@@ -78,12 +77,12 @@ func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart
 	}
 	out, err := json.Marshal(&line)
 	if err != nil {
-		panic(err) // plain numbers, words and times always have a form
+		panic(err) // a sample has only values that JSON can represent
 	}
 	return append(b, out...)
 }
 
-// latency returns that of the events since the last sample.
+// latency returns the latencies since the last sample, or nil if there were no writes.
 func (s *Sampler) latency() *warmrestart.Latency {
 	sorted, total := s.Metrics.latency.newest.since(s.from)
 	count := total - s.from
@@ -98,8 +97,8 @@ func (s *Sampler) latency() *warmrestart.Latency {
 	}
 }
 
-// flapsSince returns the ports whose carrier went since the last sample, most
-// often first.
+// flapsSince returns the ports whose link went down since the last sample, in descending order of
+// link-down transitions.
 func flapsSince(ports []*flaps, now int64) []warmrestart.PortFlaps {
 	var all []warmrestart.PortFlaps
 	for _, f := range ports {

@@ -9,42 +9,40 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// ErrConcurrentUse is what a second goroutine gets that calls Step while
-// another one is inside.
+// ErrConcurrentUse is returned by Step while another goroutine is inside Step.
 var ErrConcurrentUse = errors.New("port state used by two goroutines at once")
 
-// link is one interface of the kernel, by ifindex.
+// link is an interface of the kernel.
 type link struct {
 	index int32
-	seen  uint32 // the generation in which a message last showed it
+	seen  uint32 // the value of State.gen when a message last reported it
 	team  bool
 	port  *Port
 
-	counted bool   // downs is known
-	downs   uint32 // link-down count in the last message that had one
+	counted bool   // downs is set
+	downs   uint32 // link-down count of the last message with carrier counts
 }
 
-// oldLink is an interface that was there before a cold start (PROTOCOL.md
-// section 6): its messages are ignored until it is deleted.
+// oldLink is an interface that existed before a cold start. Its messages are ignored until it is
+// deleted (PROTOCOL.md section 6).
 type oldLink struct {
 	name string
 	seen uint32
 }
 
-// unreadLink is an interface whose last message could not be read. It exists, and
-// keeps the state and the row that it had.
+// unreadLink is an interface whose last message was too large to read. Its port keeps the state and
+// the row that it had.
 type unreadLink struct {
 	name string
 	seen uint32
 }
 
-// State decides what each link message means. It does no I/O, reads no clock
-// and starts no goroutine; the facts come in with the events and the effects go
-// out as actions. The tests are those of LinkSync::onMsg in sonic-swss
-// portsyncd/linksync.cpp, in its order.
+// State tracks links and ports and decides what each kernel message requires. It does no I/O, reads
+// no clock and starts no goroutine: messages come in as events, and Step returns actions. The tests
+// that a message must pass are those of LinkSync::onMsg in sonic-swss portsyncd/linksync.cpp, in the
+// same order.
 //
-// A State has no mutex because one goroutine owns it; Step turns use from a
-// second one into ErrConcurrentUse.
+// One goroutine owns a State. Step returns ErrConcurrentUse if a second goroutine enters it.
 type State struct {
 	busy  atomic.Bool
 	ports map[string]*Port
@@ -52,27 +50,26 @@ type State struct {
 	old   map[int32]*oldLink
 
 	unread  map[int32]unreadLink
-	unreads int // grows with each change of unread
+	unreads int // incremented by each change of unread
 
 	unswept bool    // STATE_DB may have rows of an earlier run
-	touched []*Port // ports whose facts may have changed since the last publication
-	now     int64   // when the event of Step was read
+	touched []*Port // ports that may have changed since they were last published
+	now     int64   // when the current event was read
 
 	initPending int    // ports that PortInitDone waits for
-	initDone    bool   // PortInitDone was asked for
-	gen         uint32 // grows with each dump request; marks what a dump has shown
-	dumpSeq     uint32 // the request whose end counts
-	lost        bool   // messages were lost since the last request
-	quiet       bool   // the dump is an audit's
+	initDone    bool   // the InitDone action was returned
+	gen         uint32 // incremented by each dump request; marks the links that the dump reported
+	dumpSeq     uint32 // sequence number of the last dump request
+	lost        bool   // messages were lost since the last dump request
+	quiet       bool   // the dump belongs to an audit
 
-	synced bool  // a dump was complete: links that appear later and are newer were created since
+	synced bool  // a dump was complete, so links with a larger ifindex were created later
 	newest int32 // the largest ifindex in any message
-	listed int32 // newest when the dump was requested
+	listed int32 // value of newest when the dump was requested
 }
 
-// NewState makes the state of a daemon that waits for the given ports and has
-// seen no link yet.
-func NewState(await []string) *State {
+// NewState returns a state without links, in which PortInitDone waits for the given ports.
+func NewState(pending []string) *State {
 	s := &State{
 		ports: make(map[string]*Port),
 		links: make(map[int32]*link),
@@ -80,14 +77,13 @@ func NewState(await []string) *State {
 
 		unread: make(map[int32]unreadLink),
 	}
-	for _, name := range await {
+	for _, name := range pending {
 		s.AddInitPending(name)
 	}
 	return s
 }
 
-// AddInitPending adds name to the ports that PortInitDone waits for, and returns its
-// entry.
+// AddInitPending adds name to the ports that PortInitDone waits for, and returns the port.
 func (s *State) AddInitPending(name string) *Port {
 	p := s.port([]byte(name))
 	if !p.InitPending {
@@ -98,25 +94,23 @@ func (s *State) AddInitPending(name string) *Port {
 	return p
 }
 
-// AddOld declares an interface to be left over from an earlier run.
+// AddOld records an interface that existed before a cold start.
 func (s *State) AddOld(index int32, name string) {
 	s.old[index] = &oldLink{name: name, seen: s.gen}
 	s.touchName(name)
 }
 
-// DumpRequested says that the kernel was asked for all links; seq is the
-// sequence number of the request. What no message shows from here to the end
-// of that dump is gone. With quiet set, a dump message that says what is known
-// already leads to nothing: an audit must not make up for a message that was
-// ignored because APPL_DB had no row (PROTOCOL.md D11).
+// DumpRequested records that a dump of all links was requested with the sequence number seq. Links
+// that no message reports before the end of that dump are removed. If quiet is set, a dump message
+// without news is ignored: an audit must not write the row of a port whose last message was ignored
+// because APPL_DB did not have the port (PROTOCOL.md D11).
 func (s *State) DumpRequested(seq uint32, quiet bool) {
 	s.gen++
 	s.dumpSeq, s.lost, s.quiet = seq, false, quiet
 	s.listed = s.newest
 }
 
-// interfaces returns how many interfaces with a name of ours there are, old ones
-// apart.
+// interfaces returns the number of tracked interfaces, without old ones.
 func (s *State) interfaces() int { return len(s.links) }
 
 // accepted returns the ports that APPL_DB has, whose rows an audit checks.
@@ -130,7 +124,7 @@ func (s *State) accepted() []*Port {
 	return out
 }
 
-// InitPending returns how many ports PortInitDone still waits for.
+// InitPending returns the number of ports that PortInitDone waits for.
 func (s *State) InitPending() int { return s.initPending }
 
 // initPendingNames returns up to most names of ports that PortInitDone waits for.
@@ -145,10 +139,10 @@ func (s *State) initPendingNames(most int) []string {
 	return names[:min(most, len(names))]
 }
 
-// InitDone reports whether PortInitDone was asked for.
+// InitDone reports whether PortInitDone is due or was produced.
 func (s *State) InitDone() bool { return s.initDone }
 
-// Exists reports whether an interface of that name exists, old ones included.
+// Exists reports whether an interface with that name exists. Old interfaces count.
 func (s *State) Exists(name string) bool {
 	if p := s.ports[name]; p != nil && p.Index != 0 {
 		return true
@@ -164,8 +158,7 @@ func (s *State) Exists(name string) bool {
 	return false
 }
 
-// Step takes one message of the kernel and appends the actions that follow from it
-// to out.
+// Step processes one kernel message and appends the required actions to out.
 func (s *State) Step(ev *Event, out []Action) ([]Action, error) {
 	if !s.busy.CompareAndSwap(false, true) {
 		return out, ErrConcurrentUse
@@ -186,8 +179,8 @@ func (s *State) Step(ev *Event, out []Action) ([]Action, error) {
 	return out, nil
 }
 
-// Accept records whether APPL_DB had the port when its row was to be written. It
-// reports whether PortInitDone is due now.
+// Accept records whether APPL_DB had the port when its row was to be written. It reports whether
+// PortInitDone has become due.
 func (s *State) Accept(p *Port, accepted bool) (initDone bool) {
 	s.touch(p)
 	p.Accepted, p.notApplied = accepted && p.Index != 0, !accepted
@@ -198,7 +191,7 @@ func (s *State) Accept(p *Port, accepted bool) (initDone bool) {
 	return accepted && s.initDoneDue()
 }
 
-// newLink follows PROTOCOL.md section 8, with the rename of D7 in front.
+// newLink processes RTM_NEWLINK by PROTOCOL.md section 8, after the handling of renames (D7).
 func (s *State) newLink(ev *Event, out []Action) []Action {
 	created := s.created(ev)
 	s.newest = max(s.newest, ev.Index)
@@ -212,7 +205,7 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 		return append(out, ignore(IgnoredOld))
 	}
 	if ev.Kind == netlinkraw.NewLink || !watched(ev.Name()) {
-		s.wasRead(ev.Index)
+		s.removeUnreadable(ev.Index)
 	}
 	l, before := s.links[ev.Index], len(out)
 	if l != nil && l.port.Name != string(ev.Name()) {
@@ -223,13 +216,13 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 		return ignored(out, before, IgnoredName)
 	}
 	if ev.Kind == netlinkraw.Unreadable {
-		return s.notRead(ev, l, out)
+		return s.addUnreadable(ev, l, out)
 	}
 	p := s.port(ev.Name())
 	known := l != nil
 	if !known {
-		// Two interfaces never share a name. If another one still has it here,
-		// its deletion or rename was lost, and the row is that of the former.
+		// Two interfaces never share a name. If another one has it here, its
+		// deletion or rename was lost, and the row belongs to it.
 		if former := s.links[p.Index]; p.Index != 0 && former != nil {
 			out = s.drop(former, out)
 			p = s.port(ev.Name())
@@ -238,10 +231,10 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 		s.links[ev.Index] = l
 	}
 	l.seen = s.gen
-	// Messages of family AF_BRIDGE carry no kind; what is a team stays one.
+	// Messages of family AF_BRIDGE have no link kind, so a team stays a team.
 	l.team = l.team || ev.Team
 	s.touch(p)
-	if p.Index != ev.Index { // another interface than before, or the first
+	if p.Index != ev.Index { // a different interface than before, or the first one
 		p.notApplied, p.expectedBy = false, 0
 	}
 	p.Index = ev.Index
@@ -259,8 +252,8 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	return append(out, Action{Kind: Publish, Port: p})
 }
 
-// describe takes the values of a message about the interface of p. This is the
-// one place that tells whether a port has changed.
+// describe copies the values of a message about the interface of p. Only this function decides
+// whether a port has changed.
 func (s *State) describe(p *Port, ev *Event, known bool) {
 	counted := ev.Counted || !known
 	if !known || p.Admin != ev.Admin() || p.Oper != ev.Oper() || p.MTU != ev.MTU ||
@@ -273,8 +266,8 @@ func (s *State) describe(p *Port, ev *Event, known bool) {
 	}
 }
 
-// ignored appends that the message failed test t, unless the message led to
-// something already: a rename deletes the row of the old name.
+// ignored appends an Ignore action, unless the message already caused an action: a rename deletes
+// the row of the old name.
 func ignored(out []Action, before int, r IgnoreReason) []Action {
 	if len(out) > before {
 		return out
@@ -282,9 +275,9 @@ func ignored(out []Action, before int, r IgnoreReason) []Action {
 	return append(out, ignore(r))
 }
 
-// created reports whether the link of a message was created while we followed links:
-// the kernel numbers links in the order of their creation. Its count then began at 0,
-// even if the message about its creation was lost.
+// created reports whether the link of a message was created after the first complete dump. The
+// kernel numbers links in the order of their creation. The carrier counts of such a link started at
+// 0, even if the message about its creation was lost.
 func (s *State) created(ev *Event) bool {
 	before := s.newest
 	if ev.Dump {
@@ -293,8 +286,8 @@ func (s *State) created(ev *Event) bool {
 	return s.synced && ev.Index > before
 }
 
-// flaps appends a Flapped action if the carrier went since the link's previous message.
-// The first message of a link that existed before says nothing of when it flapped.
+// flaps appends a Flapped action if the link went down since its previous message. The first
+// message of a link that existed before the start does not tell when the link went down.
 func (l *link) flaps(ev *Event, created bool, out []Action) []Action {
 	if !ev.Counted {
 		return out
@@ -310,8 +303,8 @@ func (l *link) flaps(ev *Event, created bool, out []Action) []Action {
 	return append(out, Action{Kind: Flapped, Port: l.port, Downs: ev.CarrierDown - from})
 }
 
-// notRead is for a link of which the message says no more than that it exists.
-func (s *State) notRead(ev *Event, l *link, out []Action) []Action {
+// addUnreadable records a link whose message was too large to read.
+func (s *State) addUnreadable(ev *Event, l *link, out []Action) []Action {
 	if l != nil {
 		l.seen = s.gen
 	}
@@ -324,8 +317,8 @@ func (s *State) notRead(ev *Event, l *link, out []Action) []Action {
 	return append(out, Action{Kind: Unread})
 }
 
-// wasRead is for a link whose message could be read, or that is gone.
-func (s *State) wasRead(index int32) {
+// removeUnreadable removes a link whose message could be read, or that was deleted.
+func (s *State) removeUnreadable(index int32) {
 	if u, ok := s.unread[index]; ok {
 		delete(s.unread, index)
 		s.unreads++
@@ -333,7 +326,7 @@ func (s *State) wasRead(index int32) {
 	}
 }
 
-// unreadNames lists the links whose messages cannot be read; nil: there is none.
+// unreadNames returns the names of the links whose messages cannot be read, or nil if there are none.
 func (s *State) unreadNames() *string {
 	if len(s.unread) == 0 {
 		return nil
@@ -347,6 +340,7 @@ func (s *State) unreadNames() *string {
 	return &text
 }
 
+// delLink processes RTM_DELLINK.
 func (s *State) delLink(ev *Event, out []Action) []Action {
 	switch {
 	case !watched(ev.Name()) && s.links[ev.Index] == nil && s.old[ev.Index] == nil:
@@ -355,13 +349,13 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 		s.release(s.links[ev.Index])
 		return append(out, ignore(IgnoredTeam))
 	case ev.Master != 0:
-		// It left a bridge, or is about to vanish and will be reported once more.
+		// The link left a bridge. If it was deleted, another message follows.
 		return append(out, ignore(IgnoredMaster))
 	}
-	s.wasRead(ev.Index)
+	s.removeUnreadable(ev.Index)
 	switch {
 	case s.old[ev.Index] != nil:
-		// The index can come back with another interface (D8).
+		// The kernel can reuse the ifindex (D8).
 		s.touchName(s.old[ev.Index].name)
 		delete(s.old, ev.Index)
 		return append(out, ignore(IgnoredOld))
@@ -380,16 +374,16 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 	}
 	p := s.port(ev.Name())
 	if p.Index != 0 {
-		// Another interface has the name already: a late word on the former one.
+		// Another interface has the name by now.
 		return out
 	}
 	return append(out, Action{Kind: Delete, Port: p})
 }
 
-// dumpDone ends a resync: what the dump did not show is gone.
+// dumpDone processes the end of a dump. Links that the dump did not report are removed.
 func (s *State) dumpDone(ev *Event, out []Action) []Action {
 	if ev.Seq != s.dumpSeq || s.lost || ev.Incomplete {
-		return out // answered by a later request, made or about to be made
+		return out // a later dump was requested or is about to be
 	}
 	if s.initDoneDue() {
 		out = append(out, Action{Kind: InitDone})
@@ -407,7 +401,7 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 	}
 	for index, u := range s.unread {
 		if u.seen != s.gen {
-			s.wasRead(index)
+			s.removeUnreadable(index)
 		}
 	}
 	for index, o := range s.old {
@@ -420,9 +414,9 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 	return append(out, Action{Kind: Synced})
 }
 
-// initDoneDue reports whether PortInitDone is due: once, when no port is pending. It
-// is called where the C++ daemon, which checks after each read of its socket, can
-// find the set empty: at the end of a dump and after a port was accepted.
+// initDoneDue reports once that PortInitDone is due, when no port is pending. It is called where the
+// set of pending ports can become empty: at the end of a dump, and after a port was accepted. The
+// C++ daemon checks after each read of its socket.
 func (s *State) initDoneDue() bool {
 	if s.initDone || s.initPending > 0 {
 		return false
@@ -431,8 +425,8 @@ func (s *State) initDoneDue() bool {
 	return true
 }
 
-// drop is for an interface that lost its name or its life without a deletion
-// message: its row goes, unless another interface has the name by now.
+// drop removes an interface that was renamed, or deleted without a message, and appends the deletion
+// of its row, unless another interface has the name by now.
 func (s *State) drop(l *link, out []Action) []Action {
 	p, owner := l.port, l.port.Index == l.index
 	s.release(l)
@@ -442,7 +436,7 @@ func (s *State) drop(l *link, out []Action) []Action {
 	return out
 }
 
-// release forgets an interface and leaves its name without one.
+// release removes an interface, so that its port has none.
 func (s *State) release(l *link) {
 	if l == nil {
 		return
@@ -458,7 +452,7 @@ func (s *State) release(l *link) {
 	}
 }
 
-// port returns the entry of a name, made on first sight.
+// port returns the port with that name. It adds the port if necessary.
 func (s *State) port(name []byte) *Port {
 	if p := s.ports[string(name)]; p != nil {
 		return p
@@ -468,9 +462,8 @@ func (s *State) port(name []byte) *Port {
 	return p
 }
 
-// forget drops the entry of a name that nothing refers to any more, so that
-// names which come and go leave nothing behind. The batch calls it once a
-// deletion is acknowledged.
+// forget removes a port that nothing refers to any more, so that memory does not grow with names
+// that come and go. It is also called when the deletion of a row is acknowledged.
 func (s *State) forget(p *Port) {
 	if p.Index == 0 && !p.visible() && !p.reproduced && !p.pending.queued {
 		delete(s.ports, p.Name)
