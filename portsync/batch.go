@@ -3,7 +3,7 @@ package portsync
 // Outcome is what the databases answered for one port of a batch.
 type Outcome uint8
 
-// The outcomes. Whatever a Store does not set stays Failed.
+// The outcomes. OutcomeFailed is that of a port without an answer.
 const (
 	OutcomeFailed      Outcome = iota // refused for the moment: to be tried again soon
 	OutcomeRefused                    // refused, such as a row of another type: to be tried again later

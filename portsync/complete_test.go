@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/lab"
 	"portsyncd/netlinkraw"
 )
 
@@ -17,7 +17,7 @@ import (
 // no interface now is absent, once the first dump has shown that, and missing, awaited (a
 // warm start) or not; one that was never there is pending.
 func TestAbsentAfterRestart(t *testing.T) {
-	a := newAccount(t, "Ethernet0", "Ethernet4", "Ethernet8")
+	a := newRig(t, "Ethernet0", "Ethernet4", "Ethernet8")
 	l := a.loop
 	l.handover.ports = []PortConfig{{Name: "Ethernet0", HasAdmin: true}, {Name: "Ethernet4", HasAdmin: true}, {Name: "Ethernet8"}}
 	l.state.AddInitPending("Ethernet4")
@@ -86,7 +86,7 @@ func TestPublicationIsComplete(t *testing.T) {
 	names := []string{"Ethernet0", "Ethernet4", "Ethernet8", "Ethernet12", "eth1"}
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		a := newAccount(t, names[:2]...)
+		a := newRig(t, names[:2]...)
 		l := a.loop
 		for range 60 {
 			for range r.IntN(4) {
@@ -102,20 +102,24 @@ func TestPublicationIsComplete(t *testing.T) {
 				a.event(ev)
 			}
 			name := names[r.IntN(4)]
-			switch r.IntN(15) {
+			switch r.IntN(14) {
 			case 0:
-				a.store.appl[name] = !a.store.appl[name]
+				if a.db.Hash(lab.ApplDB, "PORT_TABLE:"+name) == nil {
+					a.addAppl(name)
+				} else {
+					a.removeAppl(name)
+				}
 			case 1:
-				a.store.bad[name] = true
-				delete(a.store.state, name)
+				a.spoilRow(name)
 			case 2:
-				delete(a.store.bad, name)
+				a.removeRow(name)
 			case 3:
-				delete(a.store.state, name)
+				a.setRow(name, "9100")
 			case 4:
-				a.store.err = sonicdb.ServerError("OOM no memory")
+				a.refuse(lab.OutOfMemory)
 			case 5:
-				a.store.err, l.db.retryAt = nil, 0
+				a.refuse("")
+				l.db.retryAt = 0
 			case 6:
 				l.state.Configure(names[r.IntN(2) : r.IntN(3)+2])
 			case 7:
@@ -128,12 +132,10 @@ func TestPublicationIsComplete(t *testing.T) {
 				l.db.session = nil
 			case 11:
 				if l.db.session == nil {
-					l.db.session = &session{store: a.store, done: make(chan struct{})}
+					l.db.session = a.session
 				}
 			case 12:
 				l.state.unswept = true
-			case 14:
-				a.store.deny = !a.store.deny
 			case 13:
 				l.resume(ReasonFlush)
 				l.handover.todo.markers = false
@@ -145,7 +147,7 @@ func TestPublicationIsComplete(t *testing.T) {
 }
 
 // comparePorts compares what is shown with the state of each port.
-func (a *account) comparePorts(seed uint64) {
+func (a *rig) comparePorts(seed uint64) {
 	a.t.Helper()
 	l := a.loop
 	present, shown := int64(0), 0
@@ -205,21 +207,22 @@ func (a *account) comparePorts(seed uint64) {
 // TestAnswerClocks: whatever the databases answer counts as an answer; what they do, as
 // progress; what they refuse is shown until they do something again.
 func TestAnswerClocks(t *testing.T) {
-	for name, exchange := range map[string]func(a *account){
-		"a batch":      func(a *account) { a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500); a.turn() },
-		"a read":       func(a *account) { a.loop.db.check(a.store.err) },
-		"PortInitDone": func(a *account) { a.loop.handover.todo.initDone = true; a.turn() },
+	for name, exchange := range map[string]func(a *rig){
+		"a batch":      func(a *rig) { a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500); a.turn() },
+		"a read":       func(a *rig) { a.loop.countRows(0) },
+		"PortInitDone": func(a *rig) { a.loop.handover.todo.initDone = true; a.turn() },
 	} {
-		a := newAccount(t, "Ethernet0")
+		a := newRig(t, "Ethernet0")
 		l := a.loop
-		a.store.err = sonicdb.ServerError("OOM no memory")
+		a.refuse(lab.OutOfMemory)
 		l.db.answeredAt, l.db.progressAt = 0, 0
 		exchange(a)
 		refusal := a.loop.db.refusal
 		if l.db.answeredAt == 0 || l.db.progressAt != 0 || refusal == nil {
 			t.Errorf("%s is refused: answered at %d, progress at %d, refusal %v", name, l.db.answeredAt, l.db.progressAt, refusal)
 		}
-		a.store.err, l.db.retryAt, l.db.answeredAt = nil, 0, 0
+		a.refuse("")
+		l.db.retryAt, l.db.answeredAt = 0, 0
 		exchange(a)
 		if l.db.answeredAt == 0 || l.db.progressAt == 0 || l.db.refusal != nil {
 			t.Errorf("%s is done: answered at %d, progress at %d, refusal %v", name, l.db.answeredAt, l.db.progressAt, l.db.refusal)

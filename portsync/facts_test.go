@@ -81,7 +81,7 @@ func TestMismatchedNeedsAudits(t *testing.T) {
 // TestFindMissing: a port is missing at its time and no sooner, and only a change of the
 // missing ports is reported.
 func TestFindMissing(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		l := a.loop
 		p := l.state.port([]byte("Ethernet0"))
 		p.wasThere = true
@@ -181,7 +181,7 @@ func TestSwept(t *testing.T) {
 // and interfaces of an earlier run are set down unless they are kept.
 func TestBegin(t *testing.T) {
 	for _, keep := range []bool{false, true} {
-		still(t, func(a *account, now int64) {
+		still(t, func(a *rig, now int64) {
 			l := a.loop
 			var down []int32
 			l.SetDown = func(indexes []int32) []error { down = indexes; return []error{errors.New("no such device")} }
@@ -243,7 +243,7 @@ func TestReaderWaitsForRoom(t *testing.T) {
 // TestLinesNotWritten: lines for which there is no room are counted, and told of a second
 // after the first.
 func TestLinesNotWritten(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		e, log := &a.loop.logger, a.listen()
 		for e.entry(now) != nil {
 			e.ring.push()
@@ -360,7 +360,7 @@ func TestLoggerRow(t *testing.T) {
 		t.Errorf("a row that can be read: %s", out.String())
 	}
 	db.SetFault(lab.Fault{Error: lab.Loading})
-	if err := l.applyFrom(s.store.(*Databases).config, false); !isServerError(err) {
+	if err := l.applyFrom(s.store.config, false); !isServerError(err) {
 		t.Errorf("a row that cannot be read: %v", err)
 	}
 	if l.apply(); !strings.Contains(out.String(), "cannot read the LOGGER row") {

@@ -44,7 +44,7 @@ func newPath(tb testing.TB) *path {
 			go answer(c)
 		}
 	}()
-	dbs, err := OpenDatabases(context.Background(), sonicdb.StaticMap("unix", address))
+	dbs, err := openDatabases(context.Background(), sonicdb.StaticMap("unix", address), true)
 	if err != nil {
 		tb.Fatal(err)
 	}

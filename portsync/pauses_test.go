@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"portsyncd/internal/sonicdb"
+	"portsyncd/internal/lab"
 	"portsyncd/netlinkraw"
 )
 
 // TestRecordTime: ports are recorded recordDelay after a change and recordEvery after
 // the record before; a second change does not put the record off.
 func TestRecordTime(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		l := a.loop
 		p := l.state.port([]byte("Ethernet0"))
 		for _, c := range []struct{ set, last, want int64 }{
@@ -44,7 +44,7 @@ func TestWatchdogStall(t *testing.T) {
 		"no watchdog":      {0, most, most + 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *account, now int64) {
+			still(t, func(a *rig, now int64) {
 				l, log := a.loop, a.listen()
 				l.Watchdog, l.MaxStall = c.watchdog, c.max
 				l.db.answeredAt = 0
@@ -67,7 +67,7 @@ func TestReconnectPause(t *testing.T) {
 		sessionLasting:     8 * sessionPauseMin,
 		sessionLasting + 1: sessionPauseMin,
 	} {
-		still(t, func(a *account, now int64) {
+		still(t, func(a *rig, now int64) {
 			l := a.loop
 			for range 3 {
 				l.db.reopen.Next()
@@ -85,7 +85,7 @@ func TestReconnectPause(t *testing.T) {
 // TestConnectionLostAtEnd: a connection that the daemon closed itself, to end, is no error.
 func TestConnectionLostAtEnd(t *testing.T) {
 	for ending, level := range map[bool]string{false: "level=ERROR", true: "level=INFO+2"} {
-		still(t, func(a *account, now int64) {
+		still(t, func(a *rig, now int64) {
 			log := a.listen()
 			if ending {
 				ctx, cancel := context.WithCancel(a.loop.ctx)
@@ -104,25 +104,25 @@ func TestConnectionLostAtEnd(t *testing.T) {
 // is given up with a line in the log.
 func TestDrain(t *testing.T) {
 	for name, c := range map[string]struct {
-		set   func(a *account)
+		set   func(a *rig)
 		took  time.Duration
 		left  int
 		given bool
 	}{
-		"nothing":          {func(a *account) {}, 0, 0, false},
-		"a message":        {func(a *account) { a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500) }, 0, 0, false},
-		"PortInitDone":     {func(a *account) { a.loop.handover.todo.initDone = true }, 0, 0, false},
-		"a refused row":    {func(a *account) { wantOne(a.loop); a.store.err = sonicdb.ServerError("OOM") }, drainFor, 1, true},
-		"a refused marker": {func(a *account) { a.loop.handover.todo.initDone = true; a.store.err = sonicdb.ServerError("OOM") }, drainFor, 0, false},
-		"no connection":    {func(a *account) { wantOne(a.loop); a.loop.db.session = nil }, 0, 1, true},
-		"no start":         {func(a *account) { wantOne(a.loop); a.loop.initial.started = false }, 0, 1, false},
-		"a pause": {func(a *account) {
+		"nothing":          {func(a *rig) {}, 0, 0, false},
+		"a message":        {func(a *rig) { a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500) }, 0, 0, false},
+		"PortInitDone":     {func(a *rig) { a.loop.handover.todo.initDone = true }, 0, 0, false},
+		"a refused row":    {func(a *rig) { wantOne(a.loop); a.refuse(lab.OutOfMemory) }, drainFor, 1, true},
+		"a refused marker": {func(a *rig) { a.loop.handover.todo.initDone = true; a.refuse(lab.OutOfMemory) }, drainFor, 0, false},
+		"no connection":    {func(a *rig) { wantOne(a.loop); a.loop.db.session = nil }, 0, 1, true},
+		"no start":         {func(a *rig) { wantOne(a.loop); a.loop.initial.started = false }, 0, 1, false},
+		"a pause": {func(a *rig) {
 			wantOne(a.loop)
 			a.loop.db.retryAt = a.loop.clock.now() + int64(drainFor/2)
 		}, drainFor / 2, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *account, now int64) {
+			still(t, func(a *rig, now int64) {
 				log := a.listen()
 				c.set(a)
 				a.loop.drain()
@@ -144,21 +144,21 @@ func TestDrain(t *testing.T) {
 // is queued.
 func TestWait(t *testing.T) {
 	for name, c := range map[string]struct {
-		set   func(a *account, now int64)
+		set   func(a *rig, now int64)
 		block bool
 		want  time.Duration
 	}{
-		"a deadline":           {func(a *account, now int64) { a.loop.audits.countAt = now + int64(time.Second) }, true, time.Second},
-		"a deadline, busy":     {func(a *account, now int64) { a.loop.audits.countAt = now + int64(time.Second) }, false, 0},
-		"a deadline that past": {func(a *account, now int64) { a.loop.audits.countAt = now - 1 }, true, 0},
-		"an event": {func(a *account, now int64) {
+		"a deadline":           {func(a *rig, now int64) { a.loop.audits.countAt = now + int64(time.Second) }, true, time.Second},
+		"a deadline, busy":     {func(a *rig, now int64) { a.loop.audits.countAt = now + int64(time.Second) }, false, 0},
+		"a deadline that past": {func(a *rig, now int64) { a.loop.audits.countAt = now - 1 }, true, 0},
+		"an event": {func(a *rig, now int64) {
 			a.loop.audits.countAt = now + int64(time.Second)
 			a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		}, true, 0},
-		"new settings": {func(a *account, now int64) { a.loop.Reload(Settings{AuditInterval: time.Hour}) }, true, 0},
+		"new settings": {func(a *rig, now int64) { a.loop.Reload(Settings{AuditInterval: time.Hour}) }, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *account, now int64) {
+			still(t, func(a *rig, now int64) {
 				c.set(a, now)
 				a.loop.wait(c.block)
 				if took := time.Duration(a.loop.clock.now() - now); took != c.want {
@@ -188,11 +188,14 @@ func TestFewerPorts(t *testing.T) {
 		"none keeps what there was": {nil, 0, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *account, now int64) {
+			still(t, func(a *rig, now int64) {
 				l := a.loop
 				l.handover.ports = three
 				l.resume(ReasonFlush)
-				a.store.markers, a.store.ports = Markers{}, c.now
+				a.setMarkers(Markers{})
+				for _, p := range c.now {
+					a.do(lab.ConfigDB, "HSET", "PORT|"+p.Name, "lanes", "0")
+				}
 				time.Sleep(c.after)
 				if !l.handover.todo.markers || l.handover.markersAt != 0 {
 					t.Fatalf("the markers are not looked for at once: %+v, %d", l.handover.todo, l.handover.markersAt)
@@ -228,9 +231,10 @@ func TestMarkersGone(t *testing.T) {
 		"both, too soon":         {Markers{}, false, todo{produce: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *account, now int64) {
+			still(t, func(a *rig, now int64) {
 				l := a.loop
-				l.state.initDone, a.store.markers = c.due, c.markers
+				l.state.initDone = c.due
+				a.setMarkers(c.markers)
 				l.handover.todo = todo{markers: true}
 				if err := l.checkMarkers(); err != nil || l.handover.todo != c.want {
 					t.Errorf("%+v, %v; want %+v", l.handover.todo, err, c.want)
@@ -240,16 +244,12 @@ func TestMarkersGone(t *testing.T) {
 	}
 }
 
-// awayStore is a store whose CONFIG_DB is away.
-type awayStore struct{ *mapStore }
-
-func (awayStore) Ports() ([]PortConfig, []error, error) { return nil, nil, errConfigAway }
-
 // TestConfigAway: while CONFIG_DB alone is away it is asked again after configPause.
 func TestConfigAway(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		l := a.loop
-		l.db.session.store, a.store.markers = awayStore{a.store}, Markers{}
+		a.setMarkers(Markers{})
+		a.session.store.setConfig(nil)
 		l.handover.todo.markers = true
 		if err := l.checkMarkers(); err != nil || l.handover.markersAt != now+int64(configPause) || !l.handover.todo.markers || l.handover.todo.produce {
 			t.Errorf("%v, again at %d, %+v", err, l.handover.markersAt, l.handover.todo)
@@ -268,7 +268,7 @@ func TestStaleState(t *testing.T) {
 		{ColdStart, Facts{InitDone: true}, 0},
 		{WarmStart, Facts{}, 0},
 	} {
-		still(t, func(a *account, now int64) {
+		still(t, func(a *rig, now int64) {
 			r := new(countingRecorder)
 			a.loop.Recorder = r
 			a.loop.take(Decision{Kind: c.kind}, c.facts)
@@ -283,7 +283,7 @@ func TestStaleState(t *testing.T) {
 
 // TestExpectedBy: the interface of a row that is new in CONFIG_DB has LateAfter to come.
 func TestExpectedBy(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		l := a.loop
 		l.handover.configure([]string{"Ethernet0"}, nil, l.initial.started)
 		was := *l.state.ports["Ethernet0"]
@@ -304,7 +304,7 @@ func TestExpectedBy(t *testing.T) {
 
 // TestTurn: a turn takes at most consumeMost events, and sleeps only when there was none.
 func TestTurn(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		l := a.loop
 		for range consumeMost + 3 {
 			a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
@@ -329,7 +329,7 @@ func TestTurn(t *testing.T) {
 
 // TestLatencyObserved: the latency of a write is in seconds, from the read of its message.
 func TestLatencyObserved(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		time.Sleep(2 * time.Second)
 		a.turn()

@@ -11,7 +11,7 @@ import (
 // TestRefusedRowIsTold: a row that STATE_DB refuses for good is a refusal until it is
 // written or its interface is gone, whatever else the databases do meanwhile.
 func TestRefusedRowIsTold(t *testing.T) {
-	a := newAccount(t, "Ethernet0", "Ethernet4")
+	a := newRig(t, "Ethernet0", "Ethernet4")
 	told := func(when, want string) {
 		t.Helper()
 		got := a.status.refusal.Load()
@@ -22,7 +22,8 @@ func TestRefusedRowIsTold(t *testing.T) {
 			t.Errorf("%s: told %v, want %q with the words of the server", when, got, want)
 		}
 	}
-	a.store.bad = map[string]bool{"Ethernet0": true, "Ethernet4": true}
+	a.spoilRow("Ethernet0")
+	a.spoilRow("Ethernet4")
 	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 	a.link(netlinkraw.NewLink, 6, "Ethernet4", 1500)
 	a.turn()
@@ -30,7 +31,7 @@ func TestRefusedRowIsTold(t *testing.T) {
 	a.loop.db.check(nil)
 	a.turn()
 	told("the databases do something else", "rows of Ethernet0, Ethernet4: ")
-	delete(a.store.bad, "Ethernet0")
+	a.removeRow("Ethernet0")
 	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1600)
 	a.turn()
 	told("one of them is written", "rows of Ethernet4: ")

@@ -90,7 +90,7 @@ func TestAuditFindsMissed(t *testing.T) {
 		"overrun told late": {9100, "after the end", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *account, now int64) {
+			still(t, func(a *rig, now int64) {
 				l := a.loop
 				a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 				a.turn()
@@ -147,7 +147,7 @@ func TestFoundMissed(t *testing.T) {
 // TestOverrunOnLoop: messages that the kernel dropped make the daemon degraded for
 // overrunHold, although the resync after them is over.
 func TestOverrunOnLoop(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		m := NewHealthMonitor(a.status, nil, metrics.NewSet())
 		codes := func(want string) {
 			t.Helper()
@@ -173,7 +173,7 @@ func TestOverrunOnLoop(t *testing.T) {
 // TestInitialTimes: the record of a start says how long the initial dump and the initial
 // sync took.
 func TestInitialTimes(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		l, r := a.loop, new(countingRecorder)
 		l.Recorder, l.initial = r, newInitialSync(&l.base)
 		l.initial.decision, l.initial.started = new(Decision), true
@@ -204,12 +204,13 @@ func TestInitialTimes(t *testing.T) {
 // TestAuditCounts: an audit says how many rows were wrong, those of no interface included,
 // and the next one that all are right.
 func TestAuditCounts(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		l, log := a.loop, a.listen()
 		a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		a.turn()
-		a.store.state["Ethernet0"] = row{there: true}
-		a.store.state["Ethernet8"], a.store.state["Ethernet12"] = row{there: true}, row{there: true}
+		a.setRow("Ethernet0", "0")
+		a.setRow("Ethernet8", "0")
+		a.setRow("Ethernet12", "0")
 		a.audit()
 		a.want(`portsyncd_audit_mismatches_total{database="STATE_DB"}`, "3")
 		if l.audits.wrong != 3 || l.audits.endedAt != now || !strings.Contains(log.String(), "rows=1 stale=2") {
@@ -221,7 +222,8 @@ func TestAuditCounts(t *testing.T) {
 		if l.audits.wrong != 0 || l.handover.todo.markers {
 			t.Errorf("all is right: %+v", l.audits)
 		}
-		l.handover.configDone, a.store.markers = true, Markers{}
+		l.handover.configDone = true
+		a.setMarkers(Markers{})
 		a.audit()
 		a.want(`portsyncd_audit_mismatches_total{database="APPL_DB"}`, "1")
 		a.want(`portsyncd_resyncs_total{reason="database_flushed"}`, "1")
@@ -230,7 +232,7 @@ func TestAuditCounts(t *testing.T) {
 
 // TestResyncDuration: a resync takes from the decision to the end of its dump, in seconds.
 func TestResyncDuration(t *testing.T) {
-	still(t, func(a *account, now int64) {
+	still(t, func(a *rig, now int64) {
 		a.loop.dumps.resync(ReasonOverrun, now)
 		time.Sleep(2 * time.Second)
 		a.loop.synced()

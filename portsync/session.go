@@ -174,9 +174,7 @@ func (l *Loop) observe(n note) {
 			l.resume(ReasonFlush)
 		}
 	case noteConfig:
-		if dbs, ok := l.db.session.store.(*Databases); ok {
-			dbs.setConfig(n.conn)
-		}
+		l.db.session.store.setConfig(n.conn)
 	case notePorts:
 		l.handover.configure(n.ports, n.replaced, l.initial.started)
 	}

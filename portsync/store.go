@@ -9,36 +9,6 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Store is what the loop needs of the switch's databases. Its methods belong to
-// the loop's goroutine; each is one or two round trips and ends within the
-// connection's deadline. An error means that the connection is of no more use,
-// unless it is a sonicdb.ServerError.
-type Store interface {
-	// Facts reads what a start depends on and writes nothing.
-	Facts() (Facts, error)
-	// SetRestoreCount writes WARM_RESTART_TABLE|portsyncd.
-	SetRestoreCount(count string) error
-	// Ports reads CONFIG_DB PORT; rows that cannot be read are in the errors.
-	Ports() ([]PortConfig, []error, error)
-	// Produce hands all ports over to orchagent, PortConfigDone last.
-	Produce(ports []PortConfig) (skipped, err error)
-	// ProduceInitDone hands PortInitDone over.
-	ProduceInitDone() error
-	// Markers says which markers APPL_DB has, or orchagent has still to pop.
-	Markers() (Markers, error)
-	// Publish carries out what is wanted of each port and answers it.
-	Publish(ports []*Port) error
-	// Count reads what orchagent's own warm restart depends on.
-	Count() (Counts, error)
-	// Compare answers those of the ports whose row is what is wanted already, and
-	// leaves the others Failed.
-	Compare(ports []*Port) error
-	// Audit compares STATE_DB with the ports; see AuditResult.
-	Audit(ports []*Port, exists func(name string) bool) (AuditResult, error)
-	// Close closes the connections.
-	Close() error
-}
-
 // Markers says how far the hand-over to orchagent went.
 type Markers struct{ ConfigDone, InitDone bool }
 
@@ -60,7 +30,10 @@ type AuditResult struct {
 	Counts
 }
 
-// Databases are the three databases of a switch with one connection each.
+// Databases are the three databases of a switch, with one connection each. Its methods
+// belong to one goroutine. Each makes one or two round trips and ends within the deadline of
+// the connection. After an error the connection is unusable, unless it is a
+// sonicdb.ServerError.
 type Databases struct {
 	appl, state, config *sonicdb.Conn
 	configLost          func() // CONFIG_DB has a server of its own, and config failed; nil if it has none
@@ -74,8 +47,6 @@ type Databases struct {
 	stateID                 int
 	key                     []byte // scratch
 }
-
-var _ Store = (*Databases)(nil)
 
 // Names of the tables and rows, as sonic-swss-common common/schema.h spells them.
 const (
@@ -93,39 +64,40 @@ const (
 	warmRestartTable = "WARM_RESTART_TABLE"
 )
 
-// OpenDatabases connects to APPL_DB, STATE_DB and CONFIG_DB where the map says
-// they are.
-func OpenDatabases(ctx context.Context, m *sonicdb.Map) (*Databases, error) {
-	return openDatabases(ctx, m, true)
+// openDatabases connects to the databases of m. It connects to CONFIG_DB only if needConfig
+// is set.
+func openDatabases(ctx context.Context, m *sonicdb.Map, needConfig bool) (*Databases, error) {
+	return newDatabases(m, needConfig, func(db sonicdb.Database) (*sonicdb.Conn, error) { return dial(ctx, db) })
 }
 
-// openDatabases is OpenDatabases, without a connection to CONFIG_DB unless it is
-// needed.
-func openDatabases(ctx context.Context, m *sonicdb.Map, needConfig bool) (_ *Databases, err error) {
+// newDatabases connects to the databases of m by connect.
+func newDatabases(m *sonicdb.Map, needConfig bool, connect func(sonicdb.Database) (*sonicdb.Conn, error)) (_ *Databases, err error) {
 	d := &Databases{}
 	defer func() {
 		if err != nil {
 			d.Close()
 		}
 	}()
-	appl, c, err := open(ctx, m, "APPL_DB")
+	appl, err := m.Database("APPL_DB")
+	if err == nil {
+		d.appl, err = open("APPL_DB", appl, connect)
+	}
 	if err != nil {
 		return nil, err
 	}
-	d.appl = c
-	state, c, err := open(ctx, m, "STATE_DB")
+	state, err := m.Database("STATE_DB")
+	if err == nil {
+		d.state, err = open("STATE_DB", state, connect)
+	}
 	if err != nil {
 		return nil, err
 	}
-	d.state = c
 	config, err := m.Database("CONFIG_DB")
+	if err == nil && needConfig {
+		d.config, err = open("CONFIG_DB", config, connect)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if needConfig {
-		if _, d.config, err = open(ctx, m, "CONFIG_DB"); err != nil {
-			return nil, err
-		}
 	}
 
 	d.applTable = sonicdb.NewTable(appl, portTable)
@@ -141,22 +113,18 @@ func openDatabases(ctx context.Context, m *sonicdb.Map, needConfig bool) (_ *Dat
 	return d, nil
 }
 
-func open(ctx context.Context, m *sonicdb.Map, name string) (sonicdb.Database, *sonicdb.Conn, error) {
-	db, err := m.Database(name)
+// open connects to a database and waits until the server answers a command: a server that is
+// loading its data accepts connections and refuses all commands.
+func open(name string, db sonicdb.Database, connect func(sonicdb.Database) (*sonicdb.Conn, error)) (*sonicdb.Conn, error) {
+	c, err := connect(db)
 	if err != nil {
-		return db, nil, err
+		return nil, fmt.Errorf("connect to %s: %w", name, err)
 	}
-	c, err := dial(ctx, db)
-	if err != nil {
-		return db, nil, fmt.Errorf("connect to %s: %w", name, err)
-	}
-	// A server that is loading its data takes connections and refuses whatever
-	// comes over them. It is of use only once it answers.
 	if _, err := c.Do("PING"); err != nil {
 		c.Close()
-		return db, nil, fmt.Errorf("connect to %s: %w", name, err)
+		return nil, fmt.Errorf("connect to %s: %w", name, err)
 	}
-	return db, c, nil
+	return c, nil
 }
 
 // Close closes the connections that were opened.

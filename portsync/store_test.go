@@ -60,7 +60,7 @@ func newStored(t *testing.T, servers int) *stored {
 	}
 	m := labMap(t, first, second)
 	var err error
-	if s.Databases, err = OpenDatabases(context.Background(), m); err != nil {
+	if s.Databases, err = openDatabases(context.Background(), m, true); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Databases.Close() })

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"portsyncd/internal/lab"
 	"portsyncd/internal/sonicdb"
 	"portsyncd/internal/syslog"
 	"portsyncd/internal/warmrestart"
@@ -17,10 +18,10 @@ import (
 
 // still runs a test on a loop with the port Ethernet0 in time that passes only while the
 // test sleeps, an hour after the loop's start. No timer is set.
-func still(t *testing.T, f func(a *account, now int64)) {
+func still(t *testing.T, f func(a *rig, now int64)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, "Ethernet0")
+		a := newRig(t, "Ethernet0")
 		l := a.loop
 		time.Sleep(time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -35,7 +36,7 @@ func still(t *testing.T, f func(a *account, now int64)) {
 }
 
 // listen returns what the loop logs from here on.
-func (a *account) listen() *bytes.Buffer {
+func (a *rig) listen() *bytes.Buffer {
 	out := new(bytes.Buffer)
 	a.loop.Log = slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: syslog.LevelNotice}))
 	a.loop.logger.log = a.loop.Log
@@ -64,6 +65,9 @@ func (r *countingRecorder) DiscardState()                       { r.stale++ }
 func (r *countingRecorder) RecordRestart(x warmrestart.Restart) { r.restart = x }
 func (r *countingRecorder) RecordPorts([]warmrestart.Port)      { r.ports++ }
 
+// exchangesOfCount is how many requests Databases.Count sends.
+const exchangesOfCount = 3
+
 // within reports whether at is a backoff's first pause after now.
 func within(at, now int64, first time.Duration) bool {
 	return at <= now+int64(first) && at >= now+int64(first)*3/4
@@ -75,84 +79,84 @@ func TestTimers(t *testing.T) {
 	const pause = time.Minute
 	for _, c := range []struct {
 		name string
-		set  func(a *account, at int64)
-		did  func(a *account) int            // how often it has acted
-		then func(a *account, at int64) bool // what holds after it has
+		set  func(a *rig, at int64)
+		did  func(a *rig) int            // how often it has acted
+		then func(a *rig, at int64) bool // what holds after it has
 	}{
 		{"audit",
-			func(a *account, at int64) { a.loop.audits.at, a.loop.AuditInterval = at, pause },
-			func(a *account) int { return int(bit(a.loop.dumps.wanted || a.loop.dumps.running)) },
-			func(a *account, at int64) bool {
+			func(a *rig, at int64) { a.loop.audits.at, a.loop.AuditInterval = at, pause },
+			func(a *rig) int { return int(bit(a.loop.dumps.wanted || a.loop.dumps.running)) },
+			func(a *rig, at int64) bool {
 				return a.loop.audits.at == at+int64(pause) && a.loop.audits.sweep == sweepAudit && a.loop.state.quiet
 			}},
 		{"dump",
-			func(a *account, at int64) { a.loop.dumps.wanted, a.loop.dumps.at = true, at },
-			func(a *account) int { return a.loop.Links.(*askedLinks).dumps },
-			func(a *account, at int64) bool {
+			func(a *rig, at int64) { a.loop.dumps.wanted, a.loop.dumps.at = true, at },
+			func(a *rig) int { return a.loop.Links.(*askedLinks).dumps },
+			func(a *rig, at int64) bool {
 				return a.loop.dumps.running && a.loop.dumps.due() == at+int64(dumpTimeout)
 			}},
 		{"dump that does not end",
-			func(a *account, at int64) { a.loop.dumps.running, a.loop.dumps.deadline = true, at },
-			func(a *account) int { return int(a.loop.Metrics.resyncs.At(int(ReasonSilent)).Load()) },
-			func(a *account, at int64) bool {
+			func(a *rig, at int64) { a.loop.dumps.running, a.loop.dumps.deadline = true, at },
+			func(a *rig) int { return int(a.loop.Metrics.resyncs.At(int(ReasonSilent)).Load()) },
+			func(a *rig, at int64) bool {
 				return a.loop.dumps.wanted && !a.loop.dumps.running && within(a.loop.dumps.due(), at, dumpPauseMin)
 			}},
 		{"initial dump that is late",
-			func(a *account, at int64) { a.loop.initial.eoiuAt = at },
-			func(a *account) int { return int(bit(a.loop.initial.timedOut)) },
-			func(a *account, at int64) bool { return a.loop.initial.gateDue && a.loop.initial.eoiuAt == never }},
+			func(a *rig, at int64) { a.loop.initial.eoiuAt = at },
+			func(a *rig) int { return int(bit(a.loop.initial.timedOut)) },
+			func(a *rig, at int64) bool { return a.loop.initial.gateDue && a.loop.initial.eoiuAt == never }},
 		{"rows that are looked at again",
-			func(a *account, at int64) {
+			func(a *rig, at int64) {
 				a.loop.recheck.at = at
 				p := a.loop.state.port([]byte("Ethernet0"))
 				p.Index, p.recheck = 5, true
 				a.loop.initial.gated = true // nothing else is due
 			},
-			func(a *account) int { return a.loop.writes.batch.Len() },
-			func(a *account, at int64) bool { return a.loop.recheck.at == never }},
+			func(a *rig) int { return a.loop.writes.batch.Len() },
+			func(a *rig, at int64) bool { return a.loop.recheck.at == never }},
 		{"watchdog",
-			func(a *account, at int64) { a.loop.watchdog.at, a.loop.Watchdog = at, pause },
-			func(a *account) int { return int(bit(a.loop.watchdog.at > int64(time.Hour+time.Second))) },
-			func(a *account, at int64) bool { return a.loop.watchdog.at == at+int64(pause/2) }},
+			func(a *rig, at int64) { a.loop.watchdog.at, a.loop.Watchdog = at, pause },
+			func(a *rig) int { return int(bit(a.loop.watchdog.at > int64(time.Hour+time.Second))) },
+			func(a *rig, at int64) bool { return a.loop.watchdog.at == at+int64(pause/2) }},
 		{"PortInitDone that is late",
-			func(a *account, at int64) {
+			func(a *rig, at int64) {
 				a.loop.state.initDone, a.loop.handover.lateAt = false, at
 				a.loop.state.AddInitPending("Ethernet4")
 			},
-			func(a *account) int { return int(bit(a.loop.handover.initLate)) },
-			func(a *account, at int64) bool { return a.loop.handover.lateAt == at+int64(lateAfter) }},
+			func(a *rig) int { return int(bit(a.loop.handover.initLate)) },
+			func(a *rig, at int64) bool { return a.loop.handover.lateAt == at+int64(lateAfter) }},
 		{"PortInitDone that came",
-			func(a *account, at int64) { a.loop.handover.lateAt = at },
-			func(a *account) int { return int(bit(a.loop.handover.lateAt == never)) },
-			func(a *account, at int64) bool { return !a.loop.handover.initLate }},
+			func(a *rig, at int64) { a.loop.handover.lateAt = at },
+			func(a *rig) int { return int(bit(a.loop.handover.lateAt == never)) },
+			func(a *rig, at int64) bool { return !a.loop.handover.initLate }},
 		{"changes that nothing explained",
-			func(a *account, at int64) { a.loop.audits.explainBy, a.loop.audits.unexplained = at, 1 },
-			func(a *account) int { return int(a.loop.Metrics.mismatches.At(mismatchKernel).Load()) },
-			func(a *account, at int64) bool { return a.loop.audits.explainBy == never }},
+			func(a *rig, at int64) { a.loop.audits.explainBy, a.loop.audits.unexplained = at, 1 },
+			func(a *rig) int { return int(a.loop.Metrics.mismatches.At(mismatchKernel).Load()) },
+			func(a *rig, at int64) bool { return a.loop.audits.explainBy == never }},
 		{"count of APPL_DB",
-			func(a *account, at int64) { a.loop.audits.countAt = at },
-			func(a *account) int { return a.store.calls },
-			func(a *account, at int64) bool { return a.loop.audits.countAt == never }},
+			func(a *rig, at int64) { a.loop.audits.countAt = at },
+			func(a *rig) int { return a.exchanges / exchangesOfCount },
+			func(a *rig, at int64) bool { return a.loop.audits.countAt == never }},
 		{"count of APPL_DB without a connection",
-			func(a *account, at int64) { a.loop.audits.countAt, a.loop.db.session = at, nil },
-			func(a *account) int { return int(bit(a.loop.audits.countAt > int64(time.Hour+time.Second))) },
-			func(a *account, at int64) bool { return a.loop.audits.countAt == at+int64(countAfter) }},
+			func(a *rig, at int64) { a.loop.audits.countAt, a.loop.db.session = at, nil },
+			func(a *rig) int { return int(bit(a.loop.audits.countAt > int64(time.Hour+time.Second))) },
+			func(a *rig, at int64) bool { return a.loop.audits.countAt == at+int64(countAfter) }},
 		{"record of the ports",
-			func(a *account, at int64) { a.loop.records.at, a.loop.Recorder = at, new(countingRecorder) },
-			func(a *account) int { return a.loop.Recorder.(*countingRecorder).ports },
-			func(a *account, at int64) bool { return a.loop.records.at == never && a.loop.records.last == at }},
+			func(a *rig, at int64) { a.loop.records.at, a.loop.Recorder = at, new(countingRecorder) },
+			func(a *rig) int { return a.loop.Recorder.(*countingRecorder).ports },
+			func(a *rig, at int64) bool { return a.loop.records.at == never && a.loop.records.last == at }},
 		{"lines that were not written",
-			func(a *account, at int64) { a.loop.logger.missing, a.loop.logger.overflow = at, 1 },
-			func(a *account) int { return int(1 - a.loop.logger.overflow) },
-			func(a *account, at int64) bool { return a.loop.logger.missing == never }},
+			func(a *rig, at int64) { a.loop.logger.missing, a.loop.logger.overflow = at, 1 },
+			func(a *rig) int { return int(1 - a.loop.logger.overflow) },
+			func(a *rig, at int64) bool { return a.loop.logger.missing == never }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			still(t, func(a *account, now int64) {
+			still(t, func(a *rig, now int64) {
 				l := a.loop
 				l.Links = new(askedLinks)
 				at := now + int64(time.Second)
 				c.set(a, at)
-				a.store.calls = 0
+				a.exchanges = 0
 				before := c.did(a)
 				if got := l.deadline(); got != at {
 					t.Errorf("the loop wakes up at %d, want %d", got, at)
@@ -206,7 +210,7 @@ func TestDeadline(t *testing.T) {
 		"an initial dump before the start": {func(l *Loop) { l.initial.started, l.db.session, l.initial.eoiuAt = false, nil, 1 }, never},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *account, now int64) {
+			still(t, func(a *rig, now int64) {
 				a.loop.db.retryAt = retry
 				c.set(a.loop)
 				if got := a.loop.deadline(); got != c.want {
@@ -228,7 +232,7 @@ func TestNothingBeforeRetry(t *testing.T) {
 		"the configuration": {func(l *Loop) { l.handover.todo.produce = true }, (*Loop).flush},
 		"PortInitDone":      {func(l *Loop) { l.handover.todo.initDone = true }, (*Loop).flush},
 		"markers":           {func(l *Loop) { l.handover.todo.markers = true }, (*Loop).flush},
-		"the gate":          {func(l *Loop) { l.initial.gated, l.initial.gateDue = true, true }, (*Loop).openGate},
+		"the gate":          {func(l *Loop) { wantOne(l); l.initial.gated, l.initial.gateDue = true, true }, (*Loop).openGate},
 		"a comparison":      {func(l *Loop) { l.audits.compare, l.audits.sweep = true, sweepAudit }, (*Loop).reconcile},
 		"the start":         {func(l *Loop) { l.initial.started, l.initial.decision = false, nil }, (*Loop).begin},
 	} {
@@ -243,18 +247,18 @@ func TestNothingBeforeRetry(t *testing.T) {
 				continue
 			}
 			t.Run(name+", "+wait.name, func(t *testing.T) {
-				still(t, func(a *account, now int64) {
+				still(t, func(a *rig, now int64) {
 					l := a.loop
 					c.set(l)
-					a.store.calls = 0
+					a.exchanges = 0
 					wait.set(l, now+1)
 					c.do(l)
-					if a.store.calls != 0 {
-						t.Errorf("%d exchanges before the end of the pause", a.store.calls)
+					if a.exchanges != 0 {
+						t.Errorf("%d exchanges before the end of the pause", a.exchanges)
 					}
 					wait.set(l, now)
 					c.do(l)
-					if a.store.calls == 0 {
+					if a.exchanges == 0 {
 						t.Error("nothing at the end of the pause")
 					}
 				})
@@ -268,28 +272,28 @@ func TestNothingBeforeRetry(t *testing.T) {
 func TestPauses(t *testing.T) {
 	refusal := sonicdb.ServerError("OOM no memory")
 	for name, c := range map[string]struct {
-		do    func(a *account)
+		do    func(a *rig)
 		at    func(l *Loop) int64
 		first time.Duration
 	}{
-		"a refusal": {func(a *account) { a.loop.db.check(refusal) }, func(l *Loop) int64 { return l.db.retryAt }, retryMin},
-		"a refused batch": {func(a *account) { a.store.err = refusal; wantOne(a.loop); a.loop.flush() },
+		"a refusal": {func(a *rig) { a.loop.db.check(refusal) }, func(l *Loop) int64 { return l.db.retryAt }, retryMin},
+		"a refused batch": {func(a *rig) { a.refuse(lab.OutOfMemory); wantOne(a.loop); a.loop.flush() },
 			func(l *Loop) int64 { return l.db.retryAt }, retryMin},
-		"a row that is looked at again": {func(a *account) {
+		"a row that is looked at again": {func(a *rig) {
 			a.loop.db.answeredAt = a.loop.clock.now()
 			a.loop.recheck.schedule(a.loop.db.answeredAt)
 		},
 			func(l *Loop) int64 { return l.recheck.at }, recheckMin},
-		"a dump after another": {func(a *account) { a.loop.dumps.done(a.loop.clock.now()) },
+		"a dump after another": {func(a *rig) { a.loop.dumps.done(a.loop.clock.now()) },
 			func(l *Loop) int64 { return l.dumps.at }, dumpPauseMin},
-		"a dump that cannot be requested": {func(a *account) {
+		"a dump that cannot be requested": {func(a *rig) {
 			a.loop.Links = &askedLinks{err: errors.New("no memory")}
 			a.loop.dumps.wanted = true
 			a.loop.requestDump(a.loop.clock.now())
 		}, func(l *Loop) int64 { return l.dumps.due() }, dumpPauseMin},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *account, now int64) {
+			still(t, func(a *rig, now int64) {
 				c.do(a)
 				if at := c.at(a.loop); !within(at, now, c.first) {
 					t.Errorf("again after %v, want %v less up to a quarter", time.Duration(at-now), c.first)

@@ -235,7 +235,7 @@ func (l *loggerRow) setOutput(name string) {
 
 // session is one life of the connections to the databases.
 type session struct {
-	store   Store
+	store   *Databases
 	watches []*watch
 	ports   *follower // nil in tests
 	notes   chan note

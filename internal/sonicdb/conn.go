@@ -86,6 +86,17 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	return c, nil
 }
 
+// NewConn sets up a connection over nc, as [Dial] does over a connection of its own. The
+// addresses and DialTimeout of o are not used. NewConn closes nc if it fails.
+func NewConn(nc net.Conn, o Options) (*Conn, error) {
+	c := newConn(nc, o.IOTimeout)
+	if err := c.greet(o); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("open database %d of redis: %w", o.DB, err)
+	}
+	return c, nil
+}
+
 func newConn(nc net.Conn, ioTimeout time.Duration) *Conn {
 	c := &Conn{sock: timedConn{Conn: nc, timeout: timeoutOr(ioTimeout)}}
 	c.in = newReader(&c.sock)
