@@ -15,8 +15,8 @@ import (
 // unknown to the daemon; within a second of the fault's end STATE_DB equals the
 // kernel.
 
-// TestErrorReplies has the server refuse everything, or every write, for a
-// while.
+// TestErrorReplies checks that the daemon recovers after the server replied to every command, or
+// to every write, with an error for a while.
 func TestErrorReplies(t *testing.T) {
 	sw, db := switchtest.NewWithLab(t)
 	if sw == nil {
@@ -44,8 +44,8 @@ func TestErrorReplies(t *testing.T) {
 	sw.CheckAfterFault(d, "failure_rate")
 }
 
-// TestErrorRepliesAtStart has the server refuse while the daemon starts: with
-// LOADING, as a server does that was just started, and with OOM.
+// TestErrorRepliesAtStart checks the start of a daemon while the server replies LOADING, as a
+// server does after its own start, or OOM.
 func TestErrorRepliesAtStart(t *testing.T) {
 	sw, db := switchtest.NewWithLab(t)
 	if sw == nil {
@@ -77,8 +77,8 @@ func TestErrorRepliesAtStart(t *testing.T) {
 	sw.CheckAfterFault(d)
 }
 
-// TestLoadingEmpty restarts the server with CONFIG_DB only, and has it load for
-// a while: the daemon must find out only then that orchagent lost everything.
+// TestLoadingEmpty restarts the server with CONFIG_DB only and with LOADING replies for a while.
+// Only after these can the daemon see that APPL_DB is empty; it must then produce the ports again.
 func TestLoadingEmpty(t *testing.T) {
 	sw, db := switchtest.NewWithLab(t)
 	if sw == nil {
@@ -95,11 +95,11 @@ func TestLoadingEmpty(t *testing.T) {
 	}
 	sw.AwaitLog(0, switchtest.Timeout, "LOADING")
 	db.SetFault(lab.Fault{})
-	producedAgain(sw, d)
+	awaitProducedAgain(sw, d)
 }
 
-// TestCutConnection cuts connections in the middle: after so many bytes of a
-// request (half a pipeline arrives), or of the replies (half an answer does).
+// TestCutConnection cuts connections after some bytes of a request, so that half a pipeline
+// arrives, or after some bytes of the replies.
 func TestCutConnection(t *testing.T) {
 	sw, p := switchtest.NewWithProxy(t)
 	if sw == nil {
@@ -118,9 +118,9 @@ func TestCutConnection(t *testing.T) {
 	sw.CheckAfterFault(d, "failure_rate")
 }
 
-// TestHeldConnection has a server that stops in the middle of an answer and
-// keeps the connection: the daemon must not wait for the rest for ever.
-func TestHeldConnection(t *testing.T) {
+// TestStalledReply checks that the daemon does not wait forever for the rest of a reply from a
+// server that keeps the connection open.
+func TestStalledReply(t *testing.T) {
 	sw, p := switchtest.NewWithProxy(t)
 	if sw == nil {
 		return
@@ -134,9 +134,8 @@ func TestHeldConnection(t *testing.T) {
 	sw.CheckAfterFault(d)
 }
 
-// TestCutStart cuts the connection again and again while the daemon starts:
-// whatever was done before the cut, the ports are produced, whole and once
-// each, and PortInitDone comes.
+// TestCutStart cuts the connection again and again while the daemon starts. Each port must be
+// produced once and completely, and PortInitDone must follow.
 func TestCutStart(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, after := range []int{40, 400, 1500, 3000} {

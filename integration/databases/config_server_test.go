@@ -11,7 +11,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// configApart is a map in which CONFIG_DB has a server of its own.
+// configApart is a database map in which CONFIG_DB has its own server.
 const configApart = `{
   "INSTANCES": {"redis": {"hostname": "127.0.0.1", "port": 6379, "unix_socket_path": "/var/run/redis/redis.sock"},
     "redis2": {"hostname": "127.0.0.1", "port": 6380, "unix_socket_path": "/var/run/redis/second/redis.sock"}},
@@ -22,11 +22,10 @@ const configApart = `{
   }
 }`
 
-// TestConfigServerAway takes away the server that has nothing but CONFIG_DB: by its
-// end, and by its silence. Link changes reach STATE_DB, also over a new connection to
-// the other server; health says what is missing; and ports that are configured
-// meanwhile are noticed once the server is back.
-func TestConfigServerAway(t *testing.T) {
+// TestConfigServerDown stops and then pauses the server that has only CONFIG_DB. Link changes must
+// reach STATE_DB, even over a new connection to the other server; health must name what is
+// missing; and ports configured meanwhile must be produced when the server is back.
+func TestConfigServerDown(t *testing.T) {
 	sw := switchtest.NewWithoutDatabase(t)
 	if sw == nil {
 		return

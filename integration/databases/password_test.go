@@ -9,9 +9,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestRedisPassword: a protected Redis is used with the password file of the map or of
-// the settings, as the default or as an ACL user; a changed password is taken at the
-// next connection, and no password is in the log.
+// TestRedisPassword checks that the daemon uses the password file of the database map or of the
+// settings, for the default user and for an ACL user; that it reads a changed password at the next
+// connection; and that it logs no password.
 func TestRedisPassword(t *testing.T) {
 	switchtest.Parallel(t)
 	const file = switchtest.RedisDir + "/test/password"
@@ -65,9 +65,9 @@ func TestRedisPassword(t *testing.T) {
 	}
 }
 
-// TestNoPasswordFile: a server that needs no password is used although the password file
-// is missing, and also once it is there. That a server which needs one refuses, and that
-// the error names the file, is in TestPasswordFile of sonicdb.
+// TestNoPasswordFile checks that the daemon uses a server without a password although the password
+// file is missing, and also when the file exists. TestPasswordFile in package sonicdb covers a
+// server that requires a password.
 func TestNoPasswordFile(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

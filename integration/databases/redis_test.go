@@ -15,8 +15,8 @@ import (
 // equals the kernel within a second, the process is the same, and orchagent is
 // told nothing a second time unless APPL_DB lost it.
 
-// TestRedisKilled kills the server while the daemon has nothing to do; the
-// server comes back with a STATE_DB that is empty, or as it was before.
+// TestRedisKilled kills the server while the daemon is idle. The server returns with an empty
+// STATE_DB, or with the rows from before.
 func TestRedisKilled(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, without := range [][]string{{"STATE_DB"}, {}} {
@@ -33,8 +33,8 @@ func TestRedisKilled(t *testing.T) {
 	}
 }
 
-// TestRedisOlder brings the server back with contents of some time ago: rows of
-// interfaces that are gone, and old states of those that are not.
+// TestRedisOlder restarts the server with older contents: rows of deleted interfaces and old
+// states of the others.
 func TestRedisOlder(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {
@@ -51,7 +51,7 @@ func TestRedisOlder(t *testing.T) {
 	sw.CheckAfterFault(d)
 }
 
-// TestRedisKilledBusy kills the server while link messages flow.
+// TestRedisKilledBusy kills the server while links change.
 func TestRedisKilledBusy(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {
@@ -69,9 +69,9 @@ func TestRedisKilledBusy(t *testing.T) {
 	sw.CheckAfterFault(d)
 }
 
-// TestRedisEmpty brings the server back with nothing but CONFIG_DB: the
-// configuration is produced again, without the old-interface rule, and the rows
-// come back as orchagent pops the ports.
+// TestRedisEmpty restarts the server with CONFIG_DB only. The daemon must produce the
+// configuration again, treat no interface as old, and write the rows when orchagent has popped the
+// ports.
 func TestRedisEmpty(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {
@@ -79,11 +79,11 @@ func TestRedisEmpty(t *testing.T) {
 	}
 	d := sw.BringUp(switchtest.ManyPorts)
 	sw.RestartRedis(r, func() {}, "APPL_DB", "STATE_DB")
-	producedAgain(sw, d)
+	awaitProducedAgain(sw, d)
 }
 
-// producedAgain plays orchagent until all ports are back in APPL_DB.
-func producedAgain(sw *switchtest.Switch, d *switchtest.Daemon) {
+// awaitProducedAgain pops PORT_TABLE until all ports are in APPL_DB again.
+func awaitProducedAgain(sw *switchtest.Switch, d *switchtest.Daemon) {
 	sw.T.Helper()
 	took := switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
 		sw.PopPortTable()
@@ -112,9 +112,9 @@ func producedAgain(sw *switchtest.Switch, d *switchtest.Daemon) {
 	sw.CheckAfterFault(d)
 }
 
-// TestRedisHeld lets the server keep its connections and answer nothing for
-// longer than the daemon waits for an answer.
-func TestRedisHeld(t *testing.T) {
+// TestRedisPaused pauses the server for longer than the daemon waits for a reply. Connections stay
+// open.
+func TestRedisPaused(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {
 		return
@@ -130,8 +130,7 @@ func TestRedisHeld(t *testing.T) {
 	sw.CheckAfterFault(d)
 }
 
-// TestFlush empties databases under the daemon: STATE_DB alone, as a careless
-// operator does, or all of them.
+// TestFlush flushes STATE_DB alone, or all databases, while the daemon runs.
 func TestFlush(t *testing.T) {
 	switchtest.Parallel(t)
 	t.Run("state", func(t *testing.T) {
@@ -151,12 +150,12 @@ func TestFlush(t *testing.T) {
 		}
 		d := sw.BringUp(switchtest.ManyPorts)
 		sw.Do("APPL_DB", "FLUSHALL")
-		producedAgain(sw, d)
+		awaitProducedAgain(sw, d)
 	})
 }
 
-// TestScriptFlush takes the scripts away at every stage; the C++ daemon ends
-// when that happens before PortInitDone (PROTOCOL.md section 10).
+// TestScriptFlush removes the server's scripts at each stage. The C++ daemon exits if that happens
+// before PortInitDone (docs/PROTOCOL.md section 10).
 func TestScriptFlush(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -179,8 +178,8 @@ func TestScriptFlush(t *testing.T) {
 	sw.CheckAfterFault(d)
 }
 
-// TestClientKill cuts the daemon's connections while the server lives on: those
-// that carry data, and those that listen.
+// TestClientKill closes the daemon's connections from the server's side: those for commands, and
+// those for subscriptions.
 func TestClientKill(t *testing.T) {
 	sw, _ := switchtest.NewWithRedis(t)
 	if sw == nil {
@@ -199,8 +198,8 @@ func TestClientKill(t *testing.T) {
 	sw.CheckAfterFault(d)
 }
 
-// TestWrongType puts a string where a port's row belongs: the other ports are
-// served, and so is that one once the string is gone.
+// TestWrongType puts a string in place of a port's row. The daemon must serve the other ports, and
+// this port once the string is deleted.
 func TestWrongType(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -233,8 +232,8 @@ func TestWrongType(t *testing.T) {
 	sw.CheckAfterFault(d)
 }
 
-// TestTwoServers has APPL_DB and STATE_DB on servers of their own, where no
-// script can span both, and kills one after the other.
+// TestTwoServers has APPL_DB and STATE_DB on two servers, so that no script can use both, and
+// kills one after the other.
 func TestTwoServers(t *testing.T) {
 	sw := switchtest.NewWithoutDatabase(t)
 	if sw == nil {

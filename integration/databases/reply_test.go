@@ -11,9 +11,9 @@ import (
 
 // These tests are about replies of Redis that take too long, or too much.
 
-// TestDrippingReplies has a server that sends each reply one byte at a time: it holds
-// up neither the loop nor the end of the process, whether the daemon connects or works.
-func TestDrippingReplies(t *testing.T) {
+// TestSlowReplies checks that a server which sends its replies one byte at a time delays neither
+// the event loop nor the end of the process.
+func TestSlowReplies(t *testing.T) {
 	switchtest.Parallel(t)
 	// The shortest reply, ":1\r\n", takes longer than all of an exchange may, and no
 	// byte does.
@@ -59,8 +59,8 @@ func TestDrippingReplies(t *testing.T) {
 	})
 }
 
-// TestLargeConfigRow: one PORT row, and one LOGGER row, with a value above all limits
-// cost these rows alone, and the log names the port.
+// TestLargeConfigRow checks that a PORT row and a LOGGER row with a value above all limits affect
+// only themselves, and that the log names the port.
 func TestLargeConfigRow(t *testing.T) {
 	sw, _ := switchtest.NewWithRedis(t)
 	if sw == nil {

@@ -12,10 +12,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// inLength returns what changes each number in a RESP reply that follows one of
-// the markers ("$" for lengths of strings, "*" for those of arrays, ":" for
-// integers) as f says.
-func inLength(marker string, f func(n int) string) func([]byte) []byte {
+// changeNumbers returns a function that replaces each number in a RESP reply that follows one of
+// the markers: "$" for string lengths, "*" for array lengths, ":" for integers.
+func changeNumbers(marker string, f func(n int) string) func([]byte) []byte {
 	number := regexp.MustCompile(`(?m)^[` + regexp.QuoteMeta(marker) + `]([0-9]+)\r$`)
 	return func(b []byte) []byte {
 		return number.ReplaceAllFunc(b, func(m []byte) []byte {
@@ -25,14 +24,13 @@ func inLength(marker string, f func(n int) string) func([]byte) []byte {
 	}
 }
 
-// twice is what passes on everything two times.
+// twice returns the bytes two times.
 func twice(b []byte) []byte { return bytes.Repeat(b, 2) }
 
-// TestLyingServer stands between the daemon and a server that lies about
-// lengths, says everything twice, hears everything twice, or speaks a byte at a
-// time. Whatever the daemon believed meanwhile: when the server speaks the truth
-// again, STATE_DB equals the kernel within a second.
-func TestLyingServer(t *testing.T) {
+// TestCorruptedReplies changes the bytes between daemon and server: wrong lengths, every reply or
+// request twice, one byte at a time. When the bytes are right again, STATE_DB must agree with the
+// kernel within a second.
+func TestCorruptedReplies(t *testing.T) {
 	sw, p := switchtest.NewWithProxy(t)
 	if sw == nil {
 		return
@@ -47,16 +45,16 @@ func TestLyingServer(t *testing.T) {
 		name  string
 		fault switchtest.ProxyFault
 	}{
-		{"strings one longer than said", replies(inLength("$", plus(-1)))},
-		{"strings one shorter than said", replies(inLength("$", plus(1)))},
-		{"arrays one longer than said", replies(inLength("*", plus(-1)))},
-		{"arrays one shorter than said", replies(inLength("*", plus(1)))},
-		{"strings of 9 exabytes", replies(inLength("$", always("9223372036854775807")))},
-		{"arrays of a length beyond 64 bits", replies(inLength("*", always("18446744073709551616")))},
-		{"negative lengths", replies(inLength("$*", always("-2")))},
-		{"nothing where there is something", replies(inLength("$*", always("-1")))},
-		{"lengths that are no numbers", replies(inLength("$*:", always("+0x1")))},
-		{"integers that are others", replies(inLength(":", plus(7)))},
+		{"strings one longer than said", replies(changeNumbers("$", plus(-1)))},
+		{"strings one shorter than said", replies(changeNumbers("$", plus(1)))},
+		{"arrays one longer than said", replies(changeNumbers("*", plus(-1)))},
+		{"arrays one shorter than said", replies(changeNumbers("*", plus(1)))},
+		{"strings of 9 exabytes", replies(changeNumbers("$", always("9223372036854775807")))},
+		{"arrays of a length beyond 64 bits", replies(changeNumbers("*", always("18446744073709551616")))},
+		{"negative lengths", replies(changeNumbers("$*", always("-2")))},
+		{"nothing where there is something", replies(changeNumbers("$*", always("-1")))},
+		{"lengths that are no numbers", replies(changeNumbers("$*:", always("+0x1")))},
+		{"integers that are others", replies(changeNumbers(":", plus(7)))},
 		{"replies twice", replies(twice)},
 		{"requests twice", switchtest.ProxyFault{Change: [2]func([]byte) []byte{0: twice}}},
 		{"a byte at a time", switchtest.ProxyFault{Slow: 50 * time.Microsecond}},
@@ -75,9 +73,9 @@ func TestLyingServer(t *testing.T) {
 	sw.CheckAfterFault(d, "failure_rate")
 }
 
-// TestServerFull takes the daemon's connections away and lets no new ones in
-// ("max number of clients reached"), while links change.
-func TestServerFull(t *testing.T) {
+// TestRedisMaxClients closes the daemon's connections and rejects new ones ("max number of clients
+// reached") while links change.
+func TestRedisMaxClients(t *testing.T) {
 	sw, _ := switchtest.NewWithRedis(t)
 	if sw == nil {
 		return

@@ -13,12 +13,12 @@ import (
 // answer is half read, a request half sent, or done and not acknowledged, and of
 // which nobody knows what comes of it (ARCHITECTURE.md, invariants 1 and 4).
 
-// everyByte, set to 1, cuts at every byte indeed, which takes minutes. Otherwise
-// one byte in many has to do.
+// everyByte is set to 1 to cut at every byte, which takes minutes. Otherwise the tests cut at one
+// byte in many.
 const everyByte = "PORTSYNCD_EVERY_BYTE"
 
-// sweep calls try with the position of each cut that is to be tried, one in step
-// or all, until try reports again and again that the exchange was over before it.
+// sweep calls try with increasing positions of a cut until try reports several times that the
+// exchange was over before the cut.
 func sweep(t *testing.T, direction string, step int, try func(f switchtest.ProxyFault) (wasCut bool)) {
 	t.Helper()
 	switch {
@@ -44,19 +44,18 @@ func sweep(t *testing.T, direction string, step int, try func(f switchtest.Proxy
 	t.Logf("%d cuts up to byte %d of the %s, every %d bytes, %v", tried, last, direction, step, time.Since(begin).Round(time.Millisecond))
 }
 
-// directions of bytes, as a ProxyFault has them.
+// directions are those of ProxyFault.Change.
 var directions = []string{"requests", "replies"}
 
-// cutPorts is how many ports a switch in these tests has: the exchange of more
-// is longer, and no different.
+// cutPorts is the number of ports in these tests. More ports make the exchange longer, not
+// different.
 const cutPorts = 2
 
-// cutConfig is for daemons that are started by the hundred.
+// cutConfig is a configuration for daemons that are started hundreds of times.
 const cutConfig = "[warm_restart]\nenabled = false\n"
 
-// TestCutEveryByteOfStart holds a cold start to handing over each port and
-// PortConfigDone, whole and once, and to reporting the ports, wherever a cut
-// comes.
+// TestCutEveryByteOfStart cuts the connection at each byte of a cold start. The daemon must still
+// produce each port and PortConfigDone once and completely, and write the ports' rows.
 func TestCutEveryByteOfStart(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, direction := range directions {
@@ -83,9 +82,9 @@ func TestCutEveryByteOfStart(t *testing.T) {
 					sw.NoError("add a port", sw.Links.AddVeth(name, switchtest.PeerName(name)))
 				}
 				sw.AwaitInitDone()
-				inStepAtOnce(sw)
+				awaitInSyncUnchanged(sw)
 				wasCut := p.WasCut(t)
-				inStepAtOnce(sw)
+				awaitInSyncUnchanged(sw)
 				d.Kill()
 				for n := range cutPorts {
 					sw.NoError("delete a port", sw.Links.Delete(switchtest.PortName(n)))
@@ -96,9 +95,9 @@ func TestCutEveryByteOfStart(t *testing.T) {
 	}
 }
 
-// TestCutEveryByteOfBatch holds a running daemon to bringing STATE_DB in step
-// wherever a cut comes: in the exchange that writes a burst of changes, and in
-// the one after a loss, which connects, compares and repairs.
+// TestCutEveryByteOfBatch cuts the connection of a running daemon at each byte of the exchange
+// that writes a burst of changes, and of the exchange after a reconnect. STATE_DB must agree with
+// the kernel afterwards.
 func TestCutEveryByteOfBatch(t *testing.T) {
 	switchtest.Parallel(t)
 	for exchange, step := range map[string]int{"batch": 7, "return": 41} {
@@ -127,9 +126,9 @@ func TestCutEveryByteOfBatch(t *testing.T) {
 					for n := range cutPorts {
 						sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(n), mtu))
 					}
-					inStepAtOnce(sw) // what changed is written: the exchange is over, or nearly
+					awaitInSyncUnchanged(sw) // what changed is written: the exchange is over, or nearly
 					wasCut := p.WasCut(t)
-					inStepAtOnce(sw)
+					awaitInSyncUnchanged(sw)
 					sw.CheckAlive(d)
 					sw.AwaitReportedPorts()
 					d.Kill()
@@ -140,9 +139,9 @@ func TestCutEveryByteOfBatch(t *testing.T) {
 	}
 }
 
-// inStepAtOnce waits until STATE_DB says what the kernel says, which changes no
-// link by itself meanwhile.
-func inStepAtOnce(sw *switchtest.Switch) {
+// awaitInSyncUnchanged waits until STATE_DB agrees with the kernel, for a time in which the kernel
+// does not change links by itself.
+func awaitInSyncUnchanged(sw *switchtest.Switch) {
 	sw.T.Helper()
 	switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
 		_, problem := sw.OutOfSync()

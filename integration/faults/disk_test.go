@@ -26,9 +26,8 @@ const (
 	ioctlThaw   = 0xc0045878
 )
 
-// mountFreezer puts a file system of its own where the daemon keeps its files, and
-// returns what has it answer no write until the second function is called
-// (ioctl_fsfreeze; fsfreeze(8)). It needs a loop device, so root.
+// mountFreezer mounts a file system for the daemon's files. It returns two functions that freeze
+// writes to it and continue them (ioctl FIFREEZE; fsfreeze(8)). It needs root for a loop device.
 func mountFreezer(sw *switchtest.StorageSwitch) (freeze, thaw func()) {
 	sw.T.Helper()
 	if _, err := exec.LookPath("mkfs.btrfs"); err != nil {
@@ -65,10 +64,9 @@ func mountFreezer(sw *switchtest.StorageSwitch) (freeze, thaw func()) {
 	return freeze, thaw
 }
 
-// TestFrozenDisk has the disk answer nothing for a while: ports are synchronised,
-// scrapes answered, and reloads done all the same; what waited is written when it
-// answers again; and SIGTERM needs no more than the kernel's own wait for the
-// write that is under way.
+// TestFrozenDisk freezes the disk. The daemon must synchronize ports, answer scrapes and reload
+// meanwhile, write the pending files afterwards, and end by SIGTERM without waiting longer than
+// the write in progress.
 func TestFrozenDisk(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -83,7 +81,7 @@ func TestFrozenDisk(t *testing.T) {
 	freeze()
 	for n := range 20 {
 		sw.IPLink(fmt.Sprintf("link set %s mtu %d", switchtest.PortName(0), 1400+n))
-		inStepAtOnce(sw.Switch)
+		awaitInSyncUnchanged(sw.Switch)
 		client.Get("/metrics")
 	}
 	sw.AwaitRecovery("20 changes on a frozen disk")
@@ -113,12 +111,11 @@ func TestFrozenDisk(t *testing.T) {
 	}
 }
 
-// TestFilesOfTheFuture gives the daemon files that were written by a clock decades
-// ahead, as a switch does whose clock was wrong until NTP set it: nothing of
-// them is lost, and nothing of the present waits for that time to come. (Nobody
-// can set CLOCK_REALTIME for a test alone: time_namespaces(7) leave it out. A clock
-// that jumps while the daemon runs is TestClockJumps' in package warmrestart.)
-func TestFilesOfTheFuture(t *testing.T) {
+// TestFilesFromFuture gives the daemon files with times decades ahead, as a switch writes before
+// NTP has set its clock. The daemon must keep their contents and must not wait for that time. Time
+// namespaces do not cover CLOCK_REALTIME; TestClockJumps in package warmrestart changes the clock
+// while a recorder runs.
+func TestFilesFromFuture(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
 		return

@@ -10,9 +10,8 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// TestForgedSender has another process send link messages to the daemon's
-// socket, as anyone with CAP_NET_ADMIN can: nothing may come of them but that they
-// are counted (PROTOCOL.md section 12).
+// TestForgedSender sends link messages to the daemon's socket from another process, as any process
+// with CAP_NET_ADMIN can. The daemon must ignore and count them (docs/PROTOCOL.md section 12).
 func TestForgedSender(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

@@ -12,9 +12,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestDescriptorLimit leaves the daemon few file descriptors, lets HTTP clients
-// take all that they can get, and then takes the database away: it comes back to
-// the database with what clients must not have, and writes its files.
+// TestDescriptorLimit starts the daemon with few file descriptors, lets HTTP clients take as many
+// as they can, and then stops the database. The daemon must have descriptors left to reconnect and
+// to write its files.
 func TestDescriptorLimit(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -68,9 +68,8 @@ func TestDescriptorLimit(t *testing.T) {
 	d.EndBySignal(syscall.SIGTERM, "with all descriptors taken")
 }
 
-// TestMemoryLimit has the runtime keep its memory small (GOMEMLIMIT, in which it
-// counts all that it has from the system) during a storm of flaps with scrapes:
-// the limit makes it slower at worst, and it stays in step.
+// TestMemoryLimit sets GOMEMLIMIT to a small value during a storm of flaps and scrapes. The daemon
+// may become slower but must stay in sync.
 func TestMemoryLimit(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

@@ -11,9 +11,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestOverrun loses messages while the daemon is held, and with them changes, a
-// deletion, a rename, a new interface and one that is made again under its name
-// (PROTOCOL.md D1; ARCHITECTURE.md, invariants 1 and 2).
+// TestOverrun makes the kernel drop messages while the daemon is stopped: changes, a deletion, a
+// rename, a new interface, and one deleted and made again with the same name (docs/PROTOCOL.md D1;
+// ARCHITECTURE.md, invariants 1 and 2).
 func TestOverrun(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -60,8 +60,9 @@ func TestOverrun(t *testing.T) {
 	}
 }
 
-// TestOverrunAtStart loses the creation of the ports that PortInitDone waits
-// for (PROTOCOL.md D1), and keeps an old interface old over the resync.
+// TestOverrunAtStart makes the kernel drop the messages about new ports that PortInitDone waits
+// for (docs/PROTOCOL.md D1). An interface that is old at the start must still count as old after
+// the resync.
 func TestOverrunAtStart(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -98,9 +99,9 @@ func TestOverrunAtStart(t *testing.T) {
 	sw.AwaitRecovery("the last port")
 }
 
-// TestFlood changes links as fast as the kernel lets two writers while the
-// daemon runs, so that it is overrun or its dumps are interrupted again and
-// again (PROTOCOL.md D1 and D2), with interfaces coming and going.
+// TestFlood changes links from two writers as fast as the kernel allows, while interfaces are
+// added and deleted, so that the daemon is overrun and its dumps are interrupted repeatedly
+// (docs/PROTOCOL.md D1 and D2).
 func TestFlood(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -131,9 +132,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestInterruptedDump makes interfaces come and go while the daemon dumps the
-// links, until the kernel has declared one of its dumps interrupted (PROTOCOL.md
-// D2): that one is not believed, another one is made.
+// TestInterruptedDump adds and deletes interfaces during dumps until the kernel has marked one as
+// interrupted (docs/PROTOCOL.md D2). The daemon must discard that dump and request another.
 func TestInterruptedDump(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

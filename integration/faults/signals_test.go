@@ -11,11 +11,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestStopInEveryPhase holds a start up at one point of its exchange with the
-// database after the other, so that it is in each of its phases, and asks it to
-// end there: it dies of SIGTERM within 5 s. A start in which nothing was held was
-// longer than all phases. One that was held may be ready all the same: the
-// connection that listens can be held without harm.
+// TestStopInEveryPhase delays a start at increasing points of its exchange with the database and
+// sends SIGTERM there. It must end the daemon within 5 s. The test ends when the start was over
+// before the point. A daemon delayed at its subscription may be ready anyway.
 func TestStopInEveryPhase(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, direction := range directions {
@@ -68,8 +66,8 @@ func TestStopInEveryPhase(t *testing.T) {
 	}
 }
 
-// TestStopAtAnyMoment asks a daemon to end so many milliseconds after it was
-// started, before the first line of main and after the last write of the start.
+// TestStopAtAnyMoment sends SIGTERM at increasing times after the start of the process, from
+// before the first line of main to after the last write of the start.
 func TestStopAtAnyMoment(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -88,10 +86,9 @@ func TestStopAtAnyMoment(t *testing.T) {
 	t.Logf("%d moments, the slowest end took %v", moments, slowest.Round(time.Millisecond))
 }
 
-// TestHeldAndReloaded stops and continues the daemon, and asks it to read its
-// configuration again, at random moments while links flap: it lives, it is in
-// step, and the last configuration is in effect.
-func TestHeldAndReloaded(t *testing.T) {
+// TestStopContinueReload stops, continues and reloads the daemon at random moments while links
+// flap. The daemon must keep running, be in sync, and use the last configuration.
+func TestStopContinueReload(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
 		return
@@ -128,9 +125,9 @@ func TestHeldAndReloaded(t *testing.T) {
 	d.EndBySignal(syscall.SIGTERM, "after all that")
 }
 
-// TestHangupsAtStart sends SIGHUP without a pause from the moment that the
-// process exists: the daemon starts all the same.
-func TestHangupsAtStart(t *testing.T) {
+// TestReloadDuringStart sends SIGHUP without a pause from the moment that the process exists. The
+// daemon must start anyway.
+func TestReloadDuringStart(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
 		return

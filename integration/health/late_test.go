@@ -10,12 +10,12 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// provoke does something again and again until a reason shows.
-func (p *patient) provoke(code string, limit time.Duration, something func()) {
-	p.Switch.T.Helper()
-	switchtest.Eventually(p.Switch.T, limit, func() string {
+// repeatUntilReason repeats an action until a reason is shown.
+func (h *healthTest) repeatUntilReason(code string, limit time.Duration, something func()) {
+	h.Switch.T.Helper()
+	switchtest.Eventually(h.Switch.T, limit, func() string {
 		something()
-		a, err := p.TryRequest("GET", "/healthz")
+		a, err := h.TryRequest("GET", "/healthz")
 		if err != nil || !strings.Contains(a.Body, "\n- "+code+": ") {
 			return fmt.Sprintf("/healthz answers %d %q, %v, want %s", a.Code, a.Body, err, code)
 		}
@@ -23,22 +23,22 @@ func (p *patient) provoke(code string, limit time.Duration, something func()) {
 	})
 }
 
-// outlast waits until a reason is gone.
-func (p *patient) outlast(code string, limit time.Duration) {
-	p.Switch.T.Helper()
-	switchtest.Eventually(p.Switch.T, limit, func() string {
-		if a, err := p.TryRequest("GET", "/healthz"); err != nil || strings.Contains(a.Body, "\n- "+code+": ") {
+// awaitReasonGone waits until a reason is not shown any more.
+func (h *healthTest) awaitReasonGone(code string, limit time.Duration) {
+	h.Switch.T.Helper()
+	switchtest.Eventually(h.Switch.T, limit, func() string {
+		if a, err := h.TryRequest("GET", "/healthz"); err != nil || strings.Contains(a.Body, "\n- "+code+": ") {
 			return fmt.Sprintf("/healthz answers %d %q, %v", a.Code, a.Body, err)
 		}
 		return ""
 	})
 }
 
-// TestHealthOfPortInitDone keeps back the interface of one port for the minute
-// that PortInitDone is waited for.
-func TestHealthOfPortInitDone(t *testing.T) {
+// TestHealthInitDoneLate withholds the interface of one port for longer than the minute after
+// which a missing PortInitDone is a reason.
+func TestHealthInitDoneLate(t *testing.T) {
 	if !switchtest.LongRun() && !lab.Inside() {
-		t.Skip("takes a minute: with PORTSYNCD_REQUIRE_INTEGRATION=1 only; TestHealthOfPortInitDone in portsync waits for less")
+		t.Skip("takes a minute: with PORTSYNCD_REQUIRE_INTEGRATION=1 only; TestHealthInitDoneLate in portsync waits for less")
 	}
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -48,9 +48,9 @@ func TestHealthOfPortInitDone(t *testing.T) {
 	d := sw.StartWith("")
 	sw.PopPortTable()
 	sw.AddPort(switchtest.PortName(1))
-	p := newPatient(sw, d)
-	p.suffers(ailment{code: "port_init_late",
-		begin: func() { p.provoke("port_init_late", time.Minute+switchtest.Timeout, func() {}) },
+	h := newHealthTest(sw, d)
+	h.checkFault(healthFault{code: "port_init_late",
+		begin: func() { h.repeatUntilReason("port_init_late", time.Minute+switchtest.Timeout, func() {}) },
 		end: func() {
 			sw.AddPort(switchtest.PortName(0))
 			sw.AwaitInitDone()

@@ -18,8 +18,8 @@ import (
 // and with none of its code: the kernel's link messages, the commands that the
 // server runs, the log, the notifications, the files and the HTTP requests.
 
-// linkNews is one link message of the kernel.
-type linkNews struct {
+// linkMessage is one link message of the kernel.
+type linkMessage struct {
 	deleted  bool
 	index    int32
 	name     string
@@ -30,9 +30,9 @@ type linkNews struct {
 	datagram int // which one it came in
 }
 
-// observeLinks records the link messages of this network namespace, with a buffer
-// that is not to overrun.
-func observeLinks(sw *switchtest.Switch) *switchtest.Record[linkNews] {
+// observeLinks records the link messages of this network namespace. Its socket has a buffer large
+// enough for the test.
+func observeLinks(sw *switchtest.Switch) *switchtest.Record[linkMessage] {
 	sw.T.Helper()
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	sw.NoError("open a netlink socket", err)
@@ -40,7 +40,7 @@ func observeLinks(sw *switchtest.Switch) *switchtest.Record[linkNews] {
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 256<<20) // an ordinary user's
 	}
 	sw.NoError("listen to links", unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}))
-	news := new(switchtest.Record[linkNews])
+	news := new(switchtest.Record[linkMessage])
 	go func() {
 		buf := make([]byte, 1<<20)
 		for datagram := 1; ; datagram++ {
@@ -49,12 +49,12 @@ func observeLinks(sw *switchtest.Switch) *switchtest.Record[linkNews] {
 				continue
 			}
 			if err != nil {
-				news.Add(linkNews{name: "lost: " + err.Error()})
+				news.Add(linkMessage{name: "lost: " + err.Error()})
 				return
 			}
 			messages, _ := syscall.ParseNetlinkMessage(buf[:n])
 			for i := range messages {
-				if m, ok := parseLinkNews(&messages[i]); ok {
+				if m, ok := parseLinkMessage(&messages[i]); ok {
 					m.datagram = datagram
 					news.Add(m)
 				}
@@ -64,8 +64,8 @@ func observeLinks(sw *switchtest.Switch) *switchtest.Record[linkNews] {
 	return news
 }
 
-// parseLinkNews reads a link message, with the parser of package syscall.
-func parseLinkNews(m *syscall.NetlinkMessage) (n linkNews, ok bool) {
+// parseLinkMessage parses a link message with package syscall, independently of the daemon.
+func parseLinkMessage(m *syscall.NetlinkMessage) (n linkMessage, ok bool) {
 	if t := m.Header.Type; t != unix.RTM_NEWLINK && t != unix.RTM_DELLINK {
 		return n, false
 	}
@@ -88,8 +88,8 @@ func parseLinkNews(m *syscall.NetlinkMessage) (n linkNews, ok bool) {
 	return n, true
 }
 
-// rowCounts is what the daemon wrote to the rows of ports, by the commands that
-// the server ran.
+// rowCounts counts what the daemon wrote to the rows of ports, from the commands that MONITOR
+// shows.
 type rowCounts struct {
 	sets, deletes float64            // commands that were carried out
 	refusals      float64            // exchanges of which the server refused a part
@@ -100,8 +100,8 @@ type rowCounts struct {
 	commands      float64
 }
 
-// rowBook follows the rows of ports in STATE_DB through the commands of MONITOR.
-type rowBook struct {
+// rowTracker follows the rows of ports in STATE_DB from the commands that MONITOR shows.
+type rowTracker struct {
 	rowCounts
 	state  int // number of STATE_DB
 	rows   switchtest.Rows
@@ -110,12 +110,12 @@ type rowBook struct {
 	failed bool            // a part of it was refused
 }
 
-func newRowBook(state int) *rowBook {
-	return &rowBook{state: state, rows: make(switchtest.Rows), jammed: make(map[string]bool), rowCounts: rowCounts{changes: make(map[string]float64)}}
+func newRowTracker(state int) *rowTracker {
+	return &rowTracker{state: state, rows: make(switchtest.Rows), jammed: make(map[string]bool), rowCounts: rowCounts{changes: make(map[string]float64)}}
 }
 
-// take takes the next command.
-func (b *rowBook) take(c switchtest.RedisCommand) {
+// take processes the next command.
+func (b *rowTracker) take(c switchtest.RedisCommand) {
 	daemon := strings.HasPrefix(c.Source, "unix:")
 	word := strings.ToLower(c.Args[0])
 	if c.Source != "lua" {
@@ -155,7 +155,7 @@ func (b *rowBook) take(c switchtest.RedisCommand) {
 	}
 }
 
-func (b *rowBook) set(port string, fields map[string]string, ours bool) {
+func (b *rowTracker) set(port string, fields map[string]string, ours bool) {
 	if b.jammed[port] {
 		b.failed = b.failed || ours
 		return
@@ -171,8 +171,8 @@ func (b *rowBook) set(port string, fields map[string]string, ours bool) {
 	}
 }
 
-// endScript counts the script that has ended.
-func (b *rowBook) endScript() {
+// endScript counts the writes of a script that has ended.
+func (b *rowTracker) endScript() {
 	if b.script != nil {
 		if n := len(b.script); n > 0 {
 			b.batches++
@@ -212,7 +212,7 @@ func observeFiles(sw *switchtest.Switch, dirs ...string) *switchtest.Record[stri
 	return replaced
 }
 
-// Count is how many items of a record satisfy a condition.
+// count returns how many items of a record satisfy a condition.
 func count[T any](r *switchtest.Record[T], cond func(T) bool) (n float64) {
 	items, _ := r.From(0)
 	for _, item := range items {
@@ -223,9 +223,8 @@ func count[T any](r *switchtest.Record[T], cond func(T) bool) (n float64) {
 	return n
 }
 
-// receiveBufferOf asks the kernel for the receive buffer of a process's socket in
-// the group of link messages, by a copy of its descriptor; 0 if that is
-// forbidden.
+// receiveBufferOf returns the receive buffer of a process's netlink socket for link messages,
+// through a copy of its descriptor, or 0 if that is not permitted.
 func receiveBufferOf(sw *switchtest.Switch, pid int) (size float64) {
 	sw.T.Helper()
 	process, err := unix.PidfdOpen(pid, 0)

@@ -14,7 +14,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// numberRule says what a family of the exposition has to be.
+// numberRule says what value a metric family must have.
 type numberRule struct {
 	// exact returns all series of the family and their values. Of a histogram it
 	// returns the count, and of a family with bounded set what is known of it.
@@ -24,8 +24,8 @@ type numberRule struct {
 	bounded func(o *observed, series string, value float64) bool
 }
 
-// broken says how a family breaks the rule.
-func (r numberRule) broken(o *observed, f switchtest.Family) (wrong []string) {
+// problem returns how a family breaks the rule, or "".
+func (r numberRule) problem(o *observed, f switchtest.Family) (wrong []string) {
 	got := make(map[string]float64)
 	for _, series := range f.Series {
 		if f.Kind == "histogram" && !strings.HasPrefix(series, f.Name+"_count") {
@@ -34,7 +34,7 @@ func (r numberRule) broken(o *observed, f switchtest.Family) (wrong []string) {
 		got[series] = o.final.Metrics.Samples[series]
 	}
 	if f.Kind == "histogram" {
-		wrong = append(wrong, tornHistogram(o.final.Metrics, f)...)
+		wrong = append(wrong, histogramProblem(o.final.Metrics, f)...)
 	}
 	if r.bounded != nil {
 		for _, series := range sortedKeys(got) {
@@ -58,8 +58,8 @@ func (r numberRule) broken(o *observed, f switchtest.Family) (wrong []string) {
 	return wrong
 }
 
-// tornHistogram says how the buckets of a histogram do not go with its count.
-func tornHistogram(e switchtest.Exposition, f switchtest.Family) (wrong []string) {
+// histogramProblem returns how the buckets of a histogram contradict its count, or "".
+func histogramProblem(e switchtest.Exposition, f switchtest.Family) (wrong []string) {
 	last, infinite := 0.0, math.NaN()
 	for _, series := range f.Series {
 		if !strings.HasPrefix(series, f.Name+"_bucket{") {
@@ -83,7 +83,7 @@ func tornHistogram(e switchtest.Exposition, f switchtest.Family) (wrong []string
 	return wrong
 }
 
-// labelled makes the series of a family with one label.
+// labelled returns the series of a family with one label.
 func labelled(name, label string, values map[string]float64) map[string]float64 {
 	all := make(map[string]float64)
 	for v, n := range values {
@@ -92,26 +92,25 @@ func labelled(name, label string, values map[string]float64) map[string]float64 
 	return all
 }
 
-// always is the rule of families without labels that have a value whatever
-// happens.
+// always is the rule of families without labels that always have a value.
 func always(name string, value float64) numberRule {
 	return only(name, func(*observed) float64 { return value })
 }
 
-// only is the rule of a family without labels.
+// only returns the rule of a family without labels.
 func only(name string, value func(o *observed) float64) numberRule {
 	return numberRule{exact: func(o *observed) map[string]float64 { return map[string]float64{name: value(o)} }}
 }
 
-// by is the rule of a family with one label.
+// by returns the rule of a family with one label.
 func by(name, label string, values func(o *observed) map[string]float64) numberRule {
 	return numberRule{exact: func(o *observed) map[string]float64 { return labelled(name, label, values(o)) }}
 }
 
-// none is the rule of families that must not move.
+// none is the rule of families that must not change.
 var none = numberRule{exact: func(*observed) map[string]float64 { return nil }}
 
-// perPort is the rule of a family with a series for each port.
+// perPort returns the rule of a family with a series for each port.
 func perPort(name string, value func(p switchtest.ReportedPort) float64) numberRule {
 	return by(name, "port", func(o *observed) map[string]float64 {
 		all := make(map[string]float64)
@@ -122,22 +121,22 @@ func perPort(name string, value func(p switchtest.ReportedPort) float64) numberR
 	})
 }
 
-// recent is the rule of a time that lies between the start and now.
+// recent is the rule of a time between the start of the test and now.
 func recent(why string) numberRule {
 	return numberRule{why: why, bounded: func(o *observed, _ string, value float64) bool {
 		return value >= float64(o.begun.UnixNano())/1e9-1 && value <= float64(time.Now().UnixNano())/1e9
 	}}
 }
 
-// ofNews counts link messages.
-func (o *observed) ofNews(cond func(linkNews) bool) float64 { return count(o.news, cond) }
+// countMessages counts link messages.
+func (o *observed) countMessages(cond func(linkMessage) bool) float64 { return count(o.news, cond) }
 
-// isUnserved is the port that APPL_DB does not have.
-func isUnserved(name string) bool { return name == switchtest.PortName(numberPorts) }
+// isNotAccepted reports whether a name is that of the port that APPL_DB does not have.
+func isNotAccepted(name string) bool { return name == switchtest.PortName(numberPorts) }
 
-// nameless counts messages about interfaces that have no port's name and did not
-// have one at the message before, which a rename away has.
-func (o *observed) namelessNews() (n float64) {
+// countNameless counts messages about interfaces that are not ports by their name, and were not at
+// the message before.
+func (o *observed) countNameless() (n float64) {
 	known := make(map[int32]bool)
 	news, _ := o.news.From(0)
 	for _, m := range news {
@@ -153,19 +152,19 @@ func (o *observed) namelessNews() (n float64) {
 	return n
 }
 
-// numberFiles are the names of the daemon's files, by label.
+// numberFiles are the names of the daemon's files by label.
 var numberFiles = map[string]string{"state": "port_state.json", "metrics": "metrics/metrics.json", "history": "metrics/history.jsonl",
 	"export_prometheus": "metrics/portsyncd.prom", "export_json": "metrics/metrics-export.json"}
 
-// fileFacts is what is on the disk of one file.
+// fileFacts is a file as the disk has it.
 type fileFacts struct {
 	saves float64 // how often it was replaced; of the history, its lines
 	size  float64
 	dated float64 // seconds since 1970
 }
 
-// look returns what is on the disk.
-func (o *observed) look() map[string]fileFacts {
+// readFiles returns the daemon's files as the disk has them.
+func (o *observed) readFiles() map[string]fileFacts {
 	all := make(map[string]fileFacts)
 	for label, name := range numberFiles {
 		path := o.Dir + "/numbers/" + name
@@ -185,8 +184,8 @@ func (o *observed) look() map[string]fileFacts {
 	return all
 }
 
-// ofFiles returns one fact of each file.
-func (o *observed) ofFiles(fact func(fileFacts) float64) map[string]float64 {
+// fileValues returns one property of each file.
+func (o *observed) fileValues(fact func(fileFacts) float64) map[string]float64 {
 	all := make(map[string]float64)
 	for label, f := range o.fileFacts {
 		all[label] = fact(f)
@@ -194,21 +193,21 @@ func (o *observed) ofFiles(fact func(fileFacts) float64) map[string]float64 {
 	return all
 }
 
-// numberRules say of each family what it has to be after the storm.
+// numberRules has a rule for each family of the exposition after the storm.
 var numberRules = map[string]numberRule{
 	"portsyncd_events_total": by("portsyncd_events_total", "event", func(o *observed) map[string]float64 {
 		return map[string]float64{
-			"newlink":  o.ofNews(func(m linkNews) bool { return !m.deleted }) + o.dumped.links + o.audits()*o.countLinks().links,
-			"dellink":  o.ofNews(func(m linkNews) bool { return m.deleted }),
+			"newlink":  o.countMessages(func(m linkMessage) bool { return !m.deleted }) + o.dumped.links + o.audits()*o.countLinks().links,
+			"dellink":  o.countMessages(func(m linkMessage) bool { return m.deleted }),
 			"dumpdone": o.dumps + o.audits(),
 			"overrun":  0,
 		}
 	}),
 	"portsyncd_events_ignored_total": by("portsyncd_events_ignored_total", "reason", func(o *observed) map[string]float64 {
 		return map[string]float64{
-			"name":    o.namelessNews() + o.dumped.nameless + o.audits()*o.countLinks().nameless,
-			"master":  o.ofNews(func(m linkNews) bool { return m.deleted && m.master && switchtest.IsPortName(m.name) }),
-			"unknown": o.ofNews(func(m linkNews) bool { return isUnserved(m.name) && !m.deleted }) + o.dumped.unserved,
+			"name":    o.countNameless() + o.dumped.nameless + o.audits()*o.countLinks().nameless,
+			"master":  o.countMessages(func(m linkMessage) bool { return m.deleted && m.master && switchtest.IsPortName(m.name) }),
+			"unknown": o.countMessages(func(m linkMessage) bool { return isNotAccepted(m.name) && !m.deleted }) + o.dumped.unserved,
 			"known":   o.audits() * float64(len(o.facts)),
 		}
 	}),
@@ -305,10 +304,10 @@ var numberRules = map[string]numberRule{
 
 	"portsyncd_snapshot_failures_total": none,
 	"portsyncd_snapshot_saves_total": by("portsyncd_snapshot_saves_total", "file", func(o *observed) map[string]float64 {
-		return o.ofFiles(func(f fileFacts) float64 { return f.saves })
+		return o.fileValues(func(f fileFacts) float64 { return f.saves })
 	}),
 	"portsyncd_snapshot_size_bytes": by("portsyncd_snapshot_size_bytes", "file", func(o *observed) map[string]float64 {
-		return o.ofFiles(func(f fileFacts) float64 { return f.size })
+		return o.fileValues(func(f fileFacts) float64 { return f.size })
 	}),
 	"portsyncd_snapshot_saved_timestamp_seconds": {why: "the daemon reads the clock after the kernel has dated the file",
 		bounded: func(o *observed, series string, value float64) bool {

@@ -19,15 +19,13 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// TestEveryNumber counts what happens in a random storm from outside, and compares
-// every family of the exposition with that, to the last unit: re-creations,
-// renames, bridges, a port that APPL_DB does not have, refused writes, a lost
-// connection, an emptied STATE_DB, and audits that find rows wrong. The list of
-// families is the daemon's own: a new one fails the test until numberRules says
-// what it has to be. The documents and the history agree with it and with one
-// another.
+// TestEveryNumber counts from outside what happens in a random storm and compares every family of
+// the exposition exactly: interfaces made again, renames, bridges, a port that APPL_DB does not
+// have, rejected writes, a closed connection, a flushed STATE_DB, and audits that find wrong rows.
+// A new family fails the test until numberRules has a rule for it. The HTTP documents and the
+// history must agree with the exposition and with one another.
 //
-//	PORTSYNCD_MODEL_SEED  seed of the storm, by default 1
+// PORTSYNCD_MODEL_SEED is the seed of the storm, 1 by default.
 func TestEveryNumber(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {
@@ -39,21 +37,21 @@ func TestEveryNumber(t *testing.T) {
 	o.random = rand.New(rand.NewPCG(uint64(seed), 1))
 	o.Start()
 	o.storm(400)
-	o.refuse()
+	o.refuseWrites()
 	o.storm(100)
-	o.cutOff()
+	o.closeConnections()
 	o.storm(100)
-	o.empty()
+	o.flushStateDB()
 	o.storm(100)
-	o.audited()
+	o.causeAuditMismatches()
 	o.compare()
 }
 
-// numberPorts are the configured ports of the storm. The next one after them has
-// an interface and no row in APPL_DB.
+// numberPorts is the number of configured ports. The next port has an interface and no row in
+// APPL_DB.
 const numberPorts = 8
 
-// observed is a daemon and all that is counted of it.
+// observed is a daemon and everything that the test counts about it.
 type observed struct {
 	*switchtest.Switch
 	redis  *switchtest.RedisServer
@@ -63,7 +61,7 @@ type observed struct {
 	web    *switchtest.Client
 	begun  time.Time
 
-	news     *switchtest.Record[linkNews]
+	news     *switchtest.Record[linkMessage]
 	commands *switchtest.Record[switchtest.RedisCommand]
 	files    *switchtest.Record[string]
 	answers  *answerCount
@@ -81,20 +79,20 @@ type observed struct {
 	final  switchtest.SelfReport
 }
 
-// linkCounts is what a dump shows.
+// linkCounts counts what a dump of the links contains.
 type linkCounts struct {
 	links    float64
 	nameless float64 // interfaces that have no port's name
 	unserved float64 // the port that APPL_DB does not have
 }
 
-// countLinks returns what a dump of this moment shows.
+// countLinks returns what a dump contains now.
 func (o *observed) countLinks() (n linkCounts) {
 	o.T.Helper()
 	o.NoError("list the links", netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		n.links++
 		n.nameless += float64(switchtest.BoolToInt(!switchtest.IsPortName(string(l.Name))))
-		n.unserved += float64(switchtest.BoolToInt(isUnserved(string(l.Name))))
+		n.unserved += float64(switchtest.BoolToInt(isNotAccepted(string(l.Name))))
 	}))
 	return n
 }
@@ -104,14 +102,14 @@ func (o *observed) audits() float64 {
 	return o.writes.comparisons - o.resyncs["database_back"] - o.resyncs["database_flushed"]
 }
 
-// answerCount counts the HTTP requests that were answered, by path and status.
+// answerCount counts HTTP responses by path and status.
 type answerCount struct {
 	http.RoundTripper
 	mu       sync.Mutex
 	answered map[string]float64
 }
 
-// RoundTrip is http.RoundTripper's.
+// RoundTrip implements http.RoundTripper.
 func (a *answerCount) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := a.RoundTripper.RoundTrip(r)
 	if err == nil {
@@ -122,7 +120,7 @@ func (a *answerCount) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// counted returns a copy.
+// counted returns a copy of the counts.
 func (a *answerCount) counted() map[string]float64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -145,7 +143,7 @@ func newObserved(sw *switchtest.Switch, r *switchtest.RedisServer) *observed {
 	return o
 }
 
-// configure of the daemon: audits come when they are asked for.
+// write writes the configuration. Audits run only when the test shortens their interval.
 func (o *observed) write(audit int) {
 	o.T.Helper()
 	switchtest.WriteFile(o.T, o.conf, fmt.Sprintf("[health]\naudit_interval_secs = %d\nmax_failure_rate_percent = 100.0\n"+
@@ -169,10 +167,10 @@ func (o *observed) Start() {
 	}
 	o.AwaitInitDone()
 	o.AddPort(switchtest.PortName(numberPorts))
-	o.rest()
+	o.awaitIdle()
 }
 
-// countDump notes that the daemon is to ask for all links of this moment.
+// countDump adds the links of this moment, which the daemon is about to dump.
 func (o *observed) countDump() {
 	o.T.Helper()
 	n := o.countLinks()
@@ -182,18 +180,18 @@ func (o *observed) countDump() {
 	o.dumped.unserved += n.unserved
 }
 
-// rest waits until the kernel has nothing to tell and the daemon nothing to do.
-func (o *observed) rest() {
+// awaitIdle waits until the kernel sends no more messages and the daemon has none left to process.
+func (o *observed) awaitIdle() {
 	o.T.Helper()
 	// The kernel may take a second to act on a carrier (net/core/link_watch.c).
 	for n := -1; n != o.news.Len(); {
 		n = o.news.Len()
-		o.news.Await(n, 1100*time.Millisecond, func(linkNews) bool { return true })
+		o.news.Await(n, 1100*time.Millisecond, func(linkMessage) bool { return true })
 	}
 	o.CheckSelfReportAt(o.web, o.d)
 }
 
-// storm changes links at random, n times and without a pause.
+// storm changes links at random, n times without a pause.
 func (o *observed) storm(n int) {
 	o.T.Helper()
 	away, member := make(map[string]bool), make(map[string]bool)
@@ -243,11 +241,11 @@ func (o *observed) storm(n int) {
 	for _, name := range slices.Sorted(maps.Keys(away)) {
 		back(name)
 	}
-	o.rest()
+	o.awaitIdle()
 }
 
-// refuse has the server refuse the row of one port for a while.
-func (o *observed) refuse() {
+// refuseWrites makes the server reject the row of one port for a while.
+func (o *observed) refuseWrites() {
 	o.T.Helper()
 	o.Do("STATE_DB", "SET", switchtest.StatePort+switchtest.PortName(1), "a string")
 	for n := range 20 {
@@ -257,11 +255,11 @@ func (o *observed) refuse() {
 	o.web.AwaitValue(`portsyncd_port_written{port="`+switchtest.PortName(1)+`"}`, 0)
 	time.Sleep(300 * time.Millisecond) // the time for which it refuses
 	o.Do("STATE_DB", "DEL", switchtest.StatePort+switchtest.PortName(1))
-	o.rest()
+	o.awaitIdle()
 }
 
-// cutOff closes the daemon's connections.
-func (o *observed) cutOff() {
+// closeConnections closes the daemon's connections.
+func (o *observed) closeConnections() {
 	o.T.Helper()
 	o.countDump()
 	o.resyncs["database_back"]++
@@ -269,8 +267,8 @@ func (o *observed) cutOff() {
 	o.awaitResyncs()
 }
 
-// empty empties STATE_DB.
-func (o *observed) empty() {
+// flushStateDB flushes STATE_DB.
+func (o *observed) flushStateDB() {
 	o.T.Helper()
 	o.countDump()
 	o.resyncs["database_flushed"]++
@@ -278,35 +276,35 @@ func (o *observed) empty() {
 	o.awaitResyncs()
 }
 
-// awaitResyncs waits until the daemon has noticed what was done to it.
+// awaitResyncs waits until the daemon has resynced after the faults.
 func (o *observed) awaitResyncs() {
 	o.T.Helper()
 	for reason, n := range o.resyncs {
 		o.web.AwaitValue(switchtest.ResyncSeries(reason), n)
 	}
-	o.rest()
+	o.awaitIdle()
 }
 
-// audited has audits find a row of which a field is gone, one that is wrong, and
-// one of an interface that does not exist.
-func (o *observed) audited() {
+// causeAuditMismatches lets audits find a row without a field, a wrong row, and a row without an
+// interface.
+func (o *observed) causeAuditMismatches() {
 	o.T.Helper()
 	o.Do("STATE_DB", "HDEL", switchtest.StatePort+switchtest.PortName(3), "mtu")
 	o.Do("STATE_DB", "HSET", switchtest.StatePort+switchtest.PortName(4), "admin_status", "sideways")
 	o.Do("STATE_DB", "HSET", switchtest.StatePort+switchtest.PortName(99), "state", "ok", "netdev_oper_status", "up")
-	o.reloaded(1)
+	o.reload(1)
 	switchtest.Eventually(o.T, switchtest.Timeout, func() string {
 		if n := o.web.Scrape().Samples["portsyncd_audits_total"]; n < 2 {
 			return fmt.Sprintf("%v audits", n)
 		}
 		return ""
 	})
-	o.reloaded(0)
-	o.rest()
+	o.reload(0)
+	o.awaitIdle()
 }
 
-// reloaded gives the daemon another audit interval.
-func (o *observed) reloaded(audit int) {
+// reload gives the daemon another audit interval.
+func (o *observed) reload(audit int) {
 	o.T.Helper()
 	o.write(audit)
 	n := o.d.Notifications.Len()
@@ -314,14 +312,14 @@ func (o *observed) reloaded(audit int) {
 	o.d.AwaitNotification(n, switchtest.Timeout, "READY=1")
 }
 
-// compare reads everything once all is quiet, and holds each family to its rule.
+// compare checks each family against its rule once the daemon is idle.
 func (o *observed) compare() {
 	t := o.T
 	t.Helper()
 	resting := time.Now()
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
-		before := o.marked()
-		o.fileFacts = o.look()
+		before := o.commandsSent()
+		o.fileFacts = o.readFiles()
 		o.answered = o.answers.counted()
 		o.answered["/healthz 200"]++ // comes before the scrape
 		var err error
@@ -331,7 +329,7 @@ func (o *observed) compare() {
 		// An answer is counted a moment after it is sent.
 		for _, f := range o.final.Metrics.Families {
 			if f.Name == "portsyncd_http_requests_total" {
-				if wrong := numberRules[f.Name].broken(o, f); len(wrong) > 0 {
+				if wrong := numberRules[f.Name].problem(o, f); len(wrong) > 0 {
 					return strings.Join(wrong, "; ")
 				}
 			}
@@ -339,10 +337,10 @@ func (o *observed) compare() {
 		if last := o.lastSample(); last.Time.Before(resting) {
 			return "no fresh sample"
 		}
-		if !maps.Equal(o.look(), o.fileFacts) {
+		if !maps.Equal(o.readFiles(), o.fileFacts) {
 			return "a file is being written"
 		}
-		if after := o.marked(); after != before {
+		if after := o.commandsSent(); after != before {
 			return "it is not at rest"
 		}
 		return ""
@@ -359,7 +357,7 @@ func (o *observed) compare() {
 			t.Errorf("%s: nothing says what it has to be: add a rule to numberRules", f.Name)
 			continue
 		}
-		for _, wrong := range rule.broken(o, f) {
+		for _, wrong := range rule.problem(o, f) {
 			t.Errorf("%s (%s): %s", f.Name, f.Help, wrong)
 		}
 	}
@@ -376,9 +374,8 @@ func (o *observed) compare() {
 		o.news.Len(), o.writes.commands, o.writes.sets, o.writes.deletes, o.writes.refusals, len(names))
 }
 
-// marked returns how many commands the daemon has sent, once all that came before
-// now are known.
-func (o *observed) marked() float64 {
+// commandsSent returns how many commands the daemon has sent until now.
+func (o *observed) commandsSent() float64 {
 	o.T.Helper()
 	o.marks++
 	text := fmt.Sprintf("mark %d", o.marks)
@@ -389,10 +386,10 @@ func (o *observed) marked() float64 {
 	return count(o.commands, func(c switchtest.RedisCommand) bool { return strings.HasPrefix(c.Source, "unix:") })
 }
 
-// Count works out what the observers have seen.
+// count computes what the observers have seen.
 func (o *observed) count() {
 	o.T.Helper()
-	book := newRowBook(o.Databases["STATE_DB"].Number)
+	book := newRowTracker(o.Databases["STATE_DB"].Number)
 	commands, _ := o.commands.From(0)
 	for _, c := range commands {
 		book.take(c)
@@ -410,7 +407,7 @@ func (o *observed) lastSample() (last warmrestart.Sample) {
 	return last
 }
 
-// Samples returns the lines of the history.
+// samples returns the lines of the history.
 func (o *observed) samples() (all []warmrestart.Sample) {
 	o.T.Helper()
 	text, _ := os.ReadFile(o.Dir + "/numbers/metrics/history.jsonl")
@@ -423,8 +420,8 @@ func (o *observed) samples() (all []warmrestart.Sample) {
 	return all
 }
 
-// compareHistory compares the last line of the history with /status, and the flaps
-// of all lines with the kernel's messages.
+// compareHistory compares the last line of the history with /status, and the flaps of all lines
+// with the kernel's messages.
 func (o *observed) compareHistory() {
 	o.T.Helper()
 	last, counts := o.lastSample(), o.final.Status.Counts
@@ -450,9 +447,9 @@ func (o *observed) compareHistory() {
 	}
 }
 
-// flaps is how often the carrier of each port went, as the kernel's messages tell:
-// the growth of the count of each interface, from 0 on since all are made while the
-// daemon listens. What an interface does under another name is not the port's.
+// flaps returns how often the carrier of each port went down according to the kernel's messages:
+// the growth of each interface's count, from 0 because all are made while the daemon runs. Changes
+// of an interface under another name do not count for the port.
 func (o *observed) flaps() map[string]float64 {
 	flaps, known, away := make(map[string]float64), make(map[int32]uint32), make(map[int32]bool)
 	news, _ := o.news.From(0)
@@ -472,5 +469,5 @@ func (o *observed) flaps() map[string]float64 {
 	return flaps
 }
 
-// sortedKeys are the keys of a map of series.
+// sortedKeys returns the sorted keys of a map of series.
 func sortedKeys(m map[string]float64) []string { return slices.Sorted(maps.Keys(m)) }

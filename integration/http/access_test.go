@@ -14,9 +14,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestHTTPTLS serves HTTPS, takes over new certificates without a restart, keeps
-// the old ones against broken files, and asks clients for theirs. A unix socket is
-// guarded by its mode instead.
+// TestHTTPTLS checks that the daemon serves HTTPS, loads new certificates without a restart, keeps
+// the old ones if the new files are broken, and asks clients for certificates. A unix socket is
+// protected by its mode instead.
 func TestHTTPTLS(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -81,8 +81,8 @@ func TestHTTPTLS(t *testing.T) {
 	}
 }
 
-// TestHTTPCredentials asks for a bearer token or a password, changes both in the
-// running daemon, and asks nobody who comes by the unix socket.
+// TestHTTPCredentials checks bearer token and password, changes both while the daemon runs, and
+// checks that a unix socket needs neither.
 func TestHTTPCredentials(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -139,8 +139,8 @@ func TestHTTPCredentials(t *testing.T) {
 	}
 }
 
-// TestHTTPProfiling serves profiles where that is configured and local, and
-// nowhere else.
+// TestHTTPProfiling checks that profiles are served only where they are configured and the
+// listener is local.
 func TestHTTPProfiling(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, p := range []struct {

@@ -18,12 +18,11 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// browserPatience is how long a browser may take for one thing, on a machine that
-// has much else to do.
-const browserPatience = 60 * time.Second
+// browserTimeout is how long one browser action may take on a busy machine.
+const browserTimeout = 60 * time.Second
 
-// browser is a headless Chromium with one tab, driven by the Chrome DevTools
-// Protocol over a pair of pipes: messages are JSON, each followed by a NUL byte
+// browser is a headless Chromium with one tab, controlled by the Chrome DevTools Protocol over two
+// pipes: messages are JSON, each followed by a NUL byte
 // (content/browser/devtools/devtools_pipe_handler.cc).
 type browser struct {
 	t       *testing.T
@@ -39,7 +38,7 @@ type browser struct {
 	requests switchtest.Record[string] // URLs
 }
 
-// browserMessage is an answer or an event.
+// browserMessage is a response or an event.
 type browserMessage struct {
 	ID     int64
 	Method string
@@ -48,7 +47,7 @@ type browserMessage struct {
 	Error  *struct{ Message string }
 }
 
-// needBrowser is for tests that cannot do without Chromium.
+// needBrowser skips the test if Chromium is not installed.
 func needBrowser(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
@@ -56,7 +55,7 @@ func needBrowser(t *testing.T) {
 	}
 }
 
-// startBrowser starts Chromium with its files in dir. It ends with the test.
+// startBrowser starts Chromium with its files in dir. It is ended with the test.
 func startBrowser(t *testing.T, dir string) *browser {
 	t.Helper()
 	must := func(err error) {
@@ -95,7 +94,7 @@ func startBrowser(t *testing.T, dir string) *browser {
 	return b
 }
 
-// openTab takes hold of a new tab and what it says.
+// openTab opens a tab and subscribes to its events.
 func (b *browser) openTab() {
 	b.t.Helper()
 	var target struct{ TargetID string }
@@ -110,7 +109,7 @@ func (b *browser) openTab() {
 	b.call("Emulation.setFocusEmulationEnabled", map[string]any{"enabled": true}, nil)
 }
 
-// read takes in what the browser says until it ends.
+// read processes the browser's messages until the browser ends.
 func (b *browser) read(from *os.File) {
 	defer from.Close()
 	messages := bufio.NewReader(from)
@@ -143,7 +142,7 @@ func (b *browser) read(from *os.File) {
 	}
 }
 
-// note keeps an event that a test wants to know of.
+// note records an event that tests check.
 func (b *browser) note(m browserMessage) {
 	switch m.Method {
 	case "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded":
@@ -155,7 +154,7 @@ func (b *browser) note(m browserMessage) {
 	}
 }
 
-// call asks the browser to do something, and puts what it answers into result.
+// call sends a command to the browser and decodes its response into result.
 func (b *browser) call(method string, params map[string]any, result any) {
 	b.t.Helper()
 	id := b.last.Add(1)
@@ -189,20 +188,19 @@ func (b *browser) call(method string, params map[string]any, result any) {
 				b.t.Fatalf("%s: %v in %s", method, err, m.Result)
 			}
 		}
-	case <-time.After(browserPatience):
-		b.t.Fatalf("%s: no answer within %v", method, browserPatience)
+	case <-time.After(browserTimeout):
+		b.t.Fatalf("%s: no answer within %v", method, browserTimeout)
 	}
 }
 
-// visit opens a page and waits until it is there.
+// visit opens a page and waits until it is loaded.
 func (b *browser) visit(url string) {
 	b.t.Helper()
 	b.call("Page.navigate", map[string]any{"url": url}, nil)
 	b.until("the page is there", `document.readyState === "complete" && location.href !== "about:blank"`)
 }
 
-// eval runs JavaScript in the page, as the console does, and puts its value into
-// result.
+// eval runs JavaScript in the page and decodes its value into result.
 func (b *browser) eval(result any, script string) {
 	b.t.Helper()
 	var answer struct {
@@ -224,10 +222,10 @@ func (b *browser) eval(result any, script string) {
 	}
 }
 
-// until waits for a condition in JavaScript.
+// until waits until a JavaScript condition is true.
 func (b *browser) until(what, condition string) time.Duration {
 	b.t.Helper()
-	return switchtest.Eventually(b.t, browserPatience, func() string {
+	return switchtest.Eventually(b.t, browserTimeout, func() string {
 		var holds bool
 		if b.eval(&holds, "!!("+condition+")"); !holds {
 			return what + ": " + condition
@@ -236,7 +234,7 @@ func (b *browser) until(what, condition string) time.Duration {
 	})
 }
 
-// show gives the tab a width and a colour scheme.
+// show sets the width and the colour scheme of the tab.
 func (b *browser) show(width, height int, scheme string) {
 	b.t.Helper()
 	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}, nil)
@@ -252,7 +250,7 @@ func (b *browser) press(key string, code int) {
 	}
 }
 
-// picture returns what the tab shows, as PNG.
+// picture returns a PNG of the tab.
 func (b *browser) picture() []byte {
 	b.t.Helper()
 	var shot struct{ Data string }

@@ -13,11 +13,10 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestIdle counts the wake-ups of a daemon that has nothing to do, with all that
-// can be configured on and a client connected: neither metrics nor the server
-// may poll. Each wake-up of an idle Go program shows as some 35 switches, since
-// the runtime's monitor thread then naps fifty times before it sleeps again
-// (runtime/proc.go, sysmon).
+// TestIdle counts the wake-ups of an idle daemon with every feature configured and a client
+// connected: neither metrics nor the HTTP server may poll. Each wake-up of an idle Go program
+// shows as some 35 context switches, because the runtime's monitor thread then sleeps briefly
+// fifty times before it sleeps long (runtime/proc.go, sysmon).
 func TestIdle(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -53,8 +52,8 @@ func TestIdle(t *testing.T) {
 	t.Errorf("an idle daemon wakes up %.1f times a second, want %d at most", rate, limit)
 }
 
-// voluntarySwitches counts how often threads of a process went to sleep,
-// proc_pid_status(5).
+// voluntarySwitches returns the voluntary context switches of all threads of a process
+// (proc_pid_status(5)).
 func voluntarySwitches(t *testing.T, pid int) int {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
@@ -77,8 +76,8 @@ func voluntarySwitches(t *testing.T, pid int) int {
 	return sum
 }
 
-// TestScrapeTime times scrapes of a daemon with 512 ports on real links, each
-// over HTTP from request to last byte.
+// TestScrapeTime measures scrapes of a daemon with 512 ports on real links, each over HTTP from
+// request to last byte.
 func TestScrapeTime(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

@@ -16,8 +16,7 @@ const (
 	either = "any number"
 )
 
-// operatorQuestions are what an operator asks at 3 a.m., with the series that
-// answer.
+// operatorQuestions maps an operator's questions to the series that answer them.
 var operatorQuestions = []struct {
 	question string
 	kind     string
@@ -112,8 +111,8 @@ var operatorQuestions = []struct {
 	{"how long the initial sync took", "histogram", "portsyncd_sync_duration_seconds_count", moved},
 }
 
-// TestFamilies breaks what can be broken and looks for the series that tell of
-// it: all exist, those of what happened have moved and the others have not.
+// TestFamilies causes each kind of fault and checks that the series about it exist and have
+// changed, and that the others have not.
 func TestFamilies(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {

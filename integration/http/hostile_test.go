@@ -33,7 +33,7 @@ const (
 	memoryBound = 64 << 20
 )
 
-// attacks are what hostile clients do, how many at once.
+// attacks are the kinds of hostile clients and how many of each run at once.
 var attacks = []struct {
 	name    string
 	clients int
@@ -59,13 +59,13 @@ func trickleRequest(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// neverReadAnswers asks for more than all buffers between hold.
+// neverReadAnswers requests more than all buffers on the way hold and reads nothing.
 func neverReadAnswers(ctx context.Context, conn net.Conn) {
 	io.WriteString(conn, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 200))
 	<-ctx.Done()
 }
 
-// cutRequest goes away in the middle of a request, or of the answer.
+// cutRequest closes the connection in the middle of a request or of the response.
 func cutRequest(ctx context.Context, conn net.Conn) {
 	for i, request := range []string{
 		"G", "GET /metrics HTTP/1.1\r\nHo", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "\x16\x03\x01",
@@ -78,7 +78,7 @@ func cutRequest(ctx context.Context, conn net.Conn) {
 	rest(ctx, 50*time.Millisecond)
 }
 
-// scrapeAgain scrapes as fast as a client can that has something else to do.
+// scrapeAgain scrapes with a short pause in between.
 func scrapeAgain(ctx context.Context, conn net.Conn) {
 	buf := make([]byte, 64<<10)
 	for rest(ctx, 250*time.Millisecond) {
@@ -91,7 +91,7 @@ func scrapeAgain(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// rest waits and reports whether ctx goes on.
+// rest waits. It returns false when ctx has ended.
 func rest(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -101,8 +101,8 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// attack runs hostile clients until ctx ends. One that was thrown out comes back
-// a second later.
+// attack runs hostile clients until ctx ends. One whose connection was closed returns a second
+// later.
 func attack(ctx context.Context, wg *sync.WaitGroup, clients int, behave func(context.Context, net.Conn)) {
 	for range clients {
 		wg.Go(func() {
@@ -120,10 +120,10 @@ func attack(ctx context.Context, wg *sync.WaitGroup, clients int, behave func(co
 	}
 }
 
-// TestHTTPHostile compares the latency of events without and with hostile
-// clients, and looks that good scrapes go on, that memory stays bounded, and that
-// all is given back.
-func TestHTTPHostile(t *testing.T) {
+// TestHTTPHostileClients compares the latency of events without and with hostile clients.
+// Well-behaved scrapes must still succeed, memory must stay bounded, and all resources must be
+// released afterwards.
+func TestHTTPHostileClients(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
 		return
@@ -143,7 +143,7 @@ func TestHTTPHostile(t *testing.T) {
 				attack(ctx, wg, a.clients, a.behave)
 			})
 			t.Logf("%d x %s: %s\n    without: %s", a.clients, a.name, got, quiet)
-			harm := got.harm(quiet)
+			harm := got.problem(quiet)
 			if harm == "" {
 				break
 			}
@@ -166,8 +166,7 @@ func TestHTTPHostile(t *testing.T) {
 	}
 }
 
-// burst changes 64 links twenty times a second until the returned function is
-// called.
+// burst changes 64 links twenty times a second until the returned function is called.
 func burst(sw *switchtest.Switch) (stop func()) {
 	links, quit, ended := switchtest.DialLinks(sw.T), make(chan struct{}), make(chan struct{})
 	go func() {
@@ -191,7 +190,7 @@ func burst(sw *switchtest.Switch) (stop func()) {
 	}
 }
 
-// observation is what was seen of a daemon for a while.
+// observation is what a test measured of a daemon over a while.
 type observation struct {
 	latency  switchtest.Histogram
 	scrapes  []time.Duration // of a good client, ascending
@@ -200,8 +199,8 @@ type observation struct {
 	rejected float64
 }
 
-// harm says what is too much worse than without an attack.
-func (o observation) harm(quiet observation) string {
+// problem returns what got too much worse compared with no attack, or "".
+func (o observation) problem(quiet observation) string {
 	late, was := o.latency.ShareAbove(lateness), quiet.latency.ShareAbove(lateness)
 	switch {
 	case o.latency.Count() < 100 || late > was+some:
@@ -232,8 +231,8 @@ func (o observation) String() string {
 		o.scrapes[n-1].Round(10*time.Microsecond), o.failures, o.rejected, o.memory>>10)
 }
 
-// observe has a good client scrape while attack goes on: for a while, and until there
-// are scrapes enough.
+// observe runs a well-behaved client while attack runs, for a while and until there are enough
+// scrapes.
 func observe(sw *switchtest.Switch, d *switchtest.Daemon, good *switchtest.Client, while time.Duration, attack func(context.Context, *sync.WaitGroup)) observation {
 	sw.T.Helper()
 	var o observation

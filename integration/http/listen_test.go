@@ -19,8 +19,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestHTTPAddresses has the daemon listen in several places, one of which is
-// taken, and one a socket that a killed process has left behind.
+// TestHTTPAddresses lets the daemon listen at several addresses, one of which is in use, and one
+// of which is a socket file left by a killed process.
 func TestHTTPAddresses(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -70,8 +70,8 @@ func TestHTTPAddresses(t *testing.T) {
 	}
 }
 
-// TestHTTPHandedSockets hands two sockets over as systemd does (sd_listen_fds(3)):
-// they are served instead of the configured address.
+// TestHTTPHandedSockets passes two sockets to the daemon as systemd does (sd_listen_fds(3)). The
+// daemon must serve them instead of the configured address.
 func TestHTTPHandedSockets(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -107,9 +107,9 @@ func TestHTTPHandedSockets(t *testing.T) {
 	}
 }
 
-// TestHTTPDevice binds the listener to a device, which comes into being later than the
-// daemon, and is deleted, made again and renamed: clients on the other end of its cable
-// are served, those on lo find nobody.
+// TestHTTPDevice binds the listener to a device that is made after the daemon's start, deleted,
+// made again and renamed. Clients at the other end of its cable must be served, clients on lo must
+// not.
 func TestHTTPDevice(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -121,7 +121,7 @@ func TestHTTPDevice(t *testing.T) {
 	sw.AwaitLog(0, switchtest.Timeout, ":9101", "mgmt0")
 
 	const here, there = "192.0.2.1", "192.0.2.2" // RFC 5737
-	outside := newOutside(t)
+	outside := newPeerNamespace(t)
 	makeDevice := func() {
 		t.Helper()
 		sw.NoError("make the device", sw.Links.AddVeth("mgmt0", "mgmt1"))
@@ -179,8 +179,8 @@ func TestHTTPDevice(t *testing.T) {
 	}
 }
 
-// TestHTTPLinkLocal listens at a link-local address, which belongs to a device, without
-// the setting metrics.device: when the device is made again it listens at the new one.
+// TestHTTPLinkLocal listens at a link-local address, which belongs to a device, without the
+// setting metrics.device. When the device is made again, the daemon must listen at the new one.
 func TestHTTPLinkLocal(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -188,7 +188,7 @@ func TestHTTPLinkLocal(t *testing.T) {
 	}
 	switchtest.RequireCommand(t, "ip")
 	const address = "fe80::5"
-	outside := newOutside(t)
+	outside := newPeerNamespace(t)
 	make := func() {
 		t.Helper()
 		sw.NoError("make the device", sw.Links.AddVeth("mgmt0", "mgmt1"))
@@ -229,17 +229,17 @@ func TestHTTPLinkLocal(t *testing.T) {
 	await()
 }
 
-// outside is a thread in a network namespace of its own.
-type outside struct {
+// peerNamespace is a thread in another network namespace.
+type peerNamespace struct {
 	thread int
 	work   chan func()
 	done   chan struct{}
 }
 
-// newOutside starts the thread, which ends with the test.
-func newOutside(t *testing.T) *outside {
+// newPeerNamespace starts the thread, which ends with the test.
+func newPeerNamespace(t *testing.T) *peerNamespace {
 	t.Helper()
-	o := &outside{work: make(chan func()), done: make(chan struct{})}
+	o := &peerNamespace{work: make(chan func()), done: make(chan struct{})}
 	left := make(chan error)
 	go func() {
 		runtime.LockOSThread() // for good: the thread is of no more use to others
@@ -258,13 +258,13 @@ func newOutside(t *testing.T) *outside {
 	return o
 }
 
-// Run runs f there and waits for it.
-func (o *outside) run(f func()) {
+// run calls f in the namespace and waits for it.
+func (o *peerNamespace) run(f func()) {
 	o.work <- f
 	<-o.done
 }
 
-// Ip runs the program ip in the network namespace of the calling thread.
+// ip runs the program ip in the network namespace of the calling thread.
 func ip(t *testing.T, args ...string) {
 	t.Helper()
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {

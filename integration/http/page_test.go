@@ -15,14 +15,13 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// foreignPort is a name that would do harm if it were markup.
+// foreignPort is a name that would be harmful if a page took it as markup.
 const foreignPort = `Ethernet<b>&"'`
 
-// pagePorts is as many ports as a large switch has.
+// pagePorts is the number of ports of a large switch.
 const pagePorts = 511 // and foreignPort
 
-// TestPage looks at the page of a daemon with 512 ports on real links through
-// Chromium.
+// TestPage checks the page of a daemon with 512 ports on real links in Chromium.
 func TestPage(t *testing.T) {
 	needBrowser(t)
 	sw := switchtest.New(t)
@@ -35,7 +34,7 @@ func TestPage(t *testing.T) {
 	sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+foreignPort, "lanes", "8")
 	sw.AddPort(foreignPort)
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
-	switchtest.Eventually(t, browserPatience, func() string {
+	switchtest.Eventually(t, browserTimeout, func() string {
 		for _, p := range ports(client) {
 			if p.Oper != "up" {
 				return p.Name + " is not up"
@@ -74,13 +73,13 @@ func TestPage(t *testing.T) {
 	t.Run("report", func(t *testing.T) { b.with(t).checkReport(sw) })
 }
 
-// with is the browser in a subtest.
+// with returns the browser for a subtest.
 func (b *browser) with(t *testing.T) *browser {
 	b.t = t
 	return b
 }
 
-// checkPorts compares cells and rows with the names that there are.
+// checkPorts compares the front panel and the table with the ports' names.
 func (b *browser) checkPorts() {
 	var cells, rows []string
 	b.eval(&cells, `[...document.querySelectorAll(".cells b")].map(e => e.textContent)`)
@@ -106,8 +105,8 @@ func (b *browser) checkPorts() {
 	}
 }
 
-// checkUpdates takes a link down: the page follows by itself, and leaves alone
-// what its reader has opened and focused.
+// checkUpdates takes a link down. The page must show that without a reload, and keep what its
+// reader has opened and focused.
 func (b *browser) checkUpdates(sw *switchtest.Switch) {
 	b.eval(nil, `window.mark = 1; document.querySelector("#panel details").open = true;
 		window.cell = document.querySelectorAll(".cells a")[3]; cell.focus()`)
@@ -134,7 +133,7 @@ func (b *browser) checkUpdates(sw *switchtest.Switch) {
 		return ""
 	})
 	b.eval(nil, `document.getElementById("pause").click()`)
-	switchtest.Eventually(b.t, browserPatience, func() string {
+	switchtest.Eventually(b.t, browserTimeout, func() string {
 		if b.requests.Len() == n {
 			return "no request after the page was paused"
 		}
@@ -142,8 +141,7 @@ func (b *browser) checkUpdates(sw *switchtest.Switch) {
 	})
 }
 
-// checkFilter shows the ports of one state, without a script: what shows is up to
-// the style.
+// checkFilter filters the ports by state with scripts disabled.
 func (b *browser) checkFilter() {
 	shown := func() (n int) {
 		b.eval(&n, `[...document.querySelectorAll(".cells > *")].filter(e => e.checkVisibility()).length`)
@@ -161,7 +159,7 @@ func (b *browser) checkFilter() {
 	}
 }
 
-// checkKeyboard goes through the page by the tabulator key.
+// checkKeyboard moves through the page by the Tab key.
 func (b *browser) checkKeyboard() {
 	var skip bool
 	if b.eval(&skip, `document.querySelector("a, button, input, summary").className === "skip"`); !skip {
@@ -180,8 +178,8 @@ func (b *browser) checkKeyboard() {
 	}
 }
 
-// looksScript finds what reaches beyond the width, and text that has less contrast
-// than WCAG 2.2 asks for (1.4.3: 4.5 to 1, by the formula of relative luminance).
+// looksScript finds elements wider than the page, and text with less contrast than WCAG 2.2
+// requires (1.4.3: 4.5 to 1, by the formula of relative luminance).
 const looksScript = `(() => {
 	const found = [];
 	if (document.documentElement.scrollWidth > innerWidth) found.push("the page is " + document.documentElement.scrollWidth + " wide");
@@ -203,8 +201,8 @@ const looksScript = `(() => {
 	return found;
 })()`
 
-// checkLooks looks at the page in all widths and schemes. With
-// PORTSYNCD_SCREENSHOTS, a directory, it leaves the pictures there.
+// checkLooks checks the page in all widths and colour schemes. If PORTSYNCD_SCREENSHOTS names a
+// directory, it writes pictures there.
 func (b *browser) checkLooks(name string) {
 	for _, width := range []int{400, 1280, 1920} {
 		light := make(map[string]int)
@@ -237,7 +235,7 @@ func (b *browser) checkLooks(name string) {
 	}
 }
 
-// checkReport opens the page of the report on what the daemon left behind.
+// checkReport checks the page of the report on the daemon's files.
 func (b *browser) checkReport(sw *switchtest.Switch) {
 	file := filepath.Join(sw.Dir, "report.html")
 	if out, err := exec.Command(sw.Binary, "report", "--html", file).CombinedOutput(); err != nil {
@@ -255,7 +253,7 @@ func (b *browser) checkReport(sw *switchtest.Switch) {
 	}
 }
 
-// brightness is the mean of green, which is most of it, from 0 to 255.
+// brightness returns the mean of green, which dominates luminance, from 0 to 255.
 func brightness(p image.Image) int {
 	sum, n := 0, 0
 	for y := p.Bounds().Min.Y; y < p.Bounds().Max.Y; y += 4 {

@@ -13,13 +13,12 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// acceptOfPrometheus is what Prometheus 3 sends (scrape/scrape.go, acceptHeader).
+// acceptOfPrometheus is the Accept header of Prometheus 3 (scrape/scrape.go, acceptHeader).
 const acceptOfPrometheus = "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6," +
 	"application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4," +
 	"text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 
-// TestHTTPPaths asks a running daemon for everything it has, in every way, and
-// for what it has not.
+// TestHTTPPaths requests every path with every method and encoding, and paths that do not exist.
 func TestHTTPPaths(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -118,7 +117,7 @@ func TestHTTPPaths(t *testing.T) {
 	})
 }
 
-// checkGzip asks for compressed answers and compares them with plain ones.
+// checkGzip compares compressed responses with plain ones.
 func checkGzip(t *testing.T, client *switchtest.Client) {
 	for _, path := range []string{"/metrics", "/metrics.json", "/ports"} {
 		plain := client.Get(path)
@@ -142,8 +141,8 @@ func checkGzip(t *testing.T, client *switchtest.Client) {
 	}
 }
 
-// checkForms compares the text with the JSON: the same families in the same
-// order, each with as many samples.
+// checkForms compares the text format with JSON: the same families in the same order, each with as
+// many samples.
 func checkForms(t *testing.T, client *switchtest.Client) {
 	type jsonFamily struct {
 		Name, Type, Help string
@@ -180,8 +179,8 @@ func checkForms(t *testing.T, client *switchtest.Client) {
 	}
 }
 
-// TestHTTPReady starts without Redis: the daemon answers, says what is missing,
-// and shows the families of the specification from the first scrape on.
+// TestHTTPReady starts the daemon without Redis. It must answer, say what is missing, and expose
+// the families of the specification from the first scrape on.
 func TestHTTPReady(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {

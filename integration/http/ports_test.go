@@ -29,7 +29,7 @@ type portFacts struct {
 	LastChange  time.Time `json:"last_change"`
 }
 
-// Ports asks for /ports.
+// ports returns the ports in /ports.
 func ports(client *switchtest.Client) []portFacts {
 	client.T.Helper()
 	var document struct {
@@ -42,7 +42,7 @@ func ports(client *switchtest.Client) []portFacts {
 	return document.Ports
 }
 
-// kernelPorts is the kernel's truth in the form of /ports.
+// kernelPorts returns the kernel's interfaces in the form of /ports.
 func kernelPorts(t switchtest.T) []portFacts {
 	t.Helper()
 	var all []portFacts
@@ -68,8 +68,8 @@ func kernelPorts(t switchtest.T) []portFacts {
 	return all
 }
 
-// samePorts compares /ports and the series of each port with the kernel. The
-// configured ports without an interface are these.
+// samePorts compares /ports and the series of each port with the kernel. missing names the
+// configured ports without an interface.
 func samePorts(client *switchtest.Client, absent ...string) string {
 	client.T.Helper()
 	want, got, e := kernelPorts(client.T), ports(client), client.Scrape()
@@ -116,8 +116,8 @@ func samePorts(client *switchtest.Client, absent ...string) string {
 	return ""
 }
 
-// TestHTTPPorts compares what is shown of each port with the kernel while ports
-// come, change, flap and go, some under names that have to be escaped.
+// TestHTTPPorts compares what the daemon shows of each port with the kernel while ports are added,
+// changed, flapped and deleted, some with names that must be escaped.
 func TestHTTPPorts(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

@@ -96,11 +96,11 @@ func (r *modelRun) endDaemon(v int, end func(*switchtest.Daemon)) bool {
 	}
 	r.readLinks()
 	before := r.m.cloneDB()
-	r.m.hear(append(r.queue, r.sent()...))
+	r.m.receive(append(r.queue, r.sent()...))
 	if len(r.faults)+len(r.excused) > 0 {
-		r.m.databaseBack()
+		r.m.databaseReconnected()
 	}
-	r.m.lookAgain()
+	r.m.recheck()
 	var touched []string // each row may be any of those that it went through
 	for _, name := range modelNames {
 		touched = append(touched, rowKey("STATE_DB", switchtest.StatePort+name))
@@ -137,7 +137,7 @@ func (r *modelRun) adopt(before map[string]modelTable, touched []string) {
 		}
 	}
 	r.m.db = have
-	r.inStep()
+	r.beginPeriod()
 }
 
 // within reports whether b has all of a, and c all of b.
@@ -154,7 +154,7 @@ func within(a, b, c map[string]string) bool {
 }
 
 // stillborn kills the daemon v milliseconds after its start.
-func (r *modelRun) stillborn(_, v int) bool {
+func (r *modelRun) killAfterStart(_, v int) bool {
 	r.T.Helper()
 	if r.d != nil || !r.quiet() {
 		return false
@@ -190,7 +190,7 @@ func (r *modelRun) loseFiles(_, _ int) bool {
 }
 
 // Hold stops the daemon.
-func (r *modelRun) hold(_, _ int) bool {
+func (r *modelRun) pauseDaemon(_, _ int) bool {
 	r.T.Helper()
 	if r.d == nil || r.held || r.waiting {
 		return false
@@ -238,7 +238,7 @@ func (r *modelRun) overflow(_, _ int) bool {
 
 // Release lets the daemon go on. After an overrun the databases have to be
 // there, since that is how one sees that it has read its queue.
-func (r *modelRun) release(_, _ int) bool {
+func (r *modelRun) continueDaemon(_, _ int) bool {
 	r.T.Helper()
 	if !r.held || r.losing && !r.reachable() {
 		return false
@@ -260,7 +260,7 @@ func (r *modelRun) release(_, _ int) bool {
 	r.losing = false
 	// The dump that makes up for it may come before later messages or after them.
 	r.readLinks()
-	r.m.hear(r.queue)
+	r.m.receive(r.queue)
 	r.queue = nil
 	r.early = r.m.clone()
 	r.early.dump(false)

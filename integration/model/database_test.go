@@ -25,7 +25,7 @@ func (r *modelRun) quiet() bool {
 // own ends what the test itself did to STATE_DB: it is no deed of the daemon's.
 func (r *modelRun) own() bool {
 	r.T.Helper()
-	r.inStep()
+	r.beginPeriod()
 	return true
 }
 
@@ -173,7 +173,7 @@ func (r *modelRun) spoilLogger(_, v int) bool {
 
 // fault notes that the daemon has to notice something.
 func (r *modelRun) fault(reason string) {
-	r.m.databaseLost()
+	r.m.databaseDisconnected()
 	r.revive = nil
 	if r.d != nil && !r.waiting {
 		r.faults[reason]++
@@ -194,7 +194,7 @@ func (r *modelRun) lost() {
 // flushed notes that a database was emptied.
 func (r *modelRun) flushed() {
 	if r.faults["database_back"] > 0 {
-		r.m.databaseLost()
+		r.m.databaseDisconnected()
 		r.excused["database_flushed"] = true
 		return
 	}
@@ -266,7 +266,7 @@ func (r *modelRun) back(_, _ int) bool {
 	}
 	r.m.db = saved
 	r.saved = r.m.cloneDB()
-	r.listen()
+	r.watchRows()
 	if r.waiting {
 		r.waiting = false
 		r.started()
@@ -309,7 +309,7 @@ func (r *modelRun) mayHaveLost() {
 	if r.faults["database_back"]+r.faults["database_flushed"] == 0 && r.revive == nil {
 		r.revive = maps.Clone(r.m.daemon.revive)
 	}
-	r.m.databaseLost()
+	r.m.databaseDisconnected()
 }
 
 // stall has the server answer nobody for v milliseconds.
@@ -332,7 +332,7 @@ func (r *modelRun) cut(_, v int) bool {
 	}
 	r.Do("APPL_DB", "CLIENT", "KILL", "TYPE", []string{"normal", "pubsub"}[v%2])
 	r.CloseConns()
-	r.listen()
+	r.watchRows()
 	r.lost()
 	return true
 }

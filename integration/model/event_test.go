@@ -42,8 +42,8 @@ var modelOps = map[string]func(r *modelRun, n, v int) bool{
 	"scripts": (*modelRun).flushScripts,
 	// The daemon.
 	"start": (*modelRun).startDaemon, "kill": (*modelRun).killDaemon, "term": (*modelRun).stopDaemon,
-	"stillborn": (*modelRun).stillborn, "forget": (*modelRun).loseFiles, "hold": (*modelRun).hold,
-	"release": (*modelRun).release, "overrun": (*modelRun).overflow, "hup": (*modelRun).reload,
+	"stillborn": (*modelRun).killAfterStart, "forget": (*modelRun).loseFiles, "hold": (*modelRun).pauseDaemon,
+	"release": (*modelRun).continueDaemon, "overrun": (*modelRun).overflow, "hup": (*modelRun).reload,
 	// The test.
 	"settle": func(r *modelRun, _, _ int) bool { r.settle(); return true },
 }

@@ -206,7 +206,7 @@ func (m *switchModel) Start(queued []modelMessage) {
 			m.up[index] = false
 		}
 	}
-	m.hear(queued)
+	m.receive(queued)
 	m.dump(warm || alone) // D9
 }
 
@@ -243,7 +243,7 @@ func (m *switchModel) produceAll() {
 }
 
 // hear is section 8 for messages in their order.
-func (m *switchModel) hear(messages []modelMessage) {
+func (m *switchModel) receive(messages []modelMessage) {
 	for _, msg := range messages {
 		switch {
 		case !msg.deleted:
@@ -264,14 +264,14 @@ func (m *switchModel) newLink(index int32, name string) {
 		return
 	}
 	if former, ok := d.known[index]; ok && former != name {
-		m.gone(index) // D7
+		m.linkGone(index) // D7
 	}
 	if !switchtest.IsPortName(name) {
 		return
 	}
 	for other, n := range d.known {
 		if n == name && other != index {
-			m.gone(other) // made again, and the deletion was lost (D1)
+			m.linkGone(other) // made again, and the deletion was lost (D1)
 		}
 	}
 	if d.known[index] != name {
@@ -312,7 +312,7 @@ func (m *switchModel) delLink(index int32, name string) {
 		return
 	}
 	if _, known := d.known[index]; known {
-		m.gone(index)
+		m.linkGone(index)
 	}
 	if switchtest.IsPortName(name) {
 		m.deleteRow(switchtest.StatePort + name)
@@ -326,7 +326,7 @@ func (m *switchModel) deleteRow(key string) {
 }
 
 // gone forgets an interface, and its row goes.
-func (m *switchModel) gone(index int32) {
+func (m *switchModel) linkGone(index int32) {
 	d := m.daemon
 	name := d.known[index]
 	delete(d.known, index)
@@ -353,7 +353,7 @@ func (m *switchModel) dump(sweep bool) {
 	}
 	for index := range d.known {
 		if _, exists := m.links[index]; !exists {
-			m.gone(index)
+			m.linkGone(index)
 		}
 	}
 	for index := range d.old {
@@ -398,14 +398,14 @@ func (m *switchModel) sweep() {
 // (ARCHITECTURE.md, invariant 1), without a message of theirs. So do all that
 // are produced again, also if their interface comes before orchagent has popped
 // them.
-func (m *switchModel) databaseLost() {
+func (m *switchModel) databaseDisconnected() {
 	if m.daemon != nil {
 		maps.Copy(m.daemon.revive, m.daemon.served)
 	}
 }
 
 // databaseBack is what makes up for it (D3; ARCHITECTURE.md, invariant 6).
-func (m *switchModel) databaseBack() {
+func (m *switchModel) databaseReconnected() {
 	d, appl := m.daemon, m.db["APPL_DB"]
 	m.dump(true)
 	pending := func(marker string) bool {
@@ -428,7 +428,7 @@ func (m *switchModel) databaseBack() {
 
 // lookAgain is what happens without a message: ports that a lost database took,
 // and rows that were refused.
-func (m *switchModel) lookAgain() {
+func (m *switchModel) recheck() {
 	d := m.daemon
 	for index, name := range d.known {
 		if d.revive[name] || d.again[name] || d.refused[name] {

@@ -126,9 +126,9 @@ func (r *modelRun) wantedHealth(w *switchtest.ExpectedReport, quiet bool) {
 
 // untold spells how what the daemon says is not what the model says, health
 // apart, of which reasons linger.
-func (r *modelRun) untold() string {
+func (r *modelRun) reportDifference() string {
 	r.T.Helper()
-	report, err := r.site().SelfReport()
+	report, err := r.client().SelfReport()
 	if err != nil {
 		return err.Error()
 	}
@@ -139,7 +139,7 @@ func (r *modelRun) untold() string {
 }
 
 // Site is where the daemon serves HTTP.
-func (r *modelRun) site() *switchtest.Client {
+func (r *modelRun) client() *switchtest.Client {
 	r.T.Helper()
 	if r.web == nil {
 		r.web = switchtest.NewClient(r.T, switchtest.HTTPAddress)
@@ -153,8 +153,8 @@ func (r *modelRun) site() *switchtest.Client {
 func (r *modelRun) checkReport() {
 	r.T.Helper()
 	problem := func(quiet bool) string {
-		r.hearLate()
-		return r.SelfReportProblem(r.site(), r.d, r.wanted(quiet))
+		r.receiveLate()
+		return r.SelfReportProblem(r.client(), r.d, r.wanted(quiet))
 	}
 	switchtest.Eventually(r.T, switchtest.SelfReportTimeout, func() string { return problem(false) })
 	time.Sleep(modelQuiet) // the quiet time itself

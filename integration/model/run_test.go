@@ -18,8 +18,8 @@ import (
 // The promise is a second; how long it took at most is printed. CONFIG_DB with
 // fewer ports than before is believed only after a while.
 const (
-	modelPatience = 5 * time.Second * switchtest.RaceFactor
-	fillPatience  = 10 * time.Second
+	modelTimeout = 5 * time.Second * switchtest.RaceFactor
+	fillPatience = 10 * time.Second
 )
 
 // modelRun is one sequence of events on a cell and on the model beside it.
@@ -91,7 +91,7 @@ func newModelRun(sw *switchtest.Switch) *modelRun {
 		sw.NoError("start the database", r.redis.Restart())
 	}
 	sw.Do("APPL_DB", "FLUSHALL")
-	r.listen()
+	r.watchRows()
 	r.forget()
 	r.writeConf("")
 	var err error
@@ -206,20 +206,20 @@ func (r *modelRun) settle() {
 		messages := append(r.queue, r.sent()...)
 		r.queue = nil
 		r.both(func(m *switchModel) {
-			m.hear(messages)
+			m.receive(messages)
 			if risen["overrun"] {
 				r.overran = time.Now()
 				m.dump(false)
 			}
 			if back {
-				m.databaseBack()
+				m.databaseReconnected()
 			}
 			if risen["database_flushed"] { // perhaps CONFIG_DB's, whose rows are new then
 				for name := range m.configured() {
 					m.daemon.expected[name] = true
 				}
 			}
-			m.lookAgain()
+			m.recheck()
 		})
 		r.compare(fill)
 		r.checkDeletions()
@@ -285,7 +285,7 @@ func (r *modelRun) probe() {
 	r.rename(r.probing, to)
 	r.m.links[p.index] = modelLink{name: to, mtu: r.m.links[p.index].mtu}
 	r.probing = to
-	switchtest.Eventually(r.T, modelPatience, func() string {
+	switchtest.Eventually(r.T, modelTimeout, func() string {
 		if !r.d.Alive() {
 			return "the daemon has ended"
 		}
@@ -310,7 +310,7 @@ func (r *modelRun) awaitResyncs() (risen map[string]bool) {
 	r.T.Helper()
 	counts, looks := make(map[string]float64), 0
 	client := switchtest.NewClient(r.T, switchtest.HTTPAddress)
-	switchtest.Eventually(r.T, modelPatience, func() string {
+	switchtest.Eventually(r.T, modelTimeout, func() string {
 		metrics := client.Scrape()
 		for _, reason := range []string{"overrun", "database_back", "database_flushed", "dump_failed", "dump_silent"} {
 			counts[reason] = metrics.Value(r.T, switchtest.ResyncSeries(reason))
@@ -349,16 +349,16 @@ func (r *modelRun) awaitResyncs() (risen map[string]bool) {
 func (r *modelRun) compare(more time.Duration) {
 	r.T.Helper()
 	var have map[string]modelTable
-	took := switchtest.Eventually(r.T, modelPatience+more, func() string {
+	took := switchtest.Eventually(r.T, modelTimeout+more, func() string {
 		if r.d != nil && !r.d.Alive() {
 			return fmt.Sprintf("the daemon has ended: %v", r.d.Cmd.ProcessState)
 		}
-		r.hearLate()
+		r.receiveLate()
 		have = r.contents()
 		if wrong := r.difference(have); wrong != "" || r.d == nil || r.held {
 			return wrong
 		}
-		return r.untold()
+		return r.reportDifference()
 	})
 	r.m.db = have
 	if more == 0 {
@@ -368,16 +368,16 @@ func (r *modelRun) compare(more time.Duration) {
 
 // hearLate has the model hear what the kernel sends of itself: it may take a
 // second to act on a carrier, and be about to when it is asked to.
-func (r *modelRun) hearLate() {
+func (r *modelRun) receiveLate() {
 	r.T.Helper()
 	if r.d == nil || r.held {
 		return
 	}
-	if late := r.soFar(); len(late) > 0 {
+	if late := r.sentSoFar(); len(late) > 0 {
 		r.readFacts()
 		r.both(func(m *switchModel) {
-			m.hear(late)
-			m.lookAgain()
+			m.receive(late)
+			m.recheck()
 		})
 	}
 }

@@ -41,11 +41,11 @@ func (r *modelRun) sent() []modelMessage {
 	if _, ok := r.told.Await(r.read, switchtest.Timeout, func(m modelMessage) bool { return m.name == name }); !ok {
 		r.T.Fatal("nothing is heard of the kernel")
 	}
-	return r.soFar()
+	return r.sentSoFar()
 }
 
 // soFar is sent without waiting for what is under way.
-func (r *modelRun) soFar() []modelMessage {
+func (r *modelRun) sentSoFar() []modelMessage {
 	messages, _ := r.told.From(r.read)
 	r.read += len(messages)
 	return messages
@@ -53,17 +53,17 @@ func (r *modelRun) soFar() []modelMessage {
 
 // listen begins the record of what subscribers of STATE_DB hear. The daemon may
 // be quicker.
-func (r *modelRun) listen() {
+func (r *modelRun) watchRows() {
 	r.T.Helper()
 	r.rows, r.heard = r.WatchRowEvents(), 0
-	r.inStep()
+	r.beginPeriod()
 	r.deaf = true
 }
 
 // inStep begins a period that ends with checkDeletions.
-func (r *modelRun) inStep() {
+func (r *modelRun) beginPeriod() {
 	r.T.Helper()
-	r.upToNow()
+	r.deletedSoFar()
 	r.before, r.deaf = make(map[string]bool), false
 	for key := range r.m.db["STATE_DB"] {
 		r.before[key] = true
@@ -72,7 +72,7 @@ func (r *modelRun) inStep() {
 }
 
 // upToNow returns the rows of STATE_DB that were deleted since the last time.
-func (r *modelRun) upToNow() map[string]bool {
+func (r *modelRun) deletedSoFar() map[string]bool {
 	r.T.Helper()
 	r.serial++
 	mark := fmt.Sprintf("mark%d", r.serial)
@@ -98,7 +98,7 @@ func (r *modelRun) upToNow() map[string]bool {
 // lives on never does.
 func (r *modelRun) checkDeletions() {
 	r.T.Helper()
-	gone := r.upToNow()
+	gone := r.deletedSoFar()
 	for key := range gone {
 		if !r.m.deleted[key] && (r.early == nil || !r.early.deleted[key]) {
 			r.T.Fatalf("%s was deleted, and there was no reason", key)
@@ -109,5 +109,5 @@ func (r *modelRun) checkDeletions() {
 			r.T.Fatalf("nobody was told that %s goes", key)
 		}
 	}
-	r.inStep()
+	r.beginPeriod()
 }

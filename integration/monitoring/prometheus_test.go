@@ -15,15 +15,15 @@ import (
 
 // awkwardPorts are names that an interface can have and that text and JSON must
 // escape (dev_valid_name in net/core/dev.c: no slash, no colon, no blank).
-var awkwardPorts = []string{`Ethernet"\90`, "Ethernet\xff\xfe", "Ethernet\x019", "Ethernetßλ"}
+var escapedPorts = []string{`Ethernet"\90`, "Ethernet\xff\xfe", "Ethernet\x019", "Ethernetßλ"}
 
 // awkwardSite has a daemon that has seen all kinds of events, with ports of
 // awkward names among others.
-func awkwardSite(sw *switchtest.Switch) *switchtest.Client {
+func escapedPortsClient(sw *switchtest.Switch) *switchtest.Client {
 	sw.T.Helper()
 	sw.ConfigurePorts(4)
 	sw.StartWith("[health]\naudit_interval_secs = 1\n")
-	for _, name := range awkwardPorts {
+	for _, name := range escapedPorts {
 		sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", "0")
 		sw.AddPort(name)
 	}
@@ -31,7 +31,7 @@ func awkwardSite(sw *switchtest.Switch) *switchtest.Client {
 	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(3)))
 	sw.AwaitInSync(switchtest.Timeout)
 	client := switchtest.NewClient(sw.T, switchtest.HTTPAddress)
-	client.AwaitValue("portsyncd_port_table_rows", float64(4+len(awkwardPorts))) // the first audit
+	client.AwaitValue("portsyncd_port_table_rows", float64(4+len(escapedPorts))) // the first audit
 	return client
 }
 
@@ -44,7 +44,7 @@ func TestPrometheusToolDaemon(t *testing.T) {
 		return
 	}
 	cmd := exec.Command("promtool", "check", "metrics")
-	cmd.Stdin = strings.NewReader(awkwardSite(sw).Get("/metrics"))
+	cmd.Stdin = strings.NewReader(escapedPortsClient(sw).Get("/metrics"))
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestPrometheusDaemon(t *testing.T) {
 	if sw == nil {
 		return
 	}
-	client := awkwardSite(sw)
+	client := escapedPortsClient(sw)
 	server := startPrometheus(t, switchtest.HTTPAddress)
 	switchtest.Eventually(t, 2*switchtest.Timeout, func() string {
 		// The second scrape: nothing that the first one set off is missing.
@@ -102,7 +102,7 @@ func TestPrometheusDaemon(t *testing.T) {
 		ports[labels["port"]] = true
 	}
 	want := map[string]bool{switchtest.PortName(0): true, switchtest.PortName(1): true, switchtest.PortName(2): true, switchtest.PortName(3): true} // the last is missing
-	for _, name := range awkwardPorts {
+	for _, name := range escapedPorts {
 		want[switchtest.LabelValue(name)] = true
 	}
 	if !maps.Equal(ports, want) {

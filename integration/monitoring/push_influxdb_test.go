@@ -178,7 +178,7 @@ func TestPushInfluxDB(t *testing.T) {
 		influxAddress, secret)
 	d := sw.StartWith(conf)
 	sw.AddInterfaces(2)
-	for _, name := range awkwardPorts {
+	for _, name := range escapedPorts {
 		sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+name, "lanes", "0")
 		sw.AddPort(name)
 	}

@@ -13,10 +13,10 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestPushHostile gives the daemon receivers that take nothing. Batches are
+// TestPushFailingReceivers gives the daemon receivers that take nothing. Batches are
 // dropped, ports are synchronised as ever, and a request under way does not keep
 // the process from ending.
-func TestPushHostile(t *testing.T) {
+func TestPushFailingReceivers(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, r := range []struct {
 		name string
@@ -94,9 +94,9 @@ func TestPushHostile(t *testing.T) {
 	}
 }
 
-// TestPushUnfit: a setting that is of no use is said once, and nothing else of the
+// TestPushInvalidSettings: a setting that is of no use is said once, and nothing else of the
 // daemon minds.
-func TestPushUnfit(t *testing.T) {
+func TestPushInvalidSettings(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
 		return

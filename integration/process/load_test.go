@@ -16,7 +16,7 @@ import (
 )
 
 // loadLasts is how long the load of TestThousandEventsASecond goes on.
-func loadLasts() time.Duration {
+func loadDuration() time.Duration {
 	if switchtest.LongRun() {
 		return time.Minute
 	}
@@ -68,7 +68,7 @@ func TestThousandEventsASecond(t *testing.T) {
 	before := client.Scrape()
 	heard := countMessages(sw)
 
-	begin, lasts, changes := time.Now(), loadLasts(), 0
+	begin, lasts, changes := time.Now(), loadDuration(), 0
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for time.Since(begin) < lasts {
@@ -143,7 +143,7 @@ func TestConcurrentScrapes(t *testing.T) {
 					t.Errorf("client %d: %v", n, err)
 					return
 				}
-				for _, problem := range implausible(e, last) {
+				for _, problem := range scrapeProblem(e, last) {
 					t.Errorf("client %d: %s", n, problem)
 				}
 				last = e
@@ -157,7 +157,7 @@ func TestConcurrentScrapes(t *testing.T) {
 }
 
 // implausible says what cannot be, in one scrape or after an earlier one.
-func implausible(e switchtest.Exposition, earlier switchtest.Exposition) (problems []string) {
+func scrapeProblem(e switchtest.Exposition, earlier switchtest.Exposition) (problems []string) {
 	for _, f := range e.Families {
 		below := 0.0
 		for _, series := range f.Series {

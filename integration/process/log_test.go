@@ -40,14 +40,14 @@ func TestSyslog(t *testing.T) {
 	}
 	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {
-		if l.Priority < 0 || !ourForm.MatchString(l.Text) {
+		if l.Priority < 0 || !lineForm.MatchString(l.Text) {
 			t.Errorf("not in the form of RFC 3164 and of SONiC: %q", l.Text)
 		}
 	}
 }
 
 // ourForm is that of each line.
-var ourForm = regexp.MustCompile(`^:- [A-Za-z]+: [^ ]`)
+var lineForm = regexp.MustCompile(`^:- [A-Za-z]+: [^ ]`)
 
 // TestLoggerRow changes level and output in CONFIG_DB while the daemon runs
 // (PROTOCOL.md section 10): both take effect within a second.

@@ -13,7 +13,7 @@ import (
 
 // hangUpReload sends SIGHUP and waits until the daemon has said that it is ready
 // again. It returns the log lines of the reload.
-func hangUpReload(sw *switchtest.Switch, d *switchtest.Daemon) []switchtest.LogLine {
+func reload(sw *switchtest.Switch, d *switchtest.Daemon) []switchtest.LogLine {
 	sw.T.Helper()
 	lines, states := sw.Logs.Len(), d.Notifications.Len()
 	d.Signal(syscall.SIGHUP)
@@ -53,7 +53,7 @@ func TestBadReload(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(bad.name, " ", "_"), func(t *testing.T) {
 			bad.make()
-			said := fmt.Sprint(hangUpReload(sw, d))
+			said := fmt.Sprint(reload(sw, d))
 			for _, want := range []string{bad.says, "keeping the settings in effect"} {
 				if !strings.Contains(said, want) {
 					t.Errorf("no %q in the log: %s", want, said)
@@ -71,7 +71,7 @@ func TestBadReload(t *testing.T) {
 	}
 	sw.NoError("remove the directory", os.Remove(conf))
 	sw.WriteConfig("[metrics]\nexport_format = \"prometheus\"\n")
-	if said := fmt.Sprint(hangUpReload(sw, d)); !strings.Contains(said, "changes=1 need_restart=0") {
+	if said := fmt.Sprint(reload(sw, d)); !strings.Contains(said, "changes=1 need_restart=0") {
 		t.Errorf("the log of a good file: %s", said)
 	}
 	if got := client.Request("GET", "/metrics").Header.Get("Content-Type"); got == switchtest.JSONType {
@@ -89,7 +89,7 @@ func TestReloadWithoutFile(t *testing.T) {
 	sw.ConfigurePorts(1)
 	d := sw.Start(switchtest.StartOptions{})
 	d.AwaitReady()
-	if said := fmt.Sprint(hangUpReload(sw, d)); !strings.Contains(said, "configuration read file=none changes=0") || strings.Contains(said, "not reloaded") {
+	if said := fmt.Sprint(reload(sw, d)); !strings.Contains(said, "configuration read file=none changes=0") || strings.Contains(said, "not reloaded") {
 		t.Errorf("the log: %s", said)
 	}
 }
@@ -127,7 +127,7 @@ func TestReloadKeepsProtection(t *testing.T) {
 				if next.text == "absent" {
 					sw.NoError("remove the file", os.Remove(conf))
 				}
-				if said := fmt.Sprint(hangUpReload(sw, d)); !strings.Contains(said, next.says) {
+				if said := fmt.Sprint(reload(sw, d)); !strings.Contains(said, next.says) {
 					t.Errorf("no %q in the log: %s", next.says, said)
 				}
 			}

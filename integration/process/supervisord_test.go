@@ -24,7 +24,7 @@ type supervisor struct {
 
 // supervisorPatience is how long supervisord and supervisorctl may take: each
 // question starts an interpreter, which takes a while on a busy machine.
-const supervisorPatience = 3 * switchtest.Timeout
+const supervisorTimeout = 3 * switchtest.Timeout
 
 // startSupervisor starts supervisord with deploy/sonic/supervisord.conf and more
 // lines for the section, which win over those in it.
@@ -68,9 +68,9 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 		}
 		// So that its child ends with it, before it is killed.
 		d.Cmd.Process.Signal(syscall.SIGTERM)
-		d.Wait(supervisorPatience)
+		d.Wait(supervisorTimeout)
 	})
-	switchtest.Eventually(sw.T, supervisorPatience, func() string {
+	switchtest.Eventually(sw.T, supervisorTimeout, func() string {
 		if out := s.ctl("status"); !strings.HasPrefix(out, "portsyncd ") {
 			return "supervisord answers " + out
 		}
@@ -91,7 +91,7 @@ func (s *supervisor) ctl(args ...string) string {
 // the process's id where it has one.
 func (s *supervisor) awaitStatus(want string) (pid int) {
 	s.c.T.Helper()
-	switchtest.Eventually(s.c.T, supervisorPatience, func() string {
+	switchtest.Eventually(s.c.T, supervisorTimeout, func() string {
 		// portsyncd    RUNNING   pid 4711, uptime 0:00:01
 		words := strings.Fields(s.ctl("status", "portsyncd"))
 		if len(words) < 2 || words[1] != want {
@@ -108,7 +108,7 @@ func (s *supervisor) awaitStatus(want string) (pid int) {
 // awaitLogged waits until supervisord has logged something about the program.
 func (s *supervisor) awaitLogged(want string) {
 	s.c.T.Helper()
-	switchtest.Eventually(s.c.T, supervisorPatience, func() string {
+	switchtest.Eventually(s.c.T, supervisorTimeout, func() string {
 		if log, _ := os.ReadFile(s.log); !strings.Contains(string(log), want) {
 			return fmt.Sprintf("supervisord has not logged %q", want)
 		}
@@ -200,7 +200,7 @@ func TestSupervisordRestart(t *testing.T) {
 	for range 2 {
 		killed := pid
 		syscall.Kill(killed, syscall.SIGKILL)
-		switchtest.Eventually(t, supervisorPatience, func() string {
+		switchtest.Eventually(t, supervisorTimeout, func() string {
 			if pid = s.awaitStatus("RUNNING"); pid == killed {
 				return "the killed process still counts as running"
 			}

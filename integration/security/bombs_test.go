@@ -22,7 +22,7 @@ const mostMemory = 64 << 20
 const largestFile = 8<<20 - 400
 
 // inEnvelope puts a right checksum and a header around a body.
-func inEnvelope(body []byte) []byte {
+func withEnvelope(body []byte) []byte {
 	tail := fmt.Appendf(nil, `,"schema":1,"writer":"w","boot_id":"b","saved_at":"2026-11-27T00:00:00Z","body":%s}`+"\n", body)
 	return fmt.Appendf(nil, `{"sha256":"%x"%s`, sha256.Sum256(tail), tail)
 }
@@ -57,7 +57,7 @@ func plantBomb(t *testing.T, storage, state string, bomb []byte) {
 			t.Fatal(err)
 		}
 	}
-	text := inEnvelope(bomb)
+	text := withEnvelope(bomb)
 	write(storage+"/metrics.json", text)
 	for n := range 2 {
 		write(fmt.Sprintf("%s/metrics.json.backup-%06d", storage, 9000+n), text)
@@ -65,7 +65,7 @@ func plantBomb(t *testing.T, storage, state string, bomb []byte) {
 	for n := range 5000 {
 		write(fmt.Sprintf("%s/metrics.json.backup-%06d", storage, 10+n), nil)
 	}
-	write(state, inEnvelope(repeat(`{"ports":[`, `{}`, `]}`)))
+	write(state, withEnvelope(repeat(`{"ports":[`, `{}`, `]}`)))
 	var lines bytes.Buffer
 	for n := range 1500 {
 		fmt.Fprintf(&lines, `{"time":"2026-11-27T10:00:00Z","process":"2026-11-27T09:00:00Z","health":%q,"score":1,"restarts":{},"events":%d,"flaps":[`, strings.Repeat("h", 60), n)

@@ -19,19 +19,19 @@ import (
 )
 
 // victims are files of somebody else that must stay as they are.
-type victims struct {
+type foreignFiles struct {
 	t    *testing.T
 	dir  string
 	made []string
 }
 
-const victimText = "root:x:0:0:somebody's file\nwithout a line break at its end"
+const foreignText = "root:x:0:0:somebody's file\nwithout a line break at its end"
 
 // Add makes another file and returns its path.
-func (v *victims) add() string {
+func (v *foreignFiles) add() string {
 	v.t.Helper()
 	path := fmt.Sprintf("%s/%d", v.dir, len(v.made))
-	if err := os.WriteFile(path, []byte(victimText), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(foreignText), 0o600); err != nil {
 		v.t.Fatal(err)
 	}
 	v.made = append(v.made, path)
@@ -39,12 +39,12 @@ func (v *victims) add() string {
 }
 
 // check looks that all are as they were.
-func (v *victims) check(when string) {
+func (v *foreignFiles) check(when string) {
 	v.t.Helper()
 	for _, path := range v.made {
 		text, err := os.ReadFile(path)
 		info, serr := os.Lstat(path)
-		if err != nil || serr != nil || string(text) != victimText || info.Mode() != 0o600 {
+		if err != nil || serr != nil || string(text) != foreignText || info.Mode() != 0o600 {
 			v.t.Fatalf("%s: the file of somebody else is %q, %v, %v", when, text, info, errors.Join(err, serr))
 		}
 	}
@@ -82,7 +82,7 @@ func TestTrapsInStateDirectory(t *testing.T) {
 			if sw == nil {
 				return
 			}
-			v := &victims{t: t, dir: sw.Dir + "/elsewhere"}
+			v := &foreignFiles{t: t, dir: sw.Dir + "/elsewhere"}
 			sw.Mkdir(v.dir)
 			sw.NoError("make the directories", errors.Join(os.MkdirAll(filepath.Dir(sw.StatePath), 0o755), os.MkdirAll(sw.StorageDir, 0o755)))
 			for _, path := range append(written(sw), sw.StatePath+".backup-000001", sw.StorageDir+"/history-000001-20260101T000000Z.jsonl") {
@@ -178,14 +178,14 @@ func awaitMode(sw *switchtest.StorageSwitch, path string, want fs.FileMode) {
 	})
 }
 
-// TestSwappedWhileWriting swaps files for links as fast as it can while the
+// TestFilesReplacedWhileSaving swaps files for links as fast as it can while the
 // daemon saves again and again, to meet it between its look and its open.
-func TestSwappedWhileWriting(t *testing.T) {
+func TestFilesReplacedWhileSaving(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
 		return
 	}
-	v := &victims{t: t, dir: sw.Dir + "/elsewhere"}
+	v := &foreignFiles{t: t, dir: sw.Dir + "/elsewhere"}
 	sw.Mkdir(v.dir)
 	sw.WriteSettings("", "save_interval_secs = 1\nexport_format = \"both\"")
 	d := sw.BringUpSaved(switchtest.FewPorts)

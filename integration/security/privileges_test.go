@@ -54,7 +54,7 @@ func work(sw *switchtest.StorageSwitch, capabilities []string) (did privileged) 
 	sw.ConfigurePorts(switchtest.FewPorts)
 	d := startWithin(sw, capabilities)
 	sw.AddInterfaces(switchtest.FewPorts)
-	disturbFew(sw.Switch)
+	changeFewLinks(sw.Switch)
 	sw.AwaitRecovery(fmt.Sprintf("with capabilities %q", capabilities))
 	sw.AwaitRestarts(1)
 	for _, file := range []string{"state", "metrics", "history"} {
@@ -76,7 +76,7 @@ func work(sw *switchtest.StorageSwitch, capabilities []string) (did privileged) 
 }
 
 // disturbFew is disturb for a switch of few ports.
-func disturbFew(sw *switchtest.Switch) {
+func changeFewLinks(sw *switchtest.Switch) {
 	sw.T.Helper()
 	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(0)))
 	sw.AddPort(switchtest.PortName(0))

@@ -29,13 +29,13 @@ func (s secrets) absentFrom(t *testing.T, where, text string) {
 	}
 }
 
-// TestSecretsStayInside gives the daemon a key, a token, a password and what it is
+// TestSecretsNotExposed gives the daemon a key, a token, a password and what it is
 // to show where it pushes, has
 // clients offer these and wrong ones in every place, puts secrets where digests
 // belong, and searches all that comes out of it: log at level debug, output,
 // notifications, pages, files, /proc. A digest, from which a weak password can be
 // guessed, is in check-config's output only, which is for who may read the file.
-func TestSecretsStayInside(t *testing.T) {
+func TestSecretsNotExposed(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
 		return

@@ -153,9 +153,9 @@ func TestWarmStartStaleRows(t *testing.T) {
 	}
 }
 
-// TestStrangeRestoreCount starts with what is no plain number (D12): it counts
+// TestInvalidRestoreCount starts with what is no plain number (D12): it counts
 // as absent, so the start is cold.
-func TestStrangeRestoreCount(t *testing.T) {
+func TestInvalidRestoreCount(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, count := range []string{"abc", "12abc", "-1", "+1", "1e3", " 1", "4294967296"} {
 		t.Run(count, func(t *testing.T) {
@@ -210,10 +210,10 @@ func TestBadRows(t *testing.T) {
 	}
 }
 
-// TestEagerConsumer pops while the ports are still being produced (D5): the
+// TestConsumerDuringStart pops while the ports are still being produced (D5): the
 // fresh rows must not look like those of an earlier run, so PortInitDone waits
 // for the interfaces.
-func TestEagerConsumer(t *testing.T) {
+func TestConsumerDuringStart(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
 		return

@@ -19,7 +19,7 @@ import (
 // state, and the next daemon makes of it what the table says.
 
 // before is what a start finds. The zero value is what a killed daemon leaves.
-type before struct {
+type startCase struct {
 	name string
 
 	flag    bool   // SONiC's warm restart is enabled
@@ -43,7 +43,7 @@ func TestStartDecision(t *testing.T) {
 		sw.NoError("lose the files", os.RemoveAll(filepath.Dir(sw.StatePath)))
 	}
 	alone, nothing := "only portsyncd was restarted; its saved state is used", "only portsyncd was restarted; it has no saved state of this boot"
-	for _, b := range []before{
+	for _, b := range []startCase{
 		{name: "killed", kind: "warm", reason: alone, keeps: true, produces: true},
 		{name: "file_lost", spoil: lost, kind: "cold", reason: nothing, keeps: true, produces: true},
 		{name: "file_forbidden", conf: "enabled = false", kind: "cold", reason: "only portsyncd was restarted; warm_restart.enabled is false", keeps: true, produces: true},
@@ -123,7 +123,7 @@ func backups(sw *switchtest.StorageSwitch) []string {
 }
 
 // prepare makes what the start is to find.
-func prepare(sw *switchtest.StorageSwitch, b before) {
+func prepare(sw *switchtest.StorageSwitch, b startCase) {
 	sw.T.Helper()
 	if b.flushed {
 		sw.Do("APPL_DB", "FLUSHDB")
@@ -149,7 +149,7 @@ func prepare(sw *switchtest.StorageSwitch, b before) {
 }
 
 // check looks at what the start made of it.
-func check(sw *switchtest.StorageSwitch, b before, down *switchtest.Record[string], rows *switchtest.Record[switchtest.RowEvent]) {
+func check(sw *switchtest.StorageSwitch, b startCase, down *switchtest.Record[string], rows *switchtest.Record[switchtest.RowEvent]) {
 	t := sw.T
 	t.Helper()
 	const records = 2
@@ -188,7 +188,7 @@ func check(sw *switchtest.StorageSwitch, b before, down *switchtest.Record[strin
 }
 
 // checkPorts looks at interfaces, rows and what was handed to orchagent.
-func checkPorts(sw *switchtest.StorageSwitch, b before, down *switchtest.Record[string], rows *switchtest.Record[switchtest.RowEvent]) {
+func checkPorts(sw *switchtest.StorageSwitch, b startCase, down *switchtest.Record[string], rows *switchtest.Record[switchtest.RowEvent]) {
 	t := sw.T
 	t.Helper()
 	if b.produces {

@@ -161,9 +161,9 @@ func TestReportPage(t *testing.T) {
 	report(t, dir, "--html", filepath.Join(out, "none", "x")).CheckFailure(t, "into no directory", daemon.ExitError, "none")
 }
 
-// TestReportOfDamage: what can be read is reported, with what is wrong; where
+// TestReportDamagedFiles: what can be read is reported, with what is wrong; where
 // there is nothing, that is said.
-func TestReportOfDamage(t *testing.T) {
+func TestReportDamagedFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := report(t, dir)

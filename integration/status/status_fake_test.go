@@ -55,9 +55,9 @@ func serveFake(t *testing.T, answer http.HandlerFunc) (address string) {
 	return server.Listener.Addr().String()
 }
 
-// TestStatusOfStrangers: what is no portsyncd is not taken for one, does not get
+// TestStatusForeignServers: what is no portsyncd is not taken for one, does not get
 // what it did not earn, and cannot keep us.
-func TestStatusOfStrangers(t *testing.T) {
+func TestStatusForeignServers(t *testing.T) {
 	t.Parallel()
 	path := switchtest.Binary(t)
 	var stolen atomic.Bool

@@ -16,7 +16,7 @@ import (
 
 // squatter answers every request with the same document and keeps what it is told, as a
 // program that holds a port before the daemon does.
-const squatter = `
+const fakeDaemonScript = `
 import os, socket, sys
 if os.geteuid() == 0: os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[3]))
 s = socket.create_server(("127.0.0.1", 0))
@@ -30,7 +30,7 @@ while True:
 
 // squat runs the squatter as a user and returns its address and the file of what it is
 // told.
-func squat(t *testing.T, uid, code int) (address, told string) {
+func startFakeDaemon(t *testing.T, uid, code int) (address, told string) {
 	t.Helper()
 	switchtest.RequireCommand(t, "python3")
 	dir, err := os.MkdirTemp("", "squat")
@@ -42,7 +42,7 @@ func squat(t *testing.T, uid, code int) (address, told string) {
 		t.Fatal(err)
 	}
 	told = filepath.Join(dir, "told")
-	cmd := exec.Command("python3", "-c", squatter, told, fmt.Sprint(code), fmt.Sprint(uid))
+	cmd := exec.Command("python3", "-c", fakeDaemonScript, told, fmt.Sprint(code), fmt.Sprint(uid))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -66,7 +66,7 @@ func TestStatusKeepsCredentials(t *testing.T) {
 	path := switchtest.Binary(t)
 	secrets := []string{"PORTSYNCD_TOKEN=token-4711"}
 	for _, uid := range []int{65534, 0} {
-		address, told := squat(t, uid, 401)
+		address, told := startFakeDaemon(t, uid, 401)
 		r := switchtest.RunCommand(t, path, secrets, "status", "--address", address)
 		why := "the port is held by user 65534"
 		if uid == 0 || os.Geteuid() != 0 {

@@ -140,10 +140,10 @@ func TestDiskBadAtStart(t *testing.T) {
 	d.Wait(5 * time.Second)
 }
 
-// TestKilledAnyTime kills the daemon at random moments soon after its start,
+// TestKillDuringSave kills the daemon at random moments soon after its start,
 // when it saves both whole files, while ports flap: never is a file unreadable,
 // and no counter goes back.
-func TestKilledAnyTime(t *testing.T) {
+func TestKillDuringSave(t *testing.T) {
 	kills := 300
 	if testing.Short() || switchtest.RaceEnabled {
 		kills = 30

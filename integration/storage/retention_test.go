@@ -89,7 +89,7 @@ func awaitFile(sw *switchtest.StorageSwitch, name string, there bool) {
 }
 
 // Old puts a file under the storage path that was last written some days ago.
-func old(sw *switchtest.StorageSwitch, name string, days int, text string) {
+func makeOld(sw *switchtest.StorageSwitch, name string, days int, text string) {
 	sw.T.Helper()
 	path, at := filepath.Join(sw.StorageDir, name), time.Now().AddDate(0, 0, -days)
 	sw.NoError("write "+name, errors.Join(
@@ -103,7 +103,7 @@ func TestSaveInterval(t *testing.T) {
 	if sw == nil {
 		return
 	}
-	old(sw, "history.jsonl", 0, `{"time":"2026-10-05T10:11:12Z","torn`)
+	makeOld(sw, "history.jsonl", 0, `{"time":"2026-10-05T10:11:12Z","torn`)
 	d := sw.BringUpSaved(switchtest.FewPorts)
 	if got := sw.ReadHistory(); len(got) > 0 { // 300 s by default
 		t.Errorf("%d samples after a moment", len(got))
@@ -156,10 +156,10 @@ func TestRetentionDays(t *testing.T) {
 	oldest, older, newest := part(1, 40), part(2, 20), part(3, 0)
 	foreign := []string{"history-notes.jsonl", "metrics.json.bak", "history.jsonl.old", "core"}
 	for name, days := range map[string]int{oldest: 40, older: 20, newest: 0} {
-		old(sw, name, days, "{}\n")
+		makeOld(sw, name, days, "{}\n")
 	}
 	for _, name := range foreign {
-		old(sw, name, 4000, "somebody's")
+		makeOld(sw, name, 4000, "somebody's")
 	}
 	sw.WriteSettings("", "save_interval_secs = 1\nretention_days = 30")
 	d := sw.BringUpSaved(1)
@@ -184,7 +184,7 @@ func TestMaxFileSize(t *testing.T) {
 		return
 	}
 	line := fmt.Sprintf("{\"time\":%q}\n", time.Now().UTC().Format(time.RFC3339))
-	old(sw, "history.jsonl", 0, strings.Repeat(line, 1<<20/len(line)))
+	makeOld(sw, "history.jsonl", 0, strings.Repeat(line, 1<<20/len(line)))
 	parts := func() int { return len(switchtest.FilesWithPrefix(t, sw.StorageDir, "/history-")) }
 	sw.WriteSettings("", "save_interval_secs = 1\nmax_file_size_mb = 2")
 	d := sw.BringUpSaved(1)

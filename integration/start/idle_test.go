@@ -9,10 +9,10 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestQuietRestart restarts the process alone on a switch where nothing happens and
+// TestIdleRestart restarts the process alone on a switch where nothing happens and
 // nothing has to be written: a while after that, longer than max_stall_seconds, it
 // is as healthy as before, has no backlog, and the watchdog is fed.
-func TestQuietRestart(t *testing.T) {
+func TestIdleRestart(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
 		return
