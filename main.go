@@ -1,6 +1,6 @@
-// Portsyncd carries the kernel's view of every front-panel port of a SONiC
-// switch into the switch's Redis databases. Without arguments it is the daemon;
-// see usage for the rest, and ARCHITECTURE.md for how it works.
+// Portsyncd copies the kernel's state of the front-panel ports of a SONiC switch into the switch's
+// Redis databases. Without arguments it runs the daemon; "portsyncd -h" lists the other commands.
+// ARCHITECTURE.md describes how the daemon works.
 package main
 
 import (
@@ -10,9 +10,9 @@ import (
 	"portsyncd/internal/cli"
 )
 
-// memoryLimit is the soft limit of the Go runtime's memory in bytes, unless GOMEMLIMIT is
-// set. The daemon needs a fraction of it. The limit has garbage collected early while
-// stored files of unusual content are read.
+// memoryLimit is the soft memory limit of the Go runtime in bytes, unless GOMEMLIMIT is set. The
+// daemon normally needs a fraction of the limit; near the limit, for example while reading unusual
+// stored files, the garbage collector runs more often.
 const memoryLimit = 40 << 20
 
 func main() {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"portsyncd/config"
 	"portsyncd/internal/push"
@@ -76,28 +77,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	families := portsync.NewMetrics(d.loopMetrics(), d.status, d.Config.Metrics.PerPort)
 	pushFamilies := push.NewFamilies(d.set)
 	d.openRecorder(families)
-	d.loop = portsync.NewLoop(portsync.Options{
-		Links:    d.Links,
-		Existing: d.Existing,
-		SetDown:  d.SetDown,
-		Open: &portsync.Connector{
-			Map:      d.databaseMap,
-			Logs:     d.Logs,
-			Level:    d.initialLevel(),
-			Log:      d.component("redis"),
-			Notifier: d.notifier,
-		},
-		Notifier: d.notifier,
-		Watchdog: watchdog,
-		Log:      d.log,
-		Status:   d.status,
-		Metrics:  families,
-		Settings: loopSettings(&d.Config),
-
-		Recorder:    d.recorder,
-		NoStateFile: !d.Config.WarmRestart.Enabled,
-		EOIUTimeout: d.Config.WarmRestart.EOIUTimeout,
-	})
+	d.loop = d.newLoop(families, watchdog)
 	d.monitor = portsync.NewHealthMonitor(d.status, d.recorder, d.set)
 	stopRecorder := d.startRecorder(ctx)
 	go d.watchReloads(ctx)
@@ -125,6 +105,32 @@ func (d *Daemon) Run(ctx context.Context) error {
 	parts.Wait()
 	stopRecorder()
 	return err
+}
+
+// newLoop returns the event loop. A watchdog of 0 is none.
+func (d *Daemon) newLoop(families *portsync.Metrics, watchdog time.Duration) *portsync.Loop {
+	return portsync.NewLoop(portsync.Options{
+		Links:    d.Links,
+		Existing: d.Existing,
+		SetDown:  d.SetDown,
+		Open: &portsync.Connector{
+			Map:      d.databaseMap,
+			Logs:     d.Logs,
+			Level:    d.initialLevel(),
+			Log:      d.component("redis"),
+			Notifier: d.notifier,
+		},
+		Notifier: d.notifier,
+		Watchdog: watchdog,
+		Log:      d.log,
+		Status:   d.status,
+		Metrics:  families,
+		Settings: loopSettings(&d.Config),
+
+		Recorder:    d.recorder,
+		NoStateFile: !d.Config.WarmRestart.Enabled,
+		EOIUTimeout: d.Config.WarmRestart.EOIUTimeout,
+	})
 }
 
 // loopMetrics returns the set for the metrics of the event loop. With daemon.enabled = false

@@ -39,7 +39,7 @@ func Run(file string, required bool, stdout, stderr *os.File) int {
 	logs := syslog.New(syslog.Options{Tag: "portsyncd", Component: "daemon"})
 	links, existing, err := OpenLinks(ctx, func(err error) {
 		slog.New(logs).Error("cannot list the interfaces; retrying", "error", err)
-		printError(stderr, err) // syslog needs a descriptor, which may be what is lacking
+		printError(stderr, err) // syslog needs a descriptor too, and descriptors may be short
 	})
 	if err == nil {
 		cfg, cfgErr := LoadConfig(file, required)

@@ -9,7 +9,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// portIssue is what needs attention about a port, the most severe first.
+// portIssue is a condition of a port that needs attention. The most severe is the smallest.
 type portIssue int
 
 const (
