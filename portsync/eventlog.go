@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"portsyncd/internal/ring"
 	"portsyncd/internal/syslog"
 	"portsyncd/netlinkraw"
 )
@@ -21,7 +22,7 @@ type eventLog struct {
 	log    *slog.Logger
 	clock  clock
 	budget syslog.Budget
-	ring   *ring[logEntry]
+	ring   *ring.Ring[logEntry]
 	faults syslog.Limiters // rate limits of repeated errors
 
 	overflow uint64 // lines dropped because the ring was full
@@ -48,7 +49,7 @@ func newEventLog(log *slog.Logger, c clock) eventLog {
 		log:     log,
 		clock:   c,
 		budget:  syslog.Budget{Burst: eventLinesBurst, PerSecond: eventLinesPerSecond},
-		ring:    newRing[logEntry](logRingSize),
+		ring:    ring.New[logEntry](logRingSize),
 		faults:  syslog.Limiters{Every: complainEvery},
 		missing: never,
 	}
@@ -61,7 +62,7 @@ func (e *eventLog) entry(now int64) *logEntry {
 		return nil
 	}
 	if e.budget.Allow(e.clock.time(now), syslog.LevelNotice) {
-		if slot := e.ring.slot(); slot != nil {
+		if slot := e.ring.Slot(); slot != nil {
 			return slot
 		}
 		e.overflow++
@@ -80,7 +81,7 @@ func (e *eventLog) put(kind lineKind, name string, count uint32, now int64) {
 	}
 	slot.kind, slot.count, slot.ev.At = kind, count, now
 	slot.ev.nameLen = uint8(copy(slot.ev.name[:], name))
-	e.ring.push()
+	e.ring.Push()
 }
 
 // message logs a link message, even if the message is ignored. It skips messages without news in the
@@ -92,7 +93,7 @@ func (e *eventLog) message(ev *Event, actions []Action) {
 	}
 	if slot := e.entry(ev.At); slot != nil {
 		slot.kind, slot.ev = lineMessage, *ev
-		e.ring.push()
+		e.ring.Push()
 	}
 }
 
@@ -116,25 +117,25 @@ func (e *eventLog) written(p *Port, was pending, now int64) {
 }
 
 // flush wakes the goroutine of run.
-func (e *eventLog) flush() { e.ring.wake() }
+func (e *eventLog) flush() { e.ring.Wake() }
 
 // run writes queued lines until done is closed, and then the remaining ones.
 func (e *eventLog) run(done <-chan struct{}) {
 	w := newLineWriter(e.log, e.clock)
 	for {
-		switch entry := e.ring.peek(); {
+		switch entry := e.ring.Peek(); {
 		case entry != nil:
 			w.write(entry)
-			e.ring.pop()
-		case e.ring.sleep():
+			e.ring.Pop()
+		case e.ring.Sleep():
 			select {
-			case <-e.ring.filled:
+			case <-e.ring.Filled():
 			case <-done:
-				e.ring.awake()
+				e.ring.Awake()
 				w.end = time.Now().Add(logEndTimeout)
-				for entry := e.ring.peek(); entry != nil; entry = e.ring.peek() {
+				for entry := e.ring.Peek(); entry != nil; entry = e.ring.Peek() {
 					w.write(entry)
-					e.ring.pop()
+					e.ring.Pop()
 				}
 				return
 			}

@@ -178,8 +178,8 @@ func TestStormIsBounded(t *testing.T) {
 	message := func(at int64) {
 		ev.At = at
 		e.message(&ev, []Action{{Kind: Publish}})
-		for e.ring.peek() != nil {
-			e.ring.pop()
+		for e.ring.Peek() != nil {
+			e.ring.Pop()
 			written++
 		}
 	}
@@ -209,12 +209,12 @@ func TestAuditIsNotLogged(t *testing.T) {
 	ev.SetName([]byte("Ethernet0"))
 	for i, actions := range [][]Action{{{Kind: Publish}}, {{Kind: Ignore, Ignored: IgnoredOld}}, {{Kind: Ignore, Ignored: IgnoredKnown}}} {
 		l.logger.message(&ev, actions)
-		entry := l.logger.ring.peek()
+		entry := l.logger.ring.Peek()
 		if want := i < 2; (entry != nil) != want {
 			t.Errorf("%v: a line: %t, want %t", actions, entry != nil, want)
 		}
 		if entry != nil {
-			l.logger.ring.pop()
+			l.logger.ring.Pop()
 		}
 	}
 }

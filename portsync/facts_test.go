@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"portsyncd/internal/lab"
+	"portsyncd/internal/ring"
 	"portsyncd/internal/sonicdb"
 	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
@@ -204,38 +205,18 @@ func TestBegin(t *testing.T) {
 	}
 }
 
-// TestRingWakesAtHalf: a producer that waits for room is woken when half of the ring is
-// free, once.
-func TestRingWakesAtHalf(t *testing.T) {
-	r := newRing[int](8)
-	for r.slot() != nil {
-		r.push()
-	}
-	r.full.Store(true)
-	for left := 7; left >= 0; left-- {
-		r.pop()
-		if woken := len(r.drained) == 1; woken != (left == 4) {
-			t.Errorf("with %d left: woken %t", left, woken)
-		}
-		select {
-		case <-r.drained:
-		default:
-		}
-	}
-}
-
 // TestReaderWaitsForRoom: a full ring takes no message, and gives up at the end.
 func TestReaderWaitsForRoom(t *testing.T) {
 	done := make(chan struct{})
-	r := reader{ring: newRing[Event](2), now: func() int64 { return 0 }, done: done}
+	r := reader{ring: ring.New[Event](2), now: func() int64 { return 0 }, done: done}
 	close(done)
 	m := netlinkraw.Message{Type: netlinkraw.Overrun}
 	for n, want := range []bool{true, true, false} {
-		if got := r.put(&m, 5); got != want || r.ring.len() != min(n+1, 2) {
-			t.Errorf("message %d: taken %t, %d in the ring", n+1, got, r.ring.len())
+		if got := r.put(&m, 5); got != want || r.ring.Len() != min(n+1, 2) {
+			t.Errorf("message %d: taken %t, %d in the ring", n+1, got, r.ring.Len())
 		}
 	}
-	if ev := r.ring.peek(); ev.Kind != netlinkraw.Overrun || ev.At != 5 {
+	if ev := r.ring.Peek(); ev.Kind != netlinkraw.Overrun || ev.At != 5 {
 		t.Errorf("%+v", ev)
 	}
 }
@@ -246,7 +227,7 @@ func TestLinesNotWritten(t *testing.T) {
 	still(t, func(a *rig, now int64) {
 		e, log := &a.loop.logger, a.listen()
 		for e.entry(now) != nil {
-			e.ring.push()
+			e.ring.Push()
 		}
 		if e.missing != now+int64(time.Second) {
 			t.Errorf("told at %d", e.missing)

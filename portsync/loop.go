@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"portsyncd/internal/ring"
 	"portsyncd/internal/syslog"
 	"portsyncd/netlinkraw"
 )
@@ -26,7 +27,7 @@ type Loop struct {
 	reloads chan Settings
 	begun   chan struct{} // closed once the writes of the start are acknowledged
 	ready   chan struct{} // closed when the initial sync is complete
-	ring    *ring[Event]
+	ring    *ring.Ring[Event]
 	actions []Action // scratch
 
 	db       databaseLink // connection to the databases
@@ -73,7 +74,7 @@ func NewLoop(o Options) *Loop {
 		reloads: make(chan Settings, 1),
 		begun:   make(chan struct{}),
 		ready:   make(chan struct{}),
-		ring:    newRing[Event](ringSize),
+		ring:    ring.New[Event](ringSize),
 	}
 	b := &l.base
 	l.logger = newEventLog(o.Log, l.clock)
@@ -188,12 +189,12 @@ func closeOnce(c chan struct{}) {
 func (l *Loop) consume() int {
 	n := 0
 	for ; n < consumeMost; n++ {
-		ev := l.ring.peek()
+		ev := l.ring.Peek()
 		if ev == nil {
 			break
 		}
 		l.decide(ev)
-		l.ring.pop()
+		l.ring.Pop()
 	}
 	return n
 }
@@ -243,8 +244,8 @@ func (l *Loop) decide(ev *Event) {
 // the channels, if there is one, and does not sleep.
 func (l *Loop) wait(block bool) {
 	if block && l.initial.started {
-		block = l.ring.sleep()
-		defer l.ring.awake()
+		block = l.ring.Sleep()
+		defer l.ring.Awake()
 	}
 	if !block {
 		select {
@@ -261,7 +262,7 @@ func (l *Loop) wait(block bool) {
 	pause := time.Duration(l.deadline() - l.clock.now())
 	l.timer.Reset(max(pause, 0))
 	select {
-	case <-l.ring.filled:
+	case <-l.ring.Filled():
 	case <-l.timer.C:
 	case s := <-l.db.sessions:
 		l.connected(s)
@@ -292,8 +293,8 @@ func (l *Loop) drain() {
 			time.Sleep(time.Millisecond) // a pause after a refusal; no event ends it
 		}
 	}
-	if l.initial.started && l.writes.len()+l.ring.len() > 0 {
+	if l.initial.started && l.writes.len()+l.ring.Len() > 0 {
 		l.Log.Log(context.Background(), syslog.LevelNotice, "stopped before all rows were written",
-			"ports", l.writes.len(), "events", l.ring.len())
+			"ports", l.writes.len(), "events", l.ring.Len())
 	}
 }

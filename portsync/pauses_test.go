@@ -129,7 +129,7 @@ func TestDrain(t *testing.T) {
 				if took := time.Duration(a.loop.clock.now() - now); took != c.took {
 					t.Errorf("it took %v, want %v", took, c.took)
 				}
-				if n := a.loop.writes.batch.Len() + a.loop.ring.len(); n != c.left {
+				if n := a.loop.writes.batch.Len() + a.loop.ring.Len(); n != c.left {
 					t.Errorf("%d are left, want %d", n, c.left)
 				}
 				if given := strings.Contains(log.String(), "stopped before all rows were written"); given != c.given {
@@ -350,7 +350,7 @@ func TestRefusedIsNotLogged(t *testing.T) {
 	for outcome, want := range map[Outcome]int{OutcomeRefused: 0, OutcomeAccepted: 1, OutcomeNotAccepted: 1} {
 		l, _ := newLogged(t)
 		l.logger.written(&Port{Name: "Ethernet0"}, pending{set: true, result: outcome}, 0)
-		if n := l.logger.ring.len(); n != want {
+		if n := l.logger.ring.Len(); n != want {
 			t.Errorf("outcome %d: %d lines, want %d", outcome, n, want)
 		}
 	}

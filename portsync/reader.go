@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portsyncd/internal/backoff"
+	"portsyncd/internal/ring"
 	"portsyncd/internal/syslog"
 	"portsyncd/netlinkraw"
 )
@@ -31,7 +32,7 @@ type Links interface {
 // goroutine of its own, which ends when links is closed or done is.
 type reader struct {
 	links Links
-	ring  *ring[Event]
+	ring  *ring.Ring[Event]
 	now   func() int64
 	done  <-chan struct{}
 	log   *slog.Logger
@@ -66,7 +67,7 @@ func (r *reader) run() {
 			if !r.put(&netlinkraw.Message{Type: netlinkraw.Overrun}, r.now()) {
 				return
 			}
-			r.ring.wake()
+			r.ring.Wake()
 			select {
 			case <-time.After(pause.Next()):
 			case <-r.done:
@@ -84,21 +85,21 @@ func (r *reader) drain(batch *netlinkraw.Batch) bool {
 			return false
 		}
 	}
-	r.ring.wake()
+	r.ring.Wake()
 	return true
 }
 
 // put moves one message into the ring, waiting for room if there is none, and
 // reports whether to go on.
 func (r *reader) put(m *netlinkraw.Message, at int64) bool {
-	slot := r.ring.slot()
+	slot := r.ring.Slot()
 	if slot == nil {
-		if !r.ring.waitRoom(r.done) {
+		if !r.ring.WaitRoom(r.done) {
 			return false
 		}
-		slot = r.ring.slot()
+		slot = r.ring.Slot()
 	}
 	slot.fill(m, at)
-	r.ring.push()
+	r.ring.Push()
 	return true
 }

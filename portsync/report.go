@@ -28,7 +28,7 @@ func (l *Loop) publishStatus() {
 	setNumber(&s.backlog, int64(l.writes.len()))
 	setNumber(&s.backlogSince, l.writes.batch.oldest())
 	setNumber(&s.stalledSince, l.stalledFrom()) // wakes up nobody: HealthMonitor computes a stall in time
-	setNumber(&s.queued, int64(l.ring.len()))
+	setNumber(&s.queued, int64(l.ring.Len()))
 	setNumber(&s.progress, l.db.progressAt)
 	setNumber(&s.wroteAt, l.writes.wroteAt)
 	setNumber(&s.configured, int64(len(l.handover.configured)))

@@ -163,13 +163,13 @@ func newRig(t *testing.T, ports ...string) *rig {
 // event puts a message into the ring.
 func (a *rig) event(ev Event) {
 	a.t.Helper()
-	slot := a.loop.ring.slot()
+	slot := a.loop.ring.Slot()
 	if slot == nil {
 		a.t.Fatal("the ring is full")
 	}
 	ev.At = a.loop.clock.now()
 	*slot = ev
-	a.loop.ring.push()
+	a.loop.ring.Push()
 }
 
 // link puts a message about a link into the ring.

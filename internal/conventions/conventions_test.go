@@ -36,7 +36,7 @@ var imports = map[string][]string{
 	"internal/statusview":  {"internal/jsonlimit", "internal/warmrestart", "internal/warmrestart/stats", "portsync"},
 	"internal/warmrestart": {"internal/jsonlimit", "internal/snapshot", "internal/syslog", "internal/warmrestart/stats", "metrics"},
 	"metrics":              {"internal/backoff", "internal/smallfile", "internal/transport"},
-	"portsync":             {"internal/backoff", "internal/snapshot", "internal/sonicdb", "internal/syslog", "internal/warmrestart", "internal/warmrestart/stats", "metrics", "netlinkraw", "systemd"},
+	"portsync":             {"internal/backoff", "internal/ring", "internal/snapshot", "internal/sonicdb", "internal/syslog", "internal/warmrestart", "internal/warmrestart/stats", "metrics", "netlinkraw", "systemd"},
 }
 
 // testOnly lists the packages that only tests may import.

@@ -107,3 +107,75 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("%v allocations per value, want 0", n)
 	}
 }
+
+// TestWaitRoom checks that a producer that waits for a free slot passes all values in order, and
+// that it stops waiting at the end.
+func TestWaitRoom(t *testing.T) {
+	const values = 20_000
+	r, done := New[int](8), make(chan struct{})
+	go func() {
+		for i := range values {
+			if !r.WaitRoom(done) {
+				return
+			}
+			*r.Slot() = i
+			r.Push()
+			r.Wake()
+		}
+	}()
+	for want := 0; want < values; {
+		if got := r.Peek(); got != nil {
+			if *got != want {
+				t.Fatalf("value %d arrived, want %d", *got, want)
+			}
+			r.Pop()
+			want++
+		} else if r.Sleep() {
+			<-r.Filled()
+		}
+	}
+	for r.Slot() != nil {
+		r.Push()
+	}
+	close(done)
+	if r.WaitRoom(done) {
+		t.Error("a full ring has room once done is closed")
+	}
+	r.Pop()
+	if !r.WaitRoom(done) {
+		t.Error("no room after Pop")
+	}
+}
+
+// TestWakesAtHalf checks that a producer in WaitRoom is woken once, when half of the ring is free.
+func TestWakesAtHalf(t *testing.T) {
+	r := New[int](8)
+	for r.Slot() != nil {
+		r.Push()
+	}
+	r.full.Store(true)
+	for left := 7; left >= 0; left-- {
+		r.Pop()
+		woken := false
+		select {
+		case <-r.drained:
+			woken = true
+		default:
+		}
+		if woken != (left == 4) {
+			t.Errorf("with %d values left: woken %t", left, woken)
+		}
+	}
+}
+
+func BenchmarkRing(b *testing.B) {
+	r := New[[64]byte](1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Slot()[0] = 1
+		r.Push()
+		r.Wake()
+		r.Peek()
+		r.Pop()
+	}
+}
