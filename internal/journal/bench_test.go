@@ -77,7 +77,7 @@ func BenchmarkWriter(b *testing.B) {
 func BenchmarkRead100MB(b *testing.B) {
 	dir := b.TempDir()
 	const size = 100 << 20
-	file, err := os.Create(filepath.Join(dir, fileName))
+	file, err := os.Create(filepath.Join(dir, FileName))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"portsyncd/internal/snapshot"
@@ -20,7 +21,8 @@ type Stats struct {
 // reads the files of the storage directory, changes nothing, and may be called while the daemon
 // writes. An error of fn ends Read and is returned as it is. Damaged lines are skipped, and counted
 // if they are not older than f.Since. The event is valid until fn returns. Read needs memory for
-// f.Limit events, or for one if that is 0. A directory without events is no error.
+// f.Limit events, or for one if that is 0. A directory
+// without events is no error; a missing one is.
 func Read(dir string, f *Filter, fn func(*Event) error) (Stats, error) {
 	r := reader{filter: f, fn: fn}
 	if !f.Since.IsZero() && f.Since.Year() > 0 {
@@ -29,8 +31,11 @@ func Read(dir string, f *Filter, fn func(*Event) error) (Stats, error) {
 	if f.Limit > 0 {
 		r.newest = make([]Event, 0, min(f.Limit, MaxLimit))
 	}
-	log := snapshot.Log{Path: filepath.Join(dir, fileName), MaxLine: maxLine}
+	log := snapshot.Log{Path: filepath.Join(dir, FileName), MaxLine: maxLine}
 	read, err := log.ReadRaw(f.Since, r.line)
+	if err == nil && read.Files == 0 {
+		_, err = os.Stat(dir)
+	}
 	if err == nil {
 		err = r.flush()
 	}

@@ -15,7 +15,7 @@ import (
 // write appends events numbered from first to last, a minute apart, to the files of dir.
 func write(t testing.TB, dir string, maxSize int64, first, last uint64) {
 	t.Helper()
-	log := snapshot.Log{Path: filepath.Join(dir, fileName), MaxFileSize: maxSize, Keep: snapshot.Limits{Count: 100}}
+	log := snapshot.Log{Path: filepath.Join(dir, FileName), MaxFileSize: maxSize, Keep: snapshot.Limits{Count: 100}}
 	for seq := first; seq <= last; seq++ {
 		e := Event{Time: now.Add(time.Duration(seq) * time.Minute), Seq: seq, Kind: LinkUp, Port: fmt.Sprintf("Ethernet%d", 4*(seq%2))}
 		if err := log.AppendLines(append(e.AppendJSON(nil), '\n')); err != nil {
@@ -76,7 +76,7 @@ func TestRead(t *testing.T) {
 // line at the end is removed by the next append.
 func TestReadDamaged(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, fileName)
+	path := filepath.Join(dir, FileName)
 	write(t, dir, 0, 1, 3)
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -113,7 +113,7 @@ func TestReadSkipsRepeats(t *testing.T) {
 // they were recorded, when the clock was set back.
 func TestReadClockSetBack(t *testing.T) {
 	dir := t.TempDir()
-	log := snapshot.Log{Path: filepath.Join(dir, fileName)}
+	log := snapshot.Log{Path: filepath.Join(dir, FileName)}
 	for seq, minute := range []int{10, 11, 1, 2, 12} {
 		e := Event{Time: now.Add(time.Duration(minute) * time.Minute), Seq: uint64(seq + 1), Kind: Reload}
 		if err := log.AppendLines(append(e.AppendJSON(nil), '\n')); err != nil {
@@ -125,9 +125,13 @@ func TestReadClockSetBack(t *testing.T) {
 	}
 }
 
-// TestReadWithoutDirectory checks that a directory that cannot be read is an error that names it.
+// TestReadWithoutDirectory checks that a directory that is missing or cannot be read is an error that
+// names it.
 func TestReadWithoutDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")
+	if _, err := Read(dir, &Filter{}, func(*Event) error { return nil }); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a missing directory: error %v, want one that names %q", err, dir)
+	}
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

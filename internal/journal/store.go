@@ -10,8 +10,8 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// fileName is the current file of the journal in the storage directory.
-const fileName = "events.jsonl"
+// FileName is the name of the current file of the journal in the storage directory.
+const FileName = "events.jsonl"
 
 // Bounds of the events that wait to be written.
 const (
@@ -58,7 +58,7 @@ type store struct {
 // open sets the store up.
 func (s *store) open(o *Options) {
 	s.dir, s.lock, s.slog, s.troubled = o.Dir, o.Lock, o.Log, o.Troubled
-	s.log = snapshot.Log{Path: filepath.Join(o.Dir, fileName), At: lineTime, MaxLine: maxLine, FS: o.FS, Now: o.Now}
+	s.log = snapshot.Log{Path: filepath.Join(o.Dir, FileName), At: lineTime, MaxLine: maxLine, FS: o.FS, Now: o.Now}
 	s.configure(o.Settings)
 	s.pause = flushMin
 }
