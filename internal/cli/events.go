@@ -1,0 +1,328 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"portsyncd/internal/daemon"
+	"portsyncd/internal/journal"
+	"portsyncd/internal/statusview"
+)
+
+const eventsUsage = `usage: portsyncd events [PORT...] [options]
+
+Show what happened to the ports and to the daemon: link up and down, flaps,
+changes of the admin state and the MTU, restarts, lost connections, changes of
+the health state. The events come from the running daemon, and from the files
+in metrics.storage_path if the daemon does not respond or its memory does not
+reach back far enough.
+
+options:
+  --since WHEN          first event: 90m, 12h, 7d, 2026-11-01 or
+                        2026-11-01T08:00:00Z; default 24h
+  --until WHEN          last event
+  --kind KIND[,KIND]    only these kinds: link, port, daemon, or a kind as --json
+                        prints it, such as link_down
+  --limit N             only the newest N events
+  --follow              print new events as they happen, until Ctrl-C
+  --json                print one JSON object per line
+  --storage DIR         read only the files in this directory
+  -c FILE               configuration file, default ` + defaultConfig + `
+  --address ADDRESS     connect to unix:/PATH, HOST:PORT or http[s]://HOST[:PORT],
+                        and read no files
+` + displayUsage + accessUsage + `  -h                    print this help
+
+exit status: 0 the events were printed, even if there are none; 1 error
+`
+
+// accessUsage describes the options of statusOptions for access to the daemon.
+const accessUsage = `  --ca FILE, --cert FILE, --key FILE, --token-file FILE, --user NAME
+                        as for "portsyncd status"
+`
+
+// eventsOptions are the options of the command.
+type eventsOptions struct {
+	statusOptions
+	filter              journal.Filter
+	since, until, kinds string
+	follow              bool
+	storage             string
+}
+
+// eventsCommand prints events and returns the exit status.
+func eventsCommand(args []string, stdout, stderr io.Writer) int {
+	var o eventsOptions
+	help, err := o.parse(args, time.Now())
+	if help {
+		fmt.Fprint(stdout, eventsUsage)
+		return daemon.ExitOK
+	}
+	var l *eventLister
+	if err == nil {
+		l, err = o.newLister(stdout, stderr)
+	}
+	if err == nil {
+		err = l.run()
+	}
+	if err != nil {
+		printError(stderr, "events", err)
+		return daemon.ExitError
+	}
+	return daemon.ExitOK
+}
+
+// parse parses the command line. Options and ports may come in any order.
+func (o *eventsOptions) parse(args []string, now time.Time) (help bool, err error) {
+	flags := flag.NewFlagSet("events", flag.ContinueOnError)
+	flags.StringVar(&o.since, "since", "", "")
+	flags.StringVar(&o.until, "until", "", "")
+	flags.StringVar(&o.kinds, "kind", "", "")
+	flags.IntVar(&o.filter.Limit, "limit", 0, "")
+	flags.BoolVar(&o.follow, "follow", false, "")
+	flags.BoolVar(&o.json, "json", false, "")
+	flags.StringVar(&o.storage, "storage", "", "")
+	flags.StringVar(&o.file, "c", defaultConfig, "")
+	flags.StringVar(&o.address, "address", "", "")
+	flags.StringVar(&o.ca, "ca", "", "")
+	flags.StringVar(&o.cert, "cert", "", "")
+	flags.StringVar(&o.key, "key", "", "")
+	flags.StringVar(&o.tokenFile, "token-file", "", "")
+	flags.StringVar(&o.user, "user", "", "")
+	o.display.flags(flags)
+	flags.SetOutput(io.Discard)
+	for {
+		if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return true, nil
+		} else if err != nil {
+			return false, err
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		o.filter.Ports = append(o.filter.Ports, flags.Arg(0))
+		args = flags.Args()[1:]
+	}
+	o.required = isSet(flags, "c")
+	return false, errors.Join(o.check(), o.setFilter(now, isSet(flags, "limit")))
+}
+
+// Numbers of events that are printed without --since.
+const (
+	defaultSince  = 24 * time.Hour
+	followedFirst = 10 // events before those that --follow waits for
+)
+
+// setFilter checks the options that select events.
+func (o *eventsOptions) setFilter(now time.Time, limited bool) (err error) {
+	f := &o.filter
+	switch {
+	case o.follow && o.until != "":
+		return errors.New("--follow and --until exclude each other")
+	case o.storage != "" && o.address != "":
+		return errors.New("--storage and --address exclude each other")
+	case limited && (f.Limit < 1 || f.Limit > journal.MaxLimit):
+		return fmt.Errorf("--limit %d: expected 1 to %d", f.Limit, journal.MaxLimit)
+	}
+	switch {
+	case o.since != "":
+		if f.Since, err = journal.ParseTime(o.since, now, time.Local); err != nil {
+			return fmt.Errorf("--since: %w", err)
+		}
+	case o.follow && !limited:
+		f.Limit = followedFirst
+	case !o.follow && !limited:
+		f.Since = now.Add(-defaultSince)
+	}
+	if o.until != "" {
+		if f.Until, err = journal.ParseTime(o.until, now, time.Local); err != nil {
+			return fmt.Errorf("--until: %w", err)
+		}
+	}
+	if o.kinds != "" {
+		if f.Kinds, err = journal.ParseKinds(o.kinds); err != nil {
+			return fmt.Errorf("--kind: %w", err)
+		}
+	}
+	return nil
+}
+
+// newLister reads the configuration. Errors of settings are printed and not returned, because the
+// daemon starts with such a file as well.
+func (o *eventsOptions) newLister(stdout, stderr io.Writer) (*eventLister, error) {
+	l := &eventLister{filter: o.filter, follow: o.follow, json: o.json, stdout: stdout, stderr: stderr, storage: o.storage,
+		terminal: o.display.terminal(stdout)}
+	if o.storage != "" {
+		return l, nil
+	}
+	cfg, err := daemon.LoadConfig(o.file, o.required)
+	if o.required && errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err != nil {
+		printError(stderr, "events", err)
+	}
+	a, err := newAccess(&o.statusOptions, &cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	l.credentials = a.credentials
+	if o.address != "" {
+		t, err := givenTarget(o.address, a)
+		l.targets = []target{t}
+		return l, err
+	}
+	l.storage = cfg.Metrics.StoragePath
+	if l.targets, err = configuredTargets(&cfg.Metrics, a); err != nil {
+		l.note("%v; reading the files in %s", err, l.storage)
+	}
+	return l, nil
+}
+
+// eventLister prints events.
+type eventLister struct {
+	targets        []target // of the daemon; nil: read only the files
+	credentials    credentials
+	storage        string // "": read no files
+	filter         journal.Filter
+	follow, json   bool
+	terminal       statusview.Terminal
+	stdout, stderr io.Writer
+
+	buffer  []byte
+	process time.Time // start of the daemon that responded last
+	last    uint64    // sequence number of the newest event seen
+	fault   string    // of the last attempt to follow, which has been printed
+}
+
+// note prints a message that is not about an event.
+func (l *eventLister) note(format string, args ...any) {
+	printError(l.stderr, "events", fmt.Errorf(format, args...))
+}
+
+// run prints the events that exist, and those that come if that was asked for.
+func (l *eventLister) run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	err := l.list(ctx)
+	if err == nil && l.follow {
+		err = l.followEvents(ctx)
+	}
+	if ctx.Err() != nil && !errors.Is(err, errPrint) {
+		return nil
+	}
+	return err
+}
+
+// list prints the events that exist.
+func (l *eventLister) list(ctx context.Context) error {
+	d, err := l.fetch(ctx, &l.filter)
+	switch {
+	case errors.Is(err, errNoFetch):
+		return l.listFiles(nil)
+	case errors.Is(err, errNoDaemon) && l.storage != "":
+		l.note("%v; reading the files in %s", err, l.storage)
+		return l.listFiles(nil)
+	case err != nil:
+		return err
+	}
+	l.process, l.last = d.Process, d.LastSeq
+	if d.Complete {
+		return l.print(d.Events)
+	}
+	if l.storage == "" {
+		l.note("the memory of the daemon does not reach back far enough; older events are in its files")
+		return l.print(d.Events)
+	}
+	return l.listFiles(d.Events)
+}
+
+// listFiles prints the events in the files, and then those of the daemon that are newer.
+func (l *eventLister) listFiles(fromDaemon []journal.Event) error {
+	var newest []journal.Event // only with a limit
+	last := uint64(0)
+	stats, err := journal.Read(l.storage, &l.filter, func(e *journal.Event) error {
+		last = max(last, e.Seq)
+		if l.filter.Limit > 0 {
+			newest = append(newest, *e)
+			return nil
+		}
+		return l.print([]journal.Event{*e})
+	})
+	for _, problem := range stats.Problems {
+		l.note("%s", problem)
+	}
+	switch {
+	case errors.Is(err, errPrint) || err != nil && fromDaemon == nil:
+		return err
+	case err != nil:
+		l.note("%v; showing only the events in the memory of the daemon", err)
+	}
+	for _, e := range fromDaemon {
+		if e.Seq > last {
+			newest = append(newest, e)
+		}
+	}
+	l.last = max(l.last, last)
+	if l.filter.Limit > 0 {
+		newest = newest[max(0, len(newest)-l.filter.Limit):]
+	}
+	return l.print(newest)
+}
+
+// errNoFetch is the error of fetch if only the files are to be read.
+var errNoFetch = errors.New("no target")
+
+// fetch returns the events in the memory of the daemon.
+func (l *eventLister) fetch(ctx context.Context, f *journal.Filter) (*journal.Document, error) {
+	if len(l.targets) == 0 {
+		return nil, errNoFetch
+	}
+	targets := make([]target, len(l.targets))
+	for i, t := range l.targets {
+		t.url = strings.TrimSuffix(t.url, statusPath) + eventsPath + "?" + f.Query()
+		targets[i] = t
+	}
+	body, err := fetch(ctx, targets, &l.credentials)
+	if err != nil {
+		return nil, err
+	}
+	d, err := journal.DecodeDocument(body)
+	if err != nil {
+		return nil, fmt.Errorf("response of the daemon: %w", err)
+	}
+	return d, nil
+}
+
+// eventsPath is the path of the document of events.
+const eventsPath = "/events"
+
+// errPrint is the error for output that cannot be written.
+var errPrint = errors.New("print the events")
+
+// print prints events.
+func (l *eventLister) print(events []journal.Event) error {
+	b := l.buffer[:0]
+	if l.json {
+		for i := range events {
+			b = append(events[i].AppendJSON(b), '\n')
+		}
+	} else {
+		b = statusview.AppendEvents(b, events, l.terminal)
+	}
+	l.buffer = b
+	if len(b) == 0 {
+		return nil
+	}
+	if _, err := l.stdout.Write(b); err != nil {
+		return fmt.Errorf("%w: %w", errPrint, err)
+	}
+	return nil
+}

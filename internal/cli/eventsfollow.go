@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"portsyncd/internal/journal"
+)
+
+// followInterval is the time between two looks for new events.
+const followInterval = time.Second
+
+// followEvents prints new events until ctx ends. An error is printed once, until it is over or
+// another one takes its place.
+func (l *eventLister) followEvents(ctx context.Context) error {
+	ticker := time.NewTicker(followInterval)
+	defer ticker.Stop()
+	var files fileState
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		events, err := l.newEvents(ctx)
+		if (errors.Is(err, errNoDaemon) || errors.Is(err, errNoFetch)) && l.storage != "" {
+			events, err = l.newStored(&files)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			if l.fault != err.Error() {
+				l.note("%v", err)
+			}
+			l.fault = err.Error()
+			continue
+		}
+		l.fault = ""
+		if err := l.print(events); err != nil {
+			return err
+		}
+	}
+}
+
+// newEvents returns the events of the daemon since the last call.
+func (l *eventLister) newEvents(ctx context.Context) ([]journal.Event, error) {
+	f := l.filter
+	f.Limit, f.Since, f.After = 0, time.Time{}, l.last
+	d, err := l.fetch(ctx, &f)
+	if err != nil {
+		return nil, err
+	}
+	if !l.process.IsZero() && !d.Process.Equal(l.process) {
+		return l.afterRestart(ctx, d.Process)
+	}
+	l.process, l.last = d.Process, d.LastSeq
+	return d.Events, nil
+}
+
+// afterRestart returns the new events of a daemon that was restarted. Its numbers may begin below
+// those that the process before had given to events which it could not write before it was killed.
+func (l *eventLister) afterRestart(ctx context.Context, process time.Time) ([]journal.Event, error) {
+	d, err := l.fetch(ctx, &journal.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	start := uint64(0)
+	for i := range d.Events {
+		if d.Events[i].Kind == journal.Start {
+			start = d.Events[i].Seq
+		}
+	}
+	var events []journal.Event
+	for _, e := range d.Events {
+		f := l.filter
+		f.Since = time.Time{}
+		if (e.Seq > l.last || start > 0 && e.Seq >= start) && f.Match(&e) {
+			events = append(events, e)
+		}
+	}
+	l.process, l.last = process, d.LastSeq
+	return events, nil
+}
+
+// fileState tells whether the current file of the journal has changed.
+type fileState struct {
+	info fs.FileInfo
+	size int64
+}
+
+// newStored returns the events in the files since the last call.
+func (l *eventLister) newStored(state *fileState) ([]journal.Event, error) {
+	info, err := os.Stat(filepath.Join(l.storage, journal.FileName))
+	if err == nil && state.info != nil && os.SameFile(info, state.info) && info.Size() == state.size {
+		return nil, nil
+	}
+	f := l.filter
+	f.Limit, f.Since, f.After = 0, time.Time{}, l.last
+	var events []journal.Event
+	stats, err := journal.Read(l.storage, &f, func(e *journal.Event) error {
+		events = append(events, *e)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, problem := range stats.Problems {
+		l.note("%s", problem)
+	}
+	if info != nil {
+		state.info, state.size = info, info.Size()
+	}
+	if n := len(events); n > 0 {
+		l.last = events[n-1].Seq
+	}
+	return events, nil
+}

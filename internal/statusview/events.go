@@ -1,0 +1,50 @@
+package statusview
+
+import "portsyncd/internal/journal"
+
+// eventTime is the form of the time of an event.
+const eventTime = "2006-01-02 15:04:05.000"
+
+// portWidth is the longest name of an interface.
+const portWidth = 15
+
+// AppendEvents appends one line for each event: time, port and what happened. Lines are not broken,
+// so that each line of the output is one event.
+func AppendEvents(b []byte, events []journal.Event, t Terminal) []byte {
+	p := newPrinter(t, b)
+	for i := range events {
+		e := &events[i]
+		p.word(word{e.Time.In(p.Zone).Format(eventTime), faint})
+		p.space(2)
+		name := p.visible(e.Port)
+		if name == "" {
+			name = "-"
+		}
+		p.word(word{name, strong})
+		p.space(max(1, portWidth+1-textWidth(name)))
+		p.word(word{p.visible(e.Text()), eventStyle(e)})
+		p.end()
+	}
+	return p.b
+}
+
+// eventStyle returns the style of the text of an event.
+func eventStyle(e *journal.Event) style {
+	switch e.Kind {
+	case journal.LinkUp, journal.RedisConnected, journal.Ready:
+		return good
+	case journal.LinkDown, journal.Deleted, journal.RedisLost:
+		return bad
+	case journal.Flapping, journal.Merged, journal.AdminDown, journal.Overrun, journal.Repair, journal.Dropped, journal.Clock:
+		return warn
+	case journal.Health:
+		switch e.New {
+		case "healthy":
+			return good
+		case "unhealthy":
+			return bad
+		}
+		return warn
+	}
+	return plain
+}
