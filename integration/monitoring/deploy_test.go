@@ -18,8 +18,7 @@ import (
 // The tests of this file hold what is installed beside the binary (deploy/) to
 // what the binary does.
 
-// flagsOf returns the options in the usage text of the program ("") or of a
-// command.
+// flagsOf returns the options in the usage text of the program (command "") or of a command.
 func flagsOf(t *testing.T, command string) map[string]bool {
 	t.Helper()
 	args := []string{"-h"}
@@ -34,7 +33,7 @@ func flagsOf(t *testing.T, command string) map[string]bool {
 	return flags
 }
 
-// TestManual: portsyncd(8) describes each command and each option.
+// TestManual checks that portsyncd(8) describes each command and each option.
 func TestManual(t *testing.T) {
 	switchtest.Parallel(t)
 	page := switchtest.ReadFile(t, "deploy/man/portsyncd.8")
@@ -64,8 +63,8 @@ func TestManual(t *testing.T) {
 	}
 }
 
-// TestManualOfSettings: the list of settings in portsyncd.conf(5) is made of
-// the example file, complete and in a form that a reader of mdoc takes.
+// TestManualOfSettings checks that portsyncd.conf(5) has all settings of the example file as valid
+// mdoc.
 func TestManualOfSettings(t *testing.T) {
 	switchtest.RequireCommand(t, "awk")
 	out, err := exec.Command("awk", "-f", "deploy/man/settings.awk", "portsyncd.conf.example").Output()
@@ -98,7 +97,7 @@ func TestManualOfSettings(t *testing.T) {
 	}
 }
 
-// TestCompletion has bash complete lines, with the file that is installed for it.
+// TestCompletion runs bash with the installed completion file and checks the completed lines.
 func TestCompletion(t *testing.T) {
 	switchtest.RequireCommand(t, "bash")
 	// The function is called as bash calls it: the words, and which of them
@@ -157,7 +156,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// TestDebianVersion: the package has the version of what is in it.
+// TestDebianVersion checks that the Debian package and the binary have the same version.
 func TestDebianVersion(t *testing.T) {
 	m := regexp.MustCompile(`^portsyncd \((\S+)-\d+\) `).FindStringSubmatch(switchtest.ReadFile(t, "deploy/deb/changelog"))
 	if m == nil || m[1] != daemon.Release {
@@ -165,8 +164,8 @@ func TestDebianVersion(t *testing.T) {
 	}
 }
 
-// TestSwitchConfig: the configuration for a switch is accepted, as it is and
-// with everything in it that is commented out.
+// TestSwitchConfig checks that the daemon accepts the configuration for a switch, as it is and
+// with every commented line enabled.
 func TestSwitchConfig(t *testing.T) {
 	as := switchtest.ReadFile(t, "deploy/sonic/portsyncd.conf")
 	all := regexp.MustCompile(`(?m)^#([a-z])`).ReplaceAllString(as, "$1")
@@ -183,8 +182,8 @@ func TestSwitchConfig(t *testing.T) {
 	}
 }
 
-// TestMigration: the hook for image upgrades brings the configuration along
-// once, complains of errors in it, and overwrites nothing.
+// TestMigration checks that the hook for image upgrades copies the configuration, reports errors
+// in it, and overwrites nothing.
 func TestMigration(t *testing.T) {
 	switchtest.RequireCommand(t, "cp") // and with it the other commands that it needs
 	const good, bad = "[metrics]\nper_port = false\n", "[metrics]\nper_port = 0\n"

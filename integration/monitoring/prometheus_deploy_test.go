@@ -18,10 +18,11 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
+// scrapeToken is the bearer token of the scrapes.
 const scrapeToken = "a long random token"
 
-// copyPrometheusDir returns a copy of deploy/prometheus with the secrets that its
-// configurations name.
+// copyPrometheusDir returns a copy of deploy/prometheus with the secrets that its configurations
+// name.
 func copyPrometheusDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -36,9 +37,8 @@ func copyPrometheusDir(t *testing.T) string {
 	return dir
 }
 
-// startDeployed starts a Prometheus with one of the shipped configurations, of
-// which only the intervals are others, and this target. It waits until the target
-// was scraped twice.
+// startDeployed starts Prometheus with a shipped configuration, in which only the intervals and
+// the target are replaced. It waits until the target was scraped twice.
 func startDeployed(t *testing.T, dir, config, target string) *prometheus {
 	t.Helper()
 	switchtest.WriteFile(t, filepath.Join(dir, "targets", "switches.yml"), "- targets: ["+strconv.Quote(target)+"]\n")
@@ -54,7 +54,7 @@ func startDeployed(t *testing.T, dir, config, target string) *prometheus {
 	return p
 }
 
-// awaitScrapes waits for so many good scrapes in the last minute.
+// awaitScrapes waits until a number of scrapes succeeded in the last minute.
 func (p *prometheus) awaitScrapes(t *testing.T, n int) {
 	t.Helper()
 	switchtest.Eventually(t, 6*switchtest.Timeout, func() string {
@@ -66,13 +66,13 @@ func (p *prometheus) awaitScrapes(t *testing.T, n int) {
 	})
 }
 
-// deployedInstance is what the relabelling of the configurations makes of the
-// address of the daemon in a cell.
+// deployedInstance is the instance label that the configurations give to a daemon at the default
+// address.
 const deployedInstance = "127.0.0.1"
 
-// TestPrometheusConfigurations has a real Prometheus scrape a daemon as
-// prometheus.yml says, and what it writes for node_exporter's textfile collector
-// as prometheus-textfile.yml says. The third one is for TestPrometheusDashboards.
+// TestPrometheusConfigurations runs Prometheus with prometheus.yml on a daemon, and with
+// prometheus-textfile.yml on the daemon's export for node_exporter's textfile collector.
+// TestPrometheusDashboards uses the third configuration.
 func TestPrometheusConfigurations(t *testing.T) {
 	switchtest.Parallel(t)
 	switchtest.RequireCommand(t, "prometheus")
@@ -127,10 +127,9 @@ func (p *prometheus) awaitOne(t *testing.T, query string) {
 	})
 }
 
-// TestPrometheusDashboards has a real Prometheus scrape, over TLS and with a token
-// as prometheus-tls.yml says, a daemon whose ports flap and that is restarted. Each
-// query of the dashboards must have data then. All rules must be evaluated without
-// an error, and those that what happened is a case of must fire.
+// TestPrometheusDashboards runs Prometheus with prometheus-tls.yml on a daemon whose ports flap
+// and that is restarted. Each query of the dashboards must have data, all rules must be evaluated
+// without an error, and the alerts about flaps and restarts must fire.
 func TestPrometheusDashboards(t *testing.T) {
 	switchtest.RequireCommand(t, "prometheus")
 	sw := switchtest.NewWithStorage(t)
@@ -169,8 +168,8 @@ func TestPrometheusDashboards(t *testing.T) {
 	p.checkRules(t)
 }
 
-// flaps pulls the cables of ports in turn and puts them back, until the returned
-// function is called.
+// flaps takes the cables of ports out in turn and puts them back until the returned function is
+// called.
 func flaps(sw *switchtest.Switch, ports int) (stop func()) {
 	sw.T.Helper()
 	links, quit, ended := switchtest.DialLinks(sw.T), make(chan struct{}), make(chan error, 1)
@@ -197,7 +196,7 @@ func flaps(sw *switchtest.Switch, ports int) (stop func()) {
 	}
 }
 
-// hasData says what is wrong with the answer to a query as Grafana would send it.
+// hasData sends a query as Grafana does and returns what is wrong with the result, or "".
 func (p *prometheus) hasData(q switchtest.DashboardQuery) string {
 	expr := strings.NewReplacer("$__rate_interval", "10s", "$__range", "2m",
 		"$job", "portsyncd", "$instance", deployedInstance, "$port", switchtest.PortName(0)).Replace(q.Expr)
@@ -234,6 +233,7 @@ func (p *prometheus) hasData(q switchtest.DashboardQuery) string {
 	return fmt.Sprintf("%s, %s: no data for %s: %.300s", q.Dashboard, q.Title, expr, text)
 }
 
+// isNumber reports whether a value of a result is a finite number.
 func isNumber(v any) bool {
 	s, _ := v.(string)
 	f, err := strconv.ParseFloat(s, 64)

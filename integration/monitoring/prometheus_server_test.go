@@ -13,15 +13,15 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// fixedNames are the counters whose names the specification fixes although
-// Prometheus wants "_total" at their end.
+// fixedNames are the counters without "_total" in their names, because the specification fixes
+// these names.
 var fixedNames = map[string]bool{
 	"portsyncd_warm_restarts": true, "portsyncd_cold_starts": true,
 	"portsyncd_eoiu_detected": true, "portsyncd_eoiu_timeouts": true,
 	"portsyncd_state_recoveries": true, "portsyncd_corruptions_detected": true,
 }
 
-// prometheus is a server of its own for one test.
+// prometheus is a Prometheus server for one test.
 type prometheus struct{ address string }
 
 // startPrometheus starts a server that scrapes target each second.
@@ -64,7 +64,7 @@ func startPrometheusWith(t *testing.T, file string) *prometheus {
 	return &prometheus{address: address}
 }
 
-// Count returns how many series or values a query has for an answer.
+// count returns how many series or values a query returns.
 func (p *prometheus) count(query string) (int, error) {
 	text, err := switchtest.Fetch("http://" + p.address + "/api/v1/query?query=" + url.QueryEscape(query))
 	if err != nil {

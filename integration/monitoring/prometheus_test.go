@@ -13,12 +13,12 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// awkwardPorts are names that an interface can have and that text and JSON must
-// escape (dev_valid_name in net/core/dev.c: no slash, no colon, no blank).
+// escapedPorts are valid interface names that text and JSON must escape (dev_valid_name in
+// net/core/dev.c forbids slash, colon and white space).
 var escapedPorts = []string{`Ethernet"\90`, "Ethernet\xff\xfe", "Ethernet\x019", "Ethernetßλ"}
 
-// awkwardSite has a daemon that has seen all kinds of events, with ports of
-// awkward names among others.
+// escapedPortsClient starts a daemon that has processed all kinds of events, with ports whose
+// names must be escaped, and returns a client for it.
 func escapedPortsClient(sw *switchtest.Switch) *switchtest.Client {
 	sw.T.Helper()
 	sw.ConfigurePorts(4)
@@ -35,8 +35,8 @@ func escapedPortsClient(sw *switchtest.Switch) *switchtest.Client {
 	return client
 }
 
-// TestPrometheusToolDaemon has promtool look at a daemon on real links: it
-// objects to the six names that the specification fixes and to nothing else.
+// TestPrometheusToolDaemon checks the metrics of a daemon with promtool, which must complain about
+// the six names that the specification fixes and about nothing else.
 func TestPrometheusToolDaemon(t *testing.T) {
 	switchtest.RequireCommand(t, "promtool")
 	sw := switchtest.New(t)
@@ -61,9 +61,9 @@ func TestPrometheusToolDaemon(t *testing.T) {
 	}
 }
 
-// TestPrometheusDaemon has a real Prometheus scrape a daemon on real links. It
-// must answer a query for each family with as many series as the daemon exposes
-// and the names of ports as they are, and know the families' types and help.
+// TestPrometheusDaemon runs Prometheus on a daemon. A query for each family must return as many
+// series as the daemon exposes, with the unescaped names of ports, and Prometheus must know the
+// families' types and help.
 func TestPrometheusDaemon(t *testing.T) {
 	switchtest.RequireCommand(t, "prometheus")
 	sw := switchtest.New(t)
@@ -124,12 +124,12 @@ func TestPrometheusDaemon(t *testing.T) {
 	}
 }
 
-// escapeHelp writes help as the text format does.
+// escapeHelp escapes help as the text format does.
 func escapeHelp(help string) string {
 	return strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(help)
 }
 
-// query asks the server's HTTP API.
+// query requests the server's HTTP API.
 func (p *prometheus) query(t *testing.T, path string, data any) {
 	t.Helper()
 	text, err := switchtest.Fetch("http://" + p.address + "/api/v1/" + path)
@@ -142,7 +142,7 @@ func (p *prometheus) query(t *testing.T, path string, data any) {
 	}
 }
 
-// Series returns the labels of a family's series.
+// series returns the labels of a family's series.
 func (p *prometheus) series(t *testing.T, f switchtest.Family) []map[string]string {
 	t.Helper()
 	selector := f.Name
@@ -160,9 +160,10 @@ func (p *prometheus) series(t *testing.T, f switchtest.Family) []map[string]stri
 	return all
 }
 
-// about is what Prometheus knows of a family.
+// about is Prometheus' metadata of a family.
 type about struct{ Type, Help string }
 
+// metadata returns what Prometheus knows of the families.
 func (p *prometheus) metadata(t *testing.T) map[string][]about {
 	t.Helper()
 	data := make(map[string][]about)

@@ -18,7 +18,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// influxDB is a server of its own for one test, with a user and a database.
+// influxDB is an InfluxDB server for one test, with a user and a database.
 type influxDB struct {
 	c    *switchtest.Switch
 	file string // its configuration
@@ -32,7 +32,7 @@ const (
 	influxSecret  = "correct horse" // must show up nowhere
 )
 
-// newInfluxDB starts a server that lets nobody in but one user.
+// newInfluxDB starts a server that requires the user's password.
 func newInfluxDB(sw *switchtest.Switch) *influxDB {
 	sw.T.Helper()
 	dir := sw.T.TempDir()
@@ -84,7 +84,7 @@ func (i *influxDB) kill() {
 	i.cmd.Wait()
 }
 
-// influxSeries is a series of an answer: a measurement, its tags, and rows.
+// influxSeries is a series of a result: a measurement, its tags, and rows.
 type influxSeries struct {
 	Name    string
 	Tags    map[string]string
@@ -119,8 +119,7 @@ func (i *influxDB) query(q string) []influxSeries {
 	return answer.Results[0].Series
 }
 
-// newest returns the newest value of each series under its name in /metrics,
-// with labels as tags.
+// newest returns the newest value of each series under its name in /metrics, with tags as labels.
 func (i *influxDB) newest() map[string]float64 {
 	i.c.T.Helper()
 	all := make(map[string]float64)
@@ -136,7 +135,7 @@ func (i *influxDB) newest() map[string]float64 {
 	return all
 }
 
-// seriesKey spells name and labels without those that are empty.
+// seriesKey returns a series name without empty labels.
 func seriesKey(name string, labels map[string]string) string {
 	set := make(map[string]string)
 	for k, v := range labels {
@@ -149,7 +148,7 @@ func seriesKey(name string, labels map[string]string) string {
 
 var labelPair = regexp.MustCompile(`(\w+)="((?:[^"\\]|\\.)*)"`)
 
-// labelsOf reads the labels of a series of an exposition.
+// labelsOf parses a series of an exposition.
 func labelsOf(series string) (name string, labels map[string]string) {
 	name, rest, _ := strings.Cut(series, "{")
 	labels = make(map[string]string)
@@ -159,10 +158,9 @@ func labelsOf(series string) (name string, labels map[string]string) {
 	return name, labels
 }
 
-// TestPushInfluxDB has the daemon push to a real InfluxDB, as a user whose
-// password stands in a file. All series of /metrics must arrive, ports of awkward
-// names among them; while the server is away nothing is lost and nothing of the
-// daemon's work waits.
+// TestPushInfluxDB lets the daemon push to InfluxDB as a user whose password is in a file. All
+// series of /metrics must arrive. While the server is down, no sample may be lost and the daemon
+// must continue its work.
 func TestPushInfluxDB(t *testing.T) {
 	switchtest.RequireCommand(t, "influxd")
 	sw := switchtest.New(t)
@@ -212,8 +210,8 @@ func TestPushInfluxDB(t *testing.T) {
 	d.Wait(5 * time.Second)
 }
 
-// missing says which series of an exposition have not arrived, or, where they do
-// not change any more, with another value.
+// missing returns which series of an exposition have not arrived, or, if they no longer change,
+// have another value.
 func (i *influxDB) missing(e switchtest.Exposition) string {
 	got := i.newest()
 	for series, value := range e.Samples {
@@ -230,8 +228,8 @@ func (i *influxDB) missing(e switchtest.Exposition) string {
 	return ""
 }
 
-// checkNothingLost: there is a point for each batch that was delivered, and
-// between two of them no more time than between two samples.
+// checkNothingLost checks that there is a point for each delivered batch, and no longer time
+// between two points than between two samples.
 func checkNothingLost(t *testing.T, influx *influxDB, client *switchtest.Client) {
 	t.Helper()
 	delivered := func() int {
@@ -260,7 +258,7 @@ func checkNothingLost(t *testing.T, influx *influxDB, client *switchtest.Client)
 	t.Logf("%d points", len(points))
 }
 
-// awaitAtLeast waits until a series shows a value or more.
+// awaitAtLeast waits until the value of a series is at least min.
 func awaitAtLeast(client *switchtest.Client, series string, least float64) {
 	client.T.Helper()
 	switchtest.Eventually(client.T, 3*switchtest.Timeout, func() string {

@@ -13,9 +13,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestPushFailingReceivers gives the daemon receivers that take nothing. Batches are
-// dropped, ports are synchronised as ever, and a request under way does not keep
-// the process from ending.
+// TestPushFailingReceivers pushes to receivers that accept nothing. Batches must be dropped, ports
+// must be synchronized as usual, and a request in progress must not delay the end of the process.
 func TestPushFailingReceivers(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, r := range []struct {
@@ -94,8 +93,8 @@ func TestPushFailingReceivers(t *testing.T) {
 	}
 }
 
-// TestPushInvalidSettings: a setting that is of no use is said once, and nothing else of the
-// daemon minds.
+// TestPushInvalidSettings checks that an invalid push setting is logged once and affects nothing
+// else.
 func TestPushInvalidSettings(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

@@ -10,6 +10,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
+// prometheusDir has the configurations and rules for Prometheus.
 const prometheusDir = "deploy/prometheus"
 
 // TestCounterNames checks that each counter has the name that Prometheus recommends,
@@ -57,6 +58,7 @@ func TestPrometheusToolRules(t *testing.T) {
 	promtool(t, append([]string{"test", "rules"}, glob("tests/*_test.yml")...)...)
 }
 
+// promtool runs promtool and returns its output.
 func promtool(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("promtool", args...).CombinedOutput()

@@ -10,8 +10,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestCommandLine holds the binary to PROTOCOL.md section 10: an unknown option
-// or command must not end with 0, help does. Nothing of it touches a database.
+// TestCommandLine checks exit statuses: an unknown option or command must not exit with 0, help
+// must. None of these runs may connect to a database (docs/PROTOCOL.md section 10).
 func TestCommandLine(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good.conf")
 	bad := filepath.Join(t.TempDir(), "bad.conf")

@@ -13,8 +13,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestPurgeOfMountPoints: the package can be purged although the state directory, or one
-// in it, is a mount point. Their content is gone; what cannot be removed is named.
+// TestPurgeOfMountPoints purges the Debian package while the state directory, or a directory in
+// it, is a mount point. The purge must delete the contents and name what cannot be removed.
 func TestPurgeOfMountPoints(t *testing.T) {
 	switchtest.RequireCommand(t, "rm")
 	if !lab.InNamespace(t) {

@@ -15,7 +15,7 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// loadLasts is how long the load of TestThousandEventsASecond goes on.
+// loadDuration is how long TestThousandEventsASecond changes links.
 func loadDuration() time.Duration {
 	if switchtest.LongRun() {
 		return time.Minute
@@ -23,8 +23,8 @@ func loadDuration() time.Duration {
 	return 3 * time.Second
 }
 
-// countMessages counts the messages that the kernel sends about links named
-// Ethernet, with a socket of its own.
+// countMessages counts the link messages about interfaces named Ethernet, with a socket of its
+// own.
 func countMessages(sw *switchtest.Switch) *atomic.Int64 {
 	sw.T.Helper()
 	conn, err := netlinkraw.Dial(netlinkraw.Config{})
@@ -48,10 +48,10 @@ func countMessages(sw *switchtest.Switch) *atomic.Int64 {
 	return count
 }
 
-// TestThousandEventsASecond holds us to a thousand link events a second without
-// loss: the daemon decides on as many messages as a second listener hears, has no
-// overrun and no resync, and STATE_DB is the kernel's in the end. It prints how
-// long the events took from the socket to Redis' acknowledgement.
+// TestThousandEventsASecond checks that the daemon handles a thousand link events a second without
+// loss: it must process as many messages as a second listener receives, without an overrun and a
+// resync, and STATE_DB must agree with the kernel at the end. It logs the latency from the socket
+// to Redis' reply.
 func TestThousandEventsASecond(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -108,9 +108,9 @@ func TestThousandEventsASecond(t *testing.T) {
 	}
 }
 
-// TestConcurrentScrapes has many clients scrape at once while links change: each
-// answer is whole, no counter goes back between two answers to one client, and
-// each histogram is one of a moment.
+// TestConcurrentScrapes scrapes from many clients at once while links change. Each response must
+// be complete, no counter may decrease between two responses to one client, and each histogram
+// must be consistent.
 func TestConcurrentScrapes(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -156,7 +156,7 @@ func TestConcurrentScrapes(t *testing.T) {
 	sw.CheckAfterFault(d)
 }
 
-// implausible says what cannot be, in one scrape or after an earlier one.
+// scrapeProblem returns what is impossible in a scrape, alone or after an earlier one, or "".
 func scrapeProblem(e switchtest.Exposition, earlier switchtest.Exposition) (problems []string) {
 	for _, f := range e.Families {
 		below := 0.0

@@ -11,7 +11,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestSyslog holds the form and the severity of lines (PROTOCOL.md section 10).
+// TestSyslog checks the form and the severity of log lines (docs/PROTOCOL.md section 10).
 func TestSyslog(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {
@@ -46,11 +46,11 @@ func TestSyslog(t *testing.T) {
 	}
 }
 
-// ourForm is that of each line.
+// lineForm matches each log line.
 var lineForm = regexp.MustCompile(`^:- [A-Za-z]+: [^ ]`)
 
-// TestLoggerRow changes level and output in CONFIG_DB while the daemon runs
-// (PROTOCOL.md section 10): both take effect within a second.
+// TestLoggerRow changes level and output in CONFIG_DB's LOGGER row while the daemon runs. Both
+// must take effect within a second (docs/PROTOCOL.md section 10).
 func TestLoggerRow(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -120,8 +120,8 @@ func TestLoggerRow(t *testing.T) {
 	}
 }
 
-// TestStuckSyslog has a /dev/log that nobody reads: its queue is soon full, and
-// ports are synchronised all the same.
+// TestStuckSyslog has a /dev/log that no process reads. Its queue fills up, and the daemon must
+// still synchronize ports.
 func TestStuckSyslog(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

@@ -17,8 +17,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// fullPipe returns the writing end of a pipe that has no room and whose reader
-// does not read.
+// fullPipe returns the write end of a full pipe whose reader does not read.
 func fullPipe(t *testing.T) *os.File {
 	t.Helper()
 	var ends [2]int
@@ -28,7 +27,7 @@ func fullPipe(t *testing.T) *os.File {
 	return fillUp(t, ends)
 }
 
-// fullSocket is fullPipe for a stream socket, as the journal gives one to services.
+// fullSocket is fullPipe for a stream socket, which systemd gives services for the journal.
 func fullSocket(t *testing.T) *os.File {
 	t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -38,8 +37,7 @@ func fullSocket(t *testing.T) *os.File {
 	return fillUp(t, ends)
 }
 
-// fillUp fills the second of the two ends, and leaves it blocking, as programs
-// expect it.
+// fillUp fills the second end and leaves it in blocking mode, as programs expect it.
 func fillUp(t *testing.T, ends [2]int) *os.File {
 	t.Helper()
 	reader, writer := os.NewFile(uintptr(ends[0]), "reader"), os.NewFile(uintptr(ends[1]), "writer")
@@ -62,9 +60,8 @@ func fillUp(t *testing.T, ends [2]int) *os.File {
 	return writer
 }
 
-// TestFullOutput starts the daemon with standard output and error that are full
-// and that nobody reads, the log included if CONFIG_DB sends it there: the
-// configuration is produced, ports follow, and SIGTERM ends the daemon.
+// TestFullOutput starts the daemon with full standard output and error, to which CONFIG_DB also
+// directs the log. The daemon must produce the configuration, follow ports and end by SIGTERM.
 func TestFullOutput(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, f := range []struct {
@@ -101,9 +98,8 @@ func TestFullOutput(t *testing.T) {
 	}
 }
 
-// TestProcessOne stops a daemon that is process 1 of its container: no signal
-// that it sends to itself can end it, so it ends with the status that a shell
-// shows for the signal.
+// TestProcessOne stops a daemon that is process 1 of its PID namespace. It cannot end itself by a
+// signal, so it must exit with the status that a shell shows for the signal.
 func TestProcessOne(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
@@ -123,9 +119,8 @@ func TestProcessOne(t *testing.T) {
 	}
 }
 
-// TestTooFewDescriptors starts the daemon with fewer descriptors than it needs to
-// list the interfaces: it says so once, waits without taking the processor, and ends
-// by SIGTERM.
+// TestTooFewDescriptors starts the daemon with fewer descriptors than it needs to list the
+// interfaces. It must log that once, wait without using the processor, and end by SIGTERM.
 func TestTooFewDescriptors(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -163,8 +158,8 @@ func TestTooFewDescriptors(t *testing.T) {
 	d.EndBySignal(syscall.SIGTERM, "while it waits for descriptors")
 }
 
-// TestDescriptorsLater leaves OpenLinks one descriptor, which is one too few, until
-// it has complained. Then it has both the socket and the list.
+// TestDescriptorsLater starts the daemon with one descriptor too few and raises the limit after
+// the daemon has logged the problem. The daemon must then start.
 func TestDescriptorsLater(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -192,8 +187,8 @@ func TestDescriptorsLater(t *testing.T) {
 	}
 }
 
-// processorTime returns the user and system time of a process, in the kernel's
-// ticks of 1/100 s (proc_pid_stat(5), fields 14 and 15).
+// processorTime returns the user and system time of a process in the kernel's ticks of 1/100 s
+// (proc_pid_stat(5), fields 14 and 15).
 func processorTime(t *testing.T, pid int) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

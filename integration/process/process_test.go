@@ -14,9 +14,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestStop asks the daemon to end in every phase of its life. It must end by
-// the same signal within 5 s (PROTOCOL.md section 10): supervisord then sees what it
-// sees with the C++ daemon.
+// TestStop sends SIGTERM and SIGINT in every phase of the daemon's life. The daemon must end by
+// that signal within 5 s, as the C++ daemon does (docs/PROTOCOL.md section 10).
 func TestStop(t *testing.T) {
 	switchtest.Parallel(t)
 	const limit = 5 * time.Second
@@ -90,9 +89,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestSupervisord starts the daemon as supervisord does: without NOTIFY_SOCKET,
-// with SIGPIPE ignored and stdout a pipe, whose reader goes away as well. It
-// must live on: supervisord counts it as started after a second.
+// TestSupervisord starts the daemon as supervisord does: without NOTIFY_SOCKET, with SIGPIPE
+// ignored and with stdout a pipe, whose reader then closes it. The daemon must keep running.
 func TestSupervisord(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, ignored := range []bool{false, true} {
@@ -140,9 +138,8 @@ func TestSupervisord(t *testing.T) {
 	}
 }
 
-// TestHandedListener hands a listener over as systemd's socket activation does
-// (sd_listen_fds(3)), on an address of no configuration; /healthz follows the
-// fate of Redis there.
+// TestHandedListener passes a listening socket to the daemon as systemd's socket activation does
+// (sd_listen_fds(3)). /healthz at that address must follow the state of Redis.
 func TestHandedListener(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {
@@ -171,8 +168,8 @@ func TestHandedListener(t *testing.T) {
 	switchtest.NewClient(t, address).AwaitCode("/healthz", http.StatusOK)
 }
 
-// TestBusyPort has another program at 127.0.0.1:9101: that is one warning, and
-// the daemon serves once the port is free.
+// TestBusyPort starts the daemon while another program listens at 127.0.0.1:9101. The daemon must
+// log one warning and serve once the address is free.
 func TestBusyPort(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -199,9 +196,9 @@ func TestBusyPort(t *testing.T) {
 	}
 }
 
-// TestBrokenConfig starts with a file full of errors: each is named, and ports
-// are synchronised with the defaults. SIGHUP then takes a good file, and keeps
-// it against a bad one.
+// TestBrokenConfig starts the daemon with a file full of errors: each must be logged, and ports
+// must be synchronized with the defaults. SIGHUP must then load a good file, and keep its settings
+// when the file is broken again.
 func TestBrokenConfig(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -243,8 +240,8 @@ func TestBrokenConfig(t *testing.T) {
 	sw.AwaitRecovery("reloads")
 }
 
-// TestAudit has another process spoil rows of STATE_DB with no link message in
-// sight: the audit repairs them and says so.
+// TestAudit changes rows of STATE_DB from another process without any link message. The audit must
+// repair and log them.
 func TestAudit(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

@@ -18,8 +18,8 @@ import (
 // These tests are about lines that others read: those of the C++ daemon, and those
 // above NOTICE, at which sonic-mgmt's log analyser fails a test.
 
-// recordedForms returns a pattern for each line of testdata/reference-log.txt, with
-// what differs from message to message left open.
+// recordedForms returns a pattern for each line of testdata/reference-log.txt, which matches any
+// value of the parts that differ from message to message.
 func recordedForms(t *testing.T) map[string]*regexp.Regexp {
 	t.Helper()
 	src, err := os.ReadFile("testdata/reference-log.txt")
@@ -47,7 +47,7 @@ func recordedForms(t *testing.T) map[string]*regexp.Regexp {
 	return forms
 }
 
-// nlmsg is the line for a message that says what the kernel says now.
+// nlmsg returns the log line for a message about the current state of a link.
 func nlmsg(t *testing.T, msgType int, name string) string {
 	t.Helper()
 	line := ""
@@ -65,8 +65,8 @@ func nlmsg(t *testing.T, msgType int, name string) string {
 	return line
 }
 
-// TestReferenceLog: the lines of the C++ daemon, byte for byte, in the same
-// circumstances, and no other line from the functions that it names.
+// TestReferenceLog checks that the daemon logs the lines of the C++ daemon byte for byte in the
+// same circumstances, and no other lines in the name of its functions.
 func TestReferenceLog(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -154,7 +154,7 @@ func TestReferenceLog(t *testing.T) {
 	}
 }
 
-// TestQuietOperation: in normal operation nothing is logged above NOTICE.
+// TestQuietOperation checks that normal operation logs nothing above NOTICE.
 func TestQuietOperation(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {

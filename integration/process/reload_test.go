@@ -11,8 +11,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// hangUpReload sends SIGHUP and waits until the daemon has said that it is ready
-// again. It returns the log lines of the reload.
+// reload sends SIGHUP, waits for READY=1 and returns the log lines of the reload.
 func reload(sw *switchtest.Switch, d *switchtest.Daemon) []switchtest.LogLine {
 	sw.T.Helper()
 	lines, states := sw.Logs.Len(), d.Notifications.Len()
@@ -24,9 +23,8 @@ func reload(sw *switchtest.Switch, d *switchtest.Daemon) []switchtest.LogLine {
 	return said
 }
 
-// TestBadReload reads a file again that is broken in one way or the other: none
-// of its settings is taken over, none of those in effect is lost, and each line
-// about it says so.
+// TestBadReload reloads files that are broken in different ways. The daemon must keep the settings
+// in effect, and each log line must say so.
 func TestBadReload(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -79,8 +77,8 @@ func TestBadReload(t *testing.T) {
 	}
 }
 
-// TestReloadWithoutFile: a daemon that was told of no configuration file and finds
-// none reloads without a complaint.
+// TestReloadWithoutFile checks that a reload logs no error if the daemon was started without a
+// configuration file and there is none.
 func TestReloadWithoutFile(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -94,9 +92,9 @@ func TestReloadWithoutFile(t *testing.T) {
 	}
 }
 
-// TestReloadKeepsProtection: no reload leaves a listener open that asked for
-// credentials, whatever became of the file; credentials wait with the listener,
-// and are applied once the file has the running listener again.
+// TestReloadKeepsProtection checks that a listener which requires credentials requires them after
+// every reload, whatever happened to the file. New credentials are applied when the file has the
+// running listener again.
 func TestReloadKeepsProtection(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

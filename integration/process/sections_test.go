@@ -22,7 +22,7 @@ import (
 // files of [metrics] those of integration_retention_test.go, its listeners those
 // of integration_http_*_test.go, and the audit of [health] TestAudit's.
 
-// checkDisabled looks at all places where a daemon says that it is disabled.
+// checkDisabled checks every output of a disabled daemon.
 func checkDisabled(t *testing.T, sw *switchtest.Switch, client *switchtest.Client) {
 	t.Helper()
 	if a := client.Request("GET", "/healthz"); a.Code != 200 || a.Body != "disabled\n"+disabledText+"\n" {
@@ -60,11 +60,11 @@ func checkDisabled(t *testing.T, sw *switchtest.Switch, client *switchtest.Clien
 	}
 }
 
-// disabledText is the text of the daemon about daemon.enabled = false.
+// disabledText is the daemon's text about daemon.enabled = false.
 const disabledText = "daemon.enabled is false: ports are not synchronised"
 
-// TestDaemonSection: enabled = false keeps a process that touches no database;
-// log_level rules until CONFIG_DB's row is read, and is what a missing row gets.
+// TestDaemonSection checks the [daemon] settings: with enabled = false the process uses no
+// database, and log_level applies until CONFIG_DB's row is read and when there is no row.
 func TestDaemonSection(t *testing.T) {
 	switchtest.Parallel(t)
 	t.Run("enabled", func(t *testing.T) {
@@ -112,8 +112,8 @@ func TestDaemonSection(t *testing.T) {
 	}
 }
 
-// TestDatabaseSection: the map wins over the unix socket, and that over host and
-// port. What does not win leads nowhere here.
+// TestDatabaseSection checks that the database map takes precedence over the unix socket, and that
+// over host and port.
 func TestDatabaseSection(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, way := range []struct{ name, settings, databaseMap string }{
@@ -136,8 +136,8 @@ func TestDatabaseSection(t *testing.T) {
 	}
 }
 
-// TestHealthSection: max_stall_seconds is when waiting work becomes a reason to
-// call the daemon unhealthy.
+// TestHealthSection checks that the daemon becomes unhealthy when work is pending for
+// max_stall_seconds.
 func TestHealthSection(t *testing.T) {
 	sw, db := switchtest.NewWithLab(t)
 	if sw == nil {

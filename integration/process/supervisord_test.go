@@ -14,20 +14,19 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// supervisor is a real supervisord that has the program section of a SONiC
-// image, with the built binary in it.
+// supervisor is a supervisord with the program section of a SONiC image and the built binary.
 type supervisor struct {
 	c    *switchtest.Switch
 	conf string
 	log  string // path of its own log
 }
 
-// supervisorPatience is how long supervisord and supervisorctl may take: each
-// question starts an interpreter, which takes a while on a busy machine.
+// supervisorTimeout is how long supervisord and supervisorctl may take: each command starts a
+// Python interpreter.
 const supervisorTimeout = 3 * switchtest.Timeout
 
-// startSupervisor starts supervisord with deploy/sonic/supervisord.conf and more
-// lines for the section, which win over those in it.
+// startSupervisor starts supervisord with deploy/sonic/supervisord.conf. Additional lines for the
+// section override it.
 func startSupervisor(sw *switchtest.Switch, more ...string) *supervisor {
 	sw.T.Helper()
 	switchtest.RequireCommand(sw.T, "supervisord")
@@ -79,16 +78,15 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 	return s
 }
 
-// ctl runs supervisorctl, whose exit status is 3 for a program that does not
-// run.
+// ctl runs supervisorctl, which exits with status 3 if a program does not run.
 func (s *supervisor) ctl(args ...string) string {
 	s.c.T.Helper()
 	out, _ := exec.Command("supervisorctl", append([]string{"-c", s.conf}, args...)...).CombinedOutput()
 	return strings.TrimSpace(string(out))
 }
 
-// awaitStatus waits until supervisord gives the program this state, and returns
-// the process's id where it has one.
+// awaitStatus waits until supervisord reports a state of the program, and returns its process ID
+// if it has one.
 func (s *supervisor) awaitStatus(want string) (pid int) {
 	s.c.T.Helper()
 	switchtest.Eventually(s.c.T, supervisorTimeout, func() string {
@@ -105,7 +103,7 @@ func (s *supervisor) awaitStatus(want string) (pid int) {
 	return pid
 }
 
-// awaitLogged waits until supervisord has logged something about the program.
+// awaitLogged waits for a line of supervisord's log about the program.
 func (s *supervisor) awaitLogged(want string) {
 	s.c.T.Helper()
 	switchtest.Eventually(s.c.T, supervisorTimeout, func() string {
@@ -116,11 +114,9 @@ func (s *supervisor) awaitLogged(want string) {
 	})
 }
 
-// TestSupervisordSection has a real supervisord run the daemon by the section
-// that a SONiC image has (PROTOCOL.md section 1): it
-// counts as running after a second, ends by SIGTERM within 5 s as the C++ daemon
-// does, is not restarted by supervisord when it is killed, and can be started
-// again by hand with all ports kept.
+// TestSupervisordSection runs the daemon by supervisord with the section of a SONiC image
+// (docs/PROTOCOL.md section 1). It must count as running after a second, end by SIGTERM within 5
+// s, stay ended after SIGKILL, and keep all ports when it is started again.
 func TestSupervisordSection(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -176,9 +172,8 @@ func TestSupervisordSection(t *testing.T) {
 	})
 }
 
-// TestSupervisordRestart is for images whose section has autorestart: a daemon
-// that was killed is started again by supervisord itself, as often as it takes,
-// and no port goes down.
+// TestSupervisordRestart is TestSupervisordSection for images with autorestart: supervisord
+// restarts a killed daemon each time, and no port goes down.
 func TestSupervisordRestart(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

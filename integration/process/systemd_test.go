@@ -15,9 +15,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestSystemd has a real systemd run the shipped unit with the built binary on
-// the links and the database of a cell: a start that waits for Redis, READY=1
-// only after the sync, reload, the watchdog, and a clean stop.
+// TestSystemd runs the shipped unit by systemd: the start waits for Redis, READY=1 follows the
+// initial sync, and reload, watchdog and stop work.
 func TestSystemd(t *testing.T) {
 	sw := switchtest.NewBare(t)
 	if sw == nil {
@@ -98,8 +97,7 @@ StandardError=append:%[2]s/output
 	}
 }
 
-// userManager is a systemd of the test's own: see
-// systemd/testdata/user-manager.sh.
+// userManager is a systemd user manager for one test (systemd/testdata/user-manager.sh).
 type userManager struct {
 	t   switchtest.T
 	dir string
@@ -128,7 +126,7 @@ func startUserManager(sw *switchtest.Switch) userManager {
 	return m
 }
 
-// Write writes a unit file and makes the manager read it.
+// write writes a unit file and reloads the manager.
 func (m userManager) write(name, text string) {
 	m.t.Helper()
 	path := filepath.Join(m.dir, "units", name)
@@ -139,7 +137,7 @@ func (m userManager) write(name, text string) {
 	m.systemctl("daemon-reload")
 }
 
-// systemctl ends the test if the command fails.
+// systemctl runs systemctl and ends the test if it fails.
 func (m userManager) systemctl(args ...string) string {
 	m.t.Helper()
 	out, err := exec.Command(m.dir+"/systemctl", args...).CombinedOutput()
@@ -155,7 +153,7 @@ func (m userManager) property(name string) string {
 	return m.systemctl("show", "--value", "--property="+name, "portsyncd.service")
 }
 
-// Await waits until a property begins with want.
+// await waits until a property begins with want.
 func (m userManager) await(name, want string) {
 	m.t.Helper()
 	switchtest.Eventually(m.t, switchtest.Timeout, func() string {

@@ -14,36 +14,37 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// mostMemory is what the daemon and the report may need at their peak, whatever the
-// files are.
+// mostMemory is how much memory the daemon and the report may use at most, whatever the files
+// contain.
 const mostMemory = 64 << 20
 
-// largestFile is a body of the size that is still read, less the envelope.
+// largestFile is the size of the largest body that the daemon reads.
 const largestFile = 8<<20 - 400
 
-// inEnvelope puts a right checksum and a header around a body.
+// withEnvelope returns a body with a valid header and checksum.
 func withEnvelope(body []byte) []byte {
 	tail := fmt.Appendf(nil, `,"schema":1,"writer":"w","boot_id":"b","saved_at":"2026-11-27T00:00:00Z","body":%s}`+"\n", body)
 	return fmt.Appendf(nil, `{"sha256":"%x"%s`, sha256.Sum256(tail), tail)
 }
 
-// repeat puts as many units as fit, with commas in between, between two texts.
+// repeat returns as many units as fit into largestFile, separated by commas, between two texts.
 func repeat(before, unit, after string) []byte {
 	n := (largestFile - len(before) - len(after)) / (len(unit) + 1)
 	return fmt.Append(nil, before, strings.Repeat(unit+",", n-1), unit, after)
 }
 
-// emptyHistogram begins a body.
+// emptyHistogram is the begin of a body.
 const emptyHistogram = `{"sync_duration_seconds":{"bounds":[],"counts":[0],"sum":0}`
 
-// bombs are contents of metrics.json, each small for what decoding it could need.
+// bombs are bodies of metrics.json that are small compared with the memory that a naive decoder
+// would need.
 var bombs = map[string][]byte{
 	"empty records": repeat(emptyHistogram+`,"restarts":[`, `{}`, `]}`),
 	"long reason":   fmt.Append(nil, emptyHistogram, `,"restarts":[{"kind":"warm","reason":"`, strings.Repeat("x", largestFile-200), `"}]}`),
 }
 
-// plantBomb fills a directory with a content of metrics.json, backups of it, a state
-// file of many ports, files named like backups, and a history of long lines.
+// plantBomb writes a body of metrics.json into a directory, with backups, a state file of many
+// ports, files named like backups, and a history of long lines.
 func plantBomb(t *testing.T, storage, state string, bomb []byte) {
 	t.Helper()
 	write := func(path string, text []byte) {
@@ -77,8 +78,8 @@ func plantBomb(t *testing.T, storage, state string, bomb []byte) {
 	write(storage+"/history.jsonl", lines.Bytes())
 }
 
-// peakOf returns the most memory that a process has had resident; 0 if it has ended. The
-// figure of wait4(2) would include that of the process that forked it.
+// peakOf returns the peak resident memory of a process, or 0 if it has ended. wait4(2) would
+// include the memory of the parent before exec.
 func peakOf(pid int) (bytes int64) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -89,7 +90,7 @@ func peakOf(pid int) (bytes int64) {
 	return bytes << 10
 }
 
-// TestReportOfBombs: a report of files that were made to take memory takes little.
+// TestReportOfBombs checks that a report on such files stays within mostMemory.
 func TestReportOfBombs(t *testing.T) {
 	switchtest.Parallel(t)
 	for name, bomb := range bombs {
@@ -108,8 +109,8 @@ func TestReportOfBombs(t *testing.T) {
 	}
 }
 
-// TestStartOnBombs: a daemon that starts on such files sets them aside, and takes little
-// memory for it.
+// TestStartOnBombs checks that a daemon renames such files at its start and stays within
+// mostMemory.
 func TestStartOnBombs(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {

@@ -11,7 +11,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// runClient runs a client and returns all that it says.
+// runClient runs a client and returns its output.
 func runClient(name string, args ...string) string {
 	cmd := exec.Command(name, args...)
 	out, err := cmd.CombinedOutput()
@@ -21,9 +21,8 @@ func runClient(name string, args ...string) string {
 	return string(out)
 }
 
-// TestHeadersByCurl asks with curl for each page and looks at what a browser would
-// act on: the type is not to be guessed, nothing is kept, and the page may not
-// load anything from elsewhere or be framed by others.
+// TestHeadersByCurl requests each page with curl and checks the headers for browsers: no content
+// sniffing, no caching, no content from other sites, no framing.
 func TestHeadersByCurl(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -52,8 +51,8 @@ func TestHeadersByCurl(t *testing.T) {
 	}
 }
 
-// TestTLSByOpenssl tries each version of the protocol, and ciphers of old, with
-// OpenSSL's client, and the certificate with curl.
+// TestTLSByOpenssl tries each version of TLS and old ciphers with OpenSSL's client, and checks the
+// certificate with curl.
 func TestTLSByOpenssl(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

@@ -18,7 +18,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// victims are files of somebody else that must stay as they are.
+// foreignFiles are files of another user that the daemon must not change.
 type foreignFiles struct {
 	t    *testing.T
 	dir  string
@@ -27,7 +27,7 @@ type foreignFiles struct {
 
 const foreignText = "root:x:0:0:somebody's file\nwithout a line break at its end"
 
-// Add makes another file and returns its path.
+// add makes another file and returns its path.
 func (v *foreignFiles) add() string {
 	v.t.Helper()
 	path := fmt.Sprintf("%s/%d", v.dir, len(v.made))
@@ -38,7 +38,7 @@ func (v *foreignFiles) add() string {
 	return path
 }
 
-// check looks that all are as they were.
+// check fails the test if a file has changed.
 func (v *foreignFiles) check(when string) {
 	v.t.Helper()
 	for _, path := range v.made {
@@ -50,8 +50,8 @@ func (v *foreignFiles) check(when string) {
 	}
 }
 
-// traps are what somebody who may write to the state directory can put in the
-// place of a file that the daemon writes or reads.
+// traps are what a user who may write to the state directory can put in place of a file that the
+// daemon reads or writes.
 var traps = []struct {
 	name string
 	set  func(path, victim string) error
@@ -70,10 +70,9 @@ func written(sw *switchtest.StorageSwitch) []string {
 		sw.StorageDir + "/portsyncd.prom", sw.StorageDir + "/metrics-export.json"}
 }
 
-// TestTrapsInStateDirectory puts each trap in the place of each file, and of a
-// backup, before a start and while the daemon writes: it follows none, opens
-// nothing that blocks, changes no file of somebody else, and keeps its own in the
-// end, as regular files that only root and its group may read.
+// TestTrapsInStateDirectory puts each trap in place of each file, and of a backup, before the
+// start and while the daemon writes. The daemon must follow no link, not block in open, change no
+// foreign file, and finally have its own regular files with mode 0640.
 func TestTrapsInStateDirectory(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, trap := range traps {
@@ -124,7 +123,7 @@ func TestTrapsInStateDirectory(t *testing.T) {
 	}
 }
 
-// awaitSaved waits until a file was written by this daemon.
+// awaitSaved waits until this daemon has written a file.
 func awaitSaved(sw *switchtest.StorageSwitch, file string) {
 	sw.T.Helper()
 	series := fmt.Sprintf("portsyncd_snapshot_saves_total{file=%q}", file)
@@ -137,8 +136,8 @@ func awaitSaved(sw *switchtest.StorageSwitch, file string) {
 	})
 }
 
-// TestModesOfFiles: whatever the umask, nobody but root and its group reads what
-// is kept, except for the exports, which are for others; nobody else writes.
+// TestModesOfFiles checks with different umasks that only root and its group can read the daemon's
+// files, that others can read only the exports, and that nobody else can write.
 func TestModesOfFiles(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -178,8 +177,8 @@ func awaitMode(sw *switchtest.StorageSwitch, path string, want fs.FileMode) {
 	})
 }
 
-// TestFilesReplacedWhileSaving swaps files for links as fast as it can while the
-// daemon saves again and again, to meet it between its look and its open.
+// TestFilesReplacedWhileSaving replaces files by links as fast as it can while the daemon saves,
+// to hit the time between a check and the open.
 func TestFilesReplacedWhileSaving(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {

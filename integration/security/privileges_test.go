@@ -13,7 +13,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// unitCapabilities returns what the shipped unit leaves the daemon.
+// unitCapabilities returns the capabilities of the shipped unit.
 func unitCapabilities(t *testing.T) []string {
 	t.Helper()
 	line := regexp.MustCompile(`(?m)^CapabilityBoundingSet=(.*)$`).FindStringSubmatch(switchtest.ReadFile(t, "portsyncd.service"))
@@ -23,8 +23,8 @@ func unitCapabilities(t *testing.T) []string {
 	return strings.Fields(line[1])
 }
 
-// startWithin starts the daemon as root with these capabilities and no other, as
-// the unit does, and waits until it is ready. See capabilities(7).
+// startWithin starts the daemon as root with only these capabilities, as the unit does, and waits
+// until it is ready (capabilities(7)).
 func startWithin(sw *switchtest.StorageSwitch, capabilities []string) *switchtest.Daemon {
 	sw.T.Helper()
 	switchtest.RequireCommand(sw.T, "setpriv")
@@ -38,13 +38,13 @@ func startWithin(sw *switchtest.StorageSwitch, capabilities []string) *switchtes
 	return d
 }
 
-// privileged is what the daemon does that a process without capabilities cannot.
+// privileged is an action of the daemon that needs a capability.
 type privileged struct {
 	setDown bool // left-over interfaces are set down
 	buffer  float64
 }
 
-// work has a daemon do all that a cold start and a running switch need.
+// work lets a daemon do everything that a cold start and a running switch need.
 func work(sw *switchtest.StorageSwitch, capabilities []string) (did privileged) {
 	sw.T.Helper()
 	sw.WriteSettings("", "save_interval_secs = 1\nexport_format = \"both\"")
@@ -75,7 +75,7 @@ func work(sw *switchtest.StorageSwitch, capabilities []string) (did privileged) 
 	return did
 }
 
-// disturbFew is disturb for a switch of few ports.
+// changeFewLinks is ChangeLinks for a switch with few ports.
 func changeFewLinks(sw *switchtest.Switch) {
 	sw.T.Helper()
 	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(0)))
@@ -84,8 +84,8 @@ func changeFewLinks(sw *switchtest.Switch) {
 	sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(2), 1400))
 }
 
-// TestCapabilities: with the capabilities of the unit all is done that a switch
-// needs, and without any one of them something is not. Each has its case here.
+// TestCapabilities checks that the daemon can do everything with the unit's capabilities, and that
+// without any single one of them an action fails.
 func TestCapabilities(t *testing.T) {
 	switchtest.Parallel(t)
 	lacks := map[string]func(t *testing.T, did privileged){
@@ -133,8 +133,8 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
-// TestNoNewPrivileges: no thread of the daemon can gain privileges by executing
-// something, whoever started it (PR_SET_NO_NEW_PRIVS, prctl(2)).
+// TestNoNewPrivileges checks that no thread of the daemon can gain privileges by execve, however
+// the daemon was started (PR_SET_NO_NEW_PRIVS, prctl(2)).
 func TestNoNewPrivileges(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

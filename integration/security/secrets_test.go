@@ -16,7 +16,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// secrets are what nobody may find but who has them, by what they are.
+// secrets are texts that no output may contain, by what they are.
 type secrets map[string]string
 
 // absentFrom fails the test for each secret in a text.
@@ -29,12 +29,11 @@ func (s secrets) absentFrom(t *testing.T, where, text string) {
 	}
 }
 
-// TestSecretsNotExposed gives the daemon a key, a token, a password and what it is
-// to show where it pushes, has
-// clients offer these and wrong ones in every place, puts secrets where digests
-// belong, and searches all that comes out of it: log at level debug, output,
-// notifications, pages, files, /proc. A digest, from which a weak password can be
-// guessed, is in check-config's output only, which is for who may read the file.
+// TestSecretsNotExposed gives the daemon a key, a token, a password and credentials for pushes,
+// lets clients send these and wrong ones in every place, and puts secrets where digests belong.
+// Then it searches all output: the log at level debug, stdout, notifications, pages, files, /proc.
+// Only check-config, which needs read access to the file, may print a digest, from which a weak
+// password can be guessed.
 func TestSecretsNotExposed(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {

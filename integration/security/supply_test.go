@@ -11,9 +11,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestDependencyIsPinned: go.mod names one version of the one dependency, go.sum
-// has the checksums of that version and of nothing else, nothing is replaced, and
-// what this machine would build of it is what the checksums say.
+// TestDependencyIsPinned checks that go.mod names one version of the only dependency and replaces
+// nothing, that go.sum has the checksums of that version alone, and that the local copy has these
+// checksums.
 func TestDependencyIsPinned(t *testing.T) {
 	mod := switchtest.ReadFile(t, "go.mod")
 	version := regexp.MustCompile(`golang\.org/x/sys (v[0-9.]+)\n`).FindStringSubmatch(mod)

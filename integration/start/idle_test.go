@@ -9,9 +9,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestIdleRestart restarts the process alone on a switch where nothing happens and
-// nothing has to be written: a while after that, longer than max_stall_seconds, it
-// is as healthy as before, has no backlog, and the watchdog is fed.
+// TestIdleRestart restarts the daemon on a switch where nothing changes and nothing has to be
+// written. After longer than max_stall_seconds it must still be healthy, have no backlog, and
+// notify the watchdog.
 func TestIdleRestart(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {

@@ -18,9 +18,9 @@ import (
 // hold strange values, interfaces and rows of an earlier run (PROTOCOL.md D5, D6,
 // D9, D10, D12 and D14).
 
-// TestRedisAbsent starts without a server: the daemon waits, says so, asks the
-// service manager for patience, and starts when the server comes. An interface
-// made while it waits is not taken for an old one (D10); one from before is.
+// TestRedisAbsent starts the daemon without a server. It must log that, extend the start timeout
+// of the service manager, and start when the server starts. An interface made during the wait is
+// not old; one from before is (docs/PROTOCOL.md D10).
 func TestRedisAbsent(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {
@@ -63,7 +63,8 @@ func TestRedisAbsent(t *testing.T) {
 	}
 }
 
-// TestMapLater has the database map come later, first broken, then right.
+// TestMapLater starts the daemon without a database map, which then appears, first broken, then
+// right.
 func TestMapLater(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -93,9 +94,9 @@ func TestMapLater(t *testing.T) {
 	}
 }
 
-// TestProcessRestart restarts the daemon alone on a running switch (D6): no
-// interface goes down, ports and markers are produced again, rows of interfaces
-// that vanished meanwhile go (D9) and those of others stay.
+// TestProcessRestart restarts the daemon on a running switch (docs/PROTOCOL.md D6): no interface
+// may go down, ports and markers are produced again, rows of deleted interfaces are deleted (D9),
+// and the others stay.
 func TestProcessRestart(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -123,8 +124,8 @@ func TestProcessRestart(t *testing.T) {
 	})
 }
 
-// TestWarmStartStaleRows has rows of interfaces that vanished while the daemon
-// was down (D9).
+// TestWarmStartStaleRows checks that a warm start deletes the rows of interfaces that were deleted
+// while the daemon was down (docs/PROTOCOL.md D9).
 func TestWarmStartStaleRows(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -153,8 +154,8 @@ func TestWarmStartStaleRows(t *testing.T) {
 	}
 }
 
-// TestInvalidRestoreCount starts with what is no plain number (D12): it counts
-// as absent, so the start is cold.
+// TestInvalidRestoreCount checks that a restore_count which is not a plain number counts as
+// missing, so that the start is cold (docs/PROTOCOL.md D12).
 func TestInvalidRestoreCount(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, count := range []string{"abc", "12abc", "-1", "+1", "1e3", " 1", "4294967296"} {
@@ -177,8 +178,8 @@ func TestInvalidRestoreCount(t *testing.T) {
 	}
 }
 
-// TestBadRows starts with rows that are not hashes (D14): each is skipped with
-// an error that names it, and all else is done.
+// TestBadRows starts with rows that are not hashes (docs/PROTOCOL.md D14). Each must be skipped
+// and named in the log.
 func TestBadRows(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -210,9 +211,9 @@ func TestBadRows(t *testing.T) {
 	}
 }
 
-// TestConsumerDuringStart pops while the ports are still being produced (D5): the
-// fresh rows must not look like those of an earlier run, so PortInitDone waits
-// for the interfaces.
+// TestConsumerDuringStart pops PORT_TABLE while the daemon still produces it (docs/PROTOCOL.md
+// D5). The fresh rows must not count as rows of an earlier run, so PortInitDone must wait for the
+// interfaces.
 func TestConsumerDuringStart(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -242,8 +243,8 @@ func TestConsumerDuringStart(t *testing.T) {
 	sw.AwaitRecovery("64 ports")
 }
 
-// TestRename renames a port (D7): the row of the old name goes, but not if
-// another interface has that name by then. A rename needs the link down.
+// TestRename renames a port (docs/PROTOCOL.md D7): the row of the old name is deleted unless
+// another interface has that name by then. The kernel renames only links that are down.
 func TestRename(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -263,8 +264,8 @@ func TestRename(t *testing.T) {
 	sw.AwaitRecovery("renamed to a name that does not matter")
 }
 
-// TestOldIndexReused gives the index of an old interface to a new one after it
-// was deleted (D8).
+// TestOldIndexReused gives the index of a deleted old interface to a new one (docs/PROTOCOL.md
+// D8).
 func TestOldIndexReused(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -287,8 +288,8 @@ func TestOldIndexReused(t *testing.T) {
 	sw.AwaitRecovery("a change of it")
 }
 
-// addVethIndex makes a veth pair whose first end gets the index that is asked
-// for; the kernel names the other.
+// addVethIndex makes a veth pair whose first end has the given index. The kernel names the other
+// end.
 func addVethIndex(name string, index int32) error {
 	r, err := netlinkraw.DialRequester()
 	if err != nil {

@@ -18,7 +18,8 @@ import (
 // brought all ports up is killed, the databases and the files are brought into a
 // state, and the next daemon makes of it what the table says.
 
-// before is what a start finds. The zero value is what a killed daemon leaves.
+// startCase is what a start finds, and the decision and figures that it must lead to. The zero
+// value is what a killed daemon leaves.
 type startCase struct {
 	name string
 
@@ -37,6 +38,8 @@ type startCase struct {
 	corruptions  int
 }
 
+// TestStartDecision checks for each case whether the start is warm or cold, why, and what the
+// daemon reports about it.
 func TestStartDecision(t *testing.T) {
 	switchtest.Parallel(t)
 	lost := func(sw *switchtest.StorageSwitch) {
@@ -95,8 +98,8 @@ func TestStartDecision(t *testing.T) {
 	}
 }
 
-// rewrite replaces the state file and its backups by files with the same ports,
-// which say what they are told about themselves: one file and some backups.
+// rewrite replaces the state file and its backups by files with the same ports and with changed
+// properties.
 func rewrite(sw *switchtest.StorageSwitch, schema int, boot string, keep int) {
 	sw.T.Helper()
 	got, err := sw.StateFile().Peek()
@@ -110,6 +113,7 @@ func rewrite(sw *switchtest.StorageSwitch, schema int, boot string, keep int) {
 	}
 }
 
+// bootID returns the boot ID of this machine.
 func bootID(sw *switchtest.StorageSwitch) string {
 	sw.T.Helper()
 	boot, err := snapshot.BootID()
@@ -122,7 +126,7 @@ func backups(sw *switchtest.StorageSwitch) []string {
 	return switchtest.FilesWithPrefix(sw.T, sw.StatePath, ".backup-")
 }
 
-// prepare makes what the start is to find.
+// prepare prepares what the start will find.
 func prepare(sw *switchtest.StorageSwitch, b startCase) {
 	sw.T.Helper()
 	if b.flushed {
@@ -148,7 +152,7 @@ func prepare(sw *switchtest.StorageSwitch, b startCase) {
 	sw.WriteSettings(b.conf, "")
 }
 
-// check looks at what the start made of it.
+// check checks the record and the metrics of the start.
 func check(sw *switchtest.StorageSwitch, b startCase, down *switchtest.Record[string], rows *switchtest.Record[switchtest.RowEvent]) {
 	t := sw.T
 	t.Helper()
@@ -187,7 +191,7 @@ func check(sw *switchtest.StorageSwitch, b startCase, down *switchtest.Record[st
 	checkPorts(sw, b, down, rows)
 }
 
-// checkPorts looks at interfaces, rows and what was handed to orchagent.
+// checkPorts checks interfaces, rows and what was produced for orchagent.
 func checkPorts(sw *switchtest.StorageSwitch, b startCase, down *switchtest.Record[string], rows *switchtest.Record[switchtest.RowEvent]) {
 	t := sw.T
 	t.Helper()
@@ -223,9 +227,9 @@ func checkPorts(sw *switchtest.StorageSwitch, b startCase, down *switchtest.Reco
 	}
 }
 
-// TestWarmChanges changes ports while the daemon is dead: each row that differs
-// is written once, rows of vanished ports are deleted, no other is touched, and
-// the configuration is handed over after the comparison.
+// TestWarmChanges changes ports while the daemon is down. The warm start must write each row that
+// differs once, delete the rows of deleted ports, touch no other row, and produce the
+// configuration after the comparison.
 func TestWarmChanges(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -280,8 +284,8 @@ func TestWarmChanges(t *testing.T) {
 	}
 }
 
-// TestWarmStartTimes logs how long a warm start takes from exec to EOIU, and that
-// it writes nothing if nothing changed.
+// TestWarmStartTimes logs how long a warm start takes from exec to EOIU, and checks that it writes
+// nothing if nothing has changed.
 func TestWarmStartTimes(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, ports := range []int{32, 128, 512} {

@@ -17,10 +17,9 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// storeHistory writes what a daemon would have written in the ten days before
-// now: 21 warm starts, each 12 hours after the one before and a millisecond
-// slower than it, of which the 11th waited in vain for its dump; a sample each
-// hour, in which Ethernet4 flaps.
+// storeHistory writes the files of a daemon that ran for ten days: 21 warm starts, 12 hours apart
+// and each a millisecond slower than the one before, the 11th of which had a timeout of its dump;
+// and a sample each hour, in which Ethernet4 flaps.
 func storeHistory(t *testing.T, dir string, now time.Time) {
 	t.Helper()
 	begin := now.Add(-10 * 24 * time.Hour).Truncate(time.Second).UTC()
@@ -62,7 +61,7 @@ func storeHistory(t *testing.T, dir string, now time.Time) {
 	switchtest.WriteFile(t, filepath.Join(dir, "history.jsonl"), string(lines))
 }
 
-// contents is what a directory holds, to see whether somebody has changed it.
+// contents returns the contents of a directory, to see whether they change.
 func contents(t *testing.T, dir string) string {
 	t.Helper()
 	var all strings.Builder
@@ -83,8 +82,7 @@ func contents(t *testing.T, dir string) string {
 	return all.String()
 }
 
-// report runs "portsyncd report" on a storage, and holds it to changing nothing
-// there.
+// report runs "portsyncd report" on a storage directory and checks that it changes nothing there.
 func report(t *testing.T, dir string, args ...string) switchtest.CommandResult {
 	t.Helper()
 	before := contents(t, dir)
@@ -95,7 +93,7 @@ func report(t *testing.T, dir string, args ...string) switchtest.CommandResult {
 	return r
 }
 
-// TestReport reads a known history and finds in it what is there.
+// TestReport checks the report on a known history.
 func TestReport(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -138,8 +136,8 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestReportPage writes the page whole, over one that is there, and to nothing
-// but a file.
+// TestReportPage checks that the report's page replaces an existing file as a whole, and that the
+// report writes only to regular files.
 func TestReportPage(t *testing.T) {
 	t.Parallel()
 	dir, out := t.TempDir(), t.TempDir()
@@ -161,8 +159,8 @@ func TestReportPage(t *testing.T) {
 	report(t, dir, "--html", filepath.Join(out, "none", "x")).CheckFailure(t, "into no directory", daemon.ExitError, "none")
 }
 
-// TestReportDamagedFiles: what can be read is reported, with what is wrong; where
-// there is nothing, that is said.
+// TestReportDamagedFiles checks that the report uses what it can read, names what is wrong, and
+// says so if there is nothing.
 func TestReportDamagedFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -24,7 +24,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// someStatus is that of a healthy daemon.
+// someStatus returns the status of a healthy daemon.
 func someStatus(ports int) *statusview.Status {
 	now := time.Now().UTC()
 	s := &statusview.Status{Schema: statusview.StatusSchema, Time: now, Version: daemon.Release, Host: "leaf1", Process: now,
@@ -35,7 +35,7 @@ func someStatus(ports int) *statusview.Status {
 	return s
 }
 
-// serveStatus answers as a daemon with this status does, and returns where.
+// serveStatus serves a status as a daemon does and returns the address.
 func serveStatus(t *testing.T, s *statusview.Status) (address string) {
 	t.Helper()
 	body := s.AppendJSON(nil)
@@ -48,6 +48,7 @@ func serveStatus(t *testing.T, s *statusview.Status) (address string) {
 	})
 }
 
+// serveFake serves with a handler and returns the address.
 func serveFake(t *testing.T, answer http.HandlerFunc) (address string) {
 	t.Helper()
 	server := httptest.NewServer(answer)
@@ -55,8 +56,8 @@ func serveFake(t *testing.T, answer http.HandlerFunc) (address string) {
 	return server.Listener.Addr().String()
 }
 
-// TestStatusForeignServers: what is no portsyncd is not taken for one, does not get
-// what it did not earn, and cannot keep us.
+// TestStatusForeignServers checks that the status command recognizes servers that are not
+// portsyncd, sends them no credentials, and does not wait for them without a limit.
 func TestStatusForeignServers(t *testing.T) {
 	t.Parallel()
 	path := switchtest.Binary(t)
@@ -100,8 +101,8 @@ func TestStatusForeignServers(t *testing.T) {
 	switchtest.RunCommand(t, path, nil, "status", "--address", mute.Addr().String()).CheckFailure(t, "mute", cli.ExitNoDaemon, "no response within 5s")
 }
 
-// TestStatusWatchBlocks: away from a terminal, --watch prints one status after
-// the other, and ends with a signal and the health as its exit status.
+// TestStatusWatchBlocks checks that --watch without a terminal prints one status after the other,
+// and after a signal exits with the health as status.
 func TestStatusWatchBlocks(t *testing.T) {
 	t.Parallel()
 	s := someStatus(2)
@@ -129,8 +130,7 @@ func TestStatusWatchBlocks(t *testing.T) {
 	}
 }
 
-// openTerminal returns both ends of a pseudo-terminal of 24 lines (pty(7),
-// ioctl_tty(2)).
+// openTerminal returns both ends of a pseudo-terminal of 24 lines (pty(7), ioctl_tty(2)).
 func openTerminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -161,9 +161,8 @@ func resize(t *testing.T, terminal *os.File, lines, columns uint16) {
 	}
 }
 
-// TestStatusWatchTerminal: on a terminal, --watch draws in place within the
-// lines there are, follows a change of size, and Ctrl-C brings back what was
-// there before.
+// TestStatusWatchTerminal checks that --watch on a terminal redraws within the screen, follows a
+// change of size, and restores the screen after Ctrl-C.
 func TestStatusWatchTerminal(t *testing.T) {
 	t.Parallel()
 	address := serveStatus(t, someStatus(512))

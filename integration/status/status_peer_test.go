@@ -14,8 +14,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// squatter answers every request with the same document and keeps what it is told, as a
-// program that holds a port before the daemon does.
+// fakeDaemonScript is a server that sends the same document to every request and records the
+// requests, as a program that holds the port before the daemon starts.
 const fakeDaemonScript = `
 import os, socket, sys
 if os.geteuid() == 0: os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[3]))
@@ -28,8 +28,8 @@ while True:
     c.sendall(b"HTTP/1.1 %d No\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}" % int(sys.argv[2])); c.close()
 `
 
-// squat runs the squatter as a user and returns its address and the file of what it is
-// told.
+// startFakeDaemon runs the script as a user and returns its address and the file with the recorded
+// requests.
 func startFakeDaemon(t *testing.T, uid, code int) (address, told string) {
 	t.Helper()
 	switchtest.RequireCommand(t, "python3")
@@ -59,8 +59,8 @@ func startFakeDaemon(t *testing.T, uid, code int) (address, told string) {
 	return fmt.Sprintf("127.0.0.1:%d", port), told
 }
 
-// TestStatusKeepsCredentials: who holds the daemon's port, of whatever user, is not told
-// the token or the password, and is asked without them.
+// TestStatusKeepsCredentials checks that a program of any user which holds the daemon's port
+// receives neither token nor password.
 func TestStatusKeepsCredentials(t *testing.T) {
 	t.Parallel()
 	path := switchtest.Binary(t)
@@ -87,7 +87,8 @@ func TestStatusKeepsCredentials(t *testing.T) {
 	}
 }
 
-// TestStatusIsBounded: an answer that would become gigabytes in memory is refused.
+// TestStatusIsBounded checks that the command refuses a response that would use gigabytes of
+// memory.
 func TestStatusIsBounded(t *testing.T) {
 	t.Parallel()
 	path := switchtest.Binary(t)

@@ -16,8 +16,8 @@ import (
 	"portsyncd/portsync"
 )
 
-// TestStatusOfDaemon asks a running daemon where its configuration says that it
-// listens, whatever is in its way, and a daemon that is not well or not there.
+// TestStatusOfDaemon queries a running daemon at every kind of configured address, and daemons
+// that are unhealthy or do not run.
 func TestStatusOfDaemon(t *testing.T) {
 	sw, r := switchtest.NewWithRedis(t)
 	if sw == nil {
@@ -69,8 +69,8 @@ func TestStatusOfDaemon(t *testing.T) {
 		"no daemon at unix:"+socket, "connection refused", ":9101", "expected", conf+":2")
 }
 
-// TestStatusTLS trusts the daemon's own certificate, or one by an authority that
-// is named, and shows its own to a daemon that asks.
+// TestStatusTLS checks that the command trusts the daemon's own certificate, or one of a given
+// authority, and sends its own certificate if the daemon asks.
 func TestStatusTLS(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -113,8 +113,8 @@ func TestStatusTLS(t *testing.T) {
 	ask(conf, strangers...).CheckFailure(t, "with a certificate of another authority", cli.ExitUnknown, switchtest.HTTPAddress)
 }
 
-// TestStatusOptions: what is wrong with the command line or a file is said in one
-// line, and is no verdict on the daemon.
+// TestStatusOptions checks that an error in the command line or in a file is printed as one line,
+// with an exit status that is not a health.
 func TestStatusOptions(t *testing.T) {
 	t.Parallel()
 	path := switchtest.Binary(t)
@@ -161,8 +161,8 @@ func TestStatusOptions(t *testing.T) {
 	}
 }
 
-// TestStatusExit: the exit status is the daemon's health, and what it says in
-// foreign words does not steer the terminal.
+// TestStatusExit checks that the exit status is the daemon's health, and that texts of the daemon
+// cannot control the terminal.
 func TestStatusExit(t *testing.T) {
 	t.Parallel()
 	path := switchtest.Binary(t)

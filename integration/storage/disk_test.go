@@ -22,7 +22,7 @@ import (
 // ports are synchronised all the same, and the last good file is there at any
 // moment.
 
-// fill takes all space of a disk and returns the file that has it.
+// fill uses up the space of a disk and returns the file that has it.
 func fill(t switchtest.T, at string) string {
 	t.Helper()
 	f, err := os.Create(at + "/filler")
@@ -38,7 +38,7 @@ func fill(t switchtest.T, at string) string {
 	return f.Name()
 }
 
-// TestDiskTrouble has the disk full, read-only, and over its quota.
+// TestDiskTrouble runs the daemon with a disk that is full, read-only, or over its quota.
 func TestDiskTrouble(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, c := range []struct {
@@ -115,8 +115,8 @@ func TestDiskTrouble(t *testing.T) {
 	}
 }
 
-// TestDiskBadAtStart has a file where the directory is to be: the daemon serves
-// ports as ever, says what is wrong, and mends it when it can.
+// TestDiskBadAtStart has a file in place of the storage directory. The daemon must serve ports,
+// report the problem, and recover when the file is removed.
 func TestDiskBadAtStart(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -140,9 +140,8 @@ func TestDiskBadAtStart(t *testing.T) {
 	d.Wait(5 * time.Second)
 }
 
-// TestKillDuringSave kills the daemon at random moments soon after its start,
-// when it saves both whole files, while ports flap: never is a file unreadable,
-// and no counter goes back.
+// TestKillDuringSave kills the daemon at random moments soon after its start, when it saves files,
+// while ports flap. Every file must stay readable, and no counter may decrease.
 func TestKillDuringSave(t *testing.T) {
 	kills := 300
 	if testing.Short() || switchtest.RaceEnabled {

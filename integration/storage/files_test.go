@@ -15,9 +15,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// mountHung mounts a file system whose daemon never answers, until the test ends: each
-// system call about a file in it waits, as with a network file system whose server is
-// gone.
+// mountHung mounts a file system that never answers until the test ends, like a network file
+// system without its server. Each system call on a file in it blocks.
 func mountHung(sw *switchtest.Switch, at string) {
 	sw.T.Helper()
 	sw.NoError("make the mount point", os.MkdirAll(at, 0o755))
@@ -30,9 +29,8 @@ func mountHung(sw *switchtest.Switch, at string) {
 	sw.T.Cleanup(func() { daemon.Close() })
 }
 
-// TestStopWithUnreadableFiles: a FIFO, or a file on a mount that does not answer, in
-// place of a file that the daemon reads is named in the log, and does not delay the end
-// by SIGTERM past 5 s.
+// TestStopWithUnreadableFiles puts a FIFO, or a file on a hung mount, in place of each file that
+// the daemon reads. The log must name the file, and SIGTERM must end the daemon within 5 s.
 func TestStopWithUnreadableFiles(t *testing.T) {
 	switchtest.Parallel(t)
 	kinds := []struct{ name, log string }{
@@ -75,9 +73,9 @@ func TestStopWithUnreadableFiles(t *testing.T) {
 	}
 }
 
-// TestExportsForOthers: another user reads the exports where the daemon puts them without
-// a configuration, under its default paths and in systemd's StateDirectory, and lists
-// their directory as node_exporter does. What is private that user cannot read.
+// TestExportsForOthers checks with the default paths and with systemd's StateDirectory that
+// another user can list and read the exports, as node_exporter does, and cannot read private
+// files.
 func TestExportsForOthers(t *testing.T) {
 	for _, command := range []string{"true", "cat", "ls"} {
 		switchtest.RequireCommand(t, command)

@@ -23,9 +23,8 @@ import (
 // at what the daemon does, at its start and, where the setting is live, at
 // SIGHUP.
 
-// TestHistoryFlaps: the samples name each time that the carrier of a port went, as the
-// kernel counts, although between two samples the port is created again, and renamed
-// away and back.
+// TestHistoryFlaps checks that the samples count each link down of a port as the kernel does, even
+// if the port is made again, or renamed away and back, between two samples.
 func TestHistoryFlaps(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -77,7 +76,7 @@ func TestHistoryFlaps(t *testing.T) {
 	})
 }
 
-// awaitFile waits until a file under the storage path is there, or is not.
+// awaitFile waits until a file in the storage directory exists, or does not exist.
 func awaitFile(sw *switchtest.StorageSwitch, name string, there bool) {
 	sw.T.Helper()
 	switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
@@ -88,7 +87,7 @@ func awaitFile(sw *switchtest.StorageSwitch, name string, there bool) {
 	})
 }
 
-// Old puts a file under the storage path that was last written some days ago.
+// makeOld writes a file in the storage directory whose last change is some days ago.
 func makeOld(sw *switchtest.StorageSwitch, name string, days int, text string) {
 	sw.T.Helper()
 	path, at := filepath.Join(sw.StorageDir, name), time.Now().AddDate(0, 0, -days)
@@ -96,8 +95,8 @@ func makeOld(sw *switchtest.StorageSwitch, name string, days int, text string) {
 		os.MkdirAll(sw.StorageDir, 0o750), os.WriteFile(path, []byte(text), 0o640), os.Chtimes(path, at, at)))
 }
 
-// TestSaveInterval writes a sample each interval, with all that a sample has,
-// and takes a new interval at once. An incomplete last line is nobody's harm.
+// TestSaveInterval checks that a complete sample is written each interval, that a new interval
+// takes effect at once, and that an incomplete last line does no harm.
 func TestSaveInterval(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -143,8 +142,8 @@ func TestSaveInterval(t *testing.T) {
 		len(text)-last-1, 288*(len(text)-last-1), switchtest.FewPorts, len(prom))
 }
 
-// TestRetentionDays removes earlier parts of the history, and files set aside,
-// once they are old enough, and nothing else.
+// TestRetentionDays checks that old parts of the history and old renamed files are deleted, and
+// nothing else.
 func TestRetentionDays(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -177,7 +176,7 @@ func TestRetentionDays(t *testing.T) {
 	}
 }
 
-// TestMaxFileSize begins a new file at the size that the setting says.
+// TestMaxFileSize checks that a new file is started at the configured size.
 func TestMaxFileSize(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -204,8 +203,8 @@ func TestMaxFileSize(t *testing.T) {
 	}
 }
 
-// TestExportFormat writes the files that the setting asks for, and removes those
-// that it does not ask for any more.
+// TestExportFormat checks that the daemon writes the configured exports and deletes those that are
+// no longer configured.
 func TestExportFormat(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -250,8 +249,8 @@ func TestExportFormat(t *testing.T) {
 	}
 }
 
-// TestMetricsDisabled keeps nothing and listens nowhere, and synchronises ports.
-// The state file is another matter.
+// TestMetricsDisabled checks that the daemon without metrics listens nowhere and keeps only the
+// state file, and synchronizes ports.
 func TestMetricsDisabled(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -281,7 +280,7 @@ func TestMetricsDisabled(t *testing.T) {
 	awaitFile(sw, "history.jsonl", true)
 }
 
-// TestStoragePath moves the files at the next start, and not before.
+// TestStoragePath checks that a new path takes effect at the next start.
 func TestStoragePath(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -313,7 +312,8 @@ func TestStoragePath(t *testing.T) {
 	}
 }
 
-// needsRestart reloads a file with a setting that is not live: the log says so.
+// needsRestart reloads a file with a setting that needs a restart, and checks that the log says
+// so.
 func needsRestart(sw *switchtest.StorageSwitch, d *switchtest.Daemon, warmRestart, metrics, key string, words ...string) {
 	sw.T.Helper()
 	if slices.Contains(config.LiveKeys(), key) {
@@ -325,8 +325,8 @@ func needsRestart(sw *switchtest.StorageSwitch, d *switchtest.Daemon, warmRestar
 	sw.AwaitLog(lines, switchtest.Timeout, append(words, key, "needs a restart")...)
 }
 
-// TestHistoryMaxRestarts keeps as many records as the setting says, from the
-// moment that it says so.
+// TestHistoryMaxRestarts checks that the daemon keeps the configured number of restarts, as soon
+// as the setting changes.
 func TestHistoryMaxRestarts(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
