@@ -18,8 +18,8 @@ const (
 	quietFor  = 60 * time.Millisecond  // without a command of the daemon's before going on
 )
 
-// Settle waits until the effects of all steps so far and the links of this one
-// have come about, and then until the daemon has been quiet for a moment.
+// settle waits until the effects of all steps so far, and the links of this one, are as recorded,
+// and then until the daemon has been idle for a moment.
 func (p *player) settle(n int, step *scenarioStep) {
 	p.T.Helper()
 	watch := switchtest.StartStopwatch()
@@ -41,7 +41,7 @@ func (p *player) settle(n int, step *scenarioStep) {
 	}
 }
 
-// missing says what has not come about yet, "" if all has.
+// missing returns what has not happened yet, or "".
 func (p *player) missing(step *scenarioStep, strict bool) string {
 	free := regexps(p.s.FreeEffects)
 	for _, key := range p.want.keys(nil, free) {
@@ -62,15 +62,15 @@ func (p *player) missing(step *scenarioStep, strict bool) string {
 	return ""
 }
 
-// awaitCommand waits for the daemon to send a command, and reports whether it
-// did before the limit.
+// awaitCommand waits for a command of the daemon and reports whether there was one within the
+// limit.
 func (p *player) awaitCommand(limit time.Duration) bool {
 	_, ok := p.seen.Await(p.taken, limit, func(c switchtest.RedisCommand) bool { return strings.HasPrefix(c.Source, "unix:") })
 	return ok
 }
 
-// catchUp takes all commands that the server has run until this moment. MONITOR
-// shows them in their order: what comes before our mark is complete.
+// catchUp processes all commands that the server has run until now. MONITOR shows commands in
+// their order, so all are known when the test's own marker appears.
 func (p *player) catchUp() {
 	p.T.Helper()
 	mark := fmt.Sprintf("mark %d", p.taken)
@@ -86,7 +86,7 @@ func (p *player) catchUp() {
 	p.taken += len(commands)
 }
 
-// compareEffects compares the streams of all keys, whole.
+// compareEffects compares the complete streams of all keys.
 func (p *player) compareEffects() {
 	p.T.Helper()
 	for _, key := range p.want.keys(p.reducer.effects, regexps(p.s.FreeEffects)) {
@@ -96,12 +96,12 @@ func (p *player) compareEffects() {
 	}
 }
 
-// difference shows two streams.
+// difference returns two streams side by side.
 func difference(key string, want, got []item) string {
 	return fmt.Sprintf("effects on %s\n want %v\n  got %v", key, want, got)
 }
 
-// compareOrder checks what came before what.
+// compareOrder checks the recorded order of effects on different keys.
 func (p *player) compareOrder() {
 	p.T.Helper()
 	for _, pair := range p.s.Order {
@@ -113,8 +113,7 @@ func (p *player) compareOrder() {
 	}
 }
 
-// compareFinal compares the contents of the databases and the links, which may
-// take a moment to become right.
+// compareFinal waits until the contents of the databases and the links are as recorded.
 func (p *player) compareFinal() {
 	p.T.Helper()
 	switchtest.Eventually(p.T, 2*time.Second, func() string {
@@ -131,7 +130,7 @@ func (p *player) compareFinal() {
 	})
 }
 
-// differing compares one database with its final contents.
+// differing compares a database with its recorded contents.
 func (p *player) differing(database string) (wrong []string) {
 	p.T.Helper()
 	have, want := contents(p.Switch, database), make(map[string]string)
@@ -154,7 +153,7 @@ func (p *player) differing(database string) (wrong []string) {
 	return slices.Compact(wrong)
 }
 
-// contents spells all that a database has.
+// contents returns all rows of a database as text.
 func contents(sw *switchtest.Switch, database string) map[string]string {
 	sw.T.Helper()
 	keys, err := sw.Conn(database).Keys("*")

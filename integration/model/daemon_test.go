@@ -17,7 +17,7 @@ import (
 
 // This file is what a sequence does to the daemon.
 
-// startDaemon starts the daemon, also while the server is dead.
+// startDaemon starts the daemon, even while the server is down.
 func (r *modelRun) startDaemon(_, _ int) bool {
 	r.T.Helper()
 	if r.d != nil || r.paused {
@@ -48,7 +48,7 @@ func (r *modelRun) exec() {
 	clear(r.counters)
 }
 
-// started waits for the end of a start.
+// started waits until the start is complete.
 func (r *modelRun) started() {
 	r.T.Helper()
 	r.d.AwaitReady()
@@ -57,7 +57,7 @@ func (r *modelRun) started() {
 	r.settle()
 }
 
-// Ended forgets a daemon that has ended.
+// ended resets the state about a daemon that has ended.
 func (r *modelRun) ended() {
 	r.d, r.m.daemon, r.early = nil, nil, nil
 	r.held, r.losing, r.waiting, r.revive, r.queue = false, false, false, nil, nil
@@ -65,12 +65,12 @@ func (r *modelRun) ended() {
 	clear(r.excused)
 }
 
-// killDaemon kills the daemon, if v is 1 while it has something to do.
+// killDaemon kills the daemon, with v = 1 while the daemon has work to do.
 func (r *modelRun) killDaemon(_, v int) bool {
 	return r.endDaemon(v, func(d *switchtest.Daemon) { d.Kill() })
 }
 
-// stopDaemon asks the daemon to end, as of killDaemon.
+// stopDaemon is killDaemon by SIGTERM.
 func (r *modelRun) stopDaemon(_, v int) bool {
 	r.T.Helper()
 	return !r.held && r.endDaemon(v, func(d *switchtest.Daemon) {
@@ -111,9 +111,8 @@ func (r *modelRun) endDaemon(v int, end func(*switchtest.Daemon)) bool {
 	return true
 }
 
-// adopt takes over what is in the databases after a daemon that had something
-// to do was ended: each row is what it was before or what the model says, but
-// for those that were touched, which went through states between.
+// adopt copies the databases into the model after a daemon with pending work has ended. Each row
+// must be as before or as the model says, except for rows that went through intermediate states.
 func (r *modelRun) adopt(before map[string]modelTable, touched []string) {
 	r.T.Helper()
 	for range 2 {
@@ -140,7 +139,7 @@ func (r *modelRun) adopt(before map[string]modelTable, touched []string) {
 	r.beginPeriod()
 }
 
-// within reports whether b has all of a, and c all of b.
+// within reports whether b contains a, and c contains b.
 func within(a, b, c map[string]string) bool {
 	has := func(big, small map[string]string) bool {
 		for member := range small {
@@ -153,7 +152,7 @@ func within(a, b, c map[string]string) bool {
 	return has(b, a) && has(c, b)
 }
 
-// stillborn kills the daemon v milliseconds after its start.
+// killAfterStart kills the daemon v milliseconds after its start.
 func (r *modelRun) killAfterStart(_, v int) bool {
 	r.T.Helper()
 	if r.d != nil || !r.quiet() {
@@ -179,7 +178,7 @@ func (r *modelRun) killAfterStart(_, v int) bool {
 	return true
 }
 
-// loseFiles loses the daemon's own files while it does not run.
+// loseFiles deletes the daemon's files while the daemon does not run.
 func (r *modelRun) loseFiles(_, _ int) bool {
 	r.T.Helper()
 	if r.d != nil {
@@ -189,7 +188,7 @@ func (r *modelRun) loseFiles(_, _ int) bool {
 	return true
 }
 
-// Hold stops the daemon.
+// pauseDaemon stops the daemon by SIGSTOP.
 func (r *modelRun) pauseDaemon(_, _ int) bool {
 	r.T.Helper()
 	if r.d == nil || r.held || r.waiting {
@@ -211,8 +210,8 @@ func (r *modelRun) pauseDaemon(_, _ int) bool {
 	return true
 }
 
-// overflow has the kernel drop messages for the daemon, which is held: all from
-// here on, until it has read its queue.
+// overflow makes the kernel drop messages for the paused daemon. The kernel drops all later
+// messages as well, until the daemon has read its queue.
 func (r *modelRun) overflow(_, _ int) bool {
 	r.T.Helper()
 	if !r.held || r.losing || !r.reachable() {
@@ -236,8 +235,8 @@ func (r *modelRun) overflow(_, _ int) bool {
 	return true
 }
 
-// Release lets the daemon go on. After an overrun the databases have to be
-// there, since that is how one sees that it has read its queue.
+// continueDaemon continues the daemon. After an overrun the databases must be reachable, because
+// only then the test can see that the daemon has read its queue.
 func (r *modelRun) continueDaemon(_, _ int) bool {
 	r.T.Helper()
 	if !r.held || r.losing && !r.reachable() {
@@ -267,9 +266,8 @@ func (r *modelRun) continueDaemon(_, _ int) bool {
 	return true
 }
 
-// limitBuffer sets the receive buffer of the daemon's netlink socket from
-// outside, by a copy of the descriptor, and returns the socket's port id, 0 if
-// there was none that could be copied.
+// limitBuffer sets the receive buffer of the daemon's netlink socket through a copy of its
+// descriptor. It returns the socket's port ID, or 0 if there is no socket that can be copied.
 func (r *modelRun) limitBuffer(bytes int) (port uint32) {
 	r.T.Helper()
 	pid := r.d.Cmd.Process.Pid
@@ -298,8 +296,8 @@ func (r *modelRun) limitBuffer(bytes int) (port uint32) {
 	return port
 }
 
-// netlinkQueue is what the kernel tells of a netlink socket
-// (/proc/net/netlink). A reading can lack a socket while others come and go.
+// netlinkQueue returns the queue of a netlink socket (/proc/net/netlink). A reading can lack a
+// socket while others are opened and closed.
 func (r *modelRun) netlinkQueue(port uint32) (bytes, drops int) {
 	r.T.Helper()
 	switchtest.Eventually(r.T, switchtest.Timeout, func() string {
@@ -319,8 +317,8 @@ func (r *modelRun) netlinkQueue(port uint32) (bytes, drops int) {
 	return bytes, drops
 }
 
-// Reload has the daemon read its configuration again: v is 1 for a good one, 2
-// for a bad one, 0 for the one that it has.
+// reload reloads the configuration: a good one with v = 1, a bad one with v = 2, an unchanged one
+// with v = 0.
 func (r *modelRun) reload(_, v int) bool {
 	r.T.Helper()
 	if r.d == nil {

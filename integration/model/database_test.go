@@ -13,7 +13,7 @@ import (
 // to race with a message that is under way, since both orders would be right; so
 // the daemon is waited for first.
 
-// quiet waits for the daemon, and reports whether the databases can be asked.
+// quiet waits until the daemon is idle and reports whether the databases are reachable.
 func (r *modelRun) quiet() bool {
 	r.T.Helper()
 	if r.reachable() {
@@ -22,13 +22,14 @@ func (r *modelRun) quiet() bool {
 	return r.reachable()
 }
 
-// own ends what the test itself did to STATE_DB: it is no deed of the daemon's.
+// own excludes the test's own changes of STATE_DB from what the daemon is checked for.
 func (r *modelRun) own() bool {
 	r.T.Helper()
 	r.beginPeriod()
 	return true
 }
 
+// popAll consumes PORT_TABLE as orchagent does.
 func (r *modelRun) popAll(_, _ int) bool {
 	r.T.Helper()
 	if !r.quiet() {
@@ -39,9 +40,9 @@ func (r *modelRun) popAll(_, _ int) bool {
 	return true
 }
 
-// setRow has orchagent add a port to APPL_DB: v is 1 for one with admin_status,
-// 2 for one without, 0 to remove it. Whether a port whose row was refused is
-// looked at again before or after that is a matter of time.
+// setRow adds a port to APPL_DB, with admin_status if v is 1 and without if v is 2, or removes the
+// port if v is 0. Whether the daemon rechecks a port with a rejected row before or after that
+// depends on time.
 func (r *modelRun) setRow(n, v int) bool {
 	r.T.Helper()
 	key := switchtest.ApplPort + modelNames[n]
@@ -59,8 +60,7 @@ func (r *modelRun) setRow(n, v int) bool {
 	return true
 }
 
-// setConfig adds a port to CONFIG_DB, with a value that depends on v, or removes
-// it if v is 0.
+// setConfig adds a port to CONFIG_DB, with a value that depends on v, or removes it if v is 0.
 func (r *modelRun) setConfig(n, v int) bool {
 	r.T.Helper()
 	key := switchtest.ConfigPort + modelNames[n]
@@ -75,7 +75,7 @@ func (r *modelRun) setConfig(n, v int) bool {
 	return true
 }
 
-// foreign writes another daemon's field to a row of STATE_DB.
+// foreign writes a field of another daemon to a row of STATE_DB.
 func (r *modelRun) foreign(n, v int) bool {
 	r.T.Helper()
 	key := switchtest.StatePort + modelNames[n]
@@ -90,7 +90,7 @@ func (r *modelRun) foreign(n, v int) bool {
 	return r.own()
 }
 
-// steal removes a row of STATE_DB, or one of its fields if v is 1.
+// steal deletes a row of STATE_DB, or with v = 1 one of its fields.
 func (r *modelRun) steal(n, v int) bool {
 	r.T.Helper()
 	key := switchtest.StatePort + modelNames[n]
@@ -106,7 +106,7 @@ func (r *modelRun) steal(n, v int) bool {
 	return r.own()
 }
 
-// jam puts a string where a row belongs; a steal ends that.
+// jam writes a string in place of a row. steal removes the string.
 func (r *modelRun) jam(n, _ int) bool {
 	r.T.Helper()
 	if !r.quiet() {
@@ -118,8 +118,7 @@ func (r *modelRun) jam(n, _ int) bool {
 	return r.own()
 }
 
-// setFlag sets or unsets SONiC's warm restart flag, of the system (n is 0) or of
-// swss.
+// setFlag sets or deletes SONiC's warm restart flag of the system (n = 0) or of swss.
 func (r *modelRun) setFlag(n, v int) bool {
 	r.T.Helper()
 	if !r.quiet() {
@@ -158,7 +157,7 @@ func (r *modelRun) setDPU(_, v int) bool {
 	return true
 }
 
-// spoilLogger removes the LOGGER row, or leaves half of it.
+// spoilLogger deletes the LOGGER row or half of it.
 func (r *modelRun) spoilLogger(_, v int) bool {
 	r.T.Helper()
 	if !r.quiet() {
@@ -171,7 +170,7 @@ func (r *modelRun) spoilLogger(_, v int) bool {
 	return true
 }
 
-// fault notes that the daemon has to notice something.
+// fault records that the daemon must notice a fault.
 func (r *modelRun) fault(reason string) {
 	r.m.databaseDisconnected()
 	r.revive = nil
@@ -180,8 +179,8 @@ func (r *modelRun) fault(reason string) {
 	}
 }
 
-// lost notes that the daemon has to notice the loss of its connection. It need
-// not notice each, nor the flush of a server that it no longer listens to.
+// lost records that the daemon must notice a lost connection. It may miss one of several, and the
+// flush of a server to which it is not connected.
 func (r *modelRun) lost() {
 	if r.faults["database_flushed"] > 0 {
 		r.excused["database_flushed"] = true
@@ -191,7 +190,7 @@ func (r *modelRun) lost() {
 	r.fault("database_back")
 }
 
-// flushed notes that a database was emptied.
+// flushed records that a database was flushed.
 func (r *modelRun) flushed() {
 	if r.faults["database_back"] > 0 {
 		r.m.databaseDisconnected()
@@ -201,7 +200,7 @@ func (r *modelRun) flushed() {
 	r.fault("database_flushed")
 }
 
-// flush empties APPL_DB, STATE_DB, both or everything, by v.
+// flush flushes APPL_DB, STATE_DB, both, or all databases, depending on v.
 func (r *modelRun) flush(_, v int) bool {
 	r.T.Helper()
 	if !r.quiet() {
@@ -226,7 +225,7 @@ func (r *modelRun) flush(_, v int) bool {
 	return r.own()
 }
 
-// save has the server write what a restart of it will bring back.
+// save makes the server save what a restart will load.
 func (r *modelRun) save(_, _ int) bool {
 	r.T.Helper()
 	if r.redis == nil || !r.quiet() {
@@ -237,7 +236,7 @@ func (r *modelRun) save(_, _ int) bool {
 	return true
 }
 
-// killServer kills the server, also one that is stopped.
+// killServer kills the server, even a paused one.
 func (r *modelRun) killServer(_, _ int) bool {
 	r.T.Helper()
 	if r.redis == nil || r.down {
@@ -252,7 +251,7 @@ func (r *modelRun) killServer(_, _ int) bool {
 	return true
 }
 
-// back starts the server again with what it saved last, or empty.
+// back starts the server with its last saved contents, or empty.
 func (r *modelRun) back(_, _ int) bool {
 	r.T.Helper()
 	if !r.down {
@@ -274,7 +273,7 @@ func (r *modelRun) back(_, _ int) bool {
 	return true
 }
 
-// Pause stops the server: it keeps its connections and answers nothing.
+// pause stops the server: it keeps its connections and sends no replies.
 func (r *modelRun) pause(_, _ int) bool {
 	r.T.Helper()
 	if r.redis == nil || !r.quiet() {
@@ -285,7 +284,7 @@ func (r *modelRun) pause(_, _ int) bool {
 	return true
 }
 
-// unpause lets the server go on, if v is 1 after the daemon has lost patience.
+// unpause continues the server, with v = 1 after the daemon's timeout for replies.
 func (r *modelRun) unpause(_, v int) bool {
 	r.T.Helper()
 	if !r.paused {
@@ -300,7 +299,7 @@ func (r *modelRun) unpause(_, v int) bool {
 	return true
 }
 
-// mayHaveLost: the daemon may have had no answer for too long, or not.
+// mayHaveLost records that a reply may have come after the daemon's timeout.
 func (r *modelRun) mayHaveLost() {
 	if r.d == nil {
 		return
@@ -312,7 +311,7 @@ func (r *modelRun) mayHaveLost() {
 	r.m.databaseDisconnected()
 }
 
-// stall has the server answer nobody for v milliseconds.
+// stall delays the server's replies for v milliseconds.
 func (r *modelRun) stall(_, v int) bool {
 	r.T.Helper()
 	if r.redis == nil || !r.quiet() {
@@ -323,8 +322,7 @@ func (r *modelRun) stall(_, v int) bool {
 	return true
 }
 
-// cut closes the daemon's connections: those that carry data, or those that
-// listen.
+// cut closes the daemon's connections for commands or for subscriptions.
 func (r *modelRun) cut(_, v int) bool {
 	r.T.Helper()
 	if r.redis == nil || !r.quiet() {
@@ -337,6 +335,7 @@ func (r *modelRun) cut(_, v int) bool {
 	return true
 }
 
+// flushScripts deletes the server's scripts.
 func (r *modelRun) flushScripts(_, _ int) bool {
 	r.T.Helper()
 	if !r.quiet() {

@@ -8,7 +8,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// item is one entry in the stream of effects on one key.
+// item is an entry in the stream of effects on one key.
 type item struct {
 	content string // what the row contains after it; "" if it is no row
 	op      string // of what is no row, such as PSET+PUB, with its fields
@@ -19,7 +19,7 @@ type item struct {
 	loose     bool // anything may come before it
 }
 
-// same reports whether two items are of the same kind and content.
+// same reports whether two items have the same kind and content.
 func (i item) same(o item) bool { return i.content == o.content && i.op == o.op }
 
 func (i item) String() string {
@@ -32,11 +32,10 @@ func (i item) String() string {
 
 func rowKey(database, key string) string { return database + " " + key }
 
-// matches reports whether the observed items are what was recorded. A
-// transient item may be missing unless strict is set; one that says what the
-// row contains anyway may be missing in any case, since the write that it stands
-// for need not be made. It follows all ways at a time: at holds how many of the
-// wanted items may be behind us.
+// matches reports whether the observed items are those recorded. A transient item may be missing
+// unless strict is set. An item that writes what the row has already may always be missing,
+// because the daemon need not write it. The function follows all possible assignments at a time:
+// at holds how many of the recorded items may have been observed.
 func matches(want, got []item, strict bool) bool {
 	skip := func(at map[int]bool, present string) map[int]bool {
 		for i := range len(want) {
@@ -70,10 +69,10 @@ func matches(want, got []item, strict bool) bool {
 	return at[len(want)]
 }
 
-// streams holds the items on each key in their order.
+// streams holds the items of each key in order.
 type streams map[string][]item
 
-// keys returns the keys of both, sorted, less those that a pattern matches.
+// keys returns the sorted keys of both, except those that a pattern matches.
 func (s streams) keys(other streams, free []*regexp.Regexp) []string {
 	all := make(map[string]bool)
 	for _, m := range []streams{s, other} {

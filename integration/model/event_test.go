@@ -9,23 +9,21 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// modelEvent is one step of a sequence: what to do, to which name of modelNames
-// or of which kind, and how. Each event makes sense in each state, if only by
-// not being applicable, so that a sequence without some of its events is a
-// sequence.
+// modelEvent is a step of a sequence: an operation, the index of a name in modelNames or of a
+// variant, and a value. Each event is valid in each state, if only as not applicable, so that a
+// sequence without some of its events is a valid sequence.
 type modelEvent struct {
 	do   string
 	n, v int
 }
 
-// String spells the event as Go.
+// String returns the event as Go.
 func (e modelEvent) String() string { return fmt.Sprintf("{%q, %d, %d}", e.do, e.n, e.v) }
 
-// modelNames are the names that interfaces have; the last is none of a port.
+// modelNames are the names of interfaces. The last is not a port's name.
 var modelNames = []string{"Ethernet0", "Ethernet4", "Ethernet8", "Ethernet12", "PortChannel1", "Ethernet0.10", "uplink"}
 
-// modelOps carries an event out, on the machine and on the model, and reports
-// whether it was applicable.
+// modelOps execute an event on the switch and in the model, and report whether it was applicable.
 var modelOps = map[string]func(r *modelRun, n, v int) bool{
 	// Interfaces. What v means is said at each function.
 	"create": (*modelRun).create, "delete": (*modelRun).remove, "recreate": (*modelRun).recreate,
@@ -48,7 +46,7 @@ var modelOps = map[string]func(r *modelRun, n, v int) bool{
 	"settle": func(r *modelRun, _, _ int) bool { r.settle(); return true },
 }
 
-// present returns the interface that has a name.
+// present returns the interface with a name.
 func (r *modelRun) present(n int) (name string, p *modelPort) {
 	name = modelNames[n]
 	return name, r.ports[name]
@@ -57,7 +55,7 @@ func (r *modelRun) present(n int) (name string, p *modelPort) {
 // create makes a pair of interfaces; v: 1 sets the port up, 2 its peer, 3 both.
 func (r *modelRun) create(n, v int) bool { return r.createIndex(n, v, 0) }
 
-// createIndex is create with an index that is asked for, if not 0.
+// createIndex is create with a given interface index, unless that is 0.
 func (r *modelRun) createIndex(n, v int, index int32) bool {
 	r.T.Helper()
 	name, p := r.present(n)
@@ -84,7 +82,7 @@ func (r *modelRun) createIndex(n, v int, index int32) bool {
 	return true
 }
 
-// addVethIndex makes a pair whose first end gets the index that is asked for.
+// addVethIndex makes a veth pair whose first end has the given index.
 func (r *modelRun) addVethIndex(name, peer string, index int32) error {
 	const vethInfoPeer = 1 // include/uapi/linux/veth.h
 	b := netlinkraw.AppendHeader(nil, unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, 0)
@@ -116,24 +114,23 @@ func (r *modelRun) remove(n, _ int) bool {
 	return true
 }
 
-// recreate deletes an interface and makes another one of its name; v as of
-// create.
+// recreate deletes an interface and makes another one with its name; v is that of create.
 func (r *modelRun) recreate(n, v int) bool {
 	r.T.Helper()
 	return r.remove(n, 0) && r.create(n, v)
 }
 
-// reindex is recreate with the index of the former. While a starting daemon
-// waits for the databases it would be right to leave the new interface alone
-// and right to take it for the old one, which only its index tells apart.
+// reindex is recreate with the index of the deleted interface. A daemon that waits for the
+// databases at its start may treat the new interface as new or as old, because only the index
+// tells the two apart.
 func (r *modelRun) reindex(n, v int) bool {
 	r.T.Helper()
 	_, p := r.present(n)
 	return p != nil && !r.waiting && r.remove(n, 0) && r.createIndex(n, v, p.index)
 }
 
-// renamePort gives an interface the name of index v, which must be free. A
-// rename needs the interface down.
+// renamePort gives an interface the name with index v, which must be free. The kernel renames only
+// interfaces that are down.
 func (r *modelRun) renamePort(n, v int) bool {
 	r.T.Helper()
 	name, p := r.present(n)
@@ -149,7 +146,7 @@ func (r *modelRun) renamePort(n, v int) bool {
 	return true
 }
 
-// swap exchanges the names of two interfaces, and leaves both down.
+// swap exchanges the names of two interfaces and leaves both down.
 func (r *modelRun) swap(n, v int) bool {
 	r.T.Helper()
 	a, p := r.present(n)
@@ -177,7 +174,7 @@ func (r *modelRun) setPortUp(n, v int) bool {
 	return true
 }
 
-// setPeerUp sets the administrative state of the other end to v: the carrier.
+// setPeerUp sets the administrative state of the peer to v, and thereby the carrier.
 func (r *modelRun) setPeerUp(n, v int) bool {
 	r.T.Helper()
 	_, p := r.present(n)
@@ -216,7 +213,7 @@ func (r *modelRun) setMTU(n, v int) bool {
 	return true
 }
 
-// touch has the kernel send a message that says nothing new.
+// touch makes the kernel send a message without a change.
 func (r *modelRun) touch(n, _ int) bool {
 	r.T.Helper()
 	name, p := r.present(n)
@@ -227,7 +224,7 @@ func (r *modelRun) touch(n, _ int) bool {
 	return p != nil
 }
 
-// setMember makes a port a member of the bridge, or takes it out.
+// setMember adds a port to the bridge, or removes it.
 func (r *modelRun) setMember(n, v int) bool {
 	r.T.Helper()
 	name, p := r.present(n)
@@ -243,8 +240,7 @@ func (r *modelRun) setMember(n, v int) bool {
 	return true
 }
 
-// remakeBridge deletes the bridge, which releases its members, and makes
-// another one.
+// remakeBridge deletes the bridge, which releases its members, and makes another one.
 func (r *modelRun) remakeBridge(_, _ int) bool {
 	r.T.Helper()
 	r.NoError("delete the bridge", r.Links.Delete(switchtest.Bridge))

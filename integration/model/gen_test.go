@@ -6,8 +6,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// sequenceMaker writes a sequence, from a source of chance. It follows roughly
-// what will be there, so that most events have something to do.
+// sequenceMaker writes a random sequence. It keeps a rough model of the interfaces, so that most
+// events are applicable.
 type sequenceMaker struct {
 	*rand.Rand
 	events []modelEvent
@@ -16,7 +16,7 @@ type sequenceMaker struct {
 	runs   bool    // the daemon
 }
 
-// modelSequence is the sequence of a seed.
+// modelSequence returns the sequence of a seed.
 func modelSequence(seed uint64) []modelEvent {
 	g := &sequenceMaker{Rand: rand.New(rand.NewPCG(seed, 0))}
 	g.begin()
@@ -45,7 +45,7 @@ func (g *sequenceMaker) add(do string, n, v int) {
 	g.events = append(g.events, modelEvent{do, n, v})
 }
 
-// Name draws a name, mostly of a usual port.
+// name returns a random name, mostly of a usual port.
 func (g *sequenceMaker) name() int {
 	if g.IntN(3) > 0 {
 		return g.IntN(4)
@@ -53,7 +53,7 @@ func (g *sequenceMaker) name() int {
 	return g.IntN(len(modelNames))
 }
 
-// weighted is one of several things to do, done as often as its weight says.
+// weighted is one of several random actions, chosen in proportion to its weight.
 type weighted struct {
 	weight int
 	do     func()
@@ -73,14 +73,14 @@ func (g *sequenceMaker) draw(parts ...weighted) {
 	}
 }
 
-// perhaps does one thing in so many cases.
+// perhaps does one thing in n cases.
 func (g *sequenceMaker) perhaps(one, in int, do func()) {
 	if g.IntN(in) < one {
 		do()
 	}
 }
 
-// Begin is what the start of the switch finds: mostly the usual.
+// begin adds what the start of the switch finds.
 func (g *sequenceMaker) begin() {
 	ports := g.IntN(4)
 	for n := range ports {
@@ -115,7 +115,7 @@ func (g *sequenceMaker) begin() {
 	)
 }
 
-// part adds one idea.
+// part adds one scenario.
 func (g *sequenceMaker) part() {
 	if !g.runs {
 		g.perhaps(3, 4, func() { g.add("start", 0, 0) })
@@ -137,7 +137,7 @@ func (g *sequenceMaker) part() {
 	)
 }
 
-// Links adds some changes of interfaces, which the daemon may find in one go.
+// links adds some changes of interfaces, which the daemon may read at once.
 func (g *sequenceMaker) links(count int) {
 	for range count {
 		n := g.name()
@@ -161,7 +161,7 @@ func (g *sequenceMaker) links(count int) {
 	}
 }
 
-// renamed gives an interface a name, also one that another one has.
+// renamed gives an interface a name, which another one may have.
 func (g *sequenceMaker) renamed(n, to int) {
 	switch {
 	case n == to:
@@ -173,7 +173,7 @@ func (g *sequenceMaker) renamed(n, to int) {
 	}
 }
 
-// database adds something that others write.
+// database adds a change of the databases by another process.
 func (g *sequenceMaker) database() {
 	n := g.name()
 	g.draw(
@@ -224,7 +224,7 @@ func (g *sequenceMaker) restart() {
 	g.add("start", 0, 0)
 }
 
-// held stops the daemon for a while.
+// held pauses the daemon for a while.
 func (g *sequenceMaker) held() {
 	g.add("hold", 0, 0)
 	g.meanwhile()
@@ -237,8 +237,7 @@ func (g *sequenceMaker) held() {
 	g.add("release", 0, 0)
 }
 
-// serverDead kills the server; it comes back with what it saved just now, or
-// some time ago, or never.
+// serverDead kills the server. It returns with what it saved just now or earlier, or empty.
 func (g *sequenceMaker) serverDead() {
 	g.draw(
 		weighted{2, func() { g.add("save", 0, 0) }},
@@ -258,7 +257,7 @@ func (g *sequenceMaker) serverDead() {
 	g.perhaps(1, 2, func() { g.add("pop", 0, 0) })
 }
 
-// rowLost has a server come back without a port that was added at run time.
+// rowLost restarts the server without a port that was added at run time.
 func (g *sequenceMaker) rowLost() {
 	n := g.name()
 	g.add("save", 0, 0)
@@ -271,7 +270,7 @@ func (g *sequenceMaker) rowLost() {
 	g.add("row", n, 1)
 }
 
-// serverPaused stops the server for a while, with writes under way.
+// serverPaused pauses the server for a while, with pending writes.
 func (g *sequenceMaker) serverPaused() {
 	g.perhaps(1, 4, func() { g.add("save", 0, 0) })
 	g.add("pause", 0, 0)

@@ -7,8 +7,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestMatches holds the comparison of effects to the rules of
-// testdata/scenarios/README.md: a player that accepts everything proves nothing.
+// TestMatches checks the comparison of effects against the rules of testdata/scenarios/README.md.
 func TestMatches(t *testing.T) {
 	// A row's contents are letters, "-" is no row; (x) is transient, ~x loose, and
 	// [x] an operation.
@@ -64,7 +63,7 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-// TestReduce turns MONITOR lines into effects.
+// TestReduce checks the effects computed from lines of MONITOR.
 func TestReduce(t *testing.T) {
 	const client = "unix:/redis.sock"
 	set := func(source string, words string) switchtest.RedisCommand {

@@ -15,8 +15,8 @@ import (
 // both agree on a random history, either both are right or both authors
 // misread the same sentence.
 
-// modelTable is a database: fields by key. A set is a row whose members are its
-// fields, a string is jammedRow.
+// modelTable is a database: fields by key. A set is a row whose members are its fields, a string
+// is jammedRow.
 type modelTable map[string]map[string]string
 
 // modelLink is an interface as the kernel describes it.
@@ -26,9 +26,8 @@ type modelLink struct {
 	mtu         int
 }
 
-// modelMessage is a link message of any address family, RTM_NEWLINK or
-// RTM_DELLINK. The state that it tells is taken from the kernel once that has
-// settled: of several messages the last one counts.
+// modelMessage is a link message of any address family, RTM_NEWLINK or RTM_DELLINK. Its state is
+// read from the kernel after the last of several messages.
 type modelMessage struct {
 	deleted  bool
 	index    int32
@@ -36,7 +35,7 @@ type modelMessage struct {
 	enslaved bool // it carries a master
 }
 
-// modelDaemon is what a running daemon remembers.
+// modelDaemon is the state of a running daemon.
 type modelDaemon struct {
 	existing   map[int32]string // interfaces Ethernet... when it was started
 	old        map[int32]string // those of an earlier run, to be ignored
@@ -65,8 +64,7 @@ func (m *switchModel) present() (n int) {
 	return n
 }
 
-// switchModel is a switch: its databases, its interfaces, and the daemon if one
-// runs.
+// switchModel is a switch: its databases, its interfaces, and the daemon if one runs.
 type switchModel struct {
 	db    map[string]modelTable
 	links map[int32]modelLink // as the test last read them
@@ -79,8 +77,7 @@ type switchModel struct {
 	daemon   *modelDaemon
 }
 
-// jammedRow stands for a string where a row belongs: it can be deleted, not
-// written to.
+// jammedRow stands for a string in place of a row. It can be deleted, but not written to.
 var jammedRow = map[string]string{"a string": ""}
 
 func newSwitchModel() *switchModel {
@@ -115,7 +112,7 @@ func (m *switchModel) clone() *switchModel {
 	return &c
 }
 
-// Set is HSET. It reports whether the row can be written.
+// set is HSET. It reports whether the row can be written.
 func (t modelTable) set(key string, fields map[string]string) bool {
 	if t.jammed(key) {
 		return false
@@ -137,13 +134,13 @@ func (t modelTable) hdel(key, field string) {
 	}
 }
 
-// produce is the set of a ProducerStateTable (PROTOCOL.md section 4).
+// produce is the set operation of a ProducerStateTable (docs/PROTOCOL.md section 4).
 func (m *switchModel) produce(key string, fields map[string]string) {
 	m.db["APPL_DB"].set(switchtest.PendingPrefix+key, fields)
 	m.db["APPL_DB"].set(switchtest.KeySet, map[string]string{key: ""})
 }
 
-// Pop is orchagent's part of section 4.
+// pop is orchagent's part of docs/PROTOCOL.md section 4.
 func (m *switchModel) pop() {
 	appl := m.db["APPL_DB"]
 	for key := range appl[switchtest.KeySet] {
@@ -155,7 +152,7 @@ func (m *switchModel) pop() {
 	delete(appl, switchtest.KeySet)
 }
 
-// exec is the start of the process: from here on it hears messages.
+// exec is the start of the process, which receives messages from then on.
 func (m *switchModel) exec() {
 	d := &modelDaemon{existing: make(map[int32]string), old: make(map[int32]string), known: make(map[int32]string),
 		awaited: make(map[string]bool), served: make(map[string]bool), revive: make(map[string]bool), again: make(map[string]bool), refused: make(map[string]bool), rows: make(map[string]bool), wasThere: make(map[string]bool), wrote: make(map[string]modelLink), expected: make(map[string]bool)}
@@ -167,7 +164,7 @@ func (m *switchModel) exec() {
 	m.daemon = d
 }
 
-// Start is section 5 from the first connection on. Queued is what came since
+// Start is docs/PROTOCOL.md section 5 from the first connection on. queued are the messages since
 // exec.
 func (m *switchModel) Start(queued []modelMessage) {
 	d, appl, config, state := m.daemon, m.db["APPL_DB"], m.db["CONFIG_DB"], m.db["STATE_DB"]
@@ -217,7 +214,8 @@ func orElse(value, otherwise string) string {
 	return value
 }
 
-// configured is the rows of CONFIG_DB PORT as they are copied (PROTOCOL.md section 3).
+// configured returns the rows of CONFIG_DB's PORT table as the daemon copies them
+// (docs/PROTOCOL.md section 3).
 func (m *switchModel) configured() modelTable {
 	ports := make(modelTable)
 	for key, fields := range m.db["CONFIG_DB"] {
@@ -242,7 +240,7 @@ func (m *switchModel) produceAll() {
 	m.produce(switchtest.ConfigDone, map[string]string{"count": strconv.Itoa(len(m.daemon.ports))})
 }
 
-// hear is section 8 for messages in their order.
+// receive processes messages in their order (docs/PROTOCOL.md section 8).
 func (m *switchModel) receive(messages []modelMessage) {
 	for _, msg := range messages {
 		switch {
@@ -281,7 +279,7 @@ func (m *switchModel) newLink(index int32, name string) {
 	m.report(index, name)
 }
 
-// report is tests 6 of section 8: the row in APPL_DB is looked up now.
+// report is test 6 of docs/PROTOCOL.md section 8: the row in APPL_DB is looked up now.
 func (m *switchModel) report(index int32, name string) {
 	d := m.daemon
 	delete(d.refused, name)
@@ -319,13 +317,13 @@ func (m *switchModel) delLink(index int32, name string) {
 	}
 }
 
-// deleteRow deletes a row of STATE_DB for all to see.
+// deleteRow deletes a row of STATE_DB, visible to subscribers.
 func (m *switchModel) deleteRow(key string) {
 	m.deleted[key] = true
 	delete(m.db["STATE_DB"], key)
 }
 
-// gone forgets an interface, and its row goes.
+// linkGone forgets an interface and deletes its row.
 func (m *switchModel) linkGone(index int32) {
 	d := m.daemon
 	name := d.known[index]
@@ -336,7 +334,7 @@ func (m *switchModel) linkGone(index int32) {
 	m.deleteRow(switchtest.StatePort + name)
 }
 
-// checkInitDone is section 9.
+// checkInitDone is docs/PROTOCOL.md section 9.
 func (m *switchModel) checkInitDone() {
 	if d := m.daemon; !d.initDone && len(d.awaited) == 0 {
 		d.initDone = true
@@ -344,8 +342,8 @@ func (m *switchModel) checkInitDone() {
 	}
 }
 
-// dump is a dump of all links and what is concluded from its end (D1); sweep:
-// also that rows whose interface does not exist are stale (D9).
+// dump processes a dump of all links and what follows from its end (docs/PROTOCOL.md D1). With
+// sweep, rows without an interface are stale (D9).
 func (m *switchModel) dump(sweep bool) {
 	d := m.daemon
 	for _, index := range slices.Sorted(maps.Keys(m.links)) {
@@ -367,7 +365,7 @@ func (m *switchModel) dump(sweep bool) {
 	m.checkInitDone()
 }
 
-// sweep deletes the daemon's rows of interfaces that do not exist (D9).
+// sweep deletes the daemon's rows whose interface does not exist (docs/PROTOCOL.md D9).
 func (m *switchModel) sweep() {
 	d := m.daemon
 	for _, name := range d.known {
@@ -393,18 +391,17 @@ func (m *switchModel) sweep() {
 	}
 }
 
-// databaseLost is the moment from which on a database may have lost anything.
-// Ports that were served until then come back as soon as APPL_DB has them again
-// (ARCHITECTURE.md, invariant 1), without a message of theirs. So do all that
-// are produced again, also if their interface comes before orchagent has popped
-// them.
+// databaseDisconnected is the moment from which on a database may have lost anything. Ports
+// accepted until then are written again as soon as APPL_DB has them again, without a message about
+// them (ARCHITECTURE.md, invariant 1). So are all ports that are produced again, even if their
+// interface is made before orchagent has popped them.
 func (m *switchModel) databaseDisconnected() {
 	if m.daemon != nil {
 		maps.Copy(m.daemon.revive, m.daemon.served)
 	}
 }
 
-// databaseBack is what makes up for it (D3; ARCHITECTURE.md, invariant 6).
+// databaseReconnected repairs what was lost (docs/PROTOCOL.md D3; ARCHITECTURE.md, invariant 6).
 func (m *switchModel) databaseReconnected() {
 	d, appl := m.daemon, m.db["APPL_DB"]
 	m.dump(true)
@@ -426,8 +423,8 @@ func (m *switchModel) databaseReconnected() {
 	}
 }
 
-// lookAgain is what happens without a message: ports that a lost database took,
-// and rows that were refused.
+// recheck is what the daemon does without a message: it writes ports that a database lost, and
+// rows that were rejected.
 func (m *switchModel) recheck() {
 	d := m.daemon
 	for index, name := range d.known {

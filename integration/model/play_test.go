@@ -11,16 +11,15 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestModel plays random histories of links, databases and the daemon on the
-// built binary and on the model, and compares the databases, whole, wherever
-// both can be in step. It is point by point PROTOCOL.md and the invariants of
-// ARCHITECTURE.md, in combinations that nobody thought of.
+// TestModel plays random histories of links, databases and the daemon on the built binary and on
+// the model, and compares the complete databases whenever both can be in sync. The model follows
+// docs/PROTOCOL.md and the invariants of ARCHITECTURE.md.
 //
-//	PORTSYNCD_MODEL_SEED       first seed, by default 1
-//	PORTSYNCD_MODEL_SEQUENCES  how many sequences, each of the next seed
+// PORTSYNCD_MODEL_SEED is the first seed, 1 by default. PORTSYNCD_MODEL_SEQUENCES is the number of
+// sequences, one for each seed.
 //
-// The first sequence of a cell that fails is shrunk and printed as Go; put it into
-// modelFound. With -short the cell ends with it instead.
+// The first failing sequence on each switch is shrunk and printed as Go, to be added to
+// modelFound. With -short it is not shrunk and ends the switch's sequences.
 func TestModel(t *testing.T) {
 	switchtest.Parallel(t)
 	first, sequences := switchtest.EnvNumber(t, "PORTSYNCD_MODEL_SEED", 1), switchtest.EnvNumber(t, "PORTSYNCD_MODEL_SEQUENCES", modelQuick)
@@ -49,7 +48,7 @@ const (
 	modelChunk = 16 // sequences in one cell
 )
 
-// TestModelFound plays what TestModel has found before.
+// TestModelFound plays sequences that once failed in TestModel.
 func TestModelFound(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -62,7 +61,7 @@ func TestModelFound(t *testing.T) {
 	t.Log(&sum)
 }
 
-// modelFound are shrunk sequences that failed once, by what they showed.
+// modelFound has shrunk sequences that failed once, by what they showed.
 var modelFound = map[string][]modelEvent{
 	// A link message that came between a flush of APPL_DB and the news of it made
 	// its port count as unserved, and nobody looked again once it was popped.
@@ -106,7 +105,7 @@ type tally struct {
 	took              time.Duration
 }
 
-// play plays one sequence, and shrinks it if it fails.
+// play plays a sequence, and shrinks it if it fails.
 func (s *tally) play(t *testing.T, sw *switchtest.Switch, name string, events []modelEvent) {
 	t.Helper()
 	begin := time.Now()
@@ -131,7 +130,7 @@ func (s *tally) play(t *testing.T, sw *switchtest.Switch, name string, events []
 	t.Errorf("%s fails; shrunk:\n%s", name, spell(shrink(events, fails, 60)))
 }
 
-// Try plays a sequence in a cell without anything of earlier ones.
+// try plays a sequence on a switch that earlier ones left nothing on.
 func (s *tally) try(t *testing.T, sw *switchtest.Switch, name string, events []modelEvent) bool {
 	return t.Run(name, func(t *testing.T) {
 		outer := sw.T
@@ -149,7 +148,7 @@ func (s *tally) try(t *testing.T, sw *switchtest.Switch, name string, events []m
 	})
 }
 
-// String is one line of what was played, events by how often.
+// String returns one line with the number of sequences and events.
 func (s *tally) String() string {
 	var words []string
 	total := 0

@@ -9,8 +9,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// reducer turns the commands of MONITOR into the effects that the scenario
-// files speak of (testdata/scenarios/README.md).
+// reducer computes the effects of the commands of MONITOR as scenario files describe them
+// (testdata/scenarios/README.md).
 type reducer struct {
 	names map[int]string // of the databases by number
 
@@ -30,9 +30,9 @@ func newReducer(names map[int]string) *reducer {
 		effects: make(streams), first: make(map[string]int)}
 }
 
-// take takes the next command. A script's effects show once the command after
-// it is taken. The daemon's MULTI would be an effect that matches nothing; in
-// the test's own, each command stands for itself.
+// take processes the next command. The effects of a script are known when the command after it is
+// processed. A MULTI of the daemon would be an effect that matches nothing; in a MULTI of the
+// test, each command stands for itself.
 func (r *reducer) take(c switchtest.RedisCommand) {
 	if c.Source == "lua" {
 		r.unit = append(r.unit, c)
@@ -51,7 +51,7 @@ var reads = strings.Fields(`auth client command config dbsize echo exists get he
 	hlen hmget info keys mget ping psubscribe punsubscribe quit scan scard script select sismember smembers
 	strlen subscribe time ttl type unsubscribe monitor`)
 
-// Write is one effect of a unit, before producer sets are put together.
+// write is one effect of a script or command, before the writes of a producer are combined.
 type write struct {
 	key, op string // key with its database
 	fields  map[string]string
@@ -59,7 +59,7 @@ type write struct {
 	changed bool
 }
 
-// finish closes the unit.
+// finish ends a script or command.
 func (r *reducer) finish() {
 	unit := r.unit
 	r.unit = nil
@@ -81,7 +81,7 @@ func (r *reducer) finish() {
 	}
 }
 
-// Apply carries out one command and says what it wrote.
+// apply executes one command and returns its writes.
 func (r *reducer) apply(c switchtest.RedisCommand) []write {
 	word, args := strings.ToLower(c.Args[0]), c.Args[1:]
 	database, known := r.names[c.DB]
@@ -127,8 +127,8 @@ func (r *reducer) apply(c switchtest.RedisCommand) []write {
 	return out
 }
 
-// produced puts the writes of a unit that hand a row to orchagent together: the
-// member of the key set, the pending hash, and the message.
+// produced combines the writes of a producer: the member of the key set, the pending hash, and the
+// message.
 func produced(writes []write) []write {
 	var out, rest []write
 	fields := make(map[string]map[string]string)
@@ -173,7 +173,7 @@ func produced(writes []write) []write {
 	return out
 }
 
-// emit appends one effect to its stream.
+// emit appends an effect to its stream.
 func (r *reducer) emit(w write) {
 	if r.ours && isPop(w.key) {
 		return
@@ -192,13 +192,13 @@ func (r *reducer) emit(w write) {
 	r.count++
 }
 
-// isPop reports whether a write of the test's is what orchagent would do: the
-// streams of these keys have the daemon's producer sets only.
+// isPop reports whether a write of the test is orchagent's: the streams of these keys have only
+// the daemon's writes.
 func isPop(key string) bool {
 	return strings.HasPrefix(key, "APPL_DB "+switchtest.ApplPort) || strings.HasPrefix(key, "APPL_DB "+switchtest.PendingPrefix)
 }
 
-// operation spells what is no write to a row.
+// operation returns the text of an operation that does not write a row.
 func operation(op string, fields map[string]string) string {
 	text, _ := json.Marshal(fields)
 	return op + " " + string(text)

@@ -20,8 +20,7 @@ const (
 	modelQuiet = max(modelStall, modelMissing) + 250*time.Millisecond
 )
 
-// wanted is what the model says that the daemon has to say. With quiet set, nothing
-// has happened for modelQuiet.
+// wanted returns the report that the model expects. With quiet, no event happened for modelQuiet.
 func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 	r.T.Helper()
 	d, links := r.m.daemon, r.KernelPorts()
@@ -79,7 +78,7 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 	return w
 }
 
-// wantedHealth adds the reasons of health that follow from the history.
+// wantedHealth adds the health reasons that follow from the history.
 func (r *modelRun) wantedHealth(w *switchtest.ExpectedReport, quiet bool) {
 	const minute = time.Minute
 	switch since := time.Since(r.overran); {
@@ -124,8 +123,8 @@ func (r *modelRun) wantedHealth(w *switchtest.ExpectedReport, quiet bool) {
 	}
 }
 
-// untold spells how what the daemon says is not what the model says, health
-// apart, of which reasons linger.
+// reportDifference returns how the daemon's report differs from the model's, without health, whose
+// reasons the daemon keeps for a while.
 func (r *modelRun) reportDifference() string {
 	r.T.Helper()
 	report, err := r.client().SelfReport()
@@ -138,7 +137,7 @@ func (r *modelRun) reportDifference() string {
 	return report.Inconsistency()
 }
 
-// Site is where the daemon serves HTTP.
+// client returns an HTTP client for the daemon.
 func (r *modelRun) client() *switchtest.Client {
 	r.T.Helper()
 	if r.web == nil {
@@ -147,9 +146,9 @@ func (r *modelRun) client() *switchtest.Client {
 	return r.web
 }
 
-// checkReport looks at all that the daemon says once reasons of health had the
-// time to go, and again after a while in which nothing happens and every
-// threshold is passed. The watchdog is fed all along.
+// checkReport checks everything that the daemon reports after its health reasons have expired, and
+// again after a quiet time longer than every threshold. The watchdog must be notified all the
+// time.
 func (r *modelRun) checkReport() {
 	r.T.Helper()
 	problem := func(quiet bool) string {

@@ -22,7 +22,7 @@ const (
 	fillPatience = 10 * time.Second
 )
 
-// modelRun is one sequence of events on a cell and on the model beside it.
+// modelRun is one sequence of events on a switch and on the model.
 type modelRun struct {
 	*switchtest.Switch
 	m       *switchModel
@@ -77,8 +77,8 @@ type modelPort struct {
 	member bool
 }
 
-// newModelRun brings the cell into its first state: no daemon, empty databases,
-// the helpers' interfaces only.
+// newModelRun prepares the switch: no daemon, empty databases, and only the test's auxiliary
+// interfaces.
 func newModelRun(sw *switchtest.Switch) *modelRun {
 	sw.T.Helper()
 	r := &modelRun{Switch: sw, m: newSwitchModel(), ports: make(map[string]*modelPort), conf: sw.Dir + "/model.conf",
@@ -112,22 +112,22 @@ func newModelRun(sw *switchtest.Switch) *modelRun {
 	return r
 }
 
-// forget loses the daemon's own files.
+// forget deletes the daemon's files.
 func (r *modelRun) forget() {
 	r.starts = 0
 	r.NoError("remove the state", os.RemoveAll(r.Dir+"/model"))
 	r.Mkdir(r.Dir + "/model")
 }
 
-// writeConf writes the configuration. Audits would restore what the test takes
-// away, at times of their own.
+// writeConf writes the configuration. Audits are off, because they would restore at any time what
+// the test deletes.
 func (r *modelRun) writeConf(more string) {
 	r.T.Helper()
 	switchtest.WriteFile(r.T, r.conf, fmt.Sprintf("[health]\naudit_interval_secs = 0\nmax_failure_rate_percent = 100.0\nmax_stall_seconds = 1\n[warm_restart]\nstate_file = %q\n"+
 		"[metrics]\nstorage_path = %q\n%s", r.Dir+"/model/port_state.json", r.Dir+"/model/metrics", more))
 }
 
-// Run applies the events and compares at the end, with all faults over.
+// run executes the events, ends all faults and compares.
 func (r *modelRun) run(events []modelEvent) {
 	r.T.Helper()
 	done := 0
@@ -155,25 +155,24 @@ func (r *modelRun) run(events []modelEvent) {
 	r.checkReport()
 }
 
-// reachable reports whether the databases can be asked.
+// reachable reports whether the databases can be queried.
 func (r *modelRun) reachable() bool { return !r.down && !r.paused }
 
-// hset is HSET on both.
+// hset is HSET on the switch and in the model.
 func (r *modelRun) hset(database, key string, fieldsAndValues ...string) {
 	r.T.Helper()
 	r.Do(database, append([]string{"HSET", key}, fieldsAndValues...)...)
 	r.m.db[database].set(key, switchtest.FieldMap(fieldsAndValues))
 }
 
-// del is DEL on both.
+// del is DEL on the switch and in the model.
 func (r *modelRun) del(database, key string) {
 	r.T.Helper()
 	r.Do(database, "DEL", key)
 	delete(r.m.db[database], key)
 }
 
-// Settle waits until machine and model are in step, if they can be, and
-// compares.
+// settle waits until switch and model are in sync, if they can be, and compares.
 func (r *modelRun) settle() {
 	r.T.Helper()
 	r.readLinks()
@@ -227,7 +226,7 @@ func (r *modelRun) settle() {
 	}
 }
 
-// both does something to the model and to what it could be as well.
+// both changes the model and its alternative.
 func (r *modelRun) both(do func(*switchModel)) {
 	do(r.m)
 	if r.early != nil {
@@ -236,8 +235,8 @@ func (r *modelRun) both(do func(*switchModel)) {
 	}
 }
 
-// readLinks has the kernel bring all interfaces up to date, which otherwise may
-// take it a second, and reads them.
+// readLinks makes the kernel update the states of all interfaces, which otherwise may take a
+// second, and reads them.
 func (r *modelRun) readLinks() {
 	r.T.Helper()
 	for name, p := range r.ports {
@@ -249,7 +248,7 @@ func (r *modelRun) readLinks() {
 	r.readFacts()
 }
 
-// readFacts reads the interfaces as they are.
+// readFacts reads the current interfaces.
 func (r *modelRun) readFacts() {
 	r.T.Helper()
 	clear(r.m.links)
@@ -263,8 +262,7 @@ func (r *modelRun) readFacts() {
 	}
 }
 
-// checkUp looks whether the daemon left the administrative states alone, old
-// interfaces apart.
+// checkUp checks that the daemon changed the administrative state of old interfaces only.
 func (r *modelRun) checkUp() {
 	r.T.Helper()
 	for index, l := range r.m.links {
@@ -274,9 +272,8 @@ func (r *modelRun) checkUp() {
 	}
 }
 
-// probe waits until the daemon has dealt with all that the kernel has told it:
-// a rename at the end, which deletes the row of the old name whatever APPL_DB
-// has (D7).
+// probe waits until the daemon has processed all messages of the kernel: it renames an interface,
+// and waits until the row of the old name is deleted (docs/PROTOCOL.md D7).
 func (r *modelRun) probe() {
 	r.T.Helper()
 	p, key := r.ports[r.probing], switchtest.StatePort+r.probing
@@ -304,8 +301,8 @@ func (r *modelRun) rename(name, to string) {
 	delete(r.ports, name)
 }
 
-// awaitResyncs waits until the faults so far have been noticed and their
-// resyncs are over, and returns the reasons of all resyncs since the last time.
+// awaitResyncs waits until the daemon has noticed the faults so far and its resyncs are over. It
+// returns the reasons of all resyncs since the last call.
 func (r *modelRun) awaitResyncs() (risen map[string]bool) {
 	r.T.Helper()
 	counts, looks := make(map[string]float64), 0
@@ -345,7 +342,7 @@ func (r *modelRun) awaitResyncs() (risen map[string]bool) {
 	return risen
 }
 
-// compare waits until the databases are what the model says.
+// compare waits until the databases are as the model says.
 func (r *modelRun) compare(more time.Duration) {
 	r.T.Helper()
 	var have map[string]modelTable
@@ -366,8 +363,8 @@ func (r *modelRun) compare(more time.Duration) {
 	}
 }
 
-// hearLate has the model hear what the kernel sends of itself: it may take a
-// second to act on a carrier, and be about to when it is asked to.
+// receiveLate gives the model the messages that the kernel sends late: the kernel may take a
+// second to process a carrier change.
 func (r *modelRun) receiveLate() {
 	r.T.Helper()
 	if r.d == nil || r.held {
@@ -382,7 +379,7 @@ func (r *modelRun) receiveLate() {
 	}
 }
 
-// difference spells how contents are not those of the model, "" if they are.
+// difference returns how contents differ from the model, or "".
 func (r *modelRun) difference(have map[string]modelTable) string {
 	var wrong []string
 	for database, want := range r.m.db {
@@ -402,7 +399,7 @@ func (r *modelRun) difference(have map[string]modelTable) string {
 	return strings.Join(wrong, "\n")
 }
 
-// contents reads the databases whole.
+// contents reads all databases.
 func (r *modelRun) contents() map[string]modelTable {
 	r.T.Helper()
 	all := make(map[string]modelTable)

@@ -17,9 +17,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// TestScenarios replays what was recorded on the C++ daemon: the binary, without
-// arguments, has to have the same effects on the databases and the links. The
-// format of the files is in testdata/scenarios/README.md.
+// TestScenarios replays what was recorded on the C++ daemon. The binary, without arguments, must
+// have the same effects on the databases and the links (testdata/scenarios/README.md).
 func TestScenarios(t *testing.T) {
 	switchtest.Parallel(t)
 	files, err := filepath.Glob("testdata/scenarios/*.json")
@@ -43,7 +42,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// scenario is one file.
+// scenario is a scenario file.
 type scenario struct {
 	Name           string
 	About          string
@@ -64,7 +63,7 @@ type scenario struct {
 	FinalIgnore []pattern `json:"final_ignore"`
 }
 
-// scenarioStep has one action, and what came of it.
+// scenarioStep has an action and its effects.
 type scenarioStep struct {
 	Start bool
 	Stop  string
@@ -93,7 +92,7 @@ func (l *lines) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(l))
 }
 
-// pattern is a regular expression over "DATABASE key".
+// pattern is a regular expression for "DATABASE key".
 type pattern struct{ *regexp.Regexp }
 
 func (p *pattern) UnmarshalText(b []byte) (err error) {
@@ -101,8 +100,8 @@ func (p *pattern) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// effect is [database, operation, key, fields] with "transient" perhaps. The
-// fields are an object, a list of names (HDEL), a string (SET) or null.
+// effect is [database, operation, key, fields], perhaps with "transient". The fields are an
+// object, a list of names (HDEL), a string (SET) or null.
 type effect struct {
 	database, op, key string
 	fields            map[string]string
@@ -127,7 +126,7 @@ func (e *effect) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// fieldsOf turns a value of a scenario file into the fields of a row.
+// fieldsOf returns the fields of a row in a scenario file.
 func fieldsOf(v any) map[string]string {
 	fields := make(map[string]string)
 	switch v := v.(type) {
@@ -215,7 +214,7 @@ func (p *player) play() {
 	}
 }
 
-// load writes one row of init.db.
+// load writes a row of init.db.
 func (p *player) load(database, key string, value any) {
 	p.T.Helper()
 	fields := fieldsOf(value)
@@ -241,7 +240,7 @@ func (p *player) load(database, key string, value any) {
 	}
 }
 
-// expect adds what a step should lead to, and first what it writes itself.
+// expect adds the effects of a step, those of its own writes first.
 func (p *player) expect(step *scenarioStep) {
 	for _, words := range step.Redis {
 		e := effect{database: words[0], op: strings.ToUpper(words[1]), key: words[2]}
@@ -281,7 +280,7 @@ func (p *player) expectWrite(e effect, i item) {
 	p.want[key] = append(p.want[key], i)
 }
 
-// act does what the step says.
+// act executes the action of a step.
 func (p *player) act(step *scenarioStep) {
 	p.T.Helper()
 	switch {
@@ -310,8 +309,8 @@ func (p *player) act(step *scenarioStep) {
 	}
 }
 
-// startAgain starts the daemon, and notes the interfaces that it ignores from then
-// on, if it says that it does.
+// startAgain starts the daemon and records the interfaces that it ignores from then on, if its log
+// says so.
 func (p *player) startAgain() {
 	p.T.Helper()
 	existing, lines := p.KernelPorts(), p.Logs.Len()

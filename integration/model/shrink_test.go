@@ -7,10 +7,9 @@ import (
 	"testing"
 )
 
-// shrink returns a part of events, in their order, that fails still and from
-// which no single one of the remaining can be left out, unless tries was not
-// enough for that. It is delta debugging: Zeller and Hildebrandt, "Simplifying
-// and Isolating Failure-Inducing Input", IEEE Transactions on Software
+// shrink returns a part of events, in order, that still fails and fails no longer without any one
+// of its events, unless tries is too small for that. It is delta debugging: Zeller and
+// Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE Transactions on Software
 // Engineering 28 (2002), algorithm ddmin, with complements only.
 func shrink[E any](events []E, fails func([]E) bool, tries int) []E {
 	for parts := 2; len(events) > 1 && parts <= len(events); {
@@ -38,7 +37,7 @@ func shrink[E any](events []E, fails func([]E) bool, tries int) []E {
 	return events
 }
 
-// spell writes events as Go that can be put into modelFound.
+// spell returns events as Go for modelFound.
 func spell(events []modelEvent) string {
 	var b strings.Builder
 	b.WriteString("[]modelEvent{")
@@ -51,7 +50,7 @@ func spell(events []modelEvent) string {
 	return strings.ReplaceAll(b.String(), ", \n", ",\n") + "\n}"
 }
 
-// TestShrink: what is left is what the failure needs, and no more.
+// TestShrink checks that only the events that the failure needs are left.
 func TestShrink(t *testing.T) {
 	var all []int
 	for i := range 40 {

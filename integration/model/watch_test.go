@@ -11,7 +11,7 @@ import (
 // This file is what a sequence hears beside the daemon: what the kernel tells it,
 // and what it tells its own subscribers.
 
-// watchKernel records the link messages that the kernel sends.
+// watchKernel records the link messages of the kernel.
 func watchKernel(sw *switchtest.Switch) *switchtest.Record[modelMessage] {
 	sw.T.Helper()
 	conn, err := netlinkraw.Dial(netlinkraw.Config{})
@@ -31,7 +31,7 @@ func watchKernel(sw *switchtest.Switch) *switchtest.Record[modelMessage] {
 	return told
 }
 
-// sent returns what the kernel has sent since the last time, up to this moment.
+// sent returns the messages that the kernel has sent since the last call, up to now.
 func (r *modelRun) sent() []modelMessage {
 	r.T.Helper()
 	r.serial++
@@ -44,15 +44,14 @@ func (r *modelRun) sent() []modelMessage {
 	return r.sentSoFar()
 }
 
-// soFar is sent without waiting for what is under way.
+// sentSoFar is sent without waiting for messages in transit.
 func (r *modelRun) sentSoFar() []modelMessage {
 	messages, _ := r.told.From(r.read)
 	r.read += len(messages)
 	return messages
 }
 
-// listen begins the record of what subscribers of STATE_DB hear. The daemon may
-// be quicker.
+// watchRows begins to record the notifications for subscribers of STATE_DB.
 func (r *modelRun) watchRows() {
 	r.T.Helper()
 	r.rows, r.heard = r.WatchRowEvents(), 0
@@ -60,7 +59,7 @@ func (r *modelRun) watchRows() {
 	r.deaf = true
 }
 
-// inStep begins a period that ends with checkDeletions.
+// beginPeriod begins a period that ends with checkDeletions.
 func (r *modelRun) beginPeriod() {
 	r.T.Helper()
 	r.deletedSoFar()
@@ -71,7 +70,7 @@ func (r *modelRun) beginPeriod() {
 	clear(r.m.deleted)
 }
 
-// upToNow returns the rows of STATE_DB that were deleted since the last time.
+// deletedSoFar returns the rows of STATE_DB that were deleted since the last call.
 func (r *modelRun) deletedSoFar() map[string]bool {
 	r.T.Helper()
 	r.serial++
@@ -93,9 +92,9 @@ func (r *modelRun) deletedSoFar() map[string]bool {
 	return gone
 }
 
-// checkDeletions compares which rows subscribers have seen go since both were
-// last in step: a port that is made again shows that (section 8), one that
-// lives on never does.
+// checkDeletions compares the rows whose deletion subscribers have seen since both were last in
+// sync. A port that is made again has such a deletion (docs/PROTOCOL.md section 8); one that stays
+// never does.
 func (r *modelRun) checkDeletions() {
 	r.T.Helper()
 	gone := r.deletedSoFar()
