@@ -81,7 +81,7 @@ func mirrorWord(p *Port) string {
 	case p.Set():
 		return sonicdb.MirrorSet
 	case p.Lookup():
-		return sonicdb.MirrorDeleteLook
+		return sonicdb.MirrorDeleteCheck
 	}
 	return sonicdb.MirrorDelete
 }

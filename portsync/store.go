@@ -189,7 +189,7 @@ func fields(c *sonicdb.Conn, bad func(error), wanted ...hashField) ([]string, er
 		r, err := c.Receive()
 		switch {
 		case err == nil:
-			values[i] = sonicdb.Unlist(string(r.Str))
+			values[i] = sonicdb.TrimListMark(string(r.Str))
 			continue
 		case !isServerError(err):
 			return nil, fmt.Errorf("read %s of %q: %w", w.field, w.key, err)
@@ -243,7 +243,7 @@ func (d *Databases) configPorts() (ports []PortConfig, bad []error, err error) {
 			continue // deleted since the list was taken
 		}
 		for j := range row.Fields {
-			row.Fields[j].Field = sonicdb.Unlist(row.Fields[j].Field)
+			row.Fields[j].Field = sonicdb.TrimListMark(row.Fields[j].Field)
 		}
 		ports = append(ports, PortConfig{Name: name, Fields: row.Fields})
 	}

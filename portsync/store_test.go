@@ -104,7 +104,7 @@ func wanted(name, word string) *Port {
 		p.pending.set, p.pending.del = true, true
 	case sonicdb.MirrorDelete:
 		p.pending.del = true
-	case sonicdb.MirrorDeleteLook:
+	case sonicdb.MirrorDeleteCheck:
 		p.pending.del, p.pending.look = true, true
 	}
 	return p
@@ -128,8 +128,8 @@ func TestPublish(t *testing.T) {
 		{"Ethernet2", sonicdb.MirrorReplace, true, foreign, row, OutcomeAccepted},
 		{"Ethernet3", sonicdb.MirrorReplace, false, foreign, nil, OutcomeNotAccepted},
 		{"Ethernet4", sonicdb.MirrorDelete, true, foreign, nil, OutcomeNotAccepted},
-		{"Ethernet5", sonicdb.MirrorDeleteLook, true, foreign, nil, OutcomeAccepted},
-		{"Ethernet6", sonicdb.MirrorDeleteLook, false, foreign, nil, OutcomeNotAccepted},
+		{"Ethernet5", sonicdb.MirrorDeleteCheck, true, foreign, nil, OutcomeAccepted},
+		{"Ethernet6", sonicdb.MirrorDeleteCheck, false, foreign, nil, OutcomeNotAccepted},
 		{"Ethernet7", sonicdb.MirrorSet, true, nil, nil, OutcomeRefused},
 		{"Ethernet8", sonicdb.MirrorReplace, true, nil, row, OutcomeAccepted},
 	}

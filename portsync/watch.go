@@ -204,10 +204,10 @@ func (l *loggerRow) applyFrom(c *sonicdb.Conn, create bool) error {
 		}
 	}
 	if hasLevel {
-		l.setLevel(sonicdb.Unlist(level))
+		l.setLevel(sonicdb.TrimListMark(level))
 	}
 	if hasOutput {
-		l.setOutput(sonicdb.Unlist(output))
+		l.setOutput(sonicdb.TrimListMark(output))
 	}
 	return nil
 }

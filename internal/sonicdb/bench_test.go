@@ -25,8 +25,8 @@ func portUpdate(c *Conn, key []byte, mtu int64) {
 	c.Int(mtu)
 }
 
-// echo answers whatever one Read returns with the same bytes, without
-// allocating. The command after SELECT must be small enough to come in one.
+// echo replies to each Read with the same bytes, without allocating. The command after SELECT must fit
+// into one Read.
 func echo(t testing.TB, reply string) *Conn {
 	t.Helper()
 	path := filepath.Join(socketDir(t), "s")
@@ -63,6 +63,7 @@ func echo(t testing.TB, reply string) *Conn {
 	return c
 }
 
+// TestRoundTripDoesNotAllocate checks that a command and its reply do not allocate.
 func TestRoundTripDoesNotAllocate(t *testing.T) {
 	for name, test := range map[string]struct {
 		reply string
@@ -139,8 +140,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkDeadline shows what timedConn spares: "always" sets the deadline for
-// each read and write as its alternative would.
+// BenchmarkDeadline compares timedConn with setting the deadline for each read and write ("always").
 func BenchmarkDeadline(b *testing.B) {
 	c := echo(b, ":0\r\n")
 	b.Run("spared", func(b *testing.B) {
@@ -168,7 +168,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
-// BenchmarkRedisHSET is what a real server can take, by commands in a batch.
+// BenchmarkRedisHSET measures HSET on a real server, by the number of pipelined commands.
 func BenchmarkRedisHSET(b *testing.B) {
 	c := startRedis(b).dial(b, 6)
 	key := []byte("PORT_TABLE|Ethernet0")

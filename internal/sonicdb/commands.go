@@ -1,10 +1,11 @@
 package sonicdb
 
-// chunk is how many commands the helpers that send many put into one batch. It
-// keeps what waits unread in the sockets small whatever the number of rows.
+// chunk is the number of commands that functions for many rows send before they receive the replies.
+// It bounds the data in the socket buffers.
 const chunk = 128
 
-// Keys returns the keys that match a glob pattern, in arbitrary order.
+// Keys returns the keys that match a glob pattern, in any order. The server blocks meanwhile; see
+// Scan.
 func (c *Conn) Keys(pattern string) ([]string, error) {
 	r, err := c.Do("KEYS", pattern)
 	if err != nil {
@@ -20,10 +21,10 @@ func (c *Conn) Keys(pattern string) ([]string, error) {
 	return keys, nil
 }
 
-// Exists returns how many of the keys exist.
+// Exists returns the number of keys that exist.
 func (c *Conn) Exists(keys ...string) (int64, error) { return c.integer("EXISTS", keys...) }
 
-// Del deletes keys and returns how many there were.
+// Del deletes keys and returns the number of deleted ones.
 func (c *Conn) Del(keys ...string) (int64, error) { return c.integer("DEL", keys...) }
 
 func (c *Conn) integer(command string, args ...string) (int64, error) {
@@ -42,14 +43,14 @@ func (c *Conn) integer(command string, args ...string) (int64, error) {
 	return r.Int, nil
 }
 
-// HSet sets fields of one hash and leaves its others alone.
+// HSet sets fields of a hash. Other fields stay.
 func (c *Conn) HSet(key string, fvs ...FieldValue) error {
 	c.AppendHSet(key, fvs...)
 	_, err := c.roundTrip()
 	return err
 }
 
-// AppendHSet appends what HSet sends.
+// AppendHSet appends the command of HSet.
 func (c *Conn) AppendHSet(key string, fvs ...FieldValue) {
 	c.Command(2 + 2*len(fvs))
 	c.String("HSET")
@@ -60,8 +61,7 @@ func (c *Conn) AppendHSet(key string, fvs ...FieldValue) {
 	}
 }
 
-// HGetAll returns the fields of a hash in the server's order. A key that does
-// not exist has none.
+// HGetAll returns the fields of a hash in the server's order, or none if the key does not exist.
 func (c *Conn) HGetAll(key string) ([]FieldValue, error) {
 	c.Send("HGETALL", key)
 	if err := c.Flush(); err != nil {
@@ -70,15 +70,15 @@ func (c *Conn) HGetAll(key string) ([]FieldValue, error) {
 	return c.receiveHash()
 }
 
-// RowResult is one row of HGetAllMany.
+// RowResult is the result of HGetAllMany for one key.
 type RowResult struct {
-	Key    string // as asked for
+	Key    string
 	Fields []FieldValue
-	Err    error // a ServerError, such as WRONGTYPE, that concerns this row alone
+	Err    error // a ServerError for this key, such as WRONGTYPE
 }
 
-// HGetAllMany is HGetAll for many keys, pipelined. An error reply lands in its
-// row; the error returned is one that ended the connection.
+// HGetAllMany executes HGETALL for each key, pipelined. Error replies are in RowResult.Err. The
+// returned error means that the connection is closed.
 func (c *Conn) HGetAllMany(keys []string) ([]RowResult, error) {
 	rows := make([]RowResult, len(keys))
 	for first := 0; first < len(keys); first += chunk {
@@ -100,7 +100,7 @@ func (c *Conn) HGetAllMany(keys []string) ([]RowResult, error) {
 	return rows, nil
 }
 
-// receiveHash receives field and value alternating.
+// receiveHash receives an array of alternating fields and values.
 func (c *Conn) receiveHash() ([]FieldValue, error) {
 	r, err := c.Receive()
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *Conn) receiveHash() ([]FieldValue, error) {
 	return fvs, nil
 }
 
-// HMGet returns those of the named fields that the hash has, in the order asked.
+// HMGet returns the fields of a hash that exist, in the order of the arguments.
 func (c *Conn) HMGet(key string, fields ...string) ([]FieldValue, error) {
 	c.Command(2 + len(fields))
 	c.String("HMGET")

@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// TestHMGet checks that HMGet returns existing fields only.
 func TestHMGet(t *testing.T) {
 	c := fake(t, func(s *fakeServer) {
 		s.expect("HMGET", "LOGGER|portsyncd", "LOGLEVEL", "LOGOUTPUT", "x")
@@ -18,6 +19,7 @@ func TestHMGet(t *testing.T) {
 	}
 }
 
+// TestExistsAndDel checks the counts that Exists and Del return.
 func TestExistsAndDel(t *testing.T) {
 	c := fake(t, func(s *fakeServer) {
 		s.expect("EXISTS", "a", "b")
@@ -34,7 +36,7 @@ func TestExistsAndDel(t *testing.T) {
 }
 
 // A reply of the wrong shape means that the two sides disagree where they are.
-func TestMismatchedRepliesPoison(t *testing.T) {
+func TestMismatchedReplies(t *testing.T) {
 	keys := func(c *Conn) error { _, err := c.Keys("*"); return err }
 	hgetall := func(c *Conn) error { _, err := c.HGetAll("k"); return err }
 	many := func(c *Conn) error { _, err := c.HGetAllMany([]string{"k"}); return err }
@@ -84,6 +86,7 @@ func TestMismatchedRepliesPoison(t *testing.T) {
 	}
 }
 
+// TestHGetAllManyLostConnection checks the error if the connection ends between two rows.
 func TestHGetAllManyLostConnection(t *testing.T) {
 	c := fake(t, func(s *fakeServer) {
 		s.expect("HGETALL", "a")

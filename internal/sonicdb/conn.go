@@ -15,45 +15,44 @@ import (
 	"portsyncd/internal/smallfile"
 )
 
-// defaultTimeout stands for a zero DialTimeout or IOTimeout.
+// defaultTimeout replaces a zero DialTimeout or IOTimeout.
 const defaultTimeout = 2 * time.Second
 
-// Options says where a server is and how long to wait for it.
+// Options are the address, timeouts and credentials of a connection.
 type Options struct {
 	Network string // "unix" or "tcp"
 	Address string // socket path, or host:port
 	DB      int    // number of the database
 
-	DialTimeout time.Duration // for all of Dial; 0 means 2 s
-	IOTimeout   time.Duration // for all replies to what one Flush sent; 0 means 2 s
+	DialTimeout time.Duration // limit for Dial; 0 means 2 s
+	IOTimeout   time.Duration // limit for all replies to the commands of one Flush; 0 means 2 s
 
-	Username string // of an ACL user; may be empty with a password
-	Password string // empty, and no PasswordFile: no AUTH is sent
-	// PasswordFile is read by each Dial, so that a changed password needs no
-	// restart. It replaces Password. A line break at its end does not count. If there
-	// is no such file no AUTH is sent, since the server may need none.
+	Username string // ACL user; "" for the default user
+	Password string // if it and PasswordFile are empty, no AUTH is sent
+	// PasswordFile is the path of a file with the password, which replaces Password. Each Dial
+	// reads it, so that a changed password needs no restart. Line breaks at its end are
+	// removed. If the file does not exist, no AUTH is sent, since the server may not need it.
 	PasswordFile string
 }
 
-// Conn is one connection to one database. It belongs to one goroutine; only
-// Close may be called from another.
+// Conn is a connection to one database. It belongs to one goroutine; only Close may be called from
+// others.
 type Conn struct {
-	sock   timedConn
-	in     *reader
-	out    writer
-	owed   int                         // replies of flushed commands not yet received
-	broken error                       // set by the first failure, returned from then on
-	closed atomic.Bool                 // with detach, what Close touches from any goroutine
-	detach atomic.Pointer[func() bool] // of CloseWith
+	sock        timedConn
+	in          *reader
+	out         writer
+	outstanding int                         // replies of flushed commands that were not received yet
+	broken      error                       // set by the first error; all later calls return it
+	closed      atomic.Bool                 // Close accesses closed and detach from any goroutine
+	detach      atomic.Pointer[func() bool] // stops the effect of CloseWith
 }
 
-// Dial connects, authenticates if there is a password, and selects the
-// database. It gives up when ctx ends or DialTimeout has passed. A refusal by
-// the server is a ServerError in the chain.
+// Dial connects, authenticates if there is a password, and selects the database. It stops when ctx
+// ends or after DialTimeout. If the server refuses, the error wraps a ServerError.
 func Dial(ctx context.Context, o Options) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOr(o.DialTimeout))
 	defer cancel()
-	var missing error // why there is no password
+	var missing error // error if the password file does not exist
 	if o.PasswordFile != "" {
 		password, err := readPassword(ctx, o.PasswordFile)
 		switch {
@@ -71,9 +70,9 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	}
 	c := newConn(nc, o.IOTimeout)
 	stop := context.AfterFunc(ctx, func() { c.Close() })
-	err = c.greet(o)
+	err = c.handshake(o)
 	if !stop() {
-		err = ctx.Err() // it closed the connection, whatever greet made of that
+		err = ctx.Err() // ctx closed the connection; the error of handshake is a result of that
 	}
 	if err != nil {
 		c.Close()
@@ -90,7 +89,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 // addresses and DialTimeout of o are not used. NewConn closes nc if it fails.
 func NewConn(nc net.Conn, o Options) (*Conn, error) {
 	c := newConn(nc, o.IOTimeout)
-	if err := c.greet(o); err != nil {
+	if err := c.handshake(o); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("open database %d of redis: %w", o.DB, err)
 	}
@@ -122,9 +121,8 @@ func readPassword(ctx context.Context, path string) (string, error) {
 	return strings.TrimRight(string(text), "\r\n"), nil
 }
 
-// authError returns what is wrong with the reply to AUTH. A server that needs no
-// password says so, and is used without. Some errors repeat the arguments of a
-// command, which here are secret.
+// authError returns the error of AUTH, with the password removed, since some error replies repeat the
+// arguments of the command. It returns nil if the server has no password, and so needs no AUTH.
 func authError(err error, password string) error {
 	refused, ok := errors.AsType[ServerError](err)
 	if !ok {
@@ -137,8 +135,8 @@ func authError(err error, password string) error {
 	return ServerError(strings.ReplaceAll(text, password, "(password)"))
 }
 
-// greet sends what a fresh connection needs, in one round trip.
-func (c *Conn) greet(o Options) error {
+// handshake sends AUTH and SELECT in one round trip.
+func (c *Conn) handshake(o Options) error {
 	switch {
 	case o.Password == "":
 	case o.Username == "":
@@ -148,14 +146,14 @@ func (c *Conn) greet(o Options) error {
 	}
 	c.Send("SELECT", strconv.Itoa(o.DB))
 	if _, err := c.sock.Write(c.out.buf); err != nil {
-		// A server with too many clients says so and hangs up without
-		// waiting for a command (redis src/networking.c, acceptCommonHandler).
+		// A server with too many clients sends an error and closes the connection without
+		// reading a command (redis src/networking.c, acceptCommonHandler).
 		if r, e := c.in.next(); e == nil && r.Kind == Error {
 			return ServerError(r.Str)
 		}
 		return fmt.Errorf("write commands: %w", err)
 	}
-	c.owed = c.out.queued
+	c.outstanding = c.out.queued
 	c.out.reset()
 	if o.Password != "" {
 		if _, err := c.Receive(); err != nil {
@@ -168,9 +166,9 @@ func (c *Conn) greet(o Options) error {
 	return err
 }
 
-// Command begins a command of nargs arguments, its name included. The caller
-// appends exactly that many with String, Bytes and Int. A wrong number is an
-// error of Flush, which then sends nothing and closes the connection.
+// Command begins a command of nargs arguments, including its name. The caller must append exactly
+// that many with String, Bytes and Int; otherwise Flush sends nothing, closes the connection and
+// returns an error.
 func (c *Conn) Command(nargs int) { c.out.begin(nargs) }
 
 // String appends one argument.
@@ -182,7 +180,7 @@ func (c *Conn) Bytes(b []byte) { c.out.bytes(b) }
 // Int appends one argument in decimal.
 func (c *Conn) Int(n int64) { c.out.int(n) }
 
-// Send appends one whole command.
+// Send appends a command.
 func (c *Conn) Send(args ...string) {
 	c.Command(len(args))
 	for _, a := range args {
@@ -190,11 +188,10 @@ func (c *Conn) Send(args ...string) {
 	}
 }
 
-// Flush writes the appended commands. Once it has returned nil each of them is
-// owed a reply.
+// Flush writes the appended commands. Receive returns their replies.
 //
-// A server that does not read while its replies wait to be read would block a
-// very long batch until IOTimeout. Redis itself is not such a server.
+// Flush does not read replies while it writes. Redis continues to read commands while its replies
+// are not read; other servers might block, and Flush would time out.
 func (c *Conn) Flush() error {
 	defer c.out.reset()
 	if err := c.usable(); err != nil {
@@ -209,39 +206,38 @@ func (c *Conn) Flush() error {
 	if _, err := c.sock.Write(c.out.buf); err != nil {
 		return c.fail(fmt.Errorf("write commands: %w", err))
 	}
-	if !c.sock.patient { // else the answers come as messages
-		c.owed += c.out.queued
+	if !c.sock.subscribed { // otherwise the replies are messages
+		c.outstanding += c.out.queued
 	}
 	return nil
 }
 
-// Pending returns the number of replies still owed for commands that were
-// flushed. It is 0 once the connection has failed.
-func (c *Conn) Pending() int { return c.owed }
+// Pending returns the number of flushed commands whose reply was not received yet. It is 0 after the
+// connection was closed by an error.
+func (c *Conn) Pending() int { return c.outstanding }
 
-// Receive returns the next reply, in the order of the commands; it is valid
-// until the next one is received. An error reply is returned as a ServerError.
+// Receive returns the next reply, in the order of the commands. It is valid until the next reply is
+// received. An error reply is returned as a ServerError.
 func (c *Conn) Receive() (*Reply, error) {
 	if err := c.usable(); err != nil {
 		return nil, err
 	}
-	if c.owed == 0 {
-		return nil, c.fail(errors.New("receive a reply: none is owed"))
+	if c.outstanding == 0 {
+		return nil, c.fail(errors.New("receive a reply: no command is pending"))
 	}
 	r, err := c.in.next()
 	if err != nil {
 		return nil, c.fail(fmt.Errorf("read reply: %w", err))
 	}
-	c.owed--
+	c.outstanding--
 	if r.Kind == Error {
 		return nil, ServerError(r.Str)
 	}
 	return r, nil
 }
 
-// ReceiveBool receives the reply of a command such as HEXISTS, which answers 1
-// or 0. Another integer is no answer, and a protocol error: who believed it could
-// take what is there for absent.
+// ReceiveBool receives the reply 1 or 0 of a command such as HEXISTS. Any other reply is a protocol
+// error.
 func (c *Conn) ReceiveBool() (bool, error) {
 	r, err := c.Receive()
 	switch {
@@ -255,26 +251,25 @@ func (c *Conn) ReceiveBool() (bool, error) {
 	return r.Int == 1, nil
 }
 
-// Do is one round trip: it sends one command and returns its reply. Nothing
-// else may be queued or owed.
+// Do sends one command and returns its reply. There must be no other queued or pending commands.
 func (c *Conn) Do(args ...string) (*Reply, error) {
 	c.Send(args...)
 	return c.roundTrip()
 }
 
-// roundTrip flushes the one queued command and returns its reply.
+// roundTrip flushes the queued command and returns its reply.
 func (c *Conn) roundTrip() (*Reply, error) {
 	if err := c.Flush(); err != nil {
 		return nil, err
 	}
-	if c.owed != 1 {
-		return nil, c.fail(fmt.Errorf("round trip while %d other replies are owed", c.owed-1))
+	if c.outstanding != 1 {
+		return nil, c.fail(fmt.Errorf("round trip with %d other commands pending", c.outstanding-1))
 	}
 	return c.Receive()
 }
 
-// Close closes the connection. It may be called from any goroutine, and more
-// than once; a blocked call returns with an error that is net.ErrClosed.
+// Close closes the connection. It may be called from any goroutine and more than once. A blocked call
+// returns an error that wraps net.ErrClosed.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
@@ -285,8 +280,7 @@ func (c *Conn) Close() error {
 	return c.sock.Conn.Close()
 }
 
-// CloseWith has the connection closed when ctx ends. It is called once, before the
-// connection is closed.
+// CloseWith closes the connection when ctx ends. It may be called once, before Close.
 func (c *Conn) CloseWith(ctx context.Context) {
 	detach := context.AfterFunc(ctx, func() { c.Close() })
 	c.detach.Store(&detach)
@@ -299,37 +293,36 @@ func (c *Conn) usable() error {
 	return c.broken
 }
 
-// fail closes the connection for good because of cause, and returns cause.
+// fail closes the connection because of an error, and returns that error.
 func (c *Conn) fail(cause error) error {
 	if c.closed.Load() && !errors.Is(cause, net.ErrClosed) {
 		cause = fmt.Errorf("%w: %w", net.ErrClosed, cause)
 	}
 	c.Close()
-	c.owed = 0
+	c.outstanding = 0
 	c.broken = fmt.Errorf("%w earlier: %w", net.ErrClosed, cause)
 	return cause
 }
 
-// mismatch fails the connection because a reply does not fit its command.
+// mismatch closes the connection because a reply has the wrong type for its command.
 func (c *Conn) mismatch(want string, r *Reply) error {
 	return c.fail(&ProtocolError{Want: want, Got: r.Kind.String()})
 }
 
-// timedConn bounds each exchange: a write, and the time that all reads until the next
-// write wait together. A server that sends its reply one byte at a time gains nothing
-// by it, and a caller that was held up between two calls loses nothing. Deadlines
-// move only now and then, since reading the clock is much cheaper than setting the
-// runtime's timers: an exchange times out after timeout to timeout*9/8.
+// timedConn applies a timeout to each write, and to the total time that the reads until the next write
+// wait. A server that sends single bytes does not extend the timeout, and time between calls does
+// not count. Setting a deadline is much more expensive than reading the clock, so deadlines are
+// not set for each call, and the actual timeout is between timeout and timeout*9/8.
 type timedConn struct {
 	net.Conn
-	timeout time.Duration
-	set     time.Time     // when the deadlines were last moved
-	waited  time.Duration // in reads, since the last write
-	patient bool          // reads wait for ever
+	timeout    time.Duration
+	set        time.Time     // time at which the deadlines were last set
+	waited     time.Duration // total time of reads since the last write
+	subscribed bool          // reads have no timeout
 }
 
 func (t *timedConn) Read(p []byte) (int, error) {
-	if t.patient {
+	if t.subscribed {
 		return t.Conn.Read(p)
 	}
 	begin := time.Now()
@@ -353,25 +346,24 @@ func (t *timedConn) Write(p []byte) (int, error) {
 	return t.Conn.Write(p)
 }
 
-// restart gives what comes next the whole timeout.
+// restart begins a new timeout.
 func (t *timedConn) restart() { t.waited = 0 }
 
-// extend moves the deadline to left from now, or leaves it where it is if it was set
-// a moment ago.
+// extend sets the deadline to left after now, unless it was set shortly before.
 func (t *timedConn) extend(now time.Time, left time.Duration) error {
 	if now.Sub(t.set) < t.timeout/8 {
 		return nil
 	}
 	t.set = now
 	deadline := now.Add(left + t.timeout/8)
-	if t.patient {
+	if t.subscribed {
 		return t.Conn.SetWriteDeadline(deadline)
 	}
 	return t.Conn.SetDeadline(deadline)
 }
 
-// waitForEver takes the deadline off reads.
-func (t *timedConn) waitForEver() error {
-	t.patient = true
+// clearReadDeadline removes the timeout of reads.
+func (t *timedConn) clearReadDeadline() error {
+	t.subscribed = true
 	return t.Conn.SetReadDeadline(time.Time{})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 )
 
+// TestPipeline checks that replies are received in the order of the commands.
 func TestPipeline(t *testing.T) {
 	c := fake(t, func(s *fakeServer) {
 		s.expect("HSET", "k", "mtu", "9100")
@@ -57,7 +58,7 @@ func TestPipeline(t *testing.T) {
 }
 
 // After each of these failures nothing may use the connection again.
-func TestFailurePoisons(t *testing.T) {
+func TestErrorIsFinal(t *testing.T) {
 	for name, test := range map[string]struct {
 		sent string // by the server, which then hangs up
 		want func(error) bool
@@ -106,7 +107,7 @@ func TestFailurePoisons(t *testing.T) {
 }
 
 // The server need not wait for a Close to be rid of a connection that failed.
-func TestFailureHangsUp(t *testing.T) {
+func TestErrorClosesSocket(t *testing.T) {
 	gone := make(chan struct{})
 	c := fake(t, func(s *fakeServer) {
 		s.expect("PING")
@@ -125,6 +126,7 @@ func isProtocolError(err error) bool {
 	return errors.As(err, &p)
 }
 
+// TestMisuse checks the errors of calls in the wrong order or with wrong arguments.
 func TestMisuse(t *testing.T) {
 	hangUp := func(s *fakeServer) {
 		if n, _ := io.Copy(io.Discard, s.nc); n > 0 {
@@ -138,42 +140,43 @@ func TestMisuse(t *testing.T) {
 		c.String("HGET")
 		c.String("k")
 		err := c.Flush()
-		if err == nil || !strings.Contains(err.Error(), "command 2 of the batch lacks 1") {
+		if err == nil || !strings.Contains(err.Error(), "command 2 lacks 1") {
 			t.Errorf("Flush: got %v", err)
 		}
 		if err := c.Flush(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Flush again: got %v, want net.ErrClosed", err)
 		}
 	})
-	t.Run("nothing owed", func(t *testing.T) {
+	t.Run("nothing pending", func(t *testing.T) {
 		c := fake(t, hangUp)
 		c.Send("PING") // not flushed
-		if _, err := c.Receive(); err == nil || !strings.Contains(err.Error(), "none is owed") {
+		if _, err := c.Receive(); err == nil || !strings.Contains(err.Error(), "no command is pending") {
 			t.Errorf("Receive: got %v", err)
 		}
 	})
 	t.Run("round trip in a pipeline", func(t *testing.T) {
 		c := fake(t, (*fakeServer).waitForHangUp)
 		c.Send("PING")
-		if _, err := c.Do("PING"); err == nil || !strings.Contains(err.Error(), "while 1 other replies are owed") {
+		if _, err := c.Do("PING"); err == nil || !strings.Contains(err.Error(), "with 1 other commands pending") {
 			t.Errorf("Do: got %v", err)
 		}
 	})
 	t.Run("subscribe in a pipeline", func(t *testing.T) {
 		c := fake(t, hangUp)
 		c.Send("PING")
-		if err := c.Subscribe("x"); err == nil || !strings.Contains(err.Error(), "while 1 replies are owed") {
+		if err := c.Subscribe("x"); err == nil || !strings.Contains(err.Error(), "with 1 commands pending") {
 			t.Errorf("Subscribe: got %v", err)
 		}
 	})
 	t.Run("message without subscription", func(t *testing.T) {
 		c := fake(t, hangUp)
-		if _, err := c.ReceiveMessage(); err == nil || !strings.Contains(err.Error(), "nothing is subscribed") {
+		if _, err := c.ReceiveMessage(); err == nil || !strings.Contains(err.Error(), "not subscribed") {
 			t.Errorf("ReceiveMessage: got %v", err)
 		}
 	})
 }
 
+// TestTimeouts checks the timeouts of reads and writes.
 func TestTimeouts(t *testing.T) {
 	const longest = defaultTimeout * 9 / 8
 	t.Run("silent server", func(t *testing.T) {
@@ -242,6 +245,7 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
+// TestCloseUnblocks checks that Close ends a blocked call.
 func TestCloseUnblocks(t *testing.T) {
 	for name, call := range map[string]func(c *Conn) error{
 		"Receive": func(c *Conn) error { _, err := c.Receive(); return err },
@@ -319,7 +323,8 @@ func listen(t *testing.T, play func(s *fakeServer)) Options {
 	return Options{Network: "unix", Address: path}
 }
 
-func TestDialGreets(t *testing.T) {
+// TestDialHandshake checks the commands that Dial sends and how it handles their replies.
+func TestDialHandshake(t *testing.T) {
 	t.Run("plain", func(t *testing.T) {
 		o := listen(t, func(s *fakeServer) {
 			s.expect("SELECT", "6")
@@ -363,7 +368,8 @@ func TestDialGreets(t *testing.T) {
 	})
 }
 
-func TestDialGivesUp(t *testing.T) {
+// TestDialTimeout checks that Dial ends with its context and after DialTimeout.
+func TestDialTimeout(t *testing.T) {
 	t.Run("nobody there", func(t *testing.T) {
 		_, err := Dial(context.Background(), Options{Network: "unix", Address: filepath.Join(socketDir(t), "none")})
 		if !errors.Is(err, os.ErrNotExist) {

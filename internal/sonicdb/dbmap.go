@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Map says where each of SONiC's databases is. It comes from
+// Map contains the addresses of SONiC's databases. It is read from
 // /var/run/redis/sonic-db/database_config.json (sonic-swss-common
 // common/database_config.json and common/dbconnector.h, SonicDBConfig).
 type Map struct {
@@ -14,8 +14,7 @@ type Map struct {
 	databases map[string]entry
 }
 
-// entry is a database or what is wrong with its definition, which is nobody's
-// concern until that database is asked for.
+// entry is a database or the error in its definition, which Map.Database returns.
 type entry struct {
 	database Database
 	err      error
@@ -24,12 +23,12 @@ type entry struct {
 // Database is one numbered database of a Redis server.
 type Database struct {
 	Name      string // "APPL_DB"
-	ID        int    // its number, for SELECT
+	ID        int    // number for SELECT
 	Separator string // between table and key, ":" or "|"
 	Instance  Instance
 }
 
-// Options returns where and as whom to Dial for d, with default timeouts.
+// Options returns the options to Dial d, with default timeouts.
 func (d Database) Options() Options {
 	i := &d.Instance
 	return Options{Network: i.Network(), Address: i.Address(), DB: d.ID, Username: i.User, PasswordFile: i.PasswordFile}
@@ -40,10 +39,10 @@ type Instance struct {
 	Name       string // "redis"
 	Hostname   string // for TCP
 	Port       int    // for TCP
-	UnixSocket string // path; preferred if there is one, as in SONiC
+	UnixSocket string // path; preferred over TCP, as in SONiC
 
-	// PasswordFile is the path of a file with the password, password_path in the
-	// map; "" for a server without one. User is "" for the default user.
+	// PasswordFile is the path of a file with the password (password_path in the map), "" if
+	// there is none. User is "" for the default user.
 	PasswordFile string
 	User         string
 }
@@ -56,7 +55,7 @@ func (i Instance) Network() string {
 	return "tcp"
 }
 
-// Address returns the socket's path, or host:port.
+// Address returns the path of the socket, or host:port.
 func (i Instance) Address() string {
 	if i.UnixSocket != "" {
 		return i.UnixSocket
@@ -64,12 +63,12 @@ func (i Instance) Address() string {
 	return net.JoinHostPort(i.Hostname, strconv.Itoa(i.Port))
 }
 
-// Same reports whether both are reached at the same address.
+// Same reports whether both instances have the same address.
 func (i Instance) Same(other Instance) bool {
 	return i.Network() == other.Network() && i.Address() == other.Address()
 }
 
-// Database returns the database of that name, or what is wrong with it.
+// Database returns the database with that name, or an error if it is missing or invalid.
 func (m *Map) Database(name string) (Database, error) {
 	e, ok := m.databases[name]
 	if !ok {
@@ -78,8 +77,8 @@ func (m *Map) Database(name string) (Database, error) {
 	return e.database, e.err
 }
 
-// SetCredentials gives all instances without a password_path a user, "" for the
-// default user, and the path of a file with the password.
+// SetCredentials sets the user and password file of all instances without a password_path. user is ""
+// for the default user. It must not be called while other goroutines use the map.
 func (m *Map) SetCredentials(user, passwordFile string) {
 	for name, e := range m.databases {
 		if e.database.Instance.PasswordFile == "" {
@@ -89,16 +88,15 @@ func (m *Map) SetCredentials(user, passwordFile string) {
 	}
 }
 
-// StaticMap is SONiC's usual map with all databases on one server, for where
-// there is no file. network and address are as for net.Dial: "unix" and a path,
-// or "tcp" and host:port.
+// StaticMap returns SONiC's default map with all databases on one server. network and address are as
+// for net.Dial: "unix" and a path, or "tcp" and host:port.
 func StaticMap(network, address string) *Map {
 	instance := Instance{Name: "redis"}
 	if network == "unix" {
 		instance.UnixSocket = address
 	} else if host, port, err := net.SplitHostPort(address); err == nil {
 		instance.Hostname = host
-		instance.Port, _ = strconv.Atoi(port) // 0, which Dial refuses, if it is no number
+		instance.Port, _ = strconv.Atoi(port) // 0 if it is not a number, which Dial refuses
 	} else {
 		instance.Hostname = address
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 )
 
+// TestLoadMap checks the map of a switch.
 func TestLoadMap(t *testing.T) {
 	m, err := LoadMap("testdata/database_config.json")
 	if err != nil {
@@ -42,6 +43,7 @@ func TestLoadMap(t *testing.T) {
 	}
 }
 
+// TestLoadMapErrors checks missing, unreadable and too large files.
 func TestLoadMapErrors(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := LoadMap(filepath.Join(dir, "absent")); !errors.Is(err, fs.ErrNotExist) {
@@ -54,13 +56,13 @@ func TestLoadMapErrors(t *testing.T) {
 	if err := os.WriteFile(huge, []byte(strings.Repeat(" ", maxMap+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadMap(huge); err == nil || !strings.Contains(err.Error(), `huge": file is too large: want at most 1048576 bytes`) {
+	if _, err := LoadMap(huge); err == nil || !strings.Contains(err.Error(), `huge": file is too large: expected at most 1048576 bytes`) {
 		t.Errorf("huge file: got %v", err)
 	}
 }
 
-// TestParseMapCredentials: a byte order mark is skipped, and each instance has the
-// password of the map, else that of the settings.
+// TestParseMapCredentials checks that a byte order mark is skipped, and that the map overrides the
+// password of the settings.
 func TestParseMapCredentials(t *testing.T) {
 	m, err := ParseMap("f", []byte("\xef\xbb\xbf"+`{"INSTANCES": {
 		"a": {"unix_socket_path": "/a", "password_path": "/run/redis/auth/passwd"}, "b": {"unix_socket_path": "/b"}},
@@ -85,8 +87,8 @@ func TestParseMapCredentials(t *testing.T) {
 	}
 }
 
-// TestParseMapTail: what follows the map is ignored, as by the C++ daemons; a file that
-// ends within the map, or begins with something else, is refused.
+// TestParseMapTail checks that text after the map is ignored, as by the C++ daemons, and that a
+// truncated map or other text before it is refused.
 func TestParseMapTail(t *testing.T) {
 	const good = `{"INSTANCES": {}, "DATABASES": {}}`
 	for _, tail := range []string{"\n", "}", "\n\x00\x00", " {\"INSTANCES\": 1}", "\xff"} {
@@ -101,30 +103,31 @@ func TestParseMapTail(t *testing.T) {
 	}
 }
 
-// TestParseMapSize: a map of the largest size is read.
+// TestParseMapSize checks maps of the maximum size and above.
 func TestParseMapSize(t *testing.T) {
 	src := `{"INSTANCES": {}, "DATABASES": {}}`
 	src += strings.Repeat(" ", maxMap-len(src))
 	if _, err := ParseMap("f", []byte(src)); err != nil {
 		t.Errorf("%d bytes: %v", len(src), err)
 	}
-	if _, err := ParseMap("f", []byte(src+" ")); err == nil || err.Error() != "f: want at most 1048576 bytes" {
+	if _, err := ParseMap("f", []byte(src+" ")); err == nil || err.Error() != "f: size is 1048577 bytes, expected at most 1048576" {
 		t.Errorf("%d bytes: got %v", len(src)+1, err)
 	}
 }
 
+// TestParseMapRefusesText checks the errors of texts that are not a map.
 func TestParseMapRefusesText(t *testing.T) {
 	for src, want := range map[string]string{
-		"":                                     "f:1: want a JSON object",
-		"{\n\"INSTANCES\": {},\n":              "f:3: want a JSON object",
-		"{\n\n]":                               "f:3: want a JSON object",
-		"[]":                                   "f: want a JSON object",
-		"null":                                 "f: INSTANCES: missing, want an object",
-		"{}":                                   "f: INSTANCES: missing, want an object",
-		`{"instances": {}}`:                    "f: INSTANCES: missing, want an object",
-		`{"INSTANCES": {}}`:                    "f: DATABASES: missing, want an object",
-		`{"INSTANCES": []}`:                    `f: INSTANCES: got "[]", want an object`,
-		`{"INSTANCES": {}, "DATABASES": null}`: `f: DATABASES: got "null", want an object`,
+		"":                                     "f:1: expected a JSON object",
+		"{\n\"INSTANCES\": {},\n":              "f:3: expected a JSON object",
+		"{\n\n]":                               "f:3: expected a JSON object",
+		"[]":                                   "f: expected a JSON object",
+		"null":                                 "f: INSTANCES: missing, expected an object",
+		"{}":                                   "f: INSTANCES: missing, expected an object",
+		`{"instances": {}}`:                    "f: INSTANCES: missing, expected an object",
+		`{"INSTANCES": {}}`:                    "f: DATABASES: missing, expected an object",
+		`{"INSTANCES": []}`:                    `f: INSTANCES: got "[]", expected an object`,
+		`{"INSTANCES": {}, "DATABASES": null}`: `f: DATABASES: got "null", expected an object`,
 	} {
 		if _, err := ParseMap("f", []byte(src)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", src, err, want)
@@ -132,6 +135,7 @@ func TestParseMapRefusesText(t *testing.T) {
 	}
 }
 
+// TestParseMapRefusesDatabase checks that an error in one database does not affect the others.
 func TestParseMapRefusesDatabase(t *testing.T) {
 	const good = `"id": 0, "separator": ":", "instance": "redis"`
 	const redis = `"hostname": "localhost", "port": 6379`
@@ -143,23 +147,23 @@ func TestParseMapRefusesDatabase(t *testing.T) {
 		{good, `"unix_socket_path": "", ` + redis, ""},
 		{good + `, "later": [1, 2]`, redis, ""},
 		{good, redis + `, "password_path": null`, ""},
-		{good, redis + `, "password_path": 1`, `f: INSTANCES.redis.password_path: got "1", want a string`},
-		{`"separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing, want an integer from 0 to 2147483647`},
+		{good, redis + `, "password_path": 1`, `f: INSTANCES.redis.password_path: got "1", expected a string`},
+		{`"separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing, expected an integer from 0 to 2147483647`},
 		{`"ID": 0, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing`},
-		{`"id": "0", "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "\"0\"", want an integer`},
-		{`"id": -1, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "-1", want an integer`},
-		{`"id": 1.5, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "1.5", want an integer`},
-		{`"id": 2147483648, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "2147483648", want an integer`},
-		{`"id": null, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "null", want an integer`},
-		{`"id": 0, "separator": "/", "instance": "redis"`, redis, `f: DATABASES.X.separator: got "\"/\"", want ":" or "|"`},
-		{`"id": 0, "separator": "", "instance": "redis"`, redis, `f: DATABASES.X.separator: got "\"\"", want ":" or "|"`},
-		{`"id": 0, "instance": "redis"`, redis, `f: DATABASES.X.separator: missing, want a string`},
-		{`"id": 0, "separator": ":"`, redis, `f: DATABASES.X.instance: missing, want a string`},
-		{`"id": 0, "separator": ":", "instance": "redis2"`, redis, `f: INSTANCES.redis2: missing, want an object`},
-		{good, `"port": 6379`, `f: INSTANCES.redis.hostname: missing, want a string`},
-		{good, `"hostname": "localhost"`, `f: INSTANCES.redis.port: missing, want an integer from 0 to 65535`},
-		{good, `"hostname": "localhost", "port": 65536`, `f: INSTANCES.redis.port: got "65536", want an integer from 0 to 65535`},
-		{good, `"unix_socket_path": 1`, `f: INSTANCES.redis.unix_socket_path: got "1", want a string`},
+		{`"id": "0", "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "\"0\"", expected an integer`},
+		{`"id": -1, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "-1", expected an integer`},
+		{`"id": 1.5, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "1.5", expected an integer`},
+		{`"id": 2147483648, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "2147483648", expected an integer`},
+		{`"id": null, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "null", expected an integer`},
+		{`"id": 0, "separator": "/", "instance": "redis"`, redis, `f: DATABASES.X.separator: got "\"/\"", expected ":" or "|"`},
+		{`"id": 0, "separator": "", "instance": "redis"`, redis, `f: DATABASES.X.separator: got "\"\"", expected ":" or "|"`},
+		{`"id": 0, "instance": "redis"`, redis, `f: DATABASES.X.separator: missing, expected a string`},
+		{`"id": 0, "separator": ":"`, redis, `f: DATABASES.X.instance: missing, expected a string`},
+		{`"id": 0, "separator": ":", "instance": "redis2"`, redis, `f: INSTANCES.redis2: missing, expected an object`},
+		{good, `"port": 6379`, `f: INSTANCES.redis.hostname: missing, expected a string`},
+		{good, `"hostname": "localhost"`, `f: INSTANCES.redis.port: missing, expected an integer from 0 to 65535`},
+		{good, `"hostname": "localhost", "port": 65536`, `f: INSTANCES.redis.port: got "65536", expected an integer from 0 to 65535`},
+		{good, `"unix_socket_path": 1`, `f: INSTANCES.redis.unix_socket_path: got "1", expected a string`},
 	} {
 		src := `{"INSTANCES": {"redis": {` + test.instance + `}}, "DATABASES": {"X": {` + test.database + `}, "Y": {}}}`
 		m, err := ParseMap("f", []byte(src))
@@ -180,6 +184,7 @@ func TestParseMapRefusesDatabase(t *testing.T) {
 	}
 }
 
+// TestStaticMap checks the addresses of the default map.
 func TestStaticMap(t *testing.T) {
 	for _, test := range []struct{ network, address, want string }{
 		{"unix", "/run/redis.sock", "/run/redis.sock"},
@@ -204,6 +209,7 @@ func TestStaticMap(t *testing.T) {
 	}
 }
 
+// TestInstanceSame checks the comparison of addresses.
 func TestInstanceSame(t *testing.T) {
 	a := Instance{Name: "a", UnixSocket: "/s", Hostname: "h", Port: 1}
 	for b, want := range map[Instance]bool{

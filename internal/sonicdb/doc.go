@@ -1,23 +1,19 @@
-// Package sonicdb speaks RESP2 to a Redis server and knows how SONiC names
-// things in it. It knows nothing of links and ports.
+// Package sonicdb is a Redis client for SONiC's databases. It does not depend on links and ports.
 //
-// # Two layers
+// # Layers
 //
-// The lower one is a client: resp.go (what a reply is and the limits on it),
-// reader.go and writer.go (the codec), conn.go (one connection), pubsub.go (a
-// connection that listens), commands.go (the few commands the daemon needs).
-// It knows no SONiC. The upper one is SONiC's naming: dbmap.go (which server,
-// number and separator a database has), table.go (keys of a table), producer.go
-// (handing a row to its consumer) and mirror.go (rows that exist as long as those
-// of another table). It knows no bytes.
+// The lower layer is a Redis client: resp.go (replies and their limits), reader.go, skip.go and
+// writer.go (the codec), conn.go (connections), pubsub.go (subscriptions), commands.go and scan.go
+// (commands). The upper layer implements SONiC's conventions: dbmap.go (server, number and separator
+// of each database), table.go (keys of a table), producer.go (rows for a consumer) and mirror.go
+// (rows that depend on rows of another table).
 //
-// The wire format is https://redis.io/docs/latest/develop/reference/protocol-spec/
-// in version 2, the one a server speaks when it is not asked for another.
+// The wire format is version 2 of
+// https://redis.io/docs/latest/develop/reference/protocol-spec/, the default of servers.
 //
 // # Pipelining
 //
-// Commands are appended to a buffer, written together by Flush and answered in
-// order:
+// Commands are appended to a buffer, written together by Flush, and answered in order:
 //
 //	for _, row := range rows {
 //		c.Command(4)
@@ -27,7 +23,7 @@
 //		c.Int(row.mtu)
 //	}
 //	if err := c.Flush(); err != nil {
-//		return err // the connection is gone
+//		return err // the connection is closed
 //	}
 //	for c.Pending() > 0 {
 //		if _, err := c.Receive(); err != nil {
@@ -35,28 +31,25 @@
 //		}
 //	}
 //
-// Neither appending nor receiving allocates once the buffers have their size.
+// Appending and receiving do not allocate after the buffers have grown to their size.
 //
-// # Failures
+// # Errors
 //
-// There are three kinds, told apart with errors.As and errors.Is:
+//   - [ServerError] is an error reply. The connection stays usable. [Temporary] reports whether a
+//     retry can succeed.
+//   - [*ProtocolError] means that the server sent invalid data. The connection is closed.
+//   - All other errors are I/O errors, timeouts, or misuse of a Conn such as a wrong number of
+//     arguments. The connection is closed.
 //
-//   - [ServerError], an error reply. The connection stays usable. [Temporary]
-//     tells whether it is worth trying again.
-//   - [*ProtocolError], bytes that are no reply. The connection is closed.
-//   - anything else: an I/O error, a timeout, or misuse of a Conn such as a
-//     wrong number of arguments. The connection is closed.
-//
-// A closed Conn stays closed: after half a reply nobody knows where the next
-// one begins. Later calls return an error that is net.ErrClosed and the first
-// cause. What became of commands that were sent and not answered is unknown,
-// so all that the daemon writes is idempotent and is written again through
-// a fresh connection.
+// A Conn that was closed by an error cannot be used again, because the position in the stream of
+// replies is lost. Further calls return an error that wraps net.ErrClosed and the first error. It is
+// unknown whether the server executed commands that it did not answer, so the daemon sends only
+// idempotent commands and repeats them on a new connection.
 //
 // # Concurrency
 //
-// A Conn belongs to one goroutine; only Close may be called from another. There
-// is no mutex. Values of the naming layer are immutable and may be shared.
+// A Conn belongs to one goroutine; only Close may be called from others. There is no mutex. Values of
+// the upper layer are immutable and may be shared, except Map, see SetCredentials.
 //
 // # Scripts and flushes
 //

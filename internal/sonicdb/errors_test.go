@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// TestTemporary checks which errors are temporary, inside and outside of scripts.
 func TestTemporary(t *testing.T) {
 	want := map[string]bool{
 		"loading": true, "busy": true, "readonly": true, "oom": true, "oom in a script": true,
@@ -47,6 +48,7 @@ func TestTemporary(t *testing.T) {
 	}
 }
 
+// TestServerErrorCode checks the code of errors with and without further text.
 func TestServerErrorCode(t *testing.T) {
 	for in, want := range map[ServerError]string{
 		"WRONGTYPE Operation": "WRONGTYPE", "ERR x y": "ERR", "NOSCRIPT": "NOSCRIPT", "": "",
@@ -57,6 +59,7 @@ func TestServerErrorCode(t *testing.T) {
 	}
 }
 
+// TestProtocolErrorIsShort checks that an error does not contain a whole reply.
 func TestProtocolErrorIsShort(t *testing.T) {
 	err := protocolError("something", make([]byte, 1000))
 	if len(err.Got) > 32 {
@@ -64,7 +67,7 @@ func TestProtocolErrorIsShort(t *testing.T) {
 	}
 }
 
-// TestDenied: what an access control list forbids, outside and inside of scripts.
+// TestDenied checks errors of access control lists inside and outside of scripts.
 func TestDenied(t *testing.T) {
 	for err, denied := range map[error]bool{
 		nil:    false,

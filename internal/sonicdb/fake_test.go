@@ -7,15 +7,14 @@ import (
 	"testing"
 )
 
-// fakeServer is a server's end of a connection, played by a test.
+// fakeServer is the server side of a connection.
 type fakeServer struct {
 	t  testing.TB
 	nc net.Conn
 	in *reader
 }
 
-// fake returns a connection to a server that does what play says and then
-// hangs up.
+// fake returns a connection to a server that runs play and then closes the connection.
 func fake(t testing.TB, play func(s *fakeServer)) *Conn {
 	t.Helper()
 	client, server := net.Pipe()
@@ -33,7 +32,7 @@ func fake(t testing.TB, play func(s *fakeServer)) *Conn {
 	return c
 }
 
-// expect reads one command and complains if it is another.
+// expect reads one command and fails the test if it is not the expected one.
 func (s *fakeServer) expect(want ...string) {
 	r, err := s.in.next()
 	if err != nil {
@@ -49,12 +48,12 @@ func (s *fakeServer) expect(want ...string) {
 	}
 }
 
-// send writes bytes as they are.
+// send writes raw bytes.
 func (s *fakeServer) send(bytes string) {
 	if _, err := io.WriteString(s.nc, bytes); err != nil {
 		s.t.Errorf("fake server: write %q: %v", bytes, err)
 	}
 }
 
-// waitForHangUp reads until the client closes.
+// waitForHangUp reads until the client closes the connection.
 func (s *fakeServer) waitForHangUp() { io.Copy(io.Discard, s.nc) }

@@ -11,9 +11,8 @@ import (
 	"testing/iotest"
 )
 
-// FuzzReadReply: any bytes are a sequence of replies, an error, or too short,
-// the same however they are cut; a reply written out again is the same reply;
-// and the reader holds no more than what arrived explains.
+// FuzzReadReply checks that the result does not depend on how the bytes are split, that an encoded
+// reply decodes to the same reply, and that memory is proportional to the input.
 func FuzzReadReply(f *testing.F) {
 	for _, rec := range recordings(f) {
 		f.Add(rec.bytes)
@@ -52,8 +51,8 @@ func FuzzReadReply(f *testing.F) {
 	})
 }
 
-// FuzzParseMap: any text is a map or an error that names the file; each of its
-// databases is usable or has an error that names file and database.
+// FuzzParseMap checks that any text is either a map or an error with the file name, and that each
+// database is either valid or an error with the names of file and database.
 func FuzzParseMap(f *testing.F) {
 	src, err := os.ReadFile("testdata/database_config.json")
 	if err != nil {

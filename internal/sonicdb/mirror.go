@@ -1,16 +1,15 @@
 package sonicdb
 
-// MirrorScript writes rows of one table only where another table has the key,
-// all in one atomic call. It is for two databases of one instance: SELECT
-// inside a script changes the script's database and not the caller's.
+// MirrorScript writes rows of one table if another table has the key, atomically. Both databases must
+// be on one server. SELECT in a script does not change the database of the connection.
 //
-// KEYS are pairs, the key that must exist and the key to write. ARGV[1] is the
-// number of the database of the second; then come four for each pair: one of
-// the Mirror... words, and the values of netdev_oper_status, admin_status, mtu.
+// KEYS are pairs: the key that must exist and the key to write. ARGV[1] is the number of the database
+// of the second key. Four arguments follow for each pair: one of the Mirror constants, and the
+// values of netdev_oper_status, admin_status and mtu.
 //
-// The answer is a string with one letter for each pair: "1" the first key
-// exists, "0" it does not (or was not asked for), "E" the write failed. After a
-// blank the first error follows, if there was one.
+// The reply is a string with one letter for each pair: "1" if the first key exists, "0" if it does not
+// or was not checked, "E" if the write failed. If a write failed, a space and the first error
+// follow.
 var MirrorScript = NewScript(`local have, out, first = {}, {}, ''
 for i = 1, #KEYS, 2 do
   if ARGV[2 * i] ~= 'D' then have[i] = redis.call('EXISTS', KEYS[i]) else have[i] = 0 end
@@ -31,10 +30,10 @@ for i = 1, #KEYS, 2 do
 end
 return table.concat(out) .. first`)
 
-// The words of MirrorScript.
+// Operations of MirrorScript.
 const (
-	MirrorSet        = "S" // set the row if the key exists
-	MirrorReplace    = "R" // delete the row, then set it if the key exists
-	MirrorDelete     = "D" // delete the row
-	MirrorDeleteLook = "L" // delete the row and say whether the key exists
+	MirrorSet         = "S" // set the row if the key exists
+	MirrorReplace     = "R" // delete the row, then set it if the key exists
+	MirrorDelete      = "D" // delete the row
+	MirrorDeleteCheck = "L" // delete the row, and report whether the key exists
 )

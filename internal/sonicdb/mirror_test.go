@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// mirror runs MirrorScript for rows of words: word, port, oper, admin, mtu.
+// mirror runs MirrorScript for rows with an operation, port, oper, admin and mtu.
 func mirror(t *testing.T, c *Conn, rows ...string) string {
 	t.Helper()
 	c.AppendEval(&MirrorScript, 2*len(rows), 1+4*len(rows))
@@ -30,6 +30,7 @@ func mirror(t *testing.T, c *Conn, rows ...string) string {
 	return string(r.Str)
 }
 
+// TestRedisMirrorScript checks all operations of MirrorScript on a real server.
 func TestRedisMirrorScript(t *testing.T) {
 	r := startRedis(t)
 	appl, state := r.dial(t, 0), r.dial(t, 6)
@@ -47,7 +48,7 @@ func TestRedisMirrorScript(t *testing.T) {
 		MirrorSet+" Ethernet8 up up 9100",       // not in APPL_DB: left alone
 		MirrorSet+" Ethernet12 up up 9100",      // no hash
 		MirrorDelete+" Ethernet0x - - -",        // nothing there, nothing asked
-		MirrorDeleteLook+" Ethernet16 - - -",    // deleted
+		MirrorDeleteCheck+" Ethernet16 - - -",   // deleted
 		MirrorReplace+" Ethernet20 up up 9100",  // not in APPL_DB
 	)
 	letters, failure, _ := strings.Cut(got, " ")
@@ -70,7 +71,7 @@ func TestRedisMirrorScript(t *testing.T) {
 	if n, err := appl.Exists("PORT_TABLE:Ethernet0"); err != nil || n != 1 {
 		t.Errorf("APPL_DB after the script: got %d, %v", n, err)
 	}
-	if got := mirror(t, appl, MirrorDeleteLook+" Ethernet0 - - -"); got != "1" {
+	if got := mirror(t, appl, MirrorDeleteCheck+" Ethernet0 - - -"); got != "1" {
 		t.Errorf("delete and look: got %q, want 1", got)
 	}
 }

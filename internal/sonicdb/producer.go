@@ -11,23 +11,23 @@ import (
 // Script is a Lua script that the server runs as one atomic unit.
 type Script struct {
 	Source string
-	SHA1   string // of Source, in hex: the name under which the server keeps it
+	SHA1   string // SHA-1 of Source in hexadecimal, by which the server identifies the script
 }
 
-// NewScript computes the name of a script.
+// NewScript returns a script with its SHA-1.
 func NewScript(source string) Script {
 	sum := sha1.Sum([]byte(source))
 	return Script{Source: source, SHA1: hex.EncodeToString(sum[:])}
 }
 
-// AppendEval begins an EVAL of s, which also makes the server keep it. The
-// caller appends exactly nkeys keys and then nargs arguments.
+// AppendEval begins an EVAL of s, after which the server also has the script for EVALSHA. The caller
+// must append exactly nkeys keys and then nargs arguments.
 func (c *Conn) AppendEval(s *Script, nkeys, nargs int) {
 	c.appendEval("EVAL", s.Source, nkeys, nargs)
 }
 
-// AppendEvalSHA begins an EVALSHA of s; else it is like AppendEval. A server
-// that does not have the script answers with a ServerError of code NOSCRIPT.
+// AppendEvalSHA is like AppendEval, but with EVALSHA. If the server does not have the script, the
+// reply is a ServerError with the code NOSCRIPT.
 func (c *Conn) AppendEvalSHA(s *Script, nkeys, nargs int) {
 	c.appendEval("EVALSHA", s.SHA1, nkeys, nargs)
 }
@@ -39,15 +39,14 @@ func (c *Conn) appendEval(command, script string, nkeys, nargs int) {
 	c.Int(int64(nkeys))
 }
 
-// SetScript hands one row to the consumer of its table. By SONiC's convention
-// KEYS are the channel, the key set, and the pending hash once for each field;
-// ARGV are "G", the row's key, then field and value alternating.
+// SetScript produces one row for the consumer of its table. As in SONiC, KEYS are the channel, the key
+// set, and the pending hash once for each field; ARGV are "G", the key of the row, and alternating
+// fields and values.
 //
-// The fields come first, so that a row which cannot be stored is not announced.
-// They are set in slices because Lua unpacks fewer than 8000 values at once
-// (LUAI_MAXCSTACK in luaconf.h). A row without fields has no pending hash and is announced alone. The
-// message is sent only for a key that was not pending already: its consumer
-// takes all that is pending when it wakes.
+// The fields are set first, so that a row that cannot be stored is not announced. They are set in
+// parts because Lua can unpack fewer than 8000 values (LUAI_MAXCSTACK in luaconf.h). A row without
+// fields has no pending hash. The message is published only if the key was not pending, because the
+// consumer takes all pending keys when it wakes up.
 var SetScript = NewScript(`
 for i = 3, #ARGV, 1000 do
 	redis.call('HSET', KEYS[3], unpack(ARGV, i, math.min(i + 999, #ARGV)))
@@ -57,17 +56,16 @@ if redis.call('SADD', KEYS[2], ARGV[2]) == 1 then
 end
 `)
 
-// ProducerStateTable hands rows to the one consumer of a table, which makes
-// them rows proper when it takes them (sonic-swss-common common/table.h and
-// common/producerstatetable.cpp). Rows produced twice before the consumer looks
-// are merged field by field.
+// ProducerStateTable produces rows for the consumer of a table, which moves them to the table
+// (sonic-swss-common common/table.h and common/producerstatetable.cpp). If a row is produced again
+// before the consumer took it, the fields are merged.
 type ProducerStateTable struct {
-	channel string // <table>_CHANNEL@<database number>: wakes the consumer
-	keySet  string // <table>_KEY_SET: keys with something pending
-	pending Table  // _<table>: the pending fields of each key
+	channel string // <table>_CHANNEL@<database number>: notifies the consumer
+	keySet  string // <table>_KEY_SET: pending keys
+	pending Table  // _<table>: pending fields of each key
 }
 
-// NewProducerStateTable returns the producer's side of the table of that name.
+// NewProducerStateTable returns the producer of the table with that name.
 func NewProducerStateTable(db Database, name string) *ProducerStateTable {
 	return &ProducerStateTable{
 		channel: name + "_CHANNEL@" + strconv.Itoa(db.ID),
@@ -78,21 +76,20 @@ func NewProducerStateTable(db Database, name string) *ProducerStateTable {
 
 // Row is one row of a table.
 type Row struct {
-	Key    string // without the table's name
+	Key    string // without the name of the table
 	Fields []FieldValue
 }
 
-// Set produces one row and waits until the server has acknowledged it.
+// Set produces one row and waits for its acknowledgement by the server.
 func (p *ProducerStateTable) Set(c *Conn, key string, fvs []FieldValue) error {
 	return p.SetMany(c, []Row{{Key: key, Fields: fvs}})
 }
 
-// SetMany produces rows, pipelined, and waits until the server has acknowledged
-// them all. It needs no script to be loaded before. Error replies do not stop
-// it: they are returned joined, as *RowError. Any other error has ended
-// the connection, and which rows were stored is then unknown.
+// SetMany produces rows, pipelined, and waits for their acknowledgement by the server. It loads the
+// script if necessary. It continues after error replies, and returns them joined, as *RowError. Any
+// other error means that the connection is closed and that it is unknown which rows were stored.
 func (p *ProducerStateTable) SetMany(c *Conn, rows []Row) error {
-	load := true // the first row brings the script along
+	load := true // the first row loads the script
 	appendRow := func(row Row) {
 		if load {
 			p.appendEval(c, row)
@@ -102,10 +99,10 @@ func (p *ProducerStateTable) SetMany(c *Conn, rows []Row) error {
 		load = false
 	}
 	var refused []error
-	var again []Row // those that somebody's SCRIPT FLUSH came before
+	var retry []Row // rows after a SCRIPT FLUSH by another client
 	err := sendRows(c, rows, appendRow, func(row Row, err ServerError) {
 		if err.Code() == "NOSCRIPT" {
-			again = append(again, row)
+			retry = append(retry, row)
 		} else {
 			refused = append(refused, &RowError{Key: row.Key, Err: err})
 		}
@@ -114,17 +111,17 @@ func (p *ProducerStateTable) SetMany(c *Conn, rows []Row) error {
 		return fmt.Errorf("produce rows: %w", err)
 	}
 	appendRow = func(row Row) { p.appendEval(c, row) }
-	err = sendRows(c, again, appendRow, func(row Row, err ServerError) {
+	err = sendRows(c, retry, appendRow, func(row Row, err ServerError) {
 		refused = append(refused, &RowError{Key: row.Key, Err: err})
 	})
 	if err != nil {
-		return fmt.Errorf("produce rows again: %w", err)
+		return fmt.Errorf("retry rows: %w", err)
 	}
 	return errors.Join(refused...)
 }
 
-// sendRows sends one command for each row, a chunk at a time, and receives as
-// many replies. Error replies go to refused; another error is returned.
+// sendRows sends one command for each row, in chunks, and receives the replies. It passes error replies
+// to refused, and returns any other error.
 func sendRows(c *Conn, rows []Row, appendRow func(Row), refused func(Row, ServerError)) error {
 	for len(rows) > 0 {
 		batch := rows[:min(chunk, len(rows))]
@@ -147,8 +144,8 @@ func sendRows(c *Conn, rows []Row, appendRow func(Row), refused func(Row, Server
 	return nil
 }
 
-// AppendSet appends an EVALSHA that produces one row, for a pipeline of the
-// caller's. On NOSCRIPT the row is to be produced again with Set.
+// AppendSet appends an EVALSHA that produces one row. If the reply is NOSCRIPT, the caller must produce
+// the row again with Set.
 func (p *ProducerStateTable) AppendSet(c *Conn, key string, fvs []FieldValue) {
 	c.AppendEvalSHA(&SetScript, 2+len(fvs), 2+2*len(fvs))
 	p.appendRow(c, key, fvs)

@@ -32,7 +32,8 @@ func TestProducerSends(t *testing.T) {
 	}
 }
 
-func TestProducerSendsAgain(t *testing.T) {
+// TestProducerNoScript checks that rows are repeated with EVAL after NOSCRIPT.
+func TestProducerNoScript(t *testing.T) {
 	const noScript = "-NOSCRIPT No matching script. Please use EVAL.\r\n"
 	c := fake(t, func(s *fakeServer) {
 		row := func(command, script, key string) {
@@ -61,6 +62,7 @@ func TestProducerSendsAgain(t *testing.T) {
 	}
 }
 
+// TestProducerLostConnection checks the error if the connection ends between two rows.
 func TestProducerLostConnection(t *testing.T) {
 	c := fake(t, func(s *fakeServer) {
 		s.in.next()
@@ -74,8 +76,8 @@ func TestProducerLostConnection(t *testing.T) {
 	}
 }
 
-// consumer is a connection that hears the wake-up calls of PORT_TABLE. fence
-// returns how many came before a message of its own.
+// consumer is a connection that is subscribed to the notifications of PORT_TABLE. fence returns the
+// number of notifications before a message of its own.
 func subscribeTo(t *testing.T, r *testRedis, channel string) (fence func() int) {
 	t.Helper()
 	sub, pub := r.dial(t, 0), r.dial(t, 0)
@@ -123,6 +125,7 @@ func hash(t *testing.T, c *Conn, key string) []FieldValue {
 	return fvs
 }
 
+// TestRedisProducerSemantics checks keys, merged fields and notifications on a real server.
 func TestRedisProducerSemantics(t *testing.T) {
 	r := startRedis(t)
 	c := r.dial(t, 0)
@@ -173,6 +176,7 @@ func TestRedisProducerSemantics(t *testing.T) {
 	}
 }
 
+// TestRedisProducerWithoutScript checks that SetMany works on a server that lost the script.
 func TestRedisProducerWithoutScript(t *testing.T) {
 	r := startRedis(t)
 	c, other := r.dial(t, 0), r.dial(t, 0)

@@ -5,51 +5,50 @@ import (
 	"fmt"
 )
 
-// InvalidateChannel is where a server announces keys that changed to a client
-// with CLIENT TRACKING ... REDIRECT to a RESP2 connection
+// InvalidateChannel is the channel of invalidation messages for a client that redirects CLIENT TRACKING
+// to a RESP2 connection
 // (https://redis.io/docs/latest/develop/reference/client-side-caching/).
 const InvalidateChannel = "__redis__:invalidate"
 
-// MessageKind tells the messages of a subscribed connection apart.
+// MessageKind is the kind of a message on a subscribed connection.
 type MessageKind byte
 
-// The kinds of messages.
+// Kinds of messages.
 const (
-	Published    MessageKind = iota + 1 // a publisher's message
+	Published    MessageKind = iota + 1 // a message from a publisher
 	Subscribed                          // SUBSCRIBE or PSUBSCRIBE took effect
-	Unsubscribed                        // the opposite
+	Unsubscribed                        // UNSUBSCRIBE or PUNSUBSCRIBE took effect
 )
 
-// Message is what a subscribed connection receives
+// Message is a message on a subscribed connection
 // (https://redis.io/docs/latest/develop/pubsub/). Its slices are valid until the
 // next ReceiveMessage.
 type Message struct {
 	Kind    MessageKind
-	Pattern []byte // of the subscription, nil when it is not one by pattern
+	Pattern []byte // pattern of the subscription; nil for a subscription without pattern
 	Channel []byte // nil for the confirmation of a pattern
 
-	// Payload of a Published message is a BulkString; on InvalidateChannel it
-	// is an Array of keys, or Null for all keys. Of the others it is an
-	// Integer, the number of subscriptions that are left.
+	// Payload is a BulkString for a Published message. On InvalidateChannel it is an Array of
+	// keys, or Null for all keys. For the other kinds it is an Integer: the number of remaining
+	// subscriptions.
 	Payload Reply
 }
 
-// Subscribe asks for the messages of channels. From then on the connection can
-// only listen: ReceiveMessage, further subscriptions and, by Send and Flush, their
-// opposite are allowed.
+// Subscribe subscribes to channels. Afterwards the connection can only be used for ReceiveMessage,
+// further subscriptions, and unsubscriptions with Send and Flush.
 func (c *Conn) Subscribe(channels ...string) error { return c.listen("SUBSCRIBE", channels) }
 
-// PSubscribe is Subscribe for all channels that match a glob pattern.
+// PSubscribe subscribes to all channels that match glob patterns, see Subscribe.
 func (c *Conn) PSubscribe(patterns ...string) error { return c.listen("PSUBSCRIBE", patterns) }
 
 func (c *Conn) listen(command string, names []string) error {
 	if err := c.usable(); err != nil {
 		return err
 	}
-	if c.owed > 0 || c.out.queued > 0 {
-		return c.fail(fmt.Errorf("subscribe while %d replies are owed", c.owed+c.out.queued))
+	if c.outstanding > 0 || c.out.queued > 0 {
+		return c.fail(fmt.Errorf("subscribe with %d commands pending", c.outstanding+c.out.queued))
 	}
-	if err := c.sock.waitForEver(); err != nil {
+	if err := c.sock.clearReadDeadline(); err != nil {
 		return c.fail(fmt.Errorf("subscribe: %w", err))
 	}
 	c.Command(1 + len(names))
@@ -60,15 +59,15 @@ func (c *Conn) listen(command string, names []string) error {
 	return c.Flush()
 }
 
-// ReceiveMessage waits for the next message, for ever if need be, until Close.
-// The confirmations of Subscribe and PSubscribe are messages too: whoever reads
-// a table and follows its changes waits for Subscribed before reading.
+// ReceiveMessage waits for the next message without a timeout, until Close. Confirmations of Subscribe
+// and PSubscribe are messages too. To follow the changes of a table, wait for Subscribed before
+// reading the table.
 func (c *Conn) ReceiveMessage() (Message, error) {
 	if err := c.usable(); err != nil {
 		return Message{}, err
 	}
-	if !c.sock.patient {
-		return Message{}, c.fail(errors.New("receive a message: nothing is subscribed"))
+	if !c.sock.subscribed {
+		return Message{}, c.fail(errors.New("receive a message: not subscribed"))
 	}
 	r, err := c.in.next()
 	if err != nil {
@@ -84,7 +83,7 @@ func (c *Conn) ReceiveMessage() (Message, error) {
 	return m, nil
 }
 
-// message interprets the array that carries one.
+// message converts the array of a message.
 func message(a []Reply) (m Message, ok bool) {
 	if len(a) < 3 || a[0].Kind != BulkString {
 		return Message{}, false

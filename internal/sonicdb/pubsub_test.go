@@ -14,6 +14,7 @@ func showMessage(m Message) string {
 	return fmt.Sprintf("%d pattern=%q channel=%q %s", m.Kind, m.Pattern, m.Channel, show(&m.Payload))
 }
 
+// TestRecordedMessages checks messages recorded from a real server.
 func TestRecordedMessages(t *testing.T) {
 	want := map[string]string{
 		"subscribe":                `2 pattern="" channel="PORT_TABLE_CHANNEL@0" :1`,
@@ -51,6 +52,7 @@ func TestRecordedMessages(t *testing.T) {
 	}
 }
 
+// TestReceiveMessageRefuses checks that an invalid message closes the connection.
 func TestReceiveMessageRefuses(t *testing.T) {
 	for _, in := range []string{
 		"+OK\r\n",
@@ -74,6 +76,7 @@ func TestReceiveMessageRefuses(t *testing.T) {
 	}
 }
 
+// TestReceiveMessageWaits checks that ReceiveMessage has no timeout.
 func TestReceiveMessageWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := fake(t, func(s *fakeServer) {

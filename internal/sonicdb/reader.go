@@ -7,30 +7,29 @@ import (
 	"io"
 )
 
-// reader decodes replies. A reply is gathered whole in one buffer, so that its
-// strings are slices of that buffer and need no copy.
+// reader decodes replies. It reads a whole reply into one buffer, so that its strings are slices of
+// that buffer and are not copied.
 //
-// The buffer may move while a reply is still arriving. Positions within a reply
-// are therefore kept relative to its first byte and become slices at the end.
+// The buffer may be reallocated while a reply arrives. Positions are therefore stored relative to the
+// first byte of the reply, and converted to slices at the end.
 type reader struct {
 	src  io.Reader
 	buf  []byte
-	r, w int // buf[r:w] is read and not yet consumed; during a parse r is the reply's first byte
+	r, w int // buf[r:w] is unparsed data; while parsing, r is the first byte of the reply
 
-	// levels[n] holds the replies at nesting depth n in order of arrival,
-	// which makes the elements of each array neighbours. levels[0] has one.
+	// levels[n] holds the replies at nesting depth n in order of arrival, so that the elements
+	// of each array are adjacent. levels[0] has one reply.
 	levels   [maxNesting + 1][]Reply
 	deepest  int // highest level in use
-	elements int // of all arrays of the reply
+	elements int // total number of elements of the arrays
 }
 
 func newReader(src io.Reader) *reader {
 	return &reader{src: src, buf: make([]byte, readBuffer)}
 }
 
-// next returns the next reply, valid until next is called again. Its error is
-// a *ProtocolError or comes from the source; either way the position in the
-// stream is lost.
+// next returns the next reply, which is valid until the next call. It returns a *ProtocolError or an
+// error of the source. After an error the reader cannot be used again.
 func (rd *reader) next() (*Reply, error) {
 	rd.reset()
 	end, err := rd.parse(0, 0)
@@ -49,7 +48,7 @@ func (rd *reader) next() (*Reply, error) {
 	return &rd.levels[0][0], nil
 }
 
-// reset forgets the previous reply, and memory that only a huge one needed.
+// reset removes the previous reply, and frees memory if that reply was very large.
 func (rd *reader) reset() {
 	for i := range rd.levels[:rd.deepest+1] {
 		if cap(rd.levels[i]) > keepElements {
@@ -67,8 +66,8 @@ func (rd *reader) reset() {
 	}
 }
 
-// parse decodes the value that begins at pos, at nesting depth level, and
-// returns where it ends. Strings and arrays are left as spans for resolve.
+// parse decodes the value at pos and nesting depth level, and returns its end. Strings and arrays are
+// stored as spans, which resolve converts.
 func (rd *reader) parse(pos, level int) (int, error) {
 	if err := rd.need(pos + 1); err != nil {
 		return 0, err
@@ -119,7 +118,7 @@ func (rd *reader) parse(pos, level int) (int, error) {
 	return 0, protocolError(fmt.Sprintf("an array length from -1 to %d", maxElements), line)
 }
 
-// bulk takes the n bytes at pos and the CRLF behind them.
+// bulk parses n bytes at pos and the following CRLF.
 func (rd *reader) bulk(pos, n, level int) (int, error) {
 	end := pos + n
 	if err := rd.need(end + len("\r\n")); err != nil {
@@ -132,7 +131,7 @@ func (rd *reader) bulk(pos, n, level int) (int, error) {
 	return end + len("\r\n"), nil
 }
 
-// array takes the n elements that begin at pos.
+// array parses n elements at pos.
 func (rd *reader) array(pos, n, level int) (int, error) {
 	if level == maxNesting {
 		return 0, protocolError(fmt.Sprintf("at most %d nested arrays", maxNesting), nil)
@@ -156,10 +155,10 @@ func (rd *reader) add(level int, r Reply) {
 	rd.levels[level] = append(rd.levels[level], r)
 }
 
-// span packs a position and a length, both below 1<<31 by the limits above.
+// span packs a position and a length, both of which are below 1<<31 because of the limits.
 func span(first, n int) int64 { return int64(first)<<32 | int64(n) }
 
-// resolve turns the spans of a complete reply into slices.
+// resolve converts the spans of a complete reply to slices.
 func (rd *reader) resolve() {
 	for level := range rd.levels[:rd.deepest+1] {
 		replies := rd.levels[level]
@@ -176,7 +175,7 @@ func (rd *reader) resolve() {
 	}
 }
 
-// line finds the CRLF that ends the line at pos and returns its position.
+// line returns the position of the CRLF that ends the line at pos.
 func (rd *reader) line(pos int) (int, error) {
 	for from := pos; ; {
 		if i := bytes.IndexByte(rd.buf[rd.r+from:rd.w], '\r'); i >= 0 {
@@ -204,7 +203,7 @@ func (rd *reader) line(pos int) (int, error) {
 	return 0, protocolError(fmt.Sprintf("a line of at most %d bytes", maxLine), rd.buf[rd.r+pos:rd.w])
 }
 
-// need reads until n bytes of the reply are there.
+// need reads until n bytes of the reply are in the buffer.
 func (rd *reader) need(n int) error {
 	for rd.w-rd.r < n {
 		if n > maxReply {
@@ -217,8 +216,8 @@ func (rd *reader) need(n int) error {
 	return nil
 }
 
-// fill reads once, making room first: by moving the unread bytes to the front,
-// else by doubling the buffer, which is full of bytes that did arrive.
+// fill reads once. If the buffer is full, fill first moves the data to the front, or doubles the
+// buffer.
 func (rd *reader) fill() error {
 	if rd.w == len(rd.buf) {
 		to := rd.buf
@@ -231,7 +230,7 @@ func (rd *reader) fill() error {
 	n, err := rd.src.Read(rd.buf[rd.w:])
 	rd.w += n
 	switch {
-	case n > 0: // an error that came along is met again by the next Read
+	case n > 0: // the next Read returns a simultaneous error again
 		return nil
 	case err == nil:
 		return io.ErrNoProgress
@@ -241,8 +240,8 @@ func (rd *reader) fill() error {
 	return err
 }
 
-// parseInt is strconv.ParseInt without the string: an optional sign, then
-// decimal digits, within 64 bits.
+// parseInt parses a decimal 64-bit integer with an optional sign. Unlike strconv.ParseInt it needs no
+// conversion to a string.
 func parseInt(b []byte) (int64, bool) {
 	negative := false
 	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
@@ -254,7 +253,7 @@ func parseInt(b []byte) (int64, bool) {
 	var n uint64
 	for _, d := range b {
 		d -= '0'
-		// Beyond this n times ten could leave 64 bits.
+		// For larger n, 10*n could overflow.
 		if d > 9 || n > 1<<63/10 {
 			return 0, false
 		}

@@ -50,6 +50,7 @@ func encode(b []byte, r *Reply) []byte {
 	return b
 }
 
+// TestRecordedReplies checks replies recorded from a real server.
 func TestRecordedReplies(t *testing.T) {
 	want := map[string]string{
 		"ping":                      `+PONG`,
@@ -122,6 +123,7 @@ func TestRecordedReplies(t *testing.T) {
 	}
 }
 
+// TestReaderAccepts checks valid replies, however they are split into reads.
 func TestReaderAccepts(t *testing.T) {
 	for in, want := range map[string]string{
 		"+\r\n":                          `+`,
@@ -150,10 +152,11 @@ func TestReaderAccepts(t *testing.T) {
 	}
 }
 
+// TestReaderRefuses checks the protocol errors of invalid replies.
 func TestReaderRefuses(t *testing.T) {
 	for in, want := range map[string]string{
 		"\r\n":                      `type bytes`,
-		"HTTP/1.1 400\r\n":          `got "HTTP/1.1 400\r\n", want one of the type bytes`,
+		"HTTP/1.1 400\r\n":          `got "HTTP/1.1 400\r\n", expected one of the type bytes`,
 		"%1\r\n":                    `type bytes`, // a map, RESP3
 		"_\r\n":                     `type bytes`, // null, RESP3
 		"+OK\n":                     ``,
@@ -230,7 +233,8 @@ func held(rd *reader) int {
 	return n
 }
 
-func TestReaderLetsGoOfHugeReply(t *testing.T) {
+// TestReaderFreesLargeBuffers checks that the buffers of a very large reply are freed.
+func TestReaderFreesLargeBuffers(t *testing.T) {
 	const n, size = 100_000, 100
 	var in []byte
 	in = appendHeader(in, Array, n)
@@ -288,7 +292,7 @@ func TestReaderLongStream(t *testing.T) {
 }
 
 // Appending to a part of a reply must not write into its neighbour.
-func TestReplyPartsAreApart(t *testing.T) {
+func TestReplyPartsAreSeparate(t *testing.T) {
 	r, err := newReader(strings.NewReader("*2\r\n*1\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n")).next()
 	if err != nil {
 		t.Fatal(err)
@@ -304,6 +308,7 @@ type stuckReader struct{}
 
 func (stuckReader) Read([]byte) (int, error) { return 0, nil }
 
+// TestReaderNoProgress checks that a source that returns nothing ends the read.
 func TestReaderNoProgress(t *testing.T) {
 	if _, err := newReader(stuckReader{}).next(); err != io.ErrNoProgress {
 		t.Errorf("got %v, want %v", err, io.ErrNoProgress)

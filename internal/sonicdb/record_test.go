@@ -17,8 +17,7 @@ import (
 
 var record = flag.Bool("record", false, "rewrite testdata/redis-replies.txt from a real redis-server")
 
-// TestRecord rewrites the recorded replies. To be run when a reply of another
-// command or of another server version is wanted:
+// TestRecord rewrites the recorded replies. Run it to record other commands or another server version:
 //
 //	go test ./sonicdb -run '^TestRecord$' -record
 func TestRecord(t *testing.T) {
@@ -50,7 +49,7 @@ type recorder struct {
 	recs []recording
 }
 
-// rawConn keeps the bytes of the replies it reads.
+// rawConn stores the bytes of the replies that it reads.
 type rawConn struct {
 	nc       net.Conn
 	in       *reader
@@ -83,7 +82,7 @@ func (rec *recorder) send(c *rawConn, args ...string) {
 	}
 }
 
-// keep reads one reply and records it; without a name it is only read.
+// keep reads one reply and records it, unless name is empty.
 func (rec *recorder) keep(c *rawConn, name, command string) *Reply {
 	rec.t.Helper()
 	reply, err := c.in.next()

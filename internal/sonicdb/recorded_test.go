@@ -11,7 +11,7 @@ import (
 
 const recordedFile = "testdata/redis-replies.txt"
 
-// recording is what a real server sent for one command.
+// recording is the reply of a real server to one command.
 type recording struct {
 	name    string
 	command string

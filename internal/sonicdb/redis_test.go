@@ -15,20 +15,20 @@ import (
 	"time"
 )
 
-// testRedis is a redis-server of the test's own, on a unix socket.
+// testRedis is a redis-server for one test, on a unix socket.
 type testRedis struct {
 	socket string
 	cmd    *exec.Cmd
 }
 
-// startRedis starts a server and waits until it listens. Without redis-server
-// the test is skipped, unless PORTSYNCD_REQUIRE_INTEGRATION=1 forbids that.
+// startRedis starts a server and waits until it listens. If redis-server is not installed, it skips
+// the test, or fails it with PORTSYNCD_REQUIRE_INTEGRATION=1.
 func startRedis(t testing.TB, args ...string) *testRedis {
 	t.Helper()
 	return startRedisUntil(t, "ready to accept connections at", args...)
 }
 
-// startRedisUntil returns as soon as the server's log has a line with awaited.
+// startRedisUntil starts a server and waits for a log line that contains awaited.
 func startRedisUntil(t testing.TB, awaited string, args ...string) *testRedis {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
@@ -70,7 +70,7 @@ func startRedisUntil(t testing.TB, awaited string, args ...string) *testRedis {
 
 func (r *testRedis) kill() { r.cmd.Process.Signal(syscall.SIGKILL) }
 
-// dial opens a connection that the test need not close.
+// dial opens a connection that is closed at the end of the test.
 func (r *testRedis) dial(t testing.TB, db int) *Conn {
 	t.Helper()
 	c, err := Dial(context.Background(), Options{Network: "unix", Address: r.socket, DB: db})
@@ -81,8 +81,8 @@ func (r *testRedis) dial(t testing.TB, db int) *Conn {
 	return c
 }
 
-// socketDir is a temporary directory with a path short enough for a unix
-// socket (108 bytes, unix(7)), which t.TempDir does not promise.
+// socketDir returns a temporary directory whose path is short enough for a unix socket (108 bytes,
+// unix(7)). Paths of t.TempDir can be longer.
 func socketDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sonicdb")
@@ -103,6 +103,7 @@ func do(t testing.TB, c *Conn, args ...string) *Reply {
 	return r
 }
 
+// TestRedisErrorReplyLeavesConnUsable checks that a connection can be used after an error reply.
 func TestRedisErrorReplyLeavesConnUsable(t *testing.T) {
 	c := startRedis(t).dial(t, 6)
 	do(t, c, "SET", "PORT_TABLE|Ethernet0", "not a hash")
@@ -120,7 +121,8 @@ func TestRedisErrorReplyLeavesConnUsable(t *testing.T) {
 	}
 }
 
-func TestRedisKilledPoisonsConn(t *testing.T) {
+// TestRedisKilled checks that a connection to a killed server returns errors.
+func TestRedisKilled(t *testing.T) {
 	r := startRedis(t)
 	c := r.dial(t, 0)
 	do(t, c, "PING")
@@ -138,6 +140,7 @@ func TestRedisKilledPoisonsConn(t *testing.T) {
 	}
 }
 
+// TestRedisManyRows checks reading and writing more rows than one chunk.
 func TestRedisManyRows(t *testing.T) {
 	c := startRedis(t).dial(t, 4)
 	port := NewTable(Database{ID: 4, Separator: "|"}, "PORT")
@@ -181,6 +184,7 @@ func TestRedisManyRows(t *testing.T) {
 	}
 }
 
+// TestRedisPassword checks authentication with right, wrong and missing passwords.
 func TestRedisPassword(t *testing.T) {
 	r := startRedis(t, "--requirepass", "secret", "--user", "sonic", "on", ">other", "~*", "&*", "+@all")
 	for _, test := range []struct{ user, password, code string }{
@@ -207,6 +211,7 @@ func TestRedisPassword(t *testing.T) {
 	}
 }
 
+// TestRedisServerFull checks the error of a server with too many clients.
 func TestRedisServerFull(t *testing.T) {
 	r := startRedis(t, "--maxclients", "1")
 	r.dial(t, 0)

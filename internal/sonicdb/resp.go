@@ -1,10 +1,10 @@
 package sonicdb
 
-// Kind says what a Reply is. Its value is the first byte of the wire form;
-// Null, which RESP2 writes as a length of -1, has the byte of RESP3.
+// Kind is the type of a Reply. Its value is the first byte in the wire format. Null, which RESP2
+// encodes as a length of -1, has the byte of RESP3.
 type Kind byte
 
-// The kinds of RESP2.
+// Types of RESP2.
 const (
 	SimpleString Kind = '+' // +OK\r\n
 	Error        Kind = '-' // -ERR unknown command\r\n
@@ -14,7 +14,7 @@ const (
 	Null         Kind = '_' // $-1\r\n or *-1\r\n
 )
 
-// String names the kind as the protocol's documentation does.
+// String returns the name of the type in the documentation of the protocol.
 func (k Kind) String() string {
 	switch k {
 	case SimpleString:
@@ -33,30 +33,28 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Reply is one answer of the server. Everything in it, slices included, is
-// valid until the next Receive, Do or ReceiveMessage on the same Conn.
+// Reply is a reply of the server. It and its slices are valid until the next Receive, Do or
+// ReceiveMessage on the same Conn.
 type Reply struct {
 	Kind  Kind
-	Int   int64   // of an Integer
-	Str   []byte  // of a SimpleString, Error or BulkString
-	Array []Reply // of an Array; errors may be among the elements
+	Int   int64   // value of an Integer
+	Str   []byte  // value of a SimpleString, Error or BulkString
+	Array []Reply // elements of an Array, which may be errors
 }
 
-// Limits on what a server can make us hold. None of them is met by a SONiC
-// database; they bound the harm of a broken or hostile one. Memory grows with
-// the bytes that arrive, never with an announced length. A reply beyond maxBulk,
-// maxReply or maxElements is read past and counts as an error reply (skip.go); one
-// beyond the others is a protocol error.
+// Limits of replies, which bound the memory if a server is broken or hostile. SONiC databases stay far
+// below them. Memory is allocated for received bytes, not for announced lengths. A reply beyond
+// maxBulk, maxReply or maxElements is skipped and replaced by an error reply (skip.go). A reply
+// beyond the other limits is a protocol error.
 const (
-	maxLine     = 64 << 10  // bytes of a simple string, error or number without CRLF
+	maxLine     = 64 << 10  // bytes of a simple string, error or number, without CRLF
 	maxBulk     = 64 << 20  // bytes of one bulk string
-	maxReply    = 128 << 20 // bytes of one reply, everything included
-	maxElements = 1 << 20   // elements of all arrays in one reply
+	maxReply    = 128 << 20 // bytes of a reply
+	maxElements = 1 << 20   // elements of all arrays in a reply
 	maxNesting  = 8         // arrays within arrays
 )
 
-// Sizes of buffers. One that an unusual reply or batch made larger than
-// keepBuffer is not kept for the next.
+// Sizes of buffers. Buffers that grew beyond keepBuffer or keepElements are freed after use.
 const (
 	readBuffer   = 32 << 10
 	keepBuffer   = 1 << 20

@@ -5,14 +5,13 @@ import (
 	"strconv"
 )
 
-// scanCount is how many keys the server looks at in one step of Scan: some tens
-// of microseconds, after which its other clients have their turn.
+// scanCount is the number of keys that the server checks in one step of Scan. A step takes some tens of
+// microseconds, during which the server blocks.
 const scanCount = 512
 
-// Scan returns the keys that match a glob pattern, sorted, without keeping the
-// server from its other clients for longer than one step takes. A key that existed
-// all the time is among them; a key that came or went meanwhile may or may not be
-// (https://redis.io/docs/latest/commands/scan/).
+// Scan returns the keys that match a glob pattern, sorted. It blocks the server only for short steps.
+// The result includes all keys that exist during the whole scan; keys that are created or deleted
+// meanwhile may be included or not (https://redis.io/docs/latest/commands/scan/).
 func (c *Conn) Scan(pattern string) ([]string, error) {
 	var keys []string
 	cursor := "0"

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// TestScan plays a server that needs three steps, one of them without a
-// key, and returns a key twice.
+// TestScan checks a server that needs three steps, one of them without keys, and returns a key twice.
 func TestScan(t *testing.T) {
 	c := fake(t, func(s *fakeServer) {
 		s.expect("SCAN", "0", "MATCH", "PORT|*", "COUNT", "512")
@@ -23,7 +22,7 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// TestScanRefusesNonsense: what is no answer to SCAN ends the connection.
+// TestScanRefusesNonsense checks that an invalid reply to SCAN closes the connection.
 func TestScanRefusesNonsense(t *testing.T) {
 	for _, reply := range []string{"+OK\r\n", "*0\r\n", "*1\r\n$1\r\n0\r\n", "*2\r\n:0\r\n*0\r\n",
 		"*2\r\n$1\r\n0\r\n$1\r\nx\r\n", "*2\r\n$1\r\n0\r\n*1\r\n:1\r\n", "*3\r\n$1\r\n0\r\n*0\r\n*0\r\n"} {
@@ -37,7 +36,7 @@ func TestScanRefusesNonsense(t *testing.T) {
 	}
 }
 
-// TestRedisScan finds all keys of a real server, more than one step returns.
+// TestRedisScan checks that all keys of a real server are found in several steps.
 func TestRedisScan(t *testing.T) {
 	r := startRedis(t)
 	c := r.dial(t, 0)

@@ -5,33 +5,30 @@ import (
 	"fmt"
 )
 
-// A reply that is larger than the limits of this package is no fault of the
-// protocol: CONFIG_DB may hold a value that nobody expects. It is read past without
-// being kept, and reported as the error of its command, so that one row costs
-// itself and not the connection.
+// A reply beyond the limits of this package is valid RESP2: CONFIG_DB may contain a very large value.
+// Such a reply is read without storing it, and reported as an error of its command, so that other
+// rows can still be read on the same connection.
 
-// errTooLarge ends the parse of a reply that is to be skipped.
+// errTooLarge is returned while parsing a reply that has to be skipped.
 var errTooLarge = errors.New("reply too large")
 
 const (
-	// maxSkippedBulk is the size of the largest string that Redis stores by default
-	// (proto-max-bulk-len). Whoever announces more is not believed.
+	// maxSkippedBulk is the maximum length of a skipped string, the default of
+	// proto-max-bulk-len in Redis.
 	maxSkippedBulk = 512 << 20
-	// maxSkippedElements is the number of elements of the largest array that is
-	// skipped.
+	// maxSkippedElements is the maximum number of elements of a skipped array.
 	maxSkippedElements = 64 << 20
-	// maxSkippedReply is the size of the largest reply that is skipped.
+	// maxSkippedReply is the maximum size of a skipped reply.
 	maxSkippedReply = 1 << 30
-	// skipStep is how many skipped bytes earn the rest of a reply another timeout.
+	// skipStep is the number of skipped bytes after which the timeout begins anew.
 	skipStep = 16 << 20
 )
 
-// skipReply reads past the reply that begins at rd.r, and returns an error reply in
-// its place.
+// skipReply skips the reply at rd.r and returns an error reply.
 func (rd *reader) skipReply() (*Reply, error) {
 	rd.reset()
 	size := 0
-	left := [maxNesting + 1]int{1} // values still to come, for each depth
+	left := [maxNesting + 1]int{1} // remaining values at each depth
 	for level := 0; level >= 0; {
 		if left[level] == 0 {
 			level--
@@ -63,8 +60,8 @@ func (rd *reader) skipReply() (*Reply, error) {
 	return &rd.levels[0][0], nil
 }
 
-// skipHead takes the first line of a value and returns its kind, the number in it
-// if it is the length of a string or an array, and how many bytes it took.
+// skipHead skips the first line of a value. It returns the kind of the value, the length of a string or
+// an array, and the number of skipped bytes.
 func (rd *reader) skipHead() (kind Kind, n, length int, err error) {
 	if err := rd.need(1); err != nil {
 		return 0, 0, 0, err
@@ -94,7 +91,7 @@ func (rd *reader) skipHead() (kind Kind, n, length int, err error) {
 	return kind, int(announced), end + len("\r\n"), nil
 }
 
-// discard reads past n bytes.
+// discard skips n bytes.
 func (rd *reader) discard(n int) error {
 	for done := 0; done < n; {
 		if rd.r == rd.w {
@@ -110,8 +107,8 @@ func (rd *reader) discard(n int) error {
 	return nil
 }
 
-// progress gives the rest of the reply another timeout for each skipStep bytes that
-// have come, of which a server that sends little at a time gets none.
+// progress begins a new timeout after each skipStep bytes. A server that sends slowly exceeds the
+// timeout before that.
 func (rd *reader) progress(from, to int) {
 	timed, ok := rd.src.(*timedConn)
 	if ok && from/skipStep != to/skipStep {

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// large is a bulk string of n bytes.
+// large returns a bulk string of n bytes.
 func large(n int) io.Reader {
 	return io.MultiReader(strings.NewReader(fmt.Sprintf("$%d\r\n", n)), io.LimitReader(zeros{}, int64(n)), strings.NewReader("\r\n"))
 }
@@ -25,8 +25,8 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// TestLargeReplies: a reply above the limits is an error of its own, the next reply
-// is read as always, and no memory is kept.
+// TestLargeReplies checks that a reply beyond the limits is an error, that the next reply can be read,
+// and that memory is freed.
 func TestLargeReplies(t *testing.T) {
 	text := func(s string) io.Reader { return strings.NewReader(s) }
 	for _, tt := range []struct {
@@ -59,7 +59,7 @@ func TestLargeReplies(t *testing.T) {
 	}
 }
 
-// TestLargeRow: one row of many that is too large costs that row alone.
+// TestLargeRow checks that a row that is too large does not affect other rows.
 func TestLargeRow(t *testing.T) {
 	c := fake(t, func(s *fakeServer) {
 		s.expect("HGETALL", "a")
@@ -80,9 +80,9 @@ func TestLargeRow(t *testing.T) {
 	}
 }
 
-// TestLargeReplyTakesItsTime: skipping may take longer than a timeout as long as
-// much comes in each; a server that drips gets none.
-func TestLargeReplyTakesItsTime(t *testing.T) {
+// TestLargeReplyTimeout checks that skipping a reply may take longer than the timeout if data arrives
+// fast enough, and times out if the server sends slowly.
+func TestLargeReplyTimeout(t *testing.T) {
 	for _, drips := range []bool{false, true} {
 		t.Run(fmt.Sprint("drips ", drips), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -113,8 +113,8 @@ func TestLargeReplyTakesItsTime(t *testing.T) {
 	}
 }
 
-// TestPasswordFile: the file is read by each Dial, its password never shows in an
-// error, and a server that needs none is used without.
+// TestPasswordFile checks that each Dial reads the file, that errors do not contain the password, and
+// that a server without a password is accepted.
 func TestPasswordFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "passwd")
@@ -197,8 +197,8 @@ func TestPasswordFile(t *testing.T) {
 	}
 }
 
-// TestCloseWith: the end of a context closes the connection, and a closed one is
-// forgotten by the context.
+// TestCloseWith checks that the end of the context closes the connection, and that Close detaches the
+// connection from the context.
 func TestCloseWith(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	sent := make(chan struct{})

@@ -2,12 +2,12 @@ package sonicdb
 
 import "strings"
 
-// FieldValue is one field of a row. SONiC stores every value as a string.
+// FieldValue is a field of a row. SONiC stores all values as strings.
 type FieldValue struct {
 	Field, Value string
 }
 
-// Lookup returns the value of the first field of that name.
+// Lookup returns the value of the first field with that name.
 func Lookup(fvs []FieldValue, field string) (value string, ok bool) {
 	for i := range fvs {
 		if fvs[i].Field == field {
@@ -17,22 +17,22 @@ func Lookup(fvs []FieldValue, field string) (value string, ok bool) {
 	return "", false
 }
 
-// Unlist cuts s at its first '@'. CONFIG_DB marks a field that holds a list by
-// an '@' behind its name ("lanes@"), and SONiC drops the mark, with whatever
-// follows it, from names it copies and from values it uses itself.
-func Unlist(s string) string {
+// TrimListMark returns s up to its first '@'. In CONFIG_DB the name of a field with a list ends in '@'
+// ("lanes@"). SONiC removes the '@', and all that follows it, from names that it copies and from
+// values that it uses itself.
+func TrimListMark(s string) string {
 	before, _, _ := strings.Cut(s, "@")
 	return before
 }
 
-// Table names the rows of one table: the row "Ethernet0" of table "PORT" in a
+// Table builds the keys of a table: the row "Ethernet0" of table "PORT" in a
 // database with separator "|" is the key "PORT|Ethernet0" (sonic-swss-common
 // common/table.h, TableBase::getTableName and getKeyName).
 type Table struct {
 	prefix string // name and separator
 }
 
-// NewTable returns the table of that name in db.
+// NewTable returns the table with that name in db.
 func NewTable(db Database, name string) Table {
 	return Table{prefix: name + db.Separator}
 }
@@ -43,8 +43,8 @@ func (t Table) Key(key string) string { return t.prefix + key }
 // Pattern returns the glob pattern that matches the keys of all rows.
 func (t Table) Pattern() string { return t.prefix + "*" }
 
-// KeyOf is the opposite of Key: what follows the first separator, further
-// separators included. It is false for a key of another table.
+// KeyOf is the inverse of Key: it returns the part after the first separator. It returns false for a
+// key of another table.
 func (t Table) KeyOf(redisKey string) (key string, ok bool) {
 	return strings.CutPrefix(redisKey, t.prefix)
 }

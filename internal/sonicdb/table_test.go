@@ -2,6 +2,7 @@ package sonicdb
 
 import "testing"
 
+// TestTable checks Key, Pattern and KeyOf.
 func TestTable(t *testing.T) {
 	config := NewTable(Database{ID: 4, Separator: "|"}, "PORT")
 	appl := NewTable(Database{ID: 0, Separator: ":"}, "PORT_TABLE")
@@ -31,16 +32,18 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestUnlist(t *testing.T) {
+// TestTrimListMark checks names with and without a mark.
+func TestTrimListMark(t *testing.T) {
 	for in, want := range map[string]string{
 		"lanes@": "lanes", "mtu": "mtu", "a@b@c": "a", "@": "", "": "",
 	} {
-		if got := Unlist(in); got != want {
+		if got := TrimListMark(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
 }
 
+// TestLookup checks that the first field with a name is returned.
 func TestLookup(t *testing.T) {
 	fvs := []FieldValue{{"mtu", "9100"}, {"alias", ""}, {"mtu", "1500"}}
 	for field, want := range map[string]string{"mtu": "9100", "alias": ""} {

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// writer encodes commands, which are arrays of bulk strings, into a buffer.
-// The first misuse is kept in err; what is in the buffer must then not be sent.
+// writer encodes commands, which are arrays of bulk strings, into a buffer. If err is set, the buffer
+// must not be sent.
 type writer struct {
 	buf     []byte
 	missing int // arguments of the last command not yet appended
@@ -14,11 +14,11 @@ type writer struct {
 	err     error
 }
 
-// begin starts a command of n arguments, its name included.
+// begin begins a command of n arguments, including its name.
 func (w *writer) begin(n int) {
 	w.check()
 	if n < 1 {
-		w.misuse(fmt.Errorf("command of %d arguments", n))
+		w.misuse(fmt.Errorf("command with %d arguments", n))
 		return
 	}
 	w.buf = appendHeader(w.buf, Array, n)
@@ -44,14 +44,14 @@ func (w *writer) int(n int64) {
 func (w *writer) end() {
 	w.buf = append(w.buf, '\r', '\n')
 	if w.missing--; w.missing < 0 {
-		w.misuse(fmt.Errorf("command %d of the batch has more arguments than announced", w.queued))
+		w.misuse(fmt.Errorf("command %d has too many arguments", w.queued))
 	}
 }
 
-// check notices a command that lacks arguments.
+// check sets err if the last command lacks arguments.
 func (w *writer) check() {
 	if w.missing > 0 {
-		w.misuse(fmt.Errorf("command %d of the batch lacks %d of its arguments", w.queued, w.missing))
+		w.misuse(fmt.Errorf("command %d lacks %d arguments", w.queued, w.missing))
 	}
 }
 
@@ -61,7 +61,7 @@ func (w *writer) misuse(err error) {
 	}
 }
 
-// reset empties the buffer, and lets go of one that only a huge batch needed.
+// reset empties the buffer, and frees it if it is very large.
 func (w *writer) reset() {
 	w.buf, w.missing, w.queued = w.buf[:0], 0, 0
 	if cap(w.buf) > keepBuffer {

@@ -6,6 +6,7 @@ import (
 	"testing"
 )
 
+// TestWriter checks the encoding of commands.
 func TestWriter(t *testing.T) {
 	var w writer
 	w.begin(1)
@@ -24,19 +25,20 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-func TestWriterNoticesWrongNumber(t *testing.T) {
+// TestWriterArguments checks that a wrong number of arguments is an error.
+func TestWriterArguments(t *testing.T) {
 	for name, test := range map[string]struct {
 		use  func(w *writer)
 		want string
 	}{
-		"no arguments":   {func(w *writer) { w.begin(0) }, "command of 0 arguments"},
-		"missing at end": {func(w *writer) { w.begin(2); w.string("GET") }, "command 1 of the batch lacks 1"},
+		"no arguments":   {func(w *writer) { w.begin(0) }, "command with 0 arguments"},
+		"missing at end": {func(w *writer) { w.begin(2); w.string("GET") }, "command 1 lacks 1"},
 		"missing before another": {func(w *writer) { w.begin(2); w.string("GET"); w.begin(1); w.string("PING") },
-			"command 1 of the batch lacks 1"},
-		"too many": {func(w *writer) { w.begin(1); w.string("PING"); w.int(1) }, "command 1 of the batch has more"},
-		"stray":    {func(w *writer) { w.bytes([]byte("PING")) }, "command 0 of the batch has more"},
+			"command 1 lacks 1"},
+		"too many": {func(w *writer) { w.begin(1); w.string("PING"); w.int(1) }, "command 1 has too many"},
+		"stray":    {func(w *writer) { w.bytes([]byte("PING")) }, "command 0 has too many"},
 		"first counts": {func(w *writer) { w.begin(1); w.string("PING"); w.string("x"); w.begin(2) },
-			"command 1 of the batch has more"},
+			"command 1 has too many"},
 	} {
 		var w writer
 		test.use(&w)
@@ -47,7 +49,8 @@ func TestWriterNoticesWrongNumber(t *testing.T) {
 	}
 }
 
-func TestWriterLetsGoOfHugeBatch(t *testing.T) {
+// TestWriterFreesLargeBuffer checks that the buffer of a very large batch is freed.
+func TestWriterFreesLargeBuffer(t *testing.T) {
 	var w writer
 	w.begin(1)
 	w.string(strings.Repeat("x", keepBuffer+1))
