@@ -13,19 +13,18 @@ import (
 	"portsyncd/config/toml"
 )
 
-// A codec moves one setting between its TOML value and its field in Config. The
-// constructors below are given the field as a function, so that one table can
-// serve any Config.
+// A codec converts a setting between its TOML value and its field in a Config. The constructors below
+// take a function that returns a pointer to the field.
 type codec struct {
-	want   string                                 // "expected ..."
-	decode func(c *Config, v toml.Value) *problem // leaves c alone if there is one
-	encode func(c *Config) string                 // TOML text that decodes to the same
+	want   string                                 // description of a valid value, for "expected ..."
+	decode func(c *Config, v toml.Value) *problem // does not change c if it returns a problem
+	encode func(c *Config) string                 // returns TOML that decodes to the same value
 	copy   func(dst, src *Config)
 
-	emptyIsDefault bool // "" in the file asks for the default
+	emptyIsDefault bool // "" in the file means the default
 }
 
-// A problem is what is wrong with a value, or with one element of an array.
+// A problem is an error in a value or in an element of an array.
 type problem struct {
 	offset int // byte offset in the file
 	msg    string
@@ -35,7 +34,7 @@ func problemf(v toml.Value, format string, args ...any) *problem {
 	return &problem{v.Offset, fmt.Sprintf(format, args...)}
 }
 
-// expected is the usual problem.
+// expected returns a problem of the form "expected ..., got ...".
 func expected(want string, v toml.Value) *problem {
 	return problemf(v, "expected %s, got %s", want, got(v))
 }
@@ -61,8 +60,8 @@ func boolean(field func(*Config) *bool) codec {
 	}
 }
 
-// integer is a whole number from lo to hi of the given unit. The field holds the
-// number times scale: a time.Duration has its seconds, a size its megabytes.
+// integer is the codec of an integer from lo to hi in the given unit. The value of the field is the
+// integer times scale, for example a time.Duration for a number of seconds.
 func integer[T ~int | ~int64 | ~uint16](field func(*Config) *T, lo, hi, scale int64, unit string) codec {
 	want := fmt.Sprintf("an integer from %d to %d", lo, hi)
 	if unit != "" {
@@ -83,8 +82,7 @@ func integer[T ~int | ~int64 | ~uint16](field func(*Config) *T, lo, hi, scale in
 	}
 }
 
-// number is a float from lo to hi. An integer is taken as well: nobody who
-// writes 5 instead of 5.0 means something else.
+// number is the codec of a float from lo to hi. It also accepts an integer.
 func number(field func(*Config) *float64, lo, hi float64, unit string) codec {
 	want := fmt.Sprintf("a number from %g to %g (%s)", lo, hi, unit)
 	return codec{
@@ -97,7 +95,7 @@ func number(field func(*Config) *float64, lo, hi float64, unit string) codec {
 			case int64:
 				f = float64(data)
 			}
-			if !(f >= lo && f <= hi) { // so written that NaN fails
+			if !(f >= lo && f <= hi) { // false for NaN
 				return expected(want, v)
 			}
 			*field(c) = f
@@ -108,8 +106,7 @@ func number(field func(*Config) *float64, lo, hi float64, unit string) codec {
 	}
 }
 
-// formatFloat writes a TOML float, which differs from an integer by its point or
-// exponent.
+// formatFloat formats a TOML float, which must have a decimal point or an exponent.
 func formatFloat(f float64) string {
 	s := strings.ToLower(strconv.FormatFloat(f, 'g', -1, 64))
 	if strings.Trim(s, "-0123456789") == "" {
@@ -118,7 +115,7 @@ func formatFloat(f float64) string {
 	return s
 }
 
-// text is a string that valid accepts. If optional, "" is accepted as well.
+// text is the codec of a string for which valid returns true. If optional is true, it also accepts "".
 func text(field func(*Config) *string, want string, optional bool, valid func(string) bool) codec {
 	if optional {
 		want += ` or ""`
@@ -138,20 +135,21 @@ func text(field func(*Config) *string, want string, optional bool, valid func(st
 	}
 }
 
-// optionalPath is an absolute path, or "" for none.
+// optionalPath is the codec of an absolute path, or "" for none.
 func optionalPath(field func(*Config) *string) codec {
 	return text(field, "an absolute path", true, isPath)
 }
 
-// ownPath is an absolute path; "" leaves the default, which depends on the
-// machine (see [Config.ResolvePaths]).
+// ownPath is the codec of an absolute path. "" means the default, which depends on the machine (see
+// [Config.ResolvePaths]).
 func ownPath(field func(*Config) *string) codec {
 	c := optionalPath(field)
 	c.emptyIsDefault = true
 	return c
 }
 
-// enum is one of the names, in any case; the field holds its index.
+// enum is the codec of one of the names, in upper or lower case. The value of the field is the index of
+// the name.
 func enum[T ~uint8](field func(*Config) *T, names []string) codec {
 	quoted := make([]string, len(names))
 	for i, n := range names {
@@ -182,8 +180,8 @@ func enum[T ~uint8](field func(*Config) *T, names []string) codec {
 	}
 }
 
-// digest is a SHA-256 in hexadecimal. What was written is not repeated in the
-// message: it may be the secret itself, put there by mistake.
+// digest is the codec of a SHA-256 in hexadecimal. Its error messages do not repeat the value, which may
+// be the secret itself by mistake.
 func digest(field func(*Config) *Digest) codec {
 	const want = `a SHA-256 as 64 hexadecimal digits or ""`
 	return codec{
@@ -211,15 +209,14 @@ func digest(field func(*Config) *Digest) codec {
 	}
 }
 
-// Limits of the lists.
+// Maximum lengths of lists.
 const (
 	maxEndpoints = 16
 	maxHostNames = 64
 )
 
-// list is an array of strings, or one string for an array of one. Parse returns
-// the element that a string stands for, or what is wrong with the string; show is
-// its inverse.
+// list is the codec of an array of strings, or of one string instead of an array of one. parse converts
+// a string to an element, or returns what is wrong with the string. show is the inverse of parse.
 func list[T comparable](field func(*Config) *[]T, want, noun, nouns string, most int, parse func(string) (T, string), show func(T) string) codec {
 	return codec{
 		want: want,
@@ -264,18 +261,18 @@ func list[T comparable](field func(*Config) *[]T, want, noun, nouns string, most
 	}
 }
 
-// endpoints is one address or an array of them; an empty array is none.
+// endpoints is the codec of an address or an array of addresses, which may be empty.
 func endpoints(field func(*Config) *[]Endpoint) codec {
 	const want = `"host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them`
 	return list(field, want, "address", "addresses", maxEndpoints, parseEndpoint, Endpoint.String)
 }
 
-// hostNames are names that clients may have for this host.
+// hostNames is the codec of a host name or an array of host names.
 func hostNames(field func(*Config) *[]string) codec {
 	const want = "a host name or an array of them"
 	return list(field, want, "name", "names", maxHostNames, func(s string) (string, string) {
 		if _, err := netip.ParseAddr(s); err == nil || !isHost(s) {
-			return "", "a name has letters, digits, '-', '_' and '.', and is no IP address"
+			return "", "a host name consists of letters, digits, '-', '_' and '.', and is not an IP address"
 		}
 		return strings.ToLower(strings.TrimSuffix(s, ".")), ""
 	}, func(s string) string { return s })

@@ -28,6 +28,7 @@ func mustParse(t *testing.T, src string) Config {
 	return c
 }
 
+// TestEmptyFileIsDefault checks that Parse returns Default for an empty file.
 func TestEmptyFileIsDefault(t *testing.T) {
 	c := mustParse(t, "")
 	c.origins = nil
@@ -36,6 +37,8 @@ func TestEmptyFileIsDefault(t *testing.T) {
 	}
 }
 
+// TestEffective checks that Effective writes each setting with its origin, and that Parse reads the same
+// settings back.
 func TestEffective(t *testing.T) {
 	c := mustParse(t, "[metrics]\nlisten = [':1', 'unix:/s']\n\n[health]\nmax_failure_rate_percent = 5\n")
 	c.ResolvePaths(func(string) string { return "" }, func(dir string) bool { return dir == "/var/warmboot" })
@@ -55,11 +58,11 @@ func TestEffective(t *testing.T) {
 		}
 	}
 	if text := b.String(); !strings.HasPrefix(text, "[daemon]\n") || strings.Count(text, "\n\n[") != len(tables())-1 {
-		t.Errorf("want the tables with an empty line between them:\n%s", text)
+		t.Errorf("want the tables separated by empty lines:\n%s", text)
 	}
 	again := mustParse(t, b.String())
 	if d := c.Diff(again); d != nil {
-		t.Errorf("reading it back changes %v", d)
+		t.Errorf("Parse of the output differs in %v", d)
 	}
 	if err := c.Effective(brokenWriter{}, nowhere); !errors.Is(err, errBroken) {
 		t.Errorf("error %v, want the writer's", err)
@@ -68,8 +71,8 @@ func TestEffective(t *testing.T) {
 
 func nowhere(string) bool { return false }
 
-// TestEffectiveSaysWhatIsNotUsed: a setting that another one, or a file, takes the
-// place of is not shown as if it were in effect.
+// TestEffectiveSaysWhatIsNotUsed checks the comment of settings that are overridden by another setting or
+// by the database map.
 func TestEffectiveSaysWhatIsNotUsed(t *testing.T) {
 	const theMap = "; not used: " + DefaultDatabaseConfig + " exists"
 	tests := []struct {
@@ -77,7 +80,7 @@ func TestEffectiveSaysWhatIsNotUsed(t *testing.T) {
 		hasMap    bool
 		want      string
 	}{
-		{"log level", "", false, `log_level = "notice" # default; until CONFIG_DB's LOGGER row is read`},
+		{"log level", "", false, `log_level = "notice" # default; used until the LOGGER row of CONFIG_DB is read`},
 		{"map", "", true, "redis_port = 6379 # default" + theMap},
 		{"map before socket", "database.unix_socket = '/s'", true, `unix_socket = "/s" # portsyncd.conf:1` + theMap},
 		{"map itself", "", true, `config_file = "` + DefaultDatabaseConfig + `" # default`},
@@ -112,6 +115,7 @@ type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 
+// TestDiff checks the differences between two configurations, with secrets hidden.
 func TestDiff(t *testing.T) {
 	before := mustParse(t, "[daemon]\nlog_level = 'info'\n[metrics]\nbearer_token_sha256 = '"+hexDigest+"'\n")
 	after := mustParse(t, "[daemon]\nlog_level = 'DEBUG'\n[database]\nredis_port = 1\n[health]\nmax_stall_seconds = 10\n")
@@ -124,19 +128,21 @@ func TestDiff(t *testing.T) {
 		t.Errorf("\n got %v\nwant %v", got, want)
 	}
 	if got := before.Diff(before); got != nil {
-		t.Errorf("a configuration differs from itself: %v", got)
+		t.Errorf("Diff of equal configurations: %v", got)
 	}
 }
 
+// TestLiveKeys checks which settings take effect at a reload.
 func TestLiveKeys(t *testing.T) {
 	keys := LiveKeys()
 	for key, want := range map[string]bool{"daemon.log_level": false, "health.audit_interval_secs": true, "database.redis_host": false, "metrics.listen": false} {
 		if got := slices.Contains(keys, key); got != want {
-			t.Errorf("%s is live: %v, want %v", key, got, want)
+			t.Errorf("%s in LiveKeys: %v, want %v", key, got, want)
 		}
 	}
 }
 
+// TestOrigin checks Origin and IsSet for settings in the file, defaults and empty paths.
 func TestOrigin(t *testing.T) {
 	c := mustParse(t, "[daemon]\n\nenabled = true\n[warm_restart]\nstate_file = ''\n")
 	tests := []struct {
@@ -154,6 +160,7 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
+// TestEndpointIsLocal checks IsLocal, and that String returns the parsed text.
 func TestEndpointIsLocal(t *testing.T) {
 	f := func(want bool, s string) {
 		t.Helper()
@@ -162,7 +169,7 @@ func TestEndpointIsLocal(t *testing.T) {
 			t.Fatalf("%q: %s", s, problem)
 		}
 		if e.IsLocal() != want || e.String() != s {
-			t.Errorf("%q: local %v, spelled %q; want %v", s, e.IsLocal(), e, want)
+			t.Errorf("%q: IsLocal %v, String %q; want %v", s, e.IsLocal(), e, want)
 		}
 	}
 	f(true, "127.0.0.1:9101")
@@ -178,18 +185,20 @@ func TestEndpointIsLocal(t *testing.T) {
 	f(false, "128.0.0.1:0")
 }
 
+// TestEnumNames checks the names of the enumerations and the text of digests.
 func TestEnumNames(t *testing.T) {
 	if Emerg.String() != "emerg" || Debug.String() != "debug" || Warn != 4 || Debug != 7 {
-		t.Error("levels are not syslog's severities")
+		t.Error("log levels differ from the syslog severities")
 	}
 	if Prometheus.String() != "prometheus" || JSON.String() != "json" || Both.String() != "both" {
 		t.Error("wrong names of export formats")
 	}
 	if (Digest{}).String() != "" || (Digest{1}).String() != "01"+strings.Repeat("0", 62) {
-		t.Error("wrong spelling of a digest")
+		t.Error("wrong text of a digest")
 	}
 }
 
+// TestNearest checks which names are suggested.
 func TestNearest(t *testing.T) {
 	f := func(want, written string, candidates ...string) {
 		t.Helper()
@@ -206,7 +215,7 @@ func TestNearest(t *testing.T) {
 	f("", "", "a")
 	f("", strings.Repeat("a", 65), strings.Repeat("a", 64))
 	f(strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("a", 63))
-	// One wrong letter in one to three, two in four to six.
+	// One wrong letter is allowed in a name of one to three letters, two in one of four to six.
 	f("a", "x", "a")
 	f("abc", "abx", "abc")
 	f("", "axx", "abc")
@@ -214,7 +223,7 @@ func TestNearest(t *testing.T) {
 	f("", "axxx", "abcd")
 }
 
-// TestEditDistance: insertions, deletions, replacements, and exchanges of neighbours.
+// TestEditDistance checks insertions, deletions, replacements and transpositions.
 func TestEditDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
@@ -223,15 +232,15 @@ func TestEditDistance(t *testing.T) {
 		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0},
 		{"abc", "axc", 1}, {"abc", "ac", 1}, {"ac", "abc", 1}, {"kitten", "sitting", 3},
 		{"ab", "ba", 1}, {"xab", "xba", 1}, {"abx", "bax", 1}, {"abcd", "badc", 2},
-		{"ab", "xa", 2}, {"ab", "bx", 2}, {"ca", "abc", 3}, // exchanged letters stay neighbours
+		{"ab", "xa", 2}, {"ab", "bx", 2}, {"ca", "abc", 3}, // transposed letters must be adjacent
 	} {
 		if got := editDistance(c.a, c.b); got != c.want {
-			t.Errorf("from %q to %q: %d, want %d", c.a, c.b, got, c.want)
+			t.Errorf("editDistance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
 }
 
-// TestLengths: the longest that is accepted, and one character more.
+// TestLengths checks for each kind of string that the maximum length is accepted and one more is not.
 func TestLengths(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	for name, c := range map[string]struct {
@@ -247,7 +256,7 @@ func TestLengths(t *testing.T) {
 		"URL":         {func(s string) bool { return badPushURL("http://x/"+s[9:]) == "" }, 2048},
 	} {
 		if !c.valid(x(c.most)) || c.valid(x(c.most+1)) {
-			t.Errorf("%s: of %d characters %v, of %d %v", name, c.most, c.valid(x(c.most)), c.most+1, c.valid(x(c.most+1)))
+			t.Errorf("%s: %d characters valid: %v, %d characters valid: %v", name, c.most, c.valid(x(c.most)), c.most+1, c.valid(x(c.most+1)))
 		}
 	}
 }

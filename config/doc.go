@@ -1,42 +1,41 @@
-// Package config reads portsyncd's configuration file: a strict subset of TOML
-// 1.0 in, typed and checked settings out, with the place each one came from.
+// Package config parses the configuration file of portsyncd: a strict subset of TOML 1.0 with typed and
+// validated settings. It keeps the position of each value, for messages.
 //
 // # The file
 //
-// The grammar is in the comment of package [portsyncd/config/toml]. In short:
+// The grammar is in the documentation of package [portsyncd/config/toml]. In short:
 //
 //	# a comment
 //	[table]
 //	key = value      # true, 10, 0x1F, 5.0, "text", 'text', ["a", "b"]
 //
-// All spellings of TOML 1.0 for these are accepted (dotted keys, inline tables,
-// multi-line strings, number bases), dates and arrays of tables are refused, and
-// whatever TOML calls invalid is an error. The tables and keys are those of
-// portsyncd.conf.example, which names unit, range and default of each; the
-// fields of [Config] say the same. Nothing else is allowed in the file:
+// The syntax of TOML 1.0 for these types is supported, including dotted keys, inline tables, multi-line
+// strings and number bases. Dates and arrays of tables are errors. The tables and keys are those in
+// portsyncd.conf.example and the fields of [Config], which document unit, range and default. Errors are:
 //
-//   - an unknown table or key is an error that names the nearest known one;
-//   - a value of another type is an error, never converted, except that an
-//     integer may stand for a float;
-//   - a value out of range is an error that names the range;
-//   - a setting that asks for another (a certificate for its key) is an error
-//     without it.
+//   - an unknown table or key; the message suggests the most similar known one;
+//   - a value of another type; there is no conversion, except that an integer is accepted for a float;
+//   - a value out of range;
+//   - a setting without another one that it needs, such as a key file without a certificate file.
 //
 // # Errors
 //
-// [Parse] reports all problems of a file in one run, each as
+// [Parse] reports all errors of a file, each in the form
 //
 //	portsyncd.conf:12:8: metrics.listen: expected ..., got ...; did you mean ...?
 //
-// and still returns a usable Config, because the daemon has to synchronise ports
-// whatever its configuration says: bad settings have their defaults. Only the
-// settings that decide who can read the HTTP listener stand and fall together,
-// so that a misspelt password hash never opens a listener to everybody.
+// and still returns a usable Config, since the daemon must synchronise ports even with a wrong
+// configuration: invalid settings have their defaults. The settings that determine who can access the
+// HTTP listener are all reset to their defaults if one of them may be wrong, so that a misspelt
+// password hash does not open the listener to everyone.
 //
-// # Changing settings while running
+// # Reload
 //
-// [Config.Reload] returns what is in effect after a file was read again, and
-// lists what the file changes, with those changes that wait for a restart. Nothing in this package is shared between
-// Configs or kept between calls: any function may be called from any goroutine,
-// on a Config that nobody is changing.
+// [Config.Reload] returns the settings in effect after a file was read again, and the changes,
+// including those that need a restart.
+//
+// # Concurrency
+//
+// The package has no mutable global state. Its functions may be called from any goroutine; a Config
+// must not be used while it is modified.
 package config

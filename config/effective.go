@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// Effective writes all settings as TOML, each with a comment that says where it
-// came from and, if something else takes its place, what. exists reports whether
-// there is a file at a path. Parse reads the same settings back. Digests of secrets are written
-// out: the text is for whoever may read the configuration file.
+// Effective writes all settings as TOML, each with a comment that contains its origin and, if the setting
+// is not used, the reason. [Parse] reads back the same settings. exists reports whether a file exists.
+// The output contains the digests of secrets: it must be protected like the configuration file.
 func (c *Config) Effective(w io.Writer, exists func(path string) bool) error {
 	var b bytes.Buffer
 	table := ""
@@ -32,13 +31,12 @@ func (c *Config) Effective(w io.Writer, exists func(path string) bool) error {
 	return nil
 }
 
-// overridden returns what takes the place of a setting, as the end of its
-// comment, or "".
+// overridden returns why a setting is not used, as the end of its comment, or "".
 func (c *Config) overridden(key string, mapExists bool) string {
 	table, name, _ := strings.Cut(key, ".")
 	switch {
 	case key == "daemon.log_level":
-		return "; until CONFIG_DB's LOGGER row is read"
+		return "; used until the LOGGER row of CONFIG_DB is read"
 	case key == "database.user" && c.Database.PasswordFile == "":
 		return "; not used: database.password_file is not set"
 	case key == "database.user", key == "database.password_file":

@@ -9,12 +9,12 @@ import (
 	"portsyncd/config/toml"
 )
 
-// A ParseError is one problem at one place of a configuration file.
+// A ParseError is an error at a position of a configuration file.
 type ParseError struct {
 	File      string // as given to Parse or Load
 	Line, Col int    // from 1; columns count characters
-	Key       string // full path of the setting or table; "" outside of any
-	Msg       string // what was expected and what was there
+	Key       string // full key of the setting or table; "" if the error is outside of any
+	Msg       string // without position and key
 }
 
 // Error returns "file:line:col: key: message".
@@ -25,11 +25,11 @@ func (e *ParseError) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s: %s", e.File, e.Line, e.Col, e.Key, e.Msg)
 }
 
-// Errors are all problems of one file, sorted by position, at most
-// [toml.MaxErrors] and one that says so.
+// Errors are the errors of a file, sorted by position: at most [toml.MaxErrors], and one more if there
+// are others.
 type Errors []*ParseError
 
-// Error returns one line per problem.
+// Error returns one line for each error.
 func (es Errors) Error() string {
 	lines := make([]string, len(es))
 	for i, e := range es {
@@ -44,8 +44,7 @@ func (es Errors) sort() {
 	})
 }
 
-// got spells a value for "expected ..., got ...": as TOML does, so that the type
-// shows.
+// got returns the text of a value in an error message, in the syntax of TOML.
 func got(v toml.Value) string {
 	switch data := v.Data.(type) {
 	case string:

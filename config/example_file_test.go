@@ -10,8 +10,7 @@ import (
 
 const examplePath = "../portsyncd.conf.example"
 
-// TestExampleFileIsDefault keeps code and example in step: a copied example
-// changes nothing.
+// TestExampleFileIsDefault checks that the example file has the defaults of Default.
 func TestExampleFileIsDefault(t *testing.T) {
 	c, err := Load(examplePath)
 	if err != nil {
@@ -23,23 +22,23 @@ func TestExampleFileIsDefault(t *testing.T) {
 	}
 }
 
-// TestExampleFileIsComplete wants every key exactly once, in the order of the
-// schema, under a comment that states unit and range, and "Live" where it is.
+// TestExampleFileIsComplete checks that the example contains each key once, in the order of the schema,
+// with a comment that states unit and range, and "Live" if the setting takes effect at a reload.
 func TestExampleFileIsComplete(t *testing.T) {
 	var keys []string
 	for key, comment := range exampleKeys(t) {
 		keys = append(keys, key)
 		s := settingOf(key)
 		if s == nil {
-			continue // the test above reports it
+			continue // reported by TestExampleFileIsDefault
 		}
 		for _, word := range wantedWords(s) {
 			if !strings.Contains(strings.ToLower(comment), strings.ToLower(word)) {
-				t.Errorf("%s: the comment does not say %q:\n%s", key, word, comment)
+				t.Errorf("%s: no %q in the comment:\n%s", key, word, comment)
 			}
 		}
 		if says := strings.Contains(comment, "Live."); says != (s.apply&live != 0) {
-			t.Errorf("%s: the comment says live: %v, the schema: %v", key, says, !says)
+			t.Errorf("%s: live in the comment: %v, in the schema: %v", key, says, !says)
 		}
 	}
 	var want []string
@@ -80,8 +79,8 @@ func exampleKeys(t *testing.T) func(yield func(key, comment string) bool) {
 	}
 }
 
-// wantedWords takes out of a setting's message what its comment must say too:
-// the range, the unit in parentheses, the names of an enumeration.
+// wantedWords returns the words that the comment of a setting must contain: the range, the unit and the
+// names of an enumeration, as in its error message.
 func wantedWords(s *setting) []string {
 	words := regexp.MustCompile(`from \S+ to \d+|true or false|absolute path|SHA-256|at most \d+ bytes`).FindAllString(s.want, -1)
 	for _, m := range regexp.MustCompile(`\((\w+)\)`).FindAllStringSubmatch(s.want, -1) {

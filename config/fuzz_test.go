@@ -11,8 +11,8 @@ import (
 	"portsyncd/config/toml"
 )
 
-// FuzzParse: whatever the file holds, Parse returns, its errors stand inside the
-// file and are bounded, and what it accepts survives Effective and Parse.
+// FuzzParse checks for any file that the number of errors is bounded and their positions are in the file,
+// and that Parse reads back the output of Effective.
 func FuzzParse(f *testing.F) {
 	example, err := os.ReadFile(examplePath)
 	if err != nil {
@@ -35,8 +35,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkPositions wants every error at a character of the file, or at the end of
-// a line, and in order.
+// checkPositions checks that each error is at a character of the file or at the end of a line, and that
+// the errors are sorted.
 func checkPositions(t *testing.T, src []byte, errs Errors) {
 	t.Helper()
 	lines := strings.Split(strings.TrimPrefix(string(src), "\uFEFF"), "\n")
@@ -52,8 +52,8 @@ func checkPositions(t *testing.T, src []byte, errs Errors) {
 	}
 }
 
-// checkRoundTrip holds for every Config that Parse returns, also beside errors:
-// it is always one that a file could have asked for.
+// checkRoundTrip checks that Parse reads back the output of Effective for c, which Parse may have
+// returned with an error.
 func checkRoundTrip(t *testing.T, c Config) {
 	t.Helper()
 	var text bytes.Buffer
@@ -62,9 +62,9 @@ func checkRoundTrip(t *testing.T, c Config) {
 	}
 	again, err := Parse("effective", text.Bytes())
 	if err != nil {
-		t.Fatalf("the effective settings are refused: %v\n%s", err, &text)
+		t.Fatalf("Parse of the output of Effective: %v\n%s", err, &text)
 	}
 	if d := c.Diff(again); d != nil {
-		t.Fatalf("reading the effective settings back changes %v", d)
+		t.Fatalf("Parse of the output of Effective differs in %v", d)
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"portsyncd/internal/smallfile"
 )
 
-// Load reads the configuration file at path and parses it as [Parse] does. If
-// the file cannot be read, the Config is the default one and the error is not of
-// type Errors; for an absent file, errors.Is(err, fs.ErrNotExist). Load returns
-// within smallfile.Timeout, even if the file system does not answer.
+// Load reads the configuration file at path and parses it with [Parse]. If the file cannot be read,
+// Load returns the default Config and an error that is not of type [Errors]; for a missing file,
+// errors.Is(err, fs.ErrNotExist) is true. Load returns within smallfile.Timeout, even if the file
+// system does not respond.
 func Load(path string) (Config, error) {
 	src, err := smallfile.Read(context.Background(), path, toml.MaxSize)
 	if errors.Is(err, smallfile.ErrTooLarge) {
-		return Parse(path, make([]byte, toml.MaxSize+1)) // its error names the limit
+		return Parse(path, make([]byte, toml.MaxSize+1)) // returns the error with the limit
 	}
 	if err != nil {
 		return Default(), fmt.Errorf("read configuration: %w", err)

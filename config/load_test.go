@@ -14,6 +14,7 @@ import (
 	"portsyncd/config/toml"
 )
 
+// TestLoad checks that Load reads a file and that origins contain its path.
 func TestLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "portsyncd.conf")
 	if err := os.WriteFile(path, []byte("daemon.enabled = false\n"), 0o644); err != nil {
@@ -25,6 +26,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestLoadAbsentFile checks that Load returns the defaults and fs.ErrNotExist.
 func TestLoadAbsentFile(t *testing.T) {
 	c, err := Load(filepath.Join(t.TempDir(), "none"))
 	if !errors.Is(err, fs.ErrNotExist) || !c.Daemon.Enabled {
@@ -32,7 +34,7 @@ func TestLoadAbsentFile(t *testing.T) {
 	}
 }
 
-// TestLoadOtherThanFile must end, although nobody writes to the FIFO.
+// TestLoadOtherThanFile checks that Load fails without blocking for a FIFO, device, socket or directory.
 func TestLoadOtherThanFile(t *testing.T) {
 	dir := t.TempDir()
 	fifo, socket := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket")
@@ -47,15 +49,16 @@ func TestLoadOtherThanFile(t *testing.T) {
 	for path, want := range map[string]string{dir: "a directory", fifo: "a named pipe", socket: "a socket", "/dev/zero": "a device"} {
 		_, err := Load(path)
 		if err == nil || !strings.HasSuffix(err.Error(), `" is `+want+", expected a regular file") {
-			t.Errorf("Load(%q): %v, want it to be called %s", path, err, want)
+			t.Errorf("Load(%q): %v, want %s", path, err, want)
 		}
 		var errs Errors
 		if errors.As(err, &errs) {
-			t.Errorf("Load(%q): error is of type Errors, which are about the content", path)
+			t.Errorf("Load(%q): error is of type Errors", path)
 		}
 	}
 }
 
+// TestLoadSizeLimit checks that a file of toml.MaxSize bytes is read and a larger one is an error.
 func TestLoadSizeLimit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "portsyncd.conf")
 	for size, valid := range map[int]bool{toml.MaxSize: true, toml.MaxSize + 1: false, 3 * toml.MaxSize: false} {

@@ -8,15 +8,13 @@ import (
 	"portsyncd/config/toml"
 )
 
-// Parse reads a configuration. name is what messages call the file. An error is
-// of type [Errors] and lists all problems of the file; the Config that comes
-// with it has the defaults for whatever was bad, and the values of the file for
-// the rest.
+// Parse parses a configuration. name is the file name in error messages. The error is of type [Errors]
+// and lists all problems of the file. The returned Config is usable in any case: settings with an
+// error have their defaults, the others the values in the file.
 //
-// With one exception, because a default must not open what the file meant to
-// close: if one of the keys that decide who can read the HTTP listener is bad or
-// may be misspelt, or the file is not valid TOML so that such a key may be hidden,
-// all of those keys have their defaults: plain HTTP on the loopback address.
+// There is one exception, so that a default does not expose data that the file was meant to protect.
+// If one of the keys that determine who can access the HTTP listener is invalid or may be misspelt,
+// or the file is not valid TOML, all of these keys have their defaults: plain HTTP on loopback.
 func Parse(name string, src []byte) (Config, error) {
 	d := &decoder{
 		name:     printable(name),
@@ -30,7 +28,7 @@ func Parse(name string, src []byte) (Config, error) {
 	for _, p := range problems {
 		msg := p.Msg
 		if p.Quotes && mayBeSecret(p.Key) {
-			msg = "expected a value; what is written is not one, and not shown since it may be a secret"
+			msg = "invalid value (not shown, as it may be a secret)"
 		}
 		d.errs = append(d.errs, &ParseError{d.name, p.Line, p.Col, p.Key, msg})
 	}
@@ -52,11 +50,11 @@ type decoder struct {
 	doc      *toml.Document
 	cfg      Config
 	errs     Errors
-	invalid  bool               // the file is not the TOML we read
+	invalid  bool               // the file has TOML errors
 	mentions map[string]mention // by full key
 }
 
-// A mention is where the file speaks of a setting.
+// A mention is the occurrence of a key in the file.
 type mention struct {
 	offset int  // of the value
 	bad    bool // the value was reported as an error
@@ -64,17 +62,17 @@ type mention struct {
 
 func (d *decoder) errorf(offset int, key, format string, args ...any) {
 	if len(d.errs) > toml.MaxErrors {
-		return // the last one says that there are more
+		return // the last error says that there are more
 	}
 	line, col := d.doc.Position(offset)
 	msg := fmt.Sprintf(format, args...)
 	if len(d.errs) == toml.MaxErrors {
-		msg = "too many errors, the rest is not listed"
+		msg = "too many errors; the rest are not listed"
 	}
 	d.errs = append(d.errs, &ParseError{d.name, line, col, key, msg})
 }
 
-// tables walks the top level, where only tables may stand.
+// tables decodes the top level of the file, which may contain only tables.
 func (d *decoder) tables() {
 	known := tables()
 	for _, e := range d.doc.Root.Entries() {
@@ -86,7 +84,7 @@ func (d *decoder) tables() {
 		switch {
 		case isKnown && isTable:
 			d.settings(e.Key, t)
-		case isKnown && e.Value.Data == nil: // was reported
+		case isKnown && e.Value.Data == nil: // already reported
 		case isKnown:
 			d.errorf(e.Value.Offset, e.Key, "expected a table, got %s", got(e.Value))
 		case isTable:
@@ -97,7 +95,7 @@ func (d *decoder) tables() {
 	}
 }
 
-// settings walks one table.
+// settings decodes one table.
 func (d *decoder) settings(table string, t *toml.Table) {
 	for _, e := range t.Entries() {
 		if len(d.errs) > toml.MaxErrors {
@@ -133,7 +131,7 @@ func (d *decoder) set(s *setting, v toml.Value) {
 	d.mentions[s.key] = m
 }
 
-// printable keeps a file name with control characters from breaking lines.
+// printable returns name, quoted if it contains unprintable characters.
 func printable(name string) string {
 	if isPrintable(name) {
 		return name

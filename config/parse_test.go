@@ -14,6 +14,7 @@ import (
 
 const hexDigest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" // sha256 of "test"
 
+// TestParseEverySetting checks that each setting is decoded to its field.
 func TestParseEverySetting(t *testing.T) {
 	c, err := Parse("portsyncd.conf", []byte(`
 daemon = { enabled = false, log_level = "WARN" }
@@ -97,7 +98,7 @@ queue_batches = 1000
 	}
 	for i := range schema {
 		if s := &schema[i]; s.key != "metrics.profiling" && !c.IsSet(s.key) {
-			t.Errorf("%s: not taken from the file", s.key)
+			t.Errorf("%s: IsSet is false", s.key)
 		}
 	}
 	c.origins = nil
@@ -106,17 +107,17 @@ queue_batches = 1000
 	}
 }
 
-// TestParseErrors has one case for each kind of problem, with the exact text.
+// TestParseErrors checks the exact text of each kind of error.
 func TestParseErrors(t *testing.T) {
 	tests := []struct{ name, src, want string }{
 		{"unknown table", "[metrcs]\n", `f:1:2: metrcs: unknown table; did you mean metrics?`},
-		{"unknown table, none near", "[zzz]\n", `f:1:2: zzz: unknown table; the tables are daemon, database, warm_restart, metrics, health, push`},
+		{"unknown table, no suggestion", "[zzz]\n", `f:1:2: zzz: unknown table; the tables are daemon, database, warm_restart, metrics, health, push`},
 		{"unknown key", "[metrics]\nlistn = 1\n", `f:2:1: metrics.listn: unknown key; did you mean metrics.listen?`},
 		{"unknown key, swapped letters", "[database]\nreids_host = ''\n", `f:2:1: database.reids_host: unknown key; did you mean database.redis_host?`},
-		{"unknown key, none near", "[health]\nfoo = 1\n", `f:2:1: health.foo: unknown key; the keys of [health] are max_stall_seconds, max_failure_rate_percent, audit_interval_secs`},
+		{"unknown key, no suggestion", "[health]\nfoo = 1\n", `f:2:1: health.foo: unknown key; the keys of [health] are max_stall_seconds, max_failure_rate_percent, audit_interval_secs`},
 		{"key of another table", "[daemon]\nexport_format = 'json'\n", `f:2:1: daemon.export_format: unknown key; did you mean metrics.export_format?`},
 		{"key outside of a table", "redis_port = 1\n", `f:1:1: redis_port: unknown key outside of any table; did you mean database.redis_port?`},
-		{"key outside of a table, none near", "zzz = 1\n", `f:1:1: zzz: unknown key outside of any table; the tables are daemon, database, warm_restart, metrics, health, push`},
+		{"key outside of a table, no suggestion", "zzz = 1\n", `f:1:1: zzz: unknown key outside of any table; the tables are daemon, database, warm_restart, metrics, health, push`},
 		{"sub-table", "[metrics.tls]\ncert = ''\n", `f:1:10: metrics.tls: unknown key; the keys of [metrics] are ` + strings.Join(keysOf("metrics"), ", ")},
 		{"key that needs quotes", "[daemon]\n\"log level\" = 1\n", `f:2:1: daemon."log level": unknown key; did you mean daemon.log_level?`},
 		{"table set to a value", "health = 5\n", `f:1:10: health: expected a table, got 5`},
@@ -129,7 +130,7 @@ func TestParseErrors(t *testing.T) {
 		{"integer from table", "[health]\nmax_stall_seconds.x = 1\n", `f:2:1: health.max_stall_seconds: expected an integer from 1 to 3600 (seconds), got a table`},
 		{"string", "[database]\nredis_host = true\n", `f:2:14: database.redis_host: expected a host name or an IP address, got true`},
 		{"enumeration", "[metrics]\nexport_format = 'promethus'\n", `f:2:17: metrics.export_format: expected "prometheus", "json" or "both", got "promethus"; did you mean "prometheus"?`},
-		{"enumeration, none near", "[metrics]\nexport_format = 'xml'\n", `f:2:17: metrics.export_format: expected "prometheus", "json" or "both", got "xml"`},
+		{"enumeration, no suggestion", "[metrics]\nexport_format = 'xml'\n", `f:2:17: metrics.export_format: expected "prometheus", "json" or "both", got "xml"`},
 		{"number", "[health]\nmax_failure_rate_percent = '5%'\n", `f:2:28: health.max_failure_rate_percent: expected a number from 0 to 100 (percent), got "5%"`},
 		{"number nan", "[health]\nmax_failure_rate_percent = nan\n", `f:2:28: health.max_failure_rate_percent: expected a number from 0 to 100 (percent), got nan`},
 		{"number too large", "[health]\nmax_failure_rate_percent = inf\n", `f:2:28: health.max_failure_rate_percent: expected a number from 0 to 100 (percent), got +inf`},
@@ -142,12 +143,12 @@ func TestParseErrors(t *testing.T) {
 
 		{"listen without port", "[metrics]\nlisten = 'localhost'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "localhost": missing port in address`},
 		{"listen IPv6 without brackets", "[metrics]\nlisten = '::1:9101'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "::1:9101": too many colons in address`},
-		{"listen port", "[metrics]\nlisten = ':65536'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got ":65536": a port is a number from 0 to 65535`},
+		{"listen port", "[metrics]\nlisten = ':65536'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got ":65536": the port must be a number from 0 to 65535`},
 		{"listen host", "[metrics]\nlisten = 'a b:1'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "a b:1": the host is neither a name nor an IP address`},
-		{"listen socket", "[metrics]\nlisten = 'unix:run/x'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "unix:run/x": a socket's path is absolute and has at most 107 bytes`},
+		{"listen socket", "[metrics]\nlisten = 'unix:run/x'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "unix:run/x": the path of a socket must be absolute and at most 107 bytes long`},
 		{"listen number", "[metrics]\nlisten = [9101]\n", `f:2:11: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got 9101`},
 		{"listen twice", "[metrics]\nlisten = [':1',\n ':1']\n", `f:3:2: metrics.listen: address ":1" is listed twice`},
-		{"host name", "[metrics]\nhost_names = '192.0.2.1'\n", `f:2:14: metrics.host_names: expected a host name or an array of them, got "192.0.2.1": a name has letters, digits, '-', '_' and '.', and is no IP address`},
+		{"host name", "[metrics]\nhost_names = '192.0.2.1'\n", `f:2:14: metrics.host_names: expected a host name or an array of them, got "192.0.2.1": a host name consists of letters, digits, '-', '_' and '.', and is not an IP address`},
 		{"host name twice", "[metrics]\nhost_names = ['a', 'A']\n", `f:2:20: metrics.host_names: name "A" is listed twice`},
 		{"host names too many", "[metrics]\nhost_names = [" + strings.Repeat("'a',", 65) + "]\n", `f:2:14: metrics.host_names: expected at most 64 names, got 65`},
 		{"listen too many", "[metrics]\nlisten = [" + strings.Repeat("':1',", 17) + "]\n", `f:2:10: metrics.listen: expected at most 16 addresses, got 17`},
@@ -157,16 +158,16 @@ func TestParseErrors(t *testing.T) {
 		{"digest of zeros", "[metrics]\nbearer_token_sha256 = '" + strings.Repeat("0", 64) + "'\n", `f:2:23: metrics.bearer_token_sha256: expected a SHA-256 as 64 hexadecimal digits or "", got only zeros`},
 		{"username", "[metrics]\nbasic_username = 'a:b'\nbasic_password_sha256 = '" + hexDigest + "'\n", `f:2:18: metrics.basic_username: expected a name without ':' or "", got "a:b"`},
 
-		{"certificate without key", "[metrics]\ntls_cert_file = '/c'\n", `f:2:17: metrics.tls_cert_file: needs metrics.tls_key_file as well`},
-		{"key without certificate", "[metrics]\ntls_key_file = '/k'\n", `f:2:16: metrics.tls_key_file: needs metrics.tls_cert_file as well`},
-		{"CA without certificate", "[metrics]\ntls_client_ca_file = '/a'\n", `f:2:22: metrics.tls_client_ca_file: needs metrics.tls_cert_file as well`},
-		{"user without password", "[metrics]\nbasic_username = 'u'\n", `f:2:18: metrics.basic_username: needs metrics.basic_password_sha256 as well`},
-		{"password without user", "[metrics]\nbasic_password_sha256 = '" + hexDigest + "'\n", `f:2:25: metrics.basic_password_sha256: needs metrics.basic_username as well`},
-		{"profiling in the open", "[metrics]\nprofiling = true\nlisten = ['127.0.0.1:1', ':2']\n", `f:2:13: metrics.profiling: profiling is only served on loopback addresses and unix sockets, but metrics.listen has ":2"`},
-		{"bad other side is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = 'k'\n", `f:3:16: metrics.tls_key_file: expected an absolute path or "", got "k"`},
-		{"secret without quotes", "[metrics]\nbearer_token_sha256 = hunter2\n", "f:2:23: metrics.bearer_token_sha256: expected a value; what is written is not one, and not shown since it may be a secret"},
-		{"secret of digits", "[metrics]\nbearer_token_sha256 = 0123\n", "f:2:23: metrics.bearer_token_sha256: expected a value; what is written is not one, and not shown since it may be a secret"},
-		{"unreadable other side is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = /k\n", `f:3:16: metrics.tls_key_file: expected a value, got /k; a string needs quotes, as in "/k"`},
+		{"certificate without key", "[metrics]\ntls_cert_file = '/c'\n", `f:2:17: metrics.tls_cert_file: requires metrics.tls_key_file`},
+		{"key without certificate", "[metrics]\ntls_key_file = '/k'\n", `f:2:16: metrics.tls_key_file: requires metrics.tls_cert_file`},
+		{"CA without certificate", "[metrics]\ntls_client_ca_file = '/a'\n", `f:2:22: metrics.tls_client_ca_file: requires metrics.tls_cert_file`},
+		{"user without password", "[metrics]\nbasic_username = 'u'\n", `f:2:18: metrics.basic_username: requires metrics.basic_password_sha256`},
+		{"password without user", "[metrics]\nbasic_password_sha256 = '" + hexDigest + "'\n", `f:2:25: metrics.basic_password_sha256: requires metrics.basic_username`},
+		{"profiling on a public address", "[metrics]\nprofiling = true\nlisten = ['127.0.0.1:1', ':2']\n", `f:2:13: metrics.profiling: profiling is only allowed on loopback addresses and unix sockets, but metrics.listen contains ":2"`},
+		{"invalid required setting is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = 'k'\n", `f:3:16: metrics.tls_key_file: expected an absolute path or "", got "k"`},
+		{"secret without quotes", "[metrics]\nbearer_token_sha256 = hunter2\n", "f:2:23: metrics.bearer_token_sha256: invalid value (not shown, as it may be a secret)"},
+		{"secret of digits", "[metrics]\nbearer_token_sha256 = 0123\n", "f:2:23: metrics.bearer_token_sha256: invalid value (not shown, as it may be a secret)"},
+		{"unparsable required setting is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = /k\n", `f:3:16: metrics.tls_key_file: expected a value, got /k; a string needs quotes, as in "/k"`},
 
 		{"syntax", "[daemon]\nenabled true\n", `f:2:9: daemon.enabled: expected '=' after the key, got 't'`},
 		{"duplicate key", "[daemon]\nenabled = true\n\nenabled = false\n", `f:4:1: daemon.enabled: key is already set on line 2`},
@@ -190,7 +191,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// TestMostEndpoints: as many addresses as are accepted.
+// TestMostEndpoints checks that maxEndpoints addresses are accepted.
 func TestMostEndpoints(t *testing.T) {
 	var list []string
 	for port := range maxEndpoints {
@@ -201,7 +202,7 @@ func TestMostEndpoints(t *testing.T) {
 	}
 }
 
-// TestIntegerRanges tries each integer setting at and just beyond its limits.
+// TestIntegerRanges checks each integer setting at its limits and one beyond.
 func TestIntegerRanges(t *testing.T) {
 	tests := []struct {
 		key    string
@@ -237,8 +238,8 @@ func TestIntegerRanges(t *testing.T) {
 	}
 }
 
-// TestAllErrorsInOneRun mixes syntax, types, ranges and names in one file, and
-// wants the good settings between them to hold.
+// TestAllErrorsInOneRun checks that errors of syntax, type, range and name in one file are all reported,
+// and that the valid settings between them are used.
 func TestAllErrorsInOneRun(t *testing.T) {
 	c, err := Parse("portsyncd.conf", []byte(`[daemon]
 enabled = maybe
@@ -267,14 +268,15 @@ portsyncd.conf:15:28: health.max_failure_rate_percent: expected a number from 0 
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
 	if c.Daemon.LogLevel != Debug || c.Database.ConfigFile != "/x" || c.Health.AuditInterval != 5*time.Second {
-		t.Errorf("a good setting is lost: %+v", c)
+		t.Errorf("a valid setting was not used: %+v", c)
 	}
 	standard := Default()
 	if !c.Daemon.Enabled || c.Database.RedisPort != standard.Database.RedisPort || c.Database.RedisHost != standard.Database.RedisHost || !c.WarmRestart.Enabled || c.Health.MaxFailureRatePercent != 5 {
-		t.Errorf("a bad setting has not its default: %+v", c)
+		t.Errorf("an invalid setting does not have its default: %+v", c)
 	}
 }
 
+// TestErrorsAreBounded checks that at most MaxErrors errors and a note are returned.
 func TestErrorsAreBounded(t *testing.T) {
 	for _, line := range []string{"x = 1\n", "= 1\n", "[x]\n", "[daemon]\n"} {
 		_, err := Parse("f", []byte(strings.Repeat(line, 1000)))
@@ -285,7 +287,7 @@ func TestErrorsAreBounded(t *testing.T) {
 	}
 	_, err := Parse("f", []byte(manyKeys(1000)))
 	var errs Errors
-	if !errors.As(err, &errs) || len(errs) != toml.MaxErrors+1 || errs[toml.MaxErrors].Msg != "too many errors, the rest is not listed" {
+	if !errors.As(err, &errs) || len(errs) != toml.MaxErrors+1 || errs[toml.MaxErrors].Msg != "too many errors; the rest are not listed" {
 		t.Errorf("1000 unknown keys: %d errors, the last is %v", len(errs), errs[len(errs)-1])
 	}
 }
@@ -298,7 +300,8 @@ func manyKeys(n int) string {
 	return b.String()
 }
 
-// TestExposure: a file that fails to close the listener must not leave it open.
+// TestExposure checks that errors which may affect access to the HTTP listener reset all its settings, and
+// that other errors do not.
 func TestExposure(t *testing.T) {
 	const open = "[metrics]\nlisten = ':9101'\nbasic_username = 'u'\nbasic_password_sha256 = '" + hexDigest + "'\n"
 	tests := []struct {
@@ -313,9 +316,9 @@ func TestExposure(t *testing.T) {
 		{"misspelt key", "[metrics]\nlisten = ':9101'\nbearer_token_sha265 = '" + hexDigest + "'\n", true},
 		{"misspelt table", "metrics.listen = ':9101'\n[metric]\nbearer_token_sha256 = '" + hexDigest + "'\n", true},
 		{"broken header", "metrics.listen = ':9101'\n[metrics\nbearer_token_sha256 = '" + hexDigest + "'\n", true},
-		{"text that swallows the rest", "[metrics]\nlisten = ':9101'\nexport_format = \"\"\"json\nbearer_token_sha256 = '" + hexDigest + "'\n", true},
+		{"unclosed string", "[metrics]\nlisten = ':9101'\nexport_format = \"\"\"json\nbearer_token_sha256 = '" + hexDigest + "'\n", true},
 		{"as many errors as are listed", open + "[health]\n" + manyKeys(toml.MaxErrors), false},
-		{"too many errors to see", open + "[health]\n" + manyKeys(60), true},
+		{"more errors than are listed", open + "[health]\n" + manyKeys(60), true},
 		{"certificate without key", open + "tls_cert_file = '/c'\n", true},
 	}
 	for _, tt := range tests {
@@ -323,7 +326,7 @@ func TestExposure(t *testing.T) {
 			c, _ := Parse("f", []byte(tt.src))
 			isDefault := reflect.DeepEqual(c.Metrics.Listen, Default().Metrics.Listen) && c.Metrics.BasicUsername == "" && !c.IsSet("metrics.listen")
 			if isDefault != tt.reset {
-				t.Errorf("listen %v, user %q, want the defaults: %v", c.Metrics.Listen, c.Metrics.BasicUsername, tt.reset)
+				t.Errorf("listen %v, user %q, want defaults: %v", c.Metrics.Listen, c.Metrics.BasicUsername, tt.reset)
 			}
 			if named := slices.Contains(c.Reset(), "metrics.listen"); named != tt.reset {
 				t.Errorf("Reset() = %q, want metrics.listen in it: %v", c.Reset(), tt.reset)
@@ -332,6 +335,7 @@ func TestExposure(t *testing.T) {
 	}
 }
 
+// TestFileNameIsPrintable checks that file names with unprintable characters are quoted in errors.
 func TestFileNameIsPrintable(t *testing.T) {
 	for _, name := range []string{"a\nb", "\na", "a\x00", "\xff"} {
 		_, err := Parse(name, []byte("="))

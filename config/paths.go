@@ -7,23 +7,22 @@ import (
 )
 
 const (
-	// specifiedDir holds the paths of the specification.
+	// specifiedDir is the directory of the default paths in the specification.
 	specifiedDir = "/var/lib/sonic/portsyncd"
 
-	// warmbootDir is a host directory that SONiC mounts into the swss container;
-	// it outlives the container, a reboot and a change of image (sonic-buildimage,
-	// files/build_templates/docker_image_ctl.j2). The container's own /var/lib
-	// does not.
+	// warmbootDir is a host directory that SONiC mounts into the swss container (sonic-buildimage,
+	// files/build_templates/docker_image_ctl.j2). Unlike /var/lib of the container, it persists
+	// across reboots and changes of container or image.
 	warmbootDir = "/var/warmboot"
 
 	stateFileName = "port_state.json"
 	storageName   = "metrics"
 )
 
-// StateDir returns the directory for what must survive a restart where the file
-// names none, and why: a directory of ours in /var/warmboot if that exists, else
-// the first of systemd's $STATE_DIRECTORY (systemd.exec(5); several are joined by
-// colons), else the specification's. exists reports whether a directory is there.
+// StateDir returns the default directory for persistent state, and the reason: portsyncd in
+// /var/warmboot if /var/warmboot exists, else the first directory in $STATE_DIRECTORY (systemd.exec(5)),
+// else the directory of the specification, for which the reason is "". exists reports whether a
+// directory exists.
 func StateDir(getenv func(string) string, exists func(string) bool) (dir, why string) {
 	if exists(warmbootDir) {
 		return path.Join(warmbootDir, "portsyncd"), warmbootDir + " exists"
@@ -35,12 +34,11 @@ func StateDir(getenv func(string) string, exists func(string) bool) (dir, why st
 	return specifiedDir, ""
 }
 
-// ResolvePaths gives WarmRestart.StateFile and Metrics.StoragePath their places
-// under [StateDir] where the file names none, and notes the reason as their
-// origin. Call it once after Parse, Load or Default.
+// ResolvePaths sets WarmRestart.StateFile and Metrics.StoragePath to paths in [StateDir], unless the
+// file sets them. It must be called once after Parse, Load or Default.
 func (c *Config) ResolvePaths(getenv func(string) string, exists func(string) bool) {
 	dir, why := StateDir(getenv, exists)
-	c.origins = maps.Clone(c.origins) // copies of c keep theirs
+	c.origins = maps.Clone(c.origins) // copies of c must not change
 	if c.origins == nil {
 		c.origins = map[string]origin{}
 	}

@@ -2,6 +2,7 @@ package config
 
 import "testing"
 
+// TestStateDir checks the order of preference for the default directory.
 func TestStateDir(t *testing.T) {
 	const nothing, warmboot = false, true
 	tests := []struct {
@@ -11,10 +12,10 @@ func TestStateDir(t *testing.T) {
 		dir, why    string
 	}{
 		{"switch", warmboot, "", "/var/warmboot/portsyncd", "/var/warmboot exists"},
-		{"switch wins over systemd", warmboot, "/var/lib/x", "/var/warmboot/portsyncd", "/var/warmboot exists"},
+		{"switch, with systemd", warmboot, "/var/lib/x", "/var/warmboot/portsyncd", "/var/warmboot exists"},
 		{"systemd", nothing, "/var/lib/x", "/var/lib/x", "from STATE_DIRECTORY"},
 		{"systemd with several", nothing, "/var/lib/x/:/var/lib/y", "/var/lib/x", "from STATE_DIRECTORY"},
-		{"relative is not systemd's", nothing, "x", "/var/lib/sonic/portsyncd", ""},
+		{"relative STATE_DIRECTORY", nothing, "x", "/var/lib/sonic/portsyncd", ""},
 		{"neither", nothing, "", "/var/lib/sonic/portsyncd", ""},
 	}
 	for _, tt := range tests {
@@ -56,7 +57,7 @@ func TestResolvePathsKeepsTheFilesPaths(t *testing.T) {
 	c := parsed
 	c.ResolvePaths(func(string) string { return "" }, func(string) bool { return true })
 	if c.WarmRestart.StateFile != "/a/b.json" || c.Origin("warm_restart.state_file") != "portsyncd.conf:1" {
-		t.Errorf("state_file %q from %q, want the file's", c.WarmRestart.StateFile, c.Origin("warm_restart.state_file"))
+		t.Errorf("state_file %q from %q, want the value in the file", c.WarmRestart.StateFile, c.Origin("warm_restart.state_file"))
 	}
 	if c.Metrics.StoragePath != "/var/warmboot/portsyncd/metrics" {
 		t.Errorf(`storage_path = "" resolved to %q`, c.Metrics.StoragePath)

@@ -8,8 +8,8 @@ import (
 	"portsyncd/config/toml"
 )
 
-// pushURL is a URL to push to, or "". What was written is not repeated in the
-// message: credentials may be in it, which is why it is refused.
+// pushURL is the codec of push.url. Its error messages do not repeat the value, which may contain
+// credentials.
 func pushURL(field func(*Config) *string) codec {
 	const want = `an http:// or https:// URL without credentials or ""`
 	return codec{
@@ -32,42 +32,41 @@ func pushURL(field func(*Config) *string) codec {
 	}
 }
 
-// secretParameters are the names under which receivers take credentials in a
-// URL: user and password of InfluxDB 1.x, tokens, the key of VictoriaMetrics
-// (-httpAuth and -*AuthKey).
+// secretParameters are the query parameters with which receivers accept credentials: user and password
+// of InfluxDB 1.x, tokens, and the keys of VictoriaMetrics (-httpAuth and -*AuthKey).
 var secretParameters = []string{"u", "p", "user", "username", "password", "token", "authkey"}
 
-// badPushURL says what is wrong with a URL, or "".
+// badPushURL returns what is wrong with a URL, or "".
 func badPushURL(s string) string {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || len(s) > 2048 || !isPrintable(s):
-		return "this is no URL"
+		return "not a valid URL"
 	case u.Scheme != "http" && u.Scheme != "https":
-		return "it begins with something else"
+		return "the scheme is neither http nor https"
 	case !isHost(u.Hostname()):
 		return "the host is neither a name nor an IP address"
 	case u.User != nil:
-		return "user and password belong into push.authorization_file"
+		return "put the user and password into push.authorization_file"
 	case u.Fragment != "" || strings.HasSuffix(s, "#"):
-		return "a part after '#' is never sent"
+		return "a fragment after '#' is not allowed"
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return "the part after '?' is not well-formed"
+		return "invalid query after '?'"
 	}
 	for name := range query {
 		if slices.Contains(secretParameters, strings.ToLower(name)) {
-			return "credentials belong into push.authorization_file, not into the parameter " + toml.Quote(name)
+			return "put the credentials in parameter " + toml.Quote(name) + " into push.authorization_file"
 		}
 	}
 	return ""
 }
 
-// isInstance accepts what a tag can show as it is.
+// isInstance reports whether s can be the value of a tag without escaping.
 func isInstance(s string) bool { return s != "" && len(s) <= 255 && isPrintable(s) }
 
-// checkPush keeps credentials from travelling in the clear.
+// checkPush rejects credentials that would be sent over an unencrypted connection.
 func (d *decoder) checkPush() {
 	const key = "push.authorization_file"
 	p := &d.cfg.Push
@@ -78,7 +77,7 @@ func (d *decoder) checkPush() {
 	if err != nil || u.Scheme != "http" || isLoopback(u.Hostname()) {
 		return
 	}
-	d.reject(key, "needs https:// in push.url: who listens on the way could read it")
+	d.reject(key, "requires https:// in push.url, since http:// would send the credentials unencrypted")
 	p.AuthorizationFile = ""
 	delete(d.cfg.origins, key)
 }

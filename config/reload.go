@@ -2,14 +2,12 @@ package config
 
 import "maps"
 
-// Reload returns the settings that are in effect after the running daemon, in
-// which c is in effect, has read next, and what next changes. Settings that can
-// change while the daemon runs are taken from next, the others stay.
+// Reload returns the settings in effect after a daemon with the settings c has read next, and the
+// changes between c and next. Settings that can be reloaded are taken from next, the others from c.
 //
-// The HTTP listener and its protection change together or not at all: if next
-// changes a setting of the listener that needs a restart, credentials wait for
-// the restart too. Nor does a reload leave a listener without credentials that
-// had some, since the file may have been cut short.
+// The HTTP listener and its protection change only together: if next changes a setting of the
+// listener that needs a restart, its credentials need a restart too. A reload also does not remove
+// all credentials from a listener, since the file may be truncated.
 func (c Config) Reload(next Config) (Config, []Change) {
 	changes := c.Diff(next)
 	why := c.protectionWaits(next, changes)
@@ -31,7 +29,7 @@ func (c Config) Reload(next Config) (Config, []Change) {
 	return inEffect, changes
 }
 
-// protectionWaits returns why credentials of next must wait for a restart, or "".
+// protectionWaits returns why changed credentials of next need a restart, or "" if they do not.
 func (c *Config) protectionWaits(next Config, changes []Change) string {
 	for _, ch := range changes {
 		if s := settingOf(ch.Key); s.apply&exposure != 0 && s.apply&live == 0 {
@@ -48,7 +46,7 @@ func (m *Metrics) hasCredentials() bool {
 	return m.BearerTokenSHA256.IsSet() || m.BasicPasswordSHA256.IsSet()
 }
 
-// take copies the setting and its origin.
+// take copies the setting and its origin from src to dst.
 func (s *setting) take(dst, src *Config) {
 	s.copy(dst, src)
 	if o, ok := src.origins[s.key]; ok {
@@ -58,8 +56,7 @@ func (s *setting) take(dst, src *Config) {
 	}
 }
 
-// SetsNothing reports whether the file names no setting, as an empty file or one
-// of comments does.
+// SetsNothing reports whether the file sets no key, as an empty file or one with comments only.
 func (c *Config) SetsNothing() bool {
 	for _, o := range c.origins {
 		if o.inFile {

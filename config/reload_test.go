@@ -12,14 +12,13 @@ const (
 	password     = "basic_username = 'u'\nbasic_password_sha256 = '" + hexDigest + "'\n"
 )
 
-// TestReloadKeepsProtection: what a reload leaves in effect never mixes the
-// credentials of one file with the listener of another, and never drops the last
-// credentials.
+// TestReloadKeepsProtection checks that a reload does not combine the credentials of the new file with the
+// listener of the old one, and does not remove the last credentials.
 func TestReloadKeepsProtection(t *testing.T) {
 	otherToken := strings.Replace(token, hexDigest[:2], "ff", 1)
 	tests := []struct {
 		name, running, next string
-		taken               bool // the credentials of next are in effect
+		taken               bool // the credentials of next take effect
 		why                 string
 	}{
 		{"another token", openListener + token, openListener + otherToken, true, ""},
@@ -46,13 +45,13 @@ func TestReloadKeepsProtection(t *testing.T) {
 			}
 			got := [3]any{inEffect.Metrics.BearerTokenSHA256, inEffect.Metrics.BasicUsername, inEffect.Metrics.BasicPasswordSHA256}
 			if got != [3]any{want.Metrics.BearerTokenSHA256, want.Metrics.BasicUsername, want.Metrics.BasicPasswordSHA256} {
-				t.Errorf("credentials taken over: %v, want %v", !tt.taken, tt.taken)
+				t.Errorf("credentials in effect: %v, want %v", !tt.taken, tt.taken)
 			}
 			if !reflect.DeepEqual(inEffect.Metrics.Listen, running.Metrics.Listen) || inEffect.Metrics.Device != "" || inEffect.Metrics.TLSCertFile != "" {
-				t.Errorf("a setting that needs a restart is said to be in effect: %+v", inEffect.Metrics)
+				t.Errorf("a setting that needs a restart took effect: %+v", inEffect.Metrics)
 			}
 			if inEffect.Metrics.SaveInterval != next.Metrics.SaveInterval {
-				t.Error("another live setting was not taken over")
+				t.Error("another live setting did not take effect")
 			}
 			for _, c := range changes {
 				switch c.Key {
@@ -70,21 +69,21 @@ func TestReloadKeepsProtection(t *testing.T) {
 					}
 				}
 			}
-			// The same file read again finds the same: what waits still waits.
+			// Reading the same file again has no further effect.
 			again, repeated := inEffect.Reload(next)
 			if d := inEffect.Diff(again); d != nil {
-				t.Errorf("reading the file twice changes %v", d)
+				t.Errorf("reading the file again changes %v", d)
 			}
 			for _, c := range repeated {
 				if c.Live {
-					t.Errorf("applied twice: %+v", c)
+					t.Errorf("change is reported as live again: %+v", c)
 				}
 			}
 		})
 	}
 }
 
-// TestReloadOrigins: the origin of a setting in effect is the file it came from.
+// TestReloadOrigins checks that the origin of a setting in effect is the file it was read from.
 func TestReloadOrigins(t *testing.T) {
 	running := mustParse(t, "[health]\nmax_stall_seconds = 5\n[database]\nredis_port = 1\n")
 	inEffect, _ := running.Reload(mustParse(t, "\n\n\n[health]\naudit_interval_secs = 5\n[database]\nredis_port = 2\n"))
@@ -94,20 +93,21 @@ func TestReloadOrigins(t *testing.T) {
 		"database.redis_port":        "portsyncd.conf:4",
 	} {
 		if got := inEffect.Origin(key); got != want {
-			t.Errorf("%s is from %q, want %q", key, got, want)
+			t.Errorf("Origin(%s) = %q, want %q", key, got, want)
 		}
 	}
 	if got := running.Origin("health.max_stall_seconds"); got != "portsyncd.conf:2" {
-		t.Errorf("the running configuration was changed: %q", got)
+		t.Errorf("Reload modified its receiver: %q", got)
 	}
 }
 
+// TestSetsNothing checks SetsNothing for empty files and files with a setting.
 func TestSetsNothing(t *testing.T) {
 	for src, want := range map[string]bool{
 		"": true, " \n\n": true, "# all\n": true, "[daemon]\n": true, "[metrics]\nlisten = []\n": false, "health.max_stall_seconds = 10\n": false,
 	} {
 		if c := mustParse(t, src); c.SetsNothing() != want {
-			t.Errorf("%q sets nothing: %v, want %v", src, !want, want)
+			t.Errorf("%q: SetsNothing %v, want %v", src, !want, want)
 		}
 	}
 }

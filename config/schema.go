@@ -1,29 +1,159 @@
 package config
 
 import (
-	"slices"
 	"strings"
 	"time"
 )
 
-// A setting is one key of the file. The schema below is the only list of them:
-// decoding, messages, provenance, Effective, Diff and the test of the example
-// file all walk it.
+// This file defines the settings: the fields of Config, their defaults, and their keys in the file.
+
+// Config is the whole configuration. A Config can be copied; the copies share no mutable state.
+type Config struct {
+	Daemon      Daemon
+	Database    Database
+	WarmRestart WarmRestart
+	Metrics     Metrics
+	Health      Health
+	Push        Push
+
+	origins map[string]origin // by full key; absent for a default without a reason
+}
+
+// Daemon is the table [daemon].
+type Daemon struct {
+	Enabled  bool     // false: the process runs but does nothing. Default true
+	LogLevel LogLevel // used until the LOGGER row of CONFIG_DB is read, and written to a row without a level. Default Notice
+}
+
+// Database is the table [database]: how to connect to Redis if SONiC's database map (ConfigFile) does
+// not exist or is disabled.
+type Database struct {
+	RedisHost    string // host name or IP address. Default "127.0.0.1"
+	RedisPort    uint16 // TCP port, 1 to 65535. Default 6379
+	UnixSocket   string // absolute path; if set, host and port are not used. Default "": use TCP
+	User         string // ACL user, for servers without a password_path in the map. Default "": the default user
+	PasswordFile string // absolute path of a file with the password for these servers, read for each connection. Default "": none
+	ConfigFile   string // SONiC's database_config.json; if it exists, host, port and socket are not used. "": the map is not used. Default DefaultDatabaseConfig
+}
+
+// WarmRestart is the table [warm_restart].
+type WarmRestart struct {
+	Enabled            bool          // false: no state is kept across restarts. Default true
+	EOIUTimeout        time.Duration // timeout for the first dump of the kernel's links, 1 s to 1 h. Default 10 s
+	StateFile          string        // absolute path. Default: see [Config.ResolvePaths]
+	HistoryMaxRestarts int           // number of restarts kept in the history, 1 to 10,000. Default 100
+}
+
+// Metrics is the table [metrics]: exported metrics, stored files, and access over HTTP.
+type Metrics struct {
+	Enabled      bool          // false: no files and no HTTP. Default true
+	SaveInterval time.Duration // interval of the samples written to disk, 1 s to 24 h. Default 300 s
+	Retention    time.Duration // age at which stored samples are removed, 1 to 3650 days of 24 h. Default 30 days
+	MaxFileSize  int64         // size in bytes at which the history file is rotated, 1 MiB to 1 GiB. Default 100 MiB
+	ExportFormat ExportFormat  // format of the exported files. Default Prometheus
+	StoragePath  string        // absolute path of a directory. Default: see [Config.ResolvePaths]
+
+	Listen    []Endpoint // HTTP listeners, at most 16; empty: none. Default 127.0.0.1:9101
+	HostNames []string   // additional names of this host that are accepted in the Host header, at most 64. Default none
+	Device    string     // interface or VRF that the TCP listeners are bound to (SO_BINDTODEVICE). Default "": any
+	PerPort   bool       // export series for each port. Default true
+	Profiling bool       // serve /debug/pprof, on loopback addresses and unix sockets only. Default false
+
+	TLSCertFile     string // absolute path of a PEM file. Default "": plain HTTP
+	TLSKeyFile      string // absolute path of a PEM file. Default ""
+	TLSClientCAFile string // absolute path of a PEM file; clients must have a certificate of one of these authorities. Default "": no client certificates
+
+	BearerTokenSHA256   Digest // of the bearer token that clients must send. Default unset
+	BasicUsername       string // user name for HTTP basic authentication. Default ""
+	BasicPasswordSHA256 Digest // of the password for HTTP basic authentication. Default unset
+}
+
+// Health is the table [health]: thresholds of the health state.
+type Health struct {
+	MaxStall              time.Duration // time without progress on pending work after which the daemon is stalled, 1 s to 1 h. Default 10 s
+	MaxFailureRatePercent float64       // share of failed Redis exchanges in the last minute above which the daemon is unhealthy, 0 to 100. Default 5
+	AuditInterval         time.Duration // interval of the comparisons of STATE_DB with the kernel, 0 (never) to 24 h. Default 60 s
+}
+
+// Push is the table [push]: pushing samples to a time series database.
+type Push struct {
+	URL               string        // http or https, without credentials. Default "": no push
+	Interval          time.Duration // interval of the batches, 1 s to 1 h. Default 10 s
+	Instance          string        // value of the tag "instance". Default "": the host name
+	AuthorizationFile string        // absolute path of a file with the value of the Authorization header. Default "": no header
+	CAFile            string        // absolute path of a PEM file. Default "": the certificate authorities of the system
+	Device            string        // interface or VRF that connections are bound to. Default "": any
+	Gzip              bool          // compress the batches. Default true
+	QueueBatches      int           // batches kept in memory while the receiver is unavailable, 1 to 1000. Default 60
+}
+
+// DefaultDatabaseConfig is the path of SONiC's database map (sonic-swss-common, common/dbconnector.h,
+// DEFAULT_SONIC_DB_CONFIG_FILE).
+const DefaultDatabaseConfig = "/var/run/redis/sonic-db/database_config.json"
+
+// Default returns the configuration for an empty file.
+func Default() Config {
+	return Config{
+		Daemon: Daemon{
+			Enabled:  true,
+			LogLevel: Notice,
+		},
+		Database: Database{
+			RedisHost:  "127.0.0.1",
+			RedisPort:  6379,
+			ConfigFile: DefaultDatabaseConfig,
+		},
+		WarmRestart: WarmRestart{
+			Enabled:            true,
+			EOIUTimeout:        10 * time.Second,
+			StateFile:          specifiedDir + "/" + stateFileName,
+			HistoryMaxRestarts: 100,
+		},
+		Metrics: Metrics{
+			Enabled:      true,
+			SaveInterval: 300 * time.Second,
+			Retention:    30 * day,
+			MaxFileSize:  100 * mebibyte,
+			ExportFormat: Prometheus,
+			StoragePath:  specifiedDir + "/" + storageName,
+			Listen:       []Endpoint{{"tcp", "127.0.0.1:9101"}},
+			HostNames:    []string{},
+			PerPort:      true,
+		},
+		Health: Health{
+			MaxStall:              10 * time.Second,
+			MaxFailureRatePercent: 5,
+			AuditInterval:         60 * time.Second,
+		},
+		Push: Push{
+			Interval:     10 * time.Second,
+			Gzip:         true,
+			QueueBatches: 60,
+		},
+	}
+}
+
+const (
+	day      = 24 * time.Hour
+	mebibyte = 1 << 20
+)
+
+// A setting is one key of the file. All code that handles settings uses the list in schema: decoding,
+// error messages, Effective, Diff, Reload, and the test of the example file.
 type setting struct {
 	key   string // full path, "table.name"
 	apply apply
 	codec
 }
 
-// apply says what it takes for a changed setting to have effect, and what else
-// there is to know about it.
+// apply is a set of flags: when a changed setting takes effect, and how it must be protected.
 type apply uint8
 
 const (
-	live     apply = 1 << iota // can change while the daemon runs
-	exposure                   // decides who can read the HTTP listener
-	secret                     // its value stays out of logs
-	restart  apply = 0         // has effect at the next start
+	live     apply = 1 << iota // takes effect at a reload
+	exposure                   // determines who can access the HTTP listener
+	secret                     // the value must not be logged
+	restart  apply = 0         // takes effect at the next start
 )
 
 func (s *setting) table() string { return s.key[:strings.IndexByte(s.key, '.')] }
@@ -34,7 +164,7 @@ const (
 	days    = int64(day)
 )
 
-// schema lists the settings in the order in which they are shown.
+// schema lists the settings in the order of their output.
 var schema = []setting{
 	{"daemon.enabled", restart, boolean(func(c *Config) *bool { return &c.Daemon.Enabled })},
 	{"daemon.log_level", restart, enum(func(c *Config) *LogLevel { return &c.Daemon.LogLevel }, logLevels)},
@@ -81,88 +211,4 @@ var schema = []setting{
 	{"push.device", restart, text(func(c *Config) *string { return &c.Push.Device }, "an interface name of at most 15 bytes", true, isDevice)},
 	{"push.gzip", restart, boolean(func(c *Config) *bool { return &c.Push.Gzip })},
 	{"push.queue_batches", restart, integer(func(c *Config) *int { return &c.Push.QueueBatches }, 1, 1000, 1, "batches")},
-}
-
-// mayBeSecret reports whether a value of this full key must not be shown: it is
-// that of a secret, or of a key that may be meant to be one.
-func mayBeSecret(key string) bool {
-	s := settingOf(key)
-	return s == nil || s.apply&secret != 0
-}
-
-// settingOf returns the setting with this full key, or nil.
-func settingOf(key string) *setting {
-	for i := range schema {
-		if schema[i].key == key {
-			return &schema[i]
-		}
-	}
-	return nil
-}
-
-// tables returns the names of all tables in the order of the schema.
-func tables() []string {
-	var names []string
-	for i := range schema {
-		if t := schema[i].table(); !slices.Contains(names, t) {
-			names = append(names, t)
-		}
-	}
-	return names
-}
-
-// keysOf returns the names of the keys of a table.
-func keysOf(table string) []string {
-	var names []string
-	for i := range schema {
-		if schema[i].table() == table {
-			names = append(names, schema[i].name())
-		}
-	}
-	return names
-}
-
-// LiveKeys returns the full keys of the settings that can change while the
-// daemon runs; the others have effect at its next start.
-func LiveKeys() []string {
-	var keys []string
-	for i := range schema {
-		if schema[i].apply&live != 0 {
-			keys = append(keys, schema[i].key)
-		}
-	}
-	return keys
-}
-
-// A Change is one setting that differs between two configurations.
-type Change struct {
-	Key      string
-	Old, New string // as TOML; "(hidden)" for a digest of a secret
-	Live     bool   // can have effect without a restart
-	Why      string // in what [Config.Reload] returns: why a setting that can be live waits for a restart
-}
-
-// Diff lists the settings in which next differs from c, in the order in which
-// they are documented.
-func (c Config) Diff(next Config) []Change {
-	var changes []Change
-	for i := range schema {
-		s := &schema[i]
-		before, after := s.encode(&c), s.encode(&next)
-		if before == after {
-			continue
-		}
-		if s.apply&secret != 0 {
-			before, after = hide(before), hide(after)
-		}
-		changes = append(changes, Change{Key: s.key, Old: before, New: after, Live: s.apply&live != 0})
-	}
-	return changes
-}
-
-func hide(value string) string {
-	if value == `""` {
-		return value
-	}
-	return "(hidden)"
 }

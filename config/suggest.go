@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// nearest returns the candidate closest to what was written, or "" if none is
-// close enough to be what was meant: at most one slip per three characters.
+// nearest returns the candidate with the smallest edit distance to written. It returns "" if the distance
+// is more than one for three characters.
 func nearest(written string, candidates []string) string {
 	if len(written) > 64 {
-		return "" // longer than any name there is, and not worth the work
+		return "" // longer than any name, and expensive
 	}
 	best, bestDistance := "", (len(written)+2)/3+1
 	for _, c := range candidates {
@@ -20,8 +20,8 @@ func nearest(written string, candidates []string) string {
 	return best
 }
 
-// editDistance counts the insertions, deletions, replacements and swaps of
-// neighbours that turn a into b (optimal string alignment).
+// editDistance returns the number of insertions, deletions, replacements and transpositions of adjacent
+// characters that turn a into b (optimal string alignment).
 func editDistance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {
@@ -47,7 +47,7 @@ func editDistance(a, b string) int {
 	return rows[len(a)][len(b)]
 }
 
-// didYouMean returns "; did you mean X?", or "".
+// didYouMean returns "; did you mean NAME?", or "" if name is "".
 func didYouMean(name string) string {
 	if name == "" {
 		return ""
@@ -55,8 +55,7 @@ func didYouMean(name string) string {
 	return fmt.Sprintf("; did you mean %s?", name)
 }
 
-// elsewhere returns the full key of a setting whose name was used in the wrong
-// table, or "".
+// elsewhere returns the full key of a setting with the given name in any table, or "".
 func elsewhere(name string) string {
 	for i := range schema {
 		if schema[i].name() == name && name != "enabled" {
@@ -66,8 +65,8 @@ func elsewhere(name string) string {
 	return ""
 }
 
-// orList ends a message about an unknown name: with the one that was probably
-// meant, else with all there are.
+// orList returns the end of a message about an unknown name: the suggestion hint, or the list of all names
+// if hint is "".
 func orList(hint, intro string, all []string) string {
 	if hint != "" {
 		return didYouMean(hint)

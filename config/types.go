@@ -12,12 +12,11 @@ import (
 	"unicode/utf8"
 )
 
-// LogLevel is a syslog severity (RFC 5424 section 6.2.1, table 2): 0 is the most
-// urgent.
+// LogLevel is a syslog severity (RFC 5424 section 6.2.1, table 2). 0 is the most severe.
 type LogLevel uint8
 
-// The levels, under the names of SONiC's LOGGER table in lower case
-// (sonic-swss-common, common/logger.cpp, Logger::priorityStringMap).
+// The log levels. Their names are those of SONiC's LOGGER table in lower case (sonic-swss-common,
+// common/logger.cpp, Logger::priorityStringMap).
 const (
 	Emerg LogLevel = iota
 	Alert
@@ -31,13 +30,13 @@ const (
 
 var logLevels = []string{"emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"}
 
-// String returns the name as the file spells it.
+// String returns the name in the configuration file.
 func (l LogLevel) String() string { return logLevels[l] }
 
-// ExportFormat says which files are written under metrics.storage_path.
+// ExportFormat selects the files that are exported to metrics.storage_path.
 type ExportFormat uint8
 
-// The formats: text for node_exporter's textfile collector, JSON, or both.
+// The export formats: text for the textfile collector of node_exporter, JSON, or both.
 const (
 	Prometheus ExportFormat = iota
 	JSON
@@ -46,14 +45,13 @@ const (
 
 var exportFormats = []string{"prometheus", "json", "both"}
 
-// String returns the name as the file spells it.
+// String returns the name in the configuration file.
 func (f ExportFormat) String() string { return exportFormats[f] }
 
-// Digest is a SHA-256, kept instead of a secret. The zero Digest is "not set":
-// no text is known that has it.
+// Digest is the SHA-256 of a secret. The zero Digest means "not set": no text with this digest is known.
 type Digest [sha256.Size]byte
 
-// IsSet reports whether there is a digest to compare with.
+// IsSet reports whether the digest is set.
 func (d Digest) IsSet() bool { return d != Digest{} }
 
 // String returns 64 hexadecimal digits, or "" if not set.
@@ -64,7 +62,7 @@ func (d Digest) String() string {
 	return hex.EncodeToString(d[:])
 }
 
-// Endpoint is an address to listen on, in the terms of [net.Listen].
+// Endpoint is an address to listen on, as in the arguments of [net.Listen].
 type Endpoint struct {
 	Network string // "tcp" or "unix"
 	Address string // "host:port", ":port", "[ipv6]:port", or an absolute path
@@ -72,7 +70,7 @@ type Endpoint struct {
 
 const unixPrefix = "unix:"
 
-// String returns the endpoint as the file spells it.
+// String returns the endpoint in the syntax of the configuration file.
 func (e Endpoint) String() string {
 	if e.Network == "unix" {
 		return unixPrefix + e.Address
@@ -80,8 +78,8 @@ func (e Endpoint) String() string {
 	return e.Address
 }
 
-// IsLocal reports whether only this machine can connect: a unix socket, a
-// loopback address, or localhost.
+// IsLocal reports whether only processes on this machine can connect: the endpoint is a unix socket, a
+// loopback address or localhost.
 func (e Endpoint) IsLocal() bool {
 	if e.Network == "unix" {
 		return true
@@ -90,18 +88,18 @@ func (e Endpoint) IsLocal() bool {
 	return err == nil && isLoopback(host)
 }
 
-// isLoopback reports whether a host is this machine.
+// isLoopback reports whether host is a loopback address or localhost.
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// parseEndpoint reads "host:port", ":port", "[::1]:port" or "unix:/path". Port 0
-// leaves the choice to the kernel.
+// parseEndpoint parses "host:port", ":port", "[::1]:port" or "unix:/path". With port 0 the kernel chooses
+// the port.
 func parseEndpoint(s string) (e Endpoint, problem string) {
 	if path, ok := strings.CutPrefix(s, unixPrefix); ok {
 		if !isSocketPath(path) {
-			return e, "a socket's path is absolute and has at most 107 bytes"
+			return e, "the path of a socket must be absolute and at most 107 bytes long"
 		}
 		return Endpoint{"unix", path}, ""
 	}
@@ -109,12 +107,12 @@ func parseEndpoint(s string) (e Endpoint, problem string) {
 	if err != nil {
 		var bad *net.AddrError
 		if errors.As(err, &bad) {
-			return e, bad.Err // without the address, which the message has
+			return e, bad.Err // without the address, which the caller adds
 		}
 		return e, err.Error()
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
-		return e, "a port is a number from 0 to 65535"
+		return e, "the port must be a number from 0 to 65535"
 	}
 	if host != "" && !isHost(host) {
 		return e, "the host is neither a name nor an IP address"
@@ -122,9 +120,8 @@ func parseEndpoint(s string) (e Endpoint, problem string) {
 	return Endpoint{"tcp", s}, ""
 }
 
-// isHost accepts IP addresses and host names (RFC 1123 section 2.1, and the
-// underscore that container networks use). Digits and dots that are no address
-// are a mistyped one.
+// isHost reports whether s is an IP address or a host name (RFC 1123 section 2.1, and the underscore that
+// container networks use). A name of digits and dots only is invalid, as it is a misspelt address.
 func isHost(s string) bool {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return true
@@ -134,24 +131,24 @@ func isHost(s string) bool {
 		strings.Trim(s, letters+"0123456789.") == ""
 }
 
-// isSocketPath: struct sockaddr_un has 108 bytes for the path and its final NUL
-// (unix(7)).
+// isSocketPath reports whether s is a valid path of a unix socket. struct sockaddr_un has 108 bytes for
+// the path with its terminating NUL (unix(7)).
 func isSocketPath(s string) bool { return isPath(s) && len(s) <= 107 }
 
-// isPath wants an absolute path, because a daemon's working directory is nobody's
-// choice; PATH_MAX (linux/limits.h) bounds it.
+// isPath reports whether s is an absolute path shorter than PATH_MAX (linux/limits.h). A relative path
+// would depend on the working directory of the daemon.
 func isPath(s string) bool {
 	return filepath.IsAbs(s) && len(s) < 4096 && isPrintable(s)
 }
 
-// isDevice follows dev_valid_name in the kernel's net/core/dev.c; IFNAMSIZ
-// (linux/if.h) is 16 with the final NUL.
+// isDevice reports whether s is a valid interface name, as dev_valid_name in net/core/dev.c of the kernel
+// does. IFNAMSIZ (linux/if.h) is 16 with the terminating NUL.
 func isDevice(s string) bool {
 	return s != "" && s != "." && s != ".." && len(s) < 16 && !strings.ContainsAny(s, "/: ") && isPrintable(s)
 }
 
-// isUsername: RFC 7617 section 2 forbids the colon, which ends the name on the
-// wire, and control characters.
+// isUsername reports whether s can be a user name: RFC 7617 section 2 does not allow colons and control
+// characters.
 func isUsername(s string) bool {
 	return s != "" && len(s) <= 255 && !strings.Contains(s, ":") && isPrintable(s)
 }

@@ -7,8 +7,8 @@ import (
 	"portsyncd/config/toml"
 )
 
-// crossCheck checks what settings ask of each other. A setting that is itself
-// bad is not held against another.
+// crossCheck checks the dependencies between settings. It ignores dependencies on an invalid setting,
+// which has been reported already.
 func (d *decoder) crossCheck() {
 	m := &d.cfg.Metrics
 	d.need("metrics.tls_cert_file", m.TLSCertFile != "", "metrics.tls_key_file", m.TLSKeyFile != "")
@@ -27,16 +27,16 @@ func (d *decoder) checkProfiling() {
 	}
 	for _, e := range m.Listen {
 		if !e.IsLocal() {
-			d.reject("metrics.profiling", fmt.Sprintf("profiling is only served on loopback addresses and unix sockets, but metrics.listen has %q", e))
+			d.reject("metrics.profiling", fmt.Sprintf("profiling is only allowed on loopback addresses and unix sockets, but metrics.listen contains %q", e))
 			return
 		}
 	}
 }
 
-// need reports a setting that makes no sense without another.
+// need reports an error if key is set and the other key, which it requires, is not.
 func (d *decoder) need(key string, isSet bool, other string, otherIsSet bool) {
 	if isSet && !otherIsSet && !d.mentions[other].bad {
-		d.reject(key, "needs "+other+" as well")
+		d.reject(key, "requires "+other)
 	}
 }
 
@@ -44,9 +44,8 @@ func (d *decoder) reject(key, why string) {
 	d.errorf(d.mentions[key].offset, key, "%s", why)
 }
 
-// exposureInDoubt reports whether a problem may concern who can read the
-// listener: a bad key of that kind, an unknown name that may stand for one, or
-// broken TOML, which can hide any number of keys.
+// exposureInDoubt reports whether an error may affect who can access the HTTP listener: an invalid key
+// with the flag exposure, an unknown key that may be a misspelt one, or invalid TOML.
 func (d *decoder) exposureInDoubt() bool {
 	if d.invalid || len(d.errs) > toml.MaxErrors {
 		return true
@@ -63,8 +62,8 @@ func (d *decoder) exposureInDoubt() bool {
 	return false
 }
 
-// resetExposure gives the keys of that kind their defaults, and notes which of
-// them the file sets.
+// resetExposure resets the settings with the flag exposure to their defaults, and records which of them
+// the file sets.
 func (d *decoder) resetExposure() {
 	standard := Default()
 	for i := range schema {
