@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// The name of an interface can have any bytes except blanks, slash, colon and NUL (dev_valid_name in
-// net/core/dev.c of the kernel), and errors and reasons quote other programs. This file escapes such
-// text, so that control characters, bidirectional controls, invisible characters and combining
+// The name of an interface can have any bytes except blanks, slash, colon and NUL (dev_valid_name
+// in net/core/dev.c of the kernel), and errors and reasons quote other programs. This file escapes
+// such text, so that control characters, bidirectional controls, invisible characters and combining
 // characters do not reach a terminal or a page.
 
 // Visible returns s with escape sequences for all bytes and characters that a terminal or a browser
@@ -62,20 +62,20 @@ func appendHex(b []byte, v uint32, digits int) []byte {
 	return append(append(b, strings.Repeat("0", digits-len(s))...), s...)
 }
 
-// isPlain reports whether a character that is not ASCII is shown unescaped: it has a known width, does
-// not combine with others, and is written from left to right. Symbols other than currency signs are
-// escaped because the width of emoji depends on the terminal.
+// isPlain reports whether a character that is not ASCII is shown unescaped: it has a known width,
+// does not combine with others, and is written from left to right. Symbols other than currency
+// signs are escaped because the width of emoji depends on the terminal.
 func isPlain(r rune) bool {
 	return r == utf8.RuneError || // in place of invalid bytes, by the JSON decoder
 		unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.Sc) && !within(r, joining) && !within(r, rightToLeft)
 }
 
-// joining are letters that are invisible or combine with the previous letter: fillers and conjoining
-// Hangul (Unicode 15, Scripts.txt and DerivedCoreProperties.txt).
+// joining are letters that are invisible or combine with the previous letter: fillers and
+// conjoining Hangul (Unicode 15, Scripts.txt and DerivedCoreProperties.txt).
 var joining = [][2]rune{{0x115f, 0x11ff}, {0x3164, 0x3164}, {0xd7b0, 0xd7ff}, {0xffa0, 0xffa0}}
 
-// rightToLeft are the blocks of scripts written from right to left. One such letter reverses the order
-// of the digits and punctuation after it (UAX #9, DerivedBidiClass.txt).
+// rightToLeft are the blocks of scripts written from right to left. One such letter reverses the
+// order of the digits and punctuation after it (UAX #9, DerivedBidiClass.txt).
 var rightToLeft = [][2]rune{{0x0590, 0x08ff}, {0xfb1d, 0xfdff}, {0xfe70, 0xfeff}, {0x10800, 0x10fff}, {0x1e800, 0x1efff}}
 
 // wide are the ranges of letters, numbers and punctuation that are two columns wide (UAX #11,

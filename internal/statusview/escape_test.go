@@ -70,8 +70,8 @@ func unescape(t *testing.T, s string) string {
 	return string(b)
 }
 
-// FuzzVisible checks that the result of Visible has no special characters, has the computed width, and
-// can be reversed.
+// FuzzVisible checks that the result of Visible has no special characters, has the computed width,
+// and can be reversed.
 func FuzzVisible(f *testing.F) {
 	for _, name := range hostileNames {
 		f.Add(name)
@@ -97,7 +97,8 @@ func FuzzVisible(f *testing.F) {
 	})
 }
 
-// TestShorten checks that the middle of a name is removed, with wide characters counted as two columns.
+// TestShorten checks that the middle of a name is removed, with wide characters counted as two
+// columns.
 func TestShorten(t *testing.T) {
 	f := func(s string, width int, want string) {
 		t.Helper()

@@ -39,7 +39,8 @@ var midday = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // before returns the time d before midday.
 func before(d time.Duration) *time.Time { return new(midday.Add(-d)) }
 
-// switchOf returns the status of a healthy switch with n ports, some of them with issues if n > 100.
+// switchOf returns the status of a healthy switch with n ports, some of them with issues if n >
+// 100.
 func switchOf(n int) *Status {
 	s := &Status{
 		Schema: StatusSchema, Time: midday, Version: "0.1.0", Host: "leaf1", PID: 1234, Process: *before(75 * time.Hour),
@@ -71,7 +72,8 @@ func switchOf(n int) *Status {
 	return s
 }
 
-// hostileNames are names of interfaces that need escapes. All but one are short enough for the kernel.
+// hostileNames are names of interfaces that need escapes. All but one are short enough for the
+// kernel.
 var hostileNames = []string{
 	"Eth\x1b[2J\x1b[31mx", "Ethernet\r0", "Ethernet\xff\xfe", "Ethernet\xff\xfd", "Ethernet\u202e1", "Ethernet\u009b1m",
 	"<script>", `Ethernet\n`, "Ethernet端口", "Ethernetשל", "Ethernetä", "Ethernete\u0301", "Ethernet\u200b0", "Ethernet\U000e0041",

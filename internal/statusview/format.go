@@ -57,8 +57,8 @@ func (p *printer) duration(seconds float64) string {
 	return age(time.Duration(min(abs, maxSeconds) * 1e9))
 }
 
-// percent returns a share from 0 to 1 as a percentage with one decimal, or with as many as needed to
-// show that the share is neither 0 nor 1.
+// percent returns a share from 0 to 1 as a percentage with one decimal, or with as many as needed
+// to show that the share is neither 0 nor 1.
 func percent(v float64) string {
 	s := ""
 	for decimals := 1; decimals < 9; decimals++ {

@@ -10,10 +10,10 @@ import (
 	"portsyncd/portsync"
 )
 
-// AppendJSON appends s as one line of JSON. The line is printable ASCII and safe for a terminal; other
-// characters, and <, > and &, are \u escapes. JSON is Unicode (RFC 8259 section 8.1), but the name of
-// a port can be any bytes: invalid UTF-8 is U+FFFD in "name" and "what", and "name_hex" and "what_hex"
-// then have all bytes in hexadecimal.
+// AppendJSON appends s as one line of JSON. The line is printable ASCII and safe for a terminal;
+// other characters, and <, > and &, are \u escapes. JSON is Unicode (RFC 8259 section 8.1), but the
+// name of a port can be any bytes: invalid UTF-8 is U+FFFD in "name" and "what", and "name_hex" and
+// "what_hex" then have all bytes in hexadecimal.
 func (s *Status) AppendJSON(b []byte) []byte {
 	d := *s
 	d.Ports, d.Pending = list(s.Ports), list(s.Pending)
@@ -57,8 +57,8 @@ func AppendPorts(b []byte, ports []portsync.PortView) []byte {
 // list returns a copy of all that is not nil, which is [] in JSON and not null.
 func list[T any](all []T) []T { return append([]T{}, all...) }
 
-// AppendJSON appends r as one line of JSON in ASCII. It returns an error if a figure is infinite or not
-// a number.
+// AppendJSON appends r as one line of JSON in ASCII. It returns an error if a figure is infinite or
+// not a number.
 func (r *Report) AppendJSON(b []byte) ([]byte, error) {
 	text, err := json.Marshal(r)
 	if err != nil {

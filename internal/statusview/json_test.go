@@ -13,8 +13,8 @@ import (
 	"portsyncd/portsync"
 )
 
-// TestStatusJSON checks that the document is printable ASCII and that decoding returns the same status,
-// also for names that are not UTF-8.
+// TestStatusJSON checks that the document is printable ASCII and that decoding returns the same
+// status, also for names that are not UTF-8.
 func TestStatusJSON(t *testing.T) {
 	for _, s := range []*Status{switchOf(3), switchOf(512), troubled()} {
 		text := s.AppendJSON(nil)
@@ -36,8 +36,9 @@ func TestStatusJSON(t *testing.T) {
 	}
 }
 
-// TestPortsJSON compares the document of /ports with a golden file, for a port with and a port without an interface, and for a
-// name with a quote, a control character and a byte that is not UTF-8.
+// TestPortsJSON compares the document of /ports with a golden file, for a port with and a port
+// without an interface, and for a name with a quote, a control character and a byte that is not
+// UTF-8.
 func TestPortsJSON(t *testing.T) {
 	changed := time.Date(2026, 11, 24, 7, 31, 6, 0, time.UTC)
 	got := string(AppendPorts(nil, []portsync.PortView{
@@ -58,8 +59,8 @@ func TestListsInJSON(t *testing.T) {
 	}
 }
 
-// TestNamesInJSON checks that different names of ports have different name and name_hex, and that names
-// in UTF-8 have no name_hex.
+// TestNamesInJSON checks that different names of ports have different name and name_hex, and that
+// names in UTF-8 have no name_hex.
 func TestNamesInJSON(t *testing.T) {
 	var d struct {
 		Ports []map[string]any
@@ -116,8 +117,8 @@ func TestReportJSON(t *testing.T) {
 	}
 }
 
-// FuzzDecodeStatus checks that each accepted document can be printed within the width of the terminal
-// and can be encoded and decoded again.
+// FuzzDecodeStatus checks that each accepted document can be printed within the width of the
+// terminal and can be encoded and decoded again.
 func FuzzDecodeStatus(f *testing.F) {
 	const healthy = `"schema":1,"health":{"status":"healthy"}` // short, because mutating long inputs is slow
 	for _, more := range []string{

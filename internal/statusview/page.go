@@ -33,19 +33,20 @@ var pageTemplate = sync.OnceValue(func() *template.Template {
 	}).Parse(commonSource + pageSource))
 })
 
-// PagePolicy is the Content-Security-Policy of the page. It allows the page's own style and script, by
-// hash, requests to the same origin, and data: for the empty icon.
+// PagePolicy is the Content-Security-Policy of the page. It allows the page's own style and script,
+// by hash, requests to the same origin, and data: for the empty icon.
 var PagePolicy = "default-src 'none'; img-src data:; connect-src 'self'; style-src " + hashSource(pageStyle) +
 	"; script-src " + hashSource(pageScript) + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// hashSource returns the hash expression for the text of an element (Content Security Policy Level 3,
-// section 2.3.1).
+// hashSource returns the hash expression for the text of an element (Content Security Policy Level
+// 3, section 2.3.1).
 func hashSource(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// AppendPage appends the HTML page of s and escapes all text of s. It may be called from any goroutine.
+// AppendPage appends the HTML page of s and escapes all text of s. It may be called from any
+// goroutine.
 func (s *Status) AppendPage(b []byte) []byte {
 	page := bytes.NewBuffer(b)
 	if err := pageTemplate().Execute(page, newPageView(s)); err != nil {

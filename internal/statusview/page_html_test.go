@@ -17,8 +17,9 @@ type document struct {
 	raw   map[string][]string
 }
 
-// checkHTML parses a page by stricter rules than those of HTML: every element is closed, every attribute
-// is quoted, and text has no unescaped <, > or &. All parsers read such a page in the same way.
+// checkHTML parses a page by stricter rules than those of HTML: every element is closed, every
+// attribute is quoted, and text has no unescaped <, > or &. All parsers read such a page in the
+// same way.
 func checkHTML(page []byte) (*document, error) {
 	p := &pageReader{rest: string(page)}
 	p.raw = make(map[string][]string)

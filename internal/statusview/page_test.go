@@ -85,8 +85,8 @@ func TestPagePolicy(t *testing.T) {
 	checkContained(t, d, "/", "#", "data:,")
 }
 
-// checkContained checks that a page has no style attributes or event handlers, and that all links begin
-// with one of prefixes.
+// checkContained checks that a page has no style attributes or event handlers, and that all links
+// begin with one of prefixes.
 func checkContained(t *testing.T, d *document, prefixes ...string) {
 	t.Helper()
 	for _, tag := range d.tags {
@@ -150,8 +150,8 @@ func TestPageOfHostileNames(t *testing.T) {
 	}
 }
 
-// FuzzPage checks that foreign text in all fields is shown and does not change the elements and links of
-// the page.
+// FuzzPage checks that foreign text in all fields is shown and does not change the elements and
+// links of the page.
 func FuzzPage(f *testing.F) {
 	f.Add("<script>", `"><img src=x onerror=alert(1)>`)
 	f.Add("Ethernet\xff\u202e", "</title></style><!--")
@@ -192,8 +192,8 @@ func TestPageOfAnyNumbers(t *testing.T) {
 	}
 }
 
-// foreignStatus returns a status with name and text in all text fields, and with n and v in all numbers
-// and times.
+// foreignStatus returns a status with name and text in all text fields, and with n and v in all
+// numbers and times.
 func foreignStatus(name, text string, n int64, v float64) *Status {
 	when := time.Unix(n, n)
 	health := portsync.Health{Status: "odd " + text, Score: int(n), Since: when}

@@ -11,8 +11,8 @@ import (
 	"portsyncd/portsync"
 )
 
-// panelView is the front panel and the table of ports. Cells and rows are made without the template,
-// which would allocate about a hundred times per port at each request.
+// panelView is the front panel and the table of ports. Cells and rows are made without the
+// template, which would allocate about a hundred times per port at each request.
 type panelView struct {
 	Ports    int
 	Prefix   string // common prefix of all names; cells show the rest

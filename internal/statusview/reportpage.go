@@ -26,8 +26,8 @@ var reportTemplate = sync.OnceValue(func() *template.Template {
 	}).Parse(commonSource + reportSource))
 })
 
-// WriteReportPage writes r as a self-contained HTML page without scripts and escapes all text of r. It
-// returns the error of w.
+// WriteReportPage writes r as a self-contained HTML page without scripts and escapes all text of r.
+// It returns the error of w.
 func WriteReportPage(w io.Writer, r *Report) error {
 	if err := reportTemplate().Execute(w, newReportView(r)); err != nil {
 		return fmt.Errorf("write the report page: %w", err)

@@ -127,8 +127,8 @@ func TestReportPageShows(t *testing.T) {
 	}
 }
 
-// TestReportPagePolicy checks that the page needs no other files and that its policy allows its style
-// only.
+// TestReportPagePolicy checks that the page needs no other files and that its policy allows its
+// style only.
 func TestReportPagePolicy(t *testing.T) {
 	var b bytes.Buffer
 	if err := WriteReportPage(&b, monthReport()); err != nil {
@@ -158,8 +158,8 @@ func TestReportPageWithoutData(t *testing.T) {
 	}
 }
 
-// TestReportPageOfAnything checks that the page is well-formed with any number and time, and that foreign
-// text does not change its elements and links.
+// TestReportPageOfAnything checks that the page is well-formed with any number and time, and that
+// foreign text does not change its elements and links.
 func TestReportPageOfAnything(t *testing.T) {
 	random := rand.New(rand.NewPCG(6, 7))
 	values := []float64{0, 1, -1, math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, 5e-324}
@@ -179,7 +179,8 @@ func TestReportPageOfAnything(t *testing.T) {
 	}
 }
 
-// foreignReport returns a report with text in all text fields, and with n and v in all numbers and times.
+// foreignReport returns a report with text in all text fields, and with n and v in all numbers and
+// times.
 func foreignReport(text string, n int64, v float64) *Report {
 	when := time.Unix(n, n)
 	rate := &stats.Rate{Count: uint64(n), Of: uint64(n), Value: v, Low: v, High: v}

@@ -11,8 +11,8 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// historyPlot plots the duration of the initial sync of each restart and its trend. It is empty without
-// restarts.
+// historyPlot plots the duration of the initial sync of each restart and its trend. It is empty
+// without restarts.
 func historyPlot(r *Report) template.HTML {
 	if len(r.Restarts) == 0 {
 		return ""
@@ -91,8 +91,8 @@ func stripPlot(name string, x axis, s *stats.Summary) template.HTML {
 	return d.svg(fmt.Sprintf("%s: %s to %s, p50 %s, p95 %s, p99 %s", name, seconds(s.Min), seconds(s.Max), seconds(s.P50), seconds(s.P95), seconds(s.P99)))
 }
 
-// trend draws the line of a trend through its points, and the area between the slopes of its confidence
-// interval, rotated about the middle point.
+// trend draws the line of a trend through its points, and the area between the slopes of its
+// confidence interval, rotated about the middle point.
 func (d *drawing) trend(points []point, t *warmrestart.Trend, abscissa func([]point, int) float64) {
 	if t == nil || t.Verdict == warmrestart.TooFew || len(points) < 2 {
 		return
@@ -120,7 +120,8 @@ func (d *drawing) trend(points []point, t *warmrestart.Trend, abscissa func([]po
 	d.line("trend", along(t.Slope))
 }
 
-// perStart and perDay return the abscissa of point i: the number of the restart, or the time in days.
+// perStart and perDay return the abscissa of point i: the number of the restart, or the time in
+// days.
 func perStart(_ []point, i int) float64    { return float64(i) }
 func perDay(points []point, i int) float64 { return (points[i].x - points[0].x) / day.Seconds() }
 
@@ -144,8 +145,8 @@ func spanOf(points []point, now time.Time) axis {
 	return timeAxis(fromUnix(first-room), fromUnix(last))
 }
 
-// ordinates returns the values of points and of the anomalies of a series. Samples are thinned, so that
-// an anomaly need not be among the points.
+// ordinates returns the values of points and of the anomalies of a series. Samples are thinned, so
+// that an anomaly need not be among the points.
 func ordinates(r *Report, series string, points []point) (all []float64) {
 	for _, p := range points {
 		all = append(all, p.y)

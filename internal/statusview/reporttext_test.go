@@ -72,8 +72,8 @@ func TestReportText(t *testing.T) {
 	golden(t, "report-nothing.txt", emptyReport().AppendText(nil, Terminal{}))
 }
 
-// TestReportFits checks that no line exceeds the width, that no control characters are printed, and that
-// long lists are limited.
+// TestReportFits checks that no line exceeds the width, that no control characters are printed, and
+// that long lists are limited.
 func TestReportFits(t *testing.T) {
 	bare := emptyReport() // with one sample only
 	bare.Analysis.Samples, bare.Samples = 1, []warmrestart.Sample{{}}

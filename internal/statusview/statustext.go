@@ -9,10 +9,10 @@ import (
 	"portsyncd/portsync"
 )
 
-// AppendText appends s as text for a terminal: health, start, pending work, and a table of the ports in
-// natural order. If the terminal has too few lines for all ports, ports with issues come first and
-// the rest is counted. Without a height, all ports are listed, and the health is repeated after a
-// long table.
+// AppendText appends s as text for a terminal: health, start, pending work, and a table of the
+// ports in natural order. If the terminal has too few lines for all ports, ports with issues come
+// first and the rest is counted. Without a height, all ports are listed, and the health is repeated
+// after a long table.
 func (s *Status) AppendText(b []byte, t Terminal) []byte {
 	p := newPrinter(t, b)
 	s.printHead(p)
@@ -182,8 +182,8 @@ func (s *Status) printRestarts(p *printer) {
 	}
 }
 
-// maxPending is the largest number of entries in the list of pending work. The table of ports shows all
-// pending ports.
+// maxPending is the largest number of entries in the list of pending work. The table of ports shows
+// all pending ports.
 const maxPending = 5
 
 // printPending prints the pending work.

@@ -53,8 +53,8 @@ func checkText(text []byte, t Terminal) string {
 	return ""
 }
 
-// TestTextFits checks for many sizes of terminals that no line exceeds the width, that the text does not
-// exceed the height, and that no control characters are printed.
+// TestTextFits checks for many sizes of terminals that no line exceeds the width, that the text
+// does not exceed the height, and that no control characters are printed.
 func TestTextFits(t *testing.T) {
 	for _, s := range []*Status{switchOf(0), switchOf(1), switchOf(17), switchOf(512), troubled(), new(Status)} {
 		for _, width := range []int{1, 40, 53, 80, 111, 200, 1000} {
@@ -76,8 +76,8 @@ func TestTextFits(t *testing.T) {
 	}
 }
 
-// TestPortsOnAScreen checks that ports with issues come first on a short terminal and that the hidden
-// ports are counted.
+// TestPortsOnAScreen checks that ports with issues come first on a short terminal and that the
+// hidden ports are counted.
 func TestPortsOnAScreen(t *testing.T) {
 	text := string(switchOf(512).AppendText(nil, Terminal{Height: 30}))
 	_, table, _ := strings.Cut(text, "PORT ")
@@ -95,7 +95,8 @@ func TestPortsOnAScreen(t *testing.T) {
 	}
 }
 
-// TestAllPortsInAFile checks that without a height every port has one line, in the order of the status.
+// TestAllPortsInAFile checks that without a height every port has one line, in the order of the
+// status.
 func TestAllPortsInAFile(t *testing.T) {
 	s := switchOf(512)
 	rows := regexp.MustCompile(`(?m)^Ethernet(\d+) `).FindAllStringSubmatch(string(s.AppendText(nil, Terminal{})), -1)
@@ -126,7 +127,8 @@ func TestIssues(t *testing.T) {
 	}
 }
 
-// TestPortsNotWritten checks that the text and the page mark ports whose state STATE_DB does not have.
+// TestPortsNotWritten checks that the text and the page mark ports whose state STATE_DB does not
+// have.
 func TestPortsNotWritten(t *testing.T) {
 	s := switchOf(20)
 	changed := &s.Ports[5]

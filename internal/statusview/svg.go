@@ -4,9 +4,10 @@ import (
 	"html/template"
 )
 
-// drawing is a plot as inline SVG. It fits any width without scaling text: positions are in percent,
-// and lines are in a nested svg element that is stretched. Elements have classes, with colours in
-// style.css, and no style attributes, which the page's policy forbids. Its methods escape text.
+// drawing is a plot as inline SVG. It fits any width without scaling text: positions are in
+// percent, and lines are in a nested svg element that is stretched. Elements have classes, with
+// colours in style.css, and no style attributes, which the page's policy forbids. Its methods
+// escape text.
 type drawing struct {
 	x, y  axis
 	lines []byte // path elements, in thousandths of both axes

@@ -11,8 +11,8 @@ import (
 // anyNumber returns any number, infinity or NaN.
 func anyNumber(random *rand.Rand) float64 { return math.Float64frombits(random.Uint64()) }
 
-// TestAxes checks for random values that an axis has a positive length and ordered ticks within its ends,
-// and that share is monotonic and between 0 and 1.
+// TestAxes checks for random values that an axis has a positive length and ordered ticks within its
+// ends, and that share is monotonic and between 0 and 1.
 func TestAxes(t *testing.T) {
 	random := rand.New(rand.NewPCG(8, 9))
 	for range 20_000 {

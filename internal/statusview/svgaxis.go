@@ -20,8 +20,8 @@ type tick struct {
 	label string
 }
 
-// share returns the position of v, from 0 at lo to 1 at hi. Values outside are at the nearer end, and
-// NaN is at 0.
+// share returns the position of v, from 0 at lo to 1 at hi. Values outside are at the nearer end,
+// and NaN is at 0.
 func (a *axis) share(v float64) float64 {
 	lo, hi := a.lo, a.hi
 	if a.log {
@@ -69,8 +69,8 @@ func roundStep(step float64) float64 {
 	return 10 * decade
 }
 
-// secondsAxis returns a logarithmic axis of whole decades for values in seconds. It ignores values that
-// are not positive.
+// secondsAxis returns a logarithmic axis of whole decades for values in seconds. It ignores values
+// that are not positive.
 func secondsAxis(values []float64) axis {
 	const smallest, largest = 1e-9, 1e9
 	lo, hi := math.Inf(1), 0.0

@@ -9,9 +9,10 @@ type column struct {
 // gap is the number of blanks between columns.
 const gap = 2
 
-// table prints titles and rows. If the table is too wide, columns of text become narrower: first the
-// last column, whose cells are cut at the end, then the first, whose cells are shortened in the
-// middle, then the others. If that is not enough, the last columns are omitted. Numbers are never cut.
+// table prints titles and rows. If the table is too wide, columns of text become narrower: first
+// the last column, whose cells are cut at the end, then the first, whose cells are shortened in the
+// middle, then the others. If that is not enough, the last columns are omitted. Numbers are never
+// cut.
 func (p *printer) table(columns []column, rows [][]word) {
 	widths := p.widths(columns, rows)
 	titles := make([]word, len(columns))

@@ -131,7 +131,8 @@ func (p *printer) title(s string) {
 // labelWidth is the indentation of the values of fields.
 const labelWidth = 11
 
-// field prints a label and words, with line breaks between words and inside words longer than a line.
+// field prints a label and words, with line breaks between words and inside words longer than a
+// line.
 func (p *printer) field(label string, words ...word) {
 	p.word(word{label, faint})
 	p.space(labelWidth - textWidth(label))
