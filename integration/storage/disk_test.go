@@ -129,8 +129,8 @@ func TestDiskBadAtStart(t *testing.T) {
 	sw.AddPort(switchtest.PortName(0))
 	sw.AwaitInitDone()
 	sw.AwaitRecovery("start without a state directory")
-	switchtest.AwaitDegraded(t, filepath.Dir(sw.StatePath), "want a directory")
-	sw.AwaitLog(0, switchtest.Timeout, "cannot write", filepath.Dir(sw.StatePath), "want a directory")
+	switchtest.AwaitDegraded(t, filepath.Dir(sw.StatePath), "expected a directory")
+	sw.AwaitLog(0, switchtest.Timeout, "cannot write", filepath.Dir(sw.StatePath), "expected a directory")
 	sw.NoError("clear the way", os.Remove(filepath.Dir(sw.StatePath)))
 	switchtest.AwaitDegraded(t)
 	if got := sw.SavedPorts(); len(got) != 1 {
