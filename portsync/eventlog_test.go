@@ -16,7 +16,7 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// newLogged returns a loop without a kernel whose log is collected.
+// newLogged returns a loop without a kernel, and the buffer of its log.
 func newLogged(t *testing.T) (*Loop, *bytes.Buffer) {
 	t.Helper()
 	var out bytes.Buffer
@@ -26,9 +26,9 @@ func newLogged(t *testing.T) (*Loop, *bytes.Buffer) {
 		Metrics: NewMetrics(metrics.NewSet(), status, false)}), &out
 }
 
-// TestEachFaultIsLogged: a fault is logged although another one was logged less
-// than a minute ago, and repetitions of each are counted.
-func TestEachFaultIsLogged(t *testing.T) {
+// TestFaultLimits checks that the rate limit applies to each error separately, and that suppressed lines
+// are counted.
+func TestFaultLimits(t *testing.T) {
 	l, out := newLogged(t)
 	second := int64(time.Second)
 	for range 3 {
@@ -61,34 +61,34 @@ func TestEachFaultIsLogged(t *testing.T) {
 	}
 }
 
-// TestNoSweepAfterLoss: an overrun that is told after the end of a dump, and before
-// STATE_DB is compared, puts the comparison off until a dump without loss.
+// TestNoSweepAfterLoss checks that an overrun between the end of a dump and the comparison with STATE_DB
+// postpones the comparison until a dump without loss.
 func TestNoSweepAfterLoss(t *testing.T) {
 	l, _ := newLogged(t)
 	l.audits.sweep = sweepStart
 	l.state.DumpRequested(1, false)
 	l.decide(&Event{Kind: netlinkraw.DumpDone, Seq: 1})
 	if !l.audits.compare {
-		t.Fatal("a complete dump does not lead to a comparison")
+		t.Fatal("no comparison after a complete dump")
 	}
 	l.decide(&Event{Kind: netlinkraw.Overrun})
 	if l.audits.compare || l.audits.sweep != sweepStart {
-		t.Errorf("after an overrun: compare %t, sweep %q; want the comparison put off", l.audits.compare, l.audits.sweep)
+		t.Errorf("after an overrun: compare %t, sweep %q; want no comparison", l.audits.compare, l.audits.sweep)
 	}
 	l.state.DumpRequested(2, false)
 	l.decide(&Event{Kind: netlinkraw.DumpDone, Seq: 2, Incomplete: true})
 	if l.audits.compare {
-		t.Error("a dump that lost messages leads to a comparison")
+		t.Error("comparison after a dump that lost messages")
 	}
 	l.state.DumpRequested(3, false)
 	l.decide(&Event{Kind: netlinkraw.DumpDone, Seq: 3})
 	if !l.audits.compare {
-		t.Error("the next complete dump does not lead to a comparison")
+		t.Error("no comparison after the next complete dump")
 	}
 }
 
-// TestDumpsThatCauseOneAnother: dumps each of which ends well and leads to the
-// next are requested ever more seldom; after a quiet second one is requested at once.
+// TestDumpsThatCauseOneAnother checks that the pause grows between dumps that each lead to the next, and
+// that a dump after a quiet second is requested at once.
 func TestDumpsThatCauseOneAnother(t *testing.T) {
 	d := newDumper(nil)
 	now, dumps := int64(time.Hour), 0
@@ -104,17 +104,17 @@ func TestDumpsThatCauseOneAnother(t *testing.T) {
 	}
 	now += 2 * int64(time.Second)
 	if d.want(now); d.due() != now {
-		t.Errorf("after a quiet time a dump waits for %v", time.Duration(d.due()-now))
+		t.Errorf("a dump after a quiet time is delayed by %v", time.Duration(d.due()-now))
 	}
 	d.wanted, d.running = false, true
 	d.done(now)
 	if pause := time.Duration(d.at - now); pause > 5*time.Millisecond {
-		t.Errorf("a second dump after a quiet time waits for %v, want the least pause again", pause)
+		t.Errorf("the second dump after a quiet time is delayed by %v, want the minimum pause", pause)
 	}
 }
 
-// TestUnreadableLinkIsNamed: in the log at once, and in health until its message can
-// be read again.
+// TestUnreadableLinkIsNamed checks that an unreadable link is named in the log once, and in health until
+// its next message was read.
 func TestUnreadableLinkIsNamed(t *testing.T) {
 	l, out := newLogged(t)
 	named := func() string {
@@ -136,12 +136,11 @@ func TestUnreadableLinkIsNamed(t *testing.T) {
 	}
 	ev.Kind = netlinkraw.NewLink
 	if l.decide(&ev); named() != "" {
-		t.Errorf("health still names %q", named())
+		t.Errorf("health names %q after the message was read", named())
 	}
 }
 
-// TestLines holds the texts of the C++ daemon's lines in what the recording has no
-// example of.
+// TestLines checks lines of the C++ daemon that do not occur in the recording.
 func TestLines(t *testing.T) {
 	ev := Event{Kind: netlinkraw.DelLink, Index: 5, Master: 9, Flags: 0x1002}
 	ev.SetName([]byte("PortChannel1"))
@@ -165,9 +164,9 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestStormIsBounded: the lines of a start of 512 ports and of a config reload are
-// written; a storm without end stays below what rsyslog lets pass in 300 s, and one
-// line says how many are missing.
+// TestStormIsBounded checks that all lines of a start with 512 ports and a config reload are written, that
+// an endless storm of messages stays below the limit of rsyslog, and that the number of dropped lines
+// is logged.
 func TestStormIsBounded(t *testing.T) {
 	const ports, rsyslogLimit = 512, 20_000
 	l, out := newLogged(t)
@@ -183,26 +182,26 @@ func TestStormIsBounded(t *testing.T) {
 			written++
 		}
 	}
-	for range ports * 8 * 2 { // 8 lines for each port, twice: generous
+	for range ports * 8 * 2 { // 8 lines for each port, twice, which is more than enough
 		message(0)
 	}
 	if written != ports*16 {
-		t.Errorf("%d lines of a start and a reload, want all %d", written, ports*16)
+		t.Errorf("%d lines of a start and a reload, want %d", written, ports*16)
 	}
 	for at := int64(0); at < int64(300*time.Second); at += int64(5 * time.Millisecond) {
 		message(at)
 		e.missed(at)
 	}
 	if written > rsyslogLimit*9/10 {
-		t.Errorf("%d lines in 300 s, want less than rsyslog's %d with room for others", written, rsyslogLimit)
+		t.Errorf("%d lines in 300 s, want at most 90%% of the limit of rsyslog, %d", written, rsyslogLimit)
 	}
 	if !strings.Contains(out.String(), "log lines about link messages dropped") {
-		t.Errorf("nobody says that lines are missing:\n%s", out)
+		t.Errorf("the number of dropped lines was not logged:\n%s", out)
 	}
 }
 
-// TestAuditIsNotLogged: a message of an audit's dump that repeats what is known has
-// no line, since the C++ daemon makes no audits.
+// TestAuditIsNotLogged checks that a message without news in the dump of an audit is not logged, because
+// the C++ daemon makes no audits.
 func TestAuditIsNotLogged(t *testing.T) {
 	l, _ := newLogged(t)
 	ev := Event{Kind: netlinkraw.NewLink, Index: 5}
@@ -211,7 +210,7 @@ func TestAuditIsNotLogged(t *testing.T) {
 		l.logger.message(&ev, actions)
 		entry := l.logger.ring.Peek()
 		if want := i < 2; (entry != nil) != want {
-			t.Errorf("%v: a line: %t, want %t", actions, entry != nil, want)
+			t.Errorf("%v: logged %t, want %t", actions, entry != nil, want)
 		}
 		if entry != nil {
 			l.logger.ring.Pop()
@@ -219,8 +218,8 @@ func TestAuditIsNotLogged(t *testing.T) {
 	}
 }
 
-// TestBurstReachesSyslog: lines that come faster than the syslog daemon reads, whose
-// queue is short, arrive all and in order; the loop does not wait for them.
+// TestBurstReachesSyslog checks that a burst of lines, larger than the queue of the syslog daemon, arrives
+// completely and in order, and that the loop does not wait.
 func TestBurstReachesSyslog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	daemon, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -239,7 +238,7 @@ func TestBurstReachesSyslog(t *testing.T) {
 	}
 	e.flush()
 	if e.overflow != 0 {
-		t.Errorf("%d lines did not fit", e.overflow)
+		t.Errorf("%d lines did not fit into the ring", e.overflow)
 	}
 	buf := make([]byte, 1024)
 	daemon.SetReadDeadline(time.Now().Add(20 * time.Second))
@@ -254,4 +253,31 @@ func TestBurstReachesSyslog(t *testing.T) {
 	if h.Dropped() != 0 {
 		t.Errorf("%d lines dropped", h.Dropped())
 	}
+}
+
+// TestDroppedLines checks that lines are counted when the ring is full, and that their number is logged
+// one second after the first.
+func TestDroppedLines(t *testing.T) {
+	still(t, func(a *rig, now int64) {
+		e, log := &a.loop.logger, a.listen()
+		for e.entry(now) != nil {
+			e.ring.Push()
+		}
+		if e.missing != now+int64(time.Second) {
+			t.Errorf("number is logged at %d", e.missing)
+		}
+		e.entry(now + 5)
+		if e.missing != now+int64(time.Second) || e.overflow != 2 {
+			t.Errorf("%[2]d lines, logged at %[1]d", e.missing, e.overflow)
+		}
+		e.missed(e.missing)
+		if !strings.Contains(log.String(), "log lines about link messages dropped\" lines=2") {
+			t.Errorf("log: %s", log)
+		}
+		e.missing = now
+		e.missed(now)
+		if strings.Count(log.String(), "\n") != 1 {
+			t.Errorf("no line was dropped since; log: %s", log)
+		}
+	})
 }

@@ -8,8 +8,8 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// TestLatencyBuckets: each latency lies in its bucket, below its bound and not
-// below that of the bucket before, and no bucket is wider than an eighth.
+// TestLatencyBuckets checks that each latency is between the bounds of its bucket, and that no bucket is
+// wider than an eighth of its lower bound.
 func TestLatencyBuckets(t *testing.T) {
 	var latencies []int64
 	for octave := range 62 {
@@ -39,9 +39,8 @@ func TestLatencyBuckets(t *testing.T) {
 	}
 }
 
-// TestHour: minutes hold what happened in them, quiet ones nothing, and what is
-// older than an hour is gone. Quantiles are those of the sample, up to the width
-// of a bucket.
+// TestHour checks the counts and quantiles of busy and quiet minutes, and that minutes older than an hour
+// are dropped. Quantiles may exceed the exact value by the width of a bucket.
 func TestHour(t *testing.T) {
 	var h hour
 	c := clock{base: time.Date(2026, 11, 24, 7, 0, 0, 0, time.UTC)}
@@ -55,7 +54,7 @@ func TestHour(t *testing.T) {
 	h.event(at(2))
 	h.event(at(2))
 	h.event(at(70))
-	h.event(at(6)) // it waited for an hour
+	h.event(at(6)) // an event from an hour ago
 	early := h.view(c, at(3))
 	if len(early) != 4 {
 		t.Fatalf("%d minutes after 3, want 4: %+v", len(early), early)
@@ -88,7 +87,7 @@ func TestHour(t *testing.T) {
 	}
 }
 
-// TestHourOneWrite: with one write all quantiles are that one.
+// TestHourOneWrite checks that with one write all quantiles are its latency.
 func TestHourOneWrite(t *testing.T) {
 	for _, ns := range []int64{0, 1, 16_384, 123_456, int64(time.Minute)} {
 		var h hour
@@ -99,12 +98,12 @@ func TestHourOneWrite(t *testing.T) {
 	}
 }
 
-// TestHourQuantiles: a quantile is of the nearest rank, which so many writes do not exceed.
+// TestHourQuantiles checks that quantiles are of the nearest rank.
 func TestHourQuantiles(t *testing.T) {
 	const short, long = 100_000, int64(time.Second)
 	for _, c := range []struct {
 		short, long int
-		p50, p99    bool // the quantile is of a long one
+		p50, p99    bool // the quantile is a long latency
 	}{
 		{1, 1, false, true},
 		{198, 2, false, false},

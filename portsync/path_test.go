@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"portsyncd/internal/ring"
 	"portsyncd/internal/sonicdb"
 	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
@@ -170,5 +171,22 @@ func BenchmarkPublishStatus(b *testing.B) {
 				l.publishStatus()
 			}
 		})
+	}
+}
+
+// TestReaderWaitsForRoom checks that the reader puts no message into a full ring, and returns when done is
+// closed.
+func TestReaderWaitsForRoom(t *testing.T) {
+	done := make(chan struct{})
+	r := reader{ring: ring.New[Event](2), now: func() int64 { return 0 }, done: done}
+	close(done)
+	m := netlinkraw.Message{Type: netlinkraw.Overrun}
+	for n, want := range []bool{true, true, false} {
+		if got := r.put(&m, 5); got != want || r.ring.Len() != min(n+1, 2) {
+			t.Errorf("message %d: accepted %t, %d in the ring", n+1, got, r.ring.Len())
+		}
+	}
+	if ev := r.ring.Peek(); ev.Kind != netlinkraw.Overrun || ev.At != 5 {
+		t.Errorf("%+v", ev)
 	}
 }

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// TestLatenciesSince: the newest observations, as many as are kept, ascending, and
-// how many there were.
+// TestLatenciesSince checks that since returns the kept latencies in ascending order and the total.
 func TestLatenciesSince(t *testing.T) {
 	var l latencies
 	size := uint64(len(l.kept))

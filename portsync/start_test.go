@@ -1,7 +1,9 @@
 package portsync
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -76,6 +78,33 @@ func TestDecide(t *testing.T) {
 			}
 			if d.Reason != c.reason {
 				t.Errorf("reason %q, want %q", d.Reason, c.reason)
+			}
+		})
+	}
+}
+
+// TestBegin checks that the limit for PortInitDone starts when the first writes are acknowledged, and that
+// interfaces of an earlier run are set down in a cold start only.
+func TestBegin(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		still(t, func(a *rig, now int64) {
+			l := a.loop
+			var down []int32
+			l.SetDown = func(indexes []int32) []error { down = indexes; return []error{errors.New("no such device")} }
+			l.Existing = []OldLink{{Index: 7, Name: "Ethernet0"}, {Index: 9, Name: "Ethernet4"}}
+			log := a.listen()
+			l.initial.started, l.initial.decision, l.handover.lateAt = false, &Decision{KeepLinks: keep}, never
+			l.begin()
+			if !l.initial.started || l.handover.lateAt != now+int64(lateAfter) {
+				t.Errorf("started %t, late at %d", l.initial.started, l.handover.lateAt)
+			}
+			if kept := len(down) == 0 && len(l.state.old) == 0 && !strings.Contains(log.String(), "no such device"); kept != keep {
+				t.Errorf("kept %t, want %t: set down %v, ignored %v", kept, keep, down, l.state.old)
+			}
+			l.Existing, down = nil, nil
+			l.initial.setOldDown()
+			if len(down) != 0 {
+				t.Errorf("%v were set down although no interface exists", down)
 			}
 		})
 	}

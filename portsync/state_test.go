@@ -165,3 +165,32 @@ func TestForeignDeletion(t *testing.T) {
 		t.Errorf("renamed and deleted: %+v", actions)
 	}
 }
+
+// TestSwept checks the rows of ports after the rows of STATE_DB were listed.
+func TestSwept(t *testing.T) {
+	old, known := row{unknown: true}, row{there: true, mtu: 1500}
+	for name, c := range map[string]struct {
+		is         row
+		index      int32
+		configured bool
+		there      bool
+		want       row
+	}{
+		"row was deleted":           {known, 3, true, false, row{}},
+		"row exists":                {known, 3, true, true, known},
+		"old row with an interface": {old, 3, true, true, row{unknown: true, there: true}},
+		"old row of a port that CONFIG_DB does not have": {old, 3, false, true, old},
+		"old row without an interface":                   {old, 0, true, true, row{}},
+		"no old row":                                     {old, 3, true, false, row{}},
+		"row of a deleted interface":                     {known, 0, true, true, known},
+	} {
+		s := NewState(nil)
+		s.unswept = true
+		p := s.port([]byte("Ethernet0"))
+		p.row, p.Index, p.Configured = c.is, c.index, c.configured
+		s.Swept(map[string]bool{"Ethernet0": c.there})
+		if p.row != c.want || s.unswept || p.touched != (c.is != c.want) {
+			t.Errorf("%s: %+v, want %+v; to be published: %t", name, p.row, c.want, p.touched)
+		}
+	}
+}

@@ -14,11 +14,11 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-var update = flag.Bool("update", false, "rewrite the transcripts; commit only changes whose cause you understand")
+var update = flag.Bool("update", false, "rewrite the transcripts; commit only changes that you understand")
 
-// TestTranscripts plays testdata/transcripts. A file is a list of blocks:
-// commands, a line "----", and the actions they lead to. The commands are those
-// of runCommand; each block goes on with the state of the one before.
+// TestTranscripts runs the transcripts in testdata/transcripts. A file has blocks of commands (see
+// runCommand), a line "----", and the resulting actions. Each block continues with the state of the
+// block before.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/transcripts/*.txt")
 	if err != nil || len(files) == 0 {
@@ -38,18 +38,18 @@ func TestTranscripts(t *testing.T) {
 				return
 			}
 			if got != string(src) {
-				t.Errorf("the transcript differs; as played:\n%s", got)
+				t.Errorf("actions differ; the transcript should be:\n%s", got)
 			}
 		})
 	}
 }
 
-// playTranscript returns the transcript with the actions that really followed.
+// playTranscript runs the commands of src and returns src with the resulting actions.
 func playTranscript(t *testing.T, src string) string {
 	var out strings.Builder
 	s := NewState(nil)
 	var actions []string
-	expected := false // inside the part that is being replaced
+	expected := false // in the actions of src, which are replaced
 	for line := range strings.Lines(src) {
 		line = strings.TrimSuffix(line, "\n")
 		switch {
@@ -77,24 +77,24 @@ func playTranscript(t *testing.T, src string) string {
 	return out.String()
 }
 
-// runCommand carries out one of
+// runCommand runs one of these commands and returns the resulting actions:
 //
-//	await NAME...                        ports that PortInitDone waits for
-//	old IFINDEX NAME                     an interface of an earlier run
-//	dump [quiet]                         all links are asked for
+//	pending NAME...                      ports that PortInitDone waits for
+//	old IFINDEX NAME                     an interface that existed before a cold start
+//	dump [quiet]                         a dump of all links is requested
 //	newlink IFINDEX NAME [word...]       words: up carrier running mtu=N master=N team dump
 //	dellink IFINDEX NAME [word...]
-//	unreadable IFINDEX NAME [dump]       a message of which no more could be read
+//	unreadable IFINDEX NAME [dump]       a message that was too large to read
 //	dumpdone [interrupted|incomplete|failed] [seq=N]
 //	overrun
-//	served NAME, unserved NAME           what the databases answered
-//	exists NAME                          prints whether such an interface exists
+//	accepted NAME, not_accepted NAME     the result of writing the row
+//	exists NAME                          prints whether an interface with that name exists
 func runCommand(t *testing.T, s *State, words []string) []string {
 	t.Helper()
 	args := words[1:]
 	ev := Event{MTU: 1500}
 	switch words[0] {
-	case "await":
+	case "pending":
 		for _, name := range args {
 			s.AddInitPending(name)
 		}

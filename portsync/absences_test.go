@@ -1,0 +1,76 @@
+package portsync
+
+import (
+	"testing"
+	"time"
+)
+
+// TestFindMissing checks that a port becomes missing after MissingAfter and not earlier, and that only a
+// change of the missing ports is reported.
+func TestFindMissing(t *testing.T) {
+	still(t, func(a *rig, now int64) {
+		l := a.loop
+		p := l.state.port([]byte("Ethernet0"))
+		p.wasThere = true
+		l.shown.absences = newAbsences(&l.base)
+		l.shown.absences.find(now, l.initial.eoiu)
+		l.shown.absences.update(p, lackInterface, now)
+		steps := []struct {
+			at      int64
+			changed bool
+			missing bool
+		}{
+			{now, false, false},
+			{now + int64(missingAfter) - 1, false, false},
+			{now + int64(missingAfter), true, true},
+			{now + int64(missingAfter) + 1, false, true},
+		}
+		for _, s := range steps {
+			if changed := l.shown.absences.find(s.at, l.initial.eoiu); changed != s.changed || (l.shown.absences.missing != nil) != s.missing {
+				t.Errorf("after %v: changed %t, missing %v", time.Duration(s.at-now), changed, l.shown.absences.missing)
+			}
+		}
+		if l.shown.absences.at != never {
+			t.Errorf("next check at %d, want never", l.shown.absences.at)
+		}
+		l.shown.absences.update(p, lackInterface, now+5) // no change
+		if l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) || l.shown.absences.since[p] != now {
+			t.Errorf("an update without a change has an effect: %+v", l.shown.absences)
+		}
+		l.shown.absences.changed = true
+		if l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) {
+			t.Error("a change is reported although the same ports are missing")
+		}
+		l.shown.absences.update(p, lackNothing, now)
+		if !l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) || l.shown.absences.missing != nil {
+			t.Errorf("after the interface was created: %+v", l.shown.absences)
+		}
+		l.shown.absences.changed = true
+		if l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) {
+			t.Error("a change is reported although no port is missing, as before")
+		}
+	})
+}
+
+// TestMissingFrom checks from when on a port without an interface counts as missing.
+func TestMissingFrom(t *testing.T) {
+	const since, expected = int64(100), int64(time.Hour)
+	for name, c := range map[string]struct {
+		eoiu, wasThere, initDone bool
+		expectedBy               int64
+		want                     int64
+	}{
+		"before the first dump":              {false, true, true, 0, never},
+		"existed":                            {true, true, false, 0, since + int64(missingAfter)},
+		"existed, and is expected later":     {true, true, true, expected, expected},
+		"never existed, before PortInitDone": {true, false, false, 0, never},
+		"never existed, after PortInitDone":  {true, false, true, 0, since + int64(lateAfter)},
+		"never existed, and expected later":  {true, false, true, expected, expected},
+	} {
+		l := newQuietLoop()
+		l.shown.absences.synced, l.shown.absences.initDone = c.eoiu, c.initDone
+		if got := l.shown.absences.missingFrom(&Port{wasThere: c.wasThere, expectedBy: c.expectedBy}, since); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
