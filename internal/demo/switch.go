@@ -124,7 +124,7 @@ func (d *demo) run() (err error) {
 	}
 	d.transcript.printTitle(len(d.names), d.where)
 	// The daemon prints warnings and errors; the transcript covers the rest.
-	if _, err := d.sw.DB.Do(4, "HSET", "LOGGER|portsyncd", "LOGLEVEL", "WARN", "LOGOUTPUT", "STDERR"); err != nil {
+	if _, err := d.sw.DB.Do(lab.ConfigDB, "HSET", "LOGGER|portsyncd", "LOGLEVEL", "WARN", "LOGOUTPUT", "STDERR"); err != nil {
 		return err
 	}
 	watcher, err := d.transcript.watchState(ctx, d.sw.Map)
@@ -134,10 +134,10 @@ func (d *demo) run() (err error) {
 	defer watcher.Close()
 
 	running, end := context.WithCancel(context.Background())
-	orchagent, daemon := make(chan error, 1), make(chan error, 1)
+	orchagentDone, daemonDone := make(chan error, 1), make(chan error, 1)
 	d.makeDaemon()
-	go func() { daemon <- d.daemon.Run(running) }()
-	go func() { orchagent <- d.sw.Run(running) }()
+	go func() { daemonDone <- d.daemon.Run(running) }()
+	go func() { orchagentDone <- d.sw.Run(running) }()
 
 	err = d.awaitStart(ctx)
 	if err == nil && !d.once {
@@ -148,7 +148,7 @@ func (d *demo) run() (err error) {
 		err = d.checkEndState()
 	}
 	end()
-	return errors.Join(err, <-daemon, <-orchagent)
+	return errors.Join(err, <-daemonDone, <-orchagentDone)
 }
 
 // makeDaemon makes a daemon configured for this switch.
@@ -232,7 +232,7 @@ func (d *demo) difference(links map[string]linkState) string {
 		if links != nil {
 			want = links[name]
 		}
-		row := d.sw.DB.Hash(6, "PORT_TABLE|"+name)
+		row := d.sw.DB.Hash(lab.StateDB, "PORT_TABLE|"+name)
 		got := fmt.Sprint(row["state"], row["admin_status"], row["netdev_oper_status"], row["mtu"])
 		if got != fmt.Sprint("ok", upDown(want.admin), upDown(want.oper), strconv.Itoa(int(want.mtu))) {
 			return fmt.Sprintf("%s is %v, expected admin %s, oper %s, mtu %d", name, row,

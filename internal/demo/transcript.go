@@ -161,7 +161,7 @@ func (t *transcript) printCommands(l net.Listener, socket string) {
 			fmt.Fprintf(t.out, "  curl http://%s%s\n", l.Addr(), path)
 		}
 	}
-	fmt.Fprintf(t.out, "  redis-cli -s %s -n 6 hgetall 'PORT_TABLE|Ethernet0'\n\n", socket)
+	fmt.Fprintf(t.out, "  redis-cli -s %s -n %d hgetall 'PORT_TABLE|Ethernet0'\n\n", socket, lab.StateDB)
 }
 
 // endState prints that the end state was checked, against the kernel or, with simulated links,
