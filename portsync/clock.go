@@ -2,17 +2,17 @@ package portsync
 
 import "time"
 
-// clock measures nanoseconds since the loop was made, on the monotonic clock.
+// clock is a monotonic clock. Its readings are nanoseconds since the loop was created.
 type clock struct{ base time.Time }
 
 func newClock() clock { return clock{base: time.Now()} }
 
 func (c clock) now() int64 { return int64(time.Since(c.base)) }
 
-// time turns a reading into the time of day.
+// time converts a reading to the time of day.
 func (c clock) time(now int64) time.Time { return c.base.Add(time.Duration(now)) }
 
-// moment turns a reading into the time of day in UTC; 0 stands for none.
+// moment converts a reading to the time of day in UTC, and 0 to nil.
 func (c clock) moment(now int64) *time.Time {
 	if now == 0 {
 		return nil
@@ -21,11 +21,11 @@ func (c clock) moment(now int64) *time.Time {
 	return &t
 }
 
-// seconds turns a reading into seconds since 1970.
+// seconds converts a reading to Unix time in seconds.
 func (c clock) seconds(now int64) float64 { return float64(c.time(now).UnixNano()) / 1e9 }
 
-// reading turns a time of day into a reading.
+// reading converts a time of day to a reading.
 func (c clock) reading(t time.Time) int64 { return int64(t.Sub(c.base)) }
 
-// never is a deadline that does not come.
+// never is the reading of a deadline that does not expire.
 const never = int64(1<<63 - 1)

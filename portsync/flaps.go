@@ -8,48 +8,47 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// flaps counts how often the carrier of the interfaces with one name went, by the
-// kernel's own count in every message, so that no lost message hides one. It outlives
-// the port's view: a port that is created again, or renamed away and back, keeps what it
-// had. The loop writes, anyone reads.
+// flaps counts the link-down transitions of all interfaces with one name. It uses the counts of the
+// kernel, so lost messages do not matter. It is kept while the port is not listed, so a port that is
+// created again, or renamed and renamed back, keeps its penalty. The loop writes it, any goroutine may
+// read it.
 type flaps struct {
-	name  string
-	merit stats.FlapPenalty // belongs to the loop
-	shown bool              // likewise: a view refers to it
+	name         string
+	penaltyState stats.FlapPenalty // owned by the loop
+	shown        bool              // owned by the loop: the port is listed
 
-	downs     atomic.Uint64 // since the process began
-	penalty   atomic.Uint64 // bits of what merit was, on the loop's clock,
-	penaltyAt atomic.Int64  // then
+	downs     atomic.Uint64 // since the process started
+	penalty   atomic.Uint64 // bits of the value of penaltyState at penaltyAt
+	penaltyAt atomic.Int64  // on the loop's clock
 	flapping  atomic.Bool
-	sampled   atomic.Uint64 // downs at the last sample; the Sampler writes it
+	sampled   atomic.Uint64 // downs at the last sample; written by the Sampler
 }
 
-// add takes n link-down transitions that a message told of at a time on the loop's
-// clock.
+// add adds n link-down transitions that were reported at now, on the loop's clock.
 func (f *flaps) add(n uint64, now int64) {
-	f.merit.Add(now, n)
-	f.penalty.Store(math.Float64bits(f.merit.At(now)))
+	f.penaltyState.Add(now, n)
+	f.penalty.Store(math.Float64bits(f.penaltyState.At(now)))
 	f.penaltyAt.Store(now)
-	f.flapping.Store(f.merit.Flapping(now))
+	f.flapping.Store(f.penaltyState.Flapping(now))
 	f.downs.Add(n)
 }
 
-// figure returns the figure of merit, for any goroutine.
-func (f *flaps) figure() stats.FlapPenalty {
+// currentPenalty returns the flap penalty. It may be called from any goroutine.
+func (f *flaps) currentPenalty() stats.FlapPenalty {
 	return stats.NewFlapPenalty(math.Float64frombits(f.penalty.Load()), f.penaltyAt.Load(), f.flapping.Load())
 }
 
-// mostUnshown bounds how many names without a view have their flaps kept.
-const mostUnshown = 1024
+// maxUnlisted is the maximum number of names that are kept while their ports are not listed.
+const maxUnlisted = 1024
 
-// flapTable has the flaps of each name that has a view or has flapped. The loop
-// changes it; readers use all.
+// flapTable has the flaps of each name that is listed or whose link went down. The loop changes it.
+// Readers use all.
 type flapTable struct {
-	byName map[string]*flaps // belongs to the loop
+	byName map[string]*flaps // owned by the loop
 	list   atomic.Pointer[[]*flaps]
 }
 
-// of returns the flaps of a name, made on first sight. It allocates only then.
+// of returns the flaps of a name. It adds them if necessary, and allocates only then.
 func (t *flapTable) of(name string) *flaps {
 	if f := t.byName[name]; f != nil {
 		return f
@@ -64,19 +63,20 @@ func (t *flapTable) of(name string) *flaps {
 	return f
 }
 
-// makeRoom returns a copy of the list. If too many names in it have no view, those that
-// have nothing to sample are left out, or else the oldest.
+// makeRoom returns a copy of the list with room for one more name. If the list has maxUnlisted names
+// that are not listed, makeRoom removes those without new flaps since the last sample, or if there
+// are none, the oldest.
 func (t *flapTable) makeRoom() []*flaps {
 	old := t.all()
 	list := make([]*flaps, len(old), len(old)+1)
 	copy(list, old)
-	unshown := 0
+	unlisted := 0
 	for _, f := range list {
 		if !f.shown {
-			unshown++
+			unlisted++
 		}
 	}
-	if unshown < mostUnshown {
+	if unlisted < maxUnlisted {
 		return list
 	}
 	forget := func(f *flaps) bool {

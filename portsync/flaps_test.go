@@ -12,7 +12,7 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// flapsOf returns the link-down transitions that events lead to, by the port's name.
+// flapsOf returns the link-down transitions that State reports for events, by port.
 func flapsOf(t *testing.T, s *State, events ...Event) map[string]int {
 	t.Helper()
 	sum := make(map[string]int)
@@ -30,15 +30,15 @@ func flapsOf(t *testing.T, s *State, events ...Event) map[string]int {
 	return sum
 }
 
-// linkEvent is a message about a link with this link-down count.
+// linkEvent returns a link message with a link-down count.
 func linkEvent(kind netlinkraw.MessageType, index int32, name string, downs uint32) Event {
 	ev := Event{Kind: kind, Index: index, Counted: true, CarrierDown: downs}
 	ev.SetName([]byte(name))
 	return ev
 }
 
-// TestFlaps: each message is compared with the previous one of the same link, whatever
-// becomes of the port. What a link counted before we followed it does not count.
+// TestFlaps checks that link-down transitions are the differences between messages of the same link, and
+// that transitions before the start are not counted.
 func TestFlaps(t *testing.T) {
 	up := func(index int32, name string, downs uint32) Event {
 		return linkEvent(netlinkraw.NewLink, index, name, downs)
@@ -76,9 +76,9 @@ func TestFlaps(t *testing.T) {
 	}
 }
 
-// TestFlapsOutliveView: what a port flapped is in the next sample, although the port was
-// deleted, and the penalty stays with the name.
-func TestFlapsOutliveView(t *testing.T) {
+// TestFlapsOutlivePort checks that the flaps of a deleted port are in the next sample, and that a port that
+// is created again keeps its penalty.
+func TestFlapsOutlivePort(t *testing.T) {
 	loop := newQuietLoop()
 	s := loop.Status
 	p := &Port{Name: "Ethernet0", Index: 5, row: row{there: true}}
@@ -93,39 +93,37 @@ func TestFlapsOutliveView(t *testing.T) {
 	if got := flapsSince(s.ports.flaps.all(), now); len(got) != 1 || got[0].Downs != 7 {
 		t.Errorf("the sample has %+v, want 7 flaps", got)
 	}
-	if merit := p.view.figure(); merit.At(now) < 6900 || !merit.Flapping(now) {
-		t.Errorf("the penalty of 7 flaps is %v, flapping %v", merit.At(now), merit.Flapping(now))
+	if penalty := p.view.currentPenalty(); penalty.At(now) < 6900 || !penalty.Flapping(now) {
+		t.Errorf("the penalty of 7 flaps is %v, flapping %v", penalty.At(now), penalty.Flapping(now))
 	}
 }
 
-// TestFlapTableIsBounded: names that come and go leave no more than mostUnshown entries.
-// Those that are shown stay, and so do those that a sample has yet to name, while there
-// is room.
+// TestFlapTableIsBounded checks that at most maxUnlisted names are kept while their ports are not listed, and
+// that listed ports stay.
 func TestFlapTableIsBounded(t *testing.T) {
 	var v publishedPorts
 	v.change([]*publishedPort{v.add("Ethernet0")})
 	first := v.flaps.of("Ethernet0")
 	first.add(1, 0)
-	for i := range 3 * mostUnshown {
+	for i := range 3 * maxUnlisted {
 		v.flaps.of(fmt.Sprintf("Ethernet-%d", i)).add(1, 0)
-		if n := len(v.flaps.all()); n > mostUnshown+1 || n != len(v.flaps.byName) {
+		if n := len(v.flaps.all()); n > maxUnlisted+1 || n != len(v.flaps.byName) {
 			t.Fatalf("%d entries, %d by name, after %d names", n, len(v.flaps.byName), i)
 		}
 	}
 	if v.flaps.of("Ethernet0") != first {
-		t.Error("the port that is shown was left out")
+		t.Error("the listed port was removed")
 	}
 	if got := flapsSince(v.flaps.all(), 0); len(got) != warmrestart.MaxFlaps {
 		t.Errorf("a sample names %d ports, want %d", len(got), warmrestart.MaxFlaps)
 	}
 	v.flaps.of("Ethernet-new").add(1, 0)
 	if n := len(v.flaps.all()); n != 2 {
-		t.Errorf("%d entries after all were sampled, want the port that is shown and the new one", n)
+		t.Errorf("%d entries after all were sampled, want the listed port and the new one", n)
 	}
 }
 
-// TestSamplerFlaps: a sample names what flapped since the one before, the worst
-// first, and no more than that.
+// TestSamplerFlaps checks that a sample has the ports with the most flaps since the last sample.
 func TestSamplerFlaps(t *testing.T) {
 	loop := newQuietLoop()
 	s, m := loop.Status, loop.Metrics
@@ -148,7 +146,7 @@ func TestSamplerFlaps(t *testing.T) {
 		ports = append(ports, p)
 	}
 	if line := take(); line.Flaps != nil || line.Latency != nil || line.Exchanges != 0 || line.Failed != 0 {
-		t.Errorf("nothing happened: %+v", line)
+		t.Errorf("sample without events: %+v", line)
 	}
 	s.rate.add(false, s.clock.now())
 	s.rate.add(true, s.clock.now())

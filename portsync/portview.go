@@ -68,7 +68,7 @@ func (v *publishedPort) publish(p *Port, why lack) {
 // read returns the state of the port at now, on the loop's clock. It may be called from any
 // goroutine.
 func (v *publishedPort) read(c clock, now int64) PortView {
-	penalty := v.figure()
+	penalty := v.currentPenalty()
 	state := PortState(v.state.Load())
 	p := PortView{
 		Name: v.name, State: state.String(), Present: state == PortPresent, Written: v.written.Load(),

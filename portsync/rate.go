@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// failureRate counts exchanges with the databases, and those that failed, over
-// the last minute: six buckets of ten seconds, the oldest of which is being
-// replaced; and since the process began. The loop adds, anyone reads.
+// failureRate counts database requests, and those that failed, in the last minute (six buckets of ten
+// seconds) and since the process started. The loop writes it, any goroutine may read it.
 type failureRate struct {
 	attempts, failed atomic.Uint64
 
 	buckets [rateBuckets]struct {
-		slot             atomic.Int64 // which ten seconds it counts
+		slot             atomic.Int64 // number of the ten seconds that the bucket counts
 		attempts, failed atomic.Int64
 	}
 }
@@ -22,7 +21,7 @@ const (
 	rateSlot    = 10 * time.Second
 )
 
-// add notes one exchange at a time on the loop's clock.
+// add counts one request at now, on the loop's clock.
 func (f *failureRate) add(failed bool, now int64) {
 	slot := now / int64(rateSlot)
 	b := &f.buckets[slot%rateBuckets]
@@ -39,7 +38,7 @@ func (f *failureRate) add(failed bool, now int64) {
 	}
 }
 
-// recent returns what was counted in the last minute.
+// recent returns the counts of the last minute.
 func (f *failureRate) recent(now int64) (failed, attempts int64) {
 	slot := now / int64(rateSlot)
 	for i := range f.buckets {

@@ -14,8 +14,8 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// publishedFacts say for each field of Status.published what of the loop it shows:
-// change changes that and nothing else.
+// publishedFacts has for each field of Status.published a change of the loop that affects only this
+// field, and the expected value.
 var publishedFacts = map[string]struct {
 	change func(l *Loop)
 	shown  func(s *Status) any
@@ -77,19 +77,19 @@ func flagOf(of func(s *Status) flagLoader) func(s *Status) any {
 	return func(s *Status) any { return of(s).Load() }
 }
 
-// unreadable is the message of a link that is too large to be read.
+// unreadable returns an event for a link message that was too large to read.
 func unreadable(name string) *Event {
 	ev := &Event{Kind: netlinkraw.Unreadable, Index: 3}
 	ev.SetName([]byte(name))
 	return ev
 }
 
-// wantOne has one port wait for the databases since 15.
+// wantOne adds one port to the backlog at time 15.
 func wantOne(l *Loop) {
 	l.writes.add(Action{Kind: Publish, Port: l.state.port([]byte("Ethernet0"))}, 15)
 }
 
-// presentOne makes one port present.
+// presentOne adds a present port.
 func presentOne(l *Loop) {
 	p := l.state.port([]byte("Ethernet0"))
 	p.Index = 3
@@ -97,14 +97,15 @@ func presentOne(l *Loop) {
 	l.state.touch(p)
 }
 
-// missOne has the one configured port without an interface that was there.
+// missOne makes the only configured port missing.
 func missOne(l *Loop) {
 	l.handover.configure([]string{"Ethernet0"}, nil, l.initial.started)
 	l.initial.eoiu, l.state.ports["Ethernet0"].wasThere = true, true
 	l.MissingAfter = 0
 }
 
-// TestPublished: each fact that Status can show is published, and shown only then.
+// TestPublished checks that publishStatus stores each field of Status.published, and that nothing else
+// does.
 func TestPublished(t *testing.T) {
 	fields := reflect.TypeFor[published]()
 	for i := range fields.NumField() {
@@ -112,7 +113,7 @@ func TestPublished(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fact, ok := publishedFacts[name]
 			if !ok {
-				t.Fatal("no test that this is published")
+				t.Fatal("publishedFacts has no entry for this field")
 			}
 			l := newQuietLoop()
 			want := fact.want
@@ -121,30 +122,31 @@ func TestPublished(t *testing.T) {
 			}
 			fact.change(l)
 			if name != "refusal" && reflect.DeepEqual(fact.shown(l.Status), want) {
-				t.Fatalf("shown before it is published: %v", want)
+				t.Fatalf("value %v before publishStatus", want)
 			}
 			l.publishStatus()
 			if got := fact.shown(l.Status); !reflect.DeepEqual(got, want) {
-				t.Errorf("shown is %v, want %v", got, want)
+				t.Errorf("got %v, want %v", got, want)
 			}
 		})
 	}
 }
 
-// TestPublishedWakesTheWatch: whatever health depends on has it looked at.
-func TestPublishedWakesTheWatch(t *testing.T) {
+// TestPublishWakesHealthMonitor checks that a change that health depends on wakes the health monitor, and
+// that other changes do not.
+func TestPublishWakesHealthMonitor(t *testing.T) {
 	for _, name := range []string{"maxStall", "maxFailureRate", "connection", "connected", "refusal", "started", "ready",
 		"synced", "overrunAt", "initLate", "mismatched", "failures", "unread", "missing"} {
 		l := newQuietLoop()
 		<-l.Status.wakeups // of the first publication
 		l.publishStatus()
 		if len(l.Status.wakeups) != 0 {
-			t.Fatal("nothing has changed, and the watch is woken up")
+			t.Fatal("the health monitor was woken without a change")
 		}
 		publishedFacts[name].change(l)
 		l.publishStatus()
 		if len(l.Status.wakeups) != 1 {
-			t.Errorf("%s changed, and the watch is not woken up", name)
+			t.Errorf("a change of %s did not wake the health monitor", name)
 		}
 	}
 	l := newQuietLoop()
@@ -153,12 +155,11 @@ func TestPublishedWakesTheWatch(t *testing.T) {
 	wantOne(l)
 	l.publishStatus()
 	if len(l.Status.wakeups) != 0 {
-		t.Error("an ordinary event wakes the watch up")
+		t.Error("an ordinary event woke the health monitor")
 	}
 }
 
-// TestOnePlaceStores: no code but publishStatus, and what it calls, stores facts into
-// Status. The Connector has its search, the rate counts what it is told.
+// TestOnePlaceStores checks that only publishStatus and publishedPort.publish write to Status.published.
 func TestOnePlaceStores(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {
@@ -175,19 +176,19 @@ func TestOnePlaceStores(t *testing.T) {
 		}
 		for n, line := range strings.Split(string(src), "\n") {
 			if stores.MatchString(line) && !(file == "portview.go" && strings.Contains(line, "(&v.")) {
-				t.Errorf("%s:%d stores into Status: %s", file, n+1, strings.TrimSpace(line))
+				t.Errorf("%s:%d writes to Status: %s", file, n+1, strings.TrimSpace(line))
 			}
 		}
 	}
 }
 
-// portFacts say for each fact of a port how it is changed and where it shows.
+// portFacts has changes of a port, and the expected value in PortView and in a series.
 var portFacts = []struct {
 	name   string
 	change func(p *Port)
 	view   func(v *PortView) any
 	want   any
-	series string // "" where there is none
+	series string // "" if there is none
 	value  string
 }{
 	{"admin", func(p *Port) { p.Admin = true }, func(v *PortView) any { return v.Admin }, "up", "portsyncd_port_admin_up", "1"},
@@ -251,8 +252,8 @@ func TestPublishedPorts(t *testing.T) {
 	}
 }
 
-// TestPublishedPortGoes: a port that nothing holds any more loses its view and its
-// series, and one that comes back under its name has them anew.
+// TestPublishedPortGoes checks that a port that nothing refers to is removed from the list together with
+// its series, and that a port with the same name is listed anew.
 func TestPublishedPortGoes(t *testing.T) {
 	set, status := metrics.NewSet(), new(Status)
 	l := NewLoop(Options{Status: status, Open: new(Connector), Metrics: NewMetrics(set, status, true)})
@@ -263,32 +264,32 @@ func TestPublishedPortGoes(t *testing.T) {
 	again := &Port{Name: "Ethernet0", Configured: true}
 	l.show(p, again)
 	if n := len(status.ports.all()); n != 1 || status.ports.all()[0] != again.view || p.view != nil {
-		t.Errorf("%d views", n)
+		t.Errorf("%d ports are listed, want the new one", n)
 	}
 	series := func() int { return strings.Count(string(set.AppendText(nil)), `{port="Ethernet0"}`) }
 	if n := series(); n != len(portMetrics) {
-		t.Errorf("%d series of a port that is back, want %d", n, len(portMetrics))
+		t.Errorf("%d series of a port that was added again, want %d", n, len(portMetrics))
 	}
 	again.Configured = false
 	l.show(again)
 	if n := series(); n != 0 || len(status.ports.all()) != 0 {
-		t.Errorf("%d series of a port that is gone", n)
+		t.Errorf("%d series of a removed port", n)
 	}
 }
 
-// TestStallClock: only time in which nothing stands in the way of a write counts.
+// TestStallClock checks that a stall starts only when nothing but Redis delays the write.
 func TestStallClock(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  func(l *Loop)
 		want int64
 	}{
-		"work waits":        {func(l *Loop) {}, 15},
-		"no work":           {func(l *Loop) { l.writes.batch.ports = nil }, 0},
+		"backlog":           {func(l *Loop) {}, 15},
+		"no backlog":        {func(l *Loop) { l.writes.batch.ports = nil }, 0},
 		"no connection":     {func(l *Loop) { l.db.session = nil }, 0},
 		"not started":       {func(l *Loop) { l.initial.started = false }, 0},
 		"gate closed":       {func(l *Loop) { l.initial.gated = true }, 0},
 		"gate just opened":  {func(l *Loop) { l.initial.gateOpenedAt = 70 }, 70},
-		"Redis is back":     {func(l *Loop) { l.db.connection = connection{up: true, since: 80} }, 80},
+		"reconnected":       {func(l *Loop) { l.db.connection = connection{up: true, since: 80} }, 80},
 		"Redis answered":    {func(l *Loop) { l.db.answeredAt = 90 }, 90},
 		"older than answer": {func(l *Loop) { l.db.answeredAt = 3 }, 15},
 	} {

@@ -104,7 +104,7 @@ func flapsSince(ports []*flaps, now int64) []warmrestart.PortFlaps {
 	for _, f := range ports {
 		downs, sampled := f.downs.Load(), f.sampled.Load()
 		if downs > sampled {
-			penalty := f.figure()
+			penalty := f.currentPenalty()
 			all = append(all, warmrestart.PortFlaps{Port: f.name, PortHex: warmrestart.HexUnlessUTF8(f.name),
 				Downs: downs - sampled, Penalty: penalty.At(now)})
 		}

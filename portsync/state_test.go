@@ -7,10 +7,10 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// TestStepConcurrent: a second goroutine inside Step gets an error, not a race.
+// TestStepConcurrent checks that Step returns ErrConcurrentUse while another goroutine is inside Step.
 func TestStepConcurrent(t *testing.T) {
 	s := NewState(nil)
-	s.busy.Store(true) // as it is while another goroutine is inside
+	s.busy.Store(true) // as while another goroutine is inside Step
 	_, err := s.Step(&Event{Kind: netlinkraw.Overrun}, nil)
 	if !errors.Is(err, ErrConcurrentUse) {
 		t.Errorf("Step while another is inside: %v, want ErrConcurrentUse", err)
@@ -21,8 +21,7 @@ func TestStepConcurrent(t *testing.T) {
 	}
 }
 
-// TestNamesAreForgotten: names that come and go leave nothing behind, so that
-// memory is bounded by the interfaces there are.
+// TestNamesAreForgotten checks that names which come and go leave nothing in memory.
 func TestNamesAreForgotten(t *testing.T) {
 	s := NewState(nil)
 	var b Batch
@@ -49,6 +48,7 @@ func TestNamesAreForgotten(t *testing.T) {
 	}
 }
 
+// TestEventName checks that names are cut to 15 bytes.
 func TestEventName(t *testing.T) {
 	var ev Event
 	for _, c := range []struct{ in, want string }{
@@ -64,8 +64,8 @@ func TestEventName(t *testing.T) {
 	}
 }
 
-// TestCountsStay: a message of family AF_BRIDGE has no carrier counts; those of
-// the interface stay, those of another one with its name do not.
+// TestCountsStay checks that a message without carrier counts (AF_BRIDGE) keeps the counts of the same
+// interface, and resets those of an earlier interface with that name.
 func TestCountsStay(t *testing.T) {
 	s := NewState(nil)
 	step := func(index int32, counted bool, downs uint32) uint32 {
@@ -84,12 +84,12 @@ func TestCountsStay(t *testing.T) {
 		want    uint32
 	}{{5, true, 7, 7}, {5, false, 0, 7}, {5, true, 8, 8}, {6, false, 0, 0}, {6, true, 1, 1}} {
 		if got := step(c.index, c.counted, c.downs); got != c.want {
-			t.Errorf("%+v: the carrier went %d times", c, got)
+			t.Errorf("%+v: link-down count %d", c, got)
 		}
 	}
 }
 
-// TestEventFill: an event has of a message what a decision can need.
+// TestEventFill checks which fields of a message are copied to the event.
 func TestEventFill(t *testing.T) {
 	link := netlinkraw.Link{Index: 5, Master: 6, Flags: 7, MTU: 8, CarrierUp: 9, CarrierDown: 10, HasCarrierCounts: true,
 		Name: []byte("Ethernet0"), Kind: []byte("team")}
@@ -121,7 +121,7 @@ func TestEventFill(t *testing.T) {
 		"a lossy dump": {netlinkraw.Message{Type: netlinkraw.DumpDone, Interrupted: true, Incomplete: true},
 			Event{Kind: netlinkraw.DumpDone, Interrupted: true, Incomplete: true, At: 3}},
 	} {
-		ev := Event{Team: true, MTU: 99} // of the slot's last use
+		ev := Event{Team: true, MTU: 99} // values from an earlier use of the slot
 		ev.fill(&c.message, 3)
 		if ev != c.want {
 			t.Errorf("%s: %+v, want %+v", name, ev, c.want)
@@ -129,8 +129,8 @@ func TestEventFill(t *testing.T) {
 	}
 }
 
-// TestForeignDeletion: the deletion of an interface that has no name of ours concerns us if
-// we knew it by another name.
+// TestForeignDeletion checks that the deletion of an interface with a foreign name is processed only if the
+// interface is tracked under another name.
 func TestForeignDeletion(t *testing.T) {
 	gone := func(master int32, team bool) *Event {
 		ev := linkEvent(netlinkraw.DelLink, 5, "eth5", 0)
@@ -152,7 +152,7 @@ func TestForeignDeletion(t *testing.T) {
 		c.set(s)
 		actions, err := s.Step(c.ev, nil)
 		if err != nil || len(actions) != 1 || actions[0] != ignore(c.want) {
-			t.Errorf("%s: %+v, %v; want it ignored as %v", name, actions, err, c.want)
+			t.Errorf("%s: %+v, %v; want Ignore with reason %v", name, actions, err, c.want)
 		}
 		if kept := len(s.old) == 1; kept != (c.want == IgnoredMaster) {
 			t.Errorf("%s: kept %t", name, kept)
