@@ -2,30 +2,29 @@ package netlinkraw
 
 import "slices"
 
-// Batch holds received datagrams and walks over the messages in them. The zero
-// value is ready for use; reuse it, it keeps what memory it needs. It must not
-// be copied, nor used by two goroutines at once.
+// Batch holds received datagrams and iterates over their messages. The zero value is ready to use.
+// Reuse a Batch to avoid allocations. It must not be copied, or used by several goroutines at the
+// same time.
 type Batch struct {
 	datagrams [][]byte
-	cut       []int  // which of them, counted from 1, lack their end; in ascending order
-	next      int    // index of the first datagram not begun
-	rest      []byte // of the datagram begun
-	overrun   bool   // an Overrun is due after all of them
+	cut       []int  // numbers, from 1, of the truncated datagrams; in ascending order
+	next      int    // index of the next datagram
+	rest      []byte // rest of the current datagram
+	overrun   bool   // an Overrun follows the last datagram
 
 	msg   Message
-	dumps *dumpTracker // of the Conn that filled the batch, or loadedDumps
-	stats *Stats       // likewise, or loadedStats
+	dumps *dumpTracker // that of the Conn that filled the batch, or loadedDumps
+	stats *Stats       // those of the Conn that filled the batch, or loadedStats
 
 	loadedDumps dumpTracker
 	loadedStats Stats
 }
 
-// Load fills b with datagrams that came from elsewhere than a [Conn]: a
-// simulated kernel, a recording, a fuzzer. b keeps the slices, not copies.
+// Load fills b with datagrams that do not come from a [Conn], but from a simulated kernel, a recording
+// or a fuzzer. It does not copy them.
 //
-// There being no socket to compare with, every message with NLM_F_MULTI counts
-// as part of a dump, and every error as the refusal of one. A dump can span
-// several Loads.
+// Since there is no socket, all messages with NLM_F_MULTI count as part of a dump, and all errors as
+// failed dumps. A dump can span several Loads.
 func (b *Batch) Load(datagrams ...[]byte) {
 	b.loadedDumps.any = true
 	b.reset(&b.loadedDumps, &b.loadedStats)
@@ -33,19 +32,19 @@ func (b *Batch) Load(datagrams ...[]byte) {
 	b.stats.Datagrams.Add(uint64(len(datagrams)))
 }
 
-// reset empties b and says on whose account the messages to come are booked.
+// reset empties b and sets the dump tracker and the counters for the next messages.
 func (b *Batch) reset(dumps *dumpTracker, stats *Stats) {
 	b.datagrams, b.cut, b.next, b.rest, b.overrun = b.datagrams[:0], b.cut[:0], 0, nil, false
 	b.msg = Message{}
 	b.dumps, b.stats = dumps, stats
 }
 
-// Message returns the message that the last Next found. The next Next
-// overwrites it; the package comment says how long its byte slices last.
+// Message returns the current message. The next call of Next overwrites it; see the package comment
+// for the lifetime of its byte slices.
 func (b *Batch) Message() *Message { return &b.msg }
 
-// Next goes to the next message that means something to this package and
-// reports whether there was one. After false the batch is empty.
+// Next advances to the next message, skipping unknown and malformed ones, and reports whether there is
+// one. After it returned false the batch is empty.
 func (b *Batch) Next() bool {
 	for {
 		for len(b.rest) > 0 {
@@ -68,26 +67,26 @@ func (b *Batch) Next() bool {
 	return true
 }
 
-// decodeNext consumes one message of b.rest and reports whether b.msg holds it.
+// decodeNext decodes the first message of b.rest and reports whether b.msg is valid.
 func (b *Batch) decodeNext() bool {
 	h, payload, rest, ok := cutMessage(b.rest)
-	v := malformed
+	res := malformed
 	switch {
 	case ok:
-		v = b.msg.decode(h, payload, b.dumps)
+		res = b.msg.decode(h, payload, b.dumps)
 	case slices.Contains(b.cut, b.next):
-		v = b.msg.decodeCut(b.rest, b.dumps)
+		res = b.msg.decodeCut(b.rest, b.dumps)
 	}
-	b.rest = rest // nil if !ok: where the next message begins is unknown
-	switch v {
+	b.rest = rest // nil if !ok, since the start of the next message is unknown
+	switch res {
 	case malformed:
 		b.stats.Malformed.Add(1)
 	case ignored:
 		b.stats.Ignored.Add(1)
 	case foreign:
 		b.stats.ForeignSeq.Add(1)
-	case taken:
+	case decoded:
 		b.stats.Messages.Add(1)
 	}
-	return v == taken
+	return res == decoded
 }

@@ -31,8 +31,8 @@ func BenchmarkAppendLinkMessage(b *testing.B) {
 	}
 }
 
-// BenchmarkReceive takes bursts of changes of one link, queued beforehand, from
-// the socket and decodes them. Making the burst is not counted.
+// BenchmarkReceive measures receiving and decoding queued bursts of changes of one link, without the
+// time to cause them.
 func BenchmarkReceive(b *testing.B) {
 	// Only this thread changes its namespace, so it must end with this
 	// goroutine: it is not unlocked.
@@ -73,7 +73,7 @@ func BenchmarkReceive(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(events), "ns/event")
 }
 
-// dialBench is a Conn without a deadline, whose buffer holds a burst.
+// dialBench returns a Conn without a deadline and with a receive buffer for a burst.
 func dialBench(b *testing.B) *testConn {
 	c, err := Dial(Config{})
 	if err != nil {

@@ -11,23 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrConcurrentUse is returned by Receive while another goroutine is in it.
+// ErrConcurrentUse is returned by Receive during a Receive by another goroutine.
 var ErrConcurrentUse = errors.New("netlinkraw: concurrent Receive")
 
-// Config is what [Dial] can be told. The zero value is good.
+// Config configures [Dial]. The zero value is valid.
 type Config struct {
-	// ReceiveBuffer is how many bytes the kernel may queue for us before it
-	// drops messages; 0 means 16 MiB. A link message takes about 2.3 KB of it.
-	// Without CAP_NET_ADMIN the kernel cuts it to net.core.rmem_max.
+	// ReceiveBuffer is the size in bytes of the queue in the kernel, beyond which messages are
+	// dropped; 0 means 16 MiB. A link message takes about 2.3 KB. Without CAP_NET_ADMIN the
+	// kernel limits it to net.core.rmem_max.
 	ReceiveBuffer int
 }
 
 const defaultReceiveBuffer = 16 << 20
 
-// Conn is a socket that hears of every change of a link in its network
-// namespace. The package comment says which goroutine may call what.
+// Conn is a socket that receives all link changes of its network namespace. See the package comment for
+// concurrent use.
 type Conn struct {
-	file    *os.File // gives the descriptor to the runtime poller
+	file    *os.File // registers the descriptor with the runtime poller
 	raw     syscall.RawConn
 	granted int
 	stats   Stats
@@ -35,25 +35,25 @@ type Conn struct {
 
 	closed    atomic.Bool
 	lent      atomic.Bool // a Batch may point into slots
-	receiving atomic.Bool // guards what follows
+	receiving atomic.Bool // guards the following fields
 	slots     *slots
-	need      int                   // size of the largest datagram that did not fit; 0 if slots are large enough
-	limit     int                   // size up to which slots grow
-	overrun   bool                  // messages were lost, and not told yet
-	batch     *Batch                // of the Receive in progress
-	err       error                 // its result
-	poll      func(fd uintptr) bool // method value c.receive, made once
+	need      int                   // size of the largest truncated datagram; 0 if there is none
+	limit     int                   // maximum size of a slot
+	overrun   bool                  // messages were lost, and no Overrun was returned yet
+	batch     *Batch                // batch of the Receive in progress
+	err       error                 // result of the Receive in progress
+	poll      func(fd uintptr) bool // c.receive; a new method value per call would allocate
 }
 
-// Dial opens a Conn and joins the link group. Every user may do that.
+// Dial opens a Conn and joins the link group. It needs no privileges.
 func Dial(cfg Config) (*Conn, error) {
 	return dial(cfg, unix.RTMGRP_LINK, slotCount, slotSize)
 }
 
-// dial opens a Conn in the given groups, 0 for none, with n slots of size bytes.
+// dial opens a Conn with these groups, 0 for none, and n slots of size bytes.
 func dial(cfg Config, groups uint32, n, size int) (*Conn, error) {
 	if cfg.ReceiveBuffer < 0 {
-		return nil, fmt.Errorf("receive buffer of %d bytes: want 0 or more", cfg.ReceiveBuffer)
+		return nil, fmt.Errorf("receive buffer of %d bytes, expected 0 or more", cfg.ReceiveBuffer)
 	}
 	fd, port, err := openSocket(groups)
 	if err != nil {
@@ -77,15 +77,15 @@ func dial(cfg Config, groups uint32, n, size int) (*Conn, error) {
 	return c, nil
 }
 
-// openSocket returns a nonblocking rtnetlink socket, a member of the given
-// groups, and the port id that the kernel gave it.
+// openSocket opens a non-blocking rtnetlink socket with these groups. It returns the descriptor and the
+// port ID that the kernel assigned.
 func openSocket(groups uint32) (fd int, port uint32, err error) {
 	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return -1, 0, fmt.Errorf("open netlink socket: %w", err)
 	}
-	// Kernels that lack them (before 4.12 and 4.20) refuse, and are fine without:
-	// texts of errors, and strict checking of what a dump request asks for.
+	// Error texts (since Linux 4.12) and strict checks of dump requests (since 4.20). The errors
+	// of older kernels are ignored, since both are optional.
 	unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
 	unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 
@@ -106,9 +106,8 @@ func openSocket(groups uint32) (fd int, port uint32, err error) {
 	return fd, own.Pid, nil
 }
 
-// setReceiveBuffer asks for a receive buffer and returns what was granted.
-// SO_RCVBUF cuts what it is asked for to net.core.rmem_max without a word;
-// SO_RCVBUFFORCE does not, but needs CAP_NET_ADMIN (socket(7)).
+// setReceiveBuffer sets the size of the receive buffer and returns the actual size. SO_RCVBUFFORCE needs
+// CAP_NET_ADMIN; SO_RCVBUF silently limits the size to net.core.rmem_max (socket(7)).
 func setReceiveBuffer(fd, want int) (granted int, err error) {
 	if want == 0 {
 		want = defaultReceiveBuffer
@@ -125,9 +124,8 @@ func setReceiveBuffer(fd, want int) (granted int, err error) {
 	return granted, nil
 }
 
-// pollable gives fd to the runtime poller, which parks a goroutine that waits
-// for it instead of a thread, and wakes it on close. It owns fd, also when it
-// fails.
+// pollable registers fd with the runtime poller, so that waiting blocks a goroutine and not a thread,
+// and Close wakes it up. It takes ownership of fd, also if it fails.
 func pollable(fd int) (*os.File, syscall.RawConn, error) {
 	file := os.NewFile(uintptr(fd), "netlink")
 	raw, err := file.SyscallConn()
@@ -138,29 +136,27 @@ func pollable(fd int) (*os.File, syscall.RawConn, error) {
 	return file, raw, nil
 }
 
-// ReceiveBuffer returns how many bytes of messages the kernel queues at most,
-// in its own reckoning: it doubles what it is asked for, and charges each
-// message with its bookkeeping (socket(7), SO_RCVBUF).
+// ReceiveBuffer returns the size of the receive buffer as the kernel counts it: it doubles the requested
+// size, and adds its overhead to the size of each message (socket(7), SO_RCVBUF).
 func (c *Conn) ReceiveBuffer() int { return c.granted }
 
-// Stats returns the counters of c. They go on counting.
+// Stats returns the counters of c, which change while c is used.
 func (c *Conn) Stats() *Stats { return &c.stats }
 
-// RequestLinkDump asks the kernel for all links, without their IPv6 statistics.
-// The answer comes through Receive: NewLink messages with Dump set, then a
-// DumpDone, all with the sequence number seq, which is never 0. It may be
-// called while another goroutine is in Receive.
+// RequestLinkDump requests all links, without their IPv6 statistics. Receive returns the answer:
+// NewLink messages with Dump set and then a DumpDone, all with the sequence number seq, which is
+// never 0. RequestLinkDump may be called from any goroutine, also during Receive.
 func (c *Conn) RequestLinkDump() (seq uint32, err error) {
 	seq = c.dumps.issue()
-	// A connectionless netlink socket sends to port 0, the kernel.
+	// An unconnected netlink socket sends to port ID 0, the kernel.
 	if _, err := c.file.Write(appendDumpRequest(nil, seq)); err != nil {
 		return 0, fmt.Errorf("request link dump: %w", err)
 	}
 	return seq, nil
 }
 
-// appendDumpRequest appends RTM_GETLINK for all links. With strict checking
-// ifinfomsg must be whole and zero but for the family.
+// appendDumpRequest appends RTM_GETLINK for all links. With strict checks, struct ifinfomsg must be
+// complete, and zero except for the family.
 func appendDumpRequest(b []byte, seq uint32) []byte {
 	start := len(b)
 	b = AppendHeader(b, unix.RTM_GETLINK, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, seq, 0)
@@ -170,12 +166,11 @@ func appendDumpRequest(b []byte, seq uint32) []byte {
 	return b
 }
 
-// RequestLink asks the kernel for one link. The answer arrives as a live NewLink
-// message; none arrives if the link is gone.
+// RequestLink requests one link. The answer arrives as a live NewLink message, or not at all if the link
+// does not exist. RequestLink may be called from any goroutine.
 //
-// Since Linux 6.14 (rtnl_getlink, net/core/rtnetlink.c) it first has the link's
-// carrier change take effect that is still on its way to IFF_RUNNING, which a
-// dump does not. It may be called from any goroutine.
+// Since Linux 6.14 (rtnl_getlink, net/core/rtnetlink.c) the kernel first applies a pending carrier
+// change to IFF_RUNNING, which it does not do for a dump.
 func (c *Conn) RequestLink(index int32) error {
 	b := AppendHeader(nil, unix.RTM_GETLINK, unix.NLM_F_REQUEST, 0, 0)
 	b = AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, 0)
@@ -187,16 +182,15 @@ func (c *Conn) RequestLink(index int32) error {
 	return nil
 }
 
-// Receive fills b with what the kernel has queued, at least one datagram and
-// no more than fit; it waits if there is nothing. All that b held is gone. A
-// batch can turn out to hold no message of interest.
+// Receive waits until a datagram is queued, and replaces the content of b with the queued datagrams, as
+// many as there are slots. A batch may contain no known messages.
 //
-// It returns os.ErrClosed after Close, and ErrConcurrentUse if another
-// goroutine is in it. Lost messages are no error but an Overrun in the batch.
-// No other error is expected: close c and Dial again.
+// Receive returns os.ErrClosed after Close, and ErrConcurrentUse during a Receive by another
+// goroutine. Lost messages are reported by an Overrun in the batch, not by an error. After any other
+// error, which is not expected, close c and dial again.
 func (c *Conn) Receive(b *Batch) error {
 	if !c.receiving.CompareAndSwap(false, true) {
-		if c.closed.Load() { // it may be Close that is in there
+		if c.closed.Load() { // Close may hold receiving
 			return os.ErrClosed
 		}
 		return ErrConcurrentUse
@@ -209,8 +203,8 @@ func (c *Conn) Receive(b *Batch) error {
 	c.batch = nil
 	switch {
 	case c.closed.Load():
-		// Read fails with an error of its own, not os.ErrClosed; or it raced
-		// with Close and has datagrams that nobody waits for any more.
+		// Read returned another error than os.ErrClosed, or received datagrams at the time
+		// of Close, which are dropped.
 		b.reset(&c.dumps, &c.stats)
 		c.slots.free()
 		return os.ErrClosed
@@ -222,8 +216,8 @@ func (c *Conn) Receive(b *Batch) error {
 	return nil
 }
 
-// receive is the body of Receive. It returns false to be called again when
-// the socket has become readable, true when c.batch or c.err is set.
+// receive reads once for Receive. It returns true after it set c.batch or c.err, and false to be called
+// again when the socket is readable.
 func (c *Conn) receive(fd uintptr) bool {
 	c.growSlots()
 	for {
@@ -234,8 +228,8 @@ func (c *Conn) receive(fd uintptr) bool {
 			return true
 		case errno == unix.EINTR:
 		case errno == unix.ENOBUFS:
-			// Not told before the queue is empty: until then the kernel keeps
-			// dropping, and a dump would be as old as what is queued.
+			// The Overrun follows when the queue is empty. Until then the kernel drops
+			// messages, and a dump would be outdated.
 			c.stats.Overruns.Add(1)
 			c.lose()
 		case errno == unix.EAGAIN && c.overrun:
@@ -250,15 +244,14 @@ func (c *Conn) receive(fd uintptr) bool {
 	}
 }
 
-// lose notes that messages were lost: an Overrun is due, and no dump requested
-// until now is a complete picture.
+// lose records that messages were lost: an Overrun follows, and dumps requested so far are incomplete.
 func (c *Conn) lose() {
 	c.overrun = true
 	c.dumps.lose()
 }
 
-// growSlots makes the slots as large as the last batch turned out to need. If
-// there is no memory, larger datagrams stay unreadable.
+// growSlots enlarges the slots if a datagram of the last batch was truncated. If there is not enough
+// memory, the present size becomes the limit.
 func (c *Conn) growSlots() {
 	if c.need == 0 {
 		return
@@ -270,19 +263,18 @@ func (c *Conn) growSlots() {
 		c.limit = c.slots.size
 		return
 	}
-	c.slots.free() // the batch that points into it is over
+	c.slots.free() // the last batch, which points into them, is not valid any more
 	c.slots = larger
 }
 
-// fillBatch hands the n datagrams just received to c.batch, save those that
-// must not be read.
+// fillBatch adds the n received datagrams to c.batch, except forged and truncated ones.
 func (c *Conn) fillBatch(n int) {
 	c.lent.Store(true)
 	c.stats.Datagrams.Add(uint64(n))
 	for i := range n {
 		data, sender, size := c.slots.datagram(i)
 		switch {
-		case sender != 0: // not the kernel; what it sent is no loss either
+		case sender != 0: // not sent by the kernel; not a loss either
 			c.stats.Forged.Add(1)
 		case size == len(data):
 			c.batch.datagrams = append(c.batch.datagrams, data)
@@ -293,12 +285,12 @@ func (c *Conn) fillBatch(n int) {
 	}
 }
 
-// cutDatagram handles a datagram of size bytes of which only data fitted. Slots
-// grow, and the resync that the loss leads to reads the link with larger slots.
+// cutDatagram handles a datagram of size bytes that was truncated to data. It counts as lost, and the
+// slots grow, so that the dump after the Overrun can read the link.
 //
-// If slots cannot grow, asking again would have the same result. The messages
-// before the cut and the name of the link at the cut are then handed out instead,
-// and only what followed in the datagram, if anything did, counts as lost.
+// If the slots cannot grow, another dump would be truncated as well. Then the messages before the
+// truncation and the name of the truncated link are added to the batch, and only messages after
+// that link count as lost.
 func (c *Conn) cutDatagram(data []byte, size int) {
 	if size <= c.limit {
 		c.need = max(c.need, size)
@@ -316,15 +308,14 @@ func (c *Conn) cutDatagram(data []byte, size int) {
 	}
 }
 
-// Close closes the socket and wakes Receive, which returns os.ErrClosed. A
-// second Close returns an error.
+// Close closes the socket. A blocked Receive returns os.ErrClosed. A second Close returns an error.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return fmt.Errorf("close netlink socket: %w", os.ErrClosed)
 	}
 	err := c.file.Close()
-	// A receiver may still be reading its batch; its next Receive gives the
-	// memory back. If there was no batch yet, and nobody waits for one, we do.
+	// A receiver may still read its batch; its next Receive frees the memory. If there was no
+	// batch yet and there is no Receive in progress, Close frees the memory.
 	if !c.lent.Load() && c.receiving.CompareAndSwap(false, true) {
 		c.slots.free()
 		c.receiving.Store(false)
@@ -335,12 +326,12 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// discard is Close for the goroutine that receives, once it is through with its
-// batches: it gives the memory back at once.
+// discard closes c and frees its memory. The receiving goroutine may call it if it does not need its
+// batches any more.
 func (c *Conn) discard() {
 	c.Close()
 	c.slots.free()
 }
 
-// setDeadline makes Receive fail with os.ErrDeadlineExceeded from t on.
+// setDeadline sets the time after which Receive returns os.ErrDeadlineExceeded.
 func (c *Conn) setDeadline(t time.Time) error { return c.file.SetReadDeadline(t) }

@@ -10,12 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestDialRefusesNegativeBuffer checks the error for a negative size of the receive buffer.
 func TestDialRefusesNegativeBuffer(t *testing.T) {
 	if _, err := Dial(Config{ReceiveBuffer: -1}); err == nil {
 		t.Error("no error")
 	}
 }
 
+// TestReceiveBuffer checks that the kernel applies the size of the receive buffer.
 func TestReceiveBuffer(t *testing.T) {
 	small := dialTest(t, Config{ReceiveBuffer: 8 << 10}, 1, slotSize)
 	if got := small.ReceiveBuffer(); got != 16<<10 { // the kernel doubles
@@ -27,6 +29,7 @@ func TestReceiveBuffer(t *testing.T) {
 	}
 }
 
+// TestDump checks that a dump has the loopback link and ends with a DumpDone.
 func TestDump(t *testing.T) {
 	c := dialTest(t, Config{}, slotCount, slotSize)
 	for want := uint32(1); want <= 2; want++ {
@@ -51,7 +54,7 @@ func TestDump(t *testing.T) {
 	}
 }
 
-// The dump request leaves out what nobody reads and is dear to make.
+// TestDumpSkipsStatistics checks that a dump request omits the IPv6 statistics.
 func TestDumpSkipsStatistics(t *testing.T) {
 	plain := AppendHeader(nil, unix.RTM_GETLINK, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, 1, 0)
 	plain = AppendIfinfomsg(plain, unix.AF_UNSPEC, 0, 0, 0)
@@ -92,6 +95,7 @@ func dumpSize(t *testing.T, request []byte) (size int) {
 	}
 }
 
+// TestCloseWakesReceive checks that Close ends a blocked Receive with os.ErrClosed.
 func TestCloseWakesReceive(t *testing.T) {
 	c, err := dial(Config{}, 0, slotCount, slotSize) // no group: nothing comes
 	if err != nil {
@@ -133,7 +137,8 @@ func TestCloseWakesReceive(t *testing.T) {
 	}
 }
 
-// A batch can be read after Close; the memory goes with the next Receive.
+// TestCloseLeavesBatch checks that a batch can be read after Close, and that the next Receive frees
+// the memory.
 func TestCloseLeavesBatch(t *testing.T) {
 	c := dialTest(t, Config{}, slotCount, slotSize)
 	if _, err := c.RequestLinkDump(); err != nil {
@@ -156,6 +161,7 @@ func TestCloseLeavesBatch(t *testing.T) {
 	}
 }
 
+// TestCloseWithoutReceive checks that Close frees the memory if there was no Receive.
 func TestCloseWithoutReceive(t *testing.T) {
 	c := dialTest(t, Config{}, slotCount, slotSize)
 	c.Close()
@@ -164,6 +170,7 @@ func TestCloseWithoutReceive(t *testing.T) {
 	}
 }
 
+// TestReceiveDoesNotAllocate checks that receiving and decoding a dump does not allocate.
 func TestReceiveDoesNotAllocate(t *testing.T) {
 	c := dialTest(t, Config{}, slotCount, slotSize)
 	var b Batch
@@ -196,6 +203,7 @@ func request(seq uint32) []byte {
 
 var requestBuf []byte
 
+// TestLiveChanges checks the messages for links that are created, changed and deleted.
 func TestLiveChanges(t *testing.T) {
 	if !insideNamespace(t) {
 		return
@@ -230,7 +238,7 @@ func TestLiveChanges(t *testing.T) {
 	}
 }
 
-// RequestLink brings one live message, or none for a link that is gone.
+// TestRequestLink checks that RequestLink causes one live message, or none for a missing link.
 func TestRequestLink(t *testing.T) {
 	if !insideNamespace(t) {
 		return
@@ -253,8 +261,8 @@ func TestRequestLink(t *testing.T) {
 	}
 }
 
-// Messages are lost while nobody reads. What was queued comes first, then one
-// Overrun, and a dump from then on is complete.
+// TestOverrun checks that queued messages precede one Overrun, and that a dump afterwards is
+// complete.
 func TestOverrun(t *testing.T) {
 	if !insideNamespace(t) {
 		return
@@ -311,8 +319,8 @@ func TestOverrun(t *testing.T) {
 	}
 }
 
-// Many losses before the queue is empty are told once.
-func TestOverrunsAreToldOnce(t *testing.T) {
+// TestOverrunOnce checks that several losses before the queue is empty cause one Overrun.
+func TestOverrunOnce(t *testing.T) {
 	if !insideNamespace(t) {
 		return
 	}
@@ -341,7 +349,7 @@ func TestOverrunsAreToldOnce(t *testing.T) {
 	c.until(func(m *Message) bool { return m.Type == Overrun })
 }
 
-// A link that comes while a dump is half read makes it an interrupted one.
+// TestInterruptedDump checks that creating a link during a dump sets Interrupted.
 func TestInterruptedDump(t *testing.T) {
 	if !insideNamespace(t) {
 		return
@@ -394,7 +402,7 @@ func TestInterruptedDump(t *testing.T) {
 	}
 }
 
-// Another process may send to our port and to the group, but is not believed.
+// TestForgedSender checks that datagrams from another process are dropped and counted.
 func TestForgedSender(t *testing.T) {
 	if !insideNamespace(t) {
 		return

@@ -7,19 +7,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// verdict says what became of one message.
-type verdict uint8
+// result is the result of decoding one message.
+type result uint8
 
 const (
-	taken     verdict = iota // decoded
-	ignored                  // of no interest
-	foreign                  // answer to somebody else's request
-	malformed                // not as the kernel writes it
+	decoded   result = iota
+	ignored          // a type or content that this package does not use
+	foreign          // an answer to a request of another socket
+	malformed        // invalid length or content
 )
 
-// decode sets m to the message with header h and the given payload. Unless it
-// returns taken, m is of no use.
-func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) verdict {
+// decode decodes the message with header h and this payload into m. Unless it returns decoded, m is not
+// valid.
+func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) result {
 	*m = Message{Seq: h.seq}
 	switch h.typ {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
@@ -35,7 +35,7 @@ func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) verdict {
 		if !m.Link.decode(payload) {
 			return malformed
 		}
-		return taken
+		return decoded
 
 	case unix.NLMSG_DONE:
 		ours, known := dumps.part(h)
@@ -44,39 +44,38 @@ func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) verdict {
 		}
 		m.Type, m.Dump, m.Interrupted, m.Incomplete = DumpDone, true, dumps.interrupted, dumps.lossy(h.seq)
 		dumps.interrupted = false
-		// The kernel puts an int there, 0 or a negative errno; older ones
-		// ended some dumps without.
+		// The payload is an int: 0 or a negative errno. Older kernels omit it for some dumps.
 		if len(payload) >= 4 {
 			m.Errno = errnoOf(payload)
 		}
-		return taken
+		return decoded
 
 	case unix.NLMSG_ERROR:
 		if len(payload) < errorLen {
 			return malformed
 		}
 		if h.seq == 0 {
-			return ignored // RequestLink for a link that is gone
+			return ignored // RequestLink for a link that does not exist
 		}
 		if !dumps.owns(h) {
 			return foreign
 		}
 		m.Type, m.Dump, m.Errno = DumpDone, true, errnoOf(payload)
 		if m.Errno == 0 {
-			return ignored // an acknowledgement, not an end
+			return ignored // an acknowledgement, not the end of a dump
 		}
-		return taken
+		return decoded
 
 	case unix.NLMSG_OVERRUN:
 		m.Type = Overrun
-		return taken
+		return decoded
 	}
-	return ignored // NLMSG_NOOP and whatever else
+	return ignored // NLMSG_NOOP and unknown types
 }
 
-// findCut returns where the message begins that the end of data cuts off, and
-// where it ends in the whole datagram. ok is false unless it is an RTM_NEWLINK
-// whose index and name can be read.
+// findCut finds the message that is truncated at the end of data. It returns the start of the message,
+// and its end in the original datagram. ok reports whether it is an RTM_NEWLINK with a complete
+// index and name.
 func findCut(data []byte) (at, end int, ok bool) {
 	rest := data
 	for {
@@ -95,8 +94,8 @@ func findCut(data []byte) (at, end int, ok bool) {
 	return at, at + align(int(native.Uint32(rest))), ok
 }
 
-// decodeCut sets m from the beginning of an RTM_NEWLINK.
-func (m *Message) decodeCut(data []byte, dumps *dumpTracker) verdict {
+// decodeCut decodes a truncated RTM_NEWLINK into m.
+func (m *Message) decodeCut(data []byte, dumps *dumpTracker) result {
 	if len(data) < headerLen || native.Uint16(data[4:]) != unix.RTM_NEWLINK {
 		return malformed
 	}
@@ -114,18 +113,17 @@ func (m *Message) decodeCut(data []byte, dumps *dumpTracker) verdict {
 	if !m.Link.decodeHead(data[headerLen:]) {
 		return malformed
 	}
-	return taken
+	return decoded
 }
 
-// errnoOf returns the error number with which the payload of an NLMSG_ERROR or
-// NLMSG_DONE begins. The kernel writes it negated.
+// errnoOf returns the errno at the start of the payload of an NLMSG_ERROR or NLMSG_DONE, which is
+// negative there.
 func errnoOf(payload []byte) syscall.Errno {
 	e := int64(int32(native.Uint32(payload)))
 	return syscall.Errno(max(e, -e))
 }
 
-// decode sets l from the payload of an RTM_NEWLINK or RTM_DELLINK and reports
-// whether it was well-formed.
+// decode decodes the payload of an RTM_NEWLINK or RTM_DELLINK into l and reports whether it is well-formed.
 func (l *Link) decode(payload []byte) bool {
 	if !l.decodeInfo(payload) {
 		return false
@@ -164,12 +162,12 @@ func (l *Link) decode(payload []byte) bool {
 		}
 	}
 	if l.HasCarrierCounts = hasUp && hasDown; !l.HasCarrierCounts {
-		l.CarrierUp, l.CarrierDown = 0, 0 // one without the other tells nothing
+		l.CarrierUp, l.CarrierDown = 0, 0 // a single count is not used
 	}
 	return true
 }
 
-// decodeInfo sets l from struct ifinfomsg.
+// decodeInfo decodes struct ifinfomsg into l.
 func (l *Link) decodeInfo(payload []byte) bool {
 	if len(payload) < ifinfoLen {
 		return false
@@ -182,9 +180,8 @@ func (l *Link) decodeInfo(payload []byte) bool {
 	return l.Index > 0
 }
 
-// decodeHead sets index, flags and name from the beginning of a payload and
-// reports whether the name was in it. The kernel writes it first
-// (rtnl_fill_ifinfo, net/core/rtnetlink.c).
+// decodeHead decodes index, flags and name from the start of a payload, and reports whether the name is
+// complete. The kernel writes the name first (rtnl_fill_ifinfo, net/core/rtnetlink.c).
 func (l *Link) decodeHead(payload []byte) bool {
 	if !l.decodeInfo(payload) {
 		return false
@@ -202,8 +199,8 @@ func (l *Link) decodeHead(payload []byte) bool {
 	}
 }
 
-// decodeKind finds IFLA_INFO_KIND in the nested attributes of IFLA_LINKINFO.
-// IFLA_INFO_SLAVE_KIND beside it is the kind of the master, not of the link.
+// decodeKind returns IFLA_INFO_KIND of the nested attributes of IFLA_LINKINFO. IFLA_INFO_SLAVE_KIND is
+// the kind of the master, not of the link.
 func decodeKind(info []byte) (kind []byte, ok bool) {
 	for len(info) >= attrHeaderLen {
 		typ, value, rest, ok := cutAttr(info)
@@ -218,8 +215,7 @@ func decodeKind(info []byte) (kind []byte, ok bool) {
 	return kind, true
 }
 
-// untilNUL returns value up to its first NUL, or all of it. The kernel
-// terminates its strings, but a string attribute need not be.
+// untilNUL returns value up to its first NUL. String attributes need not be terminated.
 func untilNUL(value []byte) []byte {
 	if i := bytes.IndexByte(value, 0); i >= 0 {
 		value = value[:i]
@@ -227,7 +223,7 @@ func untilNUL(value []byte) []byte {
 	return value[:len(value):len(value)]
 }
 
-// getUint32 sets dst from an attribute of exactly 4 bytes.
+// getUint32 decodes an attribute of exactly 4 bytes.
 func getUint32(dst *uint32, value []byte) bool {
 	if len(value) != 4 {
 		return false

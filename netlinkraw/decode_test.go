@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// decodeAll returns what b holds, one line a message.
+// decodeAll returns the messages of b, one per line.
 func decodeAll(b *Batch) (lines []string) {
 	for b.Next() {
 		lines = append(lines, describe(b.Message()))
@@ -26,6 +26,7 @@ func wantLines(t *testing.T, got []string, want ...string) {
 	}
 }
 
+// TestRecordedMessages checks the decoding of datagrams recorded from a kernel.
 func TestRecordedMessages(t *testing.T) {
 	f := func(name string, want ...string) {
 		t.Helper()
@@ -40,64 +41,64 @@ func TestRecordedMessages(t *testing.T) {
 		})
 	}
 	f("veth_add",
-		`NewLink 2 "peer0" kind=veth mtu=1500 carrier=+0-1`,
-		`NewLink 3 "Ethernet0" kind=veth mtu=1500 carrier=+0-1`)
+		`newlink 2 "peer0" kind=veth mtu=1500 carrier=+0-1`,
+		`newlink 3 "Ethernet0" kind=veth mtu=1500 carrier=+0-1`)
 	f("veth_up",
-		`NewLink 3 "Ethernet0" kind=veth up mtu=1500 carrier=+0-1`,
-		`NewLink 2 "peer0" kind=veth up mtu=1500 carrier=+1-1`, // IFF_LOWER_UP alone is not IFF_RUNNING
-		`NewLink 2 "peer0" kind=veth up running mtu=1500 carrier=+1-1`,
-		`NewLink 3 "Ethernet0" kind=veth up running mtu=1500 carrier=+1-1`)
+		`newlink 3 "Ethernet0" kind=veth up mtu=1500 carrier=+0-1`,
+		`newlink 2 "peer0" kind=veth up mtu=1500 carrier=+1-1`, // IFF_LOWER_UP alone is not IFF_RUNNING
+		`newlink 2 "peer0" kind=veth up running mtu=1500 carrier=+1-1`,
+		`newlink 3 "Ethernet0" kind=veth up running mtu=1500 carrier=+1-1`)
 	f("mtu",
-		`NewLink 3 "Ethernet0" kind=veth up running mtu=9100 carrier=+1-1`)
+		`newlink 3 "Ethernet0" kind=veth up running mtu=9100 carrier=+1-1`)
 	f("carrier_lost",
-		`NewLink 2 "peer0" kind=veth mtu=1500 carrier=+1-2`,
-		`NewLink 3 "Ethernet0" kind=veth up mtu=9100 carrier=+1-2`)
+		`newlink 2 "peer0" kind=veth mtu=1500 carrier=+1-2`,
+		`newlink 3 "Ethernet0" kind=veth up mtu=9100 carrier=+1-2`)
 	f("rename",
-		`NewLink 3 "Ethernet0" kind=veth mtu=9100 carrier=+1-2`,
-		`NewLink 3 "Ethernet4" kind=veth mtu=9100 carrier=+1-2`)
+		`newlink 3 "Ethernet0" kind=veth mtu=9100 carrier=+1-2`,
+		`newlink 3 "Ethernet4" kind=veth mtu=9100 carrier=+1-2`)
 	f("bridge_join",
-		`NewLink 3 "Ethernet4" kind=veth mtu=9100 master=4 carrier=+1-2`,
-		`NewLink 3 "Ethernet4" kind=veth mtu=9100 master=4 carrier=+1-2`,
-		`NewLink 4 "br0" kind=bridge mtu=1500 carrier=+0-0`,
-		`NewLink 3 "Ethernet4" family=7 mtu=9100 master=4`,
-		`NewLink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
-		`NewLink 4 "br0" kind=bridge mtu=9100 carrier=+0-1`)
+		`newlink 3 "Ethernet4" kind=veth mtu=9100 master=4 carrier=+1-2`,
+		`newlink 3 "Ethernet4" kind=veth mtu=9100 master=4 carrier=+1-2`,
+		`newlink 4 "br0" kind=bridge mtu=1500 carrier=+0-0`,
+		`newlink 3 "Ethernet4" family=7 mtu=9100 master=4`,
+		`newlink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
+		`newlink 4 "br0" kind=bridge mtu=9100 carrier=+0-1`)
 	f("bridge_leave",
-		`NewLink 3 "Ethernet4" kind=veth mtu=9100 master=4 carrier=+1-2`,
-		`NewLink 3 "Ethernet4" family=7 mtu=9100 master=4`,
-		`DelLink 3 "Ethernet4" family=7 mtu=9100 master=4`,
-		`NewLink 3 "Ethernet4" kind=veth mtu=9100 carrier=+1-2`,
-		`NewLink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
-		`NewLink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
-		`NewLink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`)
+		`newlink 3 "Ethernet4" kind=veth mtu=9100 master=4 carrier=+1-2`,
+		`newlink 3 "Ethernet4" family=7 mtu=9100 master=4`,
+		`dellink 3 "Ethernet4" family=7 mtu=9100 master=4`,
+		`newlink 3 "Ethernet4" kind=veth mtu=9100 carrier=+1-2`,
+		`newlink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
+		`newlink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
+		`newlink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`)
 	f("bridge_member_delete",
-		`NewLink 3 "Ethernet4" family=7 mtu=9100 master=4`,
-		`DelLink 3 "Ethernet4" family=7 mtu=9100 master=4`,
-		`NewLink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
-		`NewLink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
-		`NewLink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
-		`DelLink 3 "Ethernet4" kind=veth mtu=9100 carrier=+1-2`,
-		`DelLink 2 "peer0" kind=veth mtu=1500 carrier=+1-2`)
+		`newlink 3 "Ethernet4" family=7 mtu=9100 master=4`,
+		`dellink 3 "Ethernet4" family=7 mtu=9100 master=4`,
+		`newlink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
+		`newlink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
+		`newlink 4 "br0" kind=bridge mtu=1500 carrier=+0-1`,
+		`dellink 3 "Ethernet4" kind=veth mtu=9100 carrier=+1-2`,
+		`dellink 2 "peer0" kind=veth mtu=1500 carrier=+1-2`)
 	f("dump",
-		`NewLink dump=5 1 "lo" mtu=65536 carrier=+0-0`,
-		`NewLink dump=5 2 "peer0" kind=veth mtu=1500 carrier=+1-2`,
-		`NewLink dump=5 3 "Ethernet4" kind=veth mtu=9100 master=4 carrier=+1-2`,
-		`NewLink dump=5 4 "br0" kind=bridge mtu=9100 carrier=+0-1`,
-		`DumpDone dump=5`)
+		`newlink dump=5 1 "lo" mtu=65536 carrier=+0-0`,
+		`newlink dump=5 2 "peer0" kind=veth mtu=1500 carrier=+1-2`,
+		`newlink dump=5 3 "Ethernet4" kind=veth mtu=9100 master=4 carrier=+1-2`,
+		`newlink dump=5 4 "br0" kind=bridge mtu=9100 carrier=+0-1`,
+		`dumpdone dump=5`)
 	f("refused_dump",
-		`DumpDone dump=7 errno=22`) // NLMSG_DONE with an errno and a text, not NLMSG_ERROR
+		`dumpdone dump=7 errno=22`) // NLMSG_DONE with an errno and a text, not NLMSG_ERROR
 	f("refused_mtu",
-		`DumpDone dump=9 errno=22`)
+		`dumpdone dump=9 errno=22`)
 }
 
-// testLink has every field set.
+// testLink is a link with all fields set.
 var testLink = Link{
 	Index: 7, Flags: unix.IFF_UP | unix.IFF_RUNNING, MTU: 9100, Master: 4,
 	Name: []byte("Ethernet0"), Kind: []byte("veth"),
 	CarrierUp: 3, CarrierDown: 2, HasMTU: true, HasCarrierCounts: true,
 }
 
-const testLinkLine = `NewLink 7 "Ethernet0" kind=veth up running mtu=9100 master=4 carrier=+3-2`
+const testLinkLine = `newlink 7 "Ethernet0" kind=veth up running mtu=9100 master=4 carrier=+3-2`
 
 // newLinkMessage returns a live RTM_NEWLINK for testLink.
 func newLinkMessage() []byte {
@@ -113,13 +114,14 @@ func withAttrs(attrs []byte) []byte {
 	return b
 }
 
-// patched returns a copy of b with a 32-bit number put at offset at.
+// patched returns a copy of b with a 32-bit number at offset at.
 func patched(b []byte, at int, v uint32) []byte {
 	b = slices.Clone(b)
 	native.PutUint32(b[at:], v)
 	return b
 }
 
+// TestDecodeHostile checks messages and attributes with wrong lengths, types and values.
 func TestDecodeHostile(t *testing.T) {
 	whole := newLinkMessage()
 	name := AppendAttrString(nil, unix.IFLA_IFNAME, "Ethernet0")
@@ -162,25 +164,25 @@ func TestDecodeHostile(t *testing.T) {
 		{
 			name:     "last message unpadded",
 			datagram: withAttrs(rawAttr(4+5, unix.IFLA_IFNAME, "Ether")),
-			want:     []string{`NewLink 7 "Ether"`},
+			want:     []string{`newlink 7 "Ether"`},
 		},
-		{name: "no name", datagram: withAttrs(nil), want: []string{`NewLink 7 ""`}},
-		{name: "empty name", datagram: withAttrs(rawAttr(4, unix.IFLA_IFNAME, "")), want: []string{`NewLink 7 ""`}},
-		{name: "name of NUL", datagram: withAttrs(AppendAttrString(nil, unix.IFLA_IFNAME, "")), want: []string{`NewLink 7 ""`}},
+		{name: "no name", datagram: withAttrs(nil), want: []string{`newlink 7 ""`}},
+		{name: "empty name", datagram: withAttrs(rawAttr(4, unix.IFLA_IFNAME, "")), want: []string{`newlink 7 ""`}},
+		{name: "name of NUL", datagram: withAttrs(AppendAttrString(nil, unix.IFLA_IFNAME, "")), want: []string{`newlink 7 ""`}},
 		{
 			name:     "name without NUL",
 			datagram: withAttrs(AppendAttr(nil, unix.IFLA_IFNAME, []byte("Ethernet0"))),
-			want:     []string{`NewLink 7 "Ethernet0"`},
+			want:     []string{`newlink 7 "Ethernet0"`},
 		},
 		{
 			name:     "name ends at the first NUL",
 			datagram: withAttrs(AppendAttr(nil, unix.IFLA_IFNAME, []byte("Ethernet0\x00Ethernet4"))),
-			want:     []string{`NewLink 7 "Ethernet0"`},
+			want:     []string{`newlink 7 "Ethernet0"`},
 		},
 		{
 			name:     "name of 15 bytes",
 			datagram: withAttrs(AppendAttrString(nil, unix.IFLA_IFNAME, "PortChannel1234")),
-			want:     []string{`NewLink 7 "PortChannel1234"`},
+			want:     []string{`newlink 7 "PortChannel1234"`},
 		},
 		{name: "name of 16 bytes", datagram: withAttrs(AppendAttrString(nil, unix.IFLA_IFNAME, "PortChannel12345")), malformed: 1},
 		{name: "attribute length 0", datagram: withAttrs(rawAttr(0, unix.IFLA_IFNAME, "Eth0")), malformed: 1},
@@ -195,12 +197,12 @@ func TestDecodeHostile(t *testing.T) {
 		{
 			name:     "bytes after the last attribute",
 			datagram: withAttrs(append(slices.Clone(name), 1, 2, 3)),
-			want:     []string{`NewLink 7 "Ethernet0"`},
+			want:     []string{`newlink 7 "Ethernet0"`},
 		},
 		{
 			name:     "flag bits in the type",
 			datagram: withAttrs(AppendAttrUint32(nil, unix.IFLA_MTU|unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER, 1500)),
-			want:     []string{`NewLink 7 "" mtu=1500`},
+			want:     []string{`newlink 7 "" mtu=1500`},
 		},
 		{name: "mtu of 2 bytes", datagram: withAttrs(AppendAttr(nil, unix.IFLA_MTU, []byte{1, 2})), malformed: 1},
 		{name: "mtu of 8 bytes", datagram: withAttrs(AppendAttr(nil, unix.IFLA_MTU, make([]byte, 8))), malformed: 1},
@@ -210,17 +212,17 @@ func TestDecodeHostile(t *testing.T) {
 		{
 			name:     "one carrier count is none",
 			datagram: withAttrs(AppendAttrUint32(nil, unix.IFLA_CARRIER_UP_COUNT, 3)),
-			want:     []string{`NewLink 7 ""`},
+			want:     []string{`newlink 7 ""`},
 		},
 		{
 			name:     "link info without kind",
 			datagram: withAttrs(AppendAttr(nil, unix.IFLA_LINKINFO, nil)),
-			want:     []string{`NewLink 7 ""`},
+			want:     []string{`newlink 7 ""`},
 		},
 		{
 			name:     "kind of the master is not the kind",
 			datagram: withAttrs(AppendAttr(nil, unix.IFLA_LINKINFO, AppendAttrString(nil, unix.IFLA_INFO_SLAVE_KIND, "team"))),
-			want:     []string{`NewLink 7 ""`},
+			want:     []string{`newlink 7 ""`},
 		},
 		{
 			name:     "kind beyond link info",
@@ -233,7 +235,7 @@ func TestDecodeHostile(t *testing.T) {
 		{
 			name:     "unknown attributes",
 			datagram: withAttrs(append(AppendAttr(nil, 0x3fff, []byte("?")), name...)),
-			want:     []string{`NewLink 7 "Ethernet0"`},
+			want:     []string{`newlink 7 "Ethernet0"`},
 		},
 		{
 			name: "other types are skipped",
@@ -245,25 +247,25 @@ func TestDecodeHostile(t *testing.T) {
 		{
 			name:     "overrun message",
 			datagram: slices.Concat(whole, patchedType(whole, unix.NLMSG_OVERRUN), whole),
-			want:     []string{testLinkLine, "Overrun", testLinkLine},
+			want:     []string{testLinkLine, "overrun", testLinkLine},
 		},
 		{name: "error without a request", datagram: patchedType(whole[:16+19], unix.NLMSG_ERROR), malformed: 1},
 		{name: "acknowledgement", datagram: errorMessage(1, 0, 0), ignored: 1},
-		{name: "refusal", datagram: errorMessage(1, 0, unix.EBUSY), want: []string{"DumpDone dump=1 errno=16"}},
+		{name: "refusal", datagram: errorMessage(1, 0, unix.EBUSY), want: []string{"dumpdone dump=1 errno=16"}},
 		{
 			name:     "done with errno",
 			datagram: AppendDone(nil, 1, 0, unix.NLM_F_MULTI, unix.ENOMEM),
-			want:     []string{"DumpDone dump=1 errno=12"},
+			want:     []string{"dumpdone dump=1 errno=12"},
 		},
 		{
 			name:     "done without a number",
 			datagram: patched(AppendDone(nil, 1, 0, unix.NLM_F_MULTI, 0)[:16], 0, 16),
-			want:     []string{"DumpDone dump=1"},
+			want:     []string{"dumpdone dump=1"},
 		},
 		{
 			name:     "done with the most negative number",
 			datagram: patched(AppendDone(nil, 1, 0, unix.NLM_F_MULTI, 0), 16, 1<<31),
-			want:     []string{"DumpDone dump=1 errno=2147483648"},
+			want:     []string{"dumpdone dump=1 errno=2147483648"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -291,7 +293,7 @@ func patchedType(b []byte, typ uint16) []byte {
 	return b
 }
 
-// errorMessage is the kernel's NLMSG_ERROR for request seq of the given port.
+// errorMessage returns an NLMSG_ERROR for request seq of this port.
 func errorMessage(seq, port uint32, errno syscall.Errno) []byte {
 	b := AppendHeader(nil, unix.NLMSG_ERROR, unix.NLM_F_CAPPED, seq, port)
 	b = native.AppendUint32(b, uint32(-int32(errno)))
@@ -300,6 +302,7 @@ func errorMessage(seq, port uint32, errno syscall.Errno) []byte {
 	return b
 }
 
+// TestLoadAgain checks that Load discards the rest of the previous datagrams.
 func TestLoadAgain(t *testing.T) {
 	var b Batch
 	d := newLinkMessage()
@@ -311,6 +314,8 @@ func TestLoadAgain(t *testing.T) {
 	wantLines(t, decodeAll(&b))
 }
 
+// TestEncodeMatchesKernel checks that encoding a decoded message of the kernel has the same
+// meaning.
 func TestEncodeMatchesKernel(t *testing.T) {
 	// What the encoder makes of a recorded link must decode to the same link.
 	for _, name := range []string{"veth_up", "bridge_join", "bridge_member_delete", "dump"} {
@@ -349,7 +354,7 @@ func wantRoundTrip(t *testing.T, m *Message) {
 	}
 }
 
-// equalMessages compares messages; an empty name is as good as none.
+// equalMessages compares messages. An empty name equals a nil name.
 func equalMessages(a, b *Message) bool {
 	x, y := *a, *b
 	for _, s := range []*[]byte{&x.Link.Name, &x.Link.Kind, &y.Link.Name, &y.Link.Kind} {
@@ -360,8 +365,8 @@ func equalMessages(a, b *Message) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-// Messages and attributes can be appended to others, and what a link does not have
-// takes no room.
+// TestAppend checks that messages and attributes can be appended to others, and that missing
+// attributes are omitted.
 func TestAppend(t *testing.T) {
 	none := AppendLinkMessage(nil, unix.RTM_NEWLINK, 0, 0, 0, &Link{Index: 1})
 	if len(none) != headerLen+ifinfoLen {
@@ -369,7 +374,7 @@ func TestAppend(t *testing.T) {
 	}
 	var b Batch
 	b.Load(AppendDone(AppendLinkMessage(none, unix.RTM_NEWLINK, 0, 0, 0, &testLink), 1, 0, unix.NLM_F_MULTI, unix.EBUSY))
-	wantLines(t, decodeAll(&b), `NewLink 1 ""`, testLinkLine, "DumpDone dump=1 errno=16")
+	wantLines(t, decodeAll(&b), `newlink 1 ""`, testLinkLine, "dumpdone dump=1 errno=16")
 
 	done := AppendDone(nil, 1, 0, unix.NLM_F_MULTI, unix.EBUSY)
 	if n := int32(native.Uint32(done[headerLen:])); n != -int32(unix.EBUSY) {
@@ -381,6 +386,7 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+// TestMessageTypeString checks the names of known and unknown types.
 func TestMessageTypeString(t *testing.T) {
 	for typ, want := range map[MessageType]string{NewLink: "newlink", DelLink: "dellink", DumpDone: "dumpdone", Overrun: "overrun", 9: "MessageType(9)"} {
 		if got := typ.String(); got != want {
@@ -389,6 +395,7 @@ func TestMessageTypeString(t *testing.T) {
 	}
 }
 
+// TestDecodeDoesNotAllocate checks that decoding a batch does not allocate.
 func TestDecodeDoesNotAllocate(t *testing.T) {
 	datagrams := slices.Concat(fixture(t, "bridge_member_delete"), fixture(t, "dump"))
 	var b Batch

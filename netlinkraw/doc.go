@@ -1,17 +1,14 @@
-// Package netlinkraw reads the state of network links from the kernel and
-// carries link messages to and from bytes. It knows nothing of ports.
+// Package netlinkraw receives the state of network links from the kernel through rtnetlink, and
+// encodes and decodes link messages. It does not depend on ports.
 //
-// # One socket
+// # Receiving
 //
-// [Dial] opens an AF_NETLINK socket of family NETLINK_ROUTE and joins
-// RTNLGRP_LINK before it returns, so that a dump requested later
-// ([Conn.RequestLinkDump]) cannot miss a change: live messages and the answer
-// to the dump arrive through the one queue, in the order in which the kernel
-// put them there.
+// [Dial] opens an rtnetlink socket and joins RTNLGRP_LINK. A dump requested afterwards with
+// [Conn.RequestLinkDump] cannot miss a change, because live messages and the answer to the dump
+// arrive in one queue, in the order in which the kernel sent them.
 //
-// [Conn.Receive] blocks until the kernel has something and then takes what is
-// queued, up to 32 datagrams, in one system call. A [Batch] walks over it; a
-// datagram can hold many messages:
+// [Conn.Receive] blocks until messages are queued, and then reads up to 32 datagrams with one system
+// call. A datagram can hold many messages. [Batch.Next] iterates over them:
 //
 //	var b netlinkraw.Batch
 //	for {
@@ -24,59 +21,49 @@
 //		}
 //	}
 //
-// Neither call allocates. The price is a rule about memory: a [Message] and
-// the byte slices in it ([Link].Name, [Link].Kind) lie in the receive buffer
-// of the Conn. They are valid until the next Next or Load on the Batch, and
-// until the next Receive on the Conn, whichever Batch it fills. Keep a copy,
-// not a slice. Close leaves the buffer in place; the Receive that reports
-// os.ErrClosed gives it back.
+// Receive and Next do not allocate. A [Message] and its byte slices ([Link].Name, [Link].Kind and
+// [Link].Address) point into the receive buffer of the Conn. They are valid until the next call of
+// Next or Load on the Batch, or of Receive on the Conn with any Batch. Copy what is needed longer.
+// Close does not free the buffer; the Receive that returns os.ErrClosed does.
 //
-// # Loss
+// # Lost messages
 //
-// The kernel may drop messages, and says so once with ENOBUFS. From then on it
-// drops every live message for this socket until its queue has been emptied,
-// so a dump taken before that moment proves nothing. Receive therefore
-// remembers the loss, goes on handing out what is queued, and only when it has
-// seen the queue empty delivers one message of type [Overrun], in order, after
-// everything that survived. Making up for the loss is the caller's
-// job: request a dump after an Overrun, take its links as the truth, and the
-// links that are not in it as gone.
+// If the receive buffer is full, the kernel drops messages and returns ENOBUFS once. It then drops all
+// live messages for the socket until the queue is empty, so that a dump before that can be outdated.
+// Receive therefore returns the queued messages first, and then, when the queue is empty, one
+// message of type [Overrun]. The caller must then request a dump, and treat links that are not in it
+// as deleted.
 //
-// A datagram can be larger than its slot (MSG_TRUNC): a link with hundreds of
-// alternative names takes 70 KiB. The slots then grow, within 4 MiB for all of
-// them, and the loss ends in an Overrun, so that the dump after it reads the link.
-// A link message larger than the largest slot, which Linux cannot allocate, arrives
-// as [Unreadable]: with the name of the link and without its state.
+// A datagram can be larger than its slot in the receive buffer (MSG_TRUNC): the message of a link with
+// hundreds of alternative names has 70 KiB. The slots then grow, to at most 4 MiB in total, and an
+// Overrun follows, so that the next dump reads the link. A link message larger than the maximum size
+// of a slot, which current kernels cannot allocate, is returned as [Unreadable] with the name of the
+// link but without its state.
 //
-// A dump during which messages were lost is Incomplete, whether its DumpDone or
-// the Overrun comes first. Conclude nothing from what it did not bring.
+// If messages were lost during a dump, its [DumpDone] has Incomplete set, whether it arrives before or
+// after the Overrun. Links may be missing from such a dump.
 //
-// A dump during which links came or went can have missed or repeated some
-// (NLM_F_DUMP_INTR). Its [DumpDone] says Interrupted: use what it brought,
-// conclude nothing from what it did not bring, dump again. The kernel runs one
-// dump per socket; a request made while one is running is answered by a
-// DumpDone whose Errno is EBUSY. While an Overrun is due, wait for it before
-// dumping again.
+// If links were created or deleted during a dump (NLM_F_DUMP_INTR), its DumpDone has Interrupted set.
+// Links may be missing from it or repeated. Use the links in it, do not treat others as deleted, and
+// request another dump. The kernel runs one dump per socket; a request during a dump is answered by a
+// DumpDone with Errno EBUSY. If an Overrun is expected, wait for it before requesting another dump.
 //
-// # What is believed
+// # Validation
 //
-// Only a datagram whose sender address has port id 0, the kernel's, is read:
-// any process with CAP_NET_ADMIN can send to our port. Lengths are checked
-// even though the kernel wrote them. A malformed message is skipped and
-// counted, as is everything after a header that cannot be trusted; unknown
-// message types and attributes are skipped. [Conn.Stats] has the counts.
+// Any process with CAP_NET_ADMIN can send to the socket, so datagrams whose sender is not the kernel
+// (port ID 0) are dropped. All lengths are checked. Malformed messages, and the rest of a datagram
+// after a malformed header, are skipped and counted. Unknown message types and attributes are
+// skipped. [Conn.Stats] returns the counters.
 //
 // # Concurrency
 //
-// One goroutine at a time may call Receive and use the Batch; a second one
-// gets [ErrConcurrentUse]. RequestLinkDump, RequestLink, Stats, ReceiveBuffer
-// and Close may be called from any goroutine at any time. Close wakes a blocked
-// Receive.
+// One goroutine at a time may call Receive and use the Batch; a concurrent Receive returns
+// [ErrConcurrentUse]. RequestLinkDump, RequestLink, Stats, ReceiveBuffer and Close may be called from
+// any goroutine at any time. Close wakes a blocked Receive.
 //
-// # Besides
+// # Other functions
 //
-// [ListLinks], [SetLinksDown] and [Requester] each use a socket of their own,
-// outside the group, and are meant for start-up and tests, not for a hot path.
-// The Append functions build messages: requests, and whole link messages for a
-// simulated kernel, whose bytes [Batch.Load] takes without any socket.
+// [ListLinks], [SetLinksDown] and [Requester] use sockets of their own that are not in the group. They
+// are for start-up and tests, and allocate. The Append functions encode requests, and link messages
+// of a simulated kernel for [Batch.Load].
 package netlinkraw

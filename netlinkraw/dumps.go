@@ -6,32 +6,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dumpTracker knows which dump requests are ours, and whether the one being
-// answered was interrupted. The kernel answers one dump at a time.
+// dumpTracker tracks the dump requests of a Conn, and whether the dump in progress was interrupted. The
+// kernel answers one dump at a time.
 //
-// RequestLinkDump writes issued; everything else belongs to the receiver.
+// RequestLinkDump writes issued. The receiving goroutine owns the other fields.
 type dumpTracker struct {
-	port   uint32        // our port id
+	port   uint32        // port ID of the socket
 	issued atomic.Uint32 // sequence number of the newest request, 0 if none
-	any    bool          // take every dump for ours: there is no socket
+	any    bool          // all dumps count as requested, for Batch.Load
 
-	seq         uint32 // of the dump being answered
-	interrupted bool   // NLM_F_DUMP_INTR was seen in it
+	seq         uint32 // sequence number of the dump in progress
+	interrupted bool   // a part of it had NLM_F_DUMP_INTR
 
 	losses bool   // messages were lost at least once
 	lossAt uint32 // sequence number of the newest request at the last loss
 }
 
-// lose notes that messages were lost: what has been requested until now can lack
-// links.
+// lose records that messages were lost, so that dumps requested so far may lack links.
 func (d *dumpTracker) lose() { d.losses, d.lossAt = true, d.issued.Load() }
 
-// lossy reports whether messages were lost since the dump seq was requested. A
-// request made between a loss and its notice counts as well.
+// lossy reports whether messages were lost after dump seq was requested. A loss that was detected after
+// the request counts, even if it happened before.
 func (d *dumpTracker) lossy(seq uint32) bool { return d.losses && d.lossAt-seq < 1<<31 }
 
-// issue returns the sequence number for another request. It is never 0, which
-// is what unsolicited messages carry.
+// issue returns the sequence number for a new request. It is never 0, the number of unsolicited messages.
 func (d *dumpTracker) issue() uint32 {
 	for {
 		if seq := d.issued.Add(1); seq != 0 {
@@ -40,11 +38,11 @@ func (d *dumpTracker) issue() uint32 {
 	}
 }
 
-// part takes note of a message that may belong to a dump and reports whether it
-// belongs to ours. known is false if it claims to be an answer to us and is not.
+// part reports whether a message belongs to a dump of this socket, and updates the state of that dump.
+// known is false if the message has the port ID of this socket but was not requested.
 func (d *dumpTracker) part(h header) (ours, known bool) {
 	if h.flags&unix.NLM_F_MULTI == 0 || !d.any && h.port != d.port {
-		return false, true // a live message carries the port id of its cause
+		return false, true // a live message has the port ID of the socket that caused it
 	}
 	if !d.owns(h) {
 		return false, false
@@ -58,8 +56,8 @@ func (d *dumpTracker) part(h header) (ours, known bool) {
 	return true, true
 }
 
-// owns reports whether h answers a request of ours. Comparing by distance keeps
-// that true when the counter wraps.
+// owns reports whether h is the answer to a request of this socket. It compares the distance, so that
+// the counter may wrap.
 func (d *dumpTracker) owns(h header) bool {
 	if d.any {
 		return true

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// On a socket only the answers to its own requests count.
+// TestDumpTracking checks that only answers to requests of the own socket count as a dump.
 func TestDumpTracking(t *testing.T) {
 	const port, multi, intr = 100, unix.NLM_F_MULTI, unix.NLM_F_DUMP_INTR
 	link := func(flags uint16, seq, port uint32) []byte {
@@ -21,27 +21,27 @@ func TestDumpTracking(t *testing.T) {
 		want    []string
 		foreign uint64
 	}{
-		{"ours", 1, [][]byte{link(multi, 1, port), done(multi, 1, port)}, []string{`NewLink dump=1 1 ""`, "DumpDone dump=1"}, 0},
-		{"live", 1, [][]byte{link(0, 0, 0), link(0, 1, port), link(multi, 1, 5)}, []string{`NewLink 1 ""`, `NewLink 1 ""`, `NewLink 1 ""`}, 0},
+		{"ours", 1, [][]byte{link(multi, 1, port), done(multi, 1, port)}, []string{`newlink dump=1 1 ""`, "dumpdone dump=1"}, 0},
+		{"live", 1, [][]byte{link(0, 0, 0), link(0, 1, port), link(multi, 1, 5)}, []string{`newlink 1 ""`, `newlink 1 ""`, `newlink 1 ""`}, 0},
 		{"not issued yet", 1, [][]byte{link(multi, 2, port), done(multi, 2, port), errorMessage(2, port, unix.EBUSY)}, nil, 3},
 		{"nothing issued", 0, [][]byte{link(multi, 0, port), done(multi, 0, port)}, nil, 2},
 		{"other port", 1, [][]byte{done(multi, 1, 5), errorMessage(1, 5, unix.EBUSY)}, nil, 2},
 		{"not multipart", 1, [][]byte{done(0, 1, port)}, nil, 1},
-		{"after the counter has wrapped", 2, [][]byte{done(multi, 1<<32-1, port)}, []string{"DumpDone dump=4294967295"}, 0},
-		{"of the other half of the numbers", 1, [][]byte{done(multi, 1<<31+1, port), done(multi, 1<<31+2, port)}, []string{"DumpDone dump=2147483650"}, 1},
+		{"after the counter has wrapped", 2, [][]byte{done(multi, 1<<32-1, port)}, []string{"dumpdone dump=4294967295"}, 0},
+		{"of the other half of the numbers", 1, [][]byte{done(multi, 1<<31+1, port), done(multi, 1<<31+2, port)}, []string{"dumpdone dump=2147483650"}, 1},
 		{"interrupted part", 1, [][]byte{link(multi|intr, 1, port), link(multi, 1, port), done(multi, 1, port)},
-			[]string{`NewLink dump=1 1 ""`, `NewLink dump=1 1 ""`, "DumpDone dump=1 interrupted"}, 0},
-		{"interrupted end", 1, [][]byte{done(multi|intr, 1, port)}, []string{"DumpDone dump=1 interrupted"}, 0},
+			[]string{`newlink dump=1 1 ""`, `newlink dump=1 1 ""`, "dumpdone dump=1 interrupted"}, 0},
+		{"interrupted end", 1, [][]byte{done(multi|intr, 1, port)}, []string{"dumpdone dump=1 interrupted"}, 0},
 		{"the next is not interrupted", 2, [][]byte{done(multi|intr, 1, port), link(multi, 2, port), done(multi, 2, port)},
-			[]string{"DumpDone dump=1 interrupted", `NewLink dump=2 1 ""`, "DumpDone dump=2"}, 0},
+			[]string{"dumpdone dump=1 interrupted", `newlink dump=2 1 ""`, "dumpdone dump=2"}, 0},
 		{"nor is the next with the same number", 1, [][]byte{done(multi|intr, 1, port), done(multi, 1, port)},
-			[]string{"DumpDone dump=1 interrupted", "DumpDone dump=1"}, 0},
+			[]string{"dumpdone dump=1 interrupted", "dumpdone dump=1"}, 0},
 		{"the one before was never ended", 2, [][]byte{link(multi|intr, 1, port), done(multi, 2, port)},
-			[]string{`NewLink dump=1 1 ""`, "DumpDone dump=2"}, 0},
+			[]string{`newlink dump=1 1 ""`, "dumpdone dump=2"}, 0},
 		{"a refused request leaves the running dump alone", 2, [][]byte{link(multi|intr, 1, port), errorMessage(2, port, unix.EBUSY), done(multi, 1, port)},
-			[]string{`NewLink dump=1 1 ""`, "DumpDone dump=2 errno=16", "DumpDone dump=1 interrupted"}, 0},
+			[]string{`newlink dump=1 1 ""`, "dumpdone dump=2 errno=16", "dumpdone dump=1 interrupted"}, 0},
 		{"a live message is no part", 1, [][]byte{link(multi, 1, port), link(intr, 1, port), done(multi, 1, port)},
-			[]string{`NewLink dump=1 1 ""`, `NewLink 1 ""`, "DumpDone dump=1"}, 0},
+			[]string{`newlink dump=1 1 ""`, `newlink 1 ""`, "dumpdone dump=1"}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var b Batch
@@ -62,8 +62,8 @@ func TestDumpTracking(t *testing.T) {
 	}
 }
 
-// A loss concerns the dumps that were requested before it was noticed, also when
-// their numbers wrap.
+// TestLossy checks that a loss concerns the dumps requested before it was detected, also if
+// sequence numbers wrap.
 func TestLossy(t *testing.T) {
 	var d dumpTracker
 	if d.lossy(0) || d.lossy(1) {
@@ -79,6 +79,7 @@ func TestLossy(t *testing.T) {
 	}
 }
 
+// TestIssueSkipsZero checks that the sequence number 0 is not used after a wrap.
 func TestIssueSkipsZero(t *testing.T) {
 	var d dumpTracker
 	d.issued.Store(1<<32 - 2)

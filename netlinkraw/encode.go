@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AppendHeader appends a struct nlmsghdr to b and returns the extended slice.
-// Its length is left 0 for [FinishMessage] to fill in.
+// AppendHeader appends a struct nlmsghdr to b and returns the extended slice. [FinishMessage] sets its
+// length.
 func AppendHeader(b []byte, msgType, flags uint16, seq, pid uint32) []byte {
 	b = native.AppendUint32(b, 0)
 	b = native.AppendUint16(b, msgType)
@@ -16,31 +16,29 @@ func AppendHeader(b []byte, msgType, flags uint16, seq, pid uint32) []byte {
 	return native.AppendUint32(b, pid)
 }
 
-// FinishMessage writes the length of the message that begins at offset start
-// and reaches to the end of b into its header. Everything appended by this
-// package is a multiple of 4 bytes, so the next message can follow at once.
+// FinishMessage sets the length of the message from offset start to the end of b. All Append functions
+// pad to 4 bytes, so that the next message can be appended.
 func FinishMessage(b []byte, start int) {
 	native.PutUint32(b[start:], uint32(len(b)-start))
 }
 
-// AppendIfinfomsg appends a struct ifinfomsg. change is the mask of the flags
-// that a request means to set.
+// AppendIfinfomsg appends a struct ifinfomsg. change is the mask of the flags that a request changes.
 func AppendIfinfomsg(b []byte, family uint8, index int32, flags, change uint32) []byte {
-	b = append(b, family, 0, 0, 0) // ifi_type is the kernel's to tell
+	b = append(b, family, 0, 0, 0) // ifi_type is 0 in requests
 	b = native.AppendUint32(b, uint32(index))
 	b = native.AppendUint32(b, flags)
 	return native.AppendUint32(b, change)
 }
 
-// AppendAttr appends an attribute with the given value, padded to 4 bytes. The
-// value must be shorter than 64 KiB less the attribute header.
+// AppendAttr appends an attribute with this value, padded to 4 bytes. The attribute, with its header of
+// 4 bytes, must be shorter than 64 KiB.
 func AppendAttr(b []byte, attrType uint16, value []byte) []byte {
 	b, start := BeginNested(b, attrType)
 	b = append(b, value...)
 	return EndNested(b, start)
 }
 
-// AppendAttrString appends an attribute with a string and its NUL.
+// AppendAttrString appends an attribute with a NUL-terminated string.
 func AppendAttrString[S string | []byte](b []byte, attrType uint16, value S) []byte {
 	b, start := BeginNested(b, attrType)
 	b = append(b, value...)
@@ -55,17 +53,15 @@ func AppendAttrUint32(b []byte, attrType uint16, value uint32) []byte {
 	return EndNested(b, start)
 }
 
-// BeginNested appends the header of an attribute whose value the caller
-// appends next, and returns its offset for [EndNested]. rtnetlink does not ask
-// for NLA_F_NESTED; a caller that wants it adds it to attrType.
+// BeginNested appends the header of an attribute, and returns its offset for [EndNested]. The caller
+// appends the value in between. rtnetlink does not require NLA_F_NESTED in attrType.
 func BeginNested(b []byte, attrType uint16) ([]byte, int) {
 	start := len(b)
 	b = native.AppendUint16(b, 0)
 	return native.AppendUint16(b, attrType), start
 }
 
-// EndNested fills in the length of the attribute that begins at offset start,
-// and pads.
+// EndNested sets the length of the attribute at offset start and appends padding.
 func EndNested(b []byte, start int) []byte {
 	native.PutUint16(b[start:], uint16(len(b)-start))
 	for i := len(b) - start; i%alignTo != 0; i++ {
@@ -74,9 +70,8 @@ func EndNested(b []byte, start int) []byte {
 	return b
 }
 
-// AppendLinkMessage appends a whole message of type RTM_NEWLINK or RTM_DELLINK
-// that says what l says, as the kernel would: attributes that l does not have
-// are left out.
+// AppendLinkMessage appends a message of type RTM_NEWLINK or RTM_DELLINK for l, like the kernel. It omits
+// attributes that l does not have.
 func AppendLinkMessage(b []byte, msgType, flags uint16, seq, pid uint32, l *Link) []byte {
 	start := len(b)
 	b = AppendHeader(b, msgType, flags, seq, pid)
@@ -107,9 +102,8 @@ func AppendLinkMessage(b []byte, msgType, flags uint16, seq, pid uint32, l *Link
 	return b
 }
 
-// AppendDone appends the whole message that ends a dump (NLMSG_DONE). flags is
-// NLM_F_MULTI, with NLM_F_DUMP_INTR if the dump was interrupted; errno is 0 for
-// success.
+// AppendDone appends the message at the end of a dump (NLMSG_DONE). flags is NLM_F_MULTI, with
+// NLM_F_DUMP_INTR if the dump was interrupted. errno is 0 for success.
 func AppendDone(b []byte, seq, pid uint32, flags uint16, errno syscall.Errno) []byte {
 	start := len(b)
 	b = AppendHeader(b, unix.NLMSG_DONE, flags, seq, pid)

@@ -29,6 +29,6 @@ func ExampleBatch_Load() {
 		}
 	}
 	// Output:
-	// NewLink 7 Ethernet0 up=true running=false mtu=9100
-	// DumpDone: dump again: true
+	// newlink 7 Ethernet0 up=true running=false mtu=9100
+	// dumpdone: dump again: true
 }

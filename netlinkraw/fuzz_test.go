@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzBatch: whatever a datagram holds, decoding ends, stays inside it, and
-// what it finds survives being encoded and decoded again.
+// FuzzBatch checks that decoding any datagram ends, returns slices of the datagram only, and that
+// decoded messages survive encoding and decoding.
 func FuzzBatch(f *testing.F) {
 	files, err := filepath.Glob(fixturePath("*"))
 	if err != nil || len(files) == 0 {
@@ -52,7 +52,7 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// wantInside checks that s lies in whole, and cannot be appended to in place.
+// wantInside checks that s is a part of whole, without capacity to append in place.
 func wantInside(t *testing.T, s, whole []byte) {
 	t.Helper()
 	if len(s) == 0 {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addAltNames gives a link so many alternative names of 127 bytes, as "ip link
-// property add dev ... altname ..." does.
+// addAltNames adds alternative names of 127 bytes to a link, like "ip link property add dev ... altname
+// ...".
 func (l *links) addAltNames(index int32, count int) {
 	l.t.Helper()
 	for i := range count {
@@ -25,7 +25,7 @@ func (l *links) addAltNames(index int32, count int) {
 	}
 }
 
-// largeLink makes Ethernet0, whose messages take about 70 KiB.
+// largeLink creates Ethernet0 with messages of about 70 KiB.
 func largeLink(t *testing.T) (l *links, port int32) {
 	l = newLinks(t)
 	l.addVeth("Ethernet0", "peer0")
@@ -34,8 +34,8 @@ func largeLink(t *testing.T) (l *links, port int32) {
 	return l, port
 }
 
-// The first message that does not fit its slot is lost and leads to one Overrun;
-// the dump after it and all later messages are read whole.
+// TestLargeMessages checks that a message larger than its slot causes one Overrun, and that the
+// dump after it is complete.
 func TestLargeMessages(t *testing.T) {
 	if !insideNamespace(t) {
 		return
@@ -82,8 +82,8 @@ func TestLargeMessages(t *testing.T) {
 	}
 }
 
-// A dump that lost a part says so in its DumpDone, although that comes before the
-// Overrun.
+// TestDumpWithLossIsIncomplete checks that the DumpDone of a dump with a lost part has Incomplete
+// set, although it precedes the Overrun.
 func TestDumpWithLossIsIncomplete(t *testing.T) {
 	if !insideNamespace(t) {
 		return
@@ -117,8 +117,8 @@ func TestDumpWithLossIsIncomplete(t *testing.T) {
 	}
 }
 
-// A message larger than the largest slot names its link. It is no loss, since
-// asking again would have the same result.
+// TestUnreadable checks that a message larger than the largest slot is returned with the name of
+// its link, and does not count as lost.
 func TestUnreadable(t *testing.T) {
 	if !insideNamespace(t) {
 		return
@@ -158,8 +158,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// What follows the message at the cut is lost, and so is a message at the cut
-// that does not say which link exists.
+// TestFindCut checks which truncated messages can be identified, and what counts as lost after
+// them.
 func TestFindCut(t *testing.T) {
 	first := AppendLinkMessage(nil, unix.RTM_NEWLINK, 0, 0, 0, &Link{Index: 1, Name: []byte("lo")})
 	link := AppendLinkMessage(nil, unix.RTM_NEWLINK, 0, 0, 0, &Link{Index: 5, Name: []byte("Ethernet0"), Kind: []byte("veth")})

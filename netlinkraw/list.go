@@ -11,18 +11,17 @@ import (
 )
 
 const (
-	// listAttempts is how often ListLinks dumps if links keep coming and going,
-	// with pauses of 1, 2, 4 ... ms: half a second in all.
+	// listAttempts is the maximum number of dumps of ListLinks, with pauses of 1, 2, 4 ... ms:
+	// half a second in total.
 	listAttempts = 10
-	// listTimeout is how long one dump may take.
+	// listTimeout is the timeout of one dump.
 	listTimeout = 10 * time.Second
 )
 
-// ListLinks calls fn for each link of the network namespace, all from one
-// complete dump. It uses a socket of its own. An interrupted or incomplete dump
-// is repeated a few times; if none is complete it returns an error and has not
-// called fn. A link whose message is [Unreadable] has index, flags and name only.
-// The Link given to fn stays valid.
+// ListLinks calls fn for each link of the network namespace, from one complete dump on a socket of its
+// own. It repeats interrupted and incomplete dumps a few times. If no dump is complete, it returns an
+// error without calling fn. A link whose message is [Unreadable] has only index, flags and name. The
+// Link stays valid after fn returned.
 func ListLinks(fn func(*Link)) error {
 	c, err := dial(Config{}, 0, slotCount, slotSize)
 	if err != nil {
@@ -39,7 +38,7 @@ func ListLinks(fn func(*Link)) error {
 	return nil
 }
 
-// repeatDump dumps until a dump is complete, within bounds.
+// repeatDump calls dump until a dump is complete, at most listAttempts times.
 func repeatDump(dump func() (links []Link, complete bool, err error)) ([]Link, error) {
 	pause := time.Millisecond
 	for attempt := 1; ; attempt++ {
@@ -57,7 +56,7 @@ func repeatDump(dump func() (links []Link, complete bool, err error)) ([]Link, e
 	}
 }
 
-// dump returns the links of one dump, and whether it is complete.
+// dump returns the links of one dump, and whether the dump is complete.
 func (c *Conn) dump() (links []Link, complete bool, err error) {
 	if err := c.setDeadline(time.Now().Add(listTimeout)); err != nil {
 		return nil, false, err
@@ -88,10 +87,9 @@ func (c *Conn) dump() (links []Link, complete bool, err error) {
 	}
 }
 
-// SetLinksDown takes links down, as "ip link set down" does, and returns what
-// went wrong: at most one error per link, each with the index. A link that is
-// gone is no error. It needs CAP_NET_ADMIN, and uses a socket of its own. If
-// the kernel does not answer in time, the links after that one are left alone.
+// SetLinksDown sets links down, like "ip link set down", on a socket of its own. It returns at most one
+// error per link, with the index. A link that does not exist is not an error. If the kernel does not
+// answer in time, the remaining links are skipped. It needs CAP_NET_ADMIN.
 func SetLinksDown(indexes []int32) (failed []error) {
 	if len(indexes) == 0 {
 		return nil
@@ -104,7 +102,7 @@ func SetLinksDown(indexes []int32) (failed []error) {
 	return setLinksDown(r.Do, indexes)
 }
 
-// setLinksDown is SetLinksDown with a function that sends one request.
+// setLinksDown implements SetLinksDown with a function that sends one request.
 func setLinksDown(do func(request []byte) error, indexes []int32) (failed []error) {
 	for len(indexes) > 0 {
 		index := indexes[0]
@@ -115,13 +113,13 @@ func setLinksDown(do func(request []byte) error, indexes []int32) (failed []erro
 		}
 		failed = append(failed, fmt.Errorf("set link %d down: %w", index, err))
 		if len(indexes) > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			return append(failed, fmt.Errorf("set links down: %d more not tried", len(indexes)))
+			return append(failed, fmt.Errorf("set links down: %d more links skipped", len(indexes)))
 		}
 	}
 	return failed
 }
 
-// setDownRequest asks for IFF_UP to be cleared, and for nothing else.
+// setDownRequest returns a request that clears IFF_UP.
 func setDownRequest(index int32) []byte {
 	b := AppendHeader(nil, unix.RTM_NEWLINK, 0, 0, 0)
 	b = AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, unix.IFF_UP)

@@ -7,16 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MessageType says what a [Message] reports.
+// MessageType is the type of a [Message].
 type MessageType uint8
 
-// The kinds of [Message].
+// Types of messages.
 const (
-	NewLink    MessageType = iota + 1 // RTM_NEWLINK: a link exists, or is as told
-	DelLink                           // RTM_DELLINK: a link is gone, or (AF_BRIDGE) left its bridge
-	DumpDone                          // the answer to RequestLinkDump has ended
-	Overrun                           // messages were lost: dump again
-	Unreadable                        // RTM_NEWLINK too large to be received: the link exists, its state is unknown
+	NewLink    MessageType = iota + 1 // RTM_NEWLINK: a link was created or changed, or is part of a dump
+	DelLink                           // RTM_DELLINK: a link was deleted, or (AF_BRIDGE) left its bridge
+	DumpDone                          // the answer to RequestLinkDump is complete or failed
+	Overrun                           // messages were lost; request a dump
+	Unreadable                        // RTM_NEWLINK that is too large to receive: the link exists, its state is unknown
 )
 
 // String returns the name of t, such as "newlink".
@@ -36,38 +36,36 @@ func (t MessageType) String() string {
 	return "MessageType(" + strconv.Itoa(int(t)) + ")"
 }
 
-// Message is one thing the kernel said. Which fields have a meaning depends on
-// Type; the others are zero.
+// Message is a message from the kernel. The fields that are set depend on Type; the others are zero.
 type Message struct {
 	Type MessageType
 
-	// Seq is the number in the message. For a Dump it is what RequestLinkDump
-	// returned; a live message carries that of whoever caused it.
+	// Seq is the sequence number: in a dump that of RequestLinkDump, in a live message that of
+	// the request that caused the change.
 	Seq uint32
-	// Dump is set if the message is part of the answer to our own dump request
-	// Seq, and not a live change.
+	// Dump is set if the message is part of the answer to the dump request Seq of this Conn.
 	Dump bool
 
-	// Interrupted, of a DumpDone: links came or went during the dump
-	// (NLM_F_DUMP_INTR on any of its parts), so it may lack or repeat some.
+	// Interrupted is set in a DumpDone if links were created or deleted during the dump
+	// (NLM_F_DUMP_INTR in any part). Links may be missing or repeated.
 	Interrupted bool
-	// Incomplete, of a DumpDone: messages were lost since the dump was requested, so
-	// it may lack some. An Overrun was delivered before or follows.
+	// Incomplete is set in a DumpDone if messages were lost since the request of the dump.
+	// Links may be missing. An Overrun was returned before or follows.
 	Incomplete bool
-	// Errno, of a DumpDone: the dump failed, or was refused. 0 is success.
+	// Errno is the error of a dump in a DumpDone; 0 for success.
 	Errno syscall.Errno
 
-	// Link, of a NewLink or DelLink. Of an Unreadable it has Index, Flags and Name.
+	// Link is set in a NewLink and DelLink. In an Unreadable it has Index, Flags and Name only.
 	Link Link
 }
 
-// Link is what a link message says about one network interface.
+// Link is the state of a network interface in a link message.
 type Link struct {
 	Family uint8  // AF_UNSPEC, or AF_BRIDGE for a message about membership of a bridge
 	Index  int32  // interface index, above 0
 	Flags  uint32 // IFF_*
 	MTU    uint32 // IFLA_MTU in bytes, if HasMTU
-	Master int32  // IFLA_MASTER: index of the bridge or LAG it belongs to, 0 for none
+	Master int32  // IFLA_MASTER: index of its bridge or LAG, 0 for none
 
 	// Name is IFLA_IFNAME without its NUL, at most 15 bytes; empty if absent.
 	Name []byte
@@ -77,9 +75,8 @@ type Link struct {
 	// device, and in every AF_BRIDGE message.
 	Kind []byte
 
-	// CarrierUp and CarrierDown are IFLA_CARRIER_UP_COUNT and
-	// IFLA_CARRIER_DOWN_COUNT: how often the carrier came and went since the
-	// device was made. AF_BRIDGE messages do not have them.
+	// CarrierUp and CarrierDown are IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT: the numbers
+	// of carrier changes since the device was created. AF_BRIDGE messages do not have them.
 	CarrierUp, CarrierDown uint32
 
 	HasMTU           bool
@@ -89,6 +86,5 @@ type Link struct {
 // Up reports whether the link is administratively up (IFF_UP).
 func (l *Link) Up() bool { return l.Flags&unix.IFF_UP != 0 }
 
-// Running reports whether the link is operational (IFF_RUNNING): up and with a
-// carrier.
+// Running reports whether the link is operational: up and with carrier (IFF_RUNNING).
 func (l *Link) Running() bool { return l.Flags&unix.IFF_RUNNING != 0 }

@@ -9,24 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Receiving many datagrams with one system call, without an allocation and
-// without package unsafe.
+// This file receives many datagrams with one system call, without allocations and without package
+// unsafe.
 //
-// recvmmsg(2) takes an array of struct mmsghdr, each of which points to a name,
-// to an iovec, and through it to a buffer. In Go that is commonly built of Go
-// structs and unsafe pointers (x/sys/unix has no wrapper, and its Recvmsg
-// allocates a sockaddr per datagram). Here all of it lies in one anonymous
-// memory mapping instead. It is no part of the Go heap, so it does not move
-// and the collector does not look at it; its address is a plain number, which
-// is written into the headers as such; and Go code reads and writes it through
-// the slice, with every index checked. No Go pointer ever goes to the kernel.
+// recvmmsg(2) takes an array of struct mmsghdr, each with pointers to an address and to an iovec with
+// a pointer to a buffer. Usual implementations use Go structs and unsafe pointers (x/sys/unix has no
+// wrapper, and its Recvmsg allocates a sockaddr per datagram). Here all structures are in one
+// anonymous memory mapping. It is not part of the Go heap, so it does not move, and the garbage
+// collector ignores it. Addresses in it are plain numbers, which are written to the headers. Go code
+// accesses it through a slice with bounds checks. The kernel never gets a Go pointer.
 //
 //	offset 0         n x struct mmsghdr
 //	iovecs           n x struct iovec
 //	names            n x struct sockaddr_nl, 16 bytes apart
 //	data, aligned    n x size bytes
 //
-// Pages of data that were never received into cost no memory.
+// Pages that were never written do not use memory.
 
 const (
 	// wordSize is the size of a pointer and of size_t in a system call.
@@ -66,27 +64,26 @@ const (
 )
 
 const (
-	// slotCount is the largest number of datagrams that one system call returns.
+	// slotCount is the maximum number of datagrams per system call.
 	slotCount = 32
 
-	// slotSize is the initial size of a slot. A live link message has 1 to 3 KiB,
-	// and the kernel limits the parts of a dump to what the reader offers, at most
-	// 32 KiB (netlink_recvmsg and netlink_dump in net/netlink/af_netlink.c). Neither
-	// is an upper bound: one link with alternative names (IFLA_PROP_LIST) takes up to
-	// 70 KiB, alone as in a dump, and slots grow when a datagram did not fit.
+	// slotSize is the initial size of a slot. A live link message has 1 to 3 KiB, and the
+	// kernel limits the datagrams of a dump to the size of the reader's buffer, at most 32 KiB
+	// (netlink_recvmsg and netlink_dump in net/netlink/af_netlink.c). The message of a link
+	// with many alternative names (IFLA_PROP_LIST) has up to 70 KiB. Slots grow if a datagram
+	// was truncated.
 	slotSize = 32 << 10
 
-	// slotLimit is the size up to which slots grow. Linux allocates a message with
-	// kmalloc, whose limit KMALLOC_MAX_SIZE is 4 MiB with pages of 4 KiB.
+	// slotLimit is the maximum size of a slot. Linux allocates messages with kmalloc, whose
+	// limit KMALLOC_MAX_SIZE is 4 MiB with pages of 4 KiB.
 	slotLimit = 4 << 20
 
-	// slotMemory limits the slots of one Conn together: with larger slots there
-	// are fewer.
+	// slotMemory is the maximum total size of the slots of a Conn. If slots grow, there are fewer.
 	slotMemory = 4 << 20
 )
 
-// slotsFor returns how many slots, at most n, and of what size hold datagrams of
-// need bytes; size is the present size.
+// slotsFor returns the number of slots, at most n, and their size for datagrams of need bytes. size is
+// the present size.
 func slotsFor(n, size, need int) (count, grown int) {
 	for size < need {
 		size *= 2
@@ -94,16 +91,16 @@ func slotsFor(n, size, need int) (count, grown int) {
 	return max(1, min(n, slotMemory/size)), size
 }
 
-// slots is the memory that datagrams are received into.
+// slots is the memory for received datagrams.
 type slots struct {
 	mem         []byte
 	base        uintptr // address of mem[0]
 	n, size     int
 	names, data int // offsets
-	used        int // headers that the last receive has written to
+	used        int // number of headers that the last receive wrote
 }
 
-// newSlots maps room for n datagrams of size bytes.
+// newSlots maps memory for n datagrams of size bytes.
 func newSlots(n, size int) (*slots, error) {
 	s := &slots{n: n, size: size}
 	iovecs := n * mmsghdrLen
@@ -142,17 +139,16 @@ func (s *slots) putWord(at int, v uintptr) {
 	}
 }
 
-// receive takes up to n queued datagrams from the socket without waiting. It
-// returns how many, or the error with none: EAGAIN if there is none. An error
-// that comes after some datagrams is kept by the kernel for the next call.
+// receive receives up to n queued datagrams without waiting, and returns their number. It returns EAGAIN
+// if there are none. If an error occurs after some datagrams, the kernel returns it from the next
+// call.
 func (s *slots) receive(fd uintptr) (int, syscall.Errno) {
-	for i := range s.used { // the kernel wrote the length of the name it found
+	for i := range s.used { // the kernel replaced the length of the address
 		native.PutUint32(s.mem[i*mmsghdrLen+offNamelen:], nameLen)
 	}
 	s.used = 0
-	// Not RawSyscall6: generating the next part of a dump waits for the
-	// kernel's rtnl lock. MSG_TRUNC makes msg_len the size of the datagram, not of
-	// what fitted.
+	// Not RawSyscall6, because the call generates the next part of a dump and so can wait for
+	// the rtnl lock. With MSG_TRUNC, msg_len is the size before truncation.
 	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, s.base, uintptr(s.n), unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
 	if errno != 0 {
 		return 0, errno
@@ -161,9 +157,8 @@ func (s *slots) receive(fd uintptr) (int, syscall.Errno) {
 	return s.used, 0
 }
 
-// datagram returns what receive put into slot i: its bytes, valid until the
-// next receive, the port id of its sender, and the size of the datagram, which is
-// larger than len(data) if its end was cut off.
+// datagram returns the datagram in slot i: its bytes, which are valid until the next receive, the port
+// ID of its sender, and its size, which is larger than len(data) if it was truncated.
 func (s *slots) datagram(i int) (data []byte, sender uint32, size int) {
 	hdr := s.mem[i*mmsghdrLen : (i+1)*mmsghdrLen]
 	size = int(native.Uint32(hdr[offLen:]))
@@ -175,8 +170,8 @@ func (s *slots) datagram(i int) (data []byte, sender uint32, size int) {
 	return s.mem[start : start+min(size, s.size) : start+s.size], sender, size
 }
 
-// free gives the memory back. Slices from datagram must not be used any more:
-// reading through them would end the process.
+// free unmaps the memory. Slices from datagram must not be used any more; access to them would crash the
+// process.
 func (s *slots) free() error {
 	if s.mem == nil {
 		return nil

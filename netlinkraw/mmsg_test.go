@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The layout in mmsg.go is the one x/sys/unix takes from the kernel's headers
-// for this architecture.
+// TestMmsghdrLayout compares the offsets in mmsg.go with the structs of x/sys/unix for this
+// architecture.
 func TestMmsghdrLayout(t *testing.T) {
 	msghdr, iovec, name := reflect.TypeFor[unix.Msghdr](), reflect.TypeFor[unix.Iovec](), reflect.TypeFor[unix.RawSockaddrNetlink]()
 	f := func(typ reflect.Type, field string, want uintptr) {
@@ -32,8 +32,8 @@ func TestMmsghdrLayout(t *testing.T) {
 	}
 }
 
-// What a netlink socket sends comes out of the slots as it was, with its
-// sender; what does not fit is cut and marked, and spoils no neighbour.
+// TestSlots checks that datagrams arrive unchanged with their sender, and that a truncated one does
+// not affect others.
 func TestSlots(t *testing.T) {
 	const n, size = 4, 64
 	open := func() (int, uint32) {
@@ -93,8 +93,7 @@ func TestSlots(t *testing.T) {
 	}
 }
 
-// Slots grow in powers of 2 up to what a datagram needs, and take no more memory
-// together than before.
+// TestSlotsFor checks that slots grow in powers of 2 and within the memory limit.
 func TestSlotsFor(t *testing.T) {
 	for _, c := range []struct{ n, size, need, count, grown int }{
 		{32, slotSize, 1, 32, slotSize},
@@ -111,8 +110,8 @@ func TestSlotsFor(t *testing.T) {
 	}
 }
 
-// The parts of the memory of slots do not overlap; datagrams begin on the first
-// page boundary after the addresses.
+// TestSlotsLayout checks that the parts of the memory do not overlap and that data begins at a page
+// boundary.
 func TestSlotsLayout(t *testing.T) {
 	page := unix.Getpagesize()
 	for _, n := range []int{1, 2, slotCount, page / nameStep, 3 * page / nameStep} {

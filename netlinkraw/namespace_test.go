@@ -13,17 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tests that change links do so in a user and network namespace of their own,
-// which any user may make where the system allows it: the test binary runs
-// itself again in there, with the one test.
+// Tests that change links run in a user and network namespace of their own, which any user may create
+// if the system allows it: the test binary runs itself again in the namespace, with only this test.
 
 const (
 	insideVar  = "NETLINKRAW_TEST_INSIDE"
 	requireVar = "PORTSYNCD_REQUIRE_INTEGRATION" // turns a skip into a failure
 )
 
-// insideNamespace reports whether the test runs in a namespace of its own. If
-// not, it has run there by the time it returns, and the caller returns too.
+// insideNamespace reports whether the test runs in a namespace of its own. Otherwise it runs the test
+// in one before it returns, and the caller must return.
 func insideNamespace(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(insideVar) != "" {
@@ -56,7 +55,7 @@ func insideNamespace(t *testing.T) bool {
 	return false
 }
 
-// skip skips t, unless the environment says that nothing may be skipped.
+// skip skips t, or fails it if the environment forbids skipping.
 func skip(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv(requireVar) != "" {
@@ -65,7 +64,7 @@ func skip(t testing.TB, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-// links changes links in the test's namespace.
+// links changes links in the namespace of the test.
 type links struct {
 	t testing.TB
 	r *Requester
@@ -81,8 +80,7 @@ func newLinks(t testing.TB) *links {
 	return &links{t, r}
 }
 
-// addVeth makes a pair of links with the given names. Without a veth driver it
-// skips the test.
+// addVeth creates a pair of links with these names. It skips the test if there is no veth driver.
 func (l *links) addVeth(name, peer string) {
 	l.t.Helper()
 	if err := l.r.Do(vethRequest(name, peer)); err != nil {
@@ -93,7 +91,7 @@ func (l *links) addVeth(name, peer string) {
 	}
 }
 
-// vethRequest is "ip link add NAME type veth peer name PEER".
+// vethRequest returns the request of "ip link add NAME type veth peer name PEER".
 func vethRequest(name, peer string) []byte {
 	const vethInfoPeer = 1 // VETH_INFO_PEER, include/uapi/linux/veth.h
 	b := AppendHeader(nil, unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, 0, 0)
@@ -112,7 +110,7 @@ func vethRequest(name, peer string) []byte {
 	return b
 }
 
-// index returns the index of the named link.
+// index returns the index of the link with this name.
 func (l *links) index(name string) int32 {
 	l.t.Helper()
 	var index int32
@@ -146,7 +144,7 @@ func (l *links) setUp(index int32) {
 	}
 }
 
-// mtuRequest is "ip link set ... mtu MTU".
+// mtuRequest returns the request of "ip link set ... mtu MTU".
 func mtuRequest(index int32, mtu uint32) []byte {
 	b := AppendHeader(nil, unix.RTM_NEWLINK, 0, 0, 0)
 	b = AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, 0)
@@ -155,14 +153,14 @@ func mtuRequest(index int32, mtu uint32) []byte {
 	return b
 }
 
-// testConn is a Conn with the batch it reads.
+// testConn is a Conn with a Batch.
 type testConn struct {
 	*Conn
 	t testing.TB
 	b Batch
 }
 
-// dialTest is dial with a deadline, so that a test that waits in vain fails.
+// dialTest calls dial and sets a deadline, so that a test that waits for a missing message fails.
 func dialTest(t testing.TB, cfg Config, n, size int) *testConn {
 	t.Helper()
 	c, err := dial(cfg, unix.RTMGRP_LINK, n, size)
@@ -181,7 +179,7 @@ func newTestConn(t testing.TB, c *Conn) *testConn {
 	return &testConn{Conn: c, t: t}
 }
 
-// wantQuiet checks that nothing more comes.
+// wantQuiet checks that there are no more messages.
 func (c *testConn) wantQuiet() {
 	c.t.Helper()
 	if err := c.setDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
@@ -201,7 +199,7 @@ func (c *testConn) wantQuiet() {
 	}
 }
 
-// until calls fn with each message that comes until fn returns true.
+// until calls fn with each message until fn returns true.
 func (c *testConn) until(fn func(*Message) bool) {
 	c.t.Helper()
 	for {
@@ -216,7 +214,7 @@ func (c *testConn) until(fn func(*Message) bool) {
 	}
 }
 
-// describe shows a message in one line.
+// describe formats a message in one line.
 func describe(m *Message) string {
 	var s bytes.Buffer
 	s.WriteString(m.Type.String())

@@ -18,8 +18,8 @@ import (
 
 var record = flag.Bool("record", false, "record testdata/*.hex anew from this machine's kernel (needs ip of iproute2)")
 
-// TestRecord writes what the kernel sends while ip changes links, with a socket
-// of its own that owes nothing to the code under test:
+// TestRecord records the datagrams that the kernel sends while ip changes links. It uses a socket of its
+// own, independent of the code under test:
 //
 //	go test ./netlinkraw -run '^TestRecord$' -record
 //
@@ -97,7 +97,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// receiveAll returns the datagrams that come before a timeout.
+// receiveAll returns the datagrams that arrive before a timeout.
 func receiveAll(t *testing.T, fd int) (datagrams [][]byte) {
 	for {
 		buf := make([]byte, 64<<10)
@@ -112,8 +112,7 @@ func receiveAll(t *testing.T, fd int) (datagrams [][]byte) {
 	}
 }
 
-// formatFixture writes datagrams as hex, 32 bytes a line, with a line "--"
-// after each.
+// formatFixture formats datagrams in hexadecimal, 32 bytes per line, each followed by a line "--".
 func formatFixture(what string, datagrams [][]byte) []byte {
 	var kernel unix.Utsname
 	unix.Uname(&kernel)
@@ -133,7 +132,7 @@ func formatFixture(what string, datagrams [][]byte) []byte {
 
 func fixturePath(name string) string { return filepath.Join("testdata", name+".hex") }
 
-// fixture returns the datagrams recorded in testdata.
+// fixture returns recorded datagrams from testdata.
 func fixture(t testing.TB, name string) (datagrams [][]byte) {
 	t.Helper()
 	data, err := os.ReadFile(fixturePath(name))

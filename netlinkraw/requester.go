@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// requestTimeout is how long the kernel may take over one request. Setting a
-// link down waits for packets in flight, some 10 ms each.
+// requestTimeout is the timeout of one request. Setting a link down takes some 10 ms, because the kernel
+// waits for packets in flight.
 const requestTimeout = 5 * time.Second
 
-// OpError is a request that failed.
+// OpError is the error of a request.
 type OpError struct {
 	Op   string // message type, such as "RTM_NEWLINK"
-	Err  error  // a syscall.Errno from the kernel, or what became of the socket
-	Text string // what the kernel adds to its errno, often nothing
+	Err  error  // a syscall.Errno from the kernel, or an error of the socket
+	Text string // text of the kernel, often empty
 }
 
-// Error returns op, error and the kernel's text.
+// Error returns Op, Err and Text.
 func (e *OpError) Error() string {
 	s := e.Op + ": " + e.Err.Error()
 	if e.Text != "" {
@@ -34,8 +34,8 @@ func (e *OpError) Error() string {
 // Unwrap returns e.Err, so that errors.Is(err, unix.ENODEV) works.
 func (e *OpError) Unwrap() error { return e.Err }
 
-// Requester sends requests to rtnetlink and waits for the acknowledgement of
-// each. One goroutine at a time may use it.
+// Requester sends requests to rtnetlink and waits for their acknowledgements. It must not be used by
+// several goroutines at the same time.
 type Requester struct {
 	file *os.File
 	raw  syscall.RawConn
@@ -50,7 +50,7 @@ func DialRequester() (*Requester, error) {
 	if err != nil {
 		return nil, err
 	}
-	// An acknowledgement need not repeat the request.
+	// Acknowledgements without a copy of the request; optional, so the error is ignored.
 	unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
 	file, raw, err := pollable(fd)
 	if err != nil {
@@ -62,14 +62,14 @@ func DialRequester() (*Requester, error) {
 // Close closes the socket.
 func (r *Requester) Close() error { return r.file.Close() }
 
-// Do sends msg, one finished message (see [FinishMessage]), and waits for its
-// acknowledgement. It sets the flags NLM_F_REQUEST and NLM_F_ACK and the
-// sequence number in msg. What fails after sending is an [OpError]; with
-// os.ErrDeadlineExceeded in it the outcome is unknown.
+// Do sends msg, which is one message with its length (see [FinishMessage]), and waits for the
+// acknowledgement. It sets the sequence number and the flags NLM_F_REQUEST and NLM_F_ACK in msg. Its
+// errors are of type [OpError], unless msg is invalid. If the error wraps os.ErrDeadlineExceeded, it
+// is unknown whether the kernel executed the request.
 func (r *Requester) Do(msg []byte) error {
 	h, _, rest, ok := cutMessage(msg)
 	if !ok || len(rest) != 0 {
-		return fmt.Errorf("netlink request of %d bytes: want one whole message", len(msg))
+		return fmt.Errorf("netlink request of %d bytes, expected one complete message", len(msg))
 	}
 	r.seq++
 	native.PutUint16(msg[6:], h.flags|unix.NLM_F_REQUEST|unix.NLM_F_ACK)
@@ -120,7 +120,7 @@ func (r *Requester) receive() ([]byte, error) {
 	}
 }
 
-// findAck looks in a datagram for the kernel's verdict on request seq.
+// findAck searches a datagram for the acknowledgement of request seq.
 func findAck(datagram []byte, seq, port uint32) (errno syscall.Errno, text string, ok bool) {
 	for {
 		h, payload, rest, ok := cutMessage(datagram)
@@ -135,8 +135,8 @@ func findAck(datagram []byte, seq, port uint32) (errno syscall.Errno, text strin
 	}
 }
 
-// ackText returns the kernel's words in an extended acknowledgement: attributes
-// after the copy of the request, which is a bare header if NLM_F_CAPPED.
+// ackText returns the text of an extended acknowledgement. It is an attribute after the copy of the
+// request, which is only the header if NLM_F_CAPPED is set.
 func ackText(h header, payload []byte) string {
 	if h.flags&unix.NLM_F_ACK_TLVS == 0 {
 		return ""
@@ -161,7 +161,7 @@ func ackText(h header, payload []byte) string {
 	}
 }
 
-// requestName returns the name of a message type for an error text.
+// requestName returns the name of a message type for errors.
 func requestName(msgType uint16) string {
 	switch msgType {
 	case unix.RTM_NEWLINK:

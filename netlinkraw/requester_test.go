@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestRequesterRefusesUnfinishedMessage checks the error for a message without its length.
 func TestRequesterRefusesUnfinishedMessage(t *testing.T) {
 	r := newLinks(t).r
 	whole := vethRequest("a", "b")
@@ -24,8 +25,7 @@ func TestRequesterRefusesUnfinishedMessage(t *testing.T) {
 	}
 }
 
-// Whatever user runs the test, the kernel refuses with an errno that can be
-// asked for, and its words.
+// TestRequesterError checks the errno and the text of a refused request.
 func TestRequesterError(t *testing.T) {
 	if !insideNamespace(t) {
 		return
@@ -57,7 +57,7 @@ func TestRequesterError(t *testing.T) {
 	}
 }
 
-// An acknowledgement from another process is none.
+// TestRequesterForgedSender checks that an acknowledgement from another process is ignored.
 func TestRequesterForgedSender(t *testing.T) {
 	if !insideNamespace(t) {
 		return
@@ -77,6 +77,8 @@ func TestRequesterForgedSender(t *testing.T) {
 	}
 }
 
+// TestSetLinksDownReportsEach checks that each failed link has an error and that a missing link has
+// none.
 func TestSetLinksDownReportsEach(t *testing.T) {
 	if !insideNamespace(t) {
 		return
@@ -90,7 +92,8 @@ func TestSetLinksDownReportsEach(t *testing.T) {
 	}
 }
 
-// After a request without an answer the others are left alone, and counted.
+// TestSetLinksDownWithoutAnswer checks that links after a request without an answer are skipped and
+// counted.
 func TestSetLinksDownWithoutAnswer(t *testing.T) {
 	late := &OpError{Op: "RTM_NEWLINK", Err: os.ErrDeadlineExceeded}
 	for _, tt := range []struct {
@@ -100,8 +103,8 @@ func TestSetLinksDownWithoutAnswer(t *testing.T) {
 	}{
 		{"all answered", []error{nil, unix.ENODEV, nil}, nil},
 		{"refused", []error{unix.EPERM, nil, unix.EBUSY}, []string{"set link 1 down: operation not permitted", "set link 3 down: device or resource busy"}},
-		{"late at once", []error{late, nil, nil}, []string{"set link 1 down: " + late.Error(), "set links down: 2 more not tried"}},
-		{"late before the last", []error{nil, late, nil}, []string{"set link 2 down: " + late.Error(), "set links down: 1 more not tried"}},
+		{"late at once", []error{late, nil, nil}, []string{"set link 1 down: " + late.Error(), "set links down: 2 more links skipped"}},
+		{"late before the last", []error{nil, late, nil}, []string{"set link 2 down: " + late.Error(), "set links down: 1 more links skipped"}},
 		{"late at the last", []error{nil, nil, late}, []string{"set link 3 down: " + late.Error()}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,6 +125,7 @@ func TestSetLinksDownWithoutAnswer(t *testing.T) {
 	}
 }
 
+// TestFindAck checks acknowledgements of this and other requests, with and without a text.
 func TestFindAck(t *testing.T) {
 	refused := fixture(t, "refused_mtu")[0]
 	const seq = 9
@@ -157,6 +161,7 @@ func TestFindAck(t *testing.T) {
 	}
 }
 
+// TestListLinks checks that the loopback link is listed.
 func TestListLinks(t *testing.T) {
 	var names []string
 	if err := ListLinks(func(l *Link) { names = append(names, string(l.Name)) }); err != nil {
@@ -167,6 +172,7 @@ func TestListLinks(t *testing.T) {
 	}
 }
 
+// TestRepeatDump checks that incomplete dumps are repeated until a limit.
 func TestRepeatDump(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := func(completeAt, wantDumps int, wantErr bool) {

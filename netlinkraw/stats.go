@@ -2,25 +2,21 @@ package netlinkraw
 
 import "sync/atomic"
 
-// Stats counts what came out of a [Conn] since Dial. Each counter only grows
-// and may be read at any time from any goroutine.
+// Stats counts the datagrams and messages of a [Conn] since Dial. Any goroutine may read the counters.
 type Stats struct {
-	Datagrams atomic.Uint64 // received, the dropped ones included
-	Messages  atomic.Uint64 // handed out, Overrun messages made here not included
+	Datagrams atomic.Uint64 // received datagrams, including skipped ones
+	Messages  atomic.Uint64 // returned messages, except for Overrun messages of Receive
 
-	// Overruns moves when the kernel dropped messages for want of room
-	// (ENOBUFS): a larger receive buffer or a faster reader is wanted.
+	// Overruns counts ENOBUFS: the kernel dropped messages because the receive buffer was full.
 	Overruns atomic.Uint64
-	// Truncated moves when a datagram did not fit its slot. The slots then grow;
-	// see slotSize.
+	// Truncated counts datagrams that were larger than their slot. The slots then grow.
 	Truncated atomic.Uint64
-	// Forged moves when some other process than the kernel sent us a datagram.
+	// Forged counts datagrams that the kernel did not send.
 	Forged atomic.Uint64
-	// Malformed moves when a message, or what is left of a datagram, could not
-	// be decoded.
+	// Malformed counts messages, and rests of datagrams, that could not be decoded.
 	Malformed atomic.Uint64
-	// ForeignSeq moves when an answer came to a request that was not made.
+	// ForeignSeq counts answers to requests that this socket did not send.
 	ForeignSeq atomic.Uint64
-	// Ignored counts well-formed messages of types that mean nothing here.
+	// Ignored counts well-formed messages that this package does not use.
 	Ignored atomic.Uint64
 }

@@ -6,11 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The wire format, each item under the line of the kernel's
-// include/uapi/linux/{netlink,rtnetlink,if_link,if}.h that it stands for.
-// Netlink speaks the byte order of the machine.
+// This file defines the wire format. The definitions of include/uapi/linux/{netlink,rtnetlink,if_link,if}.h
+// are quoted. Numbers are in the byte order of the machine.
 
-// native is the byte order of every number on a netlink socket.
+// native is the byte order of netlink.
 var native = binary.NativeEndian
 
 const (
@@ -54,12 +53,12 @@ const (
 	// #define NLA_TYPE_MASK		~(NLA_F_NESTED | NLA_F_NET_BYTEORDER)
 	attrTypeMask = ^uint16(unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
 
-	// #define IFNAMSIZ 16, the terminating NUL included
+	// #define IFNAMSIZ 16, including the terminating NUL
 	maxNameLen = unix.IFNAMSIZ - 1
 
 	// #define RTEXT_FILTER_SKIP_STATS (1 << 3)
-	// Leaves the IPv6 counters (IFLA_INET6_STATS) out of a dump: 370 bytes a
-	// link, summed over all CPUs. IFLA_STATS64 comes all the same.
+	// Omits the IPv6 counters (IFLA_INET6_STATS), 370 bytes per link that the kernel sums over all
+	// CPUs, but not IFLA_STATS64.
 	rtextFilterSkipStats = 1 << 3
 
 	// NLMSGERR_ATTR_MSG: text of an extended acknowledgement
@@ -75,8 +74,8 @@ type header struct {
 // align rounds n up as NLMSG_ALIGN and NLA_ALIGN do.
 func align(n int) int { return (n + alignTo - 1) &^ (alignTo - 1) }
 
-// cutMessage splits the first message off data: its header, its payload and
-// the bytes after it. ok is false if data does not begin with a whole message.
+// cutMessage splits data into the header and the payload of the first message, and the rest. ok is false
+// if data does not begin with a complete message.
 func cutMessage(data []byte) (h header, payload, rest []byte, ok bool) {
 	if len(data) < headerLen {
 		return header{}, nil, nil, false
@@ -91,13 +90,12 @@ func cutMessage(data []byte) (h header, payload, rest []byte, ok bool) {
 		seq:   native.Uint32(data[8:]),
 		port:  native.Uint32(data[12:]),
 	}
-	end := min(align(int(n)), len(data)) // the last message may come without padding
+	end := min(align(int(n)), len(data)) // the last message may have no padding
 	return h, data[headerLen:n], data[end:], true
 }
 
-// cutAttr splits the first attribute off data: its type without the flag bits,
-// its value and the bytes after it. ok is false if data does not begin with a
-// whole attribute.
+// cutAttr splits data into the type, without flags, and the value of the first attribute, and the rest. ok
+// is false if data does not begin with a complete attribute.
 func cutAttr(data []byte) (typ uint16, value, rest []byte, ok bool) {
 	if len(data) < attrHeaderLen {
 		return 0, nil, nil, false
@@ -106,6 +104,6 @@ func cutAttr(data []byte) (typ uint16, value, rest []byte, ok bool) {
 	if n < attrHeaderLen || n > len(data) {
 		return 0, nil, nil, false
 	}
-	end := min(align(n), len(data)) // the last attribute may come without padding
+	end := min(align(n), len(data)) // the last attribute may have no padding
 	return native.Uint16(data[2:]) & attrTypeMask, data[attrHeaderLen:n], data[end:], true
 }
