@@ -34,7 +34,7 @@ func TestErrorReplies(t *testing.T) {
 		{Error: "ERR max number of clients reached"},
 		{Delay: 100 * time.Millisecond},
 	} {
-		// The test's own commands would run into the fault as well.
+		// The fault would also affect the test's own commands.
 		sw.ChangeLinksDuring(d, fmt.Sprintf("%q %v", f.Error, f.Delay),
 			func() { db.SetFault(f) }, func() { db.SetFault(lab.Fault{}) })
 	}
@@ -147,7 +147,7 @@ func TestCutStart(t *testing.T) {
 			sw.ConfigurePorts(switchtest.ManyPorts)
 			p.Set(switchtest.ProxyFault{Requests: after})
 			d := sw.Start(switchtest.StartOptions{})
-			sw.AwaitLog(0, switchtest.Timeout, "Redis") // it has noticed a cut
+			sw.AwaitLog(0, switchtest.Timeout, "Redis") // the daemon has noticed a cut
 			p.Set(switchtest.ProxyFault{})
 			d.AwaitReady()
 			if n := sw.PopPortTable(); n != switchtest.ManyPorts+1 {

@@ -36,7 +36,7 @@ func TestConfigServerDown(t *testing.T) {
 	sw.NoError("start CONFIG_DB's server", config.Start(sw.Databases["CONFIG_DB"]))
 	t.Cleanup(config.Stop)
 
-	// A start needs CONFIG_DB, and waits for it.
+	// A start needs CONFIG_DB and waits for it.
 	sw.ConfigurePorts(switchtest.ManyPorts)
 	sw.Do("CONFIG_DB", "SAVE")
 	config.Stop()
@@ -53,7 +53,7 @@ func TestConfigServerDown(t *testing.T) {
 		t.Helper()
 		mtu++
 		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(1), mtu))
-		// What the daemon shows of ports is compared once CONFIG_DB can be read again.
+		// The reported ports are compared when CONFIG_DB can be read again.
 		took := sw.AwaitInSync(within).Round(time.Millisecond)
 		sw.T.Logf("%s: in step after %v", what, took)
 		return took
@@ -85,7 +85,7 @@ func TestConfigServerDown(t *testing.T) {
 	sw.AwaitLog(from, switchtest.Timeout, "CONFIG_DB is connected again")
 	sw.Do("CONFIG_DB", "HSET", "PORT|"+switchtest.PortName(20), "lanes", "20")
 	sw.AwaitLog(from, switchtest.Timeout, "ports of CONFIG_DB changed", switchtest.PortName(20))
-	switchtest.Eventually(t, switchtest.Timeout, func() string { // so that what health says later is news
+	switchtest.Eventually(t, switchtest.Timeout, func() string { // so that later changes of health are logged
 		if a := client.Request("GET", "/healthz"); strings.Contains(a.Body, "config_db_down") {
 			return fmt.Sprintf("/healthz answers %d %q", a.Code, a.Body)
 		}
@@ -94,15 +94,15 @@ func TestConfigServerDown(t *testing.T) {
 	sw.AwaitReportedPorts()
 	sw.CheckAfterFault(d)
 
-	// A server that is silent: APPL_DB has lost its rows, and what it is to get is in
-	// CONFIG_DB.
+	// The paused server has CONFIG_DB, from which the daemon would produce the rows that APPL_DB
+	// lost.
 	sw.NoError("hold CONFIG_DB's server", config.Cmd.Process.Signal(syscall.SIGSTOP))
 	sw.Do("APPL_DB", "FLUSHDB")
 	for n := range switchtest.ManyPorts {
 		sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(n), "lanes", fmt.Sprint(n))
 	}
-	// An exchange with a silent server ends after 2 s, or a quarter of a second more. When
-	// it begins is up to the daemon, so what follows waits until it has ended.
+	// An exchange with a paused server times out after 2 to 2.25 s. When it begins depends on
+	// the daemon, so the test waits until it has ended.
 	change("CONFIG_DB silent, with the one read that waits for it", 2250*time.Millisecond+switchtest.SyncTimeout)
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		if a := client.Request("GET", "/healthz"); !strings.Contains(a.Body, "config_db_down") {
@@ -110,7 +110,7 @@ func TestConfigServerDown(t *testing.T) {
 		}
 		return ""
 	})
-	// A daemon that waited for the server would do so for each change. Another process may
+	// A daemon that waited for the server would wait for each change. Another process may
 	// delay any one of them, but not most.
 	var took []time.Duration
 	for range 5 {

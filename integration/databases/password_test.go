@@ -31,7 +31,7 @@ func TestRedisPassword(t *testing.T) {
 			sw.WriteDatabaseMap(way.databaseMap)
 			sw.ConfigurePorts(1)
 			for name := range sw.Databases {
-				sw.Conn(name) // stays authenticated
+				sw.Conn(name) // the connection stays authenticated
 			}
 			protect := func(password string) {
 				t.Helper()
@@ -77,7 +77,7 @@ func TestNoPasswordFile(t *testing.T) {
 	sw.ConfigurePorts(1)
 	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", sw.WriteConfig(fmt.Sprintf("[database]\npassword_file = %q\n", file))}})
 	d.AwaitReady()
-	switchtest.WriteFile(t, file, "not needed\n") // the server says so
+	switchtest.WriteFile(t, file, "not needed\n") // as the server reports
 	sw.AddInterfaces(1)
 	d.Signal(15)
 	d.Wait(5 * time.Second)

@@ -189,7 +189,7 @@ func TestClientKill(t *testing.T) {
 	for _, kind := range []string{"normal", "pubsub"} {
 		sw.Do("APPL_DB", "CLIENT", "KILL", "TYPE", kind)
 		sw.CloseConns()
-		sw.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(switchtest.ManyPorts-1)) // what is lost is not assumed to be there
+		sw.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(switchtest.ManyPorts-1)) // lost rows must not be assumed to exist
 		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(0), 1400))
 		sw.AwaitRecovery("CLIENT KILL TYPE " + kind)
 	}
@@ -266,7 +266,7 @@ func TestTwoServers(t *testing.T) {
 	sw.AwaitRecovery("restart of APPL_DB's server")
 	sw.CheckAfterFault(d)
 
-	// A server that is away when the daemon is asked to end holds nobody up.
+	// A server that is down must not delay the end of the daemon.
 	second.Stop()
 	sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(5), 1460))
 	d.Signal(syscall.SIGTERM)

@@ -61,10 +61,10 @@ func TestCorruptedReplies(t *testing.T) {
 	} {
 		sw.ChangeLinksDuring(d, lie.name, func() {
 			p.Set(lie.fault)
-			p.CutAll() // so that it meets the lie in every exchange
+			p.CutAll() // so that every exchange is corrupted
 		}, func() {
 			p.Set(switchtest.ProxyFault{})
-			p.CutAll() // what was said is still under way
+			p.CutAll() // bytes are still in transit
 		})
 	}
 	if n := sw.FaultLines(); n > 2000 {
@@ -84,7 +84,7 @@ func TestRedisMaxClients(t *testing.T) {
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	n := sw.Logs.Len()
 	sw.Do("APPL_DB", "CONFIG", "SET", "maxclients", "1")
-	own := sw.Conn("APPL_DB") // the one that there is to be
+	own := sw.Conn("APPL_DB") // the expected one
 	sw.Do("APPL_DB", "CLIENT", "KILL", "TYPE", "pubsub")
 	sw.Do("APPL_DB", "CLIENT", "KILL", "TYPE", "normal")
 	for name, conn := range sw.Conns {

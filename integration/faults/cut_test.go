@@ -28,7 +28,7 @@ func sweep(t *testing.T, direction string, step int, try func(f switchtest.Proxy
 		step *= 3 * switchtest.RaceFactor
 	}
 	begin, tried, last := time.Now(), 0, 0
-	// One exchange is shorter than the other, as changes come together or not.
+	// The length of an exchange depends on how many changes it combines.
 	for at, without := 1, 0; without < 3; at += step {
 		f := switchtest.ProxyFault{Once: true, Requests: at}
 		if direction == "replies" {
@@ -110,8 +110,8 @@ func TestCutEveryByteOfBatch(t *testing.T) {
 				sw.BringUp(cutPorts).Kill()
 				conf := sw.WriteConfig(cutConfig)
 				mtu := 1400
-				// Each time another daemon: one that loses connection after
-				// connection takes longer and longer to come back.
+				// A new daemon each time: one that loses a connection again
+				// and again waits longer and longer before it reconnects.
 				sweep(t, direction, step, func(f switchtest.ProxyFault) bool {
 					p.Set(switchtest.ProxyFault{})
 					d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
@@ -126,7 +126,7 @@ func TestCutEveryByteOfBatch(t *testing.T) {
 					for n := range cutPorts {
 						sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(n), mtu))
 					}
-					awaitInSyncUnchanged(sw) // what changed is written: the exchange is over, or nearly
+					awaitInSyncUnchanged(sw) // the changes are written, so the exchange is nearly over
 					wasCut := p.WasCut(t)
 					awaitInSyncUnchanged(sw)
 					sw.CheckAlive(d)

@@ -104,7 +104,7 @@ func TestFrozenDisk(t *testing.T) {
 	n := d.Notifications.Len()
 	d.Signal(syscall.SIGTERM)
 	d.AwaitNotification(n, switchtest.Timeout, "STOPPING=1")
-	time.Sleep(2500 * time.Millisecond) // it gives files 2 s; a thread in the kernel's hands cannot be killed
+	time.Sleep(2500 * time.Millisecond) // the daemon waits 2 s for files; a thread blocked in the kernel cannot be killed
 	thaw()
 	if status := d.Wait(switchtest.ExitTimeout); status.Signal() != syscall.SIGTERM {
 		t.Errorf("wait status %#x, want the end by SIGTERM", int(status))

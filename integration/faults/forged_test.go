@@ -47,7 +47,7 @@ func TestForgedSender(t *testing.T) {
 			}
 		}
 	}
-	// What the kernel says after that has come through when this has.
+	// When this change is in STATE_DB, the daemon has processed all messages before it.
 	sw.IPLink("link set " + switchtest.PortName(1) + " mtu 1400")
 	sw.AwaitRecovery("forged messages")
 

@@ -32,7 +32,7 @@ func TestDescriptorLimit(t *testing.T) {
 	for range 2 * limit {
 		conn, err := net.Dial("tcp", switchtest.HTTPAddress)
 		if err != nil {
-			break // the kernel's queue is full as well
+			break // the kernel's queue is full
 		}
 		t.Cleanup(func() { conn.Close() })
 	}

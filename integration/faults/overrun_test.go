@@ -47,7 +47,7 @@ func TestOverrun(t *testing.T) {
 	if row := sw.Row("STATE_DB", "PORT_TABLE|"+switchtest.PortName(2)); row["speed"] != "100000" {
 		t.Errorf("the row of a port that was only changed lost its foreign field: %v", row)
 	}
-	// Subscribers must see the re-created port go before it comes.
+	// Subscribers must see a deletion of the port before its new row.
 	commands, _ := seen.From(0)
 	var ops []string
 	for _, cmd := range commands {
@@ -157,7 +157,7 @@ func TestInterruptedDump(t *testing.T) {
 	const interrupted = `portsyncd_resyncs_total{reason="dump_interrupted"}`
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
-		sw.Do("STATE_DB", "FLUSHDB") // has the daemon dump the links
+		sw.Do("STATE_DB", "FLUSHDB") // makes the daemon dump the links
 		if client.Scrape().Value(t, interrupted) == 0 {
 			return "no dump was interrupted"
 		}

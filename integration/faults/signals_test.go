@@ -38,7 +38,7 @@ func TestStopInEveryPhase(t *testing.T) {
 				if direction == "replies" {
 					f = switchtest.ProxyFault{Once: true, Hold: true, Replies: at}
 				}
-				sw.Do("APPL_DB", "FLUSHDB") // a start from nothing each time
+				sw.Do("APPL_DB", "FLUSHDB") // a cold start each time
 				p.Set(f)
 				d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 				cuts := 0
@@ -80,7 +80,7 @@ func TestStopAtAnyMoment(t *testing.T) {
 	for n := range moments {
 		sw.Do("APPL_DB", "FLUSHDB")
 		d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
-		time.Sleep(time.Duration(n) * time.Millisecond * switchtest.RaceFactor) // the moment
+		time.Sleep(time.Duration(n) * time.Millisecond * switchtest.RaceFactor) // the tested moment
 		slowest = max(slowest, d.EndBySignal(syscall.SIGTERM, fmt.Sprintf("%d ms after the start", n)))
 	}
 	t.Logf("%d moments, the slowest end took %v", moments, slowest.Round(time.Millisecond))
@@ -112,8 +112,8 @@ func TestStopContinueReload(t *testing.T) {
 		d.Signal(syscall.SIGHUP)
 	}
 	stop()
-	// The last file is of the last SIGHUP, whichever of them were one to the
-	// daemon.
+	// The last file belongs to the last SIGHUP, even if the daemon received several
+	// as one.
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		if got := client.Request("GET", "/metrics").Header.Get("Content-Type"); got != switchtest.JSONType {
 			return fmt.Sprintf("/metrics is %s, the last file asks for %s", got, switchtest.JSONType)
@@ -133,8 +133,8 @@ func TestReloadDuringStart(t *testing.T) {
 		return
 	}
 	sw.ConfigurePorts(1)
-	// Until a program has said what is to become of it, SIGHUP ends the process
-	// (signal(7)), so it has to be ignored to begin with, which a child inherits.
+	// SIGHUP ends a process that has no handler yet (signal(7)), so it is ignored
+	// first, which the child inherits.
 	signal.Ignore(syscall.SIGHUP)
 	d := sw.Start(switchtest.StartOptions{})
 	deadline := time.Now().Add(200 * time.Millisecond * switchtest.RaceFactor)

@@ -30,7 +30,7 @@ type healthTest struct {
 	*switchtest.Switch
 	*switchtest.Client
 	d             *switchtest.Daemon
-	lines, states int // what was said before the fault
+	lines, states int // numbers of log lines and notifications before the fault
 }
 
 // newHealthTest returns a test of a running daemon.
@@ -42,7 +42,7 @@ func newHealthTest(sw *switchtest.Switch, d *switchtest.Daemon) *healthTest {
 type healthFault struct {
 	code       string
 	begin, end func()
-	recurs     bool // it comes and goes by itself until its end
+	recurs     bool // the reason comes and goes while the fault lasts
 }
 
 // checkFault causes a fault, waits until every output shows its reason, ends the fault, and waits
@@ -278,7 +278,7 @@ func TestHealthWriteErrors(t *testing.T) {
 		},
 		end: func() {
 			db.SetFault(lab.Fault{})
-			for n := range 200 { // one at a time, so that each is an exchange
+			for n := range 200 { // one at a time, each in its own exchange
 				mtu := strconv.Itoa(1400 + n)
 				sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(0), 1400+n))
 				switchtest.Eventually(t, switchtest.Timeout, func() string {
@@ -398,7 +398,7 @@ func TestHealthStartFailing(t *testing.T) {
 	db.SetFault(lab.Fault{})
 	d.AwaitReady()
 	if a := h.Request("GET", "/healthz"); a.Body != "healthy\nscore 100 of 100\n" {
-		t.Errorf("after the start /healthz answers %d %q", a.Code, a.Body) // nothing lingers
+		t.Errorf("after the start /healthz answers %d %q", a.Code, a.Body) // no reason is kept from the start
 	}
 	sw.AddInterfaces(1)
 	lines, _ := sw.Logs.From(0)

@@ -24,10 +24,10 @@ type linkMessage struct {
 	index    int32
 	name     string
 	master   bool
-	counted  bool   // it has carrier counts
-	down     uint32 // times the carrier went
+	counted  bool   // the message has carrier counts
+	down     uint32 // link-down transitions
 	at       time.Time
-	datagram int // which one it came in
+	datagram int // the number of its datagram
 }
 
 // observeLinks records the link messages of this network namespace. Its socket has a buffer large
@@ -37,7 +37,7 @@ func observeLinks(sw *switchtest.Switch) *switchtest.Record[linkMessage] {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	sw.NoError("open a netlink socket", err)
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 256<<20) != nil {
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 256<<20) // an ordinary user's
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 256<<20) // of an ordinary user
 	}
 	sw.NoError("listen to links", unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}))
 	news := new(switchtest.Record[linkMessage])
@@ -91,12 +91,12 @@ func parseLinkMessage(m *syscall.NetlinkMessage) (n linkMessage, ok bool) {
 // rowCounts counts what the daemon wrote to the rows of ports, from the commands that MONITOR
 // shows.
 type rowCounts struct {
-	sets, deletes float64            // commands that were carried out
-	refusals      float64            // exchanges of which the server refused a part
+	sets, deletes float64            // executed commands
+	refusals      float64            // exchanges that the server rejected in part
 	batches       float64            // exchanges that wrote something
-	batchPorts    float64            // ports that were written, of all batches
-	changes       map[string]float64 // sets that made or changed a row, by port
-	comparisons   float64            // of all rows with the kernel
+	batchPorts    float64            // ports written in all batches
+	changes       map[string]float64 // writes that created or changed a row, by port
+	comparisons   float64            // comparisons of all rows with the kernel
 	commands      float64
 }
 
@@ -106,8 +106,8 @@ type rowTracker struct {
 	state  int // number of STATE_DB
 	rows   switchtest.Rows
 	jammed map[string]bool
-	script map[string]bool // ports that the script under way wrote; nil if none is
-	failed bool            // a part of it was refused
+	script map[string]bool // ports written by the current script; nil without one
+	failed bool            // a part of the script was rejected
 }
 
 func newRowTracker(state int) *rowTracker {
@@ -237,7 +237,7 @@ func receiveBufferOf(sw *switchtest.Switch, pid int) (size float64) {
 		fmt.Sscan(filepath.Base(e), &n)
 		fd, err := unix.PidfdGetfd(process, n, 0)
 		if err != nil {
-			continue // it is no socket, or none any more
+			continue // not a socket, or closed meanwhile
 		}
 		address, err := unix.Getsockname(fd)
 		if _, ok := address.(*unix.SockaddrNetlink); err == nil && ok {

@@ -16,10 +16,10 @@ import (
 
 // numberRule says what value a metric family must have.
 type numberRule struct {
-	// exact returns all series of the family and their values. Of a histogram it
-	// returns the count, and of a family with bounded set what is known of it.
+	// exact returns all series of the family and their values; for a histogram, its
+	// count; for a family with bounded, the known values.
 	exact func(o *observed) map[string]float64
-	// why is the reason why bounded takes the place of exact, "" if exact does it.
+	// why says why bounded is used in place of exact. It is "" if exact is used.
 	why     string
 	bounded func(o *observed, series string, value float64) bool
 }
@@ -324,7 +324,7 @@ var numberRules = map[string]numberRule{
 		return all
 	}),
 	"portsyncd_log_lines_dropped_total": none,
-	// Each run of suppressed lines is told with the next line of the same message, if there is one.
+	// The number of suppressed lines is in the next line of the same message, if there is one.
 	"portsyncd_log_lines_suppressed_total": {why: "nobody but the daemon knows of lines after the last one of their message",
 		bounded: func(o *observed, _ string, value float64) bool {
 			told, lines := 0.0, 0.0

@@ -70,8 +70,8 @@ type observed struct {
 
 	fileFacts map[string]fileFacts // at the last reading, by label
 
-	dumps   float64    // that resyncs asked for
-	dumped  linkCounts // what they showed
+	dumps   float64    // that resyncs requested
+	dumped  linkCounts // what the dumps contained
 	resyncs map[string]float64
 
 	writes rowCounts // at the end
@@ -82,7 +82,7 @@ type observed struct {
 // linkCounts counts what a dump of the links contains.
 type linkCounts struct {
 	links    float64
-	nameless float64 // interfaces that have no port's name
+	nameless float64 // interfaces whose names are not ports'
 	unserved float64 // the port that APPL_DB does not have
 }
 
@@ -253,7 +253,7 @@ func (o *observed) refuseWrites() {
 		o.NoError("set MTU", o.Links.SetMTU(switchtest.PortName(2), 1300+n))
 	}
 	o.web.AwaitValue(`portsyncd_port_written{port="`+switchtest.PortName(1)+`"}`, 0)
-	time.Sleep(300 * time.Millisecond) // the time for which it refuses
+	time.Sleep(300 * time.Millisecond) // the time for which the server rejects writes
 	o.Do("STATE_DB", "DEL", switchtest.StatePort+switchtest.PortName(1))
 	o.awaitIdle()
 }
@@ -326,7 +326,7 @@ func (o *observed) compare() {
 		if o.final, err = o.web.SelfReport(); err != nil {
 			return err.Error()
 		}
-		// An answer is counted a moment after it is sent.
+		// A response is counted a moment after it is sent.
 		for _, f := range o.final.Metrics.Families {
 			if f.Name == "portsyncd_http_requests_total" {
 				if wrong := numberRules[f.Name].problem(o, f); len(wrong) > 0 {

@@ -34,7 +34,7 @@ type browser struct {
 	answers map[int64]chan browserMessage
 	gone    bool
 
-	console  switchtest.Record[string] // what a developer would see in the console
+	console  switchtest.Record[string] // messages in the developer console
 	requests switchtest.Record[string] // URLs
 }
 
@@ -105,7 +105,7 @@ func (b *browser) openTab() {
 	for _, domain := range []string{"Page", "Runtime", "Log", "Network"} {
 		b.call(domain+".enable", nil, nil)
 	}
-	// As if the tab was in front: or keys go elsewhere.
+	// As if the tab had the focus, so that it receives the keys.
 	b.call("Emulation.setFocusEmulationEnabled", map[string]any{"enabled": true}, nil)
 }
 

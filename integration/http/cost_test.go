@@ -28,7 +28,7 @@ func TestIdle(t *testing.T) {
 	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}, Env: []string{"WATCHDOG_USEC=120000000"}})
 	d.AwaitReady()
 	sw.AddInterfaces(switchtest.ManyPorts)
-	client := switchtest.NewClient(t, switchtest.HTTPAddress) // which keeps its connection
+	client := switchtest.NewClient(t, switchtest.HTTPAddress) // the client keeps its connection
 	client.Get("/metrics.json")
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		if client.Scrape().Value(t, `portsyncd_snapshot_saves_total{file="state"}`) == 0 {
@@ -37,8 +37,8 @@ func TestIdle(t *testing.T) {
 		return ""
 	})
 	const window, limit = 5 * time.Second, 4
-	// What is done once, such as a save that was due, may fall into a window, and a busy
-	// machine makes threads sleep that wait for one another.
+	// Single actions, such as a save, may fall into a measurement, and on a busy machine
+	// threads sleep when they wait for one another.
 	var rate float64
 	for range 8 {
 		before := voluntarySwitches(t, d.Cmd.Process.Pid)
@@ -64,7 +64,7 @@ func voluntarySwitches(t *testing.T, pid int) int {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			continue // a thread that ended
+			continue // the thread has ended
 		}
 		_, rest, _ := strings.Cut(string(text), "\nvoluntary_ctxt_switches:")
 		n, err := strconv.Atoi(strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0]))

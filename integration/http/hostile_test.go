@@ -19,17 +19,17 @@ import (
 // links change all the time. All of them are on lo of a namespace.
 const (
 	hostilePorts = 32
-	hostileFor   = 2 * time.Second // each attack, at least
-	calmFor      = time.Second     // before each, for comparison, at least
-	// observeFactor is how many times longer it may be until there are scrapes to
-	// judge by: a busy machine gives neither side much time.
+	hostileFor   = 2 * time.Second // minimum time of each attack
+	calmFor      = time.Second     // minimum time before each, for comparison
+	// observeFactor limits how much longer the test observes until there are enough scrapes:
+	// a busy machine gives neither side much time.
 	observeFactor = 15
-	// lateness, in seconds, is what no more events may exceed under attack than
-	// without, but for some: it is a bound of the histogram, a hundred times the
-	// usual latency, since clients and daemon share a machine that may be busy.
+	// lateness is a latency in seconds. Under attack, hardly more events may exceed it than
+	// without. It is a bound of the histogram, a hundred times the usual latency, since
+	// clients and daemon share a machine that may be busy.
 	lateness, some = 0.1 * switchtest.RaceFactor, 0.05
-	// memoryBound is for a daemon with all it may hold for clients; measured are
-	// some 20 MiB.
+	// memoryBound is the limit for a daemon with as many connections as it accepts. Measured
+	// are some 20 MiB.
 	memoryBound = 64 << 20
 )
 
@@ -130,13 +130,13 @@ func TestHTTPHostileClients(t *testing.T) {
 	}
 	d := sw.BringUp(hostilePorts)
 	good := switchtest.NewClient(t, switchtest.HTTPAddress)
-	good.HTTP.Transport.(*http.Transport).DisableKeepAlives = true // it has to find a place each time
+	good.HTTP.Transport.(*http.Transport).DisableKeepAlives = true // each request must be admitted
 	before := good.Scrape()
 	defer burst(sw)()
 
 	for _, a := range attacks {
-		// Something else on the machine looks like an attack that succeeds, but
-		// not three times in a row.
+		// Other load on the machine looks like a successful attack, but not three
+		// times in a row.
 		for try := 1; ; try++ {
 			quiet := observe(sw, d, good, calmFor, func(context.Context, *sync.WaitGroup) {})
 			got := observe(sw, d, good, hostileFor, func(ctx context.Context, wg *sync.WaitGroup) {
@@ -193,9 +193,9 @@ func burst(sw *switchtest.Switch) (stop func()) {
 // observation is what a test measured of a daemon over a while.
 type observation struct {
 	latency  switchtest.Histogram
-	scrapes  []time.Duration // of a good client, ascending
+	scrapes  []time.Duration // of a well-behaved client, ascending
 	failures int
-	memory   int // resident, at its peak
+	memory   int // peak resident memory
 	rejected float64
 }
 
@@ -206,8 +206,8 @@ func (o observation) problem(quiet observation) string {
 	case o.latency.Count() < 100 || late > was+some:
 		return fmt.Sprintf("%.1f%% of %.0f events took more than %v s, %.1f%% without",
 			100*late, o.latency.Count(), lateness, 100*was)
-	// Under the race detector an answer takes longer to make than these clients
-	// take to ask for the next; only the races are looked for there.
+	// Under the race detector, a response takes longer than these clients wait
+	// before the next request; only data races are tested there.
 	case !o.enough() && !switchtest.RaceEnabled:
 		return fmt.Sprintf("%d good scrapes, %d failed", len(o.scrapes), o.failures)
 	case o.memory > memoryBound && !switchtest.RaceEnabled:
@@ -259,7 +259,7 @@ func observe(sw *switchtest.Switch, d *switchtest.Daemon, good *switchtest.Clien
 	wg.Wait()
 	slices.Sort(o.scrapes)
 	var after switchtest.Exposition
-	switchtest.Eventually(sw.T, switchtest.Timeout, func() string { // the last attackers may still hold the places
+	switchtest.Eventually(sw.T, switchtest.Timeout, func() string { // the last attackers may still be connected
 		a, err := good.TryRequest("GET", "/metrics")
 		if err == nil && a.Code == 200 {
 			after, err = switchtest.ParseExposition(a.Body)

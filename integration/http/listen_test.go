@@ -40,7 +40,7 @@ func TestHTTPAddresses(t *testing.T) {
 
 	switchtest.NewClient(t, switchtest.HTTPAddress).AwaitCode("/healthz", 200)
 	switchtest.NewUnixClient(t, socket).AwaitCode("/healthz", 200)
-	if l, err := net.Listen("tcp", "[::1]:0"); err == nil { // there is IPv6 here
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil { // this machine has IPv6
 		l.Close()
 		switchtest.NewClient(t, v6).AwaitCode("/healthz", 200)
 	}
@@ -155,8 +155,8 @@ func TestHTTPDevice(t *testing.T) {
 	}
 	makeDevice()
 	awaitAnswer()
-	// Deleted and made again, as a VRF is: it listens at the new one, and health tells
-	// those on the unix socket meanwhile.
+	// Deleted and made again, as a VRF is: the daemon listens at the new device, and health
+	// reports the problem on the unix socket meanwhile.
 	sw.NoError("delete the device", sw.Links.Delete("mgmt0"))
 	local := switchtest.NewUnixClient(t, socket)
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
@@ -167,15 +167,15 @@ func TestHTTPDevice(t *testing.T) {
 	})
 	makeDevice()
 	awaitAnswer()
-	// A device that is renamed is another one.
+	// A renamed device is not the configured one.
 	ip(t, "link", "set", "mgmt0", "down")
 	ip(t, "link", "set", "mgmt0", "name", "mgmt9")
 	sw.AwaitLog(0, switchtest.Timeout, "HTTP listener unreachable; reopening", ":9101")
-	// To the device's own address the kernel itself says that the way is through
-	// the device.
+	// For the kernel, a connection to the device's own address comes through the device, so the
+	// test connects to an address of lo.
 	if conn, err := net.Dial("tcp", switchtest.HTTPAddress); err == nil {
 		conn.Close()
-		t.Errorf("it listens at %s, which is not the device's", switchtest.HTTPAddress)
+		t.Errorf("the daemon accepts a connection to %s, which is not on the device", switchtest.HTTPAddress)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestHTTPLinkLocal(t *testing.T) {
 		t.Helper()
 		switchtest.Eventually(t, switchtest.Timeout, func() (problem string) {
 			outside.run(func() {
-				// Package net remembers the index of a zone, so it is asked for a number.
+				// Package net caches the index of a zone name, so the test uses the number.
 				device, err := net.InterfaceByName("mgmt1")
 				if err != nil {
 					problem = err.Error()
@@ -242,7 +242,7 @@ func newPeerNamespace(t *testing.T) *peerNamespace {
 	o := &peerNamespace{work: make(chan func()), done: make(chan struct{})}
 	left := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread is of no more use to others
+		runtime.LockOSThread() // never unlocked: no other goroutine may use this thread
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		o.thread = unix.Gettid()
 		left <- err

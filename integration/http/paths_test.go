@@ -201,7 +201,7 @@ func TestHTTPReady(t *testing.T) {
 		}
 	}
 	contains(client.AwaitCode("/readyz", 503), "starting\n", "- the initial sync is not complete\n")
-	switchtest.Eventually(t, switchtest.Timeout, func() string { // the reason may be not yet known
+	switchtest.Eventually(t, switchtest.Timeout, func() string { // the reason may not be known yet
 		a := client.AwaitCode("/healthz", 503)
 		if !strings.Contains(a.Body, "\n- database_down: no connection to the databases: ") {
 			return "/healthz says " + a.Body
@@ -242,5 +242,5 @@ func TestHTTPReady(t *testing.T) {
 	})
 	client.AwaitValue(`portsyncd_component_up{component="database"}`, 0)
 	client.AwaitValue("portsyncd_healthy", 0)
-	client.AwaitCode("/readyz", 200) // it has been: what is wrong since is for /healthz
+	client.AwaitCode("/readyz", 200) // the daemon was ready once; later problems are in /healthz
 }

@@ -141,7 +141,7 @@ func TestHTTPPorts(t *testing.T) {
 	sw.AddPort(odd)
 	same := func(when string, absent ...string) {
 		t.Helper()
-		// The kernel holds back news of a carrier for a second at most.
+		// The kernel delays messages about the carrier by up to a second.
 		took := switchtest.Eventually(t, 2*switchtest.SyncTimeout, func() string { return samePorts(client, absent...) })
 		t.Logf("%s: shown after %v", when, took.Round(time.Millisecond))
 	}
@@ -154,7 +154,7 @@ func TestHTTPPorts(t *testing.T) {
 			e.Value(t, `portsyncd_port_carrier_down_changes_total{port="`+first+`"}`)
 	}
 	up, down := carrier()
-	const flaps = 20 // faster than messages about them come
+	const flaps = 20 // faster than the kernel sends messages
 	for i := range flaps {
 		sw.NoError("flap", sw.Links.SetUp(switchtest.PeerName(first), i%2 == 1))
 	}

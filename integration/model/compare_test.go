@@ -13,9 +13,9 @@ import (
 
 // Times that a step is given.
 const (
-	strictFor = 500 * time.Millisecond // until also what is transient has been seen
-	settleFor = 4 * time.Second        // until what lasts has been seen
-	quietFor  = 60 * time.Millisecond  // without a command of the daemon's before going on
+	strictFor = 500 * time.Millisecond // until transient effects have been seen as well
+	settleFor = 4 * time.Second        // until lasting effects have been seen
+	quietFor  = 60 * time.Millisecond  // without a command of the daemon
 )
 
 // settle waits until the effects of all steps so far, and the links of this one, are as recorded,

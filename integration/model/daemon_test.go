@@ -116,7 +116,7 @@ func (r *modelRun) endDaemon(v int, end func(*switchtest.Daemon)) bool {
 func (r *modelRun) adopt(before map[string]modelTable, touched []string) {
 	r.T.Helper()
 	for range 2 {
-		r.Do("STATE_DB", "PING") // what the dead sent is dealt with by then
+		r.Do("STATE_DB", "PING") // the server has processed all commands of the ended daemon
 	}
 	have := r.contents()
 	for database, after := range r.m.db {
@@ -257,7 +257,7 @@ func (r *modelRun) continueDaemon(_, _ int) bool {
 	})
 	r.sent() // and lost
 	r.losing = false
-	// The dump that makes up for it may come before later messages or after them.
+	// The dump after the overrun may come before or after later messages.
 	r.readLinks()
 	r.m.receive(r.queue)
 	r.queue = nil
@@ -280,13 +280,13 @@ func (r *modelRun) limitBuffer(bytes int) (port uint32) {
 		n, _ := strconv.Atoi(e.Name())
 		fd, err := unix.PidfdGetfd(process, n, 0)
 		if err != nil {
-			continue // it is no socket, or none any more
+			continue // not a socket, or closed meanwhile
 		}
 		address, err := unix.Getsockname(fd)
 		if netlink, ok := address.(*unix.SockaddrNetlink); err == nil && ok {
 			port = netlink.Pid
 			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes)
-			if err != nil { // an ordinary user's
+			if err != nil { // of an ordinary user
 				err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
 			}
 			r.NoError("set the receive buffer", err)

@@ -214,7 +214,7 @@ func (r *modelRun) flush(_, v int) bool {
 		}
 		return r.own()
 	}
-	// APPL_DB first: else the news of the one could find the ports of the other.
+	// APPL_DB first: otherwise the notification about one could find the other's ports.
 	for i, name := range []string{"APPL_DB", "STATE_DB"} {
 		if v == i || v == 2 {
 			r.flushed()

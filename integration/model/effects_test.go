@@ -10,13 +10,13 @@ import (
 
 // item is an entry in the stream of effects on one key.
 type item struct {
-	content string // what the row contains after it; "" if it is no row
-	op      string // of what is no row, such as PSET+PUB, with its fields
+	content string // contents of the row afterwards; "" if it is not a row
+	op      string // of an effect that is not on a row, such as PSET+PUB, with its fields
 	ours    bool   // the test's own write, not the daemon's
 
 	// Of expected items only.
 	transient bool // may be missing
-	loose     bool // anything may come before it
+	loose     bool // any effect may come before it
 }
 
 // same reports whether two items have the same kind and content.

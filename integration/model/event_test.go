@@ -25,7 +25,7 @@ var modelNames = []string{"Ethernet0", "Ethernet4", "Ethernet8", "Ethernet12", "
 
 // modelOps execute an event on the switch and in the model, and report whether it was applicable.
 var modelOps = map[string]func(r *modelRun, n, v int) bool{
-	// Interfaces. What v means is said at each function.
+	// Interfaces. Each function explains v.
 	"create": (*modelRun).create, "delete": (*modelRun).remove, "recreate": (*modelRun).recreate,
 	"reindex": (*modelRun).reindex, "rename": (*modelRun).renamePort, "swap": (*modelRun).swap,
 	"up": (*modelRun).setPortUp, "peer": (*modelRun).setPeerUp, "flap": (*modelRun).flap,

@@ -39,18 +39,18 @@ type modelMessage struct {
 type modelDaemon struct {
 	existing   map[int32]string // interfaces Ethernet... when it was started
 	old        map[int32]string // those of an earlier run, to be ignored
-	known      map[int32]string // interfaces by the name that was last heard of
+	known      map[int32]string // interfaces by the last known name
 	ports      modelTable       // CONFIG_DB's ports as last read, by name
-	configDone bool             // it has produced PortConfigDone
+	configDone bool             // the daemon has produced PortConfigDone
 	awaited    map[string]bool  // ports that PortInitDone waits for
 	initDone   bool
 	served     map[string]bool      // at the last message APPL_DB had the port
-	revive     map[string]bool      // served until a database was lost, and not since
-	again      map[string]bool      // produced again, and not served since
+	revive     map[string]bool      // accepted until a database was lost, and not since
+	again      map[string]bool      // produced again, and not accepted since
 	refused    map[string]bool      // the row could not be written
-	rows       map[string]bool      // names whose row it has written or found, and not deleted
-	wrote      map[string]modelLink // what it wrote into each row last
-	expected   map[string]bool      // names that were added to CONFIG_DB, and no interface of them came since
+	rows       map[string]bool      // names whose row the daemon has written or found, and not deleted
+	wrote      map[string]modelLink // what the daemon last wrote into each row
+	expected   map[string]bool      // names that were added to CONFIG_DB and had no interface since
 	wasThere   map[string]bool      // names that had a row, or that orchagent had set up before the start
 }
 
@@ -67,12 +67,12 @@ func (m *switchModel) present() (n int) {
 // switchModel is a switch: its databases, its interfaces, and the daemon if one runs.
 type switchModel struct {
 	db    map[string]modelTable
-	links map[int32]modelLink // as the test last read them
-	up    map[int32]bool      // what the administrative state has to be
-	// deleted are the rows of STATE_DB that the daemon was to delete, if there was
-	// one; the test clears it.
+	links map[int32]modelLink // as last read by the test
+	up    map[int32]bool      // the expected administrative state
+	// deleted has the rows of STATE_DB that the daemon had to delete, if they existed.
+	// The test clears it.
 	deleted map[string]bool
-	// sweeping: an interface is missed as soon as it is gone, not at the end.
+	// sweeping: a missing interface is noticed at once, not at the end.
 	sweeping bool
 	daemon   *modelDaemon
 }
@@ -174,7 +174,7 @@ func (m *switchModel) Start(queued []modelMessage) {
 			"LOGLEVEL": orElse(level, "NOTICE"), "LOGOUTPUT": orElse(output, "SYSLOG")})
 	}
 
-	// PROTOCOL.md section 7, with D12.
+	// docs/PROTOCOL.md section 7, with D12.
 	enabled := state["WARM_RESTART_ENABLE_TABLE|system"]["enable"] == "true" ||
 		state["WARM_RESTART_ENABLE_TABLE|swss"]["enable"] == "true"
 	count, err := strconv.ParseUint(state["WARM_RESTART_TABLE|portsyncd"]["restore_count"], 10, 32)
@@ -185,7 +185,7 @@ func (m *switchModel) Start(queued []modelMessage) {
 	}
 	state.set("WARM_RESTART_TABLE|portsyncd", map[string]string{"restore_count": restoreCount})
 
-	// D6: what is asked before anything is produced. D5: likewise.
+	// D5 and D6: this is decided before anything is produced.
 	alone := appl[switchtest.ApplPort+switchtest.InitDone] != nil
 	d.ports = m.configured()
 	for name := range d.ports {
@@ -246,7 +246,7 @@ func (m *switchModel) receive(messages []modelMessage) {
 		switch {
 		case !msg.deleted:
 			m.newLink(msg.index, msg.name)
-		case !msg.enslaved: // it left a bridge, or there will be another one
+		case !msg.enslaved: // the interface left a bridge, or another message follows
 			m.delLink(msg.index, msg.name)
 		}
 	}

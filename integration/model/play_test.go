@@ -44,8 +44,8 @@ func TestModel(t *testing.T) {
 }
 
 const (
-	modelQuick = 32 // sequences of a run that asks for nothing
-	modelChunk = 16 // sequences in one cell
+	modelQuick = 32 // sequences without PORTSYNCD_MODEL_SEQUENCES
+	modelChunk = 16 // sequences on one switch
 )
 
 // TestModelFound plays sequences that once failed in TestModel.
@@ -63,14 +63,14 @@ func TestModelFound(t *testing.T) {
 
 // modelFound has shrunk sequences that failed once, by what they showed.
 var modelFound = map[string][]modelEvent{
-	// A link message that came between a flush of APPL_DB and the news of it made
-	// its port count as unserved, and nobody looked again once it was popped.
+	// A link message between a flush of APPL_DB and the notification of the flush
+	// made its port count as not accepted, and no recheck followed when it was popped.
 	"message_before_news_of_flush": {
 		{"config", 0, 1}, {"start", 0, 0}, {"pop", 0, 0}, {"create", 0, 1}, {"hold", 0, 0},
 		{"flush", 0, 0}, {"touch", 0, 0}, {"release", 0, 0}, {"pop", 0, 0},
 	},
-	// A port made again, or for the first time, before orchagent had popped what
-	// was produced again after a flush.
+	// A port made again, or for the first time, before orchagent had popped the
+	// rows produced again after a flush.
 	"remade_between_flush_and_pop": {
 		{"config", 1, 2}, {"create", 1, 1}, {"start", 0, 0}, {"flush", 0, 0}, {"reindex", 1, 3},
 		{"pop", 0, 0},
@@ -78,15 +78,15 @@ var modelFound = map[string][]modelEvent{
 	"made_between_flush_and_pop": {
 		{"config", 0, 2}, {"start", 0, 0}, {"flush", 0, 3}, {"create", 0, 1}, {"pop", 0, 0},
 	},
-	// The row of an old interface of an earlier run is stale if STATE_DB is compared
-	// between its deletion and the creation of the next one, else it is not: no
-	// fault of the daemon's, which the model has to bear.
+	// The row of an old interface is stale if STATE_DB is compared between its
+	// deletion and the creation of the next one, else it is not. Both are right,
+	// so the model has to allow both.
 	"stale_row_of_an_old_interface": {
 		{"config", 0, 2}, {"start", 0, 0}, {"pop", 0, 0}, {"create", 0, 2}, {"kill", 0, 0},
 		{"start", 0, 0}, {"cut", 0, 1}, {"delete", 0, 0}, {"create", 0, 1},
 	},
-	// What an overrun hid is shown by the dump and gone before the next comparison:
-	// again for the model to bear.
+	// The dump shows a change that an overrun hid, and the change is undone before the
+	// next comparison. The model has to allow both.
 	"foreign_row_and_lost_interface": {
 		{"start", 0, 0}, {"hold", 0, 0}, {"foreign", 3, 45}, {"overrun", 0, 0}, {"create", 3, 2},
 		{"release", 0, 0}, {"rename", 3, 6},

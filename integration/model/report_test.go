@@ -14,7 +14,7 @@ import (
 const (
 	// modelStall is max_stall_seconds of the model's configuration.
 	modelStall = time.Second
-	// modelMissing is how long the interface of a port may be away.
+	// modelMissing is how long the interface of a port may be missing.
 	modelMissing = 2 * time.Second
 	// modelQuiet is longer than each threshold.
 	modelQuiet = max(modelStall, modelMissing) + 250*time.Millisecond
@@ -25,7 +25,7 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 	r.T.Helper()
 	d, links := r.m.daemon, r.KernelPorts()
 	w := &switchtest.ExpectedReport{Ports: make(map[string]switchtest.ReportedPort), Series: switchtest.IdleSeries(), PendingKnown: true, Pending: []string{}}
-	exists := make(map[string]bool) // as the daemon knows them: without old ones
+	exists := make(map[string]bool) // as the daemon has them: without old interfaces
 	for _, name := range d.known {
 		exists[name] = true
 	}
@@ -91,8 +91,8 @@ func (r *modelRun) wantedHealth(w *switchtest.ExpectedReport, quiet bool) {
 	if time.Since(r.execed) > minute-switchtest.ReasonHold && !r.m.daemon.initDone {
 		w.AllowedReasons = append(w.AllowedReasons, "port_init_late")
 	}
-	// Missing are ports whose interface vanished. One that was added later, or whose row
-	// was replaced, has a minute to come; late counts it once the daemon has run as long.
+	// Ports whose interface was deleted are missing. For a port that was added later, or whose
+	// row was replaced, the interface has a minute to appear.
 	missing, late, ignored := 0, 0, slices.Collect(maps.Values(r.m.daemon.old))
 	for name, p := range w.Ports {
 		switch {

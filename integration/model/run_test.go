@@ -28,41 +28,41 @@ type modelRun struct {
 	m       *switchModel
 	early   *switchModel            // if not nil: rows of STATE_DB may be as in this one
 	redis   *switchtest.RedisServer // nil where the database is no process
-	saved   map[string]modelTable   // what the server will come back with
+	saved   map[string]modelTable   // the contents after a restart of the server
 	conf    string
 	kernel  *netlinkraw.Requester
 	ports   map[string]*modelPort // interfaces by name
-	serial  int                   // makes names and values that were never used
+	serial  int                   // for names and values that were never used
 	probing string                // the present name of the probe
 
-	d       *switchtest.Daemon // nil: no daemon runs
-	waiting bool               // it has found no database yet
-	held    bool               // it is stopped
-	losing  bool               // its queue has overrun and was not read since
+	d       *switchtest.Daemon // nil if no daemon runs
+	waiting bool               // the daemon has not connected yet
+	held    bool               // the daemon is stopped
+	losing  bool               // the daemon's queue has overrun and was not read since
 	down    bool               // the server is dead
 	paused  bool               // the server is stopped
 
-	rows   *switchtest.Record[switchtest.RowEvent] // what subscribers of STATE_DB hear; nil while the server is down
-	heard  int                                     // of rows, when both were last in step
-	before map[string]bool                         // rows of STATE_DB's table then
+	rows   *switchtest.Record[switchtest.RowEvent] // notifications about STATE_DB; nil while the server is down
+	heard  int                                     // number of rows when both were last in sync
+	before map[string]bool                         // rows of STATE_DB's table at that time
 	deaf   bool                                    // the record has a gap since then
 
-	told   *switchtest.Record[modelMessage] // what the kernel sends
+	told   *switchtest.Record[modelMessage] // messages of the kernel
 	read   int                              // of told
 	marker string                           // the present name of the interface that marks a moment
-	queue  []modelMessage                   // read, sent to the daemon as well, and not heard by the model
+	queue  []modelMessage                   // read by the test but not yet processed by the model
 
-	faults   map[string]int     // resyncs that have to come, by reason
-	excused  map[string]bool    // reasons of resyncs that may come
-	revive   map[string]bool    // what the model was to revive before the connection was perhaps lost
-	counters map[string]float64 // of resyncs, when both were last in step
+	faults   map[string]int     // resyncs that must follow, by reason
+	excused  map[string]bool    // reasons of resyncs that may follow
+	revive   map[string]bool    // what the model would recheck before the connection was perhaps lost
+	counters map[string]float64 // resync counters when both were last in sync
 
-	web     *switchtest.Client // nil until it is asked
+	web     *switchtest.Client // nil until it is used
 	execed  time.Time          // when the daemon was started
 	overran time.Time          // when its last overrun was noticed; zero if there was none
-	starts  int                // that its files may know of
+	starts  int                // restarts that the daemon's files may have
 
-	configuredBefore modelTable // ports of CONFIG_DB when both were last in step; nil: the daemon was not asked yet
+	configuredBefore modelTable // ports of CONFIG_DB when both were last in sync; nil before the first report
 
 	slowest time.Duration
 	applied map[string]int
@@ -86,7 +86,7 @@ func newModelRun(sw *switchtest.Switch) *modelRun {
 	r.redis, _ = sw.Server.(*switchtest.RedisServer)
 	if r.redis != nil {
 		sw.CloseConns()
-		r.redis.Stop() // whatever the last sequence left of it
+		r.redis.Stop() // left by the last sequence
 		os.Remove(switchtest.RedisDir + "/dump.rdb")
 		sw.NoError("start the database", r.redis.Restart())
 	}
@@ -191,7 +191,7 @@ func (r *modelRun) settle() {
 		}
 		r.revive = nil
 		if back {
-			// STATE_DB is compared with the kernel somewhere between the messages.
+			// The daemon compares STATE_DB with the kernel at some time between the messages.
 			if r.early == nil {
 				r.early = r.m.clone()
 			}
@@ -213,7 +213,7 @@ func (r *modelRun) settle() {
 			if back {
 				m.databaseReconnected()
 			}
-			if risen["database_flushed"] { // perhaps CONFIG_DB's, whose rows are new then
+			if risen["database_flushed"] { // perhaps CONFIG_DB, whose rows are new then
 				for name := range m.configured() {
 					m.daemon.expected[name] = true
 				}

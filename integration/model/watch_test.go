@@ -75,7 +75,7 @@ func (r *modelRun) deletedSoFar() map[string]bool {
 	r.T.Helper()
 	r.serial++
 	mark := fmt.Sprintf("mark%d", r.serial)
-	// As the server itself would tell of a write.
+	// As the server publishes a write.
 	r.Do("STATE_DB", "PUBLISH", fmt.Sprintf("__keyspace@%d__:%s%s", r.Databases["STATE_DB"].Number, switchtest.StatePort, mark), "hset")
 	isMark := func(row switchtest.RowEvent) bool { return row.Key == mark }
 	if _, ok := r.rows.Await(r.heard, switchtest.Timeout, isMark); !ok {

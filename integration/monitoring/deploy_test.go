@@ -100,8 +100,8 @@ func TestManualOfSettings(t *testing.T) {
 // TestCompletion runs bash with the installed completion file and checks the completed lines.
 func TestCompletion(t *testing.T) {
 	switchtest.RequireCommand(t, "bash")
-	// The function is called as bash calls it: the words, and which of them
-	// the cursor is on (bash(1), "Programmable Completion").
+	// The function is called as bash calls it: with the words and the position of
+	// the cursor (bash(1), "Programmable Completion").
 	complete := func(words ...string) string {
 		t.Helper()
 		const script = `
@@ -185,11 +185,11 @@ func TestSwitchConfig(t *testing.T) {
 // TestMigration checks that the hook for image upgrades copies the configuration, reports errors
 // in it, and overwrites nothing.
 func TestMigration(t *testing.T) {
-	switchtest.RequireCommand(t, "cp") // and with it the other commands that it needs
+	switchtest.RequireCommand(t, "cp") // the directory also has the other commands that the hook needs
 	const good, bad = "[metrics]\nper_port = false\n", "[metrics]\nper_port = 0\n"
 	for _, c := range []struct {
 		name     string
-		old, new string // contents; "" means that there is no such file
+		old, new string // contents; "" means that the file does not exist
 		want     string
 		says     string
 	}{

@@ -45,7 +45,7 @@ func startPrometheusWith(t *testing.T, file string) *prometheus {
 		t.Fatal(err)
 	}
 	address := l.Addr().String()
-	l.Close() // Prometheus can only be told a port, not be handed one
+	l.Close() // Prometheus accepts a port number, not an open socket
 	cmd := exec.Command("prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(t.TempDir(), "data"),
 		"--web.listen-address="+address, "--log.level=warn")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -73,7 +73,7 @@ func TestPrometheusDaemon(t *testing.T) {
 	client := escapedPortsClient(sw)
 	server := startPrometheus(t, switchtest.HTTPAddress)
 	switchtest.Eventually(t, 2*switchtest.Timeout, func() string {
-		// The second scrape: nothing that the first one set off is missing.
+		// The second scrape also counts the first.
 		if n, err := server.count("count_over_time(up[5m]) >= 2"); err != nil || n != 1 {
 			return fmt.Sprintf("targets scraped twice: %d, %v", n, err)
 		}

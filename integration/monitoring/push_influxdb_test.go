@@ -29,7 +29,7 @@ type influxDB struct {
 const (
 	influxAddress = "127.0.0.1:8086"
 	influxUser    = "noc"
-	influxSecret  = "correct horse" // must show up nowhere
+	influxSecret  = "correct horse" // must not appear anywhere
 )
 
 // newInfluxDB starts a server that requires the user's password.
@@ -252,7 +252,7 @@ func checkNothingLost(t *testing.T, influx *influxDB, client *switchtest.Client)
 		t.Fatalf("%d series of portsyncd_ready", len(series))
 	}
 	points := series[0].Values
-	if len(points) < before || len(points) > after+1 { // one may be under way
+	if len(points) < before || len(points) > after+1 { // one may be in progress
 		t.Errorf("%d points, %d to %d batches were delivered", len(points), before, after)
 	}
 	t.Logf("%d points", len(points))

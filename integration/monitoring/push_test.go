@@ -19,7 +19,7 @@ func TestPushFailingReceivers(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, r := range []struct {
 		name string
-		// serve gets a connection on which a request has been read, or nothing.
+		// serve handles a connection after a request was read, or, if nil, no connection is accepted.
 		serve func(conn net.Conn)
 		reads bool
 		log   string

@@ -38,7 +38,7 @@ func countMessages(sw *switchtest.Switch) *atomic.Int64 {
 				m := batch.Message()
 				switch {
 				case m.Type == netlinkraw.Overrun:
-					count.Store(math.MinInt64 / 2) // whatever comes, the sum is wrong
+					count.Store(math.MinInt64 / 2) // the sum is wrong whatever follows
 				case strings.HasPrefix(string(m.Link.Name), "Ethernet"):
 					count.Add(1)
 				}
@@ -59,7 +59,7 @@ func TestThousandEventsASecond(t *testing.T) {
 	}
 	const ports, rate = 32, 1000
 	sw.ConfigurePorts(ports)
-	sw.StartWith("[health]\naudit_interval_secs = 0\n") // an audit's messages would be counted too
+	sw.StartWith("[health]\naudit_interval_secs = 0\n") // the messages of an audit would be counted as well
 	sw.AddInterfaces(ports)
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	decided := func(e switchtest.Exposition) float64 {
@@ -72,7 +72,7 @@ func TestThousandEventsASecond(t *testing.T) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for time.Since(begin) < lasts {
-		// What a busy machine missed is made up for.
+		// Catch up after a delay of a busy machine.
 		for due := int(time.Since(begin).Seconds() * rate); changes < due; changes++ {
 			sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(changes%ports), 1400+changes/ports%2))
 		}
@@ -82,8 +82,8 @@ func TestThousandEventsASecond(t *testing.T) {
 	sw.AwaitRecovery(fmt.Sprintf("%d changes in %v", changes, took.Round(time.Millisecond)))
 	after := client.Scrape()
 	if buffer := after.Value(t, "portsyncd_netlink_receive_buffer_bytes"); buffer < 1<<20 {
-		// Who may not ask for more (net.core.rmem_max) is overrun when the machine
-		// is busy for a moment; in step it is all the same.
+		// With the buffer of net.core.rmem_max, the daemon may be overrun when the machine
+		// is busy for a moment; it must be in sync anyway.
 		t.Logf("the kernel grants a receive buffer of %v bytes: messages may be lost and made up for", buffer)
 		return
 	}

@@ -59,8 +59,8 @@ func TestLoggerRow(t *testing.T) {
 	d := sw.BringUp(1)
 	const row = "LOGGER|portsyncd"
 	mtu := 1300
-	// change makes the daemon write a line at NOTICE, and one at DEBUG for the
-	// peer, whose name does not matter.
+	// change makes the daemon log a line at NOTICE for a port, and one at DEBUG for
+	// its peer.
 	change := func() {
 		t.Helper()
 		mtu++
@@ -68,7 +68,7 @@ func TestLoggerRow(t *testing.T) {
 		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(0), mtu))
 		sw.AwaitRecovery(fmt.Sprint("mtu ", mtu))
 	}
-	// comes makes changes until what where returns has a text.
+	// comes makes changes until the text that where returns contains a word.
 	comes := func(where func() string, text string) {
 		t.Helper()
 		switchtest.Eventually(t, switchtest.SyncTimeout+switchtest.SyncTimeout/2, func() string {

@@ -129,7 +129,7 @@ func TestTooFewDescriptors(t *testing.T) {
 	sw.ConfigurePorts(1)
 	const complaint, hold = "portsyncd: list links: open netlink socket: too many open files", time.Second
 	var d *switchtest.Daemon
-	for limit := 6; ; limit++ { // with fewer Go's runtime gives up, with more it starts
+	for limit := 6; ; limit++ { // with fewer the Go runtime fails, with more the daemon starts
 		if limit == 20 {
 			t.Fatal("with no limit does it wait for descriptors")
 		}

@@ -100,7 +100,7 @@ func TestSupervisord(t *testing.T) {
 				return
 			}
 			sw.ConfigurePorts(1)
-			// LOGOUTPUT STDOUT makes it write all its log to the pipe.
+			// LOGOUTPUT STDOUT makes the daemon write its log to the pipe.
 			sw.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "DEBUG", "LOGOUTPUT", "STDOUT")
 			r, w, err := os.Pipe()
 			sw.NoError("make a pipe", err)
@@ -151,7 +151,7 @@ func TestHandedListener(t *testing.T) {
 	sw.NoError("hand over", err)
 	address := l.Addr().String()
 	l.Close()
-	// LISTEN_PID is to be the daemon's, which a shell can know.
+	// LISTEN_PID must be the daemon's process ID, which a shell knows before exec.
 	sh := `export LISTEN_PID=$$; exec "$0"`
 	d := sw.StartCommand(switchtest.StartOptions{Files: []*os.File{file}, Env: []string{"LISTEN_FDS=1"}}, "/bin/sh", "-c", sh, sw.Binary)
 	file.Close()

@@ -233,7 +233,7 @@ func TestQuietOperation(t *testing.T) {
 	sw.AwaitInSync(switchtest.Timeout)
 	quiet("rows deleted")
 
-	stop(d) // restart of swss, config reload: orchagent makes the interfaces anew
+	stop(d) // restart of swss, config reload: orchagent makes the interfaces again
 	flush()
 	d = sw.StartReady()
 	sw.PopPortTable()
@@ -251,7 +251,7 @@ func TestQuietOperation(t *testing.T) {
 	d = up()
 	quiet("warm reboot")
 	d.Kill()
-	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(0))) // an interface vanishes meanwhile
+	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(0))) // an interface is deleted meanwhile
 	d = sw.StartReady()
 	sw.AwaitLog(from, switchtest.Timeout, "initial sync complete")
 	sw.AddPort(switchtest.PortName(0))
@@ -261,7 +261,7 @@ func TestQuietOperation(t *testing.T) {
 	sw.Do("STATE_DB", "DEL", "WARM_RESTART_ENABLE_TABLE|system")
 
 	// Fast reboot: a new kernel without interfaces, and databases without rows; the
-	// database container starts beside us.
+	// database container starts at the same time.
 	d.Kill()
 	flush()
 	sw.Do("APPL_DB", "SAVE")

@@ -44,7 +44,7 @@ func checkDisabled(t *testing.T, sw *switchtest.Switch, client *switchtest.Clien
 		t.Errorf("portsyncd_healthy is %v", v)
 	}
 	for _, family := range []string{"portsyncd_ready", "portsyncd_component_up", "portsyncd_last_progress_timestamp_seconds",
-		"portsyncd_ports_configured", "portsyncd_audits_total"} { // alerts are on these
+		"portsyncd_ports_configured", "portsyncd_audits_total"} { // alerts use these
 		for series := range values.Samples {
 			if series == family || strings.HasPrefix(series, family+"{") {
 				t.Errorf("%s is exposed", series)
@@ -150,7 +150,7 @@ func TestHealthSection(t *testing.T) {
 	stalls := func(limit int, code int) {
 		t.Helper()
 		sw.ReloadWith(d, fmt.Sprintf("[health]\nmax_stall_seconds = %d\n", limit))
-		// Longer than the one limit, shorter than what an answer may take.
+		// Longer than max_stall_seconds, shorter than the timeout of a reply.
 		db.SetFault(lab.Fault{Delay: 1500 * time.Millisecond})
 		mtu := 1400 + limit%100
 		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(0), mtu))

@@ -65,7 +65,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 			log, _ := os.ReadFile(s.log)
 			sw.T.Logf("supervisord: %s", log)
 		}
-		// So that its child ends with it, before it is killed.
+		// So that the daemon ends with supervisord.
 		d.Cmd.Process.Signal(syscall.SIGTERM)
 		d.Wait(supervisorTimeout)
 	})
@@ -123,7 +123,7 @@ func TestSupervisordSection(t *testing.T) {
 		return
 	}
 	sw.ConfigurePorts(2)
-	s := startSupervisor(sw, "stopwaitsecs=5") // not the 10 that SONiC allows; then supervisord kills
+	s := startSupervisor(sw, "stopwaitsecs=5") // not the 10 s after which supervisord kills it
 
 	s.ctl("start", "portsyncd")
 	pid := s.awaitStatus("RUNNING")
@@ -138,8 +138,8 @@ func TestSupervisordSection(t *testing.T) {
 	sw.AddPort(switchtest.PortName(1))
 	sw.AwaitInitDone()
 	sw.AwaitRecovery("start under supervisord")
-	// What the daemon logs itself has its severity. What it prints comes
-	// through supervisord, and has that of supervisord.
+	// The daemon's own log lines have their severities. What it prints comes
+	// through supervisord and has a severity of supervisord's.
 	sw.AwaitLog(0, switchtest.Timeout, "PortInitDone")
 	sw.AwaitLog(0, switchtest.Timeout, "Listen to link messages...")
 
@@ -164,7 +164,7 @@ func TestSupervisordSection(t *testing.T) {
 		}
 		t.Logf("stopped after %v", time.Since(begin).Round(time.Millisecond))
 		s.awaitStatus("STOPPED")
-		// As the C++ daemon, which has no handler for it.
+		// As with the C++ daemon, which has no handler for it.
 		s.awaitLogged("stopped: portsyncd (terminated by SIGTERM)")
 		if log, _ := os.ReadFile(s.log); strings.Contains(string(log), "killing 'portsyncd'") {
 			t.Error("supervisord had to kill it")

@@ -96,7 +96,7 @@ func TestTrapsInStateDirectory(t *testing.T) {
 				if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					t.Fatal(err)
 				}
-				trap.set(path, v.add()) // the daemon may have been quicker
+				trap.set(path, v.add()) // the daemon may have been faster
 			}
 			sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
 			sw.AwaitRecovery(trap.name)
@@ -200,7 +200,7 @@ func TestFilesReplacedWhileSaving(t *testing.T) {
 		sw.NoError("make a link", trap.set(temp, v.made[rand.N(len(v.made))]))
 		sw.NoError("swap", os.Rename(temp, path))
 		if swaps%50 == 0 {
-			time.Sleep(time.Millisecond) // the daemon gets a processor
+			time.Sleep(time.Millisecond) // let the daemon run
 		}
 	}
 	stop()

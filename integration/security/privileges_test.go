@@ -40,7 +40,7 @@ func startWithin(sw *switchtest.StorageSwitch, capabilities []string) *switchtes
 
 // privileged is an action of the daemon that needs a capability.
 type privileged struct {
-	setDown bool // left-over interfaces are set down
+	setDown bool // old interfaces are set down
 	buffer  float64
 }
 
@@ -111,7 +111,7 @@ func TestCapabilities(t *testing.T) {
 		if !did.setDown {
 			t.Error("a left-over interface was not set down")
 		}
-		// Only root of the machine itself may go beyond the limit.
+		// Only root outside user namespaces may exceed the limit.
 		ids, err := os.ReadFile("/proc/self/uid_map")
 		sw.NoError("read the user namespace", err)
 		if isRoot := strings.Join(strings.Fields(string(ids)), " ") == "0 0 4294967295"; isRoot && did.buffer < 16<<20 {

@@ -81,7 +81,7 @@ func TestSecretsNotExposed(t *testing.T) {
 			}
 		}
 	}
-	switchtest.RawRequest(t, switchtest.HTTPAddress, "GET /"+token+" HTTP/1.1\r\nAuthorization: Bearer "+token+"\r\n\r\n") // no TLS: told so, or cut off
+	switchtest.RawRequest(t, switchtest.HTTPAddress, "GET /"+token+" HTTP/1.1\r\nAuthorization: Bearer "+token+"\r\n\r\n") // plain HTTP on a TLS port: an error response or a closed connection
 
 	// Other digests, then secrets in their place, a broken key, and the end.
 	sw.WriteSettings("", strings.Replace(settings, digest(token), digest("another"), 1))

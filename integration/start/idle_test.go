@@ -22,7 +22,7 @@ func TestIdleRestart(t *testing.T) {
 	sw.BringUp(3).EndBySignal(syscall.SIGTERM, "before the restart")
 	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
 	d.AwaitReady()
-	sw.PopPortTable() // a start hands the configuration over, whoever had it before
+	sw.PopPortTable() // each start produces the configuration
 	sw.CheckSelfReport(d)
 	rows := sw.WatchRowEvents()
 	fed := d.Notifications.Len()

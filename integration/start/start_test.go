@@ -37,7 +37,7 @@ func TestRedisAbsent(t *testing.T) {
 	d := sw.Start(switchtest.StartOptions{})
 	d.AwaitNotification(0, switchtest.Timeout, "STATUS=waiting for the databases")
 	d.AwaitNotification(0, switchtest.Timeout, "EXTEND_TIMEOUT_USEC=")
-	d.Signal(syscall.SIGHUP) // reads the configuration, and does not make it ready
+	d.Signal(syscall.SIGHUP) // a reload must not make the daemon ready
 	sw.AwaitLog(0, switchtest.Timeout, "configuration read")
 	sw.AddPort(switchtest.PortName(1))
 	switchtest.Consistently(t, 300*time.Millisecond, func() string {
@@ -72,7 +72,7 @@ func TestMapLater(t *testing.T) {
 	}
 	sw.ConfigurePorts(1)
 	sw.NoError("remove the map", os.Remove(switchtest.MapPath))
-	// Without a map the address in the configuration holds, where nobody listens.
+	// Without a map the daemon uses the configured address, where no server listens.
 	conf := sw.Dir + "/portsyncd.conf"
 	switchtest.WriteFile(t, conf, "[database]\nredis_port = 1\n")
 	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})

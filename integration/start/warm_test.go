@@ -32,9 +32,9 @@ type startCase struct {
 	kind         string
 	reason       string
 	keeps        bool // interfaces stay as they are
-	produces     bool // configuration and markers are handed over
-	stale, aside int  // files set aside: stale, corrupt or newer
-	recovered    bool // a backup stood in
+	produces     bool // configuration and markers are produced
+	stale, aside int  // renamed files: stale, corrupt or newer
+	recovered    bool // a backup was used
 	corruptions  int
 }
 
@@ -164,7 +164,7 @@ func check(sw *switchtest.StorageSwitch, b startCase, down *switchtest.Record[st
 	if recovered := strings.HasPrefix(r.RecoveredFrom, sw.StatePath+".backup-"); recovered != b.recovered {
 		t.Errorf("recovered from %q, want a backup: %v", r.RecoveredFrom, b.recovered)
 	}
-	// What is on the disk is shown a moment later.
+	// The metrics show a moment later what is on the disk.
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	client.AwaitValue("portsyncd_sync_duration_seconds_count", float64(records))
 	metrics := client.Scrape()
@@ -239,7 +239,7 @@ func TestWarmChanges(t *testing.T) {
 	d.Kill()
 	sw.PopPortTable()
 	sw.ChangeLinks()
-	sw.AwaitRunning(switchtest.PortName(1), true) // before the start, lest it counts otherwise
+	sw.AwaitRunning(switchtest.PortName(1), true) // before the start, so that the start does not see the change
 	sw.AwaitRunning(switchtest.PortName(2), false)
 	sw.AwaitRunning(switchtest.PortName(3), false)
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|Ethernet0.10", "state", "ok") // intfmgrd's
@@ -254,11 +254,11 @@ func TestWarmChanges(t *testing.T) {
 	sw.AwaitRecovery("the start")
 	names, _ := down.From(0)
 	for _, name := range names {
-		if name != switchtest.PortName(2) && name != switchtest.PortName(3) { // whose carrier the test took, which takes its time
+		if name != switchtest.PortName(2) && name != switchtest.PortName(3) { // the kernel reports the lost carrier with a delay
 			t.Errorf("%s went down", name)
 		}
 	}
-	// The first port is gone, the second was made again as it had been.
+	// The first port was deleted, the second made again as it was.
 	got := sw.RowEventsSoFar(rows)
 	slices.SortFunc(got, func(a, b switchtest.RowEvent) int { return strings.Compare(a.Key, b.Key) })
 	want := []switchtest.RowEvent{{Key: switchtest.PortName(0), Event: "del"}, {Key: switchtest.PortName(4), Event: "hset"}, {Key: switchtest.PortName(2), Event: "hset"}, {Key: switchtest.PortName(3), Event: "hset"}}

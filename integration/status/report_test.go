@@ -42,7 +42,7 @@ func storeHistory(t *testing.T, dir string, now time.Time) {
 		t.Fatal(err)
 	}
 	f := snapshot.File{Path: filepath.Join(dir, "metrics.json"), Schema: 1, Writer: "a test", Keep: snapshot.Limits{Count: 5}}
-	for range 2 { // the second time there is a backup
+	for range 2 { // the second save makes a backup
 		if err := f.Save(body); err != nil {
 			t.Fatal(err)
 		}

@@ -93,7 +93,7 @@ func TestStatusForeignServers(t *testing.T) {
 	if stolen.Load() {
 		t.Error("a redirection was followed")
 	}
-	mute, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, nobody answers
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts the connection, no program answers
 	if err != nil {
 		t.Fatal(err)
 	}

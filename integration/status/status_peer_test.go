@@ -80,7 +80,7 @@ func TestStatusKeepsCredentials(t *testing.T) {
 			t.Errorf("user %d is told %q, %v", uid, text, err)
 		}
 	}
-	// In the clear to another host: nothing is sent, whoever answers.
+	// Over plain HTTP to another host, no credentials are sent to any server.
 	r := switchtest.RunCommand(t, path, secrets, "status", "--address", "http://192.0.2.1:9101")
 	if strings.Contains(r.Stderr, "4711") {
 		t.Errorf("the token is repeated: %s", r.Stderr)

@@ -36,7 +36,7 @@ func TestStatusOfDaemon(t *testing.T) {
 	sw.RunStatus(nil, "-c", conf).CheckStatus(t, "by the socket, without credentials")
 	sw.RunStatus(nil, "--address", "unix:"+socket).CheckStatus(t, "by the socket that is named")
 
-	// From here on the socket is not in the configuration that is read.
+	// From here on the configuration does not have the socket.
 	tcp := filepath.Join(sw.Dir, "tcp.conf")
 	switchtest.WriteFile(t, tcp, "[metrics]\nlisten = \":9101\"\n"+secrets)
 	tokenFile := filepath.Join(sw.Dir, "token")

@@ -58,7 +58,7 @@ func (client Client) Dial(network, address string) *Client {
 		conn.Close()
 		return ""
 	})
-	transport := &http.Transport{DisableCompression: true} // gzip is for those who ask
+	transport := &http.Transport{DisableCompression: true} // tests that want gzip send their own header
 	transport.DialContext = dial
 	client.T.Cleanup(transport.CloseIdleConnections)
 	client.HTTP = &http.Client{

@@ -21,7 +21,7 @@ type Daemon struct {
 	Cmd            *exec.Cmd
 	Stdout, Stderr *Output
 	Notifications  *Record[string] // assignments sent by sd_notify, one each
-	watchdog       bool            // it is to feed a watchdog each FeedEvery
+	watchdog       bool            // the daemon has a watchdog with WatchdogInterval
 	Ended          chan struct{}   // closed when the process has ended
 }
 
@@ -33,12 +33,12 @@ const WatchdogInterval = 500 * time.Millisecond
 type StartOptions struct {
 	Args            []string
 	Env             []string
-	NoNotifySocket  bool       // no NOTIFY_SOCKET: supervisord's world
+	NoNotifySocket  bool       // no NOTIFY_SOCKET, as under supervisord
 	Files           []*os.File // from file descriptor 3 on
-	Stdout          *os.File   // instead of a pipe that is read
-	Stderr          *os.File   // likewise
-	NewPIDNamespace bool       // it is process 1 of a PID namespace
-	IgnoreSIGPIPE   bool       // SIGPIPE is ignored when it starts, as by supervisord
+	Stdout          *os.File   // instead of Daemon.Stdout
+	Stderr          *os.File   // instead of Daemon.Stderr
+	NewPIDNamespace bool       // run as process 1 of a new PID namespace
+	IgnoreSIGPIPE   bool       // start with SIGPIPE ignored, as supervisord does
 }
 
 // Start starts the daemon and does not wait for it. If the daemon still runs at the end of the
@@ -46,7 +46,7 @@ type StartOptions struct {
 func (sw *Switch) Start(l StartOptions) *Daemon {
 	sw.T.Helper()
 	if l.IgnoreSIGPIPE {
-		// trap '' ignores a signal, and what is ignored stays so over exec.
+		// trap '' ignores a signal, and an ignored signal stays ignored after exec.
 		return sw.StartCommand(l, "/bin/sh", append([]string{"-c", `trap "" PIPE; exec "$0" "$@"`, sw.Binary}, l.Args...)...)
 	}
 	return sw.StartCommand(l, sw.Binary, l.Args...)

@@ -12,8 +12,8 @@ import (
 
 // Demo is a running "portsyncd demo" that has completed its start.
 type Demo struct {
-	address   string // where it serves HTTP
-	Simulated bool   // there is no kernel in it
+	address   string // address of its HTTP server
+	Simulated bool   // its links are simulated, not the kernel's
 }
 
 // StartDemo starts the demo and waits for its HTTP address. The demo is ended with the test.

@@ -44,7 +44,7 @@ func (sw *Switch) RestartRedis(r *RedisServer, meanwhile func(), without ...stri
 	sw.CloseConns()
 	meanwhile()
 	if len(without) > 0 {
-		// A second server makes the file that the first will find.
+		// A second server writes the dump file that the first will load.
 		aux, port := &RedisServer{}, sw.Databases[without[0]].Port+1
 		sw.NoError("start a second server", aux.Start(Database{Socket: RedisDir + "/second.sock", Port: port}))
 		for _, name := range without {

@@ -54,7 +54,7 @@ func (sw *Switch) ClearLinks() {
 		}
 	}))
 	for _, name := range names {
-		sw.Links.Delete(name) // one of a pair takes the other along
+		sw.Links.Delete(name) // deletes both ends of a pair
 	}
 }
 

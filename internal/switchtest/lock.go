@@ -17,7 +17,7 @@ import (
 // keeps the others waiting until the process ends. The wait counts against the time limit of
 // "go test", so it reports the process that it waits for, and gives up at the limit.
 func waitForTurn() error {
-	flag.Parse() // m.Run would do it later
+	flag.Parse() // m.Run would parse them later
 	limit := 10 * time.Minute
 	if f := flag.Lookup("test.timeout"); f != nil {
 		if d, ok := f.Value.(flag.Getter).Get().(time.Duration); ok {

@@ -46,7 +46,7 @@ func prepare() error {
 	if err := waitForTurn(); err != nil {
 		return err
 	}
-	// Most tests wait for a timer or for the daemon most of the time.
+	// Most tests spend their time waiting for a timer or for the daemon.
 	return lab.SetParallel(2)
 }
 
@@ -71,7 +71,7 @@ func toModuleRoot() error {
 // subtests.
 func Parallel(t T) {
 	t.Helper()
-	if !lab.Inside() { // there is no other test
+	if !lab.Inside() { // inside namespaces there is only one test
 		t.Parallel()
 	}
 }
@@ -90,7 +90,7 @@ var build = sync.OnceValue(func() error {
 		return err
 	}
 	builtIn = dir
-	// Whoever runs the tests, a user namespace sees the file as someone else's.
+	// In a user namespace the file belongs to another user.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}

@@ -24,11 +24,11 @@ type Proxy struct {
 type ProxyFault struct {
 	Requests int    // bytes of requests that pass before the cut; 0: no cut
 	Replies  int    // the same for replies
-	Once     bool   // bytes count over all connections together, and one cut is all
-	Hold     bool   // do not cut: let nothing pass any more, and stay connected
+	Once     bool   // count bytes over all connections, and cut only once
+	Hold     bool   // let no more bytes pass, but keep the connection
 	Garbage  string // sent to the daemon just before the cut
 
-	Change [2]func([]byte) []byte // what becomes of requests and of replies; nil: nothing
+	Change [2]func([]byte) []byte // changes requests and replies; nil: unchanged
 	Slow   time.Duration          // pause before each byte
 	Drip   time.Duration          // pause before each byte of replies
 }
@@ -128,7 +128,7 @@ func (p *Proxy) Count() (passed [2]int, cuts int) {
 // fewer connections suffice.
 func (p *Proxy) AwaitIdle(t T, moment time.Duration) {
 	t.Helper()
-	const connections = 4 // one for each database, one that listens
+	const connections = 4 // one for each database and one for subscriptions
 	const longer = time.Second
 	var last [2]int
 	since := time.Now()

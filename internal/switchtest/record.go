@@ -10,7 +10,7 @@ import (
 type Record[T any] struct {
 	mu      sync.Mutex
 	items   []T
-	changed chan struct{} // closed by the next add; nil if nobody waits
+	changed chan struct{} // closed by the next Add; nil without a waiting reader
 }
 
 // Add appends an item.

@@ -115,7 +115,7 @@ func (sw *Switch) WatchKeys(database, prefix string) *Record[RowEvent] {
 // the notification of that write, which it leaves out.
 func (sw *Switch) RowEventsSoFar(rows *Record[RowEvent]) []RowEvent {
 	sw.T.Helper()
-	const mark = "mark" // a row that the daemon has no business with
+	const mark = "mark" // not a port's row
 	n := rows.Len()
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+mark, "state", "ok")
 	if _, ok := rows.Await(n, Timeout, func(r RowEvent) bool { return r.Key == mark }); !ok {

@@ -20,11 +20,11 @@ import (
 type ExpectedReport struct {
 	Ports           map[string]ReportedPort // by name, without the time of the last change
 	Series          map[string]float64
-	RequiredReasons []string // reasons of health that there have to be
-	AllowedReasons  []string // and those that there may be
-	// pending are the names of what is waited for; nil: not compared.
+	RequiredReasons []string // health reasons that must be reported
+	AllowedReasons  []string // health reasons that may be reported
+	// Pending has the names in /status.pending, or is nil if they are not compared.
 	Pending []string
-	// awaited is false if it is not known which ports PortInitDone waits for.
+	// PendingKnown is false if it is not known which ports PortInitDone waits for.
 	PendingKnown bool
 }
 
@@ -32,7 +32,7 @@ type ExpectedReport struct {
 func (p *ReportedPort) portSeries() map[string]float64 {
 	values := map[string]float64{"present": float64(BoolToInt(p.Present)), "written": float64(BoolToInt(p.Written)),
 		"admin_up": float64(UpToInt(p.Admin)), "oper_up": float64(UpToInt(p.Oper)), "mtu_bytes": float64(p.MTU)}
-	if p.Index != 0 { // else they keep what they last were
+	if p.Index != 0 { // without an interface they keep their last values
 		values["carrier_up_changes_total"] = float64(p.CarrierUp)
 		values["carrier_down_changes_total"] = float64(p.CarrierDown)
 	}

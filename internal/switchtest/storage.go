@@ -16,7 +16,7 @@ type StorageSwitch struct {
 	*Switch
 	ConfigPath string // path of the configuration file
 	StatePath  string // path of the state file
-	StorageDir string // the directory of all else
+	StorageDir string // directory of all other files
 }
 
 // NewWithStorage is New with a configuration file and directories for the daemon's files.

@@ -14,15 +14,15 @@ import (
 type Switch struct {
 	T         T
 	Binary    string
-	Dir       string              // empty, for whatever the test needs
-	Databases map[string]Database // where the databases are, by name
+	Dir       string              // an empty directory for the test's files
+	Databases map[string]Database // by name, such as APPL_DB
 	Server    DatabaseServer
 	Links     *lab.Links
-	Logs      *Record[LogLine] // what arrived at /dev/log
+	Logs      *Record[LogLine] // lines received at /dev/log
 
-	Conns        map[string]*sonicdb.Conn // the test's own
+	Conns        map[string]*sonicdb.Conn // the test's own, by database
 	notify       int                      // counts notification sockets
-	IgnoredLinks map[int32]bool           // interfaces that the daemon is to ignore, by index
+	IgnoredLinks map[int32]bool           // indexes of interfaces that the daemon must ignore
 }
 
 // New returns a switch with an empty database server: redis-server if it is installed, else the
@@ -78,14 +78,14 @@ func NewWithoutDatabase(t T) *Switch {
 // NewBare is NewWithoutDatabase with the /dev of this machine and no syslog socket.
 func NewBare(t T) *Switch {
 	t.Helper()
-	path := Binary(t) // built outside, where the build cache is
+	path := Binary(t) // build outside the namespaces, where the build cache is
 	Parallel(t)
 	if !lab.InNamespace(t) {
 		return nil
 	}
 	sw := &Switch{T: t, Binary: path, Dir: RedisDir + "/test", Conns: make(map[string]*sonicdb.Conn), IgnoredLinks: make(map[int32]bool)}
-	// The binary runs without arguments and must find nothing of this machine's
-	// in the places it looks at.
+	// The daemon runs without arguments and must not find files of this machine
+	// in its default directories.
 	sw.NoError("private directories", errors.Join(
 		lab.MountTmpfs(RedisDir), lab.MountTmpfs("/var/lib/sonic"), HideDir("/etc/sonic"), HideDir("/var/warmboot"),
 		os.Mkdir(sw.Dir, 0o755)))

@@ -26,7 +26,7 @@ func (sw *Switch) AwaitInSync(limit time.Duration) (longest time.Duration) {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	watch, kernel := StartStopwatch(), ""
-	var since time.Time // it has been in step, if not zero
+	var since time.Time // when the agreement began; zero without agreement
 	for {
 		links, problem := sw.OutOfSync()
 		now := time.Now()

@@ -96,8 +96,8 @@ func openDevLog(dir string) (*Record[LogLine], error) {
 	if err := unix.Mount(dev, "/dev", "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return nil, fmt.Errorf("bind /dev: %w", err)
 	}
-	// The kernel's default are 10 datagrams, and of the lines about single messages what
-	// does not fit in time is lost. An ordinary user has to live with that.
+	// The kernel's default is 10 datagrams, and the daemon drops lines about single
+	// messages when the queue is full. An ordinary user cannot change it.
 	os.WriteFile("/proc/sys/net/unix/max_dgram_qlen", []byte("10000"), 0)
 	return listenLog("/dev/log")
 }

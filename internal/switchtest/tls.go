@@ -84,7 +84,7 @@ func NewTLSClient(t T, server, issuer *Authority) *Client {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Shown whatever authorities the server names.
+		// Sent whichever authorities the server accepts.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	transport := client.HTTP.Transport.(*http.Transport)
