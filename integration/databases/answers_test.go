@@ -39,7 +39,7 @@ func TestErrorReplies(t *testing.T) {
 			func() { db.SetFault(f) }, func() { db.SetFault(lab.Fault{}) })
 	}
 	if n := sw.FaultLines(); n > 2000 {
-		t.Errorf("%d log lines: a repeating fault floods the log", n)
+		t.Errorf("%d log lines about a repeating fault", n)
 	}
 	sw.CheckAfterFault(d, "failure_rate")
 }
@@ -59,7 +59,7 @@ func TestErrorRepliesAtStart(t *testing.T) {
 	db.SetFault(lab.Fault{Error: lab.OutOfMemory, WritesOnly: true})
 	time.Sleep(switchtest.FaultDuration)
 	if states, _ := d.Notifications.From(0); strings.Contains(fmt.Sprint(states), "READY=1") {
-		t.Error("ready although nothing could be written")
+		t.Error("ready although no row could be written")
 	}
 	db.SetFault(lab.Fault{})
 	d.AwaitReady()
@@ -130,7 +130,7 @@ func TestStalledReply(t *testing.T) {
 	sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(0), 1400))
 	sw.AwaitLog(0, switchtest.Timeout, "Redis connection lost")
 	p.Set(switchtest.ProxyFault{})
-	sw.AwaitRecovery("held connection")
+	sw.AwaitRecovery("stalled reply")
 	sw.CheckAfterFault(d)
 }
 

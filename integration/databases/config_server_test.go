@@ -55,7 +55,7 @@ func TestConfigServerDown(t *testing.T) {
 		sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(1), mtu))
 		// The reported ports are compared when CONFIG_DB can be read again.
 		took := sw.AwaitInSync(within).Round(time.Millisecond)
-		sw.T.Logf("%s: in step after %v", what, took)
+		sw.T.Logf("%s: in sync after %v", what, took)
 		return took
 	}
 	degraded := func() {
@@ -96,7 +96,7 @@ func TestConfigServerDown(t *testing.T) {
 
 	// The paused server has CONFIG_DB, from which the daemon would produce the rows that APPL_DB
 	// lost.
-	sw.NoError("hold CONFIG_DB's server", config.Cmd.Process.Signal(syscall.SIGSTOP))
+	sw.NoError("pause CONFIG_DB's server", config.Cmd.Process.Signal(syscall.SIGSTOP))
 	sw.Do("APPL_DB", "FLUSHDB")
 	for n := range switchtest.ManyPorts {
 		sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(n), "lanes", fmt.Sprint(n))
@@ -117,9 +117,9 @@ func TestConfigServerDown(t *testing.T) {
 		took = append(took, change("CONFIG_DB still silent", switchtest.SyncTimeout))
 	}
 	if slices.Sort(took); took[len(took)/2] > 1500*time.Millisecond {
-		t.Errorf("changes took %v: they wait for a server that is silent", took)
+		t.Errorf("changes took %v: they wait for the paused server", took)
 	}
-	sw.NoError("let CONFIG_DB's server go on", config.Cmd.Process.Signal(syscall.SIGCONT))
+	sw.NoError("continue CONFIG_DB's server", config.Cmd.Process.Signal(syscall.SIGCONT))
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		sw.PopPortTable()
 		if !sw.Exists("APPL_DB", "PORT_TABLE:PortConfigDone") {

@@ -65,7 +65,7 @@ func TestRedisKilledBusy(t *testing.T) {
 		sw.AwaitRecovery("restart")
 	}
 	sw.ChangeLinks()
-	sw.AwaitRecovery("changes after it")
+	sw.AwaitRecovery("changes after the script flush")
 	sw.CheckAfterFault(d)
 }
 
@@ -100,15 +100,15 @@ func awaitProducedAgain(sw *switchtest.Switch, d *switchtest.Daemon) {
 		}
 		return ""
 	})
-	sw.T.Logf("orchagent has all ports after %v", took.Round(time.Millisecond))
-	sw.AwaitRecovery("after the last pop")
+	sw.T.Logf("all ports are produced after %v", took.Round(time.Millisecond))
+	sw.AwaitRecovery("changes after the last pop")
 	for name, facts := range switchtest.LinkStates(sw.T) {
 		if facts.Admin != "up" {
 			sw.T.Errorf("%s is %s", name, facts.Admin)
 		}
 	}
 	sw.ChangeLinks()
-	sw.AwaitRecovery("changes after it")
+	sw.AwaitRecovery("changes after the script flush")
 	sw.CheckAfterFault(d)
 }
 
@@ -126,7 +126,7 @@ func TestRedisPaused(t *testing.T) {
 	time.Sleep(3 * time.Second) // the fault itself
 	stop()
 	r.Resume()
-	sw.AwaitRecovery("held server")
+	sw.AwaitRecovery("paused server")
 	sw.CheckAfterFault(d)
 }
 
@@ -170,11 +170,11 @@ func TestScriptFlush(t *testing.T) {
 		sw.AddPort(switchtest.PortName(n))
 		flush()
 	}
-	sw.AwaitRecovery("flush before PortInitDone")
+	sw.AwaitRecovery("script flush before PortInitDone")
 	sw.AwaitInitDone()
 	flush()
 	sw.ChangeLinks()
-	sw.AwaitRecovery("flush after it")
+	sw.AwaitRecovery("script flush after PortInitDone")
 	sw.CheckAfterFault(d)
 }
 
@@ -194,7 +194,7 @@ func TestClientKill(t *testing.T) {
 		sw.AwaitRecovery("CLIENT KILL TYPE " + kind)
 	}
 	sw.ChangeLinks()
-	sw.AwaitRecovery("changes after it")
+	sw.AwaitRecovery("changes after the script flush")
 	sw.CheckAfterFault(d)
 }
 
@@ -224,11 +224,11 @@ func TestWrongType(t *testing.T) {
 	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {
 		if l.Has("Cannot find", switchtest.PortName(0)) {
-			t.Errorf("the log tells another reason: %s", l)
+			t.Errorf("the log has another reason: %s", l)
 		}
 	}
 	sw.Do("STATE_DB", "DEL", victim)
-	sw.AwaitRecovery("the string is gone")
+	sw.AwaitRecovery("string deleted")
 	sw.CheckAfterFault(d)
 }
 

@@ -22,7 +22,7 @@ func TestSlowReplies(t *testing.T) {
 		t.Helper()
 		switchtest.Eventually(t, switchtest.Timeout, func() string {
 			if passed, _ := p.Count(); passed[1] == 0 {
-				return "no reply under way"
+				return "no reply in progress"
 			}
 			return ""
 		})
@@ -80,7 +80,7 @@ func TestLargeConfigRow(t *testing.T) {
 	sw.AwaitInitDone()
 	sw.AwaitRecovery("start")
 	if sw.Exists("APPL_DB", "PORT_TABLE:"+switchtest.PortName(2)) {
-		t.Error("the large row was handed over")
+		t.Error("the large row was produced")
 	}
 	sw.CheckAfterFault(d)
 }

@@ -39,7 +39,7 @@ func sweep(t *testing.T, direction string, step int, try func(f switchtest.Proxy
 		}
 	}
 	if tried == 0 {
-		t.Fatal("nothing was cut")
+		t.Fatal("no connection was cut")
 	}
 	t.Logf("%d cuts up to byte %d of the %s, every %d bytes, %v", tried, last, direction, step, time.Since(begin).Round(time.Millisecond))
 }

@@ -31,16 +31,16 @@ const (
 func mountFreezer(sw *switchtest.StorageSwitch) (freeze, thaw func()) {
 	sw.T.Helper()
 	if _, err := exec.LookPath("mkfs.btrfs"); err != nil {
-		lab.Unavailable(sw.T, "no mkfs.btrfs, which a disk that freezes needs")
+		lab.Unavailable(sw.T, "mkfs.btrfs is not installed, which a frozen disk needs")
 	}
 	image, at := sw.Dir+"/image", sw.Dir+"/disk"
 	sw.Mkdir(at)
 	sw.NoError("make an image", errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 128<<20)))
 	if out, err := exec.Command("mkfs.btrfs", "-q", image).CombinedOutput(); err != nil {
-		lab.Unavailable(sw.T, fmt.Sprintf("no disk that freezes: %v: %s", err, out))
+		lab.Unavailable(sw.T, fmt.Sprintf("cannot make a disk to freeze: %v: %s", err, out))
 	}
 	if err := sw.MountImage(image, at, "btrfs"); err != nil {
-		lab.Unavailable(sw.T, fmt.Sprintf("no disk that freezes: %v", err))
+		lab.Unavailable(sw.T, fmt.Sprintf("cannot make a disk to freeze: %v", err))
 	}
 	dir, err := os.Open(at)
 	sw.NoError("open the disk", err)
@@ -51,7 +51,7 @@ func mountFreezer(sw *switchtest.StorageSwitch) (freeze, thaw func()) {
 	}
 	thaw = func() {
 		if frozen {
-			sw.NoError("thaw the disk", unix.IoctlSetInt(int(dir.Fd()), ioctlThaw, 0))
+			sw.NoError("unfreeze the disk", unix.IoctlSetInt(int(dir.Fd()), ioctlThaw, 0))
 			frozen = false
 		}
 	}
@@ -87,7 +87,7 @@ func TestFrozenDisk(t *testing.T) {
 	sw.AwaitRecovery("20 changes on a frozen disk")
 	sw.Reload(d)
 	if got := sw.SavedPorts(); len(got) != switchtest.FewPorts || got[0].MTU == 1419 {
-		t.Errorf("a frozen disk has %+v", got)
+		t.Errorf("the frozen disk has %+v", got)
 	}
 	thaw()
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
@@ -142,33 +142,33 @@ func TestFilesFromFuture(t *testing.T) {
 	lines := strings.Count(string(text), "\n")
 	part := fmt.Sprintf("%s/history-000001-%s.jsonl", sw.StorageDir, future.UTC().Format("20060102T150405Z"))
 	switchtest.WriteFile(t, part, string(ahead(text)))
-	sw.NoError("date it", errors.Join(os.Chtimes(part, future, future), os.Chtimes(sw.StorageDir+"/history.jsonl", future, future)))
+	sw.NoError("set the file's time", errors.Join(os.Chtimes(part, future, future), os.Chtimes(sw.StorageDir+"/history.jsonl", future, future)))
 
 	d = sw.StartConfigured()
 	if r := sw.AwaitRestarts(2); r.Kind != "warm" || r.Changed != 0 || r.At.Year() == future.Year() {
-		t.Errorf("record %+v, want a warm start of today that changed nothing", r)
+		t.Errorf("record %+v, want a warm start that changed nothing", r)
 	}
 	samples := sw.AwaitHistory(2*lines + 2)
 	if last := samples[len(samples)-1]; last.Time.Year() == future.Year() {
 		t.Errorf("the last sample is %+v", last)
 	}
 	if _, err := os.Stat(part); err != nil {
-		t.Errorf("a part of the history is gone: %v", err)
+		t.Errorf("a part of the history is missing: %v", err)
 	}
 	switchtest.AwaitDegraded(t)
 	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
-	sw.AwaitRecovery("files of the future")
+	sw.AwaitRecovery("files from the future")
 	sw.CheckSelfReport(d, "disk")
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		got, err := sw.StateFile().Peek()
 		if err != nil || got.SavedAt.Year() == future.Year() {
-			return fmt.Sprintf("the state file is of %v, %v", got.SavedAt, err)
+			return fmt.Sprintf("the state file was written at %v, %v", got.SavedAt, err)
 		}
 		return ""
 	})
 	for _, path := range []string{sw.StatePath, sw.StorageDir + "/metrics.json"} {
 		if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) > 0 {
-			t.Errorf("set aside as damaged: %q", aside)
+			t.Errorf("renamed as corrupt: %q", aside)
 		}
 	}
 	d.EndBySignal(syscall.SIGTERM, "after files of the future")

@@ -55,7 +55,7 @@ func TestDescriptorLimit(t *testing.T) {
 		sw.CloseConns()
 		sw.ChangeLinks()
 	}
-	sw.AwaitRecovery("the database's return among hostile clients")
+	sw.AwaitRecovery("reconnect among hostile clients")
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		for _, p := range sw.SavedPorts() {
 			if p.Name == switchtest.PortName(4) && p.MTU == 1400 {
@@ -99,7 +99,7 @@ func TestMemoryLimit(t *testing.T) {
 	sw.AwaitRecovery(fmt.Sprintf("%d flaps with GOMEMLIMIT=%d", changes, limit))
 	t.Logf("%d KiB resident at the peak", peak>>10)
 	if peak > most {
-		t.Errorf("%d bytes resident, want %d at most", peak, most)
+		t.Errorf("%d bytes of resident memory, want at most %d", peak, most)
 	}
 	if heap := client.Scrape().Value(t, "go_gc_gomemlimit_bytes"); heap != limit {
 		t.Errorf("the limit in effect is %v, want %d", heap, limit)

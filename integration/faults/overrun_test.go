@@ -90,7 +90,7 @@ func TestOverrunAtStart(t *testing.T) {
 	d.Signal(syscall.SIGCONT)
 	sw.AwaitRecovery("overrun at start")
 	if sw.Exists("STATE_DB", "PORT_TABLE|"+leftOver) {
-		t.Error("the old interface was taken for a new one")
+		t.Error("the old interface counts as new")
 	}
 
 	sw.NoError("delete the old interface", sw.Links.Delete(leftOver))

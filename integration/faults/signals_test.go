@@ -47,11 +47,11 @@ func TestStopInEveryPhase(t *testing.T) {
 					passed, cuts = p.Count()
 					_, started := d.Notifications.Await(0, 0, func(s string) bool { return s == "READY=1" })
 					if cuts == 0 && !started {
-						return fmt.Sprintf("%+v: passed have %d bytes, and it is not ready", f, passed)
+						return fmt.Sprintf("%+v: %d bytes have passed, and the daemon is not ready", f, passed)
 					}
 					return ""
 				})
-				slowest = max(slowest, d.EndBySignal(syscall.SIGTERM, fmt.Sprintf("held at byte %d of the %s", at, direction)))
+				slowest = max(slowest, d.EndBySignal(syscall.SIGTERM, fmt.Sprintf("delayed at byte %d of the %s", at, direction)))
 				if cuts == 0 {
 					break
 				}
@@ -59,7 +59,7 @@ func TestStopInEveryPhase(t *testing.T) {
 				p.CutAll()
 			}
 			if held < 2 {
-				t.Errorf("held in %d phases, want more", held)
+				t.Errorf("delayed in %d phases, want more", held)
 			}
 			t.Logf("%d phases, the slowest end took %v", held, slowest.Round(time.Millisecond))
 		})
@@ -120,7 +120,7 @@ func TestStopContinueReload(t *testing.T) {
 		}
 		return ""
 	})
-	sw.AwaitRecovery(fmt.Sprintf("held %d times, reloaded %d times", holds, hangups))
+	sw.AwaitRecovery(fmt.Sprintf("stopped %d times, reloaded %d times", holds, hangups))
 	sw.CheckAfterFault(d)
 	d.EndBySignal(syscall.SIGTERM, "after all that")
 }
@@ -145,7 +145,7 @@ func TestReloadDuringStart(t *testing.T) {
 	sw.PopPortTable()
 	sw.AddPort(switchtest.PortName(0))
 	sw.AwaitInitDone()
-	sw.AwaitRecovery("hang-ups at the start")
+	sw.AwaitRecovery("reloads during the start")
 	sw.CheckAfterFault(d)
 	d.EndBySignal(syscall.SIGTERM, "after them")
 }

@@ -56,7 +56,7 @@ func (h *healthTest) checkFault(a healthFault) {
 	a.end()
 	body := h.Request("GET", "/healthz").Body
 	if !a.recurs && time.Since(ending) < switchtest.ReasonHold/4 && !strings.Contains(body, "\n- "+a.code+": ") {
-		h.Switch.T.Errorf("%s does not linger: /healthz says %q", a.code, body)
+		h.Switch.T.Errorf("%s is not kept after its cause has ended: /healthz says %q", a.code, body)
 	}
 	h.awaitHealthy()
 }
@@ -69,7 +69,7 @@ func severityOf(t switchtest.T, code string) portsync.HealthCode {
 			return c
 		}
 	}
-	t.Fatalf("there is no reason %s", code)
+	t.Fatalf("no health reason %s", code)
 	return portsync.HealthCode{}
 }
 
@@ -404,7 +404,7 @@ func TestHealthStartFailing(t *testing.T) {
 	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {
 		if l.Has("health is") {
-			t.Errorf("the start is told as a change of health: %s", l)
+			t.Errorf("the start is logged as a change of health: %s", l)
 		}
 	}
 }
@@ -465,7 +465,7 @@ func TestHealthRequestedRestarts(t *testing.T) {
 			want = ""
 		}
 		if r := sw.AwaitRestarts(n); r.Ended != want || r.Requested {
-			t.Errorf("start %d: %+v, want the process before to have ended %q", n, r, want)
+			t.Errorf("start %d: %+v, want the end of the previous process as %q", n, r, want)
 		}
 		d.Signal(syscall.SIGTERM)
 		d.Wait(switchtest.Timeout)
@@ -477,7 +477,7 @@ func TestHealthRequestedRestarts(t *testing.T) {
 		d.Kill() // as SONiC ends the container
 		d = sw.StartConfigured()
 		if r := sw.AwaitRestarts(n + 1); !r.Requested {
-			t.Errorf("start %d: %+v, want it to be one that SONiC requested", n+1, r)
+			t.Errorf("start %d: %+v, want a start requested by SONiC", n+1, r)
 		}
 	}
 	if a := newHealthTest(sw.Switch, d).AwaitCode("/healthz", 200); a.Body != "healthy\nscore 100 of 100\n" {

@@ -242,7 +242,7 @@ func receiveBufferOf(sw *switchtest.Switch, pid int) (size float64) {
 		address, err := unix.Getsockname(fd)
 		if _, ok := address.(*unix.SockaddrNetlink); err == nil && ok {
 			bytes, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
-			sw.NoError("ask for the receive buffer", err)
+			sw.NoError("read the receive buffer", err)
 			size = float64(bytes)
 		}
 		unix.Close(fd)

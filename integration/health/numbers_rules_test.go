@@ -47,12 +47,12 @@ func (r numberRule) problem(o *observed, f switchtest.Family) (wrong []string) {
 	want := r.exact(o)
 	for _, series := range sortedKeys(want) {
 		if value, ok := got[series]; !ok || value != want[series] {
-			wrong = append(wrong, fmt.Sprintf("%s is %v (there: %v), counted %v", series, value, ok, want[series]))
+			wrong = append(wrong, fmt.Sprintf("%s is %v (exists: %v), want %v", series, value, ok, want[series]))
 		}
 	}
 	for _, series := range sortedKeys(got) {
 		if _, ok := want[series]; !ok && got[series] != 0 {
-			wrong = append(wrong, fmt.Sprintf("%s is %v, counted 0", series, got[series]))
+			wrong = append(wrong, fmt.Sprintf("%s is %v, want 0", series, got[series]))
 		}
 	}
 	return wrong

@@ -341,7 +341,7 @@ func (o *observed) compare() {
 			return "a file is being written"
 		}
 		if after := o.commandsSent(); after != before {
-			return "it is not at rest"
+			return "the daemon is not idle"
 		}
 		return ""
 	})
@@ -354,7 +354,7 @@ func (o *observed) compare() {
 		}
 		rule, ok := numberRules[f.Name]
 		if !ok {
-			t.Errorf("%s: nothing says what it has to be: add a rule to numberRules", f.Name)
+			t.Errorf("%s has no rule: add one to numberRules", f.Name)
 			continue
 		}
 		for _, wrong := range rule.problem(o, f) {
@@ -370,7 +370,7 @@ func (o *observed) compare() {
 		t.Error(wrong)
 	}
 	o.compareHistory()
-	t.Logf("%d link messages, %v commands of the daemon's, %v rows written, %v deleted, %v refused, %d families",
+	t.Logf("%d link messages, %v commands of the daemon, %v rows written, %v deleted, %v rejected, %d families",
 		o.news.Len(), o.writes.commands, o.writes.sets, o.writes.deletes, o.writes.refusals, len(names))
 }
 
@@ -443,7 +443,7 @@ func (o *observed) compareHistory() {
 		}
 	}
 	if want := o.flaps(); !maps.Equal(got, want) {
-		o.T.Errorf("history.jsonl: flaps are %v, the kernel told of %v", got, want)
+		o.T.Errorf("history.jsonl: flaps are %v, the kernel reported %v", got, want)
 	}
 }
 

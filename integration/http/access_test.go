@@ -71,13 +71,13 @@ func TestHTTPTLS(t *testing.T) {
 	switchtest.NewTLSClient(t, first, clients).AwaitCode("/healthz", 200)
 	for name, wrong := range map[string]*switchtest.Authority{"without a certificate": nil, "with one of another authority": second} {
 		if a, err := switchtest.NewTLSClient(t, first, wrong).TryRequest("GET", "/healthz"); err == nil {
-			t.Errorf("a client %s got in: %d %q", name, a.Code, a.Body)
+			t.Errorf("a client %s was accepted: %d %q", name, a.Code, a.Body)
 		}
 	}
 	switchtest.WriteFile(t, file("ca.pem"), second.PEM)
 	switchtest.NewTLSClient(t, first, second).AwaitCode("/healthz", 200)
 	if _, err := switchtest.NewTLSClient(t, first, clients).TryRequest("GET", "/healthz"); err == nil {
-		t.Error("a client got in whose authority is gone from the file")
+		t.Error("a client was accepted whose authority was removed from the file")
 	}
 }
 
@@ -118,7 +118,7 @@ func TestHTTPCredentials(t *testing.T) {
 	check(401, "Authorization: Bearer password")
 	check(401, "Authorization: Bearer")
 	if a := client.Request("POST", "/nothing"); a.Code != 401 {
-		t.Errorf("what exists shows without credentials: %d", a.Code)
+		t.Errorf("paths are distinguishable without credentials: status %d", a.Code)
 	}
 	switchtest.NewUnixClient(t, socket).AwaitCode("/metrics", 200)
 
@@ -134,7 +134,7 @@ func TestHTTPCredentials(t *testing.T) {
 	e := switchtest.NewUnixClient(t, socket).Scrape()
 	for _, path := range []string{"/metrics", "other"} {
 		if v := e.Value(t, fmt.Sprintf(`portsyncd_http_requests_total{path=%q,code="401"}`, path)); v == 0 {
-			t.Errorf("refusals for %s are not counted", path)
+			t.Errorf("rejected requests for %s are not counted", path)
 		}
 	}
 }

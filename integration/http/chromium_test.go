@@ -87,7 +87,7 @@ func startBrowser(t *testing.T, dir string) *browser {
 		cmd.Wait()
 		to.Close()
 		if t.Failed() {
-			t.Logf("console: %q, chromium said: %s", b.consoleLines(), said)
+			t.Logf("console: %q, chromium printed: %s", b.consoleLines(), said)
 		}
 	})
 	b.openTab()

@@ -88,7 +88,7 @@ func TestScrapeTime(t *testing.T) {
 	sw.ConfigurePorts(ports)
 	d := sw.StartReady()
 	sw.AddInterfaces(ports)
-	t.Logf("%d ports in step after %v", ports, time.Since(begin).Round(time.Millisecond))
+	t.Logf("%d ports in sync after %v", ports, time.Since(begin).Round(time.Millisecond))
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	e := client.Scrape()
 	perPort := 0

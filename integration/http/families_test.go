@@ -159,7 +159,7 @@ func TestFamilies(t *testing.T) {
 			kinds[series] = f.Kind
 		}
 		if !strings.HasSuffix(f.Help, ".") {
-			t.Errorf("help of %s is no sentence: %q", f.Name, f.Help)
+			t.Errorf("help of %s is not a sentence: %q", f.Name, f.Help)
 		}
 	}
 	for _, q := range operatorQuestions {

@@ -224,9 +224,9 @@ func (o observation) enough() bool {
 func (o observation) String() string {
 	n := len(o.scrapes)
 	if n == 0 {
-		return fmt.Sprintf("no scrape, %d failed; %.0f clients turned away", o.failures, o.rejected)
+		return fmt.Sprintf("no scrape, %d failed; %.0f clients rejected", o.failures, o.rejected)
 	}
-	return fmt.Sprintf("%.0f events, p50 <= %v s, p99 <= %v s; %d scrapes, median %v, slowest %v, %d failed; %.0f clients turned away; %d KiB resident",
+	return fmt.Sprintf("%.0f events, p50 <= %v s, p99 <= %v s; %d scrapes, median %v, slowest %v, %d failed; %.0f clients rejected; %d KiB resident",
 		o.latency.Count(), o.latency.Quantile(0.5), o.latency.Quantile(0.99), n, o.scrapes[n/2].Round(10*time.Microsecond),
 		o.scrapes[n-1].Round(10*time.Microsecond), o.failures, o.rejected, o.memory>>10)
 }

@@ -45,7 +45,7 @@ func TestHTTPAddresses(t *testing.T) {
 		switchtest.NewClient(t, v6).AwaitCode("/healthz", 200)
 	}
 	info, err := os.Stat(socket)
-	sw.NoError("look at the socket", err)
+	sw.NoError("stat the socket", err)
 	if info.Mode() != fs.ModeSocket|0o660 {
 		t.Errorf("mode of the socket is %v, want 0660", info.Mode())
 	}
@@ -89,7 +89,7 @@ func TestHTTPHandedSockets(t *testing.T) {
 		Close() error
 	}{tcp, local} {
 		f, err := l.File()
-		sw.NoError("hand over", err)
+		sw.NoError("produce the rows", err)
 		files = append(files, f)
 		l.Close()
 	}
@@ -103,7 +103,7 @@ func TestHTTPHandedSockets(t *testing.T) {
 	switchtest.NewUnixClient(t, path).AwaitCode("/readyz", 200)
 	if conn, err := net.Dial("tcp", switchtest.HTTPAddress); err == nil {
 		conn.Close()
-		t.Error("it listens at the configured address too")
+		t.Error("the daemon also listens at the configured address")
 	}
 }
 
@@ -147,7 +147,7 @@ func TestHTTPDevice(t *testing.T) {
 				fmt.Fprint(conn, "GET /healthz HTTP/1.0\r\n\r\n")
 				got, err := io.ReadAll(conn)
 				if !strings.HasPrefix(string(got), "HTTP/1.0 200 ") || strings.Contains(string(got), "listener_down: HTTP listeners are down") {
-					problem = fmt.Sprintf("answer %q, %v", got, err)
+					problem = fmt.Sprintf("response %q, %v", got, err)
 				}
 			})
 			return problem

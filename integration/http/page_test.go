@@ -46,7 +46,7 @@ func TestPage(t *testing.T) {
 	b := startBrowser(t, sw.Dir)
 	begin := time.Now()
 	b.visit(client.Base + "/")
-	t.Logf("the page is there after %v", time.Since(begin).Round(time.Millisecond))
+	t.Logf("the page was loaded after %v", time.Since(begin).Round(time.Millisecond))
 	b.until("all ports up", fmt.Sprintf(`document.querySelectorAll(".cells > .up").length === %d`, pagePorts+1))
 	t.Run("ports", func(t *testing.T) { b.with(t).checkPorts() })
 	t.Run("updates", func(t *testing.T) { b.with(t).checkUpdates(sw) })
@@ -55,7 +55,7 @@ func TestPage(t *testing.T) {
 	t.Run("looks", func(t *testing.T) { b.with(t).checkLooks("page") })
 	t.Run("alone", func(t *testing.T) {
 		if lines := b.consoleLines(); len(lines) > 0 {
-			t.Errorf("in the console: %q", lines)
+			t.Errorf("browser console: %q", lines)
 		}
 		requests, _ := b.requests.From(0)
 		for _, url := range requests {
@@ -63,7 +63,7 @@ func TestPage(t *testing.T) {
 				t.Errorf("a request for %s", url)
 			}
 		}
-		t.Logf("%d requests, all for the page", len(requests))
+		t.Logf("%d requests", len(requests))
 	})
 	t.Run("stale", func(t *testing.T) {
 		b := b.with(t)
@@ -101,7 +101,7 @@ func (b *browser) checkPorts() {
 	}
 	var inner int
 	if b.eval(&inner, `document.querySelectorAll(".cells b b, .ports th b").length`); inner != 0 {
-		b.t.Error("a name is markup")
+		b.t.Error("a port's name became markup")
 	}
 }
 
@@ -111,7 +111,7 @@ func (b *browser) checkUpdates(sw *switchtest.Switch) {
 	b.eval(nil, `window.mark = 1; document.querySelector("#panel details").open = true;
 		window.cell = document.querySelectorAll(".cells a")[3]; cell.focus()`)
 	name := switchtest.PortName(7)
-	sw.NoError("pull a cable", sw.Links.SetUp(switchtest.PeerName(name), false))
+	sw.NoError("set a peer down", sw.Links.SetUp(switchtest.PeerName(name), false))
 	down := `[...document.querySelectorAll(".cells > .down b")].map(e => e.textContent).join() === ` + fmt.Sprintf("%q", name)
 	took := b.until(name+" is down on the page", down)
 	b.t.Logf("a link that went down was on the page after %v", took.Round(time.Millisecond))
@@ -119,7 +119,7 @@ func (b *browser) checkUpdates(sw *switchtest.Switch) {
 	var kept bool
 	b.eval(&kept, `window.mark === 1 && document.querySelector("#panel details").open && document.activeElement === window.cell && window.cell.isConnected`)
 	if !kept {
-		b.t.Error("the page was loaded again, or lost what was opened or focused")
+		b.t.Error("the page was reloaded, or lost its opened or focused elements")
 	}
 	b.eval(nil, `document.querySelector("#panel details").open = false; document.activeElement.blur()`)
 
@@ -163,7 +163,7 @@ func (b *browser) checkFilter() {
 func (b *browser) checkKeyboard() {
 	var skip bool
 	if b.eval(&skip, `document.querySelector("a, button, input, summary").className === "skip"`); !skip {
-		b.t.Error("the way past the header is not the first stop")
+		b.t.Error("the skip link is not the first tab stop")
 	}
 	b.eval(nil, `document.querySelector(".skip").focus()`)
 	var stops []string
@@ -174,7 +174,7 @@ func (b *browser) checkKeyboard() {
 		stops = append(stops, stop)
 	}
 	if got := strings.Join(stops, ", "); got != "pause, all, A" {
-		b.t.Errorf("the tabulator stops at %s; want the button, the filter and a port, each to be seen", got)
+		b.t.Errorf("the tab stops are %s; want the button, the filter and a port, all visible", got)
 	}
 }
 
@@ -246,7 +246,7 @@ func (b *browser) checkReport(sw *switchtest.Switch) {
 	b.until("a plot", `document.querySelectorAll("svg.plot .dot").length === 1`)
 	b.checkLooks("report")
 	if more, _ := b.console.From(lines); len(more) > 0 {
-		b.t.Errorf("in the console: %q", more)
+		b.t.Errorf("browser console: %q", more)
 	}
 	if more, _ := b.requests.From(requests); len(more) > 0 {
 		b.t.Errorf("requests of the report: %q", more)

@@ -104,7 +104,7 @@ func TestHTTPPaths(t *testing.T) {
 	})
 	t.Run("no_HTTP", func(t *testing.T) {
 		if got := switchtest.RawRequest(t, switchtest.HTTPAddress, "hello\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
-			t.Errorf("answer to nonsense: %q", got)
+			t.Errorf("response to a malformed request: %q", got)
 		}
 	})
 	t.Run("export_format", func(t *testing.T) {

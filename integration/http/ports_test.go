@@ -100,7 +100,7 @@ func samePorts(client *switchtest.Client, absent ...string) string {
 		} {
 			full := fmt.Sprintf(`portsyncd_port_%s{port="%s"}`, name, label)
 			if v, ok := e.Samples[full]; !ok || v != value {
-				return fmt.Sprintf("%s is %v (there: %v), the kernel says %v", full, v, ok, value)
+				return fmt.Sprintf("%s is %v (exists: %v), the kernel has %v", full, v, ok, value)
 			}
 		}
 	}
@@ -161,7 +161,7 @@ func TestHTTPPorts(t *testing.T) {
 	sw.NoError("flap", sw.Links.SetUp(switchtest.PeerName(first), false))
 	same("flaps")
 	if u, d := carrier(); u != up+flaps/2 || d != down+flaps/2+1 {
-		t.Errorf("carrier came %v times more and went %v times more, want %d and %d", u-up, d-down, flaps/2, flaps/2+1)
+		t.Errorf("%v link-up and %v link-down transitions, want %d and %d", u-up, d-down, flaps/2, flaps/2+1)
 	}
 
 	sw.IPLink("link set "+switchtest.PortName(1)+" mtu 1400", "link set "+switchtest.PortName(2)+" down")

@@ -199,10 +199,10 @@ func (r *modelRun) pauseDaemon(_, _ int) bool {
 	stat := fmt.Sprintf("/proc/%d/stat", r.d.Cmd.Process.Pid)
 	switchtest.Eventually(r.T, switchtest.Timeout, func() string {
 		text, err := os.ReadFile(stat)
-		r.NoError("look at the daemon", err)
+		r.NoError("read the daemon's descriptors", err)
 		_, rest, _ := strings.Cut(string(text), ") ")
 		if !strings.HasPrefix(rest, "T") {
-			return "it is not stopped"
+			return "the daemon is not stopped"
 		}
 		return ""
 	})
@@ -302,7 +302,7 @@ func (r *modelRun) netlinkQueue(port uint32) (bytes, drops int) {
 	r.T.Helper()
 	switchtest.Eventually(r.T, switchtest.Timeout, func() string {
 		text, err := os.ReadFile("/proc/self/net/netlink")
-		r.NoError("look at the netlink sockets", err)
+		r.NoError("read the netlink sockets", err)
 		for line := range strings.Lines(string(text)) {
 			// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
 			f := strings.Fields(line)

@@ -124,7 +124,7 @@ func (s *tally) play(t *testing.T, sw *switchtest.Switch, name string, events []
 		return !s.try(t, sw, fmt.Sprintf("%s_shrink_%d", name, n), some)
 	}
 	if !fails(events) {
-		t.Errorf("%s failed, and not when it was repeated:\n%s", name, spell(events))
+		t.Errorf("%s failed, but not when repeated:\n%s", name, spell(events))
 		return
 	}
 	t.Errorf("%s fails; shrunk:\n%s", name, spell(shrink(events, fails, 60)))
@@ -158,6 +158,6 @@ func (s *tally) String() string {
 			total += s.applied[do]
 		}
 	}
-	return fmt.Sprintf("model: %d sequences, %d failed, %d events, %v; in step after at most %v; %s",
+	return fmt.Sprintf("model: %d sequences, %d failed, %d events, %v; in sync after at most %v; %s",
 		s.sequences, s.failed, total, s.took.Round(time.Millisecond), s.slowest.Round(time.Millisecond), strings.Join(words, ", "))
 }

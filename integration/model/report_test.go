@@ -158,7 +158,7 @@ func (r *modelRun) checkReport() {
 	switchtest.Eventually(r.T, switchtest.SelfReportTimeout, func() string { return problem(false) })
 	time.Sleep(modelQuiet) // the quiet time itself
 	if wrong := problem(true); wrong != "" {
-		r.T.Fatalf("after %v in which nothing happened: %s", modelQuiet, wrong)
+		r.T.Fatalf("after an idle time of %v: %s", modelQuiet, wrong)
 	}
 	r.AwaitWatchdog(r.d)
 }

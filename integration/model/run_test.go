@@ -133,7 +133,7 @@ func (r *modelRun) run(events []modelEvent) {
 	done := 0
 	r.T.Cleanup(func() {
 		if r.T.Failed() {
-			r.T.Logf("that was after %s", spell(events[:done]))
+			r.T.Logf("after %s", spell(events[:done]))
 		}
 	})
 	for _, e := range events {
@@ -267,7 +267,7 @@ func (r *modelRun) checkUp() {
 	r.T.Helper()
 	for index, l := range r.m.links {
 		if l.admin != r.m.up[index] {
-			r.T.Fatalf("%s is %s, and ought to be %s", l.name, switchtest.UpOrDown(l.admin), switchtest.UpOrDown(r.m.up[index]))
+			r.T.Fatalf("%s is %s, want %s", l.name, switchtest.UpOrDown(l.admin), switchtest.UpOrDown(r.m.up[index]))
 		}
 	}
 }
@@ -287,7 +287,7 @@ func (r *modelRun) probe() {
 			return "the daemon has ended"
 		}
 		if r.Exists("STATE_DB", key) {
-			return "a rename is not noticed"
+			return "the listener does not follow a rename"
 		}
 		return ""
 	})
@@ -333,7 +333,7 @@ func (r *modelRun) awaitResyncs() (risen map[string]bool) {
 		}
 		risen[reason] = true
 		if r.faults[reason] == 0 && !r.excused[reason] {
-			r.T.Fatalf("a resync because of %s, and there was no reason", reason)
+			r.T.Fatalf("a resync with reason %s without a fault", reason)
 		}
 	}
 	r.counters = counts

@@ -36,10 +36,10 @@ func (r *modelRun) sent() []modelMessage {
 	r.T.Helper()
 	r.serial++
 	name := fmt.Sprintf("mark%d", r.serial)
-	r.NoError("mark a moment", r.Links.Rename(r.marker, name))
+	r.NoError("rename the marker", r.Links.Rename(r.marker, name))
 	r.marker = name
 	if _, ok := r.told.Await(r.read, switchtest.Timeout, func(m modelMessage) bool { return m.name == name }); !ok {
-		r.T.Fatal("nothing is heard of the kernel")
+		r.T.Fatal("no link message from the kernel")
 	}
 	return r.sentSoFar()
 }
@@ -79,7 +79,7 @@ func (r *modelRun) deletedSoFar() map[string]bool {
 	r.Do("STATE_DB", "PUBLISH", fmt.Sprintf("__keyspace@%d__:%s%s", r.Databases["STATE_DB"].Number, switchtest.StatePort, mark), "hset")
 	isMark := func(row switchtest.RowEvent) bool { return row.Key == mark }
 	if _, ok := r.rows.Await(r.heard, switchtest.Timeout, isMark); !ok {
-		r.T.Fatal("nothing is heard of STATE_DB")
+		r.T.Fatal("no notification from STATE_DB")
 	}
 	all, _ := r.rows.From(r.heard)
 	r.heard += 1 + slices.IndexFunc(all, isMark)
@@ -100,12 +100,12 @@ func (r *modelRun) checkDeletions() {
 	gone := r.deletedSoFar()
 	for key := range gone {
 		if !r.m.deleted[key] && (r.early == nil || !r.early.deleted[key]) {
-			r.T.Fatalf("%s was deleted, and there was no reason", key)
+			r.T.Fatalf("%s was deleted without a reason", key)
 		}
 	}
 	for key := range r.m.deleted {
 		if r.before[key] && !gone[key] && !r.deaf {
-			r.T.Fatalf("nobody was told that %s goes", key)
+			r.T.Fatalf("subscribers saw no deletion of %s", key)
 		}
 	}
 	r.beginPeriod()

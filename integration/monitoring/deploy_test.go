@@ -121,17 +121,17 @@ func TestCompletion(t *testing.T) {
 	first := complete("")
 	for flag := range flagsOf(t, "") {
 		if !has(first, flag) {
-			t.Errorf("the first word is completed to %q, without %s", first, flag)
+			t.Errorf("the completions of the first word are %q, without %s", first, flag)
 		}
 	}
 	for name := range cli.Commands {
 		if !has(first, name) {
-			t.Errorf("the first word is completed to %q, without %s", first, name)
+			t.Errorf("the completions of the first word are %q, without %s", first, name)
 		}
 		offered := complete(name, "-")
 		for flag := range flagsOf(t, name) {
 			if !has(offered, flag) {
-				t.Errorf("options of %s are completed to %q, without %s", name, offered, flag)
+				t.Errorf("the completed options of %s are %q, without %s", name, offered, flag)
 			}
 		}
 	}
@@ -151,7 +151,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"nonsense", ""}, ""},
 	} {
 		if got := complete(c.words...); got != c.want {
-			t.Errorf("%q is completed to %q, want %q", c.words, got, c.want)
+			t.Errorf("the completions of %q are %q, want %q", c.words, got, c.want)
 		}
 	}
 }
@@ -170,7 +170,7 @@ func TestSwitchConfig(t *testing.T) {
 	as := switchtest.ReadFile(t, "deploy/sonic/portsyncd.conf")
 	all := regexp.MustCompile(`(?m)^#([a-z])`).ReplaceAllString(as, "$1")
 	if as == all {
-		t.Error("nothing in it is commented out")
+		t.Error("the file has no commented settings")
 	}
 	for name, text := range map[string]string{"as it is": as, "all of it": all} {
 		file := filepath.Join(t.TempDir(), "portsyncd.conf")
@@ -209,14 +209,14 @@ func TestMigration(t *testing.T) {
 			cmd.Env = append(os.Environ(), fmt.Sprintf("PATH=%s:%s", filepath.Dir(switchtest.Binary(t)), os.Getenv("PATH")))
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), c.says) {
-				t.Errorf("%v, says %q, want %q", err, out, c.says)
+				t.Errorf("%v, prints %q, want %q", err, out, c.says)
 			}
 			got, err := os.ReadFile(filepath.Join(new, "portsyncd.conf"))
 			if string(got) != c.want || c.want != "" && err != nil {
 				t.Errorf("the new file is %q, %v, want %q", got, err, c.want)
 			}
 			if entries, _ := os.ReadDir(new); len(entries) > 1 {
-				t.Errorf("files are left over: %v", entries)
+				t.Errorf("temporary files are left: %v", entries)
 			}
 		})
 	}

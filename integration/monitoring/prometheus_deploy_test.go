@@ -111,7 +111,7 @@ func TestPrometheusConfigurations(t *testing.T) {
 			t.Errorf("%d series of node_exporter in the job portsyncd, %v", n, err)
 		}
 		if strings.Contains(said.String(), "error gathering") {
-			t.Errorf("node_exporter said: %s", said)
+			t.Errorf("node_exporter printed: %s", said)
 		}
 	})
 }

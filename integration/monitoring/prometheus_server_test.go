@@ -58,7 +58,7 @@ func startPrometheusWith(t *testing.T, file string) *prometheus {
 		cmd.Process.Kill()
 		cmd.Wait()
 		if t.Failed() {
-			t.Logf("prometheus said: %s", said)
+			t.Logf("prometheus printed: %s", said)
 		}
 	})
 	return &prometheus{address: address}

@@ -57,7 +57,7 @@ func TestPrometheusToolDaemon(t *testing.T) {
 	}
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("promtool objects to\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("promtool complains about\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -106,7 +106,7 @@ func TestPrometheusDaemon(t *testing.T) {
 		want[switchtest.LabelValue(name)] = true
 	}
 	if !maps.Equal(ports, want) {
-		t.Errorf("Prometheus knows ports %q, want %q", slices.Collect(maps.Keys(ports)), slices.Collect(maps.Keys(want)))
+		t.Errorf("Prometheus has the ports %q, want %q", slices.Collect(maps.Keys(ports)), slices.Collect(maps.Keys(want)))
 	}
 	for _, query := range []string{
 		"portsyncd_ports_present == 7",

@@ -55,7 +55,7 @@ auth-enabled = true
 	sw.T.Cleanup(func() {
 		i.kill()
 		if sw.T.Failed() {
-			sw.T.Logf("influxd said: %s", &i.said)
+			sw.T.Logf("influxd printed: %s", &i.said)
 		}
 	})
 	i.query("CREATE USER " + influxUser + " WITH PASSWORD '" + influxSecret + "' WITH ALL PRIVILEGES")
@@ -190,7 +190,7 @@ func TestPushInfluxDB(t *testing.T) {
 	awaitAtLeast(client, `portsyncd_push_failures_total{reason="unreachable"}`, begin.Samples[`portsyncd_push_failures_total{reason="unreachable"}`]+2)
 	sw.AwaitLog(0, switchtest.Timeout, "cannot push metrics", "unreachable")
 	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
-	sw.AwaitRecovery("receiver gone")
+	sw.AwaitRecovery("closed receiver")
 	awaitAtLeast(client, "portsyncd_push_queue_batches", 3)
 	influx.Start()
 	sw.AwaitLog(0, 6*switchtest.Timeout, "metrics are pushed again")
@@ -263,7 +263,7 @@ func awaitAtLeast(client *switchtest.Client, series string, least float64) {
 	client.T.Helper()
 	switchtest.Eventually(client.T, 3*switchtest.Timeout, func() string {
 		if got, ok := client.Scrape().Samples[series]; got < least || !ok {
-			return fmt.Sprintf("%s is %v (there: %v), want %v at least", series, got, ok, least)
+			return fmt.Sprintf("%s is %v (exists: %v), want at least %v", series, got, ok, least)
 		}
 		return ""
 	})

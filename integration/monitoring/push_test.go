@@ -83,7 +83,7 @@ func TestPushFailingReceivers(t *testing.T) {
 				t.Errorf("/healthz: %s", body)
 			}
 			if got := client.Scrape().Samples["portsyncd_push_samples_total"]; got != 0 {
-				t.Errorf("%v samples count as taken", got)
+				t.Errorf("%v samples are counted", got)
 			}
 			d.Signal(syscall.SIGTERM)
 			if status := d.Wait(5 * time.Second); status.Signal() != syscall.SIGTERM {

@@ -50,7 +50,7 @@ func TestPurgeOfMountPoints(t *testing.T) {
 		t.Errorf("without mount points: %s", out)
 	}
 	if _, err := os.Stat(state); err == nil {
-		t.Error("without mount points the directory stays")
+		t.Error("without mount points, the directory is left")
 	}
 	for _, at := range []string{state, state + "/metrics"} {
 		must("make the mount point", os.MkdirAll(at, 0o755))

@@ -84,13 +84,13 @@ func TestThousandEventsASecond(t *testing.T) {
 	if buffer := after.Value(t, "portsyncd_netlink_receive_buffer_bytes"); buffer < 1<<20 {
 		// With the buffer of net.core.rmem_max, the daemon may be overrun when the machine
 		// is busy for a moment; it must be in sync anyway.
-		t.Logf("the kernel grants a receive buffer of %v bytes: messages may be lost and made up for", buffer)
+		t.Logf("the receive buffer has %v bytes, so messages may be lost", buffer)
 		return
 	}
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		after = client.Scrape()
 		if got, want := decided(after)-decided(before), float64(heard.Load()); got != want || want < float64(changes) {
-			return fmt.Sprintf("the daemon decided on %v messages, another listener heard %v, of %d changes", got, want, changes)
+			return fmt.Sprintf("the daemon processed %v messages, another listener received %v, for %d changes", got, want, changes)
 		}
 		return ""
 	})
@@ -104,7 +104,7 @@ func TestThousandEventsASecond(t *testing.T) {
 	t.Logf("%.0f events a second for %v: %d changes, %v messages, none lost; p50 <= %v s, p99 <= %v s", float64(changes)/took.Seconds(),
 		took.Round(time.Second), changes, heard.Load(), latency.Quantile(0.5), latency.Quantile(0.99))
 	if p99 := latency.Quantile(0.99); p99 > 1 && !switchtest.RaceEnabled { // a hundred times what it is on an idle machine
-		t.Errorf("p99 is above %v s", p99)
+		t.Errorf("the 99th percentile is above %v s", p99)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestConcurrentScrapes(t *testing.T) {
 				}
 				if path != "/metrics" {
 					if strings.HasPrefix(a.Header.Get("Content-Type"), switchtest.JSONType) && !json.Valid([]byte(a.Body)) {
-						t.Errorf("client %d: %s is no JSON: %.200q", n, path, a.Body)
+						t.Errorf("client %d: %s is not JSON: %.200q", n, path, a.Body)
 					}
 					continue
 				}

@@ -41,7 +41,7 @@ func TestSyslog(t *testing.T) {
 	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {
 		if l.Priority < 0 || !lineForm.MatchString(l.Text) {
-			t.Errorf("not in the form of RFC 3164 and of SONiC: %q", l.Text)
+			t.Errorf("not the format of RFC 3164 and SONiC: %q", l.Text)
 		}
 	}
 }
@@ -115,7 +115,7 @@ func TestLoggerRow(t *testing.T) {
 	}
 	for _, word := range []string{"LOUD", "PAPER"} {
 		if all := d.Stderr.String() + syslogSince(n)(); !strings.Contains(all, word) {
-			t.Errorf("no word about %s", word)
+			t.Errorf("no log line about %s", word)
 		}
 	}
 }

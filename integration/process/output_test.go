@@ -131,7 +131,7 @@ func TestTooFewDescriptors(t *testing.T) {
 	var d *switchtest.Daemon
 	for limit := 6; ; limit++ { // with fewer the Go runtime fails, with more the daemon starts
 		if limit == 20 {
-			t.Fatal("with no limit does it wait for descriptors")
+			t.Fatal("the daemon does not wait for descriptors with any limit")
 		}
 		d = sw.StartCommand(switchtest.StartOptions{}, "/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0"`, limit), sw.Binary)
 		switchtest.Eventually(t, switchtest.Timeout, func() string {
@@ -148,12 +148,12 @@ func TestTooFewDescriptors(t *testing.T) {
 	}
 	switchtest.Consistently(t, hold, func() string {
 		if n := strings.Count(d.Stderr.String(), complaint); n != 1 || !d.Alive() {
-			return fmt.Sprintf("alive %v, said %d times: %q", d.Alive(), n, d.Stderr)
+			return fmt.Sprintf("alive %v, logged %d times: %q", d.Alive(), n, d.Stderr)
 		}
 		return ""
 	})
 	if used := processorTime(t, d.Cmd.Process.Pid); used > hold/3 {
-		t.Errorf("it took %v of the processor in %v", used, hold)
+		t.Errorf("the daemon used %v of processor time in %v", used, hold)
 	}
 	d.EndBySignal(syscall.SIGTERM, "while it waits for descriptors")
 }
@@ -176,7 +176,7 @@ func TestDescriptorsLater(t *testing.T) {
 	conn, ports, err := daemon.OpenLinks(context.Background(), func(err error) {
 		failures++
 		if !errors.Is(err, unix.EMFILE) {
-			t.Errorf("it complains of %v, want %v", err, unix.EMFILE)
+			t.Errorf("promtool complains about %v, want %v", err, unix.EMFILE)
 		}
 		sw.NoError("set the limit back", unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
 	})

@@ -148,7 +148,7 @@ func TestHandedListener(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	sw.NoError("listen", err)
 	file, err := l.(*net.TCPListener).File()
-	sw.NoError("hand over", err)
+	sw.NoError("produce the rows", err)
 	address := l.Addr().String()
 	l.Close()
 	// LISTEN_PID must be the daemon's process ID, which a shell knows before exec.
@@ -159,7 +159,7 @@ func TestHandedListener(t *testing.T) {
 	switchtest.NewClient(t, address).AwaitCode("/healthz", http.StatusOK)
 	if conn, err := net.Dial("tcp", "127.0.0.1:9101"); err == nil {
 		conn.Close()
-		t.Error("it listens at the configured address too")
+		t.Error("the daemon also listens at the configured address")
 	}
 	r.Stop()
 	switchtest.NewClient(t, address).AwaitCode("/healthz", http.StatusServiceUnavailable)
@@ -260,6 +260,6 @@ func TestAudit(t *testing.T) {
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(0), "mtu", "1")
 	sw.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(1))
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(2), "state", "ok", "netdev_oper_status", "up")
-	sw.T.Logf("audit: in step after %v", sw.AwaitInSync(2*switchtest.SyncTimeout+time.Second).Round(time.Millisecond))
+	sw.T.Logf("audit: in sync after %v", sw.AwaitInSync(2*switchtest.SyncTimeout+time.Second).Round(time.Millisecond))
 	sw.AwaitLog(0, switchtest.Timeout, "STATE_DB differs", "rows=2", "stale=1")
 }

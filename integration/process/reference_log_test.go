@@ -133,7 +133,7 @@ func TestReferenceLog(t *testing.T) {
 	for _, l := range lines {
 		if !slices.ContainsFunc(theirs, func(form string) bool { return strings.HasPrefix(l.Text, form) }) {
 			if regexp.MustCompile("main.*PortInitDone").MatchString(l.Text) {
-				t.Errorf("sonic-mgmt would take this for the end of the start: %s", l)
+				t.Errorf("sonic-mgmt would read this line as the end of the start: %s", l)
 			}
 			continue
 		}
@@ -144,7 +144,7 @@ func TestReferenceLog(t *testing.T) {
 			}
 		}
 		if !ok || l.Priority != 1*8+5 {
-			t.Errorf("the C++ daemon writes no such line: %s", l)
+			t.Errorf("the C++ daemon does not log this line: %s", l)
 		}
 	}
 	for recorded := range forms {
@@ -170,7 +170,7 @@ func TestQuietOperation(t *testing.T) {
 			}
 		}
 		if len(lines) == 0 {
-			t.Errorf("%s: no line at all", what)
+			t.Errorf("%s: no log line", what)
 		}
 		from += len(lines)
 	}

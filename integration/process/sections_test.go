@@ -161,15 +161,15 @@ func TestHealthSection(t *testing.T) {
 			}
 			row := db.Hash(sw.Databases["STATE_DB"].Number, "PORT_TABLE|"+switchtest.PortName(0))
 			if v := client.Scrape().Value(t, "portsyncd_backlog_ports"); v > 0 || row["mtu"] != strconv.Itoa(mtu) {
-				return "a port waits"
+				return "a port is pending"
 			}
 			return ""
 		})
 		db.SetFault(lab.Fault{})
 		if (worst != "") != (code != http.StatusOK) {
-			t.Errorf("with a limit of %d s /healthz said %q at its worst, want status %d", limit, worst, code)
+			t.Errorf("with max_stall_seconds = %d, /healthz said %q at worst, want status %d", limit, worst, code)
 		}
-		sw.AwaitRecovery(fmt.Sprintf("an answer of 1.5 s, the limit is %d s", limit))
+		sw.AwaitRecovery(fmt.Sprintf("a reply after 1.5 s, the limit is %d s", limit))
 	}
 	stalls(3600, http.StatusOK)
 	stalls(1, http.StatusServiceUnavailable)

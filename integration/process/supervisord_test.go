@@ -150,7 +150,7 @@ func TestSupervisordSection(t *testing.T) {
 		s.awaitLogged("exited: portsyncd (terminated by SIGKILL; not expected)")
 		s.ctl("start", "portsyncd")
 		if now := s.awaitStatus("RUNNING"); now == pid {
-			t.Errorf("the process is still %d", pid)
+			t.Errorf("the process ID is still %d", pid)
 		}
 		sw.AwaitRecovery("kill and start")
 		if after := switchtest.LinkStates(t); fmt.Sprint(after) != fmt.Sprint(before) {

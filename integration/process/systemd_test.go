@@ -64,7 +64,7 @@ StandardError=append:%[2]s/output
 	sw.NoError("start redis", r.Restart())
 	m.await("ActiveState", "active")
 	if pending := strings.Join(sw.SetMembers("APPL_DB", switchtest.KeySet), " "); !strings.Contains(pending, "PortConfigDone") {
-		t.Errorf("active before the configuration is handed over: %s", pending)
+		t.Errorf("active before the configuration is produced: %s", pending)
 	}
 	sw.PopPortTable()
 	sw.AddPort(switchtest.PortName(0))

@@ -90,16 +90,16 @@ func TestTLSByOpenssl(t *testing.T) {
 		got := runClient("openssl", append([]string{"s_client", "-connect", switchtest.HTTPAddress, "-CAfile", file("ca.pem")}, try.args...)...)
 		switch connected := strings.Contains(got, good) && !strings.Contains(got, "Cipher is (NONE)"); {
 		case try.want == "" && connected:
-			t.Errorf("%s: the server takes it: %s", try.name, got)
+			t.Errorf("%s: the server accepts it: %s", try.name, got)
 		case try.want != "" && (!connected || !strings.Contains(got, try.want)):
 			t.Errorf("%s: no %q in %s", try.name, try.want, got)
 		}
 	}
 	if got := runClient("curl", "--silent", "--show-error", "--cacert", file("ca.pem"), "https://"+switchtest.HTTPAddress+"/readyz"); got != "ready\n" {
-		t.Errorf("curl that knows the authority: %s", got)
+		t.Errorf("curl with the authority: %s", got)
 	}
 	if got := runClient("curl", "--silent", "--show-error", "https://"+switchtest.HTTPAddress+"/readyz"); !strings.Contains(got, "SSL certificate problem") {
-		t.Errorf("curl that does not: %s", got)
+		t.Errorf("curl without the authority: %s", got)
 	}
 	if got := runClient("curl", "--silent", "--show-error", "http://"+switchtest.HTTPAddress+"/readyz"); strings.Contains(got, "ready\n") {
 		t.Errorf("curl without TLS: %s", got)

@@ -45,7 +45,7 @@ func (v *foreignFiles) check(when string) {
 		text, err := os.ReadFile(path)
 		info, serr := os.Lstat(path)
 		if err != nil || serr != nil || string(text) != foreignText || info.Mode() != 0o600 {
-			v.t.Fatalf("%s: the file of somebody else is %q, %v, %v", when, text, info, errors.Join(err, serr))
+			v.t.Fatalf("%s: the foreign file is %q, %v, %v", when, text, info, errors.Join(err, serr))
 		}
 	}
 }

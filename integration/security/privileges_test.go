@@ -92,7 +92,7 @@ func TestCapabilities(t *testing.T) {
 		// rtnetlink(7): changing a link; socket(7): SO_RCVBUFFORCE.
 		"CAP_NET_ADMIN": func(t *testing.T, did privileged) {
 			if did.setDown {
-				t.Error("left-over interfaces were set down without it: what is it for?")
+				t.Error("old interfaces were set down without the capability")
 			}
 		},
 	}
@@ -109,7 +109,7 @@ func TestCapabilities(t *testing.T) {
 		}
 		did := work(sw, all)
 		if !did.setDown {
-			t.Error("a left-over interface was not set down")
+			t.Error("an old interface was not set down")
 		}
 		// Only root outside user namespaces may exceed the limit.
 		ids, err := os.ReadFile("/proc/self/uid_map")

@@ -95,7 +95,7 @@ func TestSecretsNotExposed(t *testing.T) {
 		sw.Reload(d)
 		out, err := exec.Command(sw.Binary, "check-config", sw.ConfigPath).CombinedOutput()
 		if err == nil {
-			t.Errorf("check-config takes a secret for its digest: %s", out)
+			t.Errorf("check-config accepts a secret as a digest: %s", out)
 		}
 		plain.absentFrom(t, "check-config of a bad file", string(out))
 	}
@@ -116,7 +116,7 @@ func TestSecretsNotExposed(t *testing.T) {
 
 	lines, _ := sw.Logs.From(0)
 	if len(lines) < 20 {
-		t.Errorf("%d log lines: too few to say anything", len(lines))
+		t.Errorf("only %d log lines", len(lines))
 	}
 	all.absentFrom(t, "the log", fmt.Sprint(lines))
 	states, _ := d.Notifications.From(0)
@@ -134,5 +134,5 @@ func TestSecretsNotExposed(t *testing.T) {
 			return err
 		}))
 	}
-	t.Logf("searched: %d pages, %d log lines, %d files", len(paths)+5, len(lines), searched)
+	t.Logf("searched %d pages, %d log lines, %d files", len(paths)+5, len(lines), searched)
 }

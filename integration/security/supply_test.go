@@ -18,7 +18,7 @@ func TestDependencyIsPinned(t *testing.T) {
 	mod := switchtest.ReadFile(t, "go.mod")
 	version := regexp.MustCompile(`golang\.org/x/sys (v[0-9.]+)\n`).FindStringSubmatch(mod)
 	if version == nil {
-		t.Fatalf("go.mod names no version of golang.org/x/sys:\n%s", mod)
+		t.Fatalf("go.mod has no version of golang.org/x/sys:\n%s", mod)
 	}
 	for _, directive := range []string{"replace", "exclude", "retract", "toolchain"} {
 		if regexp.MustCompile(`(?m)^` + directive + `\b`).MatchString(mod) {
@@ -28,7 +28,7 @@ func TestDependencyIsPinned(t *testing.T) {
 	checksums := regexp.MustCompile(`^golang\.org/x/sys ` + regexp.QuoteMeta(version[1]) + ` h1:\S{44}\n` +
 		`golang\.org/x/sys ` + regexp.QuoteMeta(version[1]) + `/go\.mod h1:\S{44}\n$`)
 	if sum := switchtest.ReadFile(t, "go.sum"); !checksums.MatchString(sum) {
-		t.Errorf("go.sum has not the checksums of version %s alone:\n%s", version[1], sum)
+		t.Errorf("go.sum must have the checksums of version %s only:\n%s", version[1], sum)
 	}
 	if _, err := exec.LookPath("go"); err != nil {
 		lab.Unavailable(t, err.Error())

@@ -31,7 +31,7 @@ func TestIdleRestart(t *testing.T) {
 		t.Errorf("rows are written: %v", touched)
 	}
 	if wrong := sw.SelfReportProblem(switchtest.NewClient(t, switchtest.HTTPAddress), d, sw.ExpectedReport()); wrong != "" {
-		t.Errorf("after %v in which nothing happened: %s", stall+2*switchtest.WatchdogInterval, wrong)
+		t.Errorf("after an idle time of %v: %s", stall+2*switchtest.WatchdogInterval, wrong)
 	}
 	states, _ := d.Notifications.From(fed)
 	signs := 0
@@ -39,7 +39,7 @@ func TestIdleRestart(t *testing.T) {
 		signs += switchtest.BoolToInt(s == "WATCHDOG=1")
 	}
 	if signs < 2 {
-		t.Errorf("%d signs of life, one is due each %v", signs, switchtest.WatchdogInterval)
+		t.Errorf("%d watchdog notifications, want one each %v", signs, switchtest.WatchdogInterval)
 	}
 	sw.AwaitWatchdog(d)
 }

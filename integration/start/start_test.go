@@ -47,10 +47,10 @@ func TestRedisAbsent(t *testing.T) {
 		return ""
 	})
 	if states, _ := d.Notifications.From(0); strings.Contains(fmt.Sprint(states), "READY=1") {
-		t.Error("ready without databases")
+		t.Error("the daemon is ready without databases")
 	}
 	sw.NoError("start redis", r.Restart())
-	sw.AwaitRecovery("arrival of Redis")
+	sw.AwaitRecovery("start of Redis")
 	d.AwaitReady()
 	switchtest.Eventually(t, switchtest.SyncTimeout, func() string {
 		if links := switchtest.LinkStates(t); links[switchtest.PortName(0)].Admin != "down" || links[switchtest.PortName(1)].Admin != "up" {
@@ -113,7 +113,7 @@ func TestProcessRestart(t *testing.T) {
 		t.Errorf("links are\n%v, were\n%v", after, before)
 	}
 	if !sw.Exists("STATE_DB", "PORT_TABLE|Ethernet0.10") {
-		t.Error("the row of another daemon is gone")
+		t.Error("the row of another daemon was deleted")
 	}
 	switchtest.Eventually(t, switchtest.SyncTimeout, func() string {
 		pending := strings.Join(sw.SetMembers("APPL_DB", switchtest.KeySet), " ")
@@ -144,7 +144,7 @@ func TestWarmStartStaleRows(t *testing.T) {
 		t.Error("the stale row is still there")
 	}
 	if !sw.Exists("STATE_DB", "PORT_TABLE|Ethernet0.10") {
-		t.Error("the row of another daemon is gone")
+		t.Error("the row of another daemon was deleted")
 	}
 	if row := sw.Row("STATE_DB", "WARM_RESTART_TABLE|portsyncd"); row["restore_count"] != "5" {
 		t.Errorf("restore_count: %v", row)
@@ -232,7 +232,7 @@ func TestConsumerDuringStart(t *testing.T) {
 	d.AwaitReady()
 	switchtest.Consistently(t, 200*time.Millisecond, func() string {
 		if sw.PopPortTable(); sw.Exists("APPL_DB", "PORT_TABLE:PortInitDone") {
-			return "PortInitDone without any interface"
+			return "PortInitDone before the ports have interfaces"
 		}
 		return ""
 	})
@@ -259,9 +259,9 @@ func TestRename(t *testing.T) {
 	}
 	sw.IPLink("link set "+switchtest.PortName(1)+" down", "link set "+switchtest.PortName(2)+" name spare",
 		"link set "+switchtest.PortName(1)+" name "+switchtest.PortName(2), "link set spare name "+switchtest.PortName(1), "link set "+switchtest.PortName(1)+" mtu 1400")
-	sw.AwaitRecovery("two names exchanged")
+	sw.AwaitRecovery("exchanged names")
 	sw.IPLink("link set " + switchtest.PortName(1) + " name uplink")
-	sw.AwaitRecovery("renamed to a name that does not matter")
+	sw.AwaitRecovery("renamed to a name that is not a port's")
 }
 
 // TestOldIndexReused gives the index of a deleted old interface to a new one (docs/PROTOCOL.md
@@ -285,7 +285,7 @@ func TestOldIndexReused(t *testing.T) {
 	sw.AwaitRecovery("reuse of the index")
 	sw.AwaitInitDone()
 	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
-	sw.AwaitRecovery("a change of it")
+	sw.AwaitRecovery("a change of the renamed port")
 }
 
 // addVethIndex makes a veth pair whose first end has the given index. The kernel names the other

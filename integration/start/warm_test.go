@@ -43,7 +43,7 @@ type startCase struct {
 func TestStartDecision(t *testing.T) {
 	switchtest.Parallel(t)
 	lost := func(sw *switchtest.StorageSwitch) {
-		sw.NoError("lose the files", os.RemoveAll(filepath.Dir(sw.StatePath)))
+		sw.NoError("delete the files", os.RemoveAll(filepath.Dir(sw.StatePath)))
 	}
 	alone, nothing := "only portsyncd was restarted; its saved state is used", "only portsyncd was restarted; it has no saved state of this boot"
 	for _, b := range []startCase{
@@ -183,10 +183,10 @@ func check(sw *switchtest.StorageSwitch, b startCase, down *switchtest.Record[st
 		}
 	}
 	if n := len(switchtest.FilesWithPrefix(t, sw.StatePath, ".stale-")); (n > 0) != (b.stale > 0) {
-		t.Errorf("%d files are set aside as stale", n)
+		t.Errorf("%d files are renamed as stale", n)
 	}
 	if n := len(switchtest.FilesWithPrefix(t, sw.StatePath, ".corrupt-")) + len(switchtest.FilesWithPrefix(t, sw.StatePath, ".newer-")); n != b.aside {
-		t.Errorf("%d files are set aside as damaged or newer, want %d", n, b.aside)
+		t.Errorf("%d files are renamed as corrupt or newer, want %d", n, b.aside)
 	}
 	checkPorts(sw, b, down, rows)
 }
@@ -203,7 +203,7 @@ func checkPorts(sw *switchtest.StorageSwitch, b startCase, down *switchtest.Reco
 			return ""
 		})
 	} else if pending := sw.SetMembers("APPL_DB", switchtest.KeySet); slices.Contains(pending, "PortConfigDone") {
-		t.Errorf("handed over are %q", pending)
+		t.Errorf("produced rows are %q", pending)
 	}
 	if b.keeps {
 		if names, _ := down.From(0); len(names) > 0 {
@@ -223,7 +223,7 @@ func checkPorts(sw *switchtest.StorageSwitch, b startCase, down *switchtest.Reco
 		})
 	}
 	if touched := sw.RowEventsSoFar(rows); len(touched) > 0 && b.kind == warmrestart.Warm {
-		t.Errorf("rows are written that were right: %v", touched)
+		t.Errorf("correct rows were written again: %v", touched)
 	}
 }
 
@@ -264,7 +264,7 @@ func TestWarmChanges(t *testing.T) {
 	want := []switchtest.RowEvent{{Key: switchtest.PortName(0), Event: "del"}, {Key: switchtest.PortName(4), Event: "hset"}, {Key: switchtest.PortName(2), Event: "hset"}, {Key: switchtest.PortName(3), Event: "hset"}}
 	slices.SortFunc(want, func(a, b switchtest.RowEvent) int { return strings.Compare(a.Key, b.Key) })
 	if !slices.Equal(got, want) {
-		t.Errorf("written were %v, want %v", got, want)
+		t.Errorf("rows written are %v, want %v", got, want)
 	}
 	position := func(words ...string) int {
 		t.Helper()
@@ -280,7 +280,7 @@ func TestWarmChanges(t *testing.T) {
 	}
 	compared, produced := position("HMGET", "PORT_TABLE|"), position("PORT_TABLE_KEY_SET", switchtest.PortName(1))
 	if compared > produced {
-		t.Errorf("command %d hands ports over, command %d compares", produced, compared)
+		t.Errorf("command %d produces ports, command %d compares", produced, compared)
 	}
 }
 

@@ -131,7 +131,7 @@ func TestReport(t *testing.T) {
 	for since, restarts := range map[string]int{"3d": 6, "36h": 3, time.Now().Add(-73 * time.Hour).Format(time.RFC3339): 7} {
 		d := report(t, dir, "--json", "--since", since).Report(t)
 		if len(d.Restarts) != restarts || d.Analysis.Restarts != restarts || d.Analysis.Counters.WarmRestarts != 21 {
-			t.Errorf("since %s: %d restarts of %d ever, want %d of 21", since, len(d.Restarts), d.Analysis.Counters.WarmRestarts, restarts)
+			t.Errorf("since %s: %d of %d restarts, want %d of 21", since, len(d.Restarts), d.Analysis.Counters.WarmRestarts, restarts)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func TestReportPage(t *testing.T) {
 		t.Errorf("%v, %.200s", err, text)
 	}
 	if left, _ := os.ReadDir(out); len(left) != 1 {
-		t.Errorf("beside the page there is %v", left)
+		t.Errorf("files beside the page: %v", left)
 	}
 	report(t, dir, "--html", out).CheckFailure(t, "over a directory", daemon.ExitError, out, "regular file")
 	report(t, dir, "--html", "/dev/null").CheckFailure(t, "over a device", daemon.ExitError, "/dev/null", "regular file")
@@ -166,7 +166,7 @@ func TestReportDamagedFiles(t *testing.T) {
 	dir := t.TempDir()
 	r := report(t, dir)
 	if r.Code != daemon.ExitOK || r.Stderr != "" || !strings.Contains(r.Stdout, "no restart and no sample recorded") {
-		t.Errorf("no history yet: %+v", r)
+		t.Errorf("no history: %+v", r)
 	}
 	report(t, dir, "--storage", filepath.Join(dir, "none")).CheckFailure(t, "no storage", daemon.ExitError, "none", "no such file")
 	report(t, dir, "--since", "tomorrow").CheckFailure(t, "no time", daemon.ExitError, `"tomorrow"`, "2026-11-01")

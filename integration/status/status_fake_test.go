@@ -202,7 +202,7 @@ func TestStatusWatchTerminal(t *testing.T) {
 	}
 	all := frames(2)
 	if !strings.HasPrefix(out.String(), cli.EnterScreen+cli.CursorHome) {
-		t.Errorf("it begins with %.60q", out)
+		t.Errorf("the output begins with %.60q", out)
 	}
 	for _, f := range all {
 		if n := strings.Count(f, "\n"); n > 23 || !strings.Contains(f, "more ports") || !strings.Contains(f, "\x1b[32mhealthy") || !strings.HasSuffix(f, cli.ClearBelow) {
@@ -227,12 +227,12 @@ func TestStatusWatchTerminal(t *testing.T) {
 		}
 	case <-time.After(switchtest.Timeout):
 		cmd.Process.Kill()
-		t.Fatal("Ctrl-C does not end it")
+		t.Fatal("Ctrl-C does not end the command")
 	}
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		if !strings.HasSuffix(out.String(), cli.LeaveScreen) {
 			s := out.String()
-			return fmt.Sprintf("it ends with %q", s[max(0, len(s)-60):])
+			return fmt.Sprintf("the output ends with %q", s[max(0, len(s)-60):])
 		}
 		return ""
 	})

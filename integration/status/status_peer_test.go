@@ -77,13 +77,13 @@ func TestStatusKeepsCredentials(t *testing.T) {
 		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnknown, "credentials were not sent")
 		text, err := os.ReadFile(told)
 		if err != nil || strings.Count(string(text), "Host:") != 2 || strings.Contains(string(text), "Authorization") {
-			t.Errorf("user %d is told %q, %v", uid, text, err)
+			t.Errorf("the server of user %d received %q, %v", uid, text, err)
 		}
 	}
 	// Over plain HTTP to another host, no credentials are sent to any server.
 	r := switchtest.RunCommand(t, path, secrets, "status", "--address", "http://192.0.2.1:9101")
 	if strings.Contains(r.Stderr, "4711") {
-		t.Errorf("the token is repeated: %s", r.Stderr)
+		t.Errorf("the output has the token: %s", r.Stderr)
 	}
 }
 

@@ -157,7 +157,7 @@ func TestStatusOptions(t *testing.T) {
 	bad := file("bad.conf", "[metrics]\nlisten_too = 1\n")
 	r := switchtest.RunCommand(t, path, nil, "status", "-c", bad, "--address", "127.0.0.1:1")
 	if r.Code != cli.ExitNoDaemon || !strings.Contains(r.Stderr, "bad.conf:2:") || !strings.Contains(r.Stderr, "127.0.0.1:1 ") {
-		t.Errorf("with a bad setting: %+v, want it named and the daemon asked", r)
+		t.Errorf("with a bad setting: %+v, want the setting named and the daemon queried", r)
 	}
 }
 
@@ -178,7 +178,7 @@ func TestStatusExit(t *testing.T) {
 	}
 	t.Logf("512 ports: %v from exec to exit, the best of 5 runs", best.Round(100*time.Microsecond))
 	if best > 2*time.Second {
-		t.Errorf("512 ports: %v, want 100 ms on a machine with nothing else to do", best)
+		t.Errorf("512 ports: %v, want 100 ms on an idle machine", best)
 	}
 	for health, code := range map[string]int{portsync.Healthy: daemon.ExitOK, portsync.Degraded: cli.ExitDegraded, portsync.Unhealthy: cli.ExitUnhealthy} {
 		s := someStatus(1)

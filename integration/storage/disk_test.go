@@ -103,7 +103,7 @@ func TestDiskTrouble(t *testing.T) {
 				}
 			}
 			if troubles != 1 {
-				t.Errorf("%d log lines about the trouble, want 1", troubles)
+				t.Errorf("%d log lines about the disk, want 1", troubles)
 			}
 			if failures == 0 {
 				t.Error("no failure is counted")
@@ -131,7 +131,7 @@ func TestDiskBadAtStart(t *testing.T) {
 	sw.AwaitRecovery("start without a state directory")
 	switchtest.AwaitDegraded(t, filepath.Dir(sw.StatePath), "expected a directory")
 	sw.AwaitLog(0, switchtest.Timeout, "cannot write", filepath.Dir(sw.StatePath), "expected a directory")
-	sw.NoError("clear the way", os.Remove(filepath.Dir(sw.StatePath)))
+	sw.NoError("remove the file in the way", os.Remove(filepath.Dir(sw.StatePath)))
 	switchtest.AwaitDegraded(t)
 	if got := sw.SavedPorts(); len(got) != 1 {
 		t.Errorf("the state file has %+v", got)
@@ -189,7 +189,7 @@ func TestKillDuringSave(t *testing.T) {
 	}
 	t.Logf("%d kills: %d starts were recorded, %d state files seen, 0 unreadable", kills, starts, saves)
 	if starts < uint64(kills/5) || saves < kills/5 {
-		t.Errorf("too few saves to tell")
+		t.Errorf("too few saves")
 	}
 	entries, err := os.ReadDir(filepath.Dir(sw.StatePath))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

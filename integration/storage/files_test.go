@@ -22,7 +22,7 @@ func mountHung(sw *switchtest.Switch, at string) {
 	sw.NoError("make the mount point", os.MkdirAll(at, 0o755))
 	daemon, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
-		lab.Unavailable(sw.T, fmt.Sprintf("no mount that hangs: %v", err))
+		lab.Unavailable(sw.T, fmt.Sprintf("cannot mount a file system that hangs: %v", err))
 	}
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", daemon.Fd(), os.Getuid(), os.Getgid())
 	sw.NoError("mount", unix.Mount("hung", at, "fuse", 0, options))

@@ -52,7 +52,7 @@ func TestHistoryFlaps(t *testing.T) {
 	sw.NoError("delete the port", sw.Links.Delete(name))
 	sw.AddPort(name)
 	flap(7)
-	sw.NoError("rename it away and back", errors.Join(
+	sw.NoError("rename the port away and back", errors.Join(
 		sw.Links.SetUp(name, false), sw.Links.Rename(name, "eth77"), sw.Links.Rename("eth77", name), sw.Links.SetUp(name, true)))
 	flap(3)
 	again := downs(name)
@@ -81,7 +81,7 @@ func awaitFile(sw *switchtest.StorageSwitch, name string, there bool) {
 	sw.T.Helper()
 	switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
 		if _, err := os.Stat(filepath.Join(sw.StorageDir, name)); (err == nil) != there {
-			return fmt.Sprintf("%s: %v, want it to be there: %v", name, err, there)
+			return fmt.Sprintf("%s: %v, want it to exist: %v", name, err, there)
 		}
 		return ""
 	})
@@ -105,7 +105,7 @@ func TestSaveInterval(t *testing.T) {
 	makeOld(sw, "history.jsonl", 0, `{"time":"2026-10-05T10:11:12Z","torn`)
 	d := sw.BringUpSaved(switchtest.FewPorts)
 	if got := sw.ReadHistory(); len(got) > 0 { // 300 s by default
-		t.Errorf("%d samples after a moment", len(got))
+		t.Errorf("%d samples", len(got))
 	}
 	sw.WriteSettings("", "save_interval_secs = 1")
 	sw.Reload(d)
@@ -113,7 +113,7 @@ func TestSaveInterval(t *testing.T) {
 	lines := sw.AwaitHistory(3)
 	for i := 1; i < len(lines); i++ {
 		if gap := lines[i].Time.Sub(lines[i-1].Time); gap < 900*time.Millisecond {
-			t.Errorf("samples %v apart, want a second", gap)
+			t.Errorf("samples are %v apart, want a second", gap)
 		}
 	}
 	l := lines[len(lines)-1]
@@ -222,12 +222,12 @@ func TestExportFormat(t *testing.T) {
 		}
 		e, err := switchtest.ParseExposition(string(b))
 		if err != nil || e.Samples["portsyncd_cold_starts"] != 1 || e.Samples["portsyncd_ports_present"] != switchtest.FewPorts {
-			return fmt.Sprintf("exported are %q, %v", b, err)
+			return fmt.Sprintf("the export is %q, %v", b, err)
 		}
 		return ""
 	})
 	if b, err := os.ReadFile(filepath.Join(sw.StorageDir, text)); err != nil || bytes.Contains(b, []byte("\ngo_")) || bytes.Contains(b, []byte("\nprocess_")) {
-		t.Errorf("exported is what node_exporter has of itself: %q, %v", b, err)
+		t.Errorf("the export has metrics that node_exporter exports itself: %q, %v", b, err)
 	}
 	if info, err := os.Stat(filepath.Join(sw.StorageDir, text)); err != nil || info.Mode() != 0o644 {
 		t.Errorf("mode %v, %v; want one that node_exporter can read", info.Mode(), err)
@@ -243,7 +243,7 @@ func TestExportFormat(t *testing.T) {
 		if c.structured {
 			b, err := os.ReadFile(filepath.Join(sw.StorageDir, structured))
 			if err != nil || !json.Valid(b) || !bytes.Contains(b, []byte("portsyncd_cold_starts")) {
-				t.Errorf("exported are %q, %v", b, err)
+				t.Errorf("the export is %q, %v", b, err)
 			}
 		}
 	}
@@ -260,7 +260,7 @@ func TestMetricsDisabled(t *testing.T) {
 	d := sw.BringUpSaved(switchtest.FewPorts)
 	switchtest.Consistently(t, 1200*time.Millisecond, func() string {
 		if _, err := os.Stat(sw.StorageDir); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Sprintf("%s: %v, want nothing", sw.StorageDir, err)
+			return fmt.Sprintf("%s: %v, want no file", sw.StorageDir, err)
 		}
 		return ""
 	})
@@ -270,7 +270,7 @@ func TestMetricsDisabled(t *testing.T) {
 	}
 	needsRestart(sw, d, "", "save_interval_secs = 1", "metrics.enabled")
 	if _, err := os.Stat(sw.StorageDir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%s: %v, want nothing before the restart", sw.StorageDir, err)
+		t.Errorf("%s: %v, want no file before the restart", sw.StorageDir, err)
 	}
 	d.Kill()
 	sw.StartConfigured()
@@ -293,7 +293,7 @@ func TestStoragePath(t *testing.T) {
 	sw.StorageDir += "-elsewhere/deeper"
 	needsRestart(sw, d, "", "save_interval_secs = 1", "metrics.storage_path", sw.StorageDir)
 	if _, err := os.Stat(sw.StorageDir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%s: %v, want nothing before the restart", sw.StorageDir, err)
+		t.Errorf("%s: %v, want no file before the restart", sw.StorageDir, err)
 	}
 	d.Kill()
 	sw.StartConfigured()
@@ -308,7 +308,7 @@ func TestStoragePath(t *testing.T) {
 	}
 	sw.StorageDir = first
 	if m := sw.ReadMetricsFile(); len(m.Restarts) != 1 {
-		t.Errorf("the former place has %+v", m)
+		t.Errorf("the old directory has %+v", m)
 	}
 }
 

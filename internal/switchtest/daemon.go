@@ -246,7 +246,7 @@ func (sw *Switch) AwaitWatchdog(d *Daemon) {
 		return
 	}
 	if _, ok := d.Notifications.Await(d.Notifications.Len(), 4*WatchdogInterval*RaceFactor, func(s string) bool { return s == "WATCHDOG=1" }); !ok {
-		sw.T.Fatalf("the watchdog is not fed within %v", 4*WatchdogInterval*RaceFactor)
+		sw.T.Fatalf("no watchdog notification within %v", 4*WatchdogInterval*RaceFactor)
 	}
 }
 

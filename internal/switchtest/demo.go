@@ -53,9 +53,9 @@ func StartDemo(t T) *Demo {
 	case d.address = <-addresses:
 	case err := <-read:
 		read <- err
-		t.Fatal("the demo ended by itself")
+		t.Fatal("the demo ended early")
 	case <-time.After(30 * time.Second):
-		t.Fatal("the demo says no address")
+		t.Fatal("the demo printed no address")
 	}
 	return d
 }

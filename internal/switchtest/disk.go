@@ -78,20 +78,20 @@ func (sw *StorageSwitch) MountImage(image, at, kind string) error {
 func (sw *StorageSwitch) MountQuota() (at string) {
 	sw.T.Helper()
 	if _, err := exec.LookPath("mkfs.btrfs"); err != nil {
-		lab.Unavailable(sw.T, "no mkfs.btrfs, which a disk with a quota needs")
+		lab.Unavailable(sw.T, "mkfs.btrfs is not installed, which a disk with a quota needs")
 	}
 	image, top := sw.Dir+"/image", sw.Dir+"/btrfs"
 	sw.Mkdir(top)
 	at = top + "/disk"
 	run := func(command ...string) {
 		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-			lab.Unavailable(sw.T, fmt.Sprintf("no disk with a quota: %q: %v: %s", command, err, out))
+			lab.Unavailable(sw.T, fmt.Sprintf("cannot make a disk with a quota: %q: %v: %s", command, err, out))
 		}
 	}
 	run("truncate", "-s", "128M", image)
 	run("mkfs.btrfs", "-q", image)
 	if err := sw.MountImage(image, top, "btrfs"); err != nil {
-		lab.Unavailable(sw.T, fmt.Sprintf("no disk with a quota: %v", err))
+		lab.Unavailable(sw.T, fmt.Sprintf("cannot make a disk with a quota: %v", err))
 	}
 	run("btrfs", "quota", "enable", top)
 	run("btrfs", "subvolume", "create", at)

@@ -57,7 +57,7 @@ func ParseExposition(text string) (Exposition, error) {
 			return e, fmt.Errorf("in family %q: %q", f.Name, line)
 		}
 		if _, twice := e.Samples[line[:at]]; twice {
-			return e, fmt.Errorf("twice: %q", line)
+			return e, fmt.Errorf("duplicate series: %q", line)
 		}
 		f.Series = append(f.Series, line[:at])
 		e.Samples[line[:at]] = value
@@ -90,7 +90,7 @@ func (client *Client) AwaitValue(series string, want float64) {
 	client.T.Helper()
 	Eventually(client.T, Timeout, func() string {
 		if got, ok := client.Scrape().Samples[series]; got != want || !ok {
-			return fmt.Sprintf("%s is %v (there: %v), want %v", series, got, ok, want)
+			return fmt.Sprintf("%s is %v (exists: %v), want %v", series, got, ok, want)
 		}
 		return ""
 	})

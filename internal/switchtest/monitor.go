@@ -24,7 +24,7 @@ var monitorLine = regexp.MustCompile(`^\+[\d.]+ \[(\d+) ([^\]]*)\] (.*)$`)
 func parseCommand(line string) (c RedisCommand, err error) {
 	m := monitorLine.FindStringSubmatch(line)
 	if m == nil {
-		return c, fmt.Errorf("no line of MONITOR: %q", line)
+		return c, fmt.Errorf("not a line of MONITOR: %q", line)
 	}
 	c.DB, _ = strconv.Atoi(m[1])
 	c.Source = m[2]

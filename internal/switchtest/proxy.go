@@ -142,7 +142,7 @@ func (p *Proxy) AwaitIdle(t T, moment time.Duration) {
 		if quiet > moment && len(p.links) == connections || quiet > longer {
 			return ""
 		}
-		return fmt.Sprintf("%d connections, want %d, and something passed %v ago", len(p.links), connections, quiet)
+		return fmt.Sprintf("%d connections, want %d, and the last byte passed %v ago", len(p.links), connections, quiet)
 	})
 }
 

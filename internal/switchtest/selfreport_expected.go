@@ -73,12 +73,12 @@ func (r *SelfReport) Compare(w *ExpectedReport) string {
 	}
 	for name, want := range series {
 		if got, ok := r.Metrics.Samples[name]; !ok || got != want {
-			say("%s is %v (there: %v), want %v", name, got, ok, want)
+			say("%s is %v (exists: %v), want %v", name, got, ok, want)
 		}
 	}
 	for name := range r.Metrics.Samples {
 		if at := strings.Index(name, `{port="`); at >= 0 && !labels[name[at:]] {
-			say("there is a series %s of a port that /ports lacks", name)
+			say("series %s is of a port that /ports lacks", name)
 		}
 	}
 	if w.Pending != nil {
@@ -169,7 +169,7 @@ func (sw *Switch) configuredNow() map[string]bool {
 	for _, key := range keys {
 		db.Send("HLEN", key)
 	}
-	sw.NoError("ask for the length of the rows", db.Flush())
+	sw.NoError("request the lengths of the rows", db.Flush())
 	names := make(map[string]bool)
 	for _, key := range keys {
 		r, err := db.Receive()

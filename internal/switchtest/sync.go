@@ -54,7 +54,7 @@ func (sw *Switch) AwaitInSync(limit time.Duration) (longest time.Duration) {
 // all HTTP documents show the ports as they are. The log says from what the daemon recovered.
 func (sw *Switch) AwaitRecovery(from string) {
 	sw.T.Helper()
-	sw.T.Logf("%s: in step after %v", from, sw.AwaitInSync(SyncTimeout).Round(time.Millisecond))
+	sw.T.Logf("%s: in sync after %v", from, sw.AwaitInSync(SyncTimeout).Round(time.Millisecond))
 	sw.AwaitReportedPorts()
 }
 
@@ -94,7 +94,7 @@ func (sw *Switch) OutOfSync() (links, problem string) {
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		for field, value := range want[name] {
 			if got := have[name][field]; got != value && sw.Exists("APPL_DB", "PORT_TABLE:"+name) {
-				wrong = append(wrong, fmt.Sprintf("%s of %s is %q, the kernel says %q", field, name, got, value))
+				wrong = append(wrong, fmt.Sprintf("%s of %s is %q, the kernel has %q", field, name, got, value))
 			}
 		}
 	}
