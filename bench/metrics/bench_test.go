@@ -12,8 +12,7 @@ import (
 	ours "portsyncd/metrics"
 )
 
-// BenchmarkScrape renders the same series as text with each library, into a
-// buffer that is used again.
+// BenchmarkScrape renders the same series as text with each library into a reused buffer.
 func BenchmarkScrape(b *testing.B) {
 	sizes := []struct{ ports, families int }{
 		{512, threeFamilies},
@@ -54,7 +53,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-// clientGolangScrape does what promhttp does for a scrape of text.
+// clientGolangScrape renders as promhttp does for a text scrape.
 func clientGolangScrape(tb testing.TB, reg *prometheus.Registry, w io.Writer) {
 	families, err := reg.Gather()
 	if err != nil {
@@ -68,8 +67,8 @@ func clientGolangScrape(tb testing.TB, reg *prometheus.Registry, w io.Writer) {
 	}
 }
 
-// BenchmarkScrapeStandardFamilies renders what the process exposes beside its ports:
-// process_* and go_*, with their system calls.
+// BenchmarkScrapeStandardFamilies renders the families process_* and go_*, with their system
+// calls.
 func BenchmarkScrapeStandardFamilies(b *testing.B) {
 	set := ours.NewSet()
 	set.AddGo()
@@ -118,10 +117,10 @@ func BenchmarkCounterInc(b *testing.B) {
 	})
 }
 
-// latencyBounds are those of a histogram of seconds from 50 µs up.
+// latencyBounds are the bounds of a histogram of seconds from 50 µs up.
 var latencyBounds = []float64{50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1}
 
-// BenchmarkHistogramObserve walks over values in all buckets.
+// BenchmarkHistogramObserve observes values in all buckets.
 func BenchmarkHistogramObserve(b *testing.B) {
 	values := make([]float64, 0, len(latencyBounds)+1)
 	for _, v := range latencyBounds {

@@ -15,9 +15,8 @@ import (
 	ours "portsyncd/metrics"
 )
 
-// BenchmarkHTTPScrape is a scrape as Prometheus sees it, over one loopback
-// connection that stays open, with a client that only reads. It counts the
-// server's allocations and the few of the client.
+// BenchmarkHTTPScrape scrapes over one loopback connection that stays open. It counts the
+// allocations of the server and the few of a client that only reads.
 func BenchmarkHTTPScrape(b *testing.B) {
 	for _, encoding := range []string{"identity", "gzip"} {
 		b.Run("512_ports_3584_series/"+encoding+"/portsyncd", func(b *testing.B) {

@@ -35,12 +35,13 @@ func labelOf(m *dto.Metric, name string) string {
 	return ""
 }
 
+// TestParserReadsLabels checks that prometheus/common reads labels and help as they were set.
 func TestParserReadsLabels(t *testing.T) {
 	names := []string{
 		"Ethernet0", `back\slash`, `qu"ote`, "new\nline", `\n`, `\\"`, "Größe", "日本",
 		"a,b", "a}b", "{a=\"b\"}", "#", " ", "tab\there", "\r", "\x00", "trailing\\",
 	}
-	spelled := map[string]string{"tab\there": `tab\x09here`, "\r": `\x0d`, "\x00": `\x00`} // nothing in them acts on a terminal
+	spelled := map[string]string{"tab\there": `tab\x09here`, "\r": `\x0d`, "\x00": `\x00`} // so that they cannot control a terminal
 	set := ours.NewSet()
 	group := set.NewGroup("port")
 	column := group.NewCounter("x_total", `help with \ and "quotes"`+"\nand a second line")
@@ -68,6 +69,7 @@ func TestParserReadsLabels(t *testing.T) {
 	}
 }
 
+// TestParserReadsInvalidUTF8 checks that names that are not UTF-8 become valid labels.
 func TestParserReadsInvalidUTF8(t *testing.T) {
 	set := ours.NewSet()
 	group := set.NewGroup("port")
@@ -86,6 +88,7 @@ func TestParserReadsInvalidUTF8(t *testing.T) {
 	}
 }
 
+// TestParserReadsNumbers checks that prometheus/common reads values as they were set.
 func TestParserReadsNumbers(t *testing.T) {
 	values := []float64{
 		0, 1, -1, 0.1, 1e15, 1e15 - 1, 1e15 + 2, -1e15, 1e21, 1e-9, 123456789.5, 1700000000.123,
@@ -108,8 +111,8 @@ func TestParserReadsNumbers(t *testing.T) {
 	}
 }
 
-// Prometheus keeps float64 and so rounds 2^53+1 on reading; the text must have
-// every digit, for readers that do not.
+// TestIntegersAreExact checks that the text has every digit of an integer, for readers that do not
+// round to float64 as Prometheus does.
 func TestIntegersAreExact(t *testing.T) {
 	set := ours.NewSet()
 	set.NewCounter("x_total", "help").Set(1<<53 + 1)
@@ -132,6 +135,7 @@ func TestIntegersAreExact(t *testing.T) {
 	}
 }
 
+// TestParserReadsHistogram checks that prometheus/common reads a histogram as it was observed.
 func TestParserReadsHistogram(t *testing.T) {
 	set := ours.NewSet()
 	h := set.NewHistogram("x_seconds", "help", latencyBounds, ours.Label{Name: "reason", Value: `a"b`})
@@ -166,7 +170,7 @@ func TestParserReadsHistogram(t *testing.T) {
 	}
 }
 
-// wholeSet holds everything that the package itself can expose.
+// wholeSet returns a set with everything that the package itself can expose.
 func wholeSet(t *testing.T) *ours.Set {
 	t.Helper()
 	set := ourPorts(3, allFamilies)
@@ -183,6 +187,7 @@ func wholeSet(t *testing.T) *ours.Set {
 	return set
 }
 
+// TestLinterIsSilent checks that promlint finds no problem.
 func TestLinterIsSilent(t *testing.T) {
 	problems, err := promlint.New(bytes.NewReader(wholeSet(t).AppendText(nil))).Lint()
 	if err != nil {
@@ -193,9 +198,8 @@ func TestLinterIsSilent(t *testing.T) {
 	}
 }
 
-// TestParserWritesTheSame reads the whole text and writes it again with
-// prometheus/common: but for the order of families and labels, both texts are
-// the same, apart from numbers that we write in digits and it with exponents.
+// TestParserWritesTheSame reads the text and writes it again with prometheus/common. Both texts
+// must be equal except for the order of families and labels and for the spelling of large numbers.
 func TestParserWritesTheSame(t *testing.T) {
 	text := wholeSet(t).AppendText(nil)
 	families := parse(t, text)
@@ -222,7 +226,7 @@ func TestParserWritesTheSame(t *testing.T) {
 	}
 }
 
-// canonical brings a sample's value into one spelling.
+// canonical returns a sample with its value in one spelling.
 func canonical(line string) string {
 	i := strings.LastIndexByte(line, ' ')
 	var v float64

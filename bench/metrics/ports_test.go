@@ -9,8 +9,8 @@ import (
 	ours "portsyncd/metrics"
 )
 
-// portFamilies are the per-port families that every library exposes in the
-// comparison. The first three alone make the 1,536 series of a smaller one.
+// portFamilies are the families of each port that every library exposes in the comparison. The
+// first three alone are the 1,536 series of the smaller comparison.
 var portFamilies = []struct {
 	name, help string
 	counter    bool
@@ -29,7 +29,7 @@ const (
 	threeFamilies = 3 // 1,536
 )
 
-// portValue is what all libraries show for a family of port i.
+// portValue returns the value that all libraries show for a family of port i.
 func portValue(family, i int) float64 {
 	switch family {
 	case 0, 1:

@@ -17,11 +17,11 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// recordings are the bytes of real kernels that netlinkraw is tested with.
+// recordings are the bytes of real kernels from the tests of netlinkraw.
 const recordings = "../../netlinkraw/testdata"
 
-// recorded returns the datagrams of one file: lines of hex, a datagram ends with
-// a line "--".
+// recorded returns the datagrams of a file. They are lines of hex, each datagram ended by a line
+// "--".
 func recorded(tb testing.TB, name string) (datagrams [][]byte) {
 	tb.Helper()
 	text, err := os.ReadFile(filepath.Join(recordings, name))
@@ -48,8 +48,7 @@ func recorded(tb testing.TB, name string) (datagrams [][]byte) {
 	return datagrams
 }
 
-// link is what all of the decoders can tell of a link message and portsyncd
-// wants to know.
+// link is what all decoders return of a link message and portsyncd uses.
 type link struct {
 	Index     int32
 	Flags     uint32
@@ -57,8 +56,8 @@ type link struct {
 	Master    int32
 	Name      string
 	Kind      string
-	Up, Down  uint32 // changes of carrier
-	HasCounts bool   // vishvananda/netlink does not tell them
+	Up, Down  uint32 // link-down and link-up counts
+	HasCounts bool   // vishvananda/netlink does not return them
 }
 
 // ours decodes with netlinkraw.
@@ -75,7 +74,7 @@ func vishvananda(payload []byte) (link, error) {
 		return link{}, err
 	}
 	a, kind := l.Attrs(), l.Type()
-	if kind == "device" { // its word for a link without a kind
+	if kind == "device" { // its kind of a link without one
 		kind = ""
 	}
 	return link{Index: int32(a.Index), Flags: a.RawFlags, MTU: uint32(a.MTU), Master: int32(a.MasterIndex),
@@ -101,8 +100,7 @@ func jsimonetti(payload []byte) (link, error) {
 	return l, nil
 }
 
-// TestDecodersAgree: whatever a recorded kernel said of a link, the three of us
-// have heard the same.
+// TestDecodersAgree checks that the three decoders return the same for each recorded link message.
 func TestDecodersAgree(t *testing.T) {
 	files, err := os.ReadDir(recordings)
 	if err != nil {
@@ -119,7 +117,7 @@ func TestDecodersAgree(t *testing.T) {
 				t.Fatalf("%s: %v", file.Name(), err)
 			}
 			for _, m := range messages {
-				// What a bridge says of its members (AF_BRIDGE) only netlinkraw reads.
+				// Only netlinkraw decodes a bridge's messages about its members (AF_BRIDGE).
 				if m.Header.Type != unix.RTM_NEWLINK || m.Data[0] != unix.AF_UNSPEC {
 					continue
 				}
@@ -133,7 +131,7 @@ func TestDecodersAgree(t *testing.T) {
 	}
 }
 
-// oneMessage cuts a message with its header out of the datagram it is in.
+// oneMessage returns a message with its header from the datagram that contains it.
 func oneMessage(datagram []byte, m syscall.NetlinkMessage) []byte {
 	begin := bytes.Index(datagram, m.Data) - unix.NLMSG_HDRLEN
 	return datagram[begin : begin+int(m.Header.Len)]
@@ -158,8 +156,8 @@ func compare(t *testing.T, file string, message, payload []byte) {
 	}
 }
 
-// BenchmarkDecode decodes one RTM_NEWLINK of 1.5 KB: the message that a port's
-// new MTU made the kernel send. The peers are spared the message's header.
+// BenchmarkDecode decodes an RTM_NEWLINK of 1.5 KB, which the kernel sent for a new MTU. The peers
+// do not have to decode the message's header.
 func BenchmarkDecode(b *testing.B) {
 	const mtu = 9100
 	datagram := recorded(b, "mtu.hex")[0]

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// startRedis starts a redis-server without persistence and returns the path of
-// its unix socket. It ends with the test.
+// startRedis starts a redis-server without persistence and returns the path of its unix socket. It
+// is ended with the test.
 func startRedis(tb testing.TB) (socket string) {
 	tb.Helper()
 	path, err := exec.LookPath("redis-server")

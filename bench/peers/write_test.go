@@ -14,7 +14,7 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// ports is how many rows one batch writes: those of a switch with 64 ports.
+// ports is the number of rows that one batch writes.
 const ports = 64
 
 // The databases have the numbers that SONiC gives them.
@@ -33,13 +33,13 @@ func portKeys(prefix string) (keys []string) {
 	return keys
 }
 
-// writer writes the rows of all ports with one MTU, in one pipeline, and waits
-// until the server has acknowledged them.
+// writer writes the rows of all ports with one MTU in one pipeline, and waits until the server has
+// acknowledged them.
 type writer interface {
 	write(tb testing.TB, mtu int)
 }
 
-// writers are the candidates, by name.
+// writers are the candidates by name.
 var writers = []struct {
 	name string
 	dial func(tb testing.TB, socket string) writer
@@ -88,8 +88,8 @@ func (w ourWriter) write(tb testing.TB, mtu int) {
 	}
 }
 
-// scriptWriter does more than the others: it looks in APPL_DB whether the port
-// is there, which the daemon has to do before each write.
+// scriptWriter also looks up in APPL_DB whether the port exists, as the daemon must before each
+// write.
 type scriptWriter struct{ conn *sonicdb.Conn }
 
 func dialScript(tb testing.TB, socket string) writer {
@@ -184,8 +184,8 @@ func (w *rueidisWriter) write(tb testing.TB, mtu int) {
 	}
 }
 
-// TestWritersAgree: each candidate leaves the same rows behind, and writes them
-// again with another MTU.
+// TestWritersAgree checks that each candidate writes the same rows, and writes them again with
+// another MTU.
 func TestWritersAgree(t *testing.T) {
 	for _, candidate := range writers {
 		t.Run(candidate.name, func(t *testing.T) {
@@ -217,14 +217,14 @@ func TestWritersAgree(t *testing.T) {
 	}
 }
 
-// BenchmarkWrite writes the rows of 64 ports over a unix socket, round trip
-// included, as the daemon does when all ports have changed.
+// BenchmarkWrite writes the rows of 64 ports over a unix socket, including the round trip, as the
+// daemon does when all ports have changed.
 func BenchmarkWrite(b *testing.B) {
 	socket := startRedis(b)
 	for _, candidate := range writers {
 		b.Run(candidate.name, func(b *testing.B) {
 			w := candidate.dial(b, socket)
-			w.write(b, 1500) // connections and buffers are there from here on
+			w.write(b, 1500) // connections and buffers exist from here on
 			b.ReportAllocs()
 			mtu := 0
 			for b.Loop() {

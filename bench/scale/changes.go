@@ -13,8 +13,8 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// changer changes MTUs as fast as the kernel takes it: many requests with one
-// system call, and no acknowledgement unless one fails. One goroutine uses it.
+// changer changes MTUs as fast as the kernel allows: many requests in one system call, without
+// acknowledgements. Only one goroutine may use it.
 type changer struct {
 	fd      int
 	pending []byte
@@ -31,7 +31,7 @@ func newChanger() (*changer, error) {
 
 func (c *changer) close() { unix.Close(c.fd) }
 
-// setMTU appends a request.
+// setMTU adds a request.
 func (c *changer) setMTU(index int32, mtu int) {
 	begin := len(c.pending)
 	c.pending = netlinkraw.AppendHeader(c.pending, unix.RTM_NEWLINK, unix.NLM_F_REQUEST, 0, 0)
@@ -40,14 +40,14 @@ func (c *changer) setMTU(index int32, mtu int) {
 	netlinkraw.FinishMessage(c.pending, begin)
 }
 
-// flush has the kernel carry out what was appended. It has done so on return.
+// flush sends the requests. The kernel has executed them when flush returns.
 func (c *changer) flush() error {
 	err := unix.Sendto(c.fd, c.pending, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 	c.pending = c.pending[:0]
 	if err != nil {
 		return fmt.Errorf("change MTUs: %w", err)
 	}
-	// The kernel answers what it refuses, and nothing else.
+	// The kernel replies only to rejected requests.
 	n, _, err := unix.Recvfrom(c.fd, c.answer, unix.MSG_DONTWAIT)
 	switch {
 	case errors.Is(err, unix.EAGAIN):
@@ -58,7 +58,7 @@ func (c *changer) flush() error {
 	return fmt.Errorf("change MTUs: the kernel refused one: % x", c.answer[:n])
 }
 
-// portIndexes returns the interface indexes of ports, by their numbers.
+// portIndexes returns the interface indexes of the first ports.
 func portIndexes(ports int) ([]int32, error) {
 	known := make(map[string]int32)
 	if err := netlinkraw.ListLinks(func(l *netlinkraw.Link) { known[string(l.Name)] = l.Index }); err != nil {
@@ -75,14 +75,14 @@ func portIndexes(ports int) ([]int32, error) {
 	return indexes, nil
 }
 
-// queue is what waits for the daemon in the kernel.
+// queue is the receive queue of the daemon's netlink socket.
 type queue struct {
-	Bytes int // in the kernel's reckoning, as the limit of the receive buffer is
+	Bytes int // as the kernel counts them for the limit of the receive buffer
 	Drops int // messages lost so far
 }
 
-// readQueue looks at the one netlink socket in this network namespace that has
-// joined the link group.
+// readQueue reads the queue of the only netlink socket in this network namespace that is a member
+// of the link group.
 func readQueue() (queue, error) {
 	text, err := os.ReadFile("/proc/thread-self/net/netlink")
 	if err != nil {
@@ -91,9 +91,8 @@ func readQueue() (queue, error) {
 	return parseQueue(string(text))
 }
 
-// parseQueue reads /proc/net/netlink. Its columns are sk, Eth (the protocol), Pid,
-// Groups, Rmem, Wmem, Dump, Locks, Drops and Inode.
-// Source: net/netlink/af_netlink.c netlink_native_seq_show
+// parseQueue parses /proc/net/netlink. Its columns are sk, Eth (the protocol), Pid, Groups, Rmem,
+// Wmem, Dump, Locks, Drops and Inode (net/netlink/af_netlink.c, netlink_native_seq_show).
 func parseQueue(text string) (queue, error) {
 	const linkGroup = 1 << (unix.RTNLGRP_LINK - 1)
 	for line := range strings.Lines(text) {
@@ -108,5 +107,5 @@ func parseQueue(text string) (queue, error) {
 		drops, err2 := strconv.Atoi(f[8])
 		return queue{size, drops}, errors.Join(err, err2)
 	}
-	return queue{}, errors.New("nobody listens to the link group")
+	return queue{}, errors.New("no socket is a member of the link group")
 }

@@ -18,31 +18,32 @@ type floodOptions struct {
 	Every   time.Duration
 }
 
-// floodResult is what a flood did to the daemon.
+// floodResult is the result of a flood.
 type floodResult struct {
-	Sent    int // changes that the kernel made
+	Sent    int // changes of MTU
 	Took    time.Duration
 	Samples []sample
-	// Before and After are the daemon at rest.
+	// Before and After are samples of the idle daemon.
 	Before, After sample
-	// Processors is how many threads may run Go code at once, and so how many
-	// goroutines the garbage collector makes for itself, at its first run.
+	// Processors is GOMAXPROCS of the daemon: the garbage collector starts that many
+	// goroutines at its first run.
 	Processors int
 }
 
-// sample is the daemon at one moment.
+// sample is a measurement of the daemon at one moment.
 type sample struct {
 	At         time.Duration // since the begin of the flood
 	Sent       int
-	Decided    int // messages that the daemon has decided on since its start
+	Decided    int // messages that the daemon has processed since its start
 	Overruns   int
 	Goroutines int
-	Heap       int // bytes, dead objects that are not yet swept included
-	Cycles     int // of the garbage collector
+	Heap       int // bytes, including dead objects that are not swept yet
+	Cycles     int // runs of the garbage collector
 	usage
 	queue
 }
 
+// decided is the series of processed link messages.
 const decided = `portsyncd_events_total{event="newlink"}`
 
 // measureFlood changes MTUs as fast as the daemon can follow. The writers pause while the
@@ -83,14 +84,14 @@ func (b *testbed) startWithPorts(ctx context.Context, ports int) error {
 	return nil
 }
 
-// finalMTU is that of a port after the flood, and not before.
+// finalMTU returns the MTU of a port after the flood, which no port has before.
 func finalMTU(port int) int { return 8100 + port }
 
-// flood is one while it goes on.
+// flood is the state of a running flood.
 type flood struct {
 	*testbed
 	begin   time.Time
-	longest int // how many bytes may wait for the daemon
+	longest int // bytes of queue above which writers pause
 	hold    atomic.Bool
 	sent    atomic.Int64
 }
@@ -114,7 +115,7 @@ func (f *flood) sample() (s sample, err error) {
 	return s, nil
 }
 
-// run makes all changes and takes samples meanwhile.
+// run changes links and takes samples meanwhile.
 func (f *flood) run(ctx context.Context, o floodOptions, indexes []int32, r *floodResult) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -148,13 +149,13 @@ func (f *flood) run(ctx context.Context, o floodOptions, indexes []int32, r *flo
 	return err
 }
 
-// shares divides n among so many: how many the i-th gets, and the first of them.
+// shares divides n into parts and returns the size and the begin of the i-th.
 func shares(n, among, i int) (size, begin int) {
 	begin = n * i / among
 	return n*(i+1)/among - begin, begin
 }
 
-// sampleUntil takes a sample from time to time, and prints it.
+// sampleUntil takes and logs a sample each interval until written is closed.
 func (f *flood) sampleUntil(written <-chan struct{}, every time.Duration, r *floodResult) error {
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
@@ -173,7 +174,7 @@ func (f *flood) sampleUntil(written <-chan struct{}, every time.Duration, r *flo
 	}
 }
 
-// watchQueue holds the writers back while the queue is long.
+// watchQueue pauses the writers while the daemon's queue is long.
 func (f *flood) watchQueue(ctx context.Context) error {
 	for ctx.Err() == nil {
 		q, err := readQueue()
@@ -186,8 +187,8 @@ func (f *flood) watchQueue(ctx context.Context) error {
 	return nil
 }
 
-// write changes the MTU of some ports in turn, the first of which has the given
-// number. The last change of each is its final one.
+// write changes the MTU of ports in turn. first is the number of the first. The last change of
+// each port is to finalMTU.
 func (f *flood) write(ctx context.Context, indexes []int32, first, events int) error {
 	change, err := newChanger()
 	if err != nil {
@@ -215,12 +216,12 @@ func (f *flood) write(ctx context.Context, indexes []int32, first, events int) e
 	return nil
 }
 
-// verdict says what should have been flat or complete, and is not.
-func (r *floodResult) verdict() error {
+// check returns what should have stayed constant or be complete and is not.
+func (r *floodResult) check() error {
 	var wrong []error
 	before, after := r.Before, r.After
 	if got := after.Decided - before.Decided; got < r.Sent && after.Overruns == before.Overruns {
-		wrong = append(wrong, fmt.Errorf("the daemon decided on %d of %d messages", got, r.Sent))
+		wrong = append(wrong, fmt.Errorf("the daemon processed %d of %d messages", got, r.Sent))
 	}
 	if after.Overruns > before.Overruns || after.Drops > before.Drops {
 		wrong = append(wrong, fmt.Errorf("messages were lost: %d overruns", after.Overruns-before.Overruns))
@@ -231,7 +232,7 @@ func (r *floodResult) verdict() error {
 	if after.Descriptors > before.Descriptors {
 		wrong = append(wrong, fmt.Errorf("descriptors grew from %d to %d", before.Descriptors, after.Descriptors))
 	}
-	// A heap has reached its size after the first samples; from then on it is flat.
+	// The heap grows to its size within the first samples.
 	const slack = 2 << 20
 	if n := len(r.Samples); n >= 4 {
 		early, late := r.Samples[n/4].RSS, r.Samples[n-1].RSS

@@ -12,21 +12,21 @@ import (
 )
 
 type growthOptions struct {
-	Interfaces int // lo not counted
-	Ports      int // how many of them are front-panel
+	Interfaces int // without lo
+	Ports      int // number of front-panel ports among them
 	Idle       time.Duration
 	Audits     int
 	Overrun    bool
 }
 
-// growthResult is what one size of switch costs.
+// growthResult is what one number of interfaces costs.
 type growthResult struct {
-	Make       time.Duration // the kernel's work on the interfaces that are no ports
-	List       time.Duration // a list of all links by a program that does nothing else
-	ConfigDone time.Duration // exec to PortConfigDone, the other interfaces being there
+	Make       time.Duration // time of the kernel for the interfaces that are not ports
+	List       time.Duration // time of a dump of all links
+	ConfigDone time.Duration // exec to PortConfigDone, with the other interfaces
 	Ready      time.Duration // exec to READY=1
 	// InitDone is from the last port's interface to PortInitDone. It can be below
-	// 0: the daemon may be quicker than this program in hearing of the interface.
+	// 0, because the daemon may receive the message before the test's request returns.
 	InitDone time.Duration
 
 	IdleCPU     time.Duration // a second
@@ -34,14 +34,14 @@ type growthResult struct {
 	AuditCPU    time.Duration // an audit
 	AuditRSS    int           // bytes, after the audits
 
-	StartRSS int           // bytes, when all ports are there
-	Resync   time.Duration // after an overrun: decision to the end of the dump
+	StartRSS int           // bytes, with all ports
+	Resync   time.Duration // after an overrun: begin of the resync to the end of the dump
 	InStep   time.Duration // after an overrun: SIGCONT to the last row right
 	Restart  time.Duration // exec to READY=1, of the daemon alone
 	EndRSS   int           // bytes, after all of this but the restart
 }
 
-// measureGrowth measures one size of switch.
+// measureGrowth measures a switch with one number of interfaces.
 func measureGrowth(ctx context.Context, sw *switchtest.Switch, o growthOptions) (r growthResult, err error) {
 	b := newTestbed(sw, o.Ports)
 	progress("%d interfaces: adding %d that are not ports", o.Interfaces, o.Interfaces-o.Ports)
@@ -180,7 +180,7 @@ func (b *testbed) overrun(ctx context.Context, o growthOptions, r *growthResult)
 	return err
 }
 
-// pause lets time pass, in which the daemon is measured.
+// pause waits for t or until ctx ends.
 func pause(ctx context.Context, t time.Duration) {
 	select {
 	case <-ctx.Done():

@@ -1,30 +1,28 @@
-// Command scale shows how the built daemon bears size and time. Run it as root,
-// on Linux, in the directory bench:
+// Command scale measures how the built daemon scales with the number of interfaces, with the
+// rate of changes, and over time. Run it as root on Linux in the directory bench:
 //
-//	go run ./scale                                   # all, some seven minutes
+//	go run ./scale                                   # growth and flood, about seven minutes
 //	go run ./scale -only growth -interfaces 1000,10000
 //	go run ./scale -only flood -events 5000000
 //	go run ./scale -only soak -soak 1h -plot soak.svg
 //
-// Growth: switches with the same front-panel ports and more and more other
-// interfaces, such as VLAN members and the links of containers. How long do the
-// cold start, the resync and the restart take, and what do memory and idleness
-// cost?
+// Growth measures switches with the same front-panel ports and an increasing number of other
+// interfaces, such as VLAN members and links of containers: the time of a cold start, a resync
+// and a restart, memory, and the cost of an idle daemon.
 //
-// Flood: as many changes of links as a busy switch sees in a day, at full speed.
-// Memory, goroutines and descriptors are sampled meanwhile and have to be flat.
+// Flood makes as many link changes as a busy switch sees in a day, as fast as the daemon can
+// follow. Memory, goroutines and descriptors are sampled and must stay constant.
 //
-// Soak, only where it is asked for: a steady rate of changes and flaps for a long
-// time, while metrics and pages are fetched, files saved, redis-server restarted
-// and the configuration reloaded. What was sampled is drawn into a picture.
+// Soak runs only on request. For a long time it makes changes and flaps at a steady rate,
+// requests metrics and pages, restarts redis-server and reloads the configuration. It can draw
+// the samples.
 //
-// Each measurement has namespaces, a database server and a daemon of its own; all
-// of it is gone at the end. The server is redis-server, or the one of package lab
-// where there is none. The daemon has a syslog socket that is read, and what else
-// it has by default.
+// Each measurement has its own namespaces, database server and daemon, as the integration tests
+// have (package switchtest). The server is redis-server, or the one of package lab where that is
+// not installed. The daemon has its default settings and a syslog socket.
 //
-// The exit status is 1 if something could not be measured, or if what has to be
-// flat or right is not.
+// The exit status is 1 if a measurement fails, or if a value that must stay constant or be right
+// is not.
 package main
 
 import (
@@ -46,7 +44,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// options is what the command line says.
+// options are the command line's options.
 type options struct {
 	only       string
 	interfaces []int
@@ -77,31 +75,31 @@ func main() {
 	}
 }
 
-// parse reads the command line. inside is set where run has started this program
-// again, in namespaces, for one measurement.
+// parse parses the command line. inside names the measurement if run has started this program
+// again inside namespaces.
 func parse(args []string) (o options, inside string, err error) {
 	f := flag.NewFlagSet("scale", flag.ContinueOnError)
 	f.StringVar(&o.only, "only", "", "`growth`, flood or soak alone")
-	interfaces := f.String("interfaces", "1000,3000,10000", "growth: how many interfaces, `list` of sizes")
-	f.IntVar(&o.runs, "runs", 3, "growth: how often each size is measured; medians are shown")
-	f.StringVar(&o.binary, "binary", "", "`path` of the daemon; it is built if there is none")
+	interfaces := f.String("interfaces", "1000,3000,10000", "growth: `list` of numbers of interfaces")
+	f.IntVar(&o.runs, "runs", 3, "growth: `number` of runs for each size; the table shows medians")
+	f.StringVar(&o.binary, "binary", "", "`path` of the daemon; built if empty")
 	f.DurationVar(&o.limit, "limit", 10*time.Minute, "longest `time` for one measurement")
-	f.IntVar(&o.growth.Ports, "ports", 512, "growth: how many of the interfaces are front-panel, even")
-	f.DurationVar(&o.growth.Idle, "idle", 15*time.Second, "growth: how long idleness is measured")
-	f.IntVar(&o.growth.Audits, "audits", 5, "growth: how many audits are measured, one a second")
-	f.BoolVar(&o.growth.Overrun, "overrun", true, "growth: have the kernel lose messages as well")
-	f.IntVar(&o.flood.Events, "events", 5_000_000, "flood: how many changes")
-	f.IntVar(&o.flood.Ports, "flood-ports", 64, "flood: how many ports change, even")
-	f.IntVar(&o.flood.Writers, "writers", 4, "flood: how many goroutines change them")
+	f.IntVar(&o.growth.Ports, "ports", 512, "growth: number of front-panel ports among them, even")
+	f.DurationVar(&o.growth.Idle, "idle", 15*time.Second, "growth: how long the idle daemon is measured")
+	f.IntVar(&o.growth.Audits, "audits", 5, "growth: number of audits, one a second")
+	f.BoolVar(&o.growth.Overrun, "overrun", true, "growth: also measure an overrun")
+	f.IntVar(&o.flood.Events, "events", 5_000_000, "flood: number of changes")
+	f.IntVar(&o.flood.Ports, "flood-ports", 64, "flood: number of ports, even")
+	f.IntVar(&o.flood.Writers, "writers", 4, "flood: number of goroutines that change links")
 	f.DurationVar(&o.flood.Every, "sample", 5*time.Second, "flood: `time` between samples")
-	f.DurationVar(&o.soak.Duration, "soak", time.Hour, "soak: for how long")
+	f.DurationVar(&o.soak.Duration, "soak", time.Hour, "soak: duration")
 	f.IntVar(&o.soak.Rate, "rate", 300, "soak: changes of MTU a second")
-	f.IntVar(&o.soak.Ports, "soak-ports", 64, "soak: how many ports change, even")
+	f.IntVar(&o.soak.Ports, "soak-ports", 64, "soak: number of ports, even")
 	f.DurationVar(&o.soak.Every, "soak-sample", 5*time.Second, "soak: `time` between samples")
 	f.DurationVar(&o.soak.Restart, "soak-restart", 2*time.Minute, "soak: `time` between restarts of redis-server")
 	f.DurationVar(&o.soak.Reload, "soak-reload", 30*time.Second, "soak: `time` between reloads")
 	f.StringVar(&o.plot, "plot", "", "soak: `file` for the picture, SVG")
-	f.StringVar(&inside, "inside", "", "for this program's own use")
+	f.StringVar(&inside, "inside", "", "internal")
 	if err := f.Parse(args); err != nil {
 		return o, "", err
 	}
@@ -133,7 +131,7 @@ func parse(args []string) (o options, inside string, err error) {
 	return o, inside, nil
 }
 
-// isOdd reports whether ports cannot be cabled to each other.
+// isOdd reports whether ports is not an even number of at least 2.
 func isOdd(ports int) bool { return ports < 2 || ports%2 != 0 }
 
 // run makes all measurements and prints their tables.
@@ -151,7 +149,7 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	var verdicts []error
+	var problems []error
 	if o.only == "soak" {
 		return soakOnce(ctx, o)
 	}
@@ -168,27 +166,27 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("flood: %w", err)
 		}
 		printFlood(os.Stdout, o.flood, r)
-		verdicts = append(verdicts, r.verdict())
+		problems = append(problems, r.check())
 	}
-	return errors.Join(verdicts...)
+	return errors.Join(problems...)
 }
 
-// soakOnce makes a soak, prints what came of it and draws it.
+// soakOnce makes a soak, prints its table and draws its picture.
 func soakOnce(ctx context.Context, o options) error {
 	var r soakResult
 	if err := again(ctx, o, &r, "soak"); err != nil {
 		return fmt.Errorf("soak: %w", err)
 	}
 	printSoak(os.Stdout, o.soak, &r)
-	verdict := r.verdict()
+	problem := r.check()
 	if o.plot != "" {
-		verdict = errors.Join(verdict, r.writePlot(o.plot, o.soak))
+		problem = errors.Join(problem, r.writePlot(o.plot, o.soak))
 	}
-	return verdict
+	return problem
 }
 
-// grow measures all sizes, one after the other and then again, so that a busy
-// moment of the machine does not meet all runs of one size.
+// grow measures all numbers of interfaces in turn, o.runs times, so that other load on the machine
+// does not affect all runs of one number.
 func grow(ctx context.Context, o options) ([]size, error) {
 	sizes := make([]size, len(o.interfaces))
 	for range o.runs {
@@ -206,7 +204,7 @@ func grow(ctx context.Context, o options) ([]size, error) {
 
 // build builds the daemon as it is shipped.
 func build(ctx context.Context, dir string) (string, error) {
-	if err := os.Chmod(dir, 0o755); err != nil { // a user namespace sees somebody else's
+	if err := os.Chmod(dir, 0o755); err != nil { // in a user namespace the file belongs to another user
 		return "", err
 	}
 	binary := filepath.Join(dir, "portsyncd")
@@ -218,8 +216,8 @@ func build(ctx context.Context, dir string) (string, error) {
 	return binary, nil
 }
 
-// again runs this program in namespaces for one measurement, whose result comes
-// as JSON. Its progress goes to standard error.
+// again runs this program inside namespaces for one measurement and decodes its result from JSON.
+// Progress goes to standard error.
 func again(ctx context.Context, o options, result any, what string, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -240,10 +238,10 @@ func again(ctx context.Context, o options, result any, what string, args ...stri
 	return json.Unmarshal(out, result)
 }
 
-// measure makes one measurement in the namespaces that again has made.
+// measure makes one measurement inside the namespaces.
 func measure(ctx context.Context, what string, o options) error {
 	if !lab.Inside() {
-		return errors.New("-inside is for this program's own use")
+		return errors.New("-inside is internal")
 	}
 	t := &reporter{ctx: ctx}
 	defer t.cleanUp()
@@ -266,7 +264,7 @@ func measure(ctx context.Context, what string, o options) error {
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
-// progress tells the waiting what is going on.
+// progress prints a line with the time to standard error.
 func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s  "+format+"\n", append([]any{time.Now().Format("15:04:05")}, args...)...)
 }

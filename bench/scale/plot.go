@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// curve is a series over time.
+// curve is a series of values over time.
 type curve struct {
 	name string
 	unit string
@@ -16,7 +16,7 @@ type curve struct {
 	y    []float64
 }
 
-// panel is one plot of a picture: its curves share an axis that begins at 0.
+// panel is one plot of a picture. Its curves share an axis that begins at 0.
 type panel struct {
 	title  string
 	unit   string
@@ -32,7 +32,7 @@ const (
 
 var colours = []string{"#1f6feb", "#d1570a"}
 
-// picture draws panels below each other, as SVG
+// picture returns panels below each other as SVG
 // (https://www.w3.org/TR/SVG2/shapes.html#PolylineElement).
 func picture(title string, panels []panel, span time.Duration) string {
 	var b strings.Builder
@@ -84,7 +84,7 @@ func (p *panel) highest() (most float64) {
 	return most
 }
 
-// niceTop is the smallest of 1, 2 or 5 times a power of ten that is not below v.
+// niceTop returns the smallest of 1, 2 or 5 times a power of ten that is at least v.
 func niceTop(v float64) float64 {
 	if v <= 0 {
 		return 1

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { switchtest.Main(m) }
 
-// TestGrowth measures a small switch: every row of the table has a value.
+// TestGrowth measures a small switch and checks that every row of the table has a value.
 func TestGrowth(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -33,7 +33,7 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// TestFlood makes a small flood: nothing is lost, and nothing grows.
+// TestFlood makes a small flood and checks that no message is lost and no resource grows.
 func TestFlood(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -45,18 +45,18 @@ func TestFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.Sent != events {
-		t.Errorf("%d changes were made, want %d", r.Sent, events)
+		t.Errorf("%d changes, want %d", r.Sent, events)
 	}
 	// An ordinary user has a small receive buffer, and its daemon may lose some.
-	if err := r.verdict(); err != nil && os.Getuid() == 0 {
+	if err := r.check(); err != nil && os.Getuid() == 0 {
 		t.Error(err)
 	}
 	if r.After.CPU <= r.Before.CPU || r.After.RSS == 0 || r.After.Threads == 0 || r.After.Descriptors == 0 {
-		t.Errorf("used before %+v, after %+v", r.Before.usage, r.After.usage)
+		t.Errorf("usage before %+v, after %+v", r.Before.usage, r.After.usage)
 	}
 }
 
-// TestFloodEnds: a flood that is stopped says why.
+// TestFloodEnds checks that a flood returns the error of its context.
 func TestFloodEnds(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
@@ -70,7 +70,8 @@ func TestFloodEnds(t *testing.T) {
 	}
 }
 
-func TestVerdict(t *testing.T) {
+// TestFloodCheck checks that check finds each kind of problem.
+func TestFloodCheck(t *testing.T) {
 	good := func() *floodResult {
 		r := &floodResult{Sent: 100, Processors: 2}
 		r.Before = sample{Decided: 10, Goroutines: 18, usage: usage{Descriptors: 19}}
@@ -87,7 +88,7 @@ func TestVerdict(t *testing.T) {
 	}{
 		{"good", func(*floodResult) {}, ""},
 		{"memory that has grown by the second sample", func(r *floodResult) { r.Samples[0].RSS = 5 << 20 }, ""},
-		{"undecided", func(r *floodResult) { r.After.Decided = 109 }, "decided on 99 of 100"},
+		{"undecided", func(r *floodResult) { r.After.Decided = 109 }, "processed 99 of 100"},
 		{"overrun", func(r *floodResult) { r.After.Overruns = 1 }, "1 overruns"},
 		{"drops", func(r *floodResult) { r.After.Drops = 1 }, "lost"},
 		{"goroutines", func(r *floodResult) { r.After.Goroutines = 21 }, "goroutines grew from 18 to 21"},
@@ -96,15 +97,15 @@ func TestVerdict(t *testing.T) {
 	} {
 		r := good()
 		test.spoil(r)
-		err := r.verdict()
+		err := r.check()
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
 }
 
-// TestParseQueue reads lines as Linux 6.18 shows them. The first socket is of
-// another protocol, the second has joined another group.
+// TestParseQueue parses lines as Linux 6.18 writes them. The first socket has another protocol,
+// the second another group.
 func TestParseQueue(t *testing.T) {
 	const head = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"
 	const others = "0000000000000000 4   1234       00000001 7        0        0     2        7        10102\n" +
@@ -115,7 +116,7 @@ func TestParseQueue(t *testing.T) {
 		t.Errorf("%+v (%v), want %+v", got, err, want)
 	}
 	if got, err := parseQueue(head + others); err == nil {
-		t.Errorf("nobody listens: %+v, want an error", got)
+		t.Errorf("without a member of the group: %+v, want an error", got)
 	}
 }
 
@@ -128,25 +129,25 @@ func TestStatusNumber(t *testing.T) {
 	}
 }
 
-// TestShares: all is given, in order, and nobody gets much more than another.
+// TestShares checks that the parts are complete, in order, and of nearly equal size.
 func TestShares(t *testing.T) {
 	for _, n := range []int{4, 7, 64, 5_000_000} {
 		next := 0
 		for i := range 4 {
 			size, begin := shares(n, 4, i)
 			if begin != next || size < n/4 || size > n/4+1 {
-				t.Errorf("share %d of %d: %d from %d, want about %d from %d", i, n, size, begin, n/4, next)
+				t.Errorf("part %d of %d: %d from %d, want about %d from %d", i, n, size, begin, n/4, next)
 			}
 			next += size
 		}
 		if next != n {
-			t.Errorf("%d of %d given", next, n)
+			t.Errorf("the parts have %d of %d", next, n)
 		}
 	}
 }
 
-// TestPrintGrowth: medians of uneven runs, and a middle size that is 3 ms off the
-// line from 10 ms to 40 ms.
+// TestPrintGrowth checks a row of the table: medians of uneven runs, and a middle size that is 3
+// ms off the line from 10 ms to 40 ms.
 func TestPrintGrowth(t *testing.T) {
 	ready := func(all ...time.Duration) (runs []growthResult) {
 		for _, d := range all {
@@ -187,7 +188,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestSoak makes a short soak: it is measured and drawn, and all is right after it.
+// TestSoak makes a short soak and checks its measurements, table and picture.
 func TestSoak(t *testing.T) {
 	sw, redis := switchtest.NewWithRedis(t)
 	if sw == nil {

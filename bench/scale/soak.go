@@ -28,7 +28,7 @@ type soakOptions struct {
 	Reload   time.Duration // between two reloads of the configuration
 }
 
-// soakResult is what a long time of ordinary trouble did to the daemon.
+// soakResult is the result of a soak.
 type soakResult struct {
 	Sent, Flaps      int // changes of MTU, and of carrier
 	Restarts         int // of redis-server
@@ -37,23 +37,23 @@ type soakResult struct {
 	Samples          []sample
 	Latency          []latencySample
 	Before, After    sample
-	Unhealthy        int // samples of the daemon's own history that say so
-	MostUnhealthy    int // consecutive ones
+	Unhealthy        int // unhealthy samples in the daemon's history
+	MostUnhealthy    int // longest run of these
 }
 
-// latencySample is one line of the daemon's history that has a latency.
+// latencySample is a line of the daemon's history with a latency.
 type latencySample struct {
 	At time.Duration // since the begin of the soak
 	warmrestart.Latency
 }
 
-// historyEvery is how often the daemon writes a sample of its own, in seconds.
+// historyEvery is the number of seconds between the daemon's own samples.
 const historyEvery = 10
 
-// downFor is how long redis-server stays away at a restart.
+// downFor is how long redis-server is down at a restart.
 const downFor = 2 * time.Second
 
-// soak is one while it goes on.
+// soak is the state of a running soak.
 type soak struct {
 	flood // its daemon and samples
 	redis *switchtest.RedisServer
@@ -92,8 +92,7 @@ func measureSoak(ctx context.Context, sw *switchtest.Switch, redis *switchtest.R
 	return r, s.readHistory(&r)
 }
 
-// run goes on for the time that was asked for. The ports are left with their
-// final MTU and up.
+// run changes links for the configured time and leaves the ports up with their final MTU.
 func (s *soak) run(ctx context.Context, indexes []int32, r *soakResult) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -126,7 +125,7 @@ func (s *soak) run(ctx context.Context, indexes []int32, r *soakResult) error {
 	return nil
 }
 
-// each calls f again and again until ctx ends.
+// each calls f at each interval until ctx ends.
 func each(ctx context.Context, every time.Duration, f func() error) error {
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
@@ -142,7 +141,7 @@ func each(ctx context.Context, every time.Duration, f func() error) error {
 	}
 }
 
-// change changes MTUs at the rate, and at the end once more to the final ones.
+// change changes MTUs at the configured rate, and at the end to the final ones.
 func (s *soak) change(ctx context.Context, indexes []int32) error {
 	change, err := newChanger()
 	if err != nil {
@@ -157,7 +156,7 @@ func (s *soak) change(ctx context.Context, indexes []int32) error {
 			s.sent.Add(1)
 		}
 		if len(change.pending) == 0 {
-			return nil // the kernel takes no empty datagram
+			return nil // the kernel does not accept an empty datagram
 		}
 		return change.flush()
 	})
@@ -171,7 +170,7 @@ func (s *soak) change(ctx context.Context, indexes []int32) error {
 	return change.flush()
 }
 
-// flap takes one port after the other down and up, and leaves all up.
+// flap sets one port after the other down and up, and leaves all up.
 func (s *soak) flap(ctx context.Context) error {
 	port := 0
 	return each(ctx, 500*time.Millisecond, func() error {
@@ -198,7 +197,7 @@ func (s *soak) reload() error {
 func (s *soak) fetch() error {
 	for _, path := range []string{"/", "/healthz", "/metrics.json", "/ports", "/status"} {
 		if path == "/healthz" {
-			s.client.Request(http.MethodGet, path) // whatever the health
+			s.client.Request(http.MethodGet, path) // status 503 is allowed
 		} else {
 			s.client.Get(path)
 		}
@@ -207,11 +206,11 @@ func (s *soak) fetch() error {
 	return nil
 }
 
-// readHistory reads what the daemon wrote of its own latency and health.
+// readHistory reads latency and health from the daemon's history.
 func (s *soak) readHistory(r *soakResult) error {
 	file, err := os.Open(filepath.Join(s.storage(), "history.jsonl"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // too short for a sample
+		return nil // the soak was too short for a sample
 	}
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// curves are what a soak has measured over time.
+// curves returns the measured values over time.
 func (r *soakResult) curves() (rss, goroutines, descriptors, p50, p99 curve) {
 	rss, goroutines = curve{name: "RSS", unit: "MiB"}, curve{name: "goroutines"}
 	descriptors = curve{name: "descriptors"}
@@ -33,14 +33,13 @@ func (c *curve) add(at time.Duration, y float64) {
 	c.y = append(c.y, y)
 }
 
-// settled is the curve without its first tenth, in which heap and buffers reach
-// their size.
+// settled returns the curve without its first tenth, in which heap and buffers grow to their size.
 func (c *curve) settled() curve {
 	n := len(c.at) / 10
 	return curve{name: c.name, unit: c.unit, at: c.at[n:], y: c.y[n:]}
 }
 
-// slope is that of the curve by Theil and Sen, for each hour.
+// slope returns the slope for each hour by Theil and Sen.
 func (c *curve) slope() *stats.Trend {
 	points := make([]stats.Point, len(c.at))
 	for i, at := range c.at {
@@ -49,7 +48,7 @@ func (c *curve) slope() *stats.Trend {
 	return stats.TrendOf(points)
 }
 
-// printSoak prints what was done, and how what was measured moved.
+// printSoak prints what the soak did, and the range and slope of each measured value.
 func printSoak(w io.Writer, o soakOptions, r *soakResult) {
 	fmt.Fprintf(w, "soak of %d ports for %v: %d changes of MTU (%.0f a second), %d flaps, %d restarts of redis-server, %d reloads, %d fetches beside %d scrapes\n",
 		o.Ports, r.Took.Round(time.Second), r.Sent, float64(r.Sent)/r.Took.Seconds(), r.Flaps, r.Restarts, r.Reloads, r.Fetches, len(r.Samples))
@@ -72,11 +71,11 @@ func printSoak(w io.Writer, o soakOptions, r *soakResult) {
 		fmt.Fprintf(t, "%s\t\n", c.unit)
 	}
 	t.Flush()
-	fmt.Fprintf(w, "CPU of the daemon %.1f µs for each change; unhealthy in %d of the daemon's own samples, %d in a row at most; all rows right at the end\n\n",
+	fmt.Fprintf(w, "CPU of the daemon %.1f µs for each change; unhealthy in %d of the daemon's own samples, %d in a row at most; all rows correct at the end\n\n",
 		(r.After.CPU-r.Before.CPU).Seconds()*1e6/float64(max(r.Sent, 1)), r.Unhealthy, r.MostUnhealthy)
 }
 
-// writePlot draws the soak into a file.
+// writePlot writes the picture of the soak.
 func (r *soakResult) writePlot(path string, o soakOptions) error {
 	rss, goroutines, descriptors, p50, p99 := r.curves()
 	title := fmt.Sprintf("portsyncd for %v: %d changes a second, redis-server restarted %d times, %d reloads",
@@ -89,8 +88,8 @@ func (r *soakResult) writePlot(path string, o soakOptions) error {
 	}, r.Took)), 0o644)
 }
 
-// verdict says what has grown.
-func (r *soakResult) verdict() error {
+// check returns what has grown.
+func (r *soakResult) check() error {
 	var wrong []error
 	if lost := r.After.Overruns - r.Before.Overruns; lost > 0 {
 		wrong = append(wrong, fmt.Errorf("messages were lost: %d overruns", lost))

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// size is what was measured with so many interfaces.
+// size has the runs with one number of interfaces.
 type size struct {
 	interfaces int
 	runs       []growthResult
 }
 
-// median of one value over the runs.
+// median returns the median of one value over the runs.
 func (s *size) median(value func(r *growthResult) float64) float64 {
 	var all []float64
 	for i := range s.runs {
@@ -24,7 +24,7 @@ func (s *size) median(value func(r *growthResult) float64) float64 {
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
-// growthRows are the lines of the table.
+// growthRows are the rows of the table.
 var growthRows = []struct {
 	name, unit string
 	value      func(r *growthResult) float64
@@ -33,7 +33,7 @@ var growthRows = []struct {
 	{"cold start: exec to READY=1", "ms", func(r *growthResult) float64 { return ms(r.Ready) }},
 	{"last port's interface to PortInitDone", "ms", func(r *growthResult) float64 { return ms(r.InitDone) }},
 	{"resync after an overrun: the dump", "ms", func(r *growthResult) float64 { return ms(r.Resync) }},
-	{"overrun: SIGCONT to all rows right", "ms", func(r *growthResult) float64 { return ms(r.InStep) }},
+	{"overrun: SIGCONT to all rows correct", "ms", func(r *growthResult) float64 { return ms(r.InStep) }},
 	{"restart alone: exec to READY=1", "ms", func(r *growthResult) float64 { return ms(r.Restart) }},
 	{"CPU of one audit", "ms", func(r *growthResult) float64 { return ms(r.AuditCPU) }},
 	{"idle, no audits: CPU a second", "µs", func(r *growthResult) float64 { return 1e3 * ms(r.IdleCPU) }},
@@ -43,16 +43,16 @@ var growthRows = []struct {
 	{"RSS after audits", "MiB", func(r *growthResult) float64 { return mib(r.AuditRSS) }},
 	{"RSS after the overrun", "MiB", func(r *growthResult) float64 { return mib(r.EndRSS) }},
 	{"(a bare list of all links)", "ms", func(r *growthResult) float64 { return ms(r.List) }},
-	{"(kernel: making what are no ports)", "ms", func(r *growthResult) float64 { return ms(r.Make) }},
+	{"(kernel: adding the other interfaces)", "ms", func(r *growthResult) float64 { return ms(r.Make) }},
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 func mib(bytes int) float64      { return float64(bytes) / (1 << 20) }
 
-// printGrowth prints a column of medians for each size, from the smallest to the
-// largest, and then how the values grow: how many times they are from the first
-// to the last, by how much with 1,000 more interfaces, and how far those between
-// lie off that straight line, in the unit of the row.
+// printGrowth prints a column of medians for each number of interfaces, from the smallest to the
+// largest, and then how the values grow: the factor from the first to the last, the increase for
+// 1,000 more interfaces, and how far the values between lie off that straight line, in the unit of
+// the row.
 func printGrowth(w io.Writer, ports int, sizes []size) {
 	first, last := &sizes[0], &sizes[len(sizes)-1]
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -84,7 +84,7 @@ func printGrowth(w io.Writer, ports int, sizes []size) {
 	fmt.Fprintln(w)
 }
 
-// offLine is the largest distance of a median from the straight line.
+// offLine returns the largest distance of a median from the straight line.
 func offLine(sizes []size, value func(r *growthResult) float64, from, each float64) (off float64) {
 	for i := range sizes {
 		line := from + each*float64(sizes[i].interfaces-sizes[0].interfaces)
@@ -96,7 +96,7 @@ func offLine(sizes []size, value func(r *growthResult) float64, from, each float
 // printFlood prints a line for each sample.
 func printFlood(w io.Writer, o floodOptions, r floodResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "flood of %d ports\tsent\tdecided on\toverruns\tRSS, MiB\theap, MiB\tGC cycles\tgoroutines\tthreads\tdescriptors\tCPU, s\t\n", o.Ports)
+	fmt.Fprintf(t, "flood of %d ports\tsent\tprocessed\toverruns\tRSS, MiB\theap, MiB\tGC cycles\tgoroutines\tthreads\tdescriptors\tCPU, s\t\n", o.Ports)
 	line := func(when string, s sample) {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.1f\t%.1f\t%d\t%d\t%d\t%d\t%.2f\t\n", when, s.Sent, s.Decided-r.Before.Decided,
 			s.Overruns, mib(s.RSS), mib(s.Heap), s.Cycles, s.Goroutines, s.Threads, s.Descriptors, (s.CPU - r.Before.CPU).Seconds())
@@ -108,6 +108,6 @@ func printFlood(w io.Writer, o floodOptions, r floodResult) {
 	line("after", r.After)
 	t.Flush()
 	cpu := r.After.CPU - r.Before.CPU
-	fmt.Fprintf(w, "%.0f changes a second; CPU of the daemon %.1f µs for each; all rows right at the end\n\n",
+	fmt.Fprintf(w, "%.0f changes a second; CPU of the daemon %.1f µs for each; all rows correct at the end\n\n",
 		float64(r.Sent)/r.Took.Seconds(), cpu.Seconds()*1e6/float64(max(r.Sent, 1)))
 }

@@ -75,7 +75,7 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-// caseNames reads the suite's list of the files that apply to TOML 1.0.0.
+// caseNames returns the suite's files for TOML 1.0.0.
 func caseNames(t *testing.T, cases fs.FS) []string {
 	t.Helper()
 	var names []string

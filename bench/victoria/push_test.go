@@ -23,8 +23,8 @@ import (
 	"portsyncd/metrics"
 )
 
-// patience is for a machine that is busy with other things.
-const patience = time.Minute
+// timeout is long enough for a busy machine.
+const timeout = time.Minute
 
 // start builds and starts a server and returns its address.
 func start(t *testing.T) string {
@@ -41,7 +41,7 @@ func start(t *testing.T) string {
 		t.Fatal(err)
 	}
 	address := l.Addr().String()
-	l.Close() // it can only be told a port, not be handed one
+	l.Close() // VictoriaMetrics accepts a port number, not an open socket
 	server := exec.Command(binary, "-httpListenAddr="+address, "-storageDataPath="+filepath.Join(dir, "data"),
 		"-memory.allowedBytes=64MB", "-search.latencyOffset=0", "-loggerLevel=WARN")
 	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -63,7 +63,7 @@ func start(t *testing.T) string {
 
 func await(t *testing.T, try func() error) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(timeout); ; time.Sleep(50 * time.Millisecond) {
 		err := try()
 		if err == nil {
 			return
@@ -88,8 +88,8 @@ func get(url string) (string, error) {
 	return string(body), err
 }
 
-// portNames are plain ones, those that an interface can have and that line
-// protocol must escape, and more than the kernel allows.
+// portNames are plain names, names that the kernel allows and line protocol must escape, and names
+// that the kernel does not allow.
 var portNames = map[string]string{ // to what a query shows
 	"Ethernet0": "Ethernet0", `Ethernet"\90`: `Ethernet"\90`, "Ethernet\xff\xfe": `Ethernet\xff\xfe`,
 	"Ethernet\x019": `Ethernet\x019`, "Ethernetßλ": "Ethernetßλ", "Ethernet1,mtu=1": "Ethernet1,mtu=1",
@@ -97,8 +97,8 @@ var portNames = map[string]string{ // to what a query shows
 	`"Ethernet"`: `"Ethernet"`, "#": "#",
 }
 
-// TestNames: each sample of a set is found under the name that it has in the
-// text for Prometheus, with its labels, its value and the label instance.
+// TestNames checks that each sample of a set is stored under the name that it has in the text for
+// Prometheus, with its labels, its value and the label instance.
 func TestNames(t *testing.T) {
 	address := start(t)
 	for _, gzip := range []bool{true, false} {
@@ -161,7 +161,7 @@ func checkNames(t *testing.T, address string, gzip bool) {
 	})
 }
 
-// shown is how a query shows a port, by its label.
+// shown returns a port's label as a query shows it.
 func shown(label string) string {
 	for name, shown := range portNames {
 		if name == label || shown == label {

@@ -245,7 +245,7 @@ func (r *modelRun) killServer(_, _ int) bool {
 	r.quiet()
 	r.CloseConns()
 	r.redis.Stop()
-	r.rows, r.heard = nil, 0
+	r.rows, r.rowsRead = nil, 0
 	r.down, r.paused = true, false
 	r.lost()
 	return true

@@ -14,12 +14,12 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// modelPatience is how long machine and model may differ once a fault is over.
+// modelTimeout is how long machine and model may differ once a fault is over.
 // The promise is a second; how long it took at most is printed. CONFIG_DB with
 // fewer ports than before is believed only after a while.
 const (
 	modelTimeout = 5 * time.Second * switchtest.RaceFactor
-	fillPatience = 10 * time.Second
+	fillTimeout  = 10 * time.Second
 )
 
 // modelRun is one sequence of events on a switch and on the model.
@@ -42,15 +42,15 @@ type modelRun struct {
 	down    bool               // the server is dead
 	paused  bool               // the server is stopped
 
-	rows   *switchtest.Record[switchtest.RowEvent] // notifications about STATE_DB; nil while the server is down
-	heard  int                                     // number of rows when both were last in sync
-	before map[string]bool                         // rows of STATE_DB's table at that time
-	deaf   bool                                    // the record has a gap since then
+	rows     *switchtest.Record[switchtest.RowEvent] // notifications about STATE_DB; nil while the server is down
+	rowsRead int                                     // number of rows when both were last in sync
+	before   map[string]bool                         // rows of STATE_DB's table at that time
+	deaf     bool                                    // the record has a gap since then
 
-	told   *switchtest.Record[modelMessage] // messages of the kernel
-	read   int                              // of told
-	marker string                           // the present name of the interface that marks a moment
-	queue  []modelMessage                   // read by the test but not yet processed by the model
+	kernelSent *switchtest.Record[modelMessage] // messages of the kernel
+	read       int                              // read messages of kernelSent
+	marker     string                           // the present name of the interface that marks a moment
+	queue      []modelMessage                   // read by the test but not yet processed by the model
 
 	faults   map[string]int     // resyncs that must follow, by reason
 	excused  map[string]bool    // reasons of resyncs that may follow
@@ -104,7 +104,7 @@ func newModelRun(sw *switchtest.Switch) *modelRun {
 	sw.NoError("make the spare", sw.Links.AddVeth(switchtest.SpareLink, "spare-peer"))
 	r.marker = "mark"
 	sw.NoError("make the marker", sw.Links.AddVeth(r.marker, "mark-peer"))
-	r.told = watchKernel(sw)
+	r.kernelSent = watchKernel(sw)
 	r.probing = "PortChannel9a" // which is never an old interface
 	sw.NoError("make the probe", sw.Links.AddVeth(r.probing, "probe-peer"))
 	r.ports[r.probing] = &modelPort{index: sw.LinkIndex(r.probing)}
@@ -200,7 +200,7 @@ func (r *modelRun) settle() {
 		}
 		var fill time.Duration
 		if n := len(r.m.configured()); back && n > 0 && n < len(r.m.daemon.ports) {
-			fill = fillPatience
+			fill = fillTimeout
 		}
 		messages := append(r.queue, r.sent()...)
 		r.queue = nil

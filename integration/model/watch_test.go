@@ -17,18 +17,18 @@ func watchKernel(sw *switchtest.Switch) *switchtest.Record[modelMessage] {
 	conn, err := netlinkraw.Dial(netlinkraw.Config{})
 	sw.NoError("open a netlink socket", err)
 	sw.T.Cleanup(func() { conn.Close() })
-	told := new(switchtest.Record[modelMessage])
+	messages := new(switchtest.Record[modelMessage])
 	go func() {
 		var batch netlinkraw.Batch
 		for conn.Receive(&batch) == nil {
 			for batch.Next() {
 				if m := batch.Message(); m.Type == netlinkraw.NewLink || m.Type == netlinkraw.DelLink {
-					told.Add(modelMessage{m.Type == netlinkraw.DelLink, m.Link.Index, string(m.Link.Name), m.Link.Master != 0})
+					messages.Add(modelMessage{m.Type == netlinkraw.DelLink, m.Link.Index, string(m.Link.Name), m.Link.Master != 0})
 				}
 			}
 		}
 	}()
-	return told
+	return messages
 }
 
 // sent returns the messages that the kernel has sent since the last call, up to now.
@@ -38,7 +38,7 @@ func (r *modelRun) sent() []modelMessage {
 	name := fmt.Sprintf("mark%d", r.serial)
 	r.NoError("rename the marker", r.Links.Rename(r.marker, name))
 	r.marker = name
-	if _, ok := r.told.Await(r.read, switchtest.Timeout, func(m modelMessage) bool { return m.name == name }); !ok {
+	if _, ok := r.kernelSent.Await(r.read, switchtest.Timeout, func(m modelMessage) bool { return m.name == name }); !ok {
 		r.T.Fatal("no link message from the kernel")
 	}
 	return r.sentSoFar()
@@ -46,7 +46,7 @@ func (r *modelRun) sent() []modelMessage {
 
 // sentSoFar is sent without waiting for messages in transit.
 func (r *modelRun) sentSoFar() []modelMessage {
-	messages, _ := r.told.From(r.read)
+	messages, _ := r.kernelSent.From(r.read)
 	r.read += len(messages)
 	return messages
 }
@@ -54,7 +54,7 @@ func (r *modelRun) sentSoFar() []modelMessage {
 // watchRows begins to record the notifications for subscribers of STATE_DB.
 func (r *modelRun) watchRows() {
 	r.T.Helper()
-	r.rows, r.heard = r.WatchRowEvents(), 0
+	r.rows, r.rowsRead = r.WatchRowEvents(), 0
 	r.beginPeriod()
 	r.deaf = true
 }
@@ -78,11 +78,11 @@ func (r *modelRun) deletedSoFar() map[string]bool {
 	// As the server publishes a write.
 	r.Do("STATE_DB", "PUBLISH", fmt.Sprintf("__keyspace@%d__:%s%s", r.Databases["STATE_DB"].Number, switchtest.StatePort, mark), "hset")
 	isMark := func(row switchtest.RowEvent) bool { return row.Key == mark }
-	if _, ok := r.rows.Await(r.heard, switchtest.Timeout, isMark); !ok {
+	if _, ok := r.rows.Await(r.rowsRead, switchtest.Timeout, isMark); !ok {
 		r.T.Fatal("no notification from STATE_DB")
 	}
-	all, _ := r.rows.From(r.heard)
-	r.heard += 1 + slices.IndexFunc(all, isMark)
+	all, _ := r.rows.From(r.rowsRead)
+	r.rowsRead += 1 + slices.IndexFunc(all, isMark)
 	gone := make(map[string]bool)
 	for _, row := range all {
 		if row.Event == "del" {

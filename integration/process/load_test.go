@@ -66,7 +66,7 @@ func TestThousandEventsASecond(t *testing.T) {
 		return e.Value(t, `portsyncd_events_total{event="newlink"}`) + e.Value(t, `portsyncd_events_total{event="dellink"}`)
 	}
 	before := client.Scrape()
-	heard := countMessages(sw)
+	received := countMessages(sw)
 
 	begin, lasts, changes := time.Now(), loadDuration(), 0
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -89,7 +89,7 @@ func TestThousandEventsASecond(t *testing.T) {
 	}
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		after = client.Scrape()
-		if got, want := decided(after)-decided(before), float64(heard.Load()); got != want || want < float64(changes) {
+		if got, want := decided(after)-decided(before), float64(received.Load()); got != want || want < float64(changes) {
 			return fmt.Sprintf("the daemon processed %v messages, another listener received %v, for %d changes", got, want, changes)
 		}
 		return ""
@@ -102,7 +102,7 @@ func TestThousandEventsASecond(t *testing.T) {
 	}
 	latency := after.EventLatency().Sub(before.EventLatency())
 	t.Logf("%.0f events a second for %v: %d changes, %v messages, none lost; p50 <= %v s, p99 <= %v s", float64(changes)/took.Seconds(),
-		took.Round(time.Second), changes, heard.Load(), latency.Quantile(0.5), latency.Quantile(0.99))
+		took.Round(time.Second), changes, received.Load(), latency.Quantile(0.5), latency.Quantile(0.99))
 	if p99 := latency.Quantile(0.99); p99 > 1 && !switchtest.RaceEnabled { // a hundred times what it is on an idle machine
 		t.Errorf("the 99th percentile is above %v s", p99)
 	}

@@ -23,14 +23,14 @@ s = socket.create_server(("127.0.0.1", 0))
 print(s.getsockname()[1], flush=True)
 while True:
     c, _ = s.accept()
-    told = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.write(told, c.recv(65536)); os.close(told)
+    requests = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.write(requests, c.recv(65536)); os.close(requests)
     c.sendall(b"HTTP/1.1 %d No\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}" % int(sys.argv[2])); c.close()
 `
 
 // startFakeDaemon runs the script as a user and returns its address and the file with the recorded
 // requests.
-func startFakeDaemon(t *testing.T, uid, code int) (address, told string) {
+func startFakeDaemon(t *testing.T, uid, code int) (address, requests string) {
 	t.Helper()
 	switchtest.RequireCommand(t, "python3")
 	dir, err := os.MkdirTemp("", "squat")
@@ -41,8 +41,8 @@ func startFakeDaemon(t *testing.T, uid, code int) (address, told string) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	told = filepath.Join(dir, "told")
-	cmd := exec.Command("python3", "-c", fakeDaemonScript, told, fmt.Sprint(code), fmt.Sprint(uid))
+	requests = filepath.Join(dir, "requests")
+	cmd := exec.Command("python3", "-c", fakeDaemonScript, requests, fmt.Sprint(code), fmt.Sprint(uid))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -56,7 +56,7 @@ func startFakeDaemon(t *testing.T, uid, code int) (address, told string) {
 	if _, err := fmt.Fscan(out, &port); err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("127.0.0.1:%d", port), told
+	return fmt.Sprintf("127.0.0.1:%d", port), requests
 }
 
 // TestStatusKeepsCredentials checks that a program of any user which holds the daemon's port
@@ -66,7 +66,7 @@ func TestStatusKeepsCredentials(t *testing.T) {
 	path := switchtest.Binary(t)
 	secrets := []string{"PORTSYNCD_TOKEN=token-4711"}
 	for _, uid := range []int{65534, 0} {
-		address, told := startFakeDaemon(t, uid, 401)
+		address, requests := startFakeDaemon(t, uid, 401)
 		r := switchtest.RunCommand(t, path, secrets, "status", "--address", address)
 		why := "the port is held by user 65534"
 		if uid == 0 || os.Geteuid() != 0 {
@@ -75,7 +75,7 @@ func TestStatusKeepsCredentials(t *testing.T) {
 		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnknown, "401", "credentials were not sent", why)
 		r = switchtest.RunCommand(t, path, []string{"PORTSYNCD_PASSWORD=word-4711"}, "status", "--address", address, "--user", "admin")
 		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnknown, "credentials were not sent")
-		text, err := os.ReadFile(told)
+		text, err := os.ReadFile(requests)
 		if err != nil || strings.Count(string(text), "Host:") != 2 || strings.Contains(string(text), "Authorization") {
 			t.Errorf("the server of user %d received %q, %v", uid, text, err)
 		}

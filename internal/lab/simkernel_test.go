@@ -265,8 +265,8 @@ func TestSimKernelRequestLink(t *testing.T) {
 	if err := k.AddVeth("Ethernet0", "p0"); err != nil {
 		t.Fatal(err)
 	}
-	told := receiveAll(t, k)[1]
-	for index, want := range map[int32][]string{3: {told}, 99: nil} {
+	requests := receiveAll(t, k)[1]
+	for index, want := range map[int32][]string{3: {requests}, 99: nil} {
 		if err := k.RequestLink(index); err != nil {
 			t.Fatal(err)
 		}
