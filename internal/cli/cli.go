@@ -56,7 +56,8 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("portsyncd", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(flags.Output(), usage) }
-	file := flags.String("c", defaultConfig, "")
+	var conf configFlag
+	flags.Var(&conf, "c", "")
 	printVersion := flags.Bool("v", false, "")
 	help := flags.Bool("h", false, "")
 	switch err := flags.Parse(args); {
@@ -70,7 +71,7 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	case flags.NArg() > 0:
 		return unknownCommand(flags.Arg(0), stderr)
 	}
-	return daemon.Run(*file, isSet(flags, "c"), os.Stdout, os.Stderr)
+	return daemon.Run(conf.path(), conf.required, os.Stdout, os.Stderr)
 }
 
 // isSet reports whether the command line sets a flag.

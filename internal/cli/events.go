@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -43,14 +42,16 @@ options:
 exit status: 0 the events were printed, even if there are none; 1 error
 `
 
-// accessUsage describes the options of statusOptions for access to the daemon.
+// accessUsage describes the clientOptions other than -c and --address.
 const accessUsage = `  --ca FILE, --cert FILE, --key FILE, --token-file FILE, --user NAME
                         as for "portsyncd status"
 `
 
 // eventsOptions are the options of the command.
 type eventsOptions struct {
-	statusOptions
+	display
+	clientOptions
+	json                bool
 	filter              journal.Filter
 	since, until, kinds string
 	follow              bool
@@ -89,13 +90,7 @@ func (o *eventsOptions) parse(args []string, now time.Time) (help bool, err erro
 	flags.BoolVar(&o.follow, "follow", false, "")
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.StringVar(&o.storage, "storage", "", "")
-	flags.StringVar(&o.file, "c", defaultConfig, "")
-	flags.StringVar(&o.address, "address", "", "")
-	flags.StringVar(&o.ca, "ca", "", "")
-	flags.StringVar(&o.cert, "cert", "", "")
-	flags.StringVar(&o.key, "key", "", "")
-	flags.StringVar(&o.tokenFile, "token-file", "", "")
-	flags.StringVar(&o.user, "user", "", "")
+	o.clientOptions.flags(flags)
 	o.display.flags(flags)
 	flags.SetOutput(io.Discard)
 	for {
@@ -110,7 +105,6 @@ func (o *eventsOptions) parse(args []string, now time.Time) (help bool, err erro
 		o.filter.Ports = append(o.filter.Ports, flags.Arg(0))
 		args = flags.Args()[1:]
 	}
-	o.required = isSet(flags, "c")
 	return false, errors.Join(o.check(), o.setFilter(now, isSet(flags, "limit")))
 }
 
@@ -154,22 +148,18 @@ func (o *eventsOptions) setFilter(now time.Time, limited bool) (err error) {
 	return nil
 }
 
-// newLister reads the configuration. Errors of settings are printed and not returned, because the
-// daemon starts with such a file as well.
+// newLister reads the configuration and the files of the options.
 func (o *eventsOptions) newLister(stdout, stderr io.Writer) (*eventLister, error) {
 	l := &eventLister{filter: o.filter, follow: o.follow, json: o.json, stdout: stdout, stderr: stderr, storage: o.storage,
 		terminal: o.display.terminal(stdout)}
 	if o.storage != "" {
 		return l, nil
 	}
-	cfg, err := daemon.LoadConfig(o.file, o.required)
-	if o.required && errors.Is(err, fs.ErrNotExist) {
+	cfg, err := o.config.load("events", stderr)
+	if err != nil {
 		return nil, err
 	}
-	if err != nil {
-		printError(stderr, "events", err)
-	}
-	a, err := newAccess(&o.statusOptions, &cfg.Metrics)
+	a, err := newAccess(&o.clientOptions, &cfg.Metrics)
 	if err != nil {
 		return nil, err
 	}

@@ -187,7 +187,8 @@ func TestEventsFromBoth(t *testing.T) {
 	}
 }
 
-// TestEventsOptions checks that a bad option is an error that names it, and that -h prints the help.
+// TestEventsOptions checks that a bad option is an error that names it, and that -h prints the
+// help.
 func TestEventsOptions(t *testing.T) {
 	for args, want := range map[string]string{
 		"--since soon":                   `--since: time "soon"`,

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -42,12 +41,11 @@ exit status:
 // reportOptions are the options of the command.
 type reportOptions struct {
 	display
-	file     string
-	required bool // -c was given
-	storage  string
-	since    string
-	json     bool
-	html     string
+	config  configFlag
+	storage string
+	since   string
+	json    bool
+	html    string
 }
 
 // reportCommand prints or writes a report and returns the exit status.
@@ -71,7 +69,7 @@ func reportCommand(args []string, stdout, stderr io.Writer) int {
 // parse parses the command line.
 func (o *reportOptions) parse(args []string) (help bool, err error) {
 	flags := flag.NewFlagSet("report", flag.ContinueOnError)
-	flags.StringVar(&o.file, "c", defaultConfig, "")
+	flags.Var(&o.config, "c", "")
 	flags.StringVar(&o.storage, "storage", "", "")
 	flags.StringVar(&o.since, "since", "", "")
 	flags.BoolVar(&o.json, "json", false, "")
@@ -80,18 +78,14 @@ func (o *reportOptions) parse(args []string) (help bool, err error) {
 	if help, err = parseOptions(flags, args); help || err != nil {
 		return help, err
 	}
-	o.required = isSet(flags, "c")
 	return false, o.check()
 }
 
 // run makes the report and prints or writes it.
 func (o *reportOptions) run(stdout, stderr io.Writer, now time.Time) error {
-	cfg, err := daemon.LoadConfig(o.file, o.required)
-	switch {
-	case o.required && errors.Is(err, fs.ErrNotExist):
+	cfg, err := o.config.load("report", stderr)
+	if err != nil {
 		return err
-	case err != nil:
-		printError(stderr, "report", err) // not fatal: the daemon starts with such a file as well
 	}
 	since, err := parseSince(o.since, now)
 	if err != nil {

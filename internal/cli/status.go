@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"strconv"
 	"time"
@@ -55,15 +54,9 @@ const (
 // statusOptions are the options of the command.
 type statusOptions struct {
 	display
-	file      string
-	required  bool // -c was given
-	address   string
-	watch     watchFlag
-	json      bool
-	ca        string
-	cert, key string
-	tokenFile string
-	user      string
+	clientOptions
+	watch watchFlag
+	json  bool
 }
 
 // statusCommand prints the status of the running daemon and returns the exit status.
@@ -91,20 +84,13 @@ func statusCommand(args []string, stdout, stderr io.Writer) int {
 // parse parses the command line.
 func (o *statusOptions) parse(args []string) (help bool, err error) {
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
-	flags.StringVar(&o.file, "c", defaultConfig, "")
-	flags.StringVar(&o.address, "address", "", "")
 	flags.Var(&o.watch, "watch", "")
 	flags.BoolVar(&o.json, "json", false, "")
-	flags.StringVar(&o.ca, "ca", "", "")
-	flags.StringVar(&o.cert, "cert", "", "")
-	flags.StringVar(&o.key, "key", "", "")
-	flags.StringVar(&o.tokenFile, "token-file", "", "")
-	flags.StringVar(&o.user, "user", "", "")
+	o.clientOptions.flags(flags)
 	o.display.flags(flags)
 	if help, err = parseOptions(flags, args); help || err != nil {
 		return help, err
 	}
-	o.required = isSet(flags, "c")
 	return false, o.check()
 }
 
@@ -146,17 +132,13 @@ type query struct {
 	stdout, stderr io.Writer
 }
 
-// newQuery reads the configuration and the files of the options. Errors of settings are printed
-// and not returned, because the daemon starts with such a file as well.
+// newQuery reads the configuration and the files of the options.
 func (o *statusOptions) newQuery(stdout, stderr io.Writer) (*query, error) {
-	cfg, err := daemon.LoadConfig(o.file, o.required)
-	if o.required && errors.Is(err, fs.ErrNotExist) {
+	cfg, err := o.config.load("status", stderr)
+	if err != nil {
 		return nil, err
 	}
-	if err != nil {
-		printError(stderr, "status", err)
-	}
-	a, err := newAccess(o, &cfg.Metrics)
+	a, err := newAccess(&o.clientOptions, &cfg.Metrics)
 	if err != nil {
 		return nil, err
 	}

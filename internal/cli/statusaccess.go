@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -31,6 +32,28 @@ func (c *credentials) add(r *http.Request) {
 	}
 }
 
+// clientOptions are the options for access to the daemon. The commands status and events share
+// them.
+type clientOptions struct {
+	config    configFlag
+	address   string
+	ca        string
+	cert, key string
+	tokenFile string
+	user      string
+}
+
+// flags adds the options to f.
+func (o *clientOptions) flags(f *flag.FlagSet) {
+	f.Var(&o.config, "c", "")
+	f.StringVar(&o.address, "address", "", "")
+	f.StringVar(&o.ca, "ca", "", "")
+	f.StringVar(&o.cert, "cert", "", "")
+	f.StringVar(&o.key, "key", "", "")
+	f.StringVar(&o.tokenFile, "token-file", "", "")
+	f.StringVar(&o.user, "user", "", "")
+}
+
 // access holds what is needed to connect to a daemon besides its address.
 type access struct {
 	credentials
@@ -49,7 +72,7 @@ const (
 
 // newAccess combines the options, the environment and the configuration. It reads the files that
 // they name.
-func newAccess(o *statusOptions, m *config.Metrics) (*access, error) {
+func newAccess(o *clientOptions, m *config.Metrics) (*access, error) {
 	a := &access{device: m.Device}
 	if err := a.setCredentials(o, m); err != nil {
 		return nil, err
@@ -80,7 +103,7 @@ func newAccess(o *statusOptions, m *config.Metrics) (*access, error) {
 }
 
 // setCredentials sets the token and the user name and password.
-func (a *access) setCredentials(o *statusOptions, m *config.Metrics) error {
+func (a *access) setCredentials(o *clientOptions, m *config.Metrics) error {
 	a.token = os.Getenv(tokenVariable)
 	if o.tokenFile != "" {
 		text, err := os.ReadFile(o.tokenFile)
