@@ -11,63 +11,62 @@ import (
 	"time"
 )
 
-// DefaultSocket is where syslog daemons listen (_PATH_LOG of sys/syslog.h).
+// DefaultSocket is the path of the syslog socket (_PATH_LOG of sys/syslog.h).
 const DefaultSocket = "/dev/log"
 
-// facility is LOG_USER of sys/syslog.h, the default of syslog(3), which sonic-swss-common common/logger.cpp leaves
-// as it is. A line's priority is facility | severity.
+// facility is LOG_USER of sys/syslog.h, the default of syslog(3), which common/logger.cpp of
+// sonic-swss-common does not change. The priority of a line is facility | severity.
 const facility = 1 << 3
 
 const defaultTag = "portsyncd"
 
-// Options says how a Handler starts. The zero value logs INFO and above to /dev/log.
+// Options configures a Handler. The zero value logs to /dev/log at INFO and above.
 type Options struct {
-	Tag        string // of syslog lines; default "portsyncd"
-	Component  string // of lines from loggers without one (ComponentKey); default the Tag
+	Tag        string // tag of syslog lines; default "portsyncd"
+	Component  string // component of loggers without ComponentKey; default Tag
 	Level      slog.Level
 	Output     Output
-	SocketPath string   // of the syslog daemon; default DefaultSocket
-	Stdout     *os.File // default os.Stdout; must stay open while the Handler is used
-	Stderr     *os.File // default os.Stderr; likewise
+	SocketPath string   // path of the syslog socket; default DefaultSocket
+	Stdout     *os.File // default os.Stdout; must stay open while the Handler is in use
+	Stderr     *os.File // default os.Stderr; must stay open while the Handler is in use
 }
 
-// ComponentKey is the key of the attribute that WithAttrs takes for the name of the part that logs: log.With(ComponentKey,
-// "redis") makes lines ":- redis: TEXT".
+// ComponentKey is the key of the attribute with the component of a logger. The lines of
+// log.With(ComponentKey, "redis") have the form ":- redis: TEXT".
 const ComponentKey = "component"
 
-// Handler is an slog.Handler, see the package comment.
+// Handler is an [slog.Handler] as described in the package comment.
 type Handler struct {
 	shared *shared
 	prefix string // ":- COMPONENT: "
-	attrs  []byte // rendered attributes of WithAttrs, each with a blank before it
-	group  string // of WithGroup, with a dot after each: the prefix of the keys to come
+	attrs  []byte // attributes of WithAttrs as text, each after a blank
+	group  string // prefix of further keys: names of WithGroup, each followed by a dot
 }
 
-// shared is what a Handler and those derived from it have in common.
+// shared is the state that a Handler shares with those derived from it.
 type shared struct {
 	level  atomic.Int64
 	output atomic.Uint32
-	tag    string // with colon and blank
+	tag    string // followed by a colon and a blank
 	rates  rates
 
 	socket         socket
 	stdout, stderr stream
-	late           late
+	queue          queue
 
 	lines      [Severities]atomic.Uint64
 	dropped    atomic.Uint64
 	suppressed atomic.Uint64
 }
 
-// New returns a Handler. It tries to connect to the syslog daemon, but that there is none is no error: it is tried
-// again later.
+// New returns a Handler. It connects to the syslog daemon. If this fails, the Handler connects later.
 func New(o Options) *Handler {
 	s := &shared{
 		tag:    cmp.Or(o.Tag, defaultTag) + ": ",
 		rates:  rates{limit: LinesPerSecond, seed: maphash.MakeSeed()},
 		stdout: stream{file: cmp.Or(o.Stdout, os.Stdout)},
 		stderr: stream{file: cmp.Or(o.Stderr, os.Stderr)},
-		late:   late{lines: make(chan lateLine, maxLate)},
+		queue:  queue{lines: make(chan queuedLine, maxQueued)},
 	}
 	s.socket.init(cmp.Or(o.SocketPath, DefaultSocket))
 	h := &Handler{shared: s, prefix: prefix(cmp.Or(o.Component, o.Tag, defaultTag))}
@@ -76,23 +75,23 @@ func New(o Options) *Handler {
 	return h
 }
 
-// prefix returns what sonic-swss-common's logger writes before each message (common/logger.h, SWSS_LOG_...): there
-// the component is the name of the function.
+// prefix returns the text before a message, as in common/logger.h of sonic-swss-common (SWSS_LOG_...),
+// where the component is the name of the function.
 func prefix(component string) string { return ":- " + component + ": " }
 
-// SetLevel sets the least urgent level that is logged.
+// SetLevel sets the lowest level that is logged.
 func (h *Handler) SetLevel(level slog.Level) { h.shared.level.Store(int64(level)) }
 
-// Level returns the least urgent level that is logged. With it a Handler is an slog.Leveler.
+// Level returns the lowest level that is logged. It implements [slog.Leveler].
 func (h *Handler) Level() slog.Level { return slog.Level(h.shared.level.Load()) }
 
-// SetOutput sets where lines go.
+// SetOutput sets the output of the lines.
 func (h *Handler) SetOutput(o Output) { h.shared.output.Store(uint32(o)) }
 
-// Output returns where lines go.
+// Output returns the output of the lines.
 func (h *Handler) Output() Output { return Output(h.shared.output.Load()) }
 
-// Lines returns how many lines of the severity have been written. An unknown severity has none.
+// Lines returns the number of lines written with a severity. It returns 0 for an unknown severity.
 func (h *Handler) Lines(s Severity) uint64 {
 	if s >= Severities {
 		return 0
@@ -100,25 +99,25 @@ func (h *Handler) Lines(s Severity) uint64 {
 	return h.shared.lines[s].Load()
 }
 
-// Dropped returns how many lines were lost because nobody took them in time.
+// Dropped returns the number of lines lost because the output was full or not available.
 func (h *Handler) Dropped() uint64 { return h.shared.dropped.Load() }
 
-// Suppressed returns how many lines were not written because the same message was logged LinesPerSecond times in that
-// second.
+// Suppressed returns the number of lines not written because the same message had been written
+// LinesPerSecond times in the same second.
 func (h *Handler) Suppressed() uint64 { return h.shared.suppressed.Load() }
 
-// Enabled is part of slog.Handler.
+// Enabled implements [slog.Handler].
 func (h *Handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.Level() }
 
-// Handle is part of slog.Handler. It writes the line, has it written later, drops it, or suppresses it; it always returns nil, because the
-// caller has nobody to tell.
+// Handle implements [slog.Handler]. It writes, queues, suppresses or drops the line. It always returns
+// nil, since callers cannot handle an error of the log.
 func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	ok, suppressed := h.shared.rates.allow(h.prefix, r.Message, r.Time)
 	if !ok {
 		h.shared.suppressed.Add(1)
 		return nil
 	}
-	// Lines of ordinary length stay on the stack; a longer one moves to the heap as it grows.
+	// A line of up to 1 KiB is on the stack; a longer one is moved to the heap.
 	var space [1024]byte
 	severity := SeverityOf(r.Level)
 	output := h.Output()
@@ -133,10 +132,10 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// WriteLine writes one line whose component and text are complete, without the limit for equal messages. If the syslog
-// daemon's queue is full, or lines of Handle wait for room, it waits until there is room for it behind those, at most
-// for the given time. It reports whether the line was taken, and allocates nothing for a line of ordinary length.
-func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at time.Time, patience time.Duration) bool {
+// WriteLine writes a line with the given component and text, without the limit for equal messages. If
+// the queue of the syslog daemon is full, or lines of Handle are queued, it waits for room up to
+// timeout. It reports whether the line was written. It does not allocate for a line of up to 1 KiB.
+func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at time.Time, timeout time.Duration) bool {
 	var space [1024]byte
 	severity := SeverityOf(level)
 	output := h.Output()
@@ -145,14 +144,14 @@ func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at 
 	line = append(line, component...)
 	line = append(line, ": "...)
 	line = appendPrintableBytes(line, text)
-	patience, sent := h.shared.standBack(patience)
-	sent = sent && h.shared.send(output, line, patience) == taken
+	timeout, sent := h.shared.waitQueue(timeout)
+	sent = sent && h.shared.send(output, line, timeout) == written
 	h.shared.count(severity, sent)
 	return sent
 }
 
-// appendStart appends what stands before the text: for syslog the header, for whoever reads the streams (supervisord,
-// journald), who adds time and name, the severity.
+// appendStart appends the text before the component: the header for syslog, and the severity for standard
+// output and error, whose readers (supervisord, journald) add time and name.
 func (s *shared) appendStart(b []byte, output Output, severity Severity, at time.Time) []byte {
 	if output == Stdout || output == Stderr {
 		return append(append(b, severity.String()...), ' ')
@@ -160,30 +159,30 @@ func (s *shared) appendStart(b []byte, output Output, severity Severity, at time
 	return s.appendHeader(b, severity, at)
 }
 
-// send writes a line.
-func (s *shared) send(output Output, line []byte, patience time.Duration) outcome {
+// send writes a line. For syslog it waits for room up to timeout.
+func (s *shared) send(output Output, line []byte, timeout time.Duration) result {
 	switch output {
 	case Stdout:
 		return s.stdout.send(append(cut(line, maxStreamLine-1), '\n'))
 	case Stderr:
 		return s.stderr.send(append(cut(line, maxStreamLine-1), '\n'))
 	}
-	return s.socket.send(cut(line, maxLine), patience)
+	return s.socket.send(cut(line, maxLine), timeout)
 }
 
-// waitRoom waits until there is room for a line, at most for patience.
-func (s *shared) waitRoom(output Output, patience time.Duration) {
+// waitRoom waits until the output has room for a line, or until timeout.
+func (s *shared) waitRoom(output Output, timeout time.Duration) {
 	switch output {
 	case Stdout:
-		waitRoom(int(s.stdout.file.Fd()), patience)
+		waitRoom(int(s.stdout.file.Fd()), timeout)
 	case Stderr:
-		waitRoom(int(s.stderr.file.Fd()), patience)
+		waitRoom(int(s.stderr.file.Fd()), timeout)
 	default:
-		s.socket.waitRoom(patience)
+		s.socket.waitRoom(timeout)
 	}
 }
 
-// count counts a line by what became of it.
+// count counts a line as written or dropped.
 func (s *shared) count(severity Severity, sent bool) {
 	if sent {
 		s.lines[severity].Add(1)
@@ -192,9 +191,9 @@ func (s *shared) count(severity Severity, sent bool) {
 	}
 }
 
-// appendHeader appends what stands before the text of a datagram: "<PRI>Mmm dd hh:mm:ss tag: ", in local time,
-// as syslog(3) of glibc writes it and RFC 3164 section 4.1 describes it, without the host name that relays add. The
-// time zone is the one in force when the process started.
+// appendHeader appends the header of a datagram, "<PRI>Mmm dd hh:mm:ss tag: ", in local time. This is the
+// format of syslog(3) in glibc: RFC 3164 section 4.1 without the host name, which relays add. The time
+// zone is that at the start of the process.
 func (s *shared) appendHeader(b []byte, severity Severity, t time.Time) []byte {
 	if t.IsZero() {
 		t = time.Now()
@@ -218,8 +217,8 @@ func (h *Handler) appendText(b []byte, r slog.Record) []byte {
 	return b
 }
 
-// WithAttrs is part of slog.Handler. The attributes are rendered here, once. One with ComponentKey outside all groups
-// names the component.
+// WithAttrs implements [slog.Handler]. It formats the attributes once. An attribute with ComponentKey
+// outside of all groups sets the component.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	derived := *h
 	derived.attrs = append([]byte(nil), h.attrs...)
@@ -233,7 +232,7 @@ func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &derived
 }
 
-// WithGroup is part of slog.Handler.
+// WithGroup implements [slog.Handler].
 func (h *Handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// TestAsGlibc compares our datagrams, byte for byte, with those of the C library.
+// TestAsGlibc checks that datagrams are equal to recorded ones of syslog(3) in glibc.
 func TestAsGlibc(t *testing.T) {
 	file, err := os.Open("testdata/glibc.txt")
 	if err != nil {
@@ -57,18 +57,19 @@ func TestAsGlibc(t *testing.T) {
 		}
 	}
 	if seen != Severities {
-		t.Errorf("%d datagrams in the file, want %d", seen, Severities)
+		t.Errorf("testdata/glibc.txt has %d datagrams, want %d", seen, Severities)
 	}
 }
 
-// TestHeader covers what the recording has no example of. strftime's %e, which glibc uses, pads the day with a blank.
+// TestHeader checks headers that are not in the recording. A day of one digit is padded with a blank, as
+// with %e of strftime, which glibc uses.
 func TestHeader(t *testing.T) {
 	s := &shared{tag: "portsyncd: "}
 	got := string(s.appendHeader(nil, Error, time.Date(2026, 3, 1, 4, 5, 6, 0, time.Local)))
 	if want := "<11>Mar  1 04:05:06 portsyncd: "; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	// A record without a time still needs a stamp: rsyslog would take the tag for one.
+	// A record without a time has the time of the call, since rsyslog requires one.
 	before := time.Now().Truncate(time.Second)
 	got = string(s.appendHeader(nil, Info, time.Time{}))
 	stamp := strings.TrimPrefix(got, "<14>")[:len(time.Stamp)]
@@ -85,6 +86,7 @@ type secret string
 
 func (secret) LogValue() slog.Value { return slog.StringValue("hidden") }
 
+// TestText checks the text of messages and attributes.
 func TestText(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -96,7 +98,7 @@ func TestText(t *testing.T) {
 		{"kinds", "m", []any{"s", "up", "i", -5, "u", uint64(9), "f", 0.25, "b", true, "d", 1500 * time.Millisecond},
 			"m s=up i=-5 u=9 f=0.25 b=true d=1.5s"},
 		{"time", "m", []any{"t", time.Date(2026, 3, 1, 4, 5, 6, 7e6, time.UTC)}, "m t=2026-03-01T04:05:06.007Z"},
-		{"error", "m", []any{"err", errors.New("connection refused")}, `m err="connection refused"`},
+		{"error", "m", []any{"error", errors.New("connection refused")}, `m error="connection refused"`},
 		{"nil", "m", []any{"err", nil, "e", (*failure)(nil)}, "m err=<nil> e=<nil>"},
 		{"any", "m", []any{"v", struct{ A, B int }{1, 2}}, `m v="{A:1 B:2}"`},
 		{"valuer", "m", []any{"v", secret("x")}, "m v=hidden"},
@@ -127,13 +129,13 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestDerived checks that With and WithGroup leave the handlers that they start from as they are: the attributes of two
-// must not share memory.
+// TestDerived checks that WithAttrs and WithGroup do not change the original handler, and that two derived
+// handlers do not share the memory of their attributes.
 func TestDerived(t *testing.T) {
 	root := &Handler{shared: &shared{}}
 	base := root.WithAttrs([]slog.Attr{slog.Int("a", 1)}).WithGroup("g").WithAttrs([]slog.Attr{slog.Int("b", 2)})
 	left := base.WithAttrs([]slog.Attr{slog.String("side", "left")})
-	short := root.WithAttrs([]slog.Attr{slog.Int("a", 1)}) // with room for another one behind its bytes
+	short := root.WithAttrs([]slog.Attr{slog.Int("a", 1)}) // its slice has spare capacity
 	one, two := short.WithAttrs([]slog.Attr{slog.Int("b", 1)}), short.WithAttrs([]slog.Attr{slog.Int("b", 2)})
 	right := base.WithGroup("").WithGroup("h").WithAttrs([]slog.Attr{slog.String("side", "right")})
 	r := slog.NewRecord(time.Time{}, LevelInfo, "m", 0)
@@ -155,7 +157,7 @@ func TestDerived(t *testing.T) {
 	}
 }
 
-// TestSlogtest runs the standard library's checks of a handler on our lines, read back into maps.
+// TestSlogtest runs testing/slogtest on the lines, parsed into maps.
 func TestSlogtest(t *testing.T) {
 	var daemon *fakeDaemon
 	slogtest.Run(t,
@@ -167,7 +169,7 @@ func TestSlogtest(t *testing.T) {
 			header, text, _ := strings.Cut(daemon.read(t), " portsyncd: :- portsyncd: ")
 			m := readLine(t, text)
 			m[slog.LevelKey] = header
-			// An RFC 3164 line carries a time whatever the record says.
+			// A line has a time even if the record has none.
 			if !strings.HasSuffix(t.Name(), "/zero-time") {
 				m[slog.TimeKey] = header
 			}
@@ -175,7 +177,8 @@ func TestSlogtest(t *testing.T) {
 		})
 }
 
-// readLine reads "message a=1 g.b=2" as slogtest wants it: groups are maps. Message is one word.
+// readLine parses "message a=1 g.b=2" into a map as required by slogtest. Groups are maps; the message is
+// one word.
 func readLine(t *testing.T, text string) map[string]any {
 	t.Helper()
 	message, rest, _ := strings.Cut(text, " ")
@@ -200,8 +203,8 @@ func readLine(t *testing.T, text string) map[string]any {
 	return m
 }
 
-// TestLongLines checks where long lines end, and that the memory they take depends on that and not on what was
-// to be logged.
+// TestLongLines checks the length of cut lines, and that the memory used is limited by that length, not by
+// the length of the input.
 func TestLongLines(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	log := slog.New(New(Options{SocketPath: daemon.path}))
@@ -230,7 +233,7 @@ func TestLongLines(t *testing.T) {
 			}
 			got := daemon.read(t)
 			if len(got) > maxLine || len(got) < maxLine-4 {
-				t.Errorf("%d bytes, want %d or up to a character less", len(got), maxLine)
+				t.Errorf("%d bytes, want %d or at most one character less", len(got), maxLine)
 			}
 			if !strings.HasSuffix(got, tt.end) {
 				t.Errorf("ends with %q, want %q", got[len(got)-10:], tt.end)
@@ -239,7 +242,7 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// many returns n attributes of 20 bytes or so.
+// many returns n attributes of about 20 bytes.
 func many(n int) []any {
 	attrs := make([]any, n)
 	for i := range attrs {
@@ -248,14 +251,15 @@ func many(n int) []any {
 	return attrs
 }
 
+// TestLevelAndOutputChangeLive checks that changes of level and output apply to existing loggers.
 func TestLevelAndOutputChangeLive(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	stdoutRead, stdout := newPipe(t)
 	stderrRead, stderr := newPipe(t)
 	h := New(Options{Tag: "other", Level: LevelNotice, SocketPath: daemon.path, Stdout: stdout, Stderr: stderr})
-	log := slog.New(h).With("port", "Ethernet0") // made before the changes, and follows them
+	log := slog.New(h).With("port", "Ethernet0") // derived before the changes
 
-	log.Info("too quiet")
+	log.Info("below the level")
 	log.Log(context.Background(), LevelNotice, "to syslog")
 	header, text, _ := strings.Cut(daemon.read(t), " other: :- other: ")
 	if !strings.HasPrefix(header, "<13>") || text != "to syslog port=Ethernet0" {
@@ -273,7 +277,7 @@ func TestLevelAndOutputChangeLive(t *testing.T) {
 	log.Error(strings.Repeat("x", 5000))
 	got := readLineFrom(t, stderrRead)
 	if want := "ERROR :- other: xxx"; !strings.HasPrefix(got, want) || len(got) != maxStreamLine || !strings.HasSuffix(got, "xxx...\n") {
-		t.Errorf("stderr got %d bytes %.20q, want %d bytes from %q on", len(got), got, maxStreamLine, want)
+		t.Errorf("stderr got %d bytes %.20q, want %d bytes beginning with %q", len(got), got, maxStreamLine, want)
 	}
 
 	if h.Level() != LevelDebug || h.Output() != Stderr {
@@ -289,7 +293,8 @@ func TestLevelAndOutputChangeLive(t *testing.T) {
 	}
 }
 
-// FuzzLine checks that no message, key or value can break out of its line or lie about where it ends.
+// FuzzLine checks for any message, key and value that the line is printable and that key and value can be
+// parsed from the line.
 func FuzzLine(f *testing.F) {
 	f.Add("Publish Ethernet0", "port", "Ethernet0")
 	f.Add("a\nb", "", "\x1b[2J\x00")
@@ -314,12 +319,12 @@ func FuzzLine(f *testing.F) {
 		gotKey, rest := readWord(t, rest)
 		gotValue, rest := readWord(t, strings.TrimPrefix(rest, "="))
 		if gotKey != key || gotValue != value || rest != "" {
-			t.Fatalf("%q reads as key %q, value %q, rest %q; want %q, %q", got, gotKey, gotValue, rest, key, value)
+			t.Fatalf("%q parses as key %q, value %q, rest %q; want %q, %q", got, gotKey, gotValue, rest, key, value)
 		}
 	})
 }
 
-// readWord reads back what appendWord wrote, and returns what follows.
+// readWord parses a word written by appendWord, and returns the rest.
 func readWord(t *testing.T, s string) (word, rest string) {
 	t.Helper()
 	if quoted, err := strconv.QuotedPrefix(s); err == nil && quoted[0] == '"' {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Levels with the names of SONiC's LOGGER table. slog's own four keep their values; the others stand where RFC 5424
-// puts them.
+// The levels of SONiC's LOGGER table. The four levels of package slog keep their values; the others are in
+// the order of RFC 5424.
 const (
 	LevelEmerg  slog.Level = 20
 	LevelAlert  slog.Level = 16
@@ -19,11 +19,11 @@ const (
 	LevelDebug             = slog.LevelDebug // -4
 )
 
-// Severity is the urgency of a line as syslog numbers it, 0 the most urgent (RFC 5424 section 6.2.1; LOG_EMERG to
-// LOG_DEBUG of syslog(3)).
+// Severity is a syslog severity (RFC 5424 section 6.2.1; LOG_EMERG to LOG_DEBUG of syslog(3)). 0 is the
+// most severe.
 type Severity uint8
 
-// The severities, in syslog's order.
+// The severities, in the order of syslog.
 const (
 	Emerg Severity = iota
 	Alert
@@ -34,12 +34,12 @@ const (
 	Info
 	Debug
 
-	// Severities is how many there are.
+	// Severities is the number of severities.
 	Severities = 8
 )
 
-// severities holds, for each severity, the name in SONiC's LOGGER table (sonic-swss-common common/logger.cpp,
-// priorityStringMap) and the level at which it begins.
+// severities contains for each severity the name in SONiC's LOGGER table (sonic-swss-common
+// common/logger.cpp, priorityStringMap) and the lowest level.
 var severities = [Severities]struct {
 	name  string
 	level slog.Level
@@ -54,7 +54,7 @@ var severities = [Severities]struct {
 	Debug:  {"DEBUG", LevelDebug},
 }
 
-// SeverityOf returns the severity of a level. A level between two named ones has the less urgent severity.
+// SeverityOf returns the severity of a level. A level between two named levels has the lower severity.
 func SeverityOf(level slog.Level) Severity {
 	for s := range Debug {
 		if level >= severities[s].level {
@@ -72,11 +72,12 @@ func (s Severity) String() string {
 	return severities[s].name
 }
 
-// LevelName returns SONiC's name of the level, such as "NOTICE" where slog would print "INFO+2".
+// LevelName returns the name of a level in SONiC's LOGGER table, such as "NOTICE"; slog would print
+// "INFO+2".
 func LevelName(level slog.Level) string { return SeverityOf(level).String() }
 
-// ParseLevel reads a LOGLEVEL of SONiC's LOGGER table: one of EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO and
-// DEBUG, upper case only, as the C++ daemons do.
+// ParseLevel parses LOGLEVEL of SONiC's LOGGER table: EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO or
+// DEBUG, in upper case like the C++ daemons.
 func ParseLevel(name string) (slog.Level, error) {
 	for _, s := range severities {
 		if name == s.name {
@@ -86,7 +87,7 @@ func ParseLevel(name string) (slog.Level, error) {
 	return 0, fmt.Errorf("log level %q: want EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO or DEBUG", name)
 }
 
-// ParseLevelFold is ParseLevel in upper, lower or mixed case: for levels that people type.
+// ParseLevelFold is ParseLevel without regard to case.
 func ParseLevelFold(name string) (slog.Level, error) {
 	if level, err := ParseLevel(strings.ToUpper(name)); err == nil {
 		return level, nil
@@ -94,7 +95,7 @@ func ParseLevelFold(name string) (slog.Level, error) {
 	return 0, fmt.Errorf("log level %q: want emerg, alert, crit, error, warn, notice, info or debug", name)
 }
 
-// Output is where lines go.
+// Output is the destination of log lines.
 type Output uint8
 
 // The outputs of SONiC's LOGGER table. The zero value is its default.
@@ -114,7 +115,7 @@ func (o Output) String() string {
 	return outputNames[o]
 }
 
-// ParseOutput reads a LOGOUTPUT of SONiC's LOGGER table: SYSLOG, STDOUT or STDERR, upper case only.
+// ParseOutput parses LOGOUTPUT of SONiC's LOGGER table: SYSLOG, STDOUT or STDERR, in upper case.
 func ParseOutput(name string) (Output, error) {
 	for o, n := range outputNames {
 		if name == n {

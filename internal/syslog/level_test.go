@@ -5,6 +5,7 @@ import (
 	"testing"
 )
 
+// TestSeverityOf checks the severity of levels, also between and outside of the named ones.
 func TestSeverityOf(t *testing.T) {
 	tests := []struct {
 		level slog.Level
@@ -36,6 +37,7 @@ func TestSeverityOf(t *testing.T) {
 	}
 }
 
+// TestParseLevel checks which names ParseLevel and ParseLevelFold accept.
 func TestParseLevel(t *testing.T) {
 	for s := range Severity(Severities) {
 		level, err := ParseLevel(s.String())
@@ -45,8 +47,8 @@ func TestParseLevel(t *testing.T) {
 	}
 	tests := []struct {
 		name   string
-		strict bool // ParseLevel takes it
-		fold   bool // ParseLevelFold takes it
+		strict bool // accepted by ParseLevel
+		fold   bool // accepted by ParseLevelFold
 	}{
 		{"NOTICE", true, true},
 		{"notice", false, true},
@@ -67,6 +69,7 @@ func TestParseLevel(t *testing.T) {
 	}
 }
 
+// TestParseOutput checks valid and invalid outputs.
 func TestParseOutput(t *testing.T) {
 	for _, want := range []Output{Syslog, Stdout, Stderr} {
 		if got, err := ParseOutput(want.String()); got != want || err != nil {
@@ -80,6 +83,7 @@ func TestParseOutput(t *testing.T) {
 	}
 }
 
+// TestStringOutOfRange checks the names of invalid values.
 func TestStringOutOfRange(t *testing.T) {
 	if got := Severity(8).String(); got != "Severity(8)" {
 		t.Errorf("Severity(8) = %q", got)

@@ -8,23 +8,25 @@ import (
 	"time"
 )
 
-// summaryEvery is the least time between two summaries of a Budget.
-const summaryEvery = time.Second
+// summaryInterval is the minimum time between two non-zero results of Budget.Missed.
+const summaryInterval = time.Second
 
-// Limiter keeps a repeating fault from repeating its line: the first one is logged at once, from then on at most one every
-// Every, with the count of those in between. The zero value with Every set is ready. For one goroutine.
+// Limiter limits the log lines of a repeated fault. It allows the first line at once, then at most one in
+// each interval Every, with the number of occurrences in between. The zero value with Every set is
+// ready to use. It must be used by one goroutine only.
 //
 //	if ok, missed := l.Allow(now); ok {
-//		log.Error("cannot write to Redis", "err", err, "repeated", missed)
+//		log.Error("cannot write to Redis", "error", err, "repeated", missed)
 //	}
 type Limiter struct {
 	Every time.Duration
 
-	next   time.Time // the earliest time of the next line
-	missed uint64    // since the last line
+	next   time.Time // earliest time of the next line
+	missed uint64    // occurrences since the last line
 }
 
-// Allow tells whether to log the fault that occurred now, and how many occurrences since the last line were not logged.
+// Allow reports whether to log a fault that occurred now, and the number of occurrences since the last
+// line that were not logged.
 func (l *Limiter) Allow(now time.Time) (log bool, missed uint64) {
 	if now.Before(l.next) {
 		l.missed++
@@ -33,8 +35,8 @@ func (l *Limiter) Allow(now time.Time) (log bool, missed uint64) {
 	return true, l.take(now)
 }
 
-// Missed returns how many occurrences are still unlogged, once Every has passed since the last line; else 0. A caller that
-// asks now and then also gets to report the end of a series, which no later occurrence would.
+// Missed returns the number of occurrences since the last line that were not logged, or 0 before Every
+// has passed. Callers that call Missed regularly can log the end of a series too.
 func (l *Limiter) Missed(now time.Time) uint64 {
 	if l.missed == 0 || now.Before(l.next) {
 		return 0
@@ -42,19 +44,20 @@ func (l *Limiter) Missed(now time.Time) uint64 {
 	return l.take(now)
 }
 
-// take starts the next wait and returns the count so far.
+// take starts the next interval and returns the number of missed occurrences.
 func (l *Limiter) take(now time.Time) uint64 {
 	missed := l.missed
 	l.missed, l.next = 0, now.Add(l.Every)
 	return missed
 }
 
-// maxKeys limits how many keys Limiters remembers.
+// maxKeys is the maximum number of keys in a Limiters.
 const maxKeys = 64
 
-// Limiters is a Limiter for each key, so that one fault does not suppress the line of another. A key is forgotten
-// once its next line is due and another key needs its place; while there are more than 64 keys that are not, the
-// others share one Limiter. The zero value with Every set is ready. For one goroutine.
+// Limiters contains a Limiter for each key, so that one fault does not suppress the lines of another. At
+// 64 keys, a new key replaces those whose interval has passed. If there are none, the new key uses a
+// Limiter shared by all further keys. The zero value with Every set is ready to use. It must be used by
+// one goroutine only.
 type Limiters struct {
 	Every time.Duration
 
@@ -62,7 +65,7 @@ type Limiters struct {
 	shared Limiter
 }
 
-// Allow is Limiter.Allow for one key.
+// Allow is Limiter.Allow for a key.
 func (l *Limiters) Allow(key string, now time.Time) (log bool, missed uint64) {
 	one := l.keys[key]
 	if one == nil {
@@ -71,7 +74,7 @@ func (l *Limiters) Allow(key string, now time.Time) (log bool, missed uint64) {
 	return one.Allow(now)
 }
 
-// add makes room for a key and returns its Limiter, or the shared one if there is no room.
+// add returns a new Limiter for a key, or the shared one if there are too many keys.
 func (l *Limiters) add(key string, now time.Time) *Limiter {
 	if l.keys == nil {
 		l.keys = make(map[string]*Limiter)
@@ -88,29 +91,31 @@ func (l *Limiters) add(key string, now time.Time) *Limiter {
 	return one
 }
 
-// Budget bounds the rate of lines that the outside causes, such as one line per link message. It is a token bucket:
-// Burst lines at once, PerSecond more each second. rsyslog in SONiC's containers drops what a process logs beyond
-// 20,000 lines in 300 s, errors too (sonic-buildimage rsyslog-container.conf.j2), so the sum over 300 s has to stay
-// well below that. For one goroutine.
+// Budget limits the rate of log lines that are caused from outside, such as one line for each link
+// message. It is a token bucket with Burst lines, refilled with PerSecond lines a second. rsyslog in
+// SONiC's containers drops all lines of a process beyond 20,000 in 300 s, including errors
+// (sonic-buildimage rsyslog-container.conf.j2), so the total in 300 s must be well below that. A Budget
+// must be used by one goroutine only.
 //
 //	if budget.Allow(now, syslog.LevelNotice) {
 //		log.Log(ctx, syslog.LevelNotice, "link message", "port", name)
 //	}
 //	...
-//	if n := budget.Missed(now); n > 0 { // on every turn of the loop
+//	if n := budget.Missed(now); n > 0 { // in each iteration of the event loop
 //		log.Log(ctx, syslog.LevelNotice, "link messages not logged", "count", n)
 //	}
 type Budget struct {
 	Burst     int // lines, at least 1
 	PerSecond int // lines, at least 1
 
-	full     time.Time // when the bucket is full again; its tokens follow from that
+	full     time.Time // time at which the bucket is full; determines the tokens
 	missed   uint64
 	reported time.Time
 }
 
-// Allow tells whether a line may be logged now and takes it from the budget. Lines at LevelError and above are always
-// allowed and cost nothing: a flood of notices must never silence an error.
+// Allow reports whether a line may be logged now, and takes it from the budget. Lines at LevelError and
+// above are always allowed and are not taken from the budget, so that a flood of notices does not
+// suppress errors.
 func (b *Budget) Allow(now time.Time, level slog.Level) bool {
 	if level >= LevelError {
 		return true
@@ -118,8 +123,8 @@ func (b *Budget) Allow(now time.Time, level slog.Level) bool {
 	if b.full.Before(now) {
 		b.full = now
 	}
-	// A line costs the time in which the bucket earns it back. There is room for it as long as the debt, in time,
-	// stays within Burst lines.
+	// A line delays the time at which the bucket is full by the time of one token. The line is allowed
+	// if the bucket is full within the time of Burst tokens.
 	cost := b.cost()
 	full := b.full.Add(cost)
 	if full.Sub(now) > time.Duration(b.Burst)*cost {
@@ -130,9 +135,10 @@ func (b *Budget) Allow(now time.Time, level slog.Level) bool {
 	return true
 }
 
-// Missed returns how many lines were refused since it last said so, at most once a second; else 0.
+// Missed returns the number of lines refused since its last non-zero result. It returns 0 if that was
+// less than a second ago.
 func (b *Budget) Missed(now time.Time) uint64 {
-	if b.missed == 0 || now.Sub(b.reported) < summaryEvery {
+	if b.missed == 0 || now.Sub(b.reported) < summaryInterval {
 		return 0
 	}
 	missed := b.missed
@@ -140,24 +146,25 @@ func (b *Budget) Missed(now time.Time) uint64 {
 	return missed
 }
 
-// cost is the time in which the bucket earns one line.
+// cost returns the time in which the bucket gains one token.
 func (b *Budget) cost() time.Duration {
 	return time.Second / time.Duration(max(b.PerSecond, 1))
 }
 
-// LinesPerSecond is how many lines with the same message a Handler writes in one second. What the outside can make the
-// daemon repeat, such as a bad value written to a database in a loop, does not fill the log. The next line of that
-// message says how many were suppressed.
+// LinesPerSecond is the maximum number of lines with the same message that a Handler writes in a second. It
+// limits lines that are caused from outside, for example by a loop that writes an invalid value to a
+// database. The next line of the message has the number of suppressed lines.
 const LinesPerSecond = 10
 
-// rates counts lines by component and message, second by second. Messages that share a counter share its limit.
+// rates counts lines by component and message in the current second. Messages with the same hash share a
+// counter.
 type rates struct {
 	limit uint64 // lines per second
 	seed  maphash.Seed
-	slots [256]atomic.Uint64 // second << 32 | lines in it, suppressed ones included
+	slots [256]atomic.Uint64 // second << 32 | lines in that second, including suppressed ones
 }
 
-// allow tells whether a line may be written, and how many before it were suppressed.
+// allow reports whether a line may be written, and the number of lines suppressed before it.
 func (r *rates) allow(component, message string, now time.Time) (ok bool, suppressed uint64) {
 	var h maphash.Hash
 	h.SetSeed(r.seed)

@@ -8,9 +8,10 @@ import (
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// at returns the time so many milliseconds after noon.
+// at returns the time ms milliseconds after noon.
 func at(ms int) time.Time { return noon.Add(time.Duration(ms) * time.Millisecond) }
 
+// TestLimiter checks when a line is allowed, and the number of occurrences missed before.
 func TestLimiter(t *testing.T) {
 	l := Limiter{Every: 10 * time.Second}
 	steps := []struct {
@@ -18,13 +19,13 @@ func TestLimiter(t *testing.T) {
 		log    bool
 		missed uint64
 	}{
-		{0, true, 0}, // at once
+		{0, true, 0}, // the first line
 		{1, false, 0},
 		{9_999, false, 0},
-		{10_000, true, 2}, // a summary when the time is up
+		{10_000, true, 2}, // the next line after Every
 		{10_001, false, 0},
-		{60_000, true, 1},  // late, but nothing forgotten
-		{120_000, true, 0}, // a fault after a long quiet is as good as the first
+		{60_000, true, 1},  // missed occurrences are kept
+		{120_000, true, 0}, // nothing was missed
 	}
 	for _, s := range steps {
 		if log, missed := l.Allow(at(s.ms)); log != s.log || missed != s.missed {
@@ -33,6 +34,7 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
+// TestLimiterMissed checks that Missed returns the missed occurrences once, after Every.
 func TestLimiterMissed(t *testing.T) {
 	l := Limiter{Every: 10 * time.Second}
 	if got := l.Missed(at(0)); got != 0 {
@@ -51,11 +53,12 @@ func TestLimiterMissed(t *testing.T) {
 		}
 	}
 	if log, missed := l.Allow(at(10_002)); log || missed != 0 {
-		t.Errorf("Allow just after a summary = %v, %d; want it to wait", log, missed)
+		t.Errorf("Allow just after Missed = %v, %d; want false, 0", log, missed)
 	}
 }
 
-// TestLimiters: one key does not suppress another, and a flood of keys is bounded in lines and in memory.
+// TestLimiters checks that keys are limited independently, and that many keys are limited in lines and
+// memory.
 func TestLimiters(t *testing.T) {
 	l := Limiters{Every: 10 * time.Second}
 	steps := []struct {
@@ -65,7 +68,7 @@ func TestLimiters(t *testing.T) {
 		missed uint64
 	}{
 		{0, "flush", true, 0},
-		{1, "overrun", true, 0}, // directly after another one
+		{1, "overrun", true, 0}, // another key
 		{2, "overrun", false, 0},
 		{3, "flush", false, 0},
 		{4, "flush", false, 0},
@@ -83,7 +86,7 @@ func TestLimiters(t *testing.T) {
 			lines++
 		}
 	}
-	if want := maxKeys - 2 + 1; lines != want || len(l.keys) != maxKeys { // the shared one has a line as well
+	if want := maxKeys - 2 + 1; lines != want || len(l.keys) != maxKeys { // the shared Limiter allows one line too
 		t.Errorf("10,000 keys: %d lines, %d remembered; want %d, %d", lines, len(l.keys), want, maxKeys)
 	}
 	if log, missed := l.Allow("new", at(30_000)); !log || missed != 0 || len(l.keys) != 1 {
@@ -91,6 +94,7 @@ func TestLimiters(t *testing.T) {
 	}
 }
 
+// TestBudget checks the burst and the rate.
 func TestBudget(t *testing.T) {
 	b := Budget{Burst: 3, PerSecond: 10}
 	steps := []struct {
@@ -98,10 +102,10 @@ func TestBudget(t *testing.T) {
 		want bool
 	}{
 		{0, true}, {0, true}, {0, true}, {0, false}, // the burst
-		{99, false}, {100, true}, {100, false}, // one more after a tenth of a second
-		{250, true}, {250, false}, {299, false}, {300, true}, // halves are not lost
-		{10_000, true}, {10_000, true}, {10_000, true}, {10_000, false}, // never more than the burst
-		{9_000, false}, // a clock that jumps back gives nothing
+		{99, false}, {100, true}, {100, false}, // one more after 100 ms
+		{250, true}, {250, false}, {299, false}, {300, true}, // fractions of a token are kept
+		{10_000, true}, {10_000, true}, {10_000, true}, {10_000, false}, // at most Burst lines at once
+		{9_000, false}, // a clock that goes back adds no tokens
 	}
 	for _, s := range steps {
 		if got := b.Allow(at(s.ms), LevelNotice); got != s.want {
@@ -110,6 +114,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestBudgetNeverRefusesErrors checks that errors are always allowed and do not use up the budget.
 func TestBudgetNeverRefusesErrors(t *testing.T) {
 	b := Budget{Burst: 1, PerSecond: 1}
 	for range 100 {
@@ -125,10 +130,11 @@ func TestBudgetNeverRefusesErrors(t *testing.T) {
 	}
 }
 
+// TestBudgetMissed checks the number of refused lines and the interval between two results.
 func TestBudgetMissed(t *testing.T) {
 	b := Budget{Burst: 1, PerSecond: 1}
 	if got := b.Missed(at(0)); got != 0 {
-		t.Errorf("Missed at first = %d, want 0", got)
+		t.Errorf("Missed before the first line = %d, want 0", got)
 	}
 	refuse := func(ms, n int) {
 		t.Helper()
@@ -143,7 +149,7 @@ func TestBudgetMissed(t *testing.T) {
 	if got := b.Missed(at(0)); got != 5 {
 		t.Errorf("first summary = %d, want 5 at once", got)
 	}
-	refuse(10, 6) // the line at 10 ms is refused as well
+	refuse(10, 6) // includes the first line at 10 ms
 	if got := b.Missed(at(999)); got != 0 {
 		t.Errorf("Missed within a second of the last summary = %d, want 0", got)
 	}
@@ -155,8 +161,8 @@ func TestBudgetMissed(t *testing.T) {
 	}
 }
 
-// TestBudgetBelowRsyslogLimit checks the numbers that the daemon uses against those of SONiC's rsyslog: 20,000 lines
-// in 300 s, here under a storm of 10,000 link messages a second.
+// TestBudgetBelowRsyslogLimit checks that with 10,000 link messages a second, the budget of the daemon stays
+// below the limit of SONiC's rsyslog, 20,000 lines in 300 s.
 func TestBudgetBelowRsyslogLimit(t *testing.T) {
 	b := Budget{Burst: 1000, PerSecond: 30}
 	lines, messages := 0, 0
@@ -183,6 +189,7 @@ func TestBudgetBelowRsyslogLimit(t *testing.T) {
 	}
 }
 
+// TestLimitsDoNotAllocate checks that Limiter and Budget do not allocate.
 func TestLimitsDoNotAllocate(t *testing.T) {
 	l, b := Limiter{Every: time.Second}, Budget{Burst: 10, PerSecond: 10}
 	ms := 0

@@ -2,6 +2,6 @@
 
 package syslog
 
-// raceEnabled: under the race detector x/sys reports the buffers of its system calls to the detector's run time,
-// and for that they have to be on the heap. Counting allocations then says nothing about the real build.
+// raceEnabled is true with the race detector, which moves the buffers of system calls in x/sys to the heap,
+// so that the number of allocations differs from a normal build.
 const raceEnabled = true

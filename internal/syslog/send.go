@@ -9,46 +9,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// retryEvery is the least time between two attempts to connect to the syslog daemon.
-const retryEvery = time.Second
+// reconnectInterval is the minimum time between two attempts to connect to the syslog daemon.
+const reconnectInterval = time.Second
 
-// maxStreamLine is the longest line on standard output and error, in bytes: PIPE_BUF of linux/limits.h. A pipe that
-// polls writable has room for that much (pipe(7)).
+// maxStreamLine is the maximum length in bytes of a line on standard output and error: PIPE_BUF of
+// linux/limits.h. A pipe that polls writable has room for PIPE_BUF bytes (pipe(7)).
 const maxStreamLine = 4096
 
-// socket is the connection to the syslog daemon. Its descriptor is opened once and lives as long as the process: when the daemon
-// has been restarted, the same descriptor is connected again, as connect(2) allows for datagram sockets. Thus no
-// goroutine can write to a descriptor that another one just closed, and none needs a lock.
+// socket is the connection to the syslog daemon. Its descriptor is never closed. After a restart of the
+// daemon the same descriptor is connected again, which connect(2) allows for datagram sockets. Writing
+// therefore needs no lock against a concurrent close.
 type socket struct {
-	path    string
-	fd      atomic.Int64 // -1 until it could be opened
-	start   time.Time    // retryAt counts from here
-	retryAt atomic.Int64 // time.Duration since start of the next attempt to connect
+	path        string
+	fd          atomic.Int64 // -1 before it is opened
+	start       time.Time    // reference time of reconnectAt
+	reconnectAt atomic.Int64 // earliest next attempt to connect, as a time.Duration since start
 }
 
-// init connects for the first time.
+// init sets the path and connects.
 func (s *socket) init(path string) {
 	s.path, s.start = path, time.Now()
 	s.fd.Store(-1)
 	s.connect()
 }
 
-// outcome is what became of a line.
-type outcome uint8
+// result is the result of writing a line.
+type result uint8
 
 const (
-	taken outcome = iota
-	full          // there is somebody to take it, who has no room now
+	written result = iota
+	full           // the output has no room
 	lost
 )
 
-// send writes the datagram. ECONNREFUSED says that the daemon closed its
-// socket, ENOTCONN that it did so earlier or was never there; after EAGAIN, a full queue, connecting again does no
-// harm, and helps if the path belongs to another daemon by now. With patience send waits that long for room in a full
-// queue.
-func (s *socket) send(datagram []byte, patience time.Duration) outcome {
+// send writes a datagram. If the queue of the daemon is full, it waits for room up to timeout. After any
+// error it reconnects: ECONNREFUSED means that the daemon closed its socket, ENOTCONN that the socket
+// is not connected. EAGAIN, which means that the queue is full, may be of a previous daemon.
+func (s *socket) send(datagram []byte, timeout time.Duration) result {
 	err := s.write(datagram)
-	if err == unix.EAGAIN && patience > 0 && s.waitRoom(patience) {
+	if err == unix.EAGAIN && timeout > 0 && s.waitRoom(timeout) {
 		err = s.write(datagram)
 	}
 	if err != nil && s.connect() {
@@ -56,28 +55,29 @@ func (s *socket) send(datagram []byte, patience time.Duration) outcome {
 	}
 	switch err {
 	case nil:
-		return taken
+		return written
 	case unix.EAGAIN:
 		return full
 	}
 	return lost
 }
 
-// waitRoom waits until the daemon's queue has room, and reports whether it has.
-func (s *socket) waitRoom(patience time.Duration) bool {
-	return waitRoom(int(s.fd.Load()), patience) == taken
+// waitRoom waits until the queue of the daemon has room, and reports whether it has.
+func (s *socket) waitRoom(timeout time.Duration) bool {
+	return waitRoom(int(s.fd.Load()), timeout) == written
 }
 
-// waitRoom waits until a descriptor has room.
-func waitRoom(fd int, patience time.Duration) outcome {
+// waitRoom waits until a descriptor is writable. It returns written if it is, full after the timeout, and
+// lost on an error.
+func waitRoom(fd int, timeout time.Duration) result {
 	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	switch n, err := unix.Poll(poll[:], int(patience.Milliseconds())); {
+	switch n, err := unix.Poll(poll[:], int(timeout.Milliseconds())); {
 	case err != nil:
 		return lost
 	case n == 0:
 		return full
 	}
-	return taken
+	return written
 }
 
 func (s *socket) write(datagram []byte) error {
@@ -85,11 +85,12 @@ func (s *socket) write(datagram []byte) error {
 	return err
 }
 
-// connect finds the daemon, unless somebody tried less than retryEvery ago, and tells whether it did.
+// connect connects to the daemon and reports success. It returns false at once if the last attempt was less
+// than reconnectInterval ago.
 func (s *socket) connect() bool {
-	now, at := int64(time.Since(s.start)), s.retryAt.Load()
-	if now < at || !s.retryAt.CompareAndSwap(at, now+int64(retryEvery)) {
-		return false // too early, or another goroutine is at it
+	now, at := int64(time.Since(s.start)), s.reconnectAt.Load()
+	if now < at || !s.reconnectAt.CompareAndSwap(at, now+int64(reconnectInterval)) {
+		return false // too early, or another goroutine connects
 	}
 	fd := int(s.fd.Load())
 	if fd < 0 {
@@ -103,33 +104,32 @@ func (s *socket) connect() bool {
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: s.path}) == nil
 }
 
-// stream is standard output or standard error. The descriptor may be shared with other processes, so it cannot be
-// made non-blocking; instead it is written to only while it polls writable. The lock keeps another goroutine from filling
-// the pipe in between; since nobody waits while holding it, it makes nobody wait.
+// stream is standard output or standard error. Other processes may share the descriptor, so it must not be
+// made non-blocking. Instead, stream writes only if the descriptor polls writable. The mutex prevents
+// that another goroutine fills the pipe after the poll. It is held only for calls that do not block.
 type stream struct {
 	mu   sync.Mutex
 	file *os.File
 }
 
-// WriteNow writes the line, at most 4096 bytes of it, to a file that others may
-// read or not: if writing would block, nothing is written. It reports whether the
-// line went out whole.
+// WriteNow writes a line of at most 4096 bytes to a file without blocking; the rest of a longer line is not
+// written. It reports whether the line was written.
 func WriteNow(file *os.File, line []byte) bool {
 	s := stream{file: file}
-	return s.send(line[:min(len(line), maxStreamLine)]) == taken
+	return s.send(line[:min(len(line), maxStreamLine)]) == written
 }
 
-// send writes the line, at most maxStreamLine bytes; it is taken if it went out whole.
-func (s *stream) send(line []byte) outcome {
+// send writes a line of at most maxStreamLine bytes.
+func (s *stream) send(line []byte) result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fd := int(s.file.Fd())
-	if room := waitRoom(fd, 0); room != taken {
+	if room := waitRoom(fd, 0); room != written {
 		return room
 	}
-	// A reader that is gone polls ready as well; write then fails at once.
+	// The descriptor also polls writable if the reader is gone; the write fails at once then.
 	if n, err := unix.Write(fd, line); err != nil || n != len(line) {
 		return lost
 	}
-	return taken
+	return written
 }

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// fakeDaemon is a syslog daemon's socket.
+// fakeDaemon is the socket of a syslog daemon.
 type fakeDaemon struct {
 	path string
 	conn *net.UnixConn
@@ -30,7 +30,7 @@ func newFakeDaemon(t testing.TB) *fakeDaemon {
 	return d
 }
 
-// listen takes the place of a daemon that was there before, if any.
+// listen opens the socket, and replaces a previous one.
 func (d *fakeDaemon) listen(t testing.TB) {
 	t.Helper()
 	os.Remove(d.path)
@@ -54,7 +54,7 @@ func (d *fakeDaemon) read(t testing.TB) string {
 	return string(buf[:n])
 }
 
-// newPipe returns the ends of a pipe, as supervisord gives to its programs.
+// newPipe returns the ends of a pipe, like supervisord uses for the output of its programs.
 func newPipe(t testing.TB) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -66,7 +66,7 @@ func newPipe(t testing.TB) (r, w *os.File) {
 	return r, w
 }
 
-// readLineFrom returns the next line and loses what follows it.
+// readLineFrom returns the next line. It may also read, and discard, following bytes.
 func readLineFrom(t testing.TB, r io.Reader) string {
 	t.Helper()
 	line, err := bufio.NewReader(r).ReadString('\n')
@@ -76,15 +76,17 @@ func readLineFrom(t testing.TB, r io.Reader) string {
 	return line
 }
 
-// retryNow makes the next line try to connect, as if retryEvery had passed.
-func (h *Handler) retryNow() { h.shared.socket.retryAt.Store(0) }
+// reconnectNow makes the next line connect, as if reconnectInterval had passed.
+func (h *Handler) reconnectNow() { h.shared.socket.reconnectAt.Store(0) }
 
-// unlimited returns h without the limit for equal messages.
+// unlimited disables the limit for equal messages in h, and returns h.
 func unlimited(h *Handler) *Handler {
 	h.shared.rates.limit = math.MaxUint32
 	return h
 }
 
+// TestDaemonRestarts checks that lines are dropped while the daemon is away, that the Handler reconnects after
+// reconnectInterval, and that the line which reconnects is written.
 func TestDaemonRestarts(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := New(Options{SocketPath: daemon.path})
@@ -95,16 +97,16 @@ func TestDaemonRestarts(t *testing.T) {
 	}
 
 	daemon.conn.Close()
-	h.retryNow()
-	log.Info("lost") // tries to connect, in vain
+	h.reconnectNow()
+	log.Info("lost") // fails to connect
 	daemon.listen(t)
-	log.Info("lost as well") // too early to try again
+	log.Info("lost too") // too early to reconnect
 	if got := h.Dropped(); got != 2 {
 		t.Errorf("Dropped() = %d while the daemon was away, want 2", got)
 	}
 
-	h.retryNow()
-	log.Info("back") // this very line finds the daemon
+	h.reconnectNow()
+	log.Info("back") // reconnects
 	if got := daemon.read(t); !strings.HasSuffix(got, ": back") {
 		t.Errorf("got %q", got)
 	}
@@ -113,15 +115,16 @@ func TestDaemonRestarts(t *testing.T) {
 	}
 }
 
+// TestNoDaemonAtFirst checks that the Handler connects to a daemon that starts later.
 func TestNoDaemonAtFirst(t *testing.T) {
 	daemon := &fakeDaemon{path: filepath.Join(t.TempDir(), "log")}
 	h := New(Options{SocketPath: daemon.path})
 	log := slog.New(h)
 	log.Info("lost")
 	daemon.listen(t)
-	h.retryNow()
-	log.Info("found")
-	if got := daemon.read(t); !strings.HasSuffix(got, ": found") {
+	h.reconnectNow()
+	log.Info("connected")
+	if got := daemon.read(t); !strings.HasSuffix(got, ": connected") {
 		t.Errorf("got %q", got)
 	}
 	if got := h.Dropped(); got != 1 {
@@ -129,7 +132,8 @@ func TestNoDaemonAtFirst(t *testing.T) {
 	}
 }
 
-// TestDaemonStopsReading fills the daemon's queue. That the test comes to an end shows that no line waits.
+// TestDaemonStopsReading checks with a full queue of the daemon that logging does not block, that queued lines
+// are sent later, and that further ones are dropped.
 func TestDaemonStopsReading(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := unlimited(New(Options{SocketPath: daemon.path}))
@@ -138,29 +142,29 @@ func TestDaemonStopsReading(t *testing.T) {
 	for ; h.Dropped() < 3; logged++ {
 		log.Info("nobody reads")
 	}
-	for range logged - 3 { // those that wait included
+	for range logged - 3 { // including the queued lines
 		daemon.read(t)
 	}
-	log.Info("again") // at once: a full queue is no reason to wait with the next attempt
+	log.Info("again") // written at once
 	if got := daemon.read(t); !strings.HasSuffix(got, ": again") {
 		t.Errorf("got %q", got)
 	}
 	if got := h.Dropped(); got != 3 {
-		t.Errorf("Dropped() = %d, want 3: what waited was to be sent", got)
+		t.Errorf("Dropped() = %d, want 3: the queued lines should be sent", got)
 	}
 }
 
-// TestBurstKeepsRareLines: while lines of WriteLine fill the queue all the time, the other lines get through, in their
-// order, before any more of the burst.
+// TestBurstKeepsRareLines checks that lines of Handle are written in order, before further lines of WriteLine,
+// while lines of WriteLine fill the queue of the daemon.
 func TestBurstKeepsRareLines(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := New(Options{SocketPath: daemon.path})
-	write := func(patience time.Duration) bool {
-		return h.WriteLine(LevelNotice, "onMsg", []byte("burst"), time.Now(), patience)
+	write := func(timeout time.Duration) bool {
+		return h.WriteLine(LevelNotice, "onMsg", []byte("burst"), time.Now(), timeout)
 	}
-	inQueue := 0
+	inDaemon := 0
 	for write(0) {
-		inQueue++
+		inDaemon++
 	}
 	log := slog.New(h)
 	rare := []string{": health is degraded", ": requesting all links", ": cannot write"}
@@ -168,7 +172,7 @@ func TestBurstKeepsRareLines(t *testing.T) {
 		log.Warn(strings.TrimPrefix(text, ": "))
 	}
 	if write(0) {
-		t.Error("a line of the burst went out before those that waited")
+		t.Error("WriteLine wrote a line before the queued ones")
 	}
 	const more = 100
 	ended := make(chan bool)
@@ -179,7 +183,7 @@ func TestBurstKeepsRareLines(t *testing.T) {
 		}
 		ended <- ok
 	}()
-	for range inQueue {
+	for range inDaemon {
 		daemon.read(t)
 	}
 	for _, want := range append(rare, slices.Repeat([]string{"onMsg: burst"}, more)...) {
@@ -188,38 +192,38 @@ func TestBurstKeepsRareLines(t *testing.T) {
 		}
 	}
 	if !<-ended {
-		t.Error("lines of the burst were dropped although they were patient")
+		t.Error("lines of WriteLine were dropped before their timeout")
 	}
-	if got := h.Dropped(); got != 2 { // both of the burst
+	if got := h.Dropped(); got != 2 { // both of WriteLine
 		t.Errorf("Dropped() = %d, want 2", got)
 	}
 }
 
-// TestWriteLineWaits: a line with patience waits for room in a queue that is full, and no longer than its patience.
+// TestWriteLineWaits checks that WriteLine waits for room in a full queue, at most for its timeout.
 func TestWriteLineWaits(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := unlimited(New(Options{SocketPath: daemon.path}))
-	write := func(patience time.Duration) bool {
-		return h.WriteLine(LevelNotice, "onMsg", []byte("line"), time.Now(), patience)
+	write := func(timeout time.Duration) bool {
+		return h.WriteLine(LevelNotice, "onMsg", []byte("line"), time.Now(), timeout)
 	}
 	for write(0) {
 	}
 	if write(time.Millisecond) {
-		t.Error("a line went out although the queue is full")
+		t.Error("WriteLine wrote a line although the queue is full")
 	}
 	done := make(chan bool)
 	go func() { done <- write(10 * time.Second) }()
 	daemon.read(t)
 	if !<-done {
-		t.Error("the line was dropped although the daemon read")
+		t.Error("WriteLine dropped a line although the daemon read")
 	}
 	if h.Dropped() != 2 {
 		t.Errorf("%d lines dropped, want 2", h.Dropped())
 	}
 }
 
-// TestEqualMessages: what is logged in a loop is bounded by message and second, and the next line says how much is
-// missing. Another message is not affected.
+// TestEqualMessages checks that the same message is written at most LinesPerSecond times in a second, that the
+// next line has the number of suppressed lines, and that other messages are not affected.
 func TestEqualMessages(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := New(Options{SocketPath: daemon.path})
@@ -230,7 +234,7 @@ func TestEqualMessages(t *testing.T) {
 	for range 53_000 / 8 {
 		handle("LOGLEVEL counts as NOTICE", second)
 	}
-	for range LinesPerSecond { // room in the queue, which is short
+	for range LinesPerSecond { // make room in the queue of the daemon
 		daemon.read(t)
 	}
 	handle("cannot read the LOGGER row", second)
@@ -247,8 +251,8 @@ func TestEqualMessages(t *testing.T) {
 	}
 }
 
-// TestPipeStopsReading does the same with a pipe, whose descriptor is a blocking one, and checks that all lines that
-// did go out are whole.
+// TestPipeStopsReading checks with a full pipe on standard output that logging does not block, and that all
+// written lines are complete.
 func TestPipeStopsReading(t *testing.T) {
 	r, w := newPipe(t)
 	h := unlimited(New(Options{Output: Stdout, Stdout: w}))
@@ -270,17 +274,18 @@ func TestPipeStopsReading(t *testing.T) {
 	}
 }
 
+// TestPipeReaderGone checks that a line to a pipe without a reader is counted as dropped.
 func TestPipeReaderGone(t *testing.T) {
 	r, w := newPipe(t)
 	r.Close()
 	h := New(Options{Output: Stderr, Stderr: w})
-	slog.New(h).Info("lost") // EPIPE; the Go runtime ignores the SIGPIPE
+	slog.New(h).Info("lost") // fails with EPIPE
 	if lines, dropped := h.Lines(Info), h.Dropped(); lines != 0 || dropped != 1 {
 		t.Errorf("%d lines, %d dropped; want 0 and 1", lines, dropped)
 	}
 }
 
-// TestConcurrent has several goroutines log while level and daemon change; each line must be counted once.
+// TestConcurrent checks that each line is counted once if several goroutines log, reconnect and set the level.
 func TestConcurrent(t *testing.T) {
 	const writers, each = 4, 500
 	daemon := newFakeDaemon(t)
@@ -305,17 +310,17 @@ func TestConcurrent(t *testing.T) {
 			log := slog.New(h).With("writer", i)
 			for n := range each {
 				log.Info("line", "n", n)
-				h.retryNow()
+				h.reconnectNow()
 				h.SetLevel(LevelInfo)
 			}
 		})
 	}
 	wg.Wait()
-	for h.shared.late.waiting.Load() > 0 {
+	for h.shared.queue.length.Load() > 0 {
 		time.Sleep(time.Millisecond)
 	}
 	if sum := h.Lines(Info) + h.Dropped(); sum != writers*each {
-		t.Errorf("%d lines and %d dropped, want %d in all", h.Lines(Info), h.Dropped(), writers*each)
+		t.Errorf("%d lines and %d dropped, want %d in total", h.Lines(Info), h.Dropped(), writers*each)
 	}
 	want := h.Lines(Info)
 	for !sendEnd(h) {
@@ -325,15 +330,15 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// sendEnd tells whether the queue took the line "end".
+// sendEnd logs the line "end" and reports whether it was not dropped.
 func sendEnd(h *Handler) bool {
 	before := h.Dropped()
 	slog.New(h).Info("end")
 	return h.Dropped() == before
 }
 
-// measure calls f with a logger on a daemon that reads nothing, one on a pipe, one below its level, and one without
-// a daemon.
+// measure calls f with a logger to a daemon, one to a pipe, one whose level is too high, and one without a
+// daemon. drain reads the last line.
 func measure(t testing.TB, f func(name string, drain func(), log *slog.Logger)) {
 	daemon := newFakeDaemon(t)
 	buf := make([]byte, 1<<16)
@@ -342,16 +347,17 @@ func measure(t testing.TB, f func(name string, drain func(), log *slog.Logger)) 
 	r, w := newPipe(t)
 	f("stdout", func() { r.Read(buf) }, slog.New(unlimited(New(Options{Output: Stdout, Stdout: w}))))
 	f("off", func() {}, slog.New(New(Options{Level: LevelError, SocketPath: daemon.path})))
-	f("nobody", func() {}, slog.New(unlimited(New(Options{SocketPath: daemon.path + "-missing"}))))
+	f("no daemon", func() {}, slog.New(unlimited(New(Options{SocketPath: daemon.path + "-missing"}))))
 }
 
-// logFive is a line such as the daemon writes.
+// logFive logs a typical line with five attributes.
 func logFive(ctx context.Context, log *slog.Logger) {
 	log.LogAttrs(ctx, LevelNotice, "link message",
 		slog.String("port", "Ethernet120"), slog.Int("ifindex", 1234), slog.Bool("up", true),
 		slog.Duration("after", 1234*time.Microsecond), slog.String("reason", `not "now"`))
 }
 
+// TestLinesDoNotAllocate checks that a typical line does not allocate.
 func TestLinesDoNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector moves buffers to the heap")
@@ -360,10 +366,10 @@ func TestLinesDoNotAllocate(t *testing.T) {
 	measure(t, func(name string, drain func(), log *slog.Logger) {
 		t.Run(name, func(t *testing.T) {
 			if allocs := testing.AllocsPerRun(200, func() { logFive(ctx, log); drain() }); allocs != 0 {
-				t.Errorf("%v allocations a line, want 0", allocs)
+				t.Errorf("%v allocations for a line, want 0", allocs)
 			}
 			if h := log.Handler().(*Handler); (name == "syslog" || name == "stdout") && (h.Dropped() != 0 || h.Lines(Notice) == 0) {
-				t.Errorf("%d lines, %d dropped: measured the wrong thing", h.Lines(Notice), h.Dropped())
+				t.Errorf("%d lines, %d dropped, want no dropped line", h.Lines(Notice), h.Dropped())
 			}
 		})
 	})

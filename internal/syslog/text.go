@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// maxLine is the longest datagram, in bytes: what rsyslog takes by default ($MaxMessageSize 8k).
+	// maxLine is the maximum size of a datagram in bytes: the default of rsyslog ($MaxMessageSize 8k).
 	maxLine = 8192
 
-	// cutMark ends a line that was cut.
+	// cutMark is the end of a line that was cut.
 	cutMark = "..."
 )
 
-// cut shortens a line to limit bytes, not in the middle of a character, and marks that it did.
+// cut shortens a line to at most limit bytes, without splitting a character, and appends cutMark.
 func cut(line []byte, limit int) []byte {
 	if len(line) <= limit {
 		return line
@@ -28,19 +28,19 @@ func cut(line []byte, limit int) []byte {
 	return append(line[:end], cutMark...)
 }
 
-// clip bounds the work that one huge string makes; what it takes off, cut would take off anyway.
+// clip shortens a string to maxLine bytes before it is formatted; cut would remove the rest anyway.
 func clip(s string) string {
 	return s[:min(len(s), maxLine)]
 }
 
-// appendAttr appends " key=value", or one for each member of a group.
+// appendAttr appends " key=value", for a group once for each member.
 func appendAttr(b []byte, group string, a slog.Attr) []byte {
 	value := a.Value.Resolve()
 	if a.Key == "" && value.Equal(slog.Value{}) {
 		return b // slog.Handler: "If an Attr's key and value are both the zero value, ignore the Attr."
 	}
 	if value.Kind() == slog.KindGroup {
-		if a.Key != "" { // the members of a group without a name stand for themselves
+		if a.Key != "" { // the members of a group without a name are inlined
 			group += a.Key + "."
 		}
 		for _, member := range value.Group() {
@@ -76,12 +76,12 @@ func appendValue(b []byte, v slog.Value) []byte {
 	case slog.KindTime:
 		return v.Time().AppendFormat(b, time.RFC3339Nano)
 	default:
-		// fmt knows error and Stringer, and survives their panics on nil receivers.
+		// fmt calls Error and String, and recovers panics on nil receivers.
 		return appendWord(b, fmt.Sprintf("%+v", v.Any()))
 	}
 }
 
-// appendWord appends s, as a Go string literal if it would otherwise not read as one word.
+// appendWord appends s, as a Go string literal if it is not a single word.
 func appendWord(b []byte, s string) []byte {
 	s = clip(s)
 	if isWord(s) {
@@ -90,7 +90,7 @@ func appendWord(b []byte, s string) []byte {
 	return strconv.AppendQuote(b, s)
 }
 
-// isWord tells whether s can stand as a key or a value as it is.
+// isWord reports whether s can be a key or a value without quotes.
 func isWord(s string) bool {
 	for i, r := range s {
 		if r == ' ' || r == '"' || r == '=' || !isPrintable(s, i, r) {
@@ -100,7 +100,8 @@ func isWord(s string) bool {
 	return s != ""
 }
 
-// appendPrintable appends s with unprintable characters escaped as in a Go string literal; blanks and quotes stay.
+// appendPrintable appends s with unprintable characters escaped as in a Go string literal. It does not
+// escape blanks and quotes.
 func appendPrintable(b []byte, s string) []byte {
 	for i, r := range s {
 		if isPrintable(s, i, r) {
@@ -115,7 +116,7 @@ func appendPrintable(b []byte, s string) []byte {
 	return b
 }
 
-// appendPrintableBytes is appendPrintable for bytes; for printable ASCII it allocates nothing.
+// appendPrintableBytes is appendPrintable for bytes. It does not allocate for printable ASCII.
 func appendPrintableBytes(b, text []byte) []byte {
 	for _, c := range text {
 		if c < ' ' || c > '~' {
@@ -125,12 +126,12 @@ func appendPrintableBytes(b, text []byte) []byte {
 	return append(b, text...)
 }
 
-// isPrintable tells whether r, at s[i:], is a character that shows: no control character, no separator but the ASCII blank, and no
-// byte that is not UTF-8.
+// isPrintable reports whether r, which begins at s[i], is printable: valid UTF-8, and neither a control
+// character nor a separator other than the ASCII blank.
 func isPrintable(s string, i int, r rune) bool {
 	if r == utf8.RuneError {
 		_, width := utf8.DecodeRuneInString(s[i:])
-		return width > 1 // U+FFFD itself, not a sign of bad UTF-8
+		return width > 1 // U+FFFD itself, not invalid UTF-8
 	}
 	return strconv.IsPrint(r)
 }

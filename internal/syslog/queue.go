@@ -1,0 +1,84 @@
+package syslog
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	maxQueued     = 64                     // lines in the queue, including the one being sent
+	queueTimeout  = 10 * time.Second       // how long a line stays in the queue
+	roomTimeout   = 100 * time.Millisecond // how long one wait for room takes
+	queueInterval = time.Millisecond       // how often WriteLine checks whether the queue is empty
+)
+
+// queue contains lines of Handle that could not be written at once because the output was full. One
+// goroutine, which runs only while the queue is not empty, sends them in order. Meanwhile, further
+// lines of Handle are appended to the queue, and WriteLine waits until it is empty.
+type queue struct {
+	length atomic.Int64 // lines in the channel, and the one being sent
+	lines  chan queuedLine
+}
+
+type queuedLine struct {
+	text     []byte
+	output   Output
+	severity Severity
+	deadline time.Time
+}
+
+// deliver writes a line. If the output is full or lines are queued, it queues the line. If the queue
+// is full too, it drops the line.
+func (s *shared) deliver(output Output, severity Severity, line []byte) {
+	if s.queue.length.Load() == 0 {
+		if r := s.send(output, line, 0); r != full {
+			s.count(severity, r == written)
+			return
+		}
+	}
+	for {
+		n := s.queue.length.Load()
+		if n >= maxQueued {
+			s.dropped.Add(1)
+			return
+		}
+		if !s.queue.length.CompareAndSwap(n, n+1) {
+			continue
+		}
+		// The channel has room for maxQueued lines, so this does not block.
+		s.queue.lines <- queuedLine{append([]byte(nil), line...), output, severity, time.Now().Add(queueTimeout)}
+		if n == 0 {
+			go s.sendQueued()
+		}
+		return
+	}
+}
+
+// sendQueued sends the queued lines until the queue is empty.
+func (s *shared) sendQueued() {
+	for remaining := int64(1); remaining > 0; remaining = s.queue.length.Add(-1) {
+		l := <-s.queue.lines
+		r := s.send(l.output, l.text, 0)
+		for r == full && time.Now().Before(l.deadline) {
+			s.waitRoom(l.output, roomTimeout)
+			r = s.send(l.output, l.text, 0)
+		}
+		s.count(l.severity, r == written)
+	}
+}
+
+// waitQueue waits until the queue is empty. It returns the rest of the timeout, and false if the queue
+// is not empty when the timeout ends.
+func (s *shared) waitQueue(timeout time.Duration) (rest time.Duration, ok bool) {
+	if s.queue.length.Load() == 0 {
+		return timeout, true
+	}
+	deadline := time.Now().Add(timeout)
+	for s.queue.length.Load() > 0 {
+		if !time.Now().Before(deadline) {
+			return 0, false
+		}
+		time.Sleep(queueInterval)
+	}
+	return max(0, time.Until(deadline)), true
+}
