@@ -6,8 +6,7 @@ import (
 	"portsyncd/metrics"
 )
 
-// Families are the counters of pushing. What each is for is said in
-// README_DEPLOYMENT.md.
+// Families contains the metrics of this package.
 type Families struct {
 	requests *metrics.Counter
 	failures *metrics.Vec[metrics.Counter]
@@ -17,32 +16,32 @@ type Families struct {
 	success  *metrics.Gauge
 }
 
-// Indexes of the label values of dropped.
+// Indexes of the reasons in dropped.
 const (
 	dropQueueFull = iota
 	dropRefused
 )
 
-// NewFamilies adds the families to set, all at 0.
+// NewFamilies adds the metrics to set.
 func NewFamilies(set *metrics.Set) *Families {
 	return &Families{
 		requests: set.NewCounter("portsyncd_push_requests_total",
-			"Requests made to push metrics."),
+			"Requests sent to push metrics."),
 		failures: set.NewCounterVec("portsyncd_push_failures_total",
 			"Requests to push metrics that failed, by reason.", "reason",
 			unreachable.String(), overloaded.String(), unauthorized.String(), refused.String()),
 		samples: set.NewCounter("portsyncd_push_samples_total",
-			"Samples that the receiver took."),
+			"Samples accepted by the receiver of pushed metrics."),
 		dropped: set.NewCounterVec("portsyncd_push_dropped_batches_total",
-			"Batches that were never delivered, by reason.", "reason", "queue_full", "refused"),
+			"Batches of samples dropped without delivery, by reason.", "reason", "queue_full", "refused"),
 		queued: set.NewIntGauge("portsyncd_push_queue_batches",
-			"Batches that wait to be sent."),
+			"Batches of samples waiting to be sent."),
 		success: set.NewGauge("portsyncd_push_last_success_timestamp_seconds",
-			"When the receiver last took a batch; 0 if never."),
+			"Unix time at which the receiver last accepted a batch, in seconds; 0 if never."),
 	}
 }
 
-// count moves what one request moves.
+// count updates the metrics for the result of a request.
 func (f *Families) count(r *result) {
 	f.requests.Inc()
 	if r.outcome != delivered {

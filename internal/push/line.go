@@ -10,24 +10,23 @@ import (
 	"portsyncd/metrics"
 )
 
-// lines makes line protocol of samples: those with the same measurement and tags
-// share a line. The zero value is ready; it belongs to one goroutine.
+// lines converts samples to line protocol. Samples with the same measurement and tags share a line. The
+// zero value is ready to use, by one goroutine only.
 type lines struct {
 	points []point
-	index  map[string]int // of points, by series key
+	index  map[string]int // index in points, by series
 	key    []byte
 }
 
-// point is one line in the making.
+// point is one line under construction.
 type point struct {
 	series string // measurement and tags
 	fields []byte // name=value,name=value,...
-	size   int    // values in fields; 0: the line of an earlier batch, not used yet
+	size   int    // number of values in fields; 0 if the series is from an earlier batch
 }
 
-// appendBatch appends a line for each series of the samples, all with the time
-// stamp of at, in nanoseconds since 1970, and returns the longer slice and how
-// many values it holds. Each series has the tag instance beside its labels.
+// appendBatch appends a line for each series of the samples. It returns the extended slice and the number
+// of values. All lines have the time stamp at, in nanoseconds since 1970, and the tag "instance".
 func (l *lines) appendBatch(b []byte, samples func(func(metrics.Sample) bool), instance string, at int64) ([]byte, int) {
 	l.reset()
 	for s := range samples {
@@ -50,8 +49,8 @@ func (l *lines) appendBatch(b []byte, samples func(func(metrics.Sample) bool), i
 	return b, values
 }
 
-// reset forgets the values and, once most of the series are of the past, these
-// too: ports come and go.
+// reset removes the values. It also removes the series if most of them were not in the last batch, since
+// ports are added and removed.
 func (l *lines) reset() {
 	used := 0
 	for i := range l.points {
@@ -90,9 +89,9 @@ func (l *lines) add(s *metrics.Sample, instance string) {
 	p.fields = strconv.AppendFloat(p.fields, s.Value, 'g', -1, 64)
 }
 
-// appendSeries appends measurement and tags, the tags sorted by name, which
-// InfluxDB asks for the sake of its speed. A tag without a value, which the
-// protocol does not know, is left out: to Prometheus too, an empty label is none.
+// appendSeries appends measurement and tags. The tags are sorted by name, as InfluxDB recommends for speed.
+// Tags with an empty value are omitted: the protocol does not allow them, and Prometheus too treats an
+// empty label as missing.
 func appendSeries(b []byte, measurement, instance string, labels []metrics.Label) []byte {
 	b = appendEscaped(b, measurement, measurementSpecials)
 	tags := append(make([]metrics.Label, 0, 8), metrics.Label{Name: "instance", Value: instance})
@@ -110,32 +109,29 @@ func appendSeries(b []byte, measurement, instance string, labels []metrics.Label
 	return b
 }
 
-// What a backslash must stand before ("Special characters" in the description of
-// the protocol), in a measurement, and in the names of tags and fields and the
-// values of tags.
+// Characters that must be escaped with a backslash in measurements, and in tags and field names ("Special
+// characters" in the description of the protocol).
 const (
 	measurementSpecials = ", "
 	tagSpecials         = ",= "
 )
 
-// appendEscaped appends text of any bytes so that InfluxDB and VictoriaMetrics
-// read it alike.
+// appendEscaped appends arbitrary text so that InfluxDB and VictoriaMetrics parse it to the same value.
 //
-// The protocol has no way to write a line break, and InfluxDB 2 drops points
-// with characters that cannot be printed (models.ValidToken in its
-// models/points.go): these are spelled \xNN, byte by byte, as metrics spells
-// what is not UTF-8. A backslash stands for itself, but before a special
-// character, before another one and at the end the two servers disagree
-// (scanTagsValue in models/points.go, unescapeTagValue in VictoriaMetrics'
-// lib/protoparser/influx/parser.go): there it is spelled \x5c.
+// The protocol cannot represent a line feed, and InfluxDB 2 drops points with unprintable characters
+// (models.ValidToken in models/points.go). appendEscaped replaces each byte of such characters by \xNN, as
+// package metrics does for invalid UTF-8. A backslash is literal, but the servers disagree about a
+// backslash before a special character or another backslash, or at the end (scanTagsValue in
+// models/points.go, unescapeTagValue in lib/protoparser/influx/parser.go of VictoriaMetrics).
+// appendEscaped replaces such a backslash by \x5c.
 func appendEscaped(b []byte, text, specials string) []byte {
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRuneInString(text[i:])
 		switch {
 		case r == utf8.RuneError && n == 1 || !strconv.IsPrint(r):
-			b = appendSpelled(b, text[i:i+n])
-		case r == '\\' && !plainBackslash(text[i+1:]):
-			b = appendSpelled(b, `\`)
+			b = appendHex(b, text[i:i+n])
+		case r == '\\' && !isPlainBackslash(text[i+1:]):
+			b = appendHex(b, `\`)
 		case r < utf8.RuneSelf && strings.IndexByte(specials, byte(r)) >= 0:
 			b = append(b, '\\', byte(r))
 		default:
@@ -146,13 +142,14 @@ func appendEscaped(b []byte, text, specials string) []byte {
 	return b
 }
 
-// plainBackslash reports whether a backslash before rest is nothing but one.
-func plainBackslash(rest string) bool {
+// isPlainBackslash reports whether a backslash before rest is literal for both servers.
+func isPlainBackslash(rest string) bool {
 	r, n := utf8.DecodeRuneInString(rest)
 	return n > 0 && !strings.ContainsRune(`\,= "`, r) && strconv.IsPrint(r) && !(r == utf8.RuneError && n == 1)
 }
 
-func appendSpelled(b []byte, raw string) []byte {
+// appendHex appends each byte of raw as \xNN.
+func appendHex(b []byte, raw string) []byte {
 	const hex = "0123456789abcdef"
 	for i := 0; i < len(raw); i++ {
 		b = append(b, '\\', 'x', hex[raw[i]>>4], hex[raw[i]&15])

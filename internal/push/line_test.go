@@ -12,6 +12,7 @@ import (
 	"portsyncd/metrics"
 )
 
+// TestLines checks the line protocol of each kind of metric.
 func TestLines(t *testing.T) {
 	set := metrics.NewSet()
 	set.NewCounter("portsyncd_audits_total", "Audits.").Add(3)
@@ -48,8 +49,8 @@ portsyncd,instance=leaf\ 1,port=Ethernet0 port_up=1,port_mtu_bytes=9100 17900000
 	}
 }
 
-// TestLinesForget: a port that went away is in no later batch, and a great many
-// of them do not stay in memory.
+// TestLinesForget checks that a removed port is not in later batches, and that the memory for removed ports
+// is released.
 func TestLinesForget(t *testing.T) {
 	set := metrics.NewSet()
 	set.NewCounter("portsyncd_audits_total", "Audits.")
@@ -65,7 +66,7 @@ func TestLinesForget(t *testing.T) {
 		r.Remove()
 	}
 	if len(l.points) > 10 {
-		t.Errorf("%d series are remembered, 2 are there", len(l.points))
+		t.Errorf("%d series in memory, want about 2", len(l.points))
 	}
 }
 
@@ -74,12 +75,14 @@ var awkward = []string{
 	"\xff\xfe", "\\\xff", "ßλ", "\\ß", "\u2028", "\\\u00a0", "\ufffd", "\\\ufffd", `"`, `\"`, `"a b"`, `#`, `\x5c`, `\xff`,
 }
 
+// TestEscaped checks checkEscaped for special characters.
 func TestEscaped(t *testing.T) {
 	for _, text := range awkward {
 		checkEscaped(t, text)
 	}
 }
 
+// FuzzEscaped checks checkEscaped for any text.
 func FuzzEscaped(f *testing.F) {
 	for _, text := range awkward {
 		f.Add(text)
@@ -87,8 +90,8 @@ func FuzzEscaped(f *testing.F) {
 	f.Fuzz(checkEscaped)
 }
 
-// checkEscaped: whatever the text, it stays one word on one line, both servers
-// read the same in it, and that is the text but for what is spelled \xNN.
+// checkEscaped checks that escaped text is one value on one line, that both servers parse the same value,
+// and that the value is the text except for \xNN escapes.
 func checkEscaped(t *testing.T, text string) {
 	t.Helper()
 	line := append([]byte("m,a="), appendEscaped(nil, text, tagSpecials)...)
@@ -98,15 +101,15 @@ func checkEscaped(t *testing.T, text string) {
 	}
 	influx, victoria := firstTag(line, influxEscapes), firstTag(line, victoriaEscapes)
 	if influx != victoria {
-		t.Errorf("%q: InfluxDB reads %q, VictoriaMetrics %q in %s", text, influx, victoria, line)
+		t.Errorf("%q: InfluxDB parses %q, VictoriaMetrics %q from %s", text, influx, victoria, line)
 	}
-	if got, want := unspelled(influx), unspelled(text); got != want {
-		t.Errorf("%q became %q", text, influx)
+	if got, want := unescapeHex(influx), unescapeHex(text); got != want {
+		t.Errorf("%q is parsed as %q", text, influx)
 	}
 }
 
-// firstTag returns the value of the first tag as a server reads it whose rule
-// about backslashes is given, or all of the line where the tag has no proper end.
+// firstTag returns the value of the first tag. escapes reports whether a backslash before a character is an
+// escape for the server. If the tag does not end correctly, firstTag returns the line.
 func firstTag(line []byte, escapes func(next byte) bool) string {
 	var value []byte
 	rest := line[len("m,a="):]
@@ -123,22 +126,21 @@ func firstTag(line []byte, escapes func(next byte) bool) string {
 			value = append(value, c)
 		}
 	}
-	return "endless: " + string(line)
+	return "unterminated: " + string(line)
 }
 
-// influxEscapes is scanTagsValue and unescapeTag of InfluxDB's models/points.go:
-// a backslash that stands before another one is nothing special.
+// influxEscapes is the rule of scanTagsValue and unescapeTag in models/points.go of InfluxDB: a backslash
+// before another one is literal.
 func influxEscapes(next byte) bool { return next == ',' || next == '=' || next == ' ' }
 
-// victoriaEscapes is unescapeTagValue of VictoriaMetrics'
-// lib/protoparser/influx/parser.go.
+// victoriaEscapes is the rule of unescapeTagValue in lib/protoparser/influx/parser.go of VictoriaMetrics.
 func victoriaEscapes(next byte) bool { return influxEscapes(next) || next == '\\' }
 
-var spelled = regexp.MustCompile(`\\x[0-9a-f]{2}`)
+var hexEscape = regexp.MustCompile(`\\x[0-9a-f]{2}`)
 
-// unspelled puts bytes back for \xNN, wherever that came from.
-func unspelled(text string) string {
-	return spelled.ReplaceAllStringFunc(text, func(s string) string {
+// unescapeHex replaces \xNN by the byte.
+func unescapeHex(text string) string {
+	return hexEscape.ReplaceAllStringFunc(text, func(s string) string {
 		n, err := strconv.ParseUint(s[2:], 16, 8)
 		if err != nil {
 			panic(err)

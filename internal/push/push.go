@@ -16,21 +16,21 @@ import (
 	"portsyncd/metrics"
 )
 
-// Config says where to and how.
+// Config configures a [Pusher].
 type Config struct {
-	URL      string        // http or https, whole, with database or bucket in its query
-	Interval time.Duration // between batches, above 0
-	Instance func() string // called for each batch: value of the tag that tells senders apart
+	URL      string        // http or https URL, with the database or bucket in its query
+	Interval time.Duration // interval of the batches, more than 0
+	Instance func() string // called for each batch: returns the value of the tag "instance"
 
-	AuthorizationFile string // its content is the Authorization header, read for each request; "": none
-	CAFile            string // PEM, authorities for https instead of the system's; "": those
-	Device            string // interface or VRF that connections are bound to; "": any
-	Gzip              bool   // compress what is sent and queued
-	QueueBatches      int    // batches kept while the receiver takes none, at least 1; the oldest gives way
+	AuthorizationFile string // path of a file with the Authorization header, read for each request; "" for none
+	CAFile            string // path of a PEM file with certificate authorities; "" for those of the system
+	Device            string // interface or VRF that connections are bound to; "" for any
+	Gzip              bool   // compress the batches
+	QueueBatches      int    // maximum number of queued batches, at least 1
 	UserAgent         string
 }
 
-// Pusher sends batches. Make it with [New].
+// Pusher sends batches of samples. It is created by [New].
 type Pusher struct {
 	config   Config
 	set      *metrics.Set
@@ -40,47 +40,45 @@ type Pusher struct {
 
 	lines   lines
 	text    []byte
-	zip     *gzip.Writer
+	gzip    *gzip.Writer
 	queue   []*batch // oldest first
-	failing string   // why the last request failed; "" if it did not
+	failing string   // outcome of the last request if it failed, else ""
 	pause   backoff.Backoff
 }
 
-// batch is all samples of one moment.
+// batch contains all samples at one time, in line protocol.
 type batch struct {
 	body    []byte
 	samples int
 }
 
-// New returns a pusher of the samples of set. It fails if the URL is of no use.
+// New returns a Pusher for the samples of set. It returns an error if the URL is invalid.
 func New(c Config, set *metrics.Set, f *Families, log *slog.Logger) (*Pusher, error) {
 	s, err := newSender(&c)
 	if err != nil {
 		return nil, err
 	}
 	return &Pusher{config: c, set: set, families: f, log: log, post: s.post,
-		pause: backoff.Backoff{Min: shortestPause, Max: longestPause}}, nil
+		pause: backoff.Backoff{Min: minBackoff, Max: maxBackoff}}, nil
 }
 
-// requestTime bounds one request, from the search for the address to the end of
-// the answer.
-const requestTime = 10 * time.Second
+// requestTimeout is the timeout of a request, from the address lookup to the end of the response.
+const requestTimeout = 10 * time.Second
 
-// Run samples and sends until ctx ends; a request under way ends with it. It must
-// be called once.
+// Run sends batches until ctx ends, and cancels a running request then. It must be called once.
 func (p *Pusher) Run(ctx context.Context) {
-	// A fleet that starts together must not push together for ever.
+	// The first batch is at a random time, so that switches that start together do not push together.
 	next := time.NewTimer(rand.N(p.config.Interval))
 	defer next.Stop()
-	var retry <-chan time.Time // set: nothing is sent before it
+	var retry <-chan time.Time // not nil during a backoff
 	results := make(chan result, 1)
 	busy := false
 	for ctx.Err() == nil {
 		if !busy && retry == nil && len(p.queue) > 0 {
 			busy = true
-			b := p.take()
+			b := p.dequeue()
 			go func() {
-				short, cancel := context.WithTimeout(ctx, requestTime)
+				short, cancel := context.WithTimeout(ctx, requestTimeout)
 				defer cancel()
 				results <- p.post(short, b)
 			}()
@@ -94,17 +92,17 @@ func (p *Pusher) Run(ctx context.Context) {
 			retry = nil
 		case r := <-results:
 			busy = false
-			if wait := p.settle(&r); wait > 0 {
+			if wait := p.handleResult(&r); wait > 0 {
 				retry = time.After(wait)
 			}
 		}
 	}
 	if busy {
-		<-results // it ends with ctx
+		<-results // post returns when ctx ends
 	}
 }
 
-// sample puts a batch into the queue.
+// sample adds a batch with the current samples to the queue.
 func (p *Pusher) sample() {
 	var n int
 	p.text, n = p.lines.appendBatch(p.text[:0], p.set.Samples(), p.config.Instance(), time.Now().UnixNano())
@@ -118,19 +116,20 @@ func (p *Pusher) sample() {
 		b.body = slices.Clone(p.text)
 	}
 	p.queue = append(p.queue, b)
-	p.makeRoom()
+	p.dropOldest()
 }
 
-// makeRoom drops what is too much, the oldest first.
-func (p *Pusher) makeRoom() {
+// dropOldest drops the oldest batches until the queue is within its limit.
+func (p *Pusher) dropOldest() {
 	for len(p.queue) > p.config.QueueBatches {
-		p.take()
+		p.dequeue()
 		p.families.dropped.At(dropQueueFull).Inc()
 	}
 	p.families.queued.Set(int64(len(p.queue)))
 }
 
-func (p *Pusher) take() *batch {
+// dequeue removes the oldest batch from the queue and returns the batch.
+func (p *Pusher) dequeue() *batch {
 	b := p.queue[0]
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
@@ -138,9 +137,8 @@ func (p *Pusher) take() *batch {
 	return b
 }
 
-// settle notes how a request went and returns how long to wait before the next
-// one.
-func (p *Pusher) settle(r *result) time.Duration {
+// handleResult handles the result of a request, and returns the delay before the next one.
+func (p *Pusher) handleResult(r *result) time.Duration {
 	p.families.count(r)
 	switch r.outcome {
 	case delivered:
@@ -153,16 +151,16 @@ func (p *Pusher) settle(r *result) time.Duration {
 	case refused:
 		p.report(r)
 		p.families.dropped.At(dropRefused).Inc()
-		p.pause.Reset() // the next batch may be to its liking
-		return min(r.retryAfter, longestAsked)
+		p.pause.Reset() // the receiver is available, and may accept the next batch
+		return min(r.retryAfter, maxRetryAfter)
 	}
 	p.report(r)
 	p.queue = append([]*batch{r.batch}, p.queue...)
-	p.makeRoom()
-	return max(p.pause.Next(), min(r.retryAfter, longestAsked))
+	p.dropOldest()
+	return max(p.pause.Next(), min(r.retryAfter, maxRetryAfter))
 }
 
-// report logs a failure, once for as long as its cause stays.
+// report logs a failure, unless the previous request failed with the same outcome.
 func (p *Pusher) report(r *result) {
 	if p.failing != r.outcome.String() {
 		p.log.Warn("cannot push metrics", "url", p.config.URL, "reason", r.outcome, "error", r.err)
@@ -171,21 +169,21 @@ func (p *Pusher) report(r *result) {
 }
 
 const (
-	shortestPause = time.Second
-	longestPause  = time.Minute
-	longestAsked  = 15 * time.Minute // that Retry-After can make us wait
+	minBackoff    = time.Second
+	maxBackoff    = time.Minute
+	maxRetryAfter = 15 * time.Minute // maximum delay that is accepted from Retry-After
 )
 
-// compress returns text in gzip format.
+// compress returns text compressed with gzip.
 func (p *Pusher) compress(text []byte) []byte {
 	var b bytes.Buffer
-	if p.zip == nil {
-		p.zip = gzip.NewWriter(&b)
+	if p.gzip == nil {
+		p.gzip = gzip.NewWriter(&b)
 	}
-	p.zip.Reset(&b)
-	_, err := p.zip.Write(text)
-	if err := errors.Join(err, p.zip.Close()); err != nil {
-		panic(fmt.Sprintf("push: compress in memory: %v", err)) // a buffer takes everything
+	p.gzip.Reset(&b)
+	_, err := p.gzip.Write(text)
+	if err := errors.Join(err, p.gzip.Close()); err != nil {
+		panic(fmt.Sprintf("push: compress in memory: %v", err)) // a bytes.Buffer returns no error
 	}
 	return b.Bytes()
 }

@@ -18,34 +18,34 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// outcome is how a request went.
+// outcome is the outcome of a request.
 type outcome int
 
 const (
 	delivered    outcome = iota
-	unreachable          // no connection, no answer in time, no answer of HTTP
-	overloaded           // the receiver asks for patience, or is broken: it may take the batch later
-	unauthorized         // credentials or the name of the database: who runs it may mend that
-	refused              // the receiver will never take this batch
+	unreachable          // no connection, or no HTTP response in time
+	overloaded           // the receiver is busy or has an error; it may accept the batch later
+	unauthorized         // wrong credentials, database or URL; the operator can correct them
+	refused              // the receiver will never accept this batch
 )
 
-// String spells the outcome as the label reason does.
+// String returns the outcome as in the label "reason".
 func (o outcome) String() string {
 	return [...]string{"delivered", "unreachable", "overloaded", "unauthorized", "refused"}[o]
 }
 
-// result is the outcome of sending one batch.
+// result is the result of sending a batch.
 type result struct {
 	batch      *batch
 	outcome    outcome
 	err        error         // nil if delivered
-	retryAfter time.Duration // as the receiver asks; 0: it does not
+	retryAfter time.Duration // from the header Retry-After; 0 if there is none
 }
 
-// sender makes the requests.
+// sender sends batches over HTTP.
 type sender struct {
 	url           string
-	authorization string // file, "" if there is none
+	authorization string // path of a file; "" if there is none
 	gzip          bool
 	userAgent     string
 	client        *http.Client
@@ -54,22 +54,22 @@ type sender struct {
 func newSender(c *Config) (*sender, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, errors.New("push: the address is not an http:// or https:// URL")
+		return nil, errors.New("push: not an http:// or https:// URL")
 	}
 	s := &sender{url: c.URL, authorization: c.AuthorizationFile, gzip: c.Gzip, userAgent: c.UserAgent}
 	d := newDialer(c.Device)
 	s.client = &http.Client{
 		Transport: &http.Transport{
-			Proxy:                  nil, // whatever the environment says
+			Proxy:                  nil, // ignore the environment
 			DialContext:            d.DialContext,
 			DialTLSContext:         dialTLS(d, c.CAFile),
-			TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1 will do
+			TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1 only
 			MaxIdleConns:           1,
 			IdleConnTimeout:        90 * time.Second,
 			MaxResponseHeaderBytes: 16 << 10,
 			DisableCompression:     true,
 		},
-		// Nobody but the configured receiver gets samples and credentials.
+		// Samples and credentials are sent to the configured receiver only.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return s, nil
@@ -107,7 +107,7 @@ func newDialer(device string) *net.Dialer {
 	}
 }
 
-// post sends a batch and waits for the answer.
+// post sends a batch and waits for the response.
 func (s *sender) post(ctx context.Context, b *batch) result {
 	r := result{batch: b}
 	request, err := s.request(ctx, b)
@@ -118,24 +118,24 @@ func (s *sender) post(ctx context.Context, b *batch) result {
 	response, err := s.client.Do(request)
 	if err != nil {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err // without the address, which the log line has
+			err = wrapped.Err // without the URL, which is logged separately
 		}
 		r.outcome, r.err = unreachable, err
 		return r
 	}
 	defer response.Body.Close()
-	// Read to its end, an answer leaves the connection fit for the next request.
-	answer, _ := io.ReadAll(io.LimitReader(response.Body, answerLimit))
-	r.outcome = judge(response.StatusCode)
+	// The connection can be reused if the response is read to its end.
+	body, _ := io.ReadAll(io.LimitReader(response.Body, maxResponse))
+	r.outcome = outcomeOf(response.StatusCode)
 	if r.outcome != delivered {
-		r.err = fmt.Errorf("status %d: %.200q", response.StatusCode, answer)
+		r.err = fmt.Errorf("status %d: %.200q", response.StatusCode, body)
 		r.retryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
 	}
 	return r
 }
 
-// answerLimit is enough for any word of complaint.
-const answerLimit = 4 << 10
+// maxResponse is the maximum number of bytes read of a response, which is enough for an error message.
+const maxResponse = 4 << 10
 
 func (s *sender) request(ctx context.Context, b *batch) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(b.body))
@@ -144,8 +144,8 @@ func (s *sender) request(ctx context.Context, b *batch) (*http.Request, error) {
 	}
 	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	request.Header.Set("User-Agent", s.userAgent)
-	// To net/http only, an empty list sends nothing: the same points twice are the
-	// same points, so a request that met a closed connection may be sent again.
+	// Sending a batch again is harmless. The empty header is not sent, but tells net/http that it may
+	// repeat the request if a reused connection has been closed.
 	request.Header["Idempotency-Key"] = []string{}
 	if s.gzip {
 		request.Header.Set("Content-Encoding", "gzip")
@@ -160,33 +160,32 @@ func (s *sender) request(ctx context.Context, b *batch) (*http.Request, error) {
 	return request, nil
 }
 
-// readAuthorization reads the value of a header from a file. No error repeats
-// any of it.
+// readAuthorization reads the value of the Authorization header from a file. Its errors do not contain the
+// value.
 func readAuthorization(ctx context.Context, name string) (string, error) {
 	const most = 8 << 10
 	text, err := smallfile.Read(ctx, name, most)
 	if err != nil {
-		return "", fmt.Errorf("read the authorization: %w", err)
+		return "", fmt.Errorf("read authorization file: %w", err)
 	}
 	secret := strings.TrimSpace(string(text))
-	unfit := func(r rune) bool { return r < ' ' || r > '~' }
-	if secret == "" || strings.ContainsFunc(secret, unfit) {
-		return "", fmt.Errorf("read the authorization: %q has not one line of at most %d printable ASCII characters", name, most)
+	invalid := func(r rune) bool { return r < ' ' || r > '~' }
+	if secret == "" || strings.ContainsFunc(secret, invalid) {
+		return "", fmt.Errorf("read authorization file: %q does not consist of one line of at most %d printable ASCII characters", name, most)
 	}
 	return secret, nil
 }
 
-// judge says what a status means for a batch. InfluxDB answers 204; 400 to lines
-// it cannot read or of which it took a part, 404 where there is no such
-// database or bucket, 429 and 503 with Retry-After when it is busy
-// (https://docs.influxdata.com/influxdb/v2/write-data/troubleshoot/).
-// VictoriaMetrics answers 204, and 503 when it is busy.
-func judge(status int) outcome {
+// outcomeOf returns the outcome for an HTTP status. InfluxDB sends 204 if successful, 400 for lines that
+// are invalid or partially accepted, 404 for an unknown database or bucket, and 429 or 503 with
+// Retry-After if busy (https://docs.influxdata.com/influxdb/v2/write-data/troubleshoot/).
+// VictoriaMetrics sends 204 if successful and 503 if busy.
+func outcomeOf(status int) outcome {
 	switch {
 	case status >= 200 && status < 300:
 		return delivered
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound,
-		status >= 300 && status < 400: // a redirect is not followed: the address is to be corrected
+		status >= 300 && status < 400: // a redirect is not followed; the URL must be corrected
 		return unauthorized
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests,
 		status >= 500:
@@ -195,8 +194,8 @@ func judge(status int) outcome {
 	return refused
 }
 
-// retryAfter reads seconds or a date (RFC 9110, section 10.2.3); what is neither
-// asks for nothing.
+// retryAfter parses the value of Retry-After, a number of seconds or a date (RFC 9110, section 10.2.3). It
+// returns 0 if the value is invalid.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second

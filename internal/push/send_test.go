@@ -22,8 +22,8 @@ import (
 	"portsyncd/metrics"
 )
 
-// patience is for what takes no time on a machine that is not busy.
-const patience = 30 * time.Second
+// timeout is the timeout of requests that take milliseconds on an idle machine.
+const timeout = 30 * time.Second
 
 func newTestSender(t *testing.T, c Config) *sender {
 	t.Helper()
@@ -35,15 +35,15 @@ func newTestSender(t *testing.T, c Config) *sender {
 	return s
 }
 
-// try sends one batch.
+// try sends a batch.
 func (s *sender) try(t *testing.T) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	return s.post(ctx, &batch{[]byte("portsyncd up=1 1\n"), 1})
 }
 
-// secretFile returns a file with this content.
+// secretFile returns the path of a new file with the given content.
 func secretFile(t *testing.T, text string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "secret")
@@ -53,6 +53,7 @@ func secretFile(t *testing.T, text string) string {
 	return name
 }
 
+// TestRequest checks method, URL, headers and body of a request.
 func TestRequest(t *testing.T) {
 	requests := make(chan *http.Request, 1)
 	bodies := make(chan string, 1)
@@ -68,7 +69,7 @@ func TestRequest(t *testing.T) {
 		Gzip: true, UserAgent: "portsyncd/1",
 	})
 	if s.client.Transport.(*http.Transport).Proxy != nil {
-		t.Error("a proxy of the environment would get what is sent") // loopback, as here, never goes through one
+		t.Error("Proxy is set") // a proxy would not be used for the loopback address of this test
 	}
 	if r := s.try(t); r.outcome != delivered || r.err != nil {
 		t.Fatalf("%v, %v", r.outcome, r.err)
@@ -90,9 +91,8 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// TestAnswers: what each answer means for the batch, and that the receiver's
-// words come through.
-func TestAnswers(t *testing.T) {
+// TestResponses checks the outcome of each HTTP status, and that errors contain the body of the response.
+func TestResponses(t *testing.T) {
 	for _, c := range []struct {
 		status int
 		after  string
@@ -136,6 +136,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestRetryAfterDate checks Retry-After with a date.
 func TestRetryAfterDate(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
@@ -150,7 +151,7 @@ func TestRetryAfterDate(t *testing.T) {
 	}
 }
 
-// TestRedirect: neither samples nor credentials go where the receiver points.
+// TestRedirect checks that redirects are not followed.
 func TestRedirect(t *testing.T) {
 	var visits atomic.Int32
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { visits.Add(1) }))
@@ -170,12 +171,12 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// TestReceiverGone: no listener, an answer that never comes, one that is cut, and
-// one that is no HTTP.
+// TestReceiverGone checks the outcome without a listener, without a response, and with a response that is
+// truncated, endless or not HTTP.
 func TestReceiverGone(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		serve func(net.Conn) // nil: nobody listens
+		serve func(net.Conn) // nil: no listener
 	}{
 		{"no_listener", nil},
 		{"closed", func(net.Conn) {}},
@@ -212,7 +213,7 @@ func TestReceiverGone(t *testing.T) {
 				}
 			}()
 			s := newTestSender(t, Config{URL: "http://" + l.Addr().String()})
-			limit := patience
+			limit := timeout
 			if c.name == "silent" {
 				limit = 50 * time.Millisecond
 			}
@@ -225,8 +226,8 @@ func TestReceiverGone(t *testing.T) {
 	}
 }
 
-// TestEndlessAnswer: no more of an answer is read than a word of complaint needs.
-func TestEndlessAnswer(t *testing.T) {
+// TestEndlessResponse checks that a limited part of the response is read and that the error is printable.
+func TestEndlessResponse(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		for {
@@ -242,8 +243,8 @@ func TestEndlessAnswer(t *testing.T) {
 	}
 }
 
-// TestAuthorizationFile: a file of no use fails the request before it is made, and
-// nothing of the secret is in the error. It is read for each request.
+// TestAuthorizationFile checks that an unusable file fails the request before it is sent, that the error does
+// not contain the secret, and that the file is read for each request.
 func TestAuthorizationFile(t *testing.T) {
 	var seen atomic.Pointer[string]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -265,7 +266,7 @@ func TestAuthorizationFile(t *testing.T) {
 		}
 	}
 	if s := seen.Load(); s != nil {
-		t.Fatalf("a request was made, with %q", *s)
+		t.Fatalf("a request was sent, with %q", *s)
 	}
 	file := secretFile(t, "Bearer one")
 	s := newTestSender(t, Config{URL: server.URL, AuthorizationFile: file})
@@ -279,8 +280,8 @@ func TestAuthorizationFile(t *testing.T) {
 	}
 }
 
-// newTLSReceiver starts an HTTPS server that accepts everything, and returns it with
-// the path of a file that has its certificate.
+// newTLSReceiver starts an HTTPS server that accepts all requests, and returns it with the path of a file
+// that contains its certificate.
 func newTLSReceiver(t *testing.T, config *tls.Config) (server *httptest.Server, authority string) {
 	t.Helper()
 	server = httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -296,7 +297,7 @@ func newTLSReceiver(t *testing.T, config *tls.Config) (server *httptest.Server, 
 	return server, authority
 }
 
-// TestNoCBC: a receiver that knows no suite of TLS 1.2 but those with CBC gets nothing.
+// TestNoCBC checks that a receiver which supports only cipher suites with CBC is refused.
 func TestNoCBC(t *testing.T) {
 	for suite, want := range map[uint16]outcome{
 		tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA:    unreachable,
@@ -309,7 +310,7 @@ func TestNoCBC(t *testing.T) {
 	}
 }
 
-// TestTLS: only a receiver with a certificate of the configured authority gets anything.
+// TestTLS checks that a receiver is refused unless its certificate is signed by the configured authority.
 func TestTLS(t *testing.T) {
 	server, authority := newTLSReceiver(t, nil)
 	if r := newTestSender(t, Config{URL: server.URL, CAFile: authority}).try(t); r.outcome != delivered {
@@ -320,8 +321,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestAuthoritiesFile: a file of authorities that cannot be used fails the request. A
-// file that takes its place is used for the next connection.
+// TestAuthoritiesFile checks that an unusable file of certificate authorities fails the request, and that a
+// replaced file is used for the next connection.
 func TestAuthoritiesFile(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
@@ -359,6 +360,7 @@ func TestAuthoritiesFile(t *testing.T) {
 	}
 }
 
+// TestNewRefuses checks that New returns an error for an invalid URL, without repeating the URL.
 func TestNewRefuses(t *testing.T) {
 	for _, c := range []Config{
 		{URL: ""}, {URL: "receiver:8086"}, {URL: "ftp://receiver"}, {URL: "http://"}, {URL: "http://hush%zz@receiver"},
@@ -370,13 +372,13 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestDevice: connections come from the device, or from nowhere.
+// TestDevice checks that connections are bound to the device, and fail if the device does not exist.
 func TestDevice(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
 	if r := newTestSender(t, Config{URL: server.URL, Device: "lo"}).try(t); r.outcome != delivered {
 		if errors.Is(r.err, syscall.EPERM) {
-			t.Skip("an ordinary user may not bind to a device here: ", r.err) // before Linux 5.7
+			t.Skip("binding to a device is not permitted: ", r.err) // before Linux 5.7
 		}
 		t.Errorf("lo: %v, %v", r.outcome, r.err)
 	}
