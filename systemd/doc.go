@@ -1,18 +1,18 @@
-// Package systemd speaks the three small protocols by which systemd and a service talk: readiness and status
-// messages (sd_notify(3)), the watchdog (sd_watchdog_enabled(3)) and sockets handed over at start (sd_listen_fds(3)).
+// Package systemd implements three protocols between systemd and a service: state notifications
+// (sd_notify(3)), the watchdog (sd_watchdog_enabled(3)) and socket activation (sd_listen_fds(3)).
 //
-// All three begin with environment variables. Each function reads its variables once and removes them, so that
-// they reach no other part of the program and no child. Nothing here needs systemd to be there: without the
-// variables New returns a nil Notifier whose methods do nothing, WatchdogInterval is 0 and Listeners finds none,
-// which is how portsyncd runs under supervisord.
+// Each protocol uses environment variables. The functions read their variables once and remove them from
+// the environment, so that child processes do not inherit them. Without the variables, for example under
+// supervisord, New returns a nil Notifier whose methods do nothing, WatchdogInterval returns 0, and
+// Listeners returns no sockets.
 //
-// A typical order of calls:
+// Typical use:
 //
 //	n, err := systemd.New()
 //	n.Notify(systemd.Status("waiting for Redis at %s", addr), systemd.ExtendTimeout(10*time.Second))
 //	n.Notify(systemd.Ready, systemd.Status("%d ports", ports))
-//	n.Notify(systemd.Watchdog) // at half of WatchdogInterval or faster, from the loop that must not stall
+//	n.Notify(systemd.Watchdog) // from the event loop, at least twice in WatchdogInterval
 //	n.Notify(systemd.Stopping)
 //
-// What is left out: vsock sockets, file descriptor stores, and barriers.
+// Vsock sockets, the file descriptor store and barriers are not supported.
 package systemd

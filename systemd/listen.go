@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,19 +14,20 @@ import (
 // firstFD is SD_LISTEN_FDS_START of systemd/sd-daemon.h.
 const firstFD = 3
 
-// maxFDs bounds LISTEN_FDS far above any use, so that a wrong number is called wrong.
+// maxFDs is the maximum value of LISTEN_FDS. A larger value is certainly wrong.
 const maxFDs = 1024
 
-// NamedListener is a listening socket that the manager opened for us. Name is FileDescriptorName= of the socket
-// unit, by default the unit's name; "unknown" if the manager gave none.
+// NamedListener is a listening socket opened by the service manager. Name is FileDescriptorName= of the
+// socket unit, which defaults to the name of the unit, or "unknown" without LISTEN_FDNAMES.
 type NamedListener struct {
 	net.Listener
 	Name string
 }
 
-// Listeners takes over the sockets that the manager passed (sd_listen_fds(3)), in the order of their descriptors,
-// and removes LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES. There are none if LISTEN_PID is another process or unset.
-// It must be called at most once, and on an error all of them are lost: those already taken over are closed.
+// Listeners returns the sockets passed by the service manager (sd_listen_fds(3)), in the order of their
+// descriptors, and removes LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES from the environment. It returns none
+// if LISTEN_PID is unset or another process. On an error, it closes the listeners created so far.
+// Listeners must be called at most once.
 func Listeners() ([]NamedListener, error) {
 	count, pid, names := takeEnv("LISTEN_FDS"), takeEnv("LISTEN_PID"), takeEnv("LISTEN_FDNAMES")
 	if ours, err := isOurPID("LISTEN_PID", pid); err != nil || !ours {
@@ -34,7 +36,7 @@ func Listeners() ([]NamedListener, error) {
 	return listeners(firstFD, count, names)
 }
 
-// listeners takes over count descriptors from first on, with the names that LISTEN_FDNAMES gives them.
+// listeners returns listeners for count descriptors starting at first. names is LISTEN_FDNAMES.
 func listeners(first int, count, names string) ([]NamedListener, error) {
 	if count == "" {
 		return nil, nil
@@ -49,7 +51,7 @@ func listeners(first int, count, names string) ([]NamedListener, error) {
 	}
 	if names != "" {
 		if name = strings.Split(names, ":"); len(name) != n {
-			return nil, fmt.Errorf("LISTEN_FDNAMES is %q: want %d names, as many as LISTEN_FDS says", names, n)
+			return nil, fmt.Errorf("LISTEN_FDNAMES is %q: want %d names, the number in LISTEN_FDS", names, n)
 		}
 	}
 	taken := make([]NamedListener, 0, n)
@@ -66,17 +68,17 @@ func listeners(first int, count, names string) ([]NamedListener, error) {
 	return taken, nil
 }
 
-// takeListener turns a descriptor into a listener. A descriptor that proves not to be a listening socket is left
-// open: if LISTEN_FDS is wrong, it may well belong to the Go runtime.
+// takeListener converts a descriptor to a listener. It does not close a descriptor that is not a listening
+// socket: if LISTEN_FDS is wrong, the descriptor may belong to the Go runtime.
 func takeListener(fd int, name string) (net.Listener, error) {
 	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	if err != nil {
 		return nil, os.NewSyscallError("getsockopt", err)
 	}
 	if listening == 0 {
-		return nil, fmt.Errorf("not a listening stream socket")
+		return nil, errors.New("not a listening stream socket")
 	}
 	file := os.NewFile(uintptr(fd), name)
 	defer file.Close()
-	return net.FileListener(file) // on a duplicate, which unlike what was passed has close-on-exec set
+	return net.FileListener(file) // duplicates the descriptor with close-on-exec
 }

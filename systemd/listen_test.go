@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childRole, in the environment of a copy of this test binary, tells it what to do instead of running tests.
+// childRole is an environment variable that makes this test binary run as a child process of a test.
 const childRole = "PORTSYNCD_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// printListeners is the other end of TestListeners.
+// printListeners is the child process of TestListeners.
 func printListeners() {
 	ls, err := Listeners()
 	if err != nil {
@@ -47,7 +47,7 @@ func printListeners() {
 	if again, err := Listeners(); again != nil || err != nil {
 		fmt.Println("a second call:", again, err)
 	}
-	// Once the listeners are closed, none of the manager's descriptors may keep its socket open.
+	// The passed descriptors must be closed together with the listeners.
 	for _, l := range ls {
 		l.Close()
 	}
@@ -58,8 +58,8 @@ func printListeners() {
 	}
 }
 
-// TestListeners hands sockets to a process of its own, as the manager does: from descriptor 3 on, LISTEN_PID being the
-// process itself.
+// TestListeners passes sockets to a child process like the service manager does: as descriptors from 3, with
+// LISTEN_PID set to the child.
 func TestListeners(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -83,7 +83,7 @@ func TestListeners(t *testing.T) {
 	both := []filer{tcp.(filer), local.(filer)}
 	tests := []struct {
 		name    string
-		pid     string // "$$" in the shell is our pid
+		pid     string // "$$" is the pid of the child
 		env     []string
 		sockets []filer
 		want    string
@@ -97,7 +97,7 @@ func TestListeners(t *testing.T) {
 		{"bad pid", "x", []string{"LISTEN_FDS=2"}, both, "error: LISTEN_PID is \"x\": want a process id\n"},
 		{"bad count", "$$", []string{"LISTEN_FDS=two"}, both, "error: LISTEN_FDS is \"two\": want a number from 1 to 1024\n"},
 		{"names do not match", "$$", []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=web"}, both,
-			"error: LISTEN_FDNAMES is \"web\": want 2 names, as many as LISTEN_FDS says\n"},
+			"error: LISTEN_FDNAMES is \"web\": want 2 names, the number in LISTEN_FDS\n"},
 		{"datagram socket", "$$", []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=a:b"}, []filer{tcp.(filer), datagram},
 			"error: socket \"b\" passed by systemd as descriptor 4: not a listening stream socket\n"},
 	}
@@ -105,7 +105,7 @@ func TestListeners(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd := exec.Command("sh", "-c", `LISTEN_PID=`+tt.pid+` exec "$0"`, self)
 			cmd.Env = append(os.Environ(), childRole+"=listen",
-				"GORACE=atexit_sleep_ms=0") // the race detector's habit of ending a second late
+				"GORACE=atexit_sleep_ms=0") // the race detector would delay the exit by a second
 			cmd.Env = append(cmd.Env, tt.env...)
 			for _, s := range tt.sockets {
 				file, err := s.File()
@@ -128,7 +128,8 @@ func TestListeners(t *testing.T) {
 	}
 }
 
-// TestListenersBadDescriptor names descriptors that are no sockets. They must stay open: they are somebody else's.
+// TestListenersBadDescriptor checks the errors for descriptors that are not sockets, which must stay open, and
+// for invalid values of LISTEN_FDS.
 func TestListenersBadDescriptor(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -152,9 +153,9 @@ func TestListenersBadDescriptor(t *testing.T) {
 	}
 }
 
-// TestListenersCloseOnExec checks that children do not inherit what we took over.
+// TestListenersCloseOnExec checks that listeners are closed on exec.
 func TestListenersCloseOnExec(t *testing.T) {
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "web")) // needs no lo
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "web")) // does not require lo
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +165,7 @@ func TestListenersCloseOnExec(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	// As the manager would pass it: a descriptor without the flag, in Go's hands from nowhere else.
+	// Like a descriptor passed by the manager, fd has no close-on-exec flag and is not used by the Go runtime.
 	fd, err := unix.Dup(int(file.Fd()))
 	if err != nil {
 		t.Fatal(err)

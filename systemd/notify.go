@@ -11,23 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// States for Notifier.Notify, as sd_notify(3) spells them.
+// States for [Notifier.Notify], see sd_notify(3).
 const (
-	Ready    = "READY=1"    // the start, or a reload, is complete
-	Stopping = "STOPPING=1" // the service has begun to end; sent once, last
-	Watchdog = "WATCHDOG=1" // sign of life
+	Ready    = "READY=1"    // startup or a reload is complete
+	Stopping = "STOPPING=1" // shutdown has begun; sent once, as the last state
+	Watchdog = "WATCHDOG=1" // keep-alive for the watchdog
 )
 
-// sendTimeout bounds how long Notify waits for room in the manager's queue. The manager reads at once unless the
-// machine is in trouble; a lost READY=1 would cost the start, so a moment's patience is right, and a stuck manager
-// must not hold up the event loop for longer than that.
+// sendTimeout is how long Notify waits for room in the queue of the service manager. A lost READY=1 would
+// make the start fail, so Notify waits, but not long enough for a hanging manager to block the event loop.
 const sendTimeout = 100 * time.Millisecond
 
-// maxAddress is the longest path or abstract name that fits sockaddr_un.sun_path with its NUL (unix(7)).
+// maxAddress is the maximum length of a path or abstract name in sockaddr_un.sun_path, which includes a NUL
+// (unix(7)).
 const maxAddress = 107
 
-// Status returns the state that "systemctl status" shows in words. The text goes on one line: control characters,
-// which could otherwise smuggle in a state of their own, become blanks.
+// Status returns the state with the text shown by "systemctl status". Control characters, which could add
+// other states, are replaced by blanks.
 func Status(format string, args ...any) string {
 	return "STATUS=" + strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -37,37 +37,38 @@ func Status(format string, args ...any) string {
 	}, fmt.Sprintf(format, args...))
 }
 
-// Reloading returns the state that announces a reload, with the CLOCK_MONOTONIC time that Type=notify-reload
-// (systemd 253) wants beside it. Ready ends the reload.
+// Reloading returns the state that announces a reload, with the time of CLOCK_MONOTONIC that
+// Type=notify-reload requires (systemd 253). Ready ends the reload.
 func Reloading() string {
 	var now unix.Timespec
-	// CLOCK_MONOTONIC cannot fail on Linux, and with 0 the manager would at worst wait for the next message.
+	// ClockGettime cannot fail for CLOCK_MONOTONIC on Linux.
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
 	return "RELOADING=1\nMONOTONIC_USEC=" + strconv.FormatInt(now.Nano()/1000, 10)
 }
 
-// ExtendTimeout returns the state that asks for d from the moment of sending, before the start or the stop counts as hanging.
-// It only takes effect once the unit's own timeout would have run out earlier, so it never shortens a wait.
+// ExtendTimeout returns the state that extends the timeout of startup or shutdown to at least d from now. It
+// never shortens the timeout of the unit.
 func ExtendTimeout(d time.Duration) string {
 	return "EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(max(d, 0).Microseconds(), 10)
 }
 
-// Notifier sends states to the service manager. A nil Notifier sends nothing. Notify may be called from several
-// goroutines at once.
+// Notifier sends states to the service manager. A nil Notifier does nothing. Notify is safe for concurrent
+// use.
 type Notifier struct {
 	fd      int
 	address string // as in NOTIFY_SOCKET: a path, or @ and an abstract name
 }
 
-// New reads NOTIFY_SOCKET and removes it from the environment. Without it, it returns nil and no error. It does not
-// contact the manager, so an error means an address this package cannot use or no free descriptor.
+// New returns a Notifier for the address in NOTIFY_SOCKET, and removes NOTIFY_SOCKET from the environment. It
+// returns nil and no error if the variable is not set. It does not connect to the manager. It fails if the
+// address is not supported or no file descriptor is available.
 func New() (*Notifier, error) {
 	address := takeEnv("NOTIFY_SOCKET")
 	if address == "" {
 		return nil, nil
 	}
 	if address[0] != '/' && address[0] != '@' || len(address) == 1 {
-		return nil, fmt.Errorf("NOTIFY_SOCKET is %q: want an absolute path or @name of a Unix socket", address)
+		return nil, fmt.Errorf("NOTIFY_SOCKET is %q: want an absolute path or @name of a unix socket", address)
 	}
 	if len(address) > maxAddress {
 		return nil, fmt.Errorf("NOTIFY_SOCKET is %q: longer than %d bytes", address, maxAddress)
@@ -84,17 +85,17 @@ func New() (*Notifier, error) {
 	return &Notifier{fd: fd, address: address}, nil
 }
 
-// Notify sends the states as one datagram, one a line. It returns within about 100 ms even if the manager does not
-// read. The address is looked up for each datagram, as sd_notify does, so a manager that made its socket anew is
-// still reached.
+// Notify sends the states in one datagram, one state in each line. It returns within about 100 ms even if the
+// manager does not read. Like sd_notify, it resolves the address for each datagram, so that it works after
+// the manager has recreated its socket.
 func (n *Notifier) Notify(state ...string) error {
 	if n == nil || len(state) == 0 {
 		return nil
 	}
 	datagram := []byte(strings.Join(state, "\n"))
 	for {
-		// The address is made anew because Sendto writes into it. SockaddrUnix turns a leading @ into the NUL byte
-		// of an abstract address.
+		// Sendto modifies the SockaddrUnix. It converts a leading @ to the NUL byte of an abstract
+		// address.
 		err := unix.Sendto(n.fd, datagram, unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: n.address})
 		switch err {
 		case nil:
@@ -107,7 +108,7 @@ func (n *Notifier) Notify(state ...string) error {
 	}
 }
 
-// Close frees the descriptor. No Notify may run at the same time or afterwards.
+// Close closes the socket. Notify must not be called concurrently or afterwards.
 func (n *Notifier) Close() error {
 	if n == nil {
 		return nil
@@ -115,9 +116,10 @@ func (n *Notifier) Close() error {
 	return os.NewSyscallError("close", unix.Close(n.fd))
 }
 
-// takeEnv returns the value of an environment variable and removes it. Empty is as good as unset.
+// takeEnv returns the value of an environment variable and removes the variable. It returns "" if the
+// variable is not set.
 func takeEnv(name string) string {
 	value := os.Getenv(name)
-	os.Unsetenv(name) // fails only for impossible names
+	os.Unsetenv(name) // fails only for invalid names
 	return value
 }

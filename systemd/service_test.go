@@ -14,13 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slowStart is how long the first start of serve takes, more than startTimeout, the TimeoutStartSec= of TestUnit.
+// slowStart is the duration of the first start of serve. It is longer than startTimeout, which is
+// TimeoutStartSec= in TestUnit.
 const (
 	slowStart    = 5 * time.Second
 	startTimeout = 4 * time.Second
 )
 
-// serve is a service as portsyncd is one, run by a real systemd in TestUnit. It tells how it fares through STATUS=.
+// serve is the service run by a real systemd in TestUnit. It uses this package like portsyncd, and reports
+// results in STATUS=.
 func serve() {
 	n, err := New()
 	must(err)
@@ -62,7 +64,7 @@ func serve() {
 	}
 }
 
-// must ends the service, which the test then sees fail.
+// must exits with an error, so that the test fails.
 func must(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "service:", err)
@@ -70,7 +72,7 @@ func must(err error) {
 	}
 }
 
-// answer greets each client.
+// answer sends "hello" to each client.
 func answer(l net.Listener) {
 	for {
 		conn, err := l.Accept()
@@ -82,7 +84,8 @@ func answer(l net.Listener) {
 	}
 }
 
-// checkSandbox tries what portsyncd has to be able to do under its unit, and some of what it must not be able to do.
+// checkSandbox checks that the unit allows what portsyncd needs, and forbids some operations that it does not
+// need.
 func checkSandbox() error {
 	state := stateFile()
 	for _, check := range []struct {
@@ -93,7 +96,7 @@ func checkSandbox() error {
 		{"write a file", func() error { return os.WriteFile(state+".tmp", []byte("{}"), 0o644) }, nil},
 		{"rename a file", func() error { return os.Rename(state+".tmp", state) }, nil},
 		{"read the boot id", func() error { _, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); return err }, nil},
-		{"ask for links", func() error { _, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC); return err }, nil},
+		{"request links", func() error { _, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC); return err }, nil},
 		{"force a receive buffer", func() error {
 			return withSocket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE, func(fd int) error {
 				return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20)
@@ -104,11 +107,11 @@ func checkSandbox() error {
 		{"find the log", func() error {
 			target, err := os.Readlink("/dev/log")
 			if err == nil && target != "/run/systemd/journal/dev-log" {
-				err = fmt.Errorf("it is a link to %q", target)
+				err = fmt.Errorf("/dev/log is a link to %q", target)
 			}
 			return err
 		}, nil},
-		{"have one capability", oneCapability, nil},
+		{"have only CAP_NET_ADMIN", oneCapability, nil},
 		{"write to /etc", func() error { return os.WriteFile("/etc/portsyncd-test", nil, 0o644) }, unix.EROFS},
 		{"open a packet socket", func() error { return withSocket(unix.AF_PACKET, unix.SOCK_RAW, 0, func(int) error { return nil }) },
 			unix.EAFNOSUPPORT},
@@ -122,7 +125,7 @@ func checkSandbox() error {
 	return nil
 }
 
-// stateFile is what checkSandbox leaves behind.
+// stateFile returns the path of a file that checkSandbox writes.
 func stateFile() string { return filepath.Join(os.Getenv("STATE_DIRECTORY"), "state.json") }
 
 func withSocket(family, kind, protocol int, use func(fd int) error) error {
@@ -141,7 +144,7 @@ func closeIt(l net.Listener) error {
 	return l.Close()
 }
 
-// shareMemory maps a memfd for writing, which MemoryDenyWriteExecute= must not mind.
+// shareMemory maps a memfd for writing, which MemoryDenyWriteExecute= must allow.
 func shareMemory() error {
 	fd, err := unix.MemfdCreate("portsyncd-test", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -159,7 +162,7 @@ func shareMemory() error {
 	return unix.Munmap(memory)
 }
 
-// oneCapability compares the effective set with CAP_NET_ADMIN alone.
+// oneCapability checks that the effective capabilities are CAP_NET_ADMIN only.
 func oneCapability() error {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -169,7 +172,7 @@ func oneCapability() error {
 	if !strings.Contains(string(status), want) {
 		_, rest, _ := strings.Cut(string(status), "CapEff:")
 		effective, _, _ := strings.Cut(rest, "\n")
-		return fmt.Errorf("effective set is%s", effective)
+		return fmt.Errorf("effective capabilities:%s", effective)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newManager returns a socket such as the service manager reads notifications from.
+// newManager returns a socket like the notification socket of the service manager.
 func newManager(t *testing.T, address string) *net.UnixConn {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
@@ -36,7 +36,7 @@ func read(t *testing.T, conn *net.UnixConn) string {
 	return string(buf[:n])
 }
 
-// newNotifier returns what New makes of the address.
+// newNotifier returns the result of New for an address.
 func newNotifier(t *testing.T, address string) *Notifier {
 	t.Helper()
 	t.Setenv("NOTIFY_SOCKET", address)
@@ -48,6 +48,7 @@ func newNotifier(t *testing.T, address string) *Notifier {
 	return n
 }
 
+// TestNotify checks the datagrams on path and abstract sockets, and that New removes NOTIFY_SOCKET.
 func TestNotify(t *testing.T) {
 	for name, address := range map[string]string{
 		"path":     filepath.Join(t.TempDir(), "notify"),
@@ -68,12 +69,13 @@ func TestNotify(t *testing.T) {
 				}
 			}
 			if err := n.Notify(); err != nil {
-				t.Errorf("Notify() of nothing: %v", err)
+				t.Errorf("Notify without states: %v", err)
 			}
 		})
 	}
 }
 
+// TestStates checks the text of each state.
 func TestStates(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
 		{Ready, "READY=1"},
@@ -90,6 +92,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// TestReloadingTellsMonotonicTime checks the time in the state of Reloading.
 func TestReloadingTellsMonotonicTime(t *testing.T) {
 	now := func() int64 {
 		var ts unix.Timespec
@@ -108,6 +111,7 @@ func TestReloadingTellsMonotonicTime(t *testing.T) {
 	}
 }
 
+// TestNilNotifier checks that New returns nil without NOTIFY_SOCKET, and that a nil Notifier does nothing.
 func TestNilNotifier(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	n, err := New()
@@ -122,11 +126,12 @@ func TestNilNotifier(t *testing.T) {
 	}
 }
 
+// TestBadNotifySocket checks that New fails for unsupported addresses and removes NOTIFY_SOCKET.
 func TestBadNotifySocket(t *testing.T) {
 	for _, address := range []string{"vsock:2:1234", "notify", "@", "/", "/" + strings.Repeat("x", maxAddress)} {
 		t.Setenv("NOTIFY_SOCKET", address)
 		if n, err := New(); n != nil || err == nil || !strings.Contains(err.Error(), strconv.Quote(address)) {
-			t.Errorf("%q: New() = %v, %v; want an error that quotes it", address, n, err)
+			t.Errorf("%q: New() = %v, %v; want an error with the address", address, n, err)
 		}
 		if _, set := os.LookupEnv("NOTIFY_SOCKET"); set {
 			t.Errorf("%q: NOTIFY_SOCKET is still set", address)
@@ -134,7 +139,7 @@ func TestBadNotifySocket(t *testing.T) {
 	}
 }
 
-// TestLongestAddress checks maxAddress against the kernel.
+// TestLongestAddress checks that an address of maxAddress bytes works.
 func TestLongestAddress(t *testing.T) {
 	address := fmt.Sprintf("@%0*d", maxAddress-1, os.Getpid())
 	manager := newManager(t, address)
@@ -146,11 +151,12 @@ func TestLongestAddress(t *testing.T) {
 	}
 }
 
+// TestManagerComesAndGoes checks that Notify works after the manager has started or recreated its socket.
 func TestManagerComesAndGoes(t *testing.T) {
 	address := filepath.Join(t.TempDir(), "notify")
 	n := newNotifier(t, address)
 	if err := n.Notify(Ready); err == nil || !strings.Contains(err.Error(), address) {
-		t.Errorf("no manager: %v, want an error that names the socket", err)
+		t.Errorf("no manager: %v, want an error with the address", err)
 	}
 	for range 2 {
 		manager := newManager(t, address)
@@ -165,7 +171,7 @@ func TestManagerComesAndGoes(t *testing.T) {
 	}
 }
 
-// TestManagerStopsReading fills the manager's queue: Notify must fail, after its time-out, not wait for ever.
+// TestManagerStopsReading checks that Notify fails after sendTimeout if the queue of the manager is full.
 func TestManagerStopsReading(t *testing.T) {
 	address := filepath.Join(t.TempDir(), "notify")
 	manager := newManager(t, address)
@@ -177,7 +183,7 @@ func TestManagerStopsReading(t *testing.T) {
 			continue
 		}
 		if took := time.Since(start); took < sendTimeout/2 || took > 50*sendTimeout {
-			t.Errorf("gave up after %v, want about %v", took, sendTimeout)
+			t.Errorf("Notify failed after %v, want about %v", took, sendTimeout)
 		}
 		break
 	}
@@ -187,13 +193,14 @@ func TestManagerStopsReading(t *testing.T) {
 	}
 }
 
+// TestWatchdogInterval checks valid and invalid values of WATCHDOG_USEC and WATCHDOG_PID.
 func TestWatchdogInterval(t *testing.T) {
 	ours, other := strconv.Itoa(os.Getpid()), strconv.Itoa(os.Getppid())
 	tests := []struct {
 		name      string
 		usec, pid string
 		want      time.Duration
-		bad       string // the error names this variable
+		bad       string // variable in the error; "" for no error
 	}{
 		{name: "off"},
 		{name: "off for a pid", pid: ours},
@@ -215,7 +222,7 @@ func TestWatchdogInterval(t *testing.T) {
 			t.Setenv("WATCHDOG_PID", tt.pid)
 			got, err := WatchdogInterval()
 			if got != tt.want || !errorNames(err, tt.bad) {
-				t.Errorf("got %v, %v; want %v and an error about %q", got, err, tt.want, tt.bad)
+				t.Errorf("got %v, %v; want %v and an error with %q", got, err, tt.want, tt.bad)
 			}
 			for _, name := range []string{"WATCHDOG_USEC", "WATCHDOG_PID"} {
 				if _, set := os.LookupEnv(name); set {
@@ -226,7 +233,7 @@ func TestWatchdogInterval(t *testing.T) {
 	}
 }
 
-// errorNames tells whether err contains name, or is nil if name is empty.
+// errorNames reports whether err contains name, or is nil if name is "".
 func errorNames(err error, name string) bool {
 	if name == "" {
 		return err == nil

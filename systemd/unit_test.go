@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// unitFile is the unit that the package ships.
+// unitFile is the unit file of the package.
 const unitFile = "../portsyncd.service"
 
-// maxExposure is the limit for "systemd-analyze security", in tenths.
+// maxExposure is the maximum exposure level of "systemd-analyze security", in tenths.
 const maxExposure = "20"
 
-// unavailable skips the test, or fails it where the environment says that nothing may be skipped.
+// unavailable skips the test, or fails it if PORTSYNCD_REQUIRE_INTEGRATION is 1.
 func unavailable(t *testing.T, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" {
@@ -29,6 +29,7 @@ func unavailable(t *testing.T, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
+// TestUnitFile checks the unit with systemd-analyze verify and systemd-analyze security.
 func TestUnitFile(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
@@ -38,7 +39,7 @@ func TestUnitFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// portsyncd may not be installed, and verify looks for the command and the manual pages.
+	// verify would fail if portsyncd and its manual pages are not installed.
 	path := filepath.Join(t.TempDir(), "portsyncd.service")
 	unit = bytes.Replace(unit, []byte("ExecStart=/usr/bin/portsyncd\n"), []byte("ExecStart=/bin/sh\n"), 1)
 	if err := os.WriteFile(path, unit, 0o644); err != nil {
@@ -56,8 +57,8 @@ func TestUnitFile(t *testing.T) {
 	}
 }
 
-// TestUnitSettings holds the settings of the unit that the guide and the daemon rely
-// on, which TestUnit replaces to be quick.
+// TestUnitSettings checks the settings that the daemon and the documentation rely on, some of which TestUnit
+// replaces.
 func TestUnitSettings(t *testing.T) {
 	text, err := os.ReadFile(unitFile)
 	if err != nil {
@@ -70,15 +71,15 @@ func TestUnitSettings(t *testing.T) {
 		}
 	}
 	for key, want := range map[string]string{
-		"Type":              "notify",     // READY=1 ends the start
-		"WatchdogSec":       "30s",        // three times health.max_stall_seconds, which withholds WATCHDOG=1
-		"Restart":           "on-failure", // a stop that was asked for is not undone
-		"RestartSec":        "5",          // keeps five starts in 10 s, the default limit, out of reach
-		"SuccessExitStatus": "0 143",      // what the end by SIGTERM is to whoever sees an exit status
-		"TimeoutStopSec":    "10",         // twice what a stop takes at most
+		"Type":              "notify",     // READY=1 completes startup
+		"WatchdogSec":       "30s",        // three times health.max_stall_seconds, after which the daemon stops sending WATCHDOG=1
+		"Restart":           "on-failure", // no restart after systemctl stop
+		"RestartSec":        "5",          // avoids the default start limit, five starts in 10 s
+		"SuccessExitStatus": "0 143",      // exit status of a process ended by SIGTERM
+		"TimeoutStopSec":    "10",         // twice the maximum duration of a stop
 		"ExecStart":         "/usr/bin/portsyncd",
 		"ExecReload":        `/bin/sh -c "kill -HUP $MAINPID"`,
-		"StateDirectory":    "sonic/portsyncd", // config.StateDir expects it
+		"StateDirectory":    "sonic/portsyncd", // used by config.StateDir
 		"ReadWritePaths":    "-/var/warmboot",
 		"WantedBy":          "multi-user.target",
 	} {
@@ -93,7 +94,8 @@ func TestUnitSettings(t *testing.T) {
 	}
 }
 
-// TestUnit has a real systemd run the shipped unit, with this test binary as the service: see serve.
+// TestUnit runs the unit in a real systemd, with this test binary as the service (see serve), and checks
+// startup, reload, socket activation, sandbox, watchdog and stop.
 func TestUnit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -110,7 +112,7 @@ func TestUnit(t *testing.T) {
 	}
 	socket := filepath.Join(m.dir, "web")
 	m.write("portsyncd.service", string(unit))
-	// The binary, and the manager's sockets, are in a directory for temporary files, which the unit would hide.
+	// The test binary and the sockets are in a temporary directory, which PrivateTmp= would hide.
 	m.write("portsyncd.service.d/test.conf", fmt.Sprintf(`
 [Service]
 ExecStart=
@@ -133,11 +135,12 @@ StandardError=append:%s
 	})
 
 	m.systemctl("start", "portsyncd.socket")
-	// "start" waits for READY=1, and succeeds in spite of TimeoutStartSec= only with EXTEND_TIMEOUT_USEC=.
+	// "systemctl start" waits for READY=1. It exceeds TimeoutStartSec= and succeeds because of
+	// EXTEND_TIMEOUT_USEC=.
 	began := time.Now()
 	m.systemctl("start", "portsyncd.service")
 	if took := time.Since(began); took < slowStart {
-		t.Errorf("systemctl start took %v: it did not wait for READY=1", took)
+		t.Errorf("systemctl start took %v: want it to wait for READY=1", took)
 	}
 	const ready = `watchdog 4s, sockets ["web"], sandbox: <nil>`
 	m.expect(map[string]string{"ActiveState": "active", "StatusText": ready})
@@ -153,7 +156,7 @@ StandardError=append:%s
 	m.systemctl("reload", "portsyncd.service")
 	m.await(map[string]string{"ActiveState": "active", "StatusText": "reloaded"})
 
-	// The service has been fed for longer than WatchdogSec=, or else it would have been restarted by the end of this.
+	// The service sends WATCHDOG=1; otherwise it would be restarted during this test.
 	time.Sleep(time.Until(began.Add(slowStart + watchdog + watchdog/4)))
 	m.expect(map[string]string{"ActiveState": "active", "NRestarts": "0"})
 
@@ -171,7 +174,7 @@ StandardError=append:%s
 	})
 }
 
-// userManager is a systemd of the test's own: see testdata/user-manager.sh.
+// userManager is a systemd user manager started by testdata/user-manager.sh.
 type userManager struct {
 	t   *testing.T
 	dir string
@@ -206,7 +209,7 @@ func startUserManager(t *testing.T) userManager {
 	return m
 }
 
-// write writes a unit file and makes the manager read it.
+// write writes a unit file and reloads the manager.
 func (m userManager) write(name, text string) {
 	m.t.Helper()
 	path := filepath.Join(m.dir, "units", name)
@@ -219,7 +222,7 @@ func (m userManager) write(name, text string) {
 	m.systemctl("daemon-reload")
 }
 
-// systemctl ends the test if the command fails.
+// systemctl runs systemctl and fails the test if the command fails.
 func (m userManager) systemctl(args ...string) string {
 	m.t.Helper()
 	out, err := exec.Command(filepath.Join(m.dir, "systemctl"), args...).CombinedOutput()
@@ -229,7 +232,7 @@ func (m userManager) systemctl(args ...string) string {
 	return string(out)
 }
 
-// differences returns which properties of the service are not as wanted.
+// differences returns the properties of the service that are not as wanted.
 func (m userManager) differences(want map[string]string) []string {
 	m.t.Helper()
 	var differ []string
@@ -249,7 +252,7 @@ func (m userManager) expect(want map[string]string) {
 	}
 }
 
-// await asks until the properties are as wanted, as systemctl has no command that waits for them.
+// await polls until the properties are as wanted, since systemctl cannot wait for properties.
 func (m userManager) await(want map[string]string) {
 	m.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {

@@ -1,19 +1,18 @@
 #!/bin/sh
 # Usage: user-manager.sh DIR
 #
-# Runs a systemd user manager of its own, for tests: apart from any that the machine has, and on machines that were not
-# booted with systemd at all (containers, CI). Needs root (or any right to make cgroups and namespaces), systemd,
-# and unshare of util-linux.
+# Runs a separate systemd user manager for tests, also on machines that were not booted with systemd (containers, CI).
+# Requires root (or the right to create cgroups and namespaces), systemd, and unshare of util-linux.
 #
-#   DIR/units      unit files to know, all others are ignored; may be filled before or while it runs
-#   DIR/systemctl  a command that talks to this manager: DIR/systemctl start some.service
-#   DIR/log        why it did not start, if so; for anything later ask DIR/systemctl status
-#   DIR/run        XDG_RUNTIME_DIR, in which RuntimeDirectory= makes directories
-#   DIR/home       HOME; StateDirectory= makes directories in its .config
+#   DIR/units      unit files, which may be added before or while the manager runs; all other units are ignored
+#   DIR/systemctl  a command that controls this manager: DIR/systemctl start some.service
+#   DIR/log        errors during startup; later errors are in DIR/systemctl status
+#   DIR/run        XDG_RUNTIME_DIR, in which RuntimeDirectory= creates directories
+#   DIR/home       HOME; StateDirectory= creates directories in its .config
 #
-# Prints "ready PID" on standard output once the manager takes orders, and then waits until its standard input
-# ends. The manager, all its services and its cgroups are gone when the script ends. PID is that of a process whose
-# death ends them at once. Exit status 77: this machine cannot do it, the reason is on standard error.
+# Prints "ready PID" on standard output when the manager accepts commands, and then waits until standard input is
+# closed. When the script ends, it removes the manager, all services and the cgroups. Killing process PID also ends
+# them all. Exit status 77 means that the machine does not meet the requirements; the reason is on standard error.
 set -eu
 
 unavailable() {
@@ -28,30 +27,30 @@ for path in /usr/lib/systemd/systemd /lib/systemd/systemd; do
 done
 [ -n "$systemd" ] || unavailable "systemd is not installed"
 command -v systemctl >/dev/null || unavailable "systemctl is not installed"
-unshare --mount --pid --fork true 2>/dev/null || unavailable "no right to make mount and PID namespaces"
+unshare --mount --pid --fork true 2>/dev/null || unavailable "no permission to create mount and PID namespaces"
 
 mkdir -p "$dir/units" "$dir/home"
 mkdir -p -m 700 "$dir/run"
 
-# The least that a manager needs to start services; every service is ordered after basic.target.
+# The targets that a manager needs to start services, which are ordered after basic.target.
 for target in default basic sockets shutdown; do
 	[ -e "$dir/units/$target.target" ] ||
 		printf '[Unit]\nDefaultDependencies=no\n' >"$dir/units/$target.target"
 done
 
-# A manager takes over the cgroup it starts in, with all the processes there, so it gets one to itself. In a hybrid
-# set-up (cgroup v1 with a v2 hierarchy beside it) systemd looks at two hierarchies.
+# A manager uses the cgroup in which it starts, including all processes there, so it gets a new one. In a hybrid
+# set-up (cgroup v1 with an additional v2 hierarchy) systemd uses two hierarchies.
 cgroups=
 manager=
 cleanup() {
 	exec <&-
 	if [ -n "$manager" ]; then
-		kill -KILL "$manager" 2>/dev/null || true # unshare --kill-child takes the whole PID namespace along
+		kill -KILL "$manager" 2>/dev/null || true # unshare --kill-child kills the whole PID namespace
 		wait "$manager" 2>/dev/null || true
 	fi
 	for cgroup in $cgroups; do
 		echo $$ >"${cgroup%/*}/cgroup.procs" 2>/dev/null || true
-		# The kernel frees a killed process a moment after it has been waited for.
+		# A killed process may stay in its cgroup for a moment after wait returns.
 		for _ in 1 2 3 4 5 6 7 8 9 10; do
 			find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || true
 			[ -d "$cgroup" ] || break
@@ -70,10 +69,10 @@ for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; d
 done
 [ -n "$cgroups" ] || unavailable "no cgroup hierarchy is mounted"
 
-# The manager works only where /run/systemd/system says that the machine was booted with systemd. Where it was not, a tmpfs
-# that the manager and its services alone see provides that, and the files that the system's manager would have
-# made for hiding others behind (InaccessiblePaths= and the like); the user manager makes the same in its own directory.
-# The log goes nowhere, because it would go to /dev/console.
+# The manager works only if /run/systemd/system exists, which means that the machine was booted with systemd. Otherwise the
+# script mounts a tmpfs, visible to the manager and its services only, with that directory and the files that the system
+# manager creates for InaccessiblePaths= and similar settings. The user manager creates the same in its own directory.
+# The log is discarded, since it would go to /dev/console.
 env -i PATH="$PATH" HOME="$dir/home" XDG_RUNTIME_DIR="$dir/run" SYSTEMD_UNIT_PATH="$dir/units" \
 	unshare --mount --pid --fork --kill-child --mount-proc sh -c '
 		if ! [ -d /run/systemd/system ]; then
@@ -85,7 +84,7 @@ env -i PATH="$PATH" HOME="$dir/home" XDG_RUNTIME_DIR="$dir/run" SYSTEMD_UNIT_PAT
 	' "$systemd" </dev/null >"$dir/log" 2>&1 &
 manager=$!
 
-# The manager refuses callers whose process ids mean nothing in its namespace, so systemctl has to go there.
+# The manager refuses callers whose process id is not in its PID namespace, so systemctl must run in that namespace.
 cat >"$dir/systemctl" <<END
 #!/bin/sh
 exec nsenter --mount=/proc/$manager/ns/mnt --pid=/proc/$manager/ns/pid_for_children \\
