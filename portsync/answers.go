@@ -24,12 +24,12 @@ func (w *writer) add(a Action, since int64) {
 // len returns the number of ports in the backlog.
 func (w *writer) len() int { return w.batch.Len() }
 
-// settle removes the ports that the databases answered from the backlog and reports
+// complete removes the ports that the databases answered from the backlog and reports
 // whether there was one.
-func (w *writer) settle() (progress bool) {
+func (w *writer) complete() (progress bool) {
 	before := w.len()
 	w.written = 0
-	w.batch.Settle(w.acknowledged)
+	w.batch.Complete(w.acknowledged)
 	if w.written > 0 {
 		w.Metrics.batch.Observe(float64(w.written))
 	}
@@ -37,7 +37,7 @@ func (w *writer) settle() (progress bool) {
 }
 
 // compared removes the ports whose rows need no write from the backlog.
-func (w *writer) compared() { w.batch.Settle(w.answered) }
+func (w *writer) compared() { w.batch.Complete(w.answered) }
 
 // wrote records the acknowledged writes of a row.
 func (w *writer) wrote(p *Port, was pending, now int64) {
@@ -116,7 +116,7 @@ func (l *Loop) publish() {
 	if err != nil {
 		l.shown.rows.refused(err.Error())
 	}
-	if l.writes.settle() {
+	if l.writes.complete() {
 		l.db.progressed()
 	}
 	if l.writes.len() > 0 || err == nil {
@@ -145,7 +145,7 @@ func (l *Loop) acknowledged(p *Port, was pending) {
 func (l *Loop) answered(p *Port, was pending) {
 	l.state.touch(p)
 	p.refused = was.result == OutcomeRefused
-	if (was.set || was.look) && !p.refused {
+	if (was.set || was.lookup) && !p.refused {
 		accepted := was.result == OutcomeAccepted
 		if l.state.Accept(p, accepted) {
 			l.handover.requestInitDone()

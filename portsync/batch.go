@@ -1,27 +1,27 @@
 package portsync
 
-// Outcome is what the databases answered for one port of a batch.
+// Outcome is the answer of the databases about one port of a batch.
 type Outcome uint8
 
 // The outcomes. OutcomeFailed is that of a port without an answer.
 const (
-	OutcomeFailed      Outcome = iota // refused for the moment: to be tried again soon
-	OutcomeRefused                    // refused, such as a row of another type: to be tried again later
-	OutcomeAccepted                   // APPL_DB has the port; what was wanted is acknowledged
+	OutcomeFailed      Outcome = iota // no answer, or refused for the moment: retried soon
+	OutcomeRefused                    // refused permanently, such as a key of another type: looked up again later
+	OutcomeAccepted                   // APPL_DB has the port; the writes are acknowledged
 	OutcomeNotAccepted                // APPL_DB has no such port; a deletion is acknowledged
 )
 
-// pending is what is wanted of a port's row and not acknowledged yet.
+// pending are the operations on a port's row that are not acknowledged yet.
 type pending struct {
 	queued bool  // the port is in the batch
 	del    bool  // delete the row
 	set    bool  // then set it, if APPL_DB has the port
-	look   bool  // say whether APPL_DB has it although a deletion overtook the state
-	since  int64 // when the oldest of what is wanted was read,
-	delAt  int64 // the deletion,
-	setAt  int64 // and the state
+	lookup bool  // look the port up in APPL_DB, although a deletion overtook the state
+	since  int64 // when the message of the oldest operation was read,
+	delAt  int64 // that of the deletion,
+	setAt  int64 // and that of the state
 
-	messages uint64 // link messages merged into this, deletions apart
+	messages uint64 // link messages merged into set
 	result   Outcome
 }
 
@@ -31,25 +31,23 @@ func (p *Port) Delete() bool { return p.pending.del }
 // Set reports whether the row is to be set, if APPL_DB has the port.
 func (p *Port) Set() bool { return p.pending.set }
 
-// Lookup reports whether it matters if APPL_DB has the port.
-func (p *Port) Lookup() bool { return p.pending.set || p.pending.look }
+// Lookup reports whether the port is to be looked up in APPL_DB.
+func (p *Port) Lookup() bool { return p.pending.set || p.pending.lookup }
 
-// Answer records what became of the port in the databases.
+// Answer records the answer of the databases.
 func (p *Port) Answer(o Outcome) { p.pending.result = o }
 
-// Batch collects what is wanted of each port until it is acknowledged: one slot
-// for each port, so that it is bounded by ports however many events come in
-// while Redis is slow or away. The last state wins; a deletion stays, and a
-// state that follows it is written after it.
+// Batch is the backlog: the pending operations of each port. It has one slot for each port, so
+// that its size is bounded by the number of ports while Redis is slow or disconnected. The last
+// state of a port wins. A deletion is kept, and a later state is written after it.
 type Batch struct {
 	ports []*Port
 }
 
-// Len is the number of ports that wait for the databases.
+// Len returns the number of ports with pending operations.
 func (b *Batch) Len() int { return len(b.ports) }
 
-// Add notes a Publish or Delete action caused by a datagram read at the given
-// time.
+// Add adds a Publish or Delete action of a message that was read at the given time.
 func (b *Batch) Add(a Action, at int64) {
 	w := &a.Port.pending
 	switch a.Kind {
@@ -61,7 +59,7 @@ func (b *Batch) Add(a Action, at int64) {
 		if !w.del {
 			w.del, w.delAt = true, at
 		}
-		w.look = w.look || w.set
+		w.lookup = w.lookup || w.set
 		w.set = false
 	}
 	if !w.queued {
@@ -70,7 +68,7 @@ func (b *Batch) Add(a Action, at int64) {
 	}
 }
 
-// oldest returns since when the oldest port waits; 0 if none does.
+// oldest returns the time of the oldest pending operation, or 0 if there is none.
 func (b *Batch) oldest() int64 {
 	if len(b.ports) == 0 {
 		return 0
@@ -78,9 +76,9 @@ func (b *Batch) oldest() int64 {
 	return max(b.ports[0].pending.since, 1)
 }
 
-// Settle removes the ports that were answered and calls done for each with
-// what had been wanted; those that failed stay.
-func (b *Batch) Settle(done func(p *Port, was pending)) {
+// Complete removes the ports with an answer and calls done for each, with the operations that had
+// been pending. Ports with OutcomeFailed stay.
+func (b *Batch) Complete(done func(p *Port, was pending)) {
 	kept := b.ports[:0]
 	for _, p := range b.ports {
 		if p.pending.result == OutcomeFailed {

@@ -37,7 +37,7 @@ func TestBatchMerges(t *testing.T) {
 			for _, w := range []struct {
 				on   bool
 				word string
-			}{{p.pending.del, "del"}, {p.pending.set, "set"}, {p.pending.look, "look"}} {
+			}{{p.pending.del, "del"}, {p.pending.set, "set"}, {p.pending.lookup, "look"}} {
 				if w.on {
 					got += " " + w.word
 				}
@@ -64,7 +64,7 @@ func TestBatchSettle(t *testing.T) {
 	ports[2].Answer(OutcomeNotAccepted)
 	ports[4].Answer(OutcomeAccepted)
 	done := ""
-	b.Settle(func(p *Port, was pending) { done += fmt.Sprintf("%s %t, ", p.Name, was.result == OutcomeAccepted) })
+	b.Complete(func(p *Port, was pending) { done += fmt.Sprintf("%s %t, ", p.Name, was.result == OutcomeAccepted) })
 	if want := "Ethernet0 true, Ethernet2 false, Ethernet4 true, "; done != want {
 		t.Errorf("settled %q, want %q", done, want)
 	}
@@ -97,7 +97,7 @@ func BenchmarkBatch(b *testing.B) {
 		for _, p := range ports {
 			p.Answer(OutcomeAccepted)
 		}
-		batch.Settle(func(*Port, pending) { settled++ })
+		batch.Complete(func(*Port, pending) { settled++ })
 	}
 	if batch.Len() != 0 || settled == 0 {
 		b.Fatalf("%d ports are left, %d settled", batch.Len(), settled)

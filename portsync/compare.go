@@ -8,10 +8,9 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Audit reads the rows of ports, which are those that were served, and lists
-// all rows of the table. Stale is a row with netdev_oper_status, so written by
-// portsyncd, whose interface does not exist; rows of others, which have state
-// only, are left alone (PROTOCOL.md D9).
+// Audit compares the rows of the accepted ports with STATE_DB and lists all rows of the table. A
+// stale row has netdev_oper_status, so portsyncd wrote it, and its interface does not exist. Rows
+// of other daemons have only the field state and are left alone (PROTOCOL.md D9).
 func (d *Databases) Audit(ports []*Port, exists func(name string) bool) (AuditResult, error) {
 	var res AuditResult
 	differing, err := d.differing(ports)
@@ -26,7 +25,7 @@ func (d *Databases) Audit(ports []*Port, exists func(name string) bool) (AuditRe
 	return res, err
 }
 
-// Count reads APPL_DB PORT_TABLE.
+// Count reads the counts of APPL_DB PORT_TABLE.
 func (d *Databases) Count() (c Counts, err error) {
 	if c.Markers, err = d.Markers(); err != nil {
 		return c, err
@@ -36,7 +35,7 @@ func (d *Databases) Count() (c Counts, err error) {
 		return c, fmt.Errorf("count the ports of APPL_DB: %w", err)
 	}
 	if len(count) == 1 {
-		c.Announced, _ = strconv.Atoi(count[0].Value) // what is no number announces none
+		c.Announced, _ = strconv.Atoi(count[0].Value) // a text that is not a number counts as 0
 	}
 	keys, err := d.appl.Keys(d.applTable.Pattern())
 	if err != nil {
@@ -50,8 +49,8 @@ func (d *Databases) Count() (c Counts, err error) {
 	return c, nil
 }
 
-// Compare looks for ports that need no write: APPL_DB has them, or has them not,
-// and STATE_DB says what the kernel says.
+// Compare sets the outcome of the ports that need no write: STATE_DB has the right row, or APPL_DB
+// does not have the port. The others stay OutcomeFailed.
 func (d *Databases) Compare(ports []*Port) error {
 	for _, p := range ports {
 		p.Answer(OutcomeFailed)
@@ -76,7 +75,7 @@ func (d *Databases) Compare(ports []*Port) error {
 	return nil
 }
 
-// differing returns the ports whose row is not what the kernel says.
+// differing returns the ports whose row in STATE_DB differs from their state.
 func (d *Databases) differing(ports []*Port) ([]*Port, error) {
 	for _, p := range ports {
 		d.state.Command(6)
@@ -103,7 +102,7 @@ func (d *Databases) differing(ports []*Port) ([]*Port, error) {
 	return out, nil
 }
 
-// matches compares the answer to HMGET with the port.
+// matches compares the reply to HMGET with the port.
 func (p *Port) matches(r *sonicdb.Reply) bool {
 	if len(r.Array) != 4 {
 		return false
@@ -115,8 +114,8 @@ func (p *Port) matches(r *sonicdb.Reply) bool {
 		string(r.Array[3].Str) == string(strconv.AppendUint(mtu[:0], uint64(p.MTU), 10))
 }
 
-// stale returns the names of all rows, and of those that portsyncd wrote for
-// interfaces which do not exist.
+// stale returns the names of all rows, and of those that portsyncd wrote and whose interface does
+// not exist.
 func (d *Databases) stale(exists func(name string) bool) (rows map[string]bool, out []string, err error) {
 	keys, err := d.state.Keys(d.stateTable.Pattern())
 	if err != nil {

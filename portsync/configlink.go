@@ -12,26 +12,25 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// errConfigAway is the error of a read of CONFIG_DB while its server, which has no
-// other database of ours, is away. APPL_DB and STATE_DB are not concerned.
-var errConfigAway = errors.New("CONFIG_DB is not connected")
+// errConfigDown is the error of a read of CONFIG_DB while its own server is not connected.
+// APPL_DB and STATE_DB are on another server and stay usable.
+var errConfigDown = errors.New("CONFIG_DB is not connected")
 
-// configPause is the time between two attempts to read what is only in CONFIG_DB.
+// configPause is the pause between attempts to read CONFIG_DB while its server is down.
 const configPause = 500 * time.Millisecond
 
-// configLink keeps the connection to a CONFIG_DB that is alone on its server, beside
-// a session that goes on without it: a row of STATE_DB needs APPL_DB and STATE_DB
-// only. It is a goroutine of its own that ends with the session.
+// configLink keeps the connection to a CONFIG_DB that has a server of its own. The session
+// continues without CONFIG_DB, since rows of STATE_DB need APPL_DB and STATE_DB only. A
+// configLink is a goroutine that ends with the session.
 type configLink struct {
 	connector *Connector
 	ctx       context.Context // of the session
 	db        sonicdb.Database
 	session   *session
-	watch     atomic.Pointer[watch] // nil while the server is away
+	watch     atomic.Pointer[watch] // nil while the server is not connected
 }
 
-// configAlone reports whether CONFIG_DB shares its server with neither APPL_DB nor
-// STATE_DB.
+// configAlone reports whether CONFIG_DB has a server without APPL_DB and STATE_DB.
 func configAlone(m *sonicdb.Map) (bool, error) {
 	config, err := m.Database("CONFIG_DB")
 	for _, name := range []string{"APPL_DB", "STATE_DB"} {
@@ -43,12 +42,12 @@ func configAlone(m *sonicdb.Map) (bool, error) {
 	return err == nil, err
 }
 
-// run listens to the server, and connects again when it is lost.
+// run listens to the server, and reconnects when the connection is lost.
 func (k *configLink) run() {
 	c := k.connector
 	pause := backoff.Backoff{Min: connectPauseMin, Max: connectPauseMax}
 	faults := syslog.Limiters{Every: complainEvery}
-	err := errConfigAway
+	err := errConfigDown
 	for {
 		if w := k.watch.Load(); w != nil {
 			err = w.listen()
@@ -59,7 +58,7 @@ func (k *configLink) run() {
 		if k.ctx.Err() != nil {
 			return
 		}
-		c.status.lostConfig(err)
+		c.status.setConfigError(err)
 		if ok, suppressed := faults.Allow(err.Error(), time.Now()); ok {
 			c.Log.Error("CONFIG_DB not connected; still writing STATE_DB", "error", err, "suppressed", suppressed)
 		}
@@ -69,13 +68,13 @@ func (k *configLink) run() {
 			return
 		}
 		if err = k.connect(); err == nil {
-			c.status.lostConfig(nil)
-			c.Log.Log(k.ctx, syslog.LevelNotice, "CONFIG_DB is connected again")
+			c.status.setConfigError(nil)
+			c.Log.Log(k.ctx, syslog.LevelNotice, "reconnected to CONFIG_DB")
 		}
 	}
 }
 
-// connect makes one try, and hands a connection to the loop.
+// connect makes one attempt to connect and sends the connection to the loop.
 func (k *configLink) connect() error {
 	conn, err := dial(k.ctx, k.db)
 	if err != nil {
@@ -96,14 +95,14 @@ func (k *configLink) connect() error {
 	return nil
 }
 
-// drop has the server connected anew. It may be called from any goroutine.
+// drop closes the connection, so that run reconnects. It may be called from any goroutine.
 func (k *configLink) drop() {
 	if w := k.watch.Load(); w != nil {
 		w.conn.Close()
 	}
 }
 
-// setConfig takes another connection to CONFIG_DB into use.
+// setConfig replaces the connection to CONFIG_DB.
 func (d *Databases) setConfig(c *sonicdb.Conn) {
 	if d.config != nil {
 		d.config.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"portsyncd/internal/backoff"
@@ -12,61 +13,62 @@ import (
 	"portsyncd/systemd"
 )
 
-// Connector opens the databases and keeps trying, on a goroutine of its own, so
-// that neither a slow dial nor a server that accepts and says nothing holds the
-// loop up. It lives while the loop has no connection.
+// Connector connects to the databases and retries until it succeeds. It runs on a goroutine
+// while the loop has no connection, so that neither a slow dial nor a silent server delays the
+// loop.
 type Connector struct {
-	// Map says where the databases are. It is asked at each try: on a switch that
-	// boots, the file may come after us.
+	// Map returns the addresses of the databases. It is called for each attempt: while a
+	// switch boots, the file may appear after the daemon.
 	Map func() (*sonicdb.Map, error)
-	// Logs is set by CONFIG_DB's LOGGER row; a row without LOGLEVEL gets Level.
+	// Logs gets level and output of the LOGGER row of CONFIG_DB. A row without LOGLEVEL gets
+	// Level.
 	Logs     *syslog.Handler
 	Level    slog.Level
 	Log      *slog.Logger
 	Notifier *systemd.Notifier
 
 	status     *Status
-	loggerDone bool // the LOGGER row was completed once
-	everOpen   bool
+	loggerDone bool // missing fields of the LOGGER row were added
+	connected  bool // an attempt has succeeded
 }
 
-// Pauses between tries: a Redis that comes back is noticed within half a
-// second, one that stays away costs two tries a second.
+// Pauses between attempts. A Redis that returns is noticed within half a second; one that does
+// not costs two attempts a second.
 const (
 	connectPauseMin = 20 * time.Millisecond
 	connectPauseMax = 500 * time.Millisecond
-	// complainEvery is how often a fault that lasts is logged again.
+	// complainEvery is the interval at which a lasting fault is logged again.
 	complainEvery = 60 * time.Second
-	// connectGrace is how long Redis may take to start beside us before that counts
-	// as a fault in the log.
+	// connectGrace is the time that Redis may take to start before the log calls its absence
+	// an error.
 	connectGrace = 10 * time.Second
-	// subscribePatience is how long a server may take to confirm subscriptions.
-	subscribePatience = 2 * time.Second
-	// startPatience is what the service manager is asked for, three times as often.
-	startPatience = 30 * time.Second
+	// subscribeTimeout limits the time in which a server confirms subscriptions.
+	subscribeTimeout = 2 * time.Second
+	// startExtension is the start time that the service manager is asked for, three times in
+	// that time.
+	startExtension = 30 * time.Second
 )
 
-// connect tries until it has a session or ctx ends, then returns nil. A start needs
-// CONFIG_DB; afterwards, if its server has no other database of ours, a session can
-// do without.
+// connect retries until it has a session. It returns nil if ctx ends first. A CONFIG_DB with a
+// server of its own is optional unless needConfig is set, as for a start.
 func (c *Connector) connect(ctx context.Context, needConfig bool) *session {
 	pause := backoff.Backoff{Min: connectPauseMin, Max: connectPauseMax}
 	faults := syslog.Limiters{Every: complainEvery}
-	notices := syslog.Limiters{Every: startPatience / 3}
+	notices := syslog.Limiters{Every: startExtension / 3}
 	began := time.Now()
 	for {
 		s, err := c.open(ctx, needConfig)
 		if err == nil {
-			c.everOpen = true
-			c.status.sought(nil)
+			c.connected = true
+			c.status.setConnectError(nil)
 			return s
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		c.status.sought(err)
-		// A database that starts beside us is part of normal operation; one that
-		// stays away is not. The two lines have limits of their own.
+		c.status.setConnectError(err)
+		// A Redis that is still starting is normal; one that stays away is an error. Each of
+		// the two lines has its own limit.
 		now := time.Now()
 		level, text := syslog.LevelNotice, "waiting for Redis"
 		if now.Sub(began) >= connectGrace {
@@ -86,25 +88,24 @@ func (c *Connector) connect(ctx context.Context, needConfig bool) *session {
 	}
 }
 
-// notifyWaiting keeps the service manager from taking a wait for Redis for a
-// start that hangs.
+// notifyWaiting tells the service manager that the start waits for Redis and does not hang.
 func (c *Connector) notifyWaiting(err error) {
 	states := []string{systemd.Status("waiting for the databases: %v", err)}
-	if !c.everOpen {
-		states = append(states, systemd.ExtendTimeout(startPatience))
+	if !c.connected {
+		states = append(states, systemd.ExtendTimeout(startExtension))
 	}
 	if err := c.Notifier.Notify(states...); err != nil {
 		c.Log.Warn("cannot notify the service manager", "error", err)
 	}
 }
 
-// open makes one try.
+// open makes one attempt.
 func (c *Connector) open(ctx context.Context, needConfig bool) (*session, error) {
 	m, err := c.Map()
 	if err != nil {
 		return nil, err
 	}
-	c.status.located(m)
+	c.status.setAddresses(m)
 	alone, err := configAlone(m)
 	if err != nil {
 		return nil, err
@@ -122,9 +123,9 @@ func (c *Connector) open(ctx context.Context, needConfig bool) (*session, error)
 	return s, nil
 }
 
-// watch completes the LOGGER row at the first opening, starts one watch for each
-// server, and has CONFIG_DB PORT followed. If CONFIG_DB is alone on its server, a
-// configLink keeps that watch.
+// watch starts one watch for each server and the follower of CONFIG_DB PORT. The first time it
+// also completes the LOGGER row. If CONFIG_DB has a server of its own, a configLink keeps the
+// watch of that server.
 func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *Databases, alone bool) error {
 	config, err := m.Database("CONFIG_DB")
 	if err != nil {
@@ -149,7 +150,7 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 		if err != nil {
 			return err
 		}
-		if knows(servers, db.Instance) {
+		if slices.ContainsFunc(servers, db.Instance.Same) {
 			continue
 		}
 		servers = append(servers, db.Instance)
@@ -166,18 +167,18 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 	for _, w := range s.watches {
 		go w.run()
 	}
-	c.status.lostConfig(nil)
+	c.status.setConfigError(nil)
 	if alone {
 		dbs.configLost = link.drop
 		go link.run()
 	}
-	s.ports.reread() // in case rows came or went before the subscription
+	s.ports.reread() // in case rows changed before the subscription
 	go s.ports.run()
 	return nil
 }
 
-// watchConfig subscribes to CONFIG_DB's server and brings the log in step with the
-// LOGGER row, which it reads over conn.
+// watchConfig subscribes to the server of CONFIG_DB and applies the LOGGER row, which it reads
+// over conn.
 func (c *Connector) watchConfig(ctx context.Context, db sonicdb.Database, s *session, conn *sonicdb.Conn) (*watch, error) {
 	listener, err := dial(ctx, db)
 	if err != nil {
@@ -195,36 +196,27 @@ func (c *Connector) watchConfig(ctx context.Context, db sonicdb.Database, s *ses
 	return w, nil
 }
 
-// subscribeInTime closes the connection of a server that does not answer, since
-// a connection that listens has no deadline of its own.
+// subscribeInTime closes the connection of a server that does not answer in time: a connection
+// that listens has no deadline.
 func subscribeInTime(ctx context.Context, w *watch) error {
-	ctx, cancel := context.WithTimeout(ctx, subscribePatience)
+	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { w.conn.Close() })
 	defer stop()
 	return w.subscribe()
 }
 
-// completeLogger reads the LOGGER row before anything else happens. A row that
-// is none leaves the log as it is; a server that is not ready is an error.
+// completeLogger applies the LOGGER row, and adds its missing fields the first time. A key of
+// another type is logged and ignored; a server that is not ready is an error.
 func (c *Connector) completeLogger(l *loggerRow, conn *sonicdb.Conn) error {
 	err := l.applyFrom(conn, !c.loggerDone)
 	switch {
 	case err == nil:
 		c.loggerDone = true
 	case isServerError(err) && !sonicdb.Temporary(err):
-		c.Log.Error("cannot read the LOGGER row, the log stays as it is", "key", l.key(), "error", err)
+		c.Log.Error("cannot read the LOGGER row; log settings unchanged", "key", l.key(), "error", err)
 	default:
 		return fmt.Errorf("read the LOGGER row: %w", err)
 	}
 	return nil
-}
-
-func knows(servers []sonicdb.Instance, i sonicdb.Instance) bool {
-	for _, s := range servers {
-		if s.Same(i) {
-			return true
-		}
-	}
-	return false
 }

@@ -6,36 +6,33 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// databaseNames are the databases that the loop works with, in the order in which
-// they are opened.
+// databaseNames are the databases of the loop, in the order in which they are connected.
 var databaseNames = [...]string{"APPL_DB", "STATE_DB", "CONFIG_DB"}
 
-// connection says whether the loop is connected to the databases. It belongs to
-// the loop.
+// connection is the state of the connection to the databases. The loop stores it.
 type connection struct {
 	up    bool
-	since int64  // of up, or of the loss, on the loop's clock
-	err   string // why the last one was lost
+	since int64  // when the connection was made or lost, on the loop's clock
+	err   string // why the last connection was lost
 }
 
-// search is what the Connector knows: where the databases are, and why its last
-// try failed. It belongs to the Connector.
+// search is the state of the Connector, which stores it.
 type search struct {
-	at  [len(databaseNames)]string // addresses; "" while they are not known
-	err string                     // "" until a try fails, and once one has succeeded
+	at  [len(databaseNames)]string // addresses; "" while they are unknown
+	err string                     // error of the last attempt; "" after a success
 }
 
-// searching returns what the Connector last stored.
-func (s *Status) searching() search {
+// lastSearch returns what the Connector last stored.
+func (s *Status) lastSearch() search {
 	if r := s.search.Load(); r != nil {
 		return *r
 	}
 	return search{}
 }
 
-// sought stores why a try to connect failed; nil: it did not.
-func (s *Status) sought(err error) {
-	r := s.searching()
+// setConnectError stores the result of an attempt to connect.
+func (s *Status) setConnectError(err error) {
+	r := s.lastSearch()
 	was := r.err
 	r.err = ""
 	if err != nil {
@@ -46,27 +43,27 @@ func (s *Status) sought(err error) {
 	}
 }
 
-// located stores where the databases are.
-func (s *Status) located(m *sonicdb.Map) {
-	r := s.searching()
+// setAddresses stores the addresses of the databases.
+func (s *Status) setAddresses(m *sonicdb.Map) {
+	r := s.lastSearch()
 	for i, name := range databaseNames {
 		db, err := m.Database(name)
 		if err != nil {
-			continue // whoever opens it says so
+			continue // the attempt to connect reports the error
 		}
 		r.at[i] = db.Instance.Address()
 		if db.Instance.Network() == "unix" {
 			r.at[i] = "unix:" + r.at[i]
 		}
 	}
-	if r != s.searching() {
+	if r != s.lastSearch() {
 		s.search.Store(&r)
 	}
 }
 
-// lostConfig stores why CONFIG_DB is not connected although the others are; nil: it
-// is. A configLink calls it, and the Connector before there is one.
-func (s *Status) lostConfig(err error) {
+// setConfigError stores why CONFIG_DB is not connected although the others are, or nil if it is
+// connected. A configLink calls it, and the Connector before it starts the configLink.
+func (s *Status) setConfigError(err error) {
 	var text *string
 	if err != nil {
 		t := err.Error()
@@ -78,21 +75,20 @@ func (s *Status) lostConfig(err error) {
 	}
 }
 
-// databases is what the loop and the Connector know together.
+// databases is the state of the databases, from the loop and the Connector.
 type databases struct {
 	up    bool
 	since time.Time
-	err   string // why there is no connection
+	err   string // why they are not connected
 	at    [len(databaseNames)]string
 
-	configErr string // why CONFIG_DB alone is not connected; "": it is as the others
+	configErr string // why CONFIG_DB alone is not connected; "" if it is like the others
 }
 
-// databases returns how the databases are at present. While there is no
-// connection, the reason of the last try that failed counts more than that of the
-// loss.
+// databases returns the current state of the databases. While they are not connected, it prefers
+// the error of the last attempt to connect to that of the loss.
 func (s *Status) databases() databases {
-	r := s.searching()
+	r := s.lastSearch()
 	d := databases{since: s.clock.base, at: r.at}
 	if c := s.connection.Load(); c != nil {
 		d.up, d.since, d.err = c.up, s.clock.time(c.since), c.err
@@ -106,7 +102,7 @@ func (s *Status) databases() databases {
 	return d
 }
 
-// view returns the databases, one by one.
+// view returns the state of each database.
 func (d *databases) view() []DatabaseView {
 	all := make([]DatabaseView, len(databaseNames))
 	for i, name := range databaseNames {

@@ -6,9 +6,8 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// dial connects to a database until ctx ends, which closes the connection: whoever
-// is in an exchange at that moment, with a server that answers little by little,
-// does not delay the end of the process.
+// dial connects to a database. The end of ctx closes the connection, so that an exchange with a
+// slow server does not delay the end of the process.
 func dial(ctx context.Context, db sonicdb.Database) (*sonicdb.Conn, error) {
 	c, err := sonicdb.Dial(ctx, db.Options())
 	if err != nil {

@@ -13,10 +13,9 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// follower keeps the loop informed of which ports CONFIG_DB has. It reads the
-// keys of PORT after each keyspace notification about them, and whenever reread
-// is called, and hands the names to the loop as a note. It is a goroutine of its
-// own with a connection for each read, so that no read delays a link event.
+// follower reads the names of the rows of CONFIG_DB PORT after each keyspace notification
+// about them and after each call of reread, and sends them to the loop. It is a goroutine that
+// connects for each read, so that no read delays a link message.
 type follower struct {
 	ctx  context.Context
 	db   sonicdb.Database
@@ -24,7 +23,7 @@ type follower struct {
 
 	mu      sync.Mutex
 	deleted map[string]bool // rows deleted since the last read; guarded by mu
-	flush   bool            // all were; guarded by mu
+	flush   bool            // all rows were deleted; guarded by mu
 
 	notes chan<- note
 	done  <-chan struct{}
@@ -33,8 +32,8 @@ type follower struct {
 
 // Pauses of the follower.
 const (
-	// followDelay is the time from a notification to the read. A config reload
-	// writes hundreds of rows; they are read together.
+	// followDelay is the time from a notification to the read, so that the hundreds of rows
+	// that a config reload writes are read together.
 	followDelay = 100 * time.Millisecond
 	// followRetry is the time from a failed read to the next one.
 	followRetry = time.Second
@@ -52,14 +51,13 @@ func (f *follower) pattern() string {
 
 func (f *follower) table() sonicdb.Table { return sonicdb.NewTable(f.db, "PORT") }
 
-// concerns reports whether a message is about a PORT row.
+// concerns reports whether m is about a row of PORT.
 func (f *follower) concerns(m *sonicdb.Message) bool {
 	return f != nil && strings.HasPrefix(string(m.Channel), strings.TrimSuffix(f.pattern(), "*"))
 }
 
-// changed has the rows read after a message about one of them. Which rows there
-// are is read, not inferred; but a row that is deleted and added in between would
-// look as if nothing had happened.
+// changed handles a notification about a row. The read that follows shows which rows exist. It
+// cannot show that a row was deleted and added again, so changed records deletions.
 func (f *follower) changed(m *sonicdb.Message) {
 	switch string(m.Payload.Str) {
 	case "del", "rename_from", "expired", "evicted":
@@ -70,7 +68,7 @@ func (f *follower) changed(m *sonicdb.Message) {
 	f.reread()
 }
 
-// flushed is for a database that was emptied; which one it was is not announced.
+// flushed handles a flush. Redis does not announce which database was flushed.
 func (f *follower) flushed() {
 	if f == nil {
 		return
@@ -81,8 +79,7 @@ func (f *follower) flushed() {
 	f.reread()
 }
 
-// replaced returns which of the names had their row deleted since it was last
-// called.
+// replaced returns the names whose row was deleted since the last call.
 func (f *follower) replaced(names []string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -97,8 +94,7 @@ func (f *follower) replaced(names []string) []string {
 	return out
 }
 
-// reread has the rows read soon. It may be called from any goroutine and does
-// not wait.
+// reread schedules a read. It does not block and may be called from any goroutine.
 func (f *follower) reread() {
 	if f == nil {
 		return
@@ -111,7 +107,7 @@ func (f *follower) reread() {
 
 // run reads until the session ends.
 func (f *follower) run() {
-	complaint := syslog.Limiter{Every: complainEvery}
+	faults := syslog.Limiter{Every: complainEvery}
 	for {
 		select {
 		case <-f.wake:
@@ -121,7 +117,7 @@ func (f *follower) run() {
 		if !f.sleep(followDelay) {
 			return
 		}
-		// What is written from here on has another notification and another read.
+		// A later write is announced again and causes another read.
 		select {
 		case <-f.wake:
 		default:
@@ -135,8 +131,8 @@ func (f *follower) run() {
 			}
 			continue
 		}
-		// A lost server has a watch that says so.
-		if ok, suppressed := complaint.Allow(time.Now()); ok && isServerError(err) {
+		// The watch reports a lost connection.
+		if ok, suppressed := faults.Allow(time.Now()); ok && isServerError(err) {
 			f.log.Warn("cannot follow CONFIG_DB; retrying", "error", err, "suppressed", suppressed)
 		}
 		if !f.sleep(followRetry) {
@@ -146,7 +142,7 @@ func (f *follower) run() {
 	}
 }
 
-// sleep reports whether the session still lasts after a pause.
+// sleep waits for a pause and reports whether the session still exists.
 func (f *follower) sleep(pause time.Duration) bool {
 	select {
 	case <-time.After(pause):
@@ -156,12 +152,11 @@ func (f *follower) sleep(pause time.Duration) bool {
 	}
 }
 
-// read returns the names of the PORT rows, sorted. A key that is no hash is no
-// row.
+// read returns the names of the rows of PORT, sorted. Keys that are not hashes are skipped.
 func (f *follower) read() ([]string, error) {
 	c, err := dial(f.ctx, f.db)
 	if err != nil {
-		return nil, fmt.Errorf("follow the ports of CONFIG_DB: %w", err)
+		return nil, fmt.Errorf("connect to follow the ports of CONFIG_DB: %w", err)
 	}
 	defer c.Close()
 	keys, err := c.Scan(f.table().Pattern())
@@ -171,13 +166,13 @@ func (f *follower) read() ([]string, error) {
 	names := make([]string, 0, len(keys))
 	for chunk := range slices.Chunk(keys, publishChunk) {
 		if names, err = f.appendRows(names, c, chunk); err != nil {
-			return nil, fmt.Errorf("look at the ports of CONFIG_DB: %w", err)
+			return nil, fmt.Errorf("read the ports of CONFIG_DB: %w", err)
 		}
 	}
 	return names, nil
 }
 
-// appendRows appends the names of those keys that are hashes now.
+// appendRows appends the names of the keys that are hashes.
 func (f *follower) appendRows(names []string, c *sonicdb.Conn, keys []string) ([]string, error) {
 	table := f.table()
 	for _, key := range keys {
@@ -192,7 +187,7 @@ func (f *follower) appendRows(names []string, c *sonicdb.Conn, keys []string) ([
 		switch {
 		case err != nil && (!isServerError(err) || sonicdb.Temporary(err)):
 			refused = err
-		case err != nil || r.Int == 0: // another type, or deleted since
+		case err != nil || r.Int == 0: // not a hash, or deleted since the scan
 		default:
 			if name, ok := table.KeyOf(key); ok {
 				names = append(names, name)

@@ -111,7 +111,7 @@ func (h *handover) checkMarkers(started bool) (again []PortConfig, err error) {
 		ports, bad, err := h.db.session.store.Ports()
 		now := h.clock.now()
 		switch {
-		case errors.Is(err, errConfigAway) && started:
+		case errors.Is(err, errConfigDown) && started:
 			h.markersAt = now + int64(configPause)
 			return nil, nil
 		case err != nil:

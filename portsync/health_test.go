@@ -123,11 +123,11 @@ func healthCases() []healthCase {
 			"database_down", "no connection to the databases: the server closed the connection"},
 		{"connection attempt failed", status(func(s *Status) {
 			s.disconnect()
-			s.sought(errors.New("connect to APPL_DB: redis: LOADING Redis is loading the dataset in memory"))
+			s.setConnectError(errors.New("connect to APPL_DB: redis: LOADING Redis is loading the dataset in memory"))
 		}), connect, "database_down", "no connection to the databases: connect to APPL_DB: redis: LOADING Redis is loading the dataset in memory"},
 		{"long error with control characters", status(func(s *Status) {
 			s.disconnect()
-			s.sought(errors.New("redis: \x1b[2J\n" + strings.Repeat("x", 5000)))
+			s.setConnectError(errors.New("redis: \x1b[2J\n" + strings.Repeat("x", 5000)))
 		}), connect, "database_down", `no connection to the databases: redis: \x1b[2J\n` + strings.Repeat("x", maxErrorText-12) + "..."},
 
 		{"read refused", status(func(s *Status) {
@@ -181,7 +181,7 @@ func healthCases() []healthCase {
 			"overrun", "the kernel dropped link messages in the last minute"},
 		{"messages dropped a minute ago", status(func(s *Status) { s.overrunAt.Store(s.clock.now() - int64(overrunHold)) }), nil, "", ""},
 
-		{"only CONFIG_DB disconnected", status(func(s *Status) { s.lostConfig(errServerGone) }), status(func(s *Status) { s.lostConfig(nil) }),
+		{"only CONFIG_DB disconnected", status(func(s *Status) { s.setConfigError(errServerGone) }), status(func(s *Status) { s.setConfigError(nil) }),
 			"config_db_down", "no connection to CONFIG_DB; STATE_DB is still updated: the server closed the connection"},
 
 		{"unreadable link message", status(func(s *Status) { names := "Ethernet0"; s.unread.Store(&names) }),

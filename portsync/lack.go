@@ -1,13 +1,13 @@
 package portsync
 
-// lack is what a port lacks for its row in STATE_DB.
+// lack is the reason why a port has no row in STATE_DB.
 type lack uint8
 
 const (
-	lackNothing   lack = iota // it has its row
+	lackNothing   lack = iota // it has a row
 	lackInterface             // no interface has its name
 	lackOld                   // its interface is left over from an earlier run (PROTOCOL.md section 6)
-	lackName                  // interfaces of such names are ignored
+	lackName                  // interfaces with such a name are ignored
 	lackKind                  // its interface is of kind team
 	lackUnread                // the messages about its interface cannot be read
 	lackApplied               // APPL_DB had no row of it at its last message
@@ -15,12 +15,12 @@ const (
 	lackWrite                 // its row is still to be written
 )
 
-// String says in words why the port has no row.
+// String returns the reason in words.
 func (k lack) String() string {
 	return [...]string{
 		lackNothing:   "its row is in STATE_DB",
 		lackInterface: "it has no interface",
-		lackOld:       "its interface is left over from an earlier run and is ignored until it is made again",
+		lackOld:       "its interface is left over from an earlier run and is ignored until it is created again",
 		lackName:      "interfaces whose name begins with neither " + frontPanelPrefix + " nor " + lagPrefix + " are ignored",
 		lackKind:      "its interface is of kind team and is ignored",
 		lackUnread:    "the kernel's messages about its interface cannot be read",
@@ -30,7 +30,7 @@ func (k lack) String() string {
 	}[k]
 }
 
-// lackOf returns what a port lacks.
+// lackOf returns why a port has no row.
 func (s *State) lackOf(p *Port) lack {
 	switch {
 	case p.Index == 0 && !watched([]byte(p.Name)):
@@ -64,8 +64,8 @@ func (s *State) leftOver(name string) bool {
 	return false
 }
 
-// touchName has the port of a name published, if there is one: whether an
-// interface of that name is ignored has changed.
+// touchName marks the port of a name, if it exists, for publication: whether an interface of that
+// name is ignored has changed.
 func (s *State) touchName(name string) {
 	if p := s.ports[name]; p != nil {
 		s.touch(p)

@@ -35,11 +35,11 @@ func TestLack(t *testing.T) {
 		{"an interface with another name", "eth7", func(s *State, p *Port) { message(s, netlinkraw.NewLink, 3, "eth7", false) },
 			"interfaces whose name begins with neither Ethernet nor PortChannel are ignored"},
 		{"an interface of an earlier run", "Ethernet0", func(s *State, p *Port) { s.AddOld(3, "Ethernet0") },
-			"its interface is left over from an earlier run and is ignored until it is made again"},
+			"its interface is left over from an earlier run and is ignored until it is created again"},
 		{"an interface of an earlier run that was renamed", "Ethernet0", func(s *State, p *Port) {
 			s.AddOld(3, "Ethernet4")
 			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
-		}, "its interface is left over from an earlier run and is ignored until it is made again"},
+		}, "its interface is left over from an earlier run and is ignored until it is created again"},
 		{"an interface of an earlier run that was deleted", "Ethernet0", func(s *State, p *Port) {
 			s.AddOld(3, "Ethernet0")
 			message(s, netlinkraw.DelLink, 3, "Ethernet0", false)
@@ -103,7 +103,7 @@ func TestPending(t *testing.T) {
 		{"all is done", func(*Status) {}, nil},
 		{"no connection yet", func(s *Status) { s.connection.Store(&connection{}) }, []string{"databases: no connection"}},
 		{"the connection was lost", func(s *Status) { s.disconnect() }, []string{"databases: the server closed the connection"}},
-		{"a try to connect failed", func(s *Status) { s.disconnect(); s.sought(loading) }, []string{"databases: " + loading.Error()}},
+		{"a try to connect failed", func(s *Status) { s.disconnect(); s.setConnectError(loading) }, []string{"databases: " + loading.Error()}},
 		{"the start is not acknowledged", func(s *Status) { s.started.Store(false) },
 			[]string{"start: the databases have not acknowledged the first writes yet"}},
 		{"links are listed", func(s *Status) { s.desync(s.clock.now()) }, []string{"kernel: the dump of all links is not complete"}},

@@ -16,35 +16,34 @@ type OldLink struct {
 // missingAfter is the default of Options.MissingAfter.
 const missingAfter = 2 * time.Second
 
-// Settings are what a reload of the configuration can change.
+// Settings are the options that a reload of the configuration can change.
 type Settings struct {
-	AuditInterval time.Duration // between two comparisons of STATE_DB with the kernel; 0: none
-	MaxStall      time.Duration // work may wait that long before the loop counts as stuck
-	// MaxFailureRate is the share of exchanges with the databases, 0 to 1, above
-	// which the daemon is unhealthy: over the last minute, and judged by what the
-	// rate is at least where there were few.
+	AuditInterval time.Duration // between audits; 0: no audits
+	MaxStall      time.Duration // limit of a backlog without an answer; 0: no limit
+	// MaxFailureRate is the share of failed exchanges with the databases in the last minute,
+	// 0 to 1, above which the daemon is unhealthy. The lower bound of the measured share
+	// (Wilson interval) is compared with it.
 	MaxFailureRate float64
 }
 
-// Options is what a Loop is made of.
+// Options are the inputs of a Loop.
 type Options struct {
 	Links       Links
-	Existing    []OldLink                              // interfaces Ethernet... that were there before us
-	SetDown     func(indexes []int32) (failed []error) // takes old interfaces down
+	Existing    []OldLink                              // interfaces of front-panel ports that existed before the start
+	SetDown     func(indexes []int32) (failed []error) // sets old interfaces down
 	Open        *Connector
 	Notifier    *systemd.Notifier
-	Watchdog    time.Duration // the service manager's patience; 0: it does not watch
+	Watchdog    time.Duration // watchdog timeout of the service manager; 0: none
 	Log         *slog.Logger
 	Status      *Status
 	Metrics     *Metrics
-	Recorder    Recorder      // nil: nothing is to survive
+	Recorder    Recorder      // nil: no state is saved
 	NoStateFile bool          // warm_restart.enabled is false
-	EOIUTimeout time.Duration // for the end of the initial dump
-	LateAfter   time.Duration // so long after the start PortInitDone is late; 0: 60 s
-	// MissingAfter is how long an interface that was there may be absent before its
-	// port counts as missing; 0: 2 s. A port breakout deletes rows and interfaces
-	// shortly after each other, in either order, and an interface that is made again
-	// with other properties is absent for a moment.
+	EOIUTimeout time.Duration // limit of the time to the end of the initial dump
+	LateAfter   time.Duration // time after the start at which PortInitDone is late; 0: 60 s
+	// MissingAfter is the time that an interface may be absent before its port is missing;
+	// 0: 2 s. A port breakout deletes rows and interfaces within a short time, in either
+	// order, and an interface that is created again is absent meanwhile.
 	MissingAfter time.Duration
 	Settings
 }

@@ -8,13 +8,13 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Publish writes the rows of a batch. Each state is one HSET of all four
-// fields, since subscribers read the row at each notification, and only where
-// APPL_DB has the port at this moment (PROTOCOL.md section 8).
+// Publish writes the rows of a batch and sets the outcome of each port. A row is written with one
+// HSET of all four fields, since subscribers read the row at each notification, and only if
+// APPL_DB has the port at that moment (PROTOCOL.md section 8).
 //
-// Where both databases are of one instance, one script call does it all in one
-// round trip; otherwise the look-ups go to APPL_DB first and the writes to
-// STATE_DB after them. A ServerError means that ports are left which failed.
+// If both databases are on one instance, one script call makes one round trip. Otherwise the
+// lookups in APPL_DB precede the writes to STATE_DB. After a ServerError some ports are
+// OutcomeFailed or OutcomeRefused.
 func (d *Databases) Publish(ports []*Port) error {
 	for _, p := range ports {
 		p.Answer(OutcomeFailed)
@@ -37,8 +37,8 @@ func (d *Databases) Publish(ports []*Port) error {
 	return refused
 }
 
-// publishChunk bounds how long one script call keeps Redis from its other
-// clients: 256 ports take it about a millisecond.
+// publishChunk is the largest number of ports in one script call, during which Redis serves no
+// other client: 256 ports take about a millisecond.
 const publishChunk = 256
 
 // publishScript sends the chunk as one call of sonicdb.MirrorScript.
@@ -47,7 +47,7 @@ func (d *Databases) publishScript(chunk []*Port) error {
 	c.AppendEvalSHA(&sonicdb.MirrorScript, 2*len(chunk), 1+4*len(chunk))
 	d.appendMirror(chunk)
 	r, err := roundTrip(c)
-	if isNoScript(err) { // the server was restarted, or somebody flushed its scripts
+	if isNoScript(err) { // the server was restarted, or its scripts were flushed
 		c.AppendEval(&sonicdb.MirrorScript, 2*len(chunk), 1+4*len(chunk))
 		d.appendMirror(chunk)
 		r, err = roundTrip(c)
@@ -73,7 +73,7 @@ func (d *Databases) appendMirror(chunk []*Port) {
 	}
 }
 
-// mirrorWord is the word of sonicdb.MirrorScript for what is wanted of a port.
+// mirrorWord returns the operation of sonicdb.MirrorScript for a port.
 func mirrorWord(p *Port) string {
 	switch {
 	case p.Delete() && p.Set():
@@ -86,7 +86,7 @@ func mirrorWord(p *Port) string {
 	return sonicdb.MirrorDelete
 }
 
-// mirrored reads the script's answer.
+// mirrored sets the outcomes from the reply of the script.
 func mirrored(chunk []*Port, answer []byte) error {
 	if len(answer) < len(chunk) {
 		return fmt.Errorf("the script answered for %d of %d ports", len(answer), len(chunk))
@@ -108,7 +108,7 @@ func mirrored(chunk []*Port, answer []byte) error {
 	return refused
 }
 
-// refusal tells whether it is worth trying again soon.
+// refusal returns OutcomeFailed if a retry can succeed soon.
 func refusal(err error) Outcome {
 	if sonicdb.Temporary(err) || sonicdb.Denied(err) {
 		return OutcomeFailed
@@ -135,7 +135,7 @@ func roundTrip(c *sonicdb.Conn) (*sonicdb.Reply, error) {
 	return c.Receive()
 }
 
-// publishPipelined is for databases of two instances.
+// publishPipelined writes the chunk to databases on two instances.
 func (d *Databases) publishPipelined(chunk []*Port) error {
 	if err := d.lookUp(chunk); err != nil {
 		return err
@@ -156,8 +156,8 @@ func (d *Databases) publishPipelined(chunk []*Port) error {
 	var refused error
 	for _, p := range chunk {
 		sets := p.writes()
-		for _, owed := range [2]bool{p.Delete(), sets} {
-			if !owed {
+		for _, sent := range [2]bool{p.Delete(), sets} {
+			if !sent {
 				continue
 			}
 			_, err := d.state.Receive()
@@ -174,10 +174,10 @@ func (d *Databases) publishPipelined(chunk []*Port) error {
 	return refused
 }
 
-// writes reports whether the row is to be set and APPL_DB has the port.
+// writes reports whether the row is to be written and APPL_DB has the port.
 func (p *Port) writes() bool { return p.Set() && p.pending.result == OutcomeAccepted }
 
-// lookUp answers for each port whether APPL_DB has it.
+// lookUp sets the outcome of each port by whether APPL_DB has it.
 func (d *Databases) lookUp(chunk []*Port) error {
 	for _, p := range chunk {
 		if p.Lookup() {
@@ -207,7 +207,7 @@ func (d *Databases) lookUp(chunk []*Port) error {
 		}
 	}
 	if refused != nil {
-		// Nothing has been written: all of the chunk is tried again.
+		// Nothing has been written: the whole chunk is retried.
 		for _, p := range chunk {
 			p.Answer(OutcomeFailed)
 		}

@@ -12,24 +12,24 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// Links is where link messages come from: a netlinkraw.Conn, or a simulated
-// kernel where namespaces are forbidden.
+// Links is the source of link messages: a netlinkraw.Conn, or lab.SimKernel where network
+// namespaces are not permitted.
 type Links interface {
-	// Receive blocks until there are messages. After Close it returns
-	// os.ErrClosed. One goroutine at a time.
+	// Receive blocks until there are messages. After Close it returns os.ErrClosed. It is
+	// called by one goroutine at a time.
 	Receive(*netlinkraw.Batch) error
-	// RequestLinkDump asks for all links; the answer arrives through Receive and
-	// ends with a DumpDone of the returned sequence number. Any goroutine.
+	// RequestLinkDump requests all links. The answer arrives through Receive and ends with a
+	// DumpDone of the returned sequence number. It may be called from any goroutine.
 	RequestLinkDump() (seq uint32, err error)
-	// RequestLink asks for one link; the answer arrives like a live message.
+	// RequestLink requests one link. The answer arrives like a live message.
 	RequestLink(index int32) error
 	// Close unblocks Receive.
 	Close() error
 }
 
-// reader drains the netlink socket into the ring and does nothing else, so that
-// the kernel's buffer is empty whenever the machine has a moment. It runs on a
-// goroutine of its own, which ends when links is closed or done is.
+// reader moves messages from the netlink socket to the ring and does nothing else, so that the
+// kernel's buffer does not fill while the loop waits. It is a goroutine that ends when links or
+// done is closed.
 type reader struct {
 	links Links
 	ring  *ring.Ring[Event]
@@ -44,12 +44,12 @@ const (
 	readPauseMax = time.Second
 )
 
-// run returns once the source is closed. No other error is expected of a socket;
-// if one comes, messages may be lost, and the loop is told so.
+// run returns once links is closed. After any other error messages may be lost: run adds an
+// Overrun to the ring.
 func (r *reader) run() {
 	var batch netlinkraw.Batch
 	pause := backoff.Backoff{Min: readPauseMin, Max: readPauseMax}
-	complaints := syslog.Limiters{Every: complainEvery}
+	faults := syslog.Limiters{Every: complainEvery}
 	for {
 		err := r.links.Receive(&batch)
 		switch {
@@ -61,7 +61,7 @@ func (r *reader) run() {
 		case errors.Is(err, os.ErrClosed):
 			return
 		default:
-			if ok, suppressed := complaints.Allow(err.Error(), time.Now()); ok {
+			if ok, suppressed := faults.Allow(err.Error(), time.Now()); ok {
 				r.log.Error("cannot read link messages; retrying", "error", err, "suppressed", suppressed)
 			}
 			if !r.put(&netlinkraw.Message{Type: netlinkraw.Overrun}, r.now()) {
@@ -77,7 +77,7 @@ func (r *reader) run() {
 	}
 }
 
-// drain moves one batch of messages into the ring and reports whether to go on.
+// drain moves the messages of one read to the ring and reports whether to continue.
 func (r *reader) drain(batch *netlinkraw.Batch) bool {
 	at := r.now()
 	for batch.Next() {
@@ -89,8 +89,8 @@ func (r *reader) drain(batch *netlinkraw.Batch) bool {
 	return true
 }
 
-// put moves one message into the ring, waiting for room if there is none, and
-// reports whether to go on.
+// put moves one message to the ring, after a wait if the ring is full, and reports whether to
+// continue.
 func (r *reader) put(m *netlinkraw.Message, at int64) bool {
 	slot := r.ring.Slot()
 	if slot == nil {

@@ -7,7 +7,7 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// StartKind is what SONiC's databases make of a start.
+// StartKind is the kind of a start.
 type StartKind uint8
 
 // The kinds of start.
@@ -24,7 +24,7 @@ func (k StartKind) String() string {
 	return "cold"
 }
 
-// Facts is what the databases say before anything is written to them.
+// Facts are the values that a start depends on, read before anything is written.
 type Facts struct {
 	SwitchType   string // DEVICE_METADATA|localhost switch_type; "" if absent
 	WarmEnabled  bool   // WARM_RESTART_ENABLE_TABLE system or swss says "true"
@@ -33,10 +33,10 @@ type Facts struct {
 	Ports        []PortConfig
 	PortErrors   []error // rows of CONFIG_DB PORT that cannot be read, each named
 
-	// Remembered: a state file of this boot says what the ports were when this
-	// process last ran, and warm starts by it are allowed.
+	// Remembered is set if the state file has the ports of the last process of this boot and
+	// may be used for a warm start.
 	Remembered bool
-	// NoStateFile: warm_restart.enabled is false, so there is no state file.
+	// NoStateFile is set if warm_restart.enabled is false.
 	NoStateFile bool
 }
 
@@ -44,19 +44,19 @@ type Facts struct {
 type PortConfig struct {
 	Name   string
 	Fields []sonicdb.FieldValue // names cut at "@", values as they are
-	// HasAdmin: before anything was produced its row in APPL_DB had the field
-	// admin_status, so that PortInitDone need not wait for it.
+	// HasAdmin is set if the port's row in APPL_DB had admin_status before anything was
+	// produced. PortInitDone does not wait for such a port.
 	HasAdmin bool
 }
 
-// Produce says when the configuration is handed over to orchagent.
+// Produce is the time at which the configuration is written for orchagent.
 type Produce uint8
 
 // The times to produce.
 const (
 	ProduceAtOnce    Produce = iota
 	ProduceAfterEOIU         // once the end of the initial dump has been compared
-	ProduceNever             // orchagent has it
+	ProduceNever             // orchagent has the configuration
 )
 
 // Decision is how the daemon starts.
@@ -64,24 +64,24 @@ type Decision struct {
 	Kind         StartKind
 	Reason       string // why this kind, for the log
 	RestoreCount string // to be written to WARM_RESTART_TABLE|portsyncd
-	// KeepLinks: interfaces that exist are served as in a warm start. Otherwise
-	// those named Ethernet... are set down and ignored (PROTOCOL.md section 6).
+	// KeepLinks is set if existing interfaces are used as in a warm start. Otherwise those of
+	// front-panel ports are set down and ignored (PROTOCOL.md section 6).
 	KeepLinks bool
 	Produce   Produce
-	// Sweep: STATE_DB may have rows of interfaces that vanished while we were away.
+	// Sweep is set if STATE_DB may have rows of interfaces that vanished before the start.
 	Sweep bool
-	Await []string // ports that PortInitDone waits for
+	Await []string // ports that are pending before PortInitDone
 }
 
-// Requested reports whether SONiC requested a warm restart and gets one, as opposed
-// to a warm start by the saved state.
+// Requested reports whether the start is a warm restart that SONiC requested, not a warm start
+// from the saved state.
 func (d *Decision) Requested() bool { return d.Kind == WarmStart && d.Produce == ProduceNever }
 
-// Decide follows PROTOCOL.md sections 5 to 7. SONiC's databases decide what
-// happens to the interfaces: a file alone never causes a warm start where they
-// were flushed, since then no port would be created; and a lost file never takes
-// the ports of a running system down. PortInitDone in APPL_DB before anything
-// was produced means that this process alone was restarted (defect D6).
+// Decide follows PROTOCOL.md sections 5 to 7. The databases decide what happens to the interfaces.
+// A state file alone never causes a warm start after the databases were flushed, since no port
+// would be created. A lost state file never sets the ports of a running system down.
+// PortInitDone in APPL_DB before anything was produced means that only this process was
+// restarted (defect D6).
 func Decide(f Facts) Decision {
 	count, counted := parseRestoreCount(f.RestoreCount)
 	if f.WarmEnabled && counted {
@@ -110,8 +110,7 @@ func Decide(f Facts) Decision {
 	return d
 }
 
-// reason says why a start is not the warm start that SONiC can request, and what
-// decides instead.
+// reason returns why a start is not a warm restart requested by SONiC, and what decides on it.
 func (f *Facts) reason() string {
 	reason := "SONiC did not request a warm restart"
 	switch {
@@ -135,8 +134,8 @@ func (f *Facts) reason() string {
 	return reason
 }
 
-// parseRestoreCount reads a plain decimal of 32 bits; anything else counts as
-// absent (defect D12).
+// parseRestoreCount parses an unsigned decimal of 32 bits. Any other text counts as absent
+// (defect D12).
 func parseRestoreCount(s string) (n uint32, ok bool) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, false

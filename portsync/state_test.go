@@ -41,7 +41,7 @@ func TestNamesAreForgotten(t *testing.T) {
 		for _, p := range b.ports {
 			p.Answer(OutcomeNotAccepted)
 		}
-		b.Settle(func(p *Port, _ pending) { s.forget(p) })
+		b.Complete(func(p *Port, _ pending) { s.forget(p) })
 	}
 	if len(s.ports) != 0 || len(s.links) != 0 {
 		t.Errorf("%d names and %d links are left", len(s.ports), len(s.links))

@@ -85,7 +85,7 @@ func TestDatabaseAddresses(t *testing.T) {
 		if strings.HasPrefix(want, "unix") {
 			network = "unix"
 		}
-		s.located(sonicdb.StaticMap(network, address))
+		s.setAddresses(sonicdb.StaticMap(network, address))
 		if got := s.databases().at[0]; got != want {
 			t.Errorf("address of %s is %q", address, got)
 		}
@@ -93,8 +93,8 @@ func TestDatabaseAddresses(t *testing.T) {
 	for _, step := range []struct {
 		err  error
 		wake bool
-	}{{nil, false}, {errServerGone, true}, {errConfigAway, false}, {nil, true}, {nil, false}} {
-		s.lostConfig(step.err)
+	}{{nil, false}, {errServerGone, true}, {errConfigDown, false}, {nil, true}, {nil, false}} {
+		s.setConfigError(step.err)
 		select {
 		case <-s.wakeups:
 			if !step.wake {

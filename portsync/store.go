@@ -9,18 +9,18 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Markers says how far the hand-over to orchagent went.
+// Markers reports which markers APPL_DB has or orchagent has still to pop.
 type Markers struct{ ConfigDone, InitDone bool }
 
-// Counts is what decides on orchagent's own warm restart: it starts cold when
-// PortConfigDone does not announce as many ports as the table has.
+// Counts are the numbers that orchagent compares in its own warm restart: it starts cold unless
+// PortConfigDone announces as many ports as the table has.
 type Counts struct {
 	Markers   Markers
 	Announced int // the count that PortConfigDone announces
 	Rows      int // rows of APPL_DB PORT_TABLE without the markers
 }
 
-// AuditResult is what a comparison found.
+// AuditResult is the result of a comparison of STATE_DB with the ports.
 type AuditResult struct {
 	Differing []*Port  // rows of STATE_DB that lack a field or have another value
 	Stale     []string // rows of interfaces that do not exist, written by portsyncd
@@ -36,14 +36,14 @@ type AuditResult struct {
 // sonicdb.ServerError.
 type Databases struct {
 	appl, state, config *sonicdb.Conn
-	configLost          func() // CONFIG_DB has a server of its own, and config failed; nil if it has none
+	configLost          func() // called if config fails; nil unless CONFIG_DB has a server of its own
 
 	applTable, stateTable, configTable sonicdb.Table
 	producer                           *sonicdb.ProducerStateTable
 	metadata, warmEnable, warmState    sonicdb.Table
 
 	applPrefix, statePrefix string // of the keys of PORT_TABLE
-	shared                  bool   // APPL_DB and STATE_DB are of one instance
+	shared                  bool   // APPL_DB and STATE_DB are on one instance
 	stateID                 int
 	key                     []byte // scratch
 }
@@ -138,8 +138,8 @@ func (d *Databases) Close() error {
 	return errors.Join(errs...)
 }
 
-// Facts reads what a start depends on. A row of the wrong type counts as absent
-// and is reported among the PortErrors.
+// Facts reads what a start depends on, and writes nothing. A key of the wrong type counts as
+// absent and adds an error to PortErrors.
 func (d *Databases) Facts() (Facts, error) {
 	var f Facts
 	bad := func(err error) { f.PortErrors = append(f.PortErrors, err) }
@@ -160,7 +160,7 @@ func (d *Databases) Facts() (Facts, error) {
 	f.RestoreCount = state[2]
 	n, err := d.appl.Exists(d.applTable.Key(portInitDone))
 	if err != nil {
-		return f, fmt.Errorf("look for %s: %w", portInitDone, err)
+		return f, fmt.Errorf("read %s: %w", portInitDone, err)
 	}
 	f.InitDone = n > 0
 	ports, errs, err := d.Ports()
@@ -174,8 +174,8 @@ func (d *Databases) Facts() (Facts, error) {
 // hashField is one field of one row.
 type hashField struct{ key, field string }
 
-// fields reads values that the daemon uses itself, cut at a first "@"; "" stands
-// for absent, and for a row of another type, which bad is told of.
+// fields returns the values of the given fields, cut at the first "@". An absent field is "". A
+// key of another type counts as absent; fields passes the error to bad.
 func fields(c *sonicdb.Conn, bad func(error), wanted ...hashField) ([]string, error) {
 	for _, w := range wanted {
 		c.Send("HGET", w.key, w.field)
@@ -202,23 +202,23 @@ func fields(c *sonicdb.Conn, bad func(error), wanted ...hashField) ([]string, er
 	return values, temporary
 }
 
-// Ports reads the rows of CONFIG_DB PORT and whether APPL_DB has them with
-// admin_status already.
+// Ports reads the rows of CONFIG_DB PORT, and whether APPL_DB has each with admin_status. Rows
+// that cannot be read are in bad.
 func (d *Databases) Ports() (ports []PortConfig, bad []error, err error) {
 	if d.config == nil {
-		return nil, nil, errConfigAway
+		return nil, nil, errConfigDown
 	}
 	ports, bad, err = d.configPorts()
 	if err != nil && !isServerError(err) && d.configLost != nil {
 		d.config.Close()
 		d.config = nil
 		d.configLost()
-		return nil, nil, fmt.Errorf("%w: %w", errConfigAway, err)
+		return nil, nil, fmt.Errorf("%w: %w", errConfigDown, err)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	return ports, bad, d.lookAdmin(ports)
+	return ports, bad, d.readAdmin(ports)
 }
 
 // configPorts reads the rows of CONFIG_DB PORT.
@@ -250,8 +250,8 @@ func (d *Databases) configPorts() (ports []PortConfig, bad []error, err error) {
 	return ports, bad, nil
 }
 
-// lookAdmin notes which ports have the field admin_status in APPL_DB.
-func (d *Databases) lookAdmin(ports []PortConfig) error {
+// readAdmin sets HasAdmin of the ports.
+func (d *Databases) readAdmin(ports []PortConfig) error {
 	keys := make([]string, len(ports))
 	for i := range ports {
 		keys[i] = d.applTable.Key(ports[i].Name)
@@ -259,11 +259,10 @@ func (d *Databases) lookAdmin(ports []PortConfig) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	// A cold start of the service has emptied the table: mostly this one question
-	// is all.
+	// After a cold start of the service the table is empty, and one command is enough.
 	n, err := d.appl.Exists(keys...)
 	if err != nil {
-		return fmt.Errorf("look for the ports in APPL_DB: %w", err)
+		return fmt.Errorf("read the ports of APPL_DB: %w", err)
 	}
 	if n == 0 {
 		return nil
@@ -272,19 +271,19 @@ func (d *Databases) lookAdmin(ports []PortConfig) error {
 		d.appl.Send("HEXISTS", keys[i], fieldAdmin)
 	}
 	if err := d.appl.Flush(); err != nil {
-		return fmt.Errorf("look for %s in APPL_DB: %w", fieldAdmin, err)
+		return fmt.Errorf("read %s of APPL_DB: %w", fieldAdmin, err)
 	}
 	for i := range ports {
 		has, err := d.appl.ReceiveBool()
 		if err != nil && !isServerError(err) {
-			return fmt.Errorf("look for %s in APPL_DB: %w", fieldAdmin, err)
+			return fmt.Errorf("read %s of APPL_DB: %w", fieldAdmin, err)
 		}
 		ports[i].HasAdmin = has
 	}
 	return nil
 }
 
-// SetRestoreCount writes the field restore_count and leaves the others.
+// SetRestoreCount writes the field restore_count of WARM_RESTART_TABLE|portsyncd.
 func (d *Databases) SetRestoreCount(count string) error {
 	err := d.state.HSet(d.warmState.Key(daemonName), sonicdb.FieldValue{Field: "restore_count", Value: count})
 	if err != nil {
@@ -293,10 +292,9 @@ func (d *Databases) SetRestoreCount(count string) error {
 	return nil
 }
 
-// Produce hands the ports over to orchagent and then says that these are all. A
-// refusal that is not temporary concerns single rows: skipped
-// names them; the others are handed over, and so is PortConfigDone, unless err says
-// otherwise.
+// Produce writes the ports to the producer table for orchagent, and then PortConfigDone. Rows that
+// are refused permanently are in skipped; the others and PortConfigDone are written unless err
+// is set.
 func (d *Databases) Produce(ports []PortConfig) (skipped, err error) {
 	rows := make([]sonicdb.Row, len(ports))
 	for i, p := range ports {
@@ -315,7 +313,7 @@ func (d *Databases) Produce(ports []PortConfig) (skipped, err error) {
 	return skipped, nil
 }
 
-// ProduceInitDone hands PortInitDone over to orchagent.
+// ProduceInitDone writes PortInitDone to the producer table for orchagent.
 func (d *Databases) ProduceInitDone() error {
 	lanes := sonicdb.FieldValue{Field: "lanes", Value: "0"}
 	if err := d.producer.Set(d.appl, portInitDone, []sonicdb.FieldValue{lanes}); err != nil {
@@ -324,7 +322,7 @@ func (d *Databases) ProduceInitDone() error {
 	return nil
 }
 
-// Markers looks in the table and in the key set of what is still to be popped.
+// Markers reads the table and the key set of the producer table.
 func (d *Databases) Markers() (Markers, error) {
 	var found [4]bool
 	for _, marker := range []string{portConfigDone, portInitDone} {
@@ -332,21 +330,21 @@ func (d *Databases) Markers() (Markers, error) {
 		d.appl.Send("SISMEMBER", portTable+"_KEY_SET", marker)
 	}
 	if err := d.appl.Flush(); err != nil {
-		return Markers{}, fmt.Errorf("look for the markers in APPL_DB: %w", err)
+		return Markers{}, fmt.Errorf("read the markers of APPL_DB: %w", err)
 	}
 	var refused error
 	for i := range found {
 		there, err := d.appl.ReceiveBool()
 		switch {
 		case sonicdb.Temporary(err):
-			refused = err // to be asked again: a marker taken for absent is produced a second time
+			refused = err // retry: a marker that counts as absent would be produced a second time
 		case err != nil && !isServerError(err):
-			return Markers{}, fmt.Errorf("look for the markers in APPL_DB: %w", err)
+			return Markers{}, fmt.Errorf("read the markers of APPL_DB: %w", err)
 		}
 		found[i] = there
 	}
 	if refused != nil {
-		return Markers{}, fmt.Errorf("look for the markers in APPL_DB: %w", refused)
+		return Markers{}, fmt.Errorf("read the markers of APPL_DB: %w", refused)
 	}
 	return Markers{ConfigDone: found[0] || found[1], InitDone: found[2] || found[3]}, nil
 }

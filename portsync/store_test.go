@@ -105,7 +105,7 @@ func wanted(name, word string) *Port {
 	case sonicdb.MirrorDelete:
 		p.pending.del = true
 	case sonicdb.MirrorDeleteCheck:
-		p.pending.del, p.pending.look = true, true
+		p.pending.del, p.pending.lookup = true, true
 	}
 	return p
 }

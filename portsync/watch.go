@@ -12,42 +12,40 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// note is what a watch, the follower or a configLink tells the loop.
+// note is a message of a watch, the follower or a configLink to the loop.
 type note struct {
 	kind  noteKind
 	conn  *sonicdb.Conn // of noteConfig: to CONFIG_DB
 	ports []string      // of notePorts: all names of CONFIG_DB PORT, sorted
-	// replaced names those of them whose row was deleted since the read before, and
-	// is there again.
+	// replaced are the names whose row was deleted and added again since the last read.
 	replaced []string
 }
 
 type noteKind uint8
 
 const (
-	noteLost    noteKind = iota // the server went away, or cut the subscription
+	noteLost    noteKind = iota // the server closed the connection
 	noteFlushed                 // a database of the server was flushed
 	notePorts                   // CONFIG_DB PORT was read
-	noteConfig                  // CONFIG_DB's server, which has no other database of ours, is back
+	noteConfig                  // CONFIG_DB is connected again, on a server of its own
 )
 
-// watch listens to one Redis server beside the data path: for the death of the
-// connection, which a loop that has nothing to write would not notice; for
-// flushes, which no keyspace notification reports; and, where it is CONFIG_DB's
-// server, for changes of the LOGGER row and of PORT. It blocks in a read and costs
-// nothing while nothing happens. Each watch is a goroutine, stopped by closing conn.
+// watch listens to one Redis server on a connection of its own. It detects a lost connection,
+// which a loop without a write to make would not notice, and flushes, which no keyspace
+// notification reports. On the server of CONFIG_DB it also handles changes of the LOGGER row and
+// of PORT. Each watch is a goroutine that blocks in a read; closing conn stops it.
 type watch struct {
 	conn   *sonicdb.Conn
-	logger *loggerRow // nil but for CONFIG_DB's server
+	logger *loggerRow // nil unless the server has CONFIG_DB
 	ports  *follower  // likewise
 	notes  chan<- note
 	done   <-chan struct{}
 	log    *slog.Logger
 }
 
-// subscribe sets the subscriptions up and returns once they are in force, so
-// that whatever is read or written afterwards cannot change unnoticed. A server
-// that refuses is watched for its death alone.
+// subscribe subscribes and returns once the server has confirmed, so that no change of what is
+// read or written afterwards is missed. A server that refuses is only watched for the loss of
+// its connection.
 func (w *watch) subscribe() error {
 	err := w.trackFlushes()
 	if err == nil {
@@ -57,7 +55,7 @@ func (w *watch) subscribe() error {
 		err = w.confirmed()
 	}
 	if isServerError(err) && !sonicdb.Temporary(err) {
-		w.log.Info("the server does not announce flushes; the audit will notice them", "error", err)
+		w.log.Info("Redis cannot announce flushes; only audits detect them", "error", err)
 		err = nil
 	}
 	if err == nil && w.logger != nil {
@@ -66,7 +64,7 @@ func (w *watch) subscribe() error {
 	if err == nil && w.ports != nil {
 		err = w.follow(w.ports.pattern())
 		if isServerError(err) && !sonicdb.Temporary(err) {
-			w.log.Info("the server does not announce changes of PORT; the audit will notice them", "error", err)
+			w.log.Info("Redis cannot announce changes of PORT; only audits detect them", "error", err)
 			err = nil
 		}
 	}
@@ -84,7 +82,7 @@ func (w *watch) follow(pattern string) error {
 	return w.confirmed()
 }
 
-// confirmed waits for the answer to one subscription.
+// confirmed waits for the confirmation of one subscription.
 func (w *watch) confirmed() error {
 	for {
 		m, err := w.conn.ReceiveMessage()
@@ -94,10 +92,10 @@ func (w *watch) confirmed() error {
 	}
 }
 
-// trackFlushes makes the server announce flushes on this connection. In
-// broadcasting mode with a prefix no key has, a flush is all that is ever
-// announced (https://redis.io/docs/latest/develop/reference/client-side-caching/).
-// A server before version 6 refuses; there the audit finds what a flush took.
+// trackFlushes makes the server announce flushes on this connection. In broadcasting mode with
+// a prefix that no key has, the server announces nothing but flushes
+// (https://redis.io/docs/latest/develop/reference/client-side-caching/). Redis before version 6
+// refuses; then an audit finds the rows that a flush deleted.
 func (w *watch) trackFlushes() error {
 	id, err := w.conn.Do("CLIENT", "ID")
 	if err != nil {
@@ -108,13 +106,13 @@ func (w *watch) trackFlushes() error {
 	return err
 }
 
-// run ends with the connection and then tells the loop.
+// run listens until the connection ends, and then reports that to the loop.
 func (w *watch) run() {
 	w.listen()
 	w.tell(note{kind: noteLost})
 }
 
-// listen acts on what the server says until the connection ends.
+// listen handles the messages of the server until the connection ends.
 func (w *watch) listen() error {
 	for {
 		m, err := w.conn.ReceiveMessage()
@@ -140,14 +138,13 @@ func (w *watch) tell(n note) {
 	}
 }
 
-// loggerRow keeps the log in step with CONFIG_DB LOGGER|portsyncd (PROTOCOL.md
-// sections 5 and 10).
+// loggerRow applies CONFIG_DB LOGGER|portsyncd to the log (PROTOCOL.md sections 5 and 10).
 type loggerRow struct {
 	ctx     context.Context
 	db      sonicdb.Database
 	logs    *syslog.Handler
 	log     *slog.Logger
-	initial slog.Level // what a missing LOGLEVEL is set to
+	initial slog.Level // value for a missing LOGLEVEL
 }
 
 func (l *loggerRow) key() string { return sonicdb.NewTable(l.db, "LOGGER").Key(daemonName) }
@@ -156,19 +153,18 @@ func (l *loggerRow) channel() string {
 	return fmt.Sprintf("__keyspace@%d__:%s", l.db.ID, l.key())
 }
 
-// pattern is the one the C++ daemon subscribes to.
+// pattern returns the pattern that the C++ daemon subscribes to.
 func (l *loggerRow) pattern() string {
 	return strings.TrimSuffix(l.channel(), daemonName) + "*"
 }
 
-// concerns reports whether a message is about a write to our row; its deletion
-// changes nothing.
+// concerns reports whether m is about a write to the row. Its deletion changes nothing.
 func (l *loggerRow) concerns(m *sonicdb.Message) bool {
 	return l != nil && string(m.Channel) == l.channel() && string(m.Payload.Str) == "hset"
 }
 
-// apply reads the row and sets level and output by it. It uses a connection of
-// its own, made for the moment, since changes are rare.
+// apply reads the row and sets the level and output of the log. It connects for this read, since
+// changes are rare.
 func (l *loggerRow) apply() {
 	c, err := dial(l.ctx, l.db)
 	if err == nil {
@@ -180,8 +176,8 @@ func (l *loggerRow) apply() {
 	}
 }
 
-// applyFrom is apply over a connection to CONFIG_DB; create also adds what is
-// missing in the row.
+// applyFrom is apply over a connection to CONFIG_DB. With create it also adds the missing fields
+// of the row.
 func (l *loggerRow) applyFrom(c *sonicdb.Conn, create bool) error {
 	row, err := c.HGetAll(l.key())
 	if err != nil {
@@ -215,7 +211,7 @@ func (l *loggerRow) applyFrom(c *sonicdb.Conn, create bool) error {
 func (l *loggerRow) setLevel(name string) {
 	level, err := syslog.ParseLevel(name)
 	if err != nil {
-		l.log.Error("LOGLEVEL counts as NOTICE", "key", l.key(), "error", err)
+		l.log.Error("invalid LOGLEVEL; using NOTICE", "key", l.key(), "error", err)
 		level = syslog.LevelNotice
 	}
 	if l.logs.Level() != level {
@@ -227,25 +223,24 @@ func (l *loggerRow) setLevel(name string) {
 func (l *loggerRow) setOutput(name string) {
 	output, err := syslog.ParseOutput(name)
 	if err != nil {
-		l.log.Error("LOGOUTPUT counts as SYSLOG", "key", l.key(), "error", err)
+		l.log.Error("invalid LOGOUTPUT; using SYSLOG", "key", l.key(), "error", err)
 		output = syslog.Syslog
 	}
 	l.logs.SetOutput(output)
 }
 
-// session is one life of the connections to the databases.
+// session is a set of connections to the databases, from one connect to the next loss.
 type session struct {
 	store   *Databases
 	watches []*watch
 	ports   *follower // nil in tests
 	notes   chan note
 	done    chan struct{}
-	cancel  context.CancelFunc // closes connections that the session made later; nil in tests
+	cancel  context.CancelFunc // closes connections made after the start of the session; nil in tests
 	once    sync.Once
 }
 
-// close ends the session's connections and goroutines. Nothing is read from
-// notes afterwards.
+// close closes the connections and ends the goroutines of the session.
 func (s *session) close() error {
 	var err error
 	s.once.Do(func() {

@@ -82,7 +82,7 @@ func TestConfigServerDown(t *testing.T) {
 
 	from := sw.Logs.Len()
 	sw.NoError("restart CONFIG_DB's server", config.Restart())
-	sw.AwaitLog(from, switchtest.Timeout, "CONFIG_DB is connected again")
+	sw.AwaitLog(from, switchtest.Timeout, "reconnected to CONFIG_DB")
 	sw.Do("CONFIG_DB", "HSET", "PORT|"+switchtest.PortName(20), "lanes", "20")
 	sw.AwaitLog(from, switchtest.Timeout, "ports of CONFIG_DB changed", switchtest.PortName(20))
 	switchtest.Eventually(t, switchtest.Timeout, func() string { // so that later changes of health are logged
