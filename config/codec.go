@@ -13,8 +13,8 @@ import (
 	"portsyncd/config/toml"
 )
 
-// A codec converts a setting between its TOML value and its field in a Config. The constructors below
-// take a function that returns a pointer to the field.
+// A codec converts a setting between its TOML value and its field in a Config. The constructors
+// below take a function that returns a pointer to the field.
 type codec struct {
 	want   string                                 // description of a valid value, for "expected ..."
 	decode func(c *Config, v toml.Value) *problem // does not change c if it returns a problem
@@ -115,7 +115,8 @@ func formatFloat(f float64) string {
 	return s
 }
 
-// text is the codec of a string for which valid returns true. If optional is true, it also accepts "".
+// text is the codec of a string for which valid returns true. If optional is true, it also accepts
+// "".
 func text(field func(*Config) *string, want string, optional bool, valid func(string) bool) codec {
 	if optional {
 		want += ` or ""`
@@ -148,8 +149,8 @@ func ownPath(field func(*Config) *string) codec {
 	return c
 }
 
-// enum is the codec of one of the names, in upper or lower case. The value of the field is the index of
-// the name.
+// enum is the codec of one of the names, in upper or lower case. The value of the field is the
+// index of the name.
 func enum[T ~uint8](field func(*Config) *T, names []string) codec {
 	quoted := make([]string, len(names))
 	for i, n := range names {
@@ -180,8 +181,8 @@ func enum[T ~uint8](field func(*Config) *T, names []string) codec {
 	}
 }
 
-// digest is the codec of a SHA-256 in hexadecimal. Its error messages do not repeat the value, which may
-// be the secret itself by mistake.
+// digest is the codec of a SHA-256 in hexadecimal. Its error messages do not repeat the value,
+// which may be the secret itself by mistake.
 func digest(field func(*Config) *Digest) codec {
 	const want = `a SHA-256 as 64 hexadecimal digits or ""`
 	return codec{
@@ -215,8 +216,9 @@ const (
 	maxHostNames = 64
 )
 
-// list is the codec of an array of strings, or of one string instead of an array of one. parse converts
-// a string to an element, or returns what is wrong with the string. show is the inverse of parse.
+// list is the codec of an array of strings, or of one string instead of an array of one. parse
+// converts a string to an element, or returns what is wrong with the string. show is the inverse of
+// parse.
 func list[T comparable](field func(*Config) *[]T, want, noun, nouns string, most int, parse func(string) (T, string), show func(T) string) codec {
 	return codec{
 		want: want,

@@ -9,8 +9,8 @@ type origin struct {
 	reset  bool // the file sets the key, but an error elsewhere in the file reset it to the default
 }
 
-// Origin returns where the value of a setting comes from: "default", "default (reason)" or "file:line".
-// key is the full key, such as "metrics.listen".
+// Origin returns where the value of a setting comes from: "default", "default (reason)" or
+// "file:line". key is the full key, such as "metrics.listen".
 func (c *Config) Origin(key string) string {
 	if o, ok := c.origins[key]; ok {
 		return o.text
@@ -18,8 +18,8 @@ func (c *Config) Origin(key string) string {
 	return "default"
 }
 
-// Reset returns the full keys of the settings that the file sets, but that [Parse] has reset to their
-// defaults because of an error elsewhere in the file.
+// Reset returns the full keys of the settings that the file sets, but that [Parse] has reset to
+// their defaults because of an error elsewhere in the file.
 func (c *Config) Reset() []string {
 	var keys []string
 	for i := range schema {
@@ -30,11 +30,12 @@ func (c *Config) Reset() []string {
 	return keys
 }
 
-// IsSet reports whether the file sets the key. A path for which "" means the default is not set by "".
+// IsSet reports whether the file sets the key. A path for which "" means the default is not set by
+// "".
 func (c *Config) IsSet(key string) bool { return c.origins[key].inFile }
 
-// mayBeSecret reports whether the value of a key must not be shown: the key is a secret, or is unknown
-// and may be a misspelt secret.
+// mayBeSecret reports whether the value of a key must not be shown: the key is a secret, or is
+// unknown and may be a misspelt secret.
 func mayBeSecret(key string) bool {
 	s := settingOf(key)
 	return s == nil || s.apply&secret != 0
@@ -72,8 +73,8 @@ func keysOf(table string) []string {
 	return names
 }
 
-// LiveKeys returns the full keys of the settings that take effect at a reload. The others take effect
-// at the next start.
+// LiveKeys returns the full keys of the settings that take effect at a reload. The others take
+// effect at the next start.
 func LiveKeys() []string {
 	var keys []string
 	for i := range schema {

@@ -37,8 +37,8 @@ func TestEmptyFileIsDefault(t *testing.T) {
 	}
 }
 
-// TestEffective checks that Effective writes each setting with its origin, and that Parse reads the same
-// settings back.
+// TestEffective checks that Effective writes each setting with its origin, and that Parse reads the
+// same settings back.
 func TestEffective(t *testing.T) {
 	c := mustParse(t, "[metrics]\nlisten = [':1', 'unix:/s']\n\n[health]\nmax_failure_rate_percent = 5\n")
 	c.ResolvePaths(func(string) string { return "" }, func(dir string) bool { return dir == "/var/warmboot" })
@@ -71,8 +71,8 @@ func TestEffective(t *testing.T) {
 
 func nowhere(string) bool { return false }
 
-// TestEffectiveSaysWhatIsNotUsed checks the comment of settings that are overridden by another setting or
-// by the database map.
+// TestEffectiveSaysWhatIsNotUsed checks the comment of settings that are overridden by another
+// setting or by the database map.
 func TestEffectiveSaysWhatIsNotUsed(t *testing.T) {
 	const theMap = "; not used: " + DefaultDatabaseConfig + " exists"
 	tests := []struct {
@@ -240,7 +240,8 @@ func TestEditDistance(t *testing.T) {
 	}
 }
 
-// TestLengths checks for each kind of string that the maximum length is accepted and one more is not.
+// TestLengths checks for each kind of string that the maximum length is accepted and one more is
+// not.
 func TestLengths(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	for name, c := range map[string]struct {

@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// Effective writes all settings as TOML, each with a comment that contains its origin and, if the setting
-// is not used, the reason. [Parse] reads back the same settings. exists reports whether a file exists.
-// The output contains the digests of secrets: it must be protected like the configuration file.
+// Effective writes all settings as TOML, each with a comment that contains its origin and, if the
+// setting is not used, the reason. [Parse] reads back the same settings. exists reports whether a
+// file exists. The output contains the digests of secrets: it must be protected like the
+// configuration file.
 func (c *Config) Effective(w io.Writer, exists func(path string) bool) error {
 	var b bytes.Buffer
 	table := ""

@@ -25,8 +25,8 @@ func (e *ParseError) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s: %s", e.File, e.Line, e.Col, e.Key, e.Msg)
 }
 
-// Errors are the errors of a file, sorted by position: at most [toml.MaxErrors], and one more if there
-// are others.
+// Errors are the errors of a file, sorted by position: at most [toml.MaxErrors], and one more if
+// there are others.
 type Errors []*ParseError
 
 // Error returns one line for each error.

@@ -22,8 +22,9 @@ func TestExampleFileIsDefault(t *testing.T) {
 	}
 }
 
-// TestExampleFileIsComplete checks that the example contains each key once, in the order of the schema,
-// with a comment that states unit and range, and "Live" if the setting takes effect at a reload.
+// TestExampleFileIsComplete checks that the example contains each key once, in the order of the
+// schema, with a comment that states unit and range, and "Live" if the setting takes effect at a
+// reload.
 func TestExampleFileIsComplete(t *testing.T) {
 	var keys []string
 	for key, comment := range exampleKeys(t) {
@@ -37,8 +38,8 @@ func TestExampleFileIsComplete(t *testing.T) {
 				t.Errorf("%s: no %q in the comment:\n%s", key, word, comment)
 			}
 		}
-		if says := strings.Contains(comment, "Live."); says != (s.apply&live != 0) {
-			t.Errorf("%s: live in the comment: %v, in the schema: %v", key, says, !says)
+		if isLive := strings.Contains(comment, "Live."); isLive != (s.apply&live != 0) {
+			t.Errorf("%s: live in the comment: %v, in the schema: %v", key, isLive, !isLive)
 		}
 	}
 	var want []string
@@ -79,8 +80,8 @@ func exampleKeys(t *testing.T) func(yield func(key, comment string) bool) {
 	}
 }
 
-// wantedWords returns the words that the comment of a setting must contain: the range, the unit and the
-// names of an enumeration, as in its error message.
+// wantedWords returns the words that the comment of a setting must contain: the range, the unit and
+// the names of an enumeration, as in its error message.
 func wantedWords(s *setting) []string {
 	words := regexp.MustCompile(`from \S+ to \d+|true or false|absolute path|SHA-256|at most \d+ bytes`).FindAllString(s.want, -1)
 	for _, m := range regexp.MustCompile(`\((\w+)\)`).FindAllStringSubmatch(s.want, -1) {

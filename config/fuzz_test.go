@@ -11,8 +11,8 @@ import (
 	"portsyncd/config/toml"
 )
 
-// FuzzParse checks for any file that the number of errors is bounded and their positions are in the file,
-// and that Parse reads back the output of Effective.
+// FuzzParse checks for any file that the number of errors is bounded and their positions are in the
+// file, and that Parse reads back the output of Effective.
 func FuzzParse(f *testing.F) {
 	example, err := os.ReadFile(examplePath)
 	if err != nil {
@@ -35,8 +35,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkPositions checks that each error is at a character of the file or at the end of a line, and that
-// the errors are sorted.
+// checkPositions checks that each error is at a character of the file or at the end of a line, and
+// that the errors are sorted.
 func checkPositions(t *testing.T, src []byte, errs Errors) {
 	t.Helper()
 	lines := strings.Split(strings.TrimPrefix(string(src), "\uFEFF"), "\n")

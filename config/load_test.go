@@ -34,7 +34,8 @@ func TestLoadAbsentFile(t *testing.T) {
 	}
 }
 
-// TestLoadOtherThanFile checks that Load fails without blocking for a FIFO, device, socket or directory.
+// TestLoadOtherThanFile checks that Load fails without blocking for a FIFO, device, socket or
+// directory.
 func TestLoadOtherThanFile(t *testing.T) {
 	dir := t.TempDir()
 	fifo, socket := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket")

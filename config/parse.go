@@ -8,13 +8,14 @@ import (
 	"portsyncd/config/toml"
 )
 
-// Parse parses a configuration. name is the file name in error messages. The error is of type [Errors]
-// and lists all problems of the file. The returned Config is usable in any case: settings with an
-// error have their defaults, the others the values in the file.
+// Parse parses a configuration. name is the file name in error messages. The error is of type
+// [Errors] and lists all problems of the file. The returned Config is usable in any case: settings
+// with an error have their defaults, the others the values in the file.
 //
-// There is one exception, so that a default does not expose data that the file was meant to protect.
-// If one of the keys that determine who can access the HTTP listener is invalid or may be misspelt,
-// or the file is not valid TOML, all of these keys have their defaults: plain HTTP on loopback.
+// There is one exception, so that a default does not expose data that the file was meant to
+// protect. If one of the keys that determine who can access the HTTP listener is invalid or may be
+// misspelt, or the file is not valid TOML, all of these keys have their defaults: plain HTTP on
+// loopback.
 func Parse(name string, src []byte) (Config, error) {
 	d := &decoder{
 		name:     printable(name),

@@ -238,8 +238,8 @@ func TestIntegerRanges(t *testing.T) {
 	}
 }
 
-// TestAllErrorsInOneRun checks that errors of syntax, type, range and name in one file are all reported,
-// and that the valid settings between them are used.
+// TestAllErrorsInOneRun checks that errors of syntax, type, range and name in one file are all
+// reported, and that the valid settings between them are used.
 func TestAllErrorsInOneRun(t *testing.T) {
 	c, err := Parse("portsyncd.conf", []byte(`[daemon]
 enabled = maybe
@@ -300,8 +300,8 @@ func manyKeys(n int) string {
 	return b.String()
 }
 
-// TestExposure checks that errors which may affect access to the HTTP listener reset all its settings, and
-// that other errors do not.
+// TestExposure checks that errors which may affect access to the HTTP listener reset all its
+// settings, and that other errors do not.
 func TestExposure(t *testing.T) {
 	const open = "[metrics]\nlisten = ':9101'\nbasic_username = 'u'\nbasic_password_sha256 = '" + hexDigest + "'\n"
 	tests := []struct {

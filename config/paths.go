@@ -10,9 +10,9 @@ const (
 	// specifiedDir is the directory of the default paths in the specification.
 	specifiedDir = "/var/lib/sonic/portsyncd"
 
-	// warmbootDir is a host directory that SONiC mounts into the swss container (sonic-buildimage,
-	// files/build_templates/docker_image_ctl.j2). Unlike /var/lib of the container, it persists
-	// across reboots and changes of container or image.
+	// warmbootDir is a host directory that SONiC mounts into the swss container
+	// (sonic-buildimage, files/build_templates/docker_image_ctl.j2). Unlike /var/lib of the
+	// container, it persists across reboots and changes of container or image.
 	warmbootDir = "/var/warmboot"
 
 	stateFileName = "port_state.json"
@@ -20,9 +20,9 @@ const (
 )
 
 // StateDir returns the default directory for persistent state, and the reason: portsyncd in
-// /var/warmboot if /var/warmboot exists, else the first directory in $STATE_DIRECTORY (systemd.exec(5)),
-// else the directory of the specification, for which the reason is "". exists reports whether a
-// directory exists.
+// /var/warmboot if /var/warmboot exists, else the first directory in $STATE_DIRECTORY
+// (systemd.exec(5)), else the directory of the specification, for which the reason is "". exists
+// reports whether a directory exists.
 func StateDir(getenv func(string) string, exists func(string) bool) (dir, why string) {
 	if exists(warmbootDir) {
 		return path.Join(warmbootDir, "portsyncd"), warmbootDir + " exists"
@@ -34,8 +34,8 @@ func StateDir(getenv func(string) string, exists func(string) bool) (dir, why st
 	return specifiedDir, ""
 }
 
-// ResolvePaths sets WarmRestart.StateFile and Metrics.StoragePath to paths in [StateDir], unless the
-// file sets them. It must be called once after Parse, Load or Default.
+// ResolvePaths sets WarmRestart.StateFile and Metrics.StoragePath to paths in [StateDir], unless
+// the file sets them. It must be called once after Parse, Load or Default.
 func (c *Config) ResolvePaths(getenv func(string) string, exists func(string) bool) {
 	dir, why := StateDir(getenv, exists)
 	c.origins = maps.Clone(c.origins) // copies of c must not change

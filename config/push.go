@@ -32,8 +32,8 @@ func pushURL(field func(*Config) *string) codec {
 	}
 }
 
-// secretParameters are the query parameters with which receivers accept credentials: user and password
-// of InfluxDB 1.x, tokens, and the keys of VictoriaMetrics (-httpAuth and -*AuthKey).
+// secretParameters are the query parameters with which receivers accept credentials: user and
+// password of InfluxDB 1.x, tokens, and the keys of VictoriaMetrics (-httpAuth and -*AuthKey).
 var secretParameters = []string{"u", "p", "user", "username", "password", "token", "authkey"}
 
 // badPushURL returns what is wrong with a URL, or "".

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPushURL checks the errors for invalid URLs, which must not repeat the URL, as it may contain a
-// secret.
+// TestPushURL checks the errors for invalid URLs, which must not repeat the URL, as it may contain
+// a secret.
 func TestPushURL(t *testing.T) {
 	for value, why := range map[string]string{
 		"http://127.0.0.1:8086/write?db=portsyncd":                 "",
@@ -43,7 +43,8 @@ func TestPushURL(t *testing.T) {
 	}
 }
 
-// TestPushInTheClear checks that credentials are refused with an http:// URL unless it is on loopback.
+// TestPushInTheClear checks that credentials are refused with an http:// URL unless it is on
+// loopback.
 func TestPushInTheClear(t *testing.T) {
 	for url, valid := range map[string]bool{
 		"https://influx.example/write": true, "http://localhost:8086/write": true, "http://127.0.0.7/": true, "http://[::1]/": true,

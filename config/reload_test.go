@@ -12,8 +12,8 @@ const (
 	password     = "basic_username = 'u'\nbasic_password_sha256 = '" + hexDigest + "'\n"
 )
 
-// TestReloadKeepsProtection checks that a reload does not combine the credentials of the new file with the
-// listener of the old one, and does not remove the last credentials.
+// TestReloadKeepsProtection checks that a reload does not combine the credentials of the new file
+// with the listener of the old one, and does not remove the last credentials.
 func TestReloadKeepsProtection(t *testing.T) {
 	otherToken := strings.Replace(token, hexDigest[:2], "ff", 1)
 	tests := []struct {

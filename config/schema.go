@@ -25,8 +25,8 @@ type Daemon struct {
 	LogLevel LogLevel // used until the LOGGER row of CONFIG_DB is read, and written to a row without a level. Default Notice
 }
 
-// Database is the table [database]: how to connect to Redis if SONiC's database map (ConfigFile) does
-// not exist or is disabled.
+// Database is the table [database]: how to connect to Redis if SONiC's database map (ConfigFile)
+// does not exist or is disabled.
 type Database struct {
 	RedisHost    string // host name or IP address. Default "127.0.0.1"
 	RedisPort    uint16 // TCP port, 1 to 65535. Default 6379
@@ -87,8 +87,8 @@ type Push struct {
 	QueueBatches      int           // batches kept in memory while the receiver is unavailable, 1 to 1000. Default 60
 }
 
-// DefaultDatabaseConfig is the path of SONiC's database map (sonic-swss-common, common/dbconnector.h,
-// DEFAULT_SONIC_DB_CONFIG_FILE).
+// DefaultDatabaseConfig is the path of SONiC's database map (sonic-swss-common,
+// common/dbconnector.h, DEFAULT_SONIC_DB_CONFIG_FILE).
 const DefaultDatabaseConfig = "/var/run/redis/sonic-db/database_config.json"
 
 // Default returns the configuration for an empty file.
@@ -138,8 +138,8 @@ const (
 	mebibyte = 1 << 20
 )
 
-// A setting is one key of the file. All code that handles settings uses the list in schema: decoding,
-// error messages, Effective, Diff, Reload, and the test of the example file.
+// A setting is one key of the file. All code that handles settings uses the list in schema:
+// decoding, error messages, Effective, Diff, Reload, and the test of the example file.
 type setting struct {
 	key   string // full path, "table.name"
 	apply apply

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// nearest returns the candidate with the smallest edit distance to written. It returns "" if the distance
-// is more than one for three characters.
+// nearest returns the candidate with the smallest edit distance to written. It returns "" if the
+// distance is more than one for three characters.
 func nearest(written string, candidates []string) string {
 	if len(written) > 64 {
 		return "" // longer than any name, and expensive
@@ -20,8 +20,8 @@ func nearest(written string, candidates []string) string {
 	return best
 }
 
-// editDistance returns the number of insertions, deletions, replacements and transpositions of adjacent
-// characters that turn a into b (optimal string alignment).
+// editDistance returns the number of insertions, deletions, replacements and transpositions of
+// adjacent characters that turn a into b (optimal string alignment).
 func editDistance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {
@@ -65,8 +65,8 @@ func elsewhere(name string) string {
 	return ""
 }
 
-// orList returns the end of a message about an unknown name: the suggestion hint, or the list of all names
-// if hint is "".
+// orList returns the end of a message about an unknown name: the suggestion hint, or the list of
+// all names if hint is "".
 func orList(hint, intro string, all []string) string {
 	if hint != "" {
 		return didYouMean(hint)

@@ -48,7 +48,8 @@ var exportFormats = []string{"prometheus", "json", "both"}
 // String returns the name in the configuration file.
 func (f ExportFormat) String() string { return exportFormats[f] }
 
-// Digest is the SHA-256 of a secret. The zero Digest means "not set": no text with this digest is known.
+// Digest is the SHA-256 of a secret. The zero Digest means "not set": no text with this digest is
+// known.
 type Digest [sha256.Size]byte
 
 // IsSet reports whether the digest is set.
@@ -78,8 +79,8 @@ func (e Endpoint) String() string {
 	return e.Address
 }
 
-// IsLocal reports whether only processes on this machine can connect: the endpoint is a unix socket, a
-// loopback address or localhost.
+// IsLocal reports whether only processes on this machine can connect: the endpoint is a unix
+// socket, a loopback address or localhost.
 func (e Endpoint) IsLocal() bool {
 	if e.Network == "unix" {
 		return true
@@ -94,8 +95,8 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// parseEndpoint parses "host:port", ":port", "[::1]:port" or "unix:/path". With port 0 the kernel chooses
-// the port.
+// parseEndpoint parses "host:port", ":port", "[::1]:port" or "unix:/path". With port 0 the kernel
+// chooses the port.
 func parseEndpoint(s string) (e Endpoint, problem string) {
 	if path, ok := strings.CutPrefix(s, unixPrefix); ok {
 		if !isSocketPath(path) {
@@ -120,8 +121,9 @@ func parseEndpoint(s string) (e Endpoint, problem string) {
 	return Endpoint{"tcp", s}, ""
 }
 
-// isHost reports whether s is an IP address or a host name (RFC 1123 section 2.1, and the underscore that
-// container networks use). A name of digits and dots only is invalid, as it is a misspelt address.
+// isHost reports whether s is an IP address or a host name (RFC 1123 section 2.1, and the
+// underscore that container networks use). A name of digits and dots only is invalid, as it is a
+// misspelt address.
 func isHost(s string) bool {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return true
@@ -131,24 +133,24 @@ func isHost(s string) bool {
 		strings.Trim(s, letters+"0123456789.") == ""
 }
 
-// isSocketPath reports whether s is a valid path of a unix socket. struct sockaddr_un has 108 bytes for
-// the path with its terminating NUL (unix(7)).
+// isSocketPath reports whether s is a valid path of a unix socket. struct sockaddr_un has 108 bytes
+// for the path with its terminating NUL (unix(7)).
 func isSocketPath(s string) bool { return isPath(s) && len(s) <= 107 }
 
-// isPath reports whether s is an absolute path shorter than PATH_MAX (linux/limits.h). A relative path
-// would depend on the working directory of the daemon.
+// isPath reports whether s is an absolute path shorter than PATH_MAX (linux/limits.h). A relative
+// path would depend on the working directory of the daemon.
 func isPath(s string) bool {
 	return filepath.IsAbs(s) && len(s) < 4096 && isPrintable(s)
 }
 
-// isDevice reports whether s is a valid interface name, as dev_valid_name in net/core/dev.c of the kernel
-// does. IFNAMSIZ (linux/if.h) is 16 with the terminating NUL.
+// isDevice reports whether s is a valid interface name, as dev_valid_name in net/core/dev.c of the
+// kernel does. IFNAMSIZ (linux/if.h) is 16 with the terminating NUL.
 func isDevice(s string) bool {
 	return s != "" && s != "." && s != ".." && len(s) < 16 && !strings.ContainsAny(s, "/: ") && isPrintable(s)
 }
 
-// isUsername reports whether s can be a user name: RFC 7617 section 2 does not allow colons and control
-// characters.
+// isUsername reports whether s can be a user name: RFC 7617 section 2 does not allow colons and
+// control characters.
 func isUsername(s string) bool {
 	return s != "" && len(s) <= 255 && !strings.Contains(s, ":") && isPrintable(s)
 }

@@ -7,8 +7,8 @@ import (
 	"portsyncd/config/toml"
 )
 
-// crossCheck checks the dependencies between settings. It ignores dependencies on an invalid setting,
-// which has been reported already.
+// crossCheck checks the dependencies between settings. It ignores dependencies on an invalid
+// setting, which has been reported already.
 func (d *decoder) crossCheck() {
 	m := &d.cfg.Metrics
 	d.need("metrics.tls_cert_file", m.TLSCertFile != "", "metrics.tls_key_file", m.TLSKeyFile != "")
@@ -44,8 +44,8 @@ func (d *decoder) reject(key, why string) {
 	d.errorf(d.mentions[key].offset, key, "%s", why)
 }
 
-// exposureInDoubt reports whether an error may affect who can access the HTTP listener: an invalid key
-// with the flag exposure, an unknown key that may be a misspelt one, or invalid TOML.
+// exposureInDoubt reports whether an error may affect who can access the HTTP listener: an invalid
+// key with the flag exposure, an unknown key that may be a misspelt one, or invalid TOML.
 func (d *decoder) exposureInDoubt() bool {
 	if d.invalid || len(d.errs) > toml.MaxErrors {
 		return true
@@ -62,8 +62,8 @@ func (d *decoder) exposureInDoubt() bool {
 	return false
 }
 
-// resetExposure resets the settings with the flag exposure to their defaults, and records which of them
-// the file sets.
+// resetExposure resets the settings with the flag exposure to their defaults, and records which of
+// them the file sets.
 func (d *decoder) resetExposure() {
 	standard := Default()
 	for i := range schema {

@@ -51,8 +51,8 @@ func newAuthenticator(c Credentials) (authenticator, error) {
 	return a, nil
 }
 
-// parseDigest parses 64 hexadecimal digits; "" is nil. Its error does not repeat s, which may be the
-// secret itself.
+// parseDigest parses 64 hexadecimal digits; "" is nil. Its error does not repeat s, which may be
+// the secret itself.
 func parseDigest(s string) ([]byte, error) {
 	if s == "" {
 		return nil, nil

@@ -46,8 +46,8 @@ func newConn(socket net.Conn, l net.Addr, config *tls.Config, limiter *limiter) 
 	return c
 }
 
-// sourceOf returns a string that identifies the client's host: its IPv4 address, or the /64 prefix of
-// its IPv6 address, since a host can have any number of addresses in that prefix.
+// sourceOf returns a string that identifies the client's host: its IPv4 address, or the /64 prefix
+// of its IPv6 address, since a host can have any number of addresses in that prefix.
 func sourceOf(a net.Addr) string {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {
@@ -64,8 +64,8 @@ func sourceOf(a net.Addr) string {
 // anonymous reports whether c is a TCP client that has not authenticated.
 func (c *conn) anonymous() bool { return !c.unix && !c.authenticated }
 
-// evictable reports whether c may be closed to admit another connection: the server has waited for a
-// request on c for more than minIdleTime. The caller holds limiter.mu.
+// evictable reports whether c may be closed to admit another connection: the server has waited for
+// a request on c for more than minIdleTime. The caller holds limiter.mu.
 func (c *conn) evictable() bool {
 	return c.ended || c.awaitingRequest && c.reading.Load() && time.Since(c.waitingSince) > minIdleTime
 }
@@ -78,8 +78,8 @@ func (c *conn) evictBefore(o *conn) bool {
 	return rank(c) < rank(o) || rank(c) == rank(o) && c.waitingSince.Before(o.waitingSince)
 }
 
-// refuse sends busyResponse and closes a connection that was not admitted. It reads the data that has
-// arrived: closing a socket with unread data sends a reset, which can overtake the response.
+// refuse sends busyResponse and closes a connection that was not admitted. It reads the data that
+// has arrived: closing a socket with unread data sends a reset, which can overtake the response.
 func (c *conn) refuse() {
 	if c.Conn == c.socket {
 		c.SetDeadline(time.Now().Add(time.Millisecond))
@@ -121,8 +121,8 @@ func (c *conn) handshake(secure *tls.Conn) error {
 	return nil
 }
 
-// Write writes to the client in pieces, to distinguish a client that reads slowly from one that does
-// not read. It also counts the responses that net/http sends itself.
+// Write writes to the client in pieces, to distinguish a client that reads slowly from one that
+// does not read. It also counts the responses that net/http sends itself.
 func (c *conn) Write(b []byte) (n int, err error) {
 	if !c.serving.Load() && len(b) >= 12 && bytes.HasPrefix(b, []byte("HTTP/1.")) {
 		if code, err := strconv.Atoi(string(b[9:12])); err == nil {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestEveryResponseIsCounted checks that each response is counted once, including those that net/http
-// sends itself, on plain TCP, TLS and unix sockets.
+// TestEveryResponseIsCounted checks that each response is counted once, including those that
+// net/http sends itself, on plain TCP, TLS and unix sockets.
 func TestEveryResponseIsCounted(t *testing.T) {
 	overTLS := tlsConfig(t, newCertificate(t, "server", nil))
 	const end = " HTTP/1.1\r\nHost: localhost\r\n"

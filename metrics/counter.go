@@ -20,8 +20,8 @@ func (c *Counter) Add(n uint64) { c.v.Add(n) }
 // Load returns the current value.
 func (c *Counter) Load() uint64 { return c.v.Load() }
 
-// Set replaces the value. It is meant for a count that is kept elsewhere, by the kernel or in a file
-// across restarts. Prometheus takes a decrease for a restart of the counter.
+// Set replaces the value. It is meant for a count that is kept elsewhere, by the kernel or in a
+// file across restarts. Prometheus takes a decrease for a restart of the counter.
 func (c *Counter) Set(n uint64) { c.v.Store(n) }
 
 func (c *Counter) appendValue(b []byte) []byte {

@@ -8,8 +8,8 @@ import "golang.org/x/sys/unix"
 const reservedDescriptors = 32
 
 // connectionLimit returns the default maximum number of connections for a process that may open the
-// given number of file descriptors. Without the limit, clients could use up the descriptors that the
-// daemon needs to connect to Redis.
+// given number of file descriptors. Without the limit, clients could use up the descriptors that
+// the daemon needs to connect to Redis.
 func connectionLimit(descriptors uint64) int {
 	return max(1, min(int(min(descriptors, 1<<20))-reservedDescriptors, defaultMaxConns))
 }

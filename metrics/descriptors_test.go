@@ -2,8 +2,8 @@ package metrics
 
 import "testing"
 
-// TestConnectionLimit checks that the limit leaves reservedDescriptors to the daemon if possible, and is
-// at least 1 and at most defaultMaxConns.
+// TestConnectionLimit checks that the limit leaves reservedDescriptors to the daemon if possible,
+// and is at least 1 and at most defaultMaxConns.
 func TestConnectionLimit(t *testing.T) {
 	for descriptors := range uint64(2000) {
 		conns := connectionLimit(descriptors)

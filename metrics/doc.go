@@ -3,19 +3,19 @@
 //
 // # Metrics
 //
-// A [Set] contains metric families, and a family contains series. [Counter], [Gauge], [IntGauge] and
-// [Histogram] are atomic values: any goroutine can update them without a lock and without allocating.
-// Series are created in three ways:
+// A [Set] contains metric families, and a family contains series. [Counter], [Gauge], [IntGauge]
+// and [Histogram] are atomic values: any goroutine can update them without a lock and without
+// allocating. Series are created in three ways:
 //
 //   - one at a time with the New methods of Set, with fixed labels; another call with the same name
 //     and other label values adds a series to the family;
 //   - as a [Vec], with one series for each value of an enumeration;
-//   - as a [Row] of a [Group], for objects that are added and removed at run time (ports): all series
-//     of a row appear and disappear together.
+//   - as a [Row] of a [Group], for objects that are added and removed at run time (ports): all
+//     series of a row appear and disappear together.
 //
-// Everything about a series except its value is rendered when the series is created. A scrape copies
-// the rendered bytes and formats the values. [Set.AppendText] and [Set.AppendJSON] therefore take no
-// lock, and do not allocate if the buffer is large enough.
+// Everything about a series except its value is rendered when the series is created. A scrape
+// copies the rendered bytes and formats the values. [Set.AppendText] and [Set.AppendJSON] therefore
+// take no lock, and do not allocate if the buffer is large enough.
 //
 // # Text
 //
@@ -35,8 +35,8 @@
 //	 {"name":"...","type":"summary","help":"...","samples":[
 //	  {"labels":{},"quantiles":[{"quantile":"0.5","value":1}],"sum":3,"count":2}]}]}
 //
-// Integers are exact up to 64 bits. NaN and the infinities, which JSON does not have, are the strings
-// "NaN", "+Inf" and "-Inf".
+// Integers are exact up to 64 bits. NaN and the infinities, which JSON does not have, are the
+// strings "NaN", "+Inf" and "-Inf".
 //
 // # Samples
 //
@@ -44,8 +44,8 @@
 //
 // # Server
 //
-// [Server] is designed for hostile clients. Its documentation lists the limits and what happens when
-// a limit is reached.
+// [Server] is designed for hostile clients. Its documentation lists the limits and what happens
+// when a limit is reached.
 //
 // # Not included
 //

@@ -9,8 +9,8 @@ import (
 )
 
 // goRuntime collects the go_* families, with the names and meaning that they have in client_golang.
-// It uses runtime/metrics and debug.ReadGCStats, which do not stop the world as runtime.ReadMemStats
-// does, and reuses its memory.
+// It uses runtime/metrics and debug.ReadGCStats, which do not stop the world as
+// runtime.ReadMemStats does, and reuses its memory.
 type goRuntime struct {
 	samples []metrics.Sample
 	gc      debug.GCStats
@@ -75,7 +75,8 @@ var goGauges = []struct {
 		[]string{"/gc/heap/goal:bytes"}},
 }
 
-// goCounters lists the counters. The value of each is the sum of the named values of runtime/metrics.
+// goCounters lists the counters. The value of each is the sum of the named values of
+// runtime/metrics.
 var goCounters = []struct {
 	name, help string
 	from       []string

@@ -8,11 +8,12 @@ import (
 )
 
 // Group is a table of series for objects that are added and removed at run time. Each column is a
-// family, and each row is an object (a port), whose name is the value of the group's only label. All
-// columns must be added before the first row.
+// family, and each row is an object (a port), whose name is the value of the group's only label.
+// All columns must be added before the first row.
 //
-// The list of rows is an immutable slice behind an atomic pointer. Add and Remove publish a modified
-// copy, which is efficient if rows change rarely. Updating a value or scraping takes no lock.
+// The list of rows is an immutable slice behind an atomic pointer. Add and Remove publish a
+// modified copy, which is efficient if rows change rarely. Updating a value or scraping takes no
+// lock.
 type Group struct {
 	set    *Set
 	label  string
@@ -137,9 +138,9 @@ func (g *Group) newRow(value string) *Row {
 	return r
 }
 
-// Remove removes the row and its series. The metrics of the row may still be updated, without effect.
-// Removing a row again has no effect, even if another row of the same name was added since. Remove
-// is safe for concurrent use.
+// Remove removes the row and its series. The metrics of the row may still be updated, without
+// effect. Removing a row again has no effect, even if another row of the same name was added since.
+// Remove is safe for concurrent use.
 func (r *Row) Remove() {
 	for {
 		old := r.group.rows.Load()
@@ -203,8 +204,8 @@ func (c *column) appendJSON(b []byte) []byte {
 
 func compareRow(r *Row, value string) int { return compareNatural(r.value, value) }
 
-// compareNatural compares strings in natural order, in which a sequence of digits counts as a number:
-// Ethernet2 is before Ethernet10. It returns 0 for equal strings only.
+// compareNatural compares strings in natural order, in which a sequence of digits counts as a
+// number: Ethernet2 is before Ethernet10. It returns 0 for equal strings only.
 func compareNatural(a, b string) int {
 	x, y := a, b
 	for x != "" && y != "" {

@@ -27,8 +27,8 @@ func TestCompareNatural(t *testing.T) {
 	}
 }
 
-// FuzzCompareNatural checks that compareNatural is a total order: antisymmetric, transitive, and 0 for
-// equal strings only.
+// FuzzCompareNatural checks that compareNatural is a total order: antisymmetric, transitive, and 0
+// for equal strings only.
 func FuzzCompareNatural(f *testing.F) {
 	f.Add("a01", "a1", "a001b")
 	f.Add("1a", "01", "1")
@@ -118,8 +118,8 @@ func TestGroupKeepsOrder(t *testing.T) {
 	}
 }
 
-// TestGroupConcurrency adds, removes and updates rows during scrapes, and checks that each scrape has
-// complete lines in order, including the row that is never removed.
+// TestGroupConcurrency adds, removes and updates rows during scrapes, and checks that each scrape
+// has complete lines in order, including the row that is never removed.
 func TestGroupConcurrency(t *testing.T) {
 	set := NewSet()
 	g := set.NewGroup("port")

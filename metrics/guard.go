@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A listening socket stays open when clients can no longer reach it. SO_BINDTODEVICE and the scope of
-// a link-local address refer to the index of a device, which is invalid after the device is deleted
-// or recreated (socket(7), ipv6(7)). A unix socket is unreachable once its file is removed. A guard
-// detects both.
+// A listening socket stays open when clients can no longer reach it. SO_BINDTODEVICE and the scope
+// of a link-local address refer to the index of a device, which is invalid after the device is
+// deleted or recreated (socket(7), ipv6(7)). A unix socket is unreachable once its file is removed.
+// A guard detects both.
 
 // guardInterval is how often a guard checks without an event: a parent directory of the socket may
 // be renamed or mounted over, which causes no event.
@@ -34,8 +34,8 @@ type link struct {
 	index int
 }
 
-// linksOf returns the devices that a listener of e depends on: the device it is bound to, and the zone
-// of a link-local address.
+// linksOf returns the devices that a listener of e depends on: the device it is bound to, and the
+// zone of a link-local address.
 func linksOf(e endpoint, device string) []link {
 	var links []link
 	if e.network == "unix" {
@@ -119,8 +119,8 @@ func watchFile(path string) *os.File {
 	if err != nil {
 		return nil
 	}
-	// IN_ATTRIB reports a change of the link count. IN_DELETE_SELF is not reported while the socket is
-	// open.
+	// IN_ATTRIB reports a change of the link count. IN_DELETE_SELF is not reported while the
+	// socket is open.
 	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_ATTRIB|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_DONT_FOLLOW); err != nil {
 		unix.Close(fd)
 		return nil
@@ -128,9 +128,9 @@ func watchFile(path string) *os.File {
 	return os.NewFile(uintptr(fd), "inotify")
 }
 
-// watchLink returns a file that becomes readable when the kernel reports a change of the link with the
-// given index (rtnetlink(7)). A socket filter drops the messages about other links, which may be
-// many. watchLink returns nil if the socket cannot be opened.
+// watchLink returns a file that becomes readable when the kernel reports a change of the link with
+// the given index (rtnetlink(7)). A socket filter drops the messages about other links, which may
+// be many. watchLink returns nil if the socket cannot be opened.
 func watchLink(index int) *os.File {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {

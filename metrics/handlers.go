@@ -23,8 +23,8 @@ const (
 )
 
 var (
-	// offerText is the Prometheus text format. Scrapers that accept a later format of Prometheus
-	// also accept this one.
+	// offerText is the Prometheus text format. Scrapers that accept a later format of
+	// Prometheus also accept this one.
 	offerText = mediaType{"text/plain", "0.0.4", []string{"application/openmetrics-text", "application/vnd.google.protobuf"}}
 	offerJSON = mediaType{name: "application/json"}
 )
@@ -46,8 +46,8 @@ type route struct {
 	requests map[int]*Counter // by HTTP status
 }
 
-// protocolErrorCodes are the statuses of the responses that net/http sends itself, without a call of
-// ServeHTTP, because it cannot parse the request.
+// protocolErrorCodes are the statuses of the responses that net/http sends itself, without a call
+// of ServeHTTP, because it cannot parse the request.
 var protocolErrorCodes = []int{http.StatusBadRequest, http.StatusExpectationFailed, http.StatusRequestHeaderFieldsTooLarge,
 	http.StatusNotImplemented, http.StatusHTTPVersionNotSupported}
 
@@ -136,8 +136,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reportPanic recovers a panic of a handler, logs the first one and aborts the connection. Without it,
-// net/http would log the panic to ErrorLog, at debug level.
+// reportPanic recovers a panic of a handler, logs the first one and aborts the connection. Without
+// it, net/http would log the panic to ErrorLog, at debug level.
 func (s *Server) reportPanic(r *http.Request) {
 	switch v := recover(); v {
 	case nil:
@@ -163,8 +163,8 @@ func (s *Server) route(path string, c *conn) *route {
 	return s.other
 }
 
-// handleMetrics serves the metrics as text or JSON. Like other exporters, it sends text if the client
-// accepts neither.
+// handleMetrics serves the metrics as text or JSON. Like other exporters, it sends text if the
+// client accepts neither.
 func (s *Server) handleMetrics(w http.ResponseWriter, r *http.Request) {
 	offers := []mediaType{offerText, offerJSON}
 	if s.live.Load().json {
@@ -190,8 +190,8 @@ func (s *Server) handleStatus(w http.ResponseWriter, r *http.Request) {
 	s.respond(w, r, typeJSON, s.src.Status)
 }
 
-// respond sends a large response, rendered by appendTo. It sends status 503 if there is no memory for
-// the response within responseTimeout.
+// respond sends a large response, rendered by appendTo. It sends status 503 if there is no memory
+// for the response within responseTimeout.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, contentType string, appendTo func([]byte) []byte) {
 	c := connOf(r.Context())
 	if !s.renderer.acquire(r.Context(), c) {
@@ -228,8 +228,8 @@ func (h *Health) json() []byte {
 	return asciiJSON(body)
 }
 
-// handleHealth returns a handler that serves the result of current as text or JSON. If current is nil,
-// the handler sends status 503.
+// handleHealth returns a handler that serves the result of current as text or JSON. If current is
+// nil, the handler sends status 503.
 func handleHealth(current func() Health) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		health := Health{Status: "starting", Reasons: []string{"no state is known yet"}}

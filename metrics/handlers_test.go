@@ -143,8 +143,8 @@ func TestHealthDocument(t *testing.T) {
 	}
 }
 
-// TestUnprintableCharacters checks that responses contain no escape sequences and no extra lines from
-// port names and reasons.
+// TestUnprintableCharacters checks that responses contain no escape sequences and no extra lines
+// from port names and reasons.
 func TestUnprintableCharacters(t *testing.T) {
 	set := NewSet()
 	group := set.NewGroup("port")
@@ -221,8 +221,8 @@ func TestGzip(t *testing.T) {
 	}
 }
 
-// TestJSONAsConfigured checks the default format of /metrics with Live.JSON, and its change while the
-// server runs.
+// TestJSONAsConfigured checks the default format of /metrics with Live.JSON, and its change while
+// the server runs.
 func TestJSONAsConfigured(t *testing.T) {
 	s, base := startServer(t, ServerConfig{Live: Live{JSON: true}}, Sources{})
 	f := func(accept, want string) {
@@ -240,8 +240,8 @@ func TestJSONAsConfigured(t *testing.T) {
 	f("*/*", typePrometheus)
 }
 
-// TestStrangeAccept checks that /metrics returns text for an Accept header that is invalid or accepts
-// neither text nor JSON.
+// TestStrangeAccept checks that /metrics returns text for an Accept header that is invalid or
+// accepts neither text nor JSON.
 func TestStrangeAccept(t *testing.T) {
 	for _, asJSON := range []bool{false, true} {
 		_, base := startServer(t, ServerConfig{Live: Live{JSON: asJSON}}, Sources{})
@@ -277,8 +277,8 @@ func TestRequestsAreCounted(t *testing.T) {
 	}
 }
 
-// TestBodiesAreNotRead checks that the server responds and closes the connection without waiting for
-// the request body.
+// TestBodiesAreNotRead checks that the server responds and closes the connection without waiting
+// for the request body.
 func TestBodiesAreNotRead(t *testing.T) {
 	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy})
 	body, feed := io.Pipe()
@@ -319,8 +319,8 @@ func TestProfilingIsLocal(t *testing.T) {
 	}
 }
 
-// TestLongProfile checks that a profile may take longer than writeTimeout, which net/http/pprof refuses
-// by default.
+// TestLongProfile checks that a profile may take longer than writeTimeout, which net/http/pprof
+// refuses by default.
 func TestLongProfile(t *testing.T) {
 	ctx := context.WithValue(t.Context(), http.ServerContextKey, &http.Server{WriteTimeout: writeTimeout})
 	ctx, cancel := context.WithCancel(ctx)

@@ -13,10 +13,10 @@ import (
 // Histogram counts observations in buckets. All methods are safe for
 // concurrent use; Observe does not allocate.
 //
-// A scrape reads buckets, sum and count of the same observations, without a lock. Observe increments
-// started, then adds to sum, then increments the bucket. A reader adds up the buckets, then reads sum,
-// then compares started with the total of the buckets. If they are equal, no observation was in
-// progress while the reader read sum. Otherwise the reader tries again.
+// A scrape reads buckets, sum and count of the same observations, without a lock. Observe
+// increments started, then adds to sum, then increments the bucket. A reader adds up the buckets,
+// then reads sum, then compares started with the total of the buckets. If they are equal, no
+// observation was in progress while the reader read sum. Otherwise the reader tries again.
 type Histogram struct {
 	bounds  []float64       // upper bounds, ascending, without +Inf
 	started atomic.Uint64   // number of observations started
@@ -24,9 +24,10 @@ type Histogram struct {
 	buckets []atomic.Uint64 // len(bounds)+1, not cumulative
 }
 
-// readAttempts is how many times a scrape tries to read a consistent sum and count. After yieldAfter
-// attempts it yields before each attempt, to let an interrupted writer finish. If all attempts fail,
-// the sum may include a few more observations than the count; buckets and count still agree.
+// readAttempts is how many times a scrape tries to read a consistent sum and count. After
+// yieldAfter attempts it yields before each attempt, to let an interrupted writer finish. If all
+// attempts fail, the sum may include a few more observations than the count; buckets and count
+// still agree.
 const (
 	readAttempts = 64
 	yieldAfter   = 32
@@ -66,8 +67,8 @@ func (h *Histogram) Observe(v float64) {
 	h.buckets[i].Add(1)
 }
 
-// Bounds returns the upper bounds of the buckets, ascending, without +Inf. The caller must not change
-// the slice.
+// Bounds returns the upper bounds of the buckets, ascending, without +Inf. The caller must not
+// change the slice.
 func (h *Histogram) Bounds() []float64 { return h.bounds }
 
 // Read appends the counts of the buckets to counts[:0], and returns them with the sum of the same
@@ -98,9 +99,9 @@ func (h *Histogram) readOnce(counts []uint64) (_ []uint64, sum float64, consiste
 	return counts, sum, h.started.Load() == total
 }
 
-// Restore replaces all observations by counts and sum, as returned by [Histogram.Read], usually before
-// a restart. It fails without a change if the number of buckets differs. It must not be called
-// concurrently with Observe.
+// Restore replaces all observations by counts and sum, as returned by [Histogram.Read], usually
+// before a restart. It fails without a change if the number of buckets differs. It must not be
+// called concurrently with Observe.
 func (h *Histogram) Restore(counts []uint64, sum float64) error {
 	if len(counts) != len(h.buckets) {
 		return fmt.Errorf("restore histogram: %d buckets, want %d", len(counts), len(h.buckets))

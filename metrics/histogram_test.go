@@ -41,8 +41,8 @@ func TestHistogramBuckets(t *testing.T) {
 	f(math.NaN(), 0, 0, 0, 0)
 }
 
-// TestHistogramRestore checks that Restore replaces the observations, and that it fails without a change
-// for another number of buckets.
+// TestHistogramRestore checks that Restore replaces the observations, and that it fails without a
+// change for another number of buckets.
 func TestHistogramRestore(t *testing.T) {
 	h := mustHistogram(t, 1, 2)
 	h.Observe(0.5)
@@ -67,8 +67,8 @@ func TestHistogramRestore(t *testing.T) {
 	}
 }
 
-// TestHistogramReadsAreConsistent observes only the value 1 from several goroutines, and checks that a
-// consistent reading has a sum equal to its count.
+// TestHistogramReadsAreConsistent observes only the value 1 from several goroutines, and checks
+// that a consistent reading has a sum equal to its count.
 func TestHistogramReadsAreConsistent(t *testing.T) {
 	h := mustHistogram(t, 0.5, 1, 2)
 	const writers, each = 4, 5000
@@ -121,8 +121,8 @@ func TestHistogramReadsAreConsistent(t *testing.T) {
 	t.Logf("%d consistent readings", consistentReadings)
 }
 
-// TestHistogramReadNoticesObservation checks that readOnce reports a reading between the steps of an
-// observation as inconsistent.
+// TestHistogramReadNoticesObservation checks that readOnce reports a reading between the steps of
+// an observation as inconsistent.
 func TestHistogramReadNoticesObservation(t *testing.T) {
 	h := mustHistogram(t, 1)
 	h.Observe(1)
@@ -142,8 +142,8 @@ func TestHistogramReadNoticesObservation(t *testing.T) {
 	}
 }
 
-// TestReadWaitsForObservation checks that a reader yields to an interrupted observation and then returns
-// its sum and its bucket.
+// TestReadWaitsForObservation checks that a reader yields to an interrupted observation and then
+// returns its sum and its bucket.
 func TestReadWaitsForObservation(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the writer runs only when the reader yields
 	for range 100 {
@@ -159,8 +159,8 @@ func TestReadWaitsForObservation(t *testing.T) {
 	}
 }
 
-// TestScrapesDuringObservations checks that each scrape has a count equal to the last bucket, and a sum
-// that includes each counted observation.
+// TestScrapesDuringObservations checks that each scrape has a count equal to the last bucket, and a
+// sum that includes each counted observation.
 func TestScrapesDuringObservations(t *testing.T) {
 	set := NewSet()
 	h := set.NewHistogram("a_seconds", "help", []float64{0.5, 1})

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// hostileClients returns the number of hostile clients in the tests below. PORTSYNCD_HOSTILE_CLIENTS sets
-// another number, for example 1000.
+// hostileClients returns the number of hostile clients in the tests below.
+// PORTSYNCD_HOSTILE_CLIENTS sets another number, for example 1000.
 func hostileClients(t *testing.T) int {
 	t.Helper()
 	s := os.Getenv("PORTSYNCD_HOSTILE_CLIENTS")
@@ -33,14 +33,14 @@ func hostileClients(t *testing.T) int {
 	return n
 }
 
-// attackTime returns the duration of an attack, which is long enough for a good client to be served on
-// a busy machine.
+// attackTime returns the duration of an attack, which is long enough for a good client to be served
+// on a busy machine.
 func attackTime(hostile int) time.Duration {
 	return time.Duration(max(hostile, 200)) * 5 * time.Millisecond
 }
 
-// target is a server under attack. Clients that do not read use its unix socket, whose small buffers
-// stall at once; all others use its loopback port.
+// target is a server under attack. Clients that do not read use its unix socket, whose small
+// buffers stall at once; all others use its loopback port.
 type target struct {
 	*Server
 	set    *Set
@@ -119,9 +119,9 @@ func cutOff(_ context.Context, c net.Conn) {
 	io.WriteString(c, requests[at])
 }
 
-// scrapes runs good clients, each of which scrapes repeatedly on new connections until ctx ends. It calls
-// good after each successful scrape with their number so far. It returns the sorted durations of the
-// successful scrapes and the errors of the others.
+// scrapes runs good clients, each of which scrapes repeatedly on new connections until ctx ends. It
+// calls good after each successful scrape with their number so far. It returns the sorted durations
+// of the successful scrapes and the errors of the others.
 func (s *target) scrapes(ctx context.Context, t *testing.T, clients int, good func(n int)) (took []time.Duration, failures []error) {
 	t.Helper()
 	var mu sync.Mutex
@@ -199,8 +199,8 @@ func TestHostileClients(t *testing.T) {
 			n := hostileClients(t)
 			runtime.GC()
 			before := memory()
-			// The attack lasts until enough scrapes have succeeded, which takes longer on
-			// a busy machine.
+			// The attack lasts until enough scrapes have succeeded, which takes longer
+			// on a busy machine.
 			ctx, cancel := context.WithTimeout(t.Context(), 10*attackTime(n))
 			defer cancel()
 			begin := time.Now()
@@ -230,7 +230,8 @@ func TestHostileClients(t *testing.T) {
 			if most > defaultMaxConns {
 				t.Errorf("%d connections, want at most %d", most, defaultMaxConns)
 			}
-			// On an overloaded machine the server may take a good client for an idle one.
+			// On an overloaded machine the server may take a good client for an idle
+			// one.
 			if len(took) < 5 || len(failures) > len(took)/5 {
 				t.Fatalf("%d good scrapes, %d failures, first: %v", len(took), len(failures), first(failures))
 			}
@@ -266,8 +267,8 @@ func (s *target) waitIdle(t *testing.T) {
 	}
 }
 
-// TestManyScrapers checks that 48 clients can scrape at the same time during a burst of updates, without
-// a rejection.
+// TestManyScrapers checks that 48 clients can scrape at the same time during a burst of updates,
+// without a rejection.
 func TestManyScrapers(t *testing.T) {
 	s := newTarget(t, 512)
 	ctx, cancel := context.WithTimeout(t.Context(), attackTime(0))

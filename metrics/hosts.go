@@ -16,8 +16,8 @@ import (
 // the name of the page's host.
 
 // servesHost reports whether the server accepts requests with the given Host header: an IP address,
-// localhost, a name from HostNames, Listen or the certificate, or a local host name. It also accepts
-// an empty header, which only HTTP/1.0 clients send, and browsers never do.
+// localhost, a name from HostNames, Listen or the certificate, or a local host name. It also
+// accepts an empty header, which only HTTP/1.0 clients send, and browsers never do.
 func (s *Server) servesHost(header string) bool {
 	name := hostOf(header)
 	if header == "" || name == "localhost" {
@@ -32,8 +32,8 @@ func (s *Server) servesHost(header string) bool {
 		isLocalName(name)
 }
 
-// hostOf returns the name or address in a Host header in lower case, without the port, the brackets of
-// an IPv6 address and a trailing dot.
+// hostOf returns the name or address in a Host header in lower case, without the port, the brackets
+// of an IPv6 address and a trailing dot.
 func hostOf(header string) string {
 	name := header
 	if host, _, err := net.SplitHostPort(header); err == nil {
@@ -73,8 +73,8 @@ func isLocalName(name string) bool {
 	return false
 }
 
-// linesOf yields the words of each line of a file in lower case, without comments and empty lines. It
-// yields nothing if the file cannot be read.
+// linesOf yields the words of each line of a file in lower case, without comments and empty lines.
+// It yields nothing if the file cannot be read.
 func linesOf(path string) func(yield func([]string) bool) {
 	return func(yield func([]string) bool) {
 		text, err := smallfile.Read(context.Background(), path, 1<<20)

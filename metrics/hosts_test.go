@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestHostHeader checks that requests over TCP with a foreign name in the Host header get status 421, on
-// all paths and with or without credentials, and that requests with an own name are served.
+// TestHostHeader checks that requests over TCP with a foreign name in the Host header get status
+// 421, on all paths and with or without credentials, and that requests with an own name are served.
 func TestHostHeader(t *testing.T) {
 	token := "Authorization: Bearer token"
 	socket := filepath.Join(t.TempDir(), "s")
@@ -67,7 +67,7 @@ func TestNoHostHeader(t *testing.T) {
 	defer c.Close()
 	io.WriteString(c, "GET /healthz HTTP/1.0\r\n\r\n")
 	if got, err := io.ReadAll(c); !strings.HasPrefix(string(got), "HTTP/1.0 200 ") {
-		t.Errorf("answer %q, %v", got, err)
+		t.Errorf("response %q, error %v", got, err)
 	}
 }
 

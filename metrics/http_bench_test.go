@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// BenchmarkExport measures a scrape over HTTP, from the request to the last byte of the response. The
-// specification requires less than 100 ms for 512 ports.
+// BenchmarkExport measures a scrape over HTTP, from the request to the last byte of the response.
+// The specification requires less than 100 ms for 512 ports.
 func BenchmarkExport(b *testing.B) {
 	for _, ports := range []int{512, 5000} {
 		for _, path := range []string{"/metrics", "/metrics.json"} {

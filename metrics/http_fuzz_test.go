@@ -44,16 +44,16 @@ func (l *rawListener) Close() error {
 	return nil
 }
 
-// send sends raw bytes in pieces on a new connection, and returns all that the server has sent when all
-// goroutines are blocked.
+// send sends raw bytes in pieces on a new connection, and returns all that the server has sent when
+// all goroutines are blocked.
 func (l *rawListener) send(raw []byte, piece int) string {
 	client, server := net.Pipe()
 	l.conns <- server
-	var answer bytes.Buffer
+	var response bytes.Buffer
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		io.Copy(&answer, client)
+		io.Copy(&response, client)
 	}()
 	go func() {
 		for part := range slices.Chunk(raw, piece) {
@@ -65,16 +65,16 @@ func (l *rawListener) send(raw []byte, piece int) string {
 	synctest.Wait()
 	client.Close()
 	<-read
-	return answer.String()
+	return response.String()
 }
 
 // statusCodes are the status codes that the server and net/http can send.
 var statusCodes = []string{"200", "400", "401", "404", "405", "413", "414", "417", "421", "431", "501", "503", "505"}
 
-// FuzzHTTP sends arbitrary bytes to the server over TCP and a unix socket. It checks that the server
-// responds with HTTP or not at all, does not panic, serves no client over TCP without credentials,
-// keeps no connection that has ended, and serves the next client. It runs in a synctest bubble, so
-// that timeouts take no real time.
+// FuzzHTTP sends arbitrary bytes to the server over TCP and a unix socket. It checks that the
+// server responds with HTTP or not at all, does not panic, serves no client over TCP without
+// credentials, keeps no connection that has ended, and serves the next client. It runs in a
+// synctest bubble, so that timeouts take no real time.
 func FuzzHTTP(f *testing.F) {
 	for _, seed := range []string{
 		"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.0\r\n\r\n",
@@ -103,16 +103,16 @@ func FuzzHTTP(f *testing.F) {
 			}
 			s.Start()
 			for _, l := range []*rawListener{local, remote} {
-				answer := l.send(raw, 1+int(piece)*8)
-				if answer != "" && !strings.HasPrefix(answer, "HTTP/1.") {
-					t.Errorf("the response begins with %.80q", answer)
+				response := l.send(raw, 1+int(piece)*8)
+				if response != "" && !strings.HasPrefix(response, "HTTP/1.") {
+					t.Errorf("the response begins with %.80q", response)
 				}
-				for _, m := range status.FindAllStringSubmatch(answer, -1) {
+				for _, m := range status.FindAllStringSubmatch(response, -1) {
 					if !slices.Contains(statusCodes, m[1]) {
 						t.Errorf("unexpected status %s", m[1])
 					}
 					if m[1] == "200" && l == remote {
-						t.Errorf("request served without credentials: %.200q", answer)
+						t.Errorf("request served without credentials: %.200q", response)
 					}
 				}
 			}

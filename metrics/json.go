@@ -20,8 +20,8 @@ func appendJSONLabels(b []byte, labels []Label) []byte {
 	return append(b, `},`...)
 }
 
-// appendJSONString appends v as a JSON string, with quotes, backslashes and control characters escaped
-// (RFC 8259, section 7). v must be valid UTF-8.
+// appendJSONString appends v as a JSON string, with quotes, backslashes and control characters
+// escaped (RFC 8259, section 7). v must be valid UTF-8.
 func appendJSONString(b []byte, v string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -39,8 +39,8 @@ func appendJSONString(b []byte, v string) []byte {
 	return append(b, '"')
 }
 
-// asciiJSON returns a JSON document with DEL and all non-ASCII characters replaced by \u escapes (RFC
-// 8259, section 7), so that the document contains no terminal escape sequences.
+// asciiJSON returns a JSON document with DEL and all non-ASCII characters replaced by \u escapes
+// (RFC 8259, section 7), so that the document contains no terminal escape sequences.
 func asciiJSON(text []byte) []byte {
 	var b []byte
 	for len(text) > 0 {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestLargeNumbers checks that integers of more than 32 bits, and of more than the 53 bits of a float64,
-// are exact in text and JSON.
+// TestLargeNumbers checks that integers of more than 32 bits, and of more than the 53 bits of a
+// float64, are exact in text and JSON.
 func TestLargeNumbers(t *testing.T) {
 	const large = math.MaxUint64 - 1
 	set := NewSet()

@@ -52,8 +52,9 @@ type limitedListener struct {
 	lastAdmitted time.Time // when a connection was last admitted
 }
 
-// Accept returns the next connection that is admitted. At a connection limit it waits, while the kernel
-// queues new connections. After admissionTimeout without an admission, it refuses connections.
+// Accept returns the next connection that is admitted. At a connection limit it waits, while the
+// kernel queues new connections. After admissionTimeout without an admission, it refuses
+// connections.
 func (l *limitedListener) Accept() (net.Conn, error) {
 	for {
 		socket, err := l.Listener.Accept()
@@ -81,8 +82,8 @@ func (l *limitedListener) admit(c *conn) bool {
 	return true
 }
 
-// admit admits c if no limit is reached, or if it can close another connection that counts towards the
-// limits that are reached. Of several it closes the first in the order of evictBefore.
+// admit admits c if no limit is reached, or if it can close another connection that counts towards
+// the limits that are reached. Of several it closes the first in the order of evictBefore.
 func (l *limiter) admit(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -48,8 +48,8 @@ func TestSurplusConnection(t *testing.T) {
 	}
 }
 
-// TestIdleConnectionIsEvicted checks that at the limit a new connection replaces one without a complete
-// request, rather than one that has had a response.
+// TestIdleConnectionIsEvicted checks that at the limit a new connection replaces one without a
+// complete request, rather than one that has had a response.
 func TestIdleConnectionIsEvicted(t *testing.T) {
 	s, _ := startServer(t, ServerConfig{MaxConns: 4}, Sources{Health: healthy})
 	address := s.Addrs()[0].String()
@@ -154,8 +154,8 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// testConn returns a connection whose state is described by words: busy, young, unread (a request has
-// arrived that the server has not read yet), new or old; served, authenticated, ended.
+// testConn returns a connection whose state is described by words: busy, young, unread (a request
+// has arrived that the server has not read yet), new or old; served, authenticated, ended.
 func testConn(source, state string) *conn {
 	_, socket := net.Pipe()
 	has := func(word string) bool { return strings.Contains(state, word) }
@@ -195,8 +195,8 @@ func TestSourceOf(t *testing.T) {
 	}
 }
 
-// TestAnonymousLeaveRoom checks that many clients without credentials, each with a request every 80 ms,
-// do not keep out a client with credentials or one on the unix socket.
+// TestAnonymousLeaveRoom checks that many clients without credentials, each with a request every 80
+// ms, do not keep out a client with credentials or one on the unix socket.
 func TestAnonymousLeaveRoom(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	s, base := startServer(t, ServerConfig{

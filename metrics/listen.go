@@ -76,9 +76,9 @@ func (e endpoint) listen(ctx context.Context, device string) (net.Listener, erro
 	return lc.Listen(ctx, TCPNetwork(e.address), address)
 }
 
-// TCPNetwork returns the network argument of [net.Listen] for an address "host:port": tcp4 or tcp6 if
-// host is an IP address of that family, else tcp for both. With tcp, [net.Listen] would treat 0.0.0.0
-// and :: as both families.
+// TCPNetwork returns the network argument of [net.Listen] for an address "host:port": tcp4 or tcp6
+// if host is an IP address of that family, else tcp for both. With tcp, [net.Listen] would treat
+// 0.0.0.0 and :: as both families.
 func TCPNetwork(address string) string {
 	host, _, _ := net.SplitHostPort(address)
 	ip, err := netip.ParseAddr(host)
@@ -157,8 +157,8 @@ func idOf(path string) (fileID, *unix.Statx_t, error) {
 	return fileID{uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), st.Ino, st.Btime}, &st, err
 }
 
-// removeStaleSocket removes the socket file of a killed daemon: a socket that belongs to this user and
-// is not open in any process. It returns an error if another file is at path.
+// removeStaleSocket removes the socket file of a killed daemon: a socket that belongs to this user
+// and is not open in any process. It returns an error if another file is at path.
 func removeStaleSocket(path string) error {
 	id, st, err := idOf(path)
 	switch {

@@ -58,8 +58,8 @@ func TestParseEndpoint(t *testing.T) {
 	bad("unix:/a\x00b", "absolute path")
 }
 
-// TestListenUnix checks the mode of the socket file, the error if another server listens on it, and that
-// Close removes the file.
+// TestListenUnix checks the mode of the socket file, the error if another server listens on it, and
+// that Close removes the file.
 func TestListenUnix(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	e := endpoint{"unix", path}
@@ -141,8 +141,8 @@ func TestCloseSparesOtherSocket(t *testing.T) {
 	}
 }
 
-// TestListenUnixSparesBoundSocket checks that a socket that is bound but not listening is not removed,
-// although it refuses connections like a stale one.
+// TestListenUnixSparesBoundSocket checks that a socket that is bound but not listening is not
+// removed, although it refuses connections like a stale one.
 func TestListenUnixSparesBoundSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -161,9 +161,9 @@ func TestListenUnixSparesBoundSocket(t *testing.T) {
 	}
 }
 
-// TestSocketFileLost checks that the server reports and reopens its socket after the file was removed,
-// renamed or replaced, or its directory was renamed, and that it does not replace the socket of
-// another server.
+// TestSocketFileLost checks that the server reports and reopens its socket after the file was
+// removed, renamed or replaced, or its directory was renamed, and that it does not replace the
+// socket of another server.
 func TestSocketFileLost(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -232,7 +232,8 @@ func TestSocketFileLost(t *testing.T) {
 	served()
 }
 
-// TestListenUnixSparesOtherFiles checks that a regular file at the path is an error and is not changed.
+// TestListenUnixSparesOtherFiles checks that a regular file at the path is an error and is not
+// changed.
 func TestListenUnixSparesOtherFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
@@ -338,8 +339,8 @@ func (l logs) next(t *testing.T, at slog.Level) slog.Record {
 	}
 }
 
-// TestAddressInUse checks that an address in use is logged once as a warning, is retried, and is served
-// once it is free.
+// TestAddressInUse checks that an address in use is logged once as a warning, is retried, and is
+// served once it is free.
 func TestAddressInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -17,9 +17,9 @@ type mediaType struct {
 	also    []string // types whose readers also accept this one
 }
 
-// negotiate returns the index of the offer with the highest weight in the Accept header, the first one
-// of several with the same weight, or 0 if there is no Accept header. It returns -1 if the client
-// accepts none of the offers.
+// negotiate returns the index of the offer with the highest weight in the Accept header, the first
+// one of several with the same weight, or 0 if there is no Accept header. It returns -1 if the
+// client accepts none of the offers.
 func negotiate(accept []string, offers ...mediaType) int {
 	best, bestWeight, empty := -1, 0, true
 	for i, offer := range offers {
@@ -44,9 +44,9 @@ func negotiate(accept []string, offers ...mediaType) int {
 	return best
 }
 
-// specificity returns how precisely a choice matches the offer: 0 not at all, 1 */*, 2 type/*, 3 the
-// type, 4 the type with its version. The most precise match decides (RFC 9110, section 12.5.1). Some
-// clients send * instead of */*.
+// specificity returns how precisely a choice matches the offer: 0 not at all, 1 */*, 2 type/*, 3
+// the type, 4 the type with its version. The most precise match decides (RFC 9110, section 12.5.1).
+// Some clients send * instead of */*.
 func specificity(choice, params string, offer mediaType) int {
 	kind, _, _ := strings.Cut(offer.name, "/")
 	switch {
@@ -109,9 +109,9 @@ func parameter(params, name string) (string, bool) {
 	return "", false
 }
 
-// weightOf returns the weight of a choice in thousandths, from 0 to 1000. It returns 1000 if the choice
-// has no weight, and false if the weight is not a number. To be lenient, it accepts forms that RFC
-// 9110 does not allow (".2", "0.12345", "7").
+// weightOf returns the weight of a choice in thousandths, from 0 to 1000. It returns 1000 if the
+// choice has no weight, and false if the weight is not a number. To be lenient, it accepts forms
+// that RFC 9110 does not allow (".2", "0.12345", "7").
 func weightOf(params string) (int, bool) {
 	q, ok := parameter(params, "q")
 	if !ok {

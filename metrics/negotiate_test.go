@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// acceptPrometheus is the Accept header of Prometheus 3.5 with default settings (scrape/scrape.go and
-// config/config.go).
+// acceptPrometheus is the Accept header of Prometheus 3.5 with default settings (scrape/scrape.go
+// and config/config.go).
 const acceptPrometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6," +
 	"application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4," +
 	"text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
@@ -109,8 +109,9 @@ func TestWeightOf(t *testing.T) {
 	f("q", 0, false)
 }
 
-// FuzzNegotiate checks for any header that negotiate returns a valid index, that an acceptable offer stays
-// acceptable without the other offer, and that "gzip" is accepted whatever other codings follow.
+// FuzzNegotiate checks for any header that negotiate returns a valid index, that an acceptable
+// offer stays acceptable without the other offer, and that "gzip" is accepted whatever other
+// codings follow.
 func FuzzNegotiate(f *testing.F) {
 	for _, s := range []string{acceptPrometheus, acceptBrowser, "*/*;q=0", ";;,,==", "q=;q", "text/plain;version=\"", "gzip;q=0,*"} {
 		f.Add(s)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPage checks that / serves Sources.Page with its Content-Security-Policy, plain and compressed, for
-// any Accept header.
+// TestPage checks that / serves Sources.Page with its Content-Security-Policy, plain and
+// compressed, for any Accept header.
 func TestPage(t *testing.T) {
 	const policy = "default-src 'none'"
 	page := "<!DOCTYPE html><title>x</title>" + strings.Repeat("<p>port", 1000)

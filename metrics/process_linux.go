@@ -14,8 +14,8 @@ import (
 
 // process collects the process_* families, with the names and meaning that they have in
 // client_golang. It uses only /proc/self, since a unit with ProcSubset=pid has no more: CPU time
-// comes from getrusage(2), limits from getrlimit(2), and the start time from clocks instead of btime
-// in /proc/stat. It keeps the files open, so that a scrape does not allocate.
+// comes from getrusage(2), limits from getrlimit(2), and the start time from clocks instead of
+// btime in /proc/stat. It keeps the files open, so that a scrape does not allocate.
 type process struct {
 	statm int // file descriptor of /proc/self/statm
 	fds   int // file descriptor of /proc/self/fd
@@ -29,8 +29,8 @@ type process struct {
 	openFDs    IntGauge
 }
 
-// AddProcess adds the process_* families, and opens two files that stay open. It fails and adds none of
-// the families if /proc is not mounted.
+// AddProcess adds the process_* families, and opens two files that stay open. It fails and adds
+// none of the families if /proc is not mounted.
 func (s *Set) AddProcess() error {
 	start, err := processStart()
 	if err != nil {
@@ -165,9 +165,9 @@ func processStart() (time.Time, error) {
 	return time.Now().Add(sinceBoot - time.Duration(boottime.Nano())), nil
 }
 
-// parseStartTime returns field 22, starttime, of /proc/<pid>/stat (proc_pid_stat(5)). Field 2 is the
-// name of the command in parentheses, which may contain any character, so parseStartTime counts from
-// the last parenthesis.
+// parseStartTime returns field 22, starttime, of /proc/<pid>/stat (proc_pid_stat(5)). Field 2 is
+// the name of the command in parentheses, which may contain any character, so parseStartTime counts
+// from the last parenthesis.
 func parseStartTime(stat []byte) (time.Duration, error) {
 	const field, afterName = 22, 3
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])

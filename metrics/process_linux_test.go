@@ -83,8 +83,8 @@ func TestProcessFamilies(t *testing.T) {
 
 // TestParseStartTime checks the start time from /proc/self/stat.
 func TestParseStartTime(t *testing.T) {
-	// cat /proc/self/stat, Linux 6.18, 2026-11-24; in the second the name of the command contains
-	// parentheses and blanks.
+	// cat /proc/self/stat, Linux 6.18, 2026-11-24; in the second the name of the command
+	// contains parentheses and blanks.
 	const tail = " R 7564 7564 3919 0 -1 4194304 99 0 0 0 0 0 0 0 20 0 1 0 126882 3133440 380 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 	for _, in := range []string{"7586 (cat)" + tail, "7586 (a) S 1 (b)" + tail} {
 		got, err := parseStartTime([]byte(in))

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSamplesAreTheText checks that Samples yields the same names, labels and values as the lines of
-// AppendText, in the same order.
+// TestSamplesAreTheText checks that Samples yields the same names, labels and values as the lines
+// of AppendText, in the same order.
 func TestSamplesAreTheText(t *testing.T) {
 	s := NewSet()
 	s.NewCounter("a_total", "A.").Add(3)

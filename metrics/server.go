@@ -17,8 +17,8 @@ import (
 	"portsyncd/internal/backoff"
 )
 
-// Timeouts of a connection. A scrape of thousands of series takes less than a millisecond; the timeouts
-// are for slow networks, and close connections that are not used.
+// Timeouts of a connection. A scrape of thousands of series takes less than a millisecond; the
+// timeouts are for slow networks, and close connections that are not used.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
@@ -33,10 +33,11 @@ const (
 	defaultMaxResponses = 8
 )
 
-// ServerConfig is the configuration of a [Server]. Only the fields of [Live] can be changed while the
-// server runs.
+// ServerConfig is the configuration of a [Server]. Only the fields of [Live] can be changed while
+// the server runs.
 type ServerConfig struct {
-	// Listen contains the addresses: "host:port", "[v6]:port", ":port" or "unix:/absolute/path".
+	// Listen contains the addresses: "host:port", "[v6]:port", ":port" or
+	// "unix:/absolute/path".
 	Listen []string
 	// Listeners are listeners opened by the caller, for example by systemd. The server closes
 	// them.
@@ -45,8 +46,8 @@ type ServerConfig struct {
 	// (SO_BINDTODEVICE, socket(7)). If empty, they are not bound.
 	Device string
 
-	// TLSCertFile and TLSKeyFile are PEM files. Either both or none must be set. If set, the TCP
-	// listeners accept TLS 1.2 or later only. The server detects when the files change.
+	// TLSCertFile and TLSKeyFile are PEM files. Either both or none must be set. If set, the
+	// TCP listeners accept TLS 1.2 or later only. The server detects when the files change.
 	TLSCertFile, TLSKeyFile string
 	// TLSClientCAFile is a PEM file. If set, clients must have a certificate signed by one of
 	// these authorities.
@@ -57,9 +58,9 @@ type ServerConfig struct {
 	// Version is the version shown on the landing page.
 	Version string
 
-	// MaxConns is the maximum number of connections. 0 means 128, or less if the process may open
-	// few file descriptors. MaxResponses is the maximum number of large responses in memory at
-	// the same time. 0 means 8.
+	// MaxConns is the maximum number of connections. 0 means 128, or less if the process may
+	// open few file descriptors. MaxResponses is the maximum number of large responses in
+	// memory at the same time. 0 means 8.
 	MaxConns, MaxResponses int
 
 	Live
@@ -69,8 +70,8 @@ type ServerConfig struct {
 type Live struct {
 	// JSON makes JSON the default format of /metrics, for clients without a preference.
 	JSON bool
-	// Credentials are required from clients over TCP. The zero value requires none. A unix socket
-	// is protected by its file mode instead.
+	// Credentials are required from clients over TCP. The zero value requires none. A unix
+	// socket is protected by its file mode instead.
 	Credentials Credentials
 	// HostNames are names of this host in lower case, in addition to those that [Server]
 	// determines itself. A request over TCP with another name in the Host header is refused.
@@ -92,8 +93,8 @@ type Sources struct {
 	// PagePolicy is the Content-Security-Policy of Page.
 	PagePolicy string
 	// Down is called each time a listener opens or fails. Its argument lists the addresses of
-	// Listen without a listener, each with the reason, and is "" if there are none. Down must not
-	// call the server. It may be nil.
+	// Listen without a listener, each with the reason, and is "" if there are none. Down must
+	// not call the server. It may be nil.
 	Down func(addresses string)
 }
 
@@ -104,19 +105,19 @@ type Sources struct {
 //
 //   - Each read and write has a deadline. Headers are limited to 8 KiB. Only GET and HEAD are
 //     allowed, and request bodies are not read.
-//   - The number of connections is limited: in total, for each source address, for all unix sockets,
-//     and for TCP clients that have not authenticated. At a limit, the server closes a connection on
-//     which it waits for a request or for the client to read, in favour of the new connection. If
-//     there is none, the new connection gets a 503. A client with wrong credentials is disconnected
-//     after the 401.
-//   - The number of large responses in memory is limited. A request waits up to 2 s for memory, then
-//     gets a 503. Meanwhile the server disconnects clients that do not read their response.
+//   - The number of connections is limited: in total, for each source address, for all unix
+//     sockets, and for TCP clients that have not authenticated. At a limit, the server closes a
+//     connection on which it waits for a request or for the client to read, in favour of the new
+//     connection. If there is none, the new connection gets a 503. A client with wrong credentials
+//     is disconnected after the 401.
+//   - The number of large responses in memory is limited. A request waits up to 2 s for memory,
+//     then gets a 503. Meanwhile the server disconnects clients that do not read their response.
 //   - At most half of the processors render responses at the same time, so that the others are
 //     available for the daemon's own work.
 //   - At most two profiles run at the same time.
 //
-// If an address cannot be opened, or its device or socket file is removed, the server tries again in
-// the background.
+// If an address cannot be opened, or its device or socket file is removed, the server tries again
+// in the background.
 type Server struct {
 	cfg       ServerConfig
 	endpoints []endpoint
@@ -155,8 +156,8 @@ type liveState struct {
 	hostNames []string
 }
 
-// NewServer returns a server that is not listening yet: see [Server.Start]. It adds the server's own
-// metrics to src.Set. It returns an error if cfg is invalid.
+// NewServer returns a server that is not listening yet: see [Server.Start]. It adds the server's
+// own metrics to src.Set. It returns an error if cfg is invalid.
 func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		cfg:   cfg,
@@ -225,8 +226,8 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 	return s, nil
 }
 
-// Reconfigure replaces the live part of the configuration and reads the TLS files again. On an error,
-// the live part does not change.
+// Reconfigure replaces the live part of the configuration and reads the TLS files again. On an
+// error, the live part does not change.
 func (s *Server) Reconfigure(live Live) error {
 	auth, err := newAuthenticator(live.Credentials)
 	if err != nil {
@@ -269,7 +270,8 @@ func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
 	}
 }
 
-// open opens a listener for e. If this fails, open logs the error at the given level and returns nil.
+// open opens a listener for e. If this fails, open logs the error at the given level and returns
+// nil.
 func (s *Server) open(e endpoint, level slog.Level) (net.Listener, *guard) {
 	links := linksOf(e, s.cfg.Device) // before listen, so that a later change is detected
 	l, err := e.listen(s.stopped, s.cfg.Device)

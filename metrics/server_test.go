@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// startServer starts a server that is shut down at the end of the test, and returns the base URL of its
-// first address. If cfg has no address, the server listens on a loopback port.
+// startServer starts a server that is shut down at the end of the test, and returns the base URL of
+// its first address. If cfg has no address, the server listens on a loopback port.
 func startServer(t testing.TB, cfg ServerConfig, src Sources) (s *Server, base string) {
 	t.Helper()
 	if cfg.Listen == nil && cfg.Listeners == nil {

@@ -60,8 +60,8 @@ func (s *Set) NewGaugeFunc(name, help string, f func() float64, labels ...Label)
 	s.addValue(name, help, kindGauge, labels, floatFunc(f))
 }
 
-// NewHistogram adds a histogram. Its upper bounds must be finite and ascending; NewHistogram adds the
-// bucket +Inf.
+// NewHistogram adds a histogram. Its upper bounds must be finite and ascending; NewHistogram adds
+// the bucket +Inf.
 func (s *Set) NewHistogram(name, help string, bounds []float64, labels ...Label) *Histogram {
 	h, err := newHistogram(bounds)
 	if err != nil {
@@ -72,8 +72,8 @@ func (s *Set) NewHistogram(name, help string, bounds []float64, labels ...Label)
 	return h
 }
 
-// AppendText appends all families in Prometheus text format 0.0.4 to b and returns the extended slice.
-// It is safe for concurrent use, takes no lock, and allocates only if b is too small.
+// AppendText appends all families in Prometheus text format 0.0.4 to b and returns the extended
+// slice. It is safe for concurrent use, takes no lock, and allocates only if b is too small.
 func (s *Set) AppendText(b []byte) []byte { return s.AppendTextOf(b, "") }
 
 // AppendTextOf is AppendText for the families whose name begins with prefix.
@@ -88,8 +88,8 @@ func (s *Set) AppendTextOf(b []byte, prefix string) []byte {
 }
 
 // AppendJSON appends all families to b as the JSON object described in the package comment, and
-// returns the extended slice. It is safe for concurrent use, takes no lock, and allocates only if b is
-// too small.
+// returns the extended slice. It is safe for concurrent use, takes no lock, and allocates only if b
+// is too small.
 func (s *Set) AppendJSON(b []byte) []byte {
 	s.collect()
 	b = append(b, `{"schema":1,"families":[`...)
@@ -204,9 +204,9 @@ func labelNames(labels []Label) []string {
 	return names
 }
 
-// validName reports whether name consists of ASCII letters, digits and underscores and does not begin
-// with a digit. The format also allows colons in metric names, but they are reserved for recording
-// rules.
+// validName reports whether name consists of ASCII letters, digits and underscores and does not
+// begin with a digit. The format also allows colons in metric names, but they are reserved for
+// recording rules.
 func validName(name string) bool {
 	for i := 0; i < len(name); i++ {
 		c := name[i]

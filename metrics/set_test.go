@@ -59,7 +59,8 @@ func TestBadRegistrationPanics(t *testing.T) {
 
 var zero float64
 
-// TestVecWith checks that With and At return the same series, and that With panics on an unknown value.
+// TestVecWith checks that With and At return the same series, and that With panics on an unknown
+// value.
 func TestVecWith(t *testing.T) {
 	set := NewSet()
 	v := set.NewHistogramVec("a", "h", []float64{1}, "x", "p", "q")
@@ -100,8 +101,8 @@ func TestRegisterWhileScraping(t *testing.T) {
 	}
 }
 
-// fullSet returns the metrics of a switch with the given number of ports: seven series for each port, a
-// histogram, and the standard families.
+// fullSet returns the metrics of a switch with the given number of ports: seven series for each
+// port, a histogram, and the standard families.
 func fullSet(tb testing.TB, ports int) (set *Set, oper IntGaugeColumn, rows []*Row) {
 	tb.Helper()
 	set = NewSet()

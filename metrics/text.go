@@ -33,8 +33,8 @@ func appendSampleName(b []byte, name string, labels []Label) []byte {
 	return append(b, ' ')
 }
 
-// appendLabelValue appends v with backslashes, double quotes and line feeds escaped, as required by the
-// text format.
+// appendLabelValue appends v with backslashes, double quotes and line feeds escaped, as required by
+// the text format.
 func appendLabelValue(b []byte, v string) []byte {
 	for i := 0; i < len(v); i++ {
 		switch c := v[i]; c {
@@ -66,12 +66,12 @@ func appendHelp(b []byte, v string) []byte {
 	return b
 }
 
-// validText returns v with invalid UTF-8 bytes replaced by \xNN, and unprintable characters other than
-// line feeds replaced by \xNN, \uNNNN or \UNNNNNNNN. An interface name may contain any byte except '/'
-// and white space (dev_valid_name in linux/net/core/dev.c), and a Redis reply any byte. A single
-// invalid byte would make Prometheus reject the scrape, and an escape sequence could control the
-// terminal that displays the text. Different names stay different, unlike with the Unicode
-// replacement character.
+// validText returns v with invalid UTF-8 bytes replaced by \xNN, and unprintable characters other
+// than line feeds replaced by \xNN, \uNNNN or \UNNNNNNNN. An interface name may contain any byte
+// except '/' and white space (dev_valid_name in linux/net/core/dev.c), and a Redis reply any byte.
+// A single invalid byte would make Prometheus reject the scrape, and an escape sequence could
+// control the terminal that displays the text. Different names stay different, unlike with the
+// Unicode replacement character.
 func validText(v string) string {
 	isPlain := func(r rune) bool { return strconv.IsPrint(r) || r == '\n' }
 	if utf8.ValidString(v) && strings.IndexFunc(v, func(r rune) bool { return !isPlain(r) }) < 0 {
@@ -95,8 +95,8 @@ func validText(v string) string {
 	return out.String()
 }
 
-// maxDigits is the limit for integers written without an exponent. Below it, each integer is exact as a
-// float64 (2^53).
+// maxDigits is the limit for integers written without an exponent. Below it, each integer is exact
+// as a float64 (2^53).
 const maxDigits = 1e15
 
 // appendFloat appends the shortest text that parses back to v. It writes integers below maxDigits

@@ -85,7 +85,8 @@ func TestAppendFloat(t *testing.T) {
 	f(math.Inf(-1), "-Inf")
 }
 
-// FuzzAppendFloat checks that the text of any float parses back to the float, and that its JSON is valid.
+// FuzzAppendFloat checks that the text of any float parses back to the float, and that its JSON is
+// valid.
 func FuzzAppendFloat(f *testing.F) {
 	for _, v := range []float64{0, 0.1, 1e15, 1e15 - 1, 1e300, math.Inf(-1), math.NaN()} {
 		f.Add(math.Float64bits(v))
@@ -130,9 +131,9 @@ func unescape(s string) (string, bool) {
 	return out.String(), true
 }
 
-// FuzzLabelValue checks for any port name that the text is valid UTF-8, that the name is on one line
-// without unprintable characters, and that text and JSON parse to the same name. A printable name
-// does not change.
+// FuzzLabelValue checks for any port name that the text is valid UTF-8, that the name is on one
+// line without unprintable characters, and that text and JSON parse to the same name. A printable
+// name does not change.
 func FuzzLabelValue(f *testing.F) {
 	for _, v := range []string{"Ethernet0", `\`, `"`, "\n", "\x00", "\x1b[31m", "\u009b\u202e\U000e0001", "\xff\xfe", "a\"} 1\nfake{b=\"", "日本"} {
 		f.Add(v)

@@ -13,10 +13,11 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// certificates provides the TLS configuration from files that may be replaced while the server runs.
-// Each handshake reads the files, which is cheap compared with the handshake itself, and parses them
-// if their content has changed. Size, times and inode are not enough to detect a change. If the files
-// cannot be used, certificates keeps the previous configuration and logs one error.
+// certificates provides the TLS configuration from files that may be replaced while the server
+// runs. Each handshake reads the files, which is cheap compared with the handshake itself, and
+// parses them if their content has changed. Size, times and inode are not enough to detect a
+// change. If the files cannot be used, certificates keeps the previous configuration and logs one
+// error.
 type certificates struct {
 	names [3]string // certificate, key, client certificate authorities; the last may be ""
 	log   *slog.Logger
@@ -47,8 +48,8 @@ func (c *certificates) config() *tls.Config {
 	}
 }
 
-// refresh reads the files and returns the current configuration. It returns nil as long as the files
-// have never been valid.
+// refresh reads the files and returns the current configuration. It returns nil as long as the
+// files have never been valid.
 func (c *certificates) refresh() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()

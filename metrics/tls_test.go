@@ -33,8 +33,8 @@ type certificate struct {
 
 var serial int64
 
-// newCertificate returns a certificate for 127.0.0.1 and name.example that is signed by parent, or a
-// self-signed one if parent is nil.
+// newCertificate returns a certificate for 127.0.0.1 and name.example that is signed by parent, or
+// a self-signed one if parent is nil.
 func newCertificate(t *testing.T, name string, parent *certificate) *certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -120,8 +120,8 @@ func handshake(s *Server, config *tls.Config) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	// In TLS 1.3 the server verifies the client's certificate after the client has completed its
-	// handshake, so an error is visible only in a later read.
+	// In TLS 1.3 the server verifies the client's certificate after the client has completed
+	// its handshake, so an error is visible only in a later read.
 	if _, err := c.Write([]byte("GET /healthz HTTP/1.0\r\n\r\n")); err != nil {
 		return "", err
 	}
@@ -131,8 +131,8 @@ func handshake(s *Server, config *tls.Config) (string, error) {
 	return c.ConnectionState().PeerCertificates[0].Subject.CommonName, nil
 }
 
-// TestTLSFilesAreReadAgain checks that the server uses replaced TLS files, and keeps the previous ones
-// with one error in the log while certificate and key do not match or a file is missing.
+// TestTLSFilesAreReadAgain checks that the server uses replaced TLS files, and keeps the previous
+// ones with one error in the log while certificate and key do not match or a file is missing.
 func TestTLSFilesAreReadAgain(t *testing.T) {
 	first, second := newCertificate(t, "first", nil), newCertificate(t, "second", nil)
 	cfg := tlsConfig(t, first)
@@ -256,8 +256,8 @@ func TestTLSFileIsFIFO(t *testing.T) {
 	}
 }
 
-// TestCipherSuites checks that the server refuses cipher suites of TLS 1.2 with CBC or without forward
-// secrecy.
+// TestCipherSuites checks that the server refuses cipher suites of TLS 1.2 with CBC or without
+// forward secrecy.
 func TestCipherSuites(t *testing.T) {
 	s, _ := startServer(t, tlsConfig(t, newCertificate(t, "server", nil)), Sources{Health: healthy})
 	accepted := 0
@@ -301,8 +301,8 @@ func TestTLSVersions(t *testing.T) {
 	}
 }
 
-// TestTLSClientCertificates checks that with TLSClientCAFile only clients with a certificate of that
-// authority are accepted, also after the file was replaced.
+// TestTLSClientCertificates checks that with TLSClientCAFile only clients with a certificate of
+// that authority are accepted, also after the file was replaced.
 func TestTLSClientCertificates(t *testing.T) {
 	ca, otherCA := newCertificate(t, "ca", nil), newCertificate(t, "other", nil)
 	cfg := tlsConfig(t, newCertificate(t, "server", nil))
@@ -315,7 +315,8 @@ func TestTLSClientCertificates(t *testing.T) {
 	if _, err := handshake(s, &tls.Config{}); err == nil {
 		t.Error("a client without a certificate was accepted")
 	}
-	// GetClientCertificate sends the certificate even if the server does not list its authority.
+	// GetClientCertificate sends the certificate even if the server does not list its
+	// authority.
 	force := func(c tls.Certificate) *tls.Config {
 		return &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c, nil }}
 	}

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Vec contains one series for each value of an enumeration, for example a counter for each reason. All
-// series exist from the start, with value 0.
+// Vec contains one series for each value of an enumeration, for example a counter for each reason.
+// All series exist from the start, with value 0.
 type Vec[T any] struct {
 	name   string
 	values []string
@@ -35,7 +35,8 @@ func (s *Set) NewIntGaugeVec(name, help, label string, values ...string) *Vec[In
 	})
 }
 
-// NewHistogramVec adds a histogram for each of values. label is the name of the label with the value.
+// NewHistogramVec adds a histogram for each of values. label is the name of the label with the
+// value.
 func (s *Set) NewHistogramVec(name, help string, bounds []float64, label string, values ...string) *Vec[Histogram] {
 	return newVec(name, values, func(value string) *Histogram {
 		return s.NewHistogram(name, help, bounds, Label{label, value})
@@ -50,8 +51,8 @@ func newVec[T any](name string, values []string, add func(value string) *T) *Vec
 	return v
 }
 
-// At returns the series of the i-th value, from 0, in the order of values in the constructor. It panics
-// if i is out of range.
+// At returns the series of the i-th value, from 0, in the order of values in the constructor. It
+// panics if i is out of range.
 func (v *Vec[T]) At(i int) *T { return v.series[i] }
 
 // With returns the series of a value. It searches linearly, so callers should keep the result. It

@@ -17,17 +17,17 @@ const firstFD = 3
 // maxFDs is the maximum value of LISTEN_FDS. A larger value is certainly wrong.
 const maxFDs = 1024
 
-// NamedListener is a listening socket opened by the service manager. Name is FileDescriptorName= of the
-// socket unit, which defaults to the name of the unit, or "unknown" without LISTEN_FDNAMES.
+// NamedListener is a listening socket opened by the service manager. Name is FileDescriptorName= of
+// the socket unit, which defaults to the name of the unit, or "unknown" without LISTEN_FDNAMES.
 type NamedListener struct {
 	net.Listener
 	Name string
 }
 
-// Listeners returns the sockets passed by the service manager (sd_listen_fds(3)), in the order of their
-// descriptors, and removes LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES from the environment. It returns none
-// if LISTEN_PID is unset or another process. On an error, it closes the listeners created so far.
-// Listeners must be called at most once.
+// Listeners returns the sockets passed by the service manager (sd_listen_fds(3)), in the order of
+// their descriptors, and removes LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES from the environment. It
+// returns none if LISTEN_PID is unset or another process. On an error, it closes the listeners
+// created so far. Listeners must be called at most once.
 func Listeners() ([]NamedListener, error) {
 	count, pid, names := takeEnv("LISTEN_FDS"), takeEnv("LISTEN_PID"), takeEnv("LISTEN_FDNAMES")
 	if ours, err := isOurPID("LISTEN_PID", pid); err != nil || !ours {
@@ -68,8 +68,8 @@ func listeners(first int, count, names string) ([]NamedListener, error) {
 	return taken, nil
 }
 
-// takeListener converts a descriptor to a listener. It does not close a descriptor that is not a listening
-// socket: if LISTEN_FDS is wrong, the descriptor may belong to the Go runtime.
+// takeListener converts a descriptor to a listener. It does not close a descriptor that is not a
+// listening socket: if LISTEN_FDS is wrong, the descriptor may belong to the Go runtime.
 func takeListener(fd int, name string) (net.Listener, error) {
 	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childRole is an environment variable that makes this test binary run as a child process of a test.
+// childRole is an environment variable that makes this test binary run as a child process of a
+// test.
 const childRole = "PORTSYNCD_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -58,8 +59,8 @@ func printListeners() {
 	}
 }
 
-// TestListeners passes sockets to a child process like the service manager does: as descriptors from 3, with
-// LISTEN_PID set to the child.
+// TestListeners passes sockets to a child process like the service manager does: as descriptors
+// from 3, with LISTEN_PID set to the child.
 func TestListeners(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -128,8 +129,8 @@ func TestListeners(t *testing.T) {
 	}
 }
 
-// TestListenersBadDescriptor checks the errors for descriptors that are not sockets, which must stay open, and
-// for invalid values of LISTEN_FDS.
+// TestListenersBadDescriptor checks the errors for descriptors that are not sockets, which must
+// stay open, and for invalid values of LISTEN_FDS.
 func TestListenersBadDescriptor(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -165,7 +166,8 @@ func TestListenersCloseOnExec(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	// Like a descriptor passed by the manager, fd has no close-on-exec flag and is not used by the Go runtime.
+	// Like a descriptor passed by the manager, fd has no close-on-exec flag and is not used by
+	// the Go runtime.
 	fd, err := unix.Dup(int(file.Fd()))
 	if err != nil {
 		t.Fatal(err)

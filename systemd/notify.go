@@ -18,16 +18,17 @@ const (
 	Watchdog = "WATCHDOG=1" // keep-alive for the watchdog
 )
 
-// sendTimeout is how long Notify waits for room in the queue of the service manager. A lost READY=1 would
-// make the start fail, so Notify waits, but not long enough for a hanging manager to block the event loop.
+// sendTimeout is how long Notify waits for room in the queue of the service manager. A lost READY=1
+// would make the start fail, so Notify waits, but not long enough for a hanging manager to block
+// the event loop.
 const sendTimeout = 100 * time.Millisecond
 
-// maxAddress is the maximum length of a path or abstract name in sockaddr_un.sun_path, which includes a NUL
-// (unix(7)).
+// maxAddress is the maximum length of a path or abstract name in sockaddr_un.sun_path, which
+// includes a NUL (unix(7)).
 const maxAddress = 107
 
-// Status returns the state with the text shown by "systemctl status". Control characters, which could add
-// other states, are replaced by blanks.
+// Status returns the state with the text shown by "systemctl status". Control characters, which
+// could add other states, are replaced by blanks.
 func Status(format string, args ...any) string {
 	return "STATUS=" + strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -46,22 +47,22 @@ func Reloading() string {
 	return "RELOADING=1\nMONOTONIC_USEC=" + strconv.FormatInt(now.Nano()/1000, 10)
 }
 
-// ExtendTimeout returns the state that extends the timeout of startup or shutdown to at least d from now. It
-// never shortens the timeout of the unit.
+// ExtendTimeout returns the state that extends the timeout of startup or shutdown to at least d
+// from now. It never shortens the timeout of the unit.
 func ExtendTimeout(d time.Duration) string {
 	return "EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(max(d, 0).Microseconds(), 10)
 }
 
-// Notifier sends states to the service manager. A nil Notifier does nothing. Notify is safe for concurrent
-// use.
+// Notifier sends states to the service manager. A nil Notifier does nothing. Notify is safe for
+// concurrent use.
 type Notifier struct {
 	fd      int
 	address string // as in NOTIFY_SOCKET: a path, or @ and an abstract name
 }
 
-// New returns a Notifier for the address in NOTIFY_SOCKET, and removes NOTIFY_SOCKET from the environment. It
-// returns nil and no error if the variable is not set. It does not connect to the manager. It fails if the
-// address is not supported or no file descriptor is available.
+// New returns a Notifier for the address in NOTIFY_SOCKET, and removes NOTIFY_SOCKET from the
+// environment. It returns nil and no error if the variable is not set. It does not connect to the
+// manager. It fails if the address is not supported or no file descriptor is available.
 func New() (*Notifier, error) {
 	address := takeEnv("NOTIFY_SOCKET")
 	if address == "" {
@@ -85,17 +86,17 @@ func New() (*Notifier, error) {
 	return &Notifier{fd: fd, address: address}, nil
 }
 
-// Notify sends the states in one datagram, one state in each line. It returns within about 100 ms even if the
-// manager does not read. Like sd_notify, it resolves the address for each datagram, so that it works after
-// the manager has recreated its socket.
+// Notify sends the states in one datagram, one state in each line. It returns within about 100 ms
+// even if the manager does not read. Like sd_notify, it resolves the address for each datagram, so
+// that it works after the manager has recreated its socket.
 func (n *Notifier) Notify(state ...string) error {
 	if n == nil || len(state) == 0 {
 		return nil
 	}
 	datagram := []byte(strings.Join(state, "\n"))
 	for {
-		// Sendto modifies the SockaddrUnix. It converts a leading @ to the NUL byte of an abstract
-		// address.
+		// Sendto modifies the SockaddrUnix. It converts a leading @ to the NUL byte of an
+		// abstract address.
 		err := unix.Sendto(n.fd, datagram, unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: n.address})
 		switch err {
 		case nil:
@@ -116,8 +117,8 @@ func (n *Notifier) Close() error {
 	return os.NewSyscallError("close", unix.Close(n.fd))
 }
 
-// takeEnv returns the value of an environment variable and removes the variable. It returns "" if the
-// variable is not set.
+// takeEnv returns the value of an environment variable and removes the variable. It returns "" if
+// the variable is not set.
 func takeEnv(name string) string {
 	value := os.Getenv(name)
 	os.Unsetenv(name) // fails only for invalid names

@@ -21,8 +21,8 @@ const (
 	startTimeout = 4 * time.Second
 )
 
-// serve is the service run by a real systemd in TestUnit. It uses this package like portsyncd, and reports
-// results in STATUS=.
+// serve is the service run by a real systemd in TestUnit. It uses this package like portsyncd, and
+// reports results in STATUS=.
 func serve() {
 	n, err := New()
 	must(err)
@@ -40,7 +40,7 @@ func serve() {
 	names := []string{}
 	for _, l := range listeners {
 		names = append(names, l.Name)
-		go answer(l)
+		go greet(l)
 	}
 	must(n.Notify(Ready, Status("watchdog %v, sockets %q, sandbox: %v", interval, names, checkSandbox())))
 
@@ -72,8 +72,8 @@ func must(err error) {
 	}
 }
 
-// answer sends "hello" to each client.
-func answer(l net.Listener) {
+// greet sends "hello" to each client.
+func greet(l net.Listener) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -84,8 +84,8 @@ func answer(l net.Listener) {
 	}
 }
 
-// checkSandbox checks that the unit allows what portsyncd needs, and forbids some operations that it does not
-// need.
+// checkSandbox checks that the unit allows what portsyncd needs, and forbids some operations that
+// it does not need.
 func checkSandbox() error {
 	state := stateFile()
 	for _, check := range []struct {

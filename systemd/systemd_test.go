@@ -111,7 +111,8 @@ func TestReloadingTellsMonotonicTime(t *testing.T) {
 	}
 }
 
-// TestNilNotifier checks that New returns nil without NOTIFY_SOCKET, and that a nil Notifier does nothing.
+// TestNilNotifier checks that New returns nil without NOTIFY_SOCKET, and that a nil Notifier does
+// nothing.
 func TestNilNotifier(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	n, err := New()
@@ -151,7 +152,8 @@ func TestLongestAddress(t *testing.T) {
 	}
 }
 
-// TestManagerComesAndGoes checks that Notify works after the manager has started or recreated its socket.
+// TestManagerComesAndGoes checks that Notify works after the manager has started or recreated its
+// socket.
 func TestManagerComesAndGoes(t *testing.T) {
 	address := filepath.Join(t.TempDir(), "notify")
 	n := newNotifier(t, address)
@@ -171,7 +173,8 @@ func TestManagerComesAndGoes(t *testing.T) {
 	}
 }
 
-// TestManagerStopsReading checks that Notify fails after sendTimeout if the queue of the manager is full.
+// TestManagerStopsReading checks that Notify fails after sendTimeout if the queue of the manager is
+// full.
 func TestManagerStopsReading(t *testing.T) {
 	address := filepath.Join(t.TempDir(), "notify")
 	manager := newManager(t, address)

@@ -57,8 +57,8 @@ func TestUnitFile(t *testing.T) {
 	}
 }
 
-// TestUnitSettings checks the settings that the daemon and the documentation rely on, some of which TestUnit
-// replaces.
+// TestUnitSettings checks the settings that the daemon and the documentation rely on, some of which
+// TestUnit replaces.
 func TestUnitSettings(t *testing.T) {
 	text, err := os.ReadFile(unitFile)
 	if err != nil {
@@ -94,8 +94,8 @@ func TestUnitSettings(t *testing.T) {
 	}
 }
 
-// TestUnit runs the unit in a real systemd, with this test binary as the service (see serve), and checks
-// startup, reload, socket activation, sandbox, watchdog and stop.
+// TestUnit runs the unit in a real systemd, with this test binary as the service (see serve), and
+// checks startup, reload, socket activation, sandbox, watchdog and stop.
 func TestUnit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -112,7 +112,8 @@ func TestUnit(t *testing.T) {
 	}
 	socket := filepath.Join(m.dir, "web")
 	m.write("portsyncd.service", string(unit))
-	// The test binary and the sockets are in a temporary directory, which PrivateTmp= would hide.
+	// The test binary and the sockets are in a temporary directory, which PrivateTmp= would
+	// hide.
 	m.write("portsyncd.service.d/test.conf", fmt.Sprintf(`
 [Service]
 ExecStart=

@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// WatchdogInterval returns the watchdog timeout of the service manager (WatchdogSec= of the unit), or 0 if the
-// watchdog is disabled. The service must send Watchdog at least once in each interval; twice is recommended.
-// WatchdogInterval removes WATCHDOG_USEC and WATCHDOG_PID from the environment. If WATCHDOG_PID is another
-// process, the watchdog is disabled (sd_watchdog_enabled(3)).
+// WatchdogInterval returns the watchdog timeout of the service manager (WatchdogSec= of the unit),
+// or 0 if the watchdog is disabled. The service must send Watchdog at least once in each interval;
+// twice is recommended. WatchdogInterval removes WATCHDOG_USEC and WATCHDOG_PID from the
+// environment. If WATCHDOG_PID is another process, the watchdog is disabled
+// (sd_watchdog_enabled(3)).
 func WatchdogInterval() (time.Duration, error) {
 	usec, pid := takeEnv("WATCHDOG_USEC"), takeEnv("WATCHDOG_PID")
 	if usec == "" {
@@ -32,8 +33,8 @@ func WatchdogInterval() (time.Duration, error) {
 	return time.Duration(n) * time.Microsecond, nil
 }
 
-// isOurPID reports whether value, the value of the variable name, is the id of this process. It returns false
-// for "".
+// isOurPID reports whether value, the value of the variable name, is the id of this process. It
+// returns false for "".
 func isOurPID(name, value string) (bool, error) {
 	if value == "" {
 		return false, nil

@@ -5,8 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzParse checks for any input that the number of errors is bounded and their positions are in the
-// file, that only an error leaves a value empty, and that Parse(Quote(s)) returns each string s.
+// FuzzParse checks for any input that the number of errors is bounded and their positions are in
+// the file, that only an error leaves a value empty, and that Parse(Quote(s)) returns each string
+// s.
 func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		doc, errs := Parse(src)

@@ -223,8 +223,8 @@ var (
 	headerLine = regexp.MustCompile(`^[ \t]*\[\[?[^#,=\[\]{}]+\]\]?[ \t]*(#.*)?\r?$`)
 )
 
-// skipToStatement skips to the next line after an error. After an error inside an array it skips to the
-// line after the closing bracket, or to the next line that looks like a statement.
+// skipToStatement skips to the next line after an error. After an error inside an array it skips to
+// the line after the closing bracket, or to the next line that looks like a statement.
 func (p *parser) skipToStatement() {
 	p.skipLine()
 	open := p.open

@@ -213,8 +213,8 @@ func TestArrayOfTablesIsPresent(t *testing.T) {
 	}
 }
 
-// TestQuotes checks that Error.Quotes is set for errors that repeat the text of the value, which may
-// be a secret, and for no others.
+// TestQuotes checks that Error.Quotes is set for errors that repeat the text of the value, which
+// may be a secret, and for no others.
 func TestQuotes(t *testing.T) {
 	_, errs := Parse([]byte("a = x\nb = 1_\nc = 1 2"))
 	if len(errs) != 3 || !errs[0].Quotes || !errs[1].Quotes || errs[2].Quotes {

@@ -10,8 +10,8 @@ import (
 	"portsyncd/metrics"
 )
 
-// lines converts samples to line protocol. Samples with the same measurement and tags share a line. The
-// zero value is ready to use, by one goroutine only.
+// lines converts samples to line protocol. Samples with the same measurement and tags share a line.
+// The zero value is ready to use, by one goroutine only.
 type lines struct {
 	points []point
 	index  map[string]int // index in points, by series
@@ -25,8 +25,9 @@ type point struct {
 	size   int    // number of values in fields; 0 if the series is from an earlier batch
 }
 
-// appendBatch appends a line for each series of the samples. It returns the extended slice and the number
-// of values. All lines have the time stamp at, in nanoseconds since 1970, and the tag "instance".
+// appendBatch appends a line for each series of the samples. It returns the extended slice and the
+// number of values. All lines have the time stamp at, in nanoseconds since 1970, and the tag
+// "instance".
 func (l *lines) appendBatch(b []byte, samples func(func(metrics.Sample) bool), instance string, at int64) ([]byte, int) {
 	l.reset()
 	for s := range samples {
@@ -49,8 +50,8 @@ func (l *lines) appendBatch(b []byte, samples func(func(metrics.Sample) bool), i
 	return b, values
 }
 
-// reset removes the values. It also removes the series if most of them were not in the last batch, since
-// ports are added and removed.
+// reset removes the values. It also removes the series if most of them were not in the last batch,
+// since ports are added and removed.
 func (l *lines) reset() {
 	used := 0
 	for i := range l.points {
@@ -89,9 +90,9 @@ func (l *lines) add(s *metrics.Sample, instance string) {
 	p.fields = strconv.AppendFloat(p.fields, s.Value, 'g', -1, 64)
 }
 
-// appendSeries appends measurement and tags. The tags are sorted by name, as InfluxDB recommends for speed.
-// Tags with an empty value are omitted: the protocol does not allow them, and Prometheus too treats an
-// empty label as missing.
+// appendSeries appends measurement and tags. The tags are sorted by name, as InfluxDB recommends
+// for speed. Tags with an empty value are omitted: the protocol does not allow them, and Prometheus
+// too treats an empty label as missing.
 func appendSeries(b []byte, measurement, instance string, labels []metrics.Label) []byte {
 	b = appendEscaped(b, measurement, measurementSpecials)
 	tags := append(make([]metrics.Label, 0, 8), metrics.Label{Name: "instance", Value: instance})
@@ -109,21 +110,22 @@ func appendSeries(b []byte, measurement, instance string, labels []metrics.Label
 	return b
 }
 
-// Characters that must be escaped with a backslash in measurements, and in tags and field names ("Special
-// characters" in the description of the protocol).
+// Characters that must be escaped with a backslash in measurements, and in tags and field names
+// ("Special characters" in the description of the protocol).
 const (
 	measurementSpecials = ", "
 	tagSpecials         = ",= "
 )
 
-// appendEscaped appends arbitrary text so that InfluxDB and VictoriaMetrics parse it to the same value.
+// appendEscaped appends arbitrary text so that InfluxDB and VictoriaMetrics parse it to the same
+// value.
 //
-// The protocol cannot represent a line feed, and InfluxDB 2 drops points with unprintable characters
-// (models.ValidToken in models/points.go). appendEscaped replaces each byte of such characters by \xNN, as
-// package metrics does for invalid UTF-8. A backslash is literal, but the servers disagree about a
-// backslash before a special character or another backslash, or at the end (scanTagsValue in
-// models/points.go, unescapeTagValue in lib/protoparser/influx/parser.go of VictoriaMetrics).
-// appendEscaped replaces such a backslash by \x5c.
+// The protocol cannot represent a line feed, and InfluxDB 2 drops points with unprintable
+// characters (models.ValidToken in models/points.go). appendEscaped replaces each byte of such
+// characters by \xNN, as package metrics does for invalid UTF-8. A backslash is literal, but the
+// servers disagree about a backslash before a special character or another backslash, or at the end
+// (scanTagsValue in models/points.go, unescapeTagValue in lib/protoparser/influx/parser.go of
+// VictoriaMetrics). appendEscaped replaces such a backslash by \x5c.
 func appendEscaped(b []byte, text, specials string) []byte {
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRuneInString(text[i:])

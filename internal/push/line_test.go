@@ -49,8 +49,8 @@ portsyncd,instance=leaf\ 1,port=Ethernet0 port_up=1,port_mtu_bytes=9100 17900000
 	}
 }
 
-// TestLinesForget checks that a removed port is not in later batches, and that the memory for removed ports
-// is released.
+// TestLinesForget checks that a removed port is not in later batches, and that the memory for
+// removed ports is released.
 func TestLinesForget(t *testing.T) {
 	set := metrics.NewSet()
 	set.NewCounter("portsyncd_audits_total", "Audits.")
@@ -90,8 +90,8 @@ func FuzzEscaped(f *testing.F) {
 	f.Fuzz(checkEscaped)
 }
 
-// checkEscaped checks that escaped text is one value on one line, that both servers parse the same value,
-// and that the value is the text except for \xNN escapes.
+// checkEscaped checks that escaped text is one value on one line, that both servers parse the same
+// value, and that the value is the text except for \xNN escapes.
 func checkEscaped(t *testing.T, text string) {
 	t.Helper()
 	line := append([]byte("m,a="), appendEscaped(nil, text, tagSpecials)...)
@@ -108,8 +108,9 @@ func checkEscaped(t *testing.T, text string) {
 	}
 }
 
-// firstTag returns the value of the first tag. escapes reports whether a backslash before a character is an
-// escape for the server. If the tag does not end correctly, firstTag returns the line.
+// firstTag returns the value of the first tag. escapes reports whether a backslash before a
+// character is an escape for the server. If the tag does not end correctly, firstTag returns the
+// line.
 func firstTag(line []byte, escapes func(next byte) bool) string {
 	var value []byte
 	rest := line[len("m,a="):]
@@ -129,11 +130,12 @@ func firstTag(line []byte, escapes func(next byte) bool) string {
 	return "unterminated: " + string(line)
 }
 
-// influxEscapes is the rule of scanTagsValue and unescapeTag in models/points.go of InfluxDB: a backslash
-// before another one is literal.
+// influxEscapes is the rule of scanTagsValue and unescapeTag in models/points.go of InfluxDB: a
+// backslash before another one is literal.
 func influxEscapes(next byte) bool { return next == ',' || next == '=' || next == ' ' }
 
-// victoriaEscapes is the rule of unescapeTagValue in lib/protoparser/influx/parser.go of VictoriaMetrics.
+// victoriaEscapes is the rule of unescapeTagValue in lib/protoparser/influx/parser.go of
+// VictoriaMetrics.
 func victoriaEscapes(next byte) bool { return influxEscapes(next) || next == '\\' }
 
 var hexEscape = regexp.MustCompile(`\\x[0-9a-f]{2}`)

@@ -67,7 +67,8 @@ const requestTimeout = 10 * time.Second
 
 // Run sends batches until ctx ends, and cancels a running request then. It must be called once.
 func (p *Pusher) Run(ctx context.Context) {
-	// The first batch is at a random time, so that switches that start together do not push together.
+	// The first batch is at a random time, so that switches that start together do not push
+	// together.
 	next := time.NewTimer(rand.N(p.config.Interval))
 	defer next.Stop()
 	var retry <-chan time.Time // not nil during a backoff

@@ -25,8 +25,8 @@ type testPusher struct {
 	sent []time.Time
 }
 
-// newTestPusher returns a pusher with an interval of 10 s. answer returns the result of the n-th request; if
-// answer is nil, all requests succeed.
+// newTestPusher returns a pusher with an interval of 10 s. answer returns the result of the n-th
+// request; if answer is nil, all requests succeed.
 func newTestPusher(t *testing.T, answer func(n int, b *batch) result) *testPusher {
 	t.Helper()
 	r := &testPusher{set: metrics.NewSet()}
@@ -131,9 +131,9 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// TestGone checks that while the receiver is unavailable the newest batches are kept, the backoff increases
-// to a minute, and one line is logged. When the receiver is available again, it gets the kept batches,
-// oldest first.
+// TestGone checks that while the receiver is unavailable the newest batches are kept, the backoff
+// increases to a minute, and one line is logged. When the receiver is available again, it gets the
+// kept batches, oldest first.
 func TestGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()

@@ -134,7 +134,8 @@ func (s *sender) post(ctx context.Context, b *batch) result {
 	return r
 }
 
-// maxResponse is the maximum number of bytes read of a response, which is enough for an error message.
+// maxResponse is the maximum number of bytes read of a response, which is enough for an error
+// message.
 const maxResponse = 4 << 10
 
 func (s *sender) request(ctx context.Context, b *batch) (*http.Request, error) {
@@ -144,8 +145,8 @@ func (s *sender) request(ctx context.Context, b *batch) (*http.Request, error) {
 	}
 	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	request.Header.Set("User-Agent", s.userAgent)
-	// Sending a batch again is harmless. The empty header is not sent, but tells net/http that it may
-	// repeat the request if a reused connection has been closed.
+	// Sending a batch again is harmless. The empty header is not sent, but tells net/http that
+	// it may repeat the request if a reused connection has been closed.
 	request.Header["Idempotency-Key"] = []string{}
 	if s.gzip {
 		request.Header.Set("Content-Encoding", "gzip")
@@ -160,8 +161,8 @@ func (s *sender) request(ctx context.Context, b *batch) (*http.Request, error) {
 	return request, nil
 }
 
-// readAuthorization reads the value of the Authorization header from a file. Its errors do not contain the
-// value.
+// readAuthorization reads the value of the Authorization header from a file. Its errors do not
+// contain the value.
 func readAuthorization(ctx context.Context, name string) (string, error) {
 	const most = 8 << 10
 	text, err := smallfile.Read(ctx, name, most)
@@ -176,9 +177,9 @@ func readAuthorization(ctx context.Context, name string) (string, error) {
 	return secret, nil
 }
 
-// outcomeOf returns the outcome for an HTTP status. InfluxDB sends 204 if successful, 400 for lines that
-// are invalid or partially accepted, 404 for an unknown database or bucket, and 429 or 503 with
-// Retry-After if busy (https://docs.influxdata.com/influxdb/v2/write-data/troubleshoot/).
+// outcomeOf returns the outcome for an HTTP status. InfluxDB sends 204 if successful, 400 for lines
+// that are invalid or partially accepted, 404 for an unknown database or bucket, and 429 or 503
+// with Retry-After if busy (https://docs.influxdata.com/influxdb/v2/write-data/troubleshoot/).
 // VictoriaMetrics sends 204 if successful and 503 if busy.
 func outcomeOf(status int) outcome {
 	switch {
@@ -194,8 +195,8 @@ func outcomeOf(status int) outcome {
 	return refused
 }
 
-// retryAfter parses the value of Retry-After, a number of seconds or a date (RFC 9110, section 10.2.3). It
-// returns 0 if the value is invalid.
+// retryAfter parses the value of Retry-After, a number of seconds or a date (RFC 9110, section
+// 10.2.3). It returns 0 if the value is invalid.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second

@@ -91,7 +91,8 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// TestResponses checks the outcome of each HTTP status, and that errors contain the body of the response.
+// TestResponses checks the outcome of each HTTP status, and that errors contain the body of the
+// response.
 func TestResponses(t *testing.T) {
 	for _, c := range []struct {
 		status int
@@ -171,8 +172,8 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// TestReceiverGone checks the outcome without a listener, without a response, and with a response that is
-// truncated, endless or not HTTP.
+// TestReceiverGone checks the outcome without a listener, without a response, and with a response
+// that is truncated, endless or not HTTP.
 func TestReceiverGone(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -226,7 +227,8 @@ func TestReceiverGone(t *testing.T) {
 	}
 }
 
-// TestEndlessResponse checks that a limited part of the response is read and that the error is printable.
+// TestEndlessResponse checks that a limited part of the response is read and that the error is
+// printable.
 func TestEndlessResponse(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
@@ -243,8 +245,8 @@ func TestEndlessResponse(t *testing.T) {
 	}
 }
 
-// TestAuthorizationFile checks that an unusable file fails the request before it is sent, that the error does
-// not contain the secret, and that the file is read for each request.
+// TestAuthorizationFile checks that an unusable file fails the request before it is sent, that the
+// error does not contain the secret, and that the file is read for each request.
 func TestAuthorizationFile(t *testing.T) {
 	var seen atomic.Pointer[string]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -280,8 +282,8 @@ func TestAuthorizationFile(t *testing.T) {
 	}
 }
 
-// newTLSReceiver starts an HTTPS server that accepts all requests, and returns it with the path of a file
-// that contains its certificate.
+// newTLSReceiver starts an HTTPS server that accepts all requests, and returns it with the path of
+// a file that contains its certificate.
 func newTLSReceiver(t *testing.T, config *tls.Config) (server *httptest.Server, authority string) {
 	t.Helper()
 	server = httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -310,7 +312,8 @@ func TestNoCBC(t *testing.T) {
 	}
 }
 
-// TestTLS checks that a receiver is refused unless its certificate is signed by the configured authority.
+// TestTLS checks that a receiver is refused unless its certificate is signed by the configured
+// authority.
 func TestTLS(t *testing.T) {
 	server, authority := newTLSReceiver(t, nil)
 	if r := newTestSender(t, Config{URL: server.URL, CAFile: authority}).try(t); r.outcome != delivered {
@@ -321,8 +324,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestAuthoritiesFile checks that an unusable file of certificate authorities fails the request, and that a
-// replaced file is used for the next connection.
+// TestAuthoritiesFile checks that an unusable file of certificate authorities fails the request,
+// and that a replaced file is used for the next connection.
 func TestAuthoritiesFile(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
@@ -372,7 +375,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestDevice checks that connections are bound to the device, and fail if the device does not exist.
+// TestDevice checks that connections are bound to the device, and fail if the device does not
+// exist.
 func TestDevice(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()

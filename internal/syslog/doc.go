@@ -10,29 +10,30 @@
 //
 // The text is the message followed by " key=value" for each attribute. The keys in a group have the
 // name of the group and a dot as prefix. Keys and values with blanks, quotes, equal signs or
-// unprintable characters are written as Go string literals, and unprintable characters in the message
-// are escaped. Text from the kernel, Redis or an HTTP client therefore cannot start a new line or
-// control a terminal. Lines are cut at 8 KiB, on standard output and error at 4 KiB.
+// unprintable characters are written as Go string literals, and unprintable characters in the
+// message are escaped. Text from the kernel, Redis or an HTTP client therefore cannot start a new
+// line or control a terminal. Lines are cut at 8 KiB, on standard output and error at 4 KiB.
 //
-// The same message is written at most LinesPerSecond times in a second. The next line of that message
-// has the number of suppressed lines. WriteLine is exempt, since its callers limit their lines
-// themselves.
+// The same message is written at most LinesPerSecond times in a second. The next line of that
+// message has the number of suppressed lines. WriteLine is exempt, since its callers limit their
+// lines themselves.
 //
 // # Full outputs
 //
 // If the queue of the syslog daemon or the pipe on standard output is full, up to 64 lines wait for
-// room, each for at most 10 s. A goroutine sends them in order, before any line of WriteLine, and the
-// caller does not wait. A burst of lines with WriteLine therefore causes no loss of other lines.
+// room, each for at most 10 s. A goroutine sends them in order, before any line of WriteLine, and
+// the caller does not wait. A burst of lines with WriteLine therefore causes no loss of other
+// lines.
 //
-// A line is dropped, and counted by Dropped, if 64 lines are waiting, if /dev/log does not exist, or if
-// the syslog daemon is not running. A later line reconnects, at most once a second.
+// A line is dropped, and counted by Dropped, if 64 lines are waiting, if /dev/log does not exist,
+// or if the syslog daemon is not running. A later line reconnects, at most once a second.
 //
 // # Concurrency
 //
-// A Handler and those derived from it with WithAttrs and WithGroup share level, output, counters and
-// socket. All methods are safe for concurrent use. Writing a line to /dev/log takes no lock. It does
-// not allocate for a line of up to 1 KiB whose attributes are strings, numbers, booleans and durations,
-// unless the line must wait.
+// A Handler and those derived from it with WithAttrs and WithGroup share level, output, counters
+// and socket. All methods are safe for concurrent use. Writing a line to /dev/log takes no lock. It
+// does not allocate for a line of up to 1 KiB whose attributes are strings, numbers, booleans and
+// durations, unless the line must wait.
 //
 // Limiter, Limiters and Budget limit the rate of repeated lines. Each must be used by one goroutine
 // only.

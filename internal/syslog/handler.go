@@ -59,7 +59,8 @@ type shared struct {
 	suppressed atomic.Uint64
 }
 
-// New returns a Handler. It connects to the syslog daemon. If this fails, the Handler connects later.
+// New returns a Handler. It connects to the syslog daemon. If this fails, the Handler connects
+// later.
 func New(o Options) *Handler {
 	s := &shared{
 		tag:    cmp.Or(o.Tag, defaultTag) + ": ",
@@ -75,8 +76,8 @@ func New(o Options) *Handler {
 	return h
 }
 
-// prefix returns the text before a message, as in common/logger.h of sonic-swss-common (SWSS_LOG_...),
-// where the component is the name of the function.
+// prefix returns the text before a message, as in common/logger.h of sonic-swss-common
+// (SWSS_LOG_...), where the component is the name of the function.
 func prefix(component string) string { return ":- " + component + ": " }
 
 // SetLevel sets the lowest level that is logged.
@@ -109,8 +110,8 @@ func (h *Handler) Suppressed() uint64 { return h.shared.suppressed.Load() }
 // Enabled implements [slog.Handler].
 func (h *Handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.Level() }
 
-// Handle implements [slog.Handler]. It writes, queues, suppresses or drops the line. It always returns
-// nil, since callers cannot handle an error of the log.
+// Handle implements [slog.Handler]. It writes, queues, suppresses or drops the line. It always
+// returns nil, since callers cannot handle an error of the log.
 func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	ok, suppressed := h.shared.rates.allow(h.prefix, r.Message, r.Time)
 	if !ok {
@@ -132,8 +133,8 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// WriteLine writes a line with the given component and text, without the limit for equal messages. If
-// the queue of the syslog daemon is full, or lines of Handle are queued, it waits for room up to
+// WriteLine writes a line with the given component and text, without the limit for equal messages.
+// If the queue of the syslog daemon is full, or lines of Handle are queued, it waits for room up to
 // timeout. It reports whether the line was written. It does not allocate for a line of up to 1 KiB.
 func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at time.Time, timeout time.Duration) bool {
 	var space [1024]byte
@@ -150,8 +151,8 @@ func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at 
 	return sent
 }
 
-// appendStart appends the text before the component: the header for syslog, and the severity for standard
-// output and error, whose readers (supervisord, journald) add time and name.
+// appendStart appends the text before the component: the header for syslog, and the severity for
+// standard output and error, whose readers (supervisord, journald) add time and name.
 func (s *shared) appendStart(b []byte, output Output, severity Severity, at time.Time) []byte {
 	if output == Stdout || output == Stderr {
 		return append(append(b, severity.String()...), ' ')
@@ -191,9 +192,9 @@ func (s *shared) count(severity Severity, sent bool) {
 	}
 }
 
-// appendHeader appends the header of a datagram, "<PRI>Mmm dd hh:mm:ss tag: ", in local time. This is the
-// format of syslog(3) in glibc: RFC 3164 section 4.1 without the host name, which relays add. The time
-// zone is that at the start of the process.
+// appendHeader appends the header of a datagram, "<PRI>Mmm dd hh:mm:ss tag: ", in local time. This
+// is the format of syslog(3) in glibc: RFC 3164 section 4.1 without the host name, which relays
+// add. The time zone is that at the start of the process.
 func (s *shared) appendHeader(b []byte, severity Severity, t time.Time) []byte {
 	if t.IsZero() {
 		t = time.Now()
@@ -217,8 +218,8 @@ func (h *Handler) appendText(b []byte, r slog.Record) []byte {
 	return b
 }
 
-// WithAttrs implements [slog.Handler]. It formats the attributes once. An attribute with ComponentKey
-// outside of all groups sets the component.
+// WithAttrs implements [slog.Handler]. It formats the attributes once. An attribute with
+// ComponentKey outside of all groups sets the component.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	derived := *h
 	derived.attrs = append([]byte(nil), h.attrs...)

@@ -61,8 +61,8 @@ func TestAsGlibc(t *testing.T) {
 	}
 }
 
-// TestHeader checks headers that are not in the recording. A day of one digit is padded with a blank, as
-// with %e of strftime, which glibc uses.
+// TestHeader checks headers that are not in the recording. A day of one digit is padded with a
+// blank, as with %e of strftime, which glibc uses.
 func TestHeader(t *testing.T) {
 	s := &shared{tag: "portsyncd: "}
 	got := string(s.appendHeader(nil, Error, time.Date(2026, 3, 1, 4, 5, 6, 0, time.Local)))
@@ -129,8 +129,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestDerived checks that WithAttrs and WithGroup do not change the original handler, and that two derived
-// handlers do not share the memory of their attributes.
+// TestDerived checks that WithAttrs and WithGroup do not change the original handler, and that two
+// derived handlers do not share the memory of their attributes.
 func TestDerived(t *testing.T) {
 	root := &Handler{shared: &shared{}}
 	base := root.WithAttrs([]slog.Attr{slog.Int("a", 1)}).WithGroup("g").WithAttrs([]slog.Attr{slog.Int("b", 2)})
@@ -177,8 +177,8 @@ func TestSlogtest(t *testing.T) {
 		})
 }
 
-// readLine parses "message a=1 g.b=2" into a map as required by slogtest. Groups are maps; the message is
-// one word.
+// readLine parses "message a=1 g.b=2" into a map as required by slogtest. Groups are maps; the
+// message is one word.
 func readLine(t *testing.T, text string) map[string]any {
 	t.Helper()
 	message, rest, _ := strings.Cut(text, " ")
@@ -203,8 +203,8 @@ func readLine(t *testing.T, text string) map[string]any {
 	return m
 }
 
-// TestLongLines checks the length of cut lines, and that the memory used is limited by that length, not by
-// the length of the input.
+// TestLongLines checks the length of cut lines, and that the memory used is limited by that length,
+// not by the length of the input.
 func TestLongLines(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	log := slog.New(New(Options{SocketPath: daemon.path}))
@@ -293,8 +293,8 @@ func TestLevelAndOutputChangeLive(t *testing.T) {
 	}
 }
 
-// FuzzLine checks for any message, key and value that the line is printable and that key and value can be
-// parsed from the line.
+// FuzzLine checks for any message, key and value that the line is printable and that key and value
+// can be parsed from the line.
 func FuzzLine(f *testing.F) {
 	f.Add("Publish Ethernet0", "port", "Ethernet0")
 	f.Add("a\nb", "", "\x1b[2J\x00")

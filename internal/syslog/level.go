@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The levels of SONiC's LOGGER table. The four levels of package slog keep their values; the others are in
-// the order of RFC 5424.
+// The levels of SONiC's LOGGER table. The four levels of package slog keep their values; the others
+// are in the order of RFC 5424.
 const (
 	LevelEmerg  slog.Level = 20
 	LevelAlert  slog.Level = 16
@@ -19,8 +19,8 @@ const (
 	LevelDebug             = slog.LevelDebug // -4
 )
 
-// Severity is a syslog severity (RFC 5424 section 6.2.1; LOG_EMERG to LOG_DEBUG of syslog(3)). 0 is the
-// most severe.
+// Severity is a syslog severity (RFC 5424 section 6.2.1; LOG_EMERG to LOG_DEBUG of syslog(3)). 0 is
+// the most severe.
 type Severity uint8
 
 // The severities, in the order of syslog.
@@ -54,7 +54,8 @@ var severities = [Severities]struct {
 	Debug:  {"DEBUG", LevelDebug},
 }
 
-// SeverityOf returns the severity of a level. A level between two named levels has the lower severity.
+// SeverityOf returns the severity of a level. A level between two named levels has the lower
+// severity.
 func SeverityOf(level slog.Level) Severity {
 	for s := range Debug {
 		if level >= severities[s].level {
@@ -76,8 +77,8 @@ func (s Severity) String() string {
 // "INFO+2".
 func LevelName(level slog.Level) string { return SeverityOf(level).String() }
 
-// ParseLevel parses LOGLEVEL of SONiC's LOGGER table: EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO or
-// DEBUG, in upper case like the C++ daemons.
+// ParseLevel parses LOGLEVEL of SONiC's LOGGER table: EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO
+// or DEBUG, in upper case like the C++ daemons.
 func ParseLevel(name string) (slog.Level, error) {
 	for _, s := range severities {
 		if name == s.name {

@@ -11,9 +11,9 @@ import (
 // summaryInterval is the minimum time between two non-zero results of Budget.Missed.
 const summaryInterval = time.Second
 
-// Limiter limits the log lines of a repeated fault. It allows the first line at once, then at most one in
-// each interval Every, with the number of occurrences in between. The zero value with Every set is
-// ready to use. It must be used by one goroutine only.
+// Limiter limits the log lines of a repeated fault. It allows the first line at once, then at most
+// one in each interval Every, with the number of occurrences in between. The zero value with Every
+// set is ready to use. It must be used by one goroutine only.
 //
 //	if ok, missed := l.Allow(now); ok {
 //		log.Error("cannot write to Redis", "error", err, "repeated", missed)
@@ -25,8 +25,8 @@ type Limiter struct {
 	missed uint64    // occurrences since the last line
 }
 
-// Allow reports whether to log a fault that occurred now, and the number of occurrences since the last
-// line that were not logged.
+// Allow reports whether to log a fault that occurred now, and the number of occurrences since the
+// last line that were not logged.
 func (l *Limiter) Allow(now time.Time) (log bool, missed uint64) {
 	if now.Before(l.next) {
 		l.missed++
@@ -35,8 +35,8 @@ func (l *Limiter) Allow(now time.Time) (log bool, missed uint64) {
 	return true, l.take(now)
 }
 
-// Missed returns the number of occurrences since the last line that were not logged, or 0 before Every
-// has passed. Callers that call Missed regularly can log the end of a series too.
+// Missed returns the number of occurrences since the last line that were not logged, or 0 before
+// Every has passed. Callers that call Missed regularly can log the end of a series too.
 func (l *Limiter) Missed(now time.Time) uint64 {
 	if l.missed == 0 || now.Before(l.next) {
 		return 0
@@ -54,10 +54,10 @@ func (l *Limiter) take(now time.Time) uint64 {
 // maxKeys is the maximum number of keys in a Limiters.
 const maxKeys = 64
 
-// Limiters contains a Limiter for each key, so that one fault does not suppress the lines of another. At
-// 64 keys, a new key replaces those whose interval has passed. If there are none, the new key uses a
-// Limiter shared by all further keys. The zero value with Every set is ready to use. It must be used by
-// one goroutine only.
+// Limiters contains a Limiter for each key, so that one fault does not suppress the lines of
+// another. At 64 keys, a new key replaces those whose interval has passed. If there are none, the
+// new key uses a Limiter shared by all further keys. The zero value with Every set is ready to use.
+// It must be used by one goroutine only.
 type Limiters struct {
 	Every time.Duration
 
@@ -92,10 +92,10 @@ func (l *Limiters) add(key string, now time.Time) *Limiter {
 }
 
 // Budget limits the rate of log lines that are caused from outside, such as one line for each link
-// message. It is a token bucket with Burst lines, refilled with PerSecond lines a second. rsyslog in
-// SONiC's containers drops all lines of a process beyond 20,000 in 300 s, including errors
-// (sonic-buildimage rsyslog-container.conf.j2), so the total in 300 s must be well below that. A Budget
-// must be used by one goroutine only.
+// message. It is a token bucket with Burst lines, refilled with PerSecond lines a second. rsyslog
+// in SONiC's containers drops all lines of a process beyond 20,000 in 300 s, including errors
+// (sonic-buildimage rsyslog-container.conf.j2), so the total in 300 s must be well below that. A
+// Budget must be used by one goroutine only.
 //
 //	if budget.Allow(now, syslog.LevelNotice) {
 //		log.Log(ctx, syslog.LevelNotice, "link message", "port", name)
@@ -113,9 +113,9 @@ type Budget struct {
 	reported time.Time
 }
 
-// Allow reports whether a line may be logged now, and takes it from the budget. Lines at LevelError and
-// above are always allowed and are not taken from the budget, so that a flood of notices does not
-// suppress errors.
+// Allow reports whether a line may be logged now, and takes it from the budget. Lines at LevelError
+// and above are always allowed and are not taken from the budget, so that a flood of notices does
+// not suppress errors.
 func (b *Budget) Allow(now time.Time, level slog.Level) bool {
 	if level >= LevelError {
 		return true
@@ -123,8 +123,8 @@ func (b *Budget) Allow(now time.Time, level slog.Level) bool {
 	if b.full.Before(now) {
 		b.full = now
 	}
-	// A line delays the time at which the bucket is full by the time of one token. The line is allowed
-	// if the bucket is full within the time of Burst tokens.
+	// A line delays the time at which the bucket is full by the time of one token. The line is
+	// allowed if the bucket is full within the time of Burst tokens.
 	cost := b.cost()
 	full := b.full.Add(cost)
 	if full.Sub(now) > time.Duration(b.Burst)*cost {
@@ -135,8 +135,8 @@ func (b *Budget) Allow(now time.Time, level slog.Level) bool {
 	return true
 }
 
-// Missed returns the number of lines refused since its last non-zero result. It returns 0 if that was
-// less than a second ago.
+// Missed returns the number of lines refused since its last non-zero result. It returns 0 if that
+// was less than a second ago.
 func (b *Budget) Missed(now time.Time) uint64 {
 	if b.missed == 0 || now.Sub(b.reported) < summaryInterval {
 		return 0
@@ -151,13 +151,13 @@ func (b *Budget) cost() time.Duration {
 	return time.Second / time.Duration(max(b.PerSecond, 1))
 }
 
-// LinesPerSecond is the maximum number of lines with the same message that a Handler writes in a second. It
-// limits lines that are caused from outside, for example by a loop that writes an invalid value to a
-// database. The next line of the message has the number of suppressed lines.
+// LinesPerSecond is the maximum number of lines with the same message that a Handler writes in a
+// second. It limits lines that are caused from outside, for example by a loop that writes an
+// invalid value to a database. The next line of the message has the number of suppressed lines.
 const LinesPerSecond = 10
 
-// rates counts lines by component and message in the current second. Messages with the same hash share a
-// counter.
+// rates counts lines by component and message in the current second. Messages with the same hash
+// share a counter.
 type rates struct {
 	limit uint64 // lines per second
 	seed  maphash.Seed

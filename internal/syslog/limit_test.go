@@ -57,8 +57,8 @@ func TestLimiterMissed(t *testing.T) {
 	}
 }
 
-// TestLimiters checks that keys are limited independently, and that many keys are limited in lines and
-// memory.
+// TestLimiters checks that keys are limited independently, and that many keys are limited in lines
+// and memory.
 func TestLimiters(t *testing.T) {
 	l := Limiters{Every: 10 * time.Second}
 	steps := []struct {
@@ -161,8 +161,8 @@ func TestBudgetMissed(t *testing.T) {
 	}
 }
 
-// TestBudgetBelowRsyslogLimit checks that with 10,000 link messages a second, the budget of the daemon stays
-// below the limit of SONiC's rsyslog, 20,000 lines in 300 s.
+// TestBudgetBelowRsyslogLimit checks that with 10,000 link messages a second, the budget of the
+// daemon stays below the limit of SONiC's rsyslog, 20,000 lines in 300 s.
 func TestBudgetBelowRsyslogLimit(t *testing.T) {
 	b := Budget{Burst: 1000, PerSecond: 30}
 	lines, messages := 0, 0

@@ -27,8 +27,8 @@ type queuedLine struct {
 	deadline time.Time
 }
 
-// deliver writes a line. If the output is full or lines are queued, it queues the line. If the queue
-// is full too, it drops the line.
+// deliver writes a line. If the output is full or lines are queued, it queues the line. If the
+// queue is full too, it drops the line.
 func (s *shared) deliver(output Output, severity Severity, line []byte) {
 	if s.queue.length.Load() == 0 {
 		if r := s.send(output, line, 0); r != full {
@@ -67,8 +67,8 @@ func (s *shared) sendQueued() {
 	}
 }
 
-// waitQueue waits until the queue is empty. It returns the rest of the timeout, and false if the queue
-// is not empty when the timeout ends.
+// waitQueue waits until the queue is empty. It returns the rest of the timeout, and false if the
+// queue is not empty when the timeout ends.
 func (s *shared) waitQueue(timeout time.Duration) (rest time.Duration, ok bool) {
 	if s.queue.length.Load() == 0 {
 		return timeout, true

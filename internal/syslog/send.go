@@ -16,9 +16,9 @@ const reconnectInterval = time.Second
 // linux/limits.h. A pipe that polls writable has room for PIPE_BUF bytes (pipe(7)).
 const maxStreamLine = 4096
 
-// socket is the connection to the syslog daemon. Its descriptor is never closed. After a restart of the
-// daemon the same descriptor is connected again, which connect(2) allows for datagram sockets. Writing
-// therefore needs no lock against a concurrent close.
+// socket is the connection to the syslog daemon. Its descriptor is never closed. After a restart of
+// the daemon the same descriptor is connected again, which connect(2) allows for datagram sockets.
+// Writing therefore needs no lock against a concurrent close.
 type socket struct {
 	path        string
 	fd          atomic.Int64 // -1 before it is opened
@@ -42,9 +42,10 @@ const (
 	lost
 )
 
-// send writes a datagram. If the queue of the daemon is full, it waits for room up to timeout. After any
-// error it reconnects: ECONNREFUSED means that the daemon closed its socket, ENOTCONN that the socket
-// is not connected. EAGAIN, which means that the queue is full, may be of a previous daemon.
+// send writes a datagram. If the queue of the daemon is full, it waits for room up to timeout.
+// After any error it reconnects: ECONNREFUSED means that the daemon closed its socket, ENOTCONN
+// that the socket is not connected. EAGAIN, which means that the queue is full, may be of a
+// previous daemon.
 func (s *socket) send(datagram []byte, timeout time.Duration) result {
 	err := s.write(datagram)
 	if err == unix.EAGAIN && timeout > 0 && s.waitRoom(timeout) {
@@ -67,8 +68,8 @@ func (s *socket) waitRoom(timeout time.Duration) bool {
 	return waitRoom(int(s.fd.Load()), timeout) == written
 }
 
-// waitRoom waits until a descriptor is writable. It returns written if it is, full after the timeout, and
-// lost on an error.
+// waitRoom waits until a descriptor is writable. It returns written if it is, full after the
+// timeout, and lost on an error.
 func waitRoom(fd int, timeout time.Duration) result {
 	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	switch n, err := unix.Poll(poll[:], int(timeout.Milliseconds())); {
@@ -85,8 +86,8 @@ func (s *socket) write(datagram []byte) error {
 	return err
 }
 
-// connect connects to the daemon and reports success. It returns false at once if the last attempt was less
-// than reconnectInterval ago.
+// connect connects to the daemon and reports success. It returns false at once if the last attempt
+// was less than reconnectInterval ago.
 func (s *socket) connect() bool {
 	now, at := int64(time.Since(s.start)), s.reconnectAt.Load()
 	if now < at || !s.reconnectAt.CompareAndSwap(at, now+int64(reconnectInterval)) {
@@ -104,16 +105,17 @@ func (s *socket) connect() bool {
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: s.path}) == nil
 }
 
-// stream is standard output or standard error. Other processes may share the descriptor, so it must not be
-// made non-blocking. Instead, stream writes only if the descriptor polls writable. The mutex prevents
-// that another goroutine fills the pipe after the poll. It is held only for calls that do not block.
+// stream is standard output or standard error. Other processes may share the descriptor, so it must
+// not be made non-blocking. Instead, stream writes only if the descriptor polls writable. The mutex
+// prevents that another goroutine fills the pipe after the poll. It is held only for calls that do
+// not block.
 type stream struct {
 	mu   sync.Mutex
 	file *os.File
 }
 
-// WriteNow writes a line of at most 4096 bytes to a file without blocking; the rest of a longer line is not
-// written. It reports whether the line was written.
+// WriteNow writes a line of at most 4096 bytes to a file without blocking; the rest of a longer
+// line is not written. It reports whether the line was written.
 func WriteNow(file *os.File, line []byte) bool {
 	s := stream{file: file}
 	return s.send(line[:min(len(line), maxStreamLine)]) == written

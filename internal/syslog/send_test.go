@@ -85,8 +85,8 @@ func unlimited(h *Handler) *Handler {
 	return h
 }
 
-// TestDaemonRestarts checks that lines are dropped while the daemon is away, that the Handler reconnects after
-// reconnectInterval, and that the line which reconnects is written.
+// TestDaemonRestarts checks that lines are dropped while the daemon is away, that the Handler
+// reconnects after reconnectInterval, and that the line which reconnects is written.
 func TestDaemonRestarts(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := New(Options{SocketPath: daemon.path})
@@ -132,15 +132,15 @@ func TestNoDaemonAtFirst(t *testing.T) {
 	}
 }
 
-// TestDaemonStopsReading checks with a full queue of the daemon that logging does not block, that queued lines
-// are sent later, and that further ones are dropped.
+// TestDaemonStopsReading checks with a full queue of the daemon that logging does not block, that
+// queued lines are sent later, and that further ones are dropped.
 func TestDaemonStopsReading(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := unlimited(New(Options{SocketPath: daemon.path}))
 	log := slog.New(h)
 	logged := 0
 	for ; h.Dropped() < 3; logged++ {
-		log.Info("nobody reads")
+		log.Info("queue is full")
 	}
 	for range logged - 3 { // including the queued lines
 		daemon.read(t)
@@ -154,8 +154,8 @@ func TestDaemonStopsReading(t *testing.T) {
 	}
 }
 
-// TestBurstKeepsRareLines checks that lines of Handle are written in order, before further lines of WriteLine,
-// while lines of WriteLine fill the queue of the daemon.
+// TestBurstKeepsRareLines checks that lines of Handle are written in order, before further lines of
+// WriteLine, while lines of WriteLine fill the queue of the daemon.
 func TestBurstKeepsRareLines(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := New(Options{SocketPath: daemon.path})
@@ -222,8 +222,9 @@ func TestWriteLineWaits(t *testing.T) {
 	}
 }
 
-// TestEqualMessages checks that the same message is written at most LinesPerSecond times in a second, that the
-// next line has the number of suppressed lines, and that other messages are not affected.
+// TestEqualMessages checks that the same message is written at most LinesPerSecond times in a
+// second, that the next line has the number of suppressed lines, and that other messages are not
+// affected.
 func TestEqualMessages(t *testing.T) {
 	daemon := newFakeDaemon(t)
 	h := New(Options{SocketPath: daemon.path})
@@ -251,8 +252,8 @@ func TestEqualMessages(t *testing.T) {
 	}
 }
 
-// TestPipeStopsReading checks with a full pipe on standard output that logging does not block, and that all
-// written lines are complete.
+// TestPipeStopsReading checks with a full pipe on standard output that logging does not block, and
+// that all written lines are complete.
 func TestPipeStopsReading(t *testing.T) {
 	r, w := newPipe(t)
 	h := unlimited(New(Options{Output: Stdout, Stdout: w}))
@@ -285,7 +286,8 @@ func TestPipeReaderGone(t *testing.T) {
 	}
 }
 
-// TestConcurrent checks that each line is counted once if several goroutines log, reconnect and set the level.
+// TestConcurrent checks that each line is counted once if several goroutines log, reconnect and set
+// the level.
 func TestConcurrent(t *testing.T) {
 	const writers, each = 4, 500
 	daemon := newFakeDaemon(t)
@@ -337,8 +339,8 @@ func sendEnd(h *Handler) bool {
 	return h.Dropped() == before
 }
 
-// measure calls f with a logger to a daemon, one to a pipe, one whose level is too high, and one without a
-// daemon. drain reads the last line.
+// measure calls f with a logger to a daemon, one to a pipe, one whose level is too high, and one
+// without a daemon. drain reads the last line.
 func measure(t testing.TB, f func(name string, drain func(), log *slog.Logger)) {
 	daemon := newFakeDaemon(t)
 	buf := make([]byte, 1<<16)

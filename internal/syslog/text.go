@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// maxLine is the maximum size of a datagram in bytes: the default of rsyslog ($MaxMessageSize 8k).
+	// maxLine is the maximum size of a datagram in bytes: the default of rsyslog
+	// ($MaxMessageSize 8k).
 	maxLine = 8192
 
 	// cutMark is the end of a line that was cut.
@@ -100,8 +101,8 @@ func isWord(s string) bool {
 	return s != ""
 }
 
-// appendPrintable appends s with unprintable characters escaped as in a Go string literal. It does not
-// escape blanks and quotes.
+// appendPrintable appends s with unprintable characters escaped as in a Go string literal. It does
+// not escape blanks and quotes.
 func appendPrintable(b []byte, s string) []byte {
 	for i, r := range s {
 		if isPrintable(s, i, r) {
@@ -126,8 +127,8 @@ func appendPrintableBytes(b, text []byte) []byte {
 	return append(b, text...)
 }
 
-// isPrintable reports whether r, which begins at s[i], is printable: valid UTF-8, and neither a control
-// character nor a separator other than the ASCII blank.
+// isPrintable reports whether r, which begins at s[i], is printable: valid UTF-8, and neither a
+// control character nor a separator other than the ASCII blank.
 func isPrintable(s string, i int, r rune) bool {
 	if r == utf8.RuneError {
 		_, width := utf8.DecodeRuneInString(s[i:])
