@@ -185,9 +185,9 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
-// TestNoLooseEnds checks that no file has a note about unfinished work or a path of the machine
+// TestNoUnfinishedWork checks that no file has a note about unfinished work or a path of the machine
 // that it was written on.
-func TestNoLooseEnds(t *testing.T) {
+func TestNoUnfinishedWork(t *testing.T) {
 	loose := regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|X` + `XX)\b|/wo` + `rk/|/ro` + `ot/|proxy\.golang\.` + `org`)
 	walk(t, func(name string) {
 		text, err := os.ReadFile(name)
