@@ -8,34 +8,33 @@ import (
 	"time"
 )
 
-// DBOptions says how a [DB] is set up. The zero value is a server as Redis
-// starts without a configuration file.
+// DBOptions configures a [DB]. The zero value has the defaults of Redis.
 type DBOptions struct {
-	// Databases is how many databases there are, 16 if 0. SONiC has 32.
+	// Databases is the number of databases; 0 means 16. SONiC has 32.
 	Databases int
-	// Password, if not empty, must be given with AUTH.
+	// Password, if not empty, is required by AUTH.
 	Password string
-	// Notify is notify-keyspace-events. SONiC has "AKE".
+	// Notify is the value of notify-keyspace-events. SONiC uses "AKE".
 	Notify string
 }
 
-// DB is an in-memory SONiC database with the interface of a Redis 7.0 server.
-// Each command is atomic. Its methods may be called from any goroutine.
+// DB is an in-memory database that behaves like a Redis 7.0 server. Each command is atomic. The methods
+// may be called from any goroutine.
 type DB struct {
 	password string
 
-	mu        sync.Mutex // guards all below; held while a command runs
+	mu        sync.Mutex // guards the following fields; held while a command runs
 	keyspaces []keyspace
 	notify    eventClass
 	clients   map[int64]*client
 	lastID    int64
-	monitors  int // how many clients are in MONITOR
+	monitors  int // number of clients in MONITOR
 	scripts   scripts
 	fault     Fault
-	changed   chan struct{} // closed by the next write; nil if nobody waits
+	changed   chan struct{} // closed by the next write; nil if Await is not waiting
 	listeners []net.Listener
 	closed    bool
-	running   sync.WaitGroup // the goroutines of all connections
+	running   sync.WaitGroup // goroutines of the connections
 	started   time.Time
 }
 
@@ -44,8 +43,7 @@ type keyspace map[string]any
 
 type set map[string]struct{}
 
-// hash keeps its fields in the order in which they came, as Redis does for
-// the small hashes that SONiC has.
+// hash keeps its fields in the order of insertion, as Redis does for small hashes.
 type hash struct {
 	fields []string
 	values map[string]string
@@ -74,8 +72,7 @@ func (h *hash) del(field string) (deleted bool) {
 	return true
 }
 
-// NewDB returns an empty database. It panics if o.Notify has a letter that
-// Redis does not know.
+// NewDB returns an empty database. It panics if o.Notify has an unknown letter.
 func NewDB(o DBOptions) *DB {
 	if o.Databases == 0 {
 		o.Databases = 16
@@ -98,9 +95,8 @@ func NewDB(o DBOptions) *DB {
 	return db
 }
 
-// Do runs one command on database n, as a client in this process. An error
-// answer comes as an [ErrorReply] in err. Faults do not touch it, and
-// commands that need a connection, such as SUBSCRIBE, are refused.
+// Do runs a command on database n, without a connection. An error reply is returned as an [ErrorReply].
+// Faults do not apply. Commands that need a connection, such as SUBSCRIBE, return an error.
 func (db *DB) Do(n int, args ...string) (Reply, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -118,8 +114,7 @@ func (db *DB) Do(n int, args ...string) (Reply, error) {
 	return r, nil
 }
 
-// Hash returns the fields of a hash in database n, nil if there is no such key
-// or it is not a hash.
+// Hash returns the fields of a hash in database n, nil if the key does not exist or is not a hash.
 func (db *DB) Hash(n int, key string) map[string]string {
 	r, err := db.Do(n, "HGETALL", key)
 	if err != nil {
@@ -136,9 +131,8 @@ func (db *DB) Hash(n int, key string) map[string]string {
 	return out
 }
 
-// Await returns nil once cond is true. It asks at once, and again after each
-// command that changed something. cond may use the database. If ctx ends
-// first, its error is returned.
+// Await waits until cond returns true. It calls cond at once, and after each write. cond may use the
+// database. Await returns an error if ctx ends first.
 func (db *DB) Await(ctx context.Context, cond func() bool) error {
 	for {
 		db.mu.Lock()
@@ -158,8 +152,8 @@ func (db *DB) Await(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// touch tells all whom it may concern that key changed: subscribers of the
-// keyspace event, caching clients, and Await. The lock is held.
+// touch notifies subscribers of keyspace events, clients with tracking, and Await of a change of key.
+// The caller holds the lock.
 func (db *DB) touch(c *client, class eventClass, event, key string) {
 	db.notifyKeyspace(c.dbIndex, class, event, key)
 	db.invalidate(c, key)

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// client is one connection, or a caller of [DB.Do]. All fields but conn and the
-// channels are guarded by DB.mu.
+// client is a connection, or a caller of [DB.Do]. DB.mu guards all fields except conn and the channels.
 type client struct {
 	id            int64 // 0 for a caller of Do
 	addr          string
@@ -27,30 +26,30 @@ type client struct {
 	tracking *tracking
 
 	conn    net.Conn
-	out     []byte        // what the writer has not taken yet
+	out     []byte        // data for the writer
 	sent    int           // bytes of replies since the last SetFault
 	wake    chan struct{} // out or closing changed; capacity 1
-	room    chan struct{} // the writer took out; capacity 1
-	quit    bool          // the client said QUIT
-	closing bool          // the reader has ended: close once out is sent
+	room    chan struct{} // the writer took the data; capacity 1
+	quit    bool          // the client sent QUIT
+	closing bool          // the reader ended; close after out is sent
 
 	dead       chan struct{} // closed by hangUp
 	hangUpOnce sync.Once
 }
 
 const (
-	// A client that does not read its answers is not read from beyond this.
+	// Maximum size of unread replies, beyond which no more commands of the client are read.
 	maxUnsent = 1 << 20
-	// A subscriber or monitor that does not read is cut off beyond this, as
-	// client-output-buffer-limit pubsub does.
+	// Maximum size of unread messages of a subscriber or monitor, beyond which the connection is
+	// closed, like client-output-buffer-limit pubsub.
 	maxBehind = 32 << 20
-	// What is left to say to a connection that ends must be read within this.
+	// Timeout for the last write to a connection that ends.
 	lingerTimeout = 5 * time.Second
 )
 
 func (c *client) subscriptions() int { return len(c.channels) + len(c.patterns) }
 
-// push queues r for the client. The lock is held.
+// push queues r for the client. The caller holds the lock.
 func (c *client) push(r Reply) {
 	if c.conn == nil || c.closing {
 		return
@@ -62,7 +61,7 @@ func (c *client) push(r Reply) {
 	signal(c.wake)
 }
 
-// signal makes the next receive from ch, of capacity 1, succeed.
+// signal sends to ch, which has capacity 1, unless it is full.
 func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
@@ -70,8 +69,8 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// Serve accepts connections on l until Close, and then returns nil. It closes
-// l. Several listeners may be served at a time.
+// Serve accepts connections on l until Close, and then returns nil. It closes l. Several listeners may be
+// served at the same time.
 func (db *DB) Serve(l net.Listener) error {
 	defer l.Close()
 	db.mu.Lock()
@@ -98,8 +97,8 @@ func (db *DB) Serve(l net.Listener) error {
 	}
 }
 
-// Close ends all listeners and connections and waits for their goroutines.
-// The content stays and can be read with Do.
+// Close closes all listeners and connections and waits for their goroutines. The content can still be
+// read with Do.
 func (db *DB) Close() error {
 	db.mu.Lock()
 	db.closed = true
@@ -112,8 +111,8 @@ func (db *DB) Close() error {
 	return nil
 }
 
-// Disconnect cuts all connections, as a server does that is restarted, and
-// forgets all loaded scripts. New connections are accepted.
+// Disconnect closes all connections and removes all loaded scripts, like a restart of the server. New
+// connections are accepted.
 func (db *DB) Disconnect() {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -123,7 +122,7 @@ func (db *DB) Disconnect() {
 	db.scripts.flush()
 }
 
-// attach makes a client of conn, or closes it if the server is closed.
+// attach adds a client for conn, or closes conn if the server is closed.
 func (db *DB) attach(conn net.Conn) *client {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -148,8 +147,8 @@ func (db *DB) attach(conn net.Conn) *client {
 	return c
 }
 
-// clientAddr is the client's address as MONITOR shows it. A client of a unix
-// socket has none; the server's path stands for it.
+// clientAddr returns the address of the client for MONITOR. For a unix socket it is the path of the
+// server.
 func clientAddr(conn net.Conn) string {
 	if conn.LocalAddr().Network() == "unix" {
 		return "unix:" + conn.LocalAddr().String()
@@ -157,7 +156,7 @@ func clientAddr(conn net.Conn) string {
 	return conn.RemoteAddr().String()
 }
 
-// detach takes c out of every table and lets the writer finish.
+// detach removes c and tells the writer to finish.
 func (db *DB) detach(c *client) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -191,7 +190,7 @@ func (db *DB) readLoop(c *client) {
 	}
 }
 
-// answer runs one command and queues its reply; false ends the connection.
+// answer runs a command and queues its reply. It returns false if the connection has to be closed.
 func (db *DB) answer(c *client, argv []string) bool {
 	if !db.pause(c) {
 		return false
@@ -215,8 +214,7 @@ func (db *DB) answer(c *client, argv []string) bool {
 	return !c.quit
 }
 
-// writeLoop sends what push queued, in order, and closes the connection when
-// the reader has ended.
+// writeLoop sends the queued data, and closes the connection after the reader ended.
 func (db *DB) writeLoop(c *client) {
 	defer db.running.Done()
 	defer c.hangUp()
@@ -237,8 +235,7 @@ func (db *DB) writeLoop(c *client) {
 	}
 }
 
-// hangUp closes the connection, which ends the reader, and what waits for the
-// client.
+// hangUp closes the connection and wakes up goroutines that wait for the client.
 func (c *client) hangUp() {
 	c.conn.Close()
 	c.hangUpOnce.Do(func() { close(c.dead) })

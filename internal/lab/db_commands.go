@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// command is one entry of the command table.
+// command is an entry of the command table.
 type command struct {
 	name  string // lower case; "client|id" for a subcommand
-	arity int    // words, the name included; -n: at least n
+	arity int    // number of words including the name; -n means at least n
 	flags commandFlag
 	run   func(*request) Reply
 }
@@ -18,20 +18,20 @@ type commandFlag uint8
 
 const (
 	write    commandFlag = 1 << iota // changes data
-	noScript                         // not from a script
-	anytime                          // only sets the connection up: no fault keeps it from running
-	unseen                           // MONITOR does not show it
-	pubsub                           // allowed to a subscriber
+	noScript                         // not allowed in a script
+	anytime                          // sets up the connection; faults do not apply
+	unseen                           // not shown by MONITOR
+	pubsub                           // allowed for subscribers
 	noAuth                           // allowed before AUTH
-	noQueue                          // runs at once within MULTI
+	noQueue                          // not queued by MULTI
 )
 
-// request is one command being run. The lock is held.
+// request is a command that is running. The lock is held.
 type request struct {
 	db   *DB
 	c    *client
 	cmd  *command
-	argv []string // argv[0] is the name as the client wrote it
+	argv []string // argv[0] is the name in the spelling of the client
 }
 
 func (r *request) keys() keyspace { return r.db.keyspaces[r.c.dbIndex] }
@@ -52,12 +52,11 @@ func errArity(name string) ErrorReply {
 	return ErrorReply("ERR wrong number of arguments for '" + name + "' command")
 }
 
-// commands is the command table; a container such as CLIENT has its
-// subcommands beside it, as "client|id".
+// commands is the command table. Subcommands are separate entries such as "client|id".
 var commands map[string]*command
 
-// EXEC and EVAL look commands up themselves, which a plain initializer would
-// call a cycle.
+// An initializer of the variable would be an initialization cycle, because EXEC and EVAL look up
+// commands.
 func init() {
 	commands = tableOf(keyCommands, hashCommands, setCommands, pubsubCommands, scriptCommands,
 		connectionCommands, transactionCommands, serverCommands)
@@ -76,7 +75,7 @@ func tableOf(parts ...[]command) map[string]*command {
 	return table
 }
 
-// lookup finds the command that argv names and checks how many words it has.
+// lookup returns the command for argv, and checks the number of words.
 func lookup(argv []string) (*command, ErrorReply) {
 	name := lower(argv[0])
 	cmd := commands[name]
@@ -107,8 +106,7 @@ func errUnknown(argv []string) ErrorReply {
 	return ErrorReply(fmt.Sprintf("ERR unknown command '%.*s', with args beginning with: %s", most, argv[0], &args))
 }
 
-// process is the way of every command from a client: checks, MULTI, then the
-// command itself. The lock is held.
+// process checks, queues or runs a command of a client. The caller holds the lock.
 func (db *DB) process(c *client, argv []string) Reply {
 	if strings.EqualFold(argv[0], "quit") {
 		c.quit = true
@@ -129,7 +127,7 @@ func (db *DB) process(c *client, argv []string) Reply {
 	return db.call(&request{db, c, cmd, argv})
 }
 
-// admission says why c may not run cmd, "" if it may.
+// admission returns the error if c may not run cmd, "" otherwise.
 func (db *DB) admission(c *client, cmd *command) ErrorReply {
 	if !c.authenticated && cmd.flags&noAuth == 0 {
 		return "NOAUTH Authentication required."
@@ -146,8 +144,8 @@ func (db *DB) admission(c *client, cmd *command) ErrorReply {
 	return ""
 }
 
-// call runs a command and shows it to those in MONITOR: afterwards, as Redis
-// does, but for scripts, whose own commands are to follow them.
+// call runs a command and sends it to clients in MONITOR: afterwards, as Redis does, except for scripts,
+// which precede their commands.
 func (db *DB) call(r *request) Reply {
 	script := strings.HasPrefix(r.cmd.name, "eval")
 	if script {

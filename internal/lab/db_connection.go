@@ -49,13 +49,13 @@ func cmdSelect(r *request) Reply {
 	return ok
 }
 
-// cmdAuth knows the user "default" only.
+// cmdAuth supports the user "default" only.
 func cmdAuth(r *request) Reply {
 	if len(r.argv) > 3 {
 		return errSyntax
 	}
 	given, user := r.argv[len(r.argv)-1], r.argv[1]
-	// Monitors are not to show it. The words are ours to change.
+	// MONITOR must not show the password.
 	for i := range r.argv[1:] {
 		r.argv[1+i] = "(redacted)"
 	}
@@ -111,9 +111,9 @@ func cmdClientGetName(r *request) Reply {
 	return r.c.name
 }
 
-// cmdClientTracking is CLIENT TRACKING ON|OFF [REDIRECT id] [BCAST]
-// [PREFIX p ...] [NOLOOP]. Tracking without REDIRECT needs RESP3, so it
-// reaches nobody here.
+// cmdClientTracking implements CLIENT TRACKING ON|OFF [REDIRECT id] [BCAST]
+// [PREFIX p ...] [NOLOOP]. Without REDIRECT, tracking
+// needs RESP3, and has no effect here.
 // Source: https://redis.io/docs/latest/commands/client-tracking/
 func cmdClientTracking(r *request) Reply {
 	t := &tracking{redirect: r.c.id}
@@ -159,7 +159,7 @@ func cmdClientTracking(r *request) Reply {
 	return ok
 }
 
-// cmdClientKill is CLIENT KILL ID id.
+// cmdClientKill implements CLIENT KILL ID id.
 func cmdClientKill(r *request) Reply {
 	if !strings.EqualFold(r.argv[2], "id") {
 		return errSyntax

@@ -28,8 +28,7 @@ const (
 	allEvents = moduleEvents<<1 - genericEvents // A: g to d
 )
 
-// eventLetters has the letter of each class, in the order of its bits, which
-// is also the order in which CONFIG GET lists them after the last two.
+// eventLetters are the letters of the classes, in the order of their bits.
 const eventLetters = "KEg$lshzxetdmn"
 
 func parseEventClass(flags string) (eventClass, error) {
@@ -48,7 +47,7 @@ func parseEventClass(flags string) (eventClass, error) {
 	return class, nil
 }
 
-// String spells the classes as CONFIG GET does.
+// String formats the classes like CONFIG GET.
 func (e eventClass) String() string {
 	var b strings.Builder
 	letters := func(from, to int) {
@@ -70,7 +69,7 @@ func (e eventClass) String() string {
 	return b.String()
 }
 
-// notifyKeyspace publishes one event as far as it is configured.
+// notifyKeyspace publishes an event if notify-keyspace-events includes it.
 func (db *DB) notifyKeyspace(index int, class eventClass, event, key string) {
 	if db.notify&class == 0 {
 		return
@@ -83,20 +82,20 @@ func (db *DB) notifyKeyspace(index int, class eventClass, event, key string) {
 	}
 }
 
-// tracking is what CLIENT TRACKING set. Only broadcast mode hears of single
-// keys: which keys a client has read is not remembered.
+// tracking is the state of CLIENT TRACKING. Invalidations of single keys are sent in broadcast mode
+// only, since keys read by a client are not recorded.
 // Source: https://redis.io/docs/latest/develop/reference/client-side-caching/
 type tracking struct {
 	redirect  int64
 	broadcast bool
-	prefixes  []string // broadcast only; none means every key
+	prefixes  []string // broadcast mode only; none means all keys
 	noLoop    bool
 }
 
-// invalidationChannel is where RESP2 clients get invalidations.
+// invalidationChannel is the channel of invalidations for RESP2 clients.
 const invalidationChannel = "__redis__:invalidate"
 
-// invalidate tells the clients that cache key that by changed it.
+// invalidate sends an invalidation of key, which client by changed.
 func (db *DB) invalidate(by *client, key string) {
 	for _, c := range db.clients {
 		t := c.tracking
@@ -107,8 +106,7 @@ func (db *DB) invalidate(by *client, key string) {
 	}
 }
 
-// invalidateAll is for FLUSHDB and FLUSHALL: each client with tracking gets a
-// null instead of the names of keys.
+// invalidateAll sends the invalidation of FLUSHDB and FLUSHALL: null instead of keys.
 func (db *DB) invalidateAll() {
 	for _, c := range db.clients {
 		if c.tracking != nil {

@@ -2,7 +2,7 @@ package lab
 
 import "time"
 
-// Errors a server gives for a while, for [Fault.Error].
+// Temporary errors of a server, for [Fault.Error].
 const (
 	Loading     = ErrorReply("LOADING Redis is loading the dataset in memory")
 	Busy        = ErrorReply("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
@@ -10,24 +10,22 @@ const (
 	ReadOnly    = ErrorReply("READONLY You can't write against a read only replica.")
 )
 
-// Fault is a disturbance of the server as its connections see it. The zero
-// value is none.
+// Fault describes faults of the server that its connections observe. The zero value has none.
 type Fault struct {
-	// Error is answered to each command instead of running it, but not to
-	// those that only set a connection up (AUTH, HELLO, SELECT, CLIENT,
-	// SUBSCRIBE and the like), which Redis answers even while it loads.
+	// Error is the reply to each command, which is not run. It does not apply to commands that
+	// set up a connection (AUTH, HELLO, SELECT, CLIENT, SUBSCRIBE and similar ones), which Redis
+	// executes even while it loads.
 	Error ErrorReply
-	// WritesOnly limits Error to commands that change data, scripts among
-	// them.
+	// WritesOnly limits Error to commands that change data, including scripts.
 	WritesOnly bool
-	// Delay is how long each command waits before it is run.
+	// Delay is the time before each command is run.
 	Delay time.Duration
-	// CutAfter, if above 0, is how many bytes a connection may be sent,
-	// counted from SetFault; then it is closed, perhaps within a reply.
+	// CutAfter, if above 0, is the number of bytes sent to each connection after SetFault. The
+	// connection is then closed, possibly within a reply.
 	CutAfter int
 }
 
-// SetFault replaces the present fault.
+// SetFault replaces the current fault.
 func (db *DB) SetFault(f Fault) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -37,7 +35,7 @@ func (db *DB) SetFault(f Fault) {
 	}
 }
 
-// refuse returns the error that stands in for a command, "" for none.
+// refuse returns the error for a command, "" if it may run.
 func (f Fault) refuse(cmd *command) ErrorReply {
 	if cmd.flags&anytime != 0 || f.WritesOnly && cmd.flags&write == 0 {
 		return ""
@@ -45,7 +43,7 @@ func (f Fault) refuse(cmd *command) ErrorReply {
 	return f.Error
 }
 
-// admit counts n more bytes sent to c and returns how many of them may be.
+// admit returns how many of n bytes may be sent to c, and counts them.
 func (f Fault) admit(c *client, n int) int {
 	if f.CutAfter > 0 {
 		n = min(n, max(0, f.CutAfter-c.sent))
@@ -54,7 +52,7 @@ func (f Fault) admit(c *client, n int) int {
 	return n
 }
 
-// pause waits for the fault's delay; false if the client went away meanwhile.
+// pause waits for the delay. It returns false if the client disconnected meanwhile.
 func (db *DB) pause(c *client) bool {
 	db.mu.Lock()
 	delay := db.fault.Delay

@@ -12,8 +12,8 @@ var hashCommands = []command{
 	{"hkeys", 2, 0, cmdHKeys},
 }
 
-// hashAt returns the hash under the key argv[1]. If there is none it is empty,
-// and not in the keyspace. ok is false for a value of another type.
+// hashAt returns the hash of the key argv[1], or an empty hash that is not in the keyspace. ok is false for a
+// value of another type.
 func (r *request) hashAt() (h *hash, ok bool) {
 	switch v := r.keys()[r.argv[1]].(type) {
 	case nil:
@@ -46,7 +46,7 @@ func cmdHSet(r *request) Reply {
 	return added
 }
 
-// field is the value of one field as a reply.
+// field returns the value of a field as a reply.
 func (h *hash) field(name string) Reply {
 	if v, has := h.values[name]; has {
 		return v

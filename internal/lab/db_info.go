@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// serverVersion is the Redis whose behaviour the server follows.
+// serverVersion is the version of Redis that the server imitates.
 const serverVersion = "7.0.15"
 
 var serverCommands = []command{
@@ -20,7 +20,7 @@ var serverCommands = []command{
 	{"command", -1, anytime, cmdCommand},
 }
 
-// cmdInfo has the few lines that tools look at; sections are not told apart.
+// cmdInfo returns the lines that tools use, for any section.
 func cmdInfo(r *request) Reply {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
@@ -48,8 +48,7 @@ func cmdInfo(r *request) Reply {
 	return b.String()
 }
 
-// settings are the parameters CONFIG knows; only notify-keyspace-events can be
-// set.
+// settings are the parameters of CONFIG. Only notify-keyspace-events can be set.
 func (db *DB) settings() [][2]string {
 	return [][2]string{
 		{"databases", strconv.Itoa(len(db.keyspaces))},
@@ -104,5 +103,5 @@ func cmdTime(*request) Reply {
 	return bulks(strconv.FormatInt(now.Unix(), 10), strconv.Itoa(now.Nanosecond()/1000))
 }
 
-// cmdCommand tells nothing of the commands; clients that ask can do without.
+// cmdCommand returns an empty list, which clients accept.
 func cmdCommand(*request) Reply { return []Reply{} }

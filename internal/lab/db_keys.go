@@ -17,7 +17,7 @@ var keyCommands = []command{
 	{"flushall", -1, write, cmdFlush},
 }
 
-// cmdSet has none of SET's options.
+// cmdSet implements SET without options.
 func cmdSet(r *request) Reply {
 	if len(r.argv) > 3 {
 		return errSyntax
@@ -48,7 +48,7 @@ func cmdDel(r *request) Reply {
 	return n
 }
 
-// remove deletes a key, also one whose last element went.
+// remove deletes a key, also after its last element was removed.
 func (r *request) remove(key string) {
 	delete(r.keys(), key)
 	r.touch(genericEvents, "del", key)
@@ -105,7 +105,7 @@ func cmdKeys(r *request) Reply {
 	return out
 }
 
-// cmdScan gives everything in one step, which the contract of SCAN allows.
+// cmdScan returns all keys in one step, which SCAN permits.
 func cmdScan(r *request) Reply {
 	if _, err := strconv.ParseUint(r.argv[1], 10, 64); err != nil {
 		return ErrorReply("ERR invalid cursor")
@@ -143,8 +143,7 @@ func cmdScan(r *request) Reply {
 
 func cmdDBSize(r *request) Reply { return len(r.keys()) }
 
-// cmdFlush empties one database or all. Caching clients are told that
-// everything they know is void.
+// cmdFlush empties one database or all, and sends an invalidation of all keys.
 func cmdFlush(r *request) Reply {
 	if len(r.argv) > 2 {
 		return errSyntax

@@ -6,9 +6,7 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// runMirrorScript does what sonicdb.MirrorScript does in Lua: KEYS are pairs
-// of the key that must exist and the key to write, ARGV are the database of the
-// latter and, for each pair, a word and three values.
+// runMirrorScript implements sonicdb.MirrorScript.
 func runMirrorScript(s ScriptCall) Reply {
 	const perPair = 4
 	pairs := len(s.Keys) / 2
@@ -42,7 +40,7 @@ func runMirrorScript(s ScriptCall) Reply {
 	return letters.String() + first.String()
 }
 
-// mirror writes one row, and returns what the server had against it.
+// mirror writes one row and returns the error reply, if any.
 func (s ScriptCall) mirror(exists bool, key string, args []string) ErrorReply {
 	word := args[0]
 	if word != sonicdb.MirrorSet {
@@ -57,8 +55,8 @@ func (s ScriptCall) mirror(exists bool, key string, args []string) ErrorReply {
 		"netdev_oper_status", args[1], "admin_status", args[2], "mtu", args[3])
 }
 
-// pcall is redis.pcall of a command whose answer matters only if it is an
-// error. That one does not say where in the script it happened.
+// pcall implements redis.pcall and returns the error reply, if any. Unlike that of redis.call, it does
+// not include the position in the script.
 func (s ScriptCall) pcall(argv ...string) ErrorReply {
 	e, _ := s.Call(argv...).(ErrorReply)
 	text, _, _ := strings.Cut(string(e), " script: ")

@@ -14,8 +14,8 @@ func cmdPublish(r *request) Reply {
 	return r.db.publish(r.argv[1], r.argv[2])
 }
 
-// publish sends message to all subscribers of channel and returns how often.
-// A client that has both the channel and patterns gets it more than once.
+// publish sends message to all subscribers of channel and returns the number of sent messages. A client
+// that is subscribed to the channel and to matching patterns gets several.
 // Source: https://redis.io/docs/latest/develop/pubsub/
 func (db *DB) publish(channel, message string) int {
 	n := 0
@@ -34,7 +34,7 @@ func (db *DB) publish(channel, message string) int {
 	return n
 }
 
-// subscribed is what the (P|S) commands act on: channels or patterns.
+// subscribed returns the set of a subscription command: channels or patterns.
 func (r *request) subscribed() set {
 	if r.cmd.name[0] == 'p' {
 		return r.c.patterns

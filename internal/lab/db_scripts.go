@@ -15,10 +15,10 @@ var scriptCommands = []command{
 	{"script|flush", -2, noScript, cmdScriptFlush},
 }
 
-// scripts are those that the server can run and those that are loaded.
+// scripts are the known and the loaded scripts.
 type scripts struct {
-	known  map[string]func(ScriptCall) Reply // by exact source
-	loaded map[string]string                 // SHA1 in hex to source
+	known  map[string]func(ScriptCall) Reply // by source
+	loaded map[string]string                 // source by SHA-1 in hexadecimal
 }
 
 func (s *scripts) init() {
@@ -29,15 +29,15 @@ func (s *scripts) init() {
 
 func (s *scripts) flush() { s.loaded = make(map[string]string) }
 
-// ScriptCall is one EVAL or EVALSHA, for a function that stands in for Lua.
+// ScriptCall is a call of a script by EVAL or EVALSHA, for the function that implements it.
 type ScriptCall struct {
 	Keys, Args []string // KEYS and ARGV
 	r          *request
 	sha        string
 }
 
-// Call is redis.call: it runs a command within the script. Errors come as an
-// ErrorReply, which Lua would not survive: return it.
+// Call implements redis.call: it runs a command in the script. If it returns an ErrorReply, the function
+// must return it, since Lua would stop.
 func (s ScriptCall) Call(argv ...string) Reply {
 	if len(argv) == 0 {
 		return s.locate("ERR Please specify at least one argument for this redis lib call")
@@ -64,8 +64,7 @@ func (s ScriptCall) Call(argv ...string) Reply {
 	return reply
 }
 
-// locate adds where it happened, as Redis 7.0 does. Without Lua there is no
-// line to name but the first.
+// locate adds the position in the script to an error, as Redis 7.0 does. It is always line 1.
 func (s ScriptCall) locate(e ErrorReply) ErrorReply {
 	if strings.Contains(string(e), " script: ") {
 		return e
@@ -73,20 +72,17 @@ func (s ScriptCall) locate(e ErrorReply) ErrorReply {
 	return e + ErrorReply(" script: "+s.sha+", on @user_script:1.")
 }
 
-// RegisterScript makes the server run fn for the script with exactly this
-// source. Of what Lua returns only the kinds of [Reply] are to be given back.
-// fn is called with the database locked and must not use it but through its
-// argument.
+// RegisterScript makes the server run fn for the script with this source. fn must return a [Reply]. It
+// is called with the database locked, and must use the database through its argument only.
 func (db *DB) RegisterScript(source string, fn func(ScriptCall) Reply) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.scripts.known[source] = fn
 }
 
-// function returns what runs for source, nil if that is not known. Besides the
-// registered ones there are those of tools, which mark what they do in MONITOR
-// by a comment in the first line: one that runs its arguments as a command, and
-// one that returns a number.
+// function returns the function for source, nil if the script is unknown. Besides registered scripts it
+// knows two scripts of tools, which mark their operations in MONITOR by a comment in the first
+// line: one runs its arguments as a command, the other returns a number.
 func (s *scripts) function(source string) func(ScriptCall) Reply {
 	if fn := s.known[source]; fn != nil {
 		return fn
@@ -107,7 +103,7 @@ func (s *scripts) function(source string) func(ScriptCall) Reply {
 
 const errNoLua = ErrorReply("ERR this server runs no Lua: only scripts registered by their exact source")
 
-// load keeps source for EVALSHA and returns its name there.
+// load stores source for EVALSHA and returns its SHA-1.
 func (s *scripts) load(source string) string {
 	sum := sha1.Sum([]byte(source))
 	name := hex.EncodeToString(sum[:])
@@ -143,7 +139,7 @@ func runScript(r *request, source string) Reply {
 	sha := r.db.scripts.load(source)
 	call := ScriptCall{Keys: r.argv[3 : 3+n], Args: r.argv[3+n:], r: r, sha: sha}
 	index := r.c.dbIndex
-	defer func() { r.c.dbIndex = index }() // a SELECT within lasts no longer
+	defer func() { r.c.dbIndex = index }() // SELECT in a script does not affect the client
 	return r.db.scripts.function(source)(call)
 }
 

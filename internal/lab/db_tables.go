@@ -6,21 +6,19 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// registerOwn makes the scripts of the daemon and of [Orchagent] known.
+// registerOwn registers the scripts of the daemon and of [Orchagent].
 func (s *scripts) registerOwn() {
 	s.known[sonicdb.SetScript.Source] = runSetScript
 	s.known[popScript.Source] = runPopScript
 	s.known[sonicdb.MirrorScript.Source] = runMirrorScript
 }
 
-// runSetScript does what sonicdb.SetScript does in Lua: KEYS are the channel,
-// the key set, and the pending hash once for each field; ARGV are the message,
-// the row's key, then field and value alternating.
+// runSetScript implements sonicdb.SetScript.
 func runSetScript(s ScriptCall) Reply {
 	if len(s.Keys) < 2 || len(s.Args) < 2 || len(s.Args) > 2 && len(s.Keys) < 3 {
 		return ErrorReply("ERR the set script wants channel, key set and pending hash; message, key and fields")
 	}
-	// In slices as the script has it, for the sake of equal MONITOR lines.
+	// In parts like the script, so that MONITOR shows the same lines.
 	const slice = 1000
 	for fields := s.Args[2:]; len(fields) > 0; fields = fields[min(slice, len(fields)):] {
 		hset := append([]string{"HSET", s.Keys[2]}, fields[:min(slice, len(fields))]...)
@@ -38,12 +36,10 @@ func runSetScript(s ScriptCall) Reply {
 	return nil
 }
 
-// popScript takes rows that a ProducerStateTable handed over and makes them
-// rows proper, as sonic-swss-common common/consumerstatetable.cpp has it done.
-// KEYS are the key set and the set of keys to be deleted first; ARGV are how
-// many rows to take at most, and the table's name with its separator. It
-// returns an array of the row's key and an array of its fields and values for
-// each row. A row without fields is a deletion.
+// popScript moves rows of a ProducerStateTable to their table, like sonic-swss-common
+// common/consumerstatetable.cpp. KEYS are the key set and the set of keys to delete first. ARGV are
+// the maximum number of rows, and the name of the table with its separator. It returns, for each
+// row, an array with the key and an array of fields and values. A row without fields is a deletion.
 var popScript = sonicdb.NewScript(`
 local popped = {}
 for _, key in ipairs(redis.call('SPOP', KEYS[1], ARGV[1])) do
@@ -61,7 +57,7 @@ end
 return popped
 `)
 
-// runPopScript does what popScript does in Lua.
+// runPopScript implements popScript.
 func runPopScript(s ScriptCall) Reply {
 	if len(s.Keys) != 2 || len(s.Args) != 2 {
 		return ErrorReply("ERR the pop script wants key set and delete set; a number and a table")

@@ -6,28 +6,27 @@ import (
 	"time"
 )
 
-// FlapEvent tells what a [Flapper] did to a port.
+// FlapEvent is a change of a port by a [Flapper].
 type FlapEvent struct {
 	Port    string
-	Carrier bool // whether the cable's far end is up now
-	MTU     int  // the port's MTU after a change of it, 0 if it was not changed
+	Carrier bool // whether the peer is up
+	MTU     int  // new MTU of the port, 0 if it was not changed
 	Err     error
 }
 
-// Flapper makes ports unquiet: their peers go down and come back, their MTU
-// changes to and fro.
+// Flapper makes ports flap: it sets their peers down and up, and changes their MTU back and forth.
 type Flapper struct {
-	// Links changes the interfaces. Only Run uses it meanwhile.
+	// Links changes the interfaces. Nothing else may use it during Run.
 	Links LinkMaker
-	// Ports are the ports to choose from. Their peers are up at the start.
+	// Ports are the ports to change. Their peers must be up at the start.
 	Ports []string
-	// MTU is what the ports have at the start and get back at the end.
+	// MTU is the MTU of the ports at the start and the end.
 	MTU int
-	// Rate is how many changes to make a second, above 0.
+	// Rate is the number of changes per second, above 0.
 	Rate float64
-	// Seed makes the choice of ports repeatable.
+	// Seed is the seed of the random choice of ports.
 	Seed uint64
-	// Report, if not nil, is called for each change, by the goroutine of Run.
+	// Report, if not nil, is called by Run for each change.
 	Report func(FlapEvent)
 
 	random  *rand.Rand
@@ -37,10 +36,10 @@ type Flapper struct {
 
 const (
 	otherMTU = 1500
-	mtuShare = 0.1 // of all changes
+	mtuShare = 0.1 // share of all changes
 )
 
-// Run makes changes until ctx ends, and then undoes what is left of them.
+// Run changes ports until ctx ends, and then restores them.
 func (f *Flapper) Run(ctx context.Context) {
 	f.random = rand.New(rand.NewPCG(f.Seed, 0))
 	f.down, f.smaller = make(map[string]bool), make(map[string]bool)
@@ -71,7 +70,7 @@ func (f *Flapper) step() {
 	}
 }
 
-// restore undoes the changes that stand. It goes by the order of Ports.
+// restore sets all peers up and restores the MTU, in the order of Ports.
 func (f *Flapper) restore() {
 	for _, port := range f.Ports {
 		if f.down[port] {

@@ -1,13 +1,12 @@
 package lab
 
-// globMatch reports whether s matches pattern as KEYS, SCAN and PSUBSCRIBE
-// read it: * any bytes, ? one byte, [abc] [a-z] [^a] one byte of (not of) a
-// set, \ takes the next byte literally. The whole of s must match. It takes
-// time in proportion to len(pattern) * len(s) at most.
+// globMatch reports whether s as a whole matches a pattern of KEYS, SCAN and PSUBSCRIBE: * matches any
+// bytes, ? one byte, [abc] [a-z] [^a] one byte (not) in a set, and \ escapes the next byte. Its time is
+// at most proportional to len(pattern) * len(s).
 // Source: https://redis.io/docs/latest/commands/keys/
 func globMatch(pattern, s string) bool {
 	p, i := 0, 0
-	star, mark := -1, 0 // where the last * stands, and what it has eaten up to
+	star, mark := -1, 0 // position of the last *, and end of the bytes that it matches
 	for i < len(s) {
 		if p < len(pattern) {
 			if pattern[p] == '*' {
@@ -32,8 +31,8 @@ func globMatch(pattern, s string) bool {
 	return p == len(pattern)
 }
 
-// matchOne compares c with the pattern element at p, which is not a *, and
-// returns where the next element begins.
+// matchOne compares c with the pattern element at p, which is not *, and returns the position of the next
+// element.
 func matchOne(pattern string, p int, c byte) (hit bool, next int) {
 	switch pattern[p] {
 	case '?':
@@ -48,8 +47,7 @@ func matchOne(pattern string, p int, c byte) (hit bool, next int) {
 	return pattern[p] == c, p + 1
 }
 
-// matchClass compares c with the set that begins after the [ at p-1. A set
-// without its ] ends with the pattern.
+// matchClass compares c with the set after the [ at p-1. A set without ] ends with the pattern.
 func matchClass(pattern string, p int, c byte) (hit bool, next int) {
 	negate := p < len(pattern) && pattern[p] == '^'
 	if negate {

@@ -10,8 +10,7 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// IP does what the program ip does when given the words of line, for the words
-// that scenario files use:
+// IP executes a line like the program ip, for the commands that scenario files use:
 //
 //	link add [name] NAME type veth peer name PEER
 //	link add [name] NAME type bridge
@@ -19,12 +18,11 @@ import (
 //	        address MAC | alias TEXT | txqueuelen N | promisc { on | off } } ...
 //	link del [dev] NAME
 //
-// Words may be quoted. All changes of a line are one request, so that the
-// kernel announces them as it does for ip. Anything else is an error that
-// names the word. See ip-link(8).
+// Words may be quoted. All changes of a line are one request, as for ip, so that the kernel sends the
+// same messages. See ip-link(8).
 func IP(line string) error { return Batch([]string{line}) }
 
-// Batch runs several lines as IP does, through one socket, until one fails.
+// Batch executes several lines like IP, on one socket, until one fails.
 func Batch(lines []string) error {
 	links, err := DialLinks()
 	if err != nil {
@@ -64,7 +62,7 @@ func (l *Links) runLine(line string) error {
 		}
 		return l.Delete(name)
 	default:
-		return fmt.Errorf("want add, set or del after link, got %q", verb)
+		return fmt.Errorf("expected add, set or del after link, got %q", verb)
 	}
 }
 
@@ -99,7 +97,7 @@ func (l *Links) runAdd(w wordReader) error {
 		}
 		return l.AddVeth(name, peer)
 	default:
-		return fmt.Errorf("want type veth or bridge, got %q", kind)
+		return fmt.Errorf("expected type veth or bridge, got %q", kind)
 	}
 }
 
@@ -115,14 +113,14 @@ func (l *Links) runSet(w wordReader) error {
 			return err
 		}
 	}
-	// As ip does, for its side effect.
-	if err := l.look(name); err != nil {
+	// Like ip; the request has a side effect.
+	if err := l.syncState(name); err != nil {
 		return err
 	}
 	return l.change(name, &c)
 }
 
-// read takes one setting of "link set" off w.
+// read parses one setting of "link set".
 func (c *linkChange) read(w *wordReader) error {
 	switch word := w.next(); word {
 	case "up", "down":
@@ -131,7 +129,7 @@ func (c *linkChange) read(w *wordReader) error {
 	case "promisc":
 		state := w.next()
 		if state != "on" && state != "off" {
-			return fmt.Errorf("want on or off after promisc, got %q", state)
+			return fmt.Errorf("expected on or off after promisc, got %q", state)
 		}
 		c.setFlag(unix.IFF_PROMISC, state == "on")
 		return nil
@@ -156,7 +154,7 @@ func (c *linkChange) read(w *wordReader) error {
 		text := w.next()
 		address, err := net.ParseMAC(text)
 		if err != nil {
-			return fmt.Errorf("want a hardware address after address, got %q", text)
+			return fmt.Errorf("expected a hardware address after address, got %q", text)
 		}
 		c.attrs = netlinkraw.AppendAttr(c.attrs, unix.IFLA_ADDRESS, address)
 		return nil
@@ -169,7 +167,7 @@ func (c *linkChange) readNumber(w *wordReader, word string, attr uint16) error {
 	text := w.next()
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		return fmt.Errorf("want a number after %s, got %q", word, text)
+		return fmt.Errorf("expected a number after %s, got %q", word, text)
 	}
 	c.setNumber(attr, uint32(n))
 	return nil
@@ -184,7 +182,7 @@ func (c *linkChange) readString(w *wordReader, attr uint16) error {
 	return nil
 }
 
-// wordReader takes words off a line.
+// wordReader reads the words of a line.
 type wordReader struct{ words []string }
 
 // next returns the next word, "" at the end.
@@ -197,23 +195,23 @@ func (w *wordReader) next() string {
 	return word
 }
 
-// value returns the next word, which must be there.
+// value returns the next word, or an error at the end of the line.
 func (w *wordReader) value(what string) (string, error) {
 	if len(w.words) == 0 {
-		return "", fmt.Errorf("want %s at the end of the line", what)
+		return "", fmt.Errorf("expected %s at the end of the line", what)
 	}
 	return w.next(), nil
 }
 
-// literal takes the next word, which must be this one.
+// literal reads the next word, which must be word.
 func (w *wordReader) literal(word string) error {
 	if got := w.next(); got != word {
-		return fmt.Errorf("want %q, got %q", word, got)
+		return fmt.Errorf("expected %q, got %q", word, got)
 	}
 	return nil
 }
 
-// skip takes the next word if it is this one and not the last.
+// skip skips the next word if it is word and not the last one.
 func (w *wordReader) skip(word string) {
 	if len(w.words) > 1 && w.words[0] == word {
 		w.next()

@@ -13,26 +13,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Namespaces says in what a program is to run apart from the rest of the
-// machine: always in a network namespace, where only lo exists and is down,
-// and a mount namespace of its own. See namespaces(7).
+// Namespaces selects the namespaces of a program. It always has its own network namespace, which contains
+// only lo, down, and its own mount namespace. See namespaces(7).
 type Namespaces struct {
-	// User adds a user namespace, in which the caller is root. An ordinary
-	// user gets one in any case: it is what allows the others.
+	// User adds a user namespace, in which the caller is root. An ordinary user always gets one,
+	// since the other namespaces require it.
 	User bool
-	// PID adds a process namespace: when the program ends, all that it started
-	// is killed. /proc remains that of the outside until MountProc.
+	// PID adds a process namespace: when the program ends, all processes in it are killed. /proc
+	// shows the processes outside until MountProc.
 	PID bool
 }
 
-// outerNetwork is the environment variable in which a program in namespaces
-// finds the network namespace that it must not touch.
+// outerNetwork is the environment variable with the network namespace of the caller of Command.
 const outerNetwork = "PORTSYNCD_LAB_OUTER_NETWORK"
 
-// Command returns a command that runs in namespaces of its own: as
-// exec.CommandContext, and as root if the caller is or can be made root there.
-// It is killed when the thread that started it ends, so also with the caller.
-// Its Env and SysProcAttr may be added to.
+// Command returns a command like exec.CommandContext that runs in these namespaces, as root if possible.
+// It is killed when the thread that started it ends, and so when the caller ends. Env and
+// SysProcAttr may be extended.
 func (n Namespaces) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.SysProcAttr = n.attr()
@@ -41,7 +38,7 @@ func (n Namespaces) Command(ctx context.Context, name string, args ...string) *e
 	return cmd
 }
 
-// Command is [Namespaces.Command] with what every program gets.
+// Command is [Namespaces.Command] of the zero Namespaces.
 func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return Namespaces{}.Command(ctx, name, args...)
 }
@@ -50,9 +47,8 @@ func (n Namespaces) needUser() bool { return n.User || os.Geteuid() != 0 }
 
 func (n Namespaces) attr() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{
-		// Unshared by the child rather than cloned: that needs the rights
-		// which a user namespace is to give, so their lack shows at once. And
-		// the syscall package then also makes all mounts private.
+		// Unshareflags and not Cloneflags, so that missing permissions are an error of the
+		// start, and so that package syscall makes all mounts private.
 		Unshareflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS,
 	}
 	if n.PID {
@@ -66,12 +62,10 @@ func (n Namespaces) attr() *syscall.SysProcAttr {
 	return attr
 }
 
-// Forbidden tries to make the namespaces. It returns nil if that works, else
-// says in one line why not, such as "user namespaces are forbidden here:
-// operation not permitted".
+// Forbidden returns an error if the namespaces cannot be created, such as "user namespaces are forbidden
+// here: operation not permitted".
 func (n Namespaces) Forbidden() error {
-	// A child first makes its namespaces and then fails to run what does not
-	// exist. It gets that far only where namespaces are allowed.
+	// A child creates its namespaces before it fails to run a missing program.
 	_, err := os.StartProcess("/nonexistent", []string{"nonexistent"}, &os.ProcAttr{Sys: n.attr()})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -87,10 +81,10 @@ func (n Namespaces) Forbidden() error {
 	return fmt.Errorf("%s namespaces are forbidden here: %w", kind, err)
 }
 
-// Forbidden is [Namespaces.Forbidden] for what every program gets.
+// Forbidden is [Namespaces.Forbidden] of the zero Namespaces.
 func Forbidden() error { return Namespaces{}.Forbidden() }
 
-// networkNamespace names the network namespace of this process.
+// networkNamespace returns the ID of the network namespace of this process.
 func networkNamespace() string {
 	name, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
@@ -99,18 +93,16 @@ func networkNamespace() string {
 	return name
 }
 
-// Inside reports whether this process was started in namespaces by Command.
-// It compares the network namespaces, so that a variable left in the
-// environment deceives nobody into changing the machine's own interfaces.
+// Inside reports whether Command started this process in namespaces. It compares the network namespaces,
+// so that a leftover environment variable cannot cause changes of the interfaces of the machine.
 func Inside() bool {
 	outer := os.Getenv(outerNetwork)
 	return outer != "" && outer != "unknown" && outer != networkNamespace()
 }
 
-var errOutside = errors.New("not inside namespaces of our own")
+var errOutside = errors.New("not in a namespace of its own")
 
-// LoopbackUp sets lo up, for whoever wants to use 127.0.0.1 in a fresh network
-// namespace.
+// LoopbackUp sets lo up in a new network namespace.
 func LoopbackUp() error {
 	if !Inside() {
 		return fmt.Errorf("set lo up: %w", errOutside)
@@ -118,9 +110,8 @@ func LoopbackUp() error {
 	return IP("link set lo up")
 }
 
-// MountTmpfs puts an empty file system on path, which only this process and
-// what it starts will see. If there is no such directory, it goes over the
-// nearest one above, whose content is hidden, and path is made in it.
+// MountTmpfs mounts an empty file system on path in the mount namespace. If path does not exist, it mounts
+// on the nearest existing parent, whose content is then hidden, and creates path in it.
 func MountTmpfs(path string) error {
 	if !Inside() {
 		return fmt.Errorf("mount on %s: %w", path, errOutside)
@@ -138,7 +129,7 @@ func MountTmpfs(path string) error {
 		at = filepath.Dir(at)
 	}
 	if at == "/" {
-		return fmt.Errorf("mount on %s: nothing of it exists", path)
+		return fmt.Errorf("mount on %s: no parent directory exists", path)
 	}
 	if err := unix.Mount("tmpfs", at, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 		return fmt.Errorf("mount on %s: %w", at, err)
@@ -146,7 +137,7 @@ func MountTmpfs(path string) error {
 	return os.MkdirAll(path, 0o755)
 }
 
-// MountProc puts the /proc of the own process namespace in place.
+// MountProc mounts /proc of the own process namespace.
 func MountProc() error {
 	if !Inside() {
 		return fmt.Errorf("mount /proc: %w", errOutside)

@@ -9,12 +9,12 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// LinkMaker makes and changes network interfaces: [Links] those of the kernel,
-// [SimKernel] imaginary ones.
+// LinkMaker creates and changes network interfaces: [Links] those of the kernel, [SimKernel] simulated
+// ones.
 type LinkMaker interface {
-	// AddVeth makes a pair of interfaces that are each other's cable end.
+	// AddVeth creates a pair of connected interfaces.
 	AddVeth(name, peer string) error
-	// Delete removes an interface, and with one of a pair the other.
+	// Delete deletes an interface and its peer.
 	Delete(name string) error
 	// SetUp sets the administrative state.
 	SetUp(name string, up bool) error
@@ -22,16 +22,15 @@ type LinkMaker interface {
 	SetMTU(name string, mtu int) error
 }
 
-// Links makes and changes interfaces in the network namespace in which
-// DialLinks was called. It needs CAP_NET_ADMIN there. Each method is one
-// request to the kernel, and an error is that of the kernel with the
-// interface's name. One goroutine at a time may use it.
+// Links creates and changes interfaces in the network namespace in which DialLinks was called. It needs
+// CAP_NET_ADMIN. Each method is one request to the kernel. Links must not be used by several
+// goroutines at the same time.
 type Links struct {
 	requester *netlinkraw.Requester
 	buf       []byte
 }
 
-// DialLinks opens the socket that the requests go through.
+// DialLinks opens a socket for requests.
 func DialLinks() (*Links, error) {
 	r, err := netlinkraw.DialRequester()
 	if err != nil {
@@ -43,10 +42,10 @@ func DialLinks() (*Links, error) {
 // Close closes the socket. Interfaces stay.
 func (l *Links) Close() error { return l.requester.Close() }
 
-// AddVeth makes a veth pair. Both ends are down, with an MTU of 1500.
+// AddVeth creates a veth pair. Both ends are down, with an MTU of 1500.
 func (l *Links) AddVeth(name, peer string) error {
 	return l.add(name, "veth", func(b []byte) []byte {
-		// VETH_INFO_PEER is a link message within the link message.
+		// VETH_INFO_PEER is a nested link message.
 		// Source: include/uapi/linux/veth.h, drivers/net/veth.c veth_newlink.
 		const vethInfoPeer = 1
 		b, data := netlinkraw.BeginNested(b, unix.IFLA_INFO_DATA)
@@ -58,7 +57,7 @@ func (l *Links) AddVeth(name, peer string) error {
 	})
 }
 
-// AddBridge makes a bridge, which is down.
+// AddBridge creates a bridge, which is down.
 func (l *Links) AddBridge(name string) error {
 	return l.add(name, "bridge", func(b []byte) []byte { return b })
 }
@@ -77,7 +76,7 @@ func (l *Links) add(name, kind string, appendData func([]byte) []byte) error {
 	return nil
 }
 
-// Delete removes an interface; with one end of a veth pair the other goes too.
+// Delete deletes an interface, and its peer if it is a veth.
 func (l *Links) Delete(name string) error {
 	index, err := linkIndex(name)
 	if err == nil {
@@ -104,14 +103,14 @@ func (l *Links) SetMTU(name string, mtu int) error {
 	return l.change(name, &c)
 }
 
-// Rename gives an interface another name.
+// Rename renames an interface.
 func (l *Links) Rename(name, to string) error {
 	var c linkChange
 	c.setString(unix.IFLA_IFNAME, to)
 	return l.change(name, &c)
 }
 
-// SetMaster makes an interface a member of a bridge.
+// SetMaster adds an interface to a bridge.
 func (l *Links) SetMaster(name, master string) error {
 	var c linkChange
 	if err := c.setMaster(master); err != nil {
@@ -120,7 +119,7 @@ func (l *Links) SetMaster(name, master string) error {
 	return l.change(name, &c)
 }
 
-// NoMaster takes an interface out of its bridge.
+// NoMaster removes an interface from its bridge.
 func (l *Links) NoMaster(name string) error {
 	var c linkChange
 	c.setNumber(unix.IFLA_MASTER, 0)
@@ -134,7 +133,7 @@ func (l *Links) SetAddress(name string, address net.HardwareAddr) error {
 	return l.change(name, &c)
 }
 
-// SetAlias sets the text that describes an interface.
+// SetAlias sets the alias of an interface.
 func (l *Links) SetAlias(name, alias string) error {
 	var c linkChange
 	c.setString(unix.IFLA_IFALIAS, alias)
@@ -148,7 +147,7 @@ func (l *Links) SetTxQueueLen(name string, packets int) error {
 	return l.change(name, &c)
 }
 
-// linkChange is what one RTM_NEWLINK request changes.
+// linkChange holds the changes of one RTM_NEWLINK request.
 type linkChange struct {
 	flags, mask uint32 // ifi_flags, ifi_change
 	attrs       []byte
@@ -193,33 +192,31 @@ func (l *Links) change(name string, c *linkChange) error {
 	return nil
 }
 
-// look asks the kernel about an interface. Nothing is made of the answer, but
-// the kernel brings the operational state up to date for it, which otherwise
-// may be a second late: an interface that is set up soon after it was made is
-// then announced as running although its peer is down.
+// syncState requests an interface and ignores the answer. For the request the kernel updates the
+// operational state, which it otherwise does up to a second later. Without it, an interface that is
+// set up soon after its creation is announced as running although its peer is down.
 // Source: net/core/rtnetlink.c rtnl_getlink, net/core/link_watch.c
 // linkwatch_sync_dev.
-func (l *Links) look(name string) error {
+func (l *Links) syncState(name string) error {
 	index, err := linkIndex(name)
 	if err == nil {
 		b := netlinkraw.AppendHeader(l.buf[:0], unix.RTM_GETLINK, 0, 0, 0)
 		err = l.do(netlinkraw.AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, 0))
 	}
 	if err != nil {
-		return fmt.Errorf("look at link %q: %w", name, err)
+		return fmt.Errorf("get link %q: %w", name, err)
 	}
 	return nil
 }
 
-// do sends the message that b is but for its length.
+// do sets the length of message b and sends it.
 func (l *Links) do(b []byte) error {
 	l.buf = b
 	netlinkraw.FinishMessage(b, 0)
 	return l.requester.Do(b)
 }
 
-// linkIndex returns the index of an interface, as netdevice(7) SIOCGIFINDEX
-// tells it, or ENODEV.
+// linkIndex returns the index of an interface by SIOCGIFINDEX (netdevice(7)), or ENODEV.
 func linkIndex(name string) (int32, error) {
 	request, err := unix.NewIfreq(name)
 	if err != nil {

@@ -11,20 +11,20 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// OrchStep is one thing an [Orchagent] does.
+// OrchStep is a step of an [Orchagent].
 type OrchStep uint8
 
 // The steps of an Orchagent.
 const (
-	PortPopped       OrchStep = iota + 1 // took a port's row
-	PortCreated                          // made the port's interface
+	PortPopped       OrchStep = iota + 1 // popped the row of a port
+	PortCreated                          // created the interface of the port
 	PortConfigured                       // set MTU and admin state from the row
-	PortDeleted                          // removed the interface, after a row without fields
-	ConfigDonePopped                     // learned that all ports are handed over
-	InitDonePopped                       // learned that all interfaces are there
+	PortDeleted                          // deleted the interface after a row without fields
+	ConfigDonePopped                     // popped PortConfigDone
+	InitDonePopped                       // popped PortInitDone
 )
 
-// String returns the step in words.
+// String returns a description of the step.
 func (s OrchStep) String() string {
 	switch s {
 	case PortPopped:
@@ -43,43 +43,42 @@ func (s OrchStep) String() string {
 	return "OrchStep(" + strconv.Itoa(int(s)) + ")"
 }
 
-// OrchEvent tells of one step.
+// OrchEvent reports a step.
 type OrchEvent struct {
 	Step OrchStep
 	Port string // "" for the two markers
-	Err  error  // why the step failed, else nil
+	Err  error  // error of the step, or nil
 }
 
-// Orchagent stands in for SONiC's orchagent and portmgrd, as far as portsyncd
-// sees them: it takes the rows of PORT_TABLE and, once PortConfigDone has come,
-// makes an interface for each port and sets it as its row says. It works
-// against Redis too.
+// Orchagent simulates SONiC's orchagent and portmgrd as portsyncd observes them: it pops the rows of
+// PORT_TABLE, and after PortConfigDone creates and configures an interface for each port. It works
+// with Redis as well.
 type Orchagent struct {
-	// ApplDB is where PORT_TABLE is.
+	// ApplDB is the database of PORT_TABLE.
 	ApplDB sonicdb.Database
-	// Links makes the interfaces. Only Run uses it meanwhile.
+	// Links creates the interfaces. Nothing else may use it during Run.
 	Links LinkMaker
-	// Pace is the time from one interface made to the next. 0 is at once.
+	// Pace is the time between the creation of two interfaces.
 	Pace time.Duration
-	// Report, if not nil, is called for each step, by the goroutine of Run.
+	// Report, if not nil, is called by Run for each step.
 	Report func(OrchEvent)
 
 	conn       *sonicdb.Conn
 	configDone bool
-	rows       map[string][]sonicdb.FieldValue // popped, by port
+	rows       map[string][]sonicdb.FieldValue // popped rows by port
 	made       map[string]bool
-	todo       []string // ports whose interface is to be made
+	todo       []string // ports without an interface yet
 }
 
 const (
 	portTable  = "PORT_TABLE"
 	configDone = "PortConfigDone"
 	initDone   = "PortInitDone"
-	popBatch   = 128 // rows; orchagent's own batch
+	popBatch   = 128 // rows per pop, like orchagent
 )
 
-// Run works until ctx ends, and then returns nil, or until the database fails.
-// What is pending in PORT_TABLE already is taken first.
+// Run runs until ctx ends, and then returns nil, or until the database fails. It first pops the pending
+// rows of PORT_TABLE.
 func (o *Orchagent) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop() // closes the connections
@@ -117,7 +116,7 @@ func (o *Orchagent) Run(ctx context.Context) error {
 				return nil
 			}
 			return fmt.Errorf("orchagent: wait for rows: %w", err)
-		case <-woken: // at first by the confirmation of the subscription
+		case <-woken: // first by the confirmation of the subscription
 			if err := o.pop(); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("orchagent: pop %s: %w", portTable, err)
 			}
@@ -129,8 +128,8 @@ func (o *Orchagent) Run(ctx context.Context) error {
 	}
 }
 
-// connect opens one connection for commands and returns another that is
-// subscribed to the table's channel.
+// connect opens a connection for commands, and returns another one that is subscribed to the channel of
+// the table.
 func (o *Orchagent) connect(ctx context.Context) (subscription *sonicdb.Conn, err error) {
 	if o.conn, err = sonicdb.Dial(ctx, o.ApplDB.Options()); err != nil {
 		return nil, err
@@ -160,7 +159,7 @@ func (o *Orchagent) report(step OrchStep, port string, err error) {
 	}
 }
 
-// pop takes all rows that are pending.
+// pop pops all pending rows.
 func (o *Orchagent) pop() error {
 	for {
 		o.conn.AppendEval(&popScript, 2, 2)
@@ -177,7 +176,7 @@ func (o *Orchagent) pop() error {
 		}
 		for _, row := range reply.Array {
 			if len(row.Array) != 2 {
-				return fmt.Errorf("want key and fields of a row, got %s of %d", row.Kind, len(row.Array))
+				return fmt.Errorf("expected key and fields of a row, got %s of %d", row.Kind, len(row.Array))
 			}
 			o.take(string(row.Array[0].Str), fieldValues(row.Array[1].Array))
 		}
@@ -195,7 +194,7 @@ func fieldValues(flat []sonicdb.Reply) []sonicdb.FieldValue {
 	return fvs
 }
 
-// take acts on one row.
+// take processes a row.
 func (o *Orchagent) take(key string, row []sonicdb.FieldValue) {
 	switch {
 	case key == configDone:
@@ -217,7 +216,7 @@ func (o *Orchagent) take(key string, row []sonicdb.FieldValue) {
 	}
 }
 
-// forget removes a port and its interface.
+// forget deletes a port and its interface.
 func (o *Orchagent) forget(port string) {
 	delete(o.rows, port)
 	for i, p := range o.todo {
@@ -232,8 +231,8 @@ func (o *Orchagent) forget(port string) {
 	}
 }
 
-// makePort makes the interface of a port, with a peer whose being up stands
-// for light on the fibre, and sets both up.
+// makePort creates the interface of a port and its peer, and sets both up. The port has carrier while the
+// peer is up.
 func (o *Orchagent) makePort(port string) {
 	peer := PeerName(port)
 	err := o.Links.AddVeth(port, peer)
@@ -247,13 +246,13 @@ func (o *Orchagent) makePort(port string) {
 	}
 }
 
-// configure sets MTU and admin state from the port's row, as portmgrd does.
+// configure sets MTU and admin state from the row of the port, like portmgrd.
 func (o *Orchagent) configure(port string) {
 	var errs []error
 	if text, ok := sonicdb.Lookup(o.rows[port], "mtu"); ok {
 		mtu, err := strconv.Atoi(text)
 		if err != nil {
-			err = fmt.Errorf("mtu of %q: want a number, got %q", port, text)
+			err = fmt.Errorf("mtu of %q: expected a number, got %q", port, text)
 		} else {
 			err = o.Links.SetMTU(port, mtu)
 		}
@@ -264,8 +263,7 @@ func (o *Orchagent) configure(port string) {
 	o.report(PortConfigured, port, errors.Join(errs...))
 }
 
-// PeerName is the name of the interface at the other end of a port's cable:
-// "p4" for Ethernet4.
+// PeerName returns the name of the peer of a port: "p4" for Ethernet4.
 func PeerName(port string) string {
 	const longest = 15 // IFNAMSIZ less the NUL
 	name := "p" + strings.TrimPrefix(port, "Ethernet")

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// SetParallel lets perCPU tests for each CPU run at the same time, unless -parallel
-// was given. It is for TestMain of packages whose tests mostly wait.
+// SetParallel sets the number of parallel tests to perCPU for each CPU, unless -parallel is set. It is for
+// TestMain of packages whose tests mostly wait.
 func SetParallel(perCPU int) error {
 	flag.Parse()
 	given := false

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// T is what the helpers for tests need of *testing.T.
+// T is the part of *testing.T that this package uses.
 type T interface {
 	Helper()
 	Name() string
@@ -21,9 +21,8 @@ type T interface {
 	Logf(format string, args ...any)
 }
 
-// Unavailable ends a test that cannot run here, with the reason: it is
-// skipped, or failed if PORTSYNCD_REQUIRE_INTEGRATION=1, so that a CI cannot
-// be green by skipping.
+// Unavailable skips a test that cannot run on this machine, or fails it if
+// PORTSYNCD_REQUIRE_INTEGRATION=1.
 func Unavailable(t T, why string) {
 	t.Helper()
 	if os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" {
@@ -32,27 +31,24 @@ func Unavailable(t T, why string) {
 	t.Skipf("%s", why)
 }
 
-// InNamespace lets a test do its work in a network namespace of its own, with
-// lo up:
+// InNamespace runs a test in its own network namespace, with lo up:
 //
 //	func TestBridge(t *testing.T) {
 //		if !lab.InNamespace(t) {
 //			return
 //		}
-//		... makes interfaces as it likes ...
+//		... create and change interfaces ...
 //	}
 //
-// At the first call it runs the test binary again in namespaces, for this test
-// alone, waits, reports the outcome as this test's own (with the output, if it
-// failed or with -v) and returns false. There it is called again, and returns
-// true. It may be called in a subtest. Where namespaces are forbidden the test
-// is [Unavailable].
+// It runs the test binary with this test in namespaces, reports the result of that process (with its
+// output if it failed or with -v), and returns false. In that process it returns true. It may be
+// called in a subtest. If namespaces are forbidden, it calls [Unavailable].
 func InNamespace(t T) bool {
 	t.Helper()
 	return Namespaces{}.Run(t)
 }
 
-// Run is [InNamespace] with other namespaces.
+// Run is [InNamespace] with these namespaces.
 func (n Namespaces) Run(t T) bool {
 	t.Helper()
 	if Inside() {
@@ -68,7 +64,7 @@ func (n Namespaces) Run(t T) bool {
 	return false
 }
 
-// runAgain runs the present test in a process of its own, inside namespaces.
+// runAgain runs the test in a process in namespaces.
 func (n Namespaces) runAgain(t T) {
 	t.Helper()
 	self, err := os.Executable()
@@ -77,7 +73,7 @@ func (n Namespaces) runAgain(t T) {
 	}
 	ctx := context.Background()
 	if deadline, ok := t.Deadline(); ok {
-		// A little earlier, to be able to say which test it was.
+		// Earlier than the deadline, to report which test timed out.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-time.Second))
 		defer cancel()
@@ -90,10 +86,10 @@ func (n Namespaces) runAgain(t T) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = time.Second
-	// With the race detector each process would linger for a second at its end.
+	// Otherwise the race detector delays the end of each process by a second.
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE"))
 
-	// The child is to die with us, which the kernel ties to this thread.
+	// Pdeathsig kills the child when this thread ends.
 	runtime.LockOSThread()
 	err = cmd.Run()
 	runtime.UnlockOSThread()
@@ -104,13 +100,13 @@ func (n Namespaces) runAgain(t T) {
 	case ran == "SKIP":
 		t.Skipf("inside namespaces:\n%s", &out)
 	case ran != "PASS":
-		t.Fatalf("inside namespaces the test did not run:\n%s", &out)
+		t.Fatalf("the test did not run inside namespaces:\n%s", &out)
 	default:
 		t.Logf("inside namespaces:\n%s", &out)
 	}
 }
 
-// testPattern is the -test.run value that matches one test or subtest only.
+// testPattern returns the -test.run value that matches only this test or subtest.
 func testPattern(name string) string {
 	parts := strings.Split(name, "/")
 	for i, part := range parts {
@@ -119,8 +115,8 @@ func testPattern(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// testOutcome finds the line "--- PASS: name (0.00s)" in the output of a test
-// binary and returns PASS, FAIL or SKIP, or "" if there is none.
+// testOutcome returns PASS, FAIL or SKIP from a line such as "--- PASS: name (0.00s)" in the output of a
+// test binary, or "" if there is none.
 func testOutcome(output, name string) string {
 	m := regexp.MustCompile(`(?m)^\s*--- (PASS|FAIL|SKIP): ` + regexp.QuoteMeta(name) + ` `).FindStringSubmatch(output)
 	if m == nil {

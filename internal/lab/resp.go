@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// A Reply is the answer to one command. It holds one of
+// Reply is the reply to a command. It is one of
 //
 //	Status        +OK
 //	ErrorReply    -ERR ...
@@ -24,15 +24,14 @@ type Reply any
 // Status is a simple string such as OK.
 type Status string
 
-// ErrorReply is an error as the server spells it, code first:
+// ErrorReply is an error reply, which begins with its code:
 // "WRONGTYPE Operation against a key holding the wrong kind of value".
 type ErrorReply string
 
-// Error returns the text that follows the "-" on the wire.
+// Error returns the text without the leading "-" of RESP.
 func (e ErrorReply) Error() string { return string(e) }
 
-// replies are several answers to one command, as SUBSCRIBE gives one per
-// channel.
+// replies are several replies to one command, such as one per channel of SUBSCRIBE.
 type replies []Reply
 
 // nullArray is *-1.
@@ -40,7 +39,7 @@ type nullArray struct{}
 
 const ok = Status("OK")
 
-// appendReply appends r as RESP2 writes it.
+// appendReply appends r in RESP2.
 // Source: https://redis.io/docs/latest/develop/reference/protocol-spec/
 func appendReply(b []byte, r Reply) []byte {
 	switch r := r.(type) {
@@ -75,10 +74,10 @@ func appendHeader(b []byte, kind byte, n int) []byte {
 	return append(strconv.AppendInt(append(b, kind), int64(n), 10), "\r\n"...)
 }
 
-// oneLine keeps text from outside from ending an error line early.
+// oneLine removes line breaks from the text of an error reply.
 var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
 
-// bulks is an array of bulk strings.
+// bulks returns an array of bulk strings.
 func bulks(ss ...string) []Reply {
 	out := make([]Reply, len(ss))
 	for i, s := range ss {
@@ -87,30 +86,27 @@ func bulks(ss ...string) []Reply {
 	return out
 }
 
-// Limits on one request. Redis' own are 64 KiB for a line and 512 MiB for an
-// argument; nothing that a switch stores comes near these.
+// Limits of a request. Those of Redis are 64 KiB for a line and 512 MiB for an argument.
 const (
-	maxLine    = 64 << 10 // bytes of an inline command or of a length line
+	maxLine    = 64 << 10 // bytes of an inline command or a length line
 	maxBulk    = 16 << 20 // bytes of one argument
 	maxRequest = 64 << 20 // bytes of all arguments
 )
 
-// protocolError is text that is sent once, as "-ERR Protocol error: ...",
-// before the connection is closed.
+// protocolError is the text of "-ERR Protocol error: ...", after which the connection is closed.
 type protocolError string
 
 func (e protocolError) Error() string { return "Protocol error: " + string(e) }
 
-// requestReader reads commands as clients send them.
+// requestReader reads the commands of a client.
 type requestReader struct{ br *bufio.Reader }
 
 func newRequestReader(r io.Reader) *requestReader {
 	return &requestReader{bufio.NewReaderSize(r, maxLine)}
 }
 
-// read returns the next command: an array of bulk strings, or an inline
-// command. It is empty for an empty line or array, which is no error. What it
-// allocates is bounded by the bytes that arrived.
+// read returns the next command: an array of bulk strings, or an inline command. It is empty for an empty
+// line or array. Allocations are bounded by the received bytes.
 func (r *requestReader) read() ([]string, error) {
 	first, err := r.br.Peek(1)
 	if err != nil {
@@ -133,7 +129,7 @@ func (r *requestReader) read() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		// An empty argument costs memory too.
+		// Empty arguments use memory as well.
 		if size += len(arg) + 16; size > maxRequest {
 			return nil, protocolError("too big request")
 		}
@@ -142,8 +138,8 @@ func (r *requestReader) read() ([]string, error) {
 	return argv, nil
 }
 
-// readLine reads up to CR and drops the LF that is taken to follow, as the
-// server does. The line is valid until the next read.
+// readLine reads up to CR and skips the next byte, which should be LF, like Redis. The line is valid until
+// the next read.
 func (r *requestReader) readLine(tooLong protocolError) ([]byte, error) {
 	line, err := r.br.ReadSlice('\r')
 	if errors.Is(err, bufio.ErrBufferFull) {
@@ -152,7 +148,7 @@ func (r *requestReader) readLine(tooLong protocolError) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The LF may have to be read from the network, which moves the buffer.
+	// Reading the LF may move the buffer.
 	line = bytes.Clone(line[:len(line)-1])
 	_, err = r.br.Discard(1)
 	return line, err
@@ -178,7 +174,7 @@ func (r *requestReader) readBulk() (string, error) {
 	if _, err := io.CopyN(&arg, r.br, n); err != nil {
 		return "", err
 	}
-	_, err = r.br.Discard(2) // CR LF, unchecked as in the server
+	_, err = r.br.Discard(2) // CR LF, not checked, like Redis
 	return arg.String(), err
 }
 
@@ -197,8 +193,8 @@ func (r *requestReader) readInline() ([]string, error) {
 	return argv, nil
 }
 
-// quote renders s as MONITOR and redis-cli print an argument: printable ASCII
-// as it is, the usual escapes, \xHH for the rest.
+// quote formats s like an argument in MONITOR and redis-cli: printable ASCII unchanged, the usual escapes,
+// and \xHH for the rest.
 func appendQuoted(b []byte, s string) []byte {
 	b = append(b, '"')
 	for i := range len(s) {

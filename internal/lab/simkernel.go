@@ -12,23 +12,21 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// SimKernel stands in for the kernel's links where network namespaces are
-// forbidden. It keeps a table of veth pairs and announces changes in the bytes
-// that rtnetlink would send, through [netlinkraw.Batch.Load]. Its methods may
-// be called from any goroutine, Receive from one at a time.
+// SimKernel simulates the links of the kernel if network namespaces are forbidden. It has a table of veth
+// pairs, and sends the messages of rtnetlink through [netlinkraw.Batch.Load]. The methods may be
+// called from any goroutine, Receive from one at a time.
 //
-// It differs from the kernel in that a change of carrier is announced at once,
-// and in that it knows no bridges.
+// Unlike the kernel it announces changes of the carrier at once, and has no bridges.
 type SimKernel struct {
-	// QueueLimit is how many datagrams wait to be received before more are
-	// lost and an overrun is told; 0 means no limit. Set it before use.
+	// QueueLimit is the maximum number of queued datagrams, beyond which datagrams are lost and
+	// an overrun is reported; 0 means no limit. Set it before use.
 	QueueLimit int
 
 	mu         sync.Mutex
 	links      map[int32]*simLink
 	lastIndex  int32
 	lastSeq    uint32
-	interrupts int // how many dumps are yet to be interrupted
+	interrupts int // number of next dumps to interrupt
 	queue      [][]byte
 	lost       bool // datagrams were lost since the queue was last empty
 	closed     bool
@@ -42,21 +40,21 @@ type simLink struct {
 	peer        *simLink
 	up, carrier bool
 	mtu         uint32
-	carrierUp   uint32 // how often the carrier came
+	carrierUp   uint32 // number of times the carrier came up
 	carrierDown uint32
 }
 
-// NewSimKernel returns a kernel that has lo only, with index 1.
+// NewSimKernel returns a kernel with only lo, which has index 1.
 func NewSimKernel() *SimKernel {
 	lo := &simLink{index: 1, name: "lo", up: true, carrier: true, mtu: 65536}
 	return &SimKernel{links: map[int32]*simLink{1: lo}, lastIndex: 1, wake: make(chan struct{}, 1)}
 }
 
-// simBatch is how many datagrams one Receive gives at most.
+// simBatch is the maximum number of datagrams per Receive.
 const simBatch = 32
 
-// Receive fills b with what is queued, at least one datagram; it waits if there
-// is nothing. After Close it returns os.ErrClosed.
+// Receive waits until a datagram is queued and fills b with the queued datagrams. It returns os.ErrClosed
+// after Close.
 func (k *SimKernel) Receive(b *netlinkraw.Batch) error {
 	for {
 		datagrams, err := k.take()
@@ -82,7 +80,7 @@ func (k *SimKernel) take() ([][]byte, error) {
 	datagrams := k.queue[:n:n]
 	k.queue = k.queue[n:]
 	if len(k.queue) == 0 && k.lost {
-		// As netlinkraw.Conn: told when what survived has been received.
+		// Like netlinkraw.Conn: the overrun follows the queued datagrams.
 		k.lost = false
 		start := netlinkraw.AppendHeader(nil, unix.NLMSG_OVERRUN, 0, 0, 0)
 		netlinkraw.FinishMessage(start, 0)
@@ -100,16 +98,14 @@ func (k *SimKernel) Close() error {
 	return nil
 }
 
-// InterruptDumps makes the next n dumps end with NLM_F_DUMP_INTR, as if links
-// had come or gone meanwhile.
+// InterruptDumps sets NLM_F_DUMP_INTR in the next n dumps, as if links were created or deleted meanwhile.
 func (k *SimKernel) InterruptDumps(n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.interrupts = n
 }
 
-// RequestLink queues a live NewLink message for one link, if there is one of
-// that index.
+// RequestLink queues a live NewLink message for the link with this index, if it exists.
 func (k *SimKernel) RequestLink(index int32) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -119,8 +115,8 @@ func (k *SimKernel) RequestLink(index int32) error {
 	return nil
 }
 
-// RequestLinkDump queues a NewLink message for each link and a DumpDone, all
-// with the sequence number that it returns. A dump is never lost.
+// RequestLinkDump queues a NewLink message for each link and a DumpDone, all with the returned sequence
+// number. QueueLimit does not apply to dumps.
 func (k *SimKernel) RequestLinkDump() (seq uint32, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -133,7 +129,7 @@ func (k *SimKernel) RequestLinkDump() (seq uint32, err error) {
 		k.interrupts--
 		flags |= unix.NLM_F_DUMP_INTR
 	}
-	const datagramSize = 16 << 10 // about as the kernel's
+	const datagramSize = 16 << 10 // similar to the kernel
 	var datagram []byte
 	for _, l := range k.sorted() {
 		if len(datagram) > datagramSize {
@@ -147,7 +143,7 @@ func (k *SimKernel) RequestLinkDump() (seq uint32, err error) {
 	return k.lastSeq, nil
 }
 
-// sorted returns the links by index, as the kernel dumps them.
+// sorted returns the links by index, the order of a dump.
 func (k *SimKernel) sorted() []*simLink {
 	links := make([]*simLink, 0, len(k.links))
 	for _, l := range k.links {
@@ -157,7 +153,7 @@ func (k *SimKernel) sorted() []*simLink {
 	return links
 }
 
-// append appends the message that tells how l is.
+// append appends a message with the state of l.
 func (l *simLink) append(b []byte, msgType, flags uint16, seq uint32) []byte {
 	link := netlinkraw.Link{
 		Index:            l.index,
@@ -173,7 +169,7 @@ func (l *simLink) append(b []byte, msgType, flags uint16, seq uint32) []byte {
 	return netlinkraw.AppendLinkMessage(b, msgType, flags, seq, 0, &link)
 }
 
-// flags are those that dev_get_flags in net/core/dev.c reports.
+// flags returns the flags, like dev_get_flags in net/core/dev.c.
 func (l *simLink) flags() uint32 {
 	flags := uint32(unix.IFF_BROADCAST | unix.IFF_MULTICAST)
 	if l.name == "lo" {
@@ -188,7 +184,7 @@ func (l *simLink) flags() uint32 {
 	return flags
 }
 
-// announce queues one message to those that listen.
+// announce queues a live message.
 func (k *SimKernel) announce(l *simLink, msgType uint16) {
 	if k.closed {
 		return
@@ -201,7 +197,7 @@ func (k *SimKernel) announce(l *simLink, msgType uint16) {
 	signal(k.wake)
 }
 
-// errnoLink is the error of a request, as [Links] gives it.
+// errnoLink returns the error of a request, like that of [Links].
 func errnoLink(what, name string, errno syscall.Errno) error {
 	return fmt.Errorf("%s %q: %w", what, name, errno)
 }

@@ -2,9 +2,9 @@ package lab
 
 import "golang.org/x/sys/unix"
 
-// The methods by which a SimKernel is a LinkMaker. They fail as rtnetlink does.
+// This file implements LinkMaker for SimKernel, with the errors of rtnetlink.
 
-// AddVeth makes a veth pair. Both ends are down, with an MTU of 1500.
+// AddVeth creates a veth pair. Both ends are down, with an MTU of 1500.
 func (k *SimKernel) AddVeth(name, peer string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -18,8 +18,8 @@ func (k *SimKernel) AddVeth(name, peer string) error {
 			return errnoLink("add veth", name, unix.EEXIST)
 		}
 	}
-	// The peer is registered first, drivers/net/veth.c veth_newlink. Switching
-	// the carrier of each off is its first loss.
+	// The peer is registered first (drivers/net/veth.c, veth_newlink). The carrier of both is
+	// then switched off, which counts as a link-down transition.
 	b := k.addLink(peer)
 	a := k.addLink(name)
 	a.peer, b.peer = b, a
@@ -44,7 +44,7 @@ func (k *SimKernel) find(name string) *simLink {
 	return nil
 }
 
-// Delete removes both ends of a pair. Those that are up go down first.
+// Delete deletes both ends of a pair, after setting them down.
 func (k *SimKernel) Delete(name string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -65,8 +65,7 @@ func (k *SimKernel) Delete(name string) error {
 	return nil
 }
 
-// SetUp sets the administrative state. The carrier of a pair is there while
-// both ends are up.
+// SetUp sets the administrative state. A pair has carrier while both ends are up.
 func (k *SimKernel) SetUp(name string, up bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -102,7 +101,7 @@ func (k *SimKernel) setUp(l *simLink, up bool) {
 	}
 }
 
-// SetMTU sets the MTU in bytes, from 68 to 65535 as for a veth.
+// SetMTU sets the MTU in bytes, 68 to 65535 as for a veth.
 func (k *SimKernel) SetMTU(name string, mtu int) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -119,7 +118,7 @@ func (k *SimKernel) SetMTU(name string, mtu int) error {
 	return nil
 }
 
-// Rename gives an interface another name.
+// Rename renames an interface.
 func (k *SimKernel) Rename(name, to string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -14,50 +14,48 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Options says what kind of [Switch] to make. The zero value is an empty one
-// in a temporary directory, with real interfaces.
+// Options configures a [Switch]. The zero value is a switch without ports, in a temporary directory, with
+// real interfaces.
 type Options struct {
-	// Ports is how many ports CONFIG_DB is to have, see SeedPorts.
+	// Ports is the number of ports in CONFIG_DB, see SeedPorts.
 	Ports int
-	// Dir is where the socket and the database map go. "" is a temporary
-	// directory that Close removes.
+	// Dir is the directory of the socket and the database map. "" is a temporary directory that
+	// Close removes.
 	Dir string
-	// Links makes the ports' interfaces, as [Orchagent.Links]. nil stands for
-	// those of the present network namespace.
+	// Links creates the interfaces of the ports, see [Orchagent.Links]. nil creates them in the
+	// current network namespace.
 	Links LinkMaker
-	// Pace and Report are as in [Orchagent].
+	// Pace and Report are those of [Orchagent].
 	Pace   time.Duration
 	Report func(OrchEvent)
 }
 
-// Switch is a switch as portsyncd sees it: the databases, their socket and map,
-// and somebody who makes interfaces of the ports. The network namespace that
-// they are in is up to the caller.
+// Switch is the environment of portsyncd: the databases with their socket and map, and an [Orchagent] in
+// the network namespace of the caller.
 type Switch struct {
 	DB         *DB
 	Socket     string       // path of the unix socket that DB serves
 	ConfigFile string       // path of the database_config.json
-	Map        *sonicdb.Map // what is in it
+	Map        *sonicdb.Map // content of ConfigFile
 	Orchagent  Orchagent
 
-	temporary string // directory to remove, or ""
-	links     *Links // to close, or nil
+	temporary string // directory that Close removes, or ""
+	links     *Links // links that Close closes, or nil
 }
 
-// The databases that portsyncd uses, by the numbers that they have here.
+// Numbers of the databases that portsyncd uses.
 const (
 	ApplDB   = 0
 	ConfigDB = 4
 	StateDB  = 6
 )
 
-// NewSwitch makes a switch and serves its databases until Close. Nothing takes
-// the ports before Run.
+// NewSwitch returns a switch that serves its databases until Close. Run starts the orchagent.
 func NewSwitch(o Options) (s *Switch, err error) {
 	s = &Switch{DB: NewDB(DBOptions{Databases: 32, Notify: "AKE"})}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("make a switch: %w", errors.Join(err, s.Close()))
+			err = fmt.Errorf("create switch: %w", errors.Join(err, s.Close()))
 			s = nil
 		}
 	}()
@@ -85,7 +83,7 @@ func NewSwitch(o Options) (s *Switch, err error) {
 	return s, s.SeedPorts(o.Ports)
 }
 
-// serve writes the database map and begins to listen.
+// serve writes the database map and starts to listen.
 func (s *Switch) serve(dir string) error {
 	s.Socket = filepath.Join(dir, "redis.sock")
 	s.ConfigFile = filepath.Join(dir, "sonic-db", "database_config.json")
@@ -110,8 +108,7 @@ func (s *Switch) serve(dir string) error {
 	return nil
 }
 
-// databaseConfig is the content of a database_config.json with SONiC's usual
-// numbers and separators.
+// databaseConfig is a database_config.json with SONiC's default numbers and separators.
 // Source: sonic-swss-common common/database_config.json
 func databaseConfig(socket string) any {
 	type database struct {
@@ -143,11 +140,11 @@ func databaseConfig(socket string) any {
 	}
 }
 
-// PortName is the name of the i-th port of four lanes, counted from 0.
+// PortName returns the name of the i-th port with four lanes, counting from 0.
 func PortName(i int) string { return "Ethernet" + strconv.Itoa(4*i) }
 
-// SeedPorts gives CONFIG_DB the rows of n ports of four lanes, named by
-// [PortName], admin up with an MTU of 9100, and DEVICE_METADATA.
+// SeedPorts writes the rows of n ports with four lanes to CONFIG_DB, named by [PortName], admin up and with
+// an MTU of 9100, and DEVICE_METADATA.
 func (s *Switch) SeedPorts(n int) error {
 	rows := [][]string{{"DEVICE_METADATA|localhost",
 		"hostname", "lab", "hwsku", "portsyncd-lab", "platform", "x86_64-portsyncd_lab-r0",
@@ -167,12 +164,11 @@ func (s *Switch) SeedPorts(n int) error {
 	return nil
 }
 
-// Run plays orchagent until ctx ends, as [Orchagent.Run].
+// Run runs the orchagent until ctx ends, see [Orchagent.Run].
 func (s *Switch) Run(ctx context.Context) error { return s.Orchagent.Run(ctx) }
 
-// Close ends the database's connections and removes the temporary directory.
-// Interfaces stay; they go with their namespace. Call it after Run has
-// returned.
+// Close closes the database and removes the temporary directory. Interfaces stay until their namespace is
+// deleted. Call Close after Run returned.
 func (s *Switch) Close() error {
 	err := s.DB.Close()
 	if s.links != nil {

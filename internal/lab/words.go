@@ -6,12 +6,10 @@ import (
 	"strings"
 )
 
-// errQuotes says that a quoted word does not end, or that something follows
-// its closing quote without a blank.
+// errQuotes is returned if a quoted word does not end, or if no space follows its closing quote.
 var errQuotes = errors.New("unbalanced quotes")
 
-// splitQuoted splits an inline command into words at white space. A word may
-// be in double quotes, with \n \r \t \b \a, \xHH and \ before any other
+// splitQuoted splits an inline command at white space. A word may be in double quotes, with \n \r \t \b \a, \xHH and \ before any other
 // character, or in single quotes, with \' only.
 // Source: https://redis.io/docs/latest/develop/reference/protocol-spec/ "Inline
 // commands"; the quoting is that of redis-cli.
@@ -30,9 +28,8 @@ func splitQuoted(line string) ([]string, error) {
 	}
 }
 
-// cutWord returns the first word of line, which does not begin with a blank,
-// and what follows it. Quotes may open in the middle of a word; what follows
-// a closing quote must be a blank.
+// cutWord returns the first word of line, which must not begin with white space, and the rest. Quotes may
+// begin within a word; white space must follow a closing quote.
 func cutWord(line string) (word, rest string, err error) {
 	var b strings.Builder
 	for i := 0; i < len(line); i++ {
@@ -56,8 +53,7 @@ func cutWord(line string) (word, rest string, err error) {
 	return b.String(), "", nil
 }
 
-// unquoteTo writes the quoted string at the beginning of s without its quotes
-// and returns how many bytes of s it took.
+// unquoteTo writes the quoted string at the start of s without its quotes, and returns its length in s.
 func unquoteTo(b *strings.Builder, s string) (int, error) {
 	quote := s[0]
 	for i := 1; i < len(s); i++ {
