@@ -47,6 +47,7 @@ type Journal struct {
 	ports   ports
 	total   bucket
 	open    map[*stream]struct{} // streams that merge
+	openDue int64                // no merged event is due before this
 	kinds   map[Kind]*stream     // of daemon events
 	waiting []daemonEvent        // taken from daemon, oldest first
 	seq     uint64               // of the newest event
@@ -77,6 +78,7 @@ func New(o Options) *Journal {
 		boot:    o.BootID,
 		open:    make(map[*stream]struct{}),
 		kinds:   make(map[Kind]*stream),
+		openDue: never,
 	}
 	j.store.open(&o)
 	return j
@@ -164,11 +166,7 @@ func (j *Journal) wait(ctx context.Context, timer *time.Timer) {
 
 // due returns when work has something to do, if nothing else happens.
 func (j *Journal) due() int64 {
-	due := j.store.due()
-	for s := range j.open {
-		due = min(due, s.due())
-	}
-	return due
+	return min(j.store.due(), j.openDue)
 }
 
 // work records what has happened, and writes the events if it is time.
@@ -261,12 +259,18 @@ func (j *Journal) offer(s *stream, e *Event, at int64) {
 		return
 	}
 	j.open[s] = struct{}{}
+	j.openDue = min(j.openDue, s.due())
 }
 
 // closeStreams records the merged events whose time has come, or all of them.
 func (j *Journal) closeStreams(now int64, all bool) {
+	if !all && now < j.openDue {
+		return
+	}
+	j.openDue = never
 	for s := range j.open {
-		if !all && now < s.due() {
+		if due := s.due(); !all && now < due {
+			j.openDue = min(j.openDue, due)
 			continue
 		}
 		e, some := s.close(now, &j.total)
@@ -279,6 +283,8 @@ func (j *Journal) closeStreams(now int64, all bool) {
 		if !s.merging {
 			delete(j.open, s)
 			j.ports.full = false
+		} else {
+			j.openDue = min(j.openDue, s.due())
 		}
 	}
 }
