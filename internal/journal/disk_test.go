@@ -165,3 +165,97 @@ func TestRotation(t *testing.T) {
 		}
 	})
 }
+
+// countingFS counts the writes.
+type countingFS struct {
+	snapshot.FS
+	writes atomic.Int64
+}
+
+func (c *countingFS) Open(path string, flags int, mode os.FileMode) (snapshot.Handle, error) {
+	if flags&os.O_APPEND != 0 {
+		c.writes.Add(1)
+	}
+	return c.FS.Open(path, flags, mode)
+}
+
+// TestWritesSpread checks that a single event is on the disk after a second, and that an hour of
+// events, one each second, leads to one write each ten seconds.
+func TestWritesSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &countingFS{FS: snapshot.OS}
+		o := options(t.TempDir())
+		o.FS = disk
+		f := start(t, o)
+		defer f.stop()
+		f.synced()
+		time.Sleep(time.Hour)
+		f.port("Ethernet0", up(1, 0))
+		time.Sleep(flushMin + 2*gatherFor)
+		synctest.Wait()
+		if n := disk.writes.Load(); n != 1 {
+			t.Errorf("the file was opened %d times after a second, want once", n)
+		}
+		before := disk.writes.Load()
+		for i := range 3600 {
+			f.port(fmt.Sprintf("Ethernet%d", i), up(1, 0))
+			time.Sleep(time.Second)
+		}
+		if n := disk.writes.Load() - before; n < 300 || n > 400 {
+			t.Errorf("%d writes in an hour, want about 360", n)
+		}
+	})
+}
+
+// TestPendingIsBounded checks that a disk that fails for long does not let the pending events grow
+// without limit.
+func TestPendingIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &failingFS{FS: snapshot.OS, err: os.ErrPermission}
+		o := options(t.TempDir())
+		o.FS = disk
+		f := start(t, o)
+		for range 4 * maxPending / maxReason {
+			f.Add(Event{Kind: Reload, Reason: strings.Repeat("x", maxReason)})
+			time.Sleep(streamRefill)
+		}
+		synctest.Wait()
+		if n := len(f.store.pending); n > maxPending+maxLine {
+			t.Errorf("%d bytes are pending, want at most %d", n, maxPending+maxLine)
+		}
+		f.stop()
+	})
+}
+
+// TestRetention checks that earlier files are removed when all their events are older than the
+// retention time.
+func TestRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(t.TempDir())
+		o.Retention = 24 * time.Hour
+		o.Now = time.Now
+		f := start(t, o)
+		for range 7 * 24 {
+			f.Add(Event{Kind: Reload})
+			time.Sleep(time.Hour)
+			// The modification times are those of the real clock, which is ahead.
+			names, _ := filepath.Glob(filepath.Join(o.Dir, "events*.jsonl"))
+			for _, name := range names {
+				if info, err := os.Stat(name); err == nil && info.ModTime().After(time.Now()) {
+					os.Chtimes(name, time.Time{}, time.Now())
+				}
+			}
+		}
+		f.stop()
+		oldest := time.Time{}
+		Read(o.Dir, &Filter{Limit: MaxLimit}, func(e *Event) error {
+			if oldest.IsZero() {
+				oldest = e.Time
+			}
+			return nil
+		})
+		if age := time.Since(oldest); age < 23*time.Hour || age > 29*time.Hour {
+			t.Errorf("the oldest event is %v old, want 24h to 28h", age)
+		}
+	})
+}

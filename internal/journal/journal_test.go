@@ -130,6 +130,38 @@ func TestEventsOfPort(t *testing.T) {
 	})
 }
 
+// TestCarrierCounts checks the flaps of messages without counts (AF_BRIDGE), of drivers that have
+// none, and of drivers that reset their counts, and that a change found in a list of all links says
+// so.
+func TestCarrierCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, options(""))
+		defer f.stop()
+		f.synced()
+		without := func(s PortState) PortState {
+			s.Counted, s.CarrierUp, s.CarrierDown = false, 0, 0
+			return s
+		}
+		f.port("Ethernet0", up(5, 4))
+		f.port("Ethernet0", without(up(0, 0)))
+		f.port("Ethernet0", down(5, 6)) // two more than in the message before the last
+		f.port("Ethernet0", down(0, 0)) // reset
+		f.port("Ethernet0", down(1, 1))
+		f.port("Ethernet4", without(up(0, 0)))
+		f.port("Ethernet4", without(down(0, 0)))
+		s := without(up(0, 0))
+		s.Dump = true
+		f.port("Ethernet4", s)
+		want(t, "events", f.texts(Filter{}), `1 created Ethernet0 flaps=0 created, admin up, link up, MTU 9100
+2 link_down Ethernet0 flaps=2 link down, 2 link-down transitions since the previous message
+3 flapping Ethernet0 flaps=1 flapped once, now down
+4 created Ethernet4 flaps=0 created, admin up, link up, MTU 9100
+5 link_down Ethernet4 flaps=1 link down
+6 link_up Ethernet4 flaps=0 link up: found by a resync; the change may have happened earlier
+`)
+	})
+}
+
 // TestRename checks that a renamed interface keeps its state under the new name.
 func TestRename(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -184,6 +216,32 @@ func TestRestart(t *testing.T) {
 4 created Ethernet8 flaps=0 created, admin up, link up, MTU 9100
 `)
 		f.stop()
+	})
+}
+
+// TestOlderEventsInFiles checks that memory does not claim to have all events after a restart that
+// read only a part of the files.
+func TestOlderEventsInFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			size int
+			want bool
+		}{{100, true}, {loadBytes + 1000, false}} {
+			o := options(t.TempDir())
+			o.MaxFileSize = 2 * loadBytes
+			f := start(t, o)
+			for n := 0; n < c.size; n += maxReason {
+				f.Add(Event{Kind: Reload, Reason: strings.Repeat("x", maxReason)})
+				time.Sleep(streamRefill)
+			}
+			f.stop()
+			o.Base = time.Now()
+			f = start(t, o)
+			if d := f.Query(&Filter{}, time.Time{}); d.Complete != c.want || len(d.Events) == 0 {
+				t.Errorf("%d bytes: complete %t with %d events, want %t", c.size, d.Complete, len(d.Events), c.want)
+			}
+			f.stop()
+		}
 	})
 }
 

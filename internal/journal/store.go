@@ -22,7 +22,6 @@ const (
 	maxPending  = 1 << 20     // bytes kept while the disk fails
 	retryMin    = time.Second
 	retryMax    = time.Minute
-	pruneEvery  = time.Hour
 	maxLine     = 16 << 10 // bytes of one line
 	loadBytes   = 1 << 20  // read at the start
 	dirMode     = 0o755    // as of the other files of the storage directory
@@ -51,8 +50,7 @@ type store struct {
 	retryAt   int64
 	retry     time.Duration // 0 if the last write succeeded
 	refused   bool          // another process had the directory
-	prunedAt  int64
-	err       error // of the last write
+	err       error         // of the last write
 }
 
 // open sets the store up.
@@ -161,10 +159,6 @@ func (s *store) write(now int64) {
 			s.pause = min(2*s.pause, flushMax)
 		}
 		s.pending, s.events, s.wroteAt, s.retry = s.pending[:0], 0, now, 0
-		if now-s.prunedAt > int64(pruneEvery) {
-			s.prunedAt = now
-			s.log.Prune() // files that cannot be removed are tried again
-		}
 	}
 	s.report(err)
 }

@@ -135,6 +135,11 @@ func TestManyNames(t *testing.T) {
 			}
 		}
 		f.Source().Flush()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if most := totalBurst + uint64(time.Since(f.base)/totalRefill) + 1; f.seq > most {
+			t.Errorf("%d events a minute after the storm, want at most %d", f.seq, most)
+		}
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
 		if n := len(f.ports.byName); n > maxPorts {
