@@ -224,7 +224,7 @@ func TestSimKernelOverrun(t *testing.T) {
 		}
 	}
 	got := receiveAll(t, k)
-	if len(got) != 4 || !strings.HasPrefix(got[2], "NewLink p4 ") || got[3] != "overrun" {
+	if len(got) != 4 || !strings.HasPrefix(got[2], "newlink p4 ") || got[3] != "overrun" {
 		t.Errorf("got %q, want the first three messages and Overrun", got)
 	}
 	if err := k.SetUp("p0", true); err != nil {
