@@ -8,7 +8,7 @@ import (
 // TestFindMissing checks that a port becomes missing after MissingAfter and not earlier, and that only a
 // change of the missing ports is reported.
 func TestFindMissing(t *testing.T) {
-	still(t, func(a *rig, now int64) {
+	atRest(t, func(a *rig, now int64) {
 		l := a.loop
 		p := l.state.port([]byte("Ethernet0"))
 		p.wasThere = true

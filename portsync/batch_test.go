@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestBatchMerges: for one port, states overtake one another and deletions stay.
+// TestBatchMerges checks that later states of a port replace earlier ones, and that deletions are
+// kept.
 func TestBatchMerges(t *testing.T) {
 	for _, c := range []struct {
 		name        string
@@ -52,8 +53,9 @@ func TestBatchMerges(t *testing.T) {
 	}
 }
 
-// TestBatchSettle: what was answered goes, what failed stays wanted.
-func TestBatchSettle(t *testing.T) {
+// TestBatchComplete checks that Complete removes the ports with an answer and keeps those without
+// one.
+func TestBatchComplete(t *testing.T) {
 	var b Batch
 	ports := make([]*Port, 5)
 	for i := range ports {
@@ -80,8 +82,7 @@ func TestBatchSettle(t *testing.T) {
 	}
 }
 
-// BenchmarkBatch merges four states of each of 64 ports and settles them: what a
-// batch costs beside the databases.
+// BenchmarkBatch measures four states of each of 64 ports, merged and acknowledged.
 func BenchmarkBatch(b *testing.B) {
 	ports := make([]*Port, 64)
 	for i := range ports {

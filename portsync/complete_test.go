@@ -13,9 +13,9 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// TestAbsentAfterRestart: a port that orchagent had set up before the start and that has
-// no interface now is absent, once the first dump has shown that, and missing, awaited (a
-// warm start) or not; one that was never there is pending.
+// TestAbsentAfterRestart checks that a port that orchagent had set up before the start and that
+// has no interface is absent and then missing, pending or not, once the first dump is complete. A
+// port that never had an interface is pending.
 func TestAbsentAfterRestart(t *testing.T) {
 	a := newRig(t, "Ethernet0", "Ethernet4", "Ethernet8")
 	l := a.loop
@@ -44,8 +44,8 @@ func TestAbsentAfterRestart(t *testing.T) {
 	}
 }
 
-// TestChangeTime: the time of the last change is that of the message that changed a
-// value of the port, or made or deleted its interface.
+// TestChangeTime checks that the time of the last change is that of the message that changed a
+// value of the port, or created or deleted its interface.
 func TestChangeTime(t *testing.T) {
 	s := NewState(nil)
 	at := func(now int64, ev Event, want int64) {
@@ -79,8 +79,8 @@ func TestChangeTime(t *testing.T) {
 	at(110, linkEvent(netlinkraw.NewLink, 6, "eth6", 0), 110)
 }
 
-// TestPublicationIsComplete plays random histories. After each turn everything that is
-// shown of each port is what a publication of all ports from scratch would show.
+// TestPublicationIsComplete plays random histories and checks after each turn that Status shows
+// what a publication of all ports from scratch would show.
 func TestPublicationIsComplete(t *testing.T) {
 	t.Parallel()
 	names := []string{"Ethernet0", "Ethernet4", "Ethernet8", "Ethernet12", "eth1"}
@@ -204,8 +204,8 @@ func (a *rig) comparePorts(seed uint64) {
 	}
 }
 
-// TestAnswerClocks: whatever the databases answer counts as an answer; what they do, as
-// progress; what they refuse is shown until they do something again.
+// TestAnswerClocks checks that each answer of the databases counts as an answer, only a success as
+// progress, and that a refusal is shown until the next success.
 func TestAnswerClocks(t *testing.T) {
 	for name, exchange := range map[string]func(a *rig){
 		"a batch":      func(a *rig) { a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500); a.turn() },

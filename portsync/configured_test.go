@@ -14,8 +14,8 @@ func (b *bench) awaitConfigured(n int64) {
 	b.awaitView("the number of configured ports", func(v *portsync.View) bool { return v.Counts.Configured == n })
 }
 
-// TestConfiguredIsLive: the number of configured ports follows CONFIG_DB, and
-// nothing is produced for those that come.
+// TestConfiguredIsLive checks that the number of configured ports follows CONFIG_DB, and that
+// nothing is produced for added ports.
 func TestConfiguredIsLive(t *testing.T) {
 	b := newBench(t)
 	b.start()
@@ -33,8 +33,8 @@ func TestConfiguredIsLive(t *testing.T) {
 	}
 }
 
-// TestConfiguredAtAudit: where no keyspace notifications come, the audit reads
-// CONFIG_DB.
+// TestConfiguredAtAudit checks that an audit reads CONFIG_DB again on a server without keyspace
+// notifications.
 func TestConfiguredAtAudit(t *testing.T) {
 	b := newBenchWith(t, func(o *portsync.Options) { o.AuditInterval = 50 * time.Millisecond })
 	b.do(lab.ConfigDB, "CONFIG", "SET", "notify-keyspace-events", "")

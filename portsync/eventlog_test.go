@@ -258,8 +258,8 @@ func TestBurstReachesSyslog(t *testing.T) {
 // TestDroppedLines checks that lines are counted when the ring is full, and that their number is logged
 // one second after the first.
 func TestDroppedLines(t *testing.T) {
-	still(t, func(a *rig, now int64) {
-		e, log := &a.loop.logger, a.listen()
+	atRest(t, func(a *rig, now int64) {
+		e, log := &a.loop.logger, a.captureLog()
 		for e.entry(now) != nil {
 			e.ring.Push()
 		}

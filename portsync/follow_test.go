@@ -79,8 +79,7 @@ func (f *following) next(want ...string) {
 	}
 }
 
-// TestFollow: whatever happens to the rows of PORT leads to one read, which finds
-// the rows that exist.
+// TestFollow checks that each kind of change of PORT leads to one read with the names of the rows.
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	f := follow(t, "AKE")
@@ -111,7 +110,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestFollowIgnoresOthers: rows of other tables lead to no read.
+// TestFollowIgnoresOthers checks that rows of other tables cause no read.
 func TestFollowIgnoresOthers(t *testing.T) {
 	f := follow(t, "AKE")
 	f.do("HSET", "PORT_QOS_MAP|Ethernet0", "pfc_enable", "3")
@@ -126,8 +125,8 @@ func TestFollowIgnoresOthers(t *testing.T) {
 	}
 }
 
-// TestFollowCoalesces: a config reload that writes 512 rows over half a second leads
-// to a read each followDelay at most, and to a complete one in the end.
+// TestFollowCoalesces checks that a config reload that writes 512 rows over half a second causes
+// at most one read per followDelay, and a complete one at the end.
 func TestFollowCoalesces(t *testing.T) {
 	t.Parallel()
 	f := follow(t, "AKE")
@@ -173,8 +172,8 @@ func TestFollowCoalesces(t *testing.T) {
 	}
 }
 
-// TestFollowWithoutNotifications: a server that sends none is read when that is
-// asked for, as an audit does.
+// TestFollowWithoutNotifications checks that the follower reads a server without notifications
+// when reread is called.
 func TestFollowWithoutNotifications(t *testing.T) {
 	f := follow(t, "")
 	f.do("HSET", "PORT|Ethernet4", "lanes", "4")
@@ -186,7 +185,7 @@ func TestFollowWithoutNotifications(t *testing.T) {
 	// What reread does is TestConfiguredAtAudit's.
 }
 
-// TestFollowRetries: a read that is refused is tried again.
+// TestFollowRetries checks that a refused read is retried.
 func TestFollowRetries(t *testing.T) {
 	t.Parallel()
 	f := follow(t, "AKE")
@@ -201,7 +200,7 @@ func TestFollowRetries(t *testing.T) {
 	f.next("Ethernet0", "Ethernet4")
 }
 
-// TestFollowEnds: the end of a session ends its follower, whatever that does.
+// TestFollowEnds checks that the end of a session ends its follower in every state.
 func TestFollowEnds(t *testing.T) {
 	logs := syslog.New(syslog.Options{SocketPath: filepath.Join(t.TempDir(), "none")})
 	db, err := sonicdb.StaticMap("unix", filepath.Join(t.TempDir(), "nobody")).Database("CONFIG_DB")

@@ -15,8 +15,7 @@ func (*taker) DiscardState()                      {}
 func (*taker) RecordRestart(warmrestart.Restart)  {}
 func (t *taker) RecordPorts(p []warmrestart.Port) { t.ports = p }
 
-// BenchmarkRecordPorts is the loop's share of a save, at most once a second: the
-// disk is another goroutine's.
+// BenchmarkRecordPorts measures the part of the loop in a save of the ports.
 func BenchmarkRecordPorts(b *testing.B) {
 	for _, ports := range []int{32, 512} {
 		b.Run(fmt.Sprint(ports), func(b *testing.B) {

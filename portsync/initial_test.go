@@ -329,8 +329,8 @@ func produced() (keys []string) {
 
 func holdBack(k *slowKernel) { k.held = true }
 
-// TestWarmStart compares before it writes: one row differs, one is stale, and
-// the third is not touched. The configuration follows.
+// TestWarmStart checks that a warm start compares before it writes: of three rows one differs, one
+// is stale, and one is left alone. The configuration is produced afterwards.
 func TestWarmStart(t *testing.T) {
 	w := newWarmStart(t, time.Minute, nil)
 	r := w.memory.await(t)
@@ -342,8 +342,8 @@ func TestWarmStart(t *testing.T) {
 	w.wantTouched(append([]string{differs, stale}, produced()...)...)
 }
 
-// TestGate holds the end of the dump back: nothing is written, not even what a
-// live message says, and nothing is handed to orchagent.
+// TestGate delays the end of the first dump and checks that nothing is written meanwhile, neither
+// rows, not even that of a live message, nor rows for orchagent.
 func TestGate(t *testing.T) {
 	w := newWarmStart(t, time.Minute, holdBack)
 	w.kernel.announce(portLink(1, up, 1400))
@@ -359,9 +359,9 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// TestEOIUTimeout holds the end of the dump back for too long: what is known is
-// written, and nothing is deleted, since what was not seen may yet come. The end
-// that comes late has the stale row deleted, and nothing produced again.
+// TestEOIUTimeout delays the end of the first dump for longer than EOIUTimeout. The loop writes
+// the links known so far and deletes nothing. The late end of the dump deletes the stale row and
+// produces nothing again.
 func TestEOIUTimeout(t *testing.T) {
 	w := newWarmStart(t, 20*time.Millisecond, holdBack)
 	r := w.memory.await(t)
@@ -387,8 +387,8 @@ func TestEOIUTimeout(t *testing.T) {
 	}
 }
 
-// TestInterruptedDump interrupts dumps: each is followed by another, nothing is
-// written or deleted by half a picture, and the last one is the end.
+// TestInterruptedDump interrupts dumps and checks that each is followed by another one, that an
+// interrupted dump writes and deletes nothing, and that the last one ends the initial sync.
 func TestInterruptedDump(t *testing.T) {
 	w := newWarmStart(t, time.Minute, func(k *slowKernel) { k.interrupts = 3 })
 	r := w.memory.await(t)
@@ -403,8 +403,8 @@ func TestInterruptedDump(t *testing.T) {
 	}
 }
 
-// TestEndlessInterrupts interrupts every dump: the kernel is asked at a bounded
-// rate, and the timeout ends the wait.
+// TestEndlessInterrupts interrupts every dump and checks that the loop limits the rate of its
+// requests and that the timeout ends the wait.
 func TestEndlessInterrupts(t *testing.T) {
 	t.Parallel()
 	const timeout = 500 * time.Millisecond

@@ -157,7 +157,8 @@ func TestLoopRunsOnce(t *testing.T) {
 	}
 }
 
-// TestLoopFollows: changes, a deletion and a re-creation arrive.
+// TestLoopFollows checks that changes, a deletion and a re-creation of an interface reach
+// STATE_DB.
 func TestLoopFollows(t *testing.T) {
 	b := newBench(t)
 	b.start()
@@ -169,7 +170,7 @@ func TestLoopFollows(t *testing.T) {
 	b.await("Ethernet0", "1500")
 }
 
-// TestLoopOverrun: what was lost on the way is made up for, deletions too (D1).
+// TestLoopOverrun checks that a resync recovers from lost messages, deletions included (D1).
 func TestLoopOverrun(t *testing.T) {
 	b := newBench(t)
 	b.kernel.QueueLimit = 2
@@ -185,9 +186,9 @@ func TestLoopOverrun(t *testing.T) {
 	b.await("Ethernet4", "")
 }
 
-// TestLoopDatabaseGone: what happens while the server is away is written when it
-// is back, and nothing is produced a second time (D3).
-func TestLoopDatabaseGone(t *testing.T) {
+// TestLoopDisconnected checks that changes during a disconnect are written after the reconnect,
+// and that nothing is produced a second time (D3).
+func TestLoopDisconnected(t *testing.T) {
 	b := newBench(t)
 	b.start()
 	b.do(lab.ApplDB, "DEL", "PORT_TABLE_KEY_SET", "_PORT_TABLE:PortConfigDone", "_PORT_TABLE:PortInitDone")
@@ -206,8 +207,8 @@ func TestLoopDatabaseGone(t *testing.T) {
 	}
 }
 
-// TestLoopFlushed: an emptied server gets everything again, and the rows come
-// back once orchagent has popped the ports.
+// TestLoopFlushed checks that a flushed server gets the configuration and the markers again, and
+// the rows once orchagent has popped the ports.
 func TestLoopFlushed(t *testing.T) {
 	b := newBench(t)
 	b.start()
@@ -222,9 +223,9 @@ func TestLoopFlushed(t *testing.T) {
 	b.await("Ethernet4", "1500")
 }
 
-// TestLoopRemadeBeforePop: between the loss of APPL_DB and orchagent's pop a
-// port is made again and another one for the first time.
-func TestLoopRemadeBeforePop(t *testing.T) {
+// TestLoopRecreatedBeforePop checks a port that is created again, and one that is created for the
+// first time, between a flush of APPL_DB and the pop by orchagent.
+func TestLoopRecreatedBeforePop(t *testing.T) {
 	b := newBench(t)
 	b.run()
 	b.must(b.kernel.AddVeth("Ethernet0", "p0"))
@@ -239,10 +240,9 @@ func TestLoopRemadeBeforePop(t *testing.T) {
 	b.awaitInitDone()
 }
 
-// TestLoopMessageBeforeNews: APPL_DB loses everything, and a link message comes
-// before the loop knows. The port's row is brought up to date all the same once
-// orchagent has popped the port again.
-func TestLoopMessageBeforeNews(t *testing.T) {
+// TestLoopMessageBeforeFlushNotice checks a link message that arrives after APPL_DB lost its rows and
+// before the loop knows. The row is updated once orchagent has popped the port again.
+func TestLoopMessageBeforeFlushNotice(t *testing.T) {
 	b := newBench(t)
 	b.start()
 	b.do(lab.ApplDB, "DEL", "PORT_TABLE:Ethernet0", "PORT_TABLE:Ethernet4", "PORT_TABLE_KEY_SET", "_PORT_TABLE:PortConfigDone")
@@ -255,7 +255,7 @@ func TestLoopMessageBeforeNews(t *testing.T) {
 	b.await("Ethernet0", "9100")
 }
 
-// TestLoopRefused: a server that refuses everything for a while loses nothing (D4).
+// TestLoopRefused checks that no change is lost while a server refuses all commands (D4).
 func TestLoopRefused(t *testing.T) {
 	for _, refusal := range []lab.ErrorReply{lab.Loading, lab.Busy, lab.OutOfMemory, lab.ReadOnly} {
 		t.Run(refusal.Error()[:4], func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestLoopRefused(t *testing.T) {
 	}
 }
 
-// TestLoopLoadingAtStart: the start waits for a server that is loading.
+// TestLoopLoadingAtStart checks that a start waits for a server that loads its data.
 func TestLoopLoadingAtStart(t *testing.T) {
 	b := newBench(t)
 	b.db.SetFault(lab.Fault{Error: lab.Loading})
@@ -283,7 +283,7 @@ func TestLoopLoadingAtStart(t *testing.T) {
 	b.awaitInitDone()
 }
 
-// TestLoopScriptsFlushed: a server that forgot the scripts is sent them again.
+// TestLoopScriptsFlushed checks that the script is sent again to a server that has lost it.
 func TestLoopScriptsFlushed(t *testing.T) {
 	b := newBench(t)
 	b.run()
@@ -295,8 +295,8 @@ func TestLoopScriptsFlushed(t *testing.T) {
 	b.awaitInitDone()
 }
 
-// TestLoopRowOfAnotherType: one row that cannot be written does not hold up the
-// others, and is written once it can be.
+// TestLoopRowOfAnotherType checks that a key of another type does not delay other rows and is
+// written once it can be.
 func TestLoopRowOfAnotherType(t *testing.T) {
 	b := newBench(t)
 	b.do(lab.StateDB, "SET", "PORT_TABLE|Ethernet0", "in the way")
@@ -309,7 +309,7 @@ func TestLoopRowOfAnotherType(t *testing.T) {
 	b.awaitInitDone()
 }
 
-// TestLoopInterruptedDumps: dumps that prove nothing are repeated (D2).
+// TestLoopInterruptedDumps checks that interrupted dumps are repeated (D2).
 func TestLoopInterruptedDumps(t *testing.T) {
 	b := newBench(t)
 	b.kernel.InterruptDumps(3)
@@ -326,7 +326,8 @@ func TestLoopInterruptedDumps(t *testing.T) {
 	}
 }
 
-// TestLoopStopsWithoutDatabase: an end is prompt in every phase.
+// TestLoopStopsWithoutDatabase checks that Run returns soon after the end of its context while it
+// cannot connect.
 func TestLoopStopsWithoutDatabase(t *testing.T) {
 	b := newBench(t)
 	b.db.Close()
@@ -338,8 +339,8 @@ func TestLoopStopsWithoutDatabase(t *testing.T) {
 	}
 }
 
-// TestLoopDenied: what the access control list forbids is told in the server's words
-// until it is permitted, and then done: the markers and the rows.
+// TestLoopDenied checks that writes denied by the access control list are shown with the error of
+// the server, and are made once they are permitted.
 func TestLoopDenied(t *testing.T) {
 	for _, denied := range []lab.ErrorReply{
 		"NOPERM this user has no permissions to run the 'evalsha' command",

@@ -87,8 +87,8 @@ func (b *bench) plug(ports ...string) {
 	}
 }
 
-// TestMissing: a configured port whose interface vanishes is named after a while,
-// until the interface is back or CONFIG_DB has the port no more.
+// TestMissing checks that a configured port whose interface vanishes is reported as missing after
+// a time, until the interface is back or CONFIG_DB no longer has the port.
 func TestMissing(t *testing.T) {
 	for _, end := range []struct {
 		name string
@@ -136,7 +136,7 @@ func (b *bench) port(name string) *portsync.PortView {
 	return nil
 }
 
-// TestMissingNames: the text names some of many ports, in order, with escapes.
+// TestMissingNames checks that the text lists the first names in order and escapes them.
 func TestMissingNames(t *testing.T) {
 	t.Parallel()
 	b, m, _ := newMissingBench(t)
@@ -162,8 +162,8 @@ func TestMissingNames(t *testing.T) {
 	}
 }
 
-// TestAddedLater: a port that is added is pending, and missing only when its interface
-// has not come in time.
+// TestAddedLater checks that an added port is pending, and missing only if its interface does not
+// appear within LateAfter.
 func TestAddedLater(t *testing.T) {
 	t.Parallel()
 	b, m, _ := newMissingBench(t)
@@ -187,7 +187,8 @@ func TestAddedLater(t *testing.T) {
 	b.awaitHealth(m, "ports_missing")
 }
 
-// TestNotMissing plays what operators do, in which no port is ever missing.
+// TestNotMissing checks that usual operations, such as a breakout or a config reload, make no port
+// missing.
 func TestNotMissing(t *testing.T) {
 	split := []string{"Ethernet4", "Ethernet5", "Ethernet6", "Ethernet7"}
 	for _, c := range []struct {
@@ -281,8 +282,8 @@ func TestNotMissing(t *testing.T) {
 	}
 }
 
-// TestNeverThere: before PortInitDone a port that has never been there is pending,
-// whatever it lacks; one that was there and vanished is missing.
+// TestNeverThere checks that before PortInitDone a port that never had an interface is pending,
+// whatever it lacks, and that a port whose interface vanished is missing.
 func TestNeverThere(t *testing.T) {
 	t.Parallel()
 	b := newBenchWith(t, func(o *portsync.Options) { o.LateAfter, o.MissingAfter = time.Hour, missingAfter })

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestNameList: the first mostNames names, and how many more there are.
+// TestNameList checks that nameList returns the first mostNames names and the number of the
+// others.
 func TestNameList(t *testing.T) {
 	names := strings.Fields("a b c d e f g h i j")
 	for n, want := range map[int]string{0: "", 1: "a", 2: "a, b", mostNames: "a, b, c, d, e, f, g, h",

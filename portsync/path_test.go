@@ -95,9 +95,8 @@ func (p *path) event() {
 	p.loop.publishStatus()
 }
 
-// TestEventAllocatesNothing: no garbage from a datagram to the acknowledgement
-// of its row, with the log lines at NOTICE that the reference writes, and with a
-// carrier that went.
+// TestEventAllocatesNothing checks that an event allocates no memory from the datagram to the
+// acknowledgement of its row, with the log lines at NOTICE and a link-down transition.
 func TestEventAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("allocations cannot be counted under the race detector")
@@ -124,7 +123,7 @@ func TestEventAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkEvent is the daemon's share of one event, round trip included.
+// BenchmarkEvent measures one event, round trip to the database included.
 func BenchmarkEvent(b *testing.B) {
 	p := newPath(b)
 	b.ReportAllocs()
@@ -133,7 +132,7 @@ func BenchmarkEvent(b *testing.B) {
 	}
 }
 
-// BenchmarkStep is the decision alone.
+// BenchmarkStep measures State.Step.
 func BenchmarkStep(b *testing.B) {
 	s := NewState(nil)
 	ev := Event{Kind: netlinkraw.NewLink, Index: 5, MTU: 9100}
@@ -145,8 +144,8 @@ func BenchmarkStep(b *testing.B) {
 	}
 }
 
-// BenchmarkPublishStatus is a turn's publication: of one port of so many that changed,
-// and of none.
+// BenchmarkPublishStatus measures the publication of a turn with one changed port and with none,
+// by the number of ports.
 func BenchmarkPublishStatus(b *testing.B) {
 	for _, ports := range []int{1, 512} {
 		l := newQuietLoop()

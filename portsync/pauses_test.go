@@ -11,10 +11,10 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// TestRecordTime: ports are recorded recordDelay after a change and recordEvery after
-// the record before; a second change does not put the record off.
+// TestRecordTime checks that ports are recorded recordDelay after a change and at least
+// recordEvery after the last record, and that a second change does not postpone the record.
 func TestRecordTime(t *testing.T) {
-	still(t, func(a *rig, now int64) {
+	atRest(t, func(a *rig, now int64) {
 		l := a.loop
 		p := l.state.port([]byte("Ethernet0"))
 		for _, c := range []struct{ set, last, want int64 }{
@@ -31,12 +31,13 @@ func TestRecordTime(t *testing.T) {
 	})
 }
 
-// TestWatchdogStall: the watchdog is fed until work has waited for longer than MaxStall.
+// TestWatchdogStall checks that the watchdog is notified until a backlog has had no answer for
+// longer than MaxStall.
 func TestWatchdogStall(t *testing.T) {
 	const most = 10 * time.Second
 	for name, c := range map[string]struct {
 		watchdog, max, stalled time.Duration
-		hungry                 bool
+		withheld               bool
 	}{
 		"at the limit":     {time.Minute, most, most, false},
 		"beyond the limit": {time.Minute, most, most + 1, true},
@@ -44,30 +45,30 @@ func TestWatchdogStall(t *testing.T) {
 		"no watchdog":      {0, most, most + 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *rig, now int64) {
-				l, log := a.loop, a.listen()
+			atRest(t, func(a *rig, now int64) {
+				l, log := a.loop, a.captureLog()
 				l.Watchdog, l.MaxStall = c.watchdog, c.max
 				l.db.answeredAt = 0
 				l.writes.add(Action{Kind: Publish, Port: l.state.port([]byte("Ethernet0"))}, now-int64(c.stalled))
 				l.watchdog.feed(now, l.stalledFrom())
-				if hungry := strings.Contains(log.String(), "watchdog notification withheld"); hungry != c.hungry {
-					t.Errorf("not fed: %t, want %t", hungry, c.hungry)
+				if withheld := strings.Contains(log.String(), "watchdog notification withheld"); withheld != c.withheld {
+					t.Errorf("notification withheld: %t, want %t", withheld, c.withheld)
 				}
 				if armed := l.watchdog.at != never; armed != (c.watchdog > 0) {
-					t.Errorf("fed again at %d", l.watchdog.at)
+					t.Errorf("next notification at %d", l.watchdog.at)
 				}
 			})
 		})
 	}
 }
 
-// TestReconnectPause: the pauses between connections grow while connections do not last.
+// TestReconnectPause checks that the pauses before a reconnect grow while connections do not last.
 func TestReconnectPause(t *testing.T) {
 	for lasted, want := range map[time.Duration]time.Duration{
 		sessionLasting:     8 * sessionPauseMin,
 		sessionLasting + 1: sessionPauseMin,
 	} {
-		still(t, func(a *rig, now int64) {
+		atRest(t, func(a *rig, now int64) {
 			l := a.loop
 			for range 3 {
 				l.db.reopen.Next()
@@ -82,11 +83,12 @@ func TestReconnectPause(t *testing.T) {
 	}
 }
 
-// TestConnectionLostAtEnd: a connection that the daemon closed itself, to end, is no error.
+// TestConnectionLostAtEnd checks that a connection that the daemon closed at its end is not logged
+// as an error.
 func TestConnectionLostAtEnd(t *testing.T) {
 	for ending, level := range map[bool]string{false: "level=ERROR", true: "level=INFO+2"} {
-		still(t, func(a *rig, now int64) {
-			log := a.listen()
+		atRest(t, func(a *rig, now int64) {
+			log := a.captureLog()
 			if ending {
 				ctx, cancel := context.WithCancel(a.loop.ctx)
 				cancel()
@@ -100,8 +102,8 @@ func TestConnectionLostAtEnd(t *testing.T) {
 	}
 }
 
-// TestDrain: at the end what is queued is written; what the databases refuse for a second
-// is given up with a line in the log.
+// TestDrain checks that the backlog is written at the end of the process, and that the loop logs
+// what the databases refuse for a second.
 func TestDrain(t *testing.T) {
 	for name, c := range map[string]struct {
 		set   func(a *rig)
@@ -122,8 +124,8 @@ func TestDrain(t *testing.T) {
 		}, drainFor / 2, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *rig, now int64) {
-				log := a.listen()
+			atRest(t, func(a *rig, now int64) {
+				log := a.captureLog()
 				c.set(a)
 				a.loop.drain()
 				if took := time.Duration(a.loop.clock.now() - now); took != c.took {
@@ -133,15 +135,15 @@ func TestDrain(t *testing.T) {
 					t.Errorf("%d are left, want %d", n, c.left)
 				}
 				if given := strings.Contains(log.String(), "stopped before all rows were written"); given != c.given {
-					t.Errorf("given up: %t, want %t", given, c.given)
+					t.Errorf("logged: %t, want %t", given, c.given)
 				}
 			})
 		})
 	}
 }
 
-// TestWait: the loop sleeps until its deadline, and not at all if that is over or an event
-// is queued.
+// TestWait checks that the loop sleeps until its deadline, and not at all if the deadline has
+// passed or an event is queued.
 func TestWait(t *testing.T) {
 	for name, c := range map[string]struct {
 		set   func(a *rig, now int64)
@@ -158,7 +160,7 @@ func TestWait(t *testing.T) {
 		"new settings": {func(a *rig, now int64) { a.loop.Reload(Settings{AuditInterval: time.Hour}) }, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *rig, now int64) {
+			atRest(t, func(a *rig, now int64) {
 				c.set(a, now)
 				a.loop.wait(c.block)
 				if took := time.Duration(a.loop.clock.now() - now); took != c.want {
@@ -172,8 +174,8 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// TestFewerPorts: a CONFIG_DB with fewer ports than before is perhaps being filled. It is
-// looked at again after fillPause and believed after fillTimeout.
+// TestFewerPorts checks that a CONFIG_DB with fewer ports than before is read again after
+// fillPause, and counts as complete after fillTimeout.
 func TestFewerPorts(t *testing.T) {
 	three := []PortConfig{{Name: "Ethernet0"}, {Name: "Ethernet4"}, {Name: "Ethernet8"}}
 	for name, c := range map[string]struct {
@@ -188,7 +190,7 @@ func TestFewerPorts(t *testing.T) {
 		"none keeps what there was": {nil, 0, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *rig, now int64) {
+			atRest(t, func(a *rig, now int64) {
 				l := a.loop
 				l.handover.ports = three
 				l.resume(ReasonFlush)
@@ -215,8 +217,8 @@ func TestFewerPorts(t *testing.T) {
 	}
 }
 
-// TestMarkersGone: after a reconnection only what is missing is produced again, and
-// PortInitDone only if it was due before.
+// TestMarkersGone checks that after a reconnect only missing markers are produced again, and
+// PortInitDone only if it had been due.
 func TestMarkersGone(t *testing.T) {
 	for name, c := range map[string]struct {
 		markers Markers
@@ -231,7 +233,7 @@ func TestMarkersGone(t *testing.T) {
 		"both, too soon":         {Markers{}, false, todo{produce: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *rig, now int64) {
+			atRest(t, func(a *rig, now int64) {
 				l := a.loop
 				l.state.initDone = c.due
 				a.setMarkers(c.markers)
@@ -244,9 +246,9 @@ func TestMarkersGone(t *testing.T) {
 	}
 }
 
-// TestConfigAway: while CONFIG_DB alone is away it is asked again after configPause.
+// TestConfigAway checks that a CONFIG_DB whose own server is down is read again after configPause.
 func TestConfigAway(t *testing.T) {
-	still(t, func(a *rig, now int64) {
+	atRest(t, func(a *rig, now int64) {
 		l := a.loop
 		a.setMarkers(Markers{})
 		a.session.store.setConfig(nil)
@@ -257,7 +259,8 @@ func TestConfigAway(t *testing.T) {
 	})
 }
 
-// TestStaleState: the saved state is void after a cold start over flushed databases only.
+// TestStaleState checks that the saved state is discarded only after a cold start over flushed
+// databases.
 func TestStaleState(t *testing.T) {
 	for _, c := range []struct {
 		kind  StartKind
@@ -268,12 +271,12 @@ func TestStaleState(t *testing.T) {
 		{ColdStart, Facts{InitDone: true}, 0},
 		{WarmStart, Facts{}, 0},
 	} {
-		still(t, func(a *rig, now int64) {
+		atRest(t, func(a *rig, now int64) {
 			r := new(countingRecorder)
 			a.loop.Recorder = r
 			a.loop.take(Decision{Kind: c.kind}, c.facts)
 			if r.stale != c.stale || a.loop.initial.gated != (c.kind == WarmStart) {
-				t.Errorf("%s start, %+v: void %d times, gated %t", c.kind, c.facts, r.stale, a.loop.initial.gated)
+				t.Errorf("%s start, %+v: discarded %d times, gated %t", c.kind, c.facts, r.stale, a.loop.initial.gated)
 			}
 			a.loop.Recorder = nil
 			a.loop.take(Decision{Kind: c.kind}, c.facts) // there is none to tell
@@ -281,15 +284,15 @@ func TestStaleState(t *testing.T) {
 	}
 }
 
-// TestExpectedBy: the interface of a row that is new in CONFIG_DB has LateAfter to come.
+// TestExpectedBy checks that the interface of a new row of CONFIG_DB is expected within LateAfter.
 func TestExpectedBy(t *testing.T) {
-	still(t, func(a *rig, now int64) {
+	atRest(t, func(a *rig, now int64) {
 		l := a.loop
 		l.handover.configure([]string{"Ethernet0"}, nil, l.initial.started)
 		was := *l.state.ports["Ethernet0"]
 		l.handover.configure([]string{"Ethernet0", "Ethernet8"}, nil, l.initial.started)
 		if p := l.state.ports["Ethernet8"]; p.expectedBy != now+int64(lateAfter) || p.pendingSince != now {
-			t.Errorf("expected by %d, awaited from %d", p.expectedBy, p.pendingSince)
+			t.Errorf("expected by %d, pending since %d", p.expectedBy, p.pendingSince)
 		}
 		time.Sleep(time.Second)
 		l.handover.configure([]string{"Ethernet0", "Ethernet8"}, []string{"Ethernet8"}, l.initial.started)
@@ -302,9 +305,9 @@ func TestExpectedBy(t *testing.T) {
 	})
 }
 
-// TestTurn: a turn takes at most consumeMost events, and sleeps only when there was none.
+// TestTurn checks that a turn takes at most consumeMost events and sleeps only if there was none.
 func TestTurn(t *testing.T) {
-	still(t, func(a *rig, now int64) {
+	atRest(t, func(a *rig, now int64) {
 		l := a.loop
 		for range consumeMost + 3 {
 			a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
@@ -327,9 +330,10 @@ func TestTurn(t *testing.T) {
 	})
 }
 
-// TestLatencyObserved: the latency of a write is in seconds, from the read of its message.
+// TestLatencyObserved checks that the latency of a write is measured in seconds from the read of
+// its message.
 func TestLatencyObserved(t *testing.T) {
-	still(t, func(a *rig, now int64) {
+	atRest(t, func(a *rig, now int64) {
 		a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		time.Sleep(2 * time.Second)
 		a.turn()
@@ -345,7 +349,7 @@ func TestLatencyObserved(t *testing.T) {
 	})
 }
 
-// TestRefusedIsNotLogged: a row that was refused has no line that says it was written.
+// TestRefusedIsNotLogged checks that a refused row is not logged as written.
 func TestRefusedIsNotLogged(t *testing.T) {
 	for outcome, want := range map[Outcome]int{OutcomeRefused: 0, OutcomeAccepted: 1, OutcomeNotAccepted: 1} {
 		l, _ := newLogged(t)

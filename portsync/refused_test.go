@@ -8,18 +8,18 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// TestRefusedRowIsTold: a row that STATE_DB refuses for good is a refusal until it is
-// written or its interface is gone, whatever else the databases do meanwhile.
-func TestRefusedRowIsTold(t *testing.T) {
+// TestRefusedRowIsShown checks that a permanently refused row is shown as a refusal until it is
+// written or its interface is gone, whatever other exchanges succeed meanwhile.
+func TestRefusedRowIsShown(t *testing.T) {
 	a := newRig(t, "Ethernet0", "Ethernet4")
-	told := func(when, want string) {
+	shown := func(when, want string) {
 		t.Helper()
 		got := a.status.refusal.Load()
 		if want == "" && got != nil {
-			t.Errorf("%s: told %q", when, *got)
+			t.Errorf("%s: shown %q, want none", when, *got)
 		}
 		if want != "" && (got == nil || !strings.Contains(*got, want) || !strings.Contains(*got, "WRONGTYPE")) {
-			t.Errorf("%s: told %v, want %q with the words of the server", when, got, want)
+			t.Errorf("%s: shown %v, want %q with the error of the server", when, got, want)
 		}
 	}
 	a.spoilRow("Ethernet0")
@@ -27,21 +27,20 @@ func TestRefusedRowIsTold(t *testing.T) {
 	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 	a.link(netlinkraw.NewLink, 6, "Ethernet4", 1500)
 	a.turn()
-	told("two rows are refused", "rows of Ethernet0, Ethernet4: ")
+	shown("two rows are refused", "rows of Ethernet0, Ethernet4: ")
 	a.loop.db.check(nil)
 	a.turn()
-	told("the databases do something else", "rows of Ethernet0, Ethernet4: ")
+	shown("another exchange succeeds", "rows of Ethernet0, Ethernet4: ")
 	a.removeRow("Ethernet0")
 	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1600)
 	a.turn()
-	told("one of them is written", "rows of Ethernet4: ")
+	shown("one of them is written", "rows of Ethernet4: ")
 	a.link(netlinkraw.DelLink, 6, "Ethernet4", 1500)
 	a.turn()
-	told("the interface of the other is gone", "")
+	shown("the interface of the other is gone", "")
 }
 
-// TestRefusal: what the server or its operator may permit soon is tried again soon, a row
-// of another type later.
+// TestRefusal checks which errors are retried soon and which count as permanent.
 func TestRefusal(t *testing.T) {
 	for err, want := range map[sonicdb.ServerError]Outcome{
 		"OOM command not allowed": OutcomeFailed,

@@ -11,8 +11,7 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// TestDumpPause: the pause before a dump grows until no dump was wanted for dumpCalm
-// after the last one.
+// TestDumpPause checks that the pause before a dump grows until no dump was wanted for dumpCalm.
 func TestDumpPause(t *testing.T) {
 	const now, grown = int64(time.Hour), 8 * dumpPauseMin
 	for name, c := range map[string]struct {
@@ -51,8 +50,8 @@ func wantPause(t *testing.T, b *backoff.Backoff, want time.Duration) {
 	}
 }
 
-// TestManyResyncs: of resyncs that one dump completes, mostDecided have a time of their
-// own, and all are observed.
+// TestManyResyncs checks that all resyncs that one dump completes are observed, and that the times
+// of at most mostDecided are kept.
 func TestManyResyncs(t *testing.T) {
 	for _, n := range []int{0, 1, mostDecided, mostDecided + 1, mostDecided + 3} {
 		d := newDumper(nil)
@@ -75,8 +74,8 @@ func TestManyResyncs(t *testing.T) {
 	}
 }
 
-// TestAuditFindsMissed: changes that the dump of an audit brings and no message told of
-// count as missed after overrunLag, unless an overrun explains them.
+// TestAuditFindsMissed checks that changes in the dump of an audit that no message reported are
+// counted as missed, unless an overrun explains them.
 func TestAuditFindsMissed(t *testing.T) {
 	const series = `portsyncd_audit_mismatches_total{database="kernel"}`
 	for name, c := range map[string]struct {
@@ -90,7 +89,7 @@ func TestAuditFindsMissed(t *testing.T) {
 		"overrun told late": {9100, "after the end", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *rig, now int64) {
+			atRest(t, func(a *rig, now int64) {
 				l := a.loop
 				a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 				a.turn()
@@ -123,8 +122,8 @@ func TestAuditFindsMissed(t *testing.T) {
 	}
 }
 
-// TestFoundMissed: what an audit found waits for an explanation, unless messages are
-// known to be lost.
+// TestFoundMissed checks that changes found by an audit are counted after overrunLag, and not if
+// messages were lost.
 func TestFoundMissed(t *testing.T) {
 	for _, c := range []struct {
 		n, unexplained uint64
@@ -144,10 +143,10 @@ func TestFoundMissed(t *testing.T) {
 	}
 }
 
-// TestOverrunOnLoop: messages that the kernel dropped make the daemon degraded for
-// overrunHold, although the resync after them is over.
+// TestOverrunOnLoop checks that dropped messages make the daemon degraded for overrunHold,
+// although the resync after them is complete.
 func TestOverrunOnLoop(t *testing.T) {
-	still(t, func(a *rig, now int64) {
+	atRest(t, func(a *rig, now int64) {
 		m := NewHealthMonitor(a.status, nil, metrics.NewSet())
 		codes := func(want string) {
 			t.Helper()
@@ -170,10 +169,10 @@ func TestOverrunOnLoop(t *testing.T) {
 	})
 }
 
-// TestInitialTimes: the record of a start says how long the initial dump and the initial
-// sync took.
+// TestInitialTimes checks that the record of a start has the durations of the first dump and of
+// the initial sync.
 func TestInitialTimes(t *testing.T) {
-	still(t, func(a *rig, now int64) {
+	atRest(t, func(a *rig, now int64) {
 		l, r := a.loop, new(countingRecorder)
 		l.Recorder, l.initial = r, newInitialSync(&l.base)
 		l.initial.decision, l.initial.started = new(Decision), true
@@ -201,11 +200,11 @@ func TestInitialTimes(t *testing.T) {
 	})
 }
 
-// TestAuditCounts: an audit says how many rows were wrong, those of no interface included,
-// and the next one that all are right.
+// TestAuditCounts checks that an audit counts the rows found wrong, stale ones included, and that
+// the next audit resets the number.
 func TestAuditCounts(t *testing.T) {
-	still(t, func(a *rig, now int64) {
-		l, log := a.loop, a.listen()
+	atRest(t, func(a *rig, now int64) {
+		l, log := a.loop, a.captureLog()
 		a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
 		a.turn()
 		a.setRow("Ethernet0", "0")
@@ -230,9 +229,10 @@ func TestAuditCounts(t *testing.T) {
 	})
 }
 
-// TestResyncDuration: a resync takes from the decision to the end of its dump, in seconds.
+// TestResyncDuration checks that the duration of a resync is measured in seconds from the decision
+// to the end of its dump.
 func TestResyncDuration(t *testing.T) {
-	still(t, func(a *rig, now int64) {
+	atRest(t, func(a *rig, now int64) {
 		a.loop.dumps.resync(ReasonOverrun, now)
 		time.Sleep(2 * time.Second)
 		a.loop.synced()

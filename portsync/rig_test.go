@@ -132,7 +132,7 @@ func (a *rig) setMarkers(m Markers) {
 	}
 }
 
-// noLinks is a kernel that is asked and says nothing; the test says it.
+// noLinks accepts requests and sends no messages. The test sends them with event.
 type noLinks struct{ Links }
 
 func (noLinks) RequestLinkDump() (uint32, error) { return 1, nil }
@@ -160,7 +160,7 @@ func newRig(t *testing.T, ports ...string) *rig {
 	return a
 }
 
-// event puts a message into the ring.
+// event adds a message to the ring.
 func (a *rig) event(ev Event) {
 	a.t.Helper()
 	slot := a.loop.ring.Slot()
@@ -172,7 +172,7 @@ func (a *rig) event(ev Event) {
 	a.loop.ring.Push()
 }
 
-// link puts a message about a link into the ring.
+// link adds a message about a link to the ring.
 func (a *rig) link(kind netlinkraw.MessageType, index int32, name string, mtu uint32) {
 	a.t.Helper()
 	ev := Event{Kind: kind, Index: index, MTU: mtu, Counted: true, CarrierDown: mtu % 7}
@@ -192,10 +192,10 @@ func (a *rig) turn() {
 	l.publishStatus()
 }
 
-// audit makes an audit that finds the kernel as it is known.
+// audit makes an audit whose dump shows no change.
 func (a *rig) audit() {
 	a.loop.audits.compare, a.loop.audits.sweep = true, sweepAudit
-	a.turn() // finds
+	a.turn() // compares
 	a.turn() // repairs
 }
 
@@ -212,8 +212,8 @@ func (a *rig) wantNumber(series string, value int) {
 	a.want(series, fmt.Sprint(value))
 }
 
-// TestChangesCounted: portsyncd_port_changes_total counts writes that changed a field
-// of the row or created it.
+// TestChangesCounted checks that portsyncd_port_changes_total counts the writes that changed a
+// field of the row or created it.
 func TestChangesCounted(t *testing.T) {
 	a := newRig(t, "Ethernet0")
 	const series = `portsyncd_port_changes_total{port="Ethernet0"}`
@@ -247,9 +247,9 @@ func TestChangesCounted(t *testing.T) {
 	step("over a row of an earlier run", 5)
 }
 
-// TestWritesCounted: the latency, the minutes and /status count the writes that
-// portsyncd_database_writes_total counts, and batches are counted by the ports that
-// they wrote.
+// TestWritesCounted checks that the latency histogram, the minutes of the last hour and /status
+// count the writes of portsyncd_database_writes_total, and that a batch is observed with the
+// number of its written ports.
 func TestWritesCounted(t *testing.T) {
 	a := newRig(t, "Ethernet0", "Ethernet4")
 	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
@@ -275,8 +275,8 @@ func TestWritesCounted(t *testing.T) {
 	}
 }
 
-// TestIgnoredCounted: reason "unknown" counts messages, however they were merged, and a
-// rename that deletes a row is not ignored.
+// TestIgnoredCounted checks that reason "unknown" counts messages, also those merged in the
+// backlog, and that a rename that deletes a row is not counted as ignored.
 func TestIgnoredCounted(t *testing.T) {
 	const unknown, name = `portsyncd_events_ignored_total{reason="unknown"}`, `portsyncd_events_ignored_total{reason="name"}`
 	a := newRig(t, "Ethernet0")
@@ -305,7 +305,7 @@ func TestIgnoredCounted(t *testing.T) {
 	a.want(name, "2")
 }
 
-// TestRepairsCounted: a repair counts when the database has done it.
+// TestRepairsCounted checks that a repair is counted once the database has acknowledged it.
 func TestRepairsCounted(t *testing.T) {
 	const rows, stale = `portsyncd_repairs_total{kind="row"}`, `portsyncd_repairs_total{kind="stale"}`
 	a := newRig(t, "Ethernet0", "Ethernet4")
@@ -330,8 +330,8 @@ func TestRepairsCounted(t *testing.T) {
 	}
 }
 
-// TestResyncsCounted: each resync has a duration, overlapping ones too; audits are no
-// resyncs; /status has the sum.
+// TestResyncsCounted checks that each resync has a duration, also if resyncs overlap, that audits
+// are not resyncs, and that /status has the sum.
 func TestResyncsCounted(t *testing.T) {
 	a := newRig(t, "Ethernet0") // the start's
 	done := func(seq uint32, interrupted bool) {
@@ -359,8 +359,8 @@ func TestResyncsCounted(t *testing.T) {
 	}
 }
 
-// TestPresentWithoutApplRow: a row that stays in STATE_DB after its APPL_DB row was
-// removed keeps the port present, until a comparison finds the row gone.
+// TestPresentWithoutApplRow checks that a row of STATE_DB keeps its port present after the row of
+// APPL_DB was removed, until a comparison finds the row of STATE_DB gone.
 func TestPresentWithoutApplRow(t *testing.T) {
 	a := newRig(t)
 	a.addAppl("Ethernet8") // not configured
@@ -382,8 +382,8 @@ func TestPresentWithoutApplRow(t *testing.T) {
 	a.want(`portsyncd_port_present{port="Ethernet8"}`, "")
 }
 
-// TestBacklogAfterGate: a restart on a quiet switch finds every row as it is to be, and
-// no backlog is left that a stall or the watchdog could be judged by.
+// TestBacklogAfterGate checks that a warm start with unchanged rows writes nothing and leaves no
+// backlog.
 func TestBacklogAfterGate(t *testing.T) {
 	a := newRig(t, "Ethernet0")
 	l := a.loop
@@ -393,7 +393,7 @@ func TestBacklogAfterGate(t *testing.T) {
 	a.turn()
 	a.want("portsyncd_backlog_ports", "1")
 	if a.status.stalledTooLong(a.status.stalledFor(l.clock.now())) {
-		t.Error("stalled while the gate is closed")
+		t.Error("stalled although writes are held back")
 	}
 	l.initial.gateDue = true
 	a.turn()

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// TestDecide names every situation that a start can find, and what the daemon says
-// and does about it.
+// TestDecide checks the decision for each combination of facts, and its reason in the log.
 func TestDecide(t *testing.T) {
 	ports := []PortConfig{{Name: "Ethernet0"}, {Name: "Ethernet4", HasAdmin: true}}
 	both, without := []string{"Ethernet0", "Ethernet4"}, []string{"Ethernet0"}
@@ -87,12 +86,12 @@ func TestDecide(t *testing.T) {
 // interfaces of an earlier run are set down in a cold start only.
 func TestBegin(t *testing.T) {
 	for _, keep := range []bool{false, true} {
-		still(t, func(a *rig, now int64) {
+		atRest(t, func(a *rig, now int64) {
 			l := a.loop
 			var down []int32
 			l.SetDown = func(indexes []int32) []error { down = indexes; return []error{errors.New("no such device")} }
 			l.Existing = []OldLink{{Index: 7, Name: "Ethernet0"}, {Index: 9, Name: "Ethernet4"}}
-			log := a.listen()
+			log := a.captureLog()
 			l.initial.started, l.initial.decision, l.handover.lateAt = false, &Decision{KeepLinks: keep}, never
 			l.begin()
 			if !l.initial.started || l.handover.lateAt != now+int64(lateAfter) {

@@ -110,8 +110,8 @@ func wanted(name, word string) *Port {
 	return p
 }
 
-// TestPublish: each row is written, deleted or left alone, and each port is answered, on
-// one server and on two.
+// TestPublish checks that Publish writes, deletes or leaves each row and sets the outcome of each
+// port, on one server and on two.
 func TestPublish(t *testing.T) {
 	foreign := map[string]string{"speed": "100000"}
 	row, both := portRow("down", "up", "9100"), portRow("down", "up", "9100")
@@ -164,8 +164,8 @@ func TestPublish(t *testing.T) {
 	})
 }
 
-// TestPublishRefused: what is refused for the moment stays to be written, and the end of
-// the connection is another error, after which the loop looks at no outcome.
+// TestPublishRefused checks that rows refused for the moment stay in the backlog, and that a lost
+// connection is another error, after which the loop reads no outcome.
 func TestPublishRefused(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		for _, which := range []string{"APPL_DB", "STATE_DB"} {
@@ -200,8 +200,8 @@ func TestPublishRefused(t *testing.T) {
 	}
 }
 
-// TestAuditAndCompare: a row that lacks a field or has another value differs; a row that
-// portsyncd wrote and that has no interface is stale; rows of others are left alone.
+// TestAuditAndCompare checks that a row that lacks a field or has another value differs, that a
+// row of portsyncd without an interface is stale, and that rows of other daemons are left alone.
 func TestAuditAndCompare(t *testing.T) {
 	onServers(t, func(t *testing.T, s *stored) {
 		rows := []struct {
@@ -258,8 +258,9 @@ func TestAuditAndCompare(t *testing.T) {
 	})
 }
 
-// TestHandOver: what is handed over to orchagent and what a start reads of it.
-func TestHandOver(t *testing.T) {
+// TestHandover checks what Produce and ProduceInitDone write for orchagent, and what Facts and
+// Markers read of it.
+func TestHandover(t *testing.T) {
 	onServers(t, func(t *testing.T, s *stored) {
 		s.do(lab.ConfigDB, "HSET", "PORT|Ethernet0", "lanes@", "0,1")
 		s.do(lab.ConfigDB, "HSET", "PORT|Ethernet4", "lanes", "4")
@@ -312,8 +313,8 @@ func TestHandOver(t *testing.T) {
 	})
 }
 
-// TestStoreErrors: a server that refuses, and one that is gone, is an error of each
-// exchange, told apart.
+// TestStoreErrors checks that each exchange returns an error if the server refuses or is gone, and
+// that the two errors differ.
 func TestStoreErrors(t *testing.T) {
 	exists := func(string) bool { return false }
 	for name, do := range map[string]func(s *stored) error{

@@ -16,9 +16,9 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// still runs a test on a loop with the port Ethernet0 in time that passes only while the
-// test sleeps, an hour after the loop's start. No timer is set.
-func still(t *testing.T, f func(a *rig, now int64)) {
+// atRest runs a test in the time of package synctest, on a loop with the port Ethernet0, an hour
+// after its start. No timer is set.
+func atRest(t *testing.T, f func(a *rig, now int64)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		a := newRig(t, "Ethernet0")
@@ -35,15 +35,15 @@ func still(t *testing.T, f func(a *rig, now int64)) {
 	})
 }
 
-// listen returns what the loop logs from here on.
-func (a *rig) listen() *bytes.Buffer {
+// captureLog returns the log of the loop from now on.
+func (a *rig) captureLog() *bytes.Buffer {
 	out := new(bytes.Buffer)
 	a.loop.Log = slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: syslog.LevelNotice}))
 	a.loop.logger.log = a.loop.Log
 	return out
 }
 
-// askedLinks counts the requests; each ends with err.
+// askedLinks counts the requests for dumps. Each request returns err.
 type askedLinks struct {
 	Links
 	dumps int
@@ -53,7 +53,7 @@ type askedLinks struct {
 func (k *askedLinks) RequestLinkDump() (uint32, error) { k.dumps++; return uint32(k.dumps), k.err }
 func (k *askedLinks) RequestLink(int32) error          { return k.err }
 
-// countingRecorder counts the records of ports and keeps that of the start.
+// countingRecorder counts the records of ports and keeps the record of the start.
 type countingRecorder struct {
 	ports   int
 	stale   int
@@ -73,8 +73,8 @@ func within(at, now int64, first time.Duration) bool {
 	return at <= now+int64(first) && at >= now+int64(first)*3/4
 }
 
-// TestTimers: each timer acts at its time, not a nanosecond before it, and once; the loop
-// wakes up for it.
+// TestTimers checks that each timer acts at its time, not a nanosecond before it, and once, and
+// that the loop wakes up for it.
 func TestTimers(t *testing.T) {
 	const pause = time.Minute
 	for _, c := range []struct {
@@ -151,7 +151,7 @@ func TestTimers(t *testing.T) {
 			func(a *rig, at int64) bool { return a.loop.logger.missing == never }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			still(t, func(a *rig, now int64) {
+			atRest(t, func(a *rig, now int64) {
 				l := a.loop
 				l.Links = new(askedLinks)
 				at := now + int64(time.Second)
@@ -181,8 +181,8 @@ func TestTimers(t *testing.T) {
 	}
 }
 
-// TestDeadline: the loop wakes up for work when a pause after a refusal is over, and not
-// for work that something else stands in the way of.
+// TestDeadline checks that the loop wakes up at the end of a pause after a refusal, and not for
+// work that cannot be done yet.
 func TestDeadline(t *testing.T) {
 	const retry, other = 20, 30
 	row := func(l *Loop) { wantOne(l) }
@@ -210,7 +210,7 @@ func TestDeadline(t *testing.T) {
 		"an initial dump before the start": {func(l *Loop) { l.initial.started, l.db.session, l.initial.eoiuAt = false, nil, 1 }, never},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *rig, now int64) {
+			atRest(t, func(a *rig, now int64) {
 				a.loop.db.retryAt = retry
 				c.set(a.loop)
 				if got := a.loop.deadline(); got != c.want {
@@ -221,8 +221,8 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// TestNothingBeforeRetry: while a pause after a refusal lasts, nothing is asked of the
-// databases; it is once the pause is over.
+// TestNothingBeforeRetry checks that the loop sends nothing to the databases during a pause after
+// a refusal, and retries at its end.
 func TestNothingBeforeRetry(t *testing.T) {
 	for name, c := range map[string]struct {
 		set func(l *Loop)
@@ -247,7 +247,7 @@ func TestNothingBeforeRetry(t *testing.T) {
 				continue
 			}
 			t.Run(name+", "+wait.name, func(t *testing.T) {
-				still(t, func(a *rig, now int64) {
+				atRest(t, func(a *rig, now int64) {
 					l := a.loop
 					c.set(l)
 					a.exchanges = 0
@@ -267,8 +267,8 @@ func TestNothingBeforeRetry(t *testing.T) {
 	}
 }
 
-// TestPauses: what failed or was refused is tried again after the first pause of a
-// backoff, counted from the failure.
+// TestPauses checks that a failed or refused operation is retried after the first pause of a
+// backoff.
 func TestPauses(t *testing.T) {
 	refusal := sonicdb.ServerError("OOM no memory")
 	for name, c := range map[string]struct {
@@ -293,7 +293,7 @@ func TestPauses(t *testing.T) {
 		}, func(l *Loop) int64 { return l.dumps.due() }, dumpPauseMin},
 	} {
 		t.Run(name, func(t *testing.T) {
-			still(t, func(a *rig, now int64) {
+			atRest(t, func(a *rig, now int64) {
 				c.do(a)
 				if at := c.at(a.loop); !within(at, now, c.first) {
 					t.Errorf("again after %v, want %v less up to a quarter", time.Duration(at-now), c.first)
