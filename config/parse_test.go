@@ -14,8 +14,8 @@ import (
 
 const hexDigest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" // sha256 of "test"
 
-// TestParseEverySetting checks that each setting is decoded to its field.
-func TestParseEverySetting(t *testing.T) {
+// TestParseFile checks a file that sets nearly all settings.
+func TestParseFile(t *testing.T) {
 	c, err := Parse("portsyncd.conf", []byte(`
 daemon = { enabled = false, log_level = "WARN" }
 
@@ -96,14 +96,45 @@ queue_batches = 1000
 			QueueBatches: 1000,
 		},
 	}
+	standard := Default()
 	for i := range schema {
-		if s := &schema[i]; s.key != "metrics.profiling" && !c.IsSet(s.key) {
-			t.Errorf("%s: IsSet is false", s.key)
+		if s := &schema[i]; !c.IsSet(s.key) {
+			s.copy(&want, &standard)
 		}
 	}
 	c.origins = nil
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("wrong settings: %v", want.Diff(c))
+	}
+}
+
+// TestEverySettingHasItsField checks for each setting that a value other than the default changes
+// this setting only, and that the origin is recorded.
+func TestEverySettingHasItsField(t *testing.T) {
+	candidates := []string{`true`, `false`, `2`, `"/x"`, `"debug"`, `"json"`, `"a"`, `":1"`, `"http://h/"`, `"` + hexDigest + `"`}
+	for i := range schema {
+		s := &schema[i]
+		found := false
+		for _, value := range candidates {
+			doc, errs := toml.Parse([]byte("v = " + value))
+			if errs != nil {
+				t.Fatal(errs)
+			}
+			c, standard := Default(), Default()
+			if s.decode(&c, doc.Root.Lookup("v").Value) != nil || s.encode(&c) == s.encode(&standard) {
+				continue // not valid for this setting, or its default
+			}
+			found = true
+			if changes := standard.Diff(c); len(changes) != 1 || changes[0].Key != s.key {
+				t.Errorf("%s = %s changes %v", s.key, value, changes)
+			}
+			if c, _ := Parse("f", []byte(s.key+" = "+value)); !c.IsSet(s.key) && !slices.Contains(c.Reset(), s.key) {
+				t.Errorf("%s = %s: the origin is %q", s.key, value, c.Origin(s.key))
+			}
+		}
+		if !found {
+			t.Errorf("%s: no candidate is valid and not the default; add one", s.key)
+		}
 	}
 }
 
@@ -114,7 +145,7 @@ func TestParseErrors(t *testing.T) {
 		{"unknown table, no suggestion", "[zzz]\n", `f:1:2: zzz: unknown table; the tables are daemon, database, warm_restart, metrics, health, push`},
 		{"unknown key", "[metrics]\nlistn = 1\n", `f:2:1: metrics.listn: unknown key; did you mean metrics.listen?`},
 		{"unknown key, swapped letters", "[database]\nreids_host = ''\n", `f:2:1: database.reids_host: unknown key; did you mean database.redis_host?`},
-		{"unknown key, no suggestion", "[health]\nfoo = 1\n", `f:2:1: health.foo: unknown key; the keys of [health] are max_stall_seconds, max_failure_rate_percent, audit_interval_secs`},
+		{"unknown key, no suggestion", "[health]\nfoo = 1\n", `f:2:1: health.foo: unknown key; the keys of [health] are ` + strings.Join(keysOf("health"), ", ")},
 		{"key of another table", "[daemon]\nexport_format = 'json'\n", `f:2:1: daemon.export_format: unknown key; did you mean metrics.export_format?`},
 		{"key outside of a table", "redis_port = 1\n", `f:1:1: redis_port: unknown key outside of any table; did you mean database.redis_port?`},
 		{"key outside of a table, no suggestion", "zzz = 1\n", `f:1:1: zzz: unknown key outside of any table; the tables are daemon, database, warm_restart, metrics, health, push`},
