@@ -64,7 +64,7 @@ func TestPurgeOfMountPoints(t *testing.T) {
 		}
 		fill(at)
 		must("make it read-only", unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
-		if out := purge(); !strings.Contains(out, "cannot remove "+state+", "+at+"/file is left") {
+		if out := purge(); !strings.Contains(out, "cannot remove "+state+": "+at+"/file remains") {
 			t.Errorf("with %s read-only: %q", at, out)
 		}
 		must("unmount", unix.Unmount(at, 0))
