@@ -1,6 +1,5 @@
-# What one can do here; "make help" lists it. CI (.ci/run) calls these targets.
-# Go alone is enough for build, test and demo; CONTRIBUTING.md says what the
-# others need.
+# "make help" lists the targets. CI (.ci/run) calls them. Go is enough for build, test and demo;
+# CONTRIBUTING.md lists what the other targets need.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,24 +9,24 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 BINARY    := dist/portsyncd
-# A number of inputs, or a time such as 5m. With a time the go command sometimes
-# ends a fuzz run with "context deadline exceeded" although nothing was found.
+# A number of inputs, or a time such as 5m. With a time, the go command sometimes ends a fuzz run
+# with "context deadline exceeded" although no input failed.
 FUZZTIME  ?= 100000x
 BENCHTIME ?= 1s
 PORTS     ?= 8
 SEQUENCES ?= 2000
 SEED      ?= 1
 PREFIX    ?= /usr
-# Of the Debian packages.
+# Architectures of the Debian packages.
 ARCHITECTURES ?= amd64 arm64 armhf
-# What is built: the daemon needs no C library.
+# The daemon does not use cgo.
 GOBUILD   := CGO_ENABLED=0 go build -trimpath
-# What decides and computes, for mutation tests.
+# Packages for mutation tests.
 PACKAGES  ?= ./config/toml ./config ./internal/warmrestart/stats ./internal/warmrestart ./internal/sonicdb ./netlinkraw ./internal/snapshot ./metrics ./portsync
-# Of a package's tests, where a slow machine may need longer than go test allows by
-# default, ten minutes.
+# Time limit for the tests of a package. The default of go test, ten minutes, is too short for
+# slow machines.
 TIMEOUT   ?= 20m
-# The independent player of the recorded scenarios, where it is at hand.
+# An independent player of the recorded scenarios, which is not part of this repository.
 REPLAY    ?= ../shared/tools/replay
 
 .PHONY: help
@@ -43,35 +42,35 @@ demo: ## run the daemon on a simulated switch until Ctrl-C; PORTS=8
 	go run . demo --ports $(PORTS)
 
 .PHONY: demo-once
-demo-once: ## the demo's start alone: exit status 0 if the end state is right
+demo-once: ## run only the start of the demo; fails if the final state is wrong
 	go run . demo --once --ports $(PORTS)
 
 .PHONY: test
-test: ## all tests that can run here, as README.md says
+test: ## run all tests that can run on this machine
 	go test ./...
 
 .PHONY: race
-race: ## the same under the race detector (needs a C compiler)
+race: ## run the tests with the race detector (needs a C compiler)
 	go test -race -timeout $(TIMEOUT) ./...
 
 .PHONY: integration
-integration: ## the same as root, where nothing may be skipped
+integration: ## run the tests as root and fail if one is skipped
 	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -timeout $(TIMEOUT) -json ./... | go run ./.ci/noskip .ci/skips
 
 .PHONY: nobody
-nobody: ## tests and demo as nobody, offline, with nothing but Go on the path
+nobody: ## run tests and demo as nobody, offline, with only Go on the path
 	.ci/as-nobody
 
 .PHONY: replay
-replay: build ## the recorded scenarios by an independent player, on the built binary
+replay: build ## play the recorded scenarios on the built binary with an independent player
 	@if [ -x $(REPLAY) ]; then \
 		echo $(REPLAY) --bin $(BINARY); $(REPLAY) --bin $(CURDIR)/$(BINARY); \
 	else \
-		echo "replay: no $(REPLAY) here; TestScenarios plays the same files"; \
+		echo "replay: $(REPLAY) does not exist; TestScenarios plays the same files"; \
 	fi
 
 .PHONY: prometheus
-prometheus: ## a real Prometheus and promtool on the running daemon
+prometheus: ## check a running daemon with Prometheus and promtool
 	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -v -run '^TestPrometheus' ./integration/monitoring
 
 .PHONY: conformance
@@ -81,64 +80,64 @@ conformance: ## check our code against the TOML suite, Prometheus' parsers and V
 	cd bench/victoria && go vet ./... && go test ./...
 
 .PHONY: fuzz
-fuzz: ## each fuzz target for FUZZTIME=100000x inputs, or a time such as 5m
+fuzz: ## run each fuzz target for FUZZTIME=100000x inputs, or a time such as 5m
 	FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 .PHONY: bench
-bench: ## table of benchmarks, ours and beside their peers; BENCHTIME=1s
+bench: ## print a table of benchmarks, with those of comparable libraries; BENCHTIME=1s
 	@{ go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./... && \
 	   cd bench && go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...; } | awk -f bench/table.awk
 
 .PHONY: scale
-scale: ## how the built daemon bears size and a flood of changes (root, some four minutes)
+scale: ## measure the daemon with many interfaces and a flood of changes (root, seven minutes)
 	cd bench && go run ./scale
 
 .PHONY: model
-model: ## random histories, daemon against model; SEQUENCES=2000 SEED=1 (root, half an hour)
+model: ## compare daemon and model on random histories; SEQUENCES=2000 SEED=1 (root, 30 minutes)
 	PORTSYNCD_REQUIRE_INTEGRATION=1 PORTSYNCD_MODEL_SEED=$(SEED) PORTSYNCD_MODEL_SEQUENCES=$(SEQUENCES) \
 		go test -count=1 -timeout 0 -parallel 4 -v -run '^TestModel' ./integration/model ./internal/conventions | grep --line-buffered -v '=== \|--- PASS'
 
 .PHONY: mutants
-mutants: ## which changes of one operator no test notices (hours); PACKAGES=./config/toml for one
+mutants: ## list changes of an operator that no test detects (hours); PACKAGES=./config/toml
 	.ci/mutants $(PACKAGES)
 
 .PHONY: model-mutants
-model-mutants: ## break the daemon in one place after the other: does TestModel notice? (root, an hour)
+model-mutants: ## list changes of the daemon that TestModel does not detect (root, an hour)
 	go run ./.ci/modelmutants
 
 .PHONY: soak
-soak: ## an hour of changes, scrapes, saves, reloads and restarts of redis-server: dist/soak.svg
+soak: ## measure an hour of changes, scrapes, reloads and Redis restarts: dist/soak.svg
 	mkdir -p dist
 	cd bench && go run ./scale -only soak -plot ../dist/soak.svg
 
 .PHONY: cover
-cover: ## what the tests reach: dist/cover.html
+cover: ## write the coverage of the tests: dist/cover.html
 	mkdir -p dist
 	go test -timeout $(TIMEOUT) -coverprofile dist/cover.out -coverpkg ./... ./...
 	go tool cover -html dist/cover.out -o dist/cover.html
 	go tool cover -func dist/cover.out | tail -n 1
 
 .PHONY: lint
-lint: fmt vet staticcheck ## gofmt, vet and staticcheck
+lint: fmt vet staticcheck ## run gofmt, vet and staticcheck
 
 .PHONY: fmt
 fmt: ## fail if gofmt would change a file
-	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt -w these:"; echo "$$out"; exit 1; fi
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not formatted:"; echo "$$out"; exit 1; fi
 
 .PHONY: vet
-vet: ## go vet, also for 32 bits
+vet: ## run go vet, also for 32 bits
 	go vet ./... ./.ci/noskip ./.ci/modelmutants
 	GOARCH=arm GOARM=7 CGO_ENABLED=0 go vet ./...
 
 .PHONY: staticcheck
-staticcheck: ## staticcheck, pinned
+staticcheck: ## run staticcheck
 	go run $(STATICCHECK) ./... ./.ci/noskip ./.ci/modelmutants
 	cd bench && go run $(STATICCHECK) ./...
 	cd bench/rules && go run $(STATICCHECK) ./...
 	cd bench/victoria && go run $(STATICCHECK) ./...
 
 .PHONY: vuln
-vuln: ## known vulnerabilities of what we use (asks a database on the network)
+vuln: ## list known vulnerabilities of the dependencies (needs the network)
 	go run $(GOVULNCHECK) ./...
 
 .PHONY: cross
@@ -149,7 +148,7 @@ cross: ## build for amd64, arm64 and armv7 without cgo: dist/portsyncd-linux-*
 	ls -l $(BINARY)-linux-*
 
 .PHONY: man
-man: ## manual pages: dist/man
+man: ## build the manual pages: dist/man
 	mkdir -p dist/man
 	cp deploy/man/portsyncd.8 dist/man
 	awk -f deploy/man/settings.awk portsyncd.conf.example | \
@@ -162,10 +161,10 @@ install: build install-files ## install binary, unit, manual pages, example; DES
 # Documents for operators.
 DOCUMENTS := README_DEPLOYMENT.md $(patsubst %,docs/%.md,SETTINGS METRICS HEALTH STATUS TROUBLESHOOTING THREAT_MODEL PUSH)
 
-# Rules for a Prometheus and dashboards for a Grafana, wherever these run.
+# Rules for Prometheus and dashboards for Grafana, which run on other machines.
 MONITORING := $(wildcard deploy/prometheus/*.* deploy/prometheus/*/*.yml deploy/grafana/*.json)
 
-# Everything but the binary, with its place below PREFIX.
+# Installed files other than the binary, as SOURCE:PATH below PREFIX.
 FILES := \
 	portsyncd.service:lib/systemd/system/portsyncd.service \
 	dist/man/portsyncd.8:share/man/man8/portsyncd.8 \
@@ -180,20 +179,20 @@ install-files: man
 	for f in $(FILES); do install -D -m 644 "$${f%:*}" "$(DESTDIR)$(PREFIX)/$${f#*:}"; done
 
 .PHONY: uninstall
-uninstall: ## remove what install brought; configuration and state stay
+uninstall: ## remove the installed files; configuration and state stay
 	for f in $(FILES); do rm -f "$(DESTDIR)$(PREFIX)/$${f#*:}"; done
 	rm -f $(DESTDIR)$(PREFIX)/bin/portsyncd
 
 .PHONY: dist
-dist: ## source archive with the modules it needs: dist/portsyncd-VERSION.tar.gz
+dist: ## build the source archive with its modules: dist/portsyncd-VERSION.tar.gz
 	deploy/dist
 
 .PHONY: deb
-deb: ## Debian packages for three architectures, built from that archive (needs dpkg-deb)
+deb: ## build Debian packages for three architectures from the archive (needs dpkg-deb)
 	deploy/deb/build $(ARCHITECTURES)
 
 .PHONY: check-deb
-check-deb: deb ## that they are reproducible, clean, and behave in a Debian (root, lintian, mandoc, debootstrap)
+check-deb: deb ## check the packages, also in a container (root, lintian, mandoc, debootstrap)
 	.ci/check-deb
 
 .PHONY: check-guide
@@ -207,13 +206,13 @@ deb-version:
 	@sed -n '1s/.*(\(.*\)).*/\1/p' deploy/deb/changelog
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove built files
 	rm -rf dist
 
 .PHONY: prerequisites
-prerequisites: ## install what the targets need beside Go (Debian, as root)
+prerequisites: ## install the Debian packages that the targets need (root)
 	.ci/prerequisites
 
 .PHONY: ci
-ci: ## all that CI runs (Debian, as root)
+ci: ## run all of CI (Debian, root)
 	.ci/run

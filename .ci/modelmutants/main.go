@@ -1,11 +1,11 @@
-// Command modelmutants breaks the daemon in one place after the other and looks
-// whether TestModel notices. It is run in the root of the project:
+// Command modelmutants changes the daemon in one place at a time (a mutant) and checks whether
+// TestModel detects it. Run it in the root of the repository:
 //
 //	go run ./.ci/modelmutants [-sequences 24] [-seed 1] [-jobs 2] [-only REGEXP]
 //
-// The mutants are the removal of each statement that publishes something about the
-// daemon, which it finds by itself, and the changes listed in changes.txt. It
-// prints one line a mutant: the sequence that noticed it first, or "lives".
+// The mutants are the removal of each statement that publishes something about the daemon, and
+// the changes listed in changes.txt. It prints one line for each mutant: the first sequence that
+// detected it, or "lives".
 package main
 
 import (

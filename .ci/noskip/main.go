@@ -1,12 +1,11 @@
-// Noskip reads the output of "go test -json" and fails if a test failed or was
-// skipped that the list does not allow:
+// Noskip reads the output of "go test -json" and fails if a test failed, or was skipped and is
+// not on a list:
 //
 //	go test -json ./... | go run ./.ci/noskip .ci/skips
 //
-// It prints a line for each package, all that a failed test said, and why a test
-// was skipped that must not be. A line of the list is a package, a test and a
-// comment behind "#"; one whose test was not skipped is an error too, so that
-// the list stays true.
+// It prints a line for each package, the output of each failed test, and the reason of each
+// skip that is not allowed. A line of the list has a package, a test and a comment after "#". A
+// listed test that was not skipped is an error as well.
 package main
 
 import (
@@ -36,13 +35,13 @@ func main() {
 		fmt.Fprintf(os.Stderr, "noskip: %v\n", err)
 		os.Exit(2)
 	}
-	r := run{said: make(map[test][]string), skipped: make(map[test]bool)}
+	r := run{output: make(map[test][]string), skipped: make(map[test]bool)}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		var e event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			fmt.Println(lines.Text()) // what the go command says itself
+			fmt.Println(lines.Text()) // the go command's own message
 			r.failed = append(r.failed, "go test")
 			continue
 		}
@@ -77,35 +76,35 @@ func readList(file string) (map[test]bool, error) {
 	return allowed, nil
 }
 
-// run is what has been seen of the tests.
+// run collects the results of the tests.
 type run struct {
-	said    map[test][]string
+	output  map[test][]string
 	skipped map[test]bool
 	failed  []string
 	passed  int
 }
 
-// skipInside is the verdict on a test that another process ran, in namespaces,
-// on behalf of one that passes here.
+// skipInside matches the skip of a test in another process, inside namespaces, whose parent
+// passes.
 var skipInside = regexp.MustCompile(`^\s+--- SKIP: (\S+)`)
 
 func (r *run) take(e event) {
 	t := test{e.Package, e.Test}
 	switch e.Action {
 	case "output", "build-output":
-		r.said[t] = append(r.said[t], e.Output)
+		r.output[t] = append(r.output[t], e.Output)
 		if m := skipInside.FindStringSubmatch(e.Output); m != nil && m[1] != e.Test {
 			inner := test{e.Package, m[1]}
 			r.skipped[inner] = true
-			r.said[inner] = append(r.said[inner], r.said[t]...)
+			r.output[inner] = append(r.output[inner], r.output[t]...)
 		}
 		if e.Test == "" && !strings.HasPrefix(e.Output, "PASS") && e.Output != "FAIL\n" {
-			fmt.Print(e.Output) // "ok portsyncd/config 0.1s", or why there is no verdict
+			fmt.Print(e.Output) // "ok portsyncd/config 0.1s", or why there is no result
 		}
 	case "pass":
 		if e.Test != "" {
 			r.passed++
-			delete(r.said, t)
+			delete(r.output, t)
 		}
 	case "skip":
 		if e.Test != "" {
@@ -113,16 +112,16 @@ func (r *run) take(e event) {
 		}
 	case "fail", "build-fail":
 		r.failed = append(r.failed, strings.TrimSpace(e.Package+" "+e.Test))
-		fmt.Print(strings.Join(r.said[t], ""))
+		fmt.Print(strings.Join(r.output[t], ""))
 	}
 }
 
-// report prints the verdict and returns whether it is good.
+// report prints the problems and returns whether there are none.
 func (r *run) report(allowed map[test]bool) bool {
 	var bad []string
 	for t := range r.skipped {
 		if !allowed[t] {
-			bad = append(bad, fmt.Sprintf("%s %s was skipped:\n%s", t.pkg, t.name, strings.Join(r.said[t], "")))
+			bad = append(bad, fmt.Sprintf("%s %s was skipped:\n%s", t.pkg, t.name, strings.Join(r.output[t], "")))
 		}
 	}
 	for t := range allowed {

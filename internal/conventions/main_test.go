@@ -6,4 +6,4 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-func TestMain(m *testing.M) { switchtest.Main(m) }
+func TestMain(m *testing.M) { switchtest.MainWithoutLock(m) }

@@ -21,11 +21,16 @@ const BinaryVariable = "PORTSYNCD_TEST_BINARY"
 // module's root the working directory and waits until no other package of integration tests runs
 // on this machine, because many of them measure time.
 func Main(m *testing.M) {
-	os.Exit(run(m))
+	os.Exit(run(m, true))
 }
 
-func run(m *testing.M) int {
-	if err := prepare(); err != nil {
+// MainWithoutLock is Main for packages whose tests do not measure time. It does not wait.
+func MainWithoutLock(m *testing.M) {
+	os.Exit(run(m, false))
+}
+
+func run(m *testing.M, lock bool) int {
+	if err := prepare(lock); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -36,11 +41,11 @@ func run(m *testing.M) int {
 	return code
 }
 
-func prepare() error {
+func prepare(lock bool) error {
 	if err := toModuleRoot(); err != nil {
 		return err
 	}
-	if lab.Inside() {
+	if !lock || lab.Inside() {
 		return nil
 	}
 	if err := waitForTurn(); err != nil {
