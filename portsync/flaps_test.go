@@ -135,7 +135,7 @@ func TestSamplerFlaps(t *testing.T) {
 			t.Fatal(err)
 		}
 		if line.Health != Degraded || line.Score != 85 || line.Process.IsZero() {
-			t.Errorf("%+v", line)
+			t.Errorf("sample: %+v", line)
 		}
 		return line
 	}
@@ -163,19 +163,19 @@ func TestSamplerFlaps(t *testing.T) {
 	last := len(ports) - 1
 	if len(line.Flaps) != warmrestart.MaxFlaps || line.Flaps[0].Port != ports[last].Name ||
 		line.Flaps[0].Downs != uint64(last) || line.Flaps[0].Penalty < 1000 {
-		t.Errorf("%+v", line.Flaps)
+		t.Errorf("flaps in the sample: %+v", line.Flaps)
 	}
 	if l := line.Latency; l == nil || *l != (warmrestart.Latency{Count: 1, Kept: 1, P50: 5, P95: 5, P99: 5, Max: 5}) {
 		t.Errorf("latency %+v", l)
 	}
 	ports[3].view.add(1, s.clock.now())
 	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].Port != "Ethernet3" || line.Flaps[0].Downs != 1 || line.Flaps[0].PortHex != "" {
-		t.Errorf("%+v", line.Flaps)
+		t.Errorf("flaps in the sample: %+v", line.Flaps)
 	}
 	odd := &Port{Name: "Ethernet\xff", Index: 99, Configured: true}
 	loop.show(odd)
 	odd.view.add(1, s.clock.now())
 	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].PortHex != "45746865726e6574ff" {
-		t.Errorf("%+v", line.Flaps)
+		t.Errorf("flaps in the sample: %+v", line.Flaps)
 	}
 }

@@ -226,10 +226,10 @@ func TestConditions(t *testing.T) {
 			i := slices.IndexFunc(HealthCodes[:], func(code HealthCode) bool { return code.Code == c.want })
 			code := HealthCodes[i]
 			if len(h.Reasons) != 1 || h.Reasons[0].Code != c.want || h.Reasons[0].Text != c.text {
-				t.Fatalf("%+v, want one reason %s with %q", h, c.want, c.text)
+				t.Fatalf("got %+v, want only the reason %s with text %q", h, c.want, c.text)
 			}
 			if r := h.Reasons[0]; h.Status != code.Severity || r.Severity != code.Severity || h.Score != 100-code.Deduction {
-				t.Errorf("%+v, want %+v", h, code)
+				t.Errorf("got %+v, want severity %s and deduction %d", h, code.Severity, code.Deduction)
 			}
 			if age := s.clock.now() - s.clock.reading(h.Reasons[0].Since); age < 0 || age > int64(time.Minute) {
 				t.Errorf("reason since %v, %v ago, want less than a minute", h.Reasons[0].Since, time.Duration(age))
@@ -262,7 +262,7 @@ func TestHealthCodes(t *testing.T) {
 	seen, degraded := make(map[string]bool), false
 	for _, c := range HealthCodes {
 		if c.Code == "" || seen[c.Code] || c.Deduction <= 0 || c.Deduction > 100 {
-			t.Errorf("%+v", c)
+			t.Errorf("empty or repeated code, or deduction out of range: %s, %d", c.Code, c.Deduction)
 		}
 		seen[c.Code] = true
 		switch c.Severity {
@@ -273,7 +273,7 @@ func TestHealthCodes(t *testing.T) {
 				t.Errorf("unhealthy code %s is listed after degraded ones", c.Code)
 			}
 		default:
-			t.Errorf("%+v", c)
+			t.Errorf("%s has severity %q", c.Code, c.Severity)
 		}
 	}
 }
@@ -282,11 +282,11 @@ func TestHealthCodes(t *testing.T) {
 func TestHealthStrings(t *testing.T) {
 	var h Health
 	if got, want := (&HealthReason{Code: "disk", Text: "full", Deduction: 15}).String(), "disk: full (-15)"; got != want {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("HealthReason.String: %q, want %q", got, want)
 	}
 	h.Reasons = []HealthReason{{Code: "stalled"}, {Code: "disk"}}
 	if got := h.Codes(); got != "stalled,disk" {
-		t.Errorf("codes: %q", got)
+		t.Errorf("Health.Codes: %q", got)
 	}
 }
 
@@ -298,7 +298,7 @@ func TestHealthDisabled(t *testing.T) {
 	s.begin(clock{base: time.Now()})
 	m, set := newTestMonitor(s, new(fakeRecorder))
 	if h := m.Health(); h.Status != Disabled || h.Score != 100 || h.Reasons == nil || len(h.Reasons) != 0 {
-		t.Errorf("%+v", h)
+		t.Errorf("health of a disabled daemon: %+v", h)
 	}
 	if text := string(set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_healthy 1\n") || strings.Contains(text, "} 1\n") {
 		t.Errorf("scrape of a disabled daemon:\n%s", text)
@@ -317,7 +317,7 @@ func TestHealthGauges(t *testing.T) {
 		t.Helper()
 		text := "\n" + string(set.AppendText(nil))
 		if !strings.Contains(text, "\nportsyncd_healthy "+healthy+"\n") {
-			t.Errorf("want portsyncd_healthy %s in %s", healthy, text)
+			t.Errorf("portsyncd_healthy is not %s in\n%s", healthy, text)
 		}
 		for _, c := range HealthCodes {
 			want := "0"
@@ -325,7 +325,7 @@ func TestHealthGauges(t *testing.T) {
 				want = "1"
 			}
 			if series := `portsyncd_health_reason{code="` + c.Code + `"} ` + want; !strings.Contains(text, "\n"+series+"\n") {
-				t.Errorf("want %s in %s", series, text)
+				t.Errorf("no %s in\n%s", series, text)
 			}
 		}
 	}
@@ -348,7 +348,7 @@ func TestHealthAllocatesNothing(t *testing.T) {
 		t.Helper()
 		b = set.AppendText(b[:0])
 		if n := testing.AllocsPerRun(200, func() { b = set.AppendText(b[:0]); m.evaluate() }); n != 0 {
-			t.Errorf("%v allocations per scrape, %+v", n, m.Health())
+			t.Errorf("%v allocations per scrape with health %+v, want 0", n, m.Health())
 		}
 	}
 	check()

@@ -96,7 +96,7 @@ func TestFailureRateHysteresis(t *testing.T) {
 	m, _ := newTestMonitor(s, nil)
 	addRequests(s, 9, 10)
 	if h := m.Health(); h.Codes() != "failure_rate" {
-		t.Fatalf("%+v", h)
+		t.Fatalf("9 of 10 failed: %+v, want reason failure_rate", h)
 	}
 	s.rate.add(false, s.clock.now())
 	addRequests(s, 0, 10) // 9 of 21, at least 24 %
@@ -123,7 +123,7 @@ func TestHealthMonitorConcurrent(t *testing.T) {
 				h := m.Health()
 				set.AppendText(nil)
 				if (h.Status == Healthy) != (len(h.Reasons) == 0) {
-					t.Errorf("%+v", h)
+					t.Errorf("status and reasons disagree: %+v", h)
 				}
 			}
 		}()

@@ -21,17 +21,17 @@ func TestLatencyBuckets(t *testing.T) {
 	for _, v := range append(latencies, 0, 1<<63-1) {
 		b := latencyBucket(v)
 		if b < 0 || b >= latencyBuckets {
-			t.Fatalf("%d is in bucket %d of %d", v, b, latencyBuckets)
+			t.Fatalf("%d ns: bucket %d, want less than %d", v, b, latencyBuckets)
 		}
 		if bound := bucketBound(b); v >= bound && bound != 1<<63-1 {
-			t.Errorf("%d is in bucket %d, which ends at %d", v, b, bound)
+			t.Errorf("%d ns: bucket %d, with the upper bound %d", v, b, bound)
 		}
 		if b == 0 {
 			continue
 		}
 		begin, end := bucketBound(b-1), bucketBound(b)
 		if v < begin {
-			t.Errorf("%d is in bucket %d, which begins at %d", v, b, begin)
+			t.Errorf("%d ns: bucket %d, with the lower bound %d", v, b, begin)
 		}
 		if b < latencyBuckets-1 && end-begin > begin/8 {
 			t.Errorf("bucket %d from %d to %d is wider than an eighth", b, begin, end)
@@ -57,12 +57,12 @@ func TestHour(t *testing.T) {
 	h.event(at(6)) // an event from an hour ago
 	early := h.view(c, at(3))
 	if len(early) != 4 {
-		t.Fatalf("%d minutes after 3, want 4: %+v", len(early), early)
+		t.Fatalf("%d minutes 3 minutes after the start, want 4: %+v", len(early), early)
 	}
 	m := early[2]
 	slices.Sort(sample)
 	if m.Events != 2 || m.Writes != 1000 || m.Max != sample[999] || !m.From.Equal(c.base.Add(2*time.Minute)) {
-		t.Errorf("minute 2 is %+v", m)
+		t.Errorf("minute 2: %+v", m)
 	}
 	for _, q := range []struct {
 		got  int64
@@ -70,19 +70,19 @@ func TestHour(t *testing.T) {
 	}{{m.P50, 0.50}, {m.P99, 0.99}} {
 		exact := stats.Quantile(sample, q.want)
 		if q.got < exact || q.got > exact+exact/8 {
-			t.Errorf("quantile %v is %d, exactly %d", q.want, q.got, exact)
+			t.Errorf("quantile %v is %d, exact value %d", q.want, q.got, exact)
 		}
 	}
 	if early[0] != (Minute{From: c.base}) {
-		t.Errorf("a quiet minute is %+v", early[0])
+		t.Errorf("minute 0, without events: %+v", early[0])
 	}
 	late := h.view(c, at(70))
 	if len(late) != HourMinutes || late[HourMinutes-1].Events != 2 {
-		t.Errorf("after 70 minutes: %d, the last %+v", len(late), late[len(late)-1])
+		t.Errorf("after 70 minutes: %d minutes, the last is %+v", len(late), late[len(late)-1])
 	}
 	for _, m := range late[:HourMinutes-1] {
 		if m.Events != 0 || m.Writes != 0 {
-			t.Errorf("nothing happened in %+v", m)
+			t.Errorf("minute without events: %+v", m)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func TestHourOneWrite(t *testing.T) {
 		var h hour
 		h.wrote(0, ns)
 		if m := h.view(clock{}, 0)[0]; m.P50 != ns || m.P99 != ns || m.Max != ns {
-			t.Errorf("one write of %d: %+v", ns, m)
+			t.Errorf("one write with latency %d: %+v", ns, m)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func TestHourQuantiles(t *testing.T) {
 		}
 		m := h.view(clock{}, 0)[0]
 		if (m.P50 == long) != c.p50 || (m.P99 == long) != c.p99 || m.P50 < short || m.Max != long {
-			t.Errorf("of %d and %d: %+v", c.short, c.long, m)
+			t.Errorf("%d short and %d long latencies: %+v", c.short, c.long, m)
 		}
 	}
 }

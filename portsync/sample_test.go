@@ -22,13 +22,13 @@ func TestLatenciesSince(t *testing.T) {
 			want := slices.Clone(all[max(from, max(i+1, size)-size):])
 			slices.Sort(want)
 			if got, total := l.since(from); total != i+1 || !slices.Equal(got, want) {
-				t.Fatalf("after %d, since %d: %d of %d, want %d", i+1, from, len(got), total, len(want))
+				t.Fatalf("after %d latencies, since(%d) returned %d latencies and total %d, want %d latencies", i+1, from, len(got), total, len(want))
 			}
 		}
 	}
 }
 
-// TestSampleLatency: each sample is of the events since the one before.
+// TestSampleLatency checks that each sample has the latencies since the last sample.
 func TestSampleLatency(t *testing.T) {
 	m := &Metrics{}
 	s := &Sampler{Metrics: m}
@@ -41,10 +41,10 @@ func TestSampleLatency(t *testing.T) {
 		switch {
 		case n == 0:
 			if got != nil {
-				t.Errorf("of none: %+v", *got)
+				t.Errorf("sample without writes has latency %+v, want none", *got)
 			}
 		case got == nil || got.Count != uint64(n) || got.Kept != kept || got.Max != int64(n) || got.P50 != int64(n-kept+(kept+1)/2):
-			t.Errorf("of %d: %+v", n, got)
+			t.Errorf("sample of %d writes has latency %+v", n, got)
 		}
 	}
 }

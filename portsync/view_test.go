@@ -40,7 +40,7 @@ func findPending(v *portsync.View, what string) *portsync.Pending {
 func TestViewZero(t *testing.T) {
 	v := new(portsync.Status).View(time.Now())
 	if v.Ports == nil || v.Pending == nil || v.Databases == nil || v.Hour == nil {
-		t.Errorf("%+v", v)
+		t.Errorf("nil slice in the zero view: %+v", v)
 	}
 }
 
@@ -163,10 +163,10 @@ func TestViewWhileDisconnected(t *testing.T) {
 		return port(v, "Ethernet0").Oper == "down" && port(v, "Ethernet4").State == "absent"
 	})
 	if p := port(&v, "Ethernet0"); p.Written || p.State != "present" || p.Admin != "up" || p.LastChange == nil {
-		t.Errorf("%+v", p)
+		t.Errorf("Ethernet0 while Redis is disconnected: %+v", p)
 	}
 	if p := port(&v, "Ethernet4"); p.Written || p.Index != 0 || p.Oper != "" || p.LastChange == nil {
-		t.Errorf("%+v", p)
+		t.Errorf("deleted Ethernet4 while Redis is disconnected: %+v", p)
 	}
 	text := string(b.set.AppendText(nil))
 	for _, line := range []string{`portsyncd_port_oper_up{port="Ethernet0"} 0`, `portsyncd_port_written{port="Ethernet0"} 0`,
