@@ -6,7 +6,7 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// sweepReason says why STATE_DB is compared with the kernel once a dump is complete.
+// sweepReason is the reason why STATE_DB is compared with the kernel once a dump is complete.
 type sweepReason string
 
 const (

@@ -62,8 +62,8 @@ func (a *absences) missingFrom(p *Port, since int64) int64 {
 }
 
 // find brings the missing ports up to date and reports whether they have changed. synced
-// says whether the first dump is complete. It reads the list only when an absent port has
-// come or gone or when a time has passed.
+// says whether the first dump is complete. It reads the list only when a port was
+// added to it or removed, or when a port may have become missing.
 func (a *absences) find(now int64, synced bool) bool {
 	initDone := a.state.InitDone()
 	if !a.changed && now < a.at && a.initDone == initDone && a.synced == synced {

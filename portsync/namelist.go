@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// mostNames is how many ports one text names.
+// mostNames is the largest number of ports that one text lists.
 const mostNames = 8
 
-// without returns the elements of a that b lacks, in natural order. Both are sorted.
+// without returns the elements of a that are not in b, in natural order. a and b must be sorted.
 func without(a, b []string) []string {
 	var out []string
 	for _, name := range a {
@@ -23,8 +23,8 @@ func without(a, b []string) []string {
 	return out
 }
 
-// nameList lists the first mostNames names, and says how many more there are. Names
-// come from CONFIG_DB and can hold anything.
+// nameList returns the first mostNames names and the number of the others. It escapes the names:
+// those from CONFIG_DB can contain any byte.
 func nameList(names []string) string {
 	var b strings.Builder
 	for i, name := range names[:min(len(names), mostNames)] {
@@ -42,12 +42,12 @@ func nameList(names []string) string {
 // mostOfName is longer than the name of any interface (IFNAMSIZ).
 const mostOfName = 32
 
-// printable returns s for a line of text: at most that many bytes of it, with
-// escapes for what does not print.
+// printable returns at most the given number of bytes of s, with escapes for characters that
+// cannot be printed.
 func printable(s string, most int) string {
 	cut := len(s) > most
 	if cut {
-		whole := most // characters, unless the text is not UTF-8
+		whole := most // end of the last whole character, if s is UTF-8
 		for whole > most-utf8.UTFMax && whole > 0 && !utf8.RuneStart(s[whole]) {
 			whole--
 		}

@@ -21,13 +21,13 @@ func newPublisher(b *base) publisher { return publisher{base: b, absences: newAb
 // publishStatus stores the condition of the loop into Status. Nothing else of the loop
 // stores there, so that no path can omit it. A turn calls it before the databases are asked,
 // which can take long, and before the loop sleeps. Its cost grows with the ports that the
-// turn touched, not with all ports. It allocates only when a port comes or goes.
+// turn touched, not with all ports. It allocates only when a port is added or removed.
 func (l *Loop) publishStatus() {
 	l.shown.publishPorts()
 	s := l.Status
 	setNumber(&s.backlog, int64(l.writes.len()))
 	setNumber(&s.backlogSince, l.writes.batch.oldest())
-	setNumber(&s.stalledSince, l.stalledFrom()) // wakes up nobody: HealthMonitor computes a stall in time
+	setNumber(&s.stalledSince, l.stalledFrom()) // no wake-up: HealthMonitor checks the time of a stall itself
 	setNumber(&s.queued, int64(l.ring.Len()))
 	setNumber(&s.progress, l.db.progressAt)
 	setNumber(&s.wroteAt, l.writes.wroteAt)

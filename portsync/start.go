@@ -27,7 +27,7 @@ func (k StartKind) String() string {
 // Facts are the values that a start depends on, read before anything is written.
 type Facts struct {
 	SwitchType   string // DEVICE_METADATA|localhost switch_type; "" if absent
-	WarmEnabled  bool   // WARM_RESTART_ENABLE_TABLE system or swss says "true"
+	WarmEnabled  bool   // WARM_RESTART_ENABLE_TABLE has enable=true for system or swss
 	RestoreCount string // WARM_RESTART_TABLE|portsyncd restore_count; "" if absent
 	InitDone     bool   // APPL_DB has the row PortInitDone
 	Ports        []PortConfig
