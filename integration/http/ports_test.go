@@ -12,29 +12,12 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// portFacts is a port in /ports.
-type portFacts struct {
-	Name        string    `json:"name"`
-	State       string    `json:"state"`
-	Present     bool      `json:"present"`
-	Written     bool      `json:"written"`
-	Configured  bool      `json:"configured"`
-	InitPending bool      `json:"init_pending"`
-	Index       int32     `json:"ifindex"`
-	Admin       string    `json:"admin"`
-	Oper        string    `json:"oper"`
-	MTU         uint32    `json:"mtu"`
-	CarrierUp   uint32    `json:"carrier_up"`
-	CarrierDown uint32    `json:"carrier_down"`
-	LastChange  time.Time `json:"last_change"`
-}
-
 // ports returns the ports in /ports.
-func ports(client *switchtest.Client) []portFacts {
+func ports(client *switchtest.Client) []switchtest.ReportedPort {
 	client.T.Helper()
 	var document struct {
 		Schema int
-		Ports  []portFacts
+		Ports  []switchtest.ReportedPort
 	}
 	if err := json.Unmarshal([]byte(client.Get("/ports")), &document); err != nil || document.Schema != 1 {
 		client.T.Fatalf("/ports: schema %d, %v", document.Schema, err)
@@ -43,14 +26,14 @@ func ports(client *switchtest.Client) []portFacts {
 }
 
 // kernelPorts returns the kernel's interfaces in the form of /ports.
-func kernelPorts(t switchtest.T) []portFacts {
+func kernelPorts(t switchtest.T) []switchtest.ReportedPort {
 	t.Helper()
-	var all []portFacts
+	var all []switchtest.ReportedPort
 	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		if !strings.HasPrefix(string(l.Name), "Ethernet") {
 			return
 		}
-		all = append(all, portFacts{
+		all = append(all, switchtest.ReportedPort{
 			Name: string(l.Name), State: "present", Present: true, Written: true, Index: l.Index, MTU: l.MTU,
 			Admin: switchtest.UpOrDown(l.Up()), Oper: switchtest.UpOrDown(l.Running()),
 			CarrierUp: l.CarrierUp, CarrierDown: l.CarrierDown,
@@ -59,7 +42,7 @@ func kernelPorts(t switchtest.T) []portFacts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.SortFunc(all, func(a, b portFacts) int {
+	slices.SortFunc(all, func(a, b switchtest.ReportedPort) int {
 		if len(a.Name) != len(b.Name) {
 			return len(a.Name) - len(b.Name)
 		}
@@ -74,8 +57,8 @@ func samePorts(client *switchtest.Client, absent ...string) string {
 	client.T.Helper()
 	want, got, e := kernelPorts(client.T), ports(client), client.Scrape()
 	for _, name := range absent {
-		i := slices.IndexFunc(got, func(p portFacts) bool { return p.Name == name })
-		if i < 0 || got[i] != (portFacts{Name: name, State: "absent", Written: true, Configured: true, LastChange: got[i].LastChange}) {
+		i := slices.IndexFunc(got, func(p switchtest.ReportedPort) bool { return p.Name == name })
+		if i < 0 || got[i] != (switchtest.ReportedPort{Name: name, State: "absent", Written: true, Configured: true, LastChange: got[i].LastChange}) {
 			return fmt.Sprintf("/ports is %+v, want %s to be absent", got, name)
 		}
 		got = slices.Delete(got, i, i+1)
