@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// TestSetAside checks that the file and its backups are renamed and not loaded afterwards.
 func TestSetAside(t *testing.T) {
 	dir := t.TempDir()
 	f := saver(filepath.Join(dir, "state.json"), nil)
@@ -28,8 +29,8 @@ func TestSetAside(t *testing.T) {
 	wantNames(t, dir, "state.json", "state.json.stale-000004-"+noonStamp, "state.json.stale-000005-"+noonStamp)
 }
 
-// TestCutSetAside: whatever goes wrong, the present content is found or nothing,
-// and never an older one.
+// TestCutSetAside interrupts SetAside at each system call, and checks that Load finds the current
+// content or nothing.
 func TestCutSetAside(t *testing.T) {
 	eachCut(t, func(t *testing.T, c *cutter) {
 		path := filepath.Join(t.TempDir(), "state.json")
@@ -44,7 +45,8 @@ func TestCutSetAside(t *testing.T) {
 	})
 }
 
-// TestPowerCutSetAside: when SetAside has returned, nothing comes back.
+// TestPowerCutSetAside cuts the power during SetAside, and checks that nothing is found after it
+// returned.
 func TestPowerCutSetAside(t *testing.T) {
 	disk := newMemFS()
 	f := saver("/state.json", disk)

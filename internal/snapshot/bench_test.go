@@ -22,8 +22,8 @@ func portsBody(n int) []byte {
 	return b.Bytes()
 }
 
-// BenchmarkSave is with real fsync, on the file system of the temporary
-// directory, with the backup and its removal.
+// BenchmarkSave measures a save with real fsync, in the temporary directory, with a backup and its
+// removal.
 func BenchmarkSave(b *testing.B) {
 	for _, ports := range []int{32, 512} {
 		b.Run(fmt.Sprintf("%d ports", ports), func(b *testing.B) {
@@ -72,7 +72,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkAppend is with real fsync.
+// BenchmarkAppend measures an append with real fsync.
 func BenchmarkAppend(b *testing.B) {
 	l := &Log{Path: filepath.Join(b.TempDir(), "history.jsonl"), MaxFileSize: 100 << 20, MaxSpan: 24 * time.Hour, At: at}
 	line := append(bytes.TrimSuffix(portsBody(8), []byte("}")), `,"at":"2026-10-05T12:00:00Z"}`...)
@@ -86,7 +86,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkReadLog reads a month of samples of 1 KB every 5 minutes.
+// BenchmarkReadLog measures reading a month of samples of 1 KB every 5 minutes.
 func BenchmarkReadLog(b *testing.B) {
 	l := &Log{Path: filepath.Join(b.TempDir(), "history.jsonl"), MaxFileSize: 1 << 20, Keep: Limits{Count: 100}, FS: quick()}
 	line := portsBody(8)

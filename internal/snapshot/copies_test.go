@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// copier is saver with a copy of each content, and two contents kept.
+// copier returns a File with copies that keeps two contents.
 func copier(path string, fsys FS) *File {
 	f := saver(path, fsys)
 	f.Copies, f.Keep = 2, Limits{Count: 4, Spare: 2}
 	return f
 }
 
-// TestCopies: damage in place to any two of the files of the newest content loses
-// nothing, and damage to all three leaves the content before.
+// TestCopies checks that damage to two files of the newest content loses nothing, and that damage
+// to all three leaves the previous content.
 func TestCopies(t *testing.T) {
 	prepare := func(t *testing.T) (path string, newest []string) {
 		path = filepath.Join(t.TempDir(), "state.json")
@@ -58,8 +58,8 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// TestPowerCutCopies: whatever survives of a save with copies is the content before or
-// the new one, and the new one if the save succeeded.
+// TestPowerCutCopies cuts the power during a save with copies, and checks that the old or the new
+// content is found.
 func TestPowerCutCopies(t *testing.T) {
 	const path = "/state.json"
 	for n := 1; ; n++ {
@@ -77,8 +77,8 @@ func TestPowerCutCopies(t *testing.T) {
 	}
 }
 
-// TestCutCopies: a save with copies that fails at any call leaves either content, and
-// the next one is complete.
+// TestCutCopies interrupts a save with copies at each system call, and checks that the next save is
+// complete.
 func TestCutCopies(t *testing.T) {
 	eachCut(t, func(t *testing.T, c *cutter) {
 		path := filepath.Join(t.TempDir(), "state.json")
@@ -90,9 +90,9 @@ func TestCutCopies(t *testing.T) {
 	})
 }
 
-// TestCrowd: files with the names of backups, more than anybody needs, cost a load
-// bounded time and memory, and the next save removes them all.
-func TestCrowd(t *testing.T) {
+// TestManyBackups checks that many files with names of backups cost bounded time and memory, and are
+// removed by the next save.
+func TestManyBackups(t *testing.T) {
 	const crowd = 5000
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.json")
@@ -121,9 +121,8 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// TestLoadReadsNoMoreThan: a crowd of large files ends a load before it has read them
-// all.
-func TestLoadReadsNoMoreThan(t *testing.T) {
+// TestLoadReadLimit checks that Load stops after maxRead bytes of unusable files.
+func TestLoadReadLimit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	for n := range 20 {
 		name := fmt.Sprintf("%s.backup-%06d", path, n+1)
@@ -136,8 +135,8 @@ func TestLoadReadsNoMoreThan(t *testing.T) {
 	}
 }
 
-// TestScanIsBounded: a directory of any size is scanned in bounded memory, and the
-// newest files of each kind are seen.
+// TestScanIsBounded checks that scanning a very large directory uses bounded memory and finds the
+// newest files.
 func TestScanIsBounded(t *testing.T) {
 	dir := &listing{FS: OS}
 	for n := range 100_000 {
@@ -153,7 +152,7 @@ func TestScanIsBounded(t *testing.T) {
 	}
 }
 
-// listing is a directory with many names, each of which is a regular file.
+// listing is a directory with many regular files.
 type listing struct {
 	FS
 	names []string
@@ -170,8 +169,8 @@ func (l *listing) Lstat(path string) (os.FileInfo, error) {
 	return memInfo{filepath.Base(path), &inode{}}, nil
 }
 
-// TestNoDirectorySync: a file system that has no fsync for directories, whatever it
-// answers, is not a disk that failed; one that answers EIO is.
+// TestNoDirectorySync checks that a file system without fsync for directories is accepted, and that
+// EIO is not.
 func TestNoDirectorySync(t *testing.T) {
 	for _, errno := range append(slices.Clone(noSync), syscall.EIO) {
 		f := saver(filepath.Join(t.TempDir(), "state.json"), noDirSync{OS, errno})
@@ -181,7 +180,7 @@ func TestNoDirectorySync(t *testing.T) {
 	}
 }
 
-// noDirSync is the file system of the machine, where fsync of a directory fails.
+// noDirSync is the file system of the machine, but fsync of a directory fails.
 type noDirSync struct {
 	FS
 	errno syscall.Errno

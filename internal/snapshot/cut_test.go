@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// faults are the ways in which a call goes wrong: the process ends there, or it
-// fails. A write does part of its work first.
+// faults are the ways in which a call is interrupted: the process ends, or the call fails. A write is
+// executed in part.
 var faults = []struct {
 	name    string
 	errno   syscall.Errno
@@ -29,8 +29,8 @@ var faults = []struct {
 	{"EROFS", syscall.EROFS, 0},
 }
 
-// eachCut runs a test for every call that can go wrong and every way in which it
-// can. The first run is without, and tells the calls.
+// eachCut runs a test for each system call and each fault. The first run is without a fault and counts the
+// calls.
 func eachCut(t *testing.T, run func(t *testing.T, c *cutter)) {
 	t.Helper()
 	whole := &cutter{FS: OS}
@@ -53,7 +53,7 @@ func eachCut(t *testing.T, run func(t *testing.T, c *cutter)) {
 	t.Logf("cut at each of %d calls: %s", len(whole.log), strings.Join(whole.log, " "))
 }
 
-// saver is a File as the tests want it.
+// saver returns a File with the settings of the tests.
 func saver(path string, fsys FS) *File {
 	return &File{Path: path, Schema: 1, Writer: "test", BootID: "boot", Keep: Limits{Count: 2}, FS: fsys}
 }
@@ -111,9 +111,8 @@ var saveScenarios = []struct {
 	}},
 }
 
-// TestCutSave lets a save go wrong at every system call, in every way, and wants
-// the old or the new content, never neither, and the new one if the save
-// reported success.
+// TestCutSave interrupts a save at each system call in each way, and checks that the old or the new
+// content is found, and the new one if the save succeeded.
 func TestCutSave(t *testing.T) {
 	for _, tt := range saveScenarios {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,8 +154,8 @@ func TestCutSave(t *testing.T) {
 	}
 }
 
-// checkEither loads and wants body(before), or nothing if that is 0, or
-// body(after), or only the latter.
+// checkEither checks that Load returns body(after), or, unless only that is allowed, body(before), or
+// nothing if before is 0.
 func checkEither(t *testing.T, fsys FS, path string, before, after int, onlyAfter bool) {
 	t.Helper()
 	loaded, err := saver(path, fsys).Load()
@@ -185,7 +184,7 @@ func lastIndex(calls []string, call string) int {
 	return -1
 }
 
-// checkNames wants at most so many backups and nothing temporary.
+// checkNames checks that there are at most so many backups and no temporary files.
 func checkNames(t *testing.T, path string, backups int) {
 	t.Helper()
 	found, err := scan(OS, path)
@@ -200,8 +199,8 @@ func checkNames(t *testing.T, path string, backups int) {
 	}
 }
 
-// TestPowerCutSave cuts the power at every system call of a save. What was not
-// synced may then be gone, or there in part, in every combination.
+// TestPowerCutSave cuts the power at each system call of a save, and checks all combinations of
+// unsynced changes.
 func TestPowerCutSave(t *testing.T) {
 	const path = "/state.json"
 	for _, tt := range saveScenarios {
@@ -234,8 +233,8 @@ func TestPowerCutSave(t *testing.T) {
 	}
 }
 
-// TestCutLoad lets a load that has to recover go wrong at every system call, and
-// wants the same backup from the next one.
+// TestCutLoad interrupts a load with recovery at each system call, and checks that the next load
+// finds the same backup.
 func TestCutLoad(t *testing.T) {
 	eachCut(t, func(t *testing.T, c *cutter) {
 		path := filepath.Join(t.TempDir(), "state.json")
@@ -336,8 +335,8 @@ func checkLog(t *testing.T, fsys FS, path string, pruned, acknowledged bool, res
 	}
 }
 
-// TestCutAppend lets an append go wrong at every system call, in every way. No
-// line that was acknowledged may be missing, and later ones have to work.
+// TestCutAppend interrupts an append at each system call in each way, and checks that no
+// acknowledged line is lost and that later appends work.
 func TestCutAppend(t *testing.T) {
 	for _, tt := range logScenarios {
 		t.Run(tt.name, func(t *testing.T) {
@@ -358,7 +357,7 @@ func TestCutAppend(t *testing.T) {
 	}
 }
 
-// TestPowerCutAppend is TestCutAppend with the loss of what was not synced.
+// TestPowerCutAppend is TestCutAppend with the loss of unsynced changes.
 func TestPowerCutAppend(t *testing.T) {
 	const path = "/history.jsonl"
 	for _, tt := range logScenarios {

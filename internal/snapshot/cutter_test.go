@@ -26,7 +26,7 @@ type cutter struct {
 
 var errEnded = errors.New("the process has ended")
 
-// call counts a call and says whether it is to work.
+// call counts a call and reports whether it succeeds.
 func (c *cutter) call(name string) error {
 	if c.cut && c.fault == 0 {
 		return errEnded
@@ -153,7 +153,7 @@ func (h *cutHandle) Sync() error {
 	return h.Handle.Sync()
 }
 
-// quick is the real file system without fsync.
+// quick is the file system of the machine without fsync.
 func quick() FS { return &cutter{FS: OS} }
 
 // Close always closes, as the end of a process does.

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reseal gives a text the right checksum, for tests of what comes behind it.
+// reseal sets the checksum of a text, for tests of the following checks.
 func reseal(text []byte) []byte {
 	text = append([]byte{}, text...)
 	if len(text) > digestEnd {
@@ -26,8 +26,8 @@ func reseal(text []byte) []byte {
 	return text
 }
 
-// damaged makes a file of body(2) with body(1) as backup, and returns a function
-// that gives it a text and loads it.
+// damaged saves body(2) with body(1) as backup, and returns a function that replaces the file by a text
+// and loads it.
 func damaged(t *testing.T) (text []byte, load func(text []byte) (Loaded, error)) {
 	t.Helper()
 	disk := newMemFS()
@@ -46,7 +46,7 @@ func damaged(t *testing.T) (text []byte, load func(text []byte) (Loaded, error))
 	}
 }
 
-// wantRecovered wants the backup, and the damage noticed.
+// wantRecovered checks that the backup was loaded and the damage reported.
 func wantRecovered(t *testing.T, what string, got Loaded, err error) {
 	t.Helper()
 	if err != nil || string(got.Body) != string(body(1)) || !got.Recovered {
@@ -57,6 +57,7 @@ func wantRecovered(t *testing.T, what string, got Loaded, err error) {
 	}
 }
 
+// TestEveryBitFlip checks that each changed bit of a file is detected.
 func TestEveryBitFlip(t *testing.T) {
 	text, load := damaged(t)
 	for i := range text {
@@ -70,6 +71,7 @@ func TestEveryBitFlip(t *testing.T) {
 	t.Logf("%d bits", 8*len(text))
 }
 
+// TestEveryLength checks that a file truncated to any length is detected.
 func TestEveryLength(t *testing.T) {
 	text, load := damaged(t)
 	for n := range text {
@@ -85,8 +87,8 @@ func TestEveryLength(t *testing.T) {
 	}
 }
 
-// TestSealedNonsense: the checksum is right and the rest is not.
-func TestSealedNonsense(t *testing.T) {
+// TestInvalidContent checks invalid content with a valid checksum.
+func TestInvalidContent(t *testing.T) {
 	_, load := damaged(t)
 	f := func(rest string) {
 		t.Helper()
@@ -108,7 +110,7 @@ func TestSealedNonsense(t *testing.T) {
 	f(`,"schema":1,"body":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`)
 }
 
-// inItsPlace are things other than files, and files that are none of ours.
+// inItsPlace are things other than regular files, and files with other content.
 var inItsPlace = []struct {
 	name string
 	make func(t *testing.T, path string)
@@ -144,7 +146,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// bounded runs do and wants it to take little memory and time.
+// bounded runs do and checks its memory and time.
 func bounded(t *testing.T, do func()) {
 	t.Helper()
 	var before, after runtime.MemStats
@@ -160,9 +162,9 @@ func bounded(t *testing.T, do func()) {
 	}
 }
 
-// TestInItsPlace puts something else in the place of a file: it is set aside, the
-// backup is taken, and saving works again.
-func TestInItsPlace(t *testing.T) {
+// TestNotAFile replaces the file by something else, and checks that it is set aside, the backup
+// is used, and saves work.
+func TestNotAFile(t *testing.T) {
 	for _, tt := range inItsPlace {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.json")
@@ -213,8 +215,7 @@ func TestInItsPlace(t *testing.T) {
 	}
 }
 
-// TestSwapped puts something in the place of a file after Load has looked at it
-// and before it opens it.
+// TestSwapped replaces the file between lstat and open of Load.
 func TestSwapped(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "other.json")
 	mustSave(t, saver(other, nil), 3)
@@ -240,7 +241,7 @@ func TestSwapped(t *testing.T) {
 	f("symbolic link to a good file", func(t *testing.T, path string) { must(t, os.Symlink(other, path)) })
 }
 
-// onLstat does something once after a path was looked at.
+// onLstat calls a function once after lstat of a path.
 type onLstat struct {
 	FS
 	path string
@@ -256,8 +257,8 @@ func (o *onLstat) Lstat(path string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// TestLogInItsPlace does the same to a log.
-func TestLogInItsPlace(t *testing.T) {
+// TestLogNotAFile replaces the log by something else, and checks that appends work.
+func TestLogNotAFile(t *testing.T) {
 	for _, tt := range inItsPlace {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "history.jsonl")
@@ -286,8 +287,8 @@ func TestLogInItsPlace(t *testing.T) {
 	}
 }
 
-// TestLogLinkedElsewhere has the log's name stand for a file that somebody has under
-// another name: no byte of it changes, not even an incomplete last line.
+// TestLogLinkedElsewhere checks that appending to a log with a second hard link does not change the
+// linked file.
 func TestLogLinkedElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	victim, path := filepath.Join(dir, "victim"), filepath.Join(dir, "history.jsonl")
@@ -307,7 +308,7 @@ func TestLogLinkedElsewhere(t *testing.T) {
 	}
 }
 
-// TestPermission: an ordinary user finds a file of somebody else.
+// TestPermission checks the errors for files and directories without permission.
 func TestPermission(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may read everything")

@@ -9,6 +9,7 @@ import (
 	"testing"
 )
 
+// TestEnsureDir checks creation, modes and errors of directories.
 func TestEnsureDir(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
@@ -55,6 +56,7 @@ func TestEnsureDir(t *testing.T) {
 	}
 }
 
+// TestBootID checks the boot ID of this system and invalid ones.
 func TestBootID(t *testing.T) {
 	id, err := BootID()
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// longLine returns a line of JSON of n bytes, without its end.
+// longLine returns a line of JSON of n bytes, without a line break.
 func longLine(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }
 
-// TestRotateAtSize: whatever the limit, a file has as many whole lines as fit, and one
-// that is longer than the limit has a file of its own.
+// TestRotateAtSize checks that a file has as many lines as fit, and that a longer line gets its own
+// file.
 func TestRotateAtSize(t *testing.T) {
 	for limit := int64(4); limit <= 33; limit++ {
 		dir := t.TempDir()
@@ -67,8 +67,8 @@ func TestRotateAtAge(t *testing.T) {
 	}
 }
 
-// TestLongestLine: a line of the greatest length is read; cut off without its line
-// break it is repaired. What is longer than any line is no log.
+// TestLongestLine checks a line of the maximum length, complete and without its line break, and a
+// longer one.
 func TestLongestLine(t *testing.T) {
 	const most = 40
 	whole := longLine(most)
@@ -98,8 +98,7 @@ func TestLongestLine(t *testing.T) {
 	}
 }
 
-// TestLargestFile: a file of the greatest size is saved and loaded, a larger one is
-// refused.
+// TestLargestFile checks a file of the maximum size, and a larger one.
 func TestLargestFile(t *testing.T) {
 	f := &File{Path: filepath.Join(t.TempDir(), "state.json"), Schema: 1, Now: noon}
 	must(t, f.Save([]byte("{}")))
@@ -117,7 +116,8 @@ func TestLargestFile(t *testing.T) {
 	}
 }
 
-// TestLoadErrors: an error names the files that were tried, and says how many more were.
+// TestLoadErrors checks that the error lists the files that were tried, and the number of further
+// ones.
 func TestLoadErrors(t *testing.T) {
 	problems := []Problem{{Path: "/d/a", Err: ErrCorrupt}, {Path: "/d/b", Err: fs.ErrNotExist}}
 	for tried, want := range map[int]string{

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// dirNames lists a directory, sorted.
+// dirNames returns the sorted names in a directory.
 func dirNames(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -35,11 +35,12 @@ func wantNames(t *testing.T, dir string, want ...string) {
 	}
 }
 
-// noon is a clock that stands still.
+// noon is a constant clock.
 func noon() time.Time { return time.Date(2026, 10, 5, 12, 0, 0, 123, time.UTC) }
 
 const noonStamp = "20261005T120000Z"
 
+// TestSaveLoad checks that Load returns what Save saved.
 func TestSaveLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	f := saver(path, nil)
@@ -63,8 +64,7 @@ func TestSaveLoad(t *testing.T) {
 	}
 }
 
-// TestFormat pins the bytes of a file, of which this program may find old ones
-// for years.
+// TestFormat checks the exact bytes of a file, because later versions must read it.
 func TestFormat(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	f := &File{Path: path, Schema: 3, Writer: "portsyncd 1.0.0", BootID: "1-2", Now: noon}
@@ -79,6 +79,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+// TestSaveRefuses checks the errors for invalid bodies, schemas and sizes.
 func TestSaveRefuses(t *testing.T) {
 	f := func(want string, body string, change func(f *File)) {
 		t.Helper()
@@ -100,6 +101,7 @@ func TestSaveRefuses(t *testing.T) {
 	f("size is 216 bytes, expected at most 200", `"`+strings.Repeat("x", 40)+`"`, func(f *File) { f.MaxSize, f.Now = 200, noon })
 }
 
+// TestMode checks the mode of files with different umasks.
 func TestMode(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
@@ -128,6 +130,7 @@ func TestMode(t *testing.T) {
 	}
 }
 
+// TestBackups checks which backups are kept.
 func TestBackups(t *testing.T) {
 	dir := t.TempDir()
 	f := saver(filepath.Join(dir, "state.json"), nil)
@@ -164,7 +167,7 @@ func TestBackups(t *testing.T) {
 	}
 }
 
-// damage replaces a file, and not what is linked to it.
+// damage replaces a file without changing its hard links.
 func damage(t *testing.T, path string, text []byte) {
 	t.Helper()
 	if err := os.Remove(path); err != nil {
@@ -175,6 +178,7 @@ func damage(t *testing.T, path string, text []byte) {
 	}
 }
 
+// TestProblems checks the reported problems, and which files are set aside.
 func TestProblems(t *testing.T) {
 	dir := t.TempDir()
 	f := saver(filepath.Join(dir, "state.json"), nil)
@@ -263,6 +267,7 @@ func TestNewerSchema(t *testing.T) {
 	}
 }
 
+// TestSaveChanged checks when SaveChanged saves and when it does not.
 func TestSaveChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	f := saver(path, nil)
@@ -294,8 +299,8 @@ func TestSaveChanged(t *testing.T) {
 	save(2, true, "after SetAside")
 }
 
-// TestStaleTemporary: what an interrupted save left is removed by the next save
-// and by Load, each for itself, and not by Peek.
+// TestStaleTemporary checks that Save and Load remove temporary files of an interrupted save, and
+// Peek does not.
 func TestStaleTemporary(t *testing.T) {
 	f := func(name string, do func(f *File), want ...string) {
 		t.Helper()
@@ -313,9 +318,8 @@ func TestStaleTemporary(t *testing.T) {
 	f("Peek", func(f *File) { f.Peek() }, "state.json", "state.json.tmp-7fffffffffffffff")
 }
 
-// TestSaveFailsForLong: saves that fail again and again do not push the good
-// backups out.
-func TestSaveFailsForLong(t *testing.T) {
+// TestSaveFailsRepeatedly checks that repeatedly failing saves do not remove good backups.
+func TestSaveFailsRepeatedly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	for n := 1; n <= 3; n++ {
 		mustSave(t, saver(path, nil), n)
@@ -339,7 +343,7 @@ type noRename struct{ FS }
 
 func (noRename) Rename(from, to string) error { return syscall.EIO }
 
-// TestUnreadable: a file that the disk does not give is not corrupt, and stays.
+// TestUnreadable checks that a file with a read error is not treated as corrupt.
 func TestUnreadable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	mustSave(t, saver(path, nil), 1)
@@ -354,6 +358,7 @@ func TestUnreadable(t *testing.T) {
 	checkEither(t, OS, path, 0, 1, true)
 }
 
+// TestWriteFile checks content, mode and errors of WriteFile.
 func TestWriteFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "portsyncd.prom")

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// FuzzLoad loads any text, and the same with the checksum made right, with a good
-// backup beside it. Load has to take one of the two, or, if the text is of a
-// newer schema, say so; and what it took has to be what is written in the file.
+// FuzzLoad loads any text, with and without a valid checksum and with a good backup, and checks
+// that Load returns one of the two or ErrNewerSchema.
 func FuzzLoad(f *testing.F) {
 	e := envelope{Schema: 1, Writer: "w", BootID: "b", SavedAt: noon(), Body: body(2)}
 	good, err := e.encode()
@@ -67,7 +66,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// FuzzLog reads and heals a log of any content.
+// FuzzLog reads and repairs a log with any content.
 func FuzzLog(f *testing.F) {
 	f.Add([]byte("{}\n{}\n"))
 	f.Add([]byte("{}\n{\"n\":"))

@@ -34,13 +34,13 @@ func killedLog(dir string) *Log {
 	return &Log{Path: filepath.Join(dir, "history.jsonl"), MaxFileSize: 200, Keep: Limits{Count: 3}}
 }
 
-// count is what both files hold, with something to take time.
+// count is the content of both files, with padding.
 type count struct {
 	N   int    `json:"n"`
 	Pad []byte `json:"pad,omitempty"`
 }
 
-// saveForEver counts on from what it finds, and prints what is durable.
+// saveForEver saves increasing counts, and prints each count after it was saved.
 func saveForEver(dir string) {
 	f, l := killedFile(dir), killedLog(dir)
 	var c count
@@ -73,8 +73,8 @@ func saveForEver(dir string) {
 	}
 }
 
-// TestKill kills a process that saves without a break at random moments, and
-// finds what it had acknowledged, or one more.
+// TestKill kills a process that saves continuously, and checks that the last acknowledged content
+// or the next one is found.
 func TestKill(t *testing.T) {
 	kills := 30
 	if testing.Short() {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// readAll joins all lines of a log.
+// readAll returns all lines of a log, joined.
 func readAll(t *testing.T, l *Log, since time.Time) (lines string, stats ReadStats) {
 	t.Helper()
 	stats, err := l.Read(since, func(line []byte) error {
@@ -26,6 +26,7 @@ func readAll(t *testing.T, l *Log, since time.Time) (lines string, stats ReadSta
 	return strings.TrimSpace(lines), stats
 }
 
+// TestLog checks appended lines, rotation and reading from a time on.
 func TestLog(t *testing.T) {
 	dir := t.TempDir()
 	now := noon()
@@ -61,6 +62,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// TestAppendRefuses checks the errors for invalid lines.
 func TestAppendRefuses(t *testing.T) {
 	dir := t.TempDir()
 	l := &Log{Path: filepath.Join(dir, "history.jsonl"), MaxLine: 20}
@@ -75,7 +77,7 @@ func TestAppendRefuses(t *testing.T) {
 	}
 }
 
-// TestAppendKeepsLine: the caller's slice and what is behind it are left alone.
+// TestAppendKeepsLine checks that Append does not change the slice of the caller.
 func TestAppendKeepsLine(t *testing.T) {
 	l := &Log{Path: filepath.Join(t.TempDir(), "history.jsonl")}
 	buffer := []byte(`{}---`)
@@ -85,8 +87,8 @@ func TestAppendKeepsLine(t *testing.T) {
 	}
 }
 
-// TestFailedSync: after a failed fsync nothing is added to that file any more. If
-// it had other lines, it is kept; however often it happens, those stay.
+// TestFailedSync checks that a file is not used after a failed fsync, and that files with lines are
+// kept.
 func TestFailedSync(t *testing.T) {
 	dir := t.TempDir()
 	l := &Log{Path: filepath.Join(dir, "history.jsonl"), Keep: Limits{Count: 1}, Now: noon}
@@ -106,8 +108,8 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
-// TestTornLine cuts a log at every length: all whole lines are read, and after
-// the next append there is nothing else.
+// TestTornLine truncates a log to each length, and checks that complete lines are read and that the
+// next append removes the rest.
 func TestTornLine(t *testing.T) {
 	dir := t.TempDir()
 	l := &Log{Path: filepath.Join(dir, "history.jsonl"), MaxLine: 50}
@@ -131,7 +133,7 @@ func TestTornLine(t *testing.T) {
 	wantNames(t, dir, "history.jsonl") // nothing was set aside
 }
 
-// TestBadLines: what is no line is skipped, up to a bound.
+// TestBadLines checks that invalid lines are skipped up to a limit.
 func TestBadLines(t *testing.T) {
 	l := &Log{Path: filepath.Join(t.TempDir(), "history.jsonl"), MaxLine: 100}
 	f := func(text, want string, stats ReadStats) {
@@ -162,15 +164,14 @@ func TestBadLines(t *testing.T) {
 	}
 }
 
-// at reads the time of the lines in these tests.
+// at returns the time of a line in these tests.
 func at(line []byte) (time.Time, bool) {
 	var sample struct{ At time.Time }
 	err := json.Unmarshal(line, &sample)
 	return sample.At, err == nil
 }
 
-// TestSpan lets a clock run and jump: files are rotated by the day, and retention
-// removes them by their age.
+// TestSpan checks rotation by day and retention by age with a clock that jumps.
 func TestSpan(t *testing.T) {
 	dir := t.TempDir()
 	now := noon()
@@ -226,8 +227,8 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-// TestReadWhileRotated: Read sees each line once although the file is renamed
-// between its first look and its second.
+// TestReadWhileRotated checks that Read returns each line once if the file is rotated while it
+// reads.
 func TestReadWhileRotated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.jsonl")
 	fillLog(t, path, quick(), "")
@@ -242,7 +243,7 @@ func TestReadWhileRotated(t *testing.T) {
 	}
 }
 
-// onList does something before the directory is read.
+// onList calls a function before the directory is read.
 type onList struct {
 	FS
 	do func()
@@ -253,7 +254,7 @@ func (o *onList) List(dir string, each func(name string)) error {
 	return o.FS.List(dir, each)
 }
 
-// TestLast: the last whole line, whatever follows it.
+// TestLast checks the last complete line, with and without an incomplete one after it.
 func TestLast(t *testing.T) {
 	long := strings.Repeat("x", 18)
 	for _, c := range []struct{ text, want string }{

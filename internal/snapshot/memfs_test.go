@@ -12,10 +12,9 @@ import (
 	"time"
 )
 
-// memFS is a directory in memory that knows what would survive a power cut:
-// data only if synced, and names only if their directory was. What was not may be
-// there or not, each change for itself, which is worse than real file systems
-// are (ALICE, OSDI 2014, section 2).
+// memFS is a directory in memory that simulates power cuts: data survives if it was synced, and names if
+// their directory was synced. Each unsynced change may survive or not, independently, which is worse
+// than in real file systems (ALICE, OSDI 2014, section 2).
 type memFS struct {
 	names   map[string]*inode // as the process sees them
 	durable map[string]*inode // as of the last fsync of the directory
@@ -33,7 +32,7 @@ func newMemFS() *memFS {
 	return &memFS{names: map[string]*inode{}, durable: map[string]*inode{}}
 }
 
-// change does something to the names, durable at the next fsync.
+// change changes names, which becomes durable at the next fsync.
 func (m *memFS) change(do func(names map[string]*inode)) {
 	do(m.names)
 	m.pending = append(m.pending, do)
@@ -108,8 +107,8 @@ func (m *memFS) List(dir string, each func(name string)) error {
 	return nil
 }
 
-// losses are what can become of the end of a file that changed since it was
-// synced, given that end as it was then and as it is now.
+// losses returns the possible ends of a file after a power cut, given the end that was synced and the
+// current one.
 var losses = []func(synced, now []byte) []byte{
 	func(synced, now []byte) []byte { return synced },                 // the change did not get through
 	func(synced, now []byte) []byte { return now },                    // it did
@@ -125,7 +124,7 @@ func commonPrefix(a, b []byte) int {
 	return n
 }
 
-// survivors calls each with every directory that a power cut can leave.
+// survivors calls each with each directory that a power cut can leave.
 func (m *memFS) survivors(each func(after *memFS)) {
 	for set := range 1 << len(m.pending) {
 		names := maps.Clone(m.durable)
@@ -201,7 +200,7 @@ func (f *memFile) Sync() error {
 	return nil
 }
 
-// memDir is the directory itself; only Sync and Close are used.
+// memDir is the directory; only Sync and Close are used.
 type memDir struct{ m *memFS }
 
 func (d *memDir) Sync() error {

@@ -15,8 +15,8 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// TestRealDisk fills a small tmpfs, then makes it read-only, and wants the last
-// good file each time and saving to work again when the trouble is over.
+// TestRealDisk checks a full and a read-only tmpfs: the last good file stays, and saves work again
+// afterwards.
 func TestRealDisk(t *testing.T) {
 	if !lab.InNamespace(t) {
 		return

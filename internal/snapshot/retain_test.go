@@ -13,7 +13,7 @@ import (
 // day is a time n days after noon; a stamp or a modification time in the tables.
 func day(n int) time.Time { return noon().AddDate(0, 0, n) }
 
-// file is a sibling of some size, written on a day; dir makes it a directory.
+// file describes a sibling by size and day; dir makes it a directory.
 func file(seq, size, written int) sibling {
 	node := &inode{data: make([]byte, size), mode: 0o600, time: day(written)}
 	return sibling{label: label{seq: uint64(seq)}, path: fmt.Sprint(seq), info: memInfo{"", node}}
@@ -29,6 +29,7 @@ type dirInfo struct{ fs.FileInfo }
 
 func (dirInfo) IsDir() bool { return true }
 
+// TestSurplus checks which files exceed the limits.
 func TestSurplus(t *testing.T) {
 	days := func(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 	f := func(name string, l Limits, want string, files ...sibling) {
@@ -67,8 +68,7 @@ func TestSurplus(t *testing.T) {
 	f("unless it is yet to come", Limits{Count: 9, Age: days(7)}, "1", stamped, file(2, 1, 0))
 }
 
-// TestAges: whatever the clocks did, ages are never negative and never grow from
-// one file to a later one.
+// TestAges checks that ages are not negative and do not increase from older to newer files.
 func TestAges(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 10_000 {
@@ -87,6 +87,7 @@ func TestAges(t *testing.T) {
 	}
 }
 
+// TestNames checks the names of siblings and their parsing.
 func TestNames(t *testing.T) {
 	const base = "state.json"
 	for _, l := range []label{

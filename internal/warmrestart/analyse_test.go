@@ -10,7 +10,7 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// TestNoData: of nothing, nothing is said; no 0 and no 100 %.
+// TestNoData checks that figures without data are nil, and not 0 or 100 %.
 func TestNoData(t *testing.T) {
 	for name, s := range map[string]storage{"empty": newStorage(t), "no restarts": newStorage(t).restarts()} {
 		a := s.analyse(0)
@@ -28,7 +28,7 @@ func TestNoData(t *testing.T) {
 	}
 }
 
-// TestAnalyseStarts: figures that can be counted on the fingers.
+// TestAnalyseStarts checks the figures of a few restarts that can be computed by hand.
 func TestAnalyseStarts(t *testing.T) {
 	const h = time.Hour
 	s := newStorage(t).restarts(
@@ -67,7 +67,7 @@ func TestAnalyseStarts(t *testing.T) {
 	}
 }
 
-// TestUptime: the daemon ran from noon with two gaps.
+// TestUptime checks the downtime of two gaps between processes.
 func TestUptime(t *testing.T) {
 	const m = time.Minute
 	begun := func(at time.Duration, alive time.Time) Restart {
@@ -108,8 +108,7 @@ func TestUptime(t *testing.T) {
 	}
 }
 
-// TestTrends: a sync that gets slower, warm starts that come to fail, latencies
-// that fall.
+// TestTrends checks a sync that gets slower, warm starts that begin to fail, and falling latencies.
 func TestTrends(t *testing.T) {
 	var restarts []Restart
 	var samples []Sample
@@ -145,7 +144,7 @@ func TestTrends(t *testing.T) {
 	}
 }
 
-// TestAnomalies finds what was put there, by its date.
+// TestAnomalies checks that outliers are found in each series.
 func TestAnomalies(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var restarts []Restart
@@ -195,8 +194,8 @@ func TestAnomalies(t *testing.T) {
 	}
 }
 
-// TestMostAnomalies: of many those that stand out most are kept.
-func TestMostAnomalies(t *testing.T) {
+// TestMaxAnomalies checks that the anomalies with the highest scores are listed.
+func TestMaxAnomalies(t *testing.T) {
 	h := &History{}
 	for i := range 3000 {
 		r := Restart{At: noon.Add(time.Duration(i) * time.Hour), Kind: Warm, Duration: time.Second + time.Duration(i%7)*time.Millisecond}

@@ -34,7 +34,7 @@ func fullMetrics() metricsBody {
 	return b
 }
 
-// save is one save of both files.
+// save writes both files.
 func save(tb testing.TB, m *Recorder) {
 	m.body, m.pendingPorts = fullMetrics(), fullPorts()
 	for _, file := range []int{fileState, fileMetrics} {
@@ -46,14 +46,14 @@ func save(tb testing.TB, m *Recorder) {
 	}
 }
 
-// benchRecorder is a Recorder on the disk of the temporary directory.
+// benchRecorder returns a Recorder in a temporary directory.
 func benchRecorder(b *testing.B) (*Recorder, Config) {
 	c := config(b.TempDir())
 	c.Log, c.Families = discard, NewFamilies(metrics.NewSet())
 	return Open(c), c
 }
 
-// BenchmarkSave is both whole files, durable, with 512 ports and a full history.
+// BenchmarkSave measures durable writes of both files with 512 ports and 100 restarts.
 func BenchmarkSave(b *testing.B) {
 	m, c := benchRecorder(b)
 	for b.Loop() {
@@ -64,7 +64,7 @@ func BenchmarkSave(b *testing.B) {
 	b.ReportMetric(float64(size(b, filepath.Join(c.StoragePath, metricsFile))), "metrics-bytes")
 }
 
-// BenchmarkOpen reads them.
+// BenchmarkOpen measures reading both files.
 func BenchmarkOpen(b *testing.B) {
 	m, c := benchRecorder(b)
 	save(b, m)
@@ -72,12 +72,12 @@ func BenchmarkOpen(b *testing.B) {
 	for b.Loop() {
 		c.Families = NewFamilies(metrics.NewSet())
 		if !Open(c).HasState() {
-			b.Fatal("nothing is remembered")
+			b.Fatal("no state found")
 		}
 	}
 }
 
-// BenchmarkHandOver is what the event loop pays for a save.
+// BenchmarkHandOver measures the time of the event loop for a save.
 func BenchmarkHandOver(b *testing.B) {
 	m, _ := benchRecorder(b)
 	ports := fullPorts()

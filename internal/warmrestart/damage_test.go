@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// damages are what can happen to a file.
+// damages are ways to damage a file.
 var damages = []struct {
 	name string
 	do   func(path string, text []byte) error
@@ -27,7 +27,7 @@ var damages = []struct {
 	}},
 }
 
-// damage does one of the damages to a file in place, so that a hard link has it too.
+// damage damages a file in place, so that its hard links are damaged as well.
 func damage(t *testing.T, how int, path string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -35,8 +35,7 @@ func damage(t *testing.T, how int, path string) {
 	must(t, damages[how].do(path, text))
 }
 
-// fourStarts is a directory in which the daemon started four times; the newest start
-// alone timed out.
+// fourStarts returns a directory after four starts, of which the newest timed out.
 func fourStarts(t *testing.T) (dir string) {
 	dir = t.TempDir()
 	c := config(dir)
@@ -53,13 +52,13 @@ func fourStarts(t *testing.T) (dir string) {
 	return dir
 }
 
-// fourStartsSeries are the counters of fourStarts.
+// fourStartsSeries are the expected counters of fourStarts.
 var fourStartsSeries = map[string]string{
 	"portsyncd_warm_restarts": "2", "portsyncd_cold_starts": "2",
 	"portsyncd_eoiu_detected": "3", "portsyncd_eoiu_timeouts": "1",
 }
 
-// wantCounters compares counters, the histogram and the records with the truth.
+// wantCounters checks counters, histogram and records of fourStarts.
 func (p *process) wantCounters(c Config) {
 	p.t.Helper()
 	for series, want := range fourStartsSeries {
@@ -72,8 +71,8 @@ func (p *process) wantCounters(c Config) {
 	}
 }
 
-// TestDamage does each damage to each file alone and to each pair: no counter, duration
-// or record is lost, in the daemon and in the report.
+// TestDamage damages each file and each pair of files, and checks that no counter, duration or
+// record is lost.
 func TestDamage(t *testing.T) {
 	whole := fourStarts(t)
 	var names []string
@@ -119,8 +118,8 @@ func damageNewest(t *testing.T, c Config) {
 	}
 }
 
-// TestDamageToAllCopies: with metrics.json and all copies damaged the counters come from
-// the history. What cannot come from there is counted and named as lost.
+// TestDamageToAllCopies damages metrics.json and all copies, and checks that counters come from the
+// history and that the loss of the rest is counted and reported.
 func TestDamageToAllCopies(t *testing.T) {
 	c := config(fourStarts(t))
 	damageNewest(t, c)
@@ -144,8 +143,8 @@ func TestDamageToAllCopies(t *testing.T) {
 	}
 }
 
-// TestDamageEverywhere: with the history damaged as well the counters go back, and that
-// is counted and named.
+// TestDamageEverywhere damages the history as well, and checks that the decrease of the counters is
+// counted and reported.
 func TestDamageEverywhere(t *testing.T) {
 	c := config(fourStarts(t))
 	damageNewest(t, c)
@@ -168,8 +167,7 @@ func TestDamageEverywhere(t *testing.T) {
 	p.wantExposed("portsyncd_state_losses_total", "1")
 }
 
-// TestLargeCounters: counters beyond 32 bits come back whole, and those at the largest
-// value stay there.
+// TestLargeCounters checks counters above 32 bits, and that a counter at its maximum does not wrap.
 func TestLargeCounters(t *testing.T) {
 	const most = ^uint64(0)
 	c := config(t.TempDir())

@@ -18,8 +18,8 @@ import (
 	"portsyncd/metrics"
 )
 
-// TestFullDisk fills the disk under a process that has something to come back to:
-// the new value is not exposed until it is durable.
+// TestFullDisk checks that a new value is not exposed while the disk is full, if metrics.json has
+// an older one.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
@@ -39,10 +39,10 @@ func TestFullDisk(t *testing.T) {
 		if got := stored(t, c).Counters.ColdStarts; got != 1 {
 			t.Errorf("the last good file says %d cold starts, want 1", got)
 		}
-		trouble := strings.Join(p.Problems(), "\n")
+		problems := strings.Join(p.Problems(), "\n")
 		for _, what := range []string{"the state file", "the metrics", "the history"} {
-			if !strings.Contains(trouble, "cannot write "+what) || !strings.Contains(trouble, "no space left on device") {
-				t.Errorf("trouble %q does not tell of %s", trouble, what)
+			if !strings.Contains(problems, "cannot write "+what) || !strings.Contains(problems, "no space left on device") {
+				t.Errorf("problems %q do not mention %s", problems, what)
 			}
 		}
 		p.fs.fail(0)
@@ -50,7 +50,7 @@ func TestFullDisk(t *testing.T) {
 		p.wantExposed("portsyncd_cold_starts", "2")
 		p.wantExposed("portsyncd_disk_faulty", "0")
 		if got := p.Problems(); got != nil {
-			t.Errorf("trouble %q, want none", got)
+			t.Errorf("problems %q, want none", got)
 		}
 		if n := p.log.count("cannot write", "no space left on device"); n != 1 {
 			t.Errorf("%d lines about the full disk, want 1\n%s", n, &p.log.buf)
@@ -65,8 +65,7 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// TestNeverWritten has no disk from the first start on: there is nothing to come
-// back to, so the counters are those of the process.
+// TestNeverWritten checks that counters are exposed if metrics.json could never be written.
 func TestNeverWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := open(t, config(t.TempDir()))
@@ -81,9 +80,9 @@ func TestNeverWritten(t *testing.T) {
 	})
 }
 
-// TestPauses: while the disk is full, ports that change each second do not make
-// it try each second, nor keep it from trying; another file's trouble is its own.
-func TestPauses(t *testing.T) {
+// TestRetryPauses checks the pauses between attempts while the disk is full, and that each file has its
+// own pause.
+func TestRetryPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
 		c.SaveInterval = time.Hour
@@ -114,9 +113,9 @@ func TestPauses(t *testing.T) {
 	})
 }
 
-// TestRest: ports that change without end are saved less and less often, and what
-// they are in the end is saved all the same.
-func TestRest(t *testing.T) {
+// TestPortsBackOff checks that ports that change every second are saved less and less often, and that the
+// last change is saved.
+func TestPortsBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
 		p := start(t, c)
@@ -151,8 +150,8 @@ func TestRest(t *testing.T) {
 	})
 }
 
-// TestNotAll: a file that can be written does not end the trouble of another.
-func TestNotAll(t *testing.T) {
+// TestProblemOfOneFile checks that a successful write does not clear the problem of another file.
+func TestProblemOfOneFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
 		must(t, os.MkdirAll(filepath.Dir(filepath.Dir(c.StateFile)), 0o750))
@@ -163,9 +162,9 @@ func TestNotAll(t *testing.T) {
 		time.Sleep(time.Hour)
 		p.wantExposed("portsyncd_cold_starts", "1")
 		p.wantExposed("portsyncd_disk_faulty", "1")
-		trouble := p.Problems()
-		if len(trouble) != 1 || !strings.Contains(trouble[0], filepath.Dir(c.StateFile)) || !strings.Contains(trouble[0], "expected a directory") {
-			t.Errorf("trouble %q, want a sentence with the path and what is wrong", trouble)
+		problems := p.Problems()
+		if len(problems) != 1 || !strings.Contains(problems[0], filepath.Dir(c.StateFile)) || !strings.Contains(problems[0], "expected a directory") {
+			t.Errorf("problems %q, want the path and the error", problems)
 		}
 		if n := p.log.count("files can be written again"); n != 0 {
 			t.Error("the log says that files can be written again")
@@ -173,16 +172,16 @@ func TestNotAll(t *testing.T) {
 		must(t, os.Remove(filepath.Dir(c.StateFile)))
 		time.Sleep(maxPause)
 		if got := p.Problems(); got != nil {
-			t.Errorf("trouble %q, want none", got)
+			t.Errorf("problems %q, want none", got)
 		}
 		p.stop()
 		if p = open(t, c); !p.HasState() {
-			t.Error("the ports are not remembered")
+			t.Error("HasState is false, want true")
 		}
 	})
 }
 
-// TestRelativePath: a path that cannot be made sense of is trouble like any other.
+// TestRelativePath checks that a relative path is reported as a problem.
 func TestRelativePath(t *testing.T) {
 	c := config(t.TempDir())
 	c.StateFile = "port_state.json"
@@ -194,8 +193,8 @@ func TestRelativePath(t *testing.T) {
 	}
 }
 
-// TestPeriodic counts what an hour without any event brings: one sample and one
-// export for each save interval, and no other write.
+// TestPeriodic checks the writes of an hour without events: one sample and one export per save
+// interval.
 func TestPeriodic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
@@ -241,7 +240,7 @@ func TestPeriodic(t *testing.T) {
 	})
 }
 
-// TestReload takes each live setting into use at once.
+// TestReload checks that each setting of a reload takes effect at once.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
@@ -264,30 +263,29 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestDroppedExport: trouble with an export ends when nobody wants it any more.
-func TestDroppedExport(t *testing.T) {
+// TestDisabledExport checks that the problem of an export is cleared when the export is disabled.
+func TestDisabledExport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
 		must(t, os.MkdirAll(filepath.Join(c.StoragePath, textFile, "in the way"), 0o750))
 		p := start(t, c)
 		time.Sleep(time.Hour)
 		if got := p.Problems(); len(got) != 1 || !strings.Contains(got[0], textFile) {
-			t.Errorf("trouble %q, want some with %s", got, textFile)
+			t.Errorf("problems %q, want one about %s", got, textFile)
 		}
 		s := c.Settings
 		s.ExportText = false
 		p.Reload(s)
 		time.Sleep(time.Hour)
 		if got := p.Problems(); got != nil {
-			t.Errorf("trouble %q, want none", got)
+			t.Errorf("problems %q, want none", got)
 		}
 		p.stop()
 	})
 }
 
-// TestHang has the disk answer not at all. Whoever hands something over is not
-// held up, and sees what is the matter.
-func TestHang(t *testing.T) {
+// TestHangingDisk checks that callers are not blocked by a hanging disk, and that Problems reports it.
+func TestHangingDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
 		p := open(t, c)
@@ -302,26 +300,26 @@ func TestHang(t *testing.T) {
 		}
 		time.Sleep(diskTimeout / 2)
 		if got := p.Problems(); got != nil {
-			t.Errorf("trouble %q after half the time", got)
+			t.Errorf("problems %q after half of the timeout", got)
 		}
 		time.Sleep(diskTimeout)
 		if got := p.Problems(); len(got) != 1 || got[0] != "the disk has not answered for 15s" {
-			t.Errorf("trouble %q, want the time without an answer", got)
+			t.Errorf("problems %q, want the time without an answer", got)
 		}
 		close(hang)
 		p.stop()
 		if got := p.Problems(); got != nil {
-			t.Errorf("trouble %q after the answer", got)
+			t.Errorf("problems %q after the answer", got)
 		}
 		if p = open(t, c); !p.HasState() {
-			t.Error("the ports are not remembered")
+			t.Error("HasState is false, want true")
 		}
 	})
 }
 
-// TestHangAtStart has the disk not answer from the start on: the start goes on
-// after a while and says so; an answer that comes later changes nothing.
-func TestHangAtStart(t *testing.T) {
+// TestHangingDiskAtStart checks that Open returns after openTimeout if the disk hangs, and that a later
+// answer has no effect.
+func TestHangingDiskAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
 		p := start(t, c)
@@ -347,7 +345,7 @@ func TestHangAtStart(t *testing.T) {
 		p.wantExposed("portsyncd_cold_starts", "1")
 		p.wantExposed("portsyncd_disk_faulty", "1")
 		if got := p.Problems(); len(got) != 1 || p.HasState() {
-			t.Errorf("trouble %q, remembered %v; want some, and nothing", got, p.HasState())
+			t.Errorf("problems %q, HasState %v; want one and false", got, p.HasState())
 		}
 		if n := log.count("disk does not answer"); n != 1 {
 			t.Errorf("%d log lines about it, want 1", n)
@@ -359,7 +357,7 @@ func TestHangAtStart(t *testing.T) {
 	})
 }
 
-// TestClockJumps: a clock that goes back by years, or ahead, costs no sample.
+// TestClockJumps checks that no sample is lost if the clock is set by years in either direction.
 func TestClockJumps(t *testing.T) {
 	c := config(t.TempDir())
 	must(t, os.MkdirAll(c.StoragePath, 0o750))

@@ -12,8 +12,8 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// TestEnded: the record of a start says how the process before ended.
-func TestEnded(t *testing.T) {
+// TestPreviousEnd checks that a record says how the previous process ended.
+func TestPreviousEnd(t *testing.T) {
 	c := config(t.TempDir())
 	process := func(stop bool) string {
 		t.Helper()
@@ -53,8 +53,8 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// TestStormsOfUnwantedStarts: starts that were asked for are part of no storm.
-func TestStormsOfUnwantedStarts(t *testing.T) {
+// TestStormsOfCrashes checks that only starts after a crash count for restart storms.
+func TestStormsOfCrashes(t *testing.T) {
 	const m = time.Minute
 	for _, c := range []struct {
 		name  string
@@ -98,9 +98,9 @@ func TestStormsOfUnwantedStarts(t *testing.T) {
 	}
 }
 
-// TestOldFilesGo: backups and damaged files beyond the retention are removed while the
-// daemon runs, those that are younger stay.
-func TestOldFilesGo(t *testing.T) {
+// TestOldFilesRemoved checks that backups and damaged files older than the retention are removed while
+// the daemon runs.
+func TestOldFilesRemoved(t *testing.T) {
 	c := config(t.TempDir())
 	c.SaveInterval = time.Millisecond
 	must(t, errors.Join(os.MkdirAll(filepath.Dir(c.StateFile), 0o750), os.MkdirAll(c.StoragePath, 0o750)))

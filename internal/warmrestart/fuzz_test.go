@@ -8,7 +8,7 @@ import (
 	"portsyncd/metrics"
 )
 
-// FuzzCheckMetrics: whatever is accepted can be used, counted on, and read again.
+// FuzzCheckMetrics checks that an accepted body can be used, changed and read again.
 func FuzzCheckMetrics(f *testing.F) {
 	b := newMetricsBody()
 	f.Add(encode(&b))
@@ -41,8 +41,7 @@ func FuzzCheckMetrics(f *testing.F) {
 	})
 }
 
-// FuzzCheckPorts: whatever is accepted has names that an interface can have, each
-// once, and can be written and read again.
+// FuzzCheckPorts checks that an accepted body has valid and unique names, and can be read again.
 func FuzzCheckPorts(f *testing.F) {
 	f.Add(encode(portsBody{Ports: somePorts(9100)}))
 	f.Add([]byte(`{"ports":[{"name":"Ethernet0"},{"name":"Ethernet0"}]}`))
@@ -67,7 +66,7 @@ func FuzzCheckPorts(f *testing.F) {
 	})
 }
 
-// FuzzSampleTime: a line of the history has a time or has none.
+// FuzzSampleTime checks that sampleTime returns false exactly if the time is zero.
 func FuzzSampleTime(f *testing.F) {
 	f.Add([]byte(`{"time":"2026-10-05T10:11:12Z"}`))
 	f.Add([]byte(`{"time":7}`))

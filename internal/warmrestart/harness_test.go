@@ -19,14 +19,14 @@ import (
 	"portsyncd/metrics"
 )
 
-// process is one run of the daemon as far as a Recorder sees it.
+// process is a Recorder in a simulated process of the daemon.
 type process struct {
 	*Recorder
 	t    *testing.T
 	set  *metrics.Set
 	log  *logText
 	fs   *brokenFS
-	stop func() // asks Run to end and waits
+	stop func() // ends Run and waits
 }
 
 // logText collects log lines.
@@ -57,8 +57,7 @@ func (l *logText) count(words ...string) (n int) {
 	return n
 }
 
-// brokenFS is the file system of the machine, on which nothing can be created
-// while an error is set.
+// brokenFS is the file system of the machine, but creating files fails while an error is set.
 type brokenFS struct {
 	snapshot.FS
 	errno    atomic.Int64
@@ -66,7 +65,7 @@ type brokenFS struct {
 	renaming func(to string)
 }
 
-// hangingFS does not answer the first question.
+// hangingFS hangs in List until answer is closed.
 type hangingFS struct {
 	snapshot.FS
 	answer chan struct{}
@@ -96,7 +95,7 @@ func (b *brokenFS) Rename(from, to string) error {
 
 func (b *brokenFS) fail(errno unix.Errno) { b.errno.Store(int64(errno)) }
 
-// config is what a test's daemon is started with, in a directory of the test.
+// config returns the configuration of a Recorder in a directory of the test.
 func config(dir string) Config {
 	return Config{
 		StateFile: filepath.Join(dir, "state", "port_state.json"), StoragePath: filepath.Join(dir, "metrics"),
@@ -114,7 +113,7 @@ func settings() Settings {
 	return Settings{SaveInterval: 300 * time.Second, Retention: 30 * 24 * time.Hour, MaxFileSize: 1 << 20, KeepRestarts: 100, ExportText: true}
 }
 
-// open begins a process that does not run yet.
+// open opens a Recorder without running it.
 func open(t *testing.T, c Config) *process {
 	t.Helper()
 	p := &process{t: t, set: metrics.NewSet(), log: new(logText), fs: &brokenFS{FS: snapshot.OS}}
@@ -123,7 +122,7 @@ func open(t *testing.T, c Config) *process {
 	return p
 }
 
-// run has Run own the files from here on.
+// run starts Run.
 func (p *process) run() *process {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -132,13 +131,13 @@ func (p *process) run() *process {
 	return p
 }
 
-// start is open and run.
+// start opens a Recorder and starts Run.
 func start(t *testing.T, c Config) *process {
 	t.Helper()
 	return open(t, c).run()
 }
 
-// exposed returns the value of a series on /metrics, "" if there is none.
+// exposed returns the value of a series, "" if there is none.
 func (p *process) exposed(series string) string {
 	for line := range strings.Lines(string(p.set.AppendText(nil))) {
 		if value, ok := strings.CutPrefix(line, series+" "); ok {
@@ -172,7 +171,7 @@ func stored(t *testing.T, c Config) metricsBody {
 	return b
 }
 
-// warm and cold are the records of two starts.
+// warm and cold return the record of a start.
 func warm(took time.Duration) Restart {
 	return Restart{At: time.Now(), Kind: Warm, Reason: "test", Duration: took, EOIU: true, Compared: 2}
 }

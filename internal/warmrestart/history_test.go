@@ -15,7 +15,7 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// stored is a storage path with what a daemon may have left there.
+// storage is a storage path with files of a daemon.
 type storage struct {
 	t   testing.TB
 	dir string
@@ -23,7 +23,7 @@ type storage struct {
 
 func newStorage(t testing.TB) storage { return storage{t, t.TempDir()} }
 
-// restarts saves metrics.json.
+// restarts writes metrics.json with these records.
 func (s storage) restarts(restarts ...Restart) storage {
 	s.t.Helper()
 	b := newMetricsBody()
@@ -37,7 +37,7 @@ func (s storage) restarts(restarts ...Restart) storage {
 	return s
 }
 
-// text writes the history as it is.
+// text writes a file with this text.
 func (s storage) text(name, text string) storage {
 	s.t.Helper()
 	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o640); err != nil {
@@ -60,7 +60,7 @@ func linesOf(samples []Sample) string {
 	return b.String()
 }
 
-// read reads the history at noon, or later.
+// read reads the history at a time after noon.
 func (s storage) read(since time.Time, after time.Duration) *History {
 	s.t.Helper()
 	h, err := ReadHistory(s.dir, since, noon.Add(after))
@@ -70,7 +70,7 @@ func (s storage) read(since time.Time, after time.Duration) *History {
 	return h
 }
 
-// wantProblems wants one problem with each of the words, and no other.
+// wantProblems checks that there is one problem with each of the texts, and no other.
 func wantProblems(t *testing.T, h *History, words ...string) {
 	t.Helper()
 	if len(h.Problems) != len(words) {
@@ -84,12 +84,12 @@ func wantProblems(t *testing.T, h *History, words ...string) {
 	}
 }
 
-// sampleAt is a sample so long after noon, of the process that began then.
+// sampleAt returns a sample at a time after noon, of a process that started at noon.
 func sampleAt(after time.Duration, events uint64) Sample {
 	return Sample{Time: noon.Add(after), Process: noon, Health: "healthy", Score: 100, Events: events}
 }
 
-// TestReadHistory: what a Recorder has written is there.
+// TestReadHistory checks that ReadHistory returns what a Recorder wrote.
 func TestReadHistory(t *testing.T) {
 	c := config(t.TempDir())
 	began := time.Now()
@@ -111,6 +111,7 @@ func TestReadHistory(t *testing.T) {
 	}
 }
 
+// TestReadHistoryGaps checks the problems reported for missing, damaged and implausible data.
 func TestReadHistoryGaps(t *testing.T) {
 	good := startsAt(0)
 	line := linesOf([]Sample{sampleAt(0, 1)})
@@ -168,7 +169,7 @@ func contents(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// TestReadHistoryPaths: a path that is none is an error that names it.
+// TestReadHistoryPaths checks the errors for paths that are not a storage directory.
 func TestReadHistoryPaths(t *testing.T) {
 	s := newStorage(t).text("file", "")
 	for _, path := range []string{filepath.Join(s.dir, "none"), filepath.Join(s.dir, "file")} {
@@ -182,7 +183,7 @@ func TestReadHistoryPaths(t *testing.T) {
 	wantProblems(t, s.read(time.Time{}, 0), "expected a regular file", "no restart records", "expected a regular file")
 }
 
-// TestSince leaves out what is older, but not the counters.
+// TestSince checks that older records are left out, except for the counters.
 func TestSince(t *testing.T) {
 	s := newStorage(t).restarts(startsAt(-2*time.Hour, -time.Hour, 0)...)
 	s.samples(sampleAt(-2*time.Hour, 1), sampleAt(-time.Hour, 2), sampleAt(-time.Minute, 3), sampleAt(0, 4))
@@ -193,7 +194,8 @@ func TestSince(t *testing.T) {
 	wantProblems(t, h)
 }
 
-// TestClockSetBack puts things in order, and takes no event twice.
+// TestClockSetBack checks that records are sorted after the clock was set back, and that events are
+// not counted twice.
 func TestClockSetBack(t *testing.T) {
 	const m = time.Minute
 	s := newStorage(t).restarts(startsAt(30*m, 10*m, 20*m)...)
@@ -217,8 +219,8 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// TestMoments: what happened between two samples is known only of one process, and
-// only if counters and clock went on.
+// TestMoments checks that differences are computed only between samples of one process with
+// increasing counters and time.
 func TestMoments(t *testing.T) {
 	other := sampleAt(4*time.Minute, 1000)
 	other.Process = noon.Add(3 * time.Minute)
@@ -237,8 +239,7 @@ func TestMoments(t *testing.T) {
 	}
 }
 
-// TestThinning: however many samples, MaxSamples at most are kept, evenly, and
-// the newest one.
+// TestThinning checks that at most MaxSamples evenly spaced samples are kept, including the newest.
 func TestThinning(t *testing.T) {
 	for _, n := range []int{1, 2, MaxSamples - 1, MaxSamples, MaxSamples + 1, 2*MaxSamples - 3, 2 * MaxSamples, 7777, 4*MaxSamples + 1} {
 		h := &History{}
@@ -263,8 +264,8 @@ func TestThinning(t *testing.T) {
 	}
 }
 
-// TestMostMoments: a history without end takes bounded memory, and says so.
-func TestMostMoments(t *testing.T) {
+// TestMaxMoments checks that a very long history takes bounded memory and is reported.
+func TestMaxMoments(t *testing.T) {
 	h := &History{}
 	r := samplesReader{h: h, most: 100, stride: 1}
 	for i := range 201 {
@@ -278,7 +279,7 @@ func TestMostMoments(t *testing.T) {
 	wantProblems(t, h, "the oldest 150 of 201 samples")
 }
 
-// TestFlapsSummed adds up by port, and counts near the end of the numbers.
+// TestFlapsSummed checks the sums by port, and that they do not wrap.
 func TestFlapsSummed(t *testing.T) {
 	first, second := sampleAt(0, 0), sampleAt(time.Minute, 0)
 	first.Flaps = []PortFlaps{{Port: "Ethernet0", Downs: 3, Penalty: 3000}, {Port: "Ethernet4", Downs: 1 << 63, Penalty: 1000}}
@@ -294,7 +295,7 @@ func TestFlapsSummed(t *testing.T) {
 	}
 }
 
-// TestFlapsOfAnyName: ports whose names JSON cannot say are not taken for one.
+// TestFlapsOfAnyName checks that ports whose names are not valid UTF-8 are kept apart.
 func TestFlapsOfAnyName(t *testing.T) {
 	s := sampleAt(0, 0)
 	for i, name := range []string{"Ethernet\xff", "Ethernet\xfe", "Ethernet\ufffd"} {
@@ -312,8 +313,8 @@ func TestFlapsOfAnyName(t *testing.T) {
 	}
 }
 
-// TestFailures: exchanges that failed are counted between samples of one process,
-// and the worst time is found by what its rate is at least.
+// TestFailures checks that failed exchanges are counted between samples of one process, and that
+// the period with the highest lower bound is found.
 func TestFailures(t *testing.T) {
 	const m = time.Minute
 	at := func(after time.Duration, process time.Time, failed, exchanges uint64) Sample {
@@ -341,8 +342,8 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// FuzzReadHistory: whatever is in the files, reading ends, and what was read can be
-// analysed and written as JSON.
+// FuzzReadHistory checks that reading any files ends, and that the result can be analysed and
+// encoded.
 func FuzzReadHistory(f *testing.F) {
 	b := newMetricsBody()
 	b.add(Restart{At: noon, Kind: Warm, Duration: time.Second, EOIU: true})

@@ -11,7 +11,7 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// TestRates holds each rate to its numerator and denominator, no two of which are equal.
+// TestRates checks numerator and denominator of each rate with values that all differ.
 func TestRates(t *testing.T) {
 	tally := tally{starts: 23, late: 5, warm: 17, recovered: 11, damaged: 13, restored: 3, exchanges: 101, failed: 7}
 	var a Analysis
@@ -41,7 +41,7 @@ func TestRates(t *testing.T) {
 	}
 }
 
-// TestRatesOfRestarts counts starts of all kinds for the two rates about them.
+// TestRatesOfRestarts checks the two rates of restarts with starts of all kinds.
 func TestRatesOfRestarts(t *testing.T) {
 	var restarts []Restart
 	add := func(n int, r Restart) {
@@ -72,8 +72,8 @@ func TestRatesOfRestarts(t *testing.T) {
 	}
 }
 
-// TestCorruptionRate: a file that is missing is no damage, and a backup in its place no
-// recovery from damage.
+// TestCorruptionRate checks that a missing file does not count as damaged, nor its backup as a
+// recovery.
 func TestCorruptionRate(t *testing.T) {
 	c := config(t.TempDir())
 	rate := func(count, of uint64) {
@@ -115,7 +115,7 @@ func TestCorruptionRate(t *testing.T) {
 	}
 }
 
-// TestTrendVerdicts: a trend is one up to p = 0.05, and not beyond.
+// TestTrendVerdicts checks the verdict for p below and above 0.05.
 func TestTrendVerdicts(t *testing.T) {
 	points := func(values ...float64) (all []stats.Point) {
 		for i, v := range values {

@@ -11,8 +11,8 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// TestRecommendationLimits: each rule at the figure from which on it says something,
-// and just before. Nothing is said without the setting, or without data.
+// TestRecommendationLimits checks each recommendation at its limit and below, without its setting,
+// and without data.
 func TestRecommendationLimits(t *testing.T) {
 	const day = 24 * time.Hour
 	type r = recommendations
@@ -133,7 +133,7 @@ func TestRecommendationLimits(t *testing.T) {
 	}
 }
 
-// TestFlapsAddUp: link-downs of a port are added without wrapping.
+// TestFlapsAddUp checks that link-down transitions of a port are added without wrapping.
 func TestFlapsAddUp(t *testing.T) {
 	s := newStorage(t)
 	flap := func(at time.Duration, downs uint64, penalty float64) Sample {
@@ -164,8 +164,8 @@ func TestLongestNames(t *testing.T) {
 	}
 }
 
-// TestMeanEvents: the mean is of all starts that have a count, in whatever order, and
-// counts do not wrap.
+// TestMeanEvents checks that the mean includes all starts with a count, and that the sum does not
+// wrap.
 func TestMeanEvents(t *testing.T) {
 	for _, c := range []struct {
 		counts []uint64
@@ -186,7 +186,7 @@ func TestMeanEvents(t *testing.T) {
 	}
 }
 
-// TestUnixSeconds: a time as a metric shows it.
+// TestUnixSeconds checks the conversion with a fraction of a second.
 func TestUnixSeconds(t *testing.T) {
 	if got := unixSeconds(time.Unix(1_700_000_000, 5e8)); got != 1_700_000_000.5 {
 		t.Errorf("%v, want 1700000000.5", got)

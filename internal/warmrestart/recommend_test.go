@@ -18,7 +18,7 @@ func (s storage) analyse(after time.Duration) *Analysis {
 	return Analyse(s.read(time.Time{}, after), AnalysisOptions{Now: noon.Add(after), Settings: someSettings})
 }
 
-// TestRecommendations: each has its setting and its figure, and none without data.
+// TestRecommendations checks the setting and the figure of each recommendation.
 func TestRecommendations(t *testing.T) {
 	const day = 24 * time.Hour
 	starts := func(n int, edit func(i int, r *Restart)) []Restart {

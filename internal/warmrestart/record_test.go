@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestCheck: what is no state of ours is refused, with a word on what is wrong.
+// TestCheck checks the errors for invalid bodies of the state file and metrics.json.
 func TestCheck(t *testing.T) {
 	const histogram = `"sync_duration_seconds":{"bounds":[1],"counts":[0,1],"sum":2}`
 	many := `{"ports":[` + strings.Repeat(`{"name":"x"},`, maxPorts) + `{"name":"x"}]}`
@@ -48,7 +48,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestDecodeMetricsIsBounded: a body of 8 MiB, whatever is in it, needs little more memory
+// TestDecodeMetricsIsBounded checks that a body of 8 MiB with any content needs little more memory
 // than its text.
 func TestDecodeMetricsIsBounded(t *testing.T) {
 	const size = 8 << 20

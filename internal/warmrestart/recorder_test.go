@@ -14,8 +14,8 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// TestAccumulate takes counters, histogram and records through several lives,
-// each of which ends right after its start.
+// TestAccumulate checks counters, histogram and records over several processes that end right after
+// their start.
 func TestAccumulate(t *testing.T) {
 	c := config(t.TempDir())
 	for _, r := range []Restart{
@@ -49,7 +49,7 @@ func TestAccumulate(t *testing.T) {
 	}
 }
 
-// TestRecord: a record comes back as it was.
+// TestRecord checks that a record is stored and read unchanged.
 func TestRecord(t *testing.T) {
 	c := config(t.TempDir())
 	want := Restart{At: time.Date(2026, 10, 5, 10, 11, 12, 13, time.UTC), Kind: Warm, Reason: `the "process" alone`,
@@ -62,8 +62,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// TestRemembered is what a start makes of the state file.
-func TestRemembered(t *testing.T) {
+// TestHasState checks whether a start uses good, damaged, missing and foreign state files.
+func TestHasState(t *testing.T) {
 	damage := func(t *testing.T, path string) {
 		t.Helper()
 		text, err := os.ReadFile(path)
@@ -124,7 +124,7 @@ func TestRemembered(t *testing.T) {
 			c.spoil(t, conf.StateFile)
 			p := open(t, conf)
 			if p.HasState() != c.want {
-				t.Errorf("remembered: %v, want %v\n%s", p.HasState(), c.want, &p.log.buf)
+				t.Errorf("HasState is %v, want %v\n%s", p.HasState(), c.want, &p.log.buf)
 			}
 			if saved := p.exposed(`portsyncd_snapshot_saved_timestamp_seconds{file="state"}`); (saved != "0") != c.want {
 				t.Errorf("the state file was last written at %s", saved)
@@ -135,18 +135,18 @@ func TestRemembered(t *testing.T) {
 			p.wantExposed("portsyncd_corruptions_detected", c.corruptions)
 			p.wantExposed("portsyncd_state_recoveries", c.recoveries)
 
-			// Whatever it was, this process leaves a good file.
+			// After each of these, the process writes a good file.
 			p = start(t, conf)
 			p.RecordPorts(somePorts(9))
 			p.stop()
 			if p = open(t, conf); !p.HasState() {
-				t.Error("the next process does not remember the ports")
+				t.Error("the next process has no state")
 			}
 		})
 	}
 }
 
-// TestRecoveredFrom: the record names the backup that stood in.
+// TestRecoveredFrom checks that the record has the path of the backup that was used.
 func TestRecoveredFrom(t *testing.T) {
 	c := config(t.TempDir())
 	for mtu := range uint32(2) {
@@ -167,9 +167,9 @@ func TestRecoveredFrom(t *testing.T) {
 	}
 }
 
-// TestStale has the databases flushed: the state file goes before the ports of
-// the new process are written, in whatever order Run hears of the two.
-func TestStale(t *testing.T) {
+// TestDiscardState checks that a discarded state file is set aside before the ports of the new process are
+// written.
+func TestDiscardState(t *testing.T) {
 	for range 20 {
 		c := config(t.TempDir())
 		p := start(t, c)
@@ -186,7 +186,7 @@ func TestStale(t *testing.T) {
 		}
 		p = open(t, c)
 		if !p.HasState() {
-			t.Fatal("the ports of the new process are set aside too")
+			t.Fatal("the ports of the new process were set aside as well")
 		}
 		if n := p.body.Counters.CorruptionsDetected; n != 0 {
 			t.Fatalf("%d corruptions are counted", n)
@@ -194,8 +194,8 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestStaleAlone: with nothing new to write, nothing is remembered afterwards.
-func TestStaleAlone(t *testing.T) {
+// TestDiscardStateAlone checks that a discarded state file is set aside if there are no new ports.
+func TestDiscardStateAlone(t *testing.T) {
 	c := config(t.TempDir())
 	for mtu := range uint32(3) {
 		p := start(t, c)
@@ -206,12 +206,12 @@ func TestStaleAlone(t *testing.T) {
 	p.DiscardState()
 	p.run().stop()
 	if p = open(t, c); p.HasState() {
-		t.Error("a backup of the stale file is remembered")
+		t.Error("a backup of the discarded file was loaded")
 	}
 }
 
-// TestDurableFirst looks at what is exposed at each rename to metrics.json: the
-// new value must not be there yet, and must be there afterwards.
+// TestDurableFirst checks that a new counter is exposed after the rename to metrics.json, and not
+// before.
 func TestDurableFirst(t *testing.T) {
 	c := config(t.TempDir())
 	for n := range 3 {
@@ -228,8 +228,8 @@ func TestDurableFirst(t *testing.T) {
 	}
 }
 
-// TestOtherBounds takes up metrics whose histogram was counted by other bounds:
-// it begins anew, all else goes on.
+// TestOtherBounds checks that a histogram with other buckets begins anew, while the counters
+// continue.
 func TestOtherBounds(t *testing.T) {
 	c := config(t.TempDir())
 	must(t, os.MkdirAll(c.StoragePath, 0o750))
@@ -246,7 +246,7 @@ func TestOtherBounds(t *testing.T) {
 	}
 }
 
-// TestKeepRestarts bounds the records: over lives, and live.
+// TestKeepRestarts checks the limit of records over several processes, and after a reload.
 func TestKeepRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
@@ -282,7 +282,7 @@ func TestKeepRestarts(t *testing.T) {
 	})
 }
 
-// TestNewerSchema: what a later version wrote is kept for it.
+// TestNewerSchema checks that a file of a newer schema is set aside unchanged.
 func TestNewerSchema(t *testing.T) {
 	c := config(t.TempDir())
 	must(t, os.MkdirAll(c.StoragePath, 0o750))
@@ -306,9 +306,9 @@ func TestNewerSchema(t *testing.T) {
 	}
 }
 
-// TestNothingGood has the metrics and all their backups damaged: an empty start,
-// whose first values count the damage.
-func TestNothingGood(t *testing.T) {
+// TestAllDamaged damages metrics.json and all backups, and checks that the start is empty and
+// counts the damage.
+func TestAllDamaged(t *testing.T) {
 	c := config(t.TempDir())
 	for range 3 {
 		p := start(t, c)
@@ -330,9 +330,8 @@ func TestNothingGood(t *testing.T) {
 	}
 }
 
-// TestNothingKept: without paths the counters are those of the process, and no
-// file appears anywhere.
-func TestNothingKept(t *testing.T) {
+// TestNoPaths checks that no file is written without paths, and that counters are exposed.
+func TestNoPaths(t *testing.T) {
 	dir := t.TempDir()
 	c := config(dir)
 	c.StateFile, c.StoragePath = "", ""
@@ -343,12 +342,11 @@ func TestNothingKept(t *testing.T) {
 	p.stop()
 	p.wantExposed("portsyncd_cold_starts", "1")
 	if got := files(t, dir, ""); len(got) > 0 || p.HasState() || p.Problems() != nil {
-		t.Errorf("files %q, remembered %v, trouble %q", got, p.HasState(), p.Problems())
+		t.Errorf("files %q, HasState %v, problems %q", got, p.HasState(), p.Problems())
 	}
 }
 
-// TestDirectories: the storage path, which has the exports, is open to others; the
-// directory of the state file, and all files but the exports, are not.
+// TestDirectories checks the modes of directories and files.
 func TestDirectories(t *testing.T) {
 	c := config(filepath.Join(t.TempDir(), "a", "b"))
 	p := start(t, c)
@@ -366,7 +364,7 @@ func TestDirectories(t *testing.T) {
 	}
 }
 
-// TestStateBody holds the state file to what it is documented to have.
+// TestStateBody checks the documented content of the state file.
 func TestStateBody(t *testing.T) {
 	c := config(t.TempDir())
 	p := start(t, c)
@@ -387,7 +385,7 @@ func TestStateBody(t *testing.T) {
 	}
 }
 
-// TestStateOfAnyName: names of any bytes do not make the state file look damaged.
+// TestStateOfAnyName checks that names that are not valid UTF-8 do not make the state file corrupt.
 func TestStateOfAnyName(t *testing.T) {
 	c := config(t.TempDir())
 	p := start(t, c)
@@ -395,15 +393,15 @@ func TestStateOfAnyName(t *testing.T) {
 	p.stop()
 	p = start(t, c)
 	if !p.HasState() {
-		t.Errorf("the ports are not remembered: %s", &p.log.buf)
+		t.Errorf("HasState is false, want true: %s", &p.log.buf)
 	}
 	p.stop()
 	p.wantExposed("portsyncd_corruptions_detected", "0")
 }
 
-// TestDirectoryOnTheWay: the directory of the state file is open if the storage path is
-// below it, and a directory that keeps other users from the exports is named once.
-func TestDirectoryOnTheWay(t *testing.T) {
+// TestSharedParentDirectory checks that the directory of the state file is open to others if it is a
+// parent of the storage path, and that a closed directory is logged once.
+func TestSharedParentDirectory(t *testing.T) {
 	top := t.TempDir()
 	must(t, os.Chmod(filepath.Dir(top), 0o755))
 	c := config(filepath.Join(top, "a"))
@@ -437,8 +435,8 @@ func TestDirectoryOnTheWay(t *testing.T) {
 	}
 }
 
-// TestDirectoriesOfEarlierVersion: directories that an earlier version closed to other
-// users are opened; what the administrator may have closed is not.
+// TestDirectoriesOfEarlierVersion checks that directories that an earlier version created are
+// opened to others, and directories with other modes are not.
 func TestDirectoriesOfEarlierVersion(t *testing.T) {
 	for _, test := range []struct {
 		mode, want os.FileMode

@@ -17,6 +17,7 @@ func startsAt(after ...time.Duration) (all []Restart) {
 	return all
 }
 
+// TestRestartStorm checks the number of starts and the window of a storm.
 func TestRestartStorm(t *testing.T) {
 	const m, s = time.Minute, time.Second
 	for _, c := range []struct {
@@ -54,7 +55,7 @@ func TestRestartStorm(t *testing.T) {
 	}
 }
 
-// TestRestarts: the records can be read while others are added and dropped.
+// TestRestarts checks that records can be read while others are added and removed.
 func TestRestarts(t *testing.T) {
 	c := config(t.TempDir())
 	c.KeepRestarts = 2
@@ -81,8 +82,7 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
-// TestLastAlive: the downtime before a start begins at the newest sign of life,
-// and not in the future.
+// TestLastAlive checks that the last sign of life is the newest one that is not in the future.
 func TestLastAlive(t *testing.T) {
 	c := config(t.TempDir())
 	p := start(t, c)
@@ -118,8 +118,8 @@ func TestLastAlive(t *testing.T) {
 	}
 }
 
-// TestRestartStorms compares with the definition: a start is part of a storm if it
-// and two others lie within 20 minutes of each other.
+// TestRestartStorms compares restartStorms with the definition: a start belongs to a storm if it
+// and two others are within 20 minutes.
 func TestRestartStorms(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -171,6 +171,7 @@ func inStorm(x time.Time, restarts []Restart) bool {
 	return false
 }
 
+// TestBursts checks the periods with bursts, and that the initial dump is not counted.
 func TestBursts(t *testing.T) {
 	const m = time.Minute
 	other := sampleAt(50*m, 1e6)
