@@ -83,7 +83,7 @@ func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 		batch: set.NewHistogram("portsyncd_batch_ports",
 			"Ports whose STATE_DB row was written or deleted in one batch. Batches without a write are not observed.", batchBounds),
 		errors: set.NewCounterVec("portsyncd_database_errors_total",
-			"Failed database requests, by kind: the connection failed (io), Redis answered with an error (refused), or the reply was invalid (protocol).", "kind", "io", "refused", "protocol"),
+			"Failed database exchanges, by kind: the connection failed (io), Redis answered with an error (refused), or the reply was invalid (protocol).", "kind", "io", "refused", "protocol"),
 		reconnects: set.NewCounter("portsyncd_database_reconnects_total",
 			"Reconnects to the databases after the connection was lost."),
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// failureRate counts database requests, and those that failed, in the last minute (six buckets of ten
+// failureRate counts database exchanges, and those that failed, in the last minute (six buckets of ten
 // seconds) and since the process started. The loop writes it, any goroutine may read it.
 type failureRate struct {
 	attempts, failed atomic.Uint64
@@ -21,7 +21,7 @@ const (
 	rateSlot    = 10 * time.Second
 )
 
-// add counts one request at now, on the loop's clock.
+// add counts one exchange at now, on the loop's clock.
 func (f *failureRate) add(failed bool, now int64) {
 	slot := now / int64(rateSlot)
 	b := &f.buckets[slot%rateBuckets]

@@ -21,7 +21,7 @@ type Status struct {
 	configLost atomic.Pointer[string] // why only CONFIG_DB is not connected; nil if it is
 	search     atomic.Pointer[search] // written only by the Connector
 	listeners  atomic.Pointer[string] // HTTP listeners that are down, with errors; nil if there are none
-	rate       failureRate            // of database requests
+	rate       failureRate            // of database exchanges
 }
 
 // published is the part of Status that only Loop.publishStatus writes.
@@ -43,7 +43,7 @@ type published struct {
 	overrunAt  atomic.Int64               // when the kernel last dropped messages
 	configDone atomic.Bool
 	initDone   atomic.Bool
-	failures   atomic.Int64 // failed database requests
+	failures   atomic.Int64 // failed database exchanges
 	initLate   atomic.Bool  // PortInitDone is late
 	audited    atomic.Int64 // when an audit last ended
 	mismatched atomic.Int64 // wrong rows of STATE_DB found by the last audit
