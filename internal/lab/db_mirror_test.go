@@ -15,9 +15,8 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// TestMirrorScriptLikeRedis runs the same calls of sonicdb.MirrorScript, and
-// what makes them go wrong, on a DB and on a real server: answers, MONITOR
-// lines and contents must be equal.
+// TestMirrorScriptLikeRedis compares replies, MONITOR lines and contents of calls of
+// sonicdb.MirrorScript, including failing ones, with a real server.
 func TestMirrorScriptLikeRedis(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		Unavailable(t, "no redis-server")

@@ -46,6 +46,7 @@ func (c *playerConn) hear() string {
 	return strings.TrimSuffix(reply, "\r\n")
 }
 
+// TestDo checks commands, errors and databases of Do.
 func TestDo(t *testing.T) {
 	db := NewDB(DBOptions{Databases: 32})
 	if r, err := db.Do(31, "HSET", "k", "f", "v"); r != 1 || err != nil {
@@ -73,6 +74,7 @@ func TestDo(t *testing.T) {
 	}
 }
 
+// TestAwait checks that Await returns after a write, and when its context ends.
 func TestAwait(t *testing.T) {
 	db := NewDB(DBOptions{})
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -95,6 +97,7 @@ func TestAwait(t *testing.T) {
 	}
 }
 
+// TestPassword checks AUTH with right and wrong passwords.
 func TestPassword(t *testing.T) {
 	db := NewDB(DBOptions{Password: "secret"})
 	defer db.Close()
@@ -128,6 +131,7 @@ func TestPassword(t *testing.T) {
 	conn.Close()
 }
 
+// TestFaults checks which commands a fault affects.
 func TestFaults(t *testing.T) {
 	db := NewDB(DBOptions{})
 	defer db.Close()
@@ -155,6 +159,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestFaultDelay checks that a fault delays each command.
 func TestFaultDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := NewDB(DBOptions{})
@@ -175,6 +180,7 @@ func TestFaultDelay(t *testing.T) {
 	})
 }
 
+// TestFaultCut checks that a connection is closed after CutAfter bytes.
 func TestFaultCut(t *testing.T) {
 	db := NewDB(DBOptions{})
 	defer db.Close()
@@ -191,6 +197,7 @@ func TestFaultCut(t *testing.T) {
 	}
 }
 
+// TestDisconnect checks that connections are closed, scripts are removed, and new connections work.
 func TestDisconnect(t *testing.T) {
 	db := NewDB(DBOptions{})
 	defer db.Close()
@@ -213,6 +220,7 @@ func TestDisconnect(t *testing.T) {
 	}
 }
 
+// TestClientKill checks that CLIENT KILL closes a connection.
 func TestClientKill(t *testing.T) {
 	db := NewDB(DBOptions{})
 	defer db.Close()
@@ -226,8 +234,8 @@ func TestClientKill(t *testing.T) {
 	}
 }
 
-// TestSlowSubscriber has a client that never reads: it is cut off, and nobody
-// else is kept waiting.
+// TestSlowSubscriber checks that a subscriber that does not read is disconnected and does not block
+// others.
 func TestSlowSubscriber(t *testing.T) {
 	db := NewDB(DBOptions{})
 	defer db.Close()
@@ -247,8 +255,8 @@ func TestSlowSubscriber(t *testing.T) {
 	}
 }
 
-// TestUnreadReplies has a client that sends commands and reads no answers: the
-// server stops reading, too.
+// TestUnreadReplies checks that the server stops reading from a client that does not read its
+// replies.
 func TestUnreadReplies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := NewDB(DBOptions{})
@@ -276,7 +284,7 @@ func TestUnreadReplies(t *testing.T) {
 	})
 }
 
-// TestMonitorOfTCP shows the address of a TCP client.
+// TestMonitorOfTCP checks the address of a TCP client in MONITOR.
 func TestMonitorOfTCP(t *testing.T) {
 	db := NewDB(DBOptions{})
 	defer db.Close()
@@ -301,6 +309,7 @@ func TestMonitorOfTCP(t *testing.T) {
 	}
 }
 
+// TestServeAfterClose checks that Serve returns at once after Close.
 func TestServeAfterClose(t *testing.T) {
 	db := NewDB(DBOptions{})
 	db.Close()
@@ -324,7 +333,7 @@ func TestServeAfterClose(t *testing.T) {
 	}
 }
 
-// TestConcurrentClients counts what many clients add at a time.
+// TestConcurrentClients checks the sum of increments by many concurrent clients.
 func TestConcurrentClients(t *testing.T) {
 	db, socket := serveDB(t, DBOptions{Notify: "AKE"})
 	const clients, each = 8, 200
@@ -357,6 +366,7 @@ func TestConcurrentClients(t *testing.T) {
 	}
 }
 
+// TestRegisterScript checks the arguments, calls and errors of a registered script.
 func TestRegisterScript(t *testing.T) {
 	db := NewDB(DBOptions{})
 	const source = "return redis.call('HGET', KEYS[1], ARGV[1])"
@@ -378,6 +388,7 @@ func TestRegisterScript(t *testing.T) {
 	}
 }
 
+// TestNewDBRefusesEventClass checks that NewDB panics for an unknown event class.
 func TestNewDBRefusesEventClass(t *testing.T) {
 	defer func() {
 		if recover() == nil {

@@ -20,8 +20,8 @@ func bothServers(t *testing.T) (ours, real string) {
 	return ours, startRedis(t)
 }
 
-// TestRandomCommands sends the same random commands to both, while another
-// connection of each listens to the keyspace events.
+// TestRandomCommands compares the replies and keyspace events of random commands with a real
+// server.
 func TestRandomCommands(t *testing.T) {
 	ours, real := bothServers(t)
 	var players []*player
@@ -114,7 +114,7 @@ func TestRandomCommands(t *testing.T) {
 	}
 }
 
-// TestProducer produces rows on both and compares what MONITOR shows.
+// TestProducer compares the MONITOR lines of produced rows with a real server.
 func TestProducer(t *testing.T) {
 	ours, real := bothServers(t)
 	var lines [2][]string

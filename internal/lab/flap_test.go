@@ -8,6 +8,7 @@ import (
 	"time"
 )
 
+// TestFlapper checks that ports are changed at the rate and restored at the end.
 func TestFlapper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kernel := NewSimKernel()
@@ -55,7 +56,7 @@ func TestFlapper(t *testing.T) {
 	})
 }
 
-// TestFlapperReportsErrors has a port without an interface.
+// TestFlapperReportsErrors checks the reports for a port without an interface.
 func TestFlapperReportsErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -76,6 +77,7 @@ func TestFlapperReportsErrors(t *testing.T) {
 	})
 }
 
+// TestFlapperWithoutPorts checks that Run without ports waits for its context.
 func TestFlapperWithoutPorts(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

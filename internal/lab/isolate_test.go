@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestInNamespace checks that a test runs in a network namespace with lo up.
 func TestInNamespace(t *testing.T) {
 	if !InNamespace(t) {
 		return
@@ -32,6 +33,7 @@ func TestInNamespace(t *testing.T) {
 	}
 }
 
+// TestInNamespaceOfSubtest checks InNamespace in a subtest.
 func TestInNamespaceOfSubtest(t *testing.T) {
 	var ran []string
 	for _, name := range []string{"a", "a b", "a(b)/c"} {
@@ -77,7 +79,8 @@ func outcomeOf(t *testing.T, f func(T)) *recorder {
 	return r
 }
 
-// TestInNamespaceReportsOutcome has tests inside that fail, skip and panic.
+// TestInNamespaceReportsOutcome checks that the results of failing, skipped and panicking tests are
+// reported.
 func TestInNamespaceReportsOutcome(t *testing.T) {
 	if Inside() {
 		return
@@ -117,6 +120,7 @@ func TestVictimFails(t *testing.T)  { victim(t); t.Error("it went wrong") }
 func TestVictimSkips(t *testing.T)  { victim(t); t.Skip("not today") }
 func TestVictimPanics(t *testing.T) { victim(t); panic("boom") }
 
+// TestForbidden checks the error if namespaces cannot be created.
 func TestForbidden(t *testing.T) {
 	user := Namespaces{User: true}
 	if !user.Run(t) {
@@ -135,6 +139,7 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
+// TestUnavailable checks that a test is skipped, or fails with PORTSYNCD_REQUIRE_INTEGRATION=1.
 func TestUnavailable(t *testing.T) {
 	for value, want := range map[string]string{"": "skip", "0": "skip", "1": "fail"} {
 		t.Setenv("PORTSYNCD_REQUIRE_INTEGRATION", value)
@@ -144,6 +149,7 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
+// TestOutsideIsLeftAlone checks that functions that change the system fail outside of namespaces.
 func TestOutsideIsLeftAlone(t *testing.T) {
 	if Inside() {
 		return
@@ -163,6 +169,7 @@ func TestOutsideIsLeftAlone(t *testing.T) {
 	}
 }
 
+// TestMountTmpfs checks mounts on existing and missing directories.
 func TestMountTmpfs(t *testing.T) {
 	if !InNamespace(t) {
 		return
@@ -194,6 +201,7 @@ func TestMountTmpfs(t *testing.T) {
 	}
 }
 
+// TestProcessNamespace checks that processes are killed with the program.
 func TestProcessNamespace(t *testing.T) {
 	if !(Namespaces{PID: true}).Run(t) {
 		return

@@ -72,6 +72,7 @@ func dialLinks(t *testing.T) *Links {
 	return links
 }
 
+// TestLinks checks each change of an interface.
 func TestLinks(t *testing.T) {
 	if !InNamespace(t) {
 		return
@@ -122,6 +123,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestLinkErrors checks the errors for missing interfaces and invalid values.
 func TestLinkErrors(t *testing.T) {
 	if !InNamespace(t) {
 		return
@@ -149,6 +151,7 @@ func TestLinkErrors(t *testing.T) {
 	}
 }
 
+// TestIP checks the effect of lines.
 func TestIP(t *testing.T) {
 	if !InNamespace(t) {
 		return
@@ -183,6 +186,7 @@ func TestIP(t *testing.T) {
 	}
 }
 
+// TestIPSyntax checks the errors for invalid lines.
 func TestIPSyntax(t *testing.T) {
 	links := &Links{} // nothing gets as far as the kernel
 	for line, want := range map[string]string{

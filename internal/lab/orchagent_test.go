@@ -159,13 +159,14 @@ func simLinks(t *testing.T, k *SimKernel) map[string]linkState {
 	return out
 }
 
+// TestOrchagent checks the steps and interfaces for ports that are added, changed and deleted.
 func TestOrchagent(t *testing.T) {
 	_, socket := serveDB(t, DBOptions{})
 	db, _ := sonicdb.StaticMap("unix", socket).Database("APPL_DB")
 	testOrchagent(t, db)
 }
 
-// TestOrchagentOnRedis checks the Lua script that the database stands in for.
+// TestOrchagentOnRedis runs the same steps with a real server and its Lua script.
 func TestOrchagentOnRedis(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		Unavailable(t, "no redis-server")
@@ -174,7 +175,7 @@ func TestOrchagentOnRedis(t *testing.T) {
 	testOrchagent(t, db)
 }
 
-// TestOrchagentManyRows has more rows pending than one pop takes.
+// TestOrchagentManyRows checks more pending rows than one pop returns.
 func TestOrchagentManyRows(t *testing.T) {
 	_, socket := serveDB(t, DBOptions{})
 	db, _ := sonicdb.StaticMap("unix", socket).Database("APPL_DB")
@@ -190,6 +191,8 @@ func TestOrchagentManyRows(t *testing.T) {
 	log.expect(t, append(want, "popped PortConfigDone")...)
 }
 
+// TestOrchagentLosesDatabase checks that Run returns an error if the database closes its
+// connection.
 func TestOrchagentLosesDatabase(t *testing.T) {
 	db, socket := serveDB(t, DBOptions{})
 	applDB, _ := sonicdb.StaticMap("unix", socket).Database("APPL_DB")
@@ -209,6 +212,7 @@ func TestOrchagentLosesDatabase(t *testing.T) {
 	}
 }
 
+// TestPeerName checks the names of peers, including long ones.
 func TestPeerName(t *testing.T) {
 	for port, want := range map[string]string{
 		"Ethernet0": "p0", "Ethernet124": "p124", "Ethernet-BP0": "p-BP0", "eth0": "peth0",

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestSetParallel runs this test binary again with and without -parallel.
+// TestSetParallel runs this test binary with and without -parallel.
 func TestSetParallel(t *testing.T) {
 	const variable = "PORTSYNCD_TEST_WANT_PARALLEL"
 	if want := os.Getenv(variable); want != "" {

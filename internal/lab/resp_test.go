@@ -10,6 +10,7 @@ import (
 	"testing"
 )
 
+// TestGlobMatch checks patterns of KEYS.
 func TestGlobMatch(t *testing.T) {
 	// TestRecorded compares more of it with the server.
 	for _, test := range []struct {
@@ -32,6 +33,7 @@ func TestGlobMatch(t *testing.T) {
 	}
 }
 
+// TestSplitQuoted checks inline commands with quotes.
 func TestSplitQuoted(t *testing.T) {
 	for line, want := range map[string][]string{
 		``:                         nil,
@@ -54,6 +56,7 @@ func TestSplitQuoted(t *testing.T) {
 	}
 }
 
+// TestQuoteRoundTrip checks that unquoting a quoted string returns the string.
 func TestQuoteRoundTrip(t *testing.T) {
 	var all []byte
 	for i := range 256 {
@@ -65,6 +68,7 @@ func TestQuoteRoundTrip(t *testing.T) {
 	}
 }
 
+// TestEventClass checks parsing and formatting of notify-keyspace-events.
 func TestEventClass(t *testing.T) {
 	for flags, want := range map[string]string{"": "", "KEA": "AKE", "Kg$": "g$K", "n": "n", "Am": "Am"} {
 		class, err := parseEventClass(flags)
@@ -74,7 +78,7 @@ func TestEventClass(t *testing.T) {
 	}
 }
 
-// TestAnnouncedLength sends headers that announce much and bring nothing.
+// TestAnnouncedLength checks that an announced length alone does not allocate memory.
 func TestAnnouncedLength(t *testing.T) {
 	for _, input := range []string{"*2000000000\r\n$1\r\na\r\n", "*1\r\n$16000000\r\nabc"} {
 		var before, after runtime.MemStats
@@ -90,7 +94,8 @@ func TestAnnouncedLength(t *testing.T) {
 	}
 }
 
-// TestTooBigRequest has many arguments that are not too big each.
+// TestTooBigRequest checks that a request with many arguments is refused if their total size is too
+// large.
 func TestTooBigRequest(t *testing.T) {
 	argument := endless("$4096\r\n" + strings.Repeat("x", 4096) + "\r\n")
 	input := io.MultiReader(strings.NewReader("*2000000000\r\n"), argument)
@@ -110,9 +115,8 @@ func (e endless) Read(p []byte) (int, error) {
 	return copy(p, e), nil
 }
 
-// FuzzServerInput sends arbitrary bytes to a server. Whatever it answers must
-// be well-formed replies: one for each command, or one for each channel of an
-// unsubscription.
+// FuzzServerInput sends arbitrary bytes to a server, and checks that it answers each command with
+// one well-formed reply, or one per channel for subscriptions.
 func FuzzServerInput(f *testing.F) {
 	f.Add([]byte("*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n"))
 	f.Add([]byte("PING\r\nHSET h f v\r\nHGETALL h\r\n"))

@@ -68,8 +68,8 @@ func (f *follower) byName() map[string]bool {
 	return out
 }
 
-// TestSimKernelIsLikeTheKernel makes the same changes to both, and compares
-// what they have announced of each link in the end.
+// TestSimKernelIsLikeTheKernel makes the same changes to the kernel and to a SimKernel, and
+// compares the resulting link messages.
 func TestSimKernelIsLikeTheKernel(t *testing.T) {
 	if !InNamespace(t) {
 		return
@@ -125,6 +125,7 @@ func TestSimKernelIsLikeTheKernel(t *testing.T) {
 	}
 }
 
+// TestSimKernelErrors checks the errors of invalid changes.
 func TestSimKernelErrors(t *testing.T) {
 	k := newSim(t)
 	if err := k.AddVeth("Ethernet0", "p0"); err != nil {
@@ -175,6 +176,7 @@ func receiveAll(t *testing.T, k *SimKernel) []string {
 	return nil
 }
 
+// TestSimKernelDump checks complete and interrupted dumps.
 func TestSimKernelDump(t *testing.T) {
 	k := newSim(t)
 	const ports = 300 // more than one datagram holds
@@ -215,6 +217,7 @@ func TestSimKernelDump(t *testing.T) {
 	}
 }
 
+// TestSimKernelOverrun checks that lost messages are followed by an overrun.
 func TestSimKernelOverrun(t *testing.T) {
 	k := newSim(t)
 	k.QueueLimit = 3
@@ -235,6 +238,7 @@ func TestSimKernelOverrun(t *testing.T) {
 	}
 }
 
+// TestSimKernelClose checks that Close ends Receive.
 func TestSimKernelClose(t *testing.T) {
 	k := NewSimKernel()
 	ended := make(chan error)
@@ -260,6 +264,7 @@ func TestSimKernelClose(t *testing.T) {
 	}
 }
 
+// TestSimKernelRequestLink checks that RequestLink queues a message for an existing link only.
 func TestSimKernelRequestLink(t *testing.T) {
 	k := newSim(t)
 	if err := k.AddVeth("Ethernet0", "p0"); err != nil {

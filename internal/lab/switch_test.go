@@ -9,6 +9,7 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
+// TestSwitch checks databases, socket and map of a switch.
 func TestSwitch(t *testing.T) {
 	kernel, log := NewSimKernel(), newAccount()
 	s, err := NewSwitch(Options{Ports: 2, Links: kernel, Report: log.report})
@@ -51,6 +52,7 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
+// TestSwitchInNamespace checks that Run creates interfaces in the network namespace.
 func TestSwitchInNamespace(t *testing.T) {
 	if !InNamespace(t) {
 		return
@@ -74,6 +76,7 @@ func TestSwitchInNamespace(t *testing.T) {
 		"Ethernet0": {"veth", true, true, 9100, ""}, "p0": {"veth", true, true, 1500, ""}})
 }
 
+// TestSwitchErrors checks the errors for unusable directories.
 func TestSwitchErrors(t *testing.T) {
 	dir := t.TempDir() + "/file"
 	if err := os.WriteFile(dir, nil, 0o644); err != nil {

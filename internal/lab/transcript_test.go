@@ -20,8 +20,8 @@ import (
 
 var update = flag.Bool("update", false, "record testdata/redis again, from the redis-server of this machine")
 
-// TestRecorded plays the commands of testdata/redis against DB and compares
-// the answers, byte for byte, with those recorded from a real server.
+// TestRecorded compares the replies to the commands of testdata/redis with those recorded from a
+// real server.
 func TestRecorded(t *testing.T) {
 	eachTranscript(t, func(t *testing.T, file string) {
 		_, socket := serveDB(t, DBOptions{Notify: "AKE"})
@@ -29,8 +29,8 @@ func TestRecorded(t *testing.T) {
 	})
 }
 
-// TestRecordedFromRedis checks that the recordings are still what the
-// redis-server of this machine answers; with -update it makes them.
+// TestRecordedFromRedis compares the recordings with redis-server on this machine, and writes them
+// with -update.
 func TestRecordedFromRedis(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		Unavailable(t, "no redis-server")
