@@ -102,6 +102,10 @@ func (k *configLink) drop() {
 	}
 }
 
+// onConfigError sets the function that is called if the connection to CONFIG_DB fails. Without
+// one, such an error makes all connections unusable.
+func (d *Databases) onConfigError(lost func()) { d.configLost = lost }
+
 // setConfig replaces the connection to CONFIG_DB.
 func (d *Databases) setConfig(c *sonicdb.Conn) {
 	if d.config != nil {

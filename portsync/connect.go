@@ -32,6 +32,9 @@ type Connector struct {
 	connected  bool // an attempt has succeeded
 }
 
+// reportTo sets the Status that shows addresses and errors. NewLoop calls it.
+func (c *Connector) reportTo(s *Status) { c.status = s }
+
 // Pauses between attempts. A Redis that returns is noticed within half a second; one that does
 // not costs two attempts a second.
 const (
@@ -169,7 +172,7 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 	}
 	c.status.setConfigError(nil)
 	if alone {
-		dbs.configLost = link.drop
+		dbs.onConfigError(link.drop)
 		go link.run()
 	}
 	s.ports.reread() // in case rows changed before the subscription

@@ -175,7 +175,7 @@ func (l *Loop) take(d Decision, facts Facts) {
 		l.Log.Error("skipped a row", "error", err)
 	}
 	l.initial.decide(&d)
-	l.state.unswept = d.Sweep
+	l.state.setUnswept(d.Sweep)
 	now := max(l.clock.now(), 1)
 	if d.Requested() {
 		count, _ := parseRestoreCount(d.RestoreCount)

@@ -88,7 +88,7 @@ func NewLoop(o Options) *Loop {
 	l.records = newRecorder(b)
 	l.watchdog = watchdog{base: b, at: never}
 	l.shown = newPublisher(b)
-	o.Open.status = o.Status
+	o.Open.reportTo(o.Status)
 	o.Status.begin(l.clock)
 	l.publishStatus()
 	return l

@@ -134,6 +134,9 @@ func (s *State) Configure(names []string) {
 	}
 }
 
+// setUnswept sets whether STATE_DB may have rows of an earlier run.
+func (s *State) setUnswept(unswept bool) { s.unswept = unswept }
+
 // Swept updates the rows of all ports with the names of the rows that STATE_DB has. Rows can be from an
 // earlier run, or lost by a flush. Rows of an earlier run without an interface are deleted as stale.
 func (s *State) Swept(rows map[string]bool) {
