@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -74,11 +73,13 @@ func (s *Server) addRoutes() {
 	}
 	const ok, notFound, unavailable = http.StatusOK, http.StatusNotFound, http.StatusServiceUnavailable
 	s.routes = map[string]*route{
-		"/":             add("/", s.handlePage, ok, unavailable),
 		"/metrics":      add("/metrics", s.handleMetrics, ok, unavailable),
 		"/metrics.json": add("/metrics.json", s.handleMetricsJSON, ok, unavailable),
 		"/healthz":      add("/healthz", handleHealth(s.src.Health), ok, unavailable),
 		"/readyz":       add("/readyz", handleHealth(s.src.Ready), ok, unavailable),
+	}
+	if s.src.Page != nil {
+		s.routes["/"] = add("/", s.handlePage, ok, unavailable)
 	}
 	if s.src.Ports != nil {
 		s.routes["/ports"] = add("/ports", s.handlePorts, ok, unavailable)
@@ -130,7 +131,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD")
 		reply(sw, r, http.StatusMethodNotAllowed, typeText, "method not allowed; use GET or HEAD\n")
 	case rt.handle == nil:
-		reply(sw, r, http.StatusNotFound, typeText, "not found; see / for links\n")
+		reply(sw, r, http.StatusNotFound, typeText, "not found\n")
 	default:
 		rt.handle(sw, r)
 	}
@@ -257,19 +258,9 @@ func handleHealth(current func() Health) http.HandlerFunc {
 
 // handlePage serves the HTML page, whatever the Accept header says.
 func (s *Server) handlePage(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Referrer-Policy", "no-referrer")
-	if s.src.Page != nil {
-		h.Set("Content-Security-Policy", s.src.PagePolicy)
-		s.respond(w, r, typeHTML, s.src.Page)
-		return
-	}
-	var page bytes.Buffer
-	if err := landingPage().Execute(&page, s.cfg.Version); err != nil {
-		panic(err) // a bug in the template: a bytes.Buffer returns no error
-	}
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	send(w, r, http.StatusOK, typeHTML, page.Bytes())
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("Content-Security-Policy", s.src.PagePolicy)
+	s.respond(w, r, typeHTML, s.src.Page)
 }
 
 const (

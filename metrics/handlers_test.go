@@ -60,7 +60,7 @@ func someStatus(b []byte) []byte { return append(b, `{"schema":1}`+"\n"...) }
 func TestResponses(t *testing.T) {
 	set := NewSet()
 	set.NewCounter("test_events_total", "help").Set(42)
-	_, base := startServer(t, ServerConfig{Version: "1.2<3"},
+	_, base := startServer(t, ServerConfig{},
 		Sources{Set: set, Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus})
 	const (
 		text   = typePrometheus
@@ -92,8 +92,7 @@ func TestResponses(t *testing.T) {
 		{"GET", "/ports", "text/html", 200, isJSON, `{"ports":[]}`},
 		{"GET", "/status", "", 200, isJSON, `{"schema":1}`},
 		{"GET", "/status", "text/html", 200, isJSON, `{"schema":1}`},
-		{"GET", "/", acceptBrowser, 200, "text/html; charset=utf-8", "Version 1.2&lt;3."},
-		{"GET", "/", "", 200, "text/html; charset=utf-8", `<a href="/metrics">`},
+		{"GET", "/", acceptBrowser, 404, plain, ""}, // no Sources.Page
 		{"GET", "/nothing", "", 404, plain, ""},
 		{"GET", "/metrics/", "", 404, plain, ""},
 		{"GET", "//metrics", "", 404, plain, ""},
@@ -176,7 +175,7 @@ func TestUnprintableCharacters(t *testing.T) {
 
 // TestHeadIsGetWithoutBody checks that HEAD returns the headers of GET.
 func TestHeadIsGetWithoutBody(t *testing.T) {
-	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus})
+	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus, Page: somePorts})
 	for _, path := range []string{"/", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/nothing"} {
 		get, _ := fetch(t, "GET", base+path)
 		head, body := fetch(t, "HEAD", base+path)

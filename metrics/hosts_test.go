@@ -20,7 +20,7 @@ func TestHostHeader(t *testing.T) {
 	_, base := startServer(t, ServerConfig{
 		Listen: []string{"127.0.0.1:0", "unix:" + socket},
 		Live:   Live{HostNames: []string{"leaf1.example"}, Credentials: Credentials{BearerSHA256: hashOf("token")}},
-	}, Sources{Health: healthy, Ports: somePorts, Status: someStatus})
+	}, Sources{Health: healthy, Ports: somePorts, Status: someStatus, Page: somePorts})
 	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)

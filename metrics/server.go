@@ -55,8 +55,6 @@ type ServerConfig struct {
 
 	// Profiling enables /debug/pprof/ on loopback addresses and unix sockets.
 	Profiling bool
-	// Version is the version shown on the landing page.
-	Version string
 
 	// MaxConns is the maximum number of connections. 0 means 128, or less if the process may
 	// open few file descriptors. MaxResponses is the maximum number of large responses in
@@ -88,7 +86,7 @@ type Sources struct {
 	// Ports and Status append the JSON documents of /ports and /status to b. If nil, the path
 	// does not exist.
 	Ports, Status func(b []byte) []byte
-	// Page appends the HTML document of / to b. If nil, / is a list of links.
+	// Page appends the HTML document of / to b. If nil, the path does not exist.
 	Page func(b []byte) []byte
 	// PagePolicy is the Content-Security-Policy of Page.
 	PagePolicy string

@@ -63,14 +63,14 @@ var zero float64
 // value.
 func TestVecWith(t *testing.T) {
 	set := NewSet()
-	v := set.NewHistogramVec("a", "h", []float64{1}, "x", "p", "q")
+	v := set.NewCounterVec("a", "h", "x", "p", "q")
 	if v.With("q") != v.At(1) || v.With("p") == v.With("q") {
 		t.Error("With and At return different series")
 	}
 	set.NewGaugeVec("b", "h", "x", "p").At(0).SetBool(true)
 	set.NewIntGaugeVec("c", "h", "x", "p").At(0).SetBool(true)
 	text := string(set.AppendText(nil))
-	for _, want := range []string{"\nb{x=\"p\"} 1\n", "\nc{x=\"p\"} 1\n", "\na_bucket{x=\"q\",le=\"+Inf\"} 0\n"} {
+	for _, want := range []string{"\nb{x=\"p\"} 1\n", "\nc{x=\"p\"} 1\n", "\na{x=\"q\"} 0\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no line %q in\n%s", want, text)
 		}

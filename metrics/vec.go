@@ -35,14 +35,6 @@ func (s *Set) NewIntGaugeVec(name, help, label string, values ...string) *Vec[In
 	})
 }
 
-// NewHistogramVec adds a histogram for each of values. label is the name of the label with the
-// value.
-func (s *Set) NewHistogramVec(name, help string, bounds []float64, label string, values ...string) *Vec[Histogram] {
-	return newVec(name, values, func(value string) *Histogram {
-		return s.NewHistogram(name, help, bounds, Label{label, value})
-	})
-}
-
 func newVec[T any](name string, values []string, add func(value string) *T) *Vec[T] {
 	v := &Vec[T]{name: name, values: slices.Clone(values)}
 	for _, value := range values {

@@ -52,7 +52,6 @@ func (d *Daemon) openServer(listeners []net.Listener) *metrics.Server {
 		Device:      m.Device,
 		TLSCertFile: m.TLSCertFile, TLSKeyFile: m.TLSKeyFile, TLSClientCAFile: m.TLSClientCAFile,
 		Profiling: m.Profiling,
-		Version:   Release,
 		Listeners: listeners,
 		Live:      *d.live.Load(),
 	}
