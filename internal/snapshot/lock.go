@@ -14,25 +14,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DirLock gives a directory to one process at a time, so that two daemons do not mix their files.
-// It is a flock(2) on the directory itself, which leaves no file behind and which the kernel
-// releases at the end of the process, whatever ends it. Its methods may be called from any
-// goroutine.
+// DirLock locks a directory for one process, so that two daemons do not write to the same files. It
+// uses flock(2) on the directory itself, which needs no lock file, and which the kernel releases when
+// the process ends. The methods may be called from any goroutine.
 type DirLock struct {
-	Path string // of the directory
+	Path string // path of the directory
 
 	mu   sync.Mutex
-	dir  *os.File // nil: not locked
+	dir  *os.File // nil if not locked
 	info fs.FileInfo
 }
 
-// ErrLocked is the error of Acquire when another process has the lock.
+// ErrLocked is returned by Acquire if another process has the lock.
 var ErrLocked = errors.New("another process uses the directory")
 
-// Acquire takes the lock, or returns at once with an error: one that wraps ErrLocked if another
-// process has the lock. If this process has the lock already, Acquire does nothing. If the
-// directory was replaced by another one, Acquire locks the new one. File systems without locks
-// count as locked by this process.
+// Acquire takes the lock without waiting. It returns an error that wraps ErrLocked if another process
+// has the lock. If this process has the lock already, Acquire does nothing, unless the directory was
+// replaced by another one, which it then locks. On file systems without locks Acquire succeeds.
 func (l *DirLock) Acquire() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,7 +60,7 @@ func (l *DirLock) Acquire() error {
 	return nil
 }
 
-// Release gives the lock up. Another process can have it from then on.
+// Release releases the lock.
 func (l *DirLock) Release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,8 +70,8 @@ func (l *DirLock) Release() {
 	}
 }
 
-// noLocks are the errors of file systems that have no flock: NFS wants a descriptor that is open
-// for writing, which a directory cannot have.
+// noLocks lists the errors of file systems without flock. NFS requires a descriptor that is open for
+// writing, which is not possible for a directory.
 var noLocks = []syscall.Errno{unix.ENOSYS, unix.EOPNOTSUPP, unix.EINVAL, unix.EBADF, unix.ENOLCK, 524}
 
 func flock(dir *os.File) error {
@@ -87,8 +85,8 @@ func flock(dir *os.File) error {
 	return os.NewSyscallError("flock", err)
 }
 
-// lockedBy returns " (process 123)" if /proc/locks names the process that has locked the file, and
-// else "". The process can be in a PID namespace that hides it.
+// lockedBy returns " (process 123)" if /proc/locks lists the process that locked the file, and ""
+// otherwise, for example if the process is in another PID namespace.
 func lockedBy(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	locks, err := os.Open("/proc/locks")

@@ -9,9 +9,10 @@ import (
 	"os"
 )
 
-// AppendLines adds lines, each of which is one JSON value and ends with a line break, in one write
-// and one fsync. When it returns nil, the lines are on the disk. On an error some of them may be in
-// the file, and the caller may write all of them again. The caller guarantees that the lines are JSON; AppendLines checks their length.
+// AppendLines appends lines, each of which must be one JSON value and end with a line break, with one
+// write and one fsync. After AppendLines returned nil, the lines are on the disk. After an error some
+// of them may be in the file, and the caller may append all of them again. AppendLines checks the
+// length of the lines, but not that they are JSON.
 func (l *Log) AppendLines(lines []byte) error {
 	if err := l.appendLines(lines); err != nil {
 		return fmt.Errorf("append to %q: %w", l.Path, err)
@@ -21,11 +22,11 @@ func (l *Log) AppendLines(lines []byte) error {
 
 func (l *Log) appendLines(lines []byte) error {
 	if len(lines) == 0 || lines[len(lines)-1] != '\n' {
-		return errors.New("lines without a line break at the end")
+		return errors.New("expected a line break at the end of the lines")
 	}
 	for line := range bytes.Lines(lines) {
 		if len(line)-1 > l.maxLine() {
-			return fmt.Errorf("a line of %d bytes: want at most %d", len(line)-1, l.maxLine())
+			return fmt.Errorf("line has %d bytes, expected at most %d", len(line)-1, l.maxLine())
 		}
 	}
 	file, size, err := l.open()
@@ -43,7 +44,7 @@ func (l *Log) appendLines(lines []byte) error {
 	}
 	err = l.write(file, size, lines[:len(lines)-1])
 	if err != nil && size > 0 {
-		file.Truncate(size) // the caller writes all lines again
+		file.Truncate(size) // the caller appends all lines again
 	}
 	if cerr := file.Close(); err == nil {
 		err = cerr
@@ -54,9 +55,9 @@ func (l *Log) appendLines(lines []byte) error {
 	return err
 }
 
-// Tail calls fn with the lines in the last size bytes of the log, or in a few more, oldest first.
-// It reads earlier files if the current one is smaller. The line is valid until fn returns; fn
-// reports whether the line makes sense. Tail changes nothing. A missing log is no error.
+// Tail calls fn with the lines in about the last size bytes of the log, oldest first. It reads earlier
+// files if the current one is smaller. The line is valid until fn returns; fn reports whether the
+// line is good. Tail changes nothing. It is not an error if there is no log.
 func (l *Log) Tail(size int64, fn func(line []byte) (good bool)) (ReadStats, error) {
 	found, err := scan(l.fs(), l.Path)
 	if err != nil {
@@ -73,7 +74,7 @@ func (l *Log) Tail(size int64, fn func(line []byte) (good bool)) (ReadStats, err
 			p.file.Close()
 		}
 	}()
-	var trouble error
+	var readErr error
 	for _, path := range paths {
 		if size <= 0 {
 			break
@@ -81,7 +82,7 @@ func (l *Log) Tail(size int64, fn func(line []byte) (good bool)) (ReadStats, err
 		file, info, err := openRegular(l.fs(), path, os.O_RDONLY)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) {
-				trouble = errors.Join(trouble, fmt.Errorf("read %q: %w", path, err))
+				readErr = errors.Join(readErr, fmt.Errorf("read %q: %w", path, err))
 			}
 			continue
 		}
@@ -91,10 +92,10 @@ func (l *Log) Tail(size int64, fn func(line []byte) (good bool)) (ReadStats, err
 	var stats ReadStats
 	for i := len(parts) - 1; i >= 0; i-- {
 		if err := parts[i].read(l.maxLine(), fn, &stats); err != nil {
-			trouble = errors.Join(trouble, fmt.Errorf("read %q: %w", parts[i].path, err))
+			readErr = errors.Join(readErr, fmt.Errorf("read %q: %w", parts[i].path, err))
 		}
 	}
-	return stats, trouble
+	return stats, readErr
 }
 
 // part is the end of one file.
@@ -104,10 +105,10 @@ type part struct {
 	from, size int64
 }
 
-// read calls fn with the whole lines of the part.
+// read calls fn with the complete lines of the part.
 func (p *part) read(maxLine int, fn func([]byte) bool, stats *ReadStats) error {
 	stats.Files++
-	from := max(0, p.from-1) // to see whether a line begins at p.from
+	from := max(0, p.from-1) // one byte more, to see whether a line begins at p.from
 	text := make([]byte, p.size-from)
 	n, err := p.file.ReadAt(text, from)
 	if err != nil && !errors.Is(err, io.EOF) {
