@@ -1,11 +1,24 @@
-// Package switchtest tries the built binary from outside: on real links, a real
-// redis-server (or the in-memory database of package lab where there is none), and the
-// files and sockets that a switch, systemd or supervisord provides. Each test gets network
-// and mount namespaces of its own.
+// Package switchtest is the harness of the integration tests and of bench/scale. It runs the
+// built daemon on real links, with a real redis-server or the in-memory database of package lab,
+// and with the files and sockets that a switch, systemd or supervisord provides. Each test gets
+// its own network and mount namespaces:
 //
-// Environment:
+//	func TestMain(m *testing.M) { switchtest.Main(m) }
 //
-//	PORTSYNCD_TEST_DB              redis or lab: which database; by default
-//	                               redis if redis-server is installed
-//	PORTSYNCD_REQUIRE_INTEGRATION  1: what cannot run here fails, it is not skipped
+//	func TestMTU(t *testing.T) {
+//		sw := switchtest.New(t)
+//		if sw == nil {
+//			return // the test ran in a process inside the namespaces
+//		}
+//		sw.BringUp(2)
+//		sw.NoError("set the MTU", sw.Links.SetMTU("Ethernet0", 1400))
+//		sw.AwaitRecovery("a new MTU")
+//	}
+//
+// Methods that fail end the test. The environment variables are:
+//
+//	PORTSYNCD_TEST_DB              redis or lab: the database; redis by default, if it is
+//	                               installed
+//	PORTSYNCD_REQUIRE_INTEGRATION  1: a test fails if it cannot run on this machine, in place
+//	                               of a skip
 package switchtest
