@@ -17,7 +17,7 @@ import (
 // ports is the number of rows that one batch writes.
 const ports = 64
 
-// The databases have the numbers that SONiC gives them.
+// Numbers of SONiC's databases.
 const (
 	applDB  = 0
 	stateDB = 6

@@ -1,6 +1,6 @@
-// Package victoria has portsyncd's package push send to a real VictoriaMetrics,
-// which is built from its Go module. It is a module of its own, so that what
-// VictoriaMetrics needs decides over nothing else.
+// Package victoria tests portsyncd's package push with a real VictoriaMetrics, which is built from
+// its Go module. The package is a module of its own so that the dependencies of VictoriaMetrics do
+// not affect other modules.
 package victoria
 
 import (

@@ -10,10 +10,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// These tests make the server answer badly, or only in part, while link
-// messages flow (PROTOCOL.md D3 and D4). The outcome of what was not answered is
-// unknown to the daemon; within a second of the fault's end STATE_DB equals the
-// kernel.
+// In these tests the server sends wrong or partial replies while link messages arrive
+// (docs/PROTOCOL.md D3 and D4). The daemon does not know the outcome of commands without a reply.
+// Within a second after the fault, STATE_DB must agree with the kernel.
 
 // TestErrorReplies checks that the daemon recovers after the server replied to every command, or
 // to every write, with an error for a while.

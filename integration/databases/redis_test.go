@@ -10,10 +10,10 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// These tests take the database away from a running daemon (PROTOCOL.md D3 and
-// D4; ARCHITECTURE.md, invariants 1, 3 and 6). After each fault STATE_DB
-// equals the kernel within a second, the process is the same, and orchagent is
-// told nothing a second time unless APPL_DB lost it.
+// These tests stop or change the database of a running daemon (docs/PROTOCOL.md D3 and D4;
+// ARCHITECTURE.md, invariants 1, 3 and 6). Within a second after each fault, STATE_DB must agree
+// with the kernel. The process must keep running, and must produce nothing a second time unless
+// APPL_DB lost it.
 
 // TestRedisKilled kills the server while the daemon is idle. The server returns with an empty
 // STATE_DB, or with the rows from before.

@@ -9,7 +9,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// These tests are about replies of Redis that take too long, or too much.
+// These tests are about replies of Redis that are too slow or too large.
 
 // TestSlowReplies checks that a server which sends its replies one byte at a time delays neither
 // the event loop nor the end of the process.

@@ -8,10 +8,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// The tests of this file cut the connection to the database once, at each byte
-// of an exchange in turn, in either direction: no place is left in which an
-// answer is half read, a request half sent, or done and not acknowledged, and of
-// which nobody knows what comes of it (ARCHITECTURE.md, invariants 1 and 4).
+// These tests cut the connection to the database once at each byte of an exchange, in either
+// direction: in the middle of a reply or a request, and between the execution of a command and its
+// acknowledgement (ARCHITECTURE.md, invariants 1 and 4).
 
 // everyByte is set to 1 to cut at every byte, which takes minutes. Otherwise the tests cut at one
 // byte in many.

@@ -19,8 +19,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// FIFREEZE and FITHAW of linux/fs.h are _IOWR('X', 119, int) and the next, in the
-// encoding that all processors have which tests run on.
+// FIFREEZE and FITHAW of linux/fs.h are _IOWR('X', 119, int) and _IOWR('X', 120, int) in the
+// encoding of all architectures on which the tests run.
 const (
 	ioctlFreeze = 0xc0045877
 	ioctlThaw   = 0xc0045878

@@ -22,8 +22,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// These tests cause what health tells of on the running daemon, one thing after
-// the other, and look at all places where it shows.
+// These tests cause each health reason on a running daemon and check every output that shows it.
 
 // healthTest is a running daemon whose health a test checks.
 type healthTest struct {

@@ -14,9 +14,9 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// The observers of this file count what a daemon counts, from their own sources
-// and with none of its code: the kernel's link messages, the commands that the
-// server runs, the log, the notifications, the files and the HTTP requests.
+// The observers of this file count the same as the daemon from other sources and without its code:
+// the kernel's link messages, the commands that the server runs, the log, the notifications, the
+// files and the HTTP requests.
 
 // linkMessage is one link message of the kernel.
 type linkMessage struct {

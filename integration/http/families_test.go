@@ -9,7 +9,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// What the faults of TestFamilies leave behind in a series.
+// How the faults of TestFamilies affect a series.
 const (
 	still  = "0"
 	moved  = "above 0"
@@ -123,7 +123,7 @@ func TestFamilies(t *testing.T) {
 	sw.AddInterfaces(switchtest.ManyPorts)
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 
-	sw.AddPort(switchtest.PortName(switchtest.ManyPorts)) // nobody configured it
+	sw.AddPort(switchtest.PortName(switchtest.ManyPorts)) // not in CONFIG_DB
 	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(switchtest.ManyPorts-1)))
 	sw.AwaitInSync(switchtest.Timeout)
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(1), "mtu", "1")

@@ -15,8 +15,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// The test of this file has clients of the worst kind come to a daemon whose
-// links change all the time. All of them are on lo of a namespace.
+// The test of this file runs hostile clients against a daemon whose links change all the time. All
+// of them use lo of one network namespace.
 const (
 	hostilePorts = 32
 	hostileFor   = 2 * time.Second // minimum time of each attack

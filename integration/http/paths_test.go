@@ -50,7 +50,7 @@ func TestHTTPPaths(t *testing.T) {
 		{"ports", "GET", "/ports", "", 200, switchtest.JSONType, `"name":"Ethernet4"`},
 		{"unknown path", "GET", "/nothing", "", 404, switchtest.PlainType, "not found"},
 		{"path below", "GET", "/metrics/", "", 404, switchtest.PlainType, "not found"},
-		{"profiles, which nobody configured", "GET", "/debug/pprof/", "", 404, switchtest.PlainType, "not found"},
+		{"profiles, which are not configured", "GET", "/debug/pprof/", "", 404, switchtest.PlainType, "not found"},
 		{"metrics for an image viewer", "GET", "/metrics", "Accept: image/png", 200, switchtest.PrometheusType, "# HELP "},
 		{"metrics as OpenMetrics", "GET", "/metrics", "Accept: application/openmetrics-text; version=1.0.0; charset=utf-8", 200, switchtest.PrometheusType, "# HELP "},
 		{"metrics as protobuf", "GET", "/metrics", "Accept: application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", 200, switchtest.PrometheusType, "# HELP "},

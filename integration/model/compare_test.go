@@ -11,16 +11,16 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// Times that a step is given.
+// Time limits of a step.
 const (
 	strictFor = 500 * time.Millisecond // until transient effects have been seen as well
 	settleFor = 4 * time.Second        // until lasting effects have been seen
 	quietFor  = 60 * time.Millisecond  // without a command of the daemon
 )
 
-// settle waits until the effects of all steps so far, and the links of this one, are as recorded,
+// awaitEffects waits until the effects of all steps so far, and the links of this one, are as recorded,
 // and then until the daemon has been idle for a moment.
-func (p *player) settle(n int, step *scenarioStep) {
+func (p *player) awaitEffects(n int, step *scenarioStep) {
 	p.T.Helper()
 	watch := switchtest.StartStopwatch()
 	for {

@@ -15,7 +15,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// This file is what a sequence does to the daemon.
+// The events of this file act on the daemon.
 
 // startDaemon starts the daemon, even while the server is down.
 func (r *modelRun) startDaemon(_, _ int) bool {
@@ -23,7 +23,7 @@ func (r *modelRun) startDaemon(_, _ int) bool {
 	if r.d != nil || r.paused {
 		return false
 	}
-	r.settle()
+	r.awaitSync()
 	r.exec()
 	if r.down {
 		// Which interfaces are old is known from here on (D10).
@@ -54,7 +54,7 @@ func (r *modelRun) started() {
 	r.d.AwaitReady()
 	r.readLinks()
 	r.m.Start(r.sent())
-	r.settle()
+	r.awaitSync()
 }
 
 // ended resets the state about a daemon that has ended.
@@ -87,7 +87,7 @@ func (r *modelRun) endDaemon(v int, end func(*switchtest.Daemon)) bool {
 		return false
 	}
 	if v == 0 {
-		r.settle()
+		r.awaitSync()
 	}
 	if v == 0 || r.held || !r.reachable() {
 		end(r.d)
@@ -194,7 +194,7 @@ func (r *modelRun) pauseDaemon(_, _ int) bool {
 	if r.d == nil || r.held || r.waiting {
 		return false
 	}
-	r.settle()
+	r.awaitSync()
 	r.d.Signal(syscall.SIGSTOP)
 	stat := fmt.Sprintf("/proc/%d/stat", r.d.Cmd.Process.Pid)
 	switchtest.Eventually(r.T, switchtest.Timeout, func() string {

@@ -9,15 +9,14 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// This file is what a sequence does to the databases. What others write is not
-// to race with a message that is under way, since both orders would be right; so
-// the daemon is waited for first.
+// The events of this file act on the databases. They first wait until the daemon is idle, because
+// a write that races with a link message has two right outcomes.
 
 // quiet waits until the daemon is idle and reports whether the databases are reachable.
 func (r *modelRun) quiet() bool {
 	r.T.Helper()
 	if r.reachable() {
-		r.settle()
+		r.awaitSync()
 	}
 	return r.reachable()
 }
@@ -46,7 +45,7 @@ func (r *modelRun) popAll(_, _ int) bool {
 func (r *modelRun) setRow(n, v int) bool {
 	r.T.Helper()
 	key := switchtest.ApplPort + modelNames[n]
-	if !r.quiet() || v == 0 && r.m.daemon != nil && r.m.daemon.refused[modelNames[n]] {
+	if !r.quiet() || v == 0 && r.m.daemon != nil && r.m.daemon.rejected[modelNames[n]] {
 		return false
 	}
 	switch v {
@@ -306,7 +305,7 @@ func (r *modelRun) mayHaveLost() {
 	}
 	r.excused["database_back"] = true
 	if r.faults["database_back"]+r.faults["database_flushed"] == 0 && r.revive == nil {
-		r.revive = maps.Clone(r.m.daemon.revive)
+		r.revive = maps.Clone(r.m.daemon.toRecheck)
 	}
 	r.m.databaseDisconnected()
 }

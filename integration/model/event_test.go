@@ -43,7 +43,7 @@ var modelOps = map[string]func(r *modelRun, n, v int) bool{
 	"stillborn": (*modelRun).killAfterStart, "forget": (*modelRun).loseFiles, "hold": (*modelRun).pauseDaemon,
 	"release": (*modelRun).continueDaemon, "overrun": (*modelRun).overflow, "hup": (*modelRun).reload,
 	// The test.
-	"settle": func(r *modelRun, _, _ int) bool { r.settle(); return true },
+	"sync": func(r *modelRun, _, _ int) bool { r.awaitSync(); return true },
 }
 
 // present returns the interface with a name.

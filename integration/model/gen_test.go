@@ -121,7 +121,7 @@ func (g *sequenceMaker) part() {
 		g.perhaps(3, 4, func() { g.add("start", 0, 0) })
 	}
 	g.draw(
-		weighted{30, func() { g.links(1 + g.IntN(5)); g.add("settle", 0, 0) }},
+		weighted{30, func() { g.links(1 + g.IntN(5)); g.add("sync", 0, 0) }},
 		weighted{10, func() { g.links(1 + g.IntN(3)) }},
 		weighted{24, g.database},
 		weighted{11, g.restart},

@@ -9,11 +9,10 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// The model is what PROTOCOL.md says of portsyncd, with its defects mended as it
-// asks for and with the invariants of ARCHITECTURE.md, as plain maps. It
-// knows no time and no I/O, and shares no decision with package portsync: where
-// both agree on a random history, either both are right or both authors
-// misread the same sentence.
+// The model implements docs/PROTOCOL.md, with the corrections that it asks for, and the invariants
+// of ARCHITECTURE.md, on plain maps. It has no time and no I/O, and shares no code with package
+// portsync: if both agree on a random history, both are right or both authors misread the same
+// sentence.
 
 // modelTable is a database: fields by key. A set is a row whose members are its fields, a string
 // is jammedRow.
@@ -42,12 +41,12 @@ type modelDaemon struct {
 	known      map[int32]string // interfaces by the last known name
 	ports      modelTable       // CONFIG_DB's ports as last read, by name
 	configDone bool             // the daemon has produced PortConfigDone
-	awaited    map[string]bool  // ports that PortInitDone waits for
+	pending    map[string]bool  // ports that PortInitDone waits for
 	initDone   bool
-	served     map[string]bool      // at the last message APPL_DB had the port
-	revive     map[string]bool      // accepted until a database was lost, and not since
-	again      map[string]bool      // produced again, and not accepted since
-	refused    map[string]bool      // the row could not be written
+	accepted   map[string]bool      // at the last message APPL_DB had the port
+	toRecheck  map[string]bool      // accepted until a database was lost, and not since
+	reproduced map[string]bool      // produced again, and not accepted since
+	rejected   map[string]bool      // the row could not be written
 	rows       map[string]bool      // names whose row the daemon has written or found, and not deleted
 	wrote      map[string]modelLink // what the daemon last wrote into each row
 	expected   map[string]bool      // names that were added to CONFIG_DB and had no interface since
@@ -104,8 +103,8 @@ func (m *switchModel) clone() *switchModel {
 	c.db, c.links, c.up, c.deleted = m.cloneDB(), maps.Clone(m.links), maps.Clone(m.up), maps.Clone(m.deleted)
 	if m.daemon != nil {
 		d := *m.daemon
-		d.old, d.known, d.awaited = maps.Clone(d.old), maps.Clone(d.known), maps.Clone(d.awaited)
-		d.served, d.revive, d.again, d.refused = maps.Clone(d.served), maps.Clone(d.revive), maps.Clone(d.again), maps.Clone(d.refused)
+		d.old, d.known, d.pending = maps.Clone(d.old), maps.Clone(d.known), maps.Clone(d.pending)
+		d.accepted, d.toRecheck, d.reproduced, d.rejected = maps.Clone(d.accepted), maps.Clone(d.toRecheck), maps.Clone(d.reproduced), maps.Clone(d.rejected)
 		d.rows, d.wasThere, d.wrote, d.expected = maps.Clone(d.rows), maps.Clone(d.wasThere), maps.Clone(d.wrote), maps.Clone(d.expected)
 		c.daemon = &d
 	}
@@ -155,7 +154,7 @@ func (m *switchModel) pop() {
 // exec is the start of the process, which receives messages from then on.
 func (m *switchModel) exec() {
 	d := &modelDaemon{existing: make(map[int32]string), old: make(map[int32]string), known: make(map[int32]string),
-		awaited: make(map[string]bool), served: make(map[string]bool), revive: make(map[string]bool), again: make(map[string]bool), refused: make(map[string]bool), rows: make(map[string]bool), wasThere: make(map[string]bool), wrote: make(map[string]modelLink), expected: make(map[string]bool)}
+		pending: make(map[string]bool), accepted: make(map[string]bool), toRecheck: make(map[string]bool), reproduced: make(map[string]bool), rejected: make(map[string]bool), rows: make(map[string]bool), wasThere: make(map[string]bool), wrote: make(map[string]modelLink), expected: make(map[string]bool)}
 	for index, l := range m.links {
 		if strings.HasPrefix(l.name, "Ethernet") {
 			d.existing[index] = l.name
@@ -190,10 +189,10 @@ func (m *switchModel) Start(queued []modelMessage) {
 	d.ports = m.configured()
 	for name := range d.ports {
 		_, shown := appl[switchtest.ApplPort+name]["admin_status"]
-		d.awaited[name] = warm || !shown
+		d.pending[name] = warm || !shown
 		d.wasThere[name] = shown
 	}
-	maps.DeleteFunc(d.awaited, func(_ string, is bool) bool { return !is })
+	maps.DeleteFunc(d.pending, func(_ string, is bool) bool { return !is })
 	if !warm {
 		m.produceAll()
 	}
@@ -282,22 +281,22 @@ func (m *switchModel) newLink(index int32, name string) {
 // report is test 6 of docs/PROTOCOL.md section 8: the row in APPL_DB is looked up now.
 func (m *switchModel) report(index int32, name string) {
 	d := m.daemon
-	delete(d.refused, name)
+	delete(d.rejected, name)
 	if m.db["APPL_DB"][switchtest.ApplPort+name] == nil {
-		delete(d.served, name)
+		delete(d.accepted, name)
 		return
 	}
 	l := m.links[index]
 	if !m.db["STATE_DB"].set(switchtest.StatePort+name, map[string]string{"state": "ok", "admin_status": switchtest.UpOrDown(l.admin),
 		"netdev_oper_status": switchtest.UpOrDown(l.oper), "mtu": strconv.Itoa(l.mtu)}) {
-		d.refused[name] = true // D4
+		d.rejected[name] = true // D4
 		delete(d.rows, name)
 		return
 	}
-	d.served[name], d.rows[name], d.wasThere[name], d.wrote[name] = true, true, true, l
-	delete(d.revive, name)
-	delete(d.again, name)
-	delete(d.awaited, name)
+	d.accepted[name], d.rows[name], d.wasThere[name], d.wrote[name] = true, true, true, l
+	delete(d.toRecheck, name)
+	delete(d.reproduced, name)
+	delete(d.pending, name)
 }
 
 func (m *switchModel) delLink(index int32, name string) {
@@ -328,7 +327,7 @@ func (m *switchModel) linkGone(index int32) {
 	d := m.daemon
 	name := d.known[index]
 	delete(d.known, index)
-	for _, set := range []map[string]bool{d.served, d.revive, d.refused, d.rows} {
+	for _, set := range []map[string]bool{d.accepted, d.toRecheck, d.rejected, d.rows} {
 		delete(set, name)
 	}
 	m.deleteRow(switchtest.StatePort + name)
@@ -336,7 +335,7 @@ func (m *switchModel) linkGone(index int32) {
 
 // checkInitDone is docs/PROTOCOL.md section 9.
 func (m *switchModel) checkInitDone() {
-	if d := m.daemon; !d.initDone && len(d.awaited) == 0 {
+	if d := m.daemon; !d.initDone && len(d.pending) == 0 {
 		d.initDone = true
 		m.produce(switchtest.InitDone, map[string]string{"lanes": "0"})
 	}
@@ -373,7 +372,7 @@ func (m *switchModel) sweep() {
 		switch {
 		case !there:
 			delete(d.rows, name)
-		case !d.served[name] && d.ports[name] != nil:
+		case !d.accepted[name] && d.ports[name] != nil:
 			d.rows[name] = true
 		}
 	}
@@ -397,7 +396,7 @@ func (m *switchModel) sweep() {
 // interface is made before orchagent has popped them.
 func (m *switchModel) databaseDisconnected() {
 	if m.daemon != nil {
-		maps.Copy(m.daemon.revive, m.daemon.served)
+		maps.Copy(m.daemon.toRecheck, m.daemon.accepted)
 	}
 }
 
@@ -415,7 +414,7 @@ func (m *switchModel) databaseReconnected() {
 		}
 		m.produceAll()
 		for name := range d.ports {
-			d.again[name] = true
+			d.reproduced[name] = true
 		}
 	}
 	if d.initDone && !pending(switchtest.InitDone) {
@@ -428,7 +427,7 @@ func (m *switchModel) databaseReconnected() {
 func (m *switchModel) recheck() {
 	d := m.daemon
 	for index, name := range d.known {
-		if d.revive[name] || d.again[name] || d.refused[name] {
+		if d.toRecheck[name] || d.reproduced[name] || d.rejected[name] {
 			m.report(index, name)
 		}
 	}

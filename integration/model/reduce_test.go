@@ -72,7 +72,7 @@ func (r *reducer) finish() {
 	}
 	for i, w := range writes {
 		if next := i + 1; next < len(writes) && writes[next].op == "HSET" && w.op == "HSET" && writes[next].key == w.key {
-			writes[next].changed = writes[next].changed || w.changed // nobody saw what was between
+			writes[next].changed = writes[next].changed || w.changed // no client saw the state between
 			continue
 		}
 		if w.changed {

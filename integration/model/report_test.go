@@ -8,8 +8,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// This file is what the daemon has to say of itself in a sequence: machine and
-// model agree on the databases, and the daemon's own words agree with both.
+// This file compares what the daemon reports about itself with the model, when switch and model
+// agree on the databases.
 
 const (
 	// modelStall is max_stall_seconds of the model's configuration.
@@ -37,7 +37,7 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 		}
 	}
 	r.configuredBefore = configured
-	for _, set := range []map[string]bool{d.awaited, d.rows, d.refused} {
+	for _, set := range []map[string]bool{d.pending, d.rows, d.rejected} {
 		maps.Copy(names, set)
 	}
 	for name := range names {
@@ -45,7 +45,7 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 		if exists[name] {
 			p = links[name]
 			row := d.wrote[name]
-			p.Written = d.rows[name] && !d.refused[name] &&
+			p.Written = d.rows[name] && !d.rejected[name] &&
 				p.Admin == switchtest.UpOrDown(row.admin) && p.Oper == switchtest.UpOrDown(row.oper) && int(p.MTU) == row.mtu
 		}
 		switch {
@@ -56,12 +56,12 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 		case d.wasThere[name]:
 			p.State = "absent"
 		}
-		p.Configured, p.InitPending = configured[name] != nil, d.awaited[name]
+		p.Configured, p.InitPending = configured[name] != nil, d.pending[name]
 		w.Ports[name] = p
 	}
 	maps.DeleteFunc(d.wasThere, func(name string, _ bool) bool { return !names[name] && !exists[name] })
 	w.Series["portsyncd_ports_present"] = float64(r.m.present())
-	w.Series["portsyncd_ports_pending"] = float64(len(d.awaited))
+	w.Series["portsyncd_ports_pending"] = float64(len(d.pending))
 	w.Series["portsyncd_ports_configured"] = float64(len(configured))
 	w.Series["portsyncd_port_config_done"] = float64(switchtest.BoolToInt(d.configDone))
 	w.Series["portsyncd_port_init_done"] = float64(switchtest.BoolToInt(d.initDone))
@@ -112,7 +112,7 @@ func (r *modelRun) wantedHealth(w *switchtest.ExpectedReport, quiet bool) {
 	if quiet && late == 0 {
 		w.Series["portsyncd_ports_missing"] = float64(missing)
 	}
-	for name := range r.m.daemon.refused {
+	for name := range r.m.daemon.rejected {
 		if w.Ports[name].Index != 0 {
 			w.RequiredReasons = append(w.RequiredReasons, "database_refusing")
 			break

@@ -14,9 +14,9 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// modelTimeout is how long machine and model may differ once a fault is over.
-// The promise is a second; how long it took at most is printed. CONFIG_DB with
-// fewer ports than before is believed only after a while.
+// modelTimeout is how long switch and model may differ after the end of a fault. The promised time
+// is a second; the longest measured time is logged. fillTimeout is how long the daemon waits
+// before it accepts a CONFIG_DB with fewer ports than before.
 const (
 	modelTimeout = 5 * time.Second * switchtest.RaceFactor
 	fillTimeout  = 10 * time.Second
@@ -151,7 +151,7 @@ func (r *modelRun) run(events []modelEvent) {
 	for _, op := range []string{"unpause", "back", "release", "start"} {
 		modelOps[op](r, 0, 0)
 	}
-	r.settle()
+	r.awaitSync()
 	r.checkReport()
 }
 
@@ -172,8 +172,8 @@ func (r *modelRun) del(database, key string) {
 	delete(r.m.db[database], key)
 }
 
-// settle waits until switch and model are in sync, if they can be, and compares.
-func (r *modelRun) settle() {
+// awaitSync waits until switch and model are in sync, if they can be, and compares.
+func (r *modelRun) awaitSync() {
 	r.T.Helper()
 	r.readLinks()
 	r.checkUp()
@@ -187,7 +187,7 @@ func (r *modelRun) settle() {
 		risen := r.awaitResyncs()
 		back := risen["database_back"] || risen["database_flushed"]
 		if r.revive != nil && !risen["database_back"] {
-			r.m.daemon.revive = r.revive // it was not lost
+			r.m.daemon.toRecheck = r.revive // it was not lost
 		}
 		r.revive = nil
 		if back {

@@ -196,7 +196,7 @@ func (p *player) play() {
 		step := &p.s.Steps[i]
 		p.expect(step)
 		p.act(step)
-		p.settle(i, step)
+		p.awaitEffects(i, step)
 	}
 	p.compareEffects()
 	p.compareOrder()

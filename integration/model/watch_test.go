@@ -8,8 +8,7 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// This file is what a sequence hears beside the daemon: what the kernel tells it,
-// and what it tells its own subscribers.
+// This file records what the kernel sends and what subscribers of STATE_DB receive.
 
 // watchKernel records the link messages of the kernel.
 func watchKernel(sw *switchtest.Switch) *switchtest.Record[modelMessage] {

@@ -15,8 +15,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// The tests of this file hold what is installed beside the binary (deploy/) to
-// what the binary does.
+// These tests compare the files that are installed with the binary (deploy/) with the binary.
 
 // flagsOf returns the options in the usage text of the program (command "") or of a command.
 func flagsOf(t *testing.T, command string) map[string]bool {

@@ -15,8 +15,8 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// These tests are about lines that others read: those of the C++ daemon, and those
-// above NOTICE, at which sonic-mgmt's log analyser fails a test.
+// These tests are about log lines that other programs read: those of the C++ daemon, and those
+// above NOTICE, for which sonic-mgmt's log analyser fails a test.
 
 // recordedForms returns a pattern for each line of testdata/reference-log.txt, which matches any
 // value of the parts that differ from message to message.
@@ -115,7 +115,7 @@ func TestReferenceLog(t *testing.T) {
 	sw.NoError("delete", sw.Links.Delete(switchtest.PortName(0)))
 	await(gone)
 	await(onMsg + "Delete " + switchtest.PortName(0) + "(ok) from state db")
-	sw.AddPort(switchtest.PortName(2)) // nobody configured it
+	sw.AddPort(switchtest.PortName(2)) // not in CONFIG_DB
 	await(onMsg + "Cannot find " + switchtest.PortName(2) + " in port table")
 
 	sw.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|swss", "enable", "true")

@@ -17,10 +17,9 @@ import (
 	"portsyncd/portsync"
 )
 
-// These tests hold each table of the configuration to changing what the daemon
-// does. [warm_restart] is TestStartDecision's and TestHistoryMaxRestarts', the
-// files of [metrics] those of integration_retention_test.go, its listeners those
-// of integration_http_*_test.go, and the audit of [health] TestAudit's.
+// These tests check that each table of the configuration has its effect. TestStartDecision and
+// TestHistoryMaxRestarts cover [warm_restart], package storage the files of [metrics], package
+// http its listeners, and TestAudit the audit of [health].
 
 // checkDisabled checks every output of a disabled daemon.
 func checkDisabled(t *testing.T, sw *switchtest.Switch, client *switchtest.Client) {

@@ -14,9 +14,9 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// These tests are about what a start finds: databases that are not there yet or
-// hold strange values, interfaces and rows of an earlier run (PROTOCOL.md D5, D6,
-// D9, D10, D12 and D14).
+// These tests are about what a start finds: databases that do not exist yet or have unusual
+// values, and interfaces and rows of an earlier run (docs/PROTOCOL.md D5, D6, D9, D10, D12 and
+// D14).
 
 // TestRedisAbsent starts the daemon without a server. It must log that, extend the start timeout
 // of the service manager, and start when the server starts. An interface made during the wait is

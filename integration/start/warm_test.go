@@ -14,9 +14,9 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// These tests are the table of starts in docs/SPECIFICATION.md: a daemon that has
-// brought all ports up is killed, the databases and the files are brought into a
-// state, and the next daemon makes of it what the table says.
+// These tests implement the table of starts in docs/SPECIFICATION.md: a daemon that has brought
+// all ports up is killed, databases and files are changed, and the next daemon must start as the
+// table says.
 
 // startCase is what a start finds, and the decision and figures that it must lead to. The zero
 // value is what a killed daemon leaves.

@@ -18,9 +18,8 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// These tests take the disk away from the daemon, or the daemon from the disk:
-// ports are synchronised all the same, and the last good file is there at any
-// moment.
+// These tests make the daemon's disk fail or kill the daemon while it writes. Ports must be
+// synchronized anyway, and the last good file must exist at any time.
 
 // fill uses up the space of a disk and returns the file that has it.
 func fill(t switchtest.T, at string) string {

@@ -19,9 +19,8 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// These tests change each of the six settings of retention in the file and look
-// at what the daemon does, at its start and, where the setting is live, at
-// SIGHUP.
+// These tests change each of the six retention settings and check their effect at the start and,
+// for live settings, after SIGHUP.
 
 // TestHistoryFlaps checks that the samples count each link down of a port as the kernel does, even
 // if the port is made again, or renamed away and back, between two samples.

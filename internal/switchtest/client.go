@@ -13,7 +13,7 @@ import (
 // HTTPAddress is the default address of the daemon's HTTP server.
 const HTTPAddress = "127.0.0.1:9101"
 
-// Content types of the answers.
+// Content types of responses.
 const (
 	PrometheusType = "text/plain; version=0.0.4; charset=utf-8"
 	PlainType      = "text/plain; charset=utf-8"

@@ -15,7 +15,7 @@ const (
 	TableChannel  = "PORT_TABLE_CHANNEL@"
 )
 
-// Keys that the model knows, with the usual separators.
+// Prefixes and keys of rows, with SONiC's default separators.
 const (
 	ApplPort   = "PORT_TABLE:"
 	StatePort  = "PORT_TABLE|"
