@@ -6,7 +6,7 @@ import "runtime"
 // and Go version as labels. An unknown version or revision is "".
 func (s *Set) AddBuildInfo(version, revision string) {
 	s.NewIntGauge("portsyncd_build_info",
-		"Version, revision and Go version of the running build, as labels. Always 1.",
+		"Constant value of 1, labeled by version, revision, Go version, operating system and architecture.",
 		Label{"version", version},
 		Label{"revision", revision},
 		Label{"goversion", runtime.Version()},

@@ -26,52 +26,52 @@ var goGauges = []struct {
 	name, help string
 	from       []string
 }{
-	{"go_goroutines", "Number of goroutines.",
+	{"go_goroutines", "Number of goroutines that currently exist.",
 		[]string{"/sched/goroutines:goroutines"}},
-	{"go_threads", "Number of operating system threads that the Go runtime owns.",
+	{"go_threads", "Number of live operating system threads owned by the Go runtime.",
 		[]string{"/sched/threads/total:threads"}},
-	{"go_sched_gomaxprocs_threads", "Maximum number of threads that run Go code at the same time (GOMAXPROCS).",
+	{"go_sched_gomaxprocs_threads", "Maximum number of operating system threads that execute Go code simultaneously (GOMAXPROCS).",
 		[]string{"/sched/gomaxprocs:threads"}},
-	{"go_gc_gogc_percent", "Heap growth that starts a garbage collection, in percent (GOGC).",
+	{"go_gc_gogc_percent", "Heap growth in percent that triggers a garbage collection (GOGC).",
 		[]string{"/gc/gogc:percent"}},
-	{"go_gc_gomemlimit_bytes", "Soft memory limit of the Go runtime, in bytes; 2^63-1 if there is none (GOMEMLIMIT).",
+	{"go_gc_gomemlimit_bytes", "Soft memory limit of the Go runtime in bytes (GOMEMLIMIT), or math.MaxInt64 if there is no limit.",
 		[]string{"/gc/gomemlimit:bytes"}},
-	{"go_memstats_alloc_bytes", "Bytes of heap objects, including dead ones that are not yet swept.",
+	{"go_memstats_alloc_bytes", "Number of bytes in allocated heap objects, including unreachable objects that have not been freed.",
 		[]string{"/memory/classes/heap/objects:bytes"}},
-	{"go_memstats_sys_bytes", "Bytes obtained from the system.",
+	{"go_memstats_sys_bytes", "Number of bytes obtained from the system.",
 		[]string{"/memory/classes/total:bytes"}},
-	{"go_memstats_heap_alloc_bytes", "Bytes of heap objects; same as go_memstats_alloc_bytes.",
+	{"go_memstats_heap_alloc_bytes", "Number of bytes in allocated heap objects, same as go_memstats_alloc_bytes.",
 		[]string{"/memory/classes/heap/objects:bytes"}},
-	{"go_memstats_heap_sys_bytes", "Bytes of heap obtained from the system.",
+	{"go_memstats_heap_sys_bytes", "Number of heap bytes obtained from the system.",
 		[]string{"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes",
 			"/memory/classes/heap/released:bytes", "/memory/classes/heap/free:bytes"}},
-	{"go_memstats_heap_idle_bytes", "Bytes of heap without objects.",
+	{"go_memstats_heap_idle_bytes", "Number of heap bytes that hold no objects.",
 		[]string{"/memory/classes/heap/released:bytes", "/memory/classes/heap/free:bytes"}},
-	{"go_memstats_heap_inuse_bytes", "Bytes of heap spans that hold objects.",
+	{"go_memstats_heap_inuse_bytes", "Number of bytes in heap spans that hold objects.",
 		[]string{"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes"}},
-	{"go_memstats_heap_released_bytes", "Bytes of heap returned to the system.",
+	{"go_memstats_heap_released_bytes", "Number of heap bytes released to the operating system.",
 		[]string{"/memory/classes/heap/released:bytes"}},
-	{"go_memstats_heap_objects", "Number of heap objects.",
+	{"go_memstats_heap_objects", "Number of allocated heap objects.",
 		[]string{"/gc/heap/objects:objects"}},
-	{"go_memstats_stack_inuse_bytes", "Bytes of heap used for goroutine stacks.",
+	{"go_memstats_stack_inuse_bytes", "Number of bytes in use by goroutine stacks.",
 		[]string{"/memory/classes/heap/stacks:bytes"}},
-	{"go_memstats_stack_sys_bytes", "Bytes of stacks obtained from the system.",
+	{"go_memstats_stack_sys_bytes", "Number of bytes obtained from the system for goroutine and operating system thread stacks.",
 		[]string{"/memory/classes/heap/stacks:bytes", "/memory/classes/os-stacks:bytes"}},
-	{"go_memstats_mspan_inuse_bytes", "Bytes of mspan structures in use.",
+	{"go_memstats_mspan_inuse_bytes", "Number of bytes in use by mspan structures.",
 		[]string{"/memory/classes/metadata/mspan/inuse:bytes"}},
-	{"go_memstats_mspan_sys_bytes", "Bytes of mspan structures obtained from the system.",
+	{"go_memstats_mspan_sys_bytes", "Number of bytes used for mspan structures obtained from the system.",
 		[]string{"/memory/classes/metadata/mspan/inuse:bytes", "/memory/classes/metadata/mspan/free:bytes"}},
-	{"go_memstats_mcache_inuse_bytes", "Bytes of mcache structures in use.",
+	{"go_memstats_mcache_inuse_bytes", "Number of bytes in use by mcache structures.",
 		[]string{"/memory/classes/metadata/mcache/inuse:bytes"}},
-	{"go_memstats_mcache_sys_bytes", "Bytes of mcache structures obtained from the system.",
+	{"go_memstats_mcache_sys_bytes", "Number of bytes used for mcache structures obtained from the system.",
 		[]string{"/memory/classes/metadata/mcache/inuse:bytes", "/memory/classes/metadata/mcache/free:bytes"}},
-	{"go_memstats_buck_hash_sys_bytes", "Bytes of the profiling bucket hash table.",
+	{"go_memstats_buck_hash_sys_bytes", "Number of bytes used by the profiling bucket hash table.",
 		[]string{"/memory/classes/profiling/buckets:bytes"}},
-	{"go_memstats_gc_sys_bytes", "Bytes of garbage collection metadata.",
+	{"go_memstats_gc_sys_bytes", "Number of bytes used for garbage collection system metadata.",
 		[]string{"/memory/classes/metadata/other:bytes"}},
-	{"go_memstats_other_sys_bytes", "Bytes of other system allocations.",
+	{"go_memstats_other_sys_bytes", "Number of bytes used for other system allocations.",
 		[]string{"/memory/classes/other:bytes"}},
-	{"go_memstats_next_gc_bytes", "Heap size in bytes at which the next garbage collection ends.",
+	{"go_memstats_next_gc_bytes", "Target heap size of the next garbage collection in bytes.",
 		[]string{"/gc/heap/goal:bytes"}},
 }
 
@@ -81,17 +81,17 @@ var goCounters = []struct {
 	name, help string
 	from       []string
 }{
-	{"go_memstats_alloc_bytes_total", "Bytes allocated for heap objects, including freed ones.",
+	{"go_memstats_alloc_bytes_total", "Total number of bytes allocated for heap objects, including freed objects.",
 		[]string{"/gc/heap/allocs:bytes"}},
-	{"go_memstats_mallocs_total", "Heap objects allocated.",
+	{"go_memstats_mallocs_total", "Total number of heap objects allocated, including freed objects.",
 		[]string{"/gc/heap/allocs:objects", "/gc/heap/tiny/allocs:objects"}},
-	{"go_memstats_frees_total", "Heap objects freed.",
+	{"go_memstats_frees_total", "Total number of heap objects freed.",
 		[]string{"/gc/heap/frees:objects", "/gc/heap/tiny/allocs:objects"}},
 }
 
 // AddGo adds go_info and the go_* families.
 func (s *Set) AddGo() {
-	s.NewIntGauge("go_info", "Go version, as a label. Always 1.",
+	s.NewIntGauge("go_info", "Information about the Go environment.",
 		Label{"version", runtime.Version()}).Set(1)
 
 	g := &goRuntime{
@@ -108,11 +108,11 @@ func (s *Set) AddGo() {
 		g.want(f.from)
 	}
 	s.addValue("go_memstats_last_gc_time_seconds",
-		"Unix time at which the last garbage collection ended, in seconds; 0 before the first.",
+		"Unix timestamp of the last garbage collection, or 0 if none.",
 		kindGauge, nil, &g.lastGC)
 	const pauses = "go_gc_duration_seconds"
 	g.pauses.render(pauses)
-	s.add(pauses, "Stop-the-world pauses of garbage collections, in seconds. Quantiles are of the last 256 pauses.",
+	s.add(pauses, "Duration of stop-the-world pauses of the garbage collector in seconds. Quantiles cover the last 256 pauses.",
 		kindSummary, nil, &g.pauses)
 	s.addCollector(g.read)
 }

@@ -66,7 +66,7 @@ func (s *Server) addRoutes() {
 		slices.Sort(codes)
 		for _, code := range codes {
 			rt.requests[code] = s.src.Set.NewCounter("portsyncd_http_requests_total",
-				"HTTP responses sent, by path and status. The path is \"other\" for unknown paths and for requests that cannot be parsed. Connections closed before a request was read count in portsyncd_http_rejected_total instead.",
+				"Total number of HTTP responses sent, by path and status code. Unknown paths and malformed requests have path \"other\".",
 				Label{"path", path}, Label{"code", strconv.Itoa(code)})
 		}
 		return rt

@@ -46,19 +46,19 @@ func (s *Set) AddProcess() error {
 		return fmt.Errorf("open /proc/self/fd: %w", err)
 	}
 
-	s.addValue("process_cpu_seconds_total", "User and system CPU time used, in seconds.",
+	s.addValue("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.",
 		kindCounter, nil, &p.cpuSeconds)
-	s.addValue("process_resident_memory_bytes", "Size of resident memory, in bytes.",
+	s.addValue("process_resident_memory_bytes", "Resident memory size in bytes.",
 		kindGauge, nil, &p.resident)
-	s.addValue("process_virtual_memory_bytes", "Size of virtual memory, in bytes.",
+	s.addValue("process_virtual_memory_bytes", "Virtual memory size in bytes.",
 		kindGauge, nil, &p.virtual)
-	s.NewGaugeFunc("process_virtual_memory_max_bytes", "Maximum size of virtual memory, in bytes (RLIMIT_AS).",
+	s.NewGaugeFunc("process_virtual_memory_max_bytes", "Maximum amount of virtual memory available in bytes.",
 		func() float64 { return limit(unix.RLIMIT_AS) })
 	s.addValue("process_open_fds", "Number of open file descriptors.",
 		kindGauge, nil, &p.openFDs)
-	s.NewGaugeFunc("process_max_fds", "Maximum number of open file descriptors (RLIMIT_NOFILE).",
+	s.NewGaugeFunc("process_max_fds", "Maximum number of open file descriptors.",
 		func() float64 { return limit(unix.RLIMIT_NOFILE) })
-	s.NewGauge("process_start_time_seconds", "Unix time at which the process started, in seconds.").
+	s.NewGauge("process_start_time_seconds", "Unix timestamp of the start of the process.").
 		Set(float64(start.UnixMilli()) / 1000)
 	s.addCollector(p.read)
 	return nil

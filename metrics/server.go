@@ -196,7 +196,7 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		maxResponses = defaultMaxResponses
 	}
 	s.rejected = src.Set.NewCounterVec("portsyncd_http_rejected_total",
-		"Connections and requests refused or closed to protect the daemon, by reason.", "reason", rejectReasons...)
+		"Total number of HTTP connections and requests rejected to limit the load on the daemon, by reason.", "reason", rejectReasons...)
 	s.conns = newLimiter(maxConns, s.rejected, s.countProtocolError)
 	s.renderer = newRenderer(maxResponses, max(1, runtime.GOMAXPROCS(0)/2))
 	s.profiles = make(chan struct{}, maxProfiles)

@@ -111,11 +111,11 @@ func NewHealthMonitor(s *Status, r RecorderStatus, set *metrics.Set) *HealthMoni
 	m := &HealthMonitor{status: s, recorder: r}
 	m.evaluate()
 	set.NewGaugeFunc("portsyncd_healthy",
-		"1 while the daemon is healthy, degraded or disabled, 0 while it is unhealthy.",
+		"Whether the daemon is healthy, degraded or disabled (1) or unhealthy (0).",
 		func() float64 { return float64(bit(m.evaluate().status != Unhealthy)) })
 	for c := range numConditions {
 		set.NewGaugeFunc("portsyncd_health_reason",
-			"1 while this reason lowers the health score, otherwise 0.",
+			"Whether this health reason is active (1) or not (0).",
 			func() float64 { return float64(bit(m.evaluate().reasons.has(c))) },
 			metrics.Label{Name: "code", Value: HealthCodes[c].Code})
 	}

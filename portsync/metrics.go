@@ -59,33 +59,33 @@ var batchBounds = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
 func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 	m := &Metrics{
 		events: set.NewCounterVec("portsyncd_events_total",
-			"Kernel messages processed, by type.", "event",
+			"Total number of netlink events processed, by type.", "event",
 			names(netlinkraw.NewLink, netlinkraw.DelLink, netlinkraw.DumpDone, netlinkraw.Overrun, netlinkraw.Unreadable)...),
 		ignored: set.NewCounterVec("portsyncd_events_ignored_total",
-			"Link messages that caused no write to STATE_DB, by reason.", "reason",
+			"Total number of link messages ignored, by reason.", "reason",
 			names(IgnoredName, IgnoredTeam, IgnoredMaster, IgnoredOld, IgnoredUnknown, IgnoredKnown)...),
 		resyncs: set.NewCounterVec("portsyncd_resyncs_total",
-			"Resyncs, in which all links are read again from the kernel, by reason. Includes the resync at the start; audits are counted by portsyncd_audits_total.", "reason",
+			"Total number of full re-reads of all links from the kernel (resyncs), by reason. Includes the initial dump at startup.", "reason",
 			names(ReasonStart, ReasonOverrun, ReasonInterrupted, ReasonFailed, ReasonSilent,
 				ReasonReconnect, ReasonFlush)...),
 		resyncDuration: set.NewHistogram("portsyncd_resync_duration_seconds",
-			"Seconds from the decision to resync to the end of the dump that completed it. Observed once per resync.", latencyBounds),
+			"Duration of resyncs in seconds, including any repeated dumps.", latencyBounds),
 		repairs: set.NewCounterVec("portsyncd_repairs_total",
-			"STATE_DB rows that a comparison found wrong and that were repaired, by kind: written again (row) or deleted (stale). Refused repairs are not counted.", "kind", "row", "stale"),
+			"Total number of incorrect STATE_DB rows that were repaired, by kind: rewritten (row) or deleted (stale).", "kind", "row", "stale"),
 		audits: set.NewCounter("portsyncd_audits_total",
-			"Completed audits, which compare STATE_DB with the kernel."),
+			"Total number of completed audits, which compare STATE_DB with the kernel."),
 		mismatches: set.NewCounterVec("portsyncd_audit_mismatches_total",
-			"Differences found by audits, by the database that was wrong.", "database", "kernel", "STATE_DB", "APPL_DB"),
+			"Total number of mismatches found by audits, by affected database.", "database", "kernel", "STATE_DB", "APPL_DB"),
 		latency: latencyRecord{histogram: set.NewHistogram("portsyncd_event_latency_seconds",
-			"Seconds from the read of a link message, or from the decision to repair a row, until Redis acknowledged the write. Observed once per write in portsyncd_database_writes_total.", latencyBounds)},
+			"Time in seconds from reading a link message, or from starting to repair a row, until Redis acknowledged the write.", latencyBounds)},
 		writes: set.NewCounterVec("portsyncd_database_writes_total",
-			"STATE_DB rows written (set) or deleted (delete), counted when Redis acknowledges the command.", "op", "set", "delete"),
+			"Total number of STATE_DB writes acknowledged by Redis, by operation.", "op", "set", "delete"),
 		batch: set.NewHistogram("portsyncd_batch_ports",
-			"Ports whose STATE_DB row was written or deleted in one batch. Batches without a write are not observed.", batchBounds),
+			"Number of STATE_DB rows written or deleted per batch.", batchBounds),
 		errors: set.NewCounterVec("portsyncd_database_errors_total",
-			"Failed database exchanges, by kind: the connection failed (io), Redis answered with an error (refused), or the reply was invalid (protocol).", "kind", "io", "refused", "protocol"),
+			"Total number of failed Redis requests, by kind: connection failure (io), error reply (refused) or invalid reply (protocol).", "kind", "io", "refused", "protocol"),
 		reconnects: set.NewCounter("portsyncd_database_reconnects_total",
-			"Reconnects to the databases after the connection was lost."),
+			"Total number of reconnects to Redis after a lost connection."),
 	}
 	s.metrics = m
 	s.expose(set)
@@ -143,27 +143,27 @@ func (m *Metrics) counts() (c CountsView) {
 func ExposeNetlink(set *metrics.Set, c *netlinkraw.Conn) {
 	stats := c.Stats()
 	set.NewCounterFunc("portsyncd_netlink_datagrams_total",
-		"Datagrams read from the netlink socket.", stats.Datagrams.Load)
+		"Total number of datagrams read from the netlink socket.", stats.Datagrams.Load)
 	set.NewCounterFunc("portsyncd_netlink_overruns_total",
-		"Times the kernel dropped messages because the receive buffer was full.", stats.Overruns.Load)
+		"Total number of times the kernel dropped netlink messages because the receive buffer was full.", stats.Overruns.Load)
 	set.NewCounterFunc("portsyncd_netlink_truncated_total",
-		"Datagrams that were larger than the read buffer, which then grows.", stats.Truncated.Load)
+		"Total number of netlink datagrams truncated because they were larger than the read buffer.", stats.Truncated.Load)
 	set.NewCounterFunc("portsyncd_netlink_forged_total",
-		"Datagrams dropped because they did not come from the kernel.", stats.Forged.Load)
+		"Total number of netlink datagrams discarded because they did not come from the kernel.", stats.Forged.Load)
 	set.NewCounterFunc("portsyncd_netlink_malformed_total",
-		"Messages skipped because they could not be decoded.", stats.Malformed.Load)
+		"Total number of netlink messages skipped because they could not be decoded.", stats.Malformed.Load)
 	set.NewGaugeFunc("portsyncd_netlink_receive_buffer_bytes",
-		"Size of the netlink receive buffer that the kernel granted, in bytes.", func() float64 { return float64(c.ReceiveBuffer()) })
+		"Size of the netlink socket's receive buffer in bytes.", func() float64 { return float64(c.ReceiveBuffer()) })
 }
 
 // ExposeLog adds the counters of the log handler.
 func ExposeLog(set *metrics.Set, h *syslog.Handler) {
 	for s := syslog.Emerg; s <= syslog.Debug; s++ {
-		set.NewCounterFunc("portsyncd_log_lines_total", "Lines written to the log, by severity level.",
+		set.NewCounterFunc("portsyncd_log_lines_total", "Total number of lines written to the log, by severity level.",
 			func() uint64 { return h.Lines(s) }, metrics.Label{Name: "level", Value: strings.ToLower(s.String())})
 	}
 	set.NewCounterFunc("portsyncd_log_lines_dropped_total",
-		"Log lines dropped because the syslog daemon did not accept them in time.", h.Dropped)
+		"Total number of log lines dropped because the syslog daemon did not accept them in time.", h.Dropped)
 	set.NewCounterFunc("portsyncd_log_lines_suppressed_total",
-		"Log lines not written because the same message was logged 10 times in that second.", h.Suppressed)
+		"Total number of log lines suppressed because the same message was logged more than 10 times in one second.", h.Suppressed)
 }

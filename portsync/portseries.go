@@ -20,23 +20,23 @@ const (
 // portMetrics are the families with the label "port". To add one, add an entry here and a row to
 // docs/METRICS.md.
 var portMetrics = [...]portMetric{
-	{"portsyncd_port_present", "1 if the interface of the port exists and its row is in STATE_DB, otherwise 0.",
+	{"portsyncd_port_present", "Whether the port has an interface and a row in STATE_DB (1) or not (0).",
 		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.state() == PortPresent) }},
-	{"portsyncd_port_written", "1 if STATE_DB has acknowledged the current state of the port, 0 while a write or deletion is pending.",
+	{"portsyncd_port_written", "Whether the port's current state has been written to STATE_DB (1) or not (0).",
 		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.written()) }},
-	{"portsyncd_port_admin_up", "1 if the port is administratively up (IFF_UP), 0 if it is down or has no interface.",
+	{"portsyncd_port_admin_up", "Whether the port is administratively up (1) or not (0).",
 		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.Index != 0 && p.Admin) }},
-	{"portsyncd_port_oper_up", "1 if the port is operationally up (IFF_RUNNING), 0 if it is down or has no interface.",
+	{"portsyncd_port_oper_up", "Whether the port is operationally up (1) or not (0).",
 		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.Index != 0 && p.Oper) }},
-	{"portsyncd_port_mtu_bytes", "MTU of the interface of the port, in bytes. 0 if the port has no interface.",
+	{"portsyncd_port_mtu_bytes", "MTU of the port's interface in bytes, or 0 if there is no interface.",
 		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.Index != 0) * float64(p.MTU) }},
-	{"portsyncd_port_carrier_up_changes_total", "Link-up transitions counted by the kernel (IFLA_CARRIER_UP_COUNT), including those whose messages were lost.",
+	{"portsyncd_port_carrier_up_changes_total", "Total number of link-up transitions counted by the kernel (IFLA_CARRIER_UP_COUNT).",
 		counter, func(p *Port, _ clock) float64 { return float64(p.CarrierUp) }},
-	{"portsyncd_port_carrier_down_changes_total", "Link-down transitions counted by the kernel (IFLA_CARRIER_DOWN_COUNT), including those whose messages were lost.",
+	{"portsyncd_port_carrier_down_changes_total", "Total number of link-down transitions counted by the kernel (IFLA_CARRIER_DOWN_COUNT).",
 		counter, func(p *Port, _ clock) float64 { return float64(p.CarrierDown) }},
-	{"portsyncd_port_changes_total", "Writes to the port's row in STATE_DB that created the row or changed a field.",
+	{"portsyncd_port_changes_total", "Total number of writes that created the port's row in STATE_DB or changed one of its fields.",
 		counter, func(p *Port, _ clock) float64 { return float64(p.changes) }},
-	{"portsyncd_port_last_change_timestamp_seconds", "Unix time of the last link message that changed the admin state, oper state, MTU or carrier count, or created or deleted the interface.",
+	{"portsyncd_port_last_change_timestamp_seconds", "Unix timestamp of the last change to the port's interface, admin state, oper state, MTU or carrier counters.",
 		floatGauge, func(p *Port, c clock) float64 { return c.seconds(p.ChangedAt) }},
 }
 

@@ -144,31 +144,31 @@ func (s *Status) expose(set *metrics.Set) {
 	number := func(name, help string, n *atomic.Int64) {
 		set.NewGaugeFunc(name, help, func() float64 { return float64(n.Load()) })
 	}
-	const up = "1 if the component works: database (connected), kernel (last dump complete), start (first writes acknowledged)."
+	const up = "Whether the component is operational (1) or not (0): database (connected), kernel (last dump completed), start (initial sync completed)."
 	flag("portsyncd_component_up", up, &s.connected, metrics.Label{Name: "component", Value: "database"})
 	flag("portsyncd_component_up", up, &s.synced, metrics.Label{Name: "component", Value: "kernel"})
 	flag("portsyncd_component_up", up, &s.started, metrics.Label{Name: "component", Value: "start"})
-	flag("portsyncd_ready", "1 after the initial sync was written to the databases.", &s.ready)
-	flag("portsyncd_port_config_done", "1 after this process wrote PortConfigDone, which it does only at a cold start.", &s.configDone)
-	flag("portsyncd_port_init_done", "1 after this process wrote PortInitDone.", &s.initDone)
-	number("portsyncd_ports_configured", "Ports in CONFIG_DB, which are the rows of its table PORT.", &s.configured)
-	number("portsyncd_ports_present", "Ports whose interface exists and whose row is in STATE_DB.", &s.present)
-	number("portsyncd_ports_pending", "Ports that PortInitDone is waiting for.", &s.initPending)
+	flag("portsyncd_ready", "Whether the initial sync has been written to the databases (1) or not (0).", &s.ready)
+	flag("portsyncd_port_config_done", "Whether this process has written PortConfigDone (1) or not (0). Always 0 after a warm start.", &s.configDone)
+	flag("portsyncd_port_init_done", "Whether this process has written PortInitDone (1) or not (0).", &s.initDone)
+	number("portsyncd_ports_configured", "Number of ports in the CONFIG_DB table PORT.", &s.configured)
+	number("portsyncd_ports_present", "Number of ports that have an interface and a row in STATE_DB.", &s.present)
+	number("portsyncd_ports_pending", "Number of ports whose interfaces must exist before PortInitDone is written.", &s.initPending)
 	set.NewGaugeFunc("portsyncd_ports_missing",
-		"Ports in CONFIG_DB whose interface does not exist after the allowed time.",
+		"Number of ports in CONFIG_DB whose interface is missing.",
 		func() float64 {
 			if m := s.missing.Load(); m != nil {
 				return float64(m.count)
 			}
 			return 0
 		})
-	number("portsyncd_backlog_ports", "Ports whose row is waiting to be written.", &s.backlog)
-	number("portsyncd_backlog_events", "Link messages that were read and not processed yet.", &s.queued)
-	number("portsyncd_port_config_done_ports", "Number of ports in PortConfigDone of APPL_DB, as last read.", &s.announced)
-	number("portsyncd_port_table_rows", "Ports in PORT_TABLE of APPL_DB, as last counted. "+
-		"If it differs from portsyncd_port_config_done_ports, orchagent cannot warm restart.", &s.rows)
+	number("portsyncd_backlog_ports", "Number of ports with a pending write to STATE_DB.", &s.backlog)
+	number("portsyncd_backlog_events", "Number of received link messages that have not been processed yet.", &s.queued)
+	number("portsyncd_port_config_done_ports", "Number of ports announced by PortConfigDone in APPL_DB, as last read.", &s.announced)
+	number("portsyncd_port_table_rows", "Number of ports in the APPL_DB table PORT_TABLE, as last read. "+
+		"If it differs from portsyncd_port_config_done_ports, orchagent cannot perform a warm restart.", &s.rows)
 	set.NewGaugeFunc("portsyncd_last_progress_timestamp_seconds",
-		"Unix time at which the databases last answered a command, a read or a write, without an error.",
+		"Unix timestamp of the last successful Redis request.",
 		func() float64 {
 			at := s.progress.Load()
 			if at == 0 {

@@ -141,7 +141,7 @@ func (d *Daemon) loopMetrics() *metrics.Set {
 		enabled, set = 0, metrics.NewSet()
 		d.status.Disable()
 	}
-	d.set.NewGaugeFunc("portsyncd_enabled", "1 if ports are synchronised, 0 if daemon.enabled is false.",
+	d.set.NewGaugeFunc("portsyncd_enabled", "Whether port synchronization is enabled by daemon.enabled (1) or not (0).",
 		func() float64 { return enabled })
 	return set
 }

@@ -26,18 +26,18 @@ const (
 func NewFamilies(set *metrics.Set) *Families {
 	return &Families{
 		requests: set.NewCounter("portsyncd_push_requests_total",
-			"Requests sent to push metrics."),
+			"Total number of push requests sent, including retries."),
 		failures: set.NewCounterVec("portsyncd_push_failures_total",
-			"Requests to push metrics that failed, by reason.", "reason",
+			"Total number of failed push requests, by reason.", "reason",
 			unreachable.String(), overloaded.String(), unauthorized.String(), refused.String()),
 		samples: set.NewCounter("portsyncd_push_samples_total",
-			"Samples accepted by the receiver of pushed metrics."),
+			"Total number of samples accepted by the push receiver."),
 		dropped: set.NewCounterVec("portsyncd_push_dropped_batches_total",
-			"Batches of samples dropped without delivery, by reason.", "reason", "queue_full", "refused"),
+			"Total number of batches dropped before delivery, by reason.", "reason", "queue_full", "refused"),
 		queued: set.NewIntGauge("portsyncd_push_queue_batches",
-			"Batches of samples waiting to be sent."),
+			"Number of batches in the push queue."),
 		success: set.NewGauge("portsyncd_push_last_success_timestamp_seconds",
-			"Unix time at which the receiver last accepted a batch, in seconds; 0 if never."),
+			"Unix timestamp of the last successful push, or 0 if none."),
 	}
 }
 
