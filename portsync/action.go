@@ -22,7 +22,7 @@ type Action struct {
 	Kind    ActionKind
 	Ignored IgnoreReason
 	Reason  Reason
-	Port    *Port
+	Port    *Port  // of an Ignore only with IgnoredKnown
 	Downs   uint32 // Flapped: link-down transitions since the interface's previous message
 }
 

@@ -3,6 +3,7 @@ package portsync
 import (
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/syslog"
 )
 
@@ -166,7 +167,8 @@ func (l *Loop) repair(res *AuditResult) {
 		p.repair, p.row = repairStale, row{there: true}
 		l.writes.add(Action{Kind: Delete, Port: p}, l.db.answeredAt)
 	}
-	if len(res.Differing)+len(res.Stale) > 0 {
+	if n := len(res.Differing) + len(res.Stale); n > 0 {
+		l.addEvent(journal.Event{Kind: journal.Repair, Count: uint64(n)})
 		l.Log.Log(l.ctx, syslog.LevelNotice, "STATE_DB differs from the kernel; repairing it",
 			"rows", len(res.Differing), "stale", len(res.Stale))
 	}

@@ -1,11 +1,22 @@
 package portsync
 
-import "time"
+import (
+	"time"
 
-// clock is a monotonic clock. Its readings are nanoseconds since the loop was created.
+	"portsyncd/internal/journal"
+)
+
+// clock is a monotonic clock. Its readings are nanoseconds since its base.
 type clock struct{ base time.Time }
 
-func newClock() clock { return clock{base: time.Now()} }
+// newClock returns a clock that begins now, or with that of the journal if there is one, so that
+// their readings are the same.
+func newClock(j *journal.Journal) clock {
+	if j != nil {
+		return clock{base: j.Base()}
+	}
+	return clock{base: time.Now()}
+}
 
 func (c clock) now() int64 { return int64(time.Since(c.base)) }
 

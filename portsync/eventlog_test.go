@@ -228,7 +228,7 @@ func TestBurstReachesSyslog(t *testing.T) {
 	}
 	defer daemon.Close()
 	h := syslog.New(syslog.Options{SocketPath: path, Level: syslog.LevelNotice})
-	e := newEventLog(slog.New(h), newClock())
+	e := newEventLog(slog.New(h), newClock(nil))
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	go func() { e.run(done); close(ended) }()

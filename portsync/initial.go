@@ -3,6 +3,7 @@ package portsync
 import (
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/sonicdb"
 	"portsyncd/internal/syslog"
 	"portsyncd/internal/warmrestart"
@@ -102,6 +103,7 @@ func (i *initialSync) finish(now int64) {
 	}
 	i.Log.Log(i.ctx, syslog.LevelNotice, "initial sync complete", "kind", r.Kind, "duration", took,
 		"compared", r.Compared, "changed", r.Changed, "deleted", r.Deleted)
+	i.addEvent(journal.Event{Kind: journal.Ready, After: took})
 	if i.Recorder != nil {
 		i.Recorder.RecordRestart(r)
 	}
@@ -189,6 +191,11 @@ func (l *Loop) take(d Decision, facts Facts) {
 	if d.Sweep {
 		l.audits.wantSweep(sweepStart)
 	}
+	kind := journal.ColdStart
+	if d.Kind == WarmStart {
+		kind = journal.WarmStart
+	}
+	l.addEvent(journal.Event{Kind: kind, Reason: d.Reason})
 	if l.Recorder != nil && d.Kind == ColdStart && !facts.InitDone {
 		l.Recorder.DiscardState()
 	}

@@ -39,7 +39,8 @@ type Loop struct {
 	recheck  rechecker    // ports to look up again in APPL_DB
 	records  recorder     // ports handed to the Recorder
 	watchdog watchdog
-	shown    publisher // what Status shows
+	feed     journalFeed // states of ports for the journal
+	shown    publisher   // what Status shows
 }
 
 // base is what all parts of a Loop use. NewLoop and Run set it. Afterwards only Settings
@@ -69,7 +70,7 @@ func NewLoop(o Options) *Loop {
 	o.LateAfter = cmp.Or(max(o.LateAfter, 0), lateAfter)
 	o.MissingAfter = cmp.Or(max(o.MissingAfter, 0), missingAfter)
 	l := &Loop{
-		base:    base{Options: o, clock: newClock(), state: NewState(nil)},
+		base:    base{Options: o, clock: newClock(o.Journal), state: NewState(nil)},
 		timer:   time.NewTimer(time.Hour),
 		reloads: make(chan Settings, 1),
 		begun:   make(chan struct{}),
@@ -87,6 +88,7 @@ func NewLoop(o Options) *Loop {
 	l.recheck = newRechecker()
 	l.records = newRecorder(b)
 	l.watchdog = watchdog{base: b, at: never}
+	l.feed = newJournalFeed(b)
 	l.shown = newPublisher(b)
 	o.Open.reportTo(o.Status)
 	o.Status.begin(l.clock)
@@ -140,6 +142,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		l.turn()
 	}
 	l.drain()
+	l.feed.flush()
 	l.publishStatus()
 	l.records.finish(l.clock.now())
 	cancel()
@@ -163,6 +166,7 @@ func (l *Loop) turn() {
 	l.publishStatus()
 	l.announce()
 	l.logger.flush()
+	l.feed.flush()
 	l.wait(!busy)
 }
 
@@ -211,6 +215,7 @@ func (l *Loop) decide(ev *Event) {
 		l.dumps.done(l.clock.now())
 	}
 	l.logger.message(ev, actions)
+	l.feed.event(ev, actions)
 	for _, a := range actions {
 		switch a.Kind {
 		case Publish, Delete:

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/systemd"
 )
 
@@ -37,10 +38,11 @@ type Options struct {
 	Log         *slog.Logger
 	Status      *Status
 	Metrics     *Metrics
-	Recorder    Recorder      // nil: no state is saved
-	NoStateFile bool          // warm_restart.enabled is false
-	EOIUTimeout time.Duration // limit of the time to the end of the initial dump
-	LateAfter   time.Duration // time after the start at which PortInitDone is late; 0: 60 s
+	Recorder    Recorder         // nil: no state is saved
+	Journal     *journal.Journal // records events; nil: none are recorded
+	NoStateFile bool             // warm_restart.enabled is false
+	EOIUTimeout time.Duration    // limit of the time to the end of the initial dump
+	LateAfter   time.Duration    // time after the start at which PortInitDone is late; 0: 60 s
 	// MissingAfter is the time that an interface may be absent before its port is missing;
 	// 0: 2 s. A port breakout deletes rows and interfaces within a short time, in either
 	// order, and an interface that is created again is absent meanwhile.

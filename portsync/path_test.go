@@ -7,8 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/ring"
 	"portsyncd/internal/sonicdb"
 	"portsyncd/internal/syslog"
@@ -27,8 +31,9 @@ type path struct {
 	raw    []byte
 }
 
-// newPath connects a loop to a server that answers every script call with "1".
-func newPath(tb testing.TB) *path {
+// newPath connects a loop with a journal, unless it is nil, to a server that answers every script
+// call with "1".
+func newPath(tb testing.TB, j *journal.Journal) *path {
 	tb.Helper()
 	address := filepath.Join(tb.TempDir(), "redis.sock")
 	listener, err := net.Listen("unix", address)
@@ -52,7 +57,7 @@ func newPath(tb testing.TB) *path {
 	tb.Cleanup(func() { dbs.Close() })
 	logs := syslog.New(syslog.Options{SocketPath: filepath.Join(tb.TempDir(), "none"), Level: syslog.LevelNotice})
 	status := &Status{}
-	l := NewLoop(Options{Log: slog.New(logs), Status: status, Open: &Connector{},
+	l := NewLoop(Options{Log: slog.New(logs), Status: status, Open: &Connector{}, Journal: j,
 		Metrics: NewMetrics(metrics.NewSet(), status, true)})
 	l.db.session = &session{store: dbs}
 	l.initial.started, l.initial.decision = true, &Decision{}
@@ -93,15 +98,17 @@ func (p *path) event() {
 	p.loop.publishStatus()
 	p.loop.flush()
 	p.loop.publishStatus()
+	p.loop.feed.flush()
 }
 
 // TestEventAllocatesNothing checks that an event allocates no memory from the datagram to the
-// acknowledgement of its row, with the log lines at NOTICE and a link-down transition.
+// acknowledgement of its row, with the log lines at NOTICE, a link-down transition and the journal.
 func TestEventAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("allocations cannot be counted under the race detector")
 	}
-	p := newPath(t)
+	j := journal.New(journal.Options{Base: time.Now()})
+	p := newPath(t, j)
 	done := make(chan struct{})
 	defer close(done)
 	go p.loop.logger.run(done)
@@ -109,7 +116,7 @@ func TestEventAllocatesNothing(t *testing.T) {
 	port := p.loop.state.ports["Ethernet0"]
 	link := p.loop.state.links[port.Index]
 	n := testing.AllocsPerRun(500, func() {
-		link.downs = 0
+		link.downs, port.CarrierDown = 0, 0
 		p.event()
 	})
 	if n != 0 {
@@ -123,12 +130,31 @@ func TestEventAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkEvent measures one event, round trip to the database included.
+// BenchmarkEvent measures one event, round trip to the database included, with a journal that
+// writes files and without one. Each event takes the link up or down.
 func BenchmarkEvent(b *testing.B) {
-	p := newPath(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		p.event()
+	for _, name := range []string{"without journal", "with journal"} {
+		b.Run(name, func(b *testing.B) {
+			var j *journal.Journal
+			if name == "with journal" {
+				j = journal.New(journal.Options{Dir: b.TempDir(), Base: time.Now(),
+					Settings: journal.Settings{Retention: time.Hour, MaxFileSize: 10 << 20}})
+				ctx, cancel := context.WithCancel(context.Background())
+				var running sync.WaitGroup
+				running.Go(func() { j.Run(ctx) })
+				defer running.Wait()
+				defer cancel()
+			}
+			p := newPath(b, j)
+			down := slices.Clone(p.raw)
+			up := bytes.Replace(down, []byte{unix.IFF_UP, 0, 0, 0}, []byte{unix.IFF_UP | unix.IFF_RUNNING, 0, 0, 0}, 1)
+			b.ReportAllocs()
+			for b.Loop() {
+				down, up = up, down
+				p.raw = up
+				p.event()
+			}
+		})
 	}
 }
 

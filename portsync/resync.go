@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"portsyncd/internal/backoff"
+	"portsyncd/internal/journal"
 )
 
 // Pauses before a dump. A kernel that is being flooded overruns or interrupts one dump
@@ -48,6 +49,10 @@ func newDumper(b *base) dumper {
 func (d *dumper) resync(reason Reason, now int64) {
 	if reason == ReasonOverrun {
 		d.overranAt = max(now, 1)
+		d.addEvent(journal.Event{Kind: journal.Overrun})
+	}
+	if reason != ReasonStart {
+		d.addEvent(journal.Event{Kind: journal.Resync, Reason: reason.inWords()})
 	}
 	d.Metrics.resyncs.At(int(reason)).Inc()
 	d.want(now)
@@ -178,6 +183,7 @@ func (l *Loop) synced() {
 	l.audits.dumpCompleted(now)
 	if !l.initial.eoiu {
 		l.initial.dumpCompleted(l.handover.ports)
+		l.feed.syncedOnce()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"portsyncd/internal/backoff"
+	"portsyncd/internal/journal"
 	"portsyncd/internal/sonicdb"
 	"portsyncd/internal/syslog"
 )
@@ -76,6 +77,7 @@ func (d *databaseLink) use(s *session) {
 	d.connection = connection{up: true, since: d.clock.now()}
 	d.retry.Reset()
 	d.retryAt = 0
+	d.addEvent(journal.Event{Kind: journal.RedisConnected})
 }
 
 // startRead records that the start has read what it needs of CONFIG_DB.
@@ -110,6 +112,8 @@ func (d *databaseLink) lose(err error) {
 	level := syslog.LevelError
 	if d.ctx.Err() != nil { // the loop closed it, to end
 		level = syslog.LevelNotice
+	} else {
+		d.addEvent(journal.Event{Kind: journal.RedisLost, Reason: err.Error()})
 	}
 	d.Log.Log(d.ctx, level, "Redis connection lost; still tracking links", "error", err)
 	d.connect(d.reopen.Next())

@@ -243,7 +243,8 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	}
 	out = l.flaps(ev, created, out)
 	if ev.Dump && s.quiet && known && p.Admin == ev.Admin() && p.Oper == ev.Oper() && p.MTU == ev.MTU {
-		return append(out, ignore(IgnoredKnown))
+		s.describe(p, ev, known) // the carrier counts can be news
+		return append(out, Action{Kind: Ignore, Ignored: IgnoredKnown, Port: p})
 	}
 	if ev.Dump && ev.unsettled() {
 		return append(out, Action{Kind: Settle, Port: p})

@@ -84,6 +84,9 @@ func New(o Options) *Journal {
 	return j
 }
 
+// Base returns when the loop's clock was 0.
+func (j *Journal) Base() time.Time { return j.moments.base }
+
 // Source returns the way for the states of ports. Its methods belong to one goroutine.
 func (j *Journal) Source() *Source { return &j.source }
 

@@ -1,0 +1,123 @@
+package portsync
+
+import "portsyncd/internal/journal"
+
+// journalFeed publishes the states of ports to the journal. It never waits: a state for which the
+// journal has no room is published in a later turn.
+type journalFeed struct {
+	*base
+	source *journal.Source // nil without a journal
+	// late are the names of the ports whose states have had no room, the oldest first. formers has
+	// the same names, each with its former name or "".
+	late    []string
+	formers map[string]string
+	synced  bool // the end of the initial dump is to be published after them
+}
+
+func newJournalFeed(b *base) journalFeed {
+	f := journalFeed{base: b}
+	if b.Journal != nil {
+		f.source, f.formers = b.Journal.Source(), make(map[string]string)
+	}
+	return f
+}
+
+// event publishes the ports that a message has changed. A message that deletes one name and
+// reports another is a rename.
+func (f *journalFeed) event(ev *Event, actions []Action) {
+	if f.source == nil {
+		return
+	}
+	var reported *Port
+	for i := range actions {
+		if a := &actions[i]; a.Kind == Publish || a.Ignored == IgnoredKnown && a.Kind == Ignore {
+			reported = a.Port
+		}
+	}
+	former := ""
+	for i := range actions {
+		a := &actions[i]
+		switch {
+		case a.Kind != Delete || a.Port == reported:
+		case reported != nil:
+			former = a.Port.Name
+		case a.Port.ChangedAt == ev.At:
+			f.port(a.Port, "", ev.Dump)
+		}
+	}
+	if reported != nil && reported.ChangedAt == ev.At {
+		f.port(reported, former, ev.Dump)
+	}
+}
+
+// port publishes the state of a port. If states wait already, this one waits behind them.
+func (f *journalFeed) port(p *Port, former string, dump bool) {
+	if len(f.late) == 0 {
+		s := f.state.journalState(p, dump)
+		if f.source.Port(p.Name, former, &s) {
+			return
+		}
+	}
+	if _, waits := f.formers[p.Name]; !waits {
+		f.late = append(f.late, p.Name)
+		f.formers[p.Name] = former
+	}
+}
+
+// syncedOnce publishes the end of the initial dump.
+func (f *journalFeed) syncedOnce() { f.synced = f.source != nil }
+
+// flush publishes the states that wait, and wakes the journal.
+func (f *journalFeed) flush() {
+	if f.source == nil {
+		return
+	}
+	f.publishLate()
+	if f.synced && len(f.late) == 0 {
+		f.synced = !f.source.Synced(f.clock.now())
+	}
+	f.source.Flush()
+}
+
+// publishLate publishes the states that wait, as long as there is room.
+func (f *journalFeed) publishLate() {
+	n := 0
+	for _, name := range f.late {
+		s := journal.PortState{At: f.clock.now()}
+		if p := f.state.ports[name]; p != nil {
+			s = f.state.journalState(p, false)
+		}
+		if !f.source.Port(name, f.formers[name], &s) {
+			break
+		}
+		delete(f.formers, name)
+		n++
+	}
+	if f.late = f.late[n:]; len(f.late) == 0 {
+		f.late = nil
+	}
+}
+
+// journalState returns the state of a port for the journal.
+func (s *State) journalState(p *Port, dump bool) journal.PortState {
+	l := s.links[p.Index]
+	if l == nil || p.Index == 0 {
+		return journal.PortState{At: p.ChangedAt, Dump: dump}
+	}
+	return journal.PortState{At: p.ChangedAt, Dump: dump, Present: true, Counted: l.counted,
+		Index: p.Index, Admin: p.Admin, Oper: p.Oper, MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown}
+}
+
+// addEvent adds an event of the daemon to the journal, if there is one.
+func (b *base) addEvent(e journal.Event) {
+	if b.Journal != nil {
+		b.Journal.Add(e)
+	}
+}
+
+// inWords returns the reason of a resync for a person.
+func (r Reason) inWords() string {
+	return [numReasons]string{"start of the daemon", "the kernel dropped link messages",
+		"links changed during the dump", "the kernel ended the dump with an error", "the dump did not end in time",
+		"reconnected to the databases", "a database was flushed"}[r]
+}
