@@ -340,9 +340,9 @@ func TestOverrunOnce(t *testing.T) {
 		return m.Type == Overrun
 	})
 	if s := c.Stats(); overruns != 1 || s.Truncated.Load() < 2 || s.Overruns.Load() != 1 {
-		t.Errorf("%d overruns told, %d truncated, %d overruns", overruns, s.Truncated.Load(), s.Overruns.Load())
+		t.Errorf("%d Overrun messages, %d truncated, %d overruns", overruns, s.Truncated.Load(), s.Overruns.Load())
 	}
-	// The next loss is told again.
+	// The next loss causes another Overrun.
 	for i := range uint32(100) {
 		l.setMTU(port, 2000+i)
 	}

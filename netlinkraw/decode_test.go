@@ -308,7 +308,7 @@ func TestLoadAgain(t *testing.T) {
 	d := newLinkMessage()
 	b.Load(slices.Concat(d, d), d)
 	b.Next()
-	b.Load(d) // forgets what was not read
+	b.Load(d) // discards the unread messages
 	wantLines(t, decodeAll(&b), testLinkLine)
 	b.Load()
 	wantLines(t, decodeAll(&b))

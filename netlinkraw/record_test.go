@@ -42,7 +42,7 @@ func TestRecord(t *testing.T) {
 	}
 	unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
 	unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
-	// The kernel tells of a carrier up to a second later.
+	// The kernel announces a carrier change up to a second later.
 	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1, Usec: 500_000})
 
 	badDump := appendDumpRequest(nil, 7)

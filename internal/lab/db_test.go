@@ -35,10 +35,10 @@ func (c *playerConn) ask(command string) string {
 	if _, err := io.WriteString(c, command+"\r\n"); err != nil {
 		return err.Error()
 	}
-	return c.hear()
+	return c.receive()
 }
 
-func (c *playerConn) hear() string {
+func (c *playerConn) receive() string {
 	reply, err := readRaw(c.br)
 	if err != nil {
 		return reply + err.Error()
@@ -304,7 +304,7 @@ func TestMonitorOfTCP(t *testing.T) {
 	}
 	fmt.Fprint(c, "PING\r\n")
 	want := regexp.MustCompile(`^\+\d+\.\d{6} \[0 ` + regexp.QuoteMeta(c.LocalAddr().String()) + `\] "PING"$`)
-	if got := monitor.hear(); !want.MatchString(got) {
+	if got := monitor.receive(); !want.MatchString(got) {
 		t.Errorf("got %q, want %v", got, want)
 	}
 }
@@ -329,7 +329,7 @@ func TestServeAfterClose(t *testing.T) {
 	}
 	broken.Close()
 	if err := NewDB(DBOptions{}).Serve(broken); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("a listener that somebody else closed: %v", err)
+		t.Errorf("listener closed by another goroutine: %v", err)
 	}
 }
 

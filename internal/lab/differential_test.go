@@ -148,7 +148,7 @@ func TestProducer(t *testing.T) {
 			t.Fatal(err)
 		}
 		for {
-			line := p.normalize(monitor.hear())
+			line := p.normalize(monitor.receive())
 			lines[i] = append(lines[i], line)
 			if strings.Contains(line, `"PUBLISH" "end"`) {
 				break

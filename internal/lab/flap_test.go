@@ -32,7 +32,7 @@ func TestFlapper(t *testing.T) {
 			}
 			now := simLinks(t, kernel)[e.Port]
 			if now.running != e.Carrier || e.MTU != 0 && int(now.mtu) != e.MTU {
-				t.Errorf("told %+v, but it is %v", e, now)
+				t.Errorf("reported %+v, but the link is %v", e, now)
 			}
 			if e.MTU != 0 {
 				mtus++

@@ -13,7 +13,7 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// linkState is what the kernel tells of a link, in a form to compare.
+// linkState is the comparable state of a link in the kernel.
 type linkState struct {
 	kind        string
 	up, running bool
@@ -41,8 +41,8 @@ func kernelLinks(t *testing.T) map[string]linkState {
 	return out
 }
 
-// awaitLinks waits for the links to be as wanted: the kernel tells a peer's
-// loss of carrier up to a second late (net/core/link_watch.c).
+// awaitLinks waits until the links have these states. The kernel announces the link-down of a peer up
+// to a second later (net/core/link_watch.c).
 func awaitLinks(t *testing.T, want map[string]linkState) {
 	t.Helper()
 	conn, err := netlinkraw.Dial(netlinkraw.Config{})

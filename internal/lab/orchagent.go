@@ -203,7 +203,7 @@ func (o *Orchagent) take(key string, row []sonicdb.FieldValue) {
 	case key == initDone:
 		o.report(InitDonePopped, "", nil)
 	case len(row) == 0:
-		o.forget(key)
+		o.deletePort(key)
 	default:
 		_, known := o.rows[key]
 		o.rows[key] = row
@@ -216,8 +216,8 @@ func (o *Orchagent) take(key string, row []sonicdb.FieldValue) {
 	}
 }
 
-// forget deletes a port and its interface.
-func (o *Orchagent) forget(port string) {
+// deletePort deletes a port and its interface.
+func (o *Orchagent) deletePort(port string) {
 	delete(o.rows, port)
 	for i, p := range o.todo {
 		if p == port {

@@ -141,7 +141,7 @@ func testOrchagent(t *testing.T, applDB sonicdb.Database) {
 	}
 }
 
-// simLinks is what the simulated kernel would tell of its links.
+// simLinks returns the state of the links of a simulated kernel.
 func simLinks(t *testing.T, k *SimKernel) map[string]linkState {
 	t.Helper()
 	k.mu.Lock()

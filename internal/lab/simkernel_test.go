@@ -59,7 +59,7 @@ func (f *follower) receive() error {
 	return nil
 }
 
-// byName forgets the indexes, which differ between two kernels.
+// byName removes the indexes, which differ between two kernels.
 func (f *follower) byName() map[string]bool {
 	out := make(map[string]bool)
 	for _, text := range f.last {
@@ -114,7 +114,7 @@ func TestSimKernelIsLikeTheKernel(t *testing.T) {
 		if err := step.do(links); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		// The kernel takes its time to tell a change of carrier.
+		// The kernel announces a carrier change with a delay.
 		giveUp := time.AfterFunc(10*time.Second, func() { conn.Close() })
 		for !maps.Equal(ofKernel.byName(), ofSim.byName()) {
 			if err := ofKernel.receive(); err != nil {

@@ -20,7 +20,7 @@ func TestSwitch(t *testing.T) {
 		"index": "2", "speed": "100000", "mtu": "9100", "admin_status": "up"}); !maps.Equal(got, want) {
 		t.Errorf("PORT|Ethernet4: got %v, want %v", got, want)
 	}
-	// Whoever reads the map finds the database.
+	// The map leads to the database.
 	m, err := sonicdb.LoadMap(s.ConfigFile)
 	if err != nil {
 		t.Fatal(err)

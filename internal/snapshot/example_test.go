@@ -32,7 +32,7 @@ func ExampleFile() {
 			fmt.Println(err)
 		}
 	}
-	os.Truncate(f.Path, 20) // as if somebody had damaged it
+	os.Truncate(f.Path, 20) // simulates damage
 
 	got, err := f.Load()
 	fmt.Println(string(got.Body), got.Recovered, err)

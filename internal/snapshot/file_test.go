@@ -151,7 +151,7 @@ func TestBackups(t *testing.T) {
 	if !errors.Is(err, ErrNoGood) || !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewerSchema) || got.Body != nil {
 		t.Errorf("nothing good: %+v, %v", got, err)
 	}
-	// All were set aside by now, so there is nothing any more.
+	// All files were set aside, so none is left.
 	if _, err := f.Load(); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNoGood) {
 		t.Errorf("after that: %v", err)
 	}
@@ -282,9 +282,9 @@ func TestSaveChanged(t *testing.T) {
 	save(1, false, "unchanged")
 	save(2, true, "changed")
 	os.Remove(path)
-	save(2, true, "removed by somebody")
+	save(2, true, "removed by another process")
 	os.Truncate(path, 10)
-	save(2, true, "cut off by somebody")
+	save(2, true, "truncated by another process")
 	f = saver(path, nil)
 	save(2, true, "after a start")
 	f.FS = &cutter{FS: OS, at: 10, fault: syscall.EIO}

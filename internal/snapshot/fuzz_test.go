@@ -55,7 +55,7 @@ func FuzzLoad(f *testing.F) {
 			if got.Schema != 1 || !bytes.Contains(text, got.Body) || !bytes.Equal(reseal(text), text) {
 				t.Fatalf("loaded %q of schema %d from %q", got.Body, got.Schema, text)
 			}
-			// It is saved again as it was loaded.
+			// Saving the loaded body results in the same body.
 			if err := file.Save(got.Body); err != nil {
 				t.Fatal(err)
 			}

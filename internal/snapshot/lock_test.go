@@ -32,7 +32,7 @@ func TestDirLock(t *testing.T) {
 	}
 
 	must(t, os.Rename(dir, dir+"-old"))
-	must(t, second.Acquire()) // nobody has replaced it yet
+	must(t, second.Acquire()) // the directory was not replaced yet
 	must(t, os.Mkdir(dir, 0o750))
 	must(t, second.Acquire())
 	if err := first.Acquire(); !errors.Is(err, ErrLocked) {

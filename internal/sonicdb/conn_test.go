@@ -27,7 +27,7 @@ func TestPipeline(t *testing.T) {
 	c.Bytes([]byte("mtu"))
 	c.Int(9100)
 	if n := c.Pending(); n != 0 {
-		t.Errorf("before Flush: %d replies owed, want 0", n)
+		t.Errorf("before Flush: %d pending, want 0", n)
 	}
 	if err := c.Flush(); err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestPipeline(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := c.Pending(); n != 3 {
-		t.Errorf("after Flush: %d replies owed, want 3", n)
+		t.Errorf("after Flush: %d pending, want 3", n)
 	}
 	if r, err := c.Receive(); err != nil || r.Int != 1 {
 		t.Errorf("first reply: got %v, %v, want 1", r, err)
@@ -50,7 +50,7 @@ func TestPipeline(t *testing.T) {
 		t.Errorf("third reply: got %v, %v, want PONG", r, err)
 	}
 	if n := c.Pending(); n != 0 {
-		t.Errorf("at the end: %d replies owed, want 0", n)
+		t.Errorf("at the end: %d pending, want 0", n)
 	}
 	if err := c.Flush(); err != nil {
 		t.Errorf("Flush of nothing: %v", err)
@@ -87,7 +87,7 @@ func TestErrorIsFinal(t *testing.T) {
 				t.Fatalf("Receive: got %v", cause)
 			}
 			if c.Pending() != 0 {
-				t.Errorf("%d replies owed by a broken connection", c.Pending())
+				t.Errorf("%d pending by a broken connection", c.Pending())
 			}
 			_, receive := c.Receive()
 			_, do := c.Do("PING")
@@ -370,7 +370,7 @@ func TestDialHandshake(t *testing.T) {
 
 // TestDialTimeout checks that Dial ends with its context and after DialTimeout.
 func TestDialTimeout(t *testing.T) {
-	t.Run("nobody there", func(t *testing.T) {
+	t.Run("no listener", func(t *testing.T) {
 		_, err := Dial(context.Background(), Options{Network: "unix", Address: filepath.Join(socketDir(t), "none")})
 		if !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("got %v, want %v", err, os.ErrNotExist)

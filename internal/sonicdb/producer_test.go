@@ -58,7 +58,7 @@ func TestProducerNoScript(t *testing.T) {
 		t.Errorf("got %v, want a temporary *RowError", err)
 	}
 	if c.Pending() != 0 || c.usable() != nil {
-		t.Errorf("%d replies owed, usable: %v", c.Pending(), c.usable())
+		t.Errorf("%d pending, usable: %v", c.Pending(), c.usable())
 	}
 }
 
@@ -149,7 +149,7 @@ func TestRedisProducerSemantics(t *testing.T) {
 		t.Errorf("row without fields: got %q", got)
 	}
 
-	// Produced again before the consumer looks: merged, nobody is woken.
+	// Produced again before the consumer pops the row: merged, no notification.
 	if err := portTable.Set(c, "Ethernet0", []FieldValue{{"mtu", "1500"}, {"alias", "etp1"}}); err != nil {
 		t.Fatal(err)
 	}

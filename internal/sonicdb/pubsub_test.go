@@ -104,7 +104,7 @@ func TestReceiveMessageWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := c.Pending(); n != 0 {
-			t.Errorf("%d replies owed by a subscribed connection", n)
+			t.Errorf("%d pending on a subscribed connection", n)
 		}
 		if _, err := c.ReceiveMessage(); err != ServerError("ERR no") {
 			t.Fatalf("error reply: got %v", err)

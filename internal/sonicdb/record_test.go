@@ -200,7 +200,7 @@ func (rec *recorder) busy() {
 func (rec *recorder) replica() {
 	r := startRedis(rec.t)
 	c := rec.dial(r)
-	rec.do(c, "", "REPLICAOF", "127.0.0.1", "1") // nobody is there
+	rec.do(c, "", "REPLICAOF", "127.0.0.1", "1") // no server listens there
 	rec.do(c, "readonly", "HSET", "h", "f", "v")
 	rec.do(c, "", "CONFIG", "SET", "replica-serve-stale-data", "no")
 	rec.do(c, "masterdown", "HGETALL", "h")

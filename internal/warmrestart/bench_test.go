@@ -28,7 +28,7 @@ func fullPorts() []Port {
 func fullMetrics() metricsBody {
 	b := newMetricsBody()
 	for range manyRestarts {
-		b.add(Restart{At: time.Now(), Kind: Warm, Reason: "the process alone was restarted and remembers its ports",
+		b.add(Restart{At: time.Now(), Kind: Warm, Reason: "only the process was restarted",
 			Duration: 5 * time.Millisecond, EOIU: true, Compared: manyPorts})
 	}
 	return b

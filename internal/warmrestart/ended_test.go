@@ -122,7 +122,7 @@ func TestOldFilesRemoved(t *testing.T) {
 			file(days, "%s.corrupt-%06d-%s", base, i+11, stamp)
 		}
 	}
-	// Good files, so that the backups are not looked at.
+	// Good files, so that Load does not read the backups.
 	f := snapshot.File{Path: c.StateFile, Schema: portsSchema, Keep: snapshot.Limits{Count: 9}, Copies: 1}
 	must(t, f.Save([]byte(`{"ports":[]}`)))
 	f = snapshot.File{Path: filepath.Join(c.StoragePath, metricsFile), Schema: metricsSchema, Keep: snapshot.Limits{Count: 9}, Copies: 1}

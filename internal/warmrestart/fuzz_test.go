@@ -20,13 +20,13 @@ func FuzzCheckMetrics(f *testing.F) {
 		}
 		var b metricsBody
 		if err := json.Unmarshal(body, &b); err != nil {
-			t.Fatalf("accepted, and not to be read: %v", err)
+			t.Fatalf("accepted, but cannot be decoded: %v", err)
 		}
 		buckets := len(b.Sync.Counts)
 		if len(b.Sync.Bounds) > 0 && len(b.Sync.Bounds) <= 64 {
 			h := metrics.NewSet().NewHistogram("x_seconds", "X.", b.Sync.Bounds)
 			if err := h.Restore(b.Sync.Counts, b.Sync.Sum); err != nil {
-				t.Fatalf("accepted, and not to be shown: %v", err)
+				t.Fatalf("accepted, but cannot be exposed: %v", err)
 			}
 		}
 		before := b.Counters.ColdStarts
@@ -51,7 +51,7 @@ func FuzzCheckPorts(f *testing.F) {
 		}
 		var b portsBody
 		if err := json.Unmarshal(body, &b); err != nil {
-			t.Fatalf("accepted, and not to be read: %v", err)
+			t.Fatalf("accepted, but cannot be decoded: %v", err)
 		}
 		names := make(map[string]bool)
 		for _, p := range b.Ports {

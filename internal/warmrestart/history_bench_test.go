@@ -19,7 +19,7 @@ func benchHistory(b *testing.B, samples int) (s storage, bytes int64) {
 	var restarts []Restart
 	for i := range manyRestarts {
 		at := noon.Add(-time.Duration(manyRestarts-i) * 7 * time.Hour)
-		restarts = append(restarts, Restart{At: at, Kind: Warm, Reason: "the process alone was restarted and remembers its ports",
+		restarts = append(restarts, Restart{At: at, Kind: Warm, Reason: "only the process was restarted",
 			Duration: time.Duration(1e6 * math.Exp(r.NormFloat64())), EOIU: true, EOIULatency: time.Duration(1e6 * r.Float64()),
 			Process: at, LastAlive: at.Add(-time.Second), Events: 600, Compared: manyPorts})
 	}

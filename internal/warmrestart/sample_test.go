@@ -19,8 +19,8 @@ func fullSample() Sample {
 	}
 }
 
-// TestDecodeSample checks that samples are decoded, that other objects are told apart from
-// damaged lines, and that samples that no daemon writes are refused.
+// TestDecodeSample checks that samples are decoded, that other objects are distinguished
+// from damaged lines, and that samples that no daemon writes are refused.
 func TestDecodeSample(t *testing.T) {
 	full := fullSample()
 	for i, v := 0, reflect.ValueOf(full); i < v.NumField(); i++ {
