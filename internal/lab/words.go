@@ -9,10 +9,10 @@ import (
 // errQuotes is returned if a quoted word does not end, or if no space follows its closing quote.
 var errQuotes = errors.New("unbalanced quotes")
 
-// splitQuoted splits an inline command at white space. A word may be in double quotes, with \n \r \t \b \a, \xHH and \ before any other
-// character, or in single quotes, with \' only.
-// Source: https://redis.io/docs/latest/develop/reference/protocol-spec/ "Inline
-// commands"; the quoting is that of redis-cli.
+// splitQuoted splits an inline command at white space. A word may be in double quotes, with the escapes
+// \n \r \t \b \a, \xHH and \ before any other character, or in single quotes, with \' only.
+// Source: https://redis.io/docs/latest/develop/reference/protocol-spec/ "Inline commands"; the quoting
+// is that of redis-cli.
 func splitQuoted(line string) ([]string, error) {
 	var words []string
 	for {
