@@ -27,7 +27,7 @@ var imports = map[string][]string{
 	"":                     {"internal/cli"},
 	"config":               {"config/toml", "internal/smallfile"},
 	"internal/cli":         {"config", "internal/daemon", "internal/demo", "internal/journal", "internal/smallfile", "internal/snapshot", "internal/statusview", "internal/transport", "internal/warmrestart", "metrics", "portsync"},
-	"internal/daemon":      {"config", "internal/backoff", "internal/push", "internal/sonicdb", "internal/statusview", "internal/syslog", "internal/warmrestart", "metrics", "netlinkraw", "portsync", "systemd"},
+	"internal/daemon":      {"config", "internal/backoff", "internal/journal", "internal/push", "internal/snapshot", "internal/sonicdb", "internal/statusview", "internal/syslog", "internal/warmrestart", "metrics", "netlinkraw", "portsync", "systemd"},
 	"internal/demo":        {"config", "internal/daemon", "internal/lab", "internal/sonicdb", "internal/syslog", "metrics", "netlinkraw", "portsync"},
 	"internal/journal":     {"internal/ring", "internal/snapshot"},
 	"internal/lab":         {"internal/sonicdb", "netlinkraw"},
@@ -36,7 +36,7 @@ var imports = map[string][]string{
 	"internal/statusview":  {"internal/journal", "internal/jsonlimit", "internal/warmrestart", "internal/warmrestart/stats", "portsync"},
 	"internal/warmrestart": {"internal/jsonlimit", "internal/snapshot", "internal/syslog", "internal/warmrestart/stats", "metrics"},
 	"metrics":              {"internal/backoff", "internal/smallfile", "internal/transport"},
-	"portsync":             {"internal/backoff", "internal/ring", "internal/snapshot", "internal/sonicdb", "internal/syslog", "internal/warmrestart", "internal/warmrestart/stats", "metrics", "netlinkraw", "systemd"},
+	"portsync":             {"internal/backoff", "internal/journal", "internal/ring", "internal/snapshot", "internal/sonicdb", "internal/syslog", "internal/warmrestart", "internal/warmrestart/stats", "metrics", "netlinkraw", "systemd"},
 }
 
 // testOnly lists the packages that only tests may import.
