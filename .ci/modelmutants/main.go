@@ -36,15 +36,22 @@ func (m mutant) String() string {
 	return fmt.Sprintf("%s:%d: %s -> %s", m.file, m.line, strings.TrimSpace(m.was), cmp.Or(strings.TrimSpace(m.now), "nothing"))
 }
 
-// publishing are statements that publish something, by file.
+// touching matches a statement that marks a port for publication.
+var touching = regexp.MustCompile(`^\t+\w+(\.state)?\.touch(Name)?\(`)
+
+// publishing matches the statements that publish something about the daemon, by file.
 var publishing = map[string]*regexp.Regexp{
 	"portsync/report.go":     regexp.MustCompile(`^\t+(changed :?= )?(setNumber|setFlag|s\.\w+\.Store|s\.wake|l\.shown\.publishPorts|port\.view\.publish|port\.series\.update)\(`),
 	"portsync/ports.go":      regexp.MustCompile(`^\t+l\.list\.Store\(`),
 	"portsync/portview.go":   regexp.MustCompile(`^\t+(setNumber|setFlag)\(`),
 	"portsync/portseries.go": regexp.MustCompile(`^\t+s\.set\[`),
 	"portsync/loop.go":       regexp.MustCompile(`^\t+l\.publishStatus\(\)$`),
-	"portsync/state.go":      regexp.MustCompile(`^\t+s\.touch(Name)?\(`),
-	"portsync/answers.go":    regexp.MustCompile(`^\t+l\.state\.touch\(`),
+	"portsync/state.go":      touching,
+	"portsync/lack.go":       touching,
+	"portsync/port.go":       touching,
+	"portsync/handover.go":   touching,
+	"portsync/initial.go":    touching,
+	"portsync/answers.go":    touching,
 }
 
 // removals returns a mutant for each statement that publishes something.
@@ -69,8 +76,8 @@ func removals() (all []mutant, err error) {
 	return all, nil
 }
 
-// changes are mutants of another kind, three lines each: the file, "- " and a line
-// of it, "+ " and what takes its place. Blank lines separate them.
+// changes are other mutants, three lines each: the file, "- " and a line of it, "+ " and its
+// replacement. Blank lines separate them.
 //
 //go:embed changes.txt
 var changes string
