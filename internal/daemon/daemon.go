@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"portsyncd/config"
+	"portsyncd/internal/journal"
 	"portsyncd/internal/push"
 	"portsyncd/internal/syslog"
 	"portsyncd/internal/warmrestart"
@@ -45,6 +46,8 @@ type Daemon struct {
 	status   *portsync.Status
 	loop     *portsync.Loop
 	recorder *warmrestart.Recorder
+	storage  *storage // what the health monitor sees of recorder and journal
+	journal  *journal.Journal
 	monitor  *portsync.HealthMonitor
 
 	server   atomic.Pointer[metrics.Server] // nil if HTTP is disabled or has not started
@@ -77,9 +80,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	families := portsync.NewMetrics(d.loopMetrics(), d.status, d.Config.Metrics.PerPort)
 	pushFamilies := push.NewFamilies(d.set)
 	d.openRecorder(families)
+	d.openJournal()
 	d.loop = d.newLoop(families, watchdog)
-	d.monitor = portsync.NewHealthMonitor(d.status, d.recorder, d.set)
-	stopRecorder := d.startRecorder(ctx)
+	d.monitor = portsync.NewHealthMonitor(d.status, d.storage, d.set)
+	stopStorage := d.startStorage(ctx)
 	go d.watchReloads(ctx)
 
 	var parts sync.WaitGroup
@@ -87,6 +91,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	parts.Go(func() { d.pushMetrics(ctx, pushFamilies) })
 	parts.Go(func() { // at once, not after the loop has written its backlog
 		<-ctx.Done()
+		d.journal.Add(journal.Event{Kind: journal.Stop, Reason: context.Cause(ctx).Error()})
 		d.notify(systemd.Stopping)
 		d.log.Log(context.Background(), syslog.LevelNotice, "stopping", "cause", context.Cause(ctx))
 	})
@@ -96,14 +101,17 @@ func (d *Daemon) Run(ctx context.Context) error {
 			syslog.WriteNow(d.Stdout, []byte("Listen to link messages...\n"))
 		}
 		parts.Go(func() {
-			d.monitor.Watch(ctx, func(was, is portsync.Health) { d.reportHealth(ctx, was, is) })
+			d.monitor.Watch(ctx, func(was, is portsync.Health) {
+				d.recordHealth(was, is)
+				d.reportHealth(ctx, was, is)
+			})
 		})
 		err = d.loop.Run(ctx)
 	} else {
 		d.runDisabled(ctx)
 	}
 	parts.Wait()
-	stopRecorder()
+	stopStorage()
 	return err
 }
 
@@ -128,6 +136,7 @@ func (d *Daemon) newLoop(families *portsync.Metrics, watchdog time.Duration) *po
 		Settings: loopSettings(&d.Config),
 
 		Recorder:    d.recorder,
+		Journal:     d.journal,
 		NoStateFile: !d.Config.WarmRestart.Enabled,
 		EOIUTimeout: d.Config.WarmRestart.EOIUTimeout,
 	})

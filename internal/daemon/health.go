@@ -72,9 +72,14 @@ func (d *Daemon) reportHealth(ctx context.Context, was, is portsync.Health) {
 		d.notify(systemd.Status("%s", d.loop.Summary()))
 		return
 	}
-	texts := make([]string, len(is.Reasons))
-	for i := range is.Reasons {
-		texts[i] = is.Reasons[i].String()
+	d.notify(systemd.Status("%s, score %d: %s", is.Status, is.Score, reasonTexts(&is)))
+}
+
+// reasonTexts returns the texts of the health reasons in one line.
+func reasonTexts(h *portsync.Health) string {
+	texts := make([]string, len(h.Reasons))
+	for i := range h.Reasons {
+		texts[i] = h.Reasons[i].String()
 	}
-	d.notify(systemd.Status("%s, score %d: %s", is.Status, is.Score, strings.Join(texts, "; ")))
+	return strings.Join(texts, "; ")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"portsyncd/config"
@@ -69,12 +70,15 @@ func recorderSettings(cfg *config.Config) warmrestart.Settings {
 // delay the end. Files saved earlier remain valid.
 const saveTimeout = 2 * time.Second
 
-// startRecorder starts writing the stored files. The returned function saves once more and stops;
-// it records a stop on request if a signal ended main.
-func (d *Daemon) startRecorder(main context.Context) (stop func()) {
+// startStorage starts writing the stored files and the events. The returned function saves once
+// more and stops; it records a stop on request if a signal ended main.
+func (d *Daemon) startStorage(main context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
+	var writers sync.WaitGroup
+	writers.Go(func() { d.recorder.Run(ctx) })
+	writers.Go(func() { d.runJournal(ctx, d.loop.Started()) })
 	saved := make(chan struct{})
-	go func() { d.recorder.Run(ctx); close(saved) }()
+	go func() { writers.Wait(); close(saved) }()
 	return func() {
 		if errors.As(context.Cause(main), new(stopSignal)) {
 			d.recorder.RecordStop()

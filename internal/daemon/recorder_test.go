@@ -7,8 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/warmrestart"
 	"portsyncd/metrics"
+	"portsyncd/portsync"
 )
 
 // TestStopWithHangingDisk checks that the end of the process waits for the disk until saveTimeout
@@ -19,7 +21,7 @@ func TestStopWithHangingDisk(t *testing.T) {
 			answer := make(chan struct{})
 			var logged strings.Builder
 			log := slog.New(slog.NewTextHandler(&logged, nil))
-			d := &Daemon{log: log, recorder: warmrestart.Open(warmrestart.Config{
+			d := &Daemon{log: log, journal: journal.New(journal.Options{Base: time.Now()}), loop: portsync.NewLoop(portsync.Options{Status: &portsync.Status{}, Open: &portsync.Connector{}}), recorder: warmrestart.Open(warmrestart.Config{
 				StoragePath: t.TempDir(), Log: log, Families: warmrestart.NewFamilies(metrics.NewSet()),
 				Sample: func(warmrestart.Counters) []byte {
 					if hangs {
@@ -29,7 +31,7 @@ func TestStopWithHangingDisk(t *testing.T) {
 				},
 				Settings: warmrestart.Settings{SaveInterval: time.Second, Retention: time.Hour, KeepRestarts: 1},
 			})}
-			stop := d.startRecorder(t.Context())
+			stop := d.startStorage(t.Context())
 			time.Sleep(1500 * time.Millisecond)
 			begin := time.Now()
 			stop()

@@ -35,6 +35,7 @@ func (d *Daemon) reload() {
 	defer d.reconfigureHTTP()
 	next, err := d.readAgain()
 	if err != nil {
+		d.recordReload(0, 0, err)
 		logConfigErrors(d.log, err)
 		d.log.Error("configuration not reloaded; keeping the settings in effect", "file", d.ConfigFile)
 		return
@@ -55,6 +56,8 @@ func (d *Daemon) reload() {
 	}
 	d.loop.Reload(loopSettings(&d.inEffect))
 	d.recorder.Reload(recorderSettings(&d.inEffect))
+	d.journal.Reload(journalSettings(&d.inEffect))
+	d.recordReload(applied, len(changes)-applied, nil)
 	d.live.Store(liveSettings(&d.inEffect.Metrics))
 	file := d.ConfigFile
 	if !FileExists(file) {

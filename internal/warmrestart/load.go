@@ -19,7 +19,7 @@ func (rec *Recorder) load() {
 	}
 	rec.bootID = id
 	rec.history = snapshot.Log{Path: filepath.Join(rec.cfg.StoragePath, historyFile), At: sampleTime, FS: rec.cfg.FS}
-	rec.ports = rec.file(rec.cfg.StateFile, portsSchema, checkPorts)
+	rec.ports = rec.file(rec.cfg.StateFile, portsSchema, rec.keepPorts)
 	rec.metrics = rec.file(filepath.Join(rec.cfg.StoragePath, metricsFile), metricsSchema, decodeInto(&rec.loaded))
 	rec.metrics.Copies = metricsCopies
 	var found Counters
@@ -37,12 +37,19 @@ func (rec *Recorder) file(path string, schema int, check func(int, []byte) error
 	return snapshot.File{Path: path, Schema: schema, Writer: rec.cfg.Writer, BootID: rec.bootID, Check: check, FS: rec.cfg.FS}
 }
 
+// keepPorts checks the body of a state file and keeps its ports in loadedPorts.
+func (rec *Recorder) keepPorts(_ int, body []byte) (err error) {
+	rec.loadedPorts, err = decodePorts(body)
+	return err
+}
+
 // loadPorts reads the state file and sets hasState. It returns what to add to the counters
 // for damaged files.
 func (rec *Recorder) loadPorts() (found Counters) {
 	got, err := rec.ports.Load()
 	found = rec.logLoad(&got, err, rec.ports.Path)
 	if err != nil {
+		rec.loadedPorts = nil
 		return found
 	}
 	rec.sawAlive(got.SavedAt)
@@ -50,6 +57,7 @@ func (rec *Recorder) loadPorts() (found Counters) {
 		rec.recoveredFrom = got.Source
 	}
 	if rec.bootID == "" || got.BootID != rec.bootID {
+		rec.loadedPorts = nil
 		rec.cfg.Log.Info("state file is from another boot; ignoring it", "file", got.Source)
 		return found
 	}

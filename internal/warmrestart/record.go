@@ -88,27 +88,34 @@ const maxPorts = 65536
 
 // checkPorts checks the body of a state file.
 func checkPorts(_ int, body []byte) error {
+	_, err := decodePorts(body)
+	return err
+}
+
+// decodePorts decodes and checks the body of a state file.
+func decodePorts(body []byte) ([]Port, error) {
 	if err := (jsonlimit.Limits{Depth: maxDepth, Elements: maxPorts}).Check(body); err != nil {
-		return fmt.Errorf("ports: %w", err)
+		return nil, fmt.Errorf("ports: %w", err)
 	}
 	var b portsBody
 	if err := json.Unmarshal(body, &b); err != nil {
-		return fmt.Errorf("ports: %w", err)
+		return nil, fmt.Errorf("ports: %w", err)
 	}
 	seen := make(map[string]bool, len(b.Ports))
-	for _, p := range b.Ports {
+	for i := range b.Ports {
+		p := &b.Ports[i]
 		name, err := RestoreName(p.Name, p.NameHex)
 		switch {
 		case err != nil:
-			return err
+			return nil, err
 		case name == "" || len(name) > 15:
-			return fmt.Errorf("port name %q, expected 1 to 15 bytes", name)
+			return nil, fmt.Errorf("port name %q, expected 1 to 15 bytes", name)
 		case seen[name]:
-			return fmt.Errorf("port %q is listed twice", name)
+			return nil, fmt.Errorf("port %q is listed twice", name)
 		}
-		seen[name] = true
+		seen[name], p.Name = true, name
 	}
-	return nil
+	return b.Ports, nil
 }
 
 // durations is the histogram of the durations of initial syncs. Counts has one element per bound

@@ -58,6 +58,7 @@ type Recorder struct {
 
 	// The goroutine that calls HasState and DiscardState owns hasState.
 	hasState      bool      // a good state file of this boot was found
+	loadedPorts   []Port    // of that file
 	recoveredFrom string    // backup that replaced the state file; "" if none
 	previousEnd   string    // how the previous process ended, as in Restart.Ended
 	lastAlive     time.Time // last sign of life of the previous process; zero if unknown
@@ -148,6 +149,20 @@ func (rec *Recorder) configure(s Settings) {
 		rec.markDirty(fileMetrics)
 	}
 	rec.publishRestarts()
+}
+
+// Ports returns the ports of a good state file of this boot, or nil. The result belongs to the
+// caller. Ports must be called before Run, and once.
+func (rec *Recorder) Ports() []Port {
+	ports := rec.loadedPorts
+	rec.loadedPorts = nil
+	return ports
+}
+
+// Previous returns how the previous process ended, as in Restart.Ended, and its last sign of life,
+// which is zero if there is no record of it.
+func (rec *Recorder) Previous() (ended string, alive time.Time) {
+	return rec.previousEnd, rec.lastAlive
 }
 
 // HasState reports whether a good state file of this boot was found and has not been

@@ -1,0 +1,103 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"portsyncd/config"
+	"portsyncd/internal/journal"
+	"portsyncd/internal/snapshot"
+	"portsyncd/internal/warmrestart"
+	"portsyncd/portsync"
+)
+
+// storage is the status of the stored files for the health monitor.
+type storage struct {
+	*warmrestart.Recorder
+	journal atomic.Pointer[string] // why the events cannot be written; nil if they can
+}
+
+// Problems returns one sentence for each file that cannot be written. It may be called from any
+// goroutine.
+func (s *storage) Problems() []string {
+	all := s.Recorder.Problems()
+	if text := s.journal.Load(); text != nil {
+		all = append(all[:len(all):len(all)], *text)
+	}
+	return all
+}
+
+// openJournal makes the journal and records the start of the process. The stored events are read
+// later, by startStorage.
+func (d *Daemon) openJournal() {
+	d.storage = &storage{Recorder: d.recorder}
+	o := journal.Options{Base: time.Now(), Log: d.component("journal"), Settings: journalSettings(&d.Config)}
+	if id, err := snapshot.BootID(); err == nil { // the recorder has logged an error
+		o.BootID = id
+	}
+	if d.Config.Metrics.Enabled {
+		o.Dir = d.Config.Metrics.StoragePath
+	}
+	o.Troubled = func(text string) {
+		if text == "" {
+			d.storage.journal.Store(nil)
+		} else {
+			d.storage.journal.Store(&text)
+		}
+		d.monitor.Wake()
+	}
+	d.journal = journal.New(o)
+	for _, p := range d.recorder.Ports() {
+		d.journal.Restore(p.Name, journal.PortState{
+			Present: true, Admin: p.Admin, Oper: p.Oper, Counted: true,
+			Index: p.Index, MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown,
+		})
+	}
+	d.journal.Add(journal.Event{Kind: journal.Start, New: Release, Reason: d.startReason()})
+}
+
+// startReason says how the previous process ended.
+func (d *Daemon) startReason() string {
+	switch end, alive := d.recorder.Previous(); {
+	case end == warmrestart.Stopped:
+		return "the previous process was stopped"
+	case end == warmrestart.Rebooted:
+		return "the system was rebooted"
+	case !alive.IsZero():
+		return "the previous process crashed or was killed, after " + alive.UTC().Format(time.RFC3339)
+	}
+	return "there is no record of an earlier process"
+}
+
+// journalSettings returns the settings of the journal that a reload can change.
+func journalSettings(cfg *config.Config) journal.Settings {
+	return journal.Settings{Retention: cfg.Metrics.Retention, MaxFileSize: cfg.Metrics.MaxFileSize}
+}
+
+// recordHealth records a change of the health state.
+func (d *Daemon) recordHealth(was, is portsync.Health) {
+	d.journal.Add(journal.Event{Kind: journal.Health, Old: was.Status, New: is.Status, Reason: reasonTexts(&is)})
+}
+
+// recordReload records a reload. err is the error of a configuration that was not applied.
+func (d *Daemon) recordReload(applied, restart int, err error) {
+	reason := fmt.Sprintf("settings changed: %d, settings that need a restart: %d", applied, restart)
+	if err != nil {
+		reason = "not applied: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	d.journal.Add(journal.Event{Kind: journal.Reload, Reason: reason})
+}
+
+// runJournal reads the stored events and then writes new ones until ctx ends. It begins after the
+// port configuration is written, so that reading does not delay it.
+func (d *Daemon) runJournal(ctx context.Context, started <-chan struct{}) {
+	select {
+	case <-started:
+	case <-time.After(httpDelay):
+	case <-ctx.Done():
+	}
+	d.journal.Run(ctx)
+}
