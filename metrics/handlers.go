@@ -87,6 +87,9 @@ func (s *Server) addRoutes() {
 	if s.src.Status != nil {
 		s.routes["/status"] = add("/status", s.handleStatus, ok, unavailable)
 	}
+	if s.src.Events != nil {
+		s.routes["/events"] = add("/events", s.handleEvents, ok, http.StatusBadRequest, unavailable)
+	}
 	if s.cfg.Profiling {
 		s.pprof = add("/debug/pprof/", s.handleProfiling, ok,
 			http.StatusBadRequest, notFound, http.StatusInternalServerError, unavailable)
@@ -189,6 +192,16 @@ func (s *Server) handlePorts(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) handleStatus(w http.ResponseWriter, r *http.Request) {
 	s.respond(w, r, typeJSON, s.src.Status)
+}
+
+// handleEvents serves the events that the query selects. It sends status 400 for an invalid query.
+func (s *Server) handleEvents(w http.ResponseWriter, r *http.Request) {
+	appendTo, err := s.src.Events(r.URL.RawQuery)
+	if err != nil {
+		reply(w, r, http.StatusBadRequest, typeText, "invalid query: "+strings.ReplaceAll(validText(err.Error()), "\n", " ")+"\n")
+		return
+	}
+	s.respond(w, r, typeJSON, appendTo)
 }
 
 // respond sends a large response, rendered by appendTo. It sends status 503 if there is no memory

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -56,12 +57,20 @@ func somePorts(b []byte) []byte { return append(b, `{"ports":[]}`+"\n"...) }
 
 func someStatus(b []byte) []byte { return append(b, `{"schema":1}`+"\n"...) }
 
+// someEvents repeats the query, unless it is "bad".
+func someEvents(query string) (func([]byte) []byte, error) {
+	if query == "bad" {
+		return nil, errors.New("bad\nquery")
+	}
+	return func(b []byte) []byte { return append(append(b, query...), '\n') }, nil
+}
+
 // TestResponses checks status, content type and body for each path, method and Accept header.
 func TestResponses(t *testing.T) {
 	set := NewSet()
 	set.NewCounter("test_events_total", "help").Set(42)
 	_, base := startServer(t, ServerConfig{},
-		Sources{Set: set, Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus})
+		Sources{Set: set, Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus, Events: someEvents})
 	const (
 		text   = typePrometheus
 		plain  = "text/plain; charset=utf-8"
@@ -89,6 +98,8 @@ func TestResponses(t *testing.T) {
 		{"GET", "/readyz", "", 503, plain, "unhealthy\n- Redis: connection refused\n- no progress for 12s\n"},
 		{"GET", "/readyz", "application/json", 503, isJSON, `"reasons":["Redis: connection refused","no progress for 12s"]`},
 		{"GET", "/ports", "", 200, isJSON, `{"ports":[]}`},
+		{"GET", "/events?port=Ethernet0", "", 200, isJSON, "port=Ethernet0\n"},
+		{"GET", "/events?bad", "", 400, plain, "invalid query: bad query\n"},
 		{"GET", "/ports", "text/html", 200, isJSON, `{"ports":[]}`},
 		{"GET", "/status", "", 200, isJSON, `{"schema":1}`},
 		{"GET", "/status", "text/html", 200, isJSON, `{"schema":1}`},
@@ -175,8 +186,8 @@ func TestUnprintableCharacters(t *testing.T) {
 
 // TestHeadIsGetWithoutBody checks that HEAD returns the headers of GET.
 func TestHeadIsGetWithoutBody(t *testing.T) {
-	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus, Page: somePorts})
-	for _, path := range []string{"/", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/nothing"} {
+	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus, Events: someEvents, Page: somePorts})
+	for _, path := range []string{"/", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/events", "/nothing"} {
 		get, _ := fetch(t, "GET", base+path)
 		head, body := fetch(t, "HEAD", base+path)
 		if body != "" || head.StatusCode != get.StatusCode || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {

@@ -86,6 +86,9 @@ type Sources struct {
 	// Ports and Status append the JSON documents of /ports and /status to b. If nil, the path
 	// does not exist.
 	Ports, Status func(b []byte) []byte
+	// Events returns a function that appends the JSON document of /events for a query to b, or
+	// an error if the query is invalid. If nil, the path does not exist.
+	Events func(query string) (appendTo func(b []byte) []byte, err error)
 	// Page appends the HTML document of / to b. If nil, the path does not exist.
 	Page func(b []byte) []byte
 	// PagePolicy is the Content-Security-Policy of Page.
@@ -96,8 +99,8 @@ type Sources struct {
 	Down func(addresses string)
 }
 
-// Server is the HTTP server for /metrics, /metrics.json, /healthz, /readyz, /ports, /status and the
-// page at /.
+// Server is the HTTP server for /metrics, /metrics.json, /healthz, /readyz, /ports, /status,
+// /events and the page at /.
 //
 // Its limits protect the daemon and other clients from hostile clients:
 //

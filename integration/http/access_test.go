@@ -96,7 +96,7 @@ func TestHTTPCredentials(t *testing.T) {
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	check := func(code int, headers ...string) {
 		t.Helper()
-		for _, path := range []string{"/metrics", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/"} {
+		for _, path := range []string{"/metrics", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/events", "/"} {
 			a := client.Request("GET", path, headers...)
 			if a.Code != code {
 				t.Errorf("GET %s %q: %d, want %d", path, headers, a.Code, code)

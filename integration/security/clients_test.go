@@ -32,7 +32,7 @@ func TestHeadersByCurl(t *testing.T) {
 	sw.ConfigurePorts(1)
 	sw.StartWith("")
 	switchtest.NewClient(t, switchtest.HTTPAddress).AwaitCode("/healthz", http.StatusOK)
-	for _, path := range []string{"/", "/metrics", "/metrics.json", "/healthz", "/readyz", "/ports", "/absent"} {
+	for _, path := range []string{"/", "/metrics", "/metrics.json", "/healthz", "/readyz", "/ports", "/events", "/absent"} {
 		got := strings.ToLower(runClient("curl", "--silent", "--show-error", "--head", "http://"+switchtest.HTTPAddress+path))
 		want := []string{"x-content-type-options: nosniff\r\n", "cache-control: no-store\r\n"}
 		if path == "/" {

@@ -63,7 +63,7 @@ func work(sw *switchtest.StorageSwitch, capabilities []string) (did privileged) 
 	switchtest.AwaitDegraded(sw.T)
 	sw.Reload(d)
 	client := switchtest.NewClient(sw.T, switchtest.HTTPAddress)
-	for _, path := range []string{"/", "/metrics", "/metrics.json", "/healthz", "/readyz", "/ports"} {
+	for _, path := range []string{"/", "/metrics", "/metrics.json", "/healthz", "/readyz", "/ports", "/events"} {
 		client.Get(path)
 	}
 	did.buffer = client.Scrape().Value(sw.T, "portsyncd_netlink_receive_buffer_bytes")

@@ -67,6 +67,7 @@ func (d *Daemon) openServer(listeners []net.Listener) *metrics.Server {
 		Down:   d.status.SetListenersDown,
 		Ports:  d.appendPorts,
 		Status: d.appendStatus,
+		Events: d.eventsQuery,
 		Page:   d.appendPage, PagePolicy: statusview.PagePolicy,
 	}, d.component("http"))
 	if err != nil {

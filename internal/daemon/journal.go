@@ -77,6 +77,16 @@ func journalSettings(cfg *config.Config) journal.Settings {
 	return journal.Settings{Retention: cfg.Metrics.Retention, MaxFileSize: cfg.Metrics.MaxFileSize}
 }
 
+// eventsQuery returns a function that appends the document of /events for the query of a URL. It
+// may be called from any goroutine.
+func (d *Daemon) eventsQuery(query string) (func(b []byte) []byte, error) {
+	f, err := journal.ParseQuery(query, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return func(b []byte) []byte { return d.journal.Query(&f, processStart).AppendJSON(b) }, nil
+}
+
 // recordHealth records a change of the health state.
 func (d *Daemon) recordHealth(was, is portsync.Health) {
 	d.journal.Add(journal.Event{Kind: journal.Health, Old: was.Status, New: is.Status, Reason: reasonTexts(&is)})

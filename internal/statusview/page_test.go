@@ -55,7 +55,7 @@ func TestPageShows(t *testing.T) {
 			t.Errorf("%d elements <%s>, want %d", got, tag, want)
 		}
 	}
-	for _, link := range []string{"/status", "/ports", "/metrics", "/metrics.json", "/healthz", "/readyz"} {
+	for _, link := range []string{"/status", "/ports", "/events", "/metrics", "/metrics.json", "/healthz", "/readyz"} {
 		if countOf(d.links, link) != 1 {
 			t.Errorf("want one link to %s", link)
 		}
