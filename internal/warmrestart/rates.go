@@ -25,25 +25,25 @@ type RateDefinition struct {
 var Rates = []RateDefinition{
 	{
 		"recovery_success_rate", "warm starts that succeeded",
-		"warm starts whose initial dump was read to its end in time", "warm starts",
+		"warm starts whose initial dump completed in time", "warm starts",
 		func(t *tally) uint64 { return t.recovered }, func(t *tally) uint64 { return t.warm },
 		func(a *Analysis) **stats.Rate { return &a.Recovery },
 	},
 	{
 		"corruption_recovery_rate", "damaged files recovered",
-		"damaged files for which a good backup was found, over all time", "damaged files, backups included, over all time",
+		"damaged files that had an intact backup, counted across restarts", "damaged files, including backups, counted across restarts",
 		func(t *tally) uint64 { return t.restored }, func(t *tally) uint64 { return t.damaged },
 		func(a *Analysis) **stats.Rate { return &a.Corruption },
 	},
 	{
 		"eoiu_timeout_rate", "starts that timed out",
-		"starts whose initial dump did not end in time", "starts",
+		"starts whose initial dump timed out", "starts",
 		func(t *tally) uint64 { return t.late }, func(t *tally) uint64 { return t.starts },
 		func(a *Analysis) **stats.Rate { return &a.Timeouts },
 	},
 	{
 		"exchange_failure_rate", "exchanges that failed",
-		"exchanges with the databases that failed, between samples of one process", "exchanges with the databases, between samples of one process",
+		"failed database exchanges between samples of the same process", "all database exchanges between samples of the same process",
 		func(t *tally) uint64 { return t.failed }, func(t *tally) uint64 { return t.exchanges },
 		func(a *Analysis) **stats.Rate { return &a.Failures },
 	},
