@@ -1,42 +1,43 @@
 package portsync
 
-// ActionKind is the kind of an Action.
+// ActionKind identifies what an Action does.
 type ActionKind uint8
 
-// The kinds of Action.
+// Action kinds.
 const (
 	Publish  ActionKind = iota // write the row of Port to STATE_DB, if APPL_DB has the port
 	Delete                     // delete the row of Port from STATE_DB
-	Ignore                     // do nothing; Ignored is the reason
-	Settle                     // request the link of Port alone from the kernel
-	Redump                     // request all links from the kernel; Reason is the reason
+	Ignore                     // do nothing; the reason is in Ignored
+	Settle                     // request only the link of Port from the kernel
+	Redump                     // request all links from the kernel; the reason is in Reason
 	Synced                     // the dump is complete: State is in sync with the kernel
-	InitDone                   // produce PortInitDone
+	InitDone                   // write PortInitDone for orchagent
 	Flapped                    // the link of Port went down Downs times
 	Unread                     // a link message was too large to read
 )
 
-// Action is one effect that Step requires. The actions of one port must be carried out in order. A
-// Publish may be skipped if another one follows; a Delete may not.
+// Action is one effect that the caller of Step must carry out. Actions of the same port must be
+// carried out in order. A Publish may be skipped if another one follows; a Delete may not.
 type Action struct {
 	Kind    ActionKind
 	Ignored IgnoreReason
 	Reason  Reason
-	Port    *Port  // of an Ignore only with IgnoredKnown
-	Downs   uint32 // Flapped: link-down transitions since the interface's previous message
+	Port    *Port  // for an Ignore action, set only with IgnoredKnown
+	Downs   uint32 // for a Flapped action: link-down transitions since the interface's previous message
 }
 
-// IgnoreReason is the test of PROTOCOL.md section 8 that a link message did not pass.
+// IgnoreReason is the reason why a link message is ignored: the first test of PROTOCOL.md section 8
+// that the message failed.
 type IgnoreReason uint8
 
-// The reasons, in the order of the tests.
+// Reasons for ignoring a link message, in the order of the tests.
 const (
 	IgnoredName    IgnoreReason = iota // the name begins with neither Ethernet nor PortChannel
 	IgnoredTeam                        // the link kind is team
-	IgnoredMaster                      // a deletion with a master
+	IgnoredMaster                      // a deletion message of a link that has a master
 	IgnoredOld                         // an interface that existed before a cold start
 	IgnoredUnknown                     // APPL_DB has no such port
-	IgnoredKnown                       // no news in the dump of an audit
+	IgnoredKnown                       // a message of an audit's dump that reports no change
 	numIgnoreReasons
 )
 
@@ -45,16 +46,16 @@ func (r IgnoreReason) String() string {
 	return [numIgnoreReasons]string{"name", "team", "master", "old", "unknown", "known"}[r]
 }
 
-// Reason is the reason of a resync.
+// Reason is the cause of a resync.
 type Reason uint8
 
-// The reasons of a resync.
+// Causes of a resync.
 const (
 	ReasonStart       Reason = iota
 	ReasonOverrun            // the kernel dropped messages
 	ReasonInterrupted        // links changed during the dump
 	ReasonFailed             // the kernel ended the dump with an error
-	ReasonSilent             // the dump did not end
+	ReasonSilent             // the dump timed out
 	ReasonReconnect          // the connection to the databases was lost
 	ReasonFlush              // a database was flushed
 	numReasons

@@ -1,13 +1,13 @@
 package portsync
 
-// writer owns the batch: the backlog of rows, and the record of its writes.
+// writer owns the backlog of rows and records which writes were acknowledged.
 type writer struct {
 	*base
 	batch   Batch
-	written int   // ports whose row the last exchange wrote or deleted
+	written int   // ports whose row was written or deleted by the last exchange
 	wroteAt int64 // when a write or deletion of a row was last acknowledged
 
-	acknowledged func(*Port, pending) // called for each port that the databases answered
+	acknowledged func(*Port, pending) // called for each port whose reply has arrived
 	answered     func(*Port, pending) // called instead if the row needed no write
 }
 
@@ -15,7 +15,8 @@ func newWriter(b *base, acknowledged, answered func(*Port, pending)) writer {
 	return writer{base: b, acknowledged: acknowledged, answered: answered}
 }
 
-// add adds a row to the backlog. since is the time of the message that caused it.
+// add adds an operation on a row to the backlog. since is the time at which the message that caused
+// it was read.
 func (w *writer) add(a Action, since int64) {
 	w.batch.Add(a, since)
 	w.state.touch(a.Port)
@@ -24,8 +25,8 @@ func (w *writer) add(a Action, since int64) {
 // len returns the number of ports in the backlog.
 func (w *writer) len() int { return w.batch.Len() }
 
-// complete removes the ports that the databases answered from the backlog and reports
-// whether there was one.
+// complete removes the ports whose reply has arrived from the backlog. It reports whether there
+// were any.
 func (w *writer) complete() (progress bool) {
 	before := w.len()
 	w.written = 0
@@ -39,7 +40,7 @@ func (w *writer) complete() (progress bool) {
 // compared removes the ports whose rows need no write from the backlog.
 func (w *writer) compared() { w.batch.Complete(w.answered) }
 
-// wrote records the acknowledged writes of a row.
+// wrote records that the writes of a row were acknowledged.
 func (w *writer) wrote(p *Port, was pending, now int64) {
 	set := was.set && was.result == OutcomeAccepted
 	repaired := p.repair
@@ -67,7 +68,7 @@ func (w *writer) wrote(p *Port, was pending, now int64) {
 	}
 }
 
-// flush writes what is due, if there is a connection and no pause after a refusal.
+// flush carries out the pending operations if there is a connection and no pause after a refusal.
 func (l *Loop) flush() {
 	if !l.initial.started || !l.db.usable() {
 		return
@@ -90,8 +91,9 @@ func (l *Loop) flush() {
 	}
 }
 
-// checkMarkers reads the markers. Ports that are produced again are looked up until APPL_DB
-// has them: a link message may have come before the loop knew that APPL_DB lost them.
+// checkMarkers reads the markers. It schedules lookups of the ports that are produced again until
+// APPL_DB has them, because a link message may have arrived before the loop knew that APPL_DB had
+// lost the ports.
 func (l *Loop) checkMarkers() error {
 	again, err := l.handover.checkMarkers(l.initial.started)
 	for _, c := range again {
@@ -104,8 +106,8 @@ func (l *Loop) checkMarkers() error {
 	return err
 }
 
-// publish writes the backlog. Rows that are refused permanently do not delay the others.
-// Rows that are refused for the moment stay in the backlog.
+// publish writes the backlog. Rows that are refused permanently do not delay other rows. Rows that
+// are refused temporarily stay in the backlog.
 func (l *Loop) publish() {
 	err := l.db.session.store.Publish(l.writes.batch.ports)
 	if err != nil && !isServerError(err) {
@@ -129,7 +131,7 @@ func (l *Loop) publish() {
 // acknowledged handles a port whose row was acknowledged or refused permanently.
 func (l *Loop) acknowledged(p *Port, was pending) {
 	if was.result == OutcomeRefused {
-		p.row = row{} // the row is not portsyncd's, such as one of another type
+		p.row = row{} // the row was not written by portsyncd; its key may have another type
 	} else {
 		l.writes.wrote(p, was, l.db.answeredAt)
 		l.logger.written(p, was, l.db.answeredAt)
@@ -140,8 +142,8 @@ func (l *Loop) acknowledged(p *Port, was pending) {
 	}
 }
 
-// answered tells State whether APPL_DB has a port, and schedules another lookup if the port
-// should be accepted and is not.
+// answered reports to State whether APPL_DB has the port. It schedules another lookup if the port
+// should be accepted but is not.
 func (l *Loop) answered(p *Port, was pending) {
 	l.state.touch(p)
 	p.refused = was.result == OutcomeRefused

@@ -7,7 +7,7 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// sweepReason is the reason why STATE_DB is compared with the kernel once a dump is complete.
+// sweepReason is the reason for a comparison of STATE_DB with the kernel after a dump.
 type sweepReason string
 
 const (
@@ -17,30 +17,31 @@ const (
 	sweepAudit sweepReason = "audit"
 )
 
-// audits owns the comparisons of STATE_DB with the kernel: those that an audit starts at
-// intervals, and those after a start or a reconnect.
+// audits owns the comparisons of STATE_DB with the kernel: the periodic audits, and the comparisons
+// after startup and after a reconnect.
 type audits struct {
 	*base
 	at      int64       // when the next audit begins
-	sweep   sweepReason // why STATE_DB is to be compared
-	compare bool        // the dump before the comparison is complete
+	sweep   sweepReason // why STATE_DB must be compared after the next dump
+	compare bool        // the dump that precedes the comparison is complete
 	endedAt int64       // when the last audit ended
 	wrong   int64       // rows of STATE_DB that the last audit found wrong
 
-	missed      uint64 // changes that the dump of an audit showed and no message reported
-	unexplained uint64 // such changes of complete audits, which a late overrun may explain
-	explainBy   int64  // when it no longer can; never if there are none
+	missed      uint64 // changes that an audit's dump found and no message had reported
+	unexplained uint64 // such changes found by complete audits, until an overrun explains them or explainBy passes
+	explainBy   int64  // when unexplained changes are counted as missed; never if there are none
 
-	counts  Counts // of APPL_DB, as last read
+	counts  Counts // counts of APPL_DB, as last read
 	countAt int64  // when APPL_DB is counted without an audit
 }
 
-// countAfter is the time after the initial sync at which APPL_DB is counted: orchagent has
-// had time to take the ports.
+// countAfter is the delay from the end of the initial sync to the first count of the ports in
+// APPL_DB. It gives orchagent time to process the ports.
 const countAfter = 30 * time.Second
 
-// overrunLag is how much later than the dump of an audit the kernel can report an overrun
-// that explains what the audit found: its queue has to be read first.
+// overrunLag is how long after an audit's dump the kernel may still report an overrun that explains
+// the changes that the audit found. The loop must first read the messages that are queued in the
+// socket.
 const overrunLag = 2 * time.Second
 
 func newAudits(b *base) audits { return audits{base: b, at: never, explainBy: never, countAt: never} }
@@ -53,34 +54,34 @@ func (a *audits) schedule(now int64) {
 	}
 }
 
-// wantSweep wants a comparison after the next complete dump.
+// wantSweep requests a comparison after the next complete dump.
 func (a *audits) wantSweep(reason sweepReason) { a.sweep = reason }
 
-// postpone leaves the comparison to the end of another dump: the result of the last one is
-// out of date.
+// postpone cancels a comparison that is due, because its dump is out of date. The comparison is
+// made after the next dump.
 func (a *audits) postpone() { a.compare = false }
 
-// dumpRequested precedes the messages of a dump.
+// dumpRequested must be called before the messages of a dump are processed.
 func (a *audits) dumpRequested() { a.missed = 0 }
 
-// dumpCompleted makes the comparison due, if one is wanted.
+// dumpCompleted makes the comparison due if one was requested.
 func (a *audits) dumpCompleted(now int64) {
 	a.compare = a.sweep != sweepNone
 	a.schedule(now)
 }
 
-// changeFound counts a change that the dump of an audit showed.
+// changeFound counts a change that was found by an audit's dump.
 func (a *audits) changeFound() { a.missed++ }
 
-// compared ends a comparison and returns why it was made.
+// compared records the end of a comparison and returns its reason.
 func (a *audits) compared(res *AuditResult) sweepReason {
 	reason := a.sweep
 	a.compare, a.sweep, a.counts = false, sweepNone, res.Counts
 	return reason
 }
 
-// audited ends a comparison that was an audit. Changes that no message reported count as
-// missed later, unless it turns out that messages were lost.
+// audited records the end of an audit. Changes that no message had reported count as missed events
+// later, unless the kernel reports an overrun first.
 func (a *audits) audited(res *AuditResult, now int64) {
 	a.Metrics.audits.Inc()
 	a.endedAt, a.wrong = now, int64(len(res.Differing)+len(res.Stale))
@@ -88,7 +89,7 @@ func (a *audits) audited(res *AuditResult, now int64) {
 	a.found(a.missed, a.state.lost, now)
 }
 
-// found takes n changes that an audit found and no message had reported.
+// found records n changes that an audit found and no message had reported.
 func (a *audits) found(n uint64, lost bool, now int64) {
 	a.missed = 0
 	if n > 0 && !lost {
@@ -97,17 +98,17 @@ func (a *audits) found(n uint64, lost bool, now int64) {
 	}
 }
 
-// explained drops the changes found: an overrun explains them.
+// explained discards the changes found by audits, because an overrun explains them.
 func (a *audits) explained() { a.unexplained, a.explainBy = 0, never }
 
-// countMissed counts the changes that no overrun has explained.
+// countMissed counts the changes that no overrun has explained as missed events.
 func (a *audits) countMissed() {
 	a.Metrics.mismatches.At(mismatchKernel).Add(a.unexplained)
 	a.explained()
 }
 
-// mismatched returns how many rows the last audit found wrong, or 0 if audits are disabled
-// and no later one can find them right.
+// mismatched returns the number of rows that the last audit found wrong. It returns 0 if audits are
+// disabled, because no later audit could clear the number.
 func (a *audits) mismatched() int64 {
 	if a.AuditInterval <= 0 {
 		return 0
@@ -115,7 +116,7 @@ func (a *audits) mismatched() int64 {
 	return a.wrong
 }
 
-// audit starts an audit. It does not interrupt a resync.
+// audit schedules the next audit, and starts one now unless a resync or other work is in progress.
 func (l *Loop) audit(now int64) {
 	l.audits.schedule(now)
 	if !l.dumps.idle() || l.db.session == nil || l.writes.len() > 0 || !l.initial.done {
@@ -126,14 +127,14 @@ func (l *Loop) audit(now int64) {
 	l.audits.wantSweep(sweepAudit)
 }
 
-// reconcile compares STATE_DB with the state, after a dump and once the backlog is written,
-// so that a row about to be written does not count as a difference.
+// reconcile compares STATE_DB with the port state. It runs after a dump, when the backlog has been
+// written, so that a pending write does not count as a difference.
 func (l *Loop) reconcile() {
 	if !l.audits.compare || l.initial.gated || l.writes.len() > 0 || !l.db.usable() {
 		return
 	}
 	var ports []*Port
-	if l.audits.sweep != sweepStart { // a start has just written or compared every row
+	if l.audits.sweep != sweepStart { // at startup every row was just written or compared
 		ports = l.state.accepted()
 	}
 	res, err := l.db.session.store.Audit(ports, l.state.Exists)
@@ -147,7 +148,7 @@ func (l *Loop) reconcile() {
 	if audit {
 		l.audits.audited(&res, l.db.answeredAt)
 		if l.handover.configDone && !res.Markers.ConfigDone {
-			// APPL_DB was flushed, on a server that does not announce it.
+			// APPL_DB was flushed on a server that does not report flushes.
 			l.Metrics.mismatches.At(mismatchAppl).Inc()
 			l.resume(ReasonFlush)
 		}
@@ -155,8 +156,8 @@ func (l *Loop) reconcile() {
 	l.flush()
 }
 
-// repair adds the writes that correct the rows a comparison found wrong. They count as
-// repairs once they are acknowledged.
+// repair queues the writes that correct the rows that a comparison found wrong. Each one counts as
+// a repair when Redis acknowledges it.
 func (l *Loop) repair(res *AuditResult) {
 	for _, p := range res.Differing {
 		p.repair, p.row = repairRow, row{}
@@ -174,7 +175,7 @@ func (l *Loop) repair(res *AuditResult) {
 	}
 }
 
-// countRows reads the counts of APPL_DB, which only an audit would read otherwise.
+// countRows reads the counts of APPL_DB at the scheduled time. Otherwise only audits read them.
 func (l *Loop) countRows(now int64) {
 	if l.db.session == nil {
 		l.audits.countLater(now)
@@ -184,10 +185,10 @@ func (l *Loop) countRows(now int64) {
 	l.audits.counted(c, l.db.check(err))
 }
 
-// countLater has APPL_DB counted after countAfter.
+// countLater schedules countRows after countAfter.
 func (a *audits) countLater(now int64) { a.countAt = now + int64(countAfter) }
 
-// counted takes the counts of APPL_DB, if they could be read.
+// counted stores the counts of APPL_DB if ok is set.
 func (a *audits) counted(c Counts, ok bool) {
 	a.countAt = never
 	if ok {

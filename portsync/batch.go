@@ -1,45 +1,45 @@
 package portsync
 
-// Outcome is the answer of the databases about one port of a batch.
+// Outcome is the result of the operations on one port of a batch.
 type Outcome uint8
 
-// The outcomes. OutcomeFailed is that of a port without an answer.
+// Outcomes. A port whose reply has not arrived has OutcomeFailed.
 const (
-	OutcomeFailed      Outcome = iota // no answer, or refused for the moment: retried soon
-	OutcomeRefused                    // refused permanently, such as a key of another type: looked up again later
+	OutcomeFailed      Outcome = iota // no reply, or refused temporarily; retried soon
+	OutcomeRefused                    // refused permanently, such as a key of another type; looked up again later
 	OutcomeAccepted                   // APPL_DB has the port; the writes are acknowledged
 	OutcomeNotAccepted                // APPL_DB has no such port; a deletion is acknowledged
 )
 
-// pending are the operations on a port's row that are not acknowledged yet.
+// pending holds the operations on a port's row that are not acknowledged yet.
 type pending struct {
 	queued bool  // the port is in the batch
 	del    bool  // delete the row
-	set    bool  // then set it, if APPL_DB has the port
-	lookup bool  // look the port up in APPL_DB, although a deletion overtook the state
-	since  int64 // when the message of the oldest operation was read,
-	delAt  int64 // that of the deletion,
-	setAt  int64 // and that of the state
+	set    bool  // after any deletion, write the row if APPL_DB has the port
+	lookup bool  // look the port up in APPL_DB even if a deletion replaced the write
+	since  int64 // when the message that caused the oldest operation was read
+	delAt  int64 // the same for the deletion
+	setAt  int64 // the same for the write
 
-	messages uint64 // link messages merged into set
+	messages uint64 // number of link messages merged into the write
 	result   Outcome
 }
 
-// Delete reports whether the row is to be deleted, before anything is set.
+// Delete reports whether the row must be deleted. The deletion precedes any write.
 func (p *Port) Delete() bool { return p.pending.del }
 
-// Set reports whether the row is to be set, if APPL_DB has the port.
+// Set reports whether the row must be written if APPL_DB has the port.
 func (p *Port) Set() bool { return p.pending.set }
 
-// Lookup reports whether the port is to be looked up in APPL_DB.
+// Lookup reports whether the port must be looked up in APPL_DB.
 func (p *Port) Lookup() bool { return p.pending.set || p.pending.lookup }
 
-// Answer records the answer of the databases.
+// Answer records the outcome of the port's operations.
 func (p *Port) Answer(o Outcome) { p.pending.result = o }
 
-// Batch is the backlog: the pending operations of each port. It has one slot for each port, so
-// that its size is bounded by the number of ports while Redis is slow or disconnected. The last
-// state of a port wins. A deletion is kept, and a later state is written after it.
+// Batch is the backlog: the pending operations of all ports. Each port has one slot, so memory is
+// bounded by the number of ports while Redis is slow or disconnected. A newer state of a port
+// replaces an older one. A deletion is kept, and a later state is written after it.
 type Batch struct {
 	ports []*Port
 }
@@ -47,7 +47,7 @@ type Batch struct {
 // Len returns the number of ports with pending operations.
 func (b *Batch) Len() int { return len(b.ports) }
 
-// Add adds a Publish or Delete action of a message that was read at the given time.
+// Add adds a Publish or Delete action. at is the time at which the message that caused it was read.
 func (b *Batch) Add(a Action, at int64) {
 	w := &a.Port.pending
 	switch a.Kind {
@@ -76,8 +76,8 @@ func (b *Batch) oldest() int64 {
 	return max(b.ports[0].pending.since, 1)
 }
 
-// Complete removes the ports with an answer and calls done for each, with the operations that had
-// been pending. Ports with OutcomeFailed stay.
+// Complete removes every port whose reply has arrived and calls done with the port and the
+// operations that were pending for it. Ports with OutcomeFailed are kept.
 func (b *Batch) Complete(done func(p *Port, was pending)) {
 	kept := b.ports[:0]
 	for _, p := range b.ports {

@@ -6,11 +6,11 @@ import (
 	"portsyncd/internal/journal"
 )
 
-// clock is a monotonic clock. Its readings are nanoseconds since its base.
+// clock is a monotonic clock. A reading is the number of nanoseconds since base.
 type clock struct{ base time.Time }
 
-// newClock returns a clock that begins now, or with that of the journal if there is one, so that
-// their readings are the same.
+// newClock returns a clock that starts now. If j is not nil, the clock has the same base as the
+// journal's clock.
 func newClock(j *journal.Journal) clock {
 	if j != nil {
 		return clock{base: j.Base()}
@@ -23,7 +23,7 @@ func (c clock) now() int64 { return int64(time.Since(c.base)) }
 // time converts a reading to the time of day.
 func (c clock) time(now int64) time.Time { return c.base.Add(time.Duration(now)) }
 
-// moment converts a reading to the time of day in UTC, and 0 to nil.
+// moment converts a reading to the time of day in UTC. It returns nil for 0.
 func (c clock) moment(now int64) *time.Time {
 	if now == 0 {
 		return nil
@@ -38,5 +38,5 @@ func (c clock) seconds(now int64) float64 { return float64(c.time(now).UnixNano(
 // reading converts a time of day to a reading.
 func (c clock) reading(t time.Time) int64 { return int64(t.Sub(c.base)) }
 
-// never is the reading of a deadline that does not expire.
+// never is a deadline that does not expire.
 const never = int64(1<<63 - 1)

@@ -8,9 +8,10 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Audit compares the rows of the accepted ports with STATE_DB and lists all rows of the table. A
-// stale row has netdev_oper_status, so portsyncd wrote it, and its interface does not exist. Rows
-// of other daemons have only the field state and are left alone (PROTOCOL.md D9).
+// Audit compares the rows of ports, which APPL_DB must have accepted, with STATE_DB and lists all
+// rows of the table. A row is stale if portsyncd wrote it, which the field netdev_oper_status
+// shows, and its interface does not exist. Rows written by other daemons have only the field state
+// and are not changed (PROTOCOL.md D9).
 func (d *Databases) Audit(ports []*Port, exists func(name string) bool) (AuditResult, error) {
 	var res AuditResult
 	differing, err := d.differing(ports)
@@ -25,7 +26,8 @@ func (d *Databases) Audit(ports []*Port, exists func(name string) bool) (AuditRe
 	return res, err
 }
 
-// Count reads the counts of APPL_DB PORT_TABLE.
+// Count returns the number of ports in the APPL_DB table PORT_TABLE and the number announced by
+// PortConfigDone.
 func (d *Databases) Count() (c Counts, err error) {
 	if c.Markers, err = d.Markers(); err != nil {
 		return c, err
@@ -35,7 +37,7 @@ func (d *Databases) Count() (c Counts, err error) {
 		return c, fmt.Errorf("count the ports of APPL_DB: %w", err)
 	}
 	if len(count) == 1 {
-		c.Announced, _ = strconv.Atoi(count[0].Value) // a text that is not a number counts as 0
+		c.Announced, _ = strconv.Atoi(count[0].Value) // a value that is not a number counts as 0
 	}
 	keys, err := d.appl.Keys(d.applTable.Pattern())
 	if err != nil {
@@ -49,8 +51,8 @@ func (d *Databases) Count() (c Counts, err error) {
 	return c, nil
 }
 
-// Compare sets the outcome of the ports that need no write: STATE_DB has the right row, or APPL_DB
-// does not have the port. The others stay OutcomeFailed.
+// Compare sets the outcome of each port that needs no write, because its row in STATE_DB is correct
+// or APPL_DB does not have the port. Other ports keep OutcomeFailed.
 func (d *Databases) Compare(ports []*Port) error {
 	for _, p := range ports {
 		p.Answer(OutcomeFailed)
@@ -102,7 +104,7 @@ func (d *Databases) differing(ports []*Port) ([]*Port, error) {
 	return out, nil
 }
 
-// matches compares the reply to HMGET with the port.
+// matches reports whether the reply to HMGET equals the port's row.
 func (p *Port) matches(r *sonicdb.Reply) bool {
 	if len(r.Array) != 4 {
 		return false
@@ -114,8 +116,8 @@ func (p *Port) matches(r *sonicdb.Reply) bool {
 		string(r.Array[3].Str) == string(strconv.AppendUint(mtu[:0], uint64(p.MTU), 10))
 }
 
-// stale returns the names of all rows, and of those that portsyncd wrote and whose interface does
-// not exist.
+// stale returns the names of all rows, and the names of stale rows: those that portsyncd wrote and
+// whose interface does not exist.
 func (d *Databases) stale(exists func(name string) bool) (rows map[string]bool, out []string, err error) {
 	keys, err := d.state.Keys(d.stateTable.Pattern())
 	if err != nil {

@@ -12,25 +12,25 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// errConfigDown is the error of a read of CONFIG_DB while its own server is not connected.
-// APPL_DB and STATE_DB are on another server and stay usable.
+// errConfigDown is returned by reads of CONFIG_DB while its own server is not connected. APPL_DB
+// and STATE_DB are on another server and remain usable.
 var errConfigDown = errors.New("CONFIG_DB is not connected")
 
-// configPause is the pause between attempts to read CONFIG_DB while its server is down.
+// configPause is the interval between attempts to read CONFIG_DB while its server is down.
 const configPause = 500 * time.Millisecond
 
-// configLink keeps the connection to a CONFIG_DB that has a server of its own. The session
-// continues without CONFIG_DB, since rows of STATE_DB need APPL_DB and STATE_DB only. A
-// configLink is a goroutine that ends with the session.
+// configLink maintains the connection to CONFIG_DB if CONFIG_DB is on a separate server. The
+// session continues while this server is down, because writing rows of STATE_DB requires only
+// APPL_DB and STATE_DB. A configLink runs on its own goroutine, which ends with the session.
 type configLink struct {
 	connector *Connector
-	ctx       context.Context // of the session
+	ctx       context.Context // ends with the session
 	db        sonicdb.Database
 	session   *session
 	watch     atomic.Pointer[watch] // nil while the server is not connected
 }
 
-// configAlone reports whether CONFIG_DB has a server without APPL_DB and STATE_DB.
+// configAlone reports whether CONFIG_DB is on a server that has neither APPL_DB nor STATE_DB.
 func configAlone(m *sonicdb.Map) (bool, error) {
 	config, err := m.Database("CONFIG_DB")
 	for _, name := range []string{"APPL_DB", "STATE_DB"} {
@@ -42,7 +42,7 @@ func configAlone(m *sonicdb.Map) (bool, error) {
 	return err == nil, err
 }
 
-// run listens to the server, and reconnects when the connection is lost.
+// run watches the server and reconnects when the connection is lost.
 func (k *configLink) run() {
 	c := k.connector
 	pause := backoff.Backoff{Min: connectPauseMin, Max: connectPauseMax}
@@ -74,7 +74,7 @@ func (k *configLink) run() {
 	}
 }
 
-// connect makes one attempt to connect and sends the connection to the loop.
+// connect makes one attempt to connect. On success it passes the connection to the loop.
 func (k *configLink) connect() error {
 	conn, err := dial(k.ctx, k.db)
 	if err != nil {
@@ -95,15 +95,15 @@ func (k *configLink) connect() error {
 	return nil
 }
 
-// drop closes the connection, so that run reconnects. It may be called from any goroutine.
+// drop closes the connection, which makes run reconnect. It may be called from any goroutine.
 func (k *configLink) drop() {
 	if w := k.watch.Load(); w != nil {
 		w.conn.Close()
 	}
 }
 
-// onConfigError sets the function that is called if the connection to CONFIG_DB fails. Without
-// one, such an error makes all connections unusable.
+// onConfigError sets the function to call when the connection to CONFIG_DB fails. If it is not set,
+// such an error makes all connections unusable.
 func (d *Databases) onConfigError(lost func()) { d.configLost = lost }
 
 // setConfig replaces the connection to CONFIG_DB.

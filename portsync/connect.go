@@ -13,15 +13,13 @@ import (
 	"portsyncd/systemd"
 )
 
-// Connector connects to the databases and retries until it succeeds. It runs on a goroutine
-// while the loop has no connection, so that neither a slow dial nor a silent server delays the
-// loop.
+// Connector connects to the databases and retries until it succeeds. It runs on its own goroutine
+// while the loop is disconnected, so a slow dial or an unresponsive server does not delay the loop.
 type Connector struct {
-	// Map returns the addresses of the databases. It is called for each attempt: while a
-	// switch boots, the file may appear after the daemon.
+	// Map returns the addresses of the databases. It is called for each attempt, because the
+	// database configuration file may appear after the daemon starts.
 	Map func() (*sonicdb.Map, error)
-	// Logs gets level and output of the LOGGER row of CONFIG_DB. A row without LOGLEVEL gets
-	// Level.
+	// Logs is configured by the LOGGER row of CONFIG_DB. If the row has no LOGLEVEL, Level is used.
 	Logs     *syslog.Handler
 	Level    slog.Level
 	Log      *slog.Logger
@@ -32,28 +30,28 @@ type Connector struct {
 	connected  bool // an attempt has succeeded
 }
 
-// reportTo sets the Status that shows addresses and errors. NewLoop calls it.
+// reportTo sets the Status that receives addresses and errors. It is called by NewLoop.
 func (c *Connector) reportTo(s *Status) { c.status = s }
 
-// Pauses between attempts. A Redis that returns is noticed within half a second; one that does
-// not costs two attempts a second.
+// Pauses between attempts. A Redis server that comes back is noticed within half a second; one that
+// stays down costs two attempts a second.
 const (
 	connectPauseMin = 20 * time.Millisecond
 	connectPauseMax = 500 * time.Millisecond
-	// complainEvery is the interval at which a lasting fault is logged again.
+	// complainEvery is the interval at which a persistent error is logged again.
 	complainEvery = 60 * time.Second
-	// connectGrace is the time that Redis may take to start before the log calls its absence
-	// an error.
+	// connectGrace is how long Redis may be unreachable before this is logged as an error.
 	connectGrace = 10 * time.Second
-	// subscribeTimeout limits the time in which a server confirms subscriptions.
+	// subscribeTimeout is how long a server may take to confirm subscriptions.
 	subscribeTimeout = 2 * time.Second
 	// startExtension is the start time that the service manager is asked for, three times in
 	// that time.
 	startExtension = 30 * time.Second
 )
 
-// connect retries until it has a session. It returns nil if ctx ends first. A CONFIG_DB with a
-// server of its own is optional unless needConfig is set, as for a start.
+// connect retries until it has a session. It returns nil if ctx ends first. If CONFIG_DB is on a
+// separate server, its connection is optional unless needConfig is set, which is the case at
+// startup.
 func (c *Connector) connect(ctx context.Context, needConfig bool) *session {
 	pause := backoff.Backoff{Min: connectPauseMin, Max: connectPauseMax}
 	faults := syslog.Limiters{Every: complainEvery}
@@ -70,8 +68,8 @@ func (c *Connector) connect(ctx context.Context, needConfig bool) *session {
 			return nil
 		}
 		c.status.setConnectError(err)
-		// A Redis that is still starting is normal; one that stays away is an error. Each of
-		// the two lines has its own limit.
+		// Redis may still be starting: that is logged as a notice, and as an error only after
+		// connectGrace. Each of the two messages has its own rate limit.
 		now := time.Now()
 		level, text := syslog.LevelNotice, "waiting for Redis"
 		if now.Sub(began) >= connectGrace {
@@ -91,7 +89,8 @@ func (c *Connector) connect(ctx context.Context, needConfig bool) *session {
 	}
 }
 
-// notifyWaiting tells the service manager that the start waits for Redis and does not hang.
+// notifyWaiting notifies the service manager that startup is waiting for Redis and extends the
+// start timeout.
 func (c *Connector) notifyWaiting(err error) {
 	states := []string{systemd.Status("waiting for the databases: %v", err)}
 	if !c.connected {
@@ -102,7 +101,7 @@ func (c *Connector) notifyWaiting(err error) {
 	}
 }
 
-// open makes one attempt.
+// open makes one attempt to connect to all databases.
 func (c *Connector) open(ctx context.Context, needConfig bool) (*session, error) {
 	m, err := c.Map()
 	if err != nil {
@@ -126,9 +125,9 @@ func (c *Connector) open(ctx context.Context, needConfig bool) (*session, error)
 	return s, nil
 }
 
-// watch starts one watch for each server and the follower of CONFIG_DB PORT. The first time it
-// also completes the LOGGER row. If CONFIG_DB has a server of its own, a configLink keeps the
-// watch of that server.
+// watch starts a watch for each server and the follower of the CONFIG_DB table PORT. The first call
+// also adds the missing fields of the LOGGER row. If alone is set, CONFIG_DB is on a separate
+// server, which is watched by a configLink.
 func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *Databases, alone bool) error {
 	config, err := m.Database("CONFIG_DB")
 	if err != nil {
@@ -180,8 +179,8 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 	return nil
 }
 
-// watchConfig subscribes to the server of CONFIG_DB and applies the LOGGER row, which it reads
-// over conn.
+// watchConfig subscribes to the server of CONFIG_DB. It reads the LOGGER row over conn and applies
+// it.
 func (c *Connector) watchConfig(ctx context.Context, db sonicdb.Database, s *session, conn *sonicdb.Conn) (*watch, error) {
 	listener, err := dial(ctx, db)
 	if err != nil {
@@ -199,8 +198,8 @@ func (c *Connector) watchConfig(ctx context.Context, db sonicdb.Database, s *ses
 	return w, nil
 }
 
-// subscribeInTime closes the connection of a server that does not answer in time: a connection
-// that listens has no deadline.
+// subscribeInTime subscribes and closes the connection if the server does not confirm in time. A
+// connection that waits for notifications has no deadline of its own.
 func subscribeInTime(ctx context.Context, w *watch) error {
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
@@ -209,8 +208,8 @@ func subscribeInTime(ctx context.Context, w *watch) error {
 	return w.subscribe()
 }
 
-// completeLogger applies the LOGGER row, and adds its missing fields the first time. A key of
-// another type is logged and ignored; a server that is not ready is an error.
+// completeLogger applies the LOGGER row. The first call also adds its missing fields. A key of
+// another type is logged and ignored. If the server is not ready, completeLogger returns an error.
 func (c *Connector) completeLogger(l *loggerRow, conn *sonicdb.Conn) error {
 	err := l.applyFrom(conn, !c.loggerDone)
 	switch {

@@ -6,23 +6,23 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// databaseNames are the databases of the loop, in the order in which they are connected.
+// databaseNames lists the databases in the order in which the loop connects to them.
 var databaseNames = [...]string{"APPL_DB", "STATE_DB", "CONFIG_DB"}
 
 // connection is the state of the connection to the databases. The loop stores it.
 type connection struct {
 	up    bool
-	since int64  // when the connection was made or lost, on the loop's clock
+	since int64  // when the connection was established or lost, on the loop's clock
 	err   string // why the last connection was lost
 }
 
 // search is the state of the Connector, which stores it.
 type search struct {
-	at  [len(databaseNames)]string // addresses; "" while they are unknown
+	at  [len(databaseNames)]string // addresses by index of databaseNames; "" if unknown
 	err string                     // error of the last attempt; "" after a success
 }
 
-// lastSearch returns what the Connector last stored.
+// lastSearch returns the state that the Connector stored last.
 func (s *Status) lastSearch() search {
 	if r := s.search.Load(); r != nil {
 		return *r
@@ -49,7 +49,7 @@ func (s *Status) setAddresses(m *sonicdb.Map) {
 	for i, name := range databaseNames {
 		db, err := m.Database(name)
 		if err != nil {
-			continue // the attempt to connect reports the error
+			continue // the error is reported when the Connector connects
 		}
 		r.at[i] = db.Instance.Address()
 		if db.Instance.Network() == "unix" {
@@ -61,8 +61,8 @@ func (s *Status) setAddresses(m *sonicdb.Map) {
 	}
 }
 
-// setConfigError stores why CONFIG_DB is not connected although the others are, or nil if it is
-// connected. A configLink calls it, and the Connector before it starts the configLink.
+// setConfigError stores the error why only CONFIG_DB is not connected, or nil if it is connected.
+// It is called by a configLink, and by the Connector before it starts the configLink.
 func (s *Status) setConfigError(err error) {
 	var text *string
 	if err != nil {
@@ -75,18 +75,19 @@ func (s *Status) setConfigError(err error) {
 	}
 }
 
-// databases is the state of the databases, from the loop and the Connector.
+// databases is the state of the databases as reported by the loop and the Connector.
 type databases struct {
 	up    bool
 	since time.Time
-	err   string // why they are not connected
+	err   string // why the databases are not connected
 	at    [len(databaseNames)]string
 
-	configErr string // why CONFIG_DB alone is not connected; "" if it is like the others
+	configErr string // why only CONFIG_DB is not connected; "" otherwise
 }
 
-// databases returns the current state of the databases. While they are not connected, it prefers
-// the error of the last attempt to connect to that of the loss.
+// databases returns the current state of the databases. While they are not connected, the error is
+// that of the last attempt to connect or, before the first attempt, the reason for the
+// disconnection.
 func (s *Status) databases() databases {
 	r := s.lastSearch()
 	d := databases{since: s.clock.base, at: r.at}

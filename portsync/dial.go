@@ -6,8 +6,8 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// dial connects to a database. The end of ctx closes the connection, so that an exchange with a
-// slow server does not delay the end of the process.
+// dial connects to a database. When ctx ends, the connection is closed, so an exchange with a slow
+// server does not delay the shutdown.
 func dial(ctx context.Context, db sonicdb.Database) (*sonicdb.Conn, error) {
 	c, err := sonicdb.Dial(ctx, db.Options())
 	if err != nil {

@@ -6,30 +6,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nameSize is IFNAMSIZ of include/uapi/linux/if.h: a name of up to 15 bytes and its terminator.
+// nameSize is IFNAMSIZ from include/uapi/linux/if.h: up to 15 bytes and a terminating null byte.
 const nameSize = unix.IFNAMSIZ
 
 const (
-	// kindSize is the maximum length of a link kind. The longest kind in Linux, "openvswitch",
-	// has 11 bytes. Longer kinds are cut.
+	// kindSize is the maximum length of a link kind. Longer kinds are truncated. The longest kind
+	// in Linux, "openvswitch", has 11 bytes.
 	kindSize = 24
-	// addressSize is MAX_ADDR_LEN of include/linux/netdevice.h.
+	// addressSize is MAX_ADDR_LEN from include/linux/netdevice.h.
 	addressSize = 32
 )
 
-// Event is one kernel message, reduced to what State and the log need. It has no pointers, so that
-// the ring of events is one allocation that the garbage collector does not scan.
+// Event is one kernel message, reduced to the fields that State and the log use. It contains no
+// pointers, so the garbage collector does not scan the ring of events.
 type Event struct {
 	Kind        netlinkraw.MessageType // type of the message
-	Dump        bool                   // NewLink: part of a dump
+	Dump        bool                   // NewLink: the message is part of a dump
 	Interrupted bool                   // DumpDone: links changed during the dump
 	Incomplete  bool                   // DumpDone: messages were lost since the request; an Overrun was or will be reported
 	Failed      bool                   // DumpDone: the kernel ended the dump with an error
-	Team        bool                   // link kind is "team"
-	Counted     bool                   // the message has carrier counts; messages of bridges have none
+	Team        bool                   // the link kind is "team"
+	Counted     bool                   // the message has carrier counts; bridge messages have none
 	nameLen     uint8                  //
 	Index       int32                  // ifindex
-	Master      int32                  // ifindex of the bridge or bond, 0 if none
+	Master      int32                  // ifindex of the bridge or bond; 0 if none
 	Flags       uint32
 	MTU         uint32
 	CarrierUp   uint32 // link-up transitions counted by the kernel; 0 unless Counted
@@ -43,10 +43,10 @@ type Event struct {
 	At          int64             // when the datagram was read, nanoseconds on the loop's clock
 }
 
-// Name returns the interface name. The slice is valid as long as the event.
+// Name returns the interface name. The slice aliases the event and is valid as long as the event.
 func (e *Event) Name() []byte { return e.name[:e.nameLen] }
 
-// SetName sets the interface name, cut to IFNAMSIZ-1 bytes.
+// SetName sets the interface name. Names longer than IFNAMSIZ-1 bytes are truncated.
 func (e *Event) SetName(name []byte) {
 	e.nameLen = uint8(copy(e.name[:nameSize-1], name))
 }
@@ -57,16 +57,17 @@ func (e *Event) Admin() bool { return e.Flags&unix.IFF_UP != 0 }
 // Oper reports whether IFF_RUNNING is set (netdev_oper_status in STATE_DB).
 func (e *Event) Oper() bool { return e.Flags&unix.IFF_RUNNING != 0 }
 
-// unsettled reports whether the link has carrier and is not running. Usually the carrier has just
-// come up and the kernel (linkwatch) has not acted on it yet. A dump at that moment would set the
-// port down in STATE_DB and up again. A request for this link alone returns the settled state.
+// unsettled reports whether the link has carrier but is not running. This usually means that the
+// carrier has just come up and the kernel (linkwatch) has not processed it yet. Writing the state
+// of such a dump message would set the port down in STATE_DB for a moment. A request for this link
+// returns its settled state.
 func (e *Event) unsettled() bool {
 	const up = unix.IFF_UP | unix.IFF_LOWER_UP
 	return e.Flags&(up|unix.IFF_RUNNING) == up
 }
 
-// fill copies a decoded message, whose slices are valid only until the next Receive. at is the time
-// of the read on the loop's clock.
+// fill copies a decoded message, whose slices are valid only until the next call of Receive. at is
+// the time of the read on the loop's clock.
 func (e *Event) fill(m *netlinkraw.Message, at int64) {
 	*e = Event{Kind: m.Type, Dump: m.Dump, Seq: m.Seq, At: at}
 	if m.Type == netlinkraw.DumpDone {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lineKind is one of the lines that the C++ daemon logs at NOTICE.
+// lineKind identifies one of the lines that the C++ daemon logs at NOTICE level.
 type lineKind uint8
 
 const (
@@ -22,18 +22,18 @@ const (
 	lineDelete                    // a row was deleted
 	lineUnknown                   // APPL_DB does not have the port
 	lineWarmStart                 // a warm start
-	lineConfig                    // the table PORT of CONFIG_DB is read
-	lineInitDone                  // PortInitDone was produced
+	lineConfig                    // the CONFIG_DB table PORT is being read
+	lineInitDone                  // PortInitDone was written for orchagent
 )
 
-// logEntry is a queued line.
+// logEntry is a queued log line.
 type logEntry struct {
 	kind  lineKind
 	count uint32 // restore_count, for lineWarmStart
 	ev    Event  // the message; for other kinds only the name and At are set
 }
 
-// component returns the function of the C++ daemon that logs the line.
+// component returns the name of the function that logs the line in the C++ daemon.
 func (k lineKind) component() string {
 	switch k {
 	case lineWarmStart:
@@ -46,8 +46,8 @@ func (k lineKind) component() string {
 	return "onMsg"
 }
 
-// appendText appends the text after the component. It is byte for byte the text in PROTOCOL.md section
-// 10.
+// appendText appends the text that follows the component. The text matches PROTOCOL.md section 10
+// byte for byte.
 func (e *logEntry) appendText(b []byte) []byte {
 	name := e.ev.Name()
 	switch e.kind {
@@ -70,8 +70,9 @@ func (e *logEntry) appendText(b []byte) []byte {
 	return append(b, portInitDone...)
 }
 
-// appendLine appends the text that LinkSync::onMsg logs for a message. The address has the format of
-// nl_addr2str of libnl. The link kind is omitted if the link has none.
+// appendLine appends the text that LinkSync::onMsg of the C++ daemon logs for a message. The
+// hardware address is formatted like nl_addr2str of libnl. The link kind is omitted if the link has
+// none.
 func (e *Event) appendLine(b []byte) []byte {
 	kind := uint64(unix.RTM_NEWLINK)
 	if e.Kind == netlinkraw.DelLink {
@@ -107,14 +108,14 @@ func appendFlag(b []byte, set bool) []byte {
 	return append(b, '0')
 }
 
-// lineWriter writes entries to the log. It is used by one goroutine.
+// lineWriter writes entries to the log. It must be used by one goroutine only.
 type lineWriter struct {
 	log     *slog.Logger
-	handler *syslog.Handler // nil if the logger has a different handler, as in tests
+	handler *syslog.Handler // nil if the logger has another handler, as in tests
 	clock   clock
 	text    []byte
 	stuck   bool      // the last line was dropped
-	end     time.Time // no line waits after this time; zero means no limit
+	end     time.Time // lines do not wait for the syslog daemon after this time; zero means no limit
 }
 
 func newLineWriter(log *slog.Logger, c clock) *lineWriter {
@@ -122,8 +123,8 @@ func newLineWriter(log *slog.Logger, c clock) *lineWriter {
 	return &lineWriter{log: log, handler: h, clock: c}
 }
 
-// write writes one line. While the syslog daemon does not accept lines, only the first line waits for
-// it. The others are dropped and counted.
+// write writes one line. While the syslog daemon does not accept lines, only the first line waits
+// for it. Later lines are dropped and counted.
 func (w *lineWriter) write(e *logEntry) {
 	w.text = e.appendText(w.text[:0])
 	at, component := w.clock.time(e.ev.At), e.kind.component()

@@ -10,37 +10,37 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// eventLog logs the lines of the C++ daemon, which tests and operators search for (PROTOCOL.md section
-// 10, texts in eventlines.go), and rate-limited lines about errors.
+// eventLog logs the lines of the C++ daemon that tests and operators search for (PROTOCOL.md
+// section 10, texts in eventlines.go), and rate-limited error messages.
 //
-// Each link message causes two lines. The loop copies the values into a ring; a separate goroutine
-// (run) formats them and waits for the syslog daemon. A budget bounds the number of lines, because
-// rsyslog in SONiC's containers drops all lines of a process, errors included, after 20,000 lines in
-// 300 s. The start of a switch with 512 ports or a config reload stays within the budget. If lines were
-// dropped, one line has their number.
+// Each link message causes up to two lines. The loop copies the values into a ring. A separate
+// goroutine (run) formats the lines and waits for the syslog daemon. The number of lines is
+// limited, because rsyslog in SONiC's containers drops all lines of a process, including errors,
+// after 20,000 lines in 300 s. The startup of a switch with 512 ports and a config reload stay
+// within the limit. The number of dropped lines is logged.
 type eventLog struct {
 	log    *slog.Logger
 	clock  clock
 	budget syslog.Budget
 	ring   *ring.Ring[logEntry]
-	faults syslog.Limiters // rate limits of repeated errors
+	faults syslog.Limiters // rate limits for repeated errors
 
 	overflow uint64 // lines dropped because the ring was full
-	missing  int64  // when to log the number of dropped lines; never if there are none
+	missing  int64  // when to log the number of dropped lines; never if none were dropped
 }
 
 const (
 	// At most 10,000 + 300*20 lines in 300 s.
 	eventLinesBurst     = 10_000
 	eventLinesPerSecond = 20
-	// logRingSize is the number of lines that can wait for the syslog daemon.
+	// logRingSize is the maximum number of queued lines.
 	logRingSize = 4096
 )
 
 const (
-	// logTimeout is how long one line waits for the syslog daemon.
+	// logTimeout is the time allowed for writing one line.
 	logTimeout = time.Second
-	// logEndTimeout is how long all remaining lines wait at the end of the process.
+	// logEndTimeout is the time allowed for writing the remaining lines on shutdown.
 	logEndTimeout = 200 * time.Millisecond
 )
 
@@ -55,8 +55,8 @@ func newEventLog(log *slog.Logger, c clock) eventLog {
 	}
 }
 
-// entry returns a slot of the ring for one line, or nil if the line must not be logged. The caller
-// fills the slot and pushes it.
+// entry returns a slot of the ring for one line, or nil if the line must be dropped. The caller
+// must fill the slot and push it.
 func (e *eventLog) entry(now int64) *logEntry {
 	if !e.log.Enabled(context.Background(), syslog.LevelNotice) {
 		return nil
@@ -73,7 +73,7 @@ func (e *eventLog) entry(now int64) *logEntry {
 	return nil
 }
 
-// put queues a line. name is the port, or "" for a line that is not about a port.
+// put queues a line. name is the port, or "" if the line is not about a port.
 func (e *eventLog) put(kind lineKind, name string, count uint32, now int64) {
 	slot := e.entry(now)
 	if slot == nil {
@@ -84,8 +84,8 @@ func (e *eventLog) put(kind lineKind, name string, count uint32, now int64) {
 	e.ring.Push()
 }
 
-// message logs a link message, even if the message is ignored. It skips messages without news in the
-// dump of an audit.
+// message logs a link message, including ignored ones. It skips dump messages of an audit that
+// report no change.
 func (e *eventLog) message(ev *Event, actions []Action) {
 	if ev.Kind > netlinkraw.DelLink || !watched(ev.Name()) ||
 		len(actions) == 1 && actions[0].Kind == Ignore && actions[0].Ignored == IgnoredKnown {
@@ -97,7 +97,8 @@ func (e *eventLog) message(ev *Event, actions []Action) {
 	}
 }
 
-// written logs the result of writing a row. A refused write is logged elsewhere, with its error.
+// written logs the result of writing a row. It does not log refused writes, which are logged with
+// their error elsewhere.
 func (e *eventLog) written(p *Port, was pending, now int64) {
 	if was.result == OutcomeRefused {
 		return
@@ -116,10 +117,10 @@ func (e *eventLog) written(p *Port, was pending, now int64) {
 	}
 }
 
-// flush wakes the goroutine of run.
+// flush wakes the goroutine that executes run.
 func (e *eventLog) flush() { e.ring.Wake() }
 
-// run writes queued lines until done is closed, and then the remaining ones.
+// run writes queued lines until done is closed, and then writes the remaining lines.
 func (e *eventLog) run(done <-chan struct{}) {
 	w := newLineWriter(e.log, e.clock)
 	for {
@@ -151,8 +152,9 @@ func (e *eventLog) ignored(ev *Event, r IgnoreReason) {
 	}
 }
 
-// resync logs a resync, at most once a minute for each reason. Messages or dumps lost by the kernel are
-// warnings. Links that change during a dump, and reconnects, are part of normal operation.
+// resync logs a resync, at most once a minute for each reason. The level is warning if the kernel
+// lost messages or a dump. Links that change during a dump and reconnects are normal and logged at
+// notice level.
 func (e *eventLog) resync(reason Reason, now int64) {
 	level := syslog.LevelNotice
 	switch reason {
@@ -174,14 +176,14 @@ func (e *eventLog) unreadable(ev *Event) {
 	}
 }
 
-// fault logs an error, at most once a minute for each pair of message and error.
+// fault logs an error, at most once a minute for each combination of message and error.
 func (e *eventLog) fault(msg string, err error, now int64) {
 	if ok, suppressed := e.faults.Allow(msg+": "+err.Error(), e.clock.time(now)); ok {
 		e.log.Error(msg, "error", err, "suppressed", suppressed)
 	}
 }
 
-// missed logs the number of lines that were dropped because of the budget or the ring.
+// missed logs the number of lines that were dropped because of the limit or a full ring.
 func (e *eventLog) missed(now int64) {
 	if now < e.missing {
 		return

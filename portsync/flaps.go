@@ -8,10 +8,10 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// flaps counts the link-down transitions of all interfaces with one name. It uses the counts of the
-// kernel, so lost messages do not matter. It is kept while the port is not listed, so a port that is
-// created again, or renamed and renamed back, keeps its penalty. The loop writes it, any goroutine may
-// read it.
+// flaps counts the link-down transitions of all interfaces with the same name. It uses the kernel's
+// counts, so lost messages do not matter. It is kept while the port is not listed, so a port that
+// is recreated, or renamed and renamed back, keeps its penalty. The loop writes it; any goroutine
+// may read it.
 type flaps struct {
 	name         string
 	penaltyState stats.FlapPenalty // owned by the loop
@@ -38,17 +38,17 @@ func (f *flaps) currentPenalty() stats.FlapPenalty {
 	return stats.NewFlapPenalty(math.Float64frombits(f.penalty.Load()), f.penaltyAt.Load(), f.flapping.Load())
 }
 
-// maxUnlisted is the maximum number of names that are kept while their ports are not listed.
+// maxUnlisted is the maximum number of unlisted ports whose flaps are kept.
 const maxUnlisted = 1024
 
-// flapTable has the flaps of each name that is listed or whose link went down. The loop changes it.
-// Readers use all.
+// flapTable holds the flaps of each port that is listed or whose link went down. The loop changes
+// the table; other goroutines read all.
 type flapTable struct {
 	byName map[string]*flaps // owned by the loop
 	list   atomic.Pointer[[]*flaps]
 }
 
-// of returns the flaps of a name. It adds them if necessary, and allocates only then.
+// of returns the flaps of the named port. It allocates only if it has to add the name.
 func (t *flapTable) of(name string) *flaps {
 	if f := t.byName[name]; f != nil {
 		return f
@@ -63,9 +63,9 @@ func (t *flapTable) of(name string) *flaps {
 	return f
 }
 
-// makeRoom returns a copy of the list with room for one more name. If the list has maxUnlisted names
-// that are not listed, makeRoom removes those without new flaps since the last sample, or if there
-// are none, the oldest.
+// makeRoom returns a copy of the list with room for one more name. If the list already has
+// maxUnlisted unlisted names, makeRoom removes those without link-down transitions since the last
+// sample, or the oldest if there are none.
 func (t *flapTable) makeRoom() []*flaps {
 	old := t.all()
 	list := make([]*flaps, len(old), len(old)+1)

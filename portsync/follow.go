@@ -13,13 +13,13 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// follower reads the names of the rows of CONFIG_DB PORT after each keyspace notification
-// about them and after each call of reread, and sends them to the loop. It is a goroutine that
-// connects for each read, so that no read delays a link message.
+// follower reads the row names of the CONFIG_DB table PORT after keyspace notifications and after
+// each call of reread, and sends them to the loop. It runs on its own goroutine and opens a
+// connection for each read, so reads do not delay link messages.
 type follower struct {
 	ctx  context.Context
 	db   sonicdb.Database
-	wake chan struct{} // has an element while a read is due
+	wake chan struct{} // holds a value while a read is due
 
 	mu      sync.Mutex
 	deleted map[string]bool // rows deleted since the last read; guarded by mu
@@ -30,7 +30,7 @@ type follower struct {
 	log   *slog.Logger
 }
 
-// Pauses of the follower.
+// Delays of the follower.
 const (
 	// followDelay is the time from a notification to the read, so that the hundreds of rows
 	// that a config reload writes are read together.
@@ -44,7 +44,7 @@ func newFollower(ctx context.Context, db sonicdb.Database, s *session, log *slog
 		notes: s.notes, done: s.done, log: log}
 }
 
-// pattern matches the keyspace notifications of all PORT rows.
+// pattern returns the pattern of the keyspace notifications for all rows of PORT.
 func (f *follower) pattern() string {
 	return fmt.Sprintf("__keyspace@%d__:%s", f.db.ID, f.table().Pattern())
 }
@@ -56,8 +56,8 @@ func (f *follower) concerns(m *sonicdb.Message) bool {
 	return f != nil && strings.HasPrefix(string(m.Channel), strings.TrimSuffix(f.pattern(), "*"))
 }
 
-// changed handles a notification about a row. The read that follows shows which rows exist. It
-// cannot show that a row was deleted and added again, so changed records deletions.
+// changed handles a notification about a row and schedules a read. It records deletions, because
+// the read cannot show that a row was deleted and added again.
 func (f *follower) changed(m *sonicdb.Message) {
 	switch string(m.Payload.Str) {
 	case "del", "rename_from", "expired", "evicted":
@@ -68,7 +68,7 @@ func (f *follower) changed(m *sonicdb.Message) {
 	f.reread()
 }
 
-// flushed handles a flush. Redis does not announce which database was flushed.
+// flushed handles a flush. Redis does not report which database was flushed.
 func (f *follower) flushed() {
 	if f == nil {
 		return
@@ -79,7 +79,7 @@ func (f *follower) flushed() {
 	f.reread()
 }
 
-// replaced returns the names whose row was deleted since the last call.
+// replaced returns the names whose rows were deleted since the last call.
 func (f *follower) replaced(names []string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -105,7 +105,7 @@ func (f *follower) reread() {
 	}
 }
 
-// run reads until the session ends.
+// run reads when a read is due, until the session ends.
 func (f *follower) run() {
 	faults := syslog.Limiter{Every: complainEvery}
 	for {
@@ -117,7 +117,7 @@ func (f *follower) run() {
 		if !f.sleep(followDelay) {
 			return
 		}
-		// A later write is announced again and causes another read.
+		// A later write causes another notification and another read.
 		select {
 		case <-f.wake:
 		default:
@@ -131,7 +131,7 @@ func (f *follower) run() {
 			}
 			continue
 		}
-		// The watch reports a lost connection.
+		// A lost connection is reported by the watch.
 		if ok, suppressed := faults.Allow(time.Now()); ok && isServerError(err) {
 			f.log.Warn("cannot follow CONFIG_DB; retrying", "error", err, "suppressed", suppressed)
 		}
@@ -142,7 +142,7 @@ func (f *follower) run() {
 	}
 }
 
-// sleep waits for a pause and reports whether the session still exists.
+// sleep waits for the given time. It returns false if the session ends first.
 func (f *follower) sleep(pause time.Duration) bool {
 	select {
 	case <-time.After(pause):
@@ -172,7 +172,7 @@ func (f *follower) read() ([]string, error) {
 	return names, nil
 }
 
-// appendRows appends the names of the keys that are hashes.
+// appendRows appends the names of those keys that are hashes.
 func (f *follower) appendRows(names []string, c *sonicdb.Conn, keys []string) ([]string, error) {
 	table := f.table()
 	for _, key := range keys {
