@@ -36,20 +36,25 @@ func TestIdle(t *testing.T) {
 		}
 		return ""
 	})
-	const window, limit = 5 * time.Second, 4
-	// Single actions, such as a save, may fall into a measurement, and on a busy machine
-	// threads sleep when they wait for one another.
-	var rate float64
-	for range 8 {
-		before := voluntarySwitches(t, d.Cmd.Process.Pid)
+	const window = 5 * time.Second
+	// A poll once a second costs some 35 switches a second. On a machine with other load,
+	// threads also wait for one another, so the limit is higher for such a window.
+	const quietLimit, loadedLimit = 4, 20
+	var rate, limit float64
+	for range 8 { // single actions, such as a save, may fall into a window
+		switches, watch := voluntarySwitches(t, d.Cmd.Process.Pid), switchtest.StartStopwatch()
 		time.Sleep(window) // the measurement
-		rate = float64(voluntarySwitches(t, d.Cmd.Process.Pid)-before) / window.Seconds()
-		t.Logf("%.1f voluntary context switches a second", rate)
+		rate = float64(voluntarySwitches(t, d.Cmd.Process.Pid)-switches) / window.Seconds()
+		limit = quietLimit
+		if watch.Contended() {
+			limit = loadedLimit
+		}
+		t.Logf("%.1f voluntary context switches a second, limit %v", rate, limit)
 		if rate <= limit {
 			return
 		}
 	}
-	t.Errorf("an idle daemon wakes up %.1f times a second, want %d at most", rate, limit)
+	t.Errorf("an idle daemon makes %.1f voluntary context switches a second, want at most %v", rate, limit)
 }
 
 // voluntarySwitches returns the voluntary context switches of all threads of a process
