@@ -24,6 +24,7 @@ const usage = `usage: portsyncd [-c FILE]          run the daemon
 commands:
   check-config [FILE]   check a configuration file and print the effective settings
   demo                  run the daemon on a simulated switch
+  events                show what happened to the ports and to the daemon
   report                analyse the stored history of the daemon
   status                show the health and the ports of the running daemon
   version               print the version
@@ -40,6 +41,7 @@ options:
 var Commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"check-config": checkConfig,
 	"demo":         demo.Run,
+	"events":       eventsCommand,
 	"report":       reportCommand,
 	"status":       statusCommand,
 	"version":      version,

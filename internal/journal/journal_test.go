@@ -209,8 +209,8 @@ func TestRestart(t *testing.T) {
 		f.synced()
 		want(t, "events after the restart", f.texts(Filter{After: 4}), `5 start  flaps=0 start: second
 6 flapping Ethernet0 flaps=2 flapped 2 times, now up: found at the start; the change happened while the daemon was not running
-7 deleted Ethernet12 flaps=0 deleted: found at the start; the change happened while the daemon was not running
-8 deleted Ethernet8 flaps=0 deleted: found at the start; the change happened while the daemon was not running
+7 deleted Ethernet12 flaps=0 deleted: found at the start; deleted while the daemon was not running, or ignored by a cold start
+8 deleted Ethernet8 flaps=0 deleted: found at the start; deleted while the daemon was not running, or ignored by a cold start
 `)
 		want(t, "events before the restart", f.texts(Filter{Until: o.Base.Add(-time.Second), Limit: 2}), `3 created Ethernet4 flaps=0 created, admin up, link up, MTU 9100
 4 created Ethernet8 flaps=0 created, admin up, link up, MTU 9100

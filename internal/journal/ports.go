@@ -11,6 +11,9 @@ import (
 const (
 	reasonResync   = "found by a resync; the change may have happened earlier"
 	reasonDowntime = "found at the start; the change happened while the daemon was not running"
+	// reasonUnlisted is the reason of a port that the initial list of links does not have. A cold start
+	// ignores the interfaces that it finds (PROTOCOL.md section 6).
+	reasonUnlisted = "found at the start; deleted while the daemon was not running, or ignored by a cold start"
 	reasonReplaced = "another interface took its place"
 )
 
@@ -216,7 +219,7 @@ func (p *ports) complete(deleted func(*port, []Event)) {
 		was := known.PortState
 		known.PortState, known.restored = PortState{}, false
 		if was.Present {
-			e := p.add(known, Deleted, reasonDowntime)
+			e := p.add(known, Deleted, reasonUnlisted)
 			e.Index, e.CarrierUp, e.CarrierDown = was.Index, was.CarrierUp, was.CarrierDown
 			deleted(known, p.events)
 		}

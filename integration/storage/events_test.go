@@ -1,0 +1,140 @@
+package storage
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portsyncd/internal/daemon"
+	"portsyncd/internal/journal"
+	"portsyncd/internal/switchtest"
+)
+
+// events runs "portsyncd events --json" and returns the events.
+func events(sw *switchtest.StorageSwitch, args ...string) (list []journal.Event, stderr string) {
+	sw.T.Helper()
+	r := switchtest.RunCommand(sw.T, sw.Binary, nil, append([]string{"events", "--json"}, args...)...)
+	if r.Code != daemon.ExitOK {
+		sw.T.Fatalf("events %q: exit status %d, %s", args, r.Code, r.Stderr)
+	}
+	for line := range strings.Lines(r.Stdout) {
+		e, err := journal.Decode([]byte(line))
+		sw.NoError("decode an event", err)
+		list = append(list, e)
+	}
+	return list, r.Stderr
+}
+
+// kindsOf returns the kinds of the events.
+func kindsOf(list []journal.Event) string {
+	var kinds []string
+	for _, e := range list {
+		kinds = append(kinds, string(e.Kind))
+	}
+	return strings.Join(kinds, " ")
+}
+
+// TestEvents flaps a port, also while the daemon does not run, and restarts the daemon warm, by
+// SIGKILL, and cold. The events of the running daemon and those of its files must have the right
+// kinds, times and order, also if the last line is torn.
+func TestEvents(t *testing.T) {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
+		return
+	}
+	d := sw.BringUpSaved(2)
+	name := switchtest.PortName(0)
+	carrier := func(up bool) (from time.Time) {
+		t.Helper()
+		from = time.Now().Truncate(time.Millisecond)
+		sw.NoError("set the carrier", sw.Links.SetUp(switchtest.PeerName(name), up))
+		sw.AwaitRunning(name, up)
+		return from
+	}
+	// await waits until the daemon has n link events of the port and returns them.
+	await := func(n int) (list []journal.Event) {
+		t.Helper()
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
+			if list, _ = events(sw, "-c", sw.ConfigPath, "--kind", "link", name); len(list) != n {
+				return fmt.Sprintf("the daemon has the link events %s, want %d", kindsOf(list), n)
+			}
+			return ""
+		})
+		return list
+	}
+	check := func(e journal.Event, kind journal.Kind, from time.Time) {
+		t.Helper()
+		if now := time.Now(); e.Kind != kind || e.Time.Before(from) || e.Time.After(now) {
+			t.Errorf("%s at %v, want %s between %v and %v", e.Kind, e.Time, kind, from.UTC(), now.UTC())
+		}
+	}
+	before, _ := events(sw, "-c", sw.ConfigPath, "--kind", "link", name)
+	from := carrier(false)
+	list := await(len(before) + 1)
+	check(list[len(before)], journal.LinkDown, from)
+	from = carrier(true)
+	list = await(len(before) + 2)
+	check(list[len(before)+1], journal.LinkUp, from)
+
+	d.EndBySignal(syscall.SIGTERM, "stopped")
+	if stored, _ := events(sw, "--storage", sw.StorageDir, "--kind", "link", name); !slices.Equal(stored, list) {
+		t.Errorf("the files have\n%+v\nthe daemon had\n%+v", stored, list)
+	}
+	carrier(false)
+	d = sw.StartConfigured()
+	list = await(len(list) + 1)
+	if e := list[len(list)-1]; e.Kind != journal.LinkDown || !strings.Contains(e.Reason, "while the daemon was not running") {
+		t.Errorf("the change during the stop is %+v", e)
+	}
+	sw.AwaitInSync(switchtest.Timeout)
+
+	carrier(true)
+	list = await(len(list) + 1)
+	switchtest.Eventually(t, switchtest.Timeout, func() string { // a kill loses the last seconds
+		if stored, _ := events(sw, "--storage", sw.StorageDir, "--kind", "link", name); len(stored) != len(list) {
+			return fmt.Sprintf("the files have the link events %s, want %d", kindsOf(stored), len(list))
+		}
+		return ""
+	})
+	d.Kill()
+	file, err := os.OpenFile(filepath.Join(sw.StorageDir, journal.FileName), os.O_APPEND|os.O_WRONLY, 0)
+	sw.NoError("open the events", err)
+	_, err = file.WriteString(`{"time":"2026-11-27T03:04:05.678Z","seq":99,"ki`)
+	sw.NoError("write a torn line", err)
+	sw.NoError("close the events", file.Close())
+	if _, stderr := events(sw, "--storage", sw.StorageDir); !strings.Contains(stderr, "ends within a line") {
+		t.Errorf("a torn line is reported as %q", stderr)
+	}
+	d = sw.StartConfigured()
+	sw.AwaitInSync(switchtest.Timeout)
+	carrier(false)
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		all, _ := events(sw, "-c", sw.ConfigPath, "--kind", "link", name)
+		if e := all[len(all)-1]; e.Kind != journal.LinkDown {
+			return fmt.Sprintf("the last event after the torn line is %+v", e)
+		}
+		return ""
+	})
+	d.EndBySignal(syscall.SIGTERM, "stopped")
+
+	sw.Do("APPL_DB", "FLUSHALL")
+	sw.ConfigurePorts(2)
+	d = sw.StartConfigured()
+	starts, _ := events(sw, "-c", sw.ConfigPath, "--kind", "start,stop,warm_start,cold_start")
+	if got := kindsOf(starts); got != "start cold_start stop start warm_start start warm_start stop start cold_start" {
+		t.Errorf("the daemon's starts and stops are %s", got)
+	}
+	if e := starts[5]; !strings.Contains(e.Reason, "crashed or was killed") {
+		t.Errorf("the start after SIGKILL is %+v", e)
+	}
+	d.EndBySignal(syscall.SIGTERM, "stopped")
+	all, _ := events(sw, "--storage", sw.StorageDir)
+	if !slices.IsSortedFunc(all, func(a, b journal.Event) int { return int(a.Seq) - int(b.Seq) }) {
+		t.Errorf("the sequence numbers do not grow: %+v", all)
+	}
+}
