@@ -3,28 +3,28 @@ package netlinkraw
 import "slices"
 
 // Batch holds received datagrams and iterates over their messages. The zero value is ready to use.
-// Reuse a Batch to avoid allocations. It must not be copied, or used by several goroutines at the
-// same time.
+// A Batch can be reused to avoid allocations. It must not be copied or used by several goroutines
+// at the same time.
 type Batch struct {
 	datagrams [][]byte
-	cut       []int  // numbers, from 1, of the truncated datagrams; in ascending order
+	cut       []int  // 1-based numbers of the truncated datagrams, ascending
 	next      int    // index of the next datagram
 	rest      []byte // rest of the current datagram
-	overrun   bool   // an Overrun follows the last datagram
+	overrun   bool   // return an Overrun after the last datagram
 
 	msg   Message
-	dumps *dumpTracker // that of the Conn that filled the batch, or loadedDumps
-	stats *Stats       // those of the Conn that filled the batch, or loadedStats
+	dumps *dumpTracker // dump tracker of the Conn that filled the batch, or loadedDumps
+	stats *Stats       // counters of the Conn that filled the batch, or loadedStats
 
 	loadedDumps dumpTracker
 	loadedStats Stats
 }
 
-// Load fills b with datagrams that do not come from a [Conn], but from a simulated kernel, a recording
-// or a fuzzer. It does not copy them.
+// Load fills b with datagrams from a source other than a [Conn]: a simulated kernel, a recording or
+// a fuzzer. It does not copy the datagrams.
 //
-// Since there is no socket, all messages with NLM_F_MULTI count as part of a dump, and all errors as
-// failed dumps. A dump can span several Loads.
+// There is no socket to match requests against, so every message with NLM_F_MULTI counts as part of
+// a dump and every error as a failed dump. A dump can span several calls of Load.
 func (b *Batch) Load(datagrams ...[]byte) {
 	b.loadedDumps.any = true
 	b.reset(&b.loadedDumps, &b.loadedStats)
@@ -32,19 +32,19 @@ func (b *Batch) Load(datagrams ...[]byte) {
 	b.stats.Datagrams.Add(uint64(len(datagrams)))
 }
 
-// reset empties b and sets the dump tracker and the counters for the next messages.
+// reset empties b and sets the dump tracker and counters to use for the next messages.
 func (b *Batch) reset(dumps *dumpTracker, stats *Stats) {
 	b.datagrams, b.cut, b.next, b.rest, b.overrun = b.datagrams[:0], b.cut[:0], 0, nil, false
 	b.msg = Message{}
 	b.dumps, b.stats = dumps, stats
 }
 
-// Message returns the current message. The next call of Next overwrites it; see the package comment
-// for the lifetime of its byte slices.
+// Message returns the current message. The next call of Next overwrites it. See the package
+// documentation for the lifetime of its byte slices.
 func (b *Batch) Message() *Message { return &b.msg }
 
-// Next advances to the next message, skipping unknown and malformed ones, and reports whether there is
-// one. After it returned false the batch is empty.
+// Next advances to the next message and reports whether there is one. It skips unknown and
+// malformed messages. After Next returns false, the batch is empty.
 func (b *Batch) Next() bool {
 	for {
 		for len(b.rest) > 0 {
@@ -67,7 +67,7 @@ func (b *Batch) Next() bool {
 	return true
 }
 
-// decodeNext decodes the first message of b.rest and reports whether b.msg is valid.
+// decodeNext decodes the first message of b.rest into b.msg. It reports whether b.msg is valid.
 func (b *Batch) decodeNext() bool {
 	h, payload, rest, ok := cutMessage(b.rest)
 	res := malformed

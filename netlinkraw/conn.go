@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrConcurrentUse is returned by Receive during a Receive by another goroutine.
+// ErrConcurrentUse is returned by Receive if another goroutine is in Receive.
 var ErrConcurrentUse = errors.New("netlinkraw: concurrent Receive")
 
 // Config configures [Dial]. The zero value is valid.
 type Config struct {
-	// ReceiveBuffer is the size in bytes of the queue in the kernel, beyond which messages are
-	// dropped; 0 means 16 MiB. A link message takes about 2.3 KB. Without CAP_NET_ADMIN the
-	// kernel limits it to net.core.rmem_max.
+	// ReceiveBuffer is the size in bytes of the socket's receive buffer; 0 means 16 MiB. The kernel
+	// drops messages when the buffer is full. A link message takes about 2.3 KB. Without
+	// CAP_NET_ADMIN, the kernel limits the size to net.core.rmem_max.
 	ReceiveBuffer int
 }
 
@@ -37,23 +37,23 @@ type Conn struct {
 	lent      atomic.Bool // a Batch may point into slots
 	receiving atomic.Bool // guards the following fields
 	slots     *slots
-	need      int                   // size of the largest truncated datagram; 0 if there is none
+	need      int                   // size of the largest truncated datagram, or 0
 	limit     int                   // maximum size of a slot
-	overrun   bool                  // messages were lost, and no Overrun was returned yet
+	overrun   bool                  // messages were lost and no Overrun has been returned yet
 	batch     *Batch                // batch of the Receive in progress
 	err       error                 // result of the Receive in progress
 	poll      func(fd uintptr) bool // c.receive; a new method value per call would allocate
 }
 
-// Dial opens a Conn and joins the link group. It needs no privileges.
+// Dial opens a Conn and joins the link multicast group. It needs no privileges.
 func Dial(cfg Config) (*Conn, error) {
 	return dial(cfg, unix.RTMGRP_LINK, slotCount, slotSize)
 }
 
-// dial opens a Conn with these groups, 0 for none, and n slots of size bytes.
+// dial opens a Conn that joins groups (0 for none) and has n slots of size bytes.
 func dial(cfg Config, groups uint32, n, size int) (*Conn, error) {
 	if cfg.ReceiveBuffer < 0 {
-		return nil, fmt.Errorf("receive buffer of %d bytes, expected 0 or more", cfg.ReceiveBuffer)
+		return nil, fmt.Errorf("invalid receive buffer size %d: must be 0 or greater", cfg.ReceiveBuffer)
 	}
 	fd, port, err := openSocket(groups)
 	if err != nil {
@@ -77,15 +77,15 @@ func dial(cfg Config, groups uint32, n, size int) (*Conn, error) {
 	return c, nil
 }
 
-// openSocket opens a non-blocking rtnetlink socket with these groups. It returns the descriptor and the
-// port ID that the kernel assigned.
+// openSocket opens a non-blocking rtnetlink socket that joins groups. It returns the descriptor and
+// the port ID that the kernel assigned.
 func openSocket(groups uint32) (fd int, port uint32, err error) {
 	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return -1, 0, fmt.Errorf("open netlink socket: %w", err)
 	}
-	// Error texts (since Linux 4.12) and strict checks of dump requests (since 4.20). The errors
-	// of older kernels are ignored, since both are optional.
+	// Enable error texts (since Linux 4.12) and strict checks of dump requests (since 4.20). Both
+	// are optional, so errors from older kernels are ignored.
 	unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
 	unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 
@@ -96,67 +96,67 @@ func openSocket(groups uint32) (fd int, port uint32, err error) {
 	addr, err := unix.Getsockname(fd)
 	if err != nil {
 		unix.Close(fd)
-		return -1, 0, fmt.Errorf("read port id of netlink socket: %w", err)
+		return -1, 0, fmt.Errorf("read netlink port ID: %w", err)
 	}
 	own, ok := addr.(*unix.SockaddrNetlink)
 	if !ok {
 		unix.Close(fd)
-		return -1, 0, fmt.Errorf("read port id of netlink socket: address is a %T", addr)
+		return -1, 0, fmt.Errorf("read netlink port ID: unexpected address type %T", addr)
 	}
 	return fd, own.Pid, nil
 }
 
-// setReceiveBuffer sets the size of the receive buffer and returns the actual size. SO_RCVBUFFORCE needs
-// CAP_NET_ADMIN; SO_RCVBUF silently limits the size to net.core.rmem_max (socket(7)).
+// setReceiveBuffer sets the size of the receive buffer and returns the actual size. SO_RCVBUFFORCE
+// needs CAP_NET_ADMIN. SO_RCVBUF silently limits the size to net.core.rmem_max (socket(7)).
 func setReceiveBuffer(fd, want int) (granted int, err error) {
 	if want == 0 {
 		want = defaultReceiveBuffer
 	}
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, want) != nil {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, want); err != nil {
-			return 0, fmt.Errorf("set receive buffer of netlink socket: %w", err)
+			return 0, fmt.Errorf("set netlink receive buffer size: %w", err)
 		}
 	}
 	granted, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
 	if err != nil {
-		return 0, fmt.Errorf("read receive buffer of netlink socket: %w", err)
+		return 0, fmt.Errorf("read netlink receive buffer size: %w", err)
 	}
 	return granted, nil
 }
 
-// pollable registers fd with the runtime poller, so that waiting blocks a goroutine and not a thread,
-// and Close wakes it up. It takes ownership of fd, also if it fails.
+// pollable registers fd with the runtime poller, so that waiting for data blocks only the
+// goroutine, and Close wakes it. It takes ownership of fd, even if it fails.
 func pollable(fd int) (*os.File, syscall.RawConn, error) {
 	file := os.NewFile(uintptr(fd), "netlink")
 	raw, err := file.SyscallConn()
 	if err != nil {
 		file.Close()
-		return nil, nil, fmt.Errorf("poll netlink socket: %w", err)
+		return nil, nil, fmt.Errorf("register netlink socket with the poller: %w", err)
 	}
 	return file, raw, nil
 }
 
-// ReceiveBuffer returns the size of the receive buffer as the kernel counts it: it doubles the requested
-// size, and adds its overhead to the size of each message (socket(7), SO_RCVBUF).
+// ReceiveBuffer returns the size of the receive buffer in bytes as reported by the kernel, which
+// doubles the requested size to allow for its overhead (socket(7), SO_RCVBUF).
 func (c *Conn) ReceiveBuffer() int { return c.granted }
 
-// Stats returns the counters of c, which change while c is used.
+// Stats returns the counters of c. They are updated while c is in use.
 func (c *Conn) Stats() *Stats { return &c.stats }
 
-// RequestLinkDump requests all links, without their IPv6 statistics. Receive returns the answer:
-// NewLink messages with Dump set and then a DumpDone, all with the sequence number seq, which is
-// never 0. RequestLinkDump may be called from any goroutine, also during Receive.
+// RequestLinkDump requests a dump of all links, without their IPv6 statistics. Receive returns the
+// reply as NewLink messages with Dump set, followed by a DumpDone. All have the sequence number
+// seq, which is never 0. RequestLinkDump may be called from any goroutine, even during Receive.
 func (c *Conn) RequestLinkDump() (seq uint32, err error) {
 	seq = c.dumps.issue()
-	// An unconnected netlink socket sends to port ID 0, the kernel.
+	// An unconnected netlink socket sends to the kernel (port ID 0).
 	if _, err := c.file.Write(appendDumpRequest(nil, seq)); err != nil {
 		return 0, fmt.Errorf("request link dump: %w", err)
 	}
 	return seq, nil
 }
 
-// appendDumpRequest appends RTM_GETLINK for all links. With strict checks, struct ifinfomsg must be
-// complete, and zero except for the family.
+// appendDumpRequest appends an RTM_GETLINK request for all links. Strict checking requires a
+// complete struct ifinfomsg in which all fields but the family are zero.
 func appendDumpRequest(b []byte, seq uint32) []byte {
 	start := len(b)
 	b = AppendHeader(b, unix.RTM_GETLINK, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, seq, 0)
@@ -166,11 +166,12 @@ func appendDumpRequest(b []byte, seq uint32) []byte {
 	return b
 }
 
-// RequestLink requests one link. The answer arrives as a live NewLink message, or not at all if the link
-// does not exist. RequestLink may be called from any goroutine.
+// RequestLink requests the state of one link. The reply arrives as a live NewLink message. If the
+// link does not exist, no message arrives. RequestLink may be called from any goroutine, even
+// during Receive.
 //
-// Since Linux 6.14 (rtnl_getlink, net/core/rtnetlink.c) the kernel first applies a pending carrier
-// change to IFF_RUNNING, which it does not do for a dump.
+// Since Linux 6.14 (rtnl_getlink, net/core/rtnetlink.c) the kernel applies a pending carrier change
+// to IFF_RUNNING before it replies. It does not do so for a dump.
 func (c *Conn) RequestLink(index int32) error {
 	b := AppendHeader(nil, unix.RTM_GETLINK, unix.NLM_F_REQUEST, 0, 0)
 	b = AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, 0)
@@ -182,15 +183,15 @@ func (c *Conn) RequestLink(index int32) error {
 	return nil
 }
 
-// Receive waits until a datagram is queued, and replaces the content of b with the queued datagrams, as
-// many as there are slots. A batch may contain no known messages.
+// Receive waits until a datagram is queued, then replaces the contents of b with the queued
+// datagrams, at most one per slot. The batch may contain no known messages.
 //
-// Receive returns os.ErrClosed after Close, and ErrConcurrentUse during a Receive by another
-// goroutine. Lost messages are reported by an Overrun in the batch, not by an error. After any other
-// error, which is not expected, close c and dial again.
+// Receive returns os.ErrClosed after Close, and ErrConcurrentUse if another goroutine is in
+// Receive. Lost messages are reported by an Overrun in the batch, not by an error. Other errors are
+// unexpected: close c and dial again.
 func (c *Conn) Receive(b *Batch) error {
 	if !c.receiving.CompareAndSwap(false, true) {
-		if c.closed.Load() { // Close may hold receiving
+		if c.closed.Load() { // Close may have set receiving
 			return os.ErrClosed
 		}
 		return ErrConcurrentUse
@@ -203,8 +204,8 @@ func (c *Conn) Receive(b *Batch) error {
 	c.batch = nil
 	switch {
 	case c.closed.Load():
-		// Read returned another error than os.ErrClosed, or received datagrams at the time
-		// of Close, which are dropped.
+		// Either Read returned an error other than os.ErrClosed, or datagrams arrived while Close
+		// was called. Those datagrams are dropped.
 		b.reset(&c.dumps, &c.stats)
 		c.slots.free()
 		return os.ErrClosed
@@ -216,8 +217,8 @@ func (c *Conn) Receive(b *Batch) error {
 	return nil
 }
 
-// receive reads once for Receive. It returns true after it set c.batch or c.err, and false to be called
-// again when the socket is readable.
+// receive reads once on behalf of Receive. It returns true after setting c.batch or c.err, and
+// false if it must be called again when the socket is readable.
 func (c *Conn) receive(fd uintptr) bool {
 	c.growSlots()
 	for {
@@ -228,8 +229,8 @@ func (c *Conn) receive(fd uintptr) bool {
 			return true
 		case errno == unix.EINTR:
 		case errno == unix.ENOBUFS:
-			// The Overrun follows when the queue is empty. Until then the kernel drops
-			// messages, and a dump would be outdated.
+			// The Overrun is returned once the queue is empty. Until then the kernel keeps dropping
+			// messages, so a dump would be outdated.
 			c.stats.Overruns.Add(1)
 			c.lose()
 		case errno == unix.EAGAIN && c.overrun:
@@ -244,14 +245,15 @@ func (c *Conn) receive(fd uintptr) bool {
 	}
 }
 
-// lose records that messages were lost: an Overrun follows, and dumps requested so far are incomplete.
+// lose records that messages were lost: an Overrun must be returned, and dumps requested so far are
+// incomplete.
 func (c *Conn) lose() {
 	c.overrun = true
 	c.dumps.lose()
 }
 
-// growSlots enlarges the slots if a datagram of the last batch was truncated. If there is not enough
-// memory, the present size becomes the limit.
+// growSlots enlarges the slots if the last batch had a truncated datagram. If there is not enough
+// memory, the current slot size becomes the limit.
 func (c *Conn) growSlots() {
 	if c.need == 0 {
 		return
@@ -263,18 +265,18 @@ func (c *Conn) growSlots() {
 		c.limit = c.slots.size
 		return
 	}
-	c.slots.free() // the last batch, which points into them, is not valid any more
+	c.slots.free() // the last batch points into the slots but is no longer valid
 	c.slots = larger
 }
 
-// fillBatch adds the n received datagrams to c.batch, except forged and truncated ones.
+// fillBatch adds the n received datagrams to c.batch, except forged and truncated datagrams.
 func (c *Conn) fillBatch(n int) {
 	c.lent.Store(true)
 	c.stats.Datagrams.Add(uint64(n))
 	for i := range n {
 		data, sender, size := c.slots.datagram(i)
 		switch {
-		case sender != 0: // not sent by the kernel; not a loss either
+		case sender != 0: // forged: not sent by the kernel, so nothing was lost
 			c.stats.Forged.Add(1)
 		case size == len(data):
 			c.batch.datagrams = append(c.batch.datagrams, data)
@@ -285,11 +287,11 @@ func (c *Conn) fillBatch(n int) {
 	}
 }
 
-// cutDatagram handles a datagram of size bytes that was truncated to data. It counts as lost, and the
-// slots grow, so that the dump after the Overrun can read the link.
+// cutDatagram handles a datagram of size bytes that was truncated to data. The datagram counts as
+// lost and the slots grow, so that the dump after the Overrun can read the link.
 //
-// If the slots cannot grow, another dump would be truncated as well. Then the messages before the
-// truncation and the name of the truncated link are added to the batch, and only messages after
+// If the slots cannot grow, a dump would be truncated as well. In that case the messages before the
+// truncation and the name of the truncated link are added to the batch, and only the messages after
 // that link count as lost.
 func (c *Conn) cutDatagram(data []byte, size int) {
 	if size <= c.limit {
@@ -314,8 +316,8 @@ func (c *Conn) Close() error {
 		return fmt.Errorf("close netlink socket: %w", os.ErrClosed)
 	}
 	err := c.file.Close()
-	// A receiver may still read its batch; its next Receive frees the memory. If there was no
-	// batch yet and there is no Receive in progress, Close frees the memory.
+	// A receiver may still be reading its batch; its next Receive frees the memory. If no batch was
+	// ever returned and no Receive is in progress, Close frees the memory here.
 	if !c.lent.Load() && c.receiving.CompareAndSwap(false, true) {
 		c.slots.free()
 		c.receiving.Store(false)
@@ -326,12 +328,12 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// discard closes c and frees its memory. The receiving goroutine may call it if it does not need its
-// batches any more.
+// discard closes c and frees its memory. Only the receiving goroutine may call it, and its batches
+// become invalid.
 func (c *Conn) discard() {
 	c.Close()
 	c.slots.free()
 }
 
-// setDeadline sets the time after which Receive returns os.ErrDeadlineExceeded.
+// setDeadline sets the time at which Receive returns os.ErrDeadlineExceeded.
 func (c *Conn) setDeadline(t time.Time) error { return c.file.SetReadDeadline(t) }

@@ -12,13 +12,13 @@ type result uint8
 
 const (
 	decoded   result = iota
-	ignored          // a type or content that this package does not use
-	foreign          // an answer to a request of another socket
+	ignored          // unused message type or content
+	foreign          // reply to another socket's request
 	malformed        // invalid length or content
 )
 
-// decode decodes the message with header h and this payload into m. Unless it returns decoded, m is not
-// valid.
+// decode decodes a message with header h and the given payload into m. m is valid only if the
+// result is decoded.
 func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) result {
 	*m = Message{Seq: h.seq}
 	switch h.typ {
@@ -73,9 +73,9 @@ func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) result {
 	return ignored // NLMSG_NOOP and unknown types
 }
 
-// findCut finds the message that is truncated at the end of data. It returns the start of the message,
-// and its end in the original datagram. ok reports whether it is an RTM_NEWLINK with a complete
-// index and name.
+// findCut finds the message that is truncated at the end of data. It returns the offset of the
+// message and the offset of its end in the original datagram. ok reports whether the message is an
+// RTM_NEWLINK with a complete index and name.
 func findCut(data []byte) (at, end int, ok bool) {
 	rest := data
 	for {
@@ -116,8 +116,8 @@ func (m *Message) decodeCut(data []byte, dumps *dumpTracker) result {
 	return decoded
 }
 
-// errnoOf returns the errno at the start of the payload of an NLMSG_ERROR or NLMSG_DONE, which is
-// negative there.
+// errnoOf returns the errno at the start of an NLMSG_ERROR or NLMSG_DONE payload, where it is
+// stored as a negative number.
 func errnoOf(payload []byte) syscall.Errno {
 	e := int64(int32(native.Uint32(payload)))
 	return syscall.Errno(max(e, -e))
@@ -162,7 +162,7 @@ func (l *Link) decode(payload []byte) bool {
 		}
 	}
 	if l.HasCarrierCounts = hasUp && hasDown; !l.HasCarrierCounts {
-		l.CarrierUp, l.CarrierDown = 0, 0 // a single count is not used
+		l.CarrierUp, l.CarrierDown = 0, 0 // ignore one count without the other
 	}
 	return true
 }
@@ -180,8 +180,8 @@ func (l *Link) decodeInfo(payload []byte) bool {
 	return l.Index > 0
 }
 
-// decodeHead decodes index, flags and name from the start of a payload, and reports whether the name is
-// complete. The kernel writes the name first (rtnl_fill_ifinfo, net/core/rtnetlink.c).
+// decodeHead decodes the index, flags and name at the start of a payload. It reports whether the
+// name is complete. The kernel writes the name first (rtnl_fill_ifinfo, net/core/rtnetlink.c).
 func (l *Link) decodeHead(payload []byte) bool {
 	if !l.decodeInfo(payload) {
 		return false
@@ -199,8 +199,8 @@ func (l *Link) decodeHead(payload []byte) bool {
 	}
 }
 
-// decodeKind returns IFLA_INFO_KIND of the nested attributes of IFLA_LINKINFO. IFLA_INFO_SLAVE_KIND is
-// the kind of the master, not of the link.
+// decodeKind returns IFLA_INFO_KIND from the attributes nested in IFLA_LINKINFO. It ignores
+// IFLA_INFO_SLAVE_KIND, which is the kind of the link's master.
 func decodeKind(info []byte) (kind []byte, ok bool) {
 	for len(info) >= attrHeaderLen {
 		typ, value, rest, ok := cutAttr(info)
@@ -215,7 +215,7 @@ func decodeKind(info []byte) (kind []byte, ok bool) {
 	return kind, true
 }
 
-// untilNUL returns value up to its first NUL. String attributes need not be terminated.
+// untilNUL returns value up to its first NUL byte, or all of value if there is none.
 func untilNUL(value []byte) []byte {
 	if i := bytes.IndexByte(value, 0); i >= 0 {
 		value = value[:i]
@@ -223,7 +223,7 @@ func untilNUL(value []byte) []byte {
 	return value[:len(value):len(value)]
 }
 
-// getUint32 decodes an attribute of exactly 4 bytes.
+// getUint32 decodes value, which must have exactly 4 bytes, into dst.
 func getUint32(dst *uint32, value []byte) bool {
 	if len(value) != 4 {
 		return false

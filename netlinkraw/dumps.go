@@ -6,30 +6,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dumpTracker tracks the dump requests of a Conn, and whether the dump in progress was interrupted. The
-// kernel answers one dump at a time.
+// dumpTracker tracks the dump requests of a Conn and whether the current dump was interrupted. The
+// kernel runs one dump per socket at a time.
 //
-// RequestLinkDump writes issued. The receiving goroutine owns the other fields.
+// RequestLinkDump writes issued. The other fields belong to the receiving goroutine.
 type dumpTracker struct {
 	port   uint32        // port ID of the socket
-	issued atomic.Uint32 // sequence number of the newest request, 0 if none
-	any    bool          // all dumps count as requested, for Batch.Load
+	issued atomic.Uint32 // sequence number of the newest request, 0 if there is none
+	any    bool          // treat every dump as requested (Batch.Load)
 
 	seq         uint32 // sequence number of the dump in progress
-	interrupted bool   // a part of it had NLM_F_DUMP_INTR
+	interrupted bool   // a message of the dump had NLM_F_DUMP_INTR
 
 	losses bool   // messages were lost at least once
-	lossAt uint32 // sequence number of the newest request at the last loss
+	lossAt uint32 // newest request when messages were last lost
 }
 
-// lose records that messages were lost, so that dumps requested so far may lack links.
+// lose records that messages were lost, so dumps requested so far may be missing links.
 func (d *dumpTracker) lose() { d.losses, d.lossAt = true, d.issued.Load() }
 
-// lossy reports whether messages were lost after dump seq was requested. A loss that was detected after
-// the request counts, even if it happened before.
+// lossy reports whether messages were lost since dump seq was requested. A loss that is detected
+// after the request counts even if it occurred before the request.
 func (d *dumpTracker) lossy(seq uint32) bool { return d.losses && d.lossAt-seq < 1<<31 }
 
-// issue returns the sequence number for a new request. It is never 0, the number of unsolicited messages.
+// issue returns the sequence number of a new request. It skips 0, the number of unsolicited
+// messages.
 func (d *dumpTracker) issue() uint32 {
 	for {
 		if seq := d.issued.Add(1); seq != 0 {
@@ -38,8 +39,8 @@ func (d *dumpTracker) issue() uint32 {
 	}
 }
 
-// part reports whether a message belongs to a dump of this socket, and updates the state of that dump.
-// known is false if the message has the port ID of this socket but was not requested.
+// part reports whether a message belongs to one of this socket's dumps, and updates that dump's
+// state. known is false if the message has this socket's port ID but was not requested.
 func (d *dumpTracker) part(h header) (ours, known bool) {
 	if h.flags&unix.NLM_F_MULTI == 0 || !d.any && h.port != d.port {
 		return false, true // a live message has the port ID of the socket that caused it
@@ -56,8 +57,8 @@ func (d *dumpTracker) part(h header) (ours, known bool) {
 	return true, true
 }
 
-// owns reports whether h is the answer to a request of this socket. It compares the distance, so that
-// the counter may wrap.
+// owns reports whether h is the reply to one of this socket's requests. It compares the distance
+// between sequence numbers, which may wrap around.
 func (d *dumpTracker) owns(h header) bool {
 	if d.any {
 		return true

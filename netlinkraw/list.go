@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// listAttempts is the maximum number of dumps of ListLinks, with pauses of 1, 2, 4 ... ms:
-	// half a second in total.
+	// listAttempts is the maximum number of dumps in ListLinks. The pauses between them are 1, 2,
+	// 4, ... ms, half a second in total.
 	listAttempts = 10
 	// listTimeout is the timeout of one dump.
 	listTimeout = 10 * time.Second
 )
 
-// ListLinks calls fn for each link of the network namespace, from one complete dump on a socket of its
-// own. It repeats interrupted and incomplete dumps a few times. If no dump is complete, it returns an
-// error without calling fn. A link whose message is [Unreadable] has only index, flags and name. The
-// Link stays valid after fn returned.
+// ListLinks calls fn for each link in the network namespace. It reads the links in one complete
+// dump from its own socket and retries interrupted or incomplete dumps. If no dump succeeds, it
+// returns an error without calling fn. A link whose message is [Unreadable] has only Index, Flags
+// and Name. The Link remains valid after fn returns.
 func ListLinks(fn func(*Link)) error {
 	c, err := dial(Config{}, 0, slotCount, slotSize)
 	if err != nil {
@@ -38,7 +38,7 @@ func ListLinks(fn func(*Link)) error {
 	return nil
 }
 
-// repeatDump calls dump until a dump is complete, at most listAttempts times.
+// repeatDump calls dump until a dump is complete, but at most listAttempts times.
 func repeatDump(dump func() (links []Link, complete bool, err error)) ([]Link, error) {
 	pause := time.Millisecond
 	for attempt := 1; ; attempt++ {
@@ -49,14 +49,15 @@ func repeatDump(dump func() (links []Link, complete bool, err error)) ([]Link, e
 		case complete:
 			return links, nil
 		case attempt == listAttempts:
-			return nil, fmt.Errorf("dump interrupted or incomplete %d times in a row", attempt)
+			return nil, fmt.Errorf("dump was interrupted or incomplete in %d attempts", attempt)
 		}
 		time.Sleep(pause)
 		pause *= 2
 	}
 }
 
-// dump returns the links of one dump, and whether the dump is complete.
+// dump returns the links of one dump. complete is false if the dump was interrupted or messages
+// were lost.
 func (c *Conn) dump() (links []Link, complete bool, err error) {
 	if err := c.setDeadline(time.Now().Add(listTimeout)); err != nil {
 		return nil, false, err
@@ -87,22 +88,22 @@ func (c *Conn) dump() (links []Link, complete bool, err error) {
 	}
 }
 
-// SetLinksDown sets links down, like "ip link set down", on a socket of its own. It returns at most one
-// error per link, with the index. A link that does not exist is not an error. If the kernel does not
-// answer in time, the remaining links are skipped. It needs CAP_NET_ADMIN.
+// SetLinksDown brings links down, like "ip link set down", using its own socket. It returns at most
+// one error per link, which contains the index. It ignores links that do not exist. If the kernel
+// does not reply in time, the remaining links are skipped. It needs CAP_NET_ADMIN.
 func SetLinksDown(indexes []int32) (failed []error) {
 	if len(indexes) == 0 {
 		return nil
 	}
 	r, err := DialRequester()
 	if err != nil {
-		return []error{fmt.Errorf("set links down: %w", err)}
+		return []error{fmt.Errorf("bring links down: %w", err)}
 	}
 	defer r.Close()
 	return setLinksDown(r.Do, indexes)
 }
 
-// setLinksDown implements SetLinksDown with a function that sends one request.
+// setLinksDown implements SetLinksDown. do sends one request.
 func setLinksDown(do func(request []byte) error, indexes []int32) (failed []error) {
 	for len(indexes) > 0 {
 		index := indexes[0]
@@ -111,15 +112,15 @@ func setLinksDown(do func(request []byte) error, indexes []int32) (failed []erro
 		if err == nil || errors.Is(err, unix.ENODEV) {
 			continue
 		}
-		failed = append(failed, fmt.Errorf("set link %d down: %w", index, err))
+		failed = append(failed, fmt.Errorf("bring link %d down: %w", index, err))
 		if len(indexes) > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			return append(failed, fmt.Errorf("set links down: %d more links skipped", len(indexes)))
+			return append(failed, fmt.Errorf("bring links down: %d more links skipped", len(indexes)))
 		}
 	}
 	return failed
 }
 
-// setDownRequest returns a request that clears IFF_UP.
+// setDownRequest returns a request that clears IFF_UP on a link.
 func setDownRequest(index int32) []byte {
 	b := AppendHeader(nil, unix.RTM_NEWLINK, 0, 0, 0)
 	b = AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, unix.IFF_UP)

@@ -10,16 +10,16 @@ import (
 // MessageType is the type of a [Message].
 type MessageType uint8
 
-// Types of messages.
+// Message types.
 const (
 	NewLink    MessageType = iota + 1 // RTM_NEWLINK: a link was created or changed, or is part of a dump
 	DelLink                           // RTM_DELLINK: a link was deleted, or (AF_BRIDGE) left its bridge
-	DumpDone                          // the answer to RequestLinkDump is complete or failed
-	Overrun                           // messages were lost; request a dump
-	Unreadable                        // RTM_NEWLINK that is too large to receive: the link exists, its state is unknown
+	DumpDone                          // the dump requested with RequestLinkDump is complete or failed
+	Overrun                           // messages were lost; the caller must request a dump
+	Unreadable                        // RTM_NEWLINK too large to receive; the link's state is unknown
 )
 
-// String returns the name of t, such as "newlink".
+// String returns the name of the message type, such as "newlink".
 func (t MessageType) String() string {
 	switch t {
 	case NewLink:
@@ -36,55 +36,57 @@ func (t MessageType) String() string {
 	return "MessageType(" + strconv.Itoa(int(t)) + ")"
 }
 
-// Message is a message from the kernel. The fields that are set depend on Type; the others are zero.
+// Message is a message from the kernel. Type determines which fields are set; the others are zero.
 type Message struct {
 	Type MessageType
 
-	// Seq is the sequence number: in a dump that of RequestLinkDump, in a live message that of
-	// the request that caused the change.
+	// Seq is the sequence number. For a message of a dump, RequestLinkDump returned it. For a live
+	// message, it is the number of the request that caused the change.
 	Seq uint32
-	// Dump is set if the message is part of the answer to the dump request Seq of this Conn.
+	// Dump is set if the message is part of the reply to this Conn's dump request Seq.
 	Dump bool
 
-	// Interrupted is set in a DumpDone if links were created or deleted during the dump
-	// (NLM_F_DUMP_INTR in any part). Links may be missing or repeated.
+	// Interrupted is set in a DumpDone if links were created or deleted during the dump (any
+	// message had NLM_F_DUMP_INTR). Links may be missing or repeated.
 	Interrupted bool
-	// Incomplete is set in a DumpDone if messages were lost since the request of the dump.
-	// Links may be missing. An Overrun was returned before or follows.
+	// Incomplete is set in a DumpDone if messages have been lost since the dump was requested.
+	// Links may be missing. An Overrun has been returned or will follow.
 	Incomplete bool
-	// Errno is the error of a dump in a DumpDone; 0 for success.
+	// Errno is the dump's error in a DumpDone, or 0 for success.
 	Errno syscall.Errno
 
-	// Link is set in a NewLink and DelLink. In an Unreadable it has Index, Flags and Name only.
+	// Link is set in NewLink and DelLink messages. In an Unreadable message only Index, Flags and
+	// Name are set.
 	Link Link
 }
 
 // Link is the state of a network interface in a link message.
 type Link struct {
-	Family uint8  // AF_UNSPEC, or AF_BRIDGE for a message about membership of a bridge
-	Index  int32  // interface index, above 0
+	Family uint8  // AF_UNSPEC, or AF_BRIDGE in a message about bridge membership
+	Index  int32  // interface index, greater than 0
 	Flags  uint32 // IFF_*
-	MTU    uint32 // IFLA_MTU in bytes, if HasMTU
-	Master int32  // IFLA_MASTER: index of its bridge or LAG, 0 for none
+	MTU    uint32 // IFLA_MTU in bytes; valid if HasMTU is set
+	Master int32  // IFLA_MASTER: index of the link's bridge or LAG, or 0
 
-	// Name is IFLA_IFNAME without its NUL, at most 15 bytes; empty if absent.
+	// Name is IFLA_IFNAME without the terminating NUL, at most 15 bytes. It is empty if absent.
 	Name []byte
-	// Address is IFLA_ADDRESS, the MAC address; empty if absent.
+	// Address is IFLA_ADDRESS, the MAC address. It is empty if absent.
 	Address []byte
-	// Kind is IFLA_INFO_KIND, such as "veth" or "team"; empty for a plain
-	// device, and in every AF_BRIDGE message.
+	// Kind is IFLA_INFO_KIND, such as "veth" or "team". It is empty for devices without a kind and
+	// in all AF_BRIDGE messages.
 	Kind []byte
 
-	// CarrierUp and CarrierDown are IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT: the numbers
-	// of carrier changes since the device was created. AF_BRIDGE messages do not have them.
+	// CarrierUp and CarrierDown are IFLA_CARRIER_UP_COUNT and IFLA_CARRIER_DOWN_COUNT, the numbers
+	// of carrier changes since the device was created. AF_BRIDGE messages do not contain them.
 	CarrierUp, CarrierDown uint32
 
 	HasMTU           bool
-	HasCarrierCounts bool // both counts were in the message
+	HasCarrierCounts bool // the message contained both counts
 }
 
 // Up reports whether the link is administratively up (IFF_UP).
 func (l *Link) Up() bool { return l.Flags&unix.IFF_UP != 0 }
 
-// Running reports whether the link is operational: up and with carrier (IFF_RUNNING).
+// Running reports whether the link is operational (IFF_RUNNING): administratively up and with
+// carrier.
 func (l *Link) Running() bool { return l.Flags&unix.IFF_RUNNING != 0 }

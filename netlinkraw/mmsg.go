@@ -27,7 +27,7 @@ import (
 // Pages that were never written do not use memory.
 
 const (
-	// wordSize is the size of a pointer and of size_t in a system call.
+	// wordSize is the size in bytes of a pointer and of size_t in system calls.
 	wordSize = bits.UintSize / 8
 
 	// include/linux/socket.h, struct user_msghdr and struct mmsghdr, whose
@@ -67,23 +67,23 @@ const (
 	// slotCount is the maximum number of datagrams per system call.
 	slotCount = 32
 
-	// slotSize is the initial size of a slot. A live link message has 1 to 3 KiB, and the
+	// slotSize is the initial size of a slot in bytes. Live link messages have 1 to 3 KiB. The
 	// kernel limits the datagrams of a dump to the size of the reader's buffer, at most 32 KiB
-	// (netlink_recvmsg and netlink_dump in net/netlink/af_netlink.c). The message of a link
-	// with many alternative names (IFLA_PROP_LIST) has up to 70 KiB. Slots grow if a datagram
-	// was truncated.
+	// (netlink_recvmsg and netlink_dump in net/netlink/af_netlink.c). The message of a link with
+	// many alternative names (IFLA_PROP_LIST) can reach 70 KiB. Slots grow after a datagram was
+	// truncated.
 	slotSize = 32 << 10
 
-	// slotLimit is the maximum size of a slot. Linux allocates messages with kmalloc, whose
-	// limit KMALLOC_MAX_SIZE is 4 MiB with pages of 4 KiB.
+	// slotLimit is the maximum size of a slot in bytes. Linux allocates messages with kmalloc,
+	// whose limit KMALLOC_MAX_SIZE is 4 MiB with 4 KiB pages.
 	slotLimit = 4 << 20
 
-	// slotMemory is the maximum total size of the slots of a Conn. If slots grow, there are fewer.
+	// slotMemory is the maximum total size of a Conn's slots in bytes. Larger slots are fewer.
 	slotMemory = 4 << 20
 )
 
-// slotsFor returns the number of slots, at most n, and their size for datagrams of need bytes. size is
-// the present size.
+// slotsFor returns the number of slots (at most n) and the slot size for datagrams of need bytes.
+// size is the current slot size.
 func slotsFor(n, size, need int) (count, grown int) {
 	for size < need {
 		size *= 2
@@ -100,7 +100,7 @@ type slots struct {
 	used        int // number of headers that the last receive wrote
 }
 
-// newSlots maps memory for n datagrams of size bytes.
+// newSlots maps memory for n datagrams of up to size bytes.
 func newSlots(n, size int) (*slots, error) {
 	s := &slots{n: n, size: size}
 	iovecs := n * mmsghdrLen
@@ -139,16 +139,16 @@ func (s *slots) putWord(at int, v uintptr) {
 	}
 }
 
-// receive receives up to n queued datagrams without waiting, and returns their number. It returns EAGAIN
-// if there are none. If an error occurs after some datagrams, the kernel returns it from the next
-// call.
+// receive reads up to n queued datagrams without blocking and returns their number. It returns
+// EAGAIN if the queue is empty. If an error occurs after the first datagram, the kernel returns it
+// from the next call.
 func (s *slots) receive(fd uintptr) (int, syscall.Errno) {
-	for i := range s.used { // the kernel replaced the length of the address
+	for i := range s.used { // the kernel overwrote the address length
 		native.PutUint32(s.mem[i*mmsghdrLen+offNamelen:], nameLen)
 	}
 	s.used = 0
-	// Not RawSyscall6, because the call generates the next part of a dump and so can wait for
-	// the rtnl lock. With MSG_TRUNC, msg_len is the size before truncation.
+	// RawSyscall6 must not be used: the call generates the next part of a dump and can wait for the
+	// rtnl lock. With MSG_TRUNC, msg_len is the size before truncation.
 	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, s.base, uintptr(s.n), unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
 	if errno != 0 {
 		return 0, errno
@@ -157,8 +157,8 @@ func (s *slots) receive(fd uintptr) (int, syscall.Errno) {
 	return s.used, 0
 }
 
-// datagram returns the datagram in slot i: its bytes, which are valid until the next receive, the port
-// ID of its sender, and its size, which is larger than len(data) if it was truncated.
+// datagram returns the datagram in slot i, the port ID of its sender, and its size, which is larger
+// than len(data) if the datagram was truncated. data is valid until the next receive.
 func (s *slots) datagram(i int) (data []byte, sender uint32, size int) {
 	hdr := s.mem[i*mmsghdrLen : (i+1)*mmsghdrLen]
 	size = int(native.Uint32(hdr[offLen:]))
@@ -170,8 +170,8 @@ func (s *slots) datagram(i int) (data []byte, sender uint32, size int) {
 	return s.mem[start : start+min(size, s.size) : start+s.size], sender, size
 }
 
-// free unmaps the memory. Slices from datagram must not be used any more; access to them would crash the
-// process.
+// free unmaps the memory. Slices returned by datagram must not be used afterwards; accessing them
+// would crash the process.
 func (s *slots) free() error {
 	if s.mem == nil {
 		return nil

@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// requestTimeout is the timeout of one request. Setting a link down takes some 10 ms, because the kernel
-// waits for packets in flight.
+// requestTimeout is the timeout of one request. Bringing a link down takes tens of milliseconds
+// because the kernel waits for packets in flight.
 const requestTimeout = 5 * time.Second
 
-// OpError is the error of a request.
+// OpError is the error of a failed request.
 type OpError struct {
-	Op   string // message type, such as "RTM_NEWLINK"
-	Err  error  // a syscall.Errno from the kernel, or an error of the socket
-	Text string // text of the kernel, often empty
+	Op   string // request type, such as "RTM_NEWLINK"
+	Err  error  // a syscall.Errno from the kernel, or a socket error
+	Text string // the kernel's error text, often empty
 }
 
-// Error returns Op, Err and Text.
+// Error returns a message with Op, Err and Text.
 func (e *OpError) Error() string {
 	s := e.Op + ": " + e.Err.Error()
 	if e.Text != "" {
@@ -31,10 +31,10 @@ func (e *OpError) Error() string {
 	return s
 }
 
-// Unwrap returns e.Err, so that errors.Is(err, unix.ENODEV) works.
+// Unwrap returns e.Err, so that errors such as unix.ENODEV can be tested with errors.Is.
 func (e *OpError) Unwrap() error { return e.Err }
 
-// Requester sends requests to rtnetlink and waits for their acknowledgements. It must not be used by
+// Requester sends requests to rtnetlink and waits for acknowledgements. It must not be used by
 // several goroutines at the same time.
 type Requester struct {
 	file *os.File
@@ -44,13 +44,13 @@ type Requester struct {
 	buf  []byte
 }
 
-// DialRequester opens a Requester in the network namespace of the caller.
+// DialRequester opens a Requester in the caller's network namespace.
 func DialRequester() (*Requester, error) {
 	fd, port, err := openSocket(0)
 	if err != nil {
 		return nil, err
 	}
-	// Acknowledgements without a copy of the request; optional, so the error is ignored.
+	// Omit the request from acknowledgements. The option is optional, so errors are ignored.
 	unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
 	file, raw, err := pollable(fd)
 	if err != nil {
@@ -62,14 +62,14 @@ func DialRequester() (*Requester, error) {
 // Close closes the socket.
 func (r *Requester) Close() error { return r.file.Close() }
 
-// Do sends msg, which is one message with its length (see [FinishMessage]), and waits for the
-// acknowledgement. It sets the sequence number and the flags NLM_F_REQUEST and NLM_F_ACK in msg. Its
-// errors are of type [OpError], unless msg is invalid. If the error wraps os.ErrDeadlineExceeded, it
-// is unknown whether the kernel executed the request.
+// Do sends msg and waits for the acknowledgement. msg must be one complete message (see
+// [FinishMessage]). Do sets its sequence number and the flags NLM_F_REQUEST and NLM_F_ACK. Unless
+// msg is invalid, errors are of type *[OpError]. If the error wraps os.ErrDeadlineExceeded, the
+// kernel may or may not have executed the request.
 func (r *Requester) Do(msg []byte) error {
 	h, _, rest, ok := cutMessage(msg)
 	if !ok || len(rest) != 0 {
-		return fmt.Errorf("netlink request of %d bytes, expected one complete message", len(msg))
+		return fmt.Errorf("invalid netlink request of %d bytes: must be one complete message", len(msg))
 	}
 	r.seq++
 	native.PutUint16(msg[6:], h.flags|unix.NLM_F_REQUEST|unix.NLM_F_ACK)
@@ -96,7 +96,7 @@ func (r *Requester) Do(msg []byte) error {
 	}
 }
 
-// receive returns the next datagram from the kernel.
+// receive returns the next datagram that was sent by the kernel.
 func (r *Requester) receive() ([]byte, error) {
 	for {
 		var n int
@@ -120,7 +120,7 @@ func (r *Requester) receive() ([]byte, error) {
 	}
 }
 
-// findAck searches a datagram for the acknowledgement of request seq.
+// findAck searches datagram for the acknowledgement of request seq.
 func findAck(datagram []byte, seq, port uint32) (errno syscall.Errno, text string, ok bool) {
 	for {
 		h, payload, rest, ok := cutMessage(datagram)
@@ -135,8 +135,8 @@ func findAck(datagram []byte, seq, port uint32) (errno syscall.Errno, text strin
 	}
 }
 
-// ackText returns the text of an extended acknowledgement. It is an attribute after the copy of the
-// request, which is only the header if NLM_F_CAPPED is set.
+// ackText returns the text of an extended acknowledgement. The text attribute follows the copy of
+// the request, which is only a header if NLM_F_CAPPED is set.
 func ackText(h header, payload []byte) string {
 	if h.flags&unix.NLM_F_ACK_TLVS == 0 {
 		return ""
@@ -161,7 +161,7 @@ func ackText(h header, payload []byte) string {
 	}
 }
 
-// requestName returns the name of a message type for errors.
+// requestName returns the name of a message type for use in errors.
 func requestName(msgType uint16) string {
 	switch msgType {
 	case unix.RTM_NEWLINK:

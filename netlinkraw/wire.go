@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file defines the wire format. The definitions of include/uapi/linux/{netlink,rtnetlink,if_link,if}.h
-// are quoted. Numbers are in the byte order of the machine.
+// This file defines the wire format. It quotes the definitions in
+// include/uapi/linux/{netlink,rtnetlink,if_link,if}.h. Integers are in the host's byte order.
 
-// native is the byte order of netlink.
+// native is the byte order of netlink messages.
 var native = binary.NativeEndian
 
 const (
@@ -65,17 +65,17 @@ const (
 	errAttrMsg = 1
 )
 
-// header is struct nlmsghdr without its length.
+// header is a struct nlmsghdr without the length field.
 type header struct {
 	typ, flags uint16
 	seq, port  uint32
 }
 
-// align rounds n up as NLMSG_ALIGN and NLA_ALIGN do.
+// align rounds n up to a multiple of 4, like NLMSG_ALIGN and NLA_ALIGN.
 func align(n int) int { return (n + alignTo - 1) &^ (alignTo - 1) }
 
-// cutMessage splits data into the header and the payload of the first message, and the rest. ok is false
-// if data does not begin with a complete message.
+// cutMessage splits data into the header and payload of the first message and the remaining bytes.
+// ok is false if data does not begin with a complete message.
 func cutMessage(data []byte) (h header, payload, rest []byte, ok bool) {
 	if len(data) < headerLen {
 		return header{}, nil, nil, false
@@ -94,8 +94,8 @@ func cutMessage(data []byte) (h header, payload, rest []byte, ok bool) {
 	return h, data[headerLen:n], data[end:], true
 }
 
-// cutAttr splits data into the type, without flags, and the value of the first attribute, and the rest. ok
-// is false if data does not begin with a complete attribute.
+// cutAttr splits data into the type (without flags) and value of the first attribute and the
+// remaining bytes. ok is false if data does not begin with a complete attribute.
 func cutAttr(data []byte) (typ uint16, value, rest []byte, ok bool) {
 	if len(data) < attrHeaderLen {
 		return 0, nil, nil, false

@@ -1,11 +1,11 @@
 package sonicdb
 
-// chunk is the number of commands that functions for many rows send before they receive the replies.
-// It bounds the data in the socket buffers.
+// chunk is the number of commands that multi-row functions send before they receive replies. It
+// bounds the amount of data in the socket buffers.
 const chunk = 128
 
-// Keys returns the keys that match a glob pattern, in any order. The server blocks meanwhile; see
-// Scan.
+// Keys returns the keys that match a glob pattern, in no particular order. It blocks the server for
+// the whole search; see Scan for an alternative.
 func (c *Conn) Keys(pattern string) ([]string, error) {
 	r, err := c.Do("KEYS", pattern)
 	if err != nil {
@@ -24,7 +24,7 @@ func (c *Conn) Keys(pattern string) ([]string, error) {
 // Exists returns the number of keys that exist.
 func (c *Conn) Exists(keys ...string) (int64, error) { return c.integer("EXISTS", keys...) }
 
-// Del deletes keys and returns the number of deleted ones.
+// Del deletes keys and returns the number of keys that were deleted.
 func (c *Conn) Del(keys ...string) (int64, error) { return c.integer("DEL", keys...) }
 
 func (c *Conn) integer(command string, args ...string) (int64, error) {
@@ -43,14 +43,14 @@ func (c *Conn) integer(command string, args ...string) (int64, error) {
 	return r.Int, nil
 }
 
-// HSet sets fields of a hash. Other fields stay.
+// HSet sets fields of a hash and leaves its other fields unchanged.
 func (c *Conn) HSet(key string, fvs ...FieldValue) error {
 	c.AppendHSet(key, fvs...)
 	_, err := c.roundTrip()
 	return err
 }
 
-// AppendHSet appends the command of HSet.
+// AppendHSet appends an HSET command.
 func (c *Conn) AppendHSet(key string, fvs ...FieldValue) {
 	c.Command(2 + 2*len(fvs))
 	c.String("HSET")
@@ -61,7 +61,8 @@ func (c *Conn) AppendHSet(key string, fvs ...FieldValue) {
 	}
 }
 
-// HGetAll returns the fields of a hash in the server's order, or none if the key does not exist.
+// HGetAll returns the fields of a hash in the server's order. It returns no fields if the key does
+// not exist.
 func (c *Conn) HGetAll(key string) ([]FieldValue, error) {
 	c.Send("HGETALL", key)
 	if err := c.Flush(); err != nil {
@@ -77,8 +78,8 @@ type RowResult struct {
 	Err    error // a ServerError for this key, such as WRONGTYPE
 }
 
-// HGetAllMany executes HGETALL for each key, pipelined. Error replies are in RowResult.Err. The
-// returned error means that the connection is closed.
+// HGetAllMany pipelines an HGETALL for each key. Error replies are returned in RowResult.Err. If
+// HGetAllMany itself returns an error, the connection is closed.
 func (c *Conn) HGetAllMany(keys []string) ([]RowResult, error) {
 	rows := make([]RowResult, len(keys))
 	for first := 0; first < len(keys); first += chunk {
@@ -100,7 +101,7 @@ func (c *Conn) HGetAllMany(keys []string) ([]RowResult, error) {
 	return rows, nil
 }
 
-// receiveHash receives an array of alternating fields and values.
+// receiveHash receives a reply that is an array of alternating fields and values.
 func (c *Conn) receiveHash() ([]FieldValue, error) {
 	r, err := c.Receive()
 	if err != nil {
@@ -116,7 +117,7 @@ func (c *Conn) receiveHash() ([]FieldValue, error) {
 	return fvs, nil
 }
 
-// HMGet returns the fields of a hash that exist, in the order of the arguments.
+// HMGet returns those of the given fields that exist in a hash, in the order of the arguments.
 func (c *Conn) HMGet(key string, fields ...string) ([]FieldValue, error) {
 	c.Command(2 + len(fields))
 	c.String("HMGET")

@@ -15,44 +15,46 @@ import (
 	"portsyncd/internal/smallfile"
 )
 
-// defaultTimeout replaces a zero DialTimeout or IOTimeout.
+// defaultTimeout is used if DialTimeout or IOTimeout is zero.
 const defaultTimeout = 2 * time.Second
 
-// Options are the address, timeouts and credentials of a connection.
+// Options holds the address, timeouts and credentials for a connection.
 type Options struct {
 	Network string // "unix" or "tcp"
 	Address string // socket path, or host:port
-	DB      int    // number of the database
+	DB      int    // database number
 
-	DialTimeout time.Duration // limit for Dial; 0 means 2 s
-	IOTimeout   time.Duration // limit for all replies to the commands of one Flush; 0 means 2 s
+	DialTimeout time.Duration // timeout of Dial; 0 means 2 s
+	IOTimeout   time.Duration // timeout for all replies to the commands of one Flush; 0 means 2 s
 
 	Username string // ACL user; "" for the default user
-	Password string // if it and PasswordFile are empty, no AUTH is sent
-	// PasswordFile is the path of a file with the password, which replaces Password. Each Dial
-	// reads it, so that a changed password needs no restart. Line breaks at its end are
-	// removed. If the file does not exist, no AUTH is sent, since the server may not need it.
+	Password string // no AUTH is sent if Password and PasswordFile are empty
+	// PasswordFile is the path of a file that contains the password. It overrides Password. Dial
+	// reads the file each time, so a changed password does not require a restart. Trailing line
+	// breaks are removed. If the file does not exist, no AUTH is sent, because the server may not
+	// require it.
 	PasswordFile string
 }
 
-// Conn is a connection to one database. It belongs to one goroutine; only Close may be called from
-// others.
+// Conn is a connection to one database. It must be used by one goroutine; only Close may be called
+// from others.
 type Conn struct {
 	sock        timedConn
 	in          *reader
 	out         writer
-	outstanding int                         // replies of flushed commands that were not received yet
+	outstanding int                         // number of replies to flushed commands that have not been received
 	broken      error                       // set by the first error; all later calls return it
-	closed      atomic.Bool                 // Close accesses closed and detach from any goroutine
-	detach      atomic.Pointer[func() bool] // stops the effect of CloseWith
+	closed      atomic.Bool                 // closed and detach may be accessed by Close in any goroutine
+	detach      atomic.Pointer[func() bool] // undoes CloseWith
 }
 
-// Dial connects, authenticates if there is a password, and selects the database. It stops when ctx
-// ends or after DialTimeout. If the server refuses, the error wraps a ServerError.
+// Dial connects to the server, authenticates if there is a password, and selects the database. It
+// fails when ctx ends or after DialTimeout. If the server rejects a command, the error wraps a
+// ServerError.
 func Dial(ctx context.Context, o Options) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOr(o.DialTimeout))
 	defer cancel()
-	var missing error // error if the password file does not exist
+	var missing error // set if the password file does not exist
 	if o.PasswordFile != "" {
 		password, err := readPassword(ctx, o.PasswordFile)
 		switch {
@@ -72,7 +74,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	err = c.handshake(o)
 	if !stop() {
-		err = ctx.Err() // ctx closed the connection; the error of handshake is a result of that
+		err = ctx.Err() // handshake failed because ctx closed the connection
 	}
 	if err != nil {
 		c.Close()
@@ -85,8 +87,8 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	return c, nil
 }
 
-// NewConn sets up a connection over nc, as [Dial] does over a connection of its own. The
-// addresses and DialTimeout of o are not used. NewConn closes nc if it fails.
+// NewConn is like [Dial] but uses the established connection nc. It ignores the addresses and
+// DialTimeout in o. If it fails, it closes nc.
 func NewConn(nc net.Conn, o Options) (*Conn, error) {
 	c := newConn(nc, o.IOTimeout)
 	if err := c.handshake(o); err != nil {
@@ -109,10 +111,10 @@ func timeoutOr(d time.Duration) time.Duration {
 	return d
 }
 
-// maxPassword limits the size of a password file in bytes.
+// maxPassword is the maximum size of a password file in bytes.
 const maxPassword = 64 << 10
 
-// readPassword returns the content of a password file without line breaks at its end.
+// readPassword returns the content of a password file without trailing line breaks.
 func readPassword(ctx context.Context, path string) (string, error) {
 	text, err := smallfile.Read(ctx, path, maxPassword)
 	if err != nil {
@@ -121,8 +123,8 @@ func readPassword(ctx context.Context, path string) (string, error) {
 	return strings.TrimRight(string(text), "\r\n"), nil
 }
 
-// authError returns the error of AUTH, with the password removed, since some error replies repeat the
-// arguments of the command. It returns nil if the server has no password, and so needs no AUTH.
+// authError returns the error of AUTH. It removes the password, since some error replies repeat the
+// command's arguments. It returns nil if the server has no password and therefore needs no AUTH.
 func authError(err error, password string) error {
 	refused, ok := errors.AsType[ServerError](err)
 	if !ok {
@@ -146,8 +148,8 @@ func (c *Conn) handshake(o Options) error {
 	}
 	c.Send("SELECT", strconv.Itoa(o.DB))
 	if _, err := c.sock.Write(c.out.buf); err != nil {
-		// A server with too many clients sends an error and closes the connection without
-		// reading a command (redis src/networking.c, acceptCommonHandler).
+		// A server with too many clients sends an error and closes the connection before it reads a
+		// command (redis src/networking.c, acceptCommonHandler).
 		if r, e := c.in.next(); e == nil && r.Kind == Error {
 			return ServerError(r.Str)
 		}
@@ -166,9 +168,9 @@ func (c *Conn) handshake(o Options) error {
 	return err
 }
 
-// Command begins a command of nargs arguments, including its name. The caller must append exactly
-// that many with String, Bytes and Int; otherwise Flush sends nothing, closes the connection and
-// returns an error.
+// Command starts a command with nargs arguments, including its name. The caller must append exactly
+// nargs arguments with String, Bytes and Int. Otherwise Flush sends nothing, closes the connection
+// and returns an error.
 func (c *Conn) Command(nargs int) { c.out.begin(nargs) }
 
 // String appends one argument.
@@ -180,7 +182,7 @@ func (c *Conn) Bytes(b []byte) { c.out.bytes(b) }
 // Int appends one argument in decimal.
 func (c *Conn) Int(n int64) { c.out.int(n) }
 
-// Send appends a command.
+// Send appends a complete command.
 func (c *Conn) Send(args ...string) {
 	c.Command(len(args))
 	for _, a := range args {
@@ -188,10 +190,10 @@ func (c *Conn) Send(args ...string) {
 	}
 }
 
-// Flush writes the appended commands. Receive returns their replies.
+// Flush writes the appended commands. Their replies are returned by Receive.
 //
-// Flush does not read replies while it writes. Redis continues to read commands while its replies
-// are not read; other servers might block, and Flush would time out.
+// Flush does not read replies while it writes. Redis keeps reading commands even if its replies are
+// not read. With a server that does not, Flush could time out.
 func (c *Conn) Flush() error {
 	defer c.out.reset()
 	if err := c.usable(); err != nil {
@@ -206,18 +208,18 @@ func (c *Conn) Flush() error {
 	if _, err := c.sock.Write(c.out.buf); err != nil {
 		return c.fail(fmt.Errorf("write commands: %w", err))
 	}
-	if !c.sock.subscribed { // otherwise the replies are messages
+	if !c.sock.subscribed { // the replies to a subscription are messages
 		c.outstanding += c.out.queued
 	}
 	return nil
 }
 
-// Pending returns the number of flushed commands whose reply was not received yet. It is 0 after the
-// connection was closed by an error.
+// Pending returns the number of flushed commands whose replies have not been received. It returns 0
+// after an error closed the connection.
 func (c *Conn) Pending() int { return c.outstanding }
 
-// Receive returns the next reply, in the order of the commands. It is valid until the next reply is
-// received. An error reply is returned as a ServerError.
+// Receive returns the next reply, in the order of the commands. The reply is valid until the next
+// one is received. An error reply is returned as a ServerError.
 func (c *Conn) Receive() (*Reply, error) {
 	if err := c.usable(); err != nil {
 		return nil, err
@@ -236,8 +238,8 @@ func (c *Conn) Receive() (*Reply, error) {
 	return r, nil
 }
 
-// ReceiveBool receives the reply 1 or 0 of a command such as HEXISTS. Any other reply is a protocol
-// error.
+// ReceiveBool receives the integer reply 1 or 0, for example of HEXISTS. Any other reply is a
+// protocol error.
 func (c *Conn) ReceiveBool() (bool, error) {
 	r, err := c.Receive()
 	switch {
@@ -251,7 +253,7 @@ func (c *Conn) ReceiveBool() (bool, error) {
 	return r.Int == 1, nil
 }
 
-// Do sends one command and returns its reply. There must be no other queued or pending commands.
+// Do sends one command and returns its reply. No other command may be queued or pending.
 func (c *Conn) Do(args ...string) (*Reply, error) {
 	c.Send(args...)
 	return c.roundTrip()
@@ -280,7 +282,7 @@ func (c *Conn) Close() error {
 	return c.sock.Conn.Close()
 }
 
-// CloseWith closes the connection when ctx ends. It may be called once, before Close.
+// CloseWith closes the connection when ctx ends. It may be called at most once, before Close.
 func (c *Conn) CloseWith(ctx context.Context) {
 	detach := context.AfterFunc(ctx, func() { c.Close() })
 	c.detach.Store(&detach)
@@ -293,7 +295,7 @@ func (c *Conn) usable() error {
 	return c.broken
 }
 
-// fail closes the connection because of an error, and returns that error.
+// fail closes the connection because of cause and returns the error.
 func (c *Conn) fail(cause error) error {
 	if c.closed.Load() && !errors.Is(cause, net.ErrClosed) {
 		cause = fmt.Errorf("%w: %w", net.ErrClosed, cause)
@@ -304,20 +306,20 @@ func (c *Conn) fail(cause error) error {
 	return cause
 }
 
-// mismatch closes the connection because a reply has the wrong type for its command.
+// mismatch closes the connection because the reply r does not have the expected type.
 func (c *Conn) mismatch(want string, r *Reply) error {
 	return c.fail(&ProtocolError{Want: want, Got: r.Kind.String()})
 }
 
-// timedConn applies a timeout to each write, and to the total time that the reads until the next write
-// wait. A server that sends single bytes does not extend the timeout, and time between calls does
-// not count. Setting a deadline is much more expensive than reading the clock, so deadlines are
-// not set for each call, and the actual timeout is between timeout and timeout*9/8.
+// timedConn applies a timeout to each write, and to the total time spent blocked in reads between
+// two writes, so a server that sends single bytes cannot extend it. Time between calls does not
+// count. Setting a deadline is much more expensive than reading the clock, so the deadlines are not
+// set on each call. The effective timeout is up to timeout*9/8.
 type timedConn struct {
 	net.Conn
 	timeout    time.Duration
-	set        time.Time     // time at which the deadlines were last set
-	waited     time.Duration // total time of reads since the last write
+	set        time.Time     // when the deadlines were last set
+	waited     time.Duration // time spent in reads since the last write
 	subscribed bool          // reads have no timeout
 }
 

@@ -164,7 +164,7 @@ func TestMisuse(t *testing.T) {
 	t.Run("subscribe in a pipeline", func(t *testing.T) {
 		c := fake(t, hangUp)
 		c.Send("PING")
-		if err := c.Subscribe("x"); err == nil || !strings.Contains(err.Error(), "with 1 commands pending") {
+		if err := c.Subscribe("x"); err == nil || !strings.Contains(err.Error(), "while 1 commands are pending") {
 			t.Errorf("Subscribe: got %v", err)
 		}
 	})

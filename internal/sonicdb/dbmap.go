@@ -6,15 +6,15 @@ import (
 	"strconv"
 )
 
-// Map contains the addresses of SONiC's databases. It is read from
-// /var/run/redis/sonic-db/database_config.json (sonic-swss-common
-// common/database_config.json and common/dbconnector.h, SonicDBConfig).
+// Map holds the addresses of SONiC's databases, as defined in
+// /var/run/redis/sonic-db/database_config.json (sonic-swss-common common/database_config.json and
+// common/dbconnector.h, SonicDBConfig).
 type Map struct {
 	name      string // for errors
 	databases map[string]entry
 }
 
-// entry is a database or the error in its definition, which Map.Database returns.
+// entry is a database, or the error in its definition, which is returned by Map.Database.
 type entry struct {
 	database Database
 	err      error
@@ -23,12 +23,12 @@ type entry struct {
 // Database is one numbered database of a Redis server.
 type Database struct {
 	Name      string // "APPL_DB"
-	ID        int    // number for SELECT
+	ID        int    // database number for SELECT
 	Separator string // between table and key, ":" or "|"
 	Instance  Instance
 }
 
-// Options returns the options to Dial d, with default timeouts.
+// Options returns the options for dialing d with default timeouts.
 func (d Database) Options() Options {
 	i := &d.Instance
 	return Options{Network: i.Network(), Address: i.Address(), DB: d.ID, Username: i.User, PasswordFile: i.PasswordFile}
@@ -41,13 +41,13 @@ type Instance struct {
 	Port       int    // for TCP
 	UnixSocket string // path; preferred over TCP, as in SONiC
 
-	// PasswordFile is the path of a file with the password (password_path in the map), "" if
-	// there is none. User is "" for the default user.
+	// PasswordFile is the path of a file that contains the password (password_path in the map), or
+	// "". User is "" for the default user.
 	PasswordFile string
 	User         string
 }
 
-// Network returns "unix" or "tcp".
+// Network returns the network to dial, "unix" or "tcp".
 func (i Instance) Network() string {
 	if i.UnixSocket != "" {
 		return "unix"
@@ -55,7 +55,7 @@ func (i Instance) Network() string {
 	return "tcp"
 }
 
-// Address returns the path of the socket, or host:port.
+// Address returns the address to dial, a socket path or host:port.
 func (i Instance) Address() string {
 	if i.UnixSocket != "" {
 		return i.UnixSocket
@@ -63,12 +63,13 @@ func (i Instance) Address() string {
 	return net.JoinHostPort(i.Hostname, strconv.Itoa(i.Port))
 }
 
-// Same reports whether both instances have the same address.
+// Same reports whether i and other have the same address.
 func (i Instance) Same(other Instance) bool {
 	return i.Network() == other.Network() && i.Address() == other.Address()
 }
 
-// Database returns the database with that name, or an error if it is missing or invalid.
+// Database returns the named database. It returns an error if the database is missing or its
+// definition is invalid.
 func (m *Map) Database(name string) (Database, error) {
 	e, ok := m.databases[name]
 	if !ok {
@@ -77,8 +78,8 @@ func (m *Map) Database(name string) (Database, error) {
 	return e.database, e.err
 }
 
-// SetCredentials sets the user and password file of all instances without a password_path. user is ""
-// for the default user. It must not be called while other goroutines use the map.
+// SetCredentials sets the user and password file of all instances that have no password_path. user
+// is "" for the default user. It must not be called while other goroutines use the map.
 func (m *Map) SetCredentials(user, passwordFile string) {
 	for name, e := range m.databases {
 		if e.database.Instance.PasswordFile == "" {
@@ -88,15 +89,15 @@ func (m *Map) SetCredentials(user, passwordFile string) {
 	}
 }
 
-// StaticMap returns SONiC's default map with all databases on one server. network and address are as
-// for net.Dial: "unix" and a path, or "tcp" and host:port.
+// StaticMap returns a map with SONiC's default databases, all on one server. network and address
+// have the form that net.Dial expects: "unix" and a path, or "tcp" and host:port.
 func StaticMap(network, address string) *Map {
 	instance := Instance{Name: "redis"}
 	if network == "unix" {
 		instance.UnixSocket = address
 	} else if host, port, err := net.SplitHostPort(address); err == nil {
 		instance.Hostname = host
-		instance.Port, _ = strconv.Atoi(port) // 0 if it is not a number, which Dial refuses
+		instance.Port, _ = strconv.Atoi(port) // Dial rejects port 0
 	} else {
 		instance.Hostname = address
 	}

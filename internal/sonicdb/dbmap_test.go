@@ -110,7 +110,7 @@ func TestParseMapSize(t *testing.T) {
 	if _, err := ParseMap("f", []byte(src)); err != nil {
 		t.Errorf("%d bytes: %v", len(src), err)
 	}
-	if _, err := ParseMap("f", []byte(src+" ")); err == nil || err.Error() != "f: size is 1048577 bytes, expected at most 1048576" {
+	if _, err := ParseMap("f", []byte(src+" ")); err == nil || err.Error() != "f: file of 1048577 bytes is too large: must be at most 1048576 bytes" {
 		t.Errorf("%d bytes: got %v", len(src)+1, err)
 	}
 }
@@ -118,16 +118,16 @@ func TestParseMapSize(t *testing.T) {
 // TestParseMapRefusesText checks the errors of texts that are not a map.
 func TestParseMapRefusesText(t *testing.T) {
 	for src, want := range map[string]string{
-		"":                                     "f:1: expected a JSON object",
-		"{\n\"INSTANCES\": {},\n":              "f:3: expected a JSON object",
-		"{\n\n]":                               "f:3: expected a JSON object",
-		"[]":                                   "f: expected a JSON object",
-		"null":                                 "f: INSTANCES: missing, expected an object",
-		"{}":                                   "f: INSTANCES: missing, expected an object",
-		`{"instances": {}}`:                    "f: INSTANCES: missing, expected an object",
-		`{"INSTANCES": {}}`:                    "f: DATABASES: missing, expected an object",
-		`{"INSTANCES": []}`:                    `f: INSTANCES: got "[]", expected an object`,
-		`{"INSTANCES": {}, "DATABASES": null}`: `f: DATABASES: got "null", expected an object`,
+		"":                                     "f:1: parse JSON object",
+		"{\n\"INSTANCES\": {},\n":              "f:3: parse JSON object",
+		"{\n\n]":                               "f:3: parse JSON object",
+		"[]":                                   "f: parse JSON object",
+		"null":                                 "f: INSTANCES: missing; must be an object",
+		"{}":                                   "f: INSTANCES: missing; must be an object",
+		`{"instances": {}}`:                    "f: INSTANCES: missing; must be an object",
+		`{"INSTANCES": {}}`:                    "f: DATABASES: missing; must be an object",
+		`{"INSTANCES": []}`:                    `f: INSTANCES: invalid value "[]": must be an object`,
+		`{"INSTANCES": {}, "DATABASES": null}`: `f: DATABASES: invalid value "null": must be an object`,
 	} {
 		if _, err := ParseMap("f", []byte(src)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", src, err, want)
@@ -147,23 +147,23 @@ func TestParseMapRefusesDatabase(t *testing.T) {
 		{good, `"unix_socket_path": "", ` + redis, ""},
 		{good + `, "later": [1, 2]`, redis, ""},
 		{good, redis + `, "password_path": null`, ""},
-		{good, redis + `, "password_path": 1`, `f: INSTANCES.redis.password_path: got "1", expected a string`},
-		{`"separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing, expected an integer from 0 to 2147483647`},
+		{good, redis + `, "password_path": 1`, `f: INSTANCES.redis.password_path: invalid value "1": must be a string`},
+		{`"separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing; must be an integer from 0 to 2147483647`},
 		{`"ID": 0, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: missing`},
-		{`"id": "0", "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "\"0\"", expected an integer`},
-		{`"id": -1, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "-1", expected an integer`},
-		{`"id": 1.5, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "1.5", expected an integer`},
-		{`"id": 2147483648, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "2147483648", expected an integer`},
-		{`"id": null, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: got "null", expected an integer`},
-		{`"id": 0, "separator": "/", "instance": "redis"`, redis, `f: DATABASES.X.separator: got "\"/\"", expected ":" or "|"`},
-		{`"id": 0, "separator": "", "instance": "redis"`, redis, `f: DATABASES.X.separator: got "\"\"", expected ":" or "|"`},
-		{`"id": 0, "instance": "redis"`, redis, `f: DATABASES.X.separator: missing, expected a string`},
-		{`"id": 0, "separator": ":"`, redis, `f: DATABASES.X.instance: missing, expected a string`},
-		{`"id": 0, "separator": ":", "instance": "redis2"`, redis, `f: INSTANCES.redis2: missing, expected an object`},
-		{good, `"port": 6379`, `f: INSTANCES.redis.hostname: missing, expected a string`},
-		{good, `"hostname": "localhost"`, `f: INSTANCES.redis.port: missing, expected an integer from 0 to 65535`},
-		{good, `"hostname": "localhost", "port": 65536`, `f: INSTANCES.redis.port: got "65536", expected an integer from 0 to 65535`},
-		{good, `"unix_socket_path": 1`, `f: INSTANCES.redis.unix_socket_path: got "1", expected a string`},
+		{`"id": "0", "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: invalid value "\"0\"": must be an integer`},
+		{`"id": -1, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: invalid value "-1": must be an integer`},
+		{`"id": 1.5, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: invalid value "1.5": must be an integer`},
+		{`"id": 2147483648, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: invalid value "2147483648": must be an integer`},
+		{`"id": null, "separator": ":", "instance": "redis"`, redis, `f: DATABASES.X.id: invalid value "null": must be an integer`},
+		{`"id": 0, "separator": "/", "instance": "redis"`, redis, `f: DATABASES.X.separator: invalid value "\"/\"": must be ":" or "|"`},
+		{`"id": 0, "separator": "", "instance": "redis"`, redis, `f: DATABASES.X.separator: invalid value "\"\"": must be ":" or "|"`},
+		{`"id": 0, "instance": "redis"`, redis, `f: DATABASES.X.separator: missing; must be a string`},
+		{`"id": 0, "separator": ":"`, redis, `f: DATABASES.X.instance: missing; must be a string`},
+		{`"id": 0, "separator": ":", "instance": "redis2"`, redis, `f: INSTANCES.redis2: missing; must be an object`},
+		{good, `"port": 6379`, `f: INSTANCES.redis.hostname: missing; must be a string`},
+		{good, `"hostname": "localhost"`, `f: INSTANCES.redis.port: missing; must be an integer from 0 to 65535`},
+		{good, `"hostname": "localhost", "port": 65536`, `f: INSTANCES.redis.port: invalid value "65536": must be an integer from 0 to 65535`},
+		{good, `"unix_socket_path": 1`, `f: INSTANCES.redis.unix_socket_path: invalid value "1": must be a string`},
 	} {
 		src := `{"INSTANCES": {"redis": {` + test.instance + `}}, "DATABASES": {"X": {` + test.database + `}, "Y": {}}}`
 		m, err := ParseMap("f", []byte(src))

@@ -11,11 +11,11 @@ import (
 	"portsyncd/internal/smallfile"
 )
 
-// maxMap is the maximum size of a database map in bytes. SONiC's is about 4 KiB.
+// maxMap is the maximum size of a database map file in bytes. SONiC's file has about 4 KiB.
 const maxMap = 1 << 20
 
-// LoadMap reads the map from a file. It returns fs.ErrNotExist if the file is missing, and
-// smallfile.ErrTimeout if the file system does not answer.
+// LoadMap reads the map from a file. The error wraps fs.ErrNotExist if the file does not exist, and
+// smallfile.ErrTimeout if the file system does not respond.
 func LoadMap(path string) (*Map, error) {
 	src, err := smallfile.Read(context.Background(), path, maxMap)
 	if err != nil {
@@ -24,12 +24,12 @@ func LoadMap(path string) (*Map, error) {
 	return ParseMap(path, src)
 }
 
-// ParseMap parses a database map. name is the file name for errors. An error in the definition of one
-// database or its instance is returned by Map.Database for that database, because the daemon uses
-// only some of the databases. Unknown members are ignored.
+// ParseMap parses a database map. name is the file name used in errors. If the definition of a
+// database or its instance is invalid, Map.Database returns the error for that database only,
+// because the daemon uses only some of them. Unknown members are ignored.
 func ParseMap(name string, src []byte) (*Map, error) {
 	if len(src) > maxMap {
-		return nil, fmt.Errorf("%s: size is %d bytes, expected at most %d", name, len(src), maxMap)
+		return nil, fmt.Errorf("%s: file of %d bytes is too large: must be at most %d bytes", name, len(src), maxMap)
 	}
 	// The C++ daemons read the map with nlohmann::json's operator>>, which skips a byte
 	// order mark and ignores text that follows the object.
@@ -82,7 +82,7 @@ func parseDatabase(databases, instances object, name string) (Database, error) {
 	return d, nil
 }
 
-// parseInstance parses an instance, which has a socket or a host and a port.
+// parseInstance parses an instance. It must have a unix socket, or a host and a port.
 func parseInstance(instances object, name string) (Instance, error) {
 	o, err := instances.object(name)
 	if err != nil {
@@ -111,8 +111,8 @@ func parseInstance(instances object, name string) (Instance, error) {
 	return i, nil
 }
 
-// object is a JSON object with its path for errors. Unlike a struct it distinguishes "id" from "ID",
-// and a missing member from a zero one.
+// object is a JSON object with its path for use in errors. Unlike a struct, it distinguishes "id"
+// from "ID", and a missing member from a zero one.
 type object struct {
 	path    string // "database_config.json: DATABASES."
 	members map[string]json.RawMessage
@@ -146,7 +146,7 @@ func (o object) int(name string, limit int) (n int, err error) {
 func (o object) decode(name string, into any, want string) error {
 	raw, ok := o.members[name]
 	if !ok {
-		return fmt.Errorf("%s%s: missing, expected %s", o.path, name, want)
+		return fmt.Errorf("%s%s: missing; must be %s", o.path, name, want)
 	}
 	if bytes.Equal(raw, []byte("null")) || json.Unmarshal(raw, into) != nil {
 		return o.wrong(name, want)
@@ -154,18 +154,18 @@ func (o object) decode(name string, into any, want string) error {
 	return nil
 }
 
-// wrong returns an error about the value of a member.
+// wrong returns an error about an invalid value of a member.
 func (o object) wrong(name, want string) error {
 	got := o.members[name]
-	return fmt.Errorf("%s%s: got %q, expected %s", o.path, name, got[:min(len(got), 64)], want)
+	return fmt.Errorf("%s%s: invalid value %q: must be %s", o.path, name, got[:min(len(got), 64)], want)
 }
 
 // jsonError adds the line number to an error of encoding/json.
 func jsonError(name string, src []byte, err error) error {
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
-		return fmt.Errorf("%s: expected a JSON object: %w", name, err)
+		return fmt.Errorf("%s: parse JSON object: %w", name, err)
 	}
 	line := 1 + bytes.Count(src[:min(int(syntax.Offset), len(src))], []byte("\n"))
-	return fmt.Errorf("%s:%d: expected a JSON object: %w", name, line, err)
+	return fmt.Errorf("%s:%d: parse JSON object: %w", name, line, err)
 }

@@ -7,32 +7,33 @@ import (
 )
 
 // ServerError is the text of an error reply, for example "WRONGTYPE Operation against a key holding
-// the wrong kind of value". The connection stays usable.
+// the wrong kind of value". The connection remains usable.
 type ServerError string
 
 func (e ServerError) Error() string { return "redis: " + string(e) }
 
-// Code returns the first word, which by convention is the kind of error: "WRONGTYPE", "NOSCRIPT", or
-// "ERR" for errors without a specific code.
+// Code returns the first word of the error, by convention its code: for example "WRONGTYPE",
+// "NOSCRIPT", or "ERR" for general errors.
 func (e ServerError) Code() string {
 	code, _, _ := strings.Cut(string(e), " ")
 	return code
 }
 
-// temporaryCodes are the codes of errors that end without a change of the command.
+// temporaryCodes are the codes of errors after which a retry of the same command can succeed.
 var temporaryCodes = [...]string{
-	"LOADING",     // the server is starting and reads its dump
-	"BUSY",        // the script of another client takes too long
+	"LOADING",     // the server is loading its data at startup
+	"BUSY",        // another client's script is taking too long
 	"READONLY",    // the server is a replica
 	"OOM",         // maxmemory is exceeded
-	"MASTERDOWN",  // a replica lost its master and must not return old data
-	"MISCONF",     // the server cannot save to its disk
+	"MASTERDOWN",  // a replica has no connection to its master
+	"MISCONF",     // the server cannot save to disk
 	"TRYAGAIN",    // cluster: the slot is being moved
-	"CLUSTERDOWN", // cluster: some nodes are down
+	"CLUSTERDOWN", // cluster: nodes are down
 }
 
-// Temporary reports whether err wraps a ServerError after which the same command can succeed later.
-// It returns false for I/O and protocol errors, which require a new connection.
+// Temporary reports whether err wraps a ServerError that is temporary, so that a retry of the
+// command can succeed. It returns false for I/O and protocol errors, which require a new
+// connection.
 func Temporary(err error) bool {
 	var e ServerError
 	if !errors.As(err, &e) {
@@ -42,9 +43,9 @@ func Temporary(err error) bool {
 		return true
 	}
 	for _, code := range temporaryCodes {
-		// Servers before 7.0 wrap errors of commands in scripts:
-		// "ERR Error running script (call to f_...): @user_script:1: -OOM ..."
-		// (redis 6.0 src/scripting.c, luaPushError and evalGenericCommand).
+		// Before 7.0, servers wrap the errors of commands in scripts: "ERR Error running script
+		// (call to f_...): @user_script:1: -OOM ..." (redis 6.0 src/scripting.c, luaPushError and
+		// evalGenericCommand).
 		if e.Code() == code || e.Code() == "ERR" && strings.Contains(string(e), ": -"+code+" ") {
 			return true
 		}
@@ -52,24 +53,24 @@ func Temporary(err error) bool {
 	return false
 }
 
-// Denied reports whether err wraps a ServerError because the access control list forbids the command.
-// The error does not concern a row, and ends when the operator changes the list.
+// Denied reports whether err wraps a ServerError with which the access control list denied the
+// command. Such an error does not depend on the row; it persists until the list is changed.
 func Denied(err error) bool {
 	var e ServerError
 	if !errors.As(err, &e) {
 		return false
 	}
-	// In a script the error has the code ERR since 7.0, and was wrapped before
-	// (redis 7.2 src/script.c, scriptVerifyACL; 6.0 src/scripting.c).
+	// Inside a script, the error has the code ERR since 7.0; earlier versions wrap it (redis 7.2
+	// src/script.c, scriptVerifyACL; 6.0 src/scripting.c).
 	return e.Code() == "NOPERM" || e.Code() == "ERR" &&
 		(strings.Contains(string(e), ": -NOPERM ") || strings.Contains(string(e), "The user executing the script can't "))
 }
 
-// ProtocolError means that the server sent invalid RESP2, exceeded a limit of this package, or sent a
-// reply with the wrong type for the command.
+// ProtocolError indicates that the server sent invalid RESP2, exceeded a limit of this package, or
+// sent a reply of the wrong type.
 type ProtocolError struct {
-	Want string // what was expected
-	Got  string // beginning of the received data; may be empty
+	Want string // description of the expected data
+	Got  string // first bytes of the received data; may be empty
 }
 
 func (e *ProtocolError) Error() string {
@@ -79,14 +80,14 @@ func (e *ProtocolError) Error() string {
 	return fmt.Sprintf("redis protocol: got %q, expected %s", e.Got, e.Want)
 }
 
-// protocolError returns a ProtocolError with the first bytes of got.
+// protocolError returns a ProtocolError that includes the first bytes of got.
 func protocolError(want string, got []byte) *ProtocolError {
 	return &ProtocolError{Want: want, Got: string(got[:min(len(got), 32)])}
 }
 
-// RowError is the ServerError of one of several rows.
+// RowError is a ServerError for one row of a batch.
 type RowError struct {
-	Key string // key of the row without the name of the table
+	Key string // key of the row without the table name
 	Err error
 }
 

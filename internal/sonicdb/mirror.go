@@ -1,14 +1,15 @@
 package sonicdb
 
-// MirrorScript writes rows of one table if another table has the key, atomically. Both databases must
-// be on one server. SELECT in a script does not change the database of the connection.
+// MirrorScript atomically writes rows of one table whose keys exist in another table. Both
+// databases must be on the same server. SELECT in a script does not change the connection's
+// database.
 //
-// KEYS are pairs: the key that must exist and the key to write. ARGV[1] is the number of the database
-// of the second key. Four arguments follow for each pair: one of the Mirror constants, and the
-// values of netdev_oper_status, admin_status and mtu.
+// KEYS are pairs: the key that must exist and the key to write. ARGV[1] is the database number of
+// the second key. For each pair, four arguments follow: a Mirror operation and the values of
+// netdev_oper_status, admin_status and mtu.
 //
-// The reply is a string with one letter for each pair: "1" if the first key exists, "0" if it does not
-// or was not checked, "E" if the write failed. If a write failed, a space and the first error
+// The reply is a string with one letter per pair: "1" if the first key exists, "0" if it does not
+// exist or was not checked, "E" if the write failed. If a write failed, a space and the first error
 // follow.
 var MirrorScript = NewScript(`local have, out, first = {}, {}, ''
 for i = 1, #KEYS, 2 do

@@ -8,25 +8,25 @@ import (
 	"strconv"
 )
 
-// Script is a Lua script that the server runs as one atomic unit.
+// Script is a Lua script, which the server runs atomically.
 type Script struct {
 	Source string
-	SHA1   string // SHA-1 of Source in hexadecimal, by which the server identifies the script
+	SHA1   string // SHA-1 of Source in hexadecimal, for EVALSHA
 }
 
-// NewScript returns a script with its SHA-1.
+// NewScript returns a script and computes its SHA-1.
 func NewScript(source string) Script {
 	sum := sha1.Sum([]byte(source))
 	return Script{Source: source, SHA1: hex.EncodeToString(sum[:])}
 }
 
-// AppendEval begins an EVAL of s, after which the server also has the script for EVALSHA. The caller
-// must append exactly nkeys keys and then nargs arguments.
+// AppendEval starts an EVAL of s, which also makes the script available to EVALSHA. The caller must
+// append exactly nkeys keys, then nargs arguments.
 func (c *Conn) AppendEval(s *Script, nkeys, nargs int) {
 	c.appendEval("EVAL", s.Source, nkeys, nargs)
 }
 
-// AppendEvalSHA is like AppendEval, but with EVALSHA. If the server does not have the script, the
+// AppendEvalSHA is like AppendEval but uses EVALSHA. If the server does not have the script, the
 // reply is a ServerError with the code NOSCRIPT.
 func (c *Conn) AppendEvalSHA(s *Script, nkeys, nargs int) {
 	c.appendEval("EVALSHA", s.SHA1, nkeys, nargs)
@@ -56,16 +56,16 @@ if redis.call('SADD', KEYS[2], ARGV[2]) == 1 then
 end
 `)
 
-// ProducerStateTable produces rows for the consumer of a table, which moves them to the table
-// (sonic-swss-common common/table.h and common/producerstatetable.cpp). If a row is produced again
-// before the consumer took it, the fields are merged.
+// ProducerStateTable writes rows for the consumer of a table, which moves them to the table
+// (sonic-swss-common common/table.h and common/producerstatetable.cpp). If a row is written again
+// before the consumer reads it, the fields are merged.
 type ProducerStateTable struct {
-	channel string // <table>_CHANNEL@<database number>: notifies the consumer
+	channel string // <table>_CHANNEL@<database number>: the channel that notifies the consumer
 	keySet  string // <table>_KEY_SET: pending keys
 	pending Table  // _<table>: pending fields of each key
 }
 
-// NewProducerStateTable returns the producer of the table with that name.
+// NewProducerStateTable returns a producer for the named table.
 func NewProducerStateTable(db Database, name string) *ProducerStateTable {
 	return &ProducerStateTable{
 		channel: name + "_CHANNEL@" + strconv.Itoa(db.ID),
@@ -74,20 +74,21 @@ func NewProducerStateTable(db Database, name string) *ProducerStateTable {
 	}
 }
 
-// Row is one row of a table.
+// Row is a row of a table.
 type Row struct {
-	Key    string // without the name of the table
+	Key    string // without the table name
 	Fields []FieldValue
 }
 
-// Set produces one row and waits for its acknowledgement by the server.
+// Set writes one row and waits for the server's acknowledgement.
 func (p *ProducerStateTable) Set(c *Conn, key string, fvs []FieldValue) error {
 	return p.SetMany(c, []Row{{Key: key, Fields: fvs}})
 }
 
-// SetMany produces rows, pipelined, and waits for their acknowledgement by the server. It loads the
-// script if necessary. It continues after error replies, and returns them joined, as *RowError. Any
-// other error means that the connection is closed and that it is unknown which rows were stored.
+// SetMany writes rows in a pipeline and waits for the server's acknowledgements. It loads the
+// script if necessary. If rows are rejected with an error reply, it continues and returns the
+// errors joined, each as a *RowError. Any other error means that the connection is closed and that
+// any of the rows may or may not have been stored.
 func (p *ProducerStateTable) SetMany(c *Conn, rows []Row) error {
 	load := true // the first row loads the script
 	appendRow := func(row Row) {
@@ -108,20 +109,20 @@ func (p *ProducerStateTable) SetMany(c *Conn, rows []Row) error {
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("produce rows: %w", err)
+		return fmt.Errorf("write rows to the producer table: %w", err)
 	}
 	appendRow = func(row Row) { p.appendEval(c, row) }
 	err = sendRows(c, retry, appendRow, func(row Row, err ServerError) {
 		refused = append(refused, &RowError{Key: row.Key, Err: err})
 	})
 	if err != nil {
-		return fmt.Errorf("retry rows: %w", err)
+		return fmt.Errorf("retry rows in the producer table: %w", err)
 	}
 	return errors.Join(refused...)
 }
 
-// sendRows sends one command for each row, in chunks, and receives the replies. It passes error replies
-// to refused, and returns any other error.
+// sendRows sends one command per row, in chunks, and receives the replies. It calls refused for
+// each error reply and returns any other error.
 func sendRows(c *Conn, rows []Row, appendRow func(Row), refused func(Row, ServerError)) error {
 	for len(rows) > 0 {
 		batch := rows[:min(chunk, len(rows))]
@@ -144,7 +145,7 @@ func sendRows(c *Conn, rows []Row, appendRow func(Row), refused func(Row, Server
 	return nil
 }
 
-// AppendSet appends an EVALSHA that produces one row. If the reply is NOSCRIPT, the caller must produce
+// AppendSet appends an EVALSHA that writes one row. If the reply is NOSCRIPT, the caller must write
 // the row again with Set.
 func (p *ProducerStateTable) AppendSet(c *Conn, key string, fvs []FieldValue) {
 	c.AppendEvalSHA(&SetScript, 2+len(fvs), 2+2*len(fvs))

@@ -5,40 +5,39 @@ import (
 	"fmt"
 )
 
-// InvalidateChannel is the channel of invalidation messages for a client that redirects CLIENT TRACKING
-// to a RESP2 connection
-// (https://redis.io/docs/latest/develop/reference/client-side-caching/).
+// InvalidateChannel is the channel for invalidation messages if CLIENT TRACKING is redirected to a
+// RESP2 connection (https://redis.io/docs/latest/develop/reference/client-side-caching/).
 const InvalidateChannel = "__redis__:invalidate"
 
-// MessageKind is the kind of a message on a subscribed connection.
+// MessageKind is the kind of a message received on a subscribed connection.
 type MessageKind byte
 
-// Kinds of messages.
+// Message kinds.
 const (
 	Published    MessageKind = iota + 1 // a message from a publisher
 	Subscribed                          // SUBSCRIBE or PSUBSCRIBE took effect
 	Unsubscribed                        // UNSUBSCRIBE or PUNSUBSCRIBE took effect
 )
 
-// Message is a message on a subscribed connection
-// (https://redis.io/docs/latest/develop/pubsub/). Its slices are valid until the
-// next ReceiveMessage.
+// Message is a message received on a subscribed connection
+// (https://redis.io/docs/latest/develop/pubsub/). Its slices are valid until the next
+// ReceiveMessage.
 type Message struct {
 	Kind    MessageKind
-	Pattern []byte // pattern of the subscription; nil for a subscription without pattern
-	Channel []byte // nil for the confirmation of a pattern
+	Pattern []byte // pattern of the subscription; nil if it has none
+	Channel []byte // nil in confirmations of pattern subscriptions
 
-	// Payload is a BulkString for a Published message. On InvalidateChannel it is an Array of
-	// keys, or Null for all keys. For the other kinds it is an Integer: the number of remaining
+	// Payload is a BulkString in a Published message. On InvalidateChannel it is an Array of keys,
+	// or Null for all keys. In other kinds of messages it is an Integer, the number of remaining
 	// subscriptions.
 	Payload Reply
 }
 
-// Subscribe subscribes to channels. Afterwards the connection can only be used for ReceiveMessage,
-// further subscriptions, and unsubscriptions with Send and Flush.
+// Subscribe subscribes to channels. Afterwards the connection can be used only for ReceiveMessage,
+// further subscriptions, and unsubscribing with Send and Flush.
 func (c *Conn) Subscribe(channels ...string) error { return c.listen("SUBSCRIBE", channels) }
 
-// PSubscribe subscribes to all channels that match glob patterns, see Subscribe.
+// PSubscribe subscribes to all channels that match the glob patterns. See Subscribe.
 func (c *Conn) PSubscribe(patterns ...string) error { return c.listen("PSUBSCRIBE", patterns) }
 
 func (c *Conn) listen(command string, names []string) error {
@@ -46,7 +45,7 @@ func (c *Conn) listen(command string, names []string) error {
 		return err
 	}
 	if c.outstanding > 0 || c.out.queued > 0 {
-		return c.fail(fmt.Errorf("subscribe with %d commands pending", c.outstanding+c.out.queued))
+		return c.fail(fmt.Errorf("subscribe while %d commands are pending", c.outstanding+c.out.queued))
 	}
 	if err := c.sock.clearReadDeadline(); err != nil {
 		return c.fail(fmt.Errorf("subscribe: %w", err))
@@ -59,9 +58,9 @@ func (c *Conn) listen(command string, names []string) error {
 	return c.Flush()
 }
 
-// ReceiveMessage waits for the next message without a timeout, until Close. Confirmations of Subscribe
-// and PSubscribe are messages too. To follow the changes of a table, wait for Subscribed before
-// reading the table.
+// ReceiveMessage waits for the next message without a timeout. Close interrupts it. The
+// confirmations of Subscribe and PSubscribe are returned as messages too. To follow the changes of
+// a table, wait for the Subscribed message before reading the table.
 func (c *Conn) ReceiveMessage() (Message, error) {
 	if err := c.usable(); err != nil {
 		return Message{}, err
@@ -78,12 +77,12 @@ func (c *Conn) ReceiveMessage() (Message, error) {
 	}
 	m, ok := message(r.Array)
 	if !ok {
-		return Message{}, c.mismatch("a message of a subscription", r)
+		return Message{}, c.mismatch("a Pub/Sub message", r)
 	}
 	return m, nil
 }
 
-// message converts the array of a message.
+// message converts an array reply to a Message.
 func message(a []Reply) (m Message, ok bool) {
 	if len(a) < 3 || a[0].Kind != BulkString {
 		return Message{}, false

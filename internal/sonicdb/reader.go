@@ -7,29 +7,29 @@ import (
 	"io"
 )
 
-// reader decodes replies. It reads a whole reply into one buffer, so that its strings are slices of
-// that buffer and are not copied.
+// reader decodes replies. It reads a whole reply into one buffer, so that strings in the reply are
+// slices of the buffer and are not copied.
 //
-// The buffer may be reallocated while a reply arrives. Positions are therefore stored relative to the
-// first byte of the reply, and converted to slices at the end.
+// The buffer may be reallocated while a reply arrives. Positions are therefore stored relative to
+// the first byte of the reply and converted to slices at the end.
 type reader struct {
 	src  io.Reader
 	buf  []byte
 	r, w int // buf[r:w] is unparsed data; while parsing, r is the first byte of the reply
 
-	// levels[n] holds the replies at nesting depth n in order of arrival, so that the elements
-	// of each array are adjacent. levels[0] has one reply.
+	// levels[n] holds the replies at nesting depth n in order of arrival, so that the elements of
+	// an array are adjacent. levels[0] has one reply.
 	levels   [maxNesting + 1][]Reply
 	deepest  int // highest level in use
-	elements int // total number of elements of the arrays
+	elements int // total number of array elements
 }
 
 func newReader(src io.Reader) *reader {
 	return &reader{src: src, buf: make([]byte, readBuffer)}
 }
 
-// next returns the next reply, which is valid until the next call. It returns a *ProtocolError or an
-// error of the source. After an error the reader cannot be used again.
+// next returns the next reply, which is valid until the next call. It returns a *ProtocolError or
+// an error of the source. After an error, the reader must not be used again.
 func (rd *reader) next() (*Reply, error) {
 	rd.reset()
 	end, err := rd.parse(0, 0)
@@ -48,7 +48,7 @@ func (rd *reader) next() (*Reply, error) {
 	return &rd.levels[0][0], nil
 }
 
-// reset removes the previous reply, and frees memory if that reply was very large.
+// reset removes the previous reply and frees its memory if the reply was very large.
 func (rd *reader) reset() {
 	for i := range rd.levels[:rd.deepest+1] {
 		if cap(rd.levels[i]) > keepElements {
@@ -66,8 +66,8 @@ func (rd *reader) reset() {
 	}
 }
 
-// parse decodes the value at pos and nesting depth level, and returns its end. Strings and arrays are
-// stored as spans, which resolve converts.
+// parse decodes the value at pos and the given nesting level, and returns its end. Strings and
+// arrays are stored as spans, which resolve converts to slices.
 func (rd *reader) parse(pos, level int) (int, error) {
 	if err := rd.need(pos + 1); err != nil {
 		return 0, err
@@ -118,7 +118,7 @@ func (rd *reader) parse(pos, level int) (int, error) {
 	return 0, protocolError(fmt.Sprintf("an array length from -1 to %d", maxElements), line)
 }
 
-// bulk parses n bytes at pos and the following CRLF.
+// bulk parses a bulk string of n bytes at pos, followed by CRLF.
 func (rd *reader) bulk(pos, n, level int) (int, error) {
 	end := pos + n
 	if err := rd.need(end + len("\r\n")); err != nil {
@@ -131,7 +131,7 @@ func (rd *reader) bulk(pos, n, level int) (int, error) {
 	return end + len("\r\n"), nil
 }
 
-// array parses n elements at pos.
+// array parses an array of n elements at pos.
 func (rd *reader) array(pos, n, level int) (int, error) {
 	if level == maxNesting {
 		return 0, protocolError(fmt.Sprintf("at most %d nested arrays", maxNesting), nil)
@@ -155,7 +155,7 @@ func (rd *reader) add(level int, r Reply) {
 	rd.levels[level] = append(rd.levels[level], r)
 }
 
-// span packs a position and a length, both of which are below 1<<31 because of the limits.
+// span packs a position and a length. Both are less than 1<<31 because of the limits.
 func span(first, n int) int64 { return int64(first)<<32 | int64(n) }
 
 // resolve converts the spans of a complete reply to slices.
@@ -175,7 +175,7 @@ func (rd *reader) resolve() {
 	}
 }
 
-// line returns the position of the CRLF that ends the line at pos.
+// line returns the position of the CRLF that terminates the line at pos.
 func (rd *reader) line(pos int) (int, error) {
 	for from := pos; ; {
 		if i := bytes.IndexByte(rd.buf[rd.r+from:rd.w], '\r'); i >= 0 {
@@ -203,7 +203,7 @@ func (rd *reader) line(pos int) (int, error) {
 	return 0, protocolError(fmt.Sprintf("a line of at most %d bytes", maxLine), rd.buf[rd.r+pos:rd.w])
 }
 
-// need reads until n bytes of the reply are in the buffer.
+// need reads until the buffer contains n bytes of the reply.
 func (rd *reader) need(n int) error {
 	for rd.w-rd.r < n {
 		if n > maxReply {
@@ -216,7 +216,7 @@ func (rd *reader) need(n int) error {
 	return nil
 }
 
-// fill reads once. If the buffer is full, fill first moves the data to the front, or doubles the
+// fill reads once. If the buffer is full, it first moves the data to the front or doubles the
 // buffer.
 func (rd *reader) fill() error {
 	if rd.w == len(rd.buf) {
@@ -240,8 +240,8 @@ func (rd *reader) fill() error {
 	return err
 }
 
-// parseInt parses a decimal 64-bit integer with an optional sign. Unlike strconv.ParseInt it needs no
-// conversion to a string.
+// parseInt parses a decimal 64-bit integer with an optional sign. Unlike strconv.ParseInt, it needs
+// no conversion to a string.
 func parseInt(b []byte) (int64, bool) {
 	negative := false
 	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {

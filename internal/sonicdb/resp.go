@@ -1,10 +1,10 @@
 package sonicdb
 
-// Kind is the type of a Reply. Its value is the first byte in the wire format. Null, which RESP2
-// encodes as a length of -1, has the byte of RESP3.
+// Kind is the type of a Reply. Its value is the first byte of the wire format. Null, which RESP2
+// encodes as a length of -1, has the type byte of RESP3.
 type Kind byte
 
-// Types of RESP2.
+// RESP2 types.
 const (
 	SimpleString Kind = '+' // +OK\r\n
 	Error        Kind = '-' // -ERR unknown command\r\n
@@ -14,7 +14,7 @@ const (
 	Null         Kind = '_' // $-1\r\n or *-1\r\n
 )
 
-// String returns the name of the type in the documentation of the protocol.
+// String returns the name of the type as in the protocol documentation.
 func (k Kind) String() string {
 	switch k {
 	case SimpleString:
@@ -33,8 +33,8 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Reply is a reply of the server. It and its slices are valid until the next Receive, Do or
-// ReceiveMessage on the same Conn.
+// Reply is a reply from the server. The reply and its slices are valid until the next Receive, Do
+// or ReceiveMessage on the same Conn.
 type Reply struct {
 	Kind  Kind
 	Int   int64   // value of an Integer
@@ -42,10 +42,10 @@ type Reply struct {
 	Array []Reply // elements of an Array, which may be errors
 }
 
-// Limits of replies, which bound the memory if a server is broken or hostile. SONiC databases stay far
-// below them. Memory is allocated for received bytes, not for announced lengths. A reply beyond
-// maxBulk, maxReply or maxElements is skipped and replaced by an error reply (skip.go). A reply
-// beyond the other limits is a protocol error.
+// Limits of replies. They bound the memory used for a broken or hostile server; SONiC databases
+// stay far below them. Memory is allocated for bytes received, not for announced lengths. A reply
+// that exceeds maxBulk, maxReply or maxElements is skipped and replaced by an error reply
+// (skip.go). A reply that exceeds another limit is a protocol error.
 const (
 	maxLine     = 64 << 10  // bytes of a simple string, error or number, without CRLF
 	maxBulk     = 64 << 20  // bytes of one bulk string
@@ -54,7 +54,7 @@ const (
 	maxNesting  = 8         // arrays within arrays
 )
 
-// Sizes of buffers. Buffers that grew beyond keepBuffer or keepElements are freed after use.
+// Buffer sizes. Buffers that grew beyond keepBuffer or keepElements are freed after use.
 const (
 	readBuffer   = 32 << 10
 	keepBuffer   = 1 << 20

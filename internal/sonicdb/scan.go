@@ -5,13 +5,14 @@ import (
 	"strconv"
 )
 
-// scanCount is the number of keys that the server checks in one step of Scan. A step takes some tens of
-// microseconds, during which the server blocks.
+// scanCount is the number of keys that the server examines per SCAN call. Each call blocks the
+// server for tens of microseconds.
 const scanCount = 512
 
-// Scan returns the keys that match a glob pattern, sorted. It blocks the server only for short steps.
-// The result includes all keys that exist during the whole scan; keys that are created or deleted
-// meanwhile may be included or not (https://redis.io/docs/latest/commands/scan/).
+// Scan returns the sorted keys that match a glob pattern. It blocks the server only briefly for
+// each step. The result includes every key that exists during the whole scan. It may or may not
+// include keys that are created or deleted during the scan
+// (https://redis.io/docs/latest/commands/scan/).
 func (c *Conn) Scan(pattern string) ([]string, error) {
 	var keys []string
 	cursor := "0"
@@ -29,7 +30,7 @@ func (c *Conn) Scan(pattern string) ([]string, error) {
 		}
 		if cursor == "0" {
 			slices.Sort(keys)
-			return slices.Compact(keys), nil // a server may return a key twice
+			return slices.Compact(keys), nil // SCAN may return a key more than once
 		}
 	}
 }

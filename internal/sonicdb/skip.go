@@ -5,26 +5,26 @@ import (
 	"fmt"
 )
 
-// A reply beyond the limits of this package is valid RESP2: CONFIG_DB may contain a very large value.
-// Such a reply is read without storing it, and reported as an error of its command, so that other
-// rows can still be read on the same connection.
+// A reply that exceeds the limits of this package is still valid RESP2: CONFIG_DB may contain a
+// very large value. The reply is read without being stored and reported as an error of its command,
+// so that the connection can still be used for other rows.
 
-// errTooLarge is returned while parsing a reply that has to be skipped.
+// errTooLarge is returned by the parser if a reply must be skipped.
 var errTooLarge = errors.New("reply too large")
 
 const (
-	// maxSkippedBulk is the maximum length of a skipped string, the default of
-	// proto-max-bulk-len in Redis.
+	// maxSkippedBulk is the maximum length of a skipped string in bytes. It equals Redis's default
+	// of proto-max-bulk-len.
 	maxSkippedBulk = 512 << 20
 	// maxSkippedElements is the maximum number of elements of a skipped array.
 	maxSkippedElements = 64 << 20
-	// maxSkippedReply is the maximum size of a skipped reply.
+	// maxSkippedReply is the maximum size of a skipped reply in bytes.
 	maxSkippedReply = 1 << 30
-	// skipStep is the number of skipped bytes after which the timeout begins anew.
+	// skipStep is the number of skipped bytes after which the timeout restarts.
 	skipStep = 16 << 20
 )
 
-// skipReply skips the reply at rd.r and returns an error reply.
+// skipReply skips the reply at rd.r and returns an error reply in its place.
 func (rd *reader) skipReply() (*Reply, error) {
 	rd.reset()
 	size := 0
@@ -60,8 +60,8 @@ func (rd *reader) skipReply() (*Reply, error) {
 	return &rd.levels[0][0], nil
 }
 
-// skipHead skips the first line of a value. It returns the kind of the value, the length of a string or
-// an array, and the number of skipped bytes.
+// skipHead skips the first line of a value. It returns the value's kind, the length of a string or
+// an array, and the number of bytes skipped.
 func (rd *reader) skipHead() (kind Kind, n, length int, err error) {
 	if err := rd.need(1); err != nil {
 		return 0, 0, 0, err
@@ -107,8 +107,8 @@ func (rd *reader) discard(n int) error {
 	return nil
 }
 
-// progress begins a new timeout after each skipStep bytes. A server that sends slowly exceeds the
-// timeout before that.
+// progress restarts the timeout after each skipStep bytes. A server that sends slowly reaches the
+// timeout first.
 func (rd *reader) progress(from, to int) {
 	timed, ok := rd.src.(*timedConn)
 	if ok && from/skipStep != to/skipStep {

@@ -7,7 +7,7 @@ type FieldValue struct {
 	Field, Value string
 }
 
-// Lookup returns the value of the first field with that name.
+// Lookup returns the value of the first field with the given name.
 func Lookup(fvs []FieldValue, field string) (value string, ok bool) {
 	for i := range fvs {
 		if fvs[i].Field == field {
@@ -17,22 +17,22 @@ func Lookup(fvs []FieldValue, field string) (value string, ok bool) {
 	return "", false
 }
 
-// TrimListMark returns s up to its first '@'. In CONFIG_DB the name of a field with a list ends in '@'
-// ("lanes@"). SONiC removes the '@', and all that follows it, from names that it copies and from
-// values that it uses itself.
+// TrimListMark returns s up to its first '@'. In CONFIG_DB, the name of a field that holds a list
+// ends in '@' ("lanes@"). SONiC removes the '@' and everything after it from the names that it
+// copies and the values that it uses.
 func TrimListMark(s string) string {
 	before, _, _ := strings.Cut(s, "@")
 	return before
 }
 
-// Table builds the keys of a table: the row "Ethernet0" of table "PORT" in a
-// database with separator "|" is the key "PORT|Ethernet0" (sonic-swss-common
-// common/table.h, TableBase::getTableName and getKeyName).
+// Table builds the Redis keys of a table. With the separator "|", row "Ethernet0" of table "PORT"
+// has the key "PORT|Ethernet0" (sonic-swss-common common/table.h, TableBase::getTableName and
+// getKeyName).
 type Table struct {
-	prefix string // name and separator
+	prefix string // table name and separator
 }
 
-// NewTable returns the table with that name in db.
+// NewTable returns the named table in db.
 func NewTable(db Database, name string) Table {
 	return Table{prefix: name + db.Separator}
 }
@@ -40,11 +40,11 @@ func NewTable(db Database, name string) Table {
 // Key returns the Redis key of a row.
 func (t Table) Key(key string) string { return t.prefix + key }
 
-// Pattern returns the glob pattern that matches the keys of all rows.
+// Pattern returns a glob pattern that matches the Redis keys of all rows.
 func (t Table) Pattern() string { return t.prefix + "*" }
 
-// KeyOf is the inverse of Key: it returns the part after the first separator. It returns false for a
-// key of another table.
+// KeyOf is the inverse of Key. It returns the row key of a Redis key, and false if the Redis key
+// belongs to another table.
 func (t Table) KeyOf(redisKey string) (key string, ok bool) {
 	return strings.CutPrefix(redisKey, t.prefix)
 }

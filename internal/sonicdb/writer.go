@@ -5,16 +5,16 @@ import (
 	"strconv"
 )
 
-// writer encodes commands, which are arrays of bulk strings, into a buffer. If err is set, the buffer
-// must not be sent.
+// writer encodes commands as arrays of bulk strings into a buffer. If err is set, the buffer must
+// not be sent.
 type writer struct {
 	buf     []byte
-	missing int // arguments of the last command not yet appended
+	missing int // number of arguments that the last command still lacks
 	queued  int // commands in buf
 	err     error
 }
 
-// begin begins a command of n arguments, including its name.
+// begin starts a command with n arguments, including its name.
 func (w *writer) begin(n int) {
 	w.check()
 	if n < 1 {
@@ -61,7 +61,7 @@ func (w *writer) misuse(err error) {
 	}
 }
 
-// reset empties the buffer, and frees it if it is very large.
+// reset empties the buffer and frees it if it is very large.
 func (w *writer) reset() {
 	w.buf, w.missing, w.queued = w.buf[:0], 0, 0
 	if cap(w.buf) > keepBuffer {
