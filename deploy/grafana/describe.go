@@ -1,6 +1,6 @@
 package main
 
-// dashboard describes a dashboard. model.go converts it to Grafana's JSON.
+// dashboard describes a Grafana dashboard. Its method model converts it to Grafana's JSON model.
 type dashboard struct {
 	uid         string // must not change, because links and bookmarks contain it
 	title       string
@@ -16,7 +16,7 @@ type row struct {
 	panels []panel
 }
 
-// panel shows queries. The widths of the panels of a row add up to gridWidth.
+// panel shows the results of queries. The widths of all panels in a row add up to gridWidth.
 type panel struct {
 	title       string
 	description string // what it shows, and the normal value
@@ -32,16 +32,16 @@ type panel struct {
 	linkTo      string            // uid of the dashboard to link to
 }
 
-// query is a PromQL query with the legend of its series. The queries of a table are
-// its columns, joined by instance.
+// query is a PromQL query with the legend of its series. Each query of a table is a column. The
+// columns are joined by instance.
 type query struct{ expr, legend string }
 
-// variable is a selection at the top of a dashboard.
+// variable is a dashboard variable, which is shown as a drop-down list at the top.
 type variable struct{ name, label, query string }
 
 const gridWidth = 24
 
-// The variables. Each one depends on those before it.
+// Dashboard variables. The query of each one uses the variables before it.
 var (
 	chooseJob      = variable{"job", "Job", `label_values(portsyncd_build_info, job)`}
 	chooseInstance = variable{"instance", "Switch", `label_values(portsyncd_build_info{job="$job"}, instance)`}
@@ -56,7 +56,7 @@ func lines(title, unit, description string, queries ...query) panel {
 	return panel{kind: "timeseries", title: title, unit: unit, width: 12, description: description, queries: queries}
 }
 
-// states returns a panel of flags over time.
+// states returns a state timeline of 0 and 1 values.
 func states(title, description string, queries ...query) panel {
 	return panel{kind: "state-timeline", title: title, unit: "short", width: 24, description: description, queries: queries, flag: true}
 }

@@ -5,28 +5,28 @@ func fleet() dashboard {
 	bad := func(p panel) panel { p.zeroIsGood = true; return p }
 	return dashboard{
 		uid: "portsyncd-fleet", title: "portsyncd / Fleet",
-		description: "All switches, and which of them need attention.",
+		description: "Overview of all switches.",
 		variables:   []variable{chooseJob},
 		rows: []row{
-			{"At a glance", 4, []panel{
+			{"Summary", 4, []panel{
 				stat("Switches", "short", `count(up{job="$job"})`,
-					"Switches among the targets of Prometheus, whether they answer or not."),
-				bad(stat("Not answering", "short", `count(up{job="$job"} == 0) or vector(0)`,
-					"Switches whose last scrape failed. Normal: 0.")),
+					"Number of switches configured as Prometheus targets, whether up or down."),
+				bad(stat("Down", "short", `count(up{job="$job"} == 0) or vector(0)`,
+					"Number of switches whose last scrape failed. Normal: 0.")),
 				bad(stat("Unhealthy", "short", `count(portsyncd_healthy{job="$job"} == 0) or vector(0)`,
-					"Switches whose STATE_DB may differ from the kernel. Normal: 0.")),
+					"Number of switches whose STATE_DB may differ from the kernel. Normal: 0.")),
 				bad(stat("Starting", "short", `count(portsyncd_ready{job="$job"} == 0) or vector(0)`,
-					"Switches whose initial sync is not complete. Normal: 0, except briefly after a restart.")),
+					"Number of switches whose initial sync has not completed. Normal: 0, except briefly after a restart.")),
 				stat("Ports up", "short", `sum(portsyncd_port_oper_up{job="$job"})`,
-					"Ports with carrier, on all switches."),
+					"Number of ports with carrier on all switches."),
 				bad(stat("Link-down transitions", "short",
 					`round(sum(increase(portsyncd_port_carrier_down_changes_total{job="$job"}[$__range])))`,
-					"Link-down transitions in the selected time range, on all switches, counted by the kernels. Normal: 0.")),
+					"Number of link-down transitions on all switches in the selected time range. Normal: 0.")),
 			}},
 			{"Switches", 10, []panel{{
 				kind: "table", title: "Switches", unit: "short", width: 24, linkTo: "portsyncd-switch",
-				description: "One row for each switch; click it to open its dashboard. Healthy and Ready are normally 1. " +
-					"The latency is the 99th percentile from the kernel to STATE_DB in the last 5 minutes. It is empty without events.",
+				description: "Click a switch to open its dashboard. Healthy and Ready are normally 1. " +
+					"Latency p99 is the 99th percentile of the latency from the kernel to STATE_DB in the last 5 minutes, or empty if there were no events.",
 				columns: map[string]string{"Latency p99": "s", "Uptime": "s"},
 				queries: []query{
 					{`max by (instance) (portsyncd_healthy{job="$job"})`, "Healthy"},
@@ -39,19 +39,19 @@ func fleet() dashboard {
 				},
 			}}},
 			{"Over time", 8, []panel{
-				lines("Ports up", "short", "Ports with carrier, by switch. If several switches drop together, check a common neighbor.",
+				lines("Ports up", "short", "Number of ports with carrier by switch. If several switches lose ports at the same time, check their common neighbor.",
 					query{`sum by (instance) (portsyncd_port_oper_up{job="$job"})`, "{{instance}}"}),
-				lines("Link-down transitions", "short", "Link-down transitions by switch, counted by the kernel.",
+				lines("Link-down transitions", "short", "Number of link-down transitions by switch.",
 					query{`sum by (instance) (increase(portsyncd_port_carrier_down_changes_total{job="$job"}[$__rate_interval]))`, "{{instance}}"}),
 			}},
 			{"Databases", 8, []panel{
-				lines("Latency p99", "s", "99th percentile from the kernel to STATE_DB. Normal: less than a millisecond.",
+				lines("Latency p99", "s", "99th percentile of the latency from the kernel to STATE_DB. Normal: less than 1 ms.",
 					query{`histogram_quantile(0.99, sum by (instance, le) (rate(portsyncd_event_latency_seconds_bucket{job="$job"}[$__rate_interval])))`, "{{instance}}"}),
-				lines("Failed exchanges", "ops", "Failed database exchanges per second. Normal: 0, except during a restart of Redis.",
+				lines("Failed Redis requests", "ops", "Failed Redis requests per second. Normal: 0, except while Redis restarts.",
 					query{`sum by (instance) (rate(portsyncd_database_errors_total{job="$job"}[$__rate_interval]))`, "{{instance}}"}),
 			}},
 			{"Flapping ports and versions", 8, []panel{
-				{kind: "bargauge", title: "Ports that flap most", unit: "short", width: 12, linkTo: "portsyncd-port",
+				{kind: "bargauge", title: "Most frequently flapping ports", unit: "short", width: 12, linkTo: "portsyncd-port",
 					description: "The ten ports with the most link-down transitions in the selected time range. Click a port to open its dashboard.",
 					queries:     []query{{`topk(10, round(increase(portsyncd_port_carrier_down_changes_total{job="$job"}[$__range])))`, "{{instance}} {{port}}"}}},
 				{kind: "table", title: "Versions", unit: "short", width: 12,

@@ -1,9 +1,9 @@
-// Grafana writes the dashboards in this directory from a description in Go, which is shorter and easier
-// to review than their JSON:
+// Command grafana generates the Grafana dashboards in this directory. The dashboards are described in Go,
+// which is shorter and easier to review than JSON. Run it in the root of the repository:
 //
 //	go run ./deploy/grafana
 //
-// Tests compare the files with the output of this program and check them against the rules of Grafana.
+// Tests check that the files are up to date and that Grafana can import them.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 )
 
-// dashboards maps file names to dashboards.
+// dashboards returns all dashboards by file name.
 func dashboards() map[string]dashboard {
 	return map[string]dashboard{
 		"portsyncd-fleet.json":  fleet(),
@@ -38,7 +38,7 @@ func main() {
 	}
 }
 
-// render returns a dashboard in the format that Grafana imports.
+// render returns d in the JSON format that Grafana imports.
 func render(d dashboard) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -1,6 +1,6 @@
 package main
 
-// The types below are the part of Grafana's dashboard model that is used
+// The types below are a subset of Grafana's dashboard JSON model
 // (https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/).
 
 // schemaVersion is the version of Grafana 10.4. Newer versions of Grafana convert it.
@@ -8,7 +8,7 @@ const schemaVersion = 39
 
 type object = map[string]any
 
-// source is the data source that the viewer selects.
+// source refers to the data source that is selected in the dashboard.
 var source = object{"type": "prometheus", "uid": "${datasource}"}
 
 type modelDashboard struct {
@@ -105,7 +105,7 @@ func (d *dashboard) choices() []object {
 	return list
 }
 
-// restarts marks the starts of the daemon in each time series panel.
+// restarts returns an annotation that marks restarts of the daemon in each time series panel.
 func restarts() object {
 	return object{
 		"name": "Restarts", "datasource": source, "enable": true, "iconColor": "orange",
@@ -121,7 +121,7 @@ func (p *panel) model() modelPanel {
 		FieldConfig: object{"defaults": p.defaults(), "overrides": p.overrides()},
 		Options:     p.options(),
 	}
-	// Panels with one value query the last one, other panels the whole range.
+	// Panels that show a single value use instant queries, other panels use range queries.
 	instant := p.kind == "stat" || p.kind == "table" || p.kind == "bargauge"
 	format := "time_series"
 	switch p.kind {
@@ -171,7 +171,7 @@ func (p *panel) defaults() object {
 	return d
 }
 
-// link returns the URL of the linked dashboard for a value.
+// link returns the URL of the linked dashboard, with variables for the selected value.
 func (p *panel) link() string {
 	url := "/d/" + p.linkTo + "?var-datasource=${datasource}&var-job=${job}&${__url_time_range}&var-instance="
 	if p.kind == "table" {

@@ -1,9 +1,8 @@
 package main
 
-// A table has one query per column, and the legend is the name of the column. Transformations join the
-// results by their common labels, because Grafana would otherwise show a table per query, and hide
-// labels without information.
-
+// join returns the transformations that combine the queries of a table, one per column, into a single
+// table. Without them Grafana shows one table per query. They also name the columns after the legends
+// of the queries and hide the columns Time, job and __name__.
 func (p *panel) join() []object {
 	hide := object{"Time": true, "job": true, "__name__": true}
 	rename := object{"instance": "Switch"}
