@@ -105,6 +105,16 @@ type sample struct {
 	value  value
 }
 
+// newSample returns a series. The labels have been through validText.
+func newSample(name string, labels []Label, v value) *sample {
+	return &sample{
+		labels: labels,
+		text:   appendSampleName(nil, name, labels),
+		json:   append(appendJSONLabels(nil, labels), `"value":`...),
+		value:  v,
+	}
+}
+
 func (s *sample) appendText(b []byte) []byte {
 	b = append(b, s.text...)
 	b = s.value.appendValue(b)

@@ -20,6 +20,7 @@ type Group struct {
 	rows   atomic.Pointer[[]*Row]
 	names  []string // of the columns' families
 	counts [columnKinds]int
+	infos  []*infoColumn
 }
 
 // columnKind is the type of a column's values, which selects the slice of a Row.
@@ -84,6 +85,7 @@ type Row struct {
 	counters []Counter
 	gauges   []Gauge
 	ints     []IntGauge
+	infos    []Info
 }
 
 // In returns the row's counter in this column. The caller should keep the pointer.
@@ -131,6 +133,11 @@ func (g *Group) newRow(value string) *Row {
 		counters: make([]Counter, g.counts[columnCounter]),
 		gauges:   make([]Gauge, g.counts[columnGauge]),
 		ints:     make([]IntGauge, g.counts[columnIntGauge]),
+		infos:    make([]Info, len(g.infos)),
+	}
+	for i, c := range g.infos {
+		r.infos[i].column, r.infos[i].row = c, value
+		r.infos[i].Set(make([]string, len(c.labels)-1)...)
 	}
 	for _, name := range g.names {
 		r.text = append(r.text, slices.Clip(appendSampleName(nil, name, labels)))

@@ -125,12 +125,7 @@ func (s *Set) addCollector(f func()) {
 
 func (s *Set) addValue(name, help string, k kind, labels []Label, v value) {
 	labels = validLabels(labels)
-	s.add(name, help, k, labels, &sample{
-		labels: labels,
-		text:   appendSampleName(nil, name, labels),
-		json:   append(appendJSONLabels(nil, labels), `"value":`...),
-		value:  v,
-	})
+	s.add(name, help, k, labels, newSample(name, labels, v))
 }
 
 // add adds a series to its family. It creates the family if necessary.

@@ -13,9 +13,9 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// follower reads the row names of the CONFIG_DB table PORT after keyspace notifications and after
-// each call of reread, and sends them to the loop. It runs on its own goroutine and opens a
-// connection for each read, so reads do not delay link messages.
+// follower reads the rows of the CONFIG_DB table PORT after keyspace notifications and after each
+// call of reread, and sends the names and the PortInfo of the ports to the loop. It runs on its own
+// goroutine and opens a connection for each read, so reads do not delay link messages.
 type follower struct {
 	ctx  context.Context
 	db   sonicdb.Database
@@ -122,10 +122,10 @@ func (f *follower) run() {
 		case <-f.wake:
 		default:
 		}
-		names, err := f.read()
+		names, infos, err := f.read()
 		if err == nil {
 			select {
-			case f.notes <- note{kind: notePorts, ports: names, replaced: f.replaced(names)}:
+			case f.notes <- note{kind: notePorts, ports: names, infos: infos, replaced: f.replaced(names)}:
 			case <-f.done:
 				return
 			}
@@ -152,50 +152,35 @@ func (f *follower) sleep(pause time.Duration) bool {
 	}
 }
 
-// read returns the names of the rows of PORT, sorted. Keys that are not hashes are skipped.
-func (f *follower) read() ([]string, error) {
+// read returns the names of the rows of PORT, sorted, and the infos of these ports in the same
+// order. Keys that are not hashes are skipped.
+func (f *follower) read() (names []string, infos []*PortInfo, err error) {
 	c, err := dial(f.ctx, f.db)
 	if err != nil {
-		return nil, fmt.Errorf("connect to follow the ports of CONFIG_DB: %w", err)
+		return nil, nil, fmt.Errorf("connect to follow the ports of CONFIG_DB: %w", err)
 	}
 	defer c.Close()
 	keys, err := c.Scan(f.table().Pattern())
 	if err != nil {
-		return nil, fmt.Errorf("list the ports of CONFIG_DB: %w", err)
+		return nil, nil, fmt.Errorf("list the ports of CONFIG_DB: %w", err)
 	}
-	names := make([]string, 0, len(keys))
-	for chunk := range slices.Chunk(keys, publishChunk) {
-		if names, err = f.appendRows(names, c, chunk); err != nil {
-			return nil, fmt.Errorf("read the ports of CONFIG_DB: %w", err)
-		}
-	}
-	return names, nil
-}
-
-// appendRows appends the names of those keys that are hashes.
-func (f *follower) appendRows(names []string, c *sonicdb.Conn, keys []string) ([]string, error) {
 	table := f.table()
-	for _, key := range keys {
-		c.Send("HLEN", key)
-	}
-	if err := c.Flush(); err != nil {
-		return nil, err
-	}
-	var refused error
-	for _, key := range keys {
-		r, err := c.Receive()
-		switch {
-		case err != nil && (!isServerError(err) || sonicdb.Temporary(err)):
-			refused = err
-		case err != nil || r.Int == 0: // not a hash, or deleted since the scan
-		default:
-			if name, ok := table.KeyOf(key); ok {
+	for chunk := range slices.Chunk(keys, publishChunk) {
+		rows, err := c.HGetAllMany(chunk)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read the ports of CONFIG_DB: %w", err)
+		}
+		for i := range rows {
+			name, ok := table.KeyOf(rows[i].Key)
+			switch {
+			case sonicdb.Temporary(rows[i].Err):
+				return nil, nil, fmt.Errorf("read the ports of CONFIG_DB: %w", rows[i].Err)
+			case rows[i].Err != nil || len(rows[i].Fields) == 0: // not a hash, or deleted since the scan
+			case ok:
 				names = append(names, name)
+				infos = append(infos, newPortInfo(rows[i].Fields))
 			}
 		}
-		if refused != nil && !isServerError(refused) {
-			return nil, refused
-		}
 	}
-	return names, refused
+	return names, infos, nil
 }

@@ -32,6 +32,7 @@ type Port struct {
 	changes      uint64 // acknowledged writes that changed the row
 	repair       repair // what a comparison found wrong, until a write is acknowledged
 
+	info    *PortInfo      // never changed; nil if the port is not configured or its row was not read by the follower
 	touched bool           // listed in State.touched
 	present bool           // counted as PortPresent
 	series  *portSeries    // nil if the port has no series
@@ -127,7 +128,7 @@ func (s *State) Configure(names []string) {
 	}
 	for _, p := range s.ports {
 		if p.Configured && !configured[p.Name] {
-			p.Configured = false
+			p.Configured, p.info = false, nil
 			s.touch(p)
 			s.forget(p)
 		}

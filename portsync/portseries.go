@@ -51,10 +51,11 @@ func bit(b bool) int64 {
 	return 0
 }
 
-// portColumns are the registered portMetrics.
+// portColumns are the registered portMetrics and the family portsyncd_port_info.
 type portColumns struct {
 	group   *metrics.Group
 	columns []portColumn
+	info    metrics.InfoColumn
 }
 
 // portColumn returns the function that sets the value of the column in a row.
@@ -65,6 +66,8 @@ func newPortColumns(set *metrics.Set) *portColumns {
 	for i := range portMetrics {
 		c.columns = append(c.columns, portMetrics[i].register(c.group))
 	}
+	c.info = c.group.NewInfo("portsyncd_port_info",
+		"Fields of the port's row in the CONFIG_DB table PORT, as labels, which are empty for a port without such a row. Always 1.", infoLabels...)
 	return c
 }
 
@@ -92,11 +95,15 @@ type portSeries struct {
 	row  *metrics.Row
 	set  []func(value float64) // by index of portMetrics
 	last []float64             // values, likewise
+
+	info     *metrics.Info
+	lastInfo *PortInfo // of info
 }
 
 // add adds the series of a port, with the value 0.
 func (c *portColumns) add(name string) *portSeries {
 	s := &portSeries{row: c.group.Add(name), last: make([]float64, len(portMetrics))}
+	s.info = c.info.In(s.row)
 	for _, column := range c.columns {
 		s.set = append(s.set, column(s.row))
 	}
@@ -111,4 +118,22 @@ func (s *portSeries) update(p *Port, c clock) {
 			s.last[i] = v
 		}
 	}
+	s.updateInfo(p.info)
+}
+
+// updateInfo sets the labels of portsyncd_port_info. It allocates only if info has changed, which is
+// after a change of CONFIG_DB.
+func (s *portSeries) updateInfo(info *PortInfo) {
+	if info == s.lastInfo {
+		return
+	}
+	s.lastInfo = info
+	if info == nil {
+		info = new(PortInfo)
+	}
+	var values []string
+	for _, v := range info.values() {
+		values = append(values, *v)
+	}
+	s.info.Set(values...)
 }

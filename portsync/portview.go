@@ -25,6 +25,7 @@ type PortView struct {
 	LastChange  *time.Time `json:"last_change"`        // nil if no change was observed
 	Penalty     float64    `json:"penalty"`            // flap penalty, decayed to this moment
 	Flapping    bool       `json:"flapping"`           // the penalty exceeds the threshold; nothing is suppressed
+	PortInfo               // of CONFIG_DB
 }
 
 // publishedPort is the state of a port that other goroutines may read. The loop writes it. A
@@ -42,9 +43,10 @@ type publishedPort struct {
 	changedAt    atomic.Int64 // on the loop's clock; 0 if no change was observed
 	pendingSince atomic.Int64 // on the loop's clock
 
-	lack   atomic.Int64 // a lack
-	*flaps              // of all interfaces with this name
-	gone   bool         // the port is not listed any more; owned by the loop
+	lack   atomic.Int64             // a lack
+	info   atomic.Pointer[PortInfo] // of CONFIG_DB; nil if unknown
+	*flaps                          // of all interfaces with this name
+	gone   bool                     // the port is not listed any more; owned by the loop
 }
 
 // publish stores the state of p. why is what p lacks for a row in STATE_DB.
@@ -62,6 +64,9 @@ func (v *publishedPort) publish(p *Port, why lack) {
 	setNumber(&v.changedAt, p.ChangedAt)
 	setNumber(&v.pendingSince, p.pendingSince)
 	setNumber(&v.lack, int64(why))
+	if v.info.Load() != p.info {
+		v.info.Store(p.info)
+	}
 	setNumber(&v.state, int64(p.state()))
 }
 
@@ -74,6 +79,9 @@ func (v *publishedPort) read(c clock, now int64) PortView {
 		Name: v.name, State: state.String(), Present: state == PortPresent, Written: v.written.Load(),
 		Configured: v.configured.Load(), InitPending: v.initPending.Load(), LastChange: c.moment(v.changedAt.Load()),
 		Penalty: penalty.At(now), Flapping: penalty.Flapping(now),
+	}
+	if info := v.info.Load(); info != nil {
+		p.PortInfo = *info
 	}
 	if p.Index = v.index.Load(); p.Index != 0 {
 		p.Admin, p.Oper = status(v.admin.Load()), status(v.oper.Load())

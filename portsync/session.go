@@ -181,5 +181,6 @@ func (l *Loop) observe(n note) {
 		l.db.session.store.setConfig(n.conn)
 	case notePorts:
 		l.handover.configure(n.ports, n.replaced, l.initial.started)
+		l.state.Describe(n.ports, n.infos)
 	}
 }

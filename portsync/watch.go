@@ -17,6 +17,7 @@ type note struct {
 	kind  noteKind
 	conn  *sonicdb.Conn // of noteConfig: to CONFIG_DB
 	ports []string      // of notePorts: all names of CONFIG_DB PORT, sorted
+	infos []*PortInfo   // of notePorts: the infos of these ports
 	// replaced are the names whose row was deleted and added again since the last read.
 	replaced []string
 }

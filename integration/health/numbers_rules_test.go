@@ -275,6 +275,14 @@ var numberRules = map[string]numberRule{
 	"portsyncd_port_changes_total": by("portsyncd_port_changes_total", "port", func(o *observed) map[string]float64 {
 		return o.writes.changes
 	}),
+	"portsyncd_port_info": {exact: func(*observed) map[string]float64 { // as Switch.ConfigurePorts writes the rows
+		all := make(map[string]float64)
+		for n := range numberPorts {
+			all[fmt.Sprintf(`portsyncd_port_info{port=%q,alias="etp%d",description="",speed="100000",lanes="%d",index=""}`,
+				switchtest.PortName(n), n, n)] = 1
+		}
+		return all
+	}},
 	"portsyncd_port_last_change_timestamp_seconds": recent("nobody but the daemon reads the clock when a message arrives"),
 
 	"portsyncd_netlink_datagrams_total": {why: "how many messages of a dump share a datagram is the kernel's choice",

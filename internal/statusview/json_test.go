@@ -43,7 +43,8 @@ func TestPortsJSON(t *testing.T) {
 	changed := time.Date(2026, 11, 24, 7, 31, 6, 0, time.UTC)
 	got := string(AppendPorts(nil, []portsync.PortView{
 		{Name: "Ethernet4", State: "present", Present: true, Written: true, Configured: true, LastChange: &changed,
-			Index: 7, Admin: "up", Oper: "down", MTU: 9100, CarrierUp: 1, CarrierDown: 2, Penalty: 1500.5, Flapping: true},
+			Index: 7, Admin: "up", Oper: "down", MTU: 9100, CarrierUp: 1, CarrierDown: 2, Penalty: 1500.5, Flapping: true,
+			PortInfo: portsync.PortInfo{Alias: "etp2", Description: "to <spine1>\r\n\x1b[2J\xff", Speed: "100000", Lanes: "5,6,7,8", PanelIndex: "2"}},
 		{Name: "Ethernet\"\x01\xff", State: "pending", InitPending: true, Written: true},
 	}))
 	golden(t, "ports.json", []byte(got))

@@ -94,12 +94,13 @@ func newPanel(ports []portsync.PortView, now time.Time) panelView {
 	}
 	cells, rows := make([]byte, 0, 110*len(ports)), make([]byte, 0, 300*len(ports))
 	line := portLine{printer: newPrinter(Terminal{}, nil), now: now}
+	columns := columnsOf(ports)
 	for i := range ports {
 		cells = appendCell(cells, i, &ports[i], v.Prefix, names[i][len(v.Prefix):])
 		line.PortView = &ports[i]
-		rows = appendPortRow(rows, i, &line)
+		rows = appendPortRow(rows, columns, i, &line)
 	}
-	v.Cells, v.Headings, v.Rows = template.HTML(cells), template.HTML(appendPortHeadings(nil)), template.HTML(rows)
+	v.Cells, v.Headings, v.Rows = template.HTML(cells), template.HTML(appendPortHeadings(nil, columns)), template.HTML(rows)
 	return v
 }
 
@@ -132,7 +133,9 @@ func appendCell(b []byte, i int, p *portsync.PortView, prefix, rest string) []by
 	}
 	b = append(b, `"><a href="#p`...)
 	b = strconv.AppendInt(b, int64(i), 10)
-	b = append(b, `"><b><i>`...)
+	b = append(b, '"')
+	b = appendTooltip(b, p)
+	b = append(b, `><b><i>`...)
 	b = appendEscaped(b, prefix)
 	b = append(b, "</i>"...)
 	b = appendEscaped(b, rest)
@@ -146,4 +149,21 @@ func appendCell(b []byte, i int, p *portsync.PortView, prefix, rest string) []by
 		b = append(b, " <i>not written yet</i>"...)
 	}
 	return append(b, "</a></li>"...)
+}
+
+// appendTooltip appends the attribute title with the name, alias, description and speed of a port, or
+// nothing if CONFIG_DB has none of the last three.
+func appendTooltip(b []byte, p *portsync.PortView) []byte {
+	if p.Alias == "" && p.Description == "" && p.Speed == "" {
+		return b
+	}
+	b = append(b, ` title="`...)
+	b = appendEscaped(b, visible(p.Name))
+	for _, s := range [...]string{p.Alias, p.Description, speed(p.Speed)} {
+		if s != "" {
+			b = append(b, ", "...)
+			b = appendEscaped(b, visible(s))
+		}
+	}
+	return append(b, '"')
 }

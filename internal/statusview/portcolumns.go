@@ -3,6 +3,7 @@ package statusview
 import (
 	"html/template"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,9 @@ type portColumn struct {
 	number bool   // aligned to the right
 	width  int    // the text has the column on terminals of at least this width; pageOnly: never
 	onPage bool
+	// optional omits the column if the cells of all ports are empty. If the table is too wide for the
+	// terminal, optional columns become narrower first.
+	optional bool
 
 	// cell returns the contents. Empty contents are "-" in the text, except in the last column.
 	cell func(l *portLine) word
@@ -37,10 +41,14 @@ type portLine struct {
 // portColumns are the columns from left to right. The first is the row's heading on the page.
 var portColumns = []portColumn{
 	{title: "Port", onPage: true, cell: text(func(l *portLine) string { return l.visible(l.Name) })},
+	{title: "Alias", width: 80, onPage: true, optional: true, cell: info(func(i *portsync.PortInfo) string { return i.Alias })},
 	{title: "State", width: pageOnly, onPage: true, html: appendStateCell},
 	{title: "Oper", onPage: true, cell: operCell},
 	{title: "Admin", onPage: true, cell: text(func(l *portLine) string { return l.visible(l.Admin) })},
 	{title: "MTU", width: 60, onPage: true, number: true, cell: linkNumber(func(l *portLine) int64 { return l.MTU })},
+	{title: "Speed", width: 100, onPage: true, optional: true, cell: text(func(l *portLine) string { return l.visible(speed(l.Speed)) })},
+	{title: "Lanes", width: 160, onPage: true, optional: true, cell: info(func(i *portsync.PortInfo) string { return i.Lanes })},
+	{title: "Index", width: 160, onPage: true, optional: true, cell: info(func(i *portsync.PortInfo) string { return i.PanelIndex })},
 	{title: "Ifindex", width: 110, number: true, cell: linkNumber(func(l *portLine) int64 { return l.Index })},
 	{title: "Changes", width: 70, number: true, cell: linkCount(func(l *portLine) int64 { return l.CarrierUp + l.CarrierDown })},
 	{title: "Carrier up", short: "UP", width: 140, onPage: true, number: true, cell: linkCount(func(l *portLine) int64 { return l.CarrierUp })},
@@ -48,7 +56,33 @@ var portColumns = []portColumn{
 	{title: "Flap penalty", short: "PENALTY", width: 110, onPage: true, number: true, cell: text(penalty)},
 	{title: "Last change", width: 50, onPage: true, cell: text(lastChange), html: appendLastChangeCell},
 	{title: "Changed at", width: 140, cell: text(changedAt)},
+	{title: "Description", width: 120, onPage: true, optional: true, cell: info(func(i *portsync.PortInfo) string { return i.Description })},
 	{title: "Note", cell: noteCell},
+}
+
+// columnsOf returns the columns without the optional ones that are empty for all ports.
+func columnsOf(ports []portsync.PortView) []portColumn {
+	line := portLine{printer: new(printer)}
+	return slices.DeleteFunc(slices.Clone(portColumns), func(c portColumn) bool {
+		return c.optional && !slices.ContainsFunc(ports, func(v portsync.PortView) bool {
+			line.PortView = &v
+			return c.cell(&line).text != ""
+		})
+	})
+}
+
+// info returns a cell function for text of CONFIG_DB.
+func info(value func(i *portsync.PortInfo) string) func(l *portLine) word {
+	return text(func(l *portLine) string { return l.visible(value(&l.PortInfo)) })
+}
+
+// speed returns the speed of a port in its usual unit: "100G" for 100000 Mb/s. Text that is not such
+// a number is returned as it is.
+func speed(s string) string {
+	if n := len(s) - 3; n > 0 && s[0] != '0' && strings.Trim(s, "0123456789") == "" && s[n:] == "000" {
+		return s[:n] + "G"
+	}
+	return s
 }
 
 // heading returns the heading of the column in the text.
@@ -147,9 +181,9 @@ func appendLastChangeCell(b []byte, l *portLine) []byte {
 }
 
 // appendPortHeadings appends the headings of the page's table.
-func appendPortHeadings(b []byte) []byte {
-	for i := range portColumns {
-		if c := &portColumns[i]; c.onPage {
+func appendPortHeadings(b []byte, columns []portColumn) []byte {
+	for i := range columns {
+		if c := &columns[i]; c.onPage {
 			b = append(b, `<th scope="col"`...)
 			if c.number {
 				b = append(b, ` class="n"`...)
@@ -163,12 +197,12 @@ func appendPortHeadings(b []byte) []byte {
 }
 
 // appendPortRow appends the row of port i, to which the port's cell on the front panel links.
-func appendPortRow(b []byte, i int, l *portLine) []byte {
+func appendPortRow(b []byte, columns []portColumn, i int, l *portLine) []byte {
 	b = append(b, "\n<tr id=\"p"...)
 	b = strconv.AppendInt(b, int64(i), 10)
 	b = append(b, `">`...)
-	for j := range portColumns {
-		c := &portColumns[j]
+	for j := range columns {
+		c := &columns[j]
 		switch {
 		case !c.onPage:
 		case c.html != nil:

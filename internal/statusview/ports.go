@@ -102,22 +102,27 @@ func (s *Status) printPorts(p *printer) {
 	}
 	p.end()
 	var columns []column
+	var minor []int
 	rows := make([][]word, len(shown))
-	for i := range portColumns {
-		c := &portColumns[i]
+	all := columnsOf(s.Ports)
+	for i := range all {
+		c := &all[i]
 		if c.width > p.Width {
 			continue
+		}
+		if c.optional {
+			minor = append(minor, len(columns))
 		}
 		columns = append(columns, column{c.heading(), c.number})
 		for j, v := range shown {
 			cell := c.cell(&portLine{p, s.Time, v})
-			if cell.text == "" && i < len(portColumns)-1 {
+			if cell.text == "" && i < len(all)-1 {
 				cell.text = "-"
 			}
 			rows[j] = append(rows[j], cell)
 		}
 	}
-	p.table(columns, rows)
+	p.table(columns, rows, minor...)
 	if len(hidden) > 0 {
 		p.word(word{shorten(fmt.Sprintf("and %s, %d of them up", count(uint64(len(hidden)), "more port", "more ports"), countUp(hidden)),
 			p.Width, p.ellipsis()), faint})

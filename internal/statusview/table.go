@@ -1,5 +1,7 @@
 package statusview
 
+import "slices"
+
 // column is a column of a table.
 type column struct {
 	title string
@@ -10,11 +12,11 @@ type column struct {
 const gap = 2
 
 // table prints titles and rows. If the table is too wide, columns of text become narrower: first
-// the last column, whose cells are cut at the end, then the first, whose cells are shortened in the
+// those with an index in minor, then the last column, whose cells are cut at the end, then the first, whose cells are shortened in the
 // middle, then the others. If that is not enough, the last columns are omitted. Numbers are never
 // cut.
-func (p *printer) table(columns []column, rows [][]word) {
-	widths := p.widths(columns, rows)
+func (p *printer) table(columns []column, rows [][]word, minor ...int) {
+	widths := p.widths(columns, rows, minor)
 	titles := make([]word, len(columns))
 	for i, c := range columns {
 		titles[i] = word{c.title, faint}
@@ -32,7 +34,7 @@ const (
 )
 
 // widths returns the widths of the columns that fit.
-func (p *printer) widths(columns []column, rows [][]word) []int {
+func (p *printer) widths(columns []column, rows [][]word, minor []int) []int {
 	widths, total := make([]int, len(columns)), -gap
 	for i, c := range columns {
 		widths[i] = textWidth(c.title)
@@ -49,6 +51,9 @@ func (p *printer) widths(columns []column, rows [][]word) []int {
 		}
 	}
 	last := len(columns) - 1
+	for _, i := range slices.Backward(minor) {
+		narrow(i, minOuter)
+	}
 	narrow(last, minOuter)
 	narrow(0, minOuter)
 	for i := last - 1; i > 0; i-- {

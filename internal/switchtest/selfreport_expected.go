@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,7 +78,7 @@ func (r *SelfReport) Compare(w *ExpectedReport) string {
 		}
 	}
 	for name := range r.Metrics.Samples {
-		if at := strings.Index(name, `{port="`); at >= 0 && !labels[name[at:]] {
+		if label := portInSeries.FindString(name); label != "" && !labels[label+"}"] {
 			say("series %s is of a port that /ports lacks", name)
 		}
 	}
@@ -94,6 +95,9 @@ func (r *SelfReport) Compare(w *ExpectedReport) string {
 	slices.Sort(wrong)
 	return strings.Join(wrong, "\n")
 }
+
+// portInSeries matches the brace and the label port in a series, up to the quote that ends its value.
+var portInSeries = regexp.MustCompile(`\{port="(?:[^"\\]|\\.)*"`)
 
 // ReasonHold is how long the daemon keeps a health reason after its cause has ended.
 const ReasonHold = 2 * time.Second

@@ -1,0 +1,67 @@
+package portsync
+
+import (
+	"slices"
+	"unicode/utf8"
+
+	"portsyncd/internal/sonicdb"
+)
+
+// PortInfo has the fields of a port's row in CONFIG_DB PORT that tell people which port it is. The
+// values are those of CONFIG_DB, which are not checked and can be any bytes; a value longer than
+// maxPortInfo bytes is cut.
+type PortInfo struct {
+	Alias       string `json:"alias,omitempty"`
+	Description string `json:"description,omitempty"`
+	Speed       string `json:"speed,omitempty"` // in Mb/s
+	Lanes       string `json:"lanes,omitempty"` // separated by commas
+	PanelIndex  string `json:"index,omitempty"` // number of the front-panel port; not the ifindex
+}
+
+// maxPortInfo is the largest length of a value in bytes. SONiC's YANG model allows 255 for a
+// description and less for the others.
+const maxPortInfo = 255
+
+// infoLabels are the names of the fields, which are also the labels of portsyncd_port_info.
+var infoLabels = []string{"alias", "description", "speed", "lanes", "index"}
+
+// values returns pointers to the values in the order of infoLabels.
+func (i *PortInfo) values() []*string {
+	return []*string{&i.Alias, &i.Description, &i.Speed, &i.Lanes, &i.PanelIndex}
+}
+
+// newPortInfo returns the info in the fields of a row.
+func newPortInfo(fields []sonicdb.FieldValue) *PortInfo {
+	i := new(PortInfo)
+	values := i.values()
+	for _, f := range fields {
+		if n := slices.Index(infoLabels, sonicdb.TrimListMark(f.Field)); n >= 0 {
+			*values[n] = shortened(f.Value)
+		}
+	}
+	return i
+}
+
+// shortened returns s, or its beginning and an ellipsis if s is longer than maxPortInfo bytes.
+func shortened(s string) string {
+	const mark = "…"
+	if len(s) <= maxPortInfo {
+		return s
+	}
+	end := maxPortInfo - len(mark)
+	for back := 0; back < utf8.UTFMax-1 && !utf8.RuneStart(s[end]); back++ {
+		end--
+	}
+	return s[:end] + mark
+}
+
+// Describe sets the info of ports by their names, and marks those with other info than before to be
+// published. The info is not changed afterwards.
+func (s *State) Describe(names []string, infos []*PortInfo) {
+	for i, name := range names {
+		if p := s.ports[name]; p != nil && p.Configured && (p.info == nil || *p.info != *infos[i]) {
+			p.info = infos[i]
+			s.touch(p)
+		}
+	}
+}
