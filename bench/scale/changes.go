@@ -13,8 +13,8 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// changer changes MTUs as fast as the kernel allows: many requests in one system call, without
-// acknowledgements. Only one goroutine may use it.
+// changer changes MTUs as fast as the kernel allows. It sends many requests in one system call,
+// without acknowledgements. It must be used by one goroutine.
 type changer struct {
 	fd      int
 	pending []byte
@@ -24,14 +24,14 @@ type changer struct {
 func newChanger() (*changer, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("open a netlink socket: %w", err)
+		return nil, fmt.Errorf("open netlink socket: %w", err)
 	}
 	return &changer{fd: fd, answer: make([]byte, 4<<10)}, nil
 }
 
 func (c *changer) close() { unix.Close(c.fd) }
 
-// setMTU adds a request.
+// setMTU appends a request that sets the MTU of a link.
 func (c *changer) setMTU(index int32, mtu int) {
 	begin := len(c.pending)
 	c.pending = netlinkraw.AppendHeader(c.pending, unix.RTM_NEWLINK, unix.NLM_F_REQUEST, 0, 0)
@@ -40,14 +40,14 @@ func (c *changer) setMTU(index int32, mtu int) {
 	netlinkraw.FinishMessage(c.pending, begin)
 }
 
-// flush sends the requests. The kernel has executed them when flush returns.
+// flush sends the requests. When it returns, the kernel has executed them.
 func (c *changer) flush() error {
 	err := unix.Sendto(c.fd, c.pending, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 	c.pending = c.pending[:0]
 	if err != nil {
 		return fmt.Errorf("change MTUs: %w", err)
 	}
-	// The kernel replies only to rejected requests.
+	// The kernel replies only to requests that it rejects.
 	n, _, err := unix.Recvfrom(c.fd, c.answer, unix.MSG_DONTWAIT)
 	switch {
 	case errors.Is(err, unix.EAGAIN):
@@ -55,10 +55,10 @@ func (c *changer) flush() error {
 	case err != nil:
 		return fmt.Errorf("change MTUs: %w", err)
 	}
-	return fmt.Errorf("change MTUs: the kernel refused one: % x", c.answer[:n])
+	return fmt.Errorf("change MTUs: kernel rejected a request: reply % x", c.answer[:n])
 }
 
-// portIndexes returns the interface indexes of the first ports.
+// portIndexes returns the interface indexes of the first n ports, where n is ports.
 func portIndexes(ports int) ([]int32, error) {
 	known := make(map[string]int32)
 	if err := netlinkraw.ListLinks(func(l *netlinkraw.Link) { known[string(l.Name)] = l.Index }); err != nil {
@@ -75,14 +75,14 @@ func portIndexes(ports int) ([]int32, error) {
 	return indexes, nil
 }
 
-// queue is the receive queue of the daemon's netlink socket.
+// queue describes the receive queue of the daemon's netlink socket.
 type queue struct {
-	Bytes int // as the kernel counts them for the limit of the receive buffer
+	Bytes int // memory in use, as counted against the receive buffer limit
 	Drops int // messages lost so far
 }
 
-// readQueue reads the queue of the only netlink socket in this network namespace that is a member
-// of the link group.
+// readQueue returns the queue of the only netlink socket in this network namespace that has joined
+// the link group.
 func readQueue() (queue, error) {
 	text, err := os.ReadFile("/proc/thread-self/net/netlink")
 	if err != nil {
@@ -91,8 +91,9 @@ func readQueue() (queue, error) {
 	return parseQueue(string(text))
 }
 
-// parseQueue parses /proc/net/netlink. Its columns are sk, Eth (the protocol), Pid, Groups, Rmem,
-// Wmem, Dump, Locks, Drops and Inode (net/netlink/af_netlink.c, netlink_native_seq_show).
+// parseQueue parses the contents of /proc/net/netlink. The columns are sk, Eth (the protocol), Pid,
+// Groups, Rmem, Wmem, Dump, Locks, Drops and Inode (net/netlink/af_netlink.c,
+// netlink_native_seq_show).
 func parseQueue(text string) (queue, error) {
 	const linkGroup = 1 << (unix.RTNLGRP_LINK - 1)
 	for line := range strings.Lines(text) {
@@ -107,5 +108,5 @@ func parseQueue(text string) (queue, error) {
 		drops, err2 := strconv.Atoi(f[8])
 		return queue{size, drops}, errors.Join(err, err2)
 	}
-	return queue{}, errors.New("no socket is a member of the link group")
+	return queue{}, errors.New("no socket has joined the link group")
 }

@@ -18,36 +18,36 @@ type floodOptions struct {
 	Every   time.Duration
 }
 
-// floodResult is the result of a flood.
+// floodResult is the result of a flood measurement.
 type floodResult struct {
-	Sent    int // changes of MTU
+	Sent    int // number of MTU changes
 	Took    time.Duration
 	Samples []sample
-	// Before and After are samples of the idle daemon.
+	// Before and After are samples of the idle daemon before and after the flood.
 	Before, After sample
-	// Processors is GOMAXPROCS of the daemon: the garbage collector starts that many
-	// goroutines at its first run.
+	// Processors is the daemon's GOMAXPROCS. The garbage collector starts that many goroutines when
+	// it first runs.
 	Processors int
 }
 
-// sample is a measurement of the daemon at one moment.
+// sample is a measurement of the daemon at one point in time.
 type sample struct {
-	At         time.Duration // since the begin of the flood
+	At         time.Duration // since the beginning of the flood
 	Sent       int
-	Decided    int // messages that the daemon has processed since its start
+	Decided    int // messages that the daemon has processed since it started
 	Overruns   int
 	Goroutines int
-	Heap       int // bytes, including dead objects that are not swept yet
+	Heap       int // bytes, including dead objects that have not been swept
 	Cycles     int // runs of the garbage collector
 	usage
 	queue
 }
 
-// decided is the series of processed link messages.
+// decided is the name of the series that counts processed link messages.
 const decided = `portsyncd_events_total{event="newlink"}`
 
-// measureFlood changes MTUs as fast as the daemon can follow. The writers pause while the
-// daemon's queue is long, so that no message is lost.
+// measureFlood changes MTUs as fast as the daemon can process the changes. The writers pause while
+// the daemon's receive queue is long, so that no message is lost.
 func measureFlood(ctx context.Context, sw *switchtest.Switch, o floodOptions) (r floodResult, err error) {
 	b := newTestbed(sw, o.Ports)
 	if err := b.startWithPorts(ctx, o.Ports); err != nil {
@@ -72,7 +72,7 @@ func measureFlood(ctx context.Context, sw *switchtest.Switch, o floodOptions) (r
 	return r, err
 }
 
-// startWithPorts starts the daemon and makes the ports.
+// startWithPorts starts the daemon and creates the ports.
 func (b *testbed) startWithPorts(ctx context.Context, ports int) error {
 	b.start(60)
 	b.awaitProduced("PortConfigDone")
@@ -84,21 +84,21 @@ func (b *testbed) startWithPorts(ctx context.Context, ports int) error {
 	return nil
 }
 
-// finalMTU returns the MTU of a port after the flood, which no port has before.
+// finalMTU returns the MTU that a port has after the flood. No port has it earlier.
 func finalMTU(port int) int { return 8100 + port }
 
-// flood is the state of a running flood.
+// flood is the state of a running flood measurement.
 type flood struct {
 	*testbed
 	begin   time.Time
-	longest int // bytes of queue above which writers pause
+	longest int // queue length in bytes above which the writers pause
 	hold    atomic.Bool
 	sent    atomic.Int64
 }
 
-// sample measures the daemon.
+// sample takes a sample of the daemon.
 func (f *flood) sample() (s sample, err error) {
-	// Before the scrape, whose connection has a descriptor and goroutines.
+	// Read the usage before the scrape, whose connection adds a descriptor and goroutines.
 	if s.usage, err = readUsage(f.daemon.Cmd.Process.Pid); err != nil {
 		return s, err
 	}
@@ -115,7 +115,7 @@ func (f *flood) sample() (s sample, err error) {
 	return s, nil
 }
 
-// run changes links and takes samples meanwhile.
+// run changes links while taking samples.
 func (f *flood) run(ctx context.Context, o floodOptions, indexes []int32, r *floodResult) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -149,13 +149,13 @@ func (f *flood) run(ctx context.Context, o floodOptions, indexes []int32, r *flo
 	return err
 }
 
-// shares divides n into parts and returns the size and the begin of the i-th.
+// shares divides n into the given number of parts and returns the size and the offset of part i.
 func shares(n, among, i int) (size, begin int) {
 	begin = n * i / among
 	return n*(i+1)/among - begin, begin
 }
 
-// sampleUntil takes and logs a sample each interval until written is closed.
+// sampleUntil takes and logs a sample at each interval until written is closed.
 func (f *flood) sampleUntil(written <-chan struct{}, every time.Duration, r *floodResult) error {
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
@@ -174,7 +174,7 @@ func (f *flood) sampleUntil(written <-chan struct{}, every time.Duration, r *flo
 	}
 }
 
-// watchQueue pauses the writers while the daemon's queue is long.
+// watchQueue pauses the writers while the daemon's receive queue is long.
 func (f *flood) watchQueue(ctx context.Context) error {
 	for ctx.Err() == nil {
 		q, err := readQueue()
@@ -187,8 +187,8 @@ func (f *flood) watchQueue(ctx context.Context) error {
 	return nil
 }
 
-// write changes the MTU of ports in turn. first is the number of the first. The last change of
-// each port is to finalMTU.
+// write changes the MTU of the ports in turn. first is the number of the first port. The last
+// change sets each port to its finalMTU.
 func (f *flood) write(ctx context.Context, indexes []int32, first, events int) error {
 	change, err := newChanger()
 	if err != nil {
@@ -216,7 +216,8 @@ func (f *flood) write(ctx context.Context, indexes []int32, first, events int) e
 	return nil
 }
 
-// check returns what should have stayed constant or be complete and is not.
+// check returns an error for each value that should have remained constant or reached its target
+// but did not.
 func (r *floodResult) check() error {
 	var wrong []error
 	before, after := r.Before, r.After
@@ -232,7 +233,7 @@ func (r *floodResult) check() error {
 	if after.Descriptors > before.Descriptors {
 		wrong = append(wrong, fmt.Errorf("descriptors grew from %d to %d", before.Descriptors, after.Descriptors))
 	}
-	// The heap grows to its size within the first samples.
+	// The heap reaches its size during the first samples.
 	const slack = 2 << 20
 	if n := len(r.Samples); n >= 4 {
 		early, late := r.Samples[n/4].RSS, r.Samples[n-1].RSS

@@ -12,39 +12,39 @@ import (
 )
 
 type growthOptions struct {
-	Interfaces int // without lo
-	Ports      int // number of front-panel ports among them
+	Interfaces int // not counting lo
+	Ports      int // number of front-panel ports among the interfaces
 	Idle       time.Duration
 	Audits     int
 	Overrun    bool
 }
 
-// growthResult is what one number of interfaces costs.
+// growthResult is the result of a growth measurement for one number of interfaces.
 type growthResult struct {
-	Make       time.Duration // time of the kernel for the interfaces that are not ports
-	List       time.Duration // time of a dump of all links
-	ConfigDone time.Duration // exec to PortConfigDone, with the other interfaces
+	Make       time.Duration // time to create the interfaces that are not ports
+	List       time.Duration // duration of a dump of all links
+	ConfigDone time.Duration // exec to PortConfigDone, with the other interfaces present
 	Ready      time.Duration // exec to READY=1
-	// InitDone is from the last port's interface to PortInitDone. It can be below
-	// 0, because the daemon may receive the message before the test's request returns.
+	// InitDone is the time from the creation of the last port's interface to PortInitDone. It can
+	// be negative, because the daemon may receive the message before the test's request returns.
 	InitDone time.Duration
 
-	IdleCPU     time.Duration // a second
-	IdleWakeups float64       // a second
-	AuditCPU    time.Duration // an audit
+	IdleCPU     time.Duration // per second
+	IdleWakeups float64       // per second
+	AuditCPU    time.Duration // per audit
 	AuditRSS    int           // bytes, after the audits
 
 	StartRSS int           // bytes, with all ports
-	Resync   time.Duration // after an overrun: begin of the resync to the end of the dump
-	InStep   time.Duration // after an overrun: SIGCONT to the last row right
-	Restart  time.Duration // exec to READY=1, of the daemon alone
-	EndRSS   int           // bytes, after all of this but the restart
+	Resync   time.Duration // after an overrun: start of the resync to the end of the dump
+	InStep   time.Duration // after an overrun: SIGCONT until all rows are correct
+	Restart  time.Duration // exec to READY=1, when only the daemon restarts
+	EndRSS   int           // bytes, before the restart
 }
 
-// measureGrowth measures a switch with one number of interfaces.
+// measureGrowth measures a switch with the given number of interfaces.
 func measureGrowth(ctx context.Context, sw *switchtest.Switch, o growthOptions) (r growthResult, err error) {
 	b := newTestbed(sw, o.Ports)
-	progress("%d interfaces: adding %d that are not ports", o.Interfaces, o.Interfaces-o.Ports)
+	progress("%d interfaces: adding %d interfaces that are not ports", o.Interfaces, o.Interfaces-o.Ports)
 	begin := time.Now()
 	for i := range (o.Interfaces - o.Ports) / 2 {
 		b.NoError("add interfaces", b.Links.AddVeth("veth"+strconv.Itoa(i), "eth"+strconv.Itoa(i)))
@@ -76,7 +76,7 @@ func measureGrowth(ctx context.Context, sw *switchtest.Switch, o growthOptions) 
 	return r, nil
 }
 
-// coldStart starts the daemon on a switch without ports and then makes the ports.
+// coldStart starts the daemon on a switch without ports and then creates the ports.
 func (b *testbed) coldStart(ctx context.Context, o growthOptions, r *growthResult) error {
 	progress("%d interfaces: cold start", o.Interfaces)
 	b.start(0)
@@ -92,11 +92,12 @@ func (b *testbed) coldStart(ctx context.Context, o growthOptions, r *growthResul
 	return err
 }
 
-// rest measures the daemon while no link changes, first without audits and then with them.
+// rest measures the daemon while no link changes, first with audits disabled, then with audits
+// enabled.
 func (b *testbed) rest(ctx context.Context, o growthOptions, r *growthResult) error {
 	progress("%d interfaces: idle for %v, then %d audits", o.Interfaces, o.Idle, o.Audits)
 	pid := b.daemon.Cmd.Process.Pid
-	pause(ctx, 5*time.Second) // the daemon still saves its state, the kernel still configures IPv6
+	pause(ctx, 5*time.Second) // the daemon is saving its state and the kernel is configuring IPv6
 	before, err := readUsage(pid)
 	if err != nil {
 		return err
@@ -117,21 +118,21 @@ func (b *testbed) rest(ctx context.Context, o growthOptions, r *growthResult) er
 	if before, err = readUsage(pid); err != nil {
 		return err
 	}
-	// The last audit ends within the half second. The scrape comes after the CPU time is read.
+	// The last audit ends within half a second. Scrape only after the CPU time has been read.
 	pause(ctx, time.Duration(o.Audits)*time.Second+time.Second/2)
 	if after, err = readUsage(pid); err != nil {
 		return err
 	}
 	n := b.client.Scrape().Value(b.T, audits) - first
 	if n < 1 {
-		return fmt.Errorf("no audit in %d seconds", o.Audits)
+		return fmt.Errorf("no audit within %d seconds", o.Audits)
 	}
 	r.AuditCPU, r.AuditRSS = time.Duration(float64(after.CPU-before.CPU)/n), after.RSS
 	b.setAudit(0)
 	return nil
 }
 
-// overrun stops the daemon, changes links until the kernel drops messages, and continues the
+// overrun suspends the daemon, changes links until the kernel drops messages, then resumes the
 // daemon.
 func (b *testbed) overrun(ctx context.Context, o growthOptions, r *growthResult) error {
 	progress("%d interfaces: overrun", o.Interfaces)
@@ -161,7 +162,7 @@ func (b *testbed) overrun(ctx context.Context, o growthOptions, r *growthResult)
 			return err
 		}
 		if drops = q.Drops; mtu > 8000 || ctx.Err() != nil {
-			return fmt.Errorf("the kernel dropped none of %d messages", mtu*o.Ports)
+			return fmt.Errorf("the kernel dropped no messages after %d changes", mtu*o.Ports)
 		}
 	}
 	if err := round(finalMTU); err != nil {
@@ -180,7 +181,7 @@ func (b *testbed) overrun(ctx context.Context, o growthOptions, r *growthResult)
 	return err
 }
 
-// pause waits for t or until ctx ends.
+// pause waits for the duration t or until ctx ends.
 func pause(ctx context.Context, t time.Duration) {
 	select {
 	case <-ctx.Done():

@@ -44,7 +44,7 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// options are the command line's options.
+// options holds the command-line options.
 type options struct {
 	only       string
 	interfaces []int
@@ -75,30 +75,30 @@ func main() {
 	}
 }
 
-// parse parses the command line. inside names the measurement if run has started this program
-// again inside namespaces.
+// parse parses the command line. If run has restarted this program inside namespaces, inside is the
+// name of the measurement.
 func parse(args []string) (o options, inside string, err error) {
 	f := flag.NewFlagSet("scale", flag.ContinueOnError)
-	f.StringVar(&o.only, "only", "", "`growth`, flood or soak alone")
-	interfaces := f.String("interfaces", "1000,3000,10000", "growth: `list` of numbers of interfaces")
+	f.StringVar(&o.only, "only", "", "run only `growth`, flood or soak")
+	interfaces := f.String("interfaces", "1000,3000,10000", "growth: comma-separated `list` of interface counts")
 	f.IntVar(&o.runs, "runs", 3, "growth: `number` of runs for each size; the table shows medians")
 	f.StringVar(&o.binary, "binary", "", "`path` of the daemon; built if empty")
-	f.DurationVar(&o.limit, "limit", 10*time.Minute, "longest `time` for one measurement")
-	f.IntVar(&o.growth.Ports, "ports", 512, "growth: number of front-panel ports among them, even")
-	f.DurationVar(&o.growth.Idle, "idle", 15*time.Second, "growth: how long the idle daemon is measured")
-	f.IntVar(&o.growth.Audits, "audits", 5, "growth: number of audits, one a second")
+	f.DurationVar(&o.limit, "limit", 10*time.Minute, "maximum `time` of one measurement")
+	f.IntVar(&o.growth.Ports, "ports", 512, "growth: number of front-panel ports among the interfaces (even)")
+	f.DurationVar(&o.growth.Idle, "idle", 15*time.Second, "growth: duration of the idle measurement")
+	f.IntVar(&o.growth.Audits, "audits", 5, "growth: number of audits, one per second")
 	f.BoolVar(&o.growth.Overrun, "overrun", true, "growth: also measure an overrun")
 	f.IntVar(&o.flood.Events, "events", 5_000_000, "flood: number of changes")
-	f.IntVar(&o.flood.Ports, "flood-ports", 64, "flood: number of ports, even")
+	f.IntVar(&o.flood.Ports, "flood-ports", 64, "flood: number of ports (even)")
 	f.IntVar(&o.flood.Writers, "writers", 4, "flood: number of goroutines that change links")
-	f.DurationVar(&o.flood.Every, "sample", 5*time.Second, "flood: `time` between samples")
+	f.DurationVar(&o.flood.Every, "sample", 5*time.Second, "flood: sampling interval")
 	f.DurationVar(&o.soak.Duration, "soak", time.Hour, "soak: duration")
-	f.IntVar(&o.soak.Rate, "rate", 300, "soak: changes of MTU a second")
-	f.IntVar(&o.soak.Ports, "soak-ports", 64, "soak: number of ports, even")
-	f.DurationVar(&o.soak.Every, "soak-sample", 5*time.Second, "soak: `time` between samples")
+	f.IntVar(&o.soak.Rate, "rate", 300, "soak: MTU changes per second")
+	f.IntVar(&o.soak.Ports, "soak-ports", 64, "soak: number of ports (even)")
+	f.DurationVar(&o.soak.Every, "soak-sample", 5*time.Second, "soak: sampling interval")
 	f.DurationVar(&o.soak.Restart, "soak-restart", 2*time.Minute, "soak: `time` between restarts of redis-server")
 	f.DurationVar(&o.soak.Reload, "soak-reload", 30*time.Second, "soak: `time` between reloads")
-	f.StringVar(&o.plot, "plot", "", "soak: `file` for the picture, SVG")
+	f.StringVar(&o.plot, "plot", "", "soak: write an SVG plot to `file`")
 	f.StringVar(&inside, "inside", "", "internal")
 	if err := f.Parse(args); err != nil {
 		return o, "", err
@@ -106,23 +106,23 @@ func parse(args []string) (o options, inside string, err error) {
 	for _, word := range strings.Split(*interfaces, ",") {
 		n, err := strconv.Atoi(word)
 		if err != nil || n < o.growth.Ports || n > 100_000 {
-			return o, "", fmt.Errorf("-interfaces %q: want numbers from -ports to 100000", *interfaces)
+			return o, "", fmt.Errorf("invalid -interfaces %q: must be numbers from -ports to 100000", *interfaces)
 		}
 		o.interfaces = append(o.interfaces, n)
 	}
 	switch {
 	case o.only != "" && o.only != "growth" && o.only != "flood" && o.only != "soak":
-		return o, "", fmt.Errorf("-only %q: want growth, flood or soak", o.only)
+		return o, "", fmt.Errorf("invalid -only %q: must be growth, flood or soak", o.only)
 	case isOdd(o.growth.Ports) || isOdd(o.flood.Ports) || isOdd(o.soak.Ports):
-		return o, "", errors.New("-ports, -flood-ports and -soak-ports: want an even number of at least 2, since ports are cabled to each other")
+		return o, "", errors.New("-ports, -flood-ports and -soak-ports must be even and at least 2, because ports are cabled in pairs")
 	case o.flood.Writers < 1 || o.flood.Writers > o.flood.Ports:
-		return o, "", errors.New("-writers must be from 1 to -flood-ports")
+		return o, "", errors.New("-writers must be between 1 and -flood-ports")
 	case o.flood.Events < 1 || o.growth.Audits < 1 || o.runs < 1:
-		return o, "", errors.New("-events, -audits and -runs must be above 0")
+		return o, "", errors.New("-events, -audits and -runs must be greater than 0")
 	case o.soak.Duration <= 0 || o.soak.Every <= 0 || o.soak.Restart <= 0 || o.soak.Reload <= 0 || o.soak.Rate < 1:
-		return o, "", errors.New("-soak, -soak-sample, -soak-restart, -soak-reload and -rate must be above 0")
+		return o, "", errors.New("-soak, -soak-sample, -soak-restart, -soak-reload and -rate must be greater than 0")
 	case o.flood.Every <= 0 || o.growth.Idle <= 0:
-		return o, "", errors.New("-sample and -idle must be above 0")
+		return o, "", errors.New("-sample and -idle must be greater than 0")
 	}
 	o.growth.Interfaces = o.interfaces[0]
 	if o.only == "soak" {
@@ -131,10 +131,10 @@ func parse(args []string) (o options, inside string, err error) {
 	return o, inside, nil
 }
 
-// isOdd reports whether ports is not an even number of at least 2.
+// isOdd reports whether ports is odd or less than 2.
 func isOdd(ports int) bool { return ports < 2 || ports%2 != 0 }
 
-// run makes all measurements and prints their tables.
+// run runs all measurements and prints their tables.
 func run(ctx context.Context, o options) error {
 	if err := lab.Forbidden(); err != nil {
 		return err
@@ -171,7 +171,7 @@ func run(ctx context.Context, o options) error {
 	return errors.Join(problems...)
 }
 
-// soakOnce makes a soak, prints its table and draws its picture.
+// soakOnce runs a soak, prints its table and writes its plot.
 func soakOnce(ctx context.Context, o options) error {
 	var r soakResult
 	if err := again(ctx, o, &r, "soak"); err != nil {
@@ -185,8 +185,8 @@ func soakOnce(ctx context.Context, o options) error {
 	return problem
 }
 
-// grow measures all numbers of interfaces in turn, o.runs times, so that other load on the machine
-// does not affect all runs of one number.
+// grow measures each number of interfaces o.runs times. It alternates between the numbers, so that
+// other load on the machine does not affect all runs of one number.
 func grow(ctx context.Context, o options) ([]size, error) {
 	sizes := make([]size, len(o.interfaces))
 	for range o.runs {
@@ -202,9 +202,9 @@ func grow(ctx context.Context, o options) ([]size, error) {
 	return sizes, nil
 }
 
-// build builds the daemon as it is shipped.
+// build builds the daemon with the same settings as a release.
 func build(ctx context.Context, dir string) (string, error) {
-	if err := os.Chmod(dir, 0o755); err != nil { // in a user namespace the file belongs to another user
+	if err := os.Chmod(dir, 0o755); err != nil { // in a user namespace the file has another owner
 		return "", err
 	}
 	binary := filepath.Join(dir, "portsyncd")
@@ -217,7 +217,7 @@ func build(ctx context.Context, dir string) (string, error) {
 }
 
 // again runs this program inside namespaces for one measurement and decodes its result from JSON.
-// Progress goes to standard error.
+// The progress output goes to standard error.
 func again(ctx context.Context, o options, result any, what string, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -231,17 +231,17 @@ func again(ctx context.Context, o options, result any, what string, args ...stri
 	out, err := cmd.Output()
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w after at most %v", ctx.Err(), o.limit)
+		return fmt.Errorf("%w (limit: %v)", ctx.Err(), o.limit)
 	case err != nil:
 		return err
 	}
 	return json.Unmarshal(out, result)
 }
 
-// measure makes one measurement inside the namespaces.
+// measure runs one measurement inside the namespaces.
 func measure(ctx context.Context, what string, o options) error {
 	if !lab.Inside() {
-		return errors.New("-inside is internal")
+		return errors.New("-inside is for internal use")
 	}
 	t := &reporter{ctx: ctx}
 	defer t.cleanUp()
@@ -256,7 +256,7 @@ func measure(ctx context.Context, what string, o options) error {
 		sw, redis := switchtest.NewWithRedis(t)
 		result, err = measureSoak(ctx, sw, redis, o.soak)
 	default:
-		err = fmt.Errorf("-inside %q: want growth, flood or soak", what)
+		err = fmt.Errorf("invalid -inside %q: must be growth, flood or soak", what)
 	}
 	if err != nil {
 		return err
@@ -264,7 +264,7 @@ func measure(ctx context.Context, what string, o options) error {
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
-// progress prints a line with the time to standard error.
+// progress prints a timestamped line to standard error.
 func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s  "+format+"\n", append([]any{time.Now().Format("15:04:05")}, args...)...)
 }

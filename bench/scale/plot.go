@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// curve is a series of values over time.
+// curve is a time series of values.
 type curve struct {
 	name string
 	unit string
@@ -16,14 +16,14 @@ type curve struct {
 	y    []float64
 }
 
-// panel is one plot of a picture. Its curves share an axis that begins at 0.
+// panel is one plot of a picture. Its curves share a y-axis that starts at 0.
 type panel struct {
 	title  string
 	unit   string
 	curves []curve
 }
 
-// Measures of a picture in pixels.
+// Dimensions of a picture in pixels.
 const (
 	plotWidth, plotHeight = 760, 120
 	plotLeft, plotTop     = 70, 28
@@ -32,7 +32,7 @@ const (
 
 var colours = []string{"#1f6feb", "#d1570a"}
 
-// picture returns panels below each other as SVG
+// picture returns an SVG image of the panels, one below the other
 // (https://www.w3.org/TR/SVG2/shapes.html#PolylineElement).
 func picture(title string, panels []panel, span time.Duration) string {
 	var b strings.Builder
@@ -84,7 +84,7 @@ func (p *panel) highest() (most float64) {
 	return most
 }
 
-// niceTop returns the smallest of 1, 2 or 5 times a power of ten that is at least v.
+// niceTop returns the smallest number of at least v that is 1, 2 or 5 times a power of ten.
 func niceTop(v float64) float64 {
 	if v <= 0 {
 		return 1

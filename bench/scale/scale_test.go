@@ -206,7 +206,7 @@ func TestSoak(t *testing.T) {
 	}
 	var table bytes.Buffer
 	printSoak(&table, o, &r)
-	for _, word := range []string{"RSS", "goroutines", "descriptors", "slope an hour"} {
+	for _, word := range []string{"RSS", "goroutines", "descriptors", "slope per hour"} {
 		if !strings.Contains(table.String(), word) {
 			t.Errorf("no %q in\n%s", word, &table)
 		}

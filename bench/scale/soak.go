@@ -21,41 +21,41 @@ import (
 
 type soakOptions struct {
 	Duration time.Duration
-	Rate     int // changes a second
+	Rate     int // changes per second
 	Ports    int
-	Every    time.Duration // between samples
-	Restart  time.Duration // between two restarts of redis-server
-	Reload   time.Duration // between two reloads of the configuration
+	Every    time.Duration // sampling interval
+	Restart  time.Duration // interval between restarts of redis-server
+	Reload   time.Duration // interval between reloads of the configuration
 }
 
-// soakResult is the result of a soak.
+// soakResult is the result of a soak measurement.
 type soakResult struct {
-	Sent, Flaps      int // changes of MTU, and of carrier
-	Restarts         int // of redis-server
+	Sent, Flaps      int // MTU changes and link flaps
+	Restarts         int // restarts of redis-server
 	Reloads, Fetches int
 	Took             time.Duration
 	Samples          []sample
 	Latency          []latencySample
 	Before, After    sample
 	Unhealthy        int // unhealthy samples in the daemon's history
-	MostUnhealthy    int // longest run of these
+	MostUnhealthy    int // longest run of consecutive unhealthy samples
 }
 
-// latencySample is a line of the daemon's history with a latency.
+// latencySample is a line of the daemon's history that contains a latency.
 type latencySample struct {
-	At time.Duration // since the begin of the soak
+	At time.Duration // since the beginning of the soak
 	warmrestart.Latency
 }
 
-// historyEvery is the number of seconds between the daemon's own samples.
+// historyEvery is the daemon's sampling interval in seconds.
 const historyEvery = 10
 
-// downFor is how long redis-server is down at a restart.
+// downFor is how long redis-server stays down during a restart.
 const downFor = 2 * time.Second
 
-// soak is the state of a running soak.
+// soak is the state of a running soak measurement.
 type soak struct {
-	flood // its daemon and samples
+	flood // the daemon and its samples
 	redis *switchtest.RedisServer
 	o     soakOptions
 
@@ -63,7 +63,7 @@ type soak struct {
 }
 
 // measureSoak changes ports at a steady rate while it requests metrics and pages, restarts
-// redis-server and reloads the configuration, and while the daemon saves files.
+// redis-server and reloads the configuration. The daemon saves its files during the measurement.
 func measureSoak(ctx context.Context, sw *switchtest.Switch, redis *switchtest.RedisServer, o soakOptions) (r soakResult, err error) {
 	b := newTestbed(sw, o.Ports)
 	b.saveEvery = historyEvery
@@ -92,7 +92,8 @@ func measureSoak(ctx context.Context, sw *switchtest.Switch, redis *switchtest.R
 	return r, s.readHistory(&r)
 }
 
-// run changes links for the configured time and leaves the ports up with their final MTU.
+// run changes links for the configured duration. Afterwards all ports are up and have their final
+// MTU.
 func (s *soak) run(ctx context.Context, indexes []int32, r *soakResult) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -141,7 +142,7 @@ func each(ctx context.Context, every time.Duration, f func() error) error {
 	}
 }
 
-// change changes MTUs at the configured rate, and at the end to the final ones.
+// change changes MTUs at the configured rate and finally sets the final MTUs.
 func (s *soak) change(ctx context.Context, indexes []int32) error {
 	change, err := newChanger()
 	if err != nil {
@@ -156,7 +157,7 @@ func (s *soak) change(ctx context.Context, indexes []int32) error {
 			s.sent.Add(1)
 		}
 		if len(change.pending) == 0 {
-			return nil // the kernel does not accept an empty datagram
+			return nil // the kernel rejects an empty datagram
 		}
 		return change.flush()
 	})
@@ -170,7 +171,7 @@ func (s *soak) change(ctx context.Context, indexes []int32) error {
 	return change.flush()
 }
 
-// flap sets one port after the other down and up, and leaves all up.
+// flap brings one port after the other down and up, and leaves all ports up.
 func (s *soak) flap(ctx context.Context) error {
 	port := 0
 	return each(ctx, 500*time.Millisecond, func() error {
@@ -193,7 +194,7 @@ func (s *soak) reload() error {
 	return nil
 }
 
-// fetch requests the documents for people and programs.
+// fetch requests the status page and the JSON documents.
 func (s *soak) fetch() error {
 	for _, path := range []string{"/", "/healthz", "/metrics.json", "/ports", "/status"} {
 		if path == "/healthz" {
@@ -206,7 +207,7 @@ func (s *soak) fetch() error {
 	return nil
 }
 
-// readHistory reads latency and health from the daemon's history.
+// readHistory reads latency and health values from the daemon's history.
 func (s *soak) readHistory(r *soakResult) error {
 	file, err := os.Open(filepath.Join(s.storage(), "history.jsonl"))
 	if errors.Is(err, fs.ErrNotExist) {

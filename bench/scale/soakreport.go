@@ -11,7 +11,7 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// curves returns the measured values over time.
+// curves returns the measured values as time series.
 func (r *soakResult) curves() (rss, goroutines, descriptors, p50, p99 curve) {
 	rss, goroutines = curve{name: "RSS", unit: "MiB"}, curve{name: "goroutines"}
 	descriptors = curve{name: "descriptors"}
@@ -33,13 +33,14 @@ func (c *curve) add(at time.Duration, y float64) {
 	c.y = append(c.y, y)
 }
 
-// settled returns the curve without its first tenth, in which heap and buffers grow to their size.
+// settled returns the curve without its first tenth, during which heap and buffers grow to their
+// normal size.
 func (c *curve) settled() curve {
 	n := len(c.at) / 10
 	return curve{name: c.name, unit: c.unit, at: c.at[n:], y: c.y[n:]}
 }
 
-// slope returns the slope for each hour by Theil and Sen.
+// slope returns the Theil-Sen slope per hour.
 func (c *curve) slope() *stats.Trend {
 	points := make([]stats.Point, len(c.at))
 	for i, at := range c.at {
@@ -48,12 +49,12 @@ func (c *curve) slope() *stats.Trend {
 	return stats.TrendOf(points)
 }
 
-// printSoak prints what the soak did, and the range and slope of each measured value.
+// printSoak prints what was done during the soak and the range and slope of each measured value.
 func printSoak(w io.Writer, o soakOptions, r *soakResult) {
-	fmt.Fprintf(w, "soak of %d ports for %v: %d changes of MTU (%.0f a second), %d flaps, %d restarts of redis-server, %d reloads, %d fetches beside %d scrapes\n",
+	fmt.Fprintf(w, "soak of %d ports for %v: %d MTU changes (%.0f per second), %d flaps, %d restarts of redis-server, %d reloads, %d fetches, %d scrapes\n",
 		o.Ports, r.Took.Round(time.Second), r.Sent, float64(r.Sent)/r.Took.Seconds(), r.Flaps, r.Restarts, r.Reloads, r.Fetches, len(r.Samples))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "\tlowest\tmedian\thighest\tslope an hour\t95 % interval\t\t\n")
+	fmt.Fprint(t, "\tlowest\tmedian\thighest\tslope per hour\t95 % interval\t\t\n")
 	rss, goroutines, descriptors, p50, p99 := r.curves()
 	for _, c := range []curve{rss, goroutines, descriptors, p50, p99} {
 		c = c.settled()
@@ -71,24 +72,24 @@ func printSoak(w io.Writer, o soakOptions, r *soakResult) {
 		fmt.Fprintf(t, "%s\t\n", c.unit)
 	}
 	t.Flush()
-	fmt.Fprintf(w, "CPU of the daemon %.1f µs for each change; unhealthy in %d of the daemon's own samples, %d in a row at most; all rows correct at the end\n\n",
+	fmt.Fprintf(w, "daemon CPU time: %.1f µs per change; unhealthy in %d of the daemon's samples, at most %d in a row; all rows correct at the end\n\n",
 		(r.After.CPU-r.Before.CPU).Seconds()*1e6/float64(max(r.Sent, 1)), r.Unhealthy, r.MostUnhealthy)
 }
 
-// writePlot writes the picture of the soak.
+// writePlot writes the plot of the soak.
 func (r *soakResult) writePlot(path string, o soakOptions) error {
 	rss, goroutines, descriptors, p50, p99 := r.curves()
-	title := fmt.Sprintf("portsyncd for %v: %d changes a second, redis-server restarted %d times, %d reloads",
+	title := fmt.Sprintf("portsyncd for %v: %d changes per second, %d restarts of redis-server, %d reloads",
 		r.Took.Round(time.Second), o.Rate, r.Restarts, r.Reloads)
 	return os.WriteFile(path, []byte(picture(title, []panel{
 		{"Resident memory", "MiB", []curve{rss}},
 		{"Goroutines and descriptors", "", []curve{goroutines, descriptors}},
 		{"Event latency, from socket to acknowledgement", "µs", []curve{p50}},
-		{"The same, p99: restarts of redis-server stand out", "ms", []curve{p99}},
+		{"Event latency, p99 (peaks are restarts of redis-server)", "ms", []curve{p99}},
 	}, r.Took)), 0o644)
 }
 
-// check returns what has grown.
+// check returns an error if messages were lost or a measured value has grown.
 func (r *soakResult) check() error {
 	var wrong []error
 	if lost := r.After.Overruns - r.Before.Overruns; lost > 0 {
@@ -97,7 +98,7 @@ func (r *soakResult) check() error {
 	rss, goroutines, descriptors, _, _ := r.curves()
 	for _, limit := range []struct {
 		curve
-		most float64 // between the first and the last quarter
+		most float64 // maximum growth from the first to the last quarter
 	}{{rss, 2}, {goroutines, 8}, {descriptors, 8}} {
 		n := len(limit.y)
 		if n < 8 {

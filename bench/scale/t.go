@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// reporter implements switchtest.T for a measurement outside "go test". A failure ends the
-// process. Namespaces, mounts and child processes end with it.
+// reporter implements switchtest.T for a measurement outside "go test". A failure ends the process
+// and with it the namespaces, mounts and child processes.
 type reporter struct {
 	ctx      context.Context
 	cleanups []func()
@@ -35,10 +35,10 @@ func (r *reporter) Fatal(a ...any) {
 
 func (r *reporter) Fatalf(format string, a ...any) { r.Fatal(fmt.Sprintf(format, a...)) }
 
-// TempDir is unused: a measurement has the directory of its switch.
+// TempDir is unused: measurements use the directory of their switch.
 func (r *reporter) TempDir() string { return os.TempDir() }
 
-// cleanUp calls the functions given to Cleanup, the last first.
+// cleanUp calls the functions passed to Cleanup in reverse order.
 func (r *reporter) cleanUp() {
 	for i := len(r.cleanups) - 1; i >= 0; i-- {
 		r.cleanups[i]()

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// size has the runs with one number of interfaces.
+// size holds the results of all runs with one number of interfaces.
 type size struct {
 	interfaces int
 	runs       []growthResult
 }
 
-// median returns the median of one value over the runs.
+// median returns the median of a value over all runs.
 func (s *size) median(value func(r *growthResult) float64) float64 {
 	var all []float64
 	for i := range s.runs {
@@ -24,7 +24,7 @@ func (s *size) median(value func(r *growthResult) float64) float64 {
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
-// growthRows are the rows of the table.
+// growthRows defines the rows of the growth table.
 var growthRows = []struct {
 	name, unit string
 	value      func(r *growthResult) float64
@@ -32,35 +32,35 @@ var growthRows = []struct {
 	{"cold start: exec to PortConfigDone", "ms", func(r *growthResult) float64 { return ms(r.ConfigDone) }},
 	{"cold start: exec to READY=1", "ms", func(r *growthResult) float64 { return ms(r.Ready) }},
 	{"last port's interface to PortInitDone", "ms", func(r *growthResult) float64 { return ms(r.InitDone) }},
-	{"resync after an overrun: the dump", "ms", func(r *growthResult) float64 { return ms(r.Resync) }},
+	{"resync after an overrun: duration of the dump", "ms", func(r *growthResult) float64 { return ms(r.Resync) }},
 	{"overrun: SIGCONT to all rows correct", "ms", func(r *growthResult) float64 { return ms(r.InStep) }},
-	{"restart alone: exec to READY=1", "ms", func(r *growthResult) float64 { return ms(r.Restart) }},
-	{"CPU of one audit", "ms", func(r *growthResult) float64 { return ms(r.AuditCPU) }},
-	{"idle, no audits: CPU a second", "µs", func(r *growthResult) float64 { return 1e3 * ms(r.IdleCPU) }},
-	{"the same with an audit each minute", "µs", func(r *growthResult) float64 { return 1e3 * ms(r.IdleCPU+r.AuditCPU/60) }},
-	{"idle, no audits: wake-ups a second", "", func(r *growthResult) float64 { return r.IdleWakeups }},
+	{"restart of the daemon only: exec to READY=1", "ms", func(r *growthResult) float64 { return ms(r.Restart) }},
+	{"CPU time per audit", "ms", func(r *growthResult) float64 { return ms(r.AuditCPU) }},
+	{"idle, no audits: CPU time per second", "µs", func(r *growthResult) float64 { return 1e3 * ms(r.IdleCPU) }},
+	{"idle, one audit per minute: CPU time per second", "µs", func(r *growthResult) float64 { return 1e3 * ms(r.IdleCPU+r.AuditCPU/60) }},
+	{"idle, no audits: wake-ups per second", "", func(r *growthResult) float64 { return r.IdleWakeups }},
 	{"RSS with all ports", "MiB", func(r *growthResult) float64 { return mib(r.StartRSS) }},
 	{"RSS after audits", "MiB", func(r *growthResult) float64 { return mib(r.AuditRSS) }},
 	{"RSS after the overrun", "MiB", func(r *growthResult) float64 { return mib(r.EndRSS) }},
-	{"(a bare list of all links)", "ms", func(r *growthResult) float64 { return ms(r.List) }},
-	{"(kernel: adding the other interfaces)", "ms", func(r *growthResult) float64 { return ms(r.Make) }},
+	{"(for comparison: listing all links)", "ms", func(r *growthResult) float64 { return ms(r.List) }},
+	{"(for comparison: creating the other interfaces)", "ms", func(r *growthResult) float64 { return ms(r.Make) }},
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 func mib(bytes int) float64      { return float64(bytes) / (1 << 20) }
 
-// printGrowth prints a column of medians for each number of interfaces, from the smallest to the
-// largest, and then how the values grow: the factor from the first to the last, the increase for
-// 1,000 more interfaces, and how far the values between lie off that straight line, in the unit of
-// the row.
+// printGrowth prints a column of medians for each number of interfaces, in ascending order. The
+// last columns show the factor from the first to the last median, the increase per 1,000
+// interfaces, and the maximum deviation of the medians from a straight line, in the unit of the
+// row.
 func printGrowth(w io.Writer, ports int, sizes []size) {
 	first, last := &sizes[0], &sizes[len(sizes)-1]
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "%d ports among so many interfaces\t", ports)
+	fmt.Fprintf(t, "%d ports; interfaces:\t", ports)
 	for _, s := range sizes {
 		fmt.Fprintf(t, "%d\t", s.interfaces)
 	}
-	fmt.Fprint(t, "\ttimes\teach 1,000 more\toff the line\t\n")
+	fmt.Fprint(t, "\tfactor\tper 1,000 more\tdeviation\t\n")
 	for _, row := range growthRows {
 		fmt.Fprintf(t, "%s\t", row.name)
 		for i := range sizes {
@@ -84,7 +84,7 @@ func printGrowth(w io.Writer, ports int, sizes []size) {
 	fmt.Fprintln(w)
 }
 
-// offLine returns the largest distance of a median from the straight line.
+// offLine returns the maximum deviation of a median from the straight line.
 func offLine(sizes []size, value func(r *growthResult) float64, from, each float64) (off float64) {
 	for i := range sizes {
 		line := from + each*float64(sizes[i].interfaces-sizes[0].interfaces)
@@ -93,7 +93,7 @@ func offLine(sizes []size, value func(r *growthResult) float64, from, each float
 	return off
 }
 
-// printFlood prints a line for each sample.
+// printFlood prints a line for each sample and a summary.
 func printFlood(w io.Writer, o floodOptions, r floodResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "flood of %d ports\tsent\tprocessed\toverruns\tRSS, MiB\theap, MiB\tGC cycles\tgoroutines\tthreads\tdescriptors\tCPU, s\t\n", o.Ports)
@@ -108,6 +108,6 @@ func printFlood(w io.Writer, o floodOptions, r floodResult) {
 	line("after", r.After)
 	t.Flush()
 	cpu := r.After.CPU - r.Before.CPU
-	fmt.Fprintf(w, "%.0f changes a second; CPU of the daemon %.1f µs for each; all rows correct at the end\n\n",
+	fmt.Fprintf(w, "%.0f changes per second; daemon CPU time: %.1f µs per change; all rows correct at the end\n\n",
 		float64(r.Sent)/r.Took.Seconds(), cpu.Seconds()*1e6/float64(max(r.Sent, 1)))
 }

@@ -15,22 +15,22 @@ import (
 	"portsyncd/internal/switchtest"
 )
 
-// limit is how long a step of a measurement may take before it counts as failed.
+// limit is the timeout of a step of a measurement.
 const limit = time.Minute
 
 // testbed is a switch and its daemon for one measurement.
 type testbed struct {
 	*switchtest.Switch
 	cables    *cables
-	produced  *switchtest.Record[switchtest.RowEvent] // keys that the daemon produced in PORT_TABLE
-	saveEvery int                                     // seconds between the daemon's samples
+	produced  *switchtest.Record[switchtest.RowEvent] // keys that the daemon wrote to PORT_TABLE
+	saveEvery int                                     // the daemon's sampling interval in seconds
 
 	daemon  *switchtest.Daemon
 	started time.Time
 	client  *switchtest.Client // set by awaitReady
 }
 
-// newTestbed prepares a switch whose CONFIG_DB has the given number of ports.
+// newTestbed prepares a switch with the given number of ports in CONFIG_DB.
 func newTestbed(sw *switchtest.Switch, ports int) *testbed {
 	sw.ConfigurePorts(ports)
 	return &testbed{
@@ -41,26 +41,27 @@ func newTestbed(sw *switchtest.Switch, ports int) *testbed {
 	}
 }
 
-// start starts the daemon with its defaults except for the paths of its files and the seconds
-// between audits, 0 for none.
+// start starts the daemon with default settings, except for file paths and the audit interval in
+// seconds (0 disables audits).
 func (b *testbed) start(auditSeconds int) {
 	file := b.writeConfig(auditSeconds)
 	b.started = time.Now()
-	// A watchdog of another process: its notifications would add to the cost of an idle daemon.
+	// Set the watchdog PID to another process: watchdog notifications would add to the cost of an
+	// idle daemon.
 	b.daemon = b.Start(switchtest.StartOptions{Args: []string{"-c", file}, Env: []string{"WATCHDOG_PID=1"}})
 }
 
-// writeConfig writes the daemon's configuration and returns its path.
+// writeConfig writes the daemon's configuration file and returns its path.
 func (b *testbed) writeConfig(auditSeconds int) string {
 	return b.WriteConfig(fmt.Sprintf("[warm_restart]\nstate_file = %q\n"+
 		"[metrics]\nstorage_path = %q\nsave_interval_secs = %d\n[health]\naudit_interval_secs = %d\n",
 		b.Dir+"/port_state.json", b.storage(), b.saveEvery, auditSeconds))
 }
 
-// storage returns the directory of the daemon's metrics and history.
+// storage returns the directory for the daemon's metrics and history.
 func (b *testbed) storage() string { return filepath.Join(b.Dir, "metrics") }
 
-// setAudit changes the seconds between audits of the running daemon.
+// setAudit changes the audit interval of the running daemon.
 func (b *testbed) setAudit(seconds int) {
 	b.writeConfig(seconds)
 	n := b.daemon.Notifications.Len()
@@ -68,34 +69,35 @@ func (b *testbed) setAudit(seconds int) {
 	b.daemon.AwaitNotification(n, limit, "READY=1")
 }
 
-// awaitReady waits for READY=1 of a daemon just started and returns the time since then.
+// awaitReady waits for READY=1 from a newly started daemon and returns the time since it was
+// started.
 func (b *testbed) awaitReady() time.Duration {
 	b.daemon.AwaitNotification(0, limit, "READY=1")
 	ready := time.Since(b.started)
 	b.client = switchtest.NewClient(b.T, switchtest.HTTPAddress)
-	// Each scrape opens a connection, so that every scrape costs the same.
+	// Open a new connection for each scrape, so that every scrape has the same cost.
 	b.client.HTTP.Transport.(*http.Transport).DisableKeepAlives = true
 	b.client.HTTP.Timeout = limit
 	return ready
 }
 
-// awaitProduced waits until the daemon has produced a key, such as PortInitDone, and returns
-// when.
+// awaitProduced waits until the daemon has written a key to PORT_TABLE, such as PortInitDone, and
+// returns the time of the write.
 func (b *testbed) awaitProduced(key string) time.Time {
 	b.T.Helper()
 	_, ok := b.produced.Await(0, limit, func(e switchtest.RowEvent) bool { return e.Key == key && e.Event == "hset" })
 	if !ok {
-		b.T.Fatalf("no %s within %v", key, limit)
+		b.T.Fatalf("%s was not written within %v", key, limit)
 	}
 	return time.Now()
 }
 
-// awaitSeries scrapes until the value of a series is greater than min.
+// awaitSeries scrapes until the value of a series exceeds min.
 func (b *testbed) awaitSeries(series string, min float64) switchtest.Exposition {
 	b.T.Helper()
 	var e switchtest.Exposition
 	switchtest.Eventually(b.T, limit, func() string {
-		time.Sleep(20 * time.Millisecond) // scrapes cost the daemon time
+		time.Sleep(20 * time.Millisecond) // limits the load caused by scrapes
 		if e = b.client.Scrape(); e.Value(b.T, series) <= min {
 			return fmt.Sprintf("%s is still %v", series, e.Samples[series])
 		}
@@ -104,15 +106,15 @@ func (b *testbed) awaitSeries(series string, min float64) switchtest.Exposition 
 	return e
 }
 
-// cables makes the interfaces of the ports for lab.Orchagent. Each two ports are cabled to each
-// other, so that ports are the only interfaces.
+// cables creates the ports' interfaces for lab.Orchagent. Ports are cabled in pairs, so that ports
+// are the only interfaces.
 type cables struct {
 	links *lab.Links
 	made  map[string]bool
-	last  time.Time // when the last interface was made
+	last  time.Time // when the last interface was created
 }
 
-// AddVeth makes the interface of a port and of the port at the other end of its cable.
+// AddVeth creates the interfaces of a port and of the port at the other end of its cable.
 func (c *cables) AddVeth(port, _ string) error {
 	if c.made[port] {
 		return nil
@@ -129,10 +131,10 @@ func (c *cables) AddVeth(port, _ string) error {
 	return err
 }
 
-// Delete returns an error: no port is deleted from APPL_DB.
+// Delete returns an error, because no port is deleted from APPL_DB.
 func (c *cables) Delete(port string) error { return fmt.Errorf("port %q must not be deleted", port) }
 
-// SetUp sets the state of a port. It ignores the name that lab.Orchagent gives to a port's peer.
+// SetUp brings a port up or down. It ignores the peer name that lab.Orchagent passes.
 func (c *cables) SetUp(name string, up bool) error {
 	if !c.made[name] {
 		return nil
@@ -143,8 +145,8 @@ func (c *cables) SetUp(name string, up bool) error {
 // SetMTU sets the MTU of a port.
 func (c *cables) SetMTU(name string, mtu int) error { return c.links.SetMTU(name, mtu) }
 
-// makePorts runs an orchagent that makes the ports' interfaces. It returns the time from the
-// last interface to PortInitDone.
+// makePorts runs an orchagent that creates the ports' interfaces. It returns the time from the
+// creation of the last interface to PortInitDone.
 func (b *testbed) makePorts(ctx context.Context, ports int) (time.Duration, error) {
 	db, err := sonicdb.StaticMap("unix", b.Databases["APPL_DB"].Socket).Database("APPL_DB")
 	if err != nil {
@@ -168,14 +170,14 @@ func (b *testbed) makePorts(ctx context.Context, ports int) (time.Duration, erro
 	select {
 	case <-all:
 	case <-time.After(limit):
-		err = fmt.Errorf("the ports are not configured within %v", limit)
+		err = fmt.Errorf("ports were not configured within %v", limit)
 	}
 	stop()
 	err = errors.Join(err, <-ended, failed)
 	return at.Sub(b.cables.last), err
 }
 
-// awaitMTU waits until STATE_DB has each port as up and with an MTU.
+// awaitMTU waits until STATE_DB shows each port as up and with the given MTU.
 func (b *testbed) awaitMTU(ports int, mtu func(port int) int) {
 	b.T.Helper()
 	keys := make([]string, ports)
@@ -184,11 +186,11 @@ func (b *testbed) awaitMTU(ports int, mtu func(port int) int) {
 	}
 	switchtest.Eventually(b.T, limit, func() string {
 		rows, err := b.Conn("STATE_DB").HGetAllMany(keys)
-		b.NoError("read the rows", err)
+		b.NoError("read rows", err)
 		for i, row := range rows {
 			oper, _ := sonicdb.Lookup(row.Fields, "netdev_oper_status")
 			if got, _ := sonicdb.Lookup(row.Fields, "mtu"); got != strconv.Itoa(mtu(i)) || oper != "up" {
-				return fmt.Sprintf("%s is %v, want mtu %d", row.Key, row.Fields, mtu(i))
+				return fmt.Sprintf("%s is %v, want MTU %d", row.Key, row.Fields, mtu(i))
 			}
 		}
 		return ""

@@ -11,24 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// usage is what a process uses at one moment.
+// usage is the resource usage of a process at one point in time.
 type usage struct {
-	CPU         time.Duration // of all threads, user and system
+	CPU         time.Duration // user and system time of all threads
 	Wakeups     int           // voluntary context switches of all threads
 	RSS         int           // bytes
 	Threads     int
 	Descriptors int
 }
 
-// readUsage reads what a process uses.
+// readUsage returns the resource usage of a process.
 func readUsage(pid int) (u usage, err error) {
-	// The CPU clock of a process (clock_getcpuclockid(3)) counts nanoseconds, /proc/PID/stat
-	// only ticks. The number of the clock is computed as by the kernel's
-	// include/linux/posix-timers_types.h, MAKE_PROCESS_CPUCLOCK with CPUCLOCK_SCHED.
+	// The CPU clock of a process (clock_getcpuclockid(3)) has nanosecond resolution, while
+	// /proc/PID/stat has only ticks. The clock ID is computed like MAKE_PROCESS_CPUCLOCK with
+	// CPUCLOCK_SCHED in the kernel's include/linux/posix-timers_types.h.
 	const cpuclockSched = 2
 	var ts unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|cpuclockSched), &ts); err != nil {
-		return u, fmt.Errorf("CPU clock of process %d: %w", pid, err)
+		return u, fmt.Errorf("read CPU clock of process %d: %w", pid, err)
 	}
 	u.CPU = time.Duration(ts.Nano())
 	proc := fmt.Sprintf("/proc/%d", pid)
@@ -36,13 +36,13 @@ func readUsage(pid int) (u usage, err error) {
 	if err != nil {
 		return u, err
 	}
-	u.RSS = statusNumber(string(status), "VmRSS") << 10 // given in KiB
+	u.RSS = statusNumber(string(status), "VmRSS") << 10 // VmRSS is in KiB
 	tasks, err := filepath.Glob(proc + "/task/*/status")
 	if err != nil {
 		return u, err
 	}
 	for _, task := range tasks {
-		if text, err := os.ReadFile(task); err == nil { // a thread may end
+		if text, err := os.ReadFile(task); err == nil { // the thread may have ended
 			u.Threads++
 			u.Wakeups += statusNumber(string(text), "voluntary_ctxt_switches")
 		}
@@ -52,7 +52,8 @@ func readUsage(pid int) (u usage, err error) {
 	return u, err
 }
 
-// statusNumber returns the number in a line of /proc/PID/status (proc_pid_status(5)), or 0.
+// statusNumber returns the number in the named line of /proc/PID/status (proc_pid_status(5)), or 0
+// if there is none.
 func statusNumber(status, name string) int {
 	for line := range strings.Lines(status) {
 		if text, ok := strings.CutPrefix(line, name+":"); ok {

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// DBOptions configures a [DB]. The zero value has the defaults of Redis.
+// DBOptions configures a [DB]. The zero value uses Redis's defaults.
 type DBOptions struct {
-	// Databases is the number of databases; 0 means 16. SONiC has 32.
+	// Databases is the number of databases; 0 means 16. SONiC uses 32.
 	Databases int
-	// Password, if not empty, is required by AUTH.
+	// Password is the password that clients must send with AUTH, or "" for none.
 	Password string
 	// Notify is the value of notify-keyspace-events. SONiC uses "AKE".
 	Notify string
 }
 
-// DB is an in-memory database that behaves like a Redis 7.0 server. Each command is atomic. The methods
-// may be called from any goroutine.
+// DB is an in-memory database that behaves like a Redis 7.0 server. Commands are atomic. The
+// methods may be called from any goroutine.
 type DB struct {
 	password string
 
@@ -31,7 +31,7 @@ type DB struct {
 	monitors  int // number of clients in MONITOR
 	scripts   scripts
 	fault     Fault
-	changed   chan struct{} // closed by the next write; nil if Await is not waiting
+	changed   chan struct{} // closed by the next write; nil unless Await is waiting
 	listeners []net.Listener
 	closed    bool
 	running   sync.WaitGroup // goroutines of the connections
@@ -43,7 +43,7 @@ type keyspace map[string]any
 
 type set map[string]struct{}
 
-// hash keeps its fields in the order of insertion, as Redis does for small hashes.
+// hash keeps its fields in insertion order, as Redis does for small hashes.
 type hash struct {
 	fields []string
 	values map[string]string
@@ -72,7 +72,7 @@ func (h *hash) del(field string) (deleted bool) {
 	return true
 }
 
-// NewDB returns an empty database. It panics if o.Notify has an unknown letter.
+// NewDB returns an empty database. It panics if o.Notify contains an unknown letter.
 func NewDB(o DBOptions) *DB {
 	if o.Databases == 0 {
 		o.Databases = 16
@@ -95,13 +95,14 @@ func NewDB(o DBOptions) *DB {
 	return db
 }
 
-// Do runs a command on database n, without a connection. An error reply is returned as an [ErrorReply].
-// Faults do not apply. Commands that need a connection, such as SUBSCRIBE, return an error.
+// Do runs a command on database n without a connection. It returns an error reply as an
+// [ErrorReply]. Faults do not apply. Commands that need a connection, such as SUBSCRIBE, return an
+// error.
 func (db *DB) Do(n int, args ...string) (Reply, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if n < 0 || n >= len(db.keyspaces) {
-		return nil, fmt.Errorf("lab: no database %d: there are %d", n, len(db.keyspaces))
+		return nil, fmt.Errorf("lab: database %d does not exist: must be less than %d", n, len(db.keyspaces))
 	}
 	if len(args) == 0 {
 		return nil, fmt.Errorf("lab: empty command")
@@ -114,7 +115,8 @@ func (db *DB) Do(n int, args ...string) (Reply, error) {
 	return r, nil
 }
 
-// Hash returns the fields of a hash in database n, nil if the key does not exist or is not a hash.
+// Hash returns the fields of a hash in database n. It returns nil if the key does not exist or is
+// not a hash.
 func (db *DB) Hash(n int, key string) map[string]string {
 	r, err := db.Do(n, "HGETALL", key)
 	if err != nil {
@@ -131,8 +133,8 @@ func (db *DB) Hash(n int, key string) map[string]string {
 	return out
 }
 
-// Await waits until cond returns true. It calls cond at once, and after each write. cond may use the
-// database. Await returns an error if ctx ends first.
+// Await blocks until cond returns true. It calls cond immediately and after each write. cond may
+// use the database. Await returns an error if ctx ends first.
 func (db *DB) Await(ctx context.Context, cond func() bool) error {
 	for {
 		db.mu.Lock()
@@ -147,13 +149,13 @@ func (db *DB) Await(ctx context.Context, cond func() bool) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("await database content: %w", ctx.Err())
+			return fmt.Errorf("wait for database content: %w", ctx.Err())
 		}
 	}
 }
 
-// touch notifies subscribers of keyspace events, clients with tracking, and Await of a change of key.
-// The caller holds the lock.
+// touch reports a change of key to Await, to subscribers of keyspace events and to clients with
+// tracking. The caller must hold the lock.
 func (db *DB) touch(c *client, class eventClass, event, key string) {
 	db.notifyKeyspace(c.dbIndex, class, event, key)
 	db.invalidate(c, key)

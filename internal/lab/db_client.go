@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// client is a connection, or a caller of [DB.Do]. DB.mu guards all fields except conn and the channels.
+// client is a connection or a caller of [DB.Do]. DB.mu guards all fields except conn and the
+// channels.
 type client struct {
 	id            int64 // 0 for a caller of Do
 	addr          string
@@ -16,7 +17,7 @@ type client struct {
 	authenticated bool
 
 	inMulti bool
-	dirty   bool // a queued command was refused
+	dirty   bool // a queued command was rejected
 	queue   [][]string
 	inLua   bool
 
@@ -26,8 +27,8 @@ type client struct {
 	tracking *tracking
 
 	conn    net.Conn
-	out     []byte        // data for the writer
-	sent    int           // bytes of replies since the last SetFault
+	out     []byte        // data to be sent by writeLoop
+	sent    int           // bytes sent since the last SetFault
 	wake    chan struct{} // out or closing changed; capacity 1
 	room    chan struct{} // the writer took the data; capacity 1
 	quit    bool          // the client sent QUIT
@@ -38,18 +39,19 @@ type client struct {
 }
 
 const (
-	// Maximum size of unread replies, beyond which no more commands of the client are read.
+	// Maximum size in bytes of unread replies. When it is reached, the server stops reading the
+	// client's commands.
 	maxUnsent = 1 << 20
-	// Maximum size of unread messages of a subscriber or monitor, beyond which the connection is
-	// closed, like client-output-buffer-limit pubsub.
+	// Maximum size in bytes of unread messages for a subscriber or monitor. When it is exceeded,
+	// the connection is closed, as with client-output-buffer-limit pubsub.
 	maxBehind = 32 << 20
-	// Timeout for the last write to a connection that ends.
+	// Timeout for the last write before a connection is closed.
 	lingerTimeout = 5 * time.Second
 )
 
 func (c *client) subscriptions() int { return len(c.channels) + len(c.patterns) }
 
-// push queues r for the client. The caller holds the lock.
+// push queues r for the client. The caller must hold the lock.
 func (c *client) push(r Reply) {
 	if c.conn == nil || c.closing {
 		return
@@ -61,7 +63,7 @@ func (c *client) push(r Reply) {
 	signal(c.wake)
 }
 
-// signal sends to ch, which has capacity 1, unless it is full.
+// signal sends to ch unless it is full. ch must have a capacity of 1.
 func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
@@ -69,8 +71,8 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// Serve accepts connections on l until Close, and then returns nil. It closes l. Several listeners may be
-// served at the same time.
+// Serve accepts connections on l until Close is called, then returns nil. It closes l. Several
+// listeners can be served at the same time.
 func (db *DB) Serve(l net.Listener) error {
 	defer l.Close()
 	db.mu.Lock()
@@ -97,7 +99,7 @@ func (db *DB) Serve(l net.Listener) error {
 	}
 }
 
-// Close closes all listeners and connections and waits for their goroutines. The content can still be
+// Close closes all listeners and connections and waits for their goroutines. The data can still be
 // read with Do.
 func (db *DB) Close() error {
 	db.mu.Lock()
@@ -111,7 +113,7 @@ func (db *DB) Close() error {
 	return nil
 }
 
-// Disconnect closes all connections and removes all loaded scripts, like a restart of the server. New
+// Disconnect closes all connections and removes all loaded scripts, as a server restart would. New
 // connections are accepted.
 func (db *DB) Disconnect() {
 	db.mu.Lock()
@@ -122,7 +124,7 @@ func (db *DB) Disconnect() {
 	db.scripts.flush()
 }
 
-// attach adds a client for conn, or closes conn if the server is closed.
+// attach adds a client for conn. It closes conn instead if the server is closed.
 func (db *DB) attach(conn net.Conn) *client {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -147,8 +149,8 @@ func (db *DB) attach(conn net.Conn) *client {
 	return c
 }
 
-// clientAddr returns the address of the client for MONITOR. For a unix socket it is the path of the
-// server.
+// clientAddr returns the client address shown by MONITOR. For a unix socket it is the server's
+// path.
 func clientAddr(conn net.Conn) string {
 	if conn.LocalAddr().Network() == "unix" {
 		return "unix:" + conn.LocalAddr().String()
@@ -190,7 +192,7 @@ func (db *DB) readLoop(c *client) {
 	}
 }
 
-// answer runs a command and queues its reply. It returns false if the connection has to be closed.
+// answer runs a command and queues its reply. It returns false if the connection must be closed.
 func (db *DB) answer(c *client, argv []string) bool {
 	if !db.pause(c) {
 		return false
@@ -214,7 +216,7 @@ func (db *DB) answer(c *client, argv []string) bool {
 	return !c.quit
 }
 
-// writeLoop sends the queued data, and closes the connection after the reader ended.
+// writeLoop sends the queued data. It closes the connection after the reader has ended.
 func (db *DB) writeLoop(c *client) {
 	defer db.running.Done()
 	defer c.hangUp()
@@ -235,7 +237,7 @@ func (db *DB) writeLoop(c *client) {
 	}
 }
 
-// hangUp closes the connection and wakes up goroutines that wait for the client.
+// hangUp closes the connection and wakes the goroutines that wait for the client.
 func (c *client) hangUp() {
 	c.conn.Close()
 	c.hangUpOnce.Do(func() { close(c.dead) })

@@ -19,19 +19,19 @@ type commandFlag uint8
 const (
 	write    commandFlag = 1 << iota // changes data
 	noScript                         // not allowed in a script
-	anytime                          // sets up the connection; faults do not apply
+	anytime                          // sets up the connection; not affected by faults
 	unseen                           // not shown by MONITOR
 	pubsub                           // allowed for subscribers
 	noAuth                           // allowed before AUTH
 	noQueue                          // not queued by MULTI
 )
 
-// request is a command that is running. The lock is held.
+// request is a running command. The lock is held while it runs.
 type request struct {
 	db   *DB
 	c    *client
 	cmd  *command
-	argv []string // argv[0] is the name in the spelling of the client
+	argv []string // argv[0] is the command name as sent by the client
 }
 
 func (r *request) keys() keyspace { return r.db.keyspaces[r.c.dbIndex] }
@@ -55,8 +55,8 @@ func errArity(name string) ErrorReply {
 // commands is the command table. Subcommands are separate entries such as "client|id".
 var commands map[string]*command
 
-// An initializer of the variable would be an initialization cycle, because EXEC and EVAL look up
-// commands.
+// Initializing the variable directly would cause an initialization cycle, because EXEC and EVAL
+// look up commands.
 func init() {
 	commands = tableOf(keyCommands, hashCommands, setCommands, pubsubCommands, scriptCommands,
 		connectionCommands, transactionCommands, serverCommands)
@@ -75,7 +75,7 @@ func tableOf(parts ...[]command) map[string]*command {
 	return table
 }
 
-// lookup returns the command for argv, and checks the number of words.
+// lookup returns the command for argv and checks the number of arguments.
 func lookup(argv []string) (*command, ErrorReply) {
 	name := lower(argv[0])
 	cmd := commands[name]
@@ -106,7 +106,7 @@ func errUnknown(argv []string) ErrorReply {
 	return ErrorReply(fmt.Sprintf("ERR unknown command '%.*s', with args beginning with: %s", most, argv[0], &args))
 }
 
-// process checks, queues or runs a command of a client. The caller holds the lock.
+// process checks a client's command, then queues or runs it. The caller must hold the lock.
 func (db *DB) process(c *client, argv []string) Reply {
 	if strings.EqualFold(argv[0], "quit") {
 		c.quit = true
@@ -127,7 +127,7 @@ func (db *DB) process(c *client, argv []string) Reply {
 	return db.call(&request{db, c, cmd, argv})
 }
 
-// admission returns the error if c may not run cmd, "" otherwise.
+// admission returns the error reply if c may not run cmd, or "".
 func (db *DB) admission(c *client, cmd *command) ErrorReply {
 	if !c.authenticated && cmd.flags&noAuth == 0 {
 		return "NOAUTH Authentication required."
@@ -144,8 +144,8 @@ func (db *DB) admission(c *client, cmd *command) ErrorReply {
 	return ""
 }
 
-// call runs a command and sends it to clients in MONITOR: afterwards, as Redis does, except for scripts,
-// which precede their commands.
+// call runs a command and sends it to clients in MONITOR mode after it has run. As in Redis,
+// scripts are sent before the commands that they call.
 func (db *DB) call(r *request) Reply {
 	script := strings.HasPrefix(r.cmd.name, "eval")
 	if script {
@@ -158,8 +158,8 @@ func (db *DB) call(r *request) Reply {
 	return reply
 }
 
-// feedMonitors sends a line to each client in MONITOR.
-// Source: https://redis.io/docs/latest/commands/monitor/
+// feedMonitors sends a line to each client in MONITOR mode. Source:
+// https://redis.io/docs/latest/commands/monitor/
 func (db *DB) feedMonitors(c *client, argv []string) {
 	if db.monitors == 0 {
 		return

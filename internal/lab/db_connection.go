@@ -49,13 +49,13 @@ func cmdSelect(r *request) Reply {
 	return ok
 }
 
-// cmdAuth supports the user "default" only.
+// cmdAuth supports only the user "default".
 func cmdAuth(r *request) Reply {
 	if len(r.argv) > 3 {
 		return errSyntax
 	}
 	given, user := r.argv[len(r.argv)-1], r.argv[1]
-	// MONITOR must not show the password.
+	// Hide the password from MONITOR.
 	for i := range r.argv[1:] {
 		r.argv[1+i] = "(redacted)"
 	}
@@ -71,7 +71,7 @@ func cmdAuth(r *request) Reply {
 	return ok
 }
 
-// cmdHello refuses RESP3.
+// cmdHello accepts only RESP2.
 func cmdHello(r *request) Reply {
 	if len(r.argv) > 1 {
 		switch v, err := strconv.Atoi(r.argv[1]); {
@@ -111,10 +111,9 @@ func cmdClientGetName(r *request) Reply {
 	return r.c.name
 }
 
-// cmdClientTracking implements CLIENT TRACKING ON|OFF [REDIRECT id] [BCAST]
-// [PREFIX p ...] [NOLOOP]. Without REDIRECT, tracking
-// needs RESP3, and has no effect here.
-// Source: https://redis.io/docs/latest/commands/client-tracking/
+// cmdClientTracking implements CLIENT TRACKING ON|OFF [REDIRECT id] [BCAST] [PREFIX p ...]
+// [NOLOOP]. Without REDIRECT, tracking requires RESP3 and therefore has no effect. Source:
+// https://redis.io/docs/latest/commands/client-tracking/
 func cmdClientTracking(r *request) Reply {
 	t := &tracking{redirect: r.c.id}
 	for opts := r.argv[3:]; len(opts) > 0; opts = opts[1:] {

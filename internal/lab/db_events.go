@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// eventClass is a set of the classes of notify-keyspace-events.
-// Source: https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/
+// eventClass is a set of event classes as in notify-keyspace-events. Source:
+// https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/
 type eventClass uint16
 
 const (
@@ -28,7 +28,7 @@ const (
 	allEvents = moduleEvents<<1 - genericEvents // A: g to d
 )
 
-// eventLetters are the letters of the classes, in the order of their bits.
+// eventLetters holds the letters of the classes, in the order of their bits.
 const eventLetters = "KEg$lshzxetdmn"
 
 func parseEventClass(flags string) (eventClass, error) {
@@ -40,14 +40,14 @@ func parseEventClass(flags string) (eventClass, error) {
 		}
 		bit := strings.IndexRune(eventLetters, letter)
 		if bit < 0 {
-			return 0, fmt.Errorf("lab: unknown event class %q in %q, expected letters of %q", letter, flags, "A"+eventLetters)
+			return 0, fmt.Errorf("lab: unknown event class %q in %q: must be one of %q", letter, flags, "A"+eventLetters)
 		}
 		class |= 1 << bit
 	}
 	return class, nil
 }
 
-// String formats the classes like CONFIG GET.
+// String formats the classes as CONFIG GET does.
 func (e eventClass) String() string {
 	var b strings.Builder
 	letters := func(from, to int) {
@@ -69,7 +69,7 @@ func (e eventClass) String() string {
 	return b.String()
 }
 
-// notifyKeyspace publishes an event if notify-keyspace-events includes it.
+// notifyKeyspace publishes an event if notify-keyspace-events enables its class.
 func (db *DB) notifyKeyspace(index int, class eventClass, event, key string) {
 	if db.notify&class == 0 {
 		return
@@ -82,9 +82,9 @@ func (db *DB) notifyKeyspace(index int, class eventClass, event, key string) {
 	}
 }
 
-// tracking is the state of CLIENT TRACKING. Invalidations of single keys are sent in broadcast mode
-// only, since keys read by a client are not recorded.
-// Source: https://redis.io/docs/latest/develop/reference/client-side-caching/
+// tracking is the state of CLIENT TRACKING. Only broadcast mode sends invalidations of single keys,
+// because the keys that a client reads are not recorded. Source:
+// https://redis.io/docs/latest/develop/reference/client-side-caching/
 type tracking struct {
 	redirect  int64
 	broadcast bool
@@ -92,10 +92,10 @@ type tracking struct {
 	noLoop    bool
 }
 
-// invalidationChannel is the channel of invalidations for RESP2 clients.
+// invalidationChannel is the channel for invalidation messages to RESP2 clients.
 const invalidationChannel = "__redis__:invalidate"
 
-// invalidate sends an invalidation of key, which client by changed.
+// invalidate sends invalidation messages for key, which was changed by the client by.
 func (db *DB) invalidate(by *client, key string) {
 	for _, c := range db.clients {
 		t := c.tracking
@@ -106,7 +106,8 @@ func (db *DB) invalidate(by *client, key string) {
 	}
 }
 
-// invalidateAll sends the invalidation of FLUSHDB and FLUSHALL: null instead of keys.
+// invalidateAll sends the invalidation message for FLUSHDB and FLUSHALL, which has null instead of
+// keys.
 func (db *DB) invalidateAll() {
 	for _, c := range db.clients {
 		if c.tracking != nil {

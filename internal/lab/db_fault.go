@@ -2,7 +2,7 @@ package lab
 
 import "time"
 
-// Temporary errors of a server, for [Fault.Error].
+// Temporary server errors for [Fault.Error].
 const (
 	Loading     = ErrorReply("LOADING Redis is loading the dataset in memory")
 	Busy        = ErrorReply("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
@@ -10,22 +10,23 @@ const (
 	ReadOnly    = ErrorReply("READONLY You can't write against a read only replica.")
 )
 
-// Fault describes faults of the server that its connections observe. The zero value has none.
+// Fault describes a server fault that is simulated on all connections. The zero value means no
+// fault.
 type Fault struct {
-	// Error is the reply to each command, which is not run. It does not apply to commands that
-	// set up a connection (AUTH, HELLO, SELECT, CLIENT, SUBSCRIBE and similar ones), which Redis
-	// executes even while it loads.
+	// Error is the reply to each command, which is not executed. Commands that set up a connection
+	// (AUTH, HELLO, SELECT, CLIENT, SUBSCRIBE and similar) are not affected, because Redis executes
+	// them even while it is loading.
 	Error ErrorReply
-	// WritesOnly limits Error to commands that change data, including scripts.
+	// WritesOnly limits Error to commands that write data, including scripts.
 	WritesOnly bool
-	// Delay is the time before each command is run.
+	// Delay is how long each command is delayed.
 	Delay time.Duration
-	// CutAfter, if above 0, is the number of bytes sent to each connection after SetFault. The
-	// connection is then closed, possibly within a reply.
+	// CutAfter, if greater than 0, is the number of bytes after which each connection is closed,
+	// counted from SetFault. The last reply may be incomplete.
 	CutAfter int
 }
 
-// SetFault replaces the current fault.
+// SetFault replaces the current fault with f.
 func (db *DB) SetFault(f Fault) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -35,7 +36,7 @@ func (db *DB) SetFault(f Fault) {
 	}
 }
 
-// refuse returns the error for a command, "" if it may run.
+// refuse returns the error reply for a command, or "" if it may run.
 func (f Fault) refuse(cmd *command) ErrorReply {
 	if cmd.flags&anytime != 0 || f.WritesOnly && cmd.flags&write == 0 {
 		return ""
@@ -43,7 +44,7 @@ func (f Fault) refuse(cmd *command) ErrorReply {
 	return f.Error
 }
 
-// admit returns how many of n bytes may be sent to c, and counts them.
+// admit returns how many of n bytes may be sent to c and adds them to the client's count.
 func (f Fault) admit(c *client, n int) int {
 	if f.CutAfter > 0 {
 		n = min(n, max(0, f.CutAfter-c.sent))
@@ -52,7 +53,7 @@ func (f Fault) admit(c *client, n int) int {
 	return n
 }
 
-// pause waits for the delay. It returns false if the client disconnected meanwhile.
+// pause waits for the delay. It returns false if the client disconnects first.
 func (db *DB) pause(c *client) bool {
 	db.mu.Lock()
 	delay := db.fault.Delay

@@ -12,8 +12,8 @@ var hashCommands = []command{
 	{"hkeys", 2, 0, cmdHKeys},
 }
 
-// hashAt returns the hash of the key argv[1], or an empty hash that is not in the keyspace. ok is false for a
-// value of another type.
+// hashAt returns the hash at key argv[1], or an empty hash that is not in the keyspace. ok is false
+// if the value has another type.
 func (r *request) hashAt() (h *hash, ok bool) {
 	switch v := r.keys()[r.argv[1]].(type) {
 	case nil:

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// serverVersion is the version of Redis that the server imitates.
+// serverVersion is the Redis version that the server reports.
 const serverVersion = "7.0.15"
 
 var serverCommands = []command{
@@ -20,7 +20,7 @@ var serverCommands = []command{
 	{"command", -1, anytime, cmdCommand},
 }
 
-// cmdInfo returns the lines that tools use, for any section.
+// cmdInfo returns the lines that tools need, regardless of the requested section.
 func cmdInfo(r *request) Reply {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
@@ -48,7 +48,7 @@ func cmdInfo(r *request) Reply {
 	return b.String()
 }
 
-// settings are the parameters of CONFIG. Only notify-keyspace-events can be set.
+// settings returns the CONFIG parameters. Only notify-keyspace-events can be set.
 func (db *DB) settings() [][2]string {
 	return [][2]string{
 		{"databases", strconv.Itoa(len(db.keyspaces))},
@@ -89,7 +89,7 @@ func cmdConfigSet(r *request) Reply {
 
 func cmdMonitor(r *request) Reply {
 	if r.c.conn == nil {
-		return ErrorReply("ERR monitor needs a connection")
+		return ErrorReply("ERR monitor requires a connection")
 	}
 	if !r.c.monitor {
 		r.c.monitor = true

@@ -48,7 +48,7 @@ func cmdDel(r *request) Reply {
 	return n
 }
 
-// remove deletes a key, also after its last element was removed.
+// remove deletes a key. It is also called when the last element of a value is removed.
 func (r *request) remove(key string) {
 	delete(r.keys(), key)
 	r.touch(genericEvents, "del", key)
@@ -105,7 +105,7 @@ func cmdKeys(r *request) Reply {
 	return out
 }
 
-// cmdScan returns all keys in one step, which SCAN permits.
+// cmdScan returns all keys in one step, as SCAN permits.
 func cmdScan(r *request) Reply {
 	if _, err := strconv.ParseUint(r.argv[1], 10, 64); err != nil {
 		return ErrorReply("ERR invalid cursor")
@@ -143,7 +143,7 @@ func cmdScan(r *request) Reply {
 
 func cmdDBSize(r *request) Reply { return len(r.keys()) }
 
-// cmdFlush empties one database or all, and sends an invalidation of all keys.
+// cmdFlush deletes the keys of one or all databases and sends an invalidation of all keys.
 func cmdFlush(r *request) Reply {
 	if len(r.argv) > 2 {
 		return errSyntax

@@ -11,7 +11,7 @@ func runMirrorScript(s ScriptCall) Reply {
 	const perPair = 4
 	pairs := len(s.Keys) / 2
 	if len(s.Keys) != 2*pairs || len(s.Args) != 1+perPair*pairs {
-		return ErrorReply("ERR the mirror script wants pairs of keys; a database and four arguments for each pair")
+		return ErrorReply("ERR the mirror script requires pairs of keys, a database and four arguments per pair")
 	}
 	exists := make([]bool, pairs)
 	for i := range exists {
@@ -55,8 +55,8 @@ func (s ScriptCall) mirror(exists bool, key string, args []string) ErrorReply {
 		"netdev_oper_status", args[1], "admin_status", args[2], "mtu", args[3])
 }
 
-// pcall implements redis.pcall and returns the error reply, if any. Unlike that of redis.call, it does
-// not include the position in the script.
+// pcall implements redis.pcall and returns the error reply, if any. Unlike an error of redis.call,
+// it does not include the position in the script.
 func (s ScriptCall) pcall(argv ...string) ErrorReply {
 	e, _ := s.Call(argv...).(ErrorReply)
 	text, _, _ := strings.Cut(string(e), " script: ")

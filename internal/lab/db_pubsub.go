@@ -14,8 +14,8 @@ func cmdPublish(r *request) Reply {
 	return r.db.publish(r.argv[1], r.argv[2])
 }
 
-// publish sends message to all subscribers of channel and returns the number of sent messages. A client
-// that is subscribed to the channel and to matching patterns gets several.
+// publish sends message to all subscribers of channel and returns the number of messages sent. A
+// client that is subscribed to the channel and to matching patterns receives a message for each.
 // Source: https://redis.io/docs/latest/develop/pubsub/
 func (db *DB) publish(channel, message string) int {
 	n := 0
@@ -34,7 +34,7 @@ func (db *DB) publish(channel, message string) int {
 	return n
 }
 
-// subscribed returns the set of a subscription command: channels or patterns.
+// subscribed returns the set that a subscription command changes: channels or patterns.
 func (r *request) subscribed() set {
 	if r.cmd.name[0] == 'p' {
 		return r.c.patterns
@@ -44,7 +44,7 @@ func (r *request) subscribed() set {
 
 func cmdSubscribe(r *request) Reply {
 	if r.c.conn == nil {
-		return ErrorReply("ERR " + r.cmd.name + " needs a connection")
+		return ErrorReply("ERR " + r.cmd.name + " requires a connection")
 	}
 	var out replies
 	for _, channel := range r.argv[1:] {

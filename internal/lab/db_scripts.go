@@ -15,7 +15,7 @@ var scriptCommands = []command{
 	{"script|flush", -2, noScript, cmdScriptFlush},
 }
 
-// scripts are the known and the loaded scripts.
+// scripts holds the known and the loaded scripts.
 type scripts struct {
 	known  map[string]func(ScriptCall) Reply // by source
 	loaded map[string]string                 // source by SHA-1 in hexadecimal
@@ -29,15 +29,16 @@ func (s *scripts) init() {
 
 func (s *scripts) flush() { s.loaded = make(map[string]string) }
 
-// ScriptCall is a call of a script by EVAL or EVALSHA, for the function that implements it.
+// ScriptCall is a call of a script with EVAL or EVALSHA. It is passed to the function that
+// implements the script.
 type ScriptCall struct {
 	Keys, Args []string // KEYS and ARGV
 	r          *request
 	sha        string
 }
 
-// Call implements redis.call: it runs a command in the script. If it returns an ErrorReply, the function
-// must return it, since Lua would stop.
+// Call implements redis.call: it runs a command. If it returns an ErrorReply, the function must
+// return that error, because Lua would abort the script.
 func (s ScriptCall) Call(argv ...string) Reply {
 	if len(argv) == 0 {
 		return s.locate("ERR Please specify at least one argument for this redis lib call")
@@ -64,7 +65,8 @@ func (s ScriptCall) Call(argv ...string) Reply {
 	return reply
 }
 
-// locate adds the position in the script to an error, as Redis 7.0 does. It is always line 1.
+// locate appends the position in the script to an error, as Redis 7.0 does. The position is always
+// line 1.
 func (s ScriptCall) locate(e ErrorReply) ErrorReply {
 	if strings.Contains(string(e), " script: ") {
 		return e
@@ -72,17 +74,18 @@ func (s ScriptCall) locate(e ErrorReply) ErrorReply {
 	return e + ErrorReply(" script: "+s.sha+", on @user_script:1.")
 }
 
-// RegisterScript makes the server run fn for the script with this source. fn must return a [Reply]. It
-// is called with the database locked, and must use the database through its argument only.
+// RegisterScript makes fn the implementation of the script with the given source. fn must return a
+// [Reply]. It is called with the database locked and must access the database only through its
+// argument.
 func (db *DB) RegisterScript(source string, fn func(ScriptCall) Reply) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.scripts.known[source] = fn
 }
 
-// function returns the function for source, nil if the script is unknown. Besides registered scripts it
-// knows two scripts of tools, which mark their operations in MONITOR by a comment in the first
-// line: one runs its arguments as a command, the other returns a number.
+// function returns the implementation of source, or nil if the script is unknown. Besides
+// registered scripts, it knows two scripts that tools use to mark their operations in MONITOR with
+// a comment in the first line: one runs its arguments as a command, the other returns a number.
 func (s *scripts) function(source string) func(ScriptCall) Reply {
 	if fn := s.known[source]; fn != nil {
 		return fn
@@ -101,7 +104,7 @@ func (s *scripts) function(source string) func(ScriptCall) Reply {
 	return nil
 }
 
-const errNoLua = ErrorReply("ERR this server runs no Lua: only scripts registered by their exact source")
+const errNoLua = ErrorReply("ERR Lua is not supported: the script is not registered")
 
 // load stores source for EVALSHA and returns its SHA-1.
 func (s *scripts) load(source string) string {
@@ -139,7 +142,7 @@ func runScript(r *request, source string) Reply {
 	sha := r.db.scripts.load(source)
 	call := ScriptCall{Keys: r.argv[3 : 3+n], Args: r.argv[3+n:], r: r, sha: sha}
 	index := r.c.dbIndex
-	defer func() { r.c.dbIndex = index }() // SELECT in a script does not affect the client
+	defer func() { r.c.dbIndex = index }() // SELECT in a script does not change the client's database
 	return r.db.scripts.function(source)(call)
 }
 

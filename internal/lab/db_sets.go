@@ -11,8 +11,8 @@ var setCommands = []command{
 	{"scard", 2, 0, cmdSCard},
 }
 
-// setAt returns the set of the key argv[1], or an empty set that is not in the keyspace. ok is false for a
-// value of another type.
+// setAt returns the set at key argv[1], or an empty set that is not in the keyspace. ok is false if
+// the value has another type.
 func (r *request) setAt() (s set, ok bool) {
 	switch v := r.keys()[r.argv[1]].(type) {
 	case nil:
@@ -61,7 +61,7 @@ func cmdSRem(r *request) Reply {
 	return n
 }
 
-// cmdSPop removes members in the random order of a map.
+// cmdSPop removes random members.
 func cmdSPop(r *request) Reply {
 	if len(r.argv) > 3 {
 		return errSyntax

@@ -6,7 +6,7 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// registerOwn registers the scripts of the daemon and of [Orchagent].
+// registerOwn registers the scripts used by the daemon and by [Orchagent].
 func (s *scripts) registerOwn() {
 	s.known[sonicdb.SetScript.Source] = runSetScript
 	s.known[popScript.Source] = runPopScript
@@ -16,9 +16,9 @@ func (s *scripts) registerOwn() {
 // runSetScript implements sonicdb.SetScript.
 func runSetScript(s ScriptCall) Reply {
 	if len(s.Keys) < 2 || len(s.Args) < 2 || len(s.Args) > 2 && len(s.Keys) < 3 {
-		return ErrorReply("ERR the set script wants channel, key set and pending hash; message, key and fields")
+		return ErrorReply("ERR the set script requires channel, key set and pending hash; message, key and fields")
 	}
-	// In parts like the script, so that MONITOR shows the same lines.
+	// The script also sets fields in chunks of this size; MONITOR must show the same commands.
 	const slice = 1000
 	for fields := s.Args[2:]; len(fields) > 0; fields = fields[min(slice, len(fields)):] {
 		hset := append([]string{"HSET", s.Keys[2]}, fields[:min(slice, len(fields))]...)
@@ -36,10 +36,11 @@ func runSetScript(s ScriptCall) Reply {
 	return nil
 }
 
-// popScript moves rows of a ProducerStateTable to their table, like sonic-swss-common
+// popScript moves rows from a ProducerStateTable to its table, like sonic-swss-common
 // common/consumerstatetable.cpp. KEYS are the key set and the set of keys to delete first. ARGV are
-// the maximum number of rows, and the name of the table with its separator. It returns, for each
-// row, an array with the key and an array of fields and values. A row without fields is a deletion.
+// the maximum number of rows and the table name with its separator. For each row, the script
+// returns an array with the key and an array of fields and values. A row without fields is a
+// deletion.
 var popScript = sonicdb.NewScript(`
 local popped = {}
 for _, key in ipairs(redis.call('SPOP', KEYS[1], ARGV[1])) do
@@ -60,7 +61,7 @@ return popped
 // runPopScript implements popScript.
 func runPopScript(s ScriptCall) Reply {
 	if len(s.Keys) != 2 || len(s.Args) != 2 {
-		return ErrorReply("ERR the pop script wants key set and delete set; a number and a table")
+		return ErrorReply("ERR the pop script requires key set and delete set; a number and a table")
 	}
 	if _, err := strconv.Atoi(s.Args[0]); err != nil {
 		return s.locate("ERR value is out of range, must be positive")

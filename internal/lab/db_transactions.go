@@ -14,7 +14,7 @@ func cmdMulti(r *request) Reply {
 	return ok
 }
 
-// cmdExec runs the queued commands. WATCH is not implemented.
+// cmdExec runs the queued commands. WATCH is not supported.
 func cmdExec(r *request) Reply {
 	if !r.c.inMulti {
 		return ErrorReply("ERR EXEC without MULTI")
@@ -26,7 +26,7 @@ func cmdExec(r *request) Reply {
 	}
 	out := []Reply{}
 	for _, argv := range queue {
-		cmd, _ := lookup(argv) // the command was checked when it was queued
+		cmd, _ := lookup(argv) // already checked when the command was queued
 		out = append(out, r.db.call(&request{r.db, r.c, cmd, argv}))
 	}
 	return out

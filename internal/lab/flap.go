@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// FlapEvent is a change of a port by a [Flapper].
+// FlapEvent is a change that a [Flapper] made to a port.
 type FlapEvent struct {
 	Port    string
 	Carrier bool // whether the peer is up
-	MTU     int  // new MTU of the port, 0 if it was not changed
+	MTU     int  // new MTU of the port, or 0 if it did not change
 	Err     error
 }
 
-// Flapper makes ports flap: it sets their peers down and up, and changes their MTU back and forth.
+// Flapper makes ports flap: it brings their peers down and up and toggles their MTU.
 type Flapper struct {
-	// Links changes the interfaces. Nothing else may use it during Run.
+	// Links changes the interfaces. It must not be used elsewhere during Run.
 	Links LinkMaker
-	// Ports are the ports to change. Their peers must be up at the start.
+	// Ports are the ports to change. Their peers must initially be up.
 	Ports []string
-	// MTU is the MTU of the ports at the start and the end.
+	// MTU is the normal MTU of the ports, which they must initially have and which Run restores.
 	MTU int
-	// Rate is the number of changes per second, above 0.
+	// Rate is the number of changes per second. It must be greater than 0.
 	Rate float64
-	// Seed is the seed of the random choice of ports.
+	// Seed is the random seed for choosing ports.
 	Seed uint64
-	// Report, if not nil, is called by Run for each change.
+	// Report, if not nil, is called from Run after each change.
 	Report func(FlapEvent)
 
 	random  *rand.Rand
@@ -36,10 +36,10 @@ type Flapper struct {
 
 const (
 	otherMTU = 1500
-	mtuShare = 0.1 // share of all changes
+	mtuShare = 0.1 // fraction of all changes
 )
 
-// Run changes ports until ctx ends, and then restores them.
+// Run changes ports until ctx ends, then restores them.
 func (f *Flapper) Run(ctx context.Context) {
 	f.random = rand.New(rand.NewPCG(f.Seed, 0))
 	f.down, f.smaller = make(map[string]bool), make(map[string]bool)
@@ -60,7 +60,7 @@ func (f *Flapper) Run(ctx context.Context) {
 	}
 }
 
-// step changes one port.
+// step changes one random port.
 func (f *Flapper) step() {
 	port := f.Ports[f.random.IntN(len(f.Ports))]
 	if f.random.Float64() < mtuShare {
@@ -70,7 +70,7 @@ func (f *Flapper) step() {
 	}
 }
 
-// restore sets all peers up and restores the MTU, in the order of Ports.
+// restore brings all peers up and restores the MTU, in the order of Ports.
 func (f *Flapper) restore() {
 	for _, port := range f.Ports {
 		if f.down[port] {

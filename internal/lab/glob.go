@@ -1,12 +1,12 @@
 package lab
 
-// globMatch reports whether s as a whole matches a pattern of KEYS, SCAN and PSUBSCRIBE: * matches any
-// bytes, ? one byte, [abc] [a-z] [^a] one byte (not) in a set, and \ escapes the next byte. Its time is
-// at most proportional to len(pattern) * len(s).
-// Source: https://redis.io/docs/latest/commands/keys/
+// globMatch reports whether all of s matches a pattern of KEYS, SCAN or PSUBSCRIBE: * matches any
+// bytes, ? one byte, [abc] [a-z] [^a] one byte in (or not in) a set, and \ escapes the next byte.
+// The running time is at most proportional to len(pattern) * len(s). Source:
+// https://redis.io/docs/latest/commands/keys/
 func globMatch(pattern, s string) bool {
 	p, i := 0, 0
-	star, mark := -1, 0 // position of the last *, and end of the bytes that it matches
+	star, mark := -1, 0 // position of the last * and end of the bytes it matches
 	for i < len(s) {
 		if p < len(pattern) {
 			if pattern[p] == '*' {
@@ -31,8 +31,8 @@ func globMatch(pattern, s string) bool {
 	return p == len(pattern)
 }
 
-// matchOne compares c with the pattern element at p, which is not *, and returns the position of the next
-// element.
+// matchOne matches c against the pattern element at p, which must not be *. It returns the position
+// of the next element.
 func matchOne(pattern string, p int, c byte) (hit bool, next int) {
 	switch pattern[p] {
 	case '?':
@@ -47,7 +47,8 @@ func matchOne(pattern string, p int, c byte) (hit bool, next int) {
 	return pattern[p] == c, p + 1
 }
 
-// matchClass compares c with the set after the [ at p-1. A set without ] ends with the pattern.
+// matchClass matches c against the set that starts after the [ at p-1. An unterminated set extends
+// to the end of the pattern.
 func matchClass(pattern string, p int, c byte) (hit bool, next int) {
 	negate := p < len(pattern) && pattern[p] == '^'
 	if negate {

@@ -10,7 +10,7 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// IP executes a line like the program ip, for the commands that scenario files use:
+// IP executes one command line of ip(8). It supports the commands that scenario files use:
 //
 //	link add [name] NAME type veth peer name PEER
 //	link add [name] NAME type bridge
@@ -18,11 +18,12 @@ import (
 //	        address MAC | alias TEXT | txqueuelen N | promisc { on | off } } ...
 //	link del [dev] NAME
 //
-// Words may be quoted. All changes of a line are one request, as for ip, so that the kernel sends the
+// Words may be quoted. As in ip, all changes of a line are one request, so the kernel sends the
 // same messages. See ip-link(8).
 func IP(line string) error { return Batch([]string{line}) }
 
-// Batch executes several lines like IP, on one socket, until one fails.
+// Batch executes several command lines like IP, using a single socket, and stops at the first
+// failure.
 func Batch(lines []string) error {
 	links, err := DialLinks()
 	if err != nil {
@@ -62,7 +63,7 @@ func (l *Links) runLine(line string) error {
 		}
 		return l.Delete(name)
 	default:
-		return fmt.Errorf("expected add, set or del after link, got %q", verb)
+		return fmt.Errorf("unknown link command %q: must be add, set or del", verb)
 	}
 }
 
@@ -97,7 +98,7 @@ func (l *Links) runAdd(w wordReader) error {
 		}
 		return l.AddVeth(name, peer)
 	default:
-		return fmt.Errorf("expected type veth or bridge, got %q", kind)
+		return fmt.Errorf("unsupported link type %q: must be veth or bridge", kind)
 	}
 }
 
@@ -113,14 +114,14 @@ func (l *Links) runSet(w wordReader) error {
 			return err
 		}
 	}
-	// Like ip; the request has a side effect.
+	// Like ip, request the link; the request has a side effect in the kernel.
 	if err := l.syncState(name); err != nil {
 		return err
 	}
 	return l.change(name, &c)
 }
 
-// read parses one setting of "link set".
+// read parses one setting of "ip link set".
 func (c *linkChange) read(w *wordReader) error {
 	switch word := w.next(); word {
 	case "up", "down":
@@ -129,7 +130,7 @@ func (c *linkChange) read(w *wordReader) error {
 	case "promisc":
 		state := w.next()
 		if state != "on" && state != "off" {
-			return fmt.Errorf("expected on or off after promisc, got %q", state)
+			return fmt.Errorf("invalid promisc value %q: must be on or off", state)
 		}
 		c.setFlag(unix.IFF_PROMISC, state == "on")
 		return nil
@@ -154,7 +155,7 @@ func (c *linkChange) read(w *wordReader) error {
 		text := w.next()
 		address, err := net.ParseMAC(text)
 		if err != nil {
-			return fmt.Errorf("expected a hardware address after address, got %q", text)
+			return fmt.Errorf("invalid hardware address %q", text)
 		}
 		c.attrs = netlinkraw.AppendAttr(c.attrs, unix.IFLA_ADDRESS, address)
 		return nil
@@ -167,7 +168,7 @@ func (c *linkChange) readNumber(w *wordReader, word string, attr uint16) error {
 	text := w.next()
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		return fmt.Errorf("expected a number after %s, got %q", word, text)
+		return fmt.Errorf("invalid %s value %q: must be a number", word, text)
 	}
 	c.setNumber(attr, uint32(n))
 	return nil
@@ -182,10 +183,10 @@ func (c *linkChange) readString(w *wordReader, attr uint16) error {
 	return nil
 }
 
-// wordReader reads the words of a line.
+// wordReader reads the words of a command line.
 type wordReader struct{ words []string }
 
-// next returns the next word, "" at the end.
+// next returns the next word, or "" at the end of the line.
 func (w *wordReader) next() string {
 	if len(w.words) == 0 {
 		return ""
@@ -195,7 +196,7 @@ func (w *wordReader) next() string {
 	return word
 }
 
-// value returns the next word, or an error at the end of the line.
+// value returns the next word. It returns an error at the end of the line.
 func (w *wordReader) value(what string) (string, error) {
 	if len(w.words) == 0 {
 		return "", fmt.Errorf("expected %s at the end of the line", what)
@@ -203,7 +204,7 @@ func (w *wordReader) value(what string) (string, error) {
 	return w.next(), nil
 }
 
-// literal reads the next word, which must be word.
+// literal reads the next word and returns an error unless it is word.
 func (w *wordReader) literal(word string) error {
 	if got := w.next(); got != word {
 		return fmt.Errorf("expected %q, got %q", word, got)
@@ -211,7 +212,7 @@ func (w *wordReader) literal(word string) error {
 	return nil
 }
 
-// skip skips the next word if it is word and not the last one.
+// skip skips the next word if it equals word and is not the last one.
 func (w *wordReader) skip(word string) {
 	if len(w.words) > 1 && w.words[0] == word {
 		w.next()

@@ -13,23 +13,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Namespaces selects the namespaces of a program. It always has its own network namespace, which contains
-// only lo, down, and its own mount namespace. See namespaces(7).
+// Namespaces selects the namespaces in which a program runs. It always has its own mount namespace
+// and its own network namespace, which contains only lo in the down state. See namespaces(7).
 type Namespaces struct {
-	// User adds a user namespace, in which the caller is root. An ordinary user always gets one,
-	// since the other namespaces require it.
+	// User adds a user namespace in which the caller is root. It is always added for an ordinary
+	// user, because the other namespaces require it.
 	User bool
-	// PID adds a process namespace: when the program ends, all processes in it are killed. /proc
-	// shows the processes outside until MountProc.
+	// PID adds a PID namespace: when the program ends, all processes in the namespace are killed.
+	// Until MountProc is called, /proc shows the processes of the parent namespace.
 	PID bool
 }
 
-// outerNetwork is the environment variable with the network namespace of the caller of Command.
+// outerNetwork is the environment variable with the network namespace in which Command was called.
 const outerNetwork = "PORTSYNCD_LAB_OUTER_NETWORK"
 
-// Command returns a command like exec.CommandContext that runs in these namespaces, as root if possible.
-// It is killed when the thread that started it ends, and so when the caller ends. Env and
-// SysProcAttr may be extended.
+// Command returns a command, like exec.CommandContext, that runs in these namespaces, as root if
+// possible. The process is killed when the thread that started it ends, and therefore when the
+// caller ends. The caller may extend Env and SysProcAttr.
 func (n Namespaces) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.SysProcAttr = n.attr()
@@ -38,7 +38,7 @@ func (n Namespaces) Command(ctx context.Context, name string, args ...string) *e
 	return cmd
 }
 
-// Command is [Namespaces.Command] of the zero Namespaces.
+// Command calls [Namespaces.Command] on the zero Namespaces.
 func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return Namespaces{}.Command(ctx, name, args...)
 }
@@ -47,8 +47,8 @@ func (n Namespaces) needUser() bool { return n.User || os.Geteuid() != 0 }
 
 func (n Namespaces) attr() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{
-		// Unshareflags and not Cloneflags, so that missing permissions are an error of the
-		// start, and so that package syscall makes all mounts private.
+		// With Unshareflags rather than Cloneflags, missing permissions are reported by Start, and
+		// package syscall makes all mounts private.
 		Unshareflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS,
 	}
 	if n.PID {
@@ -62,10 +62,10 @@ func (n Namespaces) attr() *syscall.SysProcAttr {
 	return attr
 }
 
-// Forbidden returns an error if the namespaces cannot be created, such as "user namespaces are forbidden
-// here: operation not permitted".
+// Forbidden returns an error if the namespaces cannot be created, such as "user namespaces are
+// forbidden here: operation not permitted".
 func (n Namespaces) Forbidden() error {
-	// A child creates its namespaces before it fails to run a missing program.
+	// The child creates its namespaces before it fails to execute the missing program.
 	_, err := os.StartProcess("/nonexistent", []string{"nonexistent"}, &os.ProcAttr{Sys: n.attr()})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -81,10 +81,10 @@ func (n Namespaces) Forbidden() error {
 	return fmt.Errorf("%s namespaces are forbidden here: %w", kind, err)
 }
 
-// Forbidden is [Namespaces.Forbidden] of the zero Namespaces.
+// Forbidden calls [Namespaces.Forbidden] on the zero Namespaces.
 func Forbidden() error { return Namespaces{}.Forbidden() }
 
-// networkNamespace returns the ID of the network namespace of this process.
+// networkNamespace returns the ID of this process's network namespace.
 func networkNamespace() string {
 	name, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
@@ -93,25 +93,27 @@ func networkNamespace() string {
 	return name
 }
 
-// Inside reports whether Command started this process in namespaces. It compares the network namespaces,
-// so that a leftover environment variable cannot cause changes of the interfaces of the machine.
+// Inside reports whether Command started this process in namespaces. It compares the network
+// namespaces, so that a leftover environment variable cannot cause changes to the machine's own
+// interfaces.
 func Inside() bool {
 	outer := os.Getenv(outerNetwork)
 	return outer != "" && outer != "unknown" && outer != networkNamespace()
 }
 
-var errOutside = errors.New("not in a namespace of its own")
+var errOutside = errors.New("not running in a separate namespace")
 
-// LoopbackUp sets lo up in a new network namespace.
+// LoopbackUp brings lo up in a new network namespace.
 func LoopbackUp() error {
 	if !Inside() {
-		return fmt.Errorf("set lo up: %w", errOutside)
+		return fmt.Errorf("bring lo up: %w", errOutside)
 	}
 	return IP("link set lo up")
 }
 
-// MountTmpfs mounts an empty file system on path in the mount namespace. If path does not exist, it mounts
-// on the nearest existing parent, whose content is then hidden, and creates path in it.
+// MountTmpfs mounts an empty tmpfs on path in the mount namespace. If path does not exist, it
+// mounts the tmpfs on the nearest existing parent, which hides the parent's contents, and creates
+// path in it.
 func MountTmpfs(path string) error {
 	if !Inside() {
 		return fmt.Errorf("mount on %s: %w", path, errOutside)
@@ -137,7 +139,7 @@ func MountTmpfs(path string) error {
 	return os.MkdirAll(path, 0o755)
 }
 
-// MountProc mounts /proc of the own process namespace.
+// MountProc mounts /proc for the current PID namespace.
 func MountProc() error {
 	if !Inside() {
 		return fmt.Errorf("mount /proc: %w", errOutside)

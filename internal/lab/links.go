@@ -9,28 +9,28 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// LinkMaker creates and changes network interfaces: [Links] those of the kernel, [SimKernel] simulated
-// ones.
+// LinkMaker creates and changes network interfaces. It is implemented by [Links] for the kernel and
+// by [SimKernel] for simulated interfaces.
 type LinkMaker interface {
-	// AddVeth creates a pair of connected interfaces.
+	// AddVeth creates a veth pair.
 	AddVeth(name, peer string) error
 	// Delete deletes an interface and its peer.
 	Delete(name string) error
-	// SetUp sets the administrative state.
+	// SetUp brings an interface up or down.
 	SetUp(name string, up bool) error
 	// SetMTU sets the MTU in bytes.
 	SetMTU(name string, mtu int) error
 }
 
-// Links creates and changes interfaces in the network namespace in which DialLinks was called. It needs
-// CAP_NET_ADMIN. Each method is one request to the kernel. Links must not be used by several
-// goroutines at the same time.
+// Links creates and changes interfaces in the network namespace in which DialLinks was called. It
+// needs CAP_NET_ADMIN. Each method sends one request to the kernel. Links must not be used by
+// several goroutines at the same time.
 type Links struct {
 	requester *netlinkraw.Requester
 	buf       []byte
 }
 
-// DialLinks opens a socket for requests.
+// DialLinks opens a socket for requests to the kernel.
 func DialLinks() (*Links, error) {
 	r, err := netlinkraw.DialRequester()
 	if err != nil {
@@ -39,10 +39,10 @@ func DialLinks() (*Links, error) {
 	return &Links{requester: r}, nil
 }
 
-// Close closes the socket. Interfaces stay.
+// Close closes the socket. It does not delete interfaces.
 func (l *Links) Close() error { return l.requester.Close() }
 
-// AddVeth creates a veth pair. Both ends are down, with an MTU of 1500.
+// AddVeth creates a veth pair. Both interfaces are down and have an MTU of 1500.
 func (l *Links) AddVeth(name, peer string) error {
 	return l.add(name, "veth", func(b []byte) []byte {
 		// VETH_INFO_PEER is a nested link message.
@@ -57,7 +57,7 @@ func (l *Links) AddVeth(name, peer string) error {
 	})
 }
 
-// AddBridge creates a bridge, which is down.
+// AddBridge creates a bridge. The bridge is down.
 func (l *Links) AddBridge(name string) error {
 	return l.add(name, "bridge", func(b []byte) []byte { return b })
 }
@@ -76,7 +76,7 @@ func (l *Links) add(name, kind string, appendData func([]byte) []byte) error {
 	return nil
 }
 
-// Delete deletes an interface, and its peer if it is a veth.
+// Delete deletes an interface. Deleting a veth also deletes its peer.
 func (l *Links) Delete(name string) error {
 	index, err := linkIndex(name)
 	if err == nil {
@@ -89,14 +89,14 @@ func (l *Links) Delete(name string) error {
 	return nil
 }
 
-// SetUp sets the administrative state.
+// SetUp brings an interface up or down.
 func (l *Links) SetUp(name string, up bool) error {
 	var c linkChange
 	c.setFlag(unix.IFF_UP, up)
 	return l.change(name, &c)
 }
 
-// SetMTU sets the MTU in bytes.
+// SetMTU sets the MTU of an interface in bytes.
 func (l *Links) SetMTU(name string, mtu int) error {
 	var c linkChange
 	c.setNumber(unix.IFLA_MTU, uint32(mtu))
@@ -126,7 +126,7 @@ func (l *Links) NoMaster(name string) error {
 	return l.change(name, &c)
 }
 
-// SetAddress sets the hardware address.
+// SetAddress sets the hardware address of an interface.
 func (l *Links) SetAddress(name string, address net.HardwareAddr) error {
 	var c linkChange
 	c.attrs = netlinkraw.AppendAttr(c.attrs, unix.IFLA_ADDRESS, address)
@@ -140,14 +140,14 @@ func (l *Links) SetAlias(name, alias string) error {
 	return l.change(name, &c)
 }
 
-// SetTxQueueLen sets the length of the transmit queue in packets.
+// SetTxQueueLen sets the length of an interface's transmit queue in packets.
 func (l *Links) SetTxQueueLen(name string, packets int) error {
 	var c linkChange
 	c.setNumber(unix.IFLA_TXQLEN, uint32(packets))
 	return l.change(name, &c)
 }
 
-// linkChange holds the changes of one RTM_NEWLINK request.
+// linkChange holds the changes made by one RTM_NEWLINK request.
 type linkChange struct {
 	flags, mask uint32 // ifi_flags, ifi_change
 	attrs       []byte
@@ -178,7 +178,7 @@ func (c *linkChange) setMaster(name string) error {
 	return nil
 }
 
-// change applies c to an interface.
+// change applies c to the named interface.
 func (l *Links) change(name string, c *linkChange) error {
 	index, err := linkIndex(name)
 	if err == nil {
@@ -192,10 +192,10 @@ func (l *Links) change(name string, c *linkChange) error {
 	return nil
 }
 
-// syncState requests an interface and ignores the answer. For the request the kernel updates the
-// operational state, which it otherwise does up to a second later. Without it, an interface that is
-// set up soon after its creation is announced as running although its peer is down.
-// Source: net/core/rtnetlink.c rtnl_getlink, net/core/link_watch.c
+// syncState requests the state of an interface and ignores the reply. The request makes the kernel
+// update the operational state, which it otherwise does up to a second later. Without the request,
+// an interface that is brought up soon after it was created is announced as running although its
+// peer is down. Source: net/core/rtnetlink.c rtnl_getlink, net/core/link_watch.c
 // linkwatch_sync_dev.
 func (l *Links) syncState(name string) error {
 	index, err := linkIndex(name)
@@ -209,18 +209,18 @@ func (l *Links) syncState(name string) error {
 	return nil
 }
 
-// do sets the length of message b and sends it.
+// do sets the length of the message in b and sends it.
 func (l *Links) do(b []byte) error {
 	l.buf = b
 	netlinkraw.FinishMessage(b, 0)
 	return l.requester.Do(b)
 }
 
-// linkIndex returns the index of an interface by SIOCGIFINDEX (netdevice(7)), or ENODEV.
+// linkIndex returns the index of an interface, or ENODEV. It uses SIOCGIFINDEX (netdevice(7)).
 func linkIndex(name string) (int32, error) {
 	request, err := unix.NewIfreq(name)
 	if err != nil {
-		return 0, fmt.Errorf("interface name of %d bytes: %w", len(name), err)
+		return 0, fmt.Errorf("invalid interface name of %d bytes: %w", len(name), err)
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// OrchStep is a step of an [Orchagent].
+// OrchStep is a step performed by an [Orchagent].
 type OrchStep uint8
 
-// The steps of an Orchagent.
+// Steps of an Orchagent.
 const (
 	PortPopped       OrchStep = iota + 1 // popped the row of a port
 	PortCreated                          // created the interface of the port
@@ -46,28 +46,28 @@ func (s OrchStep) String() string {
 // OrchEvent reports a step.
 type OrchEvent struct {
 	Step OrchStep
-	Port string // "" for the two markers
-	Err  error  // error of the step, or nil
+	Port string // "" for PortConfigDone and PortInitDone
+	Err  error  // the step's error, or nil
 }
 
-// Orchagent simulates SONiC's orchagent and portmgrd as portsyncd observes them: it pops the rows of
-// PORT_TABLE, and after PortConfigDone creates and configures an interface for each port. It works
-// with Redis as well.
+// Orchagent simulates SONiC's orchagent and portmgrd as seen by portsyncd: it pops the rows of
+// PORT_TABLE, and after PortConfigDone it creates and configures an interface for each port. It
+// also works with a real Redis server.
 type Orchagent struct {
-	// ApplDB is the database of PORT_TABLE.
+	// ApplDB is the database that contains PORT_TABLE.
 	ApplDB sonicdb.Database
-	// Links creates the interfaces. Nothing else may use it during Run.
+	// Links creates the interfaces. It must not be used elsewhere during Run.
 	Links LinkMaker
-	// Pace is the time between the creation of two interfaces.
+	// Pace is the pause between creating two interfaces.
 	Pace time.Duration
-	// Report, if not nil, is called by Run for each step.
+	// Report, if not nil, is called from Run after each step.
 	Report func(OrchEvent)
 
 	conn       *sonicdb.Conn
 	configDone bool
 	rows       map[string][]sonicdb.FieldValue // popped rows by port
 	made       map[string]bool
-	todo       []string // ports without an interface yet
+	todo       []string // ports whose interface has not been created
 }
 
 const (
@@ -77,8 +77,8 @@ const (
 	popBatch   = 128 // rows per pop, like orchagent
 )
 
-// Run runs until ctx ends, and then returns nil, or until the database fails. It first pops the pending
-// rows of PORT_TABLE.
+// Run first pops the pending rows of PORT_TABLE. It runs until ctx ends, then returns nil, or until
+// a database error occurs.
 func (o *Orchagent) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop() // closes the connections
@@ -111,12 +111,12 @@ func (o *Orchagent) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case err := <-ended:
-			ended <- err // for the deferred function
+			ended <- err // read by the deferred function
 			if ctx.Err() != nil {
 				return nil
 			}
 			return fmt.Errorf("orchagent: wait for rows: %w", err)
-		case <-woken: // first by the confirmation of the subscription
+		case <-woken: // the confirmation of the subscription is the first signal
 			if err := o.pop(); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("orchagent: pop %s: %w", portTable, err)
 			}
@@ -128,8 +128,8 @@ func (o *Orchagent) Run(ctx context.Context) error {
 	}
 }
 
-// connect opens a connection for commands, and returns another one that is subscribed to the channel of
-// the table.
+// connect opens a connection for commands. It returns a second connection, subscribed to the
+// table's channel.
 func (o *Orchagent) connect(ctx context.Context) (subscription *sonicdb.Conn, err error) {
 	if o.conn, err = sonicdb.Dial(ctx, o.ApplDB.Options()); err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (o *Orchagent) connect(ctx context.Context) (subscription *sonicdb.Conn, er
 	return subscription, nil
 }
 
-// listen signals each message of a subscription until the connection ends.
+// listen sends to woken for each message of a subscription until the connection ends.
 func listen(subscription *sonicdb.Conn, woken chan struct{}) error {
 	for {
 		if _, err := subscription.ReceiveMessage(); err != nil {
@@ -176,7 +176,7 @@ func (o *Orchagent) pop() error {
 		}
 		for _, row := range reply.Array {
 			if len(row.Array) != 2 {
-				return fmt.Errorf("expected key and fields of a row, got %s of %d", row.Kind, len(row.Array))
+				return fmt.Errorf("unexpected row: got %s of length %d, want key and fields", row.Kind, len(row.Array))
 			}
 			o.take(string(row.Array[0].Str), fieldValues(row.Array[1].Array))
 		}
@@ -194,7 +194,7 @@ func fieldValues(flat []sonicdb.Reply) []sonicdb.FieldValue {
 	return fvs
 }
 
-// take processes a row.
+// take processes a popped row.
 func (o *Orchagent) take(key string, row []sonicdb.FieldValue) {
 	switch {
 	case key == configDone:
@@ -231,8 +231,8 @@ func (o *Orchagent) deletePort(port string) {
 	}
 }
 
-// makePort creates the interface of a port and its peer, and sets both up. The port has carrier while the
-// peer is up.
+// makePort creates the interface of a port and its peer and brings both up. The port has carrier
+// while the peer is up.
 func (o *Orchagent) makePort(port string) {
 	peer := PeerName(port)
 	err := o.Links.AddVeth(port, peer)
@@ -246,13 +246,13 @@ func (o *Orchagent) makePort(port string) {
 	}
 }
 
-// configure sets MTU and admin state from the row of the port, like portmgrd.
+// configure sets the MTU and admin state from the port's row, like portmgrd.
 func (o *Orchagent) configure(port string) {
 	var errs []error
 	if text, ok := sonicdb.Lookup(o.rows[port], "mtu"); ok {
 		mtu, err := strconv.Atoi(text)
 		if err != nil {
-			err = fmt.Errorf("mtu of %q: expected a number, got %q", port, text)
+			err = fmt.Errorf("invalid mtu %q of port %q: must be a number", text, port)
 		} else {
 			err = o.Links.SetMTU(port, mtu)
 		}
@@ -263,9 +263,9 @@ func (o *Orchagent) configure(port string) {
 	o.report(PortConfigured, port, errors.Join(errs...))
 }
 
-// PeerName returns the name of the peer of a port: "p4" for Ethernet4.
+// PeerName returns the name of a port's peer: "p4" for Ethernet4.
 func PeerName(port string) string {
-	const longest = 15 // IFNAMSIZ less the NUL
+	const longest = 15 // IFNAMSIZ without the NUL
 	name := "p" + strings.TrimPrefix(port, "Ethernet")
 	return name[:min(len(name), longest)]
 }

@@ -112,7 +112,7 @@ func testOrchagent(t *testing.T, applDB sonicdb.Database) {
 	set("PortInitDone", "lanes", "0")
 	set("Ethernet4", "mtu", "many", "admin_status", "up")
 	log.expect(t, "popped PortInitDone", "popped Ethernet4",
-		`configured Ethernet4: mtu of "Ethernet4": expected a number, got "many"`)
+		`configured Ethernet4: invalid mtu "many" of port "Ethernet4": must be a number`)
 
 	conn, err := sonicdb.Dial(context.Background(), applDB.Options())
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// SetParallel sets the number of parallel tests to perCPU for each CPU, unless -parallel is set. It is for
-// TestMain of packages whose tests mostly wait.
+// SetParallel sets -parallel to perCPU tests per CPU unless it is set on the command line. Call it
+// from TestMain in packages whose tests mostly wait.
 func SetParallel(perCPU int) error {
 	flag.Parse()
 	given := false

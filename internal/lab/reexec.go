@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// T is the part of *testing.T that this package uses.
+// T is the subset of *testing.T that this package uses.
 type T interface {
 	Helper()
 	Name() string
@@ -21,8 +21,8 @@ type T interface {
 	Logf(format string, args ...any)
 }
 
-// Unavailable skips a test that cannot run on this machine, or fails it if
-// PORTSYNCD_REQUIRE_INTEGRATION=1.
+// Unavailable skips a test that cannot run on this machine. If PORTSYNCD_REQUIRE_INTEGRATION=1, it
+// fails the test.
 func Unavailable(t T, why string) {
 	t.Helper()
 	if os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" {
@@ -64,7 +64,7 @@ func (n Namespaces) Run(t T) bool {
 	return false
 }
 
-// runAgain runs the test in a process in namespaces.
+// runAgain runs the test in a new process inside the namespaces.
 func (n Namespaces) runAgain(t T) {
 	t.Helper()
 	self, err := os.Executable()
@@ -73,7 +73,7 @@ func (n Namespaces) runAgain(t T) {
 	}
 	ctx := context.Background()
 	if deadline, ok := t.Deadline(); ok {
-		// Earlier than the deadline, to report which test timed out.
+		// End before the test deadline, to be able to report which test timed out.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-time.Second))
 		defer cancel()
@@ -86,7 +86,7 @@ func (n Namespaces) runAgain(t T) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = time.Second
-	// Otherwise the race detector delays the end of each process by a second.
+	// Without this setting, the race detector delays the exit of each process by a second.
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE"))
 
 	// Pdeathsig kills the child when this thread ends.
@@ -106,7 +106,7 @@ func (n Namespaces) runAgain(t T) {
 	}
 }
 
-// testPattern returns the -test.run value that matches only this test or subtest.
+// testPattern returns a -test.run value that matches only this test or subtest.
 func testPattern(name string) string {
 	parts := strings.Split(name, "/")
 	for i, part := range parts {
@@ -115,8 +115,8 @@ func testPattern(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// testOutcome returns PASS, FAIL or SKIP from a line such as "--- PASS: name (0.00s)" in the output of a
-// test binary, or "" if there is none.
+// testOutcome returns PASS, FAIL or SKIP from the line "--- PASS: name (0.00s)" in a test binary's
+// output, or "" if there is no such line.
 func testOutcome(output, name string) string {
 	m := regexp.MustCompile(`(?m)^\s*--- (PASS|FAIL|SKIP): ` + regexp.QuoteMeta(name) + ` `).FindStringSubmatch(output)
 	if m == nil {

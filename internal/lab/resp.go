@@ -28,19 +28,19 @@ type Status string
 // "WRONGTYPE Operation against a key holding the wrong kind of value".
 type ErrorReply string
 
-// Error returns the text without the leading "-" of RESP.
+// Error returns the text of the error without RESP's leading "-".
 func (e ErrorReply) Error() string { return string(e) }
 
-// replies are several replies to one command, such as one per channel of SUBSCRIBE.
+// replies holds several replies to one command, for example one per channel of SUBSCRIBE.
 type replies []Reply
 
-// nullArray is *-1.
+// nullArray is the null array, *-1.
 type nullArray struct{}
 
 const ok = Status("OK")
 
-// appendReply appends r in RESP2.
-// Source: https://redis.io/docs/latest/develop/reference/protocol-spec/
+// appendReply appends the RESP2 encoding of r. Source:
+// https://redis.io/docs/latest/develop/reference/protocol-spec/
 func appendReply(b []byte, r Reply) []byte {
 	switch r := r.(type) {
 	case nil:
@@ -67,7 +67,7 @@ func appendReply(b []byte, r Reply) []byte {
 		}
 		return b
 	}
-	panic(fmt.Sprintf("lab: no RESP form for %T", r))
+	panic(fmt.Sprintf("lab: cannot encode %T in RESP", r))
 }
 
 func appendHeader(b []byte, kind byte, n int) []byte {
@@ -86,14 +86,15 @@ func bulks(ss ...string) []Reply {
 	return out
 }
 
-// Limits of a request. Those of Redis are 64 KiB for a line and 512 MiB for an argument.
+// Limits of a request. Redis's own limits are 64 KiB for a line and 512 MiB for an argument.
 const (
 	maxLine    = 64 << 10 // bytes of an inline command or a length line
 	maxBulk    = 16 << 20 // bytes of one argument
 	maxRequest = 64 << 20 // bytes of all arguments
 )
 
-// protocolError is the text of "-ERR Protocol error: ...", after which the connection is closed.
+// protocolError is the text of "-ERR Protocol error: ...". After such an error the connection is
+// closed.
 type protocolError string
 
 func (e protocolError) Error() string { return "Protocol error: " + string(e) }
@@ -105,8 +106,8 @@ func newRequestReader(r io.Reader) *requestReader {
 	return &requestReader{bufio.NewReaderSize(r, maxLine)}
 }
 
-// read returns the next command: an array of bulk strings, or an inline command. It is empty for an empty
-// line or array. Allocations are bounded by the received bytes.
+// read returns the next command: an array of bulk strings or an inline command. It returns an empty
+// command for an empty line or array. Allocations are bounded by the number of bytes received.
 func (r *requestReader) read() ([]string, error) {
 	first, err := r.br.Peek(1)
 	if err != nil {
@@ -129,7 +130,7 @@ func (r *requestReader) read() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Empty arguments use memory as well.
+		// Count the memory used by empty arguments too.
 		if size += len(arg) + 16; size > maxRequest {
 			return nil, protocolError("too big request")
 		}
@@ -138,8 +139,8 @@ func (r *requestReader) read() ([]string, error) {
 	return argv, nil
 }
 
-// readLine reads up to CR and skips the next byte, which should be LF, like Redis. The line is valid until
-// the next read.
+// readLine reads up to CR and skips the next byte without checking that it is LF, like Redis. The
+// line is valid until the next read.
 func (r *requestReader) readLine(tooLong protocolError) ([]byte, error) {
 	line, err := r.br.ReadSlice('\r')
 	if errors.Is(err, bufio.ErrBufferFull) {
@@ -148,7 +149,7 @@ func (r *requestReader) readLine(tooLong protocolError) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Reading the LF may move the buffer.
+	// Reading the LF may move the data in the buffer.
 	line = bytes.Clone(line[:len(line)-1])
 	_, err = r.br.Discard(1)
 	return line, err
@@ -193,8 +194,8 @@ func (r *requestReader) readInline() ([]string, error) {
 	return argv, nil
 }
 
-// quote formats s like an argument in MONITOR and redis-cli: printable ASCII unchanged, the usual escapes,
-// and \xHH for the rest.
+// appendQuoted appends s formatted like an argument in MONITOR and redis-cli: printable ASCII
+// unchanged, the usual escapes, and \xHH for all other bytes.
 func appendQuoted(b []byte, s string) []byte {
 	b = append(b, '"')
 	for i := range len(s) {

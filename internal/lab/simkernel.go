@@ -12,28 +12,28 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// SimKernel simulates the links of the kernel if network namespaces are forbidden. It has a table of veth
-// pairs, and sends the messages of rtnetlink through [netlinkraw.Batch.Load]. The methods may be
-// called from any goroutine, Receive from one at a time.
+// SimKernel simulates the kernel's links where network namespaces are forbidden. It holds a table
+// of veth pairs and delivers rtnetlink messages with [netlinkraw.Batch.Load]. Its methods may be
+// called from any goroutine, but Receive from only one at a time.
 //
-// Unlike the kernel it announces changes of the carrier at once, and has no bridges.
+// Unlike the kernel, it announces carrier changes immediately and does not support bridges.
 type SimKernel struct {
-	// QueueLimit is the maximum number of queued datagrams, beyond which datagrams are lost and
-	// an overrun is reported; 0 means no limit. Set it before use.
+	// QueueLimit is the maximum number of queued datagrams; 0 means no limit. Datagrams beyond the
+	// limit are lost and an overrun is reported. It must be set before use.
 	QueueLimit int
 
 	mu         sync.Mutex
 	links      map[int32]*simLink
 	lastIndex  int32
 	lastSeq    uint32
-	interrupts int // number of next dumps to interrupt
+	interrupts int // number of dumps still to be interrupted
 	queue      [][]byte
 	lost       bool // datagrams were lost since the queue was last empty
 	closed     bool
 	wake       chan struct{} // queue or closed changed; capacity 1
 }
 
-// simLink is one interface.
+// simLink is a simulated interface.
 type simLink struct {
 	index       int32
 	name, kind  string
@@ -44,17 +44,17 @@ type simLink struct {
 	carrierDown uint32
 }
 
-// NewSimKernel returns a kernel with only lo, which has index 1.
+// NewSimKernel returns a kernel that has only lo, with index 1.
 func NewSimKernel() *SimKernel {
 	lo := &simLink{index: 1, name: "lo", up: true, carrier: true, mtu: 65536}
 	return &SimKernel{links: map[int32]*simLink{1: lo}, lastIndex: 1, wake: make(chan struct{}, 1)}
 }
 
-// simBatch is the maximum number of datagrams per Receive.
+// simBatch is the maximum number of datagrams returned by one Receive.
 const simBatch = 32
 
-// Receive waits until a datagram is queued and fills b with the queued datagrams. It returns os.ErrClosed
-// after Close.
+// Receive waits until a datagram is queued, then fills b with the queued datagrams. It returns
+// os.ErrClosed after Close.
 func (k *SimKernel) Receive(b *netlinkraw.Batch) error {
 	for {
 		datagrams, err := k.take()
@@ -80,7 +80,7 @@ func (k *SimKernel) take() ([][]byte, error) {
 	datagrams := k.queue[:n:n]
 	k.queue = k.queue[n:]
 	if len(k.queue) == 0 && k.lost {
-		// Like netlinkraw.Conn: the overrun follows the queued datagrams.
+		// As in netlinkraw.Conn, the overrun follows the queued datagrams.
 		k.lost = false
 		start := netlinkraw.AppendHeader(nil, unix.NLMSG_OVERRUN, 0, 0, 0)
 		netlinkraw.FinishMessage(start, 0)
@@ -98,14 +98,15 @@ func (k *SimKernel) Close() error {
 	return nil
 }
 
-// InterruptDumps sets NLM_F_DUMP_INTR in the next n dumps, as if links were created or deleted meanwhile.
+// InterruptDumps sets NLM_F_DUMP_INTR in the next n dumps, as if links had been created or deleted
+// during the dump.
 func (k *SimKernel) InterruptDumps(n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.interrupts = n
 }
 
-// RequestLink queues a live NewLink message for the link with this index, if it exists.
+// RequestLink queues a live NewLink message for the link with the given index, if it exists.
 func (k *SimKernel) RequestLink(index int32) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -115,8 +116,8 @@ func (k *SimKernel) RequestLink(index int32) error {
 	return nil
 }
 
-// RequestLinkDump queues a NewLink message for each link and a DumpDone, all with the returned sequence
-// number. QueueLimit does not apply to dumps.
+// RequestLinkDump queues a NewLink message for each link and a DumpDone, all with the returned
+// sequence number. Dumps are not subject to QueueLimit.
 func (k *SimKernel) RequestLinkDump() (seq uint32, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -143,7 +144,7 @@ func (k *SimKernel) RequestLinkDump() (seq uint32, err error) {
 	return k.lastSeq, nil
 }
 
-// sorted returns the links by index, the order of a dump.
+// sorted returns the links sorted by index, which is the order of a dump.
 func (k *SimKernel) sorted() []*simLink {
 	links := make([]*simLink, 0, len(k.links))
 	for _, l := range k.links {
@@ -153,7 +154,7 @@ func (k *SimKernel) sorted() []*simLink {
 	return links
 }
 
-// append appends a message with the state of l.
+// append appends a message with the current state of l.
 func (l *simLink) append(b []byte, msgType, flags uint16, seq uint32) []byte {
 	link := netlinkraw.Link{
 		Index:            l.index,
@@ -169,7 +170,7 @@ func (l *simLink) append(b []byte, msgType, flags uint16, seq uint32) []byte {
 	return netlinkraw.AppendLinkMessage(b, msgType, flags, seq, 0, &link)
 }
 
-// flags returns the flags, like dev_get_flags in net/core/dev.c.
+// flags returns the interface flags, computed like dev_get_flags in net/core/dev.c.
 func (l *simLink) flags() uint32 {
 	flags := uint32(unix.IFF_BROADCAST | unix.IFF_MULTICAST)
 	if l.name == "lo" {
@@ -197,7 +198,7 @@ func (k *SimKernel) announce(l *simLink, msgType uint16) {
 	signal(k.wake)
 }
 
-// errnoLink returns the error of a request, like that of [Links].
+// errnoLink returns an error in the same format as the methods of [Links].
 func errnoLink(what, name string, errno syscall.Errno) error {
 	return fmt.Errorf("%s %q: %w", what, name, errno)
 }

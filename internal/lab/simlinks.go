@@ -2,9 +2,9 @@ package lab
 
 import "golang.org/x/sys/unix"
 
-// This file implements LinkMaker for SimKernel, with the errors of rtnetlink.
+// This file implements LinkMaker for SimKernel. It returns the same errors as rtnetlink.
 
-// AddVeth creates a veth pair. Both ends are down, with an MTU of 1500.
+// AddVeth creates a veth pair. Both interfaces are down and have an MTU of 1500.
 func (k *SimKernel) AddVeth(name, peer string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -18,8 +18,8 @@ func (k *SimKernel) AddVeth(name, peer string) error {
 			return errnoLink("add veth", name, unix.EEXIST)
 		}
 	}
-	// The peer is registered first (drivers/net/veth.c, veth_newlink). The carrier of both is
-	// then switched off, which counts as a link-down transition.
+	// The peer is registered first (drivers/net/veth.c, veth_newlink). Then the carrier of both
+	// interfaces is turned off, which counts as a link-down transition.
 	b := k.addLink(peer)
 	a := k.addLink(name)
 	a.peer, b.peer = b, a
@@ -44,7 +44,7 @@ func (k *SimKernel) find(name string) *simLink {
 	return nil
 }
 
-// Delete deletes both ends of a pair, after setting them down.
+// Delete brings both interfaces of a pair down and deletes them.
 func (k *SimKernel) Delete(name string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -65,7 +65,7 @@ func (k *SimKernel) Delete(name string) error {
 	return nil
 }
 
-// SetUp sets the administrative state. A pair has carrier while both ends are up.
+// SetUp brings an interface up or down. A pair has carrier while both interfaces are up.
 func (k *SimKernel) SetUp(name string, up bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -101,7 +101,7 @@ func (k *SimKernel) setUp(l *simLink, up bool) {
 	}
 }
 
-// SetMTU sets the MTU in bytes, 68 to 65535 as for a veth.
+// SetMTU sets the MTU of an interface in bytes. As for a veth, it must be 68 to 65535.
 func (k *SimKernel) SetMTU(name string, mtu int) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -14,24 +14,24 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Options configures a [Switch]. The zero value is a switch without ports, in a temporary directory, with
-// real interfaces.
+// Options configures a [Switch]. The zero value is a switch without ports that uses a temporary
+// directory and real interfaces.
 type Options struct {
-	// Ports is the number of ports in CONFIG_DB, see SeedPorts.
+	// Ports is the number of ports in CONFIG_DB. See SeedPorts.
 	Ports int
-	// Dir is the directory of the socket and the database map. "" is a temporary directory that
-	// Close removes.
+	// Dir is the directory for the socket and the database map. If empty, a temporary directory is
+	// used and Close removes it.
 	Dir string
-	// Links creates the interfaces of the ports, see [Orchagent.Links]. nil creates them in the
+	// Links creates the ports' interfaces. See [Orchagent.Links]. If nil, they are created in the
 	// current network namespace.
 	Links LinkMaker
-	// Pace and Report are those of [Orchagent].
+	// Pace and Report are passed to the [Orchagent].
 	Pace   time.Duration
 	Report func(OrchEvent)
 }
 
-// Switch is the environment of portsyncd: the databases with their socket and map, and an [Orchagent] in
-// the network namespace of the caller.
+// Switch is the environment in which portsyncd runs: the databases with their socket and map, and
+// an [Orchagent] in the caller's network namespace.
 type Switch struct {
 	DB         *DB
 	Socket     string       // path of the unix socket that DB serves
@@ -39,18 +39,18 @@ type Switch struct {
 	Map        *sonicdb.Map // content of ConfigFile
 	Orchagent  Orchagent
 
-	temporary string // directory that Close removes, or ""
-	links     *Links // links that Close closes, or nil
+	temporary string // directory to be removed by Close, or ""
+	links     *Links // to be closed by Close, or nil
 }
 
-// Numbers of the databases that portsyncd uses.
+// Numbers of the databases used by portsyncd.
 const (
 	ApplDB   = 0
 	ConfigDB = 4
 	StateDB  = 6
 )
 
-// NewSwitch returns a switch that serves its databases until Close. Run starts the orchagent.
+// NewSwitch returns a switch whose databases are served until Close. Run starts the orchagent.
 func NewSwitch(o Options) (s *Switch, err error) {
 	s = &Switch{DB: NewDB(DBOptions{Databases: 32, Notify: "AKE"})}
 	defer func() {
@@ -83,7 +83,7 @@ func NewSwitch(o Options) (s *Switch, err error) {
 	return s, s.SeedPorts(o.Ports)
 }
 
-// serve writes the database map and starts to listen.
+// serve writes the database map and starts listening.
 func (s *Switch) serve(dir string) error {
 	s.Socket = filepath.Join(dir, "redis.sock")
 	s.ConfigFile = filepath.Join(dir, "sonic-db", "database_config.json")
@@ -108,8 +108,8 @@ func (s *Switch) serve(dir string) error {
 	return nil
 }
 
-// databaseConfig is a database_config.json with SONiC's default numbers and separators.
-// Source: sonic-swss-common common/database_config.json
+// databaseConfig returns the contents of a database_config.json with SONiC's default numbers and
+// separators. Source: sonic-swss-common common/database_config.json
 func databaseConfig(socket string) any {
 	type database struct {
 		ID        int    `json:"id"`
@@ -140,11 +140,11 @@ func databaseConfig(socket string) any {
 	}
 }
 
-// PortName returns the name of the i-th port with four lanes, counting from 0.
+// PortName returns the name of the i-th port, counting from 0. Each port has four lanes.
 func PortName(i int) string { return "Ethernet" + strconv.Itoa(4*i) }
 
-// SeedPorts writes the rows of n ports with four lanes to CONFIG_DB, named by [PortName], admin up and with
-// an MTU of 9100, and DEVICE_METADATA.
+// SeedPorts writes n ports and DEVICE_METADATA to CONFIG_DB. The ports are named by [PortName],
+// have four lanes, admin status up and an MTU of 9100.
 func (s *Switch) SeedPorts(n int) error {
 	rows := [][]string{{"DEVICE_METADATA|localhost",
 		"hostname", "lab", "hwsku", "portsyncd-lab", "platform", "x86_64-portsyncd_lab-r0",
@@ -164,11 +164,11 @@ func (s *Switch) SeedPorts(n int) error {
 	return nil
 }
 
-// Run runs the orchagent until ctx ends, see [Orchagent.Run].
+// Run runs the orchagent until ctx ends. See [Orchagent.Run].
 func (s *Switch) Run(ctx context.Context) error { return s.Orchagent.Run(ctx) }
 
-// Close closes the database and removes the temporary directory. Interfaces stay until their namespace is
-// deleted. Call Close after Run returned.
+// Close closes the database and removes the temporary directory. Interfaces remain until their
+// namespace is deleted. Close must not be called before Run returns.
 func (s *Switch) Close() error {
 	err := s.DB.Close()
 	if s.links != nil {

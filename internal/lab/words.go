@@ -6,13 +6,14 @@ import (
 	"strings"
 )
 
-// errQuotes is returned if a quoted word does not end, or if no space follows its closing quote.
+// errQuotes is returned if a quoted word is not terminated or its closing quote is not followed by
+// a space.
 var errQuotes = errors.New("unbalanced quotes")
 
-// splitQuoted splits an inline command at white space. A word may be in double quotes, with the escapes
-// \n \r \t \b \a, \xHH and \ before any other character, or in single quotes, with \' only.
-// Source: https://redis.io/docs/latest/develop/reference/protocol-spec/ "Inline commands"; the quoting
-// is that of redis-cli.
+// splitQuoted splits an inline command at white space. A word may be in double quotes, with \n \r
+// \t \b \a, \xHH and \ before any other character, or in single quotes, with \' only. Source:
+// https://redis.io/docs/latest/develop/reference/protocol-spec/ "Inline commands"; quoting works as
+// in redis-cli.
 func splitQuoted(line string) ([]string, error) {
 	var words []string
 	for {
@@ -28,8 +29,8 @@ func splitQuoted(line string) ([]string, error) {
 	}
 }
 
-// cutWord returns the first word of line, which must not begin with white space, and the rest. Quotes may
-// begin within a word; white space must follow a closing quote.
+// cutWord returns the first word of line and the rest. line must not begin with white space. Quotes
+// may begin within a word; a closing quote must be followed by white space.
 func cutWord(line string) (word, rest string, err error) {
 	var b strings.Builder
 	for i := 0; i < len(line); i++ {
@@ -53,7 +54,8 @@ func cutWord(line string) (word, rest string, err error) {
 	return b.String(), "", nil
 }
 
-// unquoteTo writes the quoted string at the start of s without its quotes, and returns its length in s.
+// unquoteTo appends the unquoted form of the quoted string at the start of s to b. It returns the
+// length of the quoted string in s.
 func unquoteTo(b *strings.Builder, s string) (int, error) {
 	quote := s[0]
 	for i := 1; i < len(s); i++ {
