@@ -105,11 +105,9 @@ func (d *decoder) settings(table string, t *toml.Table) {
 		s := settingOf(table + "." + e.Key)
 		if s == nil {
 			names := keysOf(table)
-			hint := nearest(e.Key, names)
-			if hint != "" {
-				hint = table + "." + hint
-			} else {
-				hint = elsewhere(e.Key)
+			hint := elsewhere(e.Key)
+			if near := nearest(e.Key, names); hint == "" && near != "" {
+				hint = table + "." + near
 			}
 			d.errorf(e.KeyOffset, toml.FormatKey(table, e.Key), "unknown key%s", orList(hint, "the keys of ["+table+"] are", names))
 			continue

@@ -204,7 +204,7 @@ func TestParseErrors(t *testing.T) {
 		{"duplicate key", "[daemon]\nenabled = true\n\nenabled = false\n", `f:4:1: daemon.enabled: key is already set on line 2`},
 		{"duplicate table", "[daemon]\n[health]\n[daemon]\n", `f:3:2: daemon: table is already defined on line 1`},
 		{"not supported", "[[metrics]]\n", `f:1:1: metrics: arrays of tables are not supported`},
-		{"column counts characters", "[daemon]\n\"ключ\" = 'ü' x\nlog_level = 'ß'\n", "f:2:1: daemon.\"ключ\": unknown key; the keys of [daemon] are enabled, log_level\n" +
+		{"column counts characters", "[daemon]\n\"ключ\" = 'ü' x\nlog_level = 'ß'\n", "f:2:1: daemon.\"ключ\": unknown key; the keys of [daemon] are enabled, log_level, log_format\n" +
 			"f:2:14: daemon.\"ключ\": expected the end of the line, got 'x'\n" +
 			`f:3:13: daemon.log_level: expected "emerg", "alert", "crit", "error", "warn", "notice", "info" or "debug", got "ß"`},
 	}

@@ -21,8 +21,9 @@ type Config struct {
 
 // Daemon is the table [daemon].
 type Daemon struct {
-	Enabled  bool     // false: the process runs but does nothing. Default true
-	LogLevel LogLevel // used until the LOGGER row of CONFIG_DB is read, and written to a row without a level. Default Notice
+	Enabled   bool      // false: the process runs but does nothing. Default true
+	LogLevel  LogLevel  // used until the LOGGER row of CONFIG_DB is read, and written to a row without a level. Default Notice
+	LogFormat LogFormat // format of log lines on standard output and standard error. Default TextLog
 }
 
 // Database is the table [database]: how to connect to Redis if SONiC's database map (ConfigFile)
@@ -168,6 +169,7 @@ const (
 var schema = []setting{
 	{"daemon.enabled", restart, boolean(func(c *Config) *bool { return &c.Daemon.Enabled })},
 	{"daemon.log_level", restart, enum(func(c *Config) *LogLevel { return &c.Daemon.LogLevel }, logLevels)},
+	{"daemon.log_format", live, enum(func(c *Config) *LogFormat { return &c.Daemon.LogFormat }, logFormats)},
 
 	{"database.redis_host", restart, text(func(c *Config) *string { return &c.Database.RedisHost }, "a host name or an IP address", false, isHost)},
 	{"database.redis_port", restart, integer(func(c *Config) *uint16 { return &c.Database.RedisPort }, 1, 65535, 1, "")},

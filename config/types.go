@@ -33,6 +33,20 @@ var logLevels = []string{"emerg", "alert", "crit", "error", "warn", "notice", "i
 // String returns the name in the configuration file.
 func (l LogLevel) String() string { return logLevels[l] }
 
+// LogFormat is the format of log lines on standard output and standard error.
+type LogFormat uint8
+
+// The log formats: the text of SONiC's daemons, or JSON objects as of slog.JSONHandler.
+const (
+	TextLog LogFormat = iota
+	JSONLog
+)
+
+var logFormats = []string{"text", "json"}
+
+// String returns the name in the configuration file.
+func (f LogFormat) String() string { return logFormats[f] }
+
 // ExportFormat selects the files that are exported to metrics.storage_path.
 type ExportFormat uint8
 

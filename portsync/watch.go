@@ -217,7 +217,7 @@ func (l *loggerRow) setLevel(name string) {
 	}
 	if l.logs.Level() != level {
 		l.logs.SetLevel(level)
-		l.log.Log(l.ctx, syslog.LevelNotice, "log level changed", "level", syslog.LevelName(level))
+		l.log.Log(l.ctx, syslog.LevelNotice, "log level changed", "to", syslog.LevelName(level))
 	}
 }
 

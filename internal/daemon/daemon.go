@@ -33,7 +33,7 @@ type Options struct {
 	Listeners []net.Listener        // served in addition to those that systemd passed
 
 	Logs   *syslog.Handler
-	Stdout *os.File // receives the start message of the C++ daemon; nil: none
+	Stdout *os.File // receives the start message of the C++ daemon, unless the log format is JSON; nil: none
 }
 
 // Daemon connects the parts of portsyncd and starts and stops them in order.
@@ -97,7 +97,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	})
 	var err error
 	if d.Config.Daemon.Enabled {
-		if d.Stdout != nil {
+		if d.Stdout != nil && d.Logs.Format() == syslog.Text {
 			syslog.WriteNow(d.Stdout, []byte("Listen to link messages...\n"))
 		}
 		parts.Go(func() {

@@ -12,6 +12,7 @@ import (
 // as soon as it is read.
 func (d *Daemon) openLog() {
 	d.Logs.SetLevel(d.initialLevel())
+	d.Logs.SetFormat(logFormat(&d.Config))
 	d.log = slog.New(d.Logs)
 }
 
@@ -26,6 +27,14 @@ func (d *Daemon) initialLevel() slog.Level {
 		return syslog.LevelNotice
 	}
 	return level
+}
+
+// logFormat returns the configured format of the lines on stdout and stderr.
+func logFormat(cfg *config.Config) syslog.Format {
+	if cfg.Daemon.LogFormat == config.JSONLog {
+		return syslog.JSON
+	}
+	return syslog.Text
 }
 
 // logConfigErrors logs one line for each error of a configuration file.

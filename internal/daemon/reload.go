@@ -54,6 +54,7 @@ func (d *Daemon) reload() {
 			d.log.Warn("setting needs a restart", "key", c.Key, "from", c.Old, "to", c.New)
 		}
 	}
+	d.Logs.SetFormat(logFormat(&d.inEffect))
 	d.loop.Reload(loopSettings(&d.inEffect))
 	d.recorder.Reload(recorderSettings(&d.inEffect))
 	d.journal.Reload(journalSettings(&d.inEffect))

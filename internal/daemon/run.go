@@ -36,7 +36,7 @@ func Run(file string, required bool, stdout, stderr *os.File) int {
 	// List the interfaces before any other work: orchagent creates the interfaces of the ports
 	// a second after the start, and an interface created before the list is taken would count
 	// as left over from the previous run and be ignored.
-	logs := syslog.New(syslog.Options{Tag: "portsyncd", Component: "daemon"})
+	logs := syslog.New(syslog.Options{Tag: "portsyncd", Component: "daemon", Stdout: stdout, Stderr: stderr, Console: true})
 	links, existing, err := OpenLinks(ctx, func(err error) {
 		slog.New(logs).Error("cannot list the interfaces; retrying", "error", err)
 		printError(stderr, err) // syslog needs a descriptor too, and descriptors may be short
@@ -50,7 +50,11 @@ func Run(file string, required bool, stdout, stderr *os.File) int {
 		}).Run(ctx)
 	}
 	if err != nil && !errors.As(err, new(stopSignal)) {
-		printError(stderr, err)
+		if logs.Format() == syslog.JSON {
+			logs.WriteStderr(slog.LevelError, err.Error())
+		} else {
+			printError(stderr, err)
+		}
 		return ExitError
 	}
 	return raiseStopSignal(context.Cause(ctx))

@@ -14,9 +14,19 @@
 // message are escaped. Text from the kernel, Redis or an HTTP client therefore cannot start a new
 // line or control a terminal. Lines are cut at 8 KiB, on standard output and error at 4 KiB.
 //
+// With the format JSON, lines on standard output and standard error have the format of
+// slog.JSONHandler, with SONiC's names of levels and with the member "component". Long values of such
+// a line are cut, and each line is valid JSON. Lines to the syslog daemon are always text.
+//
 // The same message is written at most LinesPerSecond times in a second. The next line of that
 // message has the number of suppressed lines. WriteLine is exempt, since its callers limit their
 // lines themselves.
+//
+// # Console
+//
+// With Options.Console, the lines of the output Syslog go to standard error while /dev/log does not
+// exist or the syslog daemon is not running. If standard error is a terminal, it gets a copy of each
+// line, like with LOG_PERROR of syslog(3).
 //
 // # Full outputs
 //
@@ -25,15 +35,15 @@
 // the caller does not wait. A burst of lines with WriteLine therefore causes no loss of other
 // lines.
 //
-// A line is dropped, and counted by Dropped, if 64 lines are waiting, if /dev/log does not exist,
-// or if the syslog daemon is not running. A later line reconnects, at most once a second.
+// A line is dropped, and counted by Dropped, if 64 lines are waiting, or if the syslog daemon is not
+// available and there is no console. A later line reconnects, at most once a second.
 //
 // # Concurrency
 //
 // A Handler and those derived from it with WithAttrs and WithGroup share level, output, counters
-// and socket. All methods are safe for concurrent use. Writing a line to /dev/log takes no lock. It
-// does not allocate for a line of up to 1 KiB whose attributes are strings, numbers, booleans and
-// durations, unless the line must wait.
+// and socket. All methods are safe for concurrent use. Writing a line to /dev/log takes no lock.
+// Writing a line of text does not allocate if the line has up to 1 KiB, its attributes are strings,
+// numbers, booleans and durations, and it need not wait.
 //
 // Limiter, Limiters and Budget limit the rate of repeated lines. Each must be used by one goroutine
 // only.

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -26,9 +27,13 @@ type Options struct {
 	Component  string // component of loggers without ComponentKey; default Tag
 	Level      slog.Level
 	Output     Output
-	SocketPath string   // path of the syslog socket; default DefaultSocket
-	Stdout     *os.File // default os.Stdout; must stay open while the Handler is in use
-	Stderr     *os.File // default os.Stderr; must stay open while the Handler is in use
+	Format     Format // of the lines on standard output and standard error
+	SocketPath string // path of the syslog socket; default DefaultSocket
+	// Console writes the lines of the output Syslog to Stderr as well if Stderr is a terminal, and
+	// to Stderr instead while the syslog daemon is not available.
+	Console bool
+	Stdout  *os.File // default os.Stdout; must stay open while the Handler is in use
+	Stderr  *os.File // default os.Stderr; must stay open while the Handler is in use
 }
 
 // ComponentKey is the key of the attribute with the component of a logger. The lines of
@@ -37,18 +42,23 @@ const ComponentKey = "component"
 
 // Handler is an [slog.Handler] as described in the package comment.
 type Handler struct {
-	shared *shared
-	prefix string // ":- COMPONENT: "
-	attrs  []byte // attributes of WithAttrs as text, each after a blank
-	group  string // prefix of further keys: names of WithGroup, each followed by a dot
+	shared    *shared
+	component string
+	prefix    string       // ":- COMPONENT: "
+	attrs     []byte       // attributes of WithAttrs as text, each after a blank
+	group     string       // prefix of further keys: names of WithGroup, each followed by a dot
+	derived   []derivation // calls of WithAttrs and WithGroup, for JSON
 }
 
 // shared is the state that a Handler shares with those derived from it.
 type shared struct {
 	level  atomic.Int64
 	output atomic.Uint32
+	format atomic.Uint32
 	tag    string // followed by a colon and a blank
 	rates  rates
+
+	console bool // Options.Console
 
 	socket         socket
 	stdout, stderr stream
@@ -63,16 +73,19 @@ type shared struct {
 // later.
 func New(o Options) *Handler {
 	s := &shared{
-		tag:    cmp.Or(o.Tag, defaultTag) + ": ",
-		rates:  rates{limit: LinesPerSecond, seed: maphash.MakeSeed()},
-		stdout: stream{file: cmp.Or(o.Stdout, os.Stdout)},
-		stderr: stream{file: cmp.Or(o.Stderr, os.Stderr)},
-		queue:  queue{lines: make(chan queuedLine, maxQueued)},
+		tag:     cmp.Or(o.Tag, defaultTag) + ": ",
+		rates:   rates{limit: LinesPerSecond, seed: maphash.MakeSeed()},
+		console: o.Console,
+		queue:   queue{lines: make(chan queuedLine, maxQueued)},
 	}
+	s.stdout.init(cmp.Or(o.Stdout, os.Stdout))
+	s.stderr.init(cmp.Or(o.Stderr, os.Stderr))
 	s.socket.init(cmp.Or(o.SocketPath, DefaultSocket))
-	h := &Handler{shared: s, prefix: prefix(cmp.Or(o.Component, o.Tag, defaultTag))}
+	component := cmp.Or(o.Component, o.Tag, defaultTag)
+	h := &Handler{shared: s, component: component, prefix: prefix(component)}
 	h.SetLevel(o.Level)
 	h.SetOutput(o.Output)
+	h.SetFormat(o.Format)
 	return h
 }
 
@@ -120,35 +133,75 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	}
 	// A line of up to 1 KiB is on the stack; a longer one is moved to the heap.
 	var space [1024]byte
-	severity := SeverityOf(r.Level)
-	output := h.Output()
-	line := h.shared.appendStart(space[:0], output, severity, r.Time)
-	line = append(line, h.prefix...)
-	line = h.appendText(line, r)
-	if suppressed > 0 {
-		line = append(line, " suppressed="...)
-		line = strconv.AppendUint(line, suppressed, 10)
+	severity, output := SeverityOf(r.Level), h.Output()
+	line := h.appendLine(space[:0], output, severity, r, suppressed)
+	delivered := h.shared.deliver(output, severity, line)
+	switch {
+	case delivered && h.shared.copies(output):
+		h.shared.stderr.send(h.appendLine(space[:0], Stderr, severity, r, suppressed))
+	case !delivered && h.shared.fallsBack(output):
+		delivered = h.shared.deliver(Stderr, severity, h.appendLine(space[:0], Stderr, severity, r, suppressed))
 	}
-	h.shared.deliver(output, severity, line)
+	if !delivered {
+		h.shared.dropped.Add(1)
+	}
 	return nil
 }
 
+// appendLine appends the line of a record for an output.
+func (h *Handler) appendLine(b []byte, output Output, severity Severity, r slog.Record, suppressed uint64) []byte {
+	if h.isJSON(output) {
+		return h.appendJSON(b, r, suppressed)
+	}
+	b = h.shared.appendStart(b, output, severity, r.Time)
+	b = append(b, h.prefix...)
+	b = h.appendText(b, r)
+	if suppressed > 0 {
+		b = append(b, " suppressed="...)
+		b = strconv.AppendUint(b, suppressed, 10)
+	}
+	return b
+}
+
 // WriteLine writes a line with the given component and text, without the limit for equal messages.
-// If the queue of the syslog daemon is full, or lines of Handle are queued, it waits for room up to
-// timeout. It reports whether the line was written. It does not allocate for a line of up to 1 KiB.
+// If the output is full, or lines of Handle are queued, it waits for room up to timeout. It reports
+// whether the line was written. It does not allocate for a line of text of up to 1 KiB.
 func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at time.Time, timeout time.Duration) bool {
 	var space [1024]byte
-	severity := SeverityOf(level)
-	output := h.Output()
-	line := h.shared.appendStart(space[:0], output, severity, at)
-	line = append(line, ":- "...)
-	line = append(line, component...)
-	line = append(line, ": "...)
-	line = appendPrintableBytes(line, text)
-	timeout, sent := h.shared.waitQueue(timeout)
-	sent = sent && h.shared.send(output, line, timeout) == written
-	h.shared.count(severity, sent)
-	return sent
+	severity, output := SeverityOf(level), h.Output()
+	timeout, empty := h.shared.waitQueue(timeout)
+	sent := full
+	if empty {
+		line := h.appendPlain(space[:0], output, level, component, text, at)
+		sent = h.shared.send(output, line, timeout)
+		switch {
+		case sent == written && h.shared.copies(output):
+			h.shared.stderr.send(h.appendPlain(space[:0], Stderr, level, component, text, at))
+		case sent == lost && h.shared.fallsBack(output):
+			sent = h.shared.send(Stderr, h.appendPlain(space[:0], Stderr, level, component, text, at), timeout)
+		}
+	}
+	h.shared.count(severity, sent == written)
+	return sent == written
+}
+
+// appendPlain appends the line of WriteLine for an output.
+func (h *Handler) appendPlain(b []byte, output Output, level slog.Level, component string, text []byte, at time.Time) []byte {
+	if h.isJSON(output) {
+		plain := &Handler{shared: h.shared, component: component}
+		return plain.appendJSON(b, slog.NewRecord(at, level, string(text), 0), 0)
+	}
+	b = h.shared.appendStart(b, output, SeverityOf(level), at)
+	b = append(b, ":- "...)
+	b = append(b, component...)
+	b = append(b, ": "...)
+	return appendPrintableBytes(b, text)
+}
+
+// WriteStderr writes a line to standard error, whatever the output is, without blocking.
+func (h *Handler) WriteStderr(level slog.Level, message string) {
+	r := slog.NewRecord(time.Now(), level, message, 0)
+	h.shared.stderr.send(h.appendLine(nil, Stderr, SeverityOf(level), r, 0))
 }
 
 // appendStart appends the text before the component: the header for syslog, and the severity for
@@ -160,13 +213,21 @@ func (s *shared) appendStart(b []byte, output Output, severity Severity, at time
 	return s.appendHeader(b, severity, at)
 }
 
-// send writes a line. For syslog it waits for room up to timeout.
+// copies reports whether standard error gets a copy of the lines that are written to an output.
+func (s *shared) copies(output Output) bool {
+	return s.console && output == Syslog && s.stderr.terminal
+}
+
+// fallsBack reports whether lines go to standard error if an output is not available.
+func (s *shared) fallsBack(output Output) bool { return s.console && output == Syslog }
+
+// send writes a line. It waits for room up to timeout.
 func (s *shared) send(output Output, line []byte, timeout time.Duration) result {
 	switch output {
 	case Stdout:
-		return s.stdout.send(append(cut(line, maxStreamLine-1), '\n'))
+		return s.stdout.sendWithin(line, timeout)
 	case Stderr:
-		return s.stderr.send(append(cut(line, maxStreamLine-1), '\n'))
+		return s.stderr.sendWithin(line, timeout)
 	}
 	return s.socket.send(cut(line, maxLine), timeout)
 }
@@ -175,9 +236,9 @@ func (s *shared) send(output Output, line []byte, timeout time.Duration) result 
 func (s *shared) waitRoom(output Output, timeout time.Duration) {
 	switch output {
 	case Stdout:
-		waitRoom(int(s.stdout.file.Fd()), timeout)
+		waitRoom(s.stdout.fd, timeout)
 	case Stderr:
-		waitRoom(int(s.stderr.file.Fd()), timeout)
+		waitRoom(s.stderr.fd, timeout)
 	default:
 		s.socket.waitRoom(timeout)
 	}
@@ -223,13 +284,17 @@ func (h *Handler) appendText(b []byte, r slog.Record) []byte {
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	derived := *h
 	derived.attrs = append([]byte(nil), h.attrs...)
+	var others []slog.Attr
 	for _, a := range attrs {
 		if a.Key == ComponentKey && h.group == "" {
-			derived.prefix = prefix(string(appendPrintable(nil, clip(a.Value.String()))))
+			derived.component = clip(a.Value.String())
+			derived.prefix = prefix(string(appendPrintable(nil, derived.component)))
 			continue
 		}
 		derived.attrs = appendAttr(derived.attrs, h.group, a)
+		others = append(others, a)
 	}
+	derived.derived = append(slices.Clip(h.derived), derivation{attrs: others})
 	return &derived
 }
 
@@ -240,5 +305,6 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	}
 	derived := *h
 	derived.group += name + "."
+	derived.derived = append(slices.Clip(h.derived), derivation{group: name})
 	return &derived
 }

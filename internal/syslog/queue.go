@@ -27,20 +27,21 @@ type queuedLine struct {
 	deadline time.Time
 }
 
-// deliver writes a line. If the output is full or lines are queued, it queues the line. If the
-// queue is full too, it drops the line.
-func (s *shared) deliver(output Output, severity Severity, line []byte) {
+// deliver writes a line. If the output is full or lines are queued, it queues the line. It returns
+// false if the output is not available or the queue is full too.
+func (s *shared) deliver(output Output, severity Severity, line []byte) bool {
 	if s.queue.length.Load() == 0 {
 		if r := s.send(output, line, 0); r != full {
-			s.count(severity, r == written)
-			return
+			if r == written {
+				s.lines[severity].Add(1)
+			}
+			return r == written
 		}
 	}
 	for {
 		n := s.queue.length.Load()
 		if n >= maxQueued {
-			s.dropped.Add(1)
-			return
+			return false
 		}
 		if !s.queue.length.CompareAndSwap(n, n+1) {
 			continue
@@ -50,7 +51,7 @@ func (s *shared) deliver(output Output, severity Severity, line []byte) {
 		if n == 0 {
 			go s.sendQueued()
 		}
-		return
+		return true
 	}
 }
 

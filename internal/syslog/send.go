@@ -2,6 +2,7 @@ package syslog
 
 import (
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,27 +111,67 @@ func (s *socket) connect() bool {
 // prevents that another goroutine fills the pipe after the poll. It is held only for calls that do
 // not block.
 type stream struct {
-	mu   sync.Mutex
-	file *os.File
+	mu       sync.Mutex
+	file     *os.File
+	fd       int  // of file, or of the same terminal
+	terminal bool // file is a terminal
+}
+
+// init opens a terminal again, because a terminal that polls writable can have less room than a
+// line needs. The new descriptor can be made non-blocking, since no other process shares it.
+func (s *stream) init(file *os.File) {
+	s.file, s.fd = file, int(file.Fd())
+	if _, err := unix.IoctlGetTermios(s.fd, unix.TCGETS); err != nil {
+		return
+	}
+	s.terminal = true
+	const flags = unix.O_WRONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	if fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(s.fd), flags, 0); err == nil {
+		s.fd = fd
+	}
+}
+
+// close closes the descriptor that init opened.
+func (s *stream) close() {
+	if s.fd != int(s.file.Fd()) {
+		unix.Close(s.fd)
+	}
 }
 
 // WriteNow writes a line of at most 4096 bytes to a file without blocking; the rest of a longer
 // line is not written. It reports whether the line was written.
 func WriteNow(file *os.File, line []byte) bool {
-	s := stream{file: file}
-	return s.send(line[:min(len(line), maxStreamLine)]) == written
+	var s stream
+	s.init(file)
+	defer s.close()
+	return s.write(line[:min(len(line), maxStreamLine)]) == written
 }
 
-// send writes a line of at most maxStreamLine bytes.
-func (s *stream) send(line []byte) result {
+// sendWithin writes a line of text. If the file has no room, it waits up to timeout.
+func (s *stream) sendWithin(line []byte, timeout time.Duration) result {
+	line = append(cut(line, maxStreamLine-1), '\n')
+	r := s.write(line)
+	if r == full && timeout > 0 && waitRoom(s.fd, timeout) == written {
+		r = s.write(line)
+	}
+	return r
+}
+
+// send is sendWithin without waiting.
+func (s *stream) send(line []byte) result { return s.sendWithin(line, 0) }
+
+// write writes at most maxStreamLine bytes.
+func (s *stream) write(line []byte) result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fd := int(s.file.Fd())
-	if room := waitRoom(fd, 0); room != written {
+	if room := waitRoom(s.fd, 0); room != written {
 		return room
 	}
 	// The descriptor also polls writable if the reader is gone; the write fails at once then.
-	if n, err := unix.Write(fd, line); err != nil || n != len(line) {
+	switch n, err := unix.Write(s.fd, line); {
+	case err == unix.EAGAIN:
+		return full
+	case err != nil || n != len(line):
 		return lost
 	}
 	return written
