@@ -8,42 +8,42 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// handover owns the ports of CONFIG_DB and what orchagent gets of them: their
-// configuration, PortConfigDone, and PortInitDone.
+// handover owns the ports of CONFIG_DB and writes their configuration, PortConfigDone and
+// PortInitDone for orchagent.
 type handover struct {
 	*base
 	db         *databaseLink
-	ports      []PortConfig // to be produced, as last read from CONFIG_DB
-	configured []string     // all ports that CONFIG_DB has now, sorted
+	ports      []PortConfig // ports to write for orchagent, as last read from CONFIG_DB
+	configured []string     // all ports that are in CONFIG_DB now, sorted
 	todo       todo
-	markersAt  int64 // the markers are not read before
-	fillBy     int64 // a CONFIG_DB with fewer ports is complete from then on
-	configDone bool  // PortConfigDone was produced
-	initDone   bool  // PortInitDone was produced
-	initLate   bool  // PortInitDone is late: ports are pending for too long
-	lateAt     int64 // when it becomes late, or is logged again
+	markersAt  int64 // earliest time to read the markers
+	fillBy     int64 // when a CONFIG_DB with fewer ports than before counts as complete
+	configDone bool  // PortConfigDone was written
+	initDone   bool  // PortInitDone was written
+	initLate   bool  // PortInitDone is late because ports have been pending for too long
+	lateAt     int64 // when PortInitDone becomes late, or when that is logged again
 }
 
-// todo are the steps that are due and not acknowledged.
+// todo holds the steps that are due and not acknowledged yet.
 type todo struct {
-	markers  bool // read the markers, to find what has to be produced again
-	produce  bool // produce the configuration and PortConfigDone
-	initDone bool // produce PortInitDone
+	markers  bool // read the markers to find out what must be written again
+	produce  bool // write the configuration and PortConfigDone
+	initDone bool // write PortInitDone
 }
 
-// A CONFIG_DB with fewer ports than before is read again after fillPause, since it may be
-// being filled. After fillTimeout it counts as complete.
+// If CONFIG_DB has fewer ports than before, it may still be being filled and is read again after
+// fillPause. After fillTimeout it counts as complete.
 const (
 	fillPause   = 100 * time.Millisecond
 	fillTimeout = 10 * time.Second
 )
 
-// lateAfter is the time after the start at which PortInitDone is late.
+// lateAfter is the time after startup at which PortInitDone is late.
 const lateAfter = 60 * time.Second
 
 func newHandover(b *base, db *databaseLink) handover { return handover{base: b, db: db, lateAt: never} }
 
-// setPorts takes the rows of CONFIG_DB PORT that are to be produced.
+// setPorts sets the ports that must be written for orchagent.
 func (h *handover) setPorts(ports []PortConfig, started bool) {
 	h.ports = ports
 	names := make([]string, len(ports))
@@ -54,8 +54,9 @@ func (h *handover) setPorts(ports []PortConfig, started bool) {
 	h.configure(names, nil, started)
 }
 
-// configure takes the names of all rows of CONFIG_DB PORT, sorted, and of those that were
-// deleted and added again. After the start the interfaces of new rows are expected.
+// configure sets the names of all rows of the CONFIG_DB table PORT, sorted. replaced lists the rows
+// that were deleted and added again. After startup the interfaces of new rows are expected to
+// appear.
 func (h *handover) configure(names, replaced []string, started bool) {
 	was := h.configured
 	h.configured = names
@@ -72,7 +73,8 @@ func (h *handover) configure(names, replaced []string, started bool) {
 	}
 }
 
-// expect gives the interfaces of new rows LateAfter to appear: orchagent creates them.
+// expect sets the time by which the interfaces of new rows should exist. orchagent creates them;
+// LateAfter is the time allowed.
 func (h *handover) expect(names []string) {
 	now := max(h.clock.now(), 1)
 	for _, name := range names {
@@ -85,23 +87,23 @@ func (h *handover) expect(names []string) {
 	}
 }
 
-// wantMarkers has the markers read, after an event that may have deleted them.
+// wantMarkers requests a read of the markers after an event that may have deleted them.
 func (h *handover) wantMarkers(now int64) {
 	h.todo.markers = true
 	h.markersAt, h.fillBy = 0, now+int64(fillTimeout)
 }
 
-// requestProduce has the configuration produced.
+// requestProduce requests that the configuration be written.
 func (h *handover) requestProduce() { h.todo.produce = true }
 
-// requestInitDone has PortInitDone produced.
+// requestInitDone requests that PortInitDone be written.
 func (h *handover) requestInitDone() { h.todo.initDone = true }
 
-// markersDue reports whether the markers are to be read now.
+// markersDue reports whether the markers must be read now.
 func (h *handover) markersDue() bool { return h.todo.markers && h.clock.now() >= h.markersAt }
 
-// checkMarkers reads the markers and decides what has to be produced again. It returns
-// the ports that are.
+// checkMarkers reads the markers and decides what must be written again. It returns the ports to
+// write again.
 func (h *handover) checkMarkers(started bool) (again []PortConfig, err error) {
 	markers, err := h.db.session.store.Markers()
 	if err != nil {
@@ -121,7 +123,7 @@ func (h *handover) checkMarkers(started bool) (again []PortConfig, err error) {
 			h.Log.Error("skipped a row", "error", err)
 		}
 		switch {
-		case len(ports) == 0: // CONFIG_DB was flushed as well; keep the ports until it is filled
+		case len(ports) == 0: // CONFIG_DB was flushed as well; keep the ports until CONFIG_DB is filled
 		case len(ports) < len(h.ports) && now < h.fillBy:
 			h.markersAt = now + int64(fillPause)
 			return nil, nil
@@ -137,8 +139,8 @@ func (h *handover) checkMarkers(started bool) (again []PortConfig, err error) {
 	return again, nil
 }
 
-// produce hands the configuration to orchagent. Rows that are refused permanently are
-// logged and do not delay the others.
+// produce writes the configuration for orchagent. Rows that are refused permanently are logged and
+// do not delay other rows.
 func (h *handover) produce() error {
 	skipped, err := h.db.session.store.Produce(h.ports)
 	if err != nil {
@@ -152,7 +154,7 @@ func (h *handover) produce() error {
 	return nil
 }
 
-// produceInitDone hands PortInitDone to orchagent.
+// produceInitDone writes PortInitDone for orchagent.
 func (h *handover) produceInitDone() error {
 	if err := h.db.session.store.ProduceInitDone(); err != nil {
 		return err
@@ -163,7 +165,7 @@ func (h *handover) produceInitDone() error {
 	return nil
 }
 
-// expectInitDone makes PortInitDone late after LateAfter.
+// expectInitDone sets the time at which PortInitDone becomes late.
 func (h *handover) expectInitDone(now int64) { h.lateAt = now + int64(h.LateAfter) }
 
 // late logs the ports that delay PortInitDone.

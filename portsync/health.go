@@ -18,20 +18,20 @@ const (
 type Health struct {
 	Status  string         `json:"status"` // Healthy, Degraded, Unhealthy or Disabled
 	Score   int            `json:"score"`  // 100 minus the deductions, at least 0
-	Since   time.Time      `json:"since"`  // of Status
+	Since   time.Time      `json:"since"`  // when Status last changed
 	Reasons []HealthReason `json:"reasons"`
 }
 
-// HealthReason is one cause of a score below 100.
+// HealthReason is one reason for a health score below 100.
 type HealthReason struct {
 	Code      string    `json:"code"`      // stable identifier, such as "database_down"
 	Severity  string    `json:"severity"`  // Degraded or Unhealthy
-	Deduction int       `json:"deduction"` // from the score
+	Deduction int       `json:"deduction"` // deducted from the score
 	Text      string    `json:"text"`      // human-readable description
 	Since     time.Time `json:"since"`
 }
 
-// String returns the code, the text and the deduction as one line.
+// String returns the code, the text and the deduction in one line.
 func (r *HealthReason) String() string {
 	return fmt.Sprintf("%s: %s (-%d)", r.Code, r.Text, r.Deduction)
 }
@@ -68,20 +68,21 @@ const (
 	numConditions
 )
 
-// HealthCode describes one reason that lowers the health score.
+// HealthCode describes one possible reason for a lower health score.
 type HealthCode struct {
 	Code      string
 	Severity  string // Degraded or Unhealthy
-	Deduction int    // from the score, 1 to 100
+	Deduction int    // deducted from the score, 1 to 100
 
-	// active reports whether the reason applies, text describes it. Observations are passed
-	// by value, because a pointer passed to a function variable would be allocated.
+	// active reports whether the reason applies; text returns its description. Observations are
+	// passed by value, because a pointer passed to a function variable would be allocated on the
+	// heap.
 	active func(o observation) bool
 	text   func(o observation) string
 }
 
-// HealthCodes are all reasons, unhealthy ones first. To add a reason, add a condition, an entry
-// here, what it needs to observation, and a row to docs/HEALTH.md.
+// HealthCodes lists all possible reasons, unhealthy ones first. To add a reason, add a condition,
+// an entry here, the required fields to observation, and a row to docs/HEALTH.md.
 var HealthCodes = [numConditions]HealthCode{
 	databaseDown: {"database_down", Unhealthy, 60,
 		func(o observation) bool { return !o.databases.up },
@@ -158,11 +159,11 @@ var HealthCodes = [numConditions]HealthCode{
 }
 
 const (
-	// dumpTimeLimit is how long a dump of all links may take. It normally takes milliseconds.
+	// dumpTimeLimit is the time allowed for a dump of all links, which normally takes milliseconds.
 	dumpTimeLimit = time.Second
 	// overrunHold is how long the reason "overrun" stays active after an overrun.
 	overrunHold = time.Minute
-	// maxErrorText is the length in bytes to which a quoted error is cut.
+	// maxErrorText is the maximum length in bytes of a quoted error.
 	maxErrorText = 200
 )
 
@@ -177,8 +178,8 @@ func (s *conditions) set(c condition, on bool) {
 	}
 }
 
-// observation holds the facts that health is computed from. They are read once, so that a
-// reason and its text agree.
+// observation holds the facts that the health state is computed from. They are read once, so a
+// reason and its text are consistent.
 type observation struct {
 	now int64 // on the loop's clock
 
@@ -205,8 +206,8 @@ type observation struct {
 	storm          *string
 }
 
-// observe reads the facts at a time on the loop's clock. It allocates nothing, unless files
-// cannot be written.
+// observe reads the facts at the given time on the loop's clock. It allocates only if files cannot
+// be written.
 func (m *HealthMonitor) observe(now int64) observation {
 	s := m.status
 	o := observation{
@@ -246,8 +247,8 @@ func (o observation) active() (active conditions) {
 	return active
 }
 
-// persisting returns the conditions that are not over yet, although they would not begin now:
-// the failure rate has to fall below half of its limit.
+// persisting returns the conditions that keep an active reason active but do not activate it: the
+// failure rate must fall below half of its limit.
 func (o observation) persisting() (persisting conditions) {
 	persisting.set(failureRateHigh, exceedsRate(o.failed, o.attempts, o.maxFailureRate/2))
 	return persisting

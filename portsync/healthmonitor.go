@@ -9,15 +9,15 @@ import (
 	"portsyncd/metrics"
 )
 
-// reasonHold is how long a reason stays active after its condition was last true, so that a
-// condition that comes and goes does not make the health state flap.
+// reasonHold is how long a reason stays active after its condition has ended, so that an
+// intermittent condition does not make the health state flap.
 const reasonHold = 2 * time.Second
 
 // endedText is the text of a reason during reasonHold.
 const endedText = "the condition has ended; the reason is cleared after 2 s"
 
-// healthState is the result of an evaluation: the active reasons, and since when each has been
-// active. Times are on the loop's clock.
+// healthState is the result of an evaluation: the active reasons and the time at which each became
+// active, on the loop's clock.
 type healthState struct {
 	reasons     conditions
 	since       [numConditions]int64
@@ -29,16 +29,15 @@ type healthState struct {
 // disabledState is the health state of a daemon that is disabled by its configuration.
 var disabledState = healthState{status: Disabled, score: 100}
 
-// healthTracker derives the health state from a series of observations.
+// healthTracker computes the health state from successive observations.
 type healthTracker struct {
 	healthState
 	holdUntil [numConditions]int64 // a reason is not cleared before this time
 }
 
-// update takes the conditions that are active now, and those that are persisting: not bad
-// enough to become a reason, and not good enough to clear one. It reports whether the reasons
-// or the status changed. Reasons are held for reasonHold only if ready is set, which is after
-// the initial sync.
+// update evaluates the conditions. A condition in active activates its reason; a condition in
+// persisting only keeps an active reason active. Reasons are held for reasonHold only if ready is
+// set, that is, after the initial sync. update reports whether the status or the reasons changed.
 func (t *healthTracker) update(active, persisting conditions, ready bool, now int64) bool {
 	before := t.healthState
 	active |= persisting & before.reasons
@@ -66,7 +65,7 @@ func (t *healthTracker) update(active, persisting conditions, ready bool, now in
 	return t.reasons != before.reasons || t.status != before.status
 }
 
-// computeStatus sets status and score from the reasons.
+// computeStatus computes the status and the score from the reasons.
 func (t *healthTracker) computeStatus() {
 	t.status, t.score = Healthy, 100
 	for c := range numConditions {
@@ -81,31 +80,31 @@ func (t *healthTracker) computeStatus() {
 	t.score = max(t.score, 0)
 }
 
-// RecorderStatus reports how well the files that survive a restart are written. Its methods may be
-// called from any goroutine and do not block. Package warmrestart implements it.
+// RecorderStatus reports problems with writing the files that are kept across restarts. Its methods
+// do not block and may be called from any goroutine. It is implemented by package warmrestart.
 type RecorderStatus interface {
-	// Problems returns a text for each file or directory that cannot be written.
+	// Problems returns a description of each file or directory that cannot be written.
 	Problems() []string
-	// Overdue returns the name of a file that should have been written before now, and when.
+	// Overdue returns the name of a file whose write is overdue, and when the write was due.
 	Overdue(now time.Time) (what string, since time.Time, overdue bool)
 	// Restarts returns the recorded starts, newest last.
 	Restarts() []warmrestart.Restart
 }
 
-// HealthMonitor computes the health of the daemon. Each request evaluates the current health.
-// A request that arrives during an evaluation by another goroutine gets the previous result.
-// All methods except Watch may be called from any goroutine.
+// HealthMonitor evaluates the health of the daemon. Each request evaluates the current health; a
+// request that arrives while another goroutine is evaluating gets the previous result. All methods
+// except Watch may be called from any goroutine.
 type HealthMonitor struct {
 	status   *Status
 	recorder RecorderStatus         // nil if nothing is recorded
-	storm    atomic.Pointer[string] // text about a restart storm, set by Watch; nil if there is none
+	storm    atomic.Pointer[string] // description of a restart storm, set by Watch; nil if there is none
 
 	evaluating atomic.Bool
 	tracker    healthTracker // owned by the goroutine that has set evaluating
 	current    atomic.Pointer[healthState]
 }
 
-// NewHealthMonitor returns the health monitor of the loop that publishes to s, and adds the
+// NewHealthMonitor returns a HealthMonitor for the loop that publishes its state to s. It adds the
 // health metrics to set. r may be nil.
 func NewHealthMonitor(s *Status, r RecorderStatus, set *metrics.Set) *HealthMonitor {
 	m := &HealthMonitor{status: s, recorder: r}
@@ -122,7 +121,7 @@ func NewHealthMonitor(s *Status, r RecorderStatus, set *metrics.Set) *HealthMoni
 	return m
 }
 
-// evaluate computes the current health state and returns it.
+// evaluate computes and returns the current health state.
 func (m *HealthMonitor) evaluate() *healthState {
 	if m.status.disabled {
 		return &disabledState
@@ -167,20 +166,20 @@ func (m *HealthMonitor) health(s *healthState) Health {
 // Wake makes Watch evaluate health immediately.
 func (m *HealthMonitor) Wake() { m.status.wake() }
 
-// Intervals at which Watch evaluates health: while all is well, and while a reason is active
-// or may soon become active. Each evaluation wakes up an idle process. Most conditions wake
-// Watch when they begin; the others are rare, such as a slow write or disk, and each scrape
-// evaluates health as well.
+// Intervals at which Watch evaluates health: while there is no problem, and while a reason is
+// active or may soon become active. Each evaluation wakes the idle process. Most conditions wake
+// Watch when they begin. The others, such as a slow write, are rare, and each scrape evaluates
+// health too.
 const (
 	idleInterval  = 30 * time.Second
 	alertInterval = 500 * time.Millisecond
 )
 
-// slowConditions last for minutes. A delay of idleInterval until they are cleared does not
-// matter, and a daemon that was restarted often should not wake up twice a second.
+// slowConditions last for minutes, so clearing them up to idleInterval late does not matter. The
+// long interval keeps a daemon that was restarted often from waking twice a second.
 const slowConditions conditions = 1<<restartStorm | 1<<overrun
 
-// interval returns the time until Watch evaluates health again, given the current state.
+// interval returns the time until the next evaluation by Watch, given the current state.
 func (m *HealthMonitor) interval(s *healthState) time.Duration {
 	o := m.observe(m.status.clock.now())
 	held := s.reasons &^ (o.active() | o.persisting())
@@ -190,9 +189,9 @@ func (m *HealthMonitor) interval(s *healthState) time.Duration {
 	return idleInterval
 }
 
-// Watch evaluates health until ctx ends: when the loop wakes it, and otherwise at the interval
-// that the current state calls for. After the initial sync it calls report for each change of
-// status or reasons. The first change is from a healthy daemon.
+// Watch evaluates health until ctx ends: whenever the loop wakes it, and at the interval that the
+// current state requires. After the initial sync it calls report for each change of the status or
+// the reasons. The first change is reported relative to a healthy daemon.
 func (m *HealthMonitor) Watch(ctx context.Context, report func(before, now Health)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -214,7 +213,7 @@ func (m *HealthMonitor) Watch(ctx context.Context, report func(before, now Healt
 	}
 }
 
-// checkRestarts records whether the daemon was restarted too often.
+// checkRestarts determines whether the daemon was restarted too often and stores the result.
 func (m *HealthMonitor) checkRestarts() {
 	if m.recorder == nil {
 		return

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// hour has counts and latencies for each of the last 60 minutes. The loop writes it, any goroutine may
-// read it. Minutes are those of the loop's monotonic clock. There are more slots than minutes, so that
-// a reader never reads the slot that the loop clears for a new minute.
+// hour holds event counts and write latencies for each of the last 60 minutes. The loop writes it;
+// any goroutine may read it. Minutes are counted on the loop's monotonic clock. There are more
+// slots than minutes, so a reader never reads a slot that the loop is clearing for a new minute.
 type hour struct{ slots [hourSlots]minuteSlot }
 
 const (
@@ -24,8 +24,8 @@ type minuteSlot struct {
 	latency        [latencyBuckets]atomic.Uint32
 }
 
-// Latency buckets, as in an HDR histogram (http://hdrhistogram.org): one below the first octave, eight
-// for each octave, each as wide as an eighth of the start of the octave, and one above the last octave.
+// Latency buckets, as in an HDR histogram (http://hdrhistogram.org): one bucket below the first
+// octave, eight buckets of equal width per octave, and one bucket above the last octave.
 const (
 	firstOctave    = 14 // 2^14 ns are 16 µs
 	lastOctave     = 33 // up to 2^34 ns, 17 s
@@ -33,7 +33,7 @@ const (
 	latencyBuckets = 2 + (lastOctave-firstOctave+1)<<subBits
 )
 
-// latencyBucket returns the bucket of a latency in nanoseconds.
+// latencyBucket returns the bucket index for a latency in nanoseconds.
 func latencyBucket(ns int64) int {
 	if ns < 1<<firstOctave {
 		return 0
@@ -55,8 +55,8 @@ func bucketBound(bucket int) int64 {
 	return 1<<octave + int64(sub+1)<<(octave-subBits)
 }
 
-// at returns the slot of the minute of now. It clears the slot if the minute is new. An event that is
-// older than the slots counts for the minute that uses its slot now.
+// at returns the slot for the minute of now. It clears the slot if the minute is new. An event that
+// is older than all slots is counted in the minute that now uses its slot.
 func (h *hour) at(now int64) *minuteSlot {
 	minute := minuteOf(now)
 	s := &h.slots[minute%hourSlots]
@@ -77,7 +77,7 @@ func minuteOf(now int64) int64 { return now/int64(time.Minute) + 1 }
 // event counts one link message.
 func (h *hour) event(now int64) { h.at(now).events.Add(1) }
 
-// wrote counts one acknowledged write with its latency in nanoseconds.
+// wrote counts one acknowledged write. latency is in nanoseconds.
 func (h *hour) wrote(now, latency int64) {
 	s := h.at(now)
 	s.writes.Add(1)
@@ -87,8 +87,8 @@ func (h *hour) wrote(now, latency int64) {
 	}
 }
 
-// view returns the last HourMinutes minutes up to now, oldest first, or fewer if the loop started
-// later.
+// view returns the last HourMinutes minutes up to now, oldest first. It returns fewer if the loop
+// has not run that long.
 func (h *hour) view(c clock, now int64) []Minute {
 	last := minuteOf(now)
 	all := make([]Minute, 0, HourMinutes)
@@ -111,7 +111,7 @@ func (s *minuteSlot) view(m *Minute) {
 		counts[i] = uint64(s.latency[i].Load())
 		total += counts[i]
 	}
-	// Nearest rank: the bound of the bucket that has the write of that rank.
+	// Nearest-rank method: return the bound of the bucket that contains the write of that rank.
 	below := func(rank uint64) int64 {
 		for i, n := range counts {
 			if rank <= n {

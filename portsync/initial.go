@@ -9,23 +9,23 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// initialSync owns the start: its decision, the first dump, the writes that a warm start
-// holds back until it can compare, and the end of the initial sync, when STATE_DB has
-// acknowledged what the first dump showed.
+// initialSync owns the startup sequence: the start decision, the first dump, the writes that a warm
+// start holds back until it can compare rows, and the end of the initial sync, when Redis has
+// acknowledged everything that the first dump reported.
 type initialSync struct {
 	*base
-	decision *Decision // nil until the start is decided on; never changed
-	started  bool      // the writes of the start are acknowledged
+	decision *Decision // nil until the start is decided; not changed afterwards
+	started  bool      // the first writes are acknowledged
 
 	gated        bool  // rows are not written yet
-	gateDue      bool  // the gate is to be opened as soon as there is a connection
-	gateOpenedAt int64 // 0 before
+	gateDue      bool  // open the gate as soon as there is a connection
+	gateOpenedAt int64 // 0 if the gate is not open yet
 
 	begun    int64 // when the first dump was requested
-	eoiuAt   int64 // when the end of the dump (EOIU) is late; never once it came or was late
-	eoiu     bool  // the end of the dump came,
-	eoiuTook int64 // this long after the request
-	timedOut bool  // the end of the dump was late
+	eoiuAt   int64 // when the end of the dump (EOIU) is late; never after it arrived or timed out
+	eoiu     bool  // the end of the dump arrived
+	eoiuTook int64 // nanoseconds from the request to the end of the dump
+	timedOut bool  // the end of the dump did not arrive in time
 	done     bool
 	took     int64 // nanoseconds from the request of the dump to done
 
@@ -34,27 +34,27 @@ type initialSync struct {
 
 func newInitialSync(b *base) initialSync { return initialSync{base: b, eoiuAt: never} }
 
-// decide takes the decision. A warm start holds its writes back.
+// decide stores the start decision. On a warm start it holds back writes.
 func (i *initialSync) decide(d *Decision) {
 	i.decision = d
 	i.gated = d.Kind == WarmStart
 }
 
-// request precedes the request of the first dump.
+// request records that the first dump is being requested at now.
 func (i *initialSync) request(now int64) { i.begun, i.eoiuAt = now, now+int64(i.EOIUTimeout) }
 
-// acknowledged follows the acknowledgement of the start's writes.
+// acknowledged records that the first writes were acknowledged.
 func (i *initialSync) acknowledged() { i.started = true }
 
-// dumpCompleted follows the end of the first complete dump (EOIU). ports are those of
-// CONFIG_DB at the start.
+// dumpCompleted is called when the first complete dump ends (EOIU). ports holds the ports that were
+// in CONFIG_DB at startup.
 func (i *initialSync) dumpCompleted(ports []PortConfig) {
 	i.eoiu, i.eoiuAt = true, never
 	i.eoiuTook = i.clock.now() - i.begun
 	i.compared = i.state.interfaces()
 	i.gateDue = true
 	for _, c := range ports {
-		// orchagent had set this port up: if it has no interface now, it had one.
+		// orchagent had configured this port, so it had an interface even if it has none now.
 		if p := i.state.ports[c.Name]; c.HasAdmin && p != nil {
 			p.wasThere = true
 			i.state.touch(p)
@@ -62,8 +62,8 @@ func (i *initialSync) dumpCompleted(ports []PortConfig) {
 	}
 }
 
-// expire continues without the end of the first dump. The dump may still complete; rows of
-// interfaces that vanished are deleted then.
+// expire continues startup although the first dump has not ended. The dump may still complete
+// later; rows of vanished interfaces are deleted then.
 func (i *initialSync) expire() {
 	i.timedOut, i.eoiuAt = true, never
 	i.compared = i.state.interfaces()
@@ -72,19 +72,19 @@ func (i *initialSync) expire() {
 		"timeout", i.EOIUTimeout, "interfaces", i.compared)
 }
 
-// gateOpened lets the writes out.
+// gateOpened records that writes are no longer held back.
 func (i *initialSync) gateOpened() {
 	i.gated, i.gateDue, i.gateOpenedAt = false, false, i.clock.now()
 }
 
-// rowWritten counts a row that STATE_DB acknowledged.
+// rowWritten counts a row whose write was acknowledged.
 func (i *initialSync) rowWritten() {
 	if !i.done {
 		i.changed++
 	}
 }
 
-// rowsDeleted counts stale rows that are deleted.
+// rowsDeleted counts n stale rows that are deleted.
 func (i *initialSync) rowsDeleted(n int) {
 	if !i.done {
 		i.deleted += n
@@ -109,7 +109,7 @@ func (i *initialSync) finish(now int64) {
 	}
 }
 
-// setOldDown sets the interfaces of an earlier run down and has State ignore them.
+// setOldDown brings the interfaces of an earlier run down and makes State ignore them.
 func (i *initialSync) setOldDown() {
 	if len(i.Existing) == 0 {
 		return
@@ -125,9 +125,9 @@ func (i *initialSync) setOldDown() {
 	}
 }
 
-// begin makes the start once there is a connection. If the connection is lost meanwhile,
-// all of the start is repeated but its decision, since its own writes would change the
-// facts.
+// begin performs the startup sequence when there is a connection. If the connection is lost, the
+// sequence is repeated, except for the start decision: the daemon's own writes would change the
+// facts it is based on.
 func (l *Loop) begin() {
 	if l.initial.started || !l.db.usable() || !l.db.check(l.start()) {
 		return
@@ -140,7 +140,7 @@ func (l *Loop) begin() {
 	l.handover.expectInitDone(l.clock.now())
 }
 
-// start follows PROTOCOL.md section 5 from step 3 on.
+// start performs the steps of PROTOCOL.md section 5 from step 3 on.
 func (l *Loop) start() error {
 	store := l.db.session.store
 	if l.initial.decision == nil {
@@ -171,7 +171,7 @@ func (l *Loop) start() error {
 	return nil
 }
 
-// take takes the decision on the start and the ports of CONFIG_DB.
+// take applies the start decision and stores the ports of CONFIG_DB.
 func (l *Loop) take(d Decision, facts Facts) {
 	for _, err := range facts.PortErrors {
 		l.Log.Error("skipped a row", "error", err)
@@ -203,9 +203,9 @@ func (l *Loop) take(d Decision, facts Facts) {
 		"ports", len(facts.Ports), "pending", len(d.Await), "restore_count", d.RestoreCount)
 }
 
-// openGate lets the writes of a warm start out once there is a connection. Rows that
-// STATE_DB has already need no write, so that no row flickers; the others stay in the
-// backlog.
+// openGate releases the writes that a warm start held back. It does nothing until there is a
+// connection. Rows that STATE_DB already has are not written, so no row flickers; the others stay
+// in the backlog.
 func (l *Loop) openGate() {
 	if !l.initial.gateDue || !l.initial.started || !l.db.usable() {
 		return
@@ -222,7 +222,8 @@ func (l *Loop) openGate() {
 	l.initial.gateOpened()
 }
 
-// finishInitial ends the initial sync once all that the first dump showed is acknowledged.
+// finishInitial ends the initial sync when all writes that result from the first dump are
+// acknowledged.
 func (l *Loop) finishInitial() {
 	i := &l.initial
 	if i.done || !i.started || l.db.session == nil || i.gated || l.audits.compare || l.writes.len() > 0 ||

@@ -2,16 +2,16 @@ package portsync
 
 import "portsyncd/internal/journal"
 
-// journalFeed publishes the states of ports to the journal. It never waits: a state for which the
-// journal has no room is published in a later turn.
+// journalFeed publishes port states to the journal. It never blocks: if the journal has no room, a
+// state is published in a later turn.
 type journalFeed struct {
 	*base
-	source *journal.Source // nil without a journal
-	// late are the names of the ports whose states have had no room, the oldest first. formers has
-	// the same names, each with its former name or "".
+	source *journal.Source // nil if there is no journal
+	// late holds the names of the ports whose states are not published yet, oldest first. formers
+	// holds the former name of each, or "".
 	late    []string
 	formers map[string]string
-	synced  bool // the end of the initial dump is to be published after them
+	synced  bool // publish the end of the initial dump after the late states
 }
 
 func newJournalFeed(b *base) journalFeed {
@@ -22,8 +22,8 @@ func newJournalFeed(b *base) journalFeed {
 	return f
 }
 
-// event publishes the ports that a message has changed. A message that deletes one name and
-// reports another is a rename.
+// event publishes the ports that a message has changed. A message that deletes one name and reports
+// another is published as a rename.
 func (f *journalFeed) event(ev *Event, actions []Action) {
 	if f.source == nil {
 		return
@@ -50,7 +50,7 @@ func (f *journalFeed) event(ev *Event, actions []Action) {
 	}
 }
 
-// port publishes the state of a port. If states wait already, this one waits behind them.
+// port publishes the state of a port. If other states are queued, this one is queued after them.
 func (f *journalFeed) port(p *Port, former string, dump bool) {
 	if len(f.late) == 0 {
 		s := f.state.journalState(p, dump)
@@ -67,7 +67,7 @@ func (f *journalFeed) port(p *Port, former string, dump bool) {
 // syncedOnce publishes the end of the initial dump.
 func (f *journalFeed) syncedOnce() { f.synced = f.source != nil }
 
-// flush publishes the states that wait, and wakes the journal.
+// flush publishes the queued states and wakes the journal.
 func (f *journalFeed) flush() {
 	if f.source == nil {
 		return
@@ -79,7 +79,7 @@ func (f *journalFeed) flush() {
 	f.source.Flush()
 }
 
-// publishLate publishes the states that wait, as long as there is room.
+// publishLate publishes queued states while the journal has room.
 func (f *journalFeed) publishLate() {
 	n := 0
 	for _, name := range f.late {
@@ -108,14 +108,14 @@ func (s *State) journalState(p *Port, dump bool) journal.PortState {
 		Index: p.Index, Admin: p.Admin, Oper: p.Oper, MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown}
 }
 
-// addEvent adds an event of the daemon to the journal, if there is one.
+// addEvent adds a daemon event to the journal, if there is one.
 func (b *base) addEvent(e journal.Event) {
 	if b.Journal != nil {
 		b.Journal.Add(e)
 	}
 }
 
-// inWords returns the reason of a resync for a person.
+// inWords returns a human-readable description of the reason for a resync.
 func (r Reason) inWords() string {
 	return [numReasons]string{"start of the daemon", "the kernel dropped link messages",
 		"links changed during the dump", "the kernel ended the dump with an error", "the dump did not end in time",

@@ -4,18 +4,18 @@ package portsync
 type lack uint8
 
 const (
-	lackNothing   lack = iota // it has a row
+	lackNothing   lack = iota // the port has a row
 	lackInterface             // no interface has its name
-	lackOld                   // its interface is left over from an earlier run (PROTOCOL.md section 6)
-	lackName                  // interfaces with such a name are ignored
-	lackKind                  // its interface is of kind team
-	lackUnread                // the messages about its interface cannot be read
-	lackApplied               // APPL_DB had no row of it at its last message
-	lackRefused               // the databases refuse its row
-	lackWrite                 // its row is still to be written
+	lackOld                   // the interface is left over from an earlier run (PROTOCOL.md section 6)
+	lackName                  // interfaces with this name are ignored
+	lackKind                  // the interface is of kind team
+	lackUnread                // messages about the interface cannot be read
+	lackApplied               // APPL_DB did not have the port at the interface's last message
+	lackRefused               // the databases refuse the row
+	lackWrite                 // the row has not been written yet
 )
 
-// String returns the reason in words.
+// String returns a human-readable description of the reason.
 func (k lack) String() string {
 	return [...]string{
 		lackNothing:   "its row is in STATE_DB",
@@ -53,8 +53,7 @@ func (s *State) lackOf(p *Port) lack {
 	return lackWrite
 }
 
-// leftOver reports whether an interface of that name is left over from an earlier
-// run.
+// leftOver reports whether an interface with that name is left over from an earlier run.
 func (s *State) leftOver(name string) bool {
 	for _, o := range s.old {
 		if o.name == name {
@@ -64,8 +63,8 @@ func (s *State) leftOver(name string) bool {
 	return false
 }
 
-// touchName marks the port of a name, if it exists, for publication: whether an interface of that
-// name is ignored has changed.
+// touchName marks the named port for publication, if it exists. It is called when interfaces with
+// that name start or stop being ignored.
 func (s *State) touchName(name string) {
 	if p := s.ports[name]; p != nil {
 		s.touch(p)

@@ -13,38 +13,38 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// Loop owns the state of all ports. It takes link messages from the ring, lets State
-// decide what each one means, and writes the resulting rows to the databases.
+// Loop owns the state of all ports. It reads link messages from the ring, passes each one to State,
+// and writes the resulting rows to the databases.
 //
-// It consists of parts. Each part owns its fields: only the part's own methods write them.
-// Loop has what concerns several parts: the order of a turn, and what each part does after
-// a connection, a loss, the end of a dump, and the answers of the databases.
+// A Loop is composed of smaller types. Each one owns its fields: only its own methods write them.
+// Loop has the code that concerns several of them: the order of the steps in a turn, and the
+// reactions to a connection, a disconnection, the end of a dump and replies from the databases.
 type Loop struct {
 	base
 	running atomic.Bool
 	timer   *time.Timer
 	helpers sync.WaitGroup
 	reloads chan Settings
-	begun   chan struct{} // closed once the writes of the start are acknowledged
+	begun   chan struct{} // closed when the first writes are acknowledged
 	ready   chan struct{} // closed when the initial sync is complete
 	ring    *ring.Ring[Event]
 	actions []Action // scratch
 
 	db       databaseLink // connection to the databases
-	initial  initialSync  // start decision, first dump, writes held back by a warm start
-	handover handover     // configuration handed to orchagent, PortConfigDone, PortInitDone
-	dumps    dumper       // dumps of all links, and the resyncs that they complete
+	initial  initialSync  // start decision, first dump, and writes held back by a warm start
+	handover handover     // configuration, PortConfigDone and PortInitDone for orchagent
+	dumps    dumper       // dumps of all links, and pending resyncs
 	audits   audits       // comparisons of STATE_DB with the kernel
-	writes   writer       // the backlog of rows and its acknowledgement
+	writes   writer       // the backlog of rows and acknowledged writes
 	recheck  rechecker    // ports to look up again in APPL_DB
-	records  recorder     // ports handed to the Recorder
+	records  recorder     // ports passed to the Recorder
 	watchdog watchdog
-	feed     journalFeed // states of ports for the journal
-	shown    publisher   // what Status shows
+	feed     journalFeed // port states for the journal
+	shown    publisher   // values shown by Status
 }
 
-// base is what all parts of a Loop use. NewLoop and Run set it. Afterwards only Settings
-// change, between two turns.
+// base holds what all components of a Loop use. It is set by NewLoop and Run. Afterwards only
+// Settings changes, between two turns.
 type base struct {
 	Options
 	clock  clock
@@ -53,18 +53,19 @@ type base struct {
 	state  *State
 }
 
-// ringSize is the number of messages that a burst can bring while the loop waits for one
-// answer of Redis. Beyond it the kernel's buffer of some thousand messages is the queue.
+// ringSize is the number of messages that can be queued while the loop waits for one Redis reply.
+// When the ring is full, messages queue in the socket's receive buffer, which holds several
+// thousand.
 const ringSize = 8192
 
-// consumeMost is the largest number of messages that one turn takes, so that timers,
-// signals and writes are served under any load.
+// consumeMost is the maximum number of messages processed per turn, so that timers, signals and
+// writes are served under any load.
 const consumeMost = 2048
 
-// drainFor is the time for writing the backlog when the process is to end.
+// drainFor is the time allowed for writing the backlog on shutdown.
 const drainFor = time.Second
 
-// NewLoop returns a loop that Run runs.
+// NewLoop returns a Loop with the given options. Call Run to start it.
 func NewLoop(o Options) *Loop {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With(syslog.ComponentKey, "loop")
 	o.LateAfter = cmp.Or(max(o.LateAfter, 0), lateAfter)
@@ -96,16 +97,16 @@ func NewLoop(o Options) *Loop {
 	return l
 }
 
-// Started returns a channel that is closed once the writes of the start are acknowledged:
-// orchagent has the configuration.
+// Started returns a channel that is closed when the first writes are acknowledged, so orchagent has
+// the configuration.
 func (l *Loop) Started() <-chan struct{} { return l.begun }
 
-// Ready returns a channel that is closed once the initial sync is in the databases.
+// Ready returns a channel that is closed when the initial sync has been written to the databases.
 func (l *Loop) Ready() <-chan struct{} { return l.ready }
 
-// Summary describes how the daemon started. It may be called once Ready is closed. The
-// service manager shows it until health changes, so it contains nothing that can change
-// before.
+// Summary describes how the daemon started. It must not be called before Ready is closed. The
+// service manager shows the text until health changes, so it contains only facts that do not
+// change.
 func (l *Loop) Summary() string {
 	return l.initial.decision.Kind.String() + " start, initial sync complete"
 }
@@ -113,14 +114,14 @@ func (l *Loop) Summary() string {
 // Reload passes new settings to the loop, which applies them in its next turn.
 func (l *Loop) Reload(s Settings) {
 	select {
-	case <-l.reloads: // settings that were not applied yet are out of date
+	case <-l.reloads: // discard settings that were not applied yet
 	default:
 	}
 	l.reloads <- s
 }
 
-// Run runs the loop until ctx ends and the backlog is written or a second has passed. It
-// returns an error if it cannot run at all.
+// Run runs the loop until ctx ends. It then writes the backlog, for at most one second. It returns
+// an error if the loop cannot run.
 func (l *Loop) Run(ctx context.Context) error {
 	if !l.running.CompareAndSwap(false, true) {
 		return ErrConcurrentUse
@@ -129,7 +130,7 @@ func (l *Loop) Run(ctx context.Context) error {
 
 	inner, cancel := context.WithCancel(ctx)
 	l.ctx = inner
-	// An exchange that is under way when the process is to end is cut off in time.
+	// Interrupt an exchange that is still running when the time for the shutdown is over.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainFor, cancel) })()
 	r := reader{links: l.Links, ring: l.ring, now: l.clock.now, done: inner.Done(),
 		log: l.Log.With(syslog.ComponentKey, "netlink")}
@@ -152,8 +153,8 @@ func (l *Loop) Run(ctx context.Context) error {
 	return err
 }
 
-// turn is one round of the loop: it decides on messages, writes what follows, runs timers,
-// and sleeps if there is nothing left to do.
+// turn is one iteration of the loop: it processes messages, performs the resulting writes, runs
+// timers, and sleeps if there is nothing left to do.
 func (l *Loop) turn() {
 	busy := l.initial.started && l.consume() > 0
 	l.publishStatus()
@@ -170,7 +171,7 @@ func (l *Loop) turn() {
 	l.wait(!busy)
 }
 
-// announce closes the channels of Started and Ready once Status shows the same.
+// announce closes the channels of Started and Ready after Status has been updated.
 func (l *Loop) announce() {
 	if l.initial.started {
 		closeOnce(l.begun)
@@ -180,7 +181,7 @@ func (l *Loop) announce() {
 	}
 }
 
-// closeOnce closes c unless it is closed.
+// closeOnce closes c unless it is already closed.
 func closeOnce(c chan struct{}) {
 	select {
 	case <-c:
@@ -189,7 +190,7 @@ func closeOnce(c chan struct{}) {
 	}
 }
 
-// consume decides on the messages in the ring and returns their number.
+// consume processes the messages in the ring and returns their number.
 func (l *Loop) consume() int {
 	n := 0
 	for ; n < consumeMost; n++ {
@@ -203,12 +204,12 @@ func (l *Loop) consume() int {
 	return n
 }
 
-// decide carries out the actions that State derives from one message.
+// decide passes one message to State and carries out the resulting actions.
 func (l *Loop) decide(ev *Event) {
 	actions, err := l.state.Step(ev, l.actions[:0])
 	l.actions = actions
 	if err != nil {
-		panic(err) // a fault of the loop: two goroutines use the state
+		panic(err) // a bug: two goroutines use the state
 	}
 	l.Metrics.countEvent(ev)
 	if ev.Kind == netlinkraw.DumpDone {
@@ -245,8 +246,8 @@ func (l *Loop) decide(ev *Event) {
 	}
 }
 
-// wait sleeps until there is something to do. With block false it takes one message from
-// the channels, if there is one, and does not sleep.
+// wait sleeps until there is something to do. If block is false, it handles one message from the
+// channels, if there is one, and returns.
 func (l *Loop) wait(block bool) {
 	if block && l.initial.started {
 		block = l.ring.Sleep()
@@ -279,7 +280,7 @@ func (l *Loop) wait(block bool) {
 	}
 }
 
-// apply applies the settings of a reload.
+// apply applies reloaded settings.
 func (l *Loop) apply(s Settings) {
 	l.Settings = s
 	l.audits.schedule(l.clock.now())
@@ -295,7 +296,7 @@ func (l *Loop) drain() {
 			return
 		}
 		if n == 0 {
-			time.Sleep(time.Millisecond) // a pause after a refusal; no event ends it
+			time.Sleep(time.Millisecond) // the pause after a refusal, which no event ends
 		}
 	}
 	if l.initial.started && l.writes.len()+l.ring.Len() > 0 {

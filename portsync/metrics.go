@@ -8,8 +8,8 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// Metrics are the metric families that the loop updates. NewMetrics has their help texts;
-// docs/METRICS.md says how to use them.
+// Metrics holds the metric families that the loop updates. Their help texts are in NewMetrics;
+// docs/METRICS.md explains how to use them.
 type Metrics struct {
 	events         *metrics.Vec[metrics.Counter] // by netlinkraw.MessageType
 	ignored        *metrics.Vec[metrics.Counter] // by IgnoreReason
@@ -27,7 +27,7 @@ type Metrics struct {
 	ports *portColumns // nil if metrics.per_port is false
 }
 
-// Indexes of the label values.
+// Indexes of label values.
 const (
 	writeSet = iota
 	writeDelete
@@ -47,15 +47,15 @@ const (
 	errorProtocol
 )
 
-// latencyBounds are bucket bounds in seconds, from one event on an idle machine to a restart of
-// Redis.
+// latencyBounds are the histogram bucket bounds in seconds. They range from the latency of a single
+// event on an idle machine to the duration of a Redis restart.
 var latencyBounds = []float64{50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3,
 	100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10}
 
 var batchBounds = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
 
-// NewMetrics adds the families of the loop to set. Gauges are read from s at each scrape. With
-// perPort, it also adds the families with one series per port.
+// NewMetrics adds the metric families of the loop to set. Gauges are read from s at each scrape. If
+// perPort is set, NewMetrics also adds the families with one series per port.
 func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 	m := &Metrics{
 		events: set.NewCounterVec("portsyncd_events_total",
@@ -104,12 +104,12 @@ func names[T interface{ String() string }](values ...T) []string {
 	return out
 }
 
-// event returns the counter of one kind of message.
+// event returns the counter for one message type.
 func (m *Metrics) event(kind netlinkraw.MessageType) *metrics.Counter {
 	return m.events.At(int(kind - netlinkraw.NewLink))
 }
 
-// countEvent counts one message of the kernel.
+// countEvent counts one kernel message.
 func (m *Metrics) countEvent(ev *Event) {
 	m.event(ev.Kind).Inc()
 	if ev.Kind <= netlinkraw.DelLink {
@@ -117,7 +117,8 @@ func (m *Metrics) countEvent(ev *Event) {
 	}
 }
 
-// wrote counts one write that was queued at since and acknowledged at at, on the loop's clock.
+// wrote counts one write. since is when the write was queued and at when it was acknowledged, on
+// the loop's clock.
 func (m *Metrics) wrote(op int, since, at int64) {
 	m.writes.At(op).Inc()
 	m.latency.observe(at, at-since)
@@ -139,7 +140,7 @@ func (m *Metrics) counts() (c CountsView) {
 	return c
 }
 
-// ExposeNetlink adds the counters of a netlink socket.
+// ExposeNetlink adds the counters of a netlink socket to set.
 func ExposeNetlink(set *metrics.Set, c *netlinkraw.Conn) {
 	stats := c.Stats()
 	set.NewCounterFunc("portsyncd_netlink_datagrams_total",
@@ -156,7 +157,7 @@ func ExposeNetlink(set *metrics.Set, c *netlinkraw.Conn) {
 		"Size of the netlink socket's receive buffer in bytes.", func() float64 { return float64(c.ReceiveBuffer()) })
 }
 
-// ExposeLog adds the counters of the log handler.
+// ExposeLog adds the counters of the log handler to set.
 func ExposeLog(set *metrics.Set, h *syslog.Handler) {
 	for s := syslog.Emerg; s <= syslog.Debug; s++ {
 		set.NewCounterFunc("portsyncd_log_lines_total", "Total number of lines written to the log, by severity level.",

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// missingPorts are the ports of CONFIG_DB whose interface does not exist and should.
+// missingPorts describes the ports that are in CONFIG_DB and should have an interface but do not.
 type missingPorts struct {
 	count int
-	names string // the first of them
+	names string // names of the first ports
 }
 
 // String returns the text of the health reason.
@@ -19,21 +19,21 @@ func (m *missingPorts) String() string {
 	return fmt.Sprintf("%d configured ports have no interface: %s", m.count, m.names)
 }
 
-// absences owns the list of ports of CONFIG_DB that have no interface, and decides which of
-// them are missing.
+// absences tracks the ports of CONFIG_DB that have no interface and decides which of them are
+// missing.
 type absences struct {
 	*base
-	since    map[*Port]int64 // when each lost its interface or was first seen without one
-	changed  bool            // since is newer than missing
-	initDone bool            // State.InitDone when missing was found
-	synced   bool            // whether the first dump was complete then
-	at       int64           // when another port may become missing
-	missing  *missingPorts   // nil: no port is missing
+	since    map[*Port]int64 // when each port lost its interface or was first seen without one
+	changed  bool            // since has changed after missing was computed
+	initDone bool            // State.InitDone when missing was computed
+	synced   bool            // the first dump was complete when missing was computed
+	at       int64           // when the next port may become missing
+	missing  *missingPorts   // nil if no port is missing
 }
 
 func newAbsences(b *base) absences { return absences{base: b, since: make(map[*Port]int64), at: never} }
 
-// update takes the state of one port; why is what it lacks.
+// update records the state of one port. why is the reason why the port has no row.
 func (a *absences) update(p *Port, why lack, now int64) {
 	_, was := a.since[p]
 	switch is := p.Configured && why == lackInterface; {
@@ -47,8 +47,9 @@ func (a *absences) update(p *Port, why lack, now int64) {
 	a.changed = true
 }
 
-// missingFrom returns the time from which a port without an interface is missing. No port is
-// before the first dump is complete, nor before PortInitDone if it never had an interface.
+// missingFrom returns the time from which a port without an interface counts as missing. No port is
+// missing before the first dump is complete. A port that never had an interface is not missing
+// before PortInitDone.
 func (a *absences) missingFrom(p *Port, since int64) int64 {
 	switch {
 	case !a.synced:
@@ -61,9 +62,9 @@ func (a *absences) missingFrom(p *Port, since int64) int64 {
 	return max(since+int64(a.LateAfter), p.expectedBy)
 }
 
-// find brings the missing ports up to date and reports whether they have changed. synced
-// says whether the first dump is complete. It reads the list only when a port was
-// added to it or removed, or when a port may have become missing.
+// find updates the missing ports and reports whether they have changed. synced tells whether the
+// first dump is complete. find examines the ports only if one was added or removed, or if a port
+// may have become missing.
 func (a *absences) find(now int64, synced bool) bool {
 	initDone := a.state.InitDone()
 	if !a.changed && now < a.at && a.initDone == initDone && a.synced == synced {

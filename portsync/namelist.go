@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// mostNames is the largest number of ports that one text lists.
+// mostNames is the maximum number of port names in one text.
 const mostNames = 8
 
 // without returns the elements of a that are not in b, in natural order. a and b must be sorted.
@@ -23,8 +23,8 @@ func without(a, b []string) []string {
 	return out
 }
 
-// nameList returns the first mostNames names and the number of the others. It escapes the names:
-// those from CONFIG_DB can contain any byte.
+// nameList returns up to mostNames names and the number of remaining ones. It escapes the names,
+// because names from CONFIG_DB can contain any byte.
 func nameList(names []string) string {
 	var b strings.Builder
 	for i, name := range names[:min(len(names), mostNames)] {
@@ -39,15 +39,16 @@ func nameList(names []string) string {
 	return b.String()
 }
 
-// mostOfName is longer than the name of any interface (IFNAMSIZ).
+// mostOfName is the maximum length of a name in a text. It exceeds the length of any interface name
+// (IFNAMSIZ).
 const mostOfName = 32
 
-// printable returns at most the given number of bytes of s, with escapes for characters that
-// cannot be printed.
+// printable returns s truncated to the given number of bytes, with non-printable characters
+// escaped.
 func printable(s string, most int) string {
 	cut := len(s) > most
 	if cut {
-		whole := most // end of the last whole character, if s is UTF-8
+		whole := most // end of the last complete character, if s is UTF-8
 		for whole > most-utf8.UTFMax && whole > 0 && !utf8.RuneStart(s[whole]) {
 			whole--
 		}

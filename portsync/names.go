@@ -2,15 +2,15 @@ package portsync
 
 import "bytes"
 
-// Prefixes of the interface names that are followed, case-sensitive. An interface
-// with another name is ignored.
+// Prefixes of the names of tracked interfaces. They are case-sensitive. Interfaces with other names
+// are ignored.
 const (
 	frontPanelPrefix = "Ethernet"
 	lagPrefix        = "PortChannel"
 )
 
-// IsFrontPanel reports whether name is that of a front-panel port.
+// IsFrontPanel reports whether name is the name of a front panel port.
 func IsFrontPanel(name []byte) bool { return bytes.HasPrefix(name, []byte(frontPanelPrefix)) }
 
-// watched is the name test of PROTOCOL.md section 8.
+// watched implements the name test of PROTOCOL.md section 8.
 func watched(name []byte) bool { return IsFrontPanel(name) || bytes.HasPrefix(name, []byte(lagPrefix)) }

@@ -4,7 +4,7 @@ package portsync
 type Port struct {
 	Name string
 
-	// Properties of the interface with that name, by its last message. Index is 0 if there is no
+	// Properties of the interface with this name, as of its last message. Index is 0 if there is no
 	// such interface.
 	Index       int32
 	Admin, Oper bool
@@ -12,34 +12,34 @@ type Port struct {
 	CarrierUp   uint32
 	CarrierDown uint32
 
-	ChangedAt int64 // when a message last changed one of these; 0 if never
+	ChangedAt int64 // when a message last changed one of these properties; 0 if never
 
-	Configured  bool // CONFIG_DB has the port
+	Configured  bool // the port is in CONFIG_DB
 	InitPending bool // PortInitDone waits for the port
-	Accepted    bool // APPL_DB had the port at its last message, and its row was written to STATE_DB
+	Accepted    bool // APPL_DB had the port at its last message, so its row was written to STATE_DB
 
-	recheck    bool    // the port was accepted until APPL_DB lost its rows
-	reproduced bool    // the port was produced again, and APPL_DB has not had it since
-	refused    bool    // Redis refused to write the row
+	recheck    bool    // the port was accepted before APPL_DB lost its rows
+	reproduced bool    // the port was written for orchagent again and is not in APPL_DB yet
+	refused    bool    // Redis refused the write of the row
 	pending    pending // owned by the Batch
 
 	notApplied bool  // APPL_DB did not have the port at the last lookup for its interface
-	expectedBy int64 // when the interface of a port that was added to CONFIG_DB should exist; 0 if none was added
+	expectedBy int64 // when the interface should exist after the port was added to CONFIG_DB; 0 if it was not added
 
 	row          row    // the row in STATE_DB, as last acknowledged
-	wasThere     bool   // the port had a row, or APPL_DB had the port before the start
-	pendingSince int64  // when PortInitDone began to wait for the port, or when CONFIG_DB got the port later
-	changes      uint64 // acknowledged writes that changed the row
-	repair       repair // what a comparison found wrong, until a write is acknowledged
+	wasThere     bool   // the port had a row, or APPL_DB had the port before startup
+	pendingSince int64  // when the port became pending, or when it was added to CONFIG_DB later
+	changes      uint64 // number of acknowledged writes that changed the row
+	repair       repair // difference found by a comparison, until a write is acknowledged
 
-	info    *PortInfo      // never changed; nil if the port is not configured or its row was not read by the follower
-	touched bool           // listed in State.touched
-	present bool           // counted as PortPresent
+	info    *PortInfo      // immutable; nil if the port is not configured or its row was not read by the follower
+	touched bool           // the port is in State.touched
+	present bool           // the port is counted as PortPresent
 	series  *portSeries    // nil if the port has no series
 	view    *publishedPort // entry in Status; nil if the port is not listed
 }
 
-// row is the row of a port in STATE_DB.
+// row is a port's row in STATE_DB.
 type row struct {
 	unknown bool // an earlier run may have written the row
 	there   bool // the row exists
@@ -53,36 +53,37 @@ func rowOf(p *Port) row {
 	return row{there: true, admin: p.Admin, oper: p.Oper, mtu: p.MTU}
 }
 
-// repair is what a comparison found wrong with a row.
+// repair is the kind of difference that a comparison found in a row.
 type repair uint8
 
 const (
 	repairNone  repair = iota
 	repairRow          // the row lacks a field or has another value
-	repairStale        // the row belongs to no interface
+	repairStale        // the row has no interface
 )
 
 // PortState is the state of a port in /ports, /status and the metrics.
 type PortState uint8
 
-// The states of a port. A port is not listed if it is not configured, PortInitDone does not wait for
-// it, and it has no row in STATE_DB.
+// Port states. A port is listed if it is configured, if PortInitDone waits for it, or if it has a
+// row in STATE_DB.
 const (
-	// PortPending means that the port is configured or that PortInitDone waits for it, and that its
+	// PortPending means that the port is configured or that PortInitDone waits for it, but its
 	// interface or its row does not exist yet. The row does not exist if APPL_DB does not have the
 	// port, or if the write is in the backlog.
 	PortPending PortState = iota
 	// PortPresent means that the interface exists and its row is in STATE_DB.
 	PortPresent
-	// PortAbsent means that the interface existed and is gone, or that APPL_DB had the port before
-	// the start and the kernel has no interface for it. PortInitDone can be waiting for the port.
+	// PortAbsent means that the interface existed and was deleted, or that APPL_DB had the port
+	// before startup and the kernel has no interface for it. PortInitDone may be waiting for such a
+	// port.
 	PortAbsent
 )
 
 // String returns "pending", "present" or "absent".
 func (s PortState) String() string { return [...]string{"pending", "present", "absent"}[s] }
 
-// state returns the state of p, which /ports, /status and the metrics are derived from.
+// state returns the PortState of p, which /ports, /status and the metrics report.
 func (p *Port) state() PortState {
 	switch {
 	case p.Index != 0 && p.row.there:
@@ -93,9 +94,8 @@ func (p *Port) state() PortState {
 	return PortPending
 }
 
-// vanished reports whether p had an interface and has none now. Such a port is absent, and later
-// missing, even if PortInitDone waits for it, because after a warm start PortInitDone waits for all
-// ports.
+// vanished reports whether p had an interface and has none now. Such a port is absent, and missing
+// later, even if PortInitDone waits for it: after a warm start PortInitDone waits for all ports.
 func (p *Port) vanished() bool { return p.Index == 0 && p.wasThere }
 
 // visible reports whether p is listed.
@@ -103,8 +103,8 @@ func (p *Port) visible() bool {
 	return p.Configured || p.InitPending || p.row.there || p.refused && p.Index != 0
 }
 
-// written reports whether STATE_DB has acknowledged the current state of p: its values if the
-// interface exists, the deletion of its row if not.
+// written reports whether Redis has acknowledged the current state of p: the values if the
+// interface exists, or the deletion of the row if it does not.
 func (p *Port) written() bool {
 	switch {
 	case p.pending.queued || p.refused:
@@ -115,8 +115,8 @@ func (p *Port) written() bool {
 	return p.row == rowOf(p)
 }
 
-// Configure sets the ports that CONFIG_DB has. Other ports are removed once they have no interface and
-// no row.
+// Configure sets the ports that are in CONFIG_DB. Other ports are removed when they have neither an
+// interface nor a row.
 func (s *State) Configure(names []string) {
 	configured := make(map[string]bool, len(names))
 	for _, name := range names {
@@ -138,8 +138,9 @@ func (s *State) Configure(names []string) {
 // setUnswept sets whether STATE_DB may have rows of an earlier run.
 func (s *State) setUnswept(unswept bool) { s.unswept = unswept }
 
-// Swept updates the rows of all ports with the names of the rows that STATE_DB has. Rows can be from an
-// earlier run, or lost by a flush. Rows of an earlier run without an interface are deleted as stale.
+// Swept updates the row state of all ports. rows holds the names of the rows that STATE_DB has: a
+// row may be from an earlier run or may have been lost in a flush. Rows of an earlier run without
+// an interface are deleted as stale.
 func (s *State) Swept(rows map[string]bool) {
 	s.unswept = false
 	for _, p := range s.ports {
@@ -157,7 +158,7 @@ func (s *State) Swept(rows map[string]bool) {
 	}
 }
 
-// untouch forgets which ports were touched.
+// untouch clears the list of touched ports.
 func (s *State) untouch() {
 	for _, p := range s.touched {
 		p.touched = false
@@ -166,7 +167,8 @@ func (s *State) untouch() {
 	s.touched = s.touched[:0]
 }
 
-// touch marks p to be published at the end of the turn. Each change of a port calls it.
+// touch marks p for publication at the end of the turn. It must be called after each change of a
+// port.
 func (s *State) touch(p *Port) {
 	if !p.touched {
 		p.touched = true

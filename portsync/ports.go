@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// publishedPorts lists all ports that are visible to others, in natural order of their names.
-// The loop replaces the list when a port is added or removed; readers keep the list they have.
+// publishedPorts is the list of visible ports, in natural order of their names. The loop replaces
+// the list when a port is added or removed; readers keep using the list they have loaded.
 type publishedPorts struct {
 	list  atomic.Pointer[[]*publishedPort]
 	flaps flapTable
 }
 
-// add returns a new entry for a port. It is listed after the next call of change.
+// add returns a new entry for a port. It appears in the list after the next call of change.
 func (l *publishedPorts) add(name string) *publishedPort {
 	p := &publishedPort{name: name, flaps: l.flaps.of(name)}
 	p.flaps.shown = true
 	return p
 }
 
-// remove marks an entry as gone. It is listed until the next call of change.
+// remove marks an entry for removal. It stays in the list until the next call of change.
 func (l *publishedPorts) remove(p *publishedPort) { p.gone, p.flaps.shown = true, false }
 
 func (l *publishedPorts) all() []*publishedPort {
@@ -31,7 +31,7 @@ func (l *publishedPorts) all() []*publishedPort {
 	return nil
 }
 
-// change adds the given entries to the list and removes those that are gone.
+// change adds the given entries to the list and removes the entries that are marked for removal.
 func (l *publishedPorts) change(added []*publishedPort) {
 	old := l.all()
 	list := make([]*publishedPort, 0, len(old)+len(added))
@@ -45,7 +45,7 @@ func (l *publishedPorts) change(added []*publishedPort) {
 	l.list.Store(&list)
 }
 
-// portCounts are numbers of listed ports.
+// portCounts holds numbers of listed ports.
 type portCounts struct{ Present, Up int64 }
 
 func (l *publishedPorts) count() (c portCounts) {
@@ -68,7 +68,7 @@ func (s *Status) Ports(now time.Time) []PortView {
 	return all
 }
 
-// compareNames compares names in natural order: Ethernet2 comes before Ethernet10.
+// compareNames compares names in natural order, in which Ethernet2 precedes Ethernet10.
 func compareNames(a, b string) int {
 	if n := cmp.Compare(prefix(a), prefix(b)); n != 0 {
 		return n

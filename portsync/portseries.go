@@ -2,7 +2,7 @@ package portsync
 
 import "portsyncd/metrics"
 
-// portMetric is a metric family with one series for each port.
+// portMetric is a metric family with one series per port.
 type portMetric struct {
 	name, help string
 	kind       portMetricKind
@@ -17,7 +17,7 @@ const (
 	counter
 )
 
-// portMetrics are the families with the label "port". To add one, add an entry here and a row to
+// portMetrics lists the families with the label "port". To add one, add an entry here and a row to
 // docs/METRICS.md.
 var portMetrics = [...]portMetric{
 	{"portsyncd_port_present", "Whether the port has an interface and a row in STATE_DB (1) or not (0).",
@@ -51,14 +51,14 @@ func bit(b bool) int64 {
 	return 0
 }
 
-// portColumns are the registered portMetrics and the family portsyncd_port_info.
+// portColumns holds the registered portMetrics and the family portsyncd_port_info.
 type portColumns struct {
 	group   *metrics.Group
 	columns []portColumn
 	info    metrics.InfoColumn
 }
 
-// portColumn returns the function that sets the value of the column in a row.
+// portColumn returns the function that sets the column's value in a row.
 type portColumn func(r *metrics.Row) func(value float64)
 
 func newPortColumns(set *metrics.Set) *portColumns {
@@ -90,17 +90,17 @@ func (m *portMetric) register(g *metrics.Group) portColumn {
 	}
 }
 
-// portSeries are the series of one port.
+// portSeries holds the series of one port.
 type portSeries struct {
 	row  *metrics.Row
-	set  []func(value float64) // by index of portMetrics
-	last []float64             // values, likewise
+	set  []func(value float64) // setters, by index of portMetrics
+	last []float64             // last values, by index of portMetrics
 
 	info     *metrics.Info
-	lastInfo *PortInfo // of info
+	lastInfo *PortInfo // last value of info
 }
 
-// add adds the series of a port, with the value 0.
+// add adds the series of a port with the initial value 0.
 func (c *portColumns) add(name string) *portSeries {
 	s := &portSeries{row: c.group.Add(name), last: make([]float64, len(portMetrics))}
 	s.info = c.info.In(s.row)
@@ -110,7 +110,7 @@ func (c *portColumns) add(name string) *portSeries {
 	return s
 }
 
-// update sets the series to the current state of p. Most values have not changed.
+// update sets the series to the current state of p. Usually most values are unchanged.
 func (s *portSeries) update(p *Port, c clock) {
 	for i := range portMetrics {
 		if v := portMetrics[i].value(p, c); v != s.last[i] {

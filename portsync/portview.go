@@ -5,31 +5,31 @@ import (
 	"time"
 )
 
-// PortView is the state of one port. It is the JSON form of a port in /ports and /status.
+// PortView is the state of one port. It is encoded as JSON in /ports and /status.
 //
 // To add a member, add it here, to publishedPort, and to the two methods of publishedPort.
 type PortView struct {
 	Name        string     `json:"name"`
-	NameHex     string     `json:"name_hex,omitempty"` // set in JSON if Name is not UTF-8: its bytes in hexadecimal
+	NameHex     string     `json:"name_hex,omitempty"` // bytes of Name in hexadecimal; set in JSON if Name is not UTF-8
 	Present     bool       `json:"present"`            // State is "present"
 	InitPending bool       `json:"init_pending"`       // PortInitDone waits for the port
 	State       string     `json:"state"`              // "present", "pending" or "absent": see PortState
-	Written     bool       `json:"written"`            // STATE_DB has acknowledged this state
-	Configured  bool       `json:"configured"`         // CONFIG_DB has the port
-	Admin       string     `json:"admin,omitempty"`    // "up" or "down"; "" without an interface
+	Written     bool       `json:"written"`            // Redis has acknowledged the write of this state
+	Configured  bool       `json:"configured"`         // the port is in CONFIG_DB
+	Admin       string     `json:"admin,omitempty"`    // "up" or "down"; "" if there is no interface
 	Oper        string     `json:"oper,omitempty"`     // likewise
-	MTU         int64      `json:"mtu,omitempty"`      // in bytes; 0 without an interface
-	Index       int64      `json:"ifindex,omitempty"`  // 0 without an interface
+	MTU         int64      `json:"mtu,omitempty"`      // in bytes; 0 if there is no interface
+	Index       int64      `json:"ifindex,omitempty"`  // 0 if there is no interface
 	CarrierUp   int64      `json:"carrier_up"`         // link-up transitions counted by the kernel
-	CarrierDown int64      `json:"carrier_down"`       // link-down transitions
+	CarrierDown int64      `json:"carrier_down"`       // link-down transitions counted by the kernel
 	LastChange  *time.Time `json:"last_change"`        // nil if no change was observed
-	Penalty     float64    `json:"penalty"`            // flap penalty, decayed to this moment
-	Flapping    bool       `json:"flapping"`           // the penalty exceeds the threshold; nothing is suppressed
-	PortInfo               // of CONFIG_DB
+	Penalty     float64    `json:"penalty"`            // current flap penalty
+	Flapping    bool       `json:"flapping"`           // the penalty exceeds the threshold; updates are not suppressed
+	PortInfo               // attributes from CONFIG_DB
 }
 
-// publishedPort is the state of a port that other goroutines may read. The loop writes it. A
-// reader can see fields of different moments, but each field is a value that the port had.
+// publishedPort is the state of a port that other goroutines may read. The loop writes it. Fields
+// may be from different moments, but each field is a value that the port had.
 type publishedPort struct {
 	name         string
 	state        atomic.Int64 // a PortState
@@ -44,12 +44,12 @@ type publishedPort struct {
 	pendingSince atomic.Int64 // on the loop's clock
 
 	lack   atomic.Int64             // a lack
-	info   atomic.Pointer[PortInfo] // of CONFIG_DB; nil if unknown
-	*flaps                          // of all interfaces with this name
-	gone   bool                     // the port is not listed any more; owned by the loop
+	info   atomic.Pointer[PortInfo] // attributes from CONFIG_DB; nil if unknown
+	*flaps                          // shared by all interfaces with this name
+	gone   bool                     // the port is no longer listed; owned by the loop
 }
 
-// publish stores the state of p. why is what p lacks for a row in STATE_DB.
+// publish stores the state of p. why is the reason why p has no row in STATE_DB.
 func (v *publishedPort) publish(p *Port, why lack) {
 	exists := p.Index != 0
 	setFlag(&v.configured, p.Configured)

@@ -8,13 +8,13 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Publish writes the rows of a batch and sets the outcome of each port. A row is written with one
-// HSET of all four fields, since subscribers read the row at each notification, and only if
-// APPL_DB has the port at that moment (PROTOCOL.md section 8).
+// Publish writes the rows of a batch and sets the outcome of each port. A row is written only if
+// APPL_DB has the port at that moment (PROTOCOL.md section 8). All four fields are written by one
+// HSET, because subscribers read the whole row on each notification.
 //
-// If both databases are on one instance, one script call makes one round trip. Otherwise the
-// lookups in APPL_DB precede the writes to STATE_DB. After a ServerError some ports are
-// OutcomeFailed or OutcomeRefused.
+// If both databases are on one Redis instance, a script performs the lookups and writes in one
+// round trip. Otherwise the lookups in APPL_DB precede the writes to STATE_DB. After a ServerError
+// the outcome of some ports is OutcomeFailed or OutcomeRefused.
 func (d *Databases) Publish(ports []*Port) error {
 	for _, p := range ports {
 		p.Answer(OutcomeFailed)
@@ -37,17 +37,17 @@ func (d *Databases) Publish(ports []*Port) error {
 	return refused
 }
 
-// publishChunk is the largest number of ports in one script call, during which Redis serves no
-// other client: 256 ports take about a millisecond.
+// publishChunk is the maximum number of ports per script call. Redis serves no other client during
+// a call, which takes about a millisecond for 256 ports.
 const publishChunk = 256
 
-// publishScript sends the chunk as one call of sonicdb.MirrorScript.
+// publishScript writes the chunk with one call of sonicdb.MirrorScript.
 func (d *Databases) publishScript(chunk []*Port) error {
 	c := d.appl
 	c.AppendEvalSHA(&sonicdb.MirrorScript, 2*len(chunk), 1+4*len(chunk))
 	d.appendMirror(chunk)
 	r, err := roundTrip(c)
-	if isNoScript(err) { // the server was restarted, or its scripts were flushed
+	if isNoScript(err) { // the server was restarted or its scripts were flushed
 		c.AppendEval(&sonicdb.MirrorScript, 2*len(chunk), 1+4*len(chunk))
 		d.appendMirror(chunk)
 		r, err = roundTrip(c)
@@ -58,7 +58,7 @@ func (d *Databases) publishScript(chunk []*Port) error {
 	return mirrored(chunk, r.Str)
 }
 
-// appendMirror appends the keys and arguments of a script call.
+// appendMirror appends the keys and arguments of a script call for the chunk.
 func (d *Databases) appendMirror(chunk []*Port) {
 	for _, p := range chunk {
 		d.appendKey(d.appl, d.applPrefix, p)
@@ -86,7 +86,7 @@ func mirrorWord(p *Port) string {
 	return sonicdb.MirrorDelete
 }
 
-// mirrored sets the outcomes from the reply of the script.
+// mirrored sets the outcomes of the chunk from the script's reply.
 func mirrored(chunk []*Port, answer []byte) error {
 	if len(answer) < len(chunk) {
 		return fmt.Errorf("the script answered for %d of %d ports", len(answer), len(chunk))
@@ -108,7 +108,7 @@ func mirrored(chunk []*Port, answer []byte) error {
 	return refused
 }
 
-// refusal returns OutcomeFailed if a retry can succeed soon.
+// refusal returns OutcomeFailed if a retry may succeed soon, or OutcomeRefused otherwise.
 func refusal(err error) Outcome {
 	if sonicdb.Temporary(err) || sonicdb.Denied(err) {
 		return OutcomeFailed
@@ -127,7 +127,7 @@ func isNoScript(err error) bool {
 	return ok && refused.Code() == "NOSCRIPT"
 }
 
-// roundTrip sends what was appended to c and receives one reply.
+// roundTrip sends the commands appended to c and receives one reply.
 func roundTrip(c *sonicdb.Conn) (*sonicdb.Reply, error) {
 	if err := c.Flush(); err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func roundTrip(c *sonicdb.Conn) (*sonicdb.Reply, error) {
 	return c.Receive()
 }
 
-// publishPipelined writes the chunk to databases on two instances.
+// publishPipelined writes the chunk if the databases are on two instances.
 func (d *Databases) publishPipelined(chunk []*Port) error {
 	if err := d.lookUp(chunk); err != nil {
 		return err
@@ -174,10 +174,10 @@ func (d *Databases) publishPipelined(chunk []*Port) error {
 	return refused
 }
 
-// writes reports whether the row is to be written and APPL_DB has the port.
+// writes reports whether the row must be written and APPL_DB has the port.
 func (p *Port) writes() bool { return p.Set() && p.pending.result == OutcomeAccepted }
 
-// lookUp sets the outcome of each port by whether APPL_DB has it.
+// lookUp sets the outcome of each port according to whether APPL_DB has the port.
 func (d *Databases) lookUp(chunk []*Port) error {
 	for _, p := range chunk {
 		if p.Lookup() {
@@ -207,7 +207,7 @@ func (d *Databases) lookUp(chunk []*Port) error {
 		}
 	}
 	if refused != nil {
-		// Nothing has been written: the whole chunk is retried.
+		// Nothing was written, so the whole chunk is retried.
 		for _, p := range chunk {
 			p.Answer(OutcomeFailed)
 		}
@@ -215,7 +215,7 @@ func (d *Databases) lookUp(chunk []*Port) error {
 	return refused
 }
 
-// appendRow appends the HSET of a port's row.
+// appendRow appends the HSET command for a port's row.
 func (d *Databases) appendRow(p *Port) {
 	c := d.state
 	c.Command(10)

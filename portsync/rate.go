@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// failureRate counts database exchanges, and those that failed, in the last minute (six buckets of ten
-// seconds) and since the process started. The loop writes it, any goroutine may read it.
+// failureRate counts database exchanges and failed exchanges, in the last minute (six buckets of
+// ten seconds) and since the process started. The loop writes it; any goroutine may read it.
 type failureRate struct {
 	attempts, failed atomic.Uint64
 
 	buckets [rateBuckets]struct {
-		slot             atomic.Int64 // number of the ten seconds that the bucket counts
+		slot             atomic.Int64 // number of the ten-second interval that the bucket counts
 		attempts, failed atomic.Int64
 	}
 }
@@ -38,7 +38,7 @@ func (f *failureRate) add(failed bool, now int64) {
 	}
 }
 
-// recent returns the counts of the last minute.
+// recent returns the number of failed and attempted exchanges in the last minute.
 func (f *failureRate) recent(now int64) (failed, attempts int64) {
 	slot := now / int64(rateSlot)
 	for i := range f.buckets {

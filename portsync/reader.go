@@ -12,24 +12,25 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// Links is the source of link messages: a netlinkraw.Conn, or lab.SimKernel where network
-// namespaces are not permitted.
+// Links is a source of link messages: a netlinkraw.Conn, or a lab.SimKernel on systems where
+// network namespaces are not permitted.
 type Links interface {
-	// Receive blocks until there are messages. After Close it returns os.ErrClosed. It is
-	// called by one goroutine at a time.
+	// Receive blocks until messages arrive. After Close it returns os.ErrClosed. It must not be
+	// called by two goroutines at the same time.
 	Receive(*netlinkraw.Batch) error
-	// RequestLinkDump requests all links. The answer arrives through Receive and ends with a
-	// DumpDone of the returned sequence number. It may be called from any goroutine.
+	// RequestLinkDump requests a dump of all links. The reply is received by Receive and ends with
+	// a DumpDone that has the returned sequence number. RequestLinkDump may be called from any
+	// goroutine.
 	RequestLinkDump() (seq uint32, err error)
-	// RequestLink requests one link. The answer arrives like a live message.
+	// RequestLink requests one link. The reply is received like any other link message.
 	RequestLink(index int32) error
-	// Close unblocks Receive.
+	// Close makes Receive return.
 	Close() error
 }
 
-// reader moves messages from the netlink socket to the ring and does nothing else, so that the
-// kernel's buffer does not fill while the loop waits. It is a goroutine that ends when links or
-// done is closed.
+// reader moves messages from the netlink socket to the ring. It does nothing else, so the socket's
+// receive buffer is drained while the loop is busy. It runs on its own goroutine, which ends when
+// links or done is closed.
 type reader struct {
 	links Links
 	ring  *ring.Ring[Event]
@@ -44,8 +45,8 @@ const (
 	readPauseMax = time.Second
 )
 
-// run returns once links is closed. After any other error messages may be lost: run adds an
-// Overrun to the ring.
+// run moves messages to the ring until links is closed. After any other error, messages may have
+// been lost, so run adds an Overrun to the ring.
 func (r *reader) run() {
 	var batch netlinkraw.Batch
 	pause := backoff.Backoff{Min: readPauseMin, Max: readPauseMax}
@@ -77,7 +78,7 @@ func (r *reader) run() {
 	}
 }
 
-// drain moves the messages of one read to the ring and reports whether to continue.
+// drain moves the messages of one read to the ring. It returns false if run must end.
 func (r *reader) drain(batch *netlinkraw.Batch) bool {
 	at := r.now()
 	for batch.Next() {
@@ -89,8 +90,8 @@ func (r *reader) drain(batch *netlinkraw.Batch) bool {
 	return true
 }
 
-// put moves one message to the ring, after a wait if the ring is full, and reports whether to
-// continue.
+// put moves one message to the ring. It waits while the ring is full. It returns false if run must
+// end.
 func (r *reader) put(m *netlinkraw.Message, at int64) bool {
 	slot := r.ring.Slot()
 	if slot == nil {

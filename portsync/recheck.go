@@ -6,11 +6,11 @@ import (
 	"portsyncd/internal/backoff"
 )
 
-// Pauses between lookups of ports.
+// Minimum and maximum pause between lookups of ports.
 const recheckMin, recheckMax = 50 * time.Millisecond, 500 * time.Millisecond
 
-// rechecker owns the time at which ports are looked up again that no link message will
-// report: see uncertain.
+// rechecker schedules lookups of ports in APPL_DB that no link message will trigger; see
+// Port.uncertain.
 type rechecker struct {
 	at    int64
 	pause backoff.Backoff
@@ -20,22 +20,23 @@ func newRechecker() rechecker {
 	return rechecker{at: never, pause: backoff.Backoff{Min: recheckMin, Max: recheckMax}}
 }
 
-// schedule schedules a lookup after a pause that grows, unless one is scheduled.
+// schedule schedules a lookup, unless one is already scheduled. The pause before it grows with each
+// call.
 func (r *rechecker) schedule(now int64) {
 	if r.at == never {
 		r.at = now + int64(r.pause.Next())
 	}
 }
 
-// reset makes the next pause short.
+// reset resets the pause to its minimum.
 func (r *rechecker) reset() { r.pause.Reset() }
 
-// begin follows the time of a lookup.
+// begin records that the scheduled lookup has started.
 func (r *rechecker) begin() { r.at = never }
 
-// recheckRows looks up ports again that were accepted before APPL_DB lost its rows or that
-// were produced again, since no link message reports when orchagent pops them, and those
-// whose row was refused.
+// recheckRows looks up ports that were accepted before APPL_DB lost its rows or that were written
+// for orchagent again, because no link message shows when orchagent has processed them. It also
+// looks up ports whose row was refused.
 func (l *Loop) recheckRows(now int64) {
 	l.recheck.begin()
 	for _, p := range l.state.ports {
@@ -45,6 +46,6 @@ func (l *Loop) recheckRows(now int64) {
 	}
 }
 
-// uncertain reports whether the port has an interface and no row, and may be due one at any
-// time without a link message.
+// uncertain reports whether the port has an interface but no row, and whether the row may have to
+// be written without a further link message.
 func (p *Port) uncertain() bool { return p.Index != 0 && (p.recheck || p.reproduced || p.refused) }

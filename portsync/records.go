@@ -6,45 +6,47 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// Recorder keeps what has to survive the process. Its methods return at once: the loop
-// never waits for a disk. warmrestart.Recorder is one.
+// Recorder stores the data that must be kept across restarts. Its methods return immediately, so
+// the loop never waits for a disk. It is implemented by warmrestart.Recorder.
 type Recorder interface {
-	// HasState reports whether a good state file of this boot was found.
+	// HasState reports whether a valid state file of the current boot was found.
 	HasState() bool
-	// DiscardState tells the recorder that the state file does not match the databases.
+	// DiscardState notifies the recorder that the state file does not match the databases.
 	DiscardState()
-	// RecordRestart stores the record of this start, once its initial sync is complete.
+	// RecordRestart stores the record of the current start. It is called when the initial sync is
+	// complete.
 	RecordRestart(warmrestart.Restart)
-	// RecordPorts stores the current ports, in any order. The recorder owns the slice.
+	// RecordPorts stores the current ports, in any order. The recorder takes ownership of the
+	// slice.
 	RecordPorts([]warmrestart.Port)
 }
 
-// The ports are passed to the Recorder recordDelay after a change, so that a burst is one
-// record, and at most every recordEvery, since flash wears out.
+// After a change, the ports are passed to the Recorder with a delay of recordDelay, so that a burst
+// of changes causes one write. They are passed at most once per recordEvery to reduce flash wear.
 const (
 	recordDelay = 50 * time.Millisecond
 	recordEvery = time.Second
 )
 
-// recorder owns the time at which the ports are passed to the Recorder.
+// recorder schedules when the ports are passed to the Recorder.
 type recorder struct {
 	*base
-	at   int64 // when they are passed; never if they have not changed
-	last int64 // when they last were
+	at   int64 // when to pass the ports; never if they have not changed
+	last int64 // when the ports were last passed
 }
 
 func newRecorder(b *base) recorder {
 	return recorder{base: b, at: never, last: -int64(recordEvery)} // the first change does not wait
 }
 
-// changed follows a change of a port.
+// changed records that a port has changed.
 func (r *recorder) changed(now int64) {
 	if r.at == never {
 		r.at = max(now+int64(recordDelay), r.last+int64(recordEvery))
 	}
 }
 
-// finish passes the ports at the end of the process, if they have changed.
+// finish passes the ports on shutdown if they have changed.
 func (r *recorder) finish(now int64) {
 	if r.at != never {
 		r.write(now)

@@ -2,16 +2,16 @@ package portsync
 
 import "slices"
 
-// refusedRows owns the list of ports that have an interface and whose row STATE_DB refuses
-// permanently, such as a row of another type.
+// refusedRows tracks the ports that have an interface but whose row Redis refuses permanently, for
+// example because the key has another type.
 type refusedRows struct {
 	ports   map[*Port]bool
-	error   string // text of the last such refusal
-	changed bool   // text is out of date
+	error   string // text of the last refusal
+	changed bool   // the published text is out of date
 	text    *string
 }
 
-// update takes the state of one port.
+// update records the state of one port.
 func (r *refusedRows) update(p *Port) {
 	if is := p.refused && p.Index != 0; is == r.ports[p] {
 		return
@@ -26,14 +26,13 @@ func (r *refusedRows) update(p *Port) {
 	r.changed = true
 }
 
-// refused takes the error text of a refusal.
+// refused stores the error text of a refusal.
 func (r *refusedRows) refused(text string) {
 	r.changed = r.changed || text != r.error
 	r.error = text
 }
 
-// describe returns the names of the ports and the error text of the databases, or nil if no
-// row is refused.
+// describe returns the names of the ports and the Redis error, or nil if no row is refused.
 func (r *refusedRows) describe() *string {
 	if !r.changed {
 		return r.text

@@ -5,29 +5,29 @@ import (
 	"sync/atomic"
 )
 
-// publisher owns what Status shows of the ports: their views and series, the missing ones,
-// and those whose row is refused.
+// publisher owns the port data shown by Status: views and series of the ports, missing ports, and
+// ports whose row is refused.
 type publisher struct {
 	*base
 	absences absences
 	rows     refusedRows
-	present  int64            // ports that are PortPresent
+	present  int64            // number of ports that are PortPresent
 	unreads  int              // the State.unreads that Status shows
 	fresh    []*publishedPort // scratch
 }
 
 func newPublisher(b *base) publisher { return publisher{base: b, absences: newAbsences(b)} }
 
-// publishStatus stores the condition of the loop into Status. Nothing else of the loop
-// stores there, so that no path can omit it. A turn calls it before the databases are asked,
-// which can take long, and before the loop sleeps. Its cost grows with the ports that the
-// turn touched, not with all ports. It allocates only when a port is added or removed.
+// publishStatus stores the loop's state in Status. No other function of the loop does this, so no
+// code path can omit it. A turn calls publishStatus before it accesses the databases, which may
+// take long, and before the loop sleeps. The cost depends on the number of ports touched in the
+// turn, not on the number of all ports. It allocates only when a port is added or removed.
 func (l *Loop) publishStatus() {
 	l.shown.publishPorts()
 	s := l.Status
 	setNumber(&s.backlog, int64(l.writes.len()))
 	setNumber(&s.backlogSince, l.writes.batch.oldest())
-	setNumber(&s.stalledSince, l.stalledFrom()) // no wake-up: HealthMonitor checks the time of a stall itself
+	setNumber(&s.stalledSince, l.stalledFrom()) // no wake-up: HealthMonitor checks the duration of a stall itself
 	setNumber(&s.queued, int64(l.ring.Len()))
 	setNumber(&s.progress, l.db.progressAt)
 	setNumber(&s.wroteAt, l.writes.wroteAt)
@@ -45,7 +45,7 @@ func (l *Loop) publishStatus() {
 		s.decided.Store(l.initial.decision)
 	}
 
-	// Health depends on these: a change wakes up the HealthMonitor.
+	// Health depends on the following values, so a change wakes the HealthMonitor.
 	changed := setNumber(&s.maxStall, int64(l.MaxStall))
 	changed = setNumber(&s.maxFailureRate, int64(math.Float64bits(l.MaxFailureRate))) || changed
 	changed = setFlag(&s.started, l.initial.started) || changed
@@ -82,8 +82,8 @@ func (l *Loop) publishStatus() {
 	}
 }
 
-// stalledFrom returns since when the backlog has been without an answer of the databases
-// although nothing prevents one, or 0. A refusal is an answer.
+// stalledFrom returns the time since which the backlog has been waiting for a reply although
+// nothing prevents one, or 0. A refusal counts as a reply.
 func (l *Loop) stalledFrom() int64 {
 	if l.writes.len() == 0 || l.db.session == nil || !l.initial.started || l.initial.gated {
 		return 0
@@ -91,7 +91,7 @@ func (l *Loop) stalledFrom() int64 {
 	return max(l.writes.batch.oldest(), l.db.answeredAt, l.db.connection.since, l.initial.gateOpenedAt)
 }
 
-// unreadChanged reports whether the links whose messages cannot be read have changed since
+// unreadChanged reports whether the set of links whose messages cannot be read has changed since
 // the last call.
 func (p *publisher) unreadChanged() bool {
 	was := p.unreads
@@ -104,7 +104,7 @@ func (p *publisher) publishPorts() {
 	if len(p.state.touched) == 0 {
 		return
 	}
-	listed := false // the list of ports changes
+	listed := false // the list of ports has changed
 	fresh := p.fresh[:0]
 	for _, port := range p.state.touched {
 		listed = p.publishPort(port, &fresh) || listed
@@ -118,8 +118,8 @@ func (p *publisher) publishPorts() {
 	setNumber(&p.Status.present, p.present)
 }
 
-// publishPort publishes one port. It appends the entry of a port that is shown for the first
-// time to fresh, and reports whether the list of ports changes.
+// publishPort publishes one port. If the port is published for the first time, its entry is
+// appended to fresh. publishPort reports whether the list of ports has changed.
 func (p *publisher) publishPort(port *Port, fresh *[]*publishedPort) (listed bool) {
 	if present := port.state() == PortPresent; present != port.present {
 		port.present = present
@@ -155,8 +155,8 @@ func (p *publisher) publishPort(port *Port, fresh *[]*publishedPort) (listed boo
 	return listed
 }
 
-// setFlag and setNumber store a value and report whether it has changed. Most have not, and
-// a load costs less than a store.
+// setFlag stores v in a and reports whether the value has changed. Usually it has not, and a load is
+// cheaper than a store.
 func setFlag(a *atomic.Bool, v bool) bool {
 	if a.Load() == v {
 		return false
@@ -165,6 +165,7 @@ func setFlag(a *atomic.Bool, v bool) bool {
 	return true
 }
 
+// setNumber is like setFlag for numbers.
 func setNumber(a *atomic.Int64, v int64) bool {
 	if a.Load() == v {
 		return false

@@ -7,11 +7,11 @@ import (
 	"portsyncd/internal/journal"
 )
 
-// Pauses before a dump. A kernel that is being flooded overruns or interrupts one dump
-// after the other: the pause grows, so that the loop reads messages before it requests the
-// next dump, and stays short enough for a resync soon after the flood. It starts again at
-// dumpPauseMin once no dump was wanted for dumpCalm; a dump that causes the next one, and
-// succeeds every time, is therefore not requested without a pause.
+// Pauses before a dump. During a flood of messages, the kernel may overrun the socket or interrupt
+// every dump. The pause grows to give the loop time to read messages before the next dump, but
+// stays short enough for a resync soon after the flood. It is reset to dumpPauseMin when no dump
+// was requested for dumpCalm. Dumps that trigger each other therefore never follow without a pause,
+// even if each one succeeds.
 const (
 	dumpPauseMin = 2 * time.Millisecond
 	dumpPauseMax = 500 * time.Millisecond
@@ -19,33 +19,33 @@ const (
 	dumpTimeout  = 5 * time.Second
 )
 
-// dumper requests dumps of all links, one at a time, since the kernel allows no second one
-// on a socket. It records the resyncs that wait for a complete dump.
+// dumper requests dumps of all links, one at a time, because the kernel allows only one dump per
+// socket. It records the resyncs that wait for a complete dump.
 type dumper struct {
 	*base
 	wanted   bool
 	quiet    bool // the wanted dump is that of an audit
 	running  bool
-	at       int64 // the wanted dump is not requested before
-	deadline int64 // a running dump has failed if it has not ended by then
+	at       int64 // earliest time of the next dump request
+	deadline int64 // when a running dump times out
 	pause    backoff.Backoff
 	ended    int64 // when the last dump ended
 
-	decided   []int64 // when each of the pending resyncs was decided on
-	more      int     // resyncs beyond mostDecided
+	decided   []int64 // start times of the pending resyncs
+	more      int     // number of pending resyncs beyond mostDecided
 	resynced  int64   // when a resync last ended
 	overranAt int64   // when the kernel last dropped messages
 }
 
-// mostDecided bounds dumper.decided. While a kernel interrupts dump after dump, further
-// resyncs count as decided on together with the last one of the list.
+// mostDecided is the maximum length of dumper.decided. If the kernel keeps interrupting dumps,
+// further resyncs are recorded with the start time of the last entry.
 const mostDecided = 1 << 12
 
 func newDumper(b *base) dumper {
 	return dumper{base: b, pause: backoff.Backoff{Min: dumpPauseMin, Max: dumpPauseMax}, deadline: never}
 }
 
-// resync counts a resync and wants the dump that completes it.
+// resync counts a resync and schedules the dump that completes it.
 func (d *dumper) resync(reason Reason, now int64) {
 	if reason == ReasonOverrun {
 		d.overranAt = max(now, 1)
@@ -58,7 +58,7 @@ func (d *dumper) resync(reason Reason, now int64) {
 	d.want(now)
 }
 
-// want wants a dump that completes a resync decided on at time now.
+// want schedules a dump. now is recorded as the start of the resync that the dump completes.
 func (d *dumper) want(now int64) {
 	d.wanted, d.quiet = true, false
 	if !d.running && now-d.ended > int64(dumpCalm) {
@@ -74,13 +74,13 @@ func (d *dumper) want(now int64) {
 	}
 }
 
-// wantQuiet wants a dump for an audit. It completes no resync.
+// wantQuiet schedules a dump for an audit. It does not complete a resync.
 func (d *dumper) wantQuiet(now int64) { d.wanted, d.quiet, d.at = true, true, now }
 
-// idle reports whether no dump is running or wanted.
+// idle reports whether no dump is running or scheduled.
 func (d *dumper) idle() bool { return !d.running && !d.wanted }
 
-// timedOut reports whether the running dump has not ended in time, and then ends it.
+// timedOut reports whether the running dump has timed out. If so, it marks the dump as ended.
 func (d *dumper) timedOut(now int64) bool {
 	if !d.running || now < d.deadline {
 		return false
@@ -89,8 +89,7 @@ func (d *dumper) timedOut(now int64) bool {
 	return true
 }
 
-// request requests the dump that is wanted, if its time has come, and reports whether it
-// did.
+// request requests the scheduled dump if it is due. It reports whether it did.
 func (d *dumper) request(now int64) bool {
 	if !d.wanted || d.running || now < d.at {
 		return false
@@ -107,14 +106,14 @@ func (d *dumper) request(now int64) bool {
 	return true
 }
 
-// done records the end of a dump, complete or not. The next one waits for a pause.
+// done records the end of a dump, complete or not. The next dump starts after a pause.
 func (d *dumper) done(now int64) {
 	d.running, d.deadline, d.ended = false, never, now
 	d.at = now + int64(d.pause.Next())
 }
 
-// completed ends the pending resyncs after a complete dump. It calls observe with the time
-// at which each was decided on.
+// completed ends the pending resyncs after a complete dump. It calls observe with the start time of
+// each resync.
 func (d *dumper) completed(now int64, observe func(since int64)) {
 	for i, since := range d.decided {
 		d.resynced = now
@@ -126,8 +125,8 @@ func (d *dumper) completed(now int64, observe func(since int64)) {
 	d.decided = d.decided[:0]
 }
 
-// unsynced returns since when the state may differ from the kernel's, or 0 if no resync is
-// pending.
+// unsynced returns the time since which the state may differ from the kernel's, or 0 if no resync
+// is pending.
 func (d *dumper) unsynced() int64 {
 	if len(d.decided) == 0 {
 		return 0
@@ -135,7 +134,7 @@ func (d *dumper) unsynced() int64 {
 	return d.decided[0]
 }
 
-// due returns when request or timedOut has something to do.
+// due returns the time at which request or timedOut must be called next.
 func (d *dumper) due() int64 {
 	if d.wanted && !d.running {
 		return d.at
@@ -143,8 +142,8 @@ func (d *dumper) due() int64 {
 	return d.deadline
 }
 
-// resync wants a dump of all links. Its end, not that of an earlier dump, decides on the
-// next comparison with STATE_DB.
+// resync starts a resync. A comparison with STATE_DB that is due is postponed until the new dump is
+// complete.
 func (l *Loop) resync(reason Reason) {
 	now := l.clock.now()
 	if reason == ReasonOverrun {
@@ -155,8 +154,8 @@ func (l *Loop) resync(reason Reason) {
 	l.logger.resync(reason, now)
 }
 
-// requestDump requests the dump that is wanted, if its time has come. A running dump that
-// did not end in time is followed by another one.
+// requestDump requests the scheduled dump if it is due. If a running dump has timed out, it starts
+// another resync.
 func (l *Loop) requestDump(now int64) {
 	if l.dumps.timedOut(now) {
 		l.resync(ReasonSilent)
@@ -166,7 +165,7 @@ func (l *Loop) requestDump(now int64) {
 	}
 }
 
-// requestLink requests the one link of a port. If the kernel refuses, a dump follows.
+// requestLink requests only the link of p. If the request fails, it starts a resync.
 func (l *Loop) requestLink(p *Port) {
 	if err := l.Links.RequestLink(p.Index); err != nil {
 		l.logger.fault("cannot request a link; retrying", err, l.clock.now())
@@ -174,7 +173,7 @@ func (l *Loop) requestLink(p *Port) {
 	}
 }
 
-// synced follows a complete dump: the state is the kernel's.
+// synced is called after a complete dump, when the state matches the kernel.
 func (l *Loop) synced() {
 	now := l.clock.now()
 	l.dumps.completed(now, func(since int64) {
@@ -187,10 +186,10 @@ func (l *Loop) synced() {
 	}
 }
 
-// resume follows an event after which the databases may have lost anything, such as a
-// reconnect or a flush: the loop requests all links again and compares them with STATE_DB.
-// A reconnect alone produces nothing a second time. A missing marker that had been produced
-// shows that orchagent never got the configuration or has lost it.
+// resume is called when the databases may have lost data, for example after a reconnect or a flush.
+// The loop requests all links again and compares them with STATE_DB. A reconnect alone does not
+// cause the configuration to be written again: that happens only if a marker written earlier is
+// missing, which means that orchagent did not receive the configuration or has lost it.
 func (l *Loop) resume(reason Reason) {
 	for _, p := range l.state.ports {
 		p.recheck = p.recheck || p.Accepted

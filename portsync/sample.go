@@ -12,38 +12,39 @@ import (
 	"portsyncd/metrics"
 )
 
-// latencyRecord records the latency of each acknowledged write for its three readers: a scrape reads
-// cumulative buckets, the stored history exact quantiles, and /status the last hour by minutes.
+// latencyRecord records the latency of each acknowledged write in three forms: cumulative buckets
+// for scrapes, recent values for exact quantiles in the stored history, and per-minute values for
+// the last hour in /status.
 type latencyRecord struct {
 	histogram *metrics.Histogram
 	newest    latencies
 	hour      hour
 }
 
-// observe records a latency in nanoseconds at a time on the loop's clock.
+// observe records a latency of ns nanoseconds at now, on the loop's clock.
 func (r *latencyRecord) observe(now, ns int64) {
 	r.histogram.Observe(float64(ns) / 1e9)
 	r.newest.add(ns)
 	r.hour.wrote(now, ns)
 }
 
-// latencies keeps the newest 4096 latencies, for exact quantiles. The loop writes it, one goroutine
-// reads it.
+// latencies keeps the newest 4096 latencies, from which exact quantiles are computed. The loop
+// writes it; one other goroutine reads it.
 type latencies struct {
-	next atomic.Uint64 // latencies since the start
+	next atomic.Uint64 // number of latencies since startup
 	kept [4096]atomic.Int64
 }
 
-// add adds a latency in nanoseconds.
+// add adds a latency of ns nanoseconds.
 func (l *latencies) add(ns int64) {
 	n := l.next.Load()
 	l.kept[n%uint64(len(l.kept))].Store(ns)
 	l.next.Store(n + 1)
 }
 
-// since returns the kept latencies without the first from ones, in ascending order, and the total
-// number of latencies since the start. A latency that is overwritten during the call may be returned as
-// the newer one.
+// since returns the latencies that were added after the first from ones and are still kept, in
+// ascending order, and the total number added since startup. A latency that is overwritten during
+// the call may be returned with its new value.
 func (l *latencies) since(from uint64) (sorted []int64, total uint64) {
 	total = l.next.Load()
 	if size := uint64(len(l.kept)); total-from > size {
@@ -56,14 +57,14 @@ func (l *latencies) since(from uint64) (sorted []int64, total uint64) {
 	return sorted, total
 }
 
-// Sampler makes the samples of the stored history. It is used by one goroutine.
+// Sampler creates the samples of the stored history. It must be used by one goroutine only.
 type Sampler struct {
 	Status  *Status
 	Metrics *Metrics
-	from    uint64 // latencies before the last sample
+	from    uint64 // number of latencies included in earlier samples
 }
 
-// Append appends a [warmrestart.Sample] as JSON, without a line end.
+// Append appends a [warmrestart.Sample] to b as JSON without a trailing newline.
 func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart.Counters) []byte {
 	counts, n := s.Metrics.counts(), s.Status.ports.count()
 	line := warmrestart.Sample{
@@ -77,7 +78,7 @@ func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart
 	}
 	out, err := json.Marshal(&line)
 	if err != nil {
-		panic(err) // a sample has only values that JSON can represent
+		panic(err) // unreachable: all values can be encoded as JSON
 	}
 	return append(b, out...)
 }
@@ -97,8 +98,8 @@ func (s *Sampler) latency() *warmrestart.Latency {
 	}
 }
 
-// flapsSince returns the ports whose link went down since the last sample, in descending order of
-// link-down transitions.
+// flapsSince returns the ports that had link-down transitions since the last sample, in descending
+// order of their number.
 func flapsSince(ports []*flaps, now int64) []warmrestart.PortFlaps {
 	var all []warmrestart.PortFlaps
 	for _, f := range ports {

@@ -13,8 +13,9 @@ import (
 
 var errServerGone = errors.New("the server closed the connection")
 
-// Pauses of the databaseLink. The pause before a reconnect grows while connections succeed
-// and do not last for sessionLasting, such as with a server that has no room for clients.
+// Pauses of the databaseLink. The pause before a reconnect grows while connections are established
+// but are lost again before sessionLasting, for example because the server has reached its client
+// limit.
 const (
 	sessionPauseMin    = 5 * time.Millisecond
 	sessionPauseMax    = 500 * time.Millisecond
@@ -22,22 +23,22 @@ const (
 	retryMin, retryMax = 20 * time.Millisecond, 500 * time.Millisecond
 )
 
-// databaseLink owns the connection to the databases and the record of what they answered.
+// databaseLink owns the connection to the databases and records their replies.
 type databaseLink struct {
 	*base
 	helpers      *sync.WaitGroup
-	disconnected func() // publishes the loss of the connection
+	disconnected func() // called to publish the disconnection
 
-	configRead bool          // the start has read CONFIG_DB: a session can do without it
+	configRead bool          // CONFIG_DB was read at startup, so a session does not require it
 	sessions   chan *session // receives a new session
 	session    *session      // nil while disconnected
-	notes      chan note     // of the session
+	notes      chan note     // receives the notes of the session
 	connection connection
-	reopen     backoff.Backoff // before a reconnect
-	retry      backoff.Backoff // after a refusal
-	retryAt    int64           // nothing is written or read before
-	answeredAt int64           // when the databases last answered, refusals included
-	progressAt int64           // when they last did what was requested
+	reopen     backoff.Backoff // pause before a reconnect
+	retry      backoff.Backoff // pause after a refusal
+	retryAt    int64           // no database access before this time
+	answeredAt int64           // when the databases last replied, including refusals
+	progressAt int64           // when a request last succeeded
 	refusal    *string         // error of the last refusal; nil after a success
 }
 
@@ -49,8 +50,8 @@ func newDatabaseLink(b *base, helpers *sync.WaitGroup, disconnected func()) data
 	}
 }
 
-// connect starts to connect after a pause, on a goroutine of its own, which sends the new
-// session to d.sessions.
+// connect connects after a pause. It uses a separate goroutine, which sends the new session to
+// d.sessions.
 func (d *databaseLink) connect(pause time.Duration) {
 	ctx, needConfig := d.ctx, !d.configRead
 	d.helpers.Go(func() {
@@ -71,7 +72,7 @@ func (d *databaseLink) connect(pause time.Duration) {
 	})
 }
 
-// use takes a new session into use.
+// use makes s the current session.
 func (d *databaseLink) use(s *session) {
 	d.session, d.notes = s, s.notes
 	d.connection = connection{up: true, since: d.clock.now()}
@@ -80,7 +81,7 @@ func (d *databaseLink) use(s *session) {
 	d.addEvent(journal.Event{Kind: journal.RedisConnected})
 }
 
-// startRead records that the start has read what it needs of CONFIG_DB.
+// startRead records that the data needed at startup was read from CONFIG_DB.
 func (d *databaseLink) startRead() { d.configRead = true }
 
 // usable reports whether there is a connection and no pause after a refusal.
@@ -93,7 +94,7 @@ func (d *databaseLink) close() {
 	}
 }
 
-// lose ends the session because of err and starts to reconnect. The backlog stays.
+// lose ends the session because of err and starts to reconnect. The backlog is kept.
 func (d *databaseLink) lose(err error) {
 	kind := errorIO
 	if _, bad := errors.AsType[*sonicdb.ProtocolError](err); bad {
@@ -107,10 +108,10 @@ func (d *databaseLink) lose(err error) {
 	d.session, d.notes = nil, nil
 	d.connection = connection{since: now, err: err.Error()}
 	d.Status.rate.add(true, now)
-	d.disconnected() // before the failure is counted: a reader sees the cause before the effect
+	d.disconnected() // before the failure is counted, so that readers see the cause first
 	d.Metrics.errors.At(kind).Inc()
 	level := syslog.LevelError
-	if d.ctx.Err() != nil { // the loop closed it, to end
+	if d.ctx.Err() != nil { // the loop closed the connection on shutdown
 		level = syslog.LevelNotice
 	} else {
 		d.addEvent(journal.Event{Kind: journal.RedisLost, Reason: err.Error()})
@@ -119,9 +120,9 @@ func (d *databaseLink) lose(err error) {
 	d.connect(d.reopen.Next())
 }
 
-// check records the result of an exchange with the databases and reports whether it
-// succeeded. After a refusal the loop retries when a pause is over. Any other error makes
-// the connection unusable.
+// check records the result of an exchange with the databases and reports whether it succeeded.
+// After a refusal the loop retries when a pause has elapsed. Any other error makes the connection
+// unusable.
 func (d *databaseLink) check(err error) bool {
 	switch {
 	case err == nil:
@@ -142,13 +143,13 @@ func (d *databaseLink) check(err error) bool {
 	return false
 }
 
-// answered records that the databases answered now.
+// answered records that a reply has arrived now.
 func (d *databaseLink) answered() { d.answeredAt = d.clock.now() }
 
-// progressed records that the last answer acknowledged something.
+// progressed records that the last reply acknowledged an operation.
 func (d *databaseLink) progressed() { d.progressAt = d.answeredAt }
 
-// refused counts and logs an exchange that the databases refused, at least in part.
+// refused counts and logs an exchange that was refused, at least partly.
 func (d *databaseLink) refused(err error) {
 	d.answered()
 	d.Status.rate.add(true, d.answeredAt)
@@ -156,8 +157,7 @@ func (d *databaseLink) refused(err error) {
 	d.logger.fault("Redis refused a command; retrying", err, d.answeredAt)
 }
 
-// connected takes a new session into use. After a reconnect the databases may have lost
-// anything.
+// connected makes s the current session. After a reconnect the databases may have lost data.
 func (l *Loop) connected(s *session) {
 	l.db.use(s)
 	if l.initial.started {
@@ -167,7 +167,7 @@ func (l *Loop) connected(s *session) {
 	}
 }
 
-// observe reacts to a note of the session.
+// observe handles a note of the session.
 func (l *Loop) observe(n note) {
 	switch n.kind {
 	case noteLost:

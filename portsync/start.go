@@ -7,10 +7,10 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// StartKind is the kind of a start.
+// StartKind tells whether the daemon starts cold or warm.
 type StartKind uint8
 
-// The kinds of start.
+// Kinds of start.
 const (
 	ColdStart StartKind = iota
 	WarmStart
@@ -24,16 +24,17 @@ func (k StartKind) String() string {
 	return "cold"
 }
 
-// Facts are the values that a start depends on, read before anything is written.
+// Facts holds the values on which the start decision depends. They are read before anything is
+// written.
 type Facts struct {
 	SwitchType   string // DEVICE_METADATA|localhost switch_type; "" if absent
 	WarmEnabled  bool   // WARM_RESTART_ENABLE_TABLE has enable=true for system or swss
 	RestoreCount string // WARM_RESTART_TABLE|portsyncd restore_count; "" if absent
 	InitDone     bool   // APPL_DB has the row PortInitDone
 	Ports        []PortConfig
-	PortErrors   []error // rows of CONFIG_DB PORT that cannot be read, each named
+	PortErrors   []error // one error per row of CONFIG_DB PORT that cannot be read
 
-	// Remembered is set if the state file has the ports of the last process of this boot and
+	// Remembered is set if the state file has the ports of the previous process of this boot and
 	// may be used for a warm start.
 	Remembered bool
 	// NoStateFile is set if warm_restart.enabled is false.
@@ -43,45 +44,45 @@ type Facts struct {
 // PortConfig is one row of CONFIG_DB PORT.
 type PortConfig struct {
 	Name   string
-	Fields []sonicdb.FieldValue // names cut at "@", values as they are
-	// HasAdmin is set if the port's row in APPL_DB had admin_status before anything was
-	// produced. PortInitDone does not wait for such a port.
+	Fields []sonicdb.FieldValue // names truncated at "@", values unchanged
+	// HasAdmin is set if the port's row in APPL_DB had admin_status before the daemon wrote
+	// anything. PortInitDone does not wait for such a port.
 	HasAdmin bool
 }
 
-// Produce is the time at which the configuration is written for orchagent.
+// Produce tells when the configuration is written for orchagent.
 type Produce uint8
 
-// The times to produce.
+// Values of Produce.
 const (
 	ProduceAtOnce    Produce = iota
-	ProduceAfterEOIU         // once the end of the initial dump has been compared
-	ProduceNever             // orchagent has the configuration
+	ProduceAfterEOIU         // after the initial dump has been compared with STATE_DB
+	ProduceNever             // orchagent already has the configuration
 )
 
-// Decision is how the daemon starts.
+// Decision describes how the daemon starts.
 type Decision struct {
 	Kind         StartKind
-	Reason       string // why this kind, for the log
+	Reason       string // reason for Kind, for the log
 	RestoreCount string // to be written to WARM_RESTART_TABLE|portsyncd
-	// KeepLinks is set if existing interfaces are used as in a warm start. Otherwise those of
-	// front-panel ports are set down and ignored (PROTOCOL.md section 6).
+	// KeepLinks is set if existing interfaces are used, as in a warm start. Otherwise interfaces of
+	// front panel ports are brought down and ignored (PROTOCOL.md section 6).
 	KeepLinks bool
 	Produce   Produce
-	// Sweep is set if STATE_DB may have rows of interfaces that vanished before the start.
+	// Sweep is set if STATE_DB may have rows of interfaces that vanished before startup.
 	Sweep bool
 	Await []string // ports that are pending before PortInitDone
 }
 
-// Requested reports whether the start is a warm restart that SONiC requested, not a warm start
-// from the saved state.
+// Requested reports whether the start is a warm restart requested by SONiC, as opposed to a warm
+// start from the saved state.
 func (d *Decision) Requested() bool { return d.Kind == WarmStart && d.Produce == ProduceNever }
 
-// Decide follows PROTOCOL.md sections 5 to 7. The databases decide what happens to the interfaces.
-// A state file alone never causes a warm start after the databases were flushed, since no port
-// would be created. A lost state file never sets the ports of a running system down.
-// PortInitDone in APPL_DB before anything was produced means that only this process was
-// restarted (defect D6).
+// Decide returns the start decision according to PROTOCOL.md sections 5 to 7. Only the databases
+// determine whether existing interfaces are kept. A state file alone does not cause a warm start
+// after the databases were flushed, since no port would be created. A missing state file does not
+// cause the ports of a running system to be brought down. PortInitDone in APPL_DB before the daemon
+// wrote anything means that only this process was restarted (defect D6).
 func Decide(f Facts) Decision {
 	count, counted := parseRestoreCount(f.RestoreCount)
 	if f.WarmEnabled && counted {
@@ -110,7 +111,8 @@ func Decide(f Facts) Decision {
 	return d
 }
 
-// reason returns why a start is not a warm restart requested by SONiC, and what decides on it.
+// reason returns why a start is not a warm restart requested by SONiC, and which fact determines
+// the kind of start.
 func (f *Facts) reason() string {
 	reason := "SONiC did not request a warm restart"
 	switch {
@@ -134,7 +136,7 @@ func (f *Facts) reason() string {
 	return reason
 }
 
-// parseRestoreCount parses an unsigned decimal of 32 bits. Any other text counts as absent
+// parseRestoreCount parses an unsigned 32-bit decimal number. Any other text is treated as absent
 // (defect D12).
 func parseRestoreCount(s string) (n uint32, ok bool) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
