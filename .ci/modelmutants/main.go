@@ -25,10 +25,10 @@ import (
 	"sync"
 )
 
-// mutant is a changed line of a file.
+// mutant is a change to one line of a file.
 type mutant struct {
 	file     string
-	line     int // from 1
+	line     int // 1-based
 	was, now string
 }
 
@@ -39,7 +39,7 @@ func (m mutant) String() string {
 // touching matches a statement that marks a port for publication.
 var touching = regexp.MustCompile(`^\t+\w+(\.state)?\.touch(Name)?\(`)
 
-// publishing matches the statements that publish something about the daemon, by file.
+// publishing matches, for each file, the statements that publish something.
 var publishing = map[string]*regexp.Regexp{
 	"portsync/report.go":     regexp.MustCompile(`^\t+(changed :?= )?(setNumber|setFlag|s\.\w+\.Store|s\.wake|l\.shown\.publishPorts|port\.view\.publish|port\.series\.update)\(`),
 	"portsync/ports.go":      regexp.MustCompile(`^\t+l\.list\.Store\(`),
@@ -54,7 +54,7 @@ var publishing = map[string]*regexp.Regexp{
 	"portsync/answers.go":    touching,
 }
 
-// removals returns a mutant for each statement that publishes something.
+// removals returns a mutant for each statement matched by publishing.
 func removals() (all []mutant, err error) {
 	for file, pattern := range publishing {
 		text, err := os.ReadFile(file)
@@ -87,7 +87,7 @@ func listed() (all []mutant, err error) {
 	for block := range strings.SplitSeq(strings.TrimSpace(changes), "\n\n") {
 		lines := strings.Split(block, "\n")
 		if len(lines) != 3 {
-			return nil, fmt.Errorf("changes.txt: not three lines: %q", block)
+			return nil, fmt.Errorf("changes.txt: block must have three lines: %q", block)
 		}
 		file, was, now := lines[0], strings.TrimPrefix(lines[1], "- "), strings.TrimSpace(strings.TrimPrefix(lines[2], "+"))
 		text, err := os.ReadFile(file)
@@ -102,13 +102,13 @@ func listed() (all []mutant, err error) {
 			}
 		}
 		if found != 1 {
-			return nil, fmt.Errorf("changes.txt: %s has %q %d times", file, was, found)
+			return nil, fmt.Errorf("changes.txt: %s contains %q %d times, must be once", file, was, found)
 		}
 	}
 	return all, nil
 }
 
-// build builds the daemon with a mutant.
+// build builds the daemon with the mutant applied.
 func (m mutant) build(dir string) (binary string, err error) {
 	text, err := os.ReadFile(m.file)
 	if err != nil {
@@ -155,7 +155,7 @@ func (m mutant) try(test string, seed, sequences int) (first int, err error) {
 	}
 	binary, err := m.build(dir)
 	if err != nil {
-		return 0, fmt.Errorf("%v does not build: %w", m, err)
+		return 0, fmt.Errorf("build mutant %v: %w", m, err)
 	}
 	cmd := exec.Command(test, "-test.run", "^TestModel$", "-test.short", "-test.failfast", "-test.parallel", "1", "-test.v")
 	cmd.Env = append(os.Environ(), "PORTSYNCD_TEST_BINARY="+binary, "PORTSYNCD_REQUIRE_INTEGRATION=1",
@@ -171,15 +171,15 @@ func (m mutant) try(test string, seed, sequences int) (first int, err error) {
 		}
 	}
 	if first == 0 {
-		return 0, fmt.Errorf("no sequence failed, and the test did: %w: %s", err, out[max(0, len(out)-2000):])
+		return 0, fmt.Errorf("test failed, but none of its sequences did: %w: %s", err, out[max(0, len(out)-2000):])
 	}
 	return first, nil
 }
 
 func main() {
-	sequences, seed := flag.Int("sequences", 24, "sequences for each mutant"), flag.Int("seed", 1, "seed of the first")
-	jobs, only := flag.Int("jobs", 2, "mutants at a time"), flag.String("only", "", "mutants whose line matches")
-	list := flag.Bool("list", false, "list the mutants and try none")
+	sequences, seed := flag.Int("sequences", 24, "number of sequences per mutant"), flag.Int("seed", 1, "seed of the first sequence")
+	jobs, only := flag.Int("jobs", 2, "number of mutants tested at a time"), flag.String("only", "", "test only mutants that match this regular expression")
+	list := flag.Bool("list", false, "list the mutants without testing them")
 	flag.Parse()
 	all, err := removals()
 	more, err2 := listed()
@@ -201,12 +201,12 @@ func main() {
 	defer os.RemoveAll(dir)
 	test := filepath.Join(dir, "test")
 	if out, err := exec.Command("go", "test", "-c", "-o", test, "./integration/model").CombinedOutput(); err != nil {
-		log.Fatalf("build the test: %v: %s", err, out)
+		log.Fatalf("build test: %v: %s", err, out)
 	}
 	run(all, test, *seed, *sequences, *jobs)
 }
 
-// run tries the mutants, some at a time, and prints what came of them.
+// run tests the mutants, jobs at a time, and prints the results.
 func run(all []mutant, test string, seed, sequences, jobs int) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup

@@ -1,11 +1,11 @@
-// Noskip reads the output of "go test -json" and fails if a test failed, or was skipped and is
-// not on a list:
+// Noskip reads the output of "go test -json". It fails if a test failed, or if a test was skipped
+// and is not listed:
 //
 //	go test -json ./... | go run ./.ci/noskip .ci/skips
 //
-// It prints a line for each package, the output of each failed test, and the reason of each
-// skip that is not allowed. A line of the list has a package, a test and a comment after "#". A
-// listed test that was not skipped is an error as well.
+// It prints a line for each package, the output of each failed test, and the reason for each skip
+// that is not allowed. A line in the list consists of a package, a test and a comment after "#". It
+// is also an error if a listed test was not skipped.
 package main
 
 import (
@@ -41,7 +41,7 @@ func main() {
 	for lines.Scan() {
 		var e event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			fmt.Println(lines.Text()) // the go command's own message
+			fmt.Println(lines.Text()) // a message from the go command
 			r.failed = append(r.failed, "go test")
 			continue
 		}
@@ -56,7 +56,7 @@ func main() {
 	}
 }
 
-// readList reads the tests that may be skipped.
+// readList reads the list of tests that may be skipped.
 func readList(file string) (map[test]bool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -70,13 +70,13 @@ func readList(file string) (map[test]bool, error) {
 		case 2:
 			allowed[test{words[0], words[1]}] = true
 		default:
-			return nil, fmt.Errorf("%s:%d: want a package and a test", file, i+1)
+			return nil, fmt.Errorf("%s:%d: line must contain a package and a test", file, i+1)
 		}
 	}
 	return allowed, nil
 }
 
-// run collects the results of the tests.
+// run collects test results.
 type run struct {
 	output  map[test][]string
 	skipped map[test]bool
@@ -84,7 +84,7 @@ type run struct {
 	passed  int
 }
 
-// skipInside matches the skip of a test in another process, inside namespaces, whose parent
+// skipInside matches a skip that is reported by a child process inside namespaces whose parent test
 // passes.
 var skipInside = regexp.MustCompile(`^\s+--- SKIP: (\S+)`)
 
@@ -99,7 +99,7 @@ func (r *run) take(e event) {
 			r.output[inner] = append(r.output[inner], r.output[t]...)
 		}
 		if e.Test == "" && !strings.HasPrefix(e.Output, "PASS") && e.Output != "FAIL\n" {
-			fmt.Print(e.Output) // "ok portsyncd/config 0.1s", or why there is no result
+			fmt.Print(e.Output) // "ok portsyncd/config 0.1s", or the reason for a missing result
 		}
 	case "pass":
 		if e.Test != "" {
@@ -116,7 +116,7 @@ func (r *run) take(e event) {
 	}
 }
 
-// report prints the problems and returns whether there are none.
+// report prints the problems and reports whether there were none.
 func (r *run) report(allowed map[test]bool) bool {
 	var bad []string
 	for t := range r.skipped {
@@ -126,7 +126,7 @@ func (r *run) report(allowed map[test]bool) bool {
 	}
 	for t := range allowed {
 		if !r.skipped[t] {
-			bad = append(bad, fmt.Sprintf("%s %s is on the list and was not skipped", t.pkg, t.name))
+			bad = append(bad, fmt.Sprintf("%s %s is listed but was not skipped", t.pkg, t.name))
 		}
 	}
 	for _, f := range r.failed {

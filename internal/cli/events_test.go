@@ -191,9 +191,9 @@ func TestEventsFromBoth(t *testing.T) {
 // help.
 func TestEventsOptions(t *testing.T) {
 	for args, want := range map[string]string{
-		"--since soon":                   `--since: time "soon"`,
-		"--until x":                      "--until: time",
-		"--kind up":                      `--kind: kind "up", expected link, port, daemon`,
+		"--since soon":                   `--since: invalid time "soon"`,
+		"--until x":                      "--until: invalid time",
+		"--kind up":                      `--kind: invalid kind "up": must be link, port, daemon`,
 		"--limit 0":                      "--limit 0: expected 1 to 100000",
 		"--follow --until 1h":            "--follow and --until",
 		"--storage /a --address unix:/b": "--storage and --address",

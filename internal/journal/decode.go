@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxName bounds the name of a port in a file: an interface name has at most 15 bytes, each of
-// which can become a character of three bytes.
+// maxName is the maximum length of a port name in a file. An interface name has at most 15 bytes,
+// each of which can become a character of three bytes.
 const maxName = 64
 
-// wire is the JSON form of an event.
+// wire is the JSON representation of an event.
 type wire struct {
 	Time    time.Time `json:"time"`
 	Seq     uint64    `json:"seq"`
@@ -38,21 +38,20 @@ type wire struct {
 	CarrierDn uint32 `json:"carrier_down"`
 }
 
-// Decode reads one JSON object in the form of [Event.AppendJSON]. Members with other names are
-// ignored.
+// Decode parses one JSON object as written by [Event.AppendJSON]. It ignores unknown members.
 func Decode(text []byte) (Event, error) {
 	var d decoder
 	return d.decode(text)
 }
 
-// decoder reads lines. Lines as AppendJSON writes them take a fast path, which allocates memory
-// only for new texts; encoding/json reads the others.
+// decoder parses lines. Lines in the format of AppendJSON take a fast path that allocates only for
+// new strings. Other lines are parsed by encoding/json.
 type decoder struct {
-	words map[string]string // texts that occur often
+	words map[string]string // strings that occur often
 	wire  wire              // of the current line
 }
 
-// maxWords bounds decoder.words.
+// maxWords is the maximum size of decoder.words.
 const maxWords = 8192
 
 func (d *decoder) decode(line []byte) (Event, error) {
@@ -67,7 +66,7 @@ func (d *decoder) decode(line []byte) (Event, error) {
 	return w.event()
 }
 
-// event checks the members and returns the event.
+// event validates the members and returns the event.
 func (w *wire) event() (Event, error) {
 	e := Event{
 		Time: millis(w.Time), Seq: w.Seq, Kind: w.Kind, Port: w.Port,
@@ -78,26 +77,27 @@ func (w *wire) event() (Event, error) {
 	}
 	switch {
 	case e.Kind == "" || len(e.Kind) > maxName:
-		return Event{}, fmt.Errorf("decode event: kind %.*q, expected 1 to %d bytes", maxName, w.Kind, maxName)
+		return Event{}, fmt.Errorf("decode event: invalid kind %.*q: must have 1 to %d bytes", maxName, w.Kind, maxName)
 	case e.Time.Year() < 1970 || e.Time.Year() > 9999:
-		return Event{}, fmt.Errorf("decode event: time of the year %d, expected 1970 to 9999", e.Time.Year())
+		return Event{}, fmt.Errorf("decode event: invalid year %d: must be 1970 to 9999", e.Time.Year())
 	case len(e.Port) > maxName || max(len(e.Old), len(e.New), len(e.Reason), len(e.Boot)) > 6*maxReason:
-		return Event{}, fmt.Errorf("decode event: a text of more than %d bytes", 6*maxReason)
+		return Event{}, fmt.Errorf("decode event: string is longer than %d bytes", 6*maxReason)
 	}
 	if w.PortHex != "" {
 		name, err := hex.DecodeString(w.PortHex)
 		if err != nil || len(name) > maxName || utf8.Valid(name) || w.Port != toUnicode(string(name)) {
-			return Event{}, fmt.Errorf("decode event: port_hex %q, expected the bytes of port %q", w.PortHex, w.Port)
+			return Event{}, fmt.Errorf("decode event: port_hex %q does not match port %q", w.PortHex, w.Port)
 		}
 		e.Port = string(name)
 	}
 	return e, nil
 }
 
-// toUnicode returns s with U+FFFD in place of each byte that is not UTF-8, as JSON has it.
+// toUnicode returns s with each invalid UTF-8 byte replaced by U+FFFD, as in JSON.
 func toUnicode(s string) string { return strings.Map(func(r rune) rune { return r }, s) }
 
-// duration returns a number of milliseconds, limited to what time.Duration can express.
+// duration converts milliseconds to a time.Duration. It returns the maximum duration if the value
+// is too large.
 func duration(ms uint64) time.Duration {
 	return time.Duration(min(ms, math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond
 }
@@ -112,8 +112,9 @@ func stateOf(word string) State {
 	return Unknown
 }
 
-// plain reads a line as AppendJSON writes it into w: an object of strings without escapes and of
-// unsigned integers, with no spaces. It returns false for any other line; then w is undefined.
+// plain parses a line in the format of AppendJSON into w: an object without spaces whose values are
+// strings without escapes and unsigned integers. It returns false for any other line and leaves w
+// undefined.
 func (d *decoder) plain(line []byte, w *wire) bool {
 	if len(line) < 2 || line[0] != '{' || line[len(line)-1] != '}' {
 		return false
@@ -147,7 +148,8 @@ func (d *decoder) plain(line []byte, w *wire) bool {
 	return false
 }
 
-// plainString takes a string of ASCII characters without escapes off the beginning of b.
+// plainString parses a string of ASCII characters without escapes at the beginning of b and returns
+// the rest of b.
 func plainString(b []byte) (text, rest []byte, ok bool) {
 	if len(b) < 2 || b[0] != '"' {
 		return nil, nil, false
@@ -163,7 +165,8 @@ func plainString(b []byte) (text, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// plainNumber takes an unsigned integer of at most 19 digits off the beginning of b.
+// plainNumber parses an unsigned integer of at most 19 digits at the beginning of b and returns the
+// rest of b.
 func plainNumber(b []byte) (n uint64, rest []byte, ok bool) {
 	i := 0
 	for ; i < len(b) && b[i]-'0' <= 9; i++ {
@@ -175,8 +178,7 @@ func plainNumber(b []byte) (n uint64, rest []byte, ok bool) {
 	return n, b[i:], true
 }
 
-// text sets the member with a string. It returns false for a member that encoding/json has to
-// read.
+// text sets a string member. It returns false if encoding/json must parse the member.
 func (d *decoder) text(w *wire, name, text []byte) bool {
 	switch string(name) {
 	case "time":
@@ -203,8 +205,8 @@ func (d *decoder) text(w *wire, name, text []byte) bool {
 	return true
 }
 
-// number sets the member with a number. It returns false for a member or a number that
-// encoding/json has to read.
+// number sets a numeric member. It returns false if encoding/json must parse the member or the
+// number.
 func number(w *wire, name []byte, n uint64) bool {
 	small := func(to *uint32) bool {
 		*to = uint32(n)
@@ -236,7 +238,7 @@ func number(w *wire, name []byte, n uint64) bool {
 	return true
 }
 
-// word returns the text as a string. Texts that occur again share their memory.
+// word converts text to a string. Repeated strings share memory.
 func (d *decoder) word(text []byte) string {
 	if word, ok := d.words[string(text)]; ok {
 		return word
@@ -251,7 +253,7 @@ func (d *decoder) word(text []byte) string {
 	return word
 }
 
-// plainTime reads a time of the form of timeFormat.
+// plainTime parses a time in the format timeFormat.
 func plainTime(text []byte, to *time.Time) bool {
 	if len(text) != len(timeFormat) || text[4] != '-' || text[7] != '-' || text[10] != 'T' ||
 		text[13] != ':' || text[16] != ':' || text[19] != '.' || text[23] != 'Z' {
@@ -268,6 +270,6 @@ func plainTime(text []byte, to *time.Time) bool {
 	month, day := digits(5, 7), digits(8, 10)
 	hour, minute, second := digits(11, 13), digits(14, 16), digits(17, 19)
 	*to = time.Date(digits(0, 4), time.Month(month), day, hour, minute, second, digits(20, 23)*int(time.Millisecond), time.UTC)
-	// time.Date accepts the 31st of February.
+	// time.Date normalizes invalid dates such as February 31.
 	return ok && to.Day() == day && to.Month() == time.Month(month) && hour < 24 && minute < 60 && second < 60
 }

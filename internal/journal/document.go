@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// DocumentSchema is the version of the JSON form of a Document.
+// DocumentSchema is the schema version of a Document's JSON form.
 const DocumentSchema = 1
 
-// AppendJSON appends the document as one JSON object of ASCII characters and a line end.
+// AppendJSON appends the document as one JSON object of ASCII characters, followed by a newline.
 func (d *Document) AppendJSON(b []byte) []byte {
 	b = append(b, `{"schema":`...)
 	b = strconv.AppendInt(b, DocumentSchema, 10)
@@ -33,10 +33,10 @@ func (d *Document) AppendJSON(b []byte) []byte {
 	return append(b, "]}\n"...)
 }
 
-// maxCommas is more than a document of maxQuery events has.
+// maxCommas is greater than the number of commas in a document of maxQuery events.
 const maxCommas = 32 * maxQuery
 
-// DecodeDocument reads the JSON form of a Document. The text must be bounded by the caller.
+// DecodeDocument parses the JSON form of a Document. The caller must limit the size of text.
 func DecodeDocument(text []byte) (*Document, error) {
 	var w struct {
 		Schema   int               `json:"schema"`
@@ -46,19 +46,19 @@ func DecodeDocument(text []byte) (*Document, error) {
 		LastSeq  uint64            `json:"last_seq"`
 		Events   []json.RawMessage `json:"events"`
 	}
-	// A comma can be half of an element that takes a hundred times its size in memory.
+	// Limit memory: an array element can need a hundred times as much memory as its text.
 	if n := bytes.Count(text, []byte(",")); n > maxCommas {
-		return nil, fmt.Errorf("not a document of events: %d commas, expected at most %d", n, maxCommas)
+		return nil, fmt.Errorf("invalid event document: %d commas, limit %d", n, maxCommas)
 	}
 	if err := json.Unmarshal(text, &w); err != nil {
-		return nil, fmt.Errorf("not a document of events: %w", err)
+		return nil, fmt.Errorf("invalid event document: %w", err)
 	}
 	if w.Schema != DocumentSchema {
-		return nil, fmt.Errorf("a document of events of schema %d, expected %d", w.Schema, DocumentSchema)
+		return nil, fmt.Errorf("unsupported schema %d of event document: must be %d", w.Schema, DocumentSchema)
 	}
 	d := &Document{Time: w.Time, Process: w.Process, Complete: w.Complete, LastSeq: w.LastSeq}
 	if len(w.Events) > maxQuery {
-		return nil, fmt.Errorf("a document of %d events, expected at most %d", len(w.Events), maxQuery)
+		return nil, fmt.Errorf("event document has %d events, limit %d", len(w.Events), maxQuery)
 	}
 	var lines decoder
 	for _, text := range w.Events {

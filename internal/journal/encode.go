@@ -7,14 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// timeFormat has a fixed width, so that the times of two lines can be compared as bytes.
+// timeFormat has a fixed width, so that times can be compared as bytes.
 const timeFormat = "2006-01-02T15:04:05.000Z"
 
-// maxReason bounds Old, New and Reason of an event, in bytes.
+// maxReason is the maximum length in bytes of an event's Old, New and Reason.
 const maxReason = 1024
 
-// AppendJSON appends the event as one JSON object of ASCII characters, without a line end. Members
-// that do not apply are left out. It allocates no memory if b has room.
+// AppendJSON appends the event as one JSON object of ASCII characters, without a newline. It omits
+// members that do not apply. It does not allocate if b has enough capacity.
 func (e *Event) AppendJSON(b []byte) []byte {
 	b = append(b, `{"time":"`...)
 	b = e.Time.UTC().AppendFormat(b, timeFormat)
@@ -44,7 +44,7 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendCount appends a member with a number, unless the number is 0.
+// appendCount appends a numeric member unless n is 0.
 func appendCount(b []byte, name string, n uint64) []byte {
 	if n == 0 {
 		return b
@@ -53,7 +53,7 @@ func appendCount(b []byte, name string, n uint64) []byte {
 	return strconv.AppendUint(b, n, 10)
 }
 
-// appendText appends a member with a text, unless the text is empty.
+// appendText appends a string member unless text is empty.
 func appendText(b []byte, name, text string) []byte {
 	if text == "" {
 		return b
@@ -62,9 +62,9 @@ func appendText(b []byte, name, text string) []byte {
 	return append(appendEscaped(b, text[:min(len(text), maxReason)]), '"')
 }
 
-// appendEscaped appends text as the inside of a JSON string of ASCII characters. The characters
-// that steer a terminal or end a script element become escapes. Bytes that are not UTF-8 become
-// U+FFFD.
+// appendEscaped appends text as the contents of a JSON string of ASCII characters. It escapes
+// characters that could control a terminal or close a script element, and replaces invalid UTF-8
+// with U+FFFD.
 func appendEscaped(b []byte, text string) []byte {
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -75,7 +75,7 @@ func appendEscaped(b []byte, text string) []byte {
 		}
 		r, size := utf8.DecodeRuneInString(text[i:])
 		i += size
-		if r >= 0x10000 { // a surrogate pair, RFC 8259 section 7
+		if r >= 0x10000 { // surrogate pair (RFC 8259, section 7)
 			r -= 0x10000
 			b = appendUnit(b, 0xd800+uint16(r>>10))
 			r = 0xdc00 + r&0x3ff
@@ -85,7 +85,7 @@ func appendEscaped(b []byte, text string) []byte {
 	return b
 }
 
-// appendUnit appends the escape of a UTF-16 code unit.
+// appendUnit appends the escape sequence of a UTF-16 code unit.
 func appendUnit(b []byte, unit uint16) []byte {
 	const digits = "0123456789abcdef"
 	return append(b, '\\', 'u', digits[unit>>12], digits[unit>>8&15], digits[unit>>4&15], digits[unit&15])

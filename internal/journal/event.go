@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Kind is the kind of an event. Its value is the text in the files and documents. A reader may
-// meet kinds of a newer version, which are not listed here.
+// Kind is the kind of an event. Its value is the string used in files and documents. Files written
+// by a newer version may contain other kinds.
 type Kind string
 
-// Kinds of events of one port.
+// Kinds of port events.
 const (
-	// Created: the port's interface appeared, or another interface took its place.
+	// Created: the port's interface was created or replaced by another interface.
 	Created Kind = "created"
-	// Deleted: the port's interface disappeared.
+	// Deleted: the port's interface was deleted.
 	Deleted Kind = "deleted"
-	// Renamed: the interface of the port named Old has now the name Port.
+	// Renamed: the interface was renamed from Old to Port.
 	Renamed Kind = "renamed"
 	// AdminUp and AdminDown: the administrative state changed (IFF_UP).
 	AdminUp   Kind = "admin_up"
@@ -25,33 +25,33 @@ const (
 	LinkDown Kind = "link_down"
 	// MTU: the MTU changed from Old to New.
 	MTU Kind = "mtu"
-	// Flapping: the link went down and up, and one event stands for all changes in Span. Flaps is
-	// the exact number of link-down transitions.
+	// Flapping: the link repeatedly went down and up. One event represents all changes within Span.
+	// Flaps is the exact number of link-down transitions.
 	Flapping Kind = "flapping"
-	// Merged: the port changed too often, but its link did not go down. One event stands for all
-	// changes in Span.
+	// Merged: the port changed too often, but its link did not go down. One event represents all
+	// changes within Span.
 	Merged Kind = "merged"
 )
 
-// Kinds of events of the daemon.
+// Kinds of daemon events.
 const (
 	Start          Kind = "start"           // the process started
 	ColdStart      Kind = "cold_start"      // the daemon decided on a cold start
 	WarmStart      Kind = "warm_start"      // the daemon decided on a warm start
 	Ready          Kind = "ready"           // the initial sync is complete
-	Stop           Kind = "stop"            // the process stops on request
+	Stop           Kind = "stop"            // the process is shutting down on request
 	Overrun        Kind = "overrun"         // the kernel dropped link messages
 	Resync         Kind = "resync"          // the daemon requested all links again
 	RedisLost      Kind = "redis_lost"      // the connection to the databases ended
-	RedisConnected Kind = "redis_connected" // the databases are connected
+	RedisConnected Kind = "redis_connected" // the daemon connected to the databases
 	Health         Kind = "health"          // the health state or its reasons changed
-	Repair         Kind = "repair"          // a comparison found wrong rows, and the daemon repairs them
+	Repair         Kind = "repair"          // a comparison found wrong rows; the daemon repairs them
 	Reload         Kind = "reload"          // the configuration was loaded again
 	Clock          Kind = "clock"           // the system clock was set
 	Dropped        Kind = "dropped"         // Count events are missing here
 )
 
-// Groups of kinds, by the names that [ParseKinds] accepts.
+// groups lists the kinds of each group that [ParseKinds] accepts.
 var groups = map[string][]Kind{
 	"link": {LinkUp, LinkDown, Flapping},
 	"port": {Created, Deleted, Renamed, AdminUp, AdminDown, LinkUp, LinkDown, MTU, Flapping, Merged},
@@ -59,13 +59,13 @@ var groups = map[string][]Kind{
 		Health, Repair, Reload, Clock, Dropped},
 }
 
-// Kinds returns all kinds, those of ports first.
+// Kinds returns all kinds, port events first.
 func Kinds() []Kind { return slices.Concat(groups["port"], groups["daemon"]) }
 
-// State is the state of a port's interface in one respect.
+// State is the administrative or operational state of a port's interface.
 type State uint8
 
-// The states. Unknown is the state of a port without an interface.
+// States. A port without an interface has the state Unknown.
 const (
 	Unknown State = iota
 	Down
@@ -83,46 +83,48 @@ func StateOf(up bool) State {
 // String returns "up", "down" or "".
 func (s State) String() string { return [...]string{"", "down", "up"}[s] }
 
-// Event is one entry of the journal. The zero value of a field means that it does not apply or is
-// not known.
+// Event is an entry of the journal. A zero field does not apply or is unknown.
 type Event struct {
-	// Time is when the change happened, by the system clock, in UTC with millisecond precision. It
-	// can be earlier than the time of the event before, if the clock was set back.
+	// Time is the system clock's time of the change, in UTC with millisecond precision. It can be
+	// earlier than the previous event's time if the clock was set back.
 	Time time.Time
-	// Seq numbers the events in the order in which they were recorded. It grows over restarts. A
-	// gap means that events were recorded and lost with the process before they were written.
+	// Seq is the sequence number, assigned in the order in which events were recorded. It keeps
+	// increasing across restarts. A gap means that events were lost because the process ended
+	// before they were written.
 	Seq  uint64
 	Kind Kind
-	Port string // name of the port, any bytes; "" for events of the daemon
+	Port string // name of the port, any bytes; "" for daemon events
 
-	// Old and New are the values before and after: the MTU, the former name of a renamed
-	// interface, the health state.
+	// Old and New are the values before and after the change: the MTU, the name of a renamed
+	// interface, or the health state.
 	Old, New string
-	// Reason says why: the reason of a start, a resync or a health state, the error of a lost
-	// connection. For a port it says why the time may be later than the change.
+	// Reason explains the event: the reason for a start, a resync or a health state, or the error
+	// that ended a connection. In a port event, it explains why the change may have happened before
+	// Time.
 	Reason string
 
 	Boot string // identifier of the boot, in Start events
 
-	// Count is how many changes or occurrences a merged event stands for, or how many rows a
-	// repair writes.
+	// Count is the number of changes or occurrences that a merged event represents, or the number
+	// of rows that a repair writes.
 	Count uint64
-	// Flaps is the number of link-down transitions in this event, as counted by the kernel
-	// (IFLA_CARRIER_DOWN_COUNT), including those whose messages were lost. The sum over all events
-	// of a port is exact.
+	// Flaps is the number of link-down transitions that this event represents, as counted by the
+	// kernel (IFLA_CARRIER_DOWN_COUNT), including transitions whose messages were lost. The sum
+	// over all events of a port is exact.
 	Flaps uint64
-	// Span is the time from the first change of a merged event to the last one, which is at Time.
+	// Span is the time from the first to the last change of a merged event. The last change was at
+	// Time.
 	Span time.Duration
-	// After is how long the port was in the link state that ended with a LinkUp or LinkDown, or
-	// how long the initial sync took.
+	// After is how long the link state that a LinkUp or LinkDown ended had lasted, or how long the
+	// initial sync took.
 	After time.Duration
 
-	// The interface after the event.
+	// State of the interface after the event.
 	Index                  int32 // ifindex
 	Admin, Oper            State
 	MTU                    uint32
 	CarrierUp, CarrierDown uint32 // transitions counted by the kernel
 }
 
-// millis returns t in UTC with the precision of the journal.
+// millis returns t in UTC, truncated to milliseconds.
 func millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond).Round(0) }

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// MaxLimit is the largest Limit of a filter. It bounds what a reader holds in memory.
+// MaxLimit is the maximum Limit of a filter. It bounds the memory that a reader needs.
 const MaxLimit = 100_000
 
-// Filter selects events. The zero value selects all.
+// Filter selects events. The zero value selects all events.
 type Filter struct {
 	Ports        []string  // names of ports; nil: all ports and the daemon
 	Kinds        []Kind    // nil: all kinds
@@ -23,7 +23,7 @@ type Filter struct {
 	Limit        int       // only the newest events; 0: all
 }
 
-// Match reports whether the filter selects e, apart from Limit.
+// Match reports whether the filter selects e. It ignores Limit.
 func (f *Filter) Match(e *Event) bool {
 	switch {
 	case e.Seq <= f.After && f.After > 0,
@@ -37,7 +37,7 @@ func (f *Filter) Match(e *Event) bool {
 		(slices.Contains(f.Ports, e.Port) || e.Kind == Renamed && slices.Contains(f.Ports, e.Old))
 }
 
-// newest returns the last Limit of the events.
+// newest returns the newest Limit of events.
 func (f *Filter) newest(events []Event) []Event {
 	if f.Limit > 0 && len(events) > f.Limit {
 		return events[len(events)-f.Limit:]
@@ -45,8 +45,8 @@ func (f *Filter) newest(events []Event) []Event {
 	return events
 }
 
-// ParseKinds returns the kinds that a list names, separated by commas: kinds, or the groups "link",
-// "port" and "daemon".
+// ParseKinds parses a comma-separated list of kinds and of the groups "link", "port" and "daemon".
+// It returns the selected kinds.
 func ParseKinds(list string) ([]Kind, error) {
 	var kinds []Kind
 	for name := range strings.SplitSeq(list, ",") {
@@ -56,7 +56,7 @@ func ParseKinds(list string) ([]Kind, error) {
 		case slices.Contains(Kinds(), Kind(name)):
 			kinds = append(kinds, Kind(name))
 		default:
-			return nil, fmt.Errorf("kind %q, expected link, port, daemon or one of %s", name, listOf(Kinds()))
+			return nil, fmt.Errorf("invalid kind %q: must be link, port, daemon or one of %s", name, listOf(Kinds()))
 		}
 	}
 	return kinds, nil
@@ -72,8 +72,8 @@ func listOf(kinds []Kind) string {
 	return strings.Join(names, ", ")
 }
 
-// ParseTime returns a point in time. The text is an age such as 90m, 12h or 7d, or a date or a time
-// in the zone, or a time by RFC 3339.
+// ParseTime parses a point in time: an age such as 90m, 12h or 7d, a date or time in the given
+// zone, or an RFC 3339 time.
 func ParseTime(text string, now time.Time, zone *time.Location) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04", time.DateTime} {
 		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
@@ -83,13 +83,13 @@ func ParseTime(text string, now time.Time, zone *time.Location) (time.Time, erro
 	if age, ok := parseAge(text); ok {
 		return now.Add(-age).UTC(), nil
 	}
-	return time.Time{}, fmt.Errorf("time %q, expected 90m, 12h, 7d, 2026-11-01 or 2026-11-01T08:00:00Z", text)
+	return time.Time{}, fmt.Errorf("invalid time %q: must have a form such as 90m, 12h, 7d, 2026-11-01 or 2026-11-01T08:00:00Z", text)
 }
 
-// maxAge bounds an age, in days.
+// maxAge is the maximum age in days.
 const maxAge = 36_500
 
-// parseAge reads a duration in days or weeks, or in the units of package time.
+// parseAge parses a duration in days, weeks, or the units of package time.
 func parseAge(text string) (time.Duration, bool) {
 	for suffix, days := range map[string]uint64{"d": 1, "w": 7} {
 		if digits, ok := strings.CutSuffix(text, suffix); ok {
@@ -101,24 +101,24 @@ func parseAge(text string) (time.Duration, bool) {
 	return age, err == nil && age >= 0
 }
 
-// Limits of a query by HTTP.
+// Limits of HTTP queries.
 const (
 	defaultLimit = 1000
 	maxQuery     = 10_000 // events, and bytes of the query
 	maxTerms     = 256    // names of ports, and kinds
 )
 
-// ParseQuery returns the filter of the query of a URL: port and kind, which may be repeated or have
-// several values separated by commas, since, until, after and limit. Without limit, the newest 1000
-// events are selected.
+// ParseQuery parses the query of a URL. The parameters are port and kind, which may be repeated or
+// contain comma-separated values, and since, until, after and limit. The default limit is the
+// newest 1000 events.
 func ParseQuery(query string, now time.Time) (Filter, error) {
 	f := Filter{Limit: defaultLimit}
 	if len(query) > maxQuery {
-		return f, fmt.Errorf("the query has %d bytes, expected at most %d", len(query), maxQuery)
+		return f, fmt.Errorf("query is too long: %d bytes, limit %d", len(query), maxQuery)
 	}
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return f, errors.New("the query is not well-formed")
+		return f, errors.New("malformed query")
 	}
 	for name, all := range values {
 		for _, value := range all {
@@ -128,12 +128,12 @@ func ParseQuery(query string, now time.Time) (Filter, error) {
 		}
 	}
 	if len(f.Ports) > maxTerms || len(f.Kinds) > maxTerms {
-		return f, fmt.Errorf("more than %d ports or kinds", maxTerms)
+		return f, fmt.Errorf("too many ports or kinds: limit %d", maxTerms)
 	}
 	return f, nil
 }
 
-// set takes one parameter of a query.
+// set applies one query parameter.
 func (f *Filter) set(name, value string, now time.Time) (err error) {
 	switch name {
 	case "port":
@@ -148,14 +148,14 @@ func (f *Filter) set(name, value string, now time.Time) (err error) {
 		f.Until, err = ParseTime(value, now, time.UTC)
 	case "after":
 		if f.After, err = strconv.ParseUint(value, 10, 64); err != nil {
-			return fmt.Errorf("after %q, expected a sequence number", value)
+			return fmt.Errorf("invalid after %q: must be a sequence number", value)
 		}
 	case "limit":
 		if f.Limit, err = strconv.Atoi(value); err != nil || f.Limit < 1 || f.Limit > maxQuery {
-			return fmt.Errorf("limit %q, expected 1 to %d", value, maxQuery)
+			return fmt.Errorf("invalid limit %q: must be 1 to %d", value, maxQuery)
 		}
 	default:
-		return fmt.Errorf("parameter %q, expected port, kind, since, until, after or limit", name)
+		return fmt.Errorf("unknown parameter %q: must be port, kind, since, until, after or limit", name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -163,7 +163,7 @@ func (f *Filter) set(name, value string, now time.Time) (err error) {
 	return nil
 }
 
-// Query returns the filter as the query of a URL, for a request that [ParseQuery] reads.
+// Query returns the filter as a URL query that [ParseQuery] accepts.
 func (f *Filter) Query() string {
 	values := url.Values{"limit": {strconv.Itoa(min(cmp.Or(f.Limit, maxQuery), maxQuery))}}
 	for _, port := range f.Ports {

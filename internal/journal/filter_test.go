@@ -33,17 +33,17 @@ func TestParseQuery(t *testing.T) {
 	}
 	for query, want := range map[string]string{
 		"port=a&x=1":                            `parameter "x"`,
-		"kind=linkup":                           `kind "linkup", expected link, port, daemon or one of created`,
-		"since=soon":                            `since: time "soon"`,
-		"since=-5m":                             `since: time "-5m"`,
-		"since=99999d":                          `since: time "99999d"`,
-		"until=":                                `until: time ""`,
-		"limit=0":                               `limit "0", expected 1 to 10000`,
+		"kind=linkup":                           `invalid kind "linkup": must be link, port, daemon or one of created`,
+		"since=soon":                            `since: invalid time "soon"`,
+		"since=-5m":                             `since: invalid time "-5m"`,
+		"since=99999d":                          `since: invalid time "99999d"`,
+		"until=":                                `until: invalid time ""`,
+		"limit=0":                               `invalid limit "0": must be 1 to 10000`,
 		"limit=1000000":                         `limit "1000000"`,
 		"after=-1":                              `after "-1"`,
-		"port=%":                                "not well-formed",
-		"port=" + strings.Repeat("x", maxQuery): "the query has",
-		"port=" + strings.Repeat(",", 300):      "more than 256 ports",
+		"port=%":                                "malformed query",
+		"port=" + strings.Repeat("x", maxQuery): "query is too long",
+		"port=" + strings.Repeat(",", 300):      "too many ports or kinds: limit 256",
 	} {
 		if _, err := ParseQuery(query, now); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("query %.40q: error %v, want one with %q", query, err, want)

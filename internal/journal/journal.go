@@ -11,43 +11,43 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// never is a time on the loop's clock that does not come.
+// never is a reading of the loop's clock that is never reached.
 const never = int64(1<<63 - 1)
 
-// Options of a Journal.
+// Options configures a Journal.
 type Options struct {
 	Dir    string            // absolute path of the storage directory; "" to keep events in memory only
 	Lock   *snapshot.DirLock // of the directory; nil: the directory is not locked
-	BootID string            // of this boot; "" if it is not known
+	BootID string            // ID of this boot, or "" if unknown
 	Base   time.Time         // when the loop's clock was 0; with a monotonic reading
 	Log    *slog.Logger      // nil: nothing is logged
-	// Troubled is called with what prevents the journal from being written, and with "" when it is
-	// written again. It must not wait. It may be nil.
+	// Troubled is called with a description of the problem when the journal cannot be written, and
+	// with "" when writing succeeds again. It must not block. It may be nil.
 	Troubled func(string)
 	FS       snapshot.FS      // nil means that of the machine
 	Now      func() time.Time // nil means time.Now
 	Settings
 }
 
-// daemonQueue is how many events of the daemon can wait for the writer.
+// daemonQueue is the maximum number of daemon events queued for the writer.
 const daemonQueue = 256
 
-// Journal records events. New makes one; Run writes it.
+// Journal records events. It is created by New and run by Run.
 type Journal struct {
 	source  Source
 	daemon  chan daemonEvent
-	dropped atomic.Uint64 // events for which daemon had no room
+	dropped atomic.Uint64 // events dropped because daemon was full
 	reloads chan Settings
 	memory  memory
 	moments moments
 
-	// The fields below belong to Run.
+	// The following fields belong to Run.
 	store   store
 	boot    string
 	ports   ports
 	total   bucket
-	open    map[*stream]struct{} // streams that merge
-	openDue int64                // no merged event is due before this
+	open    map[*stream]struct{} // streams that are merging events
+	openDue int64                // no merged event is due earlier
 	kinds   map[Kind]*stream     // of daemon events
 	waiting []daemonEvent        // taken from daemon, oldest first
 	seq     uint64               // of the newest event
@@ -55,13 +55,13 @@ type Journal struct {
 	clockAt int64                // when; 0: not yet
 }
 
-// daemonEvent is an event of the daemon and its time on the loop's clock.
+// daemonEvent is a daemon event and its time on the loop's clock.
 type daemonEvent struct {
 	Event
 	at int64
 }
 
-// New returns a journal. It reads no file; Run does.
+// New returns a journal. It does not read files; Run does.
 func New(o Options) *Journal {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
@@ -84,14 +84,15 @@ func New(o Options) *Journal {
 	return j
 }
 
-// Base returns when the loop's clock was 0.
+// Base returns the time at which the loop's clock was 0.
 func (j *Journal) Base() time.Time { return j.moments.base }
 
-// Source returns the way for the states of ports. Its methods belong to one goroutine.
+// Source returns the source through which the event loop publishes port states. Its methods must be
+// called by one goroutine.
 func (j *Journal) Source() *Source { return &j.source }
 
-// Add records an event of the daemon, with the present time. It may be called from any goroutine
-// and never waits.
+// Add records a daemon event with the current time. It may be called from any goroutine and never
+// blocks.
 func (j *Journal) Add(e Event) {
 	select {
 	case j.daemon <- daemonEvent{e, j.moments.reading()}:
@@ -100,14 +101,14 @@ func (j *Journal) Add(e Event) {
 	}
 }
 
-// Restore sets the state that a port had when an earlier process in the same boot last recorded it.
-// It is called before Run. States in the journal are newer and take its place.
+// Restore sets the state that an earlier process in the same boot last recorded for a port. It must
+// be called before Run. Newer states in the journal override it.
 func (j *Journal) Restore(name string, state PortState) { j.ports.restore(name, state) }
 
-// Reload hands new settings over. It may be called from one goroutine.
+// Reload applies new settings. It must be called by one goroutine.
 func (j *Journal) Reload(s Settings) {
 	select {
-	case <-j.reloads: // a setting that was not taken yet is out of date
+	case <-j.reloads: // discard settings that have not been applied
 	default:
 	}
 	j.reloads <- s
@@ -121,11 +122,11 @@ func (j *Journal) Query(f *Filter, process time.Time) *Document {
 	return d
 }
 
-// gatherFor is how long the writer waits for further events after the first one wakes it, so that
-// a storm wakes it fifty times in a second at most.
+// gatherFor is how long the writer waits for more events after it was woken. It limits the writer
+// to fifty wake-ups per second.
 const gatherFor = 20 * time.Millisecond
 
-// Run records events until ctx ends, and then writes those that are left. It owns the files.
+// Run records events until ctx ends, then writes the remaining events. It owns the files.
 func (j *Journal) Run(ctx context.Context) {
 	j.load()
 	timer := time.NewTimer(0)
@@ -145,7 +146,7 @@ func (j *Journal) Run(ctx context.Context) {
 	}
 }
 
-// wait waits until there is something to do.
+// wait blocks until there is work for the writer.
 func (j *Journal) wait(ctx context.Context, timer *time.Timer) {
 	if !j.source.ring.Sleep() {
 		return
@@ -167,12 +168,12 @@ func (j *Journal) wait(ctx context.Context, timer *time.Timer) {
 	}
 }
 
-// due returns when work has something to do, if nothing else happens.
+// due returns the time of the next scheduled work.
 func (j *Journal) due() int64 {
 	return min(j.store.due(), j.openDue)
 }
 
-// work records what has happened, and writes the events if it is time.
+// work records new events and writes events that are due.
 func (j *Journal) work() {
 	now := j.moments.reading()
 	j.checkClock(now)
@@ -183,7 +184,7 @@ func (j *Journal) work() {
 	}
 }
 
-// take takes the states and the events of the daemon in the order of their times.
+// take processes port states and daemon events in the order of their times.
 func (j *Journal) take() {
 	for more := true; more; {
 		select {
@@ -193,7 +194,7 @@ func (j *Journal) take() {
 			more = false
 		}
 	}
-	// The two sides are bounded, so that a producer that never pauses does not keep the writer here.
+	// The loop is bounded, so that a continuous producer cannot keep the writer here.
 	for range ringSize {
 		r := j.source.ring.Peek()
 		if r == nil {
@@ -209,22 +210,22 @@ func (j *Journal) take() {
 		j.takeDaemon()
 	}
 	if n := j.dropped.Swap(0); n > 0 {
-		j.offerDaemon(Event{Kind: Dropped, Count: n, Reason: "too many events of the daemon at once"}, j.moments.reading())
+		j.offerDaemon(Event{Kind: Dropped, Count: n, Reason: "too many daemon events at once"}, j.moments.reading())
 	}
 	if n := j.ports.lost; n > 0 {
 		j.ports.lost = 0
-		j.offerDaemon(Event{Kind: Dropped, Count: n, Reason: "too many names of ports"}, j.moments.reading())
+		j.offerDaemon(Event{Kind: Dropped, Count: n, Reason: "too many port names"}, j.moments.reading())
 	}
 }
 
-// takeDaemon takes the oldest waiting event of the daemon.
+// takeDaemon removes the oldest daemon event from the queue and records it.
 func (j *Journal) takeDaemon() {
 	e := j.waiting[0]
 	j.waiting = append(j.waiting[:0], j.waiting[1:]...)
 	j.offerDaemon(e.Event, e.at)
 }
 
-// offerDaemon records an event of the daemon, or merges it with others of its kind.
+// offerDaemon records a daemon event or merges it with others of its kind.
 func (j *Journal) offerDaemon(e Event, at int64) {
 	s := j.kinds[e.Kind]
 	if s == nil {
@@ -238,7 +239,7 @@ func (j *Journal) offerDaemon(e Event, at int64) {
 	j.offer(s, &e, at)
 }
 
-// takePort takes one record of the ring.
+// takePort processes one record of the ring.
 func (j *Journal) takePort(r *record) {
 	if r.kind == recordSynced {
 		j.ports.complete(func(p *port, events []Event) { j.offerAll(p, events, r.At) })
@@ -255,7 +256,7 @@ func (j *Journal) offerAll(p *port, events []Event, at int64) {
 	}
 }
 
-// offer records an event, or merges it if its stream has too many.
+// offer records an event. If the event's stream has too many events, offer merges it instead.
 func (j *Journal) offer(s *stream, e *Event, at int64) {
 	if s.offer(e, at, &j.total) {
 		j.record(e)
@@ -265,7 +266,7 @@ func (j *Journal) offer(s *stream, e *Event, at int64) {
 	j.openDue = min(j.openDue, s.due())
 }
 
-// closeStreams records the merged events whose time has come, or all of them.
+// closeStreams records the merged events that are due, or all of them if all is set.
 func (j *Journal) closeStreams(now int64, all bool) {
 	if !all && now < j.openDue {
 		return
@@ -292,7 +293,8 @@ func (j *Journal) closeStreams(now int64, all bool) {
 	}
 }
 
-// record gives an event its number and adds it to memory and to the pending ones.
+// record assigns a sequence number to an event and adds it to the memory and to the events to be
+// written.
 func (j *Journal) record(e *Event) {
 	j.seq++
 	e.Seq = j.seq
@@ -300,8 +302,8 @@ func (j *Journal) record(e *Event) {
 	j.store.add(e, j.moments.reading())
 }
 
-// write writes the pending events. If another process had the directory until now, the numbers
-// continue after those of its events.
+// write writes the pending events. If another process has released the directory, numbering
+// continues after that process's events.
 func (j *Journal) write(now int64) {
 	refused := j.store.refused
 	j.store.write(now)
@@ -310,7 +312,7 @@ func (j *Journal) write(now int64) {
 	}
 }
 
-// finish records and writes what is left at the end of the process.
+// finish records and writes the remaining events before the process ends.
 func (j *Journal) finish() {
 	j.take()
 	now := j.moments.reading()
@@ -318,11 +320,11 @@ func (j *Journal) finish() {
 	j.write(now)
 }
 
-// minStep is the smallest step of the system clock that is recorded. Smaller ones, and a clock that
-// runs faster or slower for a while, are how NTP keeps time.
+// minStep is the smallest step of the system clock that is recorded. Smaller steps and gradual
+// adjustments are normal with NTP.
 const minStep = time.Second
 
-// checkClock records that the system clock was set.
+// checkClock records an event if the system clock was set.
 func (j *Journal) checkClock(now int64) {
 	clock := j.moments.wall(now).Sub(j.moments.base.Round(0)) - time.Duration(now)
 	step := clock - j.clock
@@ -337,8 +339,8 @@ func (j *Journal) checkClock(now int64) {
 	j.clock, j.clockAt = clock, max(now, 1)
 }
 
-// load reads the newest stored events into memory and continues their numbers. It takes the states
-// of the ports from them if they are of this boot; another boot has other interfaces.
+// load reads the newest stored events into memory and continues their sequence numbers. It restores
+// the port states from events of the current boot; after a reboot the interfaces are new.
 func (j *Journal) load() {
 	states, sameBoot := make(map[string]PortState), false
 	older := j.store.load(func(e *Event) {

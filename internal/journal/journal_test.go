@@ -289,7 +289,7 @@ func TestDaemonEvents(t *testing.T) {
 			f.Add(Event{Kind: Reload})
 		}
 		got := f.texts(Filter{Kinds: []Kind{Dropped}})
-		if !strings.Contains(got, "events are missing: too many events of the daemon at once") {
+		if !strings.Contains(got, "events are missing: too many daemon events at once") {
 			t.Errorf("dropped: %q", got)
 		}
 	})

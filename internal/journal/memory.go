@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// Bounds of the events in memory.
+// Limits of the events in memory.
 const (
 	maxEvents      = 4096 // newest events of all ports and the daemon
 	maxPortEvents  = 8    // newest events of one port
-	maxRecentPorts = 1024 // ports with events of their own
+	maxRecentPorts = 1024 // ports with their own list of events
 )
 
-// memory has the newest events. The writer adds events, and any goroutine reads them. The lock is
-// held for a copy of the events at most, and never by the event loop.
+// memory holds the newest events. The writer adds events, and any goroutine may read them. The lock
+// is held at most while events are copied, and never by the event loop.
 type memory struct {
 	mu     sync.Mutex
-	events []Event // a ring once it has maxEvents
+	events []Event // a ring once it holds maxEvents
 	next   int     // index of the oldest event in a full ring
 	last   uint64  // sequence number of the newest event
-	// evicted: there were older events, in memory or in the files.
+	// evicted is set if there are older events in the files or events were removed from memory.
 	evicted bool
 	recent  map[string][]Event // newest events of each port, oldest first
 }
@@ -54,14 +54,14 @@ func (m *memory) add(e *Event) {
 	m.recent[e.Port] = append(recent, *e)
 }
 
-// olderStored says that the files have events that are older than those in memory.
+// olderStored records that the files contain older events than the memory.
 func (m *memory) olderStored() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.evicted = true
 }
 
-// evictPort removes the events of the port whose newest event is the oldest.
+// evictPort removes the events of the port that has been without a new event for longest.
 func (m *memory) evictPort() {
 	oldest, seq := "", uint64(0)
 	for name, events := range m.recent {
@@ -72,8 +72,8 @@ func (m *memory) evictPort() {
 	delete(m.recent, oldest)
 }
 
-// query returns the events that f selects, oldest first. complete is false if older events that f
-// selects may be in the files.
+// query returns the events that f selects, oldest first, and the sequence number of the newest
+// event. complete is false if the files may contain older events that f selects.
 func (m *memory) query(f *Filter) (events []Event, complete bool, last uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -83,7 +83,7 @@ func (m *memory) query(f *Filter) (events []Event, complete bool, last uint64) {
 		first := &m.events[m.next]
 		oldest = first.Seq
 		complete = complete || f.After >= oldest-1 && f.After > 0
-		// The clock may have been set back, so that every event has to be looked at.
+		// The clock may have been set back, so every event must be checked.
 		earliest := first.Time
 		for i := range m.events {
 			if m.events[i].Time.Before(earliest) {
@@ -121,14 +121,14 @@ func bySeq(a, b Event) int {
 	return 0
 }
 
-// Document is the answer to a query. Its JSON form has the members schema, time, process, complete,
+// Document is the result of a query. Its JSON form has the members schema, time, process, complete,
 // last_seq and events.
 type Document struct {
-	Time    time.Time // of the answer
+	Time    time.Time // time of the query
 	Process time.Time // when the daemon started
-	// Complete is false if the daemon's memory does not reach back as far as the query. Older events
+	// Complete is false if the query reaches further back than the events in memory. Older events
 	// are in the files.
 	Complete bool
-	LastSeq  uint64 // of the newest event, whether or not the query selects it
+	LastSeq  uint64 // sequence number of the newest event, selected or not
 	Events   []Event
 }

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Limits of the events of one stream, which is one port or one kind of daemon event. They bound the
-// journal during a storm: a stream has streamBurst events at once and then one each streamRefill.
-// When it has used them up, its changes are merged into one event, which is recorded when the
-// stream has been quiet for quietAfter, or else after the periods of mergePeriods, the last of
-// which repeats.
+// Limits of a stream, which contains the events of one port or one kind of daemon event. They bound
+// the journal during a storm: a stream may record streamBurst events at once and then one per
+// streamRefill. When a stream reaches the limit, its changes are merged into one event, which is
+// recorded after the stream has been quiet for quietAfter, or at the latest after the periods in
+// mergePeriods. The last period repeats.
 const (
 	streamBurst  = 20
 	streamRefill = 30 * time.Second
@@ -18,19 +18,19 @@ const (
 
 var mergePeriods = [...]time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}
 
-// Limits of all streams together.
+// Limits of all streams combined.
 const (
 	totalBurst  = 20_000
 	totalRefill = 200 * time.Millisecond
 )
 
-// holdFor is how long a merged event waits when all streams together have used up their events.
+// holdFor is how long a merged event is delayed if the limit of all streams has been reached.
 const holdFor = 5 * time.Second
 
 // bucket is a token bucket. The zero value is full.
 type bucket struct {
 	used float64 // tokens
-	at   int64   // when used was true
+	at   int64   // time of the last refill
 }
 
 // refill brings the bucket up to now.
@@ -41,7 +41,7 @@ func (b *bucket) refill(now int64, every time.Duration) {
 	}
 }
 
-// take takes one token, if there is one.
+// take takes one token. It returns false if there is none.
 func (b *bucket) take(now int64, size int, every time.Duration) bool {
 	b.refill(now, every)
 	if b.used+1 > float64(size) {
@@ -51,23 +51,23 @@ func (b *bucket) take(now int64, size int, every time.Duration) bool {
 	return true
 }
 
-// stream is what is known of the recent events of one port or one kind of daemon event.
+// stream tracks the recent events of one port or one kind of daemon event.
 type stream struct {
 	bucket
 	merging bool
 	level   int    // index of mergePeriods
-	hold    int64  // not before this is a merged event recorded
+	hold    int64  // earliest time at which a merged event is recorded
 	from    int64  // when the period began
-	last    int64  // when the last change came; the period has none if count is 0
+	last    int64  // when the last change occurred, if count is not 0
 	count   uint64 // changes in this period
 	flaps   uint64
-	began   time.Time // of the first change in this period
-	ended   time.Time // of the last one
-	latest  Event     // of the last one
+	began   time.Time // time of the first change in this period
+	ended   time.Time // time of the last change
+	latest  Event     // event of the last change
 	kinds   tally     // changes by kind
 }
 
-// tally counts the changes of a merged event other than those of the link.
+// tally counts the changes of a merged event, except link changes.
 type tally struct{ admin, mtu, interfaces uint64 }
 
 func (t *tally) add(k Kind) {
@@ -81,7 +81,7 @@ func (t *tally) add(k Kind) {
 	}
 }
 
-// reason describes the tally in words, "" if it is empty.
+// reason describes the tally. It returns "" if the tally is empty.
 func (t *tally) reason() string {
 	var b []byte
 	for _, part := range []struct {
@@ -103,8 +103,8 @@ func (t *tally) reason() string {
 	return "also changed: " + string(b)
 }
 
-// offer takes an event at a reading of the loop's clock. It returns true if the event is to be
-// recorded by itself, and otherwise merges it.
+// offer adds an event at time at of the loop's clock. It returns true if the event must be recorded
+// separately. Otherwise it merges the event.
 func (s *stream) offer(e *Event, at int64, total *bucket) bool {
 	if !s.merging {
 		if s.take(at, streamBurst, streamRefill) && total.take(at, totalBurst, totalRefill) {
@@ -123,12 +123,12 @@ func (s *stream) offer(e *Event, at int64, total *bucket) bool {
 	return false
 }
 
-// begin begins a period without changes.
+// begin starts a period without changes.
 func (s *stream) begin(at int64) {
 	s.from, s.last, s.count, s.flaps, s.kinds = at, at, 0, 0, tally{}
 }
 
-// due returns when the merged event is to be recorded, if no other change comes.
+// due returns when the merged event must be recorded if there is no further change.
 func (s *stream) due() int64 {
 	end := s.from + int64(mergePeriods[s.level])
 	quiet := s.last + int64(quietAfter)
@@ -141,8 +141,9 @@ func (s *stream) due() int64 {
 	return max(quiet, s.hold)
 }
 
-// close ends a period at now. It returns the merged event, and false if there is none to record:
-// the period had no change, or all streams together have used up their events.
+// close ends a period at time now and returns the merged event. It returns false if there is
+// nothing to record, because the period had no changes or the limit of all streams has been
+// reached.
 func (s *stream) close(now int64, total *bucket) (Event, bool) {
 	some := s.count > 0
 	if some && !total.take(now, totalBurst, totalRefill) {
@@ -164,10 +165,10 @@ func (s *stream) close(now int64, total *bucket) (Event, bool) {
 	return e, some
 }
 
-// rounding allows for the error of adding up fractions of tokens.
+// rounding compensates for errors in adding fractions of tokens.
 const rounding = 1e-6
 
-// merged returns the event that stands for all changes of the period.
+// merged returns the event that represents all changes of the period.
 func (s *stream) merged() Event {
 	e := s.latest
 	if s.count <= 1 {

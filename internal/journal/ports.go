@@ -7,40 +7,41 @@ import (
 	"time"
 )
 
-// Reasons of port events whose time is not that of the change.
+// Reasons of port events whose time may differ from the time of the change.
 const (
 	reasonResync   = "found by a resync; the change may have happened earlier"
 	reasonDowntime = "found at the start; the change happened while the daemon was not running"
-	// reasonUnlisted is the reason of a port that the initial list of links does not have. A cold start
-	// ignores the interfaces that it finds (PROTOCOL.md section 6).
+	// reasonUnlisted is the reason for a port that is not in the initial dump of links. A cold
+	// start ignores existing interfaces (PROTOCOL.md section 6).
 	reasonUnlisted = "found at the start; deleted while the daemon was not running, or ignored by a cold start"
 	reasonReplaced = "another interface took its place"
 )
 
-// maxPorts bounds how many names the writer keeps state for. A switch has some hundreds of ports.
+// maxPorts is the maximum number of names whose state the writer tracks. A switch has a few hundred
+// ports.
 const maxPorts = 8192
 
-// port is what the writer knows of one name.
+// port is the writer's state of one port name.
 type port struct {
 	name  string
 	known bool // the state below was published or restored
-	// restored: the state was recorded by an earlier process.
+	// restored is set if the state was recorded by an earlier process.
 	restored bool
 	PortState
-	linkSince int64 // when Oper last changed, on the loop's clock; 0: not known
+	linkSince int64 // when Oper last changed, on the loop's clock, or 0 if unknown
 	stream    stream
 }
 
-// ports turns states into events. It belongs to the writer.
+// ports converts states to events. It belongs to the writer.
 type ports struct {
 	byName map[string]*port
-	full   bool    // evict found nothing, and no stream has ended since
-	synced bool    // the initial list of links is complete
+	full   bool    // evict found nothing to remove and no stream has ended since
+	synced bool    // the initial dump of links is complete
 	events []Event // result of the last call, reused
-	lost   uint64  // states of names for which there was no room
+	lost   uint64  // number of states dropped because ports was full
 }
 
-// get returns the entry of a name, or nil if there is no room for another name.
+// get returns the entry of a name, adding it if necessary. It returns nil if there is no room.
 func (p *ports) get(name []byte) *port {
 	if known := p.byName[string(name)]; known != nil {
 		return known
@@ -59,8 +60,8 @@ func (p *ports) get(name []byte) *port {
 	return added
 }
 
-// evict forgets the names that have no interface and no event that is still to be merged. It
-// returns false if there are none.
+// evict removes the names without an interface and without events to be merged. It returns false if
+// there are none.
 func (p *ports) evict() bool {
 	before := len(p.byName)
 	for name, known := range p.byName {
@@ -71,15 +72,15 @@ func (p *ports) evict() bool {
 	return len(p.byName) < before
 }
 
-// restore sets the state that a port had at the end of an earlier process in the same boot.
+// restore sets the last state of a port that an earlier process in the same boot recorded.
 func (p *ports) restore(name string, state PortState) {
 	if known := p.get([]byte(name)); known != nil {
 		known.PortState, known.known, known.restored = state, true, true
 	}
 }
 
-// update takes a state and returns the port and the events that lead to the state. The events are
-// valid until the next call; their times are not set. The port is nil if there was no room for it.
+// update applies a state and returns the port and the resulting events. The events are valid until
+// the next call and have no times. If there is no room for the port, update returns nil.
 func (p *ports) update(r *record) (*port, []Event) {
 	p.events = p.events[:0]
 	known := p.get(r.name[:r.nameLen])
@@ -94,7 +95,7 @@ func (p *ports) update(r *record) (*port, []Event) {
 	return known, p.events
 }
 
-// rename moves the state of the former name to the new one.
+// rename moves the state of the former name to the new name.
 func (p *ports) rename(to *port, r *record) {
 	from := p.byName[string(r.former[:r.formerLen])]
 	if from == nil || !from.known || !from.Present || from == to {
@@ -108,8 +109,8 @@ func (p *ports) rename(to *port, r *record) {
 	p.add(to, Renamed, "").Old = from.name
 }
 
-// compare appends the events between the known state of a port and the new one, and takes the new
-// one.
+// compare appends the events that lead from the port's known state to the new one, and stores the
+// new state.
 func (p *ports) compare(known *port, is *PortState) {
 	was := known.PortState
 	reason := p.reasonFor(known, is)
@@ -117,7 +118,7 @@ func (p *ports) compare(known *port, is *PortState) {
 	known.PortState, known.known, known.restored = *is, true, false
 	switch {
 	case first && !p.synced:
-		// The daemon found it at the start, and nothing is recorded of it.
+		// The interface existed at startup and nothing has been recorded about it.
 	case !is.Present:
 		if was.Present {
 			known.linkSince = 0
@@ -137,7 +138,7 @@ func (p *ports) compare(known *port, is *PortState) {
 	}
 }
 
-// reasonFor returns why the time of an event may not be that of the change.
+// reasonFor returns the reason why the time of an event may differ from the time of the change.
 func (p *ports) reasonFor(known *port, is *PortState) string {
 	switch {
 	case known.restored:
@@ -148,7 +149,7 @@ func (p *ports) reasonFor(known *port, is *PortState) string {
 	return ""
 }
 
-// changes appends the events of an interface that was there before.
+// changes appends the events of an interface that already existed.
 func (p *ports) changes(known *port, was *PortState, reason string) {
 	is := &known.PortState
 	if was.Admin != is.Admin {
@@ -160,10 +161,10 @@ func (p *ports) changes(known *port, was *PortState, reason string) {
 		if was.Oper && !is.Oper {
 			downs = 1
 		}
-	case is.CarrierDown > was.CarrierDown: // fewer: the driver has reset the counts
+	case is.CarrierDown > was.CarrierDown: // a smaller count means that the driver has reset it
 		downs = uint64(is.CarrierDown - was.CarrierDown)
 	}
-	if !is.Counted { // such a message has no counts; the last ones stay
+	if !is.Counted { // the message has no counts; keep the last ones
 		is.Counted, is.CarrierUp, is.CarrierDown = was.Counted, was.CarrierUp, was.CarrierDown
 	}
 	switch {
@@ -185,7 +186,7 @@ func (p *ports) changes(known *port, was *PortState, reason string) {
 	}
 }
 
-// add appends an event of a port with its current state.
+// add appends an event with the port's current state.
 func (p *ports) add(known *port, kind Kind, reason string) *Event {
 	p.events = append(p.events, Event{Kind: kind, Port: known.name, Reason: reason})
 	e := &p.events[len(p.events)-1]
@@ -193,7 +194,7 @@ func (p *ports) add(known *port, kind Kind, reason string) *Event {
 	return e
 }
 
-// describe sets the fields of an event that say how the interface is.
+// describe sets the event's fields that describe the interface.
 func (known *port) describe(e *Event) {
 	if !known.Present {
 		return
@@ -203,8 +204,8 @@ func (known *port) describe(e *Event) {
 	e.CarrierUp, e.CarrierDown = known.CarrierUp, known.CarrierDown
 }
 
-// complete says that the initial list of links is complete. It calls deleted for each port that an
-// earlier process recorded and that has no interface any more.
+// complete records that the initial dump of links is complete. It calls deleted for each port that
+// an earlier process recorded and that no longer has an interface.
 func (p *ports) complete(deleted func(*port, []Event)) {
 	if p.synced {
 		return
@@ -233,7 +234,7 @@ func pick(first bool, a, b Kind) Kind {
 	return b
 }
 
-// replay takes the state of a port after a stored event into states.
+// replay updates states with the state of a port after a stored event.
 func replay(states map[string]PortState, e *Event) {
 	if e.Port == "" || len(e.Port) >= nameSize {
 		return

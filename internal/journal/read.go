@@ -9,20 +9,20 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// Stats says what [Read] found.
+// Stats contains statistics of a [Read].
 type Stats struct {
-	Files    int      // read
-	Events   int      // passed to the caller
-	Damaged  int      // lines that were skipped because they are no events
-	Problems []string // what was skipped and why, for a person
+	Files    int      // number of files read
+	Events   int      // number of events passed to the caller
+	Damaged  int      // number of skipped lines that are not events
+	Problems []string // descriptions of what was skipped and why
 }
 
 // Read calls fn with the stored events that f selects, in the order in which they were recorded. It
-// reads the files of the storage directory, changes nothing, and may be called while the daemon
-// writes. An error of fn ends Read and is returned as it is. Damaged lines are skipped, and counted
-// if they are not older than f.Since. The event is valid until fn returns. Read needs memory for
-// f.Limit events, or for one if that is 0. A directory
-// without events is no error; a missing one is.
+// only reads the files in the storage directory and may be called while the daemon writes them. If
+// fn returns an error, Read stops and returns that error unchanged. Damaged lines are skipped;
+// those not older than f.Since are counted. The event passed to fn is valid until fn returns. Read
+// needs memory for f.Limit events, or for one event if f.Limit is 0. A directory without events is
+// not an error, but a missing directory is.
 func Read(dir string, f *Filter, fn func(*Event) error) (Stats, error) {
 	r := reader{filter: f, fn: fn}
 	if !f.Since.IsZero() && f.Since.Year() > 0 {
@@ -41,41 +41,41 @@ func Read(dir string, f *Filter, fn func(*Event) error) (Stats, error) {
 	}
 	s := Stats{Files: read.Files, Events: r.events, Damaged: read.Bad}
 	if read.Bad > 0 {
-		s.Problems = append(s.Problems, fmt.Sprintf("skipped %d damaged lines in %s, the first is %.80q", read.Bad, dir, r.damaged))
+		s.Problems = append(s.Problems, fmt.Sprintf("skipped %d damaged lines in %s; the first is %.80q", read.Bad, dir, r.damaged))
 	}
 	if read.Torn {
-		s.Problems = append(s.Problems, fmt.Sprintf("a file in %s ends within a line, which was skipped", dir))
+		s.Problems = append(s.Problems, fmt.Sprintf("skipped an incomplete line at the end of a file in %s", dir))
 	}
 	if r.stop != nil {
 		return s, r.stop
 	}
 	if err != nil {
-		return s, fmt.Errorf("read the events in %s: %w", dir, err)
+		return s, fmt.Errorf("read events in %s: %w", dir, err)
 	}
 	return s, nil
 }
 
-// reader selects lines.
+// reader selects events from lines.
 type reader struct {
 	filter  *Filter
 	fn      func(*Event) error
-	since   []byte // the text of filter.Since
+	since   []byte // filter.Since as text
 	lines   decoder
 	event   Event // of the current line
 	repeats repeats
 	events  int
 	damaged []byte  // the first damaged line
-	newest  []Event // a ring once it has cap(newest) events
+	newest  []Event // a ring once it holds cap(newest) events
 	next    int
-	stop    error // of fn
+	stop    error // error returned by fn
 }
 
-// errStopped ends ReadRaw after an error of fn.
+// errStopped ends ReadRaw after fn returned an error.
 var errStopped = errors.New("stopped")
 
-// line takes one line of a file.
+// line processes one line of a file.
 func (r *reader) line(line []byte) (good bool, err error) {
-	// Most lines are too old. Their times can be compared as text.
+	// Most lines are too old. Compare the times as text to skip them quickly.
 	if r.since != nil {
 		if text, ok := timeText(line); ok && string(text) < string(r.since) && line[len(line)-1] == '}' {
 			return true, nil
@@ -98,7 +98,7 @@ func (r *reader) line(line []byte) (good bool, err error) {
 	return true, r.pass(e)
 }
 
-// pass calls fn.
+// pass calls fn with an event.
 func (r *reader) pass(e *Event) error {
 	r.events++
 	if r.stop = r.fn(e); r.stop != nil {
@@ -107,7 +107,7 @@ func (r *reader) pass(e *Event) error {
 	return nil
 }
 
-// keep keeps the newest events.
+// keep stores an event among the newest events.
 func (r *reader) keep(e *Event) {
 	if len(r.newest) < cap(r.newest) {
 		r.newest = append(r.newest, *e)
@@ -117,7 +117,7 @@ func (r *reader) keep(e *Event) {
 	r.next = (r.next + 1) % len(r.newest)
 }
 
-// flush passes the newest events on.
+// flush passes the stored events to fn.
 func (r *reader) flush() error {
 	for i := range r.newest {
 		if err := r.pass(&r.newest[(r.next+i)%len(r.newest)]); err != nil {
@@ -127,8 +127,8 @@ func (r *reader) flush() error {
 	return nil
 }
 
-// repeats recognises events that are in the files twice, because the daemon wrote a group of them
-// again after an error of the disk.
+// repeats detects events that are stored twice because the daemon retried a write after a disk
+// error.
 type repeats struct {
 	last   uint64
 	recent [maxRepeats]struct {
@@ -137,10 +137,10 @@ type repeats struct {
 	}
 }
 
-// maxRepeats is more than the events in maxPending bytes.
+// maxRepeats is greater than the number of events in maxPending bytes.
 const maxRepeats = 1 << 14
 
-// seen reports whether the event was seen before.
+// seen reports whether the event has been seen before.
 func (r *repeats) seen(e *Event) bool {
 	slot := &r.recent[e.Seq%maxRepeats]
 	at := e.Time.UnixMilli()

@@ -10,16 +10,17 @@ import (
 const nameSize = 16
 
 // PortState is the complete state of a port after a link message. The event loop publishes states
-// and not changes: the writer compares each state with the one before, so that a state that could
-// not be published is contained in the next one.
+// rather than changes. Because the writer compares each state with the previous one, a state that
+// could not be published is covered by the next one.
 type PortState struct {
-	At int64 // when the message was read, nanoseconds since the base of the Source
+	At int64 // when the message was read, in nanoseconds since the journal's base
 
-	Present bool // an interface has the name; without one the fields below are 0
+	Present bool // an interface with the name exists; otherwise the fields below are 0
 	Admin   bool
 	Oper    bool
-	Counted bool // CarrierUp and CarrierDown are known
-	// Dump: the state comes from a list of all links, so the change may have happened earlier.
+	Counted bool // CarrierUp and CarrierDown are valid
+	// Dump is set if the state comes from a dump of all links, so the change may have happened
+	// earlier.
 	Dump bool
 
 	Index                  int32
@@ -27,15 +28,15 @@ type PortState struct {
 	CarrierUp, CarrierDown uint32
 }
 
-// recordKind says what a record of the ring is about.
+// recordKind is the kind of a record in the ring.
 type recordKind uint8
 
 const (
 	recordPort   recordKind = iota // the state of a port
-	recordSynced                   // the initial list of links is complete
+	recordSynced                   // the initial dump of links is complete
 )
 
-// record is one element of the ring. It has no pointers.
+// record is one element of the ring. It contains no pointers.
 type record struct {
 	PortState
 	kind      recordKind
@@ -45,18 +46,18 @@ type record struct {
 	former    [nameSize]byte
 }
 
-// ringSize is how many states can wait for the writer.
+// ringSize is the maximum number of records queued for the writer.
 const ringSize = 4096
 
-// Source is the way from the event loop to the writer. Its methods belong to one goroutine. They
-// never block and allocate no memory.
+// Source passes port states from the event loop to the writer. Its methods must be called by one
+// goroutine. They never block and do not allocate.
 type Source struct {
 	ring *ring.Ring[record]
 }
 
-// Port publishes the state of a port. former is the previous name if the interface was renamed, or
-// else "". Port returns false if there is no room; then the caller has to publish the port's
-// current state later, with the same former name.
+// Port publishes the state of a port. former is the previous name if the interface was renamed,
+// else "". Port returns false if the ring is full; the caller must then publish the port's current
+// state later, with the same former name.
 func (s *Source) Port(name, former string, state *PortState) bool {
 	r := s.ring.Slot()
 	if r == nil {
@@ -69,9 +70,9 @@ func (s *Source) Port(name, former string, state *PortState) bool {
 	return true
 }
 
-// Synced says that all links of the initial list have been published, or wait for room. Links that
-// appear later were created later. Synced returns false if there is no room; then the caller has
-// to call it again.
+// Synced reports that all links of the initial dump have been published or are waiting to be
+// published. Links that appear later were created later. Synced returns false if the ring is full;
+// the caller must then call it again.
 func (s *Source) Synced(at int64) bool {
 	r := s.ring.Slot()
 	if r == nil {
@@ -82,21 +83,21 @@ func (s *Source) Synced(at int64) bool {
 	return true
 }
 
-// Flush wakes the writer. The loop calls it once for each group of states.
+// Flush wakes the writer. The event loop calls it once after publishing several states.
 func (s *Source) Flush() { s.ring.Wake() }
 
-// moments converts readings of the loop's clock into times of day. The loop's clock counts
-// nanoseconds since base and does not jump; the system clock can be set at any time. The times of
-// events follow the system clock.
+// moments converts readings of the loop's clock to times of day. The loop's clock counts
+// nanoseconds since base and never jumps, while the system clock can be set at any time. Event
+// times follow the system clock.
 type moments struct {
 	base time.Time        // with a monotonic reading
 	now  func() time.Time // the system clock
 }
 
-// wall returns the time of day at a reading of the loop's clock, by the present system clock.
+// wall converts a reading of the loop's clock to the time of day, using the current system clock.
 func (m *moments) wall(at int64) time.Time {
 	return millis(m.now().Add(time.Duration(at - m.reading())))
 }
 
-// reading returns the loop's clock.
+// reading returns the current reading of the loop's clock.
 func (m *moments) reading() int64 { return int64(time.Since(m.base)) }

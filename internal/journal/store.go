@@ -10,32 +10,33 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// FileName is the name of the current file of the journal in the storage directory.
+// FileName is the name of the journal's current file in the storage directory.
 const FileName = "events.jsonl"
 
-// Bounds of the events that wait to be written.
+// Limits of the events waiting to be written.
 const (
-	flushEvents = 256         // so many are written at once
-	flushMin    = time.Second // the first event waits this long for others
+	flushEvents = 256         // number of events that triggers a write
+	flushMin    = time.Second // how long the first event waits for others
 	flushMax    = 10 * time.Second
-	flushCalm   = time.Minute // after this long without a write, flushMin holds again
-	maxPending  = 1 << 20     // bytes kept while the disk fails
+	flushCalm   = time.Minute // time without a write after which flushMin applies again
+	maxPending  = 1 << 20     // maximum bytes kept while writes fail
 	retryMin    = time.Second
 	retryMax    = time.Minute
-	maxLine     = 16 << 10 // bytes of one line
-	loadBytes   = 1 << 20  // read at the start
-	dirMode     = 0o755    // as of the other files of the storage directory
+	maxLine     = 16 << 10 // maximum bytes of one line
+	loadBytes   = 1 << 20  // bytes read at startup
+	dirMode     = 0o755    // same as for the other files in the storage directory
 )
 
-// Settings of the files. They can change while running.
+// Settings are the settings of the files. They can be changed at run time.
 type Settings struct {
 	Retention   time.Duration // age at which events are removed
-	MaxFileSize int64         // bytes at which a new file begins; the earlier files have as much together
+	MaxFileSize int64         // file size in bytes that triggers rotation; also the total size of the rotated files
 }
 
-// store writes the events to the disk. It belongs to the writer. Its times are on the loop's clock.
+// store writes events to the disk. It belongs to the writer. Its times are readings of the loop's
+// clock.
 type store struct {
-	dir      string // "" if no files are kept
+	dir      string // "" if events are not stored
 	lock     *snapshot.DirLock
 	log      snapshot.Log
 	slog     *slog.Logger
@@ -43,17 +44,17 @@ type store struct {
 
 	pending   []byte // lines
 	events    int    // number of lines
-	discarded uint64 // events that were removed from pending
+	discarded uint64 // number of events removed from pending
 	since     int64  // when the first of them was added
 	pause     time.Duration
 	wroteAt   int64
 	retryAt   int64
 	retry     time.Duration // 0 if the last write succeeded
-	refused   bool          // another process had the directory
+	refused   bool          // another process had locked the directory
 	err       error         // of the last write
 }
 
-// open sets the store up.
+// open initializes the store.
 func (s *store) open(o *Options) {
 	s.dir, s.lock, s.slog, s.troubled = o.Dir, o.Lock, o.Log, o.Troubled
 	s.log = snapshot.Log{Path: filepath.Join(o.Dir, FileName), At: lineTime, MaxLine: maxLine, FS: o.FS, Now: o.Now}
@@ -61,14 +62,14 @@ func (s *store) open(o *Options) {
 	s.pause = flushMin
 }
 
-// configure takes settings into use.
+// configure applies settings.
 func (s *store) configure(c Settings) {
 	s.log.MaxFileSize = c.MaxFileSize
 	s.log.MaxSpan = c.Retention / 8 // whole files are removed
 	s.log.Keep = snapshot.Limits{Count: 1 << 20, Age: c.Retention, Bytes: c.MaxFileSize}
 }
 
-// lineTime returns the time of a line.
+// lineTime parses the time of a line.
 func lineTime(line []byte) (time.Time, bool) {
 	text, ok := timeText(line)
 	if !ok {
@@ -78,7 +79,7 @@ func lineTime(line []byte) (time.Time, bool) {
 	return t, plainTime(text, &t)
 }
 
-// timeText returns the text of the time of a line as AppendJSON writes it.
+// timeText returns the time of a line in the format of AppendJSON as text.
 func timeText(line []byte) ([]byte, bool) {
 	const begin = `{"time":"`
 	const end = len(begin) + len(timeFormat)
@@ -88,7 +89,8 @@ func timeText(line []byte) ([]byte, bool) {
 	return line[len(begin):end], true
 }
 
-// load calls fn with the newest stored events, oldest first.
+// load calls fn with the newest stored events, oldest first. more is true if there are older
+// events.
 func (s *store) load(fn func(*Event)) (more bool) {
 	if s.dir == "" {
 		return false
@@ -105,15 +107,15 @@ func (s *store) load(fn func(*Event)) (more bool) {
 		return true
 	})
 	if err != nil {
-		s.slog.Error("cannot read the stored events", "error", err)
+		s.slog.Error("cannot read stored events", "error", err)
 	}
 	if stats.Bad > 0 {
-		s.slog.Warn("skipped damaged lines of the stored events", "file", s.log.Path, "lines", stats.Bad)
+		s.slog.Warn("skipped damaged lines in stored events", "file", s.log.Path, "lines", stats.Bad)
 	}
 	return read >= loadBytes/2 || stats.Files > 1
 }
 
-// add adds an event to those that wait to be written.
+// add adds an event to those waiting to be written.
 func (s *store) add(e *Event, now int64) {
 	if s.dir == "" {
 		return
@@ -129,7 +131,7 @@ func (s *store) add(e *Event, now int64) {
 	s.events++
 }
 
-// due returns when write has something to do.
+// due returns the time of the next scheduled write.
 func (s *store) due() int64 {
 	switch {
 	case s.events == 0:
@@ -152,7 +154,7 @@ func (s *store) write(now int64) {
 		s.retry = min(max(2*s.retry, retryMin), retryMax)
 		s.retryAt = now + int64(s.retry)
 	} else {
-		// Flash wears: writes that follow each other closely come less often.
+		// To reduce flash wear, the interval grows if writes follow each other closely.
 		if now-s.wroteAt > int64(flushCalm) {
 			s.pause = flushMin
 		} else {
@@ -175,7 +177,7 @@ func (s *store) append() error {
 		}
 	}
 	if s.refused {
-		// The numbers of these events are those of the other process's events.
+		// These events have the same sequence numbers as events written by the other process.
 		s.refused = false
 		s.discarded += uint64(s.events)
 		return nil
@@ -183,22 +185,22 @@ func (s *store) append() error {
 	return s.log.AppendLines(s.pending)
 }
 
-// report logs when writing begins to fail and when it works again, and tells the owner.
+// report logs when writing starts to fail and when it succeeds again, and calls troubled.
 func (s *store) report(err error) {
 	was := s.err
 	s.err = err
 	switch {
 	case err != nil && was == nil:
 		s.slog.Error("cannot write events; keeping them in memory and retrying", "error", err)
-		s.troubled("cannot write the events: " + err.Error())
+		s.troubled("cannot write events: " + err.Error())
 	case err == nil && was != nil:
-		s.slog.Warn("events are written again", "discarded", s.discarded)
+		s.slog.Warn("writing events resumed", "discarded", s.discarded)
 		s.discarded = 0
 		s.troubled("")
 	}
 }
 
-// newestSeq returns the sequence number of the newest stored event, 0 if there is none.
+// newestSeq returns the sequence number of the newest stored event, or 0 if there is none.
 func (s *store) newestSeq() (seq uint64) {
 	var lines decoder
 	_, err := s.log.Tail(loadBytes, func(line []byte) bool {
@@ -207,7 +209,7 @@ func (s *store) newestSeq() (seq uint64) {
 		return err == nil
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.slog.Error("cannot read the stored events", "error", err)
+		s.slog.Error("cannot read stored events", "error", err)
 	}
 	return seq
 }

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Text describes the event in a few words, without its time and port: "link down after 3h2m up". It
-// may contain what a server or an administrator wrote; the caller makes it safe for its output.
+// Text returns a short description of the event without its time and port, such as "link down after
+// 3h2m up". It may contain text from a server or an administrator; the caller must escape it for
+// output.
 func (e *Event) Text() string {
 	var b strings.Builder
 	b.WriteString(e.what())
@@ -18,7 +19,7 @@ func (e *Event) Text() string {
 	return b.String()
 }
 
-// what is Text without the reason.
+// what returns Text without the reason.
 func (e *Event) what() string {
 	switch e.Kind {
 	case LinkUp, LinkDown:
@@ -55,7 +56,7 @@ func (e *Event) what() string {
 	return text
 }
 
-// link describes a LinkUp or LinkDown.
+// link describes a LinkUp or LinkDown event.
 func (e *Event) link() string {
 	text, was := "link up", "down"
 	if e.Kind == LinkDown {
@@ -78,7 +79,7 @@ func (e *Event) created() string {
 	return ", " + e.now()
 }
 
-// now describes the interface.
+// now describes the current state of the interface.
 func (e *Event) now() string {
 	if e.Admin == Unknown {
 		return "deleted"
@@ -86,7 +87,7 @@ func (e *Event) now() string {
 	return fmt.Sprintf("admin %s, link %s, MTU %d", e.Admin, e.Oper, e.MTU)
 }
 
-// either returns the link state in words.
+// either describes a link state.
 func either(s State) string {
 	if s == Unknown {
 		return "deleted"
@@ -102,7 +103,7 @@ func times(n uint64) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// within returns " in 10s", or "" for changes at the same moment.
+// within returns a phrase such as " in 10s", or "" for a span of 0.
 func within(span time.Duration) string {
 	if span <= 0 {
 		return ""
@@ -110,7 +111,7 @@ func within(span time.Duration) string {
 	return " in " + shortly(span)
 }
 
-// shortly returns a duration with two units at most.
+// shortly formats a duration with at most two units.
 func shortly(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
@@ -126,7 +127,7 @@ func shortly(d time.Duration) string {
 	return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
 }
 
-// withoutZero removes a last unit of 0 from the text of a duration.
+// withoutZero removes a trailing zero unit from the text of a duration.
 func withoutZero(text, zero string) string {
 	rest := strings.TrimSuffix(text, zero)
 	if strings.HasSuffix(rest, "m") || strings.HasSuffix(rest, "h") {
