@@ -138,3 +138,42 @@ func TestEvents(t *testing.T) {
 		t.Errorf("the sequence numbers do not grow: %+v", all)
 	}
 }
+
+// TestTwoDaemons checks that a second daemon on the same storage directory stores nothing and says
+// so in its log and health, and that the directory keeps the records of the first.
+func TestTwoDaemons(t *testing.T) {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
+		return
+	}
+	sw.WriteSettings("", "save_interval_secs = 1")
+	first := sw.BringUpSaved(1)
+	sw.AwaitRestarts(1)
+	second := filepath.Join(sw.Dir, "second.conf")
+	socket := filepath.Join(sw.Dir, "second")
+	switchtest.WriteFile(t, second, fmt.Sprintf("[warm_restart]\nstate_file = %q\n[metrics]\nstorage_path = %q\nlisten = %q\n",
+		sw.StatePath, sw.StorageDir, "unix:"+socket))
+	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", second}})
+	d.AwaitReady()
+	refusal := fmt.Sprintf("another process uses the directory %q (process %d)", sw.StorageDir, first.Cmd.Process.Pid)
+	sw.AwaitLog(0, switchtest.Timeout, "cannot write", fmt.Sprintf("(process %d)", first.Cmd.Process.Pid))
+	client := switchtest.NewUnixClient(t, socket)
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if text := client.Get("/healthz"); !strings.Contains(text, refusal) {
+			return fmt.Sprintf("the health of the second daemon is %q, want one with %q", text, refusal)
+		}
+		return ""
+	})
+	if n := len(sw.ReadMetricsFile().Restarts); n != 1 {
+		t.Errorf("metrics.json has %d restarts while both daemons run, want 1", n)
+	}
+	first.EndBySignal(syscall.SIGTERM, "stopped")
+	sw.AwaitRestarts(2)
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if text := client.Get("/healthz"); strings.Contains(text, refusal) {
+			return fmt.Sprintf("after the first daemon has ended, the health of the second is %q", text)
+		}
+		return ""
+	})
+	d.EndBySignal(syscall.SIGTERM, "stopped")
+}

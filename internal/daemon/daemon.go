@@ -12,6 +12,7 @@ import (
 	"portsyncd/config"
 	"portsyncd/internal/journal"
 	"portsyncd/internal/push"
+	"portsyncd/internal/snapshot"
 	"portsyncd/internal/syslog"
 	"portsyncd/internal/warmrestart"
 	"portsyncd/metrics"
@@ -46,7 +47,8 @@ type Daemon struct {
 	status   *portsync.Status
 	loop     *portsync.Loop
 	recorder *warmrestart.Recorder
-	storage  *storage // what the health monitor sees of recorder and journal
+	lock     *snapshot.DirLock // of the storage path; nil without one
+	storage  *storage          // what the health monitor sees of recorder and journal
 	journal  *journal.Journal
 	monitor  *portsync.HealthMonitor
 

@@ -39,7 +39,7 @@ func (d *Daemon) openJournal() {
 		o.BootID = id
 	}
 	if d.Config.Metrics.Enabled {
-		o.Dir = d.Config.Metrics.StoragePath
+		o.Dir, o.Lock = d.Config.Metrics.StoragePath, d.lockStorage()
 	}
 	o.Troubled = func(text string) {
 		if text == "" {
@@ -57,6 +57,15 @@ func (d *Daemon) openJournal() {
 		})
 	}
 	d.journal.Add(journal.Event{Kind: journal.Start, New: Release, Reason: d.startReason()})
+}
+
+// lockStorage returns the lock of the storage path, or nil without a path. A process needs one lock
+// only: a second one would refuse the first.
+func (d *Daemon) lockStorage() *snapshot.DirLock {
+	if path := d.Config.Metrics.StoragePath; d.lock == nil && path != "" {
+		d.lock = &snapshot.DirLock{Path: path}
+	}
+	return d.lock
 }
 
 // startReason says how the previous process ended.

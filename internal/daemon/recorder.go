@@ -33,6 +33,7 @@ func (d *Daemon) openRecorder(families *portsync.Metrics) {
 	}
 	if d.Config.Metrics.Enabled {
 		c.StoragePath = d.Config.Metrics.StoragePath
+		c.Lock = d.lockStorage()
 		c.MadeDirs = madeDirs(&d.Config, os.Getenv("STATE_DIRECTORY"))
 	}
 	d.recorder = warmrestart.Open(c)

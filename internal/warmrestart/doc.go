@@ -26,6 +26,11 @@
 // and reported by [Recorder.Problems], and the write is retried after a pause that doubles up to a
 // minute. The last good file stays. Each file has its own pause.
 //
+// # Two processes
+//
+// [Config.Lock] gives the storage path to one process. Another process reads and writes no file
+// until it can acquire the lock. Then it reads metrics.json and adds its own starts.
+//
 // # History and analysis
 //
 // [ReadHistory] reads metrics.json and history.jsonl without changing them, in bounded memory, also

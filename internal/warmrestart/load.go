@@ -22,6 +22,10 @@ func (rec *Recorder) load() {
 	rec.ports = rec.file(rec.cfg.StateFile, portsSchema, rec.keepPorts)
 	rec.metrics = rec.file(filepath.Join(rec.cfg.StoragePath, metricsFile), metricsSchema, decodeInto(&rec.loaded))
 	rec.metrics.Copies = metricsCopies
+	if !rec.lockFirst() {
+		rec.markDirty(fileMetrics) // so that Run tries again at once, and reports the other process
+		return
+	}
 	var found Counters
 	if rec.cfg.StateFile != "" {
 		found = rec.loadPorts()
@@ -81,6 +85,7 @@ func (rec *Recorder) loadMetrics(found Counters) {
 			rec.body.Sync = newMetricsBody().Sync // counts of other buckets cannot be converted
 		}
 		switch {
+		case rec.late: // a process that ran meanwhile wrote it
 		case rec.bootID != "" && got.BootID != "" && got.BootID != rec.bootID:
 			rec.previousEnd = Rebooted
 		case !rec.body.Stopped.IsZero():
@@ -152,7 +157,7 @@ func sampleTime(line []byte) (time.Time, bool) {
 // sawAlive records a sign of life of the previous process. A time in the future was written
 // before the clock was set back, and is ignored.
 func (rec *Recorder) sawAlive(at time.Time) {
-	if at.After(rec.lastAlive) && !at.After(time.Now()) {
+	if !rec.late && at.After(rec.lastAlive) && !at.After(time.Now()) {
 		rec.lastAlive = at
 	}
 }

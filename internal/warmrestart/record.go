@@ -214,6 +214,14 @@ func (d *durations) check() error {
 	return nil
 }
 
+// addAll adds the observations of a histogram with the same bounds.
+func (d *durations) addAll(o *durations) {
+	for i := range d.Counts {
+		grow(&d.Counts[i], o.Counts[i])
+	}
+	d.Sum += o.Sum
+}
+
 // observe adds a duration, unless that would make the total count wrap.
 func (d *durations) observe(seconds float64) {
 	total := uint64(0)

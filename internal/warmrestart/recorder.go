@@ -16,6 +16,9 @@ type Config struct {
 	// MadeDirs are the directories on the path of the exports that the daemon chose, not the
 	// administrator. Earlier versions created them with mode 0750.
 	MadeDirs []string
+	// Lock is the lock of StoragePath. While another process has it, no file is read or written.
+	// nil: the directory is not locked.
+	Lock     *snapshot.DirLock
 	Writer   string // name and version of the program
 	Log      *slog.Logger
 	Families *Families
@@ -75,6 +78,8 @@ type Recorder struct {
 	loaded         metricsBody // body that the last check of metrics.json decoded, while loading
 	persisted      bool        // metrics.json was read or written, so that a restart would read it
 	pendingPorts   []Port      // ports to write; nil if there are none
+	unread         bool        // metrics.json is to be read once the lock is acquired
+	late           bool        // it is being read after the start
 	exportsChecked bool        // the modes of the directories of the exports were checked
 	ports          snapshot.File
 	metrics        snapshot.File
@@ -114,7 +119,7 @@ func Open(cfg Config) *Recorder {
 // openWithoutDisk returns a Recorder that reads and writes no files.
 func openWithoutDisk(cfg Config) *Recorder {
 	cfg.Log.Error("disk does not answer; starting without stored state and storing nothing", "waited", openTimeout)
-	cfg.StateFile, cfg.StoragePath = "", ""
+	cfg.StateFile, cfg.StoragePath, cfg.Lock = "", "", nil
 	rec := newRecorder(cfg)
 	rec.configure(cfg.Settings)
 	rec.cfg.Families.diskFaulty.Set(1)

@@ -174,6 +174,9 @@ func (rec *Recorder) writeFile(file int) {
 	err := snapshot.EnsureDir(filepath.Dir(t.path), rec.dirMode(file))
 	wrote := false
 	if err == nil {
+		err = rec.lock()
+	}
+	if err == nil {
 		wrote, err = t.write()
 	}
 	rec.busySince.Store(0)
@@ -225,7 +228,10 @@ func (rec *Recorder) setResult(file int, err error) {
 	}
 	var problems []string
 	for i := range rec.tasks {
-		if t := &rec.tasks[i]; t.err != nil {
+		if t := &rec.tasks[i]; errors.Is(t.err, snapshot.ErrLocked) {
+			problems = []string{"nothing is stored: " + t.err.Error()}
+			break
+		} else if t.err != nil {
 			problems = append(problems, "cannot write "+t.what+": "+t.err.Error())
 		}
 	}
@@ -242,8 +248,11 @@ func (rec *Recorder) setResult(file int, err error) {
 	rec.cfg.Log.Warn("files can be written again")
 }
 
-// cause returns the errno in err, nil if there is none.
+// cause returns the errno in err or ErrLocked, or nil if there is none.
 func cause(err error) error {
+	if errors.Is(err, snapshot.ErrLocked) {
+		return snapshot.ErrLocked
+	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno
 	}

@@ -111,7 +111,7 @@ func closedDir(path string) string {
 // removeExports removes the exports that are disabled, since readers would take their last
 // values for current ones.
 func (rec *Recorder) removeExports() {
-	if rec.cfg.StoragePath == "" {
+	if rec.cfg.StoragePath == "" || rec.lock() != nil {
 		return
 	}
 	for _, e := range []struct {
@@ -134,6 +134,9 @@ func (rec *Recorder) removeExports() {
 // prune removes files beyond the limits. Files that cannot be removed are retried at the next
 // save interval.
 func (rec *Recorder) prune() {
+	if rec.lock() != nil {
+		return
+	}
 	if rec.cfg.StateFile != "" {
 		rec.ports.Prune()
 	}
