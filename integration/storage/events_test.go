@@ -107,7 +107,7 @@ func TestEvents(t *testing.T) {
 	_, err = file.WriteString(`{"time":"2026-11-27T03:04:05.678Z","seq":99,"ki`)
 	sw.NoError("write a torn line", err)
 	sw.NoError("close the events", file.Close())
-	if _, stderr := events(sw, "--storage", sw.StorageDir); !strings.Contains(stderr, "incomplete line at the end of a file") {
+	if _, stderr := events(sw, "--storage", sw.StorageDir); !strings.Contains(stderr, "incomplete last line: "+file.Name()+":") {
 		t.Errorf("a torn line is reported as %q", stderr)
 	}
 	d = sw.StartConfigured()

@@ -41,10 +41,10 @@ func Read(dir string, f *Filter, fn func(*Event) error) (Stats, error) {
 	}
 	s := Stats{Files: read.Files, Events: r.events, Damaged: read.Bad}
 	if read.Bad > 0 {
-		s.Problems = append(s.Problems, fmt.Sprintf("skipped %d damaged lines in %s; the first is %.80q", read.Bad, dir, r.damaged))
+		s.Problems = append(s.Problems, fmt.Sprintf("skipped damaged lines: %d, the first is %s: %.80q", read.Bad, read.FirstBad, r.damaged))
 	}
 	if read.Torn {
-		s.Problems = append(s.Problems, fmt.Sprintf("skipped an incomplete line at the end of a file in %s", dir))
+		s.Problems = append(s.Problems, fmt.Sprintf("skipped an incomplete last line: %s", read.FirstTorn))
 	}
 	if r.stop != nil {
 		return s, r.stop

@@ -90,7 +90,7 @@ func TestReadDamaged(t *testing.T) {
 	}
 	got, stats := read(t, dir, Filter{})
 	problems := strings.Join(stats.Problems, "; ")
-	if got != "1" || stats.Damaged != 2 || !strings.Contains(problems, `\x00\x00\x00garbage`) || !strings.Contains(problems, "incomplete line at the end of a file") {
+	if got != "1" || stats.Damaged != 2 || !strings.Contains(problems, path+`:2: "\x00\x00\x00garbage`) || !strings.Contains(problems, "incomplete last line: "+path+":4") {
 		t.Errorf("events %s, %+v; want 1 and two damaged lines", got, stats)
 	}
 	write(t, dir, 0, 4, 4)

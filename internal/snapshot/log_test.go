@@ -133,11 +133,19 @@ func TestTornLine(t *testing.T) {
 	wantNames(t, dir, "history.jsonl") // nothing was set aside
 }
 
-// TestBadLines checks that invalid lines are skipped up to a limit.
+// TestBadLines checks that invalid lines are skipped up to a limit, and that the first is named.
 func TestBadLines(t *testing.T) {
 	l := &Log{Path: filepath.Join(t.TempDir(), "history.jsonl"), MaxLine: 100}
-	f := func(text, want string, stats ReadStats) {
+	// first is the number of the first skipped line, 0 if there is none.
+	f := func(text, want string, stats ReadStats, first int) {
 		t.Helper()
+		at := fmt.Sprintf("%s:%d", l.Path, first)
+		switch {
+		case stats.Bad > 0:
+			stats.FirstBad = at
+		case stats.Torn:
+			stats.FirstTorn = at
+		}
 		must(t, os.WriteFile(l.Path, []byte(text), 0o600))
 		stats.Files = 1
 		if got, is := readAll(t, l, time.Time{}); got != want || is != stats {
@@ -145,14 +153,14 @@ func TestBadLines(t *testing.T) {
 		}
 	}
 	long := strings.Repeat("x", 1000)
-	f("{}\nnonsense\n\n{}\n", "{} {}", ReadStats{Lines: 2, Bad: 2})
-	f("{}\n"+long+"\n{}\n", "{} {}", ReadStats{Lines: 2, Bad: 1})
-	f("{}\n"+long, "{}", ReadStats{Lines: 1, Torn: true})
-	f(`"`+long[:98]+`"`+"\n", `"`+long[:98]+`"`, ReadStats{Lines: 1})
-	f(`"`+long[:99]+`"`+"\n", "", ReadStats{Bad: 1})
-	f(`"`+long[:100]+`"`+"\n", "", ReadStats{Bad: 1})
-	f(`"`+long[:200]+`"`+"\n", "", ReadStats{Bad: 1})
-	f(strings.Repeat("\x00", 4096)+"{}\n{}\n", "{}", ReadStats{Lines: 1, Bad: 1})
+	f("{}\nnonsense\n\n{}\n", "{} {}", ReadStats{Lines: 2, Bad: 2}, 2)
+	f("{}\n"+long+"\n{}\n", "{} {}", ReadStats{Lines: 2, Bad: 1}, 2)
+	f("{}\n"+long, "{}", ReadStats{Lines: 1, Torn: true}, 2)
+	f(`"`+long[:98]+`"`+"\n", `"`+long[:98]+`"`, ReadStats{Lines: 1}, 0)
+	f(`"`+long[:99]+`"`+"\n", "", ReadStats{Bad: 1}, 1)
+	f(`"`+long[:100]+`"`+"\n", "", ReadStats{Bad: 1}, 1)
+	f(`"`+long[:200]+`"`+"\n", "", ReadStats{Bad: 1}, 1)
+	f(strings.Repeat("\x00", 4096)+"{}\n{}\n", "{}", ReadStats{Lines: 1, Bad: 1}, 1)
 
 	for _, garbage := range []string{"\n", "\x00", "x\n", long + "\n"} {
 		text := "{}\n" + strings.Repeat(garbage, maxGarbage/len(garbage)+2) + "\n{}\n"

@@ -18,6 +18,9 @@ type ReadStats struct {
 	Lines int  // valid lines
 	Bad   int  // lines skipped because they are not JSON or too long
 	Torn  bool // an incomplete last line of a file was skipped
+
+	// FirstBad and FirstTorn are where the first of these lines is, such as "/dir/log.jsonl:12".
+	FirstBad, FirstTorn string
 }
 
 // maxGarbage is the maximum number of bytes of bad lines to read in one file. It is more than a power
@@ -100,12 +103,22 @@ func (r *reader) read(path string, file io.Reader) {
 	}
 	r.stats.Files++
 	r.in.Reset(file)
+	number := 0 // of the line
+	place := func(first *string) {
+		if *first == "" {
+			*first = fmt.Sprintf("%s:%d", path, number)
+		}
+	}
 	for garbage := 0; r.stop == nil; {
+		number++
 		line, more, err := r.next(maxGarbage - garbage)
 		garbage += more
 		switch {
 		case errors.Is(err, io.EOF):
-			r.stats.Torn = r.stats.Torn || len(line) > 0 || more > 0
+			if len(line) > 0 || more > 0 {
+				r.stats.Torn = true
+				place(&r.stats.FirstTorn)
+			}
 			return
 		case err != nil:
 			r.note(path, err)
@@ -119,6 +132,7 @@ func (r *reader) read(path string, file io.Reader) {
 				r.stats.Lines++
 			} else {
 				r.stats.Bad++
+				place(&r.stats.FirstBad)
 				garbage += len(line) + 1
 			}
 		}

@@ -53,7 +53,7 @@ func (h *History) readSamples(path string, now time.Time) {
 	}
 	h.takeCounters(&log)
 	if stats.Bad > 0 {
-		h.problem("damaged lines of the history skipped: %d", stats.Bad)
+		h.problem("damaged lines of the history skipped: %d, the first is %s", stats.Bad, stats.FirstBad)
 	}
 	if r.foreign > 0 {
 		h.problem("lines of the history skipped because they are not samples: %d", r.foreign)
