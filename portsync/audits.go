@@ -170,7 +170,7 @@ func (l *Loop) repair(res *AuditResult) {
 	}
 	if n := len(res.Differing) + len(res.Stale); n > 0 {
 		l.addEvent(journal.Event{Kind: journal.Repair, Count: uint64(n)})
-		l.Log.Log(l.ctx, syslog.LevelNotice, "STATE_DB differs from the kernel; repairing it",
+		l.Log.Log(l.ctx, syslog.LevelNotice, "STATE_DB does not match the kernel; repairing it",
 			"rows", len(res.Differing), "stale", len(res.Stale))
 	}
 }

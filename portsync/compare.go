@@ -34,14 +34,14 @@ func (d *Databases) Count() (c Counts, err error) {
 	}
 	count, err := d.appl.HMGet(d.applTable.Key(portConfigDone), "count")
 	if err != nil && !isServerError(err) {
-		return c, fmt.Errorf("count the ports of APPL_DB: %w", err)
+		return c, fmt.Errorf("count the ports in APPL_DB: %w", err)
 	}
 	if len(count) == 1 {
 		c.Announced, _ = strconv.Atoi(count[0].Value) // a value that is not a number counts as 0
 	}
 	keys, err := d.appl.Keys(d.applTable.Pattern())
 	if err != nil {
-		return c, fmt.Errorf("count the ports of APPL_DB: %w", err)
+		return c, fmt.Errorf("count the ports in APPL_DB: %w", err)
 	}
 	for _, key := range keys {
 		if name, ok := d.applTable.KeyOf(key); ok && name != portConfigDone && name != portInitDone {

@@ -60,7 +60,7 @@ func (k *configLink) run() {
 		}
 		c.status.setConfigError(err)
 		if ok, suppressed := faults.Allow(err.Error(), time.Now()); ok {
-			c.Log.Error("CONFIG_DB not connected; still writing STATE_DB", "error", err, "suppressed", suppressed)
+			c.Log.Error("cannot connect to CONFIG_DB; still updating STATE_DB", "error", err, "suppressed", suppressed)
 		}
 		select {
 		case <-time.After(pause.Next()):
@@ -87,7 +87,7 @@ func (k *configLink) connect() error {
 	w, err := k.connector.watchConfig(k.ctx, k.db, k.session, conn)
 	if err != nil {
 		conn.Close()
-		return fmt.Errorf("watch the server of CONFIG_DB: %w", err)
+		return fmt.Errorf("monitor the Redis server of CONFIG_DB: %w", err)
 	}
 	k.watch.Store(w)
 	w.tell(note{kind: noteConfig, conn: conn})

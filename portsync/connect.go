@@ -139,7 +139,7 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 	if dbs.config != nil {
 		w, err := c.watchConfig(ctx, config, s, dbs.config)
 		if err != nil {
-			return fmt.Errorf("watch the server of CONFIG_DB: %w", err)
+			return fmt.Errorf("monitor the Redis server of CONFIG_DB: %w", err)
 		}
 		if alone {
 			link.watch.Store(w)
@@ -158,12 +158,12 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 		servers = append(servers, db.Instance)
 		conn, err := dial(ctx, db)
 		if err != nil {
-			return fmt.Errorf("watch the server of %s: %w", name, err)
+			return fmt.Errorf("monitor the Redis server of %s: %w", name, err)
 		}
 		w := &watch{conn: conn, notes: s.notes, done: s.done, log: c.Log}
 		s.watches = append(s.watches, w)
 		if err := subscribeInTime(ctx, w); err != nil {
-			return fmt.Errorf("watch the server of %s: %w", name, err)
+			return fmt.Errorf("monitor the Redis server of %s: %w", name, err)
 		}
 	}
 	for _, w := range s.watches {
@@ -216,7 +216,7 @@ func (c *Connector) completeLogger(l *loggerRow, conn *sonicdb.Conn) error {
 	case err == nil:
 		c.loggerDone = true
 	case isServerError(err) && !sonicdb.Temporary(err):
-		c.Log.Error("cannot read the LOGGER row; log settings unchanged", "key", l.key(), "error", err)
+		c.Log.Error("cannot read the LOGGER row; keeping the log settings", "key", l.key(), "error", err)
 	default:
 		return fmt.Errorf("read the LOGGER row: %w", err)
 	}

@@ -192,6 +192,6 @@ func (e *eventLog) missed(now int64) {
 	n := e.budget.Missed(e.clock.time(now)) + e.overflow
 	e.overflow = 0
 	if n > 0 {
-		e.log.Log(context.Background(), syslog.LevelNotice, "log lines about link messages dropped", "lines", n)
+		e.log.Log(context.Background(), syslog.LevelNotice, "dropped log lines about link messages", "lines", n)
 	}
 }

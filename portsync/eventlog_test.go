@@ -195,7 +195,7 @@ func TestStormIsBounded(t *testing.T) {
 	if written > rsyslogLimit*9/10 {
 		t.Errorf("%d lines in 300 s, want at most 90%% of the limit of rsyslog, %d", written, rsyslogLimit)
 	}
-	if !strings.Contains(out.String(), "log lines about link messages dropped") {
+	if !strings.Contains(out.String(), "dropped log lines about link messages") {
 		t.Errorf("the number of dropped lines was not logged:\n%s", out)
 	}
 }
@@ -271,7 +271,7 @@ func TestDroppedLines(t *testing.T) {
 			t.Errorf("%[2]d lines, logged at %[1]d", e.missing, e.overflow)
 		}
 		e.missed(e.missing)
-		if !strings.Contains(log.String(), "log lines about link messages dropped\" lines=2") {
+		if !strings.Contains(log.String(), "dropped log lines about link messages\" lines=2") {
 			t.Errorf("log: %s", log)
 		}
 		e.missing = now

@@ -133,7 +133,7 @@ func (f *follower) run() {
 		}
 		// A lost connection is reported by the watch.
 		if ok, suppressed := faults.Allow(time.Now()); ok && isServerError(err) {
-			f.log.Warn("cannot follow CONFIG_DB; retrying", "error", err, "suppressed", suppressed)
+			f.log.Warn("cannot read the ports in CONFIG_DB; retrying", "error", err, "suppressed", suppressed)
 		}
 		if !f.sleep(followRetry) {
 			return
@@ -157,24 +157,24 @@ func (f *follower) sleep(pause time.Duration) bool {
 func (f *follower) read() (names []string, infos []*PortInfo, err error) {
 	c, err := dial(f.ctx, f.db)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to follow the ports of CONFIG_DB: %w", err)
+		return nil, nil, fmt.Errorf("connect to CONFIG_DB: %w", err)
 	}
 	defer c.Close()
 	keys, err := c.Scan(f.table().Pattern())
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the ports of CONFIG_DB: %w", err)
+		return nil, nil, fmt.Errorf("list the ports in CONFIG_DB: %w", err)
 	}
 	table := f.table()
 	for chunk := range slices.Chunk(keys, publishChunk) {
 		rows, err := c.HGetAllMany(chunk)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read the ports of CONFIG_DB: %w", err)
+			return nil, nil, fmt.Errorf("read the ports in CONFIG_DB: %w", err)
 		}
 		for i := range rows {
 			name, ok := table.KeyOf(rows[i].Key)
 			switch {
 			case sonicdb.Temporary(rows[i].Err):
-				return nil, nil, fmt.Errorf("read the ports of CONFIG_DB: %w", rows[i].Err)
+				return nil, nil, fmt.Errorf("read the ports in CONFIG_DB: %w", rows[i].Err)
 			case rows[i].Err != nil || len(rows[i].Fields) == 0: // not a hash, or deleted since the scan
 			case ok:
 				names = append(names, name)

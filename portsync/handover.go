@@ -68,7 +68,7 @@ func (h *handover) configure(names, replaced []string, started bool) {
 	h.expect(added)
 	h.expect(replaced)
 	if len(added)+len(removed) > 0 {
-		h.Log.Log(h.ctx, syslog.LevelNotice, "ports of CONFIG_DB changed", "configured", len(names),
+		h.Log.Log(h.ctx, syslog.LevelNotice, "ports in CONFIG_DB changed", "configured", len(names),
 			"added", nameList(added), "removed", nameList(removed))
 	}
 }
@@ -120,7 +120,7 @@ func (h *handover) checkMarkers(started bool) (again []PortConfig, err error) {
 			return nil, err
 		}
 		for _, err := range bad {
-			h.Log.Error("skipped a row", "error", err)
+			h.Log.Error("skipping unusable row of CONFIG_DB PORT", "error", err)
 		}
 		switch {
 		case len(ports) == 0: // CONFIG_DB was flushed as well; keep the ports until CONFIG_DB is filled
@@ -147,7 +147,7 @@ func (h *handover) produce() error {
 		return err
 	}
 	if skipped != nil {
-		h.Log.Error("not all ports are handed over to orchagent", "error", skipped)
+		h.Log.Error("cannot write the configuration of some ports to APPL_DB", "error", skipped)
 	}
 	h.todo.produce, h.configDone = false, true
 	h.Log.Log(h.ctx, syslog.LevelNotice, "wrote "+portConfigDone, "count", len(h.ports))
@@ -176,6 +176,6 @@ func (h *handover) late(now int64) {
 	}
 	h.expectInitDone(now)
 	h.initLate = true
-	h.Log.Log(h.ctx, syslog.LevelNotice, "still waiting for the interfaces of ports before PortInitDone",
+	h.Log.Log(h.ctx, syslog.LevelNotice, "PortInitDone delayed; still waiting for port interfaces",
 		"count", h.state.InitPending(), "ports", h.state.initPendingNames(mostNames))
 }

@@ -131,11 +131,11 @@ func healthCases() []healthCase {
 		}), connect, "database_down", `no connection to the databases: redis: \x1b[2J\n` + strings.Repeat("x", maxErrorText-12) + "..."},
 
 		{"read refused", status(func(s *Status) {
-			s.refuse("list the ports of CONFIG_DB: redis: NOPERM this user has no permissions to run the 'keys' command")
-		}), accept, "database_refusing", "Redis refused a command: list the ports of CONFIG_DB: redis: " +
+			s.refuse("list the ports in CONFIG_DB: redis: NOPERM this user has no permissions to run the 'keys' command")
+		}), accept, "database_refusing", "Redis refused a command: list the ports in CONFIG_DB: redis: " +
 			"NOPERM this user has no permissions to run the 'keys' command"},
-		{"write refused", status(func(s *Status) { s.refuse("publish to STATE_DB: redis: OOM command not allowed") }), accept,
-			"database_refusing", "Redis refused a command: publish to STATE_DB: redis: OOM command not allowed"},
+		{"write refused", status(func(s *Status) { s.refuse("write rows to STATE_DB: redis: OOM command not allowed") }), accept,
+			"database_refusing", "Redis refused a command: write rows to STATE_DB: redis: OOM command not allowed"},
 		{"long refusal with control characters", status(func(s *Status) { s.refuse("redis: \r" + strings.Repeat("\"", 5000)) }), accept,
 			"database_refusing", `Redis refused a command: redis: \r` + strings.Repeat("\"", maxErrorText-8) + "..."},
 

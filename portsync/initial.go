@@ -68,7 +68,7 @@ func (i *initialSync) expire() {
 	i.timedOut, i.eoiuAt = true, never
 	i.compared = i.state.interfaces()
 	i.gateDue = true
-	i.Log.Warn("the kernel's initial dump did not end in time; continuing with the links known so far",
+	i.Log.Warn("initial kernel dump timed out; continuing with the links received so far",
 		"timeout", i.EOIUTimeout, "interfaces", i.compared)
 }
 
@@ -119,9 +119,9 @@ func (i *initialSync) setOldDown() {
 		i.state.AddOld(o.Index, o.Name)
 		indexes = append(indexes, o.Index)
 	}
-	i.Log.Log(i.ctx, syslog.LevelNotice, "interfaces of an earlier run are set down and ignored", "count", len(indexes))
+	i.Log.Log(i.ctx, syslog.LevelNotice, "bringing down and ignoring interfaces of an earlier run", "count", len(indexes))
 	for _, err := range i.SetDown(indexes) {
-		i.Log.Log(i.ctx, syslog.LevelNotice, "cannot set an old interface down", "error", err)
+		i.Log.Log(i.ctx, syslog.LevelNotice, "cannot bring an old interface down", "error", err)
 	}
 }
 
@@ -174,7 +174,7 @@ func (l *Loop) start() error {
 // take applies the start decision and stores the ports of CONFIG_DB.
 func (l *Loop) take(d Decision, facts Facts) {
 	for _, err := range facts.PortErrors {
-		l.Log.Error("skipped a row", "error", err)
+		l.Log.Error("skipping unusable row of CONFIG_DB PORT", "error", err)
 	}
 	l.initial.decide(&d)
 	l.state.setUnswept(d.Sweep)

@@ -51,7 +51,7 @@ func TestWatchdogStall(t *testing.T) {
 				l.db.answeredAt = 0
 				l.writes.add(Action{Kind: Publish, Port: l.state.port([]byte("Ethernet0"))}, now-int64(c.stalled))
 				l.watchdog.feed(now, l.stalledFrom())
-				if withheld := strings.Contains(log.String(), "watchdog notification withheld"); withheld != c.withheld {
+				if withheld := strings.Contains(log.String(), "not notifying the watchdog"); withheld != c.withheld {
 					t.Errorf("notification withheld: %t, want %t", withheld, c.withheld)
 				}
 				if armed := l.watchdog.at != never; armed != (c.watchdog > 0) {

@@ -7,9 +7,8 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// PortInfo has the fields of a port's row in CONFIG_DB PORT that tell people which port it is. The
-// values are those of CONFIG_DB, which are not checked and can be any bytes; a value longer than
-// maxPortInfo bytes is cut.
+// PortInfo holds the descriptive fields of a port's row in the CONFIG_DB table PORT. The values are
+// not validated and may contain any bytes. Values longer than maxPortInfo bytes are truncated.
 type PortInfo struct {
 	Alias       string `json:"alias,omitempty"`
 	Description string `json:"description,omitempty"`
@@ -18,8 +17,8 @@ type PortInfo struct {
 	PanelIndex  string `json:"index,omitempty"` // number of the front-panel port; not the ifindex
 }
 
-// maxPortInfo is the largest length of a value in bytes. SONiC's YANG model allows 255 for a
-// description and less for the others.
+// maxPortInfo is the maximum length of a value in bytes. SONiC's YANG model allows 255 bytes for a
+// description and less for the other fields.
 const maxPortInfo = 255
 
 // infoLabels are the names of the fields, which are also the labels of portsyncd_port_info.
@@ -30,7 +29,7 @@ func (i *PortInfo) values() []*string {
 	return []*string{&i.Alias, &i.Description, &i.Speed, &i.Lanes, &i.PanelIndex}
 }
 
-// newPortInfo returns the info in the fields of a row.
+// newPortInfo returns the PortInfo for the fields of a row.
 func newPortInfo(fields []sonicdb.FieldValue) *PortInfo {
 	i := new(PortInfo)
 	values := i.values()
@@ -42,7 +41,7 @@ func newPortInfo(fields []sonicdb.FieldValue) *PortInfo {
 	return i
 }
 
-// shortened returns s, or its beginning and an ellipsis if s is longer than maxPortInfo bytes.
+// shortened returns s, truncated to maxPortInfo bytes. A truncated string ends with an ellipsis.
 func shortened(s string) string {
 	const mark = "…"
 	if len(s) <= maxPortInfo {
@@ -55,8 +54,8 @@ func shortened(s string) string {
 	return s[:end] + mark
 }
 
-// Describe sets the info of ports by their names, and marks those with other info than before to be
-// published. The info is not changed afterwards.
+// Describe sets the info of the named ports and marks ports whose info has changed for publication.
+// infos must not be modified afterwards.
 func (s *State) Describe(names []string, infos []*PortInfo) {
 	for i, name := range names {
 		if p := s.ports[name]; p != nil && p.Configured && (p.info == nil || *p.info != *infos[i]) {

@@ -29,9 +29,9 @@ func (d *Databases) Publish(ports []*Port) error {
 		switch {
 		case err == nil:
 		case isServerError(err):
-			refused = fmt.Errorf("publish to STATE_DB: %w", err)
+			refused = fmt.Errorf("write rows to STATE_DB: %w", err)
 		default:
-			return fmt.Errorf("publish to STATE_DB: %w", err)
+			return fmt.Errorf("write rows to STATE_DB: %w", err)
 		}
 	}
 	return refused
@@ -89,7 +89,7 @@ func mirrorWord(p *Port) string {
 // mirrored sets the outcomes of the chunk from the script's reply.
 func mirrored(chunk []*Port, answer []byte) error {
 	if len(answer) < len(chunk) {
-		return fmt.Errorf("the script answered for %d of %d ports", len(answer), len(chunk))
+		return fmt.Errorf("script returned results for %d of %d ports", len(answer), len(chunk))
 	}
 	var refused error
 	if rest := answer[len(chunk):]; len(rest) > 0 {

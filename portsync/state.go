@@ -9,13 +9,13 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// ErrConcurrentUse is returned by Step while another goroutine is inside Step.
-var ErrConcurrentUse = errors.New("port state used by two goroutines at once")
+// ErrConcurrentUse is returned by Step if another goroutine is inside Step.
+var ErrConcurrentUse = errors.New("port state used by two goroutines concurrently")
 
-// link is an interface of the kernel.
+// link is a kernel interface.
 type link struct {
 	index int32
-	seen  uint32 // the value of State.gen when a message last reported it
+	seen  uint32 // value of State.gen when a message last reported the link
 	team  bool
 	port  *Port
 
@@ -30,17 +30,17 @@ type oldLink struct {
 	seen uint32
 }
 
-// unreadLink is an interface whose last message was too large to read. Its port keeps the state and
-// the row that it had.
+// unreadLink is an interface whose last message was too large to read. Its port keeps its previous
+// state and row.
 type unreadLink struct {
 	name string
 	seen uint32
 }
 
-// State tracks links and ports and decides what each kernel message requires. It does no I/O, reads
-// no clock and starts no goroutine: messages come in as events, and Step returns actions. The tests
-// that a message must pass are those of LinkSync::onMsg in sonic-swss portsyncd/linksync.cpp, in the
-// same order.
+// State tracks links and ports and determines the actions that each kernel message requires. It
+// performs no I/O, reads no clock and starts no goroutines: Step takes an event and returns
+// actions. Messages must pass the same tests, in the same order, as in LinkSync::onMsg of the C++
+// daemon (sonic-swss portsyncd/linksync.cpp).
 //
 // One goroutine owns a State. Step returns ErrConcurrentUse if a second goroutine enters it.
 type State struct {
@@ -50,20 +50,20 @@ type State struct {
 	old   map[int32]*oldLink
 
 	unread  map[int32]unreadLink
-	unreads int // incremented by each change of unread
+	unreads int // incremented on each change of unread
 
 	unswept bool    // STATE_DB may have rows of an earlier run
 	touched []*Port // ports that may have changed since they were last published
 	now     int64   // when the current event was read
 
-	initPending int    // ports that PortInitDone waits for
+	initPending int    // number of ports that PortInitDone waits for
 	initDone    bool   // the InitDone action was returned
 	gen         uint32 // incremented by each dump request; marks the links that the dump reported
 	dumpSeq     uint32 // sequence number of the last dump request
 	lost        bool   // messages were lost since the last dump request
 	quiet       bool   // the dump belongs to an audit
 
-	synced bool  // a dump was complete, so links with a larger ifindex were created later
+	synced bool  // a dump has completed, so links with a larger ifindex were created later
 	newest int32 // the largest ifindex in any message
 	listed int32 // value of newest when the dump was requested
 }
@@ -83,7 +83,7 @@ func NewState(pending []string) *State {
 	return s
 }
 
-// AddInitPending adds name to the ports that PortInitDone waits for, and returns the port.
+// AddInitPending adds the named port to the ports that PortInitDone waits for and returns the port.
 func (s *State) AddInitPending(name string) *Port {
 	p := s.port([]byte(name))
 	if !p.InitPending {
@@ -101,19 +101,19 @@ func (s *State) AddOld(index int32, name string) {
 }
 
 // DumpRequested records that a dump of all links was requested with the sequence number seq. Links
-// that no message reports before the end of that dump are removed. If quiet is set, a dump message
-// without news is ignored: an audit must not write the row of a port whose last message was ignored
-// because APPL_DB did not have the port (PROTOCOL.md D11).
+// that are not reported before the end of that dump are removed. If quiet is set, dump messages
+// that report no change are ignored: an audit must not write the row of a port whose last message
+// was ignored because APPL_DB did not have the port (PROTOCOL.md D11).
 func (s *State) DumpRequested(seq uint32, quiet bool) {
 	s.gen++
 	s.dumpSeq, s.lost, s.quiet = seq, false, quiet
 	s.listed = s.newest
 }
 
-// interfaces returns the number of tracked interfaces, without old ones.
+// interfaces returns the number of tracked interfaces, not counting old ones.
 func (s *State) interfaces() int { return len(s.links) }
 
-// accepted returns the ports that APPL_DB has, whose rows an audit checks.
+// accepted returns the ports that APPL_DB has. Audits check their rows.
 func (s *State) accepted() []*Port {
 	var out []*Port
 	for _, p := range s.ports {
@@ -139,10 +139,10 @@ func (s *State) initPendingNames(most int) []string {
 	return names[:min(most, len(names))]
 }
 
-// InitDone reports whether PortInitDone is due or was produced.
+// InitDone reports whether PortInitDone is due or was written.
 func (s *State) InitDone() bool { return s.initDone }
 
-// Exists reports whether an interface with that name exists. Old interfaces count.
+// Exists reports whether an interface with that name exists, including old interfaces.
 func (s *State) Exists(name string) bool {
 	if p := s.ports[name]; p != nil && p.Index != 0 {
 		return true
@@ -158,7 +158,8 @@ func (s *State) Exists(name string) bool {
 	return false
 }
 
-// Step processes one kernel message and appends the required actions to out.
+// Step processes one kernel message. It appends the required actions to out and returns the
+// extended slice.
 func (s *State) Step(ev *Event, out []Action) ([]Action, error) {
 	if !s.busy.CompareAndSwap(false, true) {
 		return out, ErrConcurrentUse
@@ -179,8 +180,8 @@ func (s *State) Step(ev *Event, out []Action) ([]Action, error) {
 	return out, nil
 }
 
-// Accept records whether APPL_DB had the port when its row was to be written. It reports whether
-// PortInitDone has become due.
+// Accept records whether APPL_DB had the port when its row was due to be written. It reports
+// whether PortInitDone has become due.
 func (s *State) Accept(p *Port, accepted bool) (initDone bool) {
 	s.touch(p)
 	p.Accepted, p.notApplied = accepted && p.Index != 0, !accepted
@@ -191,7 +192,7 @@ func (s *State) Accept(p *Port, accepted bool) (initDone bool) {
 	return accepted && s.initDoneDue()
 }
 
-// newLink processes RTM_NEWLINK by PROTOCOL.md section 8, after the handling of renames (D7).
+// newLink processes RTM_NEWLINK: it handles renames (D7) and then follows PROTOCOL.md section 8.
 func (s *State) newLink(ev *Event, out []Action) []Action {
 	created := s.created(ev)
 	s.newest = max(s.newest, ev.Index)
@@ -234,7 +235,7 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	// Messages of family AF_BRIDGE have no link kind, so a team stays a team.
 	l.team = l.team || ev.Team
 	s.touch(p)
-	if p.Index != ev.Index { // a different interface than before, or the first one
+	if p.Index != ev.Index { // the first interface of the port, or a different one
 		p.notApplied, p.expectedBy = false, 0
 	}
 	p.Index = ev.Index
@@ -243,7 +244,7 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	}
 	out = l.flaps(ev, created, out)
 	if ev.Dump && s.quiet && known && p.Admin == ev.Admin() && p.Oper == ev.Oper() && p.MTU == ev.MTU {
-		s.describe(p, ev, known) // the carrier counts can be news
+		s.describe(p, ev, known) // the carrier counts may have changed
 		return append(out, Action{Kind: Ignore, Ignored: IgnoredKnown, Port: p})
 	}
 	if ev.Dump && ev.unsettled() {
@@ -253,8 +254,8 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	return append(out, Action{Kind: Publish, Port: p})
 }
 
-// describe copies the values of a message about the interface of p. Only this function decides
-// whether a port has changed.
+// describe copies the values of a message about the interface of p. It is the only function that
+// decides whether a port has changed.
 func (s *State) describe(p *Port, ev *Event, known bool) {
 	counted := ev.Counted || !known
 	if !known || p.Admin != ev.Admin() || p.Oper != ev.Oper() || p.MTU != ev.MTU ||
@@ -267,8 +268,8 @@ func (s *State) describe(p *Port, ev *Event, known bool) {
 	}
 }
 
-// ignored appends an Ignore action, unless the message already caused an action: a rename deletes
-// the row of the old name.
+// ignored appends an Ignore action unless the message has already caused an action, such as the
+// deletion of the old name's row on a rename.
 func ignored(out []Action, before int, r IgnoreReason) []Action {
 	if len(out) > before {
 		return out
@@ -277,8 +278,8 @@ func ignored(out []Action, before int, r IgnoreReason) []Action {
 }
 
 // created reports whether the link of a message was created after the first complete dump. The
-// kernel numbers links in the order of their creation. The carrier counts of such a link started at
-// 0, even if the message about its creation was lost.
+// kernel assigns increasing ifindexes. The carrier counts of such a link started at 0, even if the
+// message about its creation was lost.
 func (s *State) created(ev *Event) bool {
 	before := s.newest
 	if ev.Dump {
@@ -288,7 +289,8 @@ func (s *State) created(ev *Event) bool {
 }
 
 // flaps appends a Flapped action if the link went down since its previous message. The first
-// message of a link that existed before the start does not tell when the link went down.
+// message of a link that existed before startup does not show when the link went down, so it is not
+// counted.
 func (l *link) flaps(ev *Event, created bool, out []Action) []Action {
 	if !ev.Counted {
 		return out
@@ -318,7 +320,8 @@ func (s *State) addUnreadable(ev *Event, l *link, out []Action) []Action {
 	return append(out, Action{Kind: Unread})
 }
 
-// removeUnreadable removes a link whose message could be read, or that was deleted.
+// removeUnreadable removes the record of an unreadable link, because a later message was read or
+// the link was deleted.
 func (s *State) removeUnreadable(index int32) {
 	if u, ok := s.unread[index]; ok {
 		delete(s.unread, index)
@@ -327,7 +330,8 @@ func (s *State) removeUnreadable(index int32) {
 	}
 }
 
-// unreadNames returns the names of the links whose messages cannot be read, or nil if there are none.
+// unreadNames returns the names of the links whose messages cannot be read, or nil if there are
+// none.
 func (s *State) unreadNames() *string {
 	if len(s.unread) == 0 {
 		return nil
@@ -350,7 +354,7 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 		s.release(s.links[ev.Index])
 		return append(out, ignore(IgnoredTeam))
 	case ev.Master != 0:
-		// The link left a bridge. If it was deleted, another message follows.
+		// The link has left a bridge. If it was deleted, another message follows.
 		return append(out, ignore(IgnoredMaster))
 	}
 	s.removeUnreadable(ev.Index)
@@ -375,16 +379,16 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 	}
 	p := s.port(ev.Name())
 	if p.Index != 0 {
-		// Another interface has the name by now.
+		// Another interface has the name now.
 		return out
 	}
 	return append(out, Action{Kind: Delete, Port: p})
 }
 
-// dumpDone processes the end of a dump. Links that the dump did not report are removed.
+// dumpDone processes the end of a dump. Links that were not reported by the dump are removed.
 func (s *State) dumpDone(ev *Event, out []Action) []Action {
 	if ev.Seq != s.dumpSeq || s.lost || ev.Incomplete {
-		return out // a later dump was requested or is about to be
+		return out // a later dump was or will be requested
 	}
 	if s.initDoneDue() {
 		out = append(out, Action{Kind: InitDone})
@@ -415,9 +419,9 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 	return append(out, Action{Kind: Synced})
 }
 
-// initDoneDue reports once that PortInitDone is due, when no port is pending. It is called where the
-// set of pending ports can become empty: at the end of a dump, and after a port was accepted. The
-// C++ daemon checks after each read of its socket.
+// initDoneDue returns true once, when no port is pending and PortInitDone is therefore due. It is
+// called when the set of pending ports may have become empty: at the end of a dump, and after a
+// port was accepted. The C++ daemon checks after each read of its socket.
 func (s *State) initDoneDue() bool {
 	if s.initDone || s.initPending > 0 {
 		return false
@@ -426,8 +430,8 @@ func (s *State) initDoneDue() bool {
 	return true
 }
 
-// drop removes an interface that was renamed, or deleted without a message, and appends the deletion
-// of its row, unless another interface has the name by now.
+// drop removes an interface that was renamed, or deleted without a message. It appends the deletion
+// of the row unless another interface has the name now.
 func (s *State) drop(l *link, out []Action) []Action {
 	p, owner := l.port, l.port.Index == l.index
 	s.release(l)
@@ -437,7 +441,7 @@ func (s *State) drop(l *link, out []Action) []Action {
 	return out
 }
 
-// release removes an interface, so that its port has none.
+// release removes an interface and detaches it from its port.
 func (s *State) release(l *link) {
 	if l == nil {
 		return
@@ -453,7 +457,7 @@ func (s *State) release(l *link) {
 	}
 }
 
-// port returns the port with that name. It adds the port if necessary.
+// port returns the named port. It adds the port if necessary.
 func (s *State) port(name []byte) *Port {
 	if p := s.ports[string(name)]; p != nil {
 		return p
@@ -463,8 +467,8 @@ func (s *State) port(name []byte) *Port {
 	return p
 }
 
-// forget removes a port that nothing refers to any more, so that memory does not grow with names
-// that come and go. It is also called when the deletion of a row is acknowledged.
+// forget removes a port that is no longer referenced, so that memory use does not grow with each
+// new name. It is also called when the deletion of a row is acknowledged.
 func (s *State) forget(p *Port) {
 	if p.Index == 0 && !p.visible() && !p.reproduced && !p.pending.queued {
 		delete(s.ports, p.Name)

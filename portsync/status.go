@@ -9,30 +9,30 @@ import (
 	"portsyncd/metrics"
 )
 
-// Status is the state of the loop that other goroutines may read, without blocking. Times are on
-// the loop's clock; 0 means never. The zero value is the status of a loop that has not started.
+// Status is the state of the loop that other goroutines can read without blocking. Times are on the
+// loop's clock; 0 means never. The zero value is the status of a loop that has not started.
 type Status struct {
-	clock    clock         // of the loop; set before the first read
-	metrics  *Metrics      // likewise
-	disabled bool          // likewise: daemon.enabled is false
+	clock    clock         // the loop's clock; set before the first read
+	metrics  *Metrics      // set before the first read
+	disabled bool          // daemon.enabled is false; set before the first read
 	wakeups  chan struct{} // holds a value if health may have changed; nil in the zero Status
 
 	published
-	configLost atomic.Pointer[string] // why only CONFIG_DB is not connected; nil if it is
+	configLost atomic.Pointer[string] // why only CONFIG_DB is not connected; nil otherwise
 	search     atomic.Pointer[search] // written only by the Connector
 	listeners  atomic.Pointer[string] // HTTP listeners that are down, with errors; nil if there are none
-	rate       failureRate            // of database exchanges
+	rate       failureRate            // failure rate of database exchanges
 }
 
-// published is the part of Status that only Loop.publishStatus writes.
+// published is the part of Status that is written only by Loop.publishStatus.
 type published struct {
 	maxStall       atomic.Int64 // nanoseconds; 0 if there is no limit
 	maxFailureRate atomic.Int64 // bits of a float64, 0 to 1
 
-	decided    atomic.Pointer[Decision]   // the start decision; nil before
-	connection atomic.Pointer[connection] // to the databases
+	decided    atomic.Pointer[Decision]   // the start decision; nil if not decided yet
+	connection atomic.Pointer[connection] // connection to the databases
 	connected  atomic.Bool                // connection.up
-	refusal    atomic.Pointer[string]     // error of the command that Redis refused; nil if it succeeded since
+	refusal    atomic.Pointer[string]     // error of the last refused command; nil after a success
 	started    atomic.Bool                // the first writes are acknowledged
 	ready      atomic.Bool                // the initial sync was written to the databases
 	syncTook   atomic.Int64               // duration of the initial sync in nanoseconds
@@ -48,21 +48,21 @@ type published struct {
 	audited    atomic.Int64 // when an audit last ended
 	mismatched atomic.Int64 // wrong rows of STATE_DB found by the last audit
 
-	backlog      atomic.Int64 // ports in the batch
-	backlogSince atomic.Int64 // when the oldest of them was read
-	stalledSince atomic.Int64 // start of the stall; see Loop.stalledFrom
-	queued       atomic.Int64 // events in the ring
+	backlog      atomic.Int64 // number of ports in the batch
+	backlogSince atomic.Int64 // when the message of the oldest pending operation was read
+	stalledSince atomic.Int64 // when the stall began; see Loop.stalledFrom
+	queued       atomic.Int64 // number of events in the ring
 	progress     atomic.Int64 // time of the last successful database command
 	wroteAt      atomic.Int64 // time of the last acknowledged write or deletion of a row
 
-	configured  atomic.Int64                 // ports in CONFIG_DB
-	initPending atomic.Int64                 // ports that PortInitDone waits for
-	present     atomic.Int64                 // ports that are PortPresent
+	configured  atomic.Int64                 // number of ports in CONFIG_DB
+	initPending atomic.Int64                 // number of ports that PortInitDone waits for
+	present     atomic.Int64                 // number of ports that are PortPresent
 	missing     atomic.Pointer[missingPorts] // nil if there are none
 	ports       publishedPorts
 
 	announced atomic.Int64 // number of ports in PortConfigDone, as last read
-	rows      atomic.Int64 // ports in APPL_DB, as last counted
+	rows      atomic.Int64 // number of ports in APPL_DB, as last read
 }
 
 // begin sets the clock. The loop calls it before the first read.
@@ -74,8 +74,8 @@ func (s *Status) begin(c clock) {
 // Disable marks the daemon as disabled. It must be called before the first read.
 func (s *Status) Disable() { s.disabled = true }
 
-// SetListenersDown sets the HTTP listeners that are down, with their errors, as one text, or "" if
-// there are none. It may be called from any goroutine.
+// SetListenersDown sets the description of the HTTP listeners that are down, including their
+// errors, or "" if all are up. It may be called from any goroutine.
 func (s *Status) SetListenersDown(addresses string) {
 	if addresses == "" {
 		s.listeners.Store(nil)
@@ -119,24 +119,24 @@ func (s *Status) stalledTooLong(d time.Duration) bool {
 // maxFailures returns the limit for the failure rate, 0 to 1.
 func (s *Status) maxFailures() float64 { return math.Float64frombits(uint64(s.maxFailureRate.Load())) }
 
-// minFailures is the number of failures below which no failure rate is computed. One lost
-// connection, which is a reason of its own, should not degrade an idle switch for a minute.
+// minFailures is the number of failures below which the failure rate is ignored. A single lost
+// connection has its own reason and should not degrade an idle switch for a minute.
 const minFailures = 3
 
-// exceedsRate reports whether the failure rate is above limit, a share from 0 to 1. It compares
-// the lower bound of the 95% confidence interval, because a few attempts say little.
+// exceedsRate reports whether the failure rate is above limit, a share from 0 to 1. It compares the
+// lower bound of the 95% confidence interval, because a few attempts are not significant.
 func exceedsRate(failed, attempts int64, limit float64) bool {
 	low, _ := stats.Wilson(uint64(failed), uint64(attempts))
 	return failed >= minFailures && low > limit
 }
 
-// mayDegrade reports whether a condition may become active just because time passes.
+// mayDegrade reports whether a condition may become active merely because time passes.
 func (s *Status) mayDegrade() bool {
 	failed, _ := s.rate.recent(s.clock.now())
 	return failed > 0 || s.stalledSince.Load() != 0 || s.started.Load() && !s.synced.Load()
 }
 
-// expose adds the gauges that are read from s.
+// expose adds the gauges that are read from s to set.
 func (s *Status) expose(set *metrics.Set) {
 	flag := func(name, help string, b *atomic.Bool, labels ...metrics.Label) {
 		set.NewGaugeFunc(name, help, func() float64 { return float64(bit(b.Load())) }, labels...)

@@ -9,30 +9,30 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Markers reports which markers APPL_DB has or orchagent has still to pop.
+// Markers tells which markers are in APPL_DB or queued for orchagent.
 type Markers struct{ ConfigDone, InitDone bool }
 
-// Counts are the numbers that orchagent compares in its own warm restart: it starts cold unless
-// PortConfigDone announces as many ports as the table has.
+// Counts holds the numbers that orchagent compares in its own warm restart. orchagent starts cold
+// if PortConfigDone does not announce the number of ports in the table.
 type Counts struct {
 	Markers   Markers
-	Announced int // the count that PortConfigDone announces
-	Rows      int // rows of APPL_DB PORT_TABLE without the markers
+	Announced int // number of ports announced by PortConfigDone
+	Rows      int // number of rows in APPL_DB PORT_TABLE, excluding the markers
 }
 
-// AuditResult is the result of a comparison of STATE_DB with the ports.
+// AuditResult is the result of comparing STATE_DB with the ports.
 type AuditResult struct {
-	Differing []*Port  // rows of STATE_DB that lack a field or have another value
-	Stale     []string // rows of interfaces that do not exist, written by portsyncd
-	// Rows are the names of all rows of STATE_DB PORT_TABLE.
+	Differing []*Port  // ports whose row in STATE_DB lacks a field or has a wrong value
+	Stale     []string // rows written by portsyncd whose interface does not exist
+	// Rows holds the names of all rows of STATE_DB PORT_TABLE.
 	Rows map[string]bool
 
 	Counts
 }
 
-// Databases are the three databases of a switch, with one connection each. Its methods
-// belong to one goroutine. Each makes one or two round trips and ends within the deadline of
-// the connection. After an error the connection is unusable, unless it is a
+// Databases provides access to APPL_DB, STATE_DB and CONFIG_DB, with one connection each. Its
+// methods must be called from one goroutine. Each method makes one or two round trips and returns
+// within the connection's timeout. After an error the connection is unusable, unless the error is a
 // sonicdb.ServerError.
 type Databases struct {
 	appl, state, config *sonicdb.Conn
@@ -42,13 +42,13 @@ type Databases struct {
 	producer                           *sonicdb.ProducerStateTable
 	metadata, warmEnable, warmState    sonicdb.Table
 
-	applPrefix, statePrefix string // of the keys of PORT_TABLE
-	shared                  bool   // APPL_DB and STATE_DB are on one instance
+	applPrefix, statePrefix string // key prefixes of PORT_TABLE
+	shared                  bool   // APPL_DB and STATE_DB are on the same Redis instance
 	stateID                 int
 	key                     []byte // scratch
 }
 
-// Names of the tables and rows, as sonic-swss-common common/schema.h spells them.
+// Names of tables and rows, as in common/schema.h of sonic-swss-common.
 const (
 	portTable        = "PORT_TABLE"
 	portConfigDone   = "PortConfigDone"
@@ -64,13 +64,12 @@ const (
 	warmRestartTable = "WARM_RESTART_TABLE"
 )
 
-// openDatabases connects to the databases of m. It connects to CONFIG_DB only if needConfig
-// is set.
+// openDatabases connects to the databases of m. It connects to CONFIG_DB only if needConfig is set.
 func openDatabases(ctx context.Context, m *sonicdb.Map, needConfig bool) (*Databases, error) {
 	return newDatabases(m, needConfig, func(db sonicdb.Database) (*sonicdb.Conn, error) { return dial(ctx, db) })
 }
 
-// newDatabases connects to the databases of m by connect.
+// newDatabases is like openDatabases but connects with the given function.
 func newDatabases(m *sonicdb.Map, needConfig bool, connect func(sonicdb.Database) (*sonicdb.Conn, error)) (_ *Databases, err error) {
 	d := &Databases{}
 	defer func() {
@@ -113,8 +112,8 @@ func newDatabases(m *sonicdb.Map, needConfig bool, connect func(sonicdb.Database
 	return d, nil
 }
 
-// open connects to a database and waits until the server answers a command: a server that is
-// loading its data accepts connections and refuses all commands.
+// open connects to a database and waits until the server accepts commands. A server that is loading
+// its data accepts connections but refuses all commands.
 func open(name string, db sonicdb.Database, connect func(sonicdb.Database) (*sonicdb.Conn, error)) (*sonicdb.Conn, error) {
 	c, err := connect(db)
 	if err != nil {
@@ -138,8 +137,8 @@ func (d *Databases) Close() error {
 	return errors.Join(errs...)
 }
 
-// Facts reads what a start depends on, and writes nothing. A key of the wrong type counts as
-// absent and adds an error to PortErrors.
+// Facts reads the values on which the start decision depends. It writes nothing. A key of the wrong
+// type is treated as absent and its error is added to PortErrors.
 func (d *Databases) Facts() (Facts, error) {
 	var f Facts
 	bad := func(err error) { f.PortErrors = append(f.PortErrors, err) }
@@ -171,11 +170,11 @@ func (d *Databases) Facts() (Facts, error) {
 	return f, nil
 }
 
-// hashField is one field of one row.
+// hashField identifies one field of one row.
 type hashField struct{ key, field string }
 
-// fields returns the values of the given fields, cut at the first "@". An absent field is "". A
-// key of another type counts as absent; fields passes the error to bad.
+// fields returns the values of the given fields, truncated at the first "@". The value of an absent
+// field is "". A key of another type is treated as absent, and its error is passed to bad.
 func fields(c *sonicdb.Conn, bad func(error), wanted ...hashField) ([]string, error) {
 	for _, w := range wanted {
 		c.Send("HGET", w.key, w.field)
@@ -202,8 +201,8 @@ func fields(c *sonicdb.Conn, bad func(error), wanted ...hashField) ([]string, er
 	return values, temporary
 }
 
-// Ports reads the rows of CONFIG_DB PORT, and whether APPL_DB has each with admin_status. Rows
-// that cannot be read are in bad.
+// Ports returns the rows of the CONFIG_DB table PORT and determines for each whether APPL_DB has it
+// with admin_status. Errors of rows that cannot be read are returned in bad.
 func (d *Databases) Ports() (ports []PortConfig, bad []error, err error) {
 	if d.config == nil {
 		return nil, nil, errConfigDown
@@ -221,15 +220,15 @@ func (d *Databases) Ports() (ports []PortConfig, bad []error, err error) {
 	return ports, bad, d.readAdmin(ports)
 }
 
-// configPorts reads the rows of CONFIG_DB PORT.
+// configPorts reads the rows of the CONFIG_DB table PORT.
 func (d *Databases) configPorts() (ports []PortConfig, bad []error, err error) {
 	keys, err := d.config.Keys(d.configTable.Pattern())
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the ports of CONFIG_DB: %w", err)
+		return nil, nil, fmt.Errorf("list the ports in CONFIG_DB: %w", err)
 	}
 	rows, err := d.config.HGetAllMany(keys)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the ports of CONFIG_DB: %w", err)
+		return nil, nil, fmt.Errorf("read the ports in CONFIG_DB: %w", err)
 	}
 	for i, row := range rows {
 		name, ok := d.configTable.KeyOf(keys[i])
@@ -237,10 +236,10 @@ func (d *Databases) configPorts() (ports []PortConfig, bad []error, err error) {
 		case !ok:
 			continue
 		case row.Err != nil:
-			bad = append(bad, fmt.Errorf("read %q of CONFIG_DB: %w", keys[i], row.Err))
+			bad = append(bad, fmt.Errorf("read %q in CONFIG_DB: %w", keys[i], row.Err))
 			continue
 		case len(row.Fields) == 0:
-			continue // deleted since the list was taken
+			continue // deleted after the keys were listed
 		}
 		for j := range row.Fields {
 			row.Fields[j].Field = sonicdb.TrimListMark(row.Fields[j].Field)
@@ -250,7 +249,7 @@ func (d *Databases) configPorts() (ports []PortConfig, bad []error, err error) {
 	return ports, bad, nil
 }
 
-// readAdmin sets HasAdmin of the ports.
+// readAdmin sets HasAdmin of ports.
 func (d *Databases) readAdmin(ports []PortConfig) error {
 	keys := make([]string, len(ports))
 	for i := range ports {
@@ -262,7 +261,7 @@ func (d *Databases) readAdmin(ports []PortConfig) error {
 	// After a cold start of the service the table is empty, and one command is enough.
 	n, err := d.appl.Exists(keys...)
 	if err != nil {
-		return fmt.Errorf("read the ports of APPL_DB: %w", err)
+		return fmt.Errorf("read the ports in APPL_DB: %w", err)
 	}
 	if n == 0 {
 		return nil
@@ -271,12 +270,12 @@ func (d *Databases) readAdmin(ports []PortConfig) error {
 		d.appl.Send("HEXISTS", keys[i], fieldAdmin)
 	}
 	if err := d.appl.Flush(); err != nil {
-		return fmt.Errorf("read %s of APPL_DB: %w", fieldAdmin, err)
+		return fmt.Errorf("read %s in APPL_DB: %w", fieldAdmin, err)
 	}
 	for i := range ports {
 		has, err := d.appl.ReceiveBool()
 		if err != nil && !isServerError(err) {
-			return fmt.Errorf("read %s of APPL_DB: %w", fieldAdmin, err)
+			return fmt.Errorf("read %s in APPL_DB: %w", fieldAdmin, err)
 		}
 		ports[i].HasAdmin = has
 	}
@@ -292,23 +291,23 @@ func (d *Databases) SetRestoreCount(count string) error {
 	return nil
 }
 
-// Produce writes the ports to the producer table for orchagent, and then PortConfigDone. Rows that
-// are refused permanently are in skipped; the others and PortConfigDone are written unless err
-// is set.
+// Produce writes the ports and then PortConfigDone to the producer table for orchagent. Errors of
+// rows that are refused permanently are returned in skipped and do not prevent the other writes. If
+// err is not nil, the writes are incomplete.
 func (d *Databases) Produce(ports []PortConfig) (skipped, err error) {
 	rows := make([]sonicdb.Row, len(ports))
 	for i, p := range ports {
 		rows[i] = sonicdb.Row{Key: p.Name, Fields: p.Fields}
 	}
 	if skipped = d.producer.SetMany(d.appl, rows); skipped != nil {
-		skipped = fmt.Errorf("produce the ports: %w", skipped)
+		skipped = fmt.Errorf("write the ports to the producer table: %w", skipped)
 		if !isServerError(skipped) || sonicdb.Temporary(skipped) {
 			return nil, skipped
 		}
 	}
 	count := sonicdb.FieldValue{Field: "count", Value: strconv.Itoa(len(ports))}
 	if err := d.producer.Set(d.appl, portConfigDone, []sonicdb.FieldValue{count}); err != nil {
-		return skipped, fmt.Errorf("produce %s: %w", portConfigDone, err)
+		return skipped, fmt.Errorf("write %s to the producer table: %w", portConfigDone, err)
 	}
 	return skipped, nil
 }
@@ -317,12 +316,12 @@ func (d *Databases) Produce(ports []PortConfig) (skipped, err error) {
 func (d *Databases) ProduceInitDone() error {
 	lanes := sonicdb.FieldValue{Field: "lanes", Value: "0"}
 	if err := d.producer.Set(d.appl, portInitDone, []sonicdb.FieldValue{lanes}); err != nil {
-		return fmt.Errorf("produce %s: %w", portInitDone, err)
+		return fmt.Errorf("write %s to the producer table: %w", portInitDone, err)
 	}
 	return nil
 }
 
-// Markers reads the table and the key set of the producer table.
+// Markers reads the markers from the table and from the key set of the producer table.
 func (d *Databases) Markers() (Markers, error) {
 	var found [4]bool
 	for _, marker := range []string{portConfigDone, portInitDone} {
@@ -330,21 +329,21 @@ func (d *Databases) Markers() (Markers, error) {
 		d.appl.Send("SISMEMBER", portTable+"_KEY_SET", marker)
 	}
 	if err := d.appl.Flush(); err != nil {
-		return Markers{}, fmt.Errorf("read the markers of APPL_DB: %w", err)
+		return Markers{}, fmt.Errorf("read the markers in APPL_DB: %w", err)
 	}
 	var refused error
 	for i := range found {
 		there, err := d.appl.ReceiveBool()
 		switch {
 		case sonicdb.Temporary(err):
-			refused = err // retry: a marker that counts as absent would be produced a second time
+			refused = err // return an error: a marker treated as absent would be written a second time
 		case err != nil && !isServerError(err):
-			return Markers{}, fmt.Errorf("read the markers of APPL_DB: %w", err)
+			return Markers{}, fmt.Errorf("read the markers in APPL_DB: %w", err)
 		}
 		found[i] = there
 	}
 	if refused != nil {
-		return Markers{}, fmt.Errorf("read the markers of APPL_DB: %w", refused)
+		return Markers{}, fmt.Errorf("read the markers in APPL_DB: %w", refused)
 	}
 	return Markers{ConfigDone: found[0] || found[1], InitDone: found[2] || found[3]}, nil
 }

@@ -2,7 +2,7 @@ package portsync
 
 import "portsyncd/systemd"
 
-// due runs the timers whose time has come.
+// due runs the timers that have expired.
 func (l *Loop) due(now int64) {
 	if now >= l.audits.at {
 		l.audit(now)
@@ -34,7 +34,7 @@ func (l *Loop) due(now int64) {
 	l.logger.missed(now)
 }
 
-// deadline returns when due, flush or another step of a turn has something to do next.
+// deadline returns the time at which the next step of a turn is due.
 func (l *Loop) deadline() int64 {
 	d := min(l.audits.at, l.audits.explainBy, l.audits.countAt, l.recheck.at, l.watchdog.at, l.handover.lateAt,
 		l.shown.absences.at, l.records.at, l.logger.missing)
@@ -53,14 +53,14 @@ func (l *Loop) deadline() int64 {
 	return d
 }
 
-// watchdog tells the service manager that the loop is alive.
+// watchdog sends watchdog notifications to the service manager while the loop makes progress.
 type watchdog struct {
 	*base
-	at int64 // when it is due
+	at int64 // when the next notification is due
 }
 
-// feed notifies the service manager, unless work has been delayed since stalledFrom for
-// longer than MaxStall. 0 stands for no delayed work.
+// feed notifies the service manager, unless work has been delayed for longer than MaxStall.
+// stalledFrom is the time since which work is delayed, or 0 if none is.
 func (w *watchdog) feed(now, stalledFrom int64) {
 	w.at = never
 	if w.Watchdog <= 0 {
@@ -68,7 +68,7 @@ func (w *watchdog) feed(now, stalledFrom int64) {
 	}
 	w.at = now + int64(w.Watchdog/2)
 	if stalled := since(stalledFrom, now); w.MaxStall > 0 && stalled > w.MaxStall {
-		w.Log.Error("the loop makes no progress; watchdog notification withheld", "duration", stalled)
+		w.Log.Error("event loop is stalled; not notifying the watchdog", "duration", stalled)
 		return
 	}
 	if err := w.Notifier.Notify(systemd.Watchdog); err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// View is the state of the loop at one moment, as /status and the page show it.
+// View is a snapshot of the loop's state, as shown by /status and the status page.
 type View struct {
 	Start     StartView      `json:"start"`
 	Ports     []PortView     `json:"ports"`     // natural order of names
@@ -16,28 +16,28 @@ type View struct {
 	Hour      []Minute       `json:"hour"` // the last hour, oldest first
 }
 
-// StartView describes the start of the process.
+// StartView describes the startup of the process.
 type StartView struct {
 	Kind       string     `json:"kind"`    // "cold" or "warm"; "" before the decision
-	Reason     string     `json:"reason"`  // for Kind
+	Reason     string     `json:"reason"`  // reason for Kind
 	Ready      bool       `json:"ready"`   // the initial sync is complete
-	SyncNanos  int64      `json:"sync_ns"` // duration of the initial sync; 0 before its end
+	SyncNanos  int64      `json:"sync_ns"` // duration of the initial sync; 0 if not complete yet
 	ConfigDone bool       `json:"port_config_done"`
 	InitDone   bool       `json:"port_init_done"`
 	LastResync *time.Time `json:"last_resync"` // end of the last resync
 	LastAudit  *time.Time `json:"last_audit"`  // end of the last audit
 }
 
-// Pending is one operation or port that is pending.
+// Pending is a pending operation or port.
 type Pending struct {
 	What    string    `json:"what"`               // "databases", "start", "kernel", "write", "PortInitDone", or the name of a port
-	WhatHex string    `json:"what_hex,omitempty"` // as [PortView.NameHex]
+	WhatHex string    `json:"what_hex,omitempty"` // like [PortView.NameHex]
 	Why     string    `json:"why"`
 	From    time.Time `json:"from"` // pending since
 }
 
-// DatabaseView is the connection to one database. The loop works with APPL_DB and STATE_DB only
-// while both are connected, so the two are always up together.
+// DatabaseView describes the connection to one database. The loop requires both APPL_DB and
+// STATE_DB, so they are always up or down together.
 type DatabaseView struct {
 	Name    string    `json:"name"`
 	Address string    `json:"address"` // "unix:" and a path, or host:port; "" if unknown
@@ -46,14 +46,14 @@ type DatabaseView struct {
 	Error   string    `json:"error,omitempty"` // why the database is not up
 }
 
-// BacklogView is work that has not been done yet.
+// BacklogView describes pending work.
 type BacklogView struct {
-	Ports       int64   `json:"ports"`        // rows to be written
-	Events      int64   `json:"events"`       // link messages that were read and not processed
+	Ports       int64   `json:"ports"`        // number of rows to write
+	Events      int64   `json:"events"`       // number of link messages read but not processed yet
 	WaitSeconds float64 `json:"wait_seconds"` // age of the oldest row in the backlog
 }
 
-// CountsView has the current numbers of ports, and totals since the process started.
+// CountsView holds the current numbers of ports, and totals since the process started.
 type CountsView struct {
 	Configured  int64      `json:"ports_configured"`
 	Present     int64      `json:"ports_present"`
@@ -70,9 +70,9 @@ type CountsView struct {
 	Progress    *time.Time `json:"last_progress"` // last successful database command, reads included
 }
 
-// Minute has the counts and latencies of one minute. P50 and P99 are upper bounds of histogram
-// buckets, at most 12.5% above the exact value and never above Max. They and Max are 0 without
-// writes.
+// Minute holds the counts and latencies of one minute. P50 and P99 are upper bounds of histogram
+// buckets: they are at most 12.5% above the exact value and never above Max. P50, P99 and Max are 0
+// if there were no writes.
 type Minute struct {
 	From   time.Time `json:"from"`
 	Events uint64    `json:"events"`
@@ -82,7 +82,7 @@ type Minute struct {
 	Max    int64     `json:"max_ns"`
 }
 
-// View returns the state at now, which should be the current time. It reads atomics only and may be
+// View returns the state at now, which should be the current time. It reads only atomics and may be
 // called from any goroutine.
 func (s *Status) View(now time.Time) View {
 	at := s.clock.reading(now)
@@ -124,7 +124,8 @@ func (s *Status) startView() StartView {
 	return v
 }
 
-// pending returns what is pending: first what delays other operations, then the ports.
+// pending returns the pending operations, first those that delay others, and then the pending
+// ports.
 func (s *Status) pending(c *databases) []Pending {
 	all := []Pending{}
 	add := func(what string, from time.Time, why string, args ...any) {
@@ -163,7 +164,7 @@ func (s *Status) pending(c *databases) []Pending {
 	return all
 }
 
-// plural returns n followed by one if n is 1, otherwise by several.
+// plural formats n with the noun one if n is 1, or several otherwise.
 func plural(n int64, one, several string) string {
 	if n == 1 {
 		return "1 " + one

@@ -12,13 +12,13 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// note is a message of a watch, the follower or a configLink to the loop.
+// note is a message to the loop from a watch, the follower or a configLink.
 type note struct {
 	kind  noteKind
-	conn  *sonicdb.Conn // of noteConfig: to CONFIG_DB
-	ports []string      // of notePorts: all names of CONFIG_DB PORT, sorted
+	conn  *sonicdb.Conn // noteConfig: the connection to CONFIG_DB
+	ports []string      // notePorts: names of all rows of CONFIG_DB PORT, sorted
 	infos []*PortInfo   // of notePorts: the infos of these ports
-	// replaced are the names whose row was deleted and added again since the last read.
+	// replaced holds the names whose row was deleted and added again since the last read.
 	replaced []string
 }
 
@@ -28,25 +28,24 @@ const (
 	noteLost    noteKind = iota // the server closed the connection
 	noteFlushed                 // a database of the server was flushed
 	notePorts                   // CONFIG_DB PORT was read
-	noteConfig                  // CONFIG_DB is connected again, on a server of its own
+	noteConfig                  // CONFIG_DB, which is on a separate server, was reconnected
 )
 
-// watch listens to one Redis server on a connection of its own. It detects a lost connection,
-// which a loop without a write to make would not notice, and flushes, which no keyspace
-// notification reports. On the server of CONFIG_DB it also handles changes of the LOGGER row and
-// of PORT. Each watch is a goroutine that blocks in a read; closing conn stops it.
+// watch listens to one Redis server on a separate connection. It detects a lost connection even if
+// the loop has nothing to write, and flushes, which cause no keyspace notification. On the server
+// of CONFIG_DB it also handles changes of the LOGGER row and of the table PORT. Each watch runs on
+// its own goroutine, which blocks in reads until conn is closed.
 type watch struct {
 	conn   *sonicdb.Conn
 	logger *loggerRow // nil unless the server has CONFIG_DB
-	ports  *follower  // likewise
+	ports  *follower  // nil unless the server has CONFIG_DB
 	notes  chan<- note
 	done   <-chan struct{}
 	log    *slog.Logger
 }
 
-// subscribe subscribes and returns once the server has confirmed, so that no change of what is
-// read or written afterwards is missed. A server that refuses is only watched for the loss of
-// its connection.
+// subscribe subscribes and waits for the server's confirmation, so that no change made after a
+// later read or write is missed. If the server refuses, the watch only detects a lost connection.
 func (w *watch) subscribe() error {
 	err := w.trackFlushes()
 	if err == nil {
@@ -56,7 +55,7 @@ func (w *watch) subscribe() error {
 		err = w.confirmed()
 	}
 	if isServerError(err) && !sonicdb.Temporary(err) {
-		w.log.Info("Redis cannot announce flushes; only audits detect them", "error", err)
+		w.log.Info("Redis does not report flushes; only audits detect them", "error", err)
 		err = nil
 	}
 	if err == nil && w.logger != nil {
@@ -65,7 +64,7 @@ func (w *watch) subscribe() error {
 	if err == nil && w.ports != nil {
 		err = w.follow(w.ports.pattern())
 		if isServerError(err) && !sonicdb.Temporary(err) {
-			w.log.Info("Redis cannot announce changes of PORT; only audits detect them", "error", err)
+			w.log.Info("Redis does not report changes of the PORT table; only audits detect them", "error", err)
 			err = nil
 		}
 	}
@@ -93,10 +92,10 @@ func (w *watch) confirmed() error {
 	}
 }
 
-// trackFlushes makes the server announce flushes on this connection. In broadcasting mode with
-// a prefix that no key has, the server announces nothing but flushes
-// (https://redis.io/docs/latest/develop/reference/client-side-caching/). Redis before version 6
-// refuses; then an audit finds the rows that a flush deleted.
+// trackFlushes makes the server report flushes on this connection. In broadcasting mode with a
+// prefix that no key has, the server reports only flushes
+// (https://redis.io/docs/latest/develop/reference/client-side-caching/). Redis versions before 6
+// refuse the command; then audits find the rows that a flush deleted.
 func (w *watch) trackFlushes() error {
 	id, err := w.conn.Do("CLIENT", "ID")
 	if err != nil {
@@ -107,13 +106,13 @@ func (w *watch) trackFlushes() error {
 	return err
 }
 
-// run listens until the connection ends, and then reports that to the loop.
+// run listens until the connection is lost and then notifies the loop.
 func (w *watch) run() {
 	w.listen()
 	w.tell(note{kind: noteLost})
 }
 
-// listen handles the messages of the server until the connection ends.
+// listen handles messages of the server until the connection is lost.
 func (w *watch) listen() error {
 	for {
 		m, err := w.conn.ReceiveMessage()
@@ -126,7 +125,7 @@ func (w *watch) listen() error {
 		case w.ports.concerns(&m):
 			w.ports.changed(&m)
 		case string(m.Channel) == sonicdb.InvalidateChannel && m.Payload.Kind == sonicdb.Null:
-			w.ports.flushed() // no keyspace notification reports the rows of a flushed CONFIG_DB
+			w.ports.flushed() // a flush of CONFIG_DB causes no keyspace notifications
 			w.tell(note{kind: noteFlushed})
 		}
 	}
@@ -139,13 +138,14 @@ func (w *watch) tell(n note) {
 	}
 }
 
-// loggerRow applies CONFIG_DB LOGGER|portsyncd to the log (PROTOCOL.md sections 5 and 10).
+// loggerRow applies the row LOGGER|portsyncd of CONFIG_DB to the log (PROTOCOL.md sections 5 and
+// 10).
 type loggerRow struct {
 	ctx     context.Context
 	db      sonicdb.Database
 	logs    *syslog.Handler
 	log     *slog.Logger
-	initial slog.Level // value for a missing LOGLEVEL
+	initial slog.Level // level used if LOGLEVEL is missing
 }
 
 func (l *loggerRow) key() string { return sonicdb.NewTable(l.db, "LOGGER").Key(daemonName) }
@@ -154,18 +154,18 @@ func (l *loggerRow) channel() string {
 	return fmt.Sprintf("__keyspace@%d__:%s", l.db.ID, l.key())
 }
 
-// pattern returns the pattern that the C++ daemon subscribes to.
+// pattern returns the subscription pattern of the C++ daemon.
 func (l *loggerRow) pattern() string {
 	return strings.TrimSuffix(l.channel(), daemonName) + "*"
 }
 
-// concerns reports whether m is about a write to the row. Its deletion changes nothing.
+// concerns reports whether m is about a write to the row. A deletion of the row has no effect.
 func (l *loggerRow) concerns(m *sonicdb.Message) bool {
 	return l != nil && string(m.Channel) == l.channel() && string(m.Payload.Str) == "hset"
 }
 
-// apply reads the row and sets the level and output of the log. It connects for this read, since
-// changes are rare.
+// apply reads the row and sets the level and the output of the log. It opens a new connection,
+// because changes are rare.
 func (l *loggerRow) apply() {
 	c, err := dial(l.ctx, l.db)
 	if err == nil {
@@ -177,8 +177,8 @@ func (l *loggerRow) apply() {
 	}
 }
 
-// applyFrom is apply over a connection to CONFIG_DB. With create it also adds the missing fields
-// of the row.
+// applyFrom is like apply but reads over an existing connection to CONFIG_DB. If create is set, it
+// also adds the missing fields of the row.
 func (l *loggerRow) applyFrom(c *sonicdb.Conn, create bool) error {
 	row, err := c.HGetAll(l.key())
 	if err != nil {
@@ -230,14 +230,15 @@ func (l *loggerRow) setOutput(name string) {
 	l.logs.SetOutput(output)
 }
 
-// session is a set of connections to the databases, from one connect to the next loss.
+// session is a set of connections to the databases. It exists from a connect until a connection is
+// lost.
 type session struct {
 	store   *Databases
 	watches []*watch
 	ports   *follower // nil in tests
 	notes   chan note
 	done    chan struct{}
-	cancel  context.CancelFunc // closes connections made after the start of the session; nil in tests
+	cancel  context.CancelFunc // closes connections opened later in the session; nil in tests
 	once    sync.Once
 }
 

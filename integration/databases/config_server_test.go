@@ -84,7 +84,7 @@ func TestConfigServerDown(t *testing.T) {
 	sw.NoError("restart CONFIG_DB's server", config.Restart())
 	sw.AwaitLog(from, switchtest.Timeout, "reconnected to CONFIG_DB")
 	sw.Do("CONFIG_DB", "HSET", "PORT|"+switchtest.PortName(20), "lanes", "20")
-	sw.AwaitLog(from, switchtest.Timeout, "ports of CONFIG_DB changed", switchtest.PortName(20))
+	sw.AwaitLog(from, switchtest.Timeout, "ports in CONFIG_DB changed", switchtest.PortName(20))
 	switchtest.Eventually(t, switchtest.Timeout, func() string { // so that later changes of health are logged
 		if a := client.Request("GET", "/healthz"); strings.Contains(a.Body, "config_db_down") {
 			return fmt.Sprintf("/healthz answers %d %q", a.Code, a.Body)
