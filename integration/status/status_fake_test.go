@@ -29,8 +29,9 @@ func someStatus(ports int) *statusview.Status {
 	now := time.Now().UTC()
 	s := &statusview.Status{Schema: statusview.StatusSchema, Time: now, Version: daemon.Release, Host: "leaf1", Process: now,
 		Health: portsync.Health{Status: portsync.Healthy, Score: 100, Since: now}}
+	s.Start.Kind, s.Start.Ready = "cold", true
 	for n := range ports {
-		s.Ports = append(s.Ports, portsync.PortView{Name: switchtest.PortName(n), Present: true, Admin: "up", Oper: "up", MTU: 9100, LastChange: &now})
+		s.Ports = append(s.Ports, portsync.PortView{Name: switchtest.PortName(n), State: "present", Present: true, Written: true, Index: int64(n + 2), Admin: "up", Oper: "up", MTU: 9100, LastChange: &now})
 	}
 	return s
 }
@@ -130,6 +131,58 @@ func TestStatusWatchBlocks(t *testing.T) {
 	}
 }
 
+// TestStatusWatchErrorOnce checks that --watch without a terminal prints an error once, however often
+// it repeats.
+func TestStatusWatchErrorOnce(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int64
+	address := serveFake(t, func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		http.NotFound(w, r)
+	})
+	out := new(switchtest.Output)
+	cmd := exec.Command(switchtest.Binary(t), "status", "--address", address, "--watch=0.1")
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if n := requests.Load(); n < 4 {
+			return fmt.Sprintf("%d requests", n)
+		}
+		return ""
+	})
+	cmd.Process.Signal(syscall.SIGINT)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitUnknown || strings.Count(out.String(), "404") != 1 {
+		t.Errorf("status %d, want %d, and one error in\n%s", code, cli.ExitUnknown, out)
+	}
+}
+
+// TestStatusPorts checks the text and the JSON of selected ports, and the error for a port that does
+// not exist.
+func TestStatusPorts(t *testing.T) {
+	t.Parallel()
+	s := someStatus(64)
+	s.Ports[12].Oper, s.Ports[12].Alias = "down", "etp13"
+	address := serveStatus(t, s)
+	run := func(args ...string) switchtest.CommandResult {
+		return switchtest.RunCommand(t, switchtest.Binary(t), nil, append([]string{"status"}, args...)...)
+	}
+	for _, args := range [][]string{{"Ethernet48", "--address", address}, {"--address", address, "etp13"}} {
+		if r := run(args...); r.Code != daemon.ExitOK || !strings.Contains(r.Stdout, "port       Ethernet48, alias etp13\n") ||
+			!strings.Contains(r.Stdout, "ports      63 of 64 up") || strings.Contains(r.Stdout, "Ethernet0") {
+			t.Errorf("%q: status %d\n%s%s", args, r.Code, r.Stdout, r.Stderr)
+		}
+	}
+	r := run("--down", "--json", "--address", address)
+	if got, err := statusview.DecodeStatus([]byte(r.Stdout)); err != nil || len(got.Ports) != 1 || got.Ports[0].Name != "Ethernet48" {
+		t.Errorf("--down --json: %v\n%s%s", err, r.Stdout, r.Stderr)
+	}
+	run("Ethernet1", "--address", address).CheckFailure(t, "unknown port", cli.ExitUnknown, `no port "Ethernet1"`, "Ethernet252")
+}
+
 // openTerminal returns both ends of a pseudo-terminal of 24 lines (pty(7), ioctl_tty(2)).
 func openTerminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
@@ -162,9 +215,19 @@ func resize(t *testing.T, terminal *os.File, lines, columns uint16) {
 }
 
 // TestStatusWatchTerminal checks that --watch on a terminal redraws within the screen, follows a
-// change of size, and restores the screen after Ctrl-C.
+// change of size, and restores the screen after Ctrl-C and after the key q.
 func TestStatusWatchTerminal(t *testing.T) {
 	t.Parallel()
+	for name, key := range map[string]string{"Ctrl-C": "\x03", "q": "xq"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			watchTerminal(t, key)
+		})
+	}
+}
+
+// watchTerminal runs --watch on a terminal and ends it by keys.
+func watchTerminal(t *testing.T, key string) {
 	address := serveStatus(t, someStatus(512))
 	master, slave := openTerminal(t)
 	before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
@@ -205,7 +268,7 @@ func TestStatusWatchTerminal(t *testing.T) {
 		t.Errorf("the output begins with %.60q", out)
 	}
 	for _, f := range all {
-		if n := strings.Count(f, "\n"); n > 23 || !strings.Contains(f, "more ports") || !strings.Contains(f, "\x1b[32mhealthy") || !strings.HasSuffix(f, cli.ClearBelow) {
+		if n := strings.Count(f, "\n"); n > 23 || !strings.Contains(f, "more ports") || !strings.Contains(f, "\x1b[32msync,") || !strings.HasSuffix(f, cli.ClearBelow) {
 			t.Errorf("a frame of %d lines: %q", n, f)
 		}
 	}
@@ -217,7 +280,10 @@ func TestStatusWatchTerminal(t *testing.T) {
 		}
 		return ""
 	})
-	master.Write([]byte{3}) // Ctrl-C
+	if during, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS); err != nil || during.Lflag&unix.ECHO != 0 {
+		t.Errorf("keys are echoed: %v", err)
+	}
+	master.Write([]byte(key))
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	select {
@@ -227,7 +293,7 @@ func TestStatusWatchTerminal(t *testing.T) {
 		}
 	case <-time.After(switchtest.Timeout):
 		cmd.Process.Kill()
-		t.Fatal("Ctrl-C does not end the command")
+		t.Fatalf("the key %q does not end the command", key)
 	}
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		if !strings.HasSuffix(out.String(), cli.LeaveScreen) {

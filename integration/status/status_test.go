@@ -59,7 +59,7 @@ func TestStatusOfDaemon(t *testing.T) {
 	sw.CloseConns()
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		r := sw.RunStatus(nil, "-c", conf)
-		if r.Code != cli.ExitUnhealthy || !strings.Contains(r.Stdout, "health     unhealthy") || !strings.Contains(r.Stdout, "database_down") {
+		if r.Code != cli.ExitUnhealthy || !strings.Contains(r.Stdout, "daemon     unhealthy") || !strings.Contains(r.Stdout, "database_down") {
 			return fmt.Sprintf("without a database: status %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 		}
 		return ""
@@ -131,7 +131,7 @@ func TestStatusOptions(t *testing.T) {
 		words []string
 	}{
 		{"unknown option", []string{"--nonsense"}, []string{"nonsense"}},
-		{"argument", []string{"now"}, []string{`"now"`}},
+		{"sort order", []string{"--sort", "size"}, []string{`"size"`, "changes"}},
 		{"no such configuration", []string{"-c", dir + "/none.conf"}, []string{"none.conf"}},
 		{"address without port", []string{"--address", "localhost"}, []string{`"localhost"`, "expected"}},
 		{"address of another kind", []string{"--address", "ftp://localhost"}, []string{"ftp", "expected"}},
@@ -203,7 +203,7 @@ func TestStatusExit(t *testing.T) {
 		}
 	}
 	colors := switchtest.RunCommand(t, path, []string{"NO_COLOR=1"}, "status", "--address", address, "--color", "always", "--width", "200")
-	if !strings.Contains(colors.Stdout, "\x1b[32mhealthy") || !strings.Contains(colors.Stdout, "IFINDEX") {
+	if !strings.Contains(colors.Stdout, "\x1b[32msync,") || !strings.Contains(colors.Stdout, "IFINDEX") {
 		t.Errorf("with colours at 200 columns:\n%.2000s", colors.Stdout)
 	}
 }

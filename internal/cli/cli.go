@@ -98,6 +98,28 @@ func parseOptions(flags *flag.FlagSet, args []string) (help bool, err error) {
 	return false, nil
 }
 
+// parseMixed parses a command line of options and other arguments in any order, and returns the other
+// arguments. Arguments after "--" are not options. It prints nothing; help reports that -h was given.
+func parseMixed(flags *flag.FlagSet, args []string) (others []string, help bool, err error) {
+	flags.SetOutput(io.Discard)
+	for {
+		err := flags.Parse(args)
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			return nil, true, nil
+		case err != nil:
+			return nil, false, err
+		case flags.NArg() == 0:
+			return others, false, nil
+		}
+		if before := len(args) - flags.NArg() - 1; before >= 0 && args[before] == "--" {
+			return append(others, flags.Args()...), false, nil
+		}
+		others = append(others, flags.Arg(0))
+		args = flags.Args()[1:]
+	}
+}
+
 // unknownCommand prints the known commands and returns ExitError.
 func unknownCommand(word string, stderr io.Writer) int {
 	var names []string

@@ -92,18 +92,8 @@ func (o *eventsOptions) parse(args []string, now time.Time) (help bool, err erro
 	flags.StringVar(&o.storage, "storage", "", "")
 	o.clientOptions.flags(flags)
 	o.display.flags(flags)
-	flags.SetOutput(io.Discard)
-	for {
-		if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-			return true, nil
-		} else if err != nil {
-			return false, err
-		}
-		if flags.NArg() == 0 {
-			break
-		}
-		o.filter.Ports = append(o.filter.Ports, flags.Arg(0))
-		args = flags.Args()[1:]
+	if o.filter.Ports, help, err = parseMixed(flags, args); help || err != nil {
+		return help, err
 	}
 	return false, errors.Join(o.check(), o.setFilter(now, isSet(flags, "limit")))
 }

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"portsyncd/internal/daemon"
@@ -17,15 +19,19 @@ import (
 	"portsyncd/portsync"
 )
 
-const statusUsage = `usage: portsyncd status [options]
+const statusUsage = `usage: portsyncd status [PORT...] [options]
 
-Show health, ports and pending work of the running daemon. The command connects
-to the listeners of the configuration, a unix socket first.
+Show the health, the ports and the pending work of the running daemon, or these
+ports only, by name or alias. One PORT prints everything known about the port.
+The command connects to the listeners of the configuration, a unix socket first.
 
 options:
+  --down                only ports that are not up
+  --flapping            only ports that flap
+  --sort ORDER          changes (most first), last (newest change first) or name
   -c FILE               configuration file, default ` + defaultConfig + `
   --address ADDRESS     connect to unix:/PATH, HOST:PORT or http[s]://HOST[:PORT]
-  --watch[=SECONDS]     repeat every SECONDS (default 2) until Ctrl-C
+  --watch[=SECONDS]     repeat every SECONDS (default 2) until q or Ctrl-C
   --json                print the JSON document of the daemon, one per line
 ` + displayUsage + `  --ca FILE             trust this certificate authority (default: the certificate
                         in metrics.tls_cert_file and the authorities of the system)
@@ -55,8 +61,9 @@ const (
 type statusOptions struct {
 	display
 	clientOptions
-	watch watchFlag
-	json  bool
+	selection statusview.Selection
+	watch     watchFlag
+	json      bool
 }
 
 // statusCommand prints the status of the running daemon and returns the exit status.
@@ -81,15 +88,21 @@ func statusCommand(args []string, stdout, stderr io.Writer) int {
 	return q.once(context.Background())
 }
 
-// parse parses the command line.
+// parse parses the command line. Options and ports may come in any order.
 func (o *statusOptions) parse(args []string) (help bool, err error) {
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
 	flags.Var(&o.watch, "watch", "")
 	flags.BoolVar(&o.json, "json", false, "")
+	flags.BoolVar(&o.selection.Down, "down", false, "")
+	flags.BoolVar(&o.selection.Flapping, "flapping", false, "")
+	flags.StringVar(&o.selection.Sort, "sort", "", "")
 	o.clientOptions.flags(flags)
 	o.display.flags(flags)
-	if help, err = parseOptions(flags, args); help || err != nil {
+	if o.selection.Ports, help, err = parseMixed(flags, args); help || err != nil {
 		return help, err
+	}
+	if isSet(flags, "sort") && !slices.Contains(statusview.SortOrders, o.selection.Sort) {
+		return false, fmt.Errorf("--sort %q: expected %s", o.selection.Sort, strings.Join(statusview.SortOrders, ", "))
 	}
 	return false, o.check()
 }
@@ -127,6 +140,7 @@ type query struct {
 	targets        []target
 	credentials    credentials
 	origin         string // of the targets, for error messages: "by metrics.listen, FILE:LINE"
+	selection      statusview.Selection
 	json           bool
 	display        display
 	stdout, stderr io.Writer
@@ -142,7 +156,7 @@ func (o *statusOptions) newQuery(stdout, stderr io.Writer) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &query{credentials: a.credentials, json: o.json, display: o.display, stdout: stdout, stderr: stderr}
+	q := &query{credentials: a.credentials, selection: o.selection, json: o.json, display: o.display, stdout: stdout, stderr: stderr}
 	if o.address != "" {
 		t, err := givenTarget(o.address, a)
 		q.targets, q.origin = []target{t}, "by --address"
@@ -162,7 +176,12 @@ func (q *query) once(ctx context.Context) int {
 	}
 	t := q.display.terminal(q.stdout)
 	t.Height = 0 // print all lines; the terminal scrolls
-	if _, err := q.stdout.Write(q.text(body, s, t)); err != nil {
+	text, err := q.text(body, s, t)
+	if err != nil {
+		printError(q.stderr, "status", err)
+		return ExitUnknown
+	}
+	if _, err := q.stdout.Write(text); err != nil {
 		printError(q.stderr, "status", fmt.Errorf("print the status: %w", err))
 		return ExitUnknown
 	}
@@ -185,16 +204,28 @@ func (q *query) fetch(ctx context.Context) ([]byte, *statusview.Status, error) {
 	return body, s, nil
 }
 
-// text returns the output for a response.
-func (q *query) text(body []byte, s *statusview.Status, t statusview.Terminal) []byte {
+// text returns the output for a response. It returns an error if a selected port does not exist.
+func (q *query) text(body []byte, s *statusview.Status, t statusview.Terminal) ([]byte, error) {
 	if !q.json {
-		return s.AppendText(nil, t)
+		return s.AppendSelection(nil, t, &q.selection)
+	}
+	if !q.selection.IsZero() {
+		ports, err := q.selection.Apply(s)
+		if err != nil {
+			return nil, err
+		}
+		selected := *s
+		selected.Ports = nil
+		for _, v := range ports {
+			selected.Ports = append(selected.Ports, *v)
+		}
+		return selected.AppendJSON(nil), nil
 	}
 	var line bytes.Buffer
 	if err := json.Compact(&line, body); err != nil {
 		panic(err) // DecodeStatus has parsed the document
 	}
-	return append(statusview.AppendASCII(nil, line.Bytes()), '\n')
+	return append(statusview.AppendASCII(nil, line.Bytes()), '\n'), nil
 }
 
 // exitFor returns the exit status for a response or an error.

@@ -90,7 +90,7 @@ func TestIsUTF8(t *testing.T) {
 // control characters in the error are escaped.
 func TestFrame(t *testing.T) {
 	term := statusview.Terminal{Width: 60, Height: 3}
-	got := string(frame(term, nil, errors.New("no daemon at \x1b[2J"+strings.Repeat(" and elsewhere", 20))))
+	got := string(frame(statusview.AppendNotice(nil, "no daemon at \x1b[2J"+strings.Repeat(" and elsewhere", 20), term)))
 	want := CursorHome + `no daemon at \x1b[2J and elsewhere`
 	if !strings.HasPrefix(got, want) || strings.Count(got, clearLine+"\r\n") != 3 || !strings.HasSuffix(got, "\r\n"+ClearBelow) {
 		t.Errorf("got frame %q, want %q at its beginning and 3 lines", got, want)

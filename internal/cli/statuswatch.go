@@ -22,8 +22,8 @@ const (
 )
 
 // watch fetches and prints the status at an interval until SIGINT, SIGTERM or SIGHUP, and returns
-// the exit status of the last response. On a terminal it redraws the alternate screen; otherwise it
-// prints one block after another.
+// the exit status of the last response. On a terminal it redraws the alternate screen, and the key q
+// ends it; otherwise it prints one block after another, and an error that repeats only once.
 func (q *query) watch(interval time.Duration) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -31,25 +31,35 @@ func (q *query) watch(interval time.Duration) int {
 	if isTerminal && !q.json {
 		return q.watchScreen(ctx, interval)
 	}
-	code := ExitUnknown
+	code, printed := ExitUnknown, "" // printed is the last error if no response followed
 	for separator := ""; ctx.Err() == nil; {
 		body, s, err := q.fetch(ctx)
-		switch {
-		case ctx.Err() != nil: // the signal interrupted the request
+		if ctx.Err() != nil { // the signal interrupted the request
 			return code
-		case err != nil:
-			printError(q.stderr, "status", err)
-		default:
+		}
+		code = exitFor(s, err)
+		var text []byte
+		if err == nil {
 			t := q.display.terminal(q.stdout)
 			t.Height = 0
-			if _, err := q.stdout.Write(append([]byte(separator), q.text(body, s, t)...)); err != nil {
+			if text, err = q.text(body, s, t); err != nil {
+				code = ExitUnknown
+			}
+		}
+		if err != nil {
+			if err.Error() != printed {
+				printed = err.Error()
+				printError(q.stderr, "status", err)
+			}
+		} else {
+			printed = ""
+			if _, err := q.stdout.Write(append([]byte(separator), text...)); err != nil {
 				return ExitUnknown // the reader closed the pipe
 			}
 			if !q.json {
 				separator = "\n"
 			}
 		}
-		code = exitFor(s, err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(interval):
@@ -63,17 +73,33 @@ func (q *query) watchScreen(ctx context.Context, interval time.Duration) int {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGTSTP)
 	defer signal.Stop(signals)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	keys := openKeyboard(os.Stdin)
+	defer keys.close()
+	if keys.saved != nil {
+		go keys.awaitQuit(cancel)
+	}
 	q.stdout.Write([]byte(EnterScreen))
 	defer q.stdout.Write([]byte(LeaveScreen))
 	code := ExitUnknown
 	for ctx.Err() == nil {
-		_, s, err := q.fetch(ctx)
+		body, s, err := q.fetch(ctx)
 		if ctx.Err() != nil {
 			break
 		}
 		code = exitFor(s, err)
 		t := q.display.terminal(q.stdout)
-		if _, err := q.stdout.Write(frame(t, s, err)); err != nil {
+		var text []byte
+		if err == nil {
+			if text, err = q.text(body, s, t); err != nil {
+				code = ExitUnknown
+			}
+		}
+		if err != nil {
+			text = statusview.AppendNotice(nil, err.Error(), t)
+		}
+		if _, err := q.stdout.Write(frame(text)); err != nil {
 			return ExitUnknown
 		}
 		select {
@@ -81,7 +107,9 @@ func (q *query) watchScreen(ctx context.Context, interval time.Duration) int {
 		case <-time.After(interval):
 		case sig := <-signals:
 			if sig == syscall.SIGTSTP {
+				keys.close()
 				q.suspend()
+				keys.open()
 			}
 		}
 	}
@@ -96,14 +124,8 @@ func (q *query) suspend() {
 	q.stdout.Write([]byte(EnterScreen))
 }
 
-// frame returns the control sequences and text of one screen: a status or an error.
-func frame(t statusview.Terminal, s *statusview.Status, err error) []byte {
-	var text []byte
-	if err != nil {
-		text = statusview.AppendNotice(nil, err.Error(), t)
-	} else {
-		text = s.AppendText(nil, t)
-	}
+// frame returns the control sequences and text of one screen.
+func frame(text []byte) []byte {
 	b := []byte(CursorHome)
 	for line := range bytes.Lines(text) {
 		b = append(b, bytes.TrimSuffix(line, []byte("\n"))...)

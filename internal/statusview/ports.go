@@ -90,13 +90,40 @@ func (p *printer) nameList(names []string, st style) []word {
 	return words
 }
 
-// printPorts prints the table of ports, up to the height of the terminal.
+// tableHead is the number of lines of the table before its rows: an empty line and the headings.
+const tableHead = 2
+
+// printPorts prints the table of all ports, up to the height of the terminal. If not all ports fit,
+// those with the most severe issues are shown.
 func (s *Status) printPorts(p *printer) {
-	if len(s.Ports) == 0 {
+	ports := pointers(s.Ports)
+	if p.Height > 0 && len(ports) > p.Height-p.lines-tableHead {
+		slices.SortStableFunc(ports, func(a, b *portsync.PortView) int { return cmp.Compare(issueOf(a), issueOf(b)) })
+	}
+	if len(ports) == 0 {
 		p.field("", word{"no ports", plain})
 		return
 	}
-	shown, hidden := s.choosePorts(p)
+	s.printTable(p, ports)
+}
+
+// pointers returns pointers to the ports.
+func pointers(ports []portsync.PortView) []*portsync.PortView {
+	all := make([]*portsync.PortView, len(ports))
+	for i := range ports {
+		all[i] = &ports[i]
+	}
+	return all
+}
+
+// printTable prints a table of ports in the given order, up to the height of the terminal, and the
+// number of the ports that do not fit.
+func (s *Status) printTable(p *printer, ports []*portsync.PortView) {
+	shown, hidden := ports, ports[len(ports):]
+	if room := p.Height - p.lines - tableHead; p.Height > 0 && len(ports) > room {
+		room = max(room-1, 0) // one line counts the hidden ports
+		shown, hidden = ports[:room], ports[room:]
+	}
 	if len(shown) == 0 {
 		return
 	}
@@ -128,22 +155,6 @@ func (s *Status) printPorts(p *printer) {
 			p.Width, p.ellipsis()), faint})
 		p.end()
 	}
-}
-
-// choosePorts splits the ports into those that fit on the terminal and the others. If not all fit,
-// the shown ports are those with the most severe issues.
-func (s *Status) choosePorts(p *printer) (shown, hidden []*portsync.PortView) {
-	all := make([]*portsync.PortView, len(s.Ports))
-	for i := range s.Ports {
-		all[i] = &s.Ports[i]
-	}
-	room := p.Height - p.lines - 2 // an empty line and the headings
-	if p.Height == 0 || len(all) <= room {
-		return all, nil
-	}
-	room = max(room-1, 0) // for the line that counts the hidden ports
-	slices.SortStableFunc(all, func(a, b *portsync.PortView) int { return cmp.Compare(issueOf(a), issueOf(b)) })
-	return all[:room], all[room:]
 }
 
 func countUp(ports []*portsync.PortView) (n int) {

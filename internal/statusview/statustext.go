@@ -2,6 +2,7 @@ package statusview
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -9,36 +10,57 @@ import (
 	"portsyncd/portsync"
 )
 
-// AppendText appends s as text for a terminal: health, start, pending work, and a table of the
-// ports in natural order. If the terminal has too few lines for all ports, ports with issues come
-// first and the rest is counted. Without a height, all ports are listed, and the health is repeated
-// after a long table.
+// AppendText appends s as text for a terminal: the states of the daemon and of the ports, the start,
+// pending work, and a table of the ports in natural order. If the terminal has too few lines, only
+// the two states and faults precede the table, ports with issues come first and the rest is counted.
+// Without a height, all ports are listed, and the states are repeated after a long table.
 func (s *Status) AppendText(b []byte, t Terminal) []byte {
 	p := newPrinter(t, b)
 	s.printHead(p)
-	s.printHealth(p)
+	s.printSummary(p)
 	s.printWork(p)
-	s.printPending(p)
+	s.printPending(p, maxPending)
 	s.printIssues(p)
+	if p.Height > 0 && p.lines+tableHead+len(s.Ports) > p.Height {
+		p = newPrinter(t, b)
+		s.printShort(p)
+	}
 	s.printPorts(p)
 	if p.Height == 0 && len(s.Ports) > longTable {
 		p.end()
-		s.printHealth(p)
+		s.printSummary(p)
 	}
 	p.cut()
 	return p.b
 }
 
+// printShort prints what precedes the table of ports on a small terminal.
+func (s *Status) printShort(p *printer) {
+	p.title(s.heading(p))
+	s.printSummary(p)
+	if slices.ContainsFunc(s.Databases, func(d portsync.DatabaseView) bool { return !d.Up }) {
+		s.printDatabases(p)
+	}
+	if len(s.Pending) > 0 {
+		s.printPending(p, maxPendingShort)
+	}
+}
+
 // longTable is the number of ports above which the table scrolls the health off a terminal.
 const longTable = 16
 
-// printHead prints version, host and process.
-func (s *Status) printHead(p *printer) {
+// heading returns version, host and instance.
+func (s *Status) heading(p *printer) string {
 	title := "portsyncd " + p.visible(s.Version) + " on " + p.visible(s.Host)
 	if s.Instance != "" {
 		title += ", instance " + p.visible(s.Instance)
 	}
-	p.title(title)
+	return title
+}
+
+// printHead prints version, host and process.
+func (s *Status) printHead(p *printer) {
+	p.title(s.heading(p))
 	p.field("process", join(
 		word{"pid " + strconv.Itoa(s.PID), plain},
 		word{"up " + age(s.Time.Sub(s.Process)), plain},
@@ -56,32 +78,33 @@ func healthStyle(status string) style {
 	return bad
 }
 
-// printHealth prints the health status and each reason with its deduction.
-func (s *Status) printHealth(p *printer) {
+// printSummary prints the state of the daemon, the reasons of its health with their deductions, and
+// the state of the ports.
+func (s *Status) printSummary(p *printer) {
 	h := &s.Health
-	if h.Status == portsync.Disabled {
-		p.field("health", join(word{h.Status, warn}, word{p.visible(s.Start.Reason), plain})...)
-		return
+	detail := "for " + age(s.Time.Sub(h.Since))
+	switch h.Status {
+	case portsync.Disabled:
+		detail = p.visible(s.Start.Reason)
+	case portsync.Healthy:
+		detail = h.Status + " " + detail
 	}
-	p.field("health", join(
-		word{p.visible(h.Status), healthStyle(h.Status)},
-		word{fmt.Sprintf("score %d of 100", h.Score), plain},
-		word{"for " + age(s.Time.Sub(h.Since)), plain})...)
+	p.field("daemon", join(s.daemonSummary(), word{detail, plain})...)
 	for _, r := range h.Reasons {
 		p.field("", word{fmt.Sprintf("-%d", r.Deduction), healthStyle(r.Severity)},
 			word{p.visible(r.Code) + ":", healthStyle(r.Severity)},
 			word{p.visible(r.Text) + ",", plain},
 			word{"for " + age(s.Time.Sub(r.Since)), plain})
 	}
+	c := &s.Counts
+	p.field("ports", join(s.portsSummary(), word{grouped(c.Configured) + " configured", plain},
+		word{grouped(c.Present) + " present", plain}, word{grouped(c.Pending) + " pending", warnIf(c.Pending > 0)})...)
 }
 
 // printWork prints the start, the databases, the backlog, the counters and the restarts.
 func (s *Status) printWork(p *printer) {
 	s.printStart(p)
 	c, b := &s.Counts, &s.Backlog
-	p.field("ports", join(
-		word{grouped(c.Configured) + " configured", plain}, word{grouped(c.Present) + " present", plain},
-		word{grouped(c.Up) + " up", plain}, word{grouped(c.Pending) + " pending", warnIf(c.Pending > 0)})...)
 	p.field("last", join(s.ago("dump", s.Start.LastResync), s.ago("audit", s.Start.LastAudit),
 		s.ago("write", c.LastWritten))...)
 	s.printDatabases(p)
@@ -182,24 +205,27 @@ func (s *Status) printRestarts(p *printer) {
 	}
 }
 
-// maxPending is the largest number of entries in the list of pending work. The table of ports shows
-// all pending ports.
-const maxPending = 5
+// Largest numbers of entries in the list of pending work. The table of ports shows all pending
+// ports.
+const (
+	maxPending      = 5
+	maxPendingShort = 1
+)
 
-// printPending prints the pending work.
-func (s *Status) printPending(p *printer) {
+// printPending prints at most limit entries of the pending work.
+func (s *Status) printPending(p *printer, limit int) {
 	if len(s.Pending) == 0 {
 		p.field("pending", word{"nothing", plain})
 		return
 	}
 	label := "pending"
-	for i := range min(len(s.Pending), maxPending) {
+	for i := range min(len(s.Pending), limit) {
 		w := &s.Pending[i]
 		p.field(label, join(word{p.visible(w.What), warn}, word{"for " + age(s.Time.Sub(w.From)), plain},
 			word{p.visible(w.Why), plain})...)
 		label = ""
 	}
-	if more := len(s.Pending) - maxPending; more > 0 {
+	if more := len(s.Pending) - limit; more > 0 {
 		p.field("", word{fmt.Sprintf("and %d more", more), plain})
 	}
 }

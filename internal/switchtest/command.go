@@ -81,7 +81,7 @@ func (r CommandResult) Report(t T) statusview.Report {
 // ports.
 func (r CommandResult) CheckStatus(t T, what string) {
 	t.Helper()
-	if r.Code != daemon.ExitOK || r.Stderr != "" || !strings.Contains(r.Stdout, "health     healthy") || !strings.Contains(r.Stdout, "\nEthernet4 ") {
+	if r.Code != daemon.ExitOK || r.Stderr != "" || !strings.Contains(r.Stdout, ", healthy for ") || !strings.Contains(r.Stdout, "\nEthernet4 ") {
 		t.Errorf("%s: status %d, stderr %q\n%s", what, r.Code, r.Stderr, r.Stdout)
 	}
 }
