@@ -4,11 +4,15 @@ import (
 	"os"
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/statusview"
 )
 
 // processStart is the start time of this process.
 var processStart = time.Now()
+
+// pageEvents is the number of events on the page.
+const pageEvents = 20
 
 // statusRestarts is the largest number of restarts in a status document.
 const statusRestarts = 50
@@ -22,7 +26,11 @@ func (d *Daemon) appendPorts(b []byte) []byte {
 }
 
 // appendPage appends the HTML page of /. It may be called from any goroutine.
-func (d *Daemon) appendPage(b []byte) []byte { return d.statusAt(time.Now()).AppendPage(b) }
+func (d *Daemon) appendPage(b []byte) []byte {
+	s := d.statusAt(time.Now())
+	s.Events = d.journal.Query(&journal.Filter{Limit: pageEvents}, processStart).Events
+	return s.AppendPage(b)
+}
 
 // statusAt returns the present state of the daemon, as of the present time now. It may be called
 // from any goroutine and does not delay the event loop.

@@ -1,6 +1,11 @@
 package statusview
 
-import "portsyncd/internal/journal"
+import (
+	"slices"
+	"time"
+
+	"portsyncd/internal/journal"
+)
 
 // eventTime is the form of the time of an event.
 const eventTime = "2006-01-02 15:04:05.000"
@@ -47,4 +52,30 @@ func eventStyle(e *journal.Event) style {
 		return warn
 	}
 	return plain
+}
+
+// eventRows returns the events of the page, latest first.
+func eventRows(events []journal.Event, now time.Time) []eventRow {
+	rows := make([]eventRow, 0, len(events))
+	for _, e := range slices.Backward(events) {
+		row := eventRow{At: momentOf(e.Time, now), Port: visible(e.Port), Text: visible(e.Text()), Tone: eventTone(&e)}
+		if row.At.Exact != "" {
+			row.At.Text = e.Time.UTC().Format(layoutAt(e.Time.UTC(), now.UTC()) + ".000")
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// eventTone returns the CSS class of an event.
+func eventTone(e *journal.Event) string {
+	switch eventStyle(e) {
+	case good:
+		return "good"
+	case warn:
+		return "warn"
+	case bad:
+		return "bad"
+	}
+	return ""
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/warmrestart"
 	"portsyncd/portsync"
 )
@@ -41,7 +42,8 @@ func TestPageShows(t *testing.T) {
 		"STATE_DB disconnected", "connection refused", "APPL_DB connected",
 		"This start was warm : the daemon alone restarted: PortInitDone and a state file of this boot are there; the initial sync took 41.3 ms.",
 		"9 older restarts", "cold start, initial sync", "the databases were flushed", "the dump timed out",
-		"Events 1,204,113", "Resyncs 3",
+		"11:59:48.000 17s ago Ethernet20 link down after 3h up", "Ethernet20 flapped 214 times in 10s, now up",
+		"health healthy to degraded: metrics.json cannot be written", "Events 1,204,113", "Resyncs 3",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not have %q", want)
@@ -210,6 +212,10 @@ func foreignStatus(name, text string, n int64, v float64) *Status {
 		Backlog:   portsync.BacklogView{Ports: n, Events: n, WaitSeconds: v},
 		Counts:    portsync.CountsView{Configured: n, Events: uint64(n), LastWritten: &when},
 		Hour:      []portsync.Minute{{From: when, Events: uint64(n), P50: n, P99: n, Max: n}, {From: noon, Events: 1, P99: 1}},
+	}
+	s.Events = []journal.Event{
+		{Time: when, Kind: journal.Kind(text), Port: name, Reason: text, Old: name, New: text, After: time.Duration(n)},
+		{Time: noon, Kind: journal.Renamed, Port: name, Old: text},
 	}
 	s.Restarts = []warmrestart.Restart{
 		{At: when, Kind: text, Reason: name, Duration: time.Duration(n), EOIULatency: time.Duration(n), Process: when, Compared: int(n), RecoveredFrom: text},

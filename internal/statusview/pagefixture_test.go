@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/warmrestart"
 	"portsyncd/portsync"
 )
@@ -73,6 +74,19 @@ func switchStatus(n int) *Status {
 			m.Max = m.P99 * 2
 		}
 		s.Hour = append(s.Hour, m)
+	}
+	for i := range 20 {
+		e := journal.Event{Time: ago(time.Duration(20-i) * 17 * time.Second), Seq: uint64(i + 1), Kind: journal.LinkDown, Port: "Ethernet20",
+			Oper: journal.Down, Flaps: 1, After: 3 * time.Hour}
+		switch i % 5 {
+		case 1:
+			e.Kind, e.Oper, e.After = journal.LinkUp, journal.Up, 17*time.Second
+		case 2:
+			e.Kind, e.Oper, e.Flaps, e.Span = journal.Flapping, journal.Up, 214, 10*time.Second
+		case 3:
+			e = journal.Event{Time: e.Time, Seq: e.Seq, Kind: journal.Health, Old: portsync.Healthy, New: portsync.Degraded, Reason: "metrics.json cannot be written: no space left on device"}
+		}
+		s.Events = append(s.Events, e)
 	}
 	for i := range 14 {
 		r := warmrestart.Restart{At: ago(time.Duration(14-i) * 51 * time.Hour), Kind: warmrestart.Warm, EOIU: true, Compared: n, Changed: random.IntN(4),

@@ -35,6 +35,7 @@ type pageView struct {
 	Wait      string
 	Counts    []tile
 
+	Events   []eventRow // latest first
 	Hour     hourView
 	Timeline template.HTML
 	Recent   []restartRow // newest first
@@ -58,6 +59,12 @@ type reasonRow struct {
 	Code, Severity, Tone, Text string
 	Deduction                  int
 	Since                      moment
+}
+
+// eventRow is one recorded event.
+type eventRow struct {
+	At               moment // with milliseconds
+	Port, Text, Tone string
 }
 
 type pendingRow struct {
@@ -117,6 +124,7 @@ func newPageView(s *Status) *pageView {
 		v.Databases = append(v.Databases, databaseRow{
 			Name: visible(d.Name), Address: visible(d.Address), Error: visible(d.Error), Up: d.Up, Since: momentOf(d.Since, now)})
 	}
+	v.Events = eventRows(s.Events, now)
 	v.Tiles = tiles(s, &v.Hour)
 	v.Counts = counts(&s.Counts, now)
 	rows := restartRows(s.Restarts, now)

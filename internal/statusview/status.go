@@ -7,6 +7,7 @@ package statusview
 import (
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/warmrestart"
 	"portsyncd/portsync"
 )
@@ -28,5 +29,6 @@ type Status struct {
 	Health portsync.Health `json:"health"`
 	portsync.View
 
+	Events   []journal.Event       `json:"-"`        // newest last, for the page; /events has them in JSON
 	Restarts []warmrestart.Restart `json:"restarts"` // newest last, at most 50
 }
