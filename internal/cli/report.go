@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"portsyncd/config"
 	"portsyncd/internal/daemon"
+	"portsyncd/internal/journal"
 	"portsyncd/internal/snapshot"
 	"portsyncd/internal/statusview"
 	"portsyncd/internal/warmrestart"
@@ -143,10 +143,14 @@ func makeReport(storage string, since, now time.Time, settings warmrestart.ReadS
 	if err != nil {
 		host = "unknown"
 	}
+	flaps, problems, err := flapMinutes(storage, since)
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
 	return &statusview.Report{
 		Schema: statusview.ReportSchema, Time: now.UTC(), Version: daemon.Release, Host: host, Storage: storage,
 		Analysis: warmrestart.Analyse(h, warmrestart.AnalysisOptions{Now: now.UTC(), Settings: settings}),
-		Restarts: h.Restarts, Samples: h.Samples, Problems: h.Problems,
+		Restarts: h.Restarts, Samples: h.Samples, FlapMinutes: flaps, Problems: append(h.Problems, problems...),
 	}, nil
 }
 
@@ -186,40 +190,17 @@ func writePage(path string, r *statusview.Report) error {
 	return snapshot.WriteFile(path, page.Bytes(), 0o644)
 }
 
-// parseSince parses the value of --since: an age, a date or time in the local zone, or RFC 3339.
-// It returns the zero time for "".
-func parseSince(s string, now time.Time) (since time.Time, err error) {
-	bad := fmt.Errorf("--since %q: expected 7d, 12h, 2026-11-01 or 2026-11-01T08:00:00Z, in the past", s)
+// parseSince parses the value of --since. It returns the zero time for "".
+func parseSince(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly, "2006-01-02T15:04", time.DateTime} {
-		if since, err = time.ParseInLocation(layout, s, time.Local); err == nil {
-			break
-		}
-	}
+	since, err := journal.ParseTime(s, now, time.Local)
 	if err != nil {
-		ago, ok := parseAgo(s)
-		if !ok {
-			return time.Time{}, bad
-		}
-		since = now.Add(-ago)
+		return time.Time{}, fmt.Errorf("--since: %w", err)
 	}
 	if since.After(now) || since.IsZero() {
-		return time.Time{}, bad
+		return time.Time{}, fmt.Errorf("--since: invalid time %q: must be in the past", s)
 	}
-	return since.UTC(), nil
-}
-
-// parseAgo parses a duration in days or weeks, or in the units of package time.
-func parseAgo(s string) (time.Duration, bool) {
-	const day = 24 * time.Hour
-	for suffix, unit := range map[string]time.Duration{"d": day, "w": 7 * day} {
-		if digits, ok := strings.CutSuffix(s, suffix); ok {
-			n, err := strconv.ParseUint(digits, 10, 16)
-			return time.Duration(n) * unit, err == nil && time.Duration(n) <= 100*365*day/unit
-		}
-	}
-	ago, err := time.ParseDuration(s)
-	return ago, err == nil && ago >= 0
+	return since, nil
 }

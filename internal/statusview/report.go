@@ -1,6 +1,7 @@
 package statusview
 
 import (
+	"strings"
 	"time"
 
 	"portsyncd/internal/warmrestart"
@@ -24,7 +25,36 @@ type Report struct {
 	Restarts []warmrestart.Restart `json:"restarts"` // oldest first
 	// Samples has the oldest sample first. It is thinned evenly to at most maxReportSamples.
 	Samples []warmrestart.Sample `json:"samples"`
+	// FlapMinutes has the minutes with the most link-down transitions, the worst first.
+	FlapMinutes []FlapMinute `json:"flap_minutes"`
 	// Problems are damages of the files that did not prevent the analysis, such as skipped lines or
 	// the use of a backup.
 	Problems []string `json:"problems"`
+}
+
+// FlapMinute has the link-down transitions of one minute.
+type FlapMinute struct {
+	Time      time.Time   `json:"time"`
+	Flaps     uint64      `json:"flaps"`
+	PortCount int         `json:"port_count"`
+	Ports     []PortFlaps `json:"ports"` // those with the most flaps, the worst first
+}
+
+// PortFlaps has the link-down transitions of one port.
+type PortFlaps struct {
+	Port    string `json:"port"`
+	PortHex string `json:"port_hex,omitempty"` // see warmrestart.HexUnlessUTF8
+	Flaps   uint64 `json:"flaps"`
+}
+
+// portsText lists the ports of a minute in words.
+func (m *FlapMinute) portsText() string {
+	var parts []string
+	for _, p := range m.Ports {
+		parts = append(parts, p.Port+" "+grouped(p.Flaps))
+	}
+	if n := m.PortCount - len(m.Ports); n > 0 {
+		parts = append(parts, grouped(n)+" more")
+	}
+	return strings.Join(parts, ", ")
 }

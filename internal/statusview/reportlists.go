@@ -115,6 +115,19 @@ func (r *Report) printFlapping(p *printer) {
 	p.table([]column{{"PORT", false}, {"DOWNS", true}, {"PEAK PENALTY", true}, {"AT", false}, {"LAST", false}}, rows)
 }
 
+// printFlapMinutes prints the minutes with the most link-down transitions, if there are any.
+func (r *Report) printFlapMinutes(p *printer) {
+	if len(r.FlapMinutes) == 0 {
+		return
+	}
+	p.section("Minutes with the most link-down transitions")
+	for i := range r.FlapMinutes[:min(len(r.FlapMinutes), maxListed)] {
+		m := &r.FlapMinutes[i]
+		p.flow(0, []word{{p.minute(m.Time) + ":", plain}, {grouped(m.Flaps), strong}, {p.visible(m.portsText()), plain}})
+		p.end()
+	}
+}
+
 // printRecommendations prints the recommendations with their reasons.
 func (r *Report) printRecommendations(p *printer) {
 	all := r.Analysis.Recommendations

@@ -53,6 +53,7 @@ type reportView struct {
 	Unlisted    string // number of anomalies that are not listed
 	Storms      []stormRow
 	Flapping    []flappingRow
+	FlapMinutes []flapMinuteRow
 	Counters    []tile
 	Rows        []restartRow
 }
@@ -78,6 +79,12 @@ type stormRow struct {
 type flappingRow struct {
 	Port, Downs, Penalty string
 	PeakAt, Last         moment
+}
+
+// flapMinuteRow is one minute with link-down transitions.
+type flapMinuteRow struct {
+	At           moment
+	Flaps, Ports string
 }
 
 // maxRestartRows is the largest number of restarts in the list of the page.
@@ -122,6 +129,10 @@ func newReportView(r *Report) *reportView {
 	}
 	for _, x := range a.Flapping {
 		v.Flapping = append(v.Flapping, flappingRow{visible(x.Port), grouped(x.Downs), digits(x.PeakPenalty), momentOf(x.PeakAt, now), momentOf(x.Last, now)})
+	}
+	for i := range r.FlapMinutes {
+		m := &r.FlapMinutes[i]
+		v.FlapMinutes = append(v.FlapMinutes, flapMinuteRow{momentOf(m.Time, now), grouped(m.Flaps), visible(m.portsText())})
 	}
 	return v
 }

@@ -197,6 +197,7 @@ func foreignReport(text string, n int64, v float64) *Report {
 		Flapping:        []warmrestart.Flapping{{Port: text, Downs: uint64(n), PeakPenalty: v, PeakAt: when, Last: when}},
 		Recommendations: []warmrestart.Recommendation{{Setting: text, Text: text, Why: text}},
 	}}
+	r.FlapMinutes = []FlapMinute{{Time: when, Flaps: uint64(n), PortCount: int(n), Ports: []PortFlaps{{Port: text, Flaps: uint64(n)}}}}
 	for i := range 3 {
 		at := noon.Add(time.Duration(i) * time.Minute)
 		r.Restarts = append(r.Restarts, warmrestart.Restart{At: at, Kind: "odd " + text, Reason: text, Duration: time.Duration(n)})

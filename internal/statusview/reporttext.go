@@ -28,6 +28,7 @@ func (r *Report) AppendText(b []byte, t Terminal) []byte {
 	r.printAnomalies(p)
 	r.printStorms(p)
 	r.printFlapping(p)
+	r.printFlapMinutes(p)
 	r.printRecommendations(p)
 	return p.b
 }
