@@ -167,7 +167,7 @@ func enum[T ~uint8](field func(*Config) *T, names []string) codec {
 			}
 			i := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, s) })
 			if i < 0 {
-				hint := nearest(s, names)
+				hint := Nearest(s, names)
 				if hint != "" {
 					hint = toml.Quote(hint)
 				}

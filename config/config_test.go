@@ -202,8 +202,8 @@ func TestEnumNames(t *testing.T) {
 func TestNearest(t *testing.T) {
 	f := func(want, written string, candidates ...string) {
 		t.Helper()
-		if got := nearest(written, candidates); got != want {
-			t.Errorf("nearest(%q, %q) = %q, want %q", written, candidates, got, want)
+		if got := Nearest(written, candidates); got != want {
+			t.Errorf("Nearest(%q, %q) = %q, want %q", written, candidates, got, want)
 		}
 	}
 	f("listen", "listn", "device", "listen")

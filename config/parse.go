@@ -30,6 +30,8 @@ func Parse(name string, src []byte) (Config, error) {
 		msg := p.Msg
 		if p.Quotes && mayBeSecret(p.Key) {
 			msg = "invalid value (not shown, as it may be a secret)"
+		} else if s := settingOf(p.Key); s != nil && p.Quotes {
+			msg = s.explain(p.Msg, valueAt(src, p.Line, p.Col))
 		}
 		d.errs = append(d.errs, &ParseError{d.name, p.Line, p.Col, p.Key, msg})
 	}
@@ -89,7 +91,7 @@ func (d *decoder) tables() {
 		case isKnown:
 			d.errorf(e.Value.Offset, e.Key, "expected a table, got %s", got(e.Value))
 		case isTable:
-			d.errorf(e.KeyOffset, toml.FormatKey(e.Key), "unknown table%s", orList(nearest(e.Key, known), "the tables are", known))
+			d.errorf(e.KeyOffset, toml.FormatKey(e.Key), "unknown table%s", orList(Nearest(e.Key, known), "the tables are", known))
 		default:
 			d.errorf(e.KeyOffset, toml.FormatKey(e.Key), "unknown key outside of any table%s", orList(elsewhere(e.Key), "the tables are", known))
 		}
@@ -106,7 +108,7 @@ func (d *decoder) settings(table string, t *toml.Table) {
 		if s == nil {
 			names := keysOf(table)
 			hint := elsewhere(e.Key)
-			if near := nearest(e.Key, names); hint == "" && near != "" {
+			if near := Nearest(e.Key, names); hint == "" && near != "" {
 				hint = table + "." + near
 			}
 			d.errorf(e.KeyOffset, toml.FormatKey(table, e.Key), "unknown key%s", orList(hint, "the keys of ["+table+"] are", names))

@@ -198,7 +198,13 @@ func TestParseErrors(t *testing.T) {
 		{"invalid required setting is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = 'k'\n", `f:3:16: metrics.tls_key_file: expected an absolute path or "", got "k"`},
 		{"secret without quotes", "[metrics]\nbearer_token_sha256 = hunter2\n", "f:2:23: metrics.bearer_token_sha256: invalid value (not shown, as it may be a secret)"},
 		{"secret of digits", "[metrics]\nbearer_token_sha256 = 0123\n", "f:2:23: metrics.bearer_token_sha256: invalid value (not shown, as it may be a secret)"},
-		{"unparsable required setting is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = /k\n", `f:3:16: metrics.tls_key_file: expected a value, got /k; a string needs quotes, as in "/k"`},
+		{"unparsable required setting is reported once", "[metrics]\ntls_cert_file = '/c'\ntls_key_file = /k\n", `f:3:16: metrics.tls_key_file: expected quotes around /k: tls_key_file = "/k"`},
+		{"boolean in words", "[metrics]\nper_port = yes # as in YAML\n", `f:2:12: metrics.per_port: expected true or false, got yes; for example per_port = true`},
+		{"negation in words", "[metrics]\nper_port = No\n", `f:2:12: metrics.per_port: expected true or false, got No; for example per_port = false`},
+		{"address without quotes", "[metrics]\nlisten = 0.0.0.0:9101\n", `f:2:10: metrics.listen: expected quotes around 0.0.0.0:9101: listen = "0.0.0.0:9101"`},
+		{"addresses without quotes", "[metrics]\nlisten = [:1, \":2\"]\n", `f:2:11: metrics.listen: expected quotes around :1: listen = ":1"`},
+		{"bad address without quotes", "[metrics]\nlisten = 0.0.0.0\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got 0.0.0.0; for example listen = "127.0.0.1:9101"`},
+		{"duration", "[metrics]\nsave_interval_secs = 5m\n", `f:2:22: metrics.save_interval_secs: expected an integer from 1 to 86400 (seconds), got 5m; for example save_interval_secs = 300`},
 
 		{"syntax", "[daemon]\nenabled true\n", `f:2:9: daemon.enabled: expected '=' after the key, got 't'`},
 		{"duplicate key", "[daemon]\nenabled = true\n\nenabled = false\n", `f:4:1: daemon.enabled: key is already set on line 2`},
@@ -288,7 +294,7 @@ max_stall_seconds = 1 2
 audit_interval_secs = 5
 max_failure_rate_percent = 101
 `))
-	want := `portsyncd.conf:2:11: daemon.enabled: expected a value, got maybe; a string needs quotes, as in "maybe"
+	want := `portsyncd.conf:2:11: daemon.enabled: expected true or false, got maybe; for example enabled = true
 portsyncd.conf:4:2: databse: unknown table; did you mean database?
 portsyncd.conf:7:14: database.redis_port: expected an integer from 1 to 65535, got 0
 portsyncd.conf:8:14: database.redis_host: string is not closed on its line, expected "

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// nearest returns the candidate with the smallest edit distance to written. It returns "" if the
+// Nearest returns the candidate with the smallest edit distance to written. It returns "" if the
 // distance is more than one for three characters.
-func nearest(written string, candidates []string) string {
+func Nearest(written string, candidates []string) string {
 	if len(written) > 64 {
 		return "" // longer than any name, and expensive
 	}

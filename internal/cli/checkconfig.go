@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -8,19 +9,45 @@ import (
 	"portsyncd/internal/daemon"
 )
 
+const checkConfigUsage = `usage: portsyncd check-config [FILE]
+
+Check a configuration file, default ` + defaultConfig + `, and print the
+effective settings with their origins. Errors are printed with line, column and
+the expected value. If the file is valid, missing files that it names are printed
+as warnings.
+
+options:
+  -c FILE  the same as FILE
+  -h       print this help
+
+exit status: 0 the file is valid, 1 error
+`
+
 // checkConfig reads a configuration file as the daemon does and prints every setting with its value
 // and origin. It prints all errors of the file to stderr and then returns ExitError.
 func checkConfig(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("check-config", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprintln(stderr, "usage: portsyncd check-config [FILE]") }
-	if flags.Parse(args) != nil || flags.NArg() > 1 {
+	var conf configFlag
+	flags.Var(&conf, "c", "")
+	files, help, err := parseMixed(flags, args)
+	switch {
+	case help:
+		fmt.Fprint(stdout, checkConfigUsage)
+		return daemon.ExitOK
+	case err == nil && len(files) > 1:
+		err = fmt.Errorf("unexpected argument %q", files[1])
+	case err == nil && len(files) == 1 && conf.required:
+		err = fmt.Errorf("-c %q and %q: expected one file", conf.file, files[0])
+	}
+	if err != nil {
+		printError(stderr, "check-config", err)
 		return daemon.ExitError
 	}
-	file, required := defaultConfig, flags.NArg() == 1
-	if required {
-		file = flags.Arg(0)
+	if len(files) == 1 {
+		conf.Set(files[0])
 	}
+	conf.useEnvironment()
+	file, required := conf.path(), conf.required
 	cfg, err := daemon.LoadConfig(file, required)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -30,6 +57,9 @@ func checkConfig(args []string, stdout, stderr io.Writer) int {
 	if err := cfg.Effective(stdout, daemon.FileExists); err != nil {
 		fmt.Fprintf(stderr, "portsyncd: print the settings: %v\n", err)
 		return daemon.ExitError
+	}
+	for _, problem := range fileProblems(&cfg) {
+		printError(stderr, "check-config", errors.New("warning: "+problem))
 	}
 	return daemon.ExitOK
 }

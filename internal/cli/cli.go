@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"portsyncd/config"
 	"portsyncd/internal/daemon"
 	"portsyncd/internal/demo"
 	"portsyncd/internal/statusview"
@@ -20,21 +21,27 @@ const defaultConfig = "/etc/sonic/portsyncd.conf"
 
 const usage = `usage: portsyncd [-c FILE]          run the daemon
        portsyncd COMMAND [arguments]
+       portsyncd help COMMAND        print the options of a command
 
 commands:
   check-config [FILE]   check a configuration file and print the effective settings
   demo                  run the daemon on a simulated switch
   events                show what happened to the ports and to the daemon
+  help [COMMAND]        print this help, or the help of a command
   report                analyse the stored history of the daemon
   status                show the health and the ports of the running daemon
   version               print the version
 
-"portsyncd COMMAND -h" prints the options of a command.
+Options may be before or after the command.
 
 options:
-  -c FILE   configuration file, optional, default ` + defaultConfig + `
-  -v        print the version
-  -h        print this help
+  -c FILE        configuration file, optional, default ` + defaultConfig + `
+  -v, --version  print the version
+  -h, --help     print this help
+
+environment:
+  ` + configVariable + `  configuration file of the commands, if -c is not given; the
+                    daemon ignores the variable
 `
 
 // Commands are the commands by name. Each returns the exit status.
@@ -44,36 +51,92 @@ var Commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"events":       eventsCommand,
 	"report":       reportCommand,
 	"status":       statusCommand,
-	"version":      version,
+	"version":      versionCommand,
 }
+
+func init() { Commands["help"] = helpCommand } // helpCommand refers to Commands
 
 // Run runs the daemon or the command that args name and returns the exit status. args do not
 // include the name of the program.
 func Run(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 {
-		if command, ok := Commands[args[0]]; ok {
-			return command(args[1:], stdout, stderr)
-		}
+	if i := commandIndex(args); i >= 0 {
+		return Commands[args[i]](slices.Concat(args[:i], args[i+1:]), stdout, stderr)
 	}
 	flags := flag.NewFlagSet("portsyncd", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(flags.Output(), usage) }
 	var conf configFlag
 	flags.Var(&conf, "c", "")
-	printVersion := flags.Bool("v", false, "")
-	help := flags.Bool("h", false, "")
+	var printVersion, help bool
+	for _, name := range []string{"v", "version"} {
+		flags.BoolVar(&printVersion, name, false, "")
+	}
+	for _, name := range []string{"h", "help"} {
+		flags.BoolVar(&help, name, false, "")
+	}
 	switch err := flags.Parse(args); {
 	case err != nil:
 		return daemon.ExitError
-	case *help:
+	case help:
 		fmt.Fprint(stdout, usage)
 		return daemon.ExitOK
-	case *printVersion:
-		return version(nil, stdout, stderr)
+	case printVersion:
+		return versionCommand(nil, stdout, stderr)
 	case flags.NArg() > 0:
 		return unknownCommand(flags.Arg(0), stderr)
 	}
 	return daemon.Run(conf.path(), conf.required, os.Stdout, os.Stderr)
+}
+
+// commandIndex returns the index of the command in args, or -1 if there is none. Options may precede
+// the command. The argument after -c is the name of a file, even if it is the name of a command.
+func commandIndex(args []string) int {
+	for i, arg := range args {
+		_, known := Commands[arg]
+		switch {
+		case i > 0 && (args[i-1] == "-c" || args[i-1] == "--c"):
+		case arg == "--":
+			return -1
+		case known:
+			return i
+		case i == 0 && !strings.HasPrefix(arg, "-"):
+			return -1 // a misspelt command, whatever follows
+		}
+	}
+	return -1
+}
+
+const helpUsage = `usage: portsyncd help [COMMAND]
+
+Print the commands, or the help of a command.
+
+options:
+  -h    print this help
+`
+
+// helpCommand prints the help of the command that args name, or of the program.
+func helpCommand(args []string, stdout, stderr io.Writer) int {
+	names, help, err := parseMixed(flag.NewFlagSet("help", flag.ContinueOnError), args)
+	switch {
+	case help:
+		fmt.Fprint(stdout, helpUsage)
+		return daemon.ExitOK
+	case err == nil && len(names) > 1:
+		err = fmt.Errorf("unexpected argument %q", names[1])
+	}
+	if err != nil {
+		printError(stderr, "help", err)
+		return daemon.ExitError
+	}
+	if len(names) == 0 {
+		fmt.Fprint(stdout, usage)
+		return daemon.ExitOK
+	}
+	command, ok := Commands[names[0]]
+	if !ok {
+		return unknownCommand(names[0], stderr)
+	}
+	return command([]string{"-h"}, stdout, stderr)
 }
 
 // isSet reports whether the command line sets a flag.
@@ -120,14 +183,18 @@ func parseMixed(flags *flag.FlagSet, args []string) (others []string, help bool,
 	}
 }
 
-// unknownCommand prints the known commands and returns ExitError.
+// unknownCommand prints the known commands, first the nearest one, and returns ExitError.
 func unknownCommand(word string, stderr io.Writer) int {
 	var names []string
 	for name := range Commands {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	fmt.Fprintf(stderr, "portsyncd: unknown command %q, expected one of %s\n", word, strings.Join(names, ", "))
+	hint := ""
+	if near := config.Nearest(word, names); near != "" {
+		hint = fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	fmt.Fprintf(stderr, "portsyncd: unknown command %q%s, expected one of %s\n", word, hint, strings.Join(names, ", "))
 	return daemon.ExitError
 }
 

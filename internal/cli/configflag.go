@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 
 	"portsyncd/config"
 	"portsyncd/internal/daemon"
@@ -23,6 +24,16 @@ func (c *configFlag) Set(file string) error {
 	return nil
 }
 
+// configVariable is the environment variable with the configuration file of the commands.
+const configVariable = "PORTSYNCD_CONFIG"
+
+// useEnvironment takes the file of configVariable if the option is not given.
+func (c *configFlag) useEnvironment() {
+	if file := os.Getenv(configVariable); file != "" && !c.required {
+		c.file, c.required = file, true
+	}
+}
+
 // path returns the path of the configuration file.
 func (c *configFlag) path() string {
 	if !c.required {
@@ -31,9 +42,10 @@ func (c *configFlag) path() string {
 	return c.file
 }
 
-// load reads the configuration for a command. Errors of settings are printed and not returned,
+// load reads the configuration for a command, from the file of the option or of configVariable. Errors of settings are printed and not returned,
 // because the daemon starts with such a file as well.
 func (c *configFlag) load(command string, stderr io.Writer) (config.Config, error) {
+	c.useEnvironment()
 	cfg, err := daemon.LoadConfig(c.path(), c.required)
 	if c.required && errors.Is(err, fs.ErrNotExist) {
 		return cfg, err
