@@ -49,7 +49,7 @@ func TestLoadOtherThanFile(t *testing.T) {
 	defer l.Close()
 	for path, want := range map[string]string{dir: "a directory", fifo: "a named pipe", socket: "a socket", "/dev/zero": "a device"} {
 		_, err := Load(path)
-		if err == nil || !strings.HasSuffix(err.Error(), `" is `+want+", expected a regular file") {
+		if err == nil || !strings.HasSuffix(err.Error(), `" is `+want+", not a regular file") {
 			t.Errorf("Load(%q): %v, want %s", path, err, want)
 		}
 		var errs Errors

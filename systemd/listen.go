@@ -14,20 +14,21 @@ import (
 // firstFD is SD_LISTEN_FDS_START of systemd/sd-daemon.h.
 const firstFD = 3
 
-// maxFDs is the maximum value of LISTEN_FDS. A larger value is certainly wrong.
+// maxFDs is the maximum value of LISTEN_FDS. Larger values are treated as errors.
 const maxFDs = 1024
 
-// NamedListener is a listening socket opened by the service manager. Name is FileDescriptorName= of
-// the socket unit, which defaults to the name of the unit, or "unknown" without LISTEN_FDNAMES.
+// NamedListener is a listening socket that was opened by the service manager. Name is the socket
+// unit's FileDescriptorName=, which defaults to the name of the unit. It is "unknown" if
+// LISTEN_FDNAMES is not set.
 type NamedListener struct {
 	net.Listener
 	Name string
 }
 
 // Listeners returns the sockets passed by the service manager (sd_listen_fds(3)), in the order of
-// their descriptors, and removes LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES from the environment. It
-// returns none if LISTEN_PID is unset or another process. On an error, it closes the listeners
-// created so far. Listeners must be called at most once.
+// their descriptors. It removes LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES from the environment. It
+// returns no sockets if LISTEN_PID is not set or is not this process. On an error, it closes the
+// listeners that it has created. Listeners must be called at most once.
 func Listeners() ([]NamedListener, error) {
 	count, pid, names := takeEnv("LISTEN_FDS"), takeEnv("LISTEN_PID"), takeEnv("LISTEN_FDNAMES")
 	if ours, err := isOurPID("LISTEN_PID", pid); err != nil || !ours {
@@ -36,14 +37,15 @@ func Listeners() ([]NamedListener, error) {
 	return listeners(firstFD, count, names)
 }
 
-// listeners returns listeners for count descriptors starting at first. names is LISTEN_FDNAMES.
+// listeners creates listeners for count descriptors, starting at first. names is the value of
+// LISTEN_FDNAMES.
 func listeners(first int, count, names string) ([]NamedListener, error) {
 	if count == "" {
 		return nil, nil
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 1 || n > maxFDs {
-		return nil, fmt.Errorf("LISTEN_FDS is %q: want a number from 1 to %d", count, maxFDs)
+		return nil, fmt.Errorf("invalid LISTEN_FDS %q: must be a number from 1 to %d", count, maxFDs)
 	}
 	name := make([]string, n)
 	for i := range name {
@@ -51,7 +53,7 @@ func listeners(first int, count, names string) ([]NamedListener, error) {
 	}
 	if names != "" {
 		if name = strings.Split(names, ":"); len(name) != n {
-			return nil, fmt.Errorf("LISTEN_FDNAMES is %q: want %d names, the number in LISTEN_FDS", names, n)
+			return nil, fmt.Errorf("invalid LISTEN_FDNAMES %q: must have %d names as in LISTEN_FDS", names, n)
 		}
 	}
 	taken := make([]NamedListener, 0, n)
@@ -68,8 +70,9 @@ func listeners(first int, count, names string) ([]NamedListener, error) {
 	return taken, nil
 }
 
-// takeListener converts a descriptor to a listener. It does not close a descriptor that is not a
-// listening socket: if LISTEN_FDS is wrong, the descriptor may belong to the Go runtime.
+// takeListener converts a descriptor to a listener. If the descriptor is not a listening socket,
+// takeListener does not close it: if LISTEN_FDS is wrong, the descriptor may belong to the Go
+// runtime.
 func takeListener(fd int, name string) (net.Listener, error) {
 	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	if err != nil {

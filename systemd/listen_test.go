@@ -95,10 +95,10 @@ func TestListeners(t *testing.T) {
 		{"none", "$$", nil, nil, ""},
 		{"other process", "1", []string{"LISTEN_FDS=2"}, both, ""},
 		{"no pid", "", []string{"LISTEN_FDS=2"}, both, ""},
-		{"bad pid", "x", []string{"LISTEN_FDS=2"}, both, "error: LISTEN_PID is \"x\": want a process id\n"},
-		{"bad count", "$$", []string{"LISTEN_FDS=two"}, both, "error: LISTEN_FDS is \"two\": want a number from 1 to 1024\n"},
+		{"bad pid", "x", []string{"LISTEN_FDS=2"}, both, "error: invalid LISTEN_PID \"x\": must be a process ID\n"},
+		{"bad count", "$$", []string{"LISTEN_FDS=two"}, both, "error: invalid LISTEN_FDS \"two\": must be a number from 1 to 1024\n"},
 		{"names do not match", "$$", []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=web"}, both,
-			"error: LISTEN_FDNAMES is \"web\": want 2 names, the number in LISTEN_FDS\n"},
+			"error: invalid LISTEN_FDNAMES \"web\": must have 2 names as in LISTEN_FDS\n"},
 		{"datagram socket", "$$", []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=a:b"}, []filer{tcp.(filer), datagram},
 			"error: socket \"b\" passed by systemd as descriptor 4: not a listening stream socket\n"},
 	}
@@ -148,7 +148,7 @@ func TestListenersBadDescriptor(t *testing.T) {
 		t.Errorf("not open: %v, %v", ls, err)
 	}
 	for _, count := range []string{"0", "-1", "1025", "9999999999999999999", "1 "} {
-		if ls, err := listeners(1<<20, count, ""); ls != nil || !errorNames(err, "LISTEN_FDS is "+strconv.Quote(count)) {
+		if ls, err := listeners(1<<20, count, ""); ls != nil || !errorNames(err, "invalid LISTEN_FDS "+strconv.Quote(count)) {
 			t.Errorf("LISTEN_FDS=%q: %v, %v", count, ls, err)
 		}
 	}

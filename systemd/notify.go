@@ -11,24 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// States for [Notifier.Notify], see sd_notify(3).
+// States for [Notifier.Notify]. See sd_notify(3).
 const (
 	Ready    = "READY=1"    // startup or a reload is complete
-	Stopping = "STOPPING=1" // shutdown has begun; sent once, as the last state
+	Stopping = "STOPPING=1" // shutdown has begun; must be the last state
 	Watchdog = "WATCHDOG=1" // keep-alive for the watchdog
 )
 
-// sendTimeout is how long Notify waits for room in the queue of the service manager. A lost READY=1
-// would make the start fail, so Notify waits, but not long enough for a hanging manager to block
-// the event loop.
+// sendTimeout is how long Notify waits for space in the service manager's queue. Losing READY=1
+// would make the start fail, so Notify waits, but only briefly, so that a hung service manager
+// cannot block the event loop.
 const sendTimeout = 100 * time.Millisecond
 
-// maxAddress is the maximum length of a path or abstract name in sockaddr_un.sun_path, which
-// includes a NUL (unix(7)).
+// maxAddress is the maximum length of a path or abstract name in sockaddr_un.sun_path, excluding
+// the NUL (unix(7)).
 const maxAddress = 107
 
-// Status returns the state with the text shown by "systemctl status". Control characters, which
-// could add other states, are replaced by blanks.
+// Status returns a state with the text that "systemctl status" displays. Control characters, which
+// could add other states, are replaced by spaces.
 func Status(format string, args ...any) string {
 	return "STATUS=" + strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -38,57 +38,58 @@ func Status(format string, args ...any) string {
 	}, fmt.Sprintf(format, args...))
 }
 
-// Reloading returns the state that announces a reload, with the time of CLOCK_MONOTONIC that
-// Type=notify-reload requires (systemd 253). Ready ends the reload.
+// Reloading returns the state that announces a reload. It includes the CLOCK_MONOTONIC time that
+// Type=notify-reload requires (systemd 253). The reload ends with Ready.
 func Reloading() string {
 	var now unix.Timespec
-	// ClockGettime cannot fail for CLOCK_MONOTONIC on Linux.
+	// On Linux, ClockGettime cannot fail for CLOCK_MONOTONIC.
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
 	return "RELOADING=1\nMONOTONIC_USEC=" + strconv.FormatInt(now.Nano()/1000, 10)
 }
 
-// ExtendTimeout returns the state that extends the timeout of startup or shutdown to at least d
-// from now. It never shortens the timeout of the unit.
+// ExtendTimeout returns the state that extends the startup or shutdown timeout to at least d from
+// now. It never shortens the unit's timeout.
 func ExtendTimeout(d time.Duration) string {
 	return "EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(max(d, 0).Microseconds(), 10)
 }
 
-// Notifier sends states to the service manager. A nil Notifier does nothing. Notify is safe for
-// concurrent use.
+// Notifier sends states to the service manager. Calling Notify on a nil Notifier does nothing.
+// Notify is safe for concurrent use.
 type Notifier struct {
 	fd      int
 	address string // as in NOTIFY_SOCKET: a path, or @ and an abstract name
 }
 
-// New returns a Notifier for the address in NOTIFY_SOCKET, and removes NOTIFY_SOCKET from the
-// environment. It returns nil and no error if the variable is not set. It does not connect to the
-// manager. It fails if the address is not supported or no file descriptor is available.
+// New returns a Notifier for the address in NOTIFY_SOCKET and removes NOTIFY_SOCKET from the
+// environment. If the variable is not set, it returns nil and no error. It does not connect to the
+// service manager. It returns an error if the address is not supported or no file descriptor is
+// available.
 func New() (*Notifier, error) {
 	address := takeEnv("NOTIFY_SOCKET")
 	if address == "" {
 		return nil, nil
 	}
 	if address[0] != '/' && address[0] != '@' || len(address) == 1 {
-		return nil, fmt.Errorf("NOTIFY_SOCKET is %q: want an absolute path or @name of a unix socket", address)
+		return nil, fmt.Errorf("invalid NOTIFY_SOCKET %q: must be an absolute path or @name of a unix socket", address)
 	}
 	if len(address) > maxAddress {
-		return nil, fmt.Errorf("NOTIFY_SOCKET is %q: longer than %d bytes", address, maxAddress)
+		return nil, fmt.Errorf("invalid NOTIFY_SOCKET %q: must be at most %d bytes", address, maxAddress)
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open socket to notify systemd: %w", err)
+		return nil, fmt.Errorf("open systemd notification socket: %w", err)
 	}
 	timeout := unix.NsecToTimeval(sendTimeout.Nanoseconds())
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &timeout); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("set send timeout to notify systemd: %w", err)
+		return nil, fmt.Errorf("set send timeout of systemd notification socket: %w", err)
 	}
 	return &Notifier{fd: fd, address: address}, nil
 }
 
-// Notify sends the states in one datagram, one state in each line. It returns within about 100 ms
-// even if the manager does not read. Like sd_notify, it resolves the address for each datagram, so
-// that it works after the manager has recreated its socket.
+// Notify sends states in one datagram, one per line. It returns within about 100 ms even if the
+// service manager does not read the datagram. Like sd_notify, it resolves the address for each
+// datagram, so it keeps working after the manager recreates its socket.
 func (n *Notifier) Notify(state ...string) error {
 	if n == nil || len(state) == 0 {
 		return nil
@@ -109,7 +110,7 @@ func (n *Notifier) Notify(state ...string) error {
 	}
 }
 
-// Close closes the socket. Notify must not be called concurrently or afterwards.
+// Close closes the socket. Notify must not be called during or after Close.
 func (n *Notifier) Close() error {
 	if n == nil {
 		return nil

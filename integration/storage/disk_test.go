@@ -131,8 +131,8 @@ func TestDiskBadAtStart(t *testing.T) {
 	sw.AddPort(switchtest.PortName(0))
 	sw.AwaitInitDone()
 	sw.AwaitRecovery("start without a state directory")
-	switchtest.AwaitDegraded(t, filepath.Dir(sw.StatePath), "expected a directory")
-	sw.AwaitLog(0, switchtest.Timeout, "cannot write", filepath.Dir(sw.StatePath), "expected a directory")
+	switchtest.AwaitDegraded(t, filepath.Dir(sw.StatePath), "not a directory")
+	sw.AwaitLog(0, switchtest.Timeout, "cannot write", filepath.Dir(sw.StatePath), "not a directory")
 	sw.NoError("remove the file in the way", os.Remove(filepath.Dir(sw.StatePath)))
 	switchtest.AwaitDegraded(t)
 	if got := sw.SavedPorts(); len(got) != 1 {

@@ -35,7 +35,7 @@ func TestStopWithUnreadableFiles(t *testing.T) {
 	switchtest.Parallel(t)
 	kinds := []struct{ name, log string }{
 		{"fifo", "is a named pipe"},
-		{"hung", "the file system does not answer"},
+		{"hung", "file system does not respond"},
 	}
 	uses := []struct{ name, config, log string }{
 		{"map", "[database]\nconfig_file = %q\n", "waiting for Redis"},

@@ -1,4 +1,4 @@
-// Package backoff computes the pauses between the attempts of a task that fails.
+// Package backoff computes the pauses between attempts of a failing task.
 package backoff
 
 import (
@@ -6,17 +6,16 @@ import (
 	"time"
 )
 
-// Backoff is a pause that doubles from Min to Max with each failure. It is for one
-// goroutine. The zero pause state is that before the first failure; a copy of an
-// unused Backoff is another one.
+// Backoff is a pause that doubles with each failure, from Min to Max. It must be used by one
+// goroutine. Copying an unused Backoff yields an independent one.
 type Backoff struct {
 	Min, Max time.Duration
 
 	pause time.Duration
 }
 
-// Next returns the pause before the next attempt. Up to a quarter of it is taken off
-// at random, so that daemons that lost the same server do not return in step.
+// Next returns the pause before the next attempt. It is shortened by a random amount of up to 25%,
+// so that daemons that lost the same server do not reconnect simultaneously.
 func (b *Backoff) Next() time.Duration {
 	b.pause = min(max(2*b.pause, b.Min), b.Max)
 	if quarter := b.pause / 4; quarter > 0 {
@@ -25,5 +24,5 @@ func (b *Backoff) Next() time.Duration {
 	return b.pause
 }
 
-// Reset makes the next pause Min. It is called after a success.
+// Reset sets the next pause to Min. It must be called after a success.
 func (b *Backoff) Reset() { b.pause = 0 }

@@ -112,8 +112,8 @@ func TestSecondDaemon(t *testing.T) {
 		second := start(t, other)
 		second.Add(Event{Kind: Reload, Reason: "refused"})
 		time.Sleep(5 * time.Second)
-		if got := trouble.Load().(string); !strings.Contains(got, "another process uses the directory") {
-			t.Errorf("trouble %q, want that another process uses the directory", got)
+		if got := trouble.Load().(string); !strings.Contains(got, "directory is locked by another process") {
+			t.Errorf("trouble %q, want that directory is locked by another process", got)
 		}
 		for range 3 {
 			first.Add(Event{Kind: Reload, Reason: "first"})

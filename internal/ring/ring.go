@@ -1,16 +1,15 @@
-// Package ring passes values from one goroutine to another without locks and without memory
-// allocation.
+// Package ring passes values from one goroutine to another without locks and allocations.
 package ring
 
 import "sync/atomic"
 
-// Ring is a bounded queue with one producer and one consumer goroutine. The producer calls Slot,
-// Push and Wake; the consumer calls Peek, Pop, Sleep and Awake. None of these methods blocks, takes
-// a lock or allocates memory. A producer that can wait for a free slot calls WaitRoom.
+// Ring is a bounded queue with one producer goroutine and one consumer goroutine. The producer
+// calls Slot, Push and Wake. The consumer calls Peek, Pop, Sleep and Awake. None of these methods
+// blocks, takes a lock or allocates. A producer that may block can call WaitRoom.
 //
-// The slots form an array whose size is a power of two. Two counters only grow; each side writes
-// one of them and reads the other. The atomic store of one side and the atomic load of the other
-// order the accesses to the slots.
+// The slots are an array whose size is a power of two. There are two counters, which only increase.
+// Each side writes one counter and reads the other. The atomic store by one side and the atomic
+// load by the other order the accesses to the slots.
 type Ring[T any] struct {
 	slots []T
 	mask  uint64
@@ -27,7 +26,7 @@ type Ring[T any] struct {
 	drained chan struct{}
 }
 
-// New returns an empty ring. It panics unless size is a power of two.
+// New returns an empty ring with size slots. It panics if size is not a power of two.
 func New[T any](size int) *Ring[T] {
 	if size <= 0 || size&(size-1) != 0 {
 		panic("ring: size is not a power of two")
@@ -40,7 +39,7 @@ func New[T any](size int) *Ring[T] {
 	}
 }
 
-// Slot returns the next free slot for the producer to fill, or nil if the ring is full. Push hands
+// Slot returns the next free slot for the producer to fill, or nil if the ring is full. Push passes
 // the slot to the consumer.
 func (r *Ring[T]) Slot() *T {
 	tail := r.tail.Load()
@@ -50,18 +49,18 @@ func (r *Ring[T]) Slot() *T {
 	return &r.slots[tail&r.mask]
 }
 
-// Push hands the slot that Slot returned to the consumer.
+// Push passes the slot returned by Slot to the consumer.
 func (r *Ring[T]) Push() { r.tail.Store(r.tail.Load() + 1) }
 
-// Wake wakes the consumer if it sleeps. The producer calls it once after a group of pushes.
+// Wake wakes the consumer if it is sleeping. The producer calls it once after a series of pushes.
 func (r *Ring[T]) Wake() {
 	if r.asleep.Load() && r.asleep.CompareAndSwap(true, false) {
 		signal(r.filled)
 	}
 }
 
-// WaitRoom blocks the producer until the ring has a free slot or done is closed, and reports
-// whether it has one.
+// WaitRoom blocks the producer until the ring has a free slot or done is closed. It reports whether
+// there is a free slot.
 func (r *Ring[T]) WaitRoom(done <-chan struct{}) bool {
 	for {
 		r.full.Store(true)
@@ -78,7 +77,7 @@ func (r *Ring[T]) WaitRoom(done <-chan struct{}) bool {
 	}
 }
 
-// Peek returns the oldest value, or nil if the ring is empty. The value stays valid until Pop.
+// Peek returns the oldest value, or nil if the ring is empty. The value remains valid until Pop.
 func (r *Ring[T]) Peek() *T {
 	head := r.head.Load()
 	if head == r.tail.Load() {
@@ -87,8 +86,8 @@ func (r *Ring[T]) Peek() *T {
 	return &r.slots[head&r.mask]
 }
 
-// Pop returns the slot of the last Peek to the producer. It wakes a producer in WaitRoom when half
-// of the ring is free: waking it for each slot would switch goroutines for each value.
+// Pop frees the slot returned by the last Peek. It wakes a producer in WaitRoom only when half of
+// the ring is free, because waking it for each slot would cause a goroutine switch for each value.
 func (r *Ring[T]) Pop() {
 	r.head.Store(r.head.Load() + 1)
 	if r.full.Load() && r.Len() <= len(r.slots)/2 && r.full.CompareAndSwap(true, false) {
@@ -96,8 +95,8 @@ func (r *Ring[T]) Pop() {
 	}
 }
 
-// Sleep announces that the consumer is about to wait for Filled. It returns false if the ring has
-// values; then the consumer must not wait.
+// Sleep announces that the consumer is about to wait for Filled. If the ring is not empty, it
+// returns false and the consumer must not wait.
 func (r *Ring[T]) Sleep() bool {
 	r.asleep.Store(true)
 	if r.Peek() == nil {
@@ -107,18 +106,18 @@ func (r *Ring[T]) Sleep() bool {
 	return false
 }
 
-// Awake withdraws the announcement of Sleep. The consumer calls it after it was woken by something
-// other than Filled.
+// Awake cancels the announcement made by Sleep. The consumer calls it after it was woken by
+// something other than Filled.
 func (r *Ring[T]) Awake() { r.asleep.Store(false) }
 
-// Filled returns the channel that receives an element when Wake wakes the consumer.
+// Filled returns the channel on which Wake signals the consumer.
 func (r *Ring[T]) Filled() <-chan struct{} { return r.filled }
 
-// Len returns the number of values in the ring. The number may be out of date when Len returns,
-// because the other side continues.
+// Len returns the number of values in the ring. The number may be outdated, because the other side
+// continues to run.
 func (r *Ring[T]) Len() int { return int(r.tail.Load() - r.head.Load()) }
 
-// signal adds the one element that c can hold.
+// signal sends to c, which has a capacity of 1, unless c is full.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

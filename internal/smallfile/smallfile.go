@@ -1,6 +1,6 @@
-// Package smallfile reads small files that administrators and other programs maintain, such as
-// settings, certificates and credentials. Time and memory are bounded, even if the path leads to a
-// FIFO, a device, a file of several gigabytes, or a mount that does not answer.
+// Package smallfile reads small files that are maintained by administrators and other programs,
+// such as settings, certificates and credentials. Time and memory are bounded, even if the path
+// refers to a FIFO, a device, a file of several gigabytes, or a mount that does not respond.
 package smallfile
 
 import (
@@ -16,20 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Timeout is how long Read waits for the file system. The daemon has 5 s to stop, which is enough
-// for two attempts.
+// Timeout is how long Read waits for the file system. The daemon must stop within 5 s, which leaves
+// time for two reads.
 const Timeout = 2 * time.Second
 
-// ErrTimeout is returned if the file system does not answer within Timeout.
-var ErrTimeout = errors.New("the file system does not answer")
+// ErrTimeout is returned if the file system does not respond within Timeout.
+var ErrTimeout = errors.New("file system does not respond")
 
-// ErrTooLarge is returned for a file larger than the limit of the caller.
+// ErrTooLarge is returned if a file is larger than the caller's limit.
 var ErrTooLarge = errors.New("file is too large")
 
-// Read returns the content of a regular file of at most maxSize bytes. It follows symbolic links.
-// If the file system does not answer, Read returns after Timeout or when ctx ends. Its goroutine
-// keeps waiting, and until it ends, further calls for the same path return ErrTimeout at once, so
-// that a hung mount blocks only one goroutine. Read may be called from any goroutine.
+// Read returns the contents of a regular file of at most maxSize bytes. It follows symbolic links.
+// If the file system does not respond, Read returns after Timeout or when ctx ends. The goroutine
+// that it started keeps waiting. Until that goroutine ends, further calls for the same path return
+// ErrTimeout immediately, so that a hung mount blocks only one goroutine. Read may be called from
+// any goroutine.
 func Read(ctx context.Context, path string, maxSize int64) ([]byte, error) {
 	return files.read(ctx, path, maxSize)
 }
@@ -40,13 +41,13 @@ type result struct {
 	err  error
 }
 
-// reader reads files and remembers the paths that hang.
+// reader reads files and tracks the paths that do not respond.
 type reader struct {
 	open    func(path string) (*os.File, error)
 	timeout time.Duration
 
 	mu   sync.Mutex
-	hung map[string]bool // paths with an attempt that has not returned
+	hung map[string]bool // paths with a read that has not returned
 }
 
 var files = newReader()
@@ -93,7 +94,7 @@ func (r *reader) attempt(path string, maxSize int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(text)) > maxSize {
-		return nil, fmt.Errorf("read %q: %w: expected at most %d bytes", path, ErrTooLarge, maxSize)
+		return nil, fmt.Errorf("read %q: %w: must be at most %d bytes", path, ErrTooLarge, maxSize)
 	}
 	return text, nil
 }
@@ -114,8 +115,8 @@ func (r *reader) setHung(path string, hung bool) {
 	}
 }
 
-// openRegular opens a regular file. It does not open anything else, because that can block (a FIFO),
-// have side effects (a device) or never end (/dev/zero).
+// openRegular opens a regular file. It does not open other types of files, which can block (a
+// FIFO), have side effects (a device) or never end (/dev/zero).
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err == nil {
@@ -124,7 +125,8 @@ func openRegular(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A FIFO or a terminal may have replaced the file since; the flags make opening it harmless.
+	// A FIFO or a terminal may have replaced the file in the meantime; the flags make opening it
+	// harmless.
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
@@ -139,7 +141,7 @@ func openRegular(path string) (*os.File, error) {
 	return file, nil
 }
 
-// checkRegular returns an error with the type of the file unless it is a regular file.
+// checkRegular returns an error that contains the type of the file unless it is a regular file.
 func checkRegular(path string, mode fs.FileMode) error {
 	if mode.IsRegular() {
 		return nil
@@ -155,5 +157,5 @@ func checkRegular(path string, mode fs.FileMode) error {
 	case mode&fs.ModeDevice != 0:
 		kind = "a device"
 	}
-	return fmt.Errorf("%q is %s, expected a regular file", path, kind)
+	return fmt.Errorf("%q is %s, not a regular file", path, kind)
 }

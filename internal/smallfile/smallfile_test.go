@@ -46,7 +46,7 @@ func TestReadOtherThanFile(t *testing.T) {
 	defer l.Close()
 	for path, want := range map[string]string{dir: "a directory", fifo: "a named pipe", socket: "a socket", "/dev/zero": "a device"} {
 		_, err := Read(t.Context(), path, 100)
-		if err == nil || !strings.HasSuffix(err.Error(), `" is `+want+", expected a regular file") {
+		if err == nil || !strings.HasSuffix(err.Error(), `" is `+want+", not a regular file") {
 			t.Errorf("Read(%q): %v, want an error that says %s", path, err, want)
 		}
 	}

@@ -132,11 +132,11 @@ var inItsPlace = []struct {
 	{"1 GiB of zeros", func(t *testing.T, path string) {
 		must(t, os.WriteFile(path, nil, 0o600))
 		must(t, os.Truncate(path, 1<<30)) // sparse
-	}, "size is 1073741824 bytes, expected at most 8388608"},
+	}, "file of 1073741824 bytes is too large: must be at most 8388608 bytes"},
 	{"8 MiB of zeros", func(t *testing.T, path string) {
 		must(t, os.WriteFile(path, nil, 0o600))
 		must(t, os.Truncate(path, 8<<20))
-	}, "does not begin with"},
+	}, "does not start with"},
 }
 
 func must(t *testing.T, err error) {

@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EnsureDir creates a directory and its missing parents durably, with this mode regardless of the
-// umask. If the directory exists, EnsureDir checks only that the process may write to it.
+// EnsureDir durably creates a directory and its missing parents with the given mode, regardless of
+// the umask. If the directory exists, EnsureDir only checks that it is writable.
 func EnsureDir(path string, mode fs.FileMode) error {
 	if !filepath.IsAbs(path) {
-		return fmt.Errorf("directory %q, expected an absolute path", path)
+		return fmt.Errorf("invalid directory %q: must be an absolute path", path)
 	}
 	path = filepath.Clean(path)
 	if err := makeDir(path, mode); err != nil {
-		return fmt.Errorf("directory %q: %w", path, err)
+		return fmt.Errorf("create directory %q: %w", path, err)
 	}
-	// For root this fails only on a read-only file system.
+	// For root, this fails only on a read-only file system.
 	if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
-		return fmt.Errorf("directory %q: not writable: %w", path, err)
+		return fmt.Errorf("directory %q is not writable: %w", path, err)
 	}
 	return nil
 }
@@ -32,13 +32,13 @@ func EnsureDir(path string, mode fs.FileMode) error {
 func makeDir(path string, mode fs.FileMode) error {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
-		return fmt.Errorf("%q is a file, expected a directory", path)
+		return fmt.Errorf("%q is a file, not a directory", path)
 	}
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
-		return makeDir(filepath.Dir(path), mode) // a parent is a file; the error names it
+		return makeDir(filepath.Dir(path), mode) // a parent is a file; the error contains its path
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -48,7 +48,7 @@ func makeDir(path string, mode fs.FileMode) error {
 	}
 	if err := os.Mkdir(path, mode); err != nil {
 		if info, lerr := os.Lstat(path); lerr == nil && info.Mode().Type() == fs.ModeSymlink {
-			return fmt.Errorf("%q is a broken symbolic link, expected a directory", path)
+			return fmt.Errorf("%q is a broken symbolic link, not a directory", path)
 		}
 		return err
 	}

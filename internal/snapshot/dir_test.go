@@ -41,13 +41,13 @@ func TestEnsureDir(t *testing.T) {
 	f("link", "")
 	f("link/a/b/", "")
 	f("new/er/est", "")
-	f("", `directory "", expected an absolute path`)
-	f("relative/path", `directory "relative/path", expected an absolute path`)
-	f("file", `directory "DIR/file": "DIR/file" is a file, expected a directory`)
-	f("file/a/b", `directory "DIR/file/a/b": "DIR/file" is a file, expected a directory`)
-	f("dangling", `directory "DIR/dangling": "DIR/dangling" is a broken symbolic link, expected a directory`)
-	f("loop", `directory "DIR/loop": stat DIR/loop: too many levels of symbolic links`)
-	f("/proc/nothing", `directory "/proc/nothing": mkdir /proc/nothing: no such file or directory`)
+	f("", `invalid directory "": must be an absolute path`)
+	f("relative/path", `invalid directory "relative/path": must be an absolute path`)
+	f("file", `create directory "DIR/file": "DIR/file" is a file, not a directory`)
+	f("file/a/b", `create directory "DIR/file/a/b": "DIR/file" is a file, not a directory`)
+	f("dangling", `create directory "DIR/dangling": "DIR/dangling" is a broken symbolic link, not a directory`)
+	f("loop", `create directory "DIR/loop": stat DIR/loop: too many levels of symbolic links`)
+	f("/proc/nothing", `create directory "/proc/nothing": mkdir /proc/nothing: no such file or directory`)
 
 	for name, want := range map[string]fs.FileMode{"there": 0o711, "there/a": 0o750, "there/a/b": 0o750, "new": 0o750, "new/er/est": 0o750} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != want {

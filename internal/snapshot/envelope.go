@@ -26,13 +26,13 @@ const (
 	digestEnd   = len(digestStart) + 2*sha256.Size
 )
 
-// ErrCorrupt is returned for a file that was truncated or modified, or has another format.
+// ErrCorrupt is returned for a file that was truncated or modified, or that has an unknown format.
 var ErrCorrupt = errors.New("corrupt")
 
-// ErrNewerSchema is returned for a file that a later version of the program wrote.
+// ErrNewerSchema is returned for a file that was written by a later version of the program.
 var ErrNewerSchema = errors.New("newer schema")
 
-// envelope is the content of a file.
+// envelope is the contents of a file.
 type envelope struct {
 	Schema  int             `json:"schema"`
 	Writer  string          `json:"writer"`
@@ -41,17 +41,17 @@ type envelope struct {
 	Body    json.RawMessage `json:"-"`
 }
 
-// bodyStart separates the header from the body. It cannot occur in a string of the header, where a
-// quote follows a backslash.
+// bodyStart separates the header from the body. It cannot occur in the header's strings, where
+// quotes are preceded by a backslash.
 const bodyStart = `,"body":`
 
-// encode returns the content of the file. It includes Body unchanged.
+// encode returns the contents of the file. Body is included unchanged.
 func (e *envelope) encode() ([]byte, error) {
 	if e.Schema < 1 {
-		return nil, fmt.Errorf("schema %d, expected 1 or more", e.Schema)
+		return nil, fmt.Errorf("invalid schema %d: must be 1 or greater", e.Schema)
 	}
 	if !json.Valid(e.Body) {
-		return nil, errors.New("the body is not valid JSON")
+		return nil, errors.New("body is not valid JSON")
 	}
 	out := make([]byte, digestEnd, digestEnd+len(e.Body)+512)
 	copy(out, digestStart)
@@ -69,22 +69,22 @@ func quote(s string) []byte {
 	return quoted
 }
 
-// decode decodes the content of a file with a schema of at most schema. It returns ErrCorrupt or
-// ErrNewerSchema. The body shares memory with text.
+// decode decodes the contents of a file whose schema is at most schema. It returns ErrCorrupt or
+// ErrNewerSchema if the file cannot be used. The body shares memory with text.
 func decode(text []byte, schema int) (envelope, error) {
 	if len(text) == 0 {
 		return envelope{}, fmt.Errorf("%w: empty", ErrCorrupt)
 	}
 	if len(text) <= digestEnd || !bytes.HasPrefix(text, []byte(digestStart)) || text[digestEnd] != '"' {
-		return envelope{}, fmt.Errorf("%w: does not begin with %s and 64 digits", ErrCorrupt, digestStart)
+		return envelope{}, fmt.Errorf("%w: does not start with %s and 64 digits", ErrCorrupt, digestStart)
 	}
 	sum := sha256.Sum256(text[digestEnd+1:])
-	// Compared as text, so that only the lower-case form is valid.
+	// Compare as text, so that only lower-case digits are valid.
 	if hex.EncodeToString(sum[:]) != string(text[len(digestStart):digestEnd]) {
 		return envelope{}, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
 	}
-	// The schema is decoded first, because members of a newer header may have other types. The
-	// header is decoded without the body, which may be large.
+	// Decode the schema first, because in a newer header the members may have other types. Decode
+	// the header without the body, which may be large.
 	header, body := text, []byte(nil)
 	if i := bytes.Index(text, []byte(bodyStart)); i >= 0 {
 		header = append(text[:i:i], '}')
@@ -96,14 +96,14 @@ func decode(text []byte, schema int) (envelope, error) {
 		return envelope{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if first.Schema > schema {
-		return envelope{}, fmt.Errorf("%w: %d, this program supports up to %d", ErrNewerSchema, first.Schema, schema)
+		return envelope{}, fmt.Errorf("%w %d: this program supports up to %d", ErrNewerSchema, first.Schema, schema)
 	}
 	var e envelope
 	if err := json.Unmarshal(header, &e); err != nil {
 		return envelope{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if e.Body = body; e.Schema < 1 || !json.Valid(body) {
-		return envelope{}, fmt.Errorf("%w: no schema or no body", ErrCorrupt)
+		return envelope{}, fmt.Errorf("%w: missing schema or body", ErrCorrupt)
 	}
 	return e, nil
 }

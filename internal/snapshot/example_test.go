@@ -42,7 +42,7 @@ func ExampleFile() {
 	// Output:
 	// a first start
 	// {"starts":1} true <nil>
-	// port_state.json corrupt: does not begin with {"sha256":" and 64 digits
+	// port_state.json corrupt: does not start with {"sha256":" and 64 digits
 }
 
 func ExampleLog() {

@@ -18,58 +18,58 @@ const (
 	defaultMaxSize = 8 << 20
 )
 
-// File is a JSON file with a checksum and backups. Path and Schema are required. Call Load before the
-// first Save, which sets a damaged file aside; otherwise it becomes a backup. A File must not be
-// used by several goroutines at the same time.
+// File is a JSON file with a checksum and backups. Path and Schema are required. Load must be
+// called before the first Save, because it sets a damaged file aside; otherwise the damaged file
+// would become a backup. A File must not be used by several goroutines at the same time.
 type File struct {
-	Path   string // its directory must exist, see EnsureDir
-	Schema int    // schema of saved bodies, 1 or more; a loaded body may have a lower one
+	Path   string // path of the file; its directory must exist, see EnsureDir
+	Schema int    // schema of saved bodies, at least 1; a loaded body may have a lower schema
 	Writer string // name and version of the program
-	BootID string // of this boot, see BootID
+	BootID string // ID of this boot, see BootID
 
-	// Copies is the number of backups with the same content that each save writes. That many
-	// files can be damaged without a loss. If it is 0, the previous content becomes a backup,
-	// by a hard link.
+	// Copies is the number of backups with the same contents that each Save writes. That many files
+	// can be damaged without loss of data. If it is 0, the previous file becomes a backup by means
+	// of a hard link.
 	Copies int
 
 	Mode    fs.FileMode // 0 means 0640; the umask does not apply
-	Keep    Limits      // limits for backups and, separately, for files set aside
-	MaxSize int64       // maximum size of the file in bytes, for Load and Save; 0 means 8 MiB
+	Keep    Limits      // limits applied to backups and, separately, to files set aside
+	MaxSize int64       // maximum file size in bytes for Load and Save; 0 means 8 MiB
 
-	// Check returns an error if a body is invalid. Load then treats the file as corrupt and
-	// tries the next backup. Nil accepts every body.
+	// Check returns an error if a body is invalid. Load then treats the file as corrupt and tries
+	// the next backup. If nil, all bodies are valid.
 	Check func(schema int, body []byte) error
 
 	FS  FS               // nil means OS
 	Now func() time.Time // nil means time.Now
 
-	durable *digest // digest of the stored content, nil if unknown
+	durable *digest // digest of the stored contents; nil if unknown
 }
 
-// digest identifies saved content: checksum of the body, and size of the file.
+// digest identifies saved contents by the checksum of the body and the size of the file.
 type digest struct {
 	body [sha256.Size]byte
 	size int64
 }
 
-// Save replaces the content of the file. body is a JSON value. The previous content becomes the
-// newest backup, unless Copies is set. After Save returned nil, the new content and its copies are
-// on the disk, and backups beyond Keep are removed. After an error the next Load finds the old
-// content, or the new one if the error occurred after the rename, while syncing the directory or
-// writing copies. If the path is not a regular file, it is set aside.
+// Save replaces the contents of the file. body is a JSON value. Unless Copies is set, the previous
+// contents become the newest backup. When Save returns nil, the new contents and the copies are on
+// disk, and backups that exceed Keep have been removed. After an error, the next Load returns the
+// old contents, or the new contents if the error occurred after the rename, while syncing the
+// directory or writing copies. If the path is not a regular file, it is set aside.
 func (f *File) Save(body []byte) error {
 	f.durable = nil
 	if err := f.save(body); err != nil {
 		return fmt.Errorf("save %q: %w", f.Path, err)
 	}
-	// An error here does not affect the saved content. The next Save tries again.
+	// An error here does not affect the saved contents. The next Save tries again.
 	f.Prune()
 	return nil
 }
 
-// SaveChanged calls Save if body differs from the last saved one, or if the file was removed or has
-// another size. It reports whether it saved. It spares flash memory if content is saved at
-// intervals.
+// SaveChanged calls Save if body differs from the last saved body, or if the file was removed or
+// its size has changed. It reports whether it saved. It reduces flash wear when contents are saved
+// at intervals.
 func (f *File) SaveChanged(body []byte) (bool, error) {
 	if d := f.durable; d != nil && d.body == sha256.Sum256(bytes.TrimSpace(body)) {
 		info, err := f.fs().Lstat(f.Path)
@@ -82,14 +82,14 @@ func (f *File) SaveChanged(body []byte) (bool, error) {
 }
 
 func (f *File) save(body []byte) error {
-	body = bytes.TrimSpace(body) // as Load returns it
+	body = bytes.TrimSpace(body) // like a body returned by Load
 	e := envelope{Schema: f.Schema, Writer: f.Writer, BootID: f.BootID, SavedAt: f.now(), Body: body}
 	text, err := e.encode()
 	if err != nil {
 		return err
 	}
 	if size := int64(len(text)); size > f.maxSize() {
-		return fmt.Errorf("size is %d bytes, expected at most %d", size, f.maxSize())
+		return fmt.Errorf("file of %d bytes is too large: must be at most %d bytes", size, f.maxSize())
 	}
 	found, err := scan(f.fs(), f.Path)
 	if err != nil {
@@ -111,7 +111,7 @@ func (f *File) save(body []byte) error {
 	return nil
 }
 
-// writeCopies writes Copies backups with this content.
+// writeCopies writes the number of backups given by Copies.
 func (f *File) writeCopies(found *siblings, text []byte, mode fs.FileMode) error {
 	for range f.Copies {
 		temp, err := writeTemporary(f.fs(), f.Path, text, mode)
@@ -129,8 +129,8 @@ func (f *File) writeCopies(found *siblings, text []byte, mode fs.FileMode) error
 	return syncDir(f.fs(), f.Path)
 }
 
-// keepPrevious makes the present content the newest backup, by a hard link or else by renaming the
-// file.
+// keepPrevious makes the current file the newest backup by creating a hard link or, if that is not
+// possible, by renaming the file.
 func (f *File) keepPrevious(found *siblings) error {
 	info, err := f.fs().Lstat(f.Path)
 	switch {
@@ -144,7 +144,7 @@ func (f *File) keepPrevious(found *siblings) error {
 		return nil
 	}
 	if backups := found.of(backup); len(backups) > 0 && os.SameFile(backups[len(backups)-1].info, info) {
-		return nil // left by a save that was interrupted after this step
+		return nil // an earlier Save was interrupted after this step
 	}
 	name := found.newName(backup, time.Time{})
 	err = f.fs().Link(f.Path, name)
@@ -154,15 +154,15 @@ func (f *File) keepPrevious(found *siblings) error {
 	return err
 }
 
-// noLinks reports whether err of link(2) is permanent: the file system has no hard links (EPERM, or
-// ENOTSUP and ENOSYS from FUSE), fs.protected_hardlinks forbids them (EPERM), or there are too many
-// (EMLINK).
+// noLinks reports whether an error of link(2) is permanent: the file system does not support hard
+// links (EPERM, or ENOTSUP and ENOSYS from FUSE), fs.protected_hardlinks forbids them (EPERM), or
+// the file has too many (EMLINK).
 func noLinks(err error) bool {
 	return isAny(err, []syscall.Errno{unix.EPERM, unix.ENOTSUP, unix.ENOSYS, unix.EMLINK})
 }
 
 // SetAside renames the file and its backups, so that Load does not find them. Keep limits how long
-// they stay. It is not an error if they do not exist.
+// they are kept. It is not an error if the files do not exist.
 func (f *File) SetAside() error {
 	f.durable = nil
 	if err := f.setAllAside(); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -180,7 +180,7 @@ func (f *File) setAllAside() error {
 	for _, b := range found.of(backup) {
 		paths = append(paths, b.path)
 	}
-	// The file itself is the last. Otherwise Load would use a backup after an interruption.
+	// Rename the file itself last. Otherwise, after an interruption, Load would use a backup.
 	for _, path := range append(paths, f.Path) {
 		err := f.fs().Rename(path, found.newName(stale, f.now()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -190,8 +190,8 @@ func (f *File) setAllAside() error {
 	return syncDir(f.fs(), f.Path)
 }
 
-// Prune removes backups and files set aside beyond Keep, and returns their paths. Save calls it. Call
-// it at intervals if saves are rare.
+// Prune removes backups and files set aside that exceed Keep, and returns their paths. Save calls
+// Prune. If saves are rare, Prune should also be called at intervals.
 func (f *File) Prune() (removed []string, err error) {
 	removed, err = prune(f.fs(), f.Path, f.now(), f.Keep, []kind{backup}, []kind{corrupt, stale})
 	if err != nil {

@@ -97,8 +97,8 @@ func TestSaveRefuses(t *testing.T) {
 	f("not valid JSON", ``, func(f *File) {})
 	f("not valid JSON", `{"a":1`, func(f *File) {})
 	f("not valid JSON", `1}{"sha256":2`, func(f *File) {})
-	f("expected 1 or more", `{}`, func(f *File) { f.Schema = 0 })
-	f("size is 216 bytes, expected at most 200", `"`+strings.Repeat("x", 40)+`"`, func(f *File) { f.MaxSize, f.Now = 200, noon })
+	f("must be 1 or greater", `{}`, func(f *File) { f.Schema = 0 })
+	f("file of 216 bytes is too large: must be at most 200 bytes", `"`+strings.Repeat("x", 40)+`"`, func(f *File) { f.MaxSize, f.Now = 200, noon })
 }
 
 // TestMode checks the mode of files with different umasks.
@@ -214,7 +214,7 @@ func TestProblems(t *testing.T) {
 			report = append(report, fmt.Sprintf("%s: %v -> %s", filepath.Base(p.Path), p.Err, filepath.Base(p.Aside)))
 		}
 		want := []string{
-			"state.json: newer schema: 2, this program supports up to 1 -> state.json.newer-000004-" + noonStamp,
+			"state.json: newer schema 2: this program supports up to 1 -> state.json.newer-000004-" + noonStamp,
 			"state.json.backup-000003: corrupt: empty -> state.json.corrupt-000005-" + noonStamp,
 			"state.json.backup-000002: corrupt: two is not a number -> state.json.corrupt-000006-" + noonStamp,
 		}

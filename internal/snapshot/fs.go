@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FS is the set of system calls that this package uses. Tests replace it to simulate errors and
-// power cuts; [OS] is the real one. Errors are those of package os, and wrap a syscall.Errno.
+// FS is the set of system calls that this package uses. [OS] is the implementation for the
+// operating system; tests replace it to simulate errors and power cuts. Errors are those of package
+// os and wrap a syscall.Errno.
 type FS interface {
 	Open(path string, flags int, mode fs.FileMode) (Handle, error) // open(2)
 	Link(from, to string) error                                    // link(2)
@@ -21,12 +22,12 @@ type FS interface {
 	Unlink(path string) error                                      // unlink(2): not for directories
 	Lstat(path string) (fs.FileInfo, error)                        // lstat(2)
 
-	// List calls each with every name in a directory, in any order, without reading all names
-	// into memory.
+	// List calls each with the name of every file in a directory, in any order. It does not read
+	// all names into memory.
 	List(dir string, each func(name string)) error
 }
 
-// Handle is an open file or directory, such as an *os.File.
+// Handle is an open file or directory. *os.File implements Handle.
 type Handle interface {
 	io.ReadWriteCloser
 	io.ReaderAt
@@ -36,7 +37,7 @@ type Handle interface {
 	Sync() error // fsync(2)
 }
 
-// OS is the file system of the operating system.
+// OS is the operating system's file system.
 var OS FS = osFS{}
 
 type osFS struct{}
@@ -44,7 +45,7 @@ type osFS struct{}
 func (osFS) Open(path string, flags int, mode fs.FileMode) (Handle, error) {
 	file, err := os.OpenFile(path, flags, mode)
 	if err != nil {
-		return nil, err // a nil Handle, not a Handle with a nil *os.File
+		return nil, err // return a nil Handle, not a Handle containing a nil *os.File
 	}
 	return file, nil
 }
@@ -81,7 +82,7 @@ func (osFS) List(dir string, each func(name string)) error {
 	}
 }
 
-// notRegular is the error for a path that is not a regular file.
+// notRegular is the error returned for a path that is not a regular file.
 type notRegular struct{ mode fs.FileMode }
 
 func (e notRegular) Error() string {
@@ -96,12 +97,12 @@ func (e notRegular) Error() string {
 	case fs.ModeSocket:
 		kind = "socket"
 	}
-	return fmt.Sprintf("is a %s, expected a regular file", kind)
+	return fmt.Sprintf("is a %s, not a regular file", kind)
 }
 
-// openRegular opens an existing regular file. It does not open anything else, because that can
-// block (a FIFO) or have side effects (a device). The flags make opening one harmless that replaces
-// the file between the two calls.
+// openRegular opens an existing regular file. It does not open other types of files, which can
+// block (a FIFO) or have side effects (a device). The flags make the open harmless if the file is
+// replaced between the two calls.
 func openRegular(fsys FS, path string, flags int) (Handle, fs.FileInfo, error) {
 	info, err := fsys.Lstat(path)
 	if err != nil {
@@ -131,10 +132,10 @@ func hasOtherNames(info fs.FileInfo) bool {
 	return ok && stat.Nlink > 1
 }
 
-// noSync lists the errors of fsync for a directory that mean that the file system does not support
-// it: EINVAL (fsync(2)), and what FUSE daemons, overlays and network file systems return for
-// operations that they do not implement. EOPNOTSUPP equals ENOTSUP on Linux. 524 is the kernel's
-// internal ENOTSUPP (include/linux/errno.h), which some file systems return to user space.
+// noSync lists the errors that mean that the file system does not support fsync for directories:
+// EINVAL (fsync(2)), and the errors that FUSE daemons, overlays and network file systems return for
+// unimplemented operations. EOPNOTSUPP equals ENOTSUP on Linux. 524 is the kernel's internal
+// ENOTSUPP (include/linux/errno.h), which some file systems return to user space.
 var noSync = []syscall.Errno{unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP, unix.ENOTTY, 524}
 
 func isAny(err error, errnos []syscall.Errno) bool {
@@ -146,7 +147,8 @@ func isAny(err error, errnos []syscall.Errno) bool {
 	return false
 }
 
-// syncDir syncs the directory of a file, which makes creations, renames and removals durable.
+// syncDir syncs the directory that contains path. This makes the creation, renaming and removal of
+// files durable.
 func syncDir(fsys FS, path string) error {
 	dir, err := fsys.Open(filepath.Dir(path), os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {

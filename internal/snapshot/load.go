@@ -10,38 +10,37 @@ import (
 	"time"
 )
 
-// ErrNoGood is returned by Load if there are files, but none that can be used. The error also wraps
-// the errors of the files, such as ErrNewerSchema.
+// ErrNoGood is returned by Load if none of the existing files can be used. The error also wraps the
+// errors of the files, such as ErrNewerSchema.
 var ErrNoGood = errors.New("no usable file or backup")
 
 // Loaded is the result of [File.Load].
 type Loaded struct {
-	Body    []byte    // body that was saved
-	Schema  int       // schema of the body, at most that of the File
-	SavedAt time.Time // time of the save, by the wall clock
-	BootID  string    // boot in which it was saved
+	Body    []byte    // the saved body
+	Schema  int       // schema of the body, at most File.Schema
+	SavedAt time.Time // wall-clock time of the Save
+	BootID  string    // ID of the boot in which the body was saved
 	Writer  string
 
 	Source    string // path of the file that was read
 	Recovered bool   // Source is a backup
 
-	// Tried is the number of newer files that could not be used, and Corrupt the number of
-	// those that were corrupt. Problems are the first maxProblems of them, newest first.
+	// Tried is the number of newer files that could not be used, and Corrupt is the number of those
+	// that were corrupt. Problems describes the first maxProblems of them, newest first.
 	Tried, Corrupt int
 	Problems       []Problem
 }
 
-// Limits of one Load, which bound its time and memory if a directory has many unusable files.
+// Limits of one Load. They bound its time and memory if a directory contains many unusable files.
 const (
 	maxProblems = 16
 	maxRead     = 32 << 20 // bytes
 )
 
-// Problem is a file that could not be used.
+// Problem describes a file that could not be used.
 type Problem struct {
 	Path string
-	// Err is ErrCorrupt, ErrNewerSchema, fs.ErrNotExist if there are only backups, or an
-	// error of the disk.
+	// Err is ErrCorrupt, ErrNewerSchema, fs.ErrNotExist if there are only backups, or a disk error.
 	Err error
 	// Aside is the new path of a file that was set aside. It is "" if the file is missing or
 	// unreadable, or if renaming it failed with AsideErr.
@@ -49,16 +48,16 @@ type Problem struct {
 	AsideErr error
 }
 
-// Load reads the file or, if it cannot be used, its newest good backup. It sets aside files that are
-// corrupt or have a newer schema, and removes temporary files of interrupted saves. It does not read
-// files larger than MaxSize, and does not open anything but regular files.
+// Load reads the file or, if the file cannot be used, the newest usable backup. It sets aside files
+// that are corrupt or have a newer schema, and removes temporary files left by interrupted saves.
+// It opens only regular files and does not read files larger than MaxSize.
 //
-// Load returns fs.ErrNotExist if there is neither a file nor a backup, ErrNoGood if none can be used,
-// or an error of the disk. Problems are set in all cases.
+// Load returns fs.ErrNotExist if there are no file and no backups, ErrNoGood if no file can be
+// used, or a disk error. Problems is set in all cases.
 func (f *File) Load() (Loaded, error) { return f.load(true) }
 
-// Peek is like Load, but changes nothing in the directory. It is for programs other than the one that
-// saves.
+// Peek is like Load but does not modify the directory. It is for programs that do not save the
+// file.
 func (f *File) Peek() (Loaded, error) { return f.load(false) }
 
 func (f *File) load(repair bool) (Loaded, error) {
@@ -101,7 +100,7 @@ func (f *File) load(repair bool) (Loaded, error) {
 	return got, fmt.Errorf("load %q: %w", f.Path, loadError(&got))
 }
 
-// read reads and checks one file, and subtracts its size from left.
+// read reads and validates one file and subtracts its size from left.
 func (f *File) read(path string, left *int64) (e envelope, err error) {
 	file, info, err := openRegular(f.fs(), path, os.O_RDONLY)
 	if odd := (notRegular{}); errors.As(err, &odd) {
@@ -113,12 +112,12 @@ func (f *File) read(path string, left *int64) (e envelope, err error) {
 	defer file.Close()
 	size := info.Size()
 	if size > f.maxSize() {
-		return e, fmt.Errorf("%w: size is %d bytes, expected at most %d", ErrCorrupt, size, f.maxSize())
+		return e, fmt.Errorf("%w: file of %d bytes is too large: must be at most %d bytes", ErrCorrupt, size, f.maxSize())
 	}
 	*left -= size
 	text := make([]byte, size)
 	if _, err := io.ReadFull(file, text); err != nil {
-		return e, err // also if the file was truncated in the meantime
+		return e, err // also if the file has been truncated since
 	}
 	if e, err = decode(text, f.Schema); err != nil {
 		return e, err
@@ -131,8 +130,8 @@ func (f *File) read(path string, left *int64) (e envelope, err error) {
 	return e, nil
 }
 
-// setAside renames a file that is corrupt or has a newer schema. A file that could not be read stays,
-// because it may be good.
+// setAside renames a file that is corrupt or has a newer schema. It does not rename a file that
+// could not be read, because its contents may be valid.
 func (f *File) setAside(found *siblings, path string, cause error) (aside string, err error) {
 	switch {
 	case errors.Is(cause, ErrNewerSchema):

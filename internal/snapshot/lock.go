@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DirLock locks a directory for one process, so that two daemons do not write to the same files. It
-// uses flock(2) on the directory itself, which needs no lock file, and which the kernel releases when
-// the process ends. The methods may be called from any goroutine.
+// DirLock locks a directory for one process, so that two daemons cannot write the same files. It
+// calls flock(2) on the directory itself. This requires no lock file, and the kernel releases the
+// lock when the process ends. The methods may be called from any goroutine.
 type DirLock struct {
 	Path string // path of the directory
 
@@ -25,12 +25,13 @@ type DirLock struct {
 	info fs.FileInfo
 }
 
-// ErrLocked is returned by Acquire if another process has the lock.
-var ErrLocked = errors.New("another process uses the directory")
+// ErrLocked is returned by Acquire if another process holds the lock.
+var ErrLocked = errors.New("directory is locked by another process")
 
-// Acquire takes the lock without waiting. It returns an error that wraps ErrLocked if another process
-// has the lock. If this process has the lock already, Acquire does nothing, unless the directory was
-// replaced by another one, which it then locks. On file systems without locks Acquire succeeds.
+// Acquire acquires the lock without blocking. If another process holds the lock, it returns an
+// error that wraps ErrLocked. If this process already holds the lock, Acquire does nothing, unless
+// the directory has been replaced; then it locks the new directory. On file systems without locks,
+// Acquire succeeds.
 func (l *DirLock) Acquire() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,8 +71,8 @@ func (l *DirLock) Release() {
 	}
 }
 
-// noLocks lists the errors of file systems without flock. NFS requires a descriptor that is open for
-// writing, which is not possible for a directory.
+// noLocks lists the errors of file systems without flock. NFS requires a descriptor that is open
+// for writing, which is impossible for a directory.
 var noLocks = []syscall.Errno{unix.ENOSYS, unix.EOPNOTSUPP, unix.EINVAL, unix.EBADF, unix.ENOLCK, 524}
 
 func flock(dir *os.File) error {
@@ -85,8 +86,8 @@ func flock(dir *os.File) error {
 	return os.NewSyscallError("flock", err)
 }
 
-// lockedBy returns " (process 123)" if /proc/locks lists the process that locked the file, and ""
-// otherwise, for example if the process is in another PID namespace.
+// lockedBy returns " (process 123)" if /proc/locks lists the process that holds the lock. Otherwise
+// it returns "", for example if the process is in another PID namespace.
 func lockedBy(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	locks, err := os.Open("/proc/locks")

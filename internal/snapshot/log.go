@@ -16,21 +16,21 @@ import (
 
 const defaultMaxLine = 64 << 10
 
-// Log is a file of JSON lines that grows until it is rotated: renamed, and replaced by a new file. It
-// holds no descriptors or data between calls. A Log must not be used by several goroutines at the
-// same time.
+// Log is a file of JSON lines that grows until it is rotated, that is, renamed and replaced by a
+// new file. Between calls, a Log holds no data and no descriptors. A Log must not be used by
+// several goroutines at the same time.
 type Log struct {
-	Path string // for example .../history.jsonl; its directory must exist
+	Path string // path such as .../history.jsonl; its directory must exist
 
 	// MaxFileSize is the maximum size of a file in bytes; 0 means no limit.
 	MaxFileSize int64
-	// MaxSpan is the maximum age of the first line of a file, by At; 0 means no limit. Keep.Age
-	// removes whole files, so lines can stay for up to MaxSpan longer.
+	// MaxSpan is the maximum age of a file's first line, as returned by At; 0 means no limit.
+	// Because Keep.Age removes whole files, lines can be kept up to MaxSpan longer.
 	MaxSpan time.Duration
-	// At returns the time of a line. It is required for MaxSpan only.
+	// At returns the time of a line. It is required only if MaxSpan is set.
 	At func(line []byte) (time.Time, bool)
 
-	Keep    Limits      // limits for earlier files and, separately, for files set aside
+	Keep    Limits      // limits applied to rotated files and, separately, to files set aside
 	MaxLine int         // maximum length of a line in bytes; 0 means 64 KiB
 	Mode    fs.FileMode // 0 means 0640; the umask does not apply
 
@@ -38,10 +38,10 @@ type Log struct {
 	Now func() time.Time // nil means time.Now
 }
 
-// Append appends a line, which must be one JSON value without line breaks. After Append returned nil,
-// the line is on the disk. After an error or a power cut the file may end in an incomplete line, which
-// the next Append removes. A file that is not a log is set aside. A file with several hard links is
-// rotated.
+// Append appends a line. The line must be one JSON value without line breaks. When Append returns
+// nil, the line is on disk. After an error or a power cut, the file may end with an incomplete
+// line, which the next Append removes. A file that is not a log is set aside. A file with several
+// hard links is rotated.
 func (l *Log) Append(line []byte) error {
 	if err := l.append(line); err != nil {
 		return fmt.Errorf("append to %q: %w", l.Path, err)
@@ -52,9 +52,9 @@ func (l *Log) Append(line []byte) error {
 func (l *Log) append(line []byte) error {
 	switch {
 	case len(line) > l.maxLine():
-		return fmt.Errorf("line has %d bytes, expected at most %d", len(line), l.maxLine())
+		return fmt.Errorf("line of %d bytes is too long: must be at most %d bytes", len(line), l.maxLine())
 	case bytes.IndexByte(line, '\n') >= 0 || !json.Valid(line):
-		return errors.New("expected one JSON value without line breaks")
+		return errors.New("invalid line: must be one JSON value without line breaks")
 	}
 	file, size, err := l.open()
 	if err != nil {
@@ -79,9 +79,9 @@ func (l *Log) append(line []byte) error {
 	return err
 }
 
-// write appends the line with one write(2), so that readers see whole lines, and syncs. After a failed
-// fsync the file is not used any more: it is rotated, or removed if this is its only line, so that
-// a disk with repeated errors does not displace good files.
+// write appends the line with one write(2), so that readers see only whole lines, and syncs the
+// file. After a failed fsync the file is no longer used: it is rotated, or removed if this is its
+// only line, so that a disk with repeated errors does not displace valid files.
 func (l *Log) write(file Handle, size int64, line []byte) error {
 	if _, err := file.Write(append(line[:len(line):len(line)], '\n')); err != nil {
 		return err
@@ -101,8 +101,8 @@ func (l *Log) write(file Handle, size int64, line []byte) error {
 func (l *Log) open() (file Handle, size int64, err error) {
 	file, info, err := openRegular(l.fs(), l.Path, os.O_RDWR|os.O_APPEND)
 	if err == nil && hasOtherNames(info) {
-		// Appending or truncating would change the file under its other names too, such
-		// as a backup or a file that another user linked here.
+		// Appending or truncating would also modify the file under its other names, such as a
+		// backup or a file that another user linked here.
 		file.Close()
 		if err := l.rotate(); err != nil {
 			return nil, 0, err
@@ -130,7 +130,7 @@ func (l *Log) open() (file Handle, size int64, err error) {
 	return file, 0, err
 }
 
-// create creates an empty file. Its name is durable after syncDir.
+// create creates an empty file. The file's name is durable after syncDir.
 func (l *Log) create() (Handle, error) {
 	mode := l.Mode
 	if mode == 0 {
@@ -147,8 +147,8 @@ func (l *Log) create() (Handle, error) {
 	return file, nil
 }
 
-// repair removes an incomplete last line, which a power cut, a full disk or SIGKILL can leave, and
-// returns the new size. It returns ErrCorrupt if the last line is longer than allowed.
+// repair removes an incomplete last line, which a power cut, a full disk or SIGKILL can leave. It
+// returns the new size, or ErrCorrupt if the last line is longer than allowed.
 func (l *Log) repair(file Handle, size int64) (int64, error) {
 	if size == 0 {
 		return 0, nil
@@ -175,8 +175,8 @@ func (l *Log) repair(file Handle, size int64) (int64, error) {
 // isFull reports whether size exceeds MaxFileSize.
 func (l *Log) isFull(size int64) bool { return l.MaxFileSize > 0 && size > l.MaxFileSize }
 
-// isOld reports whether the first line is older than MaxSpan, or as far in the future, which means
-// that the clock was wrong.
+// isOld reports whether the first line is older than MaxSpan. It also returns true if the line is
+// more than MaxSpan in the future, which means that the clock was wrong.
 func (l *Log) isOld(file Handle) bool {
 	if l.MaxSpan <= 0 || l.At == nil {
 		return false
@@ -190,8 +190,8 @@ func (l *Log) isOld(file Handle) bool {
 	return ok && l.now().Sub(at).Abs() > l.MaxSpan
 }
 
-// rotate renames the file and prunes earlier files. The rename must be durable before a new file gets
-// the old name.
+// rotate renames the file and prunes rotated files. The rename must be durable before a new file
+// with the old name is created.
 func (l *Log) rotate() error {
 	if err := l.moveTo(rotated); err != nil {
 		return err
@@ -211,8 +211,8 @@ func (l *Log) moveTo(k kind) error {
 	return l.fs().Rename(l.Path, found.newName(k, l.now()))
 }
 
-// Prune removes earlier files and files set aside beyond Keep, and returns their paths. Rotation calls
-// it. Call it at intervals as well, so that Keep.Age is applied between rotations.
+// Prune removes rotated files and files set aside that exceed Keep, and returns their paths. It is
+// called on each rotation. Call it at intervals as well to apply Keep.Age between rotations.
 func (l *Log) Prune() (removed []string, err error) {
 	removed, err = prune(l.fs(), l.Path, l.now(), l.Keep, []kind{rotated}, []kind{corrupt})
 	if err != nil {

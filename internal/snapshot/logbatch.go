@@ -9,10 +9,10 @@ import (
 	"os"
 )
 
-// AppendLines appends lines, each of which must be one JSON value and end with a line break, with one
-// write and one fsync. After AppendLines returned nil, the lines are on the disk. After an error some
-// of them may be in the file, and the caller may append all of them again. AppendLines checks the
-// length of the lines, but not that they are JSON.
+// AppendLines appends several lines with one write and one fsync. Each line must be one JSON value
+// and end with a line break. When AppendLines returns nil, the lines are on disk. After an error,
+// some lines may be in the file, and the caller may append all of them again. AppendLines checks
+// the length of the lines but not whether they are valid JSON.
 func (l *Log) AppendLines(lines []byte) error {
 	if err := l.appendLines(lines); err != nil {
 		return fmt.Errorf("append to %q: %w", l.Path, err)
@@ -22,11 +22,11 @@ func (l *Log) AppendLines(lines []byte) error {
 
 func (l *Log) appendLines(lines []byte) error {
 	if len(lines) == 0 || lines[len(lines)-1] != '\n' {
-		return errors.New("expected a line break at the end of the lines")
+		return errors.New("invalid lines: the last line must end with a line break")
 	}
 	for line := range bytes.Lines(lines) {
 		if len(line)-1 > l.maxLine() {
-			return fmt.Errorf("line has %d bytes, expected at most %d", len(line)-1, l.maxLine())
+			return fmt.Errorf("line of %d bytes is too long: must be at most %d bytes", len(line)-1, l.maxLine())
 		}
 	}
 	file, size, err := l.open()
@@ -44,7 +44,7 @@ func (l *Log) appendLines(lines []byte) error {
 	}
 	err = l.write(file, size, lines[:len(lines)-1])
 	if err != nil && size > 0 {
-		file.Truncate(size) // the caller appends all lines again
+		file.Truncate(size) // the caller will append all lines again
 	}
 	if cerr := file.Close(); err == nil {
 		err = cerr
@@ -55,9 +55,10 @@ func (l *Log) appendLines(lines []byte) error {
 	return err
 }
 
-// Tail calls fn with the lines in about the last size bytes of the log, oldest first. It reads earlier
-// files if the current one is smaller. The line is valid until fn returns; fn reports whether the
-// line is good. Tail changes nothing. It is not an error if there is no log.
+// Tail calls fn with the lines in approximately the last size bytes of the log, oldest first. If
+// the current file is smaller, it reads rotated files as well. The line is valid until fn returns.
+// fn reports whether the line is valid. Tail does not modify the log. It is not an error if there
+// is no log.
 func (l *Log) Tail(size int64, fn func(line []byte) (good bool)) (ReadStats, error) {
 	found, err := scan(l.fs(), l.Path)
 	if err != nil {
@@ -98,7 +99,7 @@ func (l *Log) Tail(size int64, fn func(line []byte) (good bool)) (ReadStats, err
 	return stats, readErr
 }
 
-// part is the end of one file.
+// part is the last part of a file.
 type part struct {
 	path       string
 	file       Handle
@@ -108,7 +109,7 @@ type part struct {
 // read calls fn with the complete lines of the part.
 func (p *part) read(maxLine int, fn func([]byte) bool, stats *ReadStats) error {
 	stats.Files++
-	from := max(0, p.from-1) // one byte more, to see whether a line begins at p.from
+	from := max(0, p.from-1) // include the preceding byte to detect whether a line begins at p.from
 	text := make([]byte, p.size-from)
 	n, err := p.file.ReadAt(text, from)
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -12,26 +12,26 @@ import (
 	"time"
 )
 
-// ReadStats counts what [Log.Read] read.
+// ReadStats contains statistics of [Log.Read].
 type ReadStats struct {
-	Files int  // files read
-	Lines int  // valid lines
-	Bad   int  // lines skipped because they are not JSON or too long
-	Torn  bool // an incomplete last line of a file was skipped
+	Files int  // number of files read
+	Lines int  // number of valid lines
+	Bad   int  // number of lines skipped because they are too long or not valid JSON
+	Torn  bool // the incomplete last line of a file was skipped
 
-	// FirstBad and FirstTorn are where the first of these lines is, such as "/dir/log.jsonl:12".
+	// FirstBad and FirstTorn are the positions of the first of these lines, such as "/dir/log.jsonl:12".
 	FirstBad, FirstTorn string
 }
 
-// maxGarbage is the maximum number of bytes of bad lines to read in one file. It is more than a power
-// cut leaves, and limits the time for a file of a gigabyte of zeros.
+// maxGarbage is the maximum number of bytes of invalid lines to read in one file. It exceeds what a
+// power cut can leave, and it limits the time needed for a file with a gigabyte of zeros.
 const maxGarbage = 1 << 20
 
 // Read calls fn with each line, oldest first. It skips files that were rotated before since; other
-// files may contain older lines. The line is valid until fn returns. If fn returns an error, Read
-// stops and returns it. If a file cannot be read, Read continues with the others and returns an error
-// at the end. It is not an error if there is no log. Read holds one line in memory and changes
-// nothing, so it may run while another process appends.
+// files may also contain older lines. The line is valid until fn returns. If fn returns an error,
+// Read stops and returns the error. If a file cannot be read, Read continues with the remaining
+// files and returns an error at the end. It is not an error if there is no log. Read holds one line
+// in memory and does not modify the log, so it may be called while another process appends.
 func (l *Log) Read(since time.Time, fn func(line []byte) error) (ReadStats, error) {
 	return l.ReadRaw(since, func(line []byte) (bool, error) {
 		if !json.Valid(line) {
@@ -41,12 +41,12 @@ func (l *Log) Read(since time.Time, fn func(line []byte) error) (ReadStats, erro
 	})
 }
 
-// ReadRaw is like Read, but does not check that lines are valid JSON. fn reports whether the line is
-// good, which saves parsing it twice.
+// ReadRaw is like Read but does not check that lines are valid JSON. Instead fn reports whether the
+// line is valid, which avoids parsing the line twice.
 func (l *Log) ReadRaw(since time.Time, fn func(line []byte) (good bool, err error)) (ReadStats, error) {
 	r := reader{fn: fn, in: bufio.NewReaderSize(nil, l.maxLine()+1)}
-	// Open the present file before listing the others. If it is rotated in between, it is found
-	// twice, which SameFile detects; in the other order it would be missed.
+	// Open the current file before listing the others. If it is rotated in between, it is found
+	// twice, which SameFile detects. In the reverse order it would be missed.
 	present, info, err := openRegular(l.fs(), l.Path, os.O_RDONLY)
 	if err != nil {
 		r.note(l.Path, err)
@@ -79,24 +79,24 @@ func (l *Log) ReadRaw(since time.Time, fn func(line []byte) (good bool, err erro
 	return r.stats, r.readErr
 }
 
-// reader holds the state of one Read.
+// reader is the state of one Read.
 type reader struct {
 	in      *bufio.Reader
 	fn      func(line []byte) (good bool, err error)
 	stats   ReadStats
-	readErr error // errors of files
-	stop    error // error of fn
+	readErr error // errors of the files
+	stop    error // error returned by fn
 }
 
-// note records the error of a file, unless the file does not exist, because it may have been pruned
-// in the meantime.
+// note records the error of a file. It ignores a file that does not exist, which may have been
+// pruned.
 func (r *reader) note(path string, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		r.readErr = errors.Join(r.readErr, fmt.Errorf("read %q: %w", path, err))
 	}
 }
 
-// read passes the lines of one file to fn, unless fn returned an error.
+// read passes the lines of one file to fn, unless fn has returned an error.
 func (r *reader) read(path string, file io.Reader) {
 	if r.stop != nil {
 		return
@@ -139,9 +139,9 @@ func (r *reader) read(path string, file io.Reader) {
 	}
 }
 
-// next returns the next line without its line break. If the line is too long, next returns its last
-// part, and the size of the rest in more; it stops after about limit bytes. With io.EOF it returns
-// what follows the last line break.
+// next returns the next line without its line break. If the line is too long, next returns the end
+// of the line, and the number of skipped bytes in more. It stops after about limit bytes. With
+// io.EOF, it returns the data after the last line break.
 func (r *reader) next(limit int) (line []byte, more int, err error) {
 	line, err = r.in.ReadSlice('\n')
 	for errors.Is(err, bufio.ErrBufferFull) && more <= limit {
@@ -149,7 +149,7 @@ func (r *reader) next(limit int) (line []byte, more int, err error) {
 		line, err = r.in.ReadSlice('\n')
 	}
 	if more > limit || limit <= 0 {
-		err = fmt.Errorf("%w: more than %d bytes that are not lines of JSON", ErrCorrupt, maxGarbage)
+		err = fmt.Errorf("%w: more than %d bytes are not JSON lines", ErrCorrupt, maxGarbage)
 	}
 	if err == nil {
 		line = line[:len(line)-1]
@@ -157,8 +157,8 @@ func (r *reader) next(limit int) (line []byte, more int, err error) {
 	return line, more, err
 }
 
-// Last returns the last complete line of the present file, nil if there is none. It reads at most the
-// length of two lines, and changes nothing.
+// Last returns the last complete line of the current file, or nil if there is none. It reads at
+// most the maximum length of two lines and does not modify the file.
 func (l *Log) Last() ([]byte, error) {
 	line, err := l.last()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -12,35 +12,35 @@ import (
 	"time"
 )
 
-// kind is the purpose of a file beside another.
+// kind is the purpose of a sibling file.
 type kind uint8
 
 const (
-	backup    kind = iota // an earlier content of a File
-	corrupt               // set aside by Load
+	backup    kind = iota // earlier contents of a File
+	corrupt               // set aside by Load, see ErrCorrupt
 	newer                 // set aside by Load, see ErrNewerSchema
 	stale                 // set aside by SetAside
-	temporary             // being written, or left by a crash
-	rotated               // an earlier part of a Log
+	temporary             // being written, or left behind by a crash
+	rotated               // rotated part of a Log
 )
 
-// kindNames are the parts of file names for each kind; rotated files have none.
+// kindNames holds the part of the file name for each kind. Rotated files have none.
 var kindNames = [...]string{"backup", "corrupt", "newer", "stale", "tmp"}
 
-// maxSeq is the maximum number in a name; the next one does not overflow.
+// maxSeq is the maximum sequence number in a name. Incrementing it does not overflow.
 const maxSeq = 1 << 62
 
-// stampFormat is the format of times in names, in UTC: ISO 8601, basic format.
+// stampFormat is the format of times in names: ISO 8601 basic format, in UTC.
 const stampFormat = "20060102T150405Z"
 
-// label is the information in a name besides the base.
+// label is the information that is encoded in a name in addition to the base.
 type label struct {
 	kind  kind
-	seq   uint64    // order among the names with this base; random for temporary files
+	seq   uint64    // sequence number among the names with this base; random for temporary files
 	stamp time.Time // time of the rename; zero for backup and temporary
 }
 
-// name returns the name of the file beside base.
+// name returns the file name for base.
 func (l label) name(base string) string {
 	switch l.kind {
 	case backup:
@@ -55,7 +55,7 @@ func (l label) name(base string) string {
 	}
 }
 
-// parseName is the inverse of label.name. It returns false for names that label.name does not return.
+// parseName is the inverse of label.name. It returns false for names that label.name cannot return.
 func parseName(base, name string) (label, bool) {
 	l, rest := label{}, ""
 	if after, ok := strings.CutPrefix(name, base+"."); ok {
@@ -83,31 +83,32 @@ func parseName(base, name string) (label, bool) {
 	if l.seq > maxSeq && l.kind != temporary {
 		return label{}, false
 	}
-	// Any other deviation, such as a missing digit, changes the name.
+	// Comparing with the formatted name detects any other deviation, such as a missing digit.
 	return l, l.name(base) == name
 }
 
-// sibling is a file of this package beside another one.
+// sibling is a file that this package created next to another file.
 type sibling struct {
 	label
 	path string
 	info fs.FileInfo
 }
 
-// siblings are the files beside path, oldest first.
+// siblings holds the siblings of a path, oldest first.
 type siblings struct {
 	path string
 	all  []sibling
-	next uint64 // number for the next name
+	next uint64 // sequence number for the next name
 
-	dropped bool // all does not include all files
+	dropped bool // set if all is incomplete
 }
 
-// maxSiblings is the maximum number of files of a kind in one scan. If there are more, which only an
-// attacker or a bug can cause, the scan returns those with the largest numbers.
+// maxSiblings is the maximum number of files of each kind that one scan returns. If there are more,
+// which only an attacker or a bug can cause, the scan returns the files with the largest sequence
+// numbers.
 var maxSiblings = [...]int{backup: 1024, corrupt: 1024, newer: 1024, stale: 1024, temporary: 1024, rotated: 8192}
 
-// scan finds the siblings of path. Its memory is bounded by maxSiblings.
+// scan finds the siblings of path. Its memory use is bounded by maxSiblings.
 func scan(fsys FS, path string) (siblings, error) {
 	found := siblings{path: path, next: 1}
 	dir, base := filepath.Split(path)
@@ -135,7 +136,7 @@ func scan(fsys FS, path string) (siblings, error) {
 	kept := found.all[:0]
 	for _, s := range found.all {
 		if s.info, err = fsys.Lstat(s.path); errors.Is(err, fs.ErrNotExist) {
-			continue // removed since it was listed
+			continue // removed after it was listed
 		} else if err != nil {
 			return found, err
 		}
@@ -149,8 +150,7 @@ func scan(fsys FS, path string) (siblings, error) {
 	return found, nil
 }
 
-// dropOldest removes the files of a kind with the smallest numbers beyond maxSiblings, and sets
-// dropped.
+// dropOldest removes the oldest files of a kind that exceed maxSiblings from s, and sets dropped.
 func (s *siblings) dropOldest(k kind) {
 	slices.SortFunc(s.all, func(a, b sibling) int { return cmp.Compare(b.seq, a.seq) })
 	n := 0
@@ -163,7 +163,7 @@ func (s *siblings) dropOldest(k kind) {
 	s.dropped = true
 }
 
-// of returns the siblings of these kinds, oldest first.
+// of returns the siblings of the given kinds, oldest first.
 func (s *siblings) of(kinds ...kind) []sibling {
 	var some []sibling
 	for _, one := range s.all {
@@ -182,8 +182,8 @@ func (s *siblings) newName(k kind, now time.Time) string {
 	return dir + l.name(base)
 }
 
-// removeTemporary removes the temporary files of interrupted saves. It ignores errors; the next save
-// tries again.
+// removeTemporary removes temporary files of interrupted saves. It ignores errors, because the next
+// save tries again.
 func (s *siblings) removeTemporary(fsys FS) {
 	for _, t := range s.of(temporary) {
 		fsys.Unlink(t.path)

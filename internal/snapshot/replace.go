@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WriteFile replaces a file atomically and durably, like [File.Save], but without checksum and backups.
-// It is for exports that other programs read. The directory must exist. The umask does not apply to
-// mode. After an error the file has the old content, or, if the directory could not be synced, the
-// old or the new one.
+// WriteFile atomically and durably replaces a file, like [File.Save] but without a checksum and
+// backups. It is used for exports that other programs read. The directory must exist. The umask
+// does not apply to mode. After an error, the file has its old contents or, if the directory could
+// not be synced, possibly the new contents.
 func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	return writeFile(OS, path, data, mode)
 }
@@ -30,8 +30,8 @@ func writeFile(fsys FS, path string, data []byte, mode fs.FileMode) error {
 	return nil
 }
 
-// replace replaces the content of path in the steps of the package comment. It calls before after the
-// new content is on the disk and before the rename.
+// replace replaces the contents of path, following the steps in the package documentation. It calls
+// before when the new contents are on disk, prior to the rename.
 func replace(fsys FS, path string, data []byte, mode fs.FileMode, before func() error) error {
 	temp, err := writeTemporary(fsys, path, data, mode)
 	if err != nil {
@@ -48,12 +48,12 @@ func replace(fsys FS, path string, data []byte, mode fs.FileMode, before func() 
 	return syncDir(fsys, path)
 }
 
-// writeTemporary writes data to a new temporary file beside path, on the same file system so that it
-// can be renamed to path, and syncs it. After an error it removes the file.
+// writeTemporary writes and syncs data to a new temporary file in the directory of path, so that it
+// can be renamed to path. On an error, it removes the file.
 func writeTemporary(fsys FS, path string, data []byte, mode fs.FileMode) (temp string, err error) {
 	dir, base := filepath.Split(path)
-	// The name is random, in case a second process saves the same file by mistake. Other users
-	// must not read the file before it has its mode.
+	// The name is random in case a second process saves the same file by mistake. Other users must
+	// not be able to read the file before its mode is set.
 	temp = dir + label{kind: temporary, seq: rand.Uint64()}.name(base)
 	file, err := fsys.Open(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -66,7 +66,7 @@ func writeTemporary(fsys FS, path string, data []byte, mode fs.FileMode) (temp s
 	if err == nil {
 		err = file.Sync()
 	}
-	// close(2) can be the first call to report an error, such as EDQUOT on NFS.
+	// close(2) may be the first call to report an error, such as EDQUOT on NFS.
 	if cerr := file.Close(); err == nil {
 		err = cerr
 	}

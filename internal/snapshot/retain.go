@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// Limits limit the files of one kind to keep. The oldest are removed first.
+// Limits limits which files of one kind are kept. The oldest files are removed first.
 type Limits struct {
-	Count int           // maximum number; 0 keeps none
-	Age   time.Duration // maximum age; 0 means no limit
+	Count int           // maximum number of files; 0 keeps none
+	Age   time.Duration // maximum age of a file; 0 means no limit
 	Bytes int64         // maximum total size; 0 means no limit
-	// Spare is the number of newest files that Age does not apply to, in case the clock is
-	// wrong; at least 1.
+	// Spare is the number of newest files, at least 1, that are exempt from Age in case the clock
+	// is wrong.
 	Spare int
 }
 
-// surplus returns the files of one kind to remove. files and the result are oldest first, so that an
-// interrupted removal leaves the newest files.
+// surplus returns the files that must be removed. files are of one kind. files and the result are
+// sorted oldest first, so that an interrupted removal leaves the newest files.
 func (l Limits) surplus(files []sibling, now time.Time) []sibling {
 	var out []sibling
 	ages := ages(files, now)
@@ -46,8 +46,8 @@ func (l Limits) surplus(files []sibling, now time.Time) []sibling {
 // maxRemoved is the maximum number of paths that prune returns.
 const maxRemoved = 1024
 
-// prune removes the surplus of each group of kinds beside path, and returns the paths of the first
-// maxRemoved files. It repeats the scan while that does not return all files.
+// prune removes the surplus files of each group of kinds and returns the paths of the first
+// maxRemoved files. It repeats the scan as long as the scan is incomplete.
 func prune(fsys FS, path string, now time.Time, keep Limits, groups ...[]kind) (removed []string, err error) {
 	for {
 		found, err := scan(fsys, path)
@@ -66,10 +66,10 @@ func prune(fsys FS, path string, now time.Time, keep Limits, groups ...[]kind) (
 	}
 }
 
-// ages returns the age of each file, given all files of one kind, oldest first. Times of files may be
-// wrong by years, since a switch without a battery-backed clock starts in 1970, but their order is
-// known. So a file is at most as old as the previous one, times in the future are ignored, and an
-// unknown age is 0.
+// ages returns the ages of files, which must be of one kind and sorted oldest first. File times may
+// be wrong by years, because a switch without a battery-backed clock boots in 1970, but the order
+// of the files is known. Therefore a file is at most as old as the previous one, times in the
+// future are ignored, and an unknown age is 0.
 func ages(files []sibling, now time.Time) []time.Duration {
 	ages := make([]time.Duration, len(files))
 	var last time.Time // latest plausible time so far
@@ -88,13 +88,14 @@ func ages(files []sibling, now time.Time) []time.Duration {
 	}
 	if unknown < len(files) {
 		for i := range unknown {
-			ages[i] = ages[unknown] // they are at least as old
+			ages[i] = ages[unknown] // these files are at least as old
 		}
 	}
 	return ages
 }
 
-// unlinkAll removes files and returns the paths of the removed ones. It continues after an error.
+// unlinkAll removes files and returns the paths of the files that were removed. It continues after
+// an error.
 func unlinkAll(fsys FS, files []sibling) (removed []string, err error) {
 	for _, f := range files {
 		switch uerr := fsys.Unlink(f.path); {

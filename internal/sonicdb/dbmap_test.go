@@ -56,7 +56,7 @@ func TestLoadMapErrors(t *testing.T) {
 	if err := os.WriteFile(huge, []byte(strings.Repeat(" ", maxMap+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadMap(huge); err == nil || !strings.Contains(err.Error(), `huge": file is too large: expected at most 1048576 bytes`) {
+	if _, err := LoadMap(huge); err == nil || !strings.Contains(err.Error(), `huge": file is too large: must be at most 1048576 bytes`) {
 		t.Errorf("huge file: got %v", err)
 	}
 }

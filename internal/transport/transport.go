@@ -1,5 +1,5 @@
-// Package transport contains what the HTTP server, the push client and the status command have in
-// common: sockets bound to a network device, the TLS parameters, and reading certificates.
+// Package transport contains code shared by the HTTP server, the push client and the status
+// command: binding sockets to a network device, TLS parameters, and reading certificates.
 package transport
 
 import (
@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BindToDevice returns a Control function for [net.Dialer] and [net.ListenConfig] that binds a
-// socket to a network interface or VRF (SO_BINDTODEVICE, socket(7)). It returns nil, which binds
-// to none, if device is "".
+// BindToDevice returns a Control function for [net.Dialer] and [net.ListenConfig] that binds
+// sockets to a network interface or VRF (SO_BINDTODEVICE, socket(7)). If device is "", it returns
+// nil, and sockets are not bound.
 func BindToDevice(device string) func(network, address string, c syscall.RawConn) error {
 	if device == "" {
 		return nil
@@ -31,8 +31,8 @@ func BindToDevice(device string) func(network, address string, c syscall.RawConn
 }
 
 // TLSConfig returns a new configuration with the TLS versions and cipher suites that the daemon and
-// the status command accept: TLS 1.3, and the suites of TLS 1.2 with forward secrecy and without
-// CBC, whose padding is vulnerable (RFC 9325, section 4.2).
+// the status command accept: TLS 1.3, and for TLS 1.2 the suites with forward secrecy, except CBC
+// suites, whose padding is vulnerable (RFC 9325, section 4.2).
 func TLSConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -44,13 +44,13 @@ func TLSConfig() *tls.Config {
 	}
 }
 
-// MaxPEMFile is the maximum size in bytes of a PEM file that the daemon reads. The file with all
-// public certificate authorities of a system has about 200 KiB.
+// MaxPEMFile is the maximum size in bytes of a PEM file that the daemon reads. A file with a
+// system's public certificate authorities has about 200 KiB.
 const MaxPEMFile = 1 << 20
 
-// ParseCertificates returns the certificates in a PEM text. It skips other PEM blocks and, as
-// [x509.CertPool.AppendCertsFromPEM] does, certificates that cannot be parsed. It returns an error
-// if no certificate is left.
+// ParseCertificates returns the certificates in a PEM text. It skips other PEM blocks and, like
+// [x509.CertPool.AppendCertsFromPEM], certificates that cannot be parsed. It returns an error if
+// there are no valid certificates.
 func ParseCertificates(text []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	err := errors.New("no PEM certificate found")
@@ -75,8 +75,8 @@ func ParseCertificates(text []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// ParseCertPool returns a pool of the certificates in a PEM text. It fails as [ParseCertificates]
-// does.
+// ParseCertPool returns a pool with the certificates in a PEM text. It returns the same errors as
+// [ParseCertificates].
 func ParseCertPool(text []byte) (*x509.CertPool, error) {
 	certs, err := ParseCertificates(text)
 	if err != nil {

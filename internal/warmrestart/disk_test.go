@@ -163,7 +163,7 @@ func TestProblemOfOneFile(t *testing.T) {
 		p.wantExposed("portsyncd_cold_starts", "1")
 		p.wantExposed("portsyncd_disk_faulty", "1")
 		problems := p.Problems()
-		if len(problems) != 1 || !strings.Contains(problems[0], filepath.Dir(c.StateFile)) || !strings.Contains(problems[0], "expected a directory") {
+		if len(problems) != 1 || !strings.Contains(problems[0], filepath.Dir(c.StateFile)) || !strings.Contains(problems[0], "not a directory") {
 			t.Errorf("problems %q, want the path and the error", problems)
 		}
 		if n := p.log.count("files can be written again"); n != 0 {
@@ -188,7 +188,7 @@ func TestRelativePath(t *testing.T) {
 	p := start(t, c)
 	p.RecordPorts(somePorts(1))
 	p.stop()
-	if n := p.log.count("cannot write", "expected an absolute path"); n != 1 {
+	if n := p.log.count("cannot write", "must be an absolute path"); n != 1 {
 		t.Errorf("log %q", &p.log.buf)
 	}
 }
