@@ -40,7 +40,7 @@ func kindsOf(list []journal.Event) string {
 }
 
 // TestEvents flaps a port, also while the daemon does not run, and restarts the daemon warm, by
-// SIGKILL, and cold. The events of the running daemon and those of its files must have the right
+// SIGKILL, and cold, and reloads its settings. The events of the running daemon and those of its files must have the right
 // kinds, times and order, also if the last line is torn.
 func TestEvents(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
@@ -132,8 +132,21 @@ func TestEvents(t *testing.T) {
 	if e := starts[5]; !strings.Contains(e.Reason, "crashed or was killed") {
 		t.Errorf("the start after SIGKILL is %+v", e)
 	}
+	sw.WriteSettings("", "save_interval_secs = 7")
+	sw.Reload(d)
+	sw.WriteSettings("", "nonsense = 1")
+	sw.Reload(d)
 	d.EndBySignal(syscall.SIGTERM, "stopped")
 	all, _ := events(sw, "--storage", sw.StorageDir)
+	var reloads []string
+	for _, e := range all {
+		if e.Kind == journal.Reload {
+			reloads = append(reloads, e.Reason)
+		}
+	}
+	if len(reloads) != 2 || !strings.Contains(reloads[0], "settings changed: 1") || !strings.Contains(reloads[1], "not applied") || !strings.Contains(reloads[1], "nonsense") {
+		t.Errorf("the reloads are %q", reloads)
+	}
 	if !slices.IsSortedFunc(all, func(a, b journal.Event) int { return int(a.Seq) - int(b.Seq) }) {
 		t.Errorf("the sequence numbers do not grow: %+v", all)
 	}
