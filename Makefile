@@ -70,8 +70,8 @@ replay: build ## play the recorded scenarios on the built binary with an indepen
 	fi
 
 .PHONY: prometheus
-prometheus: ## check a running daemon with Prometheus and promtool
-	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -v -run '^TestPrometheus' ./integration/monitoring
+prometheus: ## check a running daemon with Prometheus, promtool and Alertmanager
+	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -v -run '^Test(Prometheus|Alertmanager)' ./integration/monitoring
 
 .PHONY: conformance
 conformance: ## check our code against the TOML suite, Prometheus' parsers and VictoriaMetrics

@@ -170,8 +170,14 @@ func TestNamesInRules(t *testing.T) {
 	d := switchtest.StartDemo(t)
 	known := newKnownNames(t, d.Get(t, "/metrics"))
 	rules := readRules(t)
+	// Prometheus writes the series ALERTS for active alerts.
+	alerts := make(map[string]bool)
+	known.values["ALERTS"] = map[string]map[string]bool{"alertname": alerts, "alertstate": {"pending": true, "firing": true}}
 	for _, r := range rules {
 		known.recorded[r.Record] = r.Record != ""
+		if r.Alert != "" {
+			alerts[r.Alert] = true
+		}
 	}
 	check := func(where, expr, text string) {
 		for _, problem := range known.problems(expr, text) {

@@ -40,17 +40,32 @@ scrape_configs:
 // startPrometheusWith starts a server with a configuration.
 func startPrometheusWith(t *testing.T, file string) *prometheus {
 	t.Helper()
+	address := freeAddress(t)
+	startServer(t, "prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(t.TempDir(), "data"),
+		"--web.listen-address="+address, "--log.level=warn")
+	return &prometheus{address: address}
+}
+
+// freeAddress returns an address of the loopback interface on which no server listens. Servers of
+// Prometheus accept a port number, not an open socket.
+func freeAddress(t *testing.T) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close() // Prometheus accepts a port number, not an open socket
-	cmd := exec.Command("prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(t.TempDir(), "data"),
-		"--web.listen-address="+address, "--log.level=warn")
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// startServer starts a server that is killed at the end of the test. The output of the server is
+// logged if the test fails.
+func startServer(t *testing.T, command string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(command, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	said := new(switchtest.Output)
-	cmd.Stdout, cmd.Stderr = said, said
+	output := new(switchtest.Output)
+	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,10 +73,9 @@ func startPrometheusWith(t *testing.T, file string) *prometheus {
 		cmd.Process.Kill()
 		cmd.Wait()
 		if t.Failed() {
-			t.Logf("prometheus printed: %s", said)
+			t.Logf("%s printed: %s", command, output)
 		}
 	})
-	return &prometheus{address: address}
 }
 
 // count returns how many series or values a query returns.
