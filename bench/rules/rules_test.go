@@ -80,7 +80,7 @@ func TestAlertsAreComplete(t *testing.T) {
 		}
 		text, ok := sections[r.Alert]
 		delete(sections, r.Alert)
-		for _, part := range []string{"**Meaning.** ", "**Impact.** ", "**Diagnosis.**", "\n    ", "**Remedy.** "} {
+		for _, part := range []string{"**Meaning.** ", "**Impact.** ", "**Diagnosis.**", "\n```sh\n", "**Remedy.** "} {
 			if !strings.Contains(text, part) {
 				t.Errorf("%s: the section of the runbook (exists: %v) has no %q", r.Alert, ok, part)
 			}
