@@ -17,14 +17,14 @@ import (
 // below take a function that returns a pointer to the field.
 type codec struct {
 	want   string                                 // description of a valid value, for "expected ..."
-	decode func(c *Config, v toml.Value) *problem // does not change c if it returns a problem
-	encode func(c *Config) string                 // returns TOML that decodes to the same value
+	decode func(c *Config, v toml.Value) *problem // must not change c if it returns a problem
+	encode func(c *Config) string                 // returns TOML that decodes to the current value
 	copy   func(dst, src *Config)
 
 	emptyIsDefault bool // "" in the file means the default
 }
 
-// A problem is an error in a value or in an element of an array.
+// A problem is an error in a value or in an array element.
 type problem struct {
 	offset int // byte offset in the file
 	msg    string
@@ -60,8 +60,8 @@ func boolean(field func(*Config) *bool) codec {
 	}
 }
 
-// integer is the codec of an integer from lo to hi in the given unit. The value of the field is the
-// integer times scale, for example a time.Duration for a number of seconds.
+// integer returns the codec for an integer from lo to hi in the given unit. The field's value is
+// the integer multiplied by scale, for example a time.Duration for a number of seconds.
 func integer[T ~int | ~int64 | ~uint16](field func(*Config) *T, lo, hi, scale int64, unit string) codec {
 	want := fmt.Sprintf("an integer from %d to %d", lo, hi)
 	if unit != "" {
@@ -82,7 +82,7 @@ func integer[T ~int | ~int64 | ~uint16](field func(*Config) *T, lo, hi, scale in
 	}
 }
 
-// number is the codec of a float from lo to hi. It also accepts an integer.
+// number returns the codec for a float from lo to hi. It also accepts an integer.
 func number(field func(*Config) *float64, lo, hi float64, unit string) codec {
 	want := fmt.Sprintf("a number from %g to %g (%s)", lo, hi, unit)
 	return codec{
@@ -106,7 +106,7 @@ func number(field func(*Config) *float64, lo, hi float64, unit string) codec {
 	}
 }
 
-// formatFloat formats a TOML float, which must have a decimal point or an exponent.
+// formatFloat formats a float as TOML, which requires a decimal point or an exponent.
 func formatFloat(f float64) string {
 	s := strings.ToLower(strconv.FormatFloat(f, 'g', -1, 64))
 	if strings.Trim(s, "-0123456789") == "" {
@@ -115,8 +115,8 @@ func formatFloat(f float64) string {
 	return s
 }
 
-// text is the codec of a string for which valid returns true. If optional is true, it also accepts
-// "".
+// text returns the codec for a string for which valid returns true. If optional is true, it also
+// accepts "".
 func text(field func(*Config) *string, want string, optional bool, valid func(string) bool) codec {
 	if optional {
 		want += ` or ""`
@@ -136,21 +136,21 @@ func text(field func(*Config) *string, want string, optional bool, valid func(st
 	}
 }
 
-// optionalPath is the codec of an absolute path, or "" for none.
+// optionalPath returns the codec for an absolute path, or "" for none.
 func optionalPath(field func(*Config) *string) codec {
 	return text(field, "an absolute path", true, isPath)
 }
 
-// ownPath is the codec of an absolute path. "" means the default, which depends on the machine (see
-// [Config.ResolvePaths]).
+// ownPath returns the codec for an absolute path. "" selects the default, which depends on the
+// machine (see [Config.ResolvePaths]).
 func ownPath(field func(*Config) *string) codec {
 	c := optionalPath(field)
 	c.emptyIsDefault = true
 	return c
 }
 
-// enum is the codec of one of the names, in upper or lower case. The value of the field is the
-// index of the name.
+// enum returns the codec for one of names. Case is ignored. The field's value is the index of the
+// name.
 func enum[T ~uint8](field func(*Config) *T, names []string) codec {
 	quoted := make([]string, len(names))
 	for i, n := range names {
@@ -181,8 +181,8 @@ func enum[T ~uint8](field func(*Config) *T, names []string) codec {
 	}
 }
 
-// digest is the codec of a SHA-256 in hexadecimal. Its error messages do not repeat the value,
-// which may be the secret itself by mistake.
+// digest returns the codec for a SHA-256 in hexadecimal. Its error messages do not contain the
+// value, which may mistakenly be the secret itself.
 func digest(field func(*Config) *Digest) codec {
 	const want = `a SHA-256 as 64 hexadecimal digits or ""`
 	return codec{
@@ -216,9 +216,9 @@ const (
 	maxHostNames = 64
 )
 
-// list is the codec of an array of strings, or of one string instead of an array of one. parse
-// converts a string to an element, or returns what is wrong with the string. show is the inverse of
-// parse.
+// list returns the codec for an array of strings. It also accepts one string in place of an array
+// with one element. parse converts a string to an element, or returns a description of what is
+// wrong. show is the inverse of parse.
 func list[T comparable](field func(*Config) *[]T, want, noun, nouns string, most int, parse func(string) (T, string), show func(T) string) codec {
 	return codec{
 		want: want,
@@ -263,13 +263,13 @@ func list[T comparable](field func(*Config) *[]T, want, noun, nouns string, most
 	}
 }
 
-// endpoints is the codec of an address or an array of addresses, which may be empty.
+// endpoints returns the codec for an address or a possibly empty array of addresses.
 func endpoints(field func(*Config) *[]Endpoint) codec {
 	const want = `"host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them`
 	return list(field, want, "address", "addresses", maxEndpoints, parseEndpoint, Endpoint.String)
 }
 
-// hostNames is the codec of a host name or an array of host names.
+// hostNames returns the codec for a host name or an array of host names.
 func hostNames(field func(*Config) *[]string) codec {
 	const want = "a host name or an array of them"
 	return list(field, want, "name", "names", maxHostNames, func(s string) (string, string) {

@@ -2,15 +2,15 @@ package config
 
 import "slices"
 
-// An origin describes where the value of a setting comes from.
+// An origin describes where a setting's value comes from.
 type origin struct {
 	text   string // "file:line", or "default (reason)"
 	inFile bool
-	reset  bool // the file sets the key, but an error elsewhere in the file reset it to the default
+	reset  bool // the file sets the key, but it was reset because of an error elsewhere in the file
 }
 
-// Origin returns where the value of a setting comes from: "default", "default (reason)" or
-// "file:line". key is the full key, such as "metrics.listen".
+// Origin returns where a setting's value comes from: "default", "default (reason)" or "file:line".
+// key is the full key, such as "metrics.listen".
 func (c *Config) Origin(key string) string {
 	if o, ok := c.origins[key]; ok {
 		return o.text
@@ -18,8 +18,8 @@ func (c *Config) Origin(key string) string {
 	return "default"
 }
 
-// Reset returns the full keys of the settings that the file sets, but that [Parse] has reset to
-// their defaults because of an error elsewhere in the file.
+// Reset returns the full keys of settings that the file sets but that [Parse] reset to their
+// defaults because of an error elsewhere in the file.
 func (c *Config) Reset() []string {
 	var keys []string
 	for i := range schema {
@@ -30,18 +30,18 @@ func (c *Config) Reset() []string {
 	return keys
 }
 
-// IsSet reports whether the file sets the key. A path for which "" means the default is not set by
-// "".
+// IsSet reports whether the file sets the key. Setting a path to "" does not count if "" selects
+// the default.
 func (c *Config) IsSet(key string) bool { return c.origins[key].inFile }
 
-// mayBeSecret reports whether the value of a key must not be shown: the key is a secret, or is
+// mayBeSecret reports whether the value of a key must be hidden because the key is a secret, or is
 // unknown and may be a misspelt secret.
 func mayBeSecret(key string) bool {
 	s := settingOf(key)
 	return s == nil || s.apply&secret != 0
 }
 
-// settingOf returns the setting with a full key, or nil.
+// settingOf returns the setting with the given full key, or nil if there is none.
 func settingOf(key string) *setting {
 	for i := range schema {
 		if schema[i].key == key {
@@ -51,7 +51,7 @@ func settingOf(key string) *setting {
 	return nil
 }
 
-// tables returns the names of all tables, in the order of the schema.
+// tables returns the names of all tables in the order of the schema.
 func tables() []string {
 	var names []string
 	for i := range schema {
@@ -73,7 +73,7 @@ func keysOf(table string) []string {
 	return names
 }
 
-// LiveKeys returns the full keys of the settings that take effect at a reload. The others take
+// LiveKeys returns the full keys of the settings that take effect on reload. Other settings take
 // effect at the next start.
 func LiveKeys() []string {
 	var keys []string
@@ -88,12 +88,12 @@ func LiveKeys() []string {
 // A Change is a setting that differs between two configurations.
 type Change struct {
 	Key      string
-	Old, New string // as TOML; "(hidden)" for the digest of a secret
+	Old, New string // values as TOML; "(hidden)" for the digest of a secret
 	Live     bool   // takes effect without a restart
-	Why      string // if not Live: why a setting that can be reloaded needs a restart; set by [Config.Reload]
+	Why      string // why a setting that can normally be reloaded needs a restart; set by [Config.Reload] if not Live
 }
 
-// Diff returns the settings in which next differs from c, in the order of the schema.
+// Diff returns the settings that differ between c and next, in the order of the schema.
 func (c Config) Diff(next Config) []Change {
 	var changes []Change
 	for i := range schema {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Effective writes all settings as TOML, each with a comment that contains its origin and, if the
-// setting is not used, the reason. [Parse] reads back the same settings. exists reports whether a
-// file exists. The output contains the digests of secrets: it must be protected like the
+// Effective writes all settings as TOML. The comment after each setting contains its origin and, if
+// the setting is not used, the reason. [Parse] reads back the same settings. exists reports whether
+// a file exists. The output contains the digests of secrets and must be protected like the
 // configuration file.
 func (c *Config) Effective(w io.Writer, exists func(path string) bool) error {
 	var b bytes.Buffer
@@ -32,7 +32,7 @@ func (c *Config) Effective(w io.Writer, exists func(path string) bool) error {
 	return nil
 }
 
-// overridden returns why a setting is not used, as the end of its comment, or "".
+// overridden returns the reason why a setting is not used, for use in its comment, or "".
 func (c *Config) overridden(key string, mapExists bool) string {
 	table, name, _ := strings.Cut(key, ".")
 	switch {

@@ -9,12 +9,12 @@ import (
 	"portsyncd/config/toml"
 )
 
-// A ParseError is an error at a position of a configuration file.
+// A ParseError is an error at a position in a configuration file.
 type ParseError struct {
-	File      string // as given to Parse or Load
-	Line, Col int    // from 1; columns count characters
-	Key       string // full key of the setting or table; "" if the error is outside of any
-	Msg       string // without position and key
+	File      string // file name as passed to Parse or Load
+	Line, Col int    // 1-based; columns count characters
+	Key       string // full key of the setting or table, or "" if there is none
+	Msg       string // message without position and key
 }
 
 // Error returns "file:line:col: key: message".
@@ -25,8 +25,8 @@ func (e *ParseError) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s: %s", e.File, e.Line, e.Col, e.Key, e.Msg)
 }
 
-// Errors are the errors of a file, sorted by position: at most [toml.MaxErrors], and one more if
-// there are others.
+// Errors holds the errors of a file, sorted by position. If there are more than [toml.MaxErrors],
+// the last error says so.
 type Errors []*ParseError
 
 // Error returns one line for each error.
@@ -44,7 +44,7 @@ func (es Errors) sort() {
 	})
 }
 
-// got returns the text of a value in an error message, in the syntax of TOML.
+// got formats a value for an error message, in TOML syntax.
 func got(v toml.Value) string {
 	switch data := v.Data.(type) {
 	case string:

@@ -8,14 +8,13 @@ import (
 	"portsyncd/config/toml"
 )
 
-// Parse parses a configuration. name is the file name in error messages. The error is of type
-// [Errors] and lists all problems of the file. The returned Config is usable in any case: settings
-// with an error have their defaults, the others the values in the file.
+// Parse parses a configuration. name is the file name used in error messages. The error is of type
+// [Errors] and lists all problems in the file. The returned Config is always usable: invalid
+// settings have their default values, the others have the values in the file.
 //
-// There is one exception, so that a default does not expose data that the file was meant to
-// protect. If one of the keys that determine who can access the HTTP listener is invalid or may be
-// misspelt, or the file is not valid TOML, all of these keys have their defaults: plain HTTP on
-// loopback.
+// There is one exception, so that defaults do not expose data that the file was meant to protect.
+// If a key that determines who can access the HTTP listener is invalid or may be misspelt, or if
+// the file is not valid TOML, all of these keys have their default values: plain HTTP on loopback.
 func Parse(name string, src []byte) (Config, error) {
 	d := &decoder{
 		name:     printable(name),
@@ -60,12 +59,12 @@ type decoder struct {
 // A mention is the occurrence of a key in the file.
 type mention struct {
 	offset int  // of the value
-	bad    bool // the value was reported as an error
+	bad    bool // an error in the value was reported
 }
 
 func (d *decoder) errorf(offset int, key, format string, args ...any) {
 	if len(d.errs) > toml.MaxErrors {
-		return // the last error says that there are more
+		return // the last error says that there are more errors
 	}
 	line, col := d.doc.Position(offset)
 	msg := fmt.Sprintf(format, args...)
@@ -132,7 +131,7 @@ func (d *decoder) set(s *setting, v toml.Value) {
 	d.mentions[s.key] = m
 }
 
-// printable returns name, quoted if it contains unprintable characters.
+// printable returns name. If name contains unprintable characters, it is quoted.
 func printable(name string) string {
 	if isPrintable(name) {
 		return name

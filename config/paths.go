@@ -10,19 +10,19 @@ const (
 	// specifiedDir is the directory of the default paths in the specification.
 	specifiedDir = "/var/lib/sonic/portsyncd"
 
-	// warmbootDir is a host directory that SONiC mounts into the swss container
-	// (sonic-buildimage, files/build_templates/docker_image_ctl.j2). Unlike /var/lib of the
-	// container, it persists across reboots and changes of container or image.
+	// warmbootDir is a host directory that SONiC mounts into the swss container (sonic-buildimage,
+	// files/build_templates/docker_image_ctl.j2). Unlike the container's /var/lib, it persists
+	// across reboots and replacement of the container or image.
 	warmbootDir = "/var/warmboot"
 
 	stateFileName = "port_state.json"
 	storageName   = "metrics"
 )
 
-// StateDir returns the default directory for persistent state, and the reason: portsyncd in
-// /var/warmboot if /var/warmboot exists, else the first directory in $STATE_DIRECTORY
-// (systemd.exec(5)), else the directory of the specification, for which the reason is "". exists
-// reports whether a directory exists.
+// StateDir returns the default directory for persistent state and the reason for the choice. It is
+// /var/warmboot/portsyncd if /var/warmboot exists, otherwise the first directory in
+// $STATE_DIRECTORY (systemd.exec(5)), otherwise the directory in the specification, for which the
+// reason is "". exists reports whether a directory exists.
 func StateDir(getenv func(string) string, exists func(string) bool) (dir, why string) {
 	if exists(warmbootDir) {
 		return path.Join(warmbootDir, "portsyncd"), warmbootDir + " exists"
@@ -34,11 +34,11 @@ func StateDir(getenv func(string) string, exists func(string) bool) (dir, why st
 	return specifiedDir, ""
 }
 
-// ResolvePaths sets WarmRestart.StateFile and Metrics.StoragePath to paths in [StateDir], unless
-// the file sets them. It must be called once after Parse, Load or Default.
+// ResolvePaths sets WarmRestart.StateFile and Metrics.StoragePath to paths in [StateDir] unless the
+// file sets them. It must be called once after Parse, Load or Default.
 func (c *Config) ResolvePaths(getenv func(string) string, exists func(string) bool) {
 	dir, why := StateDir(getenv, exists)
-	c.origins = maps.Clone(c.origins) // copies of c must not change
+	c.origins = maps.Clone(c.origins) // do not modify copies of c
 	if c.origins == nil {
 		c.origins = map[string]origin{}
 	}

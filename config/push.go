@@ -8,8 +8,8 @@ import (
 	"portsyncd/config/toml"
 )
 
-// pushURL is the codec of push.url. Its error messages do not repeat the value, which may contain
-// credentials.
+// pushURL returns the codec for push.url. Its error messages do not contain the value, which may
+// include credentials.
 func pushURL(field func(*Config) *string) codec {
 	const want = `an http:// or https:// URL without credentials or ""`
 	return codec{
@@ -32,11 +32,11 @@ func pushURL(field func(*Config) *string) codec {
 	}
 }
 
-// secretParameters are the query parameters with which receivers accept credentials: user and
-// password of InfluxDB 1.x, tokens, and the keys of VictoriaMetrics (-httpAuth and -*AuthKey).
+// secretParameters lists query parameters in which receivers accept credentials: user and password
+// of InfluxDB 1.x, tokens, and the keys of VictoriaMetrics (-httpAuth and -*AuthKey).
 var secretParameters = []string{"u", "p", "user", "username", "password", "token", "authkey"}
 
-// badPushURL returns what is wrong with a URL, or "".
+// badPushURL returns a description of what is wrong with a URL, or "" if the URL is valid.
 func badPushURL(s string) string {
 	u, err := url.Parse(s)
 	switch {
@@ -63,7 +63,7 @@ func badPushURL(s string) string {
 	return ""
 }
 
-// isInstance reports whether s can be the value of a tag without escaping.
+// isInstance reports whether s can be used as the value of a tag without escaping.
 func isInstance(s string) bool { return s != "" && len(s) <= 255 && isPrintable(s) }
 
 // checkPush rejects credentials that would be sent over an unencrypted connection.

@@ -2,12 +2,13 @@ package config
 
 import "maps"
 
-// Reload returns the settings in effect after a daemon with the settings c has read next, and the
-// changes between c and next. Settings that can be reloaded are taken from next, the others from c.
+// Reload returns the settings in effect after a daemon with settings c has read next, and the
+// changes between c and next. Settings that can be reloaded are taken from next; the others are
+// taken from c.
 //
-// The HTTP listener and its protection change only together: if next changes a setting of the
-// listener that needs a restart, its credentials need a restart too. A reload also does not remove
-// all credentials from a listener, since the file may be truncated.
+// The HTTP listener and its protection change only together: if next changes a listener setting
+// that needs a restart, changed credentials also need a restart. A reload does not remove all
+// credentials from a listener, because the file may have been truncated.
 func (c Config) Reload(next Config) (Config, []Change) {
 	changes := c.Diff(next)
 	why := c.protectionWaits(next, changes)
@@ -29,7 +30,8 @@ func (c Config) Reload(next Config) (Config, []Change) {
 	return inEffect, changes
 }
 
-// protectionWaits returns why changed credentials of next need a restart, or "" if they do not.
+// protectionWaits returns the reason why changed credentials in next need a restart, or "" if they
+// do not.
 func (c *Config) protectionWaits(next Config, changes []Change) string {
 	for _, ch := range changes {
 		if s := settingOf(ch.Key); s.apply&exposure != 0 && s.apply&live == 0 {
@@ -56,7 +58,8 @@ func (s *setting) take(dst, src *Config) {
 	}
 }
 
-// SetsNothing reports whether the file sets no key, as an empty file or one with comments only.
+// SetsNothing reports whether the file sets no key, as is the case for an empty file or a file that
+// contains only comments.
 func (c *Config) SetsNothing() bool {
 	for _, o := range c.origins {
 		if o.inFile {

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// This file defines the settings: the fields of Config, their defaults, and their keys in the file.
+// This file defines the settings: the fields of Config, their default values, and their keys in the
+// file.
 
-// Config is the whole configuration. A Config can be copied; the copies share no mutable state.
+// Config is the complete configuration. A Config can be copied; the copies share no mutable state.
 type Config struct {
 	Daemon      Daemon
 	Database    Database
@@ -26,8 +27,8 @@ type Daemon struct {
 	LogFormat LogFormat // format of log lines on standard output and standard error. Default TextLog
 }
 
-// Database is the table [database]: how to connect to Redis if SONiC's database map (ConfigFile)
-// does not exist or is disabled.
+// Database is the table [database]. It configures the connection to Redis if SONiC's database map
+// (ConfigFile) does not exist or is disabled.
 type Database struct {
 	RedisHost    string // host name or IP address. Default "127.0.0.1"
 	RedisPort    uint16 // TCP port, 1 to 65535. Default 6379
@@ -45,7 +46,7 @@ type WarmRestart struct {
 	HistoryMaxRestarts int           // number of restarts kept in the history, 1 to 10,000. Default 100
 }
 
-// Metrics is the table [metrics]: exported metrics, stored files, and access over HTTP.
+// Metrics is the table [metrics]. It configures exported metrics, stored files and HTTP access.
 type Metrics struct {
 	Enabled      bool          // false: no files and no HTTP. Default true
 	SaveInterval time.Duration // interval of the samples written to disk, 1 s to 24 h. Default 300 s
@@ -69,14 +70,14 @@ type Metrics struct {
 	BasicPasswordSHA256 Digest // of the password for HTTP basic authentication. Default unset
 }
 
-// Health is the table [health]: thresholds of the health state.
+// Health is the table [health]. It configures the thresholds for the health state.
 type Health struct {
 	MaxStall              time.Duration // time without progress on pending work after which the daemon is stalled, 1 s to 1 h. Default 10 s
 	MaxFailureRatePercent float64       // share of failed Redis exchanges in the last minute above which the daemon is unhealthy, 0 to 100. Default 5
 	AuditInterval         time.Duration // interval of the comparisons of STATE_DB with the kernel, 0 (never) to 24 h. Default 60 s
 }
 
-// Push is the table [push]: pushing samples to a time series database.
+// Push is the table [push]. It configures pushing samples to a time series database.
 type Push struct {
 	URL               string        // http or https, without credentials. Default "": no push
 	Interval          time.Duration // interval of the batches, 1 s to 1 h. Default 10 s
@@ -92,7 +93,7 @@ type Push struct {
 // common/dbconnector.h, DEFAULT_SONIC_DB_CONFIG_FILE).
 const DefaultDatabaseConfig = "/var/run/redis/sonic-db/database_config.json"
 
-// Default returns the configuration for an empty file.
+// Default returns the default configuration, which is also the configuration for an empty file.
 func Default() Config {
 	return Config{
 		Daemon: Daemon{
@@ -139,19 +140,20 @@ const (
 	mebibyte = 1 << 20
 )
 
-// A setting is one key of the file. All code that handles settings uses the list in schema:
-// decoding, error messages, Effective, Diff, Reload, and the test of the example file.
+// A setting is a key in the file. All code that handles settings uses the list in schema: decoding,
+// error messages, Effective, Diff, Reload, and the test of the example file.
 type setting struct {
 	key   string // full path, "table.name"
 	apply apply
 	codec
 }
 
-// apply is a set of flags: when a changed setting takes effect, and how it must be protected.
+// apply is a set of flags that determine when a changed setting takes effect and how it must be
+// protected.
 type apply uint8
 
 const (
-	live     apply = 1 << iota // takes effect at a reload
+	live     apply = 1 << iota // takes effect on reload
 	exposure                   // determines who can access the HTTP listener
 	secret                     // the value must not be logged
 	restart  apply = 0         // takes effect at the next start

@@ -6,10 +6,10 @@ import (
 )
 
 // Nearest returns the candidate with the smallest edit distance to written. It returns "" if the
-// distance is more than one for three characters.
+// distance exceeds one edit per three characters.
 func Nearest(written string, candidates []string) string {
 	if len(written) > 64 {
-		return "" // longer than any name, and expensive
+		return "" // longer than any name and expensive to compare
 	}
 	best, bestDistance := "", (len(written)+2)/3+1
 	for _, c := range candidates {
@@ -55,7 +55,8 @@ func didYouMean(name string) string {
 	return fmt.Sprintf("; did you mean %s?", name)
 }
 
-// elsewhere returns the full key of a setting with the given name in any table, or "".
+// elsewhere returns the full key of a setting with the given name in any table, or "" if there is
+// none.
 func elsewhere(name string) string {
 	for i := range schema {
 		if schema[i].name() == name && name != "enabled" {
@@ -65,8 +66,8 @@ func elsewhere(name string) string {
 	return ""
 }
 
-// orList returns the end of a message about an unknown name: the suggestion hint, or the list of
-// all names if hint is "".
+// orList returns the end of an error message about an unknown name: the suggestion hint or, if hint
+// is "", the list of all names.
 func orList(hint, intro string, all []string) string {
 	if hint != "" {
 		return didYouMean(hint)

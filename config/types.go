@@ -30,13 +30,14 @@ const (
 
 var logLevels = []string{"emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"}
 
-// String returns the name in the configuration file.
+// String returns the level's name in the configuration file.
 func (l LogLevel) String() string { return logLevels[l] }
 
 // LogFormat is the format of log lines on standard output and standard error.
 type LogFormat uint8
 
-// The log formats: the text of SONiC's daemons, or JSON objects as of slog.JSONHandler.
+// Log levels. The names are those in SONiC's LOGGER table, in lower case (sonic-swss-common,
+// common/logger.cpp, Logger::priorityStringMap).
 const (
 	TextLog LogFormat = iota
 	JSONLog
@@ -44,13 +45,13 @@ const (
 
 var logFormats = []string{"text", "json"}
 
-// String returns the name in the configuration file.
+// String returns the format's name in the configuration file.
 func (f LogFormat) String() string { return logFormats[f] }
 
 // ExportFormat selects the files that are exported to metrics.storage_path.
 type ExportFormat uint8
 
-// The export formats: text for the textfile collector of node_exporter, JSON, or both.
+// Export formats: text for node_exporter's textfile collector, JSON, or both.
 const (
 	Prometheus ExportFormat = iota
 	JSON
@@ -59,17 +60,17 @@ const (
 
 var exportFormats = []string{"prometheus", "json", "both"}
 
-// String returns the name in the configuration file.
+// String returns the format's name in the configuration file.
 func (f ExportFormat) String() string { return exportFormats[f] }
 
-// Digest is the SHA-256 of a secret. The zero Digest means "not set": no text with this digest is
+// Digest is the SHA-256 of a secret. The zero Digest means "not set": no input with this digest is
 // known.
 type Digest [sha256.Size]byte
 
 // IsSet reports whether the digest is set.
 func (d Digest) IsSet() bool { return d != Digest{} }
 
-// String returns 64 hexadecimal digits, or "" if not set.
+// String returns the digest as 64 hexadecimal digits, or "" if it is not set.
 func (d Digest) String() string {
 	if !d.IsSet() {
 		return ""
@@ -77,7 +78,7 @@ func (d Digest) String() string {
 	return hex.EncodeToString(d[:])
 }
 
-// Endpoint is an address to listen on, as in the arguments of [net.Listen].
+// Endpoint is an address to listen on. Its fields are the arguments of [net.Listen].
 type Endpoint struct {
 	Network string // "tcp" or "unix"
 	Address string // "host:port", ":port", "[ipv6]:port", or an absolute path
@@ -85,7 +86,7 @@ type Endpoint struct {
 
 const unixPrefix = "unix:"
 
-// String returns the endpoint in the syntax of the configuration file.
+// String returns the endpoint as written in the configuration file.
 func (e Endpoint) String() string {
 	if e.Network == "unix" {
 		return unixPrefix + e.Address
@@ -93,8 +94,8 @@ func (e Endpoint) String() string {
 	return e.Address
 }
 
-// IsLocal reports whether only processes on this machine can connect: the endpoint is a unix
-// socket, a loopback address or localhost.
+// IsLocal reports whether only processes on this machine can connect to the endpoint, that is,
+// whether it is a unix socket, a loopback address or localhost.
 func (e Endpoint) IsLocal() bool {
 	if e.Network == "unix" {
 		return true
@@ -109,8 +110,8 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
-// parseEndpoint parses "host:port", ":port", "[::1]:port" or "unix:/path". With port 0 the kernel
-// chooses the port.
+// parseEndpoint parses "host:port", ":port", "[::1]:port" or "unix:/path". If the port is 0, the
+// kernel chooses a port.
 func parseEndpoint(s string) (e Endpoint, problem string) {
 	if path, ok := strings.CutPrefix(s, unixPrefix); ok {
 		if !isSocketPath(path) {
@@ -122,7 +123,7 @@ func parseEndpoint(s string) (e Endpoint, problem string) {
 	if err != nil {
 		var bad *net.AddrError
 		if errors.As(err, &bad) {
-			return e, bad.Err // without the address, which the caller adds
+			return e, bad.Err // omit the address, which the caller adds
 		}
 		return e, err.Error()
 	}
@@ -135,9 +136,9 @@ func parseEndpoint(s string) (e Endpoint, problem string) {
 	return Endpoint{"tcp", s}, ""
 }
 
-// isHost reports whether s is an IP address or a host name (RFC 1123 section 2.1, and the
-// underscore that container networks use). A name of digits and dots only is invalid, as it is a
-// misspelt address.
+// isHost reports whether s is an IP address or a host name (RFC 1123, section 2.1, plus
+// underscores, which container networks use). A name that consists only of digits and dots is
+// invalid, because it is a mistyped address.
 func isHost(s string) bool {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return true
@@ -148,22 +149,22 @@ func isHost(s string) bool {
 }
 
 // isSocketPath reports whether s is a valid path of a unix socket. struct sockaddr_un has 108 bytes
-// for the path with its terminating NUL (unix(7)).
+// for the path, including the terminating NUL (unix(7)).
 func isSocketPath(s string) bool { return isPath(s) && len(s) <= 107 }
 
-// isPath reports whether s is an absolute path shorter than PATH_MAX (linux/limits.h). A relative
-// path would depend on the working directory of the daemon.
+// isPath reports whether s is an absolute path shorter than PATH_MAX (linux/limits.h). Relative
+// paths are rejected because they would depend on the daemon's working directory.
 func isPath(s string) bool {
 	return filepath.IsAbs(s) && len(s) < 4096 && isPrintable(s)
 }
 
-// isDevice reports whether s is a valid interface name, as dev_valid_name in net/core/dev.c of the
-// kernel does. IFNAMSIZ (linux/if.h) is 16 with the terminating NUL.
+// isDevice reports whether s is a valid interface name, like dev_valid_name in the kernel's
+// net/core/dev.c. IFNAMSIZ (linux/if.h) is 16, including the terminating NUL.
 func isDevice(s string) bool {
 	return s != "" && s != "." && s != ".." && len(s) < 16 && !strings.ContainsAny(s, "/: ") && isPrintable(s)
 }
 
-// isUsername reports whether s can be a user name: RFC 7617 section 2 does not allow colons and
+// isUsername reports whether s is a valid user name. RFC 7617, section 2, does not allow colons and
 // control characters.
 func isUsername(s string) bool {
 	return s != "" && len(s) <= 255 && !strings.Contains(s, ":") && isPrintable(s)

@@ -7,8 +7,8 @@ import (
 	"portsyncd/config/toml"
 )
 
-// crossCheck checks the dependencies between settings. It ignores dependencies on an invalid
-// setting, which has been reported already.
+// crossCheck checks the dependencies between settings. It ignores dependencies on invalid settings,
+// which have already been reported.
 func (d *decoder) crossCheck() {
 	m := &d.cfg.Metrics
 	d.need("metrics.tls_cert_file", m.TLSCertFile != "", "metrics.tls_key_file", m.TLSKeyFile != "")
@@ -33,7 +33,7 @@ func (d *decoder) checkProfiling() {
 	}
 }
 
-// need reports an error if key is set and the other key, which it requires, is not.
+// need reports an error if key is set but the other key, which it requires, is not.
 func (d *decoder) need(key string, isSet bool, other string, otherIsSet bool) {
 	if isSet && !otherIsSet && !d.mentions[other].bad {
 		d.reject(key, "requires "+other)
@@ -44,8 +44,9 @@ func (d *decoder) reject(key, why string) {
 	d.errorf(d.mentions[key].offset, key, "%s", why)
 }
 
-// exposureInDoubt reports whether an error may affect who can access the HTTP listener: an invalid
-// key with the flag exposure, an unknown key that may be a misspelt one, or invalid TOML.
+// exposureInDoubt reports whether an error may affect who can access the HTTP listener. This is the
+// case if a key with the flag exposure is invalid, if an unknown key may be a misspelling of such a
+// key, or if the file is not valid TOML.
 func (d *decoder) exposureInDoubt() bool {
 	if d.invalid || len(d.errs) > toml.MaxErrors {
 		return true
@@ -62,7 +63,7 @@ func (d *decoder) exposureInDoubt() bool {
 	return false
 }
 
-// resetExposure resets the settings with the flag exposure to their defaults, and records which of
+// resetExposure resets all settings with the flag exposure to their defaults and records which of
 // them the file sets.
 func (d *decoder) resetExposure() {
 	standard := Default()

@@ -6,18 +6,18 @@ import (
 	"unicode/utf8"
 )
 
-// MaxErrors is the maximum number of errors reported for one file. After that many, one more
+// MaxErrors is the maximum number of errors reported for one file. If it is reached, a further
 // error says that the rest of the file was not read.
 const MaxErrors = 50
 
 const tooMany = "too many errors; the rest of the file was not read"
 
-// An Error is one problem at one position of the file.
+// An Error is a problem at a position in the file.
 type Error struct {
-	Line, Col int    // from 1; columns count characters, not bytes
-	Key       string // full path of the key or table; "" if the error is outside of any
+	Line, Col int    // 1-based; columns count characters, not bytes
+	Key       string // full path of the key or table, or "" if there is none
 	Msg       string
-	Quotes    bool // Msg repeats the text of the value, which may be a secret
+	Quotes    bool // Msg contains the value, which may be a secret
 }
 
 // Error returns "line:col: key: message".
@@ -28,8 +28,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%d:%d: %s: %s", e.Line, e.Col, e.Key, e.Msg)
 }
 
-// errorf records an error at byte offset off. It returns false, so that a function can report an
-// error and return in one statement.
+// errorf records an error at byte offset off. It returns false, so that callers can report an error
+// and return in one statement.
 func (p *parser) errorf(off int, format string, args ...any) bool {
 	if len(p.errs) > MaxErrors {
 		return false
@@ -43,7 +43,7 @@ func (p *parser) errorf(off int, format string, args ...any) bool {
 	return false
 }
 
-// quoteError records an error whose text repeats the text of the value.
+// quoteError records an error whose message contains the value.
 func (p *parser) quoteError(off int, problem string) {
 	n := len(p.errs)
 	p.errorf(off, "%s", problem)
@@ -52,13 +52,13 @@ func (p *parser) quoteError(off int, problem string) {
 	}
 }
 
-// full reports whether the parser has recorded MaxErrors errors. Loops over the input stop then,
-// so that the time for a hostile file is bounded.
+// full reports whether the parser has recorded MaxErrors errors. Loops over the input then stop,
+// which bounds the time needed for a hostile file.
 func (p *parser) full() bool { return len(p.errs) >= MaxErrors }
 
-// Position returns the line and column of a byte offset, both from 1. Columns count characters: an
-// invalid UTF-8 byte counts as one, a byte order mark is not counted. Position takes time
-// proportional to the offset; that is why the tree stores offsets.
+// Position returns the line and column of a byte offset, both starting at 1. Columns count
+// characters; an invalid UTF-8 byte counts as one, and a byte order mark is not counted. Because
+// Position takes time proportional to the offset, the tree stores offsets.
 func (d *Document) Position(off int) (line, col int) {
 	before := d.src[:off]
 	line = 1
@@ -74,8 +74,8 @@ func (d *Document) Position(off int) (line, col int) {
 	return line, utf8.RuneCount(before) + 1
 }
 
-// FormatKey formats a key path for messages: parts joined by dots, with quotes around parts that
-// are not bare keys. Long paths are cut.
+// FormatKey formats a key path for messages. The parts are joined by dots, and parts that are not
+// bare keys are quoted. Long paths are truncated.
 func FormatKey(path ...string) string {
 	var b strings.Builder
 	for i, part := range path {
@@ -95,7 +95,7 @@ func FormatKey(path ...string) string {
 	return b.String()
 }
 
-// Abbreviate cuts s to 60 characters, for use in a message.
+// Abbreviate truncates s to 60 characters for use in a message.
 func Abbreviate(s string) string {
 	const most = 60
 	n := 0

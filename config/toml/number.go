@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// parseNumber parses an integer or a float. It returns an int64 or a float64, or a description of
-// the problem.
+// parseNumber parses an integer or a float. It returns an int64, a float64, or a description of the
+// problem.
 func parseNumber(tok string) (any, string) {
 	body := strings.TrimLeft(tok, "+-")
 	sign := tok[:len(tok)-len(body)]
@@ -39,13 +39,13 @@ func parseNumber(tok string) (any, string) {
 	return convertInt(tok, sign+strings.ReplaceAll(body, "_", ""), 10)
 }
 
-// looksLikeDate reports whether tok begins like a date (2026-) or a time (07:).
+// looksLikeDate reports whether tok starts like a date (2026-) or a time (07:).
 func looksLikeDate(tok string) bool {
 	return len(tok) >= 5 && digitsOnly(tok[:4], isDigit) && tok[4] == '-' ||
 		len(tok) >= 3 && digitsOnly(tok[:2], isDigit) && tok[2] == ':'
 }
 
-// notAValue returns the message for a bare word, which is most often a string without quotes.
+// notAValue returns the error message for a bare word. Most often it is a string without quotes.
 func notAValue(tok string) string {
 	short := Abbreviate(tok)
 	switch strings.ToLower(tok) {
@@ -57,8 +57,8 @@ func notAValue(tok string) string {
 	return fmt.Sprintf("expected a value, got %s; a string needs quotes, as in %q", short, short)
 }
 
-// parseBased parses an integer with a base prefix, such as 0xDEAD_BEEF, 0o755 or 0b1101. TOML
-// allows no sign before the prefix.
+// parseBased parses an integer with a base prefix, such as 0xDEAD_BEEF, 0o755 or 0b1101. TOML does
+// not allow a sign before the prefix.
 func parseBased(tok, sign, body string) (any, string) {
 	base := map[byte]int{'x': 16, 'o': 8, 'b': 2}[body[1]]
 	digits := body[2:]
@@ -83,7 +83,7 @@ func convertInt(tok, digits string, base int) (any, string) {
 	return n, ""
 }
 
-// parseFloat parses integer [. fraction] [e exponent].
+// parseFloat parses a float: integer [. fraction] [e exponent].
 func parseFloat(tok, body string) (any, string) {
 	mantissa, exponent, hasExponent := strings.Cut(strings.ToLower(body), "e")
 	whole, fraction, hasFraction := strings.Cut(mantissa, ".")
@@ -108,9 +108,9 @@ func parseFloat(tok, body string) (any, string) {
 	return f, ""
 }
 
-// checkDecimal returns a description of what is wrong with a decimal integer or the integer part
-// of a float: no digits, a leading zero, or an underscore that is not between digits. It returns
-// "" if digits is valid.
+// checkDecimal describes what is wrong with a decimal integer or with the integer part of a float:
+// no digits, a leading zero, or an underscore that is not between digits. It returns "" if digits
+// is valid.
 func checkDecimal(tok, digits string) string {
 	switch {
 	case !digitsOnly(digits, isDigit):

@@ -13,13 +13,13 @@ import (
 const (
 	// MaxSize is the maximum size of a file in bytes.
 	MaxSize = 1 << 20
-	// MaxDepth is the maximum nesting of tables and arrays in one statement. Each part of a
-	// dotted key and each bracket counts.
+	// MaxDepth is the maximum nesting depth of tables and arrays in one statement. Each part of a
+	// dotted key and each bracket counts as one level.
 	MaxDepth = 128
 )
 
-// Parse parses a file. It always returns a document, with everything that is valid; the errors are
-// sorted by position.
+// Parse parses a file. It always returns a document that contains everything valid in the file. The
+// errors are sorted by position.
 func Parse(src []byte) (*Document, []*Error) {
 	p := &parser{doc: &Document{Root: newTable(headed), src: src}, src: src}
 	p.table = p.doc.Root
@@ -34,9 +34,9 @@ func Parse(src []byte) (*Document, []*Error) {
 	return p.doc, p.errs
 }
 
-// A parser reads the source once, from start to end. Its methods record errors themselves. A
-// boolean result ok tells the caller whether parsing can continue at the current position; an
-// invalid value alone does not make it false.
+// A parser reads the source once, from start to end. Its methods record errors themselves. The
+// result ok tells the caller whether parsing can continue at the current position; an invalid value
+// alone does not make it false.
 type parser struct {
 	doc  *Document
 	src  []byte
@@ -45,7 +45,7 @@ type parser struct {
 
 	table *Table   // table of the last [header]
 	path  []string // path of the current table or key, for messages
-	open  int      // brackets of arrays that an error left open
+	open  int      // number of array brackets left open by an error
 }
 
 func (p *parser) document() {
@@ -64,7 +64,7 @@ func (p *parser) document() {
 	}
 }
 
-// statement reads a [header], a key with its value, or an empty line, each followed by an optional
+// statement parses a [header], a key with its value, or an empty line, followed by an optional
 // comment and a line end. A value may span several lines.
 func (p *parser) statement() bool {
 	p.skipBlanks()
@@ -91,7 +91,7 @@ func (p *parser) statement() bool {
 	return true
 }
 
-// header reads [table]. It reports [[array of tables]] as not supported.
+// header parses [table]. It reports [[array of tables]] as unsupported.
 func (p *parser) header() bool {
 	start := p.pos
 	p.path, p.table = nil, newTable(headed)
@@ -120,7 +120,7 @@ func (p *parser) header() bool {
 }
 
 // reserve adds an array of tables to the tree without its data, so that headers of its sub-tables
-// are not reported too.
+// are not reported as well.
 func (p *parser) reserve(path []keyPart) {
 	t := p.doc.Root
 	for i, part := range path {
@@ -141,8 +141,8 @@ func (p *parser) reserve(path []keyPart) {
 	}
 }
 
-// keyValue reads key = value into t. depth is the nesting of t within the statement. keyValue
-// leaves the key in p.path for later messages; the caller removes it.
+// keyValue parses key = value into t. depth is the nesting depth of t within the statement.
+// keyValue leaves the key in p.path for later messages; the caller must remove it.
 func (p *parser) keyValue(t *Table, depth int) bool {
 	parts, ok := p.key(depth)
 	if !ok {
@@ -160,13 +160,13 @@ func (p *parser) keyValue(t *Table, depth int) bool {
 	return ok
 }
 
-// A keyPart is one part of a dotted key.
+// A keyPart is a part of a dotted key.
 type keyPart struct {
 	name string
 	off  int
 }
 
-// key reads a dotted key.
+// key parses a dotted key.
 func (p *parser) key(depth int) ([]keyPart, bool) {
 	var parts []keyPart
 	for {
@@ -215,7 +215,7 @@ func (p *parser) push(parts []keyPart) {
 	}
 }
 
-// keyLine and headerLine match a line that begins with "key =" or is a [header]. The parser uses
+// keyLine and headerLine match a line that starts with "key =" or is a [header]. The parser uses
 // them to find the next statement after an array without a closing bracket.
 var (
 	keyLine = regexp.MustCompile(strings.ReplaceAll(`^[ \t]*K([ \t]*\.[ \t]*K)*[ \t]*=`,
@@ -223,8 +223,8 @@ var (
 	headerLine = regexp.MustCompile(`^[ \t]*\[\[?[^#,=\[\]{}]+\]\]?[ \t]*(#.*)?\r?$`)
 )
 
-// skipToStatement skips to the next line after an error. After an error inside an array it skips to
-// the line after the closing bracket, or to the next line that looks like a statement.
+// skipToStatement skips to the next line after an error. After an error inside an array, it skips
+// to the line after the closing bracket or to the next line that looks like a statement.
 func (p *parser) skipToStatement() {
 	p.skipLine()
 	open := p.open
@@ -243,7 +243,7 @@ func (p *parser) skipToStatement() {
 
 func (p *parser) atKeyLine() bool { return keyLine.Match(p.restOfLine()) }
 
-// restOfLine returns the rest of the line, without the line feed.
+// restOfLine returns the rest of the line without the line feed.
 func (p *parser) restOfLine() []byte {
 	rest, _, _ := bytes.Cut(p.src[p.pos:], []byte("\n"))
 	return rest
@@ -253,7 +253,7 @@ func (p *parser) skipLine() {
 	p.pos = min(p.pos+len(p.restOfLine())+1, len(p.src))
 }
 
-// comment reads a comment up to the line end, and reports the first invalid character in it.
+// comment parses a comment up to the line end and reports the first invalid character in it.
 func (p *parser) comment() {
 	for good := true; !p.eof() && !p.atNewline(); {
 		size, problem := p.char()
@@ -265,7 +265,7 @@ func (p *parser) comment() {
 }
 
 // char returns the size in bytes of the character at the current position. If the character is not
-// allowed in comments and strings, problem says why: TOML allows valid UTF-8 without control
+// allowed in comments and strings, problem says why. TOML allows valid UTF-8 without control
 // characters other than tab.
 func (p *parser) char() (size int, problem string) {
 	c := p.src[p.pos]
@@ -284,7 +284,7 @@ func (p *parser) char() (size int, problem string) {
 	return size, ""
 }
 
-// got describes the character at the current position, for messages.
+// got describes the character at the current position for use in messages.
 func (p *parser) got() string {
 	switch {
 	case p.eof():
@@ -336,7 +336,8 @@ func (p *parser) skipBlanks() {
 	}
 }
 
-// bomLen returns the length of the UTF-8 byte order mark at the start of src, or 0.
+// bomLen returns the length of the UTF-8 byte order mark at the start of src, or 0 if there is
+// none.
 func bomLen(src []byte) int {
 	if bytes.HasPrefix(src, []byte("\uFEFF")) {
 		return len("\uFEFF")

@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// A stringToken is a string that was read to its closing quote.
+// A stringToken is a string that was read up to its closing quote.
 type stringToken struct {
 	text      string
 	multiline bool
 	bad       bool // an error in the string was reported
 }
 
-// string reads any of the four kinds of string. It returns false if the closing quote is missing.
+// string parses any of the four kinds of strings. It returns false if the closing quote is missing.
 func (p *parser) string() (stringToken, bool) {
 	quote := p.src[p.pos]
 	if bytes.HasPrefix(p.src[p.pos:], bytes.Repeat([]byte{quote}, 3)) {
@@ -38,8 +38,9 @@ func (p *parser) string() (stringToken, bool) {
 	}
 }
 
-// multilineString reads a multi-line basic or literal string, which has three quotes on each side.
-// A line end right after the opening quotes is not part of the text. Line ends are not converted.
+// multilineString parses a multi-line basic or literal string, which is enclosed in three quotes. A
+// line end immediately after the opening quotes is not part of the text. Line ends are not
+// converted.
 func (p *parser) multilineString(quote byte) (stringToken, bool) {
 	start := p.pos
 	p.pos += 3
@@ -51,7 +52,7 @@ func (p *parser) multilineString(quote byte) (stringToken, bool) {
 		case p.eof():
 			return s, p.errorf(start, "multi-line string is not closed, expected %c%c%c", quote, quote, quote)
 		case p.at(quote):
-			// The text may end with one or two quotes, before the three that close it.
+			// The text may end with one or two quotes before the three closing quotes.
 			run := p.countQuotes(quote, 5)
 			p.pos += run
 			if run >= 3 {
@@ -78,8 +79,8 @@ func (p *parser) countQuotes(quote byte, most int) int {
 	return n
 }
 
-// continuation skips a backslash at the end of a line, together with the line end and all blanks
-// and line ends after it. It returns false and skips nothing if the backslash begins an escape.
+// continuation skips a backslash at the end of a line, the line end, and all white space and line
+// ends after it. If the backslash starts an escape, continuation returns false and skips nothing.
 func (p *parser) continuation() bool {
 	start := p.pos
 	if !p.accept('\\') {
@@ -96,7 +97,7 @@ func (p *parser) continuation() bool {
 }
 
 // stringChar appends the character or escape at the current position to text. It skips an invalid
-// one and reports it, at most once per string.
+// character and reports it, at most once per string.
 func (p *parser) stringChar(text []byte, s *stringToken, quote byte) []byte {
 	if quote == '"' && p.at('\\') {
 		start := p.pos
@@ -124,8 +125,8 @@ func (p *parser) reportInString(s *stringToken, off int, problem string) {
 	s.bad = true
 }
 
-// escape reads an escape, beginning with the backslash. If the escape is invalid, escape describes
-// the problem and stops after the valid part.
+// escape parses an escape, starting at the backslash. If the escape is invalid, it returns a
+// description of the problem and stops after the valid part.
 func (p *parser) escape() (r rune, problem string) {
 	p.pos++
 	if p.eof() || p.atNewline() {
@@ -146,7 +147,7 @@ func (p *parser) escape() (r rune, problem string) {
 	}
 	size, problem := p.char()
 	if problem != "" {
-		return 0, problem + " in a string" // not skipped, so that the caller handles it
+		return 0, problem + " in a string" // do not skip it; the caller handles it
 	}
 	p.pos += size
 	return 0, fmt.Sprintf(`\%s is not an escape; expected one of \b \t \n \f \r \" \\ \uXXXX \UXXXXXXXX`, p.src[p.pos-size:p.pos])

@@ -8,16 +8,16 @@ type Document struct {
 	src  []byte
 }
 
-// A Value is one value and its position.
+// A Value is a value and its position.
 type Value struct {
-	// Data is a string, int64, float64, bool, []Value or *Table. It is nil if the value is
-	// invalid; Parse has reported it then.
+	// Data is a string, int64, float64, bool, []Value or *Table. It is nil if the value is invalid,
+	// in which case Parse has reported an error.
 	Data   any
 	Offset int // byte offset, for Document.Position
 }
 
-// An Entry is one key of a table. A key with an invalid value has an entry too, so that the key is
-// not considered missing.
+// An Entry is a key of a table. A key with an invalid value also has an entry, so that it is not
+// reported as missing.
 type Entry struct {
 	Key       string
 	KeyOffset int // byte offset of the key's first definition
@@ -31,13 +31,13 @@ type Table struct {
 	made    origin
 }
 
-// origin says which syntax defined a table. It decides what may still be added to the table.
+// origin is the syntax that defined a table. It determines what can still be added to the table.
 type origin uint8
 
 const (
-	implied  origin = iota // parent in a [header]; may get its own header, once
-	headed                 // has its own [header], or is the root
-	dotted                 // defined by a dotted key: more dotted keys are allowed, a header is not
+	implied  origin = iota // parent in a [header]; may be given its own header once
+	headed                 // has its own [header] or is the root
+	dotted                 // defined by a dotted key; may be extended by dotted keys but not by a header
 	enclosed               // inline table: nothing can be added
 )
 
@@ -45,10 +45,10 @@ func newTable(made origin) *Table {
 	return &Table{index: map[string]*Entry{}, made: made}
 }
 
-// Entries returns the entries in the order of the file. The caller must not change the slice.
+// Entries returns the entries in the order of the file. The caller must not modify the slice.
 func (t *Table) Entries() []*Entry { return t.entries }
 
-// Lookup returns the entry of a key, or nil if the table does not have the key.
+// Lookup returns the entry of a key, or nil if the table does not contain the key.
 func (t *Table) Lookup(key string) *Entry { return t.index[key] }
 
 func (t *Table) add(k keyPart, v Value) {
@@ -57,9 +57,9 @@ func (t *Table) add(k keyPart, v Value) {
 	t.index[k.name] = e
 }
 
-// openTable returns the table of a header, and creates it if necessary. For an invalid header it
-// returns a table that is not part of the tree: the keys under the header are still parsed, but
-// they are not added to another table.
+// openTable returns the table for a header, creating it if necessary. For an invalid header it
+// returns a table that is not part of the tree, so that the keys under the header are parsed but
+// not added to another table.
 func (p *parser) openTable(path []keyPart) *Table {
 	t := p.doc.Root
 	for i, part := range path {
@@ -88,7 +88,7 @@ func (p *parser) openTable(path []keyPart) *Table {
 	return t
 }
 
-// define sets a key, which may be dotted, in t.
+// define sets a key in t. The key may be dotted.
 func (p *parser) define(t *Table, path []keyPart, v Value) {
 	parents, key := path[:len(path)-1], path[len(path)-1]
 	for _, part := range parents {
@@ -117,8 +117,8 @@ func (p *parser) define(t *Table, path []keyPart, v Value) {
 	t.add(key, v)
 }
 
-// extensible returns the table of e, to which part of a key refers. If e is not a table, or is an
-// inline table, extensible reports an error and returns nil.
+// extensible returns the table of e, which a part of a key refers to. If e is not a table or is an
+// inline table, it reports an error and returns nil.
 func (p *parser) extensible(e *Entry, part keyPart) *Table {
 	t, ok := e.Value.Data.(*Table)
 	switch {
@@ -137,7 +137,7 @@ func (p *parser) line(e *Entry) int {
 	return line
 }
 
-// TypeOf returns the name of the type of Value.Data with its article, for messages.
+// TypeOf returns the name of the type of Value.Data, including an article, for use in messages.
 func TypeOf(data any) string {
 	switch data.(type) {
 	case string:

@@ -2,7 +2,7 @@ package toml
 
 import "strings"
 
-// value reads any value. depth is the number of tables and arrays that enclose it.
+// value parses any value. depth is the number of enclosing tables and arrays.
 func (p *parser) value(depth int) (data any, ok bool) {
 	switch {
 	case p.at('"') || p.at('\''):
@@ -25,8 +25,8 @@ func (p *parser) value(depth int) (data any, ok bool) {
 	return p.scalar()
 }
 
-// array reads [value, value]. Line ends, comments and a trailing comma are allowed. If an element
-// is invalid, the whole array is nil.
+// array parses [value, value]. Line ends, comments and a trailing comma are allowed. If an element
+// is invalid, the result is nil.
 func (p *parser) array(depth int) (any, bool) {
 	start, errsBefore := p.pos, len(p.errs)
 	p.pos++
@@ -63,9 +63,9 @@ func (p *parser) array(depth int) (any, bool) {
 	return values, true
 }
 
-// notClosed reports an array without a closing bracket, detected at a line that begins with
-// "key =". The lines before it may be statements rather than elements, so notClosed discards their
-// errors and parsing resumes after the line with the opening bracket.
+// notClosed reports an array without a closing bracket, detected at a line that starts with "key
+// =". The lines before it may be statements rather than elements, so notClosed discards their
+// errors, and parsing resumes after the line with the opening bracket.
 func (p *parser) notClosed(start, errsBefore int) bool {
 	p.errs = p.errs[:errsBefore]
 	line, _ := p.doc.Position(p.pos)
@@ -73,7 +73,7 @@ func (p *parser) notClosed(start, errsBefore int) bool {
 	return p.errorf(start, "array is not closed, expected ']' before the key on line %d", line)
 }
 
-// skipToElement skips blanks, line ends and comments inside an array. It reports whether it
+// skipToElement skips white space, line ends and comments inside an array. It reports whether it
 // skipped a line end.
 func (p *parser) skipToElement() (onNewLine bool) {
 	for {
@@ -88,8 +88,8 @@ func (p *parser) skipToElement() (onNewLine bool) {
 	}
 }
 
-// inlineTable reads { key = value, key = value } on one line, without a trailing comma. An inline
-// table over several lines, which TOML 1.1 allows, is one error and is read to its end.
+// inlineTable parses { key = value, key = value } on one line, without a trailing comma. An inline
+// table over several lines, which TOML 1.1 allows, is reported as one error and read to its end.
 func (p *parser) inlineTable(depth int) (any, bool) {
 	p.pos++
 	t, outer := newTable(headed), len(p.path)
@@ -123,9 +123,9 @@ func (p *parser) inlineTable(depth int) (any, bool) {
 	return t, true
 }
 
-// withinLine skips blanks, line ends and comments in an inline table. It returns false if the
-// table contains a line end or comment, and reports only the first one: good says that none was
-// found before.
+// withinLine skips white space, line ends and comments in an inline table. It returns false if the
+// table contains a line end or comment, which it reports only once. good is false if one has
+// already been reported.
 func (p *parser) withinLine(good bool) bool {
 	p.skipBlanks()
 	if !p.at('#') && !p.atNewline() {
@@ -138,7 +138,7 @@ func (p *parser) withinLine(good bool) bool {
 	return false
 }
 
-// scalar reads a boolean or a number.
+// scalar parses a boolean or a number.
 func (p *parser) scalar() (any, bool) {
 	start := p.pos
 	tok := p.token()
@@ -156,7 +156,7 @@ func (p *parser) scalar() (any, bool) {
 	return v, true
 }
 
-// token returns the characters up to the next one that ends a scalar.
+// token returns the characters up to the next character that ends a scalar.
 func (p *parser) token() string {
 	start := p.pos
 	for !p.eof() && strings.IndexByte(" \t\r\n,]}#=\"'", p.src[p.pos]) < 0 {

@@ -193,7 +193,7 @@ func TestPushInfluxDB(t *testing.T) {
 	sw.AwaitRecovery("closed receiver")
 	awaitAtLeast(client, "portsyncd_push_queue_batches", 3)
 	influx.Start()
-	sw.AwaitLog(0, 6*switchtest.Timeout, "metrics are pushed again")
+	sw.AwaitLog(0, 6*switchtest.Timeout, "pushing metrics resumed")
 	client.AwaitValue("portsyncd_push_queue_batches", 0)
 	checkNothingLost(t, influx, client)
 

@@ -6,7 +6,7 @@ import (
 	"portsyncd/metrics"
 )
 
-// Families contains the metrics of this package.
+// Families contains the push metrics.
 type Families struct {
 	requests *metrics.Counter
 	failures *metrics.Vec[metrics.Counter]
@@ -22,7 +22,7 @@ const (
 	dropRefused
 )
 
-// NewFamilies adds the metrics to set.
+// NewFamilies adds the push metrics to set.
 func NewFamilies(set *metrics.Set) *Families {
 	return &Families{
 		requests: set.NewCounter("portsyncd_push_requests_total",
@@ -41,7 +41,7 @@ func NewFamilies(set *metrics.Set) *Families {
 	}
 }
 
-// count updates the metrics for the result of a request.
+// count updates the metrics with the result of a request.
 func (f *Families) count(r *result) {
 	f.requests.Inc()
 	if r.outcome != delivered {

@@ -10,24 +10,23 @@ import (
 	"portsyncd/metrics"
 )
 
-// lines converts samples to line protocol. Samples with the same measurement and tags share a line.
-// The zero value is ready to use, by one goroutine only.
+// lines converts samples to line protocol. Samples that have the same measurement and tags share a
+// line. The zero value is ready to use. It must be used by one goroutine only.
 type lines struct {
 	points []point
 	index  map[string]int // index in points, by series
 	key    []byte
 }
 
-// point is one line under construction.
+// point is a line under construction.
 type point struct {
 	series string // measurement and tags
 	fields []byte // name=value,name=value,...
-	size   int    // number of values in fields; 0 if the series is from an earlier batch
+	size   int    // number of values in fields; 0 if the series is left from an earlier batch
 }
 
-// appendBatch appends a line for each series of the samples. It returns the extended slice and the
-// number of values. All lines have the time stamp at, in nanoseconds since 1970, and the tag
-// "instance".
+// appendBatch appends a line for each series. It returns the extended slice and the number of
+// values. All lines have the timestamp at, in Unix nanoseconds, and the tag "instance".
 func (l *lines) appendBatch(b []byte, samples func(func(metrics.Sample) bool), instance string, at int64) ([]byte, int) {
 	l.reset()
 	for s := range samples {
@@ -50,8 +49,8 @@ func (l *lines) appendBatch(b []byte, samples func(func(metrics.Sample) bool), i
 	return b, values
 }
 
-// reset removes the values. It also removes the series if most of them were not in the last batch,
-// since ports are added and removed.
+// reset removes all values. It also removes the series if most of them were not in the last batch,
+// because ports are added and removed.
 func (l *lines) reset() {
 	used := 0
 	for i := range l.points {
@@ -90,9 +89,9 @@ func (l *lines) add(s *metrics.Sample, instance string) {
 	p.fields = strconv.AppendFloat(p.fields, s.Value, 'g', -1, 64)
 }
 
-// appendSeries appends measurement and tags. The tags are sorted by name, as InfluxDB recommends
-// for speed. Tags with an empty value are omitted: the protocol does not allow them, and Prometheus
-// too treats an empty label as missing.
+// appendSeries appends the measurement and the tags. The tags are sorted by name, as InfluxDB
+// recommends for performance. Tags with an empty value are omitted: the protocol does not allow
+// them, and Prometheus also treats an empty label as missing.
 func appendSeries(b []byte, measurement, instance string, labels []metrics.Label) []byte {
 	b = appendEscaped(b, measurement, measurementSpecials)
 	tags := append(make([]metrics.Label, 0, 8), metrics.Label{Name: "instance", Value: instance})
@@ -111,7 +110,7 @@ func appendSeries(b []byte, measurement, instance string, labels []metrics.Label
 }
 
 // Characters that must be escaped with a backslash in measurements, and in tags and field names
-// ("Special characters" in the description of the protocol).
+// ("Special characters" in the protocol documentation).
 const (
 	measurementSpecials = ", "
 	tagSpecials         = ",= "
@@ -144,7 +143,7 @@ func appendEscaped(b []byte, text, specials string) []byte {
 	return b
 }
 
-// isPlainBackslash reports whether a backslash before rest is literal for both servers.
+// isPlainBackslash reports whether both servers treat a backslash before rest as literal.
 func isPlainBackslash(rest string) bool {
 	r, n := utf8.DecodeRuneInString(rest)
 	return n > 0 && !strings.ContainsRune(`\,= "`, r) && strconv.IsPrint(r) && !(r == utf8.RuneError && n == 1)

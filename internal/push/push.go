@@ -19,12 +19,12 @@ import (
 // Config configures a [Pusher].
 type Config struct {
 	URL      string        // http or https URL, with the database or bucket in its query
-	Interval time.Duration // interval of the batches, more than 0
-	Instance func() string // called for each batch: returns the value of the tag "instance"
+	Interval time.Duration // time between batches, greater than 0
+	Instance func() string // returns the value of the tag "instance"; called for each batch
 
 	AuthorizationFile string // path of a file with the Authorization header, read for each request; "" for none
-	CAFile            string // path of a PEM file with certificate authorities; "" for those of the system
-	Device            string // interface or VRF that connections are bound to; "" for any
+	CAFile            string // path of a PEM file with certificate authorities; "" for the system's
+	Device            string // interface or VRF to bind connections to; "" for any
 	Gzip              bool   // compress the batches
 	QueueBatches      int    // maximum number of queued batches, at least 1
 	UserAgent         string
@@ -42,17 +42,17 @@ type Pusher struct {
 	text    []byte
 	gzip    *gzip.Writer
 	queue   []*batch // oldest first
-	failing string   // outcome of the last request if it failed, else ""
+	failing string   // outcome of the last request if it failed, or ""
 	pause   backoff.Backoff
 }
 
-// batch contains all samples at one time, in line protocol.
+// batch contains all samples of one point in time, in line protocol.
 type batch struct {
 	body    []byte
 	samples int
 }
 
-// New returns a Pusher for the samples of set. It returns an error if the URL is invalid.
+// New returns a Pusher that sends the samples of set. It returns an error if the URL is invalid.
 func New(c Config, set *metrics.Set, f *Families, log *slog.Logger) (*Pusher, error) {
 	s, err := newSender(&c)
 	if err != nil {
@@ -65,13 +65,13 @@ func New(c Config, set *metrics.Set, f *Families, log *slog.Logger) (*Pusher, er
 // requestTimeout is the timeout of a request, from the address lookup to the end of the response.
 const requestTimeout = 10 * time.Second
 
-// Run sends batches until ctx ends, and cancels a running request then. It must be called once.
+// Run sends batches until ctx ends, then cancels the running request. It must be called once.
 func (p *Pusher) Run(ctx context.Context) {
-	// The first batch is at a random time, so that switches that start together do not push
-	// together.
+	// Send the first batch at a random time, so that switches that start together do not push at
+	// the same time.
 	next := time.NewTimer(rand.N(p.config.Interval))
 	defer next.Stop()
-	var retry <-chan time.Time // not nil during a backoff
+	var retry <-chan time.Time // nil except during a backoff
 	results := make(chan result, 1)
 	busy := false
 	for ctx.Err() == nil {
@@ -120,7 +120,7 @@ func (p *Pusher) sample() {
 	p.dropOldest()
 }
 
-// dropOldest drops the oldest batches until the queue is within its limit.
+// dropOldest drops the oldest batches until the queue does not exceed its limit.
 func (p *Pusher) dropOldest() {
 	for len(p.queue) > p.config.QueueBatches {
 		p.dequeue()
@@ -129,7 +129,7 @@ func (p *Pusher) dropOldest() {
 	p.families.queued.Set(int64(len(p.queue)))
 }
 
-// dequeue removes the oldest batch from the queue and returns the batch.
+// dequeue removes the oldest batch from the queue and returns it.
 func (p *Pusher) dequeue() *batch {
 	b := p.queue[0]
 	p.queue[0] = nil
@@ -138,13 +138,13 @@ func (p *Pusher) dequeue() *batch {
 	return b
 }
 
-// handleResult handles the result of a request, and returns the delay before the next one.
+// handleResult handles the result of a request and returns the delay before the next request.
 func (p *Pusher) handleResult(r *result) time.Duration {
 	p.families.count(r)
 	switch r.outcome {
 	case delivered:
 		if p.failing != "" {
-			p.log.Log(context.Background(), syslog.LevelNotice, "metrics are pushed again", "url", p.config.URL)
+			p.log.Log(context.Background(), syslog.LevelNotice, "pushing metrics resumed", "url", p.config.URL)
 		}
 		p.failing = ""
 		p.pause.Reset()
@@ -152,7 +152,7 @@ func (p *Pusher) handleResult(r *result) time.Duration {
 	case refused:
 		p.report(r)
 		p.families.dropped.At(dropRefused).Inc()
-		p.pause.Reset() // the receiver is available, and may accept the next batch
+		p.pause.Reset() // the receiver is available and may accept the next batch
 		return min(r.retryAfter, maxRetryAfter)
 	}
 	p.report(r)
@@ -161,7 +161,7 @@ func (p *Pusher) handleResult(r *result) time.Duration {
 	return max(p.pause.Next(), min(r.retryAfter, maxRetryAfter))
 }
 
-// report logs a failure, unless the previous request failed with the same outcome.
+// report logs a failure unless the previous request failed with the same outcome.
 func (p *Pusher) report(r *result) {
 	if p.failing != r.outcome.String() {
 		p.log.Warn("cannot push metrics", "url", p.config.URL, "reason", r.outcome, "error", r.err)
@@ -172,7 +172,7 @@ func (p *Pusher) report(r *result) {
 const (
 	minBackoff    = time.Second
 	maxBackoff    = time.Minute
-	maxRetryAfter = 15 * time.Minute // maximum delay that is accepted from Retry-After
+	maxRetryAfter = 15 * time.Minute // maximum accepted Retry-After delay
 )
 
 // compress returns text compressed with gzip.

@@ -177,7 +177,7 @@ func TestGone(t *testing.T) {
 		if n := r.value(t, "portsyncd_push_failures_total", "unreachable"); int(n) != len(r.sent)-len(r.got) {
 			t.Errorf("%v failures counted, want one for each failed request", n)
 		}
-		if lines := strings.Count(r.logs.String(), "\n"); lines != 2 || !strings.Contains(r.logs.String(), "pushed again") {
+		if lines := strings.Count(r.logs.String(), "\n"); lines != 2 || !strings.Contains(r.logs.String(), "pushing metrics resumed") {
 			t.Errorf("log: %s", &r.logs)
 		}
 	})

@@ -23,13 +23,13 @@ type outcome int
 
 const (
 	delivered    outcome = iota
-	unreachable          // no connection, or no HTTP response in time
-	overloaded           // the receiver is busy or has an error; it may accept the batch later
-	unauthorized         // wrong credentials, database or URL; the operator can correct them
-	refused              // the receiver will never accept this batch
+	unreachable          // no connection or no HTTP response before the timeout
+	overloaded           // the receiver is busy or failing; it may accept the batch later
+	unauthorized         // wrong credentials, database or URL, which the operator can correct
+	refused              // the receiver will never accept the batch
 )
 
-// String returns the outcome as in the label "reason".
+// String returns the outcome as used in the label "reason".
 func (o outcome) String() string {
 	return [...]string{"delivered", "unreachable", "overloaded", "unauthorized", "refused"}[o]
 }
@@ -38,14 +38,14 @@ func (o outcome) String() string {
 type result struct {
 	batch      *batch
 	outcome    outcome
-	err        error         // nil if delivered
-	retryAfter time.Duration // from the header Retry-After; 0 if there is none
+	err        error         // nil if the batch was delivered
+	retryAfter time.Duration // from the Retry-After header; 0 if absent
 }
 
 // sender sends batches over HTTP.
 type sender struct {
 	url           string
-	authorization string // path of a file; "" if there is none
+	authorization string // path of the authorization file, or ""
 	gzip          bool
 	userAgent     string
 	client        *http.Client
@@ -54,13 +54,13 @@ type sender struct {
 func newSender(c *Config) (*sender, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, errors.New("push: not an http:// or https:// URL")
+		return nil, errors.New("push: URL must start with http:// or https://")
 	}
 	s := &sender{url: c.URL, authorization: c.AuthorizationFile, gzip: c.Gzip, userAgent: c.UserAgent}
 	d := newDialer(c.Device)
 	s.client = &http.Client{
 		Transport: &http.Transport{
-			Proxy:                  nil, // ignore the environment
+			Proxy:                  nil, // ignore proxy environment variables
 			DialContext:            d.DialContext,
 			DialTLSContext:         dialTLS(d, c.CAFile),
 			TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1 only
@@ -69,7 +69,8 @@ func newSender(c *Config) (*sender, error) {
 			MaxResponseHeaderBytes: 16 << 10,
 			DisableCompression:     true,
 		},
-		// Samples and credentials are sent to the configured receiver only.
+		// Do not follow redirects: samples and credentials must be sent only to the configured
+		// receiver.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return s, nil
@@ -77,7 +78,7 @@ func newSender(c *Config) (*sender, error) {
 
 // dialTLS returns a function that opens TLS connections. The function reads caFile for each
 // connection, so that a replaced file takes effect without a restart. If caFile is "", it uses the
-// certificate authorities of the system.
+// system's certificate authorities.
 func dialTLS(d *net.Dialer, caFile string) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c := transport.TLSConfig()
@@ -94,8 +95,9 @@ func dialTLS(d *net.Dialer, caFile string) func(ctx context.Context, network, ad
 	}
 }
 
-// newDialer returns a dialer whose connections, including those to name servers, are bound to a
-// device. Binding to a VRF uses its routing table (Documentation/networking/vrf.rst in the kernel).
+// newDialer returns a dialer that binds connections to a device, including connections to name
+// servers. Binding to a VRF selects its routing table (Documentation/networking/vrf.rst in the
+// kernel).
 func newDialer(device string) *net.Dialer {
 	if device == "" {
 		return &net.Dialer{}
@@ -118,13 +120,13 @@ func (s *sender) post(ctx context.Context, b *batch) result {
 	response, err := s.client.Do(request)
 	if err != nil {
 		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err // without the URL, which is logged separately
+			err = wrapped.Err // omit the URL, which is logged separately
 		}
 		r.outcome, r.err = unreachable, err
 		return r
 	}
 	defer response.Body.Close()
-	// The connection can be reused if the response is read to its end.
+	// The connection can be reused only if the response is read to its end.
 	body, _ := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	r.outcome = outcomeOf(response.StatusCode)
 	if r.outcome != delivered {
@@ -134,7 +136,7 @@ func (s *sender) post(ctx context.Context, b *batch) result {
 	return r
 }
 
-// maxResponse is the maximum number of bytes read of a response, which is enough for an error
+// maxResponse is the maximum number of bytes read from a response, which is enough for an error
 // message.
 const maxResponse = 4 << 10
 
@@ -145,8 +147,8 @@ func (s *sender) request(ctx context.Context, b *batch) (*http.Request, error) {
 	}
 	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	request.Header.Set("User-Agent", s.userAgent)
-	// Sending a batch again is harmless. The empty header is not sent, but tells net/http that
-	// it may repeat the request if a reused connection has been closed.
+	// Sending a batch twice is harmless. The empty header is not sent, but it tells net/http that
+	// the request may be retried if a reused connection has been closed.
 	request.Header["Idempotency-Key"] = []string{}
 	if s.gzip {
 		request.Header.Set("Content-Encoding", "gzip")
@@ -172,21 +174,22 @@ func readAuthorization(ctx context.Context, name string) (string, error) {
 	secret := strings.TrimSpace(string(text))
 	invalid := func(r rune) bool { return r < ' ' || r > '~' }
 	if secret == "" || strings.ContainsFunc(secret, invalid) {
-		return "", fmt.Errorf("read authorization file: %q does not consist of one line of at most %d printable ASCII characters", name, most)
+		return "", fmt.Errorf("invalid authorization file %q: must be one line of at most %d printable ASCII characters", name, most)
 	}
 	return secret, nil
 }
 
-// outcomeOf returns the outcome for an HTTP status. InfluxDB sends 204 if successful, 400 for lines
+// outcomeOf returns the outcome for an HTTP status. InfluxDB returns 204 on success, 400 for lines
 // that are invalid or partially accepted, 404 for an unknown database or bucket, and 429 or 503
-// with Retry-After if busy (https://docs.influxdata.com/influxdb/v2/write-data/troubleshoot/).
-// VictoriaMetrics sends 204 if successful and 503 if busy.
+// with Retry-After if it is busy
+// (https://docs.influxdata.com/influxdb/v2/write-data/troubleshoot/). VictoriaMetrics returns 204
+// on success and 503 if it is busy.
 func outcomeOf(status int) outcome {
 	switch {
 	case status >= 200 && status < 300:
 		return delivered
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound,
-		status >= 300 && status < 400: // a redirect is not followed; the URL must be corrected
+		status >= 300 && status < 400: // redirects are not followed; the URL must be corrected
 		return unauthorized
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests,
 		status >= 500:
@@ -195,8 +198,8 @@ func outcomeOf(status int) outcome {
 	return refused
 }
 
-// retryAfter parses the value of Retry-After, a number of seconds or a date (RFC 9110, section
-// 10.2.3). It returns 0 if the value is invalid.
+// retryAfter parses the value of a Retry-After header, a number of seconds or a date (RFC 9110,
+// section 10.2.3). It returns 0 if the value is invalid.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second

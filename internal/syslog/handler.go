@@ -15,7 +15,7 @@ import (
 // DefaultSocket is the path of the syslog socket (_PATH_LOG of sys/syslog.h).
 const DefaultSocket = "/dev/log"
 
-// facility is LOG_USER of sys/syslog.h, the default of syslog(3), which common/logger.cpp of
+// facility is LOG_USER of sys/syslog.h, the default of syslog(3), which common/logger.cpp in
 // sonic-swss-common does not change. The priority of a line is facility | severity.
 const facility = 1 << 3
 
@@ -29,18 +29,18 @@ type Options struct {
 	Output     Output
 	Format     Format // of the lines on standard output and standard error
 	SocketPath string // path of the syslog socket; default DefaultSocket
-	// Console writes the lines of the output Syslog to Stderr as well if Stderr is a terminal, and
-	// to Stderr instead while the syslog daemon is not available.
+	// Console also writes lines for the output Syslog to Stderr if Stderr is a terminal. While the
+	// syslog daemon is unavailable, the lines are written to Stderr only.
 	Console bool
 	Stdout  *os.File // default os.Stdout; must stay open while the Handler is in use
 	Stderr  *os.File // default os.Stderr; must stay open while the Handler is in use
 }
 
-// ComponentKey is the key of the attribute with the component of a logger. The lines of
+// ComponentKey is the key of the attribute that contains a logger's component. Lines of
 // log.With(ComponentKey, "redis") have the form ":- redis: TEXT".
 const ComponentKey = "component"
 
-// Handler is an [slog.Handler] as described in the package comment.
+// Handler is an [slog.Handler]. The package documentation describes its output.
 type Handler struct {
 	shared    *shared
 	component string
@@ -50,7 +50,7 @@ type Handler struct {
 	derived   []derivation // calls of WithAttrs and WithGroup, for JSON
 }
 
-// shared is the state that a Handler shares with those derived from it.
+// shared is the state shared by a Handler and the handlers derived from it.
 type shared struct {
 	level  atomic.Int64
 	output atomic.Uint32
@@ -69,8 +69,8 @@ type shared struct {
 	suppressed atomic.Uint64
 }
 
-// New returns a Handler. It connects to the syslog daemon. If this fails, the Handler connects
-// later.
+// New returns a Handler and connects to the syslog daemon. If the connection fails, the Handler
+// connects later.
 func New(o Options) *Handler {
 	s := &shared{
 		tag:     cmp.Or(o.Tag, defaultTag) + ": ",
@@ -89,23 +89,24 @@ func New(o Options) *Handler {
 	return h
 }
 
-// prefix returns the text before a message, as in common/logger.h of sonic-swss-common
+// prefix returns the text that precedes a message, as in common/logger.h of sonic-swss-common
 // (SWSS_LOG_...), where the component is the name of the function.
 func prefix(component string) string { return ":- " + component + ": " }
 
-// SetLevel sets the lowest level that is logged.
+// SetLevel sets the minimum level that is logged.
 func (h *Handler) SetLevel(level slog.Level) { h.shared.level.Store(int64(level)) }
 
-// Level returns the lowest level that is logged. It implements [slog.Leveler].
+// Level returns the minimum level that is logged. It implements [slog.Leveler].
 func (h *Handler) Level() slog.Level { return slog.Level(h.shared.level.Load()) }
 
-// SetOutput sets the output of the lines.
+// SetOutput sets the destination of log lines.
 func (h *Handler) SetOutput(o Output) { h.shared.output.Store(uint32(o)) }
 
-// Output returns the output of the lines.
+// Output returns the destination of log lines.
 func (h *Handler) Output() Output { return Output(h.shared.output.Load()) }
 
-// Lines returns the number of lines written with a severity. It returns 0 for an unknown severity.
+// Lines returns the number of lines that were written with a severity. It returns 0 for an unknown
+// severity.
 func (h *Handler) Lines(s Severity) uint64 {
 	if s >= Severities {
 		return 0
@@ -113,18 +114,18 @@ func (h *Handler) Lines(s Severity) uint64 {
 	return h.shared.lines[s].Load()
 }
 
-// Dropped returns the number of lines lost because the output was full or not available.
+// Dropped returns the number of lines lost because the output was full or unavailable.
 func (h *Handler) Dropped() uint64 { return h.shared.dropped.Load() }
 
-// Suppressed returns the number of lines not written because the same message had been written
-// LinesPerSecond times in the same second.
+// Suppressed returns the number of lines that were not written because the same message had already
+// been written LinesPerSecond times in the same second.
 func (h *Handler) Suppressed() uint64 { return h.shared.suppressed.Load() }
 
 // Enabled implements [slog.Handler].
 func (h *Handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.Level() }
 
 // Handle implements [slog.Handler]. It writes, queues, suppresses or drops the line. It always
-// returns nil, since callers cannot handle an error of the log.
+// returns nil, because callers cannot handle logging errors.
 func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	ok, suppressed := h.shared.rates.allow(h.prefix, r.Message, r.Time)
 	if !ok {
@@ -148,7 +149,7 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// appendLine appends the line of a record for an output.
+// appendLine appends the line for a record in the format of an output.
 func (h *Handler) appendLine(b []byte, output Output, severity Severity, r slog.Record, suppressed uint64) []byte {
 	if h.isJSON(output) {
 		return h.appendJSON(b, r, suppressed)
@@ -163,9 +164,9 @@ func (h *Handler) appendLine(b []byte, output Output, severity Severity, r slog.
 	return b
 }
 
-// WriteLine writes a line with the given component and text, without the limit for equal messages.
-// If the output is full, or lines of Handle are queued, it waits for room up to timeout. It reports
-// whether the line was written. It does not allocate for a line of text of up to 1 KiB.
+// WriteLine writes a line with the given component and text. Unlike Handle, it does not limit
+// repeated messages. If the output is full or lines from Handle are queued, it waits up to timeout.
+// It reports whether the line was written. It does not allocate for a text line of up to 1 KiB.
 func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at time.Time, timeout time.Duration) bool {
 	var space [1024]byte
 	severity, output := SeverityOf(level), h.Output()
@@ -185,7 +186,7 @@ func (h *Handler) WriteLine(level slog.Level, component string, text []byte, at 
 	return sent == written
 }
 
-// appendPlain appends the line of WriteLine for an output.
+// appendPlain appends the line for WriteLine in the format of an output.
 func (h *Handler) appendPlain(b []byte, output Output, level slog.Level, component string, text []byte, at time.Time) []byte {
 	if h.isJSON(output) {
 		plain := &Handler{shared: h.shared, component: component}
@@ -198,14 +199,15 @@ func (h *Handler) appendPlain(b []byte, output Output, level slog.Level, compone
 	return appendPrintableBytes(b, text)
 }
 
-// WriteStderr writes a line to standard error, whatever the output is, without blocking.
+// WriteStderr writes a line to standard error, regardless of the output. It does not block.
 func (h *Handler) WriteStderr(level slog.Level, message string) {
 	r := slog.NewRecord(time.Now(), level, message, 0)
 	h.shared.stderr.send(h.appendLine(nil, Stderr, SeverityOf(level), r, 0))
 }
 
-// appendStart appends the text before the component: the header for syslog, and the severity for
-// standard output and error, whose readers (supervisord, journald) add time and name.
+// appendStart appends the text that precedes the component. For syslog this is the header. For
+// standard output and standard error it is only the severity, because their readers (supervisord,
+// journald) add the time and the name.
 func (s *shared) appendStart(b []byte, output Output, severity Severity, at time.Time) []byte {
 	if output == Stdout || output == Stderr {
 		return append(append(b, severity.String()...), ' ')
@@ -213,15 +215,15 @@ func (s *shared) appendStart(b []byte, output Output, severity Severity, at time
 	return s.appendHeader(b, severity, at)
 }
 
-// copies reports whether standard error gets a copy of the lines that are written to an output.
+// copies reports whether lines for an output are also written to standard error.
 func (s *shared) copies(output Output) bool {
 	return s.console && output == Syslog && s.stderr.terminal
 }
 
-// fallsBack reports whether lines go to standard error if an output is not available.
+// fallsBack reports whether lines are written to standard error if an output is unavailable.
 func (s *shared) fallsBack(output Output) bool { return s.console && output == Syslog }
 
-// send writes a line. It waits for room up to timeout.
+// send writes a line. It waits up to timeout if the output is full.
 func (s *shared) send(output Output, line []byte, timeout time.Duration) result {
 	switch output {
 	case Stdout:
@@ -232,7 +234,7 @@ func (s *shared) send(output Output, line []byte, timeout time.Duration) result 
 	return s.socket.send(cut(line, maxLine), timeout)
 }
 
-// waitRoom waits until the output has room for a line, or until timeout.
+// waitRoom waits until the output can accept a line, at most for timeout.
 func (s *shared) waitRoom(output Output, timeout time.Duration) {
 	switch output {
 	case Stdout:

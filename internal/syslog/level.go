@@ -23,7 +23,7 @@ const (
 // the most severe.
 type Severity uint8
 
-// The severities, in the order of syslog.
+// Severities in the order of syslog.
 const (
 	Emerg Severity = iota
 	Alert
@@ -38,8 +38,8 @@ const (
 	Severities = 8
 )
 
-// severities contains for each severity the name in SONiC's LOGGER table (sonic-swss-common
-// common/logger.cpp, priorityStringMap) and the lowest level.
+// severities contains, for each severity, the name in SONiC's LOGGER table (sonic-swss-common
+// common/logger.cpp, priorityStringMap) and the minimum level.
 var severities = [Severities]struct {
 	name  string
 	level slog.Level
@@ -54,8 +54,8 @@ var severities = [Severities]struct {
 	Debug:  {"DEBUG", LevelDebug},
 }
 
-// SeverityOf returns the severity of a level. A level between two named levels has the lower
-// severity.
+// SeverityOf returns the severity for a level. A level between two named levels is given the less
+// severe of the two.
 func SeverityOf(level slog.Level) Severity {
 	for s := range Debug {
 		if level >= severities[s].level {
@@ -65,7 +65,7 @@ func SeverityOf(level slog.Level) Severity {
 	return Debug
 }
 
-// String returns the name in SONiC's LOGGER table, such as "NOTICE".
+// String returns the severity's name in SONiC's LOGGER table, such as "NOTICE".
 func (s Severity) String() string {
 	if s >= Severities {
 		return fmt.Sprintf("Severity(%d)", uint8(s))
@@ -73,33 +73,33 @@ func (s Severity) String() string {
 	return severities[s].name
 }
 
-// LevelName returns the name of a level in SONiC's LOGGER table, such as "NOTICE"; slog would print
-// "INFO+2".
+// LevelName returns a level's name in SONiC's LOGGER table, such as "NOTICE". For that level, slog
+// itself would print "INFO+2".
 func LevelName(level slog.Level) string { return SeverityOf(level).String() }
 
-// ParseLevel parses LOGLEVEL of SONiC's LOGGER table: EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO
-// or DEBUG, in upper case like the C++ daemons.
+// ParseLevel parses the LOGLEVEL field of SONiC's LOGGER table: EMERG, ALERT, CRIT, ERROR, WARN,
+// NOTICE, INFO or DEBUG. Like the C++ daemons, it accepts only upper case.
 func ParseLevel(name string) (slog.Level, error) {
 	for _, s := range severities {
 		if name == s.name {
 			return s.level, nil
 		}
 	}
-	return 0, fmt.Errorf("log level %q: want EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO or DEBUG", name)
+	return 0, fmt.Errorf("invalid log level %q: must be EMERG, ALERT, CRIT, ERROR, WARN, NOTICE, INFO or DEBUG", name)
 }
 
-// ParseLevelFold is ParseLevel without regard to case.
+// ParseLevelFold is like ParseLevel but ignores case.
 func ParseLevelFold(name string) (slog.Level, error) {
 	if level, err := ParseLevel(strings.ToUpper(name)); err == nil {
 		return level, nil
 	}
-	return 0, fmt.Errorf("log level %q: want emerg, alert, crit, error, warn, notice, info or debug", name)
+	return 0, fmt.Errorf("invalid log level %q: must be emerg, alert, crit, error, warn, notice, info or debug", name)
 }
 
 // Output is the destination of log lines.
 type Output uint8
 
-// The outputs of SONiC's LOGGER table. The zero value is its default.
+// Outputs in SONiC's LOGGER table. The zero value is SONiC's default.
 const (
 	Syslog Output = iota // datagrams to the syslog daemon
 	Stdout
@@ -108,7 +108,7 @@ const (
 
 var outputNames = [...]string{Syslog: "SYSLOG", Stdout: "STDOUT", Stderr: "STDERR"}
 
-// String returns the name in SONiC's LOGGER table, such as "SYSLOG".
+// String returns the output's name in SONiC's LOGGER table, such as "SYSLOG".
 func (o Output) String() string {
 	if int(o) >= len(outputNames) {
 		return fmt.Sprintf("Output(%d)", uint8(o))
@@ -116,12 +116,13 @@ func (o Output) String() string {
 	return outputNames[o]
 }
 
-// ParseOutput parses LOGOUTPUT of SONiC's LOGGER table: SYSLOG, STDOUT or STDERR, in upper case.
+// ParseOutput parses the LOGOUTPUT field of SONiC's LOGGER table: SYSLOG, STDOUT or STDERR, in
+// upper case.
 func ParseOutput(name string) (Output, error) {
 	for o, n := range outputNames {
 		if name == n {
 			return Output(o), nil
 		}
 	}
-	return 0, fmt.Errorf("log output %q: want SYSLOG, STDOUT or STDERR", name)
+	return 0, fmt.Errorf("invalid log output %q: must be SYSLOG, STDOUT or STDERR", name)
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// summaryInterval is the minimum time between two non-zero results of Budget.Missed.
+// summaryInterval is the minimum time between non-zero results of Budget.Missed.
 const summaryInterval = time.Second
 
 // Limiter limits the log lines of a repeated fault. It allows the first line at once, then at most
@@ -25,8 +25,8 @@ type Limiter struct {
 	missed uint64    // occurrences since the last line
 }
 
-// Allow reports whether to log a fault that occurred now, and the number of occurrences since the
-// last line that were not logged.
+// Allow reports whether a fault that occurred at time now must be logged. missed is the number of
+// occurrences since the last line that were not logged.
 func (l *Limiter) Allow(now time.Time) (log bool, missed uint64) {
 	if now.Before(l.next) {
 		l.missed++
@@ -36,7 +36,7 @@ func (l *Limiter) Allow(now time.Time) (log bool, missed uint64) {
 }
 
 // Missed returns the number of occurrences since the last line that were not logged, or 0 before
-// Every has passed. Callers that call Missed regularly can log the end of a series too.
+// Every has passed. By calling Missed regularly, callers can also log the end of a series.
 func (l *Limiter) Missed(now time.Time) uint64 {
 	if l.missed == 0 || now.Before(l.next) {
 		return 0
@@ -44,20 +44,20 @@ func (l *Limiter) Missed(now time.Time) uint64 {
 	return l.take(now)
 }
 
-// take starts the next interval and returns the number of missed occurrences.
+// take starts the next interval and returns the number of occurrences that were not logged.
 func (l *Limiter) take(now time.Time) uint64 {
 	missed := l.missed
 	l.missed, l.next = 0, now.Add(l.Every)
 	return missed
 }
 
-// maxKeys is the maximum number of keys in a Limiters.
+// maxKeys is the maximum number of keys in Limiters.
 const maxKeys = 64
 
-// Limiters contains a Limiter for each key, so that one fault does not suppress the lines of
-// another. At 64 keys, a new key replaces those whose interval has passed. If there are none, the
-// new key uses a Limiter shared by all further keys. The zero value with Every set is ready to use.
-// It must be used by one goroutine only.
+// Limiters is a set of Limiters, one per key, so that one fault does not suppress the lines of
+// another. When there are 64 keys, a new key replaces keys whose interval has passed. If there are
+// none, the new key shares one Limiter with all further keys. The zero value with Every set is
+// ready to use. It must be used by one goroutine only.
 type Limiters struct {
 	Every time.Duration
 
@@ -65,7 +65,7 @@ type Limiters struct {
 	shared Limiter
 }
 
-// Allow is Limiter.Allow for a key.
+// Allow calls Limiter.Allow for a key.
 func (l *Limiters) Allow(key string, now time.Time) (log bool, missed uint64) {
 	one := l.keys[key]
 	if one == nil {
@@ -74,7 +74,7 @@ func (l *Limiters) Allow(key string, now time.Time) (log bool, missed uint64) {
 	return one.Allow(now)
 }
 
-// add returns a new Limiter for a key, or the shared one if there are too many keys.
+// add returns a new Limiter for a key. If there are too many keys, it returns the shared Limiter.
 func (l *Limiters) add(key string, now time.Time) *Limiter {
 	if l.keys == nil {
 		l.keys = make(map[string]*Limiter)
@@ -113,9 +113,9 @@ type Budget struct {
 	reported time.Time
 }
 
-// Allow reports whether a line may be logged now, and takes it from the budget. Lines at LevelError
-// and above are always allowed and are not taken from the budget, so that a flood of notices does
-// not suppress errors.
+// Allow reports whether a line may be logged now and deducts the line from the budget. Lines at
+// LevelError and above are always allowed and are not deducted, so that a flood of notices does not
+// suppress errors.
 func (b *Budget) Allow(now time.Time, level slog.Level) bool {
 	if level >= LevelError {
 		return true
@@ -123,8 +123,8 @@ func (b *Budget) Allow(now time.Time, level slog.Level) bool {
 	if b.full.Before(now) {
 		b.full = now
 	}
-	// A line delays the time at which the bucket is full by the time of one token. The line is
-	// allowed if the bucket is full within the time of Burst tokens.
+	// A line postpones the time at which the bucket is full by the time needed for one token. The
+	// line is allowed if the bucket would be full within the time needed for Burst tokens.
 	cost := b.cost()
 	full := b.full.Add(cost)
 	if full.Sub(now) > time.Duration(b.Burst)*cost {
@@ -135,8 +135,8 @@ func (b *Budget) Allow(now time.Time, level slog.Level) bool {
 	return true
 }
 
-// Missed returns the number of lines refused since its last non-zero result. It returns 0 if that
-// was less than a second ago.
+// Missed returns the number of lines that were not allowed since its last non-zero result. It
+// returns 0 if the last non-zero result was less than a second ago.
 func (b *Budget) Missed(now time.Time) uint64 {
 	if b.missed == 0 || now.Sub(b.reported) < summaryInterval {
 		return 0
@@ -151,9 +151,10 @@ func (b *Budget) cost() time.Duration {
 	return time.Second / time.Duration(max(b.PerSecond, 1))
 }
 
-// LinesPerSecond is the maximum number of lines with the same message that a Handler writes in a
-// second. It limits lines that are caused from outside, for example by a loop that writes an
-// invalid value to a database. The next line of the message has the number of suppressed lines.
+// LinesPerSecond is the maximum number of lines with the same message that a Handler writes per
+// second. It limits lines with an external cause, for example a program that repeatedly writes an
+// invalid value to a database. The next line with the message contains the number of suppressed
+// lines.
 const LinesPerSecond = 10
 
 // rates counts lines by component and message in the current second. Messages with the same hash
@@ -164,7 +165,8 @@ type rates struct {
 	slots [256]atomic.Uint64 // second << 32 | lines in that second, including suppressed ones
 }
 
-// allow reports whether a line may be written, and the number of lines suppressed before it.
+// allow reports whether a line may be written. suppressed is the number of lines suppressed before
+// it.
 func (r *rates) allow(component, message string, now time.Time) (ok bool, suppressed uint64) {
 	var h maphash.Hash
 	h.SetSeed(r.seed)

@@ -6,17 +6,17 @@ import (
 )
 
 const (
-	maxQueued     = 64                     // lines in the queue, including the one being sent
+	maxQueued     = 64                     // maximum number of lines in the queue, including the line being sent
 	queueTimeout  = 10 * time.Second       // how long a line stays in the queue
-	roomTimeout   = 100 * time.Millisecond // how long one wait for room takes
+	roomTimeout   = 100 * time.Millisecond // duration of one wait for the output
 	queueInterval = time.Millisecond       // how often WriteLine checks whether the queue is empty
 )
 
-// queue contains lines of Handle that could not be written at once because the output was full. One
-// goroutine, which runs only while the queue is not empty, sends them in order. Meanwhile, further
-// lines of Handle are appended to the queue, and WriteLine waits until it is empty.
+// queue contains lines from Handle that could not be written immediately because the output was
+// full. One goroutine, which runs only while the queue is not empty, sends them in order. While it
+// runs, Handle appends further lines to the queue, and WriteLine waits until the queue is empty.
 type queue struct {
-	length atomic.Int64 // lines in the channel, and the one being sent
+	length atomic.Int64 // number of lines in the channel, including the line being sent
 	lines  chan queuedLine
 }
 
@@ -27,8 +27,8 @@ type queuedLine struct {
 	deadline time.Time
 }
 
-// deliver writes a line. If the output is full or lines are queued, it queues the line. It returns
-// false if the output is not available or the queue is full too.
+// deliver writes a line. If the output is full or lines are queued, it queues the line. If the
+// queue is full, it drops the line.
 func (s *shared) deliver(output Output, severity Severity, line []byte) bool {
 	if s.queue.length.Load() == 0 {
 		if r := s.send(output, line, 0); r != full {
@@ -46,7 +46,7 @@ func (s *shared) deliver(output Output, severity Severity, line []byte) bool {
 		if !s.queue.length.CompareAndSwap(n, n+1) {
 			continue
 		}
-		// The channel has room for maxQueued lines, so this does not block.
+		// The channel has a capacity of maxQueued lines, so this does not block.
 		s.queue.lines <- queuedLine{append([]byte(nil), line...), output, severity, time.Now().Add(queueTimeout)}
 		if n == 0 {
 			go s.sendQueued()
@@ -55,7 +55,7 @@ func (s *shared) deliver(output Output, severity Severity, line []byte) bool {
 	}
 }
 
-// sendQueued sends the queued lines until the queue is empty.
+// sendQueued sends queued lines until the queue is empty.
 func (s *shared) sendQueued() {
 	for remaining := int64(1); remaining > 0; remaining = s.queue.length.Add(-1) {
 		l := <-s.queue.lines
@@ -68,8 +68,8 @@ func (s *shared) sendQueued() {
 	}
 }
 
-// waitQueue waits until the queue is empty. It returns the rest of the timeout, and false if the
-// queue is not empty when the timeout ends.
+// waitQueue waits until the queue is empty. It returns the remaining timeout, or false if the queue
+// is still not empty when the timeout expires.
 func (s *shared) waitQueue(timeout time.Duration) (rest time.Duration, ok bool) {
 	if s.queue.length.Load() == 0 {
 		return timeout, true

@@ -10,21 +10,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reconnectInterval is the minimum time between two attempts to connect to the syslog daemon.
+// reconnectInterval is the minimum time between attempts to connect to the syslog daemon.
 const reconnectInterval = time.Second
 
-// maxStreamLine is the maximum length in bytes of a line on standard output and error: PIPE_BUF of
-// linux/limits.h. A pipe that polls writable has room for PIPE_BUF bytes (pipe(7)).
+// maxStreamLine is the maximum length in bytes of a line written to standard output or standard
+// error: PIPE_BUF of linux/limits.h. A pipe that polls writable can accept PIPE_BUF bytes
+// (pipe(7)).
 const maxStreamLine = 4096
 
-// socket is the connection to the syslog daemon. Its descriptor is never closed. After a restart of
-// the daemon the same descriptor is connected again, which connect(2) allows for datagram sockets.
-// Writing therefore needs no lock against a concurrent close.
+// socket is the connection to the syslog daemon. Its descriptor is never closed. After the daemon
+// restarts, the same descriptor is connected again, which connect(2) allows for datagram sockets.
+// Therefore writing needs no lock to protect against a concurrent close.
 type socket struct {
 	path        string
 	fd          atomic.Int64 // -1 before it is opened
 	start       time.Time    // reference time of reconnectAt
-	reconnectAt atomic.Int64 // earliest next attempt to connect, as a time.Duration since start
+	reconnectAt atomic.Int64 // earliest time of the next attempt, as a time.Duration since start
 }
 
 // init sets the path and connects.
@@ -39,7 +40,7 @@ type result uint8
 
 const (
 	written result = iota
-	full           // the output has no room
+	full           // the output is full
 	lost
 )
 
@@ -87,12 +88,12 @@ func (s *socket) write(datagram []byte) error {
 	return err
 }
 
-// connect connects to the daemon and reports success. It returns false at once if the last attempt
-// was less than reconnectInterval ago.
+// connect connects to the daemon and reports whether it succeeded. It returns false immediately if
+// the last attempt was less than reconnectInterval ago.
 func (s *socket) connect() bool {
 	now, at := int64(time.Since(s.start)), s.reconnectAt.Load()
 	if now < at || !s.reconnectAt.CompareAndSwap(at, now+int64(reconnectInterval)) {
-		return false // too early, or another goroutine connects
+		return false // too early, or another goroutine is connecting
 	}
 	fd := int(s.fd.Load())
 	if fd < 0 {
@@ -108,8 +109,8 @@ func (s *socket) connect() bool {
 
 // stream is standard output or standard error. Other processes may share the descriptor, so it must
 // not be made non-blocking. Instead, stream writes only if the descriptor polls writable. The mutex
-// prevents that another goroutine fills the pipe after the poll. It is held only for calls that do
-// not block.
+// prevents another goroutine from filling the pipe after the poll. It is held only for calls that
+// do not block.
 type stream struct {
 	mu       sync.Mutex
 	file     *os.File
@@ -138,8 +139,8 @@ func (s *stream) close() {
 	}
 }
 
-// WriteNow writes a line of at most 4096 bytes to a file without blocking; the rest of a longer
-// line is not written. It reports whether the line was written.
+// WriteNow writes a line to a file without blocking. It reports whether the line was written. Lines
+// longer than 4096 bytes are truncated.
 func WriteNow(file *os.File, line []byte) bool {
 	var s stream
 	s.init(file)
@@ -167,7 +168,8 @@ func (s *stream) write(line []byte) result {
 	if room := waitRoom(s.fd, 0); room != written {
 		return room
 	}
-	// The descriptor also polls writable if the reader is gone; the write fails at once then.
+	// The descriptor also polls writable if its reader no longer exists; the write then fails
+	// immediately.
 	switch n, err := unix.Write(s.fd, line); {
 	case err == unix.EAGAIN:
 		return full

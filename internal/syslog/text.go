@@ -13,11 +13,11 @@ const (
 	// ($MaxMessageSize 8k).
 	maxLine = 8192
 
-	// cutMark is the end of a line that was cut.
+	// cutMark is appended to a line that was truncated.
 	cutMark = "..."
 )
 
-// cut shortens a line to at most limit bytes, without splitting a character, and appends cutMark.
+// cut truncates a line to at most limit bytes, including cutMark. It does not split a character.
 func cut(line []byte, limit int) []byte {
 	if len(line) <= limit {
 		return line
@@ -29,19 +29,20 @@ func cut(line []byte, limit int) []byte {
 	return append(line[:end], cutMark...)
 }
 
-// clip shortens a string to maxLine bytes before it is formatted; cut would remove the rest anyway.
+// clip truncates a string to maxLine bytes before it is formatted. cut would remove the rest
+// anyway.
 func clip(s string) string {
 	return s[:min(len(s), maxLine)]
 }
 
-// appendAttr appends " key=value", for a group once for each member.
+// appendAttr appends " key=value". For a group, it appends each member.
 func appendAttr(b []byte, group string, a slog.Attr) []byte {
 	value := a.Value.Resolve()
 	if a.Key == "" && value.Equal(slog.Value{}) {
 		return b // slog.Handler: "If an Attr's key and value are both the zero value, ignore the Attr."
 	}
 	if value.Kind() == slog.KindGroup {
-		if a.Key != "" { // the members of a group without a name are inlined
+		if a.Key != "" { // members of a group without a name are inlined
 			group += a.Key + "."
 		}
 		for _, member := range value.Group() {
@@ -77,12 +78,12 @@ func appendValue(b []byte, v slog.Value) []byte {
 	case slog.KindTime:
 		return v.Time().AppendFormat(b, time.RFC3339Nano)
 	default:
-		// fmt calls Error and String, and recovers panics on nil receivers.
+		// fmt calls Error and String, and recovers from panics on nil receivers.
 		return appendWord(b, fmt.Sprintf("%+v", v.Any()))
 	}
 }
 
-// appendWord appends s, as a Go string literal if it is not a single word.
+// appendWord appends s. If s is not a single word, it is appended as a Go string literal.
 func appendWord(b []byte, s string) []byte {
 	s = clip(s)
 	if isWord(s) {
@@ -91,7 +92,7 @@ func appendWord(b []byte, s string) []byte {
 	return strconv.AppendQuote(b, s)
 }
 
-// isWord reports whether s can be a key or a value without quotes.
+// isWord reports whether s can be written as a key or value without quotes.
 func isWord(s string) bool {
 	for i, r := range s {
 		if r == ' ' || r == '"' || r == '=' || !isPrintable(s, i, r) {
@@ -102,7 +103,7 @@ func isWord(s string) bool {
 }
 
 // appendPrintable appends s with unprintable characters escaped as in a Go string literal. It does
-// not escape blanks and quotes.
+// not escape spaces and quotes.
 func appendPrintable(b []byte, s string) []byte {
 	for i, r := range s {
 		if isPrintable(s, i, r) {
@@ -117,7 +118,8 @@ func appendPrintable(b []byte, s string) []byte {
 	return b
 }
 
-// appendPrintableBytes is appendPrintable for bytes. It does not allocate for printable ASCII.
+// appendPrintableBytes is like appendPrintable but takes bytes. It does not allocate for printable
+// ASCII.
 func appendPrintableBytes(b, text []byte) []byte {
 	for _, c := range text {
 		if c < ' ' || c > '~' {
@@ -127,8 +129,8 @@ func appendPrintableBytes(b, text []byte) []byte {
 	return append(b, text...)
 }
 
-// isPrintable reports whether r, which begins at s[i], is printable: valid UTF-8, and neither a
-// control character nor a separator other than the ASCII blank.
+// isPrintable reports whether r, which starts at s[i], is printable. Invalid UTF-8, control
+// characters and separators other than the ASCII space are not printable.
 func isPrintable(s string, i int, r rune) bool {
 	if r == utf8.RuneError {
 		_, width := utf8.DecodeRuneInString(s[i:])
