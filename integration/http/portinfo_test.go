@@ -49,6 +49,12 @@ func TestPortInfoLive(t *testing.T) {
 			t.Errorf("%q: status prints\n%s%s", c.value, r.Stdout, r.Stderr)
 		}
 	}
+	r := sw.RunStatus(nil, "etp1", "--address", switchtest.HTTPAddress) // by the alias
+	for _, want := range []string{"\nport       Ethernet4, alias etp1\n", "\nspeed      100G, lanes 1\n", "\nevents     "} {
+		if !strings.Contains(r.Stdout, want) || strings.Contains(r.Stdout, "not available") {
+			t.Errorf("status etp1 does not print %q:\n%s%s", want, r.Stdout, r.Stderr)
+		}
+	}
 	sw.Do("CONFIG_DB", "HDEL", "PORT|Ethernet4", "description")
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		if text := client.Get("/ports"); strings.Contains(text, "description") {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -265,12 +266,17 @@ func (l *eventLister) fetch(ctx context.Context, f *journal.Filter) (*journal.Do
 	if len(l.targets) == 0 {
 		return nil, errNoFetch
 	}
-	targets := make([]target, len(l.targets))
-	for i, t := range l.targets {
-		t.url = strings.TrimSuffix(t.url, statusPath) + eventsPath + "?" + f.Query()
-		targets[i] = t
+	return fetchEvents(ctx, l.targets, &l.credentials, f)
+}
+
+// fetchEvents returns the events in the memory of the daemon at one of the targets, whose URLs are
+// those of the status document.
+func fetchEvents(ctx context.Context, targets []target, c *credentials, f *journal.Filter) (*journal.Document, error) {
+	targets = slices.Clone(targets)
+	for i := range targets {
+		targets[i].url = strings.TrimSuffix(targets[i].url, statusPath) + eventsPath + "?" + f.Query()
 	}
-	body, err := fetch(ctx, targets, &l.credentials)
+	body, err := fetch(ctx, targets, c)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"portsyncd/internal/daemon"
+	"portsyncd/internal/journal"
 	"portsyncd/internal/statusview"
 	"portsyncd/portsync"
 )
@@ -201,7 +202,25 @@ func (q *query) fetch(ctx context.Context) ([]byte, *statusview.Status, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("response of the daemon: %w", err)
 	}
+	if len(q.selection.Ports) == 1 && !q.json {
+		q.addEvents(ctx, s)
+	}
 	return body, s, nil
+}
+
+// portEvents is the number of events that are printed for one port.
+const portEvents = 8
+
+// addEvents adds the last events of the selected port to s. Without a response, s.Events stays nil.
+func (q *query) addEvents(ctx context.Context, s *statusview.Status) {
+	ports, err := q.selection.Apply(s)
+	if err != nil || len(ports) != 1 {
+		return
+	}
+	d, err := fetchEvents(ctx, q.targets, &q.credentials, &journal.Filter{Ports: []string{ports[0].Name}, Limit: portEvents})
+	if err == nil {
+		s.Events = append([]journal.Event{}, d.Events...)
+	}
 }
 
 // text returns the output for a response. It returns an error if a selected port does not exist.

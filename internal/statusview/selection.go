@@ -139,6 +139,23 @@ func (s *Status) printPort(p *printer, v *portsync.PortView) {
 			p.field("pending", join(word{p.visible(w.Why), warn}, word{"for " + age(s.Time.Sub(w.From)), plain})...)
 		}
 	}
+	s.printEvents(p)
+}
+
+// printEvents prints the last events of a port, the newest first.
+func (s *Status) printEvents(p *printer) {
+	switch {
+	case s.Events == nil:
+		p.field("events", word{"not available from the daemon", plain})
+	case len(s.Events) == 0:
+		p.field("events", word{"none in the memory of the daemon", plain})
+	}
+	label := "events"
+	for i := range slices.Backward(s.Events) {
+		e := &s.Events[i]
+		p.field(label, word{e.Time.In(p.Zone).Format(eventTime), faint}, word{p.visible(e.Text()), eventStyle(e)})
+		label = ""
+	}
 }
 
 // labelled returns text after a label, or "" if text is empty.

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/portsync"
 )
 
@@ -57,6 +59,10 @@ func TestOnePort(t *testing.T) {
 	s.Ports[4] = portsync.PortView{Name: "Ethernet16", State: "pending", InitPending: true, Configured: true, Written: true, PortInfo: s.Ports[4].PortInfo}
 	s.Pending = []portsync.Pending{{What: "Ethernet16", Why: "no interface", From: *before(90 * 1e9)}}
 	for _, name := range []string{"Ethernet0", "Ethernet16"} {
+		s.Events = nil
+		if name == "Ethernet0" {
+			s.Events = []journal.Event{{Time: *before(time.Hour), Kind: journal.LinkDown, Port: name}, {Time: *before(time.Minute), Kind: journal.LinkUp, Port: name}}
+		}
 		text, err := s.AppendSelection(nil, Terminal{Width: 80}, &Selection{Ports: []string{name}})
 		if err != nil {
 			t.Fatal(err)

@@ -29,6 +29,6 @@ type Status struct {
 	Health portsync.Health `json:"health"`
 	portsync.View
 
-	Events   []journal.Event       `json:"-"`        // newest last, for the page; /events has them in JSON
+	Events   []journal.Event       `json:"-"`        // newest last, for the page and the text of one port; nil if unknown; /events has them in JSON
 	Restarts []warmrestart.Restart `json:"restarts"` // newest last, at most 50
 }
