@@ -81,6 +81,9 @@ func (s *Server) addRoutes() {
 	if s.src.Page != nil {
 		s.routes["/"] = add("/", s.handlePage, ok, unavailable)
 	}
+	if s.src.PortPage != nil {
+		s.portPage = add(portPagePath, s.handlePortPage, ok, notFound, unavailable)
+	}
 	if s.src.Ports != nil {
 		s.routes["/ports"] = add("/ports", s.handlePorts, ok, unavailable)
 	}
@@ -160,6 +163,9 @@ func (s *Server) reportPanic(r *http.Request) {
 func (s *Server) route(path string, c *conn) *route {
 	if rt := s.routes[path]; rt != nil {
 		return rt
+	}
+	if s.portPage != nil && strings.HasPrefix(path, portPagePath) {
+		return s.portPage
 	}
 	if s.pprof != nil && c.local && strings.HasPrefix(path, "/debug/pprof/") {
 		return s.pprof
@@ -271,9 +277,27 @@ func handleHealth(current func() Health) http.HandlerFunc {
 
 // handlePage serves the HTML page, whatever the Accept header says.
 func (s *Server) handlePage(w http.ResponseWriter, r *http.Request) {
+	s.respondPage(w, r, s.src.Page)
+}
+
+// portPagePath is the path of the ports' pages. The rest of a path, decoded, is the name of the port.
+const portPagePath = "/ports/"
+
+// handlePortPage serves the HTML page of a port. It sends status 404 for an unknown port.
+func (s *Server) handlePortPage(w http.ResponseWriter, r *http.Request) {
+	appendTo := s.src.PortPage(strings.TrimPrefix(r.URL.Path, portPagePath))
+	if appendTo == nil {
+		reply(w, r, http.StatusNotFound, typeText, "port not found\n")
+		return
+	}
+	s.respondPage(w, r, appendTo)
+}
+
+// respondPage sends an HTML page, rendered by appendTo.
+func (s *Server) respondPage(w http.ResponseWriter, r *http.Request, appendTo func([]byte) []byte) {
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.Header().Set("Content-Security-Policy", s.src.PagePolicy)
-	s.respond(w, r, typeHTML, s.src.Page)
+	s.respond(w, r, typeHTML, appendTo)
 }
 
 const (

@@ -186,8 +186,9 @@ func TestUnprintableCharacters(t *testing.T) {
 
 // TestHeadIsGetWithoutBody checks that HEAD returns the headers of GET.
 func TestHeadIsGetWithoutBody(t *testing.T) {
-	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus, Events: someEvents, Page: somePorts})
-	for _, path := range []string{"/", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/events", "/nothing"} {
+	_, base := startServer(t, ServerConfig{}, Sources{Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus, Events: someEvents, Page: somePorts,
+		PortPage: func(string) func([]byte) []byte { return somePorts }})
+	for _, path := range []string{"/", "/ports/Ethernet0", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/events", "/nothing"} {
 		get, _ := fetch(t, "GET", base+path)
 		head, body := fetch(t, "HEAD", base+path)
 		if body != "" || head.StatusCode != get.StatusCode || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {

@@ -91,7 +91,11 @@ type Sources struct {
 	Events func(query string) (appendTo func(b []byte) []byte, err error)
 	// Page appends the HTML document of / to b. If nil, the path does not exist.
 	Page func(b []byte) []byte
-	// PagePolicy is the Content-Security-Policy of Page.
+	// PortPage returns a function that appends the HTML document of /ports/NAME to b, or nil if
+	// there is no such port. The name is not escaped and can be any bytes. If PortPage is nil,
+	// the path does not exist.
+	PortPage func(name string) (appendTo func(b []byte) []byte)
+	// PagePolicy is the Content-Security-Policy of Page and PortPage.
 	PagePolicy string
 	// Down is called each time a listener opens or fails. Its argument lists the addresses of
 	// Listen without a listener, each with the reason, and is "" if there are none. Down must
@@ -100,7 +104,7 @@ type Sources struct {
 }
 
 // Server is the HTTP server for /metrics, /metrics.json, /healthz, /readyz, /ports, /status,
-// /events and the page at /.
+// /events and the pages at / and /ports/NAME.
 //
 // Its limits protect the daemon and other clients from hostile clients:
 //
@@ -137,6 +141,7 @@ type Server struct {
 	routes   map[string]*route
 	other    *route
 	pprof    *route
+	portPage *route // pages of ports, whose paths have a variable part; nil if there are none
 
 	retry    backoff.Backoff // of an address that cannot be served; each endpoint copies it
 	panicked sync.Once

@@ -68,6 +68,19 @@ func (s *Status) Ports(now time.Time) []PortView {
 	return all
 }
 
+// Port returns the state of one port at now. It returns false if [Status.Ports] does not list the
+// port. It may be called from any goroutine.
+func (s *Status) Port(name string, now time.Time) (PortView, bool) {
+	ports := s.ports.all()
+	i, found := slices.BinarySearchFunc(ports, name, func(p *publishedPort, name string) int {
+		return compareNames(p.name, name)
+	})
+	if !found {
+		return PortView{}, false
+	}
+	return ports[i].read(s.clock, s.clock.reading(now)), true
+}
+
 // compareNames compares names in natural order, in which Ethernet2 precedes Ethernet10.
 func compareNames(a, b string) int {
 	if n := cmp.Compare(prefix(a), prefix(b)); n != 0 {

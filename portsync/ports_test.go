@@ -46,6 +46,16 @@ func TestPorts(t *testing.T) {
 	if got := l.Status.Ports(base); !reflect.DeepEqual(got, want) {
 		t.Errorf("Ports:\n%+v\nwant:\n%+v", got, want)
 	}
+	for _, v := range want {
+		if got, found := l.Status.Port(v.Name, base); !found || !reflect.DeepEqual(got, v) {
+			t.Errorf("Port(%q) = %+v, %v, want %+v", v.Name, got, found, v)
+		}
+	}
+	for _, name := range []string{"", "Ethernet", "Ethernet40", "zz"} {
+		if got, found := l.Status.Port(name, base); found {
+			t.Errorf("Port(%q) = %+v, want no port", name, got)
+		}
+	}
 	odd.InitPending = false
 	l.show(odd)
 	if n := len(l.Status.ports.all()); n != 1 || odd.view != nil {

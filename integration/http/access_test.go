@@ -91,12 +91,13 @@ func TestHTTPCredentials(t *testing.T) {
 	hash := func(secret string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(secret))) }
 	socket := filepath.Join(sw.Dir, "s")
 	listen := fmt.Sprintf("[metrics]\nlisten = [%q, %q]\n", switchtest.HTTPAddress, "unix:"+socket)
+	sw.ConfigurePorts(1)
 	d := sw.StartWith(listen + fmt.Sprintf("bearer_token_sha256 = %q\nbasic_username = \"admin\"\nbasic_password_sha256 = %q\n",
 		hash("token"), hash("password")))
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	check := func(code int, headers ...string) {
 		t.Helper()
-		for _, path := range []string{"/metrics", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/events", "/"} {
+		for _, path := range []string{"/metrics", "/metrics.json", "/healthz", "/readyz", "/ports", "/status", "/events", "/", "/ports/Ethernet0"} {
 			a := client.Request("GET", path, headers...)
 			if a.Code != code {
 				t.Errorf("GET %s %q: %d, want %d", path, headers, a.Code, code)

@@ -24,16 +24,23 @@ const pagePorts = 511 // and foreignPort
 // TestPage checks the page of a daemon with 512 ports on real links in Chromium.
 func TestPage(t *testing.T) {
 	needBrowser(t)
-	sw := switchtest.New(t)
+	sw, redis := switchtest.NewWithRedis(t)
 	if sw == nil {
 		return
 	}
 	sw.ConfigurePorts(pagePorts)
 	d := sw.StartReady()
+	b := startBrowser(t, sw.Dir)
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
+	t.Run("pending", func(t *testing.T) {
+		b := b.with(t)
+		b.visit(client.Base + "/")
+		b.until("all ports pending", fmt.Sprintf(`document.querySelectorAll(".cells > .pending").length === %d`, pagePorts))
+		b.checkLooks("pending")
+	})
 	sw.AddInterfaces(pagePorts)
 	sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+foreignPort, "lanes", "8")
 	sw.AddPort(foreignPort)
-	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	switchtest.Eventually(t, browserTimeout, func() string {
 		for _, p := range ports(client) {
 			if p.Oper != "up" {
@@ -43,7 +50,6 @@ func TestPage(t *testing.T) {
 		return ""
 	})
 
-	b := startBrowser(t, sw.Dir)
 	begin := time.Now()
 	b.visit(client.Base + "/")
 	t.Logf("the page was loaded after %v", time.Since(begin).Round(time.Millisecond))
@@ -53,13 +59,16 @@ func TestPage(t *testing.T) {
 	t.Run("filter", func(t *testing.T) { b.with(t).checkFilter() })
 	t.Run("keyboard", func(t *testing.T) { b.with(t).checkKeyboard() })
 	t.Run("looks", func(t *testing.T) { b.with(t).checkLooks("page") })
+	t.Run("port", func(t *testing.T) { b.with(t).checkPortPage(sw, client) })
+	t.Run("storm", func(t *testing.T) { b.with(t).checkStorm(sw, client) })
+	t.Run("outage", func(t *testing.T) { b.with(t).checkOutage(sw, redis, client) })
 	t.Run("alone", func(t *testing.T) {
 		if lines := b.consoleLines(); len(lines) > 0 {
 			t.Errorf("browser console: %q", lines)
 		}
 		requests, _ := b.requests.From(0)
 		for _, url := range requests {
-			if url != client.Base+"/" && url != "data:," {
+			if url != client.Base+"/" && !strings.HasPrefix(url, client.Base+"/ports/") && url != "data:," {
 				t.Errorf("a request for %s", url)
 			}
 		}
@@ -115,7 +124,8 @@ func (b *browser) checkUpdates(sw *switchtest.Switch) {
 	down := `[...document.querySelectorAll(".cells > .down b")].map(e => e.textContent).join() === ` + fmt.Sprintf("%q", name)
 	took := b.until(name+" is down on the page", down)
 	b.t.Logf("a link that went down was on the page after %v", took.Round(time.Millisecond))
-	b.until("the tile counts it", fmt.Sprintf(`document.querySelector(".tiles b").textContent === "%d"`, pagePorts))
+	b.until("the summary counts it", fmt.Sprintf(`document.querySelector(".summary p + p").textContent.startsWith("ports: %d of %d up 1 down")`, pagePorts, pagePorts+1))
+	b.until("the event", fmt.Sprintf(`document.querySelector(".events li").textContent.includes("%s link down")`, name))
 	var kept bool
 	b.eval(&kept, `window.mark === 1 && document.querySelector("#panel details").open && document.activeElement === window.cell && window.cell.isConnected`)
 	if !kept {
@@ -178,10 +188,12 @@ func (b *browser) checkKeyboard() {
 	}
 }
 
-// looksScript finds elements wider than the page, and text with less contrast than WCAG 2.2
+// looksScript finds elements wider than the page or than their box, and text with less contrast than WCAG 2.2
 // requires (1.4.3: 4.5 to 1, by the formula of relative luminance).
 const looksScript = `(() => {
 	const found = [];
+	const wide = [...document.querySelectorAll(".cells, .cells a, .summary p, .events, .counts dd, .tiles dd")].filter(e => e.scrollWidth > e.clientWidth + 1);
+	if (wide.length) found.push(wide.length + " elements overflow, such as " + wide[0].className + " " + wide[0].textContent.slice(0, 40));
 	if (document.documentElement.scrollWidth > innerWidth) found.push("the page is " + document.documentElement.scrollWidth + " wide");
 	const light = c => c.slice(0, 3).map(v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
 		.reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);

@@ -11,9 +11,6 @@ import (
 // processStart is the start time of this process.
 var processStart = time.Now()
 
-// pageEvents is the number of events on the page.
-const pageEvents = 20
-
 // statusRestarts is the largest number of restarts in a status document.
 const statusRestarts = 50
 
@@ -25,11 +22,36 @@ func (d *Daemon) appendPorts(b []byte) []byte {
 	return statusview.AppendPorts(b, d.status.Ports(time.Now()))
 }
 
+// Numbers of events on the pages.
+const (
+	pageEvents     = 20
+	portPageEvents = 100
+)
+
 // appendPage appends the HTML page of /. It may be called from any goroutine.
 func (d *Daemon) appendPage(b []byte) []byte {
 	s := d.statusAt(time.Now())
 	s.Events = d.journal.Query(&journal.Filter{Limit: pageEvents}, processStart).Events
 	return s.AppendPage(b)
+}
+
+// portPage returns a function that appends the HTML page of a port, or nil if there is no port with
+// this name. It may be called from any goroutine.
+func (d *Daemon) portPage(name string) func(b []byte) []byte {
+	p, found := d.status.Port(name, time.Now())
+	if !found {
+		return nil
+	}
+	return func(b []byte) []byte {
+		now := time.Now()
+		if is, found := d.status.Port(name, now); found { // the request may have waited
+			p = is
+		}
+		return d.statusAt(now).AppendPortPage(b, &p, statusview.PortHistory{
+			Hour:   d.journal.Query(&journal.Filter{Ports: []string{name}, Since: now.Add(-time.Hour)}, processStart),
+			Recent: d.journal.Query(&journal.Filter{Ports: []string{name}, Limit: portPageEvents}, processStart),
+		})
+	}
 }
 
 // statusAt returns the present state of the daemon, as of the present time now. It may be called

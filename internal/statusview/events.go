@@ -54,22 +54,40 @@ func eventStyle(e *journal.Event) style {
 	return plain
 }
 
-// eventRows returns the events of the page, latest first.
-func eventRows(events []journal.Event, now time.Time) []eventRow {
+// eventRow is an event in a list.
+type eventRow struct {
+	At         moment
+	Port, Path string // Path is the path of the port's page; "" if the port is not listed
+	Text, Tone string
+}
+
+// eventRows returns the events, newest first. isPort reports whether a name is that of a listed
+// port.
+func eventRows(events []journal.Event, now time.Time, isPort func(name string) bool) []eventRow {
 	rows := make([]eventRow, 0, len(events))
 	for _, e := range slices.Backward(events) {
-		row := eventRow{At: momentOf(e.Time, now), Port: visible(e.Port), Text: visible(e.Text()), Tone: eventTone(&e)}
-		if row.At.Exact != "" {
-			row.At.Text = e.Time.UTC().Format(layoutAt(e.Time.UTC(), now.UTC()) + ".000")
+		row := eventRow{At: millisOf(e.Time, now), Port: visible(e.Port), Text: visible(e.Text()), Tone: eventStyle(&e).tone()}
+		if e.Port != "" && isPort(e.Port) {
+			row.Path = portPath(e.Port)
 		}
 		rows = append(rows, row)
 	}
 	return rows
 }
 
-// eventTone returns the CSS class of an event.
-func eventTone(e *journal.Event) string {
-	switch eventStyle(e) {
+// millisOf is momentOf with milliseconds.
+func millisOf(t, now time.Time) moment {
+	m := momentOf(t, now)
+	if m.Exact != "" {
+		m.Exact = t.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+		m.Text += t.UTC().Format(".000")
+	}
+	return m
+}
+
+// tone returns the CSS class of a style.
+func (st style) tone() string {
+	switch st {
 	case good:
 		return "good"
 	case warn:

@@ -17,6 +17,9 @@ var commonSource string
 //go:embed page.html
 var pageSource string
 
+//go:embed port.html
+var portSource string
+
 //go:embed page.js
 var pageScript string
 
@@ -25,15 +28,15 @@ var pageScript string
 //go:embed style.css
 var pageStyle string
 
-// pageTemplate is parsed at the first request, because most daemons never serve the page.
+// pageTemplate has the page and, as "port", the page of a port. It is parsed at the first request, because most daemons never serve the page.
 var pageTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
 		"style":  func() template.HTML { return template.HTML("<style>" + pageStyle + "</style>") },
 		"script": func() template.HTML { return template.HTML("<script>" + pageScript + "</script>") },
-	}).Parse(commonSource + pageSource))
+	}).Parse(commonSource + pageSource + portSource))
 })
 
-// PagePolicy is the Content-Security-Policy of the page. It allows the page's own style and script,
+// PagePolicy is the Content-Security-Policy of the pages. It allows their own style and script,
 // by hash, requests to the same origin, and data: for the empty icon.
 var PagePolicy = "default-src 'none'; img-src data:; connect-src 'self'; style-src " + hashSource(pageStyle) +
 	"; script-src " + hashSource(pageScript) + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -2,6 +2,7 @@
 // open details are kept. Pauses while the page is hidden or the button is pressed.
 "use strict";
 const interval = 2000, pause = document.getElementById("pause");
+const silent = document.getElementById("stale").textContent;
 let timer;
 
 function update(old, now) {
@@ -21,14 +22,16 @@ function update(old, now) {
 async function refresh() {
   const begin = performance.now();
   try {
-    const response = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(10000) });
+    const response = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(10000) });
     if (!response.ok) throw response.status;
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     page.querySelectorAll("script, noscript").forEach((node, i) => node.remove());
     update(document.body, page.body);
     document.title = page.title;
-  } catch {
-    document.getElementById("stale").hidden = false;
+  } catch (error) {
+    const stale = document.getElementById("stale");
+    stale.hidden = false;
+    stale.textContent = typeof error === "number" ? `The daemon responds with status ${error}. This page shows its last state.` : silent;
   }
   // Fetch less often from a slow switch.
   next(Math.max(interval, 20 * (performance.now() - begin)));

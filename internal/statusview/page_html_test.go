@@ -13,6 +13,7 @@ import (
 type document struct {
 	tags  []string // opening tags, with the names of attributes and the value of class
 	links []string // values of href and src attributes
+	ids   []string // values of id attributes
 	text  string   // with a blank in place of each tag
 	raw   map[string][]string
 }
@@ -141,6 +142,8 @@ func (p *pageReader) attributes(name, s string) error {
 		switch attribute {
 		case "class":
 			tag += "=" + value
+		case "id":
+			p.ids = append(p.ids, value)
 		case "href", "src":
 			p.links = append(p.links, value)
 		}

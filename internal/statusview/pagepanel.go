@@ -2,7 +2,6 @@ package statusview
 
 import (
 	"html/template"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -96,12 +95,23 @@ func newPanel(ports []portsync.PortView, now time.Time) panelView {
 	line := portLine{printer: newPrinter(Terminal{}, nil), now: now}
 	columns := columnsOf(ports)
 	for i := range ports {
-		cells = appendCell(cells, i, &ports[i], v.Prefix, names[i][len(v.Prefix):])
+		cells = appendCell(cells, &ports[i], v.Prefix, names[i][len(v.Prefix):])
 		line.PortView = &ports[i]
-		rows = appendPortRow(rows, columns, i, &line)
+		rows = appendPortRow(rows, columns, &line)
 	}
 	v.Cells, v.Headings, v.Rows = template.HTML(cells), template.HTML(appendPortHeadings(nil, columns)), template.HTML(rows)
 	return v
+}
+
+// exceptions returns the numbers of ports in the states other than up: "2 down, 1 flapping".
+func (v *panelView) exceptions() string {
+	var all []string
+	for _, s := range v.States {
+		if s.State != stateUp && s.Count > 0 {
+			all = append(all, grouped(s.Count)+" "+s.State)
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // commonPrefix returns the longest common prefix of a and b that ends between characters.
@@ -116,9 +126,9 @@ func commonPrefix(a, b string) string {
 	return a[:n]
 }
 
-// appendCell appends the cell of port i. The common prefix of all names is hidden visually and kept
+// appendCell appends the cell of a port, which links to its page. The common prefix of all names is hidden visually and kept
 // for screen readers.
-func appendCell(b []byte, i int, p *portsync.PortView, prefix, rest string) []byte {
+func appendCell(b []byte, p *portsync.PortView, prefix, rest string) []byte {
 	if rest == "" {
 		prefix, rest = "", prefix
 	}
@@ -131,8 +141,8 @@ func appendCell(b []byte, i int, p *portsync.PortView, prefix, rest string) []by
 	if unwritten(p) {
 		b = append(b, " unwritten"...)
 	}
-	b = append(b, `"><a href="#p`...)
-	b = strconv.AppendInt(b, int64(i), 10)
+	b = append(b, `"><a href="`...)
+	b = appendPortPath(b, p.Name)
 	b = append(b, '"')
 	b = appendTooltip(b, p)
 	b = append(b, `><b><i>`...)

@@ -16,12 +16,7 @@ import (
 // pageView is the data of the page's template. Foreign text has been through visible; the template
 // escapes it for HTML.
 type pageView struct {
-	Title, Host, Instance, Version string
-	At                             moment
-	PID                            int
-	Up                             string // age of the process
-
-	Health  healthView
+	pageHead
 	Tiles   []tile
 	Panel   panelView
 	Pending []pendingRow
@@ -42,6 +37,21 @@ type pageView struct {
 	Older    []restartRow
 }
 
+// pageHead is the data of the head of all pages.
+type pageHead struct {
+	Title, Version string
+	At             moment
+	PID            int
+	Up             string // age of the process
+	Health         healthView
+	Daemon, Links  summaryView
+}
+
+// summaryView is the state of the daemon or of all ports in a few words.
+type summaryView struct {
+	Text, Tone, Note string
+}
+
 // tile is a named figure.
 type tile struct {
 	Name, Value, Note string
@@ -49,22 +59,15 @@ type tile struct {
 }
 
 type healthView struct {
-	Status, Tone string
-	Score        int
-	Since        moment
-	Reasons      []reasonRow
+	Status  string
+	Since   moment
+	Reasons []reasonRow
 }
 
 type reasonRow struct {
 	Code, Severity, Tone, Text string
 	Deduction                  int
 	Since                      moment
-}
-
-// eventRow is one recorded event.
-type eventRow struct {
-	At               moment // with milliseconds
-	Port, Text, Tone string
 }
 
 type pendingRow struct {
@@ -79,7 +82,7 @@ type databaseRow struct {
 
 // newHealthView returns the health with the reasons in order of their deductions.
 func newHealthView(h *portsync.Health, now time.Time) healthView {
-	v := healthView{Status: visible(h.Status), Tone: toneOf(h.Status), Score: h.Score, Since: momentOf(h.Since, now)}
+	v := healthView{Status: visible(h.Status), Since: momentOf(h.Since, now)}
 	for _, r := range h.Reasons {
 		v.Reasons = append(v.Reasons, reasonRow{
 			Code: visible(r.Code), Severity: visible(r.Severity), Tone: toneOf(r.Severity), Text: visible(r.Text),
@@ -103,20 +106,35 @@ func toneOf(status string) string {
 	return ""
 }
 
+// newPageHead returns the head of the pages of s.
+func (s *Status) newPageHead() pageHead {
+	now := s.Time
+	h := pageHead{
+		Title:   strings.TrimSpace(visible(s.Host) + " " + visible(s.Instance)),
+		Version: visible(s.Version), PID: s.PID, At: momentOf(now, now), Up: age(now.Sub(s.Process)),
+		Health: newHealthView(&s.Health, now),
+	}
+	h.At.Text = now.UTC().Format("2006-01-02 15:04:05")
+	daemon, ports := s.daemonSummary(), s.portsSummary()
+	h.Daemon = summaryView{Text: daemon.text, Tone: daemon.style.tone()}
+	if s.Health.Status == portsync.Disabled {
+		h.Daemon.Note = visible(s.Start.Reason)
+	}
+	h.Links = summaryView{Text: ports.text, Tone: ports.style.tone()}
+	return h
+}
+
 // newPageView returns the view of s.
 func newPageView(s *Status) *pageView {
 	now := s.Time
 	v := &pageView{
-		Host: visible(s.Host), Instance: visible(s.Instance), Version: visible(s.Version), PID: s.PID,
-		At: momentOf(now, now), Up: age(now.Sub(s.Process)),
-		Health: newHealthView(&s.Health, now), Panel: newPanel(s.Ports, now),
+		pageHead: s.newPageHead(), Panel: newPanel(s.Ports, now), Events: eventRows(s.Events, now, s.isPort),
 		Start: s.Start, Resync: momentAt(s.Start.LastResync, now), Audit: momentAt(s.Start.LastAudit, now),
 		Sync: nanos(s.Start.SyncNanos), Backlog: s.Backlog, Wait: seconds(s.Backlog.WaitSeconds),
 		Hour: newHour(s.Hour, now), Timeline: restartPlot(s.Restarts, now),
 	}
-	v.At.Text = now.UTC().Format("2006-01-02 15:04:05")
+	v.Links.Note = v.Panel.exceptions()
 	v.Start.Kind, v.Start.Reason = visible(s.Start.Kind), visible(s.Start.Reason)
-	v.Title = strings.TrimSpace(v.Host + " " + v.Instance)
 	for _, p := range s.Pending {
 		v.Pending = append(v.Pending, pendingRow{visible(p.What), visible(p.Why), age(now.Sub(p.From))})
 	}
@@ -124,7 +142,6 @@ func newPageView(s *Status) *pageView {
 		v.Databases = append(v.Databases, databaseRow{
 			Name: visible(d.Name), Address: visible(d.Address), Error: visible(d.Error), Up: d.Up, Since: momentOf(d.Since, now)})
 	}
-	v.Events = eventRows(s.Events, now)
 	v.Tiles = tiles(s, &v.Hour)
 	v.Counts = counts(&s.Counts, now)
 	rows := restartRows(s.Restarts, now)
@@ -134,8 +151,6 @@ func newPageView(s *Status) *pageView {
 
 // tiles returns the figures at the top of the page.
 func tiles(s *Status, hour *hourView) []tile {
-	c := &s.Counts
-	up := tile{Name: "Ports up", Value: grouped(c.Up), Note: "of " + grouped(c.Configured) + " configured"}
 	pending := tile{Name: "Pending", Value: strconv.Itoa(len(s.Pending))}
 	if n := len(s.Pending); n > 0 {
 		pending.Tone, pending.Note = "warn", visible(s.Pending[0].What)
@@ -157,7 +172,7 @@ func tiles(s *Status, hour *hourView) []tile {
 	if s.Backlog.WaitSeconds > 0 {
 		backlog.Note += ", oldest " + seconds(s.Backlog.WaitSeconds)
 	}
-	return []tile{up, pending, databases, backlog,
+	return []tile{pending, databases, backlog,
 		{Name: "Events, last hour", Value: hour.Events, Note: hour.Peak},
 		{Name: "Latency p99, worst minute", Value: hour.Worst, Note: "event to acknowledged write"},
 	}

@@ -159,17 +159,10 @@ func noteCell(l *portLine) word {
 
 // appendStateCell appends the state of the front panel.
 func appendStateCell(b []byte, l *portLine) []byte {
-	state := portState(l.PortView)
 	b = append(b, `<td class="`...)
-	b = append(b, state...)
+	b = append(b, portState(l.PortView)...)
 	b = append(b, `">`...)
-	b = append(b, state...)
-	if l.Flapping {
-		b = append(b, ", flapping"...)
-	}
-	if unwritten(l.PortView) {
-		b = append(b, ", not written yet"...)
-	}
+	b = append(b, portStateText(l.PortView)...)
 	return append(b, "</td>"...)
 }
 
@@ -196,11 +189,9 @@ func appendPortHeadings(b []byte, columns []portColumn) []byte {
 	return b
 }
 
-// appendPortRow appends the row of port i, to which the port's cell on the front panel links.
-func appendPortRow(b []byte, columns []portColumn, i int, l *portLine) []byte {
-	b = append(b, "\n<tr id=\"p"...)
-	b = strconv.AppendInt(b, int64(i), 10)
-	b = append(b, `">`...)
+// appendPortRow appends the row of a port. The name links to the port's page.
+func appendPortRow(b []byte, columns []portColumn, l *portLine) []byte {
+	b = append(b, "\n<tr>"...)
 	for j := range columns {
 		c := &columns[j]
 		switch {
@@ -208,9 +199,11 @@ func appendPortRow(b []byte, columns []portColumn, i int, l *portLine) []byte {
 		case c.html != nil:
 			b = c.html(b, l)
 		case j == 0:
-			b = append(b, `<th scope="row">`...)
+			b = append(b, `<th scope="row"><a href="`...)
+			b = appendPortPath(b, l.Name)
+			b = append(b, `">`...)
 			b = appendEscaped(b, c.cell(l).text)
-			b = append(b, "</th>"...)
+			b = append(b, "</a></th>"...)
 		default:
 			if c.number {
 				b = append(b, `<td class="n">`...)
