@@ -22,7 +22,7 @@ func newCarrierView(s *Status, p *portsync.PortView, h PortHistory) carrierView 
 	from := s.Time.Add(-time.Hour)
 	x := timeAxis(from, s.Time)
 	perMinute, total := downsPerMinute(h.Hour.Events, from, s.Time)
-	d := newDrawing(x, linearAxis(0, max(4, perMinute.highest()), "per minute"))
+	d := newDrawing(x, linearAxis(0, max(4, perMinute.highest()), ""))
 	for i, n := range perMinute.downs {
 		minute := perMinute.first.Add(time.Duration(i) * time.Minute)
 		at := unix(minute)
@@ -124,13 +124,13 @@ func carrierSpans(s *Status, p *portsync.PortView, h PortHistory, from time.Time
 		}
 		state = carrierAfter(e, p.Name)
 	}
-	if present := carrierOf(p.Oper); present != state { // the event of the change is still being merged
-		if p.LastChange != nil {
-			add(*p.LastChange, state)
-		}
-		state = present
+	// Changes after the last event are still being merged.
+	if p.LastChange != nil && p.LastChange.Sub(at) > time.Second && p.Flapping {
+		add(*p.LastChange, "flapping")
+	} else if p.LastChange != nil && carrierOf(p.Oper) != state {
+		add(*p.LastChange, state)
 	}
-	add(s.Time, state)
+	add(s.Time, carrierOf(p.Oper))
 	return spans
 }
 

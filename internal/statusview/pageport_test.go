@@ -52,7 +52,7 @@ func TestPortPageShows(t *testing.T) {
 		"leaf-14 Ethernet20 etp6 · to spine1 <Eth7> · 100G", "← Ethernet16 Ethernet24 →", "port: down", "daemon: degraded, score 65 of 100",
 		"metrics.json cannot be written", "Oper down", "Admin up", "MTU 9,100", "Lanes 21,22", "Carrier up 1", "Carrier down 1", "Flap penalty –",
 		"Row in STATE_DB written", "In CONFIG_DB no", "PortInitDone waits for it no",
-		"1 link-down transition.", "11:55:05.000 Ethernet20 link down", "11:10:05.000 Ethernet20 link up", "11:55 UTC: 1 link-down transition",
+		"1 link-down transition.", "11:55:05.000 5m ago Ethernet20 link down", "11:10:05.000 50m ago Ethernet20 link up", "11:55 UTC: 1 link-down transition",
 		"11:10:05 to 11:55:05 UTC: up for 45m", "11:55:05 to 12:00:05 UTC: down for 5m",
 	} {
 		if !strings.Contains(text, strings.Replace(want, "9,100", "9100", 1)) {
@@ -185,9 +185,11 @@ func TestCarrierSpans(t *testing.T) {
 		{"renamed", old, false, "", []journal.Event{renamed}, "0 ? 30 ? 60"},
 		{"MTU", old, false, "up", []journal.Event{at(20, journal.MTU, journal.Up)}, "0 up 20 up 60"},
 		{"change not yet recorded", old, false, "down", []journal.Event{at(20, journal.LinkUp, journal.Up)}, "0 down 20 up 50 down 60"},
+		{"storm not yet recorded", old, false, "up", []journal.Event{at(20, journal.Flapping, journal.Down), at(21, journal.LinkUp, journal.Up)}, "0 ? 20 down 21 flapping 50 up 60"},
 	} {
 		s := &Status{Time: noon, Process: noon.Add(time.Duration(c.process-60) * time.Minute)}
-		p := &portsync.PortView{Name: "Ethernet0", Oper: c.oper, LastChange: new(ago(10 * time.Minute))}
+		p := &portsync.PortView{Name: "Ethernet0", Oper: c.oper, LastChange: new(ago(10 * time.Minute)),
+			Flapping: strings.HasPrefix(c.name, "storm")}
 		h := PortHistory{Hour: &journal.Document{Complete: !c.incomplete}, Recent: &journal.Document{Events: c.events}}
 		for _, e := range c.events {
 			if !e.Time.Before(ago(time.Hour)) {
@@ -204,6 +206,30 @@ func TestCarrierSpans(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestPageSize checks the bounds of the pages of a switch with 512 ports: bytes, and allocations for
+// each port.
+func TestPageSize(t *testing.T) {
+	s := switchStatus(512)
+	h := historyOf(foreignEvents("x", "y", 7)...)
+	for _, c := range []struct {
+		name          string
+		render        func(b []byte) []byte
+		bytes, allocs int
+	}{
+		{"/", func(b []byte) []byte { return s.AppendPage(b) }, 300_000, 15_000},
+		{"/ports/NAME", func(b []byte) []byte { return s.AppendPortPage(b, &s.Ports[7], h) }, 40_000, 5_000},
+	} {
+		page := c.render(nil)
+		allocs := int(testing.AllocsPerRun(5, func() { page = c.render(page[:0]) }))
+		begin := time.Now()
+		page = c.render(page[:0])
+		t.Logf("%s: %d bytes, %v, %d allocations", c.name, len(page), time.Since(begin), allocs)
+		if len(page) > c.bytes || allocs > c.allocs {
+			t.Errorf("%s: %d bytes and %d allocations, want at most %d and %d", c.name, len(page), allocs, c.bytes, c.allocs)
 		}
 	}
 }

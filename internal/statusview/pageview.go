@@ -173,7 +173,7 @@ func tiles(s *Status, hour *hourView) []tile {
 		backlog.Note += ", oldest " + seconds(s.Backlog.WaitSeconds)
 	}
 	return []tile{pending, databases, backlog,
-		{Name: "Events, last hour", Value: hour.Events, Note: hour.Peak},
+		{Name: "Link messages, last hour", Value: hour.Events, Note: hour.Peak},
 		{Name: "Latency p99, worst minute", Value: hour.Worst, Note: "event to acknowledged write"},
 	}
 }
