@@ -12,6 +12,7 @@ import (
 
 	"portsyncd/internal/daemon"
 	"portsyncd/internal/journal"
+	"portsyncd/internal/snapshot"
 	"portsyncd/internal/switchtest"
 )
 
@@ -168,7 +169,7 @@ func TestTwoDaemons(t *testing.T) {
 		sw.StatePath, sw.StorageDir, "unix:"+socket))
 	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", second}})
 	d.AwaitReady()
-	refusal := fmt.Sprintf("another process uses the directory %q (process %d)", sw.StorageDir, first.Cmd.Process.Pid)
+	refusal := fmt.Sprintf("%v %q (process %d)", snapshot.ErrLocked, sw.StorageDir, first.Cmd.Process.Pid)
 	sw.AwaitLog(0, switchtest.Timeout, "cannot write", fmt.Sprintf("(process %d)", first.Cmd.Process.Pid))
 	client := switchtest.NewUnixClient(t, socket)
 	switchtest.Eventually(t, switchtest.Timeout, func() string {

@@ -35,10 +35,10 @@ func TestSecondProcess(t *testing.T) {
 		if second.HasState() {
 			t.Error("the second process uses the state file of the first")
 		}
-		if p := second.Problems(); len(p) != 1 || !strings.Contains(p[0], "another process uses the directory") {
+		if p := second.Problems(); len(p) != 1 || !strings.Contains(p[0], snapshot.ErrLocked.Error()) {
 			t.Errorf("problems %q, want one that names the other process", p)
 		}
-		if n := second.log.count("level=ERROR", "another process uses the directory"); n != 1 {
+		if n := second.log.count("level=ERROR", snapshot.ErrLocked.Error()); n != 1 {
 			t.Errorf("%d log lines, want 1", n)
 		}
 		if b := stored(t, c); b.Counters.starts() != 1 || b.Restarts[0].Kind != Cold {
