@@ -118,11 +118,11 @@ func TestEventsFromDaemon(t *testing.T) {
 	d.add(event(1, journal.Start, "", 3000), event(2, journal.LinkDown, "Ethernet0", 90), event(3, journal.LinkUp, "Ethernet0", 80),
 		event(4, journal.MTU, "Ethernet4", 70), event(5, journal.RedisLost, "", 60))
 	for _, c := range []struct{ args, want string }{
-		{"", "Ethernet0 link down\nEthernet0 link up\nEthernet4 MTU to\n- redis lost\n"},
+		{"", "Ethernet0 link down\nEthernet0 link up\nEthernet4 MTU ->\n- redis lost\n"},
 		{"--since 7d --kind daemon", "- start\n- redis lost\n"},
 		{"Ethernet0", "Ethernet0 link down\nEthernet0 link up\n"},
 		{"Ethernet0 --kind link_up Ethernet4", "Ethernet0 link up\n"},
-		{"--since 85m --until 65m", "Ethernet0 link up\nEthernet4 MTU to\n"},
+		{"--since 85m --until 65m", "Ethernet0 link up\nEthernet4 MTU ->\n"},
 		{"Ethernet8", ""},
 	} {
 		code, got, stderr := runEvents(t, append([]string{"-c", conf}, strings.Fields(c.args)...)...)

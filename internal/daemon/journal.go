@@ -49,6 +49,7 @@ func (d *Daemon) openJournal() {
 		}
 		d.monitor.Wake()
 	}
+	o.Recorded = newPortLog(d.Logs, d.component("port")).add
 	d.journal = journal.New(o)
 	for _, p := range d.recorder.Ports() {
 		d.journal.Restore(p.Name, journal.PortState{

@@ -151,7 +151,7 @@ func TestText(t *testing.T) {
 		{Event{Kind: Flapping, Flaps: 1}, "flapped once, now deleted"},
 		{Event{Kind: Merged, Count: 30, Span: 20 * time.Minute, Admin: Up, Oper: Down, MTU: 9100, Reason: "also changed: MTU 30"},
 			"changed 30 times in 20m, now admin up, link down, MTU 9100: also changed: MTU 30"},
-		{Event{Kind: MTU, Old: "9100", New: "1500"}, "MTU 9100 to 1500"},
+		{Event{Kind: MTU, Old: "9100", New: "1500"}, "MTU 9100 -> 1500"},
 		{Event{Kind: Renamed, Old: "Ethernet0"}, "renamed from Ethernet0"},
 		{Event{Kind: Health, Old: "healthy", New: "degraded", Reason: "a; b"}, "health healthy to degraded: a; b"},
 		{Event{Kind: Health, Old: "degraded", New: "degraded", Reason: "a"}, "health reasons changed, still degraded: a"},

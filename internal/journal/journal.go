@@ -24,6 +24,9 @@ type Options struct {
 	// Troubled is called with a description of the problem when the journal cannot be written, and
 	// with "" when writing succeeds again. It must not block. It may be nil.
 	Troubled func(string)
+	// Recorded is called by Run with each event that it records. It must not keep the event, and
+	// must return soon. It may be nil.
+	Recorded func(*Event)
 	FS       snapshot.FS      // nil means that of the machine
 	Now      func() time.Time // nil means time.Now
 	Settings
@@ -42,17 +45,18 @@ type Journal struct {
 	moments moments
 
 	// The following fields belong to Run.
-	store   store
-	boot    string
-	ports   ports
-	total   bucket
-	open    map[*stream]struct{} // streams that are merging events
-	openDue int64                // no merged event is due earlier
-	kinds   map[Kind]*stream     // of daemon events
-	waiting []daemonEvent        // taken from daemon, oldest first
-	seq     uint64               // of the newest event
-	clock   time.Duration        // system clock less loop's clock, as last seen
-	clockAt int64                // when; 0: not yet
+	store    store
+	recorded func(*Event)
+	boot     string
+	ports    ports
+	total    bucket
+	open     map[*stream]struct{} // streams that are merging events
+	openDue  int64                // no merged event is due earlier
+	kinds    map[Kind]*stream     // of daemon events
+	waiting  []daemonEvent        // taken from daemon, oldest first
+	seq      uint64               // of the newest event
+	clock    time.Duration        // system clock less loop's clock, as last seen
+	clockAt  int64                // when; 0: not yet
 }
 
 // daemonEvent is a daemon event and its time on the loop's clock.
@@ -70,15 +74,19 @@ func New(o Options) *Journal {
 	if o.Troubled == nil {
 		o.Troubled = func(string) {}
 	}
+	if o.Recorded == nil {
+		o.Recorded = func(*Event) {}
+	}
 	j := &Journal{
-		source:  Source{ring: ring.New[record](ringSize)},
-		daemon:  make(chan daemonEvent, daemonQueue),
-		reloads: make(chan Settings, 1),
-		moments: moments{base: o.Base, now: o.Now},
-		boot:    o.BootID,
-		open:    make(map[*stream]struct{}),
-		kinds:   make(map[Kind]*stream),
-		openDue: never,
+		source:   Source{ring: ring.New[record](ringSize)},
+		daemon:   make(chan daemonEvent, daemonQueue),
+		reloads:  make(chan Settings, 1),
+		moments:  moments{base: o.Base, now: o.Now},
+		recorded: o.Recorded,
+		boot:     o.BootID,
+		open:     make(map[*stream]struct{}),
+		kinds:    make(map[Kind]*stream),
+		openDue:  never,
 	}
 	j.store.open(&o)
 	return j
@@ -300,6 +308,7 @@ func (j *Journal) record(e *Event) {
 	e.Seq = j.seq
 	j.memory.add(e)
 	j.store.add(e, j.moments.reading())
+	j.recorded(e)
 }
 
 // write writes the pending events. If another process has released the directory, numbering

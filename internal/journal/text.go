@@ -33,7 +33,7 @@ func (e *Event) what() string {
 	case Renamed:
 		return "renamed from " + e.Old
 	case MTU:
-		return "MTU " + e.Old + " to " + e.New
+		return "MTU " + e.Old + " -> " + e.New
 	case Health:
 		if e.Old == e.New {
 			return "health reasons changed, still " + e.New
@@ -65,7 +65,7 @@ func (e *Event) link() string {
 	if e.Flaps > 1 {
 		return fmt.Sprintf("%s, %d link-down transitions since the previous message", text, e.Flaps)
 	}
-	if e.After > 0 {
+	if e.After >= time.Millisecond {
 		text += fmt.Sprintf(" after %s %s", shortly(e.After), was)
 	}
 	return text
