@@ -44,8 +44,8 @@ func TestBadReload(t *testing.T) {
 		{"error in another table", func() { sw.WriteConfig("[metrics]\nexport_format = \"prometheus\"\n[health]\nmax_stall_seconds = 0\n") }, ":4:21: health.max_stall_seconds"},
 		{"not TOML", func() { sw.WriteConfig("[metrics]\nexport_format = \"prometheus\"\n[health\n") }, ":3:8: health"},
 		{"unknown key", func() { sw.WriteConfig("[metrics]\nexport_format = \"prometheus\"\nlistn = 1\n") }, "did you mean metrics.listen?"},
-		{"empty", func() { sw.WriteConfig("") }, "the file sets nothing"},
-		{"comments", func() { sw.WriteConfig("# to be filled in\n[metrics]\n") }, "the file sets nothing"},
+		{"empty", func() { sw.WriteConfig("") }, "the file contains no settings"},
+		{"comments", func() { sw.WriteConfig("# to be filled in\n[metrics]\n") }, "the file contains no settings"},
 		{"absent", func() { sw.NoError("remove", os.Remove(conf)) }, "no such file"},
 		{"a directory", func() { sw.NoError("make a directory", os.Mkdir(conf, 0o755)) }, "is a directory"},
 	} {

@@ -15,7 +15,7 @@ import (
 )
 
 // fakeDaemonScript is a server that sends the same document to every request and records the
-// requests, as a program that holds the port before the daemon starts.
+// requests, as a program that listens on the port before the daemon starts.
 const fakeDaemonScript = `
 import os, socket, sys
 if os.geteuid() == 0: os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[3]))
@@ -68,9 +68,9 @@ func TestStatusKeepsCredentials(t *testing.T) {
 	for _, uid := range []int{65534, 0} {
 		address, requests := startFakeDaemon(t, uid, 401)
 		r := switchtest.RunCommand(t, path, secrets, "status", "--address", address)
-		why := "the port is held by user 65534"
+		why := "port is in use by user 65534"
 		if uid == 0 || os.Geteuid() != 0 {
-			why = `the port is held by the program "python3`
+			why = `port is in use by program "python3`
 		}
 		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnknown, "401", "credentials were not sent", why)
 		r = switchtest.RunCommand(t, path, []string{"PORTSYNCD_PASSWORD=word-4711"}, "status", "--address", address, "--user", "admin")

@@ -24,7 +24,7 @@ exit status: 0 the file is valid, 1 error
 `
 
 // checkConfig reads a configuration file as the daemon does and prints every setting with its value
-// and origin. It prints all errors of the file to stderr and then returns ExitError.
+// and origin. If the file has errors, it prints them to stderr and returns ExitError.
 func checkConfig(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("check-config", flag.ContinueOnError)
 	var conf configFlag

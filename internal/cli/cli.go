@@ -44,7 +44,7 @@ environment:
                     daemon ignores the variable
 `
 
-// Commands are the commands by name. Each returns the exit status.
+// Commands maps command names to functions. Each function returns the exit status.
 var Commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 	"check-config": checkConfig,
 	"demo":         demo.Run,
@@ -56,8 +56,8 @@ var Commands = map[string]func(args []string, stdout, stderr io.Writer) int{
 
 func init() { Commands["help"] = helpCommand } // helpCommand refers to Commands
 
-// Run runs the daemon or the command that args name and returns the exit status. args do not
-// include the name of the program.
+// Run runs the daemon or the command named in args and returns the exit status. args must not
+// include the program name.
 func Run(args []string, stdout, stderr io.Writer) int {
 	if i := commandIndex(args); i >= 0 {
 		return Commands[args[i]](slices.Concat(args[:i], args[i+1:]), stdout, stderr)
@@ -139,14 +139,14 @@ func helpCommand(args []string, stdout, stderr io.Writer) int {
 	return command([]string{"-h"}, stdout, stderr)
 }
 
-// isSet reports whether the command line sets a flag.
+// isSet reports whether a flag was set on the command line.
 func isSet(flags *flag.FlagSet, name string) (set bool) {
 	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
 	return set
 }
 
-// parseOptions parses a command line of options without other arguments. It prints nothing; help
-// reports that -h was given.
+// parseOptions parses options and rejects other arguments. It prints nothing. help is true if -h
+// was given.
 func parseOptions(flags *flag.FlagSet, args []string) (help bool, err error) {
 	flags.SetOutput(io.Discard)
 	err = flags.Parse(args)
@@ -183,7 +183,7 @@ func parseMixed(flags *flag.FlagSet, args []string) (others []string, help bool,
 	}
 }
 
-// unknownCommand prints the known commands, first the nearest one, and returns ExitError.
+// unknownCommand prints the list of commands and returns ExitError.
 func unknownCommand(word string, stderr io.Writer) int {
 	var names []string
 	for name := range Commands {
@@ -198,7 +198,7 @@ func unknownCommand(word string, stderr io.Writer) int {
 	return daemon.ExitError
 }
 
-// printError prints an error of a command in one line, with control characters escaped.
+// printError prints an error of a command on one line, with control characters escaped.
 func printError(stderr io.Writer, command string, err error) {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	fmt.Fprintf(stderr, "portsyncd %s: %s\n", command, statusview.Visible(text, !isUTF8(os.Getenv)))

@@ -10,7 +10,7 @@ import (
 	"portsyncd/internal/daemon"
 )
 
-// configFlag is the option -c FILE.
+// configFlag is the value of the option -c FILE.
 type configFlag struct {
 	file     string // "" stands for defaultConfig if the option is not given
 	required bool   // the option is given
@@ -42,8 +42,8 @@ func (c *configFlag) path() string {
 	return c.file
 }
 
-// load reads the configuration for a command, from the file of the option or of configVariable. Errors of settings are printed and not returned,
-// because the daemon starts with such a file as well.
+// load reads the configuration for a command. Invalid settings are printed and not returned as an
+// error, because the daemon also starts with such a file.
 func (c *configFlag) load(command string, stderr io.Writer) (config.Config, error) {
 	c.useEnvironment()
 	cfg, err := daemon.LoadConfig(c.path(), c.required)

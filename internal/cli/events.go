@@ -48,7 +48,7 @@ const accessUsage = `  --ca FILE, --cert FILE, --key FILE, --token-file FILE, --
                         as for "portsyncd status"
 `
 
-// eventsOptions are the options of the command.
+// eventsOptions holds the options of the events command.
 type eventsOptions struct {
 	display
 	clientOptions
@@ -81,7 +81,7 @@ func eventsCommand(args []string, stdout, stderr io.Writer) int {
 	return daemon.ExitOK
 }
 
-// parse parses the command line. Options and ports may come in any order.
+// parse parses the command line. Options and port names may be mixed.
 func (o *eventsOptions) parse(args []string, now time.Time) (help bool, err error) {
 	flags := flag.NewFlagSet("events", flag.ContinueOnError)
 	flags.StringVar(&o.since, "since", "", "")
@@ -99,13 +99,13 @@ func (o *eventsOptions) parse(args []string, now time.Time) (help bool, err erro
 	return false, errors.Join(o.check(), o.setFilter(now, isSet(flags, "limit")))
 }
 
-// Numbers of events that are printed without --since.
+// Number of events printed if --since is not given.
 const (
 	defaultSince  = 24 * time.Hour
-	followedFirst = 10 // events before those that --follow waits for
+	followedFirst = 10 // recent events printed first with --follow
 )
 
-// setFilter checks the options that select events.
+// setFilter validates the options that select events and sets the filter.
 func (o *eventsOptions) setFilter(now time.Time, limited bool) (err error) {
 	f := &o.filter
 	switch {
@@ -139,7 +139,8 @@ func (o *eventsOptions) setFilter(now time.Time, limited bool) (err error) {
 	return nil
 }
 
-// newLister reads the configuration and the files of the options.
+// newLister returns an eventLister for the options. It reads the configuration and the files named
+// in the options.
 func (o *eventsOptions) newLister(stdout, stderr io.Writer) (*eventLister, error) {
 	l := &eventLister{filter: o.filter, follow: o.follow, json: o.json, stdout: stdout, stderr: stderr, storage: o.storage,
 		terminal: o.display.terminal(stdout)}
@@ -169,7 +170,7 @@ func (o *eventsOptions) newLister(stdout, stderr io.Writer) (*eventLister, error
 
 // eventLister prints events.
 type eventLister struct {
-	targets        []target // of the daemon; nil: read only the files
+	targets        []target // addresses of the daemon; nil: read only the files
 	credentials    credentials
 	storage        string // "": read no files
 	filter         journal.Filter
@@ -178,17 +179,17 @@ type eventLister struct {
 	stdout, stderr io.Writer
 
 	buffer  []byte
-	process time.Time // start of the daemon that responded last
+	process time.Time // start time of the daemon that responded last
 	last    uint64    // sequence number of the newest event seen
-	fault   string    // of the last attempt to follow, which has been printed
+	fault   string    // last error printed while following
 }
 
-// note prints a message that is not about an event.
+// note prints a message that is not an event.
 func (l *eventLister) note(format string, args ...any) {
 	printError(l.stderr, "events", fmt.Errorf(format, args...))
 }
 
-// run prints the events that exist, and those that come if that was asked for.
+// run prints the existing events, and new events if --follow is set.
 func (l *eventLister) run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -202,7 +203,7 @@ func (l *eventLister) run() error {
 	return err
 }
 
-// list prints the events that exist.
+// list prints the existing events.
 func (l *eventLister) list(ctx context.Context) error {
 	d, err := l.fetch(ctx, &l.filter)
 	switch {
@@ -219,15 +220,15 @@ func (l *eventLister) list(ctx context.Context) error {
 		return l.print(d.Events)
 	}
 	if l.storage == "" {
-		l.note("the memory of the daemon does not reach back far enough; older events are in its files")
+		l.note("the daemon does not hold enough events in memory; older events are in its files")
 		return l.print(d.Events)
 	}
 	return l.listFiles(d.Events)
 }
 
-// listFiles prints the events in the files, and then those of the daemon that are newer.
+// listFiles prints the events in the files, followed by newer events of the daemon.
 func (l *eventLister) listFiles(fromDaemon []journal.Event) error {
-	var newest []journal.Event // only with a limit
+	var newest []journal.Event // used only with a limit
 	last := uint64(0)
 	stats, err := journal.Read(l.storage, &l.filter, func(e *journal.Event) error {
 		last = max(last, e.Seq)
@@ -244,7 +245,7 @@ func (l *eventLister) listFiles(fromDaemon []journal.Event) error {
 	case errors.Is(err, errPrint) || err != nil && fromDaemon == nil:
 		return err
 	case err != nil:
-		l.note("%v; showing only the events in the memory of the daemon", err)
+		l.note("%v; showing only the events that the daemon holds in memory", err)
 	}
 	for _, e := range fromDaemon {
 		if e.Seq > last {
@@ -258,10 +259,10 @@ func (l *eventLister) listFiles(fromDaemon []journal.Event) error {
 	return l.print(newest)
 }
 
-// errNoFetch is the error of fetch if only the files are to be read.
+// errNoFetch is returned by fetch if only the files are read.
 var errNoFetch = errors.New("no target")
 
-// fetch returns the events in the memory of the daemon.
+// fetch returns the events that the daemon holds in memory.
 func (l *eventLister) fetch(ctx context.Context, f *journal.Filter) (*journal.Document, error) {
 	if len(l.targets) == 0 {
 		return nil, errNoFetch
@@ -287,10 +288,10 @@ func fetchEvents(ctx context.Context, targets []target, c *credentials, f *journ
 	return d, nil
 }
 
-// eventsPath is the path of the document of events.
+// eventsPath is the URL path of the events document.
 const eventsPath = "/events"
 
-// errPrint is the error for output that cannot be written.
+// errPrint is returned if output cannot be written.
 var errPrint = errors.New("print the events")
 
 // print prints events.

@@ -175,14 +175,14 @@ func TestEventsFromBoth(t *testing.T) {
 		t.Errorf("--limit 3: status %d, printed\n%s", code, got)
 	}
 	code, got, stderr := runEvents(t, "--address", "unix:"+socket)
-	if code != 0 || got != "Ethernet4 link down\nEthernet4 link up\n" || !strings.Contains(stderr, "does not reach back") {
+	if code != 0 || got != "Ethernet4 link down\nEthernet4 link up\n" || !strings.Contains(stderr, "does not hold enough events") {
 		t.Errorf("--address: status %d, printed\n%s%s", code, got, stderr)
 	}
 	if err := os.RemoveAll(storage); err != nil {
 		t.Fatal(err)
 	}
 	code, got, stderr = runEvents(t, "-c", conf)
-	if code != 0 || got != "Ethernet4 link down\nEthernet4 link up\n" || !strings.Contains(stderr, "only the events in the memory") {
+	if code != 0 || got != "Ethernet4 link down\nEthernet4 link up\n" || !strings.Contains(stderr, "only the events that the daemon holds in memory") {
 		t.Errorf("without files: status %d, printed\n%s%s", code, got, stderr)
 	}
 }

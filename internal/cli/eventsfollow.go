@@ -11,11 +11,11 @@ import (
 	"portsyncd/internal/journal"
 )
 
-// followInterval is the time between two looks for new events.
+// followInterval is the interval between queries for new events.
 const followInterval = time.Second
 
-// followEvents prints new events until ctx ends. An error is printed once, until it is over or
-// another one takes its place.
+// followEvents prints new events until ctx ends. An error is printed only when it first occurs or
+// differs from the previous one.
 func (l *eventLister) followEvents(ctx context.Context) error {
 	ticker := time.NewTicker(followInterval)
 	defer ticker.Stop()
@@ -47,7 +47,7 @@ func (l *eventLister) followEvents(ctx context.Context) error {
 	}
 }
 
-// newEvents returns the events of the daemon since the last call.
+// newEvents returns the daemon's events since the last call.
 func (l *eventLister) newEvents(ctx context.Context) ([]journal.Event, error) {
 	f := l.filter
 	f.Limit, f.Since, f.After = 0, time.Time{}, l.last
@@ -62,8 +62,9 @@ func (l *eventLister) newEvents(ctx context.Context) ([]journal.Event, error) {
 	return d.Events, nil
 }
 
-// afterRestart returns the new events of a daemon that was restarted. Its numbers may begin below
-// those that the process before had given to events which it could not write before it was killed.
+// afterRestart returns the new events after a daemon restart. Sequence numbers may start lower than
+// the last ones seen, because the previous process may have been killed before it saved its last
+// events.
 func (l *eventLister) afterRestart(ctx context.Context, process time.Time) ([]journal.Event, error) {
 	d, err := l.fetch(ctx, &journal.Filter{})
 	if err != nil {
@@ -87,13 +88,13 @@ func (l *eventLister) afterRestart(ctx context.Context, process time.Time) ([]jo
 	return events, nil
 }
 
-// fileState tells whether the current file of the journal has changed.
+// fileState detects changes of the current journal file.
 type fileState struct {
 	info fs.FileInfo
 	size int64
 }
 
-// newStored returns the events in the files since the last call.
+// newStored returns the events stored in the files since the last call.
 func (l *eventLister) newStored(state *fileState) ([]journal.Event, error) {
 	info, err := os.Stat(filepath.Join(l.storage, journal.FileName))
 	if err == nil && state.info != nil && os.SameFile(info, state.info) && info.Size() == state.size {

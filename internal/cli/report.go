@@ -38,7 +38,7 @@ exit status:
   1 storage missing or unreadable, invalid option, or FILE not writable
 `
 
-// reportOptions are the options of the command.
+// reportOptions holds the options of the report command.
 type reportOptions struct {
 	display
 	config  configFlag
@@ -81,7 +81,7 @@ func (o *reportOptions) parse(args []string) (help bool, err error) {
 	return false, o.check()
 }
 
-// run makes the report and prints or writes it.
+// run creates the report and prints it or writes it to a file.
 func (o *reportOptions) run(stdout, stderr io.Writer, now time.Time) error {
 	cfg, err := o.config.load("report", stderr)
 	if err != nil {
@@ -121,8 +121,8 @@ func (o *reportOptions) run(stdout, stderr io.Writer, now time.Time) error {
 	return nil
 }
 
-// makeReport analyses the history in a storage directory from since on. An empty directory is an
-// empty history.
+// makeReport analyses the history in a storage directory, beginning at since. An empty directory is
+// treated as an empty history.
 func makeReport(storage string, since, now time.Time, settings warmrestart.ReadSettings) (*statusview.Report, error) {
 	h, err := warmrestart.ReadHistory(storage, since, now)
 	if err != nil {
@@ -154,7 +154,7 @@ func makeReport(storage string, since, now time.Time, settings warmrestart.ReadS
 	}, nil
 }
 
-// isEmpty reports whether a directory has no entries.
+// isEmpty reports whether a directory is empty.
 func isEmpty(dir string) (bool, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -168,7 +168,7 @@ func isEmpty(dir string) (bool, error) {
 	return false, err
 }
 
-// readSettings returns the settings that a recommendation may concern.
+// readSettings returns the settings for which the report may recommend changes.
 func readSettings(cfg *config.Config) warmrestart.ReadSettings {
 	return warmrestart.ReadSettings{
 		EOIUTimeout: cfg.WarmRestart.EOIUTimeout, KeepRestarts: cfg.WarmRestart.HistoryMaxRestarts,
@@ -177,9 +177,9 @@ func readSettings(cfg *config.Config) warmrestart.ReadSettings {
 	}
 }
 
-// writePage writes the HTML page of a report to a file, atomically.
+// writePage writes the report's HTML page to a file atomically.
 func writePage(path string, r *statusview.Report) error {
-	// The file is written by a rename, which would replace a device or a pipe.
+	// The file is replaced by a rename, which must not happen to a device or a pipe.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("--html %q: not a regular file", path)
 	}
@@ -190,7 +190,8 @@ func writePage(path string, r *statusview.Report) error {
 	return snapshot.WriteFile(path, page.Bytes(), 0o644)
 }
 
-// parseSince parses the value of --since. It returns the zero time for "".
+// parseSince parses the value of --since: an age, a date or time in the local time zone, or an RFC
+// 3339 time. It returns the zero time if s is empty.
 func parseSince(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil

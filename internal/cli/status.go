@@ -49,8 +49,8 @@ exit status:
     portsyncd. With --watch, the status of the last response.
 `
 
-// Exit statuses of the command. 3 and 4 have the meanings that the Linux Standard Base gives them
-// for init scripts (LSB 5.0, Core, section 22.2): not running, unknown.
+// Exit statuses of the command. The values 3 (not running) and 4 (unknown) are those that the Linux
+// Standard Base defines for init scripts (LSB 5.0, Core, section 22.2).
 const (
 	ExitDegraded  = 1
 	ExitUnhealthy = 2
@@ -58,7 +58,7 @@ const (
 	ExitUnknown   = 4
 )
 
-// statusOptions are the options of the command.
+// statusOptions holds the options of the status command.
 type statusOptions struct {
 	display
 	clientOptions
@@ -108,7 +108,7 @@ func (o *statusOptions) parse(args []string) (help bool, err error) {
 	return false, o.check()
 }
 
-// watchFlag is the option --watch or --watch=SECONDS.
+// watchFlag is the value of the option --watch or --watch=SECONDS.
 type watchFlag struct{ interval time.Duration } // 0: not given
 
 const (
@@ -117,12 +117,12 @@ const (
 	maxInterval     = time.Hour
 )
 
-// IsBoolFlag makes package flag accept the option without a value.
+// IsBoolFlag allows the option to be given without a value.
 func (w *watchFlag) IsBoolFlag() bool { return true }
 
 func (w *watchFlag) String() string { return w.interval.String() }
 
-// Set parses the value. Package flag passes "true" if there is none.
+// Set parses the value, which is "true" if the option is given without a value.
 func (w *watchFlag) Set(s string) error {
 	seconds, err := strconv.ParseFloat(s, 64)
 	switch {
@@ -140,14 +140,15 @@ func (w *watchFlag) Set(s string) error {
 type query struct {
 	targets        []target
 	credentials    credentials
-	origin         string // of the targets, for error messages: "by metrics.listen, FILE:LINE"
+	origin         string // origin of the targets, for error messages, such as "by metrics.listen, FILE:LINE"
 	selection      statusview.Selection
 	json           bool
 	display        display
 	stdout, stderr io.Writer
 }
 
-// newQuery reads the configuration and the files of the options.
+// newQuery returns a query for the options. It reads the configuration and the files named in the
+// options.
 func (o *statusOptions) newQuery(stdout, stderr io.Writer) (*query, error) {
 	cfg, err := o.config.load("status", stderr)
 	if err != nil {
@@ -189,7 +190,7 @@ func (q *query) once(ctx context.Context) int {
 	return exitFor(s, nil)
 }
 
-// fetch returns the status document of the daemon, as received and decoded.
+// fetch returns the daemon's status document, both as received and decoded.
 func (q *query) fetch(ctx context.Context) ([]byte, *statusview.Status, error) {
 	body, err := fetch(ctx, q.targets, &q.credentials)
 	if errors.Is(err, errNoDaemon) {
@@ -242,7 +243,7 @@ func (q *query) text(body []byte, s *statusview.Status, t statusview.Terminal) (
 	}
 	var line bytes.Buffer
 	if err := json.Compact(&line, body); err != nil {
-		panic(err) // DecodeStatus has parsed the document
+		panic(err) // unreachable: DecodeStatus has parsed the document
 	}
 	return append(statusview.AppendASCII(nil, line.Bytes()), '\n'), nil
 }

@@ -15,10 +15,10 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// credentials are sent with requests over TCP, if a daemon requires them.
+// credentials are sent with requests over TCP if the daemon requires authentication.
 type credentials struct {
-	token          string // bearer, RFC 6750
-	user, password string // basic, RFC 7617
+	token          string // bearer token, RFC 6750
+	user, password string // basic authentication, RFC 7617
 }
 
 func (c *credentials) any() bool { return c.token != "" || c.user != "" }
@@ -32,8 +32,7 @@ func (c *credentials) add(r *http.Request) {
 	}
 }
 
-// clientOptions are the options for access to the daemon. The commands status and events share
-// them.
+// clientOptions holds the connection options that the status and events commands share.
 type clientOptions struct {
 	config    configFlag
 	address   string
@@ -54,17 +53,18 @@ func (o *clientOptions) flags(f *flag.FlagSet) {
 	f.StringVar(&o.user, "user", "", "")
 }
 
-// access holds what is needed to connect to a daemon besides its address.
+// access holds everything except the address that is needed to connect to a daemon.
 type access struct {
 	credentials
-	pinned    []*x509.Certificate // trusted certificates of the daemon, whatever names they contain
-	pinnedErr error               // error of reading them
-	roots     *x509.CertPool      // trusted authorities; nil: those of the system
-	client    *tls.Certificate    // for daemons that require one; nil: none
+	pinned    []*x509.Certificate // trusted daemon certificates, regardless of their host names
+	pinnedErr error               // error from reading pinned
+	roots     *x509.CertPool      // trusted certificate authorities; nil: those of the system
+	client    *tls.Certificate    // client certificate; nil: none
 	device    string              // network device to connect through; "": any
 }
 
-// Environment variables for secrets. Command lines are visible to all users of a host.
+// Environment variables for secrets. Secrets are not accepted on the command line, which is visible
+// to all users of a host.
 const (
 	tokenVariable    = "PORTSYNCD_TOKEN"
 	passwordVariable = "PORTSYNCD_PASSWORD"
@@ -125,17 +125,17 @@ func (a *access) setCredentials(o *clientOptions, m *config.Metrics) error {
 	return nil
 }
 
-// errUntrusted is the error for a certificate of the daemon that is not trusted.
+// errUntrusted is returned if the daemon's certificate is not trusted.
 var errUntrusted = errors.New("certificate not trusted")
 
-// tls returns the configuration for connections to a host. A certificate of the daemon is trusted
-// if it is pinned, or if it is valid for the host and signed by a trusted authority.
+// tls returns the TLS configuration for connections to a host. A certificate is trusted if it is
+// pinned, or if it is valid for the host and signed by a trusted authority.
 func (a *access) tls(host string) *tls.Config {
 	c := transport.TLSConfig()
-	c.InsecureSkipVerify = true // VerifyConnection verifies instead
+	c.InsecureSkipVerify = true // the certificate is verified by VerifyConnection
 	c.VerifyConnection = func(cs tls.ConnectionState) error { return a.verify(cs.PeerCertificates, host) }
-	// The client certificate is sent whatever authorities the daemon names, so that the daemon
-	// can say why it refuses the certificate.
+	// Send the client certificate regardless of the authorities that the daemon accepts, so that
+	// the daemon can report why it rejects the certificate.
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		if a.client == nil {
 			return new(tls.Certificate), nil

@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// fetchTimeout limits a query of all targets. A daemon normally responds within milliseconds.
+	// fetchTimeout is the time allowed for querying all targets. A daemon normally responds within milliseconds.
 	fetchTimeout = 5 * time.Second
-	// MaxResponse is the largest accepted response body in bytes. A port takes about 300 bytes.
+	// MaxResponse is the maximum size of a response body in bytes. A port takes about 300 bytes.
 	MaxResponse = 8 << 20
 )
 
-// target is an address at which the daemon may listen.
+// target is an address on which the daemon may be listening.
 type target struct {
 	name   string // as written in the configuration or on the command line
 	socket string // path of a unix socket; "": TCP
 	url    string
 	client *http.Client
-	// dialPlain opens an unencrypted TCP connection. It is nil for TLS and unix sockets.
+	// dialPlain opens an unencrypted TCP connection. It is nil for TLS and for unix sockets.
 	dialPlain func(ctx context.Context) (net.Conn, error)
 }
 
-// errNoDaemon is the error for targets at which no daemon responds.
+// errNoDaemon is returned if no daemon responds.
 var errNoDaemon = errors.New("no daemon")
 
 // fetch returns the response of the first target at which a daemon responds. The error is
@@ -48,9 +48,9 @@ func fetch(ctx context.Context, targets []target, c *credentials) ([]byte, error
 	return nil, fmt.Errorf("%w at %s", errNoDaemon, strings.Join(tried, ", nor at "))
 }
 
-// fetch sends a request to the target and returns the body of the response. Credentials are sent
-// over TLS, or unencrypted to a socket of portsyncd on this host; a unix socket needs none. The
-// error names the target.
+// fetch sends a request to the target and returns the response body. Credentials are sent over TLS,
+// or unencrypted to a portsyncd on this host; a unix socket requires none. Errors include the name
+// of the target.
 func (t *target) fetch(ctx context.Context, c *credentials) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
 	if err != nil {
@@ -91,7 +91,7 @@ func (t *target) fetch(ctx context.Context, c *credentials) ([]byte, error) {
 	return body, nil
 }
 
-// unreachableError is an errNoDaemon for one target.
+// unreachableError wraps errNoDaemon for one target.
 type unreachableError struct {
 	target string
 	err    error
@@ -100,8 +100,8 @@ type unreachableError struct {
 func (e *unreachableError) Error() string        { return fmt.Sprintf("%s (%v)", e.target, e.err) }
 func (e *unreachableError) Is(target error) bool { return target == errNoDaemon }
 
-// explainError converts an error of a request: to an errNoDaemon if there is no daemon or it does
-// not respond, otherwise to an error that names the options to try.
+// explainError converts the error of a request. It returns an errNoDaemon if there is no daemon or
+// the daemon does not respond. For other errors it adds the options that may solve the problem.
 func (t *target) explainError(err error) error {
 	var op *net.OpError
 	var timeout net.Error
@@ -118,13 +118,13 @@ func (t *target) explainError(err error) error {
 		err = fmt.Errorf("%w; use --cert FILE and --key FILE for a client certificate", err)
 	}
 	if inner := (*url.Error)(nil); errors.As(err, &inner) && err == error(inner) {
-		err = inner.Err // its text would repeat the target
+		err = inner.Err // the text of the outer error repeats the target
 	}
 	return fmt.Errorf("request to %s: %w", t.name, err)
 }
 
-// checkStatus returns an error that explains the status code of a response, or nil if the code is
-// 200. withheld is the reason why the credentials were not sent, or nil.
+// checkStatus returns nil if the status code of a response is 200, or an error that explains the
+// code. withheld is the reason why the credentials were not sent, or nil.
 func (t *target) checkStatus(resp *http.Response, withheld error) error {
 	hint := "expected /status of portsyncd"
 	switch resp.StatusCode {

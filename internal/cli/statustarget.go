@@ -14,7 +14,7 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// configuredTargets returns the addresses of metrics.listen, with unix sockets first because they
+// configuredTargets returns the addresses of metrics.listen. Unix sockets come first because they
 // require no credentials.
 func configuredTargets(m *config.Metrics, a *access) ([]target, error) {
 	if !m.Enabled {
@@ -35,7 +35,7 @@ func configuredTargets(m *config.Metrics, a *access) ([]target, error) {
 		}
 		host, port, err := net.SplitHostPort(e.Address)
 		if err != nil || port == "0" {
-			continue // the kernel chose the port
+			continue // the port was chosen by the kernel
 		}
 		others = append(others, a.target(e.Address, &url.URL{Scheme: scheme, Host: net.JoinHostPort(reachable(host), port)}))
 	}
@@ -45,8 +45,8 @@ func configuredTargets(m *config.Metrics, a *access) ([]target, error) {
 	return slices.Concat(sockets, others), nil
 }
 
-// reachable returns the host to connect to for the host of a listener: the loopback address for a
-// listener on all addresses.
+// reachable returns the host to connect to for a listener's host. For a listener on all addresses
+// it is the loopback address.
 func reachable(host string) string {
 	switch ip := net.ParseIP(host); {
 	case host == "" || ip.Equal(net.IPv4zero):
@@ -83,7 +83,7 @@ func givenTarget(address string, a *access) (target, error) {
 	return a.target(u.Scheme+"://"+u.Host+strings.TrimSuffix(u.Path, "/"), u), nil
 }
 
-// statusPath is the path of the status document.
+// statusPath is the URL path of the status document.
 const statusPath = "/status"
 
 // socketTarget returns the target for a unix socket.
@@ -115,11 +115,11 @@ func (a *access) target(name string, u *url.URL) target {
 	return t
 }
 
-// maxHeader is the largest accepted response header in bytes.
+// maxHeader is the maximum size of a response header in bytes.
 const maxHeader = 64 << 10
 
-// newClient returns a client that uses no proxy and follows no redirects, since both could send
-// the credentials elsewhere.
+// newClient returns an HTTP client that uses no proxy and follows no redirects, because both could
+// send the credentials elsewhere.
 func newClient(t *http.Transport) *http.Client {
 	t.MaxResponseHeaderBytes = maxHeader
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -11,7 +11,7 @@ import (
 	"portsyncd/internal/statusview"
 )
 
-// Control sequences of xterm (ECMA-48, and "DEC Private Mode Set" in xterm's ctlseqs). Leaving the
+// Terminal control sequences (ECMA-48, and "DEC Private Mode Set" in xterm's ctlseqs). Leaving the
 // alternate screen restores the previous contents of the terminal.
 const (
 	EnterScreen = "\x1b[?1049h\x1b[?25l" // alternate screen, cursor hidden
@@ -21,9 +21,9 @@ const (
 	ClearBelow  = "\x1b[J" // to the end of the screen
 )
 
-// watch fetches and prints the status at an interval until SIGINT, SIGTERM or SIGHUP, and returns
-// the exit status of the last response. On a terminal it redraws the alternate screen, and the key q
-// ends it; otherwise it prints one block after another, and an error that repeats only once.
+// watch fetches and prints the status at the given interval until SIGINT, SIGTERM or SIGHUP. It
+// returns the exit status for the last response. On a terminal it redraws the alternate screen;
+// otherwise it appends each status to the output.
 func (q *query) watch(interval time.Duration) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -116,15 +116,15 @@ func (q *query) watchScreen(ctx context.Context, interval time.Duration) int {
 	return code
 }
 
-// suspend restores the terminal, stops the process as Ctrl-Z does by default, and returns after the
-// process continues.
+// suspend restores the terminal and stops the process, as Ctrl-Z does by default. It returns when
+// the process continues.
 func (q *query) suspend() {
 	q.stdout.Write([]byte(LeaveScreen))
 	syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	q.stdout.Write([]byte(EnterScreen))
 }
 
-// frame returns the control sequences and text of one screen.
+// frame returns the control sequences and the text of one screen, which shows a status or an error.
 func frame(text []byte) []byte {
 	b := []byte(CursorHome)
 	for line := range bytes.Lines(text) {

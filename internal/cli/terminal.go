@@ -15,7 +15,7 @@ import (
 	"portsyncd/internal/statusview"
 )
 
-// display holds the options for text output that the commands status and report share.
+// display holds the text output options that the status and report commands share.
 type display struct {
 	width int    // columns; 0: the width of the terminal
 	color string // "auto", "always" or "never"
@@ -32,7 +32,7 @@ func (d *display) flags(f *flag.FlagSet) {
 	f.StringVar(&d.color, "color", "auto", "")
 }
 
-// check returns an error for an invalid value.
+// check validates the options.
 func (d *display) check() error {
 	if d.width != 0 && (d.width < 40 || d.width > 10000) {
 		return fmt.Errorf("--width %d: expected 40 to 10000", d.width)
@@ -44,8 +44,8 @@ func (d *display) check() error {
 	return fmt.Errorf("--color %q: expected auto, always or never", d.color)
 }
 
-// terminal returns the properties of out. The height is that of the terminal less one line for the
-// cursor, or 0 if out is not a terminal.
+// terminal returns the properties of out. The height excludes one line for the cursor. It is 0 if
+// out is not a terminal.
 func (d *display) terminal(out io.Writer) statusview.Terminal {
 	t := statusview.Terminal{Width: d.width, ASCII: !isUTF8(os.Getenv), Zone: time.Local}
 	size, isTerminal := windowSize(out)
@@ -63,7 +63,7 @@ func (d *display) terminal(out io.Writer) statusview.Terminal {
 	return t
 }
 
-// windowSize returns the size of w if it is a terminal (TIOCGWINSZ, ioctl_tty(2)).
+// windowSize returns the size of w if w is a terminal (TIOCGWINSZ, ioctl_tty(2)).
 func windowSize(w io.Writer) (size unix.Winsize, isTerminal bool) {
 	file, ok := w.(*os.File)
 	if !ok {
@@ -83,8 +83,8 @@ func windowSize(w io.Writer) (size unix.Winsize, isTerminal bool) {
 	return size, errors.Join(err, sizeErr) == nil
 }
 
-// isUTF8 reports whether the locale of the environment uses UTF-8. The first variable that is set
-// decides (locale(7)).
+// isUTF8 reports whether the locale uses UTF-8. The first environment variable that is set
+// determines the locale (locale(7)).
 func isUTF8(getenv func(string) string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := getenv(name); v != "" {

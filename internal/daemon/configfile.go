@@ -9,9 +9,9 @@ import (
 	"portsyncd/config"
 )
 
-// LoadConfig reads a configuration file and resolves the default paths. A missing file is an
-// error only if required. The configuration returned with an error is valid: settings in error
-// have their defaults.
+// LoadConfig reads a configuration file and resolves the default paths. A missing file is an error
+// only if required is set. The returned configuration is always valid: invalid settings are
+// replaced by their defaults.
 func LoadConfig(file string, required bool) (config.Config, error) {
 	cfg, err := config.Load(file)
 	if errors.Is(err, fs.ErrNotExist) && !required {
@@ -24,7 +24,7 @@ func LoadConfig(file string, required bool) (config.Config, error) {
 	return cfg, err
 }
 
-// Fallback describes the settings that the daemon starts with after loading cfg returned err.
+// Fallback describes the settings with which the daemon starts if loading cfg returned err.
 func Fallback(cfg *config.Config, err error) string {
 	if !errors.As(err, new(config.Errors)) {
 		return "the defaults"
@@ -36,7 +36,7 @@ func Fallback(cfg *config.Config, err error) string {
 	return text
 }
 
-// FileExists reports whether path exists, or may exist but cannot be examined.
+// FileExists reports whether path exists. It also returns true if this cannot be determined.
 func FileExists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)

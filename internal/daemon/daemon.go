@@ -20,24 +20,24 @@ import (
 	"portsyncd/systemd"
 )
 
-// Options are the inputs of a [Daemon].
+// Options holds the inputs of a [Daemon].
 type Options struct {
-	Config         config.Config    // settings at the start
-	ConfigFile     string           // read again at a reload
-	ConfigRequired bool             // a missing ConfigFile is an error at a reload
-	ConfigError    error            // error of loading Config, to be logged; Config is valid nevertheless
+	Config         config.Config    // settings at startup
+	ConfigFile     string           // read again on a reload
+	ConfigRequired bool             // a missing ConfigFile is an error on a reload
+	ConfigError    error            // error from loading Config, to be logged; Config is valid nevertheless
 	Reloads        <-chan os.Signal // each value requests a reload; nil: no reloads
 
 	Links     portsync.Links        // source of link messages; the daemon closes it
-	Existing  []portsync.OldLink    // interfaces that existed before the start
-	SetDown   func([]int32) []error // sets interfaces administratively down, by index
+	Existing  []portsync.OldLink    // interfaces that existed before startup
+	SetDown   func([]int32) []error // brings interfaces down, by index
 	Listeners []net.Listener        // served in addition to those that systemd passed
 
 	Logs   *syslog.Handler
 	Stdout *os.File // receives the start message of the C++ daemon, unless the log format is JSON; nil: none
 }
 
-// Daemon connects the parts of portsyncd and starts and stops them in order.
+// Daemon connects the components of portsyncd. It starts and stops them in order.
 type Daemon struct {
 	Options
 
@@ -48,18 +48,18 @@ type Daemon struct {
 	loop     *portsync.Loop
 	recorder *warmrestart.Recorder
 	lock     *snapshot.DirLock // of the storage path; nil without one
-	storage  *storage          // what the health monitor sees of recorder and journal
+	storage  *storage          // status of recorder and journal for the health monitor
 	journal  *journal.Journal
 	monitor  *portsync.HealthMonitor
 
 	server   atomic.Pointer[metrics.Server] // nil if HTTP is disabled or has not started
-	live     atomic.Pointer[metrics.Live]   // settings of server that a reload changes
-	inEffect config.Config                  // Config with the changes of reloads; owned by watchReloads
+	live     atomic.Pointer[metrics.Live]   // settings of server that a reload can change
+	inEffect config.Config                  // Config including reloaded changes; owned by watchReloads
 
 	readySent chan struct{} // closed after READY=1 is sent
 }
 
-// New returns a daemon that has not been started.
+// New returns a daemon. Call Run to start it.
 func New(o Options) *Daemon {
 	return &Daemon{
 		Options: o, inEffect: o.Config,
@@ -67,9 +67,9 @@ func New(o Options) *Daemon {
 	}
 }
 
-// Run starts the parts, runs the event loop until ctx ends, and stops the parts in reverse
-// order. Errors of the configuration, the environment and the HTTP server are logged and do not
-// stop the daemon, because ports must be synchronised in any case.
+// Run starts all components, runs the event loop until ctx is done, and stops the components in
+// reverse order. Configuration, environment and HTTP server errors are logged but not fatal,
+// because ports must be synchronised in any case.
 func (d *Daemon) Run(ctx context.Context) error {
 	d.openLog()
 	if d.ConfigError != nil {
@@ -91,7 +91,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { d.serveHTTP(ctx, listeners) })
 	parts.Go(func() { d.pushMetrics(ctx, pushFamilies) })
-	parts.Go(func() { // at once, not after the loop has written its backlog
+	parts.Go(func() { // immediately, not after the loop has written its backlog
 		<-ctx.Done()
 		d.journal.Add(journal.Event{Kind: journal.Stop, Reason: context.Cause(ctx).Error()})
 		d.notify(systemd.Stopping)
@@ -117,7 +117,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return err
 }
 
-// newLoop returns the event loop. A watchdog of 0 is none.
+// newLoop returns the event loop. watchdog is the watchdog timeout, or 0 if there is none.
 func (d *Daemon) newLoop(families *portsync.Metrics, watchdog time.Duration) *portsync.Loop {
 	return portsync.NewLoop(portsync.Options{
 		Links:    d.Links,
@@ -144,8 +144,8 @@ func (d *Daemon) newLoop(families *portsync.Metrics, watchdog time.Duration) *po
 	})
 }
 
-// loopMetrics returns the set for the metrics of the event loop. With daemon.enabled = false
-// that set is never exposed: its zeros would raise alerts.
+// loopMetrics returns the set for the metrics of the event loop. If daemon.enabled is false, it
+// returns a set that is not exposed, because metrics with the value 0 would raise alerts.
 func (d *Daemon) loopMetrics() *metrics.Set {
 	enabled, set := 1.0, d.set
 	if !d.Config.Daemon.Enabled {
@@ -157,8 +157,8 @@ func (d *Daemon) loopMetrics() *metrics.Set {
 	return set
 }
 
-// runDisabled reports readiness and waits for the end of ctx. It replaces the event loop if
-// daemon.enabled is false.
+// runDisabled replaces the event loop if daemon.enabled is false. It reports readiness and waits
+// until ctx is done.
 func (d *Daemon) runDisabled(ctx context.Context) {
 	d.log.Log(ctx, syslog.LevelNotice, disabledText)
 	d.notify(systemd.Ready, systemd.Status("disabled by configuration"))

@@ -9,8 +9,8 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// databaseMap returns the addresses of the databases, with the configured user and password for
-// servers that SONiC's database map gives no password for.
+// databaseMap returns the addresses of the databases. The configured user and password are used for
+// servers without a password in SONiC's database map.
 func (d *Daemon) databaseMap() (*sonicdb.Map, error) {
 	m, err := d.databaseAddresses()
 	if db := &d.Config.Database; err == nil && db.PasswordFile != "" {
@@ -19,8 +19,8 @@ func (d *Daemon) databaseMap() (*sonicdb.Map, error) {
 	return m, err
 }
 
-// databaseAddresses reads SONiC's database map. If that file does not exist, all databases are
-// at the configured address.
+// databaseAddresses reads SONiC's database map. If that file does not exist, it returns the
+// configured address for all databases.
 func (d *Daemon) databaseAddresses() (*sonicdb.Map, error) {
 	db := &d.Config.Database
 	if db.ConfigFile != "" {

@@ -1,6 +1,6 @@
 // Package daemon starts, reloads and stops the daemon. It reads the configuration, opens the
-// netlink socket, and connects the event loop of package portsync to the log, the HTTP server,
-// the stored state, the metrics push and the service manager.
+// netlink socket, and connects the event loop of package portsync to the log, the HTTP server, the
+// stored state, the metrics push and the service manager.
 //
-// [Run] is the daemon of a switch. The demo sets up its own links and database and uses [New].
+// [Run] runs the daemon on a switch. The demo creates its own links and database and uses [New].
 package daemon

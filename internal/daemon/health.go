@@ -12,11 +12,11 @@ import (
 	"portsyncd/systemd"
 )
 
-// disabledText explains the state of a daemon with daemon.enabled = false.
+// disabledText explains the health state if daemon.enabled is false.
 const disabledText = "daemon.enabled is false: ports are not synchronised"
 
-// health returns the response of /healthz. Only an unhealthy daemon is not OK: a degraded one
-// still does its work. It may be called from any goroutine.
+// health returns the response of /healthz. Only an unhealthy daemon is reported as not OK, because
+// a degraded daemon still synchronises ports. It may be called from any goroutine.
 func (d *Daemon) health() metrics.Health {
 	h := d.monitor.Health()
 	response := metrics.Health{
@@ -47,10 +47,10 @@ func (d *Daemon) readiness() metrics.Health {
 	return metrics.Health{OK: true, Status: "ready"}
 }
 
-// reportHealth writes a change of the health state to the log and to the status line of the
-// service manager. It first waits until READY=1 is sent, because the status line of that message
-// would replace the reasons. A change to degraded is logged as a notice and not as a warning: a
-// config reload or a port breakout degrades the daemon for a moment.
+// reportHealth writes a change of the health state to the log and to the status line of the service
+// manager. It first waits until READY=1 has been sent, because that message also sets the status
+// line. A change to degraded is logged as a notice rather than a warning, because a config reload
+// or a port breakout degrades the daemon briefly.
 func (d *Daemon) reportHealth(ctx context.Context, was, is portsync.Health) {
 	select {
 	case <-d.readySent:
@@ -75,7 +75,7 @@ func (d *Daemon) reportHealth(ctx context.Context, was, is portsync.Health) {
 	d.notify(systemd.Status("%s, score %d: %s", is.Status, is.Score, reasonTexts(&is)))
 }
 
-// reasonTexts returns the texts of the health reasons in one line.
+// reasonTexts returns the texts of the health reasons on one line.
 func reasonTexts(h *portsync.Health) string {
 	texts := make([]string, len(h.Reasons))
 	for i := range h.Reasons {

@@ -15,12 +15,12 @@ import (
 	"portsyncd/systemd"
 )
 
-// httpDelay is the longest time that the HTTP server waits for the port configuration to be
-// written. orchagent waits for that configuration; the first scrape can come later.
+// httpDelay is the maximum time that the HTTP server waits until the port configuration is written.
+// orchagent waits for that configuration; the first scrape can be delayed.
 const httpDelay = 50 * time.Millisecond
 
-// serveHTTP runs the HTTP server until ctx ends and sends READY=1 after the initial sync, with the
-// server open. Errors of the server are logged and do not stop the daemon.
+// serveHTTP runs the HTTP server until ctx is done. It sends READY=1 when the initial sync is
+// complete and the server is listening. Server errors are logged and do not stop the daemon.
 func (d *Daemon) serveHTTP(ctx context.Context, listeners []net.Listener) {
 	select {
 	case <-d.loop.Started():
@@ -71,16 +71,16 @@ func (d *Daemon) openServer(listeners []net.Listener) *metrics.Server {
 		Page:   d.appendPage, PortPage: d.portPage, PagePolicy: statusview.PagePolicy,
 	}, d.component("http"))
 	if err != nil {
-		d.log.Error("cannot start the HTTP server; continuing without", "error", err)
+		d.log.Error("cannot start the HTTP server; continuing without it", "error", err)
 		return nil
 	}
 	server.Start()
 	d.server.Store(server)
-	d.reconfigureHTTP() // a reload may have come before d.server was set
+	d.reconfigureHTTP() // a reload may have happened before d.server was set
 	return server
 }
 
-// reconfigureHTTP applies the settings of the last reload to the HTTP server, if it runs.
+// reconfigureHTTP applies the settings of the last reload to the HTTP server if it is running.
 func (d *Daemon) reconfigureHTTP() {
 	server := d.server.Load()
 	if server == nil {
@@ -91,7 +91,7 @@ func (d *Daemon) reconfigureHTTP() {
 	}
 }
 
-// closeServer shuts the server down and gives open requests one second to finish.
+// closeServer shuts down the server. Open requests have one second to finish.
 func closeServer(server *metrics.Server, log *slog.Logger) {
 	if server == nil {
 		return
@@ -99,11 +99,12 @@ func closeServer(server *metrics.Server, log *slog.Logger) {
 	short, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := server.Shutdown(short); err != nil {
-		log.Log(short, syslog.LevelNotice, "HTTP requests interrupted by the stop", "error", err)
+		log.Log(short, syslog.LevelNotice, "HTTP requests interrupted by the shutdown", "error", err)
 	}
 }
 
-// exposeProcess adds the metrics about the process: build, netlink socket, log, Go runtime, /proc.
+// exposeProcess adds the process metrics: build information, netlink socket, log, Go runtime and
+// /proc.
 func (d *Daemon) exposeProcess() {
 	d.set.AddBuildInfo(Release, Revision())
 	if conn, ok := d.Links.(*netlinkraw.Conn); ok {

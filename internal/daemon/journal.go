@@ -14,13 +14,13 @@ import (
 	"portsyncd/portsync"
 )
 
-// storage is the status of the stored files for the health monitor.
+// storage reports the status of the stored files to the health monitor.
 type storage struct {
 	*warmrestart.Recorder
-	journal atomic.Pointer[string] // why the events cannot be written; nil if they can
+	journal atomic.Pointer[string] // why events cannot be written; nil if they can be written
 }
 
-// Problems returns one sentence for each file that cannot be written. It may be called from any
+// Problems returns a description of each file that cannot be written. It may be called from any
 // goroutine.
 func (s *storage) Problems() []string {
 	all := s.Recorder.Problems()
@@ -30,7 +30,7 @@ func (s *storage) Problems() []string {
 	return all
 }
 
-// openJournal makes the journal and records the start of the process. The stored events are read
+// openJournal creates the journal and records the start of the process. The stored events are read
 // later, by startStorage.
 func (d *Daemon) openJournal() {
 	d.storage = &storage{Recorder: d.recorder}
@@ -69,7 +69,7 @@ func (d *Daemon) lockStorage() *snapshot.DirLock {
 	return d.lock
 }
 
-// startReason says how the previous process ended.
+// startReason describes how the previous process ended.
 func (d *Daemon) startReason() string {
 	switch end, alive := d.recorder.Previous(); {
 	case end == warmrestart.Stopped:
@@ -87,8 +87,8 @@ func journalSettings(cfg *config.Config) journal.Settings {
 	return journal.Settings{Retention: cfg.Metrics.Retention, MaxFileSize: cfg.Metrics.MaxFileSize}
 }
 
-// eventsQuery returns a function that appends the document of /events for the query of a URL. It
-// may be called from any goroutine.
+// eventsQuery parses a URL query and returns a function that appends the /events document for it.
+// It may be called from any goroutine.
 func (d *Daemon) eventsQuery(query string) (func(b []byte) []byte, error) {
 	f, err := journal.ParseQuery(query, time.Now())
 	if err != nil {
@@ -102,7 +102,7 @@ func (d *Daemon) recordHealth(was, is portsync.Health) {
 	d.journal.Add(journal.Event{Kind: journal.Health, Old: was.Status, New: is.Status, Reason: reasonTexts(&is)})
 }
 
-// recordReload records a reload. err is the error of a configuration that was not applied.
+// recordReload records a reload. err is the error of a configuration that was not applied, or nil.
 func (d *Daemon) recordReload(applied, restart int, err error) {
 	reason := fmt.Sprintf("settings changed: %d, settings that need a restart: %d", applied, restart)
 	if err != nil {
@@ -111,8 +111,8 @@ func (d *Daemon) recordReload(applied, restart int, err error) {
 	d.journal.Add(journal.Event{Kind: journal.Reload, Reason: reason})
 }
 
-// runJournal reads the stored events and then writes new ones until ctx ends. It begins after the
-// port configuration is written, so that reading does not delay it.
+// runJournal reads the stored events and then writes new ones until ctx is done. It starts after
+// the port configuration has been written, so that reading does not delay the configuration.
 func (d *Daemon) runJournal(ctx context.Context, started <-chan struct{}) {
 	select {
 	case <-started:

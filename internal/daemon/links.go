@@ -13,10 +13,10 @@ import (
 	"portsyncd/portsync"
 )
 
-// OpenLinks opens the netlink socket and then lists the existing interfaces, so that no change
-// in between is missed. It retries until ctx ends if descriptors or memory are short or if the
-// links change during the list, and calls failed with the first such error. At the end of ctx it
-// returns the cause; other errors it returns at once.
+// OpenLinks opens the netlink socket and then lists the existing interfaces, so that no change in
+// between is missed. It retries until ctx is done if there are too few file descriptors or too
+// little memory, or if links change during the listing. It calls failed with the first such error.
+// If ctx is done, it returns the cause. Other errors are returned immediately.
 func OpenLinks(ctx context.Context, failed func(error)) (conn *netlinkraw.Conn, existing []portsync.OldLink, err error) {
 	var report sync.Once
 	pause := backoff.Backoff{Min: 10 * time.Millisecond, Max: time.Second}
@@ -44,7 +44,7 @@ func OpenLinks(ctx context.Context, failed func(error)) (conn *netlinkraw.Conn, 
 	return nil, nil, context.Cause(ctx)
 }
 
-// listPorts returns the interfaces whose names are those of front-panel ports.
+// listPorts returns the interfaces that have the name of a front panel port.
 func listPorts() (ports []portsync.OldLink, err error) {
 	err = netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		if portsync.IsFrontPanel(l.Name) {
@@ -54,7 +54,7 @@ func listPorts() (ports []portsync.OldLink, err error) {
 	return ports, err
 }
 
-// lacksResources reports whether err means that descriptors or memory are short.
+// lacksResources reports whether err means that file descriptors or memory are exhausted.
 func lacksResources(err error) bool {
 	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		if errors.Is(err, e) {

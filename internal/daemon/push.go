@@ -7,7 +7,7 @@ import (
 	"portsyncd/internal/push"
 )
 
-// pushMetrics sends samples to push.url until ctx ends. It returns at once if no URL is
+// pushMetrics sends samples to push.url until ctx is done. It returns immediately if no URL is
 // configured or the settings are invalid.
 func (d *Daemon) pushMetrics(ctx context.Context, families *push.Families) {
 	c := &d.Config.Push
@@ -26,9 +26,9 @@ func (d *Daemon) pushMetrics(ctx context.Context, families *push.Families) {
 	pusher.Run(ctx)
 }
 
-// pushInstance returns a function that returns the instance label of pushed samples: the setting
-// push.instance or else the present host name, because SONiC may set the host name after the
-// daemon has started. The function is for one goroutine.
+// pushInstance returns a function that returns the instance label of pushed samples: push.instance
+// if set, or otherwise the current host name, which SONiC may set after the daemon has started. The
+// function must be used by one goroutine only.
 func (d *Daemon) pushInstance() func() string {
 	if name := d.Config.Push.Instance; name != "" {
 		return func() string { return name }

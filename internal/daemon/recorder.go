@@ -26,7 +26,7 @@ func (d *Daemon) openRecorder(families *portsync.Metrics) {
 		Settings: recorderSettings(&d.Config),
 	}
 	if !d.Config.Daemon.Enabled {
-		c.Sample = nil // the event loop does not run
+		c.Sample = nil // the event loop is not running
 	}
 	if d.Config.WarmRestart.Enabled {
 		c.StateFile = d.Config.WarmRestart.StateFile
@@ -39,8 +39,8 @@ func (d *Daemon) openRecorder(families *portsync.Metrics) {
 	d.recorder = warmrestart.Open(c)
 }
 
-// madeDirs returns the directories of the default storage path that the daemon creates itself,
-// with their parents first. systemd creates its state directory and sets that directory's mode.
+// madeDirs returns the directories of the default storage path that the daemon must create, parents
+// first. systemd creates its state directory and sets its mode.
 func madeDirs(cfg *config.Config, stateDirectory string) []string {
 	if cfg.IsSet("metrics.storage_path") {
 		return nil
@@ -52,8 +52,8 @@ func madeDirs(cfg *config.Config, stateDirectory string) []string {
 	return []string{storage}
 }
 
-// appendExport appends the metrics for the textfile collector of node_exporter. It leaves out go_*
-// and process_*, which node_exporter exposes for itself.
+// appendExport appends the metrics for node_exporter's textfile collector. It omits go_* and
+// process_*, because node_exporter exposes its own.
 func (d *Daemon) appendExport(b []byte) []byte { return d.set.AppendTextOf(b, "portsyncd_") }
 
 // recorderSettings returns the settings of the stored files that a reload can change.
@@ -67,12 +67,12 @@ func recorderSettings(cfg *config.Config) warmrestart.Settings {
 	}
 }
 
-// saveTimeout limits the last save at the end of the process, so that a hanging disk does not
-// delay the end. Files saved earlier remain valid.
+// saveTimeout is the time allowed for the last save on shutdown, so that a disk that hangs does not
+// delay the shutdown. Files saved earlier remain valid.
 const saveTimeout = 2 * time.Second
 
 // startStorage starts writing the stored files and the events. The returned function saves once
-// more and stops; it records a stop on request if a signal ended main.
+// more and stops. If a signal ended main, it records a requested stop.
 func (d *Daemon) startStorage(main context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var writers sync.WaitGroup
@@ -88,7 +88,7 @@ func (d *Daemon) startStorage(main context.Context) (stop func()) {
 		select {
 		case <-saved:
 		case <-time.After(saveTimeout):
-			d.log.Warn("disk does not answer; stopping without the last save", "timeout", saveTimeout)
+			d.log.Warn("disk does not respond; stopping without the last save", "timeout", saveTimeout)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func TestStopWithHangingDisk(t *testing.T) {
 			if took := time.Since(begin); took != want {
 				t.Errorf("hanging disk %v: stop took %v, want %v", hangs, took, want)
 			}
-			if got := strings.Contains(logged.String(), "disk does not answer"); got != hangs {
+			if got := strings.Contains(logged.String(), "disk does not respond"); got != hangs {
 				t.Errorf("hanging disk %v: the log is %q", hangs, &logged)
 			}
 			close(answer)

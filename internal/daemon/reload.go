@@ -10,8 +10,8 @@ import (
 	"portsyncd/systemd"
 )
 
-// watchReloads reloads the configuration at each SIGHUP until ctx ends. The service manager is
-// notified only if the daemon is ready: an earlier READY=1 would end the start too soon.
+// watchReloads reloads the configuration on each SIGHUP until ctx is done. It notifies the service
+// manager only if the daemon is ready, because READY=1 ends the startup phase.
 func (d *Daemon) watchReloads(ctx context.Context) {
 	for {
 		select {
@@ -29,8 +29,9 @@ func (d *Daemon) watchReloads(ctx context.Context) {
 	}
 }
 
-// reload applies the settings that can change at run time and logs those that need a restart. A
-// file with errors changes no setting. The HTTP server reads its certificates again in any case.
+// reload applies the settings that can change at run time and logs the settings that require a
+// restart. If the file has errors, no setting is changed. The HTTP server reloads its certificates
+// in any case.
 func (d *Daemon) reload() {
 	defer d.reconfigureHTTP()
 	next, err := d.readAgain()
@@ -49,9 +50,9 @@ func (d *Daemon) reload() {
 			applied++
 			d.log.Log(context.Background(), syslog.LevelNotice, "setting changed", "key", c.Key, "from", c.Old, "to", c.New)
 		case c.Why != "":
-			d.log.Warn("setting needs a restart", "key", c.Key, "from", c.Old, "to", c.New, "reason", c.Why)
+			d.log.Warn("setting requires a restart", "key", c.Key, "from", c.Old, "to", c.New, "reason", c.Why)
 		default:
-			d.log.Warn("setting needs a restart", "key", c.Key, "from", c.Old, "to", c.New)
+			d.log.Warn("setting requires a restart", "key", c.Key, "from", c.Old, "to", c.New)
 		}
 	}
 	d.Logs.SetFormat(logFormat(&d.inEffect))
@@ -68,11 +69,11 @@ func (d *Daemon) reload() {
 		"changes", applied, "need_restart", len(changes)-applied)
 }
 
-var errNothingSet = errors.New("the file sets nothing: it may have been cut short; restart to go back to the defaults")
+var errNothingSet = errors.New("the file contains no settings and may have been truncated; restart to use the defaults")
 
-// readAgain reads the configuration file for a reload. If settings of the file are in effect, a
-// file that is missing or sets nothing is an error even if no file is required, because an editor
-// or a full disk may have truncated the file.
+// readAgain reads the configuration file for a reload. If settings from the file are in effect, a
+// file that is missing or contains no settings is an error even if no file is required, because an
+// editor or a full disk may have truncated the file.
 func (d *Daemon) readAgain() (config.Config, error) {
 	configured := !d.inEffect.SetsNothing()
 	next, err := LoadConfig(d.ConfigFile, d.ConfigRequired || configured)

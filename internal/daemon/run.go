@@ -13,33 +13,33 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// Exit statuses of the commands. The daemon ends by the signal that stopped it, because
-// supervisord of SONiC takes exit status 0 for a normal end.
+// Exit statuses of the commands. The daemon itself is terminated by the signal that stopped it,
+// because SONiC's supervisord treats exit status 0 as a normal exit.
 const (
 	ExitOK    = 0
 	ExitError = 1
 )
 
-// Run runs the daemon with a configuration file until SIGTERM or SIGINT. The process then ends
-// by that signal, as the C++ daemon does, and Run does not return, except as process 1. It
-// returns an exit status after an error. A missing file is an error only if required. Run never
+// Run runs the daemon with a configuration file until SIGTERM or SIGINT. The signal then terminates
+// the process, as in the C++ daemon, so Run does not return unless it runs as process 1. It returns
+// an exit status after an error. A missing file is an error only if required is set. Run never
 // blocks on a full stdout or stderr.
 func Run(file string, required bool, stdout, stderr *os.File) int {
 	dropPrivileges()
 	signal.Ignore(syscall.SIGPIPE) // writing to a closed pipe or socket returns an error instead
-	// SIGHUP is caught before anything else, since its default action ends the process.
+	// Catch SIGHUP first, because its default action terminates the process.
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancelOnSignal(cancel)
 
-	// List the interfaces before any other work: orchagent creates the interfaces of the ports
-	// a second after the start, and an interface created before the list is taken would count
-	// as left over from the previous run and be ignored.
+	// List the interfaces before anything else: orchagent creates the port interfaces a second
+	// after startup, and an interface created before the listing would be treated as left over from
+	// the previous run and ignored.
 	logs := syslog.New(syslog.Options{Tag: "portsyncd", Component: "daemon", Stdout: stdout, Stderr: stderr, Console: true})
 	links, existing, err := OpenLinks(ctx, func(err error) {
 		slog.New(logs).Error("cannot list the interfaces; retrying", "error", err)
-		printError(stderr, err) // syslog needs a descriptor too, and descriptors may be short
+		printError(stderr, err) // syslog also needs a descriptor, and none may be left
 	})
 	if err == nil {
 		cfg, cfgErr := LoadConfig(file, required)
@@ -60,7 +60,7 @@ func Run(file string, required bool, stdout, stderr *os.File) int {
 	return raiseStopSignal(context.Cause(ctx))
 }
 
-// printError writes an error to stderr, or nothing if the write would block.
+// printError writes an error to stderr. It writes nothing if the write would block.
 func printError(stderr *os.File, err error) {
 	syslog.WriteNow(stderr, fmt.Appendf(nil, "portsyncd: %v\n", err))
 }

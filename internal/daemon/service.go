@@ -8,8 +8,8 @@ import (
 	"portsyncd/systemd"
 )
 
-// openSystemd reads the notification socket and the watchdog interval from the environment. The
-// interval is 0 without a watchdog.
+// openSystemd reads the notification socket and the watchdog timeout from the environment. The
+// timeout is 0 if there is no watchdog.
 func (d *Daemon) openSystemd() (watchdog time.Duration) {
 	notifier, err := systemd.New()
 	d.notifier = notifier
@@ -20,7 +20,7 @@ func (d *Daemon) openSystemd() (watchdog time.Duration) {
 	return watchdog
 }
 
-// takeListeners returns the listeners of the options and those that systemd passed.
+// takeListeners returns the listeners given in the options and those passed by systemd.
 func (d *Daemon) takeListeners() []net.Listener {
 	passed, err := systemd.Listeners()
 	if err != nil {

@@ -2,12 +2,12 @@ package daemon
 
 import "runtime/debug"
 
-// Release is the version of portsyncd. The linker flag -X portsyncd/internal/daemon.Release=...
-// overrides the version.
+// Release is the version of portsyncd. It can be set with the linker flag -X
+// portsyncd/internal/daemon.Release=VERSION.
 var Release = "0.1.0"
 
-// commit is the source commit for a build from an archive, where the toolchain has no VCS
-// information. The linker flag -X portsyncd/internal/daemon.commit=... sets the commit.
+// commit is the source commit of a build from an archive, which has no VCS information. It is set
+// with the linker flag -X portsyncd/internal/daemon.commit=COMMIT.
 var commit string
 
 // Revision returns the source commit of this binary, or "unknown".

@@ -347,7 +347,7 @@ func TestHangingDiskAtStart(t *testing.T) {
 		if got := p.Problems(); len(got) != 1 || p.HasState() {
 			t.Errorf("problems %q, HasState %v; want one and false", got, p.HasState())
 		}
-		if n := log.count("disk does not answer"); n != 1 {
+		if n := log.count("disk does not respond"); n != 1 {
 			t.Errorf("%d log lines about it, want 1", n)
 		}
 		p.stop()

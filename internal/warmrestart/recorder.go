@@ -98,7 +98,7 @@ type Recorder struct {
 const openTimeout = 5 * time.Second
 
 // Open reads the stored files. Damaged files are set aside and counted, and a backup or an
-// empty state replaces them. If the disk does not answer within openTimeout, the Recorder
+// empty state replaces them. If the disk does not respond within openTimeout, the Recorder
 // starts empty and writes nothing.
 func Open(cfg Config) *Recorder {
 	rec, loaded := newRecorder(cfg), make(chan struct{})
@@ -118,7 +118,7 @@ func Open(cfg Config) *Recorder {
 
 // openWithoutDisk returns a Recorder that reads and writes no files.
 func openWithoutDisk(cfg Config) *Recorder {
-	cfg.Log.Error("disk does not answer; starting without stored state and storing nothing", "waited", openTimeout)
+	cfg.Log.Error("disk does not respond; starting without stored state and storing nothing", "timeout", openTimeout)
 	cfg.StateFile, cfg.StoragePath, cfg.Lock = "", "", nil
 	rec := newRecorder(cfg)
 	rec.configure(cfg.Settings)
