@@ -8,13 +8,13 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// AnalysisOptions are the inputs of Analyse besides the history.
+// AnalysisOptions holds the inputs of Analyse other than the history.
 type AnalysisOptions struct {
 	Now      time.Time    // current time
 	Settings ReadSettings // settings for recommendations
 }
 
-// Analyse computes the figures that Analysis defines, with the formulas of package stats.
+// Analyse computes the figures of an Analysis with the formulas of package stats.
 func Analyse(h *History, o AnalysisOptions) *Analysis {
 	a := &Analysis{
 		At: o.Now, Since: h.Since, Restarts: len(h.Restarts), Samples: h.SampleCount, Counters: h.Counters,
@@ -79,7 +79,7 @@ func (a *Analysis) starts(restarts []Restart, t *tally) {
 	a.SyncTrend = trendOf(duration, "seconds per start")
 }
 
-// healthy reports whether the start read the initial dump completely and in time.
+// healthy reports whether the initial dump completed in time.
 func (r *Restart) healthy() bool { return r.EOIU && !r.TimedOut }
 
 // observe computes the times of Uptime from signs of life.
@@ -145,8 +145,8 @@ func (a *Analysis) downBefore(h *History, i int) time.Duration {
 	return max(0, began.Sub(alive))
 }
 
-// minForTrend is the smallest number of values for a trend: from this number on, Gilbert
-// approximates the distribution of the Mann-Kendall statistic by the normal distribution.
+// minForTrend is the minimum number of values for a trend. From this number on, the normal
+// distribution approximates that of the Mann-Kendall statistic well (Gilbert).
 const minForTrend = 10
 
 func trendOf(points []stats.Point, unit string) *Trend {

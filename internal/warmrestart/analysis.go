@@ -75,7 +75,7 @@ const (
 	TooFew  = "few"
 )
 
-// Trend says whether a series rises or falls, and how fast.
+// Trend describes whether a series rises or falls, and how fast.
 type Trend struct {
 	stats.Trend
 	Unit string `json:"unit"` // unit of the slope
@@ -113,7 +113,7 @@ type Storm struct {
 	Text  string    `json:"text"`
 }
 
-// Flapping sums the flaps of one port.
+// Flapping summarises the flaps of one port.
 type Flapping struct {
 	Port        string    `json:"port"`
 	PortHex     string    `json:"port_hex,omitempty"`
@@ -123,7 +123,7 @@ type Flapping struct {
 	Last        time.Time `json:"last"` // time of the last sample with this port
 }
 
-// Recommendation is an advice to the administrator, with the figure that supports it.
+// Recommendation is advice to the administrator, with the figure that supports it.
 type Recommendation struct {
 	Setting string `json:"setting"` // key of the setting; "" if the advice is about something else
 	Text    string `json:"text"`    // what to do

@@ -6,8 +6,7 @@ import (
 	"math"
 )
 
-// Counters count restarts and damaged files since the state was first recorded. They never
-// decrease.
+// Counters counts restarts and damaged files across restarts. The counters never decrease.
 type Counters struct {
 	WarmRestarts    uint64 `json:"warm_restarts"`
 	ColdStarts      uint64 `json:"cold_starts"`
@@ -40,7 +39,8 @@ func (c *Counters) add(o Counters) {
 	}
 }
 
-// raise sets each counter to that of o if it is lower, and reports whether any was.
+// raise sets each counter to the value in o if that is higher. It reports whether any counter was
+// raised.
 func (c *Counters) raise(o Counters) (lower bool) {
 	from := o.all()
 	for i, counter := range c.all() {

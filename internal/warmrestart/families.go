@@ -2,7 +2,7 @@ package warmrestart
 
 import "portsyncd/metrics"
 
-// Families are the metrics of restarts and of the stored files.
+// Families holds the metrics about restarts and stored files.
 type Families struct {
 	// An unexpected start of either kind means that the daemon died or that the databases
 	// were flushed. The log has the reason.
@@ -42,7 +42,7 @@ const (
 var fileNames = []string{fileState: "state", fileMetrics: "metrics", fileHistory: "history",
 	fileText: "export_prometheus", fileJSON: "export_json"}
 
-// NewFamilies registers the metrics in set.
+// NewFamilies adds the metrics to set and returns them.
 func NewFamilies(set *metrics.Set) *Families {
 	return &Families{
 		warmRestarts: set.NewCounter("portsyncd_warm_restarts",

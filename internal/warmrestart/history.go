@@ -31,7 +31,7 @@ const (
 	clockTolerance = time.Minute
 )
 
-// History holds the stored restarts and samples, for [Analyse]. It is read-only.
+// History holds the stored restarts and samples for [Analyse]. It must not be modified.
 type History struct {
 	Since    time.Time // older records were left out; zero if none were
 	Restarts []Restart // oldest first
@@ -55,11 +55,10 @@ type History struct {
 	flapping   map[string]*Flapping // by the bytes of the port's name
 }
 
-// ReadHistory reads the files in a storage path: metrics.json or its newest good backup, and
-// history.jsonl with its earlier files. It changes nothing, and may be called while the daemon
-// runs. Records and samples before since are left out, and those after now are skipped.
-// ReadHistory returns an error if the directory cannot be read. Files that are missing, damaged or
-// unreadable are reported in Problems.
+// ReadHistory reads metrics.json, or its newest intact backup, and history.jsonl with its earlier
+// files. It changes no file and may be called while the daemon is running. Records and samples
+// before since or after now are skipped. It returns an error if the directory cannot be read.
+// Missing, damaged and unreadable files are reported in Problems.
 func ReadHistory(storagePath string, since, now time.Time) (*History, error) {
 	if err := listable(storagePath); err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
@@ -149,7 +148,7 @@ func (h *History) takeRestarts(all []Restart, now time.Time) {
 	}
 }
 
-// oddTimes counts implausible times, which are the result of a wrong clock.
+// oddTimes counts implausible times, which are caused by a wrong clock.
 type oddTimes struct {
 	last           time.Time
 	back           int       // older than the previous one

@@ -154,8 +154,8 @@ func sampleTime(line []byte) (time.Time, bool) {
 	return s.Time, true
 }
 
-// sawAlive records a sign of life of the previous process. A time in the future was written
-// before the clock was set back, and is ignored.
+// sawAlive records a time at which the previous process was running. A time in the future is
+// ignored, because it was written before the clock was set back.
 func (rec *Recorder) sawAlive(at time.Time) {
 	if !rec.late && at.After(rec.lastAlive) && !at.After(time.Now()) {
 		rec.lastAlive = at

@@ -38,9 +38,9 @@ func (rec *Recorder) setDirty(file int, dirty bool) {
 	}
 }
 
-// Overdue returns the name of the overdue file that has been dirty for the longest time, and
-// since when. A restart would read an outdated version of that file. Overdue may be called
-// from any goroutine and does not allocate.
+// Overdue returns the name of the overdue file that has been dirty for the longest time, and since
+// when. After a restart, the daemon would read an outdated version of that file. Overdue may be
+// called from any goroutine and does not allocate.
 func (rec *Recorder) Overdue(now time.Time) (what string, since time.Time, overdue bool) {
 	oldest := int64(0)
 	for i := range rec.dirtyTimes {

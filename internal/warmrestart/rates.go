@@ -11,7 +11,7 @@ type tally struct {
 	exchanges, failed uint64 // exchanges with the databases; failed ones
 }
 
-// RateDefinition defines a rate as the share of Count in Of. Count is a subset of Of.
+// RateDefinition defines a rate as the quotient of Count and Of. Count is a subset of Of.
 type RateDefinition struct {
 	Key       string // JSON member of Analysis
 	Name      string // name in a report
@@ -49,7 +49,7 @@ var Rates = []RateDefinition{
 	},
 }
 
-// In returns the rate in an analysis, nil if Of is 0.
+// In returns the rate from an analysis, or nil if Of is 0.
 func (d *RateDefinition) In(a *Analysis) *stats.Rate { return *d.in(a) }
 
 // rate computes all rates.

@@ -8,8 +8,8 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// ReadSettings are the settings that recommendations compare with the history. There are no
-// recommendations for a setting that is zero.
+// ReadSettings holds the settings that recommendations compare with the history. A setting that is
+// zero gets no recommendation.
 type ReadSettings struct {
 	EOIUTimeout  time.Duration // warm_restart.eoiu_timeout_secs
 	KeepRestarts int           // warm_restart.history_max_restarts
