@@ -84,5 +84,7 @@ func (b *browser) checkOutage(sw *switchtest.Switch, redis *switchtest.RedisServ
 		}
 		b.checkLooks("outage")
 	})
+	client.AwaitCode("/healthz", 200)
+	b.visit(client.Base + "/") // at once, since the page fetches less often from a slow machine
 	b.until("the daemon is in sync again", `document.querySelector(".summary b").textContent === "in sync"`)
 }

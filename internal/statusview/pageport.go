@@ -52,6 +52,9 @@ func (s *Status) newPortPage(p *portsync.PortView, h PortHistory) *portPageView 
 	v.Events = eventRows(h.Recent.Events, s.Time, func(name string) bool { return name != p.Name && s.isPort(name) })
 	v.Subtitle = strings.Join(slices.DeleteFunc([]string{visible(p.Alias), visible(p.Description), visible(speed(p.Speed))},
 		func(s string) bool { return s == "" }), " · ")
+	if p.Flapping {
+		v.Tone = "warn"
+	}
 	for i := range s.Ports {
 		if s.Ports[i].Name != p.Name {
 			continue
