@@ -134,7 +134,7 @@ func TestReadHistoryGaps(t *testing.T) {
 		{"zeros", newStorage(t).restarts(good...).text(historyFile, line+strings.Repeat("\x00", 100)+"\n"+line), 1, 2, []string{"damaged lines of the history skipped: 1"}},
 		{"rotated files", newStorage(t).restarts(good...).text("history-000001-20261005T110000Z.jsonl", line+line).text(historyFile, line), 1, 3, nil},
 		{"no log at all", newStorage(t).restarts(good...).text(historyFile, strings.Repeat("x\n", 1<<20)), 1, 0,
-			[]string{"are not lines", "damaged lines of the history skipped"}},
+			[]string{"are not JSON lines", "damaged lines of the history skipped"}},
 		{"from another time", newStorage(t).restarts(startsAt(time.Hour, 2*time.Hour, -4000*24*time.Hour)...).
 			samples(sampleAt(time.Hour, 1), sampleAt(-4000*24*time.Hour, 1), sampleAt(0, 1), sampleAt(9e6*time.Second, 1)), 0, 1,
 			[]string{"restart records skipped because their time is in the future: 2, up to 2026-10-05T14:00:00Z", "restart records skipped because they are older",
@@ -180,7 +180,7 @@ func TestReadHistoryPaths(t *testing.T) {
 	// What cannot be opened as a file leaves a gap.
 	must(t, os.Mkdir(filepath.Join(s.dir, historyFile), 0o750))
 	must(t, os.Mkdir(filepath.Join(s.dir, metricsFile), 0o750))
-	wantProblems(t, s.read(time.Time{}, 0), "expected a regular file", "no restart records", "expected a regular file")
+	wantProblems(t, s.read(time.Time{}, 0), "not a regular file", "no restart records", "not a regular file")
 }
 
 // TestSince checks that older records are left out, except for the counters.
