@@ -108,9 +108,9 @@ func (r *SelfReport) pageInconsistency(counts map[string]float64) (wrong []strin
 			wrong = append(wrong, fmt.Sprintf("%s on the page and in /status: %s and %s", what, g, w))
 		}
 	}
-	tiles, notes := make(map[string]string), make(map[string]string)
+	tiles := make(map[string]string)
 	for _, m := range pageTile.FindAllStringSubmatch(r.page, -1) {
-		tiles[m[1]], notes[m[1]] = html.UnescapeString(m[2]), html.UnescapeString(m[3])
+		tiles[m[1]] = html.UnescapeString(m[2])
 	}
 	figure := func(text string) string {
 		return strings.Map(func(c rune) rune {
@@ -121,14 +121,25 @@ func (r *SelfReport) pageInconsistency(counts map[string]float64) (wrong []strin
 		}, text)
 	}
 	for tile, name := range map[string]string{"Events": "events", "Writes": "writes", "Resyncs": "resyncs", "Repairs": "repairs",
-		"Audit mismatches": "audit_mismatches", "Overruns": "overruns", "Reconnects": "reconnects", "Ports up": "ports_up"} {
+		"Audit mismatches": "audit_mismatches", "Overruns": "overruns", "Reconnects": "reconnects"} {
 		differ(tile, figure(tiles[tile]), strconv.FormatFloat(counts[name], 'f', -1, 64))
 	}
 	differ("Pending", tiles["Pending"], len(r.Status.Pending))
 	differ("Backlog", figure(tiles["Backlog"]), r.Status.Backlog.Ports)
-	differ("configured", figure(notes["Ports up"]), r.Status.Counts["ports_configured"])
-	if want := fmt.Sprintf("<b>%s</b> <span>score %d of 100</span>", r.Health.Status, r.Health.Score); !strings.Contains(r.page, want) {
-		wrong = append(wrong, "the page has no "+want)
+	daemon, ports := "in sync", "none"
+	switch {
+	case r.Health.Status != "healthy":
+		daemon = fmt.Sprintf("%s, score %d of 100", r.Health.Status, r.Health.Score)
+	case r.Status.Backlog.Ports > 0:
+		daemon = "writing "
+	}
+	if n := len(r.ports); n > 0 {
+		ports = fmt.Sprintf("%v of %d up<", counts["ports_up"], n)
+	}
+	for _, want := range []string{"daemon: <b>" + daemon, "ports: <b>" + ports} {
+		if !strings.Contains(r.page, want) {
+			wrong = append(wrong, "the page has no "+want)
+		}
 	}
 	if n := len(r.ports); n > 0 && !strings.Contains(r.page, fmt.Sprintf(">%d ports", n)) {
 		wrong = append(wrong, fmt.Sprintf("the page does not show %d ports", n))
