@@ -245,6 +245,12 @@ func newKnownNames(t *testing.T, exposition string) *knownNames {
 		if k.values[name] == nil {
 			k.values[name] = make(map[string]map[string]bool)
 		}
+		// ParseMetric omits labels with an empty value.
+		for _, m := range labelName.FindAllStringSubmatch(series, -1) {
+			if k.values[name][m[1]] == nil {
+				k.values[name][m[1]] = make(map[string]bool)
+			}
+		}
 		metric.Range(func(l labels.Label) {
 			if k.values[name][l.Name] == nil {
 				k.values[name][l.Name] = make(map[string]bool)
@@ -254,6 +260,9 @@ func newKnownNames(t *testing.T, exposition string) *knownNames {
 	}
 	return k
 }
+
+// labelName matches the name of a label in a series. Quotes within a value are escaped.
+var labelName = regexp.MustCompile(`(\w+)="`)
 
 // targetLabels are the labels that Prometheus adds to each series.
 var targetLabels = []string{"job", "instance"}

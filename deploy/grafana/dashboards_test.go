@@ -49,8 +49,8 @@ type fileDashboard struct {
 	}
 	Annotations struct {
 		List []struct {
-			Expr       string
-			Datasource fileSource
+			Expr, Title, TitleFormat string
+			Datasource               fileSource
 		}
 	}
 }
@@ -92,7 +92,7 @@ func read(t *testing.T, name string) *fileDashboard {
 var kinds = []string{"row", "stat", "timeseries", "table", "state-timeline", "heatmap", "bargauge"}
 
 // units of Grafana's @grafana/data valueFormats that are used.
-var units = []string{"short", "s", "ops", "bytes", "decbytes", "percentunit", "dateTimeFromNow"}
+var units = []string{"short", "s", "ops", "bytes", "none", "percentunit", "dateTimeFromNow"}
 
 // TestRules checks that Grafana can import each dashboard and that each panel is complete.
 func TestRules(t *testing.T) {
@@ -113,6 +113,9 @@ func TestRules(t *testing.T) {
 		}
 		for _, a := range d.Annotations.List {
 			checkQuery(t, name, "annotation", a.Expr, a.Datasource)
+			if a.Title != "" || !strings.Contains(a.TitleFormat, "{{instance}}") {
+				t.Errorf("%s: annotation with title %q and titleFormat %q, want {{instance}} in titleFormat", name, a.Title, a.TitleFormat)
+			}
 		}
 	}
 	for name := range dashboards() {

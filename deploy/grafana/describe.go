@@ -29,12 +29,17 @@ type panel struct {
 	zeroIsGood  bool              // values above 0 are shown in red
 	stack       bool              // stack the series
 	columns     map[string]string // units of the columns of a table, if different from unit
+	labels      []labelColumn     // first columns of a table; their labels are those of the first query
+	flagColumns []string          // columns of a table whose values are 1 for up and 0 for down
 	linkTo      string            // uid of the dashboard to link to
 }
 
 // query is a PromQL query with the legend of its series. Each query of a table is a column. The
 // columns are joined by instance.
 type query struct{ expr, legend string }
+
+// labelColumn is a column of a table that shows a label.
+type labelColumn struct{ label, title string }
 
 // variable is a dashboard variable, which is shown as a drop-down list at the top.
 type variable struct{ name, label, query string }

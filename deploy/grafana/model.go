@@ -69,7 +69,7 @@ func (d *dashboard) model() modelDashboard {
 			"asDropdown": true, "keepTime": true, "includeVars": true,
 		}},
 		Templating:  object{"list": d.choices()},
-		Annotations: object{"list": []object{restarts()}},
+		Annotations: object{"list": d.annotations()},
 	}
 	y := 0
 	add := func(p modelPanel) {
@@ -105,14 +105,32 @@ func (d *dashboard) choices() []object {
 	return list
 }
 
-// restarts returns an annotation that marks restarts of the daemon in each time series panel.
-func restarts() object {
-	return object{
-		"name": "Restarts", "datasource": source, "enable": true, "iconColor": "orange",
-		"expr":  `changes(process_start_time_seconds{job="$job"}[$__rate_interval]) > 0`,
-		"step":  "30s",
-		"title": "restart of {{instance}}",
+// annotations returns the events that are marked in each time series panel: restarts of the daemon and,
+// on the dashboard of a port, link-down transitions. They are computed from metrics, because Grafana
+// cannot read /events without a plugin.
+func (d *dashboard) annotations() []object {
+	process, port := `job="$job"`, ""
+	for _, v := range d.variables {
+		switch v {
+		case chooseInstance:
+			process += `, instance="$instance"`
+		case choosePort:
+			port = process + `, port="$port"`
+		}
 	}
+	annotation := func(name, color, expr, title string) object {
+		return object{
+			"name": name, "datasource": source, "enable": true, "iconColor": color,
+			"expr": expr, "step": "30s", "titleFormat": title, "tagKeys": "instance",
+		}
+	}
+	list := []object{annotation("Restarts", "orange",
+		`changes(process_start_time_seconds{`+process+`}[$__rate_interval]) > 0`, "portsyncd restarted on {{instance}}")}
+	if port != "" {
+		list = append(list, annotation("Link down", "red",
+			`increase(portsyncd_port_carrier_down_changes_total{`+port+`}[$__rate_interval]) > 0`, "{{instance}} {{port}} link down"))
+	}
+	return list
 }
 
 func (p *panel) model() modelPanel {
@@ -174,7 +192,10 @@ func (p *panel) defaults() object {
 // link returns the URL of the linked dashboard, with variables for the selected value.
 func (p *panel) link() string {
 	url := "/d/" + p.linkTo + "?var-datasource=${datasource}&var-job=${job}&${__url_time_range}&var-instance="
-	if p.kind == "table" {
+	switch {
+	case p.kind == "table" && len(p.labels) > 0:
+		return url + "${instance}&var-port=${__data.fields.Port}"
+	case p.kind == "table":
 		return url + "${__data.fields.Switch}"
 	}
 	return url + "${__field.labels.instance}&var-port=${__field.labels.port}"

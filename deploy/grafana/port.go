@@ -12,7 +12,7 @@ func portDetail() dashboard {
 			{"Now", 4, []panel{
 				flag(stat("Link", "short", `portsyncd_port_oper_up`+of, "Whether the port has carrier (IFF_RUNNING).")),
 				flag(stat("Admin up", "short", `portsyncd_port_admin_up`+of, "Whether the port is administratively up (IFF_UP).")),
-				stat("MTU", "decbytes", `portsyncd_port_mtu_bytes`+of, "MTU of the interface."),
+				stat("MTU", "none", `portsyncd_port_mtu_bytes`+of, "MTU of the interface in bytes."),
 				stat("Last change", "dateTimeFromNow", `portsyncd_port_last_change_timestamp_seconds`+of+` * 1000`,
 					"Time since the last change of the interface, its state, MTU or carrier counters."),
 				stat("Time with carrier", "percentunit", `avg_over_time(portsyncd_port_oper_up`+of+`[$__range])`,
@@ -34,7 +34,7 @@ func portDetail() dashboard {
 					query{`increase(portsyncd_port_changes_total` + of + `[$__rate_interval])`, "changes"}),
 			}},
 			{"MTU and other ports", 8, []panel{
-				lines("MTU", "decbytes", "MTU of the interface. Normal: the configured MTU.",
+				lines("MTU", "none", "MTU of the interface in bytes. Normal: the configured MTU.",
 					query{`portsyncd_port_mtu_bytes` + of, "MTU"}),
 				{kind: "bargauge", title: "Most frequently flapping ports of this switch", unit: "short", width: 12, linkTo: "portsyncd-port",
 					description: "The ten ports of the switch with the most link-down transitions in the selected time range. " +

@@ -24,6 +24,7 @@ func oneSwitch() dashboard {
 				lines("Link-down transitions", "short", "Link-down transitions of the ten ports with the most transitions.",
 					query{`topk(10, increase(portsyncd_port_carrier_down_changes_total` + of + `[$__rate_interval]))`, "{{port}}"}),
 			}},
+			{"All ports", 12, []panel{portTable(of)}},
 			{"Kernel", 8, []panel{
 				lines("Link messages", "ops", "Netlink events processed per second, by type.",
 					query{rate("portsyncd_events_total"), "{{event}}"}),
@@ -104,6 +105,25 @@ func switchNow(of string) []panel {
 		stat("Uptime", "s", `time() - process_start_time_seconds`+of, "Time since the process started."),
 		stat("Last Redis request", "s", `time() - portsyncd_last_progress_timestamp_seconds`+of,
 			"Time since the last successful Redis request. Normal: less than the audit interval."),
+	}
+}
+
+// portTable returns the table of all ports. The columns are joined by the name of the port.
+func portTable(of string) panel {
+	return panel{
+		kind: "table", title: "All ports", unit: "none", width: 24, linkTo: "portsyncd-port",
+		description: "One row for each port. Click a row to open the dashboard of the port. " +
+			"Alias, description and speed are read from CONFIG_DB. Link-down transitions are counted in the selected time range.",
+		labels:      []labelColumn{{"port", "Port"}, {"alias", "Alias"}, {"description", "Description"}, {"speed", "Speed (Mbit/s)"}},
+		columns:     map[string]string{"Last change": "dateTimeFromNow"},
+		flagColumns: []string{"Link", "Admin"},
+		queries: []query{
+			{`max by (port, alias, description, speed) (portsyncd_port_info` + of + `)`, "Labels"},
+			{`max by (port) (portsyncd_port_oper_up` + of + `)`, "Link"},
+			{`max by (port) (portsyncd_port_admin_up` + of + `)`, "Admin"},
+			{`round(max by (port) (increase(portsyncd_port_carrier_down_changes_total` + of + `[$__range])))`, "Link-down transitions"},
+			{`1000 * max by (port) (portsyncd_port_last_change_timestamp_seconds` + of + `)`, "Last change"},
+		},
 	}
 }
 

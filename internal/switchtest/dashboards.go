@@ -37,7 +37,7 @@ func DashboardQueries(t T) []DashboardQuery {
 				List []struct{ Query any }
 			}
 			Annotations struct {
-				List []struct{ Expr, Title string }
+				List []struct{ Expr, TitleFormat string }
 			}
 		}
 		text, err := os.ReadFile(file)
@@ -53,7 +53,7 @@ func DashboardQueries(t T) []DashboardQuery {
 			}
 		}
 		for _, a := range d.Annotations.List {
-			all = append(all, DashboardQuery{d.Title, "annotation", a.Expr, a.Title, false})
+			all = append(all, DashboardQuery{d.Title, "annotation", a.Expr, a.TitleFormat, false})
 		}
 		for _, v := range d.Templating.List {
 			if q, ok := v.Query.(map[string]any); ok {
