@@ -49,6 +49,8 @@ func startDeployed(t *testing.T, dir, config, target string) *prometheus {
 		text = strings.ReplaceAll(text, interval, name+": 1s")
 	}
 	switchtest.WriteFile(t, file, text)
+	recording := filepath.Join(dir, "rules", "portsyncd-recording.yml")
+	switchtest.WriteFile(t, recording, strings.ReplaceAll(switchtest.ReadFile(t, recording), "interval: 1m", "interval: 1s"))
 	p := startPrometheusWith(t, file)
 	p.awaitScrapes(t, 2)
 	return p
