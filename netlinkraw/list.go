@@ -49,7 +49,7 @@ func repeatDump(dump func() (links []Link, complete bool, err error)) ([]Link, e
 		case complete:
 			return links, nil
 		case attempt == listAttempts:
-			return nil, fmt.Errorf("dump was interrupted or incomplete in %d attempts", attempt)
+			return nil, fmt.Errorf("dump still interrupted or incomplete after %d attempts", attempt)
 		}
 		time.Sleep(pause)
 		pause *= 2

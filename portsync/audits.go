@@ -156,8 +156,8 @@ func (l *Loop) reconcile() {
 	l.flush()
 }
 
-// repair queues the writes that correct the rows that a comparison found wrong. Each one counts as
-// a repair when Redis acknowledges it.
+// repair queues writes for the rows that differed in the comparison. A repair is counted when Redis
+// acknowledges the write.
 func (l *Loop) repair(res *AuditResult) {
 	for _, p := range res.Differing {
 		p.repair, p.row = repairRow, row{}

@@ -71,7 +71,7 @@ func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 		resyncDuration: set.NewHistogram("portsyncd_resync_duration_seconds",
 			"Duration of resyncs in seconds, including any repeated dumps.", latencyBounds),
 		repairs: set.NewCounterVec("portsyncd_repairs_total",
-			"Total number of incorrect STATE_DB rows that were repaired, by kind: rewritten (row) or deleted (stale).", "kind", "row", "stale"),
+			"Total number of incorrect STATE_DB rows repaired, by kind: row (rewritten) or stale (deleted).", "kind", "row", "stale"),
 		audits: set.NewCounter("portsyncd_audits_total",
 			"Total number of completed audits, which compare STATE_DB with the kernel."),
 		mismatches: set.NewCounterVec("portsyncd_audit_mismatches_total",

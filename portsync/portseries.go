@@ -67,7 +67,7 @@ func newPortColumns(set *metrics.Set) *portColumns {
 		c.columns = append(c.columns, portMetrics[i].register(c.group))
 	}
 	c.info = c.group.NewInfo("portsyncd_port_info",
-		"Fields of the port's row in the CONFIG_DB table PORT, as labels, which are empty for a port without such a row. Always 1.", infoLabels...)
+		"Information about the port. The labels hold the fields of its row in the CONFIG_DB table PORT, and are empty if the row does not exist. The value is always 1.", infoLabels...)
 	return c
 }
 

@@ -127,8 +127,8 @@ func (s *State) accepted() []*Port {
 // InitPending returns the number of ports that PortInitDone waits for.
 func (s *State) InitPending() int { return s.initPending }
 
-// initPendingNames returns up to most names of ports that PortInitDone waits for.
-func (s *State) initPendingNames(most int) []string {
+// initPendingNames returns the names of at most limit ports that PortInitDone waits for.
+func (s *State) initPendingNames(limit int) []string {
 	var names []string
 	for name, p := range s.ports {
 		if p.InitPending {
@@ -136,7 +136,7 @@ func (s *State) initPendingNames(most int) []string {
 		}
 	}
 	slices.Sort(names)
-	return names[:min(most, len(names))]
+	return names[:min(limit, len(names))]
 }
 
 // InitDone reports whether PortInitDone is due or was written.

@@ -84,7 +84,7 @@ func (p *panel) highest() (most float64) {
 	return most
 }
 
-// niceTop returns the smallest number of at least v that is 1, 2 or 5 times a power of ten.
+// niceTop returns the smallest number >= v of the form 1, 2 or 5 times a power of ten.
 func niceTop(v float64) float64 {
 	if v <= 0 {
 		return 1

@@ -26,7 +26,7 @@ func fleet() dashboard {
 			{"Switches", 10, []panel{{
 				kind: "table", title: "Switches", unit: "short", width: 24, linkTo: "portsyncd-switch",
 				description: "Click a switch to open its dashboard. Healthy and Ready are normally 1. " +
-					"Latency p99 is the 99th percentile of the latency from the kernel to STATE_DB in the last 5 minutes, or empty if there were no events.",
+					"99th percentile of the latency from the kernel to STATE_DB over the last 5 minutes. Empty if there were no events.",
 				columns: map[string]string{"Latency p99": "s", "Uptime": "s"},
 				queries: []query{
 					{`max by (instance) (portsyncd_healthy{job="$job"})`, "Healthy"},

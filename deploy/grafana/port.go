@@ -30,7 +30,7 @@ func portDetail() dashboard {
 					query{`increase(portsyncd_port_carrier_down_changes_total` + of + `[$__rate_interval])`, "link down"},
 					query{`increase(portsyncd_port_carrier_up_changes_total` + of + `[$__rate_interval])`, "link up"}),
 				lines("Changed rows", "short", "Number of writes that changed the port's row in STATE_DB. "+
-					"If it is much higher than the number of transitions, another program changes the admin state or the MTU repeatedly.",
+					"If the number of updates is much higher than the number of link transitions, another program changes the admin state or the MTU repeatedly.",
 					query{`increase(portsyncd_port_changes_total` + of + `[$__rate_interval])`, "changes"}),
 			}},
 			{"MTU and other ports", 8, []panel{

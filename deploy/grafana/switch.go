@@ -29,7 +29,7 @@ func oneSwitch() dashboard {
 				lines("Link messages", "ops", "Netlink events processed per second, by type.",
 					query{rate("portsyncd_events_total"), "{{event}}"}),
 				lines("Ignored messages", "ops", "Ignored link messages per second, by reason. "+
-					"If unknown increases during operation, an interface has no row in APPL_DB.",
+					"If the series `unknown` increases during operation, an interface has no row in APPL_DB.",
 					query{rate("portsyncd_events_ignored_total"), "{{reason}}"}),
 			}},
 			{"Loss and resync", 8, []panel{

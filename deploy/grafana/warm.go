@@ -38,7 +38,7 @@ func warmRestarts() dashboard {
 			}},
 			{"Duration and repairs", 8, []panel{
 				lines("Duration of the initial sync", "s", "Quantiles of the duration of the initial sync over all recorded starts. "+
-					"If it increases, Redis or the kernel has become slower.",
+					"If the latency increases, Redis or the kernel has become slower.",
 					query{`histogram_quantile(0.5, portsyncd_sync_duration_seconds_bucket` + of + `)`, "p50"},
 					query{`histogram_quantile(0.95, portsyncd_sync_duration_seconds_bucket` + of + `)`, "p95"},
 					query{`portsyncd_sync_duration_seconds_sum` + of + ` / portsyncd_sync_duration_seconds_count` + of, "mean"}),

@@ -93,7 +93,7 @@ func TestDiskTrouble(t *testing.T) {
 				}
 				return ""
 			})
-			sw.AwaitLog(lines, switchtest.Timeout, "files can be written again")
+			sw.AwaitLog(lines, switchtest.Timeout, "writing files resumed")
 			said, _ := sw.Logs.From(lines)
 			state, journal := 0, 0
 			for _, l := range said {

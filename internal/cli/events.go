@@ -283,7 +283,7 @@ func fetchEvents(ctx context.Context, targets []target, c *credentials, f *journ
 	}
 	d, err := journal.DecodeDocument(body)
 	if err != nil {
-		return nil, fmt.Errorf("response of the daemon: %w", err)
+		return nil, fmt.Errorf("read the daemon's response: %w", err)
 	}
 	return d, nil
 }

@@ -201,7 +201,7 @@ func (q *query) fetch(ctx context.Context) ([]byte, *statusview.Status, error) {
 	}
 	s, err := statusview.DecodeStatus(body)
 	if err != nil {
-		return nil, nil, fmt.Errorf("response of the daemon: %w", err)
+		return nil, nil, fmt.Errorf("read the daemon's response: %w", err)
 	}
 	if len(q.selection.Ports) == 1 && !q.json {
 		q.addEvents(ctx, s)

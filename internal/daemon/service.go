@@ -15,7 +15,7 @@ func (d *Daemon) openSystemd() (watchdog time.Duration) {
 	d.notifier = notifier
 	watchdog, watchdogErr := systemd.WatchdogInterval()
 	if err := errors.Join(err, watchdogErr); err != nil {
-		d.log.Error("invalid environment of the service manager; ignoring it", "error", err)
+		d.log.Error("invalid environment variables from the service manager; ignoring them", "error", err)
 	}
 	return watchdog
 }

@@ -41,7 +41,7 @@ type ports struct {
 	lost   uint64  // number of states dropped because ports was full
 }
 
-// get returns the entry of a name, adding it if necessary. It returns nil if there is no room.
+// get returns the entry for name and adds it if necessary. It returns nil if the table is full.
 func (p *ports) get(name []byte) *port {
 	if known := p.byName[string(name)]; known != nil {
 		return known

@@ -99,7 +99,7 @@ func DecodeStatus(text []byte) (*Status, error) {
 		return nil, fmt.Errorf("not a status document: %w", err)
 	}
 	if s.Schema != StatusSchema {
-		return nil, fmt.Errorf("a status document of schema %d, expected %d", s.Schema, StatusSchema)
+		return nil, fmt.Errorf("unsupported status document: schema %d, expected %d", s.Schema, StatusSchema)
 	}
 	switch s.Health.Status {
 	case portsync.Healthy, portsync.Degraded, portsync.Unhealthy, portsync.Disabled:

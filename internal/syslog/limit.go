@@ -102,7 +102,7 @@ func (l *Limiters) add(key string, now time.Time) *Limiter {
 //	}
 //	...
 //	if n := budget.Missed(now); n > 0 { // in each iteration of the event loop
-//		log.Log(ctx, syslog.LevelNotice, "link messages not logged", "count", n)
+//		log.Log(ctx, syslog.LevelNotice, "suppressed log lines about link messages", "count", n)
 //	}
 type Budget struct {
 	Burst     int // lines, at least 1

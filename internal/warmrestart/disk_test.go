@@ -55,7 +55,7 @@ func TestFullDisk(t *testing.T) {
 		if n := p.log.count("cannot write", "no space left on device"); n != 1 {
 			t.Errorf("%d lines about the full disk, want 1\n%s", n, &p.log.buf)
 		}
-		if n := p.log.count("files can be written again"); n != 1 {
+		if n := p.log.count("writing files resumed"); n != 1 {
 			t.Errorf("%d lines about the recovery, want 1", n)
 		}
 		p.stop()
@@ -166,8 +166,8 @@ func TestProblemOfOneFile(t *testing.T) {
 		if len(problems) != 1 || !strings.Contains(problems[0], filepath.Dir(c.StateFile)) || !strings.Contains(problems[0], "not a directory") {
 			t.Errorf("problems %q, want the path and the error", problems)
 		}
-		if n := p.log.count("files can be written again"); n != 0 {
-			t.Error("the log says that files can be written again")
+		if n := p.log.count("writing files resumed"); n != 0 {
+			t.Error("the log says that writing files resumed")
 		}
 		must(t, os.Remove(filepath.Dir(c.StateFile)))
 		time.Sleep(maxPause)

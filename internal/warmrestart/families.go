@@ -50,7 +50,7 @@ func NewFamilies(set *metrics.Set) *Families {
 		coldStarts: set.NewCounter("portsyncd_cold_starts",
 			"Total number of cold starts, counted across restarts."),
 		eoiuDetected: set.NewCounter("portsyncd_eoiu_detected",
-			"Total number of starts that completed the initial dump, counted across restarts."),
+			"Total number of process starts in which the initial dump completed, counted across restarts."),
 		eoiuTimeouts: set.NewCounter("portsyncd_eoiu_timeouts",
 			"Total number of starts whose initial dump exceeded eoiu_timeout_secs, counted across restarts."),
 		stateRecoveries: set.NewCounter("portsyncd_state_recoveries",
@@ -60,9 +60,9 @@ func NewFamilies(set *metrics.Set) *Families {
 		corruptionsRecovered: set.NewCounter("portsyncd_corruptions_recovered_total",
 			"Total number of corrupt files that had an intact backup, counted across restarts."),
 		losses: set.NewCounter("portsyncd_state_losses_total",
-			"Total number of starts that lost recorded data because every copy was corrupt, counted across restarts."),
+			"Total number of process starts at which recorded data was lost because every copy was corrupt, counted across restarts."),
 		sync: set.NewHistogram("portsyncd_sync_duration_seconds",
-			"Duration of the initial sync in seconds, recorded across restarts.", syncBounds),
+			"Distribution of the duration of the initial sync in seconds, over all recorded starts.", syncBounds),
 
 		saves: set.NewCounterVec("portsyncd_snapshot_saves_total",
 			"Total number of successful file writes, by file.", "file", fileNames...),
@@ -73,7 +73,7 @@ func NewFamilies(set *metrics.Set) *Families {
 		size: set.NewIntGaugeVec("portsyncd_snapshot_size_bytes",
 			"Size of the file in bytes after the last write by this process.", "file", fileNames...),
 		diskFaulty: set.NewIntGauge("portsyncd_disk_faulty",
-			"Whether any file cannot be written (1) or not (0)."),
+			"Whether writing to at least one file fails (1) or all files can be written (0)."),
 	}
 }
 

@@ -173,7 +173,7 @@ func (rec *Recorder) logLoad(got *snapshot.Loaded, err error, path string) (foun
 		}
 	}
 	if more := got.Tried - len(got.Problems); more > 0 {
-		rec.cfg.Log.Error("more files cannot be used", "file", path, "count", more)
+		rec.cfg.Log.Error("ignoring further unusable files", "file", path, "count", more)
 	}
 	found.CorruptionsDetected = uint64(got.Corrupt)
 	switch {

@@ -215,7 +215,7 @@ func (rec *Recorder) sizeOf(path string) int64 {
 }
 
 // setResult stores the result of a write and updates Problems. Each cause is logged once,
-// until all files can be written again.
+// until all writing files resumed.
 func (rec *Recorder) setResult(file int, err error) {
 	t := &rec.tasks[file]
 	if err == nil && t.err == nil {
@@ -245,7 +245,7 @@ func (rec *Recorder) setResult(file int, err error) {
 	}
 	rec.cfg.Families.diskFaulty.Set(0)
 	rec.loggedCauses = nil
-	rec.cfg.Log.Warn("files can be written again")
+	rec.cfg.Log.Warn("writing files resumed")
 }
 
 // cause returns the errno in err or ErrLocked, or nil if there is none.
