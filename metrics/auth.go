@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// Credentials are what a client must send: a bearer token, or a user name and password. If both are
-// set, either is accepted. If neither is set, no credentials are needed. Secrets are configured as
-// SHA-256 in hexadecimal, as printed by
+// Credentials are the credentials that clients must send: a bearer token, or a user name and a
+// password. If both are set, either is accepted. If neither is set, no credentials are required.
+// Secrets are configured as SHA-256 in hexadecimal, as printed by
 //
 //	printf %s "$TOKEN" | sha256sum
 //
-// An unsalted hash protects only secrets that are long and random.
+// An unsalted hash protects a secret only if the secret is long and random.
 type Credentials struct {
 	BearerSHA256 string // of the token
 	BasicUser    string
@@ -34,16 +34,16 @@ func newAuthenticator(c Credentials) (authenticator, error) {
 	var a authenticator
 	var err error
 	if a.bearer, err = parseDigest(c.BearerSHA256); err != nil {
-		return a, fmt.Errorf("bearer token: %w", err)
+		return a, fmt.Errorf("invalid bearer token hash: %w", err)
 	}
 	if a.password, err = parseDigest(c.BasicSHA256); err != nil {
-		return a, fmt.Errorf("basic password: %w", err)
+		return a, fmt.Errorf("invalid basic password hash: %w", err)
 	}
 	if (c.BasicUser == "") != (c.BasicSHA256 == "") {
-		return a, errors.New("basic credentials need both a user name and a password hash")
+		return a, errors.New("basic credentials require both a user name and a password hash")
 	}
 	if strings.Contains(c.BasicUser, ":") {
-		return a, errors.New("basic user name: want no colon (RFC 7617, section 2)")
+		return a, errors.New("invalid basic user name: must not contain a colon (RFC 7617, section 2)")
 	}
 	if c.BasicUser != "" {
 		a.user = digest(c.BasicUser)
@@ -51,15 +51,15 @@ func newAuthenticator(c Credentials) (authenticator, error) {
 	return a, nil
 }
 
-// parseDigest parses 64 hexadecimal digits; "" is nil. Its error does not repeat s, which may be
-// the secret itself.
+// parseDigest parses 64 hexadecimal digits. For "" it returns nil. Its error does not contain s,
+// which may mistakenly be the secret itself.
 func parseDigest(s string) ([]byte, error) {
 	if s == "" {
 		return nil, nil
 	}
 	d, err := hex.DecodeString(s)
 	if err != nil || len(d) != sha256.Size {
-		return nil, errors.New("want a SHA-256 as 64 hex digits")
+		return nil, errors.New("must be a SHA-256 as 64 hex digits")
 	}
 	return d, nil
 }
@@ -69,11 +69,11 @@ func digest(s string) []byte {
 	return d[:]
 }
 
-// needed reports whether credentials are configured.
+// needed reports whether credentials are required.
 func (a *authenticator) needed() bool { return a.bearer != nil || a.user != nil }
 
-// allows reports whether r has valid credentials, or none are needed. It compares digests in
-// constant time, so that its timing reveals nothing about a secret.
+// allows reports whether r has valid credentials or no credentials are required. It compares
+// digests in constant time, so that the timing reveals nothing about a secret.
 func (a *authenticator) allows(r *http.Request) bool {
 	if !a.needed() {
 		return true
@@ -90,7 +90,8 @@ func (a *authenticator) allows(r *http.Request) bool {
 	return false
 }
 
-// challenge sets the headers that a response with status 401 must have (RFC 9110, section 11.6.1).
+// challenge sets the headers that are required in a response with status 401 (RFC 9110, section
+// 11.6.1).
 func (a *authenticator) challenge(h http.Header) {
 	if a.bearer != nil {
 		h.Add("WWW-Authenticate", `Bearer realm="portsyncd"`)

@@ -71,12 +71,12 @@ func TestBadCredentials(t *testing.T) {
 			t.Errorf("error repeats a secret: %v", err)
 		}
 	}
-	f(Credentials{BearerSHA256: "s3cret"}, "bearer token: want a SHA-256 as 64 hex digits")
+	f(Credentials{BearerSHA256: "s3cret"}, "invalid bearer token hash: must be a SHA-256 as 64 hex digits")
 	f(Credentials{BearerSHA256: hashOf("x")[2:]}, "64 hex digits")
-	f(Credentials{BasicUser: "a", BasicSHA256: "s3cret"}, "basic password: want")
+	f(Credentials{BasicUser: "a", BasicSHA256: "s3cret"}, "invalid basic password hash: must be")
 	f(Credentials{BasicUser: "a"}, "both a user name and a password hash")
 	f(Credentials{BasicSHA256: hashOf("x")}, "both a user name and a password hash")
-	f(Credentials{BasicUser: "a:b", BasicSHA256: hashOf("x")}, "no colon")
+	f(Credentials{BasicUser: "a:b", BasicSHA256: hashOf("x")}, "must not contain a colon")
 }
 
 // TestUnauthorized checks the 401 response, access over a unix socket without credentials, and

@@ -22,8 +22,8 @@ type conn struct {
 	unix     bool   // a unix socket
 	source   string // see sourceOf; counts towards limiter.perSource
 
-	// reading is true while the server waits for the client in Read. It is false while bytes
-	// that arrived wait for the server to read them, which is not the client's fault.
+	// reading is true while the server waits for the client in Read. It is false while data that
+	// has arrived waits to be read by the server, which is not the client's fault.
 	reading atomic.Bool
 	writing atomic.Int64 // start of the current Write of the socket, Unix ns; 0 if there is none
 	serving atomic.Bool  // from the start of ServeHTTP until the response is written
@@ -36,7 +36,8 @@ type conn struct {
 	authenticated   bool      // has sent valid credentials or a client certificate
 }
 
-// newConn returns a connection accepted by the listener at l. It uses TLS unless config is nil.
+// newConn returns a connection accepted by the listener with address l. It uses TLS unless config
+// is nil.
 func newConn(socket net.Conn, l net.Addr, config *tls.Config, limiter *limiter) *conn {
 	c := &conn{Conn: socket, socket: socket, limiter: limiter, local: isLocal(l), unix: l.Network() == "unix",
 		source: sourceOf(socket.RemoteAddr()), awaitingRequest: true, waitingSince: time.Now()}
@@ -64,22 +65,23 @@ func sourceOf(a net.Addr) string {
 // anonymous reports whether c is a TCP client that has not authenticated.
 func (c *conn) anonymous() bool { return !c.unix && !c.authenticated }
 
-// evictable reports whether c may be closed to admit another connection: the server has waited for
-// a request on c for more than minIdleTime. The caller holds limiter.mu.
+// evictable reports whether c may be closed to admit another connection, which is the case if the
+// server has waited for a request on c for more than minIdleTime. The caller must hold limiter.mu.
 func (c *conn) evictable() bool {
 	return c.ended || c.awaitingRequest && c.reading.Load() && time.Since(c.waitingSince) > minIdleTime
 }
 
-// evictBefore reports whether c is closed in preference to o. The order is: ended connections,
-// anonymous ones, those without a response so far, then those that have waited longest. The caller
-// holds limiter.mu.
+// evictBefore reports whether c must be closed in preference to o. Ended connections are closed
+// first, then anonymous connections, then connections without a response, then those that have
+// waited longest. The caller must hold limiter.mu.
 func (c *conn) evictBefore(o *conn) bool {
 	rank := func(c *conn) int { return -4*boolToInt(c.ended) + boolToInt(c.served) + 2*boolToInt(!c.anonymous()) }
 	return rank(c) < rank(o) || rank(c) == rank(o) && c.waitingSince.Before(o.waitingSince)
 }
 
-// refuse sends busyResponse and closes a connection that was not admitted. It reads the data that
-// has arrived: closing a socket with unread data sends a reset, which can overtake the response.
+// refuse sends busyResponse and closes a connection that was not admitted. It first reads the data
+// that has arrived, because closing a socket with unread data sends a reset, which can overtake the
+// response.
 func (c *conn) refuse() {
 	if c.Conn == c.socket {
 		c.SetDeadline(time.Now().Add(time.Millisecond))
@@ -90,7 +92,7 @@ func (c *conn) refuse() {
 	c.socket.Close()
 }
 
-// Read reads from the client, after the TLS handshake if the listener uses TLS.
+// Read reads from the client. If the listener uses TLS, it first performs the TLS handshake.
 func (c *conn) Read(b []byte) (int, error) {
 	c.reading.Store(true)
 	defer c.reading.Store(false)
@@ -102,7 +104,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// handshake does the TLS handshake as net/http does for its own TLS listeners.
+// handshake performs the TLS handshake in the same way as net/http does for its own TLS listeners.
 func (c *conn) handshake(secure *tls.Conn) error {
 	secure.SetDeadline(time.Now().Add(readHeaderTimeout))
 	err := secure.Handshake()
@@ -121,8 +123,8 @@ func (c *conn) handshake(secure *tls.Conn) error {
 	return nil
 }
 
-// Write writes to the client in pieces, to distinguish a client that reads slowly from one that
-// does not read. It also counts the responses that net/http sends itself.
+// Write writes to the client in small pieces, to distinguish clients that read slowly from clients
+// that do not read at all. It also counts the responses that net/http itself sends.
 func (c *conn) Write(b []byte) (n int, err error) {
 	if !c.serving.Load() && len(b) >= 12 && bytes.HasPrefix(b, []byte("HTTP/1.")) {
 		if code, err := strconv.Atoi(string(b[9:12])); err == nil {
@@ -140,13 +142,13 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// Close closes the connection, which then no longer counts towards the limits.
+// Close closes the connection. The connection then no longer counts towards the limits.
 func (c *conn) Close() error {
 	c.limiter.update(c, func() { delete(c.limiter.conns, c) })
 	return c.Conn.Close()
 }
 
-// CloseWrite ends the connection so that the client can still read the response. net/http calls it,
+// CloseWrite ends the connection but lets the client read the response. net/http calls CloseWrite,
 // and calls Close half a second later.
 func (c *conn) CloseWrite() error {
 	c.limiter.update(c, func() { c.ended = true })
@@ -163,14 +165,15 @@ func closeWrite(c net.Conn) error {
 // setAuthenticated records that the client has sent valid credentials or a client certificate.
 func (c *conn) setAuthenticated() { c.limiter.update(c, func() { c.authenticated = true }) }
 
-// startRequest records the start of ServeHTTP for a request on c. It returns false if c is being
+// startRequest records that ServeHTTP was called for a request on c. It returns false if c is being
 // closed.
 func (c *conn) startRequest() bool {
 	c.serving.Store(true)
 	return c.limiter.admitted(c)
 }
 
-// setState is called for each change of a connection's state: [http.Server.ConnState].
+// setState is the [http.Server.ConnState] function. net/http calls it for each change of a
+// connection's state.
 func setState(nc net.Conn, state http.ConnState) {
 	c := nc.(*conn)
 	switch state {
@@ -184,7 +187,7 @@ func setState(nc net.Conn, state http.ConnState) {
 
 type connKey struct{}
 
-// withConn adds the connection to the context of its requests, for connOf.
+// withConn adds the connection to the context of its requests. connOf returns it.
 func withConn(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, nc)
 }

@@ -33,8 +33,8 @@ type value interface {
 	number() float64
 }
 
-// block is a part of a family: one sample, one histogram, or one column of a group. Its JSON has a
-// comma after each sample.
+// block is a part of a family: a sample, a histogram, or a column of a group. Its JSON has a comma
+// after each sample.
 type block interface {
 	appendText(b []byte) []byte
 	appendJSON(b []byte) []byte
@@ -68,7 +68,7 @@ func newFamily(name, help string, k kind) *family {
 	return f
 }
 
-// appendText appends the family, or nothing if the family has no series.
+// appendText appends the family. It appends nothing if the family has no series.
 func (f *family) appendText(b []byte) []byte {
 	start := len(b)
 	b = append(b, f.text...)

@@ -7,7 +7,7 @@ import (
 )
 
 // Gauge is a metric that can increase and decrease. NaN and infinities are valid values. The zero
-// value is ready to use, but only a gauge of a [Set] is exported. All methods are safe for
+// value is ready to use, but only gauges of a [Set] are exported. All methods are safe for
 // concurrent use and do not allocate.
 type Gauge struct {
 	bits atomic.Uint64 // math.Float64bits
@@ -33,8 +33,8 @@ func (g *Gauge) Load() float64 { return math.Float64frombits(g.bits.Load()) }
 
 func (g *Gauge) appendValue(b []byte) []byte { return appendFloat(b, g.Load()) }
 
-// IntGauge is a [Gauge] for integers. It is exact for each int64, while a float64 is exact up to
-// 2^53 only.
+// IntGauge is a [Gauge] for integers. It is exact for every int64, whereas a float64 is exact only
+// up to 2^53.
 type IntGauge struct {
 	v atomic.Int64
 }
@@ -61,13 +61,13 @@ func (g *IntGauge) appendValue(b []byte) []byte {
 	return strconv.AppendInt(b, g.v.Load(), 10)
 }
 
-// floatFunc is a gauge that is computed at each scrape.
+// floatFunc is a gauge whose value is computed on each scrape.
 type floatFunc func() float64
 
 func (f floatFunc) appendValue(b []byte) []byte { return appendFloat(b, f()) }
 
-// addFloat adds v to the float64 stored in bits. The loop is lock-free: a swap fails only if the
-// swap of another goroutine succeeded.
+// addFloat adds v to the float64 stored in bits. The loop is lock-free: a swap fails only if
+// another goroutine's swap succeeded.
 func addFloat(bits *atomic.Uint64, v float64) {
 	for {
 		old := bits.Load()

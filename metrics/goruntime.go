@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// goRuntime collects the go_* families, with the names and meaning that they have in client_golang.
-// It uses runtime/metrics and debug.ReadGCStats, which do not stop the world as
-// runtime.ReadMemStats does, and reuses its memory.
+// goRuntime collects the go_* families, with the same names and meanings as in client_golang. It
+// uses runtime/metrics and debug.ReadGCStats, which, unlike runtime.ReadMemStats, do not stop the
+// world. It reuses its memory.
 type goRuntime struct {
 	samples []metrics.Sample
 	gc      debug.GCStats
@@ -21,7 +21,7 @@ type goRuntime struct {
 	pauses   pauseSummary
 }
 
-// goGauges lists the gauges. The value of each is the sum of the named values of runtime/metrics.
+// goGauges lists the gauges. Each value is the sum of the named runtime/metrics values.
 var goGauges = []struct {
 	name, help string
 	from       []string
@@ -75,8 +75,7 @@ var goGauges = []struct {
 		[]string{"/gc/heap/goal:bytes"}},
 }
 
-// goCounters lists the counters. The value of each is the sum of the named values of
-// runtime/metrics.
+// goCounters lists the counters. Each value is the sum of the named runtime/metrics values.
 var goCounters = []struct {
 	name, help string
 	from       []string
@@ -155,10 +154,10 @@ func (g *goRuntime) read() {
 	g.pauses.count.Set(uint64(g.gc.NumGC))
 }
 
-// pauseQuantiles are the minimum, quartiles and maximum, as debug.ReadGCStats computes them.
+// pauseQuantiles are the quantiles computed by debug.ReadGCStats: minimum, quartiles and maximum.
 var pauseQuantiles = [...]string{"0", "0.25", "0.5", "0.75", "1"}
 
-// pauseSummary is the summary go_gc_duration_seconds, the only summary in a Set.
+// pauseSummary is the summary go_gc_duration_seconds. It is the only summary in a Set.
 type pauseSummary struct {
 	quantiles [len(pauseQuantiles)]Gauge
 	sum       Gauge

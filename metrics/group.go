@@ -8,11 +8,11 @@ import (
 )
 
 // Group is a table of series for objects that are added and removed at run time. Each column is a
-// family, and each row is an object (a port), whose name is the value of the group's only label.
-// All columns must be added before the first row.
+// family. Each row is an object (a port), whose name is the value of the group's only label. All
+// columns must be added before the first row.
 //
 // The list of rows is an immutable slice behind an atomic pointer. Add and Remove publish a
-// modified copy, which is efficient if rows change rarely. Updating a value or scraping takes no
+// modified copy, which is efficient if rows rarely change. Updating a value and scraping take no
 // lock.
 type Group struct {
 	set    *Set
@@ -23,7 +23,7 @@ type Group struct {
 	infos  []*infoColumn
 }
 
-// columnKind is the type of a column's values, which selects the slice of a Row.
+// columnKind is the type of a column's values. It selects a slice of a Row.
 type columnKind int
 
 const (
@@ -33,7 +33,7 @@ const (
 	columnKinds
 )
 
-// NewGroup returns an empty group. label is the name of the label whose value is the name of a row.
+// NewGroup returns an empty group. label is the label whose value is the name of a row.
 func (s *Set) NewGroup(label string) *Group {
 	checkLabelName(label)
 	return &Group{set: s, label: label}
@@ -97,8 +97,8 @@ func (c GaugeColumn) In(r *Row) *Gauge { return &r.gauges[c.index] }
 // In returns the row's gauge in this column. The caller should keep the pointer.
 func (c IntGaugeColumn) In(r *Row) *IntGauge { return &r.ints[c.index] }
 
-// Add adds a row whose values are 0, and returns the row. If the group has a row of that name, Add
-// returns that row. Add is safe for concurrent use.
+// Add adds a row with zero values and returns it. If the group already has a row with that name,
+// Add returns that row. Add is safe for concurrent use.
 func (g *Group) Add(name string) *Row {
 	value := validText(name)
 	var r *Row
@@ -145,8 +145,8 @@ func (g *Group) newRow(value string) *Row {
 	return r
 }
 
-// Remove removes the row and its series. The metrics of the row may still be updated, without
-// effect. Removing a row again has no effect, even if another row of the same name was added since.
+// Remove removes the row and its series. Updating the row's metrics afterwards has no effect.
+// Calling Remove again has no effect either, even if another row with the same name has been added.
 // Remove is safe for concurrent use.
 func (r *Row) Remove() {
 	for {
@@ -163,7 +163,7 @@ func (r *Row) Remove() {
 	}
 }
 
-// column writes the samples of one family of a group, one for each row.
+// column writes the samples of one family of a group, one per row.
 type column struct {
 	group  *Group
 	number int        // among all columns
@@ -211,8 +211,8 @@ func (c *column) appendJSON(b []byte) []byte {
 
 func compareRow(r *Row, value string) int { return compareNatural(r.value, value) }
 
-// compareNatural compares strings in natural order, in which a sequence of digits counts as a
-// number: Ethernet2 is before Ethernet10. It returns 0 for equal strings only.
+// compareNatural compares strings in natural order, in which a sequence of digits is compared as a
+// number: Ethernet2 precedes Ethernet10. It returns 0 only for equal strings.
 func compareNatural(a, b string) int {
 	x, y := a, b
 	for x != "" && y != "" {

@@ -17,25 +17,25 @@ import (
 // deleted or recreated (socket(7), ipv6(7)). A unix socket is unreachable once its file is removed.
 // A guard detects both.
 
-// guardInterval is how often a guard checks without an event: a parent directory of the socket may
-// be renamed or mounted over, which causes no event.
+// guardInterval is how often a guard checks a listener without an event. Renaming a parent
+// directory of the socket, or mounting over it, does not cause an event.
 const guardInterval = 2 * time.Second
 
-// guard detects that clients can no longer reach a listener.
+// guard detects that a listener has become unreachable for clients.
 type guard struct {
 	events *os.File     // becomes readable when check may fail; nil if events are not available
 	check  func() error // returns an error if the listener is unreachable
 }
 
-// link is a device that a listener depends on. index is the interface index when the listener was
-// opened, or 0 if the device did not exist.
+// link is a device that a listener depends on. index is the interface index at the time the
+// listener was opened, or 0 if the device did not exist.
 type link struct {
 	name  string
 	index int
 }
 
-// linksOf returns the devices that a listener of e depends on: the device it is bound to, and the
-// zone of a link-local address.
+// linksOf returns the devices that a listener of e depends on: the device that it is bound to, and
+// the zone of a link-local address.
 func linksOf(e endpoint, device string) []link {
 	var links []link
 	if e.network == "unix" {
@@ -56,13 +56,13 @@ func zoneOf(address string) string {
 	return zone
 }
 
-// guardOf returns a guard for the listener l of e, which depends on links. It returns nil if l is
+// guardOf returns a guard for l, the listener of e, which depends on links. It returns nil if l is
 // always reachable.
 func guardOf(e endpoint, l net.Listener, links []link) *guard {
 	if socket, ok := l.(*unixListener); ok {
 		return &guard{events: watchFile(e.address), check: func() error {
 			if !socket.inPlace() {
-				return fmt.Errorf("the socket %q was removed or replaced", e.address)
+				return fmt.Errorf("socket %q was removed or replaced", e.address)
 			}
 			return nil
 		}}
@@ -73,15 +73,15 @@ func guardOf(e endpoint, l net.Listener, links []link) *guard {
 	return &guard{events: watchLink(links[0].index), check: func() error {
 		for _, link := range links {
 			if indexOf(link.name) != link.index {
-				return fmt.Errorf("the device %q was deleted or replaced", link.name)
+				return fmt.Errorf("device %q was deleted or replaced", link.name)
 			}
 		}
 		return nil
 	}}
 }
 
-// wait blocks until the listener is unreachable, and returns the reason. It returns nil when ctx
-// ends.
+// wait blocks until the listener is unreachable and returns the reason. It returns nil if ctx ends
+// first.
 func (g *guard) wait(ctx context.Context) error {
 	every := guardInterval
 	if g.events != nil {
@@ -129,8 +129,8 @@ func watchFile(path string) *os.File {
 }
 
 // watchLink returns a file that becomes readable when the kernel reports a change of the link with
-// the given index (rtnetlink(7)). A socket filter drops the messages about other links, which may
-// be many. watchLink returns nil if the socket cannot be opened.
+// the given index (rtnetlink(7)). A socket filter drops messages about other links, which can be
+// numerous. watchLink returns nil if the socket cannot be opened.
 func watchLink(index int) *os.File {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {

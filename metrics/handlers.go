@@ -22,8 +22,8 @@ const (
 )
 
 var (
-	// offerText is the Prometheus text format. Scrapers that accept a later format of
-	// Prometheus also accept this one.
+	// offerText is the Prometheus text format. Scrapers that accept a later Prometheus format also
+	// accept this format.
 	offerText = mediaType{"text/plain", "0.0.4", []string{"application/openmetrics-text", "application/vnd.google.protobuf"}}
 	offerJSON = mediaType{name: "application/json"}
 )
@@ -33,32 +33,32 @@ type Health struct {
 	OK      bool     `json:"ok"`     // the HTTP status is 200 if true, else 503
 	Status  string   `json:"status"` // one word: "healthy", "degraded", "starting"...
 	Reasons []string `json:"reasons"`
-	// Detail is a line below the status in the text form. If empty, there is none.
+	// Detail is shown below the status in the text form, unless it is empty.
 	Detail string `json:"-"`
-	// Document replaces this struct in the JSON form, unless it is nil.
+	// Document, if not nil, replaces this struct in the JSON form.
 	Document any `json:"-"`
 }
 
-// route is the handler of a path and its request counters.
+// route is the handler for a path, with its request counters.
 type route struct {
 	handle   http.HandlerFunc // nil: status 404
 	requests map[int]*Counter // by HTTP status
 }
 
-// protocolErrorCodes are the statuses of the responses that net/http sends itself, without a call
-// of ServeHTTP, because it cannot parse the request.
+// protocolErrorCodes lists the status codes of responses that net/http itself sends, without
+// calling ServeHTTP, because it cannot parse the request.
 var protocolErrorCodes = []int{http.StatusBadRequest, http.StatusExpectationFailed, http.StatusRequestHeaderFieldsTooLarge,
 	http.StatusNotImplemented, http.StatusHTTPVersionNotSupported}
 
-// countProtocolError counts a response that net/http sent itself, under the path "other".
+// countProtocolError counts a response that net/http itself sent. It uses the path "other".
 func (s *Server) countProtocolError(code int) {
 	if counter := s.other.requests[code]; counter != nil {
 		counter.Inc()
 	}
 }
 
-// addRoutes sets up the paths and, for each possible combination of path and status, a series of
-// portsyncd_http_requests_total.
+// addRoutes registers the paths and, for each possible combination of path and status code, a
+// series of portsyncd_http_requests_total.
 func (s *Server) addRoutes() {
 	add := func(path string, handle http.HandlerFunc, codes ...int) *route {
 		rt := &route{handle: handle, requests: make(map[int]*Counter)}
@@ -143,8 +143,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reportPanic recovers a panic of a handler, logs the first one and aborts the connection. Without
-// it, net/http would log the panic to ErrorLog, at debug level.
+// reportPanic recovers from a handler's panic, logs the first panic and aborts the connection.
+// Otherwise net/http would log the panic to ErrorLog at debug level.
 func (s *Server) reportPanic(r *http.Request) {
 	switch v := recover(); v {
 	case nil:
@@ -200,7 +200,7 @@ func (s *Server) handleStatus(w http.ResponseWriter, r *http.Request) {
 	s.respond(w, r, typeJSON, s.src.Status)
 }
 
-// handleEvents serves the events that the query selects. It sends status 400 for an invalid query.
+// handleEvents serves the events selected by the query. It sends status 400 for an invalid query.
 func (s *Server) handleEvents(w http.ResponseWriter, r *http.Request) {
 	appendTo, err := s.src.Events(r.URL.RawQuery)
 	if err != nil {
@@ -210,8 +210,8 @@ func (s *Server) handleEvents(w http.ResponseWriter, r *http.Request) {
 	s.respond(w, r, typeJSON, appendTo)
 }
 
-// respond sends a large response, rendered by appendTo. It sends status 503 if there is no memory
-// for the response within responseTimeout.
+// respond sends a large response, which is rendered by appendTo. It sends status 503 if no memory
+// for the response becomes available within responseTimeout.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, contentType string, appendTo func([]byte) []byte) {
 	c := connOf(r.Context())
 	if !s.renderer.acquire(r.Context(), c) {
@@ -275,7 +275,7 @@ func handleHealth(current func() Health) http.HandlerFunc {
 	}
 }
 
-// handlePage serves the HTML page, whatever the Accept header says.
+// handlePage serves the HTML page regardless of the Accept header.
 func (s *Server) handlePage(w http.ResponseWriter, r *http.Request) {
 	s.respondPage(w, r, s.src.Page)
 }
@@ -305,9 +305,9 @@ const (
 	maxProfiles = 2               // maximum number at the same time; each keeps a connection open
 )
 
-// handleProfiling serves the handlers of net/http/pprof. Since a client chooses the duration of a
-// profile, handleProfiling raises the write deadline to profileTime, for the connection and in the
-// [http.Server] where pprof looks for it.
+// handleProfiling serves the handlers of net/http/pprof. Because the client chooses the duration of
+// a profile, it extends the write deadline to profileTime, both for the connection and in the
+// [http.Server], where pprof looks for it.
 func (s *Server) handleProfiling(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.profiles <- struct{}{}:

@@ -10,13 +10,13 @@ import (
 	"sync/atomic"
 )
 
-// Histogram counts observations in buckets. All methods are safe for
-// concurrent use; Observe does not allocate.
+// Histogram counts observations in buckets. All methods are safe for concurrent use. Observe does
+// not allocate.
 //
-// A scrape reads buckets, sum and count of the same observations, without a lock. Observe
+// A scrape reads buckets, sum and count for the same set of observations, without a lock. Observe
 // increments started, then adds to sum, then increments the bucket. A reader adds up the buckets,
-// then reads sum, then compares started with the total of the buckets. If they are equal, no
-// observation was in progress while the reader read sum. Otherwise the reader tries again.
+// reads sum, and compares started with the total of the buckets. If they are equal, no observation
+// was in progress while the reader read sum. Otherwise the reader tries again.
 type Histogram struct {
 	bounds  []float64       // upper bounds, ascending, without +Inf
 	started atomic.Uint64   // number of observations started
@@ -25,9 +25,9 @@ type Histogram struct {
 }
 
 // readAttempts is how many times a scrape tries to read a consistent sum and count. After
-// yieldAfter attempts it yields before each attempt, to let an interrupted writer finish. If all
-// attempts fail, the sum may include a few more observations than the count; buckets and count
-// still agree.
+// yieldAfter attempts, it yields before each attempt to let an interrupted writer finish. If all
+// attempts fail, the sum may include a few more observations than the count, but buckets and count
+// are still consistent.
 const (
 	readAttempts = 64
 	yieldAfter   = 32
@@ -39,10 +39,10 @@ func newHistogram(bounds []float64) (*Histogram, error) {
 	}
 	for i, v := range bounds {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("histogram bound %v: want a finite number, +Inf is implied", v)
+			return nil, fmt.Errorf("invalid histogram bound %v: must be finite (+Inf is implied)", v)
 		}
 		if i > 0 && v <= bounds[i-1] {
-			return nil, fmt.Errorf("histogram bound %v after %v: want ascending order", v, bounds[i-1])
+			return nil, fmt.Errorf("invalid histogram bound %v after %v: bounds must be in ascending order", v, bounds[i-1])
 		}
 	}
 	return &Histogram{
@@ -71,8 +71,8 @@ func (h *Histogram) Observe(v float64) {
 // change the slice.
 func (h *Histogram) Bounds() []float64 { return h.bounds }
 
-// Read appends the counts of the buckets to counts[:0], and returns them with the sum of the same
-// observations. The counts are not cumulative; the last one is for +Inf.
+// Read appends the counts of the buckets to counts[:0] and returns them together with the sum of
+// the same observations. The counts are not cumulative. The last count is for +Inf.
 func (h *Histogram) Read(counts []uint64) ([]uint64, float64) {
 	var sum float64
 	for attempt := range readAttempts {
@@ -99,12 +99,12 @@ func (h *Histogram) readOnce(counts []uint64) (_ []uint64, sum float64, consiste
 	return counts, sum, h.started.Load() == total
 }
 
-// Restore replaces all observations by counts and sum, as returned by [Histogram.Read], usually
-// before a restart. It fails without a change if the number of buckets differs. It must not be
-// called concurrently with Observe.
+// Restore replaces all observations with counts and sum, as returned by [Histogram.Read], usually
+// before a restart. If the number of buckets differs, it returns an error and changes nothing. It
+// must not be called concurrently with Observe.
 func (h *Histogram) Restore(counts []uint64, sum float64) error {
 	if len(counts) != len(h.buckets) {
-		return fmt.Errorf("restore histogram: %d buckets, want %d", len(counts), len(h.buckets))
+		return fmt.Errorf("restore histogram: got %d buckets, want %d", len(counts), len(h.buckets))
 	}
 	total := uint64(0)
 	for i, n := range counts {

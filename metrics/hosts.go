@@ -15,9 +15,9 @@ import (
 // the page read all responses. The server detects such requests by the Host header, which contains
 // the name of the page's host.
 
-// servesHost reports whether the server accepts requests with the given Host header: an IP address,
-// localhost, a name from HostNames, Listen or the certificate, or a local host name. It also
-// accepts an empty header, which only HTTP/1.0 clients send, and browsers never do.
+// servesHost reports whether the server accepts requests with the given Host header. It accepts IP
+// addresses, localhost, local host names, and names from HostNames, Listen and the certificate. It
+// also accepts an empty header, which only HTTP/1.0 clients send, but browsers never do.
 func (s *Server) servesHost(header string) bool {
 	name := hostOf(header)
 	if header == "" || name == "localhost" {
@@ -32,8 +32,8 @@ func (s *Server) servesHost(header string) bool {
 		isLocalName(name)
 }
 
-// hostOf returns the name or address in a Host header in lower case, without the port, the brackets
-// of an IPv6 address and a trailing dot.
+// hostOf returns the host in a Host header in lower case, without the port, the brackets of an IPv6
+// address, and a trailing dot.
 func hostOf(header string) string {
 	name := header
 	if host, _, err := net.SplitHostPort(header); err == nil {
@@ -44,8 +44,8 @@ func hostOf(header string) string {
 	return strings.TrimSuffix(strings.ToLower(name), ".")
 }
 
-// isLocalName reports whether name is the host name, its first label, the host name in a domain of
-// resolv.conf(5), or an alias of one of these in hosts(5).
+// isLocalName reports whether name is this machine's host name, its first label, the host name in a
+// domain of resolv.conf(5), or an alias of any of these in hosts(5).
 func isLocalName(name string) bool {
 	host, err := os.Hostname()
 	if err != nil || host == "" {
@@ -73,7 +73,7 @@ func isLocalName(name string) bool {
 	return false
 }
 
-// linesOf yields the words of each line of a file in lower case, without comments and empty lines.
+// linesOf yields the words of each line of a file in lower case. It omits comments and empty lines.
 // It yields nothing if the file cannot be read.
 func linesOf(path string) func(yield func([]string) bool) {
 	return func(yield func([]string) bool) {

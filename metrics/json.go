@@ -58,7 +58,7 @@ func asciiJSON(text []byte) []byte {
 	return b
 }
 
-// appendJSONFloat is appendFloat with quotes around NaN and infinities, which JSON does not have.
+// appendJSONFloat is like appendFloat but quotes NaN and infinities, which JSON does not support.
 func appendJSONFloat(b []byte, v float64) []byte {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		b = append(b, '"')
@@ -68,8 +68,8 @@ func appendJSONFloat(b []byte, v float64) []byte {
 	return appendFloat(b, v)
 }
 
-// appendJSONValue appends the text of v, with quotes if it is NaN, +Inf or -Inf. These are the only
-// values with an N as the first or an I as the second byte.
+// appendJSONValue appends the text of v. It quotes NaN, +Inf and -Inf, the only values whose first
+// byte is N or whose second byte is I.
 func appendJSONValue(b []byte, v value) []byte {
 	b = append(b, '"')
 	start := len(b)

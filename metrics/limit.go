@@ -10,7 +10,7 @@ import (
 const (
 	rejectConnections = iota // connection refused at a connection limit
 	rejectSlowClient         // idle connection closed to admit another
-	rejectRequests           // request refused for lack of memory for its response
+	rejectRequests           // request rejected because no memory was available for the response
 	rejectSlowReader         // connection closed because the client did not read while others waited
 )
 
@@ -26,8 +26,8 @@ const (
 const busyResponse = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n" +
 	"Content-Length: 21\r\nRetry-After: 1\r\nConnection: close\r\n\r\ntoo many connections\n"
 
-// limiter limits the number of connections over all listeners, so that no client, source address or
-// kind of client can use all connections.
+// limiter limits the number of connections of all listeners, so that no single client, source
+// address or type of client can use all connections.
 type limiter struct {
 	max                int // total
 	perSource          int // for one source address, and for all unix sockets together
@@ -44,7 +44,7 @@ func newLimiter(max int, rejected *Vec[Counter], countProtocolError func(int)) *
 		countProtocolError: countProtocolError, conns: make(map[*conn]struct{})}
 }
 
-// limitedListener returns only the connections that the limiter admits.
+// limitedListener returns only connections that are admitted by the limiter.
 type limitedListener struct {
 	net.Listener
 	limiter      *limiter
@@ -52,9 +52,9 @@ type limitedListener struct {
 	lastAdmitted time.Time // when a connection was last admitted
 }
 
-// Accept returns the next connection that is admitted. At a connection limit it waits, while the
-// kernel queues new connections. After admissionTimeout without an admission, it refuses
-// connections.
+// Accept returns the next admitted connection. At a connection limit it waits while the kernel
+// queues new connections. If no connection can be admitted within admissionTimeout, it starts
+// refusing connections.
 func (l *limitedListener) Accept() (net.Conn, error) {
 	for {
 		socket, err := l.Listener.Accept()
@@ -83,7 +83,8 @@ func (l *limitedListener) admit(c *conn) bool {
 }
 
 // admit admits c if no limit is reached, or if it can close another connection that counts towards
-// the limits that are reached. Of several it closes the first in the order of evictBefore.
+// all limits that are reached. If there are several, it closes the first one in the order of
+// evictBefore.
 func (l *limiter) admit(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,7 +127,7 @@ func (l *limiter) drop(c *conn, reason int) {
 	}
 }
 
-// closeStalled closes the connections of clients that have not read for stallTimeout.
+// closeStalled closes the connections of clients that have not read any data for stallTimeout.
 func (l *limiter) closeStalled() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -32,16 +32,16 @@ const maxUnixPath = 107
 func parseEndpoint(spec string) (endpoint, error) {
 	if path, ok := strings.CutPrefix(spec, "unix:"); ok {
 		if !strings.HasPrefix(path, "/") || len(path) > maxUnixPath || strings.IndexByte(path, 0) >= 0 {
-			return endpoint{}, fmt.Errorf("listen address %q: want unix: and an absolute path of at most %d bytes", spec, maxUnixPath)
+			return endpoint{}, fmt.Errorf("invalid listen address %q: must be unix: followed by an absolute path of at most %d bytes", spec, maxUnixPath)
 		}
 		return endpoint{"unix", path}, nil
 	}
 	_, port, err := net.SplitHostPort(spec)
 	if err != nil {
-		return endpoint{}, fmt.Errorf("listen address %q: want host:port, [v6]:port or unix:/path", spec)
+		return endpoint{}, fmt.Errorf("invalid listen address %q: must be host:port, [v6]:port or unix:/path", spec)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return endpoint{}, fmt.Errorf("listen address %q: want a port from 0 to 65535", spec)
+		return endpoint{}, fmt.Errorf("invalid listen address %q: port must be 0 to 65535", spec)
 	}
 	return endpoint{"tcp", spec}, nil
 }
@@ -53,11 +53,11 @@ func (e endpoint) String() string {
 	return e.address
 }
 
-// listenTimeout is the timeout for opening a listener, which may need a name server.
+// listenTimeout is the timeout for opening a listener, which may require a DNS lookup.
 const listenTimeout = 2 * time.Second
 
-// listen opens a listener. A TCP socket is bound to device, unless device is "". A unix socket gets
-// mode 0660.
+// listen opens a listener. Unless device is "", a TCP socket is bound to device. A unix socket is
+// created with mode 0660.
 func (e endpoint) listen(ctx context.Context, device string) (net.Listener, error) {
 	ctx, cancel := context.WithTimeout(ctx, listenTimeout)
 	defer cancel()
@@ -76,9 +76,9 @@ func (e endpoint) listen(ctx context.Context, device string) (net.Listener, erro
 	return lc.Listen(ctx, TCPNetwork(e.address), address)
 }
 
-// TCPNetwork returns the network argument of [net.Listen] for an address "host:port": tcp4 or tcp6
-// if host is an IP address of that family, else tcp for both. With tcp, [net.Listen] would treat
-// 0.0.0.0 and :: as both families.
+// TCPNetwork returns the network argument of [net.Listen] for an address "host:port". It returns
+// tcp4 or tcp6 if host is an IP address of that family, otherwise tcp for both families. With tcp,
+// [net.Listen] would treat 0.0.0.0 and :: as both families.
 func TCPNetwork(address string) string {
 	host, _, _ := net.SplitHostPort(address)
 	ip, err := netip.ParseAddr(host)
@@ -144,21 +144,22 @@ func (l *unixListener) inPlace() bool {
 	return err == nil && id == l.id
 }
 
-// fileID identifies a file. The inode alone is not enough, since inode numbers are reused.
+// fileID identifies a file. The inode number alone is not sufficient, because inode numbers are
+// reused.
 type fileID struct {
 	dev, ino uint64
 	born     unix.StatxTimestamp // zero if the file system does not support it
 }
 
-// idOf returns the identity and attributes of the file at path. It does not follow a symbolic link.
+// idOf returns the identity and attributes of the file at path. It does not follow symbolic links.
 func idOf(path string) (fileID, *unix.Statx_t, error) {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st)
 	return fileID{uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), st.Ino, st.Btime}, &st, err
 }
 
-// removeStaleSocket removes the socket file of a killed daemon: a socket that belongs to this user
-// and is not open in any process. It returns an error if another file is at path.
+// removeStaleSocket removes the socket file of a killed daemon: a socket that is owned by this user
+// and not open in any process. It returns an error if there is any other file at path.
 func removeStaleSocket(path string) error {
 	id, st, err := idOf(path)
 	switch {
@@ -169,12 +170,12 @@ func removeStaleSocket(path string) error {
 	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
 		return fmt.Errorf("%q exists and is not a socket", path)
 	case int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("socket %q belongs to user %d", path, st.Uid)
+		return fmt.Errorf("socket %q is owned by user %d", path, st.Uid)
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		c.Close()
-		return fmt.Errorf("socket %q is served by another process", path)
+		return fmt.Errorf("another process is listening on socket %q", path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("probe socket %q: %w", path, err)
@@ -183,7 +184,7 @@ func removeStaleSocket(path string) error {
 		return fmt.Errorf("socket %q is open in another process", path)
 	}
 	if now, _, err := idOf(path); err != nil || now != id {
-		return fmt.Errorf("socket %q was replaced at the same time", path)
+		return fmt.Errorf("socket %q was replaced concurrently", path)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove stale socket: %w", err)
@@ -198,7 +199,7 @@ func isBound(path string) bool {
 	return err == nil && strings.Contains(string(table)+"\n", " "+path+"\n")
 }
 
-// isLocal reports whether only processes of this host can connect to the address of a listener.
+// isLocal reports whether only processes on this host can connect to the address of a listener.
 func isLocal(a net.Addr) bool {
 	switch a := a.(type) {
 	case *net.UnixAddr:

@@ -44,13 +44,13 @@ func TestParseEndpoint(t *testing.T) {
 			t.Errorf("%q: got %v, %v; want an error with %q", spec, got, err, want)
 		}
 	}
-	bad("", "want host:port")
-	bad("9101", "want host:port")
-	bad("::1:9101", "want host:port")
-	bad("localhost:", "want a port")
-	bad("localhost:http", "want a port")
-	bad("localhost:65536", "want a port")
-	bad("localhost:-1", "want a port")
+	bad("", "must be host:port")
+	bad("9101", "must be host:port")
+	bad("::1:9101", "must be host:port")
+	bad("localhost:", "port must be")
+	bad("localhost:http", "port must be")
+	bad("localhost:65536", "port must be")
+	bad("localhost:-1", "port must be")
 	bad("unix:", "absolute path")
 	bad("unix:relative", "absolute path")
 	bad("unix:@abstract", "absolute path")
@@ -71,7 +71,7 @@ func TestListenUnix(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("mode %v, %v; want 0660", info.Mode(), err)
 	}
-	if _, err := e.listen(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "served by another process") {
+	if _, err := e.listen(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "another process is listening on") {
 		t.Errorf("listen on the socket of another server: %v", err)
 	}
 	l.Close()
@@ -220,7 +220,7 @@ func TestSocketFileLost(t *testing.T) {
 	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
-	next("is served by another process")
+	next("another process is listening on")
 	theirs.(*net.UnixListener).SetUnlinkOnClose(false)
 	theirs.Close()
 	served()
@@ -433,7 +433,7 @@ func TestBadServerConfig(t *testing.T) {
 	f(ServerConfig{Listen: []string{"localhost:1", "x"}}, `listen address "x"`)
 	f(ServerConfig{TLSCertFile: "c"}, "both a certificate file and a key file")
 	f(ServerConfig{TLSKeyFile: "k"}, "both a certificate file and a key file")
-	f(ServerConfig{TLSClientCAFile: "a"}, "need a server certificate")
+	f(ServerConfig{TLSClientCAFile: "a"}, "require a server certificate")
 	f(ServerConfig{Live: Live{Credentials: Credentials{BearerSHA256: "x"}}}, "bearer token")
 }
 

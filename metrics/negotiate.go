@@ -17,9 +17,9 @@ type mediaType struct {
 	also    []string // types whose readers also accept this one
 }
 
-// negotiate returns the index of the offer with the highest weight in the Accept header, the first
-// one of several with the same weight, or 0 if there is no Accept header. It returns -1 if the
-// client accepts none of the offers.
+// negotiate returns the index of the offer with the highest weight in the Accept header. If several
+// offers have the same weight, it returns the first. It returns 0 if there is no Accept header and
+// -1 if the client accepts none of the offers.
 func negotiate(accept []string, offers ...mediaType) int {
 	best, bestWeight, empty := -1, 0, true
 	for i, offer := range offers {
@@ -28,7 +28,7 @@ func negotiate(accept []string, offers ...mediaType) int {
 			empty = false
 			w, ok := weightOf(params)
 			if !ok {
-				w = 1000 // an invalid weight counts as none
+				w = 1000 // ignore an invalid weight
 			}
 			if s := specificity(choice, params, offer); s > specific {
 				weight, specific = w, s
@@ -98,7 +98,7 @@ func choices(header []string) func(yield func(choice, params string) bool) {
 	}
 }
 
-// parameter returns the value of a parameter, without quotes.
+// parameter returns the value of a parameter without quotes.
 func parameter(params, name string) (string, bool) {
 	for p := range strings.SplitSeq(params, ";") {
 		key, value, _ := strings.Cut(p, "=")
@@ -110,7 +110,7 @@ func parameter(params, name string) (string, bool) {
 }
 
 // weightOf returns the weight of a choice in thousandths, from 0 to 1000. It returns 1000 if the
-// choice has no weight, and false if the weight is not a number. To be lenient, it accepts forms
+// choice has no weight, and false if the weight is not a number. For leniency, it accepts forms
 // that RFC 9110 does not allow (".2", "0.12345", "7").
 func weightOf(params string) (int, bool) {
 	q, ok := parameter(params, "q")

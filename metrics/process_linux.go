@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process collects the process_* families, with the names and meaning that they have in
-// client_golang. It uses only /proc/self, since a unit with ProcSubset=pid has no more: CPU time
-// comes from getrusage(2), limits from getrlimit(2), and the start time from clocks instead of
-// btime in /proc/stat. It keeps the files open, so that a scrape does not allocate.
+// process collects the process_* families, with the same names and meanings as in client_golang. It
+// only uses /proc/self, because a unit with ProcSubset=pid has no other files in /proc. CPU time is
+// read with getrusage(2), limits with getrlimit(2), and the start time is computed from clocks
+// instead of btime in /proc/stat. The files are kept open, so that a scrape does not allocate.
 type process struct {
 	statm int // file descriptor of /proc/self/statm
 	fds   int // file descriptor of /proc/self/fd
@@ -29,12 +29,12 @@ type process struct {
 	openFDs    IntGauge
 }
 
-// AddProcess adds the process_* families, and opens two files that stay open. It fails and adds
-// none of the families if /proc is not mounted.
+// AddProcess adds the process_* families and opens two files, which stay open. If /proc is not
+// mounted, it returns an error and adds none of the families.
 func (s *Set) AddProcess() error {
 	start, err := processStart()
 	if err != nil {
-		return fmt.Errorf("read start time of process: %w", err)
+		return fmt.Errorf("read process start time: %w", err)
 	}
 	p := new(process)
 	if p.statm, err = unix.Open("/proc/self/statm", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
@@ -146,8 +146,8 @@ func leadingNumber(b []byte) (n int64, rest []byte, ok bool) {
 	return n, b[i:], true
 }
 
-// processStart returns when this process started, with a resolution of 10 ms. The start time in
-// /proc/self/stat is relative to the start of CLOCK_BOOTTIME; processStart converts it with the
+// processStart returns the start time of this process with a resolution of 10 ms. The start time in
+// /proc/self/stat is relative to the start of CLOCK_BOOTTIME; processStart converts it using the
 // current time of both clocks.
 func processStart() (time.Time, error) {
 	stat, err := os.ReadFile("/proc/self/stat")

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// responseTimeout is how long a request waits for memory for its response before it
-	// gets a 503. Meanwhile, every stallCheckInterval, the server closes the connections of
-	// clients that do not read.
+	// responseTimeout is how long a request waits for memory for its response before it is rejected
+	// with status 503. While a request waits, the server closes the connections of clients that do
+	// not read, every stallCheckInterval.
 	responseTimeout    = 2 * time.Second
 	stallCheckInterval = 25 * time.Millisecond
 )
 
-// renderer renders large responses. It limits how many of them are in memory, from rendering to the
-// last byte written, and how many are rendered at the same time. Its methods may be called from any
-// goroutine.
+// renderer renders large responses. It limits how many responses are in memory, from rendering
+// until the last byte is written, and how many are rendered concurrently. Its methods may be called
+// from any goroutine.
 type renderer struct {
 	slots [2]chan struct{} // responses in memory: for TCP clients, for unix sockets
 	cpus  chan struct{}    // responses being rendered
@@ -39,9 +39,9 @@ func newRenderer(responses, cpus int) *renderer {
 	return &renderer{slots: [2]chan struct{}{half(), half()}, cpus: make(chan struct{}, cpus)}
 }
 
-// acquire takes a slot for a response on c. It returns false if no slot becomes free within
-// responseTimeout or before ctx ends. While it waits, it disconnects clients that do not read. The
-// caller must call release if acquire returns true.
+// acquire acquires a slot for a response on c. It returns false if no slot becomes free within
+// responseTimeout or before ctx ends. While it waits, it disconnects clients that do not read. If
+// acquire returns true, the caller must call release.
 func (r *renderer) acquire(ctx context.Context, c *conn) bool {
 	slots := r.slots[boolToInt(c.unix)]
 	select {
@@ -64,7 +64,7 @@ func (r *renderer) acquire(ctx context.Context, c *conn) bool {
 
 func (r *renderer) release(c *conn) { <-r.slots[boolToInt(c.unix)] }
 
-// getBuffer returns a buffer for a response that has a slot. The caller returns the buffer with
+// getBuffer returns a buffer for a response that has a slot. The caller must return it with
 // putBuffer.
 func (r *renderer) getBuffer() *buffer {
 	r.mu.Lock()

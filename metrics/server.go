@@ -34,23 +34,23 @@ const (
 )
 
 // ServerConfig is the configuration of a [Server]. Only the fields of [Live] can be changed while
-// the server runs.
+// the server is running.
 type ServerConfig struct {
-	// Listen contains the addresses: "host:port", "[v6]:port", ":port" or
+	// Listen contains the addresses to listen on: "host:port", "[v6]:port", ":port" or
 	// "unix:/absolute/path".
 	Listen []string
-	// Listeners are listeners opened by the caller, for example by systemd. The server closes
+	// Listeners contains listeners opened by the caller, for example by systemd. The server closes
 	// them.
 	Listeners []net.Listener
-	// Device is the network device or VRF that the TCP sockets of Listen are bound to
+	// Device is the network device or VRF to which the TCP sockets of Listen are bound
 	// (SO_BINDTODEVICE, socket(7)). If empty, they are not bound.
 	Device string
 
-	// TLSCertFile and TLSKeyFile are PEM files. Either both or none must be set. If set, the
-	// TCP listeners accept TLS 1.2 or later only. The server detects when the files change.
+	// TLSCertFile and TLSKeyFile are PEM files. Either both or neither must be set. If set, the TCP
+	// listeners accept only TLS 1.2 or later. The server detects changes to the files.
 	TLSCertFile, TLSKeyFile string
-	// TLSClientCAFile is a PEM file. If set, clients must have a certificate signed by one of
-	// these authorities.
+	// TLSClientCAFile is a PEM file with certificate authorities. If set, clients must have a
+	// certificate signed by one of them.
 	TLSClientCAFile string
 
 	// Profiling enables /debug/pprof/ on loopback addresses and unix sockets.
@@ -68,8 +68,8 @@ type ServerConfig struct {
 type Live struct {
 	// JSON makes JSON the default format of /metrics, for clients without a preference.
 	JSON bool
-	// Credentials are required from clients over TCP. The zero value requires none. A unix
-	// socket is protected by its file mode instead.
+	// Credentials are required from TCP clients. The zero value requires none. Unix sockets are
+	// protected by their file mode instead.
 	Credentials Credentials
 	// HostNames are names of this host in lower case, in addition to those that [Server]
 	// determines itself. A request over TCP with another name in the Host header is refused.
@@ -80,8 +80,7 @@ type Live struct {
 // goroutines and must not block.
 type Sources struct {
 	Set *Set
-	// Health and Ready return the responses of /healthz and /readyz. If nil, the response has
-	// status 503.
+	// Health and Ready return the responses of /healthz and /readyz. If nil, the status is 503.
 	Health, Ready func() Health
 	// Ports and Status append the JSON documents of /ports and /status to b. If nil, the path
 	// does not exist.
@@ -162,7 +161,7 @@ type liveState struct {
 	hostNames []string
 }
 
-// NewServer returns a server that is not listening yet: see [Server.Start]. It adds the server's
+// NewServer returns a server that is not yet listening; see [Server.Start]. It adds the server's
 // own metrics to src.Set. It returns an error if cfg is invalid.
 func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error) {
 	s := &Server{
@@ -183,10 +182,10 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		}
 	}
 	if (cfg.TLSCertFile == "") != (cfg.TLSKeyFile == "") {
-		return nil, errors.New("TLS needs both a certificate file and a key file")
+		return nil, errors.New("TLS requires both a certificate file and a key file")
 	}
 	if cfg.TLSClientCAFile != "" && cfg.TLSCertFile == "" {
-		return nil, errors.New("TLS client certificates need a server certificate file")
+		return nil, errors.New("TLS client certificates require a server certificate file")
 	}
 	if cfg.TLSCertFile != "" {
 		s.certs = newCertificates(cfg.TLSCertFile, cfg.TLSKeyFile, cfg.TLSClientCAFile, log)
@@ -232,8 +231,8 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 	return s, nil
 }
 
-// Reconfigure replaces the live part of the configuration and reads the TLS files again. On an
-// error, the live part does not change.
+// Reconfigure replaces the live part of the configuration and reads the TLS files again. If it
+// returns an error, the live part has not changed.
 func (s *Server) Reconfigure(live Live) error {
 	auth, err := newAuthenticator(live.Credentials)
 	if err != nil {
@@ -246,8 +245,8 @@ func (s *Server) Reconfigure(live Live) error {
 	return nil
 }
 
-// Start opens the listeners and serves in the background until [Server.Shutdown]. An address that
-// cannot be opened is logged once and retried with increasing delays. Start must be called once.
+// Start opens the listeners and serves in the background until [Server.Shutdown]. Failure to open
+// an address is logged once and retried with increasing delays. Start must be called once.
 func (s *Server) Start() {
 	for _, l := range s.cfg.Listeners {
 		s.addAddr(l.Addr())
@@ -259,7 +258,7 @@ func (s *Server) Start() {
 	}
 }
 
-// keepServing serves l until Shutdown. If l is nil or fails, it opens e again.
+// keepServing serves l until Shutdown. If l is nil or fails, it reopens e.
 func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
 	pause := s.retry
 	for {
@@ -276,8 +275,7 @@ func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
 	}
 }
 
-// open opens a listener for e. If this fails, open logs the error at the given level and returns
-// nil.
+// open opens a listener for e. If it fails, it logs the error at the given level and returns nil.
 func (s *Server) open(e endpoint, level slog.Level) (net.Listener, *guard) {
 	links := linksOf(e, s.cfg.Device) // before listen, so that a later change is detected
 	l, err := e.listen(s.stopped, s.cfg.Device)
@@ -312,8 +310,7 @@ func (s *Server) serveGuarded(e endpoint, l net.Listener, g *guard) {
 	watch.Wait()
 }
 
-// setDown records the reason why e has no listener, or that it has one if err is nil, and calls
-// Sources.Down.
+// setDown records why e has no listener, or that it has one if err is nil, and calls Sources.Down.
 func (s *Server) setDown(e endpoint, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -371,13 +368,13 @@ func (s *Server) removeAddr(a net.Addr) {
 	}
 }
 
-// Shutdown closes the listeners and the connections that wait for a request, and waits for the
-// running requests. When ctx ends, it closes their connections and returns an error.
+// Shutdown closes the listeners and the connections that wait for a request, then waits for running
+// requests. When ctx ends, it closes their connections and returns an error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		err = fmt.Errorf("shut down metrics server: %w", err)
+		err = fmt.Errorf("shut down HTTP server: %w", err)
 		s.http.Close()
 	}
 	s.wg.Wait()

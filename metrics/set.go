@@ -10,8 +10,9 @@ import (
 
 // Set is a collection of metric families that are exported together.
 //
-// The New methods panic if a name is invalid or in use by another family, or if the series exists,
-// since these are bugs of the program. They may be called at any time, also during a scrape.
+// The New methods panic if a name is invalid or used by another family, or if the series already
+// exists, because these are programming errors. They may be called at any time, even during a
+// scrape.
 type Set struct {
 	mu         sync.Mutex         // held during registration, never during an update or a scrape
 	owners     map[string]*family // by sample name: x_sum is owned by histogram x
@@ -34,8 +35,8 @@ func (s *Set) NewCounter(name, help string, labels ...Label) *Counter {
 	return c
 }
 
-// NewCounterFunc adds a counter whose value is the result of f at each scrape. f is called by the
-// goroutine of the scrape: it must be safe for concurrent use and must not block.
+// NewCounterFunc adds a counter whose value is computed by f on each scrape. f is called from the
+// scrape's goroutine. It must be safe for concurrent use and must not block.
 func (s *Set) NewCounterFunc(name, help string, f func() uint64, labels ...Label) {
 	s.addValue(name, help, kindCounter, labels, counterFunc(f))
 }
@@ -54,13 +55,13 @@ func (s *Set) NewIntGauge(name, help string, labels ...Label) *IntGauge {
 	return g
 }
 
-// NewGaugeFunc adds a gauge whose value is the result of f at each scrape. f is called by the
-// goroutine of the scrape: it must be safe for concurrent use and must not block.
+// NewGaugeFunc adds a gauge whose value is computed by f on each scrape. f is called from the
+// scrape's goroutine. It must be safe for concurrent use and must not block.
 func (s *Set) NewGaugeFunc(name, help string, f func() float64, labels ...Label) {
 	s.addValue(name, help, kindGauge, labels, floatFunc(f))
 }
 
-// NewHistogram adds a histogram. Its upper bounds must be finite and ascending; NewHistogram adds
+// NewHistogram adds a histogram. The upper bounds must be finite and ascending. NewHistogram adds
 // the bucket +Inf.
 func (s *Set) NewHistogram(name, help string, bounds []float64, labels ...Label) *Histogram {
 	h, err := newHistogram(bounds)
@@ -76,7 +77,7 @@ func (s *Set) NewHistogram(name, help string, bounds []float64, labels ...Label)
 // slice. It is safe for concurrent use, takes no lock, and allocates only if b is too small.
 func (s *Set) AppendText(b []byte) []byte { return s.AppendTextOf(b, "") }
 
-// AppendTextOf is AppendText for the families whose name begins with prefix.
+// AppendTextOf is like AppendText but includes only families whose name begins with prefix.
 func (s *Set) AppendTextOf(b []byte, prefix string) []byte {
 	s.collect()
 	for _, f := range *s.families.Load() {
@@ -99,15 +100,15 @@ func (s *Set) AppendJSON(b []byte) []byte {
 	return append(trimComma(b), "]}\n"...)
 }
 
-// collect calls the collectors, which update families that share a source.
+// collect calls the collectors. A collector updates families that share a data source.
 func (s *Set) collect() {
 	for _, f := range *s.collectors.Load() {
 		f()
 	}
 }
 
-// addCollector calls f, and registers f to be called at the start of each scrape. If f is already
-// running for another scrape, the scrape does not wait and uses the present values.
+// addCollector calls f and registers it to be called at the start of each scrape. If f is already
+// running for another scrape, the scrape does not wait and uses the current values.
 func (s *Set) addCollector(f func()) {
 	f()
 	var busy atomic.Bool
@@ -149,7 +150,7 @@ func (s *Set) add(name, help string, k kind, labels []Label, b block) {
 	f.blocks.Store(&grown)
 }
 
-// addFamily adds a family and reserves the names of its samples. The caller holds s.mu.
+// addFamily adds a family and reserves the names of its samples. The caller must hold s.mu.
 func (s *Set) addFamily(name, help string, k kind) *family {
 	if !validName(name) {
 		panic(fmt.Sprintf("metrics: invalid metric name %q", name))

@@ -13,10 +13,10 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// certificates provides the TLS configuration from files that may be replaced while the server
-// runs. Each handshake reads the files, which is cheap compared with the handshake itself, and
-// parses them if their content has changed. Size, times and inode are not enough to detect a
-// change. If the files cannot be used, certificates keeps the previous configuration and logs one
+// certificates provides a TLS configuration from files that may be replaced while the server is
+// running. Each handshake reads the files, which is cheap compared with the handshake itself, and
+// parses them if they have changed. File size, times and inode are not sufficient to detect a
+// change. If the files are invalid, certificates keeps the previous configuration and logs one
 // error.
 type certificates struct {
 	names [3]string // certificate, key, client certificate authorities; the last may be ""
@@ -48,8 +48,8 @@ func (c *certificates) config() *tls.Config {
 	}
 }
 
-// refresh reads the files and returns the current configuration. It returns nil as long as the
-// files have never been valid.
+// refresh reads the files and returns the current configuration. It returns nil if the files have
+// never been valid.
 func (c *certificates) refresh() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +105,8 @@ func (c *certificates) load(texts [3][]byte) (*tls.Config, error) {
 	config := transport.TLSConfig()
 	config.NextProtos = []string{"http/1.1"}
 	config.Certificates = []tls.Certificate{pair}
-	// A ticket would admit a client that was verified with files since replaced.
+	// A session ticket would admit a client that was verified with files that have since been
+	// replaced.
 	config.SessionTicketsDisabled = true
 	if c.names[2] == "" {
 		return config, nil

@@ -6,29 +6,31 @@ import (
 )
 
 // Vec contains one series for each value of an enumeration, for example a counter for each reason.
-// All series exist from the start, with value 0.
+// All series exist from the start and have the value 0.
 type Vec[T any] struct {
 	name   string
 	values []string
 	series []*T
 }
 
-// NewCounterVec adds a counter for each of values. label is the name of the label with the value.
+// NewCounterVec adds a counter for each of values. label is the name of the label that contains the
+// value.
 func (s *Set) NewCounterVec(name, help, label string, values ...string) *Vec[Counter] {
 	return newVec(name, values, func(value string) *Counter {
 		return s.NewCounter(name, help, Label{label, value})
 	})
 }
 
-// NewGaugeVec adds a gauge for each of values. label is the name of the label with the value.
+// NewGaugeVec adds a gauge for each of values. label is the name of the label that contains the
+// value.
 func (s *Set) NewGaugeVec(name, help, label string, values ...string) *Vec[Gauge] {
 	return newVec(name, values, func(value string) *Gauge {
 		return s.NewGauge(name, help, Label{label, value})
 	})
 }
 
-// NewIntGaugeVec adds an integer gauge for each of values. label is the name of the label with the
-// value.
+// NewIntGaugeVec adds an integer gauge for each of values. label is the name of the label that
+// contains the value.
 func (s *Set) NewIntGaugeVec(name, help, label string, values ...string) *Vec[IntGauge] {
 	return newVec(name, values, func(value string) *IntGauge {
 		return s.NewIntGauge(name, help, Label{label, value})
@@ -43,12 +45,12 @@ func newVec[T any](name string, values []string, add func(value string) *T) *Vec
 	return v
 }
 
-// At returns the series of the i-th value, from 0, in the order of values in the constructor. It
+// At returns the i-th series, counting from 0, in the order of values passed to the constructor. It
 // panics if i is out of range.
 func (v *Vec[T]) At(i int) *T { return v.series[i] }
 
-// With returns the series of a value. It searches linearly, so callers should keep the result. It
-// panics if the Vec has no such value.
+// With returns the series for a value. It uses a linear search, so callers should keep the result.
+// It panics if there is no such value.
 func (v *Vec[T]) With(value string) *T {
 	i := slices.Index(v.values, value)
 	if i < 0 {
