@@ -166,21 +166,50 @@ func (f *follower) read() (names []string, infos []*PortInfo, err error) {
 	}
 	table := f.table()
 	for chunk := range slices.Chunk(keys, publishChunk) {
-		rows, err := c.HGetAllMany(chunk)
-		if err != nil {
+		for _, key := range chunk {
+			c.Send("HLEN", key)
+			c.Send(append([]string{"HMGET", key}, infoFields...)...)
+		}
+		if err := c.Flush(); err != nil {
 			return nil, nil, fmt.Errorf("read the ports in CONFIG_DB: %w", err)
 		}
-		for i := range rows {
-			name, ok := table.KeyOf(rows[i].Key)
-			switch {
-			case sonicdb.Temporary(rows[i].Err):
-				return nil, nil, fmt.Errorf("read the ports in CONFIG_DB: %w", rows[i].Err)
-			case rows[i].Err != nil || len(rows[i].Fields) == 0: // not a hash, or deleted since the scan
-			case ok:
-				names = append(names, name)
-				infos = append(infos, newPortInfo(rows[i].Fields))
+		for _, key := range chunk {
+			info, err := receivePort(c)
+			if err != nil {
+				return nil, nil, fmt.Errorf("read the ports in CONFIG_DB: %w", err)
+			}
+			if name, ok := table.KeyOf(key); ok && info != nil {
+				names, infos = append(names, name), append(infos, info)
 			}
 		}
 	}
 	return names, infos, nil
+}
+
+// receivePort receives the replies to HLEN and HMGET for a row of PORT. It returns nil if the key
+// no longer exists or is not a hash. If Redis cannot return the values, for example because one is
+// too large, the PortInfo is empty.
+func receivePort(c *sonicdb.Conn) (*PortInfo, error) {
+	length, err := receiveUsable(c)
+	if err != nil {
+		return nil, err
+	}
+	exists := length != nil && length.Int > 0 // the next reply overwrites length
+	values, err := receiveUsable(c)
+	if err != nil || !exists {
+		return nil, err
+	}
+	if values == nil {
+		return new(PortInfo), nil
+	}
+	return newPortInfo(values.Array), nil
+}
+
+// receiveUsable receives a reply. It returns nil for an error reply that a retry cannot change.
+func receiveUsable(c *sonicdb.Conn) (*sonicdb.Reply, error) {
+	r, err := c.Receive()
+	if isServerError(err) && !sonicdb.Temporary(err) {
+		return nil, nil
+	}
+	return r, err
 }

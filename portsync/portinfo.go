@@ -1,7 +1,6 @@
 package portsync
 
 import (
-	"slices"
 	"unicode/utf8"
 
 	"portsyncd/internal/sonicdb"
@@ -29,13 +28,22 @@ func (i *PortInfo) values() []*string {
 	return []*string{&i.Alias, &i.Description, &i.Speed, &i.Lanes, &i.PanelIndex}
 }
 
-// newPortInfo returns the PortInfo for the fields of a row.
-func newPortInfo(fields []sonicdb.FieldValue) *PortInfo {
+// infoFields are the fields that the follower reads for a PortInfo: each name without and with the
+// mark of a list. newPortInfo takes the values in this order.
+var infoFields = func() (fields []string) {
+	for _, name := range infoLabels {
+		fields = append(fields, name, name+"@")
+	}
+	return fields
+}()
+
+// newPortInfo returns the PortInfo for the values of infoFields in the reply to HMGET.
+func newPortInfo(reply []sonicdb.Reply) *PortInfo {
 	i := new(PortInfo)
 	values := i.values()
-	for _, f := range fields {
-		if n := slices.Index(infoLabels, sonicdb.TrimListMark(f.Field)); n >= 0 {
-			*values[n] = shortened(f.Value)
+	for n := range reply {
+		if reply[n].Kind == sonicdb.BulkString && n/2 < len(values) {
+			*values[n/2] = shortened(string(reply[n].Str))
 		}
 	}
 	return i

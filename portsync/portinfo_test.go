@@ -1,6 +1,7 @@
 package portsync
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,14 +10,22 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// TestPortInfoOfRow checks which fields of a row are taken, that a list mark in a field name is
-// ignored, and that long values are cut between characters.
+// TestPortInfoOfRow checks that each value gets its field, with and without a list mark in the name,
+// and that long values are truncated between characters.
 func TestPortInfoOfRow(t *testing.T) {
 	long := strings.Repeat("ä", maxPortInfo)
-	got := *newPortInfo([]sonicdb.FieldValue{
-		{Field: "alias", Value: "etp1"}, {Field: "admin_status", Value: "up"}, {Field: "lanes@", Value: "1,2"},
-		{Field: "index", Value: "7"}, {Field: "speed", Value: strings.Repeat("\xff", 1000)}, {Field: "description", Value: long},
-	})
+	reply := make([]sonicdb.Reply, len(infoFields))
+	for field, value := range map[string]string{
+		"alias": "etp1", "lanes@": "1,2", "index": "7", "speed": strings.Repeat("\xff", 1000), "description": long,
+	} {
+		reply[slices.Index(infoFields, field)] = sonicdb.Reply{Kind: sonicdb.BulkString, Str: []byte(value)}
+	}
+	for i := range reply {
+		if reply[i].Str == nil {
+			reply[i].Kind = sonicdb.Null
+		}
+	}
+	got := *newPortInfo(reply)
 	if got.Alias != "etp1" || got.Lanes != "1,2" || got.PanelIndex != "7" {
 		t.Errorf("got %+v", got)
 	}

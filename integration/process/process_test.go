@@ -261,5 +261,5 @@ func TestAudit(t *testing.T) {
 	sw.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(1))
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(2), "state", "ok", "netdev_oper_status", "up")
 	sw.T.Logf("audit: in sync after %v", sw.AwaitInSync(2*switchtest.SyncTimeout+time.Second).Round(time.Millisecond))
-	sw.AwaitLog(0, switchtest.Timeout, "STATE_DB differs", "rows=2", "stale=1")
+	sw.AwaitLog(0, switchtest.Timeout, "STATE_DB does not match", "rows=2", "stale=1")
 }

@@ -58,7 +58,7 @@ func TestBadReload(t *testing.T) {
 				}
 			}
 			for _, never := range []string{"default", "setting changed", "configuration read"} {
-				if strings.Contains(strings.ReplaceAll(said, "go back to the defaults", ""), never) {
+				if strings.Contains(strings.ReplaceAll(said, "restart to use the defaults", ""), never) {
 					t.Errorf("%q in the log: %s", never, said)
 				}
 			}
