@@ -276,7 +276,7 @@ func TestOldIndexReused(t *testing.T) {
 	index := sw.LinkIndex(switchtest.PortName(0))
 	sw.StartReady()
 	sw.PopPortTable()
-	sw.AwaitLog(0, switchtest.Timeout, "set down and ignored")
+	sw.AwaitLog(0, switchtest.Timeout, "bringing down and ignoring")
 	sw.NoError("delete the old interface", sw.Links.Delete(switchtest.PortName(0)))
 	sw.NoError("make it again", addVethIndex(switchtest.PortName(0), index))
 	if got := sw.LinkIndex(switchtest.PortName(0)); got != index {

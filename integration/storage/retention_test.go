@@ -321,7 +321,7 @@ func needsRestart(sw *switchtest.StorageSwitch, d *switchtest.Daemon, warmRestar
 	sw.WriteSettings(warmRestart, metrics)
 	lines := sw.Logs.Len()
 	sw.Reload(d)
-	sw.AwaitLog(lines, switchtest.Timeout, append(words, key, "needs a restart")...)
+	sw.AwaitLog(lines, switchtest.Timeout, append(words, key, "requires a restart")...)
 }
 
 // TestHistoryMaxRestarts checks that the daemon keeps the configured number of restarts, as soon
