@@ -1,5 +1,6 @@
-// Package demo implements the command "portsyncd demo": the daemon on a simulated switch, with veth
-// interfaces in a network namespace of its own, an in-memory Redis and a simulated orchagent.
+// Package demo implements the command "portsyncd demo". It runs the daemon on a simulated switch:
+// veth interfaces in a separate network namespace, an in-memory Redis server, and a simulated
+// orchagent.
 package demo
 
 import (
@@ -23,22 +24,22 @@ its own, an in-memory Redis, and a simulated orchagent. Press Ctrl-C to stop.
   --rate N           link changes per second after the start (default 2)
 `
 
-// options are the options of the command line.
+// options holds the command-line options.
 type options struct {
 	ports  int
 	once   bool
 	listen string
 	rate   float64 // link changes per second
-	inside bool    // this process is the child in the namespaces
+	inside bool    // this process is the child process in the new namespaces
 }
 
-// maxPorts is the largest number of ports, that of a large switch.
+// maxPorts is the maximum number of ports. It matches the largest switches.
 const maxPorts = 512
 
-// Run runs the command and returns the exit status. It opens the HTTP listener in the network
-// namespace of the caller, where curl reaches it, and runs the demo in a child process in
-// namespaces of its own, which inherits the listener. Where namespaces are forbidden, it runs the
-// demo in this process with simulated links.
+// Run runs the command and returns the exit status. It opens the HTTP listener in the caller's
+// network namespace, where curl can reach it, and passes the listener to a child process that runs
+// the demo in new namespaces. If namespaces cannot be created, Run runs the demo in this process
+// with simulated links.
 func Run(args []string, stdout, stderr io.Writer) int {
 	o, status := parseOptions(args, stdout, stderr)
 	if o == nil {
@@ -58,8 +59,8 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	return runInNamespace(args, listener, stdout, stderr)
 }
 
-// parseOptions parses the command line. It returns nil options and an exit status after -h or an
-// error.
+// parseOptions parses the command line. If args contains -h or is invalid, it returns nil options
+// and the exit status.
 func parseOptions(args []string, stdout, stderr io.Writer) (*options, int) {
 	var o options
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)

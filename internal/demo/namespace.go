@@ -17,8 +17,8 @@ import (
 	"portsyncd/metrics"
 )
 
-// openListener listens on address, or on a free port of that host if the port is in use. It
-// returns nil if that fails; the demo then runs without HTTP.
+// openListener listens on address, or on a free port of the same host if the port is in use. If it
+// fails, it returns nil, and the demo runs without HTTP.
 func openListener(address string, stderr io.Writer) *net.TCPListener {
 	l, err := net.Listen(metrics.TCPNetwork(address), address)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -33,8 +33,8 @@ func openListener(address string, stderr io.Writer) *net.TCPListener {
 	return l.(*net.TCPListener)
 }
 
-// runInNamespace runs this program again in namespaces of its own and passes the listener on. It
-// returns the exit status of the child.
+// runInNamespace runs this program in new namespaces, passes the listener to it, and returns its
+// exit status.
 func runInNamespace(args []string, listener *net.TCPListener, stdout, stderr io.Writer) int {
 	runtime.LockOSThread() // the child is killed when the thread that started it ends
 	cmd := lab.Command(context.Background(), "/proc/self/exe", append([]string{"demo", "--inside"}, args...)...)
@@ -49,7 +49,7 @@ func runInNamespace(args []string, listener *net.TCPListener, stdout, stderr io.
 		cmd.ExtraFiles = []*os.File{file}
 		listener.Close()
 	}
-	// The terminal sends Ctrl-C to both processes. A signal sent to this process alone is
+	// On Ctrl-C, the terminal sends SIGINT to both processes. Signals sent only to this process are
 	// forwarded.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -91,10 +91,12 @@ func runInside(o *options, stdout, stderr io.Writer) int {
 	return runDemo(o, setup, stdout, stderr)
 }
 
-// firstExtraFile is the descriptor of the first of [exec.Cmd.ExtraFiles] in the child.
+// firstExtraFile is the file descriptor of the first entry of [exec.Cmd.ExtraFiles] in the child
+// process.
 const firstExtraFile = 3
 
-// inheritedListener returns the listener that the parent process passed, or nil.
+// inheritedListener returns the listener inherited from the parent process, or nil if there is
+// none.
 func inheritedListener() *net.TCPListener {
 	file := os.NewFile(firstExtraFile, "listener")
 	defer file.Close()

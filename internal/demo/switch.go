@@ -22,25 +22,25 @@ import (
 	"portsyncd/portsync"
 )
 
-// setup holds what differs between real and simulated links.
+// setup holds the values that differ between real and simulated links.
 type setup struct {
-	where     string                               // for the title of the transcript
+	where     string                               // shown in the title of the transcript
 	links     portsync.Links                       // for the daemon
 	existing  []portsync.OldLink                   // for the daemon
 	setDown   func([]int32) []error                // for the daemon
-	creator   lab.LinkMaker                        // for orchagent, which creates links
-	flapper   lab.LinkMaker                        // for the changes after the start
-	listener  *net.TCPListener                     // for HTTP; nil: none
-	listLinks func() (map[string]linkState, error) // by name; nil with simulated links
+	creator   lab.LinkMaker                        // used by orchagent to create links
+	flapper   lab.LinkMaker                        // used to change links after startup
+	listener  *net.TCPListener                     // HTTP listener, or nil
+	listLinks func() (map[string]linkState, error) // returns all links by name; nil for simulated links
 }
 
-// linkState is the state of an interface in the kernel.
+// linkState is the state of a kernel interface.
 type linkState struct {
 	admin, oper bool
 	mtu         uint32
 }
 
-// realLinks returns the setup for the network namespace of this process.
+// realLinks returns a setup that uses the links in this process's network namespace.
 func realLinks(listener *net.TCPListener) (*setup, error) {
 	conn, existing, err := daemon.OpenLinks(context.Background(), func(error) {})
 	if err != nil {
@@ -61,7 +61,7 @@ func realLinks(listener *net.TCPListener) (*setup, error) {
 	}, nil
 }
 
-// simulatedLinks returns the setup with links that exist in memory only.
+// simulatedLinks returns a setup whose links exist only in memory.
 func simulatedLinks(listener *net.TCPListener) *setup {
 	kernel := lab.NewSimKernel()
 	return &setup{
@@ -71,7 +71,7 @@ func simulatedLinks(listener *net.TCPListener) *setup {
 	}
 }
 
-// listLinks returns the state of all interfaces of the network namespace.
+// listLinks returns the state of all interfaces in the network namespace.
 func listLinks() (map[string]linkState, error) {
 	links := make(map[string]linkState)
 	err := netlinkraw.ListLinks(func(l *netlinkraw.Link) {
@@ -87,12 +87,12 @@ type demo struct {
 	transcript *transcript
 	sw         *lab.Switch
 	daemon     *daemon.Daemon
-	names      []string // of the ports
+	names      []string // port names
 }
 
 const (
-	onceTimeout  = 60 * time.Second // of the start with --once
-	checkTimeout = 5 * time.Second  // of the check that STATE_DB matches the kernel at the end
+	onceTimeout  = 60 * time.Second // maximum startup time with --once
+	checkTimeout = 5 * time.Second  // maximum time for the final check of STATE_DB against the kernel
 )
 
 // runDemo runs the demo and returns the exit status.
@@ -105,7 +105,7 @@ func runDemo(o *options, s *setup, stdout, stderr io.Writer) int {
 	return daemon.ExitOK
 }
 
-// run starts the switch and the daemon, waits for the end of the demo, and stops both.
+// run starts the switch and the daemon, waits until the demo ends, and stops both.
 func (d *demo) run() (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -123,7 +123,7 @@ func (d *demo) run() (err error) {
 		d.names = append(d.names, lab.PortName(i))
 	}
 	d.transcript.printTitle(len(d.names), d.where)
-	// The daemon prints warnings and errors; the transcript covers the rest.
+	// The daemon prints only warnings and errors. The transcript shows everything else.
 	if _, err := d.sw.DB.Do(lab.ConfigDB, "HSET", "LOGGER|portsyncd", "LOGLEVEL", "WARN", "LOGOUTPUT", "STDERR"); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (d *demo) run() (err error) {
 	return errors.Join(err, <-daemonDone, <-orchagentDone)
 }
 
-// makeDaemon makes a daemon configured for this switch.
+// makeDaemon creates a daemon that is configured for this switch.
 func (d *demo) makeDaemon() {
 	cfg := config.Default()
 	cfg.Database.ConfigFile = d.sw.ConfigFile
@@ -168,8 +168,8 @@ func (d *demo) makeDaemon() {
 	d.daemon = daemon.New(o)
 }
 
-// awaitStart waits until the start is complete and all ports are up in STATE_DB. An interrupt is an
-// error only with --once.
+// awaitStart waits until startup is complete and STATE_DB shows all ports as up. It returns an
+// error on interrupt only with --once.
 func (d *demo) awaitStart(ctx context.Context) error {
 	err := d.sw.DB.Await(ctx, func() bool { return d.difference(nil) == "" })
 	if err == nil {
@@ -191,7 +191,7 @@ func (d *demo) awaitStart(ctx context.Context) error {
 	return nil
 }
 
-// flap changes links until ctx ends.
+// flap changes links until ctx is done.
 func (d *demo) flap(ctx context.Context) {
 	f := lab.Flapper{
 		Links: d.flapper, Ports: d.names, MTU: 9100, Rate: d.rate,
@@ -200,8 +200,9 @@ func (d *demo) flap(ctx context.Context) {
 	f.Run(ctx)
 }
 
-// checkEndState waits until STATE_DB matches the kernel, and fails after checkTimeout. It lists the
-// links again at each attempt, because the kernel may still be processing a carrier change.
+// checkEndState waits until STATE_DB matches the kernel. It returns an error after checkTimeout. It
+// lists the links before each comparison because the kernel may still be processing a carrier
+// change.
 func (d *demo) checkEndState() error {
 	end := time.Now().Add(checkTimeout)
 	for {
@@ -224,8 +225,8 @@ func (d *demo) checkEndState() error {
 	}
 }
 
-// difference describes the first port whose row in STATE_DB differs from its link, or from a port
-// that is up if links is nil. It returns "" if there is none.
+// difference describes the first port whose STATE_DB row does not match links. If links is nil, all
+// ports are expected to be up. It returns "" if all rows match.
 func (d *demo) difference(links map[string]linkState) string {
 	for _, name := range d.names {
 		want := linkState{admin: true, oper: true, mtu: 9100}
@@ -249,7 +250,7 @@ func upDown(up bool) string {
 	return "down"
 }
 
-// plural returns a number with its noun.
+// plural returns n followed by the noun in singular or plural form.
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

@@ -13,16 +13,16 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// transcript prints one line for each event of the demo: time, actor, event. Its methods may be
-// called from any goroutine.
+// transcript prints one line for each demo event, with the time, the actor and the event. Its
+// methods are safe for concurrent use.
 type transcript struct {
 	mu       sync.Mutex
 	out      io.Writer
 	begin    time.Time
-	changed  map[string]time.Time         // per port, the last change by the demo that STATE_DB does not show yet
-	rows     map[string]map[string]string // rows of STATE_DB as last printed
-	started  bool                         // the start is complete; from then on latencies are printed
-	initDone chan struct{}                // closed at PortInitDone
+	changed  map[string]time.Time         // by port: time of the last demo change not yet seen in STATE_DB
+	rows     map[string]map[string]string // last printed STATE_DB rows, by port
+	started  bool                         // startup is complete; latencies are printed only afterwards
+	initDone chan struct{}                // closed when PortInitDone is written
 }
 
 func newTranscript(out io.Writer) *transcript {
@@ -33,18 +33,18 @@ func newTranscript(out io.Writer) *transcript {
 	}
 }
 
-// event prints an event line. The caller holds mu, except before other goroutines run.
+// event prints one line. The caller must hold mu once other goroutines are running.
 func (t *transcript) event(actor, format string, args ...any) {
 	fmt.Fprintf(t.out, "%9.3f s  %-10s %s\n", time.Since(t.begin).Seconds(), actor, fmt.Sprintf(format, args...))
 }
 
-// printTitle prints the first lines, before other goroutines run.
+// printTitle prints the title. It must be called before other goroutines start.
 func (t *transcript) printTitle(ports int, where string) {
 	fmt.Fprintf(t.out, "portsyncd demo: the daemon on a switch with %s, %s\n\n", plural(ports, "port"), where)
 	t.event("CONFIG_DB", "%s configured", plural(ports, "port"))
 }
 
-// orchagentEvent prints a step of the simulated orchagent.
+// orchagentEvent prints an action of the simulated orchagent.
 func (t *transcript) orchagentEvent(e lab.OrchEvent) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -61,7 +61,7 @@ func (t *transcript) orchagentEvent(e lab.OrchEvent) {
 	}
 }
 
-// flapEvent prints a change that the demo made to a port.
+// flapEvent prints a change that the demo made to a link.
 func (t *transcript) flapEvent(e lab.FlapEvent) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -78,8 +78,8 @@ func (t *transcript) flapEvent(e lab.FlapEvent) {
 	}
 }
 
-// watchState prints each change of a port's row in STATE_DB until the returned connection is
-// closed. It subscribes to keyspace notifications, as the daemons of SONiC do.
+// watchState prints every change of a port's STATE_DB row until the returned Closer is closed. Like
+// SONiC's daemons, it subscribes to keyspace notifications.
 func (t *transcript) watchState(ctx context.Context, m *sonicdb.Map) (io.Closer, error) {
 	db, err := m.Database("STATE_DB")
 	if err != nil {
@@ -113,8 +113,8 @@ func (t *transcript) watchState(ctx context.Context, m *sonicdb.Map) (io.Closer,
 	return watch, nil
 }
 
-// rowEvent prints the fields of a row that changed since it was last printed, and the latency of
-// the change if the demo made it.
+// rowEvent prints the fields of a row that changed since the row was last printed. If the demo
+// caused the change, it also prints the latency.
 func (t *transcript) rowEvent(c *sonicdb.Conn, key string) {
 	fields, err := c.HGetAll(key)
 	if err != nil {
@@ -143,7 +143,7 @@ func (t *transcript) rowEvent(c *sonicdb.Conn, key string) {
 	t.event("STATE_DB", "%s %s%s", port, strings.Join(changes, " "), latency)
 }
 
-// startComplete prints that all ports are up in STATE_DB.
+// startComplete prints that STATE_DB shows all ports as up.
 func (t *transcript) startComplete(ports int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -151,7 +151,7 @@ func (t *transcript) startComplete(ports int) {
 	t.event("demo", "start complete: %s up in STATE_DB", plural(ports, "port"))
 }
 
-// printCommands prints commands for a second terminal.
+// printCommands prints commands that the user can run in a second terminal.
 func (t *transcript) printCommands(l net.Listener, socket string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -164,8 +164,7 @@ func (t *transcript) printCommands(l net.Listener, socket string) {
 	fmt.Fprintf(t.out, "  redis-cli -s %s -n %d hgetall 'PORT_TABLE|Ethernet0'\n\n", socket, lab.StateDB)
 }
 
-// endState prints that the end state was checked, against the kernel or, with simulated links,
-// against what the demo expects.
+// endState prints the result of the final check. kernel is false if the links are simulated.
 func (t *transcript) endState(ports int, kernel bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

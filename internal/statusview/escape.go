@@ -7,15 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// The name of an interface can have any bytes except blanks, slash, colon and NUL (dev_valid_name
-// in net/core/dev.c of the kernel), and errors and reasons quote other programs. This file escapes
-// such text, so that control characters, bidirectional controls, invisible characters and combining
-// characters do not reach a terminal or a page.
+// Interface names can contain any bytes except blanks, slashes, colons and NUL (dev_valid_name in
+// the kernel's net/core/dev.c), and errors and reasons quote output of other programs. This file
+// escapes such text to keep control characters, bidirectional controls, and invisible and combining
+// characters out of terminals and pages.
 
-// Visible returns s with escape sequences for all bytes and characters that a terminal or a browser
-// may not show as one visible character: \\ for the backslash, \xff for a byte that is not UTF-8,
-// \u202e or \U000e0001 for a character. Different texts have different results. With ascii, all
-// characters that are not ASCII are escaped.
+// Visible returns s with an escape sequence for each byte or character that a terminal or browser
+// might not show as a single visible character: \\ for a backslash, \xff for an invalid UTF-8 byte,
+// and \u202e or \U000e0001 for other characters. Different strings always have different results.
+// If ascii is true, Visible escapes all non-ASCII characters.
 func Visible(s string, ascii bool) string {
 	if isPlainASCII(s) {
 		return s
@@ -43,10 +43,10 @@ func Visible(s string, ascii bool) string {
 	return string(b)
 }
 
-// visible returns foreign text for a page, not yet escaped for HTML.
+// visible escapes untrusted text for a page. The result is not yet escaped for HTML.
 func visible(s string) string { return Visible(s, false) }
 
-// isPlainASCII reports whether s needs no escapes.
+// isPlainASCII reports whether s contains only ASCII characters that need no escaping.
 func isPlainASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] >= 0x7f || s[i] == '\\' {
@@ -56,29 +56,29 @@ func isPlainASCII(s string) bool {
 	return true
 }
 
-// appendHex appends v with leading zeros.
+// appendHex appends v in hexadecimal, padded with zeros to the given number of digits.
 func appendHex(b []byte, v uint32, digits int) []byte {
 	s := strconv.FormatUint(uint64(v), 16)
 	return append(append(b, strings.Repeat("0", digits-len(s))...), s...)
 }
 
-// isPlain reports whether a character that is not ASCII is shown unescaped: it has a known width,
-// does not combine with others, and is written from left to right. Symbols other than currency
-// signs are escaped because the width of emoji depends on the terminal.
+// isPlain reports whether a non-ASCII character can be shown unescaped: its width is known, it does
+// not combine with other characters, and it is written from left to right. Symbols other than
+// currency signs are escaped because the width of emoji depends on the terminal.
 func isPlain(r rune) bool {
-	return r == utf8.RuneError || // in place of invalid bytes, by the JSON decoder
+	return r == utf8.RuneError || // the JSON decoder substitutes it for invalid bytes
 		unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.Sc) && !within(r, joining) && !within(r, rightToLeft)
 }
 
-// joining are letters that are invisible or combine with the previous letter: fillers and
+// joining lists letters that are invisible or combine with the previous letter: fillers and
 // conjoining Hangul (Unicode 15, Scripts.txt and DerivedCoreProperties.txt).
 var joining = [][2]rune{{0x115f, 0x11ff}, {0x3164, 0x3164}, {0xd7b0, 0xd7ff}, {0xffa0, 0xffa0}}
 
-// rightToLeft are the blocks of scripts written from right to left. One such letter reverses the
+// rightToLeft lists the blocks of right-to-left scripts. A single right-to-left letter reverses the
 // order of the digits and punctuation after it (UAX #9, DerivedBidiClass.txt).
 var rightToLeft = [][2]rune{{0x0590, 0x08ff}, {0xfb1d, 0xfdff}, {0xfe70, 0xfeff}, {0x10800, 0x10fff}, {0x1e800, 0x1efff}}
 
-// wide are the ranges of letters, numbers and punctuation that are two columns wide (UAX #11,
+// wide lists the ranges of letters, numbers and punctuation that occupy two columns (UAX #11,
 // EastAsianWidth.txt, classes W and F).
 var wide = [][2]rune{
 	{0x1100, 0x115e}, {0x2329, 0x232a}, {0x2e80, 0xa4cf}, {0xa960, 0xa97f}, {0xac00, 0xd7a3}, {0xf900, 0xfaff},
@@ -86,7 +86,7 @@ var wide = [][2]rune{
 	{0x20000, 0x3fffd},
 }
 
-// within reports whether r is in one of the ranges, which include both ends.
+// within reports whether r is in one of the ranges. Both bounds of a range are inclusive.
 func within(r rune, ranges [][2]rune) bool {
 	for _, x := range ranges {
 		if x[0] <= r && r <= x[1] {
@@ -96,7 +96,8 @@ func within(r rune, ranges [][2]rune) bool {
 	return false
 }
 
-// textWidth returns the width of s in columns. Foreign text in s must be escaped by Visible.
+// textWidth returns the width of s in columns. Untrusted text in s must have been escaped by
+// Visible.
 func textWidth(s string) int {
 	n := 0
 	for _, r := range s {
@@ -112,8 +113,8 @@ func runeWidth(r rune) int {
 	return 1
 }
 
-// shorten shortens s to at most width columns. It replaces the middle by mark, since the names of
-// ports differ at the end.
+// shorten truncates s to at most width columns by replacing the middle with mark. It keeps the end
+// because that is where port names differ.
 func shorten(s string, width int, mark string) string {
 	if textWidth(s) <= width {
 		return s

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// count returns a number with its noun.
+// count formats n with the singular or plural noun.
 func count(n uint64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -16,8 +16,8 @@ func count(n uint64, one, many string) string {
 	return grouped(n) + " " + many
 }
 
-// age returns a duration in its two largest units, such as "3d 4h". A negative duration, after a
-// change of the clock, is "0s".
+// age formats d in its two largest units, such as "3d 4h". It returns "0s" if d is negative, which
+// can happen after a clock change.
 func age(d time.Duration) string {
 	s := int64(max(d, 0) / time.Second)
 	for _, u := range []struct {
@@ -36,7 +36,7 @@ func age(d time.Duration) string {
 	return strconv.FormatInt(s, 10) + "s"
 }
 
-// duration returns a measured time with three digits and a unit.
+// duration formats a measured duration with three significant digits and a unit.
 func (p *printer) duration(seconds float64) string {
 	abs := math.Abs(seconds)
 	switch {
@@ -53,12 +53,12 @@ func (p *printer) duration(seconds float64) string {
 	case abs < 999.5:
 		return digits(seconds) + " s"
 	}
-	const maxSeconds = 9.2e9 // limit of time.Duration
+	const maxSeconds = 9.2e9 // maximum of time.Duration
 	return age(time.Duration(min(abs, maxSeconds) * 1e9))
 }
 
-// percent returns a share from 0 to 1 as a percentage with one decimal, or with as many as needed
-// to show that the share is neither 0 nor 1.
+// percent formats a ratio between 0 and 1 as a percentage. It uses one decimal, or more if needed
+// to distinguish the ratio from 0 and 1.
 func percent(v float64) string {
 	s := ""
 	for decimals := 1; decimals < 9; decimals++ {
@@ -70,19 +70,19 @@ func percent(v float64) string {
 	return strings.TrimSuffix(s, ".0") + " %"
 }
 
-// clock returns a time to the second in the zone of the terminal.
+// clock formats t with second precision in the terminal's time zone.
 func (p *printer) clock(t time.Time) string { return t.In(p.Zone).Format("2006-01-02 15:04:05") }
 
-// minute returns a time to the minute in the zone of the terminal.
+// minute formats t with minute precision in the terminal's time zone.
 func (p *printer) minute(t time.Time) string { return t.In(p.Zone).Format("2006-01-02 15:04") }
 
-// seconds returns a measured time for a page.
+// seconds formats a measured duration, in seconds, for a page.
 func seconds(s float64) string { return new(printer).duration(s) }
 
-// nanos is seconds for nanoseconds.
+// nanos is like seconds for a duration in nanoseconds.
 func nanos(n int64) string { return seconds(float64(n) / 1e9) }
 
-// digits returns a number with three significant digits, or all digits of its integer part.
+// digits formats v with three significant digits, but never rounds the integer part.
 func digits(v float64) string {
 	switch a := math.Abs(v); {
 	case math.IsNaN(v) || math.IsInf(v, 0):
@@ -96,7 +96,7 @@ func digits(v float64) string {
 	return strconv.FormatFloat(rounded, 'f', -1, 64)
 }
 
-// grouped returns an integer with commas between thousands.
+// grouped formats n with commas as thousands separators.
 func grouped[T int | int64 | uint64](n T) string {
 	if 0 <= n && n < 1000 {
 		return strconv.Itoa(int(n))

@@ -9,15 +9,15 @@ import (
 	"portsyncd/portsync"
 )
 
-// carrierView is the carrier of a port in the last hour.
+// carrierView is the template data for a port's carrier history over the last hour.
 type carrierView struct {
-	Downs    string // total of link-down transitions
+	Downs    string // total number of link-down transitions
 	State    template.HTML
 	Plot     template.HTML
-	Complete bool // the events reach back an hour
+	Complete bool // the events cover the whole hour
 }
 
-// newCarrierView returns the view of the carrier of port p.
+// newCarrierView returns the carrier history of port p.
 func newCarrierView(s *Status, p *portsync.PortView, h PortHistory) carrierView {
 	from := s.Time.Add(-time.Hour)
 	x := timeAxis(from, s.Time)
@@ -35,7 +35,7 @@ func newCarrierView(s *Status, p *portsync.PortView, h PortHistory) carrierView 
 	return v
 }
 
-// minuteCounts are numbers of transitions in consecutive minutes.
+// minuteCounts holds the number of transitions in each of several consecutive minutes.
 type minuteCounts struct {
 	first time.Time
 	downs []float64
@@ -49,15 +49,15 @@ func (m *minuteCounts) highest() (n float64) {
 	return n
 }
 
-// downsPerMinute returns the link-down transitions in each minute between from and to. It spreads
-// those of a merged event evenly over the span of the event.
+// downsPerMinute returns the number of link-down transitions in each minute between from and to,
+// and the total. The transitions of a merged event are distributed evenly over its span.
 func downsPerMinute(events []journal.Event, from, to time.Time) (m minuteCounts, total uint64) {
 	m = minuteCounts{first: from.Truncate(time.Minute), downs: make([]float64, 61)}
 	for i := range events {
 		e := &events[i]
 		n := e.Flaps
 		if e.Kind == journal.LinkDown {
-			n = max(n, 1) // some drivers do not count
+			n = max(n, 1) // some drivers do not count transitions
 		}
 		if n == 0 || e.Time.Before(from) || e.Time.After(to) {
 			continue
@@ -68,7 +68,8 @@ func downsPerMinute(events []journal.Event, from, to time.Time) (m minuteCounts,
 	return m, total
 }
 
-// spread adds n transitions, evenly between two times. The part before the first minute is omitted.
+// spread distributes n transitions evenly between from and to. It ignores transitions before the
+// first minute.
 func (m *minuteCounts) spread(from, to time.Time, n float64) {
 	begin, end := from.Sub(m.first).Minutes(), to.Sub(m.first).Minutes()
 	if end-begin < 1e-6 {
@@ -82,14 +83,14 @@ func (m *minuteCounts) spread(from, to time.Time, n float64) {
 	}
 }
 
-// carrierSpan is a time in which the carrier of a port had one state.
+// carrierSpan is a period during which a port's carrier state did not change.
 type carrierSpan struct {
 	from, to time.Time
-	state    string // "up", "down", "flapping", or "" if unknown or without an interface
+	state    string // "up", "down", "flapping", or "" if unknown or if there is no interface
 }
 
-// carrierSpans returns the states of the carrier of p since from, without gaps, from the events of
-// the port and its present state.
+// carrierSpans returns the carrier states of p since from, without gaps. It derives them from the
+// port's events and its current state.
 func carrierSpans(s *Status, p *portsync.PortView, h PortHistory, from time.Time) (spans []carrierSpan) {
 	at := from
 	add := func(to time.Time, state string) {
@@ -102,7 +103,7 @@ func carrierSpans(s *Status, p *portsync.PortView, h PortHistory, from time.Time
 		}
 	}
 	events, state := h.Hour.Events, carrierOf(p.Oper)
-	// Without an event before from, the state is known from the start of this process.
+	// If no event precedes from, the state is known only since this process started.
 	recent := h.Recent.Events
 	earlier := h.Hour.Complete && len(recent) > 0 && recent[0].Time.Before(from)
 	known := from
@@ -124,7 +125,7 @@ func carrierSpans(s *Status, p *portsync.PortView, h PortHistory, from time.Time
 		}
 		state = carrierAfter(e, p.Name)
 	}
-	// Changes after the last event are still being merged.
+	// Changes after the last event have not been merged into an event yet.
 	if p.LastChange != nil && p.LastChange.Sub(at) > time.Second && p.Flapping {
 		add(*p.LastChange, "flapping")
 	} else if p.LastChange != nil && carrierOf(p.Oper) != state {
@@ -134,10 +135,10 @@ func carrierSpans(s *Status, p *portsync.PortView, h PortHistory, from time.Time
 	return spans
 }
 
-// beginOf returns the time of the first change in an event.
+// beginOf returns the time of the first change that e represents.
 func beginOf(e *journal.Event) time.Time { return e.Time.Add(-e.Span) }
 
-// carrierBefore returns the state before an event of the port with this name.
+// carrierBefore returns the carrier state of the named port before event e.
 func carrierBefore(e *journal.Event, name string) string {
 	switch e.Kind {
 	case journal.LinkUp:
@@ -150,7 +151,7 @@ func carrierBefore(e *journal.Event, name string) string {
 	return ""
 }
 
-// carrierAfter returns the state after an event of the port with this name.
+// carrierAfter returns the carrier state of the named port after event e.
 func carrierAfter(e *journal.Event, name string) string {
 	if e.Port != name { // the interface was renamed
 		return ""
@@ -158,7 +159,7 @@ func carrierAfter(e *journal.Event, name string) string {
 	return carrierOf(e.Oper.String())
 }
 
-// carrierOf returns the state for a value of PortView.Oper.
+// carrierOf converts a value of PortView.Oper to a carrier state.
 func carrierOf(oper string) string {
 	switch oper {
 	case linkUp:
@@ -169,7 +170,7 @@ func carrierOf(oper string) string {
 	return "down"
 }
 
-// carrierPlot plots spans.
+// carrierPlot plots carrier states over time.
 func carrierPlot(x axis, spans []carrierSpan) template.HTML {
 	d := newDrawing(axis{lo: x.lo, hi: x.hi}, axis{lo: 0, hi: 1})
 	label := "Carrier in the last hour: now unknown"

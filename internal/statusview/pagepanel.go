@@ -10,41 +10,41 @@ import (
 	"portsyncd/portsync"
 )
 
-// panelView is the front panel and the table of ports. Cells and rows are made without the
-// template, which would allocate about a hundred times per port at each request.
+// panelView is the template data for the front panel and the port table. Cells and rows are
+// rendered without the template, which would allocate about a hundred times per port and request.
 type panelView struct {
 	Ports    int
-	Prefix   string // common prefix of all names; cells show the rest
-	Dense    bool   // cells are small because there are many
+	Prefix   string // common prefix of all port names; cells show only the rest
+	Dense    bool   // use small cells because there are many ports
 	States   []stateCount
 	Cells    template.HTML // li elements
 	Headings template.HTML // th elements of the table
 	Rows     template.HTML // tr elements of the table
 }
 
-// stateCount is the number of ports in a state.
+// stateCount is the number of ports in one state.
 type stateCount struct {
 	State string
 	Count int
 }
 
-// States of a port on the panel. They are also CSS classes.
+// Port states on the panel. They are also CSS class names.
 const (
 	stateUp      = "up"
 	stateDown    = "down"
 	stateOff     = "off"     // administratively down
 	statePending = "pending" // the interface does not exist yet, or PortInitDone waits for the port
-	stateAbsent  = "absent"  // the interface is gone
+	stateAbsent  = "absent"  // the interface was deleted
 
-	// A port can have these in addition to one of the others.
+	// A port can be in these states in addition to one of the states above.
 	stateFlapping  = "flapping"
-	stateUnwritten = "unwritten" // STATE_DB does not have the state that is shown
+	stateUnwritten = "unwritten" // the displayed state is not yet in STATE_DB
 )
 
-// panelStates are the states in the order of the filter buttons.
+// panelStates lists the states in the order of the filter buttons.
 var panelStates = []string{stateUp, stateDown, stateOff, statePending, stateAbsent, stateFlapping, stateUnwritten}
 
-// portState returns the state of a port other than flapping and unwritten.
+// portState returns the state of a port, ignoring flapping and unwritten.
 func portState(p *portsync.PortView) string {
 	switch {
 	case p.State == portsync.PortAbsent.String():
@@ -59,16 +59,16 @@ func portState(p *portsync.PortView) string {
 	return stateDown
 }
 
-// unwritten reports whether STATE_DB does not have the state of p that is shown. It is false for a
-// port whose interface does not exist yet, since no row is due.
+// unwritten reports whether the displayed state of p is not yet in STATE_DB. It returns false if
+// the interface does not exist yet, because there is no row to write.
 func unwritten(p *portsync.PortView) bool {
 	return !p.Written && (p.Index != 0 || p.State == portsync.PortAbsent.String())
 }
 
-// denseFrom is the smallest number of ports that makes the panel dense.
+// denseFrom is the number of ports from which the panel uses small cells.
 const denseFrom = 129
 
-// newPanel makes the panel of the ports at time now.
+// newPanel returns the panel for ports at time now.
 func newPanel(ports []portsync.PortView, now time.Time) panelView {
 	v := panelView{Ports: len(ports), Dense: len(ports) >= denseFrom}
 	names := make([]string, len(ports))
@@ -103,7 +103,7 @@ func newPanel(ports []portsync.PortView, now time.Time) panelView {
 	return v
 }
 
-// exceptions returns the numbers of ports in the states other than up: "2 down, 1 flapping".
+// exceptions returns the number of ports in each state other than up, such as "2 down, 1 flapping".
 func (v *panelView) exceptions() string {
 	var all []string
 	for _, s := range v.States {
@@ -114,7 +114,7 @@ func (v *panelView) exceptions() string {
 	return strings.Join(all, ", ")
 }
 
-// commonPrefix returns the longest common prefix of a and b that ends between characters.
+// commonPrefix returns the longest common prefix of a and b that does not split a character.
 func commonPrefix(a, b string) string {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {
@@ -126,8 +126,8 @@ func commonPrefix(a, b string) string {
 	return a[:n]
 }
 
-// appendCell appends the cell of a port, which links to its page. The common prefix of all names is hidden visually and kept
-// for screen readers.
+// appendCell appends the cell of port p, which links to the port's page. The common prefix of all
+// names is visually hidden but remains available to screen readers.
 func appendCell(b []byte, p *portsync.PortView, prefix, rest string) []byte {
 	if rest == "" {
 		prefix, rest = "", prefix
@@ -161,8 +161,8 @@ func appendCell(b []byte, p *portsync.PortView, prefix, rest string) []byte {
 	return append(b, "</a></li>"...)
 }
 
-// appendTooltip appends the attribute title with the name, alias, description and speed of a port, or
-// nothing if CONFIG_DB has none of the last three.
+// appendTooltip appends a title attribute with the port's name, alias, description and speed. It
+// appends nothing if CONFIG_DB has no alias, description or speed for the port.
 func appendTooltip(b []byte, p *portsync.PortView) []byte {
 	if p.Alias == "" && p.Description == "" && p.Speed == "" {
 		return b

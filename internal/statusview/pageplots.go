@@ -10,21 +10,21 @@ import (
 	"portsyncd/portsync"
 )
 
-// hourView is the data of the last hour.
+// hourView is the template data for the last hour.
 type hourView struct {
-	Events, Peak  string // total, and maximum per minute
+	Events, Peak  string // total and maximum per minute
 	Worst         string // largest p99 of a minute, "–" without writes
 	Rate, Latency template.HTML
 	Minutes       []minuteRow // newest first
 }
 
-// minuteRow is a row of the table of minutes.
+// minuteRow is a row of the per-minute table.
 type minuteRow struct {
 	At                            moment
 	Events, Writes, P50, P99, Max string
 }
 
-// newHour returns the view of the minutes, which are in order of time.
+// newHour returns the view of minutes, which must be in chronological order.
 func newHour(minutes []portsync.Minute, now time.Time) hourView {
 	var v hourView
 	var events, peak uint64
@@ -49,7 +49,7 @@ func newHour(minutes []portsync.Minute, now time.Time) hourView {
 	return v
 }
 
-// ratePlot plots the events of each minute.
+// ratePlot plots the number of events per minute.
 func ratePlot(minutes []portsync.Minute, x axis, peak uint64) template.HTML {
 	d := newDrawing(x, linearAxis(0, max(4, float64(peak)), "per minute"))
 	var total uint64
@@ -64,7 +64,7 @@ func ratePlot(minutes []portsync.Minute, x axis, peak uint64) template.HTML {
 	return d.svg(fmt.Sprintf("Events per minute in the last hour: total %s, maximum %s", grouped(total), grouped(peak)))
 }
 
-// latencyPlot plots the p50 and p99 of each minute.
+// latencyPlot plots the p50 and p99 latency of each minute.
 func latencyPlot(minutes []portsync.Minute, x axis, worst int64) template.HTML {
 	var all []float64
 	p50, p99 := make([]point, len(minutes)), make([]point, len(minutes))
@@ -94,7 +94,7 @@ func latencyPlot(minutes []portsync.Minute, x axis, worst int64) template.HTML {
 	return d.svg(label)
 }
 
-// restartPlot plots the duration of the initial sync of each restart over time. It is empty without
+// restartPlot plots the initial sync duration of each restart. It returns "" if there are no
 // restarts.
 func restartPlot(restarts []warmrestart.Restart, now time.Time) template.HTML {
 	if len(restarts) == 0 {
@@ -108,7 +108,7 @@ func restartPlot(restarts []warmrestart.Restart, now time.Time) template.HTML {
 		}
 		durations = append(durations, restarts[i].Duration.Seconds())
 	}
-	// Some room on the left, so that the first restart is not on the axis.
+	// Leave a margin on the left to keep the first restart off the axis.
 	x := timeAxis(from.Add(-now.Sub(from)/50), now)
 	d := newDrawing(x, secondsAxis(durations))
 	for i := range restarts {

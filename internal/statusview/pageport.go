@@ -10,39 +10,39 @@ import (
 	"portsyncd/portsync"
 )
 
-// PortHistory has the recorded events of a port.
+// PortHistory holds the recorded events of a port.
 type PortHistory struct {
-	Hour   *journal.Document // of the last hour
-	Recent *journal.Document // newest events of any time
+	Hour   *journal.Document // events of the last hour
+	Recent *journal.Document // newest events, regardless of age
 }
 
-// portPageView is the data of the template of a port's page.
+// portPageView is the template data for a port page.
 type portPageView struct {
 	pageHead
-	Name, Subtitle string // Subtitle has the alias, description and speed
+	Name, Subtitle string // Subtitle contains the alias, description and speed
 	State, Tone    string
 	Properties     []tile
 	Carrier        carrierView
 	Events         []eventRow // newest first
-	Query          string     // URL of the events in JSON
+	Query          string     // URL of the events as JSON
 
 	Previous, Next *portLink // neighbours on the front panel
 }
 
-// portLink is a link to the page of a port.
+// portLink is a link to a port page.
 type portLink struct{ Name, Path string }
 
-// AppendPortPage appends the HTML page of port p and escapes all text. It may be called from any
-// goroutine.
+// AppendPortPage appends the HTML page for port p to b. All text is escaped. AppendPortPage is safe
+// for concurrent use.
 func (s *Status) AppendPortPage(b []byte, p *portsync.PortView, h PortHistory) []byte {
 	page := bytes.NewBuffer(b)
 	if err := pageTemplate().ExecuteTemplate(page, "port", s.newPortPage(p, h)); err != nil {
-		panic(err) // the template matches portPageView, and a buffer returns no errors
+		panic(err) // unreachable: the template matches portPageView, and writing to a buffer cannot fail
 	}
 	return page.Bytes()
 }
 
-// newPortPage returns the view of port p.
+// newPortPage returns the template data for port p.
 func (s *Status) newPortPage(p *portsync.PortView, h PortHistory) *portPageView {
 	v := &portPageView{
 		pageHead: s.newPageHead(), Name: visible(p.Name), State: portStateText(p), Tone: portState(p),
@@ -71,7 +71,7 @@ func (s *Status) newPortPage(p *portsync.PortView, h PortHistory) *portPageView 
 
 func linkTo(name string) *portLink { return &portLink{visible(name), portPath(name)} }
 
-// isPort reports whether the status lists a port with this name.
+// isPort reports whether s contains a port with this name.
 func (s *Status) isPort(name string) bool {
 	for i := range s.Ports {
 		if s.Ports[i].Name == name {
@@ -81,7 +81,7 @@ func (s *Status) isPort(name string) bool {
 	return false
 }
 
-// portStateText returns the state of a port on the panel with its additions.
+// portStateText returns the panel state of p, followed by "flapping" and "not written yet" if they apply.
 func portStateText(p *portsync.PortView) string {
 	text := portState(p)
 	if p.Flapping {
@@ -93,8 +93,8 @@ func portStateText(p *portsync.PortView) string {
 	return text
 }
 
-// portProperties returns the columns of the table of ports, without the name and the state, and
-// what the columns do not show.
+// portProperties returns the port table's columns, except name and state, and properties that the
+// table does not contain.
 func (s *Status) portProperties(p *portsync.PortView) []tile {
 	line := portLine{printer: newPrinter(Terminal{}, nil), now: s.Time, PortView: p}
 	var all []tile
@@ -115,7 +115,7 @@ func (s *Status) portProperties(p *portsync.PortView) []tile {
 		tile{Name: "PortInitDone waits for it", Value: yesOrNo(p.InitPending)})
 }
 
-// writtenText says whether STATE_DB has the state of a port.
+// writtenText describes whether the state of p has been written to STATE_DB.
 func writtenText(p *portsync.PortView) string {
 	switch {
 	case unwritten(p):
@@ -133,8 +133,8 @@ func yesOrNo(b bool) string {
 	return "no"
 }
 
-// portPath returns the path of a port's page. Browsers resolve the names "." and ".." as
-// directories even if they are escaped; their path is that of the list of ports.
+// portPath returns the URL path of a port page. Browsers treat the names "." and ".." as
+// directories even if they are escaped, so portPath returns the path of the port list for them.
 func portPath(name string) string {
 	if name == "." || name == ".." {
 		return "/ports"
@@ -142,7 +142,7 @@ func portPath(name string) string {
 	return "/ports/" + url.PathEscape(name)
 }
 
-// appendPortPath appends the path of a port's page, escaped for a quoted attribute.
+// appendPortPath appends the URL path of a port page, escaped for a quoted attribute.
 func appendPortPath(b []byte, name string) []byte {
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == "" {
 		return append(append(b, "/ports/"...), name...)
