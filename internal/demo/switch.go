@@ -31,7 +31,7 @@ type setup struct {
 	creator   lab.LinkMaker                        // used by orchagent to create links
 	flapper   lab.LinkMaker                        // used to change links after startup
 	listener  *net.TCPListener                     // HTTP listener, or nil
-	listLinks func() (map[string]linkState, error) // returns all links by name; nil for simulated links
+	listLinks func() (map[string]linkState, error) // by name; nil: simulated links
 }
 
 // linkState is the state of a kernel interface.
@@ -92,7 +92,7 @@ type demo struct {
 
 const (
 	onceTimeout  = 60 * time.Second // maximum startup time with --once
-	checkTimeout = 5 * time.Second  // maximum time for the final check of STATE_DB against the kernel
+	checkTimeout = 5 * time.Second  // maximum time for the final check
 )
 
 // runDemo runs the demo and returns the exit status.

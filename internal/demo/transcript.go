@@ -19,9 +19,9 @@ type transcript struct {
 	mu       sync.Mutex
 	out      io.Writer
 	begin    time.Time
-	changed  map[string]time.Time         // by port: time of the last demo change not yet seen in STATE_DB
+	changed  map[string]time.Time         // demo changes not yet seen in STATE_DB, by port
 	rows     map[string]map[string]string // last printed STATE_DB rows, by port
-	started  bool                         // startup is complete; latencies are printed only afterwards
+	started  bool                         // startup is complete; print latencies
 	initDone chan struct{}                // closed when PortInitDone is written
 }
 

@@ -54,7 +54,7 @@ func hashSource(text string) string {
 func (s *Status) AppendPage(b []byte) []byte {
 	page := bytes.NewBuffer(b)
 	if err := pageTemplate().Execute(page, newPageView(s)); err != nil {
-		panic(err) // unreachable: the template matches pageView, and writing to a buffer cannot fail
+		panic(err) // unreachable: the template matches pageView
 	}
 	return page.Bytes()
 }

@@ -37,7 +37,7 @@ type portLink struct{ Name, Path string }
 func (s *Status) AppendPortPage(b []byte, p *portsync.PortView, h PortHistory) []byte {
 	page := bytes.NewBuffer(b)
 	if err := pageTemplate().ExecuteTemplate(page, "port", s.newPortPage(p, h)); err != nil {
-		panic(err) // unreachable: the template matches portPageView, and writing to a buffer cannot fail
+		panic(err) // unreachable: the template matches portPageView
 	}
 	return page.Bytes()
 }
@@ -81,7 +81,8 @@ func (s *Status) isPort(name string) bool {
 	return false
 }
 
-// portStateText returns the panel state of p, followed by "flapping" and "not written yet" if they apply.
+// portStateText returns the panel state of p, followed by "flapping" and "not written yet" if they
+// apply.
 func portStateText(p *portsync.PortView) string {
 	text := portState(p)
 	if p.Flapping {

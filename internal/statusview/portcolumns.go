@@ -11,34 +11,37 @@ import (
 	"portsyncd/portsync"
 )
 
-// portColumn is a column of the table of ports. The text of "portsyncd status" and the page both
-// have the columns of [portColumns], so a new column is one entry there.
+// portColumn is a column of the port table. The text output of "portsyncd status" and the page
+// share [portColumns], so a new column needs only one entry there.
 type portColumn struct {
 	title  string // heading
-	short  string // heading of the text, if not title
-	number bool   // aligned to the right
-	width  int    // the text has the column on terminals of at least this width; pageOnly: never
+	short  string // heading in text output, if different from title
+	number bool   // right-aligned
+	width  int    // minimum terminal width at which text output has the column; pageOnly: never
 	onPage bool
-	// optional omits the column if the cells of all ports are empty. If the table is too wide for the
-	// terminal, optional columns become narrower first.
+	// optional omits the column if its cells are empty for all ports. If the table is too wide for
+	// the terminal, optional columns are narrowed first.
 	optional bool
 
-	// cell returns the contents. Empty contents are "-" in the text, except in the last column.
+	// cell returns the content of a cell. Text output shows an empty cell as "-", except in the
+	// last column.
 	cell func(l *portLine) word
-	// html appends the td element of the page. It is nil if that element has the text of cell.
+	// html appends the td element for the page. If html is nil, the element contains the text of
+	// cell.
 	html func(b []byte, l *portLine) []byte
 }
 
 const pageOnly = math.MaxInt
 
-// portLine is the port that a cell is for.
+// portLine is the port for which a cell is rendered.
 type portLine struct {
 	*printer
 	now time.Time
 	*portsync.PortView
 }
 
-// portColumns are the columns from left to right. The first is the row's heading on the page.
+// portColumns lists the columns from left to right. On the page, the first column is the row
+// heading.
 var portColumns = []portColumn{
 	{title: "Port", onPage: true, cell: text(func(l *portLine) string { return l.visible(l.Name) })},
 	{title: "Alias", width: 80, onPage: true, optional: true, cell: info(func(i *portsync.PortInfo) string { return i.Alias })},
@@ -60,7 +63,7 @@ var portColumns = []portColumn{
 	{title: "Note", cell: noteCell},
 }
 
-// columnsOf returns the columns without the optional ones that are empty for all ports.
+// columnsOf returns portColumns without the optional columns that are empty for all ports.
 func columnsOf(ports []portsync.PortView) []portColumn {
 	line := portLine{printer: new(printer)}
 	return slices.DeleteFunc(slices.Clone(portColumns), func(c portColumn) bool {
@@ -71,13 +74,13 @@ func columnsOf(ports []portsync.PortView) []portColumn {
 	})
 }
 
-// info returns a cell function for text of CONFIG_DB.
+// info returns a cell function for a text field from CONFIG_DB.
 func info(value func(i *portsync.PortInfo) string) func(l *portLine) word {
 	return text(func(l *portLine) string { return l.visible(value(&l.PortInfo)) })
 }
 
-// speed returns the speed of a port in its usual unit: "100G" for 100000 Mb/s. Text that is not such
-// a number is returned as it is.
+// speed formats a port speed in Mb/s in a larger unit, such as "100G" for "100000". It returns s
+// unchanged if s is not such a number.
 func speed(s string) string {
 	if n := len(s) - 3; n > 0 && s[0] != '0' && strings.Trim(s, "0123456789") == "" && s[n:] == "000" {
 		return s[:n] + "G"
@@ -85,7 +88,7 @@ func speed(s string) string {
 	return s
 }
 
-// heading returns the heading of the column in the text.
+// heading returns the column's heading in text output.
 func (c *portColumn) heading() string {
 	if c.short != "" {
 		return c.short
@@ -93,13 +96,13 @@ func (c *portColumn) heading() string {
 	return strings.ToUpper(c.title)
 }
 
-// text returns a cell function for text without a style.
+// text returns a cell function for unstyled text.
 func text(value func(l *portLine) string) func(l *portLine) word {
 	return func(l *portLine) word { return word{value(l), plain} }
 }
 
-// linkNumber returns a cell function for a property of the interface. The cell is empty if the port
-// has no interface.
+// linkNumber returns a cell function for a numeric property of the interface. The cell is empty if
+// the port has no interface.
 func linkNumber(value func(l *portLine) int64) func(l *portLine) word {
 	return func(l *portLine) word {
 		if l.Index == 0 {
@@ -109,7 +112,7 @@ func linkNumber(value func(l *portLine) int64) func(l *portLine) word {
 	}
 }
 
-// linkCount is linkNumber with a comma between thousands.
+// linkCount is like linkNumber, with commas as thousands separators.
 func linkCount(value func(l *portLine) int64) func(l *portLine) word {
 	return func(l *portLine) word {
 		if l.Index == 0 {
@@ -127,7 +130,7 @@ func operCell(l *portLine) word {
 	return word{l.visible(l.Oper), st}
 }
 
-// penalty returns the flap penalty, or "" if it rounds to 0.
+// penalty formats the flap penalty. It returns "" if the penalty rounds to 0.
 func penalty(l *portLine) string {
 	if l.Penalty < 0.5 {
 		return ""
@@ -157,7 +160,7 @@ func noteCell(l *portLine) word {
 	return word{issue.note, issue.style}
 }
 
-// appendStateCell appends the state of the front panel.
+// appendStateCell appends the cell that contains the port's panel state.
 func appendStateCell(b []byte, l *portLine) []byte {
 	b = append(b, `<td class="`...)
 	b = append(b, portState(l.PortView)...)
@@ -166,14 +169,14 @@ func appendStateCell(b []byte, l *portLine) []byte {
 	return append(b, "</td>"...)
 }
 
-// appendLastChangeCell appends the time of the last change.
+// appendLastChangeCell appends the cell that contains the time of the port's last change.
 func appendLastChangeCell(b []byte, l *portLine) []byte {
 	b = append(b, "<td>"...)
 	b = appendTime(b, l.LastChange, l.now)
 	return append(b, "</td>"...)
 }
 
-// appendPortHeadings appends the headings of the page's table.
+// appendPortHeadings appends the heading cells of the port table.
 func appendPortHeadings(b []byte, columns []portColumn) []byte {
 	for i := range columns {
 		if c := &columns[i]; c.onPage {
@@ -189,7 +192,7 @@ func appendPortHeadings(b []byte, columns []portColumn) []byte {
 	return b
 }
 
-// appendPortRow appends the row of a port. The name links to the port's page.
+// appendPortRow appends the row of a port. The name links to the port page.
 func appendPortRow(b []byte, columns []portColumn, l *portLine) []byte {
 	b = append(b, "\n<tr>"...)
 	for j := range columns {
@@ -217,7 +220,7 @@ func appendPortRow(b []byte, columns []portColumn, l *portLine) []byte {
 	return append(b, "</tr>"...)
 }
 
-// appendTime appends a time as the template "time" does.
+// appendTime appends t in the format of the template function "time".
 func appendTime(b []byte, t *time.Time, now time.Time) []byte {
 	if t == nil || !inCalendar(*t) {
 		return append(b, momentAt(t, now).Text...)
@@ -229,7 +232,7 @@ func appendTime(b []byte, t *time.Time, now time.Time) []byte {
 	return append(b, "</time>"...)
 }
 
-// appendEscaped appends text escaped for HTML elements and quoted attributes.
+// appendEscaped appends s, escaped for HTML elements and quoted attributes.
 func appendEscaped(b []byte, s string) []byte {
 	if !strings.ContainsAny(s, `<>&"'`) {
 		return append(b, s...)

@@ -9,23 +9,23 @@ import (
 	"portsyncd/portsync"
 )
 
-// portIssue is a condition of a port that needs attention. The most severe is the smallest.
+// portIssue is a condition of a port that needs attention. Lower values are more severe.
 type portIssue int
 
 const (
-	issueAbsent      portIssue = iota // the interface is gone
+	issueAbsent      portIssue = iota // the interface was deleted
 	issueNoInterface                  // the interface does not exist yet
-	issueUnwritten                    // STATE_DB does not have the state that is shown
+	issueUnwritten                    // the displayed state is not yet in STATE_DB
 	issuePending                      // PortInitDone waits for the port
 	issueFlapping                     // the flap penalty is high
-	issueNoCarrier                    // administratively up without carrier
+	issueNoCarrier                    // administratively up, but no carrier
 	noIssue
 	numIssues
 )
 
 var portIssues = [numIssues]struct {
-	note  string // in the table
-	label string // of the list above the table
+	note  string // shown in the table
+	label string // heading of the list above the table
 	style style
 }{
 	{"absent", "absent", bad},
@@ -39,7 +39,7 @@ var portIssues = [numIssues]struct {
 
 const linkUp = "up" // value of PortView.Oper and PortView.Admin
 
-// issueOf returns the most severe issue of a port.
+// issueOf returns the most severe issue of port v.
 func issueOf(v *portsync.PortView) portIssue {
 	switch {
 	case v.Index == 0 && v.State == portsync.PortAbsent.String():
@@ -58,7 +58,7 @@ func issueOf(v *portsync.PortView) portIssue {
 	return noIssue
 }
 
-// printIssues lists the ports that need attention, unless the table of ports is short.
+// printIssues prints the ports that need attention. It prints nothing if the port table is short.
 func (s *Status) printIssues(p *printer) {
 	if len(s.Ports) <= longTable {
 		return
@@ -75,10 +75,10 @@ func (s *Status) printIssues(p *printer) {
 	}
 }
 
-// maxNamed is the largest number of ports in a list of names.
+// maxNamed is the maximum number of names printed in a list.
 const maxNamed = 8
 
-// nameList returns the number of names, in a style, and the first names.
+// nameList returns the number of names, in style st, and the first maxNamed names.
 func (p *printer) nameList(names []string, st style) []word {
 	words := []word{{strconv.Itoa(len(names)) + ":", st}}
 	for _, name := range names[:min(len(names), maxNamed)] {
@@ -90,11 +90,11 @@ func (p *printer) nameList(names []string, st style) []word {
 	return words
 }
 
-// tableHead is the number of lines of the table before its rows: an empty line and the headings.
+// tableHead is the number of lines above the table's rows: an empty line and the headings.
 const tableHead = 2
 
-// printPorts prints the table of all ports, up to the height of the terminal. If not all ports fit,
-// those with the most severe issues are shown.
+// printPorts prints the port table, limited to the height of the terminal. If not all ports fit, it
+// shows those with the most severe issues.
 func (s *Status) printPorts(p *printer) {
 	ports := pointers(s.Ports)
 	if p.Height > 0 && len(ports) > p.Height-p.lines-tableHead {
@@ -107,7 +107,7 @@ func (s *Status) printPorts(p *printer) {
 	s.printTable(p, ports)
 }
 
-// pointers returns pointers to the ports.
+// pointers returns pointers to the elements of ports.
 func pointers(ports []portsync.PortView) []*portsync.PortView {
 	all := make([]*portsync.PortView, len(ports))
 	for i := range ports {
@@ -116,12 +116,12 @@ func pointers(ports []portsync.PortView) []*portsync.PortView {
 	return all
 }
 
-// printTable prints a table of ports in the given order, up to the height of the terminal, and the
-// number of the ports that do not fit.
+// printTable prints ports as a table in the given order, limited to the height of the terminal. If
+// some ports do not fit, it prints how many were omitted.
 func (s *Status) printTable(p *printer, ports []*portsync.PortView) {
 	shown, hidden := ports, ports[len(ports):]
 	if room := p.Height - p.lines - tableHead; p.Height > 0 && len(ports) > room {
-		room = max(room-1, 0) // one line counts the hidden ports
+		room = max(room-1, 0) // reserve a line for the number of omitted ports
 		shown, hidden = ports[:room], ports[room:]
 	}
 	if len(shown) == 0 {

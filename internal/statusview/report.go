@@ -7,47 +7,48 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// ReportSchema is the version of the JSON form of Report.
+// ReportSchema is the schema version of the JSON encoding of Report.
 const ReportSchema = 1
 
-// maxReportSamples is the largest number of samples in a Report, more than a plot can show.
+// maxReportSamples is the maximum number of samples in a Report. It exceeds what a plot can show.
 const maxReportSamples = warmrestart.MaxSamples
 
-// Report is the analysis of the stored history: the output of "portsyncd report" and its page.
+// Report is the analysis of the stored history. "portsyncd report" prints it as text, JSON or an
+// HTML page.
 type Report struct {
 	Schema  int       `json:"schema"`
-	Time    time.Time `json:"time"` // of the analysis
+	Time    time.Time `json:"time"` // time of the analysis
 	Version string    `json:"version"`
 	Host    string    `json:"host"`
-	Storage string    `json:"storage"` // the directory that was read
+	Storage string    `json:"storage"` // directory from which the history was read
 
 	Analysis *warmrestart.Analysis `json:"analysis"` // never nil
 	Restarts []warmrestart.Restart `json:"restarts"` // oldest first
-	// Samples has the oldest sample first. It is thinned evenly to at most maxReportSamples.
+	// Samples holds at most maxReportSamples evenly spaced samples, oldest first.
 	Samples []warmrestart.Sample `json:"samples"`
-	// FlapMinutes has the minutes with the most link-down transitions, the worst first.
+	// FlapMinutes holds the minutes with the most link-down transitions, in descending order.
 	FlapMinutes []FlapMinute `json:"flap_minutes"`
-	// Problems are damages of the files that did not prevent the analysis, such as skipped lines or
+	// Problems describes file damage that did not prevent the analysis, such as skipped lines or
 	// the use of a backup.
 	Problems []string `json:"problems"`
 }
 
-// FlapMinute has the link-down transitions of one minute.
+// FlapMinute holds the link-down transitions of one minute.
 type FlapMinute struct {
 	Time      time.Time   `json:"time"`
 	Flaps     uint64      `json:"flaps"`
 	PortCount int         `json:"port_count"`
-	Ports     []PortFlaps `json:"ports"` // those with the most flaps, the worst first
+	Ports     []PortFlaps `json:"ports"` // ports with the most flaps, in descending order
 }
 
-// PortFlaps has the link-down transitions of one port.
+// PortFlaps holds the number of link-down transitions of one port.
 type PortFlaps struct {
 	Port    string `json:"port"`
 	PortHex string `json:"port_hex,omitempty"` // see warmrestart.HexUnlessUTF8
 	Flaps   uint64 `json:"flaps"`
 }
 
-// portsText lists the ports of a minute in words.
+// portsText returns a readable list of the ports in m.
 func (m *FlapMinute) portsText() string {
 	var parts []string
 	for _, p := range m.Ports {

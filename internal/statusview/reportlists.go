@@ -11,10 +11,10 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// maxListed is the largest number of rows in a table of the report.
+// maxListed is the maximum number of rows in a table of the report.
 const maxListed = 20
 
-// newest prints the heading of a table and returns the last elements of all, at most maxListed.
+// newest prints the heading of a table and returns the last maxListed elements of all.
 func newest[T any](p *printer, title string, all []T) []T {
 	if len(all) > maxListed {
 		title += fmt.Sprintf(", the last %d of %s", maxListed, grouped(len(all)))
@@ -47,7 +47,7 @@ func (r *Report) printRestarts(p *printer) {
 	p.table([]column{{"AT", false}, {"KIND", false}, {"SYNC", true}, {"EOIU", true}, {"EVENTS", true}, {"CHANGED", true}, {"REASON", false}}, rows)
 }
 
-// durationOrNone returns a duration, or "" if it was not recorded.
+// durationOrNone formats d. It returns "" if d was not recorded.
 func (p *printer) durationOrNone(d time.Duration) string {
 	if d == 0 {
 		return ""
@@ -55,7 +55,8 @@ func (p *printer) durationOrNone(d time.Duration) string {
 	return p.duration(d.Seconds())
 }
 
-// printAnomalies prints the table of anomalies, those with the highest scores if there are many.
+// printAnomalies prints the table of anomalies. If there are more than maxListed, it prints those
+// with the highest scores.
 func (r *Report) printAnomalies(p *printer) {
 	all := r.Analysis.Anomalies
 	if len(all) == 0 {
@@ -83,7 +84,7 @@ func (r *Report) printAnomalies(p *printer) {
 	p.table([]column{{"AT", false}, {"SERIES", false}, {"VALUE", true}, {"MEDIAN", true}, {"SCORE", true}, {"", false}}, rows)
 }
 
-// printStorms prints the storms.
+// printStorms prints the restart storms and event bursts.
 func (r *Report) printStorms(p *printer) {
 	if len(r.Analysis.Storms) == 0 {
 		p.section("No storms of restarts or events")
@@ -95,7 +96,7 @@ func (r *Report) printStorms(p *printer) {
 	}
 }
 
-// printFlapping prints the table of ports with link-down transitions.
+// printFlapping prints the table of ports that had link-down transitions.
 func (r *Report) printFlapping(p *printer) {
 	all := r.Analysis.Flapping
 	if len(all) == 0 {
@@ -115,7 +116,8 @@ func (r *Report) printFlapping(p *printer) {
 	p.table([]column{{"PORT", false}, {"DOWNS", true}, {"PEAK PENALTY", true}, {"AT", false}, {"LAST", false}}, rows)
 }
 
-// printFlapMinutes prints the minutes with the most link-down transitions, if there are any.
+// printFlapMinutes prints the minutes with the most link-down transitions. It prints nothing if
+// there were none.
 func (r *Report) printFlapMinutes(p *printer) {
 	if len(r.FlapMinutes) == 0 {
 		return

@@ -19,15 +19,16 @@ var reportSource string
 var reportTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("report").Funcs(template.FuncMap{
 		"style": func() template.HTML { return template.HTML("<style>" + pageStyle + "</style>") },
-		// The policy is in the file, which is not served with headers.
+		// The policy is embedded in the page because the page is read from a file, without HTTP
+		// headers.
 		"policy": func() string {
 			return "default-src 'none'; img-src data:; style-src " + hashSource(pageStyle) + "; base-uri 'none'; form-action 'none'"
 		},
 	}).Parse(commonSource + reportSource))
 })
 
-// WriteReportPage writes r as a self-contained HTML page without scripts and escapes all text of r.
-// It returns the error of w.
+// WriteReportPage writes r to w as a self-contained HTML page without scripts. All text is escaped.
+// It returns an error if writing to w fails.
 func WriteReportPage(w io.Writer, r *Report) error {
 	if err := reportTemplate().Execute(w, newReportView(r)); err != nil {
 		return fmt.Errorf("write the report page: %w", err)
@@ -35,7 +36,7 @@ func WriteReportPage(w io.Writer, r *Report) error {
 	return nil
 }
 
-// reportView is the data of the template of the report's page.
+// reportView is the template data for the report page.
 type reportView struct {
 	Host, Version, Storage string
 	At, First, Last        moment
@@ -50,7 +51,7 @@ type reportView struct {
 
 	Percentiles []percentileRow
 	Anomalies   []anomalyRow
-	Unlisted    string // number of anomalies that are not listed
+	Unlisted    string // number of anomalies omitted from the list
 	Storms      []stormRow
 	Flapping    []flappingRow
 	FlapMinutes []flapMinuteRow
@@ -87,10 +88,10 @@ type flapMinuteRow struct {
 	Flaps, Ports string
 }
 
-// maxRestartRows is the largest number of restarts in the list of the page.
+// maxRestartRows is the maximum number of restarts listed on the page.
 const maxRestartRows = 200
 
-// newReportView returns the view of r.
+// newReportView returns the template data for r.
 func newReportView(r *Report) *reportView {
 	a, now := r.Analysis, r.Time
 	v := &reportView{
@@ -104,10 +105,10 @@ func newReportView(r *Report) *reportView {
 		LatencyTrend:  newTrendView(a.LatencyTrend, "The latency", "is rising", "is falling"),
 		Rows:          restartRows(r.Restarts[max(0, len(r.Restarts)-maxRestartRows):], now),
 	}
-	if t := a.RecoveryTrend; v.RecoveryTrend != nil { // for this series, rising is good
+	if t := a.RecoveryTrend; v.RecoveryTrend != nil { // a rising success rate is good
 		v.RecoveryTrend.Tone = map[string]string{warmrestart.Rising: "good", warmrestart.Falling: "warn"}[t.Verdict]
 	}
-	// With dates, because a report is read on other days as well.
+	// Include the date because a report may be read on another day.
 	v.At.Text = now.UTC().Format("2006-01-02 15:04:05")
 	v.First.Text, v.Last.Text = a.First.UTC().Format("2006-01-02 15:04"), a.Last.UTC().Format("2006-01-02 15:04")
 	for _, p := range r.Problems {
@@ -137,7 +138,7 @@ func newReportView(r *Report) *reportView {
 	return v
 }
 
-// addPercentiles adds the summaries, with plots on one common axis.
+// addPercentiles adds the percentile summaries. Their plots share one axis.
 func (v *reportView) addPercentiles(a *warmrestart.Analysis) {
 	var ends []float64
 	for _, s := range []*stats.Summary{a.Sync, a.EOIU} {
@@ -159,7 +160,7 @@ func (v *reportView) addPercentiles(a *warmrestart.Analysis) {
 	add("Dump (EOIU latency)", a.EOIU)
 }
 
-// reportTiles returns the figures at the top of the page.
+// reportTiles returns the key figures shown at the top of the page.
 func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
 	var rates []tile
 	for i := range warmrestart.Rates {
@@ -189,7 +190,7 @@ func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
 	return append(rates, tiles...)
 }
 
-// rateTile returns a rate with its confidence interval.
+// rateTile returns a tile that shows rate r with its confidence interval.
 func rateTile(name string, r *stats.Rate) tile {
 	if r == nil {
 		return tile{Name: name, Value: "no data"}
@@ -201,7 +202,7 @@ func rateTile(name string, r *stats.Rate) tile {
 	return tile{Name: name, Value: percent(r.Value), Note: note}
 }
 
-// counterTiles returns the counters since the history began.
+// counterTiles returns tiles for the counters, which cover the entire recorded history.
 func counterTiles(c *warmrestart.Counters) []tile {
 	return []tile{
 		{Name: "Warm restarts", Value: grouped(c.WarmRestarts)},
@@ -213,8 +214,8 @@ func counterTiles(c *warmrestart.Counters) []tile {
 	}
 }
 
-// newTrendView returns the view of a trend, or nil without one. what names the series; rising and
-// falling are predicates for it.
+// newTrendView returns the view of trend t, or nil if t is nil. what is the name of the series;
+// rising and falling are the predicates used to describe it.
 func newTrendView(t *warmrestart.Trend, what, rising, falling string) *trendView {
 	if t == nil {
 		return nil
@@ -237,7 +238,7 @@ func newTrendView(t *warmrestart.Trend, what, rising, falling string) *trendView
 	return v
 }
 
-// inUnit returns a value of a series with its unit.
+// inUnit formats value v of a series with the unit of the series.
 func inUnit(series string, v float64) string {
 	if series == warmrestart.SeriesEvents {
 		return digits(v) + " /s"

@@ -11,8 +11,8 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// historyPlot plots the duration of the initial sync of each restart and its trend. It is empty
-// without restarts.
+// historyPlot plots the initial sync duration of each restart and its trend. It returns "" if there
+// are no restarts.
 func historyPlot(r *Report) template.HTML {
 	if len(r.Restarts) == 0 {
 		return ""
@@ -34,7 +34,7 @@ func historyPlot(r *Report) template.HTML {
 	return d.svg(count(uint64(len(points)), "restart", "restarts") + ", duration of the initial sync over time")
 }
 
-// sampleLatencyPlot plots the p99 of each sample that has one.
+// sampleLatencyPlot plots the p99 latency of each sample that contains one.
 func sampleLatencyPlot(r *Report) template.HTML {
 	var points []point
 	for i := range r.Samples {
@@ -52,7 +52,7 @@ func sampleLatencyPlot(r *Report) template.HTML {
 	return d.svg("99th percentile of the latency in each of " + count(uint64(len(points)), "sample", "samples"))
 }
 
-// sampleEventPlot plots the rate of events between consecutive samples of one process.
+// sampleEventPlot plots the event rate between consecutive samples of the same process.
 func sampleEventPlot(r *Report) template.HTML {
 	var points []point
 	highest := 0.0
@@ -78,7 +78,7 @@ func sampleEventPlot(r *Report) template.HTML {
 	return d.svg("Events per second between samples, maximum " + digits(highest))
 }
 
-// stripPlot plots a summary along an axis of durations.
+// stripPlot plots summary s along duration axis x.
 func stripPlot(name string, x axis, s *stats.Summary) template.HTML {
 	d := newDrawing(x, axis{lo: 0, hi: 1})
 	d.area("range", []point{{s.Min, .35}, {s.Max, .35}, {s.Max, .65}, {s.Min, .65}})
@@ -91,8 +91,8 @@ func stripPlot(name string, x axis, s *stats.Summary) template.HTML {
 	return d.svg(fmt.Sprintf("%s: %s to %s, p50 %s, p95 %s, p99 %s", name, seconds(s.Min), seconds(s.Max), seconds(s.P50), seconds(s.P95), seconds(s.P99)))
 }
 
-// trend draws the line of a trend through its points, and the area between the slopes of its
-// confidence interval, rotated about the middle point.
+// trend draws the trend line through points, and the area between the bounds of the slope's
+// confidence interval, rotated about the midpoint.
 func (d *drawing) trend(points []point, t *warmrestart.Trend, abscissa func([]point, int) float64) {
 	if t == nil || t.Verdict == warmrestart.TooFew || len(points) < 2 {
 		return
@@ -102,8 +102,8 @@ func (d *drawing) trend(points []point, t *warmrestart.Trend, abscissa func([]po
 	for i, p := range points {
 		above[i] = p.y - t.Slope*at(i)
 	}
-	// The median of what remains is the usual intercept of a Theil-Sen line
-	// (Conover, "Practical Nonparametric Statistics", 1999, section 5.5).
+	// The median of the residuals is the usual intercept of a Theil-Sen line (Conover, "Practical
+	// Nonparametric Statistics", 1999, section 5.5).
 	slices.Sort(above)
 	base := above[len(above)/2]
 	middle := at(len(points) / 2)
@@ -120,12 +120,12 @@ func (d *drawing) trend(points []point, t *warmrestart.Trend, abscissa func([]po
 	d.line("trend", along(t.Slope))
 }
 
-// perStart and perDay return the abscissa of point i: the number of the restart, or the time in
+// perStart and perDay return the x coordinate of point i: the index of the restart, or the time in
 // days.
 func perStart(_ []point, i int) float64    { return float64(i) }
 func perDay(points []point, i int) float64 { return (points[i].x - points[0].x) / day.Seconds() }
 
-// anomalies marks the anomalies of a series.
+// anomalies marks the anomalies of a series in the plot.
 func (d *drawing) anomalies(r *Report, series string) {
 	for _, x := range r.Analysis.Anomalies {
 		if x.Series == series {
@@ -135,7 +135,8 @@ func (d *drawing) anomalies(r *Report, series string) {
 	}
 }
 
-// spanOf returns a time axis for points that ends at now, or later if a point is later.
+// spanOf returns a time axis that covers points and ends at now, or later if a point is later than
+// now.
 func spanOf(points []point, now time.Time) axis {
 	first, last := math.Inf(1), unix(now)
 	for _, p := range points {
@@ -145,8 +146,8 @@ func spanOf(points []point, now time.Time) axis {
 	return timeAxis(fromUnix(first-room), fromUnix(last))
 }
 
-// ordinates returns the values of points and of the anomalies of a series. Samples are thinned, so
-// that an anomaly need not be among the points.
+// ordinates returns the y values of points and of the anomalies in a series. Both are needed
+// because samples are thinned, so an anomaly may not be among points.
 func ordinates(r *Report, series string, points []point) (all []float64) {
 	for _, p := range points {
 		all = append(all, p.y)

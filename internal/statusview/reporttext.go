@@ -8,10 +8,11 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// noData stands for a figure without observations.
+// noData is printed in place of a figure that has no observations.
 const noData = "no data"
 
-// AppendText appends r as text for a terminal, with the number of observations beside each figure.
+// AppendText appends r to b as text for a terminal. Each figure is shown with its number of
+// observations.
 func (r *Report) AppendText(b []byte, t Terminal) []byte {
 	p := newPrinter(t, b)
 	r.printHead(p)
@@ -33,7 +34,7 @@ func (r *Report) AppendText(b []byte, t Terminal) []byte {
 	return p.b
 }
 
-// printHead prints the source of the report, its period and the problems of the files.
+// printHead prints the source and period of the report, and any file problems.
 func (r *Report) printHead(p *printer) {
 	a := r.Analysis
 	p.title("portsyncd report of " + p.visible(r.Storage))
@@ -55,7 +56,7 @@ func (r *Report) printHead(p *printer) {
 	}
 }
 
-// printUptime prints the uptime and the counters since the history began.
+// printUptime prints the uptime and the counters, which cover the entire recorded history.
 func (r *Report) printUptime(p *printer) {
 	u, c := &r.Analysis.Uptime, &r.Analysis.Counters
 	process := word{"process " + noData, plain}
@@ -85,7 +86,8 @@ func (r *Report) printUptime(p *printer) {
 	p.field("latest", join(newest, last)...)
 }
 
-// few returns a warning about a figure with few observations.
+// few returns a warning that a figure is based on few observations, or an empty word if yes is
+// false.
 func few(yes bool) word {
 	if yes {
 		return word{"few", warn}
@@ -93,7 +95,7 @@ func few(yes bool) word {
 	return word{}
 }
 
-// printRates prints the table of rates with their Wilson intervals.
+// printRates prints the table of rates with their Wilson confidence intervals.
 func (r *Report) printRates(p *printer) {
 	a := r.Analysis
 	var rows [][]word
@@ -140,13 +142,13 @@ func (r *Report) printDurations(p *printer) {
 	p.table(append(columns, column{"", false}), rows)
 }
 
-// section prints an empty line and a heading.
+// section prints an empty line followed by a heading.
 func (p *printer) section(title string) {
 	p.end()
 	p.title(title)
 }
 
-// printTrends prints the trends with sparklines of their series.
+// printTrends prints the trends with a sparkline for each series.
 func (r *Report) printTrends(p *printer) {
 	p.section("Trends (Mann-Kendall, slope by Theil-Sen)")
 	var success, durations, latencies []float64
@@ -167,10 +169,10 @@ func (r *Report) printTrends(p *printer) {
 	p.trend("latency", r.Analysis.LatencyTrend, latencies, p.duration)
 }
 
-// maxSpark is the largest width of a sparkline.
+// maxSpark is the maximum width of a sparkline.
 const maxSpark = 60
 
-// trend prints the series and its trend.
+// trend prints the sparkline of a series and its trend.
 func (p *printer) trend(label string, t *warmrestart.Trend, values []float64, format func(float64) string) {
 	if t == nil || len(values) == 0 {
 		p.field(label, word{noData, faint})
@@ -196,7 +198,7 @@ func (p *printer) trend(label string, t *warmrestart.Trend, values []float64, fo
 	p.field("", words...)
 }
 
-// probability returns a p-value, such as "p = 0.050".
+// probability formats a p-value, such as "p = 0.050".
 func probability(v float64) string {
 	if v < 0.001 {
 		return "p < 0.001"

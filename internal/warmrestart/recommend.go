@@ -8,8 +8,8 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// ReadSettings holds the settings that recommendations compare with the history. A setting that is
-// zero gets no recommendation.
+// ReadSettings holds the settings that recommendations compare with the history. Zero settings are
+// ignored.
 type ReadSettings struct {
 	EOIUTimeout  time.Duration // warm_restart.eoiu_timeout_secs
 	KeepRestarts int           // warm_restart.history_max_restarts
@@ -20,7 +20,7 @@ type ReadSettings struct {
 	MaxFailures  float64       // health.max_failure_rate_percent, 0 to 1
 }
 
-// recommend returns the recommendations that the figures support.
+// recommend returns the recommendations that are supported by the figures in a and h.
 func recommend(a *Analysis, h *History, s *ReadSettings) []Recommendation {
 	r := recommendations{analysis: a, history: h, settings: s, all: []Recommendation{}}
 	r.eoiuTimeout()
@@ -47,8 +47,8 @@ func (r *recommendations) add(setting, text, why string, a ...any) {
 	r.all = append(r.all, Recommendation{setting, text, fmt.Sprintf(why, a...)})
 }
 
-// eoiuTimeout compares the timeout with the time until the end of the first dump. That time is
-// unknown for starts that timed out.
+// eoiuTimeout compares the timeout with the durations of the initial dumps. The duration is unknown
+// for starts that timed out.
 func (r *recommendations) eoiuTimeout() {
 	const key = "warm_restart.eoiu_timeout_secs"
 	limit, seen := r.settings.EOIUTimeout, r.analysis.EOIU
@@ -78,7 +78,7 @@ func (r *recommendations) eoiuTimeout() {
 	}
 }
 
-// maxStall compares the limit with the longest event latencies.
+// maxStall compares the stall limit with the longest event latencies.
 func (r *recommendations) maxStall() {
 	limit := r.settings.MaxStall
 	if limit <= 0 {
@@ -91,7 +91,7 @@ func (r *recommendations) maxStall() {
 			near++
 		}
 	}
-	if near < 2 { // a single one may be an accident
+	if near < 2 { // a single occurrence may be a coincidence
 		return
 	}
 	r.add("health.max_stall_seconds", "find out why the databases answer late, or raise it; after a longer stall the watchdog is not notified",
@@ -99,8 +99,8 @@ func (r *recommendations) maxStall() {
 		near, len(r.history.moments), limit, time.Duration(longest).Round(time.Millisecond))
 }
 
-// maxFailures compares the limit with the worst failure rate between two samples. Like health, it
-// uses the lower bound of the rate.
+// maxFailures compares the failure rate limit with the highest failure rate between two samples.
+// Like the health check, it uses the lower bound of the rate.
 func (r *recommendations) maxFailures() {
 	limit, f := r.settings.MaxFailures, &r.history.failures
 	if limit <= 0 || f.worst == nil || f.worst.Low <= limit {
@@ -111,10 +111,11 @@ func (r *recommendations) maxFailures() {
 		f.worst.Count, f.worst.Of, f.worstAt.UTC().Format(time.DateTime), 100*f.worst.Low, f.failed, f.exchanges)
 }
 
-// largeHistory is the size in bytes above which the history is large for the flash of a switch.
+// largeHistory is the history size, in bytes, that is considered large for a switch's flash memory.
 const largeHistory = 256 << 20
 
-// historySize compares the retention with the growth of the history.
+// historySize recommends changes if the history would grow too large or be split into too many
+// files.
 func (r *recommendations) historySize() {
 	s, h := r.settings, r.history
 	day := 24 * time.Hour
@@ -143,7 +144,7 @@ func (r *recommendations) historySize() {
 	}
 }
 
-// saveInterval checks whether the quantiles of the samples include all events.
+// saveInterval checks whether the samples' quantiles were computed from all events.
 func (r *recommendations) saveInterval() {
 	h, interval := r.history, r.settings.SaveInterval
 	if interval <= time.Second || h.withEvents < stats.FewObservations || 10*h.inexact < h.withEvents {
@@ -153,7 +154,8 @@ func (r *recommendations) saveInterval() {
 		"%d of %d samples have more events than their quantiles include, with a sample every %v", h.inexact, h.withEvents, interval)
 }
 
-// keepRestarts checks whether records were removed that are newer than the oldest samples.
+// keepRestarts checks whether the limit on restart records removed any that are newer than the
+// oldest samples.
 func (r *recommendations) keepRestarts() {
 	h, keep := r.history, r.settings.KeepRestarts
 	starts := h.Counters.starts()
@@ -199,7 +201,7 @@ func (r *recommendations) damagedFiles() {
 	r.add("", "check the disk, and whether another program writes to the storage path", "%s", why)
 }
 
-// slowerSync requires a significant trend that adds at least a tenth of the median over the
+// slowerSync reports a significant rising trend that adds at least a tenth of the median over the
 // recorded starts.
 func (r *recommendations) slowerSync() {
 	t, s := r.analysis.SyncTrend, r.analysis.Sync
@@ -224,7 +226,7 @@ func (r *recommendations) flapping() {
 	}
 }
 
-// inSeconds converts seconds to a duration, rounded for display.
+// inSeconds converts s seconds to a duration, rounded for display.
 func inSeconds(s float64) time.Duration {
 	d := time.Duration(min(max(s, -1e9), 1e9) * 1e9)
 	switch {
@@ -236,7 +238,7 @@ func inSeconds(s float64) time.Duration {
 	return d
 }
 
-// wholeSeconds rounds up to a valid value of a setting in seconds, 1 to 3600.
+// wholeSeconds rounds s up to a valid setting in seconds, between 1 and 3600.
 func wholeSeconds(s float64) int { return int(min(max(math.Ceil(s), 1), 3600)) }
 
 func mebibytes(bytes float64) float64 { return bytes / (1 << 20) }

@@ -22,31 +22,34 @@ const (
 	Rebooted = "rebooted" // the system was rebooted
 )
 
-// Restart is the record of one start.
+// Restart is the record of one daemon start.
 type Restart struct {
-	At     time.Time `json:"at"`     // time of the request of the first dump
+	At     time.Time `json:"at"`     // when the first dump was requested
 	Kind   string    `json:"kind"`   // Cold or Warm
-	Reason string    `json:"reason"` // reason for the kind
-	// Requested means that SONiC requested a warm restart, and so ended the previous process.
+	Reason string    `json:"reason"` // why the start was cold or warm
+	// Requested reports whether SONiC requested a warm restart and therefore killed the previous
+	// process.
 	Requested bool `json:"requested,omitempty"`
-	// Ended says how the previous process ended: Stopped, Rebooted, or "" for a crash, a
-	// SIGKILL, or if there is no record of it.
+	// Ended is how the previous process ended: Stopped, Rebooted, or "" if it crashed, was killed
+	// by SIGKILL, or left no record.
 	Ended    string        `json:"ended,omitempty"`
-	Duration time.Duration `json:"duration_ns"` // of the initial sync
-	EOIU     bool          `json:"eoiu"`        // the initial dump was read to its end
+	Duration time.Duration `json:"duration_ns"` // duration of the initial sync
+	EOIU     bool          `json:"eoiu"`        // the initial dump was read completely
 	TimedOut bool          `json:"timed_out"`
-	// EOIULatency is the time from the request of the first dump to its end; 0 if the dump
+	// EOIULatency is the time from the request of the first dump to its end. It is 0 if the dump
 	// did not end during the initial sync.
 	EOIULatency time.Duration `json:"eoiu_latency_ns,omitempty"`
-	// Process is the start of the process; zero in records of versions that did not store it.
+	// Process is when the process started. It is zero in records written by versions that did not
+	// store it.
 	Process time.Time `json:"process,omitzero"`
-	// LastAlive is the last sign of life of the previous process; zero if there is no record
-	// of it. The downtime is at most Process - LastAlive.
+	// LastAlive is when the previous process was last known to be running, or zero if unknown. The
+	// downtime is at most Process - LastAlive.
 	LastAlive time.Time `json:"last_alive,omitzero"`
 	// Events is the number of link messages processed during the initial sync.
 	Events uint64 `json:"events,omitempty"`
-	// Compared is the number of interfaces in the dump. Changed counts rows of STATE_DB that
-	// differed from the kernel and were written, and Deleted rows without an interface.
+	// Compared is the number of interfaces in the dump. Changed is the number of STATE_DB rows that
+	// differed from the kernel and were rewritten. Deleted is the number of rows without an
+	// interface.
 	Compared int `json:"compared"`
 	Changed  int `json:"changed"`
 	Deleted  int `json:"deleted"`
@@ -54,13 +57,14 @@ type Restart struct {
 	RecoveredFrom string `json:"recovered_from,omitempty"`
 }
 
-// crashed reports whether the previous process crashed or was killed, other than by SONiC for a
-// warm restart: there is a sign of life of that process, and no record of its end.
+// crashed reports whether the previous process crashed or was killed for a reason other than a
+// requested warm restart. This is assumed if the process was known to be running and its end was
+// not recorded.
 func (r *Restart) crashed() bool {
 	return !r.LastAlive.IsZero() && !r.Requested && r.Ended == ""
 }
 
-// Port is the state of a port that STATE_DB last acknowledged.
+// Port is the port state last acknowledged by STATE_DB.
 type Port struct {
 	Name        string `json:"name"`
 	Index       int32  `json:"ifindex"`
@@ -83,7 +87,7 @@ type portsBody struct {
 	Ports []Port `json:"ports"`
 }
 
-// maxPorts bounds the ports of a state file. A switch has a few hundred.
+// maxPorts is the maximum number of ports in a state file. A switch has a few hundred.
 const maxPorts = 65536
 
 // checkPorts checks the body of a state file.
@@ -118,8 +122,8 @@ func decodePorts(body []byte) ([]Port, error) {
 	return b.Ports, nil
 }
 
-// durations is the histogram of the durations of initial syncs. Counts has one element per bound
-// and one for +Inf.
+// durations is a histogram of initial sync durations. Counts has one element per bound and one for
+// +Inf.
 type durations struct {
 	Bounds []float64 `json:"bounds"`
 	Counts []uint64  `json:"counts"`
@@ -131,8 +135,8 @@ type metricsBody struct {
 	Counters Counters  `json:"counters"`
 	Sync     durations `json:"sync_duration_seconds"`
 	Restarts []Restart `json:"restarts"` // oldest first
-	// Stopped is the time at which the process was asked to stop; zero while it runs and after
-	// any other end.
+	// Stopped is when the process was asked to stop. It is zero while the process runs and after
+	// any other kind of exit.
 	Stopped time.Time `json:"stopped,omitzero"`
 }
 
@@ -148,8 +152,8 @@ const (
 	maxText     = 4 << 10 // bytes of a reason or a path
 )
 
-// decodeMetrics decodes the body of metrics.json. Limits are checked before decoding, so that
-// a crafted file cannot make it allocate much more than the records of maxRestarts starts.
+// decodeMetrics decodes the body of metrics.json. It checks limits before decoding, so a crafted
+// file cannot make it allocate much more memory than maxRestarts records need.
 func decodeMetrics(text []byte) (b metricsBody, err error) {
 	err = jsonlimit.Limits{Depth: maxDepth, Elements: maxRestarts + 2*maxBuckets}.Check(text)
 	if err == nil {
@@ -161,7 +165,7 @@ func decodeMetrics(text []byte) (b metricsBody, err error) {
 	return b, b.check()
 }
 
-// decodeInto returns a check for snapshot.File that stores the decoded body in to.
+// decodeInto returns a check function for snapshot.File that stores the decoded body in to.
 func decodeInto(to *metricsBody) func(schema int, text []byte) error {
 	return func(_ int, text []byte) (err error) {
 		*to, err = decodeMetrics(text)
@@ -214,7 +218,7 @@ func (d *durations) check() error {
 	return nil
 }
 
-// addAll adds the observations of a histogram with the same bounds.
+// addAll adds the observations in o, which must have the same bounds.
 func (d *durations) addAll(o *durations) {
 	for i := range d.Counts {
 		grow(&d.Counts[i], o.Counts[i])
@@ -222,7 +226,7 @@ func (d *durations) addAll(o *durations) {
 	d.Sum += o.Sum
 }
 
-// observe adds a duration, unless that would make the total count wrap.
+// observe adds a duration. It does nothing if the total count would overflow.
 func (d *durations) observe(seconds float64) {
 	total := uint64(0)
 	for _, n := range d.Counts {
@@ -256,7 +260,7 @@ func (b *metricsBody) add(r Restart) {
 	b.Restarts = append(b.Restarts, r)
 }
 
-// trim removes the oldest records beyond keep, and reports whether it removed any.
+// trim removes the oldest records until at most keep remain. It reports whether it removed any.
 func (b *metricsBody) trim(keep int) bool {
 	n := len(b.Restarts) - keep
 	if n > 0 {

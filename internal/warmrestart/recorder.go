@@ -13,34 +13,35 @@ import (
 type Config struct {
 	StateFile   string // absolute path of the state file; "" disables it
 	StoragePath string // absolute path of the directory for all other files; "" disables them
-	// MadeDirs are the directories on the path of the exports that the daemon chose, not the
-	// administrator. Earlier versions created them with mode 0750.
+	// MadeDirs lists the directories on the path of the exports that were chosen by the daemon
+	// rather than the administrator. Earlier versions created them with mode 0750.
 	MadeDirs []string
-	// Lock is the lock of StoragePath. While another process has it, no file is read or written.
-	// nil: the directory is not locked.
+	// Lock is the lock of StoragePath. While another process holds it, no file is read or written.
+	// If Lock is nil, the directory is not locked.
 	Lock     *snapshot.DirLock
 	Writer   string // name and version of the program
 	Log      *slog.Logger
 	Families *Families
 	FS       snapshot.FS // nil means snapshot.OS
 
-	// Sample returns one line of the history: a JSON object with the member "time" and these
-	// counters. Run calls it once per save interval. If it is nil, no history is written.
+	// Sample returns one line of the history: a JSON object that contains the member "time" and the
+	// given counters. Run calls Sample once per save interval. If Sample is nil, no history is
+	// written.
 	Sample func(Counters) []byte
-	// Text and JSON append the metrics in the formats of the exports. Run calls them.
+	// Text and JSON append the metrics in the export formats. They are called by Run.
 	Text, JSON func(b []byte) []byte
-	// OnChange, unless nil, is called by Run after the results of Problems or Restarts
-	// changed. It must not block.
+	// OnChange is called by Run after the result of Problems or Restarts changes. It must not
+	// block. It may be nil.
 	OnChange func()
 
 	Settings
 }
 
-// Settings are the part of Config that Reload can change.
+// Settings holds the configuration that Reload can change.
 type Settings struct {
-	SaveInterval time.Duration // between two samples and exports; above 0
-	Retention    time.Duration // age at which history and backups are removed
-	MaxFileSize  int64         // size in bytes at which a new history file begins
+	SaveInterval time.Duration // time between samples and between exports; must be positive
+	Retention    time.Duration // maximum age of history files and backups
+	MaxFileSize  int64         // size in bytes at which a new history file is started
 	KeepRestarts int           // number of restart records to keep
 	ExportText   bool          // write portsyncd.prom
 	ExportJSON   bool          // write metrics-export.json
@@ -54,14 +55,15 @@ const (
 	jsonFile    = "metrics-export.json"
 )
 
-// Recorder stores what has to survive a restart. Open creates it, and Run writes its files.
+// Recorder stores the data that must survive a restart. Open creates a Recorder, and Run writes its
+// files.
 type Recorder struct {
 	cfg    Config
 	bootID string
 
 	// The goroutine that calls HasState and DiscardState owns hasState.
 	hasState      bool      // a good state file of this boot was found
-	loadedPorts   []Port    // of that file
+	loadedPorts   []Port    // ports in that file
 	recoveredFrom string    // backup that replaced the state file; "" if none
 	previousEnd   string    // how the previous process ended, as in Restart.Ended
 	lastAlive     time.Time // last sign of life of the previous process; zero if unknown
@@ -70,22 +72,22 @@ type Recorder struct {
 	changes  chan []Port
 	reloads  chan Settings
 	wake     chan struct{}
-	discard  atomic.Bool // the state file has to be set aside
-	stopping atomic.Bool // the process is ending because it was asked to
+	discard  atomic.Bool // the state file must be set aside
+	stopping atomic.Bool // the process was asked to stop
 
 	// Run owns the following fields.
 	body           metricsBody
-	loaded         metricsBody // body that the last check of metrics.json decoded, while loading
-	persisted      bool        // metrics.json was read or written, so that a restart would read it
+	loaded         metricsBody // body decoded by the last check of metrics.json
+	persisted      bool        // metrics.json was read or written, so a restart will read it
 	pendingPorts   []Port      // ports to write; nil if there are none
-	unread         bool        // metrics.json is to be read once the lock is acquired
-	late           bool        // it is being read after the start
+	unread         bool        // read metrics.json when the lock is acquired
+	late           bool        // metrics.json is being read after startup
 	exportsChecked bool        // the modes of the directories of the exports were checked
 	ports          snapshot.File
 	metrics        snapshot.File
 	history        snapshot.Log
 	tasks          [numFiles]task
-	loggedCauses   []error // causes of the present problems that are in the log
+	loggedCauses   []error // causes of current problems that have been logged
 
 	// Any goroutine may read the following fields.
 	dirtyTimes [numFiles]dirtyTime
@@ -94,12 +96,12 @@ type Recorder struct {
 	busySince  atomic.Int64              // start of the write in progress, nanoseconds since 1970; 0 if none
 }
 
-// openTimeout is how long Open waits for the disk.
+// openTimeout is the maximum time that Open waits for the disk.
 const openTimeout = 5 * time.Second
 
-// Open reads the stored files. Damaged files are set aside and counted, and a backup or an
-// empty state replaces them. If the disk does not respond within openTimeout, the Recorder
-// starts empty and writes nothing.
+// Open reads the stored files. It sets damaged files aside, counts them, and uses a backup or an
+// empty state instead. If the disk does not respond within openTimeout, Open returns an empty
+// Recorder that writes nothing.
 func Open(cfg Config) *Recorder {
 	rec, loaded := newRecorder(cfg), make(chan struct{})
 	go func() {
@@ -145,10 +147,10 @@ func newRecorder(cfg Config) *Recorder {
 func (rec *Recorder) configure(s Settings) {
 	rec.cfg.Settings = s
 	rec.ports.Keep = snapshot.Limits{Count: 5, Age: s.Retention, Bytes: 32 << 20}
-	// Room for the copies of two contents: backups of metrics.json are for recovery, not history.
+	// Keep the copies of two versions. Backups of metrics.json are for recovery, not history.
 	rec.metrics.Keep = snapshot.Limits{Count: 2 * metricsCopies, Age: s.Retention, Spare: metricsCopies, Bytes: 32 << 20}
 	rec.history.MaxFileSize = s.MaxFileSize
-	rec.history.MaxSpan = s.Retention / 8 // a file is removed as a whole, once all of it is too old
+	rec.history.MaxSpan = s.Retention / 8 // a file is removed only when all its samples are too old
 	rec.history.Keep = snapshot.Limits{Count: 1 << 20, Age: s.Retention}
 	if rec.body.trim(s.KeepRestarts) {
 		rec.markDirty(fileMetrics)
@@ -156,26 +158,26 @@ func (rec *Recorder) configure(s Settings) {
 	rec.publishRestarts()
 }
 
-// Ports returns the ports of a good state file of this boot, or nil. The result belongs to the
-// caller. Ports must be called before Run, and once.
+// Ports returns the ports in the state file, or nil if there is no valid state file from the
+// current boot. The caller owns the result. Ports must be called at most once, before Run.
 func (rec *Recorder) Ports() []Port {
 	ports := rec.loadedPorts
 	rec.loadedPorts = nil
 	return ports
 }
 
-// Previous returns how the previous process ended, as in Restart.Ended, and its last sign of life,
-// which is zero if there is no record of it.
+// Previous returns how the previous process ended (see Restart.Ended) and when it was last known to
+// be running, which is zero if unknown.
 func (rec *Recorder) Previous() (ended string, alive time.Time) {
 	return rec.previousEnd, rec.lastAlive
 }
 
-// HasState reports whether a good state file of this boot was found and has not been
+// HasState reports whether a valid state file from the current boot was found and has not been
 // discarded. HasState and DiscardState must be called from the same goroutine.
 func (rec *Recorder) HasState() bool { return rec.hasState }
 
-// DiscardState tells the Recorder that the state file does not match the databases. Run sets
-// the file aside before it writes any ports.
+// DiscardState marks the state file as inconsistent with the databases. Run sets the file aside
+// before it writes any ports.
 func (rec *Recorder) DiscardState() {
 	if !rec.hasState {
 		return
@@ -189,29 +191,29 @@ func (rec *Recorder) DiscardState() {
 	}
 }
 
-// RecordRestart stores the record of this start and adds it to the counters. It may be
-// called from any goroutine, once per process.
+// RecordRestart stores the record of this start and counts it. It must be called at most once per
+// process and is safe for concurrent use.
 func (rec *Recorder) RecordRestart(r Restart) {
 	r.RecoveredFrom, r.LastAlive, r.Ended = rec.recoveredFrom, rec.lastAlive, rec.previousEnd
 	select {
 	case rec.restarts <- r:
-	default: // more calls than a process has starts
+	default: // called more than once
 	}
 }
 
-// RecordStop notes that the process was asked to end, so that the next start does not count
-// as one after a crash. It may be called from any goroutine, before Run's context ends.
+// RecordStop records that the process was asked to stop, so the next start is not counted as
+// following a crash. It must be called before Run's context is done and is safe for concurrent use.
 func (rec *Recorder) RecordStop() { rec.stopping.Store(true) }
 
-// RecordPorts stores the current ports, in any order. The Recorder takes ownership of the
-// slice. Only one goroutine may call RecordPorts.
+// RecordPorts stores the current ports, which may be in any order. The Recorder takes ownership of
+// the slice. Only one goroutine may call RecordPorts.
 func (rec *Recorder) RecordPorts(ports []Port) { replaceValue(rec.changes, ports) }
 
 // Reload applies new settings. Only one goroutine may call Reload.
 func (rec *Recorder) Reload(s Settings) { replaceValue(rec.reloads, s) }
 
-// replaceValue sends v in place of a value that was not received yet. c must have a buffer
-// of one and a single sender; then the send does not block.
+// replaceValue sends v on c and discards any unreceived value. It does not block if c has a buffer
+// of one and a single sender.
 func replaceValue[T any](c chan T, v T) {
 	select {
 	case <-c:
@@ -220,8 +222,8 @@ func replaceValue[T any](c chan T, v T) {
 	c <- v
 }
 
-// Restarts returns the stored records, oldest first. The caller must not modify them. It may
-// be called from any goroutine and does not block.
+// Restarts returns the stored records, oldest first. The caller must not modify them. Restarts does
+// not block and is safe for concurrent use.
 func (rec *Recorder) Restarts() []Restart {
 	if all := rec.published.Load(); all != nil {
 		return *all
@@ -229,18 +231,18 @@ func (rec *Recorder) Restarts() []Restart {
 	return nil
 }
 
-// publishRestarts makes the present records the result of Restarts. The slice is clipped, so
-// that a later append does not write to it.
+// publishRestarts updates the result of Restarts. It clips the slice so that later appends do not
+// write to the published array.
 func (rec *Recorder) publishRestarts() {
 	all := slices.Clip(rec.body.Restarts)
 	rec.published.Store(&all)
 }
 
-// diskTimeout is how long one write may take before Problems reports it.
+// diskTimeout is the duration after which Problems reports a write as stuck.
 const diskTimeout = 10 * time.Second
 
-// Problems returns one sentence for each file that cannot be written, with the reason, or nil
-// if there is none. It may be called from any goroutine.
+// Problems returns one sentence, with the reason, for each file that cannot be written. It is safe
+// for concurrent use.
 func (rec *Recorder) Problems() []string {
 	var all []string
 	if now := rec.problems.Load(); now != nil {
@@ -254,8 +256,8 @@ func (rec *Recorder) Problems() []string {
 	return all
 }
 
-// expose sets the metrics to the stored counters. It does nothing while metrics.json has
-// older values, since a restart would make the counters decrease.
+// expose sets the metrics to the stored counters. It does nothing while metrics.json contains older
+// values, because the counters would then decrease after a restart.
 func (rec *Recorder) expose() {
 	if rec.persisted && rec.tasks[fileMetrics].dirty {
 		return

@@ -12,26 +12,26 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// task is a file that Run writes, with the result of the last attempt.
+// task is a file written by Run and the result of the last attempt.
 type task struct {
-	what  string // the file, for messages
+	what  string // name of the file in messages
 	path  string // "" if the file is disabled
 	write func() (wrote bool, err error)
 
-	dirty   bool          // the file has to be written
+	dirty   bool          // the file must be written
 	err     error         // result of the last attempt
 	next    time.Time     // earliest time of the next attempt
 	pause   time.Duration // between the last attempt and next
 	attempt time.Time     // time of the last attempt
 }
 
-// Pauses after a failed write, and between writes of ports that keep changing.
+// Pauses after failed writes, and between writes of constantly changing ports.
 const (
 	minPause = time.Second
 	maxPause = time.Minute
 )
 
-// backOff delays the next attempt. The pause doubles each time, and begins anew if the last
+// backOff schedules the next attempt. The pause doubles after each attempt and is reset if the last
 // attempt was more than 2*maxPause ago.
 func (t *task) backOff(now time.Time) {
 	if now.Sub(t.attempt) > 2*maxPause {
@@ -41,15 +41,15 @@ func (t *task) backOff(now time.Time) {
 	t.attempt, t.next = now, now.Add(t.pause)
 }
 
-// Modes of the directories that the Recorder creates. The storage path holds the exports,
-// which other users such as node_exporter list and read; the private files there are protected
-// by their own mode. A directory that is not on the path of the exports is closed to others.
+// Modes of the directories that the Recorder creates. Other users, such as node_exporter, must be
+// able to list and read the exports in the storage directory; its private files are protected by
+// their own modes. Directories that are not on the path of the exports are closed to other users.
 const (
 	openDirMode    = 0o755
 	privateDirMode = 0o750
 )
 
-// dirMode returns the mode with which the directory of a file is created.
+// dirMode returns the mode for creating the directory of a file.
 func (rec *Recorder) dirMode(file int) fs.FileMode {
 	if file != fileState {
 		return openDirMode
@@ -77,13 +77,13 @@ func (rec *Recorder) makeTasks() {
 	}
 }
 
-// markDirty schedules a write of the file, unless it is disabled.
+// markDirty schedules a write of the file. It does nothing if the file is disabled.
 func (rec *Recorder) markDirty(file int) {
 	rec.setDirty(file, rec.tasks[file].path != "")
 }
 
-// Run writes the files until ctx ends, and then writes what is still dirty. It wakes up when
-// something changed, once per save interval, and to retry failed writes.
+// Run writes the files until ctx is done, then writes the remaining dirty files and returns. It
+// wakes up when data changes, once per save interval, and to retry failed writes.
 func (rec *Recorder) Run(ctx context.Context) {
 	rec.removeExports()
 	sampled := time.Now()
@@ -114,7 +114,7 @@ func (rec *Recorder) Run(ctx context.Context) {
 	}
 }
 
-// nextWrite returns when the next interval or retry is due, given the time of the last sample.
+// nextWrite returns when the next sample or retry is due. sampled is the time of the last sample.
 func (rec *Recorder) nextWrite(sampled time.Time) time.Time {
 	due := sampled.Add(rec.cfg.SaveInterval)
 	for i := range rec.tasks {
@@ -144,7 +144,7 @@ func (rec *Recorder) setPorts(ports []Port) {
 	rec.markDirty(fileState)
 }
 
-// onInterval schedules the writes of a save interval and removes old files.
+// onInterval schedules the writes that are due once per save interval and removes old files.
 func (rec *Recorder) onInterval() {
 	if rec.cfg.Sample != nil {
 		rec.markDirty(fileHistory)
@@ -158,7 +158,7 @@ func (rec *Recorder) onInterval() {
 	rec.prune()
 }
 
-// writeDirty writes the dirty files whose pause is over.
+// writeDirty writes the dirty files whose pause has elapsed.
 func (rec *Recorder) writeDirty() {
 	for i := range rec.tasks {
 		if t := &rec.tasks[i]; t.dirty && !time.Now().Before(t.next) {
@@ -186,7 +186,7 @@ func (rec *Recorder) writeFile(file int) {
 		f.failures.At(file).Inc()
 		t.backOff(time.Now())
 	case file == fileState:
-		t.backOff(time.Now()) // ports can flap all day, and flash memory wears out
+		t.backOff(time.Now()) // limit flash wear if ports flap for a long time
 	default:
 		t.pause, t.next = 0, time.Time{}
 	}
@@ -201,7 +201,7 @@ func (rec *Recorder) writeFile(file int) {
 	}
 }
 
-// sizeOf returns the size of a file in bytes, 0 if the file cannot be read.
+// sizeOf returns the size of a file in bytes, or 0 if the file cannot be read.
 func (rec *Recorder) sizeOf(path string) int64 {
 	fsys := rec.cfg.FS
 	if fsys == nil {
@@ -214,8 +214,8 @@ func (rec *Recorder) sizeOf(path string) int64 {
 	return info.Size()
 }
 
-// setResult stores the result of a write and updates Problems. Each cause is logged once,
-// until all writing files resumed.
+// setResult stores the result of a write and updates Problems. Each cause is logged only once until
+// writes to all files succeed again.
 func (rec *Recorder) setResult(file int, err error) {
 	t := &rec.tasks[file]
 	if err == nil && t.err == nil {
@@ -248,7 +248,7 @@ func (rec *Recorder) setResult(file int, err error) {
 	rec.cfg.Log.Warn("writing files resumed")
 }
 
-// cause returns the errno in err or ErrLocked, or nil if there is none.
+// cause returns the errno or ErrLocked wrapped by err, or nil if there is neither.
 func cause(err error) error {
 	if errors.Is(err, snapshot.ErrLocked) {
 		return snapshot.ErrLocked
@@ -259,8 +259,8 @@ func cause(err error) error {
 	return nil
 }
 
-// flush receives what was handed over before the process ends, and writes the state file and
-// metrics.json if they are dirty, with one attempt each.
+// flush receives pending data and makes one attempt to write the state file and metrics.json if
+// they are dirty.
 func (rec *Recorder) flush() {
 	for more := true; more; {
 		select {

@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// Sample is one line of history.jsonl: the state of the daemon at one time, and what happened
+// Sample is one line of history.jsonl. It records the daemon's state at one time and its activity
 // since the previous sample.
 type Sample struct {
 	Time    time.Time `json:"time"`
-	Process time.Time `json:"process,omitzero"` // start of the process
+	Process time.Time `json:"process,omitzero"` // when the process started
 	Health  string    `json:"health"`           // "healthy", "degraded" or "unhealthy"
 	Score   int       `json:"score"`            // health score, 0 to 100
 
-	Restarts Counters `json:"restarts"` // since the state was first recorded
-	// RestartsSum is the checksum of Restarts. A start uses Restarts only if it matches, in case
-	// metrics.json is damaged. It is 0 in samples of versions that did not store it.
+	Restarts Counters `json:"restarts"` // counted across restarts
+	// RestartsSum is the checksum of Restarts. If metrics.json is damaged, a start uses Restarts
+	// only if the checksum matches. It is 0 in samples written by versions that did not store it.
 	RestartsSum uint32 `json:"restarts_sum,omitempty"`
-	Events      uint64 `json:"events"`  // since the start of the process
+	Events      uint64 `json:"events"`  // since the process started
 	Writes      uint64 `json:"writes"`  // likewise
 	Resyncs     uint64 `json:"resyncs"` // likewise
 	Repairs     uint64 `json:"repairs"` // likewise
-	// Exchanges with the databases since the start of the process, and those that failed.
+	// Exchanges with the databases since the process started, and how many of them failed.
 	Exchanges  uint64   `json:"exchanges"`
 	Failed     uint64   `json:"failed"`
 	Configured int64    `json:"ports_configured"`
 	Present    int64    `json:"ports_present"`
 	Up         int64    `json:"ports_up"`
-	Latency    *Latency `json:"latency,omitempty"` // nil if there was no event since the previous sample
-	// Flaps are the front-panel interfaces whose link went down since the previous sample,
-	// by descending penalty, at most MaxFlaps. They include interfaces that were deleted,
-	// renamed or created again in the meantime.
+	Latency    *Latency `json:"latency,omitempty"` // nil if there were no events since the previous sample
+	// Flaps lists the front-panel interfaces whose link went down since the previous sample, in
+	// descending order of penalty, at most MaxFlaps. It includes interfaces that have since been
+	// deleted, renamed or recreated.
 	Flaps []PortFlaps `json:"flaps,omitempty"`
 }
 
@@ -46,8 +46,8 @@ type PortFlaps struct {
 	PortHex string  `json:"port_hex,omitempty"` // see HexUnlessUTF8
 }
 
-// Latency summarises the event latency since the previous sample: nearest-rank quantiles of the
-// Kept newest of Count events, in nanoseconds.
+// Latency summarises the event latency since the previous sample. The nearest-rank quantiles, in
+// nanoseconds, are computed from the newest Kept of Count events.
 type Latency struct {
 	Count uint64 `json:"count"`
 	Kept  int    `json:"kept"`
@@ -57,8 +57,8 @@ type Latency struct {
 	Max   int64  `json:"max_ns"`
 }
 
-// decodeSample decodes a line of the history. It returns nil and true for a JSON object that is
-// not a sample, and false for anything else, including samples that exceed the limits.
+// decodeSample decodes a line of the history. It returns nil, true for a JSON object that is not a
+// sample, and nil, false for other invalid lines, including samples that exceed the limits.
 func decodeSample(line []byte) (*Sample, bool) {
 	s := new(Sample)
 	if json.Unmarshal(line, s) != nil || !s.withinLimits() {
@@ -70,10 +70,10 @@ func decodeSample(line []byte) (*Sample, bool) {
 	return s, true
 }
 
-// maxName is more than the 15 bytes of an interface name, each replaced by U+FFFD.
+// maxName exceeds the size of an interface name: 15 bytes, each replaced by U+FFFD.
 const maxName = 64
 
-// withinLimits reports whether the daemon may have written a sample of this size.
+// withinLimits reports whether the size of s is within the limits of what the daemon writes.
 func (s *Sample) withinLimits() bool {
 	for _, f := range s.Flaps {
 		if len(f.Port) > maxName || len(f.PortHex) > maxName {

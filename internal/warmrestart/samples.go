@@ -10,16 +10,16 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// moment holds the figures computed from one sample.
+// moment holds the figures derived from one sample.
 type moment struct {
 	at     int64  // nanoseconds since 1970
-	since  int64  // time of the previous sample of the same process; equal to at if there is none
+	since  int64  // time of the previous sample of the process; at if there is none
 	events uint64 // between since and at
 	p99    int64  // latency in nanoseconds; -1 if there were no events
 	max    int64  // likewise
 }
 
-// samplesReader adds the samples of a log to a History.
+// samplesReader adds the samples in a log to a History.
 type samplesReader struct {
 	h   *History
 	now time.Time
@@ -32,8 +32,8 @@ type samplesReader struct {
 	last    *Sample
 }
 
-// readSamples reads the history in the order in which it was written, so that the differences
-// between samples are right even if the clock was set.
+// readSamples reads the history in the order in which it was written, so that differences between
+// samples are correct even if the clock was changed.
 func (h *History) readSamples(path string, now time.Time) {
 	r := samplesReader{h: h, now: now, most: maxMoments, stride: 1}
 	log := snapshot.Log{Path: path}
@@ -64,7 +64,7 @@ func (h *History) readSamples(path string, now time.Time) {
 	r.finish()
 }
 
-// add adds the next sample of the file.
+// add adds the next sample in the file.
 func (r *samplesReader) add(s *Sample) {
 	h := r.h
 	if h.first.IsZero() || s.Time.Before(h.first) {
@@ -82,8 +82,8 @@ func (r *samplesReader) add(s *Sample) {
 	r.last = s
 }
 
-// keep stores every stride-th sample. If there are too many, it drops half of them and doubles the
-// stride.
+// keep stores every stride-th sample. If there are too many samples, it drops every other one and
+// doubles the stride.
 func (r *samplesReader) keep(s *Sample) {
 	h := r.h
 	if h.SampleCount%r.stride != 0 {
@@ -120,7 +120,7 @@ func (r *samplesReader) finish() {
 	}
 }
 
-// momentOf computes the figures of a sample, given the previous one or nil.
+// momentOf returns the figures for sample s. before is the previous sample, or nil.
 func (h *History) momentOf(s, before *Sample) moment {
 	at := s.Time.UnixNano()
 	m := moment{at: at, since: at, p99: -1, max: -1}
@@ -137,19 +137,19 @@ func (h *History) momentOf(s, before *Sample) moment {
 	return m
 }
 
-// follows reports whether a sample is from the same process as the previous one.
+// follows reports whether s and before were written by the same process.
 func (s *Sample) follows(before *Sample) bool {
 	return before != nil && before.Process.Equal(s.Process)
 }
 
-// failures counts exchanges with the databases, and those that failed.
+// failures counts the exchanges with the databases and how many of them failed.
 type failures struct {
 	failed, exchanges uint64
 	worst             *stats.Rate // rate between two samples with the highest lower bound; nil if none failed
 	worstAt           time.Time   // time of the later of these samples
 }
 
-// add adds the exchanges between two samples of one process.
+// add adds the exchanges between two samples of the same process.
 func (f *failures) add(s, before *Sample) {
 	if !s.follows(before) || s.Exchanges <= before.Exchanges || s.Failed < before.Failed {
 		return
@@ -165,7 +165,7 @@ func (f *failures) add(s, before *Sample) {
 	}
 }
 
-// takeFlaps adds the flaps of a sample to the sums by port.
+// takeFlaps adds the flaps in a sample to the totals by port.
 func (h *History) takeFlaps(s *Sample) {
 	for _, f := range s.Flaps {
 		name, err := RestoreName(f.Port, f.PortHex)

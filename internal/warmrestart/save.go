@@ -29,7 +29,7 @@ func (rec *Recorder) writePorts() (bool, error) {
 	if rec.pendingPorts == nil {
 		return false, nil
 	}
-	// Sorted, so that SaveChanged skips the write if the ports are the same.
+	// Sort the ports so that SaveChanged skips the write if they have not changed.
 	slices.SortFunc(rec.pendingPorts, func(a, b Port) int { return cmp.Compare(a.Name, b.Name) })
 	for i := range rec.pendingPorts {
 		rec.pendingPorts[i].NameHex = HexUnlessUTF8(rec.pendingPorts[i].Name)
@@ -55,7 +55,7 @@ func (rec *Recorder) writeSample() (bool, error) {
 func (rec *Recorder) writeText() (bool, error) { return rec.export(textFile, rec.cfg.Text) }
 func (rec *Recorder) writeJSON() (bool, error) { return rec.export(jsonFile, rec.cfg.JSON) }
 
-// exportMode lets node_exporter read the exports, which runs as another user.
+// exportMode makes the exports readable for node_exporter, which runs as another user.
 const exportMode = 0o644
 
 func (rec *Recorder) export(name string, render func([]byte) []byte) (bool, error) {
@@ -75,9 +75,9 @@ func (rec *Recorder) notice(msg string, args ...any) {
 	rec.cfg.Log.Log(context.Background(), syslog.LevelNotice, msg, args...)
 }
 
-// openMadeDirs gives directories that an earlier version created the mode that directories get
-// now, so that other users can read the exports after an upgrade. A directory with another
-// mode or owner was changed by the administrator, and stays as it is.
+// openMadeDirs updates the mode of directories created by earlier versions, so that other users can
+// read the exports after an upgrade. It does not change directories whose mode or owner was
+// modified by the administrator.
 func (rec *Recorder) openMadeDirs() {
 	for _, dir := range rec.cfg.MadeDirs {
 		var st unix.Stat_t
@@ -92,9 +92,9 @@ func (rec *Recorder) openMadeDirs() {
 	}
 }
 
-// closedDir returns the directory that prevents other users from reading a file, "" if there
-// is none. They need read and search permission for the file's directory, and search
-// permission for those above it.
+// closedDir returns the directory that prevents other users from reading a file, or "" if there is
+// none. Reading a file requires read and search permission for its directory and search permission
+// for the parent directories.
 func closedDir(path string) string {
 	want := fs.FileMode(0o005)
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
@@ -108,8 +108,8 @@ func closedDir(path string) string {
 	}
 }
 
-// removeExports removes the exports that are disabled, since readers would take their last
-// values for current ones.
+// removeExports removes disabled exports, because readers would mistake their last values for
+// current ones.
 func (rec *Recorder) removeExports() {
 	if rec.cfg.StoragePath == "" || rec.lock() != nil {
 		return
@@ -131,8 +131,8 @@ func (rec *Recorder) removeExports() {
 	}
 }
 
-// prune removes files beyond the limits. Files that cannot be removed are retried at the next
-// save interval.
+// prune removes files beyond the retention limits. Failed removals are retried at the next save
+// interval.
 func (rec *Recorder) prune() {
 	if rec.lock() != nil {
 		return
@@ -146,7 +146,7 @@ func (rec *Recorder) prune() {
 	}
 }
 
-// encode returns v as JSON. It panics if v has no JSON form.
+// encode returns v as JSON. It panics if v cannot be encoded.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

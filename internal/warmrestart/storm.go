@@ -13,8 +13,8 @@ const (
 	StormEvents   = "events"
 )
 
-// An exit of portsyncd ends the swss container. SONiC starts its service at most startsAllowed times
-// within startsWithin and then leaves it down (sonic-buildimage,
+// When portsyncd exits, the swss container stops. SONiC starts the swss service at most
+// startsAllowed times within startsWithin and then stops restarting it (sonic-buildimage,
 // files/build_templates/per_namespace/swss.service.j2, StartLimitBurst= and StartLimitIntervalSec=,
 // systemd.unit(5)). With portsyncd.service, RestartSec= keeps the daemon below systemd's default
 // limit of 5 starts in 10 s.
@@ -23,11 +23,11 @@ const (
 	startsWithin  = 20 * time.Minute
 )
 
-// RestartStorm reports whether there were so many crashes before now that SONiC may refuse the next
-// start. It does not count the first recorded start, starts after SIGTERM or a reboot, warm restarts
-// that SONiC requested, and starts with a time after now, which were recorded before the clock was
-// set back. systemd counts in fixed windows; the sliding window here detects a storm at least as
-// early. RestartStorm is fast enough to be called for each status.
+// RestartStorm reports whether so many crashes occurred before now that SONiC may refuse the next
+// start. It does not count the first recorded start, starts after SIGTERM or a reboot, warm
+// restarts requested by SONiC, or starts recorded with a time after now because the clock was later
+// set back. systemd counts in fixed windows; the sliding window used here detects a storm at least
+// as early. RestartStorm is fast enough to be called for every status request.
 func RestartStorm(restarts []Restart, now time.Time) (Storm, bool) {
 	var recent []time.Time
 	for i := range restarts {
@@ -42,7 +42,7 @@ func RestartStorm(restarts []Restart, now time.Time) (Storm, bool) {
 	return restartStorm(recent), true
 }
 
-// restartStorm returns the storm of these starts, which are in ascending order.
+// restartStorm returns the storm that consists of starts, which must be in ascending order.
 func restartStorm(starts []time.Time) Storm {
 	first, last := starts[0], starts[len(starts)-1]
 	return Storm{
@@ -52,7 +52,7 @@ func restartStorm(starts []time.Time) Storm {
 	}
 }
 
-// began returns the start of the process, or the time of the first dump if that is unknown.
+// began returns when the process started, or when the first dump was requested if that is unknown.
 func (r *Restart) began() time.Time {
 	if r.Process.IsZero() {
 		return r.At
@@ -60,8 +60,8 @@ func (r *Restart) began() time.Time {
 	return r.Process
 }
 
-// restartStorms returns the periods, oldest first, in which each start after a crash belongs to a
-// group of startsAllowed such starts within startsWithin.
+// restartStorms returns the restart storms, oldest first. A storm is a period in which every start
+// after a crash belongs to a group of startsAllowed such starts within startsWithin.
 func restartStorms(restarts []Restart) (storms []Storm) {
 	var starts []time.Time
 	for i := range restarts {
@@ -91,13 +91,13 @@ func restartStorms(restarts []Restart) (storms []Storm) {
 }
 
 // burstRate is the number of events per second, averaged over the time between two samples, above
-// which they are a burst. An idle switch has a few events per hour, and moving cables causes a few
-// per second for a short time.
+// which the period is a burst. An idle switch has a few events per hour, and moving cables briefly
+// causes a few per second.
 const burstRate = 10
 
-// bursts returns the periods, oldest first, between samples of one process with more than burstRate
-// events per second. The events before the first sample of a process are not counted, since they
-// include the initial dump.
+// bursts returns the event bursts, oldest first: periods between samples of the same process with
+// more than burstRate events per second. Events before a process's first sample are ignored because
+// they include the initial dump.
 func bursts(moments []moment) (storms []Storm) {
 	for _, m := range moments {
 		seconds := float64(m.at-m.since) / 1e9
@@ -122,7 +122,7 @@ func bursts(moments []moment) (storms []Storm) {
 	return storms
 }
 
-// allStorms returns the newest MaxStorms restart storms and bursts, oldest first.
+// allStorms returns the newest MaxStorms restart storms and event bursts, oldest first.
 func allStorms(h *History) []Storm {
 	storms := append([]Storm{}, restartStorms(h.Restarts)...)
 	storms = append(storms, bursts(h.moments)...)
