@@ -9,9 +9,9 @@ import (
 	"portsyncd/config/toml"
 )
 
-// explain returns the message for a value that is not valid TOML: what the setting expects, and how
-// to write it. written is the value in the file and msg the message of the TOML parser, which is
-// returned for values of unknown form.
+// explain returns an error message for a value that is not valid TOML. The message describes the
+// expected value and shows an example. written is the value in the file. If explain does not
+// recognize its form, it returns msg, the message of the TOML parser.
 func (s *setting) explain(msg, written string) string {
 	if written == "" || !isPrintable(written) {
 		return msg
@@ -33,8 +33,8 @@ func (s *setting) explain(msg, written string) string {
 	return fmt.Sprintf("expected %s, got %s; for example %s = %s", s.want, toml.Abbreviate(written), s.name(), example)
 }
 
-// valueAt returns the text of a line of src from a column to the next blank, comma, bracket or comment.
-// Line and column are from 1, and columns count characters.
+// valueAt returns the text on a line of src from col to the next blank, comma, bracket or comment.
+// Lines and columns start at 1, and columns count characters.
 func valueAt(src []byte, line, col int) string {
 	for ; line > 1; line-- {
 		_, rest, found := bytes.Cut(src, []byte("\n"))

@@ -1,5 +1,5 @@
-// Package metrics contains the daemon's metrics, their export as Prometheus text and JSON, and the
-// HTTP server.
+// Package metrics contains the daemon's metrics, exports them as Prometheus text and JSON, and
+// provides the HTTP server.
 //
 // # Metrics
 //

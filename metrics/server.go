@@ -17,8 +17,8 @@ import (
 	"portsyncd/internal/backoff"
 )
 
-// Timeouts of a connection. A scrape of thousands of series takes less than a millisecond; the
-// timeouts are for slow networks, and close connections that are not used.
+// Connection timeouts. A scrape of thousands of series takes less than a millisecond. The timeouts
+// allow for slow networks and close unused connections.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
@@ -27,7 +27,7 @@ const (
 	maxHeaderBytes    = 8 << 10
 )
 
-// Defaults of ServerConfig.
+// Default values for ServerConfig.
 const (
 	defaultMaxConns     = 128
 	defaultMaxResponses = 8
@@ -36,21 +36,21 @@ const (
 // ServerConfig is the configuration of a [Server]. Only the fields of [Live] can be changed while
 // the server is running.
 type ServerConfig struct {
-	// Listen contains the addresses to listen on: "host:port", "[v6]:port", ":port" or
+	// Listen lists the addresses to listen on: "host:port", "[v6]:port", ":port" or
 	// "unix:/absolute/path".
 	Listen []string
-	// Listeners contains listeners opened by the caller, for example by systemd. The server closes
-	// them.
+	// Listeners lists listeners that the caller opened, for example by systemd socket activation.
+	// The server closes them.
 	Listeners []net.Listener
 	// Device is the network device or VRF to which the TCP sockets of Listen are bound
 	// (SO_BINDTODEVICE, socket(7)). If empty, they are not bound.
 	Device string
 
-	// TLSCertFile and TLSKeyFile are PEM files. Either both or neither must be set. If set, the TCP
-	// listeners accept only TLS 1.2 or later. The server detects changes to the files.
+	// TLSCertFile and TLSKeyFile are PEM files. Set both or neither. If they are set, TCP listeners
+	// accept only TLS 1.2 or later. The server detects changes to the files.
 	TLSCertFile, TLSKeyFile string
-	// TLSClientCAFile is a PEM file with certificate authorities. If set, clients must have a
-	// certificate signed by one of them.
+	// TLSClientCAFile is a PEM file with certificate authorities. If it is set, clients must
+	// present a certificate signed by one of them.
 	TLSClientCAFile string
 
 	// Profiling enables /debug/pprof/ on loopback addresses and unix sockets.
@@ -64,23 +64,24 @@ type ServerConfig struct {
 	Live
 }
 
-// Live is the part of the configuration that [Server.Reconfigure] can change.
+// Live holds the configuration that [Server.Reconfigure] can change.
 type Live struct {
-	// JSON makes JSON the default format of /metrics, for clients without a preference.
+	// JSON makes JSON the default format of /metrics for clients that do not request a format.
 	JSON bool
 	// Credentials are required from TCP clients. The zero value requires none. Unix sockets are
 	// protected by their file mode instead.
 	Credentials Credentials
-	// HostNames are names of this host in lower case, in addition to those that [Server]
-	// determines itself. A request over TCP with another name in the Host header is refused.
+	// HostNames lists names of this host in lower case, in addition to those that [Server]
+	// determines itself. TCP requests with any other name in the Host header are rejected.
 	HostNames []string
 }
 
-// Sources provides the content of the responses. The functions are called concurrently from many
-// goroutines and must not block.
+// Sources provides the content of responses. Its functions are called concurrently and must not
+// block.
 type Sources struct {
 	Set *Set
-	// Health and Ready return the responses of /healthz and /readyz. If nil, the status is 503.
+	// Health and Ready return the responses for /healthz and /readyz. If nil, the server responds
+	// with status 503.
 	Health, Ready func() Health
 	// Ports and Status append the JSON documents of /ports and /status to b. If nil, the path
 	// does not exist.
@@ -91,14 +92,14 @@ type Sources struct {
 	// Page appends the HTML document of / to b. If nil, the path does not exist.
 	Page func(b []byte) []byte
 	// PortPage returns a function that appends the HTML document of /ports/NAME to b, or nil if
-	// there is no such port. The name is not escaped and can be any bytes. If PortPage is nil,
+	// there is no such port. The name is unescaped and can contain any bytes. If PortPage is nil,
 	// the path does not exist.
 	PortPage func(name string) (appendTo func(b []byte) []byte)
 	// PagePolicy is the Content-Security-Policy of Page and PortPage.
 	PagePolicy string
-	// Down is called each time a listener opens or fails. Its argument lists the addresses of
-	// Listen without a listener, each with the reason, and is "" if there are none. Down must
-	// not call the server. It may be nil.
+	// Down is called whenever a listener opens or fails. addresses lists the addresses in Listen
+	// that have no listener, with the reason for each; it is empty if all have one. Down must not
+	// call methods of the server. It may be nil.
 	Down func(addresses string)
 }
 
@@ -125,7 +126,7 @@ type Sources struct {
 type Server struct {
 	cfg       ServerConfig
 	endpoints []endpoint
-	// listenNames are the hosts in Listen, as returned by hostOf.
+	// listenNames holds the hosts in Listen, as returned by hostOf.
 	listenNames []string
 	src         Sources
 	log         *slog.Logger
@@ -140,9 +141,9 @@ type Server struct {
 	routes   map[string]*route
 	other    *route
 	pprof    *route
-	portPage *route // pages of ports, whose paths have a variable part; nil if there are none
+	portPage *route // route for /ports/NAME; nil if there are no port pages
 
-	retry    backoff.Backoff // of an address that cannot be served; each endpoint copies it
+	retry    backoff.Backoff // copied by each endpoint that cannot be served
 	panicked sync.Once
 
 	stop    context.CancelFunc
@@ -161,8 +162,8 @@ type liveState struct {
 	hostNames []string
 }
 
-// NewServer returns a server that is not yet listening; see [Server.Start]. It adds the server's
-// own metrics to src.Set. It returns an error if cfg is invalid.
+// NewServer returns a server that is not listening yet; call [Server.Start] to start it. It adds
+// the server's own metrics to src.Set. It returns an error if cfg is invalid.
 func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		cfg:   cfg,
@@ -219,7 +220,7 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		ConnState:         setState,
 		// "OPTIONS *" needs credentials like any other request.
 		DisableGeneralOptionsHandler: true,
-		// The errors of net/http are caused by clients, which could flood the log.
+		// net/http logs errors caused by clients, which could flood the log.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	// With HTTP/2, one connection could carry many requests and evade the limits.
@@ -231,8 +232,8 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 	return s, nil
 }
 
-// Reconfigure replaces the live part of the configuration and reads the TLS files again. If it
-// returns an error, the live part has not changed.
+// Reconfigure applies live and reloads the TLS files. If it returns an error, the previous live
+// configuration remains in effect.
 func (s *Server) Reconfigure(live Live) error {
 	auth, err := newAuthenticator(live.Credentials)
 	if err != nil {
@@ -245,8 +246,9 @@ func (s *Server) Reconfigure(live Live) error {
 	return nil
 }
 
-// Start opens the listeners and serves in the background until [Server.Shutdown]. Failure to open
-// an address is logged once and retried with increasing delays. Start must be called once.
+// Start opens the listeners and serves requests in the background until [Server.Shutdown] is
+// called. If an address cannot be opened, the error is logged once, and the server retries with
+// increasing delays. Start must be called only once.
 func (s *Server) Start() {
 	for _, l := range s.cfg.Listeners {
 		s.addAddr(l.Addr())
@@ -275,9 +277,9 @@ func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
 	}
 }
 
-// open opens a listener for e. If it fails, it logs the error at the given level and returns nil.
+// open opens a listener for e. If it fails, it logs the error at level and returns nil.
 func (s *Server) open(e endpoint, level slog.Level) (net.Listener, *guard) {
-	links := linksOf(e, s.cfg.Device) // before listen, so that a later change is detected
+	links := linksOf(e, s.cfg.Device) // read before listening, to detect later changes
 	l, err := e.listen(s.stopped, s.cfg.Device)
 	if err != nil {
 		s.setDown(e, err)
@@ -310,7 +312,8 @@ func (s *Server) serveGuarded(e endpoint, l net.Listener, g *guard) {
 	watch.Wait()
 }
 
-// setDown records why e has no listener, or that it has one if err is nil, and calls Sources.Down.
+// setDown records err as the reason why e has no listener, or removes e from the list if err is
+// nil. It then calls Sources.Down.
 func (s *Server) setDown(e endpoint, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -368,8 +371,8 @@ func (s *Server) removeAddr(a net.Addr) {
 	}
 }
 
-// Shutdown closes the listeners and the connections that wait for a request, then waits for running
-// requests. When ctx ends, it closes their connections and returns an error.
+// Shutdown closes the listeners and idle connections, and then waits for running requests. If ctx
+// is done first, it closes their connections and returns an error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
 	err := s.http.Shutdown(ctx)

@@ -1,5 +1,5 @@
 // Package netlinkraw receives the state of network links from the kernel through rtnetlink, and
-// encodes and decodes link messages. It does not depend on ports.
+// encodes and decodes link messages. It is independent of ports.
 //
 // # Receiving
 //

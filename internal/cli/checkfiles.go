@@ -11,8 +11,9 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// fileProblems describes the files of the configuration that are missing or have the wrong contents.
-// A file that this user may not read is not a problem, because the daemon runs as root.
+// fileProblems describes the files named in the configuration that are missing or have invalid
+// contents. A file that the current user cannot read is not a problem, because the daemon runs as
+// root.
 func fileProblems(cfg *config.Config) []string {
 	var all []string
 	check := func(key, file, expected string, parse func(text []byte) error) (text []byte) {
@@ -49,7 +50,7 @@ func fileProblems(cfg *config.Config) []string {
 	return all
 }
 
-// withoutPath returns err without the path that the message names already.
+// withoutPath removes the path from err, because the message already contains it.
 func withoutPath(err error) error {
 	var bad *fs.PathError
 	if errors.As(err, &bad) {

@@ -24,10 +24,10 @@ func (c *configFlag) Set(file string) error {
 	return nil
 }
 
-// configVariable is the environment variable with the configuration file of the commands.
+// configVariable is the environment variable that names the configuration file for commands.
 const configVariable = "PORTSYNCD_CONFIG"
 
-// useEnvironment takes the file of configVariable if the option is not given.
+// useEnvironment uses the file named by configVariable if the option was not given.
 func (c *configFlag) useEnvironment() {
 	if file := os.Getenv(configVariable); file != "" && !c.required {
 		c.file, c.required = file, true

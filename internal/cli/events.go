@@ -43,7 +43,7 @@ options:
 exit status: 0 the events were printed, even if there are none; 1 error
 `
 
-// accessUsage describes the clientOptions other than -c and --address.
+// accessUsage is the usage text for the clientOptions other than -c and --address.
 const accessUsage = `  --ca FILE, --cert FILE, --key FILE, --token-file FILE, --user NAME
                         as for "portsyncd status"
 `
@@ -105,7 +105,7 @@ const (
 	followedFirst = 10 // recent events printed first with --follow
 )
 
-// setFilter validates the options that select events and sets the filter.
+// setFilter validates the event selection options and sets the filter.
 func (o *eventsOptions) setFilter(now time.Time, limited bool) (err error) {
 	f := &o.filter
 	switch {
@@ -226,7 +226,7 @@ func (l *eventLister) list(ctx context.Context) error {
 	return l.listFiles(d.Events)
 }
 
-// listFiles prints the events in the files, followed by newer events of the daemon.
+// listFiles prints the events stored in files, followed by newer events from the daemon.
 func (l *eventLister) listFiles(fromDaemon []journal.Event) error {
 	var newest []journal.Event // used only with a limit
 	last := uint64(0)
@@ -259,7 +259,7 @@ func (l *eventLister) listFiles(fromDaemon []journal.Event) error {
 	return l.print(newest)
 }
 
-// errNoFetch is returned by fetch if only the files are read.
+// errNoFetch is returned by fetch if events are read only from files.
 var errNoFetch = errors.New("no target")
 
 // fetch returns the events that the daemon holds in memory.
@@ -270,8 +270,8 @@ func (l *eventLister) fetch(ctx context.Context, f *journal.Filter) (*journal.Do
 	return fetchEvents(ctx, l.targets, &l.credentials, f)
 }
 
-// fetchEvents returns the events in the memory of the daemon at one of the targets, whose URLs are
-// those of the status document.
+// fetchEvents returns the events that the daemon holds in memory. targets are the targets of the
+// status document.
 func fetchEvents(ctx context.Context, targets []target, c *credentials, f *journal.Filter) (*journal.Document, error) {
 	targets = slices.Clone(targets)
 	for i := range targets {

@@ -12,15 +12,15 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// Limits of the list of flaps.
+// Limits for the list of flaps.
 const (
 	maxFlapMinutes = 20
 	maxFlapPorts   = 8 // of one minute
 )
 
-// flapMinutes returns the minutes from since on in which links went down most often, the worst
-// first, from the events in a storage directory, and the problems of the files. A merged event
-// counts in the minute of its last change.
+// flapMinutes reads the events in a storage directory and returns the minutes since the given time
+// with the most link-down transitions, in descending order. It also returns file problems. A merged
+// event counts toward the minute of its last change.
 func flapMinutes(storage string, since time.Time) ([]statusview.FlapMinute, []string, error) {
 	minutes := make(map[time.Time]map[string]uint64)
 	f := journal.Filter{Since: since, Kinds: []journal.Kind{journal.LinkUp, journal.LinkDown, journal.Flapping}}
@@ -53,7 +53,7 @@ func flapMinutes(storage string, since time.Time) ([]statusview.FlapMinute, []st
 	return all, stats.Problems, err
 }
 
-// worstPorts returns the ports with the most flaps, the worst first.
+// worstPorts returns the ports with the most flaps, in descending order.
 func worstPorts(flaps map[string]uint64) []statusview.PortFlaps {
 	names := slices.SortedFunc(maps.Keys(flaps), func(a, b string) int {
 		return cmp.Or(cmp.Compare(flaps[b], flaps[a]), strings.Compare(a, b))

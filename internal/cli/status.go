@@ -209,10 +209,11 @@ func (q *query) fetch(ctx context.Context) ([]byte, *statusview.Status, error) {
 	return body, s, nil
 }
 
-// portEvents is the number of events that are printed for one port.
+// portEvents is the number of events printed if a single port is selected.
 const portEvents = 8
 
-// addEvents adds the last events of the selected port to s. Without a response, s.Events stays nil.
+// addEvents adds the latest events of the selected port to s. It does nothing unless exactly one
+// port is selected. If the request fails, s.Events remains nil.
 func (q *query) addEvents(ctx context.Context, s *statusview.Status) {
 	ports, err := q.selection.Apply(s)
 	if err != nil || len(ports) != 1 {

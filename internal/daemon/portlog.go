@@ -9,19 +9,20 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// Limits of the lines about port changes. Together with the lines about link messages (see
-// portsync.Loop) they stay below the 20,000 lines in 300 s beyond which rsyslog in SONiC's containers
-// drops all lines of a process. The start of a switch with 512 ports stays within the budget.
+// Limits for log lines about port changes. Together with the lines about link messages (see
+// portsync.Loop), they stay below rsyslog's limit in SONiC's containers: rsyslog drops all lines of
+// a process that logs more than 20,000 lines in 300 s. Starting a switch with 512 ports stays
+// within the budget.
 const (
 	portLinesBurst     = 2500
 	portLinesPerSecond = 1
-	// portLineTimeout is how long one line waits for the syslog daemon.
+	// portLineTimeout is the maximum time that a line waits for the syslog daemon.
 	portLineTimeout = 100 * time.Millisecond
 )
 
-// portLog logs the changes of ports that the journal records, such as "Ethernet48 link down". The
-// journal merges the changes of a port that flaps. A portLog is used by the journal's goroutine, so
-// that the event loop does not wait for the log.
+// portLog logs the port changes that the journal records, such as "Ethernet48 link down". The
+// journal merges the changes of a flapping port. portLog is used only by the journal's goroutine,
+// so the event loop never waits for the log.
 type portLog struct {
 	handler *syslog.Handler
 	log     *slog.Logger
@@ -37,8 +38,8 @@ func newPortLog(h *syslog.Handler, log *slog.Logger) *portLog {
 	}
 }
 
-// add logs an event of a port. While the syslog daemon does not accept lines, only the first line
-// waits for it. The others are dropped and counted.
+// add logs a port event. If the syslog daemon does not accept lines, only the first line waits for
+// it; the following lines are dropped and counted.
 func (p *portLog) add(e *journal.Event) {
 	if e.Port == "" || !p.handler.Enabled(context.Background(), syslog.LevelNotice) {
 		return
@@ -56,8 +57,8 @@ func (p *portLog) add(e *journal.Event) {
 	p.stuck = !p.handler.WriteLine(syslog.LevelNotice, "port", p.text, e.Time, timeout)
 }
 
-// reportOmitted logs the number of changes that were omitted because of the budget, at most once a
-// second.
+// reportOmitted logs how many changes were omitted because they exceeded the budget. It logs at
+// most once a second.
 func (p *portLog) reportOmitted(now time.Time) {
 	if n := p.budget.Missed(now); n > 0 {
 		p.log.Log(context.Background(), syslog.LevelNotice, `omitted port changes from the log; "portsyncd events" prints them`, "changes", n)

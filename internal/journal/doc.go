@@ -1,42 +1,43 @@
-// Package journal records what happened to the ports and to the daemon: each change of a port with
-// its time, and each start, stop, resync, loss of a connection and change of the health state.
+// Package journal records events of the ports and of the daemon: every port change with its time,
+// and every start, stop, resync, lost connection and change of the health state.
 //
 // # Path of an event
 //
-// The event loop publishes the state of a port after each message that changed it ([Source.Port]).
-// A state is one fixed-size record in a ring: no lock, no memory allocation, no wait. One
-// goroutine, [Journal.Run], compares each state with the state before and derives the events. When
-// the ring is full, the loop publishes the port later; the next state contains what was missed,
-// because it has the kernel's counts of link transitions. Other goroutines record events of the
-// daemon with [Journal.Add].
+// The event loop publishes a port's state after each message that changed it ([Source.Port]). A
+// state is a fixed-size record in a ring; publishing it needs no lock, allocates no memory and
+// never blocks. A single goroutine, [Journal.Run], compares each state with the previous one and
+// derives the events. If the ring is full, the loop publishes the port later. No transition is
+// lost, because the next state contains the kernel's counts of link transitions. Other goroutines
+// record daemon events with [Journal.Add].
 //
 // # Storms
 //
-// Each port, and each kind of daemon event, has 20 events at once and then one each 30 seconds.
-// When a port has used them up, its changes are merged into one event for each period of 10
-// seconds, one minute, and then ten minutes, or until the port has been quiet for 10 seconds. A
-// merged event has the kind flapping if the link went down, with the exact number of link-down
-// transitions in flaps, or else the kind merged. All ports together have 20,000 events at once and
-// then five each second.
+// Events are rate-limited. Each port, and each kind of daemon event, may record a burst of 20
+// events and then one every 30 seconds. When a port exceeds this limit, its changes are merged into
+// one event per period of 10 seconds, then one minute, then ten minutes, until the port has been
+// quiet for 10 seconds. If the link went down, the merged event is of kind flapping, and its member
+// flaps is the exact number of link-down transitions. Otherwise its kind is merged. All ports
+// together may record a burst of 20,000 events and then five per second.
 //
 // # Files
 //
-// The newest 4096 events, and the newest eight of each port, are in memory ([Journal.Query]). All
-// events are appended to events.jsonl in the storage directory, at most one second after the first
-// of a group, and up to ten seconds after it while events keep coming. Each group is one write and
-// one fsync. A file of the maximum size, or an eighth of the retention time old, is renamed to
-// events-000007-20261005T101112Z.jsonl. Earlier files are removed when they are older than the
-// retention time, and the oldest ones when they have more bytes together than the maximum size of
-// one file. A line that a power cut left incomplete is removed before the next write, and skipped
-// by readers.
+// The newest 4096 events, and the newest eight events of each port, are kept in memory
+// ([Journal.Query]). All events are appended in groups to events.jsonl in the storage directory, at
+// most one second after the first event of a group, or up to ten seconds after it if more events
+// keep arriving. Each group takes one write and one fsync. When the file reaches its maximum size
+// or an eighth of the retention time, it is renamed to a name such as
+// events-000007-20261005T101112Z.jsonl. Renamed files are deleted when they exceed the retention
+// time. The oldest are also deleted when the total size of the renamed files exceeds the maximum
+// size of one file. A line left incomplete by a power cut is skipped by readers and removed before
+// the next write.
 //
-// A disk that fails delays the writes; up to 1 MiB of events waits, and the events in memory remain.
-// Two daemons cannot write to one directory: see [snapshot.DirLock].
+// If the disk fails, up to 1 MiB of events is queued for writing, and the events in memory remain
+// available. Two daemons cannot write to the same directory; see [snapshot.DirLock].
 //
 // # Format
 //
-// A line is one JSON object of ASCII characters. Members that do not apply are left out. Readers
-// must accept other members and kinds.
+// A line is one JSON object in ASCII. Members that do not apply are omitted. Readers must ignore
+// unknown members and accept unknown kinds.
 //
 //	time          when it happened, by the system clock: UTC, RFC 3339, always three decimals
 //	seq           number of the event; grows over restarts; a gap means lost events
@@ -60,10 +61,10 @@
 //
 // # Restarts
 //
-// Run reads the newest 1 MiB of the files. Numbers continue, and so do the states of the ports if
-// the boot is the same: a port that changed while the daemon did not run gets an event that says so
-// in its reason.
+// Run reads the newest 1 MiB of the files. Sequence numbers continue from there. If the boot is the
+// same, so do the port states: a port that changed while the daemon was not running gets an event
+// whose reason explains this.
 //
-// The times are those of the system clock when the event was recorded. When the clock is set, an
-// event of kind clock says so; seq tells the order.
+// Times are read from the system clock when the event is recorded. If the clock is changed, an
+// event of kind clock is recorded; seq gives the order of the events.
 package journal

@@ -1,10 +1,10 @@
 // Package push sends the samples of a [metrics.Set] to a time series database that accepts line
-// protocol over HTTP, such as InfluxDB 1.x and 2 and VictoriaMetrics.
+// protocol over HTTP, such as InfluxDB 1.x, InfluxDB 2 and VictoriaMetrics.
 //
 // # Format
 //
-// A batch is sent in each interval. It contains all samples with one time stamp, in the line
-// protocol of InfluxDB (https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/):
+// One batch is sent per interval. It contains all samples with the same timestamp, in InfluxDB line
+// protocol (https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/):
 //
 //	portsyncd,instance=leaf1,port=Ethernet0 port_admin_up=1,port_oper_up=1,... 1790000000000000000
 //

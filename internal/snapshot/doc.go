@@ -1,10 +1,10 @@
-// Package snapshot stores files so that they survive crashes and power cuts: whole files that are
-// replaced atomically and durably, with backups ([File]); exports without backups ([WriteFile]); and
-// append-only logs of JSON lines ([Log]). It does not interpret their content.
+// Package snapshot stores files that survive crashes and power cuts. It supports files that are
+// replaced atomically and durably, with backups ([File]); exports without backups ([WriteFile]);
+// and append-only logs of JSON lines ([Log]). It does not interpret file contents.
 //
 // # Replacing a file
 //
-// These steps replace a file. A crash or a power cut in a step, or after it, leaves:
+// A file is replaced in the following steps. A crash or power cut during or after a step leaves:
 //
 //	create a temporary file, O_EXCL   the old content and a temporary file
 //	write, fchmod, fsync, close       the old content and a temporary file
@@ -14,15 +14,15 @@
 //	write copies, with File.Copies    the new content and some copies
 //	remove surplus backups            the new content
 //
-// Without the first fsync a file system may execute the rename before it writes the data, and have
-// an empty file after a power cut. Without the second it may lose the rename (Pillai et al., "All
-// File Systems Are Not Created Equal", OSDI 2014). On file systems without hard links the old file
-// is renamed instead of linked; until the next rename there is only the backup, which Load reads.
-// The next Load or Save removes temporary files that a crash left.
+// Without the first fsync, a file system may execute the rename before it writes the data, leaving
+// an empty file after a power cut. Without the second fsync, it may lose the rename (Pillai et al.,
+// "All File Systems Are Not Created Equal", OSDI 2014). On file systems without hard links, the old
+// file is renamed instead of linked. Until the next rename, only the backup exists, and Load reads
+// it. The next Load or Save removes temporary files left by a crash.
 //
-// After a failed fsync the kernel marks the lost pages as clean, so that the next fsync succeeds
-// although nothing was written (PostgreSQL wiki, "Fsync Errors"). Therefore Save does not retry
-// fsync: it discards the temporary file, and the next Save writes a new one.
+// After a failed fsync, the kernel marks the lost pages as clean, so the next fsync succeeds
+// although nothing was written (PostgreSQL wiki, "Fsync Errors"). Save therefore never retries
+// fsync. It discards the temporary file, and the next Save writes a new one.
 //
 // # Names
 //

@@ -1,4 +1,4 @@
-// Package sonicdb is a Redis client for SONiC's databases. It does not depend on links and ports.
+// Package sonicdb is a Redis client for SONiC's databases. It is independent of links and ports.
 //
 // # Layers
 //
@@ -41,10 +41,10 @@
 //   - All other errors are I/O errors, timeouts, or misuse of a Conn such as a wrong number of
 //     arguments. The connection is closed.
 //
-// A Conn that was closed by an error cannot be used again, because the position in the stream of
-// replies is lost. Further calls return an error that wraps net.ErrClosed and the first error. It is
-// unknown whether the server executed commands that it did not answer, so the daemon sends only
-// idempotent commands and repeats them on a new connection.
+// A Conn closed by an error cannot be used again, because the position in the reply stream is lost.
+// Later calls return an error that wraps net.ErrClosed and the first error. The server may or may
+// not have executed commands without a reply, so the daemon sends only idempotent commands and
+// repeats them on a new connection.
 //
 // # Concurrency
 //
@@ -53,11 +53,11 @@
 //
 // # Scripts and flushes
 //
-// If APPL_DB and STATE_DB share a server, one call of [MirrorScript] writes a batch: the lookup in
-// APPL_DB and the write to STATE_DB are one atomic step and take one round trip. A server that lost
-// the script gets its source with the next call.
+// If APPL_DB and STATE_DB share a server, a single [MirrorScript] call writes a batch: it looks up
+// the ports in APPL_DB and writes to STATE_DB atomically, in one round trip. If the server no
+// longer has the script, the next call sends its source.
 //
-// No keyspace notification reports FLUSHDB. The daemon uses CLIENT TRACKING in broadcasting mode with a
-// prefix that matches no key: a flush sends an invalidation message. Servers before Redis 6 lack
-// CLIENT TRACKING.
+// FLUSHDB does not cause keyspace notifications. To detect a flush, the daemon uses CLIENT TRACKING
+// in broadcasting mode with a prefix that matches no key: a flush sends an invalidation message.
+// Servers before Redis 6 do not support CLIENT TRACKING.
 package sonicdb

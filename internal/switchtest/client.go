@@ -21,8 +21,8 @@ const (
 	HTMLType       = "text/html; charset=utf-8"
 )
 
-// Client sends HTTP requests to one daemon. It does not follow redirects and asks for gzip only if
-// a test does.
+// Client sends HTTP requests to one daemon. It does not follow redirects, and requests gzip only if
+// a test sets the header.
 type Client struct {
 	T    T
 	HTTP *http.Client
@@ -36,7 +36,7 @@ func NewClient(t T, address string) *Client {
 	return Client{T: t, Base: "http://" + address}.Dial("tcp", address)
 }
 
-// NewUnixClient is NewClient for a unix socket.
+// NewUnixClient is like NewClient for a unix socket.
 func NewUnixClient(t T, path string) *Client {
 	t.Helper()
 	return Client{T: t, Base: "http://localhost"}.Dial("unix", path)
@@ -78,8 +78,8 @@ type Response struct {
 	Body   string
 }
 
-// TryRequest sends a request with headers of the form "Name: value" and returns the response,
-// whatever its status.
+// TryRequest sends a request with headers of the form "Name: value" and returns the response
+// regardless of its status.
 func (client *Client) TryRequest(method, path string, headers ...string) (Response, error) {
 	request, err := http.NewRequest(method, client.Base+path, nil)
 	if err != nil {
@@ -101,7 +101,7 @@ func (client *Client) TryRequest(method, path string, headers ...string) (Respon
 	return Response{response.StatusCode, response.Header, string(body)}, err
 }
 
-// Request is TryRequest, and ends the test if there is no response.
+// Request is like TryRequest but ends the test if there is no response.
 func (client *Client) Request(method, path string, headers ...string) Response {
 	client.T.Helper()
 	a, err := client.TryRequest(method, path, headers...)
@@ -121,7 +121,7 @@ func (client *Client) Get(path string, headers ...string) string {
 	return a.Body
 }
 
-// AwaitCode sends GET requests until the response has a status code.
+// AwaitCode sends GET requests until the response has the given status code.
 func (client *Client) AwaitCode(path string, code int) Response {
 	client.T.Helper()
 	var last Response
@@ -135,8 +135,8 @@ func (client *Client) AwaitCode(path string, code int) Response {
 	return last
 }
 
-// AwaitDegraded waits until /healthz says "degraded" and has all of the words, or "healthy" if no
-// words are given.
+// AwaitDegraded waits until /healthz reports "degraded" and contains all of the words, or reports
+// "healthy" if no words are given.
 func AwaitDegraded(t T, words ...string) {
 	t.Helper()
 	client := NewClient(t, HTTPAddress)

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Daemon is a running daemon, or one that has ended.
+// Daemon is a daemon process, which may have ended.
 type Daemon struct {
 	t              T
 	Cmd            *exec.Cmd
@@ -28,7 +28,7 @@ type Daemon struct {
 // WatchdogInterval is how often the daemon has to notify the watchdog: half of WATCHDOG_USEC.
 const WatchdogInterval = 500 * time.Millisecond
 
-// StartOptions says how a daemon is started. The zero value starts it as systemd does, without
+// StartOptions configures how a daemon is started. The zero value starts it like systemd, without
 // arguments.
 type StartOptions struct {
 	Args            []string
@@ -41,8 +41,8 @@ type StartOptions struct {
 	IgnoreSIGPIPE   bool       // start with SIGPIPE ignored, as supervisord does
 }
 
-// Start starts the daemon and does not wait for it. If the daemon still runs at the end of the
-// test, it is killed; if the test failed, its last log lines are shown.
+// Start starts the daemon and returns without waiting for it. At the end of the test, a running
+// daemon is killed. If the test failed, its last log lines are printed.
 func (sw *Switch) Start(l StartOptions) *Daemon {
 	sw.T.Helper()
 	if l.IgnoreSIGPIPE {
@@ -52,7 +52,7 @@ func (sw *Switch) Start(l StartOptions) *Daemon {
 	return sw.StartCommand(l, sw.Binary, l.Args...)
 }
 
-// StartCommand is Start for a command that runs the binary.
+// StartCommand is like Start for a command that runs the binary.
 func (sw *Switch) StartCommand(l StartOptions, name string, args ...string) *Daemon {
 	sw.T.Helper()
 	d := &Daemon{t: sw.T, Stdout: new(Output), Stderr: new(Output), Notifications: new(Record[string]), Ended: make(chan struct{})}
@@ -231,15 +231,15 @@ func (d *Daemon) EndBySignal(sig syscall.Signal, when string) (took time.Duratio
 	return time.Since(begin)
 }
 
-// Kill ends the daemon by SIGKILL.
+// Kill kills the daemon with SIGKILL.
 func (d *Daemon) Kill() {
 	d.t.Helper()
 	d.Signal(syscall.SIGKILL)
 	d.Wait(Timeout)
 }
 
-// AwaitWatchdog waits for the daemon's next watchdog notification. It fails if the notification
-// comes later than four intervals.
+// AwaitWatchdog waits for the daemon's next watchdog notification. It fails if none arrives within
+// four intervals.
 func (sw *Switch) AwaitWatchdog(d *Daemon) {
 	sw.T.Helper()
 	if !d.watchdog {
@@ -266,7 +266,7 @@ func ResidentMemory(t T, pid int) int {
 	return kib << 10
 }
 
-// Output collects what a process writes.
+// Output collects the output of a process.
 type Output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

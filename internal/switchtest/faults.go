@@ -2,8 +2,8 @@ package switchtest
 
 import "time"
 
-// ChangeLinks makes one change of each kind: it deletes port 0, deletes and adds port 1, sets port
-// 2 down, takes the carrier of port 3 and changes the MTU of port 4.
+// ChangeLinks makes one change of each kind: it deletes port 0, deletes and recreates port 1,
+// brings down port 2, removes the carrier of port 3, and changes the MTU of port 4.
 func (sw *Switch) ChangeLinks() {
 	sw.T.Helper()
 	sw.NoError("delete", sw.Links.Delete(PortName(0)))
@@ -14,12 +14,12 @@ func (sw *Switch) ChangeLinks() {
 	sw.NoError("set MTU", sw.Links.SetMTU(PortName(4), 1400))
 }
 
-// FaultDuration is how long ChangeLinksDuring keeps a fault: long enough for the daemon to notice
-// it, reconnect, and notice it again.
+// FaultDuration is how long ChangeLinksDuring keeps a fault active. It gives the daemon time to
+// notice the fault, reconnect, and notice it again.
 const FaultDuration = 300 * time.Millisecond
 
-// ChangeLinksDuring changes links between begin and end of a fault, and checks that the daemon
-// recovers. what names the fault.
+// ChangeLinksDuring changes links between the calls of begin and end, which start and stop a fault,
+// and checks that the daemon recovers. what is the name of the fault.
 func (sw *Switch) ChangeLinksDuring(d *Daemon, what string, begin, end func()) {
 	sw.T.Helper()
 	stop := sw.Churn()
@@ -35,8 +35,8 @@ func (sw *Switch) ChangeLinksDuring(d *Daemon, what string, begin, end func()) {
 	sw.CheckAlive(d)
 }
 
-// RestartRedis saves and kills the server, calls meanwhile, and starts the server again with what
-// it had. The databases named in without are empty then.
+// RestartRedis saves and kills the server, calls meanwhile, and restarts the server with the saved
+// data. The databases listed in without are empty after the restart.
 func (sw *Switch) RestartRedis(r *RedisServer, meanwhile func(), without ...string) {
 	sw.T.Helper()
 	sw.Do("APPL_DB", "SAVE")
@@ -59,7 +59,7 @@ func (sw *Switch) RestartRedis(r *RedisServer, meanwhile func(), without ...stri
 	sw.NoError("restart", r.Restart())
 }
 
-// CheckAfterFault checks what must hold after each fault: CheckAlive and CheckSelfReport. may
+// CheckAfterFault runs the checks that apply after every fault: CheckAlive and CheckSelfReport. may
 // lists the health reasons that may remain.
 func (sw *Switch) CheckAfterFault(d *Daemon, may ...string) {
 	sw.T.Helper()
@@ -67,7 +67,8 @@ func (sw *Switch) CheckAfterFault(d *Daemon, may ...string) {
 	sw.CheckSelfReport(d, may...)
 }
 
-// CheckAlive checks that the daemon runs and has not produced ports in APPL_DB a second time.
+// CheckAlive checks that the daemon is running and has not written the ports to APPL_DB a second
+// time.
 func (sw *Switch) CheckAlive(d *Daemon) {
 	sw.T.Helper()
 	if !d.Alive() {

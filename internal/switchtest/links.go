@@ -30,14 +30,14 @@ const (
 	SpareLink = "spare"
 )
 
-// AddPort makes a port's interface and its peer, and sets both up.
+// AddPort creates a port's interface and its peer, and brings both up.
 func (sw *Switch) AddPort(name string) {
 	sw.T.Helper()
 	sw.NoError("add a port", sw.Links.AddVeth(name, PeerName(name)))
 	sw.SetUp(name)
 }
 
-// SetUp sets a port's interface and its peer up.
+// SetUp brings up a port's interface and its peer.
 func (sw *Switch) SetUp(name string) {
 	sw.T.Helper()
 	sw.NoError("set a port up", sw.Links.SetUp(PeerName(name), true))
@@ -169,8 +169,8 @@ func (sw *Switch) WatchLinksDown() *Record[string] {
 	return down
 }
 
-// DialLinks opens a netlink socket to change links. A goroutine that changes links beside the test
-// needs its own.
+// DialLinks opens a netlink socket for changing links. A goroutine that changes links concurrently
+// with the test needs a separate socket.
 func DialLinks(t T) *lab.Links {
 	t.Helper()
 	links, err := lab.DialLinks()
@@ -185,7 +185,8 @@ func DialLinks(t T) *lab.Links {
 // function is called.
 func (sw *Switch) Churn() (stop func()) { return sw.ChurnPorts(5, 3) }
 
-// ChurnPorts changes the MTU of some ports without a pause until the returned function is called.
+// ChurnPorts continuously changes the MTU of a range of ports until the returned function is
+// called.
 func (sw *Switch) ChurnPorts(first, ports int) (stop func()) {
 	links, quit, ended := DialLinks(sw.T), make(chan struct{}), make(chan struct{})
 	go func() {

@@ -20,7 +20,7 @@ type Proxy struct {
 	links  map[*proxyLink]bool
 }
 
-// ProxyFault says what happens to connections. Bytes count from the call of Set.
+// ProxyFault configures what happens to connections. Bytes are counted from the call of Set.
 type ProxyFault struct {
 	Requests int    // bytes of requests that pass before the cut; 0: no cut
 	Replies  int    // the same for replies
@@ -40,7 +40,7 @@ type proxyLink struct {
 	cutOrHeld bool
 }
 
-// NewWithProxy is New with a proxy between the daemon and the server.
+// NewWithProxy is like New, with a proxy between the daemon and the server.
 func NewWithProxy(t T) (*Switch, *Proxy) {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
@@ -80,7 +80,7 @@ func (p *Proxy) serve(l net.Listener) {
 	}
 }
 
-// Set replaces the fault for present and future connections. Connections held by the fault before
+// Set replaces the fault for existing and new connections. Connections held by the previous fault
 // are cut.
 func (p *Proxy) Set(f ProxyFault) {
 	p.mu.Lock()
@@ -201,7 +201,7 @@ func (p *Proxy) admit(k *proxyLink, direction, n int) (ProxyFault, int, bool) {
 	return p.fault, n, k.cutOrHeld
 }
 
-// broken ends or holds a connection at the limit of the fault.
+// broken cuts or holds a connection that has reached the limit of the fault.
 func (p *Proxy) broken(k *proxyLink) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -216,7 +216,7 @@ func (p *Proxy) broken(k *proxyLink) {
 	}
 }
 
-// write sends b, changed and delayed as the fault says.
+// write sends b, changed and delayed according to the fault.
 func (f *ProxyFault) write(to io.Writer, direction int, b []byte) error {
 	if change := f.Change[direction]; change != nil && len(b) > 0 {
 		b = change(b)

@@ -15,7 +15,8 @@ import (
 // unstableSeries matches series that change between two readings although no port changes.
 var unstableSeries = regexp.MustCompile(`^(process_|go_|portsyncd_http_|portsyncd_snapshot_|portsyncd_log_|portsyncd_push_|portsyncd_build_info)`)
 
-// Inconsistency returns where the documents of a report contradict one another, or "".
+// Inconsistency describes contradictions between the documents of a report. It returns "" if there
+// are none.
 func (r *SelfReport) Inconsistency() string {
 	var wrong []string
 	differ := func(what string, got, want any) {
@@ -101,7 +102,7 @@ func (r *SelfReport) Inconsistency() string {
 // pageTile matches a figure of the page with its name.
 var pageTile = regexp.MustCompile(`<dt>([^<]*)</dt><dd>(?:<b>)?([^<]*)(?:</b>)?(?: <span>([^<]*)</span>)?</dd>`)
 
-// pageInconsistency returns where the page contradicts the other documents.
+// pageInconsistency returns the discrepancies between the page and the other documents.
 func (r *SelfReport) pageInconsistency(counts map[string]float64) (wrong []string) {
 	differ := func(what string, got, want any) {
 		if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {

@@ -44,7 +44,8 @@ func (p *ReportedPort) portSeries() map[string]float64 {
 	return all
 }
 
-// Compare returns how a report differs from the expected one, or "". It does not compare health.
+// Compare describes how a report differs from the expected one. It returns "" if they match. It
+// does not compare health.
 func (r *SelfReport) Compare(w *ExpectedReport) string {
 	var wrong []string
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
@@ -102,7 +103,8 @@ var portInSeries = regexp.MustCompile(`\{port="(?:[^"\\]|\\.)*"`)
 // ReasonHold is how long the daemon keeps a health reason after its cause has ended.
 const ReasonHold = 2 * time.Second
 
-// healthProblem returns which reason of a report's health is missing or not allowed, or "".
+// healthProblem describes a health reason that is missing or not allowed. It returns "" if there is
+// none.
 func (r *SelfReport) healthProblem(w *ExpectedReport) string {
 	codes := r.Health.codes()
 	for _, code := range w.RequiredReasons {
@@ -221,8 +223,8 @@ func (sw *Switch) ExpectedReport() *ExpectedReport {
 	return w
 }
 
-// SelfReportTimeout is how long a report may take to be right. It includes the time that health
-// reasons are kept.
+// SelfReportTimeout is the maximum time until a report must be correct. It includes the time for
+// which health reasons are kept.
 const SelfReportTimeout = ReasonHold + 2*time.Second*RaceFactor
 
 // CheckSelfReport waits until all that the daemon reports agrees with the kernel and the

@@ -19,7 +19,7 @@ type StorageSwitch struct {
 	StorageDir string // directory of all other files
 }
 
-// NewWithStorage is New with a configuration file and directories for the daemon's files.
+// NewWithStorage is like New, with a configuration file and directories for the daemon's files.
 func NewWithStorage(t T) *StorageSwitch {
 	t.Helper()
 	sw := New(t)
@@ -31,7 +31,8 @@ func NewWithStorage(t T) *StorageSwitch {
 	return s
 }
 
-// WriteSettings writes the configuration file with more lines for two of its tables.
+// WriteSettings writes the configuration file with additional lines in the tables warm_restart and
+// metrics.
 func (sw *StorageSwitch) WriteSettings(warmRestart, metrics string) {
 	sw.T.Helper()
 	WriteFile(sw.T, sw.ConfigPath, fmt.Sprintf("[warm_restart]\nstate_file = %q\n%s\n[metrics]\nstorage_path = %q\n%s\n",
@@ -54,8 +55,8 @@ func (sw *StorageSwitch) Reload(d *Daemon) {
 	d.AwaitNotification(n, Timeout, "READY=1")
 }
 
-// BringUpSaved is BringUp with the configuration file. It waits until the state file has all ports
-// as up.
+// BringUpSaved is like BringUp but uses the configuration file. It waits until the state file shows
+// all ports as up.
 func (sw *StorageSwitch) BringUpSaved(ports int) *Daemon {
 	sw.T.Helper()
 	sw.ConfigurePorts(ports)

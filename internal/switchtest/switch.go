@@ -8,9 +8,9 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Switch is a switch for one test: network and mount namespaces with no interface but lo, empty
-// directories in place of the switch's own for databases and state, a syslog socket, and a
-// database server. All of it is removed when the test ends.
+// Switch is a simulated switch for one test. It has its own network namespace, which contains only
+// lo, and its own mount namespace, with empty directories for databases and state, a syslog socket,
+// and a database server. Everything is removed when the test ends.
 type Switch struct {
 	T         T
 	Binary    string
@@ -37,8 +37,8 @@ func New(t T) *Switch {
 	return sw
 }
 
-// NewWithRedis is New with a real redis-server, for a test that pauses or kills the server. It
-// skips the test if redis-server is not installed.
+// NewWithRedis is like New but uses a real redis-server, for tests that pause or kill the server.
+// It skips the test if redis-server is not installed.
 func NewWithRedis(t T) (*Switch, *RedisServer) {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
@@ -50,8 +50,8 @@ func NewWithRedis(t T) (*Switch, *RedisServer) {
 	return sw, r
 }
 
-// NewWithLab is New with the database of package lab, for a test that needs replies that a real
-// server does not give on request.
+// NewWithLab is like New but uses the database of package lab, for tests that need replies that a
+// real server does not return on request.
 func NewWithLab(t T) (*Switch, *LabServer) {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
@@ -63,7 +63,7 @@ func NewWithLab(t T) (*Switch, *LabServer) {
 	return sw, s
 }
 
-// NewWithoutDatabase is New without a database map and without a server.
+// NewWithoutDatabase is like New but provides neither a database map nor a server.
 func NewWithoutDatabase(t T) *Switch {
 	t.Helper()
 	sw := NewBare(t)
@@ -75,7 +75,8 @@ func NewWithoutDatabase(t T) *Switch {
 	return sw
 }
 
-// NewBare is NewWithoutDatabase with the /dev of this machine and no syslog socket.
+// NewBare is like NewWithoutDatabase but keeps the /dev of this machine and provides no syslog
+// socket.
 func NewBare(t T) *Switch {
 	t.Helper()
 	path := Binary(t) // build outside the namespaces, where the build cache is
@@ -111,7 +112,7 @@ func (sw *Switch) NoError(what string, err error) {
 	}
 }
 
-// Mkdir makes a directory with mode 0755.
+// Mkdir creates a directory with mode 0755.
 func (sw *Switch) Mkdir(path string) {
 	sw.T.Helper()
 	sw.NoError("make a directory", os.Mkdir(path, 0o755))

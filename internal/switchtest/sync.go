@@ -13,13 +13,13 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// SyncTimeout is the promised time from the end of a fault until STATE_DB agrees with the kernel.
-// Under the race detector it is longer.
+// SyncTimeout is the guaranteed time from the end of a fault until STATE_DB matches the kernel. It
+// is longer under the race detector.
 const SyncTimeout = time.Second * RaceFactor
 
-// AwaitInSync waits until STATE_DB agrees with the kernel, checks that it still does 150 ms later,
-// and returns how long the agreement took. The limit starts again when the kernel changes a link
-// meanwhile, as it does up to a second after a change of carrier.
+// AwaitInSync waits until STATE_DB matches the kernel, checks that it still does 150 ms later, and
+// returns how long it took. The limit is restarted whenever the kernel changes a link, which can
+// happen up to a second after a carrier change.
 func (sw *Switch) AwaitInSync(limit time.Duration) (longest time.Duration) {
 	sw.T.Helper()
 	const stays = 150 * time.Millisecond
@@ -50,8 +50,8 @@ func (sw *Switch) AwaitInSync(limit time.Duration) (longest time.Duration) {
 	}
 }
 
-// AwaitRecovery checks that STATE_DB agrees with the kernel within SyncTimeout, and waits until
-// all HTTP documents show the ports as they are. The log says from what the daemon recovered.
+// AwaitRecovery checks that STATE_DB matches the kernel within SyncTimeout, and waits until all
+// HTTP documents show the current port states. from names the fault in log messages.
 func (sw *Switch) AwaitRecovery(from string) {
 	sw.T.Helper()
 	sw.T.Logf("%s: in sync after %v", from, sw.AwaitInSync(SyncTimeout).Round(time.Millisecond))
@@ -59,8 +59,8 @@ func (sw *Switch) AwaitRecovery(from string) {
 }
 
 // OutOfSync compares STATE_DB with the kernel's links. It returns the links as text, and the
-// differences, or "" if there are none: each port that APPL_DB has must have its row, and each row
-// that the daemon wrote must have its interface. IgnoredLinks are left out.
+// differences, or "" if there are none. Every port in APPL_DB must have its row, and every row
+// written by the daemon must have an interface. IgnoredLinks are excluded.
 func (sw *Switch) OutOfSync() (links, problem string) {
 	sw.T.Helper()
 	want := make(map[string]map[string]string)

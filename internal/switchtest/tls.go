@@ -22,7 +22,7 @@ type Authority struct {
 	PEM  string
 }
 
-// NewAuthority returns an authority with a fresh key.
+// NewAuthority returns an authority with a new key.
 func NewAuthority(t T, name string) *Authority {
 	a := &Authority{t: t}
 	a.PEM, a.cert, a.key = a.sign(&x509.Certificate{
@@ -31,8 +31,7 @@ func NewAuthority(t T, name string) *Authority {
 	return a
 }
 
-// sign completes and signs a certificate. Without a certificate of its own, the authority signs
-// its own.
+// sign completes and signs a certificate. An authority without a certificate signs its own.
 func (a *Authority) sign(template *x509.Certificate) (string, *x509.Certificate, *ecdsa.PrivateKey) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -84,7 +83,7 @@ func NewTLSClient(t T, server, issuer *Authority) *Client {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Sent whichever authorities the server accepts.
+		// Send the certificate regardless of the authorities that the server accepts.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	transport := client.HTTP.Transport.(*http.Transport)

@@ -4,11 +4,11 @@ import (
 	"time"
 )
 
-// Timeout is how long a test waits for a condition that has no limit of its own.
+// Timeout is the maximum time that a test waits for a condition without its own limit.
 const Timeout = 10 * time.Second
 
-// Eventually calls check every 2 ms until it returns "", and returns how long that took. If it
-// takes longer than limit, the test ends with what check returned last.
+// Eventually calls check every 2 ms until it returns "", and returns how long that took. If limit
+// is exceeded, Eventually ends the test with the last result of check.
 func Eventually(t T, limit time.Duration, check func() string) time.Duration {
 	t.Helper()
 	watch := StartStopwatch()

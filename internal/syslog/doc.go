@@ -1,6 +1,6 @@
-// Package syslog implements an [slog.Handler] that writes to the syslog daemon at /dev/log like
-// syslog(3), or to standard output or standard error, and never blocks its caller. Level and output
-// can be changed while it is in use.
+// Package syslog implements an [slog.Handler] that writes to the syslog daemon at /dev/log, like
+// syslog(3), or to standard output or standard error. It never blocks its caller. The level and the
+// output can be changed at any time.
 //
 // # Lines
 //
@@ -18,15 +18,15 @@
 // slog.JSONHandler, with SONiC's names of levels and with the member "component". Long values of such
 // a line are cut, and each line is valid JSON. Lines to the syslog daemon are always text.
 //
-// The same message is written at most LinesPerSecond times in a second. The next line of that
-// message has the number of suppressed lines. WriteLine is exempt, since its callers limit their
-// lines themselves.
+// Each message is written at most LinesPerSecond times per second. The next line with that message
+// contains the number of suppressed lines. WriteLine is exempt because its callers limit their own
+// lines.
 //
 // # Console
 //
-// With Options.Console, the lines of the output Syslog go to standard error while /dev/log does not
-// exist or the syslog daemon is not running. If standard error is a terminal, it gets a copy of each
-// line, like with LOG_PERROR of syslog(3).
+// If Options.Console is set, lines for the output Syslog are written to standard error while
+// /dev/log does not exist or the syslog daemon is not running. If standard error is a terminal, it
+// receives a copy of every line, like with LOG_PERROR of syslog(3).
 //
 // # Full outputs
 //

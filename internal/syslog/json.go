@@ -12,38 +12,38 @@ import (
 	"unicode/utf8"
 )
 
-// Format is the format of the lines on standard output and standard error. Lines to the syslog
-// daemon are always text.
+// Format is the format of lines written to standard output and standard error. Lines sent to the
+// syslog daemon are always text.
 type Format uint8
 
-// The formats.
+// Formats for standard output and standard error.
 const (
 	Text Format = iota // severity, component, message and key=value
-	JSON               // objects as of slog.JSONHandler
+	JSON               // JSON objects like those of slog.JSONHandler
 )
 
-// SetFormat sets the format of the lines on standard output and standard error.
+// SetFormat sets the format for standard output and standard error.
 func (h *Handler) SetFormat(f Format) { h.shared.format.Store(uint32(f)) }
 
-// Format returns the format of the lines on standard output and standard error.
+// Format returns the format for standard output and standard error.
 func (h *Handler) Format() Format { return Format(h.shared.format.Load()) }
 
-// isJSON reports whether the lines on an output are JSON.
+// isJSON reports whether lines written to output are JSON.
 func (h *Handler) isJSON(output Output) bool { return output != Syslog && h.Format() == JSON }
 
-// derivation is one call of WithAttrs or WithGroup.
+// derivation records one call of WithAttrs or WithGroup.
 type derivation struct {
 	attrs []slog.Attr
 	group string // "" for WithAttrs
 }
 
-// maxClipped is the size in bytes to which long values of a JSON line are cut. Two of them fit in a
-// line even if each byte is escaped.
+// maxClipped is the size in bytes to which long values in a JSON line are truncated. Two such
+// values fit in a line even if every byte is escaped.
 const maxClipped = 256
 
-// appendJSON appends a record as slog.JSONHandler formats it, with SONiC's names of levels. If the
-// line is longer than maxStreamLine, its values are cut, and if this is not enough, its attributes
-// are left out, so that each line is valid JSON.
+// appendJSON appends r in the format of slog.JSONHandler, with SONiC's level names. If the line
+// exceeds maxStreamLine, its values are truncated. If it is still too long, its attributes are
+// omitted, so every line is valid JSON.
 func (h *Handler) appendJSON(b []byte, r slog.Record, suppressed uint64) []byte {
 	r.Time = cmp.Or(r.Time, time.Now())
 	b = h.appendJSONWith(b, r, suppressed, replaceLevel)
@@ -57,7 +57,7 @@ func (h *Handler) appendJSON(b []byte, r slog.Record, suppressed uint64) []byte 
 	return b
 }
 
-// appendJSONWith is appendJSON without a limit.
+// appendJSONWith is like appendJSON but does not limit the length of the line.
 func (h *Handler) appendJSONWith(b []byte, r slog.Record, suppressed uint64, replace func([]string, slog.Attr) slog.Attr) []byte {
 	var line bytes.Buffer
 	var j slog.Handler = slog.NewJSONHandler(&line, &slog.HandlerOptions{Level: slog.Level(-1 << 31), ReplaceAttr: replace})
@@ -77,7 +77,7 @@ func (h *Handler) appendJSONWith(b []byte, r slog.Record, suppressed uint64, rep
 	return appendPrintableJSON(b, bytes.TrimSuffix(line.Bytes(), []byte("\n")))
 }
 
-// replaceLevel replaces slog's name of the level.
+// replaceLevel replaces slog's level name with SONiC's.
 func replaceLevel(groups []string, a slog.Attr) slog.Attr {
 	if level, ok := a.Value.Any().(slog.Level); ok && a.Key == slog.LevelKey && len(groups) == 0 {
 		a.Value = slog.StringValue(LevelName(level))
@@ -85,21 +85,21 @@ func replaceLevel(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// clipValue is replaceLevel that also cuts long values.
+// clipValue is like replaceLevel and also truncates long values.
 func clipValue(groups []string, a slog.Attr) slog.Attr {
 	a = replaceLevel(groups, a)
 	switch a.Value.Kind() {
 	case slog.KindString:
 		a.Value = slog.StringValue(string(cut([]byte(a.Value.String()), maxClipped)))
 	case slog.KindAny:
-		// fmt calls Error and String, and recovers panics on nil receivers.
+		// fmt calls Error and String methods and recovers from panics on nil receivers.
 		a.Value = slog.StringValue(string(cut(fmt.Appendf(nil, "%+v", a.Value.Any()), maxClipped)))
 	}
 	return a
 }
 
-// appendPrintableJSON appends valid JSON and escapes the unprintable characters that JSON permits in
-// strings, which could control a terminal.
+// appendPrintableJSON appends valid JSON. It escapes unprintable characters in strings, which JSON
+// allows but which could control a terminal.
 func appendPrintableJSON(b, json []byte) []byte {
 	for _, r := range string(json) {
 		switch {

@@ -14,13 +14,13 @@ import (
 const reconnectInterval = time.Second
 
 // maxStreamLine is the maximum length in bytes of a line written to standard output or standard
-// error: PIPE_BUF of linux/limits.h. A pipe that polls writable can accept PIPE_BUF bytes
-// (pipe(7)).
+// error. It equals PIPE_BUF (linux/limits.h), because a pipe that polls writable can accept
+// PIPE_BUF bytes (pipe(7)).
 const maxStreamLine = 4096
 
-// socket is the connection to the syslog daemon. Its descriptor is never closed. After the daemon
-// restarts, the same descriptor is connected again, which connect(2) allows for datagram sockets.
-// Therefore writing needs no lock to protect against a concurrent close.
+// socket is the connection to the syslog daemon. Its descriptor is never closed, so writers need no
+// lock against a concurrent close. After a restart of the syslog daemon the same descriptor is
+// reconnected, which connect(2) allows for datagram sockets.
 type socket struct {
 	path        string
 	fd          atomic.Int64 // -1 before it is opened
@@ -44,10 +44,10 @@ const (
 	lost
 )
 
-// send writes a datagram. If the queue of the daemon is full, it waits for room up to timeout.
-// After any error it reconnects: ECONNREFUSED means that the daemon closed its socket, ENOTCONN
-// that the socket is not connected. EAGAIN, which means that the queue is full, may be of a
-// previous daemon.
+// send writes a datagram. If the syslog daemon's queue is full, send waits up to timeout. After any
+// error it reconnects: ECONNREFUSED means that the daemon closed its socket, ENOTCONN that the
+// socket is not connected, and EAGAIN that a queue is full, which may be the queue of a previous
+// daemon.
 func (s *socket) send(datagram []byte, timeout time.Duration) result {
 	err := s.write(datagram)
 	if err == unix.EAGAIN && timeout > 0 && s.waitRoom(timeout) {
@@ -65,13 +65,13 @@ func (s *socket) send(datagram []byte, timeout time.Duration) result {
 	return lost
 }
 
-// waitRoom waits until the queue of the daemon has room, and reports whether it has.
+// waitRoom waits up to timeout until the syslog daemon's queue has room. It reports whether it has.
 func (s *socket) waitRoom(timeout time.Duration) bool {
 	return waitRoom(int(s.fd.Load()), timeout) == written
 }
 
-// waitRoom waits until a descriptor is writable. It returns written if it is, full after the
-// timeout, and lost on an error.
+// waitRoom waits until fd is writable. It returns written if fd is writable, full after the
+// timeout, and lost on error.
 func waitRoom(fd int, timeout time.Duration) result {
 	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	switch n, err := unix.Poll(poll[:], int(timeout.Milliseconds())); {
@@ -88,8 +88,8 @@ func (s *socket) write(datagram []byte) error {
 	return err
 }
 
-// connect connects to the daemon and reports whether it succeeded. It returns false immediately if
-// the last attempt was less than reconnectInterval ago.
+// connect connects to the syslog daemon and reports whether it succeeded. It returns false
+// immediately if the last attempt was less than reconnectInterval ago.
 func (s *socket) connect() bool {
 	now, at := int64(time.Since(s.start)), s.reconnectAt.Load()
 	if now < at || !s.reconnectAt.CompareAndSwap(at, now+int64(reconnectInterval)) {
@@ -109,17 +109,17 @@ func (s *socket) connect() bool {
 
 // stream is standard output or standard error. Other processes may share the descriptor, so it must
 // not be made non-blocking. Instead, stream writes only if the descriptor polls writable. The mutex
-// prevents another goroutine from filling the pipe after the poll. It is held only for calls that
-// do not block.
+// prevents other goroutines from filling the pipe between the poll and the write. It is held only
+// during non-blocking calls.
 type stream struct {
 	mu       sync.Mutex
 	file     *os.File
-	fd       int  // of file, or of the same terminal
+	fd       int  // descriptor of file, or a new one for the same terminal
 	terminal bool // file is a terminal
 }
 
-// init opens a terminal again, because a terminal that polls writable can have less room than a
-// line needs. The new descriptor can be made non-blocking, since no other process shares it.
+// init reopens file if it is a terminal, because a terminal that polls writable may not have room
+// for a whole line. No other process shares the new descriptor, so it can be made non-blocking.
 func (s *stream) init(file *os.File) {
 	s.file, s.fd = file, int(file.Fd())
 	if _, err := unix.IoctlGetTermios(s.fd, unix.TCGETS); err != nil {
@@ -139,7 +139,7 @@ func (s *stream) close() {
 	}
 }
 
-// WriteNow writes a line to a file without blocking. It reports whether the line was written. Lines
+// WriteNow writes line to file without blocking and reports whether the line was written. Lines
 // longer than 4096 bytes are truncated.
 func WriteNow(file *os.File, line []byte) bool {
 	var s stream
@@ -148,7 +148,7 @@ func WriteNow(file *os.File, line []byte) bool {
 	return s.write(line[:min(len(line), maxStreamLine)]) == written
 }
 
-// sendWithin writes a line of text. If the file has no room, it waits up to timeout.
+// sendWithin writes a line of text. If the output is full, it waits up to timeout.
 func (s *stream) sendWithin(line []byte, timeout time.Duration) result {
 	line = append(cut(line, maxStreamLine-1), '\n')
 	r := s.write(line)
@@ -158,7 +158,7 @@ func (s *stream) sendWithin(line []byte, timeout time.Duration) result {
 	return r
 }
 
-// send is sendWithin without waiting.
+// send is like sendWithin but does not wait.
 func (s *stream) send(line []byte) result { return s.sendWithin(line, 0) }
 
 // write writes at most maxStreamLine bytes.
@@ -168,7 +168,7 @@ func (s *stream) write(line []byte) result {
 	if room := waitRoom(s.fd, 0); room != written {
 		return room
 	}
-	// The descriptor also polls writable if its reader no longer exists; the write then fails
+	// A descriptor whose reader no longer exists also polls writable. The write then fails
 	// immediately.
 	switch n, err := unix.Write(s.fd, line); {
 	case err == unix.EAGAIN:

@@ -1,5 +1,5 @@
-// Package warmrestart stores what has to survive a restart of the daemon: the ports, the counters
-// and durations of restarts, and their history. It does not open sockets.
+// Package warmrestart stores the data that must survive a restart of the daemon: the ports, the
+// restart counters, the durations of initial syncs, and the history. It does not open sockets.
 //
 // # Files
 //
@@ -11,20 +11,20 @@
 //   - history.jsonl: one sample per save interval
 //   - portsyncd.prom and metrics-export.json: the exports
 //
-// SONiC ends the daemon with SIGKILL on a warm reboot. Each file is therefore written when its
-// content changes, and nothing depends on a last save.
+// On a warm reboot, SONiC kills the daemon with SIGKILL. Each file is therefore written when its
+// content changes, and nothing depends on a final save.
 //
 // # Counters
 //
-// Prometheus takes a counter that decreases for a reset and adds its whole value to increase().
-// A new value is therefore exposed only after it was written to the disk. If metrics.json could
-// never be written, a restart begins at 0 in any case, and values are exposed at once.
+// Prometheus interprets a decreasing counter as a reset and adds its whole value to increase(). A
+// new value is therefore exposed only after it has been written to disk. If metrics.json has never
+// been written, a restart begins at 0 in any case, so values are exposed immediately.
 //
 // # Disk errors
 //
-// If a disk is full, read-only or broken, each failed write is counted, the error is logged once
-// and reported by [Recorder.Problems], and the write is retried after a pause that doubles up to a
-// minute. The last good file stays. Each file has its own pause.
+// If a disk is full, read-only or broken, each failed write is counted, and the write is retried
+// after a pause that doubles up to one minute. The error is logged once and reported by
+// [Recorder.Problems]. The last good file is kept. Each file has its own pause.
 //
 // # Two processes
 //
@@ -41,6 +41,6 @@
 //
 // # Concurrency
 //
-// Run is the only goroutine that accesses the files. The methods that the event loop calls hand
-// over a copy and return at once, even if the disk hangs.
+// Run is the only goroutine that accesses the files. Methods called by the event loop hand over a
+// copy and return immediately, even if the disk is blocked.
 package warmrestart
