@@ -13,8 +13,8 @@ import (
 	"portsyncd/portsync"
 )
 
-// pageView is the data of the page's template. Foreign text has been through visible; the template
-// escapes it for HTML.
+// pageView is the template data for the status page. Untrusted text has been escaped by visible;
+// the template escapes it for HTML.
 type pageView struct {
 	pageHead
 	Tiles   []tile
@@ -37,7 +37,7 @@ type pageView struct {
 	Older    []restartRow
 }
 
-// pageHead is the data of the head of all pages.
+// pageHead is the template data for the head of all pages.
 type pageHead struct {
 	Title, Version string
 	At             moment
@@ -47,12 +47,12 @@ type pageHead struct {
 	Daemon, Links  summaryView
 }
 
-// summaryView is the state of the daemon or of all ports in a few words.
+// summaryView is a brief summary of the state of the daemon or of all ports.
 type summaryView struct {
 	Text, Tone, Note string
 }
 
-// tile is a named figure.
+// tile is a named figure on a page.
 type tile struct {
 	Name, Value, Note string
 	Tone              string // CSS class: "", "good", "warn", "bad"
@@ -80,7 +80,7 @@ type databaseRow struct {
 	Since                moment
 }
 
-// newHealthView returns the health with the reasons in order of their deductions.
+// newHealthView returns the health, with the reasons ordered by deduction.
 func newHealthView(h *portsync.Health, now time.Time) healthView {
 	v := healthView{Status: visible(h.Status), Since: momentOf(h.Since, now)}
 	for _, r := range h.Reasons {
@@ -106,7 +106,7 @@ func toneOf(status string) string {
 	return ""
 }
 
-// newPageHead returns the head of the pages of s.
+// newPageHead returns the template data for the head of the pages.
 func (s *Status) newPageHead() pageHead {
 	now := s.Time
 	h := pageHead{
@@ -124,7 +124,7 @@ func (s *Status) newPageHead() pageHead {
 	return h
 }
 
-// newPageView returns the view of s.
+// newPageView returns the template data for s.
 func newPageView(s *Status) *pageView {
 	now := s.Time
 	v := &pageView{
@@ -149,7 +149,7 @@ func newPageView(s *Status) *pageView {
 	return v
 }
 
-// tiles returns the figures at the top of the page.
+// tiles returns the key figures shown at the top of the page.
 func tiles(s *Status, hour *hourView) []tile {
 	pending := tile{Name: "Pending", Value: strconv.Itoa(len(s.Pending))}
 	if n := len(s.Pending); n > 0 {
@@ -178,7 +178,7 @@ func tiles(s *Status, hour *hourView) []tile {
 	}
 }
 
-// counts returns the totals since the start of the process.
+// counts returns the totals since the process started.
 func counts(c *portsync.CountsView, now time.Time) []tile {
 	last := momentAt(c.LastWritten, now)
 	note := last.Text
@@ -197,10 +197,10 @@ func counts(c *portsync.CountsView, now time.Time) []tile {
 	}
 }
 
-// recentRestarts is the number of restarts above the fold.
+// recentRestarts is the number of restarts shown without expanding the list.
 const recentRestarts = 5
 
-// restartRow is one restart in a list.
+// restartRow is a row of a restart list.
 type restartRow struct {
 	Kind, Tone, Reason string
 	At                 moment
@@ -208,7 +208,7 @@ type restartRow struct {
 	Facts              []string
 }
 
-// restartRows returns the restarts, newest first.
+// restartRows returns rows for restarts, newest first.
 func restartRows(restarts []warmrestart.Restart, now time.Time) []restartRow {
 	rows := make([]restartRow, 0, len(restarts))
 	for _, r := range slices.Backward(restarts) {

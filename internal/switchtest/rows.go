@@ -27,12 +27,12 @@ const (
 // NoRow is what RowText returns for a row that does not exist.
 const NoRow = "nothing"
 
-// Rows is a copy of rows by key, which follows the commands of MONITOR. A row maps field names to
-// values. A string is a row with the one field "".
+// Rows is a copy of database rows by key that is updated from the output of MONITOR. A row maps
+// field names to values. A string is a row with a single field "".
 type Rows map[string]map[string]string
 
-// Apply applies HSET, HDEL, SET or DEL to a row. It returns the text of the row afterwards, and
-// whether the command changed the row.
+// Apply applies HSET, HDEL, SET or DEL to a row. It returns the resulting row as text and whether
+// the command changed the row.
 func (b Rows) Apply(key, op string, fields map[string]string) (content string, changed bool) {
 	before := RowText(b[key])
 	row := maps.Clone(b[key])
@@ -111,8 +111,8 @@ func (sw *Switch) WatchKeys(database, prefix string) *Record[RowEvent] {
 	return events
 }
 
-// RowEventsSoFar returns all row events up to the call. It writes a row of its own and waits for
-// the notification of that write, which it leaves out.
+// RowEventsSoFar returns all row events up to the call. To do this, it writes an additional row and
+// waits for the notification of that write, which it excludes from the result.
 func (sw *Switch) RowEventsSoFar(rows *Record[RowEvent]) []RowEvent {
 	sw.T.Helper()
 	const mark = "mark" // not a port's row

@@ -25,8 +25,8 @@ type DatabaseServer interface {
 // databases is the number of databases of a SONiC device.
 const databases = 32
 
-// NewDatabaseServer returns a redis-server that is not started yet, or the database of package lab
-// if redis-server is not installed or PORTSYNCD_TEST_DB=lab.
+// NewDatabaseServer returns a redis-server that has not been started, or the database of package
+// lab if redis-server is not installed or PORTSYNCD_TEST_DB=lab.
 func NewDatabaseServer(t T) DatabaseServer {
 	t.Helper()
 	switch kind := os.Getenv("PORTSYNCD_TEST_DB"); kind {
@@ -51,7 +51,7 @@ type RedisServer struct {
 	at  Database
 }
 
-// NewRedisServer returns a server that is not started yet. It skips the test if redis-server is
+// NewRedisServer returns a server that has not been started. It skips the test if redis-server is
 // not installed or PORTSYNCD_TEST_DB=lab.
 func NewRedisServer(t T) *RedisServer {
 	t.Helper()
@@ -90,7 +90,7 @@ func (r *RedisServer) Start(at Database) error {
 	}
 }
 
-// Restart starts the server again after Stop, with what it last saved.
+// Restart starts the server again after Stop with the last saved data.
 func (r *RedisServer) Restart() error { return r.Start(r.at) }
 
 // Stop kills the server. Rows that it did not save are lost.
@@ -99,7 +99,7 @@ func (r *RedisServer) Stop() {
 	r.Cmd.Wait()
 }
 
-// Pause stops the process by SIGSTOP: connections stay open and get no replies.
+// Pause stops the process with SIGSTOP: connections stay open but receive no replies.
 func (r *RedisServer) Pause() { r.Cmd.Process.Signal(syscall.SIGSTOP) }
 
 // Resume continues the process after Pause.

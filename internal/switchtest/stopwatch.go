@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Stopwatch measures limits that a test sets. Time in which tasks of this machine waited for a
-// processor or for the disk does not count, because it says nothing about the daemon. A limit is
-// extended to at most stallFactor times its length.
+// Stopwatch measures time against a test's limits. It excludes time during which tasks on this
+// machine waited for a processor or the disk, because such delays are not caused by the daemon. A
+// limit is extended to at most stallFactor times its length.
 type Stopwatch struct {
 	Begin   time.Time
 	stalled time.Duration
@@ -20,7 +20,7 @@ const stallFactor = 8
 // StartStopwatch returns a stopwatch that starts now.
 func StartStopwatch() Stopwatch { return Stopwatch{time.Now(), stallTime()} }
 
-// Left returns how much of limit is left. It is 0 or less when the limit is over.
+// Left returns the remaining part of limit. It returns 0 or less if limit has expired.
 func (w Stopwatch) Left(limit time.Duration) time.Duration {
 	took := time.Since(w.Begin)
 	if took <= limit {
