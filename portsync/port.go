@@ -115,8 +115,8 @@ func (p *Port) written() bool {
 	return p.row == rowOf(p)
 }
 
-// Configure sets the ports that are in CONFIG_DB. Other ports are removed when they have neither an
-// interface nor a row.
+// Configure replaces the set of ports that CONFIG_DB has by names. Any other port is removed when it
+// has neither an interface nor a row in STATE_DB.
 func (s *State) Configure(names []string) {
 	configured := make(map[string]bool, len(names))
 	for _, name := range names {

@@ -27,7 +27,7 @@ const (
 	dirMode     = 0o755    // same as for the other files in the storage directory
 )
 
-// Settings are the settings of the files. They can be changed at run time.
+// Settings hold the retention and size limits of the event files. They can be changed at run time.
 type Settings struct {
 	Retention   time.Duration // age at which events are removed
 	MaxFileSize int64         // file size in bytes that triggers rotation; also the total size of the rotated files

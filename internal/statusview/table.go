@@ -66,7 +66,7 @@ func (p *printer) widths(columns []column, rows [][]word, minor []int) []int {
 	return widths[:last+1]
 }
 
-// row prints the cells of a row, as many as there are widths.
+// row prints one row of cells. It prints only the first len(widths) cells.
 func (p *printer) row(columns []column, widths []int, cells []word) {
 	for i, c := range columns[:len(widths)] {
 		if i > 0 {

@@ -72,7 +72,7 @@ func AppendNotice(b []byte, text string, t Terminal) []byte {
 // ellipsis returns the mark for omitted text.
 func (p *printer) ellipsis() string { return p.either("…", "~") }
 
-// either returns text, or ascii for a terminal with ASCII only.
+// either returns ascii if the terminal supports only ASCII, and text otherwise.
 func (p *printer) either(text, ascii string) string {
 	if p.ASCII {
 		return ascii
