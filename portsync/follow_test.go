@@ -121,7 +121,7 @@ func TestFollowIgnoresOthers(t *testing.T) {
 	select {
 	case n := <-f.notes:
 		t.Errorf("note %d %q", n.kind, n.ports)
-	case <-time.After(3 * followDelay): // a read would be over by now
+	case <-time.After(3 * followDelay): // a read would have ended
 	}
 }
 

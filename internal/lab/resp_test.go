@@ -27,7 +27,7 @@ func TestGlobMatch(t *testing.T) {
 			t.Errorf("%q matches %q: got %t", test.pattern, test.s, got)
 		}
 	}
-	// Backtracking over every star would take for ever.
+	// Backtracking over every star would take too long.
 	if globMatch(strings.Repeat("a*", 40)+"b", strings.Repeat("a", 10000)) {
 		t.Error("matched")
 	}
@@ -105,7 +105,7 @@ func TestTooBigRequest(t *testing.T) {
 	}
 }
 
-// endless repeats itself for ever.
+// endless repeats itself forever.
 type endless string
 
 func (e endless) Read(p []byte) (int, error) {

@@ -233,7 +233,7 @@ func TestProblems(t *testing.T) {
 	if slices.Equal(dirNames(t, dir), before) {
 		t.Error("Load set nothing aside")
 	}
-	// The newer one stays for ever, whatever the limits.
+	// The newer one is always kept, whatever the limits.
 	f.Keep = Limits{}
 	if removed, err := f.Prune(); len(removed) != 3 || err != nil {
 		t.Errorf("prune: %q, %v; want the backup and two corrupt files", removed, err)

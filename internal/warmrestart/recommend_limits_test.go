@@ -106,7 +106,7 @@ func TestRecommendationLimits(t *testing.T) {
 		{"one dropped", (*r).keepRestarts, dropped(30, 30, 31, day, 30*day), "the newest 30 of 31 starts are recorded, which are 1.0 days; samples are kept for 30"},
 		{"room for more", (*r).keepRestarts, dropped(30, 29, 31, day, 30*day), ""},
 		{"as far back as samples", (*r).keepRestarts, dropped(30, 30, 31, 30*day, 30*day), ""},
-		{"samples for ever", (*r).keepRestarts, dropped(30, 30, 31, day, 0), ""},
+		{"samples without limit", (*r).keepRestarts, dropped(30, 30, 31, day, 0), ""},
 		{"as many as can be", (*r).keepRestarts, dropped(10000, 10000, 10001, day, 30*day), ""},
 		{"unknown how many", (*r).keepRestarts, dropped(0, 30, 31, day, 30*day), ""},
 
