@@ -4,7 +4,7 @@ package portsync
 type writer struct {
 	*base
 	batch   Batch
-	written int   // ports whose row was written or deleted by the last exchange
+	written int   // ports whose row was written or deleted by the last request
 	wroteAt int64 // when a write or deletion of a row was last acknowledged
 
 	acknowledged func(*Port, pending) // called for each port whose reply has arrived

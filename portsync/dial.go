@@ -6,7 +6,7 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// dial connects to a database. When ctx ends, the connection is closed, so an exchange with a slow
+// dial connects to a database. When ctx ends, the connection is closed, so a request with a slow
 // server does not delay the shutdown.
 func dial(ctx context.Context, db sonicdb.Database) (*sonicdb.Conn, error) {
 	c, err := sonicdb.Dial(ctx, db.Options())

@@ -23,10 +23,10 @@
 //
 // The reader copies each decoded message to a slot of the ring. The loop passes it to State.Step,
 // which returns actions such as publishing or deleting a row or requesting a link. The Batch merges
-// them with the port's pending actions, and one exchange with Redis writes the whole batch.
+// them with the port's pending actions, and one Redis request writes the whole batch.
 // State.Accept receives the result for each port and decides when PortInitDone is due.
 //
-// Events that arrive during an exchange form the next batch, so batches grow with the backlog. A
+// Events that arrive during a request form the next batch, so batches grow with the backlog. A
 // batch has one slot per port: a new state of an interface replaces an older one, a deletion is
 // never replaced, and memory is bounded by the number of ports.
 //

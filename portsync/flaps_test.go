@@ -158,7 +158,7 @@ func TestSamplerFlaps(t *testing.T) {
 	m.latency.observe(s.clock.now(), 5)
 	line := take()
 	if line.Exchanges != 2 || line.Failed != 1 {
-		t.Errorf("%d of %d exchanges failed, want 1 of 2", line.Failed, line.Exchanges)
+		t.Errorf("%d of %d Redis requests failed, want 1 of 2", line.Failed, line.Exchanges)
 	}
 	last := len(ports) - 1
 	if len(line.Flaps) != warmrestart.MaxFlaps || line.Flaps[0].Port != ports[last].Name ||

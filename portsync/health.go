@@ -111,7 +111,7 @@ var HealthCodes = [numConditions]HealthCode{
 	failureRateHigh: {"failure_rate", Unhealthy, 30,
 		func(o observation) bool { return exceedsRate(o.failed, o.attempts, o.maxFailureRate) },
 		func(o observation) string {
-			return fmt.Sprintf("%d of %d database exchanges failed in the last minute", o.failed, o.attempts)
+			return fmt.Sprintf("%d of %d Redis requests failed in the last minute", o.failed, o.attempts)
 		}},
 	portInitLate: {"port_init_late", Degraded, 20,
 		func(o observation) bool { return o.initLate },
@@ -189,7 +189,7 @@ type observation struct {
 	unsyncedFor    time.Duration
 	stalledFor     time.Duration
 	stalled        bool
-	failed         int64 // exchanges in the last minute
+	failed         int64 // Redis requests in the last minute
 	attempts       int64
 	maxFailureRate float64
 	initLate       bool

@@ -77,8 +77,8 @@ func (s *Status) desync(since int64) {
 	s.unsynced.Store(since)
 }
 
-// addExchanges counts database exchanges, some of which failed.
-func addExchanges(s *Status, failed, all int) {
+// addRequests counts Redis requests, some of which failed.
+func addRequests(s *Status, failed, all int) {
 	for i := range all {
 		s.rate.add(i < failed, s.clock.now())
 	}
@@ -157,12 +157,12 @@ func healthCases() []healthCase {
 			s.stalledSince.Store(s.clock.now() - int64(20*time.Minute))
 		}), nil, "", ""},
 
-		{"two exchanges failed", status(func(s *Status) { addExchanges(s, 2, 2) }), nil, "", ""},
-		{"three exchanges failed", status(func(s *Status) { addExchanges(s, 3, 3) }), status(func(s *Status) { s.advance(time.Minute + 6*time.Second) }),
-			"failure_rate", "3 of 3 database exchanges failed in the last minute"},
-		{"few exchanges failed", status(func(s *Status) { addExchanges(s, 8, 100) }), nil, "", ""}, // 8 %, with a lower bound of 4 %
-		{"many exchanges failed", status(func(s *Status) { addExchanges(s, 20, 100) }), status(func(s *Status) { addExchanges(s, 0, 2000) }),
-			"failure_rate", "20 of 100 database exchanges failed in the last minute"},
+		{"two requests failed", status(func(s *Status) { addRequests(s, 2, 2) }), nil, "", ""},
+		{"three requests failed", status(func(s *Status) { addRequests(s, 3, 3) }), status(func(s *Status) { s.advance(time.Minute + 6*time.Second) }),
+			"failure_rate", "3 of 3 Redis requests failed in the last minute"},
+		{"few requests failed", status(func(s *Status) { addRequests(s, 8, 100) }), nil, "", ""}, // 8 %, with a lower bound of 4 %
+		{"many requests failed", status(func(s *Status) { addRequests(s, 20, 100) }), status(func(s *Status) { addRequests(s, 0, 2000) }),
+			"failure_rate", "20 of 100 Redis requests failed in the last minute"},
 
 		{"PortInitDone late, ports pending", status(func(s *Status) { s.initPending.Store(3); s.initLate.Store(true) }),
 			status(func(s *Status) { s.initLate.Store(false) }), "port_init_late", "PortInitDone is late; pending ports: 3"},
@@ -352,7 +352,7 @@ func TestHealthAllocatesNothing(t *testing.T) {
 		}
 	}
 	check()
-	addExchanges(s, 20, 100)
+	addRequests(s, 20, 100)
 	s.overrunAt.Store(s.clock.now())
 	r.problems, r.overdue = []string{"full"}, "the history"
 	check()

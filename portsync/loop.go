@@ -130,7 +130,7 @@ func (l *Loop) Run(ctx context.Context) error {
 
 	inner, cancel := context.WithCancel(ctx)
 	l.ctx = inner
-	// Interrupt an exchange that is still running when the time for the shutdown is over.
+	// Interrupt a request that is still running when the time for the shutdown is over.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainFor, cancel) })()
 	r := reader{links: l.Links, ring: l.ring, now: l.clock.now, done: inner.Done(),
 		log: l.Log.With(syslog.ComponentKey, "netlink")}

@@ -21,7 +21,7 @@ const missingAfter = 2 * time.Second
 type Settings struct {
 	AuditInterval time.Duration // interval between audits; 0: no audits
 	MaxStall      time.Duration // maximum time that the backlog may be stalled; 0: no limit
-	// MaxFailureRate is the share of failed database exchanges in the last minute, 0 to 1, above
+	// MaxFailureRate is the share of failed Redis requests in the last minute, 0 to 1, above
 	// which the daemon is unhealthy. It is compared with the lower bound of the measured share
 	// (Wilson score interval).
 	MaxFailureRate float64

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// failureRate counts database exchanges and failed exchanges, in the last minute (six buckets of
+// failureRate counts all and failed Redis requests in the last minute (six buckets of
 // ten seconds) and since the process started. The loop writes it; any goroutine may read it.
 type failureRate struct {
 	attempts, failed atomic.Uint64
@@ -21,7 +21,7 @@ const (
 	rateSlot    = 10 * time.Second
 )
 
-// add counts one exchange at now, on the loop's clock.
+// add counts one request at now, on the loop's clock.
 func (f *failureRate) add(failed bool, now int64) {
 	slot := now / int64(rateSlot)
 	b := &f.buckets[slot%rateBuckets]
@@ -38,7 +38,7 @@ func (f *failureRate) add(failed bool, now int64) {
 	}
 }
 
-// recent returns the number of failed and attempted exchanges in the last minute.
+// recent returns the number of failed and attempted Redis requests in the last minute.
 func (f *failureRate) recent(now int64) (failed, attempts int64) {
 	slot := now / int64(rateSlot)
 	for i := range f.buckets {

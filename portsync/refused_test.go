@@ -9,7 +9,7 @@ import (
 )
 
 // TestRefusedRowIsShown checks that a permanently refused row is shown as a refusal until it is
-// written or its interface is gone, whatever other exchanges succeed meanwhile.
+// written or its interface is gone, whatever other requests succeed in the meantime.
 func TestRefusedRowIsShown(t *testing.T) {
 	a := newRig(t, "Ethernet0", "Ethernet4")
 	shown := func(when, want string) {
@@ -30,7 +30,7 @@ func TestRefusedRowIsShown(t *testing.T) {
 	shown("two rows are refused", "rows of Ethernet0, Ethernet4: ")
 	a.loop.db.check(nil)
 	a.turn()
-	shown("another exchange succeeds", "rows of Ethernet0, Ethernet4: ")
+	shown("another request succeeds", "rows of Ethernet0, Ethernet4: ")
 	a.removeRow("Ethernet0")
 	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1600)
 	a.turn()

@@ -17,13 +17,13 @@ import (
 
 // rig is a loop whose turns the test makes, on an in-memory database.
 type rig struct {
-	t         *testing.T
-	loop      *Loop
-	set       *metrics.Set
-	status    *Status
-	db        *lab.DB
-	session   *session
-	exchanges int // requests that the loop has sent to the database
+	t        *testing.T
+	loop     *Loop
+	set      *metrics.Set
+	status   *Status
+	db       *lab.DB
+	session  *session
+	requests int // requests that the loop has sent to the database
 }
 
 // countingConn counts the requests on a connection. An empty write on a net.Pipe is an empty
@@ -72,7 +72,7 @@ func (a *rig) serve() *Databases {
 	dbs, err := newDatabases(sonicdb.StaticMap("pipe", ""), true, func(db sonicdb.Database) (*sonicdb.Conn, error) {
 		client, server := net.Pipe()
 		listener <- server
-		return sonicdb.NewConn(countingConn{client, &a.exchanges}, db.Options())
+		return sonicdb.NewConn(countingConn{client, &a.requests}, db.Options())
 	})
 	if err != nil {
 		a.t.Fatal(err)

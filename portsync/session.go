@@ -120,7 +120,7 @@ func (d *databaseLink) lose(err error) {
 	d.connect(d.reopen.Next())
 }
 
-// check records the result of an exchange with the databases and reports whether it succeeded.
+// check records the result of a database request and reports whether it succeeded.
 // After a refusal the loop retries when a pause has elapsed. Any other error makes the connection
 // unusable.
 func (d *databaseLink) check(err error) bool {
@@ -149,7 +149,7 @@ func (d *databaseLink) answered() { d.answeredAt = d.clock.now() }
 // progressed records that the last reply acknowledged an operation.
 func (d *databaseLink) progressed() { d.progressAt = d.answeredAt }
 
-// refused counts and logs an exchange that was refused, at least partly.
+// refused counts and logs a request that was refused, at least partly.
 func (d *databaseLink) refused(err error) {
 	d.answered()
 	d.Status.rate.add(true, d.answeredAt)

@@ -21,7 +21,7 @@ type Status struct {
 	configLost atomic.Pointer[string] // why only CONFIG_DB is not connected; nil otherwise
 	search     atomic.Pointer[search] // written only by the Connector
 	listeners  atomic.Pointer[string] // HTTP listeners that are down, with errors; nil if there are none
-	rate       failureRate            // failure rate of database exchanges
+	rate       failureRate            // failure rate of Redis requests
 }
 
 // published is the part of Status that is written only by Loop.publishStatus.
@@ -43,7 +43,7 @@ type published struct {
 	overrunAt  atomic.Int64               // when the kernel last dropped messages
 	configDone atomic.Bool
 	initDone   atomic.Bool
-	failures   atomic.Int64 // failed database exchanges
+	failures   atomic.Int64 // failed Redis requests
 	initLate   atomic.Bool  // PortInitDone is late
 	audited    atomic.Int64 // when an audit last ended
 	mismatched atomic.Int64 // wrong rows of STATE_DB found by the last audit

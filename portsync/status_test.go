@@ -19,11 +19,11 @@ func TestMayDegrade(t *testing.T) {
 		set  func(s *Status)
 		want bool
 	}{
-		"no fault":              {func(s *Status) {}, false},
-		"a successful exchange": {func(s *Status) { addExchanges(s, 0, 1) }, false},
-		"a failed exchange":     {func(s *Status) { addExchanges(s, 1, 1) }, true},
-		"a stall":               {func(s *Status) { s.stalledSince.Store(1) }, true},
-		"an incomplete dump":    {func(s *Status) { s.desync(1) }, true},
+		"no fault":             {func(s *Status) {}, false},
+		"a successful request": {func(s *Status) { addRequests(s, 0, 1) }, false},
+		"a failed request":     {func(s *Status) { addRequests(s, 1, 1) }, true},
+		"a stall":              {func(s *Status) { s.stalledSince.Store(1) }, true},
+		"an incomplete dump":   {func(s *Status) { s.desync(1) }, true},
 		"an incomplete dump before the first writes": {func(s *Status) { s.desync(1); s.started.Store(false) }, false},
 	} {
 		s := healthyStatus()
@@ -45,7 +45,7 @@ func TestLimitsOfHealth(t *testing.T) {
 			"a stall":       {func(s *Status, over int64) { s.stalledSince.Store(s.clock.now() - int64(10*time.Second) - over) }, "stalled"},
 			"an audit":      {func(s *Status, over int64) { s.mismatched.Store(over) }, "audit_mismatch"},
 			"an overrun":    {func(s *Status, over int64) { s.overrunAt.Store(s.clock.now() - int64(overrunHold) + over) }, "overrun"},
-			"failures":      {func(s *Status, over int64) { addExchanges(s, minFailures-1+int(over), minFailures-1+int(over)) }, "failure_rate"},
+			"failures":      {func(s *Status, over int64) { addRequests(s, minFailures-1+int(over), minFailures-1+int(over)) }, "failure_rate"},
 			"no limit":      {func(s *Status, over int64) { s.maxStall.Store(0); s.stalledSince.Store(1) }, ""},
 			"in the future": {func(s *Status, over int64) { s.stalledSince.Store(s.clock.now() + over) }, ""},
 		} {

@@ -313,7 +313,7 @@ func TestHandover(t *testing.T) {
 	})
 }
 
-// TestStoreErrors checks that each exchange returns an error if the server refuses or is gone, and
+// TestStoreErrors checks that each request returns an error if the server refuses or is gone, and
 // that the two errors differ.
 func TestStoreErrors(t *testing.T) {
 	exists := func(string) bool { return false }

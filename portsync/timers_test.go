@@ -65,8 +65,8 @@ func (r *countingRecorder) DiscardState()                       { r.stale++ }
 func (r *countingRecorder) RecordRestart(x warmrestart.Restart) { r.restart = x }
 func (r *countingRecorder) RecordPorts([]warmrestart.Port)      { r.ports++ }
 
-// exchangesOfCount is how many requests Databases.Count sends.
-const exchangesOfCount = 3
+// requestsOfCount is how many requests Databases.Count sends.
+const requestsOfCount = 3
 
 // within reports whether at is a backoff's first pause after now.
 func within(at, now int64, first time.Duration) bool {
@@ -135,7 +135,7 @@ func TestTimers(t *testing.T) {
 			func(a *rig, at int64) bool { return a.loop.audits.explainBy == never }},
 		{"count of APPL_DB",
 			func(a *rig, at int64) { a.loop.audits.countAt = at },
-			func(a *rig) int { return a.exchanges / exchangesOfCount },
+			func(a *rig) int { return a.requests / requestsOfCount },
 			func(a *rig, at int64) bool { return a.loop.audits.countAt == never }},
 		{"count of APPL_DB without a connection",
 			func(a *rig, at int64) { a.loop.audits.countAt, a.loop.db.session = at, nil },
@@ -156,7 +156,7 @@ func TestTimers(t *testing.T) {
 				l.Links = new(askedLinks)
 				at := now + int64(time.Second)
 				c.set(a, at)
-				a.exchanges = 0
+				a.requests = 0
 				before := c.did(a)
 				if got := l.deadline(); got != at {
 					t.Errorf("the loop wakes up at %d, want %d", got, at)
@@ -250,15 +250,15 @@ func TestNothingBeforeRetry(t *testing.T) {
 				atRest(t, func(a *rig, now int64) {
 					l := a.loop
 					c.set(l)
-					a.exchanges = 0
+					a.requests = 0
 					wait.set(l, now+1)
 					c.do(l)
-					if a.exchanges != 0 {
-						t.Errorf("%d exchanges before the end of the pause", a.exchanges)
+					if a.requests != 0 {
+						t.Errorf("%d requests before the end of the pause", a.requests)
 					}
 					wait.set(l, now)
 					c.do(l)
-					if a.exchanges == 0 {
+					if a.requests == 0 {
 						t.Error("nothing at the end of the pause")
 					}
 				})

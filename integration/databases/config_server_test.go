@@ -101,7 +101,7 @@ func TestConfigServerDown(t *testing.T) {
 	for n := range switchtest.ManyPorts {
 		sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(n), "lanes", fmt.Sprint(n))
 	}
-	// An exchange with a paused server times out after 2 to 2.25 s. When it begins depends on
+	// A request to a paused server times out after 2 to 2.25 s. When it begins depends on
 	// the daemon, so the test waits until it has ended.
 	change("CONFIG_DB silent, with the one read that waits for it", 2250*time.Millisecond+switchtest.SyncTimeout)
 	switchtest.Eventually(t, switchtest.Timeout, func() string {

@@ -15,7 +15,7 @@ import (
 // the event loop nor the end of the process.
 func TestSlowReplies(t *testing.T) {
 	switchtest.Parallel(t)
-	// Even the shortest reply, ":1\r\n", takes longer than an exchange may take. No single
+	// Even the shortest reply, ":1\r\n", takes longer than a request may take. No single
 	// byte does.
 	drip := switchtest.ProxyFault{Drip: 700 * time.Millisecond}
 	awaitDrops := func(t *testing.T, p *switchtest.Proxy) {

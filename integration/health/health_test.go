@@ -171,7 +171,7 @@ func (h *healthTest) awaitHealthy() {
 	}
 }
 
-// noRate keeps the reason about failed exchanges out of a test.
+// noRate keeps the reason about failed Redis requests out of a test.
 const noRate = "[health]\nmax_failure_rate_percent = 100.0\n"
 
 // TestHealthDatabaseDown kills the server, and makes it reply with errors.
@@ -277,7 +277,7 @@ func TestHealthWriteErrors(t *testing.T) {
 		},
 		end: func() {
 			db.SetFault(lab.Fault{})
-			for n := range 200 { // one at a time, each in its own exchange
+			for n := range 200 { // one at a time, each in its own request
 				mtu := strconv.Itoa(1400 + n)
 				sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(0), 1400+n))
 				switchtest.Eventually(t, switchtest.Timeout, func() string {

@@ -92,8 +92,8 @@ func parseLinkMessage(m *syscall.NetlinkMessage) (n linkMessage, ok bool) {
 // shows.
 type rowCounts struct {
 	sets, deletes float64            // executed commands
-	refusals      float64            // exchanges that the server rejected in part
-	batches       float64            // exchanges that wrote something
+	refusals      float64            // requests that the server rejected in part
+	batches       float64            // requests that wrote something
 	batchPorts    float64            // ports written in all batches
 	changes       map[string]float64 // writes that created or changed a row, by port
 	comparisons   float64            // comparisons of all rows with the kernel

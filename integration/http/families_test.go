@@ -107,7 +107,7 @@ var operatorQuestions = []struct {
 	{"initial dumps", "counter", "portsyncd_eoiu_detected", moved},
 	{"initial dumps that took too long", "counter", "portsyncd_eoiu_timeouts", still},
 	{"files that a backup stood in for", "counter", "portsyncd_state_recoveries", still},
-	{"damaged files", "counter", "portsyncd_corruptions_detected", still},
+	{"corrupt files", "counter", "portsyncd_corruptions_detected", still},
 	{"how long the initial sync took", "histogram", "portsyncd_sync_duration_seconds_count", moved},
 }
 

@@ -19,7 +19,7 @@ func TestRatesInDocuments(t *testing.T) {
 			t.Errorf("docs/STATUS.md has no row %s", row)
 		}
 	}
-	if n := len(regexp.MustCompile("(?m)^\\| [a-z ]+ \\| `[a-z_]+_rate` \\| [^|]+ \\| [^|]+ \\|$").FindAllString(text, -1)); n != len(warmrestart.Rates) {
+	if n := len(regexp.MustCompile("(?m)^\\| [A-Za-z ]+ \\| `[a-z_]+_rate` \\| [^|]+ \\| [^|]+ \\|$").FindAllString(text, -1)); n != len(warmrestart.Rates) {
 		t.Errorf("docs/STATUS.md has %d rates, want %d", n, len(warmrestart.Rates))
 	}
 }

@@ -33,7 +33,7 @@ func TestStopWritesAll(t *testing.T) {
 		for _, e := range events {
 			sum += e.Flaps
 		}
-		if err != nil || sum != 29 || stats.Events != streamBurst+2 || stats.Damaged != 0 {
+		if err != nil || sum != 29 || stats.Events != streamBurst+2 || stats.Corrupt != 0 {
 			t.Errorf("read %d flaps, %+v, %v; want 29 flaps", sum, stats, err)
 		}
 	})

@@ -13,13 +13,13 @@ import (
 type Stats struct {
 	Files    int      // number of files read
 	Events   int      // number of events passed to the caller
-	Damaged  int      // number of skipped lines that are not events
+	Corrupt  int      // number of skipped lines that are not events
 	Problems []string // descriptions of what was skipped and why
 }
 
 // Read calls fn with the stored events that f selects, in the order in which they were recorded. It
 // only reads the files in the storage directory and may be called while the daemon writes them. If
-// fn returns an error, Read stops and returns that error unchanged. Damaged lines are skipped;
+// fn returns an error, Read stops and returns that error unchanged. Corrupt lines are skipped;
 // those not older than f.Since are counted. The event passed to fn is valid until fn returns. Read
 // needs memory for f.Limit events, or for one event if f.Limit is 0. A directory without events is
 // not an error, but a missing directory is.
@@ -39,9 +39,9 @@ func Read(dir string, f *Filter, fn func(*Event) error) (Stats, error) {
 	if err == nil {
 		err = r.flush()
 	}
-	s := Stats{Files: read.Files, Events: r.events, Damaged: read.Bad}
+	s := Stats{Files: read.Files, Events: r.events, Corrupt: read.Bad}
 	if read.Bad > 0 {
-		s.Problems = append(s.Problems, fmt.Sprintf("skipped damaged lines: %d, the first is %s: %.80q", read.Bad, read.FirstBad, r.damaged))
+		s.Problems = append(s.Problems, fmt.Sprintf("skipped corrupt lines: %d, the first is %s: %.80q", read.Bad, read.FirstBad, r.corrupt))
 	}
 	if read.Torn {
 		s.Problems = append(s.Problems, fmt.Sprintf("skipped an incomplete last line: %s", read.FirstTorn))
@@ -64,7 +64,7 @@ type reader struct {
 	event   Event // of the current line
 	repeats repeats
 	events  int
-	damaged []byte  // the first damaged line
+	corrupt []byte  // the first corrupt line
 	newest  []Event // a ring once it holds cap(newest) events
 	next    int
 	stop    error // error returned by fn
@@ -83,8 +83,8 @@ func (r *reader) line(line []byte) (good bool, err error) {
 	}
 	e := &r.event
 	if *e, err = r.lines.decode(line); err != nil {
-		if r.damaged == nil {
-			r.damaged = append([]byte{}, line[:min(len(line), 80)]...)
+		if r.corrupt == nil {
+			r.corrupt = append([]byte{}, line[:min(len(line), 80)]...)
 		}
 		return false, nil
 	}

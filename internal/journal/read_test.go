@@ -72,7 +72,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestReadDamaged checks that damaged lines are skipped, counted and shown, and that an incomplete
+// TestReadDamaged checks that corrupt lines are skipped, counted and shown, and that an incomplete
 // line at the end is removed by the next append.
 func TestReadDamaged(t *testing.T) {
 	dir := t.TempDir()
@@ -90,11 +90,11 @@ func TestReadDamaged(t *testing.T) {
 	}
 	got, stats := read(t, dir, Filter{})
 	problems := strings.Join(stats.Problems, "; ")
-	if got != "1" || stats.Damaged != 2 || !strings.Contains(problems, path+`:2: "\x00\x00\x00garbage`) || !strings.Contains(problems, "incomplete last line: "+path+":4") {
-		t.Errorf("events %s, %+v; want 1 and two damaged lines", got, stats)
+	if got != "1" || stats.Corrupt != 2 || !strings.Contains(problems, path+`:2: "\x00\x00\x00garbage`) || !strings.Contains(problems, "incomplete last line: "+path+":4") {
+		t.Errorf("events %s, %+v; want 1 and two corrupt lines", got, stats)
 	}
 	write(t, dir, 0, 4, 4)
-	if got, stats := read(t, dir, Filter{}); got != "1 4" || stats.Damaged != 2 || len(stats.Problems) != 1 {
+	if got, stats := read(t, dir, Filter{}); got != "1 4" || stats.Corrupt != 2 || len(stats.Problems) != 1 {
 		t.Errorf("after an append: events %s, %+v; want 1 4, no incomplete line", got, stats)
 	}
 }

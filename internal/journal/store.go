@@ -110,7 +110,7 @@ func (s *store) load(fn func(*Event)) (more bool) {
 		s.slog.Error("cannot read stored events", "error", err)
 	}
 	if stats.Bad > 0 {
-		s.slog.Warn("skipped damaged lines in stored events", "file", s.log.Path, "lines", stats.Bad)
+		s.slog.Warn("skipped corrupt lines in stored events", "file", s.log.Path, "lines", stats.Bad)
 	}
 	return read >= loadBytes/2 || stats.Files > 1
 }

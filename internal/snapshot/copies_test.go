@@ -44,7 +44,7 @@ func TestCopies(t *testing.T) {
 				must(t, os.WriteFile(newest[i], []byte("junk"), 0o640)) // in place: the same inode
 			}
 			if got, err := copier(path, OS).Load(); err != nil || string(got.Body) != string(body(3)) {
-				t.Errorf("with files %d and %d damaged: %s, %v", first, second, got.Body, err)
+				t.Errorf("with files %d and %d corrupt: %s, %v", first, second, got.Body, err)
 			}
 		}
 	}
@@ -54,7 +54,7 @@ func TestCopies(t *testing.T) {
 	}
 	got, err := copier(path, OS).Load()
 	if err != nil || string(got.Body) != string(body(2)) || got.Tried != 3 || got.Corrupt != 3 {
-		t.Errorf("with all three damaged: %s, %d of %d corrupt, %v", got.Body, got.Corrupt, got.Tried, err)
+		t.Errorf("with all three corrupt: %s, %d of %d corrupt, %v", got.Body, got.Corrupt, got.Tried, err)
 	}
 }
 

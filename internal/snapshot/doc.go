@@ -29,7 +29,7 @@
 // Files beside port_state.json:
 //
 //	port_state.json.backup-000012                    an earlier content or a copy
-//	port_state.json.corrupt-000013-20261005T101112Z  set aside: damaged
+//	port_state.json.corrupt-000013-20261005T101112Z  set aside: corrupt
 //	port_state.json.newer-000014-20261005T101112Z    set aside: newer schema
 //	port_state.json.stale-000015-20261005T101112Z    set aside by SetAside
 //	port_state.json.tmp-0123456789abcdef             being written

@@ -19,7 +19,7 @@ const (
 )
 
 // File is a JSON file with a checksum and backups. Path and Schema are required. Load must be
-// called before the first Save, because it sets a damaged file aside; otherwise the damaged file
+// called before the first Save, because it sets a corrupt file aside; otherwise the corrupt file
 // would become a backup. A File must not be used by several goroutines at the same time.
 type File struct {
 	Path   string // path of the file; its directory must exist, see EnsureDir
@@ -28,7 +28,7 @@ type File struct {
 	BootID string // ID of this boot, see BootID
 
 	// Copies is the number of backups with the same contents that each Save writes. That many files
-	// can be damaged without loss of data. If it is 0, the previous file becomes a backup by means
+	// can become corrupt without loss of data. If it is 0, the previous file becomes a backup by means
 	// of a hard link.
 	Copies int
 

@@ -139,7 +139,7 @@ func TestBackups(t *testing.T) {
 	}
 	wantNames(t, dir, "state.json", "state.json.backup-000003", "state.json.backup-000004")
 
-	// From the newest to the oldest, each damaged when it was found.
+	// From the newest to the oldest, each corrupt when it was found.
 	for i, want := range []int{5, 4, 3} {
 		got, err := f.Load()
 		if err != nil || string(got.Body) != string(body(want)) || got.Recovered != (i > 0) {

@@ -83,7 +83,7 @@ func (h shortHandle) Write(b []byte) (int, error) {
 }
 
 // TestTail checks that the end of a log is read over several files, in order, from the beginning of
-// a line, and that damaged and incomplete lines are counted.
+// a line, and that corrupt and incomplete lines are counted.
 func TestTail(t *testing.T) {
 	l := &Log{Path: filepath.Join(t.TempDir(), "events.jsonl"), Keep: Limits{Count: 9}, MaxFileSize: 24, Now: noon}
 	tail := func(size int64) (string, ReadStats) {
@@ -115,6 +115,6 @@ func TestTail(t *testing.T) {
 	fmt.Fprintf(file, "bad\n{\"n\":")
 	must(t, file.Close())
 	if got, stats := tail(20); got != "{\"n\":8} bad" || stats != (ReadStats{Files: 1, Lines: 1, Bad: 1, Torn: true}) {
-		t.Errorf("a damaged end has %s, %+v", got, stats)
+		t.Errorf("a corrupt end has %s, %+v", got, stats)
 	}
 }

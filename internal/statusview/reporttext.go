@@ -71,7 +71,7 @@ func (r *Report) printUptime(p *printer) {
 	p.field("total", join(word{grouped(c.WarmRestarts) + " warm", plain}, word{grouped(c.ColdStarts) + " cold", plain},
 		word{grouped(c.EOIUDetected) + " dumps completed", plain},
 		word{count(c.EOIUTimeouts, "timeout", "timeouts"), warnIf(c.EOIUTimeouts > 0)},
-		word{count(c.CorruptionsDetected, "damaged file", "damaged files"), warnIf(c.CorruptionsDetected > 0)},
+		word{count(c.CorruptionsDetected, "corrupt file", "corrupt files"), warnIf(c.CorruptionsDetected > 0)},
 		word{count(c.StateRecoveries, "recovery", "recoveries") + " from a backup", plain})...)
 	newest := word{noData, plain}
 	if healthy := r.Analysis.Healthy; healthy != nil && *healthy {

@@ -20,7 +20,7 @@ func emptyReport() *Report {
 // eventfulReport returns a report with entries in every section.
 func eventfulReport() *Report {
 	r := emptyReport()
-	r.Problems = []string{"history.jsonl: 3 lines skipped", "metrics.json was damaged: \x1b[31m read from a backup"}
+	r.Problems = []string{"history.jsonl: 3 lines skipped", "metrics.json was corrupt: \x1b[31m read from a backup"}
 	for i := range 30 {
 		at := *before(time.Duration(30-i) * 24 * time.Hour)
 		s := warmrestart.Restart{At: at, Kind: warmrestart.Warm, Reason: "SONiC restarts warm", EOIU: true,

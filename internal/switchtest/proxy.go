@@ -94,7 +94,7 @@ func (p *Proxy) Set(f ProxyFault) {
 	}
 }
 
-// WasCut waits until the daemon's exchange is over and reports whether the fault cut a connection
+// WasCut waits until the daemon's request is over and reports whether the fault cut a connection
 // in it.
 func (p *Proxy) WasCut(t T) bool {
 	t.Helper()

@@ -145,7 +145,7 @@ type HistorySample struct {
 	}
 }
 
-// ReadHistory returns the samples of history.jsonl and fails if a line is damaged.
+// ReadHistory returns the samples of history.jsonl and fails if a line is corrupt.
 func (sw *StorageSwitch) ReadHistory() (lines []HistorySample) {
 	sw.T.Helper()
 	h := snapshot.Log{Path: sw.StorageDir + "/history.jsonl"}

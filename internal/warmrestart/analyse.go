@@ -22,8 +22,8 @@ func Analyse(h *History, o AnalysisOptions) *Analysis {
 	}
 	a.observe(h)
 	t := tally{
-		damaged: h.Counters.CorruptionsDetected, restored: h.Counters.CorruptionsRecovered,
-		exchanges: h.failures.exchanges, failed: h.failures.failed,
+		corrupt: h.Counters.CorruptionsDetected, restored: h.Counters.CorruptionsRecovered,
+		requests: h.failures.requests, failed: h.failures.failed,
 	}
 	a.starts(h.Restarts, &t)
 	a.rate(&t)

@@ -6,19 +6,19 @@ import (
 	"math"
 )
 
-// Counters counts restarts and damaged files across restarts. The counters never decrease.
+// Counters counts restarts and corrupt files across restarts. The counters never decrease.
 type Counters struct {
 	WarmRestarts    uint64 `json:"warm_restarts"`
 	ColdStarts      uint64 `json:"cold_starts"`
 	EOIUDetected    uint64 `json:"eoiu_detected"`
 	EOIUTimeouts    uint64 `json:"eoiu_timeouts"`
-	StateRecoveries uint64 `json:"state_recoveries"` // damaged or missing files replaced by a backup
-	// CorruptionsDetected counts damaged files, and CorruptionsRecovered those of them for
+	StateRecoveries uint64 `json:"state_recoveries"` // corrupt or missing files replaced by a backup
+	// CorruptionsDetected counts corrupt files, and CorruptionsRecovered those of them for
 	// which a good backup was found.
 	CorruptionsDetected  uint64 `json:"corruptions_detected"`
 	CorruptionsRecovered uint64 `json:"corruptions_recovered"`
 	// Losses counts starts that found all copies of the newest counters, records or histogram
-	// damaged, and went on with older ones or none.
+	// corrupt, and went on with older ones or none.
 	Losses uint64 `json:"losses"`
 }
 

@@ -27,7 +27,7 @@ var damages = []struct {
 	}},
 }
 
-// damage damages a file in place, so that its hard links are damaged as well.
+// damage corrupts a file in place, so that its hard links become corrupt too.
 func damage(t *testing.T, how int, path string) {
 	t.Helper()
 	text, err := os.ReadFile(path)

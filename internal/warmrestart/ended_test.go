@@ -36,7 +36,7 @@ func TestPreviousEnd(t *testing.T) {
 	}
 	damage(t, 0, filepath.Join(c.StoragePath, metricsFile))
 	if got := process(true); got != Stopped {
-		t.Errorf("after a stop, with metrics.json damaged: ended %q, want %q", got, Stopped)
+		t.Errorf("after a stop, with metrics.json corrupt: ended %q, want %q", got, Stopped)
 	}
 	// A process that crashed before its record hides the stop of the one before it.
 	start(t, c).stop()
@@ -98,7 +98,7 @@ func TestStormsOfCrashes(t *testing.T) {
 	}
 }
 
-// TestOldFilesRemoved checks that backups and damaged files older than the retention are removed while
+// TestOldFilesRemoved checks that backups and corrupt files older than the retention are removed while
 // the daemon runs.
 func TestOldFilesRemoved(t *testing.T) {
 	c := config(t.TempDir())

@@ -10,9 +10,9 @@ type Families struct {
 	// eoiuTimeouts increases if the kernel needs longer than eoiu_timeout_secs to list its
 	// links, for example because of a stuck driver.
 	eoiuDetected, eoiuTimeouts *metrics.Counter
-	// These increase if a file was damaged or missing. Check the disk.
+	// These increase if a file was corrupt or missing. Check the disk.
 	stateRecoveries, corruptions, corruptionsRecovered *metrics.Counter
-	// losses increases if all copies of the newest counters were damaged.
+	// losses increases if all copies of the newest counters were corrupt.
 	losses *metrics.Counter
 	// sync measures from the request of the first dump to the acknowledgement of all its rows.
 	sync *metrics.Histogram

@@ -40,7 +40,7 @@ type History struct {
 	Samples     []Sample
 	SampleCount int
 	Counters    Counters // since the state was first recorded
-	// Problems are sentences about damaged or missing data.
+	// Problems are sentences about corrupt or missing data.
 	Problems []string
 
 	lost       bool      // newer counters of metrics.json are lost
@@ -58,7 +58,7 @@ type History struct {
 // ReadHistory reads metrics.json, or its newest intact backup, and history.jsonl with its earlier
 // files. It changes no file and may be called while the daemon is running. Records and samples
 // before since or after now are skipped. It returns an error if the directory cannot be read.
-// Missing, damaged and unreadable files are reported in Problems.
+// Missing, corrupt and unreadable files are reported in Problems.
 func ReadHistory(storagePath string, since, now time.Time) (*History, error) {
 	if err := listable(storagePath); err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
@@ -123,7 +123,7 @@ func (h *History) takeCounters(log *snapshot.Log) {
 		h.problem("metrics.json is older than the history: using the counters of the sample of %s; restart records and sync durations since are lost",
 			newest.Time.UTC().Format(time.RFC3339))
 	case h.lost:
-		h.problem("metrics.json and its newest copies are damaged: data of the newest starts may be missing")
+		h.problem("metrics.json and its newest copies are corrupt: data of the newest starts may be missing")
 	}
 }
 

@@ -111,7 +111,7 @@ func TestReadHistory(t *testing.T) {
 	}
 }
 
-// TestReadHistoryGaps checks the problems reported for missing, damaged and implausible data.
+// TestReadHistoryGaps checks the problems reported for missing, corrupt and implausible data.
 func TestReadHistoryGaps(t *testing.T) {
 	good := startsAt(0)
 	line := linesOf([]Sample{sampleAt(0, 1)})
@@ -125,16 +125,16 @@ func TestReadHistoryGaps(t *testing.T) {
 		{"empty", newStorage(t), 0, 0, []string{"no restart records"}},
 		{"only samples", newStorage(t).text(historyFile, line), 0, 1, []string{"no restart records"}},
 		{"only restarts", newStorage(t).restarts(good...), 1, 0, nil},
-		{"damaged", newStorage(t).text(metricsFile, "{"), 0, 0, []string{"cannot use", "no restart records: load"}},
-		{"damaged, with a backup", newStorage(t).restarts(good...).restarts(good...).text(metricsFile, "{"), 1, 0,
+		{"corrupt", newStorage(t).text(metricsFile, "{"), 0, 0, []string{"cannot use", "no restart records: load"}},
+		{"corrupt, with a backup", newStorage(t).restarts(good...).restarts(good...).text(metricsFile, "{"), 1, 0,
 			[]string{"cannot use", "using the backup"}},
 		{"torn", newStorage(t).restarts(good...).text(historyFile, line+line[:20]), 1, 1, []string{"incomplete line"}},
 		{"foreign and bad lines", newStorage(t).restarts(good...).text(historyFile, "{\"a\":1}\n{}\n"+line+"\n{\"time\":1}\nx\n"), 1, 1,
-			[]string{"damaged lines of the history skipped: 3", "not samples: 2"}},
-		{"zeros", newStorage(t).restarts(good...).text(historyFile, line+strings.Repeat("\x00", 100)+"\n"+line), 1, 2, []string{"damaged lines of the history skipped: 1"}},
+			[]string{"corrupt lines of the history skipped: 3", "not samples: 2"}},
+		{"zeros", newStorage(t).restarts(good...).text(historyFile, line+strings.Repeat("\x00", 100)+"\n"+line), 1, 2, []string{"corrupt lines of the history skipped: 1"}},
 		{"rotated files", newStorage(t).restarts(good...).text("history-000001-20261005T110000Z.jsonl", line+line).text(historyFile, line), 1, 3, nil},
 		{"no log at all", newStorage(t).restarts(good...).text(historyFile, strings.Repeat("x\n", 1<<20)), 1, 0,
-			[]string{"are not JSON lines", "damaged lines of the history skipped"}},
+			[]string{"are not JSON lines", "corrupt lines of the history skipped"}},
 		{"from another time", newStorage(t).restarts(startsAt(time.Hour, 2*time.Hour, -4000*24*time.Hour)...).
 			samples(sampleAt(time.Hour, 1), sampleAt(-4000*24*time.Hour, 1), sampleAt(0, 1), sampleAt(9e6*time.Second, 1)), 0, 1,
 			[]string{"restart records skipped because their time is in the future: 2, up to 2026-10-05T14:00:00Z", "restart records skipped because they are older",
@@ -313,7 +313,7 @@ func TestFlapsOfAnyName(t *testing.T) {
 	}
 }
 
-// TestFailures checks that failed exchanges are counted between samples of one process, and that
+// TestFailures checks that failed Redis requests are counted between samples of one process, and that
 // the period with the highest lower bound is found.
 func TestFailures(t *testing.T) {
 	const m = time.Minute
@@ -334,8 +334,8 @@ func TestFailures(t *testing.T) {
 		at(9*m, two, 3, 1<<63-1), // less again
 	).read(time.Time{}, time.Hour)
 	f := h.failures
-	if f.failed != 10 || f.exchanges != 101+(1<<63-20) {
-		t.Errorf("%d of %d failed", f.failed, f.exchanges)
+	if f.failed != 10 || f.requests != 101+(1<<63-20) {
+		t.Errorf("%d of %d failed", f.failed, f.requests)
 	}
 	if f.worst == nil || f.worst.Count != 1 || f.worst.Of != 1 || !f.worstAt.Equal(noon.Add(2*m)) {
 		t.Errorf("worst is %+v at %v", f.worst, f.worstAt)

@@ -48,7 +48,7 @@ func (rec *Recorder) keepPorts(_ int, body []byte) (err error) {
 }
 
 // loadPorts reads the state file and sets hasState. It returns what to add to the counters
-// for damaged files.
+// for corrupt files.
 func (rec *Recorder) loadPorts() (found Counters) {
 	got, err := rec.ports.Load()
 	found = rec.logLoad(&got, err, rec.ports.Path)
@@ -105,7 +105,7 @@ func (rec *Recorder) loadMetrics(found Counters) {
 }
 
 // metricsLost reports whether counters newer than those of a load are lost: metrics.json and
-// all copies of its content are damaged.
+// all copies of its content are corrupt.
 func metricsLost(got *snapshot.Loaded, err error) bool {
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist)
@@ -129,7 +129,7 @@ func (rec *Recorder) loadHistory(lost bool) {
 		rec.cfg.Log.Warn("metrics.json is older than the history; using the counters of the newest sample, restart records and sync durations since are lost",
 			"sample", s.Time)
 	case lost:
-		rec.cfg.Log.Error("metrics.json and its newest copies are damaged; counters, restart records and sync durations of the newest starts may be lost", "file", rec.metrics.Path)
+		rec.cfg.Log.Error("metrics.json and its newest copies are corrupt; counters, restart records and sync durations of the newest starts may be lost", "file", rec.metrics.Path)
 	default:
 		return
 	}
@@ -167,7 +167,7 @@ func (rec *Recorder) logLoad(got *snapshot.Loaded, err error, path string) (foun
 	for _, p := range got.Problems {
 		switch {
 		case errors.Is(p.Err, snapshot.ErrCorrupt):
-			rec.cfg.Log.Error("file is damaged", "file", p.Path, "error", p.Err, "moved_to", p.Aside)
+			rec.cfg.Log.Error("file is corrupt", "file", p.Path, "error", p.Err, "moved_to", p.Aside)
 		case !errors.Is(p.Err, fs.ErrNotExist):
 			rec.cfg.Log.Error("cannot use file", "file", p.Path, "error", p.Err, "moved_to", p.Aside)
 		}

@@ -6,9 +6,9 @@ import "portsyncd/internal/warmrestart/stats"
 type tally struct {
 	starts, late      uint64 // all starts; starts whose dump did not end in time
 	warm, recovered   uint64 // all warm starts; healthy ones
-	damaged, restored uint64 // damaged files; damaged files with a good backup
+	corrupt, restored uint64 // corrupt files; corrupt files that had an intact backup
 
-	exchanges, failed uint64 // exchanges with the databases; failed ones
+	requests, failed uint64 // Redis requests; failed Redis requests
 }
 
 // RateDefinition defines a rate as the quotient of Count and Of. Count is a subset of Of.
@@ -30,9 +30,9 @@ var Rates = []RateDefinition{
 		func(a *Analysis) **stats.Rate { return &a.Recovery },
 	},
 	{
-		"corruption_recovery_rate", "damaged files recovered",
-		"damaged files that had an intact backup, counted across restarts", "damaged files, including backups, counted across restarts",
-		func(t *tally) uint64 { return t.restored }, func(t *tally) uint64 { return t.damaged },
+		"corruption_recovery_rate", "corrupt files recovered",
+		"corrupt files that had an intact backup, counted across restarts", "corrupt files, including backups, counted across restarts",
+		func(t *tally) uint64 { return t.restored }, func(t *tally) uint64 { return t.corrupt },
 		func(a *Analysis) **stats.Rate { return &a.Corruption },
 	},
 	{
@@ -42,9 +42,9 @@ var Rates = []RateDefinition{
 		func(a *Analysis) **stats.Rate { return &a.Timeouts },
 	},
 	{
-		"exchange_failure_rate", "exchanges that failed",
-		"failed database exchanges between samples of the same process", "all database exchanges between samples of the same process",
-		func(t *tally) uint64 { return t.failed }, func(t *tally) uint64 { return t.exchanges },
+		"exchange_failure_rate", "failed Redis requests",
+		"failed Redis requests between samples of the same process", "all Redis requests between samples of the same process",
+		func(t *tally) uint64 { return t.failed }, func(t *tally) uint64 { return t.requests },
 		func(a *Analysis) **stats.Rate { return &a.Failures },
 	},
 }

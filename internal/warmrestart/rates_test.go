@@ -13,7 +13,7 @@ import (
 
 // TestRates checks numerator and denominator of each rate with values that all differ.
 func TestRates(t *testing.T) {
-	tally := tally{starts: 23, late: 5, warm: 17, recovered: 11, damaged: 13, restored: 3, exchanges: 101, failed: 7}
+	tally := tally{starts: 23, late: 5, warm: 17, recovered: 11, corrupt: 13, restored: 3, requests: 101, failed: 7}
 	var a Analysis
 	a.rate(&tally)
 	want := map[string][2]uint64{
@@ -72,7 +72,7 @@ func TestRatesOfRestarts(t *testing.T) {
 	}
 }
 
-// TestCorruptionRate checks that a missing file does not count as damaged, nor its backup as a
+// TestCorruptionRate checks that a missing file does not count as corrupt, nor its backup as a
 // recovery.
 func TestCorruptionRate(t *testing.T) {
 	c := config(t.TempDir())
@@ -111,7 +111,7 @@ func TestCorruptionRate(t *testing.T) {
 	rate(1, bad+1)
 	p := open(t, c)
 	if n := p.body.Counters.StateRecoveries; n != 3 {
-		t.Errorf("%d files were replaced by a backup, want 3: two missing, one damaged", n)
+		t.Errorf("%d files were replaced by a backup, want 3: two missing, one corrupt", n)
 	}
 }
 

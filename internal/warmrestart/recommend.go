@@ -107,8 +107,8 @@ func (r *recommendations) maxFailures() {
 		return
 	}
 	r.add("health.max_failure_rate_percent", "find out why the databases failed, or raise it",
-		"%d of %d exchanges before %s failed, a rate of at least %.2g %%; in total %d of %d",
-		f.worst.Count, f.worst.Of, f.worstAt.UTC().Format(time.DateTime), 100*f.worst.Low, f.failed, f.exchanges)
+		"%d of %d Redis requests before %s failed, a rate of at least %.2g %%; in total %d of %d",
+		f.worst.Count, f.worst.Of, f.worstAt.UTC().Format(time.DateTime), 100*f.worst.Low, f.failed, f.requests)
 }
 
 // largeHistory is the history size, in bytes, that is considered large for a switch's flash memory.
@@ -194,7 +194,7 @@ func (r *recommendations) damagedFiles() {
 	if c == nil {
 		return
 	}
-	why := fmt.Sprintf("damaged files: %d, of which %d had a good backup", c.Of, c.Count)
+	why := fmt.Sprintf("corrupt files: %d, of which %d had an intact backup", c.Of, c.Count)
 	if n := r.history.Counters.Losses; n > 0 {
 		why += fmt.Sprintf("; starts that lost the newest counters, records or durations with all copies: %d", n)
 	}

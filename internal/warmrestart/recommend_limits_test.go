@@ -84,7 +84,7 @@ func TestRecommendationLimits(t *testing.T) {
 		{"without a limit", (*r).maxStall, stalls(0, time.Second, time.Second), ""},
 
 		{"failures at the limit", (*r).maxFailures, failing(0.05, 0.05), ""},
-		{"failures beyond it", (*r).maxFailures, failing(0.05, 0.051), "1 of 2 exchanges before 0001-01-01 00:00:00 failed"},
+		{"failures beyond it", (*r).maxFailures, failing(0.05, 0.051), "1 of 2 Redis requests before 0001-01-01 00:00:00 failed"},
 		{"without a limit of failures", (*r).maxFailures, failing(0, 0.051), ""},
 
 		{"much history", (*r).historySize, grows(much+1<<20, day, time.Minute, 0), "lower it to 26"},

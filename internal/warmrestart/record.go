@@ -53,7 +53,7 @@ type Restart struct {
 	Compared int `json:"compared"`
 	Changed  int `json:"changed"`
 	Deleted  int `json:"deleted"`
-	// RecoveredFrom is the path of the backup that replaced a damaged state file.
+	// RecoveredFrom is the path of the backup that replaced a corrupt state file.
 	RecoveredFrom string `json:"recovered_from,omitempty"`
 }
 

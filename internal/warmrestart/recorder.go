@@ -99,7 +99,7 @@ type Recorder struct {
 // openTimeout is the maximum time that Open waits for the disk.
 const openTimeout = 5 * time.Second
 
-// Open reads the stored files. It sets damaged files aside, counts them, and uses a backup or an
+// Open reads the stored files. It sets corrupt files aside, counts them, and uses a backup or an
 // empty state instead. If the disk does not respond within openTimeout, Open returns an empty
 // Recorder that writes nothing.
 func Open(cfg Config) *Recorder {

@@ -62,7 +62,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// TestHasState checks whether a start uses good, damaged, missing and foreign state files.
+// TestHasState checks whether a start uses good, corrupt, missing and foreign state files.
 func TestHasState(t *testing.T) {
 	damage := func(t *testing.T, path string) {
 		t.Helper()
@@ -87,13 +87,13 @@ func TestHasState(t *testing.T) {
 		{"good", func(t *testing.T, path string) {}, true, "0", "0"},
 		{"missing", func(t *testing.T, path string) { must(t, os.RemoveAll(filepath.Dir(path))) }, false, "0", "0"},
 		{"file lost, backups left", func(t *testing.T, path string) { must(t, os.Remove(path)) }, true, "0", "1"},
-		{"damaged", func(t *testing.T, path string) { damage(t, path) }, true, "1", "1"},
-		{"damaged with its backup", func(t *testing.T, path string) {
+		{"corrupt", func(t *testing.T, path string) { damage(t, path) }, true, "1", "1"},
+		{"corrupt with its backup", func(t *testing.T, path string) {
 			damage(t, path)
 			b := backups(t, path)
 			damage(t, b[len(b)-1])
 		}, true, "2", "1"},
-		{"all damaged", func(t *testing.T, path string) {
+		{"all corrupt", func(t *testing.T, path string) {
 			damage(t, path)
 			for _, b := range backups(t, path) {
 				damage(t, b)

@@ -14,14 +14,14 @@ type Sample struct {
 	Score   int       `json:"score"`            // health score, 0 to 100
 
 	Restarts Counters `json:"restarts"` // counted across restarts
-	// RestartsSum is the checksum of Restarts. If metrics.json is damaged, a start uses Restarts
+	// RestartsSum is the checksum of Restarts. If metrics.json is corrupt, a start uses Restarts
 	// only if the checksum matches. It is 0 in samples written by versions that did not store it.
 	RestartsSum uint32 `json:"restarts_sum,omitempty"`
 	Events      uint64 `json:"events"`  // since the process started
 	Writes      uint64 `json:"writes"`  // likewise
 	Resyncs     uint64 `json:"resyncs"` // likewise
 	Repairs     uint64 `json:"repairs"` // likewise
-	// Exchanges with the databases since the process started, and how many of them failed.
+	// Redis requests since the process started, and how many of them failed.
 	Exchanges  uint64   `json:"exchanges"`
 	Failed     uint64   `json:"failed"`
 	Configured int64    `json:"ports_configured"`

@@ -20,7 +20,7 @@ func fullSample() Sample {
 }
 
 // TestDecodeSample checks that samples are decoded, that other objects are distinguished
-// from damaged lines, and that samples that no daemon writes are refused.
+// from corrupt lines, and that samples that no daemon writes are refused.
 func TestDecodeSample(t *testing.T) {
 	full := fullSample()
 	for i, v := 0, reflect.ValueOf(full); i < v.NumField(); i++ {

@@ -53,7 +53,7 @@ func (h *History) readSamples(path string, now time.Time) {
 	}
 	h.takeCounters(&log)
 	if stats.Bad > 0 {
-		h.problem("damaged lines of the history skipped: %d, the first is %s", stats.Bad, stats.FirstBad)
+		h.problem("corrupt lines of the history skipped: %d, the first is %s", stats.Bad, stats.FirstBad)
 	}
 	if r.foreign > 0 {
 		h.problem("lines of the history skipped because they are not samples: %d", r.foreign)
@@ -142,25 +142,25 @@ func (s *Sample) follows(before *Sample) bool {
 	return before != nil && before.Process.Equal(s.Process)
 }
 
-// failures counts the exchanges with the databases and how many of them failed.
+// failures counts the Redis requests and the failed ones among them.
 type failures struct {
-	failed, exchanges uint64
-	worst             *stats.Rate // rate between two samples with the highest lower bound; nil if none failed
-	worstAt           time.Time   // time of the later of these samples
+	failed, requests uint64
+	worst            *stats.Rate // rate between two samples with the highest lower bound; nil if none failed
+	worstAt          time.Time   // time of the later of these samples
 }
 
-// add adds the exchanges between two samples of the same process.
+// add adds the Redis requests between two samples of the same process.
 func (f *failures) add(s, before *Sample) {
 	if !s.follows(before) || s.Exchanges <= before.Exchanges || s.Failed < before.Failed {
 		return
 	}
-	failed, exchanges := s.Failed-before.Failed, s.Exchanges-before.Exchanges
+	failed, requests := s.Failed-before.Failed, s.Exchanges-before.Exchanges
 	f.failed += min(failed, math.MaxUint64-f.failed)
-	f.exchanges += min(exchanges, math.MaxUint64-f.exchanges)
+	f.requests += min(requests, math.MaxUint64-f.requests)
 	if failed == 0 {
 		return
 	}
-	if r := stats.RateOf(failed, exchanges); f.worst == nil || r.Low > f.worst.Low {
+	if r := stats.RateOf(failed, requests); f.worst == nil || r.Low > f.worst.Low {
 		f.worst, f.worstAt = r, s.Time
 	}
 }
