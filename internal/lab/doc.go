@@ -6,8 +6,8 @@
 //     it identifies a script by its source, see [DB.RegisterScript].
 //   - [Links] creates and changes network interfaces by rtnetlink. [IP] executes the `ip link` lines
 //     of scenario files.
-//   - [Command], [Namespaces] and [InNamespace] run a program or a test in its own network
-//     namespace, as root or as an ordinary user.
+//   - [Command] and [InNamespace] run a program or a test in its own network namespace, as root or as
+//     an ordinary user.
 //   - [SimKernel] replaces the kernel if namespaces are not permitted. It encodes netlink messages.
 //   - [Orchagent] consumes the ports, [Flapper] makes links flap, and [Switch] combines these parts.
 //

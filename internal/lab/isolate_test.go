@@ -95,7 +95,7 @@ func TestInNamespaceReportsOutcome(t *testing.T) {
 		{"TestVictimPanics", "fail", "boom"},
 		{"TestNoSuchTest", "fail", "no tests to run"},
 	} {
-		r := outcomeOf(t, func(rec T) { Namespaces{}.runAgain(named{rec, test.name}) })
+		r := outcomeOf(t, func(rec T) { runAgain(named{rec, test.name}, needUser()) })
 		if r.outcome != test.outcome || !strings.Contains(r.text, test.text) {
 			t.Errorf("%s: got %s with %q, want %s with %q", test.name, r.outcome, r.text, test.outcome, test.text)
 		}
@@ -122,18 +122,17 @@ func TestVictimPanics(t *testing.T) { victim(t); panic("boom") }
 
 // TestForbidden checks the error if namespaces cannot be created.
 func TestForbidden(t *testing.T) {
-	user := Namespaces{User: true}
-	if !user.Run(t) {
+	if !inNamespace(t, true) { // so that the limit below applies to this test only
 		return
 	}
-	if err := user.Forbidden(); err != nil {
+	if err := forbidden(true); err != nil {
 		t.Errorf("while allowed: %v", err)
 	}
 	// The limit holds for the namespaces below this one (namespaces(7)).
 	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
 		t.Skipf("cannot forbid user namespaces: %v", err)
 	}
-	err := user.Forbidden()
+	err := forbidden(true)
 	if err == nil || !strings.HasPrefix(err.Error(), "user namespaces are forbidden here: ") {
 		t.Errorf("while forbidden: got %v", err)
 	}
@@ -160,7 +159,6 @@ func TestOutsideIsLeftAlone(t *testing.T) {
 	}
 	for name, f := range map[string]func() error{
 		"LoopbackUp": LoopbackUp,
-		"MountProc":  MountProc,
 		"MountTmpfs": func() error { return MountTmpfs(t.TempDir()) },
 	} {
 		if f() == nil {
@@ -198,21 +196,5 @@ func TestMountTmpfs(t *testing.T) {
 	}
 	if err := MountTmpfs("/nonexistent/x"); err == nil {
 		t.Error("mounted over the root directory")
-	}
-}
-
-// TestProcessNamespace checks that processes are killed with the program.
-func TestProcessNamespace(t *testing.T) {
-	if !(Namespaces{PID: true}).Run(t) {
-		return
-	}
-	if pid := os.Getpid(); pid != 1 {
-		t.Errorf("process id %d, want 1", pid)
-	}
-	if err := MountProc(); err != nil {
-		t.Skipf("no own /proc: %v", err)
-	}
-	if self, err := os.Readlink("/proc/self"); err != nil || self != "1" {
-		t.Errorf("/proc/self is %q, %v, want 1", self, err)
 	}
 }

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"fmt"
-	"net"
 
 	"golang.org/x/sys/unix"
 
@@ -123,20 +122,6 @@ func (l *Links) SetMaster(name, master string) error {
 func (l *Links) NoMaster(name string) error {
 	var c linkChange
 	c.setNumber(unix.IFLA_MASTER, 0)
-	return l.change(name, &c)
-}
-
-// SetAddress sets the hardware address of an interface.
-func (l *Links) SetAddress(name string, address net.HardwareAddr) error {
-	var c linkChange
-	c.attrs = netlinkraw.AppendAttr(c.attrs, unix.IFLA_ADDRESS, address)
-	return l.change(name, &c)
-}
-
-// SetAlias sets the alias of an interface.
-func (l *Links) SetAlias(name, alias string) error {
-	var c linkChange
-	c.setString(unix.IFLA_IFALIAS, alias)
 	return l.change(name, &c)
 }
 

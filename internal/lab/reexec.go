@@ -45,11 +45,10 @@ func Unavailable(t T, why string) {
 // called in a subtest. If namespaces are forbidden, it calls [Unavailable].
 func InNamespace(t T) bool {
 	t.Helper()
-	return Namespaces{}.Run(t)
+	return inNamespace(t, needUser())
 }
 
-// Run is [InNamespace] with these namespaces.
-func (n Namespaces) Run(t T) bool {
+func inNamespace(t T, user bool) bool {
 	t.Helper()
 	if Inside() {
 		if err := LoopbackUp(); err != nil {
@@ -57,15 +56,15 @@ func (n Namespaces) Run(t T) bool {
 		}
 		return true
 	}
-	if err := n.Forbidden(); err != nil {
+	if err := forbidden(user); err != nil {
 		Unavailable(t, err.Error())
 	}
-	n.runAgain(t)
+	runAgain(t, user)
 	return false
 }
 
 // runAgain runs the test in a new process inside the namespaces.
-func (n Namespaces) runAgain(t T) {
+func runAgain(t T, user bool) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -82,7 +81,7 @@ func (n Namespaces) runAgain(t T) {
 	if short := flag.Lookup("test.short"); short != nil {
 		args = append(args, "-test.short="+short.Value.String())
 	}
-	cmd := n.Command(ctx, self, args...)
+	cmd := isolated(ctx, user, self, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = time.Second
