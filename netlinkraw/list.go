@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/backoff"
 )
 
 const (
-	// listAttempts is the maximum number of dumps in ListLinks. The pauses between them are 1, 2,
-	// 4, ... ms, half a second in total.
+	// listAttempts is the maximum number of dumps in ListLinks. The pauses between them take up to
+	// half a second in total.
 	listAttempts = 10
 	// listTimeout is the timeout of one dump.
 	listTimeout = 10 * time.Second
@@ -40,7 +42,7 @@ func ListLinks(fn func(*Link)) error {
 
 // repeatDump calls dump until a dump is complete, but at most listAttempts times.
 func repeatDump(dump func() (links []Link, complete bool, err error)) ([]Link, error) {
-	pause := time.Millisecond
+	pause := backoff.Backoff{Min: time.Millisecond, Max: time.Second}
 	for attempt := 1; ; attempt++ {
 		links, complete, err := dump()
 		switch {
@@ -51,8 +53,7 @@ func repeatDump(dump func() (links []Link, complete bool, err error)) ([]Link, e
 		case attempt == listAttempts:
 			return nil, fmt.Errorf("dump still interrupted or incomplete after %d attempts", attempt)
 		}
-		time.Sleep(pause)
-		pause *= 2
+		time.Sleep(pause.Next())
 	}
 }
 

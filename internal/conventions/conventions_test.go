@@ -34,8 +34,9 @@ var imports = map[string][]string{
 	"internal/push":        {"internal/backoff", "internal/smallfile", "internal/syslog", "internal/transport", "metrics"},
 	"internal/sonicdb":     {"internal/smallfile"},
 	"internal/statusview":  {"internal/journal", "internal/jsonlimit", "internal/warmrestart", "internal/warmrestart/stats", "portsync"},
-	"internal/warmrestart": {"internal/jsonlimit", "internal/snapshot", "internal/syslog", "internal/warmrestart/stats", "metrics"},
+	"internal/warmrestart": {"internal/backoff", "internal/jsonlimit", "internal/snapshot", "internal/syslog", "internal/warmrestart/stats", "metrics"},
 	"metrics":              {"internal/backoff", "internal/smallfile", "internal/transport"},
+	"netlinkraw":           {"internal/backoff"},
 	"portsync":             {"internal/backoff", "internal/journal", "internal/ring", "internal/snapshot", "internal/sonicdb", "internal/syslog", "internal/warmrestart", "internal/warmrestart/stats", "metrics", "netlinkraw", "systemd"},
 }
 

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"portsyncd/internal/backoff"
 	"portsyncd/internal/snapshot"
 )
 
@@ -18,11 +19,11 @@ type task struct {
 	path  string // "" if the file is disabled
 	write func() (wrote bool, err error)
 
-	dirty   bool          // the file must be written
-	err     error         // result of the last attempt
-	next    time.Time     // earliest time of the next attempt
-	pause   time.Duration // between the last attempt and next
-	attempt time.Time     // time of the last attempt
+	dirty   bool            // the file must be written
+	err     error           // result of the last attempt
+	next    time.Time       // earliest time of the next attempt
+	pause   backoff.Backoff // between the last attempt and next
+	attempt time.Time       // time of the last attempt
 }
 
 // Pauses after failed writes, and between writes of constantly changing ports.
@@ -35,10 +36,9 @@ const (
 // attempt was more than 2*maxPause ago.
 func (t *task) backOff(now time.Time) {
 	if now.Sub(t.attempt) > 2*maxPause {
-		t.pause = 0
+		t.pause.Reset()
 	}
-	t.pause = min(max(2*t.pause, minPause), maxPause)
-	t.attempt, t.next = now, now.Add(t.pause)
+	t.attempt, t.next = now, now.Add(t.pause.Next())
 }
 
 // Modes of the directories that the Recorder creates. Other users, such as node_exporter, must be
@@ -68,6 +68,9 @@ func (rec *Recorder) makeTasks() {
 		fileHistory: {what: "the history", write: rec.writeSample},
 		fileText:    {what: "the export for Prometheus", write: rec.writeText},
 		fileJSON:    {what: "the export as JSON", write: rec.writeJSON},
+	}
+	for i := range rec.tasks {
+		rec.tasks[i].pause = backoff.Backoff{Min: minPause, Max: maxPause}
 	}
 	rec.tasks[fileState].path = rec.cfg.StateFile
 	if rec.cfg.StoragePath != "" {
@@ -188,7 +191,8 @@ func (rec *Recorder) writeFile(file int) {
 	case file == fileState:
 		t.backOff(time.Now()) // limit flash wear if ports flap for a long time
 	default:
-		t.pause, t.next = 0, time.Time{}
+		t.pause.Reset()
+		t.next = time.Time{}
 	}
 	if wrote {
 		f.saves.At(file).Inc()
