@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -215,14 +213,6 @@ func (p *parser) push(parts []keyPart) {
 	}
 }
 
-// keyLine and headerLine match a line that starts with "key =" or is a [header]. The parser uses
-// them to find the next statement after an array without a closing bracket.
-var (
-	keyLine = regexp.MustCompile(strings.ReplaceAll(`^[ \t]*K([ \t]*\.[ \t]*K)*[ \t]*=`,
-		"K", `([A-Za-z0-9_-]+|"([^"\\]|\\.)*"|'[^']*')`))
-	headerLine = regexp.MustCompile(`^[ \t]*\[\[?[^#,=\[\]{}]+\]\]?[ \t]*(#.*)?\r?$`)
-)
-
 // skipToStatement skips to the next line after an error. After an error inside an array, it skips
 // to the line after the closing bracket or to the next line that looks like a statement.
 func (p *parser) skipToStatement() {
@@ -231,7 +221,7 @@ func (p *parser) skipToStatement() {
 	p.open = 0
 	for open > 0 && !p.eof() {
 		line := p.restOfLine()
-		if p.atKeyLine() || headerLine.Match(line) {
+		if p.atKeyLine() || isHeaderLine(line) {
 			return
 		}
 		p.skipLine()
@@ -241,7 +231,7 @@ func (p *parser) skipToStatement() {
 	}
 }
 
-func (p *parser) atKeyLine() bool { return keyLine.Match(p.restOfLine()) }
+func (p *parser) atKeyLine() bool { return isKeyLine(p.restOfLine()) }
 
 // restOfLine returns the rest of the line without the line feed.
 func (p *parser) restOfLine() []byte {

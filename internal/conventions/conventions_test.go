@@ -202,3 +202,45 @@ func TestNoUnfinishedWork(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingCompiledAtInit requires that no package compiles a regular expression or parses a
+// template when it is initialized, because the initialization of all packages delays the start of
+// the daemon. Such a value belongs in a function, for example of sync.OnceValue.
+func TestNothingCompiledAtInit(t *testing.T) {
+	found := 0
+	for _, s := range sources(t) {
+		if s.test || s.dir == "internal/switchtest" { // not in the binary
+			continue
+		}
+		for _, call := range callsAtInit(s.File) {
+			if slices.Contains([]string{"regexp", "template"}, call) {
+				t.Errorf("%s: calls package %s when the package is initialized", s.path, call)
+			}
+			found++
+		}
+	}
+	if found == 0 {
+		t.Error("no calls found at all")
+	}
+}
+
+// callsAtInit returns the package names, or other qualifiers, of the functions that f calls in the
+// initial values of its variables and in its init functions. Function literals are skipped.
+func callsAtInit(f *ast.File) (packages []string) {
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.FuncDecl:
+			return n.Recv == nil && n.Name.Name == "init"
+		case *ast.CallExpr:
+			if fun, ok := n.Fun.(*ast.SelectorExpr); ok {
+				if p, ok := fun.X.(*ast.Ident); ok {
+					packages = append(packages, p.Name)
+				}
+			}
+		}
+		return true
+	})
+	return packages
+}
