@@ -10,13 +10,17 @@ import (
 )
 
 // explain returns an error message for a value that is not valid TOML. The message describes the
-// expected value and shows an example. written is the value in the file. If explain does not
-// recognize its form, it returns msg, the message of the TOML parser.
-func (s *setting) explain(msg, written string) string {
+// expected value and shows an example. written is the value in the file, and element is set if it is
+// an element of an array. If explain does not recognize its form, it returns msg, the message of the
+// TOML parser.
+func (s *setting) explain(msg, written string, element bool) string {
 	if written == "" || !isPrintable(written) {
 		return msg
 	}
 	if s.decode(new(Config), toml.Value{Data: written}) == nil {
+		if element {
+			return fmt.Sprintf("expected quotes around %s in the array: %s", toml.Abbreviate(written), toml.Quote(written))
+		}
 		return fmt.Sprintf("expected quotes around %s: %s = %s", toml.Abbreviate(written), s.name(), toml.Quote(written))
 	}
 	var example string
@@ -29,6 +33,9 @@ func (s *setting) explain(msg, written string) string {
 	standard := Default()
 	if example == "" || s.decode(new(Config), toml.Value{Data: example == "true"}) != nil {
 		example = s.encode(&standard)
+		if element && strings.HasPrefix(example, `"`) {
+			example = "[" + example + "]"
+		}
 	}
 	return fmt.Sprintf("expected %s, got %s; for example %s = %s", s.want, toml.Abbreviate(written), s.name(), example)
 }

@@ -30,7 +30,7 @@ func Parse(name string, src []byte) (Config, error) {
 		if p.Quotes && mayBeSecret(p.Key) {
 			msg = "invalid value (not shown, as it may be a secret)"
 		} else if s := settingOf(p.Key); s != nil && p.Quotes {
-			msg = s.explain(p.Msg, valueAt(src, p.Line, p.Col))
+			msg = s.explain(p.Msg, valueAt(src, p.Line, p.Col), p.Element)
 		}
 		d.errs = append(d.errs, &ParseError{d.name, p.Line, p.Col, p.Key, msg})
 	}

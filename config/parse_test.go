@@ -202,7 +202,10 @@ func TestParseErrors(t *testing.T) {
 		{"boolean in words", "[metrics]\nper_port = yes # as in YAML\n", `f:2:12: metrics.per_port: expected true or false, got yes; for example per_port = true`},
 		{"negation in words", "[metrics]\nper_port = No\n", `f:2:12: metrics.per_port: expected true or false, got No; for example per_port = false`},
 		{"address without quotes", "[metrics]\nlisten = 0.0.0.0:9101\n", `f:2:10: metrics.listen: expected quotes around 0.0.0.0:9101: listen = "0.0.0.0:9101"`},
-		{"addresses without quotes", "[metrics]\nlisten = [:1, \":2\"]\n", `f:2:11: metrics.listen: expected quotes around :1: listen = ":1"`},
+		{"addresses without quotes", "[metrics]\nlisten = [:1, \":2\"]\n", `f:2:11: metrics.listen: expected quotes around :1 in the array: ":1"`},
+		{"addresses without quotes, on lines of their own", "[metrics]\nlisten = [\n  \":2\", # public\n  0.0.0.0:9101,\n  eth0\n]\n", `f:4:3: metrics.listen: expected quotes around 0.0.0.0:9101 in the array: "0.0.0.0:9101"` + "\n" +
+			`f:5:3: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got eth0; for example listen = ["127.0.0.1:9101"]`},
+		{"value without quotes after an array", "[metrics]\nlisten = [:1]\ndevice = mgmt\n", `f:2:11: metrics.listen: expected quotes around :1 in the array: ":1"` + "\n" + `f:3:10: metrics.device: expected quotes around mgmt: device = "mgmt"`},
 		{"bad address without quotes", "[metrics]\nlisten = 0.0.0.0\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got 0.0.0.0; for example listen = "127.0.0.1:9101"`},
 		{"duration", "[metrics]\nsave_interval_secs = 5m\n", `f:2:22: metrics.save_interval_secs: expected an integer from 1 to 86400 (seconds), got 5m; for example save_interval_secs = 300`},
 

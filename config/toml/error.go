@@ -18,6 +18,7 @@ type Error struct {
 	Key       string // full path of the key or table, or "" if there is none
 	Msg       string
 	Quotes    bool // Msg contains the value, which may be a secret
+	Element   bool // the value is an element of an array
 }
 
 // Error returns "line:col: key: message".
@@ -48,7 +49,7 @@ func (p *parser) quoteError(off int, problem string) {
 	n := len(p.errs)
 	p.errorf(off, "%s", problem)
 	if len(p.errs) > n {
-		p.errs[n].Quotes = true
+		p.errs[n].Quotes, p.errs[n].Element = true, p.open > 0
 	}
 }
 
