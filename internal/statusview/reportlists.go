@@ -96,9 +96,9 @@ func (r *Report) printStorms(p *printer) {
 	}
 }
 
-// printFlapping prints the table of ports that had link-down transitions.
-func (r *Report) printFlapping(p *printer) {
-	all := r.Analysis.Flapping
+// printLinkDowns prints the table of ports that had link-down transitions.
+func (r *Report) printLinkDowns(p *printer) {
+	all := r.Analysis.LinkDowns
 	if len(all) == 0 {
 		p.section("No link-down transitions")
 		return
@@ -111,9 +111,10 @@ func (r *Report) printFlapping(p *printer) {
 	var rows [][]word
 	for _, f := range all[:min(len(all), maxListed)] {
 		rows = append(rows, []word{{p.visible(f.Port), plain}, {grouped(f.Downs), strong},
-			{strconv.FormatFloat(f.PeakPenalty, 'f', 0, 64), plain}, {p.minute(f.PeakAt), plain}, {p.minute(f.Last), plain}})
+			{strconv.FormatFloat(f.PeakPenalty, 'f', 0, 64), plain}, {p.minute(f.PeakAt), plain}, {p.minute(f.Last), plain},
+			{map[bool]string{true: "flapping"}[f.Flapping()], warn}})
 	}
-	p.table([]column{{"PORT", false}, {"DOWNS", true}, {"PEAK PENALTY", true}, {"AT", false}, {"LAST", false}}, rows)
+	p.table([]column{{"PORT", false}, {"DOWNS", true}, {"PEAK PENALTY", true}, {"AT", false}, {"LAST", false}, {"", false}}, rows)
 }
 
 // printFlapMinutes prints the minutes with the most link-down transitions. It prints nothing if

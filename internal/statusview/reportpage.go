@@ -53,7 +53,7 @@ type reportView struct {
 	Anomalies   []anomalyRow
 	Unlisted    string // number of anomalies omitted from the list
 	Storms      []stormRow
-	Flapping    []flappingRow
+	LinkDowns   []downsRow
 	FlapMinutes []flapMinuteRow
 	Counters    []tile
 	Rows        []restartRow
@@ -77,8 +77,10 @@ type stormRow struct {
 	Text     string
 }
 
-type flappingRow struct {
+// downsRow is one port with link-down transitions.
+type downsRow struct {
 	Port, Downs, Penalty string
+	Flapping             bool
 	PeakAt, Last         moment
 }
 
@@ -128,8 +130,8 @@ func newReportView(r *Report) *reportView {
 	for _, x := range a.Storms {
 		v.Storms = append(v.Storms, stormRow{momentOf(x.From, now), momentOf(x.To, now), visible(x.Text)})
 	}
-	for _, x := range a.Flapping {
-		v.Flapping = append(v.Flapping, flappingRow{visible(x.Port), grouped(x.Downs), digits(x.PeakPenalty), momentOf(x.PeakAt, now), momentOf(x.Last, now)})
+	for _, x := range a.LinkDowns {
+		v.LinkDowns = append(v.LinkDowns, downsRow{visible(x.Port), grouped(x.Downs), digits(x.PeakPenalty), x.Flapping(), momentOf(x.PeakAt, now), momentOf(x.Last, now)})
 	}
 	for i := range r.FlapMinutes {
 		m := &r.FlapMinutes[i]

@@ -36,7 +36,7 @@ func monthReport() *Report {
 			SyncTrend:    &warmrestart.Trend{Trend: stats.Trend{N: 24, S: 132, P: .0011, Slope: .0021, Low: .0009, High: .0034}, Unit: "seconds per start", Verdict: warmrestart.Rising},
 			LatencyTrend: &warmrestart.Trend{Trend: stats.Trend{N: 8640, S: 1200, P: .61, Slope: 1e-9, Low: -4e-9, High: 5e-9}, Unit: "seconds per day", Verdict: warmrestart.NoTrend},
 			Storms:       []warmrestart.Storm{{Kind: "restarts", From: ago(9 * day), To: ago(9*day - 8*time.Second), Count: 5, Limit: 5, Text: "5 starts within 8 s: portsyncd.service allows 5 in 10 s"}},
-			Flapping: []warmrestart.Flapping{
+			LinkDowns: []warmrestart.PortDowns{
 				{Port: "Ethernet80", Downs: 1411, PeakPenalty: 11_204, PeakAt: ago(50 * time.Hour), Last: ago(49 * time.Hour)},
 				{Port: "Ethernet12", Downs: 31, PeakPenalty: 2_104, PeakAt: ago(500 * time.Hour), Last: ago(3 * time.Hour)},
 			},
@@ -111,7 +111,7 @@ func TestReportPageShows(t *testing.T) {
 		"no trend The latency is neither rising nor falling. Slope 1 ns per day",
 		"Initial sync 24 21 ms 910 ms 58 ms 140 ms 10 s 10 s", "few values: high percentiles are unreliable",
 		"sync_duration_seconds 10 s 58 ms 214", "events_per_second 147 /s 2.3 /s 92", "5 more have lower scores",
-		"5 starts within 8 s: portsyncd.service allows 5 in 10 s", "Ethernet80 1,411 11,204", "EOIU timeouts 2",
+		"5 starts within 8 s: portsyncd.service allows 5 in 10 s", "Ethernet80 flapping 1,411 11,204", "EOIU timeouts 2",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not have %q", want)
@@ -194,7 +194,7 @@ func foreignReport(text string, n int64, v float64) *Report {
 		Anomalies: []warmrestart.Anomaly{{At: when, Series: text, Value: v}, {At: when, Series: warmrestart.SeriesSync, Value: v},
 			{At: when, Series: warmrestart.SeriesLatency, Value: v}, {At: when, Series: warmrestart.SeriesEvents, Value: v}},
 		Storms:          []warmrestart.Storm{{Kind: text, From: when, To: when, Text: text}},
-		Flapping:        []warmrestart.Flapping{{Port: text, Downs: uint64(n), PeakPenalty: v, PeakAt: when, Last: when}},
+		LinkDowns:       []warmrestart.PortDowns{{Port: text, Downs: uint64(n), PeakPenalty: v, PeakAt: when, Last: when}},
 		Recommendations: []warmrestart.Recommendation{{Setting: text, Text: text, Why: text}},
 	}}
 	r.FlapMinutes = []FlapMinute{{Time: when, Flaps: uint64(n), PortCount: int(n), Ports: []PortFlaps{{Port: text, Flaps: uint64(n)}}}}

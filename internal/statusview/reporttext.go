@@ -28,7 +28,7 @@ func (r *Report) AppendText(b []byte, t Terminal) []byte {
 	r.printRestarts(p)
 	r.printAnomalies(p)
 	r.printStorms(p)
-	r.printFlapping(p)
+	r.printLinkDowns(p)
 	r.printFlapMinutes(p)
 	r.printRecommendations(p)
 	return p.b

@@ -58,7 +58,7 @@ func eventfulReport() *Report {
 			{Text: "look at the cable of Ethernet\x1b[2J", Why: "it went down 1,234 times"}},
 	}
 	for i, name := range hostileNames {
-		r.Analysis.Flapping = append(r.Analysis.Flapping, warmrestart.Flapping{Port: name, Downs: uint64(1000 - i), PeakPenalty: 12000, PeakAt: midday, Last: midday})
+		r.Analysis.LinkDowns = append(r.Analysis.LinkDowns, warmrestart.PortDowns{Port: name, Downs: uint64(1000 - i), PeakPenalty: 12000, PeakAt: midday, Last: midday})
 	}
 	return r
 }
@@ -81,7 +81,7 @@ func TestReportFits(t *testing.T) {
 	for i := range 1000 {
 		many.Restarts = append(many.Restarts, many.Restarts[i])
 		many.Analysis.Anomalies = append(many.Analysis.Anomalies, many.Analysis.Anomalies[i%2])
-		many.Analysis.Flapping = append(many.Analysis.Flapping, many.Analysis.Flapping[i])
+		many.Analysis.LinkDowns = append(many.Analysis.LinkDowns, many.Analysis.LinkDowns[i])
 		many.Analysis.Storms = append(many.Analysis.Storms, many.Analysis.Storms[0])
 	}
 	for _, r := range []*Report{emptyReport(), bare, eventfulReport(), many} {

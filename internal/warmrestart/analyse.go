@@ -18,7 +18,12 @@ type AnalysisOptions struct {
 func Analyse(h *History, o AnalysisOptions) *Analysis {
 	a := &Analysis{
 		At: o.Now, Since: h.Since, Restarts: len(h.Restarts), Samples: h.SampleCount, Counters: h.Counters,
-		Storms: allStorms(h), Flapping: worstFlapping(h),
+		Storms: allStorms(h), LinkDowns: mostDowns(h), Flapping: []PortDowns{},
+	}
+	for _, p := range a.LinkDowns {
+		if p.Flapping() {
+			a.Flapping = append(a.Flapping, p)
+		}
 	}
 	a.observe(h)
 	t := tally{
@@ -186,14 +191,14 @@ func hourly(moments []moment) (points []stats.Point) {
 	return points
 }
 
-// worstFlapping returns the ports with the highest peak penalties, in descending order.
-func worstFlapping(h *History) []Flapping {
-	all := make([]Flapping, 0, len(h.flapping))
-	for _, f := range h.flapping {
+// mostDowns returns the ports with the highest peak penalties, in descending order.
+func mostDowns(h *History) []PortDowns {
+	all := make([]PortDowns, 0, len(h.linkDowns))
+	for _, f := range h.linkDowns {
 		all = append(all, *f)
 	}
-	slices.SortFunc(all, func(a, b Flapping) int {
+	slices.SortFunc(all, func(a, b PortDowns) int {
 		return cmp.Or(cmp.Compare(b.PeakPenalty, a.PeakPenalty), cmp.Compare(b.Downs, a.Downs), cmp.Compare(a.Port, b.Port))
 	})
-	return all[:min(len(all), MaxFlapping)]
+	return all[:min(len(all), MaxLinkDowns)]
 }

@@ -21,7 +21,7 @@ func TestNoData(t *testing.T) {
 			`"recovery_success_rate":null,"corruption_recovery_rate":null,"eoiu_timeout_rate":null,"exchange_failure_rate":null,"avg_events_per_restart":null,` +
 			`"uptime_estimate":{"process_ns":null,"observed_ns":0,"down_ns":0,"share":null},"last_healthy_restart":null,"is_system_healthy":null,` +
 			`"sync_duration_seconds":null,"eoiu_latency_seconds":null,"recovery_trend":null,"sync_trend":null,"latency_trend":null,` +
-			`"anomalies":[],"anomalies_found":0,"storms":[],"flapping":[],"recommendations":[]}`
+			`"anomalies":[],"anomalies_found":0,"storms":[],"link_downs":[],"flapping":[],"recommendations":[]}`
 		if string(text) != want {
 			t.Errorf("%s: %s, want %s", name, text, want)
 		}

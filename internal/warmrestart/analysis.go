@@ -10,7 +10,7 @@ import (
 const (
 	MaxAnomalies = 100 // those with the highest scores
 	MaxStorms    = 100 // the newest
-	MaxFlapping  = 100 // those with the highest penalties
+	MaxLinkDowns = 100 // ports, those with the highest penalties
 )
 
 // Analysis holds the figures of a history. A nil pointer means that there is no data for the
@@ -47,10 +47,13 @@ type Analysis struct {
 	SyncTrend     *Trend `json:"sync_trend"`     // sync duration by start
 	LatencyTrend  *Trend `json:"latency_trend"`  // hourly median of the samples' p99 latency
 
-	Anomalies      []Anomaly  `json:"anomalies"`       // at most MaxAnomalies, oldest first
-	AnomaliesFound int        `json:"anomalies_found"` // total number
-	Storms         []Storm    `json:"storms"`          // at most MaxStorms, oldest first
-	Flapping       []Flapping `json:"flapping"`        // at most MaxFlapping, by descending peak penalty
+	Anomalies      []Anomaly `json:"anomalies"`       // at most MaxAnomalies, oldest first
+	AnomaliesFound int       `json:"anomalies_found"` // total number
+	Storms         []Storm   `json:"storms"`          // at most MaxStorms, oldest first
+	// LinkDowns lists the ports with link-down transitions, at most MaxLinkDowns, by descending peak
+	// penalty. Flapping lists those of them that were flapping.
+	LinkDowns []PortDowns `json:"link_downs"`
+	Flapping  []PortDowns `json:"flapping"`
 
 	Recommendations []Recommendation `json:"recommendations"`
 }
@@ -113,8 +116,8 @@ type Storm struct {
 	Text  string    `json:"text"`
 }
 
-// Flapping summarises the flaps of one port.
-type Flapping struct {
+// PortDowns summarises the link-down transitions of one port.
+type PortDowns struct {
 	Port        string    `json:"port"`
 	PortHex     string    `json:"port_hex,omitempty"`
 	Downs       uint64    `json:"downs"`        // link-down transitions in the samples
@@ -122,6 +125,10 @@ type Flapping struct {
 	PeakAt      time.Time `json:"peak_at"`
 	Last        time.Time `json:"last"` // time of the last sample with this port
 }
+
+// Flapping reports whether the port was flapping at the time of a sample, by the definition that
+// [stats.FlapPenalty] and the running daemon use.
+func (p *PortDowns) Flapping() bool { return p.PeakPenalty > stats.FlappingThreshold }
 
 // Recommendation is advice to the administrator, with the figure that supports it.
 type Recommendation struct {

@@ -20,8 +20,8 @@ const (
 	// maxMoments is the maximum number of samples that figures are computed from: two and a
 	// half years with one sample every five minutes.
 	maxMoments = 1 << 18
-	// maxFlapping is the maximum number of ports whose flaps are counted.
-	maxFlapping = 4096
+	// maxDownPorts is the maximum number of ports whose flaps are counted.
+	maxDownPorts = 4096
 )
 
 // A time is plausible if it is at most maxAge old, which is the longest retention, and at most
@@ -52,7 +52,7 @@ type History struct {
 	inexact    int       // samples whose quantiles are computed from some of the events
 	withEvents int       // samples with quantiles
 	failures   failures
-	flapping   map[string]*Flapping // by the bytes of the port's name
+	linkDowns  map[string]*PortDowns // by the bytes of the port's name
 }
 
 // ReadHistory reads metrics.json, or its newest intact backup, and history.jsonl with its earlier

@@ -279,19 +279,23 @@ func TestMaxMoments(t *testing.T) {
 	wantProblems(t, h, "the oldest 150 of 201 samples")
 }
 
-// TestFlapsSummed checks the sums by port, and that they do not wrap.
+// TestFlapsSummed checks the sums by port, that they do not wrap, and that only ports that flapped are
+// listed as flapping.
 func TestFlapsSummed(t *testing.T) {
 	first, second := sampleAt(0, 0), sampleAt(time.Minute, 0)
 	first.Flaps = []PortFlaps{{Port: "Ethernet0", Downs: 3, Penalty: 3000}, {Port: "Ethernet4", Downs: 1 << 63, Penalty: 1000}}
 	second.Flaps = []PortFlaps{{Port: "Ethernet4", Downs: 1 << 63, Penalty: 900}, {Port: "Ethernet0", Downs: 1, Penalty: 2500}, {Port: "Ethernet8", Downs: 1, Penalty: 3000}}
 	a := Analyse(newStorage(t).samples(first, second).read(time.Time{}, time.Hour), AnalysisOptions{})
-	want := []Flapping{
+	want := []PortDowns{
 		{Port: "Ethernet0", Downs: 4, PeakPenalty: 3000, PeakAt: first.Time, Last: second.Time},
 		{Port: "Ethernet8", Downs: 1, PeakPenalty: 3000, PeakAt: second.Time, Last: second.Time},
 		{Port: "Ethernet4", Downs: 1<<64 - 1, PeakPenalty: 1000, PeakAt: first.Time, Last: second.Time},
 	}
-	if !slices.Equal(a.Flapping, want) {
-		t.Errorf("%+v, want %+v", a.Flapping, want)
+	if !slices.Equal(a.LinkDowns, want) {
+		t.Errorf("%+v, want %+v", a.LinkDowns, want)
+	}
+	if !slices.Equal(a.Flapping, want[:2]) {
+		t.Errorf("flapping: %+v, want only the ports whose penalty exceeded the threshold, %+v", a.Flapping, want[:2])
 	}
 }
 
@@ -304,7 +308,7 @@ func TestFlapsOfAnyName(t *testing.T) {
 	s.Flaps = append(s.Flaps, PortFlaps{Port: "Ethernet0", PortHex: "zz", Downs: 1})
 	a := Analyse(newStorage(t).samples(s).read(time.Time{}, time.Hour), AnalysisOptions{})
 	var got []string
-	for _, f := range a.Flapping {
+	for _, f := range a.LinkDowns {
 		got = append(got, f.Port+" "+f.PortHex)
 	}
 	want := []string{"Ethernet\xff 45746865726e6574ff", "Ethernet\xfe 45746865726e6574fe", "Ethernet\ufffd ", "Ethernet0 "}

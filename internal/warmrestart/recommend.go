@@ -214,13 +214,13 @@ func (r *recommendations) slowerSync() {
 
 func (r *recommendations) flapping() {
 	n := 0
-	for _, f := range r.history.flapping {
-		if f.PeakPenalty > stats.FlappingThreshold {
+	for _, f := range r.history.linkDowns {
+		if f.Flapping() {
 			n++
 		}
 	}
 	if n > 0 {
-		worst := &r.analysis.Flapping[0]
+		worst := &r.analysis.LinkDowns[0]
 		r.add("", "check cables, optics and peers of the flapping ports", "flapping ports: %d; the worst is %s with %d link-down transitions, the last at %s",
 			n, worst.Port, worst.Downs, worst.Last.UTC().Format(time.DateTime))
 	}

@@ -58,11 +58,11 @@ func TestRecommendationLimits(t *testing.T) {
 		return &r{analysis: a}
 	}
 	flaps := func(penalties ...float64) *r {
-		h := &History{flapping: make(map[string]*Flapping)}
+		h := &History{linkDowns: make(map[string]*PortDowns)}
 		for i, p := range penalties {
-			h.flapping[fmt.Sprint(i)] = &Flapping{PeakPenalty: p}
+			h.linkDowns[fmt.Sprint(i)] = &PortDowns{PeakPenalty: p}
 		}
-		return &r{history: h, analysis: &Analysis{Flapping: []Flapping{{Port: "Ethernet0"}}}}
+		return &r{history: h, analysis: &Analysis{LinkDowns: []PortDowns{{Port: "Ethernet0"}}}}
 	}
 	for _, c := range []struct {
 		name string
@@ -142,14 +142,14 @@ func TestFlapsAddUp(t *testing.T) {
 		return sample
 	}
 	s.samples(flap(0, 5, 1000), flap(time.Minute, 7, 3000), flap(2*time.Minute, 1, 3000))
-	got := worstFlapping(s.read(time.Time{}, time.Hour))
-	want := Flapping{Port: "Ethernet0", Downs: 13, PeakPenalty: 3000, PeakAt: noon.Add(time.Minute), Last: noon.Add(2 * time.Minute)}
+	got := mostDowns(s.read(time.Time{}, time.Hour))
+	want := PortDowns{Port: "Ethernet0", Downs: 13, PeakPenalty: 3000, PeakAt: noon.Add(time.Minute), Last: noon.Add(2 * time.Minute)}
 	if len(got) != 1 || !got[0].PeakAt.Equal(want.PeakAt) || !got[0].Last.Equal(want.Last) || got[0].Downs != want.Downs || got[0].PeakPenalty != want.PeakPenalty {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	s = newStorage(t)
 	s.samples(flap(0, math.MaxUint64-2, 1), flap(time.Minute, 7, 1))
-	if got := worstFlapping(s.read(time.Time{}, time.Hour)); got[0].Downs != math.MaxUint64 {
+	if got := mostDowns(s.read(time.Time{}, time.Hour)); got[0].Downs != math.MaxUint64 {
 		t.Errorf("%d, want the largest number", got[0].Downs)
 	}
 }

@@ -172,16 +172,16 @@ func (h *History) takeFlaps(s *Sample) {
 		if err != nil {
 			name = f.Port
 		}
-		sum := h.flapping[name]
+		sum := h.linkDowns[name]
 		if sum == nil {
-			if len(h.flapping) == maxFlapping {
+			if len(h.linkDowns) == maxDownPorts {
 				continue
 			}
-			if h.flapping == nil {
-				h.flapping = make(map[string]*Flapping)
+			if h.linkDowns == nil {
+				h.linkDowns = make(map[string]*PortDowns)
 			}
-			sum = &Flapping{Port: name, PortHex: HexUnlessUTF8(name)}
-			h.flapping[name] = sum
+			sum = &PortDowns{Port: name, PortHex: HexUnlessUTF8(name)}
+			h.linkDowns[name] = sum
 		}
 		sum.Downs += min(f.Downs, math.MaxUint64-sum.Downs)
 		if f.Penalty > sum.PeakPenalty || sum.PeakAt.IsZero() {
