@@ -33,6 +33,7 @@ var imports = map[string][]string{
 	"internal/lab":         {"internal/sonicdb", "netlinkraw"},
 	"internal/push":        {"internal/backoff", "internal/smallfile", "internal/syslog", "internal/transport", "metrics"},
 	"internal/sonicdb":     {"internal/smallfile"},
+	"internal/snapshot":    {"internal/smallfile"},
 	"internal/statusview":  {"internal/journal", "internal/jsonlimit", "internal/warmrestart", "internal/warmrestart/stats", "portsync"},
 	"internal/warmrestart": {"internal/backoff", "internal/jsonlimit", "internal/snapshot", "internal/syslog", "internal/warmrestart/stats", "metrics"},
 	"metrics":              {"internal/backoff", "internal/smallfile", "internal/transport"},

@@ -115,47 +115,61 @@ func (r *reader) setHung(path string, hung bool) {
 	}
 }
 
-// openRegular opens a regular file. It does not open other types of files, which can block (a
-// FIFO), have side effects (a device) or never end (/dev/zero).
+// openRegular opens a regular file or a symbolic link to one for reading.
 func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err == nil {
-		err = checkRegular(path, info.Mode())
+	file, _, err := OpenRegular(path, os.O_RDONLY, os.Stat, os.OpenFile)
+	if odd := (NotRegular{}); errors.As(err, &odd) {
+		return nil, fmt.Errorf("%q %w", path, err)
 	}
-	if err != nil {
-		return nil, err
+	return file, err
+}
+
+// NotRegular is the error for a path that is not a regular file.
+type NotRegular struct{ Mode fs.FileMode }
+
+func (e NotRegular) Error() string {
+	kind := "special file"
+	switch {
+	case e.Mode.IsDir():
+		kind = "directory"
+	case e.Mode&fs.ModeSymlink != 0:
+		kind = "symbolic link"
+	case e.Mode&fs.ModeNamedPipe != 0:
+		kind = "named pipe"
+	case e.Mode&fs.ModeSocket != 0:
+		kind = "socket"
+	case e.Mode&fs.ModeDevice != 0:
+		kind = "device"
 	}
-	// A FIFO or a terminal may have replaced the file in the meantime; the flags make opening it
-	// harmless.
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, err
+	return fmt.Sprintf("is a %s, not a regular file", kind)
+}
+
+// OpenRegular opens an existing regular file with the functions stat and open, which are [os.Stat] or
+// [os.Lstat] and [os.OpenFile], or those of a simulated file system. It does not open other types of
+// files, which can block (a FIFO), have side effects (a device) or never end (/dev/zero); for these it
+// returns [NotRegular]. The flags that it adds make opening harmless if the file is replaced between
+// the two calls.
+func OpenRegular[F interface {
+	Stat() (fs.FileInfo, error)
+	Close() error
+}](path string, flags int, stat func(path string) (fs.FileInfo, error),
+	open func(path string, flags int, mode fs.FileMode) (F, error)) (file F, info fs.FileInfo, err error) {
+	var none F
+	if info, err = stat(path); err != nil {
+		return none, nil, err
 	}
-	if info, err = file.Stat(); err == nil {
-		err = checkRegular(path, info.Mode())
+	if !info.Mode().IsRegular() {
+		return none, nil, NotRegular{info.Mode()}
+	}
+	if file, err = open(path, flags|unix.O_NONBLOCK|unix.O_NOCTTY, 0); err != nil {
+		return none, nil, err
+	}
+	if info, err = file.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = NotRegular{info.Mode()}
 	}
 	if err != nil {
 		file.Close()
-		return nil, err
+		return none, nil, err
 	}
-	return file, nil
-}
-
-// checkRegular returns an error that contains the type of the file unless it is a regular file.
-func checkRegular(path string, mode fs.FileMode) error {
-	if mode.IsRegular() {
-		return nil
-	}
-	kind := "a special file"
-	switch {
-	case mode.IsDir():
-		kind = "a directory"
-	case mode&fs.ModeNamedPipe != 0:
-		kind = "a named pipe"
-	case mode&fs.ModeSocket != 0:
-		kind = "a socket"
-	case mode&fs.ModeDevice != 0:
-		kind = "a device"
-	}
-	return fmt.Errorf("%q is %s, not a regular file", path, kind)
+	return file, info, nil
 }

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -10,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/smallfile"
 )
 
 // FS is the set of system calls that this package uses. [OS] is the implementation for the
@@ -82,48 +83,10 @@ func (osFS) List(dir string, each func(name string)) error {
 	}
 }
 
-// notRegular is the error returned for a path that is not a regular file.
-type notRegular struct{ mode fs.FileMode }
-
-func (e notRegular) Error() string {
-	kind := "device"
-	switch e.mode.Type() {
-	case fs.ModeDir:
-		kind = "directory"
-	case fs.ModeSymlink:
-		kind = "symbolic link"
-	case fs.ModeNamedPipe:
-		kind = "named pipe"
-	case fs.ModeSocket:
-		kind = "socket"
-	}
-	return fmt.Sprintf("is a %s, not a regular file", kind)
-}
-
-// openRegular opens an existing regular file. It does not open other types of files, which can
-// block (a FIFO) or have side effects (a device). The flags make the open harmless if the file is
-// replaced between the two calls.
+// openRegular opens an existing regular file, but no symbolic link. For other types of files it
+// returns smallfile.NotRegular.
 func openRegular(fsys FS, path string, flags int) (Handle, fs.FileInfo, error) {
-	info, err := fsys.Lstat(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, notRegular{info.Mode()}
-	}
-	file, err := fsys.Open(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	info, err = file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = notRegular{info.Mode()}
-	}
-	if err != nil {
-		file.Close()
-		return nil, nil, err
-	}
-	return file, info, nil
+	return smallfile.OpenRegular(path, flags|unix.O_NOFOLLOW, fsys.Lstat, fsys.Open)
 }
 
 // hasOtherNames reports whether the file has more than one hard link.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"portsyncd/internal/smallfile"
 )
 
 // ErrNoGood is returned by Load if none of the existing files can be used. The error also wraps the
@@ -103,7 +105,7 @@ func (f *File) load(repair bool) (Loaded, error) {
 // read reads and validates one file and subtracts its size from left.
 func (f *File) read(path string, left *int64) (e envelope, err error) {
 	file, info, err := openRegular(f.fs(), path, os.O_RDONLY)
-	if odd := (notRegular{}); errors.As(err, &odd) {
+	if odd := (smallfile.NotRegular{}); errors.As(err, &odd) {
 		return e, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if err != nil {

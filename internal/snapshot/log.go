@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/smallfile"
 )
 
 const defaultMaxLine = 64 << 10
@@ -117,7 +119,7 @@ func (l *Log) open() (file Handle, size int64, err error) {
 		}
 		file.Close()
 	}
-	if errors.As(err, &notRegular{}) || errors.Is(err, ErrCorrupt) {
+	if errors.As(err, &smallfile.NotRegular{}) || errors.Is(err, ErrCorrupt) {
 		if err := l.moveTo(corrupt); err != nil {
 			return nil, 0, err
 		}
