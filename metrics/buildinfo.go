@@ -6,7 +6,7 @@ import "runtime"
 // and Go version as labels. An unknown version or revision is "".
 func (s *Set) AddBuildInfo(version, revision string) {
 	s.NewIntGauge("portsyncd_build_info",
-		"Constant value of 1, labeled by version, revision, Go version, operating system and architecture.",
+		"A metric with a constant value of 1, labeled by the version, revision, Go version, operating system and architecture of the daemon.",
 		Label{"version", version},
 		Label{"revision", revision},
 		Label{"goversion", runtime.Version()},

@@ -110,7 +110,7 @@ func NewHealthMonitor(s *Status, r RecorderStatus, set *metrics.Set) *HealthMoni
 	m := &HealthMonitor{status: s, recorder: r}
 	m.evaluate()
 	set.NewGaugeFunc("portsyncd_healthy",
-		"Whether the daemon is healthy, degraded or disabled (1) or unhealthy (0).",
+		"Whether the daemon is healthy: 1 if it is healthy, degraded or disabled, 0 if it is unhealthy.",
 		func() float64 { return float64(bit(m.evaluate().status != Unhealthy)) })
 	for c := range numConditions {
 		set.NewGaugeFunc("portsyncd_health_reason",

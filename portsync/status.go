@@ -153,9 +153,9 @@ func (s *Status) expose(set *metrics.Set) {
 	flag("portsyncd_port_init_done", "Whether this process has written PortInitDone (1) or not (0).", &s.initDone)
 	number("portsyncd_ports_configured", "Number of ports in the CONFIG_DB table PORT.", &s.configured)
 	number("portsyncd_ports_present", "Number of ports that have an interface and a row in STATE_DB.", &s.present)
-	number("portsyncd_ports_pending", "Number of ports whose interfaces must exist before PortInitDone is written.", &s.initPending)
+	number("portsyncd_ports_pending", "Number of ports whose interfaces must be created before PortInitDone is written.", &s.initPending)
 	set.NewGaugeFunc("portsyncd_ports_missing",
-		"Number of ports in CONFIG_DB whose interface is missing.",
+		"Number of ports in the CONFIG_DB table PORT that have no network interface.",
 		func() float64 {
 			if m := s.missing.Load(); m != nil {
 				return float64(m.count)
@@ -165,8 +165,8 @@ func (s *Status) expose(set *metrics.Set) {
 	number("portsyncd_backlog_ports", "Number of ports with a pending write to STATE_DB.", &s.backlog)
 	number("portsyncd_backlog_events", "Number of received link messages that have not been processed yet.", &s.queued)
 	number("portsyncd_port_config_done_ports", "Number of ports announced by PortConfigDone in APPL_DB, as last read.", &s.announced)
-	number("portsyncd_port_table_rows", "Number of ports in the APPL_DB table PORT_TABLE, as last read. "+
-		"If it differs from portsyncd_port_config_done_ports, orchagent cannot perform a warm restart.", &s.rows)
+	number("portsyncd_port_table_rows",
+		"Number of ports in the APPL_DB table PORT_TABLE, as last read. A warm restart requires it to equal portsyncd_port_config_done_ports.", &s.rows)
 	set.NewGaugeFunc("portsyncd_last_progress_timestamp_seconds",
 		"Unix timestamp of the last successful Redis request.",
 		func() float64 {

@@ -10,23 +10,23 @@ func fleet() dashboard {
 		rows: []row{
 			{"Summary", 4, []panel{
 				stat("Switches", "short", `count(up{job="$job"})`,
-					"Number of switches configured as Prometheus targets, whether up or down."),
+					"Number of switches that Prometheus scrapes, whether they are up or down."),
 				bad(stat("Down", "short", `count(up{job="$job"} == 0) or vector(0)`,
 					"Number of switches whose last scrape failed. Normal: 0.")),
 				bad(stat("Unhealthy", "short", `count(portsyncd_healthy{job="$job"} == 0) or vector(0)`,
-					"Number of switches whose STATE_DB may differ from the kernel. Normal: 0.")),
+					"Number of unhealthy switches. Their STATE_DB may differ from the kernel. Normal: 0.")),
 				bad(stat("Starting", "short", `count(portsyncd_ready{job="$job"} == 0) or vector(0)`,
 					"Number of switches whose initial sync has not completed. Normal: 0, except briefly after a restart.")),
 				stat("Ports up", "short", `sum(portsyncd_port_oper_up{job="$job"})`,
-					"Number of ports with carrier on all switches."),
+					"Number of ports with carrier, summed over all switches."),
 				bad(stat("Link-down transitions", "short",
 					`round(sum(increase(portsyncd_port_carrier_down_changes_total{job="$job"}[$__range])))`,
-					"Number of link-down transitions on all switches in the selected time range. Normal: 0.")),
+					"Number of link-down transitions in the selected time range, summed over all switches. Normal: 0.")),
 			}},
 			{"Switches", 10, []panel{{
 				kind: "table", title: "Switches", unit: "short", width: 24, linkTo: "portsyncd-switch",
 				description: "Click a switch to open its dashboard. Healthy and Ready are normally 1. " +
-					"99th percentile of the latency from the kernel to STATE_DB over the last 5 minutes. Empty if there were no events.",
+					"Latency p99 is the 99th percentile of the latency from the kernel to STATE_DB over the last 5 minutes, and is empty if no link changed.",
 				columns: map[string]string{"Latency p99": "s", "Uptime": "s"},
 				queries: []query{
 					{`max by (instance) (portsyncd_healthy{job="$job"})`, "Healthy"},

@@ -14,9 +14,9 @@ func portDetail() dashboard {
 				flag(stat("Admin up", "short", `portsyncd_port_admin_up`+of, "Whether the port is administratively up (IFF_UP).")),
 				stat("MTU", "none", `portsyncd_port_mtu_bytes`+of, "MTU of the interface in bytes."),
 				stat("Last change", "dateTimeFromNow", `portsyncd_port_last_change_timestamp_seconds`+of+` * 1000`,
-					"Time since the last change of the interface, its state, MTU or carrier counters."),
+					"Time since the interface, its state, its MTU or its carrier counters last changed."),
 				stat("Time with carrier", "percentunit", `avg_over_time(portsyncd_port_oper_up`+of+`[$__range])`,
-					"Percentage of scrapes in the selected time range in which the port was up. The counters below also include changes between scrapes."),
+					"Percentage of scrapes in the selected time range that found the port up. Shorter changes appear only in the counters."),
 				stat("Link-down transitions", "short", `round(increase(portsyncd_port_carrier_down_changes_total`+of+`[$__range]))`,
 					"Number of link-down transitions in the selected time range. Normal: 0."),
 			}},
@@ -30,7 +30,7 @@ func portDetail() dashboard {
 					query{`increase(portsyncd_port_carrier_down_changes_total` + of + `[$__rate_interval])`, "link down"},
 					query{`increase(portsyncd_port_carrier_up_changes_total` + of + `[$__rate_interval])`, "link up"}),
 				lines("Changed rows", "short", "Number of writes that changed the port's row in STATE_DB. "+
-					"If the number of updates is much higher than the number of link transitions, another program changes the admin state or the MTU repeatedly.",
+					"If it is much higher than the number of link transitions, another program keeps changing the admin state or the MTU.",
 					query{`increase(portsyncd_port_changes_total` + of + `[$__rate_interval])`, "changes"}),
 			}},
 			{"MTU and other ports", 8, []panel{
@@ -38,7 +38,7 @@ func portDetail() dashboard {
 					query{`portsyncd_port_mtu_bytes` + of, "MTU"}),
 				{kind: "bargauge", title: "Most frequently flapping ports of this switch", unit: "short", width: 12, linkTo: "portsyncd-port",
 					description: "The ten ports of the switch with the most link-down transitions in the selected time range. " +
-						"Check whether other ports to the same neighbor are affected.",
+						"If these ports are connected to the same neighbor, check the neighbor.",
 					queries: []query{{`topk(10, round(increase(portsyncd_port_carrier_down_changes_total{job="$job", instance="$instance"}[$__range])))`, "{{port}}"}}},
 			}},
 		},

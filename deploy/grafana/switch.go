@@ -17,7 +17,7 @@ func oneSwitch() dashboard {
 			}},
 			{"Ports", 8, []panel{
 				lines("Ports", "short", "Number of configured ports, of ports with an interface and a row in STATE_DB, and of ports with carrier. "+
-					"If fewer ports are present than configured, check /ports on the switch.",
+					"To find configured ports without an interface, open /ports on the switch.",
 					query{`portsyncd_ports_configured` + of, "configured"},
 					query{`portsyncd_ports_present` + of, "present"},
 					query{`sum(portsyncd_port_oper_up` + of + `)`, "with carrier"}),
@@ -29,7 +29,7 @@ func oneSwitch() dashboard {
 				lines("Link messages", "ops", "Netlink events processed per second, by type.",
 					query{rate("portsyncd_events_total"), "{{event}}"}),
 				lines("Ignored messages", "ops", "Ignored link messages per second, by reason. "+
-					"If the series `unknown` increases during operation, an interface has no row in APPL_DB.",
+					"Messages with the reason `unknown` are about interfaces without a row in APPL_DB.",
 					query{rate("portsyncd_events_ignored_total"), "{{reason}}"}),
 			}},
 			{"Loss and resync", 8, []panel{
@@ -47,7 +47,7 @@ func oneSwitch() dashboard {
 					query{`histogram_quantile(0.9, sum by (le) (` + rate("portsyncd_event_latency_seconds_bucket") + `))`, "p90"},
 					query{`histogram_quantile(0.99, sum by (le) (` + rate("portsyncd_event_latency_seconds_bucket") + `))`, "p99"}),
 				{kind: "heatmap", title: "Latency, all events", unit: "s", width: 12,
-					description: "Distribution of the latency. If the band rises, events are queuing up.",
+					description: "Distribution of the latency over time. A rising latency means that events are queued.",
 					queries:     []query{{`sum by (le) (` + rate("portsyncd_event_latency_seconds_bucket") + `)`, "{{le}}"}}},
 			}},
 			{"Databases", 8, []panel{
@@ -66,7 +66,7 @@ func oneSwitch() dashboard {
 					query{rate("portsyncd_audit_mismatches_total"), "mismatches in {{database}}"}),
 			}},
 			{"Process", 8, []panel{
-				lines("CPU", "percentunit", "CPU usage as a percentage of one CPU.",
+				lines("CPU", "percentunit", "CPU usage of the daemon, where 100% is one CPU.",
 					query{rate("process_cpu_seconds_total"), "CPU"}),
 				lines("Memory", "bytes", "Resident memory and heap in use. If they grow for days, report the problem with a heap profile.",
 					query{`process_resident_memory_bytes` + of, "resident"},
@@ -95,7 +95,7 @@ func oneSwitch() dashboard {
 // switchNow returns the panels with the current values of the switch.
 func switchNow(of string) []panel {
 	flag := func(p panel) panel { p.flag = true; return p }
-	pending := stat("Pending ports", "short", `portsyncd_ports_pending`+of, "Number of ports whose interfaces must exist before PortInitDone is written. Normal: 0.")
+	pending := stat("Pending ports", "short", `portsyncd_ports_pending`+of, "Number of ports whose interfaces must be created before PortInitDone is written. Normal: 0.")
 	pending.zeroIsGood = true
 	return []panel{
 		flag(stat("Healthy", "short", `portsyncd_healthy`+of, "Whether the daemon is healthy or degraded. If it is unhealthy, STATE_DB may differ from the kernel.")),
@@ -113,7 +113,7 @@ func portTable(of string) panel {
 	return panel{
 		kind: "table", title: "All ports", unit: "none", width: 24, linkTo: "portsyncd-port",
 		description: "One row for each port. Click a row to open the dashboard of the port. " +
-			"Alias, description and speed are read from CONFIG_DB. Link-down transitions are counted in the selected time range.",
+			"Alias, description and speed are read from CONFIG_DB. The number of link-down transitions covers the selected time range.",
 		labels:      []labelColumn{{"port", "Port"}, {"alias", "Alias"}, {"description", "Description"}, {"speed", "Speed (Mbit/s)"}},
 		columns:     map[string]string{"Last change": "dateTimeFromNow"},
 		flagColumns: []string{"Link", "Admin"},

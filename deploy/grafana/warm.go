@@ -13,20 +13,20 @@ func warmRestarts() dashboard {
 			{"All restarts", 4, []panel{
 				stat("Warm", "short", `portsyncd_warm_restarts`+of, "Number of warm starts, in which the ports stay up."),
 				stat("Cold", "short", `portsyncd_cold_starts`+of, "Number of cold starts: cold boots, config reload and restarts of swss."),
-				stat("Initial dumps completed", "short", `portsyncd_eoiu_detected`+of, "Number of starts that completed the initial link dump (EOIU)."),
-				bad(stat("Initial dumps timed out", "short", `portsyncd_eoiu_timeouts`+of, "Number of starts whose initial link dump timed out. Normal: 0.")),
+				stat("Initial dumps completed", "short", `portsyncd_eoiu_detected`+of, "Number of starts at which the initial link dump was completed (EOIU)."),
+				bad(stat("Initial dumps timed out", "short", `portsyncd_eoiu_timeouts`+of, "Number of starts at which the initial link dump timed out. Normal: 0.")),
 				bad(stat("Corrupt files", "short", `portsyncd_corruptions_detected`+of, "Number of corrupt files found at startup. Normal: 0.")),
 				stat("Backups used", "short", `portsyncd_state_recoveries`+of, "Number of corrupt or missing files restored from a backup."),
 			}},
 			{"Next warm restart", 4, []panel{
 				wide(stat("Ports in PortConfigDone", "short", `portsyncd_port_config_done_ports`+of,
-					"Number of ports announced by PortConfigDone in APPL_DB."), 6),
+					"Number of ports announced to orchagent in PortConfigDone."), 6),
 				wide(stat("Ports in APPL_DB", "short", `portsyncd_port_table_rows`+of,
-					"Number of ports in APPL_DB. If it differs from PortConfigDone, orchagent cannot perform a warm restart."), 6),
+					"Number of ports in APPL_DB. A warm restart requires it to equal the number in PortConfigDone."), 6),
 				wide(bad(stat("Difference", "short", `abs(portsyncd_port_config_done_ports`+of+` - portsyncd_port_table_rows`+of+`)`,
-					"Difference between PortConfigDone and APPL_DB. Normal: 0.")), 6),
+					"Difference between the number of ports in PortConfigDone and in APPL_DB. Normal: 0.")), 6),
 				wide(bad(stat("Disk faulty", "short", `portsyncd_disk_faulty`+of,
-					"1 while any file cannot be written. After a restart, portsyncd then loads outdated state. Normal: 0.")), 6),
+					"1 if at least one file cannot be written, otherwise 0. A restart would then load outdated data. Normal: 0.")), 6),
 			}},
 			{"Restarts over time", 8, []panel{
 				lines("Restarts", "short", "Number of restarts by kind. After an unexpected restart, check the log before it.",
@@ -38,7 +38,7 @@ func warmRestarts() dashboard {
 			}},
 			{"Duration and repairs", 8, []panel{
 				lines("Duration of the initial sync", "s", "Quantiles of the duration of the initial sync over all recorded starts. "+
-					"If the latency increases, Redis or the kernel has become slower.",
+					"An increase means that Redis or the kernel has become slower.",
 					query{`histogram_quantile(0.5, portsyncd_sync_duration_seconds_bucket` + of + `)`, "p50"},
 					query{`histogram_quantile(0.95, portsyncd_sync_duration_seconds_bucket` + of + `)`, "p95"},
 					query{`portsyncd_sync_duration_seconds_sum` + of + ` / portsyncd_sync_duration_seconds_count` + of, "mean"}),

@@ -152,7 +152,7 @@ func (d *Daemon) loopMetrics() *metrics.Set {
 		enabled, set = 0, metrics.NewSet()
 		d.status.Disable()
 	}
-	d.set.NewGaugeFunc("portsyncd_enabled", "Whether port synchronization is enabled (1) or disabled (0) by the setting daemon.enabled.",
+	d.set.NewGaugeFunc("portsyncd_enabled", "Whether port synchronization is enabled (setting daemon.enabled): 1 if enabled, 0 if not.",
 		func() float64 { return enabled })
 	return set
 }

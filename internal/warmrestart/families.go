@@ -50,19 +50,19 @@ func NewFamilies(set *metrics.Set) *Families {
 		coldStarts: set.NewCounter("portsyncd_cold_starts",
 			"Total number of cold starts, counted across restarts."),
 		eoiuDetected: set.NewCounter("portsyncd_eoiu_detected",
-			"Total number of process starts in which the initial dump completed, counted across restarts."),
+			"Total number of starts at which the initial dump was completed, counted across restarts."),
 		eoiuTimeouts: set.NewCounter("portsyncd_eoiu_timeouts",
-			"Total number of starts whose initial dump exceeded eoiu_timeout_secs, counted across restarts."),
+			"Total number of starts at which the initial dump took longer than eoiu_timeout_secs, counted across restarts."),
 		stateRecoveries: set.NewCounter("portsyncd_state_recoveries",
-			"Total number of corrupt or missing files restored from a backup, counted across restarts."),
+			"Total number of corrupt or missing files that were restored from a backup, counted across restarts."),
 		corruptions: set.NewCounter("portsyncd_corruptions_detected",
 			"Total number of corrupt files found at startup, including backups, counted across restarts."),
 		corruptionsRecovered: set.NewCounter("portsyncd_corruptions_recovered_total",
 			"Total number of corrupt files that had an intact backup, counted across restarts."),
 		losses: set.NewCounter("portsyncd_state_losses_total",
-			"Total number of process starts at which recorded data was lost because every copy was corrupt, counted across restarts."),
+			"Total number of starts at which stored data was lost because every copy was corrupt, counted across restarts."),
 		sync: set.NewHistogram("portsyncd_sync_duration_seconds",
-			"Distribution of the duration of the initial sync in seconds, over all recorded starts.", syncBounds),
+			"Duration of the initial sync in seconds, recorded across restarts.", syncBounds),
 
 		saves: set.NewCounterVec("portsyncd_snapshot_saves_total",
 			"Total number of successful file writes, by file.", "file", fileNames...),
@@ -73,7 +73,7 @@ func NewFamilies(set *metrics.Set) *Families {
 		size: set.NewIntGaugeVec("portsyncd_snapshot_size_bytes",
 			"Size of the file in bytes after the last write by this process.", "file", fileNames...),
 		diskFaulty: set.NewIntGauge("portsyncd_disk_faulty",
-			"Whether writing to at least one file fails (1) or all files can be written (0)."),
+			"1 if at least one file cannot be written, otherwise 0."),
 	}
 }
 
