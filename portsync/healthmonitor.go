@@ -81,7 +81,8 @@ func (t *healthTracker) computeStatus() {
 }
 
 // RecorderStatus reports problems with writing the files that are kept across restarts. Its methods
-// do not block and may be called from any goroutine. It is implemented by package warmrestart.
+// do not block and may be called from any goroutine. Package daemon, which this package cannot import,
+// implements it for the files of warmrestart.Recorder and of the journal.
 type RecorderStatus interface {
 	// Problems returns a description of each file or directory that cannot be written.
 	Problems() []string

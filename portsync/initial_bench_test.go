@@ -3,23 +3,13 @@ package portsync
 import (
 	"fmt"
 	"testing"
-
-	"portsyncd/internal/warmrestart"
 )
-
-// taker is a Recorder that costs nothing.
-type taker struct{ ports []warmrestart.Port }
-
-func (*taker) HasState() bool                     { return false }
-func (*taker) DiscardState()                      {}
-func (*taker) RecordRestart(warmrestart.Restart)  {}
-func (t *taker) RecordPorts(p []warmrestart.Port) { t.ports = p }
 
 // BenchmarkRecordPorts measures the part of the loop in a save of the ports.
 func BenchmarkRecordPorts(b *testing.B) {
 	for _, ports := range []int{32, 512} {
 		b.Run(fmt.Sprint(ports), func(b *testing.B) {
-			got := new(taker)
+			got := new(countingRecorder)
 			l := NewLoop(Options{Recorder: got, Open: new(Connector), Status: new(Status)})
 			for n := range ports {
 				name := fmt.Sprintf("Ethernet%d", 4*n)
@@ -29,8 +19,8 @@ func BenchmarkRecordPorts(b *testing.B) {
 			for b.Loop() {
 				l.records.write(0)
 			}
-			if len(got.ports) != ports {
-				b.Fatalf("%d ports are handed over, want %d", len(got.ports), ports)
+			if len(got.last) != ports {
+				b.Fatalf("%d ports are handed over, want %d", len(got.last), ports)
 			}
 		})
 	}

@@ -7,7 +7,9 @@ import (
 )
 
 // Recorder stores the data that must be kept across restarts. Its methods return immediately, so
-// the loop never waits for a disk. It is implemented by warmrestart.Recorder.
+// the loop never waits for a disk. They are called only by the loop. warmrestart.Recorder implements
+// Recorder. It is an interface because that type hands the data to its own goroutine: with a fake,
+// tests see in which turn the loop passes what.
 type Recorder interface {
 	// HasState reports whether a valid state file of the current boot was found.
 	HasState() bool

@@ -53,9 +53,10 @@ type askedLinks struct {
 func (k *askedLinks) RequestLinkDump() (uint32, error) { k.dumps++; return uint32(k.dumps), k.err }
 func (k *askedLinks) RequestLink(int32) error          { return k.err }
 
-// countingRecorder counts the records of ports and keeps the record of the start.
+// countingRecorder is a Recorder that counts the calls and keeps the last arguments.
 type countingRecorder struct {
 	ports   int
+	last    []warmrestart.Port
 	stale   int
 	restart warmrestart.Restart
 }
@@ -63,7 +64,7 @@ type countingRecorder struct {
 func (r *countingRecorder) HasState() bool                      { return false }
 func (r *countingRecorder) DiscardState()                       { r.stale++ }
 func (r *countingRecorder) RecordRestart(x warmrestart.Restart) { r.restart = x }
-func (r *countingRecorder) RecordPorts([]warmrestart.Port)      { r.ports++ }
+func (r *countingRecorder) RecordPorts(p []warmrestart.Port)    { r.ports++; r.last = p }
 
 // requestsOfCount is how many requests Databases.Count sends.
 const requestsOfCount = 3
