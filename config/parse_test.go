@@ -177,6 +177,7 @@ func TestParseErrors(t *testing.T) {
 		{"listen port", "[metrics]\nlisten = ':65536'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got ":65536": the port must be a number from 0 to 65535`},
 		{"listen host", "[metrics]\nlisten = 'a b:1'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "a b:1": the host is neither a name nor an IP address`},
 		{"listen socket", "[metrics]\nlisten = 'unix:run/x'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got "unix:run/x": the path of a socket must be absolute and at most 107 bytes long`},
+		{"listen port name", "[metrics]\nlisten = ':http'\n", `f:2:10: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got ":http": the port must be a number from 0 to 65535`},
 		{"listen number", "[metrics]\nlisten = [9101]\n", `f:2:11: metrics.listen: expected "host:port", ":port", "[ipv6]:port" or "unix:/path", or an array of them, got 9101`},
 		{"listen twice", "[metrics]\nlisten = [':1',\n ':1']\n", `f:3:2: metrics.listen: address ":1" is listed twice`},
 		{"host name", "[metrics]\nhost_names = '192.0.2.1'\n", `f:2:14: metrics.host_names: expected a host name or an array of them, got "192.0.2.1": a host name consists of letters, digits, '-', '_' and '.', and is not an IP address`},

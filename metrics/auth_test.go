@@ -85,7 +85,7 @@ func TestUnauthorized(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	creds := Credentials{hashOf("t"), "u", hashOf("p")}
 	s, base := startServer(t, ServerConfig{
-		Listen: []string{"127.0.0.1:0", "unix:" + socket},
+		Listen: []Endpoint{{"tcp", "127.0.0.1:0"}, {"unix", socket}},
 		Live:   Live{Credentials: creds},
 	}, Sources{Health: healthy})
 

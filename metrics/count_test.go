@@ -37,7 +37,7 @@ func TestEveryResponseIsCounted(t *testing.T) {
 		{"GET /healthz" + end + "\r\nhello\r\n\r\n", "other", []string{"200", "400"}},
 		{"POST /healthz" + end + "Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello", "/healthz", []string{"405"}},
 	}
-	for name, cfg := range map[string]ServerConfig{"plain": {}, "TLS": overTLS, "unix": {Listen: []string{"unix:" + filepath.Join(t.TempDir(), "s")}}} {
+	for name, cfg := range map[string]ServerConfig{"plain": {}, "TLS": overTLS, "unix": {Listen: []Endpoint{{"unix", filepath.Join(t.TempDir(), "s")}}}} {
 		t.Run(name, func(t *testing.T) {
 			set := NewSet()
 			s, _ := startServer(t, cfg, Sources{Set: set, Health: healthy})

@@ -36,12 +36,12 @@ type link struct {
 
 // linksOf returns the devices that a listener of e depends on: the device that it is bound to, and
 // the zone of a link-local address.
-func linksOf(e endpoint, device string) []link {
+func linksOf(e Endpoint, device string) []link {
 	var links []link
-	if e.network == "unix" {
+	if e.Network == "unix" {
 		return nil
 	}
-	for _, name := range []string{device, zoneOf(e.address)} {
+	for _, name := range []string{device, zoneOf(e.Address)} {
 		if name != "" {
 			links = append(links, link{name, indexOf(name)})
 		}
@@ -58,11 +58,11 @@ func zoneOf(address string) string {
 
 // guardOf returns a guard for l, the listener of e, which depends on links. It returns nil if l is
 // always reachable.
-func guardOf(e endpoint, l net.Listener, links []link) *guard {
+func guardOf(e Endpoint, l net.Listener, links []link) *guard {
 	if socket, ok := l.(*unixListener); ok {
-		return &guard{events: watchFile(e.address), check: func() error {
+		return &guard{events: watchFile(e.Address), check: func() error {
 			if !socket.inPlace() {
-				return fmt.Errorf("socket %q was removed or replaced", e.address)
+				return fmt.Errorf("socket %q was removed or replaced", e.Address)
 			}
 			return nil
 		}}

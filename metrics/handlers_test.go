@@ -322,7 +322,7 @@ func TestProfiling(t *testing.T) {
 
 // TestProfilingIsLocal checks that /debug/pprof/ is not served on a non-local listener.
 func TestProfilingIsLocal(t *testing.T) {
-	s, _ := startServer(t, ServerConfig{Profiling: true, Listen: []string{"0.0.0.0:0"}}, Sources{})
+	s, _ := startServer(t, ServerConfig{Profiling: true, Listen: []Endpoint{{"tcp", "0.0.0.0:0"}}}, Sources{})
 	port := s.Addrs()[0].(*net.TCPAddr).Port
 	resp, _ := fetch(t, "GET", fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/", port))
 	if resp.StatusCode != 404 {

@@ -55,7 +55,7 @@ func newTarget(t *testing.T, ports int) *target {
 	t.Helper()
 	set, oper, rows := fullSet(t, ports)
 	socket := filepath.Join(t.TempDir(), "s")
-	s, _ := startServer(t, ServerConfig{Listen: []string{"127.0.0.1:0", "unix:" + socket}},
+	s, _ := startServer(t, ServerConfig{Listen: []Endpoint{{"tcp", "127.0.0.1:0"}, {"unix", socket}}},
 		Sources{Set: set, Health: healthy, Ports: somePorts})
 	set.NewIntGauge("test_last_line", "help").Set(1)
 	return &target{s, set, s.Addrs()[0].String(), socket, oper.In(rows[0]), "\ntest_last_line 1\n"}

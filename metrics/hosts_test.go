@@ -18,7 +18,7 @@ func TestHostHeader(t *testing.T) {
 	token := "Authorization: Bearer token"
 	socket := filepath.Join(t.TempDir(), "s")
 	_, base := startServer(t, ServerConfig{
-		Listen: []string{"127.0.0.1:0", "unix:" + socket},
+		Listen: []Endpoint{{"tcp", "127.0.0.1:0"}, {"unix", socket}},
 		Live:   Live{HostNames: []string{"leaf1.example"}, Credentials: Credentials{BearerSHA256: hashOf("token")}},
 	}, Sources{Health: healthy, Ports: somePorts, Status: someStatus, Page: somePorts})
 	host, err := os.Hostname()
@@ -85,7 +85,7 @@ func TestHostOfCertificate(t *testing.T) {
 
 // TestHostOfListenAddress checks that host names in Listen are accepted in the Host header.
 func TestHostOfListenAddress(t *testing.T) {
-	s, err := NewServer(ServerConfig{Listen: []string{"Leaf7.Fabric.Example.:9101", ":9102", "unix:/run/evil.example:1"}},
+	s, err := NewServer(ServerConfig{Listen: []Endpoint{{"tcp", "Leaf7.Fabric.Example.:9101"}, {"tcp", ":9102"}, {"unix", "/run/evil.example:1"}}},
 		Sources{Set: NewSet()}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

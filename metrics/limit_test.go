@@ -200,7 +200,7 @@ func TestSourceOf(t *testing.T) {
 func TestAnonymousLeaveRoom(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	s, base := startServer(t, ServerConfig{
-		Listen: []string{"127.0.0.1:0", "unix:" + socket},
+		Listen: []Endpoint{{"tcp", "127.0.0.1:0"}, {"unix", socket}},
 		Live:   Live{Credentials: Credentials{BearerSHA256: hashOf("token")}},
 	}, Sources{Health: healthy})
 	address := s.Addrs()[0].String()
@@ -310,7 +310,7 @@ func TestPanicInRender(t *testing.T) {
 	var panics atomic.Bool
 	panics.Store(true)
 	records := make(logs, 1000)
-	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}, MaxResponses: 1},
+	s, err := NewServer(ServerConfig{Listen: []Endpoint{{"tcp", "127.0.0.1:0"}}, MaxResponses: 1},
 		Sources{Set: NewSet(), Ports: func(b []byte) []byte {
 			if panics.Load() {
 				panic("oops")
@@ -358,7 +358,7 @@ func TestHeaderLimit(t *testing.T) {
 // TestShutdown checks that Shutdown closes idle connections and waits for a running request.
 func TestShutdown(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
-	s, err := NewServer(ServerConfig{Listen: []string{"127.0.0.1:0"}}, Sources{Set: NewSet(), Health: func() Health {
+	s, err := NewServer(ServerConfig{Listen: []Endpoint{{"tcp", "127.0.0.1:0"}}}, Sources{Set: NewSet(), Health: func() Health {
 		close(entered)
 		<-release
 		return healthy()

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,38 +18,18 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// endpoint is an address to listen on.
-type endpoint struct {
-	network string // "tcp" or "unix"
-	address string
+// Endpoint is an address to listen on. Its fields are the arguments of [net.Listen].
+type Endpoint struct {
+	Network string // "tcp" or "unix"
+	Address string // "host:port", "[v6]:port", ":port", or an absolute path
 }
 
-// maxUnixPath is the size of sockaddr_un.sun_path without the terminating NUL (unix(7)).
-const maxUnixPath = 107
-
-// parseEndpoint parses an address of ServerConfig.Listen.
-func parseEndpoint(spec string) (endpoint, error) {
-	if path, ok := strings.CutPrefix(spec, "unix:"); ok {
-		if !strings.HasPrefix(path, "/") || len(path) > maxUnixPath || strings.IndexByte(path, 0) >= 0 {
-			return endpoint{}, fmt.Errorf("invalid listen address %q: must be unix: followed by an absolute path of at most %d bytes", spec, maxUnixPath)
-		}
-		return endpoint{"unix", path}, nil
+// String returns the address, which for a unix socket is "unix:" and the path.
+func (e Endpoint) String() string {
+	if e.Network == "unix" {
+		return "unix:" + e.Address
 	}
-	_, port, err := net.SplitHostPort(spec)
-	if err != nil {
-		return endpoint{}, fmt.Errorf("invalid listen address %q: must be host:port, [v6]:port or unix:/path", spec)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return endpoint{}, fmt.Errorf("invalid listen address %q: port must be 0 to 65535", spec)
-	}
-	return endpoint{"tcp", spec}, nil
-}
-
-func (e endpoint) String() string {
-	if e.network == "unix" {
-		return "unix:" + e.address
-	}
-	return e.address
+	return e.Address
 }
 
 // listenTimeout is the timeout for opening a listener, which may require a DNS lookup.
@@ -58,14 +37,14 @@ const listenTimeout = 2 * time.Second
 
 // listen opens a listener. Unless device is "", a TCP socket is bound to device. A unix socket is
 // created with mode 0660.
-func (e endpoint) listen(ctx context.Context, device string) (net.Listener, error) {
+func (e Endpoint) listen(ctx context.Context, device string) (net.Listener, error) {
 	ctx, cancel := context.WithTimeout(ctx, listenTimeout)
 	defer cancel()
-	if e.network == "unix" {
+	if e.Network == "unix" {
 		return e.listenUnix()
 	}
 	lc := net.ListenConfig{Control: transport.BindToDevice(device)}
-	address := e.address
+	address := e.Address
 	if zone := zoneOf(address); zone != "" {
 		// Package net caches the index of a zone for a minute, but the device may have
 		// been recreated since.
@@ -73,7 +52,7 @@ func (e endpoint) listen(ctx context.Context, device string) (net.Listener, erro
 			address = strings.Replace(address, "%"+zone+"]", fmt.Sprintf("%%%d]", index), 1)
 		}
 	}
-	return lc.Listen(ctx, TCPNetwork(e.address), address)
+	return lc.Listen(ctx, TCPNetwork(e.Address), address)
 }
 
 // TCPNetwork returns the network argument of [net.Listen] for an address "host:port". It returns
@@ -91,8 +70,8 @@ func TCPNetwork(address string) string {
 	return "tcp6"
 }
 
-func (e endpoint) listenUnix() (net.Listener, error) {
-	if err := removeStaleSocket(e.address); err != nil {
+func (e Endpoint) listenUnix() (net.Listener, error) {
+	if err := removeStaleSocket(e.Address); err != nil {
 		return nil, err
 	}
 	var l *net.UnixListener
@@ -106,7 +85,7 @@ func (e endpoint) listenUnix() (net.Listener, error) {
 		runtime.LockOSThread()
 		private := unix.Unshare(unix.CLONE_FS) == nil
 		old := unix.Umask(0o117)
-		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: e.address, Net: "unix"})
+		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: e.Address, Net: "unix"})
 		if !private {
 			unix.Umask(old)
 		}
@@ -116,12 +95,12 @@ func (e endpoint) listenUnix() (net.Listener, error) {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false) // it would also remove another file of that name
-	id, _, err := idOf(e.address)
+	id, _, err := idOf(e.Address)
 	if err != nil {
 		l.Close()
 		return nil, fmt.Errorf("stat socket: %w", err)
 	}
-	return &unixListener{l, e.address, id}, nil
+	return &unixListener{l, e.Address, id}, nil
 }
 
 // unixListener removes its socket file on Close, unless the file has been replaced.

@@ -36,9 +36,8 @@ const (
 // ServerConfig is the configuration of a [Server]. Only the fields of [Live] can be changed while
 // the server is running.
 type ServerConfig struct {
-	// Listen lists the addresses to listen on: "host:port", "[v6]:port", ":port" or
-	// "unix:/absolute/path".
-	Listen []string
+	// Listen lists the addresses to listen on.
+	Listen []Endpoint
 	// Listeners lists listeners that the caller opened, for example by systemd socket activation.
 	// The server closes them.
 	Listeners []net.Listener
@@ -124,8 +123,7 @@ type Sources struct {
 // If an address cannot be opened, or its device or socket file is removed, the server tries again
 // in the background.
 type Server struct {
-	cfg       ServerConfig
-	endpoints []endpoint
+	cfg ServerConfig
 	// listenNames holds the hosts in Listen, as returned by hostOf.
 	listenNames []string
 	src         Sources
@@ -152,7 +150,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	addrs []net.Addr
-	down  map[endpoint]string // addresses without a listener, with the reason
+	down  map[Endpoint]string // addresses without a listener, with the reason
 }
 
 // liveState is the parsed form of Live.
@@ -170,16 +168,11 @@ func NewServer(cfg ServerConfig, src Sources, log *slog.Logger) (*Server, error)
 		src:   src,
 		log:   log,
 		retry: backoff.Backoff{Min: time.Second, Max: 5 * time.Second},
-		down:  make(map[endpoint]string),
+		down:  make(map[Endpoint]string),
 	}
-	for _, spec := range cfg.Listen {
-		e, err := parseEndpoint(spec)
-		if err != nil {
-			return nil, err
-		}
-		s.endpoints = append(s.endpoints, e)
-		if host, _, err := net.SplitHostPort(e.address); err == nil && host != "" && e.network == "tcp" {
-			s.listenNames = append(s.listenNames, hostOf(e.address))
+	for _, e := range cfg.Listen {
+		if host, _, err := net.SplitHostPort(e.Address); err == nil && host != "" && e.Network == "tcp" {
+			s.listenNames = append(s.listenNames, hostOf(e.Address))
 		}
 	}
 	if (cfg.TLSCertFile == "") != (cfg.TLSKeyFile == "") {
@@ -254,14 +247,14 @@ func (s *Server) Start() {
 		s.addAddr(l.Addr())
 		s.wg.Go(func() { s.serve(l) })
 	}
-	for _, e := range s.endpoints {
+	for _, e := range s.cfg.Listen {
 		l, g := s.open(e, slog.LevelWarn)
 		s.wg.Go(func() { s.keepServing(e, l, g) })
 	}
 }
 
 // keepServing serves l until Shutdown. If l is nil or fails, it reopens e.
-func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
+func (s *Server) keepServing(e Endpoint, l net.Listener, g *guard) {
 	pause := s.retry
 	for {
 		if l != nil {
@@ -278,7 +271,7 @@ func (s *Server) keepServing(e endpoint, l net.Listener, g *guard) {
 }
 
 // open opens a listener for e. If it fails, it logs the error at level and returns nil.
-func (s *Server) open(e endpoint, level slog.Level) (net.Listener, *guard) {
+func (s *Server) open(e Endpoint, level slog.Level) (net.Listener, *guard) {
 	links := linksOf(e, s.cfg.Device) // read before listening, to detect later changes
 	l, err := e.listen(s.stopped, s.cfg.Device)
 	if err != nil {
@@ -293,7 +286,7 @@ func (s *Server) open(e endpoint, level slog.Level) (net.Listener, *guard) {
 }
 
 // serveGuarded serves l until l fails, or until g detects that l is unreachable.
-func (s *Server) serveGuarded(e endpoint, l net.Listener, g *guard) {
+func (s *Server) serveGuarded(e Endpoint, l net.Listener, g *guard) {
 	if g == nil {
 		s.serve(l)
 		return
@@ -314,7 +307,7 @@ func (s *Server) serveGuarded(e endpoint, l net.Listener, g *guard) {
 
 // setDown records err as the reason why e has no listener, or removes e from the list if err is
 // nil. It then calls Sources.Down.
-func (s *Server) setDown(e endpoint, err error) {
+func (s *Server) setDown(e Endpoint, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if delete(s.down, e); err != nil {
@@ -324,7 +317,7 @@ func (s *Server) setDown(e endpoint, err error) {
 		return
 	}
 	var all []string
-	for _, e := range s.endpoints {
+	for _, e := range s.cfg.Listen {
 		if why, ok := s.down[e]; ok {
 			all = append(all, e.String()+": "+why)
 		}

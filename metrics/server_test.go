@@ -14,7 +14,7 @@ import (
 func startServer(t testing.TB, cfg ServerConfig, src Sources) (s *Server, base string) {
 	t.Helper()
 	if cfg.Listen == nil && cfg.Listeners == nil {
-		cfg.Listen = []string{"127.0.0.1:0"}
+		cfg.Listen = []Endpoint{{"tcp", "127.0.0.1:0"}}
 	}
 	if src.Set == nil {
 		src.Set = NewSet()

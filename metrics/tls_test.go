@@ -165,7 +165,7 @@ func TestTLSFilesAreReadAgain(t *testing.T) {
 func startTLSServer(t *testing.T, cfg ServerConfig) (*Server, logs) {
 	t.Helper()
 	records := make(logs, 1000)
-	cfg.Listen = []string{"127.0.0.1:0"}
+	cfg.Listen = []Endpoint{{"tcp", "127.0.0.1:0"}}
 	s, err := NewServer(cfg, Sources{Set: NewSet(), Health: healthy}, slog.New(records))
 	if err != nil {
 		t.Fatal(err)

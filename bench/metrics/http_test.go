@@ -20,7 +20,7 @@ import (
 func BenchmarkHTTPScrape(b *testing.B) {
 	for _, encoding := range []string{"identity", "gzip"} {
 		b.Run("512_ports_3584_series/"+encoding+"/portsyncd", func(b *testing.B) {
-			cfg := ours.ServerConfig{Listen: []string{"127.0.0.1:0"}}
+			cfg := ours.ServerConfig{Listen: []ours.Endpoint{{Network: "tcp", Address: "127.0.0.1:0"}}}
 			src := ours.Sources{Set: ourPorts(512, allFamilies)}
 			s, err := ours.NewServer(cfg, src, slog.New(slog.DiscardHandler))
 			if err != nil {

@@ -57,7 +57,7 @@ func (d *Daemon) openServer(listeners []net.Listener) *metrics.Server {
 	}
 	if len(listeners) == 0 {
 		for _, e := range m.Listen {
-			sc.Listen = append(sc.Listen, e.String())
+			sc.Listen = append(sc.Listen, metrics.Endpoint(e))
 		}
 	}
 	server, err := metrics.NewServer(sc, metrics.Sources{
