@@ -20,7 +20,7 @@ import (
 // startDaemon starts the daemon, even while the server is down.
 func (r *modelRun) startDaemon(_, _ int) bool {
 	r.T.Helper()
-	if r.d != nil || r.paused {
+	if r.d != nil || r.paused || r.refuses {
 		return false
 	}
 	r.awaitSync()
@@ -53,7 +53,8 @@ func (r *modelRun) started() {
 	r.T.Helper()
 	r.d.AwaitReady()
 	r.readLinks()
-	r.m.Start(r.sent())
+	r.m.Start(append(r.queue, r.sent()...))
+	r.queue = nil
 	r.awaitSync()
 }
 

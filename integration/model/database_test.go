@@ -245,7 +245,7 @@ func (r *modelRun) killServer(_, _ int) bool {
 	r.CloseConns()
 	r.redis.Stop()
 	r.rows, r.rowsRead = nil, 0
-	r.down, r.paused = true, false
+	r.down, r.paused, r.refuses = true, false, false
 	r.lost()
 	return true
 }
@@ -308,6 +308,28 @@ func (r *modelRun) mayHaveLost() {
 		r.revive = maps.Clone(r.m.daemon.toRecheck)
 	}
 	r.m.databaseDisconnected()
+}
+
+// refuse makes the server refuse writes, as a replica without a master.
+func (r *modelRun) refuse(_, _ int) bool {
+	r.T.Helper()
+	if r.redis == nil || !r.quiet() {
+		return false
+	}
+	r.Do("APPL_DB", "REPLICAOF", "127.0.0.1", "1")
+	r.refuses = true
+	return true
+}
+
+// accept ends refuse.
+func (r *modelRun) accept(_, _ int) bool {
+	r.T.Helper()
+	if !r.refuses {
+		return false
+	}
+	r.Do("APPL_DB", "REPLICAOF", "NO", "ONE")
+	r.refuses = false
+	return true
 }
 
 // stall delays the server's replies for v milliseconds.

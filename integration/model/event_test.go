@@ -37,12 +37,13 @@ var modelOps = map[string]func(r *modelRun, n, v int) bool{
 	// Faults of the server.
 	"flush": (*modelRun).flush, "save": (*modelRun).save, "die": (*modelRun).killServer, "back": (*modelRun).back,
 	"pause": (*modelRun).pause, "unpause": (*modelRun).unpause, "stall": (*modelRun).stall, "cut": (*modelRun).cut,
-	"scripts": (*modelRun).flushScripts,
+	"scripts": (*modelRun).flushScripts, "readonly": (*modelRun).refuse, "writable": (*modelRun).accept,
 	// The daemon.
 	"start": (*modelRun).startDaemon, "kill": (*modelRun).killDaemon, "term": (*modelRun).stopDaemon,
 	"stillborn": (*modelRun).killAfterStart, "forget": (*modelRun).loseFiles, "hold": (*modelRun).pauseDaemon,
 	"release": (*modelRun).continueDaemon, "overrun": (*modelRun).overflow, "hup": (*modelRun).reload,
 	// The test.
+	"ask":  (*modelRun).ask,
 	"sync": func(r *modelRun, _, _ int) bool { r.awaitSync(); return true },
 }
 

@@ -129,6 +129,7 @@ func (g *sequenceMaker) part() {
 		weighted{6, g.serverDead},
 		weighted{2, g.rowLost},
 		weighted{5, g.serverPaused},
+		weighted{4, g.serverRefuses},
 		weighted{6, func() { g.add("flush", 0, g.IntN(4)); g.links(g.IntN(3)); g.add("pop", 0, 0) }},
 		weighted{2, func() { g.add("stall", 0, 10+g.IntN(100)); g.links(1 + g.IntN(3)) }},
 		weighted{3, func() { g.add("cut", 0, g.IntN(2)); g.links(g.IntN(3)) }},
@@ -188,6 +189,7 @@ func (g *sequenceMaker) database() {
 		weighted{3, func() {
 			g.add("jam", n, 0)
 			g.perhaps(2, 3, func() { g.add("touch", n, 0) })
+			g.perhaps(1, 2, func() { g.add("ask", 0, 0) })
 			g.links(g.IntN(3))
 			g.add("steal", n, 0)
 		}},
@@ -235,6 +237,7 @@ func (g *sequenceMaker) held() {
 	)
 	g.perhaps(1, 10, func() { g.add("kill", 0, 0); g.add("start", 0, 0) })
 	g.add("release", 0, 0)
+	g.perhaps(1, 2, func() { g.add("ask", 0, 0) })
 }
 
 // serverDead kills the server. It returns with what it saved just now or earlier, or empty.
@@ -246,12 +249,14 @@ func (g *sequenceMaker) serverDead() {
 	)
 	g.add("die", 0, 0)
 	g.links(g.IntN(4))
+	g.perhaps(1, 2, func() { g.add("ask", 0, 0); g.links(g.IntN(3)) })
 	g.draw(
 		weighted{4, func() {}},
 		weighted{1, func() { g.add("kill", 0, 0); g.links(g.IntN(3)); g.add("start", 0, 0); g.links(g.IntN(4)) }},
 		weighted{1, func() { g.add("term", 0, 0); g.add("start", 0, 0); g.links(g.IntN(4)) }},
 		weighted{1, func() { g.add("hold", 0, 0); g.links(1 + g.IntN(3)) }},
 	)
+	g.perhaps(1, 2, func() { g.add("ask", 0, 0) })
 	g.add("back", 0, 0)
 	g.perhaps(1, 8, func() { g.add("release", 0, 0) })
 	g.perhaps(1, 2, func() { g.add("pop", 0, 0) })
@@ -275,9 +280,21 @@ func (g *sequenceMaker) serverPaused() {
 	g.perhaps(1, 4, func() { g.add("save", 0, 0) })
 	g.add("pause", 0, 0)
 	g.links(1 + g.IntN(5))
+	g.perhaps(1, 2, func() { g.add("ask", 0, switchtest.BoolToInt(g.IntN(3) == 0)) })
 	g.draw(
 		weighted{30, func() { g.add("unpause", 0, 0) }},
 		weighted{1, func() { g.add("unpause", 0, 1) }},
 		weighted{6, func() { g.add("die", 0, 0); g.links(g.IntN(3)); g.add("back", 0, 0) }},
 	)
+}
+
+// serverRefuses makes the server refuse writes for a while, with pending writes.
+func (g *sequenceMaker) serverRefuses() {
+	g.add("readonly", 0, 0)
+	g.links(1 + g.IntN(4))
+	g.add("ask", 0, 0)
+	g.perhaps(1, 2, func() { g.links(1 + g.IntN(3)); g.add("ask", 0, 0) })
+	g.perhaps(1, 6, func() { g.add("kill", 0, 0); g.links(g.IntN(3)) })
+	g.add("writable", 0, 0)
+	g.perhaps(1, 2, func() { g.add("ask", 0, 0) })
 }

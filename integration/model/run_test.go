@@ -41,6 +41,7 @@ type modelRun struct {
 	losing  bool               // the daemon's queue has overrun and was not read since
 	down    bool               // the server is dead
 	paused  bool               // the server is stopped
+	refuses bool               // the server refuses writes
 
 	rows     *switchtest.Record[switchtest.RowEvent] // notifications about STATE_DB; nil while the server is down
 	rowsRead int                                     // number of rows when both were last in sync
@@ -148,15 +149,15 @@ func (r *modelRun) run(events []modelEvent) {
 			r.applied["(not applicable)"]++
 		}
 	}
-	for _, op := range []string{"unpause", "back", "release", "start"} {
+	for _, op := range []string{"unpause", "back", "writable", "release", "start"} {
 		modelOps[op](r, 0, 0)
 	}
 	r.awaitSync()
 	r.checkReport()
 }
 
-// reachable reports whether the databases can be queried.
-func (r *modelRun) reachable() bool { return !r.down && !r.paused }
+// reachable reports whether the databases can be read and written.
+func (r *modelRun) reachable() bool { return !r.down && !r.paused && !r.refuses }
 
 // hset is HSET on the switch and in the model.
 func (r *modelRun) hset(database, key string, fieldsAndValues ...string) {

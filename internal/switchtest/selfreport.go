@@ -69,7 +69,7 @@ type healthFacts struct {
 	OK      bool
 	Status  string
 	Score   int
-	Reasons []struct{ Code string }
+	Reasons []struct{ Code, Text string }
 }
 
 // codes returns the sorted codes of the reasons.

@@ -1,6 +1,7 @@
 package switchtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,6 +24,7 @@ type ExpectedReport struct {
 	Series          map[string]float64
 	RequiredReasons []string // health reasons that must be reported
 	AllowedReasons  []string // health reasons that may be reported
+	AllowEnded      bool     // any reason may be reported if its text says that its condition has ended
 	// Pending has the names in /status.pending, or is nil if they are not compared.
 	Pending []string
 	// PendingKnown is false if it is not known which ports PortInitDone waits for.
@@ -112,9 +114,10 @@ func (r *SelfReport) healthProblem(w *ExpectedReport) string {
 			return fmt.Sprintf("health lacks %s: %+v", code, r.Health)
 		}
 	}
-	for _, code := range codes {
-		if !slices.Contains(w.RequiredReasons, code) && !slices.Contains(w.AllowedReasons, code) {
-			return fmt.Sprintf("health has %s: %+v", code, r.Health)
+	for _, reason := range r.Health.Reasons {
+		ended := w.AllowEnded && strings.HasPrefix(reason.Text, "the condition has ended")
+		if !ended && !slices.Contains(w.RequiredReasons, reason.Code) && !slices.Contains(w.AllowedReasons, reason.Code) {
+			return fmt.Sprintf("health has %s: %+v", reason.Code, r.Health)
 		}
 	}
 	return ""
@@ -125,6 +128,9 @@ func (d *Daemon) statusLineProblem(r *SelfReport) string {
 	text := d.LastStatus()
 	word, _, sick := strings.Cut(text, ", score ")
 	if !sick && r.Health.Status == portsync.Healthy {
+		return ""
+	}
+	if strings.HasPrefix(text, "waiting for the databases: ") && slices.Contains(r.Health.codes(), "database_down") {
 		return ""
 	}
 	for _, code := range r.Health.codes() {
@@ -279,10 +285,10 @@ func (sw *Switch) SelfReportProblem(client *Client, d *Daemon, w *ExpectedReport
 	if err != nil {
 		return err.Error()
 	}
-	for _, problem := range []string{r.Compare(w), r.Inconsistency(), r.healthProblem(w), d.statusLineProblem(&r)} {
-		if problem != "" {
-			return problem
-		}
-	}
-	return ""
+	return r.Problem(d, w)
+}
+
+// Problem returns the first difference between the report of d and what is expected, or "".
+func (r *SelfReport) Problem(d *Daemon, w *ExpectedReport) string {
+	return cmp.Or(r.Compare(w), r.Inconsistency(), r.healthProblem(w), d.statusLineProblem(r))
 }
