@@ -20,13 +20,18 @@ type process struct {
 	statm int // file descriptor of /proc/self/statm
 	fds   int // file descriptor of /proc/self/fd
 
+	// On some architectures, the arguments of system calls escape to the heap. Fields of process are
+	// there already.
 	usage unix.Rusage
+	limit unix.Rlimit
 	buf   [4096]byte
 
 	cpuSeconds Gauge
 	resident   IntGauge
 	virtual    IntGauge
+	virtualMax Gauge
 	openFDs    IntGauge
+	maxFDs     Gauge
 }
 
 // AddProcess adds the process_* families and opens two files, which stay open. If /proc is not
@@ -52,12 +57,12 @@ func (s *Set) AddProcess() error {
 		kindGauge, nil, &p.resident)
 	s.addValue("process_virtual_memory_bytes", "Virtual memory size in bytes.",
 		kindGauge, nil, &p.virtual)
-	s.NewGaugeFunc("process_virtual_memory_max_bytes", "Maximum amount of virtual memory available in bytes.",
-		func() float64 { return limit(unix.RLIMIT_AS) })
+	s.addValue("process_virtual_memory_max_bytes", "Maximum amount of virtual memory available in bytes.",
+		kindGauge, nil, &p.virtualMax)
 	s.addValue("process_open_fds", "Number of open file descriptors.",
 		kindGauge, nil, &p.openFDs)
-	s.NewGaugeFunc("process_max_fds", "Maximum number of open file descriptors.",
-		func() float64 { return limit(unix.RLIMIT_NOFILE) })
+	s.addValue("process_max_fds", "Maximum number of open file descriptors.",
+		kindGauge, nil, &p.maxFDs)
 	s.NewGauge("process_start_time_seconds", "Unix timestamp of the start of the process.").
 		Set(float64(start.UnixMilli()) / 1000)
 	s.addCollector(p.read)
@@ -78,6 +83,15 @@ func (p *process) read() {
 	}
 	if n, err := p.countFDs(); err == nil {
 		p.openFDs.Set(n)
+	}
+	p.readLimit(unix.RLIMIT_AS, &p.virtualMax)
+	p.readLimit(unix.RLIMIT_NOFILE, &p.maxFDs)
+}
+
+// readLimit sets g to a soft limit. As in client_golang, "unlimited" is the maximum uint64.
+func (p *process) readLimit(resource int, g *Gauge) {
+	if unix.Getrlimit(resource, &p.limit) == nil {
+		g.Set(float64(p.limit.Cur))
 	}
 }
 
@@ -181,15 +195,6 @@ func parseStartTime(stat []byte) (time.Duration, error) {
 	// The unit is 1/USER_HZ, and USER_HZ is 100 on all our architectures
 	// (linux/include/asm-generic/param.h).
 	return time.Duration(ticks) * (time.Second / 100), nil
-}
-
-// limit returns a soft limit. As in client_golang, "unlimited" is the maximum uint64.
-func limit(resource int) float64 {
-	var l unix.Rlimit
-	if err := unix.Getrlimit(resource, &l); err != nil {
-		return 0
-	}
-	return float64(l.Cur)
 }
 
 func seconds(t unix.Timeval) float64 { return float64(t.Nano()) / 1e9 }
