@@ -92,6 +92,11 @@ bench: ## print a table of benchmarks, with those of comparable libraries; BENCH
 scale: ## measure the daemon with many interfaces and a flood of changes (root, seven minutes)
 	cd bench && go run ./scale
 
+.PHONY: compare
+compare: ## compare with another portsyncd; REFERENCE=PATH (root, redis-server, two processors, six minutes)
+	@[ -x "$(REFERENCE)" ] || { echo 'compare: set REFERENCE to the path of another portsyncd' >&2; exit 1; }
+	reference=$$(realpath "$(REFERENCE)") && cd bench && go run ./scale -only compare -reference "$$reference"
+
 .PHONY: model
 model: ## compare daemon and model on random histories; SEQUENCES=2000 SEED=1 (root, 30 minutes)
 	PORTSYNCD_REQUIRE_INTEGRATION=1 PORTSYNCD_MODEL_SEED=$(SEED) PORTSYNCD_MODEL_SEQUENCES=$(SEQUENCES) \

@@ -79,6 +79,7 @@ func portIndexes(ports int) ([]int32, error) {
 type queue struct {
 	Bytes int // memory in use, as counted against the receive buffer limit
 	Drops int // messages lost so far
+	Inode int // of the socket
 }
 
 // readQueue returns the queue of the only netlink socket in this network namespace that has joined
@@ -106,7 +107,52 @@ func parseQueue(text string) (queue, error) {
 		}
 		size, err := strconv.Atoi(f[4])
 		drops, err2 := strconv.Atoi(f[8])
-		return queue{size, drops}, errors.Join(err, err2)
+		inode, err3 := strconv.Atoi(f[9])
+		return queue{size, drops, inode}, errors.Join(err, err2, err3)
 	}
 	return queue{}, errors.New("no socket has joined the link group")
+}
+
+// receiveBuffer returns the size of the receive buffer of the socket that readQueue describes, which
+// belongs to the given process.
+func receiveBuffer(pid int) (int, error) {
+	q, err := readQueue()
+	if err != nil {
+		return 0, err
+	}
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if target, err := os.Readlink(dir + "/" + e.Name()); err != nil || target != fmt.Sprintf("socket:[%d]", q.Inode) {
+			continue
+		}
+		number, err := strconv.Atoi(e.Name())
+		if err != nil {
+			return 0, err
+		}
+		return socketBuffer(pid, number)
+	}
+	return 0, fmt.Errorf("process %d does not have the socket that has joined the link group", pid)
+}
+
+// socketBuffer returns the receive buffer size of a socket of another process.
+func socketBuffer(pid, number int) (int, error) {
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return 0, fmt.Errorf("pidfd_open: %w", err)
+	}
+	defer unix.Close(process)
+	fd, err := unix.PidfdGetfd(process, number, 0)
+	if err != nil {
+		return 0, fmt.Errorf("pidfd_getfd: %w", err)
+	}
+	defer unix.Close(fd)
+	size, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	if err != nil {
+		return 0, fmt.Errorf("read SO_RCVBUF: %w", err)
+	}
+	return size, nil
 }

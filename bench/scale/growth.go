@@ -146,26 +146,7 @@ func (b *testbed) overrun(ctx context.Context, o growthOptions, r *growthResult)
 	}
 	defer change.close()
 	before := b.client.Scrape()
-	b.daemon.Signal(syscall.SIGSTOP)
-	round := func(mtu func(port int) int) error {
-		for i, index := range indexes {
-			change.setMTU(index, mtu(i))
-		}
-		return change.flush()
-	}
-	for mtu, drops := 1500, 0; drops == 0; mtu++ {
-		if err := round(func(int) int { return mtu }); err != nil {
-			return err
-		}
-		q, err := readQueue()
-		if err != nil {
-			return err
-		}
-		if drops = q.Drops; mtu > 8000 || ctx.Err() != nil {
-			return fmt.Errorf("the kernel dropped no messages after %d changes", mtu*o.Ports)
-		}
-	}
-	if err := round(finalMTU); err != nil {
+	if err := b.overrunQueue(ctx, indexes, change, finalMTU); err != nil {
 		return err
 	}
 	continued := time.Now()
@@ -179,6 +160,35 @@ func (b *testbed) overrun(ctx context.Context, o growthOptions, r *growthResult)
 	u, err := readUsage(b.daemon.Cmd.Process.Pid)
 	r.EndRSS = u.RSS
 	return err
+}
+
+// overrunQueue suspends the daemon, changes MTUs until the kernel has dropped messages, and then
+// sets the final MTUs.
+func (b *testbed) overrunQueue(ctx context.Context, indexes []int32, change *changer, final func(port int) int) error {
+	q, err := readQueue()
+	if err != nil {
+		return err
+	}
+	before := q.Drops
+	b.daemon.Signal(syscall.SIGSTOP)
+	round := func(mtu func(port int) int) error {
+		for i, index := range indexes {
+			change.setMTU(index, mtu(i))
+		}
+		return change.flush()
+	}
+	for mtu := 1500; q.Drops == before; mtu++ {
+		if err := round(func(int) int { return mtu }); err != nil {
+			return err
+		}
+		if q, err = readQueue(); err != nil {
+			return err
+		}
+		if mtu > 8000 || ctx.Err() != nil {
+			return fmt.Errorf("the kernel dropped no messages after %d changes", (mtu-1500)*len(indexes))
+		}
+	}
+	return round(final)
 }
 
 // pause waits for the duration t or until ctx ends.

@@ -17,6 +17,11 @@
 // requests metrics and pages, restarts redis-server and reloads the configuration. It can draw
 // the samples.
 //
+// Compare runs only on request. It measures another portsyncd, of any implementation, and the one of
+// this tree in turn, with the daemon and redis-server on one processor:
+//
+//	go run ./scale -only compare -reference PATH
+//
 // Each measurement has its own namespaces, database server and daemon, as the integration tests
 // have (package switchtest). The server is redis-server, or the one of package lab where that is
 // not installed. The daemon has its default settings and a syslog socket.
@@ -35,6 +40,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,6 +60,7 @@ type options struct {
 	growth     growthOptions
 	flood      floodOptions
 	soak       soakOptions
+	compare    compareOptions
 	plot       string
 }
 
@@ -79,7 +86,7 @@ func main() {
 // name of the measurement.
 func parse(args []string) (o options, inside string, err error) {
 	f := flag.NewFlagSet("scale", flag.ContinueOnError)
-	f.StringVar(&o.only, "only", "", "run only `growth`, flood or soak")
+	f.StringVar(&o.only, "only", "", "run only `growth`, flood, soak or compare")
 	interfaces := f.String("interfaces", "1000,3000,10000", "growth: comma-separated `list` of interface counts")
 	f.IntVar(&o.runs, "runs", 3, "growth: `number` of runs for each size; the table shows medians")
 	f.StringVar(&o.binary, "binary", "", "`path` of the daemon; built if empty")
@@ -99,6 +106,14 @@ func parse(args []string) (o options, inside string, err error) {
 	f.DurationVar(&o.soak.Restart, "soak-restart", 2*time.Minute, "soak: `time` between restarts of redis-server")
 	f.DurationVar(&o.soak.Reload, "soak-reload", 30*time.Second, "soak: `time` between reloads")
 	f.StringVar(&o.plot, "plot", "", "soak: write an SVG plot to `file`")
+	f.StringVar(&o.compare.Reference, "reference", "", "compare: `path` of the other daemon")
+	f.IntVar(&o.compare.Rounds, "rounds", 3, "compare: number of rounds")
+	f.IntVar(&o.compare.Earlier, "earlier", 100, "compare: number of starts before those that are measured")
+	f.IntVar(&o.compare.Starts, "starts", 5, "compare: number of measured starts per round")
+	f.IntVar(&o.compare.Events, "burst", 20_000, "compare: number of changes in the burst")
+	f.IntVar(&o.compare.Single, "single", 600, "compare: number of single changes")
+	f.DurationVar(&o.compare.Idle, "compare-idle", 12*time.Second, "compare: duration of the idle measurement")
+	f.IntVar(&o.compare.Ports, "start-ports", compareEventPorts, "internal")
 	f.StringVar(&inside, "inside", "", "internal")
 	if err := f.Parse(args); err != nil {
 		return o, "", err
@@ -111,8 +126,14 @@ func parse(args []string) (o options, inside string, err error) {
 		o.interfaces = append(o.interfaces, n)
 	}
 	switch {
-	case o.only != "" && o.only != "growth" && o.only != "flood" && o.only != "soak":
-		return o, "", fmt.Errorf("invalid -only %q: must be growth, flood or soak", o.only)
+	case !slices.Contains([]string{"", "growth", "flood", "soak", "compare"}, o.only):
+		return o, "", fmt.Errorf("invalid -only %q: must be growth, flood, soak or compare", o.only)
+	case o.only == "compare" && o.compare.Reference == "":
+		return o, "", errors.New("-only compare needs the -reference daemon")
+	case o.compare.Rounds < 1 || o.compare.Earlier < 0 || o.compare.Starts < 1 || o.compare.Single < 1 || o.compare.Idle <= 0:
+		return o, "", errors.New("-rounds, -starts, -single and -compare-idle must be greater than 0, and -earlier at least 0")
+	case o.compare.Events < 2*compareEventPorts:
+		return o, "", fmt.Errorf("-burst must be at least %d", 2*compareEventPorts)
 	case isOdd(o.growth.Ports) || isOdd(o.flood.Ports) || isOdd(o.soak.Ports):
 		return o, "", errors.New("-ports, -flood-ports and -soak-ports must be even and at least 2, because ports are cabled in pairs")
 	case o.flood.Writers < 1 || o.flood.Writers > o.flood.Ports:
@@ -123,6 +144,11 @@ func parse(args []string) (o options, inside string, err error) {
 		return o, "", errors.New("-soak, -soak-sample, -soak-restart, -soak-reload and -rate must be greater than 0")
 	case o.flood.Every <= 0 || o.growth.Idle <= 0:
 		return o, "", errors.New("-sample and -idle must be greater than 0")
+	}
+	if o.compare.Reference != "" {
+		if o.compare.Reference, err = filepath.Abs(o.compare.Reference); err != nil {
+			return o, "", err
+		}
 	}
 	o.growth.Interfaces = o.interfaces[0]
 	if o.only == "soak" {
@@ -150,8 +176,11 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	var problems []error
-	if o.only == "soak" {
+	switch o.only {
+	case "soak":
 		return soakOnce(ctx, o)
+	case "compare":
+		return compare(ctx, o)
 	}
 	if o.only != "flood" {
 		sizes, err := grow(ctx, o)
@@ -255,8 +284,18 @@ func measure(ctx context.Context, what string, o options) error {
 	case "soak":
 		sw, redis := switchtest.NewWithRedis(t)
 		result, err = measureSoak(ctx, sw, redis, o.soak)
+	case "starts", "events":
+		var c *comparison
+		if c, err = newComparison(t, o.compare.Ports); err != nil {
+			break
+		}
+		if what == "starts" {
+			result, err = measureStarts(ctx, c, o.compare)
+		} else {
+			result, err = measureEvents(ctx, c, o.compare)
+		}
 	default:
-		err = fmt.Errorf("invalid -inside %q: must be growth, flood or soak", what)
+		err = fmt.Errorf("invalid -inside %q: must be growth, flood, soak, starts or events", what)
 	}
 	if err != nil {
 		return err

@@ -112,7 +112,7 @@ func TestParseQueue(t *testing.T) {
 		"0000000000000000 0   1234       00000010 8        0        0     2        8        10103\n"
 	got, err := parseQueue(head + others +
 		"0000000000000000 0   3905183246 00000001 2304     0        0     2        5        10104\n")
-	if want := (queue{2304, 5}); err != nil || got != want {
+	if want := (queue{2304, 5, 10104}); err != nil || got != want {
 		t.Errorf("%+v (%v), want %+v", got, err, want)
 	}
 	if got, err := parseQueue(head + others); err == nil {
@@ -180,6 +180,10 @@ func TestParse(t *testing.T) {
 		{"-flood-ports 4 -writers 5", "-writers"},
 		{"-events 0", "-events"},
 		{"-sample 0s", "-sample"},
+		{"-only compare -reference /bin/true", ""},
+		{"-only compare", "-reference"},
+		{"-only compare -reference /bin/true -rounds 0", "-rounds"},
+		{"-only compare -reference /bin/true -burst 100", "-burst"},
 	} {
 		_, _, err := parse(strings.Fields(test.args))
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {

@@ -23,6 +23,7 @@ type testbed struct {
 	*switchtest.Switch
 	cables    *cables
 	produced  *switchtest.Record[switchtest.RowEvent] // keys that the daemon wrote to PORT_TABLE
+	seen      int                                     // records in produced when the daemon was started
 	saveEvery int                                     // the daemon's sampling interval in seconds
 
 	daemon  *switchtest.Daemon
@@ -45,6 +46,7 @@ func newTestbed(sw *switchtest.Switch, ports int) *testbed {
 // seconds (0 disables audits).
 func (b *testbed) start(auditSeconds int) {
 	file := b.writeConfig(auditSeconds)
+	b.seen = b.produced.Len()
 	b.started = time.Now()
 	// Set the watchdog PID to another process: watchdog notifications would add to the cost of an
 	// idle daemon.
@@ -81,11 +83,11 @@ func (b *testbed) awaitReady() time.Duration {
 	return ready
 }
 
-// awaitProduced waits until the daemon has written a key to PORT_TABLE, such as PortInitDone, and
+// awaitProduced waits until the daemon started last has written a key to PORT_TABLE, such as PortInitDone, and
 // returns the time of the write.
 func (b *testbed) awaitProduced(key string) time.Time {
 	b.T.Helper()
-	_, ok := b.produced.Await(0, limit, func(e switchtest.RowEvent) bool { return e.Key == key && e.Event == "hset" })
+	_, ok := b.produced.Await(b.seen, limit, func(e switchtest.RowEvent) bool { return e.Key == key && e.Event == "hset" })
 	if !ok {
 		b.T.Fatalf("%s was not written within %v", key, limit)
 	}
@@ -180,19 +182,24 @@ func (b *testbed) makePorts(ctx context.Context, ports int) (time.Duration, erro
 // awaitMTU waits until STATE_DB shows each port as up and with the given MTU.
 func (b *testbed) awaitMTU(ports int, mtu func(port int) int) {
 	b.T.Helper()
+	switchtest.Eventually(b.T, limit, func() string { return b.wrongMTU(ports, mtu) })
+}
+
+// wrongMTU returns "" if STATE_DB shows each port as up and with the given MTU, and otherwise
+// describes a wrong row.
+func (b *testbed) wrongMTU(ports int, mtu func(port int) int) string {
+	b.T.Helper()
 	keys := make([]string, ports)
 	for i := range keys {
 		keys[i] = switchtest.StatePort + switchtest.PortName(i)
 	}
-	switchtest.Eventually(b.T, limit, func() string {
-		rows, err := b.Conn("STATE_DB").HGetAllMany(keys)
-		b.NoError("read rows", err)
-		for i, row := range rows {
-			oper, _ := sonicdb.Lookup(row.Fields, "netdev_oper_status")
-			if got, _ := sonicdb.Lookup(row.Fields, "mtu"); got != strconv.Itoa(mtu(i)) || oper != "up" {
-				return fmt.Sprintf("%s is %v, want MTU %d", row.Key, row.Fields, mtu(i))
-			}
+	rows, err := b.Conn("STATE_DB").HGetAllMany(keys)
+	b.NoError("read rows", err)
+	for i, row := range rows {
+		oper, _ := sonicdb.Lookup(row.Fields, "netdev_oper_status")
+		if got, _ := sonicdb.Lookup(row.Fields, "mtu"); got != strconv.Itoa(mtu(i)) || oper != "up" {
+			return fmt.Sprintf("%s is %v, want MTU %d", row.Key, row.Fields, mtu(i))
 		}
-		return ""
-	})
+	}
+	return ""
 }

@@ -22,15 +22,9 @@ type usage struct {
 
 // readUsage returns the resource usage of a process.
 func readUsage(pid int) (u usage, err error) {
-	// The CPU clock of a process (clock_getcpuclockid(3)) has nanosecond resolution, while
-	// /proc/PID/stat has only ticks. The clock ID is computed like MAKE_PROCESS_CPUCLOCK with
-	// CPUCLOCK_SCHED in the kernel's include/linux/posix-timers_types.h.
-	const cpuclockSched = 2
-	var ts unix.Timespec
-	if err := unix.ClockGettime(int32(^pid<<3|cpuclockSched), &ts); err != nil {
-		return u, fmt.Errorf("read CPU clock of process %d: %w", pid, err)
+	if u.CPU, err = cpuTime(pid); err != nil {
+		return u, err
 	}
-	u.CPU = time.Duration(ts.Nano())
 	proc := fmt.Sprintf("/proc/%d", pid)
 	status, err := os.ReadFile(proc + "/status")
 	if err != nil {
@@ -50,6 +44,19 @@ func readUsage(pid int) (u usage, err error) {
 	fds, err := os.ReadDir(proc + "/fd")
 	u.Descriptors = len(fds)
 	return u, err
+}
+
+// cpuTime returns the user and system time of all threads of a process.
+func cpuTime(pid int) (time.Duration, error) {
+	// The CPU clock of a process (clock_getcpuclockid(3)) has nanosecond resolution, while
+	// /proc/PID/stat has only ticks. The clock ID is computed like MAKE_PROCESS_CPUCLOCK with
+	// CPUCLOCK_SCHED in the kernel's include/linux/posix-timers_types.h.
+	const cpuclockSched = 2
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|cpuclockSched), &ts); err != nil {
+		return 0, fmt.Errorf("read CPU clock of process %d: %w", pid, err)
+	}
+	return time.Duration(ts.Nano()), nil
 }
 
 // statusNumber returns the number in the named line of /proc/PID/status (proc_pid_status(5)), or 0
