@@ -146,8 +146,13 @@ func TestTLSFilesAreReadAgain(t *testing.T) {
 
 	replace(t, cfg.TLSCertFile, second.pem)
 	is("first")
-	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelError {
-		t.Errorf("record %v, want an error", r)
+	r, keeping := records.next(t, slog.LevelInfo), false
+	r.Attrs(func(a slog.Attr) bool {
+		keeping = keeping || a.Key == "keeping_previous" && a.Value.Bool()
+		return true
+	})
+	if r.Level != slog.LevelError || !keeping {
+		t.Errorf("record %v, want an error and that the previous files are kept", r)
 	}
 	is("first")
 	replace(t, cfg.TLSKeyFile, second.keyPEM(t))

@@ -172,12 +172,13 @@ func TestAnomalies(t *testing.T) {
 	}
 	a := newStorage(t).restarts(restarts...).samples(samples...).analyse(300 * time.Hour)
 	want := map[string]int{SeriesSync: 50, SeriesLatency: 100, SeriesEvents: 150}
+	least := map[string]float64{SeriesSync: 20, SeriesLatency: 1, SeriesEvents: 1_000_000.0 / 3600}
 	seen := make(map[string]bool)
 	for _, x := range a.Anomalies {
 		at, known := want[x.Series]
 		if known && x.At.Equal(noon.Add(time.Duration(at)*time.Hour)) {
 			seen[x.Series] = true
-			if x.Value < 10*x.Median || x.Score < 10 {
+			if x.Value < 10*x.Median || x.Score < 10 || x.Value < least[x.Series] || x.Value > least[x.Series]+2 {
 				t.Errorf("%+v", x)
 			}
 		} else if x.Score > 5 { // by chance a little above 3.5

@@ -256,11 +256,23 @@ func TestThinning(t *testing.T) {
 		if newest := h.Samples[len(h.Samples)-1]; newest.Events != uint64(n-1) {
 			t.Errorf("of %d samples the newest kept is %d", n, newest.Events)
 		}
+		if kept := h.Samples; len(kept) > 1 && kept[len(kept)-2].Events >= uint64(n-1) {
+			t.Errorf("of %d samples the newest is kept twice", n)
+		}
 		for i := range h.Samples[:len(h.Samples)-1] {
 			if h.Samples[i].Events != uint64(i*r.stride) {
 				t.Fatalf("of %d samples, kept each %d, the %d. is %d", n, r.stride, i, h.Samples[i].Events)
 			}
 		}
+	}
+}
+
+// TestHistorySize checks that the size of the samples is that of their lines.
+func TestHistorySize(t *testing.T) {
+	samples := []Sample{sampleAt(0, 1), sampleAt(time.Minute, 2), sampleAt(2*time.Minute, 3)}
+	h := newStorage(t).samples(samples...).read(time.Time{}, time.Hour)
+	if want := int64(len(linesOf(samples))); h.bytes != want {
+		t.Errorf("%d bytes, want %d", h.bytes, want)
 	}
 }
 

@@ -123,3 +123,13 @@ func TestRecommendations(t *testing.T) {
 		})
 	}
 }
+
+// TestInSeconds checks how durations are rounded for display.
+func TestInSeconds(t *testing.T) {
+	for s, want := range map[float64]string{0: "0s", 1.23456e-4: "123.456µs", 0.0123456: "12.35ms", 1.23456: "1.23s",
+		-0.0123456: "-12.35ms", 0.99999: "999.99ms", 1e12: time.Duration(1e18).String()} {
+		if got := inSeconds(s).String(); got != want {
+			t.Errorf("%v s: %s, want %s", s, got, want)
+		}
+	}
+}
