@@ -152,8 +152,8 @@ func (p *pageReader) attributes(name, s string) error {
 	return nil
 }
 
-// entities are the entities that html/template writes.
-var entities = []string{"&amp;", "&lt;", "&gt;", "&#34;", "&#39;", "&#43;", "&#96;"}
+// entities are the entities that htmlWriter.text writes.
+var entities = []string{"&amp;", "&lt;", "&gt;", "&#34;", "&#39;"}
 
 // plainText returns text with its entities decoded.
 func plainText(s string) (string, error) {

@@ -2,18 +2,17 @@ package statusview
 
 import (
 	"fmt"
-	"html/template"
 	"time"
 
 	"portsyncd/internal/journal"
 	"portsyncd/portsync"
 )
 
-// carrierView is the template data for a port's carrier history over the last hour.
+// carrierView is the content of a port's carrier history over the last hour.
 type carrierView struct {
 	Downs    string // total number of link-down transitions
-	State    template.HTML
-	Plot     template.HTML
+	State    markup
+	Plot     markup
 	Complete bool // the events cover the whole hour
 }
 
@@ -171,7 +170,7 @@ func carrierOf(oper string) string {
 }
 
 // carrierPlot plots carrier states over time.
-func carrierPlot(x axis, spans []carrierSpan) template.HTML {
+func carrierPlot(x axis, spans []carrierSpan) markup {
 	d := newDrawing(axis{lo: x.lo, hi: x.hi}, axis{lo: 0, hi: 1})
 	label := "Carrier in the last hour: now unknown"
 	for _, span := range spans {

@@ -1,7 +1,6 @@
 package statusview
 
 import (
-	"html/template"
 	"strings"
 	"time"
 	"unicode"
@@ -10,16 +9,15 @@ import (
 	"portsyncd/portsync"
 )
 
-// panelView is the template data for the front panel and the port table. Cells and rows are
-// rendered without the template, which would allocate about a hundred times per port and request.
+// panelView is the content of the front panel and the port table.
 type panelView struct {
 	Ports    int
 	Prefix   string // common prefix of all port names; cells show only the rest
 	Dense    bool   // use small cells because there are many ports
 	States   []stateCount
-	Cells    template.HTML // li elements
-	Headings template.HTML // th elements of the table
-	Rows     template.HTML // tr elements of the table
+	Cells    markup // li elements
+	Headings markup // th elements of the table
+	Rows     markup // tr elements of the table
 }
 
 // stateCount is the number of ports in one state.
@@ -99,7 +97,7 @@ func newPanel(ports []portsync.PortView, now time.Time) panelView {
 		line.PortView = &ports[i]
 		rows = appendPortRow(rows, columns, &line)
 	}
-	v.Cells, v.Headings, v.Rows = template.HTML(cells), template.HTML(appendPortHeadings(nil, columns)), template.HTML(rows)
+	v.Cells, v.Headings, v.Rows = markup(cells), markup(appendPortHeadings(nil, columns)), markup(rows)
 	return v
 }
 

@@ -2,7 +2,6 @@ package statusview
 
 import (
 	"fmt"
-	"html/template"
 	"math"
 	"time"
 
@@ -10,11 +9,11 @@ import (
 	"portsyncd/portsync"
 )
 
-// hourView is the template data for the last hour.
+// hourView is the content of the last hour.
 type hourView struct {
 	Events, Peak  string // total and maximum per minute
 	Worst         string // largest p99 of a minute, "–" without writes
-	Rate, Latency template.HTML
+	Rate, Latency markup
 	Minutes       []minuteRow // newest first
 }
 
@@ -50,7 +49,7 @@ func newHour(minutes []portsync.Minute, now time.Time) hourView {
 }
 
 // ratePlot plots the number of events per minute.
-func ratePlot(minutes []portsync.Minute, x axis, peak uint64) template.HTML {
+func ratePlot(minutes []portsync.Minute, x axis, peak uint64) markup {
 	d := newDrawing(x, linearAxis(0, max(4, float64(peak)), "per minute"))
 	var total uint64
 	for i := range minutes {
@@ -65,7 +64,7 @@ func ratePlot(minutes []portsync.Minute, x axis, peak uint64) template.HTML {
 }
 
 // latencyPlot plots the p50 and p99 latency of each minute.
-func latencyPlot(minutes []portsync.Minute, x axis, worst int64) template.HTML {
+func latencyPlot(minutes []portsync.Minute, x axis, worst int64) markup {
 	var all []float64
 	p50, p99 := make([]point, len(minutes)), make([]point, len(minutes))
 	for i := range minutes {
@@ -96,7 +95,7 @@ func latencyPlot(minutes []portsync.Minute, x axis, worst int64) template.HTML {
 
 // restartPlot plots the initial sync duration of each restart. It returns "" if there are no
 // restarts.
-func restartPlot(restarts []warmrestart.Restart, now time.Time) template.HTML {
+func restartPlot(restarts []warmrestart.Restart, now time.Time) markup {
 	if len(restarts) == 0 {
 		return ""
 	}

@@ -1,7 +1,6 @@
 package statusview
 
 import (
-	"bytes"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,7 +15,7 @@ type PortHistory struct {
 	Recent *journal.Document // newest events, regardless of age
 }
 
-// portPageView is the template data for a port page.
+// portPageView is the content of a port page.
 type portPageView struct {
 	pageHead
 	Name, Subtitle string // Subtitle contains the alias, description and speed
@@ -35,14 +34,12 @@ type portLink struct{ Name, Path string }
 // AppendPortPage appends the HTML page for port p to b. All text is escaped. AppendPortPage is safe
 // for concurrent use.
 func (s *Status) AppendPortPage(b []byte, p *portsync.PortView, h PortHistory) []byte {
-	page := bytes.NewBuffer(b)
-	if err := pageTemplate().ExecuteTemplate(page, "port", s.newPortPage(p, h)); err != nil {
-		panic(err) // unreachable: the template matches portPageView
-	}
-	return page.Bytes()
+	w := htmlWriter{b}
+	w.portPage(s.newPortPage(p, h))
+	return w.b
 }
 
-// newPortPage returns the template data for port p.
+// newPortPage returns the content of port p.
 func (s *Status) newPortPage(p *portsync.PortView, h PortHistory) *portPageView {
 	v := &portPageView{
 		pageHead: s.newPageHead(), Name: visible(p.Name), State: portStateText(p), Tone: portState(p),

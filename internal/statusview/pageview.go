@@ -3,7 +3,6 @@ package statusview
 import (
 	"cmp"
 	"fmt"
-	"html/template"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,8 +12,8 @@ import (
 	"portsyncd/portsync"
 )
 
-// pageView is the template data for the status page. Untrusted text has been escaped by visible;
-// the template escapes it for HTML.
+// pageView is the content of the status page. Untrusted text has been escaped by visible;
+// htmlWriter escapes it for HTML.
 type pageView struct {
 	pageHead
 	Tiles   []tile
@@ -32,12 +31,12 @@ type pageView struct {
 
 	Events   []eventRow // latest first
 	Hour     hourView
-	Timeline template.HTML
+	Timeline markup
 	Recent   []restartRow // newest first
 	Older    []restartRow
 }
 
-// pageHead is the template data for the head of all pages.
+// pageHead is the content of the head of all pages.
 type pageHead struct {
 	Title, Version string
 	At             moment
@@ -106,7 +105,7 @@ func toneOf(status string) string {
 	return ""
 }
 
-// newPageHead returns the template data for the head of the pages.
+// newPageHead returns the content of the head of the pages.
 func (s *Status) newPageHead() pageHead {
 	now := s.Time
 	h := pageHead{
@@ -124,7 +123,7 @@ func (s *Status) newPageHead() pageHead {
 	return h
 }
 
-// newPageView returns the template data for s.
+// newPageView returns the content of s.
 func newPageView(s *Status) *pageView {
 	now := s.Time
 	v := &pageView{

@@ -1,7 +1,6 @@
 package statusview
 
 import (
-	"html/template"
 	"math"
 	"slices"
 	"strconv"
@@ -220,7 +219,7 @@ func appendPortRow(b []byte, columns []portColumn, l *portLine) []byte {
 	return append(b, "</tr>"...)
 }
 
-// appendTime appends t in the format of the template function "time".
+// appendTime appends t in the format of htmlWriter.time.
 func appendTime(b []byte, t *time.Time, now time.Time) []byte {
 	if t == nil || !inCalendar(*t) {
 		return append(b, momentAt(t, now).Text...)
@@ -230,12 +229,4 @@ func appendTime(b []byte, t *time.Time, now time.Time) []byte {
 	b = append(b, `">`...)
 	b = t.UTC().AppendFormat(b, layoutAt(t.UTC(), now.UTC()))
 	return append(b, "</time>"...)
-}
-
-// appendEscaped appends s, escaped for HTML elements and quoted attributes.
-func appendEscaped(b []byte, s string) []byte {
-	if !strings.ContainsAny(s, `<>&"'`) {
-		return append(b, s...)
-	}
-	return append(b, template.HTMLEscapeString(s)...)
 }

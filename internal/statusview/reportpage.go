@@ -1,42 +1,27 @@
 package statusview
 
 import (
-	_ "embed"
 	"fmt"
-	"html/template"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"portsyncd/internal/warmrestart"
 	"portsyncd/internal/warmrestart/stats"
 )
 
-//go:embed report.html
-var reportSource string
-
-var reportTemplate = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("report").Funcs(template.FuncMap{
-		"style": func() template.HTML { return template.HTML("<style>" + pageStyle + "</style>") },
-		// The policy is embedded in the page because the page is read from a file, without HTTP
-		// headers.
-		"policy": func() string {
-			return "default-src 'none'; img-src data:; style-src " + hashSource(pageStyle) + "; base-uri 'none'; form-action 'none'"
-		},
-	}).Parse(commonSource + reportSource))
-})
-
 // WriteReportPage writes r to w as a self-contained HTML page without scripts. All text is escaped.
 // It returns an error if writing to w fails.
 func WriteReportPage(w io.Writer, r *Report) error {
-	if err := reportTemplate().Execute(w, newReportView(r)); err != nil {
+	var page htmlWriter
+	page.reportPage(newReportView(r))
+	if _, err := w.Write(page.b); err != nil {
 		return fmt.Errorf("write the report page: %w", err)
 	}
 	return nil
 }
 
-// reportView is the template data for the report page.
+// reportView is the content of the report page.
 type reportView struct {
 	Host, Version, Storage string
 	At, First, Last        moment
@@ -46,7 +31,7 @@ type reportView struct {
 	Tiles  []tile
 	Advice []warmrestart.Recommendation
 
-	RestartPlot, LatencyPlot, EventPlot    template.HTML
+	RestartPlot, LatencyPlot, EventPlot    markup
 	SyncTrend, RecoveryTrend, LatencyTrend *trendView
 
 	Percentiles []percentileRow
@@ -64,7 +49,7 @@ type trendView struct{ Direction, Tone, Text, Figures string }
 type percentileRow struct {
 	Name, N, Min, Mean, P50, P95, P99, Max string
 	Few                                    bool
-	Plot                                   template.HTML
+	Plot                                   markup
 }
 
 type anomalyRow struct {
@@ -93,7 +78,7 @@ type flapMinuteRow struct {
 // maxRestartRows is the maximum number of restarts listed on the page.
 const maxRestartRows = 200
 
-// newReportView returns the template data for r.
+// newReportView returns the content of r.
 func newReportView(r *Report) *reportView {
 	a, now := r.Analysis, r.Time
 	v := &reportView{

@@ -2,7 +2,6 @@ package statusview
 
 import (
 	"fmt"
-	"html/template"
 	"math"
 	"slices"
 	"time"
@@ -13,7 +12,7 @@ import (
 
 // historyPlot plots the initial sync duration of each restart and its trend. It returns "" if there
 // are no restarts.
-func historyPlot(r *Report) template.HTML {
+func historyPlot(r *Report) markup {
 	if len(r.Restarts) == 0 {
 		return ""
 	}
@@ -35,7 +34,7 @@ func historyPlot(r *Report) template.HTML {
 }
 
 // sampleLatencyPlot plots the p99 latency of each sample that contains one.
-func sampleLatencyPlot(r *Report) template.HTML {
+func sampleLatencyPlot(r *Report) markup {
 	var points []point
 	for i := range r.Samples {
 		if l := r.Samples[i].Latency; l != nil {
@@ -53,7 +52,7 @@ func sampleLatencyPlot(r *Report) template.HTML {
 }
 
 // sampleEventPlot plots the event rate between consecutive samples of the same process.
-func sampleEventPlot(r *Report) template.HTML {
+func sampleEventPlot(r *Report) markup {
 	var points []point
 	highest := 0.0
 	for i := 1; i < len(r.Samples); i++ {
@@ -79,7 +78,7 @@ func sampleEventPlot(r *Report) template.HTML {
 }
 
 // stripPlot plots summary s along duration axis x.
-func stripPlot(name string, x axis, s *stats.Summary) template.HTML {
+func stripPlot(name string, x axis, s *stats.Summary) markup {
 	d := newDrawing(x, axis{lo: 0, hi: 1})
 	d.area("range", []point{{s.Min, .35}, {s.Max, .35}, {s.Max, .65}, {s.Min, .65}})
 	for _, q := range []struct {

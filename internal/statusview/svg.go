@@ -1,8 +1,6 @@
 package statusview
 
-import (
-	"html/template"
-)
+import ()
 
 // drawing is a plot as inline SVG. It fits any width without scaling text: positions are in
 // percent, and lines are in a nested svg element that is stretched. Elements have classes, with
@@ -106,9 +104,9 @@ func (d *drawing) column(from, to float64, tooltip string) {
 }
 
 // svg returns the svg element. The label describes the plot for screen readers.
-func (d *drawing) svg(label string) template.HTML {
+func (d *drawing) svg(label string) markup {
 	b := append([]byte(nil), `<svg class="plot" role="img" aria-label="`...)
-	b = append(b, template.HTMLEscapeString(label)...)
+	b = appendEscaped(b, label)
 	b = append(b, `"><g class="axes">`...)
 	for _, t := range d.y.ticks {
 		y := 1 - d.y.share(t.value)
@@ -119,11 +117,13 @@ func (d *drawing) svg(label string) template.HTML {
 		b = append(b, `"/><text class="y" x="-8" dy=".32em" y="`...)
 		b = appendPercent(b, y)
 		b = append(b, `">`...)
-		b = append(b, template.HTMLEscapeString(t.label)...)
+		b = appendEscaped(b, t.label)
 		b = append(b, `</text>`...)
 	}
 	if d.y.unit != "" {
-		b = append(b, `<text class="unit" x="0" y="-14">`+template.HTMLEscapeString(d.y.unit)+`</text>`...)
+		b = append(b, `<text class="unit" x="0" y="-14">`...)
+		b = appendEscaped(b, d.y.unit)
+		b = append(b, `</text>`...)
 	}
 	for _, t := range d.x.ticks {
 		x := d.x.share(t.value)
@@ -134,7 +134,7 @@ func (d *drawing) svg(label string) template.HTML {
 		b = append(b, `"/><text class="x" y="100%" dy="20" x="`...)
 		b = appendPercent(b, x)
 		b = append(b, `">`...)
-		b = append(b, template.HTMLEscapeString(t.label)...)
+		b = appendEscaped(b, t.label)
 		b = append(b, `</text>`...)
 	}
 	b = append(b, `</g><svg class="lines" viewBox="0 0 1000 1000" preserveAspectRatio="none">`...)
@@ -143,7 +143,7 @@ func (d *drawing) svg(label string) template.HTML {
 	b = append(b, d.marks...)
 	b = append(b, d.hover...)
 	b = append(b, `</svg>`...)
-	return template.HTML(b)
+	return markup(b)
 }
 
 // appendPercent appends a share as a percentage.
@@ -154,6 +154,6 @@ func appendPercent(b []byte, share float64) []byte {
 // appendTitle appends a title element, which browsers show as a tooltip.
 func appendTitle(b []byte, text string) []byte {
 	b = append(b, "<title>"...)
-	b = append(b, template.HTMLEscapeString(text)...)
+	b = appendEscaped(b, text)
 	return append(b, "</title>"...)
 }
