@@ -35,6 +35,14 @@ func (c clock) moment(now int64) *time.Time {
 // seconds converts a reading to Unix time in seconds.
 func (c clock) seconds(now int64) float64 { return float64(c.time(now).UnixNano()) / 1e9 }
 
+// secondsOrZero is like seconds, but returns 0 for 0.
+func (c clock) secondsOrZero(now int64) float64 {
+	if now == 0 {
+		return 0
+	}
+	return c.seconds(now)
+}
+
 // reading converts a time of day to a reading.
 func (c clock) reading(t time.Time) int64 { return int64(t.Sub(c.base)) }
 

@@ -1,12 +1,17 @@
 package portsync
 
-import "portsyncd/internal/journal"
+import (
+	"time"
+
+	"portsyncd/internal/journal"
+)
 
 // journalFeed publishes port states to the journal. It never blocks: if the journal has no room, a
 // state is published in a later turn.
 type journalFeed struct {
 	*base
-	source *journal.Source // nil if there is no journal
+	source  *journal.Source             // nil if there is no journal
+	changes <-chan map[string]time.Time // of the journal; delivers once
 	// late holds the names of the ports whose states are not published yet, oldest first. formers
 	// holds the former name of each, or "".
 	late    []string
@@ -17,7 +22,7 @@ type journalFeed struct {
 func newJournalFeed(b *base) journalFeed {
 	f := journalFeed{base: b}
 	if b.Journal != nil {
-		f.source, f.formers = b.Journal.Source(), make(map[string]string)
+		f.source, f.changes, f.formers = b.Journal.Source(), b.Journal.Changes(), make(map[string]string)
 	}
 	return f
 }

@@ -261,6 +261,8 @@ func (l *Loop) wait(block bool) {
 			l.observe(n)
 		case s := <-l.reloads:
 			l.apply(s)
+		case times := <-l.feed.changes:
+			l.setChanges(times)
 		default:
 		}
 		return
@@ -276,6 +278,8 @@ func (l *Loop) wait(block bool) {
 		l.observe(n)
 	case s := <-l.reloads:
 		l.apply(s)
+	case times := <-l.feed.changes:
+		l.setChanges(times)
 	case <-l.ctx.Done():
 	}
 }
@@ -284,6 +288,15 @@ func (l *Loop) wait(block bool) {
 func (l *Loop) apply(s Settings) {
 	l.Settings = s
 	l.audits.schedule(l.clock.now())
+}
+
+// setChanges applies the times of the last changes before the start.
+func (l *Loop) setChanges(times map[string]time.Time) {
+	readings := make(map[string]int64, len(times))
+	for name, t := range times {
+		readings[name] = l.clock.reading(t)
+	}
+	l.state.SetChanges(readings, l.clock.now())
 }
 
 // drain writes the backlog, for at most drainFor.

@@ -13,6 +13,9 @@ type Port struct {
 	CarrierDown uint32
 
 	ChangedAt int64 // when a message last changed one of these properties; 0 if never
+	// before is set if ChangedAt is only the time when the initial dump reported the interface, and
+	// its last change before the start is not known.
+	before bool
 
 	Configured  bool // the port is in CONFIG_DB
 	InitPending bool // PortInitDone waits for the port
@@ -46,6 +49,25 @@ type row struct {
 	admin   bool
 	oper    bool
 	mtu     uint32
+}
+
+// lastChange returns the time of the last change, or 0 if it is unknown.
+func (p *Port) lastChange() int64 {
+	if p.before {
+		return 0
+	}
+	return p.ChangedAt
+}
+
+// SetChanges sets the times of the last changes before the start, which the journal has recorded, as
+// readings of the loop's clock. Times after now are ignored: the system clock was set back.
+func (s *State) SetChanges(times map[string]int64, now int64) {
+	for name, at := range times {
+		if p := s.ports[name]; p != nil && p.lastChange() == 0 && at <= now {
+			p.ChangedAt, p.before = at, false
+			s.touch(p)
+		}
+	}
 }
 
 // rowOf returns the row that STATE_DB should have for the interface of p.

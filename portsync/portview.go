@@ -22,7 +22,7 @@ type PortView struct {
 	Index       int64      `json:"ifindex,omitempty"`  // 0 if there is no interface
 	CarrierUp   int64      `json:"carrier_up"`         // link-up transitions counted by the kernel
 	CarrierDown int64      `json:"carrier_down"`       // link-down transitions counted by the kernel
-	LastChange  *time.Time `json:"last_change"`        // nil if no change was observed
+	LastChange  *time.Time `json:"last_change"`        // nil if it is unknown: before the start, and not recorded
 	Penalty     float64    `json:"penalty"`            // current flap penalty
 	Flapping    bool       `json:"flapping"`           // the penalty exceeds the threshold; updates are not suppressed
 	PortInfo               // attributes from CONFIG_DB
@@ -40,7 +40,7 @@ type publishedPort struct {
 	index        atomic.Int64 // 0 if there is no interface
 	mtu          atomic.Int64
 	up, down     atomic.Int64 // carrier transitions counted by the kernel
-	changedAt    atomic.Int64 // on the loop's clock; 0 if no change was observed
+	changedAt    atomic.Int64 // on the loop's clock, negative before the start; 0 if unknown
 	pendingSince atomic.Int64 // on the loop's clock
 
 	lack   atomic.Int64             // a lack
@@ -61,7 +61,7 @@ func (v *publishedPort) publish(p *Port, why lack) {
 	setNumber(&v.mtu, int64(p.MTU))
 	setNumber(&v.up, int64(p.CarrierUp))
 	setNumber(&v.down, int64(p.CarrierDown))
-	setNumber(&v.changedAt, p.ChangedAt)
+	setNumber(&v.changedAt, p.lastChange())
 	setNumber(&v.pendingSince, p.pendingSince)
 	setNumber(&v.lack, int64(why))
 	if v.info.Load() != p.info {

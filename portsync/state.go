@@ -260,7 +260,7 @@ func (s *State) describe(p *Port, ev *Event, known bool) {
 	counted := ev.Counted || !known
 	if !known || p.Admin != ev.Admin() || p.Oper != ev.Oper() || p.MTU != ev.MTU ||
 		counted && (p.CarrierUp != ev.CarrierUp || p.CarrierDown != ev.CarrierDown) {
-		p.ChangedAt = ev.At
+		p.ChangedAt, p.before = ev.At, !known && ev.Dump && s.gen == 1
 	}
 	p.Admin, p.Oper, p.MTU = ev.Admin(), ev.Oper(), ev.MTU
 	if counted {
@@ -449,7 +449,7 @@ func (s *State) release(l *link) {
 	delete(s.links, l.index)
 	if p := l.port; p.Index == l.index {
 		s.touch(p)
-		p.ChangedAt = s.now
+		p.ChangedAt, p.before = s.now, false
 		p.Index, p.Accepted, p.recheck = 0, false, false
 		if l.team {
 			s.forget(p)

@@ -2,6 +2,7 @@ package portsync
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"portsyncd/netlinkraw"
@@ -193,4 +194,41 @@ func TestSwept(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v; to be published: %t", name, p.row, c.want, p.touched)
 		}
 	}
+}
+
+// TestChangesBeforeStart checks that the last change of a link in the first dump is unknown until the
+// journal provides it, that a later message replaces it, and that times in the future are ignored.
+func TestChangesBeforeStart(t *testing.T) {
+	s := NewState(nil)
+	s.DumpRequested(1, false)
+	message := func(at int64, index int32, name string, mtu uint32, dump bool) {
+		t.Helper()
+		ev := Event{Kind: netlinkraw.NewLink, Index: index, At: at, MTU: mtu, Dump: dump}
+		ev.SetName([]byte(name))
+		if _, err := s.Step(&ev, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(step string, at ...int64) {
+		t.Helper()
+		for i, want := range at {
+			if got := s.ports[fmt.Sprint("Ethernet", i)].lastChange(); got != want {
+				t.Errorf("%s: Ethernet%d changed last at %d, want %d", step, i, got, want)
+			}
+		}
+	}
+	for i := range 4 {
+		message(100, int32(i+1), fmt.Sprint("Ethernet", i), 9100, true)
+	}
+	message(110, 5, "Ethernet4", 9100, false)
+	message(120, 2, "Ethernet1", 1500, false)
+	want("first dump", 0, 120, 0, 0, 110)
+	s.SetChanges(map[string]int64{"Ethernet0": -50, "Ethernet1": -60, "Ethernet2": 201, "Ethernet4": -70, "Ethernet8": -80}, 200)
+	want("after the journal", -50, 120, 0, 0, 110)
+	message(300, 1, "Ethernet0", 9100, false)
+	message(310, 3, "Ethernet2", 1500, false)
+	want("later messages", -50, 120, 310, 0, 110)
+	s.DumpRequested(2, false)
+	message(400, 6, "Ethernet5", 9100, true)
+	want("resync", -50, 120, 310, 0, 110, 400)
 }

@@ -13,7 +13,7 @@ func portDetail() dashboard {
 				flag(stat("Link", "short", `portsyncd_port_oper_up`+of, "Whether the port has carrier (IFF_RUNNING).")),
 				flag(stat("Admin up", "short", `portsyncd_port_admin_up`+of, "Whether the port is administratively up (IFF_UP).")),
 				stat("MTU", "none", `portsyncd_port_mtu_bytes`+of, "MTU of the interface in bytes."),
-				stat("Last change", "dateTimeFromNow", `portsyncd_port_last_change_timestamp_seconds`+of+` * 1000`,
+				stat("Last change", "dateTimeFromNow", `(portsyncd_port_last_change_timestamp_seconds`+of+` > 0) * 1000`,
 					"Time since the interface, its state, its MTU or its carrier counters last changed."),
 				stat("Time with carrier", "percentunit", `avg_over_time(portsyncd_port_oper_up`+of+`[$__range])`,
 					"Percentage of scrapes in the selected time range that found the port up. Shorter changes appear only in the counters."),

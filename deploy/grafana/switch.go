@@ -122,7 +122,7 @@ func portTable(of string) panel {
 			{`max by (port) (portsyncd_port_oper_up` + of + `)`, "Link"},
 			{`max by (port) (portsyncd_port_admin_up` + of + `)`, "Admin"},
 			{`round(max by (port) (increase(portsyncd_port_carrier_down_changes_total` + of + `[$__range])))`, "Link-down transitions"},
-			{`1000 * max by (port) (portsyncd_port_last_change_timestamp_seconds` + of + `)`, "Last change"},
+			{`1000 * max by (port) (portsyncd_port_last_change_timestamp_seconds` + of + ` > 0)`, "Last change"},
 		},
 	}
 }

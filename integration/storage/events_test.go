@@ -13,6 +13,7 @@ import (
 	"portsyncd/internal/daemon"
 	"portsyncd/internal/journal"
 	"portsyncd/internal/snapshot"
+	"portsyncd/internal/statusview"
 	"portsyncd/internal/switchtest"
 )
 
@@ -153,8 +154,74 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestLastChangeAfterRestart checks that the last change of a port survives a restart of the daemon, that
+// a change while the daemon is down is found, and that the last change of a port without a recorded
+// event is unknown.
+func TestLastChangeAfterRestart(t *testing.T) {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
+		return
+	}
+	d := sw.BringUpSaved(3)
+	idle, moved, later := switchtest.PortName(0), switchtest.PortName(1), switchtest.PortName(2)
+	carrier := func(name string, up bool) {
+		t.Helper()
+		sw.NoError("set the carrier", sw.Links.SetUp(switchtest.PeerName(name), up))
+		sw.AwaitRunning(name, up)
+	}
+	carrier(moved, false)
+	sw.AwaitInSync(switchtest.Timeout)
+	// changes returns the time of the last change of each port, from /status.
+	changes := func() map[string]*time.Time {
+		t.Helper()
+		r := switchtest.RunCommand(t, sw.Binary, nil, "status", "--json", "-c", sw.ConfigPath)
+		s, err := statusview.DecodeStatus([]byte(r.Stdout))
+		sw.NoError("decode the status", err)
+		times := make(map[string]*time.Time)
+		for _, p := range s.Ports {
+			times[p.Name] = p.LastChange
+		}
+		return times
+	}
+	before := changes()
+	d.EndBySignal(syscall.SIGTERM, "stopped")
+	stopped := time.Now()
+	carrier(later, false)
+	d = sw.StartConfigured()
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		after := changes()
+		for _, name := range []string{idle, moved} {
+			// Events have times in milliseconds.
+			if at := after[name]; at == nil || before[name].Sub(*at).Abs() > time.Millisecond {
+				return fmt.Sprintf("%s changed last at %v, want %v as before the restart", name, at, before[name])
+			}
+		}
+		if at := after[later]; at == nil || at.Before(stopped.Truncate(time.Millisecond)) {
+			return fmt.Sprintf("%s changed last at %v, want after the stop at %v", later, at, stopped)
+		}
+		return ""
+	})
+
+	d.EndBySignal(syscall.SIGTERM, "stopped")
+	sw.NoError("remove the events", os.Remove(filepath.Join(sw.StorageDir, journal.FileName)))
+	sw.StartConfigured()
+	carrier(later, true)
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		after := changes()
+		if after[idle] != nil || after[moved] != nil || after[later] == nil {
+			return fmt.Sprintf("without events, the last changes are %v, want only that of %s", after, later)
+		}
+		return ""
+	})
+	text := switchtest.RunCommand(t, sw.Binary, nil, "status", "-c", sw.ConfigPath, "--width", "120").Stdout
+	if n := strings.Count(text, "before start"); n != 2 {
+		t.Errorf("%d ports changed before the start, want 2:\n%s", n, text)
+	}
+}
+
 // TestTwoDaemons checks that a second daemon on the same storage directory stores nothing and says
-// so in its log and health, and that the directory keeps the records of the first.
+// so in its log and health, that the directory keeps the records of the first, and that the events of
+// the two are not mixed.
 func TestTwoDaemons(t *testing.T) {
 	sw := switchtest.NewWithStorage(t)
 	if sw == nil {
@@ -181,6 +248,29 @@ func TestTwoDaemons(t *testing.T) {
 	if n := len(sw.ReadMetricsFile().Restarts); n != 1 {
 		t.Errorf("metrics.json has %d restarts while both daemons run, want 1", n)
 	}
+	name := switchtest.PortName(0)
+	awaitStored := func(want string) {
+		t.Helper()
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
+			stored, _ := events(sw, "--storage", sw.StorageDir, "--kind", "start,stop,link")
+			if got := kindsOf(stored); got != want {
+				return fmt.Sprintf("the files have %q, want %q", got, want)
+			}
+			return ""
+		})
+	}
+	flap := func() {
+		t.Helper()
+		for _, up := range []bool{false, true} {
+			sw.NoError("flap", sw.Links.SetUp(switchtest.PeerName(name), up))
+			sw.AwaitRunning(name, up)
+			sw.AwaitInSync(switchtest.Timeout)
+		}
+	}
+	awaitStored("start link_up")
+	flap()
+	awaitStored("start link_up link_down link_up")
+	sw.AwaitLog(0, switchtest.Timeout, "cannot write events; keeping them in memory and retrying", fmt.Sprintf("(process %d)", first.Cmd.Process.Pid))
 	first.EndBySignal(syscall.SIGTERM, "stopped")
 	sw.AwaitRestarts(2)
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
@@ -189,5 +279,12 @@ func TestTwoDaemons(t *testing.T) {
 		}
 		return ""
 	})
+	sw.AwaitLog(0, switchtest.Timeout, "writing events resumed")
+	flap()
+	awaitStored("start link_up link_down link_up stop link_down link_up")
 	d.EndBySignal(syscall.SIGTERM, "stopped")
+	stored, stderr := events(sw, "--storage", sw.StorageDir)
+	if stderr != "" || !slices.IsSortedFunc(stored, func(a, b journal.Event) int { return int(a.Seq) - int(b.Seq) }) {
+		t.Errorf("the events of the two daemons are mixed: %s%+v", stderr, stored)
+	}
 }

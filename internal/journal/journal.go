@@ -41,6 +41,7 @@ type Journal struct {
 	daemon  chan daemonEvent
 	dropped atomic.Uint64 // events dropped because daemon was full
 	reloads chan Settings
+	changes chan map[string]time.Time
 	memory  memory
 	moments moments
 
@@ -81,6 +82,7 @@ func New(o Options) *Journal {
 		source:   Source{ring: ring.New[record](ringSize)},
 		daemon:   make(chan daemonEvent, daemonQueue),
 		reloads:  make(chan Settings, 1),
+		changes:  make(chan map[string]time.Time, 1),
 		moments:  moments{base: o.Base, now: o.Now},
 		recorded: o.Recorded,
 		boot:     o.BootID,
@@ -98,6 +100,12 @@ func (j *Journal) Base() time.Time { return j.moments.base }
 // Source returns the source through which the event loop publishes port states. Its methods must be
 // called by one goroutine.
 func (j *Journal) Source() *Source { return &j.source }
+
+// Changes returns a channel that delivers one map when the initial dump of links and the stored events
+// have been compared. It holds the time of the last change of each port, by name, as far as events of
+// this boot record it. If a port changed while no daemon was running, that is the time when the change
+// was found. The receiver owns the map.
+func (j *Journal) Changes() <-chan map[string]time.Time { return j.changes }
 
 // Add records a daemon event with the current time. It may be called from any goroutine and never
 // blocks.
@@ -250,7 +258,11 @@ func (j *Journal) offerDaemon(e Event, at int64) {
 // takePort processes one record of the ring.
 func (j *Journal) takePort(r *record) {
 	if r.kind == recordSynced {
+		if j.ports.synced {
+			return
+		}
 		j.ports.complete(func(p *port, events []Event) { j.offerAll(p, events, r.At) })
+		j.changes <- j.ports.changes() // does not block: there is only one
 		return
 	}
 	p, events := j.ports.update(r)
@@ -260,6 +272,7 @@ func (j *Journal) takePort(r *record) {
 func (j *Journal) offerAll(p *port, events []Event, at int64) {
 	for i := range events {
 		events[i].Time = j.moments.wall(at)
+		p.changed = events[i].Time
 		j.offer(&p.stream, &events[i], at)
 	}
 }
@@ -351,7 +364,7 @@ func (j *Journal) checkClock(now int64) {
 // load reads the newest stored events into memory and continues their sequence numbers. It restores
 // the port states from events of the current boot; after a reboot the interfaces are new.
 func (j *Journal) load() {
-	states, sameBoot := make(map[string]PortState), false
+	states, changed, sameBoot := make(map[string]PortState), make(map[string]time.Time), false
 	older := j.store.load(func(e *Event) {
 		j.seq = max(j.seq, e.Seq)
 		j.memory.add(e)
@@ -359,9 +372,13 @@ func (j *Journal) load() {
 			sameBoot = e.Boot != "" && e.Boot == j.boot
 			if !sameBoot {
 				clear(states)
+				clear(changed)
 			}
 		}
 		replay(states, e)
+		if e.Port != "" {
+			changed[e.Port] = e.Time
+		}
 	})
 	if older {
 		j.memory.olderStored()
@@ -371,5 +388,8 @@ func (j *Journal) load() {
 	}
 	for name, state := range states {
 		j.ports.restore(name, state)
+		if at := changed[name]; !at.IsZero() {
+			j.ports.restoreChange(name, at)
+		}
 	}
 }

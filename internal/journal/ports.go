@@ -28,7 +28,8 @@ type port struct {
 	// restored is set if the state was recorded by an earlier process.
 	restored bool
 	PortState
-	linkSince int64 // when Oper last changed, on the loop's clock, or 0 if unknown
+	linkSince int64     // when Oper last changed, on the loop's clock, or 0 if unknown
+	changed   time.Time // time of the newest event in this boot; zero if none is known
 	stream    stream
 }
 
@@ -77,6 +78,24 @@ func (p *ports) restore(name string, state PortState) {
 	if known := p.get([]byte(name)); known != nil {
 		known.PortState, known.known, known.restored = state, true, true
 	}
+}
+
+// restoreChange sets the time of the newest stored event of a port.
+func (p *ports) restoreChange(name string, at time.Time) {
+	if known := p.get([]byte(name)); known != nil {
+		known.changed = at
+	}
+}
+
+// changes returns the time of the newest event of each port that has one.
+func (p *ports) changes() map[string]time.Time {
+	all := make(map[string]time.Time)
+	for name, known := range p.byName {
+		if !known.changed.IsZero() {
+			all[name] = known.changed
+		}
+	}
+	return all
 }
 
 // update applies a state and returns the port and the resulting events. The events are valid until
@@ -134,7 +153,7 @@ func (p *ports) compare(known *port, is *PortState) {
 		e.Index, e.Admin, e.Oper, e.MTU, e.CarrierUp, e.CarrierDown = was.Index, Unknown, Unknown, 0, was.CarrierUp, was.CarrierDown
 		p.add(known, Created, reason)
 	default:
-		p.changes(known, &was, reason)
+		p.compareLink(known, &was, reason)
 	}
 }
 
@@ -149,8 +168,8 @@ func (p *ports) reasonFor(known *port, is *PortState) string {
 	return ""
 }
 
-// changes appends the events of an interface that already existed.
-func (p *ports) changes(known *port, was *PortState, reason string) {
+// compareLink appends the events of an interface that already existed.
+func (p *ports) compareLink(known *port, was *PortState, reason string) {
 	is := &known.PortState
 	if was.Admin != is.Admin {
 		p.add(known, pick(is.Admin, AdminUp, AdminDown), reason)
@@ -207,9 +226,6 @@ func (known *port) describe(e *Event) {
 // complete records that the initial dump of links is complete. It calls deleted for each port that
 // an earlier process recorded and that no longer has an interface.
 func (p *ports) complete(deleted func(*port, []Event)) {
-	if p.synced {
-		return
-	}
 	p.synced = true
 	for _, name := range slices.Sorted(maps.Keys(p.byName)) {
 		known := p.byName[name]

@@ -137,8 +137,15 @@ func penalty(l *portLine) string {
 	return digits(math.Round(l.Penalty))
 }
 
+// beforeStart is shown for a port that has not changed since the start of the daemon and whose last
+// change is not recorded.
+const beforeStart = "before start"
+
 func lastChange(l *portLine) string {
-	if l.LastChange == nil {
+	switch {
+	case l.LastChange == nil && l.Index != 0:
+		return beforeStart
+	case l.LastChange == nil:
 		return ""
 	}
 	return age(l.now.Sub(*l.LastChange)) + " ago"
@@ -171,7 +178,11 @@ func appendStateCell(b []byte, l *portLine) []byte {
 // appendLastChangeCell appends the cell that contains the time of the port's last change.
 func appendLastChangeCell(b []byte, l *portLine) []byte {
 	b = append(b, "<td>"...)
-	b = appendTime(b, l.LastChange, l.now)
+	if l.LastChange == nil && l.Index != 0 {
+		b = append(b, beforeStart...)
+	} else {
+		b = appendTime(b, l.LastChange, l.now)
+	}
 	return append(b, "</td>"...)
 }
 

@@ -65,7 +65,11 @@ func (r *SelfReport) Inconsistency() string {
 	for _, p := range r.ports {
 		up += UpToInt(p.Oper)
 		if changed := m["portsyncd_port_last_change_timestamp_seconds"+portLabel(p.Name)]; p.Index != 0 {
-			if shown := float64(p.LastChange.UnixNano()) / 1e9; math.Abs(shown-changed) > 1e-3 {
+			shown := 0.0
+			if !p.LastChange.IsZero() {
+				shown = float64(p.LastChange.UnixNano()) / 1e9
+			}
+			if math.Abs(shown-changed) > 1e-3 {
 				differ("last change of "+p.Name+" in /ports and the series", shown, changed)
 			}
 		}
