@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -37,6 +38,7 @@ func TestPortChangesInLog(t *testing.T) {
 	}
 	sw.BringUp(1)
 	name, peer := switchtest.PortName(0), switchtest.PeerName(switchtest.PortName(0))
+	renamed := switchtest.PortName(1)
 	for _, step := range []struct {
 		change func() error
 		port   string
@@ -47,6 +49,8 @@ func TestPortChangesInLog(t *testing.T) {
 		{func() error { return sw.Links.SetUp(name, false) }, name, `admin down`},
 		{func() error { return sw.Links.SetUp(name, true) }, name, `admin up`},
 		{func() error { return sw.Links.SetMTU(name, 1400) }, name, `MTU 1500 -> 1400`},
+		{func() error { return errors.Join(sw.Links.SetUp(name, false), sw.Links.Rename(name, renamed)) }, renamed, `renamed from ` + name},
+		{func() error { return sw.Links.Rename(renamed, name) }, name, `renamed from ` + renamed},
 		{func() error { return sw.Links.Delete(name) }, name, `deleted`},
 		{func() error { sw.AddPort(name); return nil }, name, `created, admin .*`},
 	} {
