@@ -152,7 +152,7 @@ func (s *Server) reportPanic(r *http.Request) {
 		panic(v)
 	default:
 		s.panicked.Do(func() {
-			s.log.Error("panic in HTTP handler; connection closed",
+			s.log.Error("panic in HTTP handler; closing the connection",
 				"path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 		})
 		panic(http.ErrAbortHandler)

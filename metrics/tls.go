@@ -73,7 +73,7 @@ func (c *certificates) refresh() *tls.Config {
 	}
 	if c.failure != err.Error() {
 		c.failure = err.Error()
-		c.log.Error("cannot use TLS files", "error", err, "keeping_previous", c.current != nil)
+		c.log.Error("cannot load TLS files", "error", err, "keeping_previous", c.current != nil)
 	}
 	return c.current
 }

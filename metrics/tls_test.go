@@ -239,8 +239,8 @@ func TestTLSFilesOfSameStamp(t *testing.T) {
 	if err := s.Reconfigure(Live{}); err != nil {
 		t.Fatal(err)
 	}
-	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelError || r.Message != "cannot use TLS files" {
-		t.Errorf("record after Reconfigure: %v, want cannot use TLS files", r)
+	if r := records.next(t, slog.LevelInfo); r.Level != slog.LevelError || r.Message != "cannot load TLS files" {
+		t.Errorf("record after Reconfigure: %v, want cannot load TLS files", r)
 	}
 }
 

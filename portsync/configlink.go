@@ -87,7 +87,7 @@ func (k *configLink) connect() error {
 	w, err := k.connector.watchConfig(k.ctx, k.db, k.session, conn)
 	if err != nil {
 		conn.Close()
-		return fmt.Errorf("monitor the Redis server of CONFIG_DB: %w", err)
+		return fmt.Errorf("monitor Redis server for CONFIG_DB: %w", err)
 	}
 	k.watch.Store(w)
 	w.tell(note{kind: noteConfig, conn: conn})

@@ -139,7 +139,7 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 	if dbs.config != nil {
 		w, err := c.watchConfig(ctx, config, s, dbs.config)
 		if err != nil {
-			return fmt.Errorf("monitor the Redis server of CONFIG_DB: %w", err)
+			return fmt.Errorf("monitor Redis server for CONFIG_DB: %w", err)
 		}
 		if alone {
 			link.watch.Store(w)
@@ -158,12 +158,12 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 		servers = append(servers, db.Instance)
 		conn, err := dial(ctx, db)
 		if err != nil {
-			return fmt.Errorf("monitor the Redis server of %s: %w", name, err)
+			return fmt.Errorf("monitor Redis server for %s: %w", name, err)
 		}
 		w := &watch{conn: conn, notes: s.notes, done: s.done, log: c.Log}
 		s.watches = append(s.watches, w)
 		if err := subscribeInTime(ctx, w); err != nil {
-			return fmt.Errorf("monitor the Redis server of %s: %w", name, err)
+			return fmt.Errorf("monitor Redis server for %s: %w", name, err)
 		}
 	}
 	for _, w := range s.watches {

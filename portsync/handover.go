@@ -120,7 +120,7 @@ func (h *handover) checkMarkers(started bool) (again []PortConfig, err error) {
 			return nil, err
 		}
 		for _, err := range bad {
-			h.Log.Error("skipping unusable row of CONFIG_DB PORT", "error", err)
+			h.Log.Error("ignoring invalid row in CONFIG_DB table PORT", "error", err)
 		}
 		switch {
 		case len(ports) == 0: // CONFIG_DB was flushed as well; keep the ports until CONFIG_DB is filled
@@ -147,7 +147,7 @@ func (h *handover) produce() error {
 		return err
 	}
 	if skipped != nil {
-		h.Log.Error("cannot write the configuration of some ports to APPL_DB", "error", skipped)
+		h.Log.Error("cannot write some port rows to APPL_DB", "error", skipped)
 	}
 	h.todo.produce, h.configDone = false, true
 	h.Log.Log(h.ctx, syslog.LevelNotice, "wrote "+portConfigDone, "count", len(h.ports))

@@ -68,7 +68,7 @@ func (i *initialSync) expire() {
 	i.timedOut, i.eoiuAt = true, never
 	i.compared = i.state.interfaces()
 	i.gateDue = true
-	i.Log.Warn("initial kernel dump timed out; continuing with the links received so far",
+	i.Log.Warn("initial link dump timed out; continuing with the links received so far",
 		"timeout", i.EOIUTimeout, "interfaces", i.compared)
 }
 
@@ -174,7 +174,7 @@ func (l *Loop) start() error {
 // take applies the start decision and stores the ports of CONFIG_DB.
 func (l *Loop) take(d Decision, facts Facts) {
 	for _, err := range facts.PortErrors {
-		l.Log.Error("skipping unusable row of CONFIG_DB PORT", "error", err)
+		l.Log.Error("ignoring invalid row in CONFIG_DB table PORT", "error", err)
 	}
 	l.initial.decide(&d)
 	l.state.setUnswept(d.Sweep)

@@ -313,7 +313,7 @@ func (l *Loop) drain() {
 		}
 	}
 	if l.initial.started && l.writes.len()+l.ring.Len() > 0 {
-		l.Log.Log(context.Background(), syslog.LevelNotice, "stopped before all rows were written",
+		l.Log.Log(context.Background(), syslog.LevelNotice, "stopping before all rows were written to STATE_DB",
 			"ports", l.writes.len(), "events", l.ring.Len())
 	}
 }

@@ -134,7 +134,7 @@ func TestDrain(t *testing.T) {
 				if n := a.loop.writes.batch.Len() + a.loop.ring.Len(); n != c.left {
 					t.Errorf("%d are left, want %d", n, c.left)
 				}
-				if given := strings.Contains(log.String(), "stopped before all rows were written"); given != c.given {
+				if given := strings.Contains(log.String(), "stopping before all rows were written to STATE_DB"); given != c.given {
 					t.Errorf("logged: %t, want %t", given, c.given)
 				}
 			})

@@ -55,7 +55,7 @@ func (w *watch) subscribe() error {
 		err = w.confirmed()
 	}
 	if isServerError(err) && !sonicdb.Temporary(err) {
-		w.log.Info("Redis does not report flushes; only audits detect them", "error", err)
+		w.log.Info("cannot subscribe to flush notifications; flushes are detected by audits", "error", err)
 		err = nil
 	}
 	if err == nil && w.logger != nil {
@@ -64,7 +64,7 @@ func (w *watch) subscribe() error {
 	if err == nil && w.ports != nil {
 		err = w.follow(w.ports.pattern())
 		if isServerError(err) && !sonicdb.Temporary(err) {
-			w.log.Info("Redis does not report changes of the PORT table; only audits detect them", "error", err)
+			w.log.Info("cannot subscribe to changes of the CONFIG_DB table PORT; changes are detected by audits", "error", err)
 			err = nil
 		}
 	}

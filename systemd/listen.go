@@ -53,7 +53,7 @@ func listeners(first int, count, names string) ([]NamedListener, error) {
 	}
 	if names != "" {
 		if name = strings.Split(names, ":"); len(name) != n {
-			return nil, fmt.Errorf("invalid LISTEN_FDNAMES %q: must have %d names as in LISTEN_FDS", names, n)
+			return nil, fmt.Errorf("invalid LISTEN_FDNAMES %q: must have %d names, the value of LISTEN_FDS", names, n)
 		}
 	}
 	taken := make([]NamedListener, 0, n)

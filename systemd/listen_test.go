@@ -98,7 +98,7 @@ func TestListeners(t *testing.T) {
 		{"bad pid", "x", []string{"LISTEN_FDS=2"}, both, "error: invalid LISTEN_PID \"x\": must be a process ID\n"},
 		{"bad count", "$$", []string{"LISTEN_FDS=two"}, both, "error: invalid LISTEN_FDS \"two\": must be a number from 1 to 1024\n"},
 		{"names do not match", "$$", []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=web"}, both,
-			"error: invalid LISTEN_FDNAMES \"web\": must have 2 names as in LISTEN_FDS\n"},
+			"error: invalid LISTEN_FDNAMES \"web\": must have 2 names, the value of LISTEN_FDS\n"},
 		{"datagram socket", "$$", []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=a:b"}, []filer{tcp.(filer), datagram},
 			"error: socket \"b\" passed by systemd as descriptor 4: not a listening stream socket\n"},
 	}

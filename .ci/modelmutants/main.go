@@ -171,7 +171,7 @@ func (m mutant) try(test string, seed, sequences int) (first int, err error) {
 		}
 	}
 	if first == 0 {
-		return 0, fmt.Errorf("test failed although each of its sequences passed: %w: %s", err, out[max(0, len(out)-2000):])
+		return 0, fmt.Errorf("test failed, but all of its sequences passed: %w: %s", err, out[max(0, len(out)-2000):])
 	}
 	return first, nil
 }

@@ -55,7 +55,7 @@ func (c *changer) flush() error {
 	case err != nil:
 		return fmt.Errorf("change MTUs: %w", err)
 	}
-	return fmt.Errorf("change MTUs: kernel rejected a request: reply % x", c.answer[:n])
+	return fmt.Errorf("change MTUs: kernel rejected a request: NLMSG_ERROR payload % x", c.answer[:n])
 }
 
 // portIndexes returns the interface indexes of the first n ports, where n is ports.

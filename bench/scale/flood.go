@@ -222,23 +222,23 @@ func (r *floodResult) check() error {
 	var wrong []error
 	before, after := r.Before, r.After
 	if got := after.Decided - before.Decided; got < r.Sent && after.Overruns == before.Overruns {
-		wrong = append(wrong, fmt.Errorf("the daemon processed %d of %d messages", got, r.Sent))
+		wrong = append(wrong, fmt.Errorf("daemon processed only %d of %d messages", got, r.Sent))
 	}
 	if after.Overruns > before.Overruns || after.Drops > before.Drops {
-		wrong = append(wrong, fmt.Errorf("messages were lost: %d overruns", after.Overruns-before.Overruns))
+		wrong = append(wrong, fmt.Errorf("kernel dropped messages: %d overruns", after.Overruns-before.Overruns))
 	}
 	if after.Goroutines > before.Goroutines+r.Processors {
-		wrong = append(wrong, fmt.Errorf("goroutines grew from %d to %d", before.Goroutines, after.Goroutines))
+		wrong = append(wrong, fmt.Errorf("number of goroutines grew from %d to %d", before.Goroutines, after.Goroutines))
 	}
 	if after.Descriptors > before.Descriptors {
-		wrong = append(wrong, fmt.Errorf("descriptors grew from %d to %d", before.Descriptors, after.Descriptors))
+		wrong = append(wrong, fmt.Errorf("number of file descriptors grew from %d to %d", before.Descriptors, after.Descriptors))
 	}
 	// The heap reaches its size during the first samples.
 	const slack = 2 << 20
 	if n := len(r.Samples); n >= 4 {
 		early, late := r.Samples[n/4].RSS, r.Samples[n-1].RSS
 		if late > early+slack {
-			wrong = append(wrong, fmt.Errorf("memory grew from %.1f to %.1f MiB", mib(early), mib(late)))
+			wrong = append(wrong, fmt.Errorf("memory usage grew from %.1f to %.1f MiB", mib(early), mib(late)))
 		}
 	}
 	return errors.Join(wrong...)

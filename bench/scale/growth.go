@@ -125,7 +125,7 @@ func (b *testbed) rest(ctx context.Context, o growthOptions, r *growthResult) er
 	}
 	n := b.client.Scrape().Value(b.T, audits) - first
 	if n < 1 {
-		return fmt.Errorf("no audit within %d seconds", o.Audits)
+		return fmt.Errorf("no audit completed within %d seconds", o.Audits)
 	}
 	r.AuditCPU, r.AuditRSS = time.Duration(float64(after.CPU-before.CPU)/n), after.RSS
 	b.setAudit(0)
@@ -185,7 +185,7 @@ func (b *testbed) overrunQueue(ctx context.Context, indexes []int32, change *cha
 			return err
 		}
 		if mtu > 8000 || ctx.Err() != nil {
-			return fmt.Errorf("the kernel dropped no messages after %d changes", (mtu-1500)*len(indexes))
+			return fmt.Errorf("kernel did not drop any messages after %d changes", (mtu-1500)*len(indexes))
 		}
 	}
 	return round(final)

@@ -93,7 +93,7 @@ func (r *soakResult) writePlot(path string, o soakOptions) error {
 func (r *soakResult) check() error {
 	var wrong []error
 	if lost := r.After.Overruns - r.Before.Overruns; lost > 0 {
-		wrong = append(wrong, fmt.Errorf("messages were lost: %d overruns", lost))
+		wrong = append(wrong, fmt.Errorf("kernel dropped messages: %d overruns", lost))
 	}
 	rss, goroutines, descriptors, _, _ := r.curves()
 	for _, limit := range []struct {

@@ -57,7 +57,7 @@ func TestHTTPTLS(t *testing.T) {
 	for range 3 {
 		switchtest.NewTLSClient(t, second, nil).AwaitCode("/healthz", 200)
 	}
-	sw.AwaitLog(n, switchtest.Timeout, "cannot use TLS files", "cert.pem")
+	sw.AwaitLog(n, switchtest.Timeout, "cannot load TLS files", "cert.pem")
 	if lines, _ := sw.Logs.From(n); len(lines) > 1 {
 		t.Errorf("more than one line about a broken file: %s", lines)
 	}

@@ -98,7 +98,7 @@ func TestReportOfBombs(t *testing.T) {
 			dir := t.TempDir()
 			plantBomb(t, dir+"/metrics", dir+"/port_state.json", bomb)
 			out, code, most := switchtest.RunMeasured(t, switchtest.Binary(t), "report", "--json", "--html", dir+"/page.html", "--storage", dir+"/metrics")
-			if code != 0 || !strings.Contains(out, "JSON arrays have more than") && !strings.Contains(out, "has a string of more than") {
+			if code != 0 || !strings.Contains(out, "JSON arrays have more than") && !strings.Contains(out, "string is longer than") {
 				t.Errorf("report: status %d, %.200s", code, out)
 			}
 			if most > mostMemory && !switchtest.RaceEnabled {

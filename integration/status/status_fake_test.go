@@ -75,7 +75,7 @@ func TestStatusForeignServers(t *testing.T) {
 		{"redirection", http.RedirectHandler("http://"+thief+"/status", http.StatusFound).ServeHTTP, cli.ExitUnknown, []string{"302"}},
 		{"page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, cli.ExitUnknown, []string{"not a status document"}},
 		{"nothing", func(http.ResponseWriter, *http.Request) {}, cli.ExitUnknown, []string{"not a status document"}},
-		{"another schema", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"schema":2}`) }, cli.ExitUnknown, []string{"schema 2", "expected 1"}},
+		{"another schema", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"schema":2}`) }, cli.ExitUnknown, []string{"schema 2", "must be 1"}},
 		{"half an answer", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, `{"schema":1`)
@@ -180,7 +180,7 @@ func TestStatusPorts(t *testing.T) {
 	if got, err := statusview.DecodeStatus([]byte(r.Stdout)); err != nil || len(got.Ports) != 1 || got.Ports[0].Name != "Ethernet48" {
 		t.Errorf("--down --json: %v\n%s%s", err, r.Stdout, r.Stderr)
 	}
-	run("Ethernet1", "--address", address).CheckFailure(t, "unknown port", cli.ExitUnknown, `no port "Ethernet1"`, "Ethernet252")
+	run("Ethernet1", "--address", address).CheckFailure(t, "unknown port", cli.ExitUnknown, `unknown port "Ethernet1"`, "Ethernet252")
 }
 
 // openTerminal returns both ends of a pseudo-terminal of 24 lines (pty(7), ioctl_tty(2)).

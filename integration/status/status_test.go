@@ -66,7 +66,7 @@ func TestStatusOfDaemon(t *testing.T) {
 	})
 	d.Kill()
 	sw.RunStatus(nil, "-c", conf).CheckFailure(t, "without a daemon", cli.ExitNoDaemon,
-		"no daemon at unix:"+socket, "connection refused", ":9101", "expected", conf+":2")
+		"no daemon at unix:"+socket, "connection refused", ":9101", "check that portsyncd is running", conf+":2")
 }
 
 // TestStatusTLS checks that the command trusts the daemon's own certificate, or one of a given
@@ -133,9 +133,9 @@ func TestStatusOptions(t *testing.T) {
 		{"unknown option", []string{"--nonsense"}, []string{"nonsense"}},
 		{"sort order", []string{"--sort", "size"}, []string{`"size"`, "changes"}},
 		{"no such configuration", []string{"-c", dir + "/none.conf"}, []string{"none.conf"}},
-		{"address without port", []string{"--address", "localhost"}, []string{`"localhost"`, "expected"}},
-		{"address of another kind", []string{"--address", "ftp://localhost"}, []string{"ftp", "expected"}},
-		{"relative socket", []string{"--address", "unix:s"}, []string{"unix:s", "expected"}},
+		{"address without port", []string{"--address", "localhost"}, []string{`"localhost"`, "must be"}},
+		{"address of another kind", []string{"--address", "ftp://localhost"}, []string{"ftp", "must be"}},
+		{"relative socket", []string{"--address", "unix:s"}, []string{"unix:s", "must be"}},
 		{"secret in the address", []string{"--address", "http://admin:password@localhost:1"}, []string{"credentials"}},
 		{"watch too fast", []string{"--watch=0"}, []string{"watch", "0.1"}},
 		{"watch of nothing", []string{"--watch=NaN"}, []string{"watch", "0.1"}},

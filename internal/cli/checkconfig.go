@@ -37,7 +37,7 @@ func checkConfig(args []string, stdout, stderr io.Writer) int {
 	case err == nil && len(files) > 1:
 		err = fmt.Errorf("unexpected argument %q", files[1])
 	case err == nil && len(files) == 1 && conf.required:
-		err = fmt.Errorf("-c %q and %q: expected one file", conf.file, files[0])
+		err = fmt.Errorf("-c %q and %q: only one file can be given", conf.file, files[0])
 	}
 	if err != nil {
 		printError(stderr, "check-config", err)

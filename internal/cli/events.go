@@ -114,7 +114,7 @@ func (o *eventsOptions) setFilter(now time.Time, limited bool) (err error) {
 	case o.storage != "" && o.address != "":
 		return errors.New("--storage and --address exclude each other")
 	case limited && (f.Limit < 1 || f.Limit > journal.MaxLimit):
-		return fmt.Errorf("--limit %d: expected 1 to %d", f.Limit, journal.MaxLimit)
+		return fmt.Errorf("invalid --limit %d: must be 1 to %d", f.Limit, journal.MaxLimit)
 	}
 	switch {
 	case o.since != "":

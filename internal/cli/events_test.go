@@ -194,7 +194,7 @@ func TestEventsOptions(t *testing.T) {
 		"--since soon":                   `--since: invalid time "soon"`,
 		"--until x":                      "--until: invalid time",
 		"--kind up":                      `--kind: invalid kind "up": must be link, port, daemon`,
-		"--limit 0":                      "--limit 0: expected 1 to 100000",
+		"--limit 0":                      "invalid --limit 0: must be 1 to 100000",
 		"--follow --until 1h":            "--follow and --until",
 		"--storage /a --address unix:/b": "--storage and --address",
 		"--color red":                    "--color",

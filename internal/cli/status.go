@@ -103,7 +103,7 @@ func (o *statusOptions) parse(args []string) (help bool, err error) {
 		return help, err
 	}
 	if isSet(flags, "sort") && !slices.Contains(statusview.SortOrders, o.selection.Sort) {
-		return false, fmt.Errorf("--sort %q: expected %s", o.selection.Sort, strings.Join(statusview.SortOrders, ", "))
+		return false, fmt.Errorf("invalid --sort %q: must be one of %s", o.selection.Sort, strings.Join(statusview.SortOrders, ", "))
 	}
 	return false, o.check()
 }
@@ -194,7 +194,7 @@ func (q *query) once(ctx context.Context) int {
 func (q *query) fetch(ctx context.Context) ([]byte, *statusview.Status, error) {
 	body, err := fetch(ctx, q.targets, &q.credentials)
 	if errors.Is(err, errNoDaemon) {
-		return nil, nil, fmt.Errorf("%w; expected a running portsyncd, %s", err, q.origin)
+		return nil, nil, fmt.Errorf("%w; check that portsyncd is running (address set %s)", err, q.origin)
 	}
 	if err != nil {
 		return nil, nil, err

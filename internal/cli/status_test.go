@@ -63,7 +63,7 @@ func TestGivenTarget(t *testing.T) {
 	f("https://leaf1:1/", "https://leaf1:1 https://leaf1:1/status")
 	f("https://proxy/leaf1/status", "https://proxy/leaf1/status https://proxy/leaf1/status")
 	for _, bad := range []string{"", "localhost", "localhost:", "unix:", "unix:s", "ftp://x", "http://", "http://x\x7f/", "::1"} {
-		f(bad, "expected unix:/PATH, HOST:PORT")
+		f(bad, "must be unix:/PATH, HOST:PORT")
 	}
 	f("http://admin:hunter2@leaf1", "credentials")
 	if _, err := givenTarget("http://admin:hunter2@leaf1", new(access)); strings.Contains(err.Error(), "hunter2") {

@@ -112,13 +112,13 @@ func (a *access) setCredentials(o *clientOptions, m *config.Metrics) error {
 		}
 		a.token = strings.TrimSpace(string(text))
 		if a.token == "" {
-			return fmt.Errorf("--token-file %q: empty file, expected a token", o.tokenFile)
+			return fmt.Errorf("--token-file %q: file is empty, must contain a token", o.tokenFile)
 		}
 	}
 	a.user, a.password = o.user, os.Getenv(passwordVariable)
 	switch {
 	case a.user != "" && a.password == "":
-		return fmt.Errorf("--user %q: expected the password in %s", a.user, passwordVariable)
+		return fmt.Errorf("--user %q: set the password in the environment variable %s", a.user, passwordVariable)
 	case a.user == "" && a.password != "":
 		a.user = m.BasicUsername
 	}

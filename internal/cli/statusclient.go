@@ -132,7 +132,7 @@ func (t *target) checkStatus(resp *http.Response, withheld error) error {
 		return nil
 	case http.StatusUnauthorized:
 		if withheld != nil {
-			return fmt.Errorf("%s responds %q; credentials were not sent: %w; use https://, a unix socket, or a portsyncd of root or of this user on this host", t.name, resp.Status, withheld)
+			return fmt.Errorf("%s returned HTTP status %q; credentials were not sent: %w; use https://, a unix socket, or a portsyncd on this host that is run by root or by this user", t.name, resp.Status, withheld)
 		}
 		hint = "set a token in PORTSYNCD_TOKEN or --token-file, or use --user with PORTSYNCD_PASSWORD"
 	case http.StatusBadRequest:
@@ -142,5 +142,5 @@ func (t *target) checkStatus(resp *http.Response, withheld error) error {
 	case http.StatusServiceUnavailable:
 		hint = "the daemon has too many clients"
 	}
-	return fmt.Errorf("%s responds %q: %s", t.name, resp.Status, hint)
+	return fmt.Errorf("%s returned HTTP status %q: %s", t.name, resp.Status, hint)
 }

@@ -59,23 +59,23 @@ func reachable(host string) string {
 
 // givenTarget returns the target of --address: unix:/PATH, HOST:PORT, or a URL.
 func givenTarget(address string, a *access) (target, error) {
-	const expected = "expected unix:/PATH, HOST:PORT or http[s]://HOST[:PORT]"
+	const expected = "must be unix:/PATH, HOST:PORT or http[s]://HOST[:PORT]"
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		if !strings.HasPrefix(path, "/") {
-			return target{}, fmt.Errorf("address %q: %s", address, expected)
+			return target{}, fmt.Errorf("invalid address %q: %s", address, expected)
 		}
 		return socketTarget(path), nil
 	}
 	if !strings.Contains(address, "://") {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil || port == "" {
-			return target{}, fmt.Errorf("address %q: %s", address, expected)
+			return target{}, fmt.Errorf("invalid address %q: %s", address, expected)
 		}
 		address = "http://" + net.JoinHostPort(reachable(host), port)
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return target{}, fmt.Errorf("address %q: %s", address, expected)
+		return target{}, fmt.Errorf("invalid address %q: %s", address, expected)
 	}
 	if u.User != nil {
 		return target{}, errors.New("credentials in the address are visible to all users of this host; set them in the environment")

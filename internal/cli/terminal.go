@@ -35,13 +35,13 @@ func (d *display) flags(f *flag.FlagSet) {
 // check validates the options.
 func (d *display) check() error {
 	if d.width != 0 && (d.width < 40 || d.width > 10000) {
-		return fmt.Errorf("--width %d: expected 40 to 10000", d.width)
+		return fmt.Errorf("invalid --width %d: must be 40 to 10000", d.width)
 	}
 	switch d.color {
 	case "auto", "always", "never":
 		return nil
 	}
-	return fmt.Errorf("--color %q: expected auto, always or never", d.color)
+	return fmt.Errorf("invalid --color %q: must be auto, always or never", d.color)
 }
 
 // terminal returns the properties of out. The height excludes one line for the cursor. It is 0 if

@@ -87,7 +87,7 @@ func (d *Daemon) reconfigureHTTP() {
 		return
 	}
 	if err := server.Reconfigure(*d.live.Load()); err != nil {
-		d.log.Error("cannot reconfigure the HTTP server; keeping its settings", "error", err)
+		d.log.Error("cannot reconfigure the HTTP server; keeping the settings in effect", "error", err)
 	}
 }
 
@@ -99,7 +99,7 @@ func closeServer(server *metrics.Server, log *slog.Logger) {
 	short, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := server.Shutdown(short); err != nil {
-		log.Log(short, syslog.LevelNotice, "HTTP requests interrupted by the shutdown", "error", err)
+		log.Log(short, syslog.LevelNotice, "HTTP requests were interrupted by the shutdown", "error", err)
 	}
 }
 
@@ -113,7 +113,7 @@ func (d *Daemon) exposeProcess() {
 	portsync.ExposeLog(d.set, d.Logs)
 	d.set.AddGo()
 	if err := d.set.AddProcess(); err != nil {
-		d.log.Warn("cannot expose process metrics", "error", err)
+		d.log.Warn("cannot read /proc; process metrics are not exposed", "error", err)
 	}
 }
 

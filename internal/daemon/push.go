@@ -20,7 +20,7 @@ func (d *Daemon) pushMetrics(ctx context.Context, families *push.Families) {
 		Gzip: c.Gzip, QueueBatches: c.QueueBatches, UserAgent: "portsyncd/" + Release,
 	}, d.set, families, d.component("push"))
 	if err != nil {
-		d.log.Error("cannot push metrics; continuing without", "error", err)
+		d.log.Error("cannot start pushing metrics; metrics are not pushed", "error", err)
 		return
 	}
 	pusher.Run(ctx)

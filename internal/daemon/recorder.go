@@ -88,7 +88,7 @@ func (d *Daemon) startStorage(main context.Context) (stop func()) {
 		select {
 		case <-saved:
 		case <-time.After(saveTimeout):
-			d.log.Warn("disk does not respond; stopping without the last save", "timeout", saveTimeout)
+			d.log.Warn("disk does not respond; stopping without saving the latest data", "timeout", saveTimeout)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (d *Daemon) openSystemd() (watchdog time.Duration) {
 func (d *Daemon) takeListeners() []net.Listener {
 	passed, err := systemd.Listeners()
 	if err != nil {
-		d.log.Error("cannot use the sockets passed by the service manager; listening on metrics.listen", "error", err)
+		d.log.Error("cannot use the sockets passed by the service manager; listening on the addresses in metrics.listen", "error", err)
 	}
 	listeners := d.Listeners
 	for _, l := range passed {

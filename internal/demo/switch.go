@@ -186,7 +186,7 @@ func (d *demo) awaitStart(ctx context.Context) error {
 			d.transcript.printCommands(d.listener, d.sw.Socket)
 		}
 	case d.once:
-		return fmt.Errorf("start not complete within %v: %w; %s", onceTimeout, err, d.difference(nil))
+		return fmt.Errorf("startup did not complete within %v: %w; %s", onceTimeout, err, d.difference(nil))
 	}
 	return nil
 }
@@ -219,7 +219,7 @@ func (d *demo) checkEndState() error {
 			d.transcript.endState(len(d.names), links != nil)
 			return nil
 		case time.Now().After(end):
-			return fmt.Errorf("STATE_DB differs: %s", difference)
+			return fmt.Errorf("STATE_DB does not match the kernel: %s", difference)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -199,7 +199,7 @@ func (w *wordReader) next() string {
 // value returns the next word. It returns an error at the end of the line.
 func (w *wordReader) value(what string) (string, error) {
 	if len(w.words) == 0 {
-		return "", fmt.Errorf("expected %s at the end of the line", what)
+		return "", fmt.Errorf("missing %s at the end of the line", what)
 	}
 	return w.next(), nil
 }

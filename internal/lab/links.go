@@ -70,7 +70,7 @@ func (l *Links) add(name, kind string, appendData func([]byte) []byte) error {
 	b = appendData(b)
 	b = netlinkraw.EndNested(b, info)
 	if err := l.do(b); err != nil {
-		return fmt.Errorf("add %s %q: %w", kind, name, err)
+		return fmt.Errorf("add %s interface %q: %w", kind, name, err)
 	}
 	return nil
 }
@@ -157,7 +157,7 @@ func (c *linkChange) setString(attr uint16, s string) {
 func (c *linkChange) setMaster(name string) error {
 	index, err := linkIndex(name)
 	if err != nil {
-		return fmt.Errorf("master %q: %w", name, err)
+		return fmt.Errorf("look up master %q: %w", name, err)
 	}
 	c.setNumber(unix.IFLA_MASTER, uint32(index))
 	return nil

@@ -131,13 +131,13 @@ func TestLinkErrors(t *testing.T) {
 		is   error
 		says string
 	}{
-		{links.AddVeth("Ethernet0", "p1"), unix.EEXIST, `add veth "Ethernet0"`},
+		{links.AddVeth("Ethernet0", "p1"), unix.EEXIST, `add veth interface "Ethernet0"`},
 		{links.Delete("Ethernet9"), unix.ENODEV, `delete link "Ethernet9"`},
 		{links.SetUp("Ethernet9", true), unix.ENODEV, `set link "Ethernet9"`},
-		{links.SetMaster("Ethernet0", "nobody"), unix.ENODEV, `set link "Ethernet0": master "nobody"`},
+		{links.SetMaster("Ethernet0", "nobody"), unix.ENODEV, `set link "Ethernet0": look up master "nobody"`},
 		{links.SetMTU("Ethernet0", 10), unix.EINVAL, `set link "Ethernet0"`},
 		{links.SetUp("a name that is too long", true), unix.EINVAL, "interface name of 23 bytes"},
-		{links.AddBridge("a name that is too long"), unix.ERANGE, `add bridge "a name`},
+		{links.AddBridge("a name that is too long"), unix.ERANGE, `add bridge interface "a name`},
 	} {
 		if test.err == nil || !errors.Is(test.err, test.is) || !strings.Contains(test.err.Error(), test.says) {
 			t.Errorf("got %v, want %v and %q", test.err, test.is, test.says)
@@ -188,15 +188,15 @@ func TestIPSyntax(t *testing.T) {
 		"addr add 1.2.3.4/24 dev eth0":   `expected "link", got "addr"`,
 		"link":                           `unknown link command "": must be add, set or del`,
 		"link show":                      `unknown link command "show": must be add, set or del`,
-		"link add":                       `expected a name at the end of the line`,
+		"link add":                       `missing a name at the end of the line`,
 		"link add x":                     `expected "type", got ""`,
 		"link add x type dummy":          `unsupported link type "dummy": must be veth or bridge`,
 		"link add x type veth":           `expected "peer", got ""`,
 		"link add x type veth peer y":    `expected "name", got "y"`,
-		"link add x type veth peer name": `expected a name at the end of the line`,
+		"link add x type veth peer name": `missing a name at the end of the line`,
 		"link add x type bridge y":       `unexpected word "y"`,
 		"link add x type veth peer name y mtu 9100": `unexpected word "mtu"`,
-		"link set":                          `expected a name at the end of the line`,
+		"link set":                          `missing a name at the end of the line`,
 		"link set x sideways":               `unknown word "sideways"`,
 		"link set x mtu":                    `invalid mtu value "": must be a number`,
 		"link set x mtu big":                `invalid mtu value "big": must be a number`,
@@ -204,9 +204,9 @@ func TestIPSyntax(t *testing.T) {
 		"link set x txqueuelen 99999999999": `invalid txqueuelen value "99999999999": must be a number`,
 		"link set x address 1":              `invalid hardware address "1"`,
 		"link set x promisc maybe":          `invalid promisc value "maybe": must be on or off`,
-		"link set x name":                   `expected a text at the end of the line`,
-		"link set x master":                 `expected a name at the end of the line`,
-		"link del":                          `expected a name at the end of the line`,
+		"link set x name":                   `missing a text at the end of the line`,
+		"link set x master":                 `missing a name at the end of the line`,
+		"link del":                          `missing a name at the end of the line`,
 		"link del x y":                      `unexpected word "y"`,
 		`link set x alias "open`:            `unbalanced quotes`,
 	} {

@@ -122,8 +122,8 @@ func TestLoadErrors(t *testing.T) {
 	problems := []Problem{{Path: "/d/a", Err: ErrCorrupt}, {Path: "/d/b", Err: fs.ErrNotExist}}
 	for tried, want := range map[int]string{
 		2: "no good snapshot; a: corrupt",
-		3: "no good snapshot; a: corrupt; and 1 more",
-		9: "no good snapshot; a: corrupt; and 7 more",
+		3: "no good snapshot; a: corrupt; and 1 more errors",
+		9: "no good snapshot; a: corrupt; and 7 more errors",
 	} {
 		if err := loadError(&Loaded{Tried: tried, Problems: problems}); err.Error() != strings.Replace(want, "no good snapshot", ErrNoGood.Error(), 1) {
 			t.Errorf("%d tried: %q, want %q", tried, err, want)

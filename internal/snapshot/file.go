@@ -166,7 +166,7 @@ func noLinks(err error) bool {
 func (f *File) SetAside() error {
 	f.durable = nil
 	if err := f.setAllAside(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("set %q aside: %w", f.Path, err)
+		return fmt.Errorf("rename corrupt file %q: %w", f.Path, err)
 	}
 	return nil
 }

@@ -162,7 +162,7 @@ func loadError(got *Loaded) error {
 		err = fmt.Errorf("%w; %s: %w", err, filepath.Base(p.Path), p.Err)
 	}
 	if more := got.Tried - len(got.Problems); more > 0 {
-		err = fmt.Errorf("%w; and %d more", err, more)
+		err = fmt.Errorf("%w; and %d more errors", err, more)
 	}
 	return err
 }

@@ -168,7 +168,7 @@ func (l *Log) repair(file Handle, size int64) (int64, error) {
 	}
 	end := bytes.LastIndexByte(tail, '\n')
 	if end < 0 && len(tail) > l.maxLine() {
-		return 0, fmt.Errorf("%w: no line break in the last %d bytes", ErrCorrupt, len(tail))
+		return 0, fmt.Errorf("%w: no line feed in the last %d bytes", ErrCorrupt, len(tail))
 	}
 	size -= int64(len(tail) - (end + 1))
 	return size, file.Truncate(size)

@@ -62,7 +62,7 @@ func (l *Log) appendLines(lines []byte) error {
 func (l *Log) Tail(size int64, fn func(line []byte) (good bool)) (ReadStats, error) {
 	found, err := scan(l.fs(), l.Path)
 	if err != nil {
-		return ReadStats{}, fmt.Errorf("read the end of %q: %w", l.Path, err)
+		return ReadStats{}, fmt.Errorf("read the last lines of %q: %w", l.Path, err)
 	}
 	paths := []string{l.Path}
 	rotatedFiles := found.of(rotated)

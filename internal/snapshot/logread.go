@@ -162,7 +162,7 @@ func (r *reader) next(limit int) (line []byte, more int, err error) {
 func (l *Log) Last() ([]byte, error) {
 	line, err := l.last()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the end of %q: %w", l.Path, err)
+		return nil, fmt.Errorf("read the last lines of %q: %w", l.Path, err)
 	}
 	return line, nil
 }

@@ -265,7 +265,7 @@ func (c *Conn) roundTrip() (*Reply, error) {
 		return nil, err
 	}
 	if c.outstanding != 1 {
-		return nil, c.fail(fmt.Errorf("round trip with %d other commands pending", c.outstanding-1))
+		return nil, c.fail(fmt.Errorf("cannot start a round trip while %d other commands are pending", c.outstanding-1))
 	}
 	return c.Receive()
 }
@@ -302,7 +302,7 @@ func (c *Conn) fail(cause error) error {
 	}
 	c.Close()
 	c.outstanding = 0
-	c.broken = fmt.Errorf("%w earlier: %w", net.ErrClosed, cause)
+	c.broken = fmt.Errorf("%w because of an earlier error: %w", net.ErrClosed, cause)
 	return cause
 }
 

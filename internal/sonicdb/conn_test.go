@@ -140,7 +140,7 @@ func TestMisuse(t *testing.T) {
 		c.String("HGET")
 		c.String("k")
 		err := c.Flush()
-		if err == nil || !strings.Contains(err.Error(), "command 2 lacks 1") {
+		if err == nil || !strings.Contains(err.Error(), "command 2: 1 arguments missing") {
 			t.Errorf("Flush: got %v", err)
 		}
 		if err := c.Flush(); !errors.Is(err, net.ErrClosed) {
@@ -157,7 +157,7 @@ func TestMisuse(t *testing.T) {
 	t.Run("round trip in a pipeline", func(t *testing.T) {
 		c := fake(t, (*fakeServer).waitForHangUp)
 		c.Send("PING")
-		if _, err := c.Do("PING"); err == nil || !strings.Contains(err.Error(), "with 1 other commands pending") {
+		if _, err := c.Do("PING"); err == nil || !strings.Contains(err.Error(), "while 1 other commands are pending") {
 			t.Errorf("Do: got %v", err)
 		}
 	})

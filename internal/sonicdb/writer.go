@@ -18,7 +18,7 @@ type writer struct {
 func (w *writer) begin(n int) {
 	w.check()
 	if n < 1 {
-		w.misuse(fmt.Errorf("command with %d arguments", n))
+		w.misuse(fmt.Errorf("invalid command with %d arguments", n))
 		return
 	}
 	w.buf = appendHeader(w.buf, Array, n)
@@ -44,14 +44,14 @@ func (w *writer) int(n int64) {
 func (w *writer) end() {
 	w.buf = append(w.buf, '\r', '\n')
 	if w.missing--; w.missing < 0 {
-		w.misuse(fmt.Errorf("command %d has too many arguments", w.queued))
+		w.misuse(fmt.Errorf("command %d: too many arguments", w.queued))
 	}
 }
 
 // check sets err if the last command lacks arguments.
 func (w *writer) check() {
 	if w.missing > 0 {
-		w.misuse(fmt.Errorf("command %d lacks %d arguments", w.queued, w.missing))
+		w.misuse(fmt.Errorf("command %d: %d arguments missing", w.queued, w.missing))
 	}
 }
 

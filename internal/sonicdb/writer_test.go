@@ -32,13 +32,13 @@ func TestWriterArguments(t *testing.T) {
 		want string
 	}{
 		"no arguments":   {func(w *writer) { w.begin(0) }, "command with 0 arguments"},
-		"missing at end": {func(w *writer) { w.begin(2); w.string("GET") }, "command 1 lacks 1"},
+		"missing at end": {func(w *writer) { w.begin(2); w.string("GET") }, "command 1: 1 arguments missing"},
 		"missing before another": {func(w *writer) { w.begin(2); w.string("GET"); w.begin(1); w.string("PING") },
-			"command 1 lacks 1"},
-		"too many": {func(w *writer) { w.begin(1); w.string("PING"); w.int(1) }, "command 1 has too many"},
-		"stray":    {func(w *writer) { w.bytes([]byte("PING")) }, "command 0 has too many"},
+			"command 1: 1 arguments missing"},
+		"too many": {func(w *writer) { w.begin(1); w.string("PING"); w.int(1) }, "command 1: too many"},
+		"stray":    {func(w *writer) { w.bytes([]byte("PING")) }, "command 0: too many"},
 		"first counts": {func(w *writer) { w.begin(1); w.string("PING"); w.string("x"); w.begin(2) },
-			"command 1 has too many"},
+			"command 1: too many"},
 	} {
 		var w writer
 		test.use(&w)

@@ -99,12 +99,12 @@ func DecodeStatus(text []byte) (*Status, error) {
 		return nil, fmt.Errorf("not a status document: %w", err)
 	}
 	if s.Schema != StatusSchema {
-		return nil, fmt.Errorf("unsupported status document: schema %d, expected %d", s.Schema, StatusSchema)
+		return nil, fmt.Errorf("unsupported schema %d of status document: must be %d", s.Schema, StatusSchema)
 	}
 	switch s.Health.Status {
 	case portsync.Healthy, portsync.Degraded, portsync.Unhealthy, portsync.Disabled:
 	default:
-		return nil, fmt.Errorf("health is %q, expected %q, %q, %q or %q", s.Health.Status,
+		return nil, fmt.Errorf("invalid health status %q: must be %q, %q, %q or %q", s.Health.Status,
 			portsync.Healthy, portsync.Degraded, portsync.Unhealthy, portsync.Disabled)
 	}
 	for i := range s.Ports {

@@ -30,7 +30,7 @@ func (x *Selection) IsZero() bool {
 func (x *Selection) Apply(s *Status) ([]*portsync.PortView, error) {
 	for _, name := range x.Ports {
 		if !slices.ContainsFunc(s.Ports, func(v portsync.PortView) bool { return isCalled(&v, name) }) {
-			return nil, fmt.Errorf("no port %q, expected a name or an alias such as %s", name, examples(s.Ports))
+			return nil, fmt.Errorf("unknown port %q: must be a name or an alias such as %s", name, examples(s.Ports))
 		}
 	}
 	ports := slices.DeleteFunc(pointers(s.Ports), func(v *portsync.PortView) bool {

@@ -43,7 +43,7 @@ func TestSelection(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"Ethernet1", "", "ethernet0", "\x1b[2J"} {
-		if _, err := (&Selection{Ports: []string{"Ethernet0", name}}).Apply(s); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("no port %q", name)) {
+		if _, err := (&Selection{Ports: []string{"Ethernet0", name}}).Apply(s); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("unknown port %q", name)) {
 			t.Errorf("%q: got error %v", name, err)
 		}
 	}

@@ -54,7 +54,7 @@ func ParseExposition(text string) (Exposition, error) {
 		at := strings.LastIndexByte(line, ' ')
 		value, err := strconv.ParseFloat(line[at+1:], 64)
 		if at < 0 || err != nil || !strings.HasPrefix(line, f.Name) || f.Kind == "" {
-			return e, fmt.Errorf("in family %q: %q", f.Name, line)
+			return e, fmt.Errorf("line of another family after HELP of %q: %q", f.Name, line)
 		}
 		if _, twice := e.Samples[line[:at]]; twice {
 			return e, fmt.Errorf("duplicate series: %q", line)

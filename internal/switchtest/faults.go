@@ -75,6 +75,6 @@ func (sw *Switch) CheckAlive(d *Daemon) {
 		sw.T.Fatalf("the daemon has ended: %v", d.Cmd.ProcessState)
 	}
 	if pending := sw.SetMembers("APPL_DB", KeySet); len(pending) > 0 {
-		sw.T.Errorf("produced a second time: %q", pending)
+		sw.T.Errorf("port rows were written a second time: %q", pending)
 	}
 }

@@ -48,7 +48,7 @@ func takeLock(path string, limit time.Duration, progress io.Writer) error {
 		text, _ := os.ReadFile(path)
 		holder := strings.TrimSpace(string(text))
 		if limit > 0 && time.Since(begin) >= limit {
-			return fmt.Errorf("%s still holds %s after %v; if it hangs, end it", holder, path, limit)
+			return fmt.Errorf("%s still holds the lock %s after %v; terminate it if it is stuck", holder, path, limit)
 		}
 		if waited := time.Since(begin); holder != reported && waited > time.Second {
 			fmt.Fprintf(progress, "waiting for the integration tests of %s\n", holder)

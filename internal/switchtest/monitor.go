@@ -24,7 +24,7 @@ var monitorLine = regexp.MustCompile(`^\+[\d.]+ \[(\d+) ([^\]]*)\] (.*)$`)
 func parseCommand(line string) (c RedisCommand, err error) {
 	m := monitorLine.FindStringSubmatch(line)
 	if m == nil {
-		return c, fmt.Errorf("not a line of MONITOR: %q", line)
+		return c, fmt.Errorf("invalid line in the output of MONITOR: %q", line)
 	}
 	c.DB, _ = strconv.Atoi(m[1])
 	c.Source = m[2]
@@ -32,11 +32,11 @@ func parseCommand(line string) (c RedisCommand, err error) {
 		// Redis' sdscatrepr escapes a subset of what Go does.
 		quoted, err := strconv.QuotedPrefix(rest)
 		if err != nil {
-			return c, fmt.Errorf("argument in %q: %w", line, err)
+			return c, fmt.Errorf("parse argument in %q: %w", line, err)
 		}
 		arg, err := strconv.Unquote(quoted)
 		if err != nil {
-			return c, fmt.Errorf("argument %s: %w", quoted, err)
+			return c, fmt.Errorf("unquote argument %s: %w", quoted, err)
 		}
 		c.Args, rest = append(c.Args, arg), rest[len(quoted):]
 	}
@@ -56,7 +56,7 @@ func Monitor(address string) (*Record[RedisCommand], error) {
 	in := bufio.NewReader(conn)
 	conn.SetReadDeadline(time.Now().Add(Timeout))
 	if ok, err := in.ReadString('\n'); ok != "+OK\r\n" {
-		return nil, fmt.Errorf("MONITOR: %q, %w", ok, err)
+		return nil, fmt.Errorf("MONITOR returned %q: %w", ok, err)
 	}
 	conn.SetReadDeadline(time.Time{})
 	commands := new(Record[RedisCommand])

@@ -159,7 +159,7 @@ func (sw *StorageSwitch) ReadHistory() (lines []HistorySample) {
 	})
 	sw.NoError("read the history", err)
 	if stats.Bad > 0 {
-		sw.T.Errorf("%d bad lines in the history", stats.Bad)
+		sw.T.Errorf("history has %d invalid lines", stats.Bad)
 	}
 	return lines
 }

@@ -97,7 +97,7 @@ func (h *History) readMetrics(path string, now time.Time) {
 		}
 	}
 	if more := got.Tried - len(got.Problems); more > 0 {
-		h.problem("cannot use %d more files beside %q", more, path)
+		h.problem("cannot use %d more copies or backups of %q", more, path)
 	}
 	h.lost = err == nil && metricsLost(&got, err)
 	switch {
@@ -120,7 +120,7 @@ func (h *History) takeCounters(log *snapshot.Log) {
 	newest, ok := lastSample(line)
 	switch {
 	case ok && h.Counters.raise(newest.Restarts):
-		h.problem("metrics.json is older than the history: using the counters of the sample of %s; restart records and sync durations since are lost",
+		h.problem("metrics.json is older than the history: using the counters of the sample of %s; newer restart records and sync durations are lost",
 			newest.Time.UTC().Format(time.RFC3339))
 	case h.lost:
 		h.problem("metrics.json and its newest copies are corrupt: data of the newest starts may be missing")

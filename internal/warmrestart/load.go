@@ -126,7 +126,7 @@ func (rec *Recorder) loadHistory(lost bool) {
 	s, ok := lastSample(line)
 	switch {
 	case ok && rec.body.Counters.raise(s.Restarts):
-		rec.cfg.Log.Warn("metrics.json is older than the history; using the counters of the newest sample, restart records and sync durations since are lost",
+		rec.cfg.Log.Warn("metrics.json is older than the history; using the counters of the newest sample; newer restart records and sync durations are lost",
 			"sample", s.Time)
 	case lost:
 		rec.cfg.Log.Error("metrics.json and its newest copies are corrupt; counters, restart records and sync durations of the newest starts may be lost", "file", rec.metrics.Path)
@@ -167,13 +167,13 @@ func (rec *Recorder) logLoad(got *snapshot.Loaded, err error, path string) (foun
 	for _, p := range got.Problems {
 		switch {
 		case errors.Is(p.Err, snapshot.ErrCorrupt):
-			rec.cfg.Log.Error("file is corrupt", "file", p.Path, "error", p.Err, "moved_to", p.Aside)
+			rec.cfg.Log.Error("ignoring corrupt file", "file", p.Path, "error", p.Err, "moved_to", p.Aside)
 		case !errors.Is(p.Err, fs.ErrNotExist):
-			rec.cfg.Log.Error("cannot use file", "file", p.Path, "error", p.Err, "moved_to", p.Aside)
+			rec.cfg.Log.Error("ignoring unusable file", "file", p.Path, "error", p.Err, "moved_to", p.Aside)
 		}
 	}
 	if more := got.Tried - len(got.Problems); more > 0 {
-		rec.cfg.Log.Error("ignoring further unusable files", "file", path, "count", more)
+		rec.cfg.Log.Error("ignoring more unusable files", "file", path, "count", more)
 	}
 	found.CorruptionsDetected = uint64(got.Corrupt)
 	switch {
@@ -181,7 +181,7 @@ func (rec *Recorder) logLoad(got *snapshot.Loaded, err error, path string) (foun
 		found.StateRecoveries, found.CorruptionsRecovered = 1, uint64(got.Corrupt)
 		rec.cfg.Log.Warn("using a backup", "file", path, "backup", got.Source, "saved", got.SavedAt)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		rec.cfg.Log.Error("no usable file or backup; starting empty", "file", path, "error", err)
+		rec.cfg.Log.Error("no usable file or backup; starting with empty data", "file", path, "error", err)
 	}
 	return found
 }

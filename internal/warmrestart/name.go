@@ -27,7 +27,7 @@ func RestoreName(name, digits string) (string, error) {
 	}
 	whole, err := hex.DecodeString(digits)
 	if err != nil || toUnicode(string(whole)) != name {
-		return "", fmt.Errorf("hexadecimal %q does not match the name %q", digits, name)
+		return "", fmt.Errorf("hexadecimal digits %q do not match the name %q", digits, name)
 	}
 	return string(whole), nil
 }

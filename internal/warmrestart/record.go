@@ -113,7 +113,7 @@ func decodePorts(body []byte) ([]Port, error) {
 		case err != nil:
 			return nil, err
 		case name == "" || len(name) > 15:
-			return nil, fmt.Errorf("port name %q, expected 1 to 15 bytes", name)
+			return nil, fmt.Errorf("invalid port name %q: must have 1 to 15 bytes", name)
 		case seen[name]:
 			return nil, fmt.Errorf("port %q is listed twice", name)
 		}
@@ -178,16 +178,16 @@ func (b *metricsBody) check() error {
 		return err
 	}
 	if len(b.Restarts) > maxRestarts {
-		return fmt.Errorf("%d restarts, expected at most %d", len(b.Restarts), maxRestarts)
+		return fmt.Errorf("too many restarts: %d, limit %d", len(b.Restarts), maxRestarts)
 	}
 	for i, r := range b.Restarts {
 		switch {
 		case r.Kind != Cold && r.Kind != Warm:
-			return fmt.Errorf("restart %d has the kind %.20q, expected %q or %q", i, r.Kind, Cold, Warm)
+			return fmt.Errorf("restart %d: invalid kind %.20q: must be %q or %q", i, r.Kind, Cold, Warm)
 		case r.Duration < 0:
-			return fmt.Errorf("restart %d has the duration %v, expected 0 or more", i, r.Duration)
+			return fmt.Errorf("restart %d: invalid duration %v: must be 0 or greater", i, r.Duration)
 		case max(len(r.Reason), len(r.Ended), len(r.RecoveredFrom)) > maxText:
-			return fmt.Errorf("restart %d has a string of more than %d bytes", i, maxText)
+			return fmt.Errorf("restart %d: string is longer than %d bytes", i, maxText)
 		}
 	}
 	return nil
@@ -195,25 +195,25 @@ func (b *metricsBody) check() error {
 
 func (d *durations) check() error {
 	if len(d.Bounds) >= maxBuckets {
-		return fmt.Errorf("histogram has %d bounds, expected fewer than %d", len(d.Bounds), maxBuckets)
+		return fmt.Errorf("invalid histogram: %d bounds, must be fewer than %d", len(d.Bounds), maxBuckets)
 	}
 	if len(d.Counts) != len(d.Bounds)+1 {
-		return fmt.Errorf("histogram has %d buckets for %d bounds, expected one bucket more", len(d.Counts), len(d.Bounds))
+		return fmt.Errorf("invalid histogram: %d buckets for %d bounds, must be one more than bounds", len(d.Counts), len(d.Bounds))
 	}
 	for i := 1; i < len(d.Bounds); i++ {
 		if d.Bounds[i-1] >= d.Bounds[i] {
-			return fmt.Errorf("histogram has bound %v before %v, expected ascending bounds", d.Bounds[i-1], d.Bounds[i])
+			return fmt.Errorf("invalid histogram: bound %v before %v, must be in ascending order", d.Bounds[i-1], d.Bounds[i])
 		}
 	}
 	total := uint64(0)
 	for _, n := range d.Counts {
 		if n > math.MaxUint64-total {
-			return fmt.Errorf("histogram has more than %d observations", uint64(math.MaxUint64))
+			return fmt.Errorf("invalid histogram: more than %d observations", uint64(math.MaxUint64))
 		}
 		total += n
 	}
 	if d.Sum < 0 {
-		return fmt.Errorf("histogram has the sum %v, expected 0 or more", d.Sum)
+		return fmt.Errorf("invalid histogram: sum %v, must be 0 or greater", d.Sum)
 	}
 	return nil
 }

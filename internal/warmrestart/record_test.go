@@ -21,11 +21,11 @@ func TestCheck(t *testing.T) {
 		{"an unknown field", checkPorts, `{"ports":[{"name":"Ethernet0","colour":"red"}]}`, ""},
 		{"no object", checkPorts, `[]`, "cannot unmarshal"},
 		{"a negative MTU", checkPorts, `{"ports":[{"name":"Ethernet0","mtu":-1}]}`, "mtu"},
-		{"no name", checkPorts, `{"ports":[{"mtu":1}]}`, `port name "", expected 1 to 15 bytes`},
-		{"a long name", checkPorts, `{"ports":[{"name":"Ethernet12345678"}]}`, `"Ethernet12345678", expected 1 to 15 bytes`},
+		{"no name", checkPorts, `{"ports":[{"mtu":1}]}`, `invalid port name "": must have 1 to 15 bytes`},
+		{"a long name", checkPorts, `{"ports":[{"name":"Ethernet12345678"}]}`, `"Ethernet12345678": must have 1 to 15 bytes`},
 		{"names of any bytes", checkPorts, `{"ports":[{"name":"a\ufffd","name_hex":"61ff"},{"name":"a\ufffd","name_hex":"61fe"}]}`, ""},
 		{"a long name of any bytes", checkPorts, `{"ports":[{"name":"` + strings.Repeat(`\ufffd`, 15) + `","name_hex":"` + strings.Repeat("ff", 15) + `"}]}`, ""},
-		{"bytes of another name", checkPorts, `{"ports":[{"name":"a","name_hex":"62"}]}`, `hexadecimal "62" does not match the name "a"`},
+		{"bytes of another name", checkPorts, `{"ports":[{"name":"a","name_hex":"62"}]}`, `hexadecimal digits "62" do not match the name "a"`},
 		{"a name twice", checkPorts, `{"ports":[{"name":"a"},{"name":"a"}]}`, `"a" is listed twice`},
 		{"too many", checkPorts, many, "more than 65536 elements"},
 
@@ -36,8 +36,8 @@ func TestCheck(t *testing.T) {
 		{"bounds in disorder", checkMetrics, `{"sync_duration_seconds":{"bounds":[2,1],"counts":[0,0,0]}}`, "bound 2 before 1"},
 		{"a negative sum", checkMetrics, `{"sync_duration_seconds":{"counts":[0],"sum":-1}}`, "sum -1"},
 		{"a negative count", checkMetrics, `{"sync_duration_seconds":{"counts":[-1]}}`, "cannot unmarshal"},
-		{"a strange kind", checkMetrics, `{` + histogram + `,"restarts":[{"kind":"warm"},{"kind":"hot"}]}`, `restart 1 has the kind "hot"`},
-		{"a negative duration", checkMetrics, `{` + histogram + `,"restarts":[{"kind":"cold","duration_ns":-1}]}`, "restart 0 has the duration -1ns"},
+		{"a strange kind", checkMetrics, `{` + histogram + `,"restarts":[{"kind":"warm"},{"kind":"hot"}]}`, `restart 1: invalid kind "hot"`},
+		{"a negative duration", checkMetrics, `{` + histogram + `,"restarts":[{"kind":"cold","duration_ns":-1}]}`, "restart 0: invalid duration -1ns"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := c.check(1, []byte(c.body))
@@ -65,11 +65,11 @@ func TestDecodeMetricsIsBounded(t *testing.T) {
 		"records":          {fill(`{`+histogram+`,"restarts":[`, `{"kind":"warm"}`, `]}`), "more than 10128 elements"},
 		"counts":           {fill(`{"sync_duration_seconds":{"bounds":[],"counts":[`, `0`, `],"sum":0}}`), "more than 10128 elements"},
 		"bounds":           {fill(`{"sync_duration_seconds":{"bounds":[`, `0`, `],"counts":[],"sum":0}}`), "more than 10128 elements"},
-		"a long reason":    {[]byte(`{` + histogram + `,"restarts":[{"kind":"warm","reason":"` + strings.Repeat("x", size-200) + `"}]}`), "more than 4096 bytes"},
+		"a long reason":    {[]byte(`{` + histogram + `,"restarts":[{"kind":"warm","reason":"` + strings.Repeat("x", size-200) + `"}]}`), "longer than 4096 bytes"},
 		"many keys alike":  {fill(`{`+histogram+`,`, `"restarts":[{"kind":"warm"}]`, `}`), "more than 10128 elements"},
 		"unknown values":   {fill(`{`+histogram+`,"x":[`, `{}`, `]}`), "more than 10128 elements"},
-		"too many bounds":  {[]byte(`{"sync_duration_seconds":{"bounds":[` + strings.Repeat("0,", maxBuckets-1) + `0],"counts":[],"sum":0}}`), "expected fewer than 64"},
-		"too many records": {[]byte(`{` + histogram + `,"restarts":[` + strings.Repeat(`{"kind":"warm"},`, maxRestarts) + `{"kind":"warm"}]}`), "expected at most 10000"},
+		"too many bounds":  {[]byte(`{"sync_duration_seconds":{"bounds":[` + strings.Repeat("0,", maxBuckets-1) + `0],"counts":[],"sum":0}}`), "must be fewer than 64"},
+		"too many records": {[]byte(`{` + histogram + `,"restarts":[` + strings.Repeat(`{"kind":"warm"},`, maxRestarts) + `{"kind":"warm"}]}`), "limit 10000"},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

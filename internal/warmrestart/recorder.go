@@ -120,7 +120,7 @@ func Open(cfg Config) *Recorder {
 
 // openWithoutDisk returns a Recorder that reads and writes no files.
 func openWithoutDisk(cfg Config) *Recorder {
-	cfg.Log.Error("disk does not respond; starting without stored state and storing nothing", "timeout", openTimeout)
+	cfg.Log.Error("disk does not respond; starting without stored data, and not writing any files", "timeout", openTimeout)
 	cfg.StateFile, cfg.StoragePath, cfg.Lock = "", "", nil
 	rec := newRecorder(cfg)
 	rec.configure(cfg.Settings)
@@ -183,7 +183,7 @@ func (rec *Recorder) DiscardState() {
 		return
 	}
 	rec.hasState = false
-	rec.cfg.Log.Info("databases were flushed; setting the outdated state file aside", "file", rec.ports.Path)
+	rec.cfg.Log.Info("databases were flushed; renaming the outdated state file", "file", rec.ports.Path)
 	rec.discard.Store(true)
 	select {
 	case rec.wake <- struct{}{}:

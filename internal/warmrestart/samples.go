@@ -53,10 +53,10 @@ func (h *History) readSamples(path string, now time.Time) {
 	}
 	h.takeCounters(&log)
 	if stats.Bad > 0 {
-		h.problem("corrupt lines of the history skipped: %d, the first is %s", stats.Bad, stats.FirstBad)
+		h.problem("skipped %d corrupt lines of the history, the first at %s", stats.Bad, stats.FirstBad)
 	}
 	if r.foreign > 0 {
-		h.problem("lines of the history skipped because they are not samples: %d", r.foreign)
+		h.problem("skipped %d lines of the history that are not samples", r.foreign)
 	}
 	if stats.Torn {
 		h.problem("skipped an incomplete line at the end of a history file")
