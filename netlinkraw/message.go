@@ -84,6 +84,17 @@ type Link struct {
 	HasCarrierCounts bool // the message contained both counts
 }
 
+// LinkState holds the properties of a network interface that portsyncd publishes and records. Its
+// JSON form is part of the state file.
+type LinkState struct {
+	Index       int32  `json:"ifindex"` // 0 if the interface does not exist
+	Admin       bool   `json:"admin"`   // IFF_UP
+	Oper        bool   `json:"oper"`    // IFF_RUNNING
+	MTU         uint32 `json:"mtu"`     // in bytes
+	CarrierUp   uint32 `json:"carrier_up"`
+	CarrierDown uint32 `json:"carrier_down"` // see Link for both counts
+}
+
 // Up reports whether the link is administratively up (IFF_UP).
 func (l *Link) Up() bool { return l.Flags&unix.IFF_UP != 0 }
 

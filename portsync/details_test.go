@@ -212,7 +212,7 @@ func TestLinesAboutRows(t *testing.T) {
 		was  pending
 		want lineKind
 	}{
-		"link up":                {Port{Oper: true}, pending{set: true, result: OutcomeAccepted}, lineUp},
+		"link up":                {Port{LinkState: netlinkraw.LinkState{Oper: true}}, pending{set: true, result: OutcomeAccepted}, lineUp},
 		"link down":              {Port{}, pending{set: true, result: OutcomeAccepted}, lineDown},
 		"unknown":                {Port{}, pending{set: true, result: OutcomeNotAccepted}, lineUnknown},
 		"unknown, recheck":       {Port{recheck: true}, pending{set: true, result: OutcomeNotAccepted}, none},
@@ -274,11 +274,11 @@ func TestVisible(t *testing.T) {
 		want bool
 	}{
 		"nothing":                        {Port{}, false},
-		"an interface":                   {Port{Index: 5}, false},
+		"an interface":                   {Port{LinkState: netlinkraw.LinkState{Index: 5}}, false},
 		"configured":                     {Port{Configured: true}, true},
 		"pending":                        {Port{InitPending: true}, true},
 		"a row":                          {Port{row: row{there: true}}, true},
-		"a refused row":                  {Port{refused: true, Index: 5}, true},
+		"a refused row":                  {Port{refused: true, LinkState: netlinkraw.LinkState{Index: 5}}, true},
 		"a refused row and no interface": {Port{refused: true}, false},
 	} {
 		if got := c.port.visible(); got != c.want {
@@ -308,7 +308,7 @@ func TestRecordedAtTheEnd(t *testing.T) {
 // TestRefusalIsCurrent checks that the text about refused rows has the last error.
 func TestRefusalIsCurrent(t *testing.T) {
 	r := new(refusedRows)
-	r.update(&Port{Name: "Ethernet0", Index: 5, refused: true})
+	r.update(&Port{Name: "Ethernet0", LinkState: netlinkraw.LinkState{Index: 5}, refused: true})
 	for _, text := range []string{"WRONGTYPE", "WRONGTYPE", "NOPERM"} {
 		r.refused(text)
 		if got := r.describe(); got == nil || *got != "rows of Ethernet0: "+text {

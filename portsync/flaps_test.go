@@ -81,7 +81,7 @@ func TestFlaps(t *testing.T) {
 func TestFlapsOutlivePort(t *testing.T) {
 	loop := newQuietLoop()
 	s := loop.Status
-	p := &Port{Name: "Ethernet0", Index: 5, row: row{there: true}}
+	p := &Port{Name: "Ethernet0", LinkState: netlinkraw.LinkState{Index: 5}, row: row{there: true}}
 	now := s.clock.now()
 	loop.show(p)
 	s.ports.flaps.of("Ethernet0").add(3, now)
@@ -141,7 +141,7 @@ func TestSamplerFlaps(t *testing.T) {
 	}
 	var ports []*Port
 	for i := range warmrestart.MaxFlaps + 2 {
-		p := &Port{Name: fmt.Sprintf("Ethernet%d", i), Index: int32(i + 1), Configured: true}
+		p := &Port{Name: fmt.Sprintf("Ethernet%d", i), LinkState: netlinkraw.LinkState{Index: int32(i + 1)}, Configured: true}
 		loop.show(p)
 		ports = append(ports, p)
 	}
@@ -172,7 +172,7 @@ func TestSamplerFlaps(t *testing.T) {
 	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].Port != "Ethernet3" || line.Flaps[0].Downs != 1 || line.Flaps[0].PortHex != "" {
 		t.Errorf("flaps in the sample: %+v", line.Flaps)
 	}
-	odd := &Port{Name: "Ethernet\xff", Index: 99, Configured: true}
+	odd := &Port{Name: "Ethernet\xff", LinkState: netlinkraw.LinkState{Index: 99}, Configured: true}
 	loop.show(odd)
 	odd.view.add(1, s.clock.now())
 	if line := take(); len(line.Flaps) != 1 || line.Flaps[0].PortHex != "45746865726e6574ff" {

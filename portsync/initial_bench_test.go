@@ -3,6 +3,8 @@ package portsync
 import (
 	"fmt"
 	"testing"
+
+	"portsyncd/netlinkraw"
 )
 
 // BenchmarkRecordPorts measures the part of the loop in a save of the ports.
@@ -13,7 +15,7 @@ func BenchmarkRecordPorts(b *testing.B) {
 			l := NewLoop(Options{Recorder: got, Open: new(Connector), Status: new(Status)})
 			for n := range ports {
 				name := fmt.Sprintf("Ethernet%d", 4*n)
-				l.state.ports[name] = &Port{Name: name, Index: int32(n + 1), Accepted: true}
+				l.state.ports[name] = &Port{Name: name, LinkState: netlinkraw.LinkState{Index: int32(n + 1)}, Accepted: true}
 			}
 			b.ReportAllocs()
 			for b.Loop() {

@@ -109,8 +109,7 @@ func (s *State) journalState(p *Port, dump bool) journal.PortState {
 	if l == nil || p.Index == 0 {
 		return journal.PortState{At: p.ChangedAt, Dump: dump}
 	}
-	return journal.PortState{At: p.ChangedAt, Dump: dump, Present: true, Counted: l.counted,
-		Index: p.Index, Admin: p.Admin, Oper: p.Oper, MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown}
+	return journal.PortState{At: p.ChangedAt, Dump: dump, Present: true, Counted: l.counted, LinkState: p.LinkState}
 }
 
 // addEvent adds a daemon event to the journal, if there is one.

@@ -1,16 +1,14 @@
 package portsync
 
+import "portsyncd/netlinkraw"
+
 // Port is the state of one interface name. It is owned by the goroutine that owns the State.
 type Port struct {
 	Name string
 
-	// Properties of the interface with this name, as of its last message. Index is 0 if there is no
-	// such interface.
-	Index       int32
-	Admin, Oper bool
-	MTU         uint32
-	CarrierUp   uint32
-	CarrierDown uint32
+	// LinkState holds the properties of the interface with this name, as of its last message. Index
+	// is 0 if there is no such interface.
+	netlinkraw.LinkState
 
 	ChangedAt int64 // when a message last changed one of these properties; 0 if never
 	// before is set if ChangedAt is only the time when the initial dump reported the interface, and

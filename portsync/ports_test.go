@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"portsyncd/metrics"
+	"portsyncd/netlinkraw"
 )
 
 // newQuietLoop returns a loop without connections that makes no decisions of its own.
@@ -32,7 +33,7 @@ func TestPorts(t *testing.T) {
 	l := newQuietLoop()
 	base := time.Date(2026, 11, 24, 7, 31, 5, 0, time.UTC)
 	l.Status.clock.base = base
-	here := &Port{Name: "Ethernet4", Index: 7, Admin: true, MTU: 9100, CarrierUp: 1, CarrierDown: 2,
+	here := &Port{Name: "Ethernet4", LinkState: netlinkraw.LinkState{Index: 7, Admin: true, MTU: 9100, CarrierUp: 1, CarrierDown: 2},
 		ChangedAt: int64(time.Second), Configured: true}
 	here.row = rowOf(here)
 	odd := &Port{Name: "Ethernet\"\x01\xff", InitPending: true}

@@ -64,8 +64,7 @@ func (r *recorder) write(now int64) {
 	ports := make([]warmrestart.Port, 0, len(r.state.ports))
 	for _, p := range r.state.ports {
 		if p.Accepted {
-			ports = append(ports, warmrestart.Port{Name: p.Name, Index: p.Index, Admin: p.Admin, Oper: p.Oper,
-				MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown})
+			ports = append(ports, warmrestart.Port{Name: p.Name, LinkState: p.LinkState})
 		}
 	}
 	r.Recorder.RecordPorts(ports)

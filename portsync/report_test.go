@@ -257,7 +257,7 @@ func TestPublishedPorts(t *testing.T) {
 func TestPublishedPortGoes(t *testing.T) {
 	set, status := metrics.NewSet(), new(Status)
 	l := NewLoop(Options{Status: status, Open: new(Connector), Metrics: NewMetrics(set, status, true)})
-	p := &Port{Name: "Ethernet0", Index: 3}
+	p := &Port{Name: "Ethernet0", LinkState: netlinkraw.LinkState{Index: 3}}
 	p.row = rowOf(p)
 	l.show(p)
 	p.Index, p.row = 0, row{}

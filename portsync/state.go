@@ -257,14 +257,13 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 // describe copies the values of a message about the interface of p. It is the only function that
 // decides whether a port has changed.
 func (s *State) describe(p *Port, ev *Event, known bool) {
-	counted := ev.Counted || !known
-	if !known || p.Admin != ev.Admin() || p.Oper != ev.Oper() || p.MTU != ev.MTU ||
-		counted && (p.CarrierUp != ev.CarrierUp || p.CarrierDown != ev.CarrierDown) {
-		p.ChangedAt, p.before = ev.At, !known && ev.Dump && s.gen == 1
+	is := p.LinkState
+	is.Admin, is.Oper, is.MTU = ev.Admin(), ev.Oper(), ev.MTU
+	if ev.Counted || !known {
+		is.CarrierUp, is.CarrierDown = ev.CarrierUp, ev.CarrierDown
 	}
-	p.Admin, p.Oper, p.MTU = ev.Admin(), ev.Oper(), ev.MTU
-	if counted {
-		p.CarrierUp, p.CarrierDown = ev.CarrierUp, ev.CarrierDown
+	if !known || is != p.LinkState {
+		p.LinkState, p.ChangedAt, p.before = is, ev.At, !known && ev.Dump && s.gen == 1
 	}
 }
 

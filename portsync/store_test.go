@@ -11,6 +11,7 @@ import (
 
 	"portsyncd/internal/lab"
 	"portsyncd/internal/sonicdb"
+	"portsyncd/netlinkraw"
 )
 
 // stored are databases on in-memory servers: one of all, or two of which the second has
@@ -96,7 +97,7 @@ func portRow(oper, admin, mtu string) map[string]string {
 
 // wanted is what a test wants of a port, in the letters of sonicdb.MirrorScript.
 func wanted(name, word string) *Port {
-	p := &Port{Name: name, Index: 3, Admin: true, MTU: 9100}
+	p := &Port{Name: name, LinkState: netlinkraw.LinkState{Index: 3, Admin: true, MTU: 9100}}
 	switch word {
 	case sonicdb.MirrorSet:
 		p.pending.set = true

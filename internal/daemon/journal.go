@@ -52,10 +52,7 @@ func (d *Daemon) openJournal() {
 	o.Recorded = newPortLog(d.Logs, d.component("port")).add
 	d.journal = journal.New(o)
 	for _, p := range d.recorder.Ports() {
-		d.journal.Restore(p.Name, journal.PortState{
-			Present: true, Admin: p.Admin, Oper: p.Oper, Counted: true,
-			Index: p.Index, MTU: p.MTU, CarrierUp: p.CarrierUp, CarrierDown: p.CarrierDown,
-		})
+		d.journal.Restore(p.Name, journal.PortState{Present: true, Counted: true, LinkState: p.LinkState})
 	}
 	d.journal.Add(journal.Event{Kind: journal.Start, New: Release, Reason: d.startReason()})
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"portsyncd/netlinkraw"
 )
 
 const boot = "0b7f7f2e-0000-4000-8000-000000000001"
@@ -79,7 +81,7 @@ func want(t *testing.T, what, got, want string) {
 
 // up is an interface whose link is up.
 func up(ups, downs uint32) PortState {
-	return PortState{Present: true, Admin: true, Oper: true, Counted: true, Index: 7, MTU: 9100, CarrierUp: ups, CarrierDown: downs}
+	return PortState{Present: true, Counted: true, LinkState: netlinkraw.LinkState{Admin: true, Oper: true, Index: 7, MTU: 9100, CarrierUp: ups, CarrierDown: downs}}
 }
 
 // down is an interface whose link is down.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"portsyncd/netlinkraw"
 )
 
 // Reasons of port events whose time may differ from the time of the change.
@@ -263,7 +265,8 @@ func replay(states map[string]PortState, e *Event) {
 		return
 	}
 	states[e.Port] = PortState{
-		Present: true, Admin: e.Admin == Up, Oper: e.Oper == Up, Counted: e.CarrierUp|e.CarrierDown != 0,
-		Index: e.Index, MTU: e.MTU, CarrierUp: e.CarrierUp, CarrierDown: e.CarrierDown,
+		Present: true, Counted: e.CarrierUp|e.CarrierDown != 0,
+		LinkState: netlinkraw.LinkState{Index: e.Index, Admin: e.Admin == Up, Oper: e.Oper == Up, MTU: e.MTU,
+			CarrierUp: e.CarrierUp, CarrierDown: e.CarrierDown},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"portsyncd/internal/ring"
+	"portsyncd/netlinkraw"
 )
 
 // nameSize is IFNAMSIZ of include/uapi/linux/if.h.
@@ -15,17 +16,13 @@ const nameSize = 16
 type PortState struct {
 	At int64 // when the message was read, in nanoseconds since the journal's base
 
-	Present bool // an interface with the name exists; otherwise the fields below are 0
-	Admin   bool
-	Oper    bool
+	Present bool // an interface with the name exists; otherwise Counted and LinkState are zero
 	Counted bool // CarrierUp and CarrierDown are valid
 	// Dump is set if the state comes from a dump of all links, so the change may have happened
 	// earlier.
 	Dump bool
 
-	Index                  int32
-	MTU                    uint32
-	CarrierUp, CarrierDown uint32
+	netlinkraw.LinkState
 }
 
 // recordKind is the kind of a record in the ring.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"portsyncd/metrics"
+	"portsyncd/netlinkraw"
 )
 
 // Sizes of a large switch, and of the history that is kept by default.
@@ -19,8 +20,8 @@ const (
 func fullPorts() []Port {
 	ports := make([]Port, manyPorts)
 	for i := range ports {
-		ports[i] = Port{Name: fmt.Sprintf("Ethernet%d", 4*i), Index: int32(i + 3), Admin: true, Oper: true,
-			MTU: 9100, CarrierUp: 17, CarrierDown: 16}
+		ports[i] = Port{Name: fmt.Sprintf("Ethernet%d", 4*i), LinkState: netlinkraw.LinkState{Index: int32(i + 3), Admin: true, Oper: true,
+			MTU: 9100, CarrierUp: 17, CarrierDown: 16}}
 	}
 	return ports
 }

@@ -17,6 +17,7 @@ import (
 
 	"portsyncd/internal/snapshot"
 	"portsyncd/metrics"
+	"portsyncd/netlinkraw"
 )
 
 // process is a Recorder in a simulated process of the daemon.
@@ -183,7 +184,8 @@ func cold(took time.Duration) Restart {
 }
 
 func somePorts(mtu uint32) []Port {
-	return []Port{{Name: "Ethernet0", Index: 3, Admin: true, Oper: true, MTU: mtu}, {Name: "Ethernet4", Index: 5, MTU: 9100}}
+	return []Port{{Name: "Ethernet0", LinkState: netlinkraw.LinkState{Index: 3, Admin: true, Oper: true, MTU: mtu}},
+		{Name: "Ethernet4", LinkState: netlinkraw.LinkState{Index: 5, MTU: 9100}}}
 }
 
 // files returns the names in a directory that begin with prefix.

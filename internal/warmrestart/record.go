@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"portsyncd/internal/jsonlimit"
+	"portsyncd/netlinkraw"
 )
 
 // Kinds of start.
@@ -66,14 +67,9 @@ func (r *Restart) crashed() bool {
 
 // Port is the port state last acknowledged by STATE_DB.
 type Port struct {
-	Name        string `json:"name"`
-	Index       int32  `json:"ifindex"`
-	Admin       bool   `json:"admin"`
-	Oper        bool   `json:"oper"`
-	MTU         uint32 `json:"mtu"`
-	CarrierUp   uint32 `json:"carrier_up"`
-	CarrierDown uint32 `json:"carrier_down"`
-	NameHex     string `json:"name_hex,omitempty"` // see HexUnlessUTF8; set when the file is written
+	Name string `json:"name"`
+	netlinkraw.LinkState
+	NameHex string `json:"name_hex,omitempty"` // see HexUnlessUTF8; set when the file is written
 }
 
 // Schema versions of the bodies.
