@@ -23,8 +23,8 @@ type Batch struct {
 // Load fills b with datagrams from a source other than a [Conn]: a simulated kernel, a recording or
 // a fuzzer. It does not copy the datagrams.
 //
-// There is no socket to match requests against, so every message with NLM_F_MULTI counts as part of
-// a dump and every error as a failed dump. A dump can span several calls of Load.
+// Load does not know which dumps were requested, so it treats every message with NLM_F_MULTI as
+// part of a dump and every error as a failed dump. A dump can span several calls of Load.
 func (b *Batch) Load(datagrams ...[]byte) {
 	b.loadedDumps.any = true
 	b.reset(&b.loadedDumps, &b.loadedStats)

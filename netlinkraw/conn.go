@@ -170,8 +170,8 @@ func appendDumpRequest(b []byte, seq uint32) []byte {
 // link does not exist, no message arrives. RequestLink may be called from any goroutine, even
 // during Receive.
 //
-// Since Linux 6.14 (rtnl_getlink, net/core/rtnetlink.c) the kernel applies a pending carrier change
-// to IFF_RUNNING before it replies. It does not do so for a dump.
+// RequestLink is more accurate than a dump: since Linux 6.14 (rtnl_getlink, net/core/rtnetlink.c),
+// the kernel applies a pending carrier change to IFF_RUNNING before it replies to the request.
 func (c *Conn) RequestLink(index int32) error {
 	b := AppendHeader(nil, unix.RTM_GETLINK, unix.NLM_F_REQUEST, 0, 0)
 	b = AppendIfinfomsg(b, unix.AF_UNSPEC, index, 0, 0)
@@ -217,8 +217,8 @@ func (c *Conn) Receive(b *Batch) error {
 	return nil
 }
 
-// receive reads once on behalf of Receive. It returns true after setting c.batch or c.err, and
-// false if it must be called again when the socket is readable.
+// receive makes one attempt to read from the socket. It returns true after setting c.batch or
+// c.err, and false if it must be called again when the socket becomes readable.
 func (c *Conn) receive(fd uintptr) bool {
 	c.growSlots()
 	for {
@@ -245,15 +245,15 @@ func (c *Conn) receive(fd uintptr) bool {
 	}
 }
 
-// lose records that messages were lost: an Overrun must be returned, and dumps requested so far are
-// incomplete.
+// lose is called when messages were lost. It makes Receive return an Overrun and marks the dumps
+// requested so far as incomplete.
 func (c *Conn) lose() {
 	c.overrun = true
 	c.dumps.lose()
 }
 
-// growSlots enlarges the slots if the last batch had a truncated datagram. If there is not enough
-// memory, the current slot size becomes the limit.
+// growSlots enlarges the receive slots if a datagram of the last batch was truncated. If there is
+// not enough memory, the current slot size becomes the maximum.
 func (c *Conn) growSlots() {
 	if c.need == 0 {
 		return
@@ -290,9 +290,9 @@ func (c *Conn) fillBatch(n int) {
 // cutDatagram handles a datagram of size bytes that was truncated to data. The datagram counts as
 // lost and the slots grow, so that the dump after the Overrun can read the link.
 //
-// If the slots cannot grow, a dump would be truncated as well. In that case the messages before the
-// truncation and the name of the truncated link are added to the batch, and only the messages after
-// that link count as lost.
+// If the slots cannot grow, a new dump would be truncated as well. In that case cutDatagram adds
+// the messages before the truncation and the name of the truncated link to the batch, so only the
+// messages after that link count as lost.
 func (c *Conn) cutDatagram(data []byte, size int) {
 	if size <= c.limit {
 		c.need = max(c.need, size)

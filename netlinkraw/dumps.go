@@ -9,7 +9,8 @@ import (
 // dumpTracker tracks the dump requests of a Conn and whether the current dump was interrupted. The
 // kernel runs one dump per socket at a time.
 //
-// RequestLinkDump writes issued. The other fields belong to the receiving goroutine.
+// The field issued of a dumpTracker is written by RequestLinkDump. All other fields belong to the
+// receiving goroutine.
 type dumpTracker struct {
 	port   uint32        // port ID of the socket
 	issued atomic.Uint32 // sequence number of the newest request, 0 if there is none
@@ -22,15 +23,15 @@ type dumpTracker struct {
 	lossAt uint32 // newest request when messages were last lost
 }
 
-// lose records that messages were lost, so dumps requested so far may be missing links.
+// lose marks all dumps that have been requested as incomplete, because messages were lost.
 func (d *dumpTracker) lose() { d.losses, d.lossAt = true, d.issued.Load() }
 
 // lossy reports whether messages were lost since dump seq was requested. A loss that is detected
 // after the request counts even if it occurred before the request.
 func (d *dumpTracker) lossy(seq uint32) bool { return d.losses && d.lossAt-seq < 1<<31 }
 
-// issue returns the sequence number of a new request. It skips 0, the number of unsolicited
-// messages.
+// issue returns the sequence number for a new request. It never returns 0, because unsolicited
+// messages have the sequence number 0.
 func (d *dumpTracker) issue() uint32 {
 	for {
 		if seq := d.issued.Add(1); seq != 0 {
@@ -39,8 +40,9 @@ func (d *dumpTracker) issue() uint32 {
 	}
 }
 
-// part reports whether a message belongs to one of this socket's dumps, and updates that dump's
-// state. known is false if the message has this socket's port ID but was not requested.
+// part reports whether a message with header h belongs to a dump that this socket requested, and
+// updates the state of that dump. known is false if the message has this socket's port ID but no
+// request matches it.
 func (d *dumpTracker) part(h header) (ours, known bool) {
 	if h.flags&unix.NLM_F_MULTI == 0 || !d.any && h.port != d.port {
 		return false, true // a live message has the port ID of the socket that caused it

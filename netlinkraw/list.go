@@ -104,7 +104,7 @@ func SetLinksDown(indexes []int32) (failed []error) {
 	return setLinksDown(r.Do, indexes)
 }
 
-// setLinksDown implements SetLinksDown. do sends one request.
+// setLinksDown implements SetLinksDown. It calls do to send each request.
 func setLinksDown(do func(request []byte) error, indexes []int32) (failed []error) {
 	for len(indexes) > 0 {
 		index := indexes[0]

@@ -82,8 +82,8 @@ const (
 	slotMemory = 4 << 20
 )
 
-// slotsFor returns the number of slots (at most n) and the slot size for datagrams of need bytes.
-// size is the current slot size.
+// slotsFor returns the number of slots, at most n, and the slot size that are needed to receive
+// datagrams of need bytes. size is the current slot size.
 func slotsFor(n, size, need int) (count, grown int) {
 	for size < need {
 		size *= 2
@@ -127,7 +127,7 @@ func newSlots(n, size int) (*slots, error) {
 	return s, nil
 }
 
-// putAddress writes the address of mem[to] to mem[at:].
+// putAddress stores the memory address of s.mem[to] as a pointer at s.mem[at:].
 func (s *slots) putAddress(at, to int) { s.putWord(at, s.base+uintptr(to)) }
 
 // putWord writes a word to mem[at:].

@@ -74,8 +74,8 @@ type header struct {
 // align rounds n up to a multiple of 4, like NLMSG_ALIGN and NLA_ALIGN.
 func align(n int) int { return (n + alignTo - 1) &^ (alignTo - 1) }
 
-// cutMessage splits data into the header and payload of the first message and the remaining bytes.
-// ok is false if data does not begin with a complete message.
+// cutMessage splits data after its first message. It returns the header and payload of that message
+// and the rest of data. ok is false if data does not begin with a complete message.
 func cutMessage(data []byte) (h header, payload, rest []byte, ok bool) {
 	if len(data) < headerLen {
 		return header{}, nil, nil, false
@@ -94,8 +94,9 @@ func cutMessage(data []byte) (h header, payload, rest []byte, ok bool) {
 	return h, data[headerLen:n], data[end:], true
 }
 
-// cutAttr splits data into the type (without flags) and value of the first attribute and the
-// remaining bytes. ok is false if data does not begin with a complete attribute.
+// cutAttr splits data after its first attribute. It returns the type of that attribute without
+// flags, its value, and the rest of data. ok is false if data does not begin with a complete
+// attribute.
 func cutAttr(data []byte) (typ uint16, value, rest []byte, ok bool) {
 	if len(data) < attrHeaderLen {
 		return 0, nil, nil, false

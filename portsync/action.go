@@ -16,8 +16,9 @@ const (
 	Unread                     // a link message was too large to read
 )
 
-// Action is one effect that the caller of Step must carry out. Actions of the same port must be
-// carried out in order. A Publish may be skipped if another one follows; a Delete may not.
+// Action is an operation that the caller of Step must carry out. Actions for the same port must be
+// carried out in order. A Publish may be skipped if another Publish for the port follows. A Delete
+// must not be skipped.
 type Action struct {
 	Kind    ActionKind
 	Ignored IgnoreReason

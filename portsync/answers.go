@@ -25,7 +25,7 @@ func (w *writer) add(a Action, since int64) {
 // len returns the number of ports in the backlog.
 func (w *writer) len() int { return w.batch.Len() }
 
-// complete removes the ports whose reply has arrived from the backlog. It reports whether there
+// complete removes from the backlog all ports whose reply has arrived. It reports whether there
 // were any.
 func (w *writer) complete() (progress bool) {
 	before := w.len()
@@ -37,10 +37,10 @@ func (w *writer) complete() (progress bool) {
 	return w.len() < before
 }
 
-// compared removes the ports whose rows need no write from the backlog.
+// compared removes from the backlog all ports whose rows a comparison found to be correct.
 func (w *writer) compared() { w.batch.Complete(w.answered) }
 
-// wrote records that the writes of a row were acknowledged.
+// wrote records that Redis acknowledged the operations was on the row of p at time now.
 func (w *writer) wrote(p *Port, was pending, now int64) {
 	set := was.set && was.result == OutcomeAccepted
 	repaired := p.repair
@@ -68,7 +68,8 @@ func (w *writer) wrote(p *Port, was pending, now int64) {
 	}
 }
 
-// flush carries out the pending operations if there is a connection and no pause after a refusal.
+// flush sends all pending operations to Redis. It does nothing while the databases are disconnected
+// or a pause after a refused request has not ended.
 func (l *Loop) flush() {
 	if !l.initial.started || !l.db.usable() {
 		return
@@ -142,8 +143,8 @@ func (l *Loop) acknowledged(p *Port, was pending) {
 	}
 }
 
-// answered reports to State whether APPL_DB has the port. It schedules another lookup if the port
-// should be accepted but is not.
+// answered tells the State whether APPL_DB has port p. If APPL_DB should have the port but does
+// not, answered schedules another lookup.
 func (l *Loop) answered(p *Port, was pending) {
 	l.state.touch(p)
 	p.refused = was.result == OutcomeRefused

@@ -57,14 +57,15 @@ func (a *audits) schedule(now int64) {
 // wantSweep requests a comparison after the next complete dump.
 func (a *audits) wantSweep(reason sweepReason) { a.sweep = reason }
 
-// postpone cancels a comparison that is due, because its dump is out of date. The comparison is
-// made after the next dump.
+// postpone delays a comparison that is due until after the next dump, because the previous dump is
+// out of date.
 func (a *audits) postpone() { a.compare = false }
 
-// dumpRequested must be called before the messages of a dump are processed.
+// dumpRequested records that a dump was requested. It must be called before the messages of the
+// dump are processed.
 func (a *audits) dumpRequested() { a.missed = 0 }
 
-// dumpCompleted makes the comparison due if one was requested.
+// dumpCompleted is called when a dump has completed. If a comparison was requested, it becomes due.
 func (a *audits) dumpCompleted(now int64) {
 	a.compare = a.sweep != sweepNone
 	a.schedule(now)
@@ -73,15 +74,17 @@ func (a *audits) dumpCompleted(now int64) {
 // changeFound counts a change that was found by an audit's dump.
 func (a *audits) changeFound() { a.missed++ }
 
-// compared records the end of a comparison and returns its reason.
+// compared records that a comparison ended with the result res. It returns the reason for which the
+// comparison was made.
 func (a *audits) compared(res *AuditResult) sweepReason {
 	reason := a.sweep
 	a.compare, a.sweep, a.counts = false, sweepNone, res.Counts
 	return reason
 }
 
-// audited records the end of an audit. Changes that no message had reported count as missed events
-// later, unless the kernel reports an overrun first.
+// audited records that an audit ended with the result res. Changes that the audit found and no
+// message had reported are counted as missed events later, unless the kernel reports an overrun
+// first.
 func (a *audits) audited(res *AuditResult, now int64) {
 	a.Metrics.audits.Inc()
 	a.endedAt, a.wrong = now, int64(len(res.Differing)+len(res.Stale))
@@ -89,7 +92,8 @@ func (a *audits) audited(res *AuditResult, now int64) {
 	a.found(a.missed, a.state.lost, now)
 }
 
-// found records n changes that an audit found and no message had reported.
+// found records that an audit found n changes that no link message had reported. If lost is true,
+// the changes do not count, because the kernel reported lost messages.
 func (a *audits) found(n uint64, lost bool, now int64) {
 	a.missed = 0
 	if n > 0 && !lost {
@@ -98,17 +102,18 @@ func (a *audits) found(n uint64, lost bool, now int64) {
 	}
 }
 
-// explained discards the changes found by audits, because an overrun explains them.
+// explained discards the changes found by audits when an overrun explains why no message reported
+// them.
 func (a *audits) explained() { a.unexplained, a.explainBy = 0, never }
 
-// countMissed counts the changes that no overrun has explained as missed events.
+// countMissed adds the changes that no overrun has explained to the number of missed events.
 func (a *audits) countMissed() {
 	a.Metrics.mismatches.At(mismatchKernel).Add(a.unexplained)
 	a.explained()
 }
 
-// mismatched returns the number of rows that the last audit found wrong. It returns 0 if audits are
-// disabled, because no later audit could clear the number.
+// mismatched returns the number of incorrect rows that the last audit found. It returns 0 if audits
+// are disabled, because no later audit could reset the number.
 func (a *audits) mismatched() int64 {
 	if a.AuditInterval <= 0 {
 		return 0
@@ -116,7 +121,8 @@ func (a *audits) mismatched() int64 {
 	return a.wrong
 }
 
-// audit schedules the next audit, and starts one now unless a resync or other work is in progress.
+// audit starts an audit if one is due and neither a resync nor other work is in progress. It also
+// schedules the next audit.
 func (l *Loop) audit(now int64) {
 	l.audits.schedule(now)
 	if !l.dumps.idle() || l.db.session == nil || l.writes.len() > 0 || !l.initial.done {

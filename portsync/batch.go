@@ -34,7 +34,7 @@ func (p *Port) Set() bool { return p.pending.set }
 // Lookup reports whether the port must be looked up in APPL_DB.
 func (p *Port) Lookup() bool { return p.pending.set || p.pending.lookup }
 
-// Answer records the outcome of the port's operations.
+// Answer sets the outcome of the pending operations on the port's row.
 func (p *Port) Answer(o Outcome) { p.pending.result = o }
 
 // Batch is the backlog: the pending operations of all ports. Each port has one slot, so memory is

@@ -30,7 +30,8 @@ type Connector struct {
 	connected  bool // an attempt has succeeded
 }
 
-// reportTo sets the Status that receives addresses and errors. It is called by NewLoop.
+// reportTo sets the Status in which the Connector stores the addresses of the databases and
+// connection errors. It is called by NewLoop.
 func (c *Connector) reportTo(s *Status) { c.status = s }
 
 // Pauses between attempts. A Redis server that comes back is noticed within half a second; one that
@@ -101,7 +102,7 @@ func (c *Connector) notifyWaiting(err error) {
 	}
 }
 
-// open makes one attempt to connect to all databases.
+// open tries once to connect to all databases and returns the new session.
 func (c *Connector) open(ctx context.Context, needConfig bool) (*session, error) {
 	m, err := c.Map()
 	if err != nil {

@@ -9,20 +9,21 @@ import (
 // databaseNames lists the databases in the order in which the loop connects to them.
 var databaseNames = [...]string{"APPL_DB", "STATE_DB", "CONFIG_DB"}
 
-// connection is the state of the connection to the databases. The loop stores it.
+// connection is the state of the connection to the databases. The loop stores it in Status.
 type connection struct {
 	up    bool
 	since int64  // when the connection was established or lost, on the loop's clock
 	err   string // why the last connection was lost
 }
 
-// search is the state of the Connector, which stores it.
+// search describes the Connector's attempts to connect to the databases. The Connector stores it in
+// Status.
 type search struct {
 	at  [len(databaseNames)]string // addresses by index of databaseNames; "" if unknown
 	err string                     // error of the last attempt; "" after a success
 }
 
-// lastSearch returns the state that the Connector stored last.
+// lastSearch returns the search that the Connector stored last.
 func (s *Status) lastSearch() search {
 	if r := s.search.Load(); r != nil {
 		return *r
@@ -30,7 +31,7 @@ func (s *Status) lastSearch() search {
 	return search{}
 }
 
-// setConnectError stores the result of an attempt to connect.
+// setConnectError stores the error of the last attempt to connect, or nil if it succeeded.
 func (s *Status) setConnectError(err error) {
 	r := s.lastSearch()
 	was := r.err

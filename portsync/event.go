@@ -51,10 +51,12 @@ func (e *Event) SetName(name []byte) {
 	e.nameLen = uint8(copy(e.name[:nameSize-1], name))
 }
 
-// Admin reports whether IFF_UP is set (admin_status in STATE_DB).
+// Admin reports whether the interface is administratively up (IFF_UP), which is admin_status in
+// STATE_DB.
 func (e *Event) Admin() bool { return e.Flags&unix.IFF_UP != 0 }
 
-// Oper reports whether IFF_RUNNING is set (netdev_oper_status in STATE_DB).
+// Oper reports whether the interface is operational (IFF_RUNNING), which is netdev_oper_status in
+// STATE_DB.
 func (e *Event) Oper() bool { return e.Flags&unix.IFF_RUNNING != 0 }
 
 // unsettled reports whether the link has carrier but is not running. This usually means that the

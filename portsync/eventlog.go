@@ -55,8 +55,8 @@ func newEventLog(log *slog.Logger, c clock) eventLog {
 	}
 }
 
-// entry returns a slot of the ring for one line, or nil if the line must be dropped. The caller
-// must fill the slot and push it.
+// entry returns an empty slot in the ring for one log line, or nil if the line must be dropped. The
+// caller must fill the slot and then push it.
 func (e *eventLog) entry(now int64) *logEntry {
 	if !e.log.Enabled(context.Background(), syslog.LevelNotice) {
 		return nil
@@ -183,7 +183,7 @@ func (e *eventLog) fault(msg string, err error, now int64) {
 	}
 }
 
-// missed logs the number of lines that were dropped because of the limit or a full ring.
+// missed logs how many lines were dropped because of the rate limit or a full ring.
 func (e *eventLog) missed(now int64) {
 	if now < e.missing {
 		return

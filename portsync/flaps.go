@@ -24,7 +24,7 @@ type flaps struct {
 	sampled   atomic.Uint64 // downs at the last sample; written by the Sampler
 }
 
-// add adds n link-down transitions that were reported at now, on the loop's clock.
+// add adds n link-down transitions that the kernel reported at time now on the loop's clock.
 func (f *flaps) add(n uint64, now int64) {
 	f.penaltyState.Add(now, n)
 	f.penalty.Store(math.Float64bits(f.penaltyState.At(now)))
@@ -41,8 +41,8 @@ func (f *flaps) currentPenalty() stats.FlapPenalty {
 // maxUnlisted is the maximum number of unlisted ports whose flaps are kept.
 const maxUnlisted = 1024
 
-// flapTable holds the flaps of each port that is listed or whose link went down. The loop changes
-// the table; other goroutines read all.
+// flapTable holds the flaps of each port that is listed or has had a link-down transition. Only the
+// loop modifies the table. Other goroutines may read the field all.
 type flapTable struct {
 	byName map[string]*flaps // owned by the loop
 	list   atomic.Pointer[[]*flaps]

@@ -24,7 +24,7 @@ type handover struct {
 	lateAt     int64 // when PortInitDone becomes late, or when that is logged again
 }
 
-// todo holds the steps that are due and not acknowledged yet.
+// todo holds the writes for orchagent that are due and have not been acknowledged by Redis.
 type todo struct {
 	markers  bool // read the markers to find out what must be written again
 	produce  bool // write the configuration and PortConfigDone
@@ -54,9 +54,9 @@ func (h *handover) setPorts(ports []PortConfig, started bool) {
 	h.configure(names, nil, started)
 }
 
-// configure sets the names of all rows of the CONFIG_DB table PORT, sorted. replaced lists the rows
-// that were deleted and added again. After startup the interfaces of new rows are expected to
-// appear.
+// configure sets the sorted names of all rows in the CONFIG_DB table PORT. replaced lists the rows
+// that were deleted and added again. If started is true, the interfaces of new rows are expected to
+// be created.
 func (h *handover) configure(names, replaced []string, started bool) {
 	was := h.configured
 	h.configured = names
@@ -73,8 +73,8 @@ func (h *handover) configure(names, replaced []string, started bool) {
 	}
 }
 
-// expect sets the time by which the interfaces of new rows should exist. orchagent creates them;
-// LateAfter is the time allowed.
+// expect sets the time by which orchagent must have created the interfaces of the named ports:
+// LateAfter from now.
 func (h *handover) expect(names []string) {
 	now := max(h.clock.now(), 1)
 	for _, name := range names {
@@ -87,19 +87,20 @@ func (h *handover) expect(names []string) {
 	}
 }
 
-// wantMarkers requests a read of the markers after an event that may have deleted them.
+// wantMarkers schedules a read of PortConfigDone and PortInitDone after an event that may have
+// deleted them from APPL_DB.
 func (h *handover) wantMarkers(now int64) {
 	h.todo.markers = true
 	h.markersAt, h.fillBy = 0, now+int64(fillTimeout)
 }
 
-// requestProduce requests that the configuration be written.
+// requestProduce schedules a write of the port configuration to APPL_DB.
 func (h *handover) requestProduce() { h.todo.produce = true }
 
-// requestInitDone requests that PortInitDone be written.
+// requestInitDone schedules a write of PortInitDone to APPL_DB.
 func (h *handover) requestInitDone() { h.todo.initDone = true }
 
-// markersDue reports whether the markers must be read now.
+// markersDue reports whether a scheduled read of the markers is due.
 func (h *handover) markersDue() bool { return h.todo.markers && h.clock.now() >= h.markersAt }
 
 // checkMarkers reads the markers and decides what must be written again. It returns the ports to
@@ -139,8 +140,8 @@ func (h *handover) checkMarkers(started bool) (again []PortConfig, err error) {
 	return again, nil
 }
 
-// produce writes the configuration for orchagent. Rows that are refused permanently are logged and
-// do not delay other rows.
+// produce writes the port configuration to APPL_DB for orchagent. Rows that Redis refuses
+// permanently are logged and do not delay other rows.
 func (h *handover) produce() error {
 	skipped, err := h.db.session.store.Produce(h.ports)
 	if err != nil {

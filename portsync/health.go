@@ -247,8 +247,9 @@ func (o observation) active() (active conditions) {
 	return active
 }
 
-// persisting returns the conditions that keep an active reason active but do not activate it: the
-// failure rate must fall below half of its limit.
+// persisting returns the conditions that keep a health reason active but do not activate it. For
+// example, the reason for a high failure rate stays active until the rate falls below half of the
+// limit.
 func (o observation) persisting() (persisting conditions) {
 	persisting.set(failureRateHigh, exceedsRate(o.failed, o.attempts, o.maxFailureRate/2))
 	return persisting

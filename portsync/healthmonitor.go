@@ -214,7 +214,8 @@ func (m *HealthMonitor) Watch(ctx context.Context, report func(before, now Healt
 	}
 }
 
-// checkRestarts determines whether the daemon was restarted too often and stores the result.
+// checkRestarts determines whether the daemon has been restarted too often, and stores the result
+// for evaluate.
 func (m *HealthMonitor) checkRestarts() {
 	if m.recorder == nil {
 		return

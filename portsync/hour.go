@@ -55,8 +55,8 @@ func bucketBound(bucket int) int64 {
 	return 1<<octave + int64(sub+1)<<(octave-subBits)
 }
 
-// at returns the slot for the minute of now. It clears the slot if the minute is new. An event that
-// is older than all slots is counted in the minute that now uses its slot.
+// at returns the slot for the minute that contains now, and clears the slot if a new minute has
+// begun. An event that is older than all slots is counted in the minute that uses its slot.
 func (h *hour) at(now int64) *minuteSlot {
 	minute := minuteOf(now)
 	s := &h.slots[minute%hourSlots]
@@ -87,8 +87,8 @@ func (h *hour) wrote(now, latency int64) {
 	}
 }
 
-// view returns the last HourMinutes minutes up to now, oldest first. It returns fewer if the loop
-// has not run that long.
+// view returns the counts and latencies of the last HourMinutes minutes up to now, oldest first. It
+// returns fewer minutes if the loop has not been running that long.
 func (h *hour) view(c clock, now int64) []Minute {
 	last := minuteOf(now)
 	all := make([]Minute, 0, HourMinutes)

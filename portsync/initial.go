@@ -40,7 +40,7 @@ func (i *initialSync) decide(d *Decision) {
 	i.gated = d.Kind == WarmStart
 }
 
-// request records that the first dump is being requested at now.
+// request records that the first dump was requested at time now.
 func (i *initialSync) request(now int64) { i.begun, i.eoiuAt = now, now+int64(i.EOIUTimeout) }
 
 // acknowledged records that the first writes were acknowledged.
@@ -72,7 +72,7 @@ func (i *initialSync) expire() {
 		"timeout", i.EOIUTimeout, "interfaces", i.compared)
 }
 
-// gateOpened records that writes are no longer held back.
+// gateOpened records that the writes held back by a warm start were released.
 func (i *initialSync) gateOpened() {
 	i.gated, i.gateDue, i.gateOpenedAt = false, false, i.clock.now()
 }
@@ -109,7 +109,8 @@ func (i *initialSync) finish(now int64) {
 	}
 }
 
-// setOldDown brings the interfaces of an earlier run down and makes State ignore them.
+// setOldDown brings down the interfaces that are left over from an earlier run, and makes the State
+// ignore their messages.
 func (i *initialSync) setOldDown() {
 	if len(i.Existing) == 0 {
 		return
@@ -125,9 +126,9 @@ func (i *initialSync) setOldDown() {
 	}
 }
 
-// begin performs the startup sequence when there is a connection. If the connection is lost, the
-// sequence is repeated, except for the start decision: the daemon's own writes would change the
-// facts it is based on.
+// begin performs the start sequence once the databases are connected. If the connection is lost,
+// begin repeats the sequence but keeps the start decision, because the daemon's own writes have
+// changed the facts on which the decision was based.
 func (l *Loop) begin() {
 	if l.initial.started || !l.db.usable() || !l.db.check(l.start()) {
 		return
@@ -140,7 +141,8 @@ func (l *Loop) begin() {
 	l.handover.expectInitDone(l.clock.now())
 }
 
-// start performs the steps of PROTOCOL.md section 5 from step 3 on.
+// start performs the start sequence of PROTOCOL.md section 5, beginning with step 3 (connecting to
+// the databases).
 func (l *Loop) start() error {
 	store := l.db.session.store
 	if l.initial.decision == nil {
@@ -171,7 +173,8 @@ func (l *Loop) start() error {
 	return nil
 }
 
-// take applies the start decision and stores the ports of CONFIG_DB.
+// take applies the start decision d: it stores the ports of CONFIG_DB and sets the ports that
+// PortInitDone waits for.
 func (l *Loop) take(d Decision, facts Facts) {
 	for _, err := range facts.PortErrors {
 		l.Log.Error("ignoring invalid row in CONFIG_DB table PORT", "error", err)

@@ -119,7 +119,7 @@ func (b *base) addEvent(e journal.Event) {
 	}
 }
 
-// inWords returns a human-readable description of the reason for a resync.
+// inWords returns a description of the resync reason for use in events and pages.
 func (r Reason) inWords() string {
 	return [numReasons]string{"start of the daemon", "the kernel dropped link messages",
 		"links changed during the dump", "the kernel ended the dump with an error", "the dump did not end in time",

@@ -1,6 +1,6 @@
 package portsync
 
-// lack is the reason why a port has no row in STATE_DB.
+// lack identifies the reason why a port has no row in STATE_DB.
 type lack uint8
 
 const (
@@ -53,7 +53,7 @@ func (s *State) lackOf(p *Port) lack {
 	return lackWrite
 }
 
-// leftOver reports whether an interface with that name is left over from an earlier run.
+// leftOver reports whether an interface named name is left over from an earlier run of the daemon.
 func (s *State) leftOver(name string) bool {
 	for _, o := range s.old {
 		if o.name == name {

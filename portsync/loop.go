@@ -153,8 +153,8 @@ func (l *Loop) Run(ctx context.Context) error {
 	return err
 }
 
-// turn is one iteration of the loop: it processes messages, performs the resulting writes, runs
-// timers, and sleeps if there is nothing left to do.
+// turn executes one iteration of the loop: it processes link messages, sends the resulting writes
+// to Redis, runs timers, and sleeps if there is nothing left to do.
 func (l *Loop) turn() {
 	busy := l.initial.started && l.consume() > 0
 	l.publishStatus()
@@ -190,7 +190,7 @@ func closeOnce(c chan struct{}) {
 	}
 }
 
-// consume processes the messages in the ring and returns their number.
+// consume processes all link messages in the ring and returns the number of messages.
 func (l *Loop) consume() int {
 	n := 0
 	for ; n < consumeMost; n++ {
@@ -204,7 +204,7 @@ func (l *Loop) consume() int {
 	return n
 }
 
-// decide passes one message to State and carries out the resulting actions.
+// decide passes one link message to the State and carries out the actions that the State returns.
 func (l *Loop) decide(ev *Event) {
 	actions, err := l.state.Step(ev, l.actions[:0])
 	l.actions = actions
@@ -246,8 +246,8 @@ func (l *Loop) decide(ev *Event) {
 	}
 }
 
-// wait sleeps until there is something to do. If block is false, it handles one message from the
-// channels, if there is one, and returns.
+// wait sleeps until a link message, a channel message or a timer needs processing. If block is
+// false, wait does not sleep: it handles at most one channel message and returns.
 func (l *Loop) wait(block bool) {
 	if block && l.initial.started {
 		block = l.ring.Sleep()

@@ -117,7 +117,7 @@ func (m *Metrics) countEvent(ev *Event) {
 	}
 }
 
-// wrote counts one write. since is when the write was queued and at when it was acknowledged, on
+// wrote counts one write to STATE_DB, which was queued at time since and acknowledged at time at on
 // the loop's clock.
 func (m *Metrics) wrote(op int, since, at int64) {
 	m.writes.At(op).Inc()

@@ -73,7 +73,7 @@ func rowOf(p *Port) row {
 	return row{there: true, admin: p.Admin, oper: p.Oper, mtu: p.MTU}
 }
 
-// repair is the kind of difference that a comparison found in a row.
+// repair identifies what a comparison found wrong with a row in STATE_DB.
 type repair uint8
 
 const (
@@ -114,8 +114,8 @@ func (p *Port) state() PortState {
 	return PortPending
 }
 
-// vanished reports whether p had an interface and has none now. Such a port is absent, and missing
-// later, even if PortInitDone waits for it: after a warm start PortInitDone waits for all ports.
+// vanished reports whether the interface of p was deleted. Such a port is shown as absent and later
+// as missing, even while PortInitDone waits for it.
 func (p *Port) vanished() bool { return p.Index == 0 && p.wasThere }
 
 // visible reports whether p is listed.
@@ -135,8 +135,8 @@ func (p *Port) written() bool {
 	return p.row == rowOf(p)
 }
 
-// Configure replaces the set of ports that CONFIG_DB has by names. Any other port is removed when it
-// has neither an interface nor a row in STATE_DB.
+// Configure sets the names of the ports in the CONFIG_DB table PORT. A port that is not in names is
+// removed once it has neither an interface nor a row in STATE_DB.
 func (s *State) Configure(names []string) {
 	configured := make(map[string]bool, len(names))
 	for _, name := range names {
@@ -187,8 +187,8 @@ func (s *State) untouch() {
 	s.touched = s.touched[:0]
 }
 
-// touch marks p for publication at the end of the turn. It must be called after each change of a
-// port.
+// touch marks p as changed, so that its state is published at the end of the turn. It must be
+// called after each change of p.
 func (s *State) touch(p *Port) {
 	if !p.touched {
 		p.touched = true

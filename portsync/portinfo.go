@@ -23,7 +23,7 @@ const maxPortInfo = 255
 // infoLabels are the names of the fields, which are also the labels of portsyncd_port_info.
 var infoLabels = []string{"alias", "description", "speed", "lanes", "index"}
 
-// values returns pointers to the values in the order of infoLabels.
+// values returns pointers to the fields of i, in the order of infoLabels.
 func (i *PortInfo) values() []*string {
 	return []*string{&i.Alias, &i.Description, &i.Speed, &i.Lanes, &i.PanelIndex}
 }
@@ -37,7 +37,7 @@ var infoFields = func() (fields []string) {
 	return fields
 }()
 
-// newPortInfo returns the PortInfo for the values of infoFields in the reply to HMGET.
+// newPortInfo returns a PortInfo with the values in the reply to an HMGET of infoFields.
 func newPortInfo(reply []sonicdb.Reply) *PortInfo {
 	i := new(PortInfo)
 	values := i.values()

@@ -92,7 +92,7 @@ func compareNames(a, b string) int {
 	return cmp.Compare(a, b)
 }
 
-// prefix returns the part of name before its first digit.
+// prefix returns the characters of name before the first digit.
 func prefix(name string) string {
 	for i := range len(name) {
 		if name[i] >= '0' && name[i] <= '9' {

@@ -2,7 +2,7 @@ package portsync
 
 import "portsyncd/metrics"
 
-// portMetric is a metric family with one series per port.
+// portMetric describes a metric family that has one series for each port.
 type portMetric struct {
 	name, help string
 	kind       portMetricKind
@@ -58,7 +58,7 @@ type portColumns struct {
 	info    metrics.InfoColumn
 }
 
-// portColumn returns the function that sets the column's value in a row.
+// A portColumn returns, for a row, the function that sets the value of one metric in that row.
 type portColumn func(r *metrics.Row) func(value float64)
 
 func newPortColumns(set *metrics.Set) *portColumns {
@@ -100,7 +100,7 @@ type portSeries struct {
 	lastInfo *PortInfo // last value of info
 }
 
-// add adds the series of a port with the initial value 0.
+// add adds one series to each family for the named port. The series have the initial value 0.
 func (c *portColumns) add(name string) *portSeries {
 	s := &portSeries{row: c.group.Add(name), last: make([]float64, len(portMetrics))}
 	s.info = c.info.In(s.row)

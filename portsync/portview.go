@@ -7,7 +7,8 @@ import (
 
 // PortView is the state of one port. It is encoded as JSON in /ports and /status.
 //
-// To add a member, add it here, to publishedPort, and to the two methods of publishedPort.
+// A new member of PortView also needs a field in publishedPort and one line in each of the two
+// methods of publishedPort.
 type PortView struct {
 	Name        string     `json:"name"`
 	NameHex     string     `json:"name_hex,omitempty"` // bytes of Name in hexadecimal; set in JSON if Name is not UTF-8

@@ -12,9 +12,10 @@ import (
 // APPL_DB has the port at that moment (PROTOCOL.md section 8). All four fields are written by one
 // HSET, because subscribers read the whole row on each notification.
 //
-// If both databases are on one Redis instance, a script performs the lookups and writes in one
-// round trip. Otherwise the lookups in APPL_DB precede the writes to STATE_DB. After a ServerError
-// the outcome of some ports is OutcomeFailed or OutcomeRefused.
+// Publish needs one round trip if both databases are on one Redis instance: a script performs the
+// lookups and writes. Otherwise Publish first looks up the ports in APPL_DB and then writes to
+// STATE_DB. If it returns a ServerError, the outcome of some ports is OutcomeFailed or
+// OutcomeRefused.
 func (d *Databases) Publish(ports []*Port) error {
 	for _, p := range ports {
 		p.Answer(OutcomeFailed)
@@ -73,7 +74,7 @@ func (d *Databases) appendMirror(chunk []*Port) {
 	}
 }
 
-// mirrorWord returns the operation of sonicdb.MirrorScript for a port.
+// mirrorWord returns the name of the operation that sonicdb.MirrorScript must perform for port p.
 func mirrorWord(p *Port) string {
 	switch {
 	case p.Delete() && p.Set():
@@ -108,7 +109,8 @@ func mirrored(chunk []*Port, answer []byte) error {
 	return refused
 }
 
-// refusal returns OutcomeFailed if a retry may succeed soon, or OutcomeRefused otherwise.
+// refusal returns the outcome for an error reply: OutcomeFailed if a retry may succeed soon,
+// otherwise OutcomeRefused.
 func refusal(err error) Outcome {
 	if sonicdb.Temporary(err) || sonicdb.Denied(err) {
 		return OutcomeFailed
@@ -174,7 +176,8 @@ func (d *Databases) publishPipelined(chunk []*Port) error {
 	return refused
 }
 
-// writes reports whether the row must be written and APPL_DB has the port.
+// writes reports whether the row of p must be written now: it has a pending write, and APPL_DB has
+// the port.
 func (p *Port) writes() bool { return p.Set() && p.pending.result == OutcomeAccepted }
 
 // lookUp sets the outcome of each port according to whether APPL_DB has the port.

@@ -31,7 +31,7 @@ func (r *rechecker) schedule(now int64) {
 // reset resets the pause to its minimum.
 func (r *rechecker) reset() { r.pause.Reset() }
 
-// begin records that the scheduled lookup has started.
+// begin clears the schedule, because the scheduled lookup has started.
 func (r *rechecker) begin() { r.at = never }
 
 // recheckRows looks up ports that were accepted before APPL_DB lost its rows or that were written

@@ -82,8 +82,8 @@ func (l *Loop) publishStatus() {
 	}
 }
 
-// stalledFrom returns the time since which the backlog has been waiting for a reply although
-// nothing prevents one, or 0. A refusal counts as a reply.
+// stalledFrom returns the time at which the loop began to wait for a reply from a connected
+// database, or 0 if it is not waiting. An error reply also ends the wait.
 func (l *Loop) stalledFrom() int64 {
 	if l.writes.len() == 0 || l.db.session == nil || !l.initial.started || l.initial.gated {
 		return 0

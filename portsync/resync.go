@@ -58,7 +58,7 @@ func (d *dumper) resync(reason Reason, now int64) {
 	d.want(now)
 }
 
-// want schedules a dump. now is recorded as the start of the resync that the dump completes.
+// want schedules a dump that completes a resync. now is the start time of that resync.
 func (d *dumper) want(now int64) {
 	d.wanted, d.quiet = true, false
 	if !d.running && now-d.ended > int64(dumpCalm) {
@@ -74,7 +74,7 @@ func (d *dumper) want(now int64) {
 	}
 }
 
-// wantQuiet schedules a dump for an audit. It does not complete a resync.
+// wantQuiet schedules a dump for an audit. Unlike want, it does not start a resync.
 func (d *dumper) wantQuiet(now int64) { d.wanted, d.quiet, d.at = true, true, now }
 
 // idle reports whether no dump is running or scheduled.
@@ -106,14 +106,15 @@ func (d *dumper) request(now int64) bool {
 	return true
 }
 
-// done records the end of a dump, complete or not. The next dump starts after a pause.
+// done records that the running dump has ended, whether it was complete or not. The next dump
+// starts after a pause.
 func (d *dumper) done(now int64) {
 	d.running, d.deadline, d.ended = false, never, now
 	d.at = now + int64(d.pause.Next())
 }
 
-// completed ends the pending resyncs after a complete dump. It calls observe with the start time of
-// each resync.
+// completed ends all pending resyncs after a complete dump. It calls observe with the start time of
+// each of them.
 func (d *dumper) completed(now int64, observe func(since int64)) {
 	for i, since := range d.decided {
 		d.resynced = now
@@ -134,7 +135,7 @@ func (d *dumper) unsynced() int64 {
 	return d.decided[0]
 }
 
-// due returns the time at which request or timedOut must be called next.
+// due returns the time at which the scheduled dump must be requested or the running dump times out.
 func (d *dumper) due() int64 {
 	if d.wanted && !d.running {
 		return d.at

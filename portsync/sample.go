@@ -21,7 +21,8 @@ type latencyRecord struct {
 	hour      hour
 }
 
-// observe records a latency of ns nanoseconds at now, on the loop's clock.
+// observe records a write latency of ns nanoseconds that was measured at time now on the loop's
+// clock.
 func (r *latencyRecord) observe(now, ns int64) {
 	r.histogram.Observe(float64(ns) / 1e9)
 	r.newest.add(ns)
@@ -83,7 +84,8 @@ func (s *Sampler) Append(b []byte, now time.Time, h Health, restarts warmrestart
 	return append(b, out...)
 }
 
-// latency returns the latencies since the last sample, or nil if there were no writes.
+// latency returns a summary of the write latencies since the last sample, or nil if there were no
+// writes.
 func (s *Sampler) latency() *warmrestart.Latency {
 	sorted, total := s.Metrics.latency.newest.since(s.from)
 	count := total - s.from

@@ -81,7 +81,7 @@ func (d *databaseLink) use(s *session) {
 	d.addEvent(journal.Event{Kind: journal.RedisConnected})
 }
 
-// startRead records that the data needed at startup was read from CONFIG_DB.
+// startRead records that everything that is needed at startup has been read from CONFIG_DB.
 func (d *databaseLink) startRead() { d.configRead = true }
 
 // usable reports whether there is a connection and no pause after a refusal.
@@ -94,7 +94,8 @@ func (d *databaseLink) close() {
 	}
 }
 
-// lose ends the session because of err and starts to reconnect. The backlog is kept.
+// lose ends the session after the error err and starts to reconnect. The rows in the backlog are
+// kept.
 func (d *databaseLink) lose(err error) {
 	kind := errorIO
 	if _, bad := errors.AsType[*sonicdb.ProtocolError](err); bad {
@@ -146,7 +147,7 @@ func (d *databaseLink) check(err error) bool {
 // answered records that a reply has arrived now.
 func (d *databaseLink) answered() { d.answeredAt = d.clock.now() }
 
-// progressed records that the last reply acknowledged an operation.
+// progressed records that the last reply from Redis acknowledged an operation.
 func (d *databaseLink) progressed() { d.progressAt = d.answeredAt }
 
 // refused counts and logs a request that was refused, at least partly.

@@ -7,7 +7,7 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// StartKind tells whether the daemon starts cold or warm.
+// StartKind is the kind of a start: cold or warm.
 type StartKind uint8
 
 // Kinds of start.
@@ -50,7 +50,7 @@ type PortConfig struct {
 	HasAdmin bool
 }
 
-// Produce tells when the configuration is written for orchagent.
+// Produce specifies when the port configuration is written to APPL_DB for orchagent.
 type Produce uint8
 
 // Values of Produce.

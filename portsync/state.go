@@ -42,7 +42,8 @@ type unreadLink struct {
 // actions. Messages must pass the same tests, in the same order, as in LinkSync::onMsg of the C++
 // daemon (sonic-swss portsyncd/linksync.cpp).
 //
-// One goroutine owns a State. Step returns ErrConcurrentUse if a second goroutine enters it.
+// A State must be used by one goroutine only. Step returns ErrConcurrentUse if it is called while
+// another call is running.
 type State struct {
 	busy  atomic.Bool
 	ports map[string]*Port

@@ -24,7 +24,7 @@ type Status struct {
 	rate       failureRate            // failure rate of Redis requests
 }
 
-// published is the part of Status that is written only by Loop.publishStatus.
+// published holds the fields of Status that are written only by Loop.publishStatus.
 type published struct {
 	maxStall       atomic.Int64 // nanoseconds; 0 if there is no limit
 	maxFailureRate atomic.Int64 // bits of a float64, 0 to 1
@@ -65,13 +65,13 @@ type published struct {
 	rows      atomic.Int64 // number of ports in APPL_DB, as last read
 }
 
-// begin sets the clock. The loop calls it before the first read.
+// begin sets the clock of s. The loop calls it once, before any other goroutine reads s.
 func (s *Status) begin(c clock) {
 	s.clock = c
 	s.wakeups = make(chan struct{}, 1)
 }
 
-// Disable marks the daemon as disabled. It must be called before the first read.
+// Disable marks the daemon as disabled. It must be called before any other goroutine reads s.
 func (s *Status) Disable() { s.disabled = true }
 
 // SetListenersDown sets the description of the HTTP listeners that are down, including their
@@ -96,13 +96,13 @@ func (s *Status) wake() {
 // Ready reports whether the initial sync is complete.
 func (s *Status) Ready() bool { return s.ready.Load() }
 
-// stalledFor returns the duration of the current stall, or 0.
+// stalledFor returns for how long the loop has been stalled at now, or 0 if it is not stalled.
 func (s *Status) stalledFor(now int64) time.Duration { return since(s.stalledSince.Load(), now) }
 
-// backlogAge returns the age of the oldest row in the backlog, or 0.
+// backlogAge returns how long the oldest row has been in the backlog, or 0 if the backlog is empty.
 func (s *Status) backlogAge(now int64) time.Duration { return since(s.backlogSince.Load(), now) }
 
-// since returns now - from, at least 0, or 0 if from is 0.
+// since returns the duration from from to now. It returns 0 if from is 0 or later than now.
 func since(from, now int64) time.Duration {
 	if from == 0 {
 		return 0
@@ -110,7 +110,7 @@ func since(from, now int64) time.Duration {
 	return max(time.Duration(now-from), 0)
 }
 
-// stalledTooLong reports whether d exceeds the limit for a stall.
+// stalledTooLong reports whether a stall of duration d exceeds the configured limit.
 func (s *Status) stalledTooLong(d time.Duration) bool {
 	limit := time.Duration(s.maxStall.Load())
 	return limit > 0 && d > limit
@@ -130,13 +130,14 @@ func exceedsRate(failed, attempts int64, limit float64) bool {
 	return failed >= minFailures && low > limit
 }
 
-// mayDegrade reports whether a condition may become active merely because time passes.
+// mayDegrade reports whether a health reason may become active without a further event, only
+// because time passes.
 func (s *Status) mayDegrade() bool {
 	failed, _ := s.rate.recent(s.clock.now())
 	return failed > 0 || s.stalledSince.Load() != 0 || s.started.Load() && !s.synced.Load()
 }
 
-// expose adds the gauges that are read from s to set.
+// expose adds to set the gauges whose values are read from s.
 func (s *Status) expose(set *metrics.Set) {
 	flag := func(name, help string, b *atomic.Bool, labels ...metrics.Label) {
 		set.NewGaugeFunc(name, help, func() float64 { return float64(bit(b.Load())) }, labels...)

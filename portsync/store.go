@@ -9,11 +9,12 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// Markers tells which markers are in APPL_DB or queued for orchagent.
+// Markers records which of the markers PortConfigDone and PortInitDone are in APPL_DB or queued for
+// orchagent.
 type Markers struct{ ConfigDone, InitDone bool }
 
-// Counts holds the numbers that orchagent compares in its own warm restart. orchagent starts cold
-// if PortConfigDone does not announce the number of ports in the table.
+// Counts holds the two numbers that orchagent compares during a warm restart: the ports announced
+// by PortConfigDone and the ports in PORT_TABLE. If they differ, orchagent performs a cold start.
 type Counts struct {
 	Markers   Markers
 	Announced int // number of ports announced by PortConfigDone

@@ -34,7 +34,7 @@ func (l *Loop) due(now int64) {
 	l.logger.missed(now)
 }
 
-// deadline returns the time at which the next step of a turn is due.
+// deadline returns the time at which the loop must wake up for its next timer.
 func (l *Loop) deadline() int64 {
 	d := min(l.audits.at, l.audits.explainBy, l.audits.countAt, l.recheck.at, l.watchdog.at, l.handover.lateAt,
 		l.shown.absences.at, l.records.at, l.logger.missing)
@@ -59,8 +59,8 @@ type watchdog struct {
 	at int64 // when the next notification is due
 }
 
-// feed notifies the service manager, unless work has been delayed for longer than MaxStall.
-// stalledFrom is the time since which work is delayed, or 0 if none is.
+// feed sends a watchdog notification if one is due, unless the loop has been stalled for longer
+// than MaxStall. stalledFrom is the time at which the stall began, or 0 if there is none.
 func (w *watchdog) feed(now, stalledFrom int64) {
 	w.at = never
 	if w.Watchdog <= 0 {

@@ -36,8 +36,8 @@ type Pending struct {
 	From    time.Time `json:"from"` // pending since
 }
 
-// DatabaseView describes the connection to one database. The loop requires both APPL_DB and
-// STATE_DB, so they are always up or down together.
+// DatabaseView describes the connection to one database. APPL_DB and STATE_DB are always connected
+// or disconnected together, because the loop needs both.
 type DatabaseView struct {
 	Name    string    `json:"name"`
 	Address string    `json:"address"` // "unix:" and a path, or host:port; "" if unknown
@@ -53,7 +53,8 @@ type BacklogView struct {
 	WaitSeconds float64 `json:"wait_seconds"` // age of the oldest row in the backlog
 }
 
-// CountsView holds the current numbers of ports, and totals since the process started.
+// CountsView holds the current number of ports in each state, and event totals since the process
+// started.
 type CountsView struct {
 	Configured  int64      `json:"ports_configured"`
 	Present     int64      `json:"ports_present"`
@@ -124,8 +125,8 @@ func (s *Status) startView() StartView {
 	return v
 }
 
-// pending returns the pending operations, first those that delay others, and then the pending
-// ports.
+// pending returns the pending operations, beginning with those that delay other operations,
+// followed by the pending ports.
 func (s *Status) pending(c *databases) []Pending {
 	all := []Pending{}
 	add := func(what string, from time.Time, why string, args ...any) {

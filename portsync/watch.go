@@ -12,7 +12,7 @@ import (
 	"portsyncd/internal/syslog"
 )
 
-// note is a message to the loop from a watch, the follower or a configLink.
+// note is a message that a watch, the follower or a configLink sends to the loop.
 type note struct {
 	kind  noteKind
 	conn  *sonicdb.Conn // noteConfig: the connection to CONFIG_DB
@@ -74,7 +74,7 @@ func (w *watch) subscribe() error {
 	return nil
 }
 
-// follow subscribes to all channels that match a pattern.
+// follow subscribes to all channels that match pattern, and waits for the server's confirmation.
 func (w *watch) follow(pattern string) error {
 	if err := w.conn.PSubscribe(pattern); err != nil {
 		return err

@@ -38,8 +38,8 @@ func Status(format string, args ...any) string {
 	}, fmt.Sprintf(format, args...))
 }
 
-// Reloading returns the state that announces a reload. It includes the CLOCK_MONOTONIC time that
-// Type=notify-reload requires (systemd 253). The reload ends with Ready.
+// Reloading returns the state that announces the start of a reload. It includes the CLOCK_MONOTONIC
+// time, which Type=notify-reload (systemd 253) requires. Send Ready when the reload is complete.
 func Reloading() string {
 	var now unix.Timespec
 	// On Linux, ClockGettime cannot fail for CLOCK_MONOTONIC.
