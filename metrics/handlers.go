@@ -1,15 +1,12 @@
 package metrics
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/pprof"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Content types.
@@ -94,7 +91,7 @@ func (s *Server) addRoutes() {
 		s.routes["/events"] = add("/events", s.handleEvents, ok, http.StatusBadRequest, unavailable)
 	}
 	if s.cfg.Profiling {
-		s.pprof = add("/debug/pprof/", s.handleProfiling, ok,
+		s.pprof = add(profilePath, s.handleProfiling, ok,
 			http.StatusBadRequest, notFound, http.StatusInternalServerError, unavailable)
 	}
 	s.other = add("other", nil, append(protocolErrorCodes, notFound)...)
@@ -167,7 +164,7 @@ func (s *Server) route(path string, c *conn) *route {
 	if s.portPage != nil && strings.HasPrefix(path, portPagePath) {
 		return s.portPage
 	}
-	if s.pprof != nil && c.local && strings.HasPrefix(path, "/debug/pprof/") {
+	if s.pprof != nil && c.local && strings.HasPrefix(path, profilePath) {
 		return s.pprof
 	}
 	return s.other
@@ -300,40 +297,6 @@ func (s *Server) respondPage(w http.ResponseWriter, r *http.Request, appendTo fu
 	s.respond(w, r, typeHTML, appendTo)
 }
 
-const (
-	profileTime = 5 * time.Minute // maximum duration of a profile or trace
-	maxProfiles = 2               // maximum number at the same time; each keeps a connection open
-)
-
-// handleProfiling serves the handlers of net/http/pprof. Because the client chooses the duration of
-// a profile, it extends the write deadline to profileTime, both for the connection and in the
-// [http.Server], where pprof looks for it.
-func (s *Server) handleProfiling(w http.ResponseWriter, r *http.Request) {
-	select {
-	case s.profiles <- struct{}{}:
-		defer func() { <-s.profiles }()
-	default:
-		w.Header().Set("Retry-After", "30")
-		reply(w, r, http.StatusServiceUnavailable, typeText, "too many profiles are running\n")
-		return
-	}
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(profileTime))
-	r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey,
-		&http.Server{WriteTimeout: profileTime}))
-	switch strings.TrimPrefix(r.URL.Path, "/debug/pprof/") {
-	case "cmdline":
-		pprof.Cmdline(w, r)
-	case "profile":
-		pprof.Profile(w, r)
-	case "symbol":
-		pprof.Symbol(w, r)
-	case "trace":
-		pprof.Trace(w, r)
-	default:
-		pprof.Index(w, r)
-	}
-}
-
 // reply sends a short response.
 func reply(w http.ResponseWriter, r *http.Request, status int, contentType, body string) {
 	send(w, r, status, contentType, []byte(body))
@@ -365,7 +328,7 @@ func (w *statusWriter) WriteHeader(status int) {
 
 func (w *statusWriter) Write(b []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK // as net/http does; only pprof omits WriteHeader
+		w.status = http.StatusOK // as net/http does; only profiles omit WriteHeader
 	}
 	return w.ResponseWriter.Write(b)
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -306,16 +307,34 @@ func TestBodiesAreNotRead(t *testing.T) {
 	}
 }
 
-// TestProfiling checks that the paths of net/http/pprof are served.
+// TestProfiling checks that the paths of net/http/pprof are served, and that "go tool pprof" and "go
+// tool trace" would recognize the answers.
 func TestProfiling(t *testing.T) {
 	_, base := startServer(t, ServerConfig{Profiling: true}, Sources{})
-	resp, body := fetch(t, "GET", base+"/debug/pprof/goroutine?debug=1")
-	if resp.StatusCode != 200 || !strings.Contains(body, "goroutine profile:") {
-		t.Errorf("%d %q", resp.StatusCode, body)
-	}
-	for _, path := range []string{"", "cmdline", "symbol", "trace?seconds=0.01"} {
-		if resp, _ := fetch(t, "GET", base+"/debug/pprof/"+path); resp.StatusCode != 200 {
-			t.Errorf("%q: status %d", path, resp.StatusCode)
+	for _, test := range []struct {
+		path   string
+		status int
+		prefix string
+	}{
+		{"", 200, "/debug/pprof/cmdline\n/debug/pprof/profile\n/debug/pprof/trace\n/debug/pprof/allocs\n"},
+		{"cmdline", 200, os.Args[0]},
+		{"goroutine?debug=1", 200, "goroutine profile: "},
+		{"heap?debug=1&gc=1", 200, "heap profile: "},
+		{"heap", 200, "\x1f\x8b"}, // gzip
+		{"profile?seconds=0.01", 200, "\x1f\x8b"},
+		{"trace?seconds=0.01", 200, "go 1."},
+		{"trace?seconds=-1", 400, "seconds must be"},
+		{"profile?seconds=301", 400, "seconds must be"},
+		{"profile?seconds=x", 400, "seconds must be"},
+		{"profile?seconds=NaN", 400, "seconds must be"},
+		{"symbol", 404, "unknown profile"},
+	} {
+		resp, body := fetch(t, "GET", base+"/debug/pprof/"+test.path)
+		if resp.StatusCode != test.status || !strings.HasPrefix(body, test.prefix) {
+			t.Errorf("%q: status %d, %.60q; want %d, %q", test.path, resp.StatusCode, body, test.status, test.prefix)
+		}
+		if resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%q: headers %v", test.path, resp.Header)
 		}
 	}
 }
@@ -330,11 +349,10 @@ func TestProfilingIsLocal(t *testing.T) {
 	}
 }
 
-// TestLongProfile checks that a profile may take longer than writeTimeout, which net/http/pprof
-// refuses by default.
+// TestLongProfile checks that a profile may take longer than writeTimeout, and that it ends when the
+// client disconnects.
 func TestLongProfile(t *testing.T) {
-	ctx := context.WithValue(t.Context(), http.ServerContextKey, &http.Server{WriteTimeout: writeTimeout})
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // the client is gone, which ends the profile at once
 	w := httptest.NewRecorder()
 	(&Server{profiles: make(chan struct{}, 1)}).handleProfiling(w, httptest.NewRequestWithContext(ctx, "GET", "/debug/pprof/profile?seconds=60", nil))

@@ -283,9 +283,9 @@ func TestFewProfiles(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	for range maxProfiles {
+	for _, path := range [maxProfiles]string{"profile", "trace"} { // the runtime allows one of each kind
 		wg.Go(func() {
-			req := mustRequest(t, base+"/debug/pprof/goroutine?seconds=200").WithContext(ctx)
+			req := mustRequest(t, base+"/debug/pprof/"+path+"?seconds=200").WithContext(ctx)
 			new(http.Transport).RoundTrip(req)
 		})
 	}
@@ -295,7 +295,7 @@ func TestFewProfiles(t *testing.T) {
 		}
 	}
 	for range 3 {
-		if resp, _ := fetch(t, "GET", base+"/debug/pprof/goroutine?seconds=200"); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+		if resp, _ := fetch(t, "GET", base+"/debug/pprof/goroutine"); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 			t.Errorf("additional profile: %d %v", resp.StatusCode, resp.Header)
 		}
 	}
