@@ -19,8 +19,9 @@ SEED      ?= 1
 PREFIX    ?= /usr
 # Architectures of the Debian packages.
 ARCHITECTURES ?= amd64 arm64 armhf
-# The daemon does not use cgo.
-GOBUILD   := CGO_ENABLED=0 go build -trimpath
+# The daemon does not use cgo. -s -w omits the symbol table and DWARF, which only debuggers need;
+# stack traces and profiles have names and lines without them.
+GOBUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 # Packages for mutation tests.
 PACKAGES  ?= ./config/toml ./config ./internal/warmrestart/stats ./internal/warmrestart ./internal/sonicdb ./netlinkraw ./internal/snapshot ./metrics ./portsync
 # Time limit for the tests of a package. The default of go test, ten minutes, is too short for

@@ -72,7 +72,7 @@ const (
 	// (netlink_recvmsg and netlink_dump in net/netlink/af_netlink.c). The message of a link with
 	// many alternative names (IFLA_PROP_LIST) can reach 70 KiB. Slots grow after a datagram was
 	// truncated.
-	slotSize = 32 << 10
+	slotSize = 16 << 10
 
 	// slotLimit is the maximum size of a slot in bytes. Linux allocates messages with kmalloc,
 	// whose limit KMALLOC_MAX_SIZE is 4 MiB with 4 KiB pages.

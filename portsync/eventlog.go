@@ -34,7 +34,7 @@ const (
 	eventLinesBurst     = 10_000
 	eventLinesPerSecond = 20
 	// logRingSize is the maximum number of queued lines.
-	logRingSize = 4096
+	logRingSize = 2048
 )
 
 const (

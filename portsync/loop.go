@@ -56,7 +56,7 @@ type base struct {
 // ringSize is the number of messages that can be queued while the loop waits for one Redis reply.
 // When the ring is full, messages queue in the socket's receive buffer, which holds several
 // thousand.
-const ringSize = 8192
+const ringSize = 4096
 
 // consumeMost is the maximum number of messages processed per turn, so that timers, signals and
 // writes are served under any load.

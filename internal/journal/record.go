@@ -44,7 +44,7 @@ type record struct {
 }
 
 // ringSize is the maximum number of records queued for the writer.
-const ringSize = 4096
+const ringSize = 2048
 
 // Source passes port states from the event loop to the writer. Its methods must be called by one
 // goroutine. They never block and do not allocate.
