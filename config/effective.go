@@ -32,7 +32,8 @@ func (c *Config) Effective(w io.Writer, exists func(path string) bool) error {
 	return nil
 }
 
-// overridden returns the reason why a setting is not used, for use in its comment, or "".
+// overridden returns the reason why the setting with the given key has no effect, or "" if it has
+// an effect.
 func (c *Config) overridden(key string, mapExists bool) string {
 	table, name, _ := strings.Cut(key, ".")
 	switch {

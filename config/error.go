@@ -44,7 +44,7 @@ func (es Errors) sort() {
 	})
 }
 
-// got formats a value for an error message, in TOML syntax.
+// got returns the value v in TOML syntax, for use in an error message.
 func got(v toml.Value) string {
 	switch data := v.Data.(type) {
 	case string:

@@ -12,9 +12,10 @@ import (
 // [Errors] and lists all problems in the file. The returned Config is always usable: invalid
 // settings have their default values, the others have the values in the file.
 //
-// There is one exception, so that defaults do not expose data that the file was meant to protect.
-// If a key that determines who can access the HTTP listener is invalid or may be misspelt, or if
-// the file is not valid TOML, all of these keys have their default values: plain HTTP on loopback.
+// Parse handles errors in access settings differently, so that the data is not exposed to more
+// clients than intended. If a key that determines who can access the HTTP listener is invalid or
+// may be misspelt, or if the file is not valid TOML, Parse sets all of these keys to their
+// defaults: plain HTTP on the loopback address.
 func Parse(name string, src []byte) (Config, error) {
 	d := &decoder{
 		name:     printable(name),

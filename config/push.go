@@ -36,7 +36,7 @@ func pushURL(field func(*Config) *string) codec {
 // of InfluxDB 1.x, tokens, and the keys of VictoriaMetrics (-httpAuth and -*AuthKey).
 var secretParameters = []string{"u", "p", "user", "username", "password", "token", "authkey"}
 
-// badPushURL returns a description of what is wrong with a URL, or "" if the URL is valid.
+// badPushURL returns the reason why s is not a valid push URL, or "" if it is valid.
 func badPushURL(s string) string {
 	u, err := url.Parse(s)
 	switch {

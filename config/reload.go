@@ -6,8 +6,8 @@ import "maps"
 // changes between c and next. Settings that can be reloaded are taken from next; the others are
 // taken from c.
 //
-// The HTTP listener and its protection change only together: if next changes a listener setting
-// that needs a restart, changed credentials also need a restart. A reload does not remove all
+// Reload never separates the HTTP listener from its protection: if next changes a listener setting
+// that needs a restart, changed credentials also need a restart. Reload does not remove all
 // credentials from a listener, because the file may have been truncated.
 func (c Config) Reload(next Config) (Config, []Change) {
 	changes := c.Diff(next)
@@ -30,8 +30,8 @@ func (c Config) Reload(next Config) (Config, []Change) {
 	return inEffect, changes
 }
 
-// protectionWaits returns the reason why changed credentials in next need a restart, or "" if they
-// do not.
+// protectionWaits returns the reason why changed credentials in next take effect only after a
+// restart, or "" if they can take effect on reload.
 func (c *Config) protectionWaits(next Config, changes []Change) string {
 	for _, ch := range changes {
 		if s := settingOf(ch.Key); s.apply&exposure != 0 && s.apply&live == 0 {
@@ -48,7 +48,7 @@ func (m *Metrics) hasCredentials() bool {
 	return m.BearerTokenSHA256.IsSet() || m.BasicPasswordSHA256.IsSet()
 }
 
-// take copies the setting and its origin from src to dst.
+// take copies the value and the origin of setting s from src to dst.
 func (s *setting) take(dst, src *Config) {
 	s.copy(dst, src)
 	if o, ok := src.origins[s.key]; ok {
@@ -58,8 +58,8 @@ func (s *setting) take(dst, src *Config) {
 	}
 }
 
-// SetsNothing reports whether the file sets no key, as is the case for an empty file or a file that
-// contains only comments.
+// SetsNothing reports whether the configuration file sets no key, for example because it is empty
+// or contains only comments.
 func (c *Config) SetsNothing() bool {
 	for _, o := range c.origins {
 		if o.inFile {

@@ -148,8 +148,8 @@ type setting struct {
 	codec
 }
 
-// apply is a set of flags that determine when a changed setting takes effect and how it must be
-// protected.
+// apply is a set of flags of a setting, which determine when a change takes effect and how the
+// value must be protected.
 type apply uint8
 
 const (

@@ -55,8 +55,8 @@ func didYouMean(name string) string {
 	return fmt.Sprintf("; did you mean %s?", name)
 }
 
-// elsewhere returns the full key of a setting with the given name in any table, or "" if there is
-// none.
+// elsewhere returns the full key of the setting that has the given name in any table, or "" if
+// there is no such setting.
 func elsewhere(name string) string {
 	for i := range schema {
 		if schema[i].name() == name && name != "enabled" {
@@ -66,8 +66,8 @@ func elsewhere(name string) string {
 	return ""
 }
 
-// orList returns the end of an error message about an unknown name: the suggestion hint or, if hint
-// is "", the list of all names.
+// orList returns the end of an error message about an unknown name. It is the suggestion hint or,
+// if hint is "", intro followed by all valid names.
 func orList(hint, intro string, all []string) string {
 	if hint != "" {
 		return didYouMean(hint)

@@ -16,7 +16,7 @@ import (
 //
 //	printf %s "$TOKEN" | sha256sum
 //
-// An unsalted hash protects a secret only if the secret is long and random.
+// Credentials holds unsalted hashes, which protect a secret only if the secret is long and random.
 type Credentials struct {
 	BearerSHA256 string // of the token
 	BasicUser    string

@@ -33,8 +33,8 @@ type value interface {
 	number() float64
 }
 
-// block is a part of a family: a sample, a histogram, or a column of a group. Its JSON has a comma
-// after each sample.
+// block renders the samples of one series or of one column of a group. In its JSON form, a comma
+// follows each sample.
 type block interface {
 	appendText(b []byte) []byte
 	appendJSON(b []byte) []byte
@@ -97,7 +97,7 @@ func trimComma(b []byte) []byte {
 	return b
 }
 
-// sample is a series with one value, and its text up to the value.
+// sample is a series with a single value. It holds the rendered text that precedes the value.
 type sample struct {
 	labels []Label
 	text   []byte // name{labels} and a space
@@ -105,7 +105,8 @@ type sample struct {
 	value  value
 }
 
-// newSample returns a series. The labels have been through validText.
+// newSample returns a sample for the given name and labels. The label values must have been escaped
+// by validText.
 func newSample(name string, labels []Label, v value) *sample {
 	return &sample{
 		labels: labels,

@@ -122,7 +122,8 @@ func (g *goRuntime) want(names []string) {
 	}
 }
 
-// read updates the metrics. The samples are in the order in which AddGo called want.
+// read updates the go_* metrics from new runtime samples, which are in the order in which AddGo
+// requested them.
 func (g *goRuntime) read() {
 	metrics.Read(g.samples)
 	rest := g.samples
@@ -157,7 +158,7 @@ func (g *goRuntime) read() {
 // pauseQuantiles are the quantiles computed by debug.ReadGCStats: minimum, quartiles and maximum.
 var pauseQuantiles = [...]string{"0", "0.25", "0.5", "0.75", "1"}
 
-// pauseSummary is the summary go_gc_duration_seconds. It is the only summary in a Set.
+// pauseSummary is the summary metric go_gc_duration_seconds, the only summary in this package.
 type pauseSummary struct {
 	quantiles [len(pauseQuantiles)]Gauge
 	sum       Gauge

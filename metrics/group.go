@@ -11,7 +11,7 @@ import (
 // family. Each row is an object (a port), whose name is the value of the group's only label. All
 // columns must be added before the first row.
 //
-// The list of rows is an immutable slice behind an atomic pointer. Add and Remove publish a
+// A Group stores its rows in an immutable slice behind an atomic pointer. Add and Remove publish a
 // modified copy, which is efficient if rows rarely change. Updating a value and scraping take no
 // lock.
 type Group struct {
@@ -23,7 +23,7 @@ type Group struct {
 	infos  []*infoColumn
 }
 
-// columnKind is the type of a column's values. It selects a slice of a Row.
+// columnKind is the type of the values in a column. It determines which slice of a Row holds them.
 type columnKind int
 
 const (
@@ -54,12 +54,14 @@ func (g *Group) NewCounter(name, help string) CounterColumn {
 	return CounterColumn{g.addColumn(name, help, kindCounter, columnCounter)}
 }
 
-// NewGauge adds a column of gauges. It panics like [Group.NewCounter].
+// NewGauge adds a column of gauges. It panics if the name is invalid or in use, or if the group has
+// rows.
 func (g *Group) NewGauge(name, help string) GaugeColumn {
 	return GaugeColumn{g.addColumn(name, help, kindGauge, columnGauge)}
 }
 
-// NewIntGauge adds a column of integer gauges. It panics like [Group.NewCounter].
+// NewIntGauge adds a column of integer gauges. It panics if the name is invalid or in use, or if
+// the group has rows.
 func (g *Group) NewIntGauge(name, help string) IntGaugeColumn {
 	return IntGaugeColumn{g.addColumn(name, help, kindGauge, columnIntGauge)}
 }

@@ -27,7 +27,7 @@ type guard struct {
 	check  func() error // returns an error if the listener is unreachable
 }
 
-// link is a device that a listener depends on. index is the interface index at the time the
+// link is a network device that a listener depends on. index is the interface index when the
 // listener was opened, or 0 if the device did not exist.
 type link struct {
 	name  string
@@ -56,8 +56,8 @@ func zoneOf(address string) string {
 	return zone
 }
 
-// guardOf returns a guard for l, the listener of e, which depends on links. It returns nil if l is
-// always reachable.
+// guardOf returns a guard for the listener l of endpoint e, which depends on the devices in links.
+// It returns nil if l cannot become unreachable.
 func guardOf(e Endpoint, l net.Listener, links []link) *guard {
 	if socket, ok := l.(*unixListener); ok {
 		return &guard{events: watchFile(e.Address), check: func() error {

@@ -47,7 +47,8 @@ type route struct {
 var protocolErrorCodes = []int{http.StatusBadRequest, http.StatusExpectationFailed, http.StatusRequestHeaderFieldsTooLarge,
 	http.StatusNotImplemented, http.StatusHTTPVersionNotSupported}
 
-// countProtocolError counts a response that net/http itself sent. It uses the path "other".
+// countProtocolError counts an error response that net/http sent without calling a handler. It is
+// counted under the path "other".
 func (s *Server) countProtocolError(code int) {
 	if counter := s.other.requests[code]; counter != nil {
 		counter.Inc()
@@ -156,7 +157,7 @@ func (s *Server) reportPanic(r *http.Request) {
 	}
 }
 
-// route returns the route for a path on connection c.
+// route returns the handler and counters for a request path that was received on connection c.
 func (s *Server) route(path string, c *conn) *route {
 	if rt := s.routes[path]; rt != nil {
 		return rt
@@ -302,7 +303,8 @@ func reply(w http.ResponseWriter, r *http.Request, status int, contentType, body
 	send(w, r, status, contentType, []byte(body))
 }
 
-// send sends a response. The caller sets additional headers before.
+// send writes the status, headers and body of a response. The caller must set additional headers
+// before calling send.
 func send(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)

@@ -13,10 +13,11 @@ import (
 // Histogram counts observations in buckets. All methods are safe for concurrent use. Observe does
 // not allocate.
 //
-// A scrape reads buckets, sum and count for the same set of observations, without a lock. Observe
-// increments started, then adds to sum, then increments the bucket. A reader adds up the buckets,
-// reads sum, and compares started with the total of the buckets. If they are equal, no observation
-// was in progress while the reader read sum. Otherwise the reader tries again.
+// A Histogram uses no lock, but each scrape reads buckets, sum and count for the same set of
+// observations. Observe increments started, adds to sum, and then increments the bucket. A reader
+// adds up the buckets, reads sum, and compares started with the total of the buckets. If they are
+// equal, no observation was in progress while the reader read sum. Otherwise the reader tries
+// again.
 type Histogram struct {
 	bounds  []float64       // upper bounds, ascending, without +Inf
 	started atomic.Uint64   // number of observations started

@@ -5,18 +5,20 @@ import (
 	"sync/atomic"
 )
 
-// InfoColumn is a family of a [Group] whose labels describe the object of each row. The value is 1.
+// InfoColumn is a metric family of a [Group] whose labels describe the object of each row. The
+// value of each series is 1.
 type InfoColumn struct{ index int }
 
-// Info has the labels of one row in an InfoColumn. Set may be called at any time.
+// Info is the series of one row in an InfoColumn. Its labels can be changed at any time with Set.
 type Info struct {
 	column *infoColumn
 	row    string // value of the group's label
 	series atomic.Pointer[sample]
 }
 
-// NewInfo adds a family with further labels, whose values are "" until the first call of [Info.Set]. It
-// panics like [Group.NewCounter].
+// NewInfo adds an info family with the given labels, whose values are "" until the first call of
+// [Info.Set]. Like [Group.NewCounter], it panics if a name is invalid or in use, or if the group
+// has rows.
 func (g *Group) NewInfo(name, help string, labels ...string) InfoColumn {
 	if g.rows.Load() != nil {
 		panic("metrics: column " + name + " added to a group with rows")
@@ -61,7 +63,8 @@ type infoColumn struct {
 	index  int
 }
 
-// each calls f for the series of each row until f returns false, and reports whether f never did.
+// each calls f for the series of each row until f returns false. It reports whether all calls
+// returned true.
 func (c *infoColumn) each(f func(*sample) bool) bool {
 	rows := c.group.rows.Load()
 	if rows == nil {

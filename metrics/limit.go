@@ -44,7 +44,7 @@ func newLimiter(max int, rejected *Vec[Counter], countProtocolError func(int)) *
 		countProtocolError: countProtocolError, conns: make(map[*conn]struct{})}
 }
 
-// limitedListener returns only connections that are admitted by the limiter.
+// limitedListener is a listener whose Accept returns only connections that the limiter admits.
 type limitedListener struct {
 	net.Listener
 	limiter      *limiter
@@ -118,7 +118,8 @@ func boolToInt(b bool) int {
 	return 0
 }
 
-// drop closes a connection and removes it from the limiter. The caller holds l.mu.
+// drop closes a connection, removes it from the limiter and counts it as rejected for the given
+// reason. The caller must hold l.mu.
 func (l *limiter) drop(c *conn, reason int) {
 	delete(l.conns, c)
 	c.socket.Close()
@@ -138,7 +139,7 @@ func (l *limiter) closeStalled() {
 	}
 }
 
-// closeWaiting closes the connections that wait for a request.
+// closeWaiting closes all connections on which the server is waiting for a request.
 func (l *limiter) closeWaiting() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,7 +150,7 @@ func (l *limiter) closeWaiting() {
 	}
 }
 
-// update calls change with l.mu locked, and reports whether c is admitted.
+// update calls change while holding l.mu. It reports whether c is an admitted connection.
 func (l *limiter) update(c *conn, change func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -44,9 +44,9 @@ func negotiate(accept []string, offers ...mediaType) int {
 	return best
 }
 
-// specificity returns how precisely a choice matches the offer: 0 not at all, 1 */*, 2 type/*, 3
-// the type, 4 the type with its version. The most precise match decides (RFC 9110, section 12.5.1).
-// Some clients send * instead of */*.
+// specificity returns how precisely a media range of the Accept header matches the offer: 0 for no
+// match, 1 for */* (or *, which some clients send), 2 for type/*, 3 for the type, 4 for the type
+// and version. The most precise match takes precedence (RFC 9110, section 12.5.1).
 func specificity(choice, params string, offer mediaType) int {
 	kind, _, _ := strings.Cut(offer.name, "/")
 	switch {
@@ -81,7 +81,8 @@ func acceptsGzip(acceptEncoding []string) bool {
 	return any
 }
 
-// choices yields the elements of a list header, each split into the choice and its parameters.
+// choices yields the elements of a comma-separated header such as Accept, each split into its value
+// and its parameters.
 func choices(header []string) func(yield func(choice, params string) bool) {
 	return func(yield func(choice, params string) bool) {
 		for _, line := range header {

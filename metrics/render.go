@@ -84,8 +84,8 @@ func (r *renderer) putBuffer(b *buffer) {
 	r.free = append(r.free, b)
 }
 
-// render returns what appendTo appends, compressed with gzip if compress is true. The result is
-// valid until b is used again.
+// render calls appendTo and returns the rendered response, compressed with gzip if compress is
+// true. The result is valid until b is used again.
 func (r *renderer) render(b *buffer, appendTo func([]byte) []byte, compress bool) []byte {
 	r.cpus <- struct{}{}
 	defer func() { <-r.cpus }() // also if appendTo panics

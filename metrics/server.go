@@ -75,8 +75,8 @@ type Live struct {
 	HostNames []string
 }
 
-// Sources provides the content of responses. Its functions are called concurrently and must not
-// block.
+// Sources holds the functions that provide the content of HTTP responses. They are called
+// concurrently and must not block.
 type Sources struct {
 	Set *Set
 	// Health and Ready return the responses for /healthz and /readyz. If nil, the server responds
@@ -120,8 +120,8 @@ type Sources struct {
 //     available for the daemon's own work.
 //   - At most two profiles run at the same time.
 //
-// If an address cannot be opened, or its device or socket file is removed, the server tries again
-// in the background.
+// A Server serves the other addresses if one of them cannot be opened or its device or socket file
+// is removed. It then retries that address in the background.
 type Server struct {
 	cfg ServerConfig
 	// listenNames holds the hosts in Listen, as returned by hostOf.
@@ -253,7 +253,8 @@ func (s *Server) Start() {
 	}
 }
 
-// keepServing serves l until Shutdown. If l is nil or fails, it reopens e.
+// keepServing serves requests on l until Shutdown is called. If l is nil or fails, keepServing
+// opens a new listener for e.
 func (s *Server) keepServing(e Endpoint, l net.Listener, g *guard) {
 	pause := s.retry
 	for {
@@ -270,7 +271,8 @@ func (s *Server) keepServing(e Endpoint, l net.Listener, g *guard) {
 	}
 }
 
-// open opens a listener for e. If it fails, it logs the error at level and returns nil.
+// open opens a listener for the endpoint e. If this fails, it logs the error at the given level and
+// returns nil.
 func (s *Server) open(e Endpoint, level slog.Level) (net.Listener, *guard) {
 	links := linksOf(e, s.cfg.Device) // read before listening, to detect later changes
 	l, err := e.listen(s.stopped, s.cfg.Device)
@@ -305,8 +307,8 @@ func (s *Server) serveGuarded(e Endpoint, l net.Listener, g *guard) {
 	watch.Wait()
 }
 
-// setDown records err as the reason why e has no listener, or removes e from the list if err is
-// nil. It then calls Sources.Down.
+// setDown records err as the reason why endpoint e has no listener, or records that e has a
+// listener if err is nil. It then calls Sources.Down.
 func (s *Server) setDown(e Endpoint, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,9 +10,9 @@ import (
 
 // Set is a collection of metric families that are exported together.
 //
-// The New methods panic if a name is invalid or used by another family, or if the series already
-// exists, because these are programming errors. They may be called at any time, even during a
-// scrape.
+// The methods of a Set whose names begin with New panic if a name is invalid or used by another
+// family, or if the series already exists, because these are programming errors. They may be called
+// at any time, even during a scrape.
 type Set struct {
 	mu         sync.Mutex         // held during registration, never during an update or a scrape
 	owners     map[string]*family // by sample name: x_sum is owned by histogram x
@@ -100,15 +100,16 @@ func (s *Set) AppendJSON(b []byte) []byte {
 	return append(trimComma(b), "]}\n"...)
 }
 
-// collect calls the collectors. A collector updates families that share a data source.
+// collect calls the registered collectors, each of which updates the families that share one data
+// source.
 func (s *Set) collect() {
 	for _, f := range *s.collectors.Load() {
 		f()
 	}
 }
 
-// addCollector calls f and registers it to be called at the start of each scrape. If f is already
-// running for another scrape, the scrape does not wait and uses the current values.
+// addCollector calls f and registers it to be called at the start of each scrape. A scrape that
+// starts while f is running does not wait for f and uses the current values.
 func (s *Set) addCollector(f func()) {
 	f()
 	var busy atomic.Bool

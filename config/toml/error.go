@@ -44,7 +44,7 @@ func (p *parser) errorf(off int, format string, args ...any) bool {
 	return false
 }
 
-// quoteError records an error whose message contains the value.
+// quoteError records an error at off whose message contains the problem and the invalid value.
 func (p *parser) quoteError(off int, problem string) {
 	n := len(p.errs)
 	p.errorf(off, "%s", problem)

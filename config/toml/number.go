@@ -45,7 +45,8 @@ func looksLikeDate(tok string) bool {
 		len(tok) >= 3 && digitsOnly(tok[:2], isDigit) && tok[2] == ':'
 }
 
-// notAValue returns the error message for a bare word. Most often it is a string without quotes.
+// notAValue returns the error message for a bare word that is not a value. It suggests quotes,
+// because the word is usually meant as a string.
 func notAValue(tok string) string {
 	short := Abbreviate(tok)
 	switch strings.ToLower(tok) {

@@ -117,8 +117,8 @@ func (p *parser) header() bool {
 	return true
 }
 
-// reserve adds an array of tables to the tree without its data, so that headers of its sub-tables
-// are not reported as well.
+// reserve adds an entry without data for an unsupported array of tables, so that the headers of its
+// sub-tables do not cause further errors.
 func (p *parser) reserve(path []keyPart) {
 	t := p.doc.Root
 	for i, part := range path {
@@ -274,7 +274,7 @@ func (p *parser) char() (size int, problem string) {
 	return size, ""
 }
 
-// got describes the character at the current position for use in messages.
+// got returns a description of the character at the current position for use in error messages.
 func (p *parser) got() string {
 	switch {
 	case p.eof():

@@ -117,8 +117,8 @@ func (p *parser) define(t *Table, path []keyPart, v Value) {
 	t.add(key, v)
 }
 
-// extensible returns the table of e, which a part of a key refers to. If e is not a table or is an
-// inline table, it reports an error and returns nil.
+// extensible returns the table of entry e, to which the key part refers. If e is not a table, or is
+// an inline table, extensible reports an error and returns nil.
 func (p *parser) extensible(e *Entry, part keyPart) *Table {
 	t, ok := e.Value.Data.(*Table)
 	switch {

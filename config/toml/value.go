@@ -2,7 +2,7 @@ package toml
 
 import "strings"
 
-// value parses any value. depth is the number of enclosing tables and arrays.
+// value parses a TOML value of any type. depth is the number of enclosing tables and arrays.
 func (p *parser) value(depth int) (data any, ok bool) {
 	switch {
 	case p.at('"') || p.at('\''):
@@ -156,7 +156,8 @@ func (p *parser) scalar() (any, bool) {
 	return v, true
 }
 
-// token returns the characters up to the next character that ends a scalar.
+// token returns the characters from the current position up to the end of a number, date, boolean
+// or bare word.
 func (p *parser) token() string {
 	start := p.pos
 	for !p.eof() && strings.IndexByte(" \t\r\n,]}#=\"'", p.src[p.pos]) < 0 {

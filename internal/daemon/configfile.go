@@ -24,7 +24,8 @@ func LoadConfig(file string, required bool) (config.Config, error) {
 	return cfg, err
 }
 
-// Fallback describes the settings with which the daemon starts if loading cfg returned err.
+// Fallback describes which settings the daemon uses if loading cfg returned err, for example "the
+// defaults".
 func Fallback(cfg *config.Config, err error) string {
 	if !errors.As(err, new(config.Errors)) {
 		return "the defaults"

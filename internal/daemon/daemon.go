@@ -37,7 +37,7 @@ type Options struct {
 	Stdout *os.File // receives the start message of the C++ daemon, unless the log format is JSON; nil: none
 }
 
-// Daemon connects the components of portsyncd. It starts and stops them in order.
+// Daemon holds the components of portsyncd, and starts and stops them in the correct order.
 type Daemon struct {
 	Options
 
@@ -144,8 +144,8 @@ func (d *Daemon) newLoop(families *portsync.Metrics, watchdog time.Duration) *po
 	})
 }
 
-// loopMetrics returns the set for the metrics of the event loop. If daemon.enabled is false, it
-// returns a set that is not exposed, because metrics with the value 0 would raise alerts.
+// loopMetrics returns the metric set to which the event loop adds its metrics. If daemon.enabled is
+// false, this set is not exposed, because metrics with the value 0 would trigger alerts.
 func (d *Daemon) loopMetrics() *metrics.Set {
 	enabled, set := 1.0, d.set
 	if !d.Config.Daemon.Enabled {
@@ -157,8 +157,8 @@ func (d *Daemon) loopMetrics() *metrics.Set {
 	return set
 }
 
-// runDisabled replaces the event loop if daemon.enabled is false. It reports readiness and waits
-// until ctx is done.
+// runDisabled runs instead of the event loop if daemon.enabled is false. It reports readiness and
+// waits until ctx is done.
 func (d *Daemon) runDisabled(ctx context.Context) {
 	d.log.Log(ctx, syslog.LevelNotice, disabledText)
 	d.notify(systemd.Ready, systemd.Status("disabled by configuration"))

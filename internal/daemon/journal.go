@@ -14,7 +14,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// storage reports the status of the stored files to the health monitor.
+// storage tells the health monitor which of the daemon's files cannot be written.
 type storage struct {
 	*warmrestart.Recorder
 	journal atomic.Pointer[string] // why events cannot be written; nil if they can be written
@@ -57,8 +57,8 @@ func (d *Daemon) openJournal() {
 	d.journal.Add(journal.Event{Kind: journal.Start, New: Release, Reason: d.startReason()})
 }
 
-// lockStorage returns the lock of the storage path, or nil without a path. A process needs one lock
-// only: a second one would refuse the first.
+// lockStorage returns the lock on the storage directory, or nil if no storage path is configured.
+// All components share this lock, because a second lock would conflict with the first.
 func (d *Daemon) lockStorage() *snapshot.DirLock {
 	if path := d.Config.Metrics.StoragePath; d.lock == nil && path != "" {
 		d.lock = &snapshot.DirLock{Path: path}
@@ -99,7 +99,8 @@ func (d *Daemon) recordHealth(was, is portsync.Health) {
 	d.journal.Add(journal.Event{Kind: journal.Health, Old: was.Status, New: is.Status, Reason: reasonTexts(&is)})
 }
 
-// recordReload records a reload. err is the error of a configuration that was not applied, or nil.
+// recordReload adds a reload event to the journal. err is the reason why the configuration was not
+// applied, or nil.
 func (d *Daemon) recordReload(applied, restart int, err error) {
 	reason := fmt.Sprintf("settings changed: %d, settings that need a restart: %d", applied, restart)
 	if err != nil {

@@ -38,8 +38,8 @@ func newPortLog(h *syslog.Handler, log *slog.Logger) *portLog {
 	}
 }
 
-// add logs a port event. If the syslog daemon does not accept lines, only the first line waits for
-// it; the following lines are dropped and counted.
+// add logs the port event e. If the syslog daemon does not accept lines, only the first line waits
+// for it. The following lines are dropped and counted.
 func (p *portLog) add(e *journal.Event) {
 	if e.Port == "" || !p.handler.Enabled(context.Background(), syslog.LevelNotice) {
 		return

@@ -13,7 +13,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// openRecorder reads the state that previous processes stored.
+// openRecorder creates the Recorder, which reads the data stored by previous processes.
 func (d *Daemon) openRecorder(families *portsync.Metrics) {
 	sampler := portsync.Sampler{Status: d.status, Metrics: families}
 	c := warmrestart.Config{
@@ -40,7 +40,7 @@ func (d *Daemon) openRecorder(families *portsync.Metrics) {
 }
 
 // madeDirs returns the directories of the default storage path that the daemon must create, parents
-// first. systemd creates its state directory and sets its mode.
+// first. The parent is not included if it is stateDirectory, which systemd creates.
 func madeDirs(cfg *config.Config, stateDirectory string) []string {
 	if cfg.IsSet("metrics.storage_path") {
 		return nil
@@ -71,8 +71,9 @@ func recorderSettings(cfg *config.Config) warmrestart.Settings {
 // delay the shutdown. Files saved earlier remain valid.
 const saveTimeout = 2 * time.Second
 
-// startStorage starts writing the stored files and the events. The returned function saves once
-// more and stops. If a signal ended main, it records a requested stop.
+// startStorage starts the goroutines that write the stored files and the events. The returned
+// function saves all data once more and stops them. If a signal ended the context main, it also
+// records that the stop was requested.
 func (d *Daemon) startStorage(main context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var writers sync.WaitGroup

@@ -71,9 +71,9 @@ func (d *Daemon) reload() {
 
 var errNothingSet = errors.New("the file contains no settings and may have been truncated; restart to use the defaults")
 
-// readAgain reads the configuration file for a reload. If settings from the file are in effect, a
-// file that is missing or contains no settings is an error even if no file is required, because an
-// editor or a full disk may have truncated the file.
+// readAgain reads the configuration file for a reload. If the previous configuration came from the
+// file, readAgain returns an error for a missing file or a file without settings, because an editor
+// or a full disk may have truncated it.
 func (d *Daemon) readAgain() (config.Config, error) {
 	configured := !d.inEffect.SetsNothing()
 	next, err := LoadConfig(d.ConfigFile, d.ConfigRequired || configured)

@@ -60,7 +60,7 @@ func Run(file string, required bool, stdout, stderr *os.File) int {
 	return raiseStopSignal(context.Cause(ctx))
 }
 
-// printError writes an error to stderr. It writes nothing if the write would block.
+// printError writes an error message to stderr, unless the write would block.
 func printError(stderr *os.File, err error) {
 	syslog.WriteNow(stderr, fmt.Appendf(nil, "portsyncd: %v\n", err))
 }

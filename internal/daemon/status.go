@@ -35,8 +35,8 @@ func (d *Daemon) appendPage(b []byte) []byte {
 	return s.AppendPage(b)
 }
 
-// portPage returns a function that appends the HTML page of a port, or nil if there is no port with
-// this name. It may be called from any goroutine.
+// portPage returns a function that appends the HTML page of the named port, or nil if there is no
+// such port. It may be called from any goroutine.
 func (d *Daemon) portPage(name string) func(b []byte) []byte {
 	p, found := d.status.Port(name, time.Now())
 	if !found {
@@ -54,8 +54,8 @@ func (d *Daemon) portPage(name string) func(b []byte) []byte {
 	}
 }
 
-// statusAt returns the present state of the daemon, as of the present time now. It may be called
-// from any goroutine and does not delay the event loop.
+// statusAt returns the current state of the daemon. now must be the current time. statusAt may be
+// called from any goroutine and does not delay the event loop.
 func (d *Daemon) statusAt(now time.Time) *statusview.Status {
 	host, err := os.Hostname()
 	if err != nil {

@@ -178,7 +178,8 @@ func plainNumber(b []byte) (n uint64, rest []byte, ok bool) {
 	return n, b[i:], true
 }
 
-// text sets a string member. It returns false if encoding/json must parse the member.
+// text sets the string member name of w. It returns false if the line must be parsed by
+// encoding/json instead.
 func (d *decoder) text(w *wire, name, text []byte) bool {
 	switch string(name) {
 	case "time":
@@ -205,8 +206,8 @@ func (d *decoder) text(w *wire, name, text []byte) bool {
 	return true
 }
 
-// number sets a numeric member. It returns false if encoding/json must parse the member or the
-// number.
+// number sets the numeric member name of w to n. It returns false if the line must be parsed by
+// encoding/json instead.
 func number(w *wire, name []byte, n uint64) bool {
 	small := func(to *uint32) bool {
 		*to = uint32(n)
@@ -238,7 +239,7 @@ func number(w *wire, name []byte, n uint64) bool {
 	return true
 }
 
-// word converts text to a string. Repeated strings share memory.
+// word converts text to a string. Equal texts share one string, to avoid allocations.
 func (d *decoder) word(text []byte) string {
 	if word, ok := d.words[string(text)]; ok {
 		return word

@@ -11,7 +11,7 @@ import (
 // DocumentSchema is the schema version of a Document's JSON form.
 const DocumentSchema = 1
 
-// AppendJSON appends the document as one JSON object of ASCII characters, followed by a newline.
+// AppendJSON appends the document to b as one JSON object in ASCII, followed by a newline.
 func (d *Document) AppendJSON(b []byte) []byte {
 	b = append(b, `{"schema":`...)
 	b = strconv.AppendInt(b, DocumentSchema, 10)

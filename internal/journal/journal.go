@@ -189,7 +189,7 @@ func (j *Journal) due() int64 {
 	return min(j.store.due(), j.openDue)
 }
 
-// work records new events and writes events that are due.
+// work records new events in memory and writes the events that are due to the files.
 func (j *Journal) work() {
 	now := j.moments.reading()
 	j.checkClock(now)
@@ -200,7 +200,7 @@ func (j *Journal) work() {
 	}
 }
 
-// take processes port states and daemon events in the order of their times.
+// take processes all queued port states and daemon events in chronological order.
 func (j *Journal) take() {
 	for more := true; more; {
 		select {

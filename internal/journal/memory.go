@@ -13,8 +13,8 @@ const (
 	maxRecentPorts = 1024 // ports with their own list of events
 )
 
-// memory holds the newest events. The writer adds events, and any goroutine may read them. The lock
-// is held at most while events are copied, and never by the event loop.
+// memory holds the newest events. The writer adds events, and any goroutine may read them. Its lock
+// is held only while events are copied, and the event loop never acquires it.
 type memory struct {
 	mu     sync.Mutex
 	events []Event // a ring once it holds maxEvents
@@ -54,14 +54,14 @@ func (m *memory) add(e *Event) {
 	m.recent[e.Port] = append(recent, *e)
 }
 
-// olderStored records that the files contain older events than the memory.
+// olderStored records that the files contain events that are older than those in memory.
 func (m *memory) olderStored() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.evicted = true
 }
 
-// evictPort removes the events of the port that has been without a new event for longest.
+// evictPort removes all events of the port whose newest event is the oldest.
 func (m *memory) evictPort() {
 	oldest, seq := "", uint64(0)
 	for name, events := range m.recent {

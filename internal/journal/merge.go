@@ -41,7 +41,7 @@ func (b *bucket) refill(now int64, every time.Duration) {
 	}
 }
 
-// take takes one token. It returns false if there is none.
+// take removes one token from the bucket. It returns false if the bucket is empty.
 func (b *bucket) take(now int64, size int, every time.Duration) bool {
 	b.refill(now, every)
 	if b.used+1 > float64(size) {
@@ -67,7 +67,7 @@ type stream struct {
 	kinds   tally     // changes by kind
 }
 
-// tally counts the changes of a merged event, except link changes.
+// tally counts the changes, other than link changes, that a merged event contains.
 type tally struct{ admin, mtu, interfaces uint64 }
 
 func (t *tally) add(k Kind) {
@@ -141,9 +141,8 @@ func (s *stream) due() int64 {
 	return max(quiet, s.hold)
 }
 
-// close ends a period at time now and returns the merged event. It returns false if there is
-// nothing to record, because the period had no changes or the limit of all streams has been
-// reached.
+// close ends the current merging period at time now and returns the merged event. It returns false
+// if the period had no changes or the limit for all streams has been reached.
 func (s *stream) close(now int64, total *bucket) (Event, bool) {
 	some := s.count > 0
 	if some && !total.take(now, totalBurst, totalRefill) {
@@ -168,7 +167,7 @@ func (s *stream) close(now int64, total *bucket) (Event, bool) {
 // rounding compensates for errors in adding fractions of tokens.
 const rounding = 1e-6
 
-// merged returns the event that represents all changes of the period.
+// merged returns one event that represents all changes in the current merging period.
 func (s *stream) merged() Event {
 	e := s.latest
 	if s.count <= 1 {

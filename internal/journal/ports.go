@@ -35,7 +35,8 @@ type port struct {
 	stream    stream
 }
 
-// ports converts states to events. It belongs to the writer.
+// ports compares the published port states with the previous ones and returns the resulting events.
+// Only the writer's goroutine uses it.
 type ports struct {
 	byName map[string]*port
 	full   bool    // evict found nothing to remove and no stream has ended since
@@ -63,8 +64,8 @@ func (p *ports) get(name []byte) *port {
 	return added
 }
 
-// evict removes the names without an interface and without events to be merged. It returns false if
-// there are none.
+// evict removes the ports that have neither an interface nor unrecorded merged events. It returns
+// false if there are no such ports.
 func (p *ports) evict() bool {
 	before := len(p.byName)
 	for name, known := range p.byName {
@@ -159,7 +160,8 @@ func (p *ports) compare(known *port, is *PortState) {
 	}
 }
 
-// reasonFor returns the reason why the time of an event may differ from the time of the change.
+// reasonFor returns the reason why an event may have a later time than the change that it
+// describes, such as a resync, or "" if it has the correct time.
 func (p *ports) reasonFor(known *port, is *PortState) string {
 	switch {
 	case known.restored:

@@ -127,8 +127,8 @@ func (r *reader) flush() error {
 	return nil
 }
 
-// repeats detects events that are stored twice because the daemon retried a write after a disk
-// error.
+// repeats detects events that are in the files twice because the daemon repeated a write after a
+// disk error.
 type repeats struct {
 	last   uint64
 	recent [maxRepeats]struct {
@@ -140,7 +140,7 @@ type repeats struct {
 // maxRepeats is greater than the number of events in maxPending bytes.
 const maxRepeats = 1 << 14
 
-// seen reports whether the event has been seen before.
+// seen reports whether seen was called before with the same event.
 func (r *repeats) seen(e *Event) bool {
 	slot := &r.recent[e.Seq%maxRepeats]
 	at := e.Time.UnixMilli()

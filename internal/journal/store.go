@@ -33,8 +33,8 @@ type Settings struct {
 	MaxFileSize int64         // file size in bytes that triggers rotation; also the total size of the rotated files
 }
 
-// store writes events to the disk. It belongs to the writer. Its times are readings of the loop's
-// clock.
+// store writes events to files. Only the writer's goroutine uses it. Its times are readings of the
+// loop's clock.
 type store struct {
 	dir      string // "" if events are not stored
 	lock     *snapshot.DirLock
@@ -79,7 +79,7 @@ func lineTime(line []byte) (time.Time, bool) {
 	return t, plainTime(text, &t)
 }
 
-// timeText returns the time of a line in the format of AppendJSON as text.
+// timeText returns the text of the member "time" of a line that AppendJSON wrote.
 func timeText(line []byte) ([]byte, bool) {
 	const begin = `{"time":"`
 	const end = len(begin) + len(timeFormat)
@@ -185,7 +185,8 @@ func (s *store) append() error {
 	return s.log.AppendLines(s.pending)
 }
 
-// report logs when writing starts to fail and when it succeeds again, and calls troubled.
+// report logs when writing events starts to fail and when it succeeds again. In both cases it calls
+// troubled.
 func (s *store) report(err error) {
 	was := s.err
 	s.err = err

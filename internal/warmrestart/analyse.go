@@ -38,7 +38,8 @@ func Analyse(h *History, o AnalysisOptions) *Analysis {
 	return a
 }
 
-// starts computes the figures of the restart records, and counts them in t.
+// starts computes the figures that are based on the restart records, and adds the number of starts
+// of each kind to t.
 func (a *Analysis) starts(restarts []Restart, t *tally) {
 	var withEvents, events uint64
 	var sync, eoiu []float64
@@ -87,7 +88,7 @@ func (a *Analysis) starts(restarts []Restart, t *tally) {
 // healthy reports whether the initial dump completed in time.
 func (r *Restart) healthy() bool { return r.EOIU && !r.TimedOut }
 
-// observe computes the times of Uptime from signs of life.
+// observe computes Uptime from the times at which the daemon is known to have been running.
 func (a *Analysis) observe(h *History) {
 	var newest time.Time // start of the newest process
 	see := func(at time.Time) {
@@ -127,9 +128,9 @@ func (a *Analysis) observe(h *History) {
 	}
 }
 
-// downBefore returns the downtime before a restart: from the last sign of life to the start of the
-// process. A sign of life is the one that the start recorded, the end of the previous initial
-// sync, or a sample.
+// downBefore returns the downtime before restart i: from the last time at which the previous
+// process is known to have been running until the start of the new process. Such times come from
+// the restart record itself, the end of the previous initial sync, and samples.
 func (a *Analysis) downBefore(h *History, i int) time.Duration {
 	r := &h.Restarts[i]
 	began, alive := r.began(), a.First
@@ -171,8 +172,9 @@ func trendOf(points []stats.Point, unit string) *Trend {
 	return trend
 }
 
-// hourly returns the median of the p99 latencies of each hour, in seconds, by time in days.
-// Consecutive samples are correlated, and a trend test assumes independent values.
+// hourly returns one point for each hour: the time in days and the median of the p99 latencies in
+// seconds. The trend test needs hourly values because it assumes independent values, while
+// consecutive samples are correlated.
 func hourly(moments []moment) (points []stats.Point) {
 	const hour = int64(time.Hour)
 	var values []float64

@@ -58,9 +58,10 @@ type Analysis struct {
 	Recommendations []Recommendation `json:"recommendations"`
 }
 
-// Uptime estimates how long the daemon ran, from signs of life: the times of starts and samples, and
-// the last sign of life that a start found. A process that ended before its initial sync was
-// complete and before its first sample left none.
+// Uptime estimates how long the daemon was running. The estimate is based on the times of starts
+// and samples, and on the last time at which a start knows the previous process to have been
+// running. It does not include a process that ended before its initial sync was complete and before
+// its first sample.
 type Uptime struct {
 	// Process is the time from the start of the newest recorded process to the last sign of
 	// life.
@@ -95,7 +96,7 @@ const (
 	SeriesEvents  = "events_per_second"     // one value per pair of samples of a process
 )
 
-// Anomaly is a value of a series far above the others.
+// Anomaly is a value in a series that is far higher than the other values.
 type Anomaly struct {
 	At     time.Time `json:"at"`
 	Series string    `json:"series"` // SeriesSync, SeriesEOIU, SeriesLatency or SeriesEvents

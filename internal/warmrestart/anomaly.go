@@ -37,7 +37,8 @@ func (a *Analysis) findAnomalies(h *History) {
 	a.Anomalies = found
 }
 
-// rate returns the events per second, NaN if there is no previous sample.
+// rate returns the number of events per second since the previous sample, or NaN if there is no
+// previous sample.
 func (m moment) rate() float64 {
 	return float64(m.events) / (float64(m.at-m.since) / 1e9) // 0/0 is NaN
 }

@@ -28,7 +28,7 @@ func (c *Counters) all() []*uint64 {
 		&c.StateRecoveries, &c.CorruptionsDetected, &c.CorruptionsRecovered, &c.Losses}
 }
 
-// grow adds n to a counter. A counter stays at its maximum and does not wrap.
+// grow adds n to a counter. Instead of overflowing, the counter stays at its maximum.
 func grow(counter *uint64, n uint64) { *counter += min(n, math.MaxUint64-*counter) }
 
 // add adds the counters of o.

@@ -77,7 +77,7 @@ func NewFamilies(set *metrics.Set) *Families {
 	}
 }
 
-// show sets the metrics to the values of a stored body.
+// show sets the metrics to the counters and the histogram in b.
 func (f *Families) show(b *metricsBody) error {
 	c := &b.Counters
 	f.warmRestarts.Set(c.WarmRestarts)

@@ -127,7 +127,7 @@ func (h *History) takeCounters(log *snapshot.Log) {
 	}
 }
 
-// takeRestarts adds the records with a plausible time.
+// takeRestarts adds the restart records whose time is plausible to h.
 func (h *History) takeRestarts(all []Restart, now time.Time) {
 	var odd oddTimes
 	for _, r := range all {
@@ -148,7 +148,7 @@ func (h *History) takeRestarts(all []Restart, now time.Time) {
 	}
 }
 
-// oddTimes counts implausible times, which are caused by a wrong clock.
+// oddTimes counts times that are implausible because the system clock was wrong.
 type oddTimes struct {
 	last           time.Time
 	back           int       // older than the previous one

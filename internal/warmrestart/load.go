@@ -41,14 +41,14 @@ func (rec *Recorder) file(path string, schema int, check func(int, []byte) error
 	return snapshot.File{Path: path, Schema: schema, Writer: rec.cfg.Writer, BootID: rec.bootID, Check: check, FS: rec.cfg.FS}
 }
 
-// keepPorts checks the body of a state file and keeps its ports in loadedPorts.
+// keepPorts checks the body of a state file and stores its ports in loadedPorts.
 func (rec *Recorder) keepPorts(_ int, body []byte) (err error) {
 	rec.loadedPorts, err = decodePorts(body)
 	return err
 }
 
-// loadPorts reads the state file and sets hasState. It returns what to add to the counters
-// for corrupt files.
+// loadPorts reads the state file and sets hasState. It returns the numbers of corrupt and recovered
+// files to add to the counters.
 func (rec *Recorder) loadPorts() (found Counters) {
 	got, err := rec.ports.Load()
 	found = rec.logLoad(&got, err, rec.ports.Path)
@@ -104,8 +104,8 @@ func (rec *Recorder) loadMetrics(found Counters) {
 	rec.body.Stopped = time.Time{} // this process has not been stopped yet
 }
 
-// metricsLost reports whether counters newer than those of a load are lost: metrics.json and
-// all copies of its content are corrupt.
+// metricsLost reports whether a load lost the newest counters because metrics.json and all copies
+// of its content are corrupt.
 func metricsLost(got *snapshot.Loaded, err error) bool {
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist)
@@ -113,8 +113,8 @@ func metricsLost(got *snapshot.Loaded, err error) bool {
 	return got.Recovered && got.Tried > metricsCopies
 }
 
-// loadHistory reads the last sample and takes its counters if they are larger than those of
-// metrics.json. lost is the result of metricsLost.
+// loadHistory reads the last sample of the history. If the sample's counters are higher than those
+// of metrics.json, it uses the sample's. lost is the result of metricsLost.
 func (rec *Recorder) loadHistory(lost bool) {
 	line, err := rec.history.Last()
 	if err != nil {
@@ -162,7 +162,8 @@ func (rec *Recorder) sawAlive(at time.Time) {
 	}
 }
 
-// logLoad logs the problems of a load and returns what to add to the counters.
+// logLoad logs the problems that occurred while a file was loaded. It returns the numbers of
+// corrupt and recovered files to add to the counters.
 func (rec *Recorder) logLoad(got *snapshot.Loaded, err error, path string) (found Counters) {
 	for _, p := range got.Problems {
 		switch {

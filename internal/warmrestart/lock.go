@@ -7,8 +7,8 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// lockFirst acquires the lock of the storage path before the files are read. It returns false if
-// another process has it.
+// lockFirst acquires the lock on the storage directory before any file is read. It returns false if
+// another process holds the lock.
 func (rec *Recorder) lockFirst() bool {
 	if rec.cfg.Lock == nil {
 		return true
@@ -19,8 +19,8 @@ func (rec *Recorder) lockFirst() bool {
 	return !errors.Is(err, snapshot.ErrLocked)
 }
 
-// lock acquires the lock of the storage path before a write. It returns an error if another process
-// has it. Other errors do not prevent writes.
+// lock acquires the lock on the storage directory before a write. It returns an error if another
+// process holds the lock. Other locking errors do not prevent the write.
 func (rec *Recorder) lock() error {
 	if rec.cfg.Lock == nil || rec.cfg.StoragePath == "" {
 		return nil
@@ -37,7 +37,8 @@ func (rec *Recorder) lock() error {
 	return nil
 }
 
-// loadMetricsLate reads metrics.json and adds what this process has counted since its start.
+// loadMetricsLate reads metrics.json when that was not possible at startup, and adds the events
+// that this process has counted since then.
 func (rec *Recorder) loadMetricsLate() {
 	own := rec.body
 	rec.unread, rec.late = false, true

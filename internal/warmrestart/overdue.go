@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// dirtyTime holds when a file became dirty and when its write is overdue, in nanoseconds since
-// 1970; both are 0 while the file is clean. Run writes them, any goroutine reads them.
+// dirtyTime holds the time at which a file became dirty and the time at which its write is overdue,
+// in nanoseconds since 1970. Both are 0 while the file is clean. Run writes them, and any goroutine
+// may read them.
 type dirtyTime struct{ since, overdue atomic.Int64 }
 
 // Files that are written once per save interval are overdue after two more intervals. Ports

@@ -11,7 +11,7 @@ type tally struct {
 	requests, failed uint64 // Redis requests; failed Redis requests
 }
 
-// RateDefinition defines a rate as the quotient of Count and Of. Count is a subset of Of.
+// RateDefinition defines a rate, whose numerator Count counts a subset of its denominator Of.
 type RateDefinition struct {
 	Key       string // JSON member of Analysis
 	Name      string // name in a report
@@ -49,7 +49,7 @@ var Rates = []RateDefinition{
 	},
 }
 
-// In returns the rate from an analysis, or nil if Of is 0.
+// In returns the value of the rate d in an analysis, or nil if its denominator is 0.
 func (d *RateDefinition) In(a *Analysis) *stats.Rate { return *d.in(a) }
 
 // rate computes all rates.

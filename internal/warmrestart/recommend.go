@@ -20,7 +20,7 @@ type ReadSettings struct {
 	MaxFailures  float64       // health.max_failure_rate_percent, 0 to 1
 }
 
-// recommend returns the recommendations that are supported by the figures in a and h.
+// recommend returns recommendations that are based on the analysis a and the history h.
 func recommend(a *Analysis, h *History, s *ReadSettings) []Recommendation {
 	r := recommendations{analysis: a, history: h, settings: s, all: []Recommendation{}}
 	r.eoiuTimeout()
@@ -114,8 +114,8 @@ func (r *recommendations) maxFailures() {
 // largeHistory is the history size, in bytes, that is considered large for a switch's flash memory.
 const largeHistory = 256 << 20
 
-// historySize recommends changes if the history would grow too large or be split into too many
-// files.
+// historySize recommends other settings if the history would become too large or would be split
+// into too many files.
 func (r *recommendations) historySize() {
 	s, h := r.settings, r.history
 	day := 24 * time.Hour
@@ -144,7 +144,8 @@ func (r *recommendations) historySize() {
 	}
 }
 
-// saveInterval checks whether the samples' quantiles were computed from all events.
+// saveInterval recommends a shorter save interval if the quantiles of samples were not computed
+// from all events.
 func (r *recommendations) saveInterval() {
 	h, interval := r.history, r.settings.SaveInterval
 	if interval <= time.Second || h.withEvents < stats.FewObservations || 10*h.inexact < h.withEvents {
@@ -154,8 +155,8 @@ func (r *recommendations) saveInterval() {
 		"%d of %d samples have more events than their quantiles include, with a sample every %v", h.inexact, h.withEvents, interval)
 }
 
-// keepRestarts checks whether the limit on restart records removed any that are newer than the
-// oldest samples.
+// keepRestarts recommends a higher limit on restart records if records were removed that are newer
+// than the oldest sample.
 func (r *recommendations) keepRestarts() {
 	h, keep := r.history, r.settings.KeepRestarts
 	starts := h.Counters.starts()

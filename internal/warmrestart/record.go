@@ -214,7 +214,7 @@ func (d *durations) check() error {
 	return nil
 }
 
-// addAll adds the observations in o, which must have the same bounds.
+// addAll adds the observations in o to d. Both must have the same bounds.
 func (d *durations) addAll(o *durations) {
 	for i := range d.Counts {
 		grow(&d.Counts[i], o.Counts[i])

@@ -13,7 +13,7 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// task is a file written by Run and the result of the last attempt.
+// task holds a file that Run writes and the result of the last attempt to write it.
 type task struct {
 	what  string // name of the file in messages
 	path  string // "" if the file is disabled
@@ -32,8 +32,8 @@ const (
 	maxPause = time.Minute
 )
 
-// backOff schedules the next attempt. The pause doubles after each attempt and is reset if the last
-// attempt was more than 2*maxPause ago.
+// backOff schedules the next attempt to write the file. The pause before it doubles with each
+// attempt, and is reset if the last attempt was more than 2*maxPause ago.
 func (t *task) backOff(now time.Time) {
 	if now.Sub(t.attempt) > 2*maxPause {
 		t.pause.Reset()
@@ -252,7 +252,7 @@ func (rec *Recorder) setResult(file int, err error) {
 	rec.cfg.Log.Warn("writing files resumed")
 }
 
-// cause returns the errno or ErrLocked wrapped by err, or nil if there is neither.
+// cause returns the errno that err wraps, or ErrLocked if err wraps it, or nil if it wraps neither.
 func cause(err error) error {
 	if errors.Is(err, snapshot.ErrLocked) {
 		return snapshot.ErrLocked

@@ -73,7 +73,7 @@ func decodeSample(line []byte) (*Sample, bool) {
 // maxName exceeds the size of an interface name: 15 bytes, each replaced by U+FFFD.
 const maxName = 64
 
-// withinLimits reports whether the size of s is within the limits of what the daemon writes.
+// withinLimits reports whether s is no larger than the samples that the daemon writes.
 func (s *Sample) withinLimits() bool {
 	for _, f := range s.Flaps {
 		if len(f.Port) > maxName || len(f.PortHex) > maxName {

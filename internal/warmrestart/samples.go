@@ -120,7 +120,8 @@ func (r *samplesReader) finish() {
 	}
 }
 
-// momentOf returns the figures for sample s. before is the previous sample, or nil.
+// momentOf returns the plotted values of sample s. before is the sample that precedes s, or nil if
+// there is none.
 func (h *History) momentOf(s, before *Sample) moment {
 	at := s.Time.UnixNano()
 	m := moment{at: at, since: at, p99: -1, max: -1}
@@ -165,7 +166,7 @@ func (f *failures) add(s, before *Sample) {
 	}
 }
 
-// takeFlaps adds the flaps in a sample to the totals by port.
+// takeFlaps adds the link-down transitions in sample s to the total of each port.
 func (h *History) takeFlaps(s *Sample) {
 	for _, f := range s.Flaps {
 		name, err := RestoreName(f.Port, f.PortHex)

@@ -92,9 +92,9 @@ func (rec *Recorder) openMadeDirs() {
 	}
 }
 
-// closedDir returns the directory that prevents other users from reading a file, or "" if there is
-// none. Reading a file requires read and search permission for its directory and search permission
-// for the parent directories.
+// closedDir returns the directory whose mode prevents other users from reading the file at path, or
+// "" if there is none. Other users need read and search permission for the file's directory and
+// search permission for its parents.
 func closedDir(path string) string {
 	want := fs.FileMode(0o005)
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
@@ -108,8 +108,8 @@ func closedDir(path string) string {
 	}
 }
 
-// removeExports removes disabled exports, because readers would mistake their last values for
-// current ones.
+// removeExports removes the files of disabled exports, so that readers do not mistake old values
+// for current ones.
 func (rec *Recorder) removeExports() {
 	if rec.cfg.StoragePath == "" || rec.lock() != nil {
 		return

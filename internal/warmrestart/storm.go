@@ -52,7 +52,8 @@ func restartStorm(starts []time.Time) Storm {
 	}
 }
 
-// began returns when the process started, or when the first dump was requested if that is unknown.
+// began returns the time at which the process started. If that time is unknown, it returns the time
+// at which the first dump was requested.
 func (r *Restart) began() time.Time {
 	if r.Process.IsZero() {
 		return r.At

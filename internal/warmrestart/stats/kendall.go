@@ -88,7 +88,8 @@ func inversions(values, buffer []float64) (n int64) {
 	return n
 }
 
-// p returns the two-sided probability, if there is no trend, of an S at least as far from 0.
+// p returns the two-sided p-value: the probability that S is at least as far from 0 as k.s if there
+// is no trend.
 func (k *kendall) p() float64 {
 	s := max(k.s, -k.s)
 	if s == 0 || k.variance <= 0 {

@@ -19,10 +19,10 @@ type Spread struct {
 // SpreadOf returns the spread of values. It returns false if there are no values or all are equal.
 // It does not modify values.
 //
-// The scale is the median of the absolute deviations from the median, divided by 0.6745, so that
-// Score is the modified z-score of Iglewicz and Hoaglin ("How to Detect and Handle Outliers", ASQC,
-// 1993; NIST/SEMATECH e-Handbook, 1.3.5.17). If more than half of the values are equal, that scale
-// would be 0, and 1.253314 times the mean absolute deviation replaces it.
+// SpreadOf computes the scale as the median of the absolute deviations from the median, divided by
+// 0.6745, so that Score is the modified z-score of Iglewicz and Hoaglin ("How to Detect and Handle
+// Outliers", ASQC, 1993; NIST/SEMATECH e-Handbook, 1.3.5.17). If more than half of the values are
+// equal, that scale would be 0, and 1.253314 times the mean absolute deviation replaces it.
 func SpreadOf(values []float64) (Spread, bool) {
 	sorted := ascending(values)
 	if len(sorted) == 0 || sorted[0] == sorted[len(sorted)-1] {

@@ -20,9 +20,9 @@ const (
 // that grows with each link-down transition and decays exponentially. It only measures; it does not
 // suppress any state. The zero value is a port that never flapped.
 //
-// Times are nanoseconds, preferably of a monotonic clock. If now is before the last Add, the
-// penalty does not decay. A FlapPenalty is a plain value for one goroutine. Its methods do not
-// allocate.
+// The methods of FlapPenalty take times in nanoseconds, preferably of a monotonic clock. If now is
+// before the last Add, the penalty does not decay. A FlapPenalty must be used by one goroutine
+// only. Its methods do not allocate.
 type FlapPenalty struct {
 	penalty  float64 // at the time at
 	at       int64

@@ -51,7 +51,8 @@ type Rate struct {
 	Few   bool    `json:"few"`  // Of is below FewObservations
 }
 
-// RateOf returns the rate of count in of, nil if of is 0. A count above of is reduced to of.
+// RateOf returns the rate count/of, or nil if of is 0. If count is greater than of, it is treated
+// as of.
 func RateOf(count, of uint64) *Rate {
 	if of == 0 {
 		return nil
@@ -67,7 +68,7 @@ func Median(sorted []float64) float64 {
 	return between(sorted[(len(sorted)-1)/2], sorted[len(sorted)/2])
 }
 
-// between returns the mean of two finite numbers, without overflow.
+// between returns the mean of two finite numbers. It does not overflow.
 func between(a, b float64) float64 {
 	if m := (a + b) / 2; isFinite(m) {
 		return m

@@ -39,8 +39,9 @@ type Trend struct {
 // with M = (N'-C)/2 rounded down, where C is the normal quantile times the standard deviation of S.
 // With 5 observations or fewer, M is 0, and the interval includes all slopes.
 //
-// The number of pairs grows with the square of the number of points. With more than maxSlopePoints
-// points, slopes are those between the medians of maxSlopePoints blocks of neighbouring points.
+// TrendOf computes the slope of every pair of points if there are at most maxSlopePoints points.
+// Otherwise it divides the points into maxSlopePoints blocks and computes the slopes between the
+// medians of the blocks, because the number of pairs grows quadratically.
 func TrendOf(points []Point) *Trend { return trendAt(points, 0.05) }
 
 const maxSlopePoints = 1000
@@ -121,7 +122,7 @@ func blockMedians(sorted []Point, n int) []Point {
 	return sortedPoints(blocks)
 }
 
-// nth returns the value of rank n, counted from 0, and reorders values: quickselect (Hoare,
+// nth returns the n-th smallest of values, counted from 0. It reorders values (quickselect: Hoare,
 // "Algorithm 65: Find", CACM 4, 1961).
 func nth(values []float64, n int) float64 {
 	for left, right := 0, len(values)-1; ; {
