@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,7 +98,8 @@ const (
 
 // runDemo runs the demo and returns the exit status.
 func runDemo(o *options, s *setup, stdout, stderr io.Writer) int {
-	d := &demo{options: o, setup: s, transcript: newTranscript(stdout)}
+	d := &demo{options: o, setup: s}
+	d.transcript = newTranscript(stdout, o.ports, d.portsUp)
 	if err := d.run(); err != nil {
 		fmt.Fprintf(stderr, "portsyncd demo: %v\n", err)
 		return daemon.ExitError
@@ -122,7 +124,7 @@ func (d *demo) run() (err error) {
 	for i := range d.ports {
 		d.names = append(d.names, lab.PortName(i))
 	}
-	d.transcript.printTitle(len(d.names), d.where)
+	d.transcript.printTitle(d.where)
 	// The daemon prints only warnings and errors. The transcript shows everything else.
 	if _, err := d.sw.DB.Do(lab.ConfigDB, "HSET", "LOGGER|portsyncd", "LOGLEVEL", "WARN", "LOGOUTPUT", "STDERR"); err != nil {
 		return err
@@ -138,11 +140,11 @@ func (d *demo) run() (err error) {
 	d.makeDaemon()
 	go func() { daemonDone <- d.daemon.Run(running) }()
 	go func() { orchagentDone <- d.sw.Run(running) }()
+	go d.transcript.run(running)
 
 	err = d.awaitStart(ctx)
 	if err == nil && !d.once {
 		d.flap(ctx)
-		fmt.Fprintln(d.transcript.out)
 	}
 	if err == nil {
 		err = d.checkEndState()
@@ -181,9 +183,9 @@ func (d *demo) awaitStart(ctx context.Context) error {
 	}
 	switch {
 	case err == nil:
-		d.transcript.startComplete(len(d.names))
+		d.transcript.startComplete()
 		if !d.once {
-			d.transcript.printCommands(d.listener, d.sw.Socket)
+			d.transcript.printNextSteps(d.listener, d.sw.Socket)
 		}
 	case d.once:
 		return fmt.Errorf("startup did not complete within %v: %w; %s", onceTimeout, err, d.difference(nil))
@@ -195,13 +197,13 @@ func (d *demo) awaitStart(ctx context.Context) error {
 func (d *demo) flap(ctx context.Context) {
 	f := lab.Flapper{
 		Links: d.flapper, Ports: d.names, MTU: 9100, Rate: d.rate,
-		Seed: uint64(time.Now().UnixNano()), Report: d.transcript.flapEvent,
+		Seed: uint64(time.Now().UnixNano()), Begin: d.transcript.beginChange, Report: d.transcript.flapEvent,
 	}
 	f.Run(ctx)
 }
 
-// checkEndState waits until STATE_DB matches the kernel. It returns an error after checkTimeout. It
-// lists the links before each comparison because the kernel may still be processing a carrier
+// checkEndState waits until STATE_DB matches the kernel and shows all ports as up, which is the state
+// that the demo restores. It returns an error after checkTimeout. It lists the links before each comparison because the kernel may still be processing a carrier
 // change.
 func (d *demo) checkEndState() error {
 	end := time.Now().Add(checkTimeout)
@@ -213,10 +215,14 @@ func (d *demo) checkEndState() error {
 				return err
 			}
 		}
-		difference := d.difference(links)
+		difference := cmp.Or(d.difference(links), d.difference(nil))
 		switch {
 		case difference == "":
-			d.transcript.endState(len(d.names), links != nil)
+			if !d.once {
+				d.transcript.printLine()
+				fmt.Fprintln(d.transcript.out)
+			}
+			d.transcript.endState(links != nil)
 			return nil
 		case time.Now().After(end):
 			return fmt.Errorf("STATE_DB does not match the kernel: %s", difference)
@@ -241,6 +247,16 @@ func (d *demo) difference(links map[string]linkState) string {
 		}
 	}
 	return ""
+}
+
+// portsUp returns the number of ports that are up in STATE_DB.
+func (d *demo) portsUp() (n int) {
+	for _, name := range d.names {
+		if d.sw.DB.Hash(lab.StateDB, "PORT_TABLE|"+name)["netdev_oper_status"] == "up" {
+			n++
+		}
+	}
+	return n
 }
 
 func upDown(up bool) string {

@@ -26,7 +26,8 @@ type Flapper struct {
 	Rate float64
 	// Seed is the random seed for choosing ports.
 	Seed uint64
-	// Report, if not nil, is called from Run after each change.
+	// Begin, if not nil, is called from Run before each change, and Report after it.
+	Begin  func(port string)
 	Report func(FlapEvent)
 
 	random  *rand.Rand
@@ -84,6 +85,7 @@ func (f *Flapper) restore() {
 
 func (f *Flapper) toggleCarrier(port string) {
 	up := f.down[port]
+	f.begin(port)
 	err := f.Links.SetUp(PeerName(port), up)
 	if err == nil {
 		f.down[port] = !up
@@ -96,11 +98,18 @@ func (f *Flapper) toggleMTU(port string) {
 	if f.smaller[port] {
 		mtu = f.MTU
 	}
+	f.begin(port)
 	err := f.Links.SetMTU(port, mtu)
 	if err == nil {
 		f.smaller[port] = mtu == otherMTU
 	}
 	f.report(FlapEvent{Port: port, Carrier: !f.down[port], MTU: mtu, Err: err})
+}
+
+func (f *Flapper) begin(port string) {
+	if f.Begin != nil {
+		f.Begin(port)
+	}
 }
 
 func (f *Flapper) report(e FlapEvent) {
