@@ -48,6 +48,31 @@ func TestEventsAreCounted(t *testing.T) {
 	}
 }
 
+// TestQueuedMessagesAreLive checks that the number of messages that are not processed yet is current
+// although the loop publishes nothing, as while it waits for Redis.
+func TestQueuedMessagesAreLive(t *testing.T) {
+	a := newRig(t, "Ethernet0")
+	shown := func(want int64, series string) {
+		t.Helper()
+		if got, is := a.status.View(time.Now()).Backlog.Events, exposed(a.set, "portsyncd_backlog_events"); got != want || is != series {
+			t.Errorf("/status has %d messages and the series %s, want %d", got, is, want)
+		}
+	}
+	shown(0, "0")
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1600)
+	shown(2, "2")
+	a.turn()
+	shown(0, "0")
+	if n := new(Status).queued(); n != 0 {
+		t.Errorf("%d messages before the loop", n)
+	}
+	s := &Status{messages: func() int { return -1 }}
+	if n := s.queued(); n != 0 {
+		t.Errorf("%d messages although the loop took one during the read", n)
+	}
+}
+
 // TestChangedPortsAreLogged checks that a change of CONFIG_DB's ports is logged, also if it adds as
 // many ports as it removes, and that a read without a change is not.
 func TestChangedPortsAreLogged(t *testing.T) {

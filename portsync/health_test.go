@@ -31,7 +31,7 @@ func (r *fakeRecorder) Restarts() []warmrestart.Restart { return r.restarts }
 // healthyStatus returns the status of a loop that has been healthy for an hour.
 func healthyStatus() *Status {
 	s := new(Status)
-	s.begin(clock{base: time.Now().Add(-time.Hour)})
+	s.begin(clock{base: time.Now().Add(-time.Hour)}, nil)
 	s.maxStall.Store(int64(10 * time.Second))
 	s.setMaxFailures(0.05)
 	s.connect()
@@ -295,7 +295,7 @@ func TestHealthStrings(t *testing.T) {
 func TestHealthDisabled(t *testing.T) {
 	s := new(Status)
 	s.Disable()
-	s.begin(clock{base: time.Now()})
+	s.begin(clock{base: time.Now()}, nil)
 	m, set := newTestMonitor(s, new(fakeRecorder))
 	if h := m.Health(); h.Status != Disabled || h.Score != 100 || h.Reasons == nil || len(h.Reasons) != 0 {
 		t.Errorf("health of a disabled daemon: %+v", h)

@@ -92,7 +92,7 @@ func NewLoop(o Options) *Loop {
 	l.feed = newJournalFeed(b)
 	l.shown = newPublisher(b)
 	o.Open.reportTo(o.Status)
-	o.Status.begin(l.clock)
+	o.Status.begin(l.clock, l.ring.Len)
 	l.publishStatus()
 	return l
 }

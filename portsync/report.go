@@ -28,7 +28,6 @@ func (l *Loop) publishStatus() {
 	setNumber(&s.backlog, int64(l.writes.len()))
 	setNumber(&s.backlogSince, l.writes.batch.oldest())
 	setNumber(&s.stalledSince, l.stalledFrom()) // no wake-up: HealthMonitor checks the duration of a stall itself
-	setNumber(&s.queued, int64(l.ring.Len()))
 	setNumber(&s.progress, l.db.progressAt)
 	setNumber(&s.wroteAt, l.writes.wroteAt)
 	setNumber(&s.configured, int64(len(l.handover.configured)))

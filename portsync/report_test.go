@@ -45,7 +45,6 @@ var publishedFacts = map[string]struct {
 	"backlog":      {wantOne, func(s *Status) any { return s.View(time.Now()).Backlog.Ports }, int64(1)},
 	"backlogSince": {wantOne, func(s *Status) any { return s.backlogAge(25) }, time.Duration(10)},
 	"stalledSince": {func(l *Loop) { wantOne(l); l.initial.started, l.db.session = true, new(session) }, func(s *Status) any { return s.stalledFor(25) }, time.Duration(10)},
-	"queued":       {func(l *Loop) { l.ring.Slot(); l.ring.Push() }, func(s *Status) any { return s.View(time.Now()).Backlog.Events }, int64(1)},
 	"progress":     {func(l *Loop) { l.db.progressAt = 16 }, numberOf(func(s *Status) loader { return &s.progress }), int64(16)},
 	"unread": {func(l *Loop) { l.state.addUnreadable(unreadable("Ethernet0"), nil, nil) },
 		func(s *Status) any {

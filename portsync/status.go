@@ -16,6 +16,7 @@ type Status struct {
 	metrics  *Metrics      // set before the first read
 	disabled bool          // daemon.enabled is false; set before the first read
 	wakeups  chan struct{} // holds a value if health may have changed; nil in the zero Status
+	messages func() int    // number of link messages in the ring; nil in the zero Status
 
 	published
 	configLost atomic.Pointer[string] // why only CONFIG_DB is not connected; nil otherwise
@@ -51,7 +52,6 @@ type published struct {
 	backlog      atomic.Int64 // number of ports in the batch
 	backlogSince atomic.Int64 // when the message of the oldest pending operation was read
 	stalledSince atomic.Int64 // when the stall began; see Loop.stalledFrom
-	queued       atomic.Int64 // number of events in the ring
 	progress     atomic.Int64 // time of the last successful database command
 	wroteAt      atomic.Int64 // time of the last acknowledged write or deletion of a row
 
@@ -65,9 +65,10 @@ type published struct {
 	rows      atomic.Int64 // number of ports in APPL_DB, as last read
 }
 
-// begin sets the clock of s. The loop calls it once, before any other goroutine reads s.
-func (s *Status) begin(c clock) {
-	s.clock = c
+// begin sets the clock of s and the function that returns the number of link messages in the ring.
+// The loop calls it once, before any other goroutine reads s.
+func (s *Status) begin(c clock, messages func() int) {
+	s.clock, s.messages = c, messages
 	s.wakeups = make(chan struct{}, 1)
 }
 
@@ -95,6 +96,15 @@ func (s *Status) wake() {
 
 // Ready reports whether the initial sync is complete.
 func (s *Status) Ready() bool { return s.ready.Load() }
+
+// queued returns the number of link messages in the ring. It reads the ring, because the loop
+// publishes nothing while it waits for a reply of Redis, and messages arrive meanwhile.
+func (s *Status) queued() int64 {
+	if s.messages == nil {
+		return 0
+	}
+	return int64(max(s.messages(), 0)) // negative if the loop took messages during the read
+}
 
 // stalledFor returns for how long the loop has been stalled at now, or 0 if it is not stalled.
 func (s *Status) stalledFor(now int64) time.Duration { return since(s.stalledSince.Load(), now) }
@@ -164,7 +174,8 @@ func (s *Status) expose(set *metrics.Set) {
 			return 0
 		})
 	number("portsyncd_backlog_ports", "Number of ports with a pending write to STATE_DB.", &s.backlog)
-	number("portsyncd_backlog_events", "Number of received link messages that have not been processed yet.", &s.queued)
+	set.NewGaugeFunc("portsyncd_backlog_events", "Number of received link messages that have not been processed yet.",
+		func() float64 { return float64(s.queued()) })
 	number("portsyncd_port_config_done_ports", "Number of ports announced by PortConfigDone in APPL_DB, as last read.", &s.announced)
 	number("portsyncd_port_table_rows",
 		"Number of ports in the APPL_DB table PORT_TABLE, as last read. A warm restart requires it to equal portsyncd_port_config_done_ports.", &s.rows)

@@ -93,7 +93,7 @@ func (s *Status) View(now time.Time) View {
 		Ports:     s.Ports(now),
 		Pending:   s.pending(&c),
 		Databases: c.view(),
-		Backlog: BacklogView{Ports: s.backlog.Load(), Events: s.queued.Load(),
+		Backlog: BacklogView{Ports: s.backlog.Load(), Events: s.queued(),
 			WaitSeconds: s.backlogAge(at).Seconds()},
 		Hour: []Minute{},
 	}

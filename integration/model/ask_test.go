@@ -47,13 +47,14 @@ func (r *modelRun) ask(_, v int) bool {
 const pausedTimeout = 2*time.Second + modelTimeout
 
 // askPaused is ask while the server is paused. Without wait it makes one request. With wait it waits
-// until the report shows the kernel's state. If rows are to be written, health must report stalled
-// first and then database_down.
+// until the report shows the kernel's state. If rows are to be written, the daemon waits for the
+// reply: link messages must be shown as queued, and health must report stalled first and then
+// database_down.
 func (r *modelRun) askPaused(wait bool) {
 	r.T.Helper()
 	r.readLinks()
-	var asked time.Time // the last request
-	stalled := false
+	var asked, sent time.Time // the last request, and the link message that must be queued
+	stalled, queued := false, false
 	switchtest.Eventually(r.T, pausedTimeout, func() string {
 		last := asked
 		asked = time.Now()
@@ -68,12 +69,19 @@ func (r *modelRun) askPaused(wait bool) {
 		_, due := r.duringFault(&report)
 		codes := reasonCodes(&report)
 		stalled = stalled || codes["stalled"] != ""
+		queued = queued || !sent.IsZero() && report.Status.Backlog.Events > 0
+		if report.Status.Backlog.Ports > 0 && sent.IsZero() && codes["database_down"] == "" {
+			r.queue = append(r.queue, r.sent()...)
+			sent = time.Now()
+		}
 		switch {
+		case due && !queued && !sent.IsZero() && codes["database_down"] != "" && last.Sub(sent) > modelStall/4:
+			r.T.Fatalf("no queued link message was shown before database_down: %+v", report.Status.Backlog)
 		case wrong != "":
 			return wrong
 		case due && codes["database_down"] == "":
 			return "health lacks database_down"
-		case due && !stalled && !last.IsZero() && asked.Sub(last) < modelStall/4:
+		case due && !stalled && !sent.IsZero() && asked.Sub(last) < modelStall/4:
 			r.T.Fatalf("health lacked stalled before database_down: %+v", report.Health)
 		}
 		return ""

@@ -280,7 +280,7 @@ func (g *sequenceMaker) serverPaused() {
 	g.perhaps(1, 4, func() { g.add("save", 0, 0) })
 	g.add("pause", 0, 0)
 	g.links(1 + g.IntN(5))
-	g.perhaps(1, 2, func() { g.add("ask", 0, switchtest.BoolToInt(g.IntN(3) == 0)) })
+	g.perhaps(2, 3, func() { g.add("ask", 0, g.IntN(2)) })
 	g.draw(
 		weighted{30, func() { g.add("unpause", 0, 0) }},
 		weighted{1, func() { g.add("unpause", 0, 1) }},

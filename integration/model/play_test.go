@@ -97,6 +97,33 @@ var modelFound = map[string][]modelEvent{
 	},
 }
 
+// TestModelFaults asks for the report during each fault.
+func TestModelFaults(t *testing.T) {
+	sw := switchtest.New(t)
+	if sw == nil {
+		return
+	}
+	begin := []modelEvent{{"config", 0, 1}, {"config", 1, 1}, {"start", 0, 0}, {"pop", 0, 0}, {"create", 0, 3}, {"create", 1, 1}}
+	changes := []modelEvent{{"mtu", 0, 1281}, {"delete", 1, 0}, {"create", 2, 1}}
+	var sum tally
+	for _, name := range slices.Sorted(maps.Keys(modelFaults)) {
+		sum.play(t, sw, name, slices.Concat(begin, modelFaults[name][:1], changes, modelFaults[name][1:]))
+	}
+	t.Log(&sum)
+}
+
+// modelFaults are a fault and what follows after changes of three interfaces.
+var modelFaults = map[string][]modelEvent{
+	"dead":             {{"die", 0, 0}, {"ask", 0, 0}, {"recreate", 0, 1}, {"ask", 0, 0}, {"back", 0, 0}, {"pop", 0, 0}},
+	"paused":           {{"pause", 0, 0}, {"ask", 0, 1}, {"recreate", 0, 1}, {"ask", 0, 1}, {"unpause", 0, 0}},
+	"paused and dead":  {{"pause", 0, 0}, {"ask", 0, 0}, {"die", 0, 0}, {"ask", 0, 0}, {"back", 0, 0}, {"pop", 0, 0}},
+	"refusing":         {{"readonly", 0, 0}, {"ask", 0, 0}, {"rename", 0, 3}, {"ask", 0, 0}, {"writable", 0, 0}, {"ask", 0, 0}},
+	"refusing, killed": {{"readonly", 0, 0}, {"ask", 0, 0}, {"kill", 0, 0}, {"writable", 0, 0}, {"start", 0, 0}, {"ask", 0, 0}},
+	"dead at start":    {{"kill", 0, 0}, {"die", 0, 0}, {"start", 0, 0}, {"ask", 0, 0}, {"back", 0, 0}, {"pop", 0, 0}, {"ask", 0, 0}},
+	"overrun":          {{"hold", 0, 0}, {"overrun", 0, 0}, {"create", 3, 0}, {"release", 0, 0}, {"ask", 0, 0}},
+	"refused row":      {{"jam", 0, 0}, {"ask", 0, 0}, {"delete", 0, 0}, {"ask", 0, 0}, {"steal", 0, 0}},
+}
+
 // tally counts what was played.
 type tally struct {
 	sequences, failed int

@@ -114,7 +114,8 @@ func (r *Ring[T]) Awake() { r.asleep.Store(false) }
 func (r *Ring[T]) Filled() <-chan struct{} { return r.filled }
 
 // Len returns the number of values in the ring. The number may be outdated, because the other side
-// continues to run.
+// continues to run. Other goroutines than the consumer and the producer may call it too; for them
+// the number is negative if the consumer popped new values during the call.
 func (r *Ring[T]) Len() int { return int(r.tail.Load() - r.head.Load()) }
 
 // signal sends to c, which has a capacity of 1, unless c is full.
