@@ -209,8 +209,9 @@ func subscribeInTime(ctx context.Context, w *watch) error {
 	return w.subscribe()
 }
 
-// completeLogger applies the LOGGER row. The first call also adds its missing fields. A key of
-// another type is logged and ignored. If the server is not ready, completeLogger returns an error.
+// completeLogger applies the log settings in the LOGGER row. The first call also adds missing
+// fields to the row. If the key is not a hash, completeLogger logs this and ignores the row. It
+// returns an error if the server is not ready.
 func (c *Connector) completeLogger(l *loggerRow, conn *sonicdb.Conn) error {
 	err := l.applyFrom(conn, !c.loggerDone)
 	switch {

@@ -115,7 +115,7 @@ func NewHealthMonitor(s *Status, r RecorderStatus, set *metrics.Set) *HealthMoni
 		func() float64 { return float64(bit(m.evaluate().status != Unhealthy)) })
 	for c := range numConditions {
 		set.NewGaugeFunc("portsyncd_health_reason",
-			"Whether this health reason is active (1) or not (0).",
+			"Whether the health reason with the given code is active (1) or not (0).",
 			func() float64 { return float64(bit(m.evaluate().reasons.has(c))) },
 			metrics.Label{Name: "code", Value: HealthCodes[c].Code})
 	}

@@ -51,7 +51,8 @@ func bit(b bool) int64 {
 	return 0
 }
 
-// portColumns holds the registered portMetrics and the family portsyncd_port_info.
+// portColumns holds the metric families that have one series for each port, including
+// portsyncd_port_info.
 type portColumns struct {
 	group   *metrics.Group
 	columns []portColumn

@@ -13,8 +13,9 @@ type keyboard struct {
 	saved *unix.Termios // settings to restore; nil: the terminal is not open
 }
 
-// openKeyboard opens a terminal. The result is not usable if file is not a terminal, or if this
-// process runs in the background: changing the terminal would stop the process (SIGTTOU).
+// openKeyboard opens file as a keyboard. The keyboard delivers no keys if file is not a terminal,
+// or if this process runs in the background, where changing the terminal would stop the process
+// (SIGTTOU).
 func openKeyboard(file *os.File) *keyboard {
 	k := &keyboard{file: file}
 	k.open()
@@ -47,8 +48,7 @@ func (k *keyboard) close() {
 	}
 }
 
-// awaitQuit reads keys and calls quit after the key q. It returns then or
-// after an error.
+// awaitQuit reads keys until q is pressed, and then calls quit. It also returns after a read error.
 func (k *keyboard) awaitQuit(quit func()) {
 	var key [1]byte
 	for {

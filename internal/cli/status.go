@@ -136,7 +136,7 @@ func (w *watchFlag) Set(s string) error {
 	return nil
 }
 
-// query fetches status documents from a daemon and prints them.
+// query holds what is needed to fetch status documents from a daemon and print them.
 type query struct {
 	targets        []target
 	credentials    credentials
@@ -249,7 +249,8 @@ func (q *query) text(body []byte, s *statusview.Status, t statusview.Terminal) (
 	return append(statusview.AppendASCII(nil, line.Bytes()), '\n'), nil
 }
 
-// exitFor returns the exit status for a response or an error.
+// exitFor returns the exit status of the command: it depends on the health in s or, if err is not
+// nil, on the error.
 func exitFor(s *statusview.Status, err error) int {
 	switch {
 	case errors.Is(err, errNoDaemon):

@@ -15,7 +15,7 @@ import (
 	"portsyncd/internal/transport"
 )
 
-// credentials are sent with requests over TCP if the daemon requires authentication.
+// credentials holds the token, or the user name and password, that are sent with requests over TCP.
 type credentials struct {
 	token          string // bearer token, RFC 6750
 	user, password string // basic authentication, RFC 7617
@@ -53,7 +53,7 @@ func (o *clientOptions) flags(f *flag.FlagSet) {
 	f.StringVar(&o.user, "user", "", "")
 }
 
-// access holds everything except the address that is needed to connect to a daemon.
+// access holds the TLS settings and credentials for connections to a daemon.
 type access struct {
 	credentials
 	pinned    []*x509.Certificate // trusted daemon certificates, regardless of their host names

@@ -19,7 +19,7 @@ const (
 	MaxResponse = 8 << 20
 )
 
-// target is an address on which the daemon may be listening.
+// target is an address at which the daemon may be listening, with the HTTP client for it.
 type target struct {
 	name   string // as written in the configuration or on the command line
 	socket string // path of a unix socket; "": TCP
@@ -32,8 +32,8 @@ type target struct {
 // errNoDaemon is returned if no daemon responds.
 var errNoDaemon = errors.New("no daemon")
 
-// fetch returns the response of the first target at which a daemon responds. The error is
-// errNoDaemon if there is none.
+// fetch requests the document from each target in turn and returns the first response of a daemon.
+// If no target responds, the error wraps errNoDaemon.
 func fetch(ctx context.Context, targets []target, c *credentials) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()

@@ -66,7 +66,7 @@ func acceptedBy(server, client netip.AddrPort) (uid int, inode string, err error
 	return 0, "", errors.New("the peer's socket is not in /proc/net/tcp")
 }
 
-// tableAddress formats an address as in those tables: 32-bit words in host byte order, followed by
+// tableAddress formats an address as in /proc/net/tcp: 32-bit words in host byte order, followed by
 // the port.
 func tableAddress(a netip.AddrPort, mapped bool) string {
 	ip := a.Addr().Unmap().AsSlice()

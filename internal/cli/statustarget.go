@@ -45,8 +45,8 @@ func configuredTargets(m *config.Metrics, a *access) ([]target, error) {
 	return slices.Concat(sockets, others), nil
 }
 
-// reachable returns the host to connect to for a listener's host. For a listener on all addresses
-// it is the loopback address.
+// reachable returns the host to which a client on this machine can connect if the daemon listens on
+// host. If the daemon listens on all addresses, this is the loopback address.
 func reachable(host string) string {
 	switch ip := net.ParseIP(host); {
 	case host == "" || ip.Equal(net.IPv4zero):

@@ -124,7 +124,8 @@ func (q *query) suspend() {
 	q.stdout.Write([]byte(EnterScreen))
 }
 
-// frame returns the control sequences and the text of one screen, which shows a status or an error.
+// frame returns the terminal control sequences and the text that replace the contents of the screen
+// with text.
 func frame(text []byte) []byte {
 	b := []byte(CursorHome)
 	for line := range bytes.Lines(text) {

@@ -38,7 +38,7 @@ type DB struct {
 	started   time.Time
 }
 
-// keyspace is one numbered database. A value is a string, a *hash or a set.
+// keyspace holds the keys of one numbered database. Each value is a string, a *hash or a set.
 type keyspace map[string]any
 
 type set map[string]struct{}
@@ -154,8 +154,8 @@ func (db *DB) Await(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// touch reports a change of key to Await, to subscribers of keyspace events and to clients with
-// tracking. The caller must hold the lock.
+// touch notifies Await, subscribers of keyspace events and clients with tracking that key was
+// changed. The caller must hold the lock.
 func (db *DB) touch(c *client, class eventClass, event, key string) {
 	db.notifyKeyspace(c.dbIndex, class, event, key)
 	db.invalidate(c, key)

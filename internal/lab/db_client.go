@@ -51,7 +51,7 @@ const (
 
 func (c *client) subscriptions() int { return len(c.channels) + len(c.patterns) }
 
-// push queues r for the client. The caller must hold the lock.
+// push queues the message r for sending to the client. The caller must hold the lock.
 func (c *client) push(r Reply) {
 	if c.conn == nil || c.closing {
 		return
@@ -192,7 +192,8 @@ func (db *DB) readLoop(c *client) {
 	}
 }
 
-// answer runs a command and queues its reply. It returns false if the connection must be closed.
+// answer runs a client's command and queues the reply. It returns false if the connection must be
+// closed.
 func (db *DB) answer(c *client, argv []string) bool {
 	if !db.pause(c) {
 		return false

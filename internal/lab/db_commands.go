@@ -26,7 +26,7 @@ const (
 	noQueue                          // not queued by MULTI
 )
 
-// request is a running command. The lock is held while it runs.
+// request is a command that is being executed. The database lock is held during its execution.
 type request struct {
 	db   *DB
 	c    *client
@@ -55,8 +55,8 @@ func errArity(name string) ErrorReply {
 // commands is the command table. Subcommands are separate entries such as "client|id".
 var commands map[string]*command
 
-// Initializing the variable directly would cause an initialization cycle, because EXEC and EVAL
-// look up commands.
+// init sets the table of commands. Initializing the variable directly would cause an initialization
+// cycle, because EXEC and EVAL look up commands.
 func init() {
 	commands = tableOf(keyCommands, hashCommands, setCommands, pubsubCommands, scriptCommands,
 		connectionCommands, transactionCommands, serverCommands)
@@ -127,7 +127,7 @@ func (db *DB) process(c *client, argv []string) Reply {
 	return db.call(&request{db, c, cmd, argv})
 }
 
-// admission returns the error reply if c may not run cmd, or "".
+// admission returns the error reply if client c must not run cmd now, or "" if it may.
 func (db *DB) admission(c *client, cmd *command) ErrorReply {
 	if !c.authenticated && cmd.flags&noAuth == 0 {
 		return "NOAUTH Authentication required."

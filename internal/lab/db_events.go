@@ -95,7 +95,8 @@ type tracking struct {
 // invalidationChannel is the channel for invalidation messages to RESP2 clients.
 const invalidationChannel = "__redis__:invalidate"
 
-// invalidate sends invalidation messages for key, which was changed by the client by.
+// invalidate sends invalidation messages for key, which was changed by client by, to the clients
+// that track it.
 func (db *DB) invalidate(by *client, key string) {
 	for _, c := range db.clients {
 		t := c.tracking

@@ -36,7 +36,8 @@ func (db *DB) SetFault(f Fault) {
 	}
 }
 
-// refuse returns the error reply for a command, or "" if it may run.
+// refuse returns the error reply with which the fault rejects a command, or "" if the command may
+// run.
 func (f Fault) refuse(cmd *command) ErrorReply {
 	if cmd.flags&anytime != 0 || f.WritesOnly && cmd.flags&write == 0 {
 		return ""
@@ -44,7 +45,8 @@ func (f Fault) refuse(cmd *command) ErrorReply {
 	return f.Error
 }
 
-// admit returns how many of n bytes may be sent to c and adds them to the client's count.
+// admit returns how many of the next n bytes the fault allows to be sent to client c. It adds them
+// to the client's count.
 func (f Fault) admit(c *client, n int) int {
 	if f.CutAfter > 0 {
 		n = min(n, max(0, f.CutAfter-c.sent))
@@ -53,7 +55,7 @@ func (f Fault) admit(c *client, n int) int {
 	return n
 }
 
-// pause waits for the delay. It returns false if the client disconnects first.
+// pause waits for the delay of the fault. It returns false if the client disconnects first.
 func (db *DB) pause(c *client) bool {
 	db.mu.Lock()
 	delay := db.fault.Delay

@@ -20,7 +20,8 @@ var serverCommands = []command{
 	{"command", -1, anytime, cmdCommand},
 }
 
-// cmdInfo returns the lines that tools need, regardless of the requested section.
+// cmdInfo implements INFO. It returns only the lines that common tools need, regardless of the
+// requested section.
 func cmdInfo(r *request) Reply {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
@@ -48,7 +49,8 @@ func cmdInfo(r *request) Reply {
 	return b.String()
 }
 
-// settings returns the CONFIG parameters. Only notify-keyspace-events can be set.
+// settings returns the names and values of all CONFIG parameters. Only notify-keyspace-events can
+// be changed.
 func (db *DB) settings() [][2]string {
 	return [][2]string{
 		{"databases", strconv.Itoa(len(db.keyspaces))},
@@ -103,5 +105,5 @@ func cmdTime(*request) Reply {
 	return bulks(strconv.FormatInt(now.Unix(), 10), strconv.Itoa(now.Nanosecond()/1000))
 }
 
-// cmdCommand returns an empty list, which clients accept.
+// cmdCommand implements COMMAND. It returns an empty list, which clients accept.
 func cmdCommand(*request) Reply { return []Reply{} }

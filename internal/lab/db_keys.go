@@ -105,7 +105,7 @@ func cmdKeys(r *request) Reply {
 	return out
 }
 
-// cmdScan returns all keys in one step, as SCAN permits.
+// cmdScan implements SCAN. It returns all keys in a single step, which the protocol allows.
 func cmdScan(r *request) Reply {
 	if _, err := strconv.ParseUint(r.argv[1], 10, 64); err != nil {
 		return ErrorReply("ERR invalid cursor")
@@ -143,7 +143,8 @@ func cmdScan(r *request) Reply {
 
 func cmdDBSize(r *request) Reply { return len(r.keys()) }
 
-// cmdFlush deletes the keys of one or all databases and sends an invalidation of all keys.
+// cmdFlush implements FLUSHDB and FLUSHALL: it deletes the keys of one or all databases and sends
+// an invalidation message for all keys.
 func cmdFlush(r *request) Reply {
 	if len(r.argv) > 2 {
 		return errSyntax

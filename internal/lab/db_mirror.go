@@ -40,7 +40,8 @@ func runMirrorScript(s ScriptCall) Reply {
 	return letters.String() + first.String()
 }
 
-// mirror writes one row and returns the error reply, if any.
+// mirror writes one row as sonicdb.MirrorScript does. It returns the error reply, or "" if there is
+// none.
 func (s ScriptCall) mirror(exists bool, key string, args []string) ErrorReply {
 	word := args[0]
 	if word != sonicdb.MirrorSet {

@@ -65,8 +65,8 @@ func (s ScriptCall) Call(argv ...string) Reply {
 	return reply
 }
 
-// locate appends the position in the script to an error, as Redis 7.0 does. The position is always
-// line 1.
+// locate appends the position in the script to an error reply, like Redis 7.0. The position is
+// always line 1.
 func (s ScriptCall) locate(e ErrorReply) ErrorReply {
 	if strings.Contains(string(e), " script: ") {
 		return e

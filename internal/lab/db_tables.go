@@ -6,7 +6,7 @@ import (
 	"portsyncd/internal/sonicdb"
 )
 
-// registerOwn registers the scripts used by the daemon and by [Orchagent].
+// registerOwn registers Go implementations of the scripts that the daemon and [Orchagent] use.
 func (s *scripts) registerOwn() {
 	s.known[sonicdb.SetScript.Source] = runSetScript
 	s.known[popScript.Source] = runPopScript

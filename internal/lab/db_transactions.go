@@ -14,7 +14,7 @@ func cmdMulti(r *request) Reply {
 	return ok
 }
 
-// cmdExec runs the queued commands. WATCH is not supported.
+// cmdExec implements EXEC: it runs the queued commands. WATCH is not supported.
 func cmdExec(r *request) Reply {
 	if !r.c.inMulti {
 		return ErrorReply("ERR EXEC without MULTI")

@@ -18,8 +18,8 @@ import (
 //	        address MAC | alias TEXT | txqueuelen N | promisc { on | off } } ...
 //	link del [dev] NAME
 //
-// Words may be quoted. As in ip, all changes of a line are one request, so the kernel sends the
-// same messages. See ip-link(8).
+// IP accepts quoted words. Like ip-link(8), it sends all changes of a line in one request, so that
+// the kernel sends the same messages.
 func IP(line string) error { return Batch([]string{line}) }
 
 // Batch executes several command lines like IP, using a single socket, and stops at the first

@@ -194,7 +194,7 @@ func (l *Links) syncState(name string) error {
 	return nil
 }
 
-// do sets the length of the message in b and sends it.
+// do sets the length of the request in b, sends the request and waits for the kernel's reply.
 func (l *Links) do(b []byte) error {
 	l.buf = b
 	netlinkraw.FinishMessage(b, 0)

@@ -143,7 +143,7 @@ func (o *Orchagent) connect(ctx context.Context) (subscription *sonicdb.Conn, er
 	return subscription, nil
 }
 
-// listen sends to woken for each message of a subscription until the connection ends.
+// listen sends a signal to woken for each message on the subscription, until the connection ends.
 func listen(subscription *sonicdb.Conn, woken chan struct{}) error {
 	for {
 		if _, err := subscription.ReceiveMessage(); err != nil {
@@ -231,8 +231,8 @@ func (o *Orchagent) deletePort(port string) {
 	}
 }
 
-// makePort creates the interface of a port and its peer and brings both up. The port has carrier
-// while the peer is up.
+// makePort creates the interface of a port and its peer interface, and brings both up. The port has
+// carrier while the peer is up.
 func (o *Orchagent) makePort(port string) {
 	peer := PeerName(port)
 	err := o.Links.AddVeth(port, peer)

@@ -20,8 +20,8 @@ type T interface {
 	Logf(format string, args ...any)
 }
 
-// Unavailable skips a test that cannot run on this machine. If PORTSYNCD_REQUIRE_INTEGRATION=1, it
-// fails the test.
+// Unavailable skips a test that cannot run on this machine, or fails it if
+// PORTSYNCD_REQUIRE_INTEGRATION=1. why is the reason.
 func Unavailable(t T, why string) {
 	t.Helper()
 	if os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" {
@@ -39,9 +39,10 @@ func Unavailable(t T, why string) {
 //		... create and change interfaces ...
 //	}
 //
-// It runs the test binary with this test in namespaces, reports the result of that process (with its
-// output if it failed or with -v), and returns false. In that process it returns true. It may be
-// called in a subtest. If namespaces are forbidden, it calls [Unavailable].
+// InNamespace runs the test binary with only this test in new namespaces, reports the result of
+// that process (with its output if the test failed or with -v), and returns false. In the new
+// process, InNamespace returns true. It may be called in a subtest. If namespaces are forbidden, it
+// calls [Unavailable].
 func InNamespace(t T) bool {
 	t.Helper()
 	return inNamespace(t, needUser())

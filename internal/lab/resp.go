@@ -93,8 +93,8 @@ const (
 	maxRequest = 64 << 20 // bytes of all arguments
 )
 
-// protocolError is the text of "-ERR Protocol error: ...". After such an error the connection is
-// closed.
+// protocolError is the text that follows "-ERR Protocol error: " in an error reply. The server
+// closes the connection after such an error.
 type protocolError string
 
 func (e protocolError) Error() string { return "Protocol error: " + string(e) }

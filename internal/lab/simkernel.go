@@ -16,7 +16,8 @@ import (
 // of veth pairs and delivers rtnetlink messages with [netlinkraw.Batch.Load]. Its methods may be
 // called from any goroutine, but Receive from only one at a time.
 //
-// Unlike the kernel, it announces carrier changes immediately and does not support bridges.
+// A SimKernel differs from a real kernel in two ways: it announces carrier changes immediately, and
+// it does not support bridges.
 type SimKernel struct {
 	// QueueLimit is the maximum number of queued datagrams; 0 means no limit. Datagrams beyond the
 	// limit are lost and an overrun is reported. It must be set before use.

@@ -28,7 +28,7 @@ func OpenTerminal(path string) (screen, terminal *os.File, err error) {
 	return screen, terminal, nil
 }
 
-// peerOf unlocks and opens the terminal of a pseudoterminal (TIOCGPTPEER, ioctl_tty(2)).
+// peerOf unlocks and opens the terminal side of the pseudoterminal fd (TIOCGPTPEER, ioctl_tty(2)).
 func peerOf(fd int) (*os.File, error) {
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		return nil, err

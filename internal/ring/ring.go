@@ -7,9 +7,9 @@ import "sync/atomic"
 // calls Slot, Push and Wake. The consumer calls Peek, Pop, Sleep and Awake. None of these methods
 // blocks, takes a lock or allocates. A producer that may block can call WaitRoom.
 //
-// The slots are an array whose size is a power of two. There are two counters, which only increase.
-// Each side writes one counter and reads the other. The atomic store by one side and the atomic
-// load by the other order the accesses to the slots.
+// A Ring stores its elements in an array whose size is a power of two. It has two counters, which
+// only increase: the sender writes one of them and the receiver the other. The atomic store of a
+// counter by one side and the atomic load by the other side order the accesses to the elements.
 type Ring[T any] struct {
 	slots []T
 	mask  uint64

@@ -46,7 +46,8 @@ type File struct {
 	durable *digest // digest of the stored contents; nil if unknown
 }
 
-// digest identifies saved contents by the checksum of the body and the size of the file.
+// digest identifies the contents of a saved file by the checksum of the body and the size of the
+// file.
 type digest struct {
 	body [sha256.Size]byte
 	size int64
@@ -129,8 +130,8 @@ func (f *File) writeCopies(found *siblings, text []byte, mode fs.FileMode) error
 	return syncDir(f.fs(), f.Path)
 }
 
-// keepPrevious makes the current file the newest backup by creating a hard link or, if that is not
-// possible, by renaming the file.
+// keepPrevious keeps the current file as the newest backup. It creates a hard link or, if hard
+// links are not possible, renames the file.
 func (f *File) keepPrevious(found *siblings) error {
 	info, err := f.fs().Lstat(f.Path)
 	switch {

@@ -81,9 +81,10 @@ func (l *Log) append(line []byte) error {
 	return err
 }
 
-// write appends the line with one write(2), so that readers see only whole lines, and syncs the
-// file. After a failed fsync the file is no longer used: it is rotated, or removed if this is its
-// only line, so that a disk with repeated errors does not displace valid files.
+// write appends line to the file with a single write(2), so that readers never see a part of a
+// line, and then syncs the file. After a failed fsync the file is no longer used: it is rotated, or
+// removed if this is its only line, so that a disk with repeated errors does not displace valid
+// files.
 func (l *Log) write(file Handle, size int64, line []byte) error {
 	if _, err := file.Write(append(line[:len(line):len(line)], '\n')); err != nil {
 		return err
@@ -132,7 +133,8 @@ func (l *Log) open() (file Handle, size int64, err error) {
 	return file, 0, err
 }
 
-// create creates an empty file. The file's name is durable after syncDir.
+// create creates an empty log file. After a power cut the file still exists only if syncDir was
+// called.
 func (l *Log) create() (Handle, error) {
 	mode := l.Mode
 	if mode == 0 {

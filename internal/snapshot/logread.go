@@ -88,15 +88,15 @@ type reader struct {
 	stop    error // error returned by fn
 }
 
-// note records the error of a file. It ignores a file that does not exist, which may have been
-// pruned.
+// note records an error that occurred while the file at path was read. It ignores fs.ErrNotExist,
+// because the file may have been pruned.
 func (r *reader) note(path string, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		r.readErr = errors.Join(r.readErr, fmt.Errorf("read %q: %w", path, err))
 	}
 }
 
-// read passes the lines of one file to fn, unless fn has returned an error.
+// read calls fn for each line of one file until fn returns an error.
 func (r *reader) read(path string, file io.Reader) {
 	if r.stop != nil {
 		return

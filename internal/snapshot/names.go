@@ -33,7 +33,8 @@ const maxSeq = 1 << 62
 // stampFormat is the format of times in names: ISO 8601 basic format, in UTC.
 const stampFormat = "20060102T150405Z"
 
-// label is the information that is encoded in a name in addition to the base.
+// label is the information that a sibling's file name contains in addition to the base name: its
+// kind, number and time.
 type label struct {
 	kind  kind
 	seq   uint64    // sequence number among the names with this base; random for temporary files
@@ -87,14 +88,15 @@ func parseName(base, name string) (label, bool) {
 	return l, l.name(base) == name
 }
 
-// sibling is a file that this package created next to another file.
+// sibling is a file that this package created in the same directory as another file, for example a
+// backup.
 type sibling struct {
 	label
 	path string
 	info fs.FileInfo
 }
 
-// siblings holds the siblings of a path, oldest first.
+// siblings holds all siblings of one file, oldest first.
 type siblings struct {
 	path string
 	all  []sibling
@@ -150,7 +152,8 @@ func scan(fsys FS, path string) (siblings, error) {
 	return found, nil
 }
 
-// dropOldest removes the oldest files of a kind that exceed maxSiblings from s, and sets dropped.
+// dropOldest removes the oldest files of kind k from s until at most maxSiblings of them remain. If
+// it removed any, it sets s.dropped.
 func (s *siblings) dropOldest(k kind) {
 	slices.SortFunc(s.all, func(a, b sibling) int { return cmp.Compare(b.seq, a.seq) })
 	n := 0

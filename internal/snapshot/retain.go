@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Limits limits which files of one kind are kept. The oldest files are removed first.
+// Limits specifies how many files of one kind are kept, and for how long. The oldest files are
+// removed first.
 type Limits struct {
 	Count int           // maximum number of files; 0 keeps none
 	Age   time.Duration // maximum age of a file; 0 means no limit

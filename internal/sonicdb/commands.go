@@ -4,8 +4,8 @@ package sonicdb
 // bounds the amount of data in the socket buffers.
 const chunk = 128
 
-// Keys returns the keys that match a glob pattern, in no particular order. It blocks the server for
-// the whole search; see Scan for an alternative.
+// Keys returns the keys that match a glob pattern, in no particular order. It blocks the server
+// during the whole search. For large databases, use Scan instead.
 func (c *Conn) Keys(pattern string) ([]string, error) {
 	r, err := c.Do("KEYS", pattern)
 	if err != nil {
@@ -71,7 +71,8 @@ func (c *Conn) HGetAll(key string) ([]FieldValue, error) {
 	return c.receiveHash()
 }
 
-// RowResult is the result of HGetAllMany for one key.
+// RowResult holds the fields of one key, or the error reply for the key, as returned by
+// HGetAllMany.
 type RowResult struct {
 	Key    string
 	Fields []FieldValue
@@ -117,7 +118,8 @@ func (c *Conn) receiveHash() ([]FieldValue, error) {
 	return fvs, nil
 }
 
-// HMGet returns those of the given fields that exist in a hash, in the order of the arguments.
+// HMGet returns the given fields of a hash, in the order of the arguments. It omits fields that do
+// not exist.
 func (c *Conn) HMGet(key string, fields ...string) ([]FieldValue, error) {
 	c.Command(2 + len(fields))
 	c.String("HMGET")

@@ -192,8 +192,8 @@ func (c *Conn) Send(args ...string) {
 
 // Flush writes the appended commands. Their replies are returned by Receive.
 //
-// Flush does not read replies while it writes. Redis keeps reading commands even if its replies are
-// not read. With a server that does not, Flush could time out.
+// Flush does not read replies while it writes. This works because Redis keeps reading commands even
+// if the client does not read the replies. With other servers, Flush could time out.
 func (c *Conn) Flush() error {
 	defer c.out.reset()
 	if err := c.usable(); err != nil {
@@ -238,8 +238,8 @@ func (c *Conn) Receive() (*Reply, error) {
 	return r, nil
 }
 
-// ReceiveBool receives the integer reply 1 or 0, for example of HEXISTS. Any other reply is a
-// protocol error.
+// ReceiveBool receives an integer reply that must be 1 (true) or 0 (false), such as that of
+// HEXISTS. Any other reply is a protocol error.
 func (c *Conn) ReceiveBool() (bool, error) {
 	r, err := c.Receive()
 	switch {
@@ -295,7 +295,7 @@ func (c *Conn) usable() error {
 	return c.broken
 }
 
-// fail closes the connection because of cause and returns the error.
+// fail closes the connection after the error cause. It returns the error for the caller to return.
 func (c *Conn) fail(cause error) error {
 	if c.closed.Load() && !errors.Is(cause, net.ErrClosed) {
 		cause = fmt.Errorf("%w: %w", net.ErrClosed, cause)
@@ -312,9 +312,9 @@ func (c *Conn) mismatch(want string, r *Reply) error {
 }
 
 // timedConn applies a timeout to each write, and to the total time spent blocked in reads between
-// two writes, so a server that sends single bytes cannot extend it. Time between calls does not
-// count. Setting a deadline is much more expensive than reading the clock, so the deadlines are not
-// set on each call. The effective timeout is up to timeout*9/8.
+// two writes, so that a server cannot extend the timeout by sending one byte at a time. Time
+// between calls does not count. timedConn does not set a deadline on each call, because that is
+// much more expensive than reading the clock. The effective timeout is therefore up to timeout*9/8.
 type timedConn struct {
 	net.Conn
 	timeout    time.Duration
@@ -351,7 +351,8 @@ func (t *timedConn) Write(p []byte) (int, error) {
 // restart begins a new timeout.
 func (t *timedConn) restart() { t.waited = 0 }
 
-// extend sets the deadline to left after now, unless it was set shortly before.
+// extend sets the connection's deadline to now plus left, unless the deadline was set shortly
+// before.
 func (t *timedConn) extend(now time.Time, left time.Duration) error {
 	if now.Sub(t.set) < t.timeout/8 {
 		return nil

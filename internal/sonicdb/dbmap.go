@@ -14,7 +14,8 @@ type Map struct {
 	databases map[string]entry
 }
 
-// entry is a database, or the error in its definition, which is returned by Map.Database.
+// entry is a database of a Map. If the definition of the database is invalid, the entry holds the
+// error that Map.Database returns.
 type entry struct {
 	database Database
 	err      error

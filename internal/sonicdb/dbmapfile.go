@@ -111,8 +111,8 @@ func parseInstance(instances object, name string) (Instance, error) {
 	return i, nil
 }
 
-// object is a JSON object with its path for use in errors. Unlike a struct, it distinguishes "id"
-// from "ID", and a missing member from a zero one.
+// object is a decoded JSON object, with its path for use in errors. Unlike decoding into a struct,
+// it distinguishes "id" from "ID", and a missing member from a member with the value zero.
 type object struct {
 	path    string // "database_config.json: DATABASES."
 	members map[string]json.RawMessage
@@ -154,7 +154,7 @@ func (o object) decode(name string, into any, want string) error {
 	return nil
 }
 
-// wrong returns an error about an invalid value of a member.
+// wrong returns an error that the named member has an invalid value. want describes valid values.
 func (o object) wrong(name, want string) error {
 	got := o.members[name]
 	return fmt.Errorf("%s%s: invalid value %q: must be %s", o.path, name, got[:min(len(got), 64)], want)

@@ -121,8 +121,8 @@ func (p *ProducerStateTable) SetMany(c *Conn, rows []Row) error {
 	return errors.Join(refused...)
 }
 
-// sendRows sends one command per row, in chunks, and receives the replies. It calls refused for
-// each error reply and returns any other error.
+// sendRows sends one command for each row, in chunks, and receives the replies. It calls refused
+// for each row that the server rejects with an error reply. It returns any other error.
 func sendRows(c *Conn, rows []Row, appendRow func(Row), refused func(Row, ServerError)) error {
 	for len(rows) > 0 {
 		batch := rows[:min(chunk, len(rows))]

@@ -10,8 +10,8 @@ import (
 // reader decodes replies. It reads a whole reply into one buffer, so that strings in the reply are
 // slices of the buffer and are not copied.
 //
-// The buffer may be reallocated while a reply arrives. Positions are therefore stored relative to
-// the first byte of the reply and converted to slices at the end.
+// A reader may reallocate its buffer while a reply arrives. It therefore stores positions relative
+// to the first byte of the reply and converts them to slices when the reply is complete.
 type reader struct {
 	src  io.Reader
 	buf  []byte
@@ -118,7 +118,8 @@ func (rd *reader) parse(pos, level int) (int, error) {
 	return 0, protocolError(fmt.Sprintf("an array length from -1 to %d", maxElements), line)
 }
 
-// bulk parses a bulk string of n bytes at pos, followed by CRLF.
+// bulk parses a bulk string of n bytes that starts at pos and is followed by CRLF. It returns the
+// position after the CRLF.
 func (rd *reader) bulk(pos, n, level int) (int, error) {
 	end := pos + n
 	if err := rd.need(end + len("\r\n")); err != nil {
@@ -155,7 +156,8 @@ func (rd *reader) add(level int, r Reply) {
 	rd.levels[level] = append(rd.levels[level], r)
 }
 
-// span packs a position and a length. Both are less than 1<<31 because of the limits.
+// span packs a position and a length into one integer. Both are less than 1<<31 because the size of
+// replies is limited.
 func span(first, n int) int64 { return int64(first)<<32 | int64(n) }
 
 // resolve converts the spans of a complete reply to slices.
@@ -175,7 +177,7 @@ func (rd *reader) resolve() {
 	}
 }
 
-// line returns the position of the CRLF that terminates the line at pos.
+// line returns the position of the CRLF that terminates the line starting at pos.
 func (rd *reader) line(pos int) (int, error) {
 	for from := pos; ; {
 		if i := bytes.IndexByte(rd.buf[rd.r+from:rd.w], '\r'); i >= 0 {
@@ -203,7 +205,7 @@ func (rd *reader) line(pos int) (int, error) {
 	return 0, protocolError(fmt.Sprintf("a line of at most %d bytes", maxLine), rd.buf[rd.r+pos:rd.w])
 }
 
-// need reads until the buffer contains n bytes of the reply.
+// need reads from the connection until the buffer contains at least n bytes of the current reply.
 func (rd *reader) need(n int) error {
 	for rd.w-rd.r < n {
 		if n > maxReply {
@@ -216,8 +218,8 @@ func (rd *reader) need(n int) error {
 	return nil
 }
 
-// fill reads once. If the buffer is full, it first moves the data to the front or doubles the
-// buffer.
+// fill reads from the connection once. If the buffer is full, fill first moves the data to the
+// front of the buffer or doubles its size.
 func (rd *reader) fill() error {
 	if rd.w == len(rd.buf) {
 		to := rd.buf

@@ -33,8 +33,8 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Reply is a reply from the server. The reply and its slices are valid until the next Receive, Do
-// or ReceiveMessage on the same Conn.
+// Reply is a decoded reply from the server. A Reply and its slices are valid until the next call of
+// Receive, Do or ReceiveMessage on the same Conn.
 type Reply struct {
 	Kind  Kind
 	Int   int64   // value of an Integer

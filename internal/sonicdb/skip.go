@@ -107,8 +107,8 @@ func (rd *reader) discard(n int) error {
 	return nil
 }
 
-// progress restarts the timeout after each skipStep bytes. A server that sends slowly reaches the
-// timeout first.
+// progress restarts the timeout after each skipStep bytes, so that a large reply can be skipped but
+// a server that sends too slowly still causes a timeout.
 func (rd *reader) progress(from, to int) {
 	timed, ok := rd.src.(*timedConn)
 	if ok && from/skipStep != to/skipStep {

@@ -48,7 +48,7 @@ func (w *writer) end() {
 	}
 }
 
-// check sets err if the last command lacks arguments.
+// check sets w.err if the last command has too few arguments.
 func (w *writer) check() {
 	if w.missing > 0 {
 		w.misuse(fmt.Errorf("command %d: %d arguments missing", w.queued, w.missing))

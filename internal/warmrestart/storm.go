@@ -61,8 +61,9 @@ func (r *Restart) began() time.Time {
 	return r.Process
 }
 
-// restartStorms returns the restart storms, oldest first. A storm is a period in which every start
-// after a crash belongs to a group of startsAllowed such starts within startsWithin.
+// restartStorms returns the restart storms, oldest first. A restart storm is a sequence of starts
+// after crashes in which each start is one of at least startsAllowed such starts within
+// startsWithin.
 func restartStorms(restarts []Restart) (storms []Storm) {
 	var starts []time.Time
 	for i := range restarts {
