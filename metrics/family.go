@@ -1,6 +1,9 @@
 package metrics
 
-import "sync/atomic"
+import (
+	"bytes"
+	"sync/atomic"
+)
 
 // kind is the type of a family.
 type kind int
@@ -108,12 +111,18 @@ type sample struct {
 // newSample returns a sample for the given name and labels. The label values must have been escaped
 // by validText.
 func newSample(name string, labels []Label, v value) *sample {
+	var space [512]byte // the texts are kept for long, so they have exactly the memory that they need
 	return &sample{
 		labels: labels,
-		text:   appendSampleName(nil, name, labels),
-		json:   append(appendJSONLabels(nil, labels), `"value":`...),
+		text:   bytes.Clone(appendSampleName(space[:0], name, labels)),
+		json:   bytes.Clone(appendSampleJSON(space[:0], labels)),
 		value:  v,
 	}
+}
+
+// appendSampleJSON appends the beginning of a sample in JSON, up to its value.
+func appendSampleJSON(b []byte, labels []Label) []byte {
+	return append(appendJSONLabels(b, labels), `"value":`...)
 }
 
 func (s *sample) appendText(b []byte) []byte {

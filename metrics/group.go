@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -127,11 +128,12 @@ func (g *Group) Add(name string) *Row {
 
 func (g *Group) newRow(value string) *Row {
 	labels := []Label{{g.label, value}}
+	var space [1024]byte
 	r := &Row{
 		group:    g,
 		value:    value,
 		labels:   labels,
-		json:     append(appendJSONLabels(nil, labels), `"value":`...),
+		json:     bytes.Clone(appendSampleJSON(space[:0], labels)),
 		counters: make([]Counter, g.counts[columnCounter]),
 		gauges:   make([]Gauge, g.counts[columnGauge]),
 		ints:     make([]IntGauge, g.counts[columnIntGauge]),
@@ -141,8 +143,17 @@ func (g *Group) newRow(value string) *Row {
 		r.infos[i].column, r.infos[i].row = c, value
 		r.infos[i].Set(make([]string, len(c.labels)-1)...)
 	}
+	// All texts of a row share one block of memory.
+	text, ends := space[:0], make([]int, 0, len(g.names))
 	for _, name := range g.names {
-		r.text = append(r.text, slices.Clip(appendSampleName(nil, name, labels)))
+		text = appendSampleName(text, name, labels)
+		ends = append(ends, len(text))
+	}
+	text = bytes.Clone(text)
+	r.text = make([][]byte, len(ends))
+	for i, begin := 0, 0; i < len(ends); i++ {
+		r.text[i] = text[begin:ends[i]:ends[i]]
+		begin = ends[i]
 	}
 	return r
 }

@@ -63,22 +63,22 @@ func (t *flapTable) of(name string) *flaps {
 	return f
 }
 
-// makeRoom returns a copy of the list with room for one more name. If the list already has
-// maxUnlisted unlisted names, makeRoom removes those without link-down transitions since the last
-// sample, or the oldest if there are none.
+// makeRoom returns the list for one more name to be appended. Appending does not change the elements
+// that readers of the list see. If the list already has maxUnlisted unlisted names, makeRoom returns
+// a copy without those that had no link-down transitions since the last sample, or without the oldest
+// if there are none.
 func (t *flapTable) makeRoom() []*flaps {
 	old := t.all()
-	list := make([]*flaps, len(old), len(old)+1)
-	copy(list, old)
 	unlisted := 0
-	for _, f := range list {
+	for _, f := range old {
 		if !f.shown {
 			unlisted++
 		}
 	}
 	if unlisted < maxUnlisted {
-		return list
+		return old
 	}
+	list := slices.Clone(old)
 	forget := func(f *flaps) bool {
 		delete(t.byName, f.name)
 		return true
