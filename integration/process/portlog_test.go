@@ -98,22 +98,32 @@ func TestPortStormInLog(t *testing.T) {
 	want := int(downs() - before)
 	d.EndBySignal(syscall.SIGTERM, "after a storm") // logs the merged event at once
 
-	counted := regexp.MustCompile(`^flapped (\d+) times|^(flapped once|link down)|, (\d+) link-down transitions`)
+	counted := []*regexp.Regexp{ // the first match has the number of flaps, or stands for one
+		regexp.MustCompile(`, (\d+) link-down transitions? since`),
+		regexp.MustCompile(`^flapped (\d+) times`),
+		regexp.MustCompile(`^(?:flapped once|link down)`),
+	}
+	flapsIn := func(text string) int {
+		for _, pattern := range counted {
+			m := pattern.FindStringSubmatch(text)
+			switch {
+			case m == nil:
+				continue
+			case len(m) == 1:
+				return 1
+			}
+			n, err := strconv.Atoi(m[1])
+			sw.NoError("parse the number of flaps", err)
+			return n
+		}
+		return 0
+	}
 	var lines []string
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		lines = portLines(sw, from, name)
 		sum := 0
 		for _, text := range lines {
-			m := counted.FindStringSubmatch(text)
-			switch {
-			case m == nil:
-			case m[2] != "":
-				sum++
-			default:
-				n, err := strconv.Atoi(m[1] + m[3])
-				sw.NoError("parse the number of flaps", err)
-				sum += n
-			}
+			sum += flapsIn(text)
 		}
 		if sum != want {
 			return fmt.Sprintf("the lines have %d flaps, the kernel counted %d: %q", sum, want, lines)

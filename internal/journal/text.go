@@ -56,13 +56,18 @@ func (e *Event) what() string {
 	return text
 }
 
-// link describes a LinkUp or LinkDown event.
+// link describes a LinkUp or LinkDown event. If the kernel counted link-down transitions other than
+// that of the event itself, the text contains their total number.
 func (e *Event) link() string {
-	text, was := "link up", "down"
+	text, was, own := "link up", "down", uint64(0)
 	if e.Kind == LinkDown {
-		text, was = "link down", "up"
+		text, was, own = "link down", "up", 1
 	}
-	if e.Flaps > 1 {
+	switch {
+	case e.Flaps <= own:
+	case e.Flaps == 1:
+		return text + ", 1 link-down transition since the previous message"
+	default:
 		return fmt.Sprintf("%s, %d link-down transitions since the previous message", text, e.Flaps)
 	}
 	if e.After >= time.Millisecond {
