@@ -50,8 +50,12 @@ const (
 // daemon.
 func (s *socket) send(datagram []byte, timeout time.Duration) result {
 	err := s.write(datagram)
-	if err == unix.EAGAIN && timeout > 0 && s.waitRoom(timeout) {
-		err = s.write(datagram)
+	if err == unix.EAGAIN && timeout > 0 {
+		// Another goroutine may use the room first, so one wait is not enough.
+		deadline := time.Now().Add(timeout)
+		for left := timeout; err == unix.EAGAIN && left > 0 && s.waitRoom(left); left = time.Until(deadline) {
+			err = s.write(datagram)
+		}
 	}
 	if err != nil && s.connect() {
 		err = s.write(datagram)
@@ -71,16 +75,21 @@ func (s *socket) waitRoom(timeout time.Duration) bool {
 }
 
 // waitRoom waits until fd is writable. It returns written if fd is writable, full after the
-// timeout, and lost on error.
+// timeout, and lost on error. The timeout is rounded up to milliseconds. A signal does not end the
+// wait.
 func waitRoom(fd int, timeout time.Duration) result {
 	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	switch n, err := unix.Poll(poll[:], int(timeout.Milliseconds())); {
-	case err != nil:
-		return lost
-	case n == 0:
-		return full
+	for end := time.Now().Add(timeout); ; timeout = max(0, time.Until(end)) {
+		switch n, err := unix.Poll(poll[:], int((timeout+time.Millisecond-1)/time.Millisecond)); {
+		case err == unix.EINTR:
+		case err != nil:
+			return lost
+		case n == 0:
+			return full
+		default:
+			return written
+		}
 	}
-	return written
 }
 
 func (s *socket) write(datagram []byte) error {
@@ -152,8 +161,12 @@ func WriteNow(file *os.File, line []byte) bool {
 func (s *stream) sendWithin(line []byte, timeout time.Duration) result {
 	line = append(cut(line, maxStreamLine-1), '\n')
 	r := s.write(line)
-	if r == full && timeout > 0 && waitRoom(s.fd, timeout) == written {
-		r = s.write(line)
+	if r == full && timeout > 0 {
+		// Another writer may use the room first, so one wait is not enough.
+		deadline := time.Now().Add(timeout)
+		for left := timeout; r == full && left > 0 && waitRoom(s.fd, left) == written; left = time.Until(deadline) {
+			r = s.write(line)
+		}
 	}
 	return r
 }

@@ -222,6 +222,50 @@ func TestWriteLineWaits(t *testing.T) {
 	}
 }
 
+// TestWritersCompeteForRoom checks that no line of WriteLine is dropped before its timeout when
+// several goroutines wait for room and the daemon reads one line at a time.
+func TestWritersCompeteForRoom(t *testing.T) {
+	daemon := newFakeDaemon(t)
+	r, w := newPipe(t)
+	for _, c := range []struct {
+		name   string
+		output Output
+		read   func() error
+	}{
+		{"syslog", Syslog, func() error { _, err := daemon.conn.Read(make([]byte, 1<<16)); return err }},
+		{"pipe", Stdout, func() error { _, err := io.ReadFull(r, make([]byte, len("NOTICE :- onMsg: line\n"))); return err }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := New(Options{SocketPath: daemon.path, Output: c.output, Stdout: w})
+			write := func(timeout time.Duration) bool {
+				return h.WriteLine(LevelNotice, "onMsg", []byte("line"), time.Now(), timeout)
+			}
+			inDaemon := 0
+			for write(0) {
+				inDaemon++
+			}
+			const writers, each = 8, 200
+			var group sync.WaitGroup
+			for range writers {
+				group.Go(func() {
+					for n := 0; n < each && write(10*time.Second); n++ {
+					}
+				})
+			}
+			for range inDaemon + writers*each {
+				if err := c.read(); err != nil {
+					t.Error(err)
+					break
+				}
+			}
+			group.Wait()
+			if n := h.Dropped(); n != 1 { // the one that found the queue full
+				t.Errorf("%d lines dropped, want 1", n)
+			}
+		})
+	}
+}
+
 // TestEqualMessages checks that the same message is written at most LinesPerSecond times in a
 // second, that the next line has the number of suppressed lines, and that other messages are not
 // affected.
