@@ -50,6 +50,7 @@ type Daemon struct {
 	lock     *snapshot.DirLock // of the storage path; nil without one
 	storage  *storage          // status of recorder and journal for the health monitor
 	journal  *journal.Journal
+	portLog  *portLog
 	monitor  *portsync.HealthMonitor
 
 	server   atomic.Pointer[metrics.Server] // nil if HTTP is disabled or has not started

@@ -49,7 +49,8 @@ func (d *Daemon) openJournal() {
 		}
 		d.monitor.Wake()
 	}
-	o.Recorded = newPortLog(d.Logs, d.component("port")).add
+	d.portLog = newPortLog(d.Logs, d.component("port"))
+	o.Recorded = d.portLog.add
 	d.journal = journal.New(o)
 	for _, p := range d.recorder.Ports() {
 		d.journal.Restore(p.Name, journal.PortState{Present: true, Counted: true, LinkState: p.LinkState})
@@ -109,13 +110,16 @@ func (d *Daemon) recordReload(applied, restart int, err error) {
 	d.journal.Add(journal.Event{Kind: journal.Reload, Reason: reason})
 }
 
-// runJournal reads the stored events and then writes new ones until ctx is done. It starts after
-// the port configuration has been written, so that reading does not delay the configuration.
+// runJournal reads the stored events and then writes new ones, and the log lines about them, until
+// ctx is done. It starts after the port configuration has been written, so that reading does not
+// delay the configuration.
 func (d *Daemon) runJournal(ctx context.Context, started <-chan struct{}) {
 	select {
 	case <-started:
 	case <-time.After(httpDelay):
 	case <-ctx.Done():
 	}
+	go d.portLog.run()
 	d.journal.Run(ctx)
+	d.portLog.end()
 }
