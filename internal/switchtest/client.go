@@ -21,16 +21,16 @@ const (
 	HTMLType       = "text/html; charset=utf-8"
 )
 
-// Client sends HTTP requests to one daemon. It does not follow redirects, and requests gzip only if
-// a test sets the header.
+// Client sends HTTP requests to one daemon. It does not follow redirects, and it accepts gzip only
+// if the test sets the Accept-Encoding header.
 type Client struct {
 	T    T
 	HTTP *http.Client
 	Base string // "http://127.0.0.1:9101"
 }
 
-// NewClient waits until a server listens at a TCP address and returns a client for it. The daemon
-// opens its server after the initial sync.
+// NewClient waits until a server is listening on the TCP address and returns a client for it. The
+// daemon opens its HTTP server after the initial sync.
 func NewClient(t T, address string) *Client {
 	t.Helper()
 	return Client{T: t, Base: "http://" + address}.Dial("tcp", address)
@@ -42,8 +42,8 @@ func NewUnixClient(t T, path string) *Client {
 	return Client{T: t, Base: "http://localhost"}.Dial("unix", path)
 }
 
-// Dial waits until a server listens at an address and returns a copy of the client for that
-// address.
+// Dial returns a copy of the client that connects to another address. It waits until a server is
+// listening on that address.
 func (client Client) Dial(network, address string) *Client {
 	client.T.Helper()
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -101,7 +101,7 @@ func (client *Client) TryRequest(method, path string, headers ...string) (Respon
 	return Response{response.StatusCode, response.Header, string(body)}, err
 }
 
-// Request is like TryRequest but ends the test if there is no response.
+// Request is like TryRequest, but fails the test if there is no response.
 func (client *Client) Request(method, path string, headers ...string) Response {
 	client.T.Helper()
 	a, err := client.TryRequest(method, path, headers...)
@@ -111,7 +111,8 @@ func (client *Client) Request(method, path string, headers ...string) Response {
 	return a
 }
 
-// Get sends a GET request and returns the body. A status other than 200 ends the test.
+// Get sends a GET request and returns the response body. It fails the test if the status is not
+// 200.
 func (client *Client) Get(path string, headers ...string) string {
 	client.T.Helper()
 	a := client.Request(http.MethodGet, path, headers...)
@@ -160,7 +161,7 @@ func AwaitDegraded(t T, words ...string) {
 	})
 }
 
-// Fetch returns the body of a URL. A status other than 200 is an error.
+// Fetch requests a URL and returns the response body. It returns an error if the status is not 200.
 func Fetch(url string) (string, error) {
 	client := http.Client{Timeout: 10 * time.Second}
 	resp, err := client.Get(url)
@@ -175,8 +176,8 @@ func Fetch(url string) (string, error) {
 	return string(body), err
 }
 
-// RawRequest writes text to a TCP address and returns what the server sends until it closes the
-// connection.
+// RawRequest connects to a TCP address, sends text, and returns everything that the server sends
+// until it closes the connection.
 func RawRequest(t T, address, text string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)

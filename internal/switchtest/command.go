@@ -21,7 +21,8 @@ type CommandResult struct {
 	Duration       time.Duration
 }
 
-// RunCommand runs the binary to its end. Its environment has PATH, a UTF-8 locale and env.
+// RunCommand runs the binary with the given arguments, waits until it exits, and returns its output
+// and exit status. The environment contains only PATH, a UTF-8 locale and env.
 func RunCommand(t T, binary string, env []string, args ...string) CommandResult {
 	t.Helper()
 	var stdout, stderr bytes.Buffer

@@ -52,7 +52,7 @@ func (sw *Switch) Start(l StartOptions) *Daemon {
 	return sw.StartCommand(l, sw.Binary, l.Args...)
 }
 
-// StartCommand is like Start for a command that runs the binary.
+// StartCommand is like Start, but runs the named command, which must run the daemon.
 func (sw *Switch) StartCommand(l StartOptions, name string, args ...string) *Daemon {
 	sw.T.Helper()
 	d := &Daemon{t: sw.T, Stdout: new(Output), Stderr: new(Output), Notifications: new(Record[string]), Ended: make(chan struct{})}
@@ -107,8 +107,8 @@ func (sw *Switch) StartWith(text string) *Daemon {
 	return d
 }
 
-// ReloadWith writes another configuration file for a daemon of StartWith, sends SIGHUP and waits
-// for READY=1.
+// ReloadWith replaces the configuration file of a daemon that was started by StartWith, sends
+// SIGHUP and waits for READY=1.
 func (sw *Switch) ReloadWith(d *Daemon, text string) {
 	sw.T.Helper()
 	sw.WriteConfig(text)
@@ -126,8 +126,8 @@ func (sw *Switch) report(d *Daemon) {
 	sw.T.Logf("daemon: %v, stdout %q, stderr %q", d.Cmd.ProcessState, d.Stdout, d.Stderr)
 }
 
-// listenNotify opens a notification socket for one daemon and records the assignments that it
-// receives.
+// listenNotify opens a systemd notification socket for one daemon and records the assignments (such
+// as READY=1) that it receives.
 func (sw *Switch) listenNotify(states *Record[string]) (path string) {
 	sw.T.Helper()
 	sw.notify++
@@ -150,8 +150,8 @@ func (sw *Switch) listenNotify(states *Record[string]) (path string) {
 	return path
 }
 
-// AwaitNotification waits for an assignment that begins with prefix, among those after the first
-// n. It returns the assignment.
+// AwaitNotification waits for a notification to systemd that begins with prefix, and returns it. It
+// ignores the first n notifications.
 func (d *Daemon) AwaitNotification(n int, limit time.Duration, prefix string) string {
 	d.t.Helper()
 	state, ok := d.Notifications.Await(n, limit, func(s string) bool { return strings.HasPrefix(s, prefix) })
@@ -197,7 +197,7 @@ func (d *Daemon) Alive() bool {
 	}
 }
 
-// Wait waits until the process ends and returns its wait status.
+// Wait waits at most limit until the daemon's process ends, and returns its wait status.
 func (d *Daemon) Wait(limit time.Duration) syscall.WaitStatus {
 	d.t.Helper()
 	watch := StartStopwatch()
@@ -218,8 +218,8 @@ func (d *Daemon) Wait(limit time.Duration) syscall.WaitStatus {
 // ExitTimeout is the time within which SIGTERM or SIGINT must end the daemon.
 const ExitTimeout = 5 * time.Second
 
-// EndBySignal sends a signal, checks that it ends the process within ExitTimeout, and returns the
-// time that took.
+// EndBySignal sends a signal to the daemon, checks that the signal terminates the process within
+// ExitTimeout, and returns the time that this took.
 func (d *Daemon) EndBySignal(sig syscall.Signal, when string) (took time.Duration) {
 	d.t.Helper()
 	begin := time.Now()

@@ -14,7 +14,7 @@ type DashboardQuery struct {
 	Instant          bool
 }
 
-// DashboardQueries returns all queries of the dashboards under deploy/grafana, including those
+// DashboardQueries returns all PromQL queries in the dashboards in deploy/grafana, including those
 // of annotations and variables.
 func DashboardQueries(t T) []DashboardQuery {
 	t.Helper()

@@ -27,7 +27,7 @@ const DefaultMap = `{
   "VERSION": "1.0"
 }`
 
-// Database is the number of a database and the addresses of its server.
+// Database holds the number of a Redis database and the addresses of its server.
 type Database struct {
 	Number int
 	Socket string
@@ -71,8 +71,9 @@ func (sw *Switch) StartDatabase(databaseMap string, s DatabaseServer) {
 	sw.T.Cleanup(s.Stop)
 }
 
-// Conn returns the test's own connection to a database, which it opens at the first call. The
-// connection uses TCP and the daemon's use the unix socket, so that MONITOR shows which is which.
+// Conn returns the test's connection to the named database, which is opened at the first call. The
+// test connects over TCP and the daemon over the unix socket, so the output of MONITOR
+// distinguishes their commands.
 func (sw *Switch) Conn(name string) *sonicdb.Conn {
 	sw.T.Helper()
 	if conn := sw.Conns[name]; conn != nil {
@@ -86,7 +87,8 @@ func (sw *Switch) Conn(name string) *sonicdb.Conn {
 	return conn
 }
 
-// CloseConns closes the test's own connections. Call it after the server was stopped.
+// CloseConns closes the test's connections to the databases. It must be called after a test stops
+// the server.
 func (sw *Switch) CloseConns() {
 	for name, conn := range sw.Conns {
 		conn.Close()
@@ -94,7 +96,8 @@ func (sw *Switch) CloseConns() {
 	}
 }
 
-// Do runs a command on a database and returns its reply. An error reply ends the test.
+// Do runs a command on the named database and returns the reply. It fails the test if the server
+// returns an error.
 func (sw *Switch) Do(database string, args ...string) *sonicdb.Reply {
 	sw.T.Helper()
 	r, err := sw.Conn(database).Do(args...)

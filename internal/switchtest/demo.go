@@ -10,13 +10,14 @@ import (
 	"time"
 )
 
-// Demo is a running "portsyncd demo" that has completed its start.
+// Demo is a running "portsyncd demo" process that has completed its startup.
 type Demo struct {
 	address   string // address of its HTTP server
 	Simulated bool   // its links are simulated, not the kernel's
 }
 
-// StartDemo starts the demo and waits for its HTTP address. The demo is ended with the test.
+// StartDemo starts "portsyncd demo" and waits until the demo prints its HTTP address. The demo is
+// stopped when the test ends.
 func StartDemo(t T) *Demo {
 	t.Helper()
 	cmd := exec.Command(Binary(t), "demo", "--ports", "4", "--rate", "20", "--listen", "127.0.0.1:0")

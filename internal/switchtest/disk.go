@@ -10,7 +10,7 @@ import (
 	"portsyncd/internal/lab"
 )
 
-// MountDisk mounts a file system of 512 KiB and moves the daemon's files there. It returns the
+// MountDisk mounts a small file system of 512 KiB, moves the daemon's files to it, and returns the
 // mount point.
 func (sw *StorageSwitch) MountDisk() (at string) {
 	sw.T.Helper()
@@ -21,7 +21,8 @@ func (sw *StorageSwitch) MountDisk() (at string) {
 	return at
 }
 
-// Remount makes the disk read-only or writable. It waits for a write in progress.
+// Remount remounts the file system at at with the given flags, for example read-only. It waits
+// until no write is in progress.
 func (sw *StorageSwitch) Remount(at string, flags uintptr) {
 	sw.T.Helper()
 	Eventually(sw.T, Timeout, func() string {
@@ -32,8 +33,9 @@ func (sw *StorageSwitch) Remount(at string, flags uintptr) {
 	})
 }
 
-// MountImage mounts the file system in an image through a loop device (loop(4)), which is freed
-// with the mount. The test's /dev has no loop devices, so it mounts another.
+// MountImage mounts the file system image at at through a loop device (loop(4)), which is released
+// when the file system is unmounted. Because the test's /dev has no loop devices, MountImage also
+// mounts another /dev.
 func (sw *StorageSwitch) MountImage(image, at, kind string) error {
 	devices := sw.Dir + "/devices"
 	sw.Mkdir(devices)
@@ -72,9 +74,9 @@ func (sw *StorageSwitch) MountImage(image, at, kind string) error {
 	return nil
 }
 
-// MountQuota mounts a file system with a quota of 1 MiB and moves the daemon's files there: a
-// btrfs subvolume with a limit (btrfs-qgroup(8)). It skips the test if that is not possible; a
-// loop device needs root.
+// MountQuota mounts a btrfs file system, creates a subvolume with a quota of 1 MiB
+// (btrfs-qgroup(8)), and moves the daemon's files to it. It skips the test if that is not possible,
+// for example without root.
 func (sw *StorageSwitch) MountQuota() (at string) {
 	sw.T.Helper()
 	if _, err := exec.LookPath("mkfs.btrfs"); err != nil {

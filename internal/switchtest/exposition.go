@@ -65,7 +65,7 @@ func ParseExposition(text string) (Exposition, error) {
 	return e, lines.Err()
 }
 
-// Value returns the value of a series and fails if the scrape does not have it.
+// Value returns the value of the named series. It fails the test if the series does not exist.
 func (e Exposition) Value(t T, series string) float64 {
 	t.Helper()
 	v, ok := e.Samples[series]
@@ -117,7 +117,7 @@ func (e Exposition) EventLatency() Histogram {
 	return s
 }
 
-// Sub returns the histogram of the observations since an earlier one.
+// Sub returns a histogram of the observations that were made since the histogram earlier was read.
 func (s Histogram) Sub(earlier Histogram) Histogram {
 	d := slices.Clone(s)
 	for i := range d {
@@ -129,7 +129,7 @@ func (s Histogram) Sub(earlier Histogram) Histogram {
 // Count returns the number of observations.
 func (s Histogram) Count() float64 { return s[len(s)-1].count }
 
-// Quantile returns the upper bound of the bucket with the quantile q.
+// Quantile returns the upper bound of the bucket that contains the quantile q.
 func (s Histogram) Quantile(q float64) float64 {
 	for _, b := range s {
 		if b.count >= q*s.Count() {
@@ -139,7 +139,8 @@ func (s Histogram) Quantile(q float64) float64 {
 	return math.Inf(1)
 }
 
-// ShareAbove returns the share of observations above a bound.
+// ShareAbove returns the fraction of observations that are greater than bound, which must be the
+// bound of a bucket.
 func (s Histogram) ShareAbove(bound float64) float64 {
 	for _, b := range s {
 		if b.bound >= bound {
@@ -149,5 +150,5 @@ func (s Histogram) ShareAbove(bound float64) float64 {
 	return 0
 }
 
-// ResyncSeries returns the series that counts resyncs with a reason.
+// ResyncSeries returns the name and labels of the series that counts resyncs for the given reason.
 func ResyncSeries(reason string) string { return `portsyncd_resyncs_total{reason="` + reason + `"}` }

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// ReadFile returns a file's text. A relative path starts at the module's root.
+// ReadFile returns the contents of a file. A relative path is relative to the root directory of the
+// module.
 func ReadFile(t T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -24,7 +25,7 @@ func WriteFile(t T, path, text string) {
 	}
 }
 
-// FilesWithPrefix returns the files whose path is path, then suffix, then anything.
+// FilesWithPrefix returns the files whose path begins with path followed by suffix.
 func FilesWithPrefix(t T, path, suffix string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(path + suffix + "*")
@@ -34,8 +35,8 @@ func FilesWithPrefix(t T, path, suffix string) []string {
 	return paths
 }
 
-// ExampleSettings returns the settings of portsyncd.conf.example by "table.key", with their values
-// as the file spells them.
+// ExampleSettings returns the settings in portsyncd.conf.example. The keys are of the form
+// "table.key", and the values are the text in the file.
 func ExampleSettings(t T) map[string]string {
 	t.Helper()
 	settings, table := make(map[string]string), ""

@@ -16,7 +16,7 @@ import (
 // PortName returns the name of the n-th port. SONiC numbers ports by their first of four lanes.
 func PortName(n int) string { return "Ethernet" + strconv.Itoa(4*n) }
 
-// PeerName returns the name of the interface at the other end of a port's cable.
+// PeerName returns the name of the veth interface that is the peer of a port's interface.
 func PeerName(port string) string { return "peer" + strings.TrimPrefix(port, "Ethernet") }
 
 // IsPortName reports whether the daemon watches interfaces with this name.
@@ -73,8 +73,8 @@ func (sw *Switch) LinkIndex(name string) int32 {
 	return index
 }
 
-// AwaitRunning waits until the kernel has set or cleared IFF_RUNNING of an interface. The kernel
-// follows the carrier with a delay of up to a second (net/core/link_watch.c).
+// AwaitRunning waits until the kernel has set or cleared IFF_RUNNING of the named interface. After
+// a carrier change, this takes up to a second (net/core/link_watch.c).
 func (sw *Switch) AwaitRunning(name string, running bool) {
 	sw.T.Helper()
 	Eventually(sw.T, Timeout, func() string {
@@ -96,7 +96,7 @@ type LinkState struct {
 	Master string `json:"master"`
 }
 
-// LinkStates returns the front-panel ports and port channels of the kernel by name.
+// LinkStates returns the state of all front-panel ports and port channels in the kernel, by name.
 func LinkStates(t T) map[string]LinkState {
 	t.Helper()
 	names, table := make(map[int32]string), make(map[string]LinkState)

@@ -13,9 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waitForTurn waits until no other package of integration tests of this user runs, and
-// keeps the others waiting until the process ends. The wait counts against the time limit of
-// "go test", so it reports the process that it waits for, and gives up at the limit.
+// waitForTurn waits until no other integration test package of this user is running, and makes
+// other packages wait until this process ends. Because the wait counts against the timeout of "go
+// test", waitForTurn reports the process that it is waiting for, and returns an error when the
+// timeout expires.
 func waitForTurn() error {
 	flag.Parse() // m.Run would parse them later
 	limit := 10 * time.Minute
@@ -28,9 +29,9 @@ func waitForTurn() error {
 	return takeLock(path, limit, os.Stderr)
 }
 
-// takeLock locks the file at path, which it creates if needed, and writes into the file which
-// process holds the lock. While another process holds it, takeLock waits for limit, or without
-// a limit if that is 0. The lock is held until this process ends, however it ends.
+// takeLock locks the file at path, creating it if necessary, and writes the name of this process to
+// it. If another process holds the lock, takeLock waits for at most limit, or indefinitely if limit
+// is 0. The lock is released when this process ends.
 func takeLock(path string, limit time.Duration, progress io.Writer) error {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {

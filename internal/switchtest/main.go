@@ -17,9 +17,9 @@ import (
 // runs again inside namespaces inherits it.
 const BinaryVariable = "PORTSYNCD_TEST_BINARY"
 
-// Main runs the integration tests of one package and exits. TestMain calls it. It makes the
-// module's root the working directory and waits until no other package of integration tests runs
-// on this machine, because many of them measure time.
+// Main runs the integration tests of one package and exits. It must be called by TestMain. Main
+// changes to the root directory of the module and waits until no other integration test package is
+// running on this machine, because many of these tests measure time.
 func Main(m *testing.M) {
 	os.Exit(run(m, true))
 }
@@ -55,7 +55,7 @@ func prepare(lock bool) error {
 	return lab.SetParallel(2)
 }
 
-// toModuleRoot makes the module's root the working directory.
+// toModuleRoot changes the working directory to the root directory of the module.
 func toModuleRoot() error {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -71,9 +71,9 @@ func toModuleRoot() error {
 	}
 }
 
-// Parallel lets a test run in parallel with others. New and its variants call it. A test whose
-// subtests make switches calls it as well; otherwise the tests after it wait for all of its
-// subtests.
+// Parallel makes a test run in parallel with other tests. New and its variants call it. A test
+// whose subtests create switches must also call it, because otherwise the tests after it wait for
+// all of its subtests.
 func Parallel(t T) {
 	t.Helper()
 	if !lab.Inside() { // inside namespaces there is only one test
@@ -141,8 +141,8 @@ func LongRun() bool {
 	return os.Getenv("PORTSYNCD_REQUIRE_INTEGRATION") == "1" && !RaceEnabled
 }
 
-// EnvNumber returns the value of an environment variable, which must be a number of at least 0, or
-// otherwise if the variable is not set.
+// EnvNumber returns the value of an environment variable as a number, which must not be negative.
+// If the variable is not set, EnvNumber returns otherwise.
 func EnvNumber(t T, variable string, otherwise int) int {
 	t.Helper()
 	text := os.Getenv(variable)

@@ -43,8 +43,8 @@ func parseCommand(line string) (c RedisCommand, err error) {
 	return c, nil
 }
 
-// Monitor records every command that the server at a TCP address runs, until the server closes the
-// connection.
+// Monitor records every command that the Redis server at a TCP address executes, until the server
+// closes the connection.
 func Monitor(address string) (*Record[RedisCommand], error) {
 	conn, err := net.DialTimeout("tcp", address, Timeout)
 	if err != nil {

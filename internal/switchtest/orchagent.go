@@ -14,8 +14,8 @@ func (sw *Switch) ConfigurePorts(ports int) {
 	}
 }
 
-// PopPortTable consumes what is pending in PORT_TABLE as orchagent does (docs/PROTOCOL.md section
-// 4): one transaction for each port. It returns the number of ports.
+// PopPortTable pops the pending rows of PORT_TABLE like orchagent (docs/PROTOCOL.md section 4), in
+// one transaction for each row. It returns the number of rows.
 func (sw *Switch) PopPortTable() int {
 	sw.T.Helper()
 	const a = "APPL_DB"
@@ -45,7 +45,7 @@ func (sw *Switch) PopPortTable() int {
 	return len(keys)
 }
 
-// AwaitInitDone consumes PORT_TABLE until APPL_DB has PortInitDone.
+// AwaitInitDone pops rows of PORT_TABLE until APPL_DB contains PortInitDone.
 func (sw *Switch) AwaitInitDone() {
 	sw.T.Helper()
 	Eventually(sw.T, Timeout, func() string {
@@ -57,8 +57,8 @@ func (sw *Switch) AwaitInitDone() {
 	})
 }
 
-// AddInterfaces consumes PORT_TABLE, makes the interfaces of the first ports and sets them up. It
-// waits until APPL_DB has PortInitDone and STATE_DB agrees with the kernel.
+// AddInterfaces pops the rows of PORT_TABLE, creates the interfaces of the first ports and brings
+// them up. It waits until APPL_DB contains PortInitDone and STATE_DB matches the kernel.
 func (sw *Switch) AddInterfaces(ports int) {
 	sw.T.Helper()
 	sw.PopPortTable()

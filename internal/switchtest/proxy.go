@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Proxy forwards connections of the daemon to its server and can cut, hold, slow down or change
-// them.
+// Proxy forwards connections between the daemon and its database server. It can cut or delay
+// connections and change the data.
 type Proxy struct {
 	upstream string // unix socket of the server
 
@@ -40,7 +40,7 @@ type proxyLink struct {
 	cutOrHeld bool
 }
 
-// NewWithProxy is like New, with a proxy between the daemon and the server.
+// NewWithProxy is like New, but adds a proxy between the daemon and the database server.
 func NewWithProxy(t T) (*Switch, *Proxy) {
 	t.Helper()
 	sw := NewWithoutDatabase(t)
@@ -94,8 +94,8 @@ func (p *Proxy) Set(f ProxyFault) {
 	}
 }
 
-// WasCut waits until the daemon's request is over and reports whether the fault cut a connection
-// in it.
+// WasCut waits until the daemon's request has ended, and reports whether the fault cut the
+// connection during the request.
 func (p *Proxy) WasCut(t T) bool {
 	t.Helper()
 	p.AwaitIdle(t, 15*time.Millisecond)
@@ -115,17 +115,17 @@ func (p *Proxy) CutAll() {
 	}
 }
 
-// Count returns the bytes of requests and of replies that passed, and the number of connections
-// that the fault cut or holds.
+// Count returns the number of request bytes and reply bytes that were forwarded, and the number of
+// connections that the fault has cut or is holding.
 func (p *Proxy) Count() (passed [2]int, cuts int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.passed, p.cuts
 }
 
-// AwaitIdle waits until the daemon has all of its connections and no byte has passed for a moment.
-// The daemon notices a cut connection only when it uses it, so after a second without traffic
-// fewer connections suffice.
+// AwaitIdle waits until the daemon has opened all of its connections and no data has been forwarded
+// for the given time. After a second without traffic, fewer connections are sufficient, because the
+// daemon notices a lost connection only when it uses the connection.
 func (p *Proxy) AwaitIdle(t T, moment time.Duration) {
 	t.Helper()
 	const connections = 4 // one for each database and one for subscriptions
@@ -152,7 +152,8 @@ func (p *Proxy) drop(k *proxyLink) {
 	delete(p.links, k)
 }
 
-// pass copies one direction of a connection, 0 for requests and 1 for replies, until its end.
+// pass forwards the data of one direction of a connection (0 for requests, 1 for replies) until the
+// connection ends.
 func (p *Proxy) pass(k *proxyLink, direction int) {
 	from, to := k.down, k.up
 	if direction == 1 {
@@ -177,7 +178,8 @@ func (p *Proxy) pass(k *proxyLink, direction int) {
 	}
 }
 
-// admit returns the current fault, how many of n bytes may pass, and whether they are the last.
+// admit returns the current fault, how many of the next n bytes may be forwarded, and whether the
+// fault then ends the connection.
 func (p *Proxy) admit(k *proxyLink, direction, n int) (ProxyFault, int, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -216,7 +218,7 @@ func (p *Proxy) broken(k *proxyLink) {
 	}
 }
 
-// write sends b, changed and delayed according to the fault.
+// write sends b after changing and delaying it as the fault requires.
 func (f *ProxyFault) write(to io.Writer, direction int, b []byte) error {
 	if change := f.Change[direction]; change != nil && len(b) > 0 {
 		b = change(b)

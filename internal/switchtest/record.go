@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Record is an append-only list that one goroutine fills while others read it: log lines,
-// notifications, commands of MONITOR.
+// Record is an append-only list, for example of log lines or notifications. One goroutine appends
+// items while other goroutines read the list.
 type Record[T any] struct {
 	mu      sync.Mutex
 	items   []T
@@ -24,7 +24,7 @@ func (r *Record[T]) Add(item T) {
 	}
 }
 
-// Len returns the number of items, for From and Await.
+// Len returns the current number of items, which can be passed to From and Await.
 func (r *Record[T]) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,8 +41,8 @@ func (r *Record[T]) From(n int) ([]T, <-chan struct{}) {
 	return r.items[n:len(r.items):len(r.items)], r.changed
 }
 
-// Await waits for an item after the first n that satisfies cond and returns it. ok is false if
-// none arrived within limit.
+// Await waits for an item that satisfies cond and returns it. It ignores the first n items. ok is
+// false if no such item was added within limit.
 func (r *Record[T]) Await(n int, limit time.Duration, cond func(T) bool) (item T, ok bool) {
 	watch := StartStopwatch()
 	timer := time.NewTimer(limit)

@@ -27,8 +27,8 @@ const (
 // NoRow is what RowText returns for a row that does not exist.
 const NoRow = "nothing"
 
-// Rows is a copy of database rows by key that is updated from the output of MONITOR. A row maps
-// field names to values. A string is a row with a single field "".
+// Rows is a copy of the rows of a database by key, which is updated from the output of MONITOR. A
+// row maps field names to values. A Redis string is stored as a row with a single field "".
 type Rows map[string]map[string]string
 
 // Apply applies HSET, HDEL, SET or DEL to a row. It returns the resulting row as text and whether
@@ -67,7 +67,7 @@ func RowText(row map[string]string) string {
 	return string(text)
 }
 
-// FieldMap returns a map from a list of alternating fields and values.
+// FieldMap converts a list of alternating field names and values to a map.
 func FieldMap(flat []string) map[string]string {
 	m := make(map[string]string, len(flat)/2)
 	for i := 0; i+1 < len(flat); i += 2 {
@@ -76,7 +76,8 @@ func FieldMap(flat []string) map[string]string {
 	return m
 }
 
-// RowEvent is a keyspace notification about a row: its port and the event, such as "hset".
+// RowEvent is a keyspace notification about a row. It holds the port name and the event, such as
+// "hset".
 type RowEvent struct{ Key, Event string }
 
 // WatchRowEvents records the keyspace notifications about PORT_TABLE in STATE_DB.
@@ -111,8 +112,9 @@ func (sw *Switch) WatchKeys(database, prefix string) *Record[RowEvent] {
 	return events
 }
 
-// RowEventsSoFar returns all row events up to the call. To do this, it writes an additional row and
-// waits for the notification of that write, which it excludes from the result.
+// RowEventsSoFar returns all row events that occurred before the call. To be sure that all have
+// been received, it writes an additional row and waits for the notification of that write, which is
+// not included in the result.
 func (sw *Switch) RowEventsSoFar(rows *Record[RowEvent]) []RowEvent {
 	sw.T.Helper()
 	const mark = "mark" // not a port's row

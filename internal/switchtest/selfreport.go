@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// SelfReport is what a daemon reports about itself over HTTP, read within a few milliseconds.
+// SelfReport holds all documents that a daemon serves over HTTP, read within a few milliseconds.
 type SelfReport struct {
 	Health  healthFacts
 	Metrics Exposition         // /metrics
@@ -37,8 +37,8 @@ type ReportedPort struct {
 	LastChange  time.Time `json:"last_change"`
 }
 
-// UnmarshalJSON takes the name from name_hex where the document has it, because JSON cannot hold
-// bytes that are not UTF-8.
+// UnmarshalJSON decodes a port. It reads the name from name_hex if present, because a JSON string
+// cannot contain invalid UTF-8.
 func (p *ReportedPort) UnmarshalJSON(text []byte) error {
 	type plain ReportedPort // without this method
 	document := struct {
@@ -53,8 +53,8 @@ func (p *ReportedPort) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// LabelValue returns a port's name as label values show it. It knows the unprintable bytes that
-// these tests use in names.
+// LabelValue returns a port's name in the form in which it appears as a label value. It escapes
+// only the unprintable bytes that occur in the names used by tests.
 func LabelValue(name string) string {
 	return strings.NewReplacer("\xff", `\xff`, "\xfe", `\xfe`, "\x01", `\x01`).Replace(name)
 }
@@ -82,7 +82,7 @@ func (h *healthFacts) codes() []string {
 	return all
 }
 
-// statusFacts is the part of /status that tests check.
+// statusFacts holds the members of /status that tests check.
 type statusFacts struct {
 	Health healthFacts
 	Start  struct {
@@ -168,8 +168,8 @@ func (f *jsonFamilies) series() map[string]float64 {
 	return all
 }
 
-// labelText returns labels as the text format writes them: sorted by name, but "path" before
-// "code".
+// labelText returns labels in the Prometheus text format, sorted by name except that "path"
+// precedes "code".
 func labelText(labels map[string]string) string {
 	if len(labels) == 0 {
 		return ""

@@ -106,7 +106,7 @@ func (r *SelfReport) Inconsistency() string {
 // pageTile matches a figure of the page with its name.
 var pageTile = regexp.MustCompile(`<dt>([^<]*)</dt><dd>(?:<b>)?([^<]*)(?:</b>)?(?: <span>([^<]*)</span>)?</dd>`)
 
-// pageInconsistency returns the discrepancies between the page and the other documents.
+// pageInconsistency returns the differences between the status page and the other documents.
 func (r *SelfReport) pageInconsistency(counts map[string]float64) (wrong []string) {
 	differ := func(what string, got, want any) {
 		if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {

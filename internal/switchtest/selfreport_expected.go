@@ -31,7 +31,7 @@ type ExpectedReport struct {
 	PendingKnown bool
 }
 
-// portSeries returns the series of a port that must agree with its entry in /ports.
+// portSeries returns the metrics of port p that must match its entry in /ports.
 func (p *ReportedPort) portSeries() map[string]float64 {
 	values := map[string]float64{"present": float64(BoolToInt(p.Present)), "written": float64(BoolToInt(p.Written)),
 		"admin_up": float64(UpToInt(p.Admin)), "oper_up": float64(UpToInt(p.Oper)), "mtu_bytes": float64(p.MTU)}
@@ -46,8 +46,8 @@ func (p *ReportedPort) portSeries() map[string]float64 {
 	return all
 }
 
-// Compare describes how a report differs from the expected one. It returns "" if they match. It
-// does not compare health.
+// Compare describes how r differs from the expected report w. It returns "" if they match. It does
+// not compare the health state.
 func (r *SelfReport) Compare(w *ExpectedReport) string {
 	var wrong []string
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
@@ -123,7 +123,8 @@ func (r *SelfReport) healthProblem(w *ExpectedReport) string {
 	return ""
 }
 
-// statusLineProblem returns how the last STATUS= text contradicts the health of a report, or "".
+// statusLineProblem describes how the systemd status line contradicts the health state in r. It
+// returns "" if they are consistent.
 func (d *Daemon) statusLineProblem(r *SelfReport) string {
 	text := d.LastStatus()
 	word, _, sick := strings.Cut(text, ", score ")
@@ -144,7 +145,8 @@ func (d *Daemon) statusLineProblem(r *SelfReport) string {
 	return ""
 }
 
-// KernelPorts returns the ports of the kernel by name, with what /ports shows of each interface.
+// KernelPorts returns, by name, the state of each port's interface in the kernel in the form in
+// which /ports should show it.
 func (sw *Switch) KernelPorts() map[string]ReportedPort {
 	sw.T.Helper()
 	all := make(map[string]ReportedPort)
@@ -162,7 +164,8 @@ func (sw *Switch) KernelPorts() map[string]ReportedPort {
 	return all
 }
 
-// IdleSeries returns series and their values for a daemon that has nothing to do.
+// IdleSeries returns the metrics that must have a certain value while the daemon is idle, with that
+// value.
 func IdleSeries() map[string]float64 {
 	return map[string]float64{
 		"portsyncd_backlog_ports": 0, "portsyncd_backlog_events": 0, "portsyncd_ready": 1,
@@ -171,8 +174,7 @@ func IdleSeries() map[string]float64 {
 	}
 }
 
-// configuredNow returns the names of the ports in CONFIG_DB. A key that is not a hash is not a
-// port.
+// configuredNow returns the names of the ports in CONFIG_DB. It ignores keys that are not hashes.
 func (sw *Switch) configuredNow() map[string]bool {
 	sw.T.Helper()
 	db := sw.Conn("CONFIG_DB")
@@ -197,8 +199,8 @@ func (sw *Switch) configuredNow() map[string]bool {
 	return names
 }
 
-// ExpectedReport returns what a daemon with nothing left to do should report, from the kernel and
-// the databases.
+// ExpectedReport returns the report that an idle daemon should give, which is derived from the
+// kernel and the databases.
 func (sw *Switch) ExpectedReport() *ExpectedReport {
 	sw.T.Helper()
 	w := &ExpectedReport{Ports: make(map[string]ReportedPort), Series: IdleSeries()}
@@ -233,15 +235,15 @@ func (sw *Switch) ExpectedReport() *ExpectedReport {
 // which health reasons are kept.
 const SelfReportTimeout = ReasonHold + 2*time.Second*RaceFactor
 
-// CheckSelfReport waits until all that the daemon reports agrees with the kernel and the
-// databases: no port is pending, health has no reason except those in may, and the watchdog is
-// notified.
+// CheckSelfReport waits until everything that the daemon reports matches the kernel and the
+// databases. No port may be pending, only the health reasons in may may be active, and the daemon
+// must notify the watchdog.
 func (sw *Switch) CheckSelfReport(d *Daemon, may ...string) {
 	sw.T.Helper()
 	sw.CheckSelfReportAt(NewClient(sw.T, HTTPAddress), d, may...)
 }
 
-// CheckSelfReportAt is CheckSelfReport for a daemon with another HTTP address.
+// CheckSelfReportAt is like CheckSelfReport, for a daemon with another HTTP address.
 func (sw *Switch) CheckSelfReportAt(client *Client, d *Daemon, may ...string) {
 	sw.T.Helper()
 	Eventually(sw.T, SelfReportTimeout, func() string {
@@ -260,8 +262,9 @@ func (sw *Switch) CheckSelfReportAt(client *Client, d *Daemon, may ...string) {
 	sw.AwaitWatchdog(d)
 }
 
-// AwaitReportedPorts waits until all documents show the ports as the kernel and the databases have
-// them. It does not check health, because the daemon keeps reasons for a while.
+// AwaitReportedPorts waits until all HTTP documents show the port states in the kernel and the
+// databases. It does not check the health state, because the daemon reports health reasons for some
+// time after they end.
 func (sw *Switch) AwaitReportedPorts() {
 	sw.T.Helper()
 	client := NewClient(sw.T, HTTPAddress)

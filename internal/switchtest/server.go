@@ -16,7 +16,8 @@ import (
 	"portsyncd/internal/lab"
 )
 
-// DatabaseServer serves the databases of a switch at a unix socket and at a TCP port.
+// DatabaseServer is a server for the databases of a switch. It listens on a unix socket and on a
+// TCP port.
 type DatabaseServer interface {
 	Start(at Database) error
 	Stop()
@@ -45,7 +46,7 @@ func NewDatabaseServer(t T) DatabaseServer {
 	}
 }
 
-// RedisServer is a redis-server process that saves nothing by itself.
+// RedisServer is a redis-server process that saves its data only when a test requests it.
 type RedisServer struct {
 	Cmd *exec.Cmd
 	at  Database
@@ -112,7 +113,7 @@ func newLabServer() *LabServer {
 	return &LabServer{lab.NewDB(lab.DBOptions{Databases: databases, Notify: "AKE"})}
 }
 
-// Start listens at the unix socket and at the TCP port.
+// Start makes the server listen on the unix socket and on the TCP port.
 func (s *LabServer) Start(at Database) error {
 	unixListener, err := net.Listen("unix", at.Socket)
 	if err != nil {

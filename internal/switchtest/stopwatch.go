@@ -29,17 +29,17 @@ func (w Stopwatch) Left(limit time.Duration) time.Duration {
 	return min(limit-took+stallTime()-w.stalled, stallFactor*limit-took)
 }
 
-// Contended reports whether tasks of this machine waited for a processor or for the disk for more
-// than a fiftieth of the time since the start of the stopwatch. It returns true if the kernel does
-// not measure this.
+// Contended reports whether tasks on this machine waited for a processor or for the disk for more
+// than 2 % of the time since the stopwatch was started. It returns true if the kernel does not
+// measure this.
 func (w Stopwatch) Contended() bool {
 	total := stallTime()
 	return total == 0 || total-w.stalled > time.Since(w.Begin)/50
 }
 
-// stallTime returns for how long tasks of this machine have waited for a processor or for the disk
-// since boot, whichever is longer: "some" of the kernel's pressure stall information
-// (Documentation/accounting/psi.rst). It is 0 if the kernel has none.
+// stallTime returns for how long tasks on this machine have waited for a processor or for the disk
+// since boot, whichever is longer. It reads the line "some" of the kernel's pressure stall
+// information (Documentation/accounting/psi.rst), and returns 0 if the kernel does not provide it.
 func stallTime() time.Duration {
 	longest := time.Duration(0)
 	for _, resource := range []string{"cpu", "io"} {

@@ -19,7 +19,8 @@ type StorageSwitch struct {
 	StorageDir string // directory of all other files
 }
 
-// NewWithStorage is like New, with a configuration file and directories for the daemon's files.
+// NewWithStorage is like New, but the daemon has a configuration file and directories for the files
+// that it keeps across restarts.
 func NewWithStorage(t T) *StorageSwitch {
 	t.Helper()
 	sw := New(t)
@@ -82,7 +83,7 @@ func (sw *StorageSwitch) BringUpSaved(ports int) *Daemon {
 	return d
 }
 
-// StateFile returns the state file for the test to read.
+// StateFile returns a snapshot.File with which a test can read the daemon's state file.
 func (sw *StorageSwitch) StateFile() *snapshot.File {
 	return &snapshot.File{Path: sw.StatePath, Schema: 1}
 }
@@ -115,7 +116,7 @@ func (sw *StorageSwitch) ReadMetricsFile() MetricsFile {
 	return m
 }
 
-// AwaitRestarts waits until metrics.json has n restarts and returns the last.
+// AwaitRestarts waits until metrics.json contains n restart records and returns the last one.
 func (sw *StorageSwitch) AwaitRestarts(n int) warmrestart.Restart {
 	sw.T.Helper()
 	var m MetricsFile
@@ -145,7 +146,7 @@ type HistorySample struct {
 	}
 }
 
-// ReadHistory returns the samples of history.jsonl and fails if a line is corrupt.
+// ReadHistory returns the samples in history.jsonl. It fails the test if a line is corrupt.
 func (sw *StorageSwitch) ReadHistory() (lines []HistorySample) {
 	sw.T.Helper()
 	h := snapshot.Log{Path: sw.StorageDir + "/history.jsonl"}

@@ -75,7 +75,7 @@ func NewWithoutDatabase(t T) *Switch {
 	return sw
 }
 
-// NewBare is like NewWithoutDatabase but keeps the /dev of this machine and provides no syslog
+// NewBare is like NewWithoutDatabase, but it keeps the machine's /dev and does not provide a syslog
 // socket.
 func NewBare(t T) *Switch {
 	t.Helper()
@@ -104,7 +104,8 @@ func HideDir(dir string) error {
 	return lab.MountTmpfs(dir)
 }
 
-// NoError ends the test if err is not nil. The failure says what the test was doing.
+// NoError fails the test if err is not nil. The failure message contains what, which describes what
+// the test was doing.
 func (sw *Switch) NoError(what string, err error) {
 	sw.T.Helper()
 	if err != nil {
@@ -126,7 +127,7 @@ func (sw *Switch) WriteConfig(text string) string {
 	return path
 }
 
-// IPLink runs the lines as "ip link" commands in one ip process.
+// IPLink executes the lines as "ip link" commands in a single ip process.
 func (sw *Switch) IPLink(lines ...string) {
 	sw.T.Helper()
 	sw.NoError("change links", lab.Batch(lines))

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LogLine is a datagram to /dev/log: "<PRI>Mmm dd hh:mm:ss TAG: TEXT".
+// LogLine is a log line that was sent to /dev/log as a datagram of the form "<PRI>Mmm dd hh:mm:ss
+// TAG: TEXT".
 type LogLine struct {
 	Priority int    // facility * 8 + severity, RFC 3164 section 4.1.1
 	Tag      string // "portsyncd"
@@ -24,7 +25,7 @@ func (l LogLine) String() string { return fmt.Sprintf("<%d>%s: %s", l.Priority, 
 // Severity returns the syslog severity, from 0 for emerg to 7 for debug.
 func (l LogLine) Severity() int { return l.Priority & 7 }
 
-// Has reports whether the text contains all of the words.
+// Has reports whether the text of the log line contains all of the words.
 func (l LogLine) Has(words ...string) bool {
 	for _, word := range words {
 		if !strings.Contains(l.Text, word) {
@@ -34,8 +35,8 @@ func (l LogLine) Has(words ...string) bool {
 	return true
 }
 
-// parseLogLine parses a datagram. One of another form gets priority -1 and the datagram as its
-// text.
+// parseLogLine parses a datagram. If the datagram has another form, the result has the priority -1
+// and the datagram as its text.
 func parseLogLine(datagram string) LogLine {
 	const stamp = len("Jan _2 15:04:05 ")
 	pri, rest, ok := strings.Cut(datagram, ">")
@@ -113,8 +114,8 @@ func bind(device, path string) error {
 	return nil
 }
 
-// AwaitLog waits for a log line that contains all of the words, among those after the first n
-// lines.
+// AwaitLog waits for a log line that contains all of the words. It ignores the first n lines of the
+// log.
 func (sw *Switch) AwaitLog(n int, limit time.Duration, words ...string) LogLine {
 	sw.T.Helper()
 	line, ok := sw.Logs.Await(n, limit, func(l LogLine) bool { return l.Has(words...) })
@@ -124,8 +125,8 @@ func (sw *Switch) AwaitLog(n int, limit time.Duration, words ...string) LogLine 
 	return line
 }
 
-// FaultLines returns the number of log lines that are not about single link messages. The daemon
-// limits the two kinds separately.
+// FaultLines returns the number of log lines that are not about individual link messages, which
+// have a separate rate limit.
 func (sw *Switch) FaultLines() (n int) {
 	lines, _ := sw.Logs.From(0)
 	for _, l := range lines {

@@ -6,8 +6,8 @@ import (
 	"portsyncd/internal/lab"
 )
 
-// T is the part of *testing.T that this package uses. The command bench/scale, which is not
-// a test, has its own implementation.
+// T is the subset of *testing.T that this package uses. The command bench/scale, which is not a
+// test, implements T itself.
 type T interface {
 	lab.T
 	Cleanup(f func())

@@ -31,7 +31,8 @@ func NewAuthority(t T, name string) *Authority {
 	return a
 }
 
-// sign completes and signs a certificate. An authority without a certificate signs its own.
+// sign completes the certificate template and signs it. If the authority has no certificate yet,
+// the certificate is self-signed.
 func (a *Authority) sign(template *x509.Certificate) (string, *x509.Certificate, *ecdsa.PrivateKey) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -55,7 +56,8 @@ func (a *Authority) sign(template *x509.Certificate) (string, *x509.Certificate,
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), cert, key
 }
 
-// Issue returns a certificate for 127.0.0.1, valid for servers and clients, and its key.
+// Issue creates a certificate for 127.0.0.1 that is valid for servers and clients. It returns the
+// certificate and its private key.
 func (a *Authority) Issue(name string) (certPEM, keyPEM string) {
 	a.t.Helper()
 	certPEM, _, key := a.sign(&x509.Certificate{

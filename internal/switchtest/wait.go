@@ -7,8 +7,8 @@ import (
 // Timeout is the maximum time that a test waits for a condition without its own limit.
 const Timeout = 10 * time.Second
 
-// Eventually calls check every 2 ms until it returns "", and returns how long that took. If limit
-// is exceeded, Eventually ends the test with the last result of check.
+// Eventually calls check every 2 ms until check returns "", and returns how long that took. If this
+// takes longer than limit, Eventually fails the test with the last result of check.
 func Eventually(t T, limit time.Duration, check func() string) time.Duration {
 	t.Helper()
 	watch := StartStopwatch()
@@ -27,7 +27,8 @@ func Eventually(t T, limit time.Duration, check func() string) time.Duration {
 	}
 }
 
-// Consistently calls check for a while and ends the test if it returns anything but "".
+// Consistently calls check repeatedly for the given time and fails the test if check returns
+// anything but "".
 func Consistently(t T, while time.Duration, check func() string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
