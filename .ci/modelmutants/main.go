@@ -5,7 +5,7 @@
 //
 // The mutants are the removal of each statement that publishes something about the daemon, and
 // the changes listed in changes.txt. It prints one line for each mutant: the first sequence that
-// detected it, or "lives".
+// detected it, "faults" if only TestModelFaults detected it, or "LIVES".
 package main
 
 import (
@@ -66,8 +66,11 @@ func removals() (all []mutant, err error) {
 				continue
 			}
 			now := ""
-			if strings.Contains(line, "changed := ") {
+			switch {
+			case strings.Contains(line, "changed := "):
 				now = "\tchanged := false"
+			case strings.Contains(line, "math."): // the import must be used
+				now = "\t_ = math.Float64bits"
 			}
 			all = append(all, mutant{file, i + 1, line, now})
 		}
@@ -142,8 +145,11 @@ func (m mutant) build(dir string) (binary string, err error) {
 
 var failing = regexp.MustCompile(`--- FAIL: TestModel/\S*/seed_(\d+)`)
 
-// try plays sequences on a mutant and returns which of them failed first, from 1;
-// 0 if none did.
+// byFaults is the result of a mutant that no random sequence detected, but TestModelFaults.
+const byFaults = -1
+
+// try plays sequences on a mutant and returns which of them failed first, from 1. If none did, try
+// runs TestModelFaults and returns byFaults if that fails, or 0.
 func (m mutant) try(test string, seed, sequences int) (first int, err error) {
 	dir, err := os.MkdirTemp("", "modelmutants")
 	if err != nil {
@@ -157,11 +163,17 @@ func (m mutant) try(test string, seed, sequences int) (first int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("build mutant %v: %w", m, err)
 	}
-	cmd := exec.Command(test, "-test.run", "^TestModel$", "-test.short", "-test.failfast", "-test.parallel", "1", "-test.v")
-	cmd.Env = append(os.Environ(), "PORTSYNCD_TEST_BINARY="+binary, "PORTSYNCD_REQUIRE_INTEGRATION=1",
-		"PORTSYNCD_MODEL_SEED="+strconv.Itoa(seed), "PORTSYNCD_MODEL_SEQUENCES="+strconv.Itoa(sequences))
-	out, err := cmd.CombinedOutput()
+	play := func(name string) ([]byte, error) {
+		cmd := exec.Command(test, "-test.run", "^"+name+"$", "-test.short", "-test.failfast", "-test.parallel", "1", "-test.v")
+		cmd.Env = append(os.Environ(), "PORTSYNCD_TEST_BINARY="+binary, "PORTSYNCD_REQUIRE_INTEGRATION=1",
+			"PORTSYNCD_MODEL_SEED="+strconv.Itoa(seed), "PORTSYNCD_MODEL_SEQUENCES="+strconv.Itoa(sequences))
+		return cmd.CombinedOutput()
+	}
+	out, err := play("TestModel")
 	if err == nil {
+		if _, err := play("TestModelFaults"); err != nil {
+			return byFaults, nil
+		}
 		return 0, nil
 	}
 	for _, found := range failing.FindAllSubmatch(out, -1) {
@@ -226,6 +238,9 @@ func run(all []mutant, test string, seed, sequences, jobs int) {
 			case first == 0:
 				lives++
 				fmt.Printf("%-10s %v\n", "LIVES", m)
+			case first == byFaults:
+				caught++
+				fmt.Printf("%-10s %v\n", "faults", m)
 			default:
 				caught++
 				last = max(last, first)

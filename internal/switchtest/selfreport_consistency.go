@@ -61,6 +61,8 @@ func (r *SelfReport) Inconsistency() string {
 	differ("a time of progress and that the daemon is ready", BoolToInt(m["portsyncd_last_progress_timestamp_seconds"] > 0), m["portsyncd_ready"])
 	progress, _ := s.Counts["last_progress"].(string)
 	differ("last progress of /status and the series", progress != "", m["portsyncd_last_progress_timestamp_seconds"] > 0)
+	written, _ := s.Counts["last_write"].(string)
+	differ("last write of /status and the series", written != "", r.Metrics.sum("portsyncd_database_writes_total") > 0)
 	up := 0
 	for _, p := range r.ports {
 		up += UpToInt(p.Oper)
