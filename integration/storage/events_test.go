@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -216,6 +217,70 @@ func TestLastChangeAfterRestart(t *testing.T) {
 	text := switchtest.RunCommand(t, sw.Binary, nil, "status", "-c", sw.ConfigPath, "--width", "120").Stdout
 	if n := strings.Count(text, "before start"); n != 2 {
 		t.Errorf("%d ports changed before the start, want 2:\n%s", n, text)
+	}
+}
+
+// TestFollowRestart follows the events while the daemon is restarted. Each event must be printed once, and
+// the gap without a daemon must be reported once.
+func TestFollowRestart(t *testing.T) {
+	sw := switchtest.NewWithStorage(t)
+	if sw == nil {
+		return
+	}
+	d := sw.BringUpSaved(1)
+	name := switchtest.PortName(0)
+	follow := func(args ...string) (out, notes *switchtest.Output, end func()) {
+		t.Helper()
+		cmd := exec.Command(sw.Binary, append([]string{"events", "--follow", "--limit", "1"}, args...)...)
+		out, notes = new(switchtest.Output), new(switchtest.Output)
+		cmd.Stdout, cmd.Stderr = out, notes
+		sw.NoError("follow", cmd.Start())
+		t.Cleanup(func() { cmd.Process.Kill() })
+		return out, notes, func() {
+			t.Helper()
+			sw.NoError("interrupt", cmd.Process.Signal(syscall.SIGINT))
+			sw.NoError("end of --follow", cmd.Wait())
+		}
+	}
+	await := func(out *switchtest.Output, words ...string) {
+		t.Helper()
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
+			for _, w := range words {
+				if !strings.Contains(out.String(), w) {
+					return fmt.Sprintf("no %q in %s", w, out)
+				}
+			}
+			return ""
+		})
+	}
+	withFiles, filesNotes, endFiles := follow("-c", sw.ConfigPath)
+	byAddress, addressNotes, endAddress := follow("-c", sw.ConfigPath, "--address", "127.0.0.1:9101")
+	await(withFiles, name)
+	await(byAddress, name)
+	d.EndBySignal(syscall.SIGTERM, "stopped")
+	await(withFiles, "stop")
+	await(filesNotes, "following the files in "+sw.StorageDir+" until it responds")
+	await(addressNotes, "retrying")
+	sw.StartConfigured()
+	sw.AwaitInSync(switchtest.Timeout)
+	sw.NoError("unplug", sw.Links.SetUp(switchtest.PeerName(name), false))
+	for _, out := range []*switchtest.Output{withFiles, byAddress} {
+		await(out, "start 0.1.0", "warm start", "link down")
+	}
+	endFiles()
+	endAddress()
+	for _, out := range []*switchtest.Output{withFiles, byAddress} {
+		lines := make(map[string]int)
+		for line := range strings.Lines(out.String()) {
+			if lines[line]++; lines[line] > 1 {
+				t.Errorf("printed twice: %s in\n%s", line, out)
+			}
+		}
+	}
+	for _, notes := range []*switchtest.Output{filesNotes, addressNotes} {
+		if n := strings.Count(notes.String(), "\n"); n != 1 {
+			t.Errorf("%d notes, want one: %s", n, notes)
+		}
 	}
 }
 

@@ -181,7 +181,7 @@ type eventLister struct {
 	buffer  []byte
 	process time.Time // start time of the daemon that responded last
 	last    uint64    // sequence number of the newest event seen
-	fault   string    // last error printed while following
+	problem string    // last problem printed while following
 }
 
 // note prints a message that is not an event.
@@ -210,7 +210,12 @@ func (l *eventLister) list(ctx context.Context) error {
 	case errors.Is(err, errNoFetch):
 		return l.listFiles(nil)
 	case errors.Is(err, errNoDaemon) && l.storage != "":
-		l.note("%v; reading the files in %s", err, l.storage)
+		if l.follow {
+			l.problem = fmt.Sprintf("%v; following the files in %s until it responds", err, l.storage)
+			l.note("%s", l.problem)
+		} else {
+			l.note("%v; reading the files in %s", err, l.storage)
+		}
 		return l.listFiles(nil)
 	case err != nil:
 		return err

@@ -222,7 +222,8 @@ func (c lineChannel) Write(b []byte) (int, error) {
 }
 
 // TestFollowEvents checks that --follow prints each new event once, goes on after a restart of the
-// daemon whose numbers begin below the last one, and reads the files while there is no daemon.
+// daemon whose numbers begin below the last one, and reads the files while there is no daemon,
+// which it says once.
 func TestFollowEvents(t *testing.T) {
 	conf, socket, storage := eventFiles(t)
 	d := newEventDaemon(t, socket)
@@ -275,7 +276,10 @@ func TestFollowEvents(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("the end of --follow is an error: %v", err)
 	}
-	if len(out) > 0 || len(errors) > 0 {
-		t.Errorf("also printed: %d events, %d messages", len(out), len(errors))
+	if len(out) > 0 || len(errors) != 1 {
+		t.Fatalf("also printed: %d events; %d messages, want one", len(out), len(errors))
+	}
+	if text := <-errors; !strings.Contains(text, "no daemon at") || !strings.Contains(text, "following the files in "+storage+" until it responds") {
+		t.Errorf("without a daemon, the message is %q", text)
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,8 +15,8 @@ import (
 // followInterval is the interval between queries for new events.
 const followInterval = time.Second
 
-// followEvents prints new events until ctx ends. An error is printed only when it first occurs or
-// differs from the previous one.
+// followEvents prints new events until ctx ends. A problem is printed only when it first occurs
+// or differs from the previous one.
 func (l *eventLister) followEvents(ctx context.Context) error {
 	ticker := time.NewTicker(followInterval)
 	defer ticker.Stop()
@@ -27,20 +28,27 @@ func (l *eventLister) followEvents(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		events, err := l.newEvents(ctx)
-		if (errors.Is(err, errNoDaemon) || errors.Is(err, errNoFetch)) && l.storage != "" {
-			events, err = l.newStored(&files)
-		}
+		problem := ""
 		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			if l.fault != err.Error() {
-				l.note("%v", err)
+		case errors.Is(err, errNoFetch):
+			if events, err = l.newStored(&files); err != nil {
+				problem = fmt.Sprintf("%v; retrying", err)
 			}
-			l.fault = err.Error()
-			continue
+		case errors.Is(err, errNoDaemon) && l.storage != "":
+			problem = fmt.Sprintf("%v; following the files in %s until it responds", err, l.storage)
+			if events, err = l.newStored(&files); err != nil {
+				problem += fmt.Sprintf("; %v", err)
+			}
+		case err != nil:
+			problem = fmt.Sprintf("%v; retrying", err)
 		}
-		l.fault = ""
+		if ctx.Err() != nil {
+			return nil
+		}
+		if problem != "" && problem != l.problem {
+			l.note("%s", problem)
+		}
+		l.problem = problem
 		if err := l.print(events); err != nil {
 			return err
 		}
