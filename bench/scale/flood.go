@@ -84,7 +84,8 @@ func (b *testbed) startWithPorts(ctx context.Context, ports int) error {
 	return nil
 }
 
-// finalMTU returns the MTU that a port has after the flood. No port has it earlier.
+// finalMTU returns the MTU that the port has at the end of the flood. The port does not have this
+// MTU earlier.
 func finalMTU(port int) int { return 8100 + port }
 
 // flood is the state of a running flood measurement.
@@ -149,7 +150,8 @@ func (f *flood) run(ctx context.Context, o floodOptions, indexes []int32, r *flo
 	return err
 }
 
-// shares divides n into the given number of parts and returns the size and the offset of part i.
+// shares divides n into among parts of nearly equal size. It returns the size of part i and the
+// number at which the part begins.
 func shares(n, among, i int) (size, begin int) {
 	begin = n * i / among
 	return n*(i+1)/among - begin, begin

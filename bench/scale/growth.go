@@ -92,8 +92,8 @@ func (b *testbed) coldStart(ctx context.Context, o growthOptions, r *growthResul
 	return err
 }
 
-// rest measures the daemon while no link changes, first with audits disabled, then with audits
-// enabled.
+// rest measures the idle daemon while no links change, first with audits disabled and then with
+// audits enabled.
 func (b *testbed) rest(ctx context.Context, o growthOptions, r *growthResult) error {
 	progress("%d interfaces: idle for %v, then %d audits", o.Interfaces, o.Idle, o.Audits)
 	pid := b.daemon.Cmd.Process.Pid

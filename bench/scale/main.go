@@ -231,7 +231,8 @@ func grow(ctx context.Context, o options) ([]size, error) {
 	return sizes, nil
 }
 
-// build builds the daemon with the same settings as a release.
+// build builds the daemon with the compiler settings of a release, and returns the path of the
+// binary.
 func build(ctx context.Context, dir string) (string, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // in a user namespace the file has another owner
 		return "", err
@@ -245,8 +246,8 @@ func build(ctx context.Context, dir string) (string, error) {
 	return binary, nil
 }
 
-// again runs this program inside namespaces for one measurement and decodes its result from JSON.
-// The progress output goes to standard error.
+// again runs this program again in new namespaces for one measurement, and decodes its JSON output
+// into result. Progress messages are written to standard error.
 func again(ctx context.Context, o options, result any, what string, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -267,7 +268,8 @@ func again(ctx context.Context, o options, result any, what string, args ...stri
 	return json.Unmarshal(out, result)
 }
 
-// measure runs one measurement inside the namespaces.
+// measure runs one measurement. It must be called in a process that was started in namespaces by
+// again.
 func measure(ctx context.Context, what string, o options) error {
 	if !lab.Inside() {
 		return errors.New("-inside is for internal use")

@@ -16,7 +16,7 @@ type curve struct {
 	y    []float64
 }
 
-// panel is one plot of a picture. Its curves share a y-axis that starts at 0.
+// panel is one of the plots in a picture. Its curves share a y-axis that starts at 0.
 type panel struct {
 	title  string
 	unit   string

@@ -89,7 +89,8 @@ func (r *soakResult) writePlot(path string, o soakOptions) error {
 	}, r.Took)), 0o644)
 }
 
-// check returns an error if messages were lost or a measured value has grown.
+// check returns an error if the kernel dropped messages or a measured value increased during the
+// soak.
 func (r *soakResult) check() error {
 	var wrong []error
 	if lost := r.After.Overruns - r.Before.Overruns; lost > 0 {

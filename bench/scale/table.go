@@ -14,7 +14,7 @@ type size struct {
 	runs       []growthResult
 }
 
-// median returns the median of a value over all runs.
+// median returns the median of the given value over all runs with this number of interfaces.
 func (s *size) median(value func(r *growthResult) float64) float64 {
 	var all []float64
 	for i := range s.runs {
@@ -84,7 +84,8 @@ func printGrowth(w io.Writer, ports int, sizes []size) {
 	fmt.Fprintln(w)
 }
 
-// offLine returns the maximum deviation of a median from the straight line.
+// offLine returns the maximum deviation of the medians from the straight line that begins at from
+// and increases by each.
 func offLine(sizes []size, value func(r *growthResult) float64, from, each float64) (off float64) {
 	for i := range sizes {
 		line := from + each*float64(sizes[i].interfaces-sizes[0].interfaces)

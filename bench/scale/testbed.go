@@ -108,8 +108,8 @@ func (b *testbed) awaitSeries(series string, min float64) switchtest.Exposition 
 	return e
 }
 
-// cables creates the ports' interfaces for lab.Orchagent. Ports are cabled in pairs, so that ports
-// are the only interfaces.
+// cables creates the interfaces of ports for lab.Orchagent. It connects the ports in pairs, so that
+// no interfaces other than ports are needed.
 type cables struct {
 	links *lab.Links
 	made  map[string]bool

@@ -56,7 +56,7 @@ func isPlainASCII(s string) bool {
 	return true
 }
 
-// appendHex appends v in hexadecimal, padded with zeros to the given number of digits.
+// appendHex appends v as a hexadecimal number, padded with zeros to the given number of digits.
 func appendHex(b []byte, v uint32, digits int) []byte {
 	s := strconv.FormatUint(uint64(v), 16)
 	return append(append(b, strings.Repeat("0", digits-len(s))...), s...)
@@ -86,7 +86,7 @@ var wide = [][2]rune{
 	{0x20000, 0x3fffd},
 }
 
-// within reports whether r is in one of the ranges. Both bounds of a range are inclusive.
+// within reports whether the character r is in one of the ranges, whose bounds are inclusive.
 func within(r rune, ranges [][2]rune) bool {
 	for _, x := range ranges {
 		if x[0] <= r && r <= x[1] {

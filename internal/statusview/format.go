@@ -79,10 +79,10 @@ func (p *printer) minute(t time.Time) string { return t.In(p.Zone).Format("2006-
 // seconds formats a measured duration, in seconds, for a page.
 func seconds(s float64) string { return new(printer).duration(s) }
 
-// nanos is like seconds for a duration in nanoseconds.
+// nanos is like seconds, but takes a duration in nanoseconds.
 func nanos(n int64) string { return seconds(float64(n) / 1e9) }
 
-// digits formats v with three significant digits, but never rounds the integer part.
+// digits formats v with three significant digits. It never rounds the integer part.
 func digits(v float64) string {
 	switch a := math.Abs(v); {
 	case math.IsNaN(v) || math.IsInf(v, 0):

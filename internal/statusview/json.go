@@ -54,7 +54,8 @@ func AppendPorts(b []byte, ports []portsync.PortView) []byte {
 	return append(b, "\n]}\n"...)
 }
 
-// list returns a copy of all that is not nil, which is [] in JSON and not null.
+// list returns a copy of all that is never nil, so that an empty list is encoded as [] and not as
+// null.
 func list[T any](all []T) []T { return append([]T{}, all...) }
 
 // AppendJSON appends r as one line of JSON in ASCII. It returns an error if a figure is infinite or
@@ -124,7 +125,8 @@ func DecodeStatus(text []byte) (*Status, error) {
 // arrays have a few hundred ports.
 var statusLimits = jsonlimit.Limits{Depth: 16, Elements: 65536}
 
-// restore sets a name to the bytes in digits, if digits is not empty, and clears digits.
+// restore replaces name by the original bytes, which digits contains in hexadecimal, and clears
+// digits. It does nothing if digits is empty.
 func restore(name, digits *string) (err error) {
 	*name, err = warmrestart.RestoreName(*name, *digits)
 	*digits = ""

@@ -9,7 +9,7 @@ type moment struct {
 	Ago   string // age, such as "3m 10s"
 }
 
-// momentOf returns the moment of t on a page made at now.
+// momentOf returns the template data for the time t on a page that is rendered at now.
 func momentOf(t, now time.Time) moment {
 	t, now = t.UTC(), now.UTC()
 	switch {
@@ -21,13 +21,15 @@ func momentOf(t, now time.Time) moment {
 	return moment{Exact: t.Format(time.RFC3339), Text: t.Format(layoutAt(t, now)), Ago: age(now.Sub(t))}
 }
 
-// inCalendar reports whether t is not zero and has a year of four digits, as RFC 3339 requires.
+// inCalendar reports whether t can be formatted as in RFC 3339: it is not zero, and its year has
+// four digits.
 func inCalendar(t time.Time) bool {
 	y := t.UTC().Year()
 	return !t.IsZero() && 0 <= y && y <= 9999
 }
 
-// layoutAt returns a layout without the date if t is on the day of now. Both are in UTC.
+// layoutAt returns the time layout for showing t at now. The layout has no date if both times are
+// on the same day in UTC.
 func layoutAt(t, now time.Time) string {
 	if t.Year() == now.Year() && t.YearDay() == now.YearDay() {
 		return "15:04:05"

@@ -67,8 +67,8 @@ func downsPerMinute(events []journal.Event, from, to time.Time) (m minuteCounts,
 	return m, total
 }
 
-// spread distributes n transitions evenly between from and to. It ignores transitions before the
-// first minute.
+// spread adds n transitions, distributed evenly between from and to, to the counts of the minutes.
+// It ignores transitions before the first minute.
 func (m *minuteCounts) spread(from, to time.Time, n float64) {
 	begin, end := from.Sub(m.first).Minutes(), to.Sub(m.first).Minutes()
 	if end-begin < 1e-6 {
@@ -134,7 +134,8 @@ func carrierSpans(s *Status, p *portsync.PortView, h PortHistory, from time.Time
 	return spans
 }
 
-// beginOf returns the time of the first change that e represents.
+// beginOf returns the time of the first change that the event e represents, which may be a merged
+// event.
 func beginOf(e *journal.Event) time.Time { return e.Time.Add(-e.Span) }
 
 // carrierBefore returns the carrier state of the named port before event e.
@@ -158,7 +159,7 @@ func carrierAfter(e *journal.Event, name string) string {
 	return carrierOf(e.Oper.String())
 }
 
-// carrierOf converts a value of PortView.Oper to a carrier state.
+// carrierOf returns the carrier state for a value of PortView.Oper.
 func carrierOf(oper string) string {
 	switch oper {
 	case linkUp:

@@ -23,7 +23,8 @@ type minuteRow struct {
 	Events, Writes, P50, P99, Max string
 }
 
-// newHour returns the view of minutes, which must be in chronological order.
+// newHour returns the template data for the plots of the given minutes, which must be in
+// chronological order.
 func newHour(minutes []portsync.Minute, now time.Time) hourView {
 	var v hourView
 	var events, peak uint64

@@ -68,7 +68,7 @@ func (s *Status) newPortPage(p *portsync.PortView, h PortHistory) *portPageView 
 
 func linkTo(name string) *portLink { return &portLink{visible(name), portPath(name)} }
 
-// isPort reports whether s contains a port with this name.
+// isPort reports whether s lists a port with the given name.
 func (s *Status) isPort(name string) bool {
 	for i := range s.Ports {
 		if s.Ports[i].Name == name {

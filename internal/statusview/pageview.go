@@ -46,7 +46,7 @@ type pageHead struct {
 	Daemon, Links  summaryView
 }
 
-// summaryView is a brief summary of the state of the daemon or of all ports.
+// summaryView is the template data for a brief summary of the daemon or of all ports.
 type summaryView struct {
 	Text, Tone, Note string
 }
@@ -79,7 +79,8 @@ type databaseRow struct {
 	Since                moment
 }
 
-// newHealthView returns the health, with the reasons ordered by deduction.
+// newHealthView returns the template data for the health state, with the reasons sorted by
+// deduction.
 func newHealthView(h *portsync.Health, now time.Time) healthView {
 	v := healthView{Status: visible(h.Status), Since: momentOf(h.Since, now)}
 	for _, r := range h.Reasons {
@@ -177,7 +178,7 @@ func tiles(s *Status, hour *hourView) []tile {
 	}
 }
 
-// counts returns the totals since the process started.
+// counts returns tiles that show the event totals since the process started.
 func counts(c *portsync.CountsView, now time.Time) []tile {
 	last := momentAt(c.LastWritten, now)
 	note := last.Text
@@ -207,7 +208,7 @@ type restartRow struct {
 	Facts              []string
 }
 
-// restartRows returns rows for restarts, newest first.
+// restartRows returns the table rows for the restarts, newest first.
 func restartRows(restarts []warmrestart.Restart, now time.Time) []restartRow {
 	rows := make([]restartRow, 0, len(restarts))
 	for _, r := range slices.Backward(restarts) {

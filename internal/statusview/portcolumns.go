@@ -62,7 +62,8 @@ var portColumns = []portColumn{
 	{title: "Note", cell: noteCell},
 }
 
-// columnsOf returns portColumns without the optional columns that are empty for all ports.
+// columnsOf returns the columns of the port table for the given ports. It omits optional columns
+// that are empty for all of them.
 func columnsOf(ports []portsync.PortView) []portColumn {
 	line := portLine{printer: new(printer)}
 	return slices.DeleteFunc(slices.Clone(portColumns), func(c portColumn) bool {
@@ -73,7 +74,8 @@ func columnsOf(ports []portsync.PortView) []portColumn {
 	})
 }
 
-// info returns a cell function for a text field from CONFIG_DB.
+// info returns a function that renders a table cell with a text field of the port's row in
+// CONFIG_DB.
 func info(value func(i *portsync.PortInfo) string) func(l *portLine) word {
 	return text(func(l *portLine) string { return l.visible(value(&l.PortInfo)) })
 }
@@ -87,7 +89,7 @@ func speed(s string) string {
 	return s
 }
 
-// heading returns the column's heading in text output.
+// heading returns the heading of the column in the output of "portsyncd status".
 func (c *portColumn) heading() string {
 	if c.short != "" {
 		return c.short
@@ -100,8 +102,8 @@ func text(value func(l *portLine) string) func(l *portLine) word {
 	return func(l *portLine) word { return word{value(l), plain} }
 }
 
-// linkNumber returns a cell function for a numeric property of the interface. The cell is empty if
-// the port has no interface.
+// linkNumber returns a function that renders a table cell with a numeric property of the interface.
+// The cell is empty if the port has no interface.
 func linkNumber(value func(l *portLine) int64) func(l *portLine) word {
 	return func(l *portLine) word {
 		if l.Index == 0 {
@@ -111,7 +113,7 @@ func linkNumber(value func(l *portLine) int64) func(l *portLine) word {
 	}
 }
 
-// linkCount is like linkNumber, with commas as thousands separators.
+// linkCount is like linkNumber, but adds commas as thousands separators.
 func linkCount(value func(l *portLine) int64) func(l *portLine) word {
 	return func(l *portLine) word {
 		if l.Index == 0 {
@@ -129,7 +131,7 @@ func operCell(l *portLine) word {
 	return word{l.visible(l.Oper), st}
 }
 
-// penalty formats the flap penalty. It returns "" if the penalty rounds to 0.
+// penalty returns the port's flap penalty as text, or "" if the penalty rounds to 0.
 func penalty(l *portLine) string {
 	if l.Penalty < 0.5 {
 		return ""

@@ -9,7 +9,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// portIssue is a condition of a port that needs attention. Lower values are more severe.
+// portIssue is a problem of a port that needs attention. Lower values are more severe.
 type portIssue int
 
 const (
@@ -78,7 +78,8 @@ func (s *Status) printIssues(p *printer) {
 // maxNamed is the maximum number of names printed in a list.
 const maxNamed = 8
 
-// nameList returns the number of names, in style st, and the first maxNamed names.
+// nameList returns the number of names, printed in style st, followed by at most maxNamed of the
+// names.
 func (p *printer) nameList(names []string, st style) []word {
 	words := []word{{strconv.Itoa(len(names)) + ":", st}}
 	for _, name := range names[:min(len(names), maxNamed)] {

@@ -48,7 +48,8 @@ type PortFlaps struct {
 	Flaps   uint64 `json:"flaps"`
 }
 
-// portsText returns a readable list of the ports in m.
+// portsText returns the names of the ports in m with their numbers of link-down transitions, as
+// text.
 func (m *FlapMinute) portsText() string {
 	var parts []string
 	for _, p := range m.Ports {

@@ -14,7 +14,8 @@ import (
 // maxListed is the maximum number of rows in a table of the report.
 const maxListed = 20
 
-// newest prints the heading of a table and returns the last maxListed elements of all.
+// newest prints title as the heading of a table. It returns the last maxListed elements of all,
+// which the table must show.
 func newest[T any](p *printer, title string, all []T) []T {
 	if len(all) > maxListed {
 		title += fmt.Sprintf(", the last %d of %s", maxListed, grouped(len(all)))

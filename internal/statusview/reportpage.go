@@ -177,7 +177,7 @@ func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
 	return append(rates, tiles...)
 }
 
-// rateTile returns a tile that shows rate r with its confidence interval.
+// rateTile returns a tile that shows the rate r and its confidence interval.
 func rateTile(name string, r *stats.Rate) tile {
 	if r == nil {
 		return tile{Name: name, Value: "no data"}
@@ -225,7 +225,7 @@ func newTrendView(t *warmrestart.Trend, what, rising, falling string) *trendView
 	return v
 }
 
-// inUnit formats value v of a series with the unit of the series.
+// inUnit formats the value v with the unit of the named series.
 func inUnit(series string, v float64) string {
 	if series == warmrestart.SeriesEvents {
 		return digits(v) + " /s"

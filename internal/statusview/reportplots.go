@@ -119,12 +119,12 @@ func (d *drawing) trend(points []point, t *warmrestart.Trend, abscissa func([]po
 	d.line("trend", along(t.Slope))
 }
 
-// perStart and perDay return the x coordinate of point i: the index of the restart, or the time in
-// days.
+// perStart and perDay return the x coordinate of point i in a plot: perStart returns the index of
+// the restart, and perDay the time in days.
 func perStart(_ []point, i int) float64    { return float64(i) }
 func perDay(points []point, i int) float64 { return (points[i].x - points[0].x) / day.Seconds() }
 
-// anomalies marks the anomalies of a series in the plot.
+// anomalies marks the anomalies of the named series in the plot.
 func (d *drawing) anomalies(r *Report, series string) {
 	for _, x := range r.Analysis.Anomalies {
 		if x.Series == series {

@@ -86,8 +86,8 @@ func (r *Report) printUptime(p *printer) {
 	p.field("latest", join(newest, last)...)
 }
 
-// few returns a warning that a figure is based on few observations, or an empty word if yes is
-// false.
+// few returns the word "few", which marks a figure that is based on few observations, or an empty
+// word if yes is false.
 func few(yes bool) word {
 	if yes {
 		return word{"few", warn}
@@ -142,7 +142,7 @@ func (r *Report) printDurations(p *printer) {
 	p.table(append(columns, column{"", false}), rows)
 }
 
-// section prints an empty line followed by a heading.
+// section starts a new section of the output: it prints an empty line and a heading.
 func (p *printer) section(title string) {
 	p.end()
 	p.title(title)
@@ -172,7 +172,7 @@ func (r *Report) printTrends(p *printer) {
 // maxSpark is the maximum width of a sparkline.
 const maxSpark = 60
 
-// trend prints the sparkline of a series and its trend.
+// trend prints a line with the label, a sparkline of values, and a description of the trend t.
 func (p *printer) trend(label string, t *warmrestart.Trend, values []float64, format func(float64) string) {
 	if t == nil || len(values) == 0 {
 		p.field(label, word{noData, faint})

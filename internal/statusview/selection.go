@@ -21,7 +21,7 @@ type Selection struct {
 // SortOrders are the values of [Selection.Sort].
 var SortOrders = []string{"changes", "last", "name"}
 
-// IsZero reports whether all ports are selected, in the default order.
+// IsZero reports whether x selects all ports in the default order.
 func (x *Selection) IsZero() bool {
 	return len(x.Ports) == 0 && !x.Down && !x.Flapping && x.Sort == ""
 }
@@ -54,12 +54,12 @@ func (x *Selection) Apply(s *Status) ([]*portsync.PortView, error) {
 	return ports, nil
 }
 
-// isCalled reports whether name is the name or the alias of a port.
+// isCalled reports whether name is the name or the alias of port v.
 func isCalled(v *portsync.PortView, name string) bool {
 	return v.Name == name || v.Alias == name && name != ""
 }
 
-// examples returns the first and the last name of ports.
+// examples returns the first and the last port name as examples for an error message.
 func examples(ports []portsync.PortView) string {
 	if len(ports) == 0 {
 		return "Ethernet0; the daemon has no ports"
@@ -67,9 +67,9 @@ func examples(ports []portsync.PortView) string {
 	return strconv.Quote(ports[0].Name) + " to " + strconv.Quote(ports[len(ports)-1].Name)
 }
 
-// AppendSelection appends the text of the selected ports: everything about one port that is named, or
-// the states of the daemon and of all ports and a table. For the zero Selection it is
-// [Status.AppendText].
+// AppendSelection appends the selected ports as text. If x names a single port, it prints all
+// details of that port. Otherwise it prints a summary and a table of the selected ports. For the
+// zero Selection it is the same as [Status.AppendText].
 func (s *Status) AppendSelection(b []byte, t Terminal, x *Selection) ([]byte, error) {
 	if x.IsZero() {
 		return s.AppendText(b, t), nil
@@ -158,7 +158,7 @@ func (s *Status) printEvents(p *printer) {
 	}
 }
 
-// labelled returns text after a label, or "" if text is empty.
+// labelled returns text preceded by a label, or "" if text is empty.
 func labelled(label, text string) string {
 	if strings.TrimSpace(text) == "" {
 		return ""

@@ -35,8 +35,8 @@ func (p *printer) spark(values []float64, width int) string {
 	return string(line)
 }
 
-// extent returns the smallest and the largest of the finite values, or +Inf and -Inf if there are
-// none.
+// extent returns the minimum and the maximum of the finite values, or +Inf and -Inf if there are no
+// finite values.
 func extent(values []float64) (lo, hi float64) {
 	lo, hi = math.Inf(1), math.Inf(-1)
 	for _, v := range values {

@@ -15,8 +15,8 @@ import (
 // StatusSchema is the version of the JSON form of Status.
 const StatusSchema = 1
 
-// Status is the state of the daemon at one time: the document of /status, the output of
-// "portsyncd status" and the page at /.
+// Status is the state of the daemon at one point in time. It is shown by the document /status, by
+// "portsyncd status" and by the status page.
 type Status struct {
 	Schema   int       `json:"schema"`
 	Time     time.Time `json:"time"`

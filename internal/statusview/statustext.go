@@ -10,10 +10,11 @@ import (
 	"portsyncd/portsync"
 )
 
-// AppendText appends s as text for a terminal: the states of the daemon and of the ports, the start,
-// pending work, and a table of the ports in natural order. If the terminal has too few lines, only
-// the two states and faults precede the table, ports with issues come first and the rest is counted.
-// Without a height, all ports are listed, and the states are repeated after a long table.
+// AppendText appends s as text for a terminal: a summary of the daemon and the ports, the startup
+// progress, pending operations, and a table of the ports in natural order. If the text does not fit
+// on the terminal, AppendText shortens the part before the table and lists only the ports with the
+// most severe issues. If the height is unknown, it lists all ports and repeats the summary after a
+// long table.
 func (s *Status) AppendText(b []byte, t Terminal) []byte {
 	p := newPrinter(t, b)
 	s.printHead(p)
@@ -34,7 +35,7 @@ func (s *Status) AppendText(b []byte, t Terminal) []byte {
 	return p.b
 }
 
-// printShort prints what precedes the table of ports on a small terminal.
+// printShort prints the short summary that precedes the port table on a terminal with few lines.
 func (s *Status) printShort(p *printer) {
 	p.title(s.heading(p))
 	s.printSummary(p)
@@ -78,8 +79,8 @@ func healthStyle(status string) style {
 	return bad
 }
 
-// printSummary prints the state of the daemon, the reasons of its health with their deductions, and
-// the state of the ports.
+// printSummary prints the state of the daemon, its health reasons with their deductions, and the
+// number of ports in each state.
 func (s *Status) printSummary(p *printer) {
 	h := &s.Health
 	detail := "for " + age(s.Time.Sub(h.Since))
@@ -101,7 +102,8 @@ func (s *Status) printSummary(p *printer) {
 		word{grouped(c.Present) + " present", plain}, word{grouped(c.Pending) + " pending", warnIf(c.Pending > 0)})...)
 }
 
-// printWork prints the start, the databases, the backlog, the counters and the restarts.
+// printWork prints the startup progress, the database connections, the backlog, the event totals
+// and the last restarts.
 func (s *Status) printWork(p *printer) {
 	s.printStart(p)
 	c, b := &s.Counts, &s.Backlog
@@ -121,7 +123,7 @@ func (s *Status) printWork(p *printer) {
 	s.printRestarts(p)
 }
 
-// printStart prints the kind of the start and its progress.
+// printStart prints whether the start was warm or cold, and the startup progress.
 func (s *Status) printStart(p *printer) {
 	v := &s.Start
 	switch {
@@ -176,7 +178,8 @@ func (s *Status) printDatabases(p *printer) {
 	}
 }
 
-// sameConnection reports whether a and b differ in their names only.
+// sameConnection reports whether the connection states a and b are equal except for the names of
+// the databases.
 func sameConnection(a, b *portsync.DatabaseView) bool {
 	return a.Up == b.Up && a.Since.Equal(b.Since) && a.Address == b.Address && a.Error == b.Error
 }
@@ -212,7 +215,7 @@ const (
 	maxPendingShort = 1
 )
 
-// printPending prints at most limit entries of the pending work.
+// printPending prints at most limit of the pending operations.
 func (s *Status) printPending(p *printer, limit int) {
 	if len(s.Pending) == 0 {
 		p.field("pending", word{"nothing", plain})

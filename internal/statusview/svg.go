@@ -2,10 +2,10 @@ package statusview
 
 import ()
 
-// drawing is a plot as inline SVG. It fits any width without scaling text: positions are in
-// percent, and lines are in a nested svg element that is stretched. Elements have classes, with
-// colours in style.css, and no style attributes, which the page's policy forbids. Its methods
-// escape text.
+// drawing is a plot that is rendered as inline SVG. Its text is not scaled with the width of the
+// page: positions are in percent, and lines are in a nested svg element that is stretched. Colours
+// are defined by classes in style.css, because the page's policy forbids style attributes. The
+// methods escape text.
 type drawing struct {
 	x, y  axis
 	lines []byte // path elements, in thousandths of both axes
@@ -18,7 +18,8 @@ func newDrawing(x, y axis) *drawing { return &drawing{x: x, y: y} }
 // point is a position in units of the axes.
 type point struct{ x, y float64 }
 
-// line connects points. A y that is not finite leaves a gap, and a point between two gaps is a dot.
+// line draws a line through points. A point whose y is not finite leaves a gap in the line. A point
+// between two gaps is drawn as a dot.
 func (d *drawing) line(class string, points []point) {
 	d.lines = append(d.lines, `<path class="line `+class+`" d="`...)
 	alone := false
@@ -55,7 +56,8 @@ func (d *drawing) area(class string, points []point) {
 	d.lines = append(d.lines, `Z"/>`...)
 }
 
-// bar fills the rectangle from the bottom of the plot to top.
+// bar draws a filled bar between two values of the x axis, from the bottom of the plot to the value
+// top.
 func (d *drawing) bar(class string, from, to, top float64) {
 	if d.y.share(top) == 0 {
 		return
@@ -63,7 +65,7 @@ func (d *drawing) bar(class string, from, to, top float64) {
 	d.area(class, []point{{from, d.y.lo}, {from, top}, {to, top}, {to, d.y.lo}})
 }
 
-// thousandths appends the coordinates of p in thousandths of the axes.
+// thousandths appends the coordinates of the point p, in thousandths of the length of each axis.
 func (d *drawing) thousandths(b []byte, p point) []byte {
 	b = appendCoordinate(b, 1000*d.x.share(p.x))
 	b = append(b, ' ')
@@ -81,7 +83,7 @@ func (d *drawing) dot(class string, p point, tooltip string) {
 	d.marks = append(d.marks, `</circle>`...)
 }
 
-// stem draws a line from the bottom of the plot to a point.
+// stem draws a vertical line from the bottom of the plot to the point p.
 func (d *drawing) stem(class string, p point) {
 	d.marks = append(d.marks, `<line class="stem `+class+`" y2="100%" x1="`...)
 	d.marks = appendPercent(d.marks, d.x.share(p.x))
@@ -92,7 +94,7 @@ func (d *drawing) stem(class string, p point) {
 	d.marks = append(d.marks, `"/>`...)
 }
 
-// column adds a tooltip between two values of the x axis.
+// column adds a tooltip to the area of the plot between two values of the x axis.
 func (d *drawing) column(from, to float64, tooltip string) {
 	d.hover = append(d.hover, `<rect class="hover" height="100%" x="`...)
 	d.hover = appendPercent(d.hover, d.x.share(from))
@@ -103,7 +105,7 @@ func (d *drawing) column(from, to float64, tooltip string) {
 	d.hover = append(d.hover, `</rect>`...)
 }
 
-// svg returns the svg element. The label describes the plot for screen readers.
+// svg returns the plot as an svg element. label describes the plot for screen readers.
 func (d *drawing) svg(label string) markup {
 	b := append([]byte(nil), `<svg class="plot" role="img" aria-label="`...)
 	b = appendEscaped(b, label)

@@ -20,8 +20,8 @@ type tick struct {
 	label string
 }
 
-// share returns the position of v, from 0 at lo to 1 at hi. Values outside are at the nearer end,
-// and NaN is at 0.
+// share returns the position of the value v on the axis, from 0 at lo to 1 at hi. A value outside
+// of the axis is at the nearest end, and NaN is at 0.
 func (a *axis) share(v float64) float64 {
 	lo, hi := a.lo, a.hi
 	if a.log {
@@ -38,8 +38,7 @@ func (a *axis) share(v float64) float64 {
 	return min(s, 1)
 }
 
-// linearAxis returns an axis that contains lo and hi, with about four round ticks. It accepts any
-// numbers.
+// linearAxis returns an axis that includes lo and hi and has about four ticks at round values.
 func linearAxis(lo, hi float64, unit string) axis {
 	if !finite(lo) || !finite(hi) {
 		lo, hi = 0, 1

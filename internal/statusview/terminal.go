@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Terminal has the properties of the output for text. The zero value is a file with 80 columns.
+// Terminal describes the terminal or file to which text is printed. The zero value describes a file
+// with 80 columns.
 type Terminal struct {
 	Width  int            // columns; 0: 80
 	Height int            // lines; 0: unlimited
@@ -31,7 +32,7 @@ const (
 	faint  style = "2"
 )
 
-// word is text in one style. Foreign text in it has been escaped.
+// word is a piece of text in one style. Untrusted text in it has been escaped by Visible.
 type word struct {
 	text string
 	style
@@ -57,10 +58,11 @@ func newPrinter(t Terminal, b []byte) *printer {
 	return &printer{Terminal: t, b: b, start: len(b)}
 }
 
-// visible returns foreign text, escaped for the terminal.
+// visible returns untrusted text, escaped for the terminal by Visible.
 func (p *printer) visible(s string) string { return Visible(s, p.ASCII) }
 
-// AppendNotice appends a message, escaped and broken into lines.
+// AppendNotice appends a message for the user to b. It escapes the text and wraps it at the width
+// of the terminal.
 func AppendNotice(b []byte, text string, t Terminal) []byte {
 	p := newPrinter(t, b)
 	p.flow(0, []word{{p.visible(text), bad}})
@@ -106,7 +108,7 @@ func (p *printer) end() {
 	p.lines++
 }
 
-// cut removes the lines that exceed the height of the terminal.
+// cut removes the last lines of the output if it has more lines than the terminal.
 func (p *printer) cut() {
 	if p.Height <= 0 {
 		return
@@ -131,8 +133,8 @@ func (p *printer) title(s string) {
 // labelWidth is the indentation of the values of fields.
 const labelWidth = 11
 
-// field prints a label and words, with line breaks between words and inside words longer than a
-// line.
+// field prints a label followed by words. It breaks lines between words, and within words that are
+// longer than a line.
 func (p *printer) field(label string, words ...word) {
 	p.word(word{label, faint})
 	p.space(labelWidth - textWidth(label))
@@ -140,7 +142,7 @@ func (p *printer) field(label string, words ...word) {
 	p.end()
 }
 
-// flow prints words. The cursor is at the column indent, where continued lines begin as well.
+// flow prints words, starting at column indent. Continuation lines are indented to the same column.
 func (p *printer) flow(indent int, words []word) {
 	at := indent
 	for _, w := range words {
@@ -170,7 +172,7 @@ func (p *printer) flow(indent int, words []word) {
 	}
 }
 
-// prefix returns the longest prefix of s that fits into width columns.
+// prefix returns the longest prefix of s that is at most width columns wide.
 func prefix(s string, width int) string {
 	for i, r := range s {
 		if width -= runeWidth(r); width < 0 {
@@ -180,7 +182,7 @@ func prefix(s string, width int) string {
 	return s
 }
 
-// join removes empty words and puts commas between the others.
+// join removes empty words and inserts commas between the remaining words.
 func join(words ...word) []word {
 	kept := words[:0]
 	for _, w := range words {

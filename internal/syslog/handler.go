@@ -205,9 +205,9 @@ func (h *Handler) WriteStderr(level slog.Level, message string) {
 	h.shared.stderr.send(h.appendLine(nil, Stderr, SeverityOf(level), r, 0))
 }
 
-// appendStart appends the text that precedes the component. For syslog this is the header. For
-// standard output and standard error it is only the severity, because their readers (supervisord,
-// journald) add the time and the name.
+// appendStart appends the part of a log line that precedes the component. For syslog this is the
+// header. For standard output and standard error it is only the severity, because their readers
+// (supervisord, journald) add the time and the name.
 func (s *shared) appendStart(b []byte, output Output, severity Severity, at time.Time) []byte {
 	if output == Stdout || output == Stderr {
 		return append(append(b, severity.String()...), ' ')
@@ -215,15 +215,16 @@ func (s *shared) appendStart(b []byte, output Output, severity Severity, at time
 	return s.appendHeader(b, severity, at)
 }
 
-// copies reports whether lines for an output are also written to standard error.
+// copies reports whether lines for the given output are also written to standard error.
 func (s *shared) copies(output Output) bool {
 	return s.console && output == Syslog && s.stderr.terminal
 }
 
-// fallsBack reports whether lines are written to standard error if an output is unavailable.
+// fallsBack reports whether lines for the given output are written to standard error if that output
+// is unavailable.
 func (s *shared) fallsBack(output Output) bool { return s.console && output == Syslog }
 
-// send writes a line. It waits up to timeout if the output is full.
+// send writes a line to the output. If the output is full, send waits up to timeout.
 func (s *shared) send(output Output, line []byte, timeout time.Duration) result {
 	switch output {
 	case Stdout:
@@ -234,7 +235,7 @@ func (s *shared) send(output Output, line []byte, timeout time.Duration) result 
 	return s.socket.send(cut(line, maxLine), timeout)
 }
 
-// waitRoom waits until the output can accept a line, at most for timeout.
+// waitRoom waits until the output can accept a line or the timeout expires.
 func (s *shared) waitRoom(output Output, timeout time.Duration) {
 	switch output {
 	case Stdout:

@@ -31,7 +31,7 @@ func (h *Handler) Format() Format { return Format(h.shared.format.Load()) }
 // isJSON reports whether lines written to output are JSON.
 func (h *Handler) isJSON(output Output) bool { return output != Syslog && h.Format() == JSON }
 
-// derivation records one call of WithAttrs or WithGroup.
+// derivation is a WithAttrs or WithGroup call that created a Handler from another one.
 type derivation struct {
 	attrs []slog.Attr
 	group string // "" for WithAttrs
@@ -85,7 +85,7 @@ func replaceLevel(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// clipValue is like replaceLevel and also truncates long values.
+// clipValue is like replaceLevel, but also truncates long values.
 func clipValue(groups []string, a slog.Attr) slog.Attr {
 	a = replaceLevel(groups, a)
 	switch a.Value.Kind() {

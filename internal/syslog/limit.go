@@ -44,7 +44,8 @@ func (l *Limiter) Missed(now time.Time) uint64 {
 	return l.take(now)
 }
 
-// take starts the next interval and returns the number of occurrences that were not logged.
+// take starts the next interval of the limiter. It returns the number of occurrences that were not
+// logged in the previous interval.
 func (l *Limiter) take(now time.Time) uint64 {
 	missed := l.missed
 	l.missed, l.next = 0, now.Add(l.Every)
@@ -146,7 +147,7 @@ func (b *Budget) Missed(now time.Time) uint64 {
 	return missed
 }
 
-// cost returns the time in which the bucket gains one token.
+// cost returns the time it takes to add one token to the bucket.
 func (b *Budget) cost() time.Duration {
 	return time.Second / time.Duration(max(b.PerSecond, 1))
 }

@@ -127,8 +127,9 @@ type stream struct {
 	terminal bool // file is a terminal
 }
 
-// init reopens file if it is a terminal, because a terminal that polls writable may not have room
-// for a whole line. No other process shares the new descriptor, so it can be made non-blocking.
+// init prepares the stream for non-blocking writes. If file is a terminal, init reopens it, because
+// poll reports a terminal as writable even if a whole line does not fit. No other process shares
+// the new descriptor, so it can be made non-blocking.
 func (s *stream) init(file *os.File) {
 	s.file, s.fd = file, int(file.Fd())
 	if _, err := unix.IoctlGetTermios(s.fd, unix.TCGETS); err != nil {
@@ -157,7 +158,8 @@ func WriteNow(file *os.File, line []byte) bool {
 	return s.write(line[:min(len(line), maxStreamLine)]) == written
 }
 
-// sendWithin writes a line of text. If the output is full, it waits up to timeout.
+// sendWithin writes a line to the stream. If the stream is not writable, sendWithin waits up to
+// timeout.
 func (s *stream) sendWithin(line []byte, timeout time.Duration) result {
 	line = append(cut(line, maxStreamLine-1), '\n')
 	r := s.write(line)

@@ -29,8 +29,8 @@ func cut(line []byte, limit int) []byte {
 	return append(line[:end], cutMark...)
 }
 
-// clip truncates a string to maxLine bytes before it is formatted. cut would remove the rest
-// anyway.
+// clip truncates a string to maxLine bytes before it is formatted, because cut would remove the
+// rest later.
 func clip(s string) string {
 	return s[:min(len(s), maxLine)]
 }
