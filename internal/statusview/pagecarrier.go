@@ -21,6 +21,11 @@ func newCarrierView(s *Status, p *portsync.PortView, h PortHistory) carrierView 
 	from := s.Time.Add(-time.Hour)
 	x := timeAxis(from, s.Time)
 	perMinute, total := downsPerMinute(h.Hour.Events, from, s.Time)
+	since, pending := unrecordedDowns(p, h.Hour.Events)
+	if pending > 0 {
+		total += pending
+		perMinute.spread(since, *p.LastChange, float64(pending))
+	}
 	d := newDrawing(x, linearAxis(0, max(4, perMinute.highest()), ""))
 	for i, n := range perMinute.downs {
 		minute := perMinute.first.Add(time.Duration(i) * time.Minute)
@@ -29,9 +34,25 @@ func newCarrierView(s *Status, p *portsync.PortView, h PortHistory) carrierView 
 		d.column(at, at+60, fmt.Sprintf("%s UTC: %s link-down transitions", minute.UTC().Format("15:04"), digits(n)))
 	}
 	v := carrierView{Downs: count(total, "link-down transition", "link-down transitions"), Complete: h.Hour.Complete}
+	if pending > 0 {
+		v.Downs += ", " + grouped(pending) + " of them not in the events yet"
+	}
 	v.Plot = d.svg("Link-down transitions per minute in the last hour: total " + grouped(total))
 	v.State = carrierPlot(x, carrierSpans(s, p, h, from))
 	return v
+}
+
+// unrecordedDowns returns the number of link-down transitions since the newest event, and the time of
+// that event. The journal merges the changes of a flapping port before it records them.
+func unrecordedDowns(p *portsync.PortView, events []journal.Event) (since time.Time, n uint64) {
+	if len(events) == 0 || p.LastChange == nil {
+		return since, 0
+	}
+	e := &events[len(events)-1]
+	if e.Port != p.Name || int64(e.Index) != p.Index || p.CarrierDown <= int64(e.CarrierDown) || !p.LastChange.After(e.Time) {
+		return since, 0
+	}
+	return e.Time, uint64(p.CarrierDown - int64(e.CarrierDown))
 }
 
 // minuteCounts holds the number of transitions in each of several consecutive minutes.

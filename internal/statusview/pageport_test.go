@@ -155,6 +155,33 @@ func TestDownsPerMinute(t *testing.T) {
 	}
 }
 
+// TestUnrecordedDowns checks that the transitions of a storm count before the journal records them, and
+// that counts of another interface or a count that the driver has reset do not.
+func TestUnrecordedDowns(t *testing.T) {
+	events := []journal.Event{{Time: ago(40 * time.Second), Port: "Ethernet0", Kind: journal.LinkDown, Flaps: 1, Index: 7, CarrierDown: 100}}
+	p := &portsync.PortView{Name: "Ethernet0", Oper: "up", Index: 7, CarrierDown: 152, Flapping: true, LastChange: new(ago(time.Second))}
+	v := newCarrierView(&Status{Time: noon, Process: ago(2 * time.Hour)}, p, PortHistory{Hour: &journal.Document{Events: events}, Recent: &journal.Document{Events: events}})
+	if want := "53 link-down transitions, 52 of them not in the events yet"; v.Downs != want {
+		t.Errorf("%q, want %q", v.Downs, want)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(p *portsync.PortView)
+	}{
+		{"nothing new", func(p *portsync.PortView) { p.CarrierDown = 100 }},
+		{"count was reset", func(p *portsync.PortView) { p.CarrierDown = 3 }},
+		{"another interface", func(p *portsync.PortView) { p.Index = 8 }},
+		{"another name", func(p *portsync.PortView) { p.Name = "Ethernet4" }},
+		{"unknown last change", func(p *portsync.PortView) { p.LastChange = nil }},
+	} {
+		changed := *p
+		c.change(&changed)
+		if _, n := unrecordedDowns(&changed, events); n != 0 {
+			t.Errorf("%s: %d", c.name, n)
+		}
+	}
+}
+
 // TestCarrierSpans checks the states of the carrier over the last hour for histories of a port.
 func TestCarrierSpans(t *testing.T) {
 	at := func(minutes int, kind journal.Kind, oper journal.State) journal.Event {
