@@ -184,7 +184,9 @@ func (r *modelRun) duringFault(report *switchtest.SelfReport) (w *switchtest.Exp
 		same := p.Admin == switchtest.UpOrDown(row.admin) && p.Oper == switchtest.UpOrDown(row.oper) && int(p.MTU) == row.mtu
 		if d.rows[name] && !(exists[name] && same) || d.rejected[name] {
 			p.Written = false
-			if !d.rejected[name] {
+			// A server that refuses writes still tells that APPL_DB does not have the port.
+			unknown := r.refuses && exists[name] && r.m.db["APPL_DB"][switchtest.ApplPort+name] == nil
+			if !d.rejected[name] && !unknown {
 				unwritten++
 			}
 		}
