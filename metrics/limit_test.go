@@ -59,6 +59,7 @@ func TestIdleConnectionIsEvicted(t *testing.T) {
 	}
 	idle := dial(t, "tcp", address)
 	io.WriteString(idle, "GET /heal")
+	awaitEvictable(t, s.conns, 2) // so that the order decides, not which of the two waited long enough first
 	if got := ask(t, dial(t, "tcp", address), "/healthz"); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 		t.Errorf("new connection got %q", got)
 	}
@@ -70,6 +71,24 @@ func TestIdleConnectionIsEvicted(t *testing.T) {
 	}
 	if n := s.rejected.At(rejectSlowClient).Load(); n != 1 {
 		t.Errorf("%d counted, want 1", n)
+	}
+}
+
+// awaitEvictable waits until the limiter has n connections, all of which it may close.
+func awaitEvictable(t *testing.T, l *limiter, n int) {
+	t.Helper()
+	evictable := func() (found int) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for c := range l.conns {
+			found += boolToInt(c.evictable())
+		}
+		return found
+	}
+	for deadline := time.Now().Add(10 * time.Second); evictable() != n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections can be closed, want %d", evictable(), n)
+		}
 	}
 }
 
