@@ -70,6 +70,10 @@ replay: build ## play the recorded scenarios on the built binary with an indepen
 		echo "replay: $(REPLAY) does not exist; TestScenarios plays the same files"; \
 	fi
 
+.PHONY: emulated
+emulated: ## run the unit tests and scenarios for other processors (root, qemu-user-static)
+	REPLAY=$(REPLAY) .ci/emulated
+
 .PHONY: prometheus
 prometheus: ## check a running daemon with Prometheus, promtool and Alertmanager
 	PORTSYNCD_REQUIRE_INTEGRATION=1 go test -count=1 -v -run '^Test(Prometheus|Alertmanager)' ./integration/monitoring

@@ -117,9 +117,9 @@ func TestDumpWithLossIsIncomplete(t *testing.T) {
 	}
 }
 
-// TestUnreadable checks that a message larger than the largest slot is returned with the name of
+// TestLargerThanAnySlot checks that a message larger than the largest slot is returned with the name of
 // its link, and does not count as lost.
-func TestUnreadable(t *testing.T) {
+func TestLargerThanAnySlot(t *testing.T) {
 	if !insideNamespace(t) {
 		return
 	}
