@@ -131,7 +131,8 @@ func (p *prometheus) awaitOne(t *testing.T, query string) {
 
 // TestPrometheusDashboards runs Prometheus with prometheus-tls.yml on a daemon whose ports flap
 // and that is restarted. Each query of the dashboards must have data, all rules must be evaluated
-// without an error, and the alerts about flaps and restarts must fire.
+// without an error, the table of all ports must have each column for each port, and the alerts about flaps
+// and restarts must fire.
 func TestPrometheusDashboards(t *testing.T) {
 	switchtest.RequireCommand(t, "prometheus")
 	sw := switchtest.NewWithStorage(t)
@@ -147,6 +148,7 @@ func TestPrometheusDashboards(t *testing.T) {
 	sw.WriteSettings("", fmt.Sprintf("save_interval_secs = 1\ntls_cert_file = %q\ntls_key_file = %q\nbearer_token_sha256 = \"%x\"\n[health]\naudit_interval_secs = 1\n",
 		sw.Dir+"/cert.pem", sw.Dir+"/key.pem", sha256.Sum256([]byte(scrapeToken))))
 	sw.ConfigurePorts(switchtest.ManyPorts)
+	sw.Do("CONFIG_DB", "HSET", "PORT|"+switchtest.PortName(0), "description", tableDescription)
 	daemon := sw.StartConfigured()
 	sw.AddInterfaces(switchtest.ManyPorts)
 	stop := flaps(sw.Switch, switchtest.ManyPorts)
@@ -167,7 +169,70 @@ func TestPrometheusDashboards(t *testing.T) {
 		switchtest.Eventually(t, 3*switchtest.Timeout, func() string { return p.hasData(q) })
 	}
 	t.Logf("%d queries of dashboards have data", len(queries))
+	p.checkPortTable(t, sw.Switch, queries)
 	p.checkRules(t)
+}
+
+// tableDescription is the description of the first port in CONFIG_DB.
+const tableDescription = "spine 1, \"rack\" 4"
+
+// checkPortTable joins the queries of the table of all ports by the label port, as Grafana's
+// transformation does, and checks the cells.
+func (p *prometheus) checkPortTable(t *testing.T, sw *switchtest.Switch, queries []switchtest.DashboardQuery) {
+	t.Helper()
+	rows := make(map[string]map[string]string) // column to cell, by port
+	for _, q := range queries {
+		if q.Title != "All ports" {
+			continue
+		}
+		if !q.Instant {
+			t.Errorf("%s is not an instant query, so its times would keep Grafana from joining the rows", q.Legend)
+		}
+		expr := strings.NewReplacer("$__range", "2m", "$job", "portsyncd", "$instance", deployedInstance).Replace(q.Expr)
+		var data struct {
+			Result []struct {
+				Metric map[string]string
+				Value  []any
+			}
+		}
+		p.query(t, "query?query="+url.QueryEscape(expr), &data)
+		for _, r := range data.Result {
+			port := r.Metric["port"]
+			if rows[port] == nil {
+				rows[port] = make(map[string]string)
+			}
+			if rows[port][q.Legend] != "" {
+				t.Errorf("%s has two values for %s, and so two rows", port, q.Legend)
+			}
+			rows[port][q.Legend] = fmt.Sprint(r.Value[1])
+			for label, value := range r.Metric {
+				rows[port][label] = value
+			}
+		}
+	}
+	if len(rows) != switchtest.ManyPorts {
+		t.Errorf("the table has %d rows, want %d", len(rows), switchtest.ManyPorts)
+	}
+	flapped := 0.0
+	for port, row := range rows {
+		config := sw.Row("CONFIG_DB", "PORT|"+port)
+		if row["alias"] != config["alias"] || row["description"] != config["description"] || config["speed"] == "" ||
+			row["speed"] != config["speed"] || row["Link"] != "1" && row["Link"] != "0" || row["Admin"] != "1" {
+			t.Errorf("row of %s: %q, CONFIG_DB has %q", port, row, config)
+		}
+		ms, err := strconv.ParseFloat(row["Last change"], 64)
+		if age := time.Since(time.UnixMilli(int64(ms))); err != nil || age < -time.Second || age > 5*time.Minute {
+			t.Errorf("%s changed last %v ago: %q", port, age, row["Last change"])
+		}
+		n, err := strconv.ParseFloat(row["Link-down transitions"], 64)
+		if err != nil {
+			t.Errorf("%s has %q link-down transitions", port, row["Link-down transitions"])
+		}
+		flapped += n
+	}
+	if rows[switchtest.PortName(0)]["description"] != tableDescription || flapped == 0 {
+		t.Errorf("row of the first port %q, %v link-down transitions in all", rows[switchtest.PortName(0)], flapped)
+	}
 }
 
 // flaps takes the cables of ports out in turn and puts them back until the returned function is
