@@ -81,7 +81,7 @@ func (c *Conn) dump() (links []Link, complete bool, err error) {
 				l.Name, l.Kind, l.Address = slices.Clone(l.Name), slices.Clone(l.Kind), slices.Clone(l.Address)
 				links = append(links, l)
 			case m.Type == DumpDone && m.Errno != 0:
-				return nil, false, fmt.Errorf("link dump: %w", m.Errno)
+				return nil, false, fmt.Errorf("dump links: %w", m.Errno)
 			case m.Type == DumpDone:
 				return links, !m.Interrupted && !m.Incomplete, nil
 			}
@@ -115,7 +115,7 @@ func setLinksDown(do func(request []byte) error, indexes []int32) (failed []erro
 		}
 		failed = append(failed, fmt.Errorf("bring link %d down: %w", index, err))
 		if len(indexes) > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			return append(failed, fmt.Errorf("bring links down: %d more links skipped", len(indexes)))
+			return append(failed, fmt.Errorf("bring links down: skipped %d remaining links", len(indexes)))
 		}
 	}
 	return failed

@@ -103,8 +103,8 @@ func TestSetLinksDownWithoutAnswer(t *testing.T) {
 	}{
 		{"all answered", []error{nil, unix.ENODEV, nil}, nil},
 		{"refused", []error{unix.EPERM, nil, unix.EBUSY}, []string{"bring link 1 down: operation not permitted", "bring link 3 down: device or resource busy"}},
-		{"late at once", []error{late, nil, nil}, []string{"bring link 1 down: " + late.Error(), "bring links down: 2 more links skipped"}},
-		{"late before the last", []error{nil, late, nil}, []string{"bring link 2 down: " + late.Error(), "bring links down: 1 more links skipped"}},
+		{"late at once", []error{late, nil, nil}, []string{"bring link 1 down: " + late.Error(), "bring links down: skipped 2 remaining links"}},
+		{"late before the last", []error{nil, late, nil}, []string{"bring link 2 down: " + late.Error(), "bring links down: skipped 1 remaining links"}},
 		{"late at the last", []error{nil, nil, late}, []string{"bring link 3 down: " + late.Error()}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

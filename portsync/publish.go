@@ -90,7 +90,7 @@ func mirrorWord(p *Port) string {
 // mirrored sets the outcomes of the chunk from the script's reply.
 func mirrored(chunk []*Port, answer []byte) error {
 	if len(answer) < len(chunk) {
-		return fmt.Errorf("script returned results for %d of %d ports", len(answer), len(chunk))
+		return fmt.Errorf("script returned results for only %d of %d ports", len(answer), len(chunk))
 	}
 	var refused error
 	if rest := answer[len(chunk):]; len(rest) > 0 {

@@ -68,7 +68,7 @@ func portIndexes(ports int) ([]int32, error) {
 	for i := range indexes {
 		index, ok := known[switchtest.PortName(i)]
 		if !ok {
-			return nil, fmt.Errorf("port %s has no interface", switchtest.PortName(i))
+			return nil, fmt.Errorf("interface of port %s does not exist", switchtest.PortName(i))
 		}
 		indexes[i] = index
 	}

@@ -88,12 +88,12 @@ func TestFloodCheck(t *testing.T) {
 	}{
 		{"good", func(*floodResult) {}, ""},
 		{"memory that has grown by the second sample", func(r *floodResult) { r.Samples[0].RSS = 5 << 20 }, ""},
-		{"undecided", func(r *floodResult) { r.After.Decided = 109 }, "processed 99 of 100"},
+		{"undecided", func(r *floodResult) { r.After.Decided = 109 }, "processed only 99 of 100"},
 		{"overrun", func(r *floodResult) { r.After.Overruns = 1 }, "1 overruns"},
-		{"drops", func(r *floodResult) { r.After.Drops = 1 }, "lost"},
+		{"drops", func(r *floodResult) { r.After.Drops = 1 }, "kernel dropped messages"},
 		{"goroutines", func(r *floodResult) { r.After.Goroutines = 21 }, "goroutines grew from 18 to 21"},
 		{"descriptors", func(r *floodResult) { r.After.Descriptors = 20 }, "descriptors grew from 19 to 20"},
-		{"memory", func(r *floodResult) { r.Samples[7].RSS = 13 << 20 }, "memory grew from 10.0 to 13.0 MiB"},
+		{"memory", func(r *floodResult) { r.Samples[7].RSS = 13 << 20 }, "memory usage grew from 10.0 to 13.0 MiB"},
 	} {
 		r := good()
 		test.spoil(r)

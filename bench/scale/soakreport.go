@@ -107,7 +107,7 @@ func (r *soakResult) check() error {
 		}
 		early, late := stats.Summarise(limit.y[n/4:n/2]).P50, stats.Summarise(limit.y[n-n/4:]).P50
 		if late > early+limit.most {
-			wrong = append(wrong, fmt.Errorf("%s grew from %.1f to %.1f", limit.name, early, late))
+			wrong = append(wrong, fmt.Errorf("measured value %s grew from %.1f to %.1f", limit.name, early, late))
 		}
 	}
 	return errors.Join(wrong...)

@@ -99,7 +99,7 @@ func TestStatusForeignServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
-	switchtest.RunCommand(t, path, nil, "status", "--address", mute.Addr().String()).CheckFailure(t, "mute", cli.ExitNoDaemon, "no response within 5s")
+	switchtest.RunCommand(t, path, nil, "status", "--address", mute.Addr().String()).CheckFailure(t, "mute", cli.ExitNoDaemon, "daemon did not respond within 5s")
 }
 
 // TestStatusWatchBlocks checks that --watch without a terminal prints one status after the other,

@@ -83,7 +83,7 @@ func newAccess(o *clientOptions, m *config.Metrics) (*access, error) {
 	if o.ca != "" {
 		text, err := os.ReadFile(o.ca)
 		if err != nil {
-			return nil, fmt.Errorf("--ca: %w", err)
+			return nil, fmt.Errorf("read --ca: %w", err)
 		}
 		if a.roots, err = transport.ParseCertPool(text); err != nil {
 			return nil, fmt.Errorf("--ca %q: %w", o.ca, err)
@@ -95,7 +95,7 @@ func newAccess(o *clientOptions, m *config.Metrics) (*access, error) {
 	if o.cert != "" {
 		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
 		if err != nil {
-			return nil, fmt.Errorf("--cert and --key: %w", err)
+			return nil, fmt.Errorf("load --cert and --key: %w", err)
 		}
 		a.client = &pair
 	}
@@ -108,7 +108,7 @@ func (a *access) setCredentials(o *clientOptions, m *config.Metrics) error {
 	if o.tokenFile != "" {
 		text, err := os.ReadFile(o.tokenFile)
 		if err != nil {
-			return fmt.Errorf("--token-file: %w", err)
+			return fmt.Errorf("read --token-file: %w", err)
 		}
 		a.token = strings.TrimSpace(string(text))
 		if a.token == "" {

@@ -111,7 +111,7 @@ func (t *target) explainError(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return &unreachableError{t.name, fmt.Errorf("no response within %v", fetchTimeout)}
+		return &unreachableError{t.name, fmt.Errorf("daemon did not respond within %v", fetchTimeout)}
 	case errors.Is(err, errUntrusted):
 		err = fmt.Errorf("%w; use --ca FILE to trust another authority", err)
 	case strings.Contains(err.Error(), "tls: certificate required"), strings.Contains(err.Error(), "tls: bad certificate"):

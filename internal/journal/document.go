@@ -48,7 +48,7 @@ func DecodeDocument(text []byte) (*Document, error) {
 	}
 	// Limit memory: an array element can need a hundred times as much memory as its text.
 	if n := bytes.Count(text, []byte(",")); n > maxCommas {
-		return nil, fmt.Errorf("invalid event document: %d commas, limit %d", n, maxCommas)
+		return nil, fmt.Errorf("invalid event document: too many commas: %d, limit %d", n, maxCommas)
 	}
 	if err := json.Unmarshal(text, &w); err != nil {
 		return nil, fmt.Errorf("invalid event document: %w", err)
@@ -58,7 +58,7 @@ func DecodeDocument(text []byte) (*Document, error) {
 	}
 	d := &Document{Time: w.Time, Process: w.Process, Complete: w.Complete, LastSeq: w.LastSeq}
 	if len(w.Events) > maxQuery {
-		return nil, fmt.Errorf("event document has %d events, limit %d", len(w.Events), maxQuery)
+		return nil, fmt.Errorf("event document has too many events: %d, limit %d", len(w.Events), maxQuery)
 	}
 	var lines decoder
 	for _, text := range w.Events {

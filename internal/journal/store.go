@@ -107,10 +107,10 @@ func (s *store) load(fn func(*Event)) (more bool) {
 		return true
 	})
 	if err != nil {
-		s.slog.Error("cannot read stored events", "error", err)
+		s.slog.Error("cannot read the stored events", "error", err)
 	}
 	if stats.Bad > 0 {
-		s.slog.Warn("skipped corrupt lines in stored events", "file", s.log.Path, "lines", stats.Bad)
+		s.slog.Warn("skipping corrupt lines in the stored events", "file", s.log.Path, "lines", stats.Bad)
 	}
 	return read >= loadBytes/2 || stats.Files > 1
 }
@@ -210,7 +210,7 @@ func (s *store) newestSeq() (seq uint64) {
 		return err == nil
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.slog.Error("cannot read stored events", "error", err)
+		s.slog.Error("cannot read the stored events", "error", err)
 	}
 	return seq
 }

@@ -31,7 +31,7 @@ func (l Limits) Check(text []byte) error {
 		case quoted:
 		case c == '[' || c == '{':
 			if depth++; depth > l.Depth {
-				return fmt.Errorf("JSON is nested more than %d deep", l.Depth)
+				return fmt.Errorf("JSON is nested more than %d levels deep", l.Depth)
 			}
 			inArray[depth] = c == '['
 			count()

@@ -11,7 +11,7 @@ import (
 // TestCheck checks documents at each limit and beyond it.
 func TestCheck(t *testing.T) {
 	limits := jsonlimit.Limits{Depth: 3, Elements: 4}
-	const deep, long = "nested more than 3 deep", "more than 4 elements"
+	const deep, long = "nested more than 3 levels deep", "more than 4 elements"
 	for _, c := range []struct{ text, want string }{
 		{``, ""},
 		{`{"a":1,"b":2,"c":3,"d":4,"e":5}`, ""}, // members are not elements

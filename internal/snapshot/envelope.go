@@ -96,7 +96,7 @@ func decode(text []byte, schema int) (envelope, error) {
 		return envelope{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if first.Schema > schema {
-		return envelope{}, fmt.Errorf("%w %d: this program supports up to %d", ErrNewerSchema, first.Schema, schema)
+		return envelope{}, fmt.Errorf("%w %d: this program supports schemas up to %d", ErrNewerSchema, first.Schema, schema)
 	}
 	var e envelope
 	if err := json.Unmarshal(header, &e); err != nil {

@@ -214,7 +214,7 @@ func TestProblems(t *testing.T) {
 			report = append(report, fmt.Sprintf("%s: %v -> %s", filepath.Base(p.Path), p.Err, filepath.Base(p.Aside)))
 		}
 		want := []string{
-			"state.json: newer schema 2: this program supports up to 1 -> state.json.newer-000004-" + noonStamp,
+			"state.json: newer schema 2: this program supports schemas up to 1 -> state.json.newer-000004-" + noonStamp,
 			"state.json.backup-000003: corrupt: empty -> state.json.corrupt-000005-" + noonStamp,
 			"state.json.backup-000002: corrupt: two is not a number -> state.json.corrupt-000006-" + noonStamp,
 		}

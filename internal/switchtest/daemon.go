@@ -226,7 +226,7 @@ func (d *Daemon) EndBySignal(sig syscall.Signal, when string) (took time.Duratio
 	d.Signal(sig)
 	status := d.Wait(ExitTimeout)
 	if !status.Signaled() || status.Signal() != sig {
-		d.t.Errorf("%s: wait status %#x, want the end by %v", when, int(status), sig)
+		d.t.Errorf("%s: wait status %#x, want termination by %v", when, int(status), sig)
 	}
 	return time.Since(begin)
 }

@@ -40,7 +40,7 @@ func (sw *StorageSwitch) MountImage(image, at, kind string) error {
 	devices := sw.Dir + "/devices"
 	sw.Mkdir(devices)
 	if err := unix.Mount("devtmpfs", devices, "devtmpfs", 0, ""); err != nil {
-		return fmt.Errorf("mount the devices: %w", err)
+		return fmt.Errorf("mount /dev: %w", err)
 	}
 	control, err := os.Open(devices + "/loop-control")
 	if err != nil {

@@ -153,7 +153,7 @@ func (sw *StorageSwitch) ReadHistory() (lines []HistorySample) {
 	stats, err := h.Read(time.Time{}, func(text []byte) error {
 		var l HistorySample
 		if err := json.Unmarshal(text, &l); err != nil {
-			return fmt.Errorf("sample %q: %w", text, err)
+			return fmt.Errorf("decode sample %q: %w", text, err)
 		}
 		lines = append(lines, l)
 		return nil
