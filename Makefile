@@ -97,6 +97,17 @@ bench: ## print a table of benchmarks, with those of comparable libraries; BENCH
 scale: ## measure the daemon with many interfaces and a flood of changes (root, seven minutes)
 	cd bench && go run ./scale
 
+.PHONY: memory
+memory: ## print the resident memory of the daemon by kind of mapping (root)
+	cd bench && go run ./scale -only memory
+
+.PHONY: size
+size: ## print the packages that add most to the size of the binary
+	@mkdir -p dist
+	@CGO_ENABLED=0 go build -trimpath -o dist/portsyncd-symbols .
+	@go tool nm -size dist/portsyncd-symbols | awk -f bench/size.awk
+	@rm dist/portsyncd-symbols
+
 .PHONY: compare
 compare: ## compare with another portsyncd; REFERENCE=PATH (root, redis-server, two processors, six minutes)
 	@[ -x "$(REFERENCE)" ] || { echo 'compare: set REFERENCE to the path of another portsyncd' >&2; exit 1; }

@@ -22,6 +22,9 @@
 //
 //	go run ./scale -only compare -reference PATH
 //
+// Memory runs only on request. It prints which mappings of the daemon are resident after a cold
+// start.
+//
 // Each measurement has its own namespaces, database server and daemon, as the integration tests
 // have (package switchtest). The server is redis-server, or the one of package lab where that is
 // not installed. The daemon has its default settings and a syslog socket.
@@ -62,6 +65,8 @@ type options struct {
 	soak       soakOptions
 	compare    compareOptions
 	plot       string
+
+	memoryPorts int
 }
 
 func main() {
@@ -86,7 +91,7 @@ func main() {
 // name of the measurement.
 func parse(args []string) (o options, inside string, err error) {
 	f := flag.NewFlagSet("scale", flag.ContinueOnError)
-	f.StringVar(&o.only, "only", "", "run only `growth`, flood, soak or compare")
+	f.StringVar(&o.only, "only", "", "run only `growth`, flood, soak, memory or compare")
 	interfaces := f.String("interfaces", "1000,3000,10000", "growth: comma-separated `list` of interface counts")
 	f.IntVar(&o.runs, "runs", 3, "growth: `number` of runs for each size; the table shows medians")
 	f.StringVar(&o.binary, "binary", "", "`path` of the daemon; built if empty")
@@ -114,6 +119,7 @@ func parse(args []string) (o options, inside string, err error) {
 	f.IntVar(&o.compare.Single, "single", 600, "compare: number of single changes")
 	f.DurationVar(&o.compare.Idle, "compare-idle", 12*time.Second, "compare: duration of the idle measurement")
 	f.IntVar(&o.compare.Ports, "start-ports", compareEventPorts, "internal")
+	f.IntVar(&o.memoryPorts, "memory-ports", 0, "internal")
 	f.StringVar(&inside, "inside", "", "internal")
 	if err := f.Parse(args); err != nil {
 		return o, "", err
@@ -126,8 +132,8 @@ func parse(args []string) (o options, inside string, err error) {
 		o.interfaces = append(o.interfaces, n)
 	}
 	switch {
-	case !slices.Contains([]string{"", "growth", "flood", "soak", "compare"}, o.only):
-		return o, "", fmt.Errorf("invalid -only %q: must be growth, flood, soak or compare", o.only)
+	case !slices.Contains([]string{"", "growth", "flood", "soak", "memory", "compare"}, o.only):
+		return o, "", fmt.Errorf("invalid -only %q: must be growth, flood, soak, memory or compare", o.only)
 	case o.only == "compare" && o.compare.Reference == "":
 		return o, "", errors.New("-only compare needs the -reference daemon")
 	case o.compare.Rounds < 1 || o.compare.Earlier < 0 || o.compare.Starts < 1 || o.compare.Single < 1 || o.compare.Idle <= 0:
@@ -179,6 +185,8 @@ func run(ctx context.Context, o options) error {
 	switch o.only {
 	case "soak":
 		return soakOnce(ctx, o)
+	case "memory":
+		return memory(ctx, o)
 	case "compare":
 		return compare(ctx, o)
 	}
@@ -286,6 +294,8 @@ func measure(ctx context.Context, what string, o options) error {
 	case "soak":
 		sw, redis := switchtest.NewWithRedis(t)
 		result, err = measureSoak(ctx, sw, redis, o.soak)
+	case "memory":
+		result, err = measureMemory(ctx, switchtest.New(t), o.memoryPorts)
 	case "starts", "events":
 		var c *comparison
 		if c, err = newComparison(t, o.compare.Ports); err != nil {
