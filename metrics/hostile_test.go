@@ -128,7 +128,7 @@ func (s *target) scrapes(ctx context.Context, t *testing.T, clients int, good fu
 	var wg sync.WaitGroup
 	for range clients {
 		wg.Go(func() {
-			for ctx.Err() == nil {
+			for more := true; more; more = ctx.Err() == nil { // at least once, however late it starts
 				start := time.Now()
 				err := s.scrape(t)
 				mu.Lock()

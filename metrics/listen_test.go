@@ -141,14 +141,15 @@ func TestSocketFileLost(t *testing.T) {
 	defer s.Shutdown(t.Context())
 	next := func(want string) {
 		t.Helper()
-		for {
+		last := "no call"
+		for deadline := time.After(30 * time.Second); ; {
 			select {
-			case got := <-down:
-				if want == "" && got == "" || want != "" && strings.Contains(got, want) {
+			case last = <-down:
+				if want == "" && last == "" || want != "" && strings.Contains(last, want) {
 					return
 				}
-			case <-time.After(10 * time.Second):
-				t.Fatalf("Down was not called with %q", want)
+			case <-deadline:
+				t.Fatalf("Down was not called with %q, last with %q", want, last)
 			}
 		}
 	}
