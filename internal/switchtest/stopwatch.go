@@ -9,13 +9,17 @@ import (
 
 // Stopwatch measures time against a test's limits. It excludes time during which tasks on this
 // machine waited for a processor or the disk, because such delays are not caused by the daemon. A
-// limit is extended to at most stallFactor times its length.
+// limit is extended to at most stallFactor times its length. If the kernel does not measure such
+// delays, a limit is extended to unmeasuredFactor times its length.
 type Stopwatch struct {
 	Begin   time.Time
 	stalled time.Duration
 }
 
-const stallFactor = 8
+const (
+	stallFactor      = 8
+	unmeasuredFactor = 3
+)
 
 // StartStopwatch returns a stopwatch that starts now.
 func StartStopwatch() Stopwatch { return Stopwatch{time.Now(), stallTime()} }
@@ -26,7 +30,16 @@ func (w Stopwatch) Left(limit time.Duration) time.Duration {
 	if took <= limit {
 		return limit - took
 	}
-	return min(limit-took+stallTime()-w.stalled, stallFactor*limit-took)
+	return extended(limit, w.stalled, stallTime()) - took
+}
+
+// extended returns a limit extended by the time that the machine was stalled. begin and end are
+// results of stallTime.
+func extended(limit, begin, end time.Duration) time.Duration {
+	if end == 0 { // not measured
+		return unmeasuredFactor * limit
+	}
+	return min(limit+end-begin, stallFactor*limit)
 }
 
 // Contended reports whether tasks on this machine waited for a processor or for the disk for more

@@ -17,24 +17,32 @@ func TestParsePressure(t *testing.T) {
 	}
 }
 
-// TestStopwatch checks that a limit is extended by the time that the machine was stalled, but
-// not beyond its maximum.
-func TestStopwatch(t *testing.T) {
-	now := stallTime()
-	for _, w := range []struct {
-		name     string
-		took     time.Duration
-		stalled  time.Duration // when the watch was started
-		min, max time.Duration
+// TestExtended checks that a limit is extended by the time that the machine was stalled, but not
+// beyond its maximum, and by a constant if that time is unknown.
+func TestExtended(t *testing.T) {
+	const limit = 10 * time.Second
+	for _, c := range []struct {
+		name             string
+		begin, end, want time.Duration
 	}{
-		{"new", 0, now, 9 * time.Second, 10 * time.Second},
-		{"over", 11 * time.Second, now + time.Hour, -2 * time.Hour, -time.Second},
-		{"stalled", 11 * time.Second, now - 5*time.Second, time.Second, 10 * time.Second},
-		{"stalled beyond the maximum", 81 * time.Second, now - time.Hour, -10 * time.Second, -time.Second},
+		{"not stalled", time.Hour, time.Hour, limit},
+		{"stalled", time.Hour, time.Hour + 5*time.Second, 15 * time.Second},
+		{"stalled beyond the maximum", time.Hour, 2 * time.Hour, 80 * time.Second},
+		{"not measured", 0, 0, 30 * time.Second},
 	} {
-		left := Stopwatch{time.Now().Add(-w.took), w.stalled}.Left(10 * time.Second)
-		if left < w.min || left > w.max {
-			t.Errorf("%s: %v left, want %v to %v", w.name, left, w.min, w.max)
+		if got := extended(limit, c.begin, c.end); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
+	}
+}
+
+// TestStopwatch checks that a limit expires, and not before its time.
+func TestStopwatch(t *testing.T) {
+	if left := StartStopwatch().Left(10 * time.Second); left < 9*time.Second || left > 10*time.Second {
+		t.Errorf("%v left at the start, want 10s", left)
+	}
+	late := Stopwatch{time.Now().Add(-stallFactor * 10 * time.Second), stallTime()}
+	if left := late.Left(10 * time.Second); left > 0 {
+		t.Errorf("%v left after the maximum, want none", left)
 	}
 }
