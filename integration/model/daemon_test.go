@@ -196,17 +196,7 @@ func (r *modelRun) pauseDaemon(_, _ int) bool {
 		return false
 	}
 	r.awaitSync()
-	r.d.Signal(syscall.SIGSTOP)
-	stat := fmt.Sprintf("/proc/%d/stat", r.d.Cmd.Process.Pid)
-	switchtest.Eventually(r.T, switchtest.Timeout, func() string {
-		text, err := os.ReadFile(stat)
-		r.NoError("read the daemon's descriptors", err)
-		_, rest, _ := strings.Cut(string(text), ") ")
-		if !strings.HasPrefix(rest, "T") {
-			return "the daemon is not stopped"
-		}
-		return ""
-	})
+	r.d.Pause()
 	r.held = true
 	return true
 }

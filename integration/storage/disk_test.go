@@ -37,26 +37,44 @@ func fill(t switchtest.T, at string) string {
 	return f.Name()
 }
 
+// fillFor is like fill while the daemon is stopped between two writes. Otherwise the daemon could
+// replace a file afterwards, which frees the space of the old one.
+func fillFor(sw *switchtest.StorageSwitch, d *switchtest.Daemon, at string) string {
+	sw.T.Helper()
+	defer d.Signal(syscall.SIGCONT)
+	switchtest.Eventually(sw.T, switchtest.Timeout, func() string {
+		d.Pause()
+		for _, dir := range []string{filepath.Dir(sw.StatePath), sw.StorageDir} {
+			if unfinished, _ := filepath.Glob(dir + "/*.tmp-*"); len(unfinished) > 0 {
+				d.Signal(syscall.SIGCONT)
+				return fmt.Sprintf("the daemon is writing %q", unfinished)
+			}
+		}
+		return ""
+	})
+	return fill(sw.T, at)
+}
+
 // TestDiskTrouble runs the daemon with a disk that is full, read-only, or over its quota.
 func TestDiskTrouble(t *testing.T) {
 	switchtest.Parallel(t)
 	for _, c := range []struct {
 		name, says string
 		mount      func(*switchtest.StorageSwitch) (at string)
-		begin      func(sw *switchtest.StorageSwitch, at string) (end func())
+		begin      func(sw *switchtest.StorageSwitch, d *switchtest.Daemon, at string) (end func())
 	}{
-		{"quota", "disk quota exceeded", (*switchtest.StorageSwitch).MountQuota, func(sw *switchtest.StorageSwitch, at string) func() {
+		{"quota", "disk quota exceeded", (*switchtest.StorageSwitch).MountQuota, func(sw *switchtest.StorageSwitch, d *switchtest.Daemon, at string) func() {
 			filler := fill(sw.T, at)
 			return func() {
 				sw.NoError("free the space", os.Remove(filler))
 				unix.Sync() // btrfs gives it back with the next transaction
 			}
 		}},
-		{"full", "no space left on device", (*switchtest.StorageSwitch).MountDisk, func(sw *switchtest.StorageSwitch, at string) func() {
-			filler := fill(sw.T, at)
+		{"full", "no space left on device", (*switchtest.StorageSwitch).MountDisk, func(sw *switchtest.StorageSwitch, d *switchtest.Daemon, at string) func() {
+			filler := fillFor(sw, d, at)
 			return func() { sw.NoError("free the space", os.Remove(filler)) }
 		}},
-		{"read_only", "read-only file system", (*switchtest.StorageSwitch).MountDisk, func(sw *switchtest.StorageSwitch, at string) func() {
+		{"read_only", "read-only file system", (*switchtest.StorageSwitch).MountDisk, func(sw *switchtest.StorageSwitch, d *switchtest.Daemon, at string) func() {
 			sw.Remount(at, unix.MS_RDONLY)
 			return func() { sw.Remount(at, 0) }
 		}},
@@ -72,7 +90,7 @@ func TestDiskTrouble(t *testing.T) {
 			sw.AwaitRestarts(1)
 			switchtest.AwaitDegraded(t)
 			lines := sw.Logs.Len()
-			end := c.begin(sw, at)
+			end := c.begin(sw, d, at)
 			sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
 			sw.AwaitRecovery("change on a bad disk")
 			switchtest.AwaitDegraded(t, c.says, "the state file")

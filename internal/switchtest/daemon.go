@@ -187,6 +187,23 @@ func (d *Daemon) Signal(sig syscall.Signal) {
 	}
 }
 
+// Pause stops the daemon with SIGSTOP and waits until it has stopped. SIGCONT continues it.
+func (d *Daemon) Pause() {
+	d.t.Helper()
+	d.Signal(syscall.SIGSTOP)
+	stat := fmt.Sprintf("/proc/%d/stat", d.Cmd.Process.Pid)
+	Eventually(d.t, Timeout, func() string {
+		text, err := os.ReadFile(stat)
+		if err != nil {
+			d.t.Fatalf("read the state of the daemon: %v", err)
+		}
+		if _, rest, _ := strings.Cut(string(text), ") "); !strings.HasPrefix(rest, "T") {
+			return "the daemon is not stopped"
+		}
+		return ""
+	})
+}
+
 // Alive reports whether the process still runs.
 func (d *Daemon) Alive() bool {
 	select {
