@@ -26,13 +26,14 @@ type Connector struct {
 	Notifier *systemd.Notifier
 
 	status     *Status
-	loggerDone bool // missing fields of the LOGGER row were added
-	connected  bool // an attempt has succeeded
+	failed     func() // called when an attempt fails
+	loggerDone bool   // missing fields of the LOGGER row were added
+	connected  bool   // an attempt has succeeded
 }
 
 // reportTo sets the Status in which the Connector stores the addresses of the databases and
-// connection errors. It is called by NewLoop.
-func (c *Connector) reportTo(s *Status) { c.status = s }
+// connection errors, and a function that is called when an attempt fails. It is called by NewLoop.
+func (c *Connector) reportTo(s *Status, failed func()) { c.status, c.failed = s, failed }
 
 // Pauses between attempts. A Redis server that comes back is noticed within half a second; one that
 // stays down costs two attempts a second.
@@ -69,6 +70,7 @@ func (c *Connector) connect(ctx context.Context, needConfig bool) *session {
 			return nil
 		}
 		c.status.setConnectError(err)
+		c.failed()
 		// Redis may still be starting: that is logged as a notice, and as an error only after
 		// connectGrace. Each of the two messages has its own rate limit.
 		now := time.Now()

@@ -67,7 +67,7 @@ func TestWaitingForRedis(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var out strings.Builder
-			c := Connector{Map: func() (*sonicdb.Map, error) { return nil, errors.New("no map") }, status: new(Status),
+			c := Connector{Map: func() (*sonicdb.Map, error) { return nil, errors.New("no map") }, status: new(Status), failed: func() {},
 				Log: slog.New(slog.NewTextHandler(&out, nil))}
 			ended := make(chan struct{})
 			go func() { defer close(ended); c.connect(t.Context(), true) }()

@@ -130,7 +130,11 @@ func (i *initialSync) setOldDown() {
 // begin repeats the sequence but keeps the start decision, because the daemon's own writes have
 // changed the facts on which the decision was based.
 func (l *Loop) begin() {
-	if l.initial.started || !l.db.usable() || !l.db.check(l.start()) {
+	if l.initial.started || !l.db.usable() {
+		return
+	}
+	if !l.db.check(l.start()) {
+		l.setBegun()
 		return
 	}
 	l.initial.acknowledged()
@@ -151,7 +155,8 @@ func (l *Loop) start() error {
 			return err
 		}
 		facts.NoStateFile = l.NoStateFile
-		facts.Remembered = l.Recorder != nil && l.Recorder.HasState()
+		// Reading the state file takes time, so it is read only if the decision depends on it.
+		facts.Remembered = facts.dependsOnState() && l.Recorder != nil && l.Recorder.HasState()
 		l.take(Decide(facts), facts)
 	}
 	d := l.initial.decision

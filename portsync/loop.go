@@ -25,10 +25,12 @@ type Loop struct {
 	timer   *time.Timer
 	helpers sync.WaitGroup
 	reloads chan Settings
-	begun   chan struct{} // closed when the first writes are acknowledged
+	begun   chan struct{} // closed by setBegun
 	ready   chan struct{} // closed when the initial sync is complete
-	ring    *ring.Ring[Event]
-	actions []Action // scratch
+	// setBegun may be called from any goroutine.
+	setBegun func()
+	ring     *ring.Ring[Event]
+	actions  []Action // scratch
 
 	db       databaseLink // connection to the databases
 	initial  initialSync  // start decision, first dump, and writes held back by a warm start
@@ -78,6 +80,7 @@ func NewLoop(o Options) *Loop {
 		ready:   make(chan struct{}),
 		ring:    ring.New[Event](ringSize),
 	}
+	l.setBegun = sync.OnceFunc(func() { close(l.begun) })
 	b := &l.base
 	l.logger = newEventLog(o.Log, l.clock)
 	l.db = newDatabaseLink(b, &l.helpers, l.publishStatus)
@@ -91,14 +94,15 @@ func NewLoop(o Options) *Loop {
 	l.watchdog = watchdog{base: b, at: never}
 	l.feed = newJournalFeed(b)
 	l.shown = newPublisher(b)
-	o.Open.reportTo(o.Status)
+	o.Open.reportTo(o.Status, l.setBegun)
 	o.Status.begin(l.clock, l.ring.Len)
 	l.publishStatus()
 	return l
 }
 
 // Started returns a channel that is closed when the first writes are acknowledged, so orchagent has
-// the configuration.
+// the configuration. The channel is also closed when the databases cannot be reached or refuse a
+// request, because the writes will then take a while.
 func (l *Loop) Started() <-chan struct{} { return l.begun }
 
 // Ready returns a channel that is closed when the initial sync has been written to the databases.
@@ -174,7 +178,7 @@ func (l *Loop) turn() {
 // announce closes the channels of Started and Ready after Status has been updated.
 func (l *Loop) announce() {
 	if l.initial.started {
-		closeOnce(l.begun)
+		l.setBegun()
 	}
 	if l.initial.done {
 		closeOnce(l.ready)

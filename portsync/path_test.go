@@ -70,8 +70,8 @@ func newPath(tb testing.TB, j *journal.Journal) *path {
 	}
 }
 
-// answer plays the server: it recognises no more than the two commands there
-// are, each in a write of its own.
+// answer plays the server: it recognizes the scripts, each in a write of its own, and the first
+// commands of a connection, SELECT and PING.
 func answer(c net.Conn) {
 	defer c.Close()
 	buf, script, ok, one := make([]byte, 64<<10), []byte("EVALSHA"), []byte("+OK\r\n"), []byte("$1\r\n1\r\n")
@@ -81,8 +81,11 @@ func answer(c net.Conn) {
 			return
 		}
 		reply := ok
-		if bytes.Contains(buf[:n], script) {
+		switch {
+		case bytes.Contains(buf[:n], script):
 			reply = one
+		case bytes.Contains(buf[:n], []byte("PING")):
+			reply = []byte("+OK\r\n+PONG\r\n")
 		}
 		if _, err := c.Write(reply); err != nil {
 			return

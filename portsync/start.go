@@ -74,6 +74,12 @@ type Decision struct {
 	Await []string // ports that are pending before PortInitDone
 }
 
+// dependsOnState reports whether the decision depends on Remembered.
+func (f *Facts) dependsOnState() bool {
+	_, counted := parseRestoreCount(f.RestoreCount)
+	return f.InitDone && !(f.WarmEnabled && counted)
+}
+
 // Requested reports whether the start is a warm restart requested by SONiC, as opposed to a warm
 // start from the saved state.
 func (d *Decision) Requested() bool { return d.Kind == WarmStart && d.Produce == ProduceNever }

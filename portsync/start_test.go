@@ -2,6 +2,7 @@ package portsync
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -106,5 +107,19 @@ func TestBegin(t *testing.T) {
 				t.Errorf("%v were set down although no interface exists", down)
 			}
 		})
+	}
+}
+
+// TestDependsOnState checks that the state file is read if, and only if, it can change the decision.
+func TestDependsOnState(t *testing.T) {
+	for i := range 1 << 4 {
+		f := Facts{WarmEnabled: i&1 > 0, InitDone: i&2 > 0, RestoreCount: []string{"", "7"}[i>>2&1],
+			SwitchType: []string{"", "dpu"}[i>>3&1], Ports: []PortConfig{{Name: "Ethernet0"}}}
+		without := Decide(f)
+		f.Remembered = true
+		with := Decide(f)
+		if got, want := f.dependsOnState(), !reflect.DeepEqual(with, without); got != want {
+			t.Errorf("%+v: dependsOnState is %v, want %v", f, got, want)
+		}
 	}
 }

@@ -67,10 +67,11 @@ const (
 
 // openDatabases connects to the databases of m. It connects to CONFIG_DB only if needConfig is set.
 func openDatabases(ctx context.Context, m *sonicdb.Map, needConfig bool) (*Databases, error) {
-	return newDatabases(m, needConfig, func(db sonicdb.Database) (*sonicdb.Conn, error) { return dial(ctx, db) })
+	return newDatabases(m, needConfig, func(db sonicdb.Database) (*sonicdb.Conn, error) { return beginDial(ctx, db) })
 }
 
-// newDatabases is like openDatabases but connects with the given function.
+// newDatabases is like openDatabases but connects with the given function. All connections are
+// requested before the first reply is received.
 func newDatabases(m *sonicdb.Map, needConfig bool, connect func(sonicdb.Database) (*sonicdb.Conn, error)) (_ *Databases, err error) {
 	d := &Databases{}
 	defer func() {
@@ -80,21 +81,30 @@ func newDatabases(m *sonicdb.Map, needConfig bool, connect func(sonicdb.Database
 	}()
 	appl, err := m.Database("APPL_DB")
 	if err == nil {
-		d.appl, err = open("APPL_DB", appl, connect)
+		d.appl, err = connectTo("APPL_DB", appl, connect)
 	}
 	if err != nil {
 		return nil, err
 	}
 	state, err := m.Database("STATE_DB")
 	if err == nil {
-		d.state, err = open("STATE_DB", state, connect)
+		d.state, err = connectTo("STATE_DB", state, connect)
 	}
 	if err != nil {
 		return nil, err
 	}
 	config, err := m.Database("CONFIG_DB")
 	if err == nil && needConfig {
-		d.config, err = open("CONFIG_DB", config, connect)
+		d.config, err = connectTo("CONFIG_DB", config, connect)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err = complete("APPL_DB", d.appl); err == nil {
+		err = complete("STATE_DB", d.state)
+	}
+	if err == nil && d.config != nil {
+		err = complete("CONFIG_DB", d.config)
 	}
 	if err != nil {
 		return nil, err
@@ -113,18 +123,21 @@ func newDatabases(m *sonicdb.Map, needConfig bool, connect func(sonicdb.Database
 	return d, nil
 }
 
-// open connects to a database and waits until the server accepts commands. A server that is loading
-// its data accepts connections but refuses all commands.
-func open(name string, db sonicdb.Database, connect func(sonicdb.Database) (*sonicdb.Conn, error)) (*sonicdb.Conn, error) {
+// connectTo connects to a database.
+func connectTo(name string, db sonicdb.Database, connect func(sonicdb.Database) (*sonicdb.Conn, error)) (*sonicdb.Conn, error) {
 	c, err := connect(db)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", name, err)
 	}
-	if _, err := c.Do("PING"); err != nil {
-		c.Close()
-		return nil, fmt.Errorf("connect to %s: %w", name, err)
-	}
 	return c, nil
+}
+
+// complete waits until the server of a database accepts commands.
+func complete(name string, c *sonicdb.Conn) error {
+	if err := c.Complete(); err != nil {
+		return fmt.Errorf("connect to %s: %w", name, err)
+	}
+	return nil
 }
 
 // Close closes the connections that were opened.
@@ -139,31 +152,48 @@ func (d *Databases) Close() error {
 }
 
 // Facts reads the values on which the start decision depends. It writes nothing. A key of the wrong
-// type is treated as absent and its error is added to PortErrors.
+// type is treated as absent and its error is added to PortErrors. The requests that do not depend
+// on each other are sent together.
 func (d *Databases) Facts() (Facts, error) {
 	var f Facts
 	bad := func(err error) { f.PortErrors = append(f.PortErrors, err) }
-
-	config, err := fields(d.config, bad, hashField{d.metadata.Key("localhost"), "switch_type"})
-	if err != nil {
-		return f, err
+	inConfig := []hashField{{d.metadata.Key("localhost"), "switch_type"}}
+	inState := []hashField{
+		{d.warmEnable.Key("system"), "enable"},
+		{d.warmEnable.Key("swss"), "enable"},
+		{d.warmState.Key(daemonName), "restore_count"},
 	}
-	state, err := fields(d.state, bad,
-		hashField{d.warmEnable.Key("system"), "enable"},
-		hashField{d.warmEnable.Key("swss"), "enable"},
-		hashField{d.warmState.Key(daemonName), "restore_count"})
-	if err != nil {
+	sendFields(d.config, inConfig)
+	d.config.Send("KEYS", d.configTable.Pattern())
+	sendFields(d.state, inState)
+	d.appl.Send("EXISTS", d.applTable.Key(portInitDone))
+	for _, c := range []*sonicdb.Conn{d.config, d.state, d.appl} {
+		if err := c.Flush(); err != nil {
+			return f, fmt.Errorf("read the start conditions: %w", err)
+		}
+	}
+	// All replies are received, even after an error reply: each one belongs to its request.
+	config, err := receiveFields(d.config, bad, inConfig)
+	keys, keysErr := d.config.ReceiveKeys()
+	if keysErr != nil {
+		keysErr = fmt.Errorf("list the ports in CONFIG_DB: %w", keysErr)
+	}
+	state, stateErr := receiveFields(d.state, bad, inState)
+	initDone, applErr := d.appl.ReceiveBool()
+	if applErr != nil {
+		applErr = fmt.Errorf("read %s: %w", portInitDone, applErr)
+	}
+	if err := firstFault(err, stateErr, applErr, keysErr); err != nil {
 		return f, err
 	}
 	f.SwitchType = config[0]
 	f.WarmEnabled = state[0] == "true" || state[1] == "true"
 	f.RestoreCount = state[2]
-	n, err := d.appl.Exists(d.applTable.Key(portInitDone))
-	if err != nil {
-		return f, fmt.Errorf("read %s: %w", portInitDone, err)
+	f.InitDone = initDone
+	ports, errs, err := d.readPorts(keys)
+	if err == nil {
+		err = d.readAdmin(ports)
 	}
-	f.InitDone = n > 0
-	ports, errs, err := d.Ports()
 	if err != nil {
 		return f, err
 	}
@@ -171,18 +201,31 @@ func (d *Databases) Facts() (Facts, error) {
 	return f, nil
 }
 
+// firstFault returns the first error that makes its connection unusable, or otherwise the first
+// error.
+func firstFault(errs ...error) (first error) {
+	for _, err := range errs {
+		if err != nil && (first == nil || isServerError(first) && !isServerError(err)) {
+			first = err
+		}
+	}
+	return first
+}
+
 // hashField identifies one field of one row.
 type hashField struct{ key, field string }
 
-// fields returns the values of the given fields, truncated at the first "@". The value of an absent
-// field is "". A key of another type is treated as absent, and its error is passed to bad.
-func fields(c *sonicdb.Conn, bad func(error), wanted ...hashField) ([]string, error) {
+// sendFields requests the given fields.
+func sendFields(c *sonicdb.Conn, wanted []hashField) {
 	for _, w := range wanted {
 		c.Send("HGET", w.key, w.field)
 	}
-	if err := c.Flush(); err != nil {
-		return nil, fmt.Errorf("read %q: %w", wanted[0].key, err)
-	}
+}
+
+// receiveFields returns the values that sendFields requested, truncated at the first "@". The value
+// of an absent field is "". A key of another type is treated as absent, and its error is passed to
+// bad.
+func receiveFields(c *sonicdb.Conn, bad func(error), wanted []hashField) ([]string, error) {
 	values := make([]string, len(wanted))
 	var temporary error
 	for i, w := range wanted {
@@ -227,6 +270,11 @@ func (d *Databases) configPorts() (ports []PortConfig, bad []error, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the ports in CONFIG_DB: %w", err)
 	}
+	return d.readPorts(keys)
+}
+
+// readPorts reads the rows of the CONFIG_DB table PORT with the given keys.
+func (d *Databases) readPorts(keys []string) (ports []PortConfig, bad []error, err error) {
 	rows, err := d.config.HGetAllMany(keys)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the ports in CONFIG_DB: %w", err)

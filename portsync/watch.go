@@ -44,42 +44,56 @@ type watch struct {
 	log    *slog.Logger
 }
 
-// subscribe subscribes and waits for the server's confirmation, so that no change made after a
+// subscribe subscribes and waits for the server's confirmations, so that no change made after a
 // later read or write is missed. If the server refuses, the watch only detects a lost connection.
+// All subscriptions are sent before the first confirmation is received.
 func (w *watch) subscribe() error {
-	err := w.trackFlushes()
-	if err == nil {
+	tracked := w.trackFlushes()
+	if tracked != nil && !refusedForGood(tracked) {
+		return fmt.Errorf("subscribe: %w", tracked)
+	}
+	var err error
+	if tracked == nil {
 		err = w.conn.Subscribe(sonicdb.InvalidateChannel)
 	}
-	if err == nil {
-		err = w.confirmed()
-	}
-	if isServerError(err) && !sonicdb.Temporary(err) {
-		w.log.Info("cannot subscribe to flush notifications; flushes are detected by audits", "error", err)
-		err = nil
-	}
 	if err == nil && w.logger != nil {
-		err = w.follow(w.logger.pattern())
+		err = w.conn.PSubscribe(w.logger.pattern())
 	}
 	if err == nil && w.ports != nil {
-		err = w.follow(w.ports.pattern())
-		if isServerError(err) && !sonicdb.Temporary(err) {
-			w.log.Info("cannot subscribe to changes of the CONFIG_DB table PORT; changes are detected by audits", "error", err)
-			err = nil
+		err = w.conn.PSubscribe(w.ports.pattern())
+	}
+	if err == nil && tracked == nil {
+		tracked = w.confirmed()
+		err = unlessRefused(tracked)
+	}
+	if err == nil && w.logger != nil {
+		err = w.confirmed()
+	}
+	if err == nil && w.ports != nil {
+		refused := w.confirmed()
+		if refusedForGood(refused) {
+			w.log.Info("cannot subscribe to changes of the CONFIG_DB table PORT; changes are detected by audits", "error", refused)
 		}
+		err = unlessRefused(refused)
 	}
 	if err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
+	if tracked != nil {
+		w.log.Info("cannot subscribe to flush notifications; flushes are detected by audits", "error", tracked)
+	}
 	return nil
 }
 
-// follow subscribes to all channels that match pattern, and waits for the server's confirmation.
-func (w *watch) follow(pattern string) error {
-	if err := w.conn.PSubscribe(pattern); err != nil {
-		return err
+// refusedForGood reports whether the server refused a command and would refuse it again.
+func refusedForGood(err error) bool { return isServerError(err) && !sonicdb.Temporary(err) }
+
+// unlessRefused returns err unless the server refused a command for good.
+func unlessRefused(err error) error {
+	if refusedForGood(err) {
+		return nil
 	}
-	return w.confirmed()
+	return err
 }
 
 // confirmed waits for the confirmation of one subscription.

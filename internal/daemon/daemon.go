@@ -91,7 +91,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 	var parts sync.WaitGroup
 	parts.Go(func() { d.serveHTTP(ctx, listeners) })
-	parts.Go(func() { d.pushMetrics(ctx, pushFamilies) })
+	parts.Go(func() {
+		d.waitStarted(ctx)
+		d.waitStored(ctx)
+		d.pushMetrics(ctx, pushFamilies)
+	})
 	parts.Go(func() { // immediately, not after the loop has written its backlog
 		<-ctx.Done()
 		d.journal.Add(journal.Event{Kind: journal.Stop, Reason: context.Cause(ctx).Error()})
@@ -104,6 +108,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 			syslog.WriteNow(d.Stdout, []byte("Listen to link messages...\n"))
 		}
 		parts.Go(func() {
+			d.waitStarted(ctx)
 			d.monitor.Watch(ctx, func(was, is portsync.Health) {
 				d.recordHealth(was, is)
 				d.reportHealth(ctx, was, is)

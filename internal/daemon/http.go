@@ -15,18 +15,13 @@ import (
 	"portsyncd/systemd"
 )
 
-// httpDelay is the maximum time that the HTTP server waits until the port configuration is written.
-// orchagent waits for that configuration; the first scrape can be delayed.
-const httpDelay = 50 * time.Millisecond
-
-// serveHTTP runs the HTTP server until ctx is done. It sends READY=1 when the initial sync is
-// complete and the server is listening. Server errors are logged and do not stop the daemon.
+// serveHTTP runs the HTTP server until ctx is done. The server starts after the stored counters have
+// been read, because a counter must not decrease after a restart. serveHTTP sends READY=1 when the
+// initial sync is complete and the server is listening. Server errors are logged and do not stop the
+// daemon.
 func (d *Daemon) serveHTTP(ctx context.Context, listeners []net.Listener) {
-	select {
-	case <-d.loop.Started():
-	case <-time.After(httpDelay):
-	case <-ctx.Done():
-	}
+	d.waitStarted(ctx)
+	d.waitStored(ctx)
 	server := d.openServer(listeners)
 	select {
 	case <-d.loop.Ready():

@@ -30,13 +30,13 @@ func (s *storage) Problems() []string {
 	return all
 }
 
-// openJournal creates the journal and records the start of the process. The stored events are read
-// later, by startStorage.
+// openJournal creates the journal. It reads no file; runJournal does.
 func (d *Daemon) openJournal() {
 	d.storage = &storage{Recorder: d.recorder}
 	o := journal.Options{Base: time.Now(), Log: d.component("journal"), Settings: journalSettings(&d.Config)}
-	if id, err := snapshot.BootID(); err == nil { // the recorder has logged an error
-		o.BootID = id
+	o.BootID = func() string {
+		id, _ := snapshot.BootID() // the recorder logs the error
+		return id
 	}
 	if d.Config.Metrics.Enabled {
 		o.Dir, o.Lock = d.Config.Metrics.StoragePath, d.lockStorage()
@@ -52,10 +52,19 @@ func (d *Daemon) openJournal() {
 	d.portLog = newPortLog(d.Logs, d.component("port"))
 	o.Recorded = d.portLog.add
 	d.journal = journal.New(o)
-	for _, p := range d.recorder.Ports() {
-		d.journal.Restore(p.Name, journal.PortState{Present: true, Counted: true, LinkState: p.LinkState})
+}
+
+// beginJournal records the start of the process and restores the states of the ports that the
+// previous process stored, if loaded is set.
+func (d *Daemon) beginJournal(loaded bool) {
+	start := journal.Event{Kind: journal.Start, New: Release, Reason: "the disk does not respond, so it is not known how the previous process ended"}
+	if loaded {
+		start.Reason = d.startReason()
+		for _, p := range d.recorder.Ports() {
+			d.journal.Restore(p.Name, journal.PortState{Present: true, Counted: true, LinkState: p.LinkState})
+		}
 	}
-	d.journal.Add(journal.Event{Kind: journal.Start, New: Release, Reason: d.startReason()})
+	d.journal.Begin(start)
 }
 
 // lockStorage returns the lock on the storage directory, or nil if no storage path is configured.
@@ -111,14 +120,9 @@ func (d *Daemon) recordReload(applied, restart int, err error) {
 }
 
 // runJournal reads the stored events and then writes new ones, and the log lines about them, until
-// ctx is done. It starts after the port configuration has been written, so that reading does not
-// delay the configuration.
-func (d *Daemon) runJournal(ctx context.Context, started <-chan struct{}) {
-	select {
-	case <-started:
-	case <-time.After(httpDelay):
-	case <-ctx.Done():
-	}
+// ctx is done.
+func (d *Daemon) runJournal(ctx context.Context) {
+	d.beginJournal(d.waitStored(ctx))
 	go d.portLog.run()
 	d.journal.Run(ctx)
 	d.portLog.end()

@@ -13,7 +13,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// openRecorder creates the Recorder, which reads the data stored by previous processes.
+// openRecorder creates the Recorder. It reads no file; startStorage and the start decision do.
 func (d *Daemon) openRecorder(families *portsync.Metrics) {
 	sampler := portsync.Sampler{Status: d.status, Metrics: families}
 	c := warmrestart.Config{
@@ -36,7 +36,7 @@ func (d *Daemon) openRecorder(families *portsync.Metrics) {
 		c.Lock = d.lockStorage()
 		c.MadeDirs = madeDirs(&d.Config, os.Getenv("STATE_DIRECTORY"))
 	}
-	d.recorder = warmrestart.Open(c)
+	d.recorder = warmrestart.New(c)
 }
 
 // madeDirs returns the directories of the default storage path that the daemon must create, parents
@@ -71,14 +71,47 @@ func recorderSettings(cfg *config.Config) warmrestart.Settings {
 // delay the shutdown. Files saved earlier remain valid.
 const saveTimeout = 2 * time.Second
 
-// startStorage starts the goroutines that write the stored files and the events. The returned
-// function saves all data once more and stops them. If a signal ended the context main, it also
-// records that the stop was requested.
+// startDelay is the maximum time that work which is not needed to configure the ports waits until the
+// port configuration is written. orchagent waits for that configuration.
+const startDelay = 50 * time.Millisecond
+
+// waitStarted waits until the port configuration is written or cannot be written at once, for at most
+// startDelay.
+func (d *Daemon) waitStarted(ctx context.Context) {
+	select {
+	case <-d.loop.Started():
+	case <-time.After(startDelay):
+	case <-ctx.Done():
+	}
+}
+
+// waitStored waits until the stored files have been read. It returns false if the disk does not
+// respond in time or ctx is done.
+func (d *Daemon) waitStored(ctx context.Context) bool {
+	select {
+	case <-d.recorder.Loaded():
+		return true
+	case <-time.After(warmrestart.LoadTimeout):
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// startStorage starts the goroutines that read and write the stored files and the events. The
+// returned function saves all data once more and stops them. If a signal ended the context main, it
+// also records that the stop was requested.
 func (d *Daemon) startStorage(main context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var writers sync.WaitGroup
-	writers.Go(func() { d.recorder.Run(ctx) })
-	writers.Go(func() { d.runJournal(ctx, d.loop.Started()) })
+	writers.Go(func() {
+		d.waitStarted(ctx)
+		d.recorder.Run(ctx)
+	})
+	writers.Go(func() {
+		d.waitStarted(ctx)
+		d.runJournal(ctx)
+	})
 	saved := make(chan struct{})
 	go func() { writers.Wait(); close(saved) }()
 	return func() {

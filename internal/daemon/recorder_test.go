@@ -21,7 +21,7 @@ func TestStopWithHangingDisk(t *testing.T) {
 			answer := make(chan struct{})
 			var logged strings.Builder
 			log := slog.New(slog.NewTextHandler(&logged, nil))
-			d := &Daemon{log: log, portLog: newPortLog(nil, log), journal: journal.New(journal.Options{Base: time.Now()}), loop: portsync.NewLoop(portsync.Options{Status: &portsync.Status{}, Open: &portsync.Connector{}}), recorder: warmrestart.Open(warmrestart.Config{
+			d := &Daemon{log: log, portLog: newPortLog(nil, log), journal: journal.New(journal.Options{Base: time.Now()}), loop: portsync.NewLoop(portsync.Options{Status: &portsync.Status{}, Open: &portsync.Connector{}}), recorder: warmrestart.New(warmrestart.Config{
 				StoragePath: t.TempDir(), Log: log, Families: warmrestart.NewFamilies(metrics.NewSet()),
 				Sample: func(warmrestart.Counters) []byte {
 					if hangs {

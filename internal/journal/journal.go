@@ -18,7 +18,7 @@ const never = int64(1<<63 - 1)
 type Options struct {
 	Dir    string            // absolute path of the storage directory; "" to keep events in memory only
 	Lock   *snapshot.DirLock // of the directory; nil: the directory is not locked
-	BootID string            // ID of this boot, or "" if unknown
+	BootID func() string     // returns the ID of this boot, or "" if unknown; called by Run. nil: unknown
 	Base   time.Time         // when the loop's clock was 0; with a monotonic reading
 	Log    *slog.Logger      // nil: nothing is logged
 	// Troubled is called with a description of the problem when the journal cannot be written, and
@@ -48,6 +48,7 @@ type Journal struct {
 	// The following fields belong to Run.
 	store    store
 	recorded func(*Event)
+	bootID   func() string
 	boot     string
 	ports    ports
 	total    bucket
@@ -75,6 +76,9 @@ func New(o Options) *Journal {
 	if o.Troubled == nil {
 		o.Troubled = func(string) {}
 	}
+	if o.BootID == nil {
+		o.BootID = func() string { return "" }
+	}
 	if o.Recorded == nil {
 		o.Recorded = func(*Event) {}
 	}
@@ -85,7 +89,7 @@ func New(o Options) *Journal {
 		changes:  make(chan map[string]time.Time, 1),
 		moments:  moments{base: o.Base, now: o.Now},
 		recorded: o.Recorded,
-		boot:     o.BootID,
+		bootID:   o.BootID,
 		open:     make(map[*stream]struct{}),
 		kinds:    make(map[Kind]*stream),
 		openDue:  never,
@@ -116,6 +120,10 @@ func (j *Journal) Add(e Event) {
 		j.dropped.Add(1)
 	}
 }
+
+// Begin records the start of the process with the time at which the loop's clock was 0. It must be
+// called before Run, and may be called after Add.
+func (j *Journal) Begin(e Event) { j.waiting = append([]daemonEvent{{e, 0}}, j.waiting...) }
 
 // Restore sets the state that an earlier process in the same boot last recorded for a port. It must
 // be called before Run. Newer states in the journal override it.
@@ -364,6 +372,7 @@ func (j *Journal) checkClock(now int64) {
 // load reads the newest stored events into memory and continues their sequence numbers. It restores
 // the port states from events of the current boot; after a reboot the interfaces are new.
 func (j *Journal) load() {
+	j.boot = j.bootID()
 	states, changed, sameBoot := make(map[string]PortState), make(map[string]time.Time), false
 	older := j.store.load(func(e *Event) {
 		j.seq = max(j.seq, e.Seq)

@@ -23,7 +23,7 @@ type fixture struct {
 }
 
 func options(dir string) Options {
-	return Options{Dir: dir, BootID: boot, Base: time.Now(), Settings: Settings{Retention: 30 * 24 * time.Hour, MaxFileSize: 1 << 20}}
+	return Options{Dir: dir, BootID: func() string { return boot }, Base: time.Now(), Settings: Settings{Retention: 30 * 24 * time.Hour, MaxFileSize: 1 << 20}}
 }
 
 // start runs a journal until stop is called.
@@ -256,7 +256,7 @@ func TestReboot(t *testing.T) {
 		f.synced()
 		f.port("Ethernet0", up(1, 0))
 		f.stop()
-		o.Base, o.BootID = time.Now(), "other"
+		o.Base, o.BootID = time.Now(), func() string { return "other" }
 		f = start(t, o)
 		f.Add(Event{Kind: Start})
 		f.synced()

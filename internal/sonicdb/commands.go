@@ -7,7 +7,16 @@ const chunk = 128
 // Keys returns the keys that match a glob pattern, in no particular order. It blocks the server
 // during the whole search. For large databases, use Scan instead.
 func (c *Conn) Keys(pattern string) ([]string, error) {
-	r, err := c.Do("KEYS", pattern)
+	c.Send("KEYS", pattern)
+	if err := c.Flush(); err != nil {
+		return nil, err
+	}
+	return c.ReceiveKeys()
+}
+
+// ReceiveKeys receives the reply to KEYS.
+func (c *Conn) ReceiveKeys() ([]string, error) {
+	r, err := c.Receive()
 	if err != nil {
 		return nil, err
 	}

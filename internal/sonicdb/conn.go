@@ -34,6 +34,9 @@ type Options struct {
 	// breaks are removed. If the file does not exist, no AUTH is sent, because the server may not
 	// require it.
 	PasswordFile string
+	// Ping makes the connection fail if the server does not accept commands yet. A server that is
+	// loading its data accepts SELECT, but refuses PING and other commands.
+	Ping bool
 }
 
 // Conn is a connection to one database. It must be used by one goroutine; only Close may be called
@@ -43,6 +46,7 @@ type Conn struct {
 	in          *reader
 	out         writer
 	outstanding int                         // number of replies to flushed commands that have not been received
+	opening     *opening                    // nil after Complete
 	broken      error                       // set by the first error; all later calls return it
 	closed      atomic.Bool                 // closed and detach may be accessed by Close in any goroutine
 	detach      atomic.Pointer[func() bool] // undoes CloseWith
@@ -52,6 +56,28 @@ type Conn struct {
 // fails when ctx ends or after DialTimeout. If the server rejects a command, the error wraps a
 // ServerError.
 func Dial(ctx context.Context, o Options) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeoutOr(o.DialTimeout))
+	defer cancel()
+	c, err := Begin(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	err = c.Complete()
+	if !stop() { // ctx closed the connection
+		c.Close()
+		return nil, fmt.Errorf("open database %d of redis at %s: %w", o.DB, o.Address, ctx.Err())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Begin is like [Dial] but does not wait for the replies of the server, so that several connections
+// can be opened in the time of one. [Conn.Complete] must be called before other replies are
+// received.
+func Begin(ctx context.Context, o Options) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOr(o.DialTimeout))
 	defer cancel()
 	var missing error // set if the password file does not exist
@@ -71,27 +97,53 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 		return nil, fmt.Errorf("connect to redis: %w", err)
 	}
 	c := newConn(nc, o.IOTimeout)
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	err = c.handshake(o)
-	if !stop() {
-		err = ctx.Err() // handshake failed because ctx closed the connection
-	}
-	if err != nil {
+	c.opening = &opening{options: o, missing: missing}
+	if err := c.sendHandshake(&o); err != nil {
 		c.Close()
-		err = fmt.Errorf("open database %d of redis at %s: %w", o.DB, o.Address, err)
-		if missing != nil {
-			err = fmt.Errorf("%w; %w", err, missing)
-		}
-		return nil, err
+		return nil, c.opening.wrap(err)
 	}
 	return c, nil
+}
+
+// opening holds what Complete needs to know about a connection.
+type opening struct {
+	options Options
+	missing error // the password file does not exist
+}
+
+// wrap adds the address to an error.
+func (o *opening) wrap(err error) error {
+	err = fmt.Errorf("open database %d of redis at %s: %w", o.options.DB, o.options.Address, err)
+	if o.missing != nil {
+		err = fmt.Errorf("%w; %w", err, o.missing)
+	}
+	return err
+}
+
+// Complete receives the replies to the commands that Begin sent. If it fails, it closes the
+// connection. It does nothing if the connection is complete.
+func (c *Conn) Complete() error {
+	o := c.opening
+	if o == nil {
+		return nil
+	}
+	c.opening = nil
+	if err := c.receiveHandshake(&o.options); err != nil {
+		c.Close()
+		return o.wrap(err)
+	}
+	return nil
 }
 
 // NewConn is like [Dial] but uses the established connection nc. It ignores the addresses and
 // DialTimeout in o. If it fails, it closes nc.
 func NewConn(nc net.Conn, o Options) (*Conn, error) {
 	c := newConn(nc, o.IOTimeout)
-	if err := c.handshake(o); err != nil {
+	err := c.sendHandshake(&o)
+	if err == nil {
+		err = c.receiveHandshake(&o)
+	}
+	if err != nil {
 		c.Close()
 		return nil, fmt.Errorf("open database %d of redis: %w", o.DB, err)
 	}
@@ -137,8 +189,8 @@ func authError(err error, password string) error {
 	return ServerError(strings.ReplaceAll(text, password, "(password)"))
 }
 
-// handshake sends AUTH and SELECT in one round trip.
-func (c *Conn) handshake(o Options) error {
+// sendHandshake sends AUTH, SELECT and PING, as far as o requires them.
+func (c *Conn) sendHandshake(o *Options) error {
 	switch {
 	case o.Password == "":
 	case o.Username == "":
@@ -147,6 +199,9 @@ func (c *Conn) handshake(o Options) error {
 		c.Send("AUTH", o.Username, o.Password)
 	}
 	c.Send("SELECT", strconv.Itoa(o.DB))
+	if o.Ping {
+		c.Send("PING")
+	}
 	if _, err := c.sock.Write(c.out.buf); err != nil {
 		// A server with too many clients sends an error and closes the connection before it reads a
 		// command (redis src/networking.c, acceptCommonHandler).
@@ -157,6 +212,11 @@ func (c *Conn) handshake(o Options) error {
 	}
 	c.outstanding = c.out.queued
 	c.out.reset()
+	return nil
+}
+
+// receiveHandshake receives the replies to the commands of sendHandshake.
+func (c *Conn) receiveHandshake(o *Options) error {
 	if o.Password != "" {
 		if _, err := c.Receive(); err != nil {
 			if err = authError(err, o.Password); err != nil {
@@ -165,6 +225,9 @@ func (c *Conn) handshake(o Options) error {
 		}
 	}
 	_, err := c.Receive()
+	if err == nil && o.Ping {
+		_, err = c.Receive()
+	}
 	return err
 }
 

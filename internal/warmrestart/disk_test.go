@@ -317,8 +317,8 @@ func TestHangingDisk(t *testing.T) {
 	})
 }
 
-// TestHangingDiskAtStart checks that Open returns after openTimeout if the disk hangs, and that a later
-// answer has no effect.
+// TestHangingDiskAtStart checks that HasState returns after LoadTimeout if the disk hangs, that
+// Problems reports the disk, and that the stored values are read and kept when it answers.
 func TestHangingDiskAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := config(t.TempDir())
@@ -329,32 +329,87 @@ func TestHangingDiskAtStart(t *testing.T) {
 
 		set, log := metrics.NewSet(), new(logText)
 		c.Log, c.Families = slog.New(slog.NewTextHandler(log, nil)), NewFamilies(set)
+		changes := make(chan struct{}, 100)
+		c.OnChange = func() { changes <- struct{}{} }
 		fs := hangingFS{snapshot.OS, make(chan struct{})}
 		c.FS = fs
 		begin := time.Now()
-		p = &process{t: t, set: set, log: log, Recorder: Open(c)}
-		if took := time.Since(begin); took != openTimeout {
-			t.Errorf("the start took %v, want %v", took, openTimeout)
-		}
+		p = &process{t: t, set: set, log: log, Recorder: New(c)}
 		p.run()
-		close(fs.answer)
+		if p.HasState() || time.Since(begin) != LoadTimeout {
+			t.Errorf("HasState is true or took %v, want false after %v", time.Since(begin), LoadTimeout)
+		}
 		p.RecordRestart(cold(time.Millisecond))
 		p.RecordPorts(somePorts(2))
 		time.Sleep(time.Hour)
 		p.wantExposed("portsyncd_warm_restarts", "0")
-		p.wantExposed("portsyncd_cold_starts", "1")
 		p.wantExposed("portsyncd_disk_faulty", "1")
-		if got := p.Problems(); len(got) != 1 || p.HasState() {
-			t.Errorf("problems %q, HasState %v; want one and false", got, p.HasState())
+		if got := p.Problems(); len(got) != 1 || len(changes) != 1 {
+			t.Errorf("problems %q, reported %d times; want one", got, len(changes))
 		}
 		if n := log.count("disk does not respond"); n != 1 {
 			t.Errorf("%d log lines about it, want 1", n)
 		}
+		close(fs.answer)
+		<-p.Loaded()
+		synctest.Wait()
+		p.wantExposed("portsyncd_warm_restarts", "1")
+		p.wantExposed("portsyncd_cold_starts", "1")
+		p.wantExposed("portsyncd_disk_faulty", "0")
+		if got := p.Problems(); len(got) != 0 || len(changes) < 2 {
+			t.Errorf("problems %q after the answer, %d changes; want none and a change", got, len(changes))
+		}
 		p.stop()
-		if got := stored(t, c).Counters; got.WarmRestarts != 1 || got.ColdStarts != 0 {
-			t.Errorf("stored are %+v, want what was there", got)
+		if got := stored(t, c).Counters; got.WarmRestarts != 1 || got.ColdStarts != 1 {
+			t.Errorf("stored are %+v, want both starts", got)
 		}
 	})
+}
+
+// listFS records the directories that are listed and the files that are opened.
+type listFS struct {
+	snapshot.FS
+	paths chan string
+}
+
+func (l listFS) List(dir string, each func(string)) error {
+	l.paths <- dir
+	return l.FS.List(dir, each)
+}
+
+func (l listFS) Open(path string, flags int, mode os.FileMode) (snapshot.Handle, error) {
+	l.paths <- path
+	return l.FS.Open(path, flags, mode)
+}
+
+// TestReadWhenNeeded checks that New reads nothing, and that HasState reads the state file only.
+func TestReadWhenNeeded(t *testing.T) {
+	c := config(t.TempDir())
+	p := start(t, c)
+	p.RecordRestart(warm(time.Millisecond))
+	p.RecordPorts(somePorts(1))
+	p.stop()
+	fs := listFS{snapshot.OS, make(chan string, 1000)}
+	c.FS, c.Log, c.Families = fs, discard, NewFamilies(metrics.NewSet())
+	rec := New(c)
+	if n := len(fs.paths); n > 0 {
+		t.Errorf("New reads %d files, for example %s", n, <-fs.paths)
+	}
+	if !rec.HasState() {
+		t.Fatal("HasState is false, want true")
+	}
+	if len(fs.paths) == 0 {
+		t.Error("HasState reads no file")
+	}
+	for len(fs.paths) > 0 {
+		if path := <-fs.paths; strings.HasPrefix(path, c.StoragePath) {
+			t.Errorf("HasState reads %s", path)
+		}
+	}
+	rec.load()
+	if len(fs.paths) == 0 {
+		t.Error("load reads no further file")
+	}
 }
 
 // TestClockJumps checks that no sample is lost if the clock is set by years in either direction.

@@ -114,12 +114,13 @@ func settings() Settings {
 	return Settings{SaveInterval: 300 * time.Second, Retention: 30 * 24 * time.Hour, MaxFileSize: 1 << 20, KeepRestarts: 100, ExportText: true}
 }
 
-// open opens a Recorder without running it.
+// open creates a Recorder and reads the stored files without running it.
 func open(t *testing.T, c Config) *process {
 	t.Helper()
 	p := &process{t: t, set: metrics.NewSet(), log: new(logText), fs: &brokenFS{FS: snapshot.OS}}
 	c.Log, c.Families, c.FS = slog.New(slog.NewTextHandler(p.log, nil)), NewFamilies(p.set), p.fs
-	p.Recorder = Open(c)
+	p.Recorder = New(c)
+	p.load()
 	return p
 }
 

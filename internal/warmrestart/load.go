@@ -11,8 +11,67 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// load reads the stored files.
+// load reads the stored files. It sets corrupt files aside, counts them, and uses a backup or an
+// empty state instead. If the disk takes longer than LoadTimeout, Problems reports this until the
+// files have been read. load must only be called by Run.
 func (rec *Recorder) load() {
+	select {
+	case <-rec.loaded:
+		return
+	default:
+	}
+	reported := make(chan struct{})
+	late := time.AfterFunc(LoadTimeout, func() {
+		rec.reportSlowDisk()
+		close(reported)
+	})
+	rec.beginReading()
+	<-rec.stateRead
+	switch {
+	case !rec.mayRead:
+		rec.markDirty(fileMetrics) // so that Run tries again at once, and reports the other process
+	case rec.cfg.StoragePath != "":
+		rec.loadMetrics(rec.found)
+	default:
+		rec.body.Counters.add(rec.found)
+	}
+	rec.configure(rec.cfg.Settings)
+	rec.expose()
+	if !late.Stop() {
+		<-reported
+		rec.problems.Store(nil)
+		rec.cfg.Families.diskFaulty.Set(0)
+		rec.cfg.Log.Warn("disk responds again; the stored files were read late")
+	}
+	close(rec.loaded)
+	if rec.cfg.OnChange != nil {
+		rec.cfg.OnChange()
+	}
+}
+
+// reportSlowDisk reports that the stored files cannot be read in time.
+func (rec *Recorder) reportSlowDisk() {
+	rec.cfg.Log.Error("disk does not respond; starting without stored data", "timeout", LoadTimeout)
+	rec.cfg.Families.diskFaulty.Set(1)
+	rec.problems.Store(&[]string{"the disk did not answer when the process started"})
+	if rec.cfg.OnChange != nil {
+		rec.cfg.OnChange()
+	}
+}
+
+// beginReading starts to read the state file, unless this has been started already. The file is
+// read on a separate goroutine, which closes stateRead.
+func (rec *Recorder) beginReading() {
+	rec.readOnce.Do(func() {
+		go func() {
+			rec.readState()
+			close(rec.stateRead)
+		}()
+	})
+}
+
+// readState prepares the files and reads the state file.
+func (rec *Recorder) readState() {
 	id, err := snapshot.BootID()
 	if err != nil {
 		rec.cfg.Log.Warn("cannot read the boot ID; ignoring the state file", "error", err)
@@ -20,20 +79,11 @@ func (rec *Recorder) load() {
 	rec.bootID = id
 	rec.history = snapshot.Log{Path: filepath.Join(rec.cfg.StoragePath, historyFile), At: sampleTime, FS: rec.cfg.FS}
 	rec.ports = rec.file(rec.cfg.StateFile, portsSchema, rec.keepPorts)
-	rec.metrics = rec.file(filepath.Join(rec.cfg.StoragePath, metricsFile), metricsSchema, decodeInto(&rec.loaded))
+	rec.metrics = rec.file(filepath.Join(rec.cfg.StoragePath, metricsFile), metricsSchema, decodeInto(&rec.decoded))
 	rec.metrics.Copies = metricsCopies
-	if !rec.lockFirst() {
-		rec.markDirty(fileMetrics) // so that Run tries again at once, and reports the other process
-		return
-	}
-	var found Counters
-	if rec.cfg.StateFile != "" {
-		found = rec.loadPorts()
-	}
-	if rec.cfg.StoragePath != "" {
-		rec.loadMetrics(found)
-	} else {
-		rec.body.Counters.add(found)
+	rec.mayRead = rec.lockFirst()
+	if rec.mayRead && rec.cfg.StateFile != "" {
+		rec.found = rec.loadPorts()
 	}
 }
 
@@ -80,7 +130,7 @@ func (rec *Recorder) loadMetrics(found Counters) {
 	got, err := rec.metrics.Load()
 	found.add(rec.logLoad(&got, err, rec.metrics.Path))
 	if err == nil {
-		rec.body, rec.persisted = rec.loaded, true
+		rec.body, rec.persisted = rec.decoded, true
 		if !slices.Equal(rec.body.Sync.Bounds, syncBounds) {
 			rec.body.Sync = newMetricsBody().Sync // counts of other buckets cannot be converted
 		}
@@ -94,7 +144,7 @@ func (rec *Recorder) loadMetrics(found Counters) {
 		rec.sawAlive(got.SavedAt)
 		rec.cfg.Families.savedAt.At(fileMetrics).Set(unixSeconds(got.SavedAt))
 	}
-	rec.loaded = metricsBody{}
+	rec.decoded = metricsBody{}
 	stored := rec.body.Counters
 	rec.loadHistory(metricsLost(&got, err))
 	rec.body.Counters.add(found)

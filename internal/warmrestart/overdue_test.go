@@ -15,6 +15,7 @@ func TestOverdue(t *testing.T) {
 	c.OnChange = func() { changed <- struct{}{} }
 	begun := time.Now()
 	p := open(t, c) // the metrics are dirty, since there is no file
+	<-changed       // the files have been read
 	p.fs.fail(unix.ENOSPC)
 	p.run()
 	defer func() { p.stop() }()

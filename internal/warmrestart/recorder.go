@@ -3,6 +3,7 @@ package warmrestart
 import (
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -55,29 +56,36 @@ const (
 	jsonFile    = "metrics-export.json"
 )
 
-// Recorder stores the data that must survive a restart. Open creates a Recorder, and Run writes its
-// files.
+// Recorder stores the data that must survive a restart. New creates a Recorder, and Run reads and
+// writes its files.
 type Recorder struct {
 	cfg    Config
 	bootID string
 
-	// The goroutine that calls HasState and DiscardState owns hasState.
-	hasState      bool      // a good state file of this boot was found
-	loadedPorts   []Port    // ports in that file
-	recoveredFrom string    // backup that replaced the state file; "" if none
-	previousEnd   string    // how the previous process ended, as in Restart.Ended
-	lastAlive     time.Time // last sign of life of the previous process; zero if unknown
+	// The following fields are written while the files are read.
+	readOnce      sync.Once
+	stateRead     chan struct{} // closed when the state file has been read
+	loaded        chan struct{} // closed when all files have been read
+	found         Counters      // of the state file, to be added to those of metrics.json
+	mayRead       bool          // no other process has the lock
+	hasState      bool          // a good state file of this boot was found
+	loadedPorts   []Port        // ports in that file
+	recoveredFrom string        // backup that replaced the state file; "" if none
+	previousEnd   string        // how the previous process ended, as in Restart.Ended
+	lastAlive     time.Time     // last sign of life of the previous process; zero if unknown
 
 	restarts chan Restart
 	changes  chan []Port
 	reloads  chan Settings
 	wake     chan struct{}
-	discard  atomic.Bool // the state file must be set aside
-	stopping atomic.Bool // the process was asked to stop
+
+	discarded bool        // owned by the goroutine that calls HasState and DiscardState
+	discard   atomic.Bool // the state file must be set aside
+	stopping  atomic.Bool // the process was asked to stop
 
 	// Run owns the following fields.
 	body           metricsBody
-	loaded         metricsBody // body decoded by the last check of metrics.json
+	decoded        metricsBody // body decoded by the last check of metrics.json
 	persisted      bool        // metrics.json was read or written, so a restart will read it
 	pendingPorts   []Port      // ports to write; nil if there are none
 	unread         bool        // read metrics.json when the lock is acquired
@@ -96,41 +104,13 @@ type Recorder struct {
 	busySince  atomic.Int64              // start of the write in progress, nanoseconds since 1970; 0 if none
 }
 
-// openTimeout is the maximum time that Open waits for the disk.
-const openTimeout = 5 * time.Second
+// LoadTimeout is the time allowed for reading the stored files at startup. If the disk takes longer,
+// the daemon starts without them.
+const LoadTimeout = 5 * time.Second
 
-// Open reads the stored files. It sets corrupt files aside, counts them, and uses a backup or an
-// empty state instead. If the disk does not respond within openTimeout, Open returns an empty
-// Recorder that writes nothing.
-func Open(cfg Config) *Recorder {
-	rec, loaded := newRecorder(cfg), make(chan struct{})
-	go func() {
-		rec.load()
-		close(loaded)
-	}()
-	select {
-	case <-loaded:
-		rec.configure(cfg.Settings)
-		rec.expose()
-		return rec
-	case <-time.After(openTimeout):
-		return openWithoutDisk(cfg)
-	}
-}
-
-// openWithoutDisk returns a Recorder that reads and writes no files.
-func openWithoutDisk(cfg Config) *Recorder {
-	cfg.Log.Error("disk does not respond; starting without stored data, and not writing any files", "timeout", openTimeout)
-	cfg.StateFile, cfg.StoragePath, cfg.Lock = "", "", nil
-	rec := newRecorder(cfg)
-	rec.configure(cfg.Settings)
-	rec.cfg.Families.diskFaulty.Set(1)
-	rec.problems.Store(&[]string{"the disk did not answer when the process started"})
-	rec.expose()
-	return rec
-}
-
-func newRecorder(cfg Config) *Recorder {
+// New returns a Recorder. It does not access the disk, so that the start of the daemon does not
+// wait for files that are not needed yet. HasState reads the state file, and Run reads all files.
+func New(cfg Config) *Recorder {
 	rec := &Recorder{
 		cfg:      cfg,
 		body:     newMetricsBody(),
@@ -138,6 +118,9 @@ func newRecorder(cfg Config) *Recorder {
 		changes:  make(chan []Port, 1),
 		reloads:  make(chan Settings, 1),
 		wake:     make(chan struct{}, 1),
+
+		stateRead: make(chan struct{}),
+		loaded:    make(chan struct{}),
 	}
 	rec.makeTasks()
 	return rec
@@ -158,8 +141,12 @@ func (rec *Recorder) configure(s Settings) {
 	rec.publishRestarts()
 }
 
+// Loaded returns a channel that is closed when Run has read the stored files.
+func (rec *Recorder) Loaded() <-chan struct{} { return rec.loaded }
+
 // Ports returns the ports in the state file, or nil if there is no valid state file from the
-// current boot. The caller owns the result. Ports must be called at most once, before Run.
+// current boot. The caller owns the result. Ports must be called at most once, after Loaded is
+// closed.
 func (rec *Recorder) Ports() []Port {
 	ports := rec.loadedPorts
 	rec.loadedPorts = nil
@@ -167,23 +154,31 @@ func (rec *Recorder) Ports() []Port {
 }
 
 // Previous returns how the previous process ended (see Restart.Ended) and when it was last known to
-// be running, which is zero if unknown.
+// be running, which is zero if unknown. It must be called after Loaded is closed.
 func (rec *Recorder) Previous() (ended string, alive time.Time) {
 	return rec.previousEnd, rec.lastAlive
 }
 
-// HasState reports whether a valid state file from the current boot was found and has not been
-// discarded. HasState and DiscardState must be called from the same goroutine.
-func (rec *Recorder) HasState() bool { return rec.hasState }
+// HasState reports whether there is a valid state file from the current boot that has not been
+// discarded. If the file has not been read yet, HasState reads it. It returns false if the disk does
+// not respond within LoadTimeout. HasState and DiscardState must be called from the same goroutine.
+func (rec *Recorder) HasState() bool {
+	rec.beginReading()
+	select {
+	case <-rec.stateRead:
+		return rec.hasState && !rec.discarded
+	case <-time.After(LoadTimeout):
+		return false
+	}
+}
 
-// DiscardState marks the state file as inconsistent with the databases. Run sets the file aside
-// before it writes any ports.
+// DiscardState marks a state file of the current boot as inconsistent with the databases. Run sets
+// the file aside before it writes any ports.
 func (rec *Recorder) DiscardState() {
-	if !rec.hasState {
+	if rec.discarded {
 		return
 	}
-	rec.hasState = false
-	rec.cfg.Log.Info("databases were flushed; renaming the outdated state file", "file", rec.ports.Path)
+	rec.discarded = true
 	rec.discard.Store(true)
 	select {
 	case rec.wake <- struct{}{}:
@@ -194,7 +189,6 @@ func (rec *Recorder) DiscardState() {
 // RecordRestart stores the record of this start and counts it. It must be called at most once per
 // process and is safe for concurrent use.
 func (rec *Recorder) RecordRestart(r Restart) {
-	r.RecoveredFrom, r.LastAlive, r.Ended = rec.recoveredFrom, rec.lastAlive, rec.previousEnd
 	select {
 	case rec.restarts <- r:
 	default: // called more than once

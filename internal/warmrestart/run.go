@@ -85,9 +85,11 @@ func (rec *Recorder) markDirty(file int) {
 	rec.setDirty(file, rec.tasks[file].path != "")
 }
 
-// Run writes the files until ctx is done, then writes the remaining dirty files and returns. It
-// wakes up when data changes, once per save interval, and to retry failed writes.
+// Run reads the stored files and then writes the files until ctx is done. Before it returns, it writes
+// the remaining dirty files. It wakes up when data changes, once per save interval, and to retry
+// failed writes.
 func (rec *Recorder) Run(ctx context.Context) {
+	rec.load()
 	rec.removeExports()
 	sampled := time.Now()
 	timer := time.NewTimer(0)
@@ -104,7 +106,7 @@ func (rec *Recorder) Run(ctx context.Context) {
 		case ports := <-rec.changes:
 			rec.setPorts(ports)
 		case <-rec.wake:
-			rec.markDirty(fileState)
+			rec.discardState()
 		case s := <-rec.reloads:
 			rec.configure(s)
 			rec.removeExports()
@@ -130,6 +132,7 @@ func (rec *Recorder) nextWrite(sampled time.Time) time.Time {
 
 // addRestart counts a start and stores its record.
 func (rec *Recorder) addRestart(r Restart) {
+	r.RecoveredFrom, r.LastAlive, r.Ended = rec.recoveredFrom, rec.lastAlive, rec.previousEnd
 	rec.body.add(r)
 	rec.body.trim(rec.cfg.KeepRestarts)
 	rec.publishRestarts()
@@ -139,6 +142,14 @@ func (rec *Recorder) addRestart(r Restart) {
 	rec.markDirty(fileMetrics)
 	if !rec.tasks[fileMetrics].dirty {
 		rec.expose()
+	}
+}
+
+// discardState schedules setting the discarded state file aside.
+func (rec *Recorder) discardState() {
+	if rec.hasState {
+		rec.cfg.Log.Info("databases were flushed; renaming the outdated state file", "file", rec.ports.Path)
+		rec.markDirty(fileState)
 	}
 }
 
@@ -273,7 +284,7 @@ func (rec *Recorder) flush() {
 		case ports := <-rec.changes:
 			rec.setPorts(ports)
 		case <-rec.wake:
-			rec.markDirty(fileState)
+			rec.discardState()
 		default:
 			more = false
 		}

@@ -20,7 +20,7 @@ import (
 
 // writePorts sets a discarded state file aside and then writes the pending ports.
 func (rec *Recorder) writePorts() (bool, error) {
-	if rec.discard.Load() {
+	if rec.discard.Load() && rec.hasState {
 		if err := rec.ports.SetAside(); err != nil {
 			return false, err
 		}

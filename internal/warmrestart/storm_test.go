@@ -77,7 +77,7 @@ func TestRestarts(t *testing.T) {
 	if before[0] != first {
 		t.Errorf("the record %+v has become %+v", first, before[0])
 	}
-	if got := openWithoutDisk(p.cfg).Restarts(); len(got) != 0 {
+	if got := New(p.cfg).Restarts(); len(got) != 0 {
 		t.Errorf("nothing remembered, and %d records", len(got))
 	}
 }
