@@ -119,7 +119,7 @@ func TestEventsOfPort(t *testing.T) {
 2 link_up Ethernet0 flaps=0 link up after 1s down
 3 link_down Ethernet0 flaps=1 link down after 1m30s up
 4 flapping Ethernet0 flaps=3 flapped 3 times, now down
-5 link_up Ethernet0 flaps=1 link up after 1s down
+5 link_up Ethernet0 flaps=1 link up, 1 link-down transition since the previous message
 6 admin_down Ethernet0 flaps=0 admin down
 7 mtu Ethernet0 flaps=0 MTU 9100 -> 1500
 8 deleted Ethernet0 flaps=0 deleted: another interface took its place
