@@ -39,6 +39,21 @@ func TestStopWritesAll(t *testing.T) {
 	})
 }
 
+// TestFirstStart checks that the journal logs nothing if the storage directory does not exist yet.
+func TestFirstStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		o := options(filepath.Join(t.TempDir(), "metrics"))
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		f := start(t, o)
+		f.synced()
+		f.stop()
+		if log.Len() > 0 {
+			t.Errorf("logged %q", &log)
+		}
+	})
+}
+
 // failingFS fails all writes while err is set.
 type failingFS struct {
 	snapshot.FS

@@ -106,7 +106,7 @@ func (s *store) load(fn func(*Event)) (more bool) {
 		fn(&e)
 		return true
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the recorder may not have created the directory yet
 		s.slog.Error("cannot read the stored events", "error", err)
 	}
 	if stats.Bad > 0 {
