@@ -187,7 +187,7 @@ func setState(nc net.Conn, state http.ConnState) {
 
 type connKey struct{}
 
-// withConn adds the connection to the context of its requests, from which connOf returns it.
+// withConn stores the connection in the context of its requests, so that connOf can return it.
 func withConn(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, nc)
 }

@@ -430,8 +430,8 @@ func (s *State) initDoneDue() bool {
 	return true
 }
 
-// drop removes an interface that was renamed, or deleted without a message. It appends the deletion
-// of the row unless another interface has the name now.
+// drop removes an interface that was renamed, or whose deletion message was lost. It appends an action
+// that deletes the row of the port, unless another interface now has its name.
 func (s *State) drop(l *link, out []Action) []Action {
 	p, owner := l.port, l.port.Index == l.index
 	s.release(l)

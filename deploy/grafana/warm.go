@@ -13,8 +13,8 @@ func warmRestarts() dashboard {
 			{"All restarts", 4, []panel{
 				stat("Warm", "short", `portsyncd_warm_restarts`+of, "Number of warm starts, in which the ports stay up."),
 				stat("Cold", "short", `portsyncd_cold_starts`+of, "Number of cold starts: cold boots, config reload and restarts of swss."),
-				stat("Initial dumps completed", "short", `portsyncd_eoiu_detected`+of, "Number of starts at which the initial link dump was completed (EOIU)."),
-				bad(stat("Initial dumps timed out", "short", `portsyncd_eoiu_timeouts`+of, "Number of starts at which the initial link dump timed out. Normal: 0.")),
+				stat("Initial dumps completed", "short", `portsyncd_eoiu_detected`+of, "Number of starts that completed the initial link dump (EOIU)."),
+				bad(stat("Initial dumps timed out", "short", `portsyncd_eoiu_timeouts`+of, "Number of starts whose initial link dump timed out. Normal: 0.")),
 				bad(stat("Corrupt files", "short", `portsyncd_corruptions_detected`+of, "Number of corrupt files found at startup. Normal: 0.")),
 				stat("Backups used", "short", `portsyncd_state_recoveries`+of, "Number of corrupt or missing files restored from a backup."),
 			}},

@@ -68,7 +68,7 @@ func TestStatusKeepsCredentials(t *testing.T) {
 	for _, uid := range []int{65534, 0} {
 		address, requests := startFakeDaemon(t, uid, 401)
 		r := switchtest.RunCommand(t, path, secrets, "status", "--address", address)
-		why := "port is in use by a program of user 65534"
+		why := "port is in use by a process of user 65534"
 		if uid == 0 || os.Geteuid() != 0 {
 			why = `port is in use by program "python3`
 		}

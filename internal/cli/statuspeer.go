@@ -30,7 +30,7 @@ func verifyPeer(ctx context.Context, conn net.Conn) error {
 		case err != nil:
 			return err
 		case inode != "0" && uid != 0 && uid != os.Geteuid():
-			return fmt.Errorf("port is in use by a program of user %d", uid)
+			return fmt.Errorf("port is in use by a process of user %d", uid)
 		case inode != "0":
 			return isDaemonSocket(inode)
 		}
