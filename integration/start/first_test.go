@@ -58,13 +58,13 @@ func TestPortsFirst(t *testing.T) {
 			}
 			close(reached)
 		})
+		begun = time.Now()
 		proxy.Set(switchtest.ProxyFault{Change: [2]func([]byte) []byte{func(request []byte) []byte {
 			if bytes.Contains(request, []byte("PortConfigDone")) {
 				check()
 			}
 			return request
 		}, nil}})
-		begun = time.Now()
 		d = sw.Start(switchtest.StartOptions{})
 		select {
 		case <-reached:
