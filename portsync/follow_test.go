@@ -180,9 +180,9 @@ func TestFollowWithoutNotifications(t *testing.T) {
 	select {
 	case n := <-f.notes:
 		t.Errorf("note %d %q", n.kind, n.ports)
-	case <-time.After(3 * followDelay): // a read would be over by now
+	case <-time.After(3 * followDelay): // longer than a read takes
 	}
-	// What reread does is TestConfiguredAtAudit's.
+	// TestConfiguredAtAudit checks what reread does.
 }
 
 // TestFollowRetries checks that a refused read is retried.
@@ -194,7 +194,7 @@ func TestFollowRetries(t *testing.T) {
 	select {
 	case n := <-f.notes:
 		t.Errorf("note %d %q", n.kind, n.ports)
-	case <-time.After(3 * followDelay): // the first read was refused by now
+	case <-time.After(3 * followDelay): // longer than the first read, which is refused
 	}
 	f.db.SetFault(lab.Fault{})
 	f.next("Ethernet0", "Ethernet4")
