@@ -265,7 +265,7 @@ func TestFollowRestart(t *testing.T) {
 	sw.AwaitInSync(switchtest.Timeout)
 	sw.NoError("unplug", sw.Links.SetUp(switchtest.PeerName(name), false))
 	for _, out := range []*switchtest.Output{withFiles, byAddress} {
-		await(out, "start 0.1.0", "warm start", "link down")
+		await(out, "start "+daemon.Release, "warm start", "link down")
 	}
 	endFiles()
 	endAddress()

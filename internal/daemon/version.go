@@ -4,7 +4,7 @@ import "runtime/debug"
 
 // Release is the version of portsyncd. It can be set with the linker flag -X
 // portsyncd/internal/daemon.Release=VERSION.
-var Release = "0.1.0"
+var Release = "0.2.0"
 
 // commit is the source commit of a build from an archive, which has no VCS information. It is set
 // with the linker flag -X portsyncd/internal/daemon.commit=COMMIT.

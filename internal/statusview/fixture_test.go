@@ -43,7 +43,7 @@ func before(d time.Duration) *time.Time { return new(midday.Add(-d)) }
 // 100.
 func switchOf(n int) *Status {
 	s := &Status{
-		Schema: StatusSchema, Time: midday, Version: "0.1.0", Host: "leaf1", PID: 1234, Process: *before(75 * time.Hour),
+		Schema: StatusSchema, Time: midday, Version: "0.2.0", Host: "leaf1", PID: 1234, Process: *before(75 * time.Hour),
 		Health: portsync.Health{Status: portsync.Healthy, Score: 100, Since: *before(74 * time.Hour)},
 		View: portsync.View{
 			Start: portsync.StartView{Kind: "warm", Reason: "the daemon alone restarted", Ready: true, SyncNanos: 12_345_678,

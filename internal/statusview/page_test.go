@@ -33,7 +33,7 @@ func TestPageShows(t *testing.T) {
 	d := readPage(t, s)
 	text := strings.Join(strings.Fields(d.text), " ")
 	for _, want := range []string{
-		"leaf-14 1", "portsyncd 0.1.0", "PID 812", "up 2d 3h", "daemon: degraded, score 65 of 100 since 11:56:05", "ports: 25 of 32 up 2 down, 4 off, 1 pending, 1 flapping", "2026-03-14 12:00:05 UTC",
+		"leaf-14 1", "portsyncd 0.2.0", "PID 812", "up 2d 3h", "daemon: degraded, score 65 of 100 since 11:56:05", "ports: 25 of 32 up 2 down, 4 off, 1 pending, 1 flapping", "2026-03-14 12:00:05 UTC",
 		"Pending 1 Ethernet44", "Databases 2 / 3", "32 ports; all names begin with Ethernet",
 		"all 32", "up 25", "down 2", "off 4", "pending 1", "absent 0", "flapping 1", "unwritten 0",
 		"Ethernet 20 down", "Ethernet 44 pending", "Ethernet 28 off", "Ethernet 80 up ⇅ flapping", "Ethernet80 up, flapping up up 9100 412 411 3,480 ",

@@ -23,7 +23,7 @@ func at(t time.Time) *time.Time { return &t }
 func switchStatus(n int) *Status {
 	random := rand.New(rand.NewPCG(1, uint64(n)))
 	s := &Status{
-		Schema: StatusSchema, Time: noon, Version: "0.1.0", Host: "leaf-14", PID: 812, Process: ago(51 * time.Hour),
+		Schema: StatusSchema, Time: noon, Version: "0.2.0", Host: "leaf-14", PID: 812, Process: ago(51 * time.Hour),
 		Health: portsync.Health{Status: portsync.Degraded, Score: 65, Since: ago(4 * time.Minute), Reasons: []portsync.HealthReason{
 			{Code: "port_init_late", Severity: portsync.Degraded, Deduction: 20, Text: "PortInitDone waits for 1 port for 4 minutes: Ethernet44", Since: ago(4 * time.Minute)},
 			{Code: "disk", Severity: portsync.Degraded, Deduction: 15, Text: "metrics.json cannot be written: no space left on device", Since: ago(90 * time.Second)},

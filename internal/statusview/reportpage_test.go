@@ -19,7 +19,7 @@ func monthReport() *Report {
 	random := rand.New(rand.NewPCG(2, 3))
 	const days = 30
 	r := &Report{
-		Schema: ReportSchema, Time: noon, Version: "0.1.0", Host: "leaf-14", Storage: "/var/warmboot/portsyncd/metrics",
+		Schema: ReportSchema, Time: noon, Version: "0.2.0", Host: "leaf-14", Storage: "/var/warmboot/portsyncd/metrics",
 		Problems: []string{"history.jsonl:4711: torn line skipped"},
 		Analysis: &warmrestart.Analysis{
 			At: noon, First: ago(days * day), Last: ago(5 * time.Minute), Restarts: 24, Samples: 8640,
@@ -102,7 +102,7 @@ func TestReportPageShows(t *testing.T) {
 	d := readReport(t, monthReport())
 	text := strings.Join(strings.Fields(d.text), " ")
 	for _, want := range []string{
-		"leaf-14", "portsyncd 0.1.0 · from /var/warmboot/portsyncd/metrics", "24 restarts and 8,640 samples, 2026-02-12 12:00 to 2026-03-14 11:55",
+		"leaf-14", "portsyncd 0.2.0 · from /var/warmboot/portsyncd/metrics", "24 restarts and 8,640 samples, 2026-02-12 12:00 to 2026-03-14 11:55",
 		"history.jsonl:4711: torn line skipped",
 		"Warm starts that succeeded 90.9 % 20 of 22; 95 % interval 72.2 % to 97.5 %; few observations", "Uptime 99.996 % or more, of 30d; down at most 1m 33s",
 		"Events per restart 412", "Last healthy restart 1d 2h ago",

@@ -13,7 +13,7 @@ import (
 
 // emptyReport returns the report of an empty storage directory.
 func emptyReport() *Report {
-	return &Report{Schema: ReportSchema, Time: midday, Version: "0.1.0", Host: "leaf1", Storage: "/var/lib/sonic/portsyncd/metrics",
+	return &Report{Schema: ReportSchema, Time: midday, Version: "0.2.0", Host: "leaf1", Storage: "/var/lib/sonic/portsyncd/metrics",
 		Analysis: &warmrestart.Analysis{At: midday}}
 }
 
