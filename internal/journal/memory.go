@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/binary"
 	"slices"
 	"sync"
 	"time"
@@ -13,16 +14,23 @@ const (
 	maxRecentPorts = 1024 // ports with their own list of events
 )
 
+// blockSize is the capacity of a block of events in bytes. An event that is larger has a block of its
+// own.
+const blockSize = 16 << 10
+
 // memory holds the newest events. The writer adds events, and any goroutine may read them. Its lock
 // is held only while events are copied, and the event loop never acquires it.
 type memory struct {
 	mu     sync.Mutex
-	events []Event // a ring once it holds maxEvents
-	next   int     // index of the oldest event in a full ring
-	last   uint64  // sequence number of the newest event
+	blocks []*packed // the newest maxEvents events, oldest first; no block is empty
+	n      int       // number of events in blocks
+	spare  *packed   // an empty block, or nil
+	last   uint64    // sequence number of the newest event
 	// evicted is set if there are older events in the files or events were removed from memory.
 	evicted bool
-	recent  map[string][]Event // newest events of each port, oldest first
+	// recent has the newest events of each port that blocks no longer has.
+	recent map[string]*packed
+	text   []byte // of the event being added, reused
 }
 
 // add adds the next event.
@@ -30,28 +38,60 @@ func (m *memory) add(e *Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.last = e.Seq
-	if len(m.events) < maxEvents {
-		m.events = append(m.events, *e)
-	} else {
-		m.events[m.next] = *e
-		m.next = (m.next + 1) % maxEvents
-		m.evicted = true
+	if m.n == maxEvents {
+		m.evictOldest()
 	}
-	if e.Port == "" {
-		return
+	m.text = packEvent(m.text[:0], e)
+	if len(m.blocks) == 0 || !m.blocks[len(m.blocks)-1].fits(len(m.text)) {
+		m.blocks = append(m.blocks, m.newBlock(len(m.text)))
 	}
-	recent, known := m.recent[e.Port]
-	switch {
-	case len(recent) == maxPortEvents:
-		copy(recent, recent[1:])
-		recent = recent[:maxPortEvents-1]
-	case !known && len(m.recent) == maxRecentPorts:
-		m.evictPort()
+	m.blocks[len(m.blocks)-1].add(m.text)
+	m.n++
+}
+
+// newBlock returns an empty block for an event of size bytes.
+func (m *memory) newBlock(size int) *packed {
+	if b := m.spare; b != nil && b.fits(size) {
+		m.spare = nil
+		return b
 	}
-	if m.recent == nil {
-		m.recent = make(map[string][]Event)
+	return &packed{text: make([]byte, 0, max(blockSize, size+binary.MaxVarintLen64))}
+}
+
+// evictOldest moves the oldest event to the events of its port.
+func (m *memory) evictOldest() {
+	m.evicted = true
+	first := m.blocks[0]
+	if event := first.oldest(); len(portOf(event)) > 0 {
+		m.keepRecent(event)
 	}
-	m.recent[e.Port] = append(recent, *e)
+	first.drop()
+	m.n--
+	if first.n == 0 {
+		m.blocks = append(m.blocks[:0], m.blocks[1:]...)
+		*first = packed{text: first.text[:0]}
+		m.spare = first
+	}
+}
+
+// keepRecent adds an event to the newest events of its port.
+func (m *memory) keepRecent(event []byte) {
+	port := portOf(event)
+	recent := m.recent[string(port)]
+	if recent == nil {
+		if len(m.recent) == maxRecentPorts {
+			m.evictPort()
+		}
+		if m.recent == nil {
+			m.recent = make(map[string]*packed)
+		}
+		recent = &packed{}
+		m.recent[string(port)] = recent
+	}
+	if recent.n == maxPortEvents {
+		recent.drop()
+	}
+	recent.add(event)
 }
 
 // olderStored records that the files contain events that are older than those in memory.
@@ -61,12 +101,14 @@ func (m *memory) olderStored() {
 	m.evicted = true
 }
 
-// evictPort removes all events of the port whose newest event is the oldest.
+// evictPort removes all events of the port in recent whose newest event is the oldest.
 func (m *memory) evictPort() {
 	oldest, seq := "", uint64(0)
 	for name, events := range m.recent {
-		if s := events[len(events)-1].Seq; oldest == "" || s < seq {
-			oldest, seq = name, s
+		newest := uint64(0)
+		events.each(func(event []byte) { newest = seqOf(event) })
+		if oldest == "" || newest < seq {
+			oldest, seq = name, newest
 		}
 	}
 	delete(m.recent, oldest)
@@ -77,33 +119,43 @@ func (m *memory) evictPort() {
 func (m *memory) query(f *Filter) (events []Event, complete bool, last uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	oldest := uint64(0) // sequence number
 	complete = !m.evicted
-	if len(m.events) > 0 {
-		first := &m.events[m.next]
-		oldest = first.Seq
-		complete = complete || f.After >= oldest-1 && f.After > 0
-		// The clock may have been set back, so every event must be checked.
-		earliest := first.Time
-		for i := range m.events {
-			if m.events[i].Time.Before(earliest) {
-				earliest = m.events[i].Time
-			}
+	var u unpacker
+	add := func(e *Event) {
+		if !f.Match(e) {
+			return
 		}
-		complete = complete || !f.Since.IsZero() && !f.Since.Before(first.Time) && !f.Since.Before(earliest)
+		if f.Limit > 0 && len(events) == 2*f.Limit { // keep the memory near f.Limit events
+			events = events[:copy(events, events[f.Limit:])]
+		}
+		events = append(events, *e)
 	}
 	for _, name := range f.Ports {
-		for _, e := range m.recent[name] {
-			if e.Seq < oldest && f.Match(&e) {
-				events = append(events, e)
-			}
+		if recent := m.recent[name]; recent != nil {
+			recent.each(func(event []byte) {
+				e := u.event(event)
+				add(&e)
+			})
 		}
 	}
 	slices.SortFunc(events, bySeq)
-	for i := range m.events {
-		if e := &m.events[(m.next+i)%len(m.events)]; f.Match(e) {
-			events = append(events, *e)
-		}
+	// The clock may have been set back, so every event must be checked.
+	var first, earliest time.Time
+	for _, block := range m.blocks {
+		block.each(func(event []byte) {
+			e := u.event(event)
+			if first.IsZero() {
+				first, earliest = e.Time, e.Time
+				complete = complete || f.After >= e.Seq-1 && f.After > 0
+			}
+			if e.Time.Before(earliest) {
+				earliest = e.Time
+			}
+			add(&e)
+		})
+	}
+	if m.n > 0 {
+		complete = complete || !f.Since.IsZero() && !f.Since.Before(first) && !f.Since.Before(earliest)
 	}
 	if f.Limit > 0 && len(events) >= f.Limit {
 		complete = true

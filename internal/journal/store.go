@@ -89,18 +89,19 @@ func timeText(line []byte) ([]byte, bool) {
 	return line[len(begin):end], true
 }
 
-// load calls fn with the newest stored events, oldest first. more is true if there are older
-// events.
+// load calls fn with the newest stored events, oldest first. The event is valid until fn returns.
+// more is true if there are older events.
 func (s *store) load(fn func(*Event)) (more bool) {
 	if s.dir == "" {
 		return false
 	}
 	var lines decoder
+	var e Event // of the current line
 	read := 0
-	stats, err := s.log.Tail(loadBytes, func(line []byte) bool {
+	stats, err := s.log.Tail(loadBytes, func(line []byte) (good bool) {
 		read += len(line) + 1
-		e, err := lines.decode(line)
-		if err != nil {
+		var err error
+		if e, err = lines.decode(line); err != nil {
 			return false
 		}
 		fn(&e)

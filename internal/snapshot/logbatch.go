@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -57,8 +58,8 @@ func (l *Log) appendLines(lines []byte) error {
 
 // Tail calls fn with the lines in approximately the last size bytes of the log, oldest first. If
 // the current file is smaller, it reads rotated files as well. The line is valid until fn returns.
-// fn reports whether the line is valid. Tail does not modify the log. It is not an error if there
-// is no log.
+// fn reports whether the line is valid. Tail holds one line in memory and does not modify the log. It
+// does not set FirstBad and FirstTorn. It is not an error if there is no log.
 func (l *Log) Tail(size int64, fn func(line []byte) (good bool)) (ReadStats, error) {
 	found, err := scan(l.fs(), l.Path)
 	if err != nil {
@@ -90,13 +91,15 @@ func (l *Log) Tail(size int64, fn func(line []byte) (good bool)) (ReadStats, err
 		parts = append(parts, part{path: path, file: file, from: max(0, info.Size()-size), size: info.Size()})
 		size -= info.Size()
 	}
-	var stats ReadStats
-	for i := len(parts) - 1; i >= 0; i-- {
-		if err := parts[i].read(l.maxLine(), fn, &stats); err != nil {
-			readErr = errors.Join(readErr, fmt.Errorf("read %q: %w", parts[i].path, err))
-		}
+	r := reader{fn: func(line []byte) (bool, error) { return fn(line), nil }}
+	if len(parts) > 0 {
+		r.in = bufio.NewReaderSize(nil, l.maxLine()+1)
 	}
-	return stats, readErr
+	for i := len(parts) - 1; i >= 0; i-- {
+		r.read(parts[i].path, parts[i].lines(r.in))
+	}
+	r.stats.FirstBad, r.stats.FirstTorn = "", "" // their line numbers begin in the middle of a file
+	return r.stats, errors.Join(readErr, r.readErr)
 }
 
 // part is the last part of a file.
@@ -106,28 +109,19 @@ type part struct {
 	from, size int64
 }
 
-// read calls fn with the complete lines of the part.
-func (p *part) read(maxLine int, fn func([]byte) bool, stats *ReadStats) error {
-	stats.Files++
-	from := max(0, p.from-1) // include the preceding byte to detect whether a line begins at p.from
-	text := make([]byte, p.size-from)
-	n, err := p.file.ReadAt(text, from)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+// lines returns a reader that begins with the first line that begins in the part. It uses in to find
+// the line.
+func (p *part) lines(in *bufio.Reader) io.Reader {
+	if p.from == 0 {
+		return io.NewSectionReader(p.file, 0, p.size)
 	}
-	text = text[:n]
-	if p.from > 0 {
-		text = text[bytes.IndexByte(text, '\n')+1:]
-	}
-	for line := range bytes.Lines(text) {
-		switch {
-		case line[len(line)-1] != '\n':
-			stats.Torn = true
-		case len(line) <= maxLine && fn(line[:len(line)-1]):
-			stats.Lines++
-		default:
-			stats.Bad++
+	from := p.from - 1 // include the preceding byte to detect whether a line begins at p.from
+	in.Reset(io.NewSectionReader(p.file, from, p.size-from))
+	for {
+		text, err := in.ReadSlice('\n')
+		from += int64(len(text))
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return io.NewSectionReader(p.file, from, p.size-from) // reading it repeats other errors
 		}
 	}
-	return nil
 }
