@@ -43,7 +43,9 @@ func TestPageShows(t *testing.T) {
 		"This start was warm : the daemon alone restarted: PortInitDone and a state file of this boot are there; the initial sync took 41.3 ms.",
 		"9 older restarts", "cold start, initial sync", "the databases were flushed", "the dump timed out",
 		"11:59:48.000 17s ago Ethernet20 link down after 3h up", "Ethernet20 flapped 214 times in 10s, now up",
-		"health healthy to degraded: metrics.json cannot be written", "Events 1,204,113", "Resyncs 3",
+		"health healthy to degraded: metrics.json cannot be written", "Link messages 1,204,113", "Resyncs 3",
+		"11:12 UTC: 30 link messages, 15 writes", "11:13 UTC: 11 link messages", "11:48 UTC: 2 link messages, 1 write 11:49",
+		"2026-03-03 21:00:05 UTC: warm start, initial sync 125 ms 2026", "2026-02-23 09:00:05 UTC: warm start, initial sync 10 s, the dump timed out",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not have %q", want)

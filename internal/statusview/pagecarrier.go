@@ -202,8 +202,12 @@ func carrierPlot(x axis, spans []carrierSpan) markup {
 		} else {
 			d.bar(state, unix(span.from), unix(span.to), 1)
 		}
+		length := "less than 1s"
+		if d := span.to.Sub(span.from); d >= time.Second {
+			length = age(d)
+		}
 		d.column(unix(span.from), unix(span.to), fmt.Sprintf("%s to %s UTC: %s for %s",
-			span.from.UTC().Format(time.TimeOnly), span.to.UTC().Format(time.TimeOnly), state, age(span.to.Sub(span.from))))
+			span.from.UTC().Format(time.TimeOnly), span.to.UTC().Format(time.TimeOnly), state, length))
 		label = "Carrier in the last hour: now " + state
 	}
 	return d.svg(label)

@@ -224,7 +224,7 @@ func (w *htmlWriter) minutesSection(minutes []minuteRow) {
 	w.raw(`<section class="wide" aria-labelledby="h-minutes">
 <details><summary><h2 id="h-minutes">Table of the last hour</h2></summary>
 <div class="scroll" role="region" aria-label="Last hour" tabindex="0"><table>
-<thead><tr><th scope="col">Minute</th><th scope="col" class="n">Events</th><th scope="col" class="n">Writes</th><th scope="col" class="n">p50</th><th scope="col" class="n">p99</th><th scope="col" class="n">Maximum</th></tr></thead>
+<thead><tr><th scope="col">Minute</th><th scope="col" class="n">Link messages</th><th scope="col" class="n">Writes</th><th scope="col" class="n">p50</th><th scope="col" class="n">p99</th><th scope="col" class="n">Maximum</th></tr></thead>
 <tbody>`)
 	for i := range minutes {
 		m := &minutes[i]

@@ -49,7 +49,7 @@ func newHour(minutes []portsync.Minute, now time.Time) hourView {
 	return v
 }
 
-// ratePlot plots the number of events per minute.
+// ratePlot plots the number of link messages per minute.
 func ratePlot(minutes []portsync.Minute, x axis, peak uint64) markup {
 	d := newDrawing(x, linearAxis(0, max(4, float64(peak)), "per minute"))
 	var total uint64
@@ -58,10 +58,10 @@ func ratePlot(minutes []portsync.Minute, x axis, peak uint64) markup {
 		from := unix(m.From)
 		total += m.Events
 		d.bar("events", from+6, from+54, float64(m.Events))
-		d.column(from, from+60, fmt.Sprintf("%s UTC: %s events, %s writes",
-			m.From.UTC().Format("15:04"), grouped(m.Events), grouped(m.Writes)))
+		d.column(from, from+60, fmt.Sprintf("%s UTC: %s, %s",
+			m.From.UTC().Format("15:04"), count(m.Events, "link message", "link messages"), count(m.Writes, "write", "writes")))
 	}
-	return d.svg(fmt.Sprintf("Events per minute in the last hour: total %s, maximum %s", grouped(total), grouped(peak)))
+	return d.svg(fmt.Sprintf("Link messages per minute in the last hour: total %s, maximum %s", grouped(total), grouped(peak)))
 }
 
 // latencyPlot plots the p50 and p99 latency of each minute.
@@ -116,8 +116,16 @@ func restartPlot(restarts []warmrestart.Restart, now time.Time) markup {
 	}
 	for i := range restarts {
 		r := &restarts[i]
-		d.dot(restartTone(r), point{unix(r.At), durations[i]}, fmt.Sprintf("%s UTC: %s start, %s",
-			momentOf(r.At, now).Text, visible(r.Kind), seconds(durations[i])))
+		d.dot(restartTone(r), point{unix(r.At), durations[i]}, restartTooltip(r, now))
 	}
-	return d.svg(fmt.Sprintf("Duration of the initial sync of %d restarts over time", len(restarts)))
+	return d.svg(count(uint64(len(restarts)), "restart", "restarts") + ", duration of the initial sync over time")
+}
+
+// restartTooltip returns the tooltip of a restart in a plot that is shown at the time now.
+func restartTooltip(r *warmrestart.Restart, now time.Time) string {
+	text := fmt.Sprintf("%s UTC: %s start, initial sync %s", momentOf(r.At, now).Text, visible(r.Kind), seconds(r.Duration.Seconds()))
+	if r.TimedOut {
+		text += ", the dump timed out"
+	}
+	return text
 }

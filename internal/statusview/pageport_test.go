@@ -260,3 +260,16 @@ func TestPageSize(t *testing.T) {
 		}
 	}
 }
+
+// TestCarrierTooltip checks the tooltips of carrier states, including one that lasts less than a
+// second.
+func TestCarrierTooltip(t *testing.T) {
+	at := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	end := at.Add(90 * time.Second)
+	plot := carrierPlot(timeAxis(at, end), []carrierSpan{{at, at.Add(400 * time.Millisecond), ""}, {at.Add(400 * time.Millisecond), end, "up"}})
+	for _, want := range []string{">12:00:00 to 12:00:00 UTC: unknown for less than 1s<", ">12:00:00 to 12:01:30 UTC: up for 1m 29s<"} {
+		if !strings.Contains(string(plot), want) {
+			t.Errorf("the plot does not have %q: %s", want, plot)
+		}
+	}
+}

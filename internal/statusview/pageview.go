@@ -186,7 +186,7 @@ func counts(c *portsync.CountsView, now time.Time) []tile {
 		note = last.Ago + " ago"
 	}
 	return []tile{
-		{Name: "Events", Value: grouped(c.Events)},
+		{Name: "Link messages", Value: grouped(c.Events)},
 		{Name: "Writes", Value: grouped(c.Writes)},
 		{Name: "Resyncs", Value: grouped(c.Resyncs)},
 		{Name: "Repairs", Value: grouped(c.Repairs)},

@@ -27,7 +27,7 @@ func historyPlot(r *Report) markup {
 	}
 	for i, p := range points {
 		x := &r.Restarts[i]
-		d.dot(restartTone(x), p, fmt.Sprintf("%s UTC: %s start, %s", momentOf(x.At, r.Time).Text, visible(x.Kind), seconds(p.y)))
+		d.dot(restartTone(x), p, restartTooltip(x, r.Time))
 	}
 	d.anomalies(r, warmrestart.SeriesSync)
 	return d.svg(count(uint64(len(points)), "restart", "restarts") + ", duration of the initial sync over time")
