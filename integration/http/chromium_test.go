@@ -154,8 +154,17 @@ func (b *browser) note(m browserMessage) {
 	}
 }
 
-// call sends a command to the browser and decodes its response into result.
+// call sends a command to the browser and decodes its response into result. If the browser replies
+// with an error, the test fails.
 func (b *browser) call(method string, params map[string]any, result any) {
+	b.t.Helper()
+	if err := b.try(method, params, result); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// try is like call, but returns the error with which the browser replies.
+func (b *browser) try(method string, params map[string]any, result any) error {
 	b.t.Helper()
 	id := b.last.Add(1)
 	text, err := json.Marshal(map[string]any{"id": id, "method": method, "params": params, "sessionId": b.session})
@@ -182,7 +191,7 @@ func (b *browser) call(method string, params map[string]any, result any) {
 		case !ok:
 			b.t.Fatalf("%s: chromium has ended", method)
 		case m.Error != nil:
-			b.t.Fatalf("%s: %s", method, m.Error.Message)
+			return fmt.Errorf("%s: %s", method, m.Error.Message)
 		case result != nil:
 			if err := json.Unmarshal(m.Result, result); err != nil {
 				b.t.Fatalf("%s: %v in %s", method, err, m.Result)
@@ -191,6 +200,7 @@ func (b *browser) call(method string, params map[string]any, result any) {
 	case <-time.After(browserTimeout):
 		b.t.Fatalf("%s: no answer within %v", method, browserTimeout)
 	}
+	return nil
 }
 
 // visit opens a page and waits until it is loaded.
@@ -203,6 +213,15 @@ func (b *browser) visit(url string) {
 // eval runs JavaScript in the page and decodes its value into result.
 func (b *browser) eval(result any, script string) {
 	b.t.Helper()
+	if err := b.tryEval(result, script); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// tryEval is like eval, but returns the error with which the browser replies, for example because
+// another page is being loaded. An exception in the script fails the test.
+func (b *browser) tryEval(result any, script string) error {
+	b.t.Helper()
 	var answer struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails *struct {
@@ -210,25 +229,28 @@ func (b *browser) eval(result any, script string) {
 			Exception struct{ Description string }
 		}
 	}
-	b.call("Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true}, &answer)
+	if err := b.try("Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true}, &answer); err != nil {
+		return err
+	}
 	if e := answer.ExceptionDetails; e != nil {
 		b.t.Fatalf("%s: %s %s", script, e.Text, e.Exception.Description)
 	}
 	if result == nil {
-		return
+		return nil
 	}
 	if err := json.Unmarshal(answer.Result.Value, result); err != nil {
 		b.t.Fatalf("%s: %v in %s", script, err, answer.Result.Value)
 	}
+	return nil
 }
 
-// until waits until a JavaScript condition is true.
+// until waits until a JavaScript condition is true. It is false while another page is being loaded.
 func (b *browser) until(what, condition string) time.Duration {
 	b.t.Helper()
 	return switchtest.Eventually(b.t, browserTimeout, func() string {
 		var holds bool
-		if b.eval(&holds, "!!("+condition+")"); !holds {
-			return what + ": " + condition
+		if err := b.tryEval(&holds, "!!("+condition+")"); err != nil || !holds {
+			return fmt.Sprintf("%s: %s: %v, %v", what, condition, holds, err)
 		}
 		return ""
 	})
