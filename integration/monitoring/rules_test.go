@@ -41,6 +41,9 @@ func TestCounterNames(t *testing.T) {
 // TestPrometheusToolRules checks the configurations and rules with promtool and runs the tests
 // of the rules.
 func TestPrometheusToolRules(t *testing.T) {
+	if switchtest.RaceEnabled {
+		t.Skip("runs promtool and nothing else")
+	}
 	switchtest.Parallel(t)
 	switchtest.RequireCommand(t, "promtool")
 	dir := copyPrometheusDir(t)
