@@ -82,6 +82,8 @@ func answer(c net.Conn) {
 		}
 		reply := ok
 		switch {
+		case bytes.Contains(buf[:n], []byte("KEY_SET")):
+			reply = []byte("*0\r\n")
 		case bytes.Contains(buf[:n], script):
 			reply = one
 		case bytes.Contains(buf[:n], []byte("PING")):

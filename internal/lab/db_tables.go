@@ -15,25 +15,46 @@ func (s *scripts) registerOwn() {
 
 // runSetScript implements sonicdb.SetScript.
 func runSetScript(s ScriptCall) Reply {
-	if len(s.Keys) < 2 || len(s.Args) < 2 || len(s.Args) > 2 && len(s.Keys) < 3 {
-		return ErrorReply("ERR the set script requires channel, key set and pending hash; message, key and fields")
+	if len(s.Keys) < 2 {
+		return ErrorReply("ERR the set script requires channel and key set")
 	}
-	// The script also sets fields in chunks of this size; MONITOR must show the same commands.
-	const slice = 1000
-	for fields := s.Args[2:]; len(fields) > 0; fields = fields[min(slice, len(fields)):] {
-		hset := append([]string{"HSET", s.Keys[2]}, fields[:min(slice, len(fields))]...)
-		if e, isErr := s.Call(hset...).(ErrorReply); isErr {
+	refused, args := []Reply{}, s.Args
+	for _, pending := range s.Keys[2:] {
+		if len(args) < 2 {
+			return ErrorReply("ERR the set script requires the key and the number of fields of each row")
+		}
+		key := args[0]
+		n, err := strconv.Atoi(args[1])
+		if args = args[2:]; err != nil || n < 0 || 2*n > len(args) {
+			return ErrorReply("ERR the set script requires the fields of each row")
+		}
+		e := setFields(s, pending, args[:2*n])
+		if args = args[2*n:]; e != "" {
+			refused = append(refused, key, string(e))
+			continue
+		}
+		added := s.Call("SADD", s.Keys[1], key)
+		if added == 1 {
+			added = s.Call("PUBLISH", s.Keys[0], "G")
+		}
+		if e, isErr := added.(ErrorReply); isErr {
 			return e
 		}
 	}
-	added := s.Call("SADD", s.Keys[1], s.Args[1])
-	if added == 1 {
-		added = s.Call("PUBLISH", s.Keys[0], s.Args[0])
+	return refused
+}
+
+// setFields sets the pending fields of one row. It returns the last error reply, or "" if there is
+// none. The script also sets fields in parts of this size; MONITOR must show the same commands.
+func setFields(s ScriptCall, pending string, fields []string) (err ErrorReply) {
+	const part = 1000
+	for ; len(fields) > 0; fields = fields[min(part, len(fields)):] {
+		hset := append([]string{"HSET", pending}, fields[:min(part, len(fields))]...)
+		if e, isErr := s.Call(hset...).(ErrorReply); isErr {
+			err = e
+		}
 	}
-	if e, isErr := added.(ErrorReply); isErr {
-		return e
-	}
-	return nil
+	return err
 }
 
 // popScript moves rows from a ProducerStateTable to its table, like sonic-swss-common

@@ -73,12 +73,13 @@ func TestRoundTripDoesNotAllocate(t *testing.T) {
 		"EXISTS": {":1\r\n", func(c *Conn) { c.Command(2); c.String("EXISTS"); c.String("PORT_TABLE:Ethernet0") }},
 		"HMGET": {"*3\r\n$2\r\nok\r\n$-1\r\n$4\r\n9100\r\n",
 			func(c *Conn) { c.Send("HMGET", "PORT_TABLE|Ethernet0", "state", "speed", "mtu") }},
-		"EVALSHA": {"$-1\r\n", func(c *Conn) {
-			c.AppendEvalSHA(&SetScript, 2, 2)
+		"EVALSHA": {"*0\r\n", func(c *Conn) {
+			c.AppendEvalSHA(&SetScript, 3, 2)
 			c.String("PORT_TABLE_CHANNEL@0")
 			c.String("PORT_TABLE_KEY_SET")
-			c.String("G")
+			c.String("_PORT_TABLE:PortInitDone")
 			c.String("PortInitDone")
+			c.Int(0)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

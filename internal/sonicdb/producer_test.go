@@ -14,51 +14,77 @@ var (
 	portTable = NewProducerStateTable(applDB, "PORT_TABLE")
 )
 
-// The arguments are SONiC's convention (see SetScript).
+// TestProducerSends checks the arguments of SetScript.
 func TestProducerSends(t *testing.T) {
 	c := fake(t, func(s *fakeServer) {
 		s.expect("EVAL", SetScript.Source, "4", "PORT_TABLE_CHANNEL@0", "PORT_TABLE_KEY_SET",
-			"_PORT_TABLE:Ethernet0", "_PORT_TABLE:Ethernet0", "G", "Ethernet0", "lanes", "1,2", "mtu", "9100")
-		s.send("$-1\r\n")
-		s.expect("EVALSHA", SetScript.SHA1, "2", "PORT_TABLE_CHANNEL@0", "PORT_TABLE_KEY_SET", "G", "Ethernet4")
-		s.send("$-1\r\n")
+			"_PORT_TABLE:Ethernet0", "_PORT_TABLE:Ethernet4",
+			"Ethernet0", "2", "lanes", "1,2", "mtu", "9100", "Ethernet4", "0")
+		s.send("*0\r\n")
 	})
-	if err := portTable.Set(c, "Ethernet0", []FieldValue{{"lanes", "1,2"}, {"mtu", "9100"}}); err != nil {
-		t.Error(err)
-	}
-	portTable.AppendSet(c, "Ethernet4", nil)
-	if _, err := c.roundTrip(); err != nil {
+	err := portTable.SetMany(c, []Row{{"Ethernet0", []FieldValue{{"lanes", "1,2"}, {"mtu", "9100"}}}, {"Ethernet4", nil}})
+	if err != nil {
 		t.Error(err)
 	}
 }
 
-// TestProducerNoScript checks that rows are repeated with EVAL after NOSCRIPT.
+// TestProducerNoScript checks that a call is repeated with EVAL after NOSCRIPT, and that each row that
+// the server refuses is reported: all rows of a refused call, or those that the script returns.
 func TestProducerNoScript(t *testing.T) {
 	const noScript = "-NOSCRIPT No matching script. Please use EVAL.\r\n"
-	c := fake(t, func(s *fakeServer) {
-		row := func(command, script, key string) {
-			s.expect(command, script, "3", "PORT_TABLE_CHANNEL@0", "PORT_TABLE_KEY_SET", "_PORT_TABLE:"+key, "G", key, "f", "v")
-		}
-		row("EVAL", SetScript.Source, "a")
-		row("EVALSHA", SetScript.SHA1, "b")
-		row("EVALSHA", SetScript.SHA1, "c")
-		row("EVALSHA", SetScript.SHA1, "d")
-		s.send("-OOM no memory\r\n" + noScript + "$-1\r\n" + noScript)
-		row("EVAL", SetScript.Source, "b")
-		row("EVAL", SetScript.Source, "d")
-		s.send("$-1\r\n-WRONGTYPE no hash\r\n")
-	})
 	fvs := []FieldValue{{"f", "v"}}
-	err := portTable.SetMany(c, []Row{{"a", fvs}, {"b", fvs}, {"c", fvs}, {"d", fvs}})
-	if err == nil || err.Error() != "row \"a\": redis: OOM no memory\nrow \"d\": redis: WRONGTYPE no hash" {
-		t.Errorf("got %v, want errors for the rows a and d", err)
+	rows := make([]Row, 3*rowsPerScript+1)
+	for i := range rows {
+		rows[i] = Row{fmt.Sprint(i), fvs}
+	}
+	last := rowsPerScript * 3
+	c := fake(t, func(s *fakeServer) {
+		call := func(command, script string, batch int) {
+			part := rows[batch*rowsPerScript : min((batch+1)*rowsPerScript, len(rows))]
+			args := []string{command, script, fmt.Sprint(2 + len(part)), "PORT_TABLE_CHANNEL@0", "PORT_TABLE_KEY_SET"}
+			for _, row := range part {
+				args = append(args, "_PORT_TABLE:"+row.Key)
+			}
+			for _, row := range part {
+				args = append(args, row.Key, "1", "f", "v")
+			}
+			s.expect(args...)
+		}
+		call("EVAL", SetScript.Source, 0)
+		call("EVALSHA", SetScript.SHA1, 1)
+		call("EVALSHA", SetScript.SHA1, 2)
+		call("EVALSHA", SetScript.SHA1, 3)
+		s.send("-OOM no memory\r\n" + noScript + "*0\r\n" + noScript)
+		call("EVAL", SetScript.Source, 1)
+		call("EVAL", SetScript.Source, 3)
+		s.send("*0\r\n" + fmt.Sprintf("*2\r\n$%d\r\n%d\r\n$17\r\nWRONGTYPE no hash\r\n", len(fmt.Sprint(last)), last))
+	})
+	err := portTable.SetMany(c, rows)
+	var want strings.Builder
+	for i := range rowsPerScript {
+		fmt.Fprintf(&want, "row \"%d\": redis: OOM no memory\n", i)
+	}
+	fmt.Fprintf(&want, "row \"%d\": redis: WRONGTYPE no hash", last)
+	if err == nil || err.Error() != want.String() {
+		t.Errorf("got %v, want %s", err, want.String())
 	}
 	var row *RowError
-	if !errors.As(err, &row) || row.Key != "a" || !Temporary(err) {
+	if !errors.As(err, &row) || row.Key != "0" || !Temporary(err) {
 		t.Errorf("got %v, want a temporary *RowError", err)
 	}
 	if c.Pending() != 0 || c.usable() != nil {
 		t.Errorf("%d pending, usable: %v", c.Pending(), c.usable())
+	}
+}
+
+// TestProducerBadReply checks that a reply that is not an array of pairs closes the connection.
+func TestProducerBadReply(t *testing.T) {
+	for _, reply := range []string{"$-1\r\n", ":1\r\n", "*1\r\n$1\r\na\r\n"} {
+		c := fake(t, func(s *fakeServer) { s.in.next(); s.send(reply) })
+		err := portTable.SetMany(c, []Row{{Key: "a"}})
+		if _, ok := errors.AsType[*ProtocolError](err); !ok {
+			t.Errorf("%q: got %v, want a *ProtocolError", reply, err)
+		}
 	}
 }
 
@@ -69,7 +95,7 @@ func TestProducerLostConnection(t *testing.T) {
 		s.in.next()
 		s.send("-OOM no memory\r\n")
 	})
-	err := portTable.SetMany(c, []Row{{Key: "a"}, {Key: "b"}})
+	err := portTable.SetMany(c, make([]Row, rowsPerScript+1))
 	var row *RowError
 	if !errors.Is(err, io.EOF) || errors.As(err, &row) {
 		t.Errorf("got %v, want EOF and no row error", err)
@@ -164,8 +190,7 @@ func TestRedisProducerSemantics(t *testing.T) {
 	// Once the consumer has taken the key, the next Set wakes it again.
 	do(t, c, "SREM", "PORT_TABLE_KEY_SET", "Ethernet0")
 	do(t, c, "DEL", "_PORT_TABLE:Ethernet0")
-	portTable.AppendSet(c, "Ethernet0", []FieldValue{{"mtu", "9100"}})
-	if _, err := c.roundTrip(); err != nil {
+	if err := portTable.Set(c, "Ethernet0", []FieldValue{{"mtu", "9100"}}); err != nil {
 		t.Fatal(err)
 	}
 	if n := woken(); n != 1 {
