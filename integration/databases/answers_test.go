@@ -137,7 +137,7 @@ func TestStalledReply(t *testing.T) {
 // produced once and completely, and PortInitDone must follow.
 func TestCutStart(t *testing.T) {
 	switchtest.Parallel(t)
-	for _, after := range []int{40, 400, 1500, 3000} {
+	for _, after := range []int{40, 400, 1500, 2000} {
 		t.Run(fmt.Sprint(after), func(t *testing.T) {
 			sw, p := switchtest.NewWithProxy(t)
 			if sw == nil {

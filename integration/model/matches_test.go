@@ -79,6 +79,15 @@ func TestReduce(t *testing.T) {
 			set(client, "EVALSHA x"), set("lua", "HSET _PORT_TABLE:E0 a 1"),
 			set("lua", "SADD PORT_TABLE_KEY_SET E0"), set("lua", "PUBLISH PORT_TABLE_CHANNEL@0 G"),
 		}, "APPL_DB PORT_TABLE:E0", `PSET+PUB {"a":"1"},`},
+		{"one row of two", []switchtest.RedisCommand{
+			set(client, "EVALSHA x"), set("lua", "HSET _PORT_TABLE:E0 a 1"), set("lua", "SADD PORT_TABLE_KEY_SET E0"),
+			set("lua", "PUBLISH PORT_TABLE_CHANNEL@0 G"), set("lua", "HSET _PORT_TABLE:E4 a 1"),
+			set("lua", "SADD PORT_TABLE_KEY_SET E4"),
+		}, "APPL_DB PORT_TABLE:E0", `PSET+PUB {"a":"1"},`},
+		{"the other row of two", []switchtest.RedisCommand{
+			set(client, "EVALSHA x"), set("lua", "SADD PORT_TABLE_KEY_SET E0"), set("lua", "HSET _PORT_TABLE:E4 a 1"),
+			set("lua", "SADD PORT_TABLE_KEY_SET E4"), set("lua", "PUBLISH PORT_TABLE_CHANNEL@0 G"),
+		}, "APPL_DB PORT_TABLE:E0", `PSET null,`},
 		{"without message", []switchtest.RedisCommand{
 			set(client, "EVALSHA x"), set("lua", "SADD PORT_TABLE_KEY_SET E0"), set("lua", "HSET _PORT_TABLE:E0 a 1"),
 		}, "APPL_DB PORT_TABLE:E0", `PSET {"a":"1"},`},

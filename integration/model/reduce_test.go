@@ -127,13 +127,15 @@ func (r *reducer) apply(c switchtest.RedisCommand) []write {
 	return out
 }
 
-// produced combines the writes of a producer: the member of the key set, the pending hash, and the
-// message.
+// produced combines the writes of a producer: the pending hash, the member of the key set, and the
+// message. A script may produce several rows. A message belongs to the last member before it that has
+// no message yet.
 func produced(writes []write) []write {
 	var out, rest []write
 	fields := make(map[string]map[string]string)
 	changed := make(map[string]bool)
-	published := false
+	published := make(map[int]bool) // by the index of the member in rest
+	member, stray := -1, false
 	for _, w := range writes {
 		database, key, _ := strings.Cut(w.key, " ")
 		name, isPending := strings.CutPrefix(key, switchtest.PendingPrefix)
@@ -145,20 +147,23 @@ func produced(writes []write) []write {
 			maps.Copy(fields[name], w.fields)
 			changed[name] = changed[name] || w.changed
 		case strings.HasPrefix(w.op, "PUBLISH "+switchtest.TableChannel) && strings.HasSuffix(w.op, " G"):
-			published = true
+			stray = stray || member < 0
+			published[member], member = true, -1
 		default:
-			rest = append(rest, w)
+			if rest = append(rest, w); w.op == "SADD" {
+				member = len(rest) - 1
+			}
 		}
 	}
-	for _, w := range rest {
+	for i, w := range rest {
 		name, isMember := strings.CutPrefix(w.key, "APPL_DB "+switchtest.KeySet+" ")
 		if w.op != "SADD" || !isMember {
 			out = append(out, w)
 			continue
 		}
 		p := write{key: "APPL_DB " + switchtest.ApplPort + name, op: "PSET", fields: fields[name], changed: w.changed || changed[name]}
-		if published {
-			p.op, published = "PSET+PUB", false
+		if published[i] {
+			p.op = "PSET+PUB"
 		}
 		delete(fields, name)
 		out = append(out, p)
@@ -167,7 +172,7 @@ func produced(writes []write) []write {
 	for name, f := range fields {
 		out = append(out, write{key: "APPL_DB " + switchtest.PendingPrefix + name, op: "HSET", fields: f, content: switchtest.RowText(f), changed: true})
 	}
-	if published {
+	if stray {
 		out = append(out, write{key: "APPL_DB " + switchtest.TableChannel, op: "PUBLISH", changed: true})
 	}
 	return out
