@@ -46,46 +46,65 @@ type block interface {
 
 // family is a metric name with its help text, type and series.
 type family struct {
-	name       string
-	help       string
-	kind       kind
-	labelNames []string
-	taken      map[string]bool // series, by name and labels
-	text       []byte          // HELP and TYPE lines
-	json       []byte          // from the start to "samples":[
-	blocks     atomic.Pointer[[]block]
+	name   string
+	help   string
+	kind   kind
+	labels [][]Label // of each series
+	text   lazyText  // HELP and TYPE lines
+	json   lazyText  // from the start to "samples":[
+	blocks atomic.Pointer[[]block]
 }
 
 func newFamily(name, help string, k kind) *family {
-	help = validText(help)
-	f := &family{name: name, help: help, kind: k, taken: make(map[string]bool)}
+	f := &family{name: name, help: help, kind: k}
 	f.blocks.Store(new([]block))
-
-	f.text = append(f.text, "# HELP "+name+" "...)
-	f.text = appendHelp(f.text, help)
-	f.text = append(f.text, "\n# TYPE "+name+" "+k.String()+"\n"...)
-
-	f.json = append(f.json, `{"name":"`+name+`","type":"`+k.String()+`","help":`...)
-	f.json = appendJSONString(f.json, help)
-	f.json = append(f.json, `,"samples":[`...)
 	return f
+}
+
+// lazyText is a text that is rendered when it is first needed. The daemon adds its families while
+// orchagent waits for the port configuration, and many texts are never needed: those in JSON. A scrape
+// takes no lock; concurrent first scrapes may render the text twice.
+type lazyText struct{ text atomic.Pointer[[]byte] }
+
+// appendTo appends the text to b. render must append the same text in each call.
+func (t *lazyText) appendTo(b []byte, render func(b []byte) []byte) []byte {
+	text := t.text.Load()
+	if text == nil {
+		text = new(bytes.Clone(render(nil))) // without unused capacity
+		t.text.Store(text)
+	}
+	return append(b, *text...)
+}
+
+// appendHeading appends the HELP and TYPE lines.
+func (f *family) appendHeading(b []byte) []byte {
+	return f.text.appendTo(b, func(b []byte) []byte {
+		b = append(b, "# HELP "+f.name+" "...)
+		b = appendHelp(b, validText(f.help))
+		return append(b, "\n# TYPE "+f.name+" "+f.kind.String()+"\n"...)
+	})
 }
 
 // appendText appends the family. It appends nothing if the family has no series.
 func (f *family) appendText(b []byte) []byte {
 	start := len(b)
-	b = append(b, f.text...)
+	b = f.appendHeading(b)
+	samples := len(b)
 	for _, s := range *f.blocks.Load() {
 		b = s.appendText(b)
 	}
-	if len(b) == start+len(f.text) {
+	if len(b) == samples {
 		return b[:start]
 	}
 	return b
 }
 
 func (f *family) appendJSON(b []byte) []byte {
-	b = append(b, f.json...)
+	b = f.json.appendTo(b, func(b []byte) []byte {
+		b = append(b, `{"name":"`+f.name+`","type":"`+f.kind.String()+`","help":`...)
+		b = appendJSONString(b, validText(f.help))
+		return append(b, `,"samples":[`...)
+	})
 	for _, s := range *f.blocks.Load() {
 		b = s.appendJSON(b)
 	}
@@ -100,24 +119,13 @@ func trimComma(b []byte) []byte {
 	return b
 }
 
-// sample is a series with a single value. It holds the rendered text that precedes the value.
+// sample is a series with a single value. The label values must have been escaped by validText.
 type sample struct {
+	name   string
 	labels []Label
-	text   []byte // name{labels} and a space
-	json   []byte // {"labels":{...},"value":
+	text   lazyText // name{labels} and a space
+	json   lazyText // {"labels":{...},"value":
 	value  value
-}
-
-// newSample returns a sample for the given name and labels. The label values must have been escaped
-// by validText.
-func newSample(name string, labels []Label, v value) *sample {
-	var space [512]byte // the texts are kept for long, so they have exactly the memory that they need
-	return &sample{
-		labels: labels,
-		text:   bytes.Clone(appendSampleName(space[:0], name, labels)),
-		json:   bytes.Clone(appendSampleJSON(space[:0], labels)),
-		value:  v,
-	}
 }
 
 // appendSampleJSON appends the beginning of a sample in JSON, up to its value.
@@ -126,13 +134,13 @@ func appendSampleJSON(b []byte, labels []Label) []byte {
 }
 
 func (s *sample) appendText(b []byte) []byte {
-	b = append(b, s.text...)
+	b = s.text.appendTo(b, func(b []byte) []byte { return appendSampleName(b, s.name, s.labels) })
 	b = s.value.appendValue(b)
 	return append(b, '\n')
 }
 
 func (s *sample) appendJSON(b []byte) []byte {
-	b = append(b, s.json...)
+	b = s.json.appendTo(b, func(b []byte) []byte { return appendSampleJSON(b, s.labels) })
 	b = appendJSONValue(b, s.value)
 	return append(b, '}', ',')
 }

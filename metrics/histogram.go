@@ -117,39 +117,52 @@ func (h *Histogram) Restore(counts []uint64, sum float64) error {
 	return nil
 }
 
-// histogramSeries is a histogram with the rendered text of its series.
+// histogramSeries is a histogram with its name and labels.
 type histogramSeries struct {
 	h      *Histogram
+	name   string
 	labels []Label
+	texts  atomic.Pointer[histogramTexts] // nil before the first scrape, like lazyText
+}
+
+// histogramTexts holds the rendered texts of a histogram.
+type histogramTexts struct {
 	bounds [][]Label // labels with le, by bucket
 
-	textBuckets [][]byte // name_bucket{labels,le="..."} and a space
-	textSum     []byte
-	textCount   []byte
+	buckets [][]byte // name_bucket{labels,le="..."} and a space
+	sum     []byte
+	count   []byte
 
 	json        []byte   // {"labels":{...},"buckets":[
 	jsonBuckets [][]byte // {"le":"...","count":
 }
 
 func newHistogramSeries(name string, labels []Label, h *Histogram) *histogramSeries {
-	s := &histogramSeries{
-		h:         h,
-		labels:    labels,
-		textSum:   appendSampleName(nil, name+"_sum", labels),
-		textCount: appendSampleName(nil, name+"_count", labels),
-		json:      append(appendJSONLabels(nil, labels), `"buckets":[`...),
+	return &histogramSeries{h: h, name: name, labels: labels}
+}
+
+// rendered returns the texts. Concurrent first calls may render them twice.
+func (s *histogramSeries) rendered() *histogramTexts {
+	if t := s.texts.Load(); t != nil {
+		return t
 	}
-	for i := range h.buckets {
+	t := &histogramTexts{
+		sum:   appendSampleName(nil, s.name+"_sum", s.labels),
+		count: appendSampleName(nil, s.name+"_count", s.labels),
+		json:  append(appendJSONLabels(nil, s.labels), `"buckets":[`...),
+	}
+	for i := range s.h.buckets {
 		le := "+Inf"
-		if i < len(h.bounds) {
-			le = string(appendFloat(nil, h.bounds[i]))
+		if i < len(s.h.bounds) {
+			le = string(appendFloat(nil, s.h.bounds[i]))
 		}
-		withBound := append(slices.Clone(labels), Label{"le", le})
-		s.bounds = append(s.bounds, withBound)
-		s.textBuckets = append(s.textBuckets, appendSampleName(nil, name+"_bucket", withBound))
-		s.jsonBuckets = append(s.jsonBuckets, fmt.Appendf(nil, `{"le":"%s","count":`, le))
+		withBound := append(slices.Clone(s.labels), Label{"le", le})
+		t.bounds = append(t.bounds, withBound)
+		t.buckets = append(t.buckets, appendSampleName(nil, s.name+"_bucket", withBound))
+		t.jsonBuckets = append(t.jsonBuckets, fmt.Appendf(nil, `{"le":"%s","count":`, le))
 	}
-	return s
+	s.texts.Store(t)
+	return t
 }
 
 // maxStackBuckets is the maximum number of buckets that a scrape reads without allocating.
@@ -158,17 +171,17 @@ const maxStackBuckets = 64
 func (s *histogramSeries) appendText(b []byte) []byte {
 	var room [maxStackBuckets]uint64
 	counts, sum := s.h.Read(room[:0])
-	total := uint64(0)
+	texts, total := s.rendered(), uint64(0)
 	for i, n := range counts {
 		total += n
-		b = append(b, s.textBuckets[i]...)
+		b = append(b, texts.buckets[i]...)
 		b = strconv.AppendUint(b, total, 10)
 		b = append(b, '\n')
 	}
-	b = append(b, s.textSum...)
+	b = append(b, texts.sum...)
 	b = appendFloat(b, sum)
 	b = append(b, '\n')
-	b = append(b, s.textCount...)
+	b = append(b, texts.count...)
 	b = strconv.AppendUint(b, total, 10)
 	return append(b, '\n')
 }
@@ -176,14 +189,14 @@ func (s *histogramSeries) appendText(b []byte) []byte {
 func (s *histogramSeries) appendJSON(b []byte) []byte {
 	var room [maxStackBuckets]uint64
 	counts, sum := s.h.Read(room[:0])
-	b = append(b, s.json...)
-	total := uint64(0)
+	texts, total := s.rendered(), uint64(0)
+	b = append(b, texts.json...)
 	for i, n := range counts {
 		total += n
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, s.jsonBuckets[i]...)
+		b = append(b, texts.jsonBuckets[i]...)
 		b = strconv.AppendUint(b, total, 10)
 		b = append(b, '}')
 	}

@@ -46,7 +46,7 @@ func (i *Info) Set(values ...string) {
 	for n, v := range values {
 		labels = append(labels, Label{c.labels[n+1].Name, validText(v)})
 	}
-	i.series.Store(newSample(c.name, labels, always1{}))
+	i.series.Store(&sample{name: c.name, labels: labels, value: always1{}})
 }
 
 // always1 is the value of an Info.

@@ -43,10 +43,10 @@ func (c *column) eachSample(name string, yield func(Sample) bool) bool {
 
 func (s *histogramSeries) eachSample(name string, yield func(Sample) bool) bool {
 	counts, sum := s.h.Read(nil)
-	total := uint64(0)
+	bounds, total := s.rendered().bounds, uint64(0)
 	for i, n := range counts {
 		total += n
-		if !yield(Sample{name + "_bucket", s.bounds[i], float64(total)}) {
+		if !yield(Sample{name + "_bucket", bounds[i], float64(total)}) {
 			return false
 		}
 	}

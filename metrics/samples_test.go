@@ -39,7 +39,7 @@ func TestSamplesAreTheText(t *testing.T) {
 	}
 	var text []byte
 	for _, f := range *s.families.Load() {
-		text = append(text, f.appendText(nil)[len(f.text):]...)
+		text = append(text, f.appendText(nil)[len(f.appendHeading(nil)):]...)
 	}
 	if string(lines) != string(text) {
 		t.Errorf("samples:\n%s\ntext:\n%s", lines, text)

@@ -14,7 +14,9 @@ import (
 // family, or if the series already exists, because these are programming errors. They may be called
 // at any time, even during a scrape.
 type Set struct {
-	mu         sync.Mutex         // held during registration, never during an update or a scrape
+	// mu is held during registration, never during an update or a scrape. Scrapes may read the slices
+	// below while elements are appended, because they do not read beyond the length that they loaded.
+	mu         sync.Mutex
 	owners     map[string]*family // by sample name: x_sum is owned by histogram x
 	families   atomic.Pointer[[]*family]
 	collectors atomic.Pointer[[]func()]
@@ -121,13 +123,12 @@ func (s *Set) addCollector(f func()) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	grown := append(slices.Clip(*s.collectors.Load()), guarded)
-	s.collectors.Store(&grown)
+	s.collectors.Store(new(append(*s.collectors.Load(), guarded)))
 }
 
 func (s *Set) addValue(name, help string, k kind, labels []Label, v value) {
 	labels = validLabels(labels)
-	s.add(name, help, k, labels, newSample(name, labels, v))
+	s.add(name, help, k, labels, &sample{name: name, labels: labels, value: v})
 }
 
 // add adds a series to its family. It creates the family if necessary.
@@ -137,18 +138,17 @@ func (s *Set) add(name, help string, k kind, labels []Label, b block) {
 	f := s.owners[name]
 	if f == nil || f.name != name {
 		f = s.addFamily(name, help, k)
-		f.labelNames = labelNames(labels)
 	}
-	if f.kind != k || f.help != help || !slices.Equal(f.labelNames, labelNames(labels)) {
+	if f.kind != k || f.help != help || len(f.labels) > 0 && !slices.EqualFunc(f.labels[0], labels, sameName) {
 		panic(fmt.Sprintf("metrics: %s is already registered with another type, help text or set of labels", name))
 	}
-	key := string(appendSampleName(nil, name, labels))
-	if f.taken[key] {
-		panic(fmt.Sprintf("metrics: series %sis already registered", key))
+	for _, other := range f.labels {
+		if slices.Equal(other, labels) {
+			panic(fmt.Sprintf("metrics: series %sis already registered", appendSampleName(nil, name, labels)))
+		}
 	}
-	f.taken[key] = true
-	grown := append(slices.Clip(*f.blocks.Load()), b)
-	f.blocks.Store(&grown)
+	f.labels = append(f.labels, labels)
+	f.blocks.Store(new(append(*f.blocks.Load(), b)))
 }
 
 // addFamily adds a family and reserves the names of its samples. The caller must hold s.mu.
@@ -168,8 +168,7 @@ func (s *Set) addFamily(name, help string, k kind) *family {
 	for _, suffix := range k.suffixes() {
 		s.owners[name+suffix] = f
 	}
-	grown := append(slices.Clip(*s.families.Load()), f)
-	s.families.Store(&grown)
+	s.families.Store(new(append(*s.families.Load(), f)))
 	return f
 }
 
@@ -193,13 +192,7 @@ func checkLabelName(name string) {
 	}
 }
 
-func labelNames(labels []Label) []string {
-	var names []string
-	for _, l := range labels {
-		names = append(names, l.Name)
-	}
-	return names
-}
+func sameName(a, b Label) bool { return a.Name == b.Name }
 
 // validName reports whether name consists of ASCII letters, digits and underscores and does not
 // begin with a digit. The format also allows colons in metric names, but they are reserved for
