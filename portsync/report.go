@@ -53,7 +53,6 @@ func (l *Loop) publishStatus() {
 	changed = setNumber(&s.overrunAt, l.dumps.overranAt) || changed
 	changed = setFlag(&s.initLate, l.handover.initLate && !l.handover.initDone) || changed
 	changed = setNumber(&s.mismatched, l.audits.mismatched()) || changed
-	changed = setNumber(&s.failures, int64(s.rate.failed.Load())) || changed
 	if l.shown.unreadChanged() {
 		s.unread.Store(l.state.unreadNames())
 		changed = true

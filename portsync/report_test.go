@@ -38,7 +38,6 @@ var publishedFacts = map[string]struct {
 	"overrunAt":    {func(l *Loop) { l.dumps.overranAt = 12 }, numberOf(func(s *Status) loader { return &s.overrunAt }), int64(12)},
 	"configDone":   {func(l *Loop) { l.handover.configDone = true }, func(s *Status) any { return s.View(time.Now()).Start.ConfigDone }, true},
 	"initDone":     {func(l *Loop) { l.handover.initDone = true }, func(s *Status) any { return s.View(time.Now()).Start.InitDone }, true},
-	"failures":     {func(l *Loop) { l.Status.rate.add(true, 1) }, numberOf(func(s *Status) loader { return &s.failures }), int64(1)},
 	"initLate":     {func(l *Loop) { l.handover.initLate = true }, flagOf(func(s *Status) flagLoader { return &s.initLate }), true},
 	"audited":      {func(l *Loop) { l.audits.endedAt = 13 }, numberOf(func(s *Status) loader { return &s.audited }), int64(13)},
 	"mismatched":   {func(l *Loop) { l.AuditInterval, l.audits.wrong = time.Second, 14 }, numberOf(func(s *Status) loader { return &s.mismatched }), int64(14)},
@@ -135,7 +134,7 @@ func TestPublished(t *testing.T) {
 // that other changes do not.
 func TestPublishWakesHealthMonitor(t *testing.T) {
 	for _, name := range []string{"maxStall", "maxFailureRate", "connection", "connected", "refusal", "started", "ready",
-		"synced", "overrunAt", "initLate", "mismatched", "failures", "unread", "missing"} {
+		"synced", "overrunAt", "initLate", "mismatched", "unread", "missing"} {
 		l := newQuietLoop()
 		<-l.Status.wakeups // of the first publication
 		l.publishStatus()

@@ -44,7 +44,6 @@ type published struct {
 	overrunAt  atomic.Int64               // when the kernel last dropped messages
 	configDone atomic.Bool
 	initDone   atomic.Bool
-	failures   atomic.Int64 // failed Redis requests
 	initLate   atomic.Bool  // PortInitDone is late
 	audited    atomic.Int64 // when an audit last ended
 	mismatched atomic.Int64 // wrong rows of STATE_DB found by the last audit
