@@ -197,14 +197,7 @@ func (r *modelRun) duringFault(report *switchtest.SelfReport) (w *switchtest.Exp
 		}
 	}
 	w.Series["portsyncd_backlog_ports"] = float64(max(unwritten, report.Status.Backlog.Ports))
-	w.Series["portsyncd_ports_present"] = float64(present)
-	w.Series["portsyncd_ports_pending"] = float64(len(d.pending))
-	w.Series["portsyncd_ports_configured"] = float64(len(configured))
-	w.Series["portsyncd_port_config_done"] = float64(switchtest.BoolToInt(d.configDone))
-	w.Series["portsyncd_port_init_done"] = float64(switchtest.BoolToInt(d.initDone))
-	if !d.initDone {
-		w.Pending = append(w.Pending, "PortInitDone")
-	}
+	d.wantCounts(w, present, len(configured))
 	slices.Sort(w.Pending)
 	r.wantedHealth(w, false)
 	switch {

@@ -60,14 +60,7 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 		w.Ports[name] = p
 	}
 	maps.DeleteFunc(d.wasThere, func(name string, _ bool) bool { return !names[name] && !exists[name] })
-	w.Series["portsyncd_ports_present"] = float64(r.m.present())
-	w.Series["portsyncd_ports_pending"] = float64(len(d.pending))
-	w.Series["portsyncd_ports_configured"] = float64(len(configured))
-	w.Series["portsyncd_port_config_done"] = float64(switchtest.BoolToInt(d.configDone))
-	w.Series["portsyncd_port_init_done"] = float64(switchtest.BoolToInt(d.initDone))
-	if !d.initDone {
-		w.Pending = append(w.Pending, "PortInitDone")
-	}
+	d.wantCounts(w, r.m.present(), len(configured))
 	for name, p := range w.Ports {
 		if p.InitPending || p.Configured && p.State == "pending" {
 			w.Pending = append(w.Pending, name)
@@ -76,6 +69,18 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 	slices.Sort(w.Pending)
 	r.wantedHealth(w, quiet)
 	return w
+}
+
+// wantCounts adds the numbers of ports, and the state of PortConfigDone and PortInitDone.
+func (d *modelDaemon) wantCounts(w *switchtest.ExpectedReport, present, configured int) {
+	w.Series["portsyncd_ports_present"] = float64(present)
+	w.Series["portsyncd_ports_pending"] = float64(len(d.pending))
+	w.Series["portsyncd_ports_configured"] = float64(configured)
+	w.Series["portsyncd_port_config_done"] = float64(switchtest.BoolToInt(d.configDone))
+	w.Series["portsyncd_port_init_done"] = float64(switchtest.BoolToInt(d.initDone))
+	if !d.initDone {
+		w.Pending = append(w.Pending, "PortInitDone")
+	}
 }
 
 // wantedHealth adds the health reasons that follow from the history.
