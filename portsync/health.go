@@ -82,7 +82,7 @@ type HealthCode struct {
 }
 
 // HealthCodes lists all possible reasons, unhealthy ones first. To add a reason, add a condition,
-// an entry here, the required fields to observation, and a row to docs/HEALTH.md.
+// an entry here, and the required fields to observation. CONTRIBUTING.md lists the other files.
 var HealthCodes = [numConditions]HealthCode{
 	databaseDown: {"database_down", Unhealthy, 60,
 		func(o observation) bool { return !o.databases.up },

@@ -22,7 +22,7 @@ import (
 	"portsyncd/portsync"
 )
 
-func TestMain(m *testing.M) { switchtest.Main(m) }
+func TestMain(m *testing.M) { switchtest.MainWithoutLock(m) }
 
 const directory = "deploy/prometheus"
 

@@ -1,6 +1,7 @@
 package conventions
 
 import (
+	"fmt"
 	"go/ast"
 	"os"
 	"path"
@@ -260,7 +261,7 @@ func TestMetricsInDocuments(t *testing.T) {
 }
 
 // TestHealthInDocuments checks that docs/HEALTH.md has a row for each health reason, with its
-// severity and deduction, and no other rows.
+// severity and deduction, and no other rows, and that docs/RELIABILITY.md knows their number.
 func TestHealthInDocuments(t *testing.T) {
 	_, reasons, _ := strings.Cut(switchtest.ReadFile(t, "docs/HEALTH.md"), "\n| code |")
 	documented := rows(t, reasons, `[a-z_]+`)
@@ -272,6 +273,9 @@ func TestHealthInDocuments(t *testing.T) {
 	}
 	if len(documented) != len(portsync.HealthCodes) {
 		t.Errorf("%d reasons are documented, there are %d", len(documented), len(portsync.HealthCodes))
+	}
+	if want := fmt.Sprintf("of %d reasons are caused in the running daemon", len(portsync.HealthCodes)); !strings.Contains(switchtest.ReadFile(t, "docs/RELIABILITY.md"), want) {
+		t.Errorf("docs/RELIABILITY.md does not say %q", want)
 	}
 }
 
