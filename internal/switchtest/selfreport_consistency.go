@@ -127,7 +127,7 @@ func (r *SelfReport) pageInconsistency(counts map[string]float64) (wrong []strin
 			return -1
 		}, text)
 	}
-	for tile, name := range map[string]string{"Events": "events", "Writes": "writes", "Resyncs": "resyncs", "Repairs": "repairs",
+	for tile, name := range map[string]string{"Link messages": "events", "Writes": "writes", "Resyncs": "resyncs", "Repairs": "repairs",
 		"Audit mismatches": "audit_mismatches", "Overruns": "overruns", "Reconnects": "reconnects"} {
 		differ(tile, figure(tiles[tile]), strconv.FormatFloat(counts[name], 'f', -1, 64))
 	}
