@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -12,9 +13,9 @@ import (
 // family. Each row is an object (a port), whose name is the value of the group's only label. All
 // columns must be added before the first row.
 //
-// A Group stores its rows in an immutable slice behind an atomic pointer. Add and Remove publish a
-// modified copy, which is efficient if rows rarely change. Updating a value and scraping take no
-// lock.
+// A Group stores its rows in a slice behind an atomic pointer, whose elements never change. Add and
+// Remove publish another slice, which is efficient if rows rarely change. Updating a value and
+// scraping take no lock.
 type Group struct {
 	set    *Set
 	label  string
@@ -22,6 +23,9 @@ type Group struct {
 	names  []string // of the columns' families
 	counts [columnKinds]int
 	infos  []*infoColumn
+
+	changing sync.Mutex // held by Add and Remove
+	space    []byte     // for the texts of a new row, reused
 }
 
 // columnKind is the type of the values in a column. It determines which slice of a Row holds them.
@@ -104,56 +108,60 @@ func (c IntGaugeColumn) In(r *Row) *IntGauge { return &r.ints[c.index] }
 // Add returns that row. Add is safe for concurrent use.
 func (g *Group) Add(name string) *Row {
 	value := validText(name)
-	var r *Row
-	for {
-		old := g.rows.Load()
-		var rows []*Row
-		if old != nil {
-			rows = *old
-		}
-		i, found := slices.BinarySearchFunc(rows, value, compareRow)
-		if found {
-			return rows[i]
-		}
-		if r == nil {
-			r = g.newRow(value)
-		}
-		grown := make([]*Row, 0, len(rows)+1)
-		grown = append(append(append(grown, rows[:i]...), r), rows[i:]...)
-		if g.rows.CompareAndSwap(old, &grown) {
-			return r
-		}
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	var rows []*Row
+	if old := g.rows.Load(); old != nil {
+		rows = *old
 	}
+	i, found := slices.BinarySearchFunc(rows, value, compareRow)
+	if found {
+		return rows[i]
+	}
+	r := g.newRow(value)
+	if i < len(rows) {
+		rows = slices.Concat(rows[:i:i], []*Row{nil}, rows[i:])
+		rows[i] = r
+	} else {
+		// Readers of the previous slice do not read beyond its length, so the copy can share its
+		// array. Ports are usually added in this order.
+		rows = append(rows, r)
+	}
+	g.rows.Store(&rows)
+	return r
 }
 
+// newRow returns a row for Add.
 func (g *Group) newRow(value string) *Row {
 	labels := []Label{{g.label, value}}
-	var space [1024]byte
 	r := &Row{
 		group:    g,
 		value:    value,
 		labels:   labels,
-		json:     bytes.Clone(appendSampleJSON(space[:0], labels)),
 		counters: make([]Counter, g.counts[columnCounter]),
 		gauges:   make([]Gauge, g.counts[columnGauge]),
 		ints:     make([]IntGauge, g.counts[columnIntGauge]),
 		infos:    make([]Info, len(g.infos)),
+		text:     make([][]byte, len(g.names)),
 	}
 	for i, c := range g.infos {
 		r.infos[i].column, r.infos[i].row = c, value
 		r.infos[i].Set(make([]string, len(c.labels)-1)...)
 	}
 	// All texts of a row share one block of memory.
-	text, ends := space[:0], make([]int, 0, len(g.names))
+	text := appendSampleJSON(g.space[:0], labels)
+	inJSON := len(text)
 	for _, name := range g.names {
 		text = appendSampleName(text, name, labels)
-		ends = append(ends, len(text))
 	}
+	inLabels := len(appendSampleName(text, "", labels)) - len(text)
+	g.space = text
 	text = bytes.Clone(text)
-	r.text = make([][]byte, len(ends))
-	for i, begin := 0, 0; i < len(ends); i++ {
-		r.text[i] = text[begin:ends[i]:ends[i]]
-		begin = ends[i]
+	r.json = text[:inJSON:inJSON]
+	text = text[inJSON:]
+	for i, name := range g.names {
+		size := len(name) + inLabels
+		r.text[i], text = text[:size:size], text[size:]
 	}
 	return r
 }
@@ -162,17 +170,12 @@ func (g *Group) newRow(value string) *Row {
 // Calling Remove again has no effect either, even if another row with the same name has been added.
 // Remove is safe for concurrent use.
 func (r *Row) Remove() {
-	for {
-		old := r.group.rows.Load()
-		i, found := slices.BinarySearchFunc(*old, r.value, compareRow)
-		if !found || (*old)[i] != r {
-			return
-		}
-		shrunk := make([]*Row, 0, len(*old)-1)
-		shrunk = append(append(shrunk, (*old)[:i]...), (*old)[i+1:]...)
-		if r.group.rows.CompareAndSwap(old, &shrunk) {
-			return
-		}
+	r.group.changing.Lock()
+	defer r.group.changing.Unlock()
+	rows := *r.group.rows.Load()
+	if i, found := slices.BinarySearchFunc(rows, r.value, compareRow); found && rows[i] == r {
+		shrunk := slices.Concat(rows[:i], rows[i+1:])
+		r.group.rows.Store(&shrunk)
 	}
 }
 

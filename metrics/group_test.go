@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -155,4 +156,33 @@ func TestGroupConcurrency(t *testing.T) {
 	if got := ports(set); !slices.Equal(got, []string{"Ethernet50"}) {
 		t.Errorf("ports at the end: %v", got)
 	}
+}
+
+// TestGroupMemory adds 512 rows in their order, as at a start. Add must allocate little more memory
+// than the rows keep.
+func TestGroupMemory(t *testing.T) {
+	g := NewSet().NewGroup("port")
+	for n := range 30 {
+		g.NewCounter(fmt.Sprintf("portsyncd_port_number_%d_total", n), "A number.")
+	}
+	names := make([]string, 512)
+	for i := range names {
+		names[i] = fmt.Sprintf("Ethernet%d", 4*i)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for _, name := range names {
+		g.Add(name)
+	}
+	runtime.ReadMemStats(&after)
+	allocated := after.TotalAlloc - before.TotalAlloc
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	kept := after.HeapAlloc - before.HeapAlloc
+	t.Logf("%d rows: %d KiB allocated, %d KiB kept", len(names), allocated>>10, kept>>10)
+	if allocated > kept+kept/10 {
+		t.Errorf("%d KiB allocated for %d KiB, want at most a tenth more", allocated>>10, kept>>10)
+	}
+	runtime.KeepAlive(g)
 }

@@ -42,7 +42,7 @@ func (i *Info) Set(values ...string) {
 	if len(values) != len(c.labels)-1 {
 		panic(fmt.Sprintf("metrics: %s has %d labels, got %d values", c.name, len(c.labels)-1, len(values)))
 	}
-	labels := []Label{{c.labels[0].Name, i.row}}
+	labels := append(make([]Label, 0, len(c.labels)), Label{c.labels[0].Name, i.row})
 	for n, v := range values {
 		labels = append(labels, Label{c.labels[n+1].Name, validText(v)})
 	}

@@ -132,9 +132,10 @@ func (s *portSeries) updateInfo(info *PortInfo) {
 	if info == nil {
 		info = new(PortInfo)
 	}
-	var values []string
-	for _, v := range info.values() {
-		values = append(values, *v)
+	all := info.values()
+	values := make([]string, len(all))
+	for i, v := range all {
+		values[i] = *v
 	}
 	s.info.Set(values...)
 }
