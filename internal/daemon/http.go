@@ -63,7 +63,7 @@ func (d *Daemon) openServer(listeners []net.Listener) *metrics.Server {
 		Ports:  d.appendPorts,
 		Status: d.appendStatus,
 		Events: d.eventsQuery,
-		Page:   d.appendPage, PortPage: d.portPage, PagePolicy: statusview.PagePolicy,
+		Page:   d.appendPage, PortPage: d.portPage, PagePolicy: statusview.PagePolicy(),
 	}, d.component("http"))
 	if err != nil {
 		d.log.Error("cannot start the HTTP server; continuing without it", "error", err)

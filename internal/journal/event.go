@@ -51,16 +51,22 @@ const (
 	Dropped        Kind = "dropped"         // Count events are missing here
 )
 
-// groups lists the kinds of each group that [ParseKinds] accepts.
-var groups = map[string][]Kind{
-	"link": {LinkUp, LinkDown, Flapping},
-	"port": {Created, Deleted, Renamed, AdminUp, AdminDown, LinkUp, LinkDown, MTU, Flapping, Merged},
-	"daemon": {Start, ColdStart, WarmStart, Ready, Stop, Overrun, Resync, RedisLost, RedisConnected,
-		Health, Repair, Reload, Clock, Dropped},
+// group returns the kinds of a group that [ParseKinds] accepts, or nil if there is no such group.
+func group(name string) []Kind {
+	switch name {
+	case "link":
+		return []Kind{LinkUp, LinkDown, Flapping}
+	case "port":
+		return []Kind{Created, Deleted, Renamed, AdminUp, AdminDown, LinkUp, LinkDown, MTU, Flapping, Merged}
+	case "daemon":
+		return []Kind{Start, ColdStart, WarmStart, Ready, Stop, Overrun, Resync, RedisLost, RedisConnected,
+			Health, Repair, Reload, Clock, Dropped}
+	}
+	return nil
 }
 
 // Kinds returns all kinds, port events first.
-func Kinds() []Kind { return slices.Concat(groups["port"], groups["daemon"]) }
+func Kinds() []Kind { return slices.Concat(group("port"), group("daemon")) }
 
 // State is the administrative or operational state of a port's interface.
 type State uint8

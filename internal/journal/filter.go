@@ -50,9 +50,9 @@ func (f *Filter) newest(events []Event) []Event {
 func ParseKinds(list string) ([]Kind, error) {
 	var kinds []Kind
 	for name := range strings.SplitSeq(list, ",") {
-		switch group, ok := groups[name]; {
-		case ok:
-			kinds = append(kinds, group...)
+		switch members := group(name); {
+		case members != nil:
+			kinds = append(kinds, members...)
 		case slices.Contains(Kinds(), Kind(name)):
 			kinds = append(kinds, Kind(name))
 		default:

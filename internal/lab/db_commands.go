@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -52,14 +53,27 @@ func errArity(name string) ErrorReply {
 	return ErrorReply("ERR wrong number of arguments for '" + name + "' command")
 }
 
-// commands is the command table. Subcommands are separate entries such as "client|id".
-var commands map[string]*command
+// The command table is made by the first call of commands, because the daemon, which has no use for
+// it, would make it at each start.
+var (
+	commandsOnce sync.Once
+	commandTable map[string]*command
+	makeCommands func() map[string]*command
+)
 
-// init sets the table of commands. Initializing the variable directly would cause an initialization
-// cycle, because EXEC and EVAL look up commands.
+// init sets makeCommands. Initializing the variable directly would cause an initialization cycle,
+// because EXEC and EVAL look up commands.
 func init() {
-	commands = tableOf(keyCommands, hashCommands, setCommands, pubsubCommands, scriptCommands,
-		connectionCommands, transactionCommands, serverCommands)
+	makeCommands = func() map[string]*command {
+		return tableOf(keyCommands, hashCommands, setCommands, pubsubCommands, scriptCommands,
+			connectionCommands, transactionCommands, serverCommands)
+	}
+}
+
+// commands returns the command table. Subcommands are separate entries such as "client|id".
+func commands() map[string]*command {
+	commandsOnce.Do(func() { commandTable = makeCommands() })
+	return commandTable
 }
 
 func tableOf(parts ...[]command) map[string]*command {
@@ -78,12 +92,12 @@ func tableOf(parts ...[]command) map[string]*command {
 // lookup returns the command for argv and checks the number of arguments.
 func lookup(argv []string) (*command, ErrorReply) {
 	name := lower(argv[0])
-	cmd := commands[name]
+	cmd := commands()[name]
 	if cmd == nil {
 		return nil, errUnknown(argv)
 	}
 	if cmd.run == nil && len(argv) > 1 {
-		if cmd = commands[name+"|"+lower(argv[1])]; cmd == nil {
+		if cmd = commands()[name+"|"+lower(argv[1])]; cmd == nil {
 			return nil, ErrorReply(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.",
 				argv[1], strings.ToUpper(name)))
 		}

@@ -62,7 +62,7 @@ func setFields(s ScriptCall, pending string, fields []string) (err ErrorReply) {
 // the maximum number of rows and the table name with its separator. For each row, the script
 // returns an array with the key and an array of fields and values. A row without fields is a
 // deletion.
-var popScript = sonicdb.NewScript(`
+var popScript = sonicdb.Script{Source: `
 local popped = {}
 for _, key in ipairs(redis.call('SPOP', KEYS[1], ARGV[1])) do
 	local row, pending = ARGV[2] .. key, '_' .. ARGV[2] .. key
@@ -77,7 +77,7 @@ for _, key in ipairs(redis.call('SPOP', KEYS[1], ARGV[1])) do
 	popped[#popped + 1] = {key, fields}
 end
 return popped
-`)
+`}
 
 // runPopScript implements popScript.
 func runPopScript(s ScriptCall) Reply {

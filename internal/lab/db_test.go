@@ -383,7 +383,7 @@ func TestRegisterScript(t *testing.T) {
 	if r, err := db.Do(0, "EVAL", source, "1", "h", "f"); r != "v" || err != nil {
 		t.Errorf("registered script: %v, %v", r, err)
 	}
-	if r, err := db.Do(0, "EVALSHA", sonicdb.NewScript(source).SHA1, "1", "h", "f"); r != "v" || err != nil {
+	if r, err := db.Do(0, "EVALSHA", (&sonicdb.Script{Source: source}).SHA1(), "1", "h", "f"); r != "v" || err != nil {
 		t.Errorf("by its name: %v, %v", r, err)
 	}
 }

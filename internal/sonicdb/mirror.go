@@ -11,7 +11,7 @@ package sonicdb
 // The reply is a string with one letter per pair: "1" if the first key exists, "0" if it does not
 // exist or was not checked, "E" if the write failed. If a write failed, a space and the first error
 // follow.
-var MirrorScript = NewScript(`local have, out, first = {}, {}, ''
+var MirrorScript = Script{Source: `local have, out, first = {}, {}, ''
 for i = 1, #KEYS, 2 do
   if ARGV[2 * i] ~= 'D' then have[i] = redis.call('EXISTS', KEYS[i]) else have[i] = 0 end
 end
@@ -29,7 +29,7 @@ for i = 1, #KEYS, 2 do
     out[#out + 1] = have[i] == 1 and '1' or '0'
   end
 end
-return table.concat(out) .. first`)
+return table.concat(out) .. first`}
 
 // Operations of MirrorScript.
 const (

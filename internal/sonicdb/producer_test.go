@@ -51,9 +51,9 @@ func TestProducerNoScript(t *testing.T) {
 			s.expect(args...)
 		}
 		call("EVAL", SetScript.Source, 0)
-		call("EVALSHA", SetScript.SHA1, 1)
-		call("EVALSHA", SetScript.SHA1, 2)
-		call("EVALSHA", SetScript.SHA1, 3)
+		call("EVALSHA", SetScript.SHA1(), 1)
+		call("EVALSHA", SetScript.SHA1(), 2)
+		call("EVALSHA", SetScript.SHA1(), 3)
 		s.send("-OOM no memory\r\n" + noScript + "*0\r\n" + noScript)
 		call("EVAL", SetScript.Source, 1)
 		call("EVAL", SetScript.Source, 3)

@@ -14,10 +14,12 @@ var pageScript string
 //go:embed style.css
 var pageStyle string
 
-// PagePolicy is the Content-Security-Policy of the pages. It allows their own style and script (by
+// PagePolicy returns the Content-Security-Policy of the pages. It allows their own style and script (by
 // hash), same-origin requests, and data: URLs for the empty icon.
-var PagePolicy = "default-src 'none'; img-src data:; connect-src 'self'; style-src " + hashSource(pageStyle) +
-	"; script-src " + hashSource(pageScript) + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+func PagePolicy() string {
+	return "default-src 'none'; img-src data:; connect-src 'self'; style-src " + hashSource(pageStyle) +
+		"; script-src " + hashSource(pageScript) + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
 
 // hashSource returns the hash-source expression for an inline element with the given text (Content
 // Security Policy Level 3, section 2.3.1).

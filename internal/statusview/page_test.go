@@ -82,8 +82,8 @@ func countOf(all []string, want string) int {
 func TestPagePolicy(t *testing.T) {
 	d := readPage(t, switchStatus(3))
 	for element, directive := range map[string]string{"style": "style-src ", "script": "script-src "} {
-		if len(d.raw[element]) != 1 || !strings.Contains(PagePolicy, directive+hashSource(d.raw[element][0])+";") {
-			t.Errorf("%d elements %s, want one that is allowed by %q", len(d.raw[element]), element, PagePolicy)
+		if len(d.raw[element]) != 1 || !strings.Contains(PagePolicy(), directive+hashSource(d.raw[element][0])+";") {
+			t.Errorf("%d elements %s, want one that is allowed by %q", len(d.raw[element]), element, PagePolicy())
 		}
 	}
 	checkContained(t, d, "/", "#", "data:,")
