@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -191,5 +192,27 @@ func BenchmarkRedisHSET(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "HSET/s")
 		})
+	}
+}
+
+// TestHashAllocations checks that a row whose fields have the names of the row before allocates its
+// fields and one string for all values.
+func TestHashAllocations(t *testing.T) {
+	c := echo(t, "*4\r\n$5\r\nlanes\r\n$3\r\n1,2\r\n$3\r\nmtu\r\n$4\r\n9100\r\n")
+	want := []FieldValue{{"lanes", "1,2"}, {"mtu", "9100"}}
+	var last []FieldValue
+	n := testing.AllocsPerRun(100, func() {
+		c.Send("HGETALL", "PORT|Ethernet0")
+		if err := c.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		row, err := c.receiveHash(last)
+		if err != nil || !slices.Equal(row, want) {
+			t.Fatalf("got %q, %v", row, err)
+		}
+		last = row
+	})
+	if n != 2 {
+		t.Errorf("%v allocations per row, want 2", n)
 	}
 }

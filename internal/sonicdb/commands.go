@@ -1,5 +1,7 @@
 package sonicdb
 
+import "strings"
+
 // chunk is the number of commands that multi-row functions send before they receive replies. It
 // bounds the amount of data in the socket buffers.
 const chunk = 128
@@ -77,7 +79,7 @@ func (c *Conn) HGetAll(key string) ([]FieldValue, error) {
 	if err := c.Flush(); err != nil {
 		return nil, err
 	}
-	return c.receiveHash()
+	return c.receiveHash(nil)
 }
 
 // RowResult holds the fields of one key, or the error reply for the key, as returned by
@@ -92,6 +94,7 @@ type RowResult struct {
 // HGetAllMany itself returns an error, the connection is closed.
 func (c *Conn) HGetAllMany(keys []string) ([]RowResult, error) {
 	rows := make([]RowResult, len(keys))
+	var last []FieldValue // the fields of the previous row
 	for first := 0; first < len(keys); first += chunk {
 		batch := rows[first:min(first+chunk, len(rows))]
 		for i := range batch {
@@ -102,17 +105,20 @@ func (c *Conn) HGetAllMany(keys []string) ([]RowResult, error) {
 			return nil, err
 		}
 		for i := range batch {
-			batch[i].Fields, batch[i].Err = c.receiveHash()
+			batch[i].Fields, batch[i].Err = c.receiveHash(last)
 			if _, ok := batch[i].Err.(ServerError); batch[i].Err != nil && !ok {
 				return nil, batch[i].Err
 			}
+			last = batch[i].Fields
 		}
 	}
 	return rows, nil
 }
 
-// receiveHash receives a reply that is an array of alternating fields and values.
-func (c *Conn) receiveHash() ([]FieldValue, error) {
+// receiveHash receives a reply that is an array of alternating fields and values. It shares memory to
+// save allocations: the values share one string, and a field that has the same name in the hash last,
+// at the same place, uses that string.
+func (c *Conn) receiveHash(last []FieldValue) ([]FieldValue, error) {
 	r, err := c.Receive()
 	if err != nil {
 		return nil, err
@@ -121,8 +127,24 @@ func (c *Conn) receiveHash() ([]FieldValue, error) {
 		return nil, c.mismatch("an array of fields and values", r)
 	}
 	fvs := make([]FieldValue, len(r.Array)/2)
+	var all strings.Builder
+	size := 0
 	for i := range fvs {
-		fvs[i] = FieldValue{Field: string(r.Array[2*i].Str), Value: string(r.Array[2*i+1].Str)}
+		size += len(r.Array[2*i+1].Str)
+	}
+	all.Grow(size)
+	for i := range fvs {
+		all.Write(r.Array[2*i+1].Str)
+	}
+	values := all.String()
+	for i := range fvs {
+		field, n := r.Array[2*i].Str, len(r.Array[2*i+1].Str)
+		if i < len(last) && last[i].Field == string(field) {
+			fvs[i].Field = last[i].Field
+		} else {
+			fvs[i].Field = string(field)
+		}
+		fvs[i].Value, values = values[:n], values[n:]
 	}
 	return fvs, nil
 }
