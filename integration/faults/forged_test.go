@@ -30,7 +30,7 @@ func TestForgedSender(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	sw.NoError("open a socket", err)
 	defer unix.Close(fd)
-	port, _ := sw.NetlinkSocket()
+	port := sw.NetlinkSocket().Port
 	for _, to := range []*unix.SockaddrNetlink{
 		{Family: unix.AF_NETLINK, Pid: port},
 		{Family: unix.AF_NETLINK, Groups: 1 << (unix.RTNLGRP_LINK - 1)},

@@ -132,38 +132,58 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestInterruptedDump adds and deletes interfaces during dumps until the kernel has marked one as
-// interrupted (docs/PROTOCOL.md D2). The daemon must discard that dump and request another.
+// TestInterruptedDump stops the daemon during a dump and adds an interface, so that the kernel marks
+// the dump as interrupted (docs/PROTOCOL.md D2). The daemon must discard that dump and request
+// another.
 func TestInterruptedDump(t *testing.T) {
 	sw := switchtest.New(t)
 	if sw == nil {
 		return
 	}
-	const ports = 48 // enough for a dump of several datagrams
-	sw.BringUp(ports)
-	links, quit, ended := switchtest.DialLinks(t), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-quit:
-				return
-			default:
-				links.AddVeth("spare0", "spare1")
-				links.Delete("spare0")
-			}
-		}
-	}()
-	const interrupted = `portsyncd_resyncs_total{reason="dump_interrupted"}`
+	d := sw.BringUp(switchtest.ManyPorts)
+	// The daemon reads up to 32 datagrams of 16 KiB in one system call, and SIGSTOP takes effect only
+	// after that call. A dump of these interfaces needs more calls than one.
+	const pairs = 300
+	for n := range pairs {
+		sw.NoError("add interfaces", sw.Links.AddVeth(fmt.Sprint("long", n), fmt.Sprint("longpeer", n)))
+	}
+	const (
+		interrupted = `portsyncd_resyncs_total{reason="dump_interrupted"}`
+		resyncs     = "portsyncd_resync_duration_seconds_count"
+	)
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
+	value := func(series string) float64 { return client.Scrape().Value(t, series) }
+	tries, caught := 0, 0
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		tries++
+		before := value(resyncs)
 		sw.Do("STATE_DB", "FLUSHDB") // makes the daemon dump the links
-		if client.Scrape().Value(t, interrupted) == 0 {
-			return "no dump was interrupted"
+		// A dump takes milliseconds, so poll without pauses. This process may still miss it.
+		for end := time.Now().Add(time.Second); !sw.NetlinkSocket().Dumping && time.Now().Before(end); {
 		}
-		return ""
+		d.Pause()
+		if sw.NetlinkSocket().Dumping {
+			caught++
+			sw.NoError("add an interface", sw.Links.AddVeth(fmt.Sprint("late", caught), fmt.Sprint("latepeer", caught)))
+		}
+		d.Signal(syscall.SIGCONT)
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
+			if value(resyncs) == before {
+				return "the resync after FLUSHDB is not complete"
+			}
+			return ""
+		})
+		switch {
+		case value(interrupted) > 0:
+			return ""
+		case caught == 5: // the kernel may not mark a dump of which only the end is missing
+			t.Fatalf("an interface was added during %d dumps, and the daemon counted none as interrupted", caught)
+		}
+		return fmt.Sprintf("in %d tries, the daemon was stopped during %d dumps", tries, caught)
 	})
-	close(quit)
-	<-ended
+	if caught == 0 {
+		t.Error("an undisturbed dump was counted as interrupted")
+	}
+	t.Logf("%d tries; the daemon was stopped during %d dumps", tries, caught)
 	sw.AwaitRecovery("interrupted dumps")
 }

@@ -206,33 +206,40 @@ func (sw *Switch) ChurnPorts(first, ports int) (stop func()) {
 	}
 }
 
-// NetlinkSocket returns the port ID of the daemon's netlink socket for link messages, and the
-// number of messages that the kernel dropped for it (/proc/net/netlink).
-func (sw *Switch) NetlinkSocket() (port uint32, drops int) {
+// NetlinkSocket is the daemon's netlink socket for link messages, as the kernel shows it.
+type NetlinkSocket struct {
+	Port    uint32 // port ID
+	Dumping bool   // the kernel has not yet queued the last message of a dump
+	Drops   int    // number of messages that the kernel dropped
+}
+
+// NetlinkSocket reads the state of the daemon's netlink socket from /proc/net/netlink.
+func (sw *Switch) NetlinkSocket() NetlinkSocket {
 	sw.T.Helper()
 	text, err := os.ReadFile("/proc/self/net/netlink")
 	sw.NoError("find the daemon's netlink socket", err)
 	for _, line := range strings.Split(string(text), "\n")[1:] {
 		// sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+		// Source: netlink_native_seq_show in net/netlink/af_netlink.c.
 		f := strings.Fields(line)
 		if len(f) < 10 || f[1] != strconv.Itoa(unix.NETLINK_ROUTE) {
 			continue
 		}
 		if groups, err := strconv.ParseUint(f[3], 16, 32); err == nil && groups&1 != 0 {
-			pid, _ := strconv.ParseUint(f[2], 10, 32)
-			drops, _ = strconv.Atoi(f[8])
-			return uint32(pid), drops
+			port, _ := strconv.ParseUint(f[2], 10, 32)
+			drops, _ := strconv.Atoi(f[8])
+			return NetlinkSocket{Port: uint32(port), Dumping: f[6] != "0", Drops: drops}
 		}
 	}
 	sw.T.Fatal("no socket in RTNLGRP_LINK")
-	return 0, 0
+	return NetlinkSocket{}
 }
 
 // Overrun changes links until the kernel drops messages for the daemon. The daemon must be stopped
 // by SIGSTOP.
 func (sw *Switch) Overrun(ports int) {
 	sw.T.Helper()
-	_, before := sw.NetlinkSocket()
+	before := sw.NetlinkSocket().Drops
 	begin := time.Now()
 	changes := 0
 	for mtu := 1500; ; mtu++ {
@@ -240,7 +247,7 @@ func (sw *Switch) Overrun(ports int) {
 			sw.NoError("change the MTU", sw.Links.SetMTU(PortName(n), 1400+mtu%100))
 			changes++
 		}
-		if _, drops := sw.NetlinkSocket(); drops > before {
+		if sw.NetlinkSocket().Drops > before {
 			sw.T.Logf("overrun after %d changes in %v", changes, time.Since(begin).Round(time.Millisecond))
 			return
 		}

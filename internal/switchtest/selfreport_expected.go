@@ -254,7 +254,7 @@ func (sw *Switch) CheckSelfReportAt(client *Client, d *Daemon, may ...string) {
 				w.AllowedReasons = append(w.AllowedReasons, "ports_missing") // after a while
 			}
 		}
-		if _, drops := sw.NetlinkSocket(); drops > 0 {
+		if sw.NetlinkSocket().Drops > 0 {
 			w.AllowedReasons = append(w.AllowedReasons, "overrun")
 		}
 		return sw.SelfReportProblem(client, d, w)
