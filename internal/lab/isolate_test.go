@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,6 +32,32 @@ func TestInNamespace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Errorf("user id %d, want 0", os.Geteuid())
 	}
+}
+
+// TestInNamespaceLeavesProcess checks that a test passes although a process that it has started still
+// has its standard output open.
+func TestInNamespaceLeavesProcess(t *testing.T) {
+	const variable = "PORTSYNCD_TEST_FIFO"
+	if Inside() {
+		cmd := exec.Command("/bin/sh", "-c", `read line <"$`+variable+`"`)
+		cmd.Stdout = os.Stdout
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Opened for both, the FIFO has a writer until the test ends, so the shell waits for a line.
+	fifo, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fifo.Close()
+	t.Setenv(variable, path)
+	InNamespace(t)
 }
 
 // TestInNamespaceOfSubtest checks InNamespace in a subtest.

@@ -1,13 +1,17 @@
 package lab
 
 import (
-	"bytes"
 	"context"
 	"flag"
+	"fmt"
+	"io"
+	"math"
 	"os"
 	"runtime"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // T is the subset of *testing.T that this package uses.
@@ -82,9 +86,14 @@ func runAgain(t T, user bool) {
 		args = append(args, "-test.short="+short.Value.String())
 	}
 	cmd := isolated(ctx, user, self, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.WaitDelay = time.Second
+	// With a pipe, Run would also wait for processes that the test has left behind, and for this
+	// process to copy the output, which takes long on a busy machine.
+	file, err := memoryFile("output of " + t.Name())
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer file.Close()
+	cmd.Stdout, cmd.Stderr = file, file
 	// Without this setting, the race detector delays the exit of each process by a second.
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=10 "+os.Getenv("GORACE"))
 
@@ -93,16 +102,29 @@ func runAgain(t T, user bool) {
 	err = cmd.Run()
 	runtime.UnlockOSThread()
 
-	switch ran := testOutcome(out.String(), t.Name()); {
-	case err != nil:
-		t.Fatalf("inside namespaces: %v\n%s", err, &out)
-	case ran == "SKIP":
-		t.Skipf("inside namespaces:\n%s", &out)
-	case ran != "PASS":
-		t.Fatalf("the test did not run inside namespaces:\n%s", &out)
-	default:
-		t.Logf("inside namespaces:\n%s", &out)
+	out, readErr := io.ReadAll(io.NewSectionReader(file, 0, math.MaxInt64))
+	if readErr != nil {
+		t.Fatalf("read the output: %v", readErr)
 	}
+	switch ran := testOutcome(string(out), t.Name()); {
+	case err != nil:
+		t.Fatalf("inside namespaces: %v\n%s", err, out)
+	case ran == "SKIP":
+		t.Skipf("inside namespaces:\n%s", out)
+	case ran != "PASS":
+		t.Fatalf("the test did not run inside namespaces:\n%s", out)
+	default:
+		t.Logf("inside namespaces:\n%s", out)
+	}
+}
+
+// memoryFile creates a file in memory. It is deleted when all processes have closed it.
+func memoryFile(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name[:min(len(name), 200)], unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create a file in memory: %w", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // testPattern returns a -test.run value that matches only this test or subtest.
