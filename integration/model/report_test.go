@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -162,8 +163,12 @@ func (r *modelRun) checkReport() {
 	}
 	switchtest.Eventually(r.T, switchtest.SelfReportTimeout, func() string { return problem(false) })
 	time.Sleep(modelQuiet) // the quiet time itself
-	if wrong := problem(true); wrong != "" {
-		r.T.Fatalf("after an idle time of %v: %s", modelQuiet, wrong)
-	}
+	// On a busy machine, a threshold may expire later, even between the requests for two documents.
+	switchtest.Eventually(r.T, switchtest.SyncTimeout, func() string {
+		if wrong := problem(true); wrong != "" {
+			return fmt.Sprintf("after an idle time of %v: %s", modelQuiet, wrong)
+		}
+		return ""
+	})
 	r.AwaitWatchdog(r.d)
 }
