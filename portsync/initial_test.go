@@ -410,9 +410,13 @@ func TestEndlessInterrupts(t *testing.T) {
 	const timeout = 500 * time.Millisecond
 	w := newWarmStart(t, timeout, func(k *slowKernel) { k.interrupts = -1 })
 	r := w.memory.await(t)
-	// Pauses grow from 2 ms to 50 ms, less a quarter.
-	if n := w.kernel.requests(); n < 5 || n > 25 {
-		t.Errorf("%d dumps in %v, want some 15", n, timeout)
+	// Pauses grow from 2 ms to 512 ms, less a quarter, so 9 fit. Before the record is read, a busy machine
+	// may add some.
+	if n := w.kernel.requests(); n > 25 {
+		t.Errorf("%d dumps in %v, want at most 10", n, timeout)
+	}
+	for w.kernel.requests() < 5 { // the test's own timeout ends this
+		time.Sleep(time.Millisecond)
 	}
 	if r.EOIU || !r.TimedOut || r.Deleted != 0 {
 		t.Errorf("record %+v", r)
