@@ -73,7 +73,7 @@ func TestErrorRepliesAtStart(t *testing.T) {
 	}
 	sw.AwaitInitDone()
 	sw.AwaitRecovery("refused start")
-	sw.CheckAfterFault(d)
+	sw.CheckAfterFault(d, "failure_rate")
 }
 
 // TestLoadingEmpty restarts the server with CONFIG_DB only and with LOADING replies for a while.

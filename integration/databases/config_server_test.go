@@ -110,13 +110,13 @@ func TestConfigServerDown(t *testing.T) {
 		}
 		return ""
 	})
-	// A daemon that waited for the server would wait for each change. Another process may
-	// delay any one of them, but not most.
+	// A daemon that waited for the server would wait at least 2 s for each change. Other processes may
+	// delay changes, so the fastest one counts.
 	var took []time.Duration
 	for range 5 {
 		took = append(took, change("CONFIG_DB still silent", switchtest.SyncTimeout))
 	}
-	if slices.Sort(took); took[len(took)/2] > 1500*time.Millisecond {
+	if slices.Min(took) > 1500*time.Millisecond {
 		t.Errorf("changes took %v: they wait for the paused server", took)
 	}
 	sw.NoError("continue CONFIG_DB's server", config.Cmd.Process.Signal(syscall.SIGCONT))

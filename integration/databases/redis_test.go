@@ -66,7 +66,7 @@ func TestRedisKilledBusy(t *testing.T) {
 	}
 	sw.ChangeLinks()
 	sw.AwaitRecovery("changes after the script flush")
-	sw.CheckAfterFault(d)
+	sw.CheckAfterFault(d, "failure_rate")
 }
 
 // TestRedisEmpty restarts the server with CONFIG_DB only. The daemon must produce the
@@ -229,7 +229,7 @@ func TestWrongType(t *testing.T) {
 	}
 	sw.Do("STATE_DB", "DEL", victim)
 	sw.AwaitRecovery("string deleted")
-	sw.CheckAfterFault(d)
+	sw.CheckAfterFault(d, "failure_rate")
 }
 
 // TestTwoServers has APPL_DB and STATE_DB on two servers, so that no script can use both, and
@@ -270,7 +270,7 @@ func TestTwoServers(t *testing.T) {
 	second.Stop()
 	sw.NoError("set MTU", sw.Links.SetMTU(switchtest.PortName(5), 1460))
 	d.Signal(syscall.SIGTERM)
-	if status := d.Wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
+	if status := d.Wait(switchtest.ExitTimeout); status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %v", status)
 	}
 }
