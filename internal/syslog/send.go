@@ -24,6 +24,7 @@ const maxStreamLine = 4096
 type socket struct {
 	path        string
 	fd          atomic.Int64 // -1 before it is opened
+	connected   atomic.Bool  // false if the last connect or write found no syslog daemon
 	start       time.Time    // reference time of reconnectAt
 	reconnectAt atomic.Int64 // earliest time of the next attempt, as a time.Duration since start
 }
@@ -47,8 +48,11 @@ const (
 // send writes a datagram. If the syslog daemon's queue is full, send waits up to timeout. After any
 // error it reconnects: ECONNREFUSED means that the daemon closed its socket, ENOTCONN that the
 // socket is not connected, and EAGAIN that a queue is full, which may be the queue of a previous
-// daemon.
+// daemon. While no daemon is connected, it makes no other system call.
 func (s *socket) send(datagram []byte, timeout time.Duration) result {
+	if !s.connected.Load() && !s.connect() {
+		return lost
+	}
 	err := s.write(datagram)
 	if err == unix.EAGAIN && timeout > 0 {
 		// Another goroutine may use the room first, so one wait is not enough.
@@ -65,6 +69,8 @@ func (s *socket) send(datagram []byte, timeout time.Duration) result {
 		return written
 	case unix.EAGAIN:
 		return full
+	case unix.ECONNREFUSED, unix.ENOTCONN:
+		s.connected.Store(false)
 	}
 	return lost
 }
@@ -113,7 +119,11 @@ func (s *socket) connect() bool {
 		}
 		s.fd.Store(int64(fd))
 	}
-	return unix.Connect(fd, &unix.SockaddrUnix{Name: s.path}) == nil
+	if unix.Connect(fd, &unix.SockaddrUnix{Name: s.path}) != nil {
+		return false
+	}
+	s.connected.Store(true)
+	return true
 }
 
 // stream is standard output or standard error. Other processes may share the descriptor, so it must

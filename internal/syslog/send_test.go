@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // fakeDaemon is the socket of a syslog daemon.
@@ -443,4 +445,37 @@ func ExampleHandler() {
 	// Output:
 	// WARN :- portsyncd: port has no link port=Ethernet0 kind="not \"tun\""
 	// 1 0
+}
+
+// TestNoWriteWithoutDaemon checks that a line for a syslog daemon that is not available costs no system
+// call until the next attempt to connect.
+func TestNoWriteWithoutDaemon(t *testing.T) {
+	daemon := newFakeDaemon(t)
+	h := New(Options{SocketPath: daemon.path})
+	write := func() bool { return h.WriteLine(LevelNotice, "onMsg", []byte("line"), time.Now(), time.Second) }
+	if !write() {
+		t.Fatal("the line was not written")
+	}
+	daemon.conn.Close()
+	os.Remove(daemon.path)
+	if write() {
+		t.Fatal("a line was written without a daemon")
+	}
+	// A write would now succeed.
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := h.shared.socket.fd.Swap(int64(pair[0]))
+	t.Cleanup(func() { unix.Close(int(own)); unix.Close(pair[0]); unix.Close(pair[1]) })
+	h.shared.socket.reconnectAt.Store(math.MaxInt64)
+	if write() {
+		t.Error("WriteLine wrote to a socket that is not connected")
+	}
+	daemon.listen(t)
+	h.shared.socket.fd.Store(own)
+	h.reconnectNow()
+	if !write() || !write() {
+		t.Error("the line was not written, although a new daemon listens")
+	}
 }
