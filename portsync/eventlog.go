@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/ring"
 	"portsyncd/internal/syslog"
 	"portsyncd/netlinkraw"
@@ -14,7 +15,8 @@ import (
 // section 10, texts in eventlines.go), and rate-limited error messages.
 //
 // Each link message causes up to two lines. The loop copies the values into a ring. A separate
-// goroutine (run) formats the lines and waits for the syslog daemon. The number of lines is
+// goroutine (run) formats the lines and waits for the syslog daemon. It collects lines for
+// journal.GatherFor, because waking it for each event costs more than the lines. The number of lines is
 // limited, because rsyslog in SONiC's containers drops all lines of a process, including errors,
 // after 20,000 lines in 300 s. The startup of a switch with 512 ports and a config reload stay
 // within the limit. The number of dropped lines is logged.
@@ -123,23 +125,27 @@ func (e *eventLog) flush() { e.ring.Wake() }
 // run writes queued lines until done is closed, and then writes the remaining lines.
 func (e *eventLog) run(done <-chan struct{}) {
 	w := newLineWriter(e.log, e.clock)
-	for {
-		switch entry := e.ring.Peek(); {
-		case entry != nil:
-			w.write(entry)
-			e.ring.Pop()
-		case e.ring.Sleep():
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ended := false; !ended; {
+		if e.ring.Sleep() {
 			select {
 			case <-e.ring.Filled():
+				timer.Reset(journal.GatherFor)
+				e.ring.Gather(timer, done)
 			case <-done:
 				e.ring.Awake()
-				w.end = time.Now().Add(logEndTimeout)
-				for entry := e.ring.Peek(); entry != nil; entry = e.ring.Peek() {
-					w.write(entry)
-					e.ring.Pop()
-				}
-				return
 			}
+			select {
+			case <-done:
+				ended = true
+				w.end = time.Now().Add(logEndTimeout)
+			default:
+			}
+		}
+		for entry := e.ring.Peek(); entry != nil; entry = e.ring.Peek() {
+			w.write(entry)
+			e.ring.Pop()
 		}
 	}
 }

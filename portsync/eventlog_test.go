@@ -2,15 +2,19 @@ package portsync
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/syslog"
 	"portsyncd/metrics"
 	"portsyncd/netlinkraw"
@@ -280,4 +284,60 @@ func TestDroppedLines(t *testing.T) {
 			t.Errorf("no line was dropped since; log: %s", log)
 		}
 	})
+}
+
+// TestLinesAreGathered checks that the lines of events that follow each other are written together, and
+// that they do not wait if there are many, or at the end.
+func TestLinesAreGathered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var written atomic.Int64
+		log := slog.New(&countHandler{lines: &written})
+		e := newEventLog(log, newClock(nil))
+		done, ended := make(chan struct{}), make(chan struct{})
+		go func() { e.run(done); close(ended) }()
+		event := func(lines int) {
+			for range lines {
+				e.put(lineConfig, "", 0, 1)
+			}
+			e.flush()
+			synctest.Wait()
+		}
+		want := func(when string, lines int64) {
+			t.Helper()
+			if got := written.Load(); got != lines {
+				t.Errorf("%s: %d lines written, want %d", when, got, lines)
+			}
+		}
+		const manyLines = logRingSize / 4
+		synctest.Wait()
+		for range 4 {
+			event(2)
+			time.Sleep(journal.GatherFor / 5)
+		}
+		want("before the interval has passed", 0)
+		time.Sleep(journal.GatherFor / 5)
+		synctest.Wait()
+		want("after the interval", 8)
+		event(manyLines - 1)
+		want("with one line less than many", 8)
+		event(1)
+		want("with many lines", 8+manyLines)
+		event(1)
+		close(done)
+		<-ended
+		want("at the end", 9+manyLines)
+	})
+}
+
+// countHandler counts lines.
+type countHandler struct {
+	slog.Handler
+	lines *atomic.Int64
+}
+
+func (*countHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *countHandler) Handle(context.Context, slog.Record) error {
+	h.lines.Add(1)
+	return nil
 }

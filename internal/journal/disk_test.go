@@ -206,7 +206,7 @@ func TestWritesSpread(t *testing.T) {
 		f.synced()
 		time.Sleep(time.Hour)
 		f.port("Ethernet0", up(1, 0))
-		time.Sleep(flushMin + 2*gatherFor)
+		time.Sleep(flushMin + 2*GatherFor)
 		synctest.Wait()
 		if n := disk.writes.Load(); n != 1 {
 			t.Errorf("the file was opened %d times after a second, want once", n)

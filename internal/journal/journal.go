@@ -146,9 +146,10 @@ func (j *Journal) Query(f *Filter, process time.Time) *Document {
 	return d
 }
 
-// gatherFor is how long the writer waits for more events after it was woken. It limits the writer
-// to fifty wake-ups per second.
-const gatherFor = 20 * time.Millisecond
+// GatherFor is how long the writer waits for more events after it was woken, unless there are many. It
+// limits the writer to fifty wake-ups per second. The writer of the log lines about link messages waits
+// as long, so that both are woken at the same time.
+const GatherFor = 20 * time.Millisecond
 
 // Run records events until ctx ends, then writes the remaining events. It owns the files.
 func (j *Journal) Run(ctx context.Context) {
@@ -157,23 +158,24 @@ func (j *Journal) Run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		j.work()
-		j.wait(ctx, timer)
+		gather := j.wait(ctx, timer)
 		if ctx.Err() != nil {
 			j.finish()
 			return
 		}
-		timer.Reset(gatherFor)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
+		if !gather {
+			continue
 		}
+		timer.Reset(GatherFor)
+		j.source.ring.Gather(timer, ctx.Done())
 	}
 }
 
-// wait blocks until there is work for the writer.
-func (j *Journal) wait(ctx context.Context, timer *time.Timer) {
+// wait blocks until there is work for the writer. It returns false if scheduled work is due, which need
+// not wait for more events.
+func (j *Journal) wait(ctx context.Context, timer *time.Timer) (gather bool) {
 	if !j.source.ring.Sleep() {
-		return
+		return true
 	}
 	defer j.source.ring.Awake()
 	if due := j.due(); due == never {
@@ -185,11 +187,13 @@ func (j *Journal) wait(ctx context.Context, timer *time.Timer) {
 	case <-ctx.Done():
 	case <-j.source.ring.Filled():
 	case <-timer.C:
+		return false
 	case e := <-j.daemon:
 		j.waiting = append(j.waiting, e)
 	case s := <-j.reloads:
 		j.store.configure(s)
 	}
+	return true
 }
 
 // due returns the time of the next scheduled work.

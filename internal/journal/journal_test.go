@@ -58,7 +58,7 @@ func (f *fixture) synced() {
 
 // texts returns the events in memory that the filter selects, one in a line.
 func (f *fixture) texts(filter Filter) string {
-	time.Sleep(gatherFor + time.Millisecond)
+	time.Sleep(GatherFor + time.Millisecond)
 	synctest.Wait()
 	return describe(f.Query(&filter, time.Time{}).Events)
 }

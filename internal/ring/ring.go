@@ -1,11 +1,15 @@
 // Package ring passes values from one goroutine to another without locks and allocations.
 package ring
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Ring is a bounded queue with one producer goroutine and one consumer goroutine. The producer
 // calls Slot, Push and Wake. The consumer calls Peek, Pop, Sleep and Awake. None of these methods
-// blocks, takes a lock or allocates. A producer that may block can call WaitRoom.
+// blocks, takes a lock or allocates. A producer that may block can call WaitRoom. A consumer that need
+// not process values at once can call Gather.
 //
 // A Ring stores its elements in an array whose size is a power of two. It has two counters, which
 // only increase: the sender writes one of them and the receiver the other. The atomic store of a
@@ -21,6 +25,8 @@ type Ring[T any] struct {
 	_      [56]byte
 	asleep atomic.Bool // the consumer is about to wait for Filled
 	full   atomic.Bool // the producer is about to wait for drained
+	// gathers is set while the consumer is in Gather and must be woken when the ring is a quarter full.
+	gathers atomic.Bool
 
 	filled  chan struct{}
 	drained chan struct{}
@@ -52,12 +58,21 @@ func (r *Ring[T]) Slot() *T {
 // Push passes the slot returned by Slot to the consumer.
 func (r *Ring[T]) Push() { r.tail.Store(r.tail.Load() + 1) }
 
-// Wake wakes the consumer if it is sleeping. The producer calls it once after a series of pushes.
+// Wake wakes the consumer if it is sleeping, or if it is in Gather and the ring is a quarter full. The
+// producer calls it once after a series of pushes.
 func (r *Ring[T]) Wake() {
-	if r.asleep.Load() && r.asleep.CompareAndSwap(true, false) {
+	switch {
+	case r.asleep.Load():
+		if r.asleep.CompareAndSwap(true, false) {
+			signal(r.filled)
+		}
+	case r.gathers.Load() && r.many() && r.gathers.CompareAndSwap(true, false):
 		signal(r.filled)
 	}
 }
+
+// many reports whether the ring is a quarter full.
+func (r *Ring[T]) many() bool { return r.Len() >= len(r.slots)/4 }
 
 // WaitRoom blocks the producer until the ring has a free slot or done is closed. It reports whether
 // there is a free slot.
@@ -109,6 +124,24 @@ func (r *Ring[T]) Sleep() bool {
 // Awake cancels the announcement made by Sleep. The consumer calls it after it was woken by
 // something other than Filled.
 func (r *Ring[T]) Awake() { r.asleep.Store(false) }
+
+// Gather blocks the consumer until timer expires, the ring is a quarter full, or done is closed. The
+// consumer calls it after it was woken, to process the values of several calls of Wake together.
+func (r *Ring[T]) Gather(timer *time.Timer, done <-chan struct{}) {
+	r.gathers.Store(true)
+	if !r.many() {
+		select {
+		case <-timer.C:
+		case <-r.filled:
+		case <-done:
+		}
+	}
+	r.gathers.Store(false)
+	select {
+	case <-r.filled: // Wake was called at the same time
+	default:
+	}
+}
 
 // Filled returns the channel on which Wake signals the consumer.
 func (r *Ring[T]) Filled() <-chan struct{} { return r.filled }

@@ -3,6 +3,8 @@ package ring
 import (
 	"runtime"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestOrder checks that a consumer that sleeps between values receives all of them in order.
@@ -178,4 +180,50 @@ func BenchmarkRing(b *testing.B) {
 		r.Peek()
 		r.Pop()
 	}
+}
+
+// TestGather checks that Gather ends when the timer expires, when the ring is a quarter full or when
+// done is closed, and not for fewer values. No signal is left for the next wait.
+func TestGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const second = time.Second
+		r := New[int](16)
+		timer, done := time.NewTimer(second), make(chan struct{})
+		push := func(n int) {
+			for range n {
+				r.Push()
+			}
+			r.Wake()
+		}
+		gather := func() time.Duration {
+			begin := time.Now()
+			timer.Reset(second)
+			r.Gather(timer, done)
+			if r.gathers.Load() || len(r.filled) > 0 {
+				t.Error("Gather left its flag or a signal")
+			}
+			return time.Since(begin)
+		}
+		after := func(d time.Duration, f func()) { go func() { time.Sleep(d); f() }() }
+
+		push(2)
+		after(second/4, func() { push(1) })
+		if took := gather(); took != second {
+			t.Errorf("with 3 of 16 values, Gather took %v, want %v", took, second)
+		}
+		after(second/4, func() { push(1); push(1) })
+		if took := gather(); took != second/4 {
+			t.Errorf("Gather ended %v after its begin, want %v: when the ring was a quarter full", took, second/4)
+		}
+		if took := gather(); took != 0 {
+			t.Errorf("with a ring that is a quarter full, Gather took %v, want 0", took)
+		}
+		for r.Peek() != nil {
+			r.Pop()
+		}
+		after(second/4, func() { close(done) })
+		if took := gather(); took != second/4 {
+			t.Errorf("Gather ended %v after its begin, want %v: when done was closed", took, second/4)
+		}
+	})
 }
