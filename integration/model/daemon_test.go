@@ -308,6 +308,51 @@ func (r *modelRun) netlinkQueue(port uint32) (bytes, drops int) {
 	return bytes, drops
 }
 
+// auditOnce turns audits on until one has ended, and checks what the daemon reports about it.
+func (r *modelRun) auditOnce(_, _ int) bool {
+	r.T.Helper()
+	if r.d == nil || r.held || !r.quiet() {
+		return false
+	}
+	const found = `portsyncd_audit_mismatches_total{database="STATE_DB"}`
+	before := r.client().Scrape()
+	audits := func(m switchtest.Exposition) float64 { return m.Value(r.T, "portsyncd_audits_total") }
+	reload := func(interval int) {
+		r.writeConfAudits(interval, "")
+		n := r.d.Notifications.Len()
+		r.d.Signal(syscall.SIGHUP)
+		r.d.AwaitNotification(n, switchtest.Timeout, "READY=1")
+	}
+	reload(1)
+	var after switchtest.Exposition
+	switchtest.Eventually(r.T, time.Second+modelTimeout, func() string {
+		if after = r.client().Scrape(); audits(after) == audits(before) {
+			return "no audit"
+		}
+		return ""
+	})
+	r.receiveLate()
+	wrong := r.m.audit()
+	if n := audits(after) - audits(before); n == 1 && after.Value(r.T, found)-before.Value(r.T, found) != float64(wrong) {
+		r.T.Fatalf("the audit found %v wrong rows, the model says %d", after.Value(r.T, found)-before.Value(r.T, found), wrong)
+	}
+	switchtest.Eventually(r.T, modelTimeout, func() string {
+		r.receiveLate()
+		w := r.wanted(false)
+		w.AllowEnded = true
+		if wrong > 0 {
+			w.RequiredReasons = append(w.RequiredReasons, "audit_mismatch")
+		}
+		announced, rows := r.m.applCounts()
+		w.Series["portsyncd_port_config_done_ports"] = float64(announced)
+		w.Series["portsyncd_port_table_rows"] = float64(rows)
+		return r.SelfReportProblem(r.client(), r.d, w)
+	})
+	reload(0)
+	r.awaitSync()
+	return true
+}
+
 // reload reloads the configuration: a good one with v = 1, a bad one with v = 2, an unchanged one
 // with v = 0.
 func (r *modelRun) reload(_, v int) bool {

@@ -41,7 +41,7 @@ var modelOps = map[string]func(r *modelRun, n, v int) bool{
 	// The daemon.
 	"start": (*modelRun).startDaemon, "kill": (*modelRun).killDaemon, "term": (*modelRun).stopDaemon,
 	"stillborn": (*modelRun).killAfterStart, "forget": (*modelRun).loseFiles, "hold": (*modelRun).pauseDaemon,
-	"release": (*modelRun).continueDaemon, "overrun": (*modelRun).overflow, "hup": (*modelRun).reload,
+	"release": (*modelRun).continueDaemon, "overrun": (*modelRun).overflow, "hup": (*modelRun).reload, "audit": (*modelRun).auditOnce,
 	// The test.
 	"ask":  (*modelRun).ask,
 	"sync": func(r *modelRun, _, _ int) bool { r.awaitSync(); return true },

@@ -390,6 +390,41 @@ func (m *switchModel) sweep() {
 	}
 }
 
+// audit compares all rows with the kernel and repairs them. It returns the number of wrong rows.
+// As in PROTOCOL.md D11, a port that was ignored at its last message stays ignored.
+func (m *switchModel) audit() (wrong int) {
+	d, state := m.daemon, m.db["STATE_DB"]
+	before := len(state)
+	var differing []int32
+	for index, name := range d.known {
+		row, l := state[switchtest.StatePort+name], m.links[index]
+		if d.accepted[name] && (row["state"] != "ok" || row["mtu"] != strconv.Itoa(l.mtu) ||
+			row["admin_status"] != switchtest.UpOrDown(l.admin) || row["netdev_oper_status"] != switchtest.UpOrDown(l.oper)) {
+			differing = append(differing, index)
+		}
+	}
+	m.sweep()
+	wrong = len(differing) + before - len(state)
+	for _, index := range differing {
+		m.report(index, d.known[index])
+	}
+	m.checkInitDone()
+	return wrong
+}
+
+// applCounts returns the number of ports in PortConfigDone and the number of ports in PORT_TABLE.
+func (m *switchModel) applCounts() (announced, rows int) {
+	for key, fields := range m.db["APPL_DB"] {
+		switch name, isPort := strings.CutPrefix(key, switchtest.ApplPort); {
+		case isPort && name == switchtest.ConfigDone:
+			announced, _ = strconv.Atoi(fields["count"])
+		case isPort && name != switchtest.InitDone:
+			rows++
+		}
+	}
+	return announced, rows
+}
+
 // databaseDisconnected is the moment from which on a database may have lost anything. Ports
 // accepted until then are written again as soon as APPL_DB has them again, without a message about
 // them (ARCHITECTURE.md, invariant 1). So are all ports that are produced again, even if their

@@ -3,6 +3,8 @@ package model
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +26,10 @@ func TestModel(t *testing.T) {
 	switchtest.Parallel(t)
 	first, sequences := switchtest.EnvNumber(t, "PORTSYNCD_MODEL_SEED", 1), switchtest.EnvNumber(t, "PORTSYNCD_MODEL_SEQUENCES", modelQuick)
 	t.Logf("PORTSYNCD_MODEL_SEED=%d PORTSYNCD_MODEL_SEQUENCES=%d", first, sequences)
+	if mutants := os.Getenv(mutantsVariable); mutants != "" {
+		t.Run("mutants", func(t *testing.T) { playMutants(t, filepath.SplitList(mutants), first, sequences) })
+		return
+	}
 	for from := first; from < first+sequences; from += modelChunk {
 		to := min(from+modelChunk, first+sequences)
 		t.Run(fmt.Sprintf("seeds_%d_to_%d", from, to-1), func(t *testing.T) {
@@ -103,17 +109,24 @@ func TestModelFaults(t *testing.T) {
 	if sw == nil {
 		return
 	}
-	begin := []modelEvent{{"config", 0, 1}, {"config", 1, 1}, {"start", 0, 0}, {"pop", 0, 0}, {"create", 0, 3}, {"create", 1, 1}}
-	changes := []modelEvent{{"mtu", 0, 1281}, {"delete", 1, 0}, {"create", 2, 1}}
 	var sum tally
 	for _, name := range slices.Sorted(maps.Keys(modelFaults)) {
-		sum.play(t, sw, name, slices.Concat(begin, modelFaults[name][:1], changes, modelFaults[name][1:]))
+		sum.play(t, sw, name, faultSequence(name))
 	}
 	t.Log(&sum)
 }
 
+// faultSequence returns the sequence of the named fault: a start, the fault, changes of three
+// interfaces, and what follows.
+func faultSequence(name string) []modelEvent {
+	begin := []modelEvent{{"config", 0, 1}, {"config", 1, 1}, {"start", 0, 0}, {"pop", 0, 0}, {"create", 0, 3}, {"create", 1, 1}}
+	changes := []modelEvent{{"mtu", 0, 1281}, {"delete", 1, 0}, {"create", 2, 1}}
+	return slices.Concat(begin, modelFaults[name][:1], changes, modelFaults[name][1:])
+}
+
 // modelFaults are a fault and what follows after changes of three interfaces.
 var modelFaults = map[string][]modelEvent{
+	"audited":          {{"steal", 0, 0}, {"audit", 0, 0}, {"row", 2, 1}, {"touch", 2, 0}, {"steal", 2, 1}, {"foreign", 1, 45}, {"audit", 0, 0}, {"audit", 0, 0}},
 	"dead":             {{"die", 0, 0}, {"ask", 0, 0}, {"recreate", 0, 1}, {"ask", 0, 0}, {"back", 0, 0}, {"pop", 0, 0}},
 	"paused":           {{"pause", 0, 0}, {"ask", 0, 1}, {"recreate", 0, 1}, {"ask", 0, 1}, {"unpause", 0, 0}},
 	"paused and dead":  {{"pause", 0, 0}, {"ask", 0, 0}, {"die", 0, 0}, {"ask", 0, 0}, {"back", 0, 0}, {"pop", 0, 0}},

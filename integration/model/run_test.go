@@ -120,12 +120,18 @@ func (r *modelRun) forget() {
 	r.Mkdir(r.Dir + "/model")
 }
 
-// writeConf writes the configuration. Audits are off, because they would restore at any time what
-// the test deletes.
+// writeConf writes the configuration. Audits are off except during the event audit, because they
+// would restore at any time what the test deletes.
 func (r *modelRun) writeConf(more string) {
 	r.T.Helper()
-	switchtest.WriteFile(r.T, r.conf, fmt.Sprintf("[health]\naudit_interval_secs = 0\nmax_failure_rate_percent = 100.0\nmax_stall_seconds = 1\n[warm_restart]\nstate_file = %q\n"+
-		"[metrics]\nstorage_path = %q\n%s", r.Dir+"/model/port_state.json", r.Dir+"/model/metrics", more))
+	r.writeConfAudits(0, more)
+}
+
+// writeConfAudits is writeConf with the interval between audits in seconds.
+func (r *modelRun) writeConfAudits(interval int, more string) {
+	r.T.Helper()
+	switchtest.WriteFile(r.T, r.conf, fmt.Sprintf("[health]\naudit_interval_secs = %d\nmax_failure_rate_percent = 100.0\nmax_stall_seconds = 1\n[warm_restart]\nstate_file = %q\n"+
+		"[metrics]\nstorage_path = %q\n%s", interval, r.Dir+"/model/port_state.json", r.Dir+"/model/metrics", more))
 }
 
 // run executes the events, ends all faults and compares.
