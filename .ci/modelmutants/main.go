@@ -1,17 +1,19 @@
 // Command modelmutants changes the daemon in one place at a time (a mutant) and checks whether
 // TestModel detects it. Run it in the root of the repository:
 //
-//	go run ./.ci/modelmutants [-sequences 24] [-seed 1] [-jobs 2] [-only REGEXP]
+//	go run ./.ci/modelmutants [-sequences 4] [-seed 1] [-batch 8] [-only REGEXP]
 //
 // The mutants are the removal of each statement that publishes something about the daemon, and
-// the changes listed in changes.txt. It prints one line for each mutant: the first sequence that
-// detected it, "faults" if only TestModelFaults detected it, or "LIVES".
+// the changes listed in changes.txt. For each mutant, TestModel plays the given number of random
+// sequences and then those of TestModelFaults, until one fails. The command prints one line for
+// each mutant: the sequence that failed, or "LIVES".
 package main
 
 import (
 	"cmp"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -22,7 +24,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"time"
 )
 
 // mutant is a change to one line of a file.
@@ -65,14 +67,7 @@ func removals() (all []mutant, err error) {
 			if !pattern.MatchString(line) || strings.HasSuffix(line, "{") {
 				continue
 			}
-			now := ""
-			switch {
-			case strings.Contains(line, "changed := "):
-				now = "\tchanged := false"
-			case strings.Contains(line, "math."): // the import must be used
-				now = "\t_ = math.Float64bits"
-			}
-			all = append(all, mutant{file, i + 1, line, now})
+			all = append(all, mutant{file, i + 1, line, ""})
 		}
 	}
 	slices.SortFunc(all, func(a, b mutant) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })
@@ -112,85 +107,145 @@ func listed() (all []mutant, err error) {
 }
 
 // build builds the daemon with the mutant applied.
-func (m mutant) build(dir string) (binary string, err error) {
+func (m mutant) build(binary string) error {
 	text, err := os.ReadFile(m.file)
 	if err != nil {
-		return "", err
+		return err
 	}
 	lines := strings.Split(string(text), "\n")
 	lines[m.line-1] = m.now
-	changed, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
-	here, err := filepath.Abs(m.file)
-	if err != nil {
-		return "", err
-	}
-	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{here: changed}})
-	if err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(changed, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(overlay, replace, 0o644); err != nil {
-		return "", err
-	}
-	binary = filepath.Join(dir, "portsyncd")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-overlay", overlay, "-o", binary, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return binary, nil
+	return build(binary, map[string]string{m.file: strings.Join(lines, "\n")})
 }
 
-var failing = regexp.MustCompile(`--- FAIL: TestModel/\S*/seed_(\d+)`)
-
-// byFaults is the result of a mutant that no random sequence detected, but TestModelFaults.
-const byFaults = -1
-
-// try plays sequences on a mutant and returns which of them failed first, from 1. If none did, try
-// runs TestModelFaults and returns byFaults if that fails, or 0.
-func (m mutant) try(test string, seed, sequences int) (first int, err error) {
+// build builds the daemon with other contents of some files.
+func build(binary string, contents map[string]string) error {
 	dir, err := os.MkdirTemp("", "modelmutants")
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return 0, err
+	replaced := make(map[string]string)
+	for file, text := range contents {
+		here, err := filepath.Abs(file)
+		if err != nil {
+			return err
+		}
+		replaced[here] = filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(replaced[here], []byte(text), 0o644); err != nil {
+			return err
+		}
 	}
-	binary, err := m.build(dir)
+	overlay, err := json.Marshal(map[string]any{"Replace": replaced})
 	if err != nil {
-		return 0, fmt.Errorf("build mutant %v: %w", m, err)
+		return err
 	}
-	play := func(name string) ([]byte, error) {
-		cmd := exec.Command(test, "-test.run", "^"+name+"$", "-test.short", "-test.failfast", "-test.parallel", "1", "-test.v")
-		cmd.Env = append(os.Environ(), "PORTSYNCD_TEST_BINARY="+binary, "PORTSYNCD_REQUIRE_INTEGRATION=1",
-			"PORTSYNCD_MODEL_SEED="+strconv.Itoa(seed), "PORTSYNCD_MODEL_SEQUENCES="+strconv.Itoa(sequences))
-		return cmd.CombinedOutput()
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o644); err != nil {
+		return err
 	}
-	out, err := play("TestModel")
-	if err == nil {
-		if _, err := play("TestModelFaults"); err != nil {
-			return byFaults, nil
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-p", "1", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// selector is a file of package portsync that reads which removal is active.
+const selector = `package portsync
+
+import (
+	"os"
+	"strconv"
+)
+
+var mutant, _ = strconv.Atoi(os.Getenv("PORTSYNCD_MUTANT"))
+`
+
+// buildRemovals builds one daemon with all removals. The environment variable PORTSYNCD_MUTANT
+// selects the number of the active one, from 1.
+func buildRemovals(all []mutant, binary string) error {
+	lines := make(map[string][]string)
+	for i, m := range all {
+		if lines[m.file] == nil {
+			text, err := os.ReadFile(m.file)
+			if err != nil {
+				return err
+			}
+			lines[m.file] = strings.Split(string(text), "\n")
 		}
-		return 0, nil
-	}
-	for _, found := range failing.FindAllSubmatch(out, -1) {
-		n, _ := strconv.Atoi(string(found[1]))
-		if n = n - seed + 1; first == 0 || n < first {
-			first = n
+		line := &lines[m.file][m.line-1]
+		if before, after, declares := strings.Cut(*line, "changed := "); declares {
+			*line = fmt.Sprintf("%schanged := mutant != %d && %s", before, i+1, after)
+		} else {
+			*line = fmt.Sprintf("if mutant != %d {\n%s\n}", i+1, *line)
 		}
 	}
-	if first == 0 {
-		return 0, fmt.Errorf("test failed, but all of its sequences passed: %w: %s", err, out[max(0, len(out)-2000):])
+	contents := map[string]string{"portsync/mutant_selected.go": selector}
+	for file, l := range lines {
+		contents[file] = strings.Join(l, "\n")
 	}
-	return first, nil
+	return build(binary, contents)
+}
+
+// batch is a number of mutants that one process of the test tries.
+type batch struct {
+	dir     string // has an executable for each mutant
+	mutants []mutant
+	broken  []error // of each mutant: why it could not be built, or nil
+}
+
+// binary returns the file name of the i-th mutant's executable.
+func binary(i int) string { return fmt.Sprintf("mutant%d", i) }
+
+// newBatch makes a directory with an executable for each mutant, which make writes.
+func newBatch(mutants []mutant, make func(m mutant, path string) error) (*batch, error) {
+	dir, err := os.MkdirTemp("", "modelmutants")
+	if err != nil {
+		return nil, err
+	}
+	b := &batch{dir: dir, mutants: mutants}
+	for i, m := range mutants {
+		b.broken = append(b.broken, make(m, filepath.Join(dir, binary(i))))
+	}
+	return b, os.Chmod(dir, 0o755)
+}
+
+// result matches a line of the test about a mutant.
+var result = regexp.MustCompile(`(?m)\bmutant (mutant\d+) (\d+) ([\d.]+) (.*)$`)
+
+// outcome is the result of a mutant.
+type outcome struct {
+	sequences int    // played
+	by        string // the sequence that failed, or "none"
+	seconds   string
+}
+
+// try plays sequences on each mutant of the batch and returns the outcomes by binary.
+func (b *batch) try(test string, seed, sequences int, limit time.Duration) (map[string]outcome, []byte) {
+	var binaries []string
+	for i, err := range b.broken {
+		if err == nil {
+			binaries = append(binaries, filepath.Join(b.dir, binary(i)))
+		}
+	}
+	cmd := exec.Command(test, "-test.run", "^TestModel$", "-test.v", "-test.timeout", limit.String())
+	cmd.Env = append(os.Environ(), "PORTSYNCD_TEST_BINARY="+filepath.Join(b.dir, binary(0)), "PORTSYNCD_REQUIRE_INTEGRATION=1",
+		"PORTSYNCD_MODEL_MUTANTS="+strings.Join(binaries, string(filepath.ListSeparator)),
+		"PORTSYNCD_MODEL_SEED="+strconv.Itoa(seed), "PORTSYNCD_MODEL_SEQUENCES="+strconv.Itoa(sequences))
+	out, _ := cmd.CombinedOutput() // fails if a mutant was detected
+	all := make(map[string]outcome)
+	for _, line := range result.FindAllSubmatch(out, -1) {
+		n, _ := strconv.Atoi(string(line[2]))
+		all[string(line[1])] = outcome{n, string(line[4]), string(line[3])}
+	}
+	return all, out
 }
 
 func main() {
-	sequences, seed := flag.Int("sequences", 24, "number of sequences per mutant"), flag.Int("seed", 1, "seed of the first sequence")
-	jobs, only := flag.Int("jobs", 2, "number of mutants tested at a time"), flag.String("only", "", "test only mutants that match this regular expression")
+	sequences, seed := flag.Int("sequences", 4, "number of sequences per mutant"), flag.Int("seed", 1, "seed of the first sequence")
+	size, only := flag.Int("batch", 8, "number of mutants per process of the test"), flag.String("only", "", "test only mutants that match this regular expression")
+	limit := flag.Duration("limit", 20*time.Minute, "time limit of one process of the test")
+	keep := flag.String("output", "", "append the output of the tests to this file")
 	list := flag.Bool("list", false, "list the mutants without testing them")
 	flag.Parse()
 	all, err := removals()
@@ -199,9 +254,10 @@ func main() {
 		log.Fatal(cmp.Or(err, err2))
 	}
 	wanted := regexp.MustCompile(*only)
-	all = slices.DeleteFunc(append(all, more...), func(m mutant) bool { return !wanted.MatchString(m.String()) })
+	others := func(m mutant) bool { return !wanted.MatchString(m.String()) }
+	all, more = slices.DeleteFunc(all, others), slices.DeleteFunc(more, others)
 	if *list {
-		for _, m := range all {
+		for _, m := range append(all, more...) {
 			fmt.Println(m)
 		}
 		return
@@ -215,40 +271,93 @@ func main() {
 	if out, err := exec.Command("go", "test", "-c", "-o", test, "./integration/model").CombinedOutput(); err != nil {
 		log.Fatalf("build test: %v: %s", err, out)
 	}
-	run(all, test, *seed, *sequences, *jobs)
+	removed := filepath.Join(dir, "removals")
+	if err := errors.Join(os.Chmod(dir, 0o755), buildRemovals(all, removed)); err != nil {
+		log.Fatalf("build the removals: %v", err)
+	}
+	var sum tally
+	for b := range batches(all, more, removed, *size) {
+		outcomes, out := b.try(test, *seed, *sequences, *limit)
+		for i, m := range b.mutants {
+			o, tried := outcomes[binary(i)]
+			sum.add(m, o, tried, b.broken[i])
+		}
+		if *keep != "" {
+			if err := appendTo(*keep, out); err != nil {
+				log.Print(err)
+			}
+		}
+		os.RemoveAll(b.dir)
+	}
+	fmt.Println(&sum)
 }
 
-// run tests the mutants, jobs at a time, and prints the results.
-func run(all []mutant, test string, seed, sequences, jobs int) {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	caught, lives, broken, last := 0, 0, 0, 0
-	slots := make(chan struct{}, jobs)
-	for _, m := range all {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			first, err := m.try(test, seed, sequences)
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err != nil:
-				broken++
-				fmt.Printf("%-10s %v: %v\n", "BROKEN", m, err)
-			case first == 0:
-				lives++
-				fmt.Printf("%-10s %v\n", "LIVES", m)
-			case first == byFaults:
-				caught++
-				fmt.Printf("%-10s %v\n", "faults", m)
-			default:
-				caught++
-				last = max(last, first)
-				fmt.Printf("%-10s %v\n", fmt.Sprintf("seq %d", first), m)
-			}
-		})
+// batches returns the mutants, size at a time: scripts that select one of the removals in the given
+// binary, and a binary of each other mutant. One batch is built while the previous one is tried.
+func batches(removals, others []mutant, removed string, size int) <-chan *batch {
+	built := make(chan *batch)
+	send := func(some []mutant, make func(m mutant, path string) error) {
+		b, err := newBatch(some, make)
+		if err != nil {
+			log.Fatal(err)
+		}
+		built <- b
 	}
-	wg.Wait()
-	fmt.Printf("%d mutants: %d caught, within %d sequences; %d live after %d; %d could not be tried\n",
-		len(all), caught, last, lives, sequences, broken)
+	go func() {
+		defer close(built)
+		for some := range slices.Chunk(removals, size) {
+			send(some, func(m mutant, path string) error {
+				script := fmt.Sprintf("#!/bin/sh\nPORTSYNCD_MUTANT=%d exec %s \"$@\"\n", 1+slices.Index(removals, m), removed)
+				return os.WriteFile(path, []byte(script), 0o755)
+			})
+		}
+		for some := range slices.Chunk(others, size) {
+			send(some, mutant.build)
+		}
+	}()
+	return built
+}
+
+// appendTo appends text to a file.
+func appendTo(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
+}
+
+// tally counts results.
+type tally struct {
+	random, faults, lives, broken int
+	first                         int // detected by the first sequence
+	played                        int // sequences
+}
+
+// add prints and counts the result of a mutant.
+func (s *tally) add(m mutant, o outcome, tried bool, err error) {
+	s.played += o.sequences
+	switch {
+	case err != nil || !tried:
+		s.broken++
+		fmt.Printf("%-22s %v: %v\n", "BROKEN", m, cmp.Or(err, errors.New("no result")))
+		return
+	case o.by == "none":
+		s.lives++
+		o.by = "LIVES"
+	case strings.HasPrefix(o.by, "fault_"):
+		s.faults++
+	default:
+		s.random++
+		if o.sequences == 1 {
+			s.first++
+		}
+	}
+	fmt.Printf("%-22s %v (%d sequences, %s s)\n", o.by, m, o.sequences, o.seconds)
+}
+
+func (s *tally) String() string {
+	return fmt.Sprintf("%d mutants, %d sequences: %d detected by a random sequence, %d of them by the first, and %d by a fault; %d live; %d could not be tried",
+		s.random+s.faults+s.lives+s.broken, s.played, s.random, s.first, s.faults, s.lives, s.broken)
 }
