@@ -431,6 +431,11 @@ func listenRows(db switchtest.Database) (*rowListener, error) {
 		l.close()
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
+	// Until redis-server has replied, it may process writes of the daemon first.
+	if _, err := l.awaitText(context.Background(), "psubscribe\r\n", time.Second); err != nil {
+		l.close()
+		return nil, fmt.Errorf("subscribe: %w", err)
+	}
 	return l, nil
 }
 
@@ -439,7 +444,13 @@ func (l *rowListener) close() { unix.Close(l.fd) }
 // await waits actively for the next notification about the row of a port and returns its time. It
 // discards everything before.
 func (l *rowListener) await(ctx context.Context, port string, limit time.Duration) (time.Time, error) {
-	want := []byte("|" + port + "\r\n")
+	return l.awaitText(ctx, "|"+port+"\r\n", limit)
+}
+
+// awaitText waits actively until redis-server has sent a text, and returns the time. It discards
+// everything up to its end.
+func (l *rowListener) awaitText(ctx context.Context, text string, limit time.Duration) (time.Time, error) {
+	want := []byte(text)
 	buf := make([]byte, 4096)
 	for end := time.Now().Add(limit); ctx.Err() == nil; {
 		n, _, err := unix.Recvfrom(l.fd, buf, unix.MSG_DONTWAIT)
@@ -457,7 +468,7 @@ func (l *rowListener) await(ctx context.Context, port string, limit time.Duratio
 			return now, nil
 		}
 		if now.After(end) {
-			return now, fmt.Errorf("no notification within %v", limit)
+			return now, fmt.Errorf("redis-server did not send %q within %v", text, limit)
 		}
 	}
 	return time.Time{}, ctx.Err()

@@ -75,6 +75,7 @@ func TestFrozenDisk(t *testing.T) {
 	freeze, thaw := mountFreezer(sw)
 	sw.WriteSettings("", "save_interval_secs = 1")
 	d := sw.BringUpSaved(switchtest.FewPorts)
+	t.Cleanup(thaw) // before the daemon is ended, which may wait for the disk
 	sw.AwaitRestarts(1)
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 

@@ -90,7 +90,7 @@ func TestPeakMemory(t *testing.T) {
 	if switchtest.RaceEnabled {
 		return // the race detector multiplies the memory
 	}
-	for _, test := range []struct{ ports, limit int }{{32, 14 << 10}, {512, 22 << 10}} {
+	for _, test := range []struct{ ports, limit int }{{32, 13 << 10}, {512, 20 << 10}} {
 		t.Run(strconv.Itoa(test.ports), func(t *testing.T) {
 			sw := switchtest.New(t)
 			if sw == nil {

@@ -257,9 +257,11 @@ func TestAudit(t *testing.T) {
 	sw.AddPort(switchtest.PortName(1))
 	sw.AwaitInitDone()
 	sw.AwaitInSync(switchtest.Timeout)
+	d.Pause() // so that one audit finds all three
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(0), "mtu", "1")
 	sw.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(1))
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(2), "state", "ok", "netdev_oper_status", "up")
+	d.Signal(syscall.SIGCONT)
 	sw.T.Logf("audit: in sync after %v", sw.AwaitInSync(2*switchtest.SyncTimeout+time.Second).Round(time.Millisecond))
 	sw.AwaitLog(0, switchtest.Timeout, "STATE_DB does not match", "rows=2", "stale=1")
 }

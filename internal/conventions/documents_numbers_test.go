@@ -34,7 +34,8 @@ func TestNumbersInDocuments(t *testing.T) {
 		unit             float64
 	}{
 		{"ARCHITECTURE.md", "ring of # events", "portsync.ringSize", one},
-		{"ARCHITECTURE.md", "waiting for the syslog daemon | its context; it then writes remaining lines for at most # ms", "portsync.logEndTimeout", millisecond},
+		{"ARCHITECTURE.md", "log lines about link messages; collects them for # ms", "internal/journal.GatherFor", millisecond},
+		{"ARCHITECTURE.md", "waits for the syslog daemon | its context; it then writes remaining lines for at most # ms", "portsync.logEndTimeout", millisecond},
 		{"ARCHITECTURE.md", "state and history files | its context; main waits for at most # s", "internal/daemon.saveTimeout", second},
 		{"ARCHITECTURE.md", "evaluates on request, every # s", "portsync.idleInterval", second},
 		{"ARCHITECTURE.md", "and every # s while a reason is active", "portsync.alertInterval", second},
