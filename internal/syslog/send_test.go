@@ -475,7 +475,9 @@ func TestNoWriteWithoutDaemon(t *testing.T) {
 	daemon.listen(t)
 	h.shared.socket.fd.Store(own)
 	h.reconnectNow()
-	if !write() || !write() {
-		t.Error("the line was not written, although a new daemon listens")
+	for range 2 {
+		if !write() {
+			t.Error("the line was not written, although a new daemon listens")
+		}
 	}
 }
