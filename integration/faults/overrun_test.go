@@ -153,7 +153,8 @@ func TestInterruptedDump(t *testing.T) {
 	)
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	value := func(series string) float64 { return client.Scrape().Value(t, series) }
-	tries, caught := 0, 0
+	// A small receive buffer may have overflowed while the interfaces were added.
+	counted, tries, caught := value(interrupted), 0, 0
 	switchtest.Eventually(t, switchtest.Timeout, func() string {
 		tries++
 		before := value(resyncs)
@@ -174,16 +175,13 @@ func TestInterruptedDump(t *testing.T) {
 			return ""
 		})
 		switch {
-		case value(interrupted) > 0:
+		case caught > 0 && value(interrupted) > counted:
 			return ""
 		case caught == 5: // the kernel may not mark a dump of which only the end is missing
 			t.Fatalf("an interface was added during %d dumps, and the daemon counted none as interrupted", caught)
 		}
 		return fmt.Sprintf("in %d tries, the daemon was stopped during %d dumps", tries, caught)
 	})
-	if caught == 0 {
-		t.Error("an undisturbed dump was counted as interrupted")
-	}
 	t.Logf("%d tries; the daemon was stopped during %d dumps", tries, caught)
 	sw.AwaitRecovery("interrupted dumps")
 }
