@@ -19,7 +19,8 @@ const (
 const blockSize = 16 << 10
 
 // memory holds the newest events. The writer adds events, and any goroutine may read them. Its lock
-// is held only while events are copied, and the event loop never acquires it.
+// is held while an event is added and while a query unpacks the events. The event loop never acquires
+// it.
 type memory struct {
 	mu     sync.Mutex
 	blocks []*packed // the newest maxEvents events, oldest first; no block is empty
