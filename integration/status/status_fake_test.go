@@ -155,7 +155,7 @@ func TestStatusWatchErrorOnce(t *testing.T) {
 	})
 	cmd.Process.Signal(syscall.SIGINT)
 	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != cli.ExitUnknown || strings.Count(out.String(), "404") != 1 {
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitUnknown || strings.Count(out.String(), "404 Not Found") != 1 {
 		t.Errorf("status %d, want %d, and one error in\n%s", code, cli.ExitUnknown, out)
 	}
 }
