@@ -35,7 +35,7 @@ func (c *Config) Reset() []string {
 func (c *Config) IsSet(key string) bool { return c.origins[key].inFile }
 
 // mayBeSecret reports whether the value of a key must be hidden because the key is a secret, or is
-// unknown and may be a misspelt secret.
+// unknown and may be a misspelled secret.
 func mayBeSecret(key string) bool {
 	s := settingOf(key)
 	return s == nil || s.apply&secret != 0

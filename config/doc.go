@@ -26,9 +26,9 @@
 //
 //	portsyncd.conf:12:8: metrics.listen: expected ..., got ...; did you mean ...?
 //
-// and still returns a usable Config, since the daemon must synchronise ports even with a wrong
+// and still returns a usable Config, since the daemon must synchronize ports even with a wrong
 // configuration: invalid settings have their defaults. The settings that determine who can access
-// the HTTP listener are all reset to their defaults if one of them may be wrong, so that a misspelt
+// the HTTP listener are all reset to their defaults if one of them may be wrong, so that a misspelled
 // password hash does not open the listener to everyone.
 //
 // # Reload

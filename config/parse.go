@@ -14,7 +14,7 @@ import (
 //
 // Parse handles errors in access settings differently, so that the data is not exposed to more
 // clients than intended. If a key that determines who can access the HTTP listener is invalid or
-// may be misspelt, or if the file is not valid TOML, Parse sets all of these keys to their
+// may be misspelled, or if the file is not valid TOML, Parse sets all of these keys to their
 // defaults: plain HTTP on the loopback address.
 func Parse(name string, src []byte) (Config, error) {
 	d := &decoder{

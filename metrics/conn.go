@@ -20,7 +20,7 @@ type conn struct {
 	limiter  *limiter
 	local    bool   // the listener accepts connections from this host only
 	unix     bool   // a unix socket
-	source   string // see sourceOf; counts towards limiter.perSource
+	source   string // see sourceOf; counts toward limiter.perSource
 
 	// reading is true while the server waits for the client in Read. It is false while data that
 	// has arrived waits to be read by the server, which is not the client's fault.
@@ -142,7 +142,7 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// Close closes the connection. The connection then no longer counts towards the limits.
+// Close closes the connection. The connection then no longer counts toward the limits.
 func (c *conn) Close() error {
 	c.limiter.update(c, func() { delete(c.limiter.conns, c) })
 	return c.Conn.Close()

@@ -82,7 +82,7 @@ func (l *limitedListener) admit(c *conn) bool {
 	return true
 }
 
-// admit admits c if no limit is reached, or if it can close another connection that counts towards
+// admit admits c if no limit is reached, or if it can close another connection that counts toward
 // all limits that are reached. If there are several, it closes the first one in the order of
 // evictBefore.
 func (l *limiter) admit(c *conn) bool {

@@ -111,7 +111,7 @@ type Sources struct {
 //     allowed, and request bodies are not read.
 //   - The number of connections is limited: in total, for each source address, for all unix
 //     sockets, and for TCP clients that have not authenticated. At a limit, the server closes a
-//     connection on which it waits for a request or for the client to read, in favour of the new
+//     connection on which it waits for a request or for the client to read, in favor of the new
 //     connection. If there is none, the new connection gets a 503. A client with wrong credentials
 //     is disconnected after the 401.
 //   - The number of large responses in memory is limited. A request waits up to 2 s for memory,

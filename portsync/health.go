@@ -11,7 +11,7 @@ const (
 	Healthy   = "healthy"
 	Degraded  = "degraded"  // STATE_DB is kept up to date, but something needs attention
 	Unhealthy = "unhealthy" // STATE_DB may differ from the kernel
-	Disabled  = "disabled"  // daemon.enabled is false; ports are not synchronised
+	Disabled  = "disabled"  // daemon.enabled is false; ports are not synchronized
 )
 
 // Health is the health of the daemon at one moment.

@@ -103,7 +103,7 @@ func (s *Status) View(now time.Time) View {
 	}
 	if s.disabled { // nothing is connected or pending, as configured
 		v.Pending, v.Databases = []Pending{}, []DatabaseView{}
-		v.Start.Reason = "daemon.enabled is false: ports are not synchronised"
+		v.Start.Reason = "daemon.enabled is false: ports are not synchronized"
 	}
 	v.Counts.Configured, v.Counts.Pending = s.configured.Load(), s.initPending.Load()
 	v.Counts.LastWritten = s.clock.moment(s.wroteAt.Load())

@@ -30,7 +30,7 @@ const (
 	panelHeight           = plotHeight + plotTop + 30
 )
 
-var colours = []string{"#1f6feb", "#d1570a"}
+var colors = []string{"#1f6feb", "#d1570a"}
 
 // picture returns an SVG image of the panels, one below the other
 // (https://www.w3.org/TR/SVG2/shapes.html#PolylineElement).
@@ -64,13 +64,13 @@ func (p *panel) draw(b *strings.Builder, span time.Duration) {
 	}
 	legend := plotWidth
 	for i, c := range p.curves {
-		colour := colours[i%len(colours)]
-		b.WriteString(`<polyline fill="none" stroke="` + colour + `" points="`)
+		color := colors[i%len(colors)]
+		b.WriteString(`<polyline fill="none" stroke="` + color + `" points="`)
 		for j, at := range c.at {
 			fmt.Fprintf(b, "%.1f,%.1f ", plotWidth*at.Seconds()/span.Seconds(), plotHeight*(1-min(c.y[j], top)/top))
 		}
 		b.WriteString(`"/>` + "\n")
-		fmt.Fprintf(b, `<text x="%d" y="-8" text-anchor="end" fill="%s">%s</text>`+"\n", legend, colour, html.EscapeString(c.name))
+		fmt.Fprintf(b, `<text x="%d" y="-8" text-anchor="end" fill="%s">%s</text>`+"\n", legend, color, html.EscapeString(c.name))
 		legend -= 8*len(c.name) + 16
 	}
 }

@@ -62,7 +62,7 @@ func printSoak(w io.Writer, o soakOptions, r *soakResult) {
 			fmt.Fprintf(t, "%s\tno data\t\t\t\t\t\t\n", c.name)
 			continue
 		}
-		s := stats.Summarise(c.y)
+		s := stats.Summarize(c.y)
 		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t", c.name, s.Min, s.P50, s.Max)
 		if trend := c.slope(); trend != nil {
 			fmt.Fprintf(t, "%+.3f\t%+.3f to %+.3f\t", trend.Slope, trend.Low, trend.High)
@@ -105,7 +105,7 @@ func (r *soakResult) check() error {
 		if n < 8 {
 			continue
 		}
-		early, late := stats.Summarise(limit.y[n/4:n/2]).P50, stats.Summarise(limit.y[n-n/4:]).P50
+		early, late := stats.Summarize(limit.y[n/4:n/2]).P50, stats.Summarize(limit.y[n-n/4:]).P50
 		if late > early+limit.most {
 			wrong = append(wrong, fmt.Errorf("measured value %s grew from %.1f to %.1f", limit.name, early, late))
 		}

@@ -83,8 +83,8 @@ func histogramProblem(e switchtest.Exposition, f switchtest.Family) (wrong []str
 	return wrong
 }
 
-// labelled returns the series of a family with one label.
-func labelled(name, label string, values map[string]float64) map[string]float64 {
+// labeled returns the series of a family with one label.
+func labeled(name, label string, values map[string]float64) map[string]float64 {
 	all := make(map[string]float64)
 	for v, n := range values {
 		all[fmt.Sprintf("%s{%s=%q}", name, label, v)] = n
@@ -104,7 +104,7 @@ func only(name string, value func(o *observed) float64) numberRule {
 
 // by returns the rule of a family with one label.
 func by(name, label string, values func(o *observed) map[string]float64) numberRule {
-	return numberRule{exact: func(o *observed) map[string]float64 { return labelled(name, label, values(o)) }}
+	return numberRule{exact: func(o *observed) map[string]float64 { return labeled(name, label, values(o)) }}
 }
 
 // none is the rule of families that must not change.

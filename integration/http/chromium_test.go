@@ -256,7 +256,7 @@ func (b *browser) until(what, condition string) time.Duration {
 	})
 }
 
-// show sets the width and the colour scheme of the tab.
+// show sets the width and the color scheme of the tab.
 func (b *browser) show(width, height int, scheme string) {
 	b.t.Helper()
 	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}, nil)

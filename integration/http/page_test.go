@@ -213,7 +213,7 @@ const looksScript = `(() => {
 	return found;
 })()`
 
-// checkLooks checks the page in all widths and colour schemes. If PORTSYNCD_SCREENSHOTS names a
+// checkLooks checks the page in all widths and color schemes. If PORTSYNCD_SCREENSHOTS names a
 // directory, it writes pictures there.
 func (b *browser) checkLooks(name string) {
 	for _, width := range []int{400, 1280, 1920} {

@@ -38,7 +38,7 @@ func TestCommandLine(t *testing.T) {
 		{"file with the name of a command", []string{"-c", "status", "check-config"}, 1, "", "status: "},
 		{"unknown option before a command", []string{"-x", "version"}, 1, "", "-x"},
 		{"unknown option after a command", []string{"version", "-x"}, 1, "", "-x"},
-		{"misspelt command", []string{"statsu"}, 1, "", `did you mean "status"?`},
+		{"misspelled command", []string{"statsu"}, 1, "", `did you mean "status"?`},
 		{"command after a word", []string{"nonsense", "version"}, 1, "", `"nonsense"`},
 		{"unknown option", []string{"-x"}, 1, "", "-x"},
 		{"option without value", []string{"-c"}, 1, "", "-c"},

@@ -16,7 +16,7 @@ import (
 )
 
 // These tests are about log lines that other programs read: those of the C++ daemon, and those
-// above NOTICE, for which sonic-mgmt's log analyser fails a test.
+// above NOTICE, for which sonic-mgmt's log analyzer fails a test.
 
 // recordedForms returns a pattern for each line of testdata/reference-log.txt, which matches any
 // value of the parts that differ from message to message.

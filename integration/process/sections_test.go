@@ -60,7 +60,7 @@ func checkDisabled(t *testing.T, sw *switchtest.Switch, client *switchtest.Clien
 }
 
 // disabledText is the daemon's text about daemon.enabled = false.
-const disabledText = "daemon.enabled is false: ports are not synchronised"
+const disabledText = "daemon.enabled is false: ports are not synchronized"
 
 // TestDaemonSection checks the [daemon] settings: with enabled = false the process uses no
 // database, and log_level applies until CONFIG_DB's row is read and when there is no row.

@@ -139,7 +139,7 @@ func TestStatusOptions(t *testing.T) {
 		{"secret in the address", []string{"--address", "http://admin:password@localhost:1"}, []string{"credentials"}},
 		{"watch too fast", []string{"--watch=0"}, []string{"watch", "0.1"}},
 		{"watch of nothing", []string{"--watch=NaN"}, []string{"watch", "0.1"}},
-		{"colour", []string{"--color", "red"}, []string{`"red"`, "auto"}},
+		{"color", []string{"--color", "red"}, []string{`"red"`, "auto"}},
 		{"width", []string{"--width", "1"}, []string{"40"}},
 		{"certificate without key", []string{"--cert", empty}, []string{"--key"}},
 		{"no certificate", []string{"--ca", empty}, []string{"empty", "PEM"}},
@@ -204,6 +204,6 @@ func TestStatusExit(t *testing.T) {
 	}
 	colors := switchtest.RunCommand(t, path, []string{"NO_COLOR=1"}, "status", "--address", address, "--color", "always", "--width", "200")
 	if !strings.Contains(colors.Stdout, "\x1b[32msync,") || !strings.Contains(colors.Stdout, "IFINDEX") {
-		t.Errorf("with colours at 200 columns:\n%.2000s", colors.Stdout)
+		t.Errorf("with colors at 200 columns:\n%.2000s", colors.Stdout)
 	}
 }

@@ -28,7 +28,7 @@ commands:
   demo                  run the daemon on a simulated switch
   events                show what happened to the ports and to the daemon
   help [COMMAND]        print this help, or the help of a command
-  report                analyse the stored history of the daemon
+  report                analyze the stored history of the daemon
   status                show the health and the ports of the running daemon
   version               print the version
 
@@ -100,7 +100,7 @@ func commandIndex(args []string) int {
 		case known:
 			return i
 		case i == 0 && !strings.HasPrefix(arg, "-"):
-			return -1 // a misspelt command, whatever follows
+			return -1 // a misspelled command, whatever follows
 		}
 	}
 	return -1

@@ -20,7 +20,7 @@ import (
 
 const reportUsage = `usage: portsyncd report [options]
 
-Analyse the restarts and samples that the daemon stored: rates, percentiles,
+Analyze the restarts and samples that the daemon stored: rates, percentiles,
 trends, anomalies, event storms, flapping ports, and recommended settings. The
 daemon need not be running, and its files are not changed.
 
@@ -121,7 +121,7 @@ func (o *reportOptions) run(stdout, stderr io.Writer, now time.Time) error {
 	return nil
 }
 
-// makeReport analyses the history in a storage directory, beginning at since. An empty directory is
+// makeReport analyzes the history in a storage directory, beginning at since. An empty directory is
 // treated as an empty history.
 func makeReport(storage string, since, now time.Time, settings warmrestart.ReadSettings) (*statusview.Report, error) {
 	h, err := warmrestart.ReadHistory(storage, since, now)
@@ -149,7 +149,7 @@ func makeReport(storage string, since, now time.Time, settings warmrestart.ReadS
 	}
 	return &statusview.Report{
 		Schema: statusview.ReportSchema, Time: now.UTC(), Version: daemon.Release, Host: host, Storage: storage,
-		Analysis: warmrestart.Analyse(h, warmrestart.AnalysisOptions{Now: now.UTC(), Settings: settings}),
+		Analysis: warmrestart.Analyze(h, warmrestart.AnalysisOptions{Now: now.UTC(), Settings: settings}),
 		Restarts: h.Restarts, Samples: h.Samples, FlapMinutes: flaps, Problems: append(h.Problems, problems...),
 	}, nil
 }

@@ -70,7 +70,7 @@ func New(o Options) *Daemon {
 
 // Run starts all components, runs the event loop until ctx is done, and stops the components in
 // reverse order. Configuration, environment and HTTP server errors are logged but not fatal,
-// because ports must be synchronised in any case.
+// because ports must be synchronized in any case.
 func (d *Daemon) Run(ctx context.Context) error {
 	d.openLog()
 	if d.ConfigError != nil {

@@ -13,10 +13,10 @@ import (
 )
 
 // disabledText explains the health state if daemon.enabled is false.
-const disabledText = "daemon.enabled is false: ports are not synchronised"
+const disabledText = "daemon.enabled is false: ports are not synchronized"
 
 // health returns the response of /healthz. Only an unhealthy daemon is reported as not OK, because
-// a degraded daemon still synchronises ports. It may be called from any goroutine.
+// a degraded daemon still synchronizes ports. It may be called from any goroutine.
 func (d *Daemon) health() metrics.Health {
 	h := d.monitor.Health()
 	response := metrics.Health{

@@ -291,7 +291,7 @@ func TestReaderLongStream(t *testing.T) {
 	}
 }
 
-// Appending to a part of a reply must not write into its neighbour.
+// Appending to a part of a reply must not write into its neighbor.
 func TestReplyPartsAreSeparate(t *testing.T) {
 	r, err := newReader(strings.NewReader("*2\r\n*1\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n")).next()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"portsyncd/internal/journal"
 )
 
-// TestAppendEvents checks the lines of events: columns, colours, the zone, and that hostile names
+// TestAppendEvents checks the lines of events: columns, colors, the zone, and that hostile names
 // and reasons are escaped.
 func TestAppendEvents(t *testing.T) {
 	at := time.Date(2026, 11, 27, 3, 4, 5, 678e6, time.UTC)
@@ -28,6 +28,6 @@ func TestAppendEvents(t *testing.T) {
 	zone := time.FixedZone("", 3600)
 	want = "\x1b[2m2026-11-27 04:04:05.678\x1b[0m  \x1b[1mEthernet48\x1b[0m      \x1b[1;31mlink down after 3h up\x1b[0m\n"
 	if got := string(AppendEvents(nil, events[:1], Terminal{Color: true, Zone: zone})); got != want {
-		t.Errorf("in colour the event is %q, want %q", got, want)
+		t.Errorf("in color the event is %q, want %q", got, want)
 	}
 }

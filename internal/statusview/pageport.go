@@ -25,7 +25,7 @@ type portPageView struct {
 	Events         []eventRow // newest first
 	Query          string     // URL of the events as JSON
 
-	Previous, Next *portLink // neighbours on the front panel
+	Previous, Next *portLink // neighbors on the front panel
 }
 
 // portLink is a link to a port page.

@@ -42,7 +42,7 @@ func readPortPage(t *testing.T, s *Status, i int) *document {
 }
 
 // TestPortPageShows checks that the page of a port has its state, properties, events, carrier plot
-// and neighbours, and links to the main page.
+// and neighbors, and links to the main page.
 func TestPortPageShows(t *testing.T) {
 	s := switchStatus(32)
 	s.Ports[5].PortInfo = portsync.PortInfo{Alias: "etp6", Description: "to spine1 <Eth7>", Speed: "100000", Lanes: "21,22"}

@@ -98,8 +98,8 @@ func (s *Status) AppendSelection(b []byte, t Terminal, x *Selection) ([]byte, er
 func (s *Status) printPort(p *printer, v *portsync.PortView) {
 	l := &portLine{p, s.Time, v}
 	p.end()
-	p.field("port", join(word{p.visible(v.Name), strong}, word{labelled("alias ", p.visible(v.Alias)), plain},
-		word{labelled("front panel index ", p.visible(v.PanelIndex)), plain})...)
+	p.field("port", join(word{p.visible(v.Name), strong}, word{labeled("alias ", p.visible(v.Alias)), plain},
+		word{labeled("front panel index ", p.visible(v.PanelIndex)), plain})...)
 	if v.Description != "" {
 		p.field("", word{p.visible(v.Description), plain})
 	}
@@ -120,7 +120,7 @@ func (s *Status) printPort(p *printer, v *portsync.PortView) {
 		p.field("interface", join(word{"admin " + p.visible(v.Admin), plain}, word{"oper " + p.visible(v.Oper), plain},
 			word{"MTU " + strconv.FormatInt(v.MTU, 10), plain}, word{"ifindex " + strconv.FormatInt(v.Index, 10), plain})...)
 	}
-	p.field("speed", join(word{orDash(p.visible(speed(v.Speed))), plain}, word{labelled("lanes ", p.visible(v.Lanes)), plain})...)
+	p.field("speed", join(word{orDash(p.visible(speed(v.Speed))), plain}, word{labeled("lanes ", p.visible(v.Lanes)), plain})...)
 	p.field("carrier", join(word{count(unsigned(v.CarrierUp), "link-up", "link-ups"), plain},
 		word{count(unsigned(v.CarrierDown), "link-down", "link-downs"), plain}, word{"flap penalty " + digits(v.Penalty), warnIf(v.Flapping)},
 		word{map[bool]string{true: "flapping"}[v.Flapping], warn})...)
@@ -158,8 +158,8 @@ func (s *Status) printEvents(p *printer) {
 	}
 }
 
-// labelled returns text preceded by a label, or "" if text is empty.
-func labelled(label, text string) string {
+// labeled returns text preceded by a label, or "" if text is empty.
+func labeled(label, text string) string {
 	if strings.TrimSpace(text) == "" {
 		return ""
 	}

@@ -6,7 +6,7 @@ import (
 	"portsyncd/portsync"
 )
 
-// TestSummaries checks that the states of the daemon and of the ports are summarised independently:
+// TestSummaries checks that the states of the daemon and of the ports are summarized independently:
 // a healthy daemon with ports down is in sync and has no score.
 func TestSummaries(t *testing.T) {
 	for _, c := range []struct {

@@ -3,7 +3,7 @@ package statusview
 import ()
 
 // drawing is a plot that is rendered as inline SVG. Its text is not scaled with the width of the
-// page: positions are in percent, and lines are in a nested svg element that is stretched. Colours
+// page: positions are in percent, and lines are in a nested svg element that is stretched. Colors
 // are defined by classes in style.css, because the page's policy forbids style attributes. The
 // methods escape text.
 type drawing struct {

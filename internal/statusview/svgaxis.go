@@ -14,7 +14,7 @@ type axis struct {
 	ticks  []tick
 }
 
-// tick is a labelled position on an axis.
+// tick is a labeled position on an axis.
 type tick struct {
 	value float64
 	label string

@@ -20,7 +20,7 @@ type Analysis struct {
 	Since time.Time `json:"since,omitzero"` // records before this were left out
 	First time.Time `json:"first,omitzero"` // first sign of life in the records
 	Last  time.Time `json:"last,omitzero"`  // last sign of life in the records
-	// Numbers of records and samples analysed.
+	// Numbers of records and samples analyzed.
 	Restarts int      `json:"restarts"`
 	Samples  int      `json:"samples"`
 	Counters Counters `json:"counters"` // since the state was first recorded, whatever Since is
@@ -117,7 +117,7 @@ type Storm struct {
 	Text  string    `json:"text"`
 }
 
-// PortDowns summarises the link-down transitions of one port.
+// PortDowns summarizes the link-down transitions of one port.
 type PortDowns struct {
 	Port        string    `json:"port"`
 	PortHex     string    `json:"port_hex,omitempty"`

@@ -137,7 +137,7 @@ func TestDamageToAllCopies(t *testing.T) {
 	}
 	h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
 	must(t, err)
-	why := fmt.Sprint(Analyse(h, AnalysisOptions{Now: time.Now()}).Recommendations)
+	why := fmt.Sprint(Analyze(h, AnalysisOptions{Now: time.Now()}).Recommendations)
 	if !strings.Contains(why, "durations with all copies: 1") {
 		t.Errorf("the report does not name the loss: %s", why)
 	}

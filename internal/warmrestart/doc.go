@@ -35,7 +35,7 @@
 //
 // [ReadHistory] reads metrics.json and history.jsonl without changing them, in bounded memory, also
 // while a daemon writes. Corrupt or impossible data is skipped and reported in History.Problems.
-// [Analyse] computes an [Analysis]; the comments of its fields define the figures. A figure without
+// [Analyze] computes an [Analysis]; the comments of its fields define the figures. A figure without
 // data is nil, and figures of few observations are marked. A running daemon needs [RestartStorm]
 // only.
 //

@@ -31,7 +31,7 @@ const (
 	clockTolerance = time.Minute
 )
 
-// History holds the stored restarts and samples for [Analyse]. It must not be modified.
+// History holds the stored restarts and samples for [Analyze]. It must not be modified.
 type History struct {
 	Since    time.Time // older records were left out; zero if none were
 	Restarts []Restart // oldest first

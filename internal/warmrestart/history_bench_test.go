@@ -49,7 +49,7 @@ func benchHistory(b *testing.B, samples int) (s storage, bytes int64) {
 	return s, size(b, file.Name())
 }
 
-// BenchmarkHistory measures reading and analysing the history that the default settings keep:
+// BenchmarkHistory measures reading and analyzing the history that the default settings keep:
 // 30 days with a sample every 5 minutes.
 func BenchmarkHistory(b *testing.B) {
 	const samples = 8640
@@ -58,7 +58,7 @@ func BenchmarkHistory(b *testing.B) {
 		b.SetBytes(bytes)
 		b.ReportAllocs()
 		for b.Loop() {
-			a := Analyse(s.read(time.Time{}, 0), AnalysisOptions{Now: noon, Settings: someSettings})
+			a := Analyze(s.read(time.Time{}, 0), AnalysisOptions{Now: noon, Settings: someSettings})
 			if a.Samples != samples || a.Restarts != manyRestarts {
 				b.Fatal(a.Samples, a.Restarts)
 			}
@@ -72,10 +72,10 @@ func BenchmarkHistory(b *testing.B) {
 		}
 	})
 	h := s.read(time.Time{}, 0)
-	b.Run("analyse", func(b *testing.B) {
+	b.Run("analyze", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			Analyse(h, AnalysisOptions{Now: noon, Settings: someSettings})
+			Analyze(h, AnalysisOptions{Now: noon, Settings: someSettings})
 		}
 	})
 }

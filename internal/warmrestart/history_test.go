@@ -297,7 +297,7 @@ func TestFlapsSummed(t *testing.T) {
 	first, second := sampleAt(0, 0), sampleAt(time.Minute, 0)
 	first.Flaps = []PortFlaps{{Port: "Ethernet0", Downs: 3, Penalty: 3000}, {Port: "Ethernet4", Downs: 1 << 63, Penalty: 1000}}
 	second.Flaps = []PortFlaps{{Port: "Ethernet4", Downs: 1 << 63, Penalty: 900}, {Port: "Ethernet0", Downs: 1, Penalty: 2500}, {Port: "Ethernet8", Downs: 1, Penalty: 3000}}
-	a := Analyse(newStorage(t).samples(first, second).read(time.Time{}, time.Hour), AnalysisOptions{})
+	a := Analyze(newStorage(t).samples(first, second).read(time.Time{}, time.Hour), AnalysisOptions{})
 	want := []PortDowns{
 		{Port: "Ethernet0", Downs: 4, PeakPenalty: 3000, PeakAt: first.Time, Last: second.Time},
 		{Port: "Ethernet8", Downs: 1, PeakPenalty: 3000, PeakAt: second.Time, Last: second.Time},
@@ -318,7 +318,7 @@ func TestFlapsOfAnyName(t *testing.T) {
 		s.Flaps = append(s.Flaps, PortFlaps{Port: name, PortHex: HexUnlessUTF8(name), Downs: 1, Penalty: 1000 * float64(3-i)})
 	}
 	s.Flaps = append(s.Flaps, PortFlaps{Port: "Ethernet0", PortHex: "zz", Downs: 1})
-	a := Analyse(newStorage(t).samples(s).read(time.Time{}, time.Hour), AnalysisOptions{})
+	a := Analyze(newStorage(t).samples(s).read(time.Time{}, time.Hour), AnalysisOptions{})
 	var got []string
 	for _, f := range a.LinkDowns {
 		got = append(got, f.Port+" "+f.PortHex)
@@ -358,7 +358,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// FuzzReadHistory checks that reading any files ends, and that the result can be analysed and
+// FuzzReadHistory checks that reading any files ends, and that the result can be analyzed and
 // encoded.
 func FuzzReadHistory(f *testing.F) {
 	b := newMetricsBody()
@@ -375,7 +375,7 @@ func FuzzReadHistory(f *testing.F) {
 		path := filepath.Join(dir, historyFile)
 		must(t, os.WriteFile(path, lines, 0o640))
 		h.readSamples(path, now)
-		a := Analyse(h, AnalysisOptions{Now: noon, Settings: someSettings})
+		a := Analyze(h, AnalysisOptions{Now: noon, Settings: someSettings})
 		for _, v := range []any{a, h.Restarts, h.Samples, h.Problems} {
 			if _, err := json.Marshal(v); err != nil {
 				t.Fatal(err)

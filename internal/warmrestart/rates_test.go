@@ -56,7 +56,7 @@ func TestRatesOfRestarts(t *testing.T) {
 	add(3, Restart{Kind: Warm})
 	add(5, Restart{Kind: Cold, EOIU: true})
 	add(4, Restart{Kind: Cold, TimedOut: true})
-	a := newStorage(t).restarts(restarts...).analyse(time.Hour)
+	a := newStorage(t).restarts(restarts...).analyze(time.Hour)
 	if r := a.Recovery; r.Count != 7 || r.Of != 13 {
 		t.Errorf("recovery %+v, want 7 of 13", r)
 	}
@@ -66,7 +66,7 @@ func TestRatesOfRestarts(t *testing.T) {
 	if a.Healthy == nil || *a.Healthy || !a.LastHealthyRestart.Equal(restarts[17].At) {
 		t.Errorf("healthy %v, last at %v, want false and %v", a.Healthy, a.LastHealthyRestart, restarts[17].At)
 	}
-	late := newStorage(t).restarts(Restart{At: noon, Kind: Warm, EOIU: true, TimedOut: true}).analyse(time.Hour)
+	late := newStorage(t).restarts(Restart{At: noon, Kind: Warm, EOIU: true, TimedOut: true}).analyze(time.Hour)
 	if *late.Healthy || late.LastHealthyRestart != nil {
 		t.Errorf("a start whose dump ended too late counts as healthy: %v, %v", *late.Healthy, late.LastHealthyRestart)
 	}
@@ -80,7 +80,7 @@ func TestCorruptionRate(t *testing.T) {
 		t.Helper()
 		h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
 		must(t, err)
-		a := Analyse(h, AnalysisOptions{Now: time.Now()})
+		a := Analyze(h, AnalysisOptions{Now: time.Now()})
 		if r := a.Corruption; of == 0 && r != nil || of > 0 && (r == nil || r.Count != count || r.Of != of) {
 			t.Errorf("corruption recovery rate %+v, want %d of %d", r, count, of)
 		}

@@ -176,7 +176,7 @@ func TestMeanEvents(t *testing.T) {
 			at := noon.Add(time.Duration(i) * time.Minute)
 			all = append(all, Restart{At: at, Kind: Cold, EOIU: true, Process: at, Events: n})
 		}
-		got := newStorage(t).restarts(all...).analyse(time.Hour).EventsPerRestart
+		got := newStorage(t).restarts(all...).analyze(time.Hour).EventsPerRestart
 		if got == nil {
 			t.Fatalf("of %v: no mean", c.counts)
 		}

@@ -12,10 +12,10 @@ var someSettings = ReadSettings{
 	Retention: 30 * 24 * time.Hour, MaxFileSize: 100 << 20, MaxStall: 10 * time.Second, MaxFailures: 0.05,
 }
 
-// analyse is of the history read an hour after noon, or later.
-func (s storage) analyse(after time.Duration) *Analysis {
+// analyze is of the history read an hour after noon, or later.
+func (s storage) analyze(after time.Duration) *Analysis {
 	s.t.Helper()
-	return Analyse(s.read(time.Time{}, after), AnalysisOptions{Now: noon.Add(after), Settings: someSettings})
+	return Analyze(s.read(time.Time{}, after), AnalysisOptions{Now: noon.Add(after), Settings: someSettings})
 }
 
 // TestRecommendations checks the setting and the figure of each recommendation.
@@ -99,7 +99,7 @@ func TestRecommendations(t *testing.T) {
 			if c.set != nil {
 				c.set(&settings)
 			}
-			got := Analyse(h, AnalysisOptions{Now: noon.Add(100 * time.Hour), Settings: settings}).Recommendations
+			got := Analyze(h, AnalysisOptions{Now: noon.Add(100 * time.Hour), Settings: settings}).Recommendations
 			if c.setting == "none" {
 				if len(got) != 0 {
 					t.Errorf("%+v, want none", got)
@@ -115,7 +115,7 @@ func TestRecommendations(t *testing.T) {
 				}
 			}
 			// Without settings nothing is said of them.
-			for _, r := range Analyse(h, AnalysisOptions{Now: noon}).Recommendations {
+			for _, r := range Analyze(h, AnalysisOptions{Now: noon}).Recommendations {
 				if r.Setting != "" {
 					t.Errorf("without settings: %+v", r)
 				}

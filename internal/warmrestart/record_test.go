@@ -18,7 +18,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"ports", checkPorts, `{"ports":[{"name":"Ethernet0","mtu":9100}]}`, ""},
 		{"no ports", checkPorts, `{"ports":[]}`, ""},
-		{"an unknown field", checkPorts, `{"ports":[{"name":"Ethernet0","colour":"red"}]}`, ""},
+		{"an unknown field", checkPorts, `{"ports":[{"name":"Ethernet0","color":"red"}]}`, ""},
 		{"no object", checkPorts, `[]`, "cannot unmarshal"},
 		{"a negative MTU", checkPorts, `{"ports":[{"name":"Ethernet0","mtu":-1}]}`, "mtu"},
 		{"no name", checkPorts, `{"ports":[{"mtu":1}]}`, `invalid port name "": must have 1 to 15 bytes`},

@@ -46,7 +46,7 @@ type PortFlaps struct {
 	PortHex string  `json:"port_hex,omitempty"` // see HexUnlessUTF8
 }
 
-// Latency summarises the event latency since the previous sample. The nearest-rank quantiles, in
+// Latency summarizes the event latency since the previous sample. The nearest-rank quantiles, in
 // nanoseconds, are computed from the newest Kept of Count events.
 type Latency struct {
 	Count uint64 `json:"count"`

@@ -180,7 +180,7 @@ func TestBursts(t *testing.T) {
 		sampleAt(0, 1e6),                                                                           // the dump of a start, perhaps
 		sampleAt(5*m, 1e6+3000), sampleAt(10*m, 1e6+3000+3001), sampleAt(15*m, 1e6+3000+3001+6000), // 10.0, 10.003 and 20 a second
 		sampleAt(20*m, 1e6+12001), sampleAt(25*m, 1e6+50000), other,
-	).analyse(time.Hour)
+	).analyze(time.Hour)
 	want := []Storm{
 		{StormEvents, noon.Add(5 * m), noon.Add(15 * m), 9001, 6000, "9001 events in 10m0s, 15 per second"},
 		{StormEvents, noon.Add(20 * m), noon.Add(25 * m), 37999, 3000, "37999 events in 5m0s, 127 per second"},

@@ -15,7 +15,7 @@ import (
 // fewer than 20 observations the 95th percentile is the maximum.
 const FewObservations = 20
 
-// Summary summarises a sample of observations.
+// Summary summarizes a sample of observations.
 type Summary struct {
 	N    int     `json:"n"` // above 0
 	Min  float64 `json:"min"`
@@ -27,8 +27,8 @@ type Summary struct {
 	Few  bool    `json:"few"` // N is below FewObservations
 }
 
-// Summarise returns a summary of values, nil if there are none. It does not modify values.
-func Summarise(values []float64) *Summary {
+// Summarize returns a summary of values, nil if there are none. It does not modify values.
+func Summarize(values []float64) *Summary {
 	sorted := ascending(values)
 	n := len(sorted)
 	if n == 0 {

@@ -65,10 +65,10 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// TestSummariseHyndmanFan checks the quantiles of 1 to 10 against type 1 of Hyndman and Fan's table 1:
+// TestSummarizeHyndmanFan checks the quantiles of 1 to 10 against type 1 of Hyndman and Fan's table 1:
 // the value of rank np, rounded up.
-func TestSummariseHyndmanFan(t *testing.T) {
-	got := Summarise([]float64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1, nan, inf})
+func TestSummarizeHyndmanFan(t *testing.T) {
+	got := Summarize([]float64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1, nan, inf})
 	want := Summary{N: 10, Min: 1, Max: 10, Mean: 5.5, P50: 5, P95: 10, P99: 10, Few: true}
 	if *got != want {
 		t.Errorf("%+v, want %+v", *got, want)
@@ -78,24 +78,24 @@ func TestSummariseHyndmanFan(t *testing.T) {
 		hundred[i] = float64(i + 1)
 	}
 	want = Summary{N: 200, Min: 1, Max: 200, Mean: 100.5, P50: 100, P95: 190, P99: 198}
-	if got := Summarise(hundred); *got != want {
+	if got := Summarize(hundred); *got != want {
 		t.Errorf("%+v, want %+v", *got, want)
 	}
 	for _, none := range [][]float64{nil, {}, {nan}, {inf, -inf}} {
-		if got := Summarise(none); got != nil {
+		if got := Summarize(none); got != nil {
 			t.Errorf("of %v: %+v", none, *got)
 		}
 	}
 }
 
-// TestSummariseRandom checks that quantiles are observed values in ascending order, that the mean
+// TestSummarizeRandom checks that quantiles are observed values in ascending order, that the mean
 // equals one computed with arbitrary precision, and that the input is not modified.
-func TestSummariseRandom(t *testing.T) {
+func TestSummarizeRandom(t *testing.T) {
 	r := random(t)
 	for range 1000 {
 		v := values(r, 1+r.IntN(30))
 		before := slices.Clone(v)
-		s := Summarise(v)
+		s := Summarize(v)
 		if !slices.EqualFunc(v, before, func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }) {
 			t.Fatalf("%v has become %v", before, v)
 		}
@@ -124,7 +124,7 @@ func TestSummariseRandom(t *testing.T) {
 		}
 	}
 	// Naively 0 or 1e100, and no mean of these.
-	if s := Summarise([]float64{1, 1e100, 1, -1e100}); s.Mean != 0.5 {
+	if s := Summarize([]float64{1, 1e100, 1, -1e100}); s.Mean != 0.5 {
 		t.Errorf("mean %v, want 0.5", s.Mean)
 	}
 }
@@ -132,10 +132,10 @@ func TestSummariseRandom(t *testing.T) {
 // TestFew checks that results are marked below FewObservations and not at it.
 func TestFew(t *testing.T) {
 	v := make([]float64, FewObservations)
-	if s := Summarise(v); s.Few {
+	if s := Summarize(v); s.Few {
 		t.Errorf("of %d: %+v", len(v), *s)
 	}
-	if s := Summarise(v[1:]); !s.Few {
+	if s := Summarize(v[1:]); !s.Few {
 		t.Errorf("of %d: %+v", len(v)-1, *s)
 	}
 }
@@ -234,7 +234,7 @@ func TestJSON(t *testing.T) {
 		for i := range x {
 			points[i] = Point{x[i], y[i]}
 		}
-		for _, v := range []any{Summarise(x), TrendOf(points), RateOf(r.Uint64(), r.Uint64())} {
+		for _, v := range []any{Summarize(x), TrendOf(points), RateOf(r.Uint64(), r.Uint64())} {
 			if _, err := json.Marshal(v); err != nil {
 				t.Fatalf("%v: %v", points, err)
 			}

@@ -13,7 +13,7 @@ type Point struct {
 }
 
 // Trend is the result of a Mann-Kendall test with the Theil-Sen slope. The test assumes independent
-// observations. If neighbouring observations are correlated, as samples taken at short intervals
+// observations. If neighboring observations are correlated, as samples taken at short intervals
 // are, P is too small: the absence of a trend is reliable, but its presence is only a hint.
 type Trend struct {
 	N     int     `json:"n"`

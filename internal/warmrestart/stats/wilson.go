@@ -15,9 +15,9 @@ func Wilson(count, of uint64) (low, high float64) {
 	n := float64(of)
 	p := float64(min(count, of)) / n
 	z2 := z95 * z95 / n
-	centre := (p + z2/2) / (1 + z2)
+	center := (p + z2/2) / (1 + z2)
 	spread := z95 / (1 + z2) * math.Sqrt(p*(1-p)/n+z2/(4*n))
-	low, high = max(0, centre-spread), min(1, centre+spread)
+	low, high = max(0, center-spread), min(1, center+spread)
 	// At the ends one of the bounds is exact; remove the rounding error.
 	if count == 0 {
 		low = 0

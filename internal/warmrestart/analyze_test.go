@@ -13,7 +13,7 @@ import (
 // TestNoData checks that figures without data are nil, and not 0 or 100 %.
 func TestNoData(t *testing.T) {
 	for name, s := range map[string]storage{"empty": newStorage(t), "no restarts": newStorage(t).restarts()} {
-		a := s.analyse(0)
+		a := s.analyze(0)
 		text, err := json.Marshal(a)
 		must(t, err)
 		want := `{"at":"2026-10-05T12:00:00Z","restarts":0,"samples":0,` +
@@ -28,8 +28,8 @@ func TestNoData(t *testing.T) {
 	}
 }
 
-// TestAnalyseStarts checks the figures of a few restarts that can be computed by hand.
-func TestAnalyseStarts(t *testing.T) {
+// TestAnalyzeStarts checks the figures of a few restarts that can be computed by hand.
+func TestAnalyzeStarts(t *testing.T) {
 	const h = time.Hour
 	s := newStorage(t).restarts(
 		Restart{At: noon, Kind: Cold, Duration: 4 * time.Second, EOIU: true, EOIULatency: time.Second, Process: noon, Events: 30},
@@ -37,7 +37,7 @@ func TestAnalyseStarts(t *testing.T) {
 		Restart{At: noon.Add(2 * h), Kind: Warm, Duration: 2 * time.Second, EOIU: true}, // of a writer that noted less
 		Restart{At: noon.Add(3 * h), Kind: Warm, Duration: 10 * time.Second, TimedOut: true, Process: noon.Add(3 * h), Events: 2},
 	)
-	a := s.analyse(4 * h)
+	a := s.analyze(4 * h)
 	if a.Restarts != 4 || a.Counters.WarmRestarts != 3 || a.Counters.EOIUTimeouts != 1 {
 		t.Errorf("%d restarts, %+v", a.Restarts, a.Counters)
 	}
@@ -94,7 +94,7 @@ func TestUptime(t *testing.T) {
 		if c.samples != nil {
 			s.samples(c.samples...)
 		}
-		u := s.analyse(2 * time.Hour).Uptime
+		u := s.analyze(2 * time.Hour).Uptime
 		if u.Observed != c.observed || u.Down != c.down || u.Process == nil || *u.Process != c.process {
 			t.Errorf("%s: observed %v, down %v, process %v; want %v, %v, %v", c.name, u.Observed, u.Down, u.Process, c.observed, c.down, c.process)
 		}
@@ -124,7 +124,7 @@ func TestTrends(t *testing.T) {
 			samples = append(samples, s)
 		}
 	}
-	a := newStorage(t).restarts(restarts...).samples(samples...).analyse(24 * time.Hour)
+	a := newStorage(t).restarts(restarts...).samples(samples...).analyze(24 * time.Hour)
 	near := func(got, want float64) bool { return math.Abs(got-want) < 1e-9 }
 	if s := a.SyncTrend; s.Verdict != Rising || !near(s.Slope, 0.001) || s.Unit != "seconds per start" {
 		t.Errorf("sync %+v", *s)
@@ -138,7 +138,7 @@ func TestTrends(t *testing.T) {
 	for i := range restarts {
 		restarts[i].Duration, restarts[i].EOIU, restarts[i].TimedOut = time.Second, true, false
 	}
-	a = newStorage(t).restarts(restarts...).analyse(24 * time.Hour)
+	a = newStorage(t).restarts(restarts...).analyze(24 * time.Hour)
 	if a.SyncTrend.Verdict != NoTrend || a.RecoveryTrend.Verdict != NoTrend {
 		t.Errorf("of equal values: %+v, %+v", *a.SyncTrend, *a.RecoveryTrend)
 	}
@@ -170,7 +170,7 @@ func TestAnomalies(t *testing.T) {
 		s.Events = events
 		restarts, samples = append(restarts, restart), append(samples, s)
 	}
-	a := newStorage(t).restarts(restarts...).samples(samples...).analyse(300 * time.Hour)
+	a := newStorage(t).restarts(restarts...).samples(samples...).analyze(300 * time.Hour)
 	want := map[string]int{SeriesSync: 50, SeriesLatency: 100, SeriesEvents: 150}
 	least := map[string]float64{SeriesSync: 20, SeriesLatency: 1, SeriesEvents: 1_000_000.0 / 3600}
 	seen := make(map[string]bool)
@@ -189,7 +189,7 @@ func TestAnomalies(t *testing.T) {
 		t.Errorf("found %v in %d of %d", seen, len(a.Anomalies), a.AnomaliesFound)
 	}
 	// Of a few nothing is an anomaly.
-	a = newStorage(t).restarts(restarts[45:55]...).analyse(300 * time.Hour)
+	a = newStorage(t).restarts(restarts[45:55]...).analyze(300 * time.Hour)
 	if len(a.Anomalies) != 0 {
 		t.Errorf("of ten starts: %+v", a.Anomalies)
 	}
@@ -205,7 +205,7 @@ func TestMaxAnomalies(t *testing.T) {
 		}
 		h.Restarts = append(h.Restarts, r)
 	}
-	a := Analyse(h, AnalysisOptions{Now: noon})
+	a := Analyze(h, AnalysisOptions{Now: noon})
 	if a.AnomaliesFound != 300 || len(a.Anomalies) != MaxAnomalies {
 		t.Fatalf("%d of %d", len(a.Anomalies), a.AnomaliesFound)
 	}

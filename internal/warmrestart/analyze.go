@@ -8,14 +8,14 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// AnalysisOptions holds the inputs of Analyse other than the history.
+// AnalysisOptions holds the inputs of Analyze other than the history.
 type AnalysisOptions struct {
 	Now      time.Time    // current time
 	Settings ReadSettings // settings for recommendations
 }
 
-// Analyse computes the figures of an Analysis with the formulas of package stats.
-func Analyse(h *History, o AnalysisOptions) *Analysis {
+// Analyze computes the figures of an Analysis with the formulas of package stats.
+func Analyze(h *History, o AnalysisOptions) *Analysis {
 	a := &Analysis{
 		At: o.Now, Since: h.Since, Restarts: len(h.Restarts), Samples: h.SampleCount, Counters: h.Counters,
 		Storms: allStorms(h), LinkDowns: mostDowns(h), Flapping: []PortDowns{},
@@ -80,7 +80,7 @@ func (a *Analysis) starts(restarts []Restart, t *tally) {
 		mean := float64(events) / float64(withEvents)
 		a.EventsPerRestart = &mean
 	}
-	a.Sync, a.EOIU = stats.Summarise(sync), stats.Summarise(eoiu)
+	a.Sync, a.EOIU = stats.Summarize(sync), stats.Summarize(eoiu)
 	a.RecoveryTrend = trendOf(success, "share per warm start")
 	a.SyncTrend = trendOf(duration, "seconds per start")
 }
