@@ -285,7 +285,7 @@ func TestStopIsLogged(t *testing.T) {
 		}
 		a.loop.db.session = nil
 		a.loop.drain()
-		want := fmt.Sprintf("stopping before all rows were written to STATE_DB\" ports=%d events=%d", c.rows, c.messages)
+		want := fmt.Sprintf("stopping before all rows were written to STATE_DB\" ports=%d messages=%d", c.rows, c.messages)
 		if got := strings.Contains(out.String(), want); got != (c.rows+c.messages > 0) {
 			t.Errorf("%d rows, %d messages: logged %q", c.rows, c.messages, out)
 		}

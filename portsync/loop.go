@@ -318,6 +318,6 @@ func (l *Loop) drain() {
 	}
 	if l.initial.started && l.writes.len()+l.ring.Len() > 0 {
 		l.Log.Log(context.Background(), syslog.LevelNotice, "stopping before all rows were written to STATE_DB",
-			"ports", l.writes.len(), "events", l.ring.Len())
+			"ports", l.writes.len(), "messages", l.ring.Len())
 	}
 }

@@ -59,7 +59,7 @@ var batchBounds = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
 func NewMetrics(set *metrics.Set, s *Status, perPort bool) *Metrics {
 	m := &Metrics{
 		events: set.NewCounterVec("portsyncd_events_total",
-			"Total number of netlink events processed, by type.", "event",
+			"Total number of link messages, ends of dumps and receive buffer overruns processed, by event.", "event",
 			names(netlinkraw.NewLink, netlinkraw.DelLink, netlinkraw.DumpDone, netlinkraw.Overrun, netlinkraw.Unreadable)...),
 		ignored: set.NewCounterVec("portsyncd_events_ignored_total",
 			"Total number of link messages ignored, by reason.", "reason",

@@ -60,7 +60,7 @@ type CountsView struct {
 	Present     int64      `json:"ports_present"`
 	Up          int64      `json:"ports_up"`
 	Pending     int64      `json:"ports_pending"`
-	Events      uint64     `json:"events"`
+	Events      uint64     `json:"events"` // link messages processed
 	Writes      uint64     `json:"writes"`
 	Resyncs     uint64     `json:"resyncs"`
 	Repairs     uint64     `json:"repairs"`
@@ -76,7 +76,7 @@ type CountsView struct {
 // if there were no writes.
 type Minute struct {
 	From   time.Time `json:"from"`
-	Events uint64    `json:"events"`
+	Events uint64    `json:"events"` // link messages processed
 	Writes uint64    `json:"writes"`
 	P50    int64     `json:"p50_ns"`
 	P99    int64     `json:"p99_ns"`

@@ -26,7 +26,7 @@ func oneSwitch() dashboard {
 			}},
 			{"All ports", 12, []panel{portTable(of)}},
 			{"Kernel", 8, []panel{
-				lines("Link messages", "ops", "Netlink events processed per second, by type.",
+				lines("Link messages", "ops", "Link messages, ends of dumps and overruns processed per second, by event.",
 					query{rate("portsyncd_events_total"), "{{event}}"}),
 				lines("Ignored messages", "ops", "Ignored link messages per second, by reason. "+
 					"Messages with the reason `unknown` are about interfaces without a row in APPL_DB.",

@@ -483,7 +483,7 @@ func TestHealthRequestedRestarts(t *testing.T) {
 		t.Errorf("/healthz says %q", a.Body)
 	}
 	out, err := exec.Command(sw.Binary, "report", "-c", sw.ConfigPath).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "No storms of restarts or events") {
+	if err != nil || !strings.Contains(string(out), "No storms of restarts or link messages") {
 		t.Errorf("report: %v\n%s", err, out)
 	}
 }

@@ -120,7 +120,7 @@ func TestReport(t *testing.T) {
 	near("median of the sync", a.Sync.P50, 0.021) // of 10 to 30 ms without 20, and 10 s
 	near("longest sync", a.Sync.Max, 10)
 	near("median of the EOIU latency", a.EOIU.P50, 0.014)
-	near("events per restart", *a.EventsPerRestart, 10)
+	near("link messages per restart", *a.EventsPerRestart, 10)
 	if a.SyncTrend.Verdict != warmrestart.Rising {
 		t.Errorf("trend of the sync: %+v", a.SyncTrend)
 	}

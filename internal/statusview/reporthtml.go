@@ -162,8 +162,8 @@ func (w *htmlWriter) samplesSections(v *reportView) {
 	w.raw(`
 </section>
 
-<section aria-labelledby="h-events">
-<h2 id="h-events">Events</h2>
+<section aria-labelledby="h-messages">
+<h2 id="h-messages">Link messages</h2>
 `)
 	if v.EventPlot == "" {
 		w.raw(`<p class="empty">Fewer than two samples of one process.</p>`)

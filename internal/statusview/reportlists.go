@@ -45,7 +45,7 @@ func (r *Report) printRestarts(p *printer) {
 		rows = append(rows, []word{{p.minute(s.At), plain}, {p.visible(s.Kind), plain}, {p.duration(s.Duration.Seconds()), plain},
 			dump, {grouped(s.Events), plain}, {strconv.Itoa(s.Changed + s.Deleted), plain}, {note, plain}})
 	}
-	p.table([]column{{"AT", false}, {"KIND", false}, {"SYNC", true}, {"EOIU", true}, {"EVENTS", true}, {"CHANGED", true}, {"REASON", false}}, rows)
+	p.table([]column{{"AT", false}, {"KIND", false}, {"SYNC", true}, {"EOIU", true}, {"MESSAGES", true}, {"CHANGED", true}, {"REASON", false}}, rows)
 }
 
 // durationOrNone formats d. It returns "" if d was not recorded.
@@ -85,10 +85,10 @@ func (r *Report) printAnomalies(p *printer) {
 	p.table([]column{{"AT", false}, {"SERIES", false}, {"VALUE", true}, {"MEDIAN", true}, {"SCORE", true}, {"", false}}, rows)
 }
 
-// printStorms prints the restart storms and event bursts.
+// printStorms prints the restart storms and bursts of link messages.
 func (r *Report) printStorms(p *printer) {
 	if len(r.Analysis.Storms) == 0 {
-		p.section("No storms of restarts or events")
+		p.section("No storms of restarts or link messages")
 		return
 	}
 	for _, s := range newest(p, "Storms", r.Analysis.Storms) {

@@ -155,7 +155,7 @@ func reportTiles(a *warmrestart.Analysis, now time.Time) []tile {
 		rates = append(rates, rateTile(strings.ToUpper(d.Name[:1])+d.Name[1:], d.In(a)))
 	}
 	tiles := []tile{
-		{Name: "Events per restart", Value: "no data"},
+		{Name: "Link messages per restart", Value: "no data"},
 		{Name: "Uptime", Value: "no data"},
 		{Name: "Last healthy restart", Value: "no data"},
 	}

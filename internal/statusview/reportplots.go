@@ -51,7 +51,7 @@ func sampleLatencyPlot(r *Report) markup {
 	return d.svg("99th percentile of the latency in each of " + count(uint64(len(points)), "sample", "samples"))
 }
 
-// sampleEventPlot plots the event rate between consecutive samples of the same process.
+// sampleEventPlot plots the rate of link messages between consecutive samples of the same process.
 func sampleEventPlot(r *Report) markup {
 	var points []point
 	highest := 0.0
@@ -74,7 +74,7 @@ func sampleEventPlot(r *Report) markup {
 	d := newDrawing(spanOf(points, r.Time), linearAxis(0, highest, "per second"))
 	d.line("fine", points)
 	d.anomalies(r, warmrestart.SeriesEvents)
-	return d.svg("Events per second between samples, maximum " + digits(highest))
+	return d.svg("Link messages per second between samples, maximum " + digits(highest))
 }
 
 // stripPlot plots summary s along duration axis x.

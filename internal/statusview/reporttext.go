@@ -112,9 +112,9 @@ func (r *Report) printRates(p *printer) {
 		add(warmrestart.Rates[i].Name, warmrestart.Rates[i].In(a))
 	}
 	if a.EventsPerRestart != nil {
-		rows = append(rows, []word{{"events per restart", plain}, {digits(*a.EventsPerRestart), strong}, {}, {}, {}})
+		rows = append(rows, []word{{"link messages per restart", plain}, {digits(*a.EventsPerRestart), strong}, {}, {}, {}})
 	} else {
-		rows = append(rows, []word{{"events per restart", plain}, {noData, faint}, {}, {}, {}})
+		rows = append(rows, []word{{"link messages per restart", plain}, {noData, faint}, {}, {}, {}})
 	}
 	p.table([]column{{"RATE", false}, {"VALUE", true}, {"COUNT", true}, {"95 % INTERVAL", false}, {"", false}}, rows)
 }

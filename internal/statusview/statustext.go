@@ -113,10 +113,10 @@ func (s *Status) printWork(p *printer) {
 	if b.Ports == 0 && b.Events == 0 {
 		p.field("backlog", word{"none", plain})
 	} else {
-		p.field("backlog", join(word{count(unsigned(b.Ports), "row", "rows"), plain}, word{count(unsigned(b.Events), "event", "events"), plain},
+		p.field("backlog", join(word{count(unsigned(b.Ports), "row", "rows"), plain}, word{count(unsigned(b.Events), "link message", "link messages"), plain},
 			word{"oldest " + p.duration(b.WaitSeconds), plain})...)
 	}
-	p.field("counts", join(word{count(c.Events, "event", "events"), plain}, word{count(c.Writes, "write", "writes"), plain},
+	p.field("counts", join(word{count(c.Events, "link message", "link messages"), plain}, word{count(c.Writes, "write", "writes"), plain},
 		word{count(c.Resyncs, "resync", "resyncs"), plain}, word{count(c.Overruns, "overrun", "overruns"), plain},
 		word{count(c.Reconnects, "reconnect", "reconnects"), plain}, word{count(c.Mismatches, "audit mismatch", "audit mismatches"), warnIf(c.Mismatches > 0)},
 		word{count(c.Repairs, "repair", "repairs"), plain})...)

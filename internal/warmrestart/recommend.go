@@ -95,7 +95,7 @@ func (r *recommendations) maxStall() {
 		return
 	}
 	r.add("health.max_stall_seconds", "find out why the databases answer late, or raise it; after a longer stall the watchdog is not notified",
-		"in %d of %d samples an event took more than half of %v; the longest took %v",
+		"in %d of %d samples a write took more than half of %v; the longest took %v",
 		near, len(r.history.moments), limit, time.Duration(longest).Round(time.Millisecond))
 }
 
@@ -145,14 +145,14 @@ func (r *recommendations) historySize() {
 }
 
 // saveInterval recommends a shorter save interval if the quantiles of samples were not computed
-// from all events.
+// from all writes.
 func (r *recommendations) saveInterval() {
 	h, interval := r.history, r.settings.SaveInterval
 	if interval <= time.Second || h.withEvents < stats.FewObservations || 10*h.inexact < h.withEvents {
 		return
 	}
-	r.add("metrics.save_interval_secs", fmt.Sprintf("lower it, for example to %d; quantiles include the newest events of an interval only", wholeSeconds(interval.Seconds()/2)),
-		"%d of %d samples have more events than their quantiles include, with a sample every %v", h.inexact, h.withEvents, interval)
+	r.add("metrics.save_interval_secs", fmt.Sprintf("lower it, for example to %d; quantiles include only the newest writes of an interval", wholeSeconds(interval.Seconds()/2)),
+		"%d of %d samples have more writes than their quantiles include, with a sample every %v", h.inexact, h.withEvents, interval)
 }
 
 // keepRestarts recommends a higher limit on restart records if records were removed that are newer

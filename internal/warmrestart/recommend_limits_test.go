@@ -79,7 +79,7 @@ func TestRecommendationLimits(t *testing.T) {
 		{"without a timeout", (*r).eoiuTimeout, waits(0, 5.5, false), ""},
 
 		{"waits of half of the limit", (*r).maxStall, stalls(10*time.Second, 5*time.Second, 5*time.Second), ""},
-		{"waits of more", (*r).maxStall, stalls(10*time.Second, 5*time.Second+1, 0, 6*time.Second), "in 2 of 3 samples an event took more than half of 10s; the longest took 6s"},
+		{"waits of more", (*r).maxStall, stalls(10*time.Second, 5*time.Second+1, 0, 6*time.Second), "in 2 of 3 samples a write took more than half of 10s; the longest took 6s"},
 		{"one wait of more", (*r).maxStall, stalls(10*time.Second, 6*time.Second, 5*time.Second), ""},
 		{"without a limit", (*r).maxStall, stalls(0, time.Second, time.Second), ""},
 

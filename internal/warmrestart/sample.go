@@ -17,8 +17,8 @@ type Sample struct {
 	// RestartsSum is the checksum of Restarts. If metrics.json is corrupt, a start uses Restarts
 	// only if the checksum matches. It is 0 in samples written by versions that did not store it.
 	RestartsSum uint32 `json:"restarts_sum,omitempty"`
-	Events      uint64 `json:"events"`  // since the process started
-	Writes      uint64 `json:"writes"`  // likewise
+	Events      uint64 `json:"events"`  // link messages since the process started
+	Writes      uint64 `json:"writes"`  // since the process started
 	Resyncs     uint64 `json:"resyncs"` // likewise
 	Repairs     uint64 `json:"repairs"` // likewise
 	// Redis requests since the process started, and how many of them failed.
@@ -27,7 +27,7 @@ type Sample struct {
 	Configured int64    `json:"ports_configured"`
 	Present    int64    `json:"ports_present"`
 	Up         int64    `json:"ports_up"`
-	Latency    *Latency `json:"latency,omitempty"` // nil if there were no events since the previous sample
+	Latency    *Latency `json:"latency,omitempty"` // nil if there were no writes since the previous sample
 	// Flaps lists the front-panel interfaces whose link went down since the previous sample, in
 	// descending order of penalty, at most MaxFlaps. It includes interfaces that have since been
 	// deleted, renamed or recreated.
@@ -46,8 +46,8 @@ type PortFlaps struct {
 	PortHex string  `json:"port_hex,omitempty"` // see HexUnlessUTF8
 }
 
-// Latency summarizes the event latency since the previous sample. The nearest-rank quantiles, in
-// nanoseconds, are computed from the newest Kept of Count events.
+// Latency summarizes the latency of the writes to STATE_DB since the previous sample. The
+// nearest-rank quantiles, in nanoseconds, are computed from the newest Kept of Count writes.
 type Latency struct {
 	Count uint64 `json:"count"`
 	Kept  int    `json:"kept"`

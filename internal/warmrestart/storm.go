@@ -92,13 +92,13 @@ func restartStorms(restarts []Restart) (storms []Storm) {
 	return storms
 }
 
-// burstRate is the number of events per second, averaged over the time between two samples, above
-// which the period is a burst. An idle switch has a few events per hour, and moving cables briefly
+// burstRate is the number of link messages per second, averaged over the time between two samples, above
+// which the period is a burst. An idle switch gets a few messages per hour, and moving cables briefly
 // causes a few per second.
 const burstRate = 10
 
-// bursts returns the event bursts, oldest first: periods between samples of the same process with
-// more than burstRate events per second. Events before a process's first sample are ignored because
+// bursts returns the bursts, oldest first: periods between samples of the same process with more than
+// burstRate link messages per second. Messages before a process's first sample are ignored because
 // they include the initial dump.
 func bursts(moments []moment) (storms []Storm) {
 	for _, m := range moments {
@@ -119,12 +119,12 @@ func bursts(moments []moment) (storms []Storm) {
 		s := &storms[i]
 		took := s.To.Sub(s.From)
 		s.Limit = uint64(burstRate * took.Seconds())
-		s.Text = fmt.Sprintf("%d events in %v, %.0f per second", s.Count, took.Round(time.Second), float64(s.Count)/took.Seconds())
+		s.Text = fmt.Sprintf("%d link messages in %v, %.0f per second", s.Count, took.Round(time.Second), float64(s.Count)/took.Seconds())
 	}
 	return storms
 }
 
-// allStorms returns the newest MaxStorms restart storms and event bursts, oldest first.
+// allStorms returns the newest MaxStorms restart storms and bursts of link messages, oldest first.
 func allStorms(h *History) []Storm {
 	storms := append([]Storm{}, restartStorms(h.Restarts)...)
 	storms = append(storms, bursts(h.moments)...)

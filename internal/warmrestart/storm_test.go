@@ -182,8 +182,8 @@ func TestBursts(t *testing.T) {
 		sampleAt(20*m, 1e6+12001), sampleAt(25*m, 1e6+50000), other,
 	).analyze(time.Hour)
 	want := []Storm{
-		{StormEvents, noon.Add(5 * m), noon.Add(15 * m), 9001, 6000, "9001 events in 10m0s, 15 per second"},
-		{StormEvents, noon.Add(20 * m), noon.Add(25 * m), 37999, 3000, "37999 events in 5m0s, 127 per second"},
+		{StormEvents, noon.Add(5 * m), noon.Add(15 * m), 9001, 6000, "9001 link messages in 10m0s, 15 per second"},
+		{StormEvents, noon.Add(20 * m), noon.Add(25 * m), 37999, 3000, "37999 link messages in 5m0s, 127 per second"},
 	}
 	if !slices.Equal(a.Storms, want) {
 		t.Errorf("%+v, want %+v", a.Storms, want)
