@@ -160,7 +160,7 @@ func healthCases() []healthCase {
 		{"two requests failed", status(func(s *Status) { addRequests(s, 2, 2) }), nil, "", ""},
 		{"three requests failed", status(func(s *Status) { addRequests(s, 3, 3) }), status(func(s *Status) { s.advance(time.Minute + 6*time.Second) }),
 			"failure_rate", "3 of 3 Redis requests failed in the last minute"},
-		{"few requests failed", status(func(s *Status) { addRequests(s, 8, 100) }), nil, "", ""}, // 8 %, with a lower bound of 4 %
+		{"few requests failed", status(func(s *Status) { addRequests(s, 8, 100) }), nil, "", ""}, // 8%, with a lower bound of 4%
 		{"many requests failed", status(func(s *Status) { addRequests(s, 20, 100) }), status(func(s *Status) { addRequests(s, 0, 2000) }),
 			"failure_rate", "20 of 100 Redis requests failed in the last minute"},
 

@@ -99,12 +99,12 @@ func TestFailureRateHysteresis(t *testing.T) {
 		t.Fatalf("9 of 10 failed: %+v, want reason failure_rate", h)
 	}
 	s.rate.add(false, s.clock.now())
-	addRequests(s, 0, 10) // 9 of 21, at least 24 %
+	addRequests(s, 0, 10) // 9 of 21, at least 24%
 	now := s.clock.now()
 	if o := m.observe(now); o.active() != 0 || o.persisting() == 0 {
 		t.Errorf("9 of 21 failed: active %b, persisting %b", o.active(), o.persisting())
 	}
-	addRequests(s, 0, 20) // 9 of 41, at least 12 %
+	addRequests(s, 0, 20) // 9 of 41, at least 12%
 	if o := m.observe(now); o.active() != 0 || o.persisting() != 0 {
 		t.Errorf("9 of 41 failed: active %b, persisting %b", o.active(), o.persisting())
 	}

@@ -54,7 +54,7 @@ func printSoak(w io.Writer, o soakOptions, r *soakResult) {
 	fmt.Fprintf(w, "soak of %d ports for %v: %d MTU changes (%.0f per second), %d flaps, %d restarts of redis-server, %d reloads, %d fetches, %d scrapes\n",
 		o.Ports, r.Took.Round(time.Second), r.Sent, float64(r.Sent)/r.Took.Seconds(), r.Flaps, r.Restarts, r.Reloads, r.Fetches, len(r.Samples))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "\tlowest\tmedian\thighest\tslope per hour\t95 % interval\t\t\n")
+	fmt.Fprint(t, "\tlowest\tmedian\thighest\tslope per hour\t95% interval\t\t\n")
 	rss, goroutines, descriptors, p50, p99 := r.curves()
 	for _, c := range []curve{rss, goroutines, descriptors, p50, p99} {
 		c = c.settled()

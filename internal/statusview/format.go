@@ -67,7 +67,7 @@ func percent(v float64) string {
 			break
 		}
 	}
-	return strings.TrimSuffix(s, ".0") + " %"
+	return strings.TrimSuffix(s, ".0") + "%"
 }
 
 // clock formats t with second precision in the terminal's time zone.

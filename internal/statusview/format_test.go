@@ -36,10 +36,10 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-// TestPercent checks that only the shares 0 and 1 are shown as 0 % and 100 %.
+// TestPercent checks that only the shares 0 and 1 are shown as 0% and 100%.
 func TestPercent(t *testing.T) {
 	for want, v := range map[string]float64{
-		"0 %": 0, "0.001 %": 0.00001, "8.3 %": 1. / 12, "50 %": 0.5, "99.98 %": 0.9998, "99.9999 %": 0.999999, "100 %": 1,
+		"0%": 0, "0.001%": 0.00001, "8.3%": 1. / 12, "50%": 0.5, "99.98%": 0.9998, "99.9999%": 0.999999, "100%": 1,
 	} {
 		if got := percent(v); got != want {
 			t.Errorf("percent(%v) = %q, want %q", v, got, want)

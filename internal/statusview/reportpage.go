@@ -182,7 +182,7 @@ func rateTile(name string, r *stats.Rate) tile {
 	if r == nil {
 		return tile{Name: name, Value: "no data"}
 	}
-	note := fmt.Sprintf("%s of %s; 95 %% interval %s to %s", grouped(r.Count), grouped(r.Of), percent(r.Low), percent(r.High))
+	note := fmt.Sprintf("%s of %s; 95%% interval %s to %s", grouped(r.Count), grouped(r.Of), percent(r.Low), percent(r.High))
 	if r.Few {
 		note += "; few observations"
 	}
@@ -220,7 +220,7 @@ func newTrendView(t *warmrestart.Trend, what, rising, falling string) *trendView
 	if rest, found := strings.CutPrefix(per, "seconds "); found {
 		slope, per = seconds, rest
 	}
-	v.Figures = fmt.Sprintf("Slope %s %s, 95 %% interval %s to %s (Theil-Sen); %s, n = %s (Mann-Kendall)",
+	v.Figures = fmt.Sprintf("Slope %s %s, 95%% interval %s to %s (Theil-Sen); %s, n = %s (Mann-Kendall)",
 		slope(t.Slope), per, slope(t.Low), slope(t.High), probability(t.P), grouped(t.N))
 	return v
 }

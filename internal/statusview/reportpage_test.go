@@ -104,10 +104,10 @@ func TestReportPageShows(t *testing.T) {
 	for _, want := range []string{
 		"leaf-14", "portsyncd 0.2.0 · from /var/warmboot/portsyncd/metrics", "24 restarts and 8,640 samples, 2026-02-12 12:00 to 2026-03-14 11:55",
 		"history.jsonl:4711: torn line skipped",
-		"Warm starts that succeeded 90.9 % 20 of 22; 95 % interval 72.2 % to 97.5 %; few observations", "Uptime 99.996 % or more, of 30d; down at most 1m 33s",
+		"Warm starts that succeeded 90.9% 20 of 22; 95% interval 72.2% to 97.5%; few observations", "Uptime 99.996% or more, of 30d; down at most 1m 33s",
 		"Link messages per restart 412", "Last healthy restart 1d 2h ago",
 		"Set it to 1 warm_restart.eoiu_timeout_secs the 99th percentile of 22 dumps was 31 ms",
-		"rising The initial sync is getting slower. Slope 2.1 ms per start, 95 % interval 900 µs to 3.4 ms (Theil-Sen); p = 0.001, n = 24 (Mann-Kendall)",
+		"rising The initial sync is getting slower. Slope 2.1 ms per start, 95% interval 900 µs to 3.4 ms (Theil-Sen); p = 0.001, n = 24 (Mann-Kendall)",
 		"no trend The latency is neither rising nor falling. Slope 1 ns per day",
 		"Initial sync 24 21 ms 910 ms 58 ms 140 ms 10 s 10 s", "few values: high percentiles are unreliable",
 		"sync_duration_seconds 10 s 58 ms 214", "events_per_second 147 /s 2.3 /s 92", "5 more have lower scores",

@@ -116,7 +116,7 @@ func (r *Report) printRates(p *printer) {
 	} else {
 		rows = append(rows, []word{{"link messages per restart", plain}, {noData, faint}, {}, {}, {}})
 	}
-	p.table([]column{{"RATE", false}, {"VALUE", true}, {"COUNT", true}, {"95 % INTERVAL", false}, {"", false}}, rows)
+	p.table([]column{{"RATE", false}, {"VALUE", true}, {"COUNT", true}, {"95% INTERVAL", false}, {"", false}}, rows)
 }
 
 // printDurations prints the table of percentiles.
@@ -192,7 +192,7 @@ func (p *printer) trend(label string, t *warmrestart.Trend, values []float64, fo
 		words = append(words, word{fmt.Sprintf("no trend in %d values (%s)", t.N, probability(t.P)), plain})
 	default:
 		words = append(words, word{p.visible(t.Verdict), strong},
-			word{fmt.Sprintf("by %s %s (95 %%: %s to %s; %s, %d values)", digits(t.Slope), p.visible(t.Unit),
+			word{fmt.Sprintf("by %s %s (95%%: %s to %s; %s, %d values)", digits(t.Slope), p.visible(t.Unit),
 				digits(t.Low), digits(t.High), probability(t.P), t.N), plain})
 	}
 	p.field("", words...)

@@ -43,7 +43,7 @@ func extended(limit, begin, end time.Duration) time.Duration {
 }
 
 // Contended reports whether tasks on this machine waited for a processor or for the disk for more
-// than 2 % of the time since the stopwatch was started. It returns true if the kernel does not
+// than 2% of the time since the stopwatch was started. It returns true if the kernel does not
 // measure this.
 func (w Stopwatch) Contended() bool {
 	total := stallTime()

@@ -107,7 +107,7 @@ func (r *recommendations) maxFailures() {
 		return
 	}
 	r.add("health.max_failure_rate_percent", "find out why the databases failed, or raise it",
-		"%d of %d Redis requests before %s failed, a rate of at least %.2g %%; in total %d of %d",
+		"%d of %d Redis requests before %s failed, a rate of at least %.2g%%; in total %d of %d",
 		f.worst.Count, f.worst.Of, f.worstAt.UTC().Format(time.DateTime), 100*f.worst.Low, f.failed, f.requests)
 }
 
@@ -210,7 +210,7 @@ func (r *recommendations) slowerSync() {
 		return
 	}
 	r.add("", "find out why the initial sync gets slower: ports, kernel or databases",
-		"over %d starts its duration grew by %v per start (95 %%: %v to %v; p = %.2g)", t.N, inSeconds(t.Slope), inSeconds(t.Low), inSeconds(t.High), t.P)
+		"over %d starts its duration grew by %v per start (95%%: %v to %v; p = %.2g)", t.N, inSeconds(t.Slope), inSeconds(t.Low), inSeconds(t.High), t.P)
 }
 
 func (r *recommendations) flapping() {

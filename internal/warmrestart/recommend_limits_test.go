@@ -113,7 +113,7 @@ func TestRecommendationLimits(t *testing.T) {
 		{"the worst storm", (*r).restartStorm, storms(5, 7, 7, 6), "restart storms: 4; the worst began at 0001-01-01 00:00:00: 7 starts"},
 		{"storms of events", (*r).restartStorm, storms(), ""},
 
-		{"slower by a tenth", (*r).slowerSync, slower(10, 0.1, 0.01, Rising), "over 10 starts its duration grew by 100ms per start (95 %: 10ms to 0s"},
+		{"slower by a tenth", (*r).slowerSync, slower(10, 0.1, 0.01, Rising), "over 10 starts its duration grew by 100ms per start (95%: 10ms to 0s"},
 		{"slower by less", (*r).slowerSync, slower(10, 0.099, 0.01, Rising), ""},
 		{"slower or not", (*r).slowerSync, slower(10, 0.1, 0, Rising), ""},
 		{"faster", (*r).slowerSync, slower(10, 0.1, 0.01, Falling), ""},

@@ -62,7 +62,7 @@ func TestRecommendations(t *testing.T) {
 		{"slow databases", nil, samples(30, time.Minute, func(i int, s *Sample) { s.Latency.Max = int64(i%10) * 1e9 }), nil,
 			"health.max_stall_seconds", []string{"in 12 of 30 samples", "half of 10s", "the longest took 9s"}},
 		{"failing databases", nil, samples(30, time.Minute, func(i int, s *Sample) { s.Exchanges, s.Failed = 100*uint64(i), 20*uint64(i/10) }), nil,
-			"health.max_failure_rate_percent", []string{"20 of 100 Redis requests before", "at least 13 %", "in total 40 of 2900", "before 2026-10-05 12:10:00"}},
+			"health.max_failure_rate_percent", []string{"20 of 100 Redis requests before", "at least 13%", "in total 40 of 2900", "before 2026-10-05 12:10:00"}},
 		{"failing now and then", nil, samples(30, time.Minute, func(i int, s *Sample) { s.Exchanges, s.Failed = 100*uint64(i), uint64(i) }), nil, "none", nil},
 		{"slow once", nil, samples(30, time.Minute, func(i int, s *Sample) { s.Latency.Max = int64(i/29) * 9e9 }), nil, "none", nil},
 		{"a sample each second", nil, samples(10_000, 10*time.Second, plainSample), func(s *ReadSettings) { s.SaveInterval, s.Retention = 10*time.Second, 100*day },
@@ -78,7 +78,7 @@ func TestRecommendations(t *testing.T) {
 		{"restart storm", starts(30, func(i int, r *Restart) { r.At = noon.Add(time.Duration(i) * time.Minute); r.LastAlive = r.At }), nil, nil,
 			"", []string{"restart storms: 1;", "began at 2026-10-05 12:00:00: 30 starts in 29m0s, each after a crash or a kill; after 3 in 20 minutes"}},
 		{"slower", starts(30, func(i int, r *Restart) { r.Duration += time.Duration(i) * time.Millisecond }), nil, nil,
-			"", []string{"slower", "over 30 starts its duration grew by 1ms per start (95 %: 1ms to 1ms; p = "}},
+			"", []string{"slower", "over 30 starts its duration grew by 1ms per start (95%: 1ms to 1ms; p = "}},
 		{"flapping", nil, samples(30, time.Minute, func(i int, s *Sample) {
 			s.Flaps = []PortFlaps{{Port: "Ethernet0", Downs: 1, Penalty: 1500}, {Port: "Ethernet4", Downs: 2, Penalty: 2001 + float64(i)}}
 		}), nil, "", []string{"cable", `flapping ports: 1; the worst is Ethernet4 with 60 link-down transitions, the last at 2026-10-05 12:29:00`}},

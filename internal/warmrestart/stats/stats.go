@@ -46,8 +46,8 @@ type Rate struct {
 	Count uint64  `json:"count"` // at most Of
 	Of    uint64  `json:"of"`    // above 0
 	Value float64 `json:"value"`
-	Low   float64 `json:"low"`  // lower end of the 95 % interval
-	High  float64 `json:"high"` // upper end of the 95 % interval
+	Low   float64 `json:"low"`  // lower end of the 95% interval
+	High  float64 `json:"high"` // upper end of the 95% interval
 	Few   bool    `json:"few"`  // Of is below FewObservations
 }
 

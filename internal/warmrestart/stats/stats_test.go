@@ -59,7 +59,7 @@ func TestQuantile(t *testing.T) {
 				}
 			}
 			if got := Quantile(sorted, float64(percent)/100); got != sorted[i] {
-				t.Fatalf("%d %% of %v: %d, want %d", percent, sorted, got, sorted[i])
+				t.Fatalf("%d%% of %v: %d, want %d", percent, sorted, got, sorted[i])
 			}
 		}
 	}

@@ -20,7 +20,7 @@ type Trend struct {
 	S     int64   `json:"s"`     // Mann-Kendall statistic
 	P     float64 `json:"p"`     // two-sided p-value
 	Slope float64 `json:"slope"` // Theil-Sen slope per unit of X
-	Low   float64 `json:"low"`   // lower end of the 95 % confidence interval of Slope
+	Low   float64 `json:"low"`   // lower end of the 95% confidence interval of Slope
 	High  float64 `json:"high"`  // upper end of this interval
 }
 

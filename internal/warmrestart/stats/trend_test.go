@@ -247,7 +247,7 @@ func TestTiesP(t *testing.T) {
 	}
 }
 
-// TestTrendLevel checks that, without a trend, 5 % of the tests find one and 95 % of the intervals
+// TestTrendLevel checks that, without a trend, 5% of the tests find one and 95% of the intervals
 // contain the slope.
 func TestTrendLevel(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))

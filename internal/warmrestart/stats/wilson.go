@@ -2,10 +2,10 @@ package stats
 
 import "math"
 
-// z95 is the 97.5 % quantile of the normal distribution, for 95 % intervals.
+// z95 is the 97.5% quantile of the normal distribution, for 95% intervals.
 const z95 = 1.9599639845400545
 
-// Wilson returns the 95 % Wilson score interval (Wilson, "Probable inference, the law of succession,
+// Wilson returns the 95% Wilson score interval (Wilson, "Probable inference, the law of succession,
 // and statistical inference", JASA 22, 1927) for the proportion count/of. It is 0 to 1 if of is 0.
 // A count above of is reduced to of.
 func Wilson(count, of uint64) (low, high float64) {
