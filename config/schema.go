@@ -32,7 +32,7 @@ type Daemon struct {
 type Database struct {
 	RedisHost    string // host name or IP address. Default "127.0.0.1"
 	RedisPort    uint16 // TCP port, 1 to 65535. Default 6379
-	UnixSocket   string // absolute path; if set, host and port are not used. Default "": use TCP
+	UnixSocket   string // absolute path of at most 107 bytes; if set, host and port are not used. Default "": use TCP
 	User         string // ACL user, for servers without a password_path in the map. Default "": the default user
 	PasswordFile string // absolute path of a file with the password for these servers, read for each connection. Default "": none
 	ConfigFile   string // SONiC's database_config.json; if it exists, host, port and socket are not used. "": the map is not used. Default DefaultDatabaseConfig
@@ -81,7 +81,7 @@ type Health struct {
 type Push struct {
 	URL               string        // http or https, without credentials. Default "": no push
 	Interval          time.Duration // interval of the batches, 1 s to 1 h. Default 10 s
-	Instance          string        // value of the tag "instance". Default "": the host name
+	Instance          string        // value of the tag "instance", at most 255 bytes. Default "": the host name
 	AuthorizationFile string        // absolute path of a file with the value of the Authorization header. Default "": no header
 	CAFile            string        // absolute path of a PEM file. Default "": the certificate authorities of the system
 	Device            string        // interface or VRF that connections are bound to. Default "": any

@@ -36,8 +36,8 @@ func (l LogLevel) String() string { return logLevels[l] }
 // LogFormat is the format of log lines on standard output and standard error.
 type LogFormat uint8
 
-// Log levels. The names are those in SONiC's LOGGER table, in lower case (sonic-swss-common,
-// common/logger.cpp, Logger::priorityStringMap).
+// Log formats: "severity :- component: text" lines, or one JSON object per line as slog.JSONHandler
+// writes.
 const (
 	TextLog LogFormat = iota
 	JSONLog

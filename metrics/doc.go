@@ -49,6 +49,6 @@
 //
 // # Not included
 //
-// A global default set, timestamps, OpenMetrics, summaries and quantiles computed by the program,
-// exemplars, native histograms, and removal of families.
+// The package does not support a global default set, timestamps, OpenMetrics, summaries and quantiles
+// computed by the program, exemplars, native histograms, and the removal of families.
 package metrics

@@ -88,7 +88,7 @@ func record(w http.ResponseWriter, r *http.Request, duration time.Duration, star
 }
 
 // writeProfile sends a profile of package runtime/pprof. The query may contain debug=1 for text, and
-// gc=1 to collect garbage before.
+// gc=1 to run the garbage collector first.
 func writeProfile(w http.ResponseWriter, r *http.Request, name string) {
 	p := pprof.Lookup(name)
 	if p == nil {

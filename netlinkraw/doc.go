@@ -28,14 +28,14 @@
 //
 // # Lost messages
 //
-// If the receive buffer is full, the kernel drops messages and returns ENOBUFS once. It then drops all
-// live messages for the socket until the queue is empty, so that a dump before that can be outdated.
-// Receive therefore returns the queued messages first, and then, when the queue is empty, one
-// message of type [Overrun]. The caller must then request a dump, and treat links that are not in it
-// as deleted.
+// If the receive buffer is full, the kernel drops messages and returns ENOBUFS once. It then also drops
+// all further live messages until the queue is empty, so a dump that was requested earlier may be
+// outdated. Receive therefore returns the queued messages first and then, when the queue is empty, one
+// message of type [Overrun]. The caller must then request a dump and treat links that are not in it as
+// deleted.
 //
-// A datagram can be larger than its slot in the receive buffer (MSG_TRUNC): the message of a link with
-// hundreds of alternative names has 70 KiB. The slots then grow, to at most 4 MiB in total, and an
+// A datagram can be larger than the slot of memory into which it is read (MSG_TRUNC): the message of a
+// link with hundreds of alternative names has 70 KiB. The slots then grow, to at most 4 MiB in total, and an
 // Overrun follows, so that the next dump reads the link. A link message larger than the maximum size
 // of a slot, which current kernels cannot allocate, is returned as [Unreadable] with the name of the
 // link but without its state.
@@ -44,8 +44,8 @@
 // after the Overrun. Links may be missing from such a dump.
 //
 // If links were created or deleted during a dump (NLM_F_DUMP_INTR), its DumpDone has Interrupted set.
-// Links may be missing from it or repeated. Use the links in it, do not treat others as deleted, and
-// request another dump. The kernel runs one dump per socket; a request during a dump is answered by a
+// Links may be missing from it or repeated. Use the links in the dump, do not treat other links as
+// deleted, and request another dump. The kernel runs one dump per socket; a request during a dump is answered by a
 // DumpDone with Errno EBUSY. If an Overrun is expected, wait for it before requesting another dump.
 //
 // # Validation
@@ -64,6 +64,6 @@
 // # Other functions
 //
 // [ListLinks], [SetLinksDown] and [Requester] use sockets of their own that are not in the group. They
-// are for start-up and tests, and allocate. The Append functions encode requests, and link messages
+// are for startup and tests, and allocate memory. The Append functions encode requests, and link messages
 // of a simulated kernel for [Batch.Load].
 package netlinkraw

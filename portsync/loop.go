@@ -124,8 +124,9 @@ func (l *Loop) Reload(s Settings) {
 	l.reloads <- s
 }
 
-// Run runs the loop until ctx ends. It then writes the backlog, for at most one second. It returns
-// an error if the loop cannot run.
+// Run runs the loop until ctx ends. It then writes the backlog, for at most one second, and closes
+// Links. It returns [ErrConcurrentUse] if the loop is already running, or else the error of closing
+// Links.
 func (l *Loop) Run(ctx context.Context) error {
 	if !l.running.CompareAndSwap(false, true) {
 		return ErrConcurrentUse

@@ -9,7 +9,7 @@ const (
 	lagPrefix        = "PortChannel"
 )
 
-// IsFrontPanel reports whether name is the name of a front panel port.
+// IsFrontPanel reports whether name is the name of a front-panel port.
 func IsFrontPanel(name []byte) bool { return bytes.HasPrefix(name, []byte(frontPanelPrefix)) }
 
 // watched implements the name test of PROTOCOL.md section 8.

@@ -30,7 +30,7 @@ type Settings struct {
 // Options holds the inputs of a Loop.
 type Options struct {
 	Links       Links
-	Existing    []OldLink                              // interfaces of front panel ports that existed before startup
+	Existing    []OldLink                              // interfaces of front-panel ports that existed before startup
 	SetDown     func(indexes []int32) (failed []error) // brings old interfaces down
 	Open        *Connector
 	Notifier    *systemd.Notifier

@@ -57,8 +57,9 @@ func (p *Port) lastChange() int64 {
 	return p.ChangedAt
 }
 
-// SetChanges sets the times of the last changes before the start, which the journal has recorded, as
-// readings of the loop's clock. Times after now are ignored: the system clock was set back.
+// SetChanges sets when each of the named ports last changed before the start, according to the journal.
+// The times are readings of the loop's clock. Times after now are ignored, because they mean that the
+// system clock was set back.
 func (s *State) SetChanges(times map[string]int64, now int64) {
 	for name, at := range times {
 		if p := s.ports[name]; p != nil && p.lastChange() == 0 && at <= now {

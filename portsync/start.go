@@ -66,7 +66,7 @@ type Decision struct {
 	Reason       string // reason for Kind, for the log
 	RestoreCount string // to be written to WARM_RESTART_TABLE|portsyncd
 	// KeepLinks is set if existing interfaces are used, as in a warm start. Otherwise interfaces of
-	// front panel ports are brought down and ignored (PROTOCOL.md section 6).
+	// front-panel ports are brought down and ignored (PROTOCOL.md section 6).
 	KeepLinks bool
 	Produce   Produce
 	// Sweep is set if STATE_DB may have rows of interfaces that vanished before startup.

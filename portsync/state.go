@@ -9,7 +9,8 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// ErrConcurrentUse is returned by Step if another goroutine is inside Step.
+// ErrConcurrentUse is returned by State.Step and Loop.Run if the same call is in progress on another
+// goroutine.
 var ErrConcurrentUse = errors.New("port state used by two goroutines concurrently")
 
 // link is a kernel interface.

@@ -80,7 +80,7 @@ func removals() (all []mutant, err error) {
 //go:embed changes.txt
 var changes string
 
-// listed returns the mutants of changes.txt. Each line has to be in its file once.
+// listed returns the mutants of changes.txt. Each line must occur exactly once in its file.
 func listed() (all []mutant, err error) {
 	for block := range strings.SplitSeq(strings.TrimSpace(changes), "\n\n") {
 		lines := strings.Split(block, "\n")
@@ -117,7 +117,7 @@ func (m mutant) build(binary string) error {
 	return build(binary, map[string]string{m.file: strings.Join(lines, "\n")})
 }
 
-// build builds the daemon with other contents of some files.
+// build builds the daemon with some files replaced: contents maps their paths to the new contents.
 func build(binary string, contents map[string]string) error {
 	dir, err := os.MkdirTemp("", "modelmutants")
 	if err != nil {
@@ -161,8 +161,8 @@ import (
 var mutant, _ = strconv.Atoi(os.Getenv("PORTSYNCD_MUTANT"))
 `
 
-// buildRemovals builds one daemon with all removals. The environment variable PORTSYNCD_MUTANT
-// selects the number of the active one, from 1.
+// buildRemovals builds one daemon that contains all removals. The environment variable
+// PORTSYNCD_MUTANT selects the active one by its number, counting from 1.
 func buildRemovals(all []mutant, binary string) error {
 	lines := make(map[string][]string)
 	for i, m := range all {
@@ -187,7 +187,7 @@ func buildRemovals(all []mutant, binary string) error {
 	return build(binary, contents)
 }
 
-// batch is a number of mutants that one process of the test tries.
+// batch is a group of mutants that one test process tries.
 type batch struct {
 	dir     string // has an executable for each mutant
 	mutants []mutant
@@ -197,15 +197,15 @@ type batch struct {
 // binary returns the file name of the i-th mutant's executable.
 func binary(i int) string { return fmt.Sprintf("mutant%d", i) }
 
-// newBatch makes a directory with an executable for each mutant, which make writes.
-func newBatch(mutants []mutant, make func(m mutant, path string) error) (*batch, error) {
+// newBatch creates a directory and calls build to write an executable for each mutant into it.
+func newBatch(mutants []mutant, build func(m mutant, path string) error) (*batch, error) {
 	dir, err := os.MkdirTemp("", "modelmutants")
 	if err != nil {
 		return nil, err
 	}
 	b := &batch{dir: dir, mutants: mutants}
 	for i, m := range mutants {
-		b.broken = append(b.broken, make(m, filepath.Join(dir, binary(i))))
+		b.broken = append(b.broken, build(m, filepath.Join(dir, binary(i))))
 	}
 	return b, os.Chmod(dir, 0o755)
 }
@@ -292,8 +292,9 @@ func main() {
 	fmt.Println(&sum)
 }
 
-// batches returns the mutants, size at a time: scripts that select one of the removals in the given
-// binary, and a binary of each other mutant. One batch is built while the previous one is tried.
+// batches sends the mutants in batches of the given size. A removal becomes a script that selects it
+// in the binary removed; each of the others is built as its own binary. The next batch is built while
+// the previous one is tried.
 func batches(removals, others []mutant, removed string, size int) <-chan *batch {
 	built := make(chan *batch)
 	send := func(some []mutant, make func(m mutant, path string) error) {

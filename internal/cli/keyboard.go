@@ -7,7 +7,7 @@ import (
 )
 
 // keyboard is a terminal that delivers each key without Enter and without echo while it is open.
-// Signals by keys, such as Ctrl-C, are not affected (termios(3)).
+// Keys that send signals, such as Ctrl-C, still do so (termios(3)).
 type keyboard struct {
 	file  *os.File
 	saved *unix.Termios // settings to restore; nil: the terminal is not open

@@ -49,13 +49,14 @@ exit status:
     portsyncd. With --watch, the status of the last response.
 `
 
-// Exit statuses of the command. The values 3 (not running) and 4 (unknown) are those that the Linux
-// Standard Base defines for init scripts (LSB 5.0, Core, section 22.2).
+// Exit statuses of "portsyncd status" other than 0, which means healthy or disabled. The values 3 (not
+// running) and 4 (unknown) are those that the Linux Standard Base defines for init scripts (LSB 5.0,
+// Core, section 22.2).
 const (
 	ExitDegraded  = 1
 	ExitUnhealthy = 2
-	ExitNoDaemon  = 3
-	ExitUnknown   = 4
+	ExitNoDaemon  = 3 // no daemon responds at the configured addresses
+	ExitUnknown   = 4 // any other error
 )
 
 // statusOptions holds the options of the status command.

@@ -44,7 +44,7 @@ func OpenLinks(ctx context.Context, failed func(error)) (conn *netlinkraw.Conn, 
 	return nil, nil, context.Cause(ctx)
 }
 
-// listPorts returns the interfaces that have the name of a front panel port.
+// listPorts returns the interfaces that have the name of a front-panel port.
 func listPorts() (ports []portsync.OldLink, err error) {
 	err = netlinkraw.ListLinks(func(l *netlinkraw.Link) {
 		if portsync.IsFrontPanel(l.Name) {

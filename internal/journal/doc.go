@@ -6,7 +6,7 @@
 // The event loop publishes a port's state after each message that changed it ([Source.Port]). A
 // state is a fixed-size record in a ring; publishing it needs no lock, allocates no memory and
 // never blocks. A single goroutine, [Journal.Run], compares each state with the previous one and
-// derives the events. If the ring is full, the loop publishes the port later. No transition is
+// derives the events. If the ring is full, the loop publishes the state later. No transition is
 // lost, because the next state contains the kernel's counts of link transitions. Other goroutines
 // record daemon events with [Journal.Add].
 //
@@ -39,20 +39,20 @@
 // A line is one JSON object in ASCII. Members that do not apply are omitted. Readers must ignore
 // unknown members and accept unknown kinds.
 //
-//	time          when it happened, by the system clock: UTC, RFC 3339, always three decimals
-//	seq           number of the event; grows over restarts; a gap means lost events
+//	time          time of the event by the system clock: UTC, RFC 3339, always three decimals
+//	seq           sequence number, which increases across restarts; a gap means lost events
 //	kind          see [Kind]
-//	port          name of the port; events of the daemon have none
+//	port          name of the port; omitted in events of the daemon
 //	port_hex      the bytes of the name in hexadecimal, if they are not UTF-8
 //	old, new      MTU, former name or health state before and after
-//	reason        why, in words
+//	reason        explanation, as text
 //	boot          identifier of the boot, in start events
-//	count         changes that a merged event stands for, or rows that a repair writes
+//	count         changes that a merged event represents, or rows that a repair writes
 //	flaps         link-down transitions in this event, counted by the kernel
-//	span_ms       from the first to the last change of a merged event; time is the last one
-//	after_ms      how long the state before lasted, or the initial sync took
+//	span_ms       time from the first to the last change of a merged event; the last is at time
+//	after_ms      duration of the previous link state, or of the initial sync
 //	ifindex, admin, oper, mtu, carrier_up, carrier_down
-//	              the interface after the event; admin and oper are "up" or "down"
+//	              state of the interface after the event; admin and oper are "up" or "down"
 //
 // For example:
 //
@@ -61,8 +61,8 @@
 //
 // # Restarts
 //
-// Run reads the newest 1 MiB of the files. Sequence numbers continue from there. If the boot is the
-// same, so do the port states: a port that changed while the daemon was not running gets an event
+// Run reads the newest 1 MiB of the files and continues their sequence numbers. In the same boot, it also
+// continues with their port states: a port that changed while the daemon was not running gets an event
 // whose reason explains this.
 //
 // Times are read from the system clock when the event is recorded. If the clock is changed, an

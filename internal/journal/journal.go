@@ -146,9 +146,9 @@ func (j *Journal) Query(f *Filter, process time.Time) *Document {
 	return d
 }
 
-// GatherFor is how long the writer waits for more events after it was woken, unless there are many. It
-// limits the writer to fifty wake-ups per second. The writer of the log lines about link messages waits
-// as long, so that both are woken at the same time.
+// GatherFor is how long the writer waits for more events after it was woken, unless the ring is already
+// a quarter full. It limits the writer to fifty wake-ups per second. The writer of the log lines about
+// link messages waits for the same time, so that both wake up together.
 const GatherFor = 20 * time.Millisecond
 
 // Run records events until ctx ends, then writes the remaining events. It owns the files.

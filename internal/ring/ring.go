@@ -11,9 +11,9 @@ import (
 // blocks, takes a lock or allocates. A producer that may block can call WaitRoom. A consumer that need
 // not process values at once can call Gather.
 //
-// A Ring stores its elements in an array whose size is a power of two. It has two counters, which
-// only increase: the sender writes one of them and the receiver the other. The atomic store of a
-// counter by one side and the atomic load by the other side order the accesses to the elements.
+// A Ring stores its values in an array whose size is a power of two. It has two counters that only
+// increase: tail, which the producer writes, and head, which the consumer writes. Each side stores its
+// own counter and loads the other one atomically, which orders their accesses to the values.
 type Ring[T any] struct {
 	slots []T
 	mask  uint64
@@ -121,8 +121,8 @@ func (r *Ring[T]) Sleep() bool {
 	return false
 }
 
-// Awake cancels the announcement made by Sleep. The consumer calls it after it was woken by
-// something other than Filled.
+// Awake ends the sleep that Sleep announced, so that Wake sends no signal. The consumer calls it after
+// something other than Filled woke it.
 func (r *Ring[T]) Awake() { r.asleep.Store(false) }
 
 // Gather blocks the consumer until timer expires, the ring is a quarter full, or done is closed. The
@@ -147,8 +147,8 @@ func (r *Ring[T]) Gather(timer *time.Timer, done <-chan struct{}) {
 func (r *Ring[T]) Filled() <-chan struct{} { return r.filled }
 
 // Len returns the number of values in the ring. The number may be outdated, because the other side
-// continues to run. Other goroutines than the consumer and the producer may call it too; for them
-// the number is negative if the consumer popped new values during the call.
+// continues to run. Any goroutine may call Len. If it is neither the consumer nor the producer, the
+// result can be negative: the consumer may pop values that are pushed during the call.
 func (r *Ring[T]) Len() int { return int(r.tail.Load() - r.head.Load()) }
 
 // signal sends to c, which has a capacity of 1, unless c is full.

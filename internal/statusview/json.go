@@ -10,10 +10,10 @@ import (
 	"portsyncd/portsync"
 )
 
-// AppendJSON appends s as one line of JSON. The line is printable ASCII and safe for a terminal;
-// other characters, and <, > and &, are \u escapes. JSON is Unicode (RFC 8259 section 8.1), but the
-// name of a port can be any bytes: invalid UTF-8 is U+FFFD in "name" and "what", and "name_hex" and
-// "what_hex" then have all bytes in hexadecimal.
+// AppendJSON appends s as one line of JSON in printable ASCII, which is safe for a terminal. Other
+// characters, and <, > and &, are written as \u escapes. The name of a port can be any bytes, but JSON
+// must be UTF-8 (RFC 8259 section 8.1): "name" and "what" contain U+FFFD in place of invalid UTF-8, and
+// "name_hex" and "what_hex" then contain all bytes in hexadecimal.
 func (s *Status) AppendJSON(b []byte) []byte {
 	d := *s
 	d.Ports, d.Pending = list(s.Ports), list(s.Pending)

@@ -99,7 +99,7 @@ func TestReportFits(t *testing.T) {
 	}
 }
 
-// TestNoData checks that figures without observations are shown as "no data" and not as 0 or 100 %.
+// TestNoData checks that figures without observations are shown as "no data" and not as 0 or 100%.
 func TestNoData(t *testing.T) {
 	r := emptyReport()
 	r.Analysis.Restarts = 1

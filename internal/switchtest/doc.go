@@ -17,8 +17,8 @@
 //
 // Methods that fail end the test. The environment variables are:
 //
-//	PORTSYNCD_TEST_DB              redis or lab: the database; redis by default, if it is
-//	                               installed
-//	PORTSYNCD_REQUIRE_INTEGRATION  1: a test fails if it cannot run on this machine, in place
-//	                               of a skip
+//	PORTSYNCD_TEST_DB              the database, redis or lab; the default is redis if it is
+//	                               installed, otherwise lab
+//	PORTSYNCD_REQUIRE_INTEGRATION  if 1, a test that cannot run on this machine fails instead of
+//	                               being skipped
 package switchtest

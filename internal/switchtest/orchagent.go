@@ -84,8 +84,9 @@ func (sw *Switch) BringUp(ports int) *Daemon {
 	return d
 }
 
-// FewPorts is the number of ports for tests of which each needs only some.
+// FewPorts is the number of ports for tests that need only a few.
 const FewPorts = 3
 
-// ManyPorts is the number of ports for tests that change each in another way, as ChangeLinks does.
+// ManyPorts is the number of ports for tests that change each port in a different way, as ChangeLinks
+// does.
 const ManyPorts = 8

@@ -26,7 +26,7 @@
 //
 // If Options.Console is set, lines for the output Syslog are written to standard error while
 // /dev/log does not exist or the syslog daemon is not running. If standard error is a terminal, it
-// receives a copy of every line, like with LOG_PERROR of syslog(3).
+// receives a copy of every line, as with LOG_PERROR of syslog(3).
 //
 // # Full outputs
 //

@@ -18,8 +18,8 @@ const (
 type Analysis struct {
 	At    time.Time `json:"at"`             // time of the analysis
 	Since time.Time `json:"since,omitzero"` // records before this were left out
-	First time.Time `json:"first,omitzero"` // first sign of life in the records
-	Last  time.Time `json:"last,omitzero"`  // last sign of life in the records
+	First time.Time `json:"first,omitzero"` // earliest time at which the records show a running daemon
+	Last  time.Time `json:"last,omitzero"`  // latest such time
 	// Numbers of records and samples analyzed.
 	Restarts int      `json:"restarts"`
 	Samples  int      `json:"samples"`
@@ -58,15 +58,13 @@ type Analysis struct {
 	Recommendations []Recommendation `json:"recommendations"`
 }
 
-// Uptime estimates how long the daemon was running. The estimate is based on the times of starts
-// and samples, and on the last time at which a start knows the previous process to have been
-// running. It does not include a process that ended before its initial sync was complete and before
-// its first sample.
+// Uptime estimates how long the daemon was running. The estimate is based on the times of starts and
+// samples, and on when each start found that the previous process was last running. It does not
+// include a process that ended before its initial sync was complete and before its first sample.
 type Uptime struct {
-	// Process is the time from the start of the newest recorded process to the last sign of
-	// life.
+	// Process is the time from the start of the newest recorded process to Analysis.Last.
 	Process  *time.Duration `json:"process_ns"`
-	Observed time.Duration  `json:"observed_ns"` // time from the first sign of life to the last
+	Observed time.Duration  `json:"observed_ns"` // time from Analysis.First to Analysis.Last
 	Down     time.Duration  `json:"down_ns"`     // upper bound of the downtime in Observed
 	Share    *float64       `json:"share"`       // 1 - Down/Observed: lower bound of the availability
 }

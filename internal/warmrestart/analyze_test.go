@@ -10,7 +10,7 @@ import (
 	"portsyncd/internal/warmrestart/stats"
 )
 
-// TestNoData checks that figures without data are nil, and not 0 or 100 %.
+// TestNoData checks that figures without data are nil, and not 0 or 100%.
 func TestNoData(t *testing.T) {
 	for name, s := range map[string]storage{"empty": newStorage(t), "no restarts": newStorage(t).restarts()} {
 		a := s.analyze(0)

@@ -13,7 +13,7 @@ import (
 	"portsyncd/internal/snapshot"
 )
 
-// Limits of a History, whatever is on the disk.
+// Limits of a History, regardless of the size of the files.
 const (
 	// MaxSamples is the maximum number of whole samples.
 	MaxSamples = 2000

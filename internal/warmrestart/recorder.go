@@ -72,7 +72,7 @@ type Recorder struct {
 	loadedPorts   []Port        // ports in that file
 	recoveredFrom string        // backup that replaced the state file; "" if none
 	previousEnd   string        // how the previous process ended, as in Restart.Ended
-	lastAlive     time.Time     // last sign of life of the previous process; zero if unknown
+	lastAlive     time.Time     // when the previous process was last known to be running; zero if unknown
 
 	restarts chan Restart
 	changes  chan []Port
