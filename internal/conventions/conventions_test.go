@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"portsyncd/internal/switchtest"
 )
 
 // The tests in this file check the source against the rules of CONTRIBUTING.md.
@@ -85,6 +87,7 @@ func sources(t *testing.T) []source {
 // vendored modules and of test data.
 func walk(t *testing.T, f func(name string)) {
 	t.Helper()
+	switchtest.LogDirectory()
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -103,13 +106,9 @@ func walk(t *testing.T, f func(name string)) {
 
 // TestOneRequirement checks that go.mod requires golang.org/x/sys and nothing else.
 func TestOneRequirement(t *testing.T) {
-	text, err := os.ReadFile("go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var required []string
 	block := false
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(switchtest.ReadFile(t, "go.mod")) {
 		words := strings.Fields(line)
 		switch {
 		case len(words) == 0:

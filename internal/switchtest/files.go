@@ -4,12 +4,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
+
+// LogDirectory tells the go command in which directory this process reads files, so that a changed file
+// invalidates cached test results. The testing package does not log the change of the directory in
+// Main, because it happens before the first test.
+var LogDirectory = sync.OnceFunc(func() { os.Chdir(".") })
 
 // ReadFile returns the contents of a file. A relative path is relative to the root directory of the
 // module.
 func ReadFile(t T, name string) string {
 	t.Helper()
+	LogDirectory()
 	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
