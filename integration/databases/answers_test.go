@@ -40,7 +40,7 @@ func TestErrorReplies(t *testing.T) {
 	if n := sw.FaultLines(); n > 2000 {
 		t.Errorf("%d log lines about a repeating fault", n)
 	}
-	sw.CheckAfterFault(d, "failure_rate")
+	sw.CheckAfterFault(d)
 }
 
 // TestErrorRepliesAtStart checks the start of a daemon while the server replies LOADING, as a
@@ -73,7 +73,7 @@ func TestErrorRepliesAtStart(t *testing.T) {
 	}
 	sw.AwaitInitDone()
 	sw.AwaitRecovery("refused start")
-	sw.CheckAfterFault(d, "failure_rate")
+	sw.CheckAfterFault(d)
 }
 
 // TestLoadingEmpty restarts the server with CONFIG_DB only and with LOADING replies for a while.
@@ -114,7 +114,7 @@ func TestCutConnection(t *testing.T) {
 	} {
 		sw.ChangeLinksDuring(d, fmt.Sprintf("%+v", f), func() { p.Set(f) }, func() { p.Set(switchtest.ProxyFault{}) })
 	}
-	sw.CheckAfterFault(d, "failure_rate")
+	sw.CheckAfterFault(d)
 }
 
 // TestStalledReply checks that the daemon does not wait forever for the rest of a reply from a
@@ -161,7 +161,7 @@ func TestCutStart(t *testing.T) {
 			}
 			sw.AwaitInitDone()
 			sw.AwaitRecovery("cut start")
-			sw.CheckAfterFault(d, "failure_rate")
+			sw.CheckAfterFault(d)
 		})
 	}
 }

@@ -66,7 +66,7 @@ func TestRedisKilledBusy(t *testing.T) {
 	}
 	sw.ChangeLinks()
 	sw.AwaitRecovery("changes after the script flush")
-	sw.CheckAfterFault(d, "failure_rate")
+	sw.CheckAfterFault(d)
 }
 
 // TestRedisEmpty restarts the server with CONFIG_DB only. The daemon must produce the
@@ -229,7 +229,7 @@ func TestWrongType(t *testing.T) {
 	}
 	sw.Do("STATE_DB", "DEL", victim)
 	sw.AwaitRecovery("string deleted")
-	sw.CheckAfterFault(d, "failure_rate")
+	sw.CheckAfterFault(d)
 }
 
 // TestTwoServers has APPL_DB and STATE_DB on two servers, so that no script can use both, and

@@ -70,7 +70,7 @@ func TestCorruptedReplies(t *testing.T) {
 	if n := sw.FaultLines(); n > 2000 {
 		t.Errorf("%d log lines about a repeating fault", n)
 	}
-	sw.CheckAfterFault(d, "failure_rate")
+	sw.CheckAfterFault(d)
 }
 
 // TestRedisMaxClients closes the daemon's connections and rejects new ones ("max number of clients

@@ -105,24 +105,33 @@ type MetricsFile struct {
 	Restarts []warmrestart.Restart
 }
 
-// ReadMetricsFile returns the body of metrics.json.
+// ReadMetricsFile returns the body of metrics.json. It fails the test if the file cannot be read.
 func (sw *StorageSwitch) ReadMetricsFile() MetricsFile {
 	sw.T.Helper()
-	f := snapshot.File{Path: sw.StorageDir + "/metrics.json", Schema: 1}
-	got, err := f.Peek()
+	m, err := sw.tryMetricsFile()
 	sw.NoError("read metrics.json", err)
-	var m MetricsFile
-	sw.NoError("read metrics.json", json.Unmarshal(got.Body, &m))
 	return m
 }
 
-// AwaitRestarts waits until metrics.json contains n restart records and returns the last one.
+// tryMetricsFile is like ReadMetricsFile but returns the error.
+func (sw *StorageSwitch) tryMetricsFile() (m MetricsFile, err error) {
+	f := snapshot.File{Path: sw.StorageDir + "/metrics.json", Schema: 1}
+	got, err := f.Peek()
+	if err != nil {
+		return m, err
+	}
+	return m, json.Unmarshal(got.Body, &m)
+}
+
+// AwaitRestarts waits until metrics.json exists and contains n restart records, and returns the last
+// one.
 func (sw *StorageSwitch) AwaitRestarts(n int) warmrestart.Restart {
 	sw.T.Helper()
 	var m MetricsFile
 	Eventually(sw.T, Timeout, func() string {
-		if m = sw.ReadMetricsFile(); len(m.Restarts) != n {
-			return fmt.Sprintf("%d records, want %d", len(m.Restarts), n)
+		var err error
+		if m, err = sw.tryMetricsFile(); err != nil || len(m.Restarts) != n {
+			return fmt.Sprintf("%d records, %v, want %d", len(m.Restarts), err, n)
 		}
 		return ""
 	})
