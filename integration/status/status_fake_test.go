@@ -70,9 +70,9 @@ func TestStatusForeignServers(t *testing.T) {
 		code   int
 		words  []string
 	}{
-		{"another path", http.NotFound, cli.ExitUnknown, []string{"404", "/status"}},
-		{"busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, cli.ExitUnknown, []string{"503", "too many"}},
-		{"redirection", http.RedirectHandler("http://"+thief+"/status", http.StatusFound).ServeHTTP, cli.ExitUnknown, []string{"302"}},
+		{"another path", http.NotFound, cli.ExitUnknown, []string{`"404 Not Found"`, "/status"}},
+		{"busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, cli.ExitUnknown, []string{`"503 Service Unavailable"`, "too many"}},
+		{"redirection", http.RedirectHandler("http://"+thief+"/status", http.StatusFound).ServeHTTP, cli.ExitUnknown, []string{`"302 Found"`}},
 		{"page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, cli.ExitUnknown, []string{"not a status document"}},
 		{"nothing", func(http.ResponseWriter, *http.Request) {}, cli.ExitUnknown, []string{"not a status document"}},
 		{"another schema", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"schema":2}`) }, cli.ExitUnknown, []string{"schema 2", "must be 1"}},

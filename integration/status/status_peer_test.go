@@ -72,7 +72,7 @@ func TestStatusKeepsCredentials(t *testing.T) {
 		if uid == 0 || os.Geteuid() != 0 {
 			why = `port is in use by program "python3`
 		}
-		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnknown, "401", "credentials were not sent", why)
+		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnknown, `"401 No"`, "credentials were not sent", why)
 		r = switchtest.RunCommand(t, path, []string{"PORTSYNCD_PASSWORD=word-4711"}, "status", "--address", address, "--user", "admin")
 		r.CheckFailure(t, fmt.Sprintf("user %d", uid), cli.ExitUnknown, "credentials were not sent")
 		text, err := os.ReadFile(requests)

@@ -44,7 +44,7 @@ func TestSecondProcess(t *testing.T) {
 		if b := stored(t, c); b.Counters.starts() != 1 || b.Restarts[0].Kind != Cold {
 			t.Errorf("metrics.json is %+v, want that of the first process", b)
 		}
-		if text, err := os.ReadFile(c.StateFile); err != nil || !strings.Contains(string(text), "9100") || strings.Contains(string(text), "1500") {
+		if text, err := os.ReadFile(c.StateFile); err != nil || !strings.Contains(string(text), `"mtu":9100`) || strings.Contains(string(text), `"mtu":1500`) {
 			t.Errorf("the state file is %.300s, %v, want that of the first process", text, err)
 		}
 
