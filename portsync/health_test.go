@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"portsyncd/internal/warmrestart"
@@ -209,50 +210,57 @@ func healthCases() []healthCase {
 // is healthy again after that.
 func TestConditions(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, c := range healthCases() {
+	for i, c := range healthCases() {
 		t.Run(c.name, func(t *testing.T) {
-			s, r := healthyStatus(), new(fakeRecorder)
-			c.begin(s, r)
-			m, _ := newTestMonitor(s, r)
-			m.checkRestarts() // as Watch does
-			h := m.Health()
-			if c.want == "" {
-				if h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
-					t.Errorf("got %+v, want no reason", h)
-				}
-				return
-			}
-			seen[c.want] = true
-			i := slices.IndexFunc(HealthCodes[:], func(code HealthCode) bool { return code.Code == c.want })
-			code := HealthCodes[i]
-			if len(h.Reasons) != 1 || h.Reasons[0].Code != c.want || h.Reasons[0].Text != c.text {
-				t.Fatalf("got %+v, want only the reason %s with text %q", h, c.want, c.text)
-			}
-			if r := h.Reasons[0]; h.Status != code.Severity || r.Severity != code.Severity || h.Score != 100-code.Deduction {
-				t.Errorf("got %+v, want severity %s and deduction %d", h, code.Severity, code.Deduction)
-			}
-			if age := s.clock.now() - s.clock.reading(h.Reasons[0].Since); age < 0 || age > int64(time.Minute) {
-				t.Errorf("reason since %v, %v ago, want less than a minute", h.Reasons[0].Since, time.Duration(age))
-			}
-			before := s.clock.now()
-			c.end(s, r)
-			m.checkRestarts()
-			// Before the end of the initial sync no reason is held.
-			if s.clock.now()-before < int64(reasonHold) && c.want != "start_incomplete" {
-				if h := m.Health(); len(h.Reasons) != 1 || h.Status != code.Severity || h.Reasons[0].Text != endedText {
-					t.Errorf("right after the fault ended: %+v, want text %q", h, endedText)
-				}
-				s.advance(reasonHold)
-			}
-			if h := m.Health(); h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
-				t.Errorf("after the hold time: %+v, want healthy", h)
-			}
+			synctest.Test(t, func(t *testing.T) { // so that no time passes meanwhile
+				checkCondition(t, healthCases()[i], seen)
+			})
 		})
 	}
 	for _, code := range HealthCodes {
 		if !seen[code.Code] {
 			t.Errorf("no case leads to %s", code.Code)
 		}
+	}
+}
+
+// checkCondition is TestConditions for one fault. It adds the code of the reason to seen.
+func checkCondition(t *testing.T, c healthCase, seen map[string]bool) {
+	s, r := healthyStatus(), new(fakeRecorder)
+	c.begin(s, r)
+	m, _ := newTestMonitor(s, r)
+	m.checkRestarts() // as Watch does
+	h := m.Health()
+	if c.want == "" {
+		if h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
+			t.Errorf("got %+v, want no reason", h)
+		}
+		return
+	}
+	seen[c.want] = true
+	i := slices.IndexFunc(HealthCodes[:], func(code HealthCode) bool { return code.Code == c.want })
+	code := HealthCodes[i]
+	if len(h.Reasons) != 1 || h.Reasons[0].Code != c.want || h.Reasons[0].Text != c.text {
+		t.Fatalf("got %+v, want only the reason %s with text %q", h, c.want, c.text)
+	}
+	if r := h.Reasons[0]; h.Status != code.Severity || r.Severity != code.Severity || h.Score != 100-code.Deduction {
+		t.Errorf("got %+v, want severity %s and deduction %d", h, code.Severity, code.Deduction)
+	}
+	if age := s.clock.now() - s.clock.reading(h.Reasons[0].Since); age < 0 || age > int64(time.Minute) {
+		t.Errorf("reason since %v, %v ago, want less than a minute", h.Reasons[0].Since, time.Duration(age))
+	}
+	before := s.clock.now()
+	c.end(s, r)
+	m.checkRestarts()
+	// Before the end of the initial sync no reason is held.
+	if s.clock.now()-before < int64(reasonHold) && c.want != "start_incomplete" {
+		if h := m.Health(); len(h.Reasons) != 1 || h.Status != code.Severity || h.Reasons[0].Text != endedText {
+			t.Errorf("right after the fault ended: %+v, want text %q", h, endedText)
+		}
+		s.advance(reasonHold)
+	}
+	if h := m.Health(); h.Status != Healthy || h.Score != 100 || len(h.Reasons) != 0 {
+		t.Errorf("after the hold time: %+v, want healthy", h)
 	}
 }
 

@@ -58,6 +58,7 @@ func TestHealthOfPortInitDone(t *testing.T) {
 	b.run()
 	m := portsync.NewHealthMonitor(b.status, nil, b.set)
 	b.must(b.kernel.AddVeth("Ethernet4", "p4"))
+	b.await("Ethernet4", "1500")
 	h := b.awaitHealth(m, "port_init_late")
 	if h.Status != portsync.Degraded || h.Score != 80 || !strings.HasSuffix(h.Reasons[0].Text, "pending ports: 1") {
 		t.Errorf("%+v", h)

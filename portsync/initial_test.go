@@ -363,9 +363,11 @@ func TestGate(t *testing.T) {
 // the links known so far and deletes nothing. The late end of the dump deletes the stale row and
 // produces nothing again.
 func TestEOIUTimeout(t *testing.T) {
-	w := newWarmStart(t, 20*time.Millisecond, holdBack)
+	t.Parallel()
+	const timeout = 500 * time.Millisecond // long enough for the loop to process the links before it
+	w := newWarmStart(t, timeout, holdBack)
 	r := w.memory.await(t)
-	if r.EOIU || !r.TimedOut || r.Compared != 2 || r.Changed != 1 || r.Deleted != 0 || r.Duration < 20*time.Millisecond {
+	if r.EOIU || !r.TimedOut || r.Compared != 2 || r.Changed != 1 || r.Deleted != 0 || r.Duration < timeout {
 		t.Errorf("record %+v", r)
 	}
 	w.awaitState("produced", func() bool { return w.db.Hash(lab.ApplDB, "_PORT_TABLE:PortConfigDone") != nil })

@@ -127,8 +127,11 @@ func TestViewOfFlaps(t *testing.T) {
 	for range 5 {
 		b.must(b.kernel.SetUp("p0", false), b.kernel.SetUp("p0", true))
 	}
-	v = b.awaitView("five flaps", func(v *portsync.View) bool { return v.Ports[0].CarrierDown == downs+5 })
-	if p := v.Ports[0]; p.Penalty < 4900 || p.Penalty > 5000 || !p.Flapping {
+	v = b.awaitView("five flaps", func(v *portsync.View) bool {
+		p := v.Ports[0] // a view can have some values from before an event and some from after it
+		return p.CarrierDown == downs+5 && p.Penalty >= 4900 && p.Flapping
+	})
+	if p := v.Ports[0]; p.Penalty > 5000 {
 		t.Errorf("after 5 flaps: %+v", p)
 	}
 	if p := v.Ports[1]; p.Penalty != 0 || p.Flapping {
@@ -143,7 +146,7 @@ func TestViewOfFlaps(t *testing.T) {
 // is disconnected, that all are written after the reconnect, and that health is never "stalled".
 func TestViewWhileDisconnected(t *testing.T) {
 	t.Parallel()
-	const maxStall = time.Second
+	const maxStall = 4 * time.Second // a busy machine may delay the writes after the reconnect
 	b := newBenchWith(t, func(o *portsync.Options) { o.MaxStall = maxStall })
 	m := portsync.NewHealthMonitor(b.status, nil, b.set)
 	b.start()
