@@ -100,7 +100,7 @@ func TestUnit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	const watchdog = 4 * time.Second
+	const watchdog = 6 * time.Second
 	m := startUserManager(t)
 	self, err := os.Executable()
 	if err != nil {
@@ -143,7 +143,7 @@ StandardError=append:%s
 	if took := time.Since(began); took < slowStart {
 		t.Errorf("systemctl start took %v: want it to wait for READY=1", took)
 	}
-	const ready = `watchdog 4s, sockets ["web"], sandbox: <nil>`
+	const ready = `watchdog 6s, sockets ["web"], sandbox: <nil>`
 	m.expect(map[string]string{"ActiveState": "active", "StatusText": ready})
 
 	conn, err := net.Dial("unix", socket)

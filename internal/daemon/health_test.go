@@ -29,8 +29,8 @@ func TestHealthReportedAfterReady(t *testing.T) {
 	d := &Daemon{log: slog.New(slog.DiscardHandler), notifier: notifier, readySent: make(chan struct{})}
 	is := portsync.Health{Status: portsync.Degraded, Score: 90,
 		Reasons: []portsync.HealthReason{{Code: "restart_storm", Text: "3 starts", Deduction: 10}}}
-	received := func() string {
-		conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	received := func(limit time.Duration) string {
+		conn.SetReadDeadline(time.Now().Add(limit))
 		buf := make([]byte, 1024)
 		n, _ := conn.Read(buf)
 		return string(buf[:n])
@@ -39,12 +39,12 @@ func TestHealthReportedAfterReady(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	d.reportHealth(ended, portsync.Health{Status: portsync.Healthy, Score: 100}, is)
-	if got := received(); got != "" {
+	if got := received(10 * time.Millisecond); got != "" {
 		t.Errorf("before READY=1 the service manager received %q, want nothing", got)
 	}
 	close(d.readySent)
 	d.reportHealth(t.Context(), portsync.Health{Status: portsync.Healthy, Score: 100}, is)
-	if got, want := received(), "STATUS=degraded, score 90: restart_storm: 3 starts (-10)"; got != want {
+	if got, want := received(10*time.Second), "STATUS=degraded, score 90: restart_storm: 3 starts (-10)"; got != want {
 		t.Errorf("after READY=1 the service manager received %q, want %q", got, want)
 	}
 }
