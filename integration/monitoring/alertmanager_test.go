@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"portsyncd/internal/lab"
 	"portsyncd/internal/switchtest"
 )
 
@@ -106,13 +107,17 @@ var incidents = []incident{
 // sends only the expected notifications.
 func TestAlertmanagerIncidents(t *testing.T) {
 	switchtest.RequireCommand(t, "prometheus-alertmanager")
+	switchtest.Parallel(t)
+	if !lab.InNamespace(t) {
+		return
+	}
 	notified := new(notifications)
 	receivers := httptest.NewServer(notified)
 	defer receivers.Close()
 	text := switchtest.ReadFile(t, alertmanagerConfig)
 	for from, to := range map[string]string{
 		"https://pager.invalid/portsyncd": receivers.URL + "/page", "https://tickets.invalid/portsyncd": receivers.URL + "/ticket",
-		"group_wait: 45s": "group_wait: 2s",
+		"group_wait: 45s": "group_wait: 5s",
 	} {
 		if !strings.Contains(text, from) {
 			t.Fatalf("%s does not contain %q", alertmanagerConfig, from)
@@ -121,7 +126,7 @@ func TestAlertmanagerIncidents(t *testing.T) {
 	}
 	dir := t.TempDir()
 	switchtest.WriteFile(t, filepath.Join(dir, "alertmanager.yml"), text)
-	address := freeAddress(t)
+	const address = "127.0.0.1:9093"
 	startServer(t, "prometheus-alertmanager", "--config.file="+filepath.Join(dir, "alertmanager.yml"), "--storage.path="+dir,
 		"--web.listen-address="+address, "--cluster.listen-address=", "--log.level=warn")
 	api := "http://" + address + "/api/v2/alerts"

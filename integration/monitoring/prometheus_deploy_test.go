@@ -155,7 +155,7 @@ func TestPrometheusDashboards(t *testing.T) {
 	p := startDeployed(t, dir, "prometheus-tls.yml", switchtest.HTTPAddress)
 	p.awaitScrapes(t, 4)
 	daemon.Signal(syscall.SIGTERM)
-	daemon.Wait(5 * time.Second)
+	daemon.Wait(switchtest.ExitTimeout)
 	sw.StartConfigured()
 	p.awaitScrapes(t, 9)
 	for _, alert := range []string{"PortsyncdPortFlapping", "PortsyncdRestarted"} {
@@ -169,16 +169,17 @@ func TestPrometheusDashboards(t *testing.T) {
 		switchtest.Eventually(t, 3*switchtest.Timeout, func() string { return p.hasData(q) })
 	}
 	t.Logf("%d queries of dashboards have data", len(queries))
-	p.checkPortTable(t, sw.Switch, queries)
+	switchtest.Eventually(t, 3*switchtest.Timeout, func() string { return p.portTableProblem(t, sw.Switch, queries) })
 	p.checkRules(t)
 }
 
 // tableDescription is the description of the first port in CONFIG_DB.
 const tableDescription = "spine 1, \"rack\" 4"
 
-// checkPortTable joins the queries of the table of all ports by the label port, as Grafana's
-// transformation does, and checks the cells.
-func (p *prometheus) checkPortTable(t *testing.T, sw *switchtest.Switch, queries []switchtest.DashboardQuery) {
+// portTableProblem joins the queries of the table of all ports by the label port, as Grafana's
+// transformation does, and checks the cells. It returns what is wrong, or "". After a scrape that took
+// too long, the result of a query can be empty.
+func (p *prometheus) portTableProblem(t *testing.T, sw *switchtest.Switch, queries []switchtest.DashboardQuery) string {
 	t.Helper()
 	rows := make(map[string]map[string]string) // column to cell, by port
 	for _, q := range queries {
@@ -211,28 +212,29 @@ func (p *prometheus) checkPortTable(t *testing.T, sw *switchtest.Switch, queries
 		}
 	}
 	if len(rows) != switchtest.ManyPorts {
-		t.Errorf("the table has %d rows, want %d", len(rows), switchtest.ManyPorts)
+		return fmt.Sprintf("the table has %d rows, want %d", len(rows), switchtest.ManyPorts)
 	}
 	flapped := 0.0
 	for port, row := range rows {
 		config := sw.Row("CONFIG_DB", "PORT|"+port)
 		if row["alias"] != config["alias"] || row["description"] != config["description"] || config["speed"] == "" ||
 			row["speed"] != config["speed"] || row["Link"] != "1" && row["Link"] != "0" || row["Admin"] != "1" {
-			t.Errorf("row of %s: %q, CONFIG_DB has %q", port, row, config)
+			return fmt.Sprintf("row of %s: %q, CONFIG_DB has %q", port, row, config)
 		}
 		ms, err := strconv.ParseFloat(row["Last change"], 64)
 		if age := time.Since(time.UnixMilli(int64(ms))); err != nil || age < -time.Second || age > 5*time.Minute {
-			t.Errorf("%s changed last %v ago: %q", port, age, row["Last change"])
+			return fmt.Sprintf("%s changed last %v ago: %q", port, age, row["Last change"])
 		}
 		n, err := strconv.ParseFloat(row["Link-down transitions"], 64)
 		if err != nil {
-			t.Errorf("%s has %q link-down transitions", port, row["Link-down transitions"])
+			return fmt.Sprintf("%s has %q link-down transitions", port, row["Link-down transitions"])
 		}
 		flapped += n
 	}
 	if rows[switchtest.PortName(0)]["description"] != tableDescription || flapped == 0 {
-		t.Errorf("row of the first port %q, %v link-down transitions in all", rows[switchtest.PortName(0)], flapped)
+		return fmt.Sprintf("row of the first port %q, %v link-down transitions in all", rows[switchtest.PortName(0)], flapped)
 	}
+	return ""
 }
 
 // flaps takes the cables of ports out in turn and puts them back until the returned function is

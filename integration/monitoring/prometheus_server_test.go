@@ -3,7 +3,6 @@ package monitoring
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -40,22 +39,10 @@ scrape_configs:
 // startPrometheusWith starts a server with a configuration.
 func startPrometheusWith(t *testing.T, file string) *prometheus {
 	t.Helper()
-	address := freeAddress(t)
+	const address = "127.0.0.1:9090" // in the network namespace of the test
 	startServer(t, "prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(t.TempDir(), "data"),
 		"--web.listen-address="+address, "--log.level=warn")
 	return &prometheus{address: address}
-}
-
-// freeAddress returns an address of the loopback interface on which no server listens. Servers of
-// Prometheus accept a port number, not an open socket.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // startServer starts a server that is killed at the end of the test. The output of the server is

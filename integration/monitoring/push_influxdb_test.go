@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"portsyncd/internal/switchtest"
 )
@@ -207,7 +206,7 @@ func TestPushInfluxDB(t *testing.T) {
 		}
 	}
 	d.Signal(syscall.SIGTERM)
-	d.Wait(5 * time.Second)
+	d.Wait(switchtest.ExitTimeout)
 }
 
 // missing returns which series of an exposition have not arrived, or, if they no longer change,

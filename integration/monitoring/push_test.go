@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -79,14 +78,12 @@ func TestPushFailingReceivers(t *testing.T) {
 			}
 			sw.ChangeLinks()
 			sw.AwaitRecovery("the receiver is " + r.name)
-			if body := client.Get("/healthz"); !strings.HasPrefix(body, "healthy") {
-				t.Errorf("/healthz: %s", body)
-			}
+			sw.CheckSelfReport(d)
 			if got := client.Scrape().Samples["portsyncd_push_samples_total"]; got != 0 {
 				t.Errorf("%v samples are counted", got)
 			}
 			d.Signal(syscall.SIGTERM)
-			if status := d.Wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
+			if status := d.Wait(switchtest.ExitTimeout); status.Signal() != syscall.SIGTERM {
 				t.Errorf("wait status %#x, want the end by SIGTERM", int(status))
 			}
 		})
