@@ -65,7 +65,7 @@ func TestEndToEnd(t *testing.T) {
 
 	// SIGTERM ends it, and by that signal, which SONiC's supervisor expects.
 	d.Signal(syscall.SIGTERM)
-	if status := d.Wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
+	if status := d.Wait(switchtest.ExitTimeout); status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %v, want by SIGTERM", status)
 	}
 }

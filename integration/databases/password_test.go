@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"portsyncd/internal/switchtest"
 )
@@ -80,5 +79,5 @@ func TestNoPasswordFile(t *testing.T) {
 	switchtest.WriteFile(t, file, "not needed\n") // as the server reports
 	sw.AddInterfaces(1)
 	d.Signal(15)
-	d.Wait(5 * time.Second)
+	d.Wait(switchtest.ExitTimeout)
 }

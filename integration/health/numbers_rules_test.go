@@ -320,7 +320,7 @@ var numberRules = map[string]numberRule{
 	"portsyncd_snapshot_saved_timestamp_seconds": {why: "the daemon reads the clock after the kernel has dated the file",
 		bounded: func(o *observed, series string, value float64) bool {
 			_, rest, _ := strings.Cut(series, `file="`)
-			return math.Abs(value-o.fileFacts[strings.TrimSuffix(rest, `"}`)].dated) < 0.5
+			return value > o.fileFacts[strings.TrimSuffix(rest, `"}`)].dated-0.5 && value <= float64(o.read.UnixNano())/1e9
 		}},
 
 	"portsyncd_log_lines_total": by("portsyncd_log_lines_total", "level", func(o *observed) map[string]float64 {

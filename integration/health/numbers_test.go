@@ -77,6 +77,7 @@ type observed struct {
 	writes rowCounts // at the end
 	facts  map[string]switchtest.ReportedPort
 	final  switchtest.SelfReport
+	read   time.Time // when final had been read
 }
 
 // linkCounts counts what a dump of the links contains.
@@ -326,6 +327,7 @@ func (o *observed) compare() {
 		if o.final, err = o.web.SelfReport(); err != nil {
 			return err.Error()
 		}
+		o.read = time.Now()
 		// A response is counted a moment after it is sent.
 		for _, f := range o.final.Metrics.Families {
 			if f.Name == "portsyncd_http_requests_total" {
@@ -343,7 +345,7 @@ func (o *observed) compare() {
 		if after := o.commandsSent(); after != before {
 			return "the daemon is not idle"
 		}
-		return ""
+		return o.final.Inconsistency()
 	})
 	o.count()
 	names := make(map[string]bool)
@@ -365,9 +367,6 @@ func (o *observed) compare() {
 		if !names[name] {
 			t.Errorf("%s has a rule and is not exposed", name)
 		}
-	}
-	if wrong := o.final.Inconsistency(); wrong != "" {
-		t.Error(wrong)
 	}
 	o.compareHistory()
 	t.Logf("%d link messages, %v commands of the daemon, %v rows written, %v deleted, %v rejected, %d families",

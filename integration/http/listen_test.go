@@ -168,9 +168,10 @@ func TestHTTPDevice(t *testing.T) {
 	makeDevice()
 	awaitAnswer()
 	// A renamed device is not the configured one.
+	lines := sw.Logs.Len()
 	ip(t, "link", "set", "mgmt0", "down")
 	ip(t, "link", "set", "mgmt0", "name", "mgmt9")
-	sw.AwaitLog(0, switchtest.Timeout, "HTTP listener unreachable; reopening", ":9101")
+	sw.AwaitLog(lines, switchtest.Timeout, "HTTP listener unreachable; reopening", ":9101")
 	// For the kernel, a connection to the device's own address comes through the device, so the
 	// test connects to an address of lo.
 	if conn, err := net.Dial("tcp", switchtest.HTTPAddress); err == nil {

@@ -125,7 +125,7 @@ func (b *browser) checkUpdates(sw *switchtest.Switch) {
 	took := b.until(name+" is down on the page", down)
 	b.t.Logf("a link that went down was on the page after %v", took.Round(time.Millisecond))
 	b.until("the summary counts it", fmt.Sprintf(`document.querySelector(".summary p + p").textContent.startsWith("ports: %d of %d up 1 down")`, pagePorts, pagePorts+1))
-	b.until("the event", fmt.Sprintf(`document.querySelector(".events li").textContent.includes("%s link down")`, name))
+	b.until("the event", fmt.Sprintf(`[...document.querySelectorAll(".events li")].some(e => e.textContent.includes("%s link down"))`, name))
 	var kept bool
 	b.eval(&kept, `window.mark === 1 && document.querySelector("#panel details").open && document.activeElement === window.cell && window.cell.isConnected`)
 	if !kept {

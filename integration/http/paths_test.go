@@ -82,11 +82,15 @@ func TestHTTPPaths(t *testing.T) {
 			if r.header != "" {
 				headers = []string{r.header}
 			}
-			a := client.Request(r.method, r.path, headers...)
-			contentType := a.Header.Get("Content-Type")
-			if a.Code != r.code || contentType != r.contentType || !strings.Contains(a.Body, r.body) {
-				t.Errorf("%s %s: %d %s %.200q, want %d %s with %q", r.method, r.path, a.Code, contentType, a.Body, r.code, r.contentType, r.body)
-			}
+			var a switchtest.Response
+			switchtest.Eventually(t, switchtest.Timeout, func() string { // events and health may be late
+				a = client.Request(r.method, r.path, headers...)
+				contentType := a.Header.Get("Content-Type")
+				if a.Code != r.code || contentType != r.contentType || !strings.Contains(a.Body, r.body) {
+					return fmt.Sprintf("%s %s: %d %s %.200q, want %d %s with %q", r.method, r.path, a.Code, contentType, a.Body, r.code, r.contentType, r.body)
+				}
+				return ""
+			})
 			if r.code == http.StatusMethodNotAllowed && a.Header.Get("Allow") != "GET, HEAD" {
 				t.Errorf("%s: Allow is %q", r.method, a.Header.Get("Allow"))
 			}

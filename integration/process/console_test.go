@@ -32,6 +32,9 @@ func TestLogWithoutSyslog(t *testing.T) {
 	awaitOutput(t, d.Stderr, published)
 	messages := make(map[string]map[string]any)
 	for line := range strings.Lines(d.Stderr.String()) {
+		if !strings.HasSuffix(line, "\n") {
+			break // the rest has not arrived yet
+		}
 		var object map[string]any
 		if err := json.Unmarshal([]byte(line), &object); err != nil {
 			t.Fatalf("not JSON: %v: %q", err, line)

@@ -68,7 +68,8 @@ func TestThousandEventsASecond(t *testing.T) {
 	before := client.Scrape()
 	received := countMessages(sw)
 
-	begin, lasts, changes := time.Now(), loadDuration(), 0
+	watch, lasts, changes := switchtest.StartStopwatch(), loadDuration(), 0
+	begin := watch.Begin
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for time.Since(begin) < lasts {
@@ -96,15 +97,18 @@ func TestThousandEventsASecond(t *testing.T) {
 	})
 	for _, series := range []string{"portsyncd_netlink_overruns_total", `portsyncd_resyncs_total{reason="overrun"}`,
 		`portsyncd_database_errors_total{kind="io"}`, `portsyncd_database_errors_total{kind="refused"}`} {
-		if n := after.Value(t, series) - before.Value(t, series); n > 0 {
+		// A request that is in progress when the machine stops can time out.
+		stopped := strings.Contains(series, `"io"`) && watch.Paused() > time.Second
+		if n := after.Value(t, series) - before.Value(t, series); n > 0 && !stopped {
 			t.Errorf("%s grew by %v", series, n)
 		}
 	}
 	latency := after.EventLatency().Sub(before.EventLatency())
 	t.Logf("%.0f events a second for %v: %d changes, %v messages, none lost; p50 <= %v s, p99 <= %v s", float64(changes)/took.Seconds(),
 		took.Round(time.Second), changes, received.Load(), latency.Quantile(0.5), latency.Quantile(0.99))
-	if p99 := latency.Quantile(0.99); p99 > 1 && !switchtest.RaceEnabled { // a hundred times what it is on an idle machine
-		t.Errorf("the 99th percentile is above %v s", p99)
+	// A hundred times what it is on an idle machine. All events wait while the machine is stopped or busy.
+	if p99, most := latency.Quantile(0.99), watch.Extended(time.Second); p99 > most.Seconds() && !switchtest.RaceEnabled {
+		t.Errorf("the 99th percentile is %v s, want at most %v", p99, most)
 	}
 }
 

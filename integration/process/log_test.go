@@ -114,9 +114,12 @@ func TestLoggerRow(t *testing.T) {
 		t.Errorf("the row was corrected: %s", got)
 	}
 	for _, word := range []string{"LOUD", "PAPER"} {
-		if all := d.Stderr.String() + syslogSince(n)(); !strings.Contains(all, word) {
-			t.Errorf("no log line about %s", word)
-		}
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
+			if all := d.Stderr.String() + syslogSince(n)(); !strings.Contains(all, word) {
+				return "no log line about " + word
+			}
+			return ""
+		})
 	}
 }
 

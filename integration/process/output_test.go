@@ -112,7 +112,7 @@ func TestProcessOne(t *testing.T) {
 			d := sw.Start(switchtest.StartOptions{NewPIDNamespace: true})
 			d.AwaitReady()
 			d.Signal(sig)
-			if status := d.Wait(5 * time.Second); !status.Exited() || status.ExitStatus() != 128+int(sig) {
+			if status := d.Wait(switchtest.ExitTimeout); !status.Exited() || status.ExitStatus() != 128+int(sig) {
 				t.Errorf("wait status %#x, want exit status %d", int(status), 128+int(sig))
 			}
 		})
@@ -146,13 +146,14 @@ func TestTooFewDescriptors(t *testing.T) {
 		d.Cmd.Process.Kill() // unless Go's runtime has ended it
 		<-d.Ended
 	}
+	before := processorTime(t, d.Cmd.Process.Pid)
 	switchtest.Consistently(t, hold, func() string {
 		if n := strings.Count(d.Stderr.String(), complaint); n != 1 || !d.Alive() {
 			return fmt.Sprintf("alive %v, logged %d times: %q", d.Alive(), n, d.Stderr)
 		}
 		return ""
 	})
-	if used := processorTime(t, d.Cmd.Process.Pid); used > hold/3 {
+	if used := processorTime(t, d.Cmd.Process.Pid) - before; used > hold/3 {
 		t.Errorf("the daemon used %v of processor time in %v", used, hold)
 	}
 	d.EndBySignal(syscall.SIGTERM, "while it waits for descriptors")

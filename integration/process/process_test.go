@@ -18,7 +18,6 @@ import (
 // that signal within 5 s, as the C++ daemon does (docs/PROTOCOL.md section 10).
 func TestStop(t *testing.T) {
 	switchtest.Parallel(t)
-	const limit = 5 * time.Second
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		for _, phase := range []struct {
 			name  string
@@ -78,7 +77,7 @@ func TestStop(t *testing.T) {
 				d := phase.reach(sw, r)
 				begin := time.Now()
 				d.Signal(sig)
-				status := d.Wait(limit)
+				status := d.Wait(switchtest.ExitTimeout)
 				t.Logf("ended after %v", time.Since(begin).Round(time.Millisecond))
 				if !status.Signaled() || status.Signal() != sig {
 					t.Errorf("wait status %#x, want the end by %v", int(status), sig)
@@ -131,7 +130,7 @@ func TestSupervisord(t *testing.T) {
 			sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
 			sw.AwaitRecovery("SIGPIPE and SIGHUP")
 			d.Signal(syscall.SIGTERM)
-			if status := d.Wait(5 * time.Second); status.Signal() != syscall.SIGTERM {
+			if status := d.Wait(switchtest.ExitTimeout); status.Signal() != syscall.SIGTERM {
 				t.Errorf("wait status %#x, want the end by SIGTERM", int(status))
 			}
 		})
@@ -257,11 +256,18 @@ func TestAudit(t *testing.T) {
 	sw.AddPort(switchtest.PortName(1))
 	sw.AwaitInitDone()
 	sw.AwaitInSync(switchtest.Timeout)
-	d.Pause() // so that one audit finds all three
-	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(0), "mtu", "1")
-	sw.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(1))
-	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(2), "state", "ok", "netdev_oper_status", "up")
-	d.Signal(syscall.SIGCONT)
-	sw.T.Logf("audit: in sync after %v", sw.AwaitInSync(2*switchtest.SyncTimeout+time.Second).Round(time.Millisecond))
-	sw.AwaitLog(0, switchtest.Timeout, "STATE_DB does not match", "rows=2", "stale=1")
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		n := sw.Logs.Len()
+		d.Pause() // so that one audit finds all three, unless one is in progress
+		sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(0), "mtu", "1")
+		sw.Do("STATE_DB", "DEL", "PORT_TABLE|"+switchtest.PortName(1))
+		sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(2), "state", "ok", "netdev_oper_status", "up")
+		d.Signal(syscall.SIGCONT)
+		sw.T.Logf("audit: in sync after %v", sw.AwaitInSync(2*switchtest.SyncTimeout+time.Second).Round(time.Millisecond))
+		line := sw.AwaitLog(n, switchtest.Timeout, "STATE_DB does not match")
+		if !line.Has("rows=2", "stale=1") {
+			return "the audit logs " + line.Text
+		}
+		return ""
+	})
 }

@@ -39,8 +39,8 @@ ExecStart=
 ExecStart=%s
 PrivateTmp=no
 ProtectHome=no
-TimeoutStartSec=1s
-WatchdogSec=2s
+TimeoutStartSec=3s
+WatchdogSec=5s
 RestartSec=100ms
 StandardOutput=append:%[2]s/output
 StandardError=append:%[2]s/output
@@ -55,7 +55,7 @@ StandardError=append:%[2]s/output
 
 	m.systemctl("start", "--no-block", "portsyncd.service")
 	m.await("StatusText", "waiting for the databases")
-	switchtest.Consistently(t, 1500*time.Millisecond, func() string { // longer than TimeoutStartSec=
+	switchtest.Consistently(t, 3500*time.Millisecond, func() string { // longer than TimeoutStartSec=
 		if state := m.property("ActiveState"); state != "activating" {
 			return "without Redis the service is " + state
 		}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"portsyncd/internal/switchtest"
 )
@@ -134,5 +133,5 @@ func TestStartOnBombs(t *testing.T) {
 	}
 	t.Logf("the daemon took %d MiB", most>>20)
 	d.Signal(syscall.SIGTERM)
-	d.Wait(5 * time.Second)
+	d.Wait(switchtest.ExitTimeout)
 }

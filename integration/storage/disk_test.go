@@ -64,7 +64,7 @@ func TestDiskTrouble(t *testing.T) {
 		begin      func(sw *switchtest.StorageSwitch, d *switchtest.Daemon, at string) (end func())
 	}{
 		{"quota", "disk quota exceeded", (*switchtest.StorageSwitch).MountQuota, func(sw *switchtest.StorageSwitch, d *switchtest.Daemon, at string) func() {
-			filler := fill(sw.T, at)
+			filler := fillFor(sw, d, at)
 			return func() {
 				sw.NoError("free the space", os.Remove(filler))
 				unix.Sync() // btrfs gives it back with the next transaction
@@ -153,11 +153,14 @@ func TestDiskBadAtStart(t *testing.T) {
 	sw.AwaitLog(0, switchtest.Timeout, "cannot write", filepath.Dir(sw.StatePath), "not a directory")
 	sw.NoError("remove the file in the way", os.Remove(filepath.Dir(sw.StatePath)))
 	switchtest.AwaitDegraded(t)
-	if got := sw.SavedPorts(); len(got) != 1 {
-		t.Errorf("the state file has %+v", got)
-	}
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		if got := sw.SavedPorts(); len(got) != 1 {
+			return fmt.Sprintf("the state file has %+v", got)
+		}
+		return ""
+	})
 	d.Signal(syscall.SIGTERM)
-	d.Wait(5 * time.Second)
+	d.Wait(switchtest.ExitTimeout)
 }
 
 // TestKillDuringSave kills the daemon at random moments soon after its start, when it saves files,
@@ -205,6 +208,16 @@ func TestKillDuringSave(t *testing.T) {
 			t.Fatalf("kill %d: %+v", n, c)
 		}
 		d = sw.Start(switchtest.StartOptions{Args: []string{"-c", sw.ConfigPath}, NoNotifySocket: true})
+		if n%4 == 0 { // so that saves occur however slow a start is
+			switchtest.Eventually(t, switchtest.Timeout, func() string {
+				state, err := sw.StateFile().Peek()
+				sw.NoError("read the state file", err)
+				if c := sw.ReadMetricsFile().Counters; c.ColdStarts+c.WarmRestarts == starts || state.SavedAt == last {
+					return fmt.Sprintf("the start after kill %d is not saved", n)
+				}
+				return ""
+			})
+		}
 		time.Sleep(rand.N(150 * switchtest.RaceFactor * time.Millisecond)) // the moment of the kill
 	}
 	t.Logf("%d kills: %d starts were recorded, %d state files seen, 0 unreadable", kills, starts, saves)

@@ -76,7 +76,14 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%s at %v, want %s between %v and %v", e.Kind, e.Time, kind, from.UTC(), now.UTC())
 		}
 	}
-	before, _ := events(sw, "-c", sw.ConfigPath, "--kind", "link", name)
+	var before []journal.Event
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		before, _ = events(sw, "-c", sw.ConfigPath, "--kind", "link", name)
+		if len(before) == 0 || before[len(before)-1].Kind != journal.LinkUp {
+			return fmt.Sprintf("the daemon has the link events %s, want link_up at the end", kindsOf(before))
+		}
+		return ""
+	})
 	from := carrier(false)
 	list := await(len(before) + 1)
 	check(list[len(before)], journal.LinkDown, from)
@@ -128,10 +135,14 @@ func TestEvents(t *testing.T) {
 	sw.Do("APPL_DB", "FLUSHALL")
 	sw.ConfigurePorts(2)
 	d = sw.StartConfigured()
-	starts, _ := events(sw, "-c", sw.ConfigPath, "--kind", "start,stop,warm_start,cold_start")
-	if got := kindsOf(starts); got != "start cold_start stop start warm_start start warm_start stop start cold_start" {
-		t.Errorf("the daemon's starts and stops are %s", got)
-	}
+	var starts []journal.Event
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		starts, _ = events(sw, "-c", sw.ConfigPath, "--kind", "start,stop,warm_start,cold_start")
+		if got := kindsOf(starts); got != "start cold_start stop start warm_start start warm_start stop start cold_start" {
+			return "the daemon's starts and stops are " + got
+		}
+		return ""
+	})
 	if e := starts[5]; !strings.Contains(e.Reason, "crashed or was killed") {
 		t.Errorf("the start after SIGKILL is %+v", e)
 	}
