@@ -72,7 +72,7 @@ type Metrics struct {
 
 // Health is the table [health]. It configures the thresholds for the health state.
 type Health struct {
-	MaxStall              time.Duration // time without progress on pending work after which the daemon is stalled, 1 s to 1 h. Default 10 s
+	MaxStall              time.Duration // time without progress on pending operations after which the daemon is stalled, 1 s to 1 h. Default 10 s
 	MaxFailureRatePercent float64       // share of failed Redis requests in the last minute above which the daemon is unhealthy, 0 to 100. Default 5
 	AuditInterval         time.Duration // interval of the comparisons of STATE_DB with the kernel, 0 (never) to 24 h. Default 60 s
 }

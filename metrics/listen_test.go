@@ -329,8 +329,8 @@ func TestAddressInUse(t *testing.T) {
 		t.Errorf("Addrs = %v, want none", got)
 	}
 	taken.Close()
-	if r := records.next(t, slog.LevelInfo); r.Message != "serving metrics" {
-		t.Errorf("record %q, want serving metrics", r.Message)
+	if r := records.next(t, slog.LevelInfo); r.Message != "listening for HTTP" {
+		t.Errorf("record %q, want listening for HTTP", r.Message)
 	}
 	if resp, _ := fetch(t, "GET", "http://"+address+"/healthz"); resp.StatusCode != 200 {
 		t.Errorf("status %d", resp.StatusCode)

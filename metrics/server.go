@@ -283,7 +283,7 @@ func (s *Server) open(e Endpoint, level slog.Level) (net.Listener, *guard) {
 	}
 	s.setDown(e, nil)
 	s.addAddr(l.Addr())
-	s.log.Info("serving metrics", "listen", l.Addr().String())
+	s.log.Info("listening for HTTP", "listen", l.Addr().String())
 	return l, guardOf(e, l, links)
 }
 

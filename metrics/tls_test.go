@@ -137,7 +137,7 @@ func TestTLSFilesAreReadAgain(t *testing.T) {
 	first, second := newCertificate(t, "first", nil), newCertificate(t, "second", nil)
 	cfg := tlsConfig(t, first)
 	s, records := startTLSServer(t, cfg)
-	records.next(t, slog.LevelInfo) // serving metrics
+	records.next(t, slog.LevelInfo) // listening for HTTP
 	is := func(want string) {
 		t.Helper()
 		checkHandshake(t, s, want)
@@ -354,8 +354,8 @@ func TestTLSFilesBadAtStart(t *testing.T) {
 			t.Errorf("handshake with %q without files", name)
 		}
 	}
-	if r := records.next(t, slog.LevelInfo); r.Message != "serving metrics" {
-		t.Errorf("second record %v, want serving metrics", r)
+	if r := records.next(t, slog.LevelInfo); r.Message != "listening for HTTP" {
+		t.Errorf("second record %v, want listening for HTTP", r)
 	}
 	select {
 	case r := <-records:

@@ -46,7 +46,7 @@ type DatabaseView struct {
 	Error   string    `json:"error,omitempty"` // why the database is not up
 }
 
-// BacklogView describes pending work.
+// BacklogView describes the link messages and rows that are waiting to be processed.
 type BacklogView struct {
 	Ports       int64   `json:"ports"`        // number of rows to write
 	Events      int64   `json:"events"`       // number of link messages read but not processed yet

@@ -57,7 +57,7 @@ func TestLogWithoutSyslog(t *testing.T) {
 	}
 
 	sw.ReloadWith(d, "[daemon]\nlog_format = 'text'\n")
-	awaitOutput(t, d.Stderr, "NOTICE :- daemon: configuration read file=")
+	awaitOutput(t, d.Stderr, "NOTICE :- daemon: configuration reloaded file=")
 	before := sw.Logs.Len()
 	sw.NoError("restore /dev/log", os.Rename("/dev/hidden", "/dev/log"))
 	mtu := 1300

@@ -18,7 +18,7 @@ func reload(sw *switchtest.Switch, d *switchtest.Daemon) []switchtest.LogLine {
 	d.Signal(syscall.SIGHUP)
 	d.AwaitNotification(states, switchtest.Timeout, "RELOADING=1")
 	d.AwaitNotification(states, switchtest.Timeout, "READY=1")
-	sw.Logs.Await(lines, switchtest.Timeout, func(l switchtest.LogLine) bool { return l.Has("configuration read") || l.Has("not reloaded") })
+	sw.Logs.Await(lines, switchtest.Timeout, func(l switchtest.LogLine) bool { return l.Has("configuration reloaded") || l.Has("not reloaded") })
 	said, _ := sw.Logs.From(lines)
 	return said
 }
@@ -57,7 +57,7 @@ func TestBadReload(t *testing.T) {
 					t.Errorf("no %q in the log: %s", want, said)
 				}
 			}
-			for _, never := range []string{"default", "setting changed", "configuration read"} {
+			for _, never := range []string{"default", "setting changed", "configuration reloaded"} {
 				if strings.Contains(strings.ReplaceAll(said, "restart to use the defaults", ""), never) {
 					t.Errorf("%q in the log: %s", never, said)
 				}
@@ -87,7 +87,7 @@ func TestReloadWithoutFile(t *testing.T) {
 	sw.ConfigurePorts(1)
 	d := sw.Start(switchtest.StartOptions{})
 	d.AwaitReady()
-	if said := fmt.Sprint(reload(sw, d)); !strings.Contains(said, "configuration read file=none changes=0") || strings.Contains(said, "not reloaded") {
+	if said := fmt.Sprint(reload(sw, d)); !strings.Contains(said, "configuration reloaded file=none changes=0") || strings.Contains(said, "not reloaded") {
 		t.Errorf("the log: %s", said)
 	}
 }

@@ -38,7 +38,7 @@ func TestRedisAbsent(t *testing.T) {
 	d.AwaitNotification(0, switchtest.Timeout, "STATUS=waiting for the databases")
 	d.AwaitNotification(0, switchtest.Timeout, "EXTEND_TIMEOUT_USEC=")
 	d.Signal(syscall.SIGHUP) // a reload must not make the daemon ready
-	sw.AwaitLog(0, switchtest.Timeout, "configuration read")
+	sw.AwaitLog(0, switchtest.Timeout, "configuration reloaded")
 	sw.AddPort(switchtest.PortName(1))
 	switchtest.Consistently(t, 300*time.Millisecond, func() string {
 		if !d.Alive() {

@@ -26,7 +26,7 @@ const usage = `usage: portsyncd [-c FILE]          run the daemon
 commands:
   check-config [FILE]   check a configuration file and print the effective settings
   demo                  run the daemon on a simulated switch
-  events                show what happened to the ports and to the daemon
+  events                list events of the ports and of the daemon
   help [COMMAND]        print this help, or the help of a command
   report                analyze the stored history of the daemon
   status                show the health and the ports of the running daemon

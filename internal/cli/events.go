@@ -19,11 +19,11 @@ import (
 
 const eventsUsage = `usage: portsyncd events [PORT...] [options]
 
-Show what happened to the ports and to the daemon: link up and down, flaps,
-changes of the admin state and the MTU, restarts, lost connections, changes of
-the health state. The events come from the running daemon, and from the files
-in metrics.storage_path if the daemon does not respond or its memory does not
-reach back far enough.
+List events of the given ports, or of all ports and the daemon: link up and down,
+flaps, changes of the admin state and MTU, restarts, lost connections and changes
+of the health state. The command queries the running daemon. It reads the files
+in metrics.storage_path if the daemon does not respond or no longer has the
+requested events in memory.
 
 options:
   --since WHEN          first event: 90m, 12h, 7d, 2026-11-01 or

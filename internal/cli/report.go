@@ -21,8 +21,9 @@ import (
 const reportUsage = `usage: portsyncd report [options]
 
 Analyze the restarts and samples that the daemon stored: rates, percentiles,
-trends, anomalies, event storms, flapping ports, and recommended settings. The
-daemon need not be running, and its files are not changed.
+trends, anomalies, restart storms, bursts of link messages, ports with link-down
+transitions, and recommended settings. The daemon does not need to be running,
+and its files are not changed.
 
 options:
   -c FILE               configuration file, default ` + defaultConfig + `

@@ -22,9 +22,10 @@ import (
 
 const statusUsage = `usage: portsyncd status [PORT...] [options]
 
-Show the health, the ports and the pending work of the running daemon, or these
-ports only, by name or alias. One PORT prints everything known about the port.
-The command connects to the listeners of the configuration, a unix socket first.
+Show the health, the ports and the pending operations of the running daemon, or
+only the given ports. PORT is a name or an alias; a single PORT is shown with all
+details. The command connects to a configured listener, preferably a unix
+socket.
 
 options:
   --down                only ports that are not up

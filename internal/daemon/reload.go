@@ -65,7 +65,7 @@ func (d *Daemon) reload() {
 	if !FileExists(file) {
 		file = "none"
 	}
-	d.log.Log(context.Background(), syslog.LevelNotice, "configuration read", "file", file,
+	d.log.Log(context.Background(), syslog.LevelNotice, "configuration reloaded", "file", file,
 		"changes", applied, "need_restart", len(changes)-applied)
 }
 

@@ -208,7 +208,7 @@ func (s *Status) printRestarts(p *printer) {
 	}
 }
 
-// Largest numbers of entries in the list of pending work. The table of ports shows all pending
+// Largest numbers of entries in the list of pending operations. The table of ports shows all pending
 // ports.
 const (
 	maxPending      = 5

@@ -239,7 +239,7 @@ func (rec *Recorder) setResult(file int, err error) {
 	t.err = err
 	if err != nil && !slices.Contains(rec.loggedCauses, cause(err)) {
 		rec.loggedCauses = append(rec.loggedCauses, cause(err))
-		rec.cfg.Log.Error("cannot write; retrying", "what", t.what, "error", err)
+		rec.cfg.Log.Error("cannot write "+t.what+"; retrying", "error", err)
 	}
 	var problems []string
 	for i := range rec.tasks {
