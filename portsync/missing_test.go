@@ -61,7 +61,7 @@ func newMissingBench(t *testing.T) (*bench, *portsync.HealthMonitor, *alarms) {
 	return b, m, a
 }
 
-// throughout looks for some time whether a port is ever called missing.
+// neverMissing checks for the given time that health does not report a missing port.
 func (b *bench) neverMissing(m *portsync.HealthMonitor, during time.Duration) {
 	b.t.Helper()
 	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {

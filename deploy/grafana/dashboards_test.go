@@ -34,7 +34,7 @@ func TestFilesAreCurrent(t *testing.T) {
 	}
 }
 
-// The types below are the parts of the JSON files that the rules check.
+// fileDashboard and the types below are the parts of the JSON files that TestRules checks.
 type fileDashboard struct {
 	UID, Title, Description string
 	SchemaVersion           int

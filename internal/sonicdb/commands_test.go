@@ -35,7 +35,8 @@ func TestExistsAndDel(t *testing.T) {
 	}
 }
 
-// A reply of the wrong shape means that the two sides disagree where they are.
+// TestMismatchedReplies checks that a reply of the wrong type is a protocol error and closes the
+// connection.
 func TestMismatchedReplies(t *testing.T) {
 	keys := func(c *Conn) error { _, err := c.Keys("*"); return err }
 	hgetall := func(c *Conn) error { _, err := c.HGetAll("k"); return err }

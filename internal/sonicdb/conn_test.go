@@ -57,7 +57,8 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
-// After each of these failures nothing may use the connection again.
+// TestErrorIsFinal checks that a connection cannot be used after an error, and that later calls return
+// net.ErrClosed together with the first error.
 func TestErrorIsFinal(t *testing.T) {
 	for name, test := range map[string]struct {
 		sent string // by the server, which then hangs up
@@ -106,7 +107,7 @@ func TestErrorIsFinal(t *testing.T) {
 	}
 }
 
-// The server need not wait for a Close to be rid of a connection that failed.
+// TestErrorClosesSocket checks that an error closes the socket without a call of Close.
 func TestErrorClosesSocket(t *testing.T) {
 	gone := make(chan struct{})
 	c := fake(t, func(s *fakeServer) {
@@ -277,7 +278,7 @@ func TestCloseUnblocks(t *testing.T) {
 	}
 }
 
-// A reply that has already arrived is not handed out after Close.
+// TestCloseDropsBuffered checks that a reply that has already arrived is not returned after Close.
 func TestCloseDropsBuffered(t *testing.T) {
 	c := fake(t, func(s *fakeServer) {
 		s.expect("PING")

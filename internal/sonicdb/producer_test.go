@@ -102,8 +102,8 @@ func TestProducerLostConnection(t *testing.T) {
 	}
 }
 
-// consumer is a connection that is subscribed to the notifications of PORT_TABLE. fence returns the
-// number of notifications before a message of its own.
+// subscribeTo subscribes to the channel on a new connection. fence publishes a message and returns the
+// number of notifications that arrived before it.
 func subscribeTo(t *testing.T, r *testRedis, channel string) (fence func() int) {
 	t.Helper()
 	sub, pub := r.dial(t, 0), r.dial(t, 0)
@@ -226,8 +226,8 @@ func TestRedisProducerWithoutScript(t *testing.T) {
 	}
 }
 
-// A row that cannot be stored is reported, the others are stored, and the key
-// set does not name what has no fields.
+// TestRedisProducerBadRow checks that a row that cannot be stored is reported and not in the key set,
+// and that the other rows are stored.
 func TestRedisProducerBadRow(t *testing.T) {
 	c := startRedis(t).dial(t, 0)
 	do(t, c, "SET", "_PORT_TABLE:Ethernet4", "no hash")
@@ -243,7 +243,8 @@ func TestRedisProducerBadRow(t *testing.T) {
 	}
 }
 
-// More fields than Lua's unpack takes at once, and bytes of any kind.
+// TestRedisProducerHugeRow checks a row with more fields than Lua can unpack at once, and with arbitrary
+// bytes.
 func TestRedisProducerHugeRow(t *testing.T) {
 	c := startRedis(t).dial(t, 0)
 	fvs := []FieldValue{{"empty", ""}, {"", "no name"}, {"crlf", "\r\n$5\r\n"}, {"zero", "\x00\xff"}, {"utf-8", "ü"}}

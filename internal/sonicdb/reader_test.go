@@ -197,7 +197,7 @@ func TestReaderRefuses(t *testing.T) {
 	}
 }
 
-// Every proper prefix of a reply is an end in the middle of it.
+// TestReaderTruncated checks that each proper prefix of a reply returns io.ErrUnexpectedEOF.
 func TestReaderTruncated(t *testing.T) {
 	const whole = "*3\r\n$3\r\nabc\r\n:12\r\n*1\r\n+OK\r\n"
 	for n := 1; n < len(whole); n++ {
@@ -207,7 +207,8 @@ func TestReaderTruncated(t *testing.T) {
 	}
 }
 
-// What a length announces must not be reserved before it arrives.
+// TestReaderAllocatesWhatArrives checks that the announced length of a reply alone does not allocate
+// memory.
 func TestReaderAllocatesWhatArrives(t *testing.T) {
 	for _, in := range []string{
 		"$67108864\r\nabc",
@@ -265,7 +266,8 @@ func TestReaderFreesLargeBuffers(t *testing.T) {
 	}
 }
 
-// Replies of all sizes that cross the buffer's end in all ways.
+// TestReaderLongStream checks replies of many sizes that cross the end of the buffer at different
+// positions.
 func TestReaderLongStream(t *testing.T) {
 	var stream []byte
 	var sizes []int
@@ -291,7 +293,7 @@ func TestReaderLongStream(t *testing.T) {
 	}
 }
 
-// Appending to a part of a reply must not write into its neighbor.
+// TestReplyPartsAreSeparate checks that appending to one part of a reply does not change another part.
 func TestReplyPartsAreSeparate(t *testing.T) {
 	r, err := newReader(strings.NewReader("*2\r\n*1\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n")).next()
 	if err != nil {
