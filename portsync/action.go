@@ -21,10 +21,10 @@ const (
 // must not be skipped.
 type Action struct {
 	Kind    ActionKind
-	Ignored IgnoreReason
-	Reason  Reason
-	Port    *Port  // for an Ignore action, set only with IgnoredKnown
-	Downs   uint32 // for a Flapped action: link-down transitions since the interface's previous message
+	Ignored IgnoreReason // for an Ignore action
+	Reason  Reason       // for a Redump action
+	Port    *Port        // for an Ignore action, set only with IgnoredKnown
+	Downs   uint32       // for a Flapped action: link-down transitions since the interface's previous message
 }
 
 // IgnoreReason is the reason why a link message is ignored: the first test of PROTOCOL.md section 8

@@ -30,11 +30,11 @@ type Event struct {
 	nameLen     uint8                  //
 	Index       int32                  // ifindex
 	Master      int32                  // ifindex of the bridge or bond; 0 if none
-	Flags       uint32
-	MTU         uint32
-	CarrierUp   uint32 // link-up transitions counted by the kernel; 0 unless Counted
-	CarrierDown uint32
-	Seq         uint32 // DumpDone: sequence number of the dump request
+	Flags       uint32                 // IFF_*
+	MTU         uint32                 // in bytes
+	CarrierUp   uint32                 // link-up transitions counted by the kernel; 0 unless Counted
+	CarrierDown uint32                 // link-down transitions, likewise
+	Seq         uint32                 // DumpDone: sequence number of the dump request
 	name        [nameSize]byte
 	kindLen     uint8
 	addressLen  uint8

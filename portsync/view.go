@@ -53,31 +53,32 @@ type BacklogView struct {
 	WaitSeconds float64 `json:"wait_seconds"` // age of the oldest row in the backlog
 }
 
-// CountsView holds the current number of ports in each state, and event totals since the process
-// started.
+// CountsView holds the current number of ports in each state, and totals since the process started.
 type CountsView struct {
-	Configured  int64      `json:"ports_configured"`
-	Present     int64      `json:"ports_present"`
-	Up          int64      `json:"ports_up"`
-	Pending     int64      `json:"ports_pending"`
-	Events      uint64     `json:"events"` // link messages processed
-	Writes      uint64     `json:"writes"`
-	Resyncs     uint64     `json:"resyncs"`
-	Repairs     uint64     `json:"repairs"`
-	Mismatches  uint64     `json:"audit_mismatches"`
-	Overruns    uint64     `json:"overruns"`
-	Reconnects  uint64     `json:"reconnects"`
-	LastWritten *time.Time `json:"last_write"`    // last acknowledged write or deletion of a row
-	Progress    *time.Time `json:"last_progress"` // last successful database command, reads included
+	Configured int64 `json:"ports_configured"` // ports in the CONFIG_DB table PORT
+	Present    int64 `json:"ports_present"`    // ports with an interface and a row in STATE_DB
+	Up         int64 `json:"ports_up"`         // ports that are operationally up
+	Pending    int64 `json:"ports_pending"`    // ports that PortInitDone waits for
+
+	Events     uint64 `json:"events"`           // link messages processed
+	Writes     uint64 `json:"writes"`           // acknowledged writes and deletions of rows in STATE_DB
+	Resyncs    uint64 `json:"resyncs"`          // including the initial dump
+	Repairs    uint64 `json:"repairs"`          // incorrect rows that a comparison found and that were repaired
+	Mismatches uint64 `json:"audit_mismatches"` // mismatches that audits found
+	Overruns   uint64 `json:"overruns"`         // times the kernel dropped link messages
+	Reconnects uint64 `json:"reconnects"`       // reconnects to Redis after a lost connection
+
+	LastWritten *time.Time `json:"last_write"`    // last acknowledged write or deletion of a row; nil if none
+	Progress    *time.Time `json:"last_progress"` // last successful Redis request, reads included; nil if none
 }
 
-// Minute holds the counts and latencies of one minute. P50 and P99 are upper bounds of histogram
-// buckets: they are at most 12.5% above the exact value and never above Max. P50, P99 and Max are 0
-// if there were no writes.
+// Minute holds the counts and write latencies of one minute. P50 and P99 are upper bounds of histogram
+// buckets: they are at most 12.5% above the exact value and never above Max. P50, P99 and Max are in
+// nanoseconds, and 0 if there were no writes.
 type Minute struct {
 	From   time.Time `json:"from"`
 	Events uint64    `json:"events"` // link messages processed
-	Writes uint64    `json:"writes"`
+	Writes uint64    `json:"writes"` // acknowledged writes and deletions of rows
 	P50    int64     `json:"p50_ns"`
 	P99    int64     `json:"p99_ns"`
 	Max    int64     `json:"max_ns"`

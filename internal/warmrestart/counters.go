@@ -8,17 +8,17 @@ import (
 
 // Counters counts restarts and corrupt files across restarts. The counters never decrease.
 type Counters struct {
-	WarmRestarts    uint64 `json:"warm_restarts"`
+	WarmRestarts    uint64 `json:"warm_restarts"` // warm starts
 	ColdStarts      uint64 `json:"cold_starts"`
-	EOIUDetected    uint64 `json:"eoiu_detected"`
-	EOIUTimeouts    uint64 `json:"eoiu_timeouts"`
+	EOIUDetected    uint64 `json:"eoiu_detected"`    // starts whose initial dump completed
+	EOIUTimeouts    uint64 `json:"eoiu_timeouts"`    // starts whose initial dump timed out
 	StateRecoveries uint64 `json:"state_recoveries"` // corrupt or missing files replaced by a backup
 	// CorruptionsDetected counts corrupt files, and CorruptionsRecovered those of them for
 	// which a good backup was found.
 	CorruptionsDetected  uint64 `json:"corruptions_detected"`
 	CorruptionsRecovered uint64 `json:"corruptions_recovered"`
 	// Losses counts starts that found all copies of the newest counters, records or histogram
-	// corrupt, and went on with older ones or none.
+	// corrupt, and therefore used older ones or none.
 	Losses uint64 `json:"losses"`
 }
 
