@@ -41,7 +41,7 @@ type Database struct {
 // WarmRestart is the table [warm_restart].
 type WarmRestart struct {
 	Enabled            bool          // false: no state is kept across restarts. Default true
-	EOIUTimeout        time.Duration // timeout for the first dump of the kernel's links, 1 s to 1 h. Default 10 s
+	EOIUTimeout        time.Duration // timeout for the initial dump of the kernel's links, 1 s to 1 h. Default 10 s
 	StateFile          string        // absolute path. Default: see [Config.ResolvePaths]
 	HistoryMaxRestarts int           // number of restarts kept in the history, 1 to 10,000. Default 100
 }

@@ -60,7 +60,7 @@ func TestMissingFrom(t *testing.T) {
 		expectedBy               int64
 		want                     int64
 	}{
-		"before the first dump":              {false, true, true, 0, never},
+		"before the initial dump":            {false, true, true, 0, never},
 		"existed":                            {true, true, false, 0, since + int64(missingAfter)},
 		"existed, and is expected later":     {true, true, true, expected, expected},
 		"never existed, before PortInitDone": {true, false, false, 0, never},

@@ -14,7 +14,7 @@ import (
 )
 
 // TestAbsentAfterRestart checks that a port that orchagent had set up before the start and that
-// has no interface is absent and then missing, pending or not, once the first dump is complete. A
+// has no interface is absent and then missing, pending or not, once the initial dump is complete. A
 // port that never had an interface is pending.
 func TestAbsentAfterRestart(t *testing.T) {
 	a := newRig(t, "Ethernet0", "Ethernet4", "Ethernet8")

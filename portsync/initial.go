@@ -9,9 +9,9 @@ import (
 	"portsyncd/internal/warmrestart"
 )
 
-// initialSync owns the startup sequence: the start decision, the first dump, the writes that a warm
+// initialSync owns the startup sequence: the start decision, the initial dump, the writes that a warm
 // start holds back until it can compare rows, and the end of the initial sync, when Redis has
-// acknowledged everything that the first dump reported.
+// acknowledged everything that the initial dump reported.
 type initialSync struct {
 	*base
 	decision *Decision // nil until the start is decided; not changed afterwards
@@ -21,7 +21,7 @@ type initialSync struct {
 	gateDue      bool  // open the gate as soon as there is a connection
 	gateOpenedAt int64 // 0 if the gate is not open yet
 
-	begun    int64 // when the first dump was requested
+	begun    int64 // when the initial dump was requested
 	eoiuAt   int64 // when the end of the dump (EOIU) is late; never after it arrived or timed out
 	eoiu     bool  // the end of the dump arrived
 	eoiuTook int64 // nanoseconds from the request to the end of the dump
@@ -40,7 +40,7 @@ func (i *initialSync) decide(d *Decision) {
 	i.gated = d.Kind == WarmStart
 }
 
-// request records that the first dump was requested at time now.
+// request records that the initial dump was requested at time now.
 func (i *initialSync) request(now int64) { i.begun, i.eoiuAt = now, now+int64(i.EOIUTimeout) }
 
 // acknowledged records that the first writes were acknowledged.
@@ -62,7 +62,7 @@ func (i *initialSync) dumpCompleted(ports []PortConfig) {
 	}
 }
 
-// expire continues startup although the first dump has not ended. The dump may still complete
+// expire continues startup although the initial dump has not ended. The dump may still complete
 // later; rows of vanished interfaces are deleted then.
 func (i *initialSync) expire() {
 	i.timedOut, i.eoiuAt = true, never
@@ -230,7 +230,7 @@ func (l *Loop) openGate() {
 	l.initial.gateOpened()
 }
 
-// finishInitial ends the initial sync when all writes that result from the first dump are
+// finishInitial ends the initial sync when all writes that result from the initial dump are
 // acknowledged.
 func (l *Loop) finishInitial() {
 	i := &l.initial

@@ -342,7 +342,7 @@ func TestWarmStart(t *testing.T) {
 	w.wantTouched(append([]string{differs, stale}, produced()...)...)
 }
 
-// TestGate delays the end of the first dump and checks that nothing is written meanwhile, neither
+// TestGate delays the end of the initial dump and checks that nothing is written meanwhile, neither
 // rows, not even that of a live message, nor rows for orchagent.
 func TestGate(t *testing.T) {
 	w := newWarmStart(t, time.Minute, holdBack)
@@ -359,7 +359,7 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// TestEOIUTimeout delays the end of the first dump for longer than EOIUTimeout. The loop writes
+// TestEOIUTimeout delays the end of the initial dump for longer than EOIUTimeout. The loop writes
 // the links known so far and deletes nothing. The late end of the dump deletes the stale row and
 // produces nothing again.
 func TestEOIUTimeout(t *testing.T) {

@@ -33,7 +33,7 @@ type Loop struct {
 	actions  []Action // scratch
 
 	db       databaseLink // connection to the databases
-	initial  initialSync  // start decision, first dump, and writes held back by a warm start
+	initial  initialSync  // start decision, initial dump, and writes held back by a warm start
 	handover handover     // configuration, PortConfigDone and PortInitDone for orchagent
 	dumps    dumper       // dumps of all links, and pending resyncs
 	audits   audits       // comparisons of STATE_DB with the kernel

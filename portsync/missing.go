@@ -26,7 +26,7 @@ type absences struct {
 	since    map[*Port]int64 // when each port lost its interface or was first seen without one
 	changed  bool            // since has changed after missing was computed
 	initDone bool            // State.InitDone when missing was computed
-	synced   bool            // the first dump was complete when missing was computed
+	synced   bool            // the initial dump was complete when missing was computed
 	at       int64           // when the next port may become missing
 	missing  *missingPorts   // nil if no port is missing
 }
@@ -48,7 +48,7 @@ func (a *absences) update(p *Port, why lack, now int64) {
 }
 
 // missingFrom returns the time from which a port without an interface counts as missing. No port is
-// missing before the first dump is complete. A port that never had an interface is not missing
+// missing before the initial dump is complete. A port that never had an interface is not missing
 // before PortInitDone.
 func (a *absences) missingFrom(p *Port, since int64) int64 {
 	switch {
@@ -63,7 +63,7 @@ func (a *absences) missingFrom(p *Port, since int64) int64 {
 }
 
 // find updates the missing ports and reports whether they have changed. synced tells whether the
-// first dump is complete. find examines the ports only if one was added or removed, or if a port
+// initial dump is complete. find examines the ports only if one was added or removed, or if a port
 // may have become missing.
 func (a *absences) find(now int64, synced bool) bool {
 	initDone := a.state.InitDone()

@@ -169,7 +169,7 @@ func TestOverrunOnLoop(t *testing.T) {
 	})
 }
 
-// TestInitialTimes checks that the record of a start has the durations of the first dump and of
+// TestInitialTimes checks that the record of a start has the durations of the initial dump and of
 // the initial sync.
 func TestInitialTimes(t *testing.T) {
 	atRest(t, func(a *rig, now int64) {

@@ -196,7 +196,7 @@ func TestSwept(t *testing.T) {
 	}
 }
 
-// TestChangesBeforeStart checks that the last change of a link in the first dump is unknown until the
+// TestChangesBeforeStart checks that the last change of a link in the initial dump is unknown until the
 // journal provides it, that a later message replaces it, and that times in the future are ignored.
 func TestChangesBeforeStart(t *testing.T) {
 	s := NewState(nil)
@@ -222,7 +222,7 @@ func TestChangesBeforeStart(t *testing.T) {
 	}
 	message(110, 5, "Ethernet4", 9100, false)
 	message(120, 2, "Ethernet1", 1500, false)
-	want("first dump", 0, 120, 0, 0, 110)
+	want("initial dump", 0, 120, 0, 0, 110)
 	s.SetChanges(map[string]int64{"Ethernet0": -50, "Ethernet1": -60, "Ethernet2": 201, "Ethernet4": -70, "Ethernet8": -80}, 200)
 	want("after the journal", -50, 120, 0, 0, 110)
 	message(300, 1, "Ethernet0", 9100, false)

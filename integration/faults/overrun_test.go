@@ -42,7 +42,7 @@ func TestOverrun(t *testing.T) {
 	sw.AwaitRecovery("overrun")
 
 	if row := sw.Row("STATE_DB", "PORT_TABLE|"+switchtest.PortName(1)); row["speed"] != "" {
-		t.Errorf("the re-created port has its old row: %v", row)
+		t.Errorf("the recreated port has its old row: %v", row)
 	}
 	if row := sw.Row("STATE_DB", "PORT_TABLE|"+switchtest.PortName(2)); row["speed"] != "100000" {
 		t.Errorf("the row of a port that was only changed lost its foreign field: %v", row)
@@ -56,7 +56,7 @@ func TestOverrun(t *testing.T) {
 		}
 	}
 	if text := fmt.Sprint(ops); !strings.Contains(text, "DEL HSET") {
-		t.Errorf("writes to the row of the re-created port: %s, want DEL before HSET", text)
+		t.Errorf("writes to the row of the recreated port: %s, want DEL before HSET", text)
 	}
 }
 

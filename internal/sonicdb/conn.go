@@ -53,7 +53,7 @@ type Conn struct {
 }
 
 // Dial connects to the server, authenticates if there is a password, and selects the database. It
-// fails when ctx ends or after DialTimeout. If the server rejects a command, the error wraps a
+// fails when ctx ends or after DialTimeout. If the server refuses a command, the error wraps a
 // ServerError.
 func Dial(ctx context.Context, o Options) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOr(o.DialTimeout))

@@ -110,7 +110,7 @@ func (p *ProducerStateTable) Set(c *Conn, key string, fvs []FieldValue) error {
 }
 
 // SetMany writes rows in a pipeline and waits for the server's acknowledgements. It loads the
-// script if necessary. If rows are rejected, it continues and returns the errors joined, each as a
+// script if necessary. If rows are refused, it continues and returns the errors joined, each as a
 // *RowError. Any other error means that the connection is closed and that any of the rows may or may
 // not have been stored.
 func (p *ProducerStateTable) SetMany(c *Conn, rows []Row) error {
@@ -128,7 +128,7 @@ func (p *ProducerStateTable) SetMany(c *Conn, rows []Row) error {
 
 // send writes batches in chunks, with one call of SetScript for each batch, and receives the replies.
 // The first evals batches are sent with EVAL. The batches for which the server does not have the script
-// are returned in retry. Errors of rows that the server rejects are appended to refused. Any other error
+// are returned in retry. Errors of rows that the server refuses are appended to refused. Any other error
 // is returned.
 func (p *ProducerStateTable) send(c *Conn, batches [][]Row, evals int, refused *[]error) (retry [][]Row, err error) {
 	for chunk := range slices.Chunk(batches, chunk/rowsPerScript) {
@@ -186,7 +186,7 @@ func (p *ProducerStateTable) append(c *Conn, rows []Row, load bool) {
 }
 
 // receiveRefused receives a reply of SetScript and returns a *RowError for each row that the server
-// rejected.
+// refused.
 func receiveRefused(c *Conn) (bad []error, err error) {
 	r, err := c.Receive()
 	if err != nil {

@@ -14,7 +14,7 @@ type Families struct {
 	stateRecoveries, corruptions, corruptionsRecovered *metrics.Counter
 	// losses increases if all copies of the newest counters were corrupt.
 	losses *metrics.Counter
-	// sync measures from the request of the first dump to the acknowledgement of all its rows.
+	// sync measures from the request of the initial dump to the acknowledgement of all its rows.
 	sync *metrics.Histogram
 
 	// While a disk is full, read-only or broken, failures increases and diskFaulty is 1.

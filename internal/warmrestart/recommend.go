@@ -56,7 +56,7 @@ func (r *recommendations) eoiuTimeout() {
 		return
 	}
 	if late := r.analysis.Timeouts; late != nil && late.Count > 0 {
-		text := "find out why the first dump of the kernel takes so long, or raise it"
+		text := "find out why the initial dump of the kernel takes so long, or raise it"
 		if seen == nil {
 			r.add(key, text, "%d of %d starts timed out after %v", late.Count, late.Of, limit)
 			return
@@ -70,11 +70,11 @@ func (r *recommendations) eoiuTimeout() {
 	}
 	if 2*seen.Max > limit.Seconds() {
 		r.add(key, fmt.Sprintf("raise it to %d, twice the longest dump", wholeSeconds(2*seen.Max)),
-			"the first dump took up to %v (p99 %v, %d starts), and the timeout is %v", inSeconds(seen.Max), inSeconds(seen.P99), seen.N, limit)
+			"the initial dump took up to %v (p99 %v, %d starts), and the timeout is %v", inSeconds(seen.Max), inSeconds(seen.P99), seen.N, limit)
 	}
 	if standard := 10 * time.Second; limit > standard && 10*seen.Max < standard.Seconds() && !seen.Few {
 		r.add(key, fmt.Sprintf("lower it to %d, so that a start does not wait longer than needed if a dump never ends", wholeSeconds(standard.Seconds())),
-			"the longest first dump of %d starts took %v (p99 %v), and the timeout is %v", seen.N, inSeconds(seen.Max), inSeconds(seen.P99), limit)
+			"the longest initial dump of %d starts took %v (p99 %v), and the timeout is %v", seen.N, inSeconds(seen.Max), inSeconds(seen.P99), limit)
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 
 // Restart is the record of one daemon start.
 type Restart struct {
-	At     time.Time `json:"at"`     // when the first dump was requested
+	At     time.Time `json:"at"`     // when the initial dump was requested
 	Kind   string    `json:"kind"`   // Cold or Warm
 	Reason string    `json:"reason"` // why the start was cold or warm
 	// Requested reports whether SONiC requested a warm restart and therefore killed the previous
@@ -37,7 +37,7 @@ type Restart struct {
 	Duration time.Duration `json:"duration_ns"` // duration of the initial sync
 	EOIU     bool          `json:"eoiu"`        // the initial dump was read completely
 	TimedOut bool          `json:"timed_out"`
-	// EOIULatency is the time from the request of the first dump to its end. It is 0 if the dump
+	// EOIULatency is the time from the request of the initial dump to its end. It is 0 if the dump
 	// did not end during the initial sync.
 	EOIULatency time.Duration `json:"eoiu_latency_ns,omitempty"`
 	// Process is when the process started. It is zero in records written by versions that did not

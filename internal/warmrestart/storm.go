@@ -53,7 +53,7 @@ func restartStorm(starts []time.Time) Storm {
 }
 
 // began returns the time at which the process started. If that time is unknown, it returns the time
-// at which the first dump was requested.
+// at which the initial dump was requested.
 func (r *Restart) began() time.Time {
 	if r.Process.IsZero() {
 		return r.At
