@@ -252,7 +252,7 @@ func (c *Conn) lose() {
 	c.dumps.lose()
 }
 
-// growSlots enlarges the receive slots if a datagram of the last batch was truncated. If there is
+// growSlots enlarges the slots of the read buffer if a datagram of the last batch was truncated. If there is
 // not enough memory, the current slot size becomes the maximum.
 func (c *Conn) growSlots() {
 	if c.need == 0 {

@@ -124,7 +124,7 @@ func TestCloseWakesReceive(t *testing.T) {
 		t.Errorf("Receive: %v, want os.ErrClosed", err)
 	}
 	if c.slots.mem != nil {
-		t.Error("receive buffer not given back")
+		t.Error("read buffer not freed")
 	}
 	if err := c.Receive(&b); err != os.ErrClosed {
 		t.Errorf("Receive after Close: %v, want os.ErrClosed", err)
@@ -166,7 +166,7 @@ func TestCloseWithoutReceive(t *testing.T) {
 	c := dialTest(t, Config{}, slotCount, slotSize)
 	c.Close()
 	if c.slots.mem != nil {
-		t.Error("receive buffer not given back")
+		t.Error("read buffer not freed")
 	}
 }
 

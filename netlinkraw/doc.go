@@ -22,20 +22,20 @@
 //	}
 //
 // Receive and Next do not allocate. A [Message] and its byte slices ([Link].Name, [Link].Kind and
-// [Link].Address) point into the receive buffer of the Conn. They are valid until the next call of
+// [Link].Address) point into the read buffer of the Conn. They are valid until the next call of
 // Next or Load on the Batch, or of Receive on the Conn with any Batch. Copy what is needed longer.
 // Close does not free the buffer; the Receive that returns os.ErrClosed does.
 //
 // # Lost messages
 //
-// If the receive buffer is full, the kernel drops messages and returns ENOBUFS once. It then also drops
+// If the socket's receive buffer is full, the kernel drops messages and returns ENOBUFS once. It then also drops
 // all further live messages until the queue is empty, so a dump that was requested earlier may be
 // outdated. Receive therefore returns the queued messages first and then, when the queue is empty, one
 // message of type [Overrun]. The caller must then request a dump and treat links that are not in it as
 // deleted.
 //
-// A datagram can be larger than the slot of memory into which it is read (MSG_TRUNC): the message of a
-// link with hundreds of alternative names has 70 KiB. The slots then grow, to at most 4 MiB in total, and an
+// A datagram can be larger than its slot in the read buffer (MSG_TRUNC): the message of a link with
+// hundreds of alternative names has 70 KiB. The slots then grow, to at most 4 MiB in total, and an
 // Overrun follows, so that the next dump reads the link. A link message larger than the maximum size
 // of a slot, which current kernels cannot allocate, is returned as [Unreadable] with the name of the
 // link but without its state.

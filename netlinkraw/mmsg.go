@@ -110,7 +110,7 @@ func newSlots(n, size int) (*slots, error) {
 
 	mem, err := unix.Mmap(-1, 0, s.data+n*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
-		return nil, fmt.Errorf("map receive buffer: %w", err)
+		return nil, fmt.Errorf("map read buffer: %w", err)
 	}
 	s.mem = mem
 	s.base = reflect.ValueOf(mem).Pointer()

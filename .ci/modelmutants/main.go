@@ -100,7 +100,7 @@ func listed() (all []mutant, err error) {
 			}
 		}
 		if found != 1 {
-			return nil, fmt.Errorf("changes.txt: %s contains %q %d times, must be once", file, was, found)
+			return nil, fmt.Errorf("changes.txt: %s contains %q %d times: must contain it once", file, was, found)
 		}
 	}
 	return all, nil

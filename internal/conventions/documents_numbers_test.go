@@ -86,7 +86,7 @@ func TestNumbersInDocuments(t *testing.T) {
 		{"docs/SPECIFICATION.md", "increases from 1 s to # min", "internal/warmrestart.maxPause", minute},
 		{"README_DEPLOYMENT.md", "soft memory limit to # MiB", ".memoryLimit", mebibyte},
 		{"README_DEPLOYMENT.md", "crashed or was killed # times", "internal/warmrestart.startsAllowed", one},
-		{"deploy/prometheus/RUNBOOK.md", "the largest receive buffer of # MiB", "netlinkraw.slotLimit", mebibyte},
+		{"deploy/prometheus/RUNBOOK.md", "the largest read buffer of # MiB", "netlinkraw.slotLimit", mebibyte},
 		{"deploy/prometheus/RUNBOOK.md", "not created within # s after the port was added", "portsync.lateAfter", second},
 		{"deploy/prometheus/RUNBOOK.md", "Health reports `overrun` for # minute after each overrun", "portsync.overrunHold", minute},
 	} {
