@@ -34,12 +34,28 @@ func TestFindMissing(t *testing.T) {
 			t.Errorf("next check at %d, want never", l.shown.absences.at)
 		}
 		l.shown.absences.update(p, lackInterface, now+5) // no change
-		if l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) || l.shown.absences.since[p] != now {
+		if l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) || l.shown.absences.ports[p].since != now {
 			t.Errorf("an update without a change has an effect: %+v", l.shown.absences)
 		}
 		l.shown.absences.changed = true
 		if l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) {
 			t.Error("a change is reported although the same ports are missing")
+		}
+		if got := *l.shown.absences.missing; got != (missingPorts{gone: 1, goneNames: "Ethernet0"}) || got.count() != 1 {
+			t.Errorf("missing: %+v", got)
+		}
+		// The interface of an earlier run has a minute to be created again.
+		l.shown.absences.initDone = true
+		l.state.initDone = true
+		l.shown.absences.update(p, lackOld, now)
+		for _, s := range []struct {
+			at   int64
+			want int
+		}{{now + int64(lateAfter) - 1, 0}, {now + int64(lateAfter), 1}} {
+			l.shown.absences.find(s.at, l.initial.eoiu)
+			if got := l.shown.absences.missing; (got != nil) != (s.want > 0) || got != nil && *got != (missingPorts{old: 1, oldNames: "Ethernet0"}) {
+				t.Errorf("with an interface of an earlier run, after %v: %+v", time.Duration(s.at-now), got)
+			}
 		}
 		l.shown.absences.update(p, lackNothing, now)
 		if !l.shown.absences.find(now+int64(time.Hour), l.initial.eoiu) || l.shown.absences.missing != nil {
@@ -59,17 +75,20 @@ func TestMissingFrom(t *testing.T) {
 		eoiu, wasThere, initDone bool
 		expectedBy               int64
 		want                     int64
+		why                      lack
 	}{
-		"before the initial dump":            {false, true, true, 0, never},
-		"existed":                            {true, true, false, 0, since + int64(missingAfter)},
-		"existed, and is expected later":     {true, true, true, expected, expected},
-		"never existed, before PortInitDone": {true, false, false, 0, never},
-		"never existed, after PortInitDone":  {true, false, true, 0, since + int64(lateAfter)},
-		"never existed, and expected later":  {true, false, true, expected, expected},
+		"before the initial dump":                             {false, true, true, 0, never, lackInterface},
+		"existed":                                             {true, true, false, 0, since + int64(missingAfter), lackInterface},
+		"existed, and is expected later":                      {true, true, true, expected, expected, lackInterface},
+		"never existed, before PortInitDone":                  {true, false, false, 0, never, lackInterface},
+		"never existed, after PortInitDone":                   {true, false, true, 0, since + int64(lateAfter), lackInterface},
+		"never existed, and expected later":                   {true, false, true, expected, expected, lackInterface},
+		"an interface of an earlier run, before PortInitDone": {true, true, false, 0, never, lackOld},
+		"an interface of an earlier run, after PortInitDone":  {true, true, true, 0, since + int64(lateAfter), lackOld},
 	} {
 		l := newQuietLoop()
 		l.shown.absences.synced, l.shown.absences.initDone = c.eoiu, c.initDone
-		if got := l.shown.absences.missingFrom(&Port{wasThere: c.wasThere, expectedBy: c.expectedBy}, since); got != c.want {
+		if got := l.shown.absences.missingFrom(&Port{wasThere: c.wasThere, expectedBy: c.expectedBy}, absence{since, c.why}); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}

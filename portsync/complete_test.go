@@ -39,7 +39,7 @@ func TestAbsentAfterRestart(t *testing.T) {
 	l.MissingAfter = 0
 	l.shown.absences.changed = true
 	l.shown.absences.find(l.clock.now(), l.initial.eoiu)
-	if got, want := l.shown.absences.missing, (&missingPorts{2, "Ethernet0, Ethernet4"}); got == nil || *got != *want {
+	if got, want := l.shown.absences.missing, (&missingPorts{gone: 2, goneNames: "Ethernet0, Ethernet4"}); got == nil || *got != *want {
 		t.Errorf("missing: %+v, want %+v", got, want)
 	}
 }
@@ -152,7 +152,7 @@ func (a *rig) comparePorts(seed uint64) {
 	l := a.loop
 	present, shown := int64(0), 0
 	for _, p := range l.state.ports {
-		if p.state() == PortPresent {
+		if p.isPresent() {
 			present++
 		}
 		if p.visible() != (p.view != nil) || p.visible() != (p.series != nil) {
@@ -171,7 +171,7 @@ func (a *rig) comparePorts(seed uint64) {
 		if got := lack(p.view.lack.Load()); got != why {
 			a.t.Fatalf("seed %d: %s: shown is %v, want %v: %+v", seed, p.Name, got, why, p)
 		}
-		if _, absent := l.shown.absences.since[p]; absent != (p.Configured && why == lackInterface) {
+		if is, absent := l.shown.absences.ports[p]; absent != (p.Configured && (why == lackInterface || why == lackOld)) || absent && is.why != why {
 			a.t.Fatalf("seed %d: %s counts as absent: %t: %+v", seed, p.Name, absent, p)
 		}
 		got, expected := fmt.Sprintf("%+v", is), fmt.Sprintf("%+v", want.read(l.clock, 0))

@@ -170,10 +170,17 @@ func healthCases() []healthCase {
 		{"PortInitDone late, no port pending", status(func(s *Status) { s.initLate.Store(true) }),
 			status(func(s *Status) { s.initLate.Store(false) }), "port_init_late", "PortInitDone is late; no port is pending any more"},
 
-		{"one port missing", status(func(s *Status) { s.missing.Store(&missingPorts{1, "Ethernet4"}) }),
+		{"one port missing", status(func(s *Status) { s.missing.Store(&missingPorts{gone: 1, goneNames: "Ethernet4"}) }),
 			status(func(s *Status) { s.missing.Store(nil) }), "ports_missing", "a configured port has no interface: Ethernet4"},
-		{"two ports missing", status(func(s *Status) { s.missing.Store(&missingPorts{2, "Ethernet4, Ethernet8"}) }),
+		{"two ports missing", status(func(s *Status) { s.missing.Store(&missingPorts{gone: 2, goneNames: "Ethernet4, Ethernet8"}) }),
 			status(func(s *Status) { s.missing.Store(nil) }), "ports_missing", "2 configured ports have no interface: Ethernet4, Ethernet8"},
+		{"an ignored interface", status(func(s *Status) { s.missing.Store(&missingPorts{old: 1, oldNames: "Ethernet4"}) }),
+			status(func(s *Status) { s.missing.Store(nil) }), "ports_missing",
+			"a configured port has only an interface of an earlier run, which is ignored until it is created again: Ethernet4"},
+		{"a missing port and ignored interfaces", status(func(s *Status) {
+			s.missing.Store(&missingPorts{gone: 1, goneNames: "Ethernet0", old: 2, oldNames: "Ethernet4, Ethernet8"})
+		}), status(func(s *Status) { s.missing.Store(nil) }), "ports_missing", "a configured port has no interface: Ethernet0; " +
+			"2 configured ports have only interfaces of an earlier run, which are ignored until they are created again: Ethernet4, Ethernet8"},
 
 		{"audit found wrong rows", status(func(s *Status) { s.mismatched.Store(2) }), status(func(s *Status) { s.mismatched.Store(0) }),
 			"audit_mismatch", "the last audit found 2 wrong rows in STATE_DB"},

@@ -1,10 +1,10 @@
 package portsync
 
-// lack identifies the reason why a port has no row in STATE_DB.
+// lack identifies the reason why a port has no row in STATE_DB, or one that is out of date.
 type lack uint8
 
 const (
-	lackNothing   lack = iota // the port has a row
+	lackNothing   lack = iota // the row is up to date
 	lackInterface             // no interface has its name
 	lackOld                   // the interface is left over from an earlier run (PROTOCOL.md section 6)
 	lackName                  // interfaces with this name are ignored
@@ -12,8 +12,23 @@ const (
 	lackUnread                // messages about the interface cannot be read
 	lackApplied               // APPL_DB did not have the port at the interface's last message
 	lackRefused               // the databases refuse the row
-	lackWrite                 // the row has not been written yet
+	lackWrite                 // the current state has not been written yet
 )
+
+// code returns the reason as in the JSON documents, or "" if the row is up to date.
+func (k lack) code() string {
+	return [...]string{
+		lackNothing:   "",
+		lackInterface: "no_interface",
+		lackOld:       "old_interface",
+		lackName:      "ignored_name",
+		lackKind:      "team",
+		lackUnread:    "unreadable",
+		lackApplied:   "not_in_appl_db",
+		lackRefused:   "refused",
+		lackWrite:     "not_written",
+	}[k]
+}
 
 // String returns a human-readable description of the reason.
 func (k lack) String() string {
@@ -30,7 +45,7 @@ func (k lack) String() string {
 	}[k]
 }
 
-// lackOf returns why a port has no row.
+// lackOf returns why a port has no row, or one that is out of date.
 func (s *State) lackOf(p *Port) lack {
 	switch {
 	case p.Index == 0 && !watched([]byte(p.Name)):
@@ -45,7 +60,7 @@ func (s *State) lackOf(p *Port) lack {
 		return lackKind
 	case p.refused:
 		return lackRefused
-	case p.row.there:
+	case p.written():
 		return lackNothing
 	case p.notApplied && !p.pending.queued:
 		return lackApplied

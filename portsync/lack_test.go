@@ -72,8 +72,18 @@ func TestLack(t *testing.T) {
 		{"it has its row", "Ethernet0", func(s *State, p *Port) {
 			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
 			s.Accept(p, true)
-			p.row.there = true
+			p.row = rowOf(p)
 		}, "its row is in STATE_DB"},
+		{"its row is out of date", "Ethernet0", func(s *State, p *Port) {
+			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
+			s.Accept(p, true)
+			p.row = row{there: true, mtu: 68}
+		}, "its interface exists; its row in STATE_DB is not written yet"},
+		{"its row is out of date, and APPL_DB has lost the port", "Ethernet0", func(s *State, p *Port) {
+			message(s, netlinkraw.NewLink, 3, "Ethernet0", false)
+			s.Accept(p, false)
+			p.row = row{there: true, mtu: 68}
+		}, "its interface exists, but APPL_DB had no row of it at its last message"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := NewState(nil)
@@ -88,6 +98,26 @@ func TestLack(t *testing.T) {
 				t.Error("it is not published")
 			}
 		})
+	}
+}
+
+// TestAbsentWithoutInterface checks that only a port without any interface is absent: if an interface
+// with its name exists but is ignored, the port is pending. Each reason has a code of its own.
+func TestAbsentWithoutInterface(t *testing.T) {
+	codes := make(map[string]lack)
+	for why := lackNothing; why <= lackWrite; why++ {
+		p := &Port{wasThere: true}
+		want := PortPending
+		if why == lackInterface {
+			want = PortAbsent
+		}
+		if got := p.state(why); got != want {
+			t.Errorf("%v: %v, want %v", why, got, want)
+		}
+		if other, found := codes[why.code()]; found {
+			t.Errorf("%v and %v have the code %q", other, why, why.code())
+		}
+		codes[why.code()] = why
 	}
 }
 

@@ -3,63 +3,86 @@ package portsync
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
-// missingPorts describes the ports that are in CONFIG_DB and should have an interface but do not.
+// missingPorts describes the ports that are in CONFIG_DB and should have an interface but do not,
+// and those that have only an interface of an earlier run.
 type missingPorts struct {
-	count int
-	names string // names of the first ports
+	gone, old           int
+	goneNames, oldNames string // names of the first ports
 }
+
+// count returns the number of ports.
+func (m *missingPorts) count() int { return m.gone + m.old }
 
 // String returns the text of the health reason.
 func (m *missingPorts) String() string {
-	if m.count == 1 {
-		return "a configured port has no interface: " + m.names
+	var texts []string
+	switch {
+	case m.gone == 1:
+		texts = append(texts, "a configured port has no interface: "+m.goneNames)
+	case m.gone > 1:
+		texts = append(texts, fmt.Sprintf("%d configured ports have no interface: %s", m.gone, m.goneNames))
 	}
-	return fmt.Sprintf("%d configured ports have no interface: %s", m.count, m.names)
+	switch {
+	case m.old == 1:
+		texts = append(texts, "a configured port has only an interface of an earlier run, which is ignored until it is created again: "+m.oldNames)
+	case m.old > 1:
+		texts = append(texts, fmt.Sprintf("%d configured ports have only interfaces of an earlier run, which are ignored until they are created again: %s", m.old, m.oldNames))
+	}
+	return strings.Join(texts, "; ")
 }
 
-// absences tracks the ports of CONFIG_DB that have no interface and decides which of them are
-// missing.
+// absence is the state of a port that has no interface, or only one that is ignored.
+type absence struct {
+	since int64 // when the port lost its interface, or was first seen without one
+	why   lack  // lackInterface or lackOld
+}
+
+// absences tracks the ports of CONFIG_DB that have no interface, or only one of an earlier run, and
+// decides which of them are missing.
 type absences struct {
 	*base
-	since    map[*Port]int64 // when each port lost its interface or was first seen without one
-	changed  bool            // since has changed after missing was computed
-	initDone bool            // State.InitDone when missing was computed
-	synced   bool            // the initial dump was complete when missing was computed
-	at       int64           // when the next port may become missing
-	missing  *missingPorts   // nil if no port is missing
+	ports    map[*Port]absence
+	changed  bool          // ports has changed after missing was computed
+	initDone bool          // State.InitDone when missing was computed
+	synced   bool          // the initial dump was complete when missing was computed
+	at       int64         // when the next port may become missing
+	missing  *missingPorts // nil if no port is missing
 }
 
-func newAbsences(b *base) absences { return absences{base: b, since: make(map[*Port]int64), at: never} }
+func newAbsences(b *base) absences {
+	return absences{base: b, ports: make(map[*Port]absence), at: never}
+}
 
 // update records the state of one port. why is the reason why the port has no row.
 func (a *absences) update(p *Port, why lack, now int64) {
-	_, was := a.since[p]
-	switch is := p.Configured && why == lackInterface; {
-	case is && !was:
-		a.since[p] = now
-	case was && !is:
-		delete(a.since, p)
-	case !was:
+	was, absent := a.ports[p]
+	switch is := p.Configured && (why == lackInterface || why == lackOld); {
+	case is && (!absent || was.why != why):
+		a.ports[p] = absence{now, why}
+	case absent && !is:
+		delete(a.ports, p)
+	case !absent:
 		return
 	}
 	a.changed = true
 }
 
 // missingFrom returns the time from which a port without an interface counts as missing. No port is
-// missing before the initial dump is complete. A port that never had an interface is not missing
-// before PortInitDone.
-func (a *absences) missingFrom(p *Port, since int64) int64 {
+// missing before the initial dump is complete. A port that never had an interface, or has one of an
+// earlier run, is not missing before PortInitDone.
+func (a *absences) missingFrom(p *Port, is absence) int64 {
 	switch {
 	case !a.synced:
 		return never
-	case p.vanished():
-		return max(since+int64(a.MissingAfter), p.expectedBy)
+	case p.state(is.why) == PortAbsent:
+		return max(is.since+int64(a.MissingAfter), p.expectedBy)
 	case !a.initDone:
 		return never
 	}
-	return max(since+int64(a.LateAfter), p.expectedBy)
+	return max(is.since+int64(a.LateAfter), p.expectedBy)
 }
 
 // find updates the missing ports and reports whether they have changed. synced tells whether the
@@ -71,21 +94,25 @@ func (a *absences) find(now int64, synced bool) bool {
 		return false
 	}
 	a.changed, a.at, a.initDone, a.synced = false, never, initDone, synced
-	var names []string
-	for p, since := range a.since {
-		if from := a.missingFrom(p, since); from <= now {
-			names = append(names, p.Name)
-		} else {
+	var gone, old []string
+	for p, is := range a.ports {
+		switch from := a.missingFrom(p, is); {
+		case from > now:
 			a.at = min(a.at, from)
+		case is.why == lackOld:
+			old = append(old, p.Name)
+		default:
+			gone = append(gone, p.Name)
 		}
 	}
-	if len(names) == 0 {
+	if len(gone)+len(old) == 0 {
 		was := a.missing
 		a.missing = nil
 		return was != nil
 	}
-	slices.SortFunc(names, compareNames)
-	is := missingPorts{count: len(names), names: nameList(names)}
+	slices.SortFunc(gone, compareNames)
+	slices.SortFunc(old, compareNames)
+	is := missingPorts{gone: len(gone), goneNames: nameList(gone), old: len(old), oldNames: nameList(old)}
 	if a.missing != nil && *a.missing == is {
 		return false
 	}

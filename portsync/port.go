@@ -97,27 +97,27 @@ const (
 	PortPresent
 	// PortAbsent means that the interface existed and was deleted, or that APPL_DB had the port
 	// before startup and the kernel has no interface for it. PortInitDone may be waiting for such a
-	// port.
+	// port. If an interface with the name exists but is ignored, the port is PortPending.
 	PortAbsent
 )
 
 // String returns "pending", "present" or "absent".
 func (s PortState) String() string { return [...]string{"pending", "present", "absent"}[s] }
 
-// state returns the PortState of p, which /ports, /status and the metrics report.
-func (p *Port) state() PortState {
+// state returns the PortState of p, which /ports, /status and the metrics report. why is the
+// result of State.lackOf.
+func (p *Port) state(why lack) PortState {
 	switch {
-	case p.Index != 0 && p.row.there:
+	case p.isPresent():
 		return PortPresent
-	case p.vanished():
+	case why == lackInterface && p.wasThere:
 		return PortAbsent
 	}
 	return PortPending
 }
 
-// vanished reports whether the interface of p was deleted. Such a port is shown as absent and later
-// as missing, even while PortInitDone waits for it.
-func (p *Port) vanished() bool { return p.Index == 0 && p.wasThere }
+// isPresent reports whether p is PortPresent.
+func (p *Port) isPresent() bool { return p.Index != 0 && p.row.there }
 
 // visible reports whether p is listed.
 func (p *Port) visible() bool {

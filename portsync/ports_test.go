@@ -42,7 +42,7 @@ func TestPorts(t *testing.T) {
 	want := []PortView{
 		{Name: "Ethernet4", State: "present", Present: true, Written: true, Configured: true, LastChange: &changed,
 			Index: 7, Admin: "up", Oper: "down", MTU: 9100, CarrierUp: 1, CarrierDown: 2},
-		{Name: odd.Name, State: "pending", InitPending: true, Written: true},
+		{Name: odd.Name, State: "pending", InitPending: true, Written: true, Reason: "no_interface"},
 	}
 	if got := l.Status.Ports(base); !reflect.DeepEqual(got, want) {
 		t.Errorf("Ports:\n%+v\nwant:\n%+v", got, want)

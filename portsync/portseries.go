@@ -21,7 +21,7 @@ const (
 // docs/METRICS.md.
 var portMetrics = [...]portMetric{
 	{"portsyncd_port_present", "Whether the port has an interface and a row in STATE_DB (1) or not (0).",
-		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.state() == PortPresent) }},
+		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.isPresent()) }},
 	{"portsyncd_port_written", "Whether the port's current state has been written to STATE_DB (1) or not (0).",
 		intGauge, func(p *Port, _ clock) float64 { return boolValue(p.written()) }},
 	{"portsyncd_port_admin_up", "Whether the port is administratively up (1) or not (0).",

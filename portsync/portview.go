@@ -16,6 +16,7 @@ type PortView struct {
 	InitPending bool       `json:"init_pending"`       // PortInitDone waits for the port
 	State       string     `json:"state"`              // "present", "pending" or "absent": see PortState
 	Written     bool       `json:"written"`            // Redis has acknowledged the write of this state
+	Reason      string     `json:"reason,omitempty"`   // why STATE_DB has no row of the port, or one that is out of date: lack.code
 	Configured  bool       `json:"configured"`         // the port is in CONFIG_DB
 	Admin       string     `json:"admin,omitempty"`    // "up" or "down"; "" if there is no interface
 	Oper        string     `json:"oper,omitempty"`     // likewise
@@ -50,7 +51,7 @@ type publishedPort struct {
 	gone   bool                     // the port is no longer listed; owned by the loop
 }
 
-// publish stores the state of p. why is the reason why p has no row in STATE_DB.
+// publish stores the state of p. why is the result of State.lackOf.
 func (v *publishedPort) publish(p *Port, why lack) {
 	exists := p.Index != 0
 	setFlag(&v.configured, p.Configured)
@@ -68,7 +69,7 @@ func (v *publishedPort) publish(p *Port, why lack) {
 	if v.info.Load() != p.info {
 		v.info.Store(p.info)
 	}
-	setNumber(&v.state, int64(p.state()))
+	setNumber(&v.state, int64(p.state(why)))
 }
 
 // read returns the state of the port at now, on the loop's clock. It may be called from any
@@ -79,7 +80,7 @@ func (v *publishedPort) read(c clock, now int64) PortView {
 	p := PortView{
 		Name: v.name, State: state.String(), Present: state == PortPresent, Written: v.written.Load(),
 		Configured: v.configured.Load(), InitPending: v.initPending.Load(), LastChange: c.moment(v.changedAt.Load()),
-		Penalty: penalty.At(now), Flapping: penalty.Flapping(now),
+		Reason: lack(v.lack.Load()).code(), Penalty: penalty.At(now), Flapping: penalty.Flapping(now),
 	}
 	if info := v.info.Load(); info != nil {
 		p.PortInfo = *info

@@ -119,7 +119,7 @@ func (p *publisher) publishPorts() {
 // publishPort publishes one port. If the port is published for the first time, its entry is
 // appended to fresh. publishPort reports whether the list of ports has changed.
 func (p *publisher) publishPort(port *Port, fresh *[]*publishedPort) (listed bool) {
-	if present := port.state() == PortPresent; present != port.present {
+	if present := port.isPresent(); present != port.present {
 		port.present = present
 		p.present += 2*bit(present) - 1
 	}

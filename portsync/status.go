@@ -163,12 +163,12 @@ func (s *Status) expose(set *metrics.Set) {
 	flag("portsyncd_port_init_done", "Whether this process has written PortInitDone (1) or not (0).", &s.initDone)
 	number("portsyncd_ports_configured", "Number of ports in the CONFIG_DB table PORT.", &s.configured)
 	number("portsyncd_ports_present", "Number of ports that have an interface and a row in STATE_DB.", &s.present)
-	number("portsyncd_ports_pending", "Number of ports whose interfaces must be created before PortInitDone is written.", &s.initPending)
+	number("portsyncd_ports_pending", "Number of ports that PortInitDone waits for: they have no interface, or no row in APPL_DB.", &s.initPending)
 	set.NewGaugeFunc("portsyncd_ports_missing",
-		"Number of ports in the CONFIG_DB table PORT that have no network interface.",
+		"Number of ports in the CONFIG_DB table PORT whose interface was deleted more than 2 s ago, or was not created within 60 s.",
 		func() float64 {
 			if m := s.missing.Load(); m != nil {
-				return float64(m.count)
+				return float64(m.count())
 			}
 			return 0
 		})

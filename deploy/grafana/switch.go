@@ -95,7 +95,7 @@ func oneSwitch() dashboard {
 // switchNow returns the panels with the current values of the switch.
 func switchNow(of string) []panel {
 	flag := func(p panel) panel { p.flag = true; return p }
-	pending := stat("Pending ports", "short", `portsyncd_ports_pending`+of, "Number of ports whose interfaces must be created before PortInitDone is written. Normal: 0.")
+	pending := stat("Pending ports", "short", `portsyncd_ports_pending`+of, "Number of ports that PortInitDone waits for: they have no interface, or no row in APPL_DB. Normal: 0.")
 	pending.zeroIsGood = true
 	return []panel{
 		flag(stat("Healthy", "short", `portsyncd_healthy`+of, "Whether the daemon is healthy or degraded. If it is unhealthy, STATE_DB may differ from the kernel.")),

@@ -54,7 +54,7 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 			p.State = "present"
 		case exists[name]:
 			p.State = "pending"
-		case d.wasThere[name]:
+		case d.wasThere[name] && !d.ignores(name):
 			p.State = "absent"
 		}
 		p.Configured, p.InitPending = configured[name] != nil, d.pending[name]
@@ -70,6 +70,11 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 	slices.Sort(w.Pending)
 	r.wantedHealth(w, quiet)
 	return w
+}
+
+// ignores reports whether the daemon ignores the interface with the given name, if there is one.
+func (d *modelDaemon) ignores(name string) bool {
+	return !switchtest.IsPortName(name) || slices.Contains(slices.Collect(maps.Values(d.old)), name)
 }
 
 // wantCounts adds the numbers of ports, and the state of PortConfigDone and PortInitDone.
@@ -99,10 +104,10 @@ func (r *modelRun) wantedHealth(w *switchtest.ExpectedReport, quiet bool) {
 	}
 	// Ports whose interface was deleted are missing. For a port that was added later, or whose
 	// row was replaced, the interface has a minute to appear.
-	missing, late, ignored := 0, 0, slices.Collect(maps.Values(r.m.daemon.old))
+	missing, late := 0, 0
 	for name, p := range w.Ports {
 		switch {
-		case !p.Configured || p.Index != 0 || !switchtest.IsPortName(name) || slices.Contains(ignored, name):
+		case !p.Configured || p.Index != 0 || !switchtest.IsPortName(name):
 		case p.State == "absent" && !r.m.daemon.expected[name]:
 			missing++
 		case time.Since(r.execed) > minute-switchtest.ReasonHold && (p.State == "absent" || r.m.daemon.initDone):

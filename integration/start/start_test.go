@@ -305,3 +305,49 @@ func addVethIndex(name string, index int32) error {
 	netlinkraw.FinishMessage(b, 0)
 	return r.Do(b)
 }
+
+// TestKilledBeforeInitDone kills the daemon before it wrote PortInitDone and starts it again. As with
+// the C++ daemon, that is a cold start which ignores the existing interface, and APPL_DB has the ports,
+// so PortInitDone does not wait for them. No document may say that the ignored interface does not
+// exist or that its row is up to date.
+func TestKilledBeforeInitDone(t *testing.T) {
+	sw := switchtest.New(t)
+	if sw == nil {
+		return
+	}
+	sw.ConfigurePorts(2)
+	d := sw.StartReady()
+	sw.PopPortTable()
+	sw.AddPort(switchtest.PortName(0))
+	sw.AwaitInSync(switchtest.Timeout)
+	d.Kill()
+	for n := range 2 { // orchagent has taken over the ports
+		sw.Do("APPL_DB", "HSET", switchtest.ApplPort+switchtest.PortName(n), "admin_status", "up")
+	}
+	sw.IgnoredLinks[sw.LinkIndex(switchtest.PortName(0))] = true
+	sw.StartReady()
+	sw.AwaitLog(0, switchtest.Timeout, "bringing down and ignoring", "count=1")
+	client := switchtest.NewClient(t, switchtest.HTTPAddress)
+	port := `"name":"` + switchtest.PortName(0) + `","present":false,"init_pending":false,"state":"pending","written":true,"reason":"old_interface"`
+	switchtest.Eventually(t, switchtest.Timeout, func() string {
+		for _, path := range []string{"/ports", "/status"} {
+			if a := client.Request("GET", path); !strings.Contains(a.Body, port) {
+				return fmt.Sprintf("%s does not contain %s: %s", path, port, a.Body)
+			}
+		}
+		return ""
+	})
+	const why = "its interface is left over from an earlier run and is ignored until it is created again"
+	if a := client.Request("GET", "/status"); !strings.Contains(a.Body, why) {
+		t.Errorf("/status does not say what is pending: %s", a.Body)
+	}
+	if r := sw.RunStatus(nil); strings.Count(r.Stdout, "old interface, ignored") != 1 || strings.Count(r.Stdout, "  absent\n") != 1 {
+		t.Errorf("portsyncd status:\n%s", r.Stdout)
+	}
+	if r := sw.RunStatus(nil, switchtest.PortName(0)); !strings.Contains(r.Stdout, "STATE_DB   not updated\n") || strings.Contains(r.Stdout, "interface  none") {
+		t.Errorf("portsyncd status of the port:\n%s", r.Stdout)
+	}
+	sw.NoError("delete the old interface", sw.Links.Delete(switchtest.PortName(0)))
+	sw.AddPort(switchtest.PortName(0))
+	sw.AwaitRecovery("the interface was created again")
+}

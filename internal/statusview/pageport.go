@@ -78,15 +78,18 @@ func (s *Status) isPort(name string) bool {
 	return false
 }
 
-// portStateText returns the panel state of p, followed by "flapping" and "not written yet" if they
-// apply.
+// portStateText returns the panel state of p, followed by "flapping" and the reason why the state is
+// not in STATE_DB, if they apply.
 func portStateText(p *portsync.PortView) string {
 	text := portState(p)
 	if p.Flapping {
 		text += ", flapping"
 	}
-	if unwritten(p) {
-		text += ", not written yet"
+	switch {
+	case unwritten(p):
+		text += ", " + unwrittenText(p)
+	case isIgnored(p):
+		text += ", " + ignoredNotes[p.Reason]
 	}
 	return text
 }
@@ -117,11 +120,13 @@ func (s *Status) portProperties(p *portsync.PortView) []tile {
 func writtenText(p *portsync.PortView) string {
 	switch {
 	case unwritten(p):
-		return "not written yet"
+		return unwrittenText(p)
 	case p.Present:
-		return "written"
+		return "up to date"
+	case isIgnored(p):
+		return "not updated"
 	}
-	return "none"
+	return "no row"
 }
 
 func yesOrNo(b bool) string {

@@ -161,11 +161,17 @@ func changedAt(l *portLine) string {
 }
 
 func noteCell(l *portLine) word {
-	issue := portIssues[issueOf(l.PortView)]
-	if l.Index == 0 && unwritten(l.PortView) {
-		return word{issue.note + ", " + portIssues[issueUnwritten].note, issue.style}
+	which := issueOf(l.PortView)
+	note, st := portIssues[which].note, portIssues[which].style
+	switch {
+	case which == issueIgnored:
+		note = ignoredNotes[l.Reason]
+	case which == issueUnwritten:
+		note = unwrittenText(l.PortView)
+	case unwritten(l.PortView): // the row of a deleted interface
+		note += ", " + unwrittenText(l.PortView)
 	}
-	return word{issue.note, issue.style}
+	return word{note, st}
 }
 
 // appendStateCell appends the cell that contains the port's panel state.

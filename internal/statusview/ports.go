@@ -15,6 +15,7 @@ type portIssue int
 const (
 	issueAbsent      portIssue = iota // the interface was deleted
 	issueNoInterface                  // the interface does not exist yet
+	issueIgnored                      // portsyncd ignores interfaces with this name
 	issueUnwritten                    // the displayed state is not yet in STATE_DB
 	issuePending                      // PortInitDone waits for the port
 	issueFlapping                     // the flap penalty is high
@@ -30,6 +31,7 @@ var portIssues = [numIssues]struct {
 }{
 	{"absent", "absent", bad},
 	{"no interface", "missing", bad},
+	{"ignored", "ignored", bad},
 	{"not written yet", "unwritten", warn},
 	{"pending", "pending", warn},
 	{"flapping", "flapping", warn},
@@ -44,6 +46,8 @@ func issueOf(v *portsync.PortView) portIssue {
 	switch {
 	case v.Index == 0 && v.State == portsync.PortAbsent.String():
 		return issueAbsent
+	case isIgnored(v):
+		return issueIgnored
 	case v.Index == 0:
 		return issueNoInterface
 	case unwritten(v):
@@ -56,6 +60,30 @@ func issueOf(v *portsync.PortView) portIssue {
 		return issueNoCarrier
 	}
 	return noIssue
+}
+
+// ignoredNotes and unwrittenNotes describe the reasons of PortView.Reason why portsyncd ignores the
+// interfaces with the name of a port, and why it does not write the row of an existing interface.
+var (
+	ignoredNotes = map[string]string{
+		"old_interface": "old interface, ignored",
+		"ignored_name":  "name is ignored",
+		"unreadable":    "unreadable messages",
+	}
+	unwrittenNotes = map[string]string{
+		"team":           "team interface, ignored",
+		"not_in_appl_db": "not in APPL_DB",
+		"refused":        "refused by Redis",
+	}
+)
+
+// isIgnored reports whether portsyncd ignores the interfaces with the name of port v.
+func isIgnored(v *portsync.PortView) bool { return v.Index == 0 && ignoredNotes[v.Reason] != "" }
+
+// unwrittenText describes why the displayed state of port v is not in STATE_DB. Call it only if
+// unwritten(v) is true.
+func unwrittenText(v *portsync.PortView) string {
+	return cmp.Or(unwrittenNotes[v.Reason], portIssues[issueUnwritten].note)
 }
 
 // printIssues prints the ports that need attention. It prints nothing if the port table is short.

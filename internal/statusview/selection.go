@@ -114,9 +114,12 @@ func (s *Status) printPort(p *printer, v *portsync.PortView) {
 		note.text = ""
 	}
 	p.field("state", join(state, note)...)
-	if v.Index == 0 {
+	switch {
+	case isIgnored(v):
+		p.field("interface", word{ignoredNotes[v.Reason], portIssues[issueIgnored].style})
+	case v.Index == 0:
 		p.field("interface", word{"none", plain})
-	} else {
+	default:
 		p.field("interface", join(word{"admin " + p.visible(v.Admin), plain}, word{"oper " + p.visible(v.Oper), plain},
 			word{"MTU " + strconv.FormatInt(v.MTU, 10), plain}, word{"ifindex " + strconv.FormatInt(v.Index, 10), plain})...)
 	}
@@ -129,7 +132,7 @@ func (s *Status) printPort(p *printer, v *portsync.PortView) {
 	} else {
 		p.field("changed", join(word{lastChange(l), plain}, word{"at " + changedAt(l), plain})...)
 	}
-	p.field("STATE_DB", word{map[bool]string{true: "up to date", false: "not written yet"}[v.Written], warnIf(!v.Written)})
+	p.field("STATE_DB", word{writtenText(v), warnIf(unwritten(v) || isIgnored(v))})
 	p.field("CONFIG_DB", word{map[bool]string{true: "has the port", false: "does not have the port"}[v.Configured], plain})
 	if v.InitPending {
 		p.field("start", word{"PortInitDone waits for the port", warn})

@@ -115,6 +115,7 @@ func TestIssues(t *testing.T) {
 	for want, v := range map[portIssue]portsync.PortView{
 		issueAbsent:      {State: "absent", Configured: true, Written: true},
 		issueNoInterface: {State: "pending", InitPending: true},
+		issueIgnored:     {State: "pending", InitPending: true, Written: true, Reason: "old_interface"},
 		issueUnwritten:   {State: "pending", Index: 3, InitPending: true, Flapping: true, Admin: "up", Oper: "down"},
 		issuePending:     {State: "present", Index: 3, Written: true, InitPending: true, Flapping: true, Admin: "up", Oper: "down"},
 		issueFlapping:    {State: "present", Index: 3, Written: true, Flapping: true, Admin: "up", Oper: "down"},
@@ -160,6 +161,49 @@ func TestPortsNotWritten(t *testing.T) {
 	}
 	if got := panel.States[len(panel.States)-1]; got != (stateCount{stateUnwritten, 2}) {
 		t.Errorf("got count %+v, want 2 unwritten", got)
+	}
+}
+
+// TestReasons checks that the table, the details of a port and its page say why a port has no row that
+// is up to date, and that they do not say that an interface does not exist or that a row is about to
+// be written if that is not the case.
+func TestReasons(t *testing.T) {
+	ignored := func(reason string) portsync.PortView {
+		return portsync.PortView{State: "pending", Configured: true, Written: true, Reason: reason}
+	}
+	exists := func(state, reason string) portsync.PortView {
+		return portsync.PortView{State: state, Configured: true, Reason: reason, Index: 3, Admin: "up", Oper: "up", MTU: 9100}
+	}
+	for _, c := range []struct {
+		port                                 portsync.PortView
+		note, state, iface, row, page, wrong string
+	}{
+		{ignored("old_interface"), "old interface, ignored", "pending, old interface, ignored", "old interface, ignored", "not updated", "pending, old interface, ignored", "no interface"},
+		{ignored("ignored_name"), "name is ignored", "pending, name is ignored", "name is ignored", "not updated", "pending, name is ignored", "no interface"},
+		{ignored("unreadable"), "unreadable messages", "pending, unreadable messages", "unreadable messages", "not updated", "pending, unreadable messages", "no interface"},
+		{ignored("no_interface"), "no interface", "pending, no interface", "none", "no row", "pending", "not written yet"},
+		{exists("pending", "not_in_appl_db"), "not in APPL_DB", "up, not in APPL_DB", "admin up", "not in APPL_DB", "up, not in APPL_DB", "not written yet"},
+		{exists("present", "not_in_appl_db"), "not in APPL_DB", "up, not in APPL_DB", "admin up", "not in APPL_DB", "up, not in APPL_DB", "not written yet"},
+		{exists("pending", "refused"), "refused by Redis", "up, refused by Redis", "admin up", "refused by Redis", "up, refused by Redis", "not written yet"},
+		{exists("pending", "team"), "team interface, ignored", "up, team interface, ignored", "admin up", "team interface, ignored", "up, team interface, ignored", "not written yet"},
+		{exists("present", "not_written"), "not written yet", "up, not written yet", "admin up", "not written yet", "up, not written yet", "up to date"},
+	} {
+		s := switchOf(2)
+		c.port.Name = s.Ports[1].Name
+		s.Ports[1] = c.port
+		table := string(s.AppendText(nil, Terminal{}))
+		if !regexp.MustCompile(`(?m)^Ethernet4 .*  `+c.note+`$`).MatchString(table) || strings.Contains(table, c.wrong) {
+			t.Errorf("%s: no note %q, or %q, in\n%s", c.port.Reason, c.note, c.wrong, table)
+		}
+		details, err := s.AppendSelection(nil, Terminal{}, &Selection{Ports: []string{"Ethernet4"}})
+		for _, want := range []string{"\nstate      " + c.state + "\n", "\ninterface  " + c.iface, "\nSTATE_DB   " + c.row + "\n"} {
+			if err != nil || !strings.Contains(string(details), want) {
+				t.Errorf("%s: %v; no %q in\n%s", c.port.Reason, err, want, details)
+			}
+		}
+		if got := portStateText(&c.port); got != c.page {
+			t.Errorf("%s: the page shows %q, want %q", c.port.Reason, got, c.page)
+		}
 	}
 }
 
