@@ -100,7 +100,7 @@ func TestReport(t *testing.T) {
 	storeHistory(t, dir, time.Now())
 
 	text := report(t, dir)
-	for _, want := range []string{"21 restarts, 240 samples", "95.2%  20 of 21", "initial sync  21", "sync_duration_seconds   10 s",
+	for _, want := range []string{"21 restarts, 240 samples", "95.2%  20 of 21", "initial sync         21", "sync_duration_seconds   10 s",
 		"Ethernet4", "480", "timed out", "▁", "warm_restart.eoiu_timeout_secs:", "reason: 1 of 21 starts"} {
 		if text.Code != daemon.ExitOK || text.Stderr != "" || !strings.Contains(text.Stdout, want) {
 			t.Errorf("status %d, stderr %q, no %q in\n%s", text.Code, text.Stderr, want, text.Stdout)
@@ -119,7 +119,7 @@ func TestReport(t *testing.T) {
 	}
 	near("median of the sync", a.Sync.P50, 0.021) // of 10 to 30 ms without 20, and 10 s
 	near("longest sync", a.Sync.Max, 10)
-	near("median of the EOIU latency", a.EOIU.P50, 0.014)
+	near("median of the initial dump", a.EOIU.P50, 0.014)
 	near("link messages per restart", *a.EventsPerRestart, 10)
 	if a.SyncTrend.Verdict != warmrestart.Rising {
 		t.Errorf("trend of the sync: %+v", a.SyncTrend)

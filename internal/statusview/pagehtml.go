@@ -159,7 +159,7 @@ func (w *htmlWriter) databasesSection(v *pageView) {
 	}
 	w.raw(`
 </tbody></table></div>
-<p class="quiet">Backlog: `).number(v.Backlog.Ports).raw(` rows to write, `).number(v.Backlog.Events).raw(` messages to process`)
+<p class="quiet">Backlog: `).number(v.Backlog.Ports).raw(` rows to write, `).number(v.Backlog.Events).raw(` link messages to process`)
 	if v.Backlog.WaitSeconds != 0 {
 		w.raw(`, oldest `).text(v.Wait)
 	}

@@ -144,7 +144,7 @@ func (v *reportView) addPercentiles(a *warmrestart.Analysis) {
 		})
 	}
 	add("Initial sync", a.Sync)
-	add("Dump (EOIU latency)", a.EOIU)
+	add("Initial dump (EOIU)", a.EOIU)
 }
 
 // reportTiles returns the key figures shown at the top of the page.
@@ -192,12 +192,12 @@ func rateTile(name string, r *stats.Rate) tile {
 // counterTiles returns tiles for the counters, which cover the entire recorded history.
 func counterTiles(c *warmrestart.Counters) []tile {
 	return []tile{
-		{Name: "Warm restarts", Value: grouped(c.WarmRestarts)},
+		{Name: "Warm starts", Value: grouped(c.WarmRestarts)},
 		{Name: "Cold starts", Value: grouped(c.ColdStarts)},
-		{Name: "EOIU detected", Value: grouped(c.EOIUDetected)},
-		{Name: "EOIU timeouts", Value: grouped(c.EOIUTimeouts)},
-		{Name: "State recoveries", Value: grouped(c.StateRecoveries)},
-		{Name: "Corruptions detected", Value: grouped(c.CorruptionsDetected)},
+		{Name: "Initial dumps completed", Value: grouped(c.EOIUDetected)},
+		{Name: "Initial dumps timed out", Value: grouped(c.EOIUTimeouts)},
+		{Name: "Recoveries from a backup", Value: grouped(c.StateRecoveries)},
+		{Name: "Corrupt files", Value: grouped(c.CorruptionsDetected)},
 	}
 }
 

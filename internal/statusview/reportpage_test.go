@@ -111,7 +111,7 @@ func TestReportPageShows(t *testing.T) {
 		"no trend The latency is neither rising nor falling. Slope 1 ns per day",
 		"Initial sync 24 21 ms 910 ms 58 ms 140 ms 10 s 10 s", "few values: high percentiles are unreliable",
 		"sync_duration_seconds 10 s 58 ms 214", "events_per_second 147 /s 2.3 /s 92", "5 more have lower scores",
-		"5 starts within 8 s: portsyncd.service allows 5 in 10 s", "Ethernet80 flapping 1,411 11,204", "EOIU timeouts 2",
+		"5 starts within 8 s: portsyncd.service allows 5 in 10 s", "Ethernet80 flapping 1,411 11,204", "Initial dumps timed out 2",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not have %q", want)

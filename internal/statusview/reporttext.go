@@ -134,7 +134,7 @@ func (r *Report) printDurations(p *printer) {
 		rows = append(rows, append(row, few(s.Few)))
 	}
 	add("initial sync", r.Analysis.Sync)
-	add("EOIU latency", r.Analysis.EOIU)
+	add("initial dump (EOIU)", r.Analysis.EOIU)
 	columns := []column{{"DURATION", false}, {"N", true}}
 	for _, title := range []string{"MIN", "MEAN", "P50", "P95", "P99", "MAX"} {
 		columns = append(columns, column{title, true})
