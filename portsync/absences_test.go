@@ -93,3 +93,25 @@ func TestMissingFrom(t *testing.T) {
 		}
 	}
 }
+
+// TestAbsentWithoutRow checks that a port whose interface was deleted before its row was written is absent,
+// as if the row had been written, unless APPL_DB did not have the port.
+func TestAbsentWithoutRow(t *testing.T) {
+	for result, want := range map[Outcome]PortState{OutcomeAccepted: PortAbsent, OutcomeNotAccepted: PortPending} {
+		l := newQuietLoop()
+		p := l.state.port([]byte("Ethernet0"))
+		p.Configured, p.Index = true, 3
+		l.writes.add(Action{Kind: Publish, Port: p}, 1)
+		p.Index = 0
+		l.writes.add(Action{Kind: Delete, Port: p}, 2)
+		if !p.Lookup() {
+			t.Error("APPL_DB is not asked for a port whose write was replaced by a deletion")
+		}
+		was := p.pending
+		was.result = result
+		l.answered(p, was)
+		if got := p.state(l.state.lackOf(p)); got != want {
+			t.Errorf("outcome %d: %v, want %v", result, got, want)
+		}
+	}
+}

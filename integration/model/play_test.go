@@ -84,6 +84,12 @@ var modelFound = map[string][]modelEvent{
 	"made_between_flush_and_pop": {
 		{"config", 0, 2}, {"start", 0, 0}, {"flush", 0, 3}, {"create", 0, 1}, {"pop", 0, 0},
 	},
+	// A deletion replaced the first write of a row, so the port was shown as pending although its
+	// interface had existed.
+	"made_and_deleted_in_one_batch": {
+		{"config", 0, 1}, {"start", 0, 0}, {"pop", 0, 0}, {"hold", 0, 0}, {"create", 0, 1}, {"delete", 0, 0},
+		{"release", 0, 0},
+	},
 	// The row of an old interface is stale if STATE_DB is compared between its
 	// deletion and the creation of the next one, else it is not. Both are right,
 	// so the model has to allow both.
