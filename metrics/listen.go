@@ -79,8 +79,8 @@ func (e Endpoint) listenUnix() (net.Listener, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// The mode is set by the umask, since with chmod another file could replace the
-		// socket before. The umask is shared by all threads until unshare(2) with
+		// The mode is set by the umask, because another file could replace the socket
+		// before a chmod. The umask is shared by all threads until unshare(2) with
 		// CLONE_FS. The locked thread ends with the goroutine.
 		runtime.LockOSThread()
 		private := unix.Unshare(unix.CLONE_FS) == nil

@@ -46,8 +46,8 @@ const (
 	connectGrace = 10 * time.Second
 	// subscribeTimeout is how long a server may take to confirm subscriptions.
 	subscribeTimeout = 2 * time.Second
-	// startExtension is the start time that the service manager is asked for, three times in
-	// that time.
+	// startExtension is how far each notification to the service manager extends the start timeout. The
+	// Connector sends up to three notifications in that time.
 	startExtension = 30 * time.Second
 )
 

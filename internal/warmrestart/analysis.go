@@ -25,7 +25,7 @@ type Analysis struct {
 	Samples  int      `json:"samples"`
 	Counters Counters `json:"counters"` // since the state was first recorded, whatever Since is
 
-	// Rates defines these.
+	// Rates defines the following rates.
 	Recovery   *stats.Rate `json:"recovery_success_rate"`
 	Corruption *stats.Rate `json:"corruption_recovery_rate"`
 	Timeouts   *stats.Rate `json:"eoiu_timeout_rate"`
