@@ -25,7 +25,6 @@ type Group struct {
 	infos  []*infoColumn
 
 	changing sync.Mutex // held by Add and Remove
-	space    []byte     // for the texts of a new row, reused
 }
 
 // columnKind is the type of the values in a column. It determines which slice of a Row holds them.
@@ -82,13 +81,13 @@ func (g *Group) addColumn(name, help string, k kind, in columnKind) int {
 	return c.index
 }
 
-// Row contains the series of one object.
+// Row contains the series of one object. A switch has hundreds of rows, so a row keeps only what
+// differs from other rows, and the text of its label.
 type Row struct {
 	group    *Group
-	value    string   // of the label, as returned by validText
-	labels   []Label  // the one label
-	text     [][]byte // name{label="value"} and a space, by column
-	json     []byte   // {"labels":{...},"value":
+	label    [1]Label // its value is escaped by validText
+	text     []byte   // {label="value"} and a space
+	json     lazyText // {"labels":{...},"value":
 	counters []Counter
 	gauges   []Gauge
 	ints     []IntGauge
@@ -114,7 +113,10 @@ func (g *Group) Add(name string) *Row {
 	if old := g.rows.Load(); old != nil {
 		rows = *old
 	}
-	i, found := slices.BinarySearchFunc(rows, value, compareRow)
+	i, found := len(rows), false
+	if i > 0 && compareRow(rows[i-1], value) >= 0 { // ports are usually added in their order
+		i, found = slices.BinarySearchFunc(rows, value, compareRow)
+	}
 	if found {
 		return rows[i]
 	}
@@ -124,7 +126,7 @@ func (g *Group) Add(name string) *Row {
 		rows[i] = r
 	} else {
 		// Readers of the previous slice do not read beyond its length, so the copy can share its
-		// array. Ports are usually added in this order.
+		// array.
 		rows = append(rows, r)
 	}
 	g.rows.Store(&rows)
@@ -133,36 +135,18 @@ func (g *Group) Add(name string) *Row {
 
 // newRow returns a row for Add.
 func (g *Group) newRow(value string) *Row {
-	labels := []Label{{g.label, value}}
 	r := &Row{
 		group:    g,
-		value:    value,
-		labels:   labels,
+		label:    [1]Label{{g.label, value}},
 		counters: make([]Counter, g.counts[columnCounter]),
 		gauges:   make([]Gauge, g.counts[columnGauge]),
 		ints:     make([]IntGauge, g.counts[columnIntGauge]),
 		infos:    make([]Info, len(g.infos)),
-		text:     make([][]byte, len(g.names)),
 	}
 	for i, c := range g.infos {
-		r.infos[i].column, r.infos[i].row = c, value
-		r.infos[i].Set(make([]string, len(c.labels)-1)...)
+		r.infos[i].column, r.infos[i].row = c, r
 	}
-	// All texts of a row share one block of memory.
-	text := appendSampleJSON(g.space[:0], labels)
-	inJSON := len(text)
-	for _, name := range g.names {
-		text = appendSampleName(text, name, labels)
-	}
-	inLabels := len(appendSampleName(text, "", labels)) - len(text)
-	g.space = text
-	text = bytes.Clone(text)
-	r.json = text[:inJSON:inJSON]
-	text = text[inJSON:]
-	for i, name := range g.names {
-		size := len(name) + inLabels
-		r.text[i], text = text[:size:size], text[size:]
-	}
+	r.text = bytes.Clone(appendSampleName(make([]byte, 0, 128), "", r.label[:])) // without unused capacity
 	return r
 }
 
@@ -173,7 +157,7 @@ func (r *Row) Remove() {
 	r.group.changing.Lock()
 	defer r.group.changing.Unlock()
 	rows := *r.group.rows.Load()
-	if i, found := slices.BinarySearchFunc(rows, r.value, compareRow); found && rows[i] == r {
+	if i, found := slices.BinarySearchFunc(rows, r.label[0].Value, compareRow); found && rows[i] == r {
 		shrunk := slices.Concat(rows[:i], rows[i+1:])
 		r.group.rows.Store(&shrunk)
 	}
@@ -204,8 +188,10 @@ func (c *column) appendText(b []byte) []byte {
 	if rows == nil {
 		return b
 	}
+	name := c.group.names[c.number]
 	for _, r := range *rows {
-		b = append(b, r.text[c.number]...)
+		b = append(b, name...)
+		b = append(b, r.text...)
 		b = c.value(r).appendValue(b)
 		b = append(b, '\n')
 	}
@@ -218,14 +204,14 @@ func (c *column) appendJSON(b []byte) []byte {
 		return b
 	}
 	for _, r := range *rows {
-		b = append(b, r.json...)
+		b = r.json.appendTo(b, func(b []byte) []byte { return appendSampleJSON(b, r.label[:]) })
 		b = appendJSONValue(b, c.value(r))
 		b = append(b, '}', ',')
 	}
 	return b
 }
 
-func compareRow(r *Row, value string) int { return compareNatural(r.value, value) }
+func compareRow(r *Row, value string) int { return compareNatural(r.label[0].Value, value) }
 
 // compareNatural compares strings in natural order, in which a sequence of digits is compared as a
 // number: Ethernet2 precedes Ethernet10. It returns 0 only for equal strings.

@@ -12,8 +12,15 @@ type InfoColumn struct{ index int }
 // Info is the series of one row in an InfoColumn. Its labels can be changed at any time with Set.
 type Info struct {
 	column *infoColumn
-	row    string // value of the group's label
-	series atomic.Pointer[sample]
+	row    *Row
+	series atomic.Pointer[infoSeries] // nil before the first call of Set
+}
+
+// infoSeries is an Info with the values of one call of Set.
+type infoSeries struct {
+	values []string // escaped by validText
+	text   lazyText // {labels} and a space
+	json   lazyText // {"labels":{...},"value":
 }
 
 // NewInfo adds an info family with the given labels, whose values are "" until the first call of
@@ -42,18 +49,32 @@ func (i *Info) Set(values ...string) {
 	if len(values) != len(c.labels)-1 {
 		panic(fmt.Sprintf("metrics: %s has %d labels, got %d values", c.name, len(c.labels)-1, len(values)))
 	}
-	labels := append(make([]Label, 0, len(c.labels)), Label{c.labels[0].Name, i.row})
+	series := &infoSeries{values: make([]string, len(values))}
 	for n, v := range values {
-		labels = append(labels, Label{c.labels[n+1].Name, validText(v)})
+		series.values[n] = validText(v)
 	}
-	i.series.Store(&sample{name: c.name, labels: labels, value: always1{}})
+	i.series.Store(series)
 }
 
-// always1 is the value of an Info.
-type always1 struct{}
+// current returns the series, which has empty values before the first call of Set.
+func (i *Info) current() *infoSeries {
+	s := i.series.Load()
+	if s == nil {
+		i.series.CompareAndSwap(nil, &infoSeries{values: make([]string, len(i.column.labels)-1)})
+		s = i.series.Load()
+	}
+	return s
+}
 
-func (always1) appendValue(b []byte) []byte { return append(b, '1') }
-func (always1) number() float64             { return 1 }
+// labels returns the labels of the series s.
+func (i *Info) labels(s *infoSeries) []Label {
+	names := i.column.labels
+	labels := append(make([]Label, 0, len(names)), i.row.label[0])
+	for n, v := range s.values {
+		labels = append(labels, Label{names[n+1].Name, v})
+	}
+	return labels
+}
 
 // infoColumn writes the samples of an InfoColumn.
 type infoColumn struct {
@@ -63,31 +84,41 @@ type infoColumn struct {
 	index  int
 }
 
-// each calls f for the series of each row until f returns false. It reports whether all calls
-// returned true.
-func (c *infoColumn) each(f func(*sample) bool) bool {
-	rows := c.group.rows.Load()
-	if rows == nil {
-		return true
+// rows returns the rows of the group.
+func (c *infoColumn) rows() []*Row {
+	if rows := c.group.rows.Load(); rows != nil {
+		return *rows
 	}
-	for _, r := range *rows {
-		if !f(r.infos[c.index].series.Load()) {
-			return false
-		}
-	}
-	return true
+	return nil
 }
 
 func (c *infoColumn) appendText(b []byte) []byte {
-	c.each(func(s *sample) bool { b = s.appendText(b); return true })
+	for _, r := range c.rows() {
+		i := &r.infos[c.index]
+		s := i.current()
+		b = append(b, c.name...)
+		b = s.text.appendTo(b, func(b []byte) []byte { return appendSampleName(b, "", i.labels(s)) })
+		b = append(b, "1\n"...)
+	}
 	return b
 }
 
 func (c *infoColumn) appendJSON(b []byte) []byte {
-	c.each(func(s *sample) bool { b = s.appendJSON(b); return true })
+	for _, r := range c.rows() {
+		i := &r.infos[c.index]
+		s := i.current()
+		b = s.json.appendTo(b, func(b []byte) []byte { return appendSampleJSON(b, i.labels(s)) })
+		b = append(b, "1},"...)
+	}
 	return b
 }
 
 func (c *infoColumn) eachSample(name string, yield func(Sample) bool) bool {
-	return c.each(func(s *sample) bool { return s.eachSample(name, yield) })
+	for _, r := range c.rows() {
+		i := &r.infos[c.index]
+		if !yield(Sample{name, i.labels(i.current()), 1}) {
+			return false
+		}
+	}
+	return true
 }

@@ -34,7 +34,7 @@ func (c *column) eachSample(name string, yield func(Sample) bool) bool {
 		return true
 	}
 	for _, r := range *rows {
-		if !yield(Sample{name, r.labels, c.value(r).number()}) {
+		if !yield(Sample{name, r.label[:], c.value(r).number()}) {
 			return false
 		}
 	}

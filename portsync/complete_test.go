@@ -188,7 +188,7 @@ func (a *rig) comparePorts(seed uint64) {
 			a.t.Fatalf("seed %d: shown is %s, want %s", seed, got, expected)
 		}
 		for i, m := range portMetrics {
-			if got, want := p.series.last[i], m.value(p, l.clock); got != want {
+			if got, want := p.series.of.columns[i].get(p.series.row), m.value(p, l.clock); got != want {
 				a.t.Fatalf("seed %d: %s of %s is %v, want %v", seed, m.name, p.Name, got, want)
 			}
 		}

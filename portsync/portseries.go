@@ -59,8 +59,13 @@ type portColumns struct {
 	info    metrics.InfoColumn
 }
 
-// A portColumn returns, for a row, the function that sets the value of one metric in that row.
-type portColumn func(r *metrics.Row) func(value float64)
+// portColumn is the column of one of portMetrics. Only the field for its kind is used.
+type portColumn struct {
+	*portMetric
+	counter metrics.CounterColumn
+	gauge   metrics.GaugeColumn
+	integer metrics.IntGaugeColumn
+}
 
 func newPortColumns(set *metrics.Set) *portColumns {
 	c := &portColumns{group: set.NewGroup("port")}
@@ -73,50 +78,59 @@ func newPortColumns(set *metrics.Set) *portColumns {
 }
 
 func (m *portMetric) register(g *metrics.Group) portColumn {
+	c := portColumn{portMetric: m}
 	switch m.kind {
 	case counter:
-		column := g.NewCounter(m.name, m.help)
-		return func(r *metrics.Row) func(float64) {
-			series := column.In(r)
-			return func(v float64) { series.Set(uint64(v)) }
-		}
+		c.counter = g.NewCounter(m.name, m.help)
 	case floatGauge:
-		column := g.NewGauge(m.name, m.help)
-		return func(r *metrics.Row) func(float64) { return column.In(r).Set }
+		c.gauge = g.NewGauge(m.name, m.help)
+	default:
+		c.integer = g.NewIntGauge(m.name, m.help)
 	}
-	column := g.NewIntGauge(m.name, m.help)
-	return func(r *metrics.Row) func(float64) {
-		series := column.In(r)
-		return func(v float64) { series.Set(int64(v)) }
+	return c
+}
+
+// set sets the value of the series in row r. Values of integer series are integers below 2^53.
+func (c *portColumn) set(r *metrics.Row, v float64) {
+	switch c.kind {
+	case counter:
+		c.counter.In(r).Set(uint64(v))
+	case floatGauge:
+		c.gauge.In(r).Set(v)
+	default:
+		c.integer.In(r).Set(int64(v))
+	}
+}
+
+// get returns the value of the series in row r.
+func (c *portColumn) get(r *metrics.Row) float64 {
+	switch c.kind {
+	case counter:
+		return float64(c.counter.In(r).Load())
+	case floatGauge:
+		return c.gauge.In(r).Load()
+	default:
+		return float64(c.integer.In(r).Load())
 	}
 }
 
 // portSeries holds the series of one port.
 type portSeries struct {
 	row  *metrics.Row
-	set  []func(value float64) // setters, by index of portMetrics
-	last []float64             // last values, by index of portMetrics
-
-	info     *metrics.Info
-	lastInfo *PortInfo // last value of info
+	of   *portColumns
+	info *PortInfo // in the labels of portsyncd_port_info; nil if they are empty
 }
 
 // add adds one series to each family for the named port. The series have the initial value 0.
-func (c *portColumns) add(name string) *portSeries {
-	s := &portSeries{row: c.group.Add(name), last: make([]float64, len(portMetrics))}
-	s.info = c.info.In(s.row)
-	for _, column := range c.columns {
-		s.set = append(s.set, column(s.row))
-	}
-	return s
-}
+func (c *portColumns) add(name string) *portSeries { return &portSeries{row: c.group.Add(name), of: c} }
 
-// update sets the series to the current state of p. Usually most values are unchanged.
+// update sets the series to the current state of p. Usually most values are unchanged, and a load is
+// cheaper than a store.
 func (s *portSeries) update(p *Port, c clock) {
-	for i := range portMetrics {
-		if v := portMetrics[i].value(p, c); v != s.last[i] {
-			s.set[i](v)
-			s.last[i] = v
+	for i := range s.of.columns {
+		column := &s.of.columns[i]
+		if v := column.value(p, c); v != column.get(s.row) {
+			column.set(s.row, v)
 		}
 	}
 	s.updateInfo(p.info)
@@ -125,10 +139,10 @@ func (s *portSeries) update(p *Port, c clock) {
 // updateInfo sets the labels of portsyncd_port_info. It allocates only if info has changed, which is
 // after a change of CONFIG_DB.
 func (s *portSeries) updateInfo(info *PortInfo) {
-	if info == s.lastInfo {
+	if info == s.info {
 		return
 	}
-	s.lastInfo = info
+	s.info = info
 	if info == nil {
 		info = new(PortInfo)
 	}
@@ -137,5 +151,5 @@ func (s *portSeries) updateInfo(info *PortInfo) {
 	for i, v := range all {
 		values[i] = *v
 	}
-	s.info.Set(values...)
+	s.of.info.In(s.row).Set(values...)
 }
