@@ -39,6 +39,10 @@ const (
 	followRetry = time.Second
 )
 
+// followChunk is the maximum number of rows that the follower requests at once. It limits the memory
+// for the requests and the replies.
+const followChunk = 32
+
 func newFollower(ctx context.Context, db sonicdb.Database, s *session, log *slog.Logger) *follower {
 	return &follower{ctx: ctx, db: db, wake: make(chan struct{}, 1), deleted: make(map[string]bool),
 		notes: s.notes, done: s.done, log: log}
@@ -165,10 +169,16 @@ func (f *follower) read() (names []string, infos []*PortInfo, err error) {
 		return nil, nil, fmt.Errorf("list the ports in CONFIG_DB: %w", err)
 	}
 	table := f.table()
-	for chunk := range slices.Chunk(keys, publishChunk) {
+	names, infos = make([]string, 0, len(keys)), make([]*PortInfo, 0, len(keys))
+	for chunk := range slices.Chunk(keys, followChunk) {
 		for _, key := range chunk {
 			c.Send("HLEN", key)
-			c.Send(append([]string{"HMGET", key}, infoFields...)...)
+			c.Command(2 + len(infoFields))
+			c.String("HMGET")
+			c.String(key)
+			for _, field := range infoFields {
+				c.String(field)
+			}
 		}
 		if err := c.Flush(); err != nil {
 			return nil, nil, fmt.Errorf("read the ports in CONFIG_DB: %w", err)

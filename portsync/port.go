@@ -1,6 +1,10 @@
 package portsync
 
-import "portsyncd/netlinkraw"
+import (
+	"slices"
+
+	"portsyncd/netlinkraw"
+)
 
 // Port is the state of one interface name. It is owned by the goroutine that owns the State.
 type Port struct {
@@ -35,6 +39,7 @@ type Port struct {
 
 	info    *PortInfo      // immutable; nil if the port is not configured or its row was not read by the follower
 	touched bool           // the port is in State.touched
+	listed  bool           // set only within State.Configure: the port is in its argument
 	present bool           // the port is counted as PortPresent
 	series  *portSeries    // nil if the port has no series
 	view    *publishedPort // entry in Status; nil if the port is not listed
@@ -139,20 +144,24 @@ func (p *Port) written() bool {
 // Configure sets the names of the ports in the CONFIG_DB table PORT. A port that is not in names is
 // removed once it has neither an interface nor a row in STATE_DB.
 func (s *State) Configure(names []string) {
-	configured := make(map[string]bool, len(names))
+	if len(s.ports) == 0 { // at a start
+		s.ports, s.touched = make(map[string]*Port, len(names)), slices.Grow(s.touched, len(names))
+	}
 	for _, name := range names {
-		configured[name] = true
-		if p := s.port([]byte(name)); !p.Configured {
+		p := s.port([]byte(name))
+		p.listed = true
+		if !p.Configured {
 			p.Configured = true
 			s.touch(p)
 		}
 	}
 	for _, p := range s.ports {
-		if p.Configured && !configured[p.Name] {
+		if p.Configured && !p.listed {
 			p.Configured, p.info = false, nil
 			s.touch(p)
 			s.forget(p)
 		}
+		p.listed = false
 	}
 }
 

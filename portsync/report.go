@@ -2,6 +2,7 @@ package portsync
 
 import (
 	"math"
+	"slices"
 	"sync/atomic"
 )
 
@@ -101,6 +102,10 @@ func (p *publisher) unreadChanged() bool {
 func (p *publisher) publishPorts() {
 	if len(p.state.touched) == 0 {
 		return
+	}
+	if slices.ContainsFunc(p.state.touched, func(port *Port) bool { return port.view == nil && port.visible() }) {
+		// Adding ports in their natural order is cheaper than inserting each one into the lists.
+		slices.SortFunc(p.state.touched, func(a, b *Port) int { return compareNames(a.Name, b.Name) })
 	}
 	listed := false // the list of ports has changed
 	fresh := p.fresh[:0]

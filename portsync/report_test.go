@@ -1,10 +1,12 @@
 package portsync
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -302,5 +304,32 @@ func TestStallClock(t *testing.T) {
 		if got := l.stalledFrom(); got != c.want {
 			t.Errorf("%s: stalled from %d, want %d", name, got, c.want)
 		}
+	}
+}
+
+// TestPublishMemory publishes the ports of a switch for the first time, in the order of their names in
+// CONFIG_DB, which is not that of the published lists. The ports must need little more memory than is
+// kept for them.
+func TestPublishMemory(t *testing.T) {
+	const ports, most = 512, 1200 // bytes per port
+	set, status := metrics.NewSet(), new(Status)
+	l := NewLoop(Options{Open: new(Connector), Status: status, Metrics: NewMetrics(set, status, true)})
+	names := make([]string, ports)
+	for n := range names {
+		names[n] = fmt.Sprintf("Ethernet%d", 4*n)
+	}
+	slices.Sort(names)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	l.state.Configure(names)
+	l.publishStatus()
+	runtime.ReadMemStats(&after)
+	allocated := (after.TotalAlloc - before.TotalAlloc) / ports
+	t.Logf("%d bytes allocated for each port", allocated)
+	if allocated > most {
+		t.Errorf("%d bytes allocated for each port, want at most %d", allocated, most)
+	}
+	if n := len(status.Ports(time.Now())); n != ports {
+		t.Errorf("%d ports are published, want %d", n, ports)
 	}
 }

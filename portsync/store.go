@@ -279,6 +279,7 @@ func (d *Databases) readPorts(keys []string) (ports []PortConfig, bad []error, e
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the ports in CONFIG_DB: %w", err)
 	}
+	ports = make([]PortConfig, 0, len(rows))
 	for i, row := range rows {
 		name, ok := d.configTable.KeyOf(keys[i])
 		switch {

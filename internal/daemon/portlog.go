@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,7 @@ type portLog struct {
 	log     *slog.Logger
 	budget  syslog.Budget // of the journal's goroutine
 	lines   chan *portLine
+	unused  sync.Pool     // of *portLine, so that lines that are written at once share their memory
 	omitted chan struct{} // wakes run after the first omitted change
 	ended   chan struct{} // closed when run has ended
 
@@ -66,7 +68,11 @@ func (p *portLog) add(e *journal.Event) {
 		return
 	}
 	now := time.Now()
-	l := &portLine{at: e.Time, until: now.Add(portLineTimeout), changes: max(e.Count, 1), linkDowns: e.Flaps}
+	l, _ := p.unused.Get().(*portLine)
+	if l == nil {
+		l = new(portLine)
+	}
+	*l = portLine{text: l.text[:0], at: e.Time, until: now.Add(portLineTimeout), changes: max(e.Count, 1), linkDowns: e.Flaps}
 	if !p.budget.Allow(now, syslog.LevelNotice) {
 		p.omit(l)
 		return
@@ -107,6 +113,7 @@ func (p *portLog) run() {
 			if !p.handler.WriteLine(syslog.LevelNotice, "port", l.text, l.at, max(0, time.Until(l.until))) {
 				p.omit(l)
 			}
+			p.unused.Put(l)
 		case <-due:
 			p.reportOmitted()
 			reported = time.Now()

@@ -311,13 +311,13 @@ func (j *Journal) closeStreams(now int64, all bool) {
 			continue
 		}
 		e, some := s.close(now, &j.total)
-		if all && !some && s.count > 0 { // the end of the process is no time to save bytes
+		if all && !some && s.merging() && s.count > 0 { // the end of the process is no time to save bytes
 			e, some = s.merged(), true
 		}
 		if some {
 			j.record(&e)
 		}
-		if !s.merging {
+		if !s.merging() {
 			delete(j.open, s)
 			j.ports.full = false
 		} else {

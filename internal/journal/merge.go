@@ -51,21 +51,29 @@ func (b *bucket) take(now int64, size int, every time.Duration) bool {
 	return true
 }
 
-// stream tracks the recent events of one port or one kind of daemon event.
+// stream tracks the recent events of one port or one kind of daemon event. Only a stream that merges
+// events needs the memory of a merge.
 type stream struct {
 	bucket
-	merging bool
-	level   int    // index of mergePeriods
-	hold    int64  // earliest time at which a merged event is recorded
-	from    int64  // when the period began
-	last    int64  // when the last change occurred, if count is not 0
-	count   uint64 // changes in this period
-	flaps   uint64
-	began   time.Time // time of the first change in this period
-	ended   time.Time // time of the last change
-	latest  Event     // event of the last change
-	kinds   tally     // changes by kind
+	*merge // nil while events are recorded separately
 }
+
+// merge is the merging of the events of a stream.
+type merge struct {
+	level  int    // index of mergePeriods
+	hold   int64  // earliest time at which a merged event is recorded
+	from   int64  // when the period began
+	last   int64  // when the last change occurred, if count is not 0
+	count  uint64 // changes in this period
+	flaps  uint64
+	began  time.Time // time of the first change in this period
+	ended  time.Time // time of the last change
+	latest Event     // event of the last change
+	kinds  tally     // changes by kind
+}
+
+// merging reports whether the stream merges events.
+func (s *stream) merging() bool { return s.merge != nil }
 
 // tally counts the changes, other than link changes, that a merged event contains.
 type tally struct{ admin, mtu, interfaces uint64 }
@@ -106,11 +114,11 @@ func (t *tally) reason() string {
 // offer adds an event at time at of the loop's clock. It returns true if the event must be recorded
 // separately. Otherwise it merges the event.
 func (s *stream) offer(e *Event, at int64, total *bucket) bool {
-	if !s.merging {
+	if !s.merging() {
 		if s.take(at, streamBurst, streamRefill) && total.take(at, totalBurst, totalRefill) {
 			return true
 		}
-		s.merging, s.level = true, 0
+		s.merge = new(merge)
 		s.begin(at)
 	}
 	if s.count == 0 {
@@ -124,11 +132,12 @@ func (s *stream) offer(e *Event, at int64, total *bucket) bool {
 }
 
 // begin starts a period without changes.
-func (s *stream) begin(at int64) {
+func (s *merge) begin(at int64) {
 	s.from, s.last, s.count, s.flaps, s.kinds = at, at, 0, 0, tally{}
 }
 
-// due returns when the merged event must be recorded if there is no further change.
+// due returns when the merged event of a merging stream must be recorded if there is no further
+// change.
 func (s *stream) due() int64 {
 	end := s.from + int64(mergePeriods[s.level])
 	quiet := s.last + int64(quietAfter)
@@ -141,7 +150,7 @@ func (s *stream) due() int64 {
 	return max(quiet, s.hold)
 }
 
-// close ends the current merging period at time now and returns the merged event. It returns false
+// close ends the current merging period of a merging stream at time now and returns the merged event. It returns false
 // if the period had no changes or the limit for all streams has been reached.
 func (s *stream) close(now int64, total *bucket) (Event, bool) {
 	some := s.count > 0
@@ -156,7 +165,7 @@ func (s *stream) close(now int64, total *bucket) (Event, bool) {
 		if some {
 			s.used++
 		}
-		s.merging = false
+		s.merge = nil
 		return e, some
 	}
 	s.level = min(s.level+1, len(mergePeriods)-1)
@@ -168,7 +177,7 @@ func (s *stream) close(now int64, total *bucket) (Event, bool) {
 const rounding = 1e-6
 
 // merged returns one event that represents all changes in the current merging period.
-func (s *stream) merged() Event {
+func (s *merge) merged() Event {
 	e := s.latest
 	if s.count <= 1 {
 		return e

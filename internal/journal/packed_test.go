@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -89,4 +90,12 @@ func TestLoadMemory(t *testing.T) {
 		t.Errorf("%v allocations for an event, want 0", n)
 	}
 	runtime.KeepAlive(j)
+}
+
+// TestPortSize checks that the state of a port without merged events is small. A switch has hundreds of
+// ports.
+func TestPortSize(t *testing.T) {
+	if size := reflect.TypeFor[port]().Size(); size > 160 {
+		t.Errorf("%d bytes, want at most 160", size)
+	}
 }

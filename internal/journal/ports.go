@@ -69,7 +69,7 @@ func (p *ports) get(name []byte) *port {
 func (p *ports) evict() bool {
 	before := len(p.byName)
 	for name, known := range p.byName {
-		if !known.Present && !known.stream.merging {
+		if !known.Present && !known.stream.merging() {
 			delete(p.byName, name)
 		}
 	}

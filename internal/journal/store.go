@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"portsyncd/internal/snapshot"
@@ -23,6 +24,7 @@ const (
 	retryMin    = time.Second
 	retryMax    = time.Minute
 	maxLine     = 16 << 10 // maximum bytes of one line
+	usualLine   = 512      // bytes that usually suffice for a line
 	loadBytes   = 1 << 20  // bytes read at startup
 	dirMode     = 0o755    // same as for the other files in the storage directory
 )
@@ -127,6 +129,10 @@ func (s *store) add(e *Event, now int64) {
 	if len(s.pending) > maxPending {
 		s.discarded += uint64(s.events)
 		s.pending, s.events = s.pending[:0], 0
+	}
+	if cap(s.pending)-len(s.pending) < usualLine {
+		// append would increase the capacity by a quarter and copy the lines many times.
+		s.pending = slices.Grow(s.pending, max(cap(s.pending), 4*usualLine))
 	}
 	s.pending = append(e.AppendJSON(s.pending), '\n')
 	s.events++

@@ -71,7 +71,7 @@ func (l *Log) append(line []byte) error {
 			return err
 		}
 	}
-	err = l.write(file, size, line)
+	err = l.write(file, size, append(line[:len(line):len(line)], '\n'))
 	if cerr := file.Close(); err == nil {
 		err = cerr
 	}
@@ -81,12 +81,12 @@ func (l *Log) append(line []byte) error {
 	return err
 }
 
-// write appends line to the file with a single write(2), so that readers never see a part of a
+// write appends lines to the file with a single write(2), so that readers never see a part of a
 // line, and then syncs the file. After a failed fsync the file is no longer used: it is rotated, or
-// removed if this is its only line, so that a disk with repeated errors does not displace valid
+// removed if it had no other lines, so that a disk with repeated errors does not displace valid
 // files.
-func (l *Log) write(file Handle, size int64, line []byte) error {
-	if _, err := file.Write(append(line[:len(line):len(line)], '\n')); err != nil {
+func (l *Log) write(file Handle, size int64, lines []byte) error {
+	if _, err := file.Write(lines); err != nil {
 		return err
 	}
 	err := file.Sync()

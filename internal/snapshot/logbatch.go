@@ -43,7 +43,7 @@ func (l *Log) appendLines(lines []byte) error {
 			return err
 		}
 	}
-	err = l.write(file, size, lines[:len(lines)-1])
+	err = l.write(file, size, lines)
 	if err != nil && size > 0 {
 		file.Truncate(size) // the caller will append all lines again
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -116,5 +117,18 @@ func TestTail(t *testing.T) {
 	must(t, file.Close())
 	if got, stats := tail(20); got != "{\"n\":8} bad" || stats != (ReadStats{Files: 1, Lines: 1, Bad: 1, Torn: true}) {
 		t.Errorf("a corrupt end has %s, %+v", got, stats)
+	}
+}
+
+// TestAppendLinesMemory checks that AppendLines does not copy the lines.
+func TestAppendLinesMemory(t *testing.T) {
+	l := Log{Path: filepath.Join(t.TempDir(), "events.jsonl")}
+	text := lines(1, 50_000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	must(t, l.AppendLines(text))
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > uint64(len(text)/4) {
+		t.Errorf("%d KiB allocated for %d KiB of lines", got>>10, len(text)>>10)
 	}
 }

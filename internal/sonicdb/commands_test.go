@@ -2,8 +2,11 @@ package sonicdb
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -96,5 +99,45 @@ func TestHGetAllManyLostConnection(t *testing.T) {
 	})
 	if rows, err := c.HGetAllMany([]string{"a", "b"}); rows != nil || !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, %v, want EOF", rows, err)
+	}
+}
+
+// TestCommandMemory appends the commands for hundreds of ports and receives the names of as many. Growing
+// buffers must allocate little more than twice their size.
+func TestCommandMemory(t *testing.T) {
+	const commands = 512
+	args := []string{"HSET", "PORT_TABLE:Ethernet0", "lanes", "1,2,3,4", "alias", "etp1", "speed", "100000", "mtu", "9100"}
+	var keys strings.Builder
+	fmt.Fprintf(&keys, "*%d\r\n", commands)
+	for n := range commands {
+		key := fmt.Sprintf("PORT|Ethernet%d", 4*n)
+		fmt.Fprintf(&keys, "$%d\r\n%s\r\n", len(key), key)
+	}
+	in := newReader(strings.NewReader(keys.String()))
+	var w writer
+	size := 0
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range commands {
+		w.begin(len(args))
+		for _, arg := range args {
+			w.string(arg)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if size = len(w.buf); w.err != nil || size < 64<<10 {
+		t.Fatalf("%d bytes, %v", size, w.err)
+	}
+	if got := int(after.TotalAlloc - before.TotalAlloc); got > 5*size {
+		t.Errorf("%d KiB allocated for %d KiB of commands", got>>10, size>>10)
+	}
+	runtime.ReadMemStats(&before)
+	r, err := in.next()
+	runtime.ReadMemStats(&after)
+	if err != nil || len(r.Array) != commands {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if got, most := int(after.TotalAlloc-before.TotalAlloc), 80*commands; got > most {
+		t.Errorf("%d bytes allocated for the replies, want at most %d", got, most)
 	}
 }

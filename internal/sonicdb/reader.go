@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // reader decodes replies. It reads a whole reply into one buffer, so that strings in the reply are
@@ -142,6 +143,8 @@ func (rd *reader) array(pos, n, level int) (int, error) {
 	}
 	rd.deepest = max(rd.deepest, level+1)
 	first := len(rd.levels[level+1])
+	// An element has at least four bytes, such as ":1\r\n", so this is not more than was received.
+	rd.levels[level+1] = slices.Grow(rd.levels[level+1], min(n, (rd.w-rd.r-pos)/4+1))
 	for range n {
 		var err error
 		if pos, err = rd.parse(pos, level+1); err != nil {

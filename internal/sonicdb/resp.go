@@ -57,6 +57,7 @@ const (
 // Buffer sizes. Buffers that grew beyond keepBuffer or keepElements are freed after use.
 const (
 	readBuffer   = 32 << 10
+	minBuffer    = 1 << 10 // of a writer that has written
 	keepBuffer   = 1 << 20
 	keepElements = 16 << 10
 )

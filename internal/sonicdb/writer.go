@@ -21,17 +21,29 @@ func (w *writer) begin(n int) {
 		w.misuse(fmt.Errorf("invalid command with %d arguments", n))
 		return
 	}
+	w.makeRoom(0)
 	w.buf = appendHeader(w.buf, Array, n)
 	w.missing = n
 	w.queued++
 }
 
+// makeRoom makes room for a header, n bytes and CRLF. It doubles the capacity: append would increase it
+// by a quarter, and copy the commands for hundreds of ports, and leave them as garbage, many times.
+func (w *writer) makeRoom(n int) {
+	const header = 24 // type byte, 20 digits, CRLF
+	if need := len(w.buf) + header + n + len("\r\n"); need > cap(w.buf) {
+		w.buf = append(make([]byte, 0, max(need, 2*cap(w.buf), minBuffer)), w.buf...)
+	}
+}
+
 func (w *writer) string(s string) {
+	w.makeRoom(len(s))
 	w.buf = append(appendHeader(w.buf, BulkString, len(s)), s...)
 	w.end()
 }
 
 func (w *writer) bytes(b []byte) {
+	w.makeRoom(len(b))
 	w.buf = append(appendHeader(w.buf, BulkString, len(b)), b...)
 	w.end()
 }
