@@ -26,7 +26,7 @@ func storeHistory(t *testing.T, dir string, now time.Time) {
 	var restarts []warmrestart.Restart
 	for i := range 21 {
 		at := begin.Add(time.Duration(i) * 12 * time.Hour)
-		r := warmrestart.Restart{At: at, Process: at, LastAlive: at.Add(-time.Minute), Kind: warmrestart.Warm, Reason: "SONiC restarts warm",
+		r := warmrestart.Restart{At: at, Process: at, LastAlive: at.Add(-time.Minute), Kind: warmrestart.Warm, Reason: "SONiC requested a warm restart",
 			EOIU: true, Duration: time.Duration(10+i) * time.Millisecond, EOIULatency: time.Duration(5+i) * time.Millisecond, Events: 10}
 		if i == 10 {
 			r.EOIU, r.TimedOut, r.EOIULatency, r.Duration = false, true, 0, 10*time.Second

@@ -39,6 +39,14 @@ func TestVersionInDocuments(t *testing.T) {
 	}
 }
 
+// TestStatusInDocuments checks that the example in docs/STATUS.md is the output for the test data of
+// package statusview.
+func TestStatusInDocuments(t *testing.T) {
+	if example := switchtest.ReadFile(t, "internal/statusview/testdata/status-3-80.txt"); !strings.Contains(switchtest.ReadFile(t, "docs/STATUS.md"), "```text\n"+example+"```\n") {
+		t.Errorf("docs/STATUS.md does not have this output of portsyncd status:\n%s", example)
+	}
+}
+
 // TestLinksInDocuments checks that each relative link leads to a file, and each link to a heading
 // of a document to one that it has.
 func TestLinksInDocuments(t *testing.T) {

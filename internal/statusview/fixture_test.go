@@ -46,14 +46,14 @@ func switchOf(n int) *Status {
 		Schema: StatusSchema, Time: midday, Version: "0.2.0", Host: "leaf1", PID: 1234, Process: *before(75 * time.Hour),
 		Health: portsync.Health{Status: portsync.Healthy, Score: 100, Since: *before(74 * time.Hour)},
 		View: portsync.View{
-			Start: portsync.StartView{Kind: "warm", Reason: "the daemon alone restarted", Ready: true, SyncNanos: 12_345_678,
+			Start: portsync.StartView{Kind: "warm", Reason: "only portsyncd was restarted; its saved state is used", Ready: true, SyncNanos: 12_345_678,
 				ConfigDone: true, InitDone: true, LastResync: before(75 * time.Hour), LastAudit: before(12 * time.Second)},
 			Counts: portsync.CountsView{Configured: int64(n), Present: int64(n), Up: int64(n), Events: 1_234_567, Writes: 99,
 				Reconnects: 1, LastWritten: before(3 * time.Second)},
 		},
 		Restarts: []warmrestart.Restart{
-			{At: *before(50 * 24 * time.Hour), Kind: warmrestart.Cold, Reason: "no state file", Duration: 90 * time.Millisecond, EOIU: true},
-			{At: *before(75 * time.Hour), Kind: warmrestart.Warm, Reason: "the daemon alone restarted", Duration: 12_345_678, EOIU: true},
+			{At: *before(50 * 24 * time.Hour), Kind: warmrestart.Cold, Reason: "SONiC did not request a warm restart", Duration: 90 * time.Millisecond, EOIU: true},
+			{At: *before(75 * time.Hour), Kind: warmrestart.Warm, Reason: "only portsyncd was restarted; its saved state is used", Duration: 12_345_678, EOIU: true},
 		},
 	}
 	for _, name := range []string{"APPL_DB", "STATE_DB", "CONFIG_DB"} {

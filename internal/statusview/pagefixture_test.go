@@ -25,11 +25,11 @@ func switchStatus(n int) *Status {
 	s := &Status{
 		Schema: StatusSchema, Time: noon, Version: "0.2.0", Host: "leaf-14", PID: 812, Process: ago(51 * time.Hour),
 		Health: portsync.Health{Status: portsync.Degraded, Score: 65, Since: ago(4 * time.Minute), Reasons: []portsync.HealthReason{
-			{Code: "port_init_late", Severity: portsync.Degraded, Deduction: 20, Text: "PortInitDone waits for 1 port for 4 minutes: Ethernet44", Since: ago(4 * time.Minute)},
-			{Code: "disk", Severity: portsync.Degraded, Deduction: 15, Text: "metrics.json cannot be written: no space left on device", Since: ago(90 * time.Second)},
+			{Code: "port_init_late", Severity: portsync.Degraded, Deduction: 20, Text: "PortInitDone is late; pending ports: 2", Since: ago(4 * time.Minute)},
+			{Code: "disk", Severity: portsync.Degraded, Deduction: 15, Text: "cannot write the metrics: no space left on device", Since: ago(90 * time.Second)},
 		}},
 		View: portsync.View{
-			Start: portsync.StartView{Kind: warmrestart.Warm, Reason: "the daemon alone restarted: PortInitDone and a state file of this boot are there",
+			Start: portsync.StartView{Kind: warmrestart.Warm, Reason: "only portsyncd was restarted; its saved state is used",
 				Ready: true, SyncNanos: 41_300_000, ConfigDone: true, LastResync: at(ago(51 * time.Hour)), LastAudit: at(ago(20 * time.Second))},
 			Databases: []portsync.DatabaseView{
 				{Name: "APPL_DB", Address: "unix:/var/run/redis/redis.sock", Up: true, Since: ago(51 * time.Hour)},
@@ -45,7 +45,7 @@ func switchStatus(n int) *Status {
 		switch {
 		case i%32 == 11:
 			p = portsync.PortView{Name: p.Name, InitPending: true}
-			s.Pending = append(s.Pending, portsync.Pending{What: p.Name, Why: "no interface yet; PortInitDone waits for it", From: ago(4 * time.Minute)})
+			s.Pending = append(s.Pending, portsync.Pending{What: p.Name, Why: "it has no interface", From: ago(4 * time.Minute)})
 		case i%16 == 5:
 			p.Oper, p.CarrierDown = "down", 1
 		case i%8 == 7:
@@ -84,18 +84,18 @@ func switchStatus(n int) *Status {
 		case 2:
 			e.Kind, e.Oper, e.Flaps, e.Span = journal.Flapping, journal.Up, 214, 10*time.Second
 		case 3:
-			e = journal.Event{Time: e.Time, Seq: e.Seq, Kind: journal.Health, Old: portsync.Healthy, New: portsync.Degraded, Reason: "metrics.json cannot be written: no space left on device"}
+			e = journal.Event{Time: e.Time, Seq: e.Seq, Kind: journal.Health, Old: portsync.Healthy, New: portsync.Degraded, Reason: "cannot write the metrics: no space left on device"}
 		}
 		s.Events = append(s.Events, e)
 	}
 	for i := range 14 {
 		r := warmrestart.Restart{At: ago(time.Duration(14-i) * 51 * time.Hour), Kind: warmrestart.Warm, EOIU: true, Compared: n, Changed: random.IntN(4),
-			Reason: "the daemon alone restarted", Duration: time.Duration(30e6 * (0.7 + random.ExpFloat64())), EOIULatency: 9 * time.Millisecond}
+			Reason: "only portsyncd was restarted; its saved state is used", Duration: time.Duration(30e6 * (0.7 + random.ExpFloat64())), EOIULatency: 9 * time.Millisecond}
 		r.Process = r.At.Add(-20 * time.Millisecond)
 		r.LastAlive = r.Process.Add(-time.Duration(random.IntN(3000)) * time.Millisecond)
 		switch i {
 		case 0, 8:
-			r.Kind, r.Reason = warmrestart.Cold, "the databases were flushed"
+			r.Kind, r.Reason = warmrestart.Cold, "SONiC did not request a warm restart"
 		case 5:
 			r.TimedOut, r.EOIU, r.Duration, r.EOIULatency = true, false, 10*time.Second, 0
 		}

@@ -50,7 +50,7 @@ func TestPortPageShows(t *testing.T) {
 	text := strings.Join(strings.Fields(d.text), " ")
 	for _, want := range []string{
 		"leaf-14 Ethernet20 etp6 · to spine1 <Eth7> · 100G", "← Ethernet16 Ethernet24 →", "port: down", "daemon: degraded, score 65 of 100",
-		"metrics.json cannot be written", "Oper down", "Admin up", "MTU 9,100", "Lanes 21,22", "Carrier up 1", "Carrier down 1", "Flap penalty –",
+		"cannot write the metrics", "Oper down", "Admin up", "MTU 9,100", "Lanes 21,22", "Carrier up 1", "Carrier down 1", "Flap penalty –",
 		"Row in STATE_DB up to date", "In CONFIG_DB no", "PortInitDone waits for it no",
 		"1 link-down transition.", "11:55:05.000 5m ago Ethernet20 link down", "11:10:05.000 50m ago Ethernet20 link up", "11:55 UTC: 1 link-down transition",
 		"11:10:05 to 11:55:05 UTC: up for 45m", "11:55:05 to 12:00:05 UTC: down for 5m",

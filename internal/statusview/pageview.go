@@ -174,7 +174,7 @@ func tiles(s *Status, hour *hourView) []tile {
 	}
 	return []tile{pending, databases, backlog,
 		{Name: "Link messages, last hour", Value: hour.Events, Note: hour.Peak},
-		{Name: "Latency p99, worst minute", Value: hour.Worst, Note: "link message to acknowledged write"},
+		{Name: "Latency p99, worst minute", Value: hour.Worst, Note: "message to acknowledged write"},
 	}
 }
 

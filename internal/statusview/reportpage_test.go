@@ -48,10 +48,10 @@ func monthReport() *Report {
 	}
 	for i := range 24 {
 		x := warmrestart.Restart{At: ago(time.Duration(24-i) * 30 * time.Hour), Kind: warmrestart.Warm, EOIU: true, Compared: 32, Changed: random.IntN(4),
-			Reason: "the daemon alone restarted", Duration: time.Duration((30e6 + 2.1e6*float64(i)) * (0.8 + 0.4*random.ExpFloat64())), EOIULatency: 9 * time.Millisecond}
+			Reason: "only portsyncd was restarted; its saved state is used", Duration: time.Duration((30e6 + 2.1e6*float64(i)) * (0.8 + 0.4*random.ExpFloat64())), EOIULatency: 9 * time.Millisecond}
 		switch i {
 		case 3, 17:
-			x.Kind, x.Reason = warmrestart.Cold, "the databases were flushed"
+			x.Kind, x.Reason = warmrestart.Cold, "SONiC did not request a warm restart"
 		case 5:
 			x.TimedOut, x.EOIU, x.Duration, x.EOIULatency = true, false, 10*time.Second, 0
 			r.Analysis.Anomalies = append(r.Analysis.Anomalies, warmrestart.Anomaly{At: x.At, Series: warmrestart.SeriesSync, Value: 10, Median: .058, Score: 214})

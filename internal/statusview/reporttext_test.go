@@ -23,7 +23,7 @@ func eventfulReport() *Report {
 	r.Problems = []string{"history.jsonl: 3 lines skipped", "metrics.json was corrupt: \x1b[31m read from a backup"}
 	for i := range 30 {
 		at := *before(time.Duration(30-i) * 24 * time.Hour)
-		s := warmrestart.Restart{At: at, Kind: warmrestart.Warm, Reason: "SONiC restarts warm", EOIU: true,
+		s := warmrestart.Restart{At: at, Kind: warmrestart.Warm, Reason: "SONiC requested a warm restart", EOIU: true,
 			Duration: time.Duration(10+i) * time.Millisecond, EOIULatency: time.Duration(5+i) * time.Millisecond, Events: uint64(i), Changed: i}
 		if i == 7 {
 			s.EOIU, s.TimedOut, s.EOIULatency, s.Duration = false, true, 0, 10*time.Second
@@ -55,7 +55,7 @@ func eventfulReport() *Report {
 			Text: "4 starts in 10m0s: after 3 in 20 minutes SONiC leaves the service down"}},
 		Recommendations: []warmrestart.Recommendation{
 			{Setting: "warm_restart.eoiu_timeout_secs", Text: "set it to 2", Why: "the dump ended within 34 ms in 99% of 29 starts, and the limit is 10 s"},
-			{Text: "look at the cable of Ethernet\x1b[2J", Why: "it went down 1,234 times"}},
+			{Text: "check the cable of Ethernet\x1b[2J", Why: "it went down 1,234 times"}},
 	}
 	for i, name := range hostileNames {
 		r.Analysis.LinkDowns = append(r.Analysis.LinkDowns, warmrestart.PortDowns{Port: name, Downs: uint64(1000 - i), PeakPenalty: 12000, PeakAt: midday, Last: midday})
