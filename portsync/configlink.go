@@ -48,6 +48,9 @@ func (k *configLink) run() {
 	pause := backoff.Backoff{Min: connectPauseMin, Max: connectPauseMax}
 	faults := syslog.Limiters{Every: complainEvery}
 	err := errConfigDown
+	if k.watch.Load() == nil { // a new session; it has not tried to connect yet
+		err = k.connect()
+	}
 	for {
 		if w := k.watch.Load(); w != nil {
 			err = w.listen()

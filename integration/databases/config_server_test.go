@@ -94,6 +94,21 @@ func TestConfigServerDown(t *testing.T) {
 	sw.AwaitReportedPorts()
 	sw.CheckAfterFault(d)
 
+	// A new session also connects to CONFIG_DB's server, which is up, and does not call it down.
+	from = sw.Logs.Len()
+	sw.Do("APPL_DB", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+	sw.CloseConns()
+	change("new connections with CONFIG_DB", switchtest.SyncTimeout)
+	sw.Do("CONFIG_DB", "HSET", "PORT|"+switchtest.PortName(21), "lanes", "21")
+	sw.AwaitLog(from, switchtest.Timeout, "ports in CONFIG_DB changed", switchtest.PortName(21))
+	lines, _ := sw.Logs.From(from)
+	for _, l := range lines {
+		if l.Has("cannot connect to CONFIG_DB") || l.Has("config_db_down") {
+			t.Errorf("logged although the server is up: %s", l.Text)
+		}
+	}
+	sw.CheckAfterFault(d)
+
 	// The paused server has CONFIG_DB, from which the daemon would produce the rows that APPL_DB
 	// lost.
 	sw.NoError("pause CONFIG_DB's server", config.Cmd.Process.Signal(syscall.SIGSTOP))
