@@ -27,7 +27,7 @@ requested events in memory.
 
 options:
   --since WHEN          first event: 90m, 12h, 7d, 2026-11-01 or
-                        2026-11-01T08:00:00Z; default 24h
+                        2026-11-01T08:00:00Z; default 24h, or 24h before --until
   --until WHEN          last event
   --kind KIND[,KIND]    only these kinds: link, port, daemon, or a kind as --json
                         prints it, such as link_down
@@ -123,13 +123,18 @@ func (o *eventsOptions) setFilter(now time.Time, limited bool) (err error) {
 		}
 	case o.follow && !limited:
 		f.Limit = followedFirst
-	case !o.follow && !limited:
-		f.Since = now.Add(-defaultSince)
 	}
 	if o.until != "" {
 		if f.Until, err = journal.ParseTime(o.until, now, time.Local); err != nil {
 			return fmt.Errorf("--until: %w", err)
 		}
+		if f.Until.Before(f.Since) {
+			return fmt.Errorf("--until %s is before --since %s", o.until, o.since)
+		}
+		now = f.Until
+	}
+	if o.since == "" && !o.follow && !limited {
+		f.Since = now.Add(-defaultSince)
 	}
 	if o.kinds != "" {
 		if f.Kinds, err = journal.ParseKinds(o.kinds); err != nil {
@@ -182,6 +187,8 @@ type eventLister struct {
 	process time.Time // start time of the daemon that responded last
 	last    uint64    // sequence number of the newest event seen
 	problem string    // last problem printed while following
+	printed bool      // at least one event was printed
+	unknown []string  // selected names that belong to no port of the daemon
 }
 
 // note prints a message that is not an event.
@@ -194,13 +201,46 @@ func (l *eventLister) run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	err := l.list(ctx)
-	if err == nil && l.follow {
+	switch {
+	case err == nil && l.follow:
+		l.noteUnknown()
 		err = l.followEvents(ctx)
+	case err == nil && !l.printed:
+		l.note("no event matches%s", l.period())
+		l.noteUnknown()
 	}
 	if ctx.Err() != nil && !errors.Is(err, errPrint) {
 		return nil
 	}
 	return err
+}
+
+// noteUnknown prints a message about selected names that belong to no port. A port that no longer
+// exists may have recorded events.
+func (l *eventLister) noteUnknown() {
+	if len(l.unknown) > 0 && !l.printed {
+		l.note("the daemon has no port with the name or alias %s", quoted(l.unknown))
+	}
+}
+
+// quoted returns names in quotes, separated by commas. The caller must escape them for output.
+func quoted(names []string) string {
+	all := make([]string, len(names))
+	for i, name := range names {
+		all[i] = `"` + name + `"`
+	}
+	return strings.Join(all, ", ")
+}
+
+// period describes the period of the filter for a message, or returns "" if it has no limits.
+func (l *eventLister) period() (text string) {
+	if !l.filter.Since.IsZero() {
+		text += " since " + l.filter.Since.Local().Format(time.DateTime)
+	}
+	if !l.filter.Until.IsZero() {
+		text += " until " + l.filter.Until.Local().Format(time.DateTime)
+	}
+	return text
 }
 
 // list prints the existing events.
@@ -221,6 +261,7 @@ func (l *eventLister) list(ctx context.Context) error {
 		return err
 	}
 	l.process, l.last = d.Process, d.LastSeq
+	l.filter.Ports, l.unknown = append(l.filter.Ports, d.AliasPorts...), d.UnknownPorts
 	if d.Complete {
 		return l.print(d.Events)
 	}
@@ -313,6 +354,7 @@ func (l *eventLister) print(events []journal.Event) error {
 	if len(b) == 0 {
 		return nil
 	}
+	l.printed = true
 	if _, err := l.stdout.Write(b); err != nil {
 		return fmt.Errorf("%w: %w", errPrint, err)
 	}

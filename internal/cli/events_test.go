@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 // eventDaemon is an HTTP server on a unix socket that serves the events of a memory.
 type eventDaemon struct {
 	mu       sync.Mutex
+	aliases  map[string]string // port name by alias
 	events   []journal.Event
 	process  time.Time
 	complete bool
@@ -49,6 +51,14 @@ func (d *eventDaemon) serve(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	doc := journal.Document{Time: time.Now(), Process: d.process, Complete: d.complete}
+	for _, name := range f.Ports {
+		if port := d.aliases[name]; port != "" {
+			doc.AliasPorts = append(doc.AliasPorts, port)
+		} else if !strings.HasPrefix(name, "Ethernet") {
+			doc.UnknownPorts = append(doc.UnknownPorts, name)
+		}
+	}
+	f.Ports = append(f.Ports, doc.AliasPorts...)
 	for _, e := range d.events {
 		doc.LastSeq = e.Seq
 		if f.Match(&e) {
@@ -115,6 +125,7 @@ func runEvents(t *testing.T, args ...string) (code int, lines, errors string) {
 func TestEventsFromDaemon(t *testing.T) {
 	conf, socket, _ := eventFiles(t)
 	d := newEventDaemon(t, socket)
+	d.aliases = map[string]string{"etp4": "Ethernet4"}
 	d.add(event(1, journal.Start, "", 3000), event(2, journal.LinkDown, "Ethernet0", 90), event(3, journal.LinkUp, "Ethernet0", 80),
 		event(4, journal.MTU, "Ethernet4", 70), event(5, journal.RedisLost, "", 60))
 	for _, c := range []struct{ args, want string }{
@@ -123,11 +134,25 @@ func TestEventsFromDaemon(t *testing.T) {
 		{"Ethernet0", "Ethernet0 link down\nEthernet0 link up\n"},
 		{"Ethernet0 --kind link_up Ethernet4", "Ethernet0 link up\n"},
 		{"--since 85m --until 65m", "Ethernet0 link up\nEthernet4 MTU ->\n"},
-		{"Ethernet8", ""},
+		{"etp4", "Ethernet4 MTU ->\n"},
+		{"gone Ethernet4", "Ethernet4 MTU ->\n"},
+		{"--until 2d", "- start\n"}, // the 24 hours before
 	} {
 		code, got, stderr := runEvents(t, append([]string{"-c", conf}, strings.Fields(c.args)...)...)
 		if code != 0 || got != c.want || stderr != "" {
 			t.Errorf("events %s: status %d, printed\n%s%s\nwant\n%s", c.args, code, got, stderr, c.want)
+		}
+	}
+	for args, want := range map[string]string{
+		"Ethernet8":               `^portsyncd events: no event matches since \S+ \S+\n$`,
+		"Ethernet8 --limit 3":     `^portsyncd events: no event matches\n$`,
+		"--since 10m --until 5m":  `^portsyncd events: no event matches since \S+ \S+ until \S+ \S+\n$`,
+		"Ethernet8 \x1b gone":     `no event matches since .*\nportsyncd events: the daemon has no port with the name or alias "\\x1b", "gone"\n$`,
+		"gone --json --since 10d": `no event matches since .*\nportsyncd events: the daemon has no port with the name or alias "gone"\n$`,
+	} {
+		code, got, stderr := runEvents(t, append([]string{"-c", conf}, strings.Fields(args)...)...)
+		if code != 0 || got != "" || !regexp.MustCompile(want).MatchString(stderr) {
+			t.Errorf("events %s: status %d, printed %q, %q, want a match of %s", args, code, got, stderr, want)
 		}
 	}
 	_, got, _ := runEvents(t, "-c", conf, "--json", "Ethernet4")
@@ -196,6 +221,7 @@ func TestEventsOptions(t *testing.T) {
 		"--kind up":                      `--kind: invalid kind "up": must be link, port, daemon`,
 		"--limit 0":                      "invalid --limit 0: must be 1 to 100000",
 		"--follow --until 1h":            "--follow and --until",
+		"--since 5m --until 1h":          "--until 1h is before --since 5m",
 		"--storage /a --address unix:/b": "--storage and --address",
 		"--color red":                    "--color",
 		"--nonsense":                     "nonsense",

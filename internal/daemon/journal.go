@@ -101,7 +101,32 @@ func (d *Daemon) eventsQuery(query string) (func(b []byte) []byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(b []byte) []byte { return d.journal.Query(&f, processStart).AppendJSON(b) }, nil
+	aliased, unknown := findPorts(f.Ports, d.status.Ports(time.Now()))
+	f.Ports = append(f.Ports, aliased...)
+	return func(b []byte) []byte {
+		doc := d.journal.Query(&f, processStart)
+		doc.AliasPorts, doc.UnknownPorts = aliased, unknown
+		return doc.AppendJSON(b)
+	}, nil
+}
+
+// findPorts returns the names of the ports that have one of the given names as their alias, and the
+// given names that are neither the name nor the alias of a port.
+func findPorts(names []string, ports []portsync.PortView) (aliased, unknown []string) {
+	for _, name := range names {
+		found := false
+		for i := range ports {
+			p := &ports[i]
+			found = found || p.Name == name
+			if p.Name != name && p.Alias == name && name != "" {
+				aliased, found = append(aliased, p.Name), true
+			}
+		}
+		if !found {
+			unknown = append(unknown, name)
+		}
+	}
+	return aliased, unknown
 }
 
 // recordHealth records a change of the health state.

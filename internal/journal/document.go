@@ -23,6 +23,8 @@ func (d *Document) AppendJSON(b []byte) []byte {
 	b = strconv.AppendBool(b, d.Complete)
 	b = append(b, `,"last_seq":`...)
 	b = strconv.AppendUint(b, d.LastSeq, 10)
+	b = appendTexts(b, "alias_ports", d.AliasPorts)
+	b = appendTexts(b, "unknown_ports", d.UnknownPorts)
 	b = append(b, `,"events":[`...)
 	for i := range d.Events {
 		if i > 0 {
@@ -31,6 +33,21 @@ func (d *Document) AppendJSON(b []byte) []byte {
 		b = d.Events[i].AppendJSON(b)
 	}
 	return append(b, "]}\n"...)
+}
+
+// appendTexts appends an array of strings as a member unless it is empty.
+func appendTexts(b []byte, name string, texts []string) []byte {
+	if len(texts) == 0 {
+		return b
+	}
+	b = append(append(append(b, `,"`...), name...), `":[`...)
+	for i, text := range texts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendEscaped(append(b, '"'), text), '"')
+	}
+	return append(b, ']')
 }
 
 // maxCommas is greater than the number of commas in a document of maxQuery events.
@@ -45,6 +62,9 @@ func DecodeDocument(text []byte) (*Document, error) {
 		Complete bool              `json:"complete"`
 		LastSeq  uint64            `json:"last_seq"`
 		Events   []json.RawMessage `json:"events"`
+
+		AliasPorts   []string `json:"alias_ports"`
+		UnknownPorts []string `json:"unknown_ports"`
 	}
 	// Limit memory: an array element can need a hundred times as much memory as its text.
 	if n := bytes.Count(text, []byte(",")); n > maxCommas {
@@ -56,7 +76,8 @@ func DecodeDocument(text []byte) (*Document, error) {
 	if w.Schema != DocumentSchema {
 		return nil, fmt.Errorf("unsupported schema %d of event document: must be %d", w.Schema, DocumentSchema)
 	}
-	d := &Document{Time: w.Time, Process: w.Process, Complete: w.Complete, LastSeq: w.LastSeq}
+	d := &Document{Time: w.Time, Process: w.Process, Complete: w.Complete, LastSeq: w.LastSeq,
+		AliasPorts: w.AliasPorts, UnknownPorts: w.UnknownPorts}
 	if len(w.Events) > maxQuery {
 		return nil, fmt.Errorf("event document has too many events: %d, limit %d", len(w.Events), maxQuery)
 	}

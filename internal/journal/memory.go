@@ -184,4 +184,8 @@ type Document struct {
 	Complete bool
 	LastSeq  uint64 // sequence number of the newest event, selected or not
 	Events   []Event
+
+	// AliasPorts holds the names of the ports that the query selects by alias. UnknownPorts holds
+	// the names in the query that belong to no port.
+	AliasPorts, UnknownPorts []string
 }
