@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"portsyncd/internal/journal"
+	"portsyncd/netlinkraw"
 )
 
 // journalFeed publishes port states to the journal. It never blocks: if the journal has no room, a
@@ -47,12 +48,24 @@ func (f *journalFeed) event(ev *Event, actions []Action) {
 		case reported != nil:
 			former = a.Port.Name
 		case a.Port.ChangedAt == ev.At:
-			f.port(a.Port, "", ev.Dump)
+			f.gone(a.Port, ev)
 		}
 	}
 	if reported != nil && reported.ChangedAt == ev.At {
 		f.port(reported, former, ev.Dump)
 	}
+}
+
+// gone publishes that a port has no interface any more. If the message that shows this gives the
+// interface a name that is not watched, it is published as a rename.
+func (f *journalFeed) gone(p *Port, ev *Event) {
+	if ev.Kind == netlinkraw.NewLink && string(ev.Name()) != p.Name && len(f.late) == 0 {
+		s := f.state.journalState(p, ev.Dump)
+		if !s.Present && f.source.Renamed(p.Name, ev.Name(), &s) {
+			return
+		}
+	}
+	f.port(p, "", ev.Dump)
 }
 
 // port publishes the state of a port. If other states are queued, this one is queued after them.

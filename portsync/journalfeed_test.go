@@ -72,6 +72,15 @@ func TestJournalOfPorts(t *testing.T) {
 	a.turn()
 	a.wantJournaled("Ethernet0 created  0", "Ethernet0 link_down  1", "Ethernet0 link_up  0",
 		"Ethernet4 renamed Ethernet0 0", "Ethernet4 deleted  0")
+	a.carrier("Ethernet0", true, 1, false)
+	a.turn()
+	a.carrier("eth7", true, 1, false)
+	a.turn()
+	a.carrier("Ethernet0", true, 1, false)
+	a.turn()
+	a.wantJournaled("Ethernet0 created  0", "Ethernet0 link_down  1", "Ethernet0 link_up  0",
+		"Ethernet4 renamed Ethernet0 0", "Ethernet4 deleted  0",
+		"Ethernet0 created  0", "Ethernet0 renamed Ethernet0 0", "Ethernet0 created  0")
 }
 
 // TestJournalOfAudit checks that the journal gets the carrier counts that only the dump of an audit

@@ -51,6 +51,8 @@ func TestPortChangesInLog(t *testing.T) {
 		{func() error { return sw.Links.SetMTU(name, 1400) }, name, `MTU 1500 -> 1400`},
 		{func() error { return errors.Join(sw.Links.SetUp(name, false), sw.Links.Rename(name, renamed)) }, renamed, `renamed from ` + name},
 		{func() error { return sw.Links.Rename(renamed, name) }, name, `renamed from ` + renamed},
+		{func() error { return sw.Links.Rename(name, "eth77") }, name, `renamed to eth77`},
+		{func() error { return sw.Links.Rename("eth77", name) }, name, `created, admin .*`},
 		{func() error { return sw.Links.Delete(name) }, name, `deleted`},
 		{func() error { sw.AddPort(name); return nil }, name, `created, admin .*`},
 	} {

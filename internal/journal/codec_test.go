@@ -156,6 +156,7 @@ func TestText(t *testing.T) {
 			"changed 30 times in 20m, now admin up, link down, MTU 9100: also changed: MTU 30"},
 		{Event{Kind: MTU, Old: "9100", New: "1500"}, "MTU 9100 -> 1500"},
 		{Event{Kind: Renamed, Old: "Ethernet0"}, "renamed from Ethernet0"},
+		{Event{Kind: Renamed, Port: "Ethernet0", Old: "Ethernet0", New: "eth7"}, "renamed to eth7"},
 		{Event{Kind: Health, Old: "healthy", New: "degraded", Reason: "a; b"}, "health healthy to degraded: a; b"},
 		{Event{Kind: Health, Old: "degraded", New: "degraded", Reason: "a"}, "health reasons changed, still degraded: a"},
 		{Event{Kind: Repair, Count: 3, Reason: "audit"}, "repair of 3 rows: audit"},

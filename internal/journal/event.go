@@ -15,7 +15,8 @@ const (
 	Created Kind = "created"
 	// Deleted: the port's interface was deleted.
 	Deleted Kind = "deleted"
-	// Renamed: the interface was renamed from Old to Port.
+	// Renamed: the interface was renamed from Old to Port or, if New is set, from Port to New, which
+	// is a name that is not watched.
 	Renamed Kind = "renamed"
 	// AdminUp and AdminDown: the administrative state changed (IFF_UP).
 	AdminUp   Kind = "admin_up"

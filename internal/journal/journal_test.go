@@ -185,6 +185,35 @@ func TestRename(t *testing.T) {
 	})
 }
 
+// TestRenamedAway checks that an interface that gets a name which is not watched is recorded as renamed
+// and not as deleted, with its last counts, and that the port has no interface afterwards, also after
+// a restart of the daemon.
+func TestRenamedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, options(""))
+		defer f.stop()
+		f.synced()
+		f.port("Ethernet0", up(3, 2))
+		s := PortState{At: f.now()}
+		f.Source().Renamed("Ethernet0", []byte("eth7"), &s)
+		f.Source().Renamed("Ethernet0", []byte("eth8"), &s) // no news
+		f.Source().Flush()
+		f.port("Ethernet0", up(3, 2))
+		want(t, "events", f.texts(Filter{}), `1 created Ethernet0 flaps=0 created, admin up, link up, MTU 9100
+2 renamed Ethernet0 flaps=0 renamed to eth7
+3 created Ethernet0 flaps=0 created, admin up, link up, MTU 9100
+`)
+		e := f.Query(&Filter{Kinds: []Kind{Renamed}}, time.Time{}).Events[0]
+		if e.Old != "Ethernet0" || e.New != "eth7" || e.CarrierUp != 3 || e.CarrierDown != 2 || e.Admin != Unknown {
+			t.Errorf("%+v", e)
+		}
+		states := map[string]PortState{"Ethernet0": up(3, 2)}
+		if replay(states, &e); states["Ethernet0"].Present || len(states) != 1 {
+			t.Errorf("after the event the states are %+v", states)
+		}
+	})
+}
+
 // TestRestart checks that a journal continues its numbers after a restart, and records what changed
 // in the meantime: of a port that flapped, of one that disappeared, and nothing of one that did not
 // change.

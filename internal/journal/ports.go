@@ -110,16 +110,21 @@ func (p *ports) update(r *record) (*port, []Event) {
 		p.lost++
 		return nil, nil
 	}
-	if r.formerLen > 0 {
-		p.rename(known, r)
+	other := r.other[:r.otherLen]
+	if len(other) > 0 && r.Present {
+		p.rename(known, other)
 	}
 	p.compare(known, &r.PortState)
+	if len(other) > 0 && !r.Present && len(p.events) > 0 { // it is the event of a deletion
+		e := &p.events[0]
+		e.Kind, e.Old, e.New = Renamed, known.name, string(other)
+	}
 	return known, p.events
 }
 
 // rename moves the state of the former name to the new name.
-func (p *ports) rename(to *port, r *record) {
-	from := p.byName[string(r.former[:r.formerLen])]
+func (p *ports) rename(to *port, former []byte) {
+	from := p.byName[string(former)]
 	if from == nil || !from.known || !from.Present || from == to {
 		return
 	}

@@ -36,11 +36,11 @@ const (
 // record is one element of the ring. It contains no pointers.
 type record struct {
 	PortState
-	kind      recordKind
-	nameLen   uint8
-	formerLen uint8 // 0 unless the interface was renamed
-	name      [nameSize]byte
-	former    [nameSize]byte
+	kind     recordKind
+	nameLen  uint8
+	otherLen uint8 // 0 unless the interface was renamed
+	name     [nameSize]byte
+	other    [nameSize]byte // the former name, or the new one if no interface has the name
 }
 
 // ringSize is the maximum number of records queued for the writer.
@@ -62,7 +62,21 @@ func (s *Source) Port(name, former string, state *PortState) bool {
 	}
 	r.PortState, r.kind = *state, recordPort
 	r.nameLen = uint8(copy(r.name[:], name))
-	r.formerLen = uint8(copy(r.former[:], former))
+	r.otherLen = uint8(copy(r.other[:], former))
+	s.ring.Push()
+	return true
+}
+
+// Renamed publishes that the interface of a port was renamed to a name that is not watched. It
+// returns false if the ring is full.
+func (s *Source) Renamed(name string, to []byte, state *PortState) bool {
+	r := s.ring.Slot()
+	if r == nil {
+		return false
+	}
+	r.PortState, r.kind = *state, recordPort
+	r.nameLen = uint8(copy(r.name[:], name))
+	r.otherLen = uint8(copy(r.other[:], to))
 	s.ring.Push()
 	return true
 }

@@ -31,6 +31,9 @@ func (e *Event) what() string {
 	case AdminUp, AdminDown, Created, Deleted:
 		return strings.ReplaceAll(string(e.Kind), "_", " ") + e.created()
 	case Renamed:
+		if e.New != "" {
+			return "renamed to " + e.New
+		}
 		return "renamed from " + e.Old
 	case MTU:
 		return "MTU " + e.Old + " -> " + e.New

@@ -40,6 +40,10 @@ func eventStyle(e *journal.Event) style {
 		return good
 	case journal.LinkDown, journal.Deleted, journal.RedisLost:
 		return bad
+	case journal.Renamed:
+		if e.New != "" { // the port has no interface any more
+			return bad
+		}
 	case journal.Flapping, journal.Merged, journal.AdminDown, journal.Overrun, journal.Repair, journal.Dropped, journal.Clock:
 		return warn
 	case journal.Health:
