@@ -186,7 +186,7 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
-// TestNoUnfinishedWork checks that no file has a note about unfinished work or a path of the machine
+// TestNoUnfinishedWork checks that no text file has a note about unfinished work or a path of the machine
 // that it was written on.
 func TestNoUnfinishedWork(t *testing.T) {
 	loose := regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|X` + `XX)\b|/wo` + `rk/|/ro` + `ot/|proxy\.golang\.` + `org`)
@@ -194,6 +194,9 @@ func TestNoUnfinishedWork(t *testing.T) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if bytes.IndexByte(text, 0) >= 0 {
+			return // a picture, which can contain any bytes
 		}
 		for i, line := range strings.Split(string(text), "\n") {
 			if word := loose.FindString(line); word != "" {
