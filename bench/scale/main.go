@@ -22,8 +22,8 @@
 //
 //	go run ./scale -only compare -reference PATH
 //
-// Memory runs only on request. It prints which mappings of the daemon are resident after a cold
-// start.
+// Memory runs only on request. It prints which mappings are resident after the initialization of the
+// packages, and after a cold start of the daemon with and without files of earlier starts.
 //
 // Each measurement has its own namespaces, database server and daemon, as the integration tests
 // have (package switchtest). The server is redis-server, or the one of package lab where that is
@@ -113,7 +113,7 @@ func parse(args []string) (o options, inside string, err error) {
 	f.StringVar(&o.plot, "plot", "", "soak: write an SVG plot to `file`")
 	f.StringVar(&o.compare.Reference, "reference", "", "compare: `path` of the other daemon")
 	f.IntVar(&o.compare.Rounds, "rounds", 3, "compare: number of rounds")
-	f.IntVar(&o.compare.Earlier, "earlier", 100, "compare: number of starts before those that are measured")
+	f.IntVar(&o.compare.Earlier, "earlier", 100, "compare, memory: number of starts before those that are measured")
 	f.IntVar(&o.compare.Starts, "starts", 5, "compare: number of measured starts per round")
 	f.IntVar(&o.compare.Events, "burst", 20_000, "compare: number of changes in the burst")
 	f.IntVar(&o.compare.Single, "single", 600, "compare: number of single changes")
@@ -123,6 +123,12 @@ func parse(args []string) (o options, inside string, err error) {
 	f.StringVar(&inside, "inside", "", "internal")
 	if err := f.Parse(args); err != nil {
 		return o, "", err
+	}
+	if o.binary != "" { // smaps has absolute paths
+		var err error
+		if o.binary, err = filepath.Abs(o.binary); err != nil {
+			return o, "", err
+		}
 	}
 	for _, word := range strings.Split(*interfaces, ",") {
 		n, err := strconv.Atoi(word)
@@ -295,7 +301,7 @@ func measure(ctx context.Context, what string, o options) error {
 		sw, redis := switchtest.NewWithRedis(t)
 		result, err = measureSoak(ctx, sw, redis, o.soak)
 	case "memory":
-		result, err = measureMemory(ctx, switchtest.New(t), o.memoryPorts)
+		result, err = measureMemory(ctx, switchtest.New(t), o.memoryPorts, o.compare.Earlier)
 	case "starts", "events":
 		var c *comparison
 		if c, err = newComparison(t, o.compare.Ports); err != nil {

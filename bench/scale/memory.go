@@ -5,15 +5,29 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"portsyncd/internal/switchtest"
 )
 
-// memoryPorts lists the numbers of ports for which memory is measured.
-var memoryPorts = []int{32, 512}
+// memoryColumn is one column of the table.
+type memoryColumn struct {
+	name    string
+	ports   int
+	earlier bool // with the files of earlier starts and a full journal
+}
+
+var memoryColumns = []memoryColumn{
+	{"package initialization", 0, false},
+	{"32 ports", 32, false}, {"32, files", 32, true},
+	{"512 ports", 512, false}, {"512, files", 512, true},
+}
 
 // memoryResult is the resident memory of the daemon after a cold start, in KiB.
 type memoryResult struct {
@@ -63,13 +77,59 @@ func parseSmaps(text, binary string) (all []mapping) {
 	return all
 }
 
-// measureMemory measures the daemon after a cold start with a number of ports.
-func measureMemory(ctx context.Context, sw *switchtest.Switch, ports int) (r memoryResult, err error) {
+// measureMemory measures the daemon after a cold start with a number of ports, and with the files of a
+// number of earlier starts.
+func measureMemory(ctx context.Context, sw *switchtest.Switch, ports, earlier int) (r memoryResult, err error) {
 	b := newTestbed(sw, ports)
+	if earlier > 0 {
+		files := switchtest.StorageSwitch{Switch: sw, ConfigPath: b.writeConfig(0), StatePath: b.stateFile(), StorageDir: b.storage()}
+		files.StartEarlier(earlier, ports)
+	}
 	if err := b.startWithPorts(ctx, ports); err != nil {
 		return r, err
 	}
-	proc := fmt.Sprintf("/proc/%d/", b.daemon.Cmd.Process.Pid)
+	return readMemory(b.daemon.Cmd.Process.Pid, sw.Binary)
+}
+
+// measureInitialization measures a process that runs the binary's package initialization and little
+// else: it is blocked while it prints its version.
+func measureInitialization(binary string) (r memoryResult, err error) {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+		return r, fmt.Errorf("pipe: %w", err)
+	}
+	defer unix.Close(pipe[0])
+	full := os.NewFile(uintptr(pipe[1]), "pipe")
+	defer full.Close()
+	for err == nil {
+		_, err = unix.Write(pipe[1], make([]byte, 4096))
+	}
+	if err := unix.SetNonblock(pipe[1], false); err != nil {
+		return r, fmt.Errorf("set a pipe to blocking: %w", err)
+	}
+	cmd := exec.Command(binary, "version")
+	cmd.Stdout = full
+	if err := cmd.Start(); err != nil {
+		return r, err
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	for same, last := 0, -1; same < 10; { // until it is blocked
+		time.Sleep(20 * time.Millisecond)
+		if r, err = readMemory(cmd.Process.Pid, binary); err != nil {
+			return r, err
+		}
+		same++
+		if r.Peak != last {
+			same, last = 0, r.Peak
+		}
+	}
+	return r, nil
+}
+
+// readMemory reads the resident memory of a process that runs binary.
+func readMemory(pid int, binary string) (r memoryResult, err error) {
+	proc := fmt.Sprintf("/proc/%d/", pid)
 	smaps, err := os.ReadFile(proc + "smaps")
 	if err != nil {
 		return r, err
@@ -79,7 +139,7 @@ func measureMemory(ctx context.Context, sw *switchtest.Switch, ports int) (r mem
 		return r, err
 	}
 	r.Peak, r.Parts = statusNumber(string(status), "VmHWM"), make([]int, len(memoryParts))
-	for _, m := range parseSmaps(string(smaps), sw.Binary) {
+	for _, m := range parseSmaps(string(smaps), binary) {
 		for i, part := range memoryParts {
 			if part.of(m) {
 				r.Parts[i] += m.rss
@@ -90,19 +150,28 @@ func measureMemory(ctx context.Context, sw *switchtest.Switch, ports int) (r mem
 	return r, nil
 }
 
-// memory measures all memoryPorts and prints a table.
+// memory measures all memoryColumns and prints a table.
 func memory(ctx context.Context, o options) error {
-	results := make([]memoryResult, len(memoryPorts))
-	for i, ports := range memoryPorts {
-		if err := again(ctx, o, &results[i], "memory", "-memory-ports", strconv.Itoa(ports)); err != nil {
-			return fmt.Errorf("memory with %d ports: %w", ports, err)
+	results := make([]memoryResult, len(memoryColumns))
+	for i, c := range memoryColumns {
+		var err error
+		switch {
+		case c.ports == 0:
+			results[i], err = measureInitialization(o.binary)
+		case c.earlier:
+			err = again(ctx, o, &results[i], "memory", "-memory-ports", strconv.Itoa(c.ports))
+		default:
+			err = again(ctx, o, &results[i], "memory", "-memory-ports", strconv.Itoa(c.ports), "-earlier", "0")
+		}
+		if err != nil {
+			return fmt.Errorf("memory, %s: %w", c.name, err)
 		}
 	}
 	printMemory(os.Stdout, results)
 	return nil
 }
 
-// printMemory prints a column for each of memoryPorts.
+// printMemory prints a column for each of memoryColumns.
 func printMemory(w io.Writer, results []memoryResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	row := func(name string, value func(r *memoryResult) int) {
@@ -112,9 +181,9 @@ func printMemory(w io.Writer, results []memoryResult) {
 		}
 		fmt.Fprintln(t)
 	}
-	fmt.Fprint(t, "resident memory, KiB; ports:\t")
-	for _, ports := range memoryPorts {
-		fmt.Fprintf(t, "%d\t", ports)
+	fmt.Fprint(t, "resident memory, KiB\t")
+	for _, c := range memoryColumns {
+		fmt.Fprintf(t, "%s\t", c.name)
 	}
 	fmt.Fprintln(t)
 	for i, part := range memoryParts {

@@ -13,10 +13,24 @@ func TestMemory(t *testing.T) {
 	if sw == nil {
 		return
 	}
-	r, err := measureMemory(t.Context(), sw, 8)
+	r, err := measureMemory(t.Context(), sw, 8, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkMemory(t, r)
+}
+
+// TestMemoryOfInitialization measures a process after its package initialization.
+func TestMemoryOfInitialization(t *testing.T) {
+	r, err := measureInitialization(switchtest.Binary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMemory(t, r)
+}
+
+func checkMemory(t *testing.T, r memoryResult) {
+	t.Helper()
 	sum := 0
 	for i, n := range r.Parts {
 		sum += n

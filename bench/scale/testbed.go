@@ -57,8 +57,11 @@ func (b *testbed) start(auditSeconds int) {
 func (b *testbed) writeConfig(auditSeconds int) string {
 	return b.WriteConfig(fmt.Sprintf("[warm_restart]\nstate_file = %q\n"+
 		"[metrics]\nstorage_path = %q\nsave_interval_secs = %d\n[health]\naudit_interval_secs = %d\n",
-		b.Dir+"/port_state.json", b.storage(), b.saveEvery, auditSeconds))
+		b.stateFile(), b.storage(), b.saveEvery, auditSeconds))
 }
+
+// stateFile returns the path of the daemon's state file.
+func (b *testbed) stateFile() string { return filepath.Join(b.Dir, "port_state.json") }
 
 // storage returns the directory for the daemon's metrics and history.
 func (b *testbed) storage() string { return filepath.Join(b.Dir, "metrics") }

@@ -3,9 +3,12 @@ package switchtest
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
+	"portsyncd/internal/journal"
 	"portsyncd/internal/snapshot"
 	"portsyncd/internal/warmrestart"
 )
@@ -54,6 +57,27 @@ func (sw *StorageSwitch) Reload(d *Daemon) {
 	n := d.Notifications.Len()
 	d.Signal(syscall.SIGHUP)
 	d.AwaitNotification(n, Timeout, "READY=1")
+}
+
+// StartEarlier leaves the files of an earlier life of the switch: a journal that is larger than what the
+// daemon keeps, and what the given number of cold starts with these ports write.
+func (sw *StorageSwitch) StartEarlier(starts, ports int) {
+	sw.T.Helper()
+	const size = 2 << 20 // bytes of events
+	var text []byte
+	for n := 0; len(text) < size; n++ {
+		e := journal.Event{Time: time.Now().Add(-time.Hour), Seq: uint64(n + 1), Kind: journal.LinkDown, Port: PortName(n % ports),
+			Flaps: 1, After: time.Minute, Index: int32(n%ports + 2), Admin: journal.Up, Oper: journal.Down, MTU: 9100, CarrierDown: uint32(n)}
+		text = append(e.AppendJSON(text), '\n')
+	}
+	sw.NoError("create the storage directory", os.MkdirAll(sw.StorageDir, 0o755))
+	WriteFile(sw.T, filepath.Join(sw.StorageDir, journal.FileName), string(text))
+	sw.ConfigurePorts(ports)
+	for range starts {
+		sw.StartConfigured().EndBySignal(syscall.SIGTERM, "an earlier start")
+		sw.Do("APPL_DB", "FLUSHDB")
+		sw.Do("STATE_DB", "FLUSHDB")
+	}
 }
 
 // BringUpSaved is like BringUp but uses the configuration file. It waits until the state file shows
