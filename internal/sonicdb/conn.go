@@ -111,11 +111,21 @@ type opening struct {
 	missing error // the password file does not exist
 }
 
-// wrap adds the address to an error.
+// wrap adds the address to an error and, if the server requires another password, where the password
+// comes from.
 func (o *opening) wrap(err error) error {
+	refused, _ := errors.AsType[ServerError](err)
 	err = fmt.Errorf("open database %d of redis at %s: %w", o.options.DB, o.options.Address, err)
-	if o.missing != nil {
-		err = fmt.Errorf("%w; %w", err, o.missing)
+	file := o.options.PasswordFile
+	switch code := refused.Code(); {
+	case o.missing != nil:
+		return fmt.Errorf("%w; %w", err, o.missing)
+	case code == "NOAUTH" && file == "":
+		return fmt.Errorf("%w; no password file is configured", err)
+	case code == "NOAUTH":
+		return fmt.Errorf("%w; the password file %q is empty", err, file)
+	case code == "WRONGPASS" && file != "":
+		return fmt.Errorf("%w; the password is that of %q", err, file)
 	}
 	return err
 }

@@ -156,7 +156,7 @@ func TestPasswordFile(t *testing.T) {
 		{"s3cret", "+OK\r\n", "s3cret", ""},
 		{"ch4nged\n", "+OK\r\n", "ch4nged", ""},
 		{"with blanks \r\n", "+OK\r\n", "with blanks ", ""},
-		{"s3cret", "-WRONGPASS invalid username-password pair or user is disabled.\r\n", "s3cret", "WRONGPASS"},
+		{"s3cret", "-WRONGPASS invalid username-password pair or user is disabled.\r\n", "s3cret", "WRONGPASS invalid username-password pair or user is disabled.; the password is that of \"" + path},
 		{"s3cret", "-ERR unknown command 'AUTH', with args beginning with: 'sonic' 's3cret'\r\n", "s3cret", "'(password)'"},
 		{"s3cret", "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?\r\n", "s3cret", ""},
 		{"s3cret", "-ERR Client sent AUTH, but no password is set\r\n", "s3cret", ""},
@@ -175,6 +175,17 @@ func TestPasswordFile(t *testing.T) {
 			}
 		case tt.err == "" || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "s3cret"):
 			t.Errorf("answer %q: %v", tt.answer, err)
+		}
+	}
+	for file, want := range map[string]string{path: "the password file \"" + path + "\" is empty", "": "no password file is configured"} {
+		write("\r\n")
+		answers <- "-NOAUTH Authentication required.\r\n"
+		i := i
+		i.PasswordFile = file
+		_, err := Dial(context.Background(), Database{Instance: i}.Options())
+		<-got
+		if refused, _ := errors.AsType[ServerError](err); refused.Code() != "NOAUTH" || !strings.HasSuffix(err.Error(), "; "+want) {
+			t.Errorf("password file %q: %v", file, err)
 		}
 	}
 	os.Remove(path)
