@@ -123,7 +123,7 @@ func (h *History) takeCounters(log *snapshot.Log) {
 		h.problem("metrics.json is older than the history: using the counters of the sample of %s; newer restart records and sync durations are lost",
 			newest.Time.UTC().Format(time.RFC3339))
 	case h.lost:
-		h.problem("metrics.json and its newest copies are corrupt: data of the newest starts may be missing")
+		h.problem("metrics.json and its newest copies cannot be used: data of the newest starts may be missing")
 	}
 }
 

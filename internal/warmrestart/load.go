@@ -155,7 +155,7 @@ func (rec *Recorder) loadMetrics(found Counters) {
 }
 
 // metricsLost reports whether a load lost the newest counters because metrics.json and all copies
-// of its content are corrupt.
+// of its content are corrupt or cannot be read.
 func metricsLost(got *snapshot.Loaded, err error) bool {
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist)
@@ -179,7 +179,7 @@ func (rec *Recorder) loadHistory(lost bool) {
 		rec.cfg.Log.Warn("metrics.json is older than the history; using the counters of the newest sample; newer restart records and sync durations are lost",
 			"sample", s.Time)
 	case lost:
-		rec.cfg.Log.Error("metrics.json and its newest copies are corrupt; counters, restart records and sync durations of the newest starts may be lost", "file", rec.metrics.Path)
+		rec.cfg.Log.Error("metrics.json and its newest copies cannot be used; counters, restart records and sync durations of the newest starts may be lost", "file", rec.metrics.Path)
 	default:
 		return
 	}
