@@ -138,7 +138,16 @@ func (s *Status) printStart(p *printer) {
 		sync = word{"initial sync took " + p.duration(float64(v.SyncNanos)/1e9), plain}
 	}
 	p.field("start", join(word{p.visible(v.Kind), strong}, word{p.visible(v.Reason), plain}, sync,
-		done("PortConfigDone", v.ConfigDone), done("PortInitDone", v.InitDone))...)
+		configDone(v), done("PortInitDone", v.InitDone))...)
+}
+
+// configDone describes whether PortConfigDone was written. A warm start that SONiC requested does not
+// write it, because APPL_DB has that of an earlier start.
+func configDone(v *portsync.StartView) word {
+	if v.Kind == portsync.WarmStart.String() && v.Ready && !v.ConfigDone {
+		return word{"PortConfigDone of an earlier start", plain}
+	}
+	return done("PortConfigDone", v.ConfigDone)
 }
 
 // done returns the name of a marker row, or that it is not written yet.

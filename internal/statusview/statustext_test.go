@@ -76,6 +76,27 @@ func TestTextFits(t *testing.T) {
 	}
 }
 
+// TestConfigDone checks that only a start that has to write PortConfigDone shows it as not written.
+func TestConfigDone(t *testing.T) {
+	for _, c := range []struct {
+		kind        string
+		ready, done bool
+		want        string
+	}{
+		{"cold", true, true, " PortConfigDone, "},
+		{"cold", true, false, " no PortConfigDone, "},
+		{"warm", true, true, " PortConfigDone, "},
+		{"warm", true, false, " PortConfigDone of an earlier start, "},
+		{"warm", false, false, " no PortConfigDone, "},
+	} {
+		s := switchOf(1)
+		s.Start.Kind, s.Start.Ready, s.Start.ConfigDone = c.kind, c.ready, c.done
+		if text := string(s.AppendText(nil, Terminal{})); !strings.Contains(strings.Join(strings.Fields(text), " "), ","+c.want) {
+			t.Errorf("%+v: no %q in\n%s", c, c.want, text)
+		}
+	}
+}
+
 // TestPortsOnAScreen checks that ports with issues come first on a short terminal and that the
 // hidden ports are counted.
 func TestPortsOnAScreen(t *testing.T) {
