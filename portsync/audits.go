@@ -1,6 +1,7 @@
 package portsync
 
 import (
+	"slices"
 	"time"
 
 	"portsyncd/internal/journal"
@@ -175,9 +176,14 @@ func (l *Loop) repair(res *AuditResult) {
 		l.writes.add(Action{Kind: Delete, Port: p}, l.db.answeredAt)
 	}
 	if n := len(res.Differing) + len(res.Stale); n > 0 {
-		l.addEvent(journal.Event{Kind: journal.Repair, Count: uint64(n)})
+		names := slices.Clone(res.Stale)
+		for _, p := range res.Differing {
+			names = append(names, p.Name)
+		}
+		slices.SortFunc(names, compareNames)
+		l.addEvent(journal.Event{Kind: journal.Repair, Count: uint64(n), Reason: nameList(names)})
 		l.Log.Log(l.ctx, syslog.LevelNotice, "STATE_DB does not match the kernel; repairing it",
-			"rows", len(res.Differing), "stale", len(res.Stale))
+			"rows", len(res.Differing), "stale", len(res.Stale), "ports", nameList(names))
 	}
 }
 

@@ -265,8 +265,12 @@ func TestAudit(t *testing.T) {
 		d.Signal(syscall.SIGCONT)
 		sw.T.Logf("audit: in sync after %v", sw.AwaitInSync(2*switchtest.SyncTimeout+time.Second).Round(time.Millisecond))
 		line := sw.AwaitLog(n, switchtest.Timeout, "STATE_DB does not match")
-		if !line.Has("rows=2", "stale=1") {
+		names := switchtest.PortName(0) + ", " + switchtest.PortName(1) + ", " + switchtest.PortName(2)
+		if !line.Has("rows=2", "stale=1", `ports="`+names+`"`) {
 			return "the audit logs " + line.Text
+		}
+		if r := switchtest.RunCommand(t, sw.Binary, nil, "events", "--kind", "repair", "-c", conf); !strings.Contains(r.Stdout, "repair of 3 rows: "+names+"\n") {
+			return "portsyncd events prints " + r.Stdout
 		}
 		return ""
 	})

@@ -48,7 +48,11 @@ func (e *Event) what() string {
 	text := strings.ReplaceAll(string(e.Kind), "_", " ")
 	switch {
 	case e.Kind == Repair:
-		return fmt.Sprintf("%s of %d rows%s", text, e.Count, within(e.Span))
+		rows := "rows"
+		if e.Count == 1 {
+			rows = "row"
+		}
+		return fmt.Sprintf("%s of %d %s%s", text, e.Count, rows, within(e.Span))
 	case e.Count > 1:
 		return fmt.Sprintf("%s %s%s", text, times(e.Count), within(e.Span))
 	case e.After > 0:
