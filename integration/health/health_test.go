@@ -316,7 +316,7 @@ func TestHealthAuditMismatch(t *testing.T) {
 // function is called.
 func writeWrongField(sw *switchtest.Switch, key string) (stop func()) {
 	at := sw.Databases["STATE_DB"]
-	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{Network: "tcp", Address: at.TCPAddress(), DB: at.Number})
+	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{Network: "tcp", Address: at.TCPAddress(), DB: at.Number, DialTimeout: time.Minute, IOTimeout: time.Minute})
 	sw.NoError("connect to STATE_DB", err)
 	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {

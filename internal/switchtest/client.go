@@ -63,7 +63,7 @@ func (client Client) Dial(network, address string) *Client {
 	client.T.Cleanup(transport.CloseIdleConnections)
 	client.HTTP = &http.Client{
 		Transport: transport,
-		Timeout:   Timeout,
+		Timeout:   requestTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
@@ -163,7 +163,7 @@ func AwaitDegraded(t T, words ...string) {
 
 // Fetch requests a URL and returns the response body. It returns an error if the status is not 200.
 func Fetch(url string) (string, error) {
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: requestTimeout}
 	resp, err := client.Get(url)
 	if err != nil {
 		return "", err
@@ -185,7 +185,7 @@ func RawRequest(t T, address, text string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(Timeout))
+	conn.SetDeadline(time.Now().Add(requestTimeout))
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func (sw *Switch) Conn(name string) *sonicdb.Conn {
 	}
 	at := sw.Databases[name]
 	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{
-		Network: "tcp", Address: at.TCPAddress(), DB: at.Number, DialTimeout: Timeout, IOTimeout: Timeout})
+		Network: "tcp", Address: at.TCPAddress(), DB: at.Number, DialTimeout: requestTimeout, IOTimeout: requestTimeout})
 	sw.NoError("connect to "+name, err)
 	sw.Conns[name] = conn
 	return conn

@@ -46,7 +46,7 @@ func parseCommand(line string) (c RedisCommand, err error) {
 // Monitor records every command that the Redis server at a TCP address executes, until the server
 // closes the connection.
 func Monitor(address string) (*Record[RedisCommand], error) {
-	conn, err := net.DialTimeout("tcp", address, Timeout)
+	conn, err := net.DialTimeout("tcp", address, requestTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func Monitor(address string) (*Record[RedisCommand], error) {
 		return nil, err
 	}
 	in := bufio.NewReader(conn)
-	conn.SetReadDeadline(time.Now().Add(Timeout))
+	conn.SetReadDeadline(time.Now().Add(requestTimeout))
 	if ok, err := in.ReadString('\n'); ok != "+OK\r\n" {
 		return nil, fmt.Errorf("MONITOR returned %q: %w", ok, err)
 	}

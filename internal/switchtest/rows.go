@@ -92,7 +92,7 @@ func (sw *Switch) WatchRowEvents() *Record[RowEvent] {
 func (sw *Switch) WatchKeys(database, prefix string) *Record[RowEvent] {
 	sw.T.Helper()
 	at := sw.Databases[database]
-	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{Network: "tcp", Address: at.TCPAddress(), DB: at.Number, DialTimeout: Timeout, IOTimeout: Timeout})
+	conn, err := sonicdb.Dial(context.Background(), sonicdb.Options{Network: "tcp", Address: at.TCPAddress(), DB: at.Number, DialTimeout: requestTimeout, IOTimeout: requestTimeout})
 	sw.NoError("connect", err)
 	sw.T.Cleanup(func() { conn.Close() })
 	channel := fmt.Sprintf("__keyspace@%d__:", at.Number) + prefix

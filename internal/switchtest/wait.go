@@ -7,6 +7,10 @@ import (
 // Timeout is the maximum time that a test waits for a condition without its own limit.
 const Timeout = 10 * time.Second
 
+// requestTimeout is the maximum time of one request of the test itself to the database or to the daemon.
+// It is longer than Timeout, which a busy machine extends (Stopwatch), because it cannot be extended.
+const requestTimeout = 6 * Timeout
+
 // Eventually calls check every 2 ms until check returns "", and returns how long that took. If this
 // takes longer than limit, Eventually fails the test with the last result of check.
 func Eventually(t T, limit time.Duration, check func() string) time.Duration {
