@@ -36,13 +36,42 @@ func start(t *testing.T) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	// VictoriaMetrics accepts a port number, not an open socket. Another process may take the port in the
+	// meantime, so that VictoriaMetrics ends.
+	const tries = 5
+	for try := 1; ; try++ {
+		address, ended := startAt(t, binary, fmt.Sprintf("%s/data%d", dir, try))
+		served := false
+		await(t, func() error {
+			select {
+			case <-ended:
+				return nil
+			default:
+			}
+			_, err := get("http://" + address + "/health")
+			served = err == nil
+			return err
+		})
+		if served {
+			return address
+		}
+		if try == tries {
+			t.Fatalf("VictoriaMetrics ended %d times", tries)
+		}
+	}
+}
+
+// startAt starts VictoriaMetrics at a port that was free a moment before. It returns the address and a
+// channel that is closed when the process ends. The process is killed at the end of the test.
+func startAt(t *testing.T, binary, data string) (address string, ended chan struct{}) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close() // VictoriaMetrics accepts a port number, not an open socket
-	server := exec.Command(binary, "-httpListenAddr="+address, "-storageDataPath="+filepath.Join(dir, "data"),
+	address = l.Addr().String()
+	l.Close()
+	server := exec.Command(binary, "-httpListenAddr="+address, "-storageDataPath="+data,
 		"-memory.allowedBytes=64MB", "-search.latencyOffset=0", "-loggerLevel=WARN")
 	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	said := new(strings.Builder)
@@ -50,15 +79,19 @@ func start(t *testing.T) string {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended = make(chan struct{})
+	go func() {
+		server.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		server.Process.Kill()
-		server.Wait()
+		<-ended
 		if t.Failed() {
 			t.Logf("VictoriaMetrics said: %s", said)
 		}
 	})
-	await(t, func() error { _, err := get("http://" + address + "/health"); return err })
-	return address
+	return address, ended
 }
 
 func await(t *testing.T, try func() error) {

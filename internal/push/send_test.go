@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -199,8 +200,9 @@ func TestReceiverGone(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
+			address := l.Addr().String()
 			if c.serve == nil {
-				l.Close()
+				address = reservedAddress(t)
 			}
 			go func() {
 				for {
@@ -213,7 +215,7 @@ func TestReceiverGone(t *testing.T) {
 					conn.Close()
 				}
 			}()
-			s := newTestSender(t, Config{URL: "http://" + l.Addr().String()})
+			s := newTestSender(t, Config{URL: "http://" + address})
 			limit := timeout
 			if c.name == "silent" {
 				limit = 50 * time.Millisecond
@@ -225,6 +227,24 @@ func TestReceiverGone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// reservedAddress returns an address at which no process can listen until the test ends.
+func reservedAddress(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
 }
 
 // TestEndlessResponse checks that a limited part of the response is read and that the error is
