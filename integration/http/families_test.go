@@ -171,17 +171,22 @@ func TestFamilies(t *testing.T) {
 			t.Errorf("help of %s is not a sentence: %q", f.Name, f.Help)
 		}
 	}
-	for _, q := range operatorQuestions {
-		value, ok := e.Samples[q.series]
-		switch {
-		case !ok:
-			t.Errorf("%s no series %s", q.question, q.series)
-		case kinds[q.series] != q.kind:
-			t.Errorf("%s %s is a %s, want a %s", q.question, q.series, kinds[q.series], q.kind)
-		case q.value == still && value != 0, q.value == moved && !(value > 0):
-			t.Errorf("%s %s is %v, want %s", q.question, q.series, value, q.value)
+	switchtest.Eventually(t, switchtest.Timeout, func() string { // the dump after the restart may not be complete
+		e := client.Scrape()
+		var wrong []string
+		for _, q := range operatorQuestions {
+			value, ok := e.Samples[q.series]
+			switch {
+			case !ok:
+				wrong = append(wrong, fmt.Sprintf("%s no series %s", q.question, q.series))
+			case kinds[q.series] != q.kind:
+				wrong = append(wrong, fmt.Sprintf("%s %s is a %s, want a %s", q.question, q.series, kinds[q.series], q.kind))
+			case q.value == still && value != 0, q.value == moved && !(value > 0):
+				wrong = append(wrong, fmt.Sprintf("%s %s is %v, want %s", q.question, q.series, value, q.value))
+			}
 		}
-	}
+		return strings.Join(wrong, "\n")
+	})
 	info := false
 	for series := range e.Samples {
 		info = info || strings.HasPrefix(series, `portsyncd_build_info{version="`+daemon.Release+`",revision="`) &&
