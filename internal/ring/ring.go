@@ -22,7 +22,8 @@ type Ring[T any] struct {
 	head   atomic.Uint64
 	_      [56]byte
 	tail   atomic.Uint64
-	_      [56]byte
+	first  atomic.Uint64 // the counter whose element is in the first slot; set by the producer while the ring is empty
+	_      [48]byte
 	asleep atomic.Bool // the consumer is about to wait for Filled
 	full   atomic.Bool // the producer is about to wait for drained
 	// gathers is set while the consumer is in Gather and must be woken when the ring is a quarter full.
@@ -46,14 +47,21 @@ func New[T any](size int) *Ring[T] {
 }
 
 // Slot returns the next free slot for the producer to fill, or nil if the ring is full. Push passes
-// the slot to the consumer.
+// the slot to the consumer. The slot is valid until the next call of Slot.
 func (r *Ring[T]) Slot() *T {
 	tail := r.tail.Load()
-	if tail-r.head.Load() == uint64(len(r.slots)) {
+	switch tail - r.head.Load() {
+	case 0:
+		r.first.Store(tail)
+	case uint64(len(r.slots)):
 		return nil
 	}
-	return &r.slots[tail&r.mask]
+	return r.slot(tail)
 }
+
+// slot returns the slot of the element with the given counter. The consumer calls it only while the ring
+// is not empty, when first does not change.
+func (r *Ring[T]) slot(counter uint64) *T { return &r.slots[(counter-r.first.Load())&r.mask] }
 
 // Push passes the slot returned by Slot to the consumer.
 func (r *Ring[T]) Push() { r.tail.Store(r.tail.Load() + 1) }
@@ -98,7 +106,7 @@ func (r *Ring[T]) Peek() *T {
 	if head == r.tail.Load() {
 		return nil
 	}
-	return &r.slots[head&r.mask]
+	return r.slot(head)
 }
 
 // Pop frees the slot returned by the last Peek. It wakes a producer in WaitRoom only when half of

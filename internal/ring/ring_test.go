@@ -60,6 +60,39 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestFewSlots checks that an empty ring continues with the first slot, so that a large ring with few values
+// needs little memory, and that values stay in order whether or not the ring becomes empty between them.
+func TestFewSlots(t *testing.T) {
+	r := New[int](8)
+	first := r.Slot()
+	for n := range 100 {
+		if slot := r.Slot(); slot != first {
+			t.Fatalf("value %d: an empty ring does not offer the first slot", n)
+		}
+		burst := n%8 + 1
+		for i := range burst {
+			*r.Slot() = i
+			r.Push()
+		}
+		for i := range burst {
+			if got := *r.Peek(); got != i {
+				t.Fatalf("burst %d: value %d, want %d", n, got, i)
+			}
+			r.Pop()
+			if i < burst-1 { // another value while the ring is not empty
+				*r.Slot() = 100 + i
+				r.Push()
+			}
+		}
+		for i := range burst - 1 {
+			if got := *r.Peek(); got != 100+i {
+				t.Fatalf("burst %d: value %d, want %d", n, got, 100+i)
+			}
+			r.Pop()
+		}
+	}
+}
+
 // TestSleepSeesValues checks that a consumer does not go to sleep while the ring has a value, and
 // that Awake makes the next Wake silent.
 func TestSleepSeesValues(t *testing.T) {
