@@ -93,7 +93,7 @@ func parse(args []string) (o options, inside string, err error) {
 	f := flag.NewFlagSet("scale", flag.ContinueOnError)
 	f.StringVar(&o.only, "only", "", "run only `growth`, flood, soak, memory or compare")
 	interfaces := f.String("interfaces", "1000,3000,10000", "growth: comma-separated `list` of interface counts")
-	f.IntVar(&o.runs, "runs", 3, "growth: `number` of runs for each size; the table shows medians")
+	f.IntVar(&o.runs, "runs", 3, "growth: `number` of runs for each size; the table shows minimums")
 	f.StringVar(&o.binary, "binary", "", "`path` of the daemon; built if empty")
 	f.DurationVar(&o.limit, "limit", 10*time.Minute, "maximum `time` of one measurement")
 	f.IntVar(&o.growth.Ports, "ports", 512, "growth: number of front-panel ports among the interfaces (even)")

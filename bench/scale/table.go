@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 	"time"
 )
@@ -14,14 +13,14 @@ type size struct {
 	runs       []growthResult
 }
 
-// median returns the median of the given value over all runs with this number of interfaces.
-func (s *size) median(value func(r *growthResult) float64) float64 {
-	var all []float64
+// least returns the minimum of the given value over all runs with this number of interfaces. Other
+// programs on the machine only add to a value.
+func (s *size) least(value func(r *growthResult) float64) float64 {
+	least := value(&s.runs[0])
 	for i := range s.runs {
-		all = append(all, value(&s.runs[i]))
+		least = min(least, value(&s.runs[i]))
 	}
-	slices.Sort(all)
-	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+	return least
 }
 
 // growthRows defines the rows of the growth table.
@@ -49,9 +48,9 @@ var growthRows = []struct {
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 func mib(bytes int) float64      { return float64(bytes) / (1 << 20) }
 
-// printGrowth prints a column of medians for each number of interfaces, in ascending order. The
-// last columns show the factor from the first to the last median, the increase per 1,000
-// interfaces, and the maximum deviation of the medians from a straight line, in the unit of the
+// printGrowth prints a column of minimums for each number of interfaces, in ascending order. The
+// last columns show the factor from the first to the last minimum, the increase per 1,000
+// interfaces, and the maximum deviation of the minimums from a straight line, in the unit of the
 // row.
 func printGrowth(w io.Writer, ports int, sizes []size) {
 	first, last := &sizes[0], &sizes[len(sizes)-1]
@@ -64,10 +63,10 @@ func printGrowth(w io.Writer, ports int, sizes []size) {
 	for _, row := range growthRows {
 		fmt.Fprintf(t, "%s\t", row.name)
 		for i := range sizes {
-			fmt.Fprintf(t, "%.1f\t", sizes[i].median(row.value))
+			fmt.Fprintf(t, "%.1f\t", sizes[i].least(row.value))
 		}
 		fmt.Fprintf(t, "%s\t", row.unit)
-		from, to := first.median(row.value), last.median(row.value)
+		from, to := first.least(row.value), last.least(row.value)
 		if from > 0 {
 			fmt.Fprintf(t, "%.1f", to/from)
 		}
@@ -84,12 +83,12 @@ func printGrowth(w io.Writer, ports int, sizes []size) {
 	fmt.Fprintln(w)
 }
 
-// offLine returns the maximum deviation of the medians from the straight line that begins at from
+// offLine returns the maximum deviation of the minimums from the straight line that begins at from
 // and increases by each.
 func offLine(sizes []size, value func(r *growthResult) float64, from, each float64) (off float64) {
 	for i := range sizes {
 		line := from + each*float64(sizes[i].interfaces-sizes[0].interfaces)
-		off = max(off, sizes[i].median(value)-line, line-sizes[i].median(value))
+		off = max(off, sizes[i].least(value)-line, line-sizes[i].least(value))
 	}
 	return off
 }
