@@ -33,13 +33,16 @@ type configLink struct {
 // configAlone reports whether CONFIG_DB is on a server that has neither APPL_DB nor STATE_DB.
 func configAlone(m *sonicdb.Map) (bool, error) {
 	config, err := m.Database("CONFIG_DB")
+	alone := true
 	for _, name := range []string{"APPL_DB", "STATE_DB"} {
-		db, dbErr := m.Database(name)
-		if err = errors.Join(err, dbErr); err == nil && db.Instance.Same(config.Instance) {
-			return false, nil
+		if err != nil {
+			return false, err
 		}
+		var db sonicdb.Database
+		db, err = m.Database(name)
+		alone = alone && !db.Instance.Same(config.Instance)
 	}
-	return err == nil, err
+	return alone && err == nil, err
 }
 
 // run watches the server and reconnects when the connection is lost.

@@ -154,10 +154,11 @@ func (o object) decode(name string, into any, want string) error {
 	return nil
 }
 
-// wrong returns an error that the named member has an invalid value. want describes valid values.
+// wrong returns an error that the named member has an invalid value, which it shows as in the file. want
+// describes valid values.
 func (o object) wrong(name, want string) error {
 	got := o.members[name]
-	return fmt.Errorf("%s%s: invalid value %q: must be %s", o.path, name, got[:min(len(got), 64)], want)
+	return fmt.Errorf("%s%s: invalid value %s: must be %s", o.path, name, got[:min(len(got), 64)], want)
 }
 
 // jsonError adds the line number to an error of encoding/json.
