@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"portsyncd/internal/daemon"
 	"portsyncd/internal/snapshot"
 	"portsyncd/internal/switchtest"
@@ -169,6 +171,11 @@ func TestReportDamagedFiles(t *testing.T) {
 		t.Errorf("no history: %+v", r)
 	}
 	report(t, dir, "--storage", filepath.Join(dir, "none")).CheckFailure(t, "no storage", daemon.ExitError, "none", "no such file")
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	report(t, dir, "--storage", pipe).CheckFailure(t, "a pipe as storage", daemon.ExitError, pipe, "not a directory")
 	report(t, dir, "--since", "tomorrow").CheckFailure(t, "no time", daemon.ExitError, `"tomorrow"`, "2026-11-01")
 	report(t, dir, "now").CheckFailure(t, "argument", daemon.ExitError, `"now"`)
 

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"portsyncd/internal/snapshot"
 )
 
@@ -71,7 +73,7 @@ func ReadHistory(storagePath string, since, now time.Time) (*History, error) {
 
 // listable returns an error unless path is a directory that can be listed.
 func listable(path string) error {
-	dir, err := os.Open(path)
+	dir, err := os.OpenFile(path, unix.O_DIRECTORY, 0) // opening a pipe would wait for a writer
 	if err != nil {
 		return err
 	}
