@@ -148,6 +148,7 @@ func (c *Conn) Stats() *Stats { return &c.stats }
 // seq, which is never 0. RequestLinkDump may be called from any goroutine, even during Receive.
 func (c *Conn) RequestLinkDump() (seq uint32, err error) {
 	seq = c.dumps.issue()
+	defer c.dumps.sent()
 	// An unconnected netlink socket sends to the kernel (port ID 0).
 	if _, err := c.file.Write(appendDumpRequest(nil, seq)); err != nil {
 		return 0, fmt.Errorf("request link dump: %w", err)
@@ -222,7 +223,9 @@ func (c *Conn) Receive(b *Batch) error {
 func (c *Conn) receive(fd uintptr) bool {
 	c.growSlots()
 	for {
-		n, errno := c.slots.receive(fd)
+		raw := c.dumps.beginRaw()
+		n, errno := c.slots.receive(fd, raw)
+		c.dumps.endRaw()
 		switch {
 		case errno == 0:
 			c.fillBatch(n)

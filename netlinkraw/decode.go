@@ -43,7 +43,7 @@ func (m *Message) decode(h header, payload []byte, dumps *dumpTracker) result {
 			return foreign
 		}
 		m.Type, m.Dump, m.Interrupted, m.Incomplete = DumpDone, true, dumps.interrupted, dumps.lossy(h.seq)
-		dumps.interrupted = false
+		dumps.interrupted, dumps.ended = false, h.seq
 		// The payload is an int: 0 or a negative errno. Older kernels omit it for some dumps.
 		if len(payload) >= 4 {
 			m.Errno = errnoOf(payload)

@@ -26,6 +26,15 @@
 // Next or Load on the Batch, or of Receive on the Conn with any Batch. Copy what is needed longer.
 // Close does not free the buffer; the Receive that returns os.ErrClosed does.
 //
+// # Raw system calls
+//
+// Receive hides its system calls from the Go scheduler (RawSyscall6), because the first ordinary system
+// call after all goroutines have slept wakes the scheduler's monitor thread, which then uses more CPU
+// time than the system call. A hidden call must not block: the scheduler does not know that the thread
+// waits. With MSG_DONTWAIT, the call blocks only during a dump of this socket, because it then generates
+// the next part of the dump and can wait for the rtnl lock. From the request for a dump until its end
+// was received, Receive therefore uses ordinary system calls.
+//
 // # Lost messages
 //
 // If the socket's receive buffer is full, the kernel drops messages and returns ENOBUFS once. It then also drops

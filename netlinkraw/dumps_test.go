@@ -1,6 +1,7 @@
 package netlinkraw
 
 import (
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -85,5 +86,68 @@ func TestIssueSkipsZero(t *testing.T) {
 	d.issued.Store(1<<32 - 2)
 	if a, b := d.issue(), d.issue(); a != 1<<32-1 || b != 1 {
 		t.Errorf("issued %d, %d; want 4294967295, 1", a, b)
+	}
+}
+
+// TestRawBetweenDumps checks that raw system calls are used only while no dump can be running.
+func TestRawBetweenDumps(t *testing.T) {
+	const port, multi = 100, unix.NLM_F_MULTI
+	var b Batch
+	var stats Stats
+	d := dumpTracker{port: port}
+	receive := func(message []byte) {
+		b.reset(&d, &stats)
+		b.datagrams = append(b.datagrams, message)
+		decodeAll(&b)
+	}
+	request := func() { d.issue(); d.sent() }
+	for _, step := range []struct {
+		what string
+		do   func()
+		want bool
+	}{
+		{"before the first dump", func() {}, true},
+		{"while the request is being sent", func() { d.issue() }, false},
+		{"with the end received before the request returns", func() { receive(AppendDone(nil, 1, port, multi, 0)) }, false},
+		{"after the dump", d.sent, true},
+		{"after a request", request, false},
+		{"in a dump", func() { receive(AppendLinkMessage(nil, unix.RTM_NEWLINK, multi, 2, port, &Link{Index: 1})) }, false},
+		{"after the end of an earlier dump", func() { receive(AppendDone(nil, 1, port, multi, 0)) }, false},
+		{"after the end of another socket's dump", func() { receive(AppendDone(nil, 2, port+1, multi, 0)) }, false},
+		{"after a refused request in the dump", func() { request(); receive(errorMessage(3, port, unix.EBUSY)) }, false},
+		{"after the dump that the refused request met", func() { receive(AppendDone(nil, 2, port, multi, 0)) }, false},
+		{"after the next dump", func() { request(); receive(AppendDone(nil, 4, port, multi, 0)) }, true},
+		{"after a dump that ended with an error", func() { request(); receive(AppendDone(nil, 5, port, multi, unix.ENOMEM)) }, true},
+	} {
+		step.do()
+		raw := d.beginRaw()
+		if raw != step.want || d.raw.Load() != raw {
+			t.Errorf("%s: raw %t (flag %t), want %t", step.what, raw, d.raw.Load(), step.want)
+		}
+		d.endRaw()
+	}
+}
+
+// TestRequestWaitsForRawCall checks that a request for a dump is not sent during a raw system call,
+// which would take part in the dump.
+func TestRequestWaitsForRawCall(t *testing.T) {
+	var d dumpTracker
+	if !d.beginRaw() {
+		t.Fatal("no raw call before the first dump")
+	}
+	issued := make(chan uint32, 1)
+	go func() { issued <- d.issue() }()
+	for d.issued.Load() == 0 {
+		runtime.Gosched()
+	}
+	for range 1000 {
+		runtime.Gosched()
+	}
+	select {
+	case seq := <-issued:
+		t.Errorf("request %d was not held back during a raw call", seq)
+	default:
+		d.endRaw()
+		<-issued
 	}
 }

@@ -77,7 +77,7 @@ func TestLargeMessages(t *testing.T) {
 	if size := len(c.slots.mem); size > slotMemory+1<<16 {
 		t.Errorf("slots of %d bytes, want at most %d", size, slotMemory)
 	}
-	if n := testing.AllocsPerRun(10, func() { c.slots.receive(^uintptr(0)) }); n != 0 {
+	if n := testing.AllocsPerRun(10, func() { c.slots.receive(^uintptr(0), false) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -139,17 +139,24 @@ func (s *slots) putWord(at int, v uintptr) {
 	}
 }
 
-// receive reads up to n queued datagrams without blocking and returns their number. It returns
-// EAGAIN if the queue is empty. If an error occurs after the first datagram, the kernel returns it
-// from the next call.
-func (s *slots) receive(fd uintptr) (int, syscall.Errno) {
+// receive reads up to n queued datagrams without waiting for datagrams and returns their number. It
+// returns EAGAIN if the queue is empty. If an error occurs after the first datagram, the kernel returns
+// it from the next call.
+//
+// During a dump, the call also generates the next part of the dump, for which it can wait for the rtnl
+// lock. Otherwise it never blocks. If raw is set, receive hides the call from the Go scheduler, which
+// the caller may do only if no dump is running. See the package documentation.
+func (s *slots) receive(fd uintptr, raw bool) (int, syscall.Errno) {
 	for i := range s.used { // the kernel overwrote the address length
 		native.PutUint32(s.mem[i*mmsghdrLen+offNamelen:], nameLen)
 	}
 	s.used = 0
-	// RawSyscall6 must not be used: the call generates the next part of a dump and can wait for the
-	// rtnl lock. With MSG_TRUNC, msg_len is the size before truncation.
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, s.base, uintptr(s.n), unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
+	call := unix.Syscall6
+	if raw {
+		call = unix.RawSyscall6
+	}
+	// With MSG_TRUNC, msg_len is the size before truncation.
+	n, _, errno := call(unix.SYS_RECVMMSG, fd, s.base, uintptr(s.n), unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -2,6 +2,7 @@ package netlinkraw
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -35,6 +36,12 @@ func TestMmsghdrLayout(t *testing.T) {
 // TestSlots checks that datagrams arrive unchanged with their sender, and that a truncated one does
 // not affect others.
 func TestSlots(t *testing.T) {
+	for _, raw := range []bool{false, true} {
+		t.Run(fmt.Sprintf("raw=%t", raw), func(t *testing.T) { testSlots(t, raw) })
+	}
+}
+
+func testSlots(t *testing.T, raw bool) {
 	const n, size = 4, 64
 	open := func() (int, uint32) {
 		// NETLINK_USERSOCK lets any user talk to himself.
@@ -60,7 +67,7 @@ func TestSlots(t *testing.T) {
 	}
 	defer s.free()
 
-	if got, errno := s.receive(uintptr(rx)); got != 0 || errno != unix.EAGAIN {
+	if got, errno := s.receive(uintptr(rx), raw); got != 0 || errno != unix.EAGAIN {
 		t.Fatalf("empty queue: %d, %v; want 0, EAGAIN", got, errno)
 	}
 	// Rounds of different sizes: headers are used again after short and long names.
@@ -74,7 +81,7 @@ func TestSlots(t *testing.T) {
 			}
 		}
 		for len(sent) > 0 {
-			got, errno := s.receive(uintptr(rx))
+			got, errno := s.receive(uintptr(rx), raw)
 			if errno != 0 || got != min(n, len(sent)) {
 				t.Fatalf("round %d: received %d, %v; want %d", round, got, errno, min(n, len(sent)))
 			}
