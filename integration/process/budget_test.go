@@ -1,9 +1,11 @@
 package process
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -82,6 +84,58 @@ func TestIdleWakeups(t *testing.T) {
 	if last-worked > most {
 		t.Errorf("%d wake-ups after the last change, want at most %d", last-worked, most)
 	}
+}
+
+// TestMonitorSleeps checks that link changes do not wake the monitor thread of the Go runtime. It
+// would use more CPU time than the change itself. Log lines, which are collected for 20 ms, wake it, so
+// the log level is error.
+func TestMonitorSleeps(t *testing.T) {
+	sw := switchtest.New(t)
+	if sw == nil {
+		return
+	}
+	const changes = 200
+	sw.ConfigurePorts(1)
+	sw.Do("CONFIG_DB", "HSET", "LOGGER|portsyncd", "LOGLEVEL", "ERROR", "LOGOUTPUT", "SYSLOG")
+	// With one processor the runtime starts no other threads for a change.
+	d := sw.Start(switchtest.StartOptions{Env: []string{"WATCHDOG_PID=1", "GOMAXPROCS=1"}})
+	d.AwaitReady()
+	sw.PopPortTable()
+	port := switchtest.PortName(0)
+	sw.AddPort(port)
+	sw.AwaitInitDone()
+	sw.AwaitInSync(switchtest.Timeout)
+
+	before := monitorWakeups(t, d.Cmd.Process.Pid)
+	for i := range changes {
+		mtu := 2000 + i
+		sw.NoError("set the MTU", sw.Links.SetMTU(port, mtu))
+		switchtest.Eventually(t, switchtest.Timeout, func() string {
+			if got := sw.Row("STATE_DB", switchtest.StatePort+port)["mtu"]; got != strconv.Itoa(mtu) {
+				return fmt.Sprintf("MTU %s in STATE_DB, want %d", got, mtu)
+			}
+			return ""
+		})
+	}
+	got := monitorWakeups(t, d.Cmd.Process.Pid) - before
+	t.Logf("%d wake-ups of the monitor thread for %d changes", got, changes)
+	if got > changes/2 {
+		t.Errorf("%d wake-ups of the monitor thread for %d changes, want at most %d", got, changes, changes/2)
+	}
+}
+
+// monitorWakeups returns the number of voluntary context switches of the runtime's monitor thread,
+// which is the first that a Go program starts.
+func monitorWakeups(t *testing.T, pid int) int {
+	t.Helper()
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil || len(tasks) < 2 {
+		t.Fatalf("%d threads, error %v", len(tasks), err)
+	}
+	slices.SortFunc(tasks, func(a, b os.DirEntry) int {
+		return cmp.Or(len(a.Name())-len(b.Name()), cmp.Compare(a.Name(), b.Name()))
+	})
+	return statusField(fmt.Sprintf("/proc/%d/task/%s/status", pid, tasks[1].Name()), "voluntary_ctxt_switches")
 }
 
 // TestPeakMemory checks the peak resident memory of the daemon after a cold start with all features

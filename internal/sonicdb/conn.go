@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -161,7 +162,10 @@ func NewConn(nc net.Conn, o Options) (*Conn, error) {
 }
 
 func newConn(nc net.Conn, ioTimeout time.Duration) *Conn {
-	c := &Conn{sock: timedConn{Conn: nc, timeout: timeoutOr(ioTimeout)}}
+	c := &Conn{sock: timedConn{Conn: nc, io: nc, timeout: timeoutOr(ioTimeout)}}
+	if r := newRawIO(nc); r != nil {
+		c.sock.io = r
+	}
 	c.in = newReader(&c.sock)
 	return c
 }
@@ -390,6 +394,7 @@ func (c *Conn) mismatch(want string, r *Reply) error {
 // much more expensive than reading the clock. The effective timeout is therefore up to timeout*9/8.
 type timedConn struct {
 	net.Conn
+	io         io.ReadWriter // rawIO, or the net.Conn
 	timeout    time.Duration
 	set        time.Time     // when the deadlines were last set
 	waited     time.Duration // time spent in reads since the last write
@@ -408,7 +413,7 @@ func (t *timedConn) Read(p []byte) (int, error) {
 	if err := t.extend(begin, left); err != nil {
 		return 0, err
 	}
-	n, err := t.Conn.Read(p)
+	n, err := t.io.Read(p)
 	t.waited += time.Since(begin)
 	return n, err
 }
@@ -418,7 +423,7 @@ func (t *timedConn) Write(p []byte) (int, error) {
 	if err := t.extend(time.Now(), t.timeout); err != nil {
 		return 0, err
 	}
-	return t.Conn.Write(p)
+	return t.io.Write(p)
 }
 
 // restart begins a new timeout.
