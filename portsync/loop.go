@@ -21,12 +21,13 @@ import (
 // reactions to a connection, a disconnection, the end of a dump and replies from the databases.
 type Loop struct {
 	base
-	running atomic.Bool
-	timer   *time.Timer
-	helpers sync.WaitGroup
-	reloads chan Settings
-	begun   chan struct{} // closed by setBegun
-	ready   chan struct{} // closed when the initial sync is complete
+	running  atomic.Bool
+	timer    *time.Timer
+	helpers  sync.WaitGroup
+	reloads  chan Settings
+	stopping <-chan struct{} // closed when the loop must stop
+	begun    chan struct{}   // closed by setBegun
+	ready    chan struct{}   // closed when the initial sync is complete
 	// setBegun may be called from any goroutine.
 	setBegun func()
 	ring     *ring.Ring[Event]
@@ -96,7 +97,6 @@ func NewLoop(o Options) *Loop {
 	l.shown = newPublisher(b)
 	o.Open.reportTo(o.Status, l.setBegun)
 	o.Status.begin(l.clock, l.ring.Len)
-	l.publishStatus()
 	return l
 }
 
@@ -133,9 +133,10 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 	defer l.running.Store(false)
 
-	inner, cancel := context.WithCancel(ctx)
-	l.ctx = inner
-	// Interrupt a request that is still running when the time for the shutdown is over.
+	// The connections to the databases end with inner, after the backlog has been written. A request
+	// that is still running when the time for the shutdown is over is interrupted.
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	l.ctx, l.stopping = inner, ctx.Done()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainFor, cancel) })()
 	r := reader{links: l.Links, ring: l.ring, now: l.clock.now, done: inner.Done(),
 		log: l.Log.With(syslog.ComponentKey, "netlink")}
@@ -149,7 +150,6 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 	l.drain()
 	l.feed.flush()
-	l.publishStatus()
 	l.records.finish(l.clock.now())
 	cancel()
 	l.db.close()
@@ -285,7 +285,7 @@ func (l *Loop) wait(block bool) {
 		l.apply(s)
 	case times := <-l.feed.changes:
 		l.setChanges(times)
-	case <-l.ctx.Done():
+	case <-l.stopping:
 	}
 }
 

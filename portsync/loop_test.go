@@ -25,7 +25,8 @@ type bench struct {
 	set    *metrics.Set
 	status *portsync.Status
 	loop   *portsync.Loop
-	stop   func()
+	cancel func() // tells the loop to stop
+	stop   func() // cancel, and wait until the loop has stopped
 }
 
 // newBench makes the parts; two ports are configured and popped already.
@@ -78,6 +79,7 @@ func (b *bench) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- b.loop.Run(ctx) }()
+	b.cancel = cancel
 	b.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -147,6 +149,22 @@ func (b *bench) start() {
 	b.await("Ethernet0", "1500")
 	b.await("Ethernet4", "1500")
 	b.awaitInitDone()
+}
+
+// TestStopWritesBacklog checks that a loop that must stop keeps its connections until it has written
+// its backlog.
+func TestStopWritesBacklog(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	b.db.SetFault(lab.Fault{Error: lab.OutOfMemory})
+	b.must(b.kernel.SetMTU("Ethernet0", 9100))
+	b.awaitMoved(`portsyncd_database_errors_total{kind="refused"}`)
+	b.cancel()
+	b.db.SetFault(lab.Fault{})
+	b.stop()
+	if row := b.db.Hash(lab.StateDB, "PORT_TABLE|Ethernet0"); row["mtu"] != "9100" {
+		t.Errorf("after the stop the row is %v, want mtu 9100", row)
+	}
 }
 
 func TestLoopRunsOnce(t *testing.T) {

@@ -16,6 +16,7 @@ func newQuietLoop() *Loop {
 	status := new(Status)
 	l := NewLoop(Options{Status: status, Open: new(Connector), Metrics: NewMetrics(metrics.NewSet(), status, true)})
 	l.initial.decision = new(Decision)
+	l.publishStatus()
 	return l
 }
 
