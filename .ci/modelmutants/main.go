@@ -45,8 +45,9 @@ var touching = regexp.MustCompile(`^\t+\w+(\.state)?\.touch(Name)?\(`)
 var publishing = map[string]*regexp.Regexp{
 	"portsync/report.go":     regexp.MustCompile(`^\t+(changed :?= )?(setNumber|setFlag|s\.\w+\.Store|s\.wake|l\.shown\.publishPorts|port\.view\.publish|port\.series\.update)\(`),
 	"portsync/ports.go":      regexp.MustCompile(`^\t+l\.list\.Store\(`),
-	"portsync/portview.go":   regexp.MustCompile(`^\t+(setNumber|setFlag)\(`),
-	"portsync/portseries.go": regexp.MustCompile(`^\t+s\.set\[`),
+	"portsync/portview.go":   regexp.MustCompile(`^\t+(setNumber|setFlag|v\.info\.Store)\(`),
+	"portsync/portseries.go": regexp.MustCompile(`^\t+s\.(set\[|updateInfo\(|info\.Set\()`),
+	"portsync/portinfo.go":   touching,
 	"portsync/loop.go":       regexp.MustCompile(`^\t+l\.publishStatus\(\)$`),
 	"portsync/state.go":      touching,
 	"portsync/lack.go":       touching,

@@ -12,7 +12,7 @@ import (
 	"portsyncd/netlinkraw"
 )
 
-// ports returns the ports in /ports.
+// ports returns the ports in /ports, without the attributes from CONFIG_DB.
 func ports(client *switchtest.Client) []switchtest.ReportedPort {
 	client.T.Helper()
 	var document struct {
@@ -21,6 +21,9 @@ func ports(client *switchtest.Client) []switchtest.ReportedPort {
 	}
 	if err := json.Unmarshal([]byte(client.Get("/ports")), &document); err != nil || document.Schema != 1 {
 		client.T.Fatalf("/ports: schema %d, %v", document.Schema, err)
+	}
+	for i := range document.Ports {
+		document.Ports[i].Speed, document.Ports[i].Lanes = "", ""
 	}
 	return document.Ports
 }

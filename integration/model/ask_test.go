@@ -43,9 +43,6 @@ func (r *modelRun) ask(_, v int) bool {
 	return true
 }
 
-// pausedTimeout is how long the daemon may take to disconnect from a paused server.
-const pausedTimeout = 2*time.Second + modelTimeout
-
 // askPaused is ask while the server is paused. Without wait it makes one request. With wait it waits
 // until the report shows the kernel's state. If rows are to be written, the daemon waits for the
 // reply: link messages must be shown as queued, and health must report stalled first and then
@@ -55,7 +52,8 @@ func (r *modelRun) askPaused(wait bool) {
 	r.readLinks()
 	var asked, sent time.Time // the last request, and the link message that must be queued
 	stalled, queued := false, false
-	switchtest.Eventually(r.T, pausedTimeout, func() string {
+	// The daemon disconnects after a timeout of 2 s.
+	switchtest.Eventually(r.T, 2*time.Second+modelTimeout, func() string {
 		last := asked
 		asked = time.Now()
 		report, err := r.client().SelfReport()
@@ -182,7 +180,8 @@ func (r *modelRun) duringFault(report *switchtest.SelfReport) (w *switchtest.Exp
 			p.State = "absent"
 		}
 		same := p.Admin == switchtest.UpOrDown(row.admin) && p.Oper == switchtest.UpOrDown(row.oper) && int(p.MTU) == row.mtu
-		if d.rows[name] && !(exists[name] && same) || d.rejected[name] {
+		repaired := r.refuses && exists[name] && !d.rows[name] && d.toRecheck[name] // by an audit
+		if d.rows[name] && !(exists[name] && same) || d.rejected[name] || repaired {
 			p.Written = false
 			// A server that refuses writes still tells that APPL_DB does not have the port.
 			unknown := r.refuses && exists[name] && r.m.db["APPL_DB"][switchtest.ApplPort+name] == nil

@@ -17,14 +17,20 @@ import (
 
 // The events of this file act on the daemon.
 
-// startDaemon starts the daemon, even while the server is down.
-func (r *modelRun) startDaemon(_, _ int) bool {
+// startDaemon starts the daemon, even while the server is down, with v = 1 without a watchdog. A
+// watchdog wakes up the event loop often, which would hide that the loop went to sleep without
+// publishing its state.
+func (r *modelRun) startDaemon(_, v int) bool {
 	r.T.Helper()
 	if r.d != nil || r.paused || r.refuses {
 		return false
 	}
 	r.awaitSync()
-	r.exec()
+	if v == 1 {
+		r.exec("WATCHDOG_USEC=600000000")
+	} else {
+		r.exec()
+	}
 	if r.down {
 		// Which interfaces are old is known from here on (D10).
 		r.d.AwaitNotification(0, switchtest.Timeout, "STATUS=waiting for the databases")
@@ -35,11 +41,11 @@ func (r *modelRun) startDaemon(_, _ int) bool {
 	return true
 }
 
-// exec starts the process.
-func (r *modelRun) exec() {
+// exec starts the process with more variables in its environment.
+func (r *modelRun) exec(env ...string) {
 	r.T.Helper()
 	r.m.exec()
-	r.d = r.Switch.Start(switchtest.StartOptions{Args: []string{"-c", r.conf}})
+	r.d = r.Switch.Start(switchtest.StartOptions{Args: []string{"-c", r.conf}, Env: env})
 	r.starts++
 	r.configuredBefore = nil
 	r.execed, r.overran = time.Now(), time.Time{}
@@ -56,6 +62,46 @@ func (r *modelRun) started() {
 	r.m.Start(append(r.queue, r.sent()...))
 	r.queue = nil
 	r.awaitSync()
+	r.checkLastChanges()
+}
+
+// checkLastChanges checks that the daemon reports the last changes before its start, which its
+// predecessor has recorded. It does not check interfaces that have changed meanwhile.
+func (r *modelRun) checkLastChanges() {
+	r.T.Helper()
+	before := r.changes
+	r.changes = nil
+	if len(before) == 0 {
+		return
+	}
+	switchtest.Eventually(r.T, modelTimeout, func() string {
+		report, err := r.client().SelfReport()
+		if err != nil {
+			return err.Error()
+		}
+		for _, p := range report.Status.Ports {
+			was := before[p.Name]
+			same := was.Index != 0 && p.Index == was.Index && p.Admin == was.Admin && p.Oper == was.Oper && p.MTU == was.MTU &&
+				p.CarrierUp == was.CarrierUp && p.CarrierDown == was.CarrierDown
+			if same && p.LastChange.Before(r.execed) && p.LastChange.Sub(was.LastChange).Abs() > time.Millisecond {
+				return fmt.Sprintf("%s changed last at %v, as reported before the restart; now the report has %v", p.Name, was.LastChange, p.LastChange)
+			}
+		}
+		return ""
+	})
+}
+
+// recordLastChanges records what the daemon reports about the last changes before it ends.
+func (r *modelRun) recordLastChanges() {
+	r.T.Helper()
+	report, err := r.client().SelfReport()
+	r.NoError("read the report before the end", err)
+	r.changes = make(map[string]switchtest.ReportedPort)
+	for _, p := range report.Status.Ports {
+		if p.Index != 0 && !p.LastChange.IsZero() {
+			r.changes[p.Name] = p
+		}
+	}
 }
 
 // ended resets the state about a daemon that has ended.
@@ -68,18 +114,58 @@ func (r *modelRun) ended() {
 
 // killDaemon kills the daemon, with v = 1 while the daemon has work to do.
 func (r *modelRun) killDaemon(_, v int) bool {
-	return r.endDaemon(v, func(d *switchtest.Daemon) { d.Kill() })
+	return r.endDaemon(v, func(d *switchtest.Daemon) { d.Kill(); r.changes = nil })
 }
 
 // stopDaemon is killDaemon by SIGTERM.
 func (r *modelRun) stopDaemon(_, v int) bool {
 	r.T.Helper()
+	record := v == 0 && !r.waiting && r.reachable()
 	return !r.held && r.endDaemon(v, func(d *switchtest.Daemon) {
-		d.Signal(syscall.SIGTERM)
-		if status := d.Wait(5 * time.Second * switchtest.RaceFactor); status.Signal() != syscall.SIGTERM {
-			r.T.Fatalf("after SIGTERM it ended with %v", status)
+		if record {
+			r.recordLastChanges()
 		}
+		d.Signal(syscall.SIGTERM)
+		r.awaitEnd(d)
 	})
+}
+
+// awaitEnd waits until the daemon has ended after SIGTERM.
+func (r *modelRun) awaitEnd(d *switchtest.Daemon) {
+	r.T.Helper()
+	if status := d.Wait(5 * time.Second * switchtest.RaceFactor); status.Signal() != syscall.SIGTERM {
+		r.T.Fatalf("after SIGTERM it ended with %v", status)
+	}
+}
+
+// drain sends SIGTERM to the daemon while the server refuses writes, and makes the server accept
+// them at once. The daemon must write its backlog before it ends, unless that takes longer than a
+// second, which it logs.
+func (r *modelRun) drain(_, _ int) bool {
+	r.T.Helper()
+	if !r.refuses || !r.ask(0, 0) {
+		return false
+	}
+	d, before, logged, watch := r.d, r.m.cloneDB(), r.Logs.Len(), switchtest.StartStopwatch()
+	d.Signal(syscall.SIGTERM)
+	r.accept(0, 0)
+	r.m.receive(append(r.queue, r.sent()...))
+	r.m.recheck()
+	r.awaitEnd(d)
+	r.ended()
+	lines, _ := r.Logs.From(logged)
+	if slices.ContainsFunc(lines, func(l switchtest.LogLine) bool {
+		return strings.Contains(l.Text, "stopping before all rows were written")
+	}) {
+		if !watch.Contended() {
+			r.T.Fatal("the daemon has not written its backlog within a second")
+		}
+		r.adopt(before, nil)
+		return true
+	}
+	r.compare(0)
+	r.checkDeletions()
+	return true
 }
 
 func (r *modelRun) endDaemon(v int, end func(*switchtest.Daemon)) bool {
@@ -308,37 +394,23 @@ func (r *modelRun) netlinkQueue(port uint32) (bytes, drops int) {
 	return bytes, drops
 }
 
-// auditOnce turns audits on until one has ended, and checks what the daemon reports about it.
+// auditOnce turns audits on until one has ended, and checks what the daemon reports about it. While
+// the server refuses writes, the rows that the audit found wrong stay in the backlog.
 func (r *modelRun) auditOnce(_, _ int) bool {
 	r.T.Helper()
-	if r.d == nil || r.held || !r.quiet() {
+	if r.d == nil || r.held || r.waiting || r.down || r.paused {
 		return false
 	}
-	const found = `portsyncd_audit_mismatches_total{database="STATE_DB"}`
-	before := r.client().Scrape()
-	audits := func(m switchtest.Exposition) float64 { return m.Value(r.T, "portsyncd_audits_total") }
-	reload := func(interval int) {
-		r.writeConfAudits(interval, "")
-		n := r.d.Notifications.Len()
-		r.d.Signal(syscall.SIGHUP)
-		r.d.AwaitNotification(n, switchtest.Timeout, "READY=1")
-	}
-	reload(1)
-	var after switchtest.Exposition
-	switchtest.Eventually(r.T, time.Second+modelTimeout, func() string {
-		if after = r.client().Scrape(); audits(after) == audits(before) {
-			return "no audit"
+	if r.refuses {
+		if r.client().Scrape().Value(r.T, "portsyncd_backlog_ports") > 0 {
+			return false // an audit would wait until the backlog is empty
 		}
-		return ""
-	})
-	reload(3600) // so that no other audit clears the health reason
-	after = r.client().Scrape()
-	once := audits(after)-audits(before) == 1
-	r.receiveLate()
-	wrong := r.m.audit()
-	if once && after.Value(r.T, found)-before.Value(r.T, found) != float64(wrong) {
-		r.T.Fatalf("the audit found %v wrong rows, the model says %d", after.Value(r.T, found)-before.Value(r.T, found), wrong)
+		r.awaitAudit(r.m.auditRefused)
+		r.setAudits(0)
+		return true
 	}
+	r.awaitSync()
+	wrong, once := r.awaitAudit(r.m.audit)
 	switchtest.Eventually(r.T, modelTimeout, func() string {
 		r.receiveLate()
 		w := r.wanted(false)
@@ -354,9 +426,44 @@ func (r *modelRun) auditOnce(_, _ int) bool {
 		w.Series["portsyncd_port_table_rows"] = float64(rows)
 		return r.SelfReportProblem(r.client(), r.d, w)
 	})
-	reload(0)
+	r.setAudits(0)
 	r.awaitSync()
 	return true
+}
+
+// setAudits sets the interval between audits in seconds and waits until it is in effect.
+func (r *modelRun) setAudits(interval int) {
+	r.T.Helper()
+	r.writeConfAudits(interval, "")
+	n := r.d.Notifications.Len()
+	r.d.Signal(syscall.SIGHUP)
+	r.d.AwaitNotification(n, switchtest.Timeout, "READY=1")
+}
+
+// awaitAudit turns audits on and waits until one has ended, which does in the model what audit does.
+// It returns the number of wrong rows, and whether there was only one audit.
+func (r *modelRun) awaitAudit(audit func() (wrong int)) (wrong int, once bool) {
+	r.T.Helper()
+	const found = `portsyncd_audit_mismatches_total{database="STATE_DB"}`
+	before := r.client().Scrape()
+	audits := func(m switchtest.Exposition) float64 { return m.Value(r.T, "portsyncd_audits_total") }
+	r.setAudits(1)
+	var after switchtest.Exposition
+	switchtest.Eventually(r.T, time.Second+modelTimeout, func() string {
+		if after = r.client().Scrape(); audits(after) == audits(before) {
+			return "no audit"
+		}
+		return ""
+	})
+	r.setAudits(3600) // so that no other audit clears the health reason
+	after = r.client().Scrape()
+	once = audits(after)-audits(before) == 1
+	r.receiveLate()
+	wrong = audit()
+	if once && after.Value(r.T, found)-before.Value(r.T, found) != float64(wrong) {
+		r.T.Fatalf("the audit found %v wrong rows, the model says %d", after.Value(r.T, found)-before.Value(r.T, found), wrong)
+	}
+	return wrong, once
 }
 
 // reload reloads the configuration: a good one with v = 1, a bad one with v = 2, an unchanged one

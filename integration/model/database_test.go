@@ -2,6 +2,7 @@ package model
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +71,23 @@ func (r *modelRun) setConfig(n, v int) bool {
 		r.del("CONFIG_DB", key)
 	} else {
 		r.hset("CONFIG_DB", key, "lanes@", strconv.Itoa(4*n), "speed", strconv.Itoa(10000*v), "admin_status", "up")
+	}
+	return true
+}
+
+// replaceConfig deletes a port from CONFIG_DB and adds it again, with a value that depends on v, in
+// one transaction.
+func (r *modelRun) replaceConfig(n, v int) bool {
+	r.T.Helper()
+	key := switchtest.ConfigPort + modelNames[n]
+	if !r.quiet() || r.m.db["CONFIG_DB"][key] == nil {
+		return false
+	}
+	fields := []string{"lanes@", strconv.Itoa(4 * n), "speed", strconv.Itoa(10000 * v), "admin_status", "up"}
+	r.Do("CONFIG_DB", append([]string{"EVAL", "redis.call('DEL', KEYS[1]) return redis.call('HSET', KEYS[1], unpack(ARGV))", "1", key}, fields...)...)
+	r.m.db["CONFIG_DB"][key] = switchtest.FieldMap(fields)
+	if d := r.m.daemon; d != nil && !slices.Contains(slices.Collect(maps.Values(d.known)), modelNames[n]) {
+		d.expected[modelNames[n]] = true
 	}
 	return true
 }

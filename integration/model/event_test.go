@@ -31,7 +31,7 @@ var modelOps = map[string]func(r *modelRun, n, v int) bool{
 	"up": (*modelRun).setPortUp, "peer": (*modelRun).setPeerUp, "flap": (*modelRun).flap,
 	"mtu": (*modelRun).setMTU, "touch": (*modelRun).touch, "member": (*modelRun).setMember, "bridge": (*modelRun).remakeBridge,
 	// Databases.
-	"pop": (*modelRun).popAll, "row": (*modelRun).setRow, "config": (*modelRun).setConfig, "foreign": (*modelRun).foreign,
+	"pop": (*modelRun).popAll, "row": (*modelRun).setRow, "config": (*modelRun).setConfig, "replace": (*modelRun).replaceConfig, "foreign": (*modelRun).foreign,
 	"steal": (*modelRun).steal, "jam": (*modelRun).jam, "flag": (*modelRun).setFlag, "count": (*modelRun).setCount,
 	"dpu": (*modelRun).setDPU, "logger": (*modelRun).spoilLogger,
 	// Faults of the server.
@@ -41,9 +41,10 @@ var modelOps = map[string]func(r *modelRun, n, v int) bool{
 	// The daemon.
 	"start": (*modelRun).startDaemon, "kill": (*modelRun).killDaemon, "term": (*modelRun).stopDaemon,
 	"stillborn": (*modelRun).killAfterStart, "forget": (*modelRun).loseFiles, "hold": (*modelRun).pauseDaemon,
-	"release": (*modelRun).continueDaemon, "overrun": (*modelRun).overflow, "hup": (*modelRun).reload, "audit": (*modelRun).auditOnce,
+	"release": (*modelRun).continueDaemon, "overrun": (*modelRun).overflow, "hup": (*modelRun).reload, "audit": (*modelRun).auditOnce, "drain": (*modelRun).drain,
 	// The test.
 	"ask":  (*modelRun).ask,
+	"rest": func(r *modelRun, _, _ int) bool { return r.d != nil && !r.held && r.quiet() && r.rest() },
 	"sync": func(r *modelRun, _, _ int) bool { r.awaitSync(); return true },
 }
 

@@ -39,7 +39,7 @@ func (g *sequenceMaker) add(do string, n, v int) {
 		g.member[n] = v == 1
 	case "start":
 		g.runs = true
-	case "kill", "term":
+	case "kill", "term", "drain":
 		g.runs = false
 	}
 	g.events = append(g.events, modelEvent{do, n, v})
@@ -91,7 +91,7 @@ func (g *sequenceMaker) begin() {
 			g.add("create", n, g.IntN(4))
 		}
 	}
-	start := func() { g.add("start", 0, 0) }
+	start := func() { g.add("start", 0, g.IntN(2)) }
 	pop := func() { g.add("pop", 0, 0) }
 	g.draw(
 		weighted{6, func() { start(); pop(); create(); pop() }}, // a cold start of the service
@@ -118,7 +118,7 @@ func (g *sequenceMaker) begin() {
 // part adds one scenario.
 func (g *sequenceMaker) part() {
 	if !g.runs {
-		g.perhaps(3, 4, func() { g.add("start", 0, 0) })
+		g.perhaps(3, 4, func() { g.add("start", 0, g.IntN(2)) })
 	}
 	g.draw(
 		weighted{30, func() { g.links(1 + g.IntN(5)); g.add("sync", 0, 0) }},
@@ -134,8 +134,18 @@ func (g *sequenceMaker) part() {
 		weighted{2, func() { g.add("stall", 0, 10+g.IntN(100)); g.links(1 + g.IntN(3)) }},
 		weighted{3, func() { g.add("cut", 0, g.IntN(2)); g.links(g.IntN(3)) }},
 		weighted{2, func() { g.add("hup", 0, g.IntN(3)) }},
+		weighted{3, g.audited},
 		weighted{2, func() { g.add("scripts", 0, 0) }},
 	)
+}
+
+// audited has the daemon audit STATE_DB, perhaps after another process has changed rows.
+func (g *sequenceMaker) audited() {
+	for range g.IntN(3) {
+		g.add("steal", g.name(), g.IntN(2))
+	}
+	g.perhaps(1, 4, func() { g.add("foreign", g.name(), 45) })
+	g.add("audit", 0, 0)
 }
 
 // links adds some changes of interfaces, which the daemon may read at once.
@@ -183,6 +193,7 @@ func (g *sequenceMaker) database() {
 		weighted{4, func() { g.add("row", n, 0) }},
 		weighted{5, func() { g.add("config", n, 1+g.IntN(3)) }},
 		weighted{1, func() { g.add("config", n, 0) }},
+		weighted{1, func() { g.add("replace", n, 1+g.IntN(3)) }},
 		weighted{5, func() { g.add("foreign", n, g.IntN(100)) }},
 		weighted{2, func() { g.add("foreign", 5, 0) }},
 		weighted{5, func() { g.add("steal", n, g.IntN(2)); g.perhaps(1, 2, func() { g.add("touch", n, 0) }) }},
@@ -223,7 +234,7 @@ func (g *sequenceMaker) restart() {
 		weighted{2, func() { g.add("flush", 0, g.IntN(3)) }}, // as by a cold start of the service
 		weighted{1, func() { g.add("stillborn", 0, g.IntN(25)); g.meanwhile() }},
 	)
-	g.add("start", 0, 0)
+	g.add("start", 0, g.IntN(2))
 }
 
 // held pauses the daemon for a while.
@@ -235,7 +246,7 @@ func (g *sequenceMaker) held() {
 		weighted{1, func() { g.add("flush", 0, g.IntN(4)); g.meanwhile() }},
 		weighted{2, func() {}},
 	)
-	g.perhaps(1, 10, func() { g.add("kill", 0, 0); g.add("start", 0, 0) })
+	g.perhaps(1, 10, func() { g.add("kill", 0, 0); g.add("start", 0, g.IntN(2)) })
 	g.add("release", 0, 0)
 	g.perhaps(1, 2, func() { g.add("ask", 0, 0) })
 }
@@ -252,8 +263,8 @@ func (g *sequenceMaker) serverDead() {
 	g.perhaps(1, 2, func() { g.add("ask", 0, 0); g.links(g.IntN(3)) })
 	g.draw(
 		weighted{4, func() {}},
-		weighted{1, func() { g.add("kill", 0, 0); g.links(g.IntN(3)); g.add("start", 0, 0); g.links(g.IntN(4)) }},
-		weighted{1, func() { g.add("term", 0, 0); g.add("start", 0, 0); g.links(g.IntN(4)) }},
+		weighted{1, func() { g.add("kill", 0, 0); g.links(g.IntN(3)); g.add("start", 0, g.IntN(2)); g.links(g.IntN(4)) }},
+		weighted{1, func() { g.add("term", 0, 0); g.add("start", 0, g.IntN(2)); g.links(g.IntN(4)) }},
 		weighted{1, func() { g.add("hold", 0, 0); g.links(1 + g.IntN(3)) }},
 	)
 	g.perhaps(1, 2, func() { g.add("ask", 0, 0) })
@@ -294,7 +305,11 @@ func (g *sequenceMaker) serverRefuses() {
 	g.links(1 + g.IntN(4))
 	g.add("ask", 0, 0)
 	g.perhaps(1, 2, func() { g.links(1 + g.IntN(3)); g.add("ask", 0, 0) })
-	g.perhaps(1, 6, func() { g.add("kill", 0, 0); g.links(g.IntN(3)) })
+	g.draw(
+		weighted{4, func() {}},
+		weighted{1, func() { g.add("kill", 0, 0); g.links(g.IntN(3)) }},
+		weighted{1, func() { g.add("drain", 0, 0); g.links(g.IntN(3)) }},
+	)
 	g.add("writable", 0, 0)
 	g.perhaps(1, 2, func() { g.add("ask", 0, 0) })
 }

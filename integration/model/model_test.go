@@ -49,6 +49,8 @@ type modelDaemon struct {
 	rejected   map[string]bool      // the row could not be written
 	rows       map[string]bool      // names whose row the daemon has written or found, and not deleted
 	wrote      map[string]modelLink // what the daemon last wrote into each row
+	swept      bool                 // STATE_DB has no rows of an earlier run, except unsure ones
+	unsure     map[string]bool      // names whose row an earlier run may have written
 	expected   map[string]bool      // names that were added to CONFIG_DB and had no interface since
 	wasThere   map[string]bool      // names that had a row, or that orchagent had set up before the start
 }
@@ -106,6 +108,7 @@ func (m *switchModel) clone() *switchModel {
 		d.old, d.known, d.pending = maps.Clone(d.old), maps.Clone(d.known), maps.Clone(d.pending)
 		d.accepted, d.toRecheck, d.reproduced, d.rejected = maps.Clone(d.accepted), maps.Clone(d.toRecheck), maps.Clone(d.reproduced), maps.Clone(d.rejected)
 		d.rows, d.wasThere, d.wrote, d.expected = maps.Clone(d.rows), maps.Clone(d.wasThere), maps.Clone(d.wrote), maps.Clone(d.expected)
+		d.unsure = maps.Clone(d.unsure)
 		c.daemon = &d
 	}
 	return &c
@@ -154,7 +157,7 @@ func (m *switchModel) pop() {
 // exec is the start of the process, which receives messages from then on.
 func (m *switchModel) exec() {
 	d := &modelDaemon{existing: make(map[int32]string), old: make(map[int32]string), known: make(map[int32]string),
-		pending: make(map[string]bool), accepted: make(map[string]bool), toRecheck: make(map[string]bool), reproduced: make(map[string]bool), rejected: make(map[string]bool), rows: make(map[string]bool), wasThere: make(map[string]bool), wrote: make(map[string]modelLink), expected: make(map[string]bool)}
+		pending: make(map[string]bool), accepted: make(map[string]bool), toRecheck: make(map[string]bool), reproduced: make(map[string]bool), rejected: make(map[string]bool), unsure: make(map[string]bool), rows: make(map[string]bool), wasThere: make(map[string]bool), wrote: make(map[string]modelLink), expected: make(map[string]bool)}
 	for index, l := range m.links {
 		if strings.HasPrefix(l.name, "Ethernet") {
 			d.existing[index] = l.name
@@ -202,6 +205,7 @@ func (m *switchModel) Start(queued []modelMessage) {
 			m.up[index] = false
 		}
 	}
+	d.swept = !warm && !alone
 	m.receive(queued)
 	m.dump(warm || alone) // D9
 }
@@ -294,9 +298,9 @@ func (m *switchModel) report(index int32, name string) {
 		return
 	}
 	d.accepted[name], d.rows[name], d.wasThere[name], d.wrote[name] = true, true, true, l
-	delete(d.toRecheck, name)
-	delete(d.reproduced, name)
-	delete(d.pending, name)
+	for _, set := range []map[string]bool{d.toRecheck, d.reproduced, d.pending, d.unsure} {
+		delete(set, name)
+	}
 }
 
 func (m *switchModel) delLink(index int32, name string) {
@@ -327,7 +331,7 @@ func (m *switchModel) linkGone(index int32) {
 	d := m.daemon
 	name := d.known[index]
 	delete(d.known, index)
-	for _, set := range []map[string]bool{d.accepted, d.toRecheck, d.rejected, d.rows} {
+	for _, set := range []map[string]bool{d.accepted, d.toRecheck, d.rejected, d.rows, d.unsure} {
 		delete(set, name)
 	}
 	m.deleteRow(switchtest.StatePort + name)
@@ -366,16 +370,22 @@ func (m *switchModel) dump(sweep bool) {
 
 // sweep deletes the daemon's rows whose interface does not exist (docs/PROTOCOL.md D9).
 func (m *switchModel) sweep() {
-	d := m.daemon
+	d, configured := m.daemon, m.configured()
 	for _, name := range d.known {
 		_, there := m.db["STATE_DB"][switchtest.StatePort+name]
 		switch {
 		case !there:
 			delete(d.rows, name)
-		case !d.accepted[name] && d.ports[name] != nil:
+			delete(d.unsure, name)
+		case d.accepted[name] || d.swept && !d.unsure[name]:
+		case configured[name] != nil:
 			d.rows[name] = true
+			delete(d.unsure, name)
+		default:
+			d.unsure[name] = true
 		}
 	}
+	d.swept = true
 	exists := make(map[string]bool)
 	for _, names := range []map[int32]string{m.daemon.known, m.daemon.old} {
 		for _, name := range names {
@@ -393,23 +403,37 @@ func (m *switchModel) sweep() {
 // audit compares all rows with the kernel and repairs them. It returns the number of wrong rows.
 // As in PROTOCOL.md D11, a port that was ignored at its last message stays ignored.
 func (m *switchModel) audit() (wrong int) {
-	d, state := m.daemon, m.db["STATE_DB"]
-	before := len(state)
-	var differing []int32
-	for index, name := range d.known {
-		row, l := state[switchtest.StatePort+name], m.links[index]
-		if d.accepted[name] && (row["state"] != "ok" || row["mtu"] != strconv.Itoa(l.mtu) ||
-			row["admin_status"] != switchtest.UpOrDown(l.admin) || row["netdev_oper_status"] != switchtest.UpOrDown(l.oper)) {
-			differing = append(differing, index)
-		}
-	}
+	differing, before := m.differing(), len(m.db["STATE_DB"])
 	m.sweep()
-	wrong = len(differing) + before - len(state)
+	wrong = len(differing) + before - len(m.db["STATE_DB"])
 	for _, index := range differing {
-		m.report(index, d.known[index])
+		m.report(index, m.daemon.known[index])
 	}
 	m.checkInitDone()
 	return wrong
+}
+
+// auditRefused is audit while the server refuses writes: the wrong rows are written later.
+func (m *switchModel) auditRefused() (wrong int) {
+	differing := m.differing()
+	for _, index := range differing {
+		name := m.daemon.known[index]
+		delete(m.daemon.rows, name)
+		m.daemon.toRecheck[name] = true
+	}
+	return len(differing)
+}
+
+// differing returns the interfaces whose rows in STATE_DB differ from the kernel.
+func (m *switchModel) differing() (all []int32) {
+	for index, name := range m.daemon.known {
+		row, l := m.db["STATE_DB"][switchtest.StatePort+name], m.links[index]
+		if m.daemon.accepted[name] && (row["state"] != "ok" || row["mtu"] != strconv.Itoa(l.mtu) ||
+			row["admin_status"] != switchtest.UpOrDown(l.admin) || row["netdev_oper_status"] != switchtest.UpOrDown(l.oper)) {
+			all = append(all, index)
+		}
+	}
+	return all
 }
 
 // applCounts returns the number of ports in PortConfigDone and the number of ports in PORT_TABLE.

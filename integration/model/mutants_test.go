@@ -25,6 +25,7 @@ func playMutants(t *testing.T, binaries []string, first, sequences int) {
 	if sw == nil {
 		return
 	}
+	modelTimeout = 2 * time.Second // most changes are not repaired later
 	for _, binary := range binaries {
 		sw.Binary = binary
 		name, begin := filepath.Base(binary), time.Now()

@@ -25,7 +25,7 @@ const (
 func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 	r.T.Helper()
 	d, links := r.m.daemon, r.KernelPorts()
-	w := &switchtest.ExpectedReport{Ports: make(map[string]switchtest.ReportedPort), Series: switchtest.IdleSeries(), PendingKnown: true, Pending: []string{}}
+	w := &switchtest.ExpectedReport{Ports: make(map[string]switchtest.ReportedPort), Series: switchtest.IdleSeries(), PendingKnown: true, Pending: []string{}, PendingWhy: make(map[string]string)}
 	exists := make(map[string]bool) // as the daemon has them: without old interfaces
 	for _, name := range d.known {
 		exists[name] = true
@@ -62,9 +62,15 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 	}
 	maps.DeleteFunc(d.wasThere, func(name string, _ bool) bool { return !names[name] && !exists[name] })
 	d.wantCounts(w, r.m.present(), len(configured))
+	for name, fields := range configured {
+		w.Series[fmt.Sprintf(`portsyncd_port_info{port=%q,alias="",description="",speed=%q,lanes=%q,index=""}`, name, fields["speed"], fields["lanes"])] = 1
+	}
 	for name, p := range w.Ports {
 		if p.InitPending || p.Configured && p.State == "pending" {
 			w.Pending = append(w.Pending, name)
+			if p.Index == 0 && r.early == nil {
+				w.PendingWhy[name] = d.whyAbsent(name)
+			}
 		}
 	}
 	slices.Sort(w.Pending)
@@ -75,6 +81,17 @@ func (r *modelRun) wanted(quiet bool) *switchtest.ExpectedReport {
 // ignores reports whether the daemon ignores the interface with the given name, if there is one.
 func (d *modelDaemon) ignores(name string) bool {
 	return !switchtest.IsPortName(name) || slices.Contains(slices.Collect(maps.Values(d.old)), name)
+}
+
+// whyAbsent returns a part of the reason why the daemon knows no interface of a port.
+func (d *modelDaemon) whyAbsent(name string) string {
+	switch {
+	case !switchtest.IsPortName(name):
+		return "are ignored"
+	case slices.Contains(slices.Collect(maps.Values(d.old)), name):
+		return "left over from an earlier run"
+	}
+	return "it has no interface"
 }
 
 // wantCounts adds the numbers of ports, and the state of PortConfigDone and PortInitDone.
@@ -162,18 +179,26 @@ func (r *modelRun) client() *switchtest.Client {
 // time.
 func (r *modelRun) checkReport() {
 	r.T.Helper()
-	problem := func(quiet bool) string {
+	switchtest.Eventually(r.T, switchtest.SelfReportTimeout, func() string {
 		r.receiveLate()
-		return r.SelfReportProblem(r.client(), r.d, r.wanted(quiet))
-	}
-	switchtest.Eventually(r.T, switchtest.SelfReportTimeout, func() string { return problem(false) })
+		return r.SelfReportProblem(r.client(), r.d, r.wanted(false))
+	})
+	r.rest()
+	r.AwaitWatchdog(r.d)
+}
+
+// rest waits for a quiet time longer than every threshold and checks everything that the daemon
+// reports. It returns true.
+func (r *modelRun) rest() bool {
+	r.T.Helper()
 	time.Sleep(modelQuiet) // the quiet time itself
 	// On a busy machine, a threshold may expire later, even between the requests for two documents.
 	switchtest.Eventually(r.T, switchtest.SyncTimeout, func() string {
-		if wrong := problem(true); wrong != "" {
+		r.receiveLate()
+		if wrong := r.SelfReportProblem(r.client(), r.d, r.wanted(true)); wrong != "" {
 			return fmt.Sprintf("after an idle time of %v: %s", modelQuiet, wrong)
 		}
 		return ""
 	})
-	r.AwaitWatchdog(r.d)
+	return true
 }

@@ -17,10 +17,9 @@ import (
 // modelTimeout is how long switch and model may differ after the end of a fault. The promised time
 // is a second; the longest measured time is logged. fillTimeout is how long the daemon waits
 // before it accepts a CONFIG_DB with fewer ports than before.
-const (
-	modelTimeout = 5 * time.Second * switchtest.RaceFactor
-	fillTimeout  = 10 * time.Second
-)
+var modelTimeout = 5 * time.Second * switchtest.RaceFactor
+
+const fillTimeout = 10 * time.Second
 
 // modelRun is one sequence of events on a switch and on the model.
 type modelRun struct {
@@ -62,6 +61,8 @@ type modelRun struct {
 	execed  time.Time          // when the daemon was started
 	overran time.Time          // when its last overrun was noticed; zero if there was none
 	starts  int                // restarts that the daemon's files may have
+
+	changes map[string]switchtest.ReportedPort // ports at the end of the last daemon, with their last changes; nil if it was killed
 
 	configuredBefore modelTable // ports of CONFIG_DB when both were last in sync; nil before the first report
 
@@ -115,9 +116,10 @@ func newModelRun(sw *switchtest.Switch) *modelRun {
 
 // forget deletes the daemon's files.
 func (r *modelRun) forget() {
-	r.starts = 0
+	r.starts, r.changes = 0, nil
 	r.NoError("remove the state", os.RemoveAll(r.Dir+"/model"))
 	r.Mkdir(r.Dir + "/model")
+	r.Mkdir(r.Dir + "/model/metrics")
 }
 
 // writeConf writes the configuration. Audits are off except during the event audit, because they

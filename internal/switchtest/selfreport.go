@@ -35,6 +35,8 @@ type ReportedPort struct {
 	CarrierUp   uint32    `json:"carrier_up"`
 	CarrierDown uint32    `json:"carrier_down"`
 	LastChange  time.Time `json:"last_change"`
+	// Speed and Lanes are from CONFIG_DB.
+	Speed, Lanes string
 }
 
 // UnmarshalJSON decodes a port. It reads the name from name_hex if present, because a JSON string

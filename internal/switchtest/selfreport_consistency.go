@@ -63,8 +63,17 @@ func (r *SelfReport) Inconsistency() string {
 	differ("last progress of /status and the series", progress != "", m["portsyncd_last_progress_timestamp_seconds"] > 0)
 	written, _ := s.Counts["last_write"].(string)
 	differ("last write of /status and the series", written != "", r.Metrics.sum("portsyncd_database_writes_total") > 0)
+	info := make(map[string]string) // series portsyncd_port_info by port
+	for series := range m {
+		if strings.HasPrefix(series, "portsyncd_port_info{") {
+			info[portInSeries.FindString(series)+"}"] = series
+		}
+	}
 	up := 0
 	for _, p := range r.ports {
+		if labels := fmt.Sprintf(`,speed=%q,lanes=%q,`, p.Speed, p.Lanes); !strings.Contains(info[portLabel(p.Name)], labels) {
+			differ("the row in CONFIG_DB of "+p.Name+" in /ports and the series", labels, info[portLabel(p.Name)])
+		}
 		up += UpToInt(p.Oper)
 		if changed := m["portsyncd_port_last_change_timestamp_seconds"+portLabel(p.Name)]; p.Index != 0 {
 			shown := 0.0

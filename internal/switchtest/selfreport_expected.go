@@ -20,13 +20,15 @@ import (
 
 // ExpectedReport is what a daemon should report.
 type ExpectedReport struct {
-	Ports           map[string]ReportedPort // by name, without the time of the last change
+	Ports           map[string]ReportedPort // by name, without LastChange, Speed and Lanes
 	Series          map[string]float64
 	RequiredReasons []string // health reasons that must be reported
 	AllowedReasons  []string // health reasons that may be reported
 	AllowEnded      bool     // any reason may be reported if its text says that its condition has ended
 	// Pending has the names in /status.pending, or is nil if they are not compared.
 	Pending []string
+	// PendingWhy has a part of the reason that /status.pending must give for a name.
+	PendingWhy map[string]string
 	// PendingKnown is false if it is not known which ports PortInitDone waits for.
 	PendingKnown bool
 }
@@ -65,6 +67,7 @@ func (r *SelfReport) Compare(w *ExpectedReport) string {
 			want.State = got.State
 		}
 		want.Present, want.LastChange = want.State == "present", got.LastChange
+		want.Speed, want.Lanes = got.Speed, got.Lanes // compared with portsyncd_port_info
 		if !known || got != want {
 			say("/ports has %+v, want %+v (wanted at all: %v)", got, want, known)
 		}
@@ -89,6 +92,9 @@ func (r *SelfReport) Compare(w *ExpectedReport) string {
 		var got []string
 		for _, p := range r.Status.Pending {
 			got = append(got, p.What)
+			if why := w.PendingWhy[p.What]; !strings.Contains(p.Why, why) {
+				say("%s is pending because %q, want %q", p.What, p.Why, why)
+			}
 		}
 		slices.Sort(got)
 		if !slices.Equal(got, w.Pending) {
