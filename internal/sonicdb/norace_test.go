@@ -1,0 +1,5 @@
+//go:build !race
+
+package sonicdb
+
+const raceEnabled = false // see race_test.go
