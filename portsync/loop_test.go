@@ -167,6 +167,22 @@ func TestStopWritesBacklog(t *testing.T) {
 	}
 }
 
+// TestStopInterruptsRequest checks that a loop that must stop does not wait for the timeout of a request to
+// which Redis does not reply: the loop closes the connection after the second for the backlog.
+func TestStopInterruptsRequest(t *testing.T) {
+	b := newBench(t)
+	b.start()
+	b.db.SetFault(lab.Fault{Delay: time.Hour})
+	b.must(b.kernel.SetMTU("Ethernet0", 9100))
+	b.awaitMoved("portsyncd_backlog_ports")
+	b.stop()
+	for _, d := range b.status.View(time.Now()).Databases {
+		if d.Up || !strings.HasSuffix(d.Error, net.ErrClosed.Error()) {
+			t.Errorf("after the stop %s is connected: %t, error %q, want the error of a closed connection", d.Name, d.Up, d.Error)
+		}
+	}
+}
+
 func TestLoopRunsOnce(t *testing.T) {
 	b := newBench(t)
 	b.start()
