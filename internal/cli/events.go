@@ -261,7 +261,8 @@ func (l *eventLister) list(ctx context.Context) error {
 		return err
 	}
 	l.process, l.last = d.Process, d.LastSeq
-	l.filter.Ports, l.unknown = append(l.filter.Ports, d.AliasPorts...), d.UnknownPorts
+	l.addAliases(d)
+	l.unknown = d.UnknownPorts
 	if d.Complete {
 		return l.print(d.Events)
 	}
@@ -270,6 +271,16 @@ func (l *eventLister) list(ctx context.Context) error {
 		return l.print(d.Events)
 	}
 	return l.listFiles(d.Events)
+}
+
+// addAliases adds the names of the ports that the daemon selected by alias to the filter, because events
+// contain no aliases.
+func (l *eventLister) addAliases(d *journal.Document) {
+	for _, name := range d.AliasPorts {
+		if !slices.Contains(l.filter.Ports, name) {
+			l.filter.Ports = append(l.filter.Ports, name)
+		}
+	}
 }
 
 // listFiles prints the events stored in files, followed by newer events from the daemon.

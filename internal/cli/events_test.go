@@ -309,3 +309,37 @@ func TestFollowEvents(t *testing.T) {
 		t.Errorf("without a daemon, the message is %q", text)
 	}
 }
+
+// TestFollowAlias checks that --follow finds the events of a port given by its alias in the files too, if a
+// daemon has responded at least once, even if it did not respond at first.
+func TestFollowAlias(t *testing.T) {
+	conf, socket, storage := eventFiles(t)
+	o := eventsOptions{}
+	if _, err := o.parse([]string{"-c", conf, "--follow", "etp4"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	l, err := o.newLister(make(lineChannel, 10), make(lineChannel, 10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store(t, storage, event(6, journal.Start, "", 0))
+	if err := l.list(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d := newEventDaemon(t, socket)
+	d.aliases = map[string]string{"etp4": "Ethernet4"}
+	d.add(event(7, journal.LinkUp, "Ethernet4", 0))
+	for _, want := range []int{1, 0} {
+		if got, err := l.newEvents(t.Context()); len(got) != want || err != nil {
+			t.Errorf("the daemon has the new events %v (%v), want %d", got, err, want)
+		}
+	}
+	d.close()
+	store(t, storage, event(8, journal.LinkDown, "Ethernet4", 0), event(9, journal.LinkDown, "Ethernet0", 0))
+	if got, err := l.newStored(new(fileState)); len(got) != 1 || got[0].Seq != 8 || err != nil {
+		t.Errorf("the files have the new events %v (%v), want event 8", got, err)
+	}
+	if got := strings.Join(l.filter.Ports, " "); got != "etp4 Ethernet4" {
+		t.Errorf("selected ports: %s", got)
+	}
+}

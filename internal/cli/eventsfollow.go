@@ -63,6 +63,7 @@ func (l *eventLister) newEvents(ctx context.Context) ([]journal.Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.addAliases(d)
 	if !l.process.IsZero() && !d.Process.Equal(l.process) {
 		return l.afterRestart(ctx, d.Process)
 	}
