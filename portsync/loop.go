@@ -313,6 +313,9 @@ func (l *Loop) drain() {
 		if n == 0 && l.writes.len() == 0 && !l.handover.todo.initDone {
 			return
 		}
+		if l.initial.gated { // only a turn opens the gate
+			break
+		}
 		if n == 0 {
 			time.Sleep(time.Millisecond) // the pause after a refusal, which no event ends
 		}

@@ -117,6 +117,7 @@ func TestDrain(t *testing.T) {
 		"a refused row":    {func(a *rig) { wantOne(a.loop); a.refuse(lab.OutOfMemory) }, drainFor, 1, true},
 		"a refused marker": {func(a *rig) { a.loop.handover.todo.initDone = true; a.refuse(lab.OutOfMemory) }, drainFor, 0, false},
 		"no connection":    {func(a *rig) { wantOne(a.loop); a.loop.db.session = nil }, 0, 1, true},
+		"a warm start":     {func(a *rig) { wantOne(a.loop); a.loop.initial.gated = true }, 0, 1, true},
 		"no start":         {func(a *rig) { wantOne(a.loop); a.loop.initial.started = false }, 0, 1, false},
 		"a pause": {func(a *rig) {
 			wantOne(a.loop)
