@@ -84,7 +84,10 @@ func (r *modelRun) replaceConfig(n, v int) bool {
 		return false
 	}
 	fields := []string{"lanes@", strconv.Itoa(4 * n), "speed", strconv.Itoa(10000 * v), "admin_status", "up"}
-	r.Do("CONFIG_DB", append([]string{"EVAL", "redis.call('DEL', KEYS[1]) return redis.call('HSET', KEYS[1], unpack(ARGV))", "1", key}, fields...)...)
+	r.Do("CONFIG_DB", "MULTI")
+	r.Do("CONFIG_DB", "DEL", key)
+	r.Do("CONFIG_DB", append([]string{"HSET", key}, fields...)...)
+	r.Do("CONFIG_DB", "EXEC")
 	r.m.db["CONFIG_DB"][key] = switchtest.FieldMap(fields)
 	if d := r.m.daemon; d != nil && !slices.Contains(slices.Collect(maps.Values(d.known)), modelNames[n]) {
 		d.expected[modelNames[n]] = true

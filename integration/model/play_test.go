@@ -103,6 +103,14 @@ var modelFound = map[string][]modelEvent{
 		{"start", 0, 0}, {"hold", 0, 0}, {"foreign", 3, 45}, {"overrun", 0, 0}, {"create", 3, 2},
 		{"release", 0, 0}, {"rename", 3, 6},
 	},
+	// The same for a name that an interface got meanwhile: whether the port ever had an interface
+	// depends on the time of the dump, so the whole model has an alternative.
+	"shown_by_the_dump_and_deleted": {
+		{"config", 0, 1}, {"config", 1, 2}, {"create", 1, 2}, {"create", 2, 2}, {"start", 0, 0},
+		{"pop", 0, 0}, {"hold", 0, 0}, {"create", 6, 2}, {"create", 3, 3}, {"overrun", 0, 0},
+		{"swap", 1, 6}, {"member", 3, 1}, {"release", 0, 0}, {"member", 3, 0}, {"delete", 3, 0},
+		{"delete", 1, 0},
+	},
 	"shown_by_the_dump_and_renamed": {
 		{"start", 0, 0}, {"hold", 0, 0}, {"overrun", 0, 0}, {"create", 3, 0}, {"rename", 3, 2},
 		{"row", 2, 1}, {"release", 0, 0}, {"create", 3, 1}, {"swap", 2, 3},

@@ -25,7 +25,7 @@ const fillTimeout = 10 * time.Second
 type modelRun struct {
 	*switchtest.Switch
 	m       *switchModel
-	early   *switchModel            // if not nil: rows of STATE_DB may be as in this one
+	early   *switchModel            // if not nil: everything, or single rows of STATE_DB, may be as in this one
 	redis   *switchtest.RedisServer // nil where the database is no process
 	saved   map[string]modelTable   // the contents after a restart of the server
 	conf    string
@@ -239,7 +239,7 @@ func (r *modelRun) awaitSync() {
 func (r *modelRun) both(do func(*switchModel)) {
 	do(r.m)
 	if r.early != nil {
-		r.early.links = r.m.links
+		r.early.links, r.early.up = r.m.links, r.m.up
 		do(r.early)
 	}
 }
@@ -361,15 +361,31 @@ func (r *modelRun) compare(more time.Duration) {
 		}
 		r.receiveLate()
 		have = r.contents()
-		if wrong := r.difference(have); wrong != "" || r.d == nil || r.held {
-			return wrong
+		wrong := r.disagreement(have)
+		if wrong != "" && r.early != nil {
+			r.m, r.early = r.early, r.m
+			other := r.disagreement(have)
+			if other == "" {
+				return ""
+			}
+			r.m, r.early = r.early, r.m
+			wrong += "\nor, with an earlier dump: " + other
 		}
-		return r.reportDifference()
+		return wrong
 	})
 	r.m.db = have
 	if more == 0 {
 		r.slowest = max(r.slowest, took)
 	}
+}
+
+// disagreement returns how the databases and the daemon's report differ from the model, or "".
+func (r *modelRun) disagreement(have map[string]modelTable) string {
+	r.T.Helper()
+	if wrong := r.difference(have); wrong != "" || r.d == nil || r.held {
+		return wrong
+	}
+	return r.reportDifference()
 }
 
 // receiveLate gives the model the messages that the kernel sends late: the kernel may take a
