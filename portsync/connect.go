@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"portsyncd/internal/backoff"
@@ -26,9 +27,9 @@ type Connector struct {
 	Notifier *systemd.Notifier
 
 	status     *Status
-	failed     func() // called when an attempt fails
-	loggerDone bool   // missing fields of the LOGGER row were added
-	connected  bool   // an attempt has succeeded
+	failed     func()      // called when an attempt fails
+	loggerDone atomic.Bool // missing fields of the LOGGER row were added; atomic because an ending configLink can overlap the next session
+	connected  bool        // an attempt has succeeded
 }
 
 // reportTo sets the Status in which the Connector stores the addresses of the databases and
@@ -215,10 +216,10 @@ func subscribeInTime(ctx context.Context, w *watch) error {
 // fields to the row. If the key is not a hash, completeLogger logs this and ignores the row. It
 // returns an error if the server is not ready.
 func (c *Connector) completeLogger(l *loggerRow, conn *sonicdb.Conn) error {
-	err := l.applyFrom(conn, !c.loggerDone)
+	err := l.applyFrom(conn, !c.loggerDone.Load())
 	switch {
 	case err == nil:
-		c.loggerDone = true
+		c.loggerDone.Store(true)
 	case isServerError(err) && !sonicdb.Temporary(err):
 		c.Log.Error("cannot read the LOGGER row; keeping the log settings", "key", l.key(), "error", err)
 	default:
