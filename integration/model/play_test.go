@@ -50,7 +50,9 @@ func TestModel(t *testing.T) {
 }
 
 const (
-	modelQuick = 32 // sequences without PORTSYNCD_MODEL_SEQUENCES
+	// modelQuick is the number of sequences without PORTSYNCD_MODEL_SEQUENCES: 32, half of it with the
+	// race detector.
+	modelQuick = 32 / min(switchtest.RaceFactor, 2)
 	modelChunk = 16 // sequences on one switch
 )
 
