@@ -168,10 +168,10 @@ func measureStarts(ctx context.Context, c *comparison, o compareOptions) (sample
 	suffix := " " + strconv.Itoa(o.Ports)
 	for i := range o.Earlier + o.Starts {
 		if i > 0 {
+			if i == o.Earlier {
+				c.settle(ctx) // needs a running daemon, so there is nothing to wait for before the first start
+			}
 			c.stop()
-		}
-		if i == o.Earlier {
-			c.settle(ctx)
 		}
 		took, cpu, err := c.launch()
 		if err != nil {

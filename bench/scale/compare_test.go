@@ -24,6 +24,20 @@ func TestCompareStarts(t *testing.T) {
 	checkSamples(t, r, map[string]int{"start 4": 2, "start CPU 4": 2, "peak 4": 1})
 }
 
+// TestCompareFirstStart measures starts of which none precedes those that are measured.
+func TestCompareFirstStart(t *testing.T) {
+	c := comparisonForTest(t, 4)
+	if c == nil {
+		return
+	}
+	r, err := measureStarts(t.Context(), c, compareOptions{Earlier: 0, Starts: 2, Ports: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	switchtest.NewClient(t, switchtest.HTTPAddress).AwaitValue("portsyncd_cold_starts", 2)
+	checkSamples(t, r, map[string]int{"start 4": 2, "start CPU 4": 2, "peak 4": 1})
+}
+
 // TestCompareEvents measures few changes on a small switch.
 func TestCompareEvents(t *testing.T) {
 	c := comparisonForTest(t, 4)
