@@ -82,8 +82,19 @@ func (f *journalFeed) port(p *Port, former string, dump bool) {
 	}
 }
 
-// syncedOnce publishes the end of the initial dump.
-func (f *journalFeed) syncedOnce() { f.synced = f.source != nil }
+// syncedOnce publishes the end of the initial dump, before the states of later messages: an interface
+// that is reported after it was created later.
+func (f *journalFeed) syncedOnce() {
+	f.synced = f.source != nil
+	f.publishSynced()
+}
+
+// publishSynced publishes the end of the initial dump, if it is due, after the queued states.
+func (f *journalFeed) publishSynced() {
+	if f.synced && len(f.late) == 0 {
+		f.synced = !f.source.Synced(f.clock.now())
+	}
+}
 
 // flush publishes the queued states and wakes the journal.
 func (f *journalFeed) flush() {
@@ -91,9 +102,7 @@ func (f *journalFeed) flush() {
 		return
 	}
 	f.publishLate()
-	if f.synced && len(f.late) == 0 {
-		f.synced = !f.source.Synced(f.clock.now())
-	}
+	f.publishSynced()
 	f.source.Flush()
 }
 

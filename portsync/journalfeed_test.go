@@ -83,6 +83,23 @@ func TestJournalOfPorts(t *testing.T) {
 		"Ethernet0 created  0", "Ethernet0 renamed Ethernet0 0", "Ethernet0 created  0")
 }
 
+// TestJournalAfterInitialDump checks that an interface that is created directly after the initial dump,
+// so that the loop reads both in one turn, gets an event, and that one of the dump gets none.
+func TestJournalAfterInitialDump(t *testing.T) {
+	a := newRig(t, "Ethernet0", "Ethernet4")
+	l := a.loop
+	l.Journal = journal.New(journal.Options{Base: l.clock.base})
+	l.feed, l.initial.eoiu, l.state.synced = newJournalFeed(&l.base), false, false
+	l.state.DumpRequested(9, false)
+	a.event(Event{Kind: netlinkraw.DumpDone, Seq: 9})
+	a.carrier("Ethernet0", true, 0, false)
+	a.turn()
+	a.wantJournaled("Ethernet0 created  0")
+	if port := l.state.ports["Ethernet0"]; port.lastChange() == 0 {
+		t.Error("the change of a port that was created after the initial dump is unknown")
+	}
+}
+
 // TestJournalOfAudit checks that the journal gets the carrier counts that only the dump of an audit
 // shows.
 func TestJournalOfAudit(t *testing.T) {

@@ -295,7 +295,7 @@ func (l *Loop) apply(s Settings) {
 	l.audits.schedule(l.clock.now())
 }
 
-// setChanges applies the times of the last changes before the start.
+// setChanges applies the times of the last changes before the initial sync.
 func (l *Loop) setChanges(times map[string]time.Time) {
 	readings := make(map[string]int64, len(times))
 	for name, t := range times {

@@ -121,13 +121,26 @@ func (b *bench) await(port, mtu string) {
 // met.
 func (b *bench) awaitMoved(series string) {
 	b.t.Helper()
+	b.awaitText("a value other than 0 of "+series, func(text string) bool {
+		return strings.Contains(text, "\n"+series+" ") && !strings.Contains(text, "\n"+series+" 0\n")
+	})
+}
+
+// awaitValue waits until a series has a value.
+func (b *bench) awaitValue(series, value string) {
+	b.t.Helper()
+	b.awaitText(series+" "+value, func(text string) bool { return strings.Contains(text, "\n"+series+" "+value+"\n") })
+}
+
+// awaitText waits until the metrics in text form are as wanted.
+func (b *bench) awaitText(what string, wanted func(text string) bool) {
+	b.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		text := "\n" + string(b.set.AppendText(nil))
-		if strings.Contains(text, "\n"+series+" ") && !strings.Contains(text, "\n"+series+" 0\n") {
+		if wanted("\n" + string(b.set.AppendText(nil))) {
 			return
 		}
 		if time.Now().After(deadline) {
-			b.t.Fatalf("%s did not move", series)
+			b.t.Fatalf("no %s in the metrics", what)
 		}
 	}
 }
@@ -149,6 +162,7 @@ func (b *bench) start() {
 	b.await("Ethernet0", "1500")
 	b.await("Ethernet4", "1500")
 	b.awaitInitDone()
+	b.awaitValue("portsyncd_backlog_ports", "0") // the replies have arrived too
 }
 
 // TestStopWritesBacklog checks that a loop that must stop keeps its connections until it has written

@@ -15,8 +15,8 @@ type Port struct {
 	netlinkraw.LinkState
 
 	ChangedAt int64 // when a message last changed one of these properties; 0 if never
-	// before is set if ChangedAt is only the time when the initial dump reported the interface, and
-	// its last change before the start is not known.
+	// before is set if ChangedAt is only the time of the first message about an interface that existed
+	// before the initial dump was complete, and its last change is not known.
 	before bool
 
 	Configured  bool // the port is in CONFIG_DB
@@ -62,7 +62,7 @@ func (p *Port) lastChange() int64 {
 	return p.ChangedAt
 }
 
-// SetChanges sets when each of the named ports last changed before the start, according to the journal.
+// SetChanges sets when each of the named ports last changed before the initial sync, according to the journal.
 // The times are readings of the loop's clock. Times after now are ignored, because they mean that the
 // system clock was set back.
 func (s *State) SetChanges(times map[string]int64, now int64) {

@@ -36,7 +36,7 @@ var portMetrics = [...]portMetric{
 		counter, func(p *Port, _ clock) float64 { return float64(p.CarrierDown) }},
 	{"portsyncd_port_changes_total", "Total number of writes that created the port's row in STATE_DB or changed one of its fields.",
 		counter, func(p *Port, _ clock) float64 { return float64(p.changes) }},
-	{"portsyncd_port_last_change_timestamp_seconds", "Unix timestamp of the last change to the port's interface, admin state, oper state, MTU or carrier counters, or 0 if it was before the start and is not recorded.",
+	{"portsyncd_port_last_change_timestamp_seconds", "Unix timestamp of the last change to the port's interface, admin state, oper state, MTU or carrier counters, or 0 if it was before the initial sync and is not recorded.",
 		floatGauge, func(p *Port, c clock) float64 { return c.secondsOrZero(p.lastChange()) }},
 }
 

@@ -24,7 +24,7 @@ type PortView struct {
 	Index       int64      `json:"ifindex,omitempty"`  // 0 if there is no interface
 	CarrierUp   int64      `json:"carrier_up"`         // link-up transitions counted by the kernel
 	CarrierDown int64      `json:"carrier_down"`       // link-down transitions counted by the kernel
-	LastChange  *time.Time `json:"last_change"`        // nil if it is unknown: before the start, and not recorded
+	LastChange  *time.Time `json:"last_change"`        // nil if it is unknown: before the initial sync, and not recorded
 	Penalty     float64    `json:"penalty"`            // current flap penalty
 	Flapping    bool       `json:"flapping"`           // the penalty exceeds the threshold; updates are not suppressed
 	PortInfo               // attributes from CONFIG_DB

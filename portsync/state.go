@@ -257,7 +257,9 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 }
 
 // describe copies the values of a message about the interface of p. It is the only function that
-// decides whether a port has changed.
+// decides whether a port has changed. Before the initial dump is complete, the first message about
+// an interface does not show whether the interface has just changed, so it sets before. The journal
+// decides this in the same way.
 func (s *State) describe(p *Port, ev *Event, known bool) {
 	is := p.LinkState
 	is.Admin, is.Oper, is.MTU = ev.Admin(), ev.Oper(), ev.MTU
@@ -265,7 +267,7 @@ func (s *State) describe(p *Port, ev *Event, known bool) {
 		is.CarrierUp, is.CarrierDown = ev.CarrierUp, ev.CarrierDown
 	}
 	if !known || is != p.LinkState {
-		p.LinkState, p.ChangedAt, p.before = is, ev.At, !known && ev.Dump && s.gen == 1
+		p.LinkState, p.ChangedAt, p.before = is, ev.At, !known && !s.synced && p.ChangedAt == 0
 	}
 }
 

@@ -196,18 +196,22 @@ func TestSwept(t *testing.T) {
 	}
 }
 
-// TestChangesBeforeStart checks that the last change of a link in the initial dump is unknown until the
-// journal provides it, that a later message replaces it, and that times in the future are ignored.
+// TestChangesBeforeStart checks that the last change of a link whose first message comes before the end
+// of the initial dump is unknown until the journal provides it, that a later message replaces it, and
+// that times in the future are ignored.
 func TestChangesBeforeStart(t *testing.T) {
 	s := NewState(nil)
 	s.DumpRequested(1, false)
-	message := func(at int64, index int32, name string, mtu uint32, dump bool) {
+	step := func(ev Event, name string) {
 		t.Helper()
-		ev := Event{Kind: netlinkraw.NewLink, Index: index, At: at, MTU: mtu, Dump: dump}
 		ev.SetName([]byte(name))
 		if _, err := s.Step(&ev, nil); err != nil {
 			t.Fatal(err)
 		}
+	}
+	message := func(at int64, index int32, name string, mtu uint32, dump bool) {
+		t.Helper()
+		step(Event{Kind: netlinkraw.NewLink, Index: index, At: at, MTU: mtu, Dump: dump}, name)
 	}
 	want := func(step string, at ...int64) {
 		t.Helper()
@@ -222,13 +226,19 @@ func TestChangesBeforeStart(t *testing.T) {
 	}
 	message(110, 5, "Ethernet4", 9100, false)
 	message(120, 2, "Ethernet1", 1500, false)
-	want("initial dump", 0, 120, 0, 0, 110)
+	message(125, 6, "Ethernet5", 9100, false)
+	step(Event{Kind: netlinkraw.DelLink, Index: 6, At: 130}, "Ethernet5")
+	message(135, 7, "Ethernet5", 9100, false)
+	want("initial dump", 0, 120, 0, 0, 0, 135)
+	step(Event{Kind: netlinkraw.DumpDone, Seq: 1, At: 140}, "")
+	message(150, 8, "Ethernet6", 9100, false)
+	want("after the initial dump", 0, 120, 0, 0, 0, 135, 150)
 	s.SetChanges(map[string]int64{"Ethernet0": -50, "Ethernet1": -60, "Ethernet2": 201, "Ethernet4": -70, "Ethernet8": -80}, 200)
-	want("after the journal", -50, 120, 0, 0, 110)
+	want("after the journal", -50, 120, 0, 0, -70, 135, 150)
 	message(300, 1, "Ethernet0", 9100, false)
 	message(310, 3, "Ethernet2", 1500, false)
-	want("later messages", -50, 120, 310, 0, 110)
+	want("later messages", -50, 120, 310, 0, -70, 135, 150)
 	s.DumpRequested(2, false)
-	message(400, 6, "Ethernet5", 9100, true)
-	want("resync", -50, 120, 310, 0, 110, 400)
+	message(400, 9, "Ethernet7", 9100, true)
+	want("resync", -50, 120, 310, 0, -70, 135, 150, 400)
 }

@@ -215,8 +215,8 @@ func TestRenamedAway(t *testing.T) {
 }
 
 // TestRestart checks that a journal continues its numbers after a restart, and records what changed
-// in the meantime: of a port that flapped, of one that disappeared, and nothing of one that did not
-// change.
+// in the meantime: of ports that flapped, as a message or the dump shows, of ports that disappeared, of
+// one that a message deletes, and nothing of one that did not change.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := options(t.TempDir())
@@ -233,15 +233,23 @@ func TestRestart(t *testing.T) {
 		o.Base = time.Now()
 		f = start(t, o)
 		f.Restore("Ethernet12", up(1, 0))
+		f.Restore("Ethernet16", up(1, 0))
+		f.Restore("Ethernet20", up(1, 0))
 		f.Add(Event{Kind: Start, Reason: "second"})
 		time.Sleep(time.Second)
-		f.port("Ethernet0", up(3, 2))
-		f.port("Ethernet4", up(1, 0))
+		message, dumped := up(3, 2), up(2, 1)
+		dumped.Dump = true
+		f.port("Ethernet0", message)
+		f.port("Ethernet4", dumped)
+		f.port("Ethernet16", PortState{})
+		f.port("Ethernet20", up(1, 0))
 		f.synced()
 		want(t, "events after the restart", f.texts(Filter{After: 4}), `5 start  flaps=0 start: second
-6 flapping Ethernet0 flaps=2 flapped 2 times, now up: found at the start; the change happened while the daemon was not running
-7 deleted Ethernet12 flaps=0 deleted: found at the start; deleted while the daemon was not running, or ignored by a cold start
-8 deleted Ethernet8 flaps=0 deleted: found at the start; deleted while the daemon was not running, or ignored by a cold start
+6 flapping Ethernet0 flaps=2 flapped 2 times, now up: found at the start; the change may have happened while the daemon was not running
+7 flapping Ethernet4 flaps=1 flapped once, now up: found at the start; the change happened while the daemon was not running or not yet in sync
+8 deleted Ethernet16 flaps=0 deleted
+9 deleted Ethernet12 flaps=0 deleted: found at the start; deleted while the daemon was not running, or ignored by a cold start
+10 deleted Ethernet8 flaps=0 deleted: found at the start; deleted while the daemon was not running, or ignored by a cold start
 `)
 		want(t, "events before the restart", f.texts(Filter{Until: o.Base.Add(-time.Second), Limit: 2}), `3 created Ethernet4 flaps=0 created, admin up, link up, MTU 9100
 4 created Ethernet8 flaps=0 created, admin up, link up, MTU 9100

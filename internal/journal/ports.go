@@ -12,7 +12,10 @@ import (
 // Reasons of port events whose time may differ from the time of the change.
 const (
 	reasonResync   = "found by a resync; the change may have happened earlier"
-	reasonDowntime = "found at the start; the change happened while the daemon was not running"
+	reasonDowntime = "found at the start; the change happened while the daemon was not running or not yet in sync"
+	// reasonStarting is the reason for the first message about a port that an earlier process recorded:
+	// it shows the present state, but not when the state changed.
+	reasonStarting = "found at the start; the change may have happened while the daemon was not running"
 	// reasonUnlisted is the reason for a port that is not in the initial dump of links. A cold
 	// start ignores existing interfaces (PROTOCOL.md section 6).
 	reasonUnlisted = "found at the start; deleted while the daemon was not running, or ignored by a cold start"
@@ -169,10 +172,12 @@ func (p *ports) compare(known *port, is *PortState) {
 // describes, such as a resync, or "" if it has the correct time.
 func (p *ports) reasonFor(known *port, is *PortState) string {
 	switch {
-	case known.restored:
+	case is.Dump && known.restored:
 		return reasonDowntime
 	case is.Dump:
 		return reasonResync
+	case known.restored && is.Present:
+		return reasonStarting
 	}
 	return ""
 }
