@@ -16,7 +16,7 @@ func warmRestarts() dashboard {
 				stat("Initial dumps completed", "short", `portsyncd_eoiu_detected`+of, "Number of starts that completed the initial link dump (EOIU)."),
 				bad(stat("Initial dumps timed out", "short", `portsyncd_eoiu_timeouts`+of, "Number of starts whose initial link dump timed out. Normal: 0.")),
 				bad(stat("Corrupt files", "short", `portsyncd_corruptions_detected`+of, "Number of corrupt files found at startup. Normal: 0.")),
-				stat("Backups used", "short", `portsyncd_state_recoveries`+of, "Number of corrupt or missing files restored from a backup."),
+				stat("Backups used", "short", `portsyncd_state_recoveries`+of, "Number of corrupt, missing or outdated files restored from a backup."),
 			}},
 			{"Next warm restart", 4, []panel{
 				wide(stat("Ports in PortConfigDone", "short", `portsyncd_port_config_done_ports`+of,

@@ -58,6 +58,48 @@ func TestCopies(t *testing.T) {
 	}
 }
 
+// TestOlder checks that Load uses the newest copy if the file is older, and the file if it is not.
+func TestOlder(t *testing.T) {
+	for name, damage := range map[string]func(copies []string) error{
+		"none":                  func([]string) error { return nil },
+		"newest copy corrupt":   func(copies []string) error { return os.WriteFile(copies[3], []byte("junk"), 0o640) },
+		"newest copies corrupt": func(copies []string) error { return errors.Join(os.Truncate(copies[3], 0), os.Truncate(copies[2], 0)) },
+	} {
+		path := filepath.Join(t.TempDir(), "state.json")
+		f := copier(path, quick())
+		f.Older = func(body, newest []byte) bool { return string(body) < string(newest) }
+		checked := ""
+		f.Check = func(_ int, body []byte) error {
+			checked = string(body)
+			return nil
+		}
+		mustSave(t, f, 1)
+		older, err := os.ReadFile(path)
+		must(t, err)
+		mustSave(t, f, 2)
+		if got, err := f.Load(); err != nil || got.Recovered || got.Tried != 0 || checked != string(got.Body) {
+			t.Errorf("intact file: %+v, %v; checked last: %s", got, err, checked)
+		}
+		must(t, os.WriteFile(path, older, 0o640))
+		var copies []string
+		for _, name := range dirNames(t, filepath.Dir(path))[1:] {
+			copies = append(copies, filepath.Join(filepath.Dir(path), name))
+		}
+		must(t, damage(copies))
+		want := 2
+		if name == "newest copies corrupt" { // nothing newer is left
+			want = 1
+		}
+		got, err := f.Load()
+		if err != nil || string(got.Body) != string(body(want)) || checked != string(got.Body) || got.Recovered != (want == 2) {
+			t.Errorf("%s: %+v, %v, want %s; checked last: %s", name, got, err, body(want), checked)
+		}
+		if want == 2 && !errors.Is(got.Problems[0].Err, ErrOutdated) {
+			t.Errorf("%s: problems %+v, want that the file is outdated", name, got.Problems)
+		}
+	}
+}
+
 // TestPowerCutCopies cuts the power during a save with copies, and checks that the old or the new
 // content is found.
 func TestPowerCutCopies(t *testing.T) {

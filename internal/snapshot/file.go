@@ -32,6 +32,10 @@ type File struct {
 	// of a hard link.
 	Copies int
 
+	// Older reports whether body is older than the body of the newest copy. Load then uses the copy. If
+	// nil, no body is older. Times of files are not compared, because the clock may be wrong.
+	Older func(body, newest []byte) bool
+
 	Mode    fs.FileMode // 0 means 0640; the umask does not apply
 	Keep    Limits      // limits applied to backups and, separately, to files set aside
 	MaxSize int64       // maximum file size in bytes for Load and Save; 0 means 8 MiB

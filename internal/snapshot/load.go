@@ -33,6 +33,10 @@ type Loaded struct {
 	Problems       []Problem
 }
 
+// ErrOutdated means that a file is older than its newest backup, because an older copy of the file
+// was put in its place.
+var ErrOutdated = errors.New("older than its newest backup")
+
 // Limits of one Load. They bound its time and memory if a directory contains many unusable files.
 const (
 	maxProblems = 16
@@ -42,7 +46,8 @@ const (
 // Problem describes a file that could not be used.
 type Problem struct {
 	Path string
-	// Err is ErrCorrupt, ErrNewerSchema, fs.ErrNotExist if there are only backups, or a disk error.
+	// Err is ErrCorrupt, ErrNewerSchema, ErrOutdated, fs.ErrNotExist if there are only backups, or a
+	// disk error.
 	Err error
 	// Aside is the new path of a file that was set aside. It is "" if the file is missing or
 	// unreadable, or if renaming it failed with AsideErr.
@@ -50,7 +55,7 @@ type Problem struct {
 	AsideErr error
 }
 
-// Load reads the file or, if the file cannot be used, the newest usable backup. It sets aside files
+// Load reads the file or, if the file cannot be used or is outdated, the newest usable backup. It sets aside files
 // that are corrupt or have a newer schema, and removes temporary files left by interrupted saves.
 // It opens only regular files and does not read files larger than MaxSize.
 //
@@ -77,8 +82,12 @@ func (f *File) load(repair bool) (Loaded, error) {
 	}
 	var got Loaded
 	left := int64(maxRead)
+	newest := f.newestCopy(paths[1:], &left)
 	for i, path := range paths {
 		e, err := f.read(path, &left)
+		if err == nil && i == 0 && newest != nil && f.Older(e.Body, newest) {
+			err = ErrOutdated
+		}
 		if err == nil {
 			got.Body, got.Schema, got.SavedAt, got.BootID, got.Writer = e.Body, e.Schema, e.SavedAt, e.BootID, e.Writer
 			got.Source, got.Recovered = path, i > 0
@@ -100,6 +109,20 @@ func (f *File) load(repair bool) (Loaded, error) {
 		}
 	}
 	return got, fmt.Errorf("load %q: %w", f.Path, loadError(&got))
+}
+
+// newestCopy returns the body of the newest usable backup among the newest Copies backups, or nil if
+// there is none or if Older is not set.
+func (f *File) newestCopy(backups []string, left *int64) []byte {
+	if f.Older == nil {
+		return nil
+	}
+	for _, path := range backups[:min(len(backups), f.Copies)] {
+		if e, err := f.read(path, left); err == nil {
+			return e.Body
+		}
+	}
+	return nil
 }
 
 // read reads and validates one file and subtracts its size from left.

@@ -12,7 +12,7 @@ type Counters struct {
 	ColdStarts      uint64 `json:"cold_starts"`
 	EOIUDetected    uint64 `json:"eoiu_detected"`    // starts whose initial dump completed
 	EOIUTimeouts    uint64 `json:"eoiu_timeouts"`    // starts whose initial dump timed out
-	StateRecoveries uint64 `json:"state_recoveries"` // corrupt or missing files replaced by a backup
+	StateRecoveries uint64 `json:"state_recoveries"` // corrupt, missing or outdated files replaced by a backup
 	// CorruptionsDetected counts corrupt files, and CorruptionsRecovered those of them for
 	// which a good backup was found.
 	CorruptionsDetected  uint64 `json:"corruptions_detected"`

@@ -109,6 +109,62 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestOlderCopy puts older copies of files in place of the newest ones, for each file and each set of
+// files that leaves a newer copy of metrics.json, and checks that no counter, duration or record is lost.
+func TestOlderCopy(t *testing.T) {
+	whole, older := t.TempDir(), t.TempDir()
+	c := config(whole)
+	for _, r := range []Restart{cold(time.Millisecond), warm(2 * time.Second), warm(3 * time.Second)} {
+		p := start(t, c)
+		p.RecordRestart(r)
+		p.stop()
+	}
+	must(t, os.CopyFS(older, os.DirFS(whole)))
+	p := start(t, c)
+	p.RecordRestart(Restart{At: time.Now(), Kind: Cold, Duration: 4 * time.Second, TimedOut: true})
+	p.markDirty(fileHistory)
+	p.stop()
+
+	all := files(t, c.StoragePath, metricsFile)
+	newest := all[len(all)-1] // the backup with the highest number
+	names := []string{metricsFile, historyFile, newest}
+	for set := 1; set < 1<<len(names); set++ {
+		dir, replaced := t.TempDir(), []string(nil)
+		must(t, os.CopyFS(dir, os.DirFS(whole)))
+		for i, name := range names {
+			if set>>i&1 == 0 {
+				continue
+			}
+			replaced = append(replaced, name)
+			text, err := os.ReadFile(filepath.Join(older, "metrics", name))
+			if os.IsNotExist(err) { // the older directory has no such file
+				must(t, os.Remove(filepath.Join(dir, "metrics", name)))
+				continue
+			}
+			must(t, err)
+			must(t, os.WriteFile(filepath.Join(dir, "metrics", name), text, 0o640))
+		}
+		c := config(dir)
+		h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
+		must(t, err)
+		if n := h.Counters; n.WarmRestarts != 2 || n.ColdStarts != 2 || n.EOIUTimeouts != 1 || len(h.Restarts) != 4 {
+			t.Errorf("the report has %+v and %d records", n, len(h.Restarts))
+		}
+		p := start(t, c)
+		p.stop()
+		p.wantCounters(c)
+		recoveries := "0"
+		if set&1 != 0 {
+			recoveries = "1"
+		}
+		p.wantExposed("portsyncd_state_recoveries", recoveries)
+		p.wantExposed("portsyncd_corruptions_detected", "0")
+		if t.Failed() {
+			t.Fatalf("older copies of %q:\n%s", replaced, &p.log.buf)
+		}
+	}
+}
+
 // damageNewest damages metrics.json and all copies of its content.
 func damageNewest(t *testing.T, c Config) {
 	t.Helper()

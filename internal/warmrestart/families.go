@@ -54,7 +54,7 @@ func NewFamilies(set *metrics.Set) *Families {
 		eoiuTimeouts: set.NewCounter("portsyncd_eoiu_timeouts",
 			"Total number of starts at which the initial dump took longer than eoiu_timeout_secs, counted across restarts."),
 		stateRecoveries: set.NewCounter("portsyncd_state_recoveries",
-			"Total number of corrupt or missing files that were restored from a backup, counted across restarts."),
+			"Total number of corrupt, missing or outdated files that were restored from a backup, counted across restarts."),
 		corruptions: set.NewCounter("portsyncd_corruptions_detected",
 			"Total number of corrupt files found at startup, including backups, counted across restarts."),
 		corruptionsRecovered: set.NewCounter("portsyncd_corruptions_recovered_total",

@@ -91,7 +91,7 @@ func (h *History) problem(format string, a ...any) {
 // readMetrics reads counters and restart records.
 func (h *History) readMetrics(path string, now time.Time) {
 	var body metricsBody
-	f := snapshot.File{Path: path, Schema: metricsSchema, Check: decodeInto(&body)}
+	f := snapshot.File{Path: path, Schema: metricsSchema, Check: decodeInto(&body), Copies: metricsCopies, Older: olderMetrics}
 	got, err := f.Peek()
 	for _, p := range got.Problems {
 		if !errors.Is(p.Err, fs.ErrNotExist) {

@@ -80,7 +80,7 @@ func (rec *Recorder) readState() {
 	rec.history = snapshot.Log{Path: filepath.Join(rec.cfg.StoragePath, historyFile), At: sampleTime, FS: rec.cfg.FS}
 	rec.ports = rec.file(rec.cfg.StateFile, portsSchema, rec.keepPorts)
 	rec.metrics = rec.file(filepath.Join(rec.cfg.StoragePath, metricsFile), metricsSchema, decodeInto(&rec.decoded))
-	rec.metrics.Copies = metricsCopies
+	rec.metrics.Copies, rec.metrics.Older = metricsCopies, olderMetrics
 	rec.mayRead = rec.lockFirst()
 	if rec.mayRead && rec.cfg.StateFile != "" {
 		rec.found = rec.loadPorts()
@@ -123,6 +123,13 @@ func (rec *Recorder) loadPorts() (found Counters) {
 // metricsCopies is the number of copies kept beside metrics.json. The newest sample of the
 // history has the counters as well.
 const metricsCopies = 2
+
+// olderMetrics reports whether the body of metrics.json has lower counters than that of its newest
+// copy.
+func olderMetrics(body, newest []byte) bool {
+	var a, b metricsBody
+	return decodeInto(&a)(metricsSchema, body) == nil && decodeInto(&b)(metricsSchema, newest) == nil && a.Counters.raise(b.Counters)
+}
 
 // loadMetrics reads metrics.json and the end of the history, and adds found to the counters.
 // It also determines how the previous process ended.
