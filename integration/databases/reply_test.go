@@ -51,6 +51,7 @@ func TestSlowReplies(t *testing.T) {
 		p.Set(switchtest.ProxyFault{})
 		p.CutAll()
 		sw.AwaitInSync(switchtest.Timeout)
+		sw.CheckSelfReport(d)
 
 		p.Set(drip)
 		sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")

@@ -64,6 +64,7 @@ func TestCutEveryByteOfStart(t *testing.T) {
 				return
 			}
 			conf := sw.WriteConfig(cutConfig)
+			checked := false // health reasons last for seconds, so health is checked after one cut
 			sweep(t, direction, 41, func(f switchtest.ProxyFault) bool {
 				sw.Do("APPL_DB", "FLUSHALL")
 				sw.ConfigurePorts(cutPorts)
@@ -84,6 +85,11 @@ func TestCutEveryByteOfStart(t *testing.T) {
 				awaitInSyncUnchanged(sw)
 				wasCut := p.WasCut(t)
 				awaitInSyncUnchanged(sw)
+				if wasCut && !checked {
+					checked = true
+					sw.CheckAfterFault(d)
+				}
+				sw.AwaitReportedPorts()
 				d.Kill()
 				for n := range cutPorts {
 					sw.NoError("delete a port", sw.Links.Delete(switchtest.PortName(n)))
@@ -109,6 +115,7 @@ func TestCutEveryByteOfBatch(t *testing.T) {
 				sw.BringUp(cutPorts).Kill()
 				conf := sw.WriteConfig(cutConfig)
 				mtu := 1400
+				checked := false // as in TestCutEveryByteOfStart
 				// A new daemon each time: one that loses a connection again
 				// and again waits longer and longer before it reconnects.
 				sweep(t, direction, step, func(f switchtest.ProxyFault) bool {
@@ -128,6 +135,10 @@ func TestCutEveryByteOfBatch(t *testing.T) {
 					awaitInSyncUnchanged(sw) // the changes are written, so the exchange is nearly over
 					wasCut := p.WasCut(t)
 					awaitInSyncUnchanged(sw)
+					if wasCut && !checked {
+						checked = true
+						sw.CheckAfterFault(d)
+					}
 					sw.CheckAlive(d)
 					sw.AwaitReportedPorts()
 					d.Kill()

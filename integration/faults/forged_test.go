@@ -17,7 +17,7 @@ func TestForgedSender(t *testing.T) {
 	if sw == nil {
 		return
 	}
-	sw.BringUp(2)
+	d := sw.BringUp(2)
 	victim := switchtest.PortName(0)
 	index := sw.LinkIndex(victim)
 	forged := func(typ uint16, mtu uint32) []byte {
@@ -59,4 +59,5 @@ func TestForgedSender(t *testing.T) {
 			t.Errorf("a forged message led to %q", text)
 		}
 	}
+	sw.CheckAfterFault(d)
 }

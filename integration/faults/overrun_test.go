@@ -58,6 +58,7 @@ func TestOverrun(t *testing.T) {
 	if text := fmt.Sprint(ops); !strings.Contains(text, "DEL HSET") {
 		t.Errorf("writes to the row of the recreated port: %s, want DEL before HSET", text)
 	}
+	sw.CheckAfterFault(d)
 }
 
 // TestOverrunAtStart makes the kernel drop the messages about new ports that PortInitDone waits
@@ -97,6 +98,7 @@ func TestOverrunAtStart(t *testing.T) {
 	sw.AddPort(leftOver)
 	sw.AwaitInitDone()
 	sw.AwaitRecovery("the last port")
+	sw.CheckAfterFault(d)
 }
 
 // TestFlood changes links from two writers as fast as the kernel allows, while interfaces are
@@ -127,9 +129,7 @@ func TestFlood(t *testing.T) {
 	}
 	writers.Wait()
 	sw.AwaitRecovery("flood")
-	if !d.Alive() {
-		t.Error("the daemon has ended")
-	}
+	sw.CheckAfterFault(d)
 }
 
 // TestInterruptedDump stops the daemon during a dump and adds an interface, so that the kernel marks
@@ -184,4 +184,5 @@ func TestInterruptedDump(t *testing.T) {
 	})
 	t.Logf("%d tries; the daemon was stopped during %d dumps", tries, caught)
 	sw.AwaitRecovery("interrupted dumps")
+	sw.CheckAfterFault(d)
 }

@@ -58,6 +58,10 @@ func TestStopInEveryPhase(t *testing.T) {
 				held++
 				p.CutAll()
 			}
+			p.Set(switchtest.ProxyFault{})
+			d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
+			d.AwaitReady()
+			sw.CheckSelfReport(d)
 			if held < 2 {
 				t.Errorf("delayed in %d phases, want more", held)
 			}
@@ -83,6 +87,9 @@ func TestStopAtAnyMoment(t *testing.T) {
 		time.Sleep(time.Duration(n) * time.Millisecond * switchtest.RaceFactor) // the tested moment
 		slowest = max(slowest, d.EndBySignal(syscall.SIGTERM, fmt.Sprintf("%d ms after the start", n)))
 	}
+	d := sw.Start(switchtest.StartOptions{Args: []string{"-c", conf}})
+	d.AwaitReady()
+	sw.CheckSelfReport(d) // deliberate stops are no restart storm
 	t.Logf("%d moments, the slowest end took %v", moments, slowest.Round(time.Millisecond))
 }
 

@@ -294,6 +294,7 @@ func TestHealthWriteErrors(t *testing.T) {
 				})
 			}
 		}})
+	sw.CheckAfterFault(d)
 }
 
 // TestHealthAuditMismatch writes a port's row from another process.
@@ -310,6 +311,7 @@ func TestHealthAuditMismatch(t *testing.T) {
 		begin: func() { stop = writeWrongField(sw, "PORT_TABLE|"+switchtest.PortName(0)) },
 		end:   func() { stop() }})
 	sw.AwaitInSync(switchtest.Timeout)
+	sw.CheckAfterFault(d)
 }
 
 // writeWrongField writes a wrong field to a row of STATE_DB again and again until the returned
@@ -378,6 +380,7 @@ func TestHealthOverrun(t *testing.T) {
 		h.awaitReasonGone("overrun", time.Minute+switchtest.Timeout)
 		h.awaitHealthy()
 	}
+	sw.CheckAfterFault(d)
 }
 
 // TestHealthStartFailing makes the server reject what a start writes. The daemon must be
@@ -412,6 +415,7 @@ func TestHealthStartFailing(t *testing.T) {
 			t.Errorf("the start is logged as a change of health: %s", l)
 		}
 	}
+	sw.CheckAfterFault(d)
 }
 
 // TestHealthReadOnlyDisk makes the disk read-only for so long that the files on it become old.
@@ -431,6 +435,7 @@ func TestHealthReadOnlyDisk(t *testing.T) {
 			h.awaitReason("disk")
 		},
 		end: func() { sw.Remount(at, 0) }})
+	sw.CheckAfterFault(d)
 }
 
 // TestHealthCrashLoop kills the daemon as often as SONiC restarts it. The first start does not
@@ -454,6 +459,7 @@ func TestHealthCrashLoop(t *testing.T) {
 		d = sw.StartConfigured()
 	}
 	newHealthTest(sw.Switch, d).awaitReason("restart_storm")
+	sw.CheckSelfReport(d, "restart_storm")
 }
 
 // TestHealthRequestedRestarts stops and starts the daemon, first without and then with a warm
@@ -485,7 +491,7 @@ func TestHealthRequestedRestarts(t *testing.T) {
 			t.Errorf("start %d: %+v, want a start requested by SONiC", n+1, r)
 		}
 	}
-	switchtest.AwaitDegraded(t) // healthy
+	sw.CheckSelfReport(d)
 	out, err := exec.Command(sw.Binary, "report", "-c", sw.ConfigPath).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "No storms of restarts or link messages") {
 		t.Errorf("report: %v\n%s", err, out)

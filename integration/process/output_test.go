@@ -93,6 +93,7 @@ func TestFullOutput(t *testing.T) {
 			sw.AddPort(switchtest.PortName(0))
 			sw.AwaitInitDone()
 			sw.AwaitRecovery("a start with full output")
+			sw.CheckSelfReport(d)
 			d.EndBySignal(syscall.SIGTERM, "with full output")
 		})
 	}

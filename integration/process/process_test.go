@@ -129,6 +129,7 @@ func TestSupervisord(t *testing.T) {
 			d.Signal(syscall.SIGHUP)
 			sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
 			sw.AwaitRecovery("SIGPIPE and SIGHUP")
+			sw.CheckSelfReport(d)
 			d.Signal(syscall.SIGTERM)
 			if status := d.Wait(switchtest.ExitTimeout); status.Signal() != syscall.SIGTERM {
 				t.Errorf("wait status %#x, want the end by SIGTERM", int(status))
@@ -165,6 +166,7 @@ func TestHandedListener(t *testing.T) {
 	sw.CloseConns()
 	sw.NoError("restart", r.Restart())
 	switchtest.NewClient(t, address).AwaitCode("/healthz", http.StatusOK)
+	sw.CheckSelfReportAt(switchtest.NewClient(t, address), d)
 }
 
 // TestBusyPort starts the daemon while another program listens at 127.0.0.1:9101. The daemon must
@@ -176,7 +178,7 @@ func TestBusyPort(t *testing.T) {
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:9101")
 	sw.NoError("listen", err)
-	sw.BringUp(1)
+	d := sw.BringUp(1)
 	line := sw.AwaitLog(0, switchtest.Timeout, "127.0.0.1:9101")
 	if line.Severity() != 4 {
 		t.Errorf("severity %d, want a warning: %s", line.Severity(), line)
@@ -193,6 +195,7 @@ func TestBusyPort(t *testing.T) {
 	if warnings != 1 {
 		t.Errorf("%d warnings about the busy port, want one", warnings)
 	}
+	sw.CheckSelfReport(d)
 }
 
 // TestBrokenConfig starts the daemon with a file full of errors: each must be logged, and ports
@@ -232,11 +235,9 @@ func TestBrokenConfig(t *testing.T) {
 	reload("[health]\naudit_interval_secs = 1\n", "audit_interval_secs", "1")
 	reload("[health\n", conf+":1:")
 	reload("[database]\nredis_port = 6380\n", "redis_port", "restart")
-	if !d.Alive() {
-		t.Error("the daemon has ended")
-	}
 	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
 	sw.AwaitRecovery("reloads")
+	sw.CheckSelfReport(d)
 }
 
 // TestAudit changes rows of STATE_DB from another process without any link message. The audit must
@@ -274,4 +275,5 @@ func TestAudit(t *testing.T) {
 		}
 		return ""
 	})
+	sw.CheckSelfReport(d)
 }

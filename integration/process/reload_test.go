@@ -75,6 +75,7 @@ func TestBadReload(t *testing.T) {
 	if got := client.Request("GET", "/metrics").Header.Get("Content-Type"); got == switchtest.JSONType {
 		t.Errorf("/metrics is %s after a good file", got)
 	}
+	sw.CheckSelfReport(d)
 }
 
 // TestReloadWithoutFile checks that a reload logs no error if the daemon was started without a

@@ -187,5 +187,5 @@ func TestHealthSection(t *testing.T) {
 		}
 		return ""
 	})
-	client.AwaitCode("/healthz", http.StatusOK)
+	sw.CheckSelfReport(d)
 }

@@ -132,6 +132,7 @@ func TestStartOnBombs(t *testing.T) {
 		t.Errorf("the daemon took %d MiB, want at most %d", most>>20, mostMemory>>20)
 	}
 	t.Logf("the daemon took %d MiB", most>>20)
+	sw.CheckSelfReport(d)
 	d.Signal(syscall.SIGTERM)
 	d.Wait(switchtest.ExitTimeout)
 }

@@ -111,9 +111,10 @@ func TestTrapsInStateDirectory(t *testing.T) {
 			if info, err := os.Lstat(sw.StatePath); err != nil || info.Mode() != 0o640 {
 				t.Errorf("%s: %v, %v, want a regular file of mode 0640", sw.StatePath, info.Mode(), err)
 			}
-			sw.StartConfigured()
+			d = sw.StartConfigured()
 			switchtest.NewClient(t, switchtest.HTTPAddress).AwaitValue("portsyncd_warm_restarts", 1)
 			v.check("the next start")
+			sw.CheckSelfReport(d)
 			for n := range v.made {
 				if _, err := os.Lstat(fmt.Sprintf("%s/%d-absent", v.dir, n)); err == nil {
 					t.Error("a file was made behind a symbolic link")
@@ -206,6 +207,7 @@ func TestFilesReplacedWhileSaving(t *testing.T) {
 	stop()
 	v.check(fmt.Sprintf("%d swaps", swaps))
 	sw.AwaitRecovery(fmt.Sprintf("%d swaps", swaps))
+	sw.CheckSelfReport(d)
 	d.EndBySignal(syscall.SIGTERM, "after the swaps")
 	v.check("the end")
 	if text, err := os.ReadFile(sw.StatePath); err != nil || bytes.Contains(text, []byte("somebody's")) {

@@ -61,6 +61,7 @@ func TestRedisAbsent(t *testing.T) {
 	if row := sw.Row("STATE_DB", "PORT_TABLE|"+switchtest.PortName(1)); row["admin_status"] != "up" {
 		t.Errorf("the new interface has the row %v", row)
 	}
+	sw.CheckSelfReport(d)
 }
 
 // TestMapLater starts the daemon without a database map, which then appears, first broken, then
@@ -92,6 +93,7 @@ func TestMapLater(t *testing.T) {
 	if n := sw.PopPortTable(); n != 2 {
 		t.Errorf("%d rows are produced, want a port and PortConfigDone", n)
 	}
+	sw.CheckSelfReport(d)
 }
 
 // TestProcessRestart restarts the daemon on a running switch (docs/PROTOCOL.md D6): no interface
@@ -107,7 +109,7 @@ func TestProcessRestart(t *testing.T) {
 	sw.ChangeLinks()
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|Ethernet0.10", "state", "ok") // intfmgrd's
 	before := switchtest.LinkStates(t)
-	sw.StartReady()
+	d = sw.StartReady()
 	sw.AwaitRecovery("restart of the process")
 	if after := switchtest.LinkStates(t); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("links are\n%v, were\n%v", after, before)
@@ -122,6 +124,7 @@ func TestProcessRestart(t *testing.T) {
 		}
 		return ""
 	})
+	sw.CheckSelfReport(d)
 }
 
 // TestWarmStartStaleRows checks that a warm start deletes the rows of interfaces that were deleted
@@ -138,7 +141,7 @@ func TestWarmStartStaleRows(t *testing.T) {
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|"+switchtest.PortName(1), "state", "ok", "netdev_oper_status", "up", "admin_status", "up", "mtu", "9100")
 	sw.Do("STATE_DB", "HSET", "PORT_TABLE|Ethernet0.10", "state", "ok")
 	sw.AddPort(switchtest.PortName(0))
-	sw.StartReady()
+	d := sw.StartReady()
 	sw.AwaitRecovery("warm start")
 	if sw.Exists("STATE_DB", "PORT_TABLE|"+switchtest.PortName(1)) {
 		t.Error("the stale row is still there")
@@ -152,6 +155,7 @@ func TestWarmStartStaleRows(t *testing.T) {
 	if pending := sw.SetMembers("APPL_DB", switchtest.KeySet); len(pending) > 0 {
 		t.Errorf("a warm start produced %q", pending)
 	}
+	sw.CheckSelfReport(d)
 }
 
 // TestInvalidRestoreCount checks that a restore_count which is not a plain number counts as
@@ -167,13 +171,14 @@ func TestInvalidRestoreCount(t *testing.T) {
 			sw.ConfigurePorts(1)
 			sw.Do("STATE_DB", "HSET", "WARM_RESTART_ENABLE_TABLE|swss", "enable", "true")
 			sw.Do("STATE_DB", "HSET", "WARM_RESTART_TABLE|portsyncd", "restore_count", count, "state", "reconciled")
-			sw.StartReady()
+			d := sw.StartReady()
 			if got := switchtest.RowText(sw.Row("STATE_DB", "WARM_RESTART_TABLE|portsyncd")); got != `{"restore_count":"0","state":"reconciled"}` {
 				t.Errorf("the row is %s", got)
 			}
 			if n := sw.PopPortTable(); n != 2 {
 				t.Errorf("%d rows are produced, want a port and PortConfigDone", n)
 			}
+			sw.CheckSelfReport(d)
 		})
 	}
 }
@@ -191,7 +196,7 @@ func TestBadRows(t *testing.T) {
 		sw.Do("CONFIG_DB", "SET", key, "a string")
 	}
 	sw.Do("STATE_DB", "SET", "WARM_RESTART_ENABLE_TABLE|system", "a string")
-	sw.StartReady()
+	d := sw.StartReady()
 	sw.PopPortTable()
 	if row := sw.Row("APPL_DB", "PORT_TABLE:PortConfigDone"); row["count"] != "2" {
 		t.Errorf("PortConfigDone is %v, want the 2 ports that could be read", row)
@@ -209,6 +214,7 @@ func TestBadRows(t *testing.T) {
 			t.Errorf("severity %d, want error: %s", line.Severity(), line)
 		}
 	}
+	sw.CheckSelfReport(d)
 }
 
 // TestConsumerDuringStart pops PORT_TABLE while the daemon still produces it (docs/PROTOCOL.md
@@ -241,6 +247,7 @@ func TestConsumerDuringStart(t *testing.T) {
 	}
 	sw.AwaitInitDone()
 	sw.AwaitRecovery("64 ports")
+	sw.CheckSelfReport(d)
 }
 
 // TestRename renames a port (docs/PROTOCOL.md D7): the row of the old name is deleted unless
@@ -250,7 +257,7 @@ func TestRename(t *testing.T) {
 	if sw == nil {
 		return
 	}
-	sw.BringUp(2)
+	d := sw.BringUp(2)
 	sw.Do("APPL_DB", "HSET", "PORT_TABLE:"+switchtest.PortName(2), "lanes", "2")
 	sw.IPLink("link set "+switchtest.PortName(0)+" down", "link set "+switchtest.PortName(0)+" name "+switchtest.PortName(2))
 	sw.AwaitRecovery("rename")
@@ -262,6 +269,7 @@ func TestRename(t *testing.T) {
 	sw.AwaitRecovery("exchanged names")
 	sw.IPLink("link set " + switchtest.PortName(1) + " name uplink")
 	sw.AwaitRecovery("renamed to a name that is not a port's")
+	sw.CheckSelfReport(d)
 }
 
 // TestOldIndexReused gives the index of a deleted old interface to a new one (docs/PROTOCOL.md
@@ -274,7 +282,7 @@ func TestOldIndexReused(t *testing.T) {
 	sw.ConfigurePorts(1)
 	sw.AddPort(switchtest.PortName(0))
 	index := sw.LinkIndex(switchtest.PortName(0))
-	sw.StartReady()
+	d := sw.StartReady()
 	sw.PopPortTable()
 	sw.AwaitLog(0, switchtest.Timeout, "bringing down and ignoring")
 	sw.NoError("delete the old interface", sw.Links.Delete(switchtest.PortName(0)))
@@ -286,6 +294,7 @@ func TestOldIndexReused(t *testing.T) {
 	sw.AwaitInitDone()
 	sw.IPLink("link set " + switchtest.PortName(0) + " mtu 1400")
 	sw.AwaitRecovery("a change of the renamed port")
+	sw.CheckSelfReport(d)
 }
 
 // addVethIndex makes a veth pair whose first end has the given index. The kernel names the other
@@ -325,7 +334,7 @@ func TestKilledBeforeInitDone(t *testing.T) {
 		sw.Do("APPL_DB", "HSET", switchtest.ApplPort+switchtest.PortName(n), "admin_status", "up")
 	}
 	sw.IgnoredLinks[sw.LinkIndex(switchtest.PortName(0))] = true
-	sw.StartReady()
+	d = sw.StartReady()
 	sw.AwaitLog(0, switchtest.Timeout, "bringing down and ignoring", "count=1")
 	client := switchtest.NewClient(t, switchtest.HTTPAddress)
 	port := `"name":"` + switchtest.PortName(0) + `","present":false,"init_pending":false,"state":"pending","written":true,"reason":"old_interface"`
@@ -350,4 +359,5 @@ func TestKilledBeforeInitDone(t *testing.T) {
 	sw.NoError("delete the old interface", sw.Links.Delete(switchtest.PortName(0)))
 	sw.AddPort(switchtest.PortName(0))
 	sw.AwaitRecovery("the interface was created again")
+	sw.CheckSelfReport(d)
 }

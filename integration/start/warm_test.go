@@ -91,9 +91,10 @@ func TestStartDecision(t *testing.T) {
 			d.Kill()
 			prepare(sw, b)
 			lines, down, rows := sw.Logs.Len(), sw.WatchLinksDown(), sw.WatchRowEvents()
-			sw.StartConfigured()
+			d = sw.StartConfigured()
 			sw.AwaitLog(lines, switchtest.Timeout, b.kind+" start", b.reason)
 			check(sw, b, down, rows)
+			sw.CheckSelfReport(d)
 		})
 	}
 }
@@ -144,6 +145,11 @@ func prepare(sw *switchtest.StorageSwitch, b startCase) {
 		sw.Do("STATE_DB", "HDEL", "WARM_RESTART_TABLE|portsyncd", "restore_count")
 	default:
 		sw.Do("STATE_DB", "HSET", "WARM_RESTART_TABLE|portsyncd", "restore_count", b.count)
+	}
+	if !b.keeps { // a cold start ignores the existing interfaces
+		for _, port := range sw.KernelPorts() {
+			sw.IgnoredLinks[port.Index] = true
+		}
 	}
 	rewrite(sw, 1, bootID(sw), 2)
 	if b.spoil != nil {
@@ -242,7 +248,7 @@ func TestWarmChanges(t *testing.T) {
 	down, rows := sw.WatchLinksDown(), sw.WatchRowEvents()
 	commands, err := switchtest.Monitor(sw.Databases["STATE_DB"].TCPAddress())
 	sw.NoError("monitor", err)
-	sw.StartConfigured()
+	d = sw.StartConfigured()
 	r := sw.AwaitRestarts(2)
 	if r.Kind != "warm" || r.Compared != switchtest.ManyPorts-1 || r.Changed != 3 || r.Deleted != 1 {
 		t.Errorf("record %+v, want 3 rows changed and 1 deleted of %d", r, switchtest.ManyPorts-1)
@@ -278,6 +284,7 @@ func TestWarmChanges(t *testing.T) {
 	if compared > produced {
 		t.Errorf("command %d produces ports, command %d compares", produced, compared)
 	}
+	sw.CheckSelfReport(d)
 }
 
 // TestWarmStartTimes logs how long a warm start takes from exec to EOIU, and checks that it writes

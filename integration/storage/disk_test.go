@@ -128,9 +128,7 @@ func TestDiskTrouble(t *testing.T) {
 			if failures == 0 {
 				t.Error("no failure is counted")
 			}
-			if !d.Alive() {
-				t.Error("the daemon has ended")
-			}
+			sw.CheckAfterFault(d)
 		})
 	}
 }
@@ -159,6 +157,7 @@ func TestDiskBadAtStart(t *testing.T) {
 		}
 		return ""
 	})
+	sw.CheckAfterFault(d)
 	d.Signal(syscall.SIGTERM)
 	d.Wait(switchtest.ExitTimeout)
 }

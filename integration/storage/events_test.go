@@ -130,6 +130,7 @@ func TestEvents(t *testing.T) {
 		}
 		return ""
 	})
+	sw.CheckSelfReport(d)
 	d.EndBySignal(syscall.SIGTERM, "stopped")
 
 	sw.Do("APPL_DB", "FLUSHALL")
@@ -358,6 +359,7 @@ func TestTwoDaemons(t *testing.T) {
 	sw.AwaitLog(0, switchtest.Timeout, "writing events resumed")
 	flap()
 	awaitStored("start link_up link_down link_up stop link_down link_up")
+	sw.CheckSelfReportAt(client, d)
 	d.EndBySignal(syscall.SIGTERM, "stopped")
 	stored, stderr := events(sw, "--storage", sw.StorageDir)
 	if stderr != "" || !slices.IsSortedFunc(stored, func(a, b journal.Event) int { return int(a.Seq) - int(b.Seq) }) {
