@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,17 +18,16 @@ import (
 // storage tells the health monitor which of the daemon's files cannot be written.
 type storage struct {
 	*warmrestart.Recorder
-	journal atomic.Pointer[string] // why events cannot be written; nil if they can be written
+	journal atomic.Pointer[snapshot.Failure] // why events cannot be written; nil if they can be written
 }
 
-// Problems returns a description of each file that cannot be written. It may be called from any
+// Problems returns one sentence for each reason why files cannot be written. It may be called from any
 // goroutine.
 func (s *storage) Problems() []string {
-	all := s.Recorder.Problems()
-	if text := s.journal.Load(); text != nil {
-		all = append(all[:len(all):len(all)], *text)
+	if f := s.journal.Load(); f != nil {
+		return s.Recorder.Problems(*f)
 	}
-	return all
+	return s.Recorder.Problems()
 }
 
 // openJournal creates the journal. It reads no file; runJournal does.
@@ -41,11 +41,11 @@ func (d *Daemon) openJournal() {
 	if d.Config.Metrics.Enabled {
 		o.Dir, o.Lock = d.Config.Metrics.StoragePath, d.lockStorage()
 	}
-	o.Troubled = func(text string) {
-		if text == "" {
+	o.Troubled = func(err error) {
+		if err == nil {
 			d.storage.journal.Store(nil)
 		} else {
-			d.storage.journal.Store(&text)
+			d.storage.journal.Store(&snapshot.Failure{What: "events", Path: filepath.Join(o.Dir, journal.FileName), Err: err})
 		}
 		d.monitor.Wake()
 	}

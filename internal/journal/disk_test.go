@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -81,11 +82,11 @@ func (f *failingFS) Open(path string, flags int, mode os.FileMode) (snapshot.Han
 func TestDiskFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		var troubles []string
+		var troubles []error
 		disk := &failingFS{FS: snapshot.OS, err: os.ErrPermission}
 		o := options(t.TempDir())
 		o.FS, o.Log = disk, slog.New(slog.NewTextHandler(&log, nil))
-		o.Troubled = func(s string) { troubles = append(troubles, s) }
+		o.Troubled = func(err error) { troubles = append(troubles, err) }
 		f := start(t, o)
 		for range 5 {
 			f.Add(Event{Kind: Reload})
@@ -101,8 +102,8 @@ func TestDiskFails(t *testing.T) {
 		if _, err := Read(o.Dir, &Filter{}, func(*Event) error { n++; return nil }); err != nil || n != 5 {
 			t.Errorf("%d events in the file, %v; want 5", n, err)
 		}
-		if len(troubles) != 2 || !strings.Contains(troubles[0], "permission denied") || troubles[1] != "" {
-			t.Errorf("troubles %q, want one and its end", troubles)
+		if len(troubles) != 2 || !errors.Is(troubles[0], os.ErrPermission) || troubles[1] != nil {
+			t.Errorf("troubles %v, want one and its end", troubles)
 		}
 		if got := strings.Count(log.String(), "cannot write events"); got != 1 {
 			t.Errorf("the fault is logged %d times, want once:\n%s", got, log.String())
@@ -120,15 +121,15 @@ func TestSecondDaemon(t *testing.T) {
 		first.Add(Event{Kind: Reload, Reason: "first"})
 		time.Sleep(5 * time.Second)
 
-		var trouble atomic.Value
+		var trouble atomic.Pointer[error]
 		other := o
 		other.Lock = &snapshot.DirLock{Path: o.Dir}
-		other.Troubled = func(s string) { trouble.Store(s) }
+		other.Troubled = func(err error) { trouble.Store(&err) }
 		second := start(t, other)
 		second.Add(Event{Kind: Reload, Reason: "refused"})
 		time.Sleep(5 * time.Second)
-		if got := trouble.Load().(string); !strings.Contains(got, "directory is locked by another process") {
-			t.Errorf("trouble %q, want that directory is locked by another process", got)
+		if got := *trouble.Load(); !errors.Is(got, snapshot.ErrLocked) {
+			t.Errorf("trouble %v, want that directory is locked by another process", got)
 		}
 		for range 3 {
 			first.Add(Event{Kind: Reload, Reason: "first"})
@@ -137,8 +138,8 @@ func TestSecondDaemon(t *testing.T) {
 		first.stop()
 		o.Lock.Release()
 		time.Sleep(2 * time.Minute)
-		if got := trouble.Load().(string); got != "" {
-			t.Errorf("trouble %q after the other one has ended", got)
+		if got := *trouble.Load(); got != nil {
+			t.Errorf("trouble %v after the other one has ended", got)
 		}
 		second.Add(Event{Kind: Reload, Reason: "second"})
 		second.stop()

@@ -21,9 +21,9 @@ type Options struct {
 	BootID func() string     // returns the ID of this boot, or "" if unknown; called by Run. nil: unknown
 	Base   time.Time         // when the loop's clock was 0; with a monotonic reading
 	Log    *slog.Logger      // nil: nothing is logged
-	// Troubled is called with a description of the problem when the journal cannot be written, and
-	// with "" when writing succeeds again. It must not block. It may be nil.
-	Troubled func(string)
+	// Troubled is called with the error when writing the journal starts to fail, and with nil when it
+	// succeeds again. It must not block. It may be nil.
+	Troubled func(error)
 	// Recorded is called by Run with each event that it records. It must not keep the event, and
 	// must return soon. It may be nil.
 	Recorded func(*Event)
@@ -74,7 +74,7 @@ func New(o Options) *Journal {
 		o.Now = time.Now
 	}
 	if o.Troubled == nil {
-		o.Troubled = func(string) {}
+		o.Troubled = func(error) {}
 	}
 	if o.BootID == nil {
 		o.BootID = func() string { return "" }

@@ -42,7 +42,7 @@ type store struct {
 	lock     *snapshot.DirLock
 	log      snapshot.Log
 	slog     *slog.Logger
-	troubled func(string)
+	troubled func(error)
 
 	pending   []byte // lines
 	events    int    // number of lines
@@ -200,11 +200,11 @@ func (s *store) report(err error) {
 	switch {
 	case err != nil && was == nil:
 		s.slog.Error("cannot write events; keeping them in memory and retrying", "error", err)
-		s.troubled("cannot write events: " + err.Error())
+		s.troubled(err)
 	case err == nil && was != nil:
 		s.slog.Warn("writing events resumed", "discarded", s.discarded)
 		s.discarded = 0
-		s.troubled("")
+		s.troubled(nil)
 	}
 }
 

@@ -39,7 +39,7 @@ func (rec *Recorder) load() {
 	rec.expose()
 	if !late.Stop() {
 		<-reported
-		rec.problems.Store(nil)
+		rec.loadingLate.Store(false)
 		rec.cfg.Families.diskFaulty.Set(0)
 		rec.cfg.Log.Warn("disk responds again; the stored files were read late")
 	}
@@ -53,7 +53,7 @@ func (rec *Recorder) load() {
 func (rec *Recorder) reportSlowDisk() {
 	rec.cfg.Log.Error("disk does not respond; starting without stored data", "timeout", LoadTimeout)
 	rec.cfg.Families.diskFaulty.Set(1)
-	rec.problems.Store(&[]string{"the disk did not answer when the process started"})
+	rec.loadingLate.Store(true)
 	if rec.cfg.OnChange != nil {
 		rec.cfg.OnChange()
 	}

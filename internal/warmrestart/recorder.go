@@ -98,10 +98,11 @@ type Recorder struct {
 	loggedCauses   []error // causes of current problems that have been logged
 
 	// Any goroutine may read the following fields.
-	dirtyTimes [numFiles]dirtyTime
-	problems   atomic.Pointer[[]string]
-	published  atomic.Pointer[[]Restart] // body.Restarts
-	busySince  atomic.Int64              // start of the write in progress, nanoseconds since 1970; 0 if none
+	dirtyTimes  [numFiles]dirtyTime
+	failures    atomic.Pointer[[]snapshot.Failure]
+	loadingLate atomic.Bool               // the stored files could not be read in time and are still being read
+	published   atomic.Pointer[[]Restart] // body.Restarts
+	busySince   atomic.Int64              // start of the write in progress, nanoseconds since 1970; 0 if none
 }
 
 // LoadTimeout is the time allowed for reading the stored files at startup. If the disk takes longer,
@@ -235,16 +236,20 @@ func (rec *Recorder) publishRestarts() {
 // diskTimeout is the duration after which Problems reports a write as stuck.
 const diskTimeout = 10 * time.Second
 
-// Problems returns one sentence, with the reason, for each file that cannot be written. It is safe
-// for concurrent use.
-func (rec *Recorder) Problems() []string {
-	var all []string
-	if now := rec.problems.Load(); now != nil {
-		all = *now
+// Problems returns one sentence for each reason why files cannot be written or read. others are the
+// failures of files that another component writes. Problems is safe for concurrent use.
+func (rec *Recorder) Problems(others ...snapshot.Failure) []string {
+	var failures []snapshot.Failure
+	if now := rec.failures.Load(); now != nil {
+		failures = *now
+	}
+	all := snapshot.DescribeFailures(slices.Concat(failures, others))
+	if rec.loadingLate.Load() {
+		all = append(all, "the disk did not answer when the process started")
 	}
 	if since := rec.busySince.Load(); since != 0 {
 		if busy := time.Duration(time.Now().UnixNano() - since); busy > diskTimeout {
-			all = append(all[:len(all):len(all)], "the disk has not answered for "+busy.Truncate(time.Second).String())
+			all = append(all, "the disk has not answered for "+busy.Truncate(time.Second).String())
 		}
 	}
 	return all

@@ -2,11 +2,9 @@ package warmrestart
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"portsyncd/internal/backoff"
@@ -237,41 +235,27 @@ func (rec *Recorder) setResult(file int, err error) {
 		return
 	}
 	t.err = err
-	if err != nil && !slices.Contains(rec.loggedCauses, cause(err)) {
-		rec.loggedCauses = append(rec.loggedCauses, cause(err))
+	if err != nil && !slices.Contains(rec.loggedCauses, snapshot.Cause(err)) {
+		rec.loggedCauses = append(rec.loggedCauses, snapshot.Cause(err))
 		rec.cfg.Log.Error("cannot write "+t.what+"; retrying", "error", err)
 	}
-	var problems []string
+	var failures []snapshot.Failure
 	for i := range rec.tasks {
-		if t := &rec.tasks[i]; errors.Is(t.err, snapshot.ErrLocked) {
-			problems = []string{"nothing is stored: " + t.err.Error()}
-			break
-		} else if t.err != nil {
-			problems = append(problems, "cannot write "+t.what+": "+t.err.Error())
+		if t := &rec.tasks[i]; t.err != nil {
+			failures = append(failures, snapshot.Failure{What: t.what, Path: t.path, Err: t.err})
 		}
 	}
-	rec.problems.Store(&problems)
+	rec.failures.Store(&failures)
 	if rec.cfg.OnChange != nil {
 		rec.cfg.OnChange()
 	}
-	if len(problems) > 0 {
+	if len(failures) > 0 {
 		rec.cfg.Families.diskFaulty.Set(1)
 		return
 	}
 	rec.cfg.Families.diskFaulty.Set(0)
 	rec.loggedCauses = nil
 	rec.cfg.Log.Warn("writing files resumed")
-}
-
-// cause returns the errno that err wraps, or ErrLocked if err wraps it, or nil if it wraps neither.
-func cause(err error) error {
-	if errors.Is(err, snapshot.ErrLocked) {
-		return snapshot.ErrLocked
-	}
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno
-	}
-	return nil
 }
 
 // flush receives pending data and makes one attempt to write the state file and metrics.json if
