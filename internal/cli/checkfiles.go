@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"portsyncd/config"
+	"portsyncd/internal/smallfile"
 	"portsyncd/internal/transport"
 )
 
@@ -20,7 +20,7 @@ func fileProblems(cfg *config.Config) []string {
 		if file == "" {
 			return nil
 		}
-		text, err := os.ReadFile(file)
+		text, err := readSmall(file)
 		if err == nil && parse != nil {
 			err = parse(text)
 		}
@@ -52,9 +52,11 @@ func fileProblems(cfg *config.Config) []string {
 
 // withoutPath removes the path from err, because the message already contains it.
 func withoutPath(err error) error {
-	var bad *fs.PathError
-	if errors.As(err, &bad) {
+	if bad := (*fs.PathError)(nil); errors.As(err, &bad) {
 		return bad.Err
+	}
+	if odd := (smallfile.NotRegular{}); errors.As(err, &odd) {
+		return odd
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"portsyncd/config"
+	"portsyncd/internal/smallfile"
 	"portsyncd/internal/transport"
 )
 
@@ -81,7 +83,7 @@ func newAccess(o *clientOptions, m *config.Metrics) (*access, error) {
 		a.pinned, a.pinnedErr = readCertificates(m.TLSCertFile)
 	}
 	if o.ca != "" {
-		text, err := os.ReadFile(o.ca)
+		text, err := readSmall(o.ca)
 		if err != nil {
 			return nil, fmt.Errorf("read --ca: %w", err)
 		}
@@ -93,7 +95,7 @@ func newAccess(o *clientOptions, m *config.Metrics) (*access, error) {
 		return nil, errors.New("--cert and --key: expected both or none")
 	}
 	if o.cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
+		pair, err := loadKeyPair(o.cert, o.key)
 		if err != nil {
 			return nil, fmt.Errorf("load --cert and --key: %w", err)
 		}
@@ -106,7 +108,7 @@ func newAccess(o *clientOptions, m *config.Metrics) (*access, error) {
 func (a *access) setCredentials(o *clientOptions, m *config.Metrics) error {
 	a.token = os.Getenv(tokenVariable)
 	if o.tokenFile != "" {
-		text, err := os.ReadFile(o.tokenFile)
+		text, err := readSmall(o.tokenFile)
 		if err != nil {
 			return fmt.Errorf("read --token-file: %w", err)
 		}
@@ -161,9 +163,28 @@ func (a *access) verify(chain []*x509.Certificate, host string) error {
 	return nil
 }
 
+// readSmall reads a file with certificates or a credential. The command must end even if the path
+// refers to a FIFO without a writer, an endless device or a mount that does not respond.
+func readSmall(file string) ([]byte, error) {
+	return smallfile.Read(context.Background(), file, transport.MaxPEMFile)
+}
+
+// loadKeyPair reads a certificate and its private key from PEM files.
+func loadKeyPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := readSmall(certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readSmall(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
 // readCertificates reads a PEM file with at least one certificate.
 func readCertificates(file string) ([]*x509.Certificate, error) {
-	text, err := os.ReadFile(file)
+	text, err := readSmall(file)
 	if err != nil {
 		return nil, err
 	}

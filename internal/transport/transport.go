@@ -44,7 +44,7 @@ func TLSConfig() *tls.Config {
 	}
 }
 
-// MaxPEMFile is the maximum size in bytes of a PEM file that the daemon reads. A file with a
+// MaxPEMFile is the maximum size in bytes of a PEM file that the daemon or a command reads. A file with a
 // system's public certificate authorities has about 200 KiB.
 const MaxPEMFile = 1 << 20
 
