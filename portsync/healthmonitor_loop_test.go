@@ -3,6 +3,7 @@ package portsync_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"portsyncd/portsync"
@@ -32,41 +33,43 @@ func (b *bench) series(code string) string {
 // TestHealthOfDumps checks that interrupted dumps make the daemon unhealthy after a second, and
 // that a complete dump makes it healthy again.
 func TestHealthOfDumps(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.start()
-	m := portsync.NewHealthMonitor(b.status, nil, b.set)
-	b.awaitHealth(m, "")
-	b.kernel.InterruptDumps(1 << 30)
-	b.do(0, "FLUSHALL") // the daemon requests a dump
-	h := b.awaitHealth(m, "dump_incomplete")
-	if h.Status != portsync.Unhealthy || h.Score != 60 || b.series("dump_incomplete") != "1" {
-		t.Errorf("%+v, series %q", h, b.series("dump_incomplete"))
-	}
-	b.kernel.InterruptDumps(0)
-	b.awaitHealth(m, "")
-	if v := b.series("dump_incomplete"); v != "0" {
-		t.Errorf("healthy, series %q", v)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBench(t, func(*portsync.Options) {})
+		b.start()
+		m := portsync.NewHealthMonitor(b.status, nil, b.set)
+		b.awaitHealth(m, "")
+		b.kernel.InterruptDumps(1 << 30)
+		b.do(0, "FLUSHALL") // the daemon requests a dump
+		h := b.awaitHealth(m, "dump_incomplete")
+		if h.Status != portsync.Unhealthy || h.Score != 60 || b.series("dump_incomplete") != "1" {
+			t.Errorf("%+v, series %q", h, b.series("dump_incomplete"))
+		}
+		b.kernel.InterruptDumps(0)
+		b.awaitHealth(m, "")
+		if v := b.series("dump_incomplete"); v != "0" {
+			t.Errorf("healthy, series %q", v)
+		}
+	})
 }
 
 // TestHealthOfPortInitDone checks that PortInitDone is late while a port has no interface, and not
 // after the interface was created.
 func TestHealthOfPortInitDone(t *testing.T) {
-	t.Parallel()
-	b := newBenchWith(t, func(o *portsync.Options) { o.LateAfter = 100 * time.Millisecond })
-	b.run()
-	m := portsync.NewHealthMonitor(b.status, nil, b.set)
-	b.must(b.kernel.AddVeth("Ethernet4", "p4"))
-	b.await("Ethernet4", "1500")
-	h := b.awaitHealth(m, "port_init_late")
-	if h.Status != portsync.Degraded || h.Score != 80 || !strings.HasSuffix(h.Reasons[0].Text, "pending ports: 1") {
-		t.Errorf("%+v", h)
-	}
-	if v := b.series("port_init_late"); v != "1" {
-		t.Errorf("series %q", v)
-	}
-	b.must(b.kernel.AddVeth("Ethernet0", "p0"))
-	b.awaitInitDone()
-	b.awaitHealth(m, "")
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBench(t, func(o *portsync.Options) { o.LateAfter = 100 * time.Millisecond })
+		b.run()
+		m := portsync.NewHealthMonitor(b.status, nil, b.set)
+		b.must(b.kernel.AddVeth("Ethernet4", "p4"))
+		b.await("Ethernet4", "1500")
+		h := b.awaitHealth(m, "port_init_late")
+		if h.Status != portsync.Degraded || h.Score != 80 || !strings.HasSuffix(h.Reasons[0].Text, "pending ports: 1") {
+			t.Errorf("%+v", h)
+		}
+		if v := b.series("port_init_late"); v != "1" {
+			t.Errorf("series %q", v)
+		}
+		b.must(b.kernel.AddVeth("Ethernet0", "p0"))
+		b.awaitInitDone()
+		b.awaitHealth(m, "")
+	})
 }

@@ -3,6 +3,7 @@ package portsync
 import (
 	"reflect"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -139,40 +140,41 @@ func TestHealthMonitorConcurrent(t *testing.T) {
 // TestWatch checks that Watch reports each change from the end of the initial sync on, and not a
 // reason that was active only before.
 func TestWatch(t *testing.T) {
-	t.Parallel()
-	s := healthyStatus()
-	s.ready.Store(false)
-	s.disconnect()
-	m, _ := newTestMonitor(s, new(fakeRecorder))
-	type change struct{ before, now string }
-	reported := make(chan change, 10)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		m.Watch(t.Context(), func(before, now Health) { reported <- change{before.Codes(), now.Codes()} })
-	}()
-	t.Cleanup(func() { <-ended })
-	expect := func(want change) {
-		t.Helper()
-		select {
-		case got := <-reported:
-			if !reflect.DeepEqual(got, want) {
-				t.Errorf("reported %+v, want %+v", got, want)
+	synctest.Test(t, func(t *testing.T) {
+		s := healthyStatus()
+		s.ready.Store(false)
+		s.disconnect()
+		m, _ := newTestMonitor(s, new(fakeRecorder))
+		type change struct{ before, now string }
+		reported := make(chan change, 10)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			m.Watch(t.Context(), func(before, now Health) { reported <- change{before.Codes(), now.Codes()} })
+		}()
+		t.Cleanup(func() { <-ended })
+		expect := func(want change) {
+			t.Helper()
+			select {
+			case got := <-reported:
+				if !reflect.DeepEqual(got, want) {
+					t.Errorf("reported %+v, want %+v", got, want)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatalf("change %+v was not reported", want)
 			}
-		case <-time.After(30 * time.Second):
-			t.Fatalf("change %+v was not reported", want)
 		}
-	}
-	s.connect()
-	s.ready.Store(true)
-	s.refuse("OOM")
-	expect(change{"", "database_refusing"})
-	s.mismatched.Store(1)
-	s.wake()
-	expect(change{"database_refusing", "database_refusing,audit_mismatch"})
-	s.refuse()
-	expect(change{"database_refusing,audit_mismatch", "audit_mismatch"})
-	s.mismatched.Store(0)
-	s.wake()
-	expect(change{"audit_mismatch", ""})
+		s.connect()
+		s.ready.Store(true)
+		s.refuse("OOM")
+		expect(change{"", "database_refusing"})
+		s.mismatched.Store(1)
+		s.wake()
+		expect(change{"database_refusing", "database_refusing,audit_mismatch"})
+		s.refuse()
+		expect(change{"database_refusing,audit_mismatch", "audit_mismatch"})
+		s.mismatched.Store(0)
+		s.wake()
+		expect(change{"audit_mismatch", ""})
+	})
 }

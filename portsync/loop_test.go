@@ -35,17 +35,33 @@ func newBench(t *testing.T) *bench { return newBenchWith(t, func(*portsync.Optio
 // newBenchWith is newBench with other options.
 func newBenchWith(t *testing.T, change func(*portsync.Options)) *bench {
 	t.Helper()
+	socket := filepath.Join(t.TempDir(), "redis.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newBenchOn(t, listener, sonicdb.StaticMap("unix", socket), change)
+}
+
+// newFakeBench is like newBenchWith, but all connections stay within the process. The test must run in
+// a synctest bubble, where waiting takes no time and the load of the machine does not matter.
+func newFakeBench(t *testing.T, change func(*portsync.Options)) *bench {
+	t.Helper()
+	listener, databases := lab.NewPipes(), sonicdb.StaticMap("unix", "pipe")
+	databases.SetDialer(listener)
+	return newBenchOn(t, listener, databases, change)
+}
+
+// newBenchOn makes the parts of newBenchWith. The in-memory database has that listener, and the loop
+// connects to the databases of the map.
+func newBenchOn(t *testing.T, listener net.Listener, databases *sonicdb.Map, change func(*portsync.Options)) *bench {
+	t.Helper()
 	b := &bench{
 		t:      t,
 		db:     lab.NewDB(lab.DBOptions{Databases: 16, Notify: "AKE"}),
 		kernel: lab.NewSimKernel(),
 		set:    metrics.NewSet(),
 		status: &portsync.Status{},
-	}
-	socket := filepath.Join(t.TempDir(), "redis.sock")
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
 	}
 	go b.db.Serve(listener)
 	t.Cleanup(func() { b.db.Close() })
@@ -58,7 +74,7 @@ func newBenchWith(t *testing.T, change func(*portsync.Options)) *bench {
 		Links:   b.kernel,
 		SetDown: func([]int32) []error { return nil },
 		Open: &portsync.Connector{
-			Map:   func() (*sonicdb.Map, error) { return sonicdb.StaticMap("unix", socket), nil },
+			Map:   func() (*sonicdb.Map, error) { return databases, nil },
 			Logs:  logs,
 			Level: syslog.LevelNotice,
 			Log:   slog.New(logs),

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"portsyncd/internal/lab"
@@ -14,13 +15,14 @@ import (
 	"portsyncd/portsync"
 )
 
-// The times of these tests: what ports have to come, what an interface may be away, and what is longer
-// than that. The time for two waits of the latter is shorter than lateAfter by seconds, in which a busy
-// machine can make the changes between them.
+// The times of these tests: what ports have to come, what an interface may be away, what is longer than
+// that, and how late a change may be noticed (CONFIG_DB is read 100 ms after a change). Two waits of long
+// are shorter than lateAfter.
 const (
 	lateAfter    = 8 * time.Second
 	missingAfter = 2 * time.Second
 	long         = 2500 * time.Millisecond
+	noticed      = 200 * time.Millisecond
 )
 
 // alarms collects the lines above NOTICE.
@@ -47,11 +49,12 @@ func (a *alarms) all() []string {
 	return slices.Clone(a.lines)
 }
 
-// newMissingBench is a loop with both ports that is healthy, and its health monitor.
+// newMissingBench is a loop with both ports that is healthy, and its health monitor. The test must run in
+// a synctest bubble.
 func newMissingBench(t *testing.T) (*bench, *portsync.HealthMonitor, *alarms) {
 	t.Helper()
 	a := new(alarms)
-	b := newBenchWith(t, func(o *portsync.Options) {
+	b := newFakeBench(t, func(o *portsync.Options) {
 		o.LateAfter, o.MissingAfter, o.Log = lateAfter, missingAfter, slog.New(a)
 		o.Open.Log = o.Log
 	})
@@ -100,28 +103,29 @@ func TestMissing(t *testing.T) {
 		{"CONFIG_DB is flushed", func(b *bench) { b.do(lab.ConfigDB, "FLUSHDB") }},
 	} {
 		t.Run(end.name, func(t *testing.T) {
-			t.Parallel()
-			b, m, _ := newMissingBench(t)
-			begun := time.Now()
-			b.must(b.kernel.Delete("Ethernet4"))
-			h := b.awaitHealth(m, "ports_missing")
-			if took := time.Since(begun); took < missingAfter {
-				t.Errorf("it is missing after %v already", took)
-			}
-			if h.Status != portsync.Degraded || h.Reasons[0].Text != "a configured port has no interface: Ethernet4" {
-				t.Errorf("%+v", h)
-			}
-			if text := string(b.set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_ports_missing 1\n") {
-				t.Error("portsyncd_ports_missing is not 1")
-			}
-			if p := b.port("Ethernet4"); p == nil || p.State != "absent" || p.Present || !p.Configured {
-				t.Errorf("%+v", p)
-			}
-			end.do(b)
-			b.awaitHealth(m, "")
-			if text := string(b.set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_ports_missing 0\n") {
-				t.Error("portsyncd_ports_missing is not 0")
-			}
+			synctest.Test(t, func(t *testing.T) {
+				b, m, _ := newMissingBench(t)
+				begun := time.Now()
+				b.must(b.kernel.Delete("Ethernet4"))
+				h := b.awaitHealth(m, "ports_missing")
+				if took := time.Since(begun); took < missingAfter || took > missingAfter+noticed {
+					t.Errorf("it is missing after %v, want %v", took, missingAfter)
+				}
+				if h.Status != portsync.Degraded || h.Reasons[0].Text != "a configured port has no interface: Ethernet4" {
+					t.Errorf("%+v", h)
+				}
+				if text := string(b.set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_ports_missing 1\n") {
+					t.Error("portsyncd_ports_missing is not 1")
+				}
+				if p := b.port("Ethernet4"); p == nil || p.State != "absent" || p.Present || !p.Configured {
+					t.Errorf("%+v", p)
+				}
+				end.do(b)
+				b.awaitHealth(m, "")
+				if text := string(b.set.AppendText(nil)); !strings.Contains(text, "\nportsyncd_ports_missing 0\n") {
+					t.Error("portsyncd_ports_missing is not 0")
+				}
+			})
 		})
 	}
 }
@@ -139,53 +143,55 @@ func (b *bench) port(name string) *portsync.PortView {
 
 // TestMissingNames checks that the text lists the first names in order and escapes them.
 func TestMissingNames(t *testing.T) {
-	t.Parallel()
-	b, m, _ := newMissingBench(t)
-	names := []string{"Ethernet8", "Ethernet12", "Ethernet16", "Ethernet20", "Ethernet24", "Ethernet28", "Ethernet\x1b[2J",
-		"Ethernet40", "Ethernet44"}
-	b.configure(names...)
-	awaitText := func(want string) {
-		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-			h := m.Health()
-			if len(h.Reasons) == 1 && h.Reasons[0].Text == want {
-				return
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%+v, want %q", h, want)
+	synctest.Test(t, func(t *testing.T) {
+		b, m, _ := newMissingBench(t)
+		names := []string{"Ethernet8", "Ethernet12", "Ethernet16", "Ethernet20", "Ethernet24", "Ethernet28", "Ethernet\x1b[2J",
+			"Ethernet40", "Ethernet44"}
+		b.configure(names...)
+		awaitText := func(want string) {
+			t.Helper()
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+				h := m.Health()
+				if len(h.Reasons) == 1 && h.Reasons[0].Text == want {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("%+v, want %q", h, want)
+				}
 			}
 		}
-	}
-	awaitText(`9 configured ports have no interface: Ethernet8, Ethernet12, Ethernet16, Ethernet20, Ethernet24, Ethernet28, Ethernet40, Ethernet44 and 1 more`)
-	for _, name := range names[:6] {
-		b.do(lab.ConfigDB, "DEL", "PORT|"+name)
-	}
-	awaitText(`3 configured ports have no interface: Ethernet40, Ethernet44, Ethernet\x1b[2J`)
+		awaitText(`9 configured ports have no interface: Ethernet8, Ethernet12, Ethernet16, Ethernet20, Ethernet24, Ethernet28, Ethernet40, Ethernet44 and 1 more`)
+		for _, name := range names[:6] {
+			b.do(lab.ConfigDB, "DEL", "PORT|"+name)
+		}
+		awaitText(`3 configured ports have no interface: Ethernet40, Ethernet44, Ethernet\x1b[2J`)
+	})
 }
 
 // TestAddedLater checks that an added port is pending, and missing only if its interface does not
 // appear within LateAfter.
 func TestAddedLater(t *testing.T) {
-	t.Parallel()
-	b, m, _ := newMissingBench(t)
-	begun := time.Now()
-	b.configure("Ethernet8")
-	v := b.awaitView("the port", func(v *portsync.View) bool { return findPending(v, "Ethernet8") != nil })
-	if p := findPending(&v, "Ethernet8"); p.Why != "it has no interface" || p.From.Before(begun.Add(-time.Second)) || p.From.After(time.Now()) {
-		t.Errorf("%+v", p)
-	}
-	if p := b.port("Ethernet8"); p == nil || p.State != "pending" || p.InitPending || v.Counts.Pending != 0 {
-		t.Errorf("%+v, %d awaited", p, v.Counts.Pending)
-	}
-	b.awaitHealth(m, "ports_missing")
-	if took := time.Since(begun); took < lateAfter {
-		t.Errorf("it is missing after %v", took)
-	}
-	b.plug("Ethernet8")
-	b.awaitHealth(m, "")
-	// From now on it is a port like the others.
-	b.must(b.kernel.Delete("Ethernet8"))
-	b.awaitHealth(m, "ports_missing")
+	synctest.Test(t, func(t *testing.T) {
+		b, m, _ := newMissingBench(t)
+		begun := time.Now()
+		b.configure("Ethernet8")
+		v := b.awaitView("the port", func(v *portsync.View) bool { return findPending(v, "Ethernet8") != nil })
+		if p := findPending(&v, "Ethernet8"); p.Why != "it has no interface" || p.From.Before(begun.Add(-time.Second)) || p.From.After(time.Now()) {
+			t.Errorf("%+v", p)
+		}
+		if p := b.port("Ethernet8"); p == nil || p.State != "pending" || p.InitPending || v.Counts.Pending != 0 {
+			t.Errorf("%+v, %d awaited", p, v.Counts.Pending)
+		}
+		b.awaitHealth(m, "ports_missing")
+		if took := time.Since(begun); took < lateAfter || took > lateAfter+noticed {
+			t.Errorf("it is missing after %v, want %v", took, lateAfter)
+		}
+		b.plug("Ethernet8")
+		b.awaitHealth(m, "")
+		// From now on it is a port like the others.
+		b.must(b.kernel.Delete("Ethernet8"))
+		b.awaitHealth(m, "ports_missing")
+	})
 }
 
 // TestNotMissing checks that usual operations, such as a breakout or a config reload, make no port
@@ -270,15 +276,16 @@ func TestNotMissing(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			b, m, a := newMissingBench(t)
-			c.do(b, m)
-			b.neverMissing(m, 100*time.Millisecond)
-			b.awaitView("nothing pending", func(v *portsync.View) bool { return len(v.Pending) == 0 })
-			b.stop()
-			for _, line := range a.all() {
-				t.Errorf("logged: %s", line)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				b, m, a := newMissingBench(t)
+				c.do(b, m)
+				b.neverMissing(m, 100*time.Millisecond)
+				b.awaitView("nothing pending", func(v *portsync.View) bool { return len(v.Pending) == 0 })
+				b.stop()
+				for _, line := range a.all() {
+					t.Errorf("logged: %s", line)
+				}
+			})
 		})
 	}
 }
@@ -286,17 +293,18 @@ func TestNotMissing(t *testing.T) {
 // TestNeverThere checks that before PortInitDone a port that never had an interface is pending,
 // whatever it lacks, and that a port whose interface vanished is missing.
 func TestNeverThere(t *testing.T) {
-	t.Parallel()
-	b := newBenchWith(t, func(o *portsync.Options) { o.LateAfter, o.MissingAfter = time.Hour, missingAfter })
-	b.run()
-	m := portsync.NewHealthMonitor(b.status, nil, b.set)
-	b.plug("Ethernet4")
-	b.configure("Ethernet8")
-	b.awaitHealth(m, "")
-	b.neverMissing(m, long)
-	b.must(b.kernel.Delete("Ethernet4"))
-	h := b.awaitHealth(m, "ports_missing")
-	if h.Reasons[0].Text != "a configured port has no interface: Ethernet4" {
-		t.Errorf("%+v", h)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBench(t, func(o *portsync.Options) { o.LateAfter, o.MissingAfter = time.Hour, missingAfter })
+		b.run()
+		m := portsync.NewHealthMonitor(b.status, nil, b.set)
+		b.plug("Ethernet4")
+		b.configure("Ethernet8")
+		b.awaitHealth(m, "")
+		b.neverMissing(m, long)
+		b.must(b.kernel.Delete("Ethernet4"))
+		h := b.awaitHealth(m, "ports_missing")
+		if h.Reasons[0].Text != "a configured port has no interface: Ethernet4" {
+			t.Errorf("%+v", h)
+		}
+	})
 }

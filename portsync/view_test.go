@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"portsyncd/internal/lab"
@@ -145,50 +146,51 @@ func TestViewOfFlaps(t *testing.T) {
 // TestViewWhileDisconnected checks that ports have the kernel's state and are not written while Redis
 // is disconnected, that all are written after the reconnect, and that health is never "stalled".
 func TestViewWhileDisconnected(t *testing.T) {
-	t.Parallel()
-	const maxStall = 4 * time.Second // a busy machine may delay the writes after the reconnect
-	b := newBenchWith(t, func(o *portsync.Options) { o.MaxStall = maxStall })
-	m := portsync.NewHealthMonitor(b.status, nil, b.set)
-	b.start()
-	b.must(b.kernel.SetUp("p0", true), b.kernel.SetUp("Ethernet0", true))
-	port := func(v *portsync.View, name string) *portsync.PortView {
-		return &v.Ports[slices.IndexFunc(v.Ports, func(p portsync.PortView) bool { return p.Name == name })]
-	}
-	b.awaitView("a port that is up and written", func(v *portsync.View) bool {
-		p := port(v, "Ethernet0")
-		return p.Oper == "up" && p.Written && p.State == "present"
-	})
-	b.db.SetFault(lab.Fault{CutAfter: 1})
-	b.db.Disconnect()
-	b.awaitView("the loss of the connection", func(v *portsync.View) bool { return !v.Databases[0].Up })
-	b.must(b.kernel.SetUp("p0", false), b.kernel.Delete("Ethernet4"))
-	v := b.awaitView("the kernel's state", func(v *portsync.View) bool {
-		return port(v, "Ethernet0").Oper == "down" && port(v, "Ethernet4").State == "absent"
-	})
-	if p := port(&v, "Ethernet0"); p.Written || p.State != "present" || p.Admin != "up" || p.LastChange == nil {
-		t.Errorf("Ethernet0 while Redis is disconnected: %+v", p)
-	}
-	if p := port(&v, "Ethernet4"); p.Written || p.Index != 0 || p.Oper != "" || p.LastChange == nil {
-		t.Errorf("deleted Ethernet4 while Redis is disconnected: %+v", p)
-	}
-	text := string(b.set.AppendText(nil))
-	for _, line := range []string{`portsyncd_port_oper_up{port="Ethernet0"} 0`, `portsyncd_port_written{port="Ethernet0"} 0`,
-		`portsyncd_port_present{port="Ethernet4"} 0`, `portsyncd_port_written{port="Ethernet4"} 0`} {
-		if !strings.Contains(text, "\n"+line+"\n") {
-			t.Errorf("no %s in\n%s", line, text)
+	synctest.Test(t, func(t *testing.T) {
+		const maxStall = 4 * time.Second // a busy machine may delay the writes after the reconnect
+		b := newFakeBench(t, func(o *portsync.Options) { o.MaxStall = maxStall })
+		m := portsync.NewHealthMonitor(b.status, nil, b.set)
+		b.start()
+		b.must(b.kernel.SetUp("p0", true), b.kernel.SetUp("Ethernet0", true))
+		port := func(v *portsync.View, name string) *portsync.PortView {
+			return &v.Ports[slices.IndexFunc(v.Ports, func(p portsync.PortView) bool { return p.Name == name })]
 		}
-	}
-	for begin := time.Now(); time.Since(begin) < maxStall*3/2; time.Sleep(5 * time.Millisecond) {
-		if h := m.Health(); strings.Contains(h.Codes(), "stalled") {
-			t.Fatalf("reasons %q while Redis is disconnected, want no stall", h.Codes())
+		b.awaitView("a port that is up and written", func(v *portsync.View) bool {
+			p := port(v, "Ethernet0")
+			return p.Oper == "up" && p.Written && p.State == "present"
+		})
+		b.db.SetFault(lab.Fault{CutAfter: 1})
+		b.db.Disconnect()
+		b.awaitView("the loss of the connection", func(v *portsync.View) bool { return !v.Databases[0].Up })
+		b.must(b.kernel.SetUp("p0", false), b.kernel.Delete("Ethernet4"))
+		v := b.awaitView("the kernel's state", func(v *portsync.View) bool {
+			return port(v, "Ethernet0").Oper == "down" && port(v, "Ethernet4").State == "absent"
+		})
+		if p := port(&v, "Ethernet0"); p.Written || p.State != "present" || p.Admin != "up" || p.LastChange == nil {
+			t.Errorf("Ethernet0 while Redis is disconnected: %+v", p)
 		}
-	}
-	b.db.SetFault(lab.Fault{Delay: 5 * time.Millisecond})
-	b.awaitView("all written", func(v *portsync.View) bool {
-		if h := m.Health(); strings.Contains(h.Codes(), "stalled") {
-			t.Fatalf("reasons %q after the reconnect, want no stall", h.Codes())
+		if p := port(&v, "Ethernet4"); p.Written || p.Index != 0 || p.Oper != "" || p.LastChange == nil {
+			t.Errorf("deleted Ethernet4 while Redis is disconnected: %+v", p)
 		}
-		p, gone := port(v, "Ethernet0"), port(v, "Ethernet4")
-		return p.Written && p.Oper == "down" && gone.Written && gone.State == "absent" && v.Backlog.Ports == 0
+		text := string(b.set.AppendText(nil))
+		for _, line := range []string{`portsyncd_port_oper_up{port="Ethernet0"} 0`, `portsyncd_port_written{port="Ethernet0"} 0`,
+			`portsyncd_port_present{port="Ethernet4"} 0`, `portsyncd_port_written{port="Ethernet4"} 0`} {
+			if !strings.Contains(text, "\n"+line+"\n") {
+				t.Errorf("no %s in\n%s", line, text)
+			}
+		}
+		for begin := time.Now(); time.Since(begin) < maxStall*3/2; time.Sleep(5 * time.Millisecond) {
+			if h := m.Health(); strings.Contains(h.Codes(), "stalled") {
+				t.Fatalf("reasons %q while Redis is disconnected, want no stall", h.Codes())
+			}
+		}
+		b.db.SetFault(lab.Fault{Delay: 5 * time.Millisecond})
+		b.awaitView("all written", func(v *portsync.View) bool {
+			if h := m.Health(); strings.Contains(h.Codes(), "stalled") {
+				t.Fatalf("reasons %q after the reconnect, want no stall", h.Codes())
+			}
+			p, gone := port(v, "Ethernet0"), port(v, "Ethernet4")
+			return p.Written && p.Oper == "down" && gone.Written && gone.State == "absent" && v.Backlog.Ports == 0
+		})
 	})
 }

@@ -21,6 +21,7 @@ const defaultTimeout = 2 * time.Second
 
 // Options holds the address, timeouts and credentials for a connection.
 type Options struct {
+	Dialer  Dialer // nil: a [net.Dialer]
 	Network string // "unix" or "tcp"
 	Address string // socket path, or host:port
 	DB      int    // database number
@@ -92,8 +93,11 @@ func Begin(ctx context.Context, o Options) (*Conn, error) {
 		}
 		o.Password = password
 	}
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, o.Network, o.Address)
+	dialer := o.Dialer
+	if dialer == nil {
+		dialer = new(net.Dialer)
+	}
+	nc, err := dialer.DialContext(ctx, o.Network, o.Address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to redis: %w", err)
 	}

@@ -1,6 +1,7 @@
 package sonicdb
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strconv"
@@ -32,7 +33,7 @@ type Database struct {
 // Options returns the options for dialing d with default timeouts.
 func (d Database) Options() Options {
 	i := &d.Instance
-	return Options{Network: i.Network(), Address: i.Address(), DB: d.ID, Username: i.User, PasswordFile: i.PasswordFile}
+	return Options{Dialer: i.Dialer, Network: i.Network(), Address: i.Address(), DB: d.ID, Username: i.User, PasswordFile: i.PasswordFile}
 }
 
 // Instance is one Redis server.
@@ -46,6 +47,13 @@ type Instance struct {
 	// "". User is "" for the default user.
 	PasswordFile string
 	User         string
+
+	Dialer Dialer // nil: a [net.Dialer]
+}
+
+// Dialer connects to a server, like [net.Dialer].
+type Dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Network returns the network to dial, "unix" or "tcp".
@@ -87,6 +95,15 @@ func (m *Map) SetCredentials(user, passwordFile string) {
 			e.database.Instance.User, e.database.Instance.PasswordFile = user, passwordFile
 			m.databases[name] = e
 		}
+	}
+}
+
+// SetDialer sets the Dialer of all instances, so that tests can connect without sockets. It must not
+// be called while other goroutines use the map.
+func (m *Map) SetDialer(d Dialer) {
+	for name, e := range m.databases {
+		e.database.Instance.Dialer = d
+		m.databases[name] = e
 	}
 }
 
