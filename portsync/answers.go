@@ -16,10 +16,13 @@ func newWriter(b *base, acknowledged, answered func(*Port, pending)) writer {
 }
 
 // add adds an operation on a row to the backlog. since is the time at which the message that caused
-// it was read.
-func (w *writer) add(a Action, since int64) {
-	w.batch.Add(a, since)
-	w.state.touch(a.Port)
+// it was read. The State has marked the port for publication.
+func (w *writer) add(a Action, since int64) { w.batch.Add(a, since) }
+
+// rewrite adds a write of the row of p that no message caused.
+func (w *writer) rewrite(p *Port, now int64) {
+	w.state.touch(p)
+	w.add(Action{Kind: Publish, Port: p}, now)
 }
 
 // len returns the number of ports in the backlog.

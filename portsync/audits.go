@@ -168,7 +168,7 @@ func (l *Loop) reconcile() {
 func (l *Loop) repair(res *AuditResult) {
 	for _, p := range res.Differing {
 		p.repair, p.row = repairRow, row{}
-		l.writes.add(Action{Kind: Publish, Port: p}, l.db.answeredAt)
+		l.writes.rewrite(p, l.db.answeredAt)
 	}
 	for _, name := range res.Stale {
 		p := l.state.port([]byte(name))

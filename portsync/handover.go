@@ -83,7 +83,6 @@ func (h *handover) expect(names []string) {
 		if !p.InitPending {
 			p.pendingSince = now
 		}
-		h.state.touch(p)
 	}
 }
 

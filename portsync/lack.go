@@ -78,10 +78,12 @@ func (s *State) leftOver(name string) bool {
 	return false
 }
 
-// touchName marks the named port for publication, if it exists. It is called when interfaces with
-// that name start or stop being ignored.
-func (s *State) touchName(name string) {
-	if p := s.ports[name]; p != nil {
-		s.touch(p)
+// touchNames marks the named ports for publication, if they exist. It is called when interfaces with
+// these names start or stop being ignored.
+func (s *State) touchNames(names ...string) {
+	for _, name := range names {
+		if p := s.ports[name]; p != nil {
+			s.touch(p)
+		}
 	}
 }

@@ -149,11 +149,7 @@ func (s *State) Configure(names []string) {
 	}
 	for _, name := range names {
 		p := s.port([]byte(name))
-		p.listed = true
-		if !p.Configured {
-			p.Configured = true
-			s.touch(p)
-		}
+		p.listed, p.Configured = true, true
 	}
 	for _, p := range s.ports {
 		if p.Configured && !p.listed {
@@ -197,8 +193,8 @@ func (s *State) untouch() {
 	s.touched = s.touched[:0]
 }
 
-// touch marks p as changed, so that its state is published at the end of the turn. It must be
-// called after each change of p.
+// touch marks p as changed, so that its state is published at the end of the turn. State.port calls
+// it. Code that has a port from elsewhere must call touch when it changes the port.
 func (s *State) touch(p *Port) {
 	if !p.touched {
 		p.touched = true

@@ -41,7 +41,7 @@ func (l *Loop) recheckRows(now int64) {
 	l.recheck.begin()
 	for _, p := range l.state.ports {
 		if p.uncertain() {
-			l.writes.add(Action{Kind: Publish, Port: p}, now)
+			l.writes.rewrite(p, now)
 		}
 	}
 }

@@ -13,7 +13,7 @@ type publisher struct {
 	absences absences
 	rows     refusedRows
 	present  int64            // number of ports that are PortPresent
-	unreads  int              // the State.unreads that Status shows
+	hides    int              // the State.hides that Status shows
 	fresh    []*publishedPort // scratch
 }
 
@@ -90,12 +90,12 @@ func (l *Loop) stalledFrom() int64 {
 	return max(l.writes.batch.oldest(), l.db.answeredAt, l.db.connection.since, l.initial.gateOpenedAt)
 }
 
-// unreadChanged reports whether the set of links whose messages cannot be read has changed since
-// the last call.
+// unreadChanged reports whether the set of links whose messages cannot be read may have changed
+// since the last call.
 func (p *publisher) unreadChanged() bool {
-	was := p.unreads
-	p.unreads = p.state.unreads
-	return p.unreads != was
+	was := p.hides
+	p.hides = p.state.hides
+	return p.hides != was
 }
 
 // publishPorts publishes the ports that were touched since the last call.

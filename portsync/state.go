@@ -24,18 +24,10 @@ type link struct {
 	downs   uint32 // link-down count of the last message with carrier counts
 }
 
-// oldLink is an interface that existed before a cold start. Its messages are ignored until it is
-// deleted (PROTOCOL.md section 6).
-type oldLink struct {
+// ignoredLink is an interface whose messages are not used.
+type ignoredLink struct {
 	name string
-	seen uint32
-}
-
-// unreadLink is an interface whose last message was too large to read. Its port keeps its previous
-// state and row.
-type unreadLink struct {
-	name string
-	seen uint32
+	seen uint32 // value of State.gen when a message last reported the interface
 }
 
 // State tracks links and ports and determines the actions that each kernel message requires. It
@@ -49,10 +41,14 @@ type State struct {
 	busy  atomic.Bool
 	ports map[string]*Port
 	links map[int32]*link
-	old   map[int32]*oldLink
 
-	unread  map[int32]unreadLink
-	unreads int // incremented on each change of unread
+	// old has the interfaces that existed before a cold start. Their messages are ignored until they
+	// are deleted (PROTOCOL.md section 6).
+	old map[int32]ignoredLink
+	// unread has the interfaces whose last message was too large to read. Their ports keep their
+	// previous states and rows.
+	unread map[int32]ignoredLink
+	hides  int // incremented on each change of the names in old or unread
 
 	unswept bool    // STATE_DB may have rows of an earlier run
 	touched []*Port // ports that may have changed since they were last published
@@ -73,11 +69,10 @@ type State struct {
 // NewState returns a state without links, in which PortInitDone waits for the given ports.
 func NewState(pending []string) *State {
 	s := &State{
-		ports: make(map[string]*Port),
-		links: make(map[int32]*link),
-		old:   make(map[int32]*oldLink),
-
-		unread: make(map[int32]unreadLink),
+		ports:  make(map[string]*Port),
+		links:  make(map[int32]*link),
+		old:    make(map[int32]ignoredLink),
+		unread: make(map[int32]ignoredLink),
 	}
 	for _, name := range pending {
 		s.AddInitPending(name)
@@ -92,14 +87,29 @@ func (s *State) AddInitPending(name string) *Port {
 		p.InitPending = true
 		s.initPending++
 	}
-	s.touch(p)
 	return p
 }
 
 // AddOld records an interface that existed before a cold start.
-func (s *State) AddOld(index int32, name string) {
-	s.old[index] = &oldLink{name: name, seen: s.gen}
-	s.touchName(name)
+func (s *State) AddOld(index int32, name string) { s.hide(s.old, index, []byte(name)) }
+
+// hide records in set, which is s.old or s.unread, that the messages of an interface are not used.
+// If name is nil, the interface is removed from set. hide marks the ports with the previous and the
+// new name of the interface for publication.
+func (s *State) hide(set map[int32]ignoredLink, index int32, name []byte) {
+	is := set[index]
+	if string(name) != is.name {
+		was := is.name
+		is.name = string(name)
+		s.hides++
+		s.touchNames(was, is.name)
+	}
+	if name == nil {
+		delete(set, index)
+		return
+	}
+	is.seen = s.gen
+	set[index] = is
 }
 
 // DumpRequested records that a dump of all links was requested with the sequence number seq. Links
@@ -185,7 +195,6 @@ func (s *State) Step(ev *Event, out []Action) ([]Action, error) {
 // Accept records whether APPL_DB had the port when its row was due to be written. It reports
 // whether PortInitDone has become due.
 func (s *State) Accept(p *Port, accepted bool) (initDone bool) {
-	s.touch(p)
 	p.Accepted, p.notApplied = accepted && p.Index != 0, !accepted
 	if accepted && p.InitPending {
 		p.InitPending = false
@@ -198,17 +207,12 @@ func (s *State) Accept(p *Port, accepted bool) (initDone bool) {
 func (s *State) newLink(ev *Event, out []Action) []Action {
 	created := s.created(ev)
 	s.newest = max(s.newest, ev.Index)
-	if o := s.old[ev.Index]; o != nil {
-		o.seen = s.gen
-		if o.name != string(ev.Name()) {
-			s.touchName(o.name)
-			o.name = string(ev.Name())
-			s.touchName(o.name)
-		}
+	if _, old := s.old[ev.Index]; old {
+		s.hide(s.old, ev.Index, ev.Name())
 		return append(out, ignore(IgnoredOld))
 	}
 	if ev.Kind == netlinkraw.NewLink || !watched(ev.Name()) {
-		s.removeUnreadable(ev.Index)
+		s.hide(s.unread, ev.Index, nil)
 	}
 	l, before := s.links[ev.Index], len(out)
 	if l != nil && l.port.Name != string(ev.Name()) {
@@ -236,7 +240,6 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	l.seen = s.gen
 	// Messages of family AF_BRIDGE have no link kind, so a team stays a team.
 	l.team = l.team || ev.Team
-	s.touch(p)
 	if p.Index != ev.Index { // the first interface of the port, or a different one
 		p.notApplied, p.expectedBy = false, 0
 	}
@@ -314,23 +317,8 @@ func (s *State) addUnreadable(ev *Event, l *link, out []Action) []Action {
 	if l != nil {
 		l.seen = s.gen
 	}
-	name := string(ev.Name())
-	if s.unread[ev.Index].name != name {
-		s.unreads++
-		s.touchName(name)
-	}
-	s.unread[ev.Index] = unreadLink{name: name, seen: s.gen}
+	s.hide(s.unread, ev.Index, ev.Name())
 	return append(out, Action{Kind: Unread})
-}
-
-// removeUnreadable removes the record of an unreadable link, because a later message was read or
-// the link was deleted.
-func (s *State) removeUnreadable(index int32) {
-	if u, ok := s.unread[index]; ok {
-		delete(s.unread, index)
-		s.unreads++
-		s.touchName(u.name)
-	}
 }
 
 // unreadNames returns the names of the links whose messages cannot be read, or nil if there are
@@ -350,8 +338,9 @@ func (s *State) unreadNames() *string {
 
 // delLink processes RTM_DELLINK.
 func (s *State) delLink(ev *Event, out []Action) []Action {
+	_, old := s.old[ev.Index]
 	switch {
-	case !watched(ev.Name()) && s.links[ev.Index] == nil && s.old[ev.Index] == nil:
+	case !watched(ev.Name()) && s.links[ev.Index] == nil && !old:
 		return append(out, ignore(IgnoredName))
 	case ev.Team:
 		s.release(s.links[ev.Index])
@@ -360,12 +349,10 @@ func (s *State) delLink(ev *Event, out []Action) []Action {
 		// The link has left a bridge. If it was deleted, another message follows.
 		return append(out, ignore(IgnoredMaster))
 	}
-	s.removeUnreadable(ev.Index)
-	switch {
-	case s.old[ev.Index] != nil:
+	s.hide(s.unread, ev.Index, nil)
+	if old {
 		// The kernel can reuse the ifindex (D8).
-		s.touchName(s.old[ev.Index].name)
-		delete(s.old, ev.Index)
+		s.hide(s.old, ev.Index, nil)
 		return append(out, ignore(IgnoredOld))
 	}
 	before := len(out)
@@ -407,15 +394,11 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 			out = s.drop(l, out)
 		}
 	}
-	for index, u := range s.unread {
-		if u.seen != s.gen {
-			s.removeUnreadable(index)
-		}
-	}
-	for index, o := range s.old {
-		if o.seen != s.gen {
-			s.touchName(o.name)
-			delete(s.old, index)
+	for _, set := range []map[int32]ignoredLink{s.unread, s.old} {
+		for index, l := range set {
+			if l.seen != s.gen {
+				s.hide(set, index, nil)
+			}
 		}
 	}
 	s.synced = true
@@ -460,13 +443,15 @@ func (s *State) release(l *link) {
 	}
 }
 
-// port returns the named port. It adds the port if necessary.
+// port returns the named port, which the caller is about to change, and marks it for publication.
+// It adds the port if necessary.
 func (s *State) port(name []byte) *Port {
-	if p := s.ports[string(name)]; p != nil {
-		return p
+	p := s.ports[string(name)]
+	if p == nil {
+		p = &Port{Name: string(name), row: row{unknown: s.unswept}}
+		s.ports[p.Name] = p
 	}
-	p := &Port{Name: string(name), row: row{unknown: s.unswept}}
-	s.ports[p.Name] = p
+	s.touch(p)
 	return p
 }
 

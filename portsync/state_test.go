@@ -189,6 +189,7 @@ func TestSwept(t *testing.T) {
 		s.unswept = true
 		p := s.port([]byte("Ethernet0"))
 		p.row, p.Index, p.Configured = c.is, c.index, c.configured
+		s.untouch()
 		s.Swept(map[string]bool{"Ethernet0": c.there})
 		if p.row != c.want || s.unswept || p.touched != (c.is != c.want) {
 			t.Errorf("%s: %+v, want %+v; to be published: %t", name, p.row, c.want, p.touched)

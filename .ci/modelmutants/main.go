@@ -39,7 +39,7 @@ func (m mutant) String() string {
 }
 
 // touching matches a statement that marks a port for publication.
-var touching = regexp.MustCompile(`^\t+\w+(\.state)?\.touch(Name)?\(`)
+var touching = regexp.MustCompile(`^\t+\w+(\.state)?\.touch(Names)?\(`)
 
 // publishing matches, for each file, the statements that publish something.
 var publishing = map[string]*regexp.Regexp{
