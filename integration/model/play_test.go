@@ -154,7 +154,7 @@ func faultSequence(name string) []modelEvent {
 
 // modelFaults are a fault and what follows after changes of three interfaces.
 var modelFaults = map[string][]modelEvent{
-	"audited":           {{"steal", 0, 0}, {"audit", 0, 0}, {"row", 2, 1}, {"touch", 2, 0}, {"steal", 2, 1}, {"foreign", 1, 45}, {"audit", 0, 0}, {"audit", 0, 0}},
+	"audited":           {{"steal", 0, 0}, {"audit", 0, 0}, {"row", 2, 1}, {"touch", 2, 0}, {"steal", 2, 1}, {"foreign", 1, 45}, {"audit", 0, 0}, {"row", 2, 0}, {"touch", 2, 0}, {"steal", 2, 0}, {"audit", 0, 0}},
 	"dead":              {{"die", 0, 0}, {"ask", 0, 0}, {"recreate", 0, 1}, {"ask", 0, 0}, {"back", 0, 0}, {"pop", 0, 0}},
 	"paused":            {{"pause", 0, 0}, {"ask", 0, 1}, {"recreate", 0, 1}, {"ask", 0, 1}, {"unpause", 0, 0}},
 	"paused and dead":   {{"pause", 0, 0}, {"ask", 0, 0}, {"die", 0, 0}, {"ask", 0, 0}, {"back", 0, 0}, {"pop", 0, 0}},
@@ -162,11 +162,12 @@ var modelFaults = map[string][]modelEvent{
 	"refusing, killed":  {{"readonly", 0, 0}, {"ask", 0, 0}, {"kill", 0, 0}, {"writable", 0, 0}, {"start", 0, 0}, {"ask", 0, 0}},
 	"dead at start":     {{"kill", 0, 0}, {"die", 0, 0}, {"start", 0, 0}, {"ask", 0, 0}, {"back", 0, 0}, {"pop", 0, 0}, {"ask", 0, 0}},
 	"flushed":           {{"delete", 0, 0}, {"flush", 0, 0}, {"ask", 0, 0}},
-	"left over":         {{"kill", 0, 0}, {"flush", 0, 2}, {"start", 0, 0}, {"rename", 2, 3}, {"config", 3, 1}, {"ask", 0, 0}, {"delete", 3, 0}, {"ask", 0, 0}},
+	"left over":         {{"kill", 0, 0}, {"flush", 0, 2}, {"start", 0, 0}, {"rename", 2, 3}, {"config", 3, 1}, {"cut", 0, 0}, {"ask", 0, 0}, {"delete", 3, 0}, {"ask", 0, 0}},
 	"refusing, ended":   {{"readonly", 0, 0}, {"ask", 0, 0}, {"drain", 0, 0}, {"start", 0, 0}, {"ask", 0, 0}},
-	"refusing, audited": {{"steal", 0, 1}, {"readonly", 0, 0}, {"audit", 0, 0}, {"ask", 0, 0}, {"writable", 0, 0}, {"ask", 0, 0}},
+	"refusing, audited": {{"sync", 0, 0}, {"steal", 0, 1}, {"readonly", 0, 0}, {"audit", 0, 0}, {"ask", 0, 0}, {"writable", 0, 0}, {"ask", 0, 0}},
 	"replaced":          {{"delete", 0, 0}, {"rest", 0, 0}, {"replace", 0, 1}, {"ask", 0, 0}},
-	"restarted":         {{"touch", 0, 0}, {"term", 0, 0}, {"start", 0, 1}, {"config", 0, 2}, {"ask", 0, 0}, {"readonly", 0, 0}, {"mtu", 0, 1282}, {"ask", 0, 0}, {"writable", 0, 0}, {"ask", 0, 0}},
+	"restarted":         {{"row", 2, 1}, {"term", 0, 0}, {"start", 0, 1}, {"config", 0, 2}, {"ask", 0, 0}, {"readonly", 0, 0}, {"mtu", 0, 1282}, {"ask", 0, 0}, {"writable", 0, 0}, {"ask", 0, 0}},
+	"warm restart":      {{"sync", 0, 0}, {"kill", 0, 0}, {"flag", 0, 1}, {"count", 0, 1}, {"start", 0, 1}, {"ask", 0, 0}, {"create", 1, 1}, {"ask", 0, 0}},
 	"overrun":           {{"hold", 0, 0}, {"overrun", 0, 0}, {"create", 3, 0}, {"release", 0, 0}, {"ask", 0, 0}},
 	"refused row":       {{"jam", 0, 0}, {"ask", 0, 0}, {"delete", 0, 0}, {"ask", 0, 0}, {"steal", 0, 0}},
 }

@@ -96,8 +96,11 @@ type statusFacts struct {
 		ConfigDone bool `json:"port_config_done"`
 		InitDone   bool `json:"port_init_done"`
 	}
-	Ports     []ReportedPort
-	Pending   []struct{ What, Why string }
+	Ports   []ReportedPort
+	Pending []struct {
+		What, Why string
+		From      time.Time
+	}
 	Databases []struct {
 		Name, Error string
 		Up          bool

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"portsyncd/portsync"
 )
@@ -67,6 +68,18 @@ func (r *SelfReport) Inconsistency() string {
 	for series := range m {
 		if strings.HasPrefix(series, "portsyncd_port_info{") {
 			info[portInSeries.FindString(series)+"}"] = series
+		}
+	}
+	var begun time.Time // of the process
+	for _, p := range s.Pending {
+		if p.What == "PortInitDone" {
+			begun = p.From
+		}
+	}
+	for _, p := range s.Pending {
+		awaited := slices.ContainsFunc(r.ports, func(port ReportedPort) bool { return port.Name == p.What && port.InitPending })
+		if awaited && !p.From.After(begun) { // it became pending after the daemon had read CONFIG_DB
+			differ("start of the process and since when "+p.What+" is pending", begun, p.From)
 		}
 	}
 	up := 0
