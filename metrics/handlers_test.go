@@ -73,7 +73,7 @@ func TestResponses(t *testing.T) {
 	_, base := startServer(t, ServerConfig{},
 		Sources{Set: set, Health: healthy, Ready: degraded, Ports: somePorts, Status: someStatus, Events: someEvents})
 	const (
-		text   = typePrometheus
+		text   = "text/plain; version=0.0.4; charset=utf-8"
 		plain  = "text/plain; charset=utf-8"
 		isJSON = "application/json"
 	)

@@ -15,7 +15,7 @@ func TestPage(t *testing.T) {
 	})
 	for _, accept := range []string{acceptBrowser, "*/*", "application/json"} {
 		r, body := fetch(t, "GET", base+"/", "Accept: "+accept)
-		if r.StatusCode != 200 || body != page || r.Header.Get("Content-Type") != typeHTML {
+		if r.StatusCode != 200 || body != page || r.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Errorf("Accept %s: status %d, %s, %d bytes, want the page", accept, r.StatusCode, r.Header.Get("Content-Type"), len(body))
 		}
 		for name, want := range map[string]string{

@@ -28,6 +28,9 @@ func TestLatenciesSince(t *testing.T) {
 	}
 }
 
+// rank returns the nearest-rank percentile of the newest kept of the numbers from 1 to n.
+func rank(n, kept, percent int) int64 { return int64(n - kept + (kept*percent+99)/100) }
+
 // TestSampleLatency checks that each sample has the latencies since the last sample.
 func TestSampleLatency(t *testing.T) {
 	m := &Metrics{}
@@ -43,7 +46,8 @@ func TestSampleLatency(t *testing.T) {
 			if got != nil {
 				t.Errorf("sample without writes has latency %+v, want none", *got)
 			}
-		case got == nil || got.Count != uint64(n) || got.Kept != kept || got.Max != int64(n) || got.P50 != int64(n-kept+(kept+1)/2):
+		case got == nil || got.Count != uint64(n) || got.Kept != kept || got.Max != int64(n) || got.P50 != rank(n, kept, 50) ||
+			got.P95 != rank(n, kept, 95) || got.P99 != rank(n, kept, 99):
 			t.Errorf("sample of %d writes has latency %+v", n, got)
 		}
 	}

@@ -82,6 +82,13 @@ func TestUnitSettings(t *testing.T) {
 		"StateDirectory":    "sonic/portsyncd", // used by config.StateDir
 		"ReadWritePaths":    "-/var/warmboot",
 		"WantedBy":          "multi-user.target",
+		"After":             "database.service redis-server.service", // SONiC's Redis and Debian's
+
+		"CapabilityBoundingSet":   "CAP_NET_ADMIN", // to bring links down
+		"NoNewPrivileges":         "yes",
+		"ProtectSystem":           "strict",
+		"ProtectProc":             "invisible",                           // ProcSubset=pid would hide the boot ID
+		"RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK", // Redis, systemd and the log; scrapes; links
 	} {
 		if got := unit[key]; len(got) != 1 || got[0] != want {
 			t.Errorf("%s=%q, want %q once", key, got, want)

@@ -112,6 +112,32 @@ var operatorQuestions = []struct {
 	{"how long the initial sync took", "histogram", "portsyncd_sync_duration_seconds_count", moved},
 }
 
+// helpFile lists the type and the help of each family. A help text states what the number is, so a
+// change of a text must be as deliberate as a change of the number.
+const helpFile = "integration/http/testdata/help.txt"
+
+// checkHelp compares the families of the daemon with helpFile.
+func checkHelp(t *testing.T, families []switchtest.Family) {
+	t.Helper()
+	want := make(map[string]bool)
+	for line := range strings.Lines(switchtest.ReadFile(t, helpFile)) {
+		want[strings.TrimSuffix(line, "\n")] = true
+	}
+	for _, f := range families {
+		if !strings.HasPrefix(f.Name, "portsyncd_") {
+			continue
+		}
+		line := f.Name + " " + f.Kind + " " + f.Help
+		if !want[line] {
+			t.Errorf("%s has no line %q", helpFile, line)
+		}
+		delete(want, line)
+	}
+	for line := range want {
+		t.Errorf("the daemon has no family as in the line %q of %s", line, helpFile)
+	}
+}
+
 // TestFamilies causes each kind of fault and checks that the series about it exist and have
 // changed, and that the others have not.
 func TestFamilies(t *testing.T) {
@@ -171,6 +197,7 @@ func TestFamilies(t *testing.T) {
 			t.Errorf("help of %s is not a sentence: %q", f.Name, f.Help)
 		}
 	}
+	checkHelp(t, e.Families)
 	switchtest.Eventually(t, switchtest.Timeout, func() string { // the dump after the restart may not be complete
 		e := client.Scrape()
 		var wrong []string
