@@ -45,7 +45,7 @@ func (f *journalFeed) event(ev *Event, actions []Action) {
 		a := &actions[i]
 		switch {
 		case a.Kind != Delete || a.Port == reported:
-		case reported != nil:
+		case reported != nil && !isOther(ev, a.Port):
 			former = a.Port.Name
 		case a.Port.ChangedAt == ev.At:
 			f.gone(a.Port, ev)
@@ -56,16 +56,24 @@ func (f *journalFeed) event(ev *Event, actions []Action) {
 	}
 }
 
-// gone publishes that a port has no interface any more. If the message that shows this gives the
+// gone publishes that a port has no interface any more. If the message that shows this gives the same
 // interface a name that is not watched, it is published as a rename.
 func (f *journalFeed) gone(p *Port, ev *Event) {
-	if ev.Kind == netlinkraw.NewLink && string(ev.Name()) != p.Name && len(f.late) == 0 {
+	if ev.Kind == netlinkraw.NewLink && string(ev.Name()) != p.Name && len(f.late) == 0 && !isOther(ev, p) {
 		s := f.state.journalState(p, ev.Dump)
 		if !s.Present && f.source.Renamed(p.Name, ev.Name(), &s) {
 			return
 		}
 	}
 	f.port(p, "", ev.Dump)
+}
+
+// isOther reports whether a message cannot be about the interface that p had, although the ifindex is
+// the same. That interface was then deleted, the message about its deletion was lost, and another
+// interface was created with its ifindex. The kernel never decreases the carrier counts of an
+// interface.
+func isOther(ev *Event, p *Port) bool {
+	return ev.Counted && (ev.CarrierUp < p.CarrierUp || ev.CarrierDown < p.CarrierDown)
 }
 
 // port publishes the state of a port. If other states are queued, this one is queued after them.

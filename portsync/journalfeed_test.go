@@ -100,6 +100,20 @@ func TestJournalAfterInitialDump(t *testing.T) {
 	}
 }
 
+// TestJournalOfReusedIndex checks that an interface with the ifindex of a deleted one, whose deletion
+// message was lost, is not published as a rename if its carrier counts are lower.
+func TestJournalOfReusedIndex(t *testing.T) {
+	a := newRig(t, "Ethernet0", "Ethernet4")
+	a.withJournal()
+	a.carrier("Ethernet0", true, 3, false)
+	a.turn()
+	a.carrier("Ethernet4", true, 2, false)
+	a.turn()
+	a.carrier("eth7", true, 1, false)
+	a.turn()
+	a.wantJournaled("Ethernet0 created  0", "Ethernet0 deleted  0", "Ethernet4 created  0", "Ethernet4 deleted  0")
+}
+
 // TestJournalOfAudit checks that the journal gets the carrier counts that only the dump of an audit
 // shows.
 func TestJournalOfAudit(t *testing.T) {
