@@ -30,15 +30,16 @@ func MainWithoutLock(m *testing.M) {
 }
 
 func run(m *testing.M, lock bool) int {
+	defer func() {
+		if builtIn != "" {
+			os.RemoveAll(builtIn)
+		}
+	}()
 	if err := prepare(lock); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := m.Run()
-	if dir := builtIn; dir != "" {
-		os.RemoveAll(dir)
-	}
-	return code
+	return m.Run()
 }
 
 func prepare(lock bool) error {
@@ -48,6 +49,7 @@ func prepare(lock bool) error {
 	if !lock || lab.Inside() {
 		return nil
 	}
+	build() // not in the turn, which other packages wait for; Binary returns the error
 	if err := waitForTurn(); err != nil {
 		return err
 	}
