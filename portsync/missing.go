@@ -19,18 +19,17 @@ func (m *missingPorts) count() int { return m.gone + m.old }
 // String returns the text of the health reason.
 func (m *missingPorts) String() string {
 	var texts []string
-	switch {
-	case m.gone == 1:
-		texts = append(texts, "a configured port has no interface: "+m.goneNames)
-	case m.gone > 1:
-		texts = append(texts, fmt.Sprintf("%d configured ports have no interface: %s", m.gone, m.goneNames))
+	add := func(n int, names, one, several string) {
+		switch {
+		case n == 1:
+			texts = append(texts, "a configured port "+one+": "+names)
+		case n > 1:
+			texts = append(texts, fmt.Sprintf("%d configured ports %s: %s", n, several, names))
+		}
 	}
-	switch {
-	case m.old == 1:
-		texts = append(texts, "a configured port has only an interface of an earlier run, which is ignored until it is created again: "+m.oldNames)
-	case m.old > 1:
-		texts = append(texts, fmt.Sprintf("%d configured ports have only interfaces of an earlier run, which are ignored until they are created again: %s", m.old, m.oldNames))
-	}
+	add(m.gone, m.goneNames, "has no interface", "have no interface")
+	add(m.old, m.oldNames, "has only an interface of an earlier run, which is ignored until it is created again",
+		"have only interfaces of an earlier run, which are ignored until they are created again")
 	return strings.Join(texts, "; ")
 }
 
