@@ -201,5 +201,5 @@ func unknownCommand(word string, stderr io.Writer) int {
 // printError prints an error of a command on one line, with control characters escaped.
 func printError(stderr io.Writer, command string, err error) {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
-	fmt.Fprintf(stderr, "portsyncd %s: %s\n", command, statusview.Visible(text, !isUTF8(os.Getenv)))
+	fmt.Fprintf(stderr, "portsyncd %s: %s\n", command, statusview.VisibleText(text, !isUTF8(os.Getenv)))
 }

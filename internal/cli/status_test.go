@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -102,8 +103,8 @@ func TestFrame(t *testing.T) {
 func TestPrintError(t *testing.T) {
 	t.Setenv("LC_ALL", "C.UTF-8")
 	var out bytes.Buffer
-	printError(&out, "status", errors.Join(errors.New("one\x1b[1m"), errors.New("two")))
-	if want := `portsyncd status: one\x1b[1m; two` + "\n"; out.String() != want {
+	printError(&out, "status", errors.Join(errors.New("one\x1b[1m"), fmt.Errorf("two %q", `a\b`)))
+	if want := `portsyncd status: one\x1b[1m; two "a\\b"` + "\n"; out.String() != want {
 		t.Errorf("got %q, want %q", &out, want)
 	}
 }

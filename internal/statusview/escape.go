@@ -12,11 +12,18 @@ import (
 // escapes such text to keep control characters, bidirectional controls, and invisible and combining
 // characters out of terminals and pages.
 
-// Visible returns s with an escape sequence for each byte or character that a terminal or browser
-// might not show as a single visible character: \\ for a backslash, \xff for an invalid UTF-8 byte,
-// and \u202e or \U000e0001 for other characters. Different strings always have different results.
+// Visible returns a name or another single value with an escape sequence for each byte or character
+// that a terminal or browser might not show as a single visible character: \\ for a backslash, \xff for
+// an invalid UTF-8 byte, and \u202e or \U000e0001 for other characters. Different strings always have different results.
 // If ascii is true, Visible escapes all non-ASCII characters.
-func Visible(s string, ascii bool) string {
+func Visible(s string, ascii bool) string { return escape(s, ascii, `\\`) }
+
+// VisibleText is like Visible, but for sentences: it does not change backslashes. The author of a
+// sentence has already escaped the names and values that it quotes.
+func VisibleText(s string, ascii bool) string { return escape(s, ascii, `\`) }
+
+// escape returns s as described for Visible, with the given text for each backslash.
+func escape(s string, ascii bool, backslash string) string {
 	if isPlainASCII(s) {
 		return s
 	}
@@ -25,7 +32,7 @@ func Visible(s string, ascii bool) string {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case r == '\\':
-			b = append(b, `\\`...)
+			b = append(b, backslash...)
 		case r < utf8.RuneSelf && r >= ' ' && r != 0x7f:
 			b = append(b, byte(r))
 		case size == 1: // a control character or invalid UTF-8
@@ -43,8 +50,11 @@ func Visible(s string, ascii bool) string {
 	return string(b)
 }
 
-// visible escapes untrusted text for a page. The result is not yet escaped for HTML.
+// visible escapes an untrusted name or value for a page. The result is not yet escaped for HTML.
 func visible(s string) string { return Visible(s, false) }
+
+// visibleText is like visible, but for sentences.
+func visibleText(s string) string { return VisibleText(s, false) }
 
 // isPlainASCII reports whether s contains only ASCII characters that need no escaping.
 func isPlainASCII(s string) bool {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"portsyncd/internal/journal"
 )
 
 // TestVisible checks which bytes and characters are escaped, with and without ASCII.
@@ -35,6 +37,30 @@ func TestVisible(t *testing.T) {
 	f("e\u0301", `e\u0301`, `e\u0301`)
 	f("\u1160\u3164", `\u1160\u3164`, `\u1160\u3164`)
 	f("\U0001f600\U000e0001", `\U0001f600\U000e0001`, `\U0001f600\U000e0001`)
+}
+
+// TestQuotedOnce checks that backslashes in sentences, which come from quoted names and values, are
+// shown as they are, in the text output and on the page.
+func TestQuotedOnce(t *testing.T) {
+	const sentence = `no interface: Ethernet\x1b[2J, open "a\\b"`
+	if got, want := VisibleText(sentence+"\x1b\xff\u202e", false), sentence+`\x1b\xff\u202e`; got != want {
+		t.Errorf("VisibleText returns %q, want %q", got, want)
+	}
+	s := troubled()
+	text := func(n int) string { return strconv.Itoa(n) + sentence }
+	s.Health.Reasons[0].Text, s.Start.Reason, s.Databases[0].Error = text(0), text(1), text(2)
+	s.Restarts[len(s.Restarts)-1].Reason, s.Pending[0].Why = text(3), text(4)
+	s.Events = []journal.Event{{Time: s.Time, Kind: journal.Reload, Reason: text(5)}}
+	shown := string(s.AppendText(nil, Terminal{Width: 1000})) + string(AppendEvents(nil, s.Events, Terminal{}))
+	page := readPage(t, s).text
+	for n := range 6 {
+		if !strings.Contains(shown, text(n)) {
+			t.Errorf("the text output does not have %s:\n%s", text(n), shown)
+		}
+		if !strings.Contains(page, text(n)) {
+			t.Errorf("the page does not have %s:\n%s", text(n), page)
+		}
+	}
 }
 
 // unescape reverses Visible.

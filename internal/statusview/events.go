@@ -27,7 +27,7 @@ func AppendEvents(b []byte, events []journal.Event, t Terminal) []byte {
 		}
 		p.word(word{name, strong})
 		p.space(max(1, portWidth+1-textWidth(name)))
-		p.word(word{p.visible(e.Text()), eventStyle(e)})
+		p.word(word{eventText(e, p.ASCII), eventStyle(e)})
 		p.end()
 	}
 	return p.b
@@ -65,12 +65,21 @@ type eventRow struct {
 	Text, Tone string
 }
 
+// eventText returns the escaped text of an event. The text of a port's event contains names as they
+// are, and that of a daemon's event sentences.
+func eventText(e *journal.Event, ascii bool) string {
+	if e.Port != "" {
+		return Visible(e.Text(), ascii)
+	}
+	return VisibleText(e.Text(), ascii)
+}
+
 // eventRows returns the events, newest first. isPort reports whether a name is that of a listed
 // port.
 func eventRows(events []journal.Event, now time.Time, isPort func(name string) bool) []eventRow {
 	rows := make([]eventRow, 0, len(events))
 	for _, e := range slices.Backward(events) {
-		row := eventRow{At: millisOf(e.Time, now), Port: visible(e.Port), Text: visible(e.Text()), Tone: eventStyle(&e).tone()}
+		row := eventRow{At: millisOf(e.Time, now), Port: visible(e.Port), Text: eventText(&e, false), Tone: eventStyle(&e).tone()}
 		if e.Port != "" && isPort(e.Port) {
 			row.Path = portPath(e.Port)
 		}

@@ -14,12 +14,12 @@ func TestAppendEvents(t *testing.T) {
 	events := []journal.Event{
 		{Time: at, Kind: journal.LinkDown, Port: "Ethernet48", After: 3 * time.Hour},
 		{Time: at, Kind: journal.RedisLost, Reason: "\x1b[2J\nEOF"},
-		{Time: at, Kind: journal.Renamed, Port: "Ethernet\x07\xff", Old: "Ethernet\u202e"},
+		{Time: at, Kind: journal.Renamed, Port: "Ethernet\x07\xff", Old: `Ethernet\7`},
 		{Time: at, Kind: journal.Health, Old: "healthy", New: "degraded", Reason: "a long reason that does not fit into eighty columns is not broken, so that grep finds it"},
 	}
 	want := `2026-11-27 03:04:05.678  Ethernet48      link down after 3h up
 2026-11-27 03:04:05.678  -               redis lost: \x1b[2J\x0aEOF
-2026-11-27 03:04:05.678  Ethernet\x07\xff renamed from Ethernet\u202e
+2026-11-27 03:04:05.678  Ethernet\x07\xff renamed from Ethernet\\7
 2026-11-27 03:04:05.678  -               health healthy to degraded: a long reason that does not fit into eighty columns is not broken, so that grep finds it
 `
 	if got := string(AppendEvents(nil, events, Terminal{})); got != want {

@@ -85,7 +85,7 @@ func newHealthView(h *portsync.Health, now time.Time) healthView {
 	v := healthView{Status: visible(h.Status), Since: momentOf(h.Since, now)}
 	for _, r := range h.Reasons {
 		v.Reasons = append(v.Reasons, reasonRow{
-			Code: visible(r.Code), Severity: visible(r.Severity), Tone: toneOf(r.Severity), Text: visible(r.Text),
+			Code: visible(r.Code), Severity: visible(r.Severity), Tone: toneOf(r.Severity), Text: visibleText(r.Text),
 			Deduction: r.Deduction, Since: momentOf(r.Since, now),
 		})
 	}
@@ -118,7 +118,7 @@ func (s *Status) newPageHead() pageHead {
 	daemon, ports := s.daemonSummary(), s.portsSummary()
 	h.Daemon = summaryView{Text: daemon.text, Tone: daemon.style.tone()}
 	if s.Health.Status == portsync.Disabled {
-		h.Daemon.Note = visible(s.Start.Reason)
+		h.Daemon.Note = visibleText(s.Start.Reason)
 	}
 	h.Links = summaryView{Text: ports.text, Tone: ports.style.tone()}
 	return h
@@ -134,13 +134,13 @@ func newPageView(s *Status) *pageView {
 		Hour: newHour(s.Hour, now), Timeline: restartPlot(s.Restarts, now),
 	}
 	v.Links.Note = v.Panel.exceptions()
-	v.Start.Kind, v.Start.Reason = visible(s.Start.Kind), visible(s.Start.Reason)
+	v.Start.Kind, v.Start.Reason = visible(s.Start.Kind), visibleText(s.Start.Reason)
 	for _, p := range s.Pending {
-		v.Pending = append(v.Pending, pendingRow{visible(p.What), visible(p.Why), age(now.Sub(p.From))})
+		v.Pending = append(v.Pending, pendingRow{visible(p.What), visibleText(p.Why), age(now.Sub(p.From))})
 	}
 	for _, d := range s.Databases {
 		v.Databases = append(v.Databases, databaseRow{
-			Name: visible(d.Name), Address: visible(d.Address), Error: visible(d.Error), Up: d.Up, Since: momentOf(d.Since, now)})
+			Name: visible(d.Name), Address: visible(d.Address), Error: visibleText(d.Error), Up: d.Up, Since: momentOf(d.Since, now)})
 	}
 	v.Tiles = tiles(s, &v.Hour)
 	v.Counts = counts(&s.Counts, now)
@@ -212,7 +212,7 @@ type restartRow struct {
 func restartRows(restarts []warmrestart.Restart, now time.Time) []restartRow {
 	rows := make([]restartRow, 0, len(restarts))
 	for _, r := range slices.Backward(restarts) {
-		row := restartRow{Kind: visible(r.Kind), Tone: restartTone(&r), Reason: visible(r.Reason),
+		row := restartRow{Kind: visible(r.Kind), Tone: restartTone(&r), Reason: visibleText(r.Reason),
 			At: momentOf(r.At, now), Duration: seconds(r.Duration.Seconds())}
 		fact := func(format string, args ...any) { row.Facts = append(row.Facts, fmt.Sprintf(format, args...)) }
 		switch {

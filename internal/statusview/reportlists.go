@@ -38,7 +38,7 @@ func (r *Report) printRestarts(p *printer) {
 		case !s.TimedOut:
 			dump = word{"not completed", warn}
 		}
-		note := p.visible(s.Reason)
+		note := p.visibleText(s.Reason)
 		if s.RecoveredFrom != "" {
 			note += ", recovered from " + p.visible(s.RecoveredFrom)
 		}
@@ -92,7 +92,7 @@ func (r *Report) printStorms(p *printer) {
 		return
 	}
 	for _, s := range newest(p, "Storms", r.Analysis.Storms) {
-		p.flow(0, []word{{p.minute(s.From) + " to " + p.minute(s.To) + ":", strong}, {p.visible(s.Text), plain}})
+		p.flow(0, []word{{p.minute(s.From) + " to " + p.minute(s.To) + ":", strong}, {p.visibleText(s.Text), plain}})
 		p.end()
 	}
 }
@@ -144,14 +144,14 @@ func (r *Report) printRecommendations(p *printer) {
 		number := strconv.Itoa(i+1) + "."
 		p.word(word{number, faint})
 		p.space(4 - textWidth(number))
-		words := []word{{p.visible(c.Text), plain}}
+		words := []word{{p.visibleText(c.Text), plain}}
 		if c.Setting != "" {
 			words = append([]word{{p.visible(c.Setting) + ":", strong}}, words...)
 		}
 		p.flow(4, words)
 		p.end()
 		p.space(4)
-		p.flow(4, []word{{"reason: " + p.visible(c.Why), faint}})
+		p.flow(4, []word{{"reason: " + p.visibleText(c.Why), faint}})
 		p.end()
 	}
 }

@@ -99,10 +99,10 @@ func newReportView(r *Report) *reportView {
 	v.At.Text = now.UTC().Format("2006-01-02 15:04:05")
 	v.First.Text, v.Last.Text = a.First.UTC().Format("2006-01-02 15:04"), a.Last.UTC().Format("2006-01-02 15:04")
 	for _, p := range r.Problems {
-		v.Problems = append(v.Problems, visible(p))
+		v.Problems = append(v.Problems, visibleText(p))
 	}
 	for _, x := range a.Recommendations {
-		v.Advice = append(v.Advice, warmrestart.Recommendation{Setting: visible(x.Setting), Text: visible(x.Text), Why: visible(x.Why)})
+		v.Advice = append(v.Advice, warmrestart.Recommendation{Setting: visible(x.Setting), Text: visibleText(x.Text), Why: visibleText(x.Why)})
 	}
 	v.addPercentiles(a)
 	for _, x := range a.Anomalies {
@@ -113,7 +113,7 @@ func newReportView(r *Report) *reportView {
 		v.Unlisted = grouped(n)
 	}
 	for _, x := range a.Storms {
-		v.Storms = append(v.Storms, stormRow{momentOf(x.From, now), momentOf(x.To, now), visible(x.Text)})
+		v.Storms = append(v.Storms, stormRow{momentOf(x.From, now), momentOf(x.To, now), visibleText(x.Text)})
 	}
 	for _, x := range a.LinkDowns {
 		v.LinkDowns = append(v.LinkDowns, downsRow{visible(x.Port), grouped(x.Downs), digits(x.PeakPenalty), x.Flapping(), momentOf(x.PeakAt, now), momentOf(x.Last, now)})

@@ -52,7 +52,7 @@ func (r *Report) printHead(p *printer) {
 			word{count(uint64(a.Samples), "sample", "samples"), plain})...)
 	}
 	for i, problem := range r.Problems {
-		p.field([]string{"problems", ""}[min(i, 1)], word{p.visible(problem), warn})
+		p.field([]string{"problems", ""}[min(i, 1)], word{p.visibleText(problem), warn})
 	}
 }
 

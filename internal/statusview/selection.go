@@ -139,7 +139,7 @@ func (s *Status) printPort(p *printer, v *portsync.PortView) {
 	}
 	for i := range s.Pending {
 		if w := &s.Pending[i]; w.What == v.Name {
-			p.field("pending", join(word{p.visible(w.Why), warn}, word{"for " + age(s.Time.Sub(w.From)), plain})...)
+			p.field("pending", join(word{p.visibleText(w.Why), warn}, word{"for " + age(s.Time.Sub(w.From)), plain})...)
 		}
 	}
 	s.printEvents(p)
@@ -156,7 +156,7 @@ func (s *Status) printEvents(p *printer) {
 	label := "events"
 	for i := range slices.Backward(s.Events) {
 		e := &s.Events[i]
-		p.field(label, word{e.Time.In(p.Zone).Format(eventTime), faint}, word{p.visible(e.Text()), eventStyle(e)})
+		p.field(label, word{e.Time.In(p.Zone).Format(eventTime), faint}, word{eventText(e, p.ASCII), eventStyle(e)})
 		label = ""
 	}
 }

@@ -86,7 +86,7 @@ func (s *Status) printSummary(p *printer) {
 	detail := "for " + age(s.Time.Sub(h.Since))
 	switch h.Status {
 	case portsync.Disabled:
-		detail = p.visible(s.Start.Reason)
+		detail = p.visibleText(s.Start.Reason)
 	case portsync.Healthy:
 		detail = h.Status + " " + detail
 	}
@@ -94,7 +94,7 @@ func (s *Status) printSummary(p *printer) {
 	for _, r := range h.Reasons {
 		p.field("", word{fmt.Sprintf("-%d", r.Deduction), healthStyle(r.Severity)},
 			word{p.visible(r.Code) + ":", healthStyle(r.Severity)},
-			word{p.visible(r.Text) + ",", plain},
+			word{p.visibleText(r.Text) + ",", plain},
 			word{"for " + age(s.Time.Sub(r.Since)), plain})
 	}
 	c := &s.Counts
@@ -137,7 +137,7 @@ func (s *Status) printStart(p *printer) {
 	if v.Ready {
 		sync = word{"initial sync took " + p.duration(float64(v.SyncNanos)/1e9), plain}
 	}
-	p.field("start", join(word{p.visible(v.Kind), strong}, word{p.visible(v.Reason), plain}, sync,
+	p.field("start", join(word{p.visible(v.Kind), strong}, word{p.visibleText(v.Reason), plain}, sync,
 		configDone(v), done("PortInitDone", v.InitDone))...)
 }
 
@@ -182,7 +182,7 @@ func (s *Status) printDatabases(p *printer) {
 			state = word{"disconnected", bad}
 		}
 		state.text += " for " + age(s.Time.Sub(d.Since))
-		words := append(names, state, word{p.visible(d.Address), plain}, word{p.visible(d.Error), plain})
+		words := append(names, state, word{p.visible(d.Address), plain}, word{p.visibleText(d.Error), plain})
 		p.field(label, join(words...)...)
 	}
 }
@@ -213,7 +213,7 @@ func (s *Status) printRestarts(p *printer) {
 	for i := range min(len(s.Restarts), maxRestarts) {
 		r := &s.Restarts[len(s.Restarts)-1-i]
 		p.field("", join(word{age(s.Time.Sub(r.At)) + " ago", plain}, word{p.visible(r.Kind), plain},
-			word{p.duration(r.Duration.Seconds()), plain}, word{p.visible(r.Reason), plain})...)
+			word{p.duration(r.Duration.Seconds()), plain}, word{p.visibleText(r.Reason), plain})...)
 	}
 }
 
@@ -234,7 +234,7 @@ func (s *Status) printPending(p *printer, limit int) {
 	for i := range min(len(s.Pending), limit) {
 		w := &s.Pending[i]
 		p.field(label, join(word{p.visible(w.What), warn}, word{"for " + age(s.Time.Sub(w.From)), plain},
-			word{p.visible(w.Why), plain})...)
+			word{p.visibleText(w.Why), plain})...)
 		label = ""
 	}
 	if more := len(s.Pending) - limit; more > 0 {

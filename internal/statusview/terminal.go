@@ -61,11 +61,14 @@ func newPrinter(t Terminal, b []byte) *printer {
 // visible returns untrusted text, escaped for the terminal by Visible.
 func (p *printer) visible(s string) string { return Visible(s, p.ASCII) }
 
+// visibleText returns an untrusted sentence, escaped for the terminal by VisibleText.
+func (p *printer) visibleText(s string) string { return VisibleText(s, p.ASCII) }
+
 // AppendNotice appends a message for the user to b. It escapes the text and wraps it at the width
 // of the terminal.
 func AppendNotice(b []byte, text string, t Terminal) []byte {
 	p := newPrinter(t, b)
-	p.flow(0, []word{{p.visible(text), bad}})
+	p.flow(0, []word{{p.visibleText(text), bad}})
 	p.end()
 	p.cut()
 	return p.b
