@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waitForTurn waits until no other integration test package of this user is running, and makes
-// other packages wait until this process ends. Because the wait counts against the timeout of "go
-// test", waitForTurn reports the process that it is waiting for, and returns an error when the
-// timeout expires.
-func waitForTurn() error {
+// waitForTurn waits until no other integration test package of this user has its turn, and makes
+// other packages wait until this process calls release or ends. Because the wait counts against the
+// timeout of "go test", waitForTurn reports the process that it is waiting for, and returns an error
+// when the timeout expires.
+func waitForTurn() (release func(), err error) {
 	flag.Parse() // m.Run would parse them later
 	limit := 10 * time.Minute
 	if f := flag.Lookup("test.timeout"); f != nil {
@@ -31,11 +31,12 @@ func waitForTurn() error {
 
 // takeLock locks the file at path, creating it if necessary, and writes the name of this process to
 // it. If another process holds the lock, takeLock waits for at most limit, or indefinitely if limit
-// is 0. The lock is released when this process ends.
-func takeLock(path string, limit time.Duration, progress io.Writer) error {
+// is 0. The lock is released by release, which must be called at most once, and when this process
+// ends.
+func takeLock(path string, limit time.Duration, progress io.Writer) (release func(), err error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	begin, reported := time.Now(), ""
 	for {
@@ -44,12 +45,12 @@ func takeLock(path string, limit time.Duration, progress io.Writer) error {
 			break
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("lock %s: %w", path, err)
+			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
 		text, _ := os.ReadFile(path)
 		holder := strings.TrimSpace(string(text))
 		if limit > 0 && time.Since(begin) >= limit {
-			return fmt.Errorf("%s still holds the lock %s after %v; terminate it if it is stuck", holder, path, limit)
+			return nil, fmt.Errorf("%s still holds the lock %s after %v; terminate it if it is stuck", holder, path, limit)
 		}
 		if waited := time.Since(begin); holder != reported && waited > time.Second {
 			fmt.Fprintf(progress, "waiting for the integration tests of %s\n", holder)
@@ -62,10 +63,10 @@ func takeLock(path string, limit time.Duration, progress io.Writer) error {
 	}
 	owner := fmt.Sprintf("process %d (%s)\n", os.Getpid(), filepath.Base(os.Args[0]))
 	if err := unix.Ftruncate(fd, 0); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
 	if _, err := unix.Pwrite(fd, []byte(owner), 0); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	return nil
+	return func() { unix.Close(fd) }, nil
 }

@@ -2,10 +2,12 @@ package switchtest
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -18,8 +20,8 @@ import (
 const BinaryVariable = "PORTSYNCD_TEST_BINARY"
 
 // Main runs the integration tests of one package and exits. It must be called by TestMain. Main
-// changes to the root directory of the module and waits until no other integration test package is
-// running on this machine, because many of these tests measure time.
+// changes to the root directory of the module and waits until the other integration test packages on
+// this machine have ended, except for a few last tests, because many of these tests measure time.
 func Main(m *testing.M) {
 	os.Exit(run(m, true))
 }
@@ -50,11 +52,16 @@ func prepare(lock bool) error {
 		return nil
 	}
 	build() // not in the turn, which other packages wait for; Binary returns the error
-	if err := waitForTurn(); err != nil {
+	release, err := waitForTurn()
+	if err != nil {
 		return err
 	}
 	// Most tests spend their time waiting for a timer or for the daemon.
-	return lab.SetParallel(2)
+	const perCPU = 2
+	if flag.Lookup("test.count").Value.String() == "1" { // otherwise the tests start again
+		remaining.begin(release, perCPU*runtime.GOMAXPROCS(0)/2)
+	}
+	return lab.SetParallel(perCPU)
 }
 
 // toModuleRoot changes the working directory to the root directory of the module.
@@ -79,7 +86,7 @@ func toModuleRoot() error {
 func Parallel(t T) {
 	t.Helper()
 	if !lab.Inside() { // inside namespaces there is only one test
-		t.Parallel()
+		remaining.parallel(t)
 	}
 }
 
