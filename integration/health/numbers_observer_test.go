@@ -93,8 +93,7 @@ func parseLinkMessage(m *syscall.NetlinkMessage) (n linkMessage, ok bool) {
 type rowCounts struct {
 	sets, deletes float64            // executed commands
 	refusals      float64            // requests that the server rejected in part
-	batches       float64            // requests that wrote something
-	batchPorts    float64            // ports written in all batches
+	batchPorts    []float64          // ports written in each batch
 	changes       map[string]float64 // writes that created or changed a row, by port
 	comparisons   float64            // comparisons of all rows with the kernel
 	commands      float64
@@ -175,8 +174,7 @@ func (b *rowTracker) set(port string, fields map[string]string, ours bool) {
 func (b *rowTracker) endScript() {
 	if b.script != nil {
 		if n := len(b.script); n > 0 {
-			b.batches++
-			b.batchPorts += float64(n)
+			b.batchPorts = append(b.batchPorts, float64(n))
 		}
 		b.refusals += float64(switchtest.BoolToInt(b.failed))
 	}

@@ -22,6 +22,10 @@ type numberRule struct {
 	// why says why bounded is used in place of exact. It is "" if exact is used.
 	why     string
 	bounded func(o *observed, series string, value float64) bool
+	// values returns all observations of a histogram, from which its sum and buckets follow.
+	values func(o *observed) []float64
+	// sum returns the bounds of the sum of a histogram whose observations are not known.
+	sum func(o *observed) (least, most float64)
 }
 
 // problem returns how a family breaks the rule, or "".
@@ -35,6 +39,7 @@ func (r numberRule) problem(o *observed, f switchtest.Family) (wrong []string) {
 	}
 	if f.Kind == "histogram" {
 		wrong = append(wrong, histogramProblem(o.final.Metrics, f)...)
+		wrong = append(wrong, r.sumProblem(o, f)...)
 	}
 	if r.bounded != nil {
 		for _, series := range sortedKeys(got) {
@@ -81,6 +86,52 @@ func histogramProblem(e switchtest.Exposition, f switchtest.Family) (wrong []str
 		wrong = append(wrong, fmt.Sprintf("the sum of %v is %v", last, sum))
 	}
 	return wrong
+}
+
+// sumProblem returns how the sum and the buckets of a histogram contradict the observations.
+func (r numberRule) sumProblem(o *observed, f switchtest.Family) (wrong []string) {
+	samples := o.final.Metrics.Samples
+	if r.values == nil {
+		if r.sum == nil {
+			return []string{"the rule has neither values nor sum"}
+		}
+		least, most := r.sum(o)
+		if sum := samples[f.Name+"_sum"]; sum < least*(1-1e-9) || sum > most*(1+1e-9) {
+			wrong = append(wrong, fmt.Sprintf("the sum is %v, want %v to %v", sum, least, most))
+		}
+		return wrong
+	}
+	want := make(map[string]float64)
+	for _, v := range r.values(o) {
+		want[f.Name+"_sum"] += v
+		for _, series := range f.Series {
+			if bound, ok := strings.CutPrefix(series, f.Name+`_bucket{le="`); ok {
+				if limit, _ := strconv.ParseFloat(strings.TrimSuffix(bound, `"}`), 64); v <= limit {
+					want[series]++
+				}
+			}
+		}
+	}
+	for _, series := range f.Series {
+		if series != f.Name+"_count" && samples[series] != want[series] {
+			wrong = append(wrong, fmt.Sprintf("%s is %v, want %v", series, samples[series], want[series]))
+		}
+	}
+	return wrong
+}
+
+// with returns the rule with bounds of the sum.
+func (r numberRule) with(sum func(o *observed) (least, most float64)) numberRule {
+	r.sum = sum
+	return r
+}
+
+// longestWrite returns the longest latency of a write in seconds, from /status.
+func (o *observed) longestWrite() (seconds float64) {
+	for _, minute := range o.final.Status.Hour {
+		seconds = max(seconds, float64(minute.Max)/1e9)
+	}
+	return seconds
 }
 
 // labeled returns the series of a family with one label.
@@ -217,7 +268,7 @@ var numberRules = map[string]numberRule{
 			n += count
 		}
 		return n
-	}),
+	}).with(func(o *observed) (least, most float64) { return 0, o.read.Sub(o.begun).Seconds() }), // one at a time
 	"portsyncd_repairs_total": by("portsyncd_repairs_total", "kind", func(*observed) map[string]float64 {
 		return map[string]float64{"row": 2, "stale": 1}
 	}),
@@ -227,11 +278,18 @@ var numberRules = map[string]numberRule{
 	}),
 	"portsyncd_event_latency_seconds": only("portsyncd_event_latency_seconds_count", func(o *observed) float64 {
 		return o.writes.sets + o.writes.deletes
+	}).with(func(o *observed) (least, most float64) {
+		return o.longestWrite(), o.longestWrite() * (o.writes.sets + o.writes.deletes)
 	}),
 	"portsyncd_database_writes_total": by("portsyncd_database_writes_total", "op", func(o *observed) map[string]float64 {
 		return map[string]float64{"set": o.writes.sets, "delete": o.writes.deletes}
 	}),
-	"portsyncd_batch_ports": only("portsyncd_batch_ports_count", func(o *observed) float64 { return o.writes.batches }),
+	"portsyncd_batch_ports": {
+		exact: func(o *observed) map[string]float64 {
+			return map[string]float64{"portsyncd_batch_ports_count": float64(len(o.writes.batchPorts))}
+		},
+		values: func(o *observed) []float64 { return o.writes.batchPorts },
+	},
 	"portsyncd_database_errors_total": by("portsyncd_database_errors_total", "kind", func(o *observed) map[string]float64 {
 		return map[string]float64{"io": o.resyncs["database_back"], "refused": o.writes.refusals}
 	}),
@@ -307,8 +365,11 @@ var numberRules = map[string]numberRule{
 	"portsyncd_corruptions_detected":        none,
 	"portsyncd_corruptions_recovered_total": none,
 	"portsyncd_state_losses_total":          none,
-	"portsyncd_sync_duration_seconds":       always("portsyncd_sync_duration_seconds_count", 1),
-	"portsyncd_disk_faulty":                 none,
+	"portsyncd_sync_duration_seconds": always("portsyncd_sync_duration_seconds_count", 1).with(func(o *observed) (least, most float64) {
+		took := float64(o.final.Status.Start.SyncNanos) / 1e9
+		return took, took
+	}),
+	"portsyncd_disk_faulty": none,
 
 	"portsyncd_snapshot_failures_total": none,
 	"portsyncd_snapshot_saves_total": by("portsyncd_snapshot_saves_total", "file", func(o *observed) map[string]float64 {

@@ -129,6 +129,18 @@ func (s Histogram) Sub(earlier Histogram) Histogram {
 // Count returns the number of observations.
 func (s Histogram) Count() float64 { return s[len(s)-1].count }
 
+// maxBounds returns the bounds of the last bucket with observations.
+func (s Histogram) maxBounds() (lower, upper float64) {
+	for _, b := range s {
+		upper = b.bound
+		if b.count == s.Count() {
+			break
+		}
+		lower = b.bound
+	}
+	return lower, upper
+}
+
 // Quantile returns the upper bound of the bucket that contains the quantile q.
 func (s Histogram) Quantile(q float64) float64 {
 	for _, b := range s {

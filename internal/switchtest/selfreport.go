@@ -110,7 +110,12 @@ type statusFacts struct {
 		WaitSeconds   float64 `json:"wait_seconds"`
 	}
 	Counts map[string]any
-	Hour   []struct{ Events, Writes float64 }
+	Hour   []struct {
+		Events, Writes float64
+		P50            int64 `json:"p50_ns"`
+		P99            int64 `json:"p99_ns"`
+		Max            int64 `json:"max_ns"`
+	}
 }
 
 // SelfReport requests all documents of the daemon.

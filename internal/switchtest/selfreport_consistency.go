@@ -115,10 +115,17 @@ func (r *SelfReport) Inconsistency() string {
 		differ(name+" of /status and the series", s.Counts[name], value)
 	}
 	var events, writes float64
+	longest := int64(0) // write latency
 	for _, minute := range s.Hour {
 		events, writes = events+minute.Events, writes+minute.Writes
+		longest = max(longest, minute.Max)
+		differ(fmt.Sprintf("latencies of a minute %+v and that they are in order", minute), minute.P50 <= minute.P99 && minute.P99 <= minute.Max, true)
 	}
 	if len(s.Hour) < 60 {
+		lower, upper := r.Metrics.EventLatency().maxBounds()
+		if at := float64(longest) / 1e9; writes > 0 && (at <= lower || at > upper) {
+			differ("longest write of the last hour and the last bucket of portsyncd_event_latency_seconds", at, fmt.Sprintf("(%v, %v]", lower, upper))
+		}
 		differ("events of the last hour and in all", events, counts["events"])
 		differ("writes of the last hour and in all", writes, counts["writes"])
 	}
