@@ -16,6 +16,7 @@ import (
 
 	"portsyncd/internal/daemon"
 	"portsyncd/internal/journal"
+	"portsyncd/internal/snapshot"
 	"portsyncd/internal/statusview"
 	"portsyncd/portsync"
 )
@@ -143,6 +144,7 @@ type query struct {
 	targets        []target
 	credentials    credentials
 	origin         string // origin of the targets, for error messages, such as "by metrics.listen, FILE:LINE"
+	storage        string // metrics.storage_path, which the daemon locks; "" with --address
 	selection      statusview.Selection
 	json           bool
 	display        display
@@ -166,6 +168,7 @@ func (o *statusOptions) newQuery(stdout, stderr io.Writer) (*query, error) {
 		q.targets, q.origin = []target{t}, "by --address"
 		return q, err
 	}
+	q.storage = cfg.Metrics.StoragePath
 	q.targets, err = configuredTargets(&cfg.Metrics, a)
 	q.origin = "by metrics.listen, " + cfg.Origin("metrics.listen")
 	return q, err
@@ -196,7 +199,7 @@ func (q *query) once(ctx context.Context) int {
 func (q *query) fetch(ctx context.Context) ([]byte, *statusview.Status, error) {
 	body, err := fetch(ctx, q.targets, &q.credentials)
 	if errors.Is(err, errNoDaemon) {
-		return nil, nil, fmt.Errorf("%w; check that portsyncd is running (address set %s)", err, q.origin)
+		return nil, nil, fmt.Errorf("%w; %s (address set %s)", err, q.hint(), q.origin)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -209,6 +212,18 @@ func (q *query) fetch(ctx context.Context) ([]byte, *statusview.Status, error) {
 		q.addEvents(ctx, s)
 	}
 	return body, s, nil
+}
+
+// hint returns what to check if no daemon responds. A daemon with the storage path of the configuration
+// can be running: a reload does not change where it listens.
+func (q *query) hint() string {
+	if q.storage != "" {
+		if pid := snapshot.LockHolder(q.storage); pid != 0 {
+			return fmt.Sprintf("portsyncd is running as process %d but does not respond there: if metrics.listen was changed, "+
+				"restart portsyncd, or use --address with the previous address", pid)
+		}
+	}
+	return "check that portsyncd is running"
 }
 
 // portEvents is the number of events printed if a single port is selected.

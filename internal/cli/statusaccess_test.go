@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +11,36 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"portsyncd/internal/snapshot"
 )
+
+// TestStatusOfRunningDaemon checks that the error for an address without a daemon names a daemon with
+// the configured storage path, which may still listen on the addresses of its start.
+func TestStatusOfRunningDaemon(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "portsyncd.conf")
+	text := fmt.Sprintf("[metrics]\nlisten = \"unix:%s/none\"\nstorage_path = %q\n", dir, dir)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check := func(want string, args ...string) {
+		t.Helper()
+		var stderr bytes.Buffer
+		code := Run(append([]string{"status", "-c", conf}, args...), io.Discard, &stderr)
+		if code != ExitNoDaemon || !strings.Contains(stderr.String(), want) {
+			t.Errorf("status %d, %q; want %d and %q", code, &stderr, ExitNoDaemon, want)
+		}
+	}
+	check("check that portsyncd is running (address set by metrics.listen, ")
+	lock := snapshot.DirLock{Path: dir}
+	if err := lock.Acquire(); err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	check(fmt.Sprintf("portsyncd is running as process %d but does not respond there: if metrics.listen was changed, restart portsyncd", os.Getpid()))
+	check("check that portsyncd is running (address set by --address)", "--address", "unix:"+dir+"/none")
+}
 
 // TestFilesAreFIFOs checks that the commands refuse a FIFO without a writer instead of waiting for one.
 func TestFilesAreFIFOs(t *testing.T) {

@@ -86,13 +86,31 @@ func flock(dir *os.File) error {
 	return os.NewSyscallError("flock", err)
 }
 
-// lockedBy returns " (process 123)" if /proc/locks lists the process that holds the lock. Otherwise
-// it returns "", for example if the process is in another PID namespace.
+// lockedBy returns " (process 123)" if the process that holds the lock is known, or "".
 func lockedBy(info fs.FileInfo) string {
+	if pid := holder(info); pid > 0 {
+		return fmt.Sprintf(" (process %d)", pid)
+	}
+	return ""
+}
+
+// LockHolder returns the process that holds the lock of a directory, or 0 if there is none, or if it is
+// not known.
+func LockHolder(path string) (pid int) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return holder(info)
+}
+
+// holder returns the process that holds the lock according to /proc/locks. It returns 0 if the file
+// does not list it, for example because the process is in another PID namespace.
+func holder(info fs.FileInfo) (pid int) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	locks, err := os.Open("/proc/locks")
 	if !ok || err != nil {
-		return ""
+		return 0
 	}
 	defer locks.Close()
 	id := fmt.Sprintf("%02x:%02x:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev), stat.Ino)
@@ -101,9 +119,9 @@ func lockedBy(info fs.FileInfo) string {
 		f := strings.Fields(lines.Text())
 		if len(f) == 8 && f[1] == "FLOCK" && f[5] == id {
 			if pid, err := strconv.Atoi(f[4]); err == nil && pid > 0 {
-				return fmt.Sprintf(" (process %d)", pid)
+				return pid
 			}
 		}
 	}
-	return ""
+	return 0
 }
