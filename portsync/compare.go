@@ -1,7 +1,6 @@
 package portsync
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -33,7 +32,7 @@ func (d *Databases) Count() (c Counts, err error) {
 		return c, err
 	}
 	count, err := d.appl.HMGet(d.applTable.Key(portConfigDone), "count")
-	if err != nil && !isServerError(err) {
+	if err != nil && !sonicdb.AboutKey(err) {
 		return c, fmt.Errorf("count the ports in APPL_DB: %w", err)
 	}
 	if len(count) == 1 {
@@ -92,16 +91,19 @@ func (d *Databases) differing(ports []*Port) ([]*Port, error) {
 		return nil, err
 	}
 	var out []*Port
+	var refused error
 	for _, p := range ports {
 		r, err := d.state.Receive()
-		if err != nil && !isServerError(err) {
+		switch {
+		case err != nil && !isServerError(err):
 			return nil, err
-		}
-		if err != nil || !p.matches(r) {
+		case err != nil && !sonicdb.AboutKey(err):
+			refused = err
+		case err != nil || !p.matches(r):
 			out = append(out, p)
 		}
 	}
-	return out, nil
+	return out, refused
 }
 
 // matches reports whether the reply to HMGET equals the port's row.
@@ -138,15 +140,17 @@ func (d *Databases) stale(exists func(name string) bool) (rows map[string]bool, 
 	if err := d.state.Flush(); err != nil {
 		return nil, nil, err
 	}
-	var failed error
+	var refused error
 	for _, name := range names {
 		ours, err := d.state.ReceiveBool()
 		switch {
 		case ours:
 			out = append(out, name)
 		case err != nil && !isServerError(err):
-			failed = errors.Join(failed, err)
+			return nil, nil, err
+		case err != nil && !sonicdb.AboutKey(err):
+			refused = err
 		}
 	}
-	return rows, out, failed
+	return rows, out, refused
 }

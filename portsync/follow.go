@@ -218,7 +218,7 @@ func receivePort(c *sonicdb.Conn) (*PortInfo, error) {
 // receiveUsable receives a reply. It returns nil for an error reply that a retry cannot change.
 func receiveUsable(c *sonicdb.Conn) (*sonicdb.Reply, error) {
 	r, err := c.Receive()
-	if isServerError(err) && !sonicdb.Temporary(err) {
+	if sonicdb.AboutKey(err) {
 		return nil, nil
 	}
 	return r, err

@@ -112,10 +112,10 @@ func mirrored(chunk []*Port, answer []byte) error {
 // refusal returns the outcome for an error reply: OutcomeFailed if a retry may succeed soon,
 // otherwise OutcomeRefused.
 func refusal(err error) Outcome {
-	if sonicdb.Temporary(err) || sonicdb.Denied(err) {
-		return OutcomeFailed
+	if sonicdb.AboutKey(err) {
+		return OutcomeRefused
 	}
-	return OutcomeRefused
+	return OutcomeFailed
 }
 
 // appendKey appends the key of a port's row as one argument.

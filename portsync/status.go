@@ -159,7 +159,7 @@ func (s *Status) expose(set *metrics.Set) {
 	flag("portsyncd_component_up", up, &s.synced, metrics.Label{Name: "component", Value: "kernel"})
 	flag("portsyncd_component_up", up, &s.started, metrics.Label{Name: "component", Value: "start"})
 	flag("portsyncd_ready", "Whether the initial sync has been written to the databases (1) or not (0).", &s.ready)
-	flag("portsyncd_port_config_done", "Whether this process has written PortConfigDone (1) or not (0). Always 0 after a warm start.", &s.configDone)
+	flag("portsyncd_port_config_done", "Whether this process has written PortConfigDone (1) or not (0). Always 0 after a warm restart that SONiC requested.", &s.configDone)
 	flag("portsyncd_port_init_done", "Whether this process has written PortInitDone (1) or not (0).", &s.initDone)
 	number("portsyncd_ports_configured", "Number of ports in the CONFIG_DB table PORT.", &s.configured)
 	number("portsyncd_ports_present", "Number of ports that have an interface and a row in STATE_DB.", &s.present)

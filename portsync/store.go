@@ -227,7 +227,7 @@ func sendFields(c *sonicdb.Conn, wanted []hashField) {
 // bad.
 func receiveFields(c *sonicdb.Conn, bad func(error), wanted []hashField) ([]string, error) {
 	values := make([]string, len(wanted))
-	var temporary error
+	var refused error
 	for i, w := range wanted {
 		r, err := c.Receive()
 		switch {
@@ -236,13 +236,13 @@ func receiveFields(c *sonicdb.Conn, bad func(error), wanted []hashField) ([]stri
 			continue
 		case !isServerError(err):
 			return nil, fmt.Errorf("read %s of %q: %w", w.field, w.key, err)
-		case sonicdb.Temporary(err):
-			temporary = fmt.Errorf("read %s of %q: %w", w.field, w.key, err)
+		case !sonicdb.AboutKey(err):
+			refused = fmt.Errorf("read %s of %q: %w", w.field, w.key, err)
 		default:
 			bad(fmt.Errorf("read %s of %q: %w", w.field, w.key, err))
 		}
 	}
-	return values, temporary
+	return values, refused
 }
 
 // Ports returns the rows of the CONFIG_DB table PORT and determines for each whether APPL_DB has it
@@ -285,9 +285,11 @@ func (d *Databases) readPorts(keys []string) (ports []PortConfig, bad []error, e
 		switch {
 		case !ok:
 			continue
-		case row.Err != nil:
+		case sonicdb.AboutKey(row.Err):
 			bad = append(bad, fmt.Errorf("read %q in CONFIG_DB: %w", keys[i], row.Err))
 			continue
+		case row.Err != nil:
+			return nil, nil, fmt.Errorf("read %q in CONFIG_DB: %w", keys[i], row.Err)
 		case len(row.Fields) == 0:
 			continue // deleted after the keys were listed
 		}
@@ -322,14 +324,18 @@ func (d *Databases) readAdmin(ports []PortConfig) error {
 	if err := d.appl.Flush(); err != nil {
 		return fmt.Errorf("read %s in APPL_DB: %w", fieldAdmin, err)
 	}
+	var refused error
 	for i := range ports {
 		has, err := d.appl.ReceiveBool()
-		if err != nil && !isServerError(err) {
+		switch {
+		case err != nil && !isServerError(err):
 			return fmt.Errorf("read %s in APPL_DB: %w", fieldAdmin, err)
+		case err != nil && !sonicdb.AboutKey(err):
+			refused = fmt.Errorf("read %s in APPL_DB: %w", fieldAdmin, err)
 		}
 		ports[i].HasAdmin = has
 	}
-	return nil
+	return refused
 }
 
 // SetRestoreCount writes the field restore_count of WARM_RESTART_TABLE|portsyncd.
@@ -351,7 +357,7 @@ func (d *Databases) Produce(ports []PortConfig) (skipped, err error) {
 	}
 	if skipped = d.producer.SetMany(d.appl, rows); skipped != nil {
 		skipped = fmt.Errorf("write the ports to the producer table: %w", skipped)
-		if !isServerError(skipped) || sonicdb.Temporary(skipped) {
+		if !sonicdb.AboutKey(skipped) {
 			return nil, skipped
 		}
 	}
@@ -385,10 +391,10 @@ func (d *Databases) Markers() (Markers, error) {
 	for i := range found {
 		there, err := d.appl.ReceiveBool()
 		switch {
-		case sonicdb.Temporary(err):
-			refused = err // return an error: a marker treated as absent would be written a second time
 		case err != nil && !isServerError(err):
 			return Markers{}, fmt.Errorf("read the markers in APPL_DB: %w", err)
+		case err != nil && !sonicdb.AboutKey(err):
+			refused = err // return an error: a marker treated as absent would be written a second time
 		}
 		found[i] = there
 	}

@@ -347,3 +347,42 @@ func TestStoreErrors(t *testing.T) {
 		})
 	}
 }
+
+// TestStoreDenied checks that each request returns an error if the server denies one of its reads. A
+// denied read says nothing about a row: a row must not count as absent or as wrong because of it.
+func TestStoreDenied(t *testing.T) {
+	gone := func(string) bool { return false }
+	for _, c := range []struct {
+		name     string
+		do       func(s *stored) error
+		commands []string
+	}{
+		{"Facts", func(s *stored) error { _, err := s.Facts(); return err }, []string{"hget", "keys", "exists", "hgetall", "hexists"}},
+		{"Ports", func(s *stored) error { _, _, err := s.Ports(); return err }, []string{"keys", "hgetall", "exists", "hexists"}},
+		{"Markers", func(s *stored) error { _, err := s.Markers(); return err }, []string{"exists", "sismember"}},
+		{"Count", func(s *stored) error { _, err := s.Count(); return err }, []string{"hmget", "keys"}},
+		{"Compare", func(s *stored) error { return s.Compare([]*Port{wanted("Ethernet0", sonicdb.MirrorSet)}) }, []string{"exists", "hmget"}},
+		{"Audit", func(s *stored) error {
+			_, err := s.Audit([]*Port{wanted("Ethernet0", sonicdb.MirrorSet)}, gone)
+			return err
+		}, []string{"hmget", "keys", "hexists"}},
+		{"Produce", func(s *stored) error { _, err := s.Produce([]PortConfig{{Name: "Ethernet0"}}); return err }, []string{"eval"}},
+	} {
+		for _, command := range c.commands {
+			t.Run(c.name+"/"+command, func(t *testing.T) {
+				s := newStored(t, 1)
+				s.do(lab.ConfigDB, "HSET", "PORT|Ethernet0", "lanes", "0")
+				s.do(lab.ApplDB, "HSET", "PORT_TABLE:Ethernet0", "admin_status", "up")
+				s.do(lab.StateDB, "HSET", "PORT_TABLE|Ethernet0", fieldOper, "up")
+				s.appl.SetFault(lab.Fault{Command: command, Error: "NOPERM this user has no permissions to run the command"})
+				if err := c.do(s); !sonicdb.Denied(err) {
+					t.Errorf("denied: %v", err)
+				}
+				s.appl.SetFault(lab.Fault{})
+				if err := c.do(s); err != nil {
+					t.Errorf("permitted: %v", err)
+				}
+			})
+		}
+	}
+}

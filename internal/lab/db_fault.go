@@ -17,6 +17,8 @@ type Fault struct {
 	// (AUTH, HELLO, SELECT, CLIENT, SUBSCRIBE and similar) are not affected, because Redis executes
 	// them even while it is loading.
 	Error ErrorReply
+	// Command, if not "", limits Error to one command, in lower case.
+	Command string
 	// WritesOnly limits Error to commands that write data, including scripts.
 	WritesOnly bool
 	// Delay is how long each command is delayed.
@@ -39,7 +41,7 @@ func (db *DB) SetFault(f Fault) {
 // refuse returns the error reply with which the fault rejects a command, or "" if the command may
 // run.
 func (f Fault) refuse(cmd *command) ErrorReply {
-	if cmd.flags&anytime != 0 || f.WritesOnly && cmd.flags&write == 0 {
+	if cmd.flags&anytime != 0 || f.Command != "" && f.Command != cmd.name || f.WritesOnly && cmd.flags&write == 0 {
 		return ""
 	}
 	return f.Error

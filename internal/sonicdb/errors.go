@@ -27,6 +27,7 @@ var temporaryCodes = [...]string{
 	"OOM",         // maxmemory is exceeded
 	"MASTERDOWN",  // a replica has no connection to its master
 	"MISCONF",     // the server cannot save to disk
+	"NOREPLICAS",  // too few replicas are connected
 	"TRYAGAIN",    // cluster: the slot is being moved
 	"CLUSTERDOWN", // cluster: nodes are down
 }
@@ -64,6 +65,14 @@ func Denied(err error) bool {
 	// src/script.c, scriptVerifyACL; 6.0 src/scripting.c).
 	return e.Code() == "NOPERM" || e.Code() == "ERR" &&
 		(strings.Contains(string(e), ": -NOPERM ") || strings.Contains(string(e), "The user executing the script can't "))
+}
+
+// AboutKey reports whether err wraps a ServerError that the key of the command causes, for example because
+// the key has another type. Such an error says something about the key, and a retry fails again. Other
+// errors say nothing about the key: they are temporary, or the access control list denies the command.
+func AboutKey(err error) bool {
+	var e ServerError
+	return errors.As(err, &e) && !Temporary(err) && !Denied(err)
 }
 
 // ProtocolError indicates that the server sent invalid RESP2, exceeded a limit of this package, or

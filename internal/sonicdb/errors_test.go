@@ -86,3 +86,22 @@ func TestDenied(t *testing.T) {
 		}
 	}
 }
+
+// TestAboutKey checks that only errors which the key causes are distinguished from those that say nothing
+// about it.
+func TestAboutKey(t *testing.T) {
+	for err, about := range map[error]bool{
+		nil:    false,
+		io.EOF: false,
+		ServerError("WRONGTYPE Operation against a key holding the wrong kind of value"):                                             true,
+		fmt.Errorf("read: %w", ServerError("WRONGTYPE Operation against a key holding the wrong kind of value")):                     true,
+		ServerError("NOPERM this user has no permissions to run the 'hmget' command"):                                                false,
+		ServerError("LOADING Redis is loading the dataset in memory"):                                                                false,
+		ServerError("NOREPLICAS Not enough good replicas to write."):                                                                 false,
+		ServerError("ERR Error running script (call to f_1): @user_script:1: @user_script: 1: -NOREPLICAS Not enough good replicas"): false,
+	} {
+		if got := AboutKey(err); got != about {
+			t.Errorf("%v: got %v, want %v", err, got, about)
+		}
+	}
+}
