@@ -62,16 +62,27 @@ func (s *Status) setAddresses(m *sonicdb.Map) {
 	}
 }
 
+// configConnection is the state of the connection to CONFIG_DB if CONFIG_DB has its own server. The
+// configLink and the Connector store it in Status.
+type configConnection struct {
+	since int64  // when the connection was established or lost, on the loop's clock
+	err   string // why it is lost; "" while it is up
+}
+
 // setConfigError stores the error why only CONFIG_DB is not connected, or nil if it is connected.
 // It is called by a configLink, and by the Connector before it starts the configLink.
 func (s *Status) setConfigError(err error) {
-	var text *string
+	is := configConnection{since: s.clock.now()}
 	if err != nil {
-		t := err.Error()
-		text = &t
+		is.err = err.Error()
 	}
-	was := s.configLost.Swap(text)
-	if (was == nil) != (text == nil) {
+	was := s.configLink.Load()
+	changed := was != nil && (was.err == "") != (is.err == "") || was == nil && err != nil
+	if was != nil && !changed {
+		is.since = was.since
+	}
+	s.configLink.Store(&is)
+	if changed {
 		s.wake()
 	}
 }
@@ -83,7 +94,9 @@ type databases struct {
 	err   string // why the databases are not connected
 	at    [len(databaseNames)]string
 
-	configErr string // why only CONFIG_DB is not connected; "" otherwise
+	configErr   string    // why only CONFIG_DB is not connected; "" otherwise
+	configSince time.Time // when CONFIG_DB was connected or disconnected
+	unread      string    // why the table PORT of the connected CONFIG_DB cannot be read; "" otherwise
 }
 
 // databases returns the current state of the databases. While they are not connected, the error is
@@ -95,8 +108,15 @@ func (s *Status) databases() databases {
 	if c := s.connection.Load(); c != nil {
 		d.up, d.since, d.err = c.up, s.clock.time(c.since), c.err
 	}
-	if lost := s.configLost.Load(); lost != nil && d.up {
-		d.configErr = *lost
+	d.configSince = d.since
+	if link := s.configLink.Load(); link != nil && d.up {
+		d.configErr = link.err
+		if at := s.clock.time(link.since); at.After(d.since) {
+			d.configSince = at
+		}
+	}
+	if unread := s.portsUnread.Load(); unread != nil && d.up && d.configErr == "" {
+		d.unread = *unread
 	}
 	if !d.up && r.err != "" {
 		d.err = r.err
@@ -109,8 +129,11 @@ func (d *databases) view() []DatabaseView {
 	all := make([]DatabaseView, len(databaseNames))
 	for i, name := range databaseNames {
 		all[i] = DatabaseView{Name: name, Address: d.at[i], Up: d.up, Since: d.since.UTC(), Error: d.err}
-		if name == "CONFIG_DB" && d.configErr != "" {
-			all[i].Up, all[i].Error = false, d.configErr
+		if name == "CONFIG_DB" {
+			all[i].Since = d.configSince.UTC()
+			if d.configErr != "" {
+				all[i].Up, all[i].Error = false, d.configErr
+			}
 		}
 	}
 	return all

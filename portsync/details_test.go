@@ -422,3 +422,25 @@ func TestLoggerRowErrors(t *testing.T) {
 		t.Error("the initial level was not applied with the completed row")
 	}
 }
+
+// TestPortsUnreadEnds checks that the report that CONFIG_DB cannot be read ends with a read, and with a new
+// connection, over which the ports are read again.
+func TestPortsUnreadEnds(t *testing.T) {
+	for name, end := range map[string]func(a *rig){
+		"read":          func(a *rig) { a.loop.observe(note{kind: notePorts}) },
+		"reconnected":   func(a *rig) { a.loop.db.use(a.session) },
+		"own server up": func(a *rig) { a.loop.observe(note{kind: noteConfig}) },
+	} {
+		a := newRig(t)
+		a.loop.observe(note{kind: noteUnread, err: errServerGone})
+		a.turn()
+		if a.status.databases().unread == "" {
+			t.Errorf("%s: not reported", name)
+		}
+		end(a)
+		a.turn()
+		if unread := a.status.databases().unread; unread != "" {
+			t.Errorf("%s: still reported: %s", name, unread)
+		}
+	}
+}

@@ -112,6 +112,7 @@ func (f *follower) reread() {
 // run reads when a read is due, until the session ends.
 func (f *follower) run() {
 	faults := syslog.Limiter{Every: complainEvery}
+	failures := 0
 	for {
 		select {
 		case <-f.wake:
@@ -128,6 +129,7 @@ func (f *follower) run() {
 		}
 		names, infos, err := f.read()
 		if err == nil {
+			failures = 0
 			select {
 			case f.notes <- note{kind: notePorts, ports: names, infos: infos, replaced: f.replaced(names)}:
 			case <-f.done:
@@ -135,9 +137,18 @@ func (f *follower) run() {
 			}
 			continue
 		}
-		// A lost connection is reported by the watch.
-		if ok, suppressed := faults.Allow(time.Now()); ok && isServerError(err) {
-			f.log.Warn("cannot read the ports in CONFIG_DB; retrying", "error", err, "suppressed", suppressed)
+		// If the server was lost, the watch reports that before the second failure.
+		if failures++; failures > 1 {
+			select {
+			case f.notes <- note{kind: noteUnread, err: err}:
+			case <-f.done:
+				return
+			}
+		}
+		if failures > 1 || isServerError(err) {
+			if ok, suppressed := faults.Allow(time.Now()); ok {
+				f.log.Warn("cannot read the ports in CONFIG_DB; retrying", "error", err, "suppressed", suppressed)
+			}
 		}
 		if !f.sleep(followRetry) {
 			return

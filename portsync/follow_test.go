@@ -185,8 +185,8 @@ func TestFollowWithoutNotifications(t *testing.T) {
 	// TestConfiguredAtAudit checks what reread does.
 }
 
-// TestFollowRetries checks that a refused read is retried. If Redis denies only the values, the ports
-// must not be reported without them.
+// TestFollowRetries checks that a refused read is retried, and that the second refusal is reported to the
+// loop. If Redis denies only the values, the ports must not be reported without them.
 func TestFollowRetries(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []lab.Fault{
@@ -200,6 +200,9 @@ func TestFollowRetries(t *testing.T) {
 		case n := <-f.notes:
 			t.Errorf("%s: note %d %q", fault.Error, n.kind, n.ports)
 		case <-time.After(3 * followDelay): // longer than the first read, which is refused
+		}
+		if n := <-f.notes; n.kind != noteUnread || !isServerError(n.err) { // after the second read
+			t.Errorf("%s: note %d, %v", fault.Error, n.kind, n.err)
 		}
 		f.db.SetFault(lab.Fault{})
 		f.next("Ethernet0", "Ethernet4")

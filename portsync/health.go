@@ -133,8 +133,11 @@ var HealthCodes = [numConditions]HealthCode{
 		func(o observation) bool { return o.overrun },
 		func(observation) string { return "the kernel dropped link messages in the last minute" }},
 	configDown: {"config_db_down", Degraded, 20,
-		func(o observation) bool { return o.databases.configErr != "" },
+		func(o observation) bool { return o.databases.configErr != "" || o.databases.unread != "" },
 		func(o observation) string {
+			if o.databases.configErr == "" {
+				return "cannot read the ports in CONFIG_DB; STATE_DB is still updated: " + printable(o.databases.unread, maxErrorText)
+			}
 			return "no connection to CONFIG_DB; STATE_DB is still updated: " + printable(o.databases.configErr, maxErrorText)
 		}},
 	linkUnreadable: {"link_unreadable", Degraded, 10,

@@ -192,6 +192,10 @@ func healthCases() []healthCase {
 		{"only CONFIG_DB disconnected", status(func(s *Status) { s.setConfigError(errServerGone) }), status(func(s *Status) { s.setConfigError(nil) }),
 			"config_db_down", "no connection to CONFIG_DB; STATE_DB is still updated: the server closed the connection"},
 
+		{"ports of CONFIG_DB not readable", status(func(s *Status) { denied := "redis: NOPERM"; s.portsUnread.Store(&denied) }),
+			status(func(s *Status) { s.portsUnread.Store(nil) }),
+			"config_db_down", "cannot read the ports in CONFIG_DB; STATE_DB is still updated: redis: NOPERM"},
+
 		{"unreadable link message", status(func(s *Status) { names := "Ethernet0"; s.unread.Store(&names) }),
 			status(func(s *Status) { s.unread.Store(nil) }), "link_unreadable",
 			"link messages are too large to read; the rows of these ports are not updated: Ethernet0"},

@@ -66,6 +66,10 @@ func (l *Loop) publishStatus() {
 		s.refusal.Store(refusal)
 		changed = true
 	}
+	if s.portsUnread.Load() != l.db.portsUnread {
+		s.portsUnread.Store(l.db.portsUnread)
+		changed = true
+	}
 	if c := s.connection.Load(); c == nil || *c != l.db.connection {
 		is := l.db.connection
 		s.connection.Store(&is)

@@ -57,11 +57,18 @@ var publishedFacts = map[string]struct {
 	"wroteAt":     {func(l *Loop) { l.writes.wroteAt = 17 }, numberOf(func(s *Status) loader { return &s.wroteAt }), int64(17)},
 	"configured":  {func(l *Loop) { l.handover.configured = []string{"a", "b"} }, func(s *Status) any { return s.View(time.Now()).Counts.Configured }, int64(2)},
 	"initPending": {func(l *Loop) { l.state.AddInitPending("Ethernet0") }, func(s *Status) any { return s.View(time.Now()).Counts.Pending }, int64(1)},
-	"present":     {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
-	"missing":     {missOne, func(s *Status) any { return s.missing.Load() }, &missingPorts{gone: 1, goneNames: "Ethernet0"}},
-	"ports":       {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
-	"announced":   {func(l *Loop) { l.audits.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
-	"rows":        {func(l *Loop) { l.audits.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
+	"portsUnread": {func(l *Loop) { l.observe(note{kind: noteUnread, err: errServerGone}) },
+		func(s *Status) any {
+			if unread := s.portsUnread.Load(); unread != nil {
+				return *unread
+			}
+			return ""
+		}, errServerGone.Error()},
+	"present":   {presentOne, numberOf(func(s *Status) loader { return &s.present }), int64(1)},
+	"missing":   {missOne, func(s *Status) any { return s.missing.Load() }, &missingPorts{gone: 1, goneNames: "Ethernet0"}},
+	"ports":     {presentOne, func(s *Status) any { return s.View(time.Now()).Counts.Present }, int64(1)},
+	"announced": {func(l *Loop) { l.audits.counts.Announced = 18 }, numberOf(func(s *Status) loader { return &s.announced }), int64(18)},
+	"rows":      {func(l *Loop) { l.audits.counts.Rows = 19 }, numberOf(func(s *Status) loader { return &s.rows }), int64(19)},
 }
 
 type (

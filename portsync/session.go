@@ -40,6 +40,8 @@ type databaseLink struct {
 	answeredAt int64           // when the databases last replied, including refusals
 	progressAt int64           // when a request last succeeded
 	refusal    *string         // error of the last refusal; nil after a success
+
+	portsUnread *string // why the follower cannot read the table PORT of CONFIG_DB; nil after a success
 }
 
 func newDatabaseLink(b *base, helpers *sync.WaitGroup, disconnected func()) databaseLink {
@@ -78,6 +80,7 @@ func (d *databaseLink) use(s *session) {
 	d.connection = connection{up: true, since: d.clock.now()}
 	d.retry.Reset()
 	d.retryAt = 0
+	d.portsUnread = nil // the follower of the new session reads the ports
 	d.addEvent(journal.Event{Kind: journal.RedisConnected})
 }
 
@@ -179,8 +182,14 @@ func (l *Loop) observe(n note) {
 			l.resume(ReasonFlush)
 		}
 	case noteConfig:
+		l.db.portsUnread = nil // the follower reads them again
 		l.db.session.store.setConfig(n.conn)
+	case noteUnread:
+		if text := n.err.Error(); l.db.portsUnread == nil || *l.db.portsUnread != text {
+			l.db.portsUnread = &text
+		}
 	case notePorts:
+		l.db.portsUnread = nil
 		l.handover.configure(n.ports, n.replaced, l.initial.started)
 		l.state.Describe(n.ports, n.infos)
 	}

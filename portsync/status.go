@@ -19,10 +19,10 @@ type Status struct {
 	messages func() int    // number of link messages in the ring; nil in the zero Status
 
 	published
-	configLost atomic.Pointer[string] // why only CONFIG_DB is not connected; nil otherwise
-	search     atomic.Pointer[search] // written only by the Connector
-	listeners  atomic.Pointer[string] // HTTP listeners that are down, with errors; nil if there are none
-	rate       failureRate            // failure rate of Redis requests
+	configLink atomic.Pointer[configConnection] // nil before the first session
+	search     atomic.Pointer[search]           // written only by the Connector
+	listeners  atomic.Pointer[string]           // HTTP listeners that are down, with errors; nil if there are none
+	rate       failureRate                      // failure rate of Redis requests
 }
 
 // published holds the fields of Status that are written only by Loop.publishStatus.
@@ -57,6 +57,7 @@ type published struct {
 	configured  atomic.Int64                 // number of ports in CONFIG_DB
 	initPending atomic.Int64                 // number of ports that PortInitDone waits for
 	present     atomic.Int64                 // number of ports that are PortPresent
+	portsUnread atomic.Pointer[string]       // why the table PORT of CONFIG_DB cannot be read; nil if it can
 	missing     atomic.Pointer[missingPorts] // nil if there are none
 	ports       publishedPorts
 

@@ -131,3 +131,39 @@ func TestLogLinesExposed(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigSince checks that CONFIG_DB on its own server has the time of its own connection or
+// disconnection, unless all databases were connected later.
+func TestConfigSince(t *testing.T) {
+	s := healthyStatus()
+	since := func(what string, up bool, want int64) {
+		t.Helper()
+		all := s.View(time.Now()).Databases
+		if got := all[2]; got.Up != up || !got.Since.Equal(s.clock.time(want)) {
+			t.Errorf("%s: CONFIG_DB is up: %t, since %v, want %v", what, got.Up, got.Since, s.clock.time(want))
+		}
+	}
+	connect := func(at int64) { s.connection.Store(&connection{up: true, since: at}) }
+	s.setConfigError(nil)
+	begun := s.configLink.Load().since
+	connect(begun + 5)
+	since("connected", true, begun+5)
+	s.advance(time.Minute)
+	s.setConfigError(errServerGone)
+	lost := s.configLink.Load().since
+	if lost-begun < int64(time.Minute) {
+		t.Fatalf("lost %v after the start", time.Duration(lost-begun))
+	}
+	since("lost", false, lost)
+	s.advance(time.Minute)
+	s.setConfigError(errConfigDown)
+	since("lost, with another error", false, lost)
+	s.setConfigError(nil)
+	back := s.configLink.Load().since
+	if back-lost < int64(time.Minute) {
+		t.Fatalf("back %v after the loss", time.Duration(back-lost))
+	}
+	since("back", true, back)
+	connect(back + 5)
+	since("all reconnected", true, back+5)
+}

@@ -18,6 +18,7 @@ type note struct {
 	conn  *sonicdb.Conn // noteConfig: the connection to CONFIG_DB
 	ports []string      // notePorts: names of all rows of CONFIG_DB PORT, sorted
 	infos []*PortInfo   // of notePorts: the infos of these ports
+	err   error         // noteUnread: why CONFIG_DB PORT cannot be read
 	// replaced holds the names whose row was deleted and added again since the last read.
 	replaced []string
 }
@@ -28,6 +29,7 @@ const (
 	noteLost    noteKind = iota // the server closed the connection
 	noteFlushed                 // a database of the server was flushed
 	notePorts                   // CONFIG_DB PORT was read
+	noteUnread                  // CONFIG_DB PORT cannot be read
 	noteConfig                  // CONFIG_DB, which is on a separate server, was reconnected
 )
 
