@@ -228,9 +228,7 @@ func (m *HealthMonitor) observe(now int64) observation {
 		listeners:      s.listeners.Load(),
 		storm:          m.storm.Load(),
 	}
-	if s.started.Load() && !s.synced.Load() {
-		o.unsyncedFor = since(s.unsynced.Load(), now)
-	}
+	o.unsyncedFor = s.unsyncedFor(now)
 	o.stalled = s.stalledTooLong(o.stalledFor)
 	o.failed, o.attempts = s.rate.recent(now)
 	last := s.overrunAt.Load()

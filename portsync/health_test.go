@@ -76,6 +76,7 @@ func (s *Status) disconnect() {
 func (s *Status) desync(since int64) {
 	s.synced.Store(false)
 	s.unsynced.Store(since)
+	s.dumpFrom.Store(since)
 }
 
 // addRequests counts Redis requests, some of which failed.

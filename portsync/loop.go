@@ -162,6 +162,7 @@ func (l *Loop) Run(ctx context.Context) error {
 // to Redis, runs timers, and sleeps if there is nothing left to do.
 func (l *Loop) turn() {
 	busy := l.initial.started && l.consume() > 0
+	l.dumps.hold(l.clock.now())
 	l.publishStatus()
 	l.begin()
 	l.openGate()
@@ -169,6 +170,7 @@ func (l *Loop) turn() {
 	l.reconcile()
 	l.finishInitial()
 	l.due(l.clock.now())
+	l.dumps.release(l.clock.now())
 	l.publishStatus()
 	l.announce()
 	l.logger.flush()

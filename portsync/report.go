@@ -39,6 +39,9 @@ func (l *Loop) publishStatus() {
 	setNumber(&s.announced, int64(l.audits.counts.Announced))
 	setNumber(&s.rows, int64(l.audits.counts.Rows))
 	setNumber(&s.unsynced, l.dumps.unsynced())
+	from, held := l.dumps.slowSince()
+	setNumber(&s.dumpFrom, from) // before dumpHeld: unsyncedFor reads them in the opposite order
+	setNumber(&s.dumpHeld, held)
 	setFlag(&s.configDone, l.handover.configDone)
 	setFlag(&s.initDone, l.handover.initDone)
 	if s.decided.Load() != l.initial.decision {

@@ -36,6 +36,8 @@ var publishedFacts = map[string]struct {
 	"syncTook":     {func(l *Loop) { l.initial.took = 8 }, func(s *Status) any { return s.View(time.Now()).Start.SyncNanos }, int64(8)},
 	"synced":       {func(l *Loop) { l.initial.started = true }, flagOf(func(s *Status) flagLoader { return &s.synced }), true},
 	"unsynced":     {func(l *Loop) { l.dumps.want(9); l.dumps.want(10) }, numberOf(func(s *Status) loader { return &s.unsynced }), int64(9)},
+	"dumpFrom":     {func(l *Loop) { l.dumps.want(9); l.dumps.held = 3 }, numberOf(func(s *Status) loader { return &s.dumpFrom }), int64(12)},
+	"dumpHeld":     {func(l *Loop) { l.dumps.want(9); l.dumps.hold(10) }, numberOf(func(s *Status) loader { return &s.dumpHeld }), int64(10)},
 	"resynced":     {func(l *Loop) { l.dumps.want(9); l.dumps.completed(11, func(int64) {}) }, numberOf(func(s *Status) loader { return &s.resynced }), int64(11)},
 	"overrunAt":    {func(l *Loop) { l.dumps.overranAt = 12 }, numberOf(func(s *Status) loader { return &s.overrunAt }), int64(12)},
 	"configDone":   {func(l *Loop) { l.handover.configDone = true }, func(s *Status) any { return s.View(time.Now()).Start.ConfigDone }, true},

@@ -35,6 +35,9 @@ type dumper struct {
 	more      int     // number of pending resyncs beyond mostDecided
 	resynced  int64   // when a resync last ended
 	overranAt int64   // when the kernel last dropped messages
+
+	heldAt int64 // when the loop stopped reading link messages to access the databases; 0 while it reads them
+	held   int64 // for how long it has read none during the pending resync
 }
 
 // mostDecided is the maximum length of dumper.decided. If the kernel keeps interrupting dumps,
@@ -82,7 +85,11 @@ func (d *dumper) idle() bool { return !d.running && !d.wanted }
 
 // timedOut reports whether the running dump has timed out. If so, it marks the dump as ended.
 func (d *dumper) timedOut(now int64) bool {
-	if !d.running || now < d.deadline {
+	at := now
+	if d.heldAt != 0 {
+		at = d.heldAt // later messages of the dump have not been read
+	}
+	if !d.running || at < d.deadline {
 		return false
 	}
 	d.done(now)
@@ -123,7 +130,31 @@ func (d *dumper) completed(now int64, observe func(since int64)) {
 			observe(since)
 		}
 	}
-	d.decided = d.decided[:0]
+	d.decided, d.held = d.decided[:0], 0
+}
+
+// hold records that the loop stops reading link messages at now, because it accesses the databases. The
+// kernel is not responsible for a dump that does not complete meanwhile.
+func (d *dumper) hold(now int64) { d.heldAt = max(now, 1) }
+
+// release records that the loop reads link messages again.
+func (d *dumper) release(now int64) {
+	if d.unsynced() != 0 {
+		d.held += now - max(d.heldAt, d.unsynced())
+	}
+	if d.running {
+		d.deadline += now - d.heldAt
+	}
+	d.heldAt = 0
+}
+
+// slowSince returns the time at which the kernel would have begun the pending resync if the loop had read
+// link messages all the time, and the time at which the loop stopped reading. Each is 0 if there is none.
+func (d *dumper) slowSince() (from, held int64) {
+	if d.unsynced() == 0 {
+		return 0, 0
+	}
+	return d.unsynced() + d.held, d.heldAt
 }
 
 // unsynced returns the time since which the state may differ from the kernel's, or 0 if no resync

@@ -242,3 +242,59 @@ func TestResyncDuration(t *testing.T) {
 		}
 	})
 }
+
+// TestDumpWaitsForDatabases checks that the kernel is not blamed for a dump that does not complete while
+// the loop waits for the databases: health does not report dump_incomplete, and the dump does not time out.
+func TestDumpWaitsForDatabases(t *testing.T) {
+	atRest(t, func(a *rig, now int64) {
+		d := &a.loop.dumps
+		blamed := func(what string, want time.Duration) {
+			t.Helper()
+			a.loop.publishStatus()
+			if got := a.status.unsyncedFor(a.loop.clock.now()); got != want {
+				t.Errorf("%s: the dump is late by %v, want %v", what, got, want)
+			}
+		}
+		pass := func(d time.Duration) int64 { time.Sleep(d); return a.loop.clock.now() }
+		a.loop.resync(ReasonReconnect)
+		now = pass(dumpCalm / 2)
+		d.request(now)
+		blamed("the loop reads", dumpCalm/2)
+		d.hold(now)
+		now = pass(dumpTimeout + time.Second)
+		blamed("the loop waits", dumpCalm/2)
+		if d.timedOut(now) {
+			t.Error("the dump timed out while the loop waited")
+		}
+		d.release(now)
+		blamed("the loop reads again", dumpCalm/2)
+		if d.timedOut(now) {
+			t.Error("the dump timed out after the loop waited")
+		}
+		now = pass(time.Second)
+		blamed("a second later", dumpCalm/2+time.Second)
+		d.hold(now)
+		if now = pass(dumpTimeout); d.timedOut(now) {
+			t.Error("the dump timed out while the loop waited again")
+		}
+		d.release(now)
+		if now = pass(dumpTimeout - time.Second - 1); d.timedOut(now) {
+			t.Error("the dump timed out too early")
+		}
+		if now = pass(1); !d.timedOut(now) {
+			t.Error("the dump did not time out")
+		}
+
+		d.completed(now, func(int64) {})
+		d.hold(now)
+		now = pass(time.Second)
+		a.loop.resync(ReasonFlush) // while the loop waits
+		requested := now
+		now = pass(time.Second)
+		d.release(now)
+		blamed("requested while the loop waited", 0)
+		if d.unsynced() != requested {
+			t.Errorf("the resync began at %d, want %d", d.unsynced(), requested)
+		}
+	})
+}

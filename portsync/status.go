@@ -39,6 +39,8 @@ type published struct {
 	syncTook   atomic.Int64               // duration of the initial sync in nanoseconds
 	synced     atomic.Bool                // the last requested dump is complete
 	unsynced   atomic.Int64               // when the incomplete dump was first requested
+	dumpFrom   atomic.Int64               // see dumper.slowSince
+	dumpHeld   atomic.Int64               // likewise
 	resynced   atomic.Int64               // when a resync last ended
 	unread     atomic.Pointer[string]     // names of links whose messages cannot be read; nil if there are none
 	overrunAt  atomic.Int64               // when the kernel last dropped messages
@@ -108,6 +110,18 @@ func (s *Status) queued() int64 {
 
 // stalledFor returns for how long the loop has been stalled at now, or 0 if it is not stalled.
 func (s *Status) stalledFor(now int64) time.Duration { return since(s.stalledSince.Load(), now) }
+
+// unsyncedFor returns for how long the kernel has not completed the requested dump, or 0 if it has. Time
+// during which the loop waits for the databases does not count.
+func (s *Status) unsyncedFor(now int64) time.Duration {
+	if !s.started.Load() || s.synced.Load() {
+		return 0
+	}
+	if held := s.dumpHeld.Load(); held != 0 {
+		now = held
+	}
+	return since(s.dumpFrom.Load(), now)
+}
 
 // backlogAge returns how long the oldest row has been in the backlog, or 0 if the backlog is empty.
 func (s *Status) backlogAge(now int64) time.Duration { return since(s.backlogSince.Load(), now) }
