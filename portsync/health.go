@@ -136,7 +136,7 @@ var HealthCodes = [numConditions]HealthCode{
 		func(o observation) bool { return o.databases.configErr != "" || o.databases.unread != "" },
 		func(o observation) string {
 			if o.databases.configErr == "" {
-				return "cannot read the ports in CONFIG_DB; STATE_DB is still updated: " + printable(o.databases.unread, maxErrorText)
+				return "cannot read the ports in CONFIG_DB: " + printable(o.databases.unread, maxErrorText)
 			}
 			return "no connection to CONFIG_DB; STATE_DB is still updated: " + printable(o.databases.configErr, maxErrorText)
 		}},

@@ -195,7 +195,7 @@ func healthCases() []healthCase {
 
 		{"ports of CONFIG_DB not readable", status(func(s *Status) { denied := "redis: NOPERM"; s.portsUnread.Store(&denied) }),
 			status(func(s *Status) { s.portsUnread.Store(nil) }),
-			"config_db_down", "cannot read the ports in CONFIG_DB; STATE_DB is still updated: redis: NOPERM"},
+			"config_db_down", "cannot read the ports in CONFIG_DB: redis: NOPERM"},
 
 		{"unreadable link message", status(func(s *Status) { names := "Ethernet0"; s.unread.Store(&names) }),
 			status(func(s *Status) { s.unread.Store(nil) }), "link_unreadable",

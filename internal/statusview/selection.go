@@ -124,8 +124,12 @@ func (s *Status) printPort(p *printer, v *portsync.PortView) {
 			word{"MTU " + strconv.FormatInt(v.MTU, 10), plain}, word{"ifindex " + strconv.FormatInt(v.Index, 10), plain})...)
 	}
 	p.field("speed", join(word{orDash(p.visible(speed(v.Speed))), plain}, word{labeled("lanes ", p.visible(v.Lanes)), plain})...)
-	p.field("carrier", join(word{count(unsigned(v.CarrierUp), "link-up", "link-ups"), plain},
-		word{count(unsigned(v.CarrierDown), "link-down", "link-downs"), plain}, word{"flap penalty " + digits(v.Penalty), warnIf(v.Flapping)},
+	ups, downs := word{"no counts", plain}, word{}
+	if v.Index != 0 {
+		ups = word{count(unsigned(v.CarrierUp), "link-up", "link-ups"), plain}
+		downs = word{count(unsigned(v.CarrierDown), "link-down", "link-downs"), plain}
+	}
+	p.field("carrier", join(ups, downs, word{"flap penalty " + digits(v.Penalty), warnIf(v.Flapping)},
 		word{map[bool]string{true: "flapping"}[v.Flapping], warn})...)
 	if v.LastChange == nil {
 		p.field("changed", word{"not since the start of the daemon", plain})
