@@ -217,7 +217,7 @@ func (w *htmlWriter) anomaliesSection(v *reportView) {
 // them.
 func (w *htmlWriter) linkDownsSection(v *reportView) {
 	w.raw(`<section aria-labelledby="h-downs">
-<h2 id="h-downs">Ports with link-down transitions</h2>
+<h2 id="h-downs">Ports with link-down transitions counted by the kernel</h2>
 `)
 	if len(v.LinkDowns) == 0 {
 		w.raw(`<p class="empty">No link-down transitions.</p>`)

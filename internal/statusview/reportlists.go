@@ -104,7 +104,7 @@ func (r *Report) printLinkDowns(p *printer) {
 		p.section("No link-down transitions")
 		return
 	}
-	title := "Ports with link-down transitions"
+	title := "Ports with link-down transitions counted by the kernel"
 	if len(all) > maxListed {
 		title += fmt.Sprintf(", the first %d of %s", maxListed, grouped(len(all)))
 	}
