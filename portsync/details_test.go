@@ -104,11 +104,11 @@ func TestIntervalOfHealth(t *testing.T) {
 		active, held condition
 		want         time.Duration
 	}{
-		"healthy":          {numConditions, numConditions, idleInterval},
-		"a fault":          {auditMismatch, numConditions, alertInterval},
-		"an overrun":       {overrun, numConditions, idleInterval},
-		"a held overrun":   {numConditions, overrun, alertInterval},
-		"a held fault too": {overrun, auditMismatch, alertInterval},
+		"healthy":          {numConditions, numConditions, 30 * time.Second},
+		"a fault":          {auditMismatch, numConditions, 500 * time.Millisecond},
+		"an overrun":       {overrun, numConditions, 30 * time.Second},
+		"a held overrun":   {numConditions, overrun, 500 * time.Millisecond},
+		"a held fault too": {overrun, auditMismatch, 500 * time.Millisecond},
 	} {
 		s := healthyStatus()
 		m, _ := newTestMonitor(s, nil)

@@ -2,9 +2,11 @@ package portsync_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"portsyncd/internal/lab"
 	"portsyncd/internal/sonicdb"
 	"portsyncd/internal/syslog"
+	"portsyncd/internal/warmrestart"
 	"portsyncd/metrics"
 	"portsyncd/portsync"
 )
@@ -25,6 +28,7 @@ type bench struct {
 	set    *metrics.Set
 	status *portsync.Status
 	loop   *portsync.Loop
+	sample portsync.Sampler
 	cancel func() // tells the loop to stop
 	stop   func() // cancel, and wait until the loop has stopped
 }
@@ -85,6 +89,7 @@ func newBenchOn(t *testing.T, listener net.Listener, databases *sonicdb.Map, cha
 		EOIUTimeout: 10 * time.Second,
 	}
 	change(&o)
+	b.sample = portsync.Sampler{Status: o.Status, Metrics: o.Metrics}
 	b.loop = portsync.NewLoop(o)
 	return b
 }
@@ -101,6 +106,7 @@ func (b *bench) run() {
 		if err := <-ended; err != nil {
 			b.t.Errorf("Run: %v", err)
 		}
+		b.checkFailures()
 	})
 	b.t.Cleanup(b.stop)
 }
@@ -140,6 +146,28 @@ func (b *bench) awaitMoved(series string) {
 	b.awaitText("a value other than 0 of "+series, func(text string) bool {
 		return strings.Contains(text, "\n"+series+" ") && !strings.Contains(text, "\n"+series+" 0\n")
 	})
+}
+
+// checkFailures checks that the failure rate counts the same failed Redis requests as the metrics.
+func (b *bench) checkFailures() {
+	b.t.Helper()
+	var line struct{ Exchanges, Failed uint64 }
+	if err := json.Unmarshal(b.sample.Append(nil, time.Now(), portsync.Health{}, warmrestart.Counters{}), &line); err != nil {
+		b.t.Fatal(err)
+	}
+	counted := uint64(0)
+	for text := range strings.Lines(string(b.set.AppendText(nil))) {
+		if strings.HasPrefix(text, "portsyncd_database_errors_total{") {
+			n, err := strconv.ParseUint(strings.TrimSpace(text[strings.LastIndexByte(text, ' '):]), 10, 64)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			counted += n
+		}
+	}
+	if line.Failed != counted || line.Exchanges < line.Failed {
+		b.t.Errorf("the failure rate counts %d failures of %d requests, the metrics count %d failures", line.Failed, line.Exchanges, counted)
+	}
 }
 
 // awaitValue waits until a series has a value.

@@ -435,6 +435,11 @@ func (o *observed) compareHistory() {
 	if last.Health != o.final.Health.Status || last.Score != o.final.Health.Score {
 		o.T.Errorf("history.jsonl: health is %s, %d, /healthz says %+v", last.Health, last.Score, o.final.Health)
 	}
+	// Every command belongs to a request, and a request can have several.
+	refused, cut := o.writes.refusals, o.resyncs["database_back"]
+	if float64(last.Failed) != refused+cut || last.Exchanges < last.Failed || float64(last.Exchanges) > o.writes.commands+cut {
+		o.T.Errorf("history.jsonl: %d of %d requests failed, want %v of at most %v", last.Failed, last.Exchanges, refused+cut, o.writes.commands+cut)
+	}
 	got := make(map[string]float64)
 	for _, s := range o.samples() {
 		for _, f := range s.Flaps {

@@ -36,6 +36,11 @@ func TestFullDisk(t *testing.T) {
 		p.wantExposed("portsyncd_cold_starts", "1")
 		p.wantExposed("portsyncd_sync_duration_seconds_count", "1")
 		p.wantExposed("portsyncd_disk_faulty", "1")
+		for _, file := range []string{"state", "metrics", "history"} {
+			if n := p.exposed(`portsyncd_snapshot_failures_total{file="` + file + `"}`); n == "" || n == "0" {
+				t.Errorf("%q failures to write %s are counted, want some", n, file)
+			}
+		}
 		if got := stored(t, c).Counters.ColdStarts; got != 1 {
 			t.Errorf("the last good file says %d cold starts, want 1", got)
 		}
