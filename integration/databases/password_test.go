@@ -43,17 +43,19 @@ func TestRedisPassword(t *testing.T) {
 			}
 			protect("s3cret")
 			switchtest.WriteFile(t, file, "s3cret\n")
-			sw.StartWith(way.settings)
+			d := sw.StartWith(way.settings)
 			sw.AddInterfaces(1)
 
 			protect("ch4nged")
 			from := sw.Logs.Len()
 			sw.Do("CONFIG_DB", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 			sw.Do("CONFIG_DB", "CLIENT", "KILL", "TYPE", "pubsub")
-			sw.CloseConns()
 			sw.AwaitLog(from, switchtest.Timeout, "WRONGPASS")
 			switchtest.WriteFile(t, file, "ch4nged")
 			sw.AwaitLog(from, switchtest.Timeout, "reason=database_back")
+			sw.Do("CONFIG_DB", "CONFIG", "SET", "requirepass", "") // through the connection that was not closed
+			sw.CloseConns()
+			sw.CheckSelfReport(d)
 			lines, _ := sw.Logs.From(0)
 			for _, l := range lines {
 				if l.Has("s3cret") || l.Has("ch4nged") {
