@@ -148,8 +148,12 @@ func (s *State) Configure(names []string) {
 		s.ports, s.touched = make(map[string]*Port, len(names)), slices.Grow(s.touched, len(names))
 	}
 	for _, name := range names {
-		p := s.port([]byte(name))
-		p.listed, p.Configured = true, true
+		p := s.ports[name]
+		if p == nil || !p.Configured {
+			p = s.port([]byte(name))
+			p.Configured = true
+		}
+		p.listed = true
 	}
 	for _, p := range s.ports {
 		if p.Configured && !p.listed {

@@ -87,14 +87,14 @@ func TestPortInfoIsPublished(t *testing.T) {
 	check("", `portsyncd_port_info{port="Ethernet0",alias="",description="",speed="",lanes="",index=""}`)
 }
 
-// TestPortInfoUnchanged checks that a read of CONFIG_DB without a change of the info publishes no
-// port.
+// TestPortInfoUnchanged checks that a read of CONFIG_DB without a change publishes no port.
 func TestPortInfoUnchanged(t *testing.T) {
 	l := newRig(t, "Ethernet0").loop
 	names := []string{"Ethernet0"}
 	l.state.Configure(names)
 	l.state.Describe(names, []*PortInfo{{Alias: "etp1"}})
 	l.publishStatus()
+	l.state.Configure(names)
 	l.state.Describe(names, []*PortInfo{{Alias: "etp1"}})
 	if n := len(l.state.touched); n != 0 {
 		t.Errorf("%d ports are to be published, want 0", n)

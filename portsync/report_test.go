@@ -141,6 +141,18 @@ func TestPublished(t *testing.T) {
 	}
 }
 
+// TestTurnEndsPublished checks that a turn publishes what its exchange with the databases changed, before
+// the loop can sleep.
+func TestTurnEndsPublished(t *testing.T) {
+	a := newRig(t, "Ethernet0")
+	a.link(netlinkraw.NewLink, 5, "Ethernet0", 1500)
+	a.loop.turn()
+	v := a.status.View(time.Now())
+	if len(v.Ports) != 1 || !v.Ports[0].Present || !v.Ports[0].Written || v.Backlog.Ports != 0 {
+		t.Errorf("after the turn that wrote the row: backlog %+v, ports %+v", v.Backlog, v.Ports)
+	}
+}
+
 // TestPublishWakesHealthMonitor checks that a change that health depends on wakes the health monitor, and
 // that other changes do not.
 func TestPublishWakesHealthMonitor(t *testing.T) {

@@ -234,8 +234,14 @@ func TestChangesBeforeStart(t *testing.T) {
 	step(Event{Kind: netlinkraw.DumpDone, Seq: 1, At: 140}, "")
 	message(150, 8, "Ethernet6", 9100, false)
 	want("after the initial dump", 0, 120, 0, 0, 0, 135, 150)
+	s.untouch()
 	s.SetChanges(map[string]int64{"Ethernet0": -50, "Ethernet1": -60, "Ethernet2": 201, "Ethernet4": -70, "Ethernet8": -80}, 200)
 	want("after the journal", -50, 120, 0, 0, -70, 135, 150)
+	for name, p := range s.ports {
+		if changed := name == "Ethernet0" || name == "Ethernet4"; p.touched != changed {
+			t.Errorf("%s is to be published after the journal: %t, want %t", name, p.touched, changed)
+		}
+	}
 	message(300, 1, "Ethernet0", 9100, false)
 	message(310, 3, "Ethernet2", 1500, false)
 	want("later messages", -50, 120, 310, 0, -70, 135, 150)

@@ -79,7 +79,7 @@ func (r *SelfReport) Inconsistency() string {
 	for _, p := range s.Pending {
 		awaited := slices.ContainsFunc(r.ports, func(port ReportedPort) bool { return port.Name == p.What && port.InitPending })
 		if awaited && !p.From.After(begun) { // it became pending after the daemon had read CONFIG_DB
-			differ("start of the process and since when "+p.What+" is pending", begun, p.From)
+			wrong = append(wrong, fmt.Sprintf("%s is pending since %v, and the process was started at %v", p.What, p.From, begun))
 		}
 	}
 	up := 0
