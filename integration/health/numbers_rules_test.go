@@ -388,7 +388,9 @@ var numberRules = map[string]numberRule{
 		all := make(map[string]float64)
 		const tag = "portsyncd"
 		for severity, level := range []string{"emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"} {
-			all[level] = count(o.Logs, func(l switchtest.LogLine) bool { return l.Tag == tag && l.Severity() == severity })
+			for _, l := range o.lines() {
+				all[level] += float64(switchtest.BoolToInt(l.Tag == tag && l.Severity() == severity))
+			}
 		}
 		return all
 	}),
@@ -397,8 +399,7 @@ var numberRules = map[string]numberRule{
 	"portsyncd_log_lines_suppressed_total": {why: "nobody but the daemon knows of lines after the last one of their message",
 		bounded: func(o *observed, _ string, value float64) bool {
 			told, lines := 0.0, 0.0
-			all, _ := o.Logs.From(0)
-			for _, l := range all {
+			for _, l := range o.lines() {
 				lines++
 				if _, n, ok := strings.Cut(l.Text, " suppressed="); ok {
 					suppressed, _ := strconv.ParseFloat(n, 64)
