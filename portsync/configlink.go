@@ -52,7 +52,9 @@ func (k *configLink) run() {
 	faults := syslog.Limiters{Every: complainEvery}
 	err := errConfigDown
 	if k.watch.Load() == nil { // a new session; it has not tried to connect yet
-		err = k.connect()
+		if err = k.connect(); err == nil {
+			c.status.setConfigError(k, nil)
+		}
 	}
 	for {
 		if w := k.watch.Load(); w != nil {
@@ -64,7 +66,7 @@ func (k *configLink) run() {
 		if k.ctx.Err() != nil {
 			return
 		}
-		c.status.setConfigError(err)
+		c.status.setConfigError(k, err)
 		if ok, suppressed := faults.Allow(err.Error(), time.Now()); ok {
 			c.Log.Error("cannot connect to CONFIG_DB; still updating STATE_DB", "error", err, "suppressed", suppressed)
 		}
@@ -74,7 +76,7 @@ func (k *configLink) run() {
 			return
 		}
 		if err = k.connect(); err == nil {
-			c.status.setConfigError(nil)
+			c.status.setConfigError(k, nil)
 			c.Log.Log(k.ctx, syslog.LevelNotice, "reconnected to CONFIG_DB")
 		}
 	}

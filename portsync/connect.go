@@ -173,7 +173,10 @@ func (c *Connector) watch(ctx context.Context, m *sonicdb.Map, s *session, dbs *
 	for _, w := range s.watches {
 		go w.run()
 	}
-	c.status.setConfigError(nil)
+	c.status.beginConfig(link)
+	if dbs.config != nil {
+		c.status.setConfigError(link, nil)
+	}
 	if alone {
 		dbs.onConfigError(link.drop)
 		go link.run()

@@ -65,25 +65,47 @@ func (s *Status) setAddresses(m *sonicdb.Map) {
 // configConnection is the state of the connection to CONFIG_DB if CONFIG_DB has its own server. The
 // configLink and the Connector store it in Status.
 type configConnection struct {
-	since int64  // when the connection was established or lost, on the loop's clock
-	err   string // why it is lost; "" while it is up
+	link  *configLink // of the current session; nil in tests
+	since int64       // when the connection was established or lost, on the loop's clock
+	err   string      // why it is lost; "" while it is up
 }
 
-// setConfigError stores the error why only CONFIG_DB is not connected, or nil if it is connected.
-// It is called by a configLink, and by the Connector before it starts the configLink.
-func (s *Status) setConfigError(err error) {
+// beginConfig makes link the one whose state is stored. It keeps the state of the previous session,
+// which is the best known one until link has tried to connect. The Connector calls it before it starts
+// the link.
+func (s *Status) beginConfig(link *configLink) {
 	is := configConnection{since: s.clock.now()}
+	if was := s.configLink.Load(); was != nil {
+		is = *was
+	}
+	is.link = link
+	s.configLink.Store(&is)
+}
+
+// setConfigError stores the error why only CONFIG_DB is not connected, or nil if it is connected. It
+// ignores the error of a link that is not the current one, because the link of an earlier session can
+// end late.
+func (s *Status) setConfigError(link *configLink, err error) {
+	is := configConnection{link: link, since: s.clock.now()}
 	if err != nil {
 		is.err = err.Error()
 	}
-	was := s.configLink.Load()
-	changed := was != nil && (was.err == "") != (is.err == "") || was == nil && err != nil
-	if was != nil && !changed {
-		is.since = was.since
-	}
-	s.configLink.Store(&is)
-	if changed {
-		s.wake()
+	for {
+		was := s.configLink.Load()
+		if was != nil && was.link != link {
+			return
+		}
+		changed := was != nil && (was.err == "") != (is.err == "") || was == nil && err != nil
+		if was != nil && !changed {
+			is.since = was.since
+		}
+		if !s.configLink.CompareAndSwap(was, &is) {
+			continue // a new session has begun
+		}
+		if changed {
+			s.wake()
+		}
+		return
 	}
 }
 

@@ -190,7 +190,7 @@ func healthCases() []healthCase {
 			"overrun", "the kernel dropped link messages in the last minute"},
 		{"messages dropped a minute ago", status(func(s *Status) { s.overrunAt.Store(s.clock.now() - int64(overrunHold)) }), nil, "", ""},
 
-		{"only CONFIG_DB disconnected", status(func(s *Status) { s.setConfigError(errServerGone) }), status(func(s *Status) { s.setConfigError(nil) }),
+		{"only CONFIG_DB disconnected", status(func(s *Status) { s.setConfigError(nil, errServerGone) }), status(func(s *Status) { s.setConfigError(nil, nil) }),
 			"config_db_down", "no connection to CONFIG_DB; STATE_DB is still updated: the server closed the connection"},
 
 		{"ports of CONFIG_DB not readable", status(func(s *Status) { denied := "redis: NOPERM"; s.portsUnread.Store(&denied) }),

@@ -94,7 +94,7 @@ func TestDatabaseAddresses(t *testing.T) {
 		err  error
 		wake bool
 	}{{nil, false}, {errServerGone, true}, {errConfigDown, false}, {nil, true}, {nil, false}} {
-		s.setConfigError(step.err)
+		s.setConfigError(nil, step.err)
 		select {
 		case <-s.wakeups:
 			if !step.wake {
@@ -144,21 +144,21 @@ func TestConfigSince(t *testing.T) {
 		}
 	}
 	connect := func(at int64) { s.connection.Store(&connection{up: true, since: at}) }
-	s.setConfigError(nil)
+	s.setConfigError(nil, nil)
 	begun := s.configLink.Load().since
 	connect(begun + 5)
 	since("connected", true, begun+5)
 	s.advance(time.Minute)
-	s.setConfigError(errServerGone)
+	s.setConfigError(nil, errServerGone)
 	lost := s.configLink.Load().since
 	if lost-begun < int64(time.Minute) {
 		t.Fatalf("lost %v after the start", time.Duration(lost-begun))
 	}
 	since("lost", false, lost)
 	s.advance(time.Minute)
-	s.setConfigError(errConfigDown)
+	s.setConfigError(nil, errConfigDown)
 	since("lost, with another error", false, lost)
-	s.setConfigError(nil)
+	s.setConfigError(nil, nil)
 	back := s.configLink.Load().since
 	if back-lost < int64(time.Minute) {
 		t.Fatalf("back %v after the loss", time.Duration(back-lost))
