@@ -140,10 +140,10 @@ func (d *dumper) hold(now int64) { d.heldAt = max(now, 1) }
 // release records that the loop reads link messages again.
 func (d *dumper) release(now int64) {
 	if d.unsynced() != 0 {
-		d.held += now - max(d.heldAt, d.unsynced())
+		d.held += max(now-max(d.heldAt, d.unsynced()), 0)
 	}
 	if d.running {
-		d.deadline += now - d.heldAt
+		d.deadline += max(now-d.heldAt, 0)
 	}
 	d.heldAt = 0
 }

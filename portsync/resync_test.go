@@ -286,6 +286,13 @@ func TestDumpWaitsForDatabases(t *testing.T) {
 		}
 
 		d.completed(now, func(int64) {})
+		d.want(0) // at the start of the clock
+		d.hold(0)
+		d.release(0)
+		if from, held := d.slowSince(); from != 1 || held != 0 {
+			t.Errorf("at the start of the clock: late since %d, held at %d", from, held)
+		}
+		d.completed(now, func(int64) {})
 		d.hold(now)
 		now = pass(time.Second)
 		a.loop.resync(ReasonFlush) // while the loop waits
