@@ -159,7 +159,10 @@ func TestPublishWakesHealthMonitor(t *testing.T) {
 	for _, name := range []string{"maxStall", "maxFailureRate", "connection", "connected", "refusal", "started", "ready",
 		"synced", "overrunAt", "initLate", "mismatched", "unread", "missing"} {
 		l := newQuietLoop()
-		<-l.Status.wakeups // of the first publication
+		if len(l.Status.wakeups) != 1 {
+			t.Fatal("the first publication did not wake the health monitor")
+		}
+		<-l.Status.wakeups
 		l.publishStatus()
 		if len(l.Status.wakeups) != 0 {
 			t.Fatal("the health monitor was woken without a change")
