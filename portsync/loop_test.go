@@ -53,7 +53,9 @@ func newFakeBench(t *testing.T, change func(*portsync.Options)) *bench {
 	t.Helper()
 	listener, databases := lab.NewPipes(), sonicdb.StaticMap("unix", "pipe")
 	databases.SetDialer(listener)
-	return newBenchOn(t, listener, databases, change)
+	b := newBenchOn(t, listener, databases, change)
+	time.Sleep(time.Millisecond) // a reading of 0 of the loop's clock means never
+	return b
 }
 
 // newBenchOn makes the parts of newBenchWith. The in-memory database has that listener, and the loop
