@@ -5,6 +5,7 @@ type lack uint8
 
 const (
 	lackNothing   lack = iota // the row is up to date
+	lackDump                  // the kernel has not reported all interfaces yet
 	lackInterface             // no interface has its name
 	lackOld                   // the interface is left over from an earlier run (PROTOCOL.md section 6)
 	lackName                  // interfaces with this name are ignored
@@ -19,6 +20,7 @@ const (
 func (k lack) code() string {
 	return [...]string{
 		lackNothing:   "",
+		lackDump:      "not_dumped",
 		lackInterface: "no_interface",
 		lackOld:       "old_interface",
 		lackName:      "ignored_name",
@@ -34,6 +36,7 @@ func (k lack) code() string {
 func (k lack) String() string {
 	return [...]string{
 		lackNothing:   "its row is in STATE_DB",
+		lackDump:      "the first link dump is not complete, so it is not known whether it has an interface",
 		lackInterface: "it has no interface",
 		lackOld:       "its interface is left over from an earlier run and is ignored until it is created again",
 		lackName:      "interfaces whose name begins with neither " + frontPanelPrefix + " nor " + lagPrefix + " are ignored",
@@ -54,6 +57,8 @@ func (s *State) lackOf(p *Port) lack {
 		return lackOld
 	case p.Index == 0 && s.Exists(p.Name):
 		return lackUnread
+	case p.Index == 0 && !s.synced:
+		return lackDump
 	case p.Index == 0:
 		return lackInterface
 	case s.links[p.Index] != nil && s.links[p.Index].team:

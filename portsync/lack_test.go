@@ -87,6 +87,7 @@ func TestLack(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := NewState(nil)
+			s.synced = true
 			s.Configure([]string{c.port})
 			p := s.ports[c.port]
 			s.touched, p.touched = nil, false
@@ -202,5 +203,28 @@ func TestPrintable(t *testing.T) {
 		if got := printable(c.text, c.most); got != c.want {
 			t.Errorf("printable(%q, %d): %q, want %q", c.text, c.most, got, c.want)
 		}
+	}
+}
+
+// TestLackBeforeDump checks that a port is not said to have no interface before the first dump is complete,
+// and that the end of the dump publishes it.
+func TestLackBeforeDump(t *testing.T) {
+	s := NewState(nil)
+	s.Configure([]string{"Ethernet0", "Ethernet4"})
+	s.DumpRequested(1, false)
+	without, with := s.ports["Ethernet0"], s.ports["Ethernet4"]
+	ev := linkEvent(netlinkraw.NewLink, 3, "Ethernet4", 0)
+	if _, err := s.Step(&ev, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.lackOf(without); got != lackDump || s.lackOf(with) == lackDump {
+		t.Errorf("before the end of the dump: %q, and %q with an interface", got, s.lackOf(with))
+	}
+	s.untouch()
+	if _, err := s.Step(&Event{Kind: netlinkraw.DumpDone, Seq: 1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.lackOf(without); got != lackInterface || !slices.Contains(s.touched, without) {
+		t.Errorf("after the dump: %q, published: %t", got, slices.Contains(s.touched, without))
 	}
 }

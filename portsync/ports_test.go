@@ -15,7 +15,7 @@ import (
 func newQuietLoop() *Loop {
 	status := new(Status)
 	l := NewLoop(Options{Status: status, Open: new(Connector), Metrics: NewMetrics(metrics.NewSet(), status, true)})
-	l.initial.decision = new(Decision)
+	l.initial.decision, l.state.synced = new(Decision), true
 	l.publishStatus()
 	return l
 }

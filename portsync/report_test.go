@@ -252,7 +252,7 @@ func TestPublishedPorts(t *testing.T) {
 			set, status := metrics.NewSet(), new(Status)
 			l := NewLoop(Options{Status: status, Open: new(Connector), Metrics: NewMetrics(set, status, true)})
 			status.clock.base = time.Unix(0, 0)
-			l.clock = status.clock
+			l.clock, l.state.synced = status.clock, true
 			p := l.state.port([]byte("Ethernet0"))
 			p.Index, p.MTU, p.Configured, p.wasThere = 3, 1500, true, true
 			p.row = rowOf(p)

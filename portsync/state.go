@@ -401,7 +401,14 @@ func (s *State) dumpDone(ev *Event, out []Action) []Action {
 			}
 		}
 	}
-	s.synced = true
+	if !s.synced {
+		s.synced = true
+		for _, p := range s.ports {
+			if p.Index == 0 {
+				s.touch(p) // its lack has changed
+			}
+		}
+	}
 	return append(out, Action{Kind: Synced})
 }
 

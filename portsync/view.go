@@ -154,6 +154,8 @@ func (s *Status) pending(c *databases) []Pending {
 		why := "about to be written"
 		if n := s.initPending.Load(); n > 0 {
 			why = plural(n, "port", "ports") + " pending"
+		} else if !s.ready.Load() {
+			why = "the initial sync is not complete"
 		}
 		add("PortInitDone", processStart, "%s", why)
 	}

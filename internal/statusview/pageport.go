@@ -125,6 +125,8 @@ func writtenText(p *portsync.PortView) string {
 		return "up to date"
 	case isIgnored(p):
 		return "not updated"
+	case notDumped(p):
+		return "not known yet"
 	}
 	return "no row"
 }

@@ -48,6 +48,8 @@ func issueOf(v *portsync.PortView) portIssue {
 		return issueAbsent
 	case isIgnored(v):
 		return issueIgnored
+	case notDumped(v):
+		return issuePending
 	case v.Index == 0:
 		return issueNoInterface
 	case unwritten(v):
@@ -79,6 +81,9 @@ var (
 
 // isIgnored reports whether portsyncd ignores the interfaces with the name of port v.
 func isIgnored(v *portsync.PortView) bool { return v.Index == 0 && ignoredNotes[v.Reason] != "" }
+
+// notDumped reports whether it is not known yet if port v has an interface.
+func notDumped(v *portsync.PortView) bool { return v.Index == 0 && v.Reason == "not_dumped" }
 
 // unwrittenText describes why the displayed state of port v is not in STATE_DB. Call it only if
 // unwritten(v) is true.

@@ -117,6 +117,8 @@ func (s *Status) printPort(p *printer, v *portsync.PortView) {
 	switch {
 	case isIgnored(v):
 		p.field("interface", word{ignoredNotes[v.Reason], portIssues[issueIgnored].style})
+	case notDumped(v):
+		p.field("interface", word{"not known yet", plain})
 	case v.Index == 0:
 		p.field("interface", word{"none", plain})
 	default:

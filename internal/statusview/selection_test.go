@@ -114,3 +114,20 @@ func TestSmallTerminal(t *testing.T) {
 		t.Errorf("a lost database is not shown in\n%s", text)
 	}
 }
+
+// TestOnePortNotDumped checks that nothing is claimed about the interface and the row of a port before the
+// daemon knows the interfaces.
+func TestOnePortNotDumped(t *testing.T) {
+	s := describedSwitch()
+	s.Ports = []portsync.PortView{{Name: "Ethernet0", State: "pending", Configured: true, Written: true, Reason: "not_dumped"}}
+	s.Pending = nil
+	text, err := s.AppendSelection(nil, Terminal{}, &Selection{Ports: []string{"Ethernet0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"state      pending\n", "interface  not known yet\n", "STATE_DB   not known yet\n"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+}
