@@ -246,7 +246,7 @@ func TestResyncDuration(t *testing.T) {
 // TestDumpWaitsForDatabases checks that the kernel is not blamed for a dump that does not complete while
 // the loop waits for the databases: health does not report dump_incomplete, and the dump does not time out.
 func TestDumpWaitsForDatabases(t *testing.T) {
-	atRest(t, func(a *rig, now int64) {
+	atRest(t, func(a *rig, _ int64) {
 		d := &a.loop.dumps
 		blamed := func(what string, want time.Duration) {
 			t.Helper()
@@ -257,7 +257,7 @@ func TestDumpWaitsForDatabases(t *testing.T) {
 		}
 		pass := func(d time.Duration) int64 { time.Sleep(d); return a.loop.clock.now() }
 		a.loop.resync(ReasonReconnect)
-		now = pass(dumpCalm / 2)
+		now := pass(dumpCalm / 2)
 		d.request(now)
 		blamed("the loop reads", dumpCalm/2)
 		d.hold(now)
