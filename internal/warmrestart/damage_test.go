@@ -120,10 +120,10 @@ func TestOlderCopy(t *testing.T) {
 		p.stop()
 	}
 	must(t, os.CopyFS(older, os.DirFS(whole)))
-	p := start(t, c)
+	p := open(t, c)
 	p.RecordRestart(Restart{At: time.Now(), Kind: Cold, Duration: 4 * time.Second, TimedOut: true})
 	p.markDirty(fileHistory)
-	p.stop()
+	p.run().stop()
 
 	all := files(t, c.StoragePath, metricsFile)
 	newest := all[len(all)-1] // the backup with the highest number
