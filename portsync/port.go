@@ -32,7 +32,7 @@ type Port struct {
 	expectedBy int64 // when the interface should exist after the port was added to CONFIG_DB; 0 if it was not added
 
 	row          row    // the row in STATE_DB, as last acknowledged
-	wasThere     bool   // the port had a row or an interface that was deleted first, or APPL_DB had it before startup
+	wasThere     bool   // the port has or had an interface, or APPL_DB had it before startup
 	pendingSince int64  // when the port became pending, or when it was added to CONFIG_DB later
 	changes      uint64 // number of acknowledged writes that changed the row
 	repair       repair // difference found by a comparison, until a write is acknowledged

@@ -107,5 +107,7 @@ func (r *modelRun) checkDeletions() {
 			r.T.Fatalf("subscribers saw no deletion of %s", key)
 		}
 	}
+	gap := r.deaf && r.held // the model has not processed the messages that were sent during the gap
 	r.beginPeriod()
+	r.deaf = gap
 }
