@@ -160,8 +160,11 @@ func (l *Loop) answered(p *Port, was pending) {
 			l.Metrics.ignored.At(int(IgnoredUnknown)).Add(was.messages)
 		}
 	}
-	if was.result == OutcomeAccepted && was.set {
-		p.row = rowOf(p)
+	if was.result == OutcomeAccepted {
+		if was.set {
+			p.row = rowOf(p)
+		}
+		p.wasThere = p.wasThere || was.set || was.lookup
 	}
 	p.recheck, p.reproduced = p.recheck && !p.Accepted, p.reproduced && !p.Accepted
 	if p.uncertain() {

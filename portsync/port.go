@@ -32,7 +32,7 @@ type Port struct {
 	expectedBy int64 // when the interface should exist after the port was added to CONFIG_DB; 0 if it was not added
 
 	row          row    // the row in STATE_DB, as last acknowledged
-	wasThere     bool   // the port has or had an interface, or APPL_DB had it before startup
+	wasThere     bool   // the port had a row or an interface that was deleted first, or APPL_DB had it before startup
 	pendingSince int64  // when the port became pending, or when it was added to CONFIG_DB later
 	changes      uint64 // number of acknowledged writes that changed the row
 	repair       repair // difference found by a comparison, until a write is acknowledged
@@ -100,9 +100,10 @@ const (
 	PortPending PortState = iota
 	// PortPresent means that the interface exists and its row is in STATE_DB.
 	PortPresent
-	// PortAbsent means that the interface existed and was deleted, or that APPL_DB had the port
-	// before startup and the kernel has no interface for it. PortInitDone may be waiting for such a
-	// port. If an interface with the name exists but is ignored, the port is PortPending.
+	// PortAbsent means that the interface existed while APPL_DB had the port, and was deleted, or that
+	// APPL_DB had the port before startup and the kernel has no interface for it. PortInitDone may be
+	// waiting for such a port. If an interface with the name exists but is ignored, the port is
+	// PortPending.
 	PortAbsent
 )
 

@@ -247,7 +247,6 @@ func (s *State) newLink(ev *Event, out []Action) []Action {
 	if ev.Team {
 		return ignored(out, before, IgnoredTeam)
 	}
-	p.wasThere = true
 	out = l.flaps(ev, created, out)
 	if ev.Dump && s.quiet && known && p.Admin == ev.Admin() && p.Oper == ev.Oper() && p.MTU == ev.MTU {
 		s.describe(p, ev, known) // the carrier counts may have changed

@@ -176,7 +176,7 @@ func (r *modelRun) duringFault(report *switchtest.SelfReport) (w *switchtest.Exp
 		case exists[name] && d.rows[name]:
 			p.State = "present"
 			present++
-		case !exists[name] && after.daemon.wasThere[name] && !after.daemon.ignores(name):
+		case !exists[name] && d.wasThere[name] && !after.daemon.ignores(name):
 			p.State = "absent"
 		}
 		same := p.Admin == switchtest.UpOrDown(row.admin) && p.Oper == switchtest.UpOrDown(row.oper) && int(p.MTU) == row.mtu

@@ -52,7 +52,7 @@ type modelDaemon struct {
 	swept      bool                 // STATE_DB has no rows of an earlier run, except unsure ones
 	unsure     map[string]bool      // names whose row an earlier run may have written
 	expected   map[string]bool      // names that were added to CONFIG_DB and had no interface since
-	wasThere   map[string]bool      // names that had an interface, or that orchagent had set up before the start
+	wasThere   map[string]bool      // names that had a row, or that orchagent had set up before the start
 }
 
 // present counts the interfaces that have a row as far as the daemon can know.
@@ -278,7 +278,7 @@ func (m *switchModel) newLink(index int32, name string) {
 	if d.known[index] != name {
 		delete(d.expected, name)
 	}
-	d.known[index], d.wasThere[name] = name, true
+	d.known[index] = name
 	m.report(index, name)
 }
 
@@ -297,7 +297,7 @@ func (m *switchModel) report(index int32, name string) {
 		delete(d.rows, name)
 		return
 	}
-	d.accepted[name], d.rows[name], d.wrote[name] = true, true, l
+	d.accepted[name], d.rows[name], d.wasThere[name], d.wrote[name] = true, true, true, l
 	for _, set := range []map[string]bool{d.toRecheck, d.reproduced, d.pending, d.unsure} {
 		delete(set, name)
 	}
