@@ -120,11 +120,15 @@ func (r *modelRun) wantedHealth(w *switchtest.ExpectedReport, quiet bool) {
 		w.AllowedReasons = append(w.AllowedReasons, "port_init_late")
 	}
 	// Ports whose interface was deleted are missing. For a port that was added later, or whose
-	// row was replaced, the interface has a minute to appear.
+	// row was replaced, the interface has a minute to appear. The daemon reads CONFIG_DB a moment
+	// after a flush, so interfaces that are created meanwhile may or may not count for this.
 	missing, late := 0, 0
+	flushed := !r.lastFlush.IsZero() && time.Since(r.lastFlush) < minute+switchtest.ReasonHold
 	for name, p := range w.Ports {
 		switch {
 		case !p.Configured || p.Index != 0 || !switchtest.IsPortName(name):
+		case p.State == "absent" && !r.m.daemon.expected[name] && flushed:
+			late++
 		case p.State == "absent" && !r.m.daemon.expected[name]:
 			missing++
 		case time.Since(r.execed) > minute-switchtest.ReasonHold && (p.State == "absent" || r.m.daemon.initDone):
