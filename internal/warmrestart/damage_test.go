@@ -92,21 +92,27 @@ func TestDamage(t *testing.T) {
 				for _, n := range []int{i, k}[:min(1+k-i, 2)] {
 					damage(t, how, filepath.Join(dir, names[n]))
 				}
-				c := config(dir)
-				h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
-				must(t, err)
-				if n := h.Counters; n.WarmRestarts != 2 || n.ColdStarts != 2 || n.EOIUTimeouts != 1 || len(h.Restarts) != 4 {
-					t.Errorf("the report has %+v and %d records", n, len(h.Restarts))
-				}
-				p := start(t, c)
-				p.stop()
-				p.wantCounters(c)
+				p := restartAfterDamage(t, config(dir))
 				if t.Failed() {
 					t.Fatalf("%s and %s %s:\n%s", names[i], names[k], damages[how].name, &p.log.buf)
 				}
 			}
 		}
 	}
+}
+
+// restartAfterDamage checks that the report and a further start have the counters of fourStarts.
+func restartAfterDamage(t *testing.T, c Config) *process {
+	t.Helper()
+	h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
+	must(t, err)
+	if n := h.Counters; n.WarmRestarts != 2 || n.ColdStarts != 2 || n.EOIUTimeouts != 1 || len(h.Restarts) != 4 {
+		t.Errorf("the report has %+v and %d records", n, len(h.Restarts))
+	}
+	p := start(t, c)
+	p.stop()
+	p.wantCounters(c)
+	return p
 }
 
 // TestOlderCopy puts older copies of files in place of the newest ones, for each file and each set of
@@ -144,15 +150,7 @@ func TestOlderCopy(t *testing.T) {
 			must(t, err)
 			must(t, os.WriteFile(filepath.Join(dir, "metrics", name), text, 0o640))
 		}
-		c := config(dir)
-		h, err := ReadHistory(c.StoragePath, time.Time{}, time.Now())
-		must(t, err)
-		if n := h.Counters; n.WarmRestarts != 2 || n.ColdStarts != 2 || n.EOIUTimeouts != 1 || len(h.Restarts) != 4 {
-			t.Errorf("the report has %+v and %d records", n, len(h.Restarts))
-		}
-		p := start(t, c)
-		p.stop()
-		p.wantCounters(c)
+		p := restartAfterDamage(t, config(dir))
 		recoveries := "0"
 		if set&1 != 0 {
 			recoveries = "1"
