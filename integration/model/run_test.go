@@ -234,7 +234,7 @@ func (r *modelRun) awaitSync() {
 		})
 		r.compare(fill)
 		r.checkDeletions()
-		r.early = nil
+		r.early, r.m.sweeping = nil, false // also if r.m was the alternative
 	}
 }
 
