@@ -48,7 +48,7 @@ func (r *modelRun) exec(env ...string) {
 	r.d = r.Switch.Start(switchtest.StartOptions{Args: []string{"-c", r.conf}, Env: env})
 	r.starts++
 	r.configuredBefore = nil
-	r.execed, r.overran, r.lastFlush = time.Now(), time.Time{}, time.Time{}
+	r.execed, r.overran, r.lastFlush, r.lastBack = time.Now(), time.Time{}, time.Time{}, time.Time{}
 	r.sent()
 	r.queue = nil
 	clear(r.counters)

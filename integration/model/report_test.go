@@ -121,13 +121,14 @@ func (r *modelRun) wantedHealth(w *switchtest.ExpectedReport, quiet bool) {
 	}
 	// Ports whose interface was deleted are missing. For a port that was added later, or whose
 	// row was replaced, the interface has a minute to appear. The daemon reads CONFIG_DB a moment
-	// after a flush, so interfaces that are created meanwhile may or may not count for this.
+	// after a flush, so interfaces that are created meanwhile may or may not count for this. If the
+	// connection is lost in that moment, the daemon does not know that a row was replaced.
 	missing, late := 0, 0
-	flushed := !r.lastFlush.IsZero() && time.Since(r.lastFlush) < minute+switchtest.ReasonHold
+	recent := func(at time.Time) bool { return !at.IsZero() && time.Since(at) < minute+switchtest.ReasonHold }
 	for name, p := range w.Ports {
 		switch {
 		case !p.Configured || p.Index != 0 || !switchtest.IsPortName(name):
-		case p.State == "absent" && !r.m.daemon.expected[name] && flushed:
+		case p.State == "absent" && (recent(r.lastFlush) || r.m.daemon.expected[name] && recent(r.lastBack)):
 			late++
 		case p.State == "absent" && !r.m.daemon.expected[name]:
 			missing++

@@ -60,9 +60,9 @@ type modelRun struct {
 	web     *switchtest.Client // nil until it is used
 	execed  time.Time          // when the daemon was started
 	overran time.Time          // when its last overrun was noticed; zero if there was none
-	// lastFlush is when the daemon had noticed the last flush; zero if there was none.
-	lastFlush time.Time
-	starts    int // restarts that the daemon's files may have
+	// When the daemon had noticed the last flush, and had reconnected; zero if there was none.
+	lastFlush, lastBack time.Time
+	starts              int // restarts that the daemon's files may have
 
 	changes map[string]switchtest.ReportedPort // ports at the end of the last daemon, with their last changes; nil if it was killed
 
@@ -222,6 +222,7 @@ func (r *modelRun) awaitSync() {
 				m.dump(false)
 			}
 			if back {
+				r.lastBack = time.Now()
 				m.databaseReconnected()
 			}
 			if risen["database_flushed"] { // perhaps CONFIG_DB, whose rows are new then
