@@ -183,8 +183,9 @@ func (r *modelRun) duringFault(report *switchtest.SelfReport) (w *switchtest.Exp
 		repaired := r.refuses && exists[name] && !d.rows[name] && d.toRecheck[name] // by an audit
 		if d.rows[name] && !(exists[name] && same) || d.rejected[name] || repaired {
 			p.Written = false
-			// A server that refuses writes still tells that APPL_DB does not have the port.
-			unknown := r.refuses && exists[name] && r.m.db["APPL_DB"][switchtest.ApplPort+name] == nil
+			// If APPL_DB does not have the port, the daemon may know that: it asked before the fault, or
+			// the server refuses only writes.
+			unknown := exists[name] && r.m.db["APPL_DB"][switchtest.ApplPort+name] == nil
 			if !d.rejected[name] && !unknown {
 				unwritten++
 			}
