@@ -14,8 +14,8 @@ import (
 
 // Visible returns a name or another single value with an escape sequence for each byte or character
 // that a terminal or browser might not show as a single visible character: \\ for a backslash, \xff for
-// an invalid UTF-8 byte, and \u202e or \U000e0001 for other characters. Different strings always have different results.
-// If ascii is true, Visible escapes all non-ASCII characters.
+// an invalid UTF-8 byte, and \u202e or \U000e0001 for other characters. Different strings always have
+// different results. If ascii is true, Visible escapes all non-ASCII characters.
 func Visible(s string, ascii bool) string { return escape(s, ascii, `\\`) }
 
 // VisibleText is like Visible, but for sentences: it does not change backslashes. The author of a
